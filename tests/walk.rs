@@ -75,6 +75,7 @@ walks! {
     forge_is_connected_and_its_secret_rotated_after_a_crash: flows::setup::connect_and_rotate(), 23;
     forge_is_disconnected_after_a_crash: flows::setup::disconnect_forge(), 15;
     repository_is_removed_after_a_crash: flows::setup::repository_removal(), 10;
+    project_is_deleted_after_a_crash: flows::setup::project_deletion(), 9;
     token_is_created_once_after_a_crash: flows::tokens::token_creation(), 3;
     token_is_revoked_after_a_crash: flows::tokens::token_revocation(), 4;
     unreadable_event_is_recorded_after_a_crash: flows::tickets::unreadable(), 2;

@@ -187,3 +187,20 @@ async fn settings_describe_needs_no_server() {
     wrong.assert_exit(2, "did you mean limits.wall_secs?");
     assert_eq!(user.json(&["settings", "describe", "budget"]).await.as_array().unwrap().len(), 3);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn project_is_deleted_after_a_question_unless_it_is_used() {
+    let story = Story::start_with_waiting_tasks().await;
+    let browser = Browser::admin(&story).await;
+    assert!(browser.get(PAGE).await.contains("/setup/settings/delete?project=acme"));
+    let question = browser.get("/setup/settings/delete?project=acme").await;
+    assert!(question.contains("all its tickets are deleted"), "{}", question.body);
+    let used = browser.post("/setup/settings/delete", &[("project", "acme")]).await;
+    assert!(used.status == 409 && used.contains("Connected to acme: acme/app."), "{}", used.body);
+    User::of(&story).run(&["repos", "delete", "acme/app", "--yes"]).await.assert_success();
+    assert_eq!(browser.post("/setup/settings/delete", &[("project", "acme")]).await.redirect(), (303, "/"));
+    assert_eq!(browser.get("/setup/settings/delete?project=acme").await.status, 404);
+    let reader = Browser::with(&story, &[Scope::Read, Scope::Jobs], None).await;
+    assert_eq!(reader.post("/setup/settings/delete", &[("project", "acme")]).await.status, 403);
+    story.shut_down().await;
+}

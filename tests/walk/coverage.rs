@@ -42,6 +42,7 @@ const WITH_WALK: &[(&str, &str)] = &[
     ("admin/projects::add_repository", "forge_is_connected_and_its_secret_rotated_after_a_crash"),
     ("admin/projects::connect_forge", "forge_is_connected_and_its_secret_rotated_after_a_crash"),
     ("admin/projects::create_project", "forge_is_connected_and_its_secret_rotated_after_a_crash"),
+    ("admin/delete_project::delete_project", "project_is_deleted_after_a_crash"),
     ("admin/projects::set_settings", "refused_delivery_is_replayed_after_a_crash"),
     ("poll::poll_hook_repositories", "requested_hook_recovery_and_polling_run_after_a_crash"),
     ("poll::poll_repository", "review_found_by_polling_is_revised_after_a_crash"),

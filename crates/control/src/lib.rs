@@ -52,6 +52,7 @@ pub use admin::dead_letters::{
     DeadLetterPage, DeadLetterView, LetterAction, MoveResult, get_dead_letter, list_dead_letters, move_dead_letters,
 };
 pub use admin::default_repository::make_only_repository_default;
+pub use admin::delete_project::{ProjectDeletion, delete_project};
 pub use admin::forge_tokens::ForgeTokens;
 pub use admin::hold::{hold_project, load_budget, release_project};
 pub use admin::projects::{

@@ -8,7 +8,7 @@ use crate::wait::Resolution;
 
 vocabulary! {
     /// Why a job cannot be cancelled, retried, paused or continued, a pull request cannot be linked, a ticket cannot be
-    /// edited, ordered, commented on or deleted, or a repository or an integration cannot be removed.
+    /// edited, ordered, commented on or deleted, or a project, a repository or an integration cannot be deleted.
     pub enum Denial: Resolution {
         AlreadyEnded { job: JobId, end: String } [Person] "too_late", "Too late: job {job} {end}.", "Nothing to do.";
         NotOver { job: JobId, status: String } [Itself] "not_over", "Job {job} is {status}; only a failed or cancelled job can be retried.", "Wait until it ends, or cancel it first.";
@@ -26,10 +26,13 @@ vocabulary! {
         CommentOfOther { n: u64, author: String } [Person] "comment_of_other", "Comment {n} is by {author}; only its author or an admin can change it.", "Write a comment of your own.";
         NotInColumn { ticket: TicketKey, status: String } [Person] "not_in_column", "{ticket} is not in {status}.", "Load the board again, then choose a place.";
         NoPlaceLeft { ticket: TicketKey } [Person] "no_place_left", "No place is left before {ticket}, because its neighbour is too close.", "Move {ticket} down by one, and up again.";
-        HookOfRepository { hook: String, repo: RepositoryName } [Person] "hook_of_repository", "The hook {hook} serves only {repo}.", "Remove it first: `pullyard hooks remove {hook}`.";
-        RepositoryOfIntegration { repo: RepositoryName, project: ProjectId, forge: IntegrationId } [Person] "repository_of_integration", "{repo} of {project} is connected through {forge}.", "Remove it first: `pullyard repos remove {repo} --project {project}`.";
-        HookOfIntegration { hook: String, forge: IntegrationId } [Person] "hook_of_integration", "The hook {hook} belongs to {forge}.", "Remove it first: `pullyard hooks remove {hook}`.";
+        HookOfRepository { hook: String, repo: RepositoryName } [Person] "hook_of_repository", "The hook {hook} serves only {repo}.", "Delete it first: `pullyard hooks delete {hook}`.";
+        RepositoryOfIntegration { repo: RepositoryName, project: ProjectId, forge: IntegrationId } [Person] "repository_of_integration", "{repo} of {project} is connected through {forge}.", "Delete it first: `pullyard repos delete {repo} --project {project}`.";
+        HookOfIntegration { hook: String, forge: IntegrationId } [Person] "hook_of_integration", "The hook {hook} belongs to {forge}.", "Delete it first: `pullyard hooks delete {hook}`.";
         JobAtIntegration { job: JobId, forge: IntegrationId } [Itself] "job_at_integration", "Job {job} works at {forge} and has not ended.", "Wait until it ends, or cancel it: `pullyard jobs cancel {job}`.";
+        RepositoriesOfProject { repos: String, project: ProjectId } [Person] "repositories_of_project", "Connected to {project}: {repos}.", "Delete each first: `pullyard repos delete OWNER/NAME --project {project}`.";
+        HookOfProject { hook: String, project: ProjectId } [Person] "hook_of_project", "The hook {hook} receives events for {project}.", "Delete it first: `pullyard hooks delete {hook}`.";
+        JobOfProject { job: JobId, project: ProjectId } [Itself] "job_of_project", "Job {job} of {project} has not ended.", "Wait until it ends, or cancel it: `pullyard jobs cancel {job}`.";
     }
 }
 

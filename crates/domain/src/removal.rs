@@ -1,11 +1,12 @@
-//! Rules for removing a repository, deleting a ticket, disconnecting a forge, and reusing the name of a disconnected
-//! forge.
+//! Rules for deleting a project or a ticket, removing a repository, disconnecting a forge, and reusing the name of a
+//! disconnected forge.
+//!
 //! The caller lists jobs, pull requests and hooks before the removal. Each `deny_*` function checks one of them; `None`
 //! permits the removal.
 
 use crate::denial::Denial;
 use crate::hook::{Webhook, WebhookScope};
-use crate::id::{IntegrationId, RepositoryName};
+use crate::id::{IntegrationId, ProjectId, RepositoryName};
 use crate::job::Job;
 use crate::project::{Repository, Settings};
 use crate::pull_request::{PullRequest, PullRequestState, pull_request_label};
@@ -72,6 +73,30 @@ pub fn deny_disconnect_for_job(forge: &IntegrationId, job: &Job) -> Option<Denia
     blocks.then(|| Denial::JobAtIntegration { job: job.id.clone(), forge: forge.clone() })
 }
 
+/// Repositories that a refusal names; it counts the others.
+const MAX_NAMES: usize = 3;
+
+/// Refuses to delete a project with connected repositories, whose tickets and reviews can start jobs.
+pub fn deny_project_for_repositories(project: &ProjectId, repositories: &[Repository]) -> Option<Denial> {
+    let names: Vec<_> = repositories.iter().take(MAX_NAMES).map(|repository| repository.name.as_str()).collect();
+    let repos = match repositories.len().saturating_sub(MAX_NAMES) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    };
+    (!repositories.is_empty()).then(|| Denial::RepositoriesOfProject { repos, project: project.clone() })
+}
+
+/// Refuses to delete a project that a hook names, because a new project of the same id would receive its events.
+pub fn deny_project_for_hook(project: &ProjectId, hook: &Webhook) -> Option<Denial> {
+    let is_named = hook.projects().any(|named| named == project);
+    is_named.then(|| Denial::HookOfProject { hook: hook.name.to_string(), project: project.clone() })
+}
+
+pub fn deny_project_for_job(job: &Job) -> Option<Denial> {
+    let (id, project) = (job.id.clone(), job.project.clone());
+    (!job.status.is_terminal()).then_some(Denial::JobOfProject { job: id, project })
+}
+
 /// Refuses to connect a forge at `api_url` under the name of a disconnected forge with another URL, `former`. Stored
 /// links and records identify a repository by forge name and id, and another forge has another repository of that id.
 pub fn reused_name_fault(name: &IntegrationId, former: Option<&str>, api_url: &str) -> Option<String> {
@@ -91,7 +116,6 @@ pub fn clear_default_repository(settings: &Settings, names: &[RepositoryName]) -
 mod tests {
     use super::*;
     use crate::fixtures::{active, finish, hook, linked_pull_request, pending, project, repository, result};
-    use crate::id::ProjectId;
     use crate::job::{End, JobStatus};
 
     fn other_repositories() -> [Repository; 3] {
@@ -120,6 +144,19 @@ mod tests {
         for pull in [None, Some(&closed), Some(&unlinked)] {
             assert_eq!(code(&idle, pull), None);
         }
+    }
+
+    #[test]
+    fn repositories_hooks_and_active_jobs_block_project_deletion() {
+        let (own, other) = (repository().project, ProjectId::new("other").unwrap());
+        let named = |count: usize| deny_project_for_repositories(&own, &vec![repository(); count]);
+        assert_eq!(named(0), None);
+        assert_eq!(named(1).unwrap().sentence(), "Connected to acme: acme/app.");
+        assert_eq!(named(5).unwrap().sentence(), "Connected to acme: acme/app, acme/app, acme/app and 2 more.");
+        assert_eq!(code(deny_project_for_hook(&own, &hook())), Some("hook_of_project"));
+        assert_eq!(deny_project_for_hook(&other, &hook()), None);
+        assert_eq!(code(deny_project_for_job(&pending())), Some("job_of_project"));
+        assert_eq!(deny_project_for_job(&finish(&active(JobStatus::Syncing), End::Cancelled)), None);
     }
 
     #[test]

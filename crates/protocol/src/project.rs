@@ -92,6 +92,18 @@ pub struct ProjectPage {
     pub next: Option<String>,
 }
 
+/// Answer to `DELETE /v1/projects/{id}`. Jobs and decisions stay.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeletedProject {
+    /// Project id.
+    pub id: ProjectId,
+    /// Tickets that this call deleted, at most 100.
+    pub tickets: u32,
+    /// The project is gone. If false, it has more tickets: repeat the call.
+    pub deleted: bool,
+}
+
 /// Body of `POST /v1/projects/{id}/hold`, after which the project starts no jobs until it is released.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -171,6 +171,7 @@ pub(crate) fn find_example(operation: &str) -> Option<Example> {
             }),
             project(json!({})),
         ),
+        "delete_project" => answer(json!({ "id": PROJECT, "tickets": 12, "deleted": true })),
         "rename_project" => call(json!({ "name": "Acme" }), project(json!({}))),
         "set_settings" => call(
             json!({ "auto_create": true, "default_repository": REPOSITORY, "revise_on_review": true }),

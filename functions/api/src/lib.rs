@@ -71,7 +71,7 @@ macro_rules! routes {
             .$route("/v1/integrations/{integration}", get(integrations::show).delete(integrations::remove))
             .$route("/v1/integrations/{integration}/test", post(integrations::test))
             .$route("/v1/projects", get(projects::list).post(projects::create))
-            .$route("/v1/projects/{project}", get(projects::show).patch(projects::rename))
+            .$route("/v1/projects/{project}", get(projects::show).patch(projects::rename).delete(projects::delete))
             .$route("/v1/projects/{project}/settings", put(projects::set_settings))
             .$route("/v1/projects/{project}/hold", post(hold::hold))
             .$route("/v1/projects/{project}/release", post(hold::release))

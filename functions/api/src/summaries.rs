@@ -110,6 +110,8 @@ said! {
             [(422, "secret_missing")];
         post "/v1/projects" create_project = "Create a project." [(409, "taken"), (422, "invalid")];
         patch "/v1/projects/{project}" rename_project = "Change a project's display name." [(422, "invalid")];
+        delete "/v1/projects/{project}" delete_project = "Delete a project with its tickets; repeat until `deleted` is true."
+            [(409, "repositories_of_project, hook_of_project, job_of_project")];
         put "/v1/projects/{project}/settings" set_settings = "Replace the settings of the given revision."
             [(412, "changed_meanwhile"), (422, "invalid")];
         post "/v1/projects/{project}/hold" hold_project = "Put a project on hold: no new jobs start until its release."

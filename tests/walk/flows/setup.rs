@@ -2,9 +2,11 @@
 
 use super::{flow_after, with_a_forge};
 use crate::story::REPOSITORY;
+use crate::walk::base;
 use crate::walk::forge::TOKEN;
 use crate::walk::http::{delete, post};
 use crate::walk::step::{Flow, Step};
+use crate::walk::world::World;
 use futures::FutureExt;
 use serde_json::json;
 
@@ -62,4 +64,15 @@ pub(in crate::walk) fn disconnect_forge() -> Flow {
 
 pub(in crate::walk) fn repository_removal() -> Flow {
     flow_after("a repository is removed", &[], |world| with_a_forge(world).boxed(), vec![remove_repository()])
+}
+
+async fn with_a_project(world: &World) {
+    base::post_ok(world, "/v1/projects", json!({ "id": "beta", "name": "Beta" })).await;
+    base::post_ok(world, "/v1/tickets", json!({ "project": "beta", "key": "B-1", "title": "t" })).await;
+}
+
+/// A repeat is refused, because the project is gone.
+pub(in crate::walk) fn project_deletion() -> Flow {
+    let step = Step::request("somebody deletes the project", delete("/v1/projects/beta")).refused_on_repeat("404");
+    flow_after("a project is deleted", &[], |world| with_a_project(world).boxed(), vec![step])
 }

@@ -1,6 +1,7 @@
 //! Claims an attempt for a task and returns its assignment.
 
 use crate::admin::signed_tokens::Bootstrap;
+use crate::jobs::cancel_job::cancel_job;
 use crate::runner::check_runner_trust;
 use crate::{Context, Error};
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};
@@ -34,7 +35,7 @@ impl std::fmt::Debug for Assignment {
 }
 
 /// Idempotent: by `claim`; a repeat returns the same assignment and lease.
-/// Errors: `LeaseLost` if another task was faster; `WrongStatus`; `StopRequested`.
+/// Errors: `LeaseLost` if another task was faster; `WrongStatus`; `StopRequested`, also if the project was deleted.
 pub async fn start_attempt(
     ctx: &Context,
     bootstrap: &Bootstrap,
@@ -64,8 +65,17 @@ pub async fn start_attempt(
         check_runner_trust(ctx, run).await?;
     }
     tracing::info!(job.id = %job.id, attempt = job.attempt, "job claimed");
-    let (context, integration) =
-        tokio::try_join!(ctx.store.load_context(&job.id, &job.context), ctx.store.load_integration(&job.integration))?;
+    let (project, context, integration) = tokio::try_join!(
+        ctx.store.load_project(&job.project),
+        ctx.store.load_context(&job.id, &job.context),
+        ctx.store.load_integration(&job.integration)
+    )?;
+    // A job may have been created while its project was deleted. A condition on the project in each creation would make
+    // all creations of a project wait for each other.
+    if project.is_none() {
+        cancel_job(ctx, &job.id, "Pullyard", Some("Its project was deleted.")).await?;
+        return Err(Error::from_refusal(TransitionRefusal::StopRequested, ctx.clock.now()));
+    }
     let inputs = if job.inputs > 0 { ctx.store.list_inputs(&job.id, 0).await? } else { Vec::new() };
     let retries = list_retried_jobs(ctx, &job).await?;
     let fence = Fence { job: job.id.clone(), attempt: job.attempt, claim: claim.claim };

@@ -1,10 +1,14 @@
 //! Removal of repositories and integrations in use, beyond the first page of the list.
 
 use crate::world::{World, assert_applied};
-use pullyard_control::{Error, cancel_job, create_project, remove_integration, remove_repository};
+use pullyard_control::attempt::start_attempt;
+use pullyard_control::{
+    Bootstrap, Error, ProjectDeletion, cancel_job, create_project, delete_project, remove_integration,
+    remove_repository,
+};
 use pullyard_domain::hook::{Webhook, WebhookScope};
-use pullyard_domain::id::{HookName, ProjectId, RepositoryName, TicketKey};
-use pullyard_domain::job::Job;
+use pullyard_domain::id::{ClaimId, HookName, InstanceId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::job::{DesiredState, Job};
 use pullyard_domain::project::{Repository, Settings};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use std::fmt::Debug;
@@ -77,4 +81,45 @@ async fn integration_removal_checks_all_pages_of_projects() {
     assert_eq!(code(remove_integration(ctx, &last.integration).await), "repository_of_integration");
     remove_repository(ctx, &last.project, &last.name).await.unwrap();
     assert_eq!(remove_integration(ctx, &last.integration).await.unwrap().id, last.integration);
+}
+
+#[tokio::test]
+async fn unused_project_is_deleted_with_all_its_tickets() {
+    let world = World::begin().await;
+    world.connect().await;
+    let (ctx, store, project) = (&world.ctx, &world.ctx.store, &world.project);
+    assert_eq!(code(delete_project(ctx, project).await), "repositories_of_project");
+    remove_repository(ctx, project, &world.repository().name).await.unwrap();
+    assert_applied(store.put_hook(&world.hook()).await);
+    assert_eq!(code(delete_project(ctx, project).await), "hook_of_project");
+    let hook = store.load_hook(&world.hook().name).await.unwrap().unwrap();
+    assert_applied(store.delete_hook(&hook).await);
+    let job = world.job(&Settings::default()).await;
+    assert_eq!(code(delete_project(ctx, project).await), "job_of_project");
+    cancel_job(ctx, &job.id, "ana", None).await.unwrap();
+
+    for number in 0..=PAGE {
+        world.create_ticket(&TicketKey::new(format!("APP-{number}")).unwrap()).await;
+    }
+    let page = usize::try_from(PAGE).unwrap();
+    let deleted = |tickets: usize, has_more_tickets: bool| ProjectDeletion { tickets, has_more_tickets };
+    assert_eq!(delete_project(ctx, project).await.unwrap(), deleted(page, true));
+    assert!(store.load_project(project).await.unwrap().is_some(), "the project is deleted before its tickets");
+    assert_eq!(delete_project(ctx, project).await.unwrap(), deleted(1, false));
+    assert!(matches!(delete_project(ctx, project).await, Err(Error::NotFound { .. })));
+    assert_eq!(store.list_ticket_keys(project, None, 1).await.unwrap(), (Vec::new(), None));
+}
+
+#[tokio::test]
+async fn job_of_a_deleted_project_is_cancelled_at_its_start() {
+    let world = World::begin().await;
+    world.connect().await;
+    let (ctx, store) = (&world.ctx, &world.ctx.store);
+    let job = world.job(&Settings::default()).await;
+    let project = store.load_project(&world.project).await.unwrap().unwrap();
+    assert_applied(store.delete_project(&project).await);
+    let bootstrap = Bootstrap { job: job.id.clone(), attempt: 1, dispatch: 0, expires: ctx.clock.now() };
+    let (claim, instance) = (ClaimId::new("c1").unwrap(), InstanceId::new("i1").unwrap());
+    assert!(start_attempt(ctx, &bootstrap, claim, instance, None).await.is_err());
+    assert_eq!(world.load_job(&job.id).await.want, DesiredState::Cancel);
 }

@@ -12,8 +12,8 @@ use crate::job::{
     CancelJob, ContinueJob, CreateJob, Job, JobExplanation, JobPage, JobQuery, PauseJob, RetryJob, SendInput,
 };
 use crate::project::{
-    AddRepository, CreateProject, Project, ProjectPage, RawProject, RemovedRepository, RenameProject, Repositories,
-    Repository, RepositoryTest,
+    AddRepository, CreateProject, DeletedProject, Project, ProjectPage, RawProject, RemovedRepository, RenameProject,
+    Repositories, Repository, RepositoryTest,
 };
 use crate::sweep::SweepReport;
 use crate::ticket::{
@@ -101,6 +101,11 @@ impl ApiClient {
     pub async fn rename_project(&self, project: &ProjectId, request: &RenameProject) -> Result<Project, Error> {
         let call = self.http.request(Method::PATCH, &format!("/v1/projects/{project}")).json(request);
         self.http.send(call, RetryPolicy::Idempotent).await
+    }
+
+    /// Deletes a page of the project's tickets, and the project if no other ticket is left.
+    pub async fn delete_project(&self, project: &ProjectId) -> Result<DeletedProject, Error> {
+        self.http.send(self.http.request(Method::DELETE, &format!("/v1/projects/{project}")), RetryPolicy::Never).await
     }
 
     /// A project with all settings, so that an edit keeps those unknown to this version.

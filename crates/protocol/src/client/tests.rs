@@ -121,6 +121,7 @@ async fn calls_without_an_idempotency_key_are_sent_once() {
         api.remove_runner("kite").await.is_err(),
         api.remove_hook(&HookName::new("acme").unwrap(), false).await.is_err(),
         api.remove_repository(&project, &named).await.is_err(),
+        api.delete_project(&project).await.is_err(),
         api.remove_integration(&integration).await.is_err(),
         api.set_settings(&project, &json!({}), 1).await.is_err(),
         api.move_ticket(&project, &ticket, &MoveTicket::to("Done"), None).await.is_err(),
@@ -129,7 +130,7 @@ async fn calls_without_an_idempotency_key_are_sent_once() {
         api.retry_job(&job_id(), None).await.is_err(),
         api.unlink_pull_request(&pull).await.is_err(),
     ];
-    assert_eq!(failed, [true; 13]);
+    assert_eq!(failed, [true; 14]);
     assert_eq!(server.request_heads().len(), failed.len(), "{:?}", server.request_heads());
 }
 

@@ -26,6 +26,13 @@ impl Store {
         Transaction::new("store a project").revise(project)?.commit(self).await
     }
 
+    /// Writes: PROJECT deleted if `rev` is the one seen or it is gone.
+    /// Idempotent: a missing item is no error.
+    pub async fn delete_project(&self, project: &Project) -> Result<Write, Error> {
+        let same = Condition::new("attribute_not_exists(pk) OR rev = :seen").value(":seen", number_value(project.rev));
+        Transaction::new("delete a project").delete(project.key(), same).commit(self).await
+    }
+
     /// Writes: INTEGRATION if absent, or if a disconnected forge of this name has the same URL. `Stale` if the name is
     /// taken.
     pub async fn put_integration(&self, integration: &Integration) -> Result<Write, Error> {

@@ -9,7 +9,8 @@ use pullyard_domain::project::Settings;
 use pullyard_entry::openapi::CreatedResponse;
 use pullyard_entry::{Caller, Path, Problem, Query, Revision, StrictJson, limits, scope};
 use pullyard_protocol::project::{
-    AddRepository, CreateProject, Project, ProjectPage, RemovedRepository, RenameProject, Repositories, Repository,
+    AddRepository, CreateProject, DeletedProject, Project, ProjectPage, RemovedRepository, RenameProject, Repositories,
+    Repository,
 };
 
 pub(crate) fn project_to_wire(project: pullyard_domain::project::Project) -> Project {
@@ -73,6 +74,17 @@ pub(crate) async fn rename(
     caller.authorize_project(&project)?;
     limits::check_rename(&request)?;
     Ok(Json(project_to_wire(control::rename_project(&ctx, &project, &request.name).await?)))
+}
+
+pub(crate) async fn delete(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Admin>,
+    Path(project): Path<ProjectId>,
+) -> Result<Json<DeletedProject>, Problem> {
+    caller.authorize_project(&project)?;
+    let deletion = control::delete_project(&ctx, &project).await?;
+    let tickets = u32::try_from(deletion.tickets).unwrap_or(u32::MAX);
+    Ok(Json(DeletedProject { id: project, tickets, deleted: !deletion.has_more_tickets }))
 }
 
 /// `If-Match` must contain the current revision.

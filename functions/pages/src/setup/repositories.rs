@@ -103,21 +103,21 @@ struct ConnectionRow {
 /// A question before a removal. Its form sends `fields` to `action`.
 #[derive(Template)]
 #[template(path = "removal.html")]
-struct RemovalPage {
-    frame: Frame,
-    question: SafeText,
-    effect: SafeText,
-    verb: &'static str,
-    action: String,
-    fields: Vec<(&'static str, String)>,
+pub(super) struct RemovalPage {
+    pub(super) frame: Frame,
+    pub(super) question: SafeText,
+    pub(super) effect: SafeText,
+    pub(super) verb: &'static str,
+    pub(super) action: String,
+    pub(super) fields: Vec<(&'static str, String)>,
     /// Label of the checkbox `keep_at_forge`.
-    option: Option<&'static str>,
-    back: String,
-    fault: Option<Fault>,
+    pub(super) option: Option<&'static str>,
+    pub(super) back: String,
+    pub(super) fault: Option<Fault>,
 }
 
 impl RemovalPage {
-    fn render(self) -> Response {
+    pub(super) fn render(self) -> Response {
         render_page(self.fault.as_ref().map_or(StatusCode::OK, |fault| fault.status), &self)
     }
 }

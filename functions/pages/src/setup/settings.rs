@@ -1,5 +1,7 @@
 //! Shows a project's settings by section, and changes one section at a time.
 
+mod deletion;
+
 use crate::board::NoProject;
 use crate::fault::Fault;
 use crate::form::Form;
@@ -24,7 +26,9 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 pub(super) fn routes() -> Router<Context> {
-    Router::new().route("/setup/settings", get(show).post(save))
+    Router::new()
+        .route("/setup/settings", get(show).post(save))
+        .route("/setup/settings/delete", get(deletion::confirm).post(deletion::delete))
 }
 
 #[derive(Deserialize)]

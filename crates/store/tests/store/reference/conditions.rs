@@ -71,6 +71,7 @@ const WRITES: &[(&str, Forms)] = writes! { store:
     }
     delete_comments { store.delete_comments(&[Comment { rev: 1, ..sample::comment(1) }]).await?; }
     update_comment { store.update_comment(&Comment { rev: 1, ..sample::comment(1) }).await?; }
+    delete_project { store.delete_project(&Project { rev: 1, ..sample::project_with_id("acme") }).await?; }
     delete_ticket { store.delete_ticket(&ticket(1)).await?; }
     delete_hook { store.delete_hook(&Webhook { rev: 1, ..hook("acme") }).await?; }
     remove_slot {
