@@ -20,6 +20,7 @@ use std::collections::BTreeSet;
 pub(crate) enum RequiredCredential {
     Nothing,
     AnyToken,
+    AnyApiToken,
     OwnProjects(Scope),
     /// A scope, for the project in the call.
     Project(Scope),
@@ -248,7 +249,7 @@ async fn every_route_accepts_exactly_its_credentials() {
             let has = |needed: Scope| *scope == needed || *scope == Scope::Admin;
             let ours = projects.is_none_or(|projects| projects.contains(&of.project));
             let expected = match route.needs {
-                RequiredCredential::Nothing | RequiredCredential::AnyToken => None,
+                RequiredCredential::Nothing | RequiredCredential::AnyToken | RequiredCredential::AnyApiToken => None,
                 RequiredCredential::Bootstrap | RequiredCredential::Lease | RequiredCredential::Runner => {
                     Some((401, "not_signed_in"))
                 }
@@ -275,7 +276,9 @@ async fn every_route_accepts_exactly_its_credentials() {
         }
         let (status, _) = world.call(&route, Some(&none)).await;
         let as_it_should = match route.needs {
-            RequiredCredential::Nothing | RequiredCredential::AnyToken => is_accepted(status),
+            RequiredCredential::Nothing | RequiredCredential::AnyToken | RequiredCredential::AnyApiToken => {
+                is_accepted(status)
+            }
             RequiredCredential::Bootstrap | RequiredCredential::Lease | RequiredCredential::Runner => status == 401,
             _ => status == 403,
         };
@@ -286,7 +289,7 @@ async fn every_route_accepts_exactly_its_credentials() {
         for (own, token) in runners.into_iter().chain([(false, runner.clone())]) {
             let (status, code) = world.call(&route, Some(&token)).await;
             match route.needs {
-                RequiredCredential::Nothing => assert_eq!(status, 200),
+                RequiredCredential::Nothing | RequiredCredential::AnyToken => assert_eq!(status, 200),
                 RequiredCredential::Runner if own => assert_eq!(status, 200, "{}: {code}", what("its runner")),
                 RequiredCredential::Runner => {
                     assert!(matches!(status, 404 | 409), "{}: {status} {code}", what("another runner"))

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -17,6 +18,13 @@ fn filter() -> Targets {
 
 pub(crate) fn to_stderr() {
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    tracing_subscriber::registry().with(lines.with_filter(filter())).init();
+}
+
+/// Omits the fields and the source of each line.
+pub(crate) fn sentences_to_stderr() {
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false);
+    let lines = lines.fmt_fields(debug_fn(pullyard_runner::write_message));
     tracing_subscriber::registry().with(lines.with_filter(filter())).init();
 }
 

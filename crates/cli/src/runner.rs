@@ -14,7 +14,11 @@ pub(crate) struct Runner {
 
 impl Runner {
     pub(crate) async fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
-        crate::logs::to_stderr();
+        if self.command.logs_sentences() {
+            crate::logs::sentences_to_stderr()
+        } else {
+            crate::logs::to_stderr()
+        }
         let load_url = || {
             saved_url(global).unwrap_or_else(|fault| {
                 Screen::new(global).warn(&format!("no saved context is used: {}", fault.message()));

@@ -99,6 +99,24 @@ where
     }
 }
 
+/// A valid token of either kind.
+#[derive(Clone, Debug)]
+pub struct AnyTokenCaller(pub Token);
+
+impl<T: Send + Sync> FromRequestParts<T> for AnyTokenCaller
+where
+    Context: FromRef<T>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &T) -> Result<Self, Problem> {
+        let text = bearer_token(parts)?;
+        let is_runner = text.starts_with(TokenKind::Runner.prefix());
+        let kind = if is_runner { TokenKind::Runner } else { TokenKind::Api };
+        Ok(Self(load_valid_token(&Context::from_ref(state), text, kind).await?))
+    }
+}
+
 pub fn hash_token(token: &str) -> String {
     pullyard_control::token_hash(token)
 }

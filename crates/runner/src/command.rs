@@ -3,6 +3,9 @@
 use crate::daemon::{Check, Config, SettingValue, Start};
 use crate::{Error, RunJob};
 use pullyard_protocol::version::PROTOCOL;
+use std::fmt::Debug;
+use tracing::field::Field;
+use tracing_subscriber::fmt::format::Writer;
 
 /// The runner's commands.
 #[derive(Clone, Debug, clap::Subcommand)]
@@ -19,7 +22,17 @@ pub enum Command {
     Version,
 }
 
+/// Writes only the message of a log line. The runner's messages are sentences that contain their facts.
+pub fn write_message(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
+    if field.name() == "message" { write!(writer, "{value:?}") } else { Ok(()) }
+}
+
 impl Command {
+    /// Whether an operator reads the log. The log of `run-job` is for programs: its fields stay.
+    pub fn logs_sentences(&self) -> bool {
+        !matches!(self, Self::RunJob(_))
+    }
+
     /// Sets the control plane's URL for when neither a flag nor a variable does. `load` returns the URL and its source;
     /// only commands with this setting call it.
     pub fn with_saved_url(mut self, load: impl FnOnce() -> Option<(String, String)>) -> Self {

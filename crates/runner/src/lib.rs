@@ -27,7 +27,7 @@ mod stop;
 pub use agent::RestartPauses;
 pub use agent::{agent_variables, list_local_agents};
 pub use args::RunJob;
-pub use command::Command;
+pub use command::{Command, write_message};
 pub use daemon::{Check, Config, Start};
 pub use error::Error;
 pub use exit::Exit;

@@ -4,6 +4,7 @@ use clap::Parser;
 use std::process::ExitCode;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -25,7 +26,12 @@ fn log_filter() -> Targets {
 fn main() -> anyhow::Result<ExitCode> {
     let Cli { command } = Cli::parse();
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
-    tracing_subscriber::registry().with(lines.with_filter(log_filter())).init();
+    if command.logs_sentences() {
+        let lines = lines.with_target(false).fmt_fields(debug_fn(pullyard_runner::write_message));
+        tracing_subscriber::registry().with(lines.with_filter(log_filter())).init();
+    } else {
+        tracing_subscriber::registry().with(lines.with_filter(log_filter())).init();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let code = runtime.block_on(command.run(&[]));
     // A thread that waits for a disk must not keep the process alive.

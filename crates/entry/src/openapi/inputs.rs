@@ -4,7 +4,8 @@ use super::answers::problems;
 use super::{API_TOKEN, BOOTSTRAP, LEASE, RUNNER_TOKEN, media_type, parameter_data};
 use crate::auth::scope::RequiredScope;
 use crate::{
-    BootstrapCaller, Caller, IdempotencyKey, LeaseCaller, Path, Query, Revision, RunnerCaller, StrictJson, TokenCaller,
+    AnyTokenCaller, BootstrapCaller, Caller, IdempotencyKey, LeaseCaller, Path, Query, Revision, RunnerCaller,
+    StrictJson, TokenCaller,
 };
 use aide::OperationInput;
 use aide::generate::GenContext;
@@ -102,6 +103,17 @@ impl<S: RequiredScope> OperationInput for Caller<S> {
 impl OperationInput for TokenCaller {
     fn operation_input(_: &mut GenContext, operation: &mut Operation) {
         require_credential(operation, API_TOKEN, Some("For every API token.".into()));
+    }
+
+    fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Responses {
+        problems([unauthorized()])
+    }
+}
+
+impl OperationInput for AnyTokenCaller {
+    fn operation_input(_: &mut GenContext, operation: &mut Operation) {
+        require_credential(operation, API_TOKEN, None);
+        require_credential(operation, RUNNER_TOKEN, Some("For every token.".into()));
     }
 
     fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Responses {

@@ -30,8 +30,8 @@ pub(crate) struct Flags {
     /// Or set the token itself in PULLYARD_RUNNER_TOKEN or RUNNER_TOKEN; it has no flag.
     #[arg(long, value_name = "FILE")]
     token_file: Option<String>,
-    /// Name of this runner, unique among runners; the machine's name if not given. [env: PULLYARD_RUNNER_NAME,
-    /// RUNNER_NAME]
+    /// Name of this runner, unique among runners; the token's or the machine's name if not given.
+    /// [env: PULLYARD_RUNNER_NAME, RUNNER_NAME]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Number of jobs to run at once, 1 to 12; 1 if not given. [env: PULLYARD_RUNNER_SLOTS, RUNNER_MAX_CONCURRENT_JOBS]

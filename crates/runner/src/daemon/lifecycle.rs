@@ -12,8 +12,10 @@ use super::{claims, outbox_delivery, pauses};
 use crate::Error;
 use crate::api::outbox::Outbox;
 use crate::git::workspace::Workspace;
-use pullyard_protocol::client::RunnerClient;
+use pullyard_domain::runner::validate_name;
+use pullyard_protocol::client::{self, ApiClient, RunnerClient};
 use pullyard_protocol::runner::{RegisterAnswer, RegisterRequest};
+use pullyard_protocol::token::Token;
 use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,8 +64,18 @@ impl Signals {
 
 /// Idempotent: it takes over the living processes of an earlier daemon.
 pub(crate) async fn run(plan: DaemonPlan) -> Result<DaemonExit, Error> {
-    let DaemonPlan { settings, take, idle_timeout, command } = plan;
+    let DaemonPlan { mut settings, take, idle_timeout, command } = plan;
     let mut signals = Signals::listen()?;
+    let mut token = None;
+    if !settings.has_explicit_name {
+        token = tokio::select! {
+            token = load_token(&settings) => token,
+            _ = signals.next() => return Ok(DaemonExit { code: 0, message: None }),
+        };
+        // The name becomes the name of a folder.
+        let only_runner = token.as_ref().and_then(|token| token.runner.clone());
+        settings.name = only_runner.filter(|name| validate_name(name).is_ok()).unwrap_or(settings.name);
+    }
     let home = StateFolder::lock(&settings.work_dir, &settings.name, &settings.api_url)?;
     let client = RunnerClient::new(&settings.api_url, &settings.token).map_err(Error::Client)?;
     let jobs = take_over(&settings, &home, command).await?;
@@ -75,9 +87,13 @@ pub(crate) async fn run(plan: DaemonPlan) -> Result<DaemonExit, Error> {
         Ok(registered) => registered,
         Err(FatalExit { code, message: sentence }) => return Ok(DaemonExit { code, message: Some(sentence) }),
     };
+    if token.is_none() {
+        token = request_token(&settings).await.ok();
+    }
+    let token = token.map(|token| format!(", with the token \"{}\" ({}…)", token.name, token.prefix));
     tracing::info!(
         runner.id = %registered.runner, name = settings.name, slots = settings.slots,
-        "registered {} as {}", settings.name, registered.runner
+        "registered {} as {}{}", settings.name, registered.runner, token.unwrap_or_default()
     );
     let world = Arc::new(DaemonContext { settings, job_limit: take, client, registration: registered, home, jobs });
     let ended = run_tasks(&world, &mut signals, idle_timeout).await;
@@ -122,6 +138,31 @@ async fn take_over(
         jobs.watch(record, process);
     }
     Ok(jobs)
+}
+
+/// Loads the token of this runner. Retries for as long as the control plane is unreachable.
+async fn load_token(settings: &Settings) -> Option<Token> {
+    let mut failures = 0;
+    loop {
+        let error = match request_token(settings).await {
+            Ok(token) => return Some(token),
+            Err(error) => error,
+        };
+        // The registration reports a refusal.
+        if classify_failure(&error, CallKind::Registration, &settings.name) != RunnerCallFailure::RetryLater {
+            return None;
+        }
+        failures += 1;
+        if failures == 1 {
+            tracing::warn!(error = %error, "loading the token's name failed, retrying: {error}");
+        }
+        sleep(pauses::back_off(failures, rand::random())).await;
+    }
+}
+
+async fn request_token(settings: &Settings) -> Result<Token, client::Error> {
+    let api = ApiClient::new(&settings.api_url, &settings.token)?;
+    with_timeout(settings.request_timeout, &settings.api_url, api.own_token()).await
 }
 
 /// Registers, and retries for as long as the control plane is unreachable.

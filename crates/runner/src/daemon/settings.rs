@@ -37,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) api_url: String,
     pub(crate) token: String,
     pub(crate) name: String,
+    /// Whether the operator chose the name. Otherwise the token may.
+    pub(crate) has_explicit_name: bool,
     pub(crate) slots: u32,
     pub(crate) labels: BTreeSet<String>,
     pub(crate) capabilities: BTreeSet<String>,
@@ -61,6 +63,7 @@ impl Settings {
             api_url: reader.api_url(),
             token: reader.token(),
             name: reader.name(),
+            has_explicit_name: sources.find(&setting_names::NAME).is_some(),
             slots: reader.slots(),
             labels: reader.word_set(&setting_names::LABELS, "", &|_| None),
             capabilities: reader.word_set(&setting_names::CAPABILITIES, "command", &|word| {

@@ -8,7 +8,7 @@ use pullyard_domain::id::TokenId;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::token::NewToken;
 use pullyard_entry::openapi::CreatedNoStore;
-use pullyard_entry::{Caller, IdempotencyKey, Path, Problem, Query, StrictJson, TokenCaller, scope};
+use pullyard_entry::{AnyTokenCaller, Caller, IdempotencyKey, Path, Problem, Query, StrictJson, scope};
 use pullyard_protocol::token::{CreateToken, CreatedToken, RevokedToken, Token, TokenPage, TokenState};
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ pub(crate) async fn list(
     Ok(Json(TokenPage { tokens: tokens.into_iter().map(|token| to_wire(token, now)).collect(), next }))
 }
 
-pub(crate) async fn show_own(State(ctx): State<Context>, TokenCaller(token): TokenCaller) -> Json<Token> {
+pub(crate) async fn show_own(State(ctx): State<Context>, AnyTokenCaller(token): AnyTokenCaller) -> Json<Token> {
     Json(to_wire(token, ctx.clock.now()))
 }
 
