@@ -154,7 +154,7 @@ async fn bitbucket_hook_is_installed_verified_repaired_and_removed() {
         assert_eq!((&mended["uuid"], &mended["description"]), (&made["uuid"], &json!("Theirs")));
         assert!(world.drifts(hook).await.is_empty());
 
-        world.user.run(&["hooks", "remove", hook, "--yes"]).await.assert_success();
+        world.user.run(&["hooks", "delete", hook, "--yes"]).await.assert_success();
         assert_eq!(world.list_hooks(path).await, Vec::<Value>::new());
         assert_eq!(world.user.json(&["hooks"]).await, json!([]));
     }
@@ -180,7 +180,7 @@ async fn manually_created_bitbucket_hook_is_matched_by_url() {
     let number = world.open_pull().await;
     world.request_changes(number).await;
     world.wait_for_revision().await;
-    world.user.run(&["hooks", "remove", "acme-shop", "--yes"]).await.assert_success();
+    world.user.run(&["hooks", "delete", "acme-shop", "--yes"]).await.assert_success();
     assert!(world.list_hooks(SHOP_HOOKS_PATH).await.is_empty());
 }
 

@@ -217,7 +217,7 @@ async fn each_kind_of_error_has_its_exit_code() {
     user.run(&["jobs", "--project", "nobody"]).await.assert_exit(5, "there is no project nobody");
     user.run(&["why", "nope"]).await.assert_exit(5, "nope");
     user.run(&["contexts", "use", "nope"]).await.assert_exit(5, "nope");
-    let known = "unknown queue; use one of dispatch, effects, undelivered";
+    let known = "[possible values: dispatch, effects, undelivered]";
     user.run(&["dlq", "list", "--queue", "nope"]).await.assert_exit(2, known);
     user.run(&["dlq", "list", "--queue", "effects"]).await.assert_exit(0, "The dead-letter queue of effects is empty.");
     // 8: changed by another request.
@@ -368,16 +368,62 @@ async fn project_rename_changes_only_the_display_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn runner_uses_the_url_of_the_context() {
+async fn project_delete_needs_an_unused_project() {
+    let story = Story::start_with_waiting_tasks().await;
+    let user = User::of(&story);
+    story.send_ticket_event("e1", "APP-1", TODO, 1).await;
+    user.run(&["projects", "delete", "acme"]).await.assert_exit(2, "--yes");
+    user.run(&["projects", "delete", "acm", "--yes"]).await.assert_exit(5, "did you mean acme?");
+    let used = user.run(&["projects", "delete", "acme", "--yes"]).await.assert_exit(3, "(repositories_of_project)");
+    assert!(used.err.contains(&format!("Connected to acme: {REPOSITORY}")), "{used:?}");
+    assert!(used.err.contains("pullyard repos delete OWNER/NAME --project acme"), "{used:?}");
+    user.run(&["repos", "delete", REPOSITORY, "--yes"]).await.assert_success();
+    let gone = json!({ "id": "acme", "tickets": 1, "deleted": true });
+    assert_eq!(user.json(&["projects", "delete", "acme", "--yes"]).await, gone);
+    user.run(&["projects", "delete", "acme", "--yes"]).await.assert_exit(5, "there is no project acme");
+    assert_eq!(user.run(&["projects", "list"]).await.assert_success(), "");
+    let late = story.event("e2", "APP-1", TRIGGER, 2);
+    let refused = story.api.send_ticket_event(&late).await;
+    assert!(refused.is_err() || refused.is_ok_and(|decision| decision.job.is_none()), "a deleted project starts a job");
+    story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistyped_name_is_answered_with_the_nearest_one() {
+    let story = Story::start_with_waiting_tasks().await;
+    let mut user = User::of(&story);
+    user.run(&["jobs", "--status", "faild"]).await.assert_exit(2, "a similar value exists: 'failed'");
+    user.run(&["jobs", "--limit", "many"]).await.assert_exit(2, "use a whole number");
+    user.run(&["tokens", "create", "--name", "t", "--kind", "apj"])
+        .await
+        .assert_exit(2, "a similar value exists: 'api'");
+    user.run(&["help", "jbos"]).await.assert_exit(2, "did you mean jobs?");
+    user.run(&["jobs", "--project", "acne"]).await.assert_exit(5, "did you mean acme?");
+    user.run(&["repos", "set", "acme/ap", "--no-checks"]).await.assert_exit(5, "did you mean acme/app?");
+    let (token, work) = (story.runner_token("t", None, Some("kite-7")).await, user.home.path().join("work"));
+    user.set_env("PATH", &std::env::var("PATH").unwrap());
+    user.set_env("PULLYARD_RUNNER_TOKEN", &token);
+    user.set_env("PULLYARD_WORK_DIR", work.to_str().unwrap());
+    let started = ["runner", "start", "--once", "--isolation", "none", "--capabilities", "command"];
+    let started = user.run(&started).await;
+    assert!(started.err.contains(", with the token \"t\" (rnt_"), "{started:?}");
+    assert!(!started.err.contains("runner.id="), "a dump of fields: {started:?}");
+    started.assert_success();
+    user.run(&["runners", "show", "kite-8"]).await.assert_exit(5, "did you mean kite-7?");
+    story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runner_uses_the_url_of_its_context_and_name_of_its_token() {
     let story = Story::start_with_waiting_tasks().await;
     let mut user = User::new();
     let url = story.local.api_url();
     user.run_with(&["login", url, "--context", "work"], story.local.admin_token()).await.assert_success();
-    let (token, work) = (story.runner_token("t", None, None).await, user.home.path().join("work"));
+    let (token, work) = (story.runner_token("t", None, Some("kite-7")).await, user.home.path().join("work"));
     user.set_env("PATH", &std::env::var("PATH").unwrap());
     user.set_env("PULLYARD_RUNNER_TOKEN", &token);
     user.set_env("PULLYARD_WORK_DIR", work.to_str().unwrap());
-    let flags = ["--isolation", "none", "--capabilities", "command", "--name", "kite-7"];
+    let flags = ["--isolation", "none", "--capabilities", "command"];
     let config = user.run(&[&["runner", "config"][..], &flags].concat()).await.assert_success();
     assert!(config.lines().any(|line| line.contains(url) && line.contains("context work")), "{config}");
     user.run(&[&["runner", "start", "--once"][..], &flags].concat()).await.assert_success();

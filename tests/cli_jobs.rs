@@ -74,7 +74,7 @@ async fn declined_prompt_changes_nothing_and_fails() {
     let job = story.create_job("e1", "APP-1", 1).await;
     for (command, question) in [
         (&["jobs", "cancel", job.as_str()][..], "its work is not pushed. [y/N]"),
-        (&["repos", "remove", REPOSITORY], "from acme? [y/N]"),
+        (&["repos", "delete", REPOSITORY], "from acme? [y/N]"),
     ] {
         let mut terminal = user.at_terminal(command);
         terminal.wait_for_text(question).await;

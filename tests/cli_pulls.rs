@@ -120,7 +120,7 @@ async fn deliveries_are_filtered_and_paged() {
     let rest = user.json(&["deliveries", "--limit", "2", "--after", &next]).await;
     assert_eq!((&rest["deliveries"][0]["code"], &rest["next"]), (&json!("no_linked_ticket"), &json!(null)));
     user.run(&["deliveries", "--code", "no_such"]).await.assert_exit(2, "bad_parameter");
-    user.run(&["deliveries", "--verdict", "good"]).await.assert_exit(2, "use one of accepted");
+    user.run(&["deliveries", "--verdict", "good"]).await.assert_exit(2, "possible values: accepted");
     user.run(&["deliveries", "--pull-request", "x"]).await.assert_exit(2, "OWNER/NAME#7");
     user.run(&["deliveries", "--ticket", "A-1", "show", quiet.delivery.as_str()])
         .await

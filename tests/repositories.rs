@@ -157,12 +157,12 @@ async fn removed_repository_starts_no_jobs_and_can_be_reconnected() {
     let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
     user.run(&["repos", "ingress", REPOSITORY, "poll"]).await.assert_success();
-    user.run(&["repos", "remove", REPOSITORY]).await.assert_exit(2, "--yes");
-    user.run(&["repos", "remove", "acme/none", "--yes"]).await.assert_exit(5, "there is no repository acme/none");
-    let ran = user.run(&["repos", "remove", &REPOSITORY.to_uppercase(), "--yes"]).await;
+    user.run(&["repos", "delete", REPOSITORY]).await.assert_exit(2, "--yes");
+    user.run(&["repos", "delete", "acme/none", "--yes"]).await.assert_exit(5, "there is no repository acme/none");
+    let ran = user.run(&["repos", "delete", &REPOSITORY.to_uppercase(), "--yes"]).await;
     assert!(ran.err.contains("from acme") && ran.err.contains("settings set default_repository="), "{ran:?}");
     ran.assert_success();
-    user.run(&["repos", "remove", REPOSITORY, "--yes"]).await.assert_exit(5, "there is no repository");
+    user.run(&["repos", "delete", REPOSITORY, "--yes"]).await.assert_exit(5, "there is no repository");
 
     let project = story.api.project(&story.project).await.unwrap();
     assert_eq!(project.settings.default_repository, None);
@@ -172,7 +172,7 @@ async fn removed_repository_starts_no_jobs_and_can_be_reconnected() {
 
     let add = ["repos", "add", REPOSITORY, "--integration", "gh1", "--agent-command", "./agent.sh"];
     user.run(&add).await.assert_success();
-    let removed = user.json(&["repos", "remove", REPOSITORY, "--yes"]).await;
+    let removed = user.json(&["repos", "delete", REPOSITORY, "--yes"]).await;
     let expected = json!({ "integration": "gh1", "name": REPOSITORY, "was_default": true });
     assert_eq!(removed, expected, "the only repository became the default again");
 }
@@ -223,19 +223,19 @@ async fn integration_removal_names_blocking_repository_hook_or_job() {
 async fn integration_removal_needs_yes_and_names_its_secret() {
     let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
-    user.run(&["integrations", "remove", "gh1"]).await.assert_exit(2, "--yes");
-    user.run(&["integrations", "remove", "none", "--yes"]).await.assert_exit(5, "there is no integration none");
-    let ran = user.run(&["integrations", "remove", "gh1", "--yes"]).await.assert_exit(3, "(repository_of_integration)");
-    assert!(ran.err.contains("pullyard repos remove acme/app --project acme"), "{ran:?}");
-    user.run(&["repos", "remove", REPOSITORY, "--yes"]).await.assert_success();
+    user.run(&["integrations", "delete", "gh1"]).await.assert_exit(2, "--yes");
+    user.run(&["integrations", "delete", "none", "--yes"]).await.assert_exit(5, "there is no integration none");
+    let ran = user.run(&["integrations", "delete", "gh1", "--yes"]).await.assert_exit(3, "(repository_of_integration)");
+    assert!(ran.err.contains("pullyard repos delete acme/app --project acme"), "{ran:?}");
+    user.run(&["repos", "delete", REPOSITORY, "--yes"]).await.assert_success();
     let secret = story.local.forge_secret();
-    let ran = user.run(&["integrations", "remove", "gh1", "--yes"]).await;
-    assert!(ran.err.contains("Removed gh1") && ran.err.contains(&format!("its secret {secret} stays")), "{ran:?}");
+    let ran = user.run(&["integrations", "delete", "gh1", "--yes"]).await;
+    assert!(ran.err.contains("Deleted gh1") && ran.err.contains(&format!("its secret {secret} stays")), "{ran:?}");
     ran.assert_success();
 
     let api_url = story.local.forge().api_url();
     user.run(&["integrations", "add", "gh1", "--api-url", &api_url, "--token-secret", secret]).await.assert_success();
-    let removed = user.json(&["integrations", "remove", "gh1", "--yes"]).await;
+    let removed = user.json(&["integrations", "delete", "gh1", "--yes"]).await;
     assert_eq!(removed, json!({ "id": "gh1", "secrets": [secret] }), "the name gh1 can be used again");
 }
 
@@ -244,8 +244,8 @@ async fn integration_removal_needs_yes_and_names_its_secret() {
 async fn name_of_a_removed_integration_is_reserved_for_its_forge() {
     let story = Story::start_with_waiting_tasks().await;
     let (user, secret) = (User::of(&story), story.local.forge_secret());
-    user.run(&["repos", "remove", REPOSITORY, "--yes"]).await.assert_success();
-    user.run(&["integrations", "remove", "gh1", "--yes"]).await.assert_success();
+    user.run(&["repos", "delete", REPOSITORY, "--yes"]).await.assert_success();
+    user.run(&["integrations", "delete", "gh1", "--yes"]).await.assert_success();
     let elsewhere = "http://127.0.0.1:9/api/v3";
     let token = json!({ "id": "gh1", "kind": "github", "api_url": elsewhere, "token_secret": secret });
     let app = json!({

@@ -439,8 +439,8 @@ async fn doctor_finds_a_moved_repository() {
     assert!(said.contains("local/shop of shop is no longer in its folder."), "{said}");
     machine.stdout(&["repos", "add", "--path", "moved", "--agent-command", "./agent.sh"]).await;
     assert_eq!(up.api.repositories(&shop_project()).await.unwrap().repositories.len(), 2);
-    assert!(said.contains("pullyard repos remove local/shop --project shop"), "{said}");
-    machine.stdout(&["repos", "remove", "local/shop", "--yes"]).await;
+    assert!(said.contains("pullyard repos delete local/shop --project shop"), "{said}");
+    machine.stdout(&["repos", "delete", "local/shop", "--yes"]).await;
     assert!(looks().await.status.success());
     up.stop(Signal::SIGTERM).await;
 }

@@ -3,6 +3,7 @@
 mod about;
 mod breakers;
 mod budgets;
+mod choices;
 mod completions;
 mod config;
 mod conversation;
@@ -38,6 +39,7 @@ mod tokens;
 mod watch;
 mod why;
 
+pub(crate) use choices::forge_parser;
 use clap::{ColorChoice, Subcommand};
 pub(crate) use config::{Config, SavedContext};
 pub(crate) use fault::{CliError, Exit};
@@ -229,11 +231,16 @@ impl Command {
             Self::Dlq(dlq) => dlq.run(&session).await,
             Self::Tokens(tokens) => tokens.run(&session).await,
             Self::Secrets(secrets) => secrets.run(&session).await,
-            Self::Login(_) | Self::Logout(_) | Self::Contexts(_) | Self::Completions(_) | Self::Help(_) => {
-                Ok(ExitCode::SUCCESS)
-            }
+            Self::Login(_)
+            | Self::Logout(_)
+            | Self::Contexts(_)
+            | Self::Completions(_)
+            | Self::Help(_) => Ok(ExitCode::SUCCESS),
         };
-        ended.unwrap_or_else(|fault| fault.print_with_document(&session.screen))
+        match ended {
+            Ok(code) => code,
+            Err(fault) => session.suggest_project(fault).await.print_with_document(&session.screen),
+        }
     }
 }
 

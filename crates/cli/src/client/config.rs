@@ -1,6 +1,7 @@
 //! Stores the user's contexts (server, token, default project) in one file that only its owner can read.
 
 use super::fault::{CliError, Exit};
+use super::nearest::find_nearest;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -54,7 +55,11 @@ impl Config {
 
     pub(crate) fn context(&self, name: &str) -> Result<&SavedContext, CliError> {
         self.contexts.get(name).ok_or_else(|| {
-            CliError::not_found(format!("there is no context {name}")).with_help("`pullyard contexts` lists them")
+            let help = match find_nearest(name, self.contexts.keys().map(String::as_str)) {
+                Some(nearest) => format!("did you mean {nearest}?"),
+                None => "`pullyard contexts` lists them".into(),
+            };
+            CliError::not_found(format!("there is no context {name}")).with_help(help)
         })
     }
 }

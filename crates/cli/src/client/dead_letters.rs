@@ -1,11 +1,13 @@
 //! `pullyard dlq`: lists, shows, redrives and drops dead letters.
 
+use super::choices::choices;
 use super::fault::{CliError, Exit};
 use super::screen::Colour;
 use super::session::Session;
 use super::table::{Cell, Column, Table, print_facts};
 use super::{format, prompt};
 use clap::Subcommand;
+use clap::builder::TypedValueParser;
 use pullyard_domain::dead_letter::{Advice, Queue};
 use pullyard_domain::id::MessageId;
 use pullyard_protocol::dead_letter::{DeadLetter, MAX_MESSAGES, MoveDeadLetters, MoveDeadLettersAnswer};
@@ -33,8 +35,8 @@ enum Command {
   pullyard dlq list
   pullyard dlq list --queue dispatch --json")]
     List {
-        /// Only this queue: dispatch, effects, undelivered.
-        #[arg(long, value_name = "QUEUE", value_parser = parse_queue)]
+        /// Only this queue.
+        #[arg(long, value_name = "QUEUE", ignore_case = true, value_parser = queue_parser())]
         queue: Option<Queue>,
     },
     /// Show a dead letter with its message.
@@ -71,8 +73,8 @@ struct Selection {
     /// All listed dead letters.
     #[arg(long)]
     all: bool,
-    /// With --all, only this queue: dispatch, effects, undelivered.
-    #[arg(long, value_name = "QUEUE", value_parser = parse_queue, requires = "all")]
+    /// With --all, only this queue.
+    #[arg(long, value_name = "QUEUE", ignore_case = true, value_parser = queue_parser(), requires = "all")]
     queue: Option<Queue>,
 }
 
@@ -91,10 +93,8 @@ impl Action {
     }
 }
 
-fn parse_queue(word: &str) -> Result<Queue, String> {
-    let meant = word.trim().to_lowercase();
-    let named = Queue::ALL.into_iter().find(|queue| queue.as_str() == meant);
-    named.ok_or_else(|| format!("unknown queue; use one of {}", Queue::ALL.map(Queue::as_str).join(", ")))
+fn queue_parser() -> impl TypedValueParser<Value = Queue> {
+    choices(Queue::ALL.map(|queue| (queue.as_str(), queue)))
 }
 
 impl Dlq {

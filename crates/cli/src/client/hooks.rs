@@ -1,4 +1,4 @@
-//! `pullyard hooks`: installs, verifies, repairs and removes webhooks at forges.
+//! `pullyard hooks`: installs, verifies, repairs and deletes webhooks at forges.
 
 use super::fault::CliError;
 use super::format;
@@ -79,8 +79,8 @@ enum Command {
     #[command(after_help = "Examples:\n  pullyard hooks list\n  pullyard hooks list --json")]
     List,
     /// Delete a hook at the forge and here.
-    #[command(after_help = "Examples:\n  pullyard hooks remove acme-app --yes")]
-    Remove {
+    #[command(after_help = "Examples:\n  pullyard hooks delete acme-app --yes")]
+    Delete {
         /// Hook.
         name: HookName,
         /// Skip the confirmation.
@@ -100,7 +100,7 @@ impl Hooks {
             }
             Command::Verify { names } => return verify_or_repair(session, names, false).await,
             Command::Repair { names } => return verify_or_repair(session, names, true).await,
-            Command::Remove { name, yes, keep_at_forge } => {
+            Command::Delete { name, yes, keep_at_forge } => {
                 confirm(&session.screen, yes, &format!("Delete the hook {name}?"))?;
                 let removed = session.api.remove_hook(&name, keep_at_forge).await?;
                 if session.screen.is_json() {

@@ -1,5 +1,6 @@
-//! `pullyard integrations`: connects, lists, tests and removes forges.
+//! `pullyard integrations`: connects, lists, tests and deletes forges.
 
+use super::choices::forge_parser;
 use super::fault::CliError;
 use super::prompt::confirm;
 use super::session::Session;
@@ -21,7 +22,7 @@ const MAX_TYPED_NAME_CHARS: usize = 32;
   pullyard integrations add gh1 --token-secret pullyard/user/github
   pullyard integrations add bb1 --kind bitbucket --token-secret pullyard/user/bitbucket
   pullyard integrations test gh1
-  pullyard integrations remove gh1")]
+  pullyard integrations delete gh1")]
 pub(crate) struct Integrations {
     #[command(subcommand)]
     command: Option<Command>,
@@ -41,8 +42,8 @@ enum Command {
     Add {
         /// Integration id.
         id: IntegrationId,
-        /// Kind of forge: github or bitbucket (Bitbucket Cloud).
-        #[arg(long, value_name = "KIND", default_value = "github", value_parser = parse_kind)]
+        /// Kind of forge; bitbucket is Bitbucket Cloud.
+        #[arg(long, value_name = "KIND", default_value = "github", ignore_case = true, value_parser = forge_parser())]
         kind: ForgeKind,
         /// REST URL (default: https://api.github.com or https://api.bitbucket.org/2.0).
         #[arg(long, value_name = "URL")]
@@ -69,14 +70,14 @@ enum Command {
         /// Integration id.
         id: IntegrationId,
     },
-    /// Disconnect a forge; the forge is not changed, and the secrets stay.
+    /// Delete a connection; the forge is not changed, and the secrets stay.
     ///
     /// Refused while it has a repository, a hook or a running job; the error names the obstacle and the remedy. Its id
     /// stays reserved for the same forge.
     #[command(
-        after_help = "Examples:\n  pullyard integrations remove gh1\n  pullyard integrations remove gh1 --yes --json"
+        after_help = "Examples:\n  pullyard integrations delete gh1\n  pullyard integrations delete gh1 --yes --json"
     )]
-    Remove {
+    Delete {
         /// Integration id.
         id: IntegrationId,
         /// Skip the confirmation.
@@ -91,10 +92,6 @@ enum Command {
     },
 }
 
-fn parse_kind(text: &str) -> Result<ForgeKind, String> {
-    ForgeKind::from_code(text).ok_or_else(|| "use github or bitbucket".into())
-}
-
 fn api_url_or_default(kind: ForgeKind, api_url: Option<String>) -> String {
     api_url.unwrap_or_else(|| kind.default_api_url().to_owned())
 }
@@ -104,7 +101,7 @@ impl Integrations {
         let integration = match self.command.unwrap_or(Command::List) {
             Command::List => return list(session).await,
             Command::Test { id } => return test(session, &id).await,
-            Command::Remove { id, yes } => return remove(session, &id, yes).await,
+            Command::Delete { id, yes } => return delete(session, &id, yes).await,
             Command::Add { id, kind, api_url, token_secret: Some(token_secret), .. } => {
                 let request = CreateIntegration { id, kind, api_url: api_url_or_default(kind, api_url), token_secret };
                 session.api.create_integration(&request).await.map_err(|error| connection_fault(error, &request))?
@@ -201,14 +198,14 @@ async fn list(session: &Session) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn remove(session: &Session, id: &IntegrationId, yes: bool) -> Result<ExitCode, CliError> {
-    confirm(&session.screen, yes, &format!("Remove the integration {id}?"))?;
+async fn delete(session: &Session, id: &IntegrationId, yes: bool) -> Result<ExitCode, CliError> {
+    confirm(&session.screen, yes, &format!("Delete the integration {id}?"))?;
     let removed = session.api.remove_integration(id).await?;
     if session.screen.is_json() {
         session.screen.json(&removed)?;
         return Ok(ExitCode::SUCCESS);
     }
-    session.screen.note(&format!("Removed {id}"));
+    session.screen.note(&format!("Deleted {id}"));
     for secret in &removed.secrets {
         session.screen.hint(&format!(
             "its secret {secret} stays; if nothing else uses it, delete it: aws secretsmanager delete-secret --secret-id {secret}"
@@ -265,11 +262,10 @@ mod tests {
     #[test]
     fn default_api_url_follows_the_kind() {
         let meant = |text: &str, api_url: Option<&str>| {
-            api_url_or_default(parse_kind(text).unwrap(), api_url.map(str::to_owned))
+            api_url_or_default(ForgeKind::from_code(text).unwrap(), api_url.map(str::to_owned))
         };
         assert_eq!(meant("github", None), "https://api.github.com");
         assert_eq!(meant("bitbucket", None), "https://api.bitbucket.org/2.0");
         assert_eq!(meant("bitbucket", Some("http://127.0.0.1:5/2.0")), "http://127.0.0.1:5/2.0");
-        assert!(parse_kind("gitlab").is_err());
     }
 }

@@ -13,15 +13,32 @@ pub(crate) fn report_parse_error(error: &clap::Error, line: &mut clap::Command) 
         let _ = write!(io::stderr(), "{}", line.render_help());
         return code;
     }
-    let _ = error.print();
+    let text = error.render().to_string();
+    let _ = match replace_rust_words(&text) {
+        Some(text) => write!(io::stderr(), "{text}"),
+        None => error.print(),
+    };
     let json = arguments.iter().take_while(|word| *word != "--").any(|word| word == "--json");
     if error.use_stderr()
         && json
-        && let Ok(document) = serde_json::to_string(&usage_fault(&error.render().to_string()).into_problem())
+        && let Ok(document) =
+            serde_json::to_string(&usage_fault(&replace_rust_words(&text).unwrap_or(text)).into_problem())
     {
         let _ = writeln!(io::stdout(), "{document}");
     }
     code
+}
+
+/// Rewrites the reasons of Rust's number parsers. `None` if the text contains none.
+fn replace_rust_words(text: &str) -> Option<String> {
+    let reasons = [
+        ("invalid digit found in string", "use a whole number"),
+        ("cannot parse integer from empty string", "use a whole number"),
+        ("number too large to fit in target type", "the number is too large"),
+        ("number too small to fit in target type", "the number is too small"),
+    ];
+    let (reason, replacement) = reasons.into_iter().find(|(reason, _)| text.contains(reason))?;
+    Some(text.replace(reason, replacement))
 }
 
 fn usage_fault(message: &str) -> CliError {

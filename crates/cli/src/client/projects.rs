@@ -1,6 +1,8 @@
-//! `pullyard projects`: lists, shows, creates and renames projects.
+//! `pullyard projects`: lists, shows, creates, renames and deletes projects.
 
 use super::fault::CliError;
+use super::format::format_count;
+use super::prompt::confirm;
 use super::session::Session;
 use super::table::{Cell, Column, Table, print_facts};
 use super::{budgets, hold};
@@ -8,10 +10,10 @@ use clap::Subcommand;
 use pullyard_domain::agent::PROJECT_CHOICES;
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_domain::project::Settings;
-use pullyard_protocol::project::{CreateProject, Project, RenameProject};
+use pullyard_protocol::project::{CreateProject, DeletedProject, Project, RenameProject};
 use std::process::ExitCode;
 
-/// List, show, create and rename projects.
+/// List, show, create, rename and delete projects.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard projects list
@@ -70,33 +72,86 @@ enum Command {
         #[arg(long)]
         name: String,
     },
+    /// Delete a project with its settings and tickets; its jobs and decisions stay.
+    ///
+    /// Refused while a repository is connected, a hook names the project, or a job of it has not ended; the error names
+    /// the obstacle and the remedy. If it is interrupted, repeat it. Tokens that are limited to the project stay valid:
+    /// revoke them with `pullyard tokens revoke` before another project gets its id.
+    #[command(after_help = "Examples:\n  pullyard projects delete acme\n  pullyard projects delete acme --yes --json")]
+    Delete {
+        /// Project id.
+        id: ProjectId,
+        /// Skip the confirmation.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+impl Command {
+    fn id(&self) -> Option<&ProjectId> {
+        match self {
+            Self::Show { id } => id.as_ref(),
+            Self::Rename { id, .. } | Self::Delete { id, .. } => Some(id),
+            Self::List { .. } | Self::Create { .. } => None,
+        }
+    }
 }
 
 impl Projects {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
-        match self.command.unwrap_or(Command::List { after: None }) {
-            Command::List { after } => list(session, after).await?,
-            Command::Show { id } => {
-                let id = match id {
-                    Some(id) => id,
-                    None => session.project().await?,
-                };
-                show(session, &session.api.project(&id).await?)?;
+        let command = self.command.unwrap_or(Command::List { after: None });
+        let typed = command.id().map(ProjectId::to_string);
+        match (run(session, command).await, typed) {
+            (Err(fault), Some(typed)) => {
+                Err(session.suggest(fault, &typed, async || session.project_names().await).await)
             }
-            Command::Create { id, name, auto_create, default_repository, agent, model } => {
-                let settings = Settings { auto_create, default_repository, agent, model, ..Settings::default() };
-                let request = CreateProject { name: name.unwrap_or_else(|| id.to_string()), id, settings };
-                let created = session.api.create_project(&request).await?;
-                show(session, &created)?;
-                let which = if session.data.is_some() { "--path DIR" } else { "OWNER/NAME --integration ID" };
-                session.screen.hint(&format!("connect a repository with `pullyard repos add {which}`"));
-            }
-            Command::Rename { id, name } => {
-                show(session, &session.api.rename_project(&id, &RenameProject { name }).await?)?;
-            }
+            (ended, _) => ended.map(|()| ExitCode::SUCCESS),
         }
-        Ok(ExitCode::SUCCESS)
     }
+}
+
+async fn run(session: &Session, command: Command) -> Result<(), CliError> {
+    match command {
+        Command::List { after } => list(session, after).await?,
+        Command::Show { id } => {
+            let id = match id {
+                Some(id) => id,
+                None => session.project().await?,
+            };
+            show(session, &session.api.project(&id).await?)?;
+        }
+        Command::Create { id, name, auto_create, default_repository, agent, model } => {
+            let settings = Settings { auto_create, default_repository, agent, model, ..Settings::default() };
+            let request = CreateProject { name: name.unwrap_or_else(|| id.to_string()), id, settings };
+            let created = session.api.create_project(&request).await?;
+            show(session, &created)?;
+            let which = if session.data.is_some() { "--path DIR" } else { "OWNER/NAME --integration ID" };
+            session.screen.hint(&format!("connect a repository with `pullyard repos add {which}`"));
+        }
+        Command::Rename { id, name } => {
+            show(session, &session.api.rename_project(&id, &RenameProject { name }).await?)?;
+        }
+        Command::Delete { id, yes } => delete(session, &id, yes).await?,
+    }
+    Ok(())
+}
+
+/// Each call deletes a page of tickets, until the last one deletes the project.
+async fn delete(session: &Session, id: &ProjectId, yes: bool) -> Result<(), CliError> {
+    confirm(&session.screen, yes, &format!("Delete the project {id} with its settings and all its tickets?"))?;
+    let mut answer = session.api.delete_project(id).await?;
+    while !answer.deleted {
+        let next = session.api.delete_project(id).await?;
+        answer = DeletedProject { tickets: answer.tickets.saturating_add(next.tickets), ..next };
+        session
+            .screen
+            .note(&format!("Deleted {} so far", format_count(u64::from(answer.tickets), "ticket", "tickets")));
+    }
+    if session.screen.is_json() {
+        return session.screen.json(&answer);
+    }
+    session.screen.note(&format!("Deleted {id} and {}", format_count(u64::from(answer.tickets), "ticket", "tickets")));
+    Ok(())
 }
 
 async fn list(session: &Session, after: Option<String>) -> Result<(), CliError> {

@@ -1,14 +1,16 @@
-//! `pullyard repos`: connects, configures, tests, lists and removes repositories.
+//! `pullyard repos`: connects, configures, tests, lists and deletes repositories.
 
 mod commands;
 mod local;
 mod test;
 
+use super::choices::choices;
 use super::fault::CliError;
 use super::prompt::confirm;
 use super::session::Session;
 use super::table::{Cell, Column, Table};
 use clap::Subcommand;
+use clap::builder::TypedValueParser;
 use pullyard_domain::agent::{Agent, COMMAND, PROJECT, REPOSITORY_CHOICES};
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
@@ -26,7 +28,7 @@ use std::process::ExitCode;
   pullyard repos add --path .
   pullyard repos test acme/app
   pullyard repos list
-  pullyard repos remove acme/app")]
+  pullyard repos delete acme/app")]
 pub(crate) struct Repos {
     #[command(subcommand)]
     command: Option<Command>,
@@ -72,8 +74,8 @@ enum Command {
     Ingress {
         /// Repository.
         name: RepositoryName,
-        /// Source of events: webhook, poll or both.
-        #[arg(value_parser = parse_ingress)]
+        /// Source of events.
+        #[arg(ignore_case = true, value_parser = ingress_parser())]
         ingress: Ingress,
     },
     /// Check which features work in a repository, and which permissions are missing.
@@ -85,14 +87,14 @@ enum Command {
         #[arg(value_name = "OWNER/NAME")]
         name: RepositoryName,
     },
-    /// Remove a repository from its project; its forge is not changed.
+    /// Delete a repository from its project; its forge is not changed.
     ///
     /// New jobs no longer start in it. Refused while it has a running job, an open pull request that is linked to a
     /// ticket, or a hook of its own; the error names the obstacle and the remedy.
     #[command(
-        after_help = "Examples:\n  pullyard repos remove acme/app\n  pullyard repos remove acme/app --yes --json"
+        after_help = "Examples:\n  pullyard repos delete acme/app\n  pullyard repos delete acme/app --yes --json"
     )]
-    Remove {
+    Delete {
         /// Repository.
         #[arg(value_name = "OWNER/NAME")]
         name: RepositoryName,
@@ -105,13 +107,8 @@ enum Command {
     List,
 }
 
-fn parse_ingress(text: &str) -> Result<Ingress, String> {
-    match text {
-        "webhook" => Ok(Ingress::Webhook),
-        "poll" => Ok(Ingress::Poll),
-        "both" => Ok(Ingress::Both),
-        _ => Err("use webhook, poll or both".into()),
-    }
+fn ingress_parser() -> impl TypedValueParser<Value = Ingress> {
+    choices([("webhook", Ingress::Webhook), ("poll", Ingress::Poll), ("both", Ingress::Both)])
 }
 
 impl Repos {
@@ -140,13 +137,13 @@ impl Repos {
                 }
             }
             Command::Test { name } => return test::test(session, &project, &name).await,
-            Command::Remove { name, yes } => {
-                confirm(&session.screen, yes, &format!("Remove {name} from {project}?"))?;
+            Command::Delete { name, yes } => {
+                confirm(&session.screen, yes, &format!("Delete {name} from {project}?"))?;
                 let removed = session.api.remove_repository(&project, &name).await?;
                 if session.screen.is_json() {
                     session.screen.json(&removed)?;
                 } else {
-                    session.screen.note(&format!("Removed {} from {project}", removed.name));
+                    session.screen.note(&format!("Deleted {} from {project}", removed.name));
                     if removed.was_default {
                         session.screen.hint(&format!(
                             "{project} has no default repository; set one: \

@@ -12,7 +12,7 @@ use pullyard_domain::runner::validate_name;
 use pullyard_protocol::runner_admin::{Runner, RunnerList, RunnerOrder, RunnerStatus};
 use std::process::ExitCode;
 
-/// List, show, drain and remove self-hosted runners.
+/// List, show, drain and delete self-hosted runners.
 ///
 /// Start one with `pullyard runner start` and a token of `pullyard tokens create --kind runner`.
 #[derive(clap::Args)]
@@ -51,7 +51,7 @@ enum Command {
         /// Runner name or id.
         runner: String,
     },
-    /// Remove a runner; its running jobs fail or are requeued.
+    /// Delete a runner; its running jobs fail or are requeued.
     #[command(
         after_help = "Examples:\n  pullyard runners delete kite-2\n  pullyard runners delete kite-2 --yes --json"
     )]
@@ -78,42 +78,56 @@ impl Command {
 impl Runners {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
         let command = self.command.unwrap_or(Command::List { watch: false });
+        let typed = command.runner().map(str::to_owned);
         if let Some(runner) = command.runner().filter(|runner| validate_name(runner).is_err()) {
             // Gateways decode paths, so no URL can contain such a name.
             return Err(
                 CliError::not_found(format!("there is no runner {runner}")).with_help("`pullyard runners` lists them")
             );
         }
-        match command {
-            Command::List { watch: true } => {
-                let show = |list: RunnerList| show_list(session, &list.runners);
-                return refresh(session, async || Ok(session.api.runners().await?), show).await;
+        match (run(session, command).await, typed) {
+            (Err(fault), Some(typed)) => {
+                let load = async || {
+                    let list = session.api.runners().await?;
+                    Ok::<_, CliError>(list.runners.into_iter().map(|runner| runner.name).collect::<Vec<_>>())
+                };
+                Err(session.suggest(fault, &typed, load).await)
             }
-            Command::List { watch: false } => list(session).await?,
-            Command::Show { runner } => show(session, &session.api.runner(&runner).await?)?,
-            Command::Drain { runner } => {
-                let drained = session.api.command_runner(&runner, RunnerOrder::Drain).await?;
-                show(session, &drained)?;
-                session.screen.hint(&format!("resume it with `pullyard runners resume {}`", drained.name));
-            }
-            Command::Resume { runner } => {
-                show(session, &session.api.command_runner(&runner, RunnerOrder::Resume).await?)?;
-            }
-            Command::Delete { runner, yes } => {
-                let record = session.api.runner(&runner).await?;
-                prompt::confirm(&session.screen, yes, &question(&record))?;
-                let removed = session.api.remove_runner(&runner).await?;
-                if session.screen.is_json() {
-                    session.screen.json(&removed)?;
-                } else if removed.gone {
-                    session.screen.note(&format!("Deleted runner {runner}; its name is free."));
-                } else {
-                    session.screen.note(&format!("Deleting runner {runner}; first its jobs stop."));
-                }
+            (ended, _) => ended,
+        }
+    }
+}
+
+async fn run(session: &Session, command: Command) -> Result<ExitCode, CliError> {
+    match command {
+        Command::List { watch: true } => {
+            let show = |list: RunnerList| show_list(session, &list.runners);
+            return refresh(session, async || Ok(session.api.runners().await?), show).await;
+        }
+        Command::List { watch: false } => list(session).await?,
+        Command::Show { runner } => show(session, &session.api.runner(&runner).await?)?,
+        Command::Drain { runner } => {
+            let drained = session.api.command_runner(&runner, RunnerOrder::Drain).await?;
+            show(session, &drained)?;
+            session.screen.hint(&format!("resume it with `pullyard runners resume {}`", drained.name));
+        }
+        Command::Resume { runner } => {
+            show(session, &session.api.command_runner(&runner, RunnerOrder::Resume).await?)?;
+        }
+        Command::Delete { runner, yes } => {
+            let record = session.api.runner(&runner).await?;
+            prompt::confirm(&session.screen, yes, &question(&record))?;
+            let removed = session.api.remove_runner(&runner).await?;
+            if session.screen.is_json() {
+                session.screen.json(&removed)?;
+            } else if removed.gone {
+                session.screen.note(&format!("Deleted runner {runner}; its name is free."));
+            } else {
+                session.screen.note(&format!("Deleting runner {runner}; first its jobs stop."));
             }
         }
-        Ok(ExitCode::SUCCESS)
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn question(runner: &Runner) -> String {

@@ -3,6 +3,7 @@
 use super::Global;
 use super::config::{Config, SavedContext};
 use super::fault::{CliError, Exit};
+use super::nearest::find_nearest;
 use super::screen::Screen;
 use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_protocol::client::ApiClient;
@@ -91,6 +92,36 @@ impl Session {
                 Err(CliError::usage(format!("there are {} projects: {}{rest}", more + 1, names.join(", ")))
                     .with_help("choose one with --project, or set PULLYARD_PROJECT"))
             }
+        }
+    }
+
+    /// Adds the nearest project to an error, if the project of a flag or a context does not exist.
+    pub(super) async fn suggest_project(&self, fault: CliError) -> CliError {
+        let Some(named) = self.project.as_ref().filter(|_| fault.is_not_found()) else { return fault };
+        self.suggest(fault, named, async || self.project_names().await).await
+    }
+
+    pub(super) async fn project_names(&self) -> Result<Vec<String>, CliError> {
+        Ok(self.projects().await?.into_iter().map(|project| project.id.to_string()).collect())
+    }
+
+    /// Adds the nearest of the existing names to an error about a missing object, unless the name exists.
+    pub(super) async fn suggest(
+        &self,
+        fault: CliError,
+        typed: &str,
+        load: impl AsyncFnOnce() -> Result<Vec<String>, CliError>,
+    ) -> CliError {
+        if !fault.is_not_found() {
+            return fault;
+        }
+        let names = load().await.unwrap_or_default();
+        if names.iter().any(|name| name == typed) {
+            return fault;
+        }
+        match find_nearest(typed, names.iter().map(String::as_str)) {
+            Some(nearest) => fault.with_help(format!("did you mean {nearest}?")),
+            None => fault,
         }
     }
 

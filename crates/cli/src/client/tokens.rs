@@ -1,5 +1,6 @@
 //! `pullyard tokens`: creates, lists and revokes tokens.
 
+use super::choices::choices;
 use super::fault::{CliError, Exit};
 use super::screen::Colour;
 use super::session::Session;
@@ -9,7 +10,6 @@ use clap::Subcommand;
 use pullyard_domain::id::{ProjectId, TokenId};
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::token::{CreateToken, Scope, Token, TokenKind, TokenState};
-use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
@@ -53,16 +53,19 @@ enum Command {
     },
 }
 
+const SCOPES: [(&str, Scope); 4] =
+    [("read", Scope::Read), ("tickets", Scope::Tickets), ("jobs", Scope::Jobs), ("admin", Scope::Admin)];
+
 #[derive(clap::Args)]
 struct Create {
     /// Display name.
     #[arg(long)]
     name: String,
     /// Kind of token: api for users and programs, runner for runners.
-    #[arg(long, value_name = "api|runner", value_parser = parse_code::<TokenKind>)]
+    #[arg(long, ignore_case = true, value_parser = choices([("api", TokenKind::Api), ("runner", TokenKind::Runner)]))]
     kind: TokenKind,
-    /// Scopes: read, tickets, jobs, admin; only with --kind api.
-    #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', value_parser = parse_code::<Scope>, required_if_eq("kind", "api"))]
+    /// Scopes, separated by commas; only with --kind api.
+    #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', ignore_case = true, value_parser = choices(SCOPES), required_if_eq("kind", "api"))]
     scopes: Vec<Scope>,
     /// Limit the token to these projects.
     #[arg(long, value_name = "ID", value_delimiter = ',', conflicts_with = "all_projects")]
@@ -87,10 +90,6 @@ impl Tokens {
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-fn parse_code<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    serde_json::from_value(serde_json::Value::from(text)).map_err(|error| error.to_string())
 }
 
 fn parse_duration(text: &str) -> Result<u64, String> {

@@ -1,6 +1,6 @@
 //! `pullyard events sign`: signs an API Gateway event.
 
-use crate::client::{CliError, Exit, Global, Screen, token};
+use crate::client::{CliError, Exit, Global, Screen, forge_parser, token};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use pullyard_domain::project::ForgeKind;
@@ -27,8 +27,8 @@ pub(crate) struct Sign {
     /// File with the webhook's secret; one line break at the end is removed.
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
-    /// Forge whose signature is added: github or bitbucket (default: from the event's path).
-    #[arg(long, value_name = "FORGE", value_parser = parse_forge)]
+    /// Forge whose signature is added (default: from the event's path).
+    #[arg(long, value_name = "FORGE", ignore_case = true, value_parser = forge_parser())]
     forge: Option<ForgeKind>,
     /// Write the event to this file instead of stdout.
     #[arg(short, long, value_name = "FILE")]
@@ -68,15 +68,10 @@ impl Sign {
     }
 }
 
-fn parse_forge(text: &str) -> Result<ForgeKind, String> {
-    let forges = [ForgeKind::GitHub, ForgeKind::Bitbucket];
-    forges.into_iter().find(|forge| forge.code() == text).ok_or_else(|| "use github or bitbucket".into())
-}
-
 fn detect_forge(event: &Value) -> Option<ForgeKind> {
     let path = event["rawPath"].as_str().unwrap_or_default();
     let (_, hook) = path.split_once("/webhooks/")?;
-    parse_forge(hook.split('/').next().unwrap_or_default()).ok()
+    ForgeKind::from_code(hook.split('/').next().unwrap_or_default())
 }
 
 fn signature_header(forge: ForgeKind) -> &'static str {

@@ -1,11 +1,13 @@
 //! `pullyard deliveries list`: lists the ledger, with filters.
 
+use crate::client::choices::choices;
 use crate::client::fault::CliError;
 use crate::client::format;
 use crate::client::jobs::parse_time;
 use crate::client::pages::{self, Page};
 use crate::client::session::Session;
 use crate::client::table::{Cell, Column, Table};
+use clap::builder::TypedValueParser;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::TicketKey;
 use pullyard_domain::time::Timestamp;
@@ -18,8 +20,8 @@ use pullyard_protocol::pull_request::{PULL_REQUEST_NAME_HELP, PullRequestName};
   pullyard deliveries list --verdict refused,held --since 2d
   pullyard deliveries list --pull-request acme/app#7 --json")]
 pub(super) struct List {
-    /// Only these verdicts: accepted, held, refused, ignored, duplicate, invalid.
-    #[arg(long, value_name = "VERDICT", value_delimiter = ',', value_parser = parse_verdict)]
+    /// Only these verdicts; separated by commas.
+    #[arg(long, value_name = "VERDICT", value_delimiter = ',', ignore_case = true, value_parser = verdict_parser())]
     verdict: Vec<Verdict>,
     /// Only these reasons: `rate_limited`, `job_active`, ….
     #[arg(long, value_name = "CODE", value_delimiter = ',', value_parser = parse_code)]
@@ -135,12 +137,8 @@ fn parse_day(text: &str) -> Result<String, String> {
     if at.is_ok_and(|day| day == text) { Ok(text.to_owned()) } else { Err("write it as 2026-11-20".into()) }
 }
 
-fn parse_verdict(word: &str) -> Result<Verdict, String> {
-    let meant = word.trim().to_lowercase();
-    Verdict::ALL.into_iter().find(|verdict| verdict.as_str() == meant).ok_or_else(|| {
-        let all = Verdict::ALL.map(Verdict::as_str).join(", ");
-        format!("use one of {all}")
-    })
+fn verdict_parser() -> impl TypedValueParser<Value = Verdict> {
+    choices(Verdict::ALL.map(|verdict| (verdict.as_str(), verdict)))
 }
 
 /// Accepts any code, because the server may be newer.
@@ -172,9 +170,5 @@ mod tests {
         for bad in ["", " ", "a&b", "job active", "job.active", "job1"] {
             assert!(parse_code(bad).is_err(), "{bad}");
         }
-        assert!(
-            parse_verdict(" REFUSED ").is_ok_and(|verdict| verdict.as_str() == "refused")
-                && parse_verdict("no").is_err()
-        );
     }
 }

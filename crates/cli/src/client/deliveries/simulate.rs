@@ -2,6 +2,7 @@
 
 use super::super::fault::CliError;
 use super::super::format;
+use super::super::nearest::find_nearest;
 use super::super::session::Session;
 use super::super::table::{Cell, Column, Table};
 use pullyard_domain::id::JobId;
@@ -10,6 +11,8 @@ use pullyard_protocol::delivery::Delivery;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::time::Duration;
+
+const KEYS: [&str; 3] = ["revise_on_review", "coalesce", "held_by"];
 
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
@@ -23,7 +26,11 @@ pub(crate) fn parse_change(text: &str) -> Result<Change, String> {
     let fits = match key {
         "revise_on_review" | "coalesce" => value.is_boolean(),
         "held_by" => value.is_string() || value.is_null(),
-        _ => return Err("use revise_on_review, coalesce or held_by".into()),
+        _ => {
+            let nearest =
+                find_nearest(key, KEYS).map(|nearest| format!("did you mean {nearest}? ")).unwrap_or_default();
+            return Err(format!("{nearest}use revise_on_review, coalesce or held_by"));
+        }
     };
     if fits { Ok(Change { key: key.to_owned(), value }) } else { Err(format!("{value} is not a value of {key}")) }
 }

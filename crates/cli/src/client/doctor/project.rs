@@ -29,9 +29,9 @@ pub(super) async fn check_repositories(session: &Session, project: &Project) -> 
             "project",
             format!("{name} of {id} is no longer in its folder."),
             format!(
-                "Move it back, or connect its new folder under another name and remove this one: \
+                "Move it back, or connect its new folder under another name and delete this one: \
                  `pullyard repos add local/NAME --path DIR --project {id}`; \
-                 `pullyard repos remove {name} --project {id}`."
+                 `pullyard repos delete {name} --project {id}`."
             ),
         );
     }

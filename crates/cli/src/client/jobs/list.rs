@@ -1,12 +1,14 @@
 //! `pullyard jobs list`: lists jobs by filter, once or repeatedly.
 
 use super::show::{compute_cell, job_duration};
+use crate::client::choices::choices;
 use crate::client::fault::CliError;
 use crate::client::format;
 use crate::client::pages::{self, Page};
 use crate::client::refresh::refresh;
 use crate::client::session::Session;
 use crate::client::table::{Cell, Column, Table};
+use clap::builder::TypedValueParser;
 use pullyard_domain::id::TicketKey;
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::time::Timestamp;
@@ -20,8 +22,8 @@ use std::time::Duration;
   pullyard jobs list --status failed,cancelled --since 2d
   pullyard jobs list --ticket DEMO-1 --json")]
 pub(super) struct List {
-    /// Only these statuses: ready, executing, failed, ….
-    #[arg(long, value_name = "STATUS", value_delimiter = ',', value_parser = parse_status)]
+    /// Only these statuses; separated by commas.
+    #[arg(long, value_name = "STATUS", value_delimiter = ',', ignore_case = true, value_parser = status_parser())]
     status: Vec<JobStatus>,
     /// Only this ticket.
     #[arg(long, value_name = "KEY")]
@@ -130,12 +132,8 @@ fn job_sentence(job: &Job) -> &str {
     explanation.as_ref().map(|explained| explained.sentence.as_str()).unwrap_or_default()
 }
 
-fn parse_status(word: &str) -> Result<JobStatus, String> {
-    let meant = word.trim().to_lowercase().replace('-', "_");
-    JobStatus::ALL.into_iter().find(|status| status.as_str() == meant).ok_or_else(|| {
-        let all = JobStatus::ALL.map(JobStatus::as_str).join(", ");
-        format!("use one of {all}")
-    })
+fn status_parser() -> impl TypedValueParser<Value = JobStatus> {
+    choices(JobStatus::ALL.map(|status| (status.as_str(), status)))
 }
 
 pub(in crate::client) fn parse_time(text: &str) -> Result<Timestamp, String> {

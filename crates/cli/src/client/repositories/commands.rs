@@ -1,6 +1,7 @@
 //! `pullyard repos set`, and its flags in `repos add`: sets a repository's agent and commands.
 
 use crate::client::fault::CliError;
+use crate::client::nearest::find_nearest;
 use crate::client::session::Session;
 use pullyard_domain::agent::REPOSITORY_CHOICES;
 use pullyard_domain::checks::CommandOverrides;
@@ -62,10 +63,13 @@ impl Set {
         let Self { name, agent, model, commands, no_setup, no_checks, project_commands } = self;
         let repositories = session.api.repositories(project).await?.repositories;
         let same = |repository: &Repository| repository.name.as_str().eq_ignore_ascii_case(name.as_str());
-        let repository = repositories.into_iter().find(same).ok_or_else(|| {
-            CliError::not_found(format!("{name} is not connected to {project}"))
-                .with_help("`pullyard repos list` lists connected repositories")
-        })?;
+        let names = repositories.iter().map(|repository| repository.name.as_str());
+        let help = match find_nearest(name.as_str(), names) {
+            Some(nearest) => format!("did you mean {nearest}?"),
+            None => "`pullyard repos list` lists connected repositories".into(),
+        };
+        let missing = || CliError::not_found(format!("{name} is not connected to {project}")).with_help(help);
+        let repository = repositories.into_iter().find(same).ok_or_else(missing)?;
         let own = commands.into_own_commands();
         let none = |none: bool| none.then(Vec::new);
         let commands = if project_commands {

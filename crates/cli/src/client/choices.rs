@@ -1,0 +1,37 @@
+//! Values of flags with a fixed list: clap completes them, and answers a mistake with the nearest one.
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use pullyard_domain::project::ForgeKind;
+
+/// A parser of these codes; with `ignore_case` in any case.
+pub(crate) fn choices<T: Copy + Send + Sync + 'static, const N: usize>(
+    all: [(&'static str, T); N],
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(all.map(|(code, _)| code)).try_map(move |typed| {
+        let known = all.iter().find(|(code, _)| code.eq_ignore_ascii_case(&typed));
+        known.map(|(_, value)| *value).ok_or("there is no such value")
+    })
+}
+
+pub(crate) fn forge_parser() -> impl TypedValueParser<Value = ForgeKind> {
+    choices([ForgeKind::GitHub, ForgeKind::Bitbucket].map(|kind| (kind.code(), kind)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn choice_is_read_in_any_case() {
+        let command = || {
+            let arg = clap::Arg::new("status").ignore_case(true).value_parser(choices([("ready", 1), ("in_use", 2)]));
+            clap::Command::new("test").arg(arg)
+        };
+        for (typed, value) in [("ready", 1), ("Ready", 1), ("In_Use", 2)] {
+            let matches = command().try_get_matches_from(["test", typed]).unwrap();
+            assert_eq!(matches.get_one::<i32>("status"), Some(&value), "{typed}");
+        }
+        let mistake = command().try_get_matches_from(["test", "raedy"]).unwrap_err().to_string();
+        assert!(mistake.contains("a similar value exists: 'ready'"), "{mistake}");
+    }
+}
