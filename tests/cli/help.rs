@@ -1,7 +1,9 @@
 //! Tests the CLI's help and its errors for lines that cannot be parsed.
 
-use super::User;
+use super::{User, short};
+use crate::story::{REPOSITORY, Story, TODO};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 #[tokio::test]
 async fn usage_error_with_json_prints_a_problem_document() {
@@ -59,10 +61,65 @@ async fn every_command_has_an_example() {
     assert!(seen > 60, "{seen} commands");
 }
 
-#[tokio::test]
-async fn completions_know_the_commands_in_every_shell() {
-    let user = User::new();
+#[tokio::test(flavor = "multi_thread")]
+async fn completions_know_commands_and_live_names() {
+    let story = Story::start_with_waiting_tasks().await;
+    let job = short(&story.create_job("e1", "APP-1", 1).await);
+    story.send_ticket_event("e2", "$(reboot)", TODO, 2).await;
+    let mut user = User::of(&story);
     for shell in ["bash", "zsh", "fish", "powershell"] {
-        assert!(user.run(&["completions", shell]).await.assert_success().contains("deliveries"), "{shell}");
+        assert!(user.run(&["completions", shell]).await.assert_success().contains("PULLYARD_COMPLETE"), "{shell}");
     }
+    user.set_env("PULLYARD_COMPLETE", "fish");
+    for (line, name, absent) in [
+        (&["jobs", "sh"][..], "show\t", "cancel"),
+        (&["jobs", "show", ""], &job, "APP-1"),
+        (&["tickets", "show", ""], "APP-1\t", "reboot"),
+        (&["jobs", "--project", "a"], "acme", "APP-1"),
+        (&["jobs", "--status", "fai"], "failed", "ready"),
+        (&["repos", "set", "acme/"], REPOSITORY, "APP-1"),
+        (&["version", "--"], "--json", "--project"),
+    ] {
+        let out = user.run(&[&["--", "pullyard"], line].concat()).await.assert_success();
+        assert!(out.contains(name) && !out.contains(absent), "{line:?}: {out}");
+    }
+    user.set_env("PULLYARD_URL", "http://127.0.0.1:1");
+    let silent = user.run(&["--", "pullyard", "jobs", "show", ""]).await;
+    assert_eq!((silent.code, silent.err.as_str()), (0, ""), "{silent:?}");
+    story.shut_down().await;
+}
+
+#[tokio::test]
+async fn flag_without_effect_is_hidden_and_refused() {
+    let user = User::new();
+    for (command, flag) in [
+        (&["version"][..], "--project"),
+        (&["settings", "describe"], "--url"),
+        (&["contexts", "use", "x"], "--token"),
+        (&["completions", "bash"], "--json"),
+        (&["projects", "delete", "x"], "--project"),
+        (&["demo"], "--url"),
+    ] {
+        let help = user.run(&[command, &["--help"]].concat()).await.assert_success();
+        assert!(!help.contains(&format!("{flag} ")), "{command:?}: {help}");
+        let value: &[&str] = if flag == "--json" { &[] } else { &["http://x"] };
+        let line = [command, &[flag], value].concat();
+        user.run(&line).await.assert_exit(2, &format!("{flag} has no effect on `pullyard "));
+    }
+    assert!(user.run(&["projects", "show", "--help"]).await.assert_success().contains("--project <ID>"));
+}
+
+#[tokio::test]
+async fn man_page_of_each_command_has_its_examples() {
+    let (user, folder) = (User::new(), TempDir::new().unwrap());
+    let folder = folder.path().join("man1");
+    user.run(&["man", folder.to_str().unwrap()]).await.assert_exit(0, " pages into ");
+    let pages = std::fs::read_dir(&folder).unwrap().map(|page| page.unwrap().path()).collect::<Vec<_>>();
+    assert!(pages.len() > 60, "{pages:?}");
+    for page in pages {
+        let text = std::fs::read_to_string(&page).unwrap();
+        assert!(text.contains(".SH EXAMPLES\n.nf\n") && text.contains("pullyard "), "{page:?}: {text}");
+    }
+    let page = std::fs::read_to_string(folder.join("pullyard-jobs-cancel.1")).unwrap();
+    assert!(page.contains("jobs cancel") && page.contains("\\-\\-project"), "{page}");
 }

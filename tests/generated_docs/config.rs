@@ -10,6 +10,13 @@ pub(super) const WITHOUT_A_FLAG: &[(&str, &str, &str, &str, &str)] = &[
     ("RUST_LOG", "every function, `up`, runner", "levels by target: `info,pullyard=debug`", "`info`", "Log filter."),
     ("NO_COLOR", "command line", "anything", "off", "No colours, unless `--color always`."),
     (
+        "PULLYARD_COMPLETE",
+        "command line",
+        "shell",
+        "off",
+        "Complete the line after `--`. Set by the scripts of `pullyard completions`.",
+    ),
+    (
         "LC_ALL",
         "command line",
         "locale",

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 const READERS: &[(&str, &str)] = &[
+    ("crates/cli/src/client/completions/names.rs", "the global flags' variables, while a shell completes a line"),
     ("crates/cli/src/client/config.rs", "where contexts are saved"),
     ("crates/cli/src/client/screen.rs", "whether colours and shapes are wanted"),
     ("crates/cli/src/demo/screen.rs", "whether colours are wanted"),

@@ -11,6 +11,7 @@ mod dead_letters;
 mod deliveries;
 mod doctor;
 mod fault;
+mod flags;
 mod format;
 mod help;
 mod hold;
@@ -18,6 +19,7 @@ mod hooks;
 mod init;
 mod integrations;
 mod jobs;
+mod man;
 mod nearest;
 mod open;
 mod pages;
@@ -41,9 +43,11 @@ mod why;
 
 pub(crate) use choices::forge_parser;
 use clap::{ColorChoice, Subcommand};
+pub(crate) use completions::COMPLETE_VARIABLE;
 pub(crate) use config::{Config, SavedContext};
 pub(crate) use fault::{CliError, Exit};
-pub(crate) use help::group_commands;
+pub(crate) use flags::check_flags;
+pub(crate) use help::prepare;
 pub(crate) use open::open_in_browser;
 pub(crate) use parse_error::report_parse_error;
 use pullyard_domain::id::{JobId, ProjectId};
@@ -178,6 +182,7 @@ pub(crate) enum Command {
     Tokens(tokens::Tokens),
     Secrets(secrets::Secrets),
     Completions(completions::Completions),
+    Man(man::ManPages),
     Help(help::Help),
 }
 
@@ -188,7 +193,8 @@ impl Command {
             Self::Login(login) => login.run(global, &screen).await,
             Self::Logout(logout) => logout.run(global, &screen),
             Self::Contexts(contexts) => contexts.run(&screen),
-            Self::Completions(completions) => completions.run(&screen, program),
+            Self::Completions(completions) => completions.run(&screen),
+            Self::Man(pages) => pages.run(&screen, program),
             Self::Help(help) => help.run(&screen, program),
             Self::Settings(settings) if settings.is_description() => settings.describe(&screen),
             // AWS credentials find a stack, which may have no context yet.
@@ -235,6 +241,7 @@ impl Command {
             | Self::Logout(_)
             | Self::Contexts(_)
             | Self::Completions(_)
+            | Self::Man(_)
             | Self::Help(_) => Ok(ExitCode::SUCCESS),
         };
         match ended {

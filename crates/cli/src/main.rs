@@ -13,6 +13,7 @@ mod try_job;
 mod up;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::CompleteEnv;
 use std::process::ExitCode;
 
 /// Turns tickets into pull requests with AI coding agents.
@@ -53,8 +54,13 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let program = client::group_commands(CommandLine::command());
-    let parsed = program.clone().try_get_matches().and_then(|matches| CommandLine::from_arg_matches(&matches));
+    let program = || client::prepare(CommandLine::command());
+    CompleteEnv::with_factory(program).var(client::COMPLETE_VARIABLE).complete();
+    let program = program();
+    let parsed = program.clone().try_get_matches().and_then(|matches| {
+        client::check_flags(&program, &matches)?;
+        CommandLine::from_arg_matches(&matches)
+    });
     let CommandLine { global, command } = match parsed {
         Ok(line) => line,
         Err(error) => return client::report_parse_error(&error, &mut program.clone()),

@@ -1,6 +1,9 @@
 //! `pullyard help`: prints the help of a command or a topic.
 
+use super::completions::add_completers;
 use super::fault::CliError;
+use super::flags::hide_ignored_flags;
+use super::nearest::find_nearest;
 use super::screen::Screen;
 use std::process::ExitCode;
 
@@ -42,11 +45,26 @@ NO_COLOR          any value: no colours, unless --color always
 XDG_CONFIG_HOME   where contexts are saved, in pullyard/; ~/.config when not set
 A flag overrides a variable, and a variable overrides the context.";
 
+const TOPICS: [&str; 3] = ["exit-codes", "json", "environment"];
+
 /// The commands by purpose, in the order of a new user's needs.
 const GROUPS: [(&str, &[&str]); 4] = [
     (
         "Start",
-        &["demo", "try", "up", "open", "login", "logout", "contexts", "status", "version", "help", "completions"],
+        &[
+            "demo",
+            "try",
+            "up",
+            "open",
+            "login",
+            "logout",
+            "contexts",
+            "status",
+            "version",
+            "help",
+            "completions",
+            "man",
+        ],
     ),
     ("Work", &["tickets", "jobs", "pulls", "revise", "link", "unlink", "why", "hold", "release"]),
     (
@@ -56,8 +74,15 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Operate", &["doctor", "deliveries", "breakers", "dlq", "events"]),
 ];
 
+/// Prepares the program to parse a line: flags only where they have an effect, completion of names, grouped help.
+pub(crate) fn prepare(mut program: clap::Command) -> clap::Command {
+    program = group_commands(program);
+    program.build();
+    add_completers(hide_ignored_flags(program), "")
+}
+
 /// Lists the commands of `pullyard --help` by purpose. A command without a group appears under "Other".
-pub(crate) fn group_commands(program: clap::Command) -> clap::Command {
+fn group_commands(program: clap::Command) -> clap::Command {
     let about = |name: &str| {
         let command = program.find_subcommand(name)?;
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
@@ -91,16 +116,22 @@ impl Help {
             screen.print_line(topic)?;
             return Ok(ExitCode::SUCCESS);
         }
-        program.build();
         let mut command = &mut program;
         for name in &self.about {
-            command = command.find_subcommand_mut(name).ok_or_else(|| {
-                CliError::usage(format!("there is no help for {}", self.about.join(" ")))
-                    .with_help("`pullyard --help` lists the commands; topics are exit-codes, json and environment")
-            })?;
+            let unknown = unknown_command(command, name);
+            command = command.find_subcommand_mut(name).ok_or(unknown)?;
         }
         let text = command.render_long_help();
         screen.print_line(text.to_string().trim_end())?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn unknown_command(of: &clap::Command, name: &str) -> CliError {
+    let known = of.get_subcommands().filter(|command| !command.is_hide_set()).map(clap::Command::get_name);
+    let help = match find_nearest(name, known.chain(TOPICS)) {
+        Some(nearest) => format!("did you mean {nearest}?"),
+        None => format!("`pullyard --help` lists the commands; topics are {}", TOPICS.join(", ")),
+    };
+    CliError::usage(format!("there is no help for {name}")).with_help(help)
 }
