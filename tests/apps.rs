@@ -192,7 +192,7 @@ async fn token_minted_during_the_attempts_end_is_revoked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn app_without_webhook_secret_is_refused_but_its_key_stored() {
-    let (story, user, github) = world(Task::Waiting).await;
+    let (_story, user, github) = world(Task::Waiting).await;
     github.forget_webhook_secret();
     let (manifest, browser, code, said) = init(&user, &github, &[]).await;
     assert_eq!(manifest["hook_attributes"]["active"], false, "the hook is active for a private address");
