@@ -40,6 +40,24 @@ impl Target {
 }
 
 pub(crate) async fn invoke(ctx: &Context, function: &str, event: Value) -> Result<Value, String> {
+    match router(ctx, function) {
+        Some(router) => http::invoke(router, event).await,
+        None => invoke_without_router(ctx, function, event).await,
+    }
+}
+
+/// The router of a function behind the gateway. Building it is slow.
+pub(crate) fn router(ctx: &Context, function: &str) -> Option<axum::Router> {
+    match function {
+        "api" => Some(pullyard_function_api::router(ctx.clone(), "unknown")),
+        "pages" => Some(pullyard_function_pages::router(ctx.clone())),
+        "webhook" => Some(pullyard_function_webhook::router(ctx.clone())),
+        "tickets" => Some(pullyard_function_tickets::router(ctx.clone())),
+        _ => None,
+    }
+}
+
+pub(crate) async fn invoke_without_router(ctx: &Context, function: &str, event: Value) -> Result<Value, String> {
     fn read<E: serde::de::DeserializeOwned>(event: Value) -> Result<E, String> {
         serde_json::from_value(event).map_err(|error| error.to_string())
     }
@@ -47,10 +65,6 @@ pub(crate) async fn invoke(ctx: &Context, function: &str, event: Value) -> Resul
         serde_json::to_value(answer).map_err(|error| error.to_string())
     }
     match function {
-        "api" => http::invoke(pullyard_function_api::router(ctx.clone(), "unknown"), event).await,
-        "pages" => http::invoke(pullyard_function_pages::router(ctx.clone()), event).await,
-        "webhook" => http::invoke(pullyard_function_webhook::router(ctx.clone()), event).await,
-        "tickets" => http::invoke(pullyard_function_tickets::router(ctx.clone()), event).await,
         "dispatcher" => written(&pullyard_function_dispatcher::handle(ctx, read(event)?).await),
         "effects" => written(&pullyard_function_effects::handle(ctx, read(event)?).await),
         "tasks" => {

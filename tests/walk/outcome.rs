@@ -55,6 +55,13 @@ pub(super) fn is_idle(items: &[Value]) -> bool {
     !items.iter().any(waits)
 }
 
+/// The time until the next work is due, in milliseconds; 0 if some work waits for no time. Polls are always soon.
+pub(super) fn time_to_work_ms(items: &[Value], now: i64) -> u64 {
+    let rows = items.iter().filter(|item| text(item, "sk") != "POLL" && item.get("wk").is_some());
+    let due = rows.map(|item| if text(item, "wk").starts_with("DUE#") { item["ws"].as_i64().unwrap() } else { now });
+    due.min().map_or(0, |due| u64::try_from(due - now).unwrap_or_default())
+}
+
 pub(super) async fn collect(world: &World) -> Outcome {
     let items = items(world).await;
     for item in &items {

@@ -4,13 +4,14 @@
 use super::inbox::Inbox;
 use super::raw::Raw;
 use super::step::{Call, From};
-use crate::functions::invoke;
+use crate::functions;
 use axum::http::StatusCode;
+use futures::future::BoxFuture;
 use pullyard_demo_forge::DemoForge;
 use pullyard_domain::time::Timestamp;
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, REGION, SECRET_ACCESS_KEY, ecs};
 use pullyard_entry::config::{self, Config, Endpoints, TaskDefinitions};
-use pullyard_entry::{Clock, Context};
+use pullyard_entry::{Clock, Context, http};
 use pullyard_store::Store;
 use pullyard_testkit::{Proxy, Wire};
 use serde_json::{Value, json};
@@ -99,7 +100,7 @@ pub(super) struct World {
     _bucket: Proxy,
     config: Config,
     sdk: Sdk,
-    contexts: Mutex<BTreeMap<&'static str, Context>>,
+    processes: Mutex<BTreeMap<&'static str, (Context, Option<axum::Router>)>>,
     notes: Mutex<BTreeMap<String, Value>>,
     pub(super) folder: TempDir,
 }
@@ -169,7 +170,7 @@ impl World {
                 s3: Some(bucket.url().to_owned()),
             },
         };
-        let (clock, contexts, notes) = (frozen_clock(), Mutex::default(), Mutex::default());
+        let (clock, processes, notes) = (frozen_clock(), Mutex::default(), Mutex::default());
         let (ground, sdk, inbox, _bucket) = (ground.clone(), (ground.sdk)(&wire), Inbox::open().await, bucket);
         let world = Self {
             clients: ground,
@@ -183,7 +184,7 @@ impl World {
             _bucket,
             config,
             sdk,
-            contexts,
+            processes,
             notes,
             folder,
         };
@@ -232,16 +233,22 @@ impl World {
 
     /// Invokes a function with one event. A process that dies loses the state in its memory.
     pub(super) async fn invoke(&self, call: &Call) -> Invocation {
-        let ctx = {
-            let mut contexts = self.contexts.lock().unwrap();
-            let made = contexts.entry(call.function);
-            made.or_insert_with(|| (self.sdk)(self.config.clone(), self.clock.clone())).clone()
+        let (ctx, router) = {
+            let mut processes = self.processes.lock().unwrap();
+            let process = processes.entry(call.function).or_insert_with(|| {
+                let ctx = (self.sdk)(self.config.clone(), self.clock.clone());
+                (ctx.clone(), functions::router(&ctx, call.function))
+            });
+            process.clone()
         };
         self.clock.advance(INVOCATION_TIME);
         // The future contains all functions and is too large for a thread's stack.
-        let life = Box::pin(invoke(&ctx, call.function, call.event.clone()));
+        let life: BoxFuture<'_, _> = match router {
+            Some(router) => Box::pin(http::invoke(router, call.event.clone())),
+            None => Box::pin(functions::invoke_without_router(&ctx, call.function, call.event.clone())),
+        };
         let Some(answer) = self.wire.run_until_stopped(life).await else {
-            self.contexts.lock().unwrap().remove(call.function);
+            self.processes.lock().unwrap().remove(call.function);
             self.answer_forge(call, StatusCode::BAD_GATEWAY);
             return Invocation::Died;
         };
