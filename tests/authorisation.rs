@@ -217,6 +217,8 @@ async fn every_route_accepts_exactly_its_credentials() {
             format!("Bearer {}", of.bootstrap.replace("pyb_", "pyl_")),
         ];
         let what = |who: &str| format!("{} {} as {who}", route.method, route.path);
+        // What is no token at all is refused before the object is read, so one project shows it.
+        let nobody = if std::ptr::eq(of, &world.acme) { &nobody[..] } else { &[] };
         for who in nobody.iter().cloned().chain(strangers.map(Some)) {
             // HTTP trims trailing spaces of a header value.
             let admin_after_all = who.as_deref().is_some_and(|who| who.trim_end() == format!("Bearer {admin}"));
