@@ -15,7 +15,7 @@ use pullyard_domain::agent::Agent;
 use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{EventId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
-use pullyard_domain::job::JobStatus;
+use pullyard_domain::job::{JobStatus, LiveUpdates};
 use pullyard_domain::project::{ForgeKind, Settings};
 use pullyard_domain::time::Timestamp;
 use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
@@ -331,6 +331,7 @@ impl Story {
             key_secret: "pullyard/signing-key".into(),
             api_url: self.local.api_url().into(),
             task_isolation: "none".into(),
+            live_updates: LiveUpdates::LongPoll,
             artifacts_bucket: "pullyard-artifacts".into(),
             kms_key: None,
             deployment: None,

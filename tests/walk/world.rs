@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use pullyard_demo_forge::DemoForge;
 use pullyard_domain::time::Timestamp;
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, REGION, SECRET_ACCESS_KEY, ecs};
-use pullyard_entry::config::{self, Config, Endpoints, TaskDefinitions};
+use pullyard_entry::config::{self, Config, Endpoints, LiveUpdates, TaskDefinitions};
 use pullyard_entry::{Clock, Context, http};
 use pullyard_store::Store;
 use pullyard_testkit::{Proxy, Wire};
@@ -159,6 +159,7 @@ impl World {
             key_secret: KEY_SECRET.into(),
             api_url: "http://api.test".into(),
             task_isolation: "none".into(),
+            live_updates: LiveUpdates::Poll,
             artifacts_bucket: BUCKET.into(),
             kms_key: None,
             deployment: None,

@@ -6,6 +6,7 @@ use crate::webhook::RejectedDeliveries;
 use crate::{Clock, Error, ForgeTokens, SigningKey};
 use pullyard_cloud::{DeadLetters, Objects, Secrets, Tasks, Wakeups};
 use pullyard_domain::id::{JobId, ProjectId, SecretName, TicketKey};
+use pullyard_domain::job::LiveUpdates;
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::secret::SecretKind;
 use pullyard_domain::wakeup::{JobWakeup, PullRequestWakeup, TicketWakeup};
@@ -44,6 +45,7 @@ pub struct ContextParts {
     pub secret_root: String,
     pub api_url: String,
     pub task_isolation: String,
+    pub live_updates: LiveUpdates,
     /// The deployment named in metrics. Without it no metrics are written.
     pub deployment: Option<String>,
 }

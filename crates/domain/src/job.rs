@@ -30,6 +30,7 @@ pub use suspension::{
     Suspension,
 };
 pub use transition::{Claim, End, FINISH_GRACE, Fence, PUSH_WINDOW, START_TIMEOUT, TransitionRefusal, WAKE_TIMEOUT};
+pub use watch::LiveUpdates;
 
 use crate::budget::Reservation;
 use crate::failure::Failure;

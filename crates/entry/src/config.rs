@@ -14,6 +14,7 @@ use pullyard_cloud::{DeadLetters, Objects, QueuePair, Secrets, Tasks, Wakeups};
 pub use pullyard_cloud::{TaskDefinitions, TaskNetwork};
 use pullyard_control::{Clock, Connections, Context, ContextParts, ForgeTokens};
 pub use pullyard_domain::artifact::RETENTION as ARTIFACTS_KEPT;
+pub use pullyard_domain::job::LiveUpdates;
 use pullyard_store::Store;
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub struct Config {
     pub api_url: String,
     /// `PULLYARD_TASK_ISOLATION`: `external` if each task is a container of its own, else `none`.
     pub task_isolation: String,
+    /// `PULLYARD_LIVE`: `longpoll` holds the requests of open pages, `poll` does not.
+    pub live_updates: LiveUpdates,
     pub artifacts_bucket: String,
     /// `PULLYARD_KMS_KEY`: encrypts the users' secrets; without it, AWS's own key does.
     pub kms_key: Option<String>,
@@ -99,6 +102,9 @@ impl Config {
             key_secret: needed("PULLYARD_KEY_SECRET")?,
             api_url: needed("PULLYARD_API_URL")?,
             task_isolation: var("PULLYARD_TASK_ISOLATION").unwrap_or_else(|| "external".into()),
+            live_updates: var("PULLYARD_LIVE")
+                .map_or(Some(LiveUpdates::default()), |mode| LiveUpdates::parse(&mode))
+                .ok_or(MissingVariable("PULLYARD_LIVE (poll or longpoll)"))?,
             artifacts_bucket: needed("PULLYARD_ARTIFACTS_BUCKET")?,
             kms_key: var("PULLYARD_KMS_KEY"),
             deployment: var("PULLYARD_DEPLOYMENT"),
@@ -147,6 +153,7 @@ impl Config {
             secret_root,
             api_url: self.api_url,
             task_isolation: self.task_isolation,
+            live_updates: self.live_updates,
             deployment: self.deployment,
         })
     }
@@ -209,7 +216,11 @@ mod tests {
     #[test]
     fn config_reads_exactly_the_variables_of_the_table() {
         let asked = std::cell::RefCell::new(Vec::new());
-        let value = |name| if name == "PULLYARD_TASK_DEFINITIONS" { "small=s,medium=m,large=l" } else { "x" };
+        let value = |name| match name {
+            "PULLYARD_TASK_DEFINITIONS" => "small=s,medium=m,large=l",
+            "PULLYARD_LIVE" => "longpoll",
+            _ => "x",
+        };
         Config::from_vars(|name| {
             asked.borrow_mut().push(name);
             Some(value(name).into())
@@ -245,9 +256,11 @@ mod tests {
     fn lists_are_split_and_defaults_apply() {
         let config = Config::from_vars(|name| match name {
             "PULLYARD_SUBNETS" => Some("subnet-a, subnet-b".into()),
-            "PULLYARD_CONTAINER" | "PULLYARD_SECURITY_GROUPS" | "PULLYARD_PUBLIC_IP" | "PULLYARD_TASK_ISOLATION" => {
-                None
-            }
+            "PULLYARD_CONTAINER"
+            | "PULLYARD_SECURITY_GROUPS"
+            | "PULLYARD_PUBLIC_IP"
+            | "PULLYARD_TASK_ISOLATION"
+            | "PULLYARD_LIVE" => None,
             "PULLYARD_TASK_DEFINITIONS" => Some("small=s,medium=m,large=l".into()),
             _ => Some("x".into()),
         })

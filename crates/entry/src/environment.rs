@@ -20,6 +20,7 @@ impl Config {
             key_secret,
             api_url,
             task_isolation,
+            live_updates,
             artifacts_bucket,
             kms_key,
             deployment,
@@ -27,6 +28,7 @@ impl Config {
         } = self;
         let Endpoints { dynamodb, sqs, ecs, secretsmanager, s3 } = endpoints;
         let definitions = task_definitions.to_string();
+        let live = live_updates.as_str().to_owned();
         let required = [
             ("PULLYARD_TABLE", table),
             ("PULLYARD_DISPATCH_QUEUE_URL", dispatch_queue_url),
@@ -37,6 +39,7 @@ impl Config {
             ("PULLYARD_KEY_SECRET", key_secret),
             ("PULLYARD_API_URL", api_url),
             ("PULLYARD_TASK_ISOLATION", task_isolation),
+            ("PULLYARD_LIVE", &live),
             ("PULLYARD_ARTIFACTS_BUCKET", artifacts_bucket),
         ];
         let optional = [

@@ -10,7 +10,7 @@ use pullyard_emulator::lambda::{event_source, events, schedule};
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, Endpoints, REGION, SECRET_ACCESS_KEY, ecs};
 use pullyard_entry::Clock;
 use pullyard_entry::auth::to_stored_token;
-use pullyard_entry::config::{self, ARTIFACTS_KEPT as KEPT, Config};
+use pullyard_entry::config::{self, ARTIFACTS_KEPT as KEPT, Config, LiveUpdates};
 use pullyard_function_pages::{LocalMachine, RepositoryProblem};
 use pullyard_store::{Scope, Store};
 use std::path::{Path, PathBuf};
@@ -239,6 +239,8 @@ impl LocalSystem {
             api_url: api_url.clone(),
             // Tasks are plain child processes. Jobs and pull requests show that.
             task_isolation: "none".into(),
+            // One process serves all pages, so a held request costs nothing.
+            live_updates: LiveUpdates::LongPoll,
             artifacts_bucket: BUCKET.into(),
             kms_key: None,
             deployment,

@@ -41,7 +41,7 @@ pub async fn record_events<E: Serialize>(
         want: job.want,
         inputs: job.inputs,
         is_watched: job.is_watched(now),
-        send_every: job.send_interval(now),
+        send_every: job.send_interval(now, ctx.live_updates),
     })
 }
 

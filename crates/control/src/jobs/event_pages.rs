@@ -6,8 +6,10 @@ use pullyard_domain::job::Job;
 use pullyard_domain::time::Timestamp;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-/// Batches per query. A batch of a job without a viewer has up to thousands of events.
-const BATCHES_PER_QUERY: i32 = 4;
+/// Batches of the first query; each further query reads twice as many. A batch of a job without a viewer has up to
+/// thousands of events, and that of a watched job often has one.
+const FIRST_BATCHES: i32 = 4;
+const MAX_BATCHES: i32 = 64;
 
 /// At least `count` events before `end` (attempt, number), oldest first, or all of them. `cursor` is the last one's.
 /// While the attempt runs, the list ends before a missing batch.
@@ -22,9 +24,11 @@ pub async fn list_events_before<E: DeserializeOwned>(
     // Newest batch first.
     let mut batches: Vec<(u32, u64, Timestamp, Vec<E>)> = Vec::new();
     let mut read = 0;
+    let mut limit = FIRST_BATCHES;
     loop {
-        let page = ctx.store.list_event_batches_before::<E>(&job.id, attempt, until, BATCHES_PER_QUERY).await?;
-        let full = i32::try_from(page.len()).is_ok_and(|len| len >= BATCHES_PER_QUERY);
+        let page = ctx.store.list_event_batches_before::<E>(&job.id, attempt, until, limit).await?;
+        let full = i32::try_from(page.len()).is_ok_and(|len| len >= limit);
+        limit = (limit * 2).min(MAX_BATCHES);
         for mut batch in page.into_iter().rev() {
             let room = usize::try_from(until.saturating_sub(batch.first)).unwrap_or(usize::MAX);
             batch.events.truncate(room);
@@ -49,7 +53,7 @@ pub async fn list_events_before<E: DeserializeOwned>(
     let cursor = newest.map_or((1, 0), |(attempt, first, _, events)| (*attempt, first + events.len() as u64 - 1));
     let ordered = batches.into_iter().rev();
     let events = ordered.flat_map(|(attempt, _, at, events)| events.into_iter().map(move |event| (attempt, at, event)));
-    Ok(JobEvents { events: events.collect(), cursor, is_complete: job.status.is_terminal() })
+    Ok(JobEvents { events: events.collect(), cursor, is_complete: job.status.is_terminal(), rev: job.rev })
 }
 
 /// The events from `start` (attempt, number), which may be inside a batch.

@@ -52,6 +52,8 @@ pub struct JobEvents<E> {
     pub cursor: (u32, u64),
     /// The job has ended, and this page reaches its last event.
     pub is_complete: bool,
+    /// The job's revision when they were read.
+    pub rev: u64,
 }
 
 pub async fn job_view(ctx: &Context, id: &JobId) -> Result<JobView, Error> {
@@ -232,7 +234,7 @@ pub async fn list_events<E: DeserializeOwned>(
         }
         if full || attempt >= job.attempt {
             let end = job.status.is_terminal() && !full;
-            return Ok(JobEvents { events, cursor: (attempt, seq), is_complete: end });
+            return Ok(JobEvents { events, cursor: (attempt, seq), is_complete: end, rev: job.rev });
         }
         (attempt, seq) = (attempt + 1, 0);
     }

@@ -21,7 +21,7 @@ use pullyard_domain::hook::{Webhook, WebhookScope};
 use pullyard_domain::id::{
     ClaimId, EventId, HookName, InstanceId, IntegrationId, JobId, ProjectId, RepositoryName, SecretName, TicketKey,
 };
-use pullyard_domain::job::{Claim, Fence, Job, JobKind, JobPlan, JobResult, plan_without_ticket};
+use pullyard_domain::job::{Claim, Fence, Job, JobKind, JobPlan, JobResult, LiveUpdates, plan_without_ticket};
 use pullyard_domain::project::{Account, Compute, ForgeKind, Integration, Project, Repository, Settings};
 use pullyard_domain::prompt;
 use pullyard_domain::runner::{Heartbeat, Runner};
@@ -131,6 +131,7 @@ impl World {
             secret_root: format!("{TABLE}/"),
             api_url: "https://pullyard.example".into(),
             task_isolation: "none".into(),
+            live_updates: LiveUpdates::Poll,
             deployment: None,
         });
         let project = ProjectId::new("acme").unwrap();

@@ -1,4 +1,5 @@
-//! How often a runner sends events: soon while a user watches, else in large batches at under a tenth of the cost.
+//! How open pages receive changes, and how often a runner sends events: soon while a user watches, else in large batches
+//! at under a tenth of the cost.
 
 use super::Job;
 use crate::time::Timestamp;
@@ -8,8 +9,44 @@ use std::time::Duration;
 const WATCH_DURATION: Duration = Duration::from_secs(30);
 /// A watch is stored again only this close to its end: at most one write in 20 s for all users.
 const RENEW_WITHIN: Duration = Duration::from_secs(10);
-const WATCHED_INTERVAL: Duration = Duration::from_millis(500);
-const UNWATCHED_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How open pages receive changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LiveUpdates {
+    /// Pages repeat short requests, because Lambda bills the time of a held one.
+    #[default]
+    Poll,
+    /// The server holds a request until something changes. For one process on one machine, where that is free.
+    LongPoll,
+}
+
+impl LiveUpdates {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Poll => "poll",
+            Self::LongPoll => "longpoll",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Poll, Self::LongPoll].into_iter().find(|mode| mode.as_str() == text)
+    }
+
+    fn watched_interval(self) -> Duration {
+        match self {
+            Self::Poll => Duration::from_millis(500),
+            Self::LongPoll => Duration::from_millis(200),
+        }
+    }
+
+    /// On one machine a batch costs no money, and the first line after a page opens may wait as long.
+    fn unwatched_interval(self) -> Duration {
+        match self {
+            Self::Poll => Duration::from_secs(10),
+            Self::LongPoll => Duration::from_millis(800),
+        }
+    }
+}
 
 impl Job {
     /// The end of the watch to store. `None`: the stored one suffices, or the job has ended.
@@ -22,8 +59,9 @@ impl Job {
         self.watched_until.is_some_and(|until| until > now)
     }
 
-    pub fn send_interval(&self, now: Timestamp) -> Duration {
-        if self.is_watched(now) { WATCHED_INTERVAL } else { UNWATCHED_INTERVAL }
+    /// The interval at which its runner sends events.
+    pub fn send_interval(&self, now: Timestamp, updates: LiveUpdates) -> Duration {
+        if self.is_watched(now) { updates.watched_interval() } else { updates.unwatched_interval() }
     }
 }
 
@@ -54,7 +92,10 @@ mod tests {
     #[test]
     fn events_are_sent_faster_while_the_job_is_watched() {
         let job = Job { watched_until: Some(at(130)), ..executing_job() };
-        assert_eq!((job.is_watched(at(129)), job.send_interval(at(129))), (true, WATCHED_INTERVAL));
-        assert_eq!((job.is_watched(at(130)), job.send_interval(at(130))), (false, UNWATCHED_INTERVAL));
+        for (updates, watched, unwatched) in [(LiveUpdates::Poll, 500, 10_000), (LiveUpdates::LongPoll, 200, 800)] {
+            let interval = |secs| (job.is_watched(at(secs)), job.send_interval(at(secs), updates).as_millis());
+            assert_eq!((interval(129), interval(130)), ((true, watched), (false, unwatched)));
+            assert_eq!(LiveUpdates::parse(updates.as_str()), Some(updates));
+        }
     }
 }

@@ -116,6 +116,13 @@ pub const VARIABLES: &[Variable] = &[
         "dispatcher, api, pages",
         "The isolation that tasks receive: a container of their own, or none.",
     ),
+    variable(
+        "PULLYARD_LIVE",
+        "`poll` or `longpoll`",
+        Some("`poll`"),
+        "api, pages",
+        "How open job pages get changes: by short requests, or by held ones, which Lambda would bill.",
+    ),
     variable("PULLYARD_ARTIFACTS_BUCKET", "name", None, "api, pages", "The bucket of artifacts."),
     variable(
         "PULLYARD_KMS_KEY",

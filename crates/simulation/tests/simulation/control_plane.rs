@@ -13,7 +13,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt;
-use pullyard_entry::config::{Endpoints, TaskDefinitions};
+use pullyard_entry::config::{Endpoints, LiveUpdates, TaskDefinitions};
 use pullyard_entry::{Clock, Config, Context};
 use pullyard_forge::webhook::Secret;
 use serde_json::{Value, json};
@@ -189,6 +189,7 @@ fn config() -> Config {
         key_secret: KEY_SECRET.into(),
         api_url: "http://api.simulated".into(),
         task_isolation: "external".into(),
+        live_updates: LiveUpdates::Poll,
         artifacts_bucket: "artifacts".into(),
         kms_key: None,
         deployment: None,
