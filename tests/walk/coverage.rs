@@ -92,6 +92,7 @@ const READ_ONLY: &[&str] = &[
     "jobs/event_pages::list_events_before",
     "jobs/event_pages::list_events_from",
     "jobs/overview::load_overview",
+    "jobs/search_events::search_events",
     "jobs/search_jobs::search_jobs",
     "tickets/suggest_key::suggest_ticket_key",
     "attempt/close_breaker::list_open_breakers",

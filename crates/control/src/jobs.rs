@@ -15,6 +15,7 @@ pub(crate) mod pause_job;
 pub(crate) mod record_task_stop;
 pub(crate) mod requeue;
 pub(crate) mod retry_job;
+pub(crate) mod search_events;
 pub(crate) mod search_jobs;
 pub(crate) mod suspension;
 pub(crate) mod views;

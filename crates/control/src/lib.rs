@@ -95,6 +95,7 @@ pub use jobs::overview::{Overview, PullRequestCount, load_overview};
 pub use jobs::pause_job::pause_job;
 pub use jobs::record_task_stop::record_task_stop;
 pub use jobs::retry_job::retry_job;
+pub use jobs::search_events::{EventSearch, search_events};
 pub use jobs::search_jobs::{FoundJob, FoundJobs, search_jobs};
 pub use jobs::views::{
     JobEvents, JobView, RevisedPullRequest, TicketView, job_view, list_events, load_pull_request_state, ticket_view,
