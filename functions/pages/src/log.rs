@@ -2,12 +2,14 @@
 //! output. Rows have a limited size, so that a page with a long log stays small.
 
 mod content;
+mod fold;
 mod size;
 
 use crate::labels;
 use crate::markdown::SafeHtml;
 use crate::text::{SafeText, block, line, output};
 use content::{CallResult, full_text_link, to_content};
+pub(crate) use fold::{FoldHead, fold};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Input, Job};
 use pullyard_domain::time::Timestamp;
@@ -36,6 +38,12 @@ pub(crate) struct Entry {
     pub(crate) whole: Vec<FullText>,
     /// The row shows a part of its text.
     pub(crate) cut: bool,
+    /// Neighbouring calls of the same kind fold: `Read`, `Searched`, or the tool's name.
+    kind: Option<String>,
+    /// A fold begins before this row.
+    pub(crate) opens: Option<FoldHead>,
+    /// A fold ends after this row.
+    pub(crate) closes: bool,
     happened: Timestamp,
 }
 
@@ -208,6 +216,7 @@ pub(crate) fn to_entries(part: &LogPart<'_>) -> Vec<Entry> {
         entries.push(Entry {
             whole,
             cut,
+            kind: (event.kind == EventKind::ToolCall && !full).then(|| fold::kind(event)),
             failed: result.as_ref().is_some_and(|result| result.failed),
             meta: result.map(|result| result.meta(None)).unwrap_or_default(),
             ..row(id, content)
@@ -230,6 +239,9 @@ fn entry(job: &Job, (id, position): (String, (u32, u64)), happened: Timestamp, c
         call: None,
         whole: Vec::new(),
         cut: false,
+        kind: None,
+        opens: None,
+        closes: false,
         happened,
     }
 }

@@ -93,11 +93,7 @@ pub(super) fn to_content(event: &Event, full: bool) -> (RowContent, bool) {
         }
         EventKind::ToolCall => {
             let name = event.name.as_deref().unwrap_or_default();
-            let (icon, verb) = match name.to_ascii_lowercase().as_str() {
-                "read" | "view" | "notebookread" => ("i-read", "Read"),
-                "grep" | "glob" | "search" | "websearch" => ("i-find", "Searched"),
-                _ => ("i-tool", ""),
-            };
+            let (icon, verb) = tool_verb(name);
             let input = event.data.as_ref().map(|data| &data["input"]);
             let pattern = input.and_then(|input| input["pattern"].as_str()).filter(|_| verb == "Searched");
             let subject = join_parts(&[event.path.as_deref(), pattern, event.text.as_deref()]);
@@ -133,6 +129,15 @@ pub(super) fn to_content(event: &Event, full: bool) -> (RowContent, bool) {
             let what = line("Unknown event");
             (RowContent::Step { icon: "i-tool", verb: "", what, code: false, check: false, under }, cut)
         }
+    }
+}
+
+/// Icon and verb of a tool; the verb is empty unless it only reads.
+pub(super) fn tool_verb(name: &str) -> (&'static str, &'static str) {
+    match name.to_ascii_lowercase().as_str() {
+        "read" | "view" | "notebookread" => ("i-read", "Read"),
+        "grep" | "glob" | "search" | "websearch" => ("i-find", "Searched"),
+        _ => ("i-tool", ""),
     }
 }
 

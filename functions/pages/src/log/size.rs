@@ -1,6 +1,7 @@
 //! Limits the size of the log's rows and of a page. Units: bytes of HTML.
 
 use super::{Entry, RowContent};
+use std::borrow::Cow;
 
 /// The rows of one page.
 const PAGE_BYTES: usize = 56 * 1_024;
@@ -35,8 +36,26 @@ pub(super) fn clip_text(text: &str, full: bool) -> (String, bool) {
     clip(text, if full { FULL_BYTES } else { ROW_BYTES })
 }
 
+/// A line that is repeated more often than this appears once, with the count.
+const MAX_REPEATS: usize = 3;
+
+fn fold_repeats(text: &str) -> Cow<'_, str> {
+    let lines: Vec<&str> = text.lines().collect();
+    let repeats: Vec<&[&str]> = lines.chunk_by(|a, b| a == b).collect();
+    if repeats.iter().all(|repeated| repeated.len() <= MAX_REPEATS) {
+        return Cow::Borrowed(text);
+    }
+    let fold = |repeated: &&[&str]| match repeated {
+        [line, rest @ ..] if rest.len() >= MAX_REPEATS => format!("{line} × {}", repeated.len()),
+        _ => repeated.join("\n"),
+    };
+    Cow::Owned(repeats.iter().map(fold).collect::<Vec<_>>().join("\n"))
+}
+
 /// The beginning and the end of a long output, and whether lines between them are cut.
 pub(super) fn clip_output(text: &str, full: bool) -> (String, bool) {
+    let text = if full { Cow::Borrowed(text) } else { fold_repeats(text) };
+    let text = text.as_ref();
     let lines: Vec<&str> = text.trim_end().lines().collect();
     let left_out = lines.len().saturating_sub(HEAD_LINES + TAIL_LINES);
     if full || left_out <= 1 {
