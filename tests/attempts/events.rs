@@ -103,13 +103,13 @@ async fn events_are_sent_faster_only_while_watched() {
         let answer = client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None }).await.unwrap();
         (answer.watched, answer.send_every_ms)
     };
-    assert_eq!(wanted().await, (false, 10_000));
+    assert_eq!(wanted().await, (false, 800));
     story.api.events(&job, None).await.unwrap();
     wait_until("it is told that somebody looks", async || {
         let told = wanted().await;
-        if told == (true, 500) { Ok(()) } else { Err(format!("{told:?}")) }
+        if told == (true, 200) { Ok(()) } else { Err(format!("{told:?}")) }
     })
     .await;
     story.advance_and_sweep(Duration::from_secs(31)).await;
-    assert_eq!(wanted().await, (false, 10_000));
+    assert_eq!(wanted().await, (false, 800));
 }

@@ -185,7 +185,9 @@ async fn pages_hide_jobs_and_decisions_of_another_project() {
     let (there, gone) = (browser.get(&format!("/jobs/{job}")).await, browser.get(&format!("/jobs/{absent}")).await);
     assert_eq!((there.status, gone.status), (404, 404));
     assert_eq!(there.body.replace(job.as_str(), "JOB"), gone.body.replace(&absent, "JOB"));
-    assert_eq!(browser.fragment(&format!("/jobs/{job}?after=1.0")).await.status, 404);
+    for query in ["after=1.0", "after=1.0&wait=20"] {
+        assert_eq!(browser.fragment(&format!("/jobs/{job}?{query}")).await.status, 404);
+    }
     let board = browser.get("/board").await;
     assert_eq!(board.redirect(), (303, "/setup/start"));
     let start = browser.get("/setup/start").await;

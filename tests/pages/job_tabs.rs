@@ -37,7 +37,7 @@ async fn log_of_50000_events_is_shown_in_small_parts() {
     let log = format!("/jobs/{job}/log");
     let page = browser.get(&log).await;
     assert!(page.body.len() < MAX_PAGE_BYTES, "{}", page.body.len());
-    assert!(page.contains("id=\"e1.50000\"") && page.contains("data-cursor=\"1.50000\" data-next=\"1000\""));
+    assert!(page.contains("id=\"e1.50000\"") && page.contains("data-cursor=\"1.50000\" data-next=\"1\""));
     let ids = |page: &str| -> Vec<u32> {
         page.split(" id=\"e1.").skip(1).map(|row| row.split('"').next().unwrap().parse().unwrap()).collect()
     };
@@ -55,6 +55,13 @@ async fn log_of_50000_events_is_shown_in_small_parts() {
     let fragment = browser.fragment(&format!("/jobs/{job}?after=1.49000")).await;
     assert!(fragment.body.len() < MAX_PAGE_BYTES, "{}", fragment.body.len());
     assert!(fragment.contains("id=\"e1.50000\"") && fragment.contains(&format!("{log}?at=1.49001")));
+    let searched = browser.get(&format!("{log}?q=eVENT+31415")).await;
+    assert!(searched.contains("Searched 50000 of 50000 events") && !searched.contains("Continue"));
+    assert!(searched.contains(&format!("{log}?at=1.31415#e1.31415")), "{}", searched.body);
+    let many = browser.get(&format!("{log}?q=Event")).await;
+    assert!(many.contains("Searched 100 of 50000 events") && many.body.len() < MAX_PAGE_BYTES);
+    let more = browser.get(&link_of(&many.body, "Continue").replace("&#38;", "&")).await;
+    assert!(more.contains("Searched 200 of 50000 events") && more.contains("#e1.101\""), "{}", more.body);
     for bad in ["at=x", "before=1", "after=1.x"] {
         assert_eq!(browser.get(&format!("{log}?{bad}")).await.status, 400, "{bad}");
     }
@@ -84,6 +91,26 @@ async fn long_text_is_cut_and_has_its_own_page() {
     assert_harmless(&page);
     let whole = browser.get(link_of(&page.body, "Show all")).await;
     assert!(whole.contains("line 200 &#60;b&#62;") && whole.body.len() < MAX_PAGE_BYTES, "{}", whole.body.len());
+    story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn neighbouring_reads_fold_and_failures_do_not() {
+    let story = Story::start_with_waiting_tasks().await;
+    let (browser, job, mut agent) = start(&story).await;
+    let read = |path: &str| json!({ "kind": "tool_call", "name": "read", "path": path, "call": path });
+    let mut events: Vec<_> = ["a", "b", "c", "d"].map(read).into();
+    events.push(json!({ "kind": "tool_result", "call": "d", "data": { "failed": true } }));
+    events.extend((0..4).map(|n| json!({ "kind": "command", "text": format!("make {n}") })));
+    events.extend((0..5).map(|_| json!({ "kind": "log", "text": "repeated-line" })));
+    agent.send_events(&events).await;
+    let page = browser.get(&format!("/jobs/{job}")).await;
+    let folds: Vec<_> = page.body.split("<details class=\"fold\">").collect();
+    assert_eq!(folds.len(), 2, "{}", page.body);
+    assert!(folds[1].contains("Read 3 files <span class=\"arg\">a, b and 1 more</span>"), "{}", folds[1]);
+    let (inside, after) = folds[1].split_once("</details>").unwrap();
+    assert!(inside.contains("id=\"e1.3\"") && after.contains("id=\"e1.4\"") && after.contains("make 3"), "{after}");
+    assert!(after.contains("repeated-line × 5") && after.matches("repeated-line").count() == 1, "{after}");
     story.shut_down().await;
 }
 

@@ -30,6 +30,10 @@ async fn runner_page_drains_resumes_and_deletes_the_runner() {
         assert!(list.contains(part), "{part}: {}", list.body);
     }
     let address = format!("/setup/runners/{}", kite.id);
+    for page in ["log", "attempts"] {
+        let page = browser.get(&format!("/jobs/{job}/{page}")).await;
+        assert!(page.contains(&format!("<a class=\"link\" href=\"{address}\">kite</a>")), "{}", page.body);
+    }
     let page = browser.get(&address).await;
     assert!(page.contains("· attempt 1 ·") && page.contains("1 running job will be requeued"), "{}", page.body);
 

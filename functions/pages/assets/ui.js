@@ -1,5 +1,5 @@
 "use strict";
-// The script of all pages. It adds live text, menus, keys, the command palette and copy buttons.
+// The script of all pages: live text, menus, keys, the command palette and copy buttons.
 // Each page works without it.
 
 (() => {
@@ -149,6 +149,10 @@
       return null;
     }
   };
+  const isKey = (event) => {
+    const types = event.target.closest("input, textarea, select, [contenteditable], dialog");
+    return !(types || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) && keysOn.checked;
+  };
   let afterG = false;
   if (keys) {
     keysOn.checked = setting() !== "off";
@@ -159,11 +163,11 @@
         openPalette();
         return;
       }
-      const types = event.target.closest("input, textarea, select, [contenteditable], dialog");
-      if (types || event.ctrlKey || event.metaKey || event.altKey || !keysOn.checked) return;
+      if (!isKey(event)) return;
       const page = afterG && document.querySelector(`#nav [data-go="${CSS.escape(event.key)}"]`);
       afterG = event.key === "g";
       if (page) {
+        event.preventDefault();
         page.click();
       } else if (event.key === "/") {
         const own = document.querySelector("main input[type=search]");
@@ -257,188 +261,8 @@
     });
   }
 
-  const log = byId("log");
-  if (!log || log.dataset.next === "0") return;
-
-  const jump = byId("jump");
-  let cursor = log.dataset.cursor;
-  let wait = Number(log.dataset.next);
-  let timer = 0;
-  let asking = false;
-  let failed = 0;
-  let unread = 0;
-  let word = "";
-  const last = {};
-
-  const atBottom = () => innerHeight + scrollY >= document.documentElement.scrollHeight - 48;
-
-  // Replaces an element that is in use later. Stores its new content, because no later answer may have it.
-  const left = new Map();
-  const replace = (id, fresh) => {
-    const here = byId(id);
-    const there = fresh.getElementById(id) || left.get(id);
-    left.delete(id);
-    if (!here || !there || last[id] === there.innerHTML || here.innerHTML === there.innerHTML) return;
-    // Answers contain the usage only when it changes, so replace it at once.
-    if (id !== "used" && inUse(here)) {
-      left.set(id, there);
-      return;
-    }
-    last[id] = there.innerHTML;
-    here.replaceChildren(...there.childNodes);
-  };
-
-  // The request grows when its reviews are loaded. It stays folded or open.
-  const asked = (fresh) => {
-    const [here, there] = [document, fresh].map((page) => page.querySelector("#asked > details"));
-    if (here && there) there.open = here.open;
-    replace("asked", fresh);
-  };
-
-  // The form for messages depends on the job's state. Retain a draft, and a form with the focus.
-  const speak = (fresh) => {
-    const [here, there] = [byId("speak"), fresh.getElementById("speak")];
-    if (!here || !there || here.dataset.kind === there.dataset.kind || inUse(here)) return;
-    const [old, text] = [here, there].map((one) => one.querySelector("textarea"));
-    if (old && old.value && !text) return;
-    if (old && text) {
-      text.value = old.value;
-      const [was, fold] = [old, text].map((one) => one.closest("details"));
-      if (fold) fold.open = Boolean(old.value) || Boolean(was && was.open);
-    }
-    here.dataset.kind = there.dataset.kind;
-    here.replaceChildren(...there.childNodes);
-  };
-
-  // Puts the result of a tool call under its call, if the page shows the call.
-  const adopt = (row) => {
-    const answer = row.querySelector("details.answer > pre");
-    if (!answer || !row.dataset.call) return false;
-    const begun = [...log.querySelectorAll(".row[data-call]")].reverse().find((other) => other.dataset.call === row.dataset.call);
-    const step = begun && begun.querySelector(".step");
-    if (!step) return false;
-    if (step.matches("details")) {
-      const block = step.querySelector("pre");
-      block.textContent += `\n${answer.textContent}`;
-    } else {
-      const details = document.createElement("details");
-      details.className = "step";
-      const summary = document.createElement("summary");
-      summary.append(...step.childNodes);
-      details.append(summary, answer);
-      step.replaceWith(details);
-    }
-    return true;
-  };
-
-  const append = (fresh) => {
-    const rows = [...fresh.querySelectorAll("body > .rows > *")];
-    if (rows.length === 0) return;
-    const follow = atBottom() && getSelection().isCollapsed;
-    const segment = document.createElement("div");
-    segment.className = "rows fresh";
-    for (const row of rows) if (!adopt(row)) segment.append(row);
-    if (segment.childElementCount === 0) return;
-    log.append(segment);
-    byId("no-log").hidden = true;
-    if (follow) {
-      scrollTo(0, document.documentElement.scrollHeight);
-    } else {
-      unread += segment.childElementCount;
-      jump.textContent = `↓ ${unread} new · Jump to live`;
-      jump.hidden = false;
-    }
-  };
-
-  const replaceWhatIsLeft = () => {
-    for (const [id, there] of [...left]) replace(id, there.ownerDocument);
-    if (left.size > 0) setTimeout(replaceWhatIsLeft, 1000);
-  };
-
-  const stop = () => {
-    say("");
-    timer = 0;
-    wait = 0;
-    replaceWhatIsLeft();
-  };
-
-  const later = (ms) => {
-    clearTimeout(timer);
-    timer = document.hidden ? 0 : setTimeout(ask, ms);
-  };
-
-  const askAgain = () => {
-    failed += 1;
-    lost();
-    later(Math.min(30000, 500 * 2 ** failed) * (0.75 + Math.random() / 2));
-  };
-
-  const ask = async () => {
-    if (asking || wait === 0) return;
-    asking = true;
-    try {
-      const answer = await fetch(`${log.dataset.address}?after=${encodeURIComponent(cursor)}`, {
-        headers: { Accept: "text/html; fragment" },
-        cache: "no-store",
-        redirect: "error",
-        signal: AbortSignal.timeout(20000),
-      });
-      if (answer.status === 401 || answer.status === 403 || answer.status === 404) {
-        stop();
-        say("Out of date: sign in again", "stale");
-        return;
-      }
-      if (!answer.ok) throw new Error(String(answer.status));
-      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-      failed = 0;
-      replace("head", fresh);
-      replace("actions", fresh);
-      speak(fresh);
-      replace("facts", fresh);
-      asked(fresh);
-      replace("kept", fresh);
-      replace("used", fresh);
-      append(fresh);
-      const rest = byId("rest");
-      if (rest) rest.remove();
-      const pill = fresh.querySelector("#head .pill");
-      if (pill && word !== pill.textContent) {
-        if (word) byId("announce").textContent = pill.textContent;
-        word = pill.textContent;
-      }
-      cursor = answer.headers.get("pullyard-cursor") || cursor;
-      wait = Number(answer.headers.get("pullyard-next"));
-      if (wait > 0) {
-        reached();
-        later(wait);
-      } else {
-        stop();
-      }
-    } catch {
-      askAgain();
-    } finally {
-      asking = false;
-    }
-  };
-
-  jump.addEventListener("click", () => scrollTo(0, document.documentElement.scrollHeight));
-  addEventListener("scroll", () => {
-    if (!atBottom()) return;
-    unread = 0;
-    jump.hidden = true;
-  }, { passive: true });
-  document.addEventListener("visibilitychange", () => {
-    if (wait === 0) return;
-    if (document.hidden) {
-      clearTimeout(timer);
-      say("Paused, the tab is hidden", "off");
-    } else {
-      ask();
-    }
-  });
-
-  say("Live");
-  later(wait);
+  // For the scripts of single pages.
+  globalThis.pullyard = { byId, inUse, isKey, lost, reached, say };
 })();
 
 // A chosen filter applies at once. The page works without it.

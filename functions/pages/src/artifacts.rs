@@ -35,9 +35,9 @@ struct ArtifactRow {
 
 pub(crate) async fn show(visit: PageContext, id: Result<Path<JobId>, Problem>) -> Result<Response, Fault> {
     let subject = load_subject(&visit, id).await?;
-    let last = subject.load_last_events(&visit).await?;
+    let last = subject.load_last_events(&visit.ctx).await?;
     let head = subject.head(&visit, &last);
-    let records = subject.load_records(&visit, last).await?;
+    let records = subject.load_records(&visit.ctx, last).await?;
     let job = &subject.view.job.id;
     let artifacts = records.artifacts.iter().rev().map(|(attempt, one)| ArtifactRow {
         address: format!("/jobs/{job}/artifacts/{}", one.id),

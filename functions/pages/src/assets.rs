@@ -16,6 +16,8 @@ pub(crate) static STYLE: LazyLock<Asset> =
 pub(crate) static SCRIPT: LazyLock<Asset> = LazyLock::new(|| script("ui", include_str!("../assets/ui.js")));
 /// Only the board loads it.
 pub(crate) static BOARD_SCRIPT: LazyLock<Asset> = LazyLock::new(|| script("board", include_str!("../assets/board.js")));
+/// Only a job's log loads it.
+pub(crate) static LOG_SCRIPT: LazyLock<Asset> = LazyLock::new(|| script("log", include_str!("../assets/log.js")));
 pub(crate) static ICON: LazyLock<Asset> =
     LazyLock::new(|| asset("icon", "svg", "image/svg+xml", include_str!("../assets/icon.svg").into()));
 
@@ -53,8 +55,8 @@ fn hash(content: &str) -> u64 {
 }
 
 pub(crate) async fn serve(Path(name): Path<String>) -> Response {
-    let found = [&*STYLE, &*SCRIPT, &*BOARD_SCRIPT, &*ICON];
-    let found = found.into_iter().find(|asset| asset.url.strip_prefix("/assets/") == Some(&name));
+    let all = [&*STYLE, &*SCRIPT, &*BOARD_SCRIPT, &*LOG_SCRIPT, &*ICON];
+    let found = all.into_iter().find(|asset| asset.url.strip_prefix("/assets/") == Some(&name));
     let Some(asset) = found else { return (StatusCode::NOT_FOUND, "There is no such file.").into_response() };
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(asset.kind)),

@@ -46,6 +46,11 @@ impl Frame {
         }
     }
 
+    /// Only for pages that show the log of a job.
+    pub(crate) fn log_script(&self) -> &'static str {
+        &assets::LOG_SCRIPT.url
+    }
+
     pub(crate) fn projects(&self) -> &[String] {
         self.visitor.as_ref().map_or(&[], |visitor| &visitor.projects)
     }

@@ -4,9 +4,14 @@ pub(crate) mod attempts;
 pub(crate) mod changes;
 pub(crate) mod commands;
 mod diff;
+mod fragment;
 pub(crate) mod head;
 mod live;
+mod log_search;
 pub(crate) mod log_tab;
+pub(crate) mod reader;
+mod runner_link;
+mod snapshot;
 pub(crate) mod tabs;
 
 use crate::fault::Fault;
@@ -14,12 +19,13 @@ use crate::frame::Frame;
 use crate::log::{self, Arrived, LogPart};
 use crate::visit::PageContext;
 use head::JobHead;
-use pullyard_control::{self as control, Error, JobView};
+use pullyard_control::{self as control, Context, Error, JobView};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_entry::{Path, Problem};
 use pullyard_protocol::event::Event;
+use runner_link::RunnerLink;
 use tabs::{Records, Tabs};
 
 /// Events for the timeline, the result and the end of the log.
@@ -29,9 +35,12 @@ const LAST_EVENTS: usize = 300;
 const FIRST_EVENTS: u64 = 64;
 
 /// A job with the facts that each of its tabs shows.
+#[derive(Clone)]
 pub(crate) struct Subject {
     pub(crate) view: JobView,
     pub(crate) became: Option<PullRequestState>,
+    /// The runner of its active attempt.
+    pub(crate) runner: Option<RunnerLink>,
 }
 
 /// The parts of a page around its tab.
@@ -44,44 +53,57 @@ pub(crate) struct Shell {
 /// Errors: 404 for a missing job, and for one of another project.
 pub(crate) async fn load_subject(visit: &PageContext, id: Result<Path<JobId>, Problem>) -> Result<Subject, Fault> {
     let Path(id) = id?;
-    let gone = || Fault::not_found(&format!("There is no job {id}."));
-    let view = match control::job_view(&visit.ctx, &id).await {
-        Err(Error::NotFound { .. }) => return Err(gone()),
-        view => view?,
-    };
-    if !visit.visitor.may_access(&view.job.project) {
-        return Err(gone());
-    }
-    let became = control::load_pull_request_state(&visit.ctx, &view.job).await?;
-    Ok(Subject { view, became })
+    Subject::load(&visit.ctx, &id).await.map_err(|error| unreadable(error, &id))?.check_access(visit)
+}
+
+fn missing(id: &JobId) -> Fault {
+    Fault::not_found(&format!("There is no job {id}."))
+}
+
+fn unreadable(error: Error, id: &JobId) -> Fault {
+    if matches!(error, Error::NotFound { .. }) { missing(id) } else { error.into() }
 }
 
 impl Subject {
-    /// Artifacts, ended attempts, and the events at the begin of the newest attempt and at the end of the log.
-    pub(crate) async fn load_records(&self, visit: &PageContext, last: Vec<Arrived>) -> Result<Records, Fault> {
+    async fn load(ctx: &Context, id: &JobId) -> Result<Self, Error> {
+        let view = control::job_view(ctx, id).await?;
+        let became = control::load_pull_request_state(ctx, &view.job).await?;
+        let active = view.job.run.as_ref().filter(|_| view.job.status.is_active());
+        let ids = active.into_iter().flat_map(|run| run.runner.clone()).collect();
+        let runner = RunnerLink::load_all(ctx, ids).await?.into_values().next();
+        Ok(Self { view, became, runner })
+    }
+
+    fn check_access(self, visit: &PageContext) -> Result<Self, Fault> {
         let job = &self.view.job;
-        let artifacts = control::list_artifacts(&visit.ctx, &job.id).await?;
-        let attempts = control::list_attempts(&visit.ctx, &job.id).await?;
+        if visit.visitor.may_access(&job.project) { Ok(self) } else { Err(missing(&job.id)) }
+    }
+
+    /// Artifacts, ended attempts, and the events at the begin of the newest attempt and at the end of the log.
+    pub(crate) async fn load_records(&self, ctx: &Context, last: Vec<Arrived>) -> Result<Records, Error> {
+        let job = &self.view.job;
+        let artifacts = control::list_artifacts(ctx, &job.id).await?;
+        let attempts = control::list_attempts(ctx, &job.id).await?;
         let attempt = job.attempt.max(1);
         let lacks_begin = last.first().is_some_and(|(first, _, event)| (*first, event.seq) > (attempt, 1));
         let mut events = Vec::new();
         if lacks_begin {
             let before = (attempt, FIRST_EVENTS + 1);
-            events = control::list_events_before::<Event>(&visit.ctx, job, before, 1).await?.events;
+            events = control::list_events_before::<Event>(ctx, job, before, 1).await?.events;
         }
         events.extend(last);
         Ok(Records { artifacts, attempts, events })
     }
 
-    pub(crate) async fn load_last_events(&self, visit: &PageContext) -> Result<Vec<Arrived>, Fault> {
+    pub(crate) async fn load_last_events(&self, ctx: &Context) -> Result<Vec<Arrived>, Error> {
         let (job, end) = (&self.view.job, (self.view.job.attempt, u64::MAX));
-        let mut read = control::list_events_before::<Event>(&visit.ctx, job, end, LAST_EVENTS).await?;
+        let mut read = control::list_events_before::<Event>(ctx, job, end, LAST_EVENTS).await?;
         Ok(read.events.split_off(read.events.len().saturating_sub(LAST_EVENTS)))
     }
 
     pub(crate) fn head(&self, visit: &PageContext, last: &[Arrived]) -> JobHead {
         let job = &self.view.job;
-        let mut head = JobHead::new(&self.view, self.became, visit);
+        let mut head = JobHead::new(self, visit);
         if job.status.is_terminal() {
             let part =
                 LogPart { job, events: last, inputs: &[], known_inputs: 0, last_attempt: 0, unsaid: &[], full: None };

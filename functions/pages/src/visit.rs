@@ -44,9 +44,14 @@ impl FromRequestParts<Context> for PageContext {
         if !visitor.may_read() {
             return Err(Fault::not_allowed("read").into_response());
         }
-        let result = ctx.store.list_project_ids(None, MAX_PROJECTS).await;
-        let (ids, _) = result.map_err(|error| Fault::from(Error::from(error)).into_response())?;
-        let projects = ids.into_iter().filter(|id| visitor.may_access(id)).collect();
+        // A fragment has no menu of projects.
+        let projects = if is_fragment(parts) {
+            Vec::new()
+        } else {
+            let result = ctx.store.list_project_ids(None, MAX_PROJECTS).await;
+            let (ids, _) = result.map_err(|error| Fault::from(Error::from(error)).into_response())?;
+            ids.into_iter().filter(|id| visitor.may_access(id)).collect()
+        };
         let visit = Self { ctx: ctx.clone(), visitor, projects, headers: parts.headers.clone() };
         if let Some(frame) = parts.extensions.get::<FrameOfFault>() {
             frame.set(visit.frame("", "", find_project(parts).filter(|id| visit.visitor.may_access(id)).as_ref()));

@@ -1,5 +1,6 @@
 //! The attempts of a job: how each ended, its agent, usage and checks.
 
+use super::runner_link::RunnerLink;
 use super::tabs::Tabs;
 use super::{Shell, load_subject};
 use crate::fault::Fault;
@@ -12,9 +13,10 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 use pullyard_domain::checks::{CheckOutcome, CheckRun};
-use pullyard_domain::id::JobId;
+use pullyard_domain::id::{JobId, RunnerId};
 use pullyard_domain::job::{AgentReport, AttemptEnd, AttemptRecord, JobStatus};
 use pullyard_entry::{Path, Problem};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 #[derive(Template)]
@@ -33,6 +35,7 @@ struct AttemptRow {
     /// The failure, if it ended with one.
     cause: SafeText,
     took: String,
+    runner: Option<RunnerLink>,
     agent: SafeText,
     usage: String,
     commits: Option<SafeText>,
@@ -48,21 +51,23 @@ struct CheckRow {
 
 pub(crate) async fn show(visit: PageContext, id: Result<Path<JobId>, Problem>) -> Result<Response, Fault> {
     let subject = load_subject(&visit, id).await?;
-    let last = subject.load_last_events(&visit).await?;
+    let last = subject.load_last_events(&visit.ctx).await?;
     let head = subject.head(&visit, &last);
-    let records = subject.load_records(&visit, last).await?;
+    let records = subject.load_records(&visit.ctx, last).await?;
     let job = &subject.view.job;
     let run = job.run.as_ref().filter(|_| job.status.is_active());
     let running = run.map(|run| {
         let took = labels::format_duration(subject.view.now.since(run.started));
         (job.attempt, labels::pill(job.status), took)
     });
-    let attempts = records.attempts.iter().rev().map(to_row).collect();
+    let ids = records.attempts.iter().filter_map(|attempt| attempt.run.runner.clone()).collect();
+    let runners = RunnerLink::load_all(&visit.ctx, ids).await?;
+    let attempts = records.attempts.iter().rev().map(|attempt| to_row(attempt, &runners)).collect();
     let Shell { frame, head, tabs } = subject.shell(&visit, head, &records, "attempts");
     Ok(render_page(StatusCode::OK, &AttemptsPage { frame, head, tabs, running, attempts }))
 }
 
-fn to_row(attempt: &AttemptRecord) -> AttemptRow {
+fn to_row(attempt: &AttemptRecord, runners: &BTreeMap<RunnerId, RunnerLink>) -> AttemptRow {
     let (word, status, cause) = match &attempt.ended {
         AttemptEnd::Completed {} => ("Completed", JobStatus::Completed, None),
         AttemptEnd::Failed { failure } => ("Failed", JobStatus::Failed, Some(failure)),
@@ -76,6 +81,7 @@ fn to_row(attempt: &AttemptRecord) -> AttemptRow {
         number: attempt.number,
         pill: Pill { word, ..labels::pill(status) },
         cause: cause.map(|failure| line(&failure.sentence())).unwrap_or_default(),
+        runner: attempt.run.runner.as_ref().and_then(|runner| runners.get(runner)).cloned(),
         took: labels::format_duration(attempt.ended_at.since(attempt.run.started)),
         agent: line(&attempt.work.as_ref().map(describe_agent).unwrap_or_else(|| "agent not recorded".into())),
         usage: describe_usage(attempt.work.as_ref(), attempt.spent_usd_micros),

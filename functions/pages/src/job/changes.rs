@@ -48,9 +48,9 @@ pub(crate) async fn show(
 }
 
 pub(super) async fn render(visit: &PageContext, subject: &Subject, only: Option<usize>) -> Result<Response, Fault> {
-    let last = subject.load_last_events(visit).await?;
+    let last = subject.load_last_events(&visit.ctx).await?;
     let head = subject.head(visit, &last);
-    let records = subject.load_records(visit, last).await?;
+    let records = subject.load_records(&visit.ctx, last).await?;
     let Shell { frame, head, tabs } = subject.shell(visit, head, &records, "changes");
     let job = &subject.view.job.id;
     let mut page = ChangesPage { frame, head, tabs, diff: None, patch: None, attempt: 0, is_cut: false, only };

@@ -1,5 +1,7 @@
 //! Title, state, facts and commands of a job.
 
+use super::Subject;
+use super::runner_link::RunnerLink;
 use crate::board::{Link, ticket_url};
 use crate::form::new_form_key;
 use crate::hints::{NextStep, Page, name_buttons, next_steps};
@@ -36,6 +38,7 @@ pub(crate) struct JobHead {
     pub(crate) repository: Option<SafeText>,
     pub(crate) branch: SafeText,
     pub(crate) place: String,
+    pub(crate) runner: Option<RunnerLink>,
     pub(crate) attempt: u32,
     pub(crate) took: String,
     pub(crate) cost: String,
@@ -70,8 +73,9 @@ pub(crate) struct JobResult {
 }
 
 impl JobHead {
-    pub(crate) fn new(view: &JobView, became: Option<PullRequestState>, visit: &PageContext) -> Self {
-        let JobView { job, title, repository, waits, revises, now } = view;
+    pub(crate) fn new(subject: &Subject, visit: &PageContext) -> Self {
+        let Subject { view, became, runner } = subject;
+        let (became, JobView { job, title, repository, waits, revises, now }) = (*became, view);
         let (sentence, help) = explanation::explain_job(job, waits.as_ref(), became, *now);
         let may_run = visit.visitor.may_run_jobs();
         let may_answer = may_run && job.question.is_some();
@@ -107,6 +111,7 @@ impl JobHead {
                 }
                 (Placement::Runners, _) => "a runner".into(),
             },
+            runner: runner.clone(),
             attempt: job.attempt,
             took: labels::job_duration(job, *now),
             cost: describe_cost(job),

@@ -1,8 +1,9 @@
 //! The log of a job: its last part, earlier parts, and changes for open pages.
 
 use super::live::{Cursor, LiveUpdate};
+use super::reader::JobReaders;
 use super::tabs::Tabs;
-use super::{LAST_EVENTS, Shell, Subject, changes, load_subject};
+use super::{LAST_EVENTS, Shell, Subject, changes, fragment, load_subject, log_search};
 use crate::fault::Fault;
 use crate::frame::{Frame, render_page};
 use crate::job::head::JobHead;
@@ -10,6 +11,7 @@ use crate::log::{self, Arrived, Entry, LogPart};
 use crate::revise_request;
 use crate::visit::{FRAGMENT, PageContext};
 use askama::Template;
+use axum::Extension;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use pullyard_control::{self as control, Error};
@@ -17,17 +19,23 @@ use pullyard_domain::id::JobId;
 use pullyard_domain::job::Input;
 use pullyard_domain::time::Timestamp;
 use pullyard_entry::{Path, Problem, Query};
-use pullyard_protocol::event::{Event, EventKind};
+use pullyard_protocol::event::Event;
 use serde::Deserialize;
+
+const MAX_SEARCH_CHARS: usize = 200;
 
 #[derive(Deserialize)]
 pub(crate) struct LogQuery {
     /// Shows the part after this event.
-    after: Option<String>,
+    pub(super) after: Option<String>,
     /// Shows the part that ends before this event.
     before: Option<String>,
     /// Shows the part that begins with this event, whose text is not cut.
     at: Option<String>,
+    /// Shows the events of a part that contain this text.
+    q: Option<String>,
+    /// A fragment may be held until something changes, at most so long. Units: seconds.
+    pub(super) wait: Option<u32>,
 }
 
 #[derive(Template)]
@@ -42,17 +50,6 @@ struct LogPage {
     earlier: Option<String>,
     later: Option<String>,
     live: LiveUpdate,
-}
-
-#[derive(Template)]
-#[template(path = "job_fragment.html")]
-struct LogFragment {
-    head: JobHead,
-    /// Only until the first event, because reviews are read before an attempt begins.
-    asked: Option<revise_request::ReviseRequest>,
-    tabs: Option<Tabs>,
-    entries: Vec<Entry>,
-    used: Option<String>,
 }
 
 /// A part of the log before its rows are made.
@@ -77,14 +74,15 @@ fn time((_, arrived, event): &Arrived) -> Timestamp {
 /// A completed job opens with its changes, any other job with its log.
 pub(crate) async fn show_job(
     visit: PageContext,
+    Extension(readers): Extension<JobReaders>,
     id: Result<Path<JobId>, Problem>,
     query: Result<Query<LogQuery>, Problem>,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
-    let (subject, Query(query)) = (load_subject(&visit, id).await?, query?);
     if headers.get(header::ACCEPT).is_some_and(|accept| accept == FRAGMENT) {
-        return show_fragment(&visit, &subject, query.after.as_deref()).await;
+        return fragment::show(&visit, &readers, id, query).await;
     }
+    let (subject, Query(query)) = (load_subject(&visit, id).await?, query?);
     let is_plain = query.after.is_none() && query.before.is_none() && query.at.is_none();
     if is_plain && subject.is_completed() {
         return changes::render(&visit, &subject, None).await;
@@ -98,18 +96,22 @@ pub(crate) async fn show(
     query: Result<Query<LogQuery>, Problem>,
 ) -> Result<Response, Fault> {
     let (subject, Query(query)) = (load_subject(&visit, id).await?, query?);
+    let text = query.q.as_deref().map(str::trim).filter(|text| !text.is_empty());
+    if let Some(text) = text.map(|text| text.chars().take(MAX_SEARCH_CHARS).collect::<String>()) {
+        return log_search::show(&visit, &subject, &query, &text).await;
+    }
     show_page(&visit, &subject, &query).await
 }
 
 async fn show_page(visit: &PageContext, subject: &Subject, query: &LogQuery) -> Result<Response, Fault> {
     let job = &subject.view.job;
-    let last = subject.load_last_events(visit).await?;
+    let last = subject.load_last_events(&visit.ctx).await?;
     let inputs =
         if job.inputs > 0 { visit.ctx.store.list_inputs(&job.id, 0).await.map_err(Error::from)? } else { Vec::new() };
     let part = load_part(visit, subject, query, &last).await?;
     let known_inputs = inputs.last().map_or(0, |input| input.seq);
     let head = subject.head(visit, &last);
-    let records = subject.load_records(visit, last).await?;
+    let records = subject.load_records(&visit.ctx, last).await?;
     let unsaid = if head.ended_for_good { records.attempts_without_usage() } else { Vec::new() };
     let begins_later = part.events.first().is_some_and(|first| position(first) > (1, 1));
     let first = part.events.first().filter(|_| begins_later).map(time);
@@ -133,8 +135,10 @@ async fn show_page(visit: &PageContext, subject: &Subject, query: &LogQuery) -> 
     } else {
         has_earlier |= log::keep_last(&mut entries);
     }
-    let cursor = Cursor { event: part.cursor, inputs: known_inputs };
-    let mut live = LiveUpdate::new(&subject.view, 0, cursor, part.is_complete);
+    log::fold(&mut entries);
+    let cursor = Cursor { event: part.cursor, inputs: known_inputs, rev: None };
+    let live = LiveUpdate::new(&subject.view, 0, cursor, part.is_complete);
+    let mut live = live.with_mode(visit.ctx.live_updates);
     if next.is_some() {
         // An earlier part has no live changes: they belong to the end of the log.
         live.next = 0;
@@ -194,67 +198,4 @@ async fn load_part(visit: &PageContext, subject: &Subject, query: &LogQuery, las
     read.events.truncate(LAST_EVENTS);
     let full = is_full.then_some(start);
     Ok(Part { events: read.events, next, cursor: read.cursor, is_complete: read.is_complete, full, from_begin: true })
-}
-
-/// The changes since the last request of an open page.
-async fn show_fragment(visit: &PageContext, subject: &Subject, after: Option<&str>) -> Result<Response, Fault> {
-    let job = &subject.view.job;
-    let begin = after.map_or(Ok(Cursor::START), |after| Cursor::parse("after", after))?;
-    let mut read = control::list_events::<Event>(&visit.ctx, &job.id, begin.event).await?;
-    let inputs = if job.inputs > begin.inputs {
-        visit.ctx.store.list_inputs(&job.id, begin.inputs).await.map_err(Error::from)?
-    } else {
-        Vec::new()
-    };
-    let known_inputs = inputs.last().map_or(begin.inputs, |input| input.seq);
-    let cursor = Cursor { event: read.cursor, inputs: known_inputs };
-    let live = LiveUpdate::new(&subject.view, read.events.len(), cursor, read.is_complete);
-    let new_usage = log::newest_usage(&read.events, begin.event.0);
-    let first = read.events.first().map(|event| (position(event), time(event)));
-    let left_out = read.events.len().saturating_sub(LAST_EVENTS);
-    read.events.drain(..left_out);
-    // Polls come every second, so read the records only when the timeline or the tabs may have changed.
-    let changes = |(attempt, _, event): &Arrived| {
-        let names_artifact = event.data.as_ref().is_some_and(|data| data.get("artifact").is_some());
-        event.kind == EventKind::Phase || names_artifact || *attempt != begin.event.0
-    };
-    let last = if job.status.is_active() { read.events.clone() } else { subject.load_last_events(visit).await? };
-    let head = subject.head(visit, &last);
-    let has_changed = !job.status.is_active() || read.events.iter().any(changes);
-    let records = if has_changed { Some(subject.load_records(visit, last).await?) } else { None };
-    // An ended job shows usage in the attempt's record or in a row.
-    let unsaid = records.as_ref().filter(|_| head.ended_for_good).map(super::Records::attempts_without_usage);
-    let unsaid = unsaid.unwrap_or_default();
-    let used = match new_usage {
-        // The row belongs to an earlier part of the log and stays there.
-        None if unsaid.contains(&begin.event.0) => None,
-        _ if head.ended_for_good => Some(String::new()),
-        used => used,
-    };
-    let mut entries = log::to_entries(&LogPart {
-        job,
-        events: &read.events,
-        inputs: &inputs,
-        known_inputs,
-        last_attempt: begin.event.0,
-        unsaid: &unsaid,
-        full: None,
-    });
-    let is_cut = log::keep_last(&mut entries) || left_out > 0;
-    if let Some((first, time)) = first.filter(|_| is_cut) {
-        entries.insert(0, log::gap(job, first, time));
-    }
-    let fragment = LogFragment {
-        head,
-        // The page may have begun before the reviews were read.
-        asked: if begin == Cursor::START {
-            revise_request::load_revise_request(&visit.ctx, &subject.view).await?
-        } else {
-            None
-        },
-        tabs: records.map(|records| Tabs::new(&subject.view, &records, "log")),
-        entries,
-        used,
-    };
-    Ok(live.add_to(render_page(StatusCode::OK, &fragment)))
 }
