@@ -20,7 +20,6 @@ mod init;
 mod integrations;
 mod jobs;
 mod man;
-mod nearest;
 mod open;
 mod pages;
 mod parse_error;

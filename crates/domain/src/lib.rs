@@ -34,6 +34,7 @@ pub mod key_of;
 pub mod listing;
 pub mod marker;
 pub mod model_key_test;
+pub mod nearest;
 pub mod outcome;
 pub mod project;
 pub mod prompt;

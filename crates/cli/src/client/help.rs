@@ -3,8 +3,8 @@
 use super::completions::add_completers;
 use super::fault::CliError;
 use super::flags::hide_ignored_flags;
-use super::nearest::find_nearest;
 use super::screen::Screen;
+use pullyard_domain::nearest::find_nearest;
 use std::process::ExitCode;
 
 /// Print the help of a command or topic: exit-codes, json, environment.

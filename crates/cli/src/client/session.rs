@@ -3,9 +3,9 @@
 use super::Global;
 use super::config::{Config, SavedContext};
 use super::fault::{CliError, Exit};
-use super::nearest::find_nearest;
 use super::screen::Screen;
 use pullyard_domain::id::{JobId, ProjectId};
+use pullyard_domain::nearest::find_nearest;
 use pullyard_protocol::client::ApiClient;
 use pullyard_protocol::job::Job;
 use pullyard_protocol::project::Project;

@@ -4,12 +4,12 @@ mod change;
 mod describe;
 
 use super::fault::CliError;
-use super::nearest::find_nearest;
 use super::screen::Screen;
 use super::session::Session;
 use super::table::{Cell, Column, Table, print_facts};
 use change::apply_change;
 use clap::Subcommand;
+use pullyard_domain::nearest::find_nearest;
 use pullyard_protocol::project::RawProject;
 use pullyard_protocol::setting::{Kind, SETTINGS, Setting};
 use serde_json::Value;

@@ -2,10 +2,10 @@
 
 use super::super::fault::CliError;
 use super::super::format;
-use super::super::nearest::find_nearest;
 use super::super::session::Session;
 use super::super::table::{Cell, Column, Table};
 use pullyard_domain::id::JobId;
+use pullyard_domain::nearest::find_nearest;
 use pullyard_domain::review::guard::{DecisionStep, ReviewFacts, ReviewSettings, decide};
 use pullyard_protocol::delivery::Delivery;
 use serde::Serialize;

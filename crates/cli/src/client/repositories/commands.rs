@@ -1,11 +1,11 @@
 //! `pullyard repos set`, and its flags in `repos add`: sets a repository's agent and commands.
 
 use crate::client::fault::CliError;
-use crate::client::nearest::find_nearest;
 use crate::client::session::Session;
 use pullyard_domain::agent::REPOSITORY_CHOICES;
 use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::id::{ProjectId, RepositoryName};
+use pullyard_domain::nearest::find_nearest;
 use pullyard_protocol::project::{AddRepository, Repository};
 
 /// Setup and check commands of a repository, which replace the project's.

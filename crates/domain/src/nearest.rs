@@ -1,11 +1,13 @@
 //! Finds the valid word that a mistyped one is nearest to.
 
-/// The nearest of `words`, or `None` if all differ too much. Also matches the last part of a word with dots.
-pub(super) fn find_nearest<'a>(typed: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+/// The nearest of `words`, or `None` if all differ too much. Ignores case. Also matches the last part of a word with
+/// dots.
+pub fn find_nearest<'a>(typed: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typed = typed.to_lowercase();
     let distance = |word: &str| {
-        let last = word.rsplit('.').next().unwrap_or(word);
-        count_edits(&typed, word).min(count_edits(&typed, last))
+        let word = word.to_lowercase();
+        let last = word.rsplit('.').next().unwrap_or(&word);
+        count_edits(&typed, &word).min(count_edits(&typed, last))
     };
     let nearest = words.into_iter().map(|word| (distance(word), word)).min_by_key(|(edits, _)| *edits);
     let length = typed.chars().count();
@@ -46,12 +48,13 @@ mod tests {
 
     #[test]
     fn nearest_word_is_found_unless_all_differ_too_much() {
-        let words = ["limits.wall_secs", "limits.cost_usd", "auto_create", "agent"];
+        let words = ["limits.wall_secs", "limits.cost_usd", "auto_create", "agent", "AI Processing"];
         for (typed, expected) in [
             ("auto_craete", Some("auto_create")),
             ("wall_secs", Some("limits.wall_secs")),
             ("limits.cost_usd_micros", Some("limits.cost_usd")),
             ("Agnt", Some("agent")),
+            ("ai procesing", Some("AI Processing")),
             ("nothing", None),
             ("x", None),
         ] {
