@@ -230,11 +230,11 @@ async fn each_kind_of_error_has_its_exit_code() {
 async fn settings_set_changes_only_the_named_settings() {
     let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
-    let set = ["settings", "set", "limits.wall_secs=1800", "statuses.completion=5", "default_repository=null"];
+    let set = ["settings", "set", "limits.wall_secs=1800", "tool_account=5", "default_repository=null"];
     let shown = user.run(&set).await.assert_success();
-    assert_eq!(shown, "default_repository\t\nlimits.wall_secs\t1800\nstatuses.completion\t5\n");
+    assert_eq!(shown, "default_repository\t\nlimits.wall_secs\t1800\ntool_account\t5\n");
     let settings = story.api.project(&story.project).await.unwrap().settings;
-    assert_eq!((settings.limits.wall_secs, settings.statuses.completion.as_str()), (1_800, "5"));
+    assert_eq!((settings.limits.wall_secs, settings.tool_account.as_deref()), (1_800, Some("5")));
     assert!(settings.default_repository.is_none() && settings.auto_create);
     user.run(&["settings", "set", &format!("default_repository={REPOSITORY}")]).await.assert_success();
     assert_eq!(

@@ -16,7 +16,7 @@ use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{EventId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::{JobStatus, LiveUpdates};
-use pullyard_domain::project::{ForgeKind, Settings};
+use pullyard_domain::project::{ForgeKind, Settings, Statuses};
 use pullyard_domain::time::Timestamp;
 use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 use pullyard_entry::config::{self, Endpoints};
@@ -107,6 +107,7 @@ impl Default for Setup {
             sweep_every: Duration::from_secs(3_600),
             settings: Settings {
                 auto_create: true,
+                statuses: Statuses { allow_others: true, ..Statuses::default() },
                 default_repository: Some(RepositoryName::new(REPOSITORY).unwrap()),
                 ..Settings::default()
             },

@@ -1,7 +1,7 @@
 //! The table of routes: the credential of each route and a valid call for one project's objects.
 
 use super::{Objects, RequiredCredential, Route, World, manual_hook};
-use crate::story::REPOSITORY;
+use crate::story::{REPOSITORY, Setup};
 use pullyard_store::Scope;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ impl World {
             "id": "gh1", "api_url": self.story.local.forge().api_url(), "app_id": 7,
             "key_secret": "pullyard/user/key", "webhook_secret": "pullyard/user/webhook",
         });
-        let settings = json!({ "auto_create": true, "default_repository": REPOSITORY });
+        let settings = json!(Setup::default().settings);
         let create = json!({ "id": of.project, "name": "Acme", "settings": settings });
         let add = json!({
             "integration": "gh1", "name": REPOSITORY, "agent": { "capability": "command", "command": ["./agent.sh"] },

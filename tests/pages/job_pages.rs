@@ -122,7 +122,7 @@ async fn forms_alone_lead_from_a_ticket_to_its_pull_request() {
         ticket.body
     );
     assert!(browser.get("/jobs").await.contains(&job.short()));
-    // Card and page offer "Done", although the board has no such column yet.
+    // Card and page offer the empty column "Done".
     let board = browser.get("/board").await;
     for page in [&board, &ticket] {
         assert!(page.contains(r#"name="status" value="Done""#), "{}", page.body);

@@ -23,7 +23,10 @@ pub(super) async fn set_up(world: &World) {
     world.raw.put_secret(FORGE_SECRET, TOKEN).await;
     store_token(world, ADMIN, TokenKind::Api).await;
     connect(world, "gh1", "github", "/api/v3").await;
-    let settings = json!({ "auto_create": true, "default_repository": REPOSITORY, "revise_on_review": true });
+    let settings = json!({
+        "statuses": { "allow_others": true }, "auto_create": true, "default_repository": REPOSITORY,
+        "revise_on_review": true,
+    });
     post_ok(world, "/v1/projects", json!({ "id": "acme", "name": "Acme", "settings": settings })).await;
     add_repository(world, "gh1").await;
 }

@@ -64,7 +64,9 @@ pub(crate) fn entry(name: &str, secs: u64) -> Entry {
 }
 
 pub(crate) fn settings() -> Settings {
-    Settings { auto_create: true, ..Settings::default() }
+    let mut settings = Settings { auto_create: true, ..Settings::default() };
+    settings.statuses.columns.push(IN_PROGRESS.into());
+    settings
 }
 
 pub(crate) fn project() -> Project {

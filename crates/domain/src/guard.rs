@@ -12,11 +12,12 @@ use crate::project::Project;
 /// Returns the reason why the event may not start a job.
 type TicketGuard = fn(&TicketEvent, &Facts) -> Option<Reason>;
 
-pub const TICKET_GUARDS: [(&str, TicketGuard); 12] = [
+pub const TICKET_GUARDS: [(&str, TicketGuard); 13] = [
     ("unknown_project", unknown_project),
     ("repeat", repeat),
     ("stale_event", stale_event),
     ("echo", echo),
+    ("unknown_status", unknown_status),
     ("not_trigger_status", not_trigger_status),
     ("status_unchanged", status_unchanged),
     ("auto_create_off", auto_create_off),
@@ -182,6 +183,20 @@ fn echo(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     let by_us = ours.is_some() && event.actor.as_ref() == ours;
     let was_written_back = facts.ticket.as_ref().and_then(|ticket| ticket.written.as_ref()) == Some(&event.status);
     (by_us || was_written_back).then_some(Reason::Echo {})
+}
+
+/// The ticket tool reports a status that the project does not accept. Status and text are stored nevertheless, because
+/// the tool owns them: a user's move still wins over the end of a job. The board refuses such a status before its event.
+fn unknown_status(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
+    let project = facts.project.as_ref().filter(|_| event.source != Source::Board)?;
+    let (own, status) = (&project.settings.statuses, &event.status);
+    let nearest = own.find_nearest_column(status).unwrap_or(&own.trigger);
+    (!own.accepts(status)).then(|| Reason::UnknownStatus {
+        status: status.clone(),
+        project: event.project.clone(),
+        columns: own.columns.join(", "),
+        nearest: nearest.to_owned(),
+    })
 }
 
 fn not_trigger_status(event: &TicketEvent, facts: &Facts) -> Option<Reason> {

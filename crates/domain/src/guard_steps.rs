@@ -77,6 +77,7 @@ fn title(guard: &str) -> &'static str {
         "repeat" => "The event is new",
         "stale_event" => "No newer change of the ticket is known",
         "echo" => "Pullyard did not make the change itself",
+        "unknown_status" => "The project accepts the status",
         "not_trigger_status" => "The status starts jobs",
         "status_unchanged" => "The ticket entered the status",
         "auto_create_off" => "Automatic jobs are on",

@@ -1,10 +1,12 @@
 //! A project's settings, its repositories and their forges.
 
 mod check;
+mod columns;
 mod defaults;
 
 pub use crate::setting_fault::SettingFault;
 pub use check::validate_change;
+pub use columns::ColumnChange;
 
 use crate::agent::{Agent, ModelSecrets};
 use crate::auth::Auth;
@@ -43,7 +45,8 @@ pub struct Project {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The ticket statuses with a meaning for Pullyard.
+    /// The columns of the board, and the ticket statuses with a meaning for Pullyard.
+    #[serde(deserialize_with = "columns::deserialize_statuses")]
     pub statuses: Statuses,
     /// Whether a ticket that enters the trigger status gets a job.
     pub auto_create: bool,
@@ -118,7 +121,7 @@ impl Default for Settings {
     }
 }
 
-/// The ticket statuses with a meaning for Pullyard, in the ticket tool's spelling.
+/// The columns of the board, and the ticket statuses with a meaning for Pullyard, in the ticket tool's spelling.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -131,6 +134,13 @@ pub struct Statuses {
     pub completion: String,
     /// Statuses of closed tickets: reviews of their pull requests start no job.
     pub closed: BTreeSet<String>,
+    /// The columns of the board in their order; each status with a meaning is one. Absent or empty: the statuses with a
+    /// meaning, and `allow_others` is true.
+    #[serde(default)]
+    pub columns: Vec<String>,
+    /// Whether tickets may have a status that is no column. The board shows it after the columns.
+    #[serde(default)]
+    pub allow_others: bool,
 }
 
 impl Default for Statuses {
@@ -140,15 +150,9 @@ impl Default for Statuses {
             trigger: "AI Processing".into(),
             completion: "In Review".into(),
             closed: ["Closed".to_owned(), "Done".to_owned()].into(),
+            columns: ["Todo", "AI Processing", "In Review", "Done", "Closed"].map(str::to_owned).into(),
+            allow_others: false,
         }
-    }
-}
-
-impl Statuses {
-    /// Whether a ticket in this status is closed. A status with another meaning here never counts as closed.
-    pub fn is_closed(&self, status: &str) -> bool {
-        let used = [&self.todo, &self.trigger, &self.completion];
-        self.closed.contains(status) && !used.iter().any(|used| *used == status)
     }
 }
 
@@ -404,39 +408,11 @@ impl Settings {
         }
     }
 
-    /// Refuses settings that cannot work. For example, a todo status that is the trigger status would make each failed
-    /// job start the next one.
+    /// Refuses settings that cannot work.
     pub fn validate(&self) -> Result<(), SettingFault> {
         let fault = |pointer, fault: &'static str| Err(SettingFault { pointer, fault: fault.into() });
-        let named = |status: &str| {
-            !status.trim().is_empty() && status.chars().count() <= 64 && !status.chars().any(char::is_control)
-        };
-        let Statuses { todo, trigger, completion, closed } = &self.statuses;
-        if !named(todo) {
-            return fault("/statuses/todo", "a status is 1 to 64 printable characters");
-        }
-        if !named(trigger) {
-            return fault("/statuses/trigger", "a status is 1 to 64 printable characters");
-        }
-        if !named(completion) {
-            return fault("/statuses/completion", "a status is 1 to 64 printable characters");
-        }
-        if closed.len() > 20 || !closed.iter().all(|status| named(status)) {
-            return fault("/statuses/closed", "name at most 20 statuses of 1 to 64 printable characters");
-        }
-        if todo == trigger {
-            return fault(
-                "/statuses/todo",
-                "it must differ from the trigger status, or failed jobs would restart forever",
-            );
-        }
-        if completion == trigger {
-            return fault(
-                "/statuses/completion",
-                "it must differ from the trigger status, or finished jobs would restart forever",
-            );
-        }
-        if !self.held_by.as_deref().is_none_or(named) {
+        self.statuses.validate()?;
+        if !self.held_by.as_deref().is_none_or(columns::is_name) {
             return fault("/held_by", "use 1 to 64 printable characters");
         }
         let is_valid_reason = |words: &str| {
@@ -447,7 +423,7 @@ impl Settings {
         if !self.held_reason.as_deref().is_none_or(is_valid_reason) {
             return fault("/held_reason", "use 1 to 200 printable characters");
         }
-        if !self.tool_account.as_deref().is_none_or(named) {
+        if !self.tool_account.as_deref().is_none_or(columns::is_name) {
             return fault("/tool_account", "use 1 to 64 printable characters");
         }
         if !(60..=86_400).contains(&self.limits.wall_secs) {

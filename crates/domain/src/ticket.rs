@@ -175,6 +175,16 @@ impl Ticket {
         last && self.active_job.is_none() && self.wanted.badge == Some(Badge::AiFailed)
     }
 
+    /// The ticket after its column was renamed; `None` if it does not name the column. Only the name changes: the ticket
+    /// did not enter a status, and the end of a running job moves it from the new name.
+    pub fn rename_status(&self, from: &str, to: &str) -> Option<Self> {
+        let mut ticket = self.clone();
+        let expected = ticket.wanted.status.as_mut().map(|wanted| &mut wanted.expected);
+        let names = [Some(&mut ticket.status), ticket.written.as_mut(), ticket.found_in.as_mut(), expected];
+        names.into_iter().flatten().filter(|name| *name == from).for_each(|name| to.clone_into(name));
+        (ticket != *self).then_some(ticket)
+    }
+
     pub fn is_unsynced(&self) -> bool {
         self.synced_version < self.wanted.version
     }

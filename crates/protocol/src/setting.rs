@@ -26,6 +26,8 @@ pub struct Setting {
 /// A group of settings on the page and in lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {
+    /// The columns of the board.
+    Columns,
     /// How tickets start jobs.
     Flow,
     /// Agent and model.
@@ -55,6 +57,8 @@ pub enum Kind {
     Flag,
     /// Any text; validated by the settings.
     Text,
+    /// A column of the board.
+    Column,
     /// A repository as `owner/name`.
     Repository,
     /// One of these codes; each has a label.
@@ -74,7 +78,8 @@ static DEFAULTS: LazyLock<Value> = LazyLock::new(|| serde_json::to_value(Setting
 
 impl Section {
     /// All sections in their order on the page.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
+        Self::Columns,
         Self::Flow,
         Self::Agent,
         Self::Limits,
@@ -90,6 +95,7 @@ impl Section {
     /// The name in addresses.
     pub fn code(self) -> &'static str {
         match self {
+            Self::Columns => "columns",
             Self::Flow => "flow",
             Self::Agent => "agent",
             Self::Limits => "limits",
@@ -106,6 +112,7 @@ impl Section {
     /// The heading.
     pub fn title(self) -> &'static str {
         match self {
+            Self::Columns => "Columns",
             Self::Flow => "Workflow",
             Self::Agent => "Agent and model",
             Self::Limits => "Limits",
@@ -122,6 +129,7 @@ impl Section {
     /// The subject of the section, in a few words.
     pub fn summary(self) -> &'static str {
         match self {
+            Self::Columns => "The board, from left to right",
             Self::Flow => "How tickets start jobs",
             Self::Agent => "Defaults for new jobs",
             Self::Limits => "Per job",
@@ -147,6 +155,7 @@ impl Kind {
         match self {
             Self::Flag => "true or false".into(),
             Self::Text => "text".into(),
+            Self::Column => "a column of the board".into(),
             Self::Repository => "a repository, as OWNER/NAME".into(),
             Self::Choice(choices) => join_choices(choices),
             Self::Number(_) => "a whole number".into(),
@@ -178,7 +187,7 @@ impl Kind {
     fn parse(self, text: &str) -> Option<Value> {
         match self {
             Self::Flag => text.parse::<bool>().ok().map(Value::from),
-            Self::Text | Self::Repository => Some(text.into()),
+            Self::Text | Self::Column | Self::Repository => Some(text.into()),
             Self::Choice(choices) => choices.iter().find(|(code, _)| *code == text).map(|(code, _)| (*code).into()),
             Self::Number(_) => text.parse::<u64>().ok().map(Value::from),
             Self::Seconds => parse_secs(text).map(Value::from),

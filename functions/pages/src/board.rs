@@ -139,18 +139,10 @@ pub(crate) async fn show(
     Ok(render_page(StatusCode::OK, &board))
 }
 
+/// The project's columns in their order, then the other statuses of these tickets.
 pub(crate) fn list_statuses<'a>(own: &Statuses, tickets: impl Iterator<Item = &'a Ticket>) -> Vec<String> {
-    let mut statuses = Vec::new();
-    for status in [&own.todo, &own.trigger, &own.completion] {
-        if !statuses.contains(status) {
-            statuses.push(status.clone());
-        }
-    }
-    let mut others: Vec<_> = tickets.map(|ticket| &ticket.status).filter(|status| !statuses.contains(status)).collect();
-    others.sort();
-    others.dedup();
-    statuses.extend(others.into_iter().cloned());
-    statuses
+    let others: BTreeSet<_> = tickets.map(|ticket| &ticket.status).filter(|status| !own.has_column(status)).collect();
+    own.columns.iter().chain(others).cloned().collect()
 }
 
 fn describe_effect(settings: &Settings, status: &str) -> &'static str {

@@ -14,6 +14,7 @@ use pullyard_domain::event::{TicketEvent, TicketText};
 use pullyard_domain::facts::FirstDecision;
 use pullyard_domain::guard::{self, FollowUp};
 use pullyard_domain::id::{DeliveryId, EventId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::project::Project;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::ticket::rank::{Place, rank_at};
 use pullyard_domain::time::Timestamp;
@@ -69,7 +70,7 @@ impl TextChanges {
 ///
 /// Idempotent: with a key, by caller, project and key, for 24 hours: a repeat returns `repeat` and the first job, and
 /// moves nothing. Without a key, by the ticket's key: a repeat is `NameTaken`. Without both, each call is a new ticket.
-/// Errors: `NotFound` (project); `NameTaken`; `KeyReused`; `Contended`.
+/// Errors: `NotFound` (project); `NameTaken`; `KeyReused`; `Invalid` for a status that is no column; `Contended`.
 pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Error> {
     let NewTicket { project, key: wanted, text, status, caller, request } = new;
     let request = request.map(|own| Request {
@@ -99,10 +100,11 @@ pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Erro
             actor: Some(caller.name.clone()),
             previous_status: None,
             key: key.clone(),
-            status: status.clone().unwrap_or(stored.settings.statuses.todo),
+            status: status.clone().unwrap_or_else(|| stored.settings.statuses.todo.clone()),
             text: Some(text.clone()),
             rank: None,
         };
+        check_status(&stored, &event.status)?;
         let (facts, text) = load_facts(ctx, &event).await?;
         if let Some(first) = &facts.first_decision {
             return Ok(stored_answer(&event, first));
@@ -165,7 +167,8 @@ pub struct TicketMove {
 /// Idempotent: with a key, by caller, project and key, while its ledger entry exists: a repeat returns `repeat` and
 /// moves nothing. If the first call crashed after its ledger entry, a repeat completes it, unless the ticket has a
 /// newer event. Without a key each call is a new move. A repeated change of the order leads to the same order.
-/// Errors: `NotFound` (ticket); `KeyReused`; `Denied` if the column has no such place.
+/// Errors: `NotFound` (ticket); `KeyReused`; `Denied` if the column has no such place; `Invalid` for another status that
+/// is no column.
 pub async fn move_board_ticket(ctx: &Context, command: TicketMove) -> Result<Option<Answer>, Error> {
     let TicketMove { project, key, status, place, caller, request } = command;
     let ticket = load_ticket(ctx, &project, &key).await?;
@@ -187,6 +190,11 @@ pub async fn move_board_ticket(ctx: &Context, command: TicketMove) -> Result<Opt
         }
     }
     let stays = ticket.status == moved.status;
+    if !stays {
+        let stored = ctx.store.load_project(&project).await?;
+        let unknown = || Error::NotFound { what: "project", name: project.to_string() };
+        check_status(&stored.ok_or_else(unknown)?, &moved.status)?;
+    }
     moved.rank = match place {
         Some(Place::Before(next)) => Some(load_rank_before(ctx, &ticket, &next, &moved.status).await?),
         None if stays => None,
@@ -199,6 +207,11 @@ pub async fn move_board_ticket(ctx: &Context, command: TicketMove) -> Result<Opt
         },
         _ => move_ticket(ctx, &moved).await.map(Some),
     }
+}
+
+fn check_status(project: &Project, status: &str) -> Result<(), Error> {
+    let fault = project.settings.statuses.unknown_status_fault(status);
+    fault.map_or(Ok(()), |fault| Err(Error::Invalid { pointer: "/status", fault }))
 }
 
 /// Edits a ticket's text, in one write with the ledger entry. Never starts a job. Concurrent edits both apply.

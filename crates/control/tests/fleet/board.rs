@@ -9,7 +9,7 @@ use pullyard_control::{
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{EventId, ProjectId, TicketKey};
 use pullyard_domain::listing::{DeliveryFilter, JobFilter};
-use pullyard_domain::project::{Project, Settings};
+use pullyard_domain::project::{Project, Settings, Statuses};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::ticket::rank::Place;
 use pullyard_domain::time::Timestamp;
@@ -39,7 +39,9 @@ impl Board {
         world.connect().await;
         let stored = world.ctx.store.load_project(&world.project).await.unwrap().unwrap();
         let name = world.repository().name;
-        let settings = Settings { auto_create: true, default_repository: Some(name), ..stored.settings.clone() };
+        let statuses = Statuses { allow_others: true, ..Statuses::default() };
+        let default_repository = Some(name);
+        let settings = Settings { auto_create: true, statuses, default_repository, ..stored.settings.clone() };
         assert_applied(world.ctx.store.put_project(&Project { settings, ..stored }).await);
         Self { world, wire }
     }

@@ -68,13 +68,17 @@ type Change = fn(&mut Case);
 
 /// A change per guard that makes it refuse. `not_trigger_status` is first and `unknown_project` last, because other
 /// changes read the values that these two set.
-const CONDITIONS: [(&str, Change); 12] = [
+const CONDITIONS: [(&str, Change); 13] = [
     ("not_trigger_status", |case| case.event.status = IN_PROGRESS.into()),
     ("repeat", |case| {
         case.facts.first_decision = first_answer(Reason::Accepted { job: job_id("j0") }, None);
     }),
     ("stale_event", |case| case.ticket_mut().seen_at = time_at(501)),
     ("echo", |case| case.ticket_mut().written = Some(case.event.status.clone())),
+    ("unknown_status", |case| {
+        let status = case.event.status.clone();
+        case.settings_mut().statuses.columns.retain(|column| *column != status);
+    }),
     ("status_unchanged", |case| case.ticket_mut().status = case.event.status.clone()),
     ("auto_create_off", |case| case.settings_mut().auto_create = false),
     ("job_active", |case| case.ticket_mut().active_job = Some(job_id("j0"))),
@@ -124,7 +128,7 @@ fn check_accepted(case: &Case) {
 fn guards_are_in_the_published_order() {
     assert_eq!(
         guard_names().join(" "),
-        "unknown_project repeat stale_event echo not_trigger_status status_unchanged auto_create_off job_active project_held budget_exhausted ticket_without_repository repository_not_integrated",
+        "unknown_project repeat stale_event echo unknown_status not_trigger_status status_unchanged auto_create_off job_active project_held budget_exhausted ticket_without_repository repository_not_integrated",
     );
 }
 
@@ -161,8 +165,18 @@ fn first_of_any_set_of_conditions_decides() {
 fn each_guard_refuses_with_its_reason_and_effect() {
     use FollowUp::{HoldEntry, Ignore, QueueEntry, UpdateTicket};
     let (project, ticket, status) = (project_id(), key(), TRIGGER.to_owned());
+    let columns = "Todo, In Review, Done, Closed, Doing".into();
     for (reason, follow) in [
         (Reason::UnknownProject { project: project.clone() }, Ignore),
+        (
+            Reason::UnknownStatus {
+                status: status.clone(),
+                project: project.clone(),
+                columns,
+                nearest: status.clone(),
+            },
+            UpdateTicket,
+        ),
         (Reason::NotTriggerStatus { status: IN_PROGRESS.into(), trigger: status.clone() }, UpdateTicket),
         (Reason::StatusUnchanged { ticket: ticket.clone(), status }, UpdateTicket),
         (Reason::AutoCreateOff { project: project.clone() }, UpdateTicket),
@@ -181,7 +195,12 @@ fn each_guard_refuses_with_its_reason_and_effect() {
 #[test]
 fn only_the_trigger_status_starts_jobs() {
     let to = |status: &str| accepted_entry().with(|case| case.event.status = status.into());
-    check(&to("ai processing"), "not_trigger_status", FollowUp::UpdateTicket);
+    check(&to(TODO), "not_trigger_status", FollowUp::UpdateTicket);
+    let mistyped = to("ai processing");
+    check(&mistyped, "unknown_status", FollowUp::UpdateTicket);
+    let accepting = mistyped.with(|case| case.settings_mut().statuses.allow_others = true);
+    check(&accepting, "not_trigger_status", FollowUp::UpdateTicket);
+    check(&mistyped.with(|case| case.event.source = Source::Board), "not_trigger_status", FollowUp::UpdateTicket);
     check_accepted(&to(TRIGGER));
     check_accepted(&to(IN_PROGRESS).with(|case| case.settings_mut().statuses.trigger = IN_PROGRESS.into()));
 }

@@ -4,6 +4,7 @@ use super::*;
 fn check(change: impl FnOnce(&mut Settings), expected: Result<(), &str>) {
     let mut settings = Settings::default();
     change(&mut settings);
+    settings.statuses = settings.statuses.with_missing_columns();
     assert_eq!(settings.validate().map_err(|fault| fault.pointer), expected);
 }
 
@@ -183,4 +184,74 @@ fn only_repository_becomes_the_default_once() {
     assert_eq!(chosen.with_only_repository(std::slice::from_ref(&one)), None, "it has a default");
     assert_eq!(settings.with_only_repository(&[one.clone(), one]), None, "none of several is chosen");
     assert_eq!(settings.with_only_repository(&[]), None);
+}
+
+/// Columns from a comma-separated list, in which `!` marks the closed ones. The flow is a, b, c.
+fn statuses(list: &str) -> Statuses {
+    let [todo, trigger, completion] = ["a", "b", "c"].map(str::to_owned);
+    let closed = list.split(',').filter_map(|name| name.strip_prefix('!')).map(str::to_owned).collect();
+    let columns = list.split(',').map(|name| name.trim_start_matches('!').to_owned()).collect();
+    Statuses { todo, trigger, completion, closed, columns, allow_others: false }
+}
+
+#[test]
+fn settings_without_columns_derive_them_and_accept_every_status() {
+    let stored = r#"{"statuses":{"todo":"a","trigger":"b","completion":"c","closed":["d"]}}"#;
+    let loaded = serde_json::from_str::<Settings>(stored).unwrap();
+    assert_eq!(loaded.statuses, Statuses { allow_others: true, ..statuses("a,b,c,!d") });
+    assert_eq!(loaded.validate(), Ok(()));
+    assert_eq!(serde_json::from_value::<Settings>(serde_json::to_value(&loaded).unwrap()).unwrap(), loaded);
+    assert!(!Settings::default().statuses.accepts("d"), "a new project accepts its columns only");
+}
+
+#[test]
+fn columns_are_distinct_and_contain_each_status_with_a_meaning() {
+    let valid = |list: &str| {
+        let settings = Settings { statuses: statuses(list), ..Settings::default() };
+        settings.validate().map_err(|bad| (bad.pointer, bad.fault.into_owned()))
+    };
+    assert_eq!(valid("a,b,c,!d,e"), Ok(()));
+    let many = (0..28).map(|n| format!(",x{n}")).collect::<String>();
+    for (list, pointer, expected) in [
+        ("a,b,c,A ", "/statuses/columns", "already a column"),
+        ("a,b,c, ", "/statuses/columns", "name at most 30"),
+        (&format!("a,b,c{many}"), "/statuses/columns", "name at most 30"),
+        ("b,c,x", "/statuses/todo", "the project has no column a; its columns: b, c, x"),
+    ] {
+        let (at, fault) = valid(list).unwrap_err();
+        assert!(at == pointer && fault.contains(expected), "{list}: {at} {fault}");
+    }
+}
+
+#[test]
+fn columns_are_changed_one_at_a_time() {
+    use ColumnChange::{Add, Close, Down, Remove, Reopen, Up};
+    let check = |change, name: &str, expected: Result<&str, &str>| {
+        let changed = statuses("a,b,c,!d").change_column(change, name).map_err(|bad| bad.fault.into_owned());
+        match expected {
+            Ok(list) => assert_eq!(changed.as_ref(), Ok(&statuses(list)), "{change:?} {name}"),
+            Err(fault) => assert!(changed.unwrap_err().contains(fault), "{change:?} {name}"),
+        }
+    };
+    check(Add, "e", Ok("a,b,c,!d,e"));
+    check(Up, "c", Ok("a,c,b,!d"));
+    check(Up, "a", Ok("a,b,c,!d"));
+    check(Down, "c", Ok("a,b,!d,c"));
+    check(Down, "d", Ok("a,b,c,!d"));
+    check(Reopen, "d", Ok("a,b,c,d"));
+    check(Close, "d", Ok("a,b,c,!d"));
+    check(Remove, "d", Ok("a,b,c"));
+    check(Remove, "a", Err("tickets go to a after a failed job"));
+    check(Close, "b", Err("tickets go to b to start a job"));
+    check(Remove, "dd", Err("the project has no column dd; did you mean d? Its columns: a, b, c, d"));
+}
+
+#[test]
+fn renamed_column_keeps_its_place_and_meaning() {
+    let renamed = |from: &str, to: &str| statuses("a,b,c,!d").rename_column(from, to).map_err(|bad| bad.pointer);
+    let trigger = Statuses { trigger: "B".into(), ..statuses("a,B,c,!d") };
+    assert_eq!(renamed("b", "B"), Ok(trigger.clone()));
+    assert_eq!(trigger.clone().rename_column("b", "B"), Ok(trigger), "a repeat");
+    assert_eq!(renamed("d", "e"), Ok(statuses("a,b,c,!e")));
+    assert_eq!((renamed("x", "y"), renamed("a", "d")), (Err("/from"), Err("/to")));
 }

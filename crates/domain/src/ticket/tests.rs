@@ -1,7 +1,7 @@
 use super::*;
 use crate::fixtures::{
-    IN_PROGRESS, REVIEW, TODO, TRIGGER, entry, job_id, linked_pull_request, pull_request_id, settings, ticket_in,
-    time_at,
+    IN_PROGRESS, REVIEW, TODO, TRIGGER, entry, job_and_ticket, job_id, linked_pull_request, pull_request_id, settings,
+    ticket_in, time_at,
 };
 use crate::id::IntegrationId;
 use crate::pull_request_id::PullRequestId;
@@ -248,4 +248,13 @@ fn deferral_without_a_valid_pull_request_is_removed() {
         panic!("not repaired")
     };
     assert_eq!(*mended, ticket_in(REVIEW).schedule_review(&pull_request_id(1), time_at(2)));
+}
+
+#[test]
+fn renamed_status_changes_only_where_the_ticket_names_it() {
+    let (_, running) = job_and_ticket();
+    let expected = Ticket { status: "Go".into(), found_in: Some("Go".into()), ..running.clone() };
+    let renamed = running.rename_status(TRIGGER, "Go");
+    assert_eq!(renamed.as_ref(), Some(&expected));
+    assert_eq!(renamed.unwrap().rename_status(TRIGGER, "Go"), None, "a repeat");
 }

@@ -1,7 +1,7 @@
 //! The table of all settings of a project.
 
-use super::Kind::{Choice, Flag, Lines, Number, Repository, Seconds, Text, Usd};
-use super::Section::{Agent, Budgets, Checks, Commits, Compute, Flow, Hold, Limits, Reviews, Secrets};
+use super::Kind::{Choice, Column, Flag, Lines, Number, Repository, Seconds, Text, Usd};
+use super::Section::{Agent, Budgets, Checks, Columns, Commits, Compute, Flow, Hold, Limits, Reviews, Secrets};
 use super::{Kind, Section, Setting};
 
 const fn setting(
@@ -16,11 +16,14 @@ const fn setting(
 /// All settings, by section.
 #[rustfmt::skip]
 pub const SETTINGS: &[Setting] = &[
-    setting(Flow, "statuses.trigger", Text, ("Status that starts jobs", "A ticket that enters this status gets one job. Tickets that are already in it get none.")),
+    setting(Columns, "statuses.columns", Lines, ("Columns", "The columns of the board in their order. Each status with a meaning is a column. A column with tickets cannot be removed.")),
+    setting(Columns, "statuses.closed", Lines, ("Closed columns", "Tickets in these columns are closed: reviews of their pull requests start no job.")),
+    setting(Columns, "statuses.allow_others", Flag, ("Accept other statuses", "For a ticket tool with its own statuses. When off, Pullyard refuses a status that is no column. The board shows other statuses after the columns.")),
+
+    setting(Flow, "statuses.trigger", Column, ("Column that starts jobs", "A ticket that enters this column gets one job. Tickets that are already in it get none.")),
     setting(Flow, "auto_create", Flag, ("Start jobs by moving tickets", "When off, Pullyard records each move as a decision and users start jobs by hand.")),
-    setting(Flow, "statuses.completion", Text, ("Status after success", "Pullyard moves the ticket here when its job has completed.")),
-    setting(Flow, "statuses.todo", Text, ("Status after failure", "Pullyard moves the ticket here when its job has failed or was cancelled.")),
-    setting(Flow, "statuses.closed", Lines, ("Closed statuses", "Reviews of the pull requests of tickets in these statuses start no job. One status per line.")),
+    setting(Flow, "statuses.completion", Column, ("Column after success", "Pullyard moves the ticket here when its job has completed.")),
+    setting(Flow, "statuses.todo", Column, ("Column after failure", "Pullyard moves the ticket here when its job has failed or was cancelled.")),
     setting(Flow, "default_repository", Repository, ("Default repository", "The repository of tickets that name none, as owner/name.")),
     setting(Flow, "tool_account", Text, ("Account in the ticket tool", "Pullyard ignores the events of this account, because they repeat its own changes.")),
 

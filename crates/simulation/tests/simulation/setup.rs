@@ -11,7 +11,7 @@ use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::hook::{Poll, Webhook, WebhookScope};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::{
-    Account, Compute, ForgeKind, Integration, Limits, OfflinePolicy, Project, Repository, Settings,
+    Account, Compute, ForgeKind, Integration, Limits, OfflinePolicy, Project, Repository, Settings, Statuses,
 };
 use pullyard_domain::time::Timestamp;
 use pullyard_entry::auth::to_stored_token;
@@ -100,6 +100,8 @@ pub(crate) fn settings(dice: &mut SeededRng, mood: &Profile) -> Settings {
     };
     Settings {
         auto_create: true,
+        // The simulated ticket tool has statuses of its own.
+        statuses: Statuses { allow_others: true, ..Statuses::default() },
         revise_on_review: true,
         coalesce: dice.percent(mood.coalesces),
         compute: if dice.percent(50) { Compute::Fargate } else { Compute::Runners },

@@ -137,10 +137,9 @@ pub(crate) fn pull_request(view: &TicketView) -> Option<PullRequestLink> {
     })
 }
 
-/// Lists every other status, including closing ones, which have no column while empty.
+/// Lists every other status that the project accepts.
 pub(crate) fn list_moves(ticket: &Ticket, statuses: &[String], own: &Statuses) -> Vec<Move> {
-    let closed = own.closed.iter().filter(|status| !statuses.contains(status));
-    let others = statuses.iter().chain(closed).filter(|status| **status != ticket.status);
+    let others = statuses.iter().filter(|status| **status != ticket.status && own.accepts(status));
     others.map(|status| Move::to(status, own)).collect()
 }
 

@@ -65,8 +65,10 @@ async fn create_project(visit: &PageContext, form: &ProjectForm) -> Result<Proje
         todo: column(&form.todo),
         trigger: column(&form.trigger),
         completion: column(&form.completion),
+        columns: Vec::new(),
         ..Statuses::default()
     };
+    let statuses = statuses.with_missing_columns();
     let settings = Settings { statuses, auto_create: form.auto_create.is_some(), ..Settings::default() };
     let new = CreateProject { id, name: form.name.trim().to_owned(), settings };
     limits::check_project(&new)?;

@@ -1,0 +1,183 @@
+//! The columns of a project's board: an ordered list of ticket statuses, some of which have a meaning for Pullyard.
+
+use super::Statuses;
+use crate::nearest::find_nearest;
+use crate::setting_fault::SettingFault;
+use serde::{Deserialize, Deserializer};
+
+const MAX_COLUMNS: usize = 30;
+const MAX_CLOSED: usize = 20;
+const MAX_NAME_CHARS: usize = 64;
+
+const COLUMNS: &str = "/statuses/columns";
+
+/// A change of one column that leaves its name and its tickets unchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnChange {
+    /// A new column at the end.
+    Add,
+    Up,
+    Down,
+    /// Its tickets count as closed.
+    Close,
+    Reopen,
+    Remove,
+}
+
+/// Parses statuses. Without columns they come from a version that had none: the columns are derived, and every status
+/// is accepted as before.
+pub(super) fn deserialize_statuses<'de, D: Deserializer<'de>>(from: D) -> Result<Statuses, D::Error> {
+    let statuses = Statuses::deserialize(from)?;
+    match statuses.columns.is_empty() {
+        true => Ok(Statuses { allow_others: true, ..statuses }.with_missing_columns()),
+        false => Ok(statuses),
+    }
+}
+
+impl Statuses {
+    /// Whether a ticket in this status is closed. A status with another meaning here never counts as closed.
+    pub fn is_closed(&self, status: &str) -> bool {
+        self.closed.contains(status) && self.role(status).is_none()
+    }
+
+    /// The meaning of a column for jobs, as the end of the sentence "a ticket is here …". A closed column has none.
+    pub fn role(&self, status: &str) -> Option<&'static str> {
+        match status {
+            status if *status == self.trigger => Some("to start a job"),
+            status if *status == self.completion => Some("after a completed job"),
+            status if *status == self.todo => Some("after a failed job"),
+            _ => None,
+        }
+    }
+
+    /// Whether a ticket may get this status.
+    pub fn accepts(&self, status: &str) -> bool {
+        self.allow_others || self.has_column(status)
+    }
+
+    /// Why a ticket may not get this status, with the columns and the nearest one.
+    pub fn unknown_status_fault(&self, status: &str) -> Option<String> {
+        (!self.accepts(status)).then(|| self.no_column(status))
+    }
+
+    /// The column that a mistyped status is nearest to.
+    pub fn find_nearest_column(&self, status: &str) -> Option<&str> {
+        find_nearest(status, self.columns.iter().map(String::as_str))
+    }
+
+    /// Adds each status with a meaning that is no column, at the end.
+    pub fn with_missing_columns(mut self) -> Self {
+        for status in [&self.todo, &self.trigger, &self.completion].into_iter().chain(&self.closed) {
+            if !self.columns.contains(status) {
+                self.columns.push(status.clone());
+            }
+        }
+        self
+    }
+
+    pub fn has_column(&self, status: &str) -> bool {
+        self.columns.iter().any(|column| column == status)
+    }
+
+    /// Changes one column. The result still needs [`super::Settings::validate`].
+    pub fn change_column(mut self, change: ColumnChange, name: &str) -> Result<Self, SettingFault> {
+        if change == ColumnChange::Add {
+            self.columns.push(name.to_owned());
+            return Ok(self);
+        }
+        let Some(at) = self.columns.iter().position(|column| column == name) else {
+            return fault(COLUMNS, self.no_column(name));
+        };
+        let last = self.columns.len() - 1;
+        match (change, self.role(name)) {
+            (ColumnChange::Close | ColumnChange::Remove, Some(role)) => {
+                return fault(COLUMNS, format!("tickets go to {name} {role}; choose another column for that first"));
+            }
+            (ColumnChange::Up, _) => self.columns.swap(at, at.saturating_sub(1)),
+            (ColumnChange::Down, _) => self.columns.swap(at, last.min(at + 1)),
+            (ColumnChange::Close, _) => _ = self.closed.insert(name.to_owned()),
+            (ColumnChange::Reopen, _) => _ = self.closed.remove(name),
+            (ColumnChange::Remove, _) => {
+                self.closed.remove(name);
+                self.columns.remove(at);
+            }
+            (ColumnChange::Add, _) => {}
+        }
+        Ok(self)
+    }
+
+    /// Renames a column and every reference to it. Unchanged if only the new name is a column, as after an earlier call.
+    pub fn rename_column(mut self, from: &str, to: &str) -> Result<Self, SettingFault> {
+        match (self.has_column(from), self.has_column(to)) {
+            (false, false) => return fault("/from", self.no_column(from)),
+            (true, true) if from != to => {
+                return fault("/to", format!("{to} is already a column; choose another name"));
+            }
+            (_, true) => return Ok(self),
+            (true, false) => {}
+        }
+        if self.closed.remove(from) {
+            self.closed.insert(to.to_owned());
+        }
+        let named = [&mut self.todo, &mut self.trigger, &mut self.completion].into_iter().chain(&mut self.columns);
+        named.filter(|name| *name == from).for_each(|name| to.clone_into(name));
+        Ok(self)
+    }
+
+    pub(super) fn validate(&self) -> Result<(), SettingFault> {
+        let Self { todo, trigger, completion, closed, columns, allow_others: _ } = self;
+        let named = [("/statuses/todo", todo), ("/statuses/trigger", trigger), ("/statuses/completion", completion)];
+        for (pointer, status) in named {
+            if !is_name(status) {
+                return fault(pointer, "a status is 1 to 64 printable characters");
+            }
+        }
+        if closed.len() > MAX_CLOSED || !closed.iter().all(|status| is_name(status)) {
+            return fault("/statuses/closed", "name at most 20 statuses of 1 to 64 printable characters");
+        }
+        // A todo status that is the trigger status would make each failed job start the next one.
+        if todo == trigger {
+            return fault(
+                "/statuses/todo",
+                "it must differ from the trigger status, or failed jobs would restart forever",
+            );
+        }
+        if completion == trigger {
+            return fault(
+                "/statuses/completion",
+                "it must differ from the trigger status, or finished jobs would restart forever",
+            );
+        }
+        if columns.len() > MAX_COLUMNS || !columns.iter().all(|column| is_name(column)) {
+            return fault(COLUMNS, "name at most 30 columns of 1 to 64 printable characters");
+        }
+        let key = |column: &String| column.trim().to_lowercase();
+        let same = |(at, column): &(usize, &String)| columns.iter().take(*at).any(|other| key(other) == key(column));
+        if let Some((_, twice)) = columns.iter().enumerate().find(same) {
+            return fault(COLUMNS, format!("{twice} is already a column; names that differ only in case are the same"));
+        }
+        let closed = closed.iter().map(|status| ("/statuses/closed", status));
+        match named.into_iter().chain(closed).find(|(_, status)| !columns.contains(status)) {
+            Some((pointer, status)) => fault(pointer, self.no_column(status)),
+            None => Ok(()),
+        }
+    }
+
+    fn no_column(&self, status: &str) -> String {
+        let columns = self.columns.join(", ");
+        match self.find_nearest_column(status) {
+            Some(nearest) => {
+                format!("the project has no column {status}; did you mean {nearest}? Its columns: {columns}")
+            }
+            None => format!("the project has no column {status}; its columns: {columns}"),
+        }
+    }
+}
+
+pub(super) fn is_name(text: &str) -> bool {
+    !text.trim().is_empty() && text.chars().count() <= MAX_NAME_CHARS && !text.chars().any(char::is_control)
+}
+
+fn fault<T>(pointer: &'static str, fault: impl Into<std::borrow::Cow<'static, str>>) -> Result<T, SettingFault> {
+    Err(SettingFault { pointer, fault: fault.into() })
+}
