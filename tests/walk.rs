@@ -64,6 +64,7 @@ walks! {
     ticket_is_moved_with_idempotency_keys_after_a_crash: flows::board::move_with_keys().only_own_steps(), 38;
     ticket_gets_comments_after_a_crash: flows::board::comments(), 10;
     ticket_is_deleted_after_a_crash: flows::board::delete_ticket(), 7;
+    column_is_renamed_after_a_crash: flows::board::rename_column(), 9;
     pull_request_is_linked_after_a_crash: flows::board::link_flow(), 24;
     pull_request_is_unlinked_after_a_crash: flows::board::unlink_flow().only_own_steps(), 37;
     refused_delivery_is_replayed_after_a_crash: flows::replays::replay_refused().only_own_steps(), 79;

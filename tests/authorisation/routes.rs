@@ -90,6 +90,12 @@ impl World {
             route(&Method::PATCH, "/v1/projects/{project}", Project(Scope::Admin), json!({ "name": "Acme" })),
             route(&Method::DELETE, "/v1/projects/{project}", Project(Scope::Admin), none()),
             route(&Method::PUT, "/v1/projects/{project}/settings", Project(Scope::Admin), settings),
+            route(
+                &post,
+                "/v1/projects/{project}/columns/rename",
+                Project(Scope::Admin),
+                json!({ "from": "Done", "to": "Done" }),
+            ),
             route(&post, "/v1/projects/{project}/hold", Project(Scope::Admin), json!({ "reason": "a freeze" })),
             route(&post, "/v1/projects/{project}/release", Project(Scope::Admin), json!({})),
             route(&get, "/v1/projects/{project}/budget", Project(Scope::Read), none()),

@@ -26,6 +26,7 @@ const WITH_WALK: &[(&str, &str)] = &[
     ("tickets/board::edit_ticket", "ticket_created_in_trigger_status_gets_job_after_a_crash"),
     ("tickets/board::move_board_ticket", "ticket_is_moved_with_idempotency_keys_after_a_crash"),
     ("jobs/cancel_job::cancel_job", "working_job_is_cancelled_after_a_crash"),
+    ("admin/columns::rename_column", "column_is_renamed_after_a_crash"),
     ("attempt/close_breaker::close_breaker", "job_waits_until_its_breaker_closes_after_a_crash"),
     ("jobs/continue_job::continue_job", "job_is_answered_paused_and_resumed_after_a_crash"),
     ("jobs/create_job::create_job", "requested_job_is_retried_and_cancelled_after_a_crash"),

@@ -1,6 +1,7 @@
 //! Use cases of operators: forges, repositories, tokens, secrets, dead letters.
 
 pub(crate) mod check_agent;
+pub(crate) mod columns;
 pub(crate) mod connect_app;
 pub(crate) mod connect_with_value;
 pub(crate) mod dead_letters;

@@ -46,6 +46,7 @@ mod tickets;
 pub mod webhook;
 
 pub use admin::check_agent::check_agent;
+pub use admin::columns::{RenamedColumn, rename_column};
 pub use admin::connect_app::{ExistingApp, connect_github_app, create_github_app};
 pub use admin::connect_with_value::{connect_forge_with_token, connect_github_app_with_key, replace_credential};
 pub use admin::dead_letters::{

@@ -13,7 +13,7 @@ use pullyard_protocol::job::{CancelJob, CreateJob, SendInput};
 use pullyard_protocol::limits::{
     ACTIVE_JOBS, COMMENT, DESCRIPTION, LABEL, LABELS, NAME, PROMPT, PULL_REQUEST, STATUS, TITLE, URL,
 };
-use pullyard_protocol::project::{CreateProject, HoldProject, RenameProject};
+use pullyard_protocol::project::{CreateProject, HoldProject, RenameColumn, RenameProject};
 use pullyard_protocol::pull_request::{LinkPullRequest, RevisePullRequest};
 use pullyard_protocol::runner::RegisterRequest;
 use pullyard_protocol::ticket::{CreateTicket, EditTicket, MoveTicket, TicketEvent, WriteComment};
@@ -110,6 +110,11 @@ pub fn check_project(new: &CreateProject) -> Result<(), FieldError> {
 
 pub fn check_rename(request: &RenameProject) -> Result<(), FieldError> {
     check_line("/name", &request.name, 1, NAME)
+}
+
+pub fn check_rename_column(request: &RenameColumn) -> Result<(), FieldError> {
+    check_line("/from", &request.from, 1, STATUS)?;
+    check_line("/to", &request.to, 1, STATUS)
 }
 
 pub fn check_cancel(request: &CancelJob) -> Result<(), FieldError> {

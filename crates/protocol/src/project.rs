@@ -36,6 +36,31 @@ pub struct RenameProject {
     pub name: String,
 }
 
+/// Body of `POST /v1/projects/{id}/columns/rename`. Idempotent: a repeat continues an incomplete rename.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RenameColumn {
+    /// Present name.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::STATUS), regex(pattern = limits::LINE)))]
+    pub from: String,
+    /// New name.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::STATUS), regex(pattern = limits::LINE)))]
+    pub to: String,
+}
+
+/// Answer to `POST /v1/projects/{id}/columns/rename`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RenamedColumn {
+    /// Tickets that this call moved to the new name. No job started.
+    pub moved_tickets: u32,
+    /// False if tickets of the old name are left; the board shows them in a column of that name. Repeat the call.
+    pub complete: bool,
+    /// The columns in their order.
+    pub columns: Vec<String>,
+}
+
 /// A project as the API shows it. To replace its settings, send them to `PUT /v1/projects/{id}/settings`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

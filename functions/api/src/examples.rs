@@ -177,6 +177,12 @@ pub(crate) fn find_example(operation: &str) -> Option<Example> {
             json!({ "auto_create": true, "default_repository": REPOSITORY, "revise_on_review": true }),
             project(json!({ "revise_on_review": true })),
         ),
+        "rename_column" => call(
+            json!({ "from": "In Review", "to": "Review" }),
+            json!({
+                "moved_tickets": 3, "complete": true, "columns": ["Todo", "AI Processing", "Review", "Done", "Closed"],
+            }),
+        ),
         "hold_project" => call(
             json!({ "reason": "Release freeze" }),
             project(json!({ "held_by": "ana", "held_reason": "Release freeze" })),

@@ -73,6 +73,7 @@ macro_rules! routes {
             .$route("/v1/projects", get(projects::list).post(projects::create))
             .$route("/v1/projects/{project}", get(projects::show).patch(projects::rename).delete(projects::delete))
             .$route("/v1/projects/{project}/settings", put(projects::set_settings))
+            .$route("/v1/projects/{project}/columns/rename", post(projects::rename_column))
             .$route("/v1/projects/{project}/hold", post(hold::hold))
             .$route("/v1/projects/{project}/release", post(hold::release))
             .$route("/v1/projects/{project}/budget", get(hold::budget))

@@ -114,6 +114,8 @@ said! {
             [(409, "repositories_of_project, hook_of_project, job_of_project")];
         put "/v1/projects/{project}/settings" set_settings = "Replace the settings of the given revision."
             [(412, "changed_meanwhile"), (422, "invalid")];
+        post "/v1/projects/{project}/columns/rename" rename_column = "Rename a column of the board; its tickets follow, and no job starts."
+            [(422, "invalid")];
         post "/v1/projects/{project}/hold" hold_project = "Put a project on hold: no new jobs start until its release."
             [(422, "invalid")];
         post "/v1/projects/{project}/release" release_project = "Release a project; ticket entries that waited are processed.";

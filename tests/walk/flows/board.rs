@@ -114,6 +114,13 @@ pub(in crate::walk) fn delete_ticket() -> Flow {
     flow_after("a ticket is deleted", &[], |world| with_comments(world).boxed(), vec![step])
 }
 
+/// A repeat moves the tickets that a crash left behind.
+pub(in crate::walk) fn rename_column() -> Flow {
+    let call = post("/v1/projects/acme/columns/rename", json!({ "from": TODO, "to": "Backlog" }));
+    let step = Step::request("somebody renames a column", call);
+    flow_after("a column is renamed with its ticket", &[], |world| with_ticket(world).boxed(), vec![step])
+}
+
 fn link_pull_request() -> Step {
     let make = |world: &World| Some(post("/v1/pulls/link", link(world)).put().into());
     Step::call("somebody links its pull request", make).without_repeat(WithoutRepeat::AllOrNothing)

@@ -1,5 +1,6 @@
 //! Creates and changes projects, and connects repositories and forges.
 
+use crate::admin::columns::check_removed_columns;
 use crate::admin::hold::wake_held_tickets;
 use crate::admin::secrets::check_secret_kind;
 use crate::forge::{forge_client_by_name, forge_client_with_secret, get_account, load_token_or_flaw};
@@ -50,7 +51,7 @@ pub async fn rename_project(ctx: &Context, id: &ProjectId, name: &str) -> Result
     }
 }
 
-/// Errors: `Invalid`; `NotFound`; `RevisionMismatch`.
+/// Errors: `Invalid`, also if a removed column has tickets; `NotFound`; `RevisionMismatch`.
 pub async fn set_settings(ctx: &Context, id: &ProjectId, settings: Settings, revision: u64) -> Result<Project, Error> {
     let settings = settings.normalize();
     check_settings(ctx, &settings)?;
@@ -61,6 +62,7 @@ pub async fn set_settings(ctx: &Context, id: &ProjectId, settings: Settings, rev
         return Err(Error::RevisionMismatch { revision: project.rev });
     }
     validate_change(&project.settings, &settings).map_err(setting_error)?;
+    check_removed_columns(ctx, &project, &settings).await?;
     let changed = Project { settings, ..project };
     match ctx.store.put_project(&changed).await? {
         Write::Applied => {

@@ -12,8 +12,8 @@ use crate::job::{
     CancelJob, ContinueJob, CreateJob, Job, JobExplanation, JobPage, JobQuery, PauseJob, RetryJob, SendInput,
 };
 use crate::project::{
-    AddRepository, CreateProject, DeletedProject, Project, ProjectPage, RawProject, RemovedRepository, RenameProject,
-    Repositories, Repository, RepositoryTest,
+    AddRepository, CreateProject, DeletedProject, Project, ProjectPage, RawProject, RemovedRepository, RenameColumn,
+    RenameProject, RenamedColumn, Repositories, Repository, RepositoryTest,
 };
 use crate::sweep::SweepReport;
 use crate::ticket::{
@@ -106,6 +106,11 @@ impl ApiClient {
     /// Deletes a page of the project's tickets, and the project if no other ticket is left.
     pub async fn delete_project(&self, project: &ProjectId) -> Result<DeletedProject, Error> {
         self.http.send(self.http.request(Method::DELETE, &format!("/v1/projects/{project}")), RetryPolicy::Never).await
+    }
+
+    /// Renames a column of a project's board, with its tickets.
+    pub async fn rename_column(&self, project: &ProjectId, request: &RenameColumn) -> Result<RenamedColumn, Error> {
+        self.http.post(&format!("/v1/projects/{project}/columns/rename"), request, RetryPolicy::Idempotent).await
     }
 
     /// A project with all settings, so that an edit keeps those unknown to this version.

@@ -9,8 +9,8 @@ use pullyard_domain::project::Settings;
 use pullyard_entry::openapi::CreatedResponse;
 use pullyard_entry::{Caller, Path, Problem, Query, Revision, StrictJson, limits, scope};
 use pullyard_protocol::project::{
-    AddRepository, CreateProject, DeletedProject, Project, ProjectPage, RemovedRepository, RenameProject, Repositories,
-    Repository,
+    AddRepository, CreateProject, DeletedProject, Project, ProjectPage, RemovedRepository, RenameColumn, RenameProject,
+    RenamedColumn, Repositories, Repository,
 };
 
 pub(crate) fn project_to_wire(project: pullyard_domain::project::Project) -> Project {
@@ -97,6 +97,19 @@ pub(crate) async fn set_settings(
 ) -> Result<Json<Project>, Problem> {
     caller.authorize_project(&project)?;
     Ok(Json(project_to_wire(control::set_settings(&ctx, &project, settings, revision).await?)))
+}
+
+pub(crate) async fn rename_column(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Admin>,
+    Path(project): Path<ProjectId>,
+    StrictJson(request): StrictJson<RenameColumn>,
+) -> Result<Json<RenamedColumn>, Problem> {
+    caller.authorize_project(&project)?;
+    limits::check_rename_column(&request)?;
+    let control::RenamedColumn { project, moved_tickets, is_complete } =
+        control::rename_column(&ctx, &project, &request.from, &request.to).await?;
+    Ok(Json(RenamedColumn { moved_tickets, complete: is_complete, columns: project.settings.statuses.columns }))
 }
 
 pub(crate) async fn add_repository(

@@ -1,0 +1,134 @@
+//! Renames a column with its tickets, and refuses changes that would leave tickets without their column.
+
+use crate::corrupt::skip_corrupt;
+use crate::{Context, Error};
+use pullyard_domain::id::{ProjectId, TicketKey};
+use pullyard_domain::project::{Project, Settings};
+use pullyard_domain::ticket::Ticket;
+use pullyard_store::Write;
+use std::time::Duration;
+
+const PAGE_SIZE: i32 = 100;
+
+/// Time limit of one call, below the 28 s of a function.
+const TIME_LIMIT: Duration = Duration::from_secs(20);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenamedColumn {
+    pub project: Project,
+    pub moved_tickets: u32,
+    /// False if time ran out first; a repeat moves the rest.
+    pub is_complete: bool,
+}
+
+/// Renames a column in the settings, then in its tickets. Nothing enters a status: no job starts, and the end of a
+/// running job moves its ticket from the new name. Until a ticket has the new name, the board shows the old one after
+/// the columns.
+///
+/// Writes: PROJECT if `rev` is unchanged; then each TICKET that names the column, if `rev` is unchanged.
+/// Idempotent: a repeat moves the tickets that still have the old name.
+/// Errors: `NotFound`; `Invalid`, also while an entry waits in the column, because it would be dropped; `Contended`.
+pub async fn rename_column(ctx: &Context, id: &ProjectId, from: &str, to: &str) -> Result<RenamedColumn, Error> {
+    let began = ctx.clock.monotonic();
+    let project = rename_in_settings(ctx, id, from, to).await?;
+    let (mut moved_tickets, mut after) = (0, None);
+    loop {
+        let (tickets, next) = load_page(ctx, id, after.as_deref()).await?;
+        for ticket in tickets.iter().filter(|ticket| ticket.rename_status(from, to).is_some()) {
+            if ctx.clock.monotonic().saturating_sub(began) >= TIME_LIMIT {
+                return Ok(RenamedColumn { project, moved_tickets, is_complete: false });
+            }
+            rename_in_ticket(ctx, ticket, from, to).await?;
+            moved_tickets += u32::from(ticket.status == from);
+        }
+        after = next;
+        if after.is_none() {
+            tracing::info!(project = %id, tickets = moved_tickets, "column renamed");
+            return Ok(RenamedColumn { project, moved_tickets, is_complete: true });
+        }
+    }
+}
+
+async fn rename_in_settings(ctx: &Context, id: &ProjectId, from: &str, to: &str) -> Result<Project, Error> {
+    let mut rounds = ctx.retries(id);
+    loop {
+        let Some(project) = ctx.store.load_project(id).await? else {
+            return Err(Error::NotFound { what: "project", name: id.to_string() });
+        };
+        let statuses = project.settings.statuses.clone().rename_column(from, to);
+        let settings = statuses.map(|statuses| Settings { statuses, ..project.settings.clone() });
+        let settings = settings.map_err(|bad| Error::Invalid { pointer: bad.pointer, fault: bad.fault.into() })?;
+        if settings == project.settings {
+            return Ok(project);
+        }
+        settings.validate().map_err(|bad| Error::Invalid { pointer: "/to", fault: bad.fault.into() })?;
+        // A settlement between the two writes would find the ticket outside of the trigger status and drop its entry.
+        if let Some(key) = find_ticket(ctx, id, |ticket| ticket.status == from && ticket.again.is_some()).await? {
+            let fault = format!("{key} waits in {from} to start a job; rename the column when no ticket waits");
+            return Err(Error::Invalid { pointer: "/from", fault });
+        }
+        let renamed = Project { settings, ..project };
+        if ctx.store.put_project(&renamed).await? == Write::Applied {
+            return Ok(Project { rev: renamed.rev + 1, ..renamed });
+        }
+        rounds.backoff().await?;
+    }
+}
+
+async fn rename_in_ticket(ctx: &Context, read: &Ticket, from: &str, to: &str) -> Result<(), Error> {
+    let mut rounds = ctx.retries(&read.key);
+    let mut renamed = read.rename_status(from, to);
+    while let Some(ticket) = renamed {
+        if ctx.store.update_ticket(&ticket).await? == Write::Applied {
+            break;
+        }
+        rounds.backoff().await?;
+        let now = ctx.store.load_ticket(&read.project, &read.key).await?;
+        renamed = now.and_then(|ticket| ticket.rename_status(from, to));
+    }
+    Ok(())
+}
+
+/// Refuses to remove a column that has tickets.
+pub(crate) async fn check_removed_columns(ctx: &Context, project: &Project, settings: &Settings) -> Result<(), Error> {
+    let columns = &project.settings.statuses.columns;
+    let removed: Vec<_> = columns.iter().filter(|column| !settings.statuses.has_column(column)).collect();
+    for column in removed {
+        if let Some(key) = find_ticket(ctx, &project.id, |ticket| ticket.status == *column).await? {
+            let fault = format!("{key} is in {column}; move its tickets to another column, or rename the column");
+            return Err(Error::Invalid { pointer: "/statuses/columns", fault });
+        }
+    }
+    Ok(())
+}
+
+async fn find_ticket(
+    ctx: &Context,
+    project: &ProjectId,
+    matches: impl Fn(&Ticket) -> bool,
+) -> Result<Option<TicketKey>, Error> {
+    let mut after = None;
+    loop {
+        let (tickets, next) = load_page(ctx, project, after.as_deref()).await?;
+        if let Some(ticket) = tickets.into_iter().find(|ticket| matches(ticket)) {
+            return Ok(Some(ticket.key));
+        }
+        after = next;
+        if after.is_none() {
+            return Ok(None);
+        }
+    }
+}
+
+async fn load_page(
+    ctx: &Context,
+    project: &ProjectId,
+    after: Option<&str>,
+) -> Result<(Vec<Ticket>, Option<String>), Error> {
+    let (keys, next) = ctx.store.list_ticket_keys(project, after, PAGE_SIZE).await?;
+    let mut tickets = Vec::with_capacity(keys.len());
+    for ticket in ctx.store.load_tickets(project, &keys).await? {
+        tickets.extend(skip_corrupt(ctx, ticket)?);
+    }
+    Ok((tickets, next))
+}
