@@ -35,7 +35,9 @@ async fn settings_page_shows_and_changes_each_setting() {
     let story = Story::start_with_waiting_tasks().await;
     let browser = Browser::admin(&story).await;
     let page = browser.get(PAGE).await;
-    for setting in SETTINGS {
+    // The columns have forms of their own.
+    let has_row = |path| !["statuses.columns", "statuses.closed"].contains(&path);
+    for setting in SETTINGS.iter().filter(|setting| has_row(setting.path)) {
         assert!(part(&page, &setting.name()).contains(r#"class="origin""#), "{}", setting.path);
     }
     assert!(part(&page, "limits.wall_secs").contains(r#"value="1 h""#), "{}", page.body);
@@ -53,12 +55,15 @@ async fn settings_page_shows_and_changes_each_setting() {
     assert!(time.contains(">Reset to 1 h</button>"), "{time}");
 
     let switches =
-        [("auto_create", "false"), ("statuses.closed", "Done\r\nWon’t do <b>"), ("statuses.todo", "Backlog")];
-    assert_eq!(save(&browser, &revision(&page), "flow", &switches).await.status, 303);
+        [("auto_create", "false"), ("checks.commands", "npm ci\r\nnpm test"), ("statuses.todo", "In Review")];
+    for (section, values) in [("flow", &[switches[0], switches[2]][..]), ("checks", &[switches[1]])] {
+        let page = browser.get(PAGE).await;
+        assert_eq!(save(&browser, &revision(&page), section, values).await.status, 303);
+    }
     let page = browser.get(PAGE).await;
-    assert!(part(&page, "statuses.closed").contains("\nDone\nWon’t do &#60;b&#62;</textarea>"), "{}", page.body);
+    assert!(part(&page, "checks.commands").contains("\nnpm ci\nnpm test</textarea>"), "{}", page.body);
     let now = settings(&story).await;
-    assert!(!now.auto_create && now.statuses.todo == "Backlog", "{now:?}");
+    assert!(!now.auto_create && now.statuses.todo == "In Review", "{now:?}");
 
     // A reset saves the section, so that no typed value is lost.
     let reset = [("reset", "limits.wall_secs"), ("limits.wall_secs", "45 min"), ("limits.turns", "7")];
@@ -101,6 +106,48 @@ async fn refused_setting_is_explained_at_its_field() {
     for (section, name) in [("nothing", "limits.turns"), ("limits", "auto_create")] {
         assert_eq!(save(&browser, &revision(&late), section, &[(name, "true")]).await.status, 400);
     }
+    story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_are_changed_by_forms_and_refused_at_their_field() {
+    let story = Story::start_with_waiting_tasks().await;
+    let browser = Browser::admin(&story).await;
+    story.send_ticket_event("e1", "APP-1", "Todo", 1).await;
+    let change = async |change: &str, name: &str, to: &str| {
+        let revision = revision(&browser.get(PAGE).await);
+        let form = [("project", "acme"), ("revision", &revision), ("change", change), ("name", name), ("to", to)];
+        browser.post("/setup/settings/columns", &form).await
+    };
+    for (word, name, to) in [
+        ("add", " Won’t do <b> ", ""),
+        ("close", "Won’t do <b>", ""),
+        ("up", "Won’t do <b>", "typed but not sent by this button"),
+        ("remove", "Closed", ""),
+        ("rename", "Todo", "Backlog"),
+    ] {
+        let saved = change(word, name, to).await;
+        assert_eq!(saved.redirect(), (303, "/setup/settings?project=acme&saved=columns#columns"), "{word}");
+    }
+    let statuses = settings(&story).await.statuses;
+    assert_eq!(statuses.columns.join(", "), "Backlog, AI Processing, In Review, Done, Won’t do <b>");
+    assert!(statuses.is_closed("Won’t do <b>") && statuses.todo == "Backlog", "{statuses:?}");
+    assert_eq!(story.ticket("APP-1").await.status, "Backlog");
+    let board = browser.get("/board?project=acme").await;
+    assert!(board.contains(r#"data-status="Won’t do &#60;b&#62;""#), "{}", board.body);
+    for (word, name, to, id, fault) in [
+        ("add", "done", "", "new-column", "Done is already a column"),
+        ("rename", "Backlog", "Done", "column-1", "Done is already a column; choose another name."),
+        ("remove", "Backlog", "", "column-1", "Tickets go to Backlog after a failed job; choose another column"),
+    ] {
+        let page = change(word, name, to).await;
+        let field = page.body.split(&format!(r#"<label for="{id}">"#)).nth(1).unwrap().split("</form>").next().unwrap();
+        assert!(page.status == 422 && field.contains(fault) && field.contains(r#"aria-invalid="true""#), "{field}");
+    }
+    let stale = [("project", "acme"), ("revision", "1"), ("change", "up"), ("name", "Done")];
+    assert_eq!(browser.post("/setup/settings/columns", &stale).await.status, 409);
+    let reader = Browser::with(&story, &[Scope::Read, Scope::Jobs], None).await;
+    assert_eq!(reader.post("/setup/settings/columns", &stale).await.status, 403);
     story.shut_down().await;
 }
 

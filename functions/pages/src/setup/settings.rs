@@ -1,5 +1,6 @@
 //! Shows a project's settings by section, and changes one section at a time.
 
+mod columns;
 mod deletion;
 
 use crate::board::NoProject;
@@ -13,7 +14,8 @@ use askama::Template;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
+use columns::{ColumnForm, ColumnRow, NewColumn};
 use pullyard_control::{self as control, Context, Error};
 use pullyard_domain::budget::{Budget, DailyUsage, format_usd};
 use pullyard_domain::id::ProjectId;
@@ -28,6 +30,7 @@ use std::collections::BTreeMap;
 pub(super) fn routes() -> Router<Context> {
     Router::new()
         .route("/setup/settings", get(show).post(save))
+        .route("/setup/settings/columns", post(columns::change))
         .route("/setup/settings/delete", get(deletion::confirm).post(deletion::delete))
 }
 
@@ -35,6 +38,9 @@ pub(super) fn routes() -> Router<Context> {
 struct SettingsQuery {
     project: Option<ProjectId>,
     saved: Option<String>,
+    /// The old and the new name of a column that still has tickets of the old name.
+    from: Option<String>,
+    to: Option<String>,
 }
 
 #[derive(Template)]
@@ -46,6 +52,9 @@ struct SettingsPage {
     may_change: bool,
     may_see_secrets: bool,
     sections: Vec<SectionView>,
+    columns: Vec<ColumnRow>,
+    new_column: NewColumn,
+    unfinished: Option<(String, String)>,
     repositories: Vec<String>,
     secrets: Vec<String>,
 }
@@ -65,6 +74,8 @@ struct Row {
     name: String,
     /// Raw, because a changed character would be saved.
     text: String,
+    /// The options of a column's name.
+    choices: Vec<String>,
     changed: bool,
     /// Label of the button that resets the value.
     reset: Option<SafeText>,
@@ -91,6 +102,8 @@ struct Refusal {
     status: StatusCode,
     /// JSON pointers and what to use there.
     faults: Vec<(String, String)>,
+    /// The form, if it changed a column.
+    column: Option<ColumnForm>,
 }
 
 async fn show(visit: PageContext, query: Result<Query<SettingsQuery>, Problem>) -> Result<Response, Fault> {
@@ -98,7 +111,8 @@ async fn show(visit: PageContext, query: Result<Query<SettingsQuery>, Problem>) 
     let Some(project) = visit.load_selected_project(query.project).await? else {
         return Ok(NoProject::of(&visit, "settings"));
     };
-    render(&visit, &project.id, query.saved.as_deref(), None).await
+    let saved = Saved { section: query.saved, unfinished: query.from.zip(query.to) };
+    render(&visit, &project.id, Some(saved), None).await
 }
 
 async fn save(visit: PageContext, Form(mut texts): Form<BTreeMap<String, String>>) -> Result<Response, Fault> {
@@ -141,15 +155,18 @@ async fn change(visit: &PageContext, project: &Project, form: SectionForm) -> Re
         }
     }
     if !faults.is_empty() {
-        return Ok(Some(Refusal { form, status: invalid, faults }));
+        return Ok(Some(Refusal { form, status: invalid, faults, column: None }));
     }
     let settings = serde_json::from_value::<Settings>(settings).map_err(|_| bad_form())?;
     match control::set_settings(&visit.ctx, &project.id, settings, form.revision).await {
         Ok(_) => Ok(None),
         Err(Error::Invalid { pointer, fault }) => {
-            Ok(Some(Refusal { form, status: invalid, faults: vec![(pointer.to_owned(), fault)] }))
+            let faults = vec![(pointer.to_owned(), fault)];
+            Ok(Some(Refusal { form, status: invalid, faults, column: None }))
         }
-        Err(Error::RevisionMismatch { .. }) => Ok(Some(Refusal { form, status: StatusCode::CONFLICT, faults })),
+        Err(Error::RevisionMismatch { .. }) => {
+            Ok(Some(Refusal { form, status: StatusCode::CONFLICT, faults, column: None }))
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -158,14 +175,22 @@ fn to_json(settings: &Settings) -> Value {
     serde_json::to_value(settings).unwrap_or_default()
 }
 
+/// The result of an earlier form.
+#[derive(Default)]
+struct Saved {
+    section: Option<String>,
+    unfinished: Option<(String, String)>,
+}
+
 async fn render(
     visit: &PageContext,
     id: &ProjectId,
-    saved: Option<&str>,
+    saved: Option<Saved>,
     refusal: Option<Refusal>,
 ) -> Result<Response, Fault> {
     let (project, today) = control::load_budget(&visit.ctx, id).await?;
     let stored = to_json(&project.settings);
+    let saved = saved.unwrap_or_default();
     let may_see_secrets = visit.visitor.may_administer() && visit.visitor.may_access_all_projects();
     // Suggestions only: the page also works while the secret store is unreachable.
     let secrets = match may_see_secrets {
@@ -181,9 +206,9 @@ async fn render(
         });
         SectionView {
             section,
-            rows: section.settings().map(|setting| row(setting, &stored, refusal)).collect(),
+            rows: section.settings().filter(|one| !has_own_form(one)).map(|one| row(one, &stored, refusal)).collect(),
             usage: (section == Section::Budgets).then(|| usage(&project.settings.budget, &today)),
-            saved: saved == Some(section.code()),
+            saved: saved.section.as_deref() == Some(section.code()) && saved.unfinished.is_none(),
             conflict: refusal.is_some_and(|refusal| refusal.status == StatusCode::CONFLICT),
             fault: foreign,
         }
@@ -191,6 +216,9 @@ async fn render(
     let page = SettingsPage {
         frame: visit.frame(&format!("Settings for {}", project.name), "settings", Some(id)),
         sections: Section::ALL.into_iter().map(section_view).collect(),
+        columns: columns::list_rows(&project.settings.statuses, refusal.as_ref()),
+        new_column: columns::new_column(refusal.as_ref()),
+        unfinished: saved.unfinished.clone(),
         revision: project.rev,
         may_change: visit.visitor.may_administer(),
         may_see_secrets,
@@ -199,6 +227,11 @@ async fn render(
         project: id.to_string(),
     };
     Ok(render_page(refusal.as_ref().map_or(StatusCode::OK, |refusal| refusal.status), &page))
+}
+
+/// Whether the columns' own forms change the setting.
+fn has_own_form(setting: &Setting) -> bool {
+    matches!(setting.path, "statuses.columns" | "statuses.closed")
 }
 
 fn row(setting: &'static Setting, stored: &Value, refusal: Option<&Refusal>) -> Row {
@@ -213,8 +246,16 @@ fn row(setting: &'static Setting, stored: &Value, refusal: Option<&Refusal>) -> 
     let changed = !setting.is_default(stored);
     let reset =
         if default.is_empty() { "Clear".to_owned() } else { format!("Reset to {}", label_of(setting, &default)) };
+    let mut choices: Vec<String> = match setting.kind {
+        Kind::Column => serde_json::from_value(stored["statuses"]["columns"].clone()).unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    if !choices.contains(&text) {
+        choices.push(text.clone());
+    }
     Row {
         setting,
+        choices,
         changed,
         reset: changed.then(|| line(&reset)),
         fault: fault.map(|(_, fault)| text::help(&sentence(fault))),
