@@ -28,6 +28,7 @@ mod cli_jobs;
 mod cli_newer;
 mod cli_pulls;
 mod cli_tokens;
+mod columns;
 mod commits;
 mod daemon;
 mod dead_letters;

@@ -1,4 +1,6 @@
-//! `pullyard projects`: lists, shows, creates, renames and deletes projects.
+//! `pullyard projects`: lists, shows, creates, renames and deletes projects, and changes their columns.
+
+mod columns;
 
 use super::fault::CliError;
 use super::format::format_count;
@@ -7,13 +9,14 @@ use super::session::Session;
 use super::table::{Cell, Column, Table, print_facts};
 use super::{budgets, hold};
 use clap::Subcommand;
+use columns::Columns;
 use pullyard_domain::agent::PROJECT_CHOICES;
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_domain::project::Settings;
 use pullyard_protocol::project::{CreateProject, DeletedProject, Project, RenameProject};
 use std::process::ExitCode;
 
-/// List, show, create, rename and delete projects.
+/// List, show, create, rename and delete projects, and change their columns.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard projects list
@@ -85,6 +88,7 @@ enum Command {
         #[arg(long)]
         yes: bool,
     },
+    Columns(Columns),
 }
 
 impl Command {
@@ -92,7 +96,7 @@ impl Command {
         match self {
             Self::Show { id } => id.as_ref(),
             Self::Rename { id, .. } | Self::Delete { id, .. } => Some(id),
-            Self::List { .. } | Self::Create { .. } => None,
+            Self::List { .. } | Self::Create { .. } | Self::Columns(_) => None,
         }
     }
 }
@@ -131,6 +135,7 @@ async fn run(session: &Session, command: Command) -> Result<(), CliError> {
         Command::Rename { id, name } => {
             show(session, &session.api.rename_project(&id, &RenameProject { name }).await?)?;
         }
+        Command::Columns(columns) => columns.run(session).await?,
         Command::Delete { id, yes } => delete(session, &id, yes).await?,
     }
     Ok(())
