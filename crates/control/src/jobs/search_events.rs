@@ -1,5 +1,6 @@
 //! Searches a part of a job's log.
 
+use crate::jobs::event_pages::list_events_from;
 use crate::jobs::views::list_events;
 use crate::{Context, Error};
 use pullyard_domain::job::Job;
@@ -32,8 +33,13 @@ pub async fn search_events<E: DeserializeOwned>(
         found.totals.push(newest.last().map_or(0, |batch| batch.first + batch.events.len() as u64 - 1));
     }
     let end = (job.attempt, found.totals.last().copied().unwrap_or_default());
-    for _ in 0..MAX_PAGES {
-        let page = list_events::<E>(ctx, &job.id, cursor).await?;
+    for page in 0..MAX_PAGES {
+        let page = if page == 0 {
+            // The caller may have stopped inside a batch.
+            list_events_from::<E>(ctx, job, (cursor.0, cursor.1.saturating_add(1))).await?
+        } else {
+            list_events::<E>(ctx, &job.id, cursor).await?
+        };
         let is_end = page.events.is_empty() || page.cursor >= end;
         found.matches.extend(page.events.into_iter().filter(|(.., event)| is_match(event)));
         cursor = page.cursor;
