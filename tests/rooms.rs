@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Each crate with the workspace crates that it may import.
-const CRATES: [(&str, &str); 29] = [
+const CRATES: [(&str, &str); 30] = [
     ("domain", ""),
     ("version", ""),
     ("protocol", "domain"),
@@ -28,8 +28,9 @@ const CRATES: [(&str, &str); 29] = [
         "entry function-api function-dispatcher function-effects function-pages function-sweeper function-tasks \
          function-tickets function-webhook version",
     ),
-    ("runner", "domain forge protocol version"),
+    ("runner", "agent-proxy domain forge protocol sandbox version"),
     ("sandbox", ""),
+    ("agent-proxy", "domain"),
     ("emulator", ""),
     ("demo-forge", ""),
     ("fake-forge", "demo-forge"),
@@ -43,7 +44,7 @@ const CRATES: [(&str, &str); 29] = [
          function-sweeper function-tasks function-tickets function-webhook store",
     ),
     ("admin", "domain entry store"),
-    ("cli", "admin domain forge functions local protocol runner version"),
+    ("cli", "admin domain forge functions local protocol runner sandbox version"),
 ];
 
 /// Libraries with the only crates that may link them.
@@ -60,12 +61,12 @@ const RESERVED_LIBRARIES: [(&str, &str); 16] = [
     ("askama", "demo-forge function-pages"),
     (
         "axum",
-        "cli entry function-api function-pages function-tickets function-webhook emulator demo-forge demo-model fake-forge testkit",
+        "agent-proxy cli entry function-api function-pages function-tickets function-webhook emulator demo-forge demo-model fake-forge testkit",
     ),
     ("lambda_http", "entry"),
     ("lambda_runtime", "functions"),
     ("dynoxide-rs", "emulator"),
-    ("reqwest", "protocol forge runner demo-forge fake-forge admin cloud"),
+    ("reqwest", "protocol forge runner agent-proxy demo-forge fake-forge admin cloud"),
     ("clap", "cli runner"),
 ];
 

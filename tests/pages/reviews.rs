@@ -210,10 +210,12 @@ fn hostile_context(number: u64) -> Context {
         v: 2,
         kind: JobKind::Revise,
         ticket: None,
+        comments: Vec::new(),
         instructions: Some(format!("In French. {HOSTILE}")),
         base: "main".into(),
         review: Some(ReviewContext { pull_request, reviews: vec![review], cut: None }),
         commands: None,
+        egress: Vec::new(),
         author: None,
         repository: Repository {
             project: pullyard_domain::id::ProjectId::new("acme").unwrap(),

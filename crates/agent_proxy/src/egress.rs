@@ -6,9 +6,9 @@
 //! inside TLS, and uploads to a host of the list.
 
 use crate::address::is_public;
-use crate::allow_list::{AllowList, normalize};
 use crate::request_head::{self, Request};
 use crate::server_name;
+use pullyard_domain::egress::{AllowList, normalize};
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};

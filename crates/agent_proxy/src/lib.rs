@@ -8,10 +8,7 @@
 //! Both treat every byte from the agent as hostile input.
 
 mod address;
-mod allow_list;
 pub mod egress;
 pub mod model;
 mod request_head;
 mod server_name;
-
-pub use allow_list::{AllowList, InvalidRule};

@@ -82,7 +82,7 @@ pub trait Meter: Send + Sync {
 /// A model proxy for one attempt.
 pub struct ModelProxy {
     api: Api,
-    /// Without a slash at its end. Its path precedes the path of each request.
+    /// Without a slash at its end.
     base_url: String,
     key: Key,
     meter: Arc<dyn Meter>,
@@ -92,7 +92,8 @@ pub struct ModelProxy {
 }
 
 impl ModelProxy {
-    /// `base_url` is the provider's or a gateway's address without `/v1`, for example `https://api.anthropic.com`.
+    /// `base_url` is the provider's or a gateway's address as the agent would get it: `https://api.anthropic.com`, which
+    /// precedes `/v1`, or `https://api.openai.com/v1`, which includes it.
     ///
     /// Errors: the TLS configuration of this machine is unusable.
     pub fn new(api: Api, base_url: &str, key: Key, meter: Arc<dyn Meter>) -> reqwest::Result<Self> {
@@ -165,6 +166,10 @@ async fn forward(State(proxy): State<Arc<ModelProxy>>, request: Request) -> Resp
         return refuse(StatusCode::BAD_REQUEST, "The model's key has characters that no header can hold.");
     };
     let query = parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let path = match proxy.api {
+        Api::Anthropic => path,
+        Api::OpenAi => path.strip_prefix("/v1").unwrap_or(path),
+    };
     let url = format!("{}{path}{query}", proxy.base_url);
     let sent = proxy.client.request(parts.method, url).headers(headers).body(body.to_bytes()).send().await;
     match sent {

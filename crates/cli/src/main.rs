@@ -54,6 +54,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = pullyard_sandbox::run_helper(std::env::args_os()) {
+        return code;
+    }
     let program = || client::prepare(CommandLine::command());
     CompleteEnv::with_factory(program).var(client::COMPLETE_VARIABLE).complete();
     let program = program();

@@ -19,6 +19,7 @@ pub mod decision;
 pub mod delivery;
 pub mod denial;
 pub mod due;
+pub mod egress;
 pub mod event;
 pub mod explanation;
 pub mod facts;

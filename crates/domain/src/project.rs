@@ -88,6 +88,8 @@ pub struct Settings {
     pub checks: Checks,
     /// The commands that are allowed in `setup` and `checks`.
     pub command_policy: CommandPolicy,
+    /// What sandboxed agents and commands may connect to, besides the model: domains and registries.
+    pub egress: Vec<String>,
     /// The author of commits and the key that signs them.
     pub commits: CommitSettings,
 }
@@ -116,6 +118,7 @@ impl Default for Settings {
             setup: Setup::default(),
             checks: Checks::default(),
             command_policy: CommandPolicy::default(),
+            egress: Vec::new(),
             commits: CommitSettings::default(),
         }
     }
@@ -452,6 +455,7 @@ impl Settings {
         }
         check::validate_agent(self)?;
         check::validate_commands(self)?;
+        check::validate_egress(self)?;
         check::validate_commits(self)?;
         self.budget.check()
     }

@@ -33,6 +33,9 @@ pub struct Context {
     /// Commands that run before and after the agent; absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commands: Option<JobCommands>,
+    /// What sandboxed agents and commands may connect to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub egress: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<Author>,
 }

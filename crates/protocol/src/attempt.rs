@@ -75,6 +75,9 @@ pub struct Assignment {
     /// Setup and check commands; absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commands: Option<pullyard_domain::checks::JobCommands>,
+    /// What sandboxed agents and commands may connect to, besides the model: domains and names of registries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub egress: Vec<String>,
     /// Author of the commits; absent for the runner's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<pullyard_domain::commits::Author>,

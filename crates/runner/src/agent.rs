@@ -22,6 +22,7 @@ mod limit_reset;
 mod limits;
 mod line_reader;
 pub(crate) mod model_keys;
+mod model_route;
 mod prices;
 mod program;
 mod prompt_escape;
@@ -53,6 +54,7 @@ use crate::git::workspace::Workspace;
 use crate::inputs::messages::{InputTracker, newest_number, prompt_with_messages};
 use crate::inputs::orders::Orders;
 use crate::options::{Isolation, ProcessNamespace};
+use crate::process::sandbox::JobSandbox;
 use crate::stop::Stop;
 use adapter::Adapter;
 use classify::{EndFacts, Verdict};
@@ -123,6 +125,7 @@ pub(crate) struct Run<'a> {
     pub(crate) git: &'a Git,
     pub(crate) base: (&'a str, &'a str),
     pub(crate) isolation: Isolation,
+    pub(crate) sandbox: Option<&'a JobSandbox>,
     pub(crate) deadline: Instant,
     pub(crate) namespace: ProcessNamespace,
     pub(crate) grace: Duration,
@@ -202,6 +205,11 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
             None => run.inputs.unread().await.map(|_| run.inputs.all())?,
         };
         let full_prompt = prompt_with_messages(&prompt, &inputs);
+        let route = run.sandbox.and_then(|_| adapter.model_route());
+        let model_port = match (run.sandbox, &route) {
+            (Some(sandbox), Some(_)) => Some(sandbox.model_port()?),
+            _ => None,
+        };
         let start = StartInput {
             prompt: &full_prompt,
             instructions: &instructions,
@@ -212,6 +220,7 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
             home: &run.workspace.home(),
             tree: &run.workspace.tree(),
             isolation: run.isolation,
+            model_port,
         };
         let launch = adapter.prepare(&start).map_err(|error| Failure::WorkspaceFailed { reason: error.to_string() })?;
         run.tally.note_start(adapter.as_ref(), run.isolation, session.as_deref());
@@ -229,7 +238,9 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
             disk_mib: run.assignment.limits.disk_mib,
         };
         let env = common_environment(run, environment);
-        let mut end = run::run(&adapter.program(), launch, env, run.workspace, run.events, bounds).await?;
+        let model = route.map(|route| route.into_proxy(&limits, &spent, environment)).transpose()?;
+        let inside = run.sandbox.map(|sandbox| (sandbox, model));
+        let mut end = run::run(&adapter.program(), launch, env, (run.workspace, inside), run.events, bounds).await?;
         end.record.denied_tool = run.tally.note_denied_tool(end.record.denied_tool.take());
         spent.add_ended_run(&end.record);
         run.tally.note_usage(&end.record, &spent);
@@ -321,8 +332,8 @@ fn create_adapter(
 ) -> Result<Box<dyn Adapter>, Stop> {
     Ok(match chosen {
         AgentChoice::Installed(installed) => match installed.kind {
-            AgentKind::ClaudeCode => Box::new(ClaudeCode::new(installed.clone(), environment)),
-            AgentKind::Codex => Box::new(Codex::new(installed.clone(), environment)),
+            AgentKind::ClaudeCode => Box::new(ClaudeCode::new(installed.clone(), environment, run.isolation)),
+            AgentKind::Codex => Box::new(Codex::new(installed.clone(), environment, run.isolation)),
         },
         AgentChoice::Command => {
             let command = &run.assignment.agent.command;

@@ -40,6 +40,9 @@ pub struct RunJob {
     /// How the agent is isolated from this machine; required, else the job is refused.
     #[arg(long, env = "PULLYARD_ISOLATION", value_enum)]
     pub isolation: Option<Isolation>,
+    /// Folders with toolchains and caches that sandboxed commands may read, separated by colons.
+    #[arg(long, env = "PULLYARD_SANDBOX_PATHS", value_name = "A:B", value_delimiter = ':')]
+    pub sandbox_paths: Vec<PathBuf>,
     /// The ECS container metadata endpoint, set by ECS.
     #[arg(long, env = "ECS_CONTAINER_METADATA_URI_V4", value_name = "URL", hide = true)]
     pub metadata_uri: Option<String>,
@@ -97,6 +100,8 @@ impl RunJob {
             instance: self.instance,
             work_dir: self.work_dir.unwrap_or_else(|| std::env::temp_dir().join("pullyard-runner")),
             isolation: self.isolation,
+            sandbox_paths: self.sandbox_paths.into_iter().filter(|path| path.is_absolute()).collect(),
+            sandbox_helper: "/proc/self/exe".into(),
             metadata_uri: self.metadata_uri.filter(|uri| !uri.is_empty()),
             process_namespace: self.process_namespace,
             secrets: collect_secrets(std::env::vars_os()),

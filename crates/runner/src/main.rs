@@ -24,6 +24,9 @@ fn log_filter() -> Targets {
 }
 
 fn main() -> anyhow::Result<ExitCode> {
+    if let Some(code) = pullyard_sandbox::run_helper(std::env::args_os()) {
+        return Ok(code);
+    }
     let Cli { command } = Cli::parse();
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     if command.logs_sentences() {

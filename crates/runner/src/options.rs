@@ -13,6 +13,9 @@ pub enum Isolation {
     None,
     /// The machine is a sandbox: a container, jail or virtual machine only for this runner.
     External,
+    /// Agents and commands run in namespaces of their own, without a network but the proxies.
+    #[value(alias = "auto")]
+    Bubblewrap,
 }
 
 impl Isolation {
@@ -20,6 +23,7 @@ impl Isolation {
         match self {
             Self::None => "none",
             Self::External => "external",
+            Self::Bubblewrap => "bubblewrap",
         }
     }
 }
@@ -49,6 +53,10 @@ pub struct Options {
     pub work_dir: PathBuf,
     /// Without isolation, a job that writes is refused.
     pub isolation: Option<Isolation>,
+    /// Toolchains and caches outside of the system's folders that sandboxed commands may read.
+    pub sandbox_paths: Vec<PathBuf>,
+    /// The program that starts sandboxed commands: this one, except in tests.
+    pub sandbox_helper: PathBuf,
     pub metadata_uri: Option<String>,
     pub process_namespace: ProcessNamespace,
     /// Secrets of this process's environment. The agent may find them, so they are redacted everywhere.
@@ -100,6 +108,8 @@ mod tests {
             instance: None,
             work_dir: "/work".into(),
             isolation: Some(Isolation::External),
+            sandbox_paths: Vec::new(),
+            sandbox_helper: PathBuf::new(),
             metadata_uri: Some("http://planted".into()),
             process_namespace: ProcessNamespace::Auto,
             secrets: vec!["planted-key".into()],

@@ -4,4 +4,5 @@ pub(crate) mod group;
 pub(crate) mod orphans;
 pub(crate) mod parent;
 pub(crate) mod pid_namespace;
+pub(crate) mod sandbox;
 pub(crate) mod signals;

@@ -89,9 +89,11 @@ pub struct Spec {
     pub args: Vec<OsString>,
     /// Replaces the defaults for `PATH`, `HOME`, `TMPDIR`, `USER` and `LANG`. No other variable exists.
     pub env: Vec<(OsString, OsString)>,
-    /// The working folder. Its `.git` is read-only at levels with mounts.
+    /// The working folder.
     pub worktree: Place,
     pub access: Access,
+    /// Of the worktree's `.git`. Read-only applies at levels with mounts, or if the runner keeps it at `chown_to_account`.
+    pub git: Access,
     pub home: Home,
     /// Further folders that the command may write.
     pub writable: Vec<Place>,
@@ -109,6 +111,7 @@ impl Spec {
             env: Vec::new(),
             worktree,
             access: Access::default(),
+            git: Access::ReadOnly,
             home: Home::Empty,
             writable: Vec::new(),
             read_only: Vec::new(),
@@ -160,10 +163,13 @@ impl Spec {
         self.writable_places().chain(read_only).chain(&self.read_only)
     }
 
-    /// `.git` of the worktree, if there is one.
+    /// `.git` of the worktree, if there is one and it is read-only.
     /// Errors: it is a link, with which an agent would show a later command any folder of this machine.
     #[cfg(target_os = "linux")]
     pub(crate) fn git_folder(&self) -> Result<Option<Place>, Error> {
+        if self.git == Access::ReadWrite {
+            return Ok(None);
+        }
         let host = self.worktree.host.join(".git");
         match fs::symlink_metadata(&host) {
             Ok(about) if about.is_symlink() => Err(Error::InvalidSpec(format!("{} is a link", host.display()))),

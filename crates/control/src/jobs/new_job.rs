@@ -120,6 +120,7 @@ async fn plan_job(ctx: &Context, new: NewJob<'_>) -> Result<PlannedJob, Error> {
                 base: new.base.unwrap_or_else(|| new.repository.default_branch.clone()),
                 review: None,
                 commands: JobCommands::from_settings(&new.project.settings, new.repository),
+                egress: new.project.settings.egress.clone(),
                 author: Author::from_settings(&new.project.settings),
             };
             plan.context = ctx.store.create_context(&new.id, &context).await?;
@@ -179,7 +180,8 @@ async fn plan_revision_retry(
         let (commands, author) =
             (JobCommands::from_settings(plan.settings, plan.repository), Author::from_settings(plan.settings));
         let repository = Repository { agent: context.repository.agent, ..plan.repository.clone() };
-        let context = prompt::Context { commands, author, repository, ..context };
+        let egress = plan.settings.egress.clone();
+        let context = prompt::Context { commands, egress, author, repository, ..context };
         let frozen = ctx.store.create_context(&job.id, &context).await?;
         job = job.admit(frozen, &linked.head, plan.now).map_err(|refusal| Error::from_refusal(refusal, plan.now))?;
     }

@@ -209,6 +209,7 @@ impl World {
             base: "main".into(),
             review: None,
             commands: None,
+            egress: Vec::new(),
             author: None,
         };
         let id = JobId::for_request(&self.project, "one", "1");

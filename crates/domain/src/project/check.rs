@@ -4,6 +4,7 @@ use super::Settings;
 use crate::agent::{PROJECT_CHOICES, is_valid_model_name, model_name_rule};
 use crate::checks::{MAX_LIMIT_SECS, MAX_OUTPUT_KIB};
 use crate::commits::{CommitSettings, MAX_CHARS};
+use crate::egress::AllowList;
 use crate::setting_fault::SettingFault;
 
 pub(super) fn validate_agent(settings: &Settings) -> Result<(), SettingFault> {
@@ -49,6 +50,17 @@ pub(super) fn validate_commands(settings: &Settings) -> Result<(), SettingFault>
         return Err(SettingFault { pointer: "/checks/output_kib", fault: "use 4 to 16384 KiB".into() });
     }
     Ok(())
+}
+
+/// The longest list, so that a job's context stays small.
+const MAX_EGRESS_RULES: usize = 100;
+
+pub(super) fn validate_egress(settings: &Settings) -> Result<(), SettingFault> {
+    let fault = |fault: String| SettingFault { pointer: "/egress", fault: fault.into() };
+    if settings.egress.len() > MAX_EGRESS_RULES {
+        return Err(fault(format!("use at most {MAX_EGRESS_RULES} lines")));
+    }
+    AllowList::parse(&settings.egress).map(drop).map_err(|invalid| fault(invalid.to_string()))
 }
 
 /// Refuses an author that git rejects or misreads.

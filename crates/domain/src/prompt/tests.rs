@@ -17,6 +17,7 @@ pub(super) fn context(ticket: Option<TicketText>, instructions: Option<&str>) ->
         base: "main".into(),
         review: None,
         commands: None,
+        egress: Vec::new(),
         author: None,
     }
 }

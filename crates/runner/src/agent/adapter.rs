@@ -1,6 +1,7 @@
 //! Interface to each kind of agent: how to start it, read it, stop it and resume it.
 
 use super::agent_event::{AgentEvent, Tokens};
+use super::model_route::ModelRoute;
 use super::start::StartInput;
 use std::ffi::OsString;
 use std::io;
@@ -18,6 +19,11 @@ pub(super) trait Adapter: Send {
 
     /// Called before a session is resumed, with the tokens that it used before. They do not count again.
     fn set_resumed_tokens(&mut self, _tokens: Tokens) {}
+
+    /// How a sandboxed agent's proxy reaches its model. `None` for an agent without a model of its own, and without a key.
+    fn model_route(&self) -> Option<ModelRoute> {
+        None
+    }
 
     /// Writes: the agent's configuration, in its own folder below the agent's home.
     fn prepare(&mut self, start: &StartInput<'_>) -> io::Result<Launch>;

@@ -4,17 +4,21 @@ mod lines;
 
 use super::adapter::{Adapter, InputEncoder, InputEnd, Launch};
 use super::detect::InstalledAgent;
-use super::environment::{CLAUDE_KEYS, Environment};
+use super::environment::{ANTHROPIC_KEY, ANTHROPIC_URL, CLAUDE_KEYS, CLAUDE_TOKEN, Environment};
+use super::model_route::{ModelRoute, PLACEHOLDER_KEY};
 use super::prompt_escape;
 use super::start::StartInput;
 use crate::api::ids;
 use crate::git::workspace::disk::create_private_dir;
+use crate::options::Isolation;
 use lines::StreamJsonParser;
+use pullyard_agent_proxy::model::{Api, Key};
 use serde_json::json;
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
+const DEFAULT_URL: &str = "https://api.anthropic.com";
 /// Tools for files and commands. None calls out, waits for a clock, or moves the work to another folder.
 const TOOLS: &str = "Bash,Edit,Glob,Grep,NotebookEdit,Read,Task,TaskCreate,TaskGet,TaskList,TaskUpdate,TodoWrite,Write";
 
@@ -53,8 +57,8 @@ pub(super) struct ClaudeCode {
 }
 
 impl ClaudeCode {
-    pub(super) fn new(installed: InstalledAgent, environment: &Environment<'_>) -> Self {
-        let mut env = environment.network();
+    pub(super) fn new(installed: InstalledAgent, environment: &Environment<'_>, isolation: Isolation) -> Self {
+        let mut env = environment.network(isolation);
         env.extend(environment.select(CLAUDE_KEYS));
         Self { agent: installed, env }
     }
@@ -75,6 +79,17 @@ impl Adapter for ClaudeCode {
 
     fn version(&self) -> Option<String> {
         Some(self.agent.version.clone())
+    }
+
+    fn model_route(&self) -> Option<ModelRoute> {
+        let value = |name: &str| self.env.iter().find(|(own, _)| *own == name)?.1.to_str();
+        let key = match (value(ANTHROPIC_KEY), value(CLAUDE_TOKEN)) {
+            (Some(key), _) => Key::ApiKey(key.to_owned()),
+            (None, Some(token)) => Key::Bearer(token.to_owned()),
+            (None, None) => return None,
+        };
+        let base_url = value(ANTHROPIC_URL).unwrap_or(DEFAULT_URL).to_owned();
+        Some(ModelRoute { api: Api::Anthropic, base_url, key })
     }
 
     fn prepare(&mut self, start: &StartInput<'_>) -> io::Result<Launch> {
@@ -126,6 +141,16 @@ impl Adapter for ClaudeCode {
             option("--append-system-prompt", instructions.to_owned());
         }
         let mut env = self.env.clone();
+        if let Some(port) = start.model_port {
+            // A token keeps its own variable, or the request's headers do not fit the token.
+            for (name, value) in &mut env {
+                if matches!(*name, ANTHROPIC_KEY | CLAUDE_TOKEN) {
+                    *value = PLACEHOLDER_KEY.into();
+                }
+            }
+            env.retain(|(name, _)| *name != ANTHROPIC_URL);
+            env.push((ANTHROPIC_URL, format!("http://127.0.0.1:{port}").into()));
+        }
         env.extend(PINNED_ENVIRONMENT.iter().map(|(name, value)| (*name, OsString::from(value))));
         env.push(("CLAUDE_CONFIG_DIR", config.into()));
         Ok(Launch {
@@ -185,7 +210,6 @@ fn dollars(micros: u64) -> String {
 mod tests {
     use super::*;
     use crate::agent::detect::AgentKind;
-    use crate::options::Isolation;
     use std::fs;
     use std::os::unix::fs::symlink;
     use std::path::Path;
@@ -204,7 +228,7 @@ mod tests {
         };
         let installed =
             InstalledAgent { kind: AgentKind::ClaudeCode, program: "/bin/claude".into(), version: "2.1.197".into() };
-        let mut claude = ClaudeCode::new(installed, &Environment::from_fn(&read));
+        let mut claude = ClaudeCode::new(installed, &Environment::from_fn(&read), Isolation::None);
         let mut start = StartInput {
             prompt: "Fix \"it\".\nNow.",
             instructions: "",
@@ -215,6 +239,7 @@ mod tests {
             home,
             tree: Path::new("/workspace"),
             isolation: Isolation::None,
+            model_port: None,
         };
         change(&mut start);
         claude.prepare(&start).unwrap()

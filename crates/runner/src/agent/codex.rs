@@ -12,12 +12,14 @@ use super::adapter::{Adapter, InputEnd, Launch, UsageReader};
 use super::agent_event::Tokens;
 use super::detect::InstalledAgent;
 use super::environment::{CODEX_AUTH, CODEX_PRICES, Environment, OPENAI_KEY, OPENAI_URL};
+use super::model_route::{ModelRoute, PLACEHOLDER_KEY};
 use super::prices::Prices;
 use super::prompt_escape;
 use super::start::StartInput;
 use crate::git::workspace::disk::{create_private_dir, write_private_file};
 use crate::options::Isolation;
 use lines::ExecJsonParser;
+use pullyard_agent_proxy::model::{Api, Key};
 use rollout::Rollouts;
 use std::ffi::OsString;
 use std::fs;
@@ -53,11 +55,11 @@ pub(super) struct Codex {
 }
 
 impl Codex {
-    pub(super) fn new(installed: InstalledAgent, environment: &Environment<'_>) -> Self {
+    pub(super) fn new(installed: InstalledAgent, environment: &Environment<'_>, isolation: Isolation) -> Self {
         let price_list = environment.get(CODEX_PRICES).and_then(|prices| prices.into_string().ok());
         Self {
             agent: installed,
-            env: environment.network(),
+            env: environment.network(isolation),
             key: environment.get(OPENAI_KEY),
             url: environment.get(OPENAI_URL).and_then(|url| url.into_string().ok()),
             auth: environment.get(CODEX_AUTH).map(PathBuf::from),
@@ -84,6 +86,12 @@ impl Adapter for Codex {
         Some(self.agent.version.clone())
     }
 
+    fn model_route(&self) -> Option<ModelRoute> {
+        let key = Key::Bearer(self.key.as_ref()?.to_str()?.to_owned());
+        let base_url = self.url.clone().unwrap_or_else(|| config::OPENAI_BASE_URL.to_owned());
+        Some(ModelRoute { api: Api::OpenAi, base_url, key })
+    }
+
     fn set_resumed_tokens(&mut self, tokens: Tokens) {
         self.rollouts.lock().unwrap_or_else(PoisonError::into_inner).set_earlier_tokens(tokens);
     }
@@ -93,8 +101,13 @@ impl Adapter for Codex {
         let home = start.home.join("codex");
         // An earlier agent may have put a link here, which would lead a secret elsewhere.
         create_private_dir(&home)?;
+        let proxied = start.model_port.map(|port| format!("http://127.0.0.1:{port}/v1"));
         let sign_in = match (&self.key, &self.auth) {
-            (Some(_), _) => config::SignIn::Key { url: self.url.as_deref() },
+            (Some(_), _) => config::SignIn::Key { url: proxied.as_deref().or(self.url.as_deref()) },
+            // Its tokens would be in the sandbox, and it needs other hosts than the model's.
+            (None, Some(_)) if start.isolation == Isolation::Bubblewrap => {
+                return Err(io::Error::other("in a sandbox Codex needs OPENAI_API_KEY, not a subscription"));
+            }
             (None, Some(auth)) => {
                 let own = home.join("auth.json");
                 // Copied once: Codex renews the tokens in this file, and the original ones may be used up.
@@ -112,7 +125,8 @@ impl Adapter for Codex {
         env.push(("CODEX_HOME", home.clone().into()));
         // Codex reports the end of an account limit in its local time.
         env.push(("TZ", "UTC".into()));
-        env.extend(self.key.clone().map(|key| (OPENAI_KEY, key)));
+        let key = self.key.clone().map(|key| if proxied.is_some() { PLACEHOLDER_KEY.into() } else { key });
+        env.extend(key.map(|key| (OPENAI_KEY, key)));
         let sessions = home.join("sessions");
         let counted = Arc::clone(&self.rollouts);
         let mut rollouts = counted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -143,11 +157,11 @@ impl Adapter for Codex {
     }
 }
 
-/// Codex's own sandbox, unless the runner is isolated from outside. In a container it cannot be created.
+/// Codex's own sandbox, unless there is another one, in which it cannot be created.
 fn sandbox_mode(isolation: Isolation) -> &'static str {
     match isolation {
         Isolation::None => "workspace-write",
-        Isolation::External => "danger-full-access",
+        Isolation::External | Isolation::Bubblewrap => "danger-full-access",
     }
 }
 

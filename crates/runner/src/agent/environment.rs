@@ -1,6 +1,7 @@
 //! Reads this process's environment for agents, which get no other variables: search path, settings and model keys.
 
 use crate::git::NETWORK_ENVIRONMENT;
+use crate::options::Isolation;
 use std::ffi::OsString;
 
 pub(crate) const CLAUDE_CODE: &str = "PULLYARD_CLAUDE_CODE";
@@ -13,7 +14,8 @@ pub(super) const ANTHROPIC_KEY: &str = "ANTHROPIC_API_KEY";
 /// The token of a subscription, instead of a key.
 pub(super) const CLAUDE_TOKEN: &str = "CLAUDE_CODE_OAUTH_TOKEN";
 /// Variables that Claude Code needs to reach its model. The first and the last are secrets.
-pub(super) const CLAUDE_KEYS: &[&str] = &[ANTHROPIC_KEY, "ANTHROPIC_BASE_URL", CLAUDE_TOKEN];
+pub(super) const CLAUDE_KEYS: &[&str] = &[ANTHROPIC_KEY, ANTHROPIC_URL, CLAUDE_TOKEN];
+pub(super) const ANTHROPIC_URL: &str = "ANTHROPIC_BASE_URL";
 pub(super) const OPENAI_KEY: &str = "OPENAI_API_KEY";
 pub(super) const OPENAI_URL: &str = "OPENAI_BASE_URL";
 
@@ -49,8 +51,11 @@ impl<'a> Environment<'a> {
         self.select(INHERITED)
     }
 
-    /// Network settings, for agents that call a model themselves.
-    pub(super) fn network(&self) -> Vec<(&'static str, OsString)> {
+    /// Network settings, for agents that call a model themselves. A sandboxed agent has other ones.
+    pub(super) fn network(&self, isolation: Isolation) -> Vec<(&'static str, OsString)> {
+        if isolation == Isolation::Bubblewrap {
+            return Vec::new();
+        }
         let mut variables = self.select(NETWORK_ENVIRONMENT);
         variables.extend(self.select(&[CERTIFICATES]));
         variables
@@ -76,7 +81,7 @@ mod tests {
         };
         let environment = Environment::from_fn(&read);
         assert_eq!(environment.inherited_variables(), [("PATH", OsString::from("/bin"))]);
-        assert_eq!(environment.network(), []);
+        assert_eq!(environment.network(Isolation::None), []);
         assert_eq!(environment.select(&["LANG", OPENAI_KEY]), [(OPENAI_KEY, OsString::from("sk-1"))]);
         assert!(agent_variables().all(|name| !name.starts_with("AWS_") && name != "PULLYARD_BOOTSTRAP"));
     }
@@ -100,7 +105,8 @@ mod tests {
             "GIT_SSL_CAINFO",
             "NODE_EXTRA_CA_CERTS",
         ];
-        assert_eq!(names(all.network()), network);
+        assert_eq!(names(all.network(Isolation::External)), network);
+        assert_eq!(names(all.network(Isolation::Bubblewrap)), [""; 0]);
         let mut handed_on: Vec<_> = agent_variables().collect();
         handed_on.sort_unstable();
         let expected = [

@@ -19,16 +19,18 @@ use crate::options::ProcessNamespace;
 use crate::process::group::Group;
 use crate::process::orphans;
 use crate::process::pid_namespace::{Exit, PidNamespace};
+use crate::process::sandbox::{Inside, JobSandbox};
 use crate::stop::Stop;
 use input::Input;
 use listen::{Backpressure, apply_events, read_stderr, read_stdout};
+use pullyard_agent_proxy::model::ModelProxy;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::process::Child;
+use tokio::process::{Child, Command};
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until, timeout};
 
 /// Time limit for the last output after all processes ended: a busy machine may need it for a line of megabytes.
@@ -67,25 +69,32 @@ pub(super) async fn run(
     program: &Path,
     launch: Launch,
     env: Vec<(&'static str, OsString)>,
-    workspace: &Workspace,
+    (workspace, inside): (&Workspace, Option<(&JobSandbox, Option<ModelProxy>)>),
     events: &EventSink,
     bounds: RunLimits<'_>,
 ) -> Result<RunEnd, Stop> {
-    let enclosure = PidNamespace::detect(bounds.namespace).await;
-    let mut command = enclosure.command(program);
-    command
-        .args(&launch.args)
-        .current_dir(workspace.tree())
-        .env_clear()
-        .envs(env)
-        .envs(launch.env)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true);
-    let mut child =
-        command.spawn().map_err(|error| super::agent_missing(events, &program.display().to_string(), &error))?;
+    let set_streams = |command: &mut Command| {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    };
+    let env = env.into_iter().chain(launch.env);
+    let (mut child, confined, is_wrapped) = match inside {
+        Some((sandbox, model)) => {
+            let (env, home) = (env.collect(), workspace.home());
+            let inside = Inside { program, args: launch.args, env, home: &home, model };
+            let (child, confined) = sandbox.start(workspace, inside, set_streams).await?;
+            (child, Some(confined), true)
+        }
+        None => {
+            let enclosure = PidNamespace::detect(bounds.namespace).await;
+            let mut command = enclosure.command(program);
+            command.args(&launch.args).current_dir(workspace.tree()).env_clear().envs(env);
+            set_streams(&mut command);
+            let spawned = command.process_group(0).kill_on_drop(true).spawn();
+            let child =
+                spawned.map_err(|error| super::agent_missing(events, &program.display().to_string(), &error))?;
+            (child, None, enclosure.is_wrapped())
+        }
+    };
     let Some(mut group) = Group::from_child(&child) else {
         return Err(Failure::Unknown { last_words: "the agent has no process id".into() }.into());
     };
@@ -104,15 +113,22 @@ pub(super) async fn run(
         usage_reporter: so_far,
     };
 
-    let around = RunContext { enclosure: &enclosure, shared: &shared, events, workspace, bounds: &bounds };
+    let around = RunContext { is_wrapped, shared: &shared, events, workspace, bounds: &bounds };
     let ending = supervise(&mut child, &mut input, &mut counted, &around).await;
     pace.release();
     if ending.stop.is_some() {
         interrupt(&mut child, &shared, &mut input, bounds.grace).await;
     }
     input.abort();
+    if let Some(confined) = &confined {
+        confined.terminate(&mut child, bounds.grace).await;
+    }
     let stopped = group.stop(&mut child, bounds.grace).await;
     let strays = orphans::kill_descendants(&workspace.temp_dir()).await;
+    let freed = match confined {
+        Some(confined) => confined.end().await,
+        None => Ok(()),
+    };
     for reader in readers.into_iter().flatten() {
         let _ = timeout(LAST_OUTPUT_TIMEOUT, reader).await;
     }
@@ -130,6 +146,10 @@ pub(super) async fn run(
         workspace.keep_for_orphan_cleanup();
         // A surviving process may still write, so the attempt publishes no work.
         return Err(Failure::WorkspaceFailed { reason: outlived.reason("the agent") }.into());
+    }
+    if let Err(failure) = freed {
+        workspace.keep_for_orphan_cleanup();
+        return Err(failure.into());
     }
     input.report_read_inputs(&shared.lock(), &bounds);
     let mut record = shared.lock().clone();
@@ -163,7 +183,7 @@ struct UsageCounters {
 }
 
 struct RunContext<'a> {
-    enclosure: &'a PidNamespace,
+    is_wrapped: bool,
     shared: &'a SharedRunState,
     events: &'a EventSink,
     workspace: &'a Workspace,
@@ -176,7 +196,7 @@ async fn supervise(
     counted: &mut UsageCounters,
     around: &RunContext<'_>,
 ) -> ProcessEnd {
-    let RunContext { enclosure, shared, events, workspace, bounds } = *around;
+    let RunContext { is_wrapped, shared, events, workspace, bounds } = *around;
     let stop = |stop: Stop| ProcessEnd { exit: Exit::Unknown, stop: Some(stop), released_end: None };
     let spoken = bounds.inputs.wait_for_messages();
     tokio::pin!(spoken);
@@ -222,7 +242,7 @@ async fn supervise(
             biased;
             order = bounds.orders.wait_any() => return stop(Stop::Order(order)),
             status = child.wait() => return match status {
-                Ok(status) => ProcessEnd { exit: enclosure.to_exit(status), stop: None, released_end: None },
+                Ok(status) => ProcessEnd { exit: Exit::from_status(status, is_wrapped), stop: None, released_end: None },
                 Err(error) => stop(Failure::Unknown { last_words: error.to_string() }.into()),
             },
             () = sleep_until(bounds.deadline) => {

@@ -16,4 +16,6 @@ pub(super) struct StartInput<'a> {
     pub(super) home: &'a Path,
     pub(super) tree: &'a Path,
     pub(super) isolation: Isolation,
+    /// The port of the model's proxy. The agent then gets a placeholder instead of its key.
+    pub(super) model_port: Option<u16>,
 }

@@ -48,7 +48,8 @@ pub(crate) struct Flags {
     /// XDG_STATE_HOME is set, if not given. [env: PULLYARD_WORK_DIR]
     #[arg(long, value_name = "DIR")]
     work_dir: Option<String>,
-    /// `external` if this machine is a sandbox, `none` to run agents as this user; required. [env: PULLYARD_ISOLATION]
+    /// `bubblewrap` to run agents in a sandbox, `external` if this machine is one, `none` to run agents as this user;
+    /// required. [env: PULLYARD_ISOLATION]
     #[arg(long, value_name = "WHAT")]
     isolation: Option<String>,
     /// Poll for jobs less often than the control plane suggests; the control plane's interval if not given.

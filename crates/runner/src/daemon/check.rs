@@ -151,7 +151,8 @@ async fn check_server(settings: &Settings) -> CheckResult {
 
 fn check_isolation(settings: &Settings) -> CheckResult {
     match settings.isolation {
-        None => Err("not set: `start` needs `external` or `none`".into()),
+        None => Err("not set: `start` needs `bubblewrap`, `external` or `none`".into()),
+        Some(Isolation::Bubblewrap) => crate::process::sandbox::check(&settings.work_dir),
         Some(Isolation::None) => Ok("none: agents run as this user".into()),
         Some(Isolation::External) => Ok("external: this machine is a sandbox".into()),
     }

@@ -227,18 +227,19 @@ impl SettingsParser<'_> {
     fn isolation(&mut self) -> Option<Isolation> {
         let Some(setting) = self.find(&setting_names::ISOLATION, "") else {
             self.fault(format!(
-                "Choose an isolation with {}: `none` runs agents as your user; `external` says that this machine is a \
-                 sandbox.",
+                "Choose an isolation with {}: `bubblewrap` runs agents in a sandbox; `external` says that this machine is \
+                 one; `none` runs agents as your user.",
                 setting_names::ISOLATION.how_to_set()
             ));
             return None;
         };
         match setting.value.as_str() {
             "none" => Some(Isolation::None),
+            "auto" | "bubblewrap" => Some(Isolation::Bubblewrap),
             // Other runners name the kind of boundary. Each name is the operator's promise that there is a boundary.
             "external" | "container" | "jail" | "vm" => Some(Isolation::External),
             other => {
-                self.fault(format!("{} is {other}. Use `external` or `none`.", setting.source));
+                self.fault(format!("{} is {other}. Use `bubblewrap`, `external` or `none`.", setting.source));
                 None
             }
         }

@@ -10,6 +10,7 @@ use crate::inputs::conversation::Conversation;
 use crate::job::project_command::CommandRunner;
 use crate::job::setup;
 use crate::job::work::{self, WorkResult};
+use crate::process::sandbox::JobSandbox;
 use crate::publish::push::PublishResult;
 use crate::secrets::access;
 use crate::stop::Stop;
@@ -63,7 +64,11 @@ async fn run_agent_and_publish(
     let Preparation { access, mirror, target, workspace, .. } = &*prepared;
     let (git, workspace) = (&access.git, *workspace);
     let commands = attempt.assignment.commands.as_ref();
-    let beside = commands.map(|commands| CommandRunner { this: attempt, options, workspace, policy: commands.policy });
+    let of_job = (workspace, mirror.dir());
+    let sandbox = JobSandbox::create(options, isolation, &attempt.assignment.egress, of_job, attempt.events)?;
+    let sandbox = sandbox.as_ref();
+    let beside =
+        commands.map(|commands| CommandRunner { this: attempt, options, workspace, sandbox, policy: commands.policy });
     if let (Some(beside), Some(commands)) = (&beside, commands) {
         setup::run(beside, &commands.setup, (git, mirror), &target.start_commit).await?;
     }
@@ -83,6 +88,7 @@ async fn run_agent_and_publish(
         attempt,
         options,
         isolation,
+        sandbox,
         preparation: prepared,
         command_runner: beside,
         restored_work: restored,
@@ -99,6 +105,7 @@ async fn run_agent_and_publish(
             attempt,
             options,
             isolation,
+            sandbox,
             preparation: prepared,
             command_runner: beside,
             restored_work: restored,

@@ -13,6 +13,7 @@ use crate::options::Options;
 use crate::process::group::Group;
 use crate::process::orphans;
 use crate::process::pid_namespace::{Exit, PidNamespace};
+use crate::process::sandbox::{Inside, JobSandbox};
 use crate::secrets::redact::Redactor;
 use crate::stop::Stop;
 use output::OutputBuffer;
@@ -27,7 +28,7 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
-use tokio::process::Child;
+use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -42,6 +43,7 @@ pub(crate) struct CommandRunner<'a> {
     pub(crate) this: &'a Attempt<'a>,
     pub(crate) options: &'a Options,
     pub(crate) workspace: &'a Workspace,
+    pub(crate) sandbox: Option<&'a JobSandbox>,
     pub(crate) policy: CommandPolicy,
 }
 
@@ -111,35 +113,45 @@ impl CommandRunner<'_> {
             Ok(program) => program,
             Err(why) => return Ok(CommandResult::from_start_error(&why, began.elapsed())),
         };
-        let enclosure = PidNamespace::detect(self.options.process_namespace).await;
         let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
         // One pipe for both keeps the order of the output.
         let (out, into) = std::io::pipe().map_err(failed)?;
         let pipe = Receiver::from_owned_fd(OwnedFd::from(out)).map_err(failed)?;
-        let mut command = enclosure.command(&program);
-        command
-            .args(args)
-            .current_dir(self.workspace.tree())
-            .env_clear()
-            .envs(env)
-            .stdin(Stdio::null())
-            .stdout(into.try_clone().map_err(failed)?)
-            .stderr(into)
-            .process_group(0)
-            .kill_on_drop(true);
-        let spawned = command.spawn();
-        // Close our end of the pipe, which would keep it open.
-        drop(command);
-        let mut child = match spawned {
-            Ok(child) => child,
-            Err(error) => return Ok(CommandResult::from_start_error(&error.to_string(), began.elapsed())),
+        let second = into.try_clone().map_err(failed)?;
+        let set_streams = |command: &mut Command| {
+            command.stdin(Stdio::null()).stdout(second).stderr(into);
+        };
+        let (mut child, confined, is_wrapped) = match self.sandbox {
+            Some(sandbox) => {
+                let home = self.workspace.commands_home();
+                let args = args.iter().map(OsString::from).collect();
+                let inside = Inside { program: &program, args, env, home: &home, model: None };
+                let (child, confined) = sandbox.start(self.workspace, inside, set_streams).await?;
+                (child, Some(confined), true)
+            }
+            None => {
+                let enclosure = PidNamespace::detect(self.options.process_namespace).await;
+                let mut command = enclosure.command(&program);
+                command.args(args).current_dir(self.workspace.tree()).env_clear().envs(env);
+                set_streams(&mut command);
+                let spawned = command.process_group(0).kill_on_drop(true).spawn();
+                // Close our end of the pipe, which would keep it open.
+                drop(command);
+                match spawned {
+                    Ok(child) => (child, None, enclosure.is_wrapped()),
+                    Err(error) => return Ok(CommandResult::from_start_error(&error.to_string(), began.elapsed())),
+                }
+            }
         };
         let Some(mut group) = Group::from_child(&child) else {
             return Err(Failure::Unknown { last_words: "a command has no process id".into() }.into());
         };
         let reader = read_output(pipe, &self.this.redactor, line.max_output_bytes);
-        let ended = self.supervise(&mut child, enclosure, line.limit).await;
+        let ended = self.supervise(&mut child, is_wrapped, line.limit).await;
         let took = began.elapsed();
+        if let Some(confined) = &confined {
+            confined.terminate(&mut child, self.options.stop_grace).await;
+        }
         let stopped = group.stop(&mut child, self.options.stop_grace).await;
         let strays = orphans::kill_descendants(&self.workspace.temp_dir()).await;
         if let Err(outlived) = orphans::combine_results(stopped, strays) {
@@ -147,6 +159,9 @@ impl CommandRunner<'_> {
             self.workspace.keep_for_orphan_cleanup();
             // A surviving process may still write, so the attempt publishes no work.
             return Err(Failure::WorkspaceFailed { reason: outlived.reason("a command") }.into());
+        }
+        if let Some(confined) = confined {
+            confined.end().await.inspect_err(|_| self.workspace.keep_for_orphan_cleanup())?;
         }
         let (output, truncated) = match timeout(LAST_OUTPUT_TIMEOUT, reader).await {
             Ok(Ok(buffer)) => buffer.finish(),
@@ -165,19 +180,14 @@ impl CommandRunner<'_> {
     }
 
     /// How the command's process ended; `None` at its limit.
-    async fn supervise(
-        &self,
-        child: &mut Child,
-        enclosure: PidNamespace,
-        limit: Duration,
-    ) -> Result<Option<Exit>, Stop> {
+    async fn supervise(&self, child: &mut Child, is_wrapped: bool, limit: Duration) -> Result<Option<Exit>, Stop> {
         let Attempt { assignment, orders, deadline: until, .. } = self.this;
         let disk_mib = assignment.limits.disk_mib;
         tokio::select! {
             biased;
             order = orders.wait_any() => Err(Stop::Order(order)),
             status = child.wait() => match status {
-                Ok(status) => Ok(Some(enclosure.to_exit(status))),
+                Ok(status) => Ok(Some(Exit::from_status(status, is_wrapped))),
                 Err(error) => Err(Failure::Unknown { last_words: error.to_string() }.into()),
             },
             () = sleep_until(*until) => Err(Failure::TimeLimit { limit: Span(assignment.limits.wall_secs) }.into()),

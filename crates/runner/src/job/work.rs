@@ -20,6 +20,7 @@ use crate::job::checks::{self, CheckDecision, CheckResults, Rounds};
 use crate::job::prepare::Preparation;
 use crate::job::project_command::CommandRunner;
 use crate::options::Isolation;
+use crate::process::sandbox::JobSandbox;
 use crate::publish::replies::{self, AgentReplies};
 use crate::publish::secret_scan;
 use crate::stop::Stop;
@@ -64,6 +65,7 @@ pub(crate) struct WorkContext<'a> {
     pub(crate) attempt: &'a Attempt<'a>,
     pub(crate) options: &'a Options,
     pub(crate) isolation: Isolation,
+    pub(crate) sandbox: Option<&'a JobSandbox>,
     pub(crate) preparation: &'a Preparation<'a>,
     pub(crate) command_runner: Option<&'a CommandRunner<'a>>,
     pub(crate) restored_work: &'a RestoredWork,
@@ -182,7 +184,7 @@ impl WorkContext<'_> {
     }
 
     async fn run_agent(&self, conversation: &mut Conversation, further: Option<&str>) -> Result<(), Stop> {
-        let Self { attempt, options, isolation, preparation: prepared, restored_work: restored, .. } = *self;
+        let Self { attempt, options, isolation, sandbox, preparation: prepared, restored_work: restored, .. } = *self;
         let Preparation { access, agent: chosen, model_keys, target, workspace, .. } = prepared;
         let read = |name: &str| attempt.agent_variable(model_keys, name);
         let mut answered = None::<String>;
@@ -209,6 +211,7 @@ impl WorkContext<'_> {
                 git: &access.git,
                 base: (&target.base_branch, &target.base_commit),
                 isolation,
+                sandbox,
                 deadline: attempt.deadline,
                 grace: options.stop_grace,
                 namespace: options.process_namespace,

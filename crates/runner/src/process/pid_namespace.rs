@@ -95,9 +95,17 @@ impl PidNamespace {
         command
     }
 
-    pub(crate) fn to_exit(self, status: ExitStatus) -> Exit {
-        match (self.unshare_args, status.code(), status.signal()) {
-            (Some(_), Some(code @ 129..=192), _) => Exit::Signal(code - 128),
+    /// Whether another program waits for the program and reports how it ended.
+    pub(crate) fn is_wrapped(self) -> bool {
+        self.unshare_args.is_some()
+    }
+}
+
+impl Exit {
+    /// `is_wrapped`: another program waited for the program, and reports a signal as an exit code above 128.
+    pub(crate) fn from_status(status: ExitStatus, is_wrapped: bool) -> Self {
+        match (is_wrapped, status.code(), status.signal()) {
+            (true, Some(code @ 129..=192), _) => Self::Signal(code - 128),
             (_, Some(code), _) => Exit::Code(code),
             (_, None, Some(signal)) => Exit::Signal(signal),
             (_, None, None) => Exit::Unknown,
@@ -156,7 +164,7 @@ mod tests {
     async fn run_unprivileged(enclosure: PidNamespace, script: &str) -> Exit {
         let mut command = enclosure.command(Path::new("/bin/sh"));
         command.args(["-c", script]);
-        enclosure.to_exit(as_unprivileged(&command).status().await.unwrap())
+        Exit::from_status(as_unprivileged(&command).status().await.unwrap(), enclosure.is_wrapped())
     }
 
     fn is_running(mark: &str) -> bool {
@@ -175,7 +183,7 @@ mod tests {
                 [("exit 7", Exit::Code(7)), ("exit 0", Exit::Code(0)), ("kill -9 $$", Exit::Signal(9))]
             {
                 let status = shell(enclosure, script).wait().await.unwrap();
-                assert_eq!(enclosure.to_exit(status), expected, "{enclosure:?}");
+                assert_eq!(Exit::from_status(status, enclosure.is_wrapped()), expected, "{enclosure:?}");
             }
         }
     }

@@ -80,6 +80,7 @@ impl World {
             heartbeat_secs: 1,
             resume: None,
             commands: None,
+            egress: Vec::new(),
             requires_session: false,
             checkpoint: false,
             adopts: false,

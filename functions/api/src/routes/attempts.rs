@@ -53,6 +53,7 @@ pub(crate) async fn start(
         agent: to_wire_agent(context.repository.agent),
         pull_request: PullRequestText { title, body },
         commands: context.commands.filter(|_| !adopts),
+        egress: context.egress,
         author: context.author,
         limits: to_wire_limits(&job.policy),
         heartbeat_secs: HEARTBEAT_SECS,

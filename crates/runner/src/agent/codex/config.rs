@@ -12,7 +12,7 @@ pub(super) enum SignIn<'a> {
     None,
 }
 
-const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
+pub(super) const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
 
 pub(super) fn render_config(sign_in: &SignIn<'_>, instructions: &str, tree: &Path) -> String {
     let mut file = String::from(

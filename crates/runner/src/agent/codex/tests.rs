@@ -7,7 +7,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 fn codex(set: &[(&str, &str)]) -> Codex {
     let read = |name: &str| set.iter().find(|(set, _)| *set == name).map(|(_, value)| OsString::from(value));
     let installed = InstalledAgent { kind: AgentKind::Codex, program: "/bin/codex".into(), version: "0.169.0".into() };
-    Codex::new(installed, &Environment::from_fn(&read))
+    Codex::new(installed, &Environment::from_fn(&read), Isolation::None)
 }
 
 fn start(home: &Path) -> StartInput<'_> {
@@ -21,6 +21,7 @@ fn start(home: &Path) -> StartInput<'_> {
         home,
         tree: Path::new("/workspace"),
         isolation: Isolation::None,
+        model_port: None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! The names that an agent may connect to: domains, and package registries by name.
+//! The names that a sandboxed agent may connect to: domains, and package registries by name.
 
 use std::collections::BTreeSet;
 
@@ -23,15 +23,22 @@ pub struct AllowList {
     names: BTreeSet<String>,
     /// `example.com` for the rule `*.example.com`.
     parents: BTreeSet<String>,
+    is_open: bool,
 }
 
 /// A rule that is neither a registry nor a domain.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no domain. Write a domain, `*.` and a domain, or a registry: npm, pypi, cargo, go, maven, apt")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidRule(pub String);
 
+impl std::fmt::Display for InvalidRule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "`{}` is no domain; use a domain, *.DOMAIN, npm, pypi, cargo, go, maven, apt, or * for all", self.0)
+    }
+}
+
 impl AllowList {
-    /// Parses rules: a registry's name, a domain such as `example.com`, or `*.example.com` for all names below it.
+    /// Parses rules: a registry's name, a domain such as `example.com`, `*.example.com` for all names below it, or `*`
+    /// for all names.
     ///
     /// Errors: the first invalid rule. An IP address is one, because the provider's names are checked, not addresses.
     pub fn parse<S: AsRef<str>>(rules: impl IntoIterator<Item = S>) -> Result<Self, InvalidRule> {
@@ -39,7 +46,9 @@ impl AllowList {
         for rule in rules {
             let rule = rule.as_ref().trim();
             let invalid = || InvalidRule(rule.to_owned());
-            if let Some((_, hosts)) = REGISTRIES.iter().find(|(name, _)| *name == rule) {
+            if rule == "*" {
+                list.is_open = true;
+            } else if let Some((_, hosts)) = REGISTRIES.iter().find(|(name, _)| *name == rule) {
                 list.names.extend(hosts.iter().map(|host| (*host).to_owned()));
             } else if let Some(parent) = rule.strip_prefix("*.") {
                 list.parents.insert(normalize(parent).ok_or_else(invalid)?);
@@ -54,12 +63,12 @@ impl AllowList {
     pub fn permits(&self, host: &str) -> bool {
         let Some(host) = normalize(host) else { return false };
         let is_below = |parent: &String| host.strip_suffix(parent.as_str()).is_some_and(|rest| rest.ends_with('.'));
-        self.names.contains(&host) || self.parents.iter().any(is_below)
+        self.is_open || self.names.contains(&host) || self.parents.iter().any(is_below)
     }
 }
 
 /// A domain in lower case without its last dot; `None` for addresses and everything else.
-pub(crate) fn normalize(name: &str) -> Option<String> {
+pub fn normalize(name: &str) -> Option<String> {
     let name = name.strip_suffix('.').unwrap_or(name);
     let is_label = |label: &str| {
         !label.is_empty()
@@ -101,11 +110,14 @@ mod tests {
             assert!(!list.permits(host), "{host}");
         }
         assert!(!AllowList::default().permits("example.com"));
+        let open = AllowList::parse(["*"]).unwrap();
+        assert!(open.permits("example.com") && !open.permits("10.0.0.1"));
     }
 
     #[test]
     fn rule_that_is_no_name_is_refused() {
-        for rule in ["", "*", "*.", "10.0.0.1", "https://example.com", "example.com:443", "a b.com", "nmp", "a.*.com"] {
+        for rule in ["", "**", "*.", "10.0.0.1", "https://example.com", "example.com:443", "a b.com", "nmp", "a.*.com"]
+        {
             assert_eq!(AllowList::parse([rule]), Err(InvalidRule(rule.into())), "{rule}");
         }
     }

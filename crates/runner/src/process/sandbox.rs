@@ -1,0 +1,255 @@
+//! Runs the agent and the project's commands in a sandbox, with proxies as their only network.
+//!
+//! Paths are the same inside: an agent finds its session again only with the same folders. The agent's own repository in
+//! the worktree is writable, because the runner commits from another one.
+
+use crate::api::event_draft::EventDraft;
+use crate::api::reporter::EventSink;
+use crate::git::workspace::Workspace;
+use crate::options::{Isolation, Options};
+use pullyard_agent_proxy::egress::{Egress, Refusal};
+use pullyard_agent_proxy::model::ModelProxy;
+use pullyard_domain::egress::AllowList;
+use pullyard_domain::failure::Failure;
+use pullyard_protocol::event::EventKind;
+use pullyard_sandbox::{Access, AccountChoice, Error, Home, Level, Place, Running, Sandbox, Spec};
+use std::ffi::OsString;
+use std::fs::{self, Permissions};
+use std::io;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
+
+const START_LIMIT: Duration = Duration::from_secs(10);
+const END_LIMIT: Duration = Duration::from_secs(10);
+/// Folders that every sandbox shows.
+const SYSTEM: [&str; 8] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store"];
+
+/// The sandbox of one job.
+pub(crate) struct JobSandbox {
+    sandbox: Arc<Sandbox>,
+    allowed: AllowList,
+    events: EventSink,
+    /// Toolchains and caches, and the objects that the worktree's repository borrows.
+    read_only: Vec<Place>,
+}
+
+/// A command for the sandbox.
+pub(crate) struct Inside<'a> {
+    pub(crate) program: &'a Path,
+    pub(crate) args: Vec<OsString>,
+    pub(crate) env: Vec<(&'static str, OsString)>,
+    pub(crate) home: &'a Path,
+    /// On the first port. Without it, the command has no model.
+    pub(crate) model: Option<ModelProxy>,
+}
+
+/// A running command. Its proxies end when it is dropped.
+pub(crate) struct Confined {
+    running: Arc<Running>,
+    sandbox: Arc<Sandbox>,
+    given: Vec<PathBuf>,
+    _proxies: Vec<AbortOnDropHandle<()>>,
+}
+
+impl JobSandbox {
+    /// `None` if the level needs no sandbox. `borrowed` is the mirror.
+    ///
+    /// Errors: `SandboxFailed`.
+    pub(crate) fn create(
+        options: &Options,
+        isolation: Isolation,
+        egress: &[String],
+        (workspace, borrowed): (&Workspace, &Path),
+        events: &EventSink,
+    ) -> Result<Option<Self>, Failure> {
+        if isolation != Isolation::Bubblewrap {
+            return Ok(None);
+        }
+        let failed = |reason: String| Failure::SandboxFailed { reason };
+        let sandbox =
+            Sandbox::with_helper(Level::Bubblewrap, &AccountChoice::OnePerJob, options.sandbox_helper.clone())
+                .map_err(|error| failed(error.to_string()))?;
+        if sandbox.account_uid().is_some() {
+            // The agents' account must be able to enter the folders above its own.
+            let parents = [workspace.root(), borrowed].into_iter().flat_map(|folder| folder.ancestors().take(3));
+            for folder in parents.filter(|folder| folder.starts_with(&options.work_dir)) {
+                make_enterable(folder).map_err(|error| failed(format!("{}: {error}", folder.display())))?;
+            }
+        }
+        let allowed = AllowList::parse(egress).map_err(|invalid| failed(invalid.to_string()))?;
+        let shown = options.sandbox_paths.iter().filter_map(|path| path.canonicalize().ok()).map(Place::same);
+        let read_only = std::iter::once(Place::same(borrowed)).chain(shown).collect();
+        Ok(Some(Self { sandbox: Arc::new(sandbox), allowed, events: events.clone(), read_only }))
+    }
+
+    /// The port on which the model's proxy will listen. Ports are the sandbox's own, so they are always free.
+    pub(crate) fn model_port(&self) -> Result<u16, Failure> {
+        let ports = self.sandbox.reserve_ports(2).map_err(|error| to_failure(&error))?;
+        ports.numbers().first().copied().ok_or_else(|| Failure::SandboxFailed { reason: "it has no port".into() })
+    }
+
+    /// Starts a command. `set_streams` sets its standard streams.
+    ///
+    /// Errors: `SandboxFailed`.
+    pub(crate) async fn start(
+        &self,
+        workspace: &Workspace,
+        inside: Inside<'_>,
+        set_streams: impl FnOnce(&mut Command),
+    ) -> Result<(Child, Confined), Failure> {
+        let tree = workspace.tree();
+        let given = vec![tree.join(".git"), tree.clone(), inside.home.to_owned(), workspace.temp_dir()];
+        let (sandbox, folders) = (Arc::clone(&self.sandbox), given.clone());
+        blocking(move || folders.iter().filter(|dir| is_folder(dir)).try_for_each(|dir| sandbox.chown_to_account(dir)))
+            .await?;
+        let count = if inside.model.is_some() { 2 } else { 1 };
+        let ports = self.sandbox.reserve_ports(count).map_err(|error| to_failure(&error))?;
+        let mut spec = Spec::new(inside.program, Place::same(&tree));
+        spec.args = inside.args;
+        spec.git = Access::ReadWrite;
+        spec.home = Home::Folder(Place::same(inside.home));
+        spec.writable = vec![Place::same(workspace.temp_dir())];
+        spec.read_only.clone_from(&self.read_only);
+        spec.read_only.extend(place_of_program(inside.program, workspace.root()));
+        let variables = inside.env.into_iter().map(|(name, value)| (name.into(), value));
+        spec.env =
+            variables.chain(ports.numbers().last().into_iter().flat_map(|port| proxy_variables(*port))).collect();
+        let prepared = self.sandbox.prepare(&spec, ports).map_err(|error| to_failure(&error))?;
+        let spawned = prepared.spawn(|command| {
+            let mut command = Command::from(command);
+            set_streams(&mut command);
+            command.process_group(0).kill_on_drop(true).spawn()
+        });
+        let (child, start) = spawned.map_err(|error| to_failure(&error))?;
+        let mut running = blocking(move || start.finish(START_LIMIT)).await?;
+        let listeners = std::mem::take(&mut running.listeners);
+        let proxies = self
+            .serve(listeners, inside.model)
+            .map_err(|error| Failure::SandboxFailed { reason: error.to_string() })?;
+        let confined =
+            Confined { running: Arc::new(running), sandbox: Arc::clone(&self.sandbox), given, _proxies: proxies };
+        Ok((child, confined))
+    }
+
+    fn serve(
+        &self,
+        mut listeners: Vec<TcpListener>,
+        model: Option<ModelProxy>,
+    ) -> io::Result<Vec<AbortOnDropHandle<()>>> {
+        let mut proxies = Vec::new();
+        if let Some(listener) = listeners.pop() {
+            let events = self.events.clone();
+            let egress = Egress::new(self.allowed.clone(), Box::new(move |refusal| events.add(describe(&refusal))));
+            let listener = to_tokio(listener)?;
+            proxies.push(AbortOnDropHandle::new(tokio::spawn(egress.serve(listener))));
+        }
+        if let Some((listener, model)) = listeners.pop().zip(model) {
+            let listener = to_tokio(listener)?;
+            proxies.push(AbortOnDropHandle::new(tokio::spawn(async move {
+                if let Err(error) = model.serve(listener).await {
+                    tracing::warn!(%error, "the model's proxy ended");
+                }
+            })));
+        }
+        Ok(proxies)
+    }
+}
+
+impl Confined {
+    /// Asks the command to end, and waits for it at most `grace`.
+    pub(crate) async fn terminate(&self, child: &mut Child, grace: Duration) {
+        if self.running.terminate() {
+            let _ = timeout(grace, child.wait()).await;
+        }
+    }
+
+    /// Kills what is left, and takes the folders back.
+    ///
+    /// Errors: `SandboxFailed`; a process may still write.
+    pub(crate) async fn end(self) -> Result<(), Failure> {
+        let Self { running, sandbox, given, .. } = self;
+        let ended = blocking(move || {
+            running.kill();
+            if !running.wait_ended(END_LIMIT) {
+                return Err(Error::NotStarted("a process of it did not end".into()));
+            }
+            given.iter().filter(|folder| is_folder(folder)).try_for_each(|folder| sandbox.chown_to_runner(folder))
+        });
+        ended.await
+    }
+}
+
+/// Runs the canaries below this folder. Returns one sentence.
+///
+/// Errors: the sandbox cannot be used here, and the command that helps.
+pub(crate) fn check(folder: &Path) -> Result<String, String> {
+    let sandbox = Sandbox::new(Level::Bubblewrap, &AccountChoice::OnePerJob).map_err(|error| error.to_string())?;
+    let folder = if folder.is_dir() { folder } else { &std::env::temp_dir() };
+    let report = sandbox.check(folder);
+    if report.is_usable() { Ok(report.to_string()) } else { Err(report.to_string()) }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Failure> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Failure::SandboxFailed { reason: error.to_string() })?.map_err(|error| to_failure(&error))
+}
+
+fn to_failure(error: &Error) -> Failure {
+    Failure::SandboxFailed { reason: error.to_string() }
+}
+
+fn describe(refusal: &Refusal) -> EventDraft {
+    let host = if refusal.host.is_empty() { "a host" } else { &refusal.host };
+    EventDraft::text(EventKind::Log, format!("Refused a connection to {host}: {}.", refusal.reason.sentence()))
+}
+
+fn to_tokio(listener: TcpListener) -> io::Result<tokio::net::TcpListener> {
+    listener.set_nonblocking(true)?;
+    tokio::net::TcpListener::from_std(listener)
+}
+
+/// Links do not count: an agent may have made one.
+fn is_folder(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|about| about.is_dir())
+}
+
+/// Lets every user enter a folder, without the right to list it.
+fn make_enterable(folder: &Path) -> io::Result<()> {
+    let mode = fs::metadata(folder)?.permissions().mode();
+    fs::set_permissions(folder, Permissions::from_mode(mode | 0o011))
+}
+
+/// What must be visible for a program outside of the system's folders: its npm installation, or its folder.
+fn place_of_program(program: &Path, workspace: &Path) -> Option<Place> {
+    if program.starts_with(workspace) || SYSTEM.iter().any(|folder| program.starts_with(folder)) {
+        return None;
+    }
+    let real = program.canonicalize().ok()?;
+    let installation = real.ancestors().find(|folder| folder.ends_with("lib/node_modules"));
+    let folder = installation.and_then(|modules| modules.parent()?.parent()).or(real.parent())?;
+    Some(Place::same(folder))
+}
+
+/// Programs read the proxy's address under several names. Java reads none of them.
+fn proxy_variables(port: u16) -> Vec<(OsString, OsString)> {
+    let url = format!("http://127.0.0.1:{port}");
+    let java =
+        ["http", "https"].map(|kind| format!("-D{kind}.proxyHost=127.0.0.1 -D{kind}.proxyPort={port}")).join(" ");
+    let mut variables: Vec<(OsString, OsString)> = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"]
+        .map(|name| (name.into(), url.clone().into()))
+        .to_vec();
+    let others = [
+        ("NO_PROXY", "127.0.0.1,localhost"),
+        ("no_proxy", "127.0.0.1,localhost"),
+        ("NODE_USE_ENV_PROXY", "1"),
+        ("JAVA_TOOL_OPTIONS", &java),
+    ];
+    variables.extend(others.map(|(name, value)| (name.into(), value.into())));
+    variables
+}
