@@ -8,7 +8,7 @@ use pullyard_domain::job::JobStatus;
 use pullyard_protocol::client::Error;
 use pullyard_protocol::job::CancelJob;
 use pullyard_protocol::project::{RenameColumn, RenamedColumn};
-use pullyard_protocol::ticket::{Ticket, TicketAnswer};
+use pullyard_protocol::ticket::{MoveTicket, MovedTicket, Ticket};
 
 async fn strict_story() -> Story {
     let story = Story::start_with_waiting_tasks().await;
@@ -17,8 +17,8 @@ async fn strict_story() -> Story {
 }
 
 impl Story {
-    async fn place(&self, name: &str, status: &str) -> Result<TicketAnswer, Error> {
-        self.api.move_ticket(&self.project, &TicketKey::new(name).unwrap(), status, None).await
+    async fn place(&self, name: &str, status: &str) -> Result<MovedTicket, Error> {
+        self.api.move_ticket(&self.project, &TicketKey::new(name).unwrap(), &MoveTicket::to(status), None).await
     }
 
     async fn rename_column(&self, from: &str, to: &str) -> Result<RenamedColumn, Error> {
@@ -52,8 +52,7 @@ async fn unknown_status_is_refused_with_the_columns() {
     assert_eq!(story.ticket("APP-1").await.status, "QA");
     // A ticket outside of the columns can be edited and moved back.
     user.run(&["tickets", "edit", "APP-1", "--title", "Second"]).await.assert_success();
-    assert_eq!(story.place("APP-1", TRIGGER).await.unwrap().decision.code, "accepted");
-    story.shut_down().await;
+    assert_eq!(story.place("APP-1", TRIGGER).await.unwrap().decision.unwrap().code, "accepted");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,7 +77,6 @@ async fn renamed_trigger_column_keeps_its_job_and_starts_none() {
     story.api.cancel_job(&job, &CancelJob::default()).await.unwrap();
     story.wait_for_job(&job, |job| job.status == JobStatus::Cancelled).await;
     assert_eq!(story.wait_for_settled_ticket("APP-1").await.status, TODO);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,12 +84,11 @@ async fn rename_is_refused_while_an_entry_waits_in_the_column() {
     let story = strict_story().await;
     let job = story.create_job("e1", "APP-1", 1).await;
     story.place("APP-1", TODO).await.unwrap();
-    assert_eq!(story.place("APP-1", TRIGGER).await.unwrap().decision.code, "job_active");
+    assert_eq!(story.place("APP-1", TRIGGER).await.unwrap().decision.unwrap().code, "job_active");
     let (status, _, sentence) = problem_of(story.rename_column(TRIGGER, "Go").await);
     assert_eq!((status, sentence.contains("APP-1 waits in AI Processing to start a job")), (422, true), "{sentence}");
     assert!(story.columns().await.contains(&TRIGGER.to_owned()));
     assert_eq!(story.ticket("APP-1").await.active_job, Some(job));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,5 +109,4 @@ async fn columns_are_changed_from_the_command_line() {
     columns(&["reopen", "Test"]).await.assert_success();
     columns(&["remove", "Test"]).await.assert_success();
     assert_eq!(story.columns().await.join(", "), "Todo, AI Processing, In Review, Done, Closed");
-    story.shut_down().await;
 }

@@ -285,6 +285,7 @@ pub(crate) fn context(words: &str) -> Context {
         base: "main".into(),
         review: None,
         commands: None,
+        egress: Vec::new(),
         author: None,
     }
 }
