@@ -73,7 +73,7 @@ fn network_variables(network: &TaskNetwork) -> [(&'static str, String); 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::TaskDefinitions;
+    use crate::config::{LiveUpdates, TaskDefinitions};
 
     fn check(config: &Config) {
         let variables = config.to_environment();
@@ -99,6 +99,7 @@ mod tests {
             key_secret: "key".into(),
             api_url: "http://api".into(),
             task_isolation: "none".into(),
+            live_updates: LiveUpdates::LongPoll,
             artifacts_bucket: "b".into(),
             kms_key: None,
             deployment: None,

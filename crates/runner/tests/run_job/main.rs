@@ -37,6 +37,7 @@ mod resumes;
 mod review_api;
 mod revise;
 mod runner_api;
+mod sandbox;
 mod secrets;
 mod sessions;
 mod signing;

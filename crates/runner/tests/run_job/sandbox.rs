@@ -1,0 +1,91 @@
+//! Tests jobs in the bubblewrap sandbox. Needs bubblewrap and curl.
+
+use crate::agents::{AgentMachine, CLAUDE};
+use crate::world::{BRANCH, World};
+use axum::Router;
+use axum::http::HeaderMap;
+use pullyard_protocol::attempt::FinishOutcome;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use tokio::net::TcpListener;
+
+/// Lets the agents' account enter the folder, if this process is root.
+fn open_folder(folder: &Path) {
+    std::fs::set_permissions(folder, Permissions::from_mode(0o711)).unwrap();
+}
+
+async fn run_sandboxed(script: &str) -> (World, String) {
+    let world = World::with_agent(script).await;
+    open_folder(world.dir.path());
+    std::fs::write(world.outside_path("secret"), "planted-secret").unwrap();
+    let ran = world.run_under("PULLYARD_ISOLATION", "bubblewrap").await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let finish = world.api.only_finish();
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?} {}", ran.log);
+    let said = world.file_at(BRANCH, "greeting.txt").unwrap();
+    (world, said)
+}
+
+#[tokio::test]
+async fn hostile_agent_in_a_sandbox_reaches_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (world, said) = run_sandboxed(&format!(
+        "can() {{ name=$1; shift; if \"$@\" >/dev/null 2>&1; then echo \"can $name\"; fi >> greeting.txt; }}
+         echo started > greeting.txt
+         can read cat @DIR@/secret
+         can write sh -c 'echo x > @DIR@/pwned'
+         can see-runner grep -sqz PULLYARD_BOOTSTRAP /proc/1/environ
+         can see-host test -e /etc/shadow
+         can see-work ls ../../../mirrors
+         can connect curl -s --noproxy '*' --max-time 5 http://127.0.0.1:{port}/
+         can gain unshare -U true
+         can git git status
+         (setsid sleep 600 &) ; echo ended >> greeting.txt"
+    ))
+    .await;
+    assert_eq!(said, "started\ncan git\nended\n");
+    assert!(!world.outside_path("pwned").exists());
+    assert_eq!(world.leftover_processes(), [""; 0]);
+}
+
+#[tokio::test]
+async fn refused_host_is_in_the_log() {
+    let (world, _) = run_sandboxed("curl -s https://evil.test/x; echo hello > greeting.txt").await;
+    let log = world.api.event_texts();
+    assert!(log.contains("Refused a connection to evil.test: it is not in the project's egress list."), "{log}");
+}
+
+#[tokio::test]
+async fn sandboxed_agent_has_a_placeholder_instead_of_its_key() {
+    let seen = Arc::new(Mutex::new(HeaderMap::new()));
+    let inner = Arc::clone(&seen);
+    let answer = move |headers: HeaderMap| async move {
+        *inner.lock().unwrap() = headers;
+        "{\"usage\":{\"input_tokens\":5,\"output_tokens\":6}}"
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+    let says = "curl -s \"$ANTHROPIC_BASE_URL/v1/messages\" -H \"x-api-key: $ANTHROPIC_API_KEY\" -d '{}' > greeting.txt
+         echo \" $ANTHROPIC_API_KEY\" >> greeting.txt; cat @DIR@/said.jsonl; cat > /dev/null";
+    let machine = AgentMachine::with_agent(CLAUDE, says).await;
+    open_folder(machine.world.dir.path());
+    let recorded = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/claude_code-2.1.197/tools_and_edits.jsonl");
+    std::fs::copy(recorded, machine.world.outside_path("said.jsonl")).unwrap();
+    let ran = machine
+        .world
+        .run_with(|command| {
+            machine.set_env(command);
+            command.env("PULLYARD_ISOLATION", "bubblewrap").env("ANTHROPIC_BASE_URL", url);
+        })
+        .await;
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    let said = machine.world.file_at(BRANCH, "greeting.txt");
+    let expected = "{\"usage\":{\"input_tokens\":5,\"output_tokens\":6}} placeholder\n";
+    assert_eq!(said.as_deref(), Some(expected), "{:?} {}", machine.world.api.only_finish(), ran.log);
+    assert_eq!(seen.lock().unwrap()["x-api-key"], "key-of-the-model");
+    assert_eq!(machine.world.api.only_finish().work.unwrap().isolation, "bubblewrap");
+}
