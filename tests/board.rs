@@ -188,7 +188,7 @@ async fn comment_is_changed_by_its_author_and_read_by_the_agent() {
     assert_eq!(call(&ana, Method::DELETE, "/2", Value::Null).await.0, 404);
     for bad in ["", " \n", &"x".repeat(16 * 1024 + 1)] {
         let (status, said) = call(&ana, Method::POST, "", text(bad)).await;
-        assert_eq!((status, said["code"].as_str()), (422, Some("invalid")), "{said}");
+        assert_eq!((status, said["code"].as_str()), (400, Some("body_unreadable")), "{said}");
     }
     let listed = story.api.comments(&story.project, &key, None).await.unwrap();
     assert_eq!((listed.comments.len(), listed.next), (1, None));

@@ -385,6 +385,6 @@ async fn help_covers_topics_and_job_commands() {
         let out = user.run(&[&["help"], about].concat()).await.assert_success();
         assert!(out.contains(said), "{about:?}: {out}");
     }
-    user.run(&["help", "nonsense"]).await.assert_exit(2, "topics are exit-codes, json and environment");
+    user.run(&["help", "nonsense"]).await.assert_exit(2, "topics are exit-codes, json, environment");
     assert!(user.run(&["jobs", "list", "--help"]).await.assert_success().contains("PULLYARD_PROJECT"));
 }

@@ -42,7 +42,7 @@ async fn unknown_status_is_refused_with_the_columns() {
     assert_eq!(sentence, format!("`/status`: {expected}."));
     assert_eq!(story.ticket("APP-1").await.status, TODO);
     let user = User::of(&story);
-    user.run(&["tickets", "create", "B-1", "--title", "t", "--status", "Reviw"]).await.assert_exit(2, "In Review?");
+    user.run(&["tickets", "create", "B-1", "--title", "t", "--status", "In Reviw"]).await.assert_exit(2, "In Review?");
 
     // The tool owns its tickets: the event is refused in the ledger, and the board shows the tool's status.
     let refused = story.send_ticket_event("e2", "APP-1", "QA", 2).await;

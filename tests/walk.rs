@@ -61,7 +61,7 @@ walks! {
     bitbucket_job_waits_for_a_late_comment_after_a_crash: flows::bitbucket::late_comment().only_own_steps(), 122;
     board_ticket_is_created_edited_and_moved_after_a_crash: flows::board::create_edit_and_move().only_own_steps(), 45;
     ticket_created_in_trigger_status_gets_job_after_a_crash: flows::board::create_in_trigger_status().only_own_steps(), 49;
-    ticket_is_moved_with_idempotency_keys_after_a_crash: flows::board::move_with_keys().only_own_steps(), 38;
+    ticket_is_moved_with_idempotency_keys_after_a_crash: flows::board::move_with_keys().only_own_steps(), 42;
     ticket_gets_comments_after_a_crash: flows::board::comments(), 10;
     ticket_is_deleted_after_a_crash: flows::board::delete_ticket(), 7;
     column_is_renamed_after_a_crash: flows::board::rename_column(), 9;

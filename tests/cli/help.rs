@@ -1,6 +1,6 @@
 //! Tests the CLI's help and its errors for lines that cannot be parsed.
 
-use super::{User, short};
+use super::User;
 use crate::story::{REPOSITORY, Story, TODO};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -64,7 +64,7 @@ async fn every_command_has_an_example() {
 #[tokio::test(flavor = "multi_thread")]
 async fn completions_know_commands_and_live_names() {
     let story = Story::start_with_waiting_tasks().await;
-    let job = short(&story.create_job("e1", "APP-1", 1).await);
+    story.create_job("e1", "APP-1", 1).await;
     story.send_ticket_event("e2", "$(reboot)", TODO, 2).await;
     let mut user = User::of(&story);
     for shell in ["bash", "zsh", "fish", "powershell"] {
@@ -73,7 +73,7 @@ async fn completions_know_commands_and_live_names() {
     user.set_env("PULLYARD_COMPLETE", "fish");
     for (line, name, absent) in [
         (&["jobs", "sh"][..], "show\t", "cancel"),
-        (&["jobs", "show", ""], &job, "APP-1"),
+        (&["jobs", "show", ""], "Waiting, About APP-1", "reboot"),
         (&["tickets", "show", ""], "APP-1\t", "reboot"),
         (&["jobs", "--project", "a"], "acme", "APP-1"),
         (&["jobs", "--status", "fai"], "failed", "ready"),

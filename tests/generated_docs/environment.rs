@@ -19,6 +19,7 @@ const READERS: &[(&str, &str)] = &[
     ("crates/runner/src/daemon/child.rs", "what `run-job` inherits"),
     ("crates/runner/src/git.rs", "what git inherits"),
     ("crates/runner/src/main.rs", "what is logged"),
+    ("crates/sandbox/src/inside.rs", "the key that a canary looks for"),
 ];
 
 fn root() -> PathBuf {

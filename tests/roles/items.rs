@@ -198,6 +198,7 @@ fn every_item_kind_of_the_store_is_listed() {
         "ARTIFACTS#",
         "INPUT#",
         "REVIEW#",
+        "COMMENT#",
         "SETTINGS",
         "TEXT",
         "PROFILE",

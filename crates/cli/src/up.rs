@@ -37,6 +37,7 @@ const LOCAL_FORGE: &str = "local";
 #[command(after_help = "Examples:
   pullyard up
   pullyard up --data ~/pullyard --listen 127.0.0.1:8080
+  pullyard up --isolation bubblewrap agents in a sandbox
   pullyard up --new-admin-token      the old token stops working, the context gets the new one
 
 Then, in another terminal:
@@ -53,6 +54,9 @@ pub(crate) struct Up {
     /// Open the board in a browser.
     #[arg(long)]
     open: bool,
+    /// Where agents and the project's commands run: `bubblewrap` for a sandbox, `none` for this user's rights.
+    #[arg(long, env = "PULLYARD_ISOLATION", value_name = "LEVEL", value_parser = ["none", "bubblewrap"], default_value = "none")]
+    isolation: String,
     /// Create another admin token and revoke the old one, if it was lost or leaked.
     #[arg(long)]
     new_admin_token: bool,
@@ -81,6 +85,10 @@ impl Up {
         options.task_environment = crate::runner::agent_environment();
         options.list_agents = pullyard_runner::list_local_agents;
         options.commit = pullyard_version::COMMIT;
+        options.isolation.clone_from(&self.isolation);
+        if self.isolation == "bubblewrap" {
+            check_sandbox(&data, screen).await?;
+        }
         options.new_admin_token = self.new_admin_token;
         options.deployment = self.deployment.clone().filter(|name| !name.is_empty());
         logs::to_folder(&folder::create_subfolder(&data, "logs")?)
@@ -141,6 +149,19 @@ impl Up {
             screen.print_line(&format!("{what:>11}  {text}"))?;
         }
         Ok(())
+    }
+}
+
+/// Runs the sandbox's check, because a refusal at the first job would come too late.
+async fn check_sandbox(data: &Path, screen: &Screen) -> Result<(), CliError> {
+    let folder = data.to_owned();
+    let checked = tokio::task::spawn_blocking(move || pullyard_runner::check_sandbox(&folder)).await;
+    match checked.unwrap_or_else(|error| Err(error.to_string())) {
+        Ok(report) => {
+            screen.note(&format!("Isolation {report}"));
+            Ok(())
+        }
+        Err(why) => Err(CliError::new(Exit::Failed, why).with_help("or start without a sandbox: `--isolation none`")),
     }
 }
 

@@ -52,6 +52,8 @@ pub struct Options {
     /// Name in the metrics, which are written to the log; `None` writes none.
     pub deployment: Option<String>,
     pub commit: &'static str,
+    /// Isolation of agents from this machine: `none` or `bubblewrap`.
+    pub isolation: String,
 }
 
 /// Contains keys, so `Debug` shows only the names.
@@ -108,6 +110,7 @@ impl Options {
             function_overrides: None,
             deployment: None,
             commit: "unknown",
+            isolation: "none".into(),
         }
     }
 }
@@ -157,6 +160,7 @@ impl LocalSystem {
             function_overrides: deploy,
             deployment,
             commit,
+            isolation,
         } = options;
         let inner = |name: &str| {
             let path = data.join(name);
@@ -237,8 +241,7 @@ impl LocalSystem {
             network: None,
             key_secret: SIGNING_KEY_SECRET.into(),
             api_url: api_url.clone(),
-            // Tasks are plain child processes. Jobs and pull requests show that.
-            task_isolation: "none".into(),
+            task_isolation: isolation,
             // One process serves all pages, so a held request costs nothing.
             live_updates: LiveUpdates::LongPoll,
             artifacts_bucket: BUCKET.into(),

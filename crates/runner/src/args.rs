@@ -40,7 +40,7 @@ pub struct RunJob {
     /// How the agent is isolated from this machine; required, else the job is refused.
     #[arg(long, env = "PULLYARD_ISOLATION", value_enum)]
     pub isolation: Option<Isolation>,
-    /// Folders with toolchains and caches that sandboxed commands may read, separated by colons.
+    /// Folders with toolchains and caches that sandboxed commands may read, separated by colons; no folder if not given.
     #[arg(long, env = "PULLYARD_SANDBOX_PATHS", value_name = "A:B", value_delimiter = ':')]
     pub sandbox_paths: Vec<PathBuf>,
     /// The ECS container metadata endpoint, set by ECS.

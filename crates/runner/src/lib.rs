@@ -33,3 +33,4 @@ pub use error::Error;
 pub use exit::Exit;
 pub use job::run_job;
 pub use options::{Isolation, Options, ProcessNamespace, WorktreeCleanup};
+pub use process::sandbox::check as check_sandbox;

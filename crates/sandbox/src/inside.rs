@@ -21,9 +21,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 /// A variable of the launcher, which no command may get.
-pub(crate) const KEY_VARIABLE: &str = "PULLYARD_CANARY_KEY";
+pub(crate) const KEY_VARIABLE: &str = "SANDBOX_CANARY_KEY";
 /// A variable of another process.
-pub(crate) const BAIT_VARIABLE: &str = "PULLYARD_CANARY_BAIT";
+pub(crate) const BAIT_VARIABLE: &str = "SANDBOX_CANARY_BAIT";
 pub(crate) const FIRED: &str = "fired";
 pub(crate) const QUIET: &str = "quiet";
 pub(crate) const END: &str = "end";

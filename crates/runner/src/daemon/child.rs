@@ -35,6 +35,7 @@ const INHERITED: &[&str] = &[
     "LC_ALL",
     "TZ",
     "PULLYARD_PROCESS_NAMESPACE",
+    "PULLYARD_SANDBOX_PATHS",
     "USER",
     "LOGNAME",
     "RUST_LOG",

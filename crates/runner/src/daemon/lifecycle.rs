@@ -12,6 +12,9 @@ use super::{claims, outbox_delivery, pauses};
 use crate::Error;
 use crate::api::outbox::Outbox;
 use crate::git::workspace::Workspace;
+use crate::git::workspace::disk::run_blocking;
+use crate::options::Isolation;
+use crate::process::sandbox;
 use pullyard_domain::runner::validate_name;
 use pullyard_protocol::client::{self, ApiClient, RunnerClient};
 use pullyard_protocol::runner::{RegisterAnswer, RegisterRequest};
@@ -25,6 +28,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// How much longer than an agent a process may take to stop.
 const STOP_MARGIN: Duration = Duration::from_secs(20);
+/// As for an invalid setting: a restart does not help.
+const UNUSABLE_SANDBOX_EXIT: u8 = 2;
 const LAST_FINISHES_TIMEOUT: Duration = Duration::from_secs(10);
 const LAST_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -78,6 +83,14 @@ pub(crate) async fn run(plan: DaemonPlan) -> Result<DaemonExit, Error> {
     }
     let home = StateFolder::lock(&settings.work_dir, &settings.name, &settings.api_url)?;
     let client = RunnerClient::new(&settings.api_url, &settings.token).map_err(Error::Client)?;
+    if settings.isolation == Some(Isolation::Bubblewrap) {
+        let folder = settings.work_dir.clone();
+        match run_blocking(move || Ok(sandbox::check(&folder))).await {
+            Ok(Ok(report)) => tracing::info!("isolation {report}"),
+            Ok(Err(why)) => return Ok(DaemonExit { code: UNUSABLE_SANDBOX_EXIT, message: Some(why) }),
+            Err(error) => return Ok(DaemonExit { code: UNUSABLE_SANDBOX_EXIT, message: Some(error.to_string()) }),
+        }
+    }
     let jobs = take_over(&settings, &home, command).await?;
     let registered = tokio::select! {
         registered = register(&settings, &home, &client, &jobs.state) => registered,
@@ -90,7 +103,7 @@ pub(crate) async fn run(plan: DaemonPlan) -> Result<DaemonExit, Error> {
     if token.is_none() {
         token = request_token(&settings).await.ok();
     }
-    let token = token.map(|token| format!(", with the token \"{}\" ({}…)", token.name, token.prefix));
+    let token = token.map(|token| format!(", with the token \"{}\"", token.name));
     tracing::info!(
         runner.id = %registered.runner, name = settings.name, slots = settings.slots,
         "registered {} as {}{}", settings.name, registered.runner, token.unwrap_or_default()

@@ -188,7 +188,7 @@ impl Confined {
 /// Runs the canaries below this folder. Returns one sentence.
 ///
 /// Errors: the sandbox cannot be used here, and the command that helps.
-pub(crate) fn check(folder: &Path) -> Result<String, String> {
+pub fn check(folder: &Path) -> Result<String, String> {
     let sandbox = Sandbox::new(Level::Bubblewrap, &AccountChoice::OnePerJob).map_err(|error| error.to_string())?;
     let folder = if folder.is_dir() { folder } else { &std::env::temp_dir() };
     let report = sandbox.check(folder);

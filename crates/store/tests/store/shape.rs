@@ -334,7 +334,6 @@ async fn every_time_is_a_number() {
     let times = [
         "at",
         "created",
-        "edited",
         "ready_since",
         "started",
         "due",
@@ -408,7 +407,7 @@ async fn rotation_and_breaker_expire_with_their_end() {
 async fn coordinating_items_have_a_rev() {
     let items = world_with_every_item().await.items().await;
     let revised = kinds(&items, |item| item.contains_key("rev"));
-    let expected = ["ARTIFACTS", "BREAKER", "HOOK", "JOB", "POLL", "PR", "ROTATION", "SETTINGS", "TICKET"];
+    let expected = ["ARTIFACTS", "BREAKER", "COMMENT", "HOOK", "JOB", "POLL", "PR", "ROTATION", "SETTINGS", "TICKET"];
     assert_eq!(revised, expected.map(str::to_owned).into());
     let first = kinds(&items, |item| number_attribute(item, "rev").is_some_and(|rev| rev < 1));
     assert!(first.is_empty(), "a stored revision is at least 1: {first:?}");
