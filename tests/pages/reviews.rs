@@ -76,7 +76,7 @@ async fn decision_page_lists_guards_and_replays() {
     assert_eq!(answer.redirect(), (303, format!("{address}?project=acme").as_str()), "{}", answer.body);
     let page = browser.get(&address).await;
     assert!(
-        page.contains("Accepted") && page.contains("12 of 12 guards") && page.contains("has its job"),
+        page.contains("Accepted") && page.contains("13 of 13 guards") && page.contains("has its job"),
         "{}",
         page.body
     );
