@@ -87,7 +87,7 @@ impl Up {
         options.commit = pullyard_version::COMMIT;
         options.isolation.clone_from(&self.isolation);
         if self.isolation == "bubblewrap" {
-            check_sandbox(screen).await?;
+            check_sandbox(&data, screen).await?;
         }
         options.new_admin_token = self.new_admin_token;
         options.deployment = self.deployment.clone().filter(|name| !name.is_empty());
@@ -153,15 +153,19 @@ impl Up {
 }
 
 /// Runs the sandbox's check, because a refusal at the first job would come too late.
-async fn check_sandbox(screen: &Screen) -> Result<(), CliError> {
-    // Jobs work below the temporary folder.
-    let checked = tokio::task::spawn_blocking(|| pullyard_runner::check_sandbox(&std::env::temp_dir())).await;
+async fn check_sandbox(data: &Path, screen: &Screen) -> Result<(), CliError> {
+    // Jobs work below it.
+    let folder = data.to_owned();
+    let checked = tokio::task::spawn_blocking(move || pullyard_runner::check_sandbox(&folder)).await;
     match checked.unwrap_or_else(|error| Err(error.to_string())) {
         Ok(report) => {
             screen.note(&format!("Isolation {report}"));
             Ok(())
         }
-        Err(why) => Err(CliError::new(Exit::Failed, why).with_help("or start without a sandbox: `--isolation none`")),
+        Err(why) => {
+            let help = "as root, start it as another user; without a sandbox: `--isolation none`";
+            Err(CliError::new(Exit::Failed, why).with_help(help))
+        }
     }
 }
 

@@ -21,7 +21,7 @@ pub enum Error {
     NoUserId(u32),
     #[error("every account for agents is in use by another job; raise no more than {0} slots")]
     AccountsInUse(u32),
-    #[error("the agents' account (user {uid}) cannot enter {}; use a folder that all users can enter", .path.display())]
+    #[error("user {uid} cannot enter {}; use a folder that all users can enter", .path.display())]
     Unreachable { path: PathBuf, uid: u32 },
     /// The caller's description of the command is contradictory or unsafe.
     #[error("cannot describe the sandbox: {0}")]
