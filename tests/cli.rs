@@ -406,7 +406,7 @@ async fn mistyped_name_is_answered_with_the_nearest_one() {
     user.set_env("PULLYARD_WORK_DIR", work.to_str().unwrap());
     let started = ["runner", "start", "--once", "--isolation", "none", "--capabilities", "command"];
     let started = user.run(&started).await;
-    assert!(started.err.contains(", with the token \"t\" (rnt_"), "{started:?}");
+    assert!(started.err.contains(", with the token \"t\""), "{started:?}");
     assert!(!started.err.contains("runner.id="), "a dump of fields: {started:?}");
     started.assert_success();
     user.run(&["runners", "show", "kite-8"]).await.assert_exit(5, "did you mean kite-7?");

@@ -64,6 +64,13 @@ async fn no_page_transfers_100_kb() {
         let bytes = browser.weigh(path).await;
         assert!(bytes < 100_000, "{path} needs {bytes} bytes");
     }
+    let page = browser.get("/board").await.body;
+    let (_, rest) = page.split_once("href=\"/assets/ui.").unwrap();
+    let style = format!("/assets/ui.{}", rest.split('"').next().unwrap());
+    let asked = browser.client.get(format!("{}{style}", browser.url)).header("accept-encoding", "gzip, br");
+    let answer = asked.send().await.unwrap();
+    assert_eq!(answer.headers()["content-encoding"], "gzip");
+    assert!(answer.bytes().await.unwrap().starts_with(&[0x1f, 0x8b]));
     story.shut_down().await;
 }
 
