@@ -11,6 +11,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 
+/// Whether the programs of these tests are missing, which `.ci/run` installs.
+fn lacks_programs() -> bool {
+    let missing = ["/usr/bin/bwrap", "/usr/bin/curl"].into_iter().find(|program| !Path::new(program).exists());
+    missing.inspect(|program| eprintln!("skipped: {program} is not installed")).is_some()
+}
+
 /// Lets the agents' account enter the folder, if this process is root.
 fn open_folder(folder: &Path) {
     std::fs::set_permissions(folder, Permissions::from_mode(0o711)).unwrap();
@@ -30,6 +36,9 @@ async fn run_sandboxed(script: &str) -> (World, String) {
 
 #[tokio::test]
 async fn hostile_agent_in_a_sandbox_reaches_nothing() {
+    if lacks_programs() {
+        return;
+    }
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let (world, said) = run_sandboxed(&format!(
@@ -53,6 +62,9 @@ async fn hostile_agent_in_a_sandbox_reaches_nothing() {
 
 #[tokio::test]
 async fn refused_host_is_in_the_log() {
+    if lacks_programs() {
+        return;
+    }
     let (world, _) = run_sandboxed("curl -s https://evil.test/x; echo hello > greeting.txt").await;
     let log = world.api.event_texts();
     assert!(log.contains("Refused a connection to evil.test: it is not in the project's egress list."), "{log}");
@@ -60,6 +72,9 @@ async fn refused_host_is_in_the_log() {
 
 #[tokio::test]
 async fn sandboxed_agent_has_a_placeholder_instead_of_its_key() {
+    if lacks_programs() {
+        return;
+    }
     let seen = Arc::new(Mutex::new(HeaderMap::new()));
     let inner = Arc::clone(&seen);
     let answer = move |headers: HeaderMap| async move {

@@ -77,7 +77,7 @@ fn canaries_that_need_no_sandbox_can_fire() {
     // The shell leaves a descriptor open.
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", "exec 9</dev/null; exec \"$@\"", "-", HELPER, "sandbox-helper", "canaries"]);
-    let output = shell.arg(targets.to_string()).env("PULLYARD_CANARY_KEY", "x").stdin(Stdio::null()).output().unwrap();
+    let output = shell.arg(targets.to_string()).env("SANDBOX_CANARY_KEY", "x").stdin(Stdio::null()).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     for canary in ALWAYS_QUIET {
         assert!(text.contains(&format!("{canary} fired\n")), "{text}");
