@@ -7,6 +7,8 @@ use pullyard_domain::job::JobKind;
 use pullyard_forge::NewPullRequest;
 use pullyard_protocol::attempt::{FinishOutcome, Input, RevisedPullRequest};
 use serde_json::json;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 
 async fn commit_to_base(stage: &Stage, files: &[(&str, &str)]) {
     let files: Vec<_> = files.iter().map(|(path, text)| (*path, *text, false)).collect();
@@ -140,6 +142,8 @@ async fn check_hostile_settings(agent: Agent, isolation: &str) {
     ];
     commit_to_base(&stage, &files.each_ref().map(|(path, text)| (*path, text.as_str()))).await;
     stage.model.add_steps([agent.run_command_answer("env; echo hello > greeting.txt"), Answer::text("All done.")]);
+    // A runner that is root starts agents under another account.
+    std::fs::set_permissions(stage.world.dir.path(), Permissions::from_mode(0o711)).unwrap();
     let ran = stage
         .run_with(|command| {
             command.env("PULLYARD_ISOLATION", isolation);
@@ -157,16 +161,20 @@ async fn check_hostile_settings(agent: Agent, isolation: &str) {
         turns.len() == 2 && turns[1].contains_text("PATH="),
         "{agent:?} {isolation}: its environment was not shown"
     );
-    // Commands of Claude Code inherit the key; those of Codex do not.
-    assert_eq!(turns[1].contains_text(KEY), agent == Agent::ClaudeCode, "{agent:?} {isolation}: its tools and the key");
+    // Commands of Claude Code inherit the key, in a sandbox the placeholder; those of Codex do not.
+    let shows_key = agent == Agent::ClaudeCode && isolation != "bubblewrap";
+    assert_eq!(turns[1].contains_text(KEY), shows_key, "{agent:?} {isolation}: its tools and the key");
     stage.check_end();
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn repository_settings_run_nothing_and_leak_no_key() {
-    for (agent, isolation) in [(Agent::ClaudeCode, "none"), (Agent::Codex, "none"), (Agent::Codex, "external")] {
-        check_hostile_settings(agent, isolation).await;
+    check_hostile_settings(Agent::Codex, "external").await;
+    for agent in ALL_AGENTS {
+        for isolation in ["none", "bubblewrap"] {
+            check_hostile_settings(agent, isolation).await;
+        }
     }
 }
 
