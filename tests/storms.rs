@@ -152,6 +152,10 @@ async fn check_storm_during_job_end(end: JobEnd) {
                 let entry = ledger_entry(&world, *review).await;
                 assert_eq!((entry.job.as_ref(), entry.verdict), (Some(&next), Verdict::Held), "{entry:?}");
             }
+            for review in &reviews {
+                let again = world.review(*review, "submitted", "changes_requested");
+                assert_eq!(world.send("acme", EVENT, &again).await.0, 200, "a later repeat of {review}");
+            }
             let (assignment, _) = story.claim(&next, "c2").await.unwrap();
             for n in 1..=count {
                 assert!(assignment.prompt.contains(&review_text(n)), "the prompt lacks review {n}");
