@@ -43,7 +43,7 @@ impl Store {
     ) -> Result<(Option<TicketText>, Vec<Comment>), Error> {
         // Backwards, the ticket and its text come before the comments.
         let (first, last) = (key::comment(project, ticket, 0), key::ticket(project, ticket));
-        let items = self.query_backwards(&first, &last, 2 + i32::from(limit)).await?;
+        let items = self.query_backwards(&first, &last, 2 + usize::from(limit)).await?;
         let (mut text, mut comments) = (None, Vec::new());
         for item in items {
             let of = key_of(&item);
@@ -56,23 +56,33 @@ impl Store {
         Ok((text, comments))
     }
 
-    /// Items of one partition from the last key down to the first, both included.
-    async fn query_backwards(&self, first: &Key, last: &Key, limit: i32) -> Result<Vec<Attributes>, Error> {
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
-            .expression_attribute_values(":pk", string_value(&first.pk))
-            .expression_attribute_values(":first", string_value(&first.sk))
-            .expression_attribute_values(":last", string_value(&last.sk))
-            .scan_index_forward(false)
-            .consistent_read(true)
-            .limit(limit)
-            .send()
-            .await
-            .map_err(|error| Error::unavailable("read the comments of a ticket", error))?;
-        Ok(answer.items.unwrap_or_default())
+    /// At most `limit` items of one partition, from the last key down to the first, both included. A page of DynamoDB ends
+    /// at 1 MB.
+    async fn query_backwards(&self, first: &Key, last: &Key, limit: usize) -> Result<Vec<Attributes>, Error> {
+        let (mut items, mut start) = (Vec::new(), None);
+        loop {
+            let left = limit.saturating_sub(items.len());
+            let answer = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
+                .expression_attribute_values(":pk", string_value(&first.pk))
+                .expression_attribute_values(":first", string_value(&first.sk))
+                .expression_attribute_values(":last", string_value(&last.sk))
+                .scan_index_forward(false)
+                .consistent_read(true)
+                .limit(i32::try_from(left).unwrap_or(i32::MAX))
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(|error| Error::unavailable("read the comments of a ticket", error))?;
+            items.extend(answer.items.unwrap_or_default());
+            start = answer.last_evaluated_key;
+            if start.is_none() || items.len() >= limit {
+                return Ok(items);
+            }
+        }
     }
 
     /// The content hash of a caller's request with this key, and the number of the comment that it added.
