@@ -110,13 +110,16 @@ impl JobSandbox {
             .await?;
         let count = if inside.model.is_some() { 2 } else { 1 };
         let ports = self.sandbox.reserve_ports(count).map_err(|error| to_failure(&error))?;
-        let mut spec = Spec::new(inside.program, Place::same(&tree));
+        let shown = place_of_program(inside.program, workspace.root());
+        // A link to a program that is shown does not exist inside.
+        let real = shown.as_ref().and_then(|_| inside.program.canonicalize().ok());
+        let mut spec = Spec::new(real.as_deref().unwrap_or(inside.program), Place::same(&tree));
         spec.args = inside.args;
         spec.git = Access::ReadWrite;
         spec.home = Home::Folder(Place::same(inside.home));
         spec.writable = vec![Place::same(workspace.temp_dir())];
         spec.read_only.clone_from(&self.read_only);
-        spec.read_only.extend(place_of_program(inside.program, workspace.root()));
+        spec.read_only.extend(shown);
         let variables = inside.env.into_iter().map(|(name, value)| (name.into(), value));
         spec.env =
             variables.chain(ports.numbers().last().into_iter().flat_map(|port| proxy_variables(*port))).collect();
@@ -225,15 +228,20 @@ fn make_enterable(folder: &Path) -> io::Result<()> {
     fs::set_permissions(folder, Permissions::from_mode(mode | 0o011))
 }
 
-/// What must be visible for a program outside of the system's folders: its npm installation, or its folder.
+/// What must be visible for a program outside of the system's folders: its npm package, or only its file. Its folder may
+/// be a home.
 fn place_of_program(program: &Path, workspace: &Path) -> Option<Place> {
     if program.starts_with(workspace) || SYSTEM.iter().any(|folder| program.starts_with(folder)) {
         return None;
     }
     let real = program.canonicalize().ok()?;
-    let installation = real.ancestors().find(|folder| folder.ends_with("lib/node_modules"));
-    let folder = installation.and_then(|modules| modules.parent()?.parent()).or(real.parent())?;
-    Some(Place::same(folder))
+    let is_package = |folder: &&Path| {
+        let parent = folder.parent().and_then(Path::file_name).unwrap_or_default();
+        let is_scope = folder.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"@"));
+        let is_scoped = parent.as_encoded_bytes().starts_with(b"@");
+        (parent == "node_modules" && !is_scope) || is_scoped
+    };
+    Some(Place::same(real.ancestors().skip(1).find(is_package).unwrap_or(&real)))
 }
 
 /// Programs read the proxy's address under several names. Java reads none of them.
@@ -252,4 +260,27 @@ fn proxy_variables(port: u16) -> Vec<(OsString, OsString)> {
     ];
     variables.extend(others.map(|(name, value)| (name.into(), value.into())));
     variables
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_program_or_its_npm_package_is_shown() {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path().canonicalize().unwrap();
+        for (program, shown) in [
+            ("agent", "agent"),
+            ("bin/node_modules/tool/bin/run", "bin/node_modules/tool"),
+            ("lib/node_modules/@scope/tool/cli", "lib/node_modules/@scope/tool"),
+        ] {
+            let path = home.join(program);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "").unwrap();
+            assert_eq!(place_of_program(&path, Path::new("/work")), Some(Place::same(home.join(shown))), "{program}");
+        }
+        assert_eq!(place_of_program(Path::new("/usr/bin/env"), Path::new("/work")), None);
+        assert_eq!(place_of_program(&home.join("agent"), &home), None);
+    }
 }

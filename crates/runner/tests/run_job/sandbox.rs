@@ -94,6 +94,8 @@ async fn sandboxed_agent_has_a_placeholder_instead_of_its_key() {
         .world
         .run_with(|command| {
             machine.set_env(command);
+            // Otherwise only the program itself is visible.
+            command.env("PULLYARD_SANDBOX_PATHS", machine.world.outside_path(""));
             command.env("PULLYARD_ISOLATION", "bubblewrap").env("ANTHROPIC_BASE_URL", url);
         })
         .await;
