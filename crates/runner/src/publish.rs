@@ -3,5 +3,6 @@
 pub(crate) mod description_update;
 pub(crate) mod pull_request;
 pub(crate) mod push;
+mod push_refusal;
 pub(crate) mod replies;
 pub(crate) mod secret_scan;

@@ -1,0 +1,249 @@
+//! Recognizes why a forge refused a push, by its messages.
+
+use super::push::Push;
+use crate::git::GitError;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::text::Quoted;
+
+/// Parses the forge's refusal. `None` if the push failed for another reason and may be tried again.
+pub(super) fn parse_refusal(push: &Push<'_>, fault: &GitError) -> Option<Failure> {
+    let GitError::Failed { stdout, stderr, .. } = fault else {
+        return None;
+    };
+    // Git prints `! <from>:<to> [remote rejected] (reason)` for the branch, along with messages of the forge.
+    let line = stdout.lines().find(|line| line.starts_with('!'));
+    let all = format!("{stderr}\n{stdout}").to_lowercase();
+    let says = |phrases: &[&str]| phrases.iter().any(|phrase| all.contains(phrase));
+    if all.contains("workflow") && says(&["refusing to allow", "workflows` permission", "workflow` scope"]) {
+        return Some(Failure::WorkflowPermission {});
+    }
+    // The ref was locked or has moved during the push, so the result is undecided.
+    if says(&["cannot lock ref", "failed to update ref", "unable to lock", "internal server error"]) {
+        return None;
+    }
+    if says(&["push cannot contain secrets", "secret detected", "push protection"]) {
+        return Some(push.push_rejected(&describe_secret(stderr)));
+    }
+    // Bitbucket sends the last one.
+    let protected = [
+        "protected branch",
+        "protected ref",
+        "gh006",
+        "gh013",
+        "rule violations",
+        "permission denied to update branch",
+    ];
+    if says(&protected) {
+        let (branch, reason) = (push.target.branch.clone(), Quoted(parse_broken_rule(stderr).map(str::to_owned)));
+        return Some(Failure::BranchProtected { branch, reason });
+    }
+    // GitHub sends the first for a user's token and the second for an App's. Bitbucket sends the third.
+    if all.contains("permission to ") && all.contains(" denied to ")
+        || says(&["write access to repository not granted", "lack one or more required privilege scopes"])
+    {
+        let (forge, repo) = (push.forge.into(), push.name.clone());
+        return Some(Failure::PermissionMissing { forge, repo, what: "push".into() });
+    }
+    if says(&["error: 403", "error: 401", "authentication failed", "could not read username"]) {
+        return Some(push.push_rejected(&fault.reason()));
+    }
+    let line = line?;
+    let reason = line.rsplit_once('(').map_or(line, |(_, reason)| reason.trim_end_matches(')'));
+    // The hook's own message is more specific.
+    let lines_after = |by: &str| {
+        let lines = stderr.lines().filter_map(|line| line.trim().strip_prefix(by));
+        lines.map(str::trim).find(|line| !line.is_empty())
+    };
+    // Messages of Bitbucket have no `error:` prefix.
+    let own_words = || lines_after("remote: error: ").or_else(|| lines_after("remote: "));
+    let reason = if reason.contains("hook declined") { own_words().unwrap_or(reason) } else { reason };
+    Some(push.push_rejected(reason))
+}
+
+fn forge_lines(output: &str) -> impl Iterator<Item = &str> {
+    let lines = output.lines().filter_map(|line| line.trim().strip_prefix("remote:"));
+    lines.map(str::trim).filter(|line| !line.is_empty())
+}
+
+/// The rule that a push broke, in the forge's own text. GitHub lists rules below a heading or sends each as an error.
+/// Unrelated messages may precede them, such as a new name of the repository. Bitbucket sends one line.
+fn parse_broken_rule(output: &str) -> Option<&str> {
+    let is_heading =
+        |line: &str| ["GH006", "GH013", "Review all repository rules"].iter().any(|say| line.contains(say));
+    let rules: Vec<&str> = forge_lines(output).filter(|line| !is_heading(line)).collect();
+    let begins = |with: &str| rules.iter().find_map(|line| line.strip_prefix(with));
+    begins("- ").or_else(|| begins("error: ")).or(rules.first().copied()).map(str::trim)
+}
+
+/// The path of the secret that the forge found, or the forge's message.
+fn describe_secret(output: &str) -> String {
+    if let Some(path) = forge_lines(output).find_map(|line| line.strip_prefix("path: ")) {
+        return format!("it found a secret in {path}");
+    }
+    let says = forge_lines(output).find(|line| line.to_lowercase().contains("secret"));
+    match says.map(|line| line.trim_start_matches("- ").trim_start_matches("error: ")) {
+        Some(line) => format!("it found a secret: {line}"),
+        None => "it found a secret in the change".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::git::Git;
+    use crate::git::target::Target;
+    use pullyard_domain::id::{JobId, RepositoryName};
+    use std::path::Path;
+
+    fn refusal(stdout: &str, words: &str) -> Option<Failure> {
+        let target = Target {
+            branch: "x".into(),
+            start_commit: "a".into(),
+            base_branch: "main".into(),
+            base_commit: "a".into(),
+            expected_head: None,
+            pull_request: None,
+            adopted_commit: None,
+        };
+        let job = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
+        let git = Git::new("https://forge.test/a/b.git", "");
+        let name = RepositoryName::new("acme/app").unwrap();
+        let push = Push {
+            git: &git,
+            repository: Path::new("/"),
+            target: &target,
+            commit: "b",
+            job: &job,
+            forge: "GitHub",
+            name: &name,
+        };
+        let fault = GitError::Failed { command: "push".into(), stdout: stdout.into(), stderr: words.into() };
+        parse_refusal(&push, &fault)
+    }
+
+    #[track_caller]
+    fn check(stdout: &str, words: &str, code: Option<&str>) {
+        assert_eq!(refusal(stdout, words).map(|failure| failure.code()), code, "{stdout} {words}");
+    }
+
+    #[track_caller]
+    fn check_reason(stdout: &str, words: &str, sentence: &str) {
+        assert_eq!(refusal(stdout, words).map(|failure| failure.sentence()).as_deref(), Some(sentence));
+    }
+
+    #[test]
+    fn push_refusals_become_failure_codes() {
+        check(
+            "!\tHEAD:refs/heads/x\t[remote rejected] (refusing to allow a Personal Access Token to create or update workflow `.github/workflows/ci.yml` without `workflow` scope)\n",
+            "",
+            Some("workflow_permission"),
+        );
+        check("!\tHEAD:refs/heads/x\t[remote rejected] (pre-receive hook declined)", "", Some("push_rejected"));
+        check("", "fatal: unable to access 'https://x/': The requested URL returned error: 403", Some("push_rejected"));
+        check(
+            "!\tHEAD:refs/heads/x\t[remote rejected] (refusing to allow a GitHub App to create or update workflow `.github/workflows/ci.yml` without `workflows` permission)\n",
+            "",
+            Some("workflow_permission"),
+        );
+        let denied = "remote: Permission to acme/app.git denied to bot.\nfatal: unable to access 'https://x/': The requested URL returned error: 403";
+        check("", denied, Some("permission_missing"));
+        let not_granted = "remote: Write access to repository not granted.\nfatal: unable to access 'https://x/': The requested URL returned error: 403";
+        check("", not_granted, Some("permission_missing"));
+        let no_scope = "remote: Your credentials lack one or more required privilege scopes.\nfatal: unable to access 'https://x/': The requested URL returned error: 403";
+        check("", no_scope, Some("permission_missing"));
+        check("!\tHEAD:refs/heads/x\t[remote rejected] (cannot lock ref 'refs/heads/x')", "", None);
+        check("", "fatal: unable to access 'https://x/': Could not resolve host: x", None);
+    }
+
+    #[test]
+    fn hook_message_is_quoted() {
+        check_reason(
+            "!\tHEAD:refs/heads/x\t[remote rejected] (pre-receive hook declined)",
+            "remote: error: GH001: Large files detected.\nerror: failed to push some refs to 'https://x'",
+            "GitHub rejected the push: GH001: Large files detected.",
+        );
+        check_reason(
+            "!\tHEAD:refs/heads/x\t[remote rejected] (pre-receive hook declined)",
+            "remote: \nremote: The office is closed.\nremote: Come back.\nerror: failed to push some refs to 'https://x'",
+            "GitHub rejected the push: The office is closed.",
+        );
+        check_reason(
+            "!\tHEAD:refs/heads/x\t[remote rejected] (the office is closed)",
+            "",
+            "GitHub rejected the push: the office is closed.",
+        );
+    }
+
+    #[test]
+    fn branch_rule_is_quoted() {
+        let ruled = "!\tHEAD:refs/heads/x\t[remote rejected] (push declined due to repository rule violations)";
+        let heading = "remote: error: GH013: Repository rule violations found for refs/heads/x.        \n\
+             remote: Review all repository rules at https://github.com/acme/app/rules?ref=refs%2Fheads%2Fx\nremote: \n";
+        check_reason(
+            ruled,
+            &format!("{heading}remote: - Commits must have verified signatures.\nremote:   Found 1 violation:\n"),
+            "`x` is protected against this account: \"Commits must have verified signatures\".",
+        );
+        check_reason(
+            "!\tHEAD:refs/heads/x\t[remote rejected] (protected branch hook declined)",
+            "remote: error: GH006: Protected branch update failed for refs/heads/x.\n\
+             remote: error: Changes must be made through a pull request.",
+            "`x` is protected against this account: \"Changes must be made through a pull request\".",
+        );
+        check_reason(
+            "!\tHEAD:refs/heads/x\t[remote rejected] (pre-receive hook declined)",
+            "remote: Permission denied to update branch x.",
+            "`x` is protected against this account: \"Permission denied to update branch x\".",
+        );
+        check_reason(
+            "!\tHEAD:refs/heads/x\t[remote rejected] (protected branch hook declined)",
+            "remote: This repository moved. Please use the new location:\nremote:   https://github.com/acme/new.git\n\
+             remote: error: GH006: Protected branch update failed for refs/heads/x.\n\
+             remote: error: Cannot force-push to this branch",
+            "`x` is protected against this account: \"Cannot force-push to this branch\".",
+        );
+        check_reason(ruled, heading, "`x` is protected against this account.");
+        check_reason(
+            ruled,
+            &format!(
+                "{heading}remote: - GITHUB PUSH PROTECTION\nremote:     - Push cannot contain secrets\n\
+                 remote:          - commit: 8728dbe67\nremote:            path: README.md:4\n"
+            ),
+            "GitHub rejected the push: it found a secret in README.md:4.",
+        );
+        check_reason(
+            ruled,
+            &format!("{heading}remote: - Push cannot contain secrets\n"),
+            "GitHub rejected the push: it found a secret: Push cannot contain secrets.",
+        );
+    }
+
+    #[test]
+    fn each_refusal_pattern_matches_alone() {
+        let rejected = |reason: &str| format!("!\tHEAD:refs/heads/x\t[remote rejected] ({reason})\n");
+        for (words, code) in [
+            ("protected branch hook declined", "branch_protected"),
+            ("this is a protected ref", "branch_protected"),
+            ("GH006: no", "branch_protected"),
+            ("GH013: no", "branch_protected"),
+            ("repository rule violations found", "branch_protected"),
+            ("secret detected in commit", "push_rejected"),
+            ("blocked by push protection", "push_rejected"),
+            ("fatal: Authentication failed for 'https://x/'", "push_rejected"),
+            ("fatal: could not read Username for 'https://x'", "push_rejected"),
+            ("The requested URL returned error: 401", "push_rejected"),
+            ("Permission to acme/app.git denied to bot", "permission_missing"),
+        ] {
+            check("", words, Some(code));
+            check(&rejected(words), "", Some(code));
+        }
+        // A server error is no refusal, even with other output.
+        for fault in ["cannot lock ref", "failed to update ref", "unable to lock", "Internal Server Error"] {
+            check(&rejected(fault), "", None);
+            check(&rejected("no"), &format!("remote: {fault}"), None);
+        }
+        // `workflow` counts only together with a permission, and a refusal only at the start of a line.
+        check(&rejected("no"), "remote: this workflow is odd", Some("push_rejected"));
+        check("the office !\tis closed", "", None);
+    }
+}
