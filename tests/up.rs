@@ -87,6 +87,7 @@ impl Machine {
             .current_dir(self.root.path())
             .env("XDG_CONFIG_HOME", self.path("config"))
             .env("PATH", format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap()))
+            .env("PULLYARD_ISOLATION", "none")
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

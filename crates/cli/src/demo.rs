@@ -75,6 +75,7 @@ impl Demo {
             }
         };
         logs::to_file(&folder.join("pullyard.log"))?;
+        screen.step("Isolation", cast.isolation_notice());
         screen.step("Starting", "DynamoDB, SQS, ECS, Secrets Manager, Pullyard's functions, a git forge");
         let removed = self.keep.is_none().then_some(folder.as_path());
         let starts = start(&folder, removed);

@@ -14,6 +14,7 @@ use pullyard_domain::project::ForgeKind;
 use pullyard_local::{Addresses, Error, LocalSystem, Options};
 use pullyard_protocol::client::ApiClient;
 use pullyard_protocol::integration::CreateIntegration;
+use pullyard_runner::{Isolation, OTHER_ISOLATIONS, root_work_folder};
 use serde_json::json;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -26,6 +27,7 @@ const FORGE_PORTS: RangeInclusive<u16> = 7879..=7978;
 const ANY_PORT: &str = "127.0.0.1:0";
 /// Preferred port of the embedded AWS, with the next four, so that events/env.json reaches it.
 const AWS_FIRST_PORT: u16 = 7980;
+const LEVELS: [&str; 4] = ["auto", "bubblewrap", "external", "none"];
 const LOCAL_FORGE: &str = "local";
 
 /// Run all of Pullyard on this machine until Ctrl-C.
@@ -37,7 +39,7 @@ const LOCAL_FORGE: &str = "local";
 #[command(after_help = "Examples:
   pullyard up
   pullyard up --data ~/pullyard --listen 127.0.0.1:8080
-  pullyard up --isolation bubblewrap agents in a sandbox
+  pullyard up --isolation none       agents without a sandbox
   pullyard up --new-admin-token      the old token stops working, the context gets the new one
 
 Then, in another terminal:
@@ -54,8 +56,9 @@ pub(crate) struct Up {
     /// Open the board in a browser.
     #[arg(long)]
     open: bool,
-    /// Where agents and the project's commands run: `bubblewrap` for a sandbox, `none` for this user's rights.
-    #[arg(long, env = "PULLYARD_ISOLATION", value_name = "LEVEL", value_parser = ["none", "bubblewrap"], default_value = "none")]
+    /// Where agents and the project's commands run: `bubblewrap` for a sandbox, `external` if this machine is one,
+    /// `none` for this user's rights, `auto` for this system's sandbox.
+    #[arg(long, env = "PULLYARD_ISOLATION", value_name = "LEVEL", value_parser = LEVELS, default_value = "auto")]
     isolation: String,
     /// Create another admin token and revoke the old one, if it was lost or leaked.
     #[arg(long)]
@@ -85,10 +88,12 @@ impl Up {
         options.task_environment = crate::runner::agent_environment();
         options.list_agents = pullyard_runner::list_local_agents;
         options.commit = pullyard_version::COMMIT;
-        options.isolation.clone_from(&self.isolation);
-        if self.isolation == "bubblewrap" {
-            check_sandbox(&data, screen).await?;
-        }
+        let isolation = Isolation::parse(&self.isolation).map_err(|why| CliError::new(Exit::Failed, why))?;
+        options.isolation = isolation.as_str().into();
+        options.work =
+            Some(isolation).filter(|level| *level == Isolation::Bubblewrap).and_then(|_| root_work_folder(&data));
+        let work = options.work.clone().unwrap_or_else(|| data.join("work"));
+        let checked = check_isolation(isolation, work.clone()).await?;
         options.new_admin_token = self.new_admin_token;
         options.deployment = self.deployment.clone().filter(|name| !name.is_empty());
         logs::to_folder(&folder::create_subfolder(&data, "logs")?)
@@ -105,7 +110,12 @@ impl Up {
             sign_in.push_str("&to=/setup/start");
         }
         let context = context::save(&local, &data, global.context_name());
-        self.print_addresses(screen, &local, &data, &context, &sign_in)?;
+        screen.note(&format!("Isolation {}: {checked}.", isolation.as_str()));
+        if !work.starts_with(&data) {
+            let why = "because agents have accounts of their own, which cannot enter folders of root";
+            screen.note(&format!("Jobs work in {}, {why}.", work.display()));
+        }
+        self.print_addresses(screen, &local, &data, &context, &sign_in, isolation)?;
         if self.open {
             open_in_browser(&sign_in);
         }
@@ -129,6 +139,7 @@ impl Up {
         data: &Path,
         context: &context::SaveOutcome,
         sign_in: &str,
+        isolation: Isolation,
     ) -> Result<(), CliError> {
         if screen.is_json() {
             return screen.json(&json!({
@@ -136,6 +147,7 @@ impl Up {
                 "forge": local.forge().url(),
                 "data": data,
                 "context": context.name(),
+                "isolation": isolation.as_str(),
                 "sign_in": sign_in,
             }));
         }
@@ -152,21 +164,11 @@ impl Up {
     }
 }
 
-/// Runs the sandbox's check, because a refusal at the first job would come too late.
-async fn check_sandbox(data: &Path, screen: &Screen) -> Result<(), CliError> {
-    // Jobs work below it.
-    let folder = data.to_owned();
-    let checked = tokio::task::spawn_blocking(move || pullyard_runner::check_sandbox(&folder)).await;
-    match checked.unwrap_or_else(|error| Err(error.to_string())) {
-        Ok(report) => {
-            screen.note(&format!("Isolation {report}"));
-            Ok(())
-        }
-        Err(why) => {
-            let help = "as root, start it as another user; without a sandbox: `--isolation none`";
-            Err(CliError::new(Exit::Failed, why).with_help(help))
-        }
-    }
+/// Checks the sandbox before the start, because a refusal at the first job would come too late. Jobs work in `work`.
+async fn check_isolation(isolation: Isolation, work: PathBuf) -> Result<String, CliError> {
+    let checked = tokio::task::spawn_blocking(move || pullyard_runner::check_isolation(isolation, &work)).await;
+    let checked = checked.unwrap_or_else(|error| Err(error.to_string()));
+    checked.map_err(|why| CliError::new(Exit::Failed, why).with_help(OTHER_ISOLATIONS))
 }
 
 /// This program also runs the jobs, so that `cargo run` needs no second binary.

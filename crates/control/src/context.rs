@@ -74,6 +74,11 @@ impl Context {
         }))
     }
 
+    /// Whether one process serves everything, as `pullyard up` does. Its tasks are processes of the same machine.
+    pub fn runs_on_one_machine(&self) -> bool {
+        self.live_updates == LiveUpdates::LongPoll
+    }
+
     pub(crate) fn secret_name(&self, kind: SecretKind, name: &SecretName) -> String {
         format!("{}{}{name}", self.secret_root, kind.path_prefix())
     }

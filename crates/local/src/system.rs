@@ -52,8 +52,10 @@ pub struct Options {
     /// Name in the metrics, which are written to the log; `None` writes none.
     pub deployment: Option<String>,
     pub commit: &'static str,
-    /// Isolation of agents from this machine: `none` or `bubblewrap`.
+    /// Isolation of agents from this machine.
     pub isolation: String,
+    /// Worktrees, mirrors and undelivered results; in the data folder if `None`.
+    pub work: Option<PathBuf>,
 }
 
 /// Contains keys, so `Debug` shows only the names.
@@ -111,6 +113,7 @@ impl Options {
             deployment: None,
             commit: "unknown",
             isolation: "none".into(),
+            work: None,
         }
     }
 }
@@ -161,6 +164,7 @@ impl LocalSystem {
             deployment,
             commit,
             isolation,
+            work,
         } = options;
         let inner = |name: &str| {
             let path = data.join(name);
@@ -179,7 +183,7 @@ impl LocalSystem {
         bound.save(&data)?;
         let api_url = format!("http://{}", bound.api);
 
-        let work = inner("work")?.display().to_string();
+        let work = work.map_or_else(|| inner("work"), Ok)?.display().to_string();
         let definition = |family: &str| ecs::TaskDefinition {
             family: family.into(),
             container: CONTAINER.into(),

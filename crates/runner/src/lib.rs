@@ -32,5 +32,6 @@ pub use daemon::{Check, Config, Start};
 pub use error::Error;
 pub use exit::Exit;
 pub use job::run_job;
-pub use options::{Isolation, Options, ProcessNamespace, WorktreeCleanup};
-pub use process::sandbox::check as check_sandbox;
+pub use options::{Isolation, OTHER_ISOLATIONS, Options, ProcessNamespace, WorktreeCleanup};
+pub use process::root_folder::root_work_folder;
+pub use process::sandbox::check as check_isolation;

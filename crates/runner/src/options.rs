@@ -18,8 +18,25 @@ pub enum Isolation {
     Bubblewrap,
 }
 
+/// The choices where no sandbox starts.
+pub const OTHER_ISOLATIONS: &str = "without a sandbox: `--isolation none`; in a container or virtual machine only for Pullyard: `--isolation external`";
+
 impl Isolation {
-    pub(crate) fn as_str(self) -> &'static str {
+    /// Parses a level. `auto` is this system's sandbox, and an error if there is none.
+    pub fn parse(word: &str) -> Result<Self, String> {
+        match word {
+            "none" => Ok(Self::None),
+            "auto" if !cfg!(target_os = "linux") => {
+                Err(format!("This system has no sandbox that Pullyard can start; {OTHER_ISOLATIONS}."))
+            }
+            "auto" | "bubblewrap" => Ok(Self::Bubblewrap),
+            // Other runners name the kind of boundary. Each name is the operator's promise that there is a boundary.
+            "external" | "container" | "jail" | "vm" => Ok(Self::External),
+            _ => Err("Use `auto`, `bubblewrap`, `external` or `none`.".into()),
+        }
+    }
+
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
             Self::External => "external",

@@ -4,5 +4,6 @@ pub(crate) mod group;
 pub(crate) mod orphans;
 pub(crate) mod parent;
 pub(crate) mod pid_namespace;
+pub(crate) mod root_folder;
 pub(crate) mod sandbox;
 pub(crate) mod signals;

@@ -3,6 +3,7 @@
 //! Bubblewrap gets them through a descriptor (`--args`), because its command line is readable inside the sandbox.
 //! Source: bwrap(1), version 0.8.0.
 
+use crate::diagnosis;
 use crate::error::Error;
 use crate::spec::{Access, Home, Spec};
 use std::ffi::{OsStr, OsString};
@@ -80,7 +81,8 @@ pub(crate) struct Descriptors {
 
 /// Errors: bubblewrap is in none of the system's program folders. The worktree's `PATH` is never searched.
 pub(crate) fn find_program() -> Result<PathBuf, Error> {
-    PROGRAMS.iter().map(PathBuf::from).find(|path| path.is_file()).ok_or(Error::NoBubblewrap)
+    let found = PROGRAMS.iter().map(PathBuf::from).find(|path| path.is_file());
+    found.ok_or_else(|| Error::NoBubblewrap(diagnosis::install_command(Path::new("/"))))
 }
 
 #[derive(Default)]

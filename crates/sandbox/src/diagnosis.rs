@@ -36,6 +36,21 @@ pub(crate) fn explain(output: &str, root: &Path) -> String {
     format!("{why} ({message})")
 }
 
+/// Package managers, each with its command.
+const INSTALLERS: [(&str, &str); 5] = [
+    ("usr/bin/apt", "apt install bubblewrap"),
+    ("usr/bin/dnf", "dnf install bubblewrap"),
+    ("usr/bin/pacman", "pacman -S bubblewrap"),
+    ("usr/bin/zypper", "zypper install bubblewrap"),
+    ("sbin/apk", "apk add bubblewrap"),
+];
+
+/// The command of this distribution that installs bubblewrap, by the package managers below `root`.
+pub(crate) fn install_command(root: &Path) -> &'static str {
+    let found = INSTALLERS.iter().find(|(program, _)| root.join(program).exists());
+    found.map_or("apt install bubblewrap", |(_, command)| command)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,5 +83,13 @@ mod tests {
         check(&[allowed, apparmor, (".dockerenv", "")], denied, "`external`");
         check(&[allowed], "bwrap: Unknown option --disable-userns", "0.8.0");
         check(&[(".dockerenv", "")], "bwrap: Can't find source path /x: Permission denied", "bubblewrap failed");
+    }
+    #[test]
+    fn missing_bubblewrap_names_the_package_manager() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(install_command(root.path()), "apt install bubblewrap");
+        fs::create_dir_all(root.path().join("sbin")).unwrap();
+        fs::write(root.path().join("sbin/apk"), "").unwrap();
+        assert_eq!(install_command(root.path()), "apk add bubblewrap");
     }
 }

@@ -11,8 +11,9 @@ pub enum Error {
     NoAutomaticLevel,
     #[error("isolation `{0}` needs Linux; set it to `external` or `none`")]
     NeedsLinux(&'static str),
-    #[error("bubblewrap is not installed; run `apt-get install bubblewrap`, or set another isolation")]
-    NoBubblewrap,
+    /// The command of this distribution that installs it.
+    #[error("bubblewrap is not installed; run `{0}`")]
+    NoBubblewrap(&'static str),
     #[error("there is no account `{0}` on this machine; create it with `useradd --system {0}`")]
     NoAccount(String),
     #[error("the account `{0}` is root; name an account without rights")]
@@ -21,8 +22,8 @@ pub enum Error {
     NoUserId(u32),
     #[error("every account for agents is in use by another job; raise no more than {0} slots")]
     AccountsInUse(u32),
-    #[error("user {uid} cannot enter {}; use a folder that all users can enter", .path.display())]
-    Unreachable { path: PathBuf, uid: u32 },
+    #[error("the account of agents cannot enter {}, so {} is out of its reach; move it to a folder that all users can enter", .folder.display(), .path.display())]
+    Unreachable { folder: PathBuf, path: PathBuf },
     /// The caller's description of the command is contradictory or unsafe.
     #[error("cannot describe the sandbox: {0}")]
     InvalidSpec(String),

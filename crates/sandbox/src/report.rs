@@ -62,6 +62,25 @@ impl Report {
         matches!(self.verdict, Verdict::Passed | Verdict::Unchecked)
     }
 
+    /// The result as one sentence, without the level.
+    pub fn summary(&self) -> String {
+        let join =
+            |canaries: &mut dyn Iterator<Item = Canary>| canaries.map(Canary::attack).collect::<Vec<_>>().join("; ");
+        match &self.verdict {
+            Verdict::Passed => {
+                let (count, open) = (self.outcomes.len(), join(&mut self.open()));
+                let stopped = self.outcomes.values().filter(|outcome| **outcome == Outcome::Quiet).count();
+                let open = if open.is_empty() { open } else { format!("; commands can: {open}") };
+                format!("{stopped} of {count} attacks stopped; {}{open}", self.limits)
+            }
+            Verdict::Broken(fired) => {
+                format!("does not hold on this machine; commands can: {}", join(&mut fired.iter().copied()))
+            }
+            Verdict::Unchecked => "not checked, because this system has no sandbox".into(),
+            Verdict::Invalid(why) => format!("cannot be used: {why}"),
+        }
+    }
+
     /// Canaries that fired at a level which does not promise against them.
     pub fn open(&self) -> impl Iterator<Item = Canary> + '_ {
         let fired = self.outcomes.iter().filter(|(_, outcome)| **outcome == Outcome::Fired).map(|(canary, _)| *canary);
@@ -69,28 +88,9 @@ impl Report {
     }
 }
 
-/// Formats the result as one sentence.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let attacks =
-            |canaries: &mut dyn Iterator<Item = Canary>| canaries.map(Canary::attack).collect::<Vec<_>>().join("; ");
-        match &self.verdict {
-            Verdict::Passed => {
-                let (level, count, limits) = (self.level, self.outcomes.len(), self.limits);
-                write!(f, "{level}: checked with {count} canaries, {limits}")?;
-                let open = attacks(&mut self.open());
-                if open.is_empty() { Ok(()) } else { write!(f, "; commands can: {open}") }
-            }
-            Verdict::Broken(fired) => {
-                write!(
-                    f,
-                    "{} does not hold on this machine; commands can: {}",
-                    self.level,
-                    attacks(&mut fired.iter().copied())
-                )
-            }
-            Verdict::Unchecked => write!(f, "{}: not checked, because this system has no sandbox", self.level),
-            Verdict::Invalid(why) => write!(f, "{} cannot be used: {why}", self.level),
-        }
+        let colon = if self.is_usable() { ":" } else { "" };
+        write!(f, "{}{colon} {}", self.level, self.summary())
     }
 }

@@ -233,7 +233,7 @@ fn check_reachable(path: &Path, account: Account) -> Result<(), Error> {
             () => 0o001,
         };
         if about.permissions().mode() & enter == 0 {
-            return Err(Error::Unreachable { path: folder.to_owned(), uid: account.uid });
+            return Err(Error::Unreachable { folder: folder.to_owned(), path: path.to_owned() });
         }
     }
     Ok(())

@@ -16,7 +16,7 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 use filter::{JobsQuery, PERIODS, Tab};
-use pullyard_control::{self as control, Error, FoundJob, FoundJobs, JobView};
+use pullyard_control::{self as control, Context, Error, FoundJob, FoundJobs, JobView};
 use pullyard_domain::budget::format_usd;
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::{JobId, RunnerId};
@@ -164,7 +164,7 @@ async fn to_rows(visit: &PageContext, found: &[FoundJob], may_work: bool) -> Res
         Row {
             pick: may_work,
             agent: found.agent.as_deref().and_then(labels::agent),
-            place: find_place(job, &visit.ctx.task_isolation, &members),
+            place: find_place(job, &visit.ctx, &members),
             pull: found.pull_request.and_then(|state| PullRequestView::new(job, state)),
             share: charts::percent(secs(job), longest),
             ..Row::new(&found.view)
@@ -174,14 +174,14 @@ async fn to_rows(visit: &PageContext, found: &[FoundJob], may_work: bool) -> Res
 }
 
 /// Where a job runs or ran; `None` before it starts.
-pub(crate) fn find_place(job: &Job, isolation: &str, members: &[Member]) -> Option<SafeText> {
+pub(crate) fn find_place(job: &Job, ctx: &Context, members: &[Member]) -> Option<SafeText> {
     let run = job.run.as_ref()?;
     let named =
         |id: &RunnerId| members.iter().find(|member| member.runner.id == *id).map(|member| line(&member.profile.name));
     match (job.place, &run.runner) {
         (Placement::Runners, Some(id)) => named(id),
         (Placement::Runners, None) => None,
-        (Placement::Fargate, _) if isolation == "none" => Some(line("this machine")),
+        (Placement::Fargate, _) if ctx.runs_on_one_machine() => Some(line("this machine")),
         (Placement::Fargate, _) => Some(line("Fargate")),
     }
 }

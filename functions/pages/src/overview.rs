@@ -233,7 +233,7 @@ impl UnfinishedJob {
             title: title_of(view),
             ticket: ticket_of(view),
             sentence: labels::explain_job(view),
-            place: find_place(job, &visit.ctx.task_isolation, members).filter(|_| job.status.is_active()),
+            place: find_place(job, &visit.ctx, members).filter(|_| job.status.is_active()),
             took: labels::job_duration(job, view.now),
             cost: labels::format_cost(job.spent_usd_micros),
         }

@@ -29,6 +29,15 @@ impl AgentChoice {
         }
     }
 
+    /// The demo checks no sandbox.
+    pub(super) fn isolation_notice(&self) -> &'static str {
+        if self.is_ai() {
+            "none: the agent has all rights of this user"
+        } else {
+            "none: the demo's own script needs no sandbox"
+        }
+    }
+
     pub(super) fn timeout(&self) -> Duration {
         Duration::from_secs(if self.is_ai() { 900 } else { 120 })
     }

@@ -44,12 +44,13 @@ pub(crate) struct Flags {
     /// [env: PULLYARD_RUNNER_CAPABILITIES]
     #[arg(long, value_name = "A,B")]
     capabilities: Option<String>,
-    /// Folder for mirrors, worktrees, logs and state; `~/.local/state/pullyard-runner`, unless STATE_DIRECTORY or
-    /// XDG_STATE_HOME is set, if not given. [env: PULLYARD_WORK_DIR]
+    /// Folder for mirrors, worktrees, logs and state; `~/.local/state/pullyard-runner`, or
+    /// `/var/lib/pullyard-jobs/runner` as root, unless STATE_DIRECTORY or XDG_STATE_HOME is set, if not given.
+    /// [env: PULLYARD_WORK_DIR]
     #[arg(long, value_name = "DIR")]
     work_dir: Option<String>,
     /// `bubblewrap` to run agents in a sandbox, `external` if this machine is one, `none` to run agents as this user;
-    /// required. [env: PULLYARD_ISOLATION]
+    /// `auto`, this system's sandbox, if not given. [env: PULLYARD_ISOLATION]
     #[arg(long, value_name = "WHAT")]
     isolation: Option<String>,
     /// Poll for jobs less often than the control plane suggests; the control plane's interval if not given.
@@ -113,7 +114,7 @@ impl Flags {
 /// 5 runner deleted.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
-  RUNNER_TOKEN=rnt_… pullyard-runner start --api-url https://pullyard.example --isolation external
+  RUNNER_TOKEN=rnt_… pullyard-runner start --api-url https://pullyard.example
   pullyard-runner start --token-file /etc/pullyard/token --slots 3 --labels gpu,eu
   pullyard-runner start --once            run one job if one is waiting, then exit")]
 pub struct Start {

@@ -3,12 +3,12 @@
 use super::agents;
 use super::output::print_table;
 use super::settings::{ParsedSettings, Settings};
-use crate::Isolation;
 use crate::agent::environment::Environment;
 use crate::agent::find_program;
 use crate::git::workspace::disk::create_private_dirs;
 use crate::git::{self, Git, GitCall};
-use crate::process::orphans;
+use crate::options::OTHER_ISOLATIONS;
+use crate::process::{orphans, sandbox};
 use pullyard_protocol::client::{self, ApiClient};
 use pullyard_protocol::version::PROTOCOL;
 use std::collections::BTreeSet;
@@ -150,21 +150,15 @@ async fn check_server(settings: &Settings) -> CheckResult {
 }
 
 fn check_isolation(settings: &Settings) -> CheckResult {
-    match settings.isolation {
-        None => Err("not set: `start` needs `bubblewrap`, `external` or `none`".into()),
-        Some(Isolation::Bubblewrap) => crate::process::sandbox::check(&settings.work_dir),
-        Some(Isolation::None) => Ok("none: agents run as this user".into()),
-        Some(Isolation::External) => Ok("external: this machine is a sandbox".into()),
+    let Some(isolation) = settings.isolation else { return Err("invalid, see other settings".into()) };
+    match sandbox::check(isolation, &settings.work_dir) {
+        Ok(result) => Ok(format!("{}: {result}", isolation.as_str())),
+        Err(why) => Err(format!("{why}; {OTHER_ISOLATIONS}")),
     }
 }
 
 fn check_other_settings(read: &ParsedSettings) -> CheckResult {
-    let is_reported = |sentence: &str| !sentence.starts_with("Choose an isolation");
-    let faults: Vec<_> = read
-        .errors
-        .iter()
-        .filter(|fault| !fault.is_token_error && is_reported(&fault.message))
-        .map(|fault| fault.message.as_str())
-        .collect();
+    let faults: Vec<_> =
+        read.errors.iter().filter(|fault| !fault.is_token_error).map(|fault| fault.message.as_str()).collect();
     if faults.is_empty() { Ok("valid; `config` lists them".into()) } else { Err(faults.join(" ")) }
 }

@@ -13,7 +13,7 @@ use crate::Error;
 use crate::api::outbox::Outbox;
 use crate::git::workspace::Workspace;
 use crate::git::workspace::disk::run_blocking;
-use crate::options::Isolation;
+use crate::options::OTHER_ISOLATIONS;
 use crate::process::sandbox;
 use pullyard_domain::runner::validate_name;
 use pullyard_protocol::client::{self, ApiClient, RunnerClient};
@@ -71,6 +71,17 @@ impl Signals {
 pub(crate) async fn run(plan: DaemonPlan) -> Result<DaemonExit, Error> {
     let DaemonPlan { mut settings, take, idle_timeout, command } = plan;
     let mut signals = Signals::listen()?;
+    if let Some(isolation) = settings.isolation {
+        let folder = settings.work_dir.clone();
+        let checked = run_blocking(move || Ok(sandbox::check(isolation, &folder))).await;
+        match checked.unwrap_or_else(|error| Err(error.to_string())) {
+            Ok(result) => tracing::info!("isolation {}: {result}", isolation.as_str()),
+            Err(why) => {
+                let message = format!("{why}\nhelp: {OTHER_ISOLATIONS}");
+                return Ok(DaemonExit { code: UNUSABLE_SANDBOX_EXIT, message: Some(message) });
+            }
+        }
+    }
     let mut token = None;
     if !settings.has_explicit_name {
         token = tokio::select! {
@@ -83,14 +94,6 @@ pub(crate) async fn run(plan: DaemonPlan) -> Result<DaemonExit, Error> {
     }
     let home = StateFolder::lock(&settings.work_dir, &settings.name, &settings.api_url)?;
     let client = RunnerClient::new(&settings.api_url, &settings.token).map_err(Error::Client)?;
-    if settings.isolation == Some(Isolation::Bubblewrap) {
-        let folder = settings.work_dir.clone();
-        match run_blocking(move || Ok(sandbox::check(&folder))).await {
-            Ok(Ok(report)) => tracing::info!("isolation {report}"),
-            Ok(Err(why)) => return Ok(DaemonExit { code: UNUSABLE_SANDBOX_EXIT, message: Some(why) }),
-            Err(error) => return Ok(DaemonExit { code: UNUSABLE_SANDBOX_EXIT, message: Some(error.to_string()) }),
-        }
-    }
     let jobs = take_over(&settings, &home, command).await?;
     let registered = tokio::select! {
         registered = register(&settings, &home, &client, &jobs.state) => registered,

@@ -3,12 +3,14 @@
 use super::setting_names::{self, SettingName, SettingSources, SettingValue};
 use super::state_folder::host_name;
 use crate::Isolation;
+use crate::process::root_folder::{self, ROOT_FOLDERS};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The control plane refuses more slots.
 const MAX_SLOTS: u32 = 12;
+const AUTO: &str = "auto";
 const SUPPORTED_CAPABILITIES: &[&str] = &["auto", "claude_code", "codex", "command"];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -219,30 +221,16 @@ impl SettingsParser<'_> {
     }
 
     fn work_dir(&mut self) -> PathBuf {
-        let default = default_work_dir(self.sources.environment);
+        let default = default_work_dir(self.sources.environment, root_folder::is_root());
         let setting = self.find(&setting_names::WORK_DIR, &default.display().to_string());
         setting.map_or(default, |setting| PathBuf::from(setting.value))
     }
 
     fn isolation(&mut self) -> Option<Isolation> {
-        let Some(setting) = self.find(&setting_names::ISOLATION, "") else {
-            self.fault(format!(
-                "Choose an isolation with {}: `bubblewrap` runs agents in a sandbox; `external` says that this machine is \
-                 one; `none` runs agents as your user.",
-                setting_names::ISOLATION.how_to_set()
-            ));
-            return None;
-        };
-        match setting.value.as_str() {
-            "none" => Some(Isolation::None),
-            "auto" | "bubblewrap" => Some(Isolation::Bubblewrap),
-            // Other runners name the kind of boundary. Each name is the operator's promise that there is a boundary.
-            "external" | "container" | "jail" | "vm" => Some(Isolation::External),
-            other => {
-                self.fault(format!("{} is {other}. Use `bubblewrap`, `external` or `none`.", setting.source));
-                None
-            }
-        }
+        let setting = self.find(&setting_names::ISOLATION, AUTO);
+        let (word, source) = setting
+            .map_or((AUTO.to_owned(), "The default isolation".to_owned()), |setting| (setting.value, setting.source));
+        Isolation::parse(&word).map_err(|why| self.fault(format!("{source} is {word}. {why}"))).ok()
     }
 }
 
@@ -255,10 +243,11 @@ fn mask_secret(secret: &str) -> String {
 }
 
 /// A folder that survives a reboot, if there is one.
-fn default_work_dir(environment: &dyn Fn(&str) -> Option<String>) -> PathBuf {
+fn default_work_dir(environment: &dyn Fn(&str) -> Option<String>, is_root: bool) -> PathBuf {
     let folder = |name: &str| environment(name).filter(|dir| dir.starts_with('/')).map(PathBuf::from);
     // systemd sets this variable for a unit.
     folder("STATE_DIRECTORY")
+        .or_else(|| is_root.then(|| Path::new(ROOT_FOLDERS).join("runner")))
         .or_else(|| Some(folder("XDG_STATE_HOME")?.join("pullyard-runner")))
         .or_else(|| Some(folder("HOME")?.join(".local/state/pullyard-runner")))
         .unwrap_or_else(|| std::env::temp_dir().join("pullyard-runner"))

@@ -6,7 +6,9 @@
 use crate::api::event_draft::EventDraft;
 use crate::api::reporter::EventSink;
 use crate::git::workspace::Workspace;
+use crate::git::workspace::disk::create_private_dirs;
 use crate::options::{Isolation, Options};
+use crate::process::root_folder::{self, make_enterable};
 use pullyard_agent_proxy::egress::{Egress, Refusal};
 use pullyard_agent_proxy::model::ModelProxy;
 use pullyard_domain::egress::AllowList;
@@ -14,10 +16,9 @@ use pullyard_domain::failure::Failure;
 use pullyard_protocol::event::EventKind;
 use pullyard_sandbox::{Access, AccountChoice, Error, Home, Level, Place, Running, Sandbox, Spec};
 use std::ffi::OsString;
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io;
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -188,14 +189,26 @@ impl Confined {
     }
 }
 
-/// Runs the canaries below this folder. Returns one sentence.
+/// Checks a level for jobs in this work folder, which is created. Returns the result as one sentence.
 ///
 /// Errors: the sandbox cannot be used here, and the command that helps.
-pub fn check(folder: &Path) -> Result<String, String> {
+pub fn check(isolation: Isolation, work_dir: &Path) -> Result<String, String> {
+    match isolation {
+        Isolation::None => Ok("agents have all rights of this user".into()),
+        Isolation::External => Ok("agents have all rights in this container or virtual machine".into()),
+        Isolation::Bubblewrap => run_canaries(work_dir),
+    }
+}
+
+fn run_canaries(work_dir: &Path) -> Result<String, String> {
     let sandbox = Sandbox::new(Level::Bubblewrap, &AccountChoice::OnePerJob).map_err(|error| error.to_string())?;
-    let folder = if folder.is_dir() { folder } else { &std::env::temp_dir() };
-    let report = sandbox.check(folder);
-    if report.is_usable() { Ok(report.to_string()) } else { Err(report.to_string()) }
+    let created = match sandbox.account_uid() {
+        Some(_) => root_folder::create_enterable(work_dir),
+        None => create_private_dirs(work_dir),
+    };
+    created.map_err(|error| format!("cannot use the work folder {}: {error}", work_dir.display()))?;
+    let report = sandbox.check(work_dir);
+    if report.is_usable() { Ok(report.summary()) } else { Err(report.to_string()) }
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Failure> {
@@ -220,12 +233,6 @@ fn to_tokio(listener: TcpListener) -> io::Result<tokio::net::TcpListener> {
 /// Links do not count: an agent may have made one.
 fn is_folder(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|about| about.is_dir())
-}
-
-/// Lets every user enter a folder, without the right to list it.
-fn make_enterable(folder: &Path) -> io::Result<()> {
-    let mode = fs::metadata(folder)?.permissions().mode();
-    fs::set_permissions(folder, Permissions::from_mode(mode | 0o011))
 }
 
 /// What must be visible for a program outside of the system's folders: its npm package, or only its file. Its folder may

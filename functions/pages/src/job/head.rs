@@ -104,12 +104,12 @@ impl JobHead {
             ticket: job.ticket.as_ref().map(|key| (ticket_url(&job.project, key), line(key.as_str()))),
             repository: repository.as_ref().map(|repository| line(repository.as_str())),
             branch: line(job.result.as_ref().map_or(&job.branch, |result| &result.branch)),
-            place: match (job.place, visit.ctx.task_isolation.as_str()) {
-                (Placement::Fargate, "none") => "a process on this machine".into(),
-                (Placement::Fargate, _) => {
+            place: match job.place {
+                Placement::Fargate if visit.ctx.runs_on_one_machine() => "a process on this machine".into(),
+                Placement::Fargate => {
                     format!("a {} {} task", job.task.size.as_str(), job.task.capacity.display_name())
                 }
-                (Placement::Runners, _) => "a runner".into(),
+                Placement::Runners => "a runner".into(),
             },
             runner: runner.clone(),
             attempt: job.attempt,

@@ -88,7 +88,7 @@ pub(super) fn check_runners(url: &str, project: &Project, runners: &Result<Vec<R
             format!("Jobs of {id} need a runner, but none is registered for it."),
             format!(
                 "`pullyard tokens create --name NAME --kind runner --projects {id} > FILE`, then \
-                 `pullyard runner start --api-url {url} --token-file FILE --isolation external`."
+                 `pullyard runner start --api-url {url} --token-file FILE`."
             ),
         ),
     };

@@ -92,9 +92,20 @@ fn all_faults_are_reported_without_the_token() {
 }
 
 #[test]
+fn isolation_is_the_sandbox_when_unset() {
+    let read = read(&[], &[]);
+    assert_eq!(row_of(&read, "isolation"), ("auto".into(), "default".into()));
+    if cfg!(target_os = "linux") {
+        assert_eq!(read.settings.isolation, Some(Isolation::Bubblewrap));
+    } else {
+        assert!(fault_text(&read).contains("`--isolation none`"));
+    }
+}
+
+#[test]
 fn missing_settings_name_their_variables() {
     let told = fault_text(&read(&[], &[]));
-    for part in ["PULLYARD_API_URL", "PULLYARD_RUNNER_TOKEN or RUNNER_TOKEN", "PULLYARD_ISOLATION", "`external`"] {
+    for part in ["PULLYARD_API_URL", "PULLYARD_RUNNER_TOKEN or RUNNER_TOKEN"] {
         assert!(told.contains(part), "{part}: {told}");
     }
 }
@@ -171,11 +182,17 @@ fn unset_settings_have_defaults() {
 #[test]
 fn work_folder_default_is_the_first_absolute_path() {
     let set = [("STATE_DIRECTORY", "/var/lib/x"), ("XDG_STATE_HOME", "/state"), ("HOME", "/home/me")];
-    let of = |set: &[(&str, &str)]| read(&[], set).settings.work_dir.display().to_string();
-    assert_eq!(of(&set), "/var/lib/x");
-    assert_eq!(of(&set[1..]), "/state/pullyard-runner");
-    assert_eq!(of(&set[2..]), "/home/me/.local/state/pullyard-runner");
-    assert_eq!(of(&[("STATE_DIRECTORY", "here"), ("HOME", "/home/me")]), "/home/me/.local/state/pullyard-runner");
+    let of = |set: &[(&str, &str)]| {
+        let environment = |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        [false, true].map(|is_root| default_work_dir(&environment, is_root).display().to_string())
+    };
+    let root = "/var/lib/pullyard-jobs/runner";
+    assert_eq!(of(&set), ["/var/lib/x", "/var/lib/x"]);
+    // The accounts of agents cannot enter folders of root.
+    assert_eq!(of(&set[1..]), ["/state/pullyard-runner", root]);
+    assert_eq!(of(&set[2..]), ["/home/me/.local/state/pullyard-runner", root]);
+    let relative = [("STATE_DIRECTORY", "here"), ("HOME", "/home/me")];
+    assert_eq!(of(&relative), ["/home/me/.local/state/pullyard-runner", root]);
 }
 
 #[test]

@@ -53,7 +53,7 @@ pub(super) fn describe_place(facts: Option<&Facts>, machine: Option<&LocalMachin
     let compute = facts.map_or(Compute::Fargate, |facts| facts.project.settings.compute);
     match (compute, machine) {
         (Compute::Runners, _) => "Self-hosted runners claim the jobs of this project.",
-        (Compute::Fargate, Some(_)) => "Jobs run on this machine, as processes of your user.",
+        (Compute::Fargate, Some(_)) => "Jobs run on this machine.",
         (Compute::Fargate, None) => "Each job runs in its own Fargate task.",
     }
 }
