@@ -6,6 +6,7 @@
 //! inside TLS, and uploads to a host of the list.
 
 use crate::address::is_public;
+use crate::listen;
 use crate::request_head::{self, Request};
 use crate::server_name;
 use pullyard_domain::egress::{AllowList, normalize};
@@ -16,7 +17,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt, copy, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream, lookup_host};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 const MAX_CONNECTIONS: usize = 128;
@@ -90,26 +90,13 @@ impl Egress {
     /// Serves until it is dropped. Connections end with it.
     pub async fn serve(self, listener: TcpListener) {
         let proxy = Arc::new(self);
-        let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let mut connections = tokio::task::JoinSet::new();
-        loop {
-            // The agent's further connections wait in the listener's queue.
-            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-            while connections.try_join_next().is_some() {}
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    let proxy = Arc::clone(&proxy);
-                    connections.spawn(async move {
-                        let _ = timeout(TUNNEL_TIMEOUT, proxy.handle(stream)).await;
-                        drop(slot);
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "the egress proxy cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
+        let handle = move |stream| {
+            let proxy = Arc::clone(&proxy);
+            async move {
+                let _ = timeout(TUNNEL_TIMEOUT, proxy.handle(stream)).await;
             }
-        }
+        };
+        listen::serve(listener, MAX_CONNECTIONS, handle).await;
     }
 
     async fn handle(&self, mut client: TcpStream) -> io::Result<()> {

@@ -9,6 +9,7 @@
 
 mod address;
 pub mod egress;
+mod listen;
 pub mod model;
 mod request_head;
 mod server_name;

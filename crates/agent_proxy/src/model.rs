@@ -8,8 +8,9 @@ mod usage;
 
 pub use usage::Usage;
 
+use crate::listen;
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue,
@@ -17,8 +18,10 @@ use axum::http::header::{
 };
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -28,8 +31,12 @@ use usage::UsageReader;
 
 /// A request with images of a whole session is below 32 MB, which is the providers' limit as well.
 const MAX_REQUEST_BYTES: usize = 32 * 1024 * 1024;
-/// Subagents send requests at the same time.
-const MAX_REQUESTS: usize = 32;
+/// For the requests of all subagents at the same time. A request occupies at least one page of it.
+const MAX_MEMORY_BYTES: usize = 128 * 1024 * 1024;
+const PAGE_BYTES: usize = 1024 * 1024;
+const MAX_CONNECTIONS: usize = 64;
+/// Time for the head of a request. It includes the pause since the request before.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(300);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest silence of an answer. Models that think send pings.
 const READ_TIMEOUT: Duration = Duration::from_secs(600);
@@ -43,15 +50,23 @@ pub enum Api {
     OpenAi,
 }
 
+/// Whether the provider bills an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Billing {
+    ByTokens,
+    Free,
+}
+
 impl Api {
-    fn permits(self, method: &Method, path: &str) -> bool {
-        let allowed: &[(Method, &str)] = match self {
-            Self::Anthropic => &[(Method::POST, "/v1/messages"), (Method::POST, "/v1/messages/count_tokens")],
-            Self::OpenAi => {
-                &[(Method::POST, "/v1/responses"), (Method::POST, "/v1/responses/compact"), (Method::GET, "/v1/models")]
-            }
-        };
-        allowed.iter().any(|(allowed, name)| allowed == method && *name == path)
+    /// `None` for a path that no agent needs.
+    fn billing(self, method: &Method, path: &str) -> Option<Billing> {
+        Some(match (self, method, path) {
+            (Self::Anthropic, &Method::POST, "/v1/messages") => Billing::ByTokens,
+            (Self::Anthropic, &Method::POST, "/v1/messages/count_tokens") => Billing::Free,
+            (Self::OpenAi, &Method::POST, "/v1/responses" | "/v1/responses/compact") => Billing::ByTokens,
+            (Self::OpenAi, &Method::GET, "/v1/models") => Billing::Free,
+            _ => return None,
+        })
     }
 }
 
@@ -75,8 +90,9 @@ impl std::fmt::Debug for Key {
 pub trait Meter: Send + Sync {
     /// Called before each request. Errors: a sentence for the agent; the request is refused.
     fn check(&self) -> Result<(), String>;
-    /// Called with the usage of a request each time it grows, in total for this request. `false` cuts the answer.
-    fn record(&self, request: u64, usage: &Usage) -> bool;
+    /// Called with the usage of a request each time it changes, in total for this request. `false` cuts the answer.
+    /// `is_complete` once the provider reported its end.
+    fn record(&self, request: u64, usage: &Usage, is_complete: bool) -> bool;
 }
 
 /// A model proxy for one attempt.
@@ -87,7 +103,7 @@ pub struct ModelProxy {
     key: Key,
     meter: Arc<dyn Meter>,
     client: reqwest::Client,
-    slots: Arc<Semaphore>,
+    pages: Arc<Semaphore>,
     next_request: AtomicU64,
 }
 
@@ -103,16 +119,23 @@ impl ModelProxy {
             .read_timeout(READ_TIMEOUT)
             .build()?;
         let base_url = base_url.trim_end_matches('/').to_owned();
-        let (slots, next_request) = (Arc::new(Semaphore::new(MAX_REQUESTS)), AtomicU64::new(0));
-        Ok(Self { api, base_url, key, meter, client, slots, next_request })
+        let pages = Arc::new(Semaphore::new(MAX_MEMORY_BYTES / PAGE_BYTES));
+        Ok(Self { api, base_url, key, meter, client, pages, next_request: AtomicU64::new(0) })
     }
 
-    /// Serves until it is dropped.
-    ///
-    /// Errors: the listener failed.
-    pub async fn serve(self, listener: TcpListener) -> std::io::Result<()> {
-        let router = Router::new().fallback(forward).with_state(Arc::new(self));
-        axum::serve(listener, router).await
+    /// Serves until it is dropped. Connections end with it.
+    pub async fn serve(self, listener: TcpListener) {
+        let router = TowerToHyperService::new(Router::new().fallback(forward).with_state(Arc::new(self)));
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+        let handle = move |stream| {
+            let connection = http.serve_connection(TokioIo::new(stream), router.clone());
+            async move {
+                // The agent may break off at any time.
+                let _ = connection.await;
+            }
+        };
+        listen::serve(listener, MAX_CONNECTIONS, handle).await;
     }
 
     fn headers(&self, from_agent: &HeaderMap) -> Option<HeaderMap> {
@@ -149,10 +172,14 @@ async fn forward(State(proxy): State<Arc<ModelProxy>>, request: Request) -> Resp
         // Claude Code asks whether the address answers.
         return StatusCode::OK.into_response();
     }
-    if !proxy.api.permits(&parts.method, path) {
+    let Some(billing) = proxy.api.billing(&parts.method, path) else {
         return refuse(StatusCode::FORBIDDEN, "Pullyard forwards only the requests of a coding agent to its model.");
-    }
-    let Ok(slot) = Arc::clone(&proxy.slots).try_acquire_owned() else {
+    };
+    let size = usize::try_from(body.size_hint().upper().unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+    let pages = size.min(MAX_REQUEST_BYTES).div_ceil(PAGE_BYTES).max(1);
+    let permit =
+        u32::try_from(pages).ok().and_then(|pages| Arc::clone(&proxy.pages).try_acquire_many_owned(pages).ok());
+    let Some(memory) = permit else {
         return refuse(StatusCode::TOO_MANY_REQUESTS, "The agent has too many requests to its model at once.");
     };
     if let Err(sentence) = proxy.meter.check() {
@@ -162,6 +189,7 @@ async fn forward(State(proxy): State<Arc<ModelProxy>>, request: Request) -> Resp
     let Ok(body) = Limited::new(body, MAX_REQUEST_BYTES).collect().await else {
         return refuse(StatusCode::PAYLOAD_TOO_LARGE, "The request to the model is larger than 32 MB.");
     };
+    let body = body.to_bytes();
     let Some(headers) = proxy.headers(&parts.headers) else {
         return refuse(StatusCode::BAD_REQUEST, "The model's key has characters that no header can hold.");
     };
@@ -171,10 +199,20 @@ async fn forward(State(proxy): State<Arc<ModelProxy>>, request: Request) -> Resp
         Api::OpenAi => path.strip_prefix("/v1").unwrap_or(path),
     };
     let url = format!("{}{path}{query}", proxy.base_url);
-    let sent = proxy.client.request(parts.method, url).headers(headers).body(body.to_bytes()).send().await;
-    match sent {
-        Ok(answer) => hand_back(&proxy, answer, slot),
+    let mut count = RequestCount {
+        number: proxy.next_request.fetch_add(1, Ordering::Relaxed),
+        meter: Arc::clone(&proxy.meter),
+        reader: UsageReader::default(),
+        request_bytes: body.len(),
+        is_billed: billing == Billing::ByTokens,
+    };
+    match proxy.client.request(parts.method, url).headers(headers).body(body).send().await {
+        Ok(answer) => {
+            count.is_billed &= answer.status().is_success();
+            hand_back(answer, count, memory)
+        }
         Err(error) => {
+            count.is_billed = false;
             // The URL may contain a gateway's name only; the key is in no error.
             tracing::warn!(error = %error.without_url(), "the model's provider cannot be reached");
             refuse(StatusCode::BAD_GATEWAY, "The runner cannot reach the model's provider.")
@@ -182,37 +220,46 @@ async fn forward(State(proxy): State<Arc<ModelProxy>>, request: Request) -> Resp
     }
 }
 
-fn hand_back(proxy: &Arc<ModelProxy>, answer: reqwest::Response, slot: OwnedSemaphorePermit) -> Response {
+fn hand_back(answer: reqwest::Response, count: RequestCount, memory: OwnedSemaphorePermit) -> Response {
     let (status, mut headers) = (answer.status(), answer.headers().clone());
     for name in [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
         headers.remove(name);
     }
-    let number = proxy.next_request.fetch_add(1, Ordering::Relaxed);
-    let stream =
-        CountedAnswer { number, answer, meter: Arc::clone(&proxy.meter), reader: UsageReader::default(), _slot: slot };
-    let parts = futures::stream::try_unfold(stream, |mut stream| async move {
-        Ok::<_, std::io::Error>(stream.next_part().await?.map(|part| (part, stream)))
+    let parts = futures::stream::try_unfold((answer, count, memory), |(mut answer, mut count, memory)| async move {
+        let part = answer.chunk().await.map_err(|error| std::io::Error::other(error.without_url()))?;
+        let Some(part) = part else { return Ok(None) };
+        count.read(&part)?;
+        Ok::<_, std::io::Error>(Some((part, (answer, count, memory))))
     });
     (status, headers, Body::from_stream(parts)).into_response()
 }
 
-struct CountedAnswer {
+/// Counts one request until it is dropped, also if the agent hangs up before the provider reports the usage.
+struct RequestCount {
     number: u64,
-    answer: reqwest::Response,
     meter: Arc<dyn Meter>,
     reader: UsageReader,
-    _slot: OwnedSemaphorePermit,
+    request_bytes: usize,
+    is_billed: bool,
 }
 
-impl CountedAnswer {
-    /// Errors: the provider broke off, or the answer exceeded the limit.
-    async fn next_part(&mut self) -> std::io::Result<Option<Bytes>> {
-        let part = self.answer.chunk().await.map_err(|error| std::io::Error::other(error.without_url()))?;
-        let usage = part.as_ref().and_then(|part| self.reader.read(part));
-        if usage.is_some_and(|usage| !self.meter.record(self.number, usage)) {
-            return Err(std::io::Error::other("the limit is used up"));
+impl RequestCount {
+    /// Errors: the answer exceeds the limit.
+    fn read(&mut self, part: &[u8]) -> std::io::Result<()> {
+        match self.reader.read(part).filter(|_| self.is_billed) {
+            Some(usage) if !self.meter.record(self.number, &usage, self.reader.has_ended()) => {
+                Err(std::io::Error::other("the limit is used up"))
+            }
+            _ => Ok(()),
         }
-        Ok(part)
+    }
+}
+
+impl Drop for RequestCount {
+    fn drop(&mut self) {
+        if self.is_billed && !self.reader.has_ended() {
+            self.meter.record(self.number, &self.reader.estimate(self.request_bytes), true);
+        }
     }
 }
 

@@ -238,8 +238,7 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
             disk_mib: run.assignment.limits.disk_mib,
         };
         let env = common_environment(run, environment);
-        let model = route.map(|route| route.into_proxy(&limits, &spent, environment)).transpose()?;
-        let inside = run.sandbox.map(|sandbox| (sandbox, model));
+        let inside = run.sandbox.map(|sandbox| (sandbox, route));
         let mut end = run::run(&adapter.program(), launch, env, (run.workspace, inside), run.events, bounds).await?;
         end.record.denied_tool = run.tally.note_denied_tool(end.record.denied_tool.take());
         spent.add_ended_run(&end.record);

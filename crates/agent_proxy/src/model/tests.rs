@@ -3,6 +3,8 @@ use axum::http::HeaderMap;
 use axum::routing::any;
 use futures::StreamExt;
 use std::sync::Mutex;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 #[derive(Default)]
 struct Ledger {
@@ -16,9 +18,9 @@ impl Meter for Ledger {
         self.refusal.clone().map_or(Ok(()), Err)
     }
 
-    fn record(&self, _request: u64, usage: &Usage) -> bool {
+    fn record(&self, _request: u64, usage: &Usage, is_complete: bool) -> bool {
         self.seen.lock().unwrap().push(usage.clone());
-        self.limit.is_none_or(|limit| usage.output <= limit)
+        is_complete || self.limit.is_none_or(|limit| usage.output <= limit)
     }
 }
 
@@ -108,11 +110,33 @@ async fn used_up_limit_refuses_the_next_request() {
 
 #[tokio::test]
 async fn answer_is_cut_when_it_passes_the_limit() {
-    let (base, _) = provider(vec![START, END, "data: more\n\n"]).await;
-    let ledger = Ledger { limit: Some(50), ..Ledger::default() };
-    let (url, _) = proxy(Api::Anthropic, &base, Key::ApiKey("sk-real".into()), ledger).await;
-    let answer = post(&format!("{url}/v1/messages")).send().await.unwrap();
-    assert!(answer.text().await.is_err());
+    let text = "data: {\"delta\":{\"text\":\"eight characters, and eight more\"}}\n\n";
+    let (base, _) = provider(vec![START, text, text, END]).await;
+    for (limit, is_cut) in [(7, true), (16, false)] {
+        let ledger = Ledger { limit: Some(limit), ..Ledger::default() };
+        let (url, ledger) = proxy(Api::Anthropic, &base, Key::ApiKey("sk-real".into()), ledger).await;
+        let answer = post(&format!("{url}/v1/messages")).send().await.unwrap();
+        assert_eq!(answer.text().await.is_err(), is_cut, "{limit}: a complete answer is not cut");
+        let used = ledger.seen.lock().unwrap().last().map(|usage| (usage.input, usage.output));
+        assert_eq!(used, Some((5, if is_cut { 8 } else { 90 })));
+    }
+}
+
+#[tokio::test]
+async fn request_whose_agent_hangs_up_is_counted() {
+    let (listener, base) = listen().await;
+    let (url, ledger) = proxy(Api::OpenAi, &base, Key::Bearer("real".into()), Ledger::default()).await;
+    let address = url.strip_prefix("http://").unwrap();
+    let mut agent = TcpStream::connect(address).await.unwrap();
+    let body = "x".repeat(400);
+    let head = "POST /v1/responses HTTP/1.1\r\nHost: a\r\nContent-Length: 400\r\n\r\n";
+    agent.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    let (_silent, _) = listener.accept().await.unwrap();
+    drop(agent);
+    while ledger.seen.lock().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(ledger.seen.lock().unwrap()[0].input, 100);
 }
 
 #[tokio::test]

@@ -31,18 +31,25 @@ impl Usage {
     }
 }
 
-/// Collects the usage of one answer: server-sent events, or one JSON document.
+/// Text for one token of an estimate. Units: bytes.
+const BYTES_PER_TOKEN: u64 = 4;
+
+/// Collects the usage of one answer: server-sent events, or one JSON document. Providers report the output at the end
+/// of an answer, OpenAI also the input. Until then the output is estimated from the text.
 #[derive(Default)]
 pub(super) struct UsageReader {
     line: Vec<u8>,
-    usage: Usage,
+    reported: Usage,
+    /// Length of the answer's text. Units: bytes.
+    text_bytes: u64,
+    has_ended: bool,
     is_too_long: bool,
 }
 
 impl UsageReader {
-    /// Reads the next bytes. Returns the usage if it grew.
-    pub(super) fn read(&mut self, part: &[u8]) -> Option<&Usage> {
-        let before = self.usage.clone();
+    /// Reads the next bytes. Returns the usage if it changed.
+    pub(super) fn read(&mut self, part: &[u8]) -> Option<Usage> {
+        let before = self.usage();
         for piece in part.split_inclusive(|byte| *byte == b'\n') {
             if self.line.len() + piece.len() > MAX_LINE_BYTES {
                 self.is_too_long = true;
@@ -61,21 +68,60 @@ impl UsageReader {
         if self.line.starts_with(b"{") && self.line.ends_with(b"}") {
             self.take_line();
         }
-        (self.usage != before).then_some(&self.usage)
+        Some(self.usage()).filter(|usage| *usage != before)
+    }
+
+    /// Whether the provider reported the answer's end.
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// The usage of an answer that broke off, with an estimate of what the provider did not report.
+    pub(super) fn estimate(&self, request_bytes: usize) -> Usage {
+        let mut usage = self.usage();
+        if usage.input == 0 {
+            usage.input = u64::try_from(request_bytes).unwrap_or(u64::MAX) / BYTES_PER_TOKEN;
+        }
+        usage
+    }
+
+    fn usage(&self) -> Usage {
+        let mut usage = self.reported.clone();
+        if !self.has_ended {
+            usage.output = usage.output.max(self.text_bytes / BYTES_PER_TOKEN);
+        }
+        usage
     }
 
     fn take_line(&mut self) {
         let line = self.line.trim_ascii();
         let data = line.strip_prefix(b"data:").unwrap_or(line);
         let Ok(value) = serde_json::from_slice::<Value>(data) else { return };
+        self.text_bytes = self.text_bytes.saturating_add(text_bytes(&value));
         // Anthropic: `message_start` has a message, `message_delta` and documents have the usage itself. OpenAI:
         // `response.completed` has a response, documents have the usage itself.
-        for holder in [value.get("message"), value.get("response"), Some(&value)].into_iter().flatten() {
+        let holders = [(value.get("message"), false), (value.get("response"), true), (Some(&value), true)];
+        for (holder, is_end) in holders {
+            let Some(holder) = holder else { continue };
             if let Some(usage) = holder.get("usage").filter(|usage| usage.is_object()) {
-                self.usage.grow(parse(holder, usage));
+                self.reported.grow(parse(holder, usage));
+                self.has_ended |= is_end;
             }
         }
+        if let Some("response.failed" | "error") = value.get("type").and_then(Value::as_str) {
+            // The provider bills no answer that it does not give.
+            self.reported.output = self.usage().output;
+            self.has_ended = true;
+        }
     }
+}
+
+/// The length of the text in a part of an answer.
+fn text_bytes(event: &Value) -> u64 {
+    let Some(delta) = event.get("delta") else { return 0 };
+    let texts = [Some(delta), delta.get("text"), delta.get("thinking"), delta.get("partial_json")];
+    let length = |text: &str| u64::try_from(text.len()).unwrap_or(u64::MAX);
+    texts.into_iter().flatten().filter_map(Value::as_str).map(length).fold(0, u64::saturating_add)
 }
 
 fn parse(holder: &Value, usage: &Value) -> Usage {
@@ -113,7 +159,7 @@ data: {"type":"response.completed","response":{"model":"gpt-5.5","usage":{"input
         for piece in answer.as_bytes().chunks(part) {
             reader.read(piece);
         }
-        reader.usage
+        reader.usage()
     }
 
     #[test]
@@ -130,6 +176,24 @@ data: {"type":"response.completed","response":{"model":"gpt-5.5","usage":{"input
         for part in [1, 9, 4096] {
             assert_eq!(read(document, part), plain, "{part}");
         }
+    }
+
+    #[test]
+    fn output_is_estimated_until_the_provider_reports_it() {
+        let mut reader = UsageReader::default();
+        let [start, end] = CLAUDE.split_inclusive("\n\n").collect::<Vec<_>>().try_into().unwrap();
+        let delta = r#"data: {"type":"content_block_delta","delta":{"type":"text_delta","text":"TEXT"}}"#;
+        let long = format!("{}\n\n", delta.replace("TEXT", &"x".repeat(4_000)));
+        assert_eq!(reader.read(start.as_bytes()).unwrap().output, 1);
+        assert_eq!(reader.read(long.as_bytes()).unwrap().output, 1_000);
+        assert!(!reader.has_ended());
+        assert_eq!(reader.read(end.as_bytes()).unwrap().output, 42);
+        assert!(reader.has_ended());
+        let mut codex = UsageReader::default();
+        let delta = r#"data: {"type":"response.output_text.delta","delta":"twelve bytes"}"#;
+        codex.read(format!("{delta}\n").as_bytes());
+        let broken = codex.estimate(400);
+        assert_eq!((broken.input, broken.output), (100, 3));
     }
 
     #[test]

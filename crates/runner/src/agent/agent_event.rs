@@ -3,6 +3,7 @@
 
 use crate::api::event_draft::EventDraft;
 use pullyard_domain::time::Timestamp;
+use pullyard_protocol::event::EventKind;
 use serde::{Deserialize, Serialize};
 use std::ops::{AddAssign, Sub};
 
@@ -39,6 +40,20 @@ pub(super) enum AgentEvent {
     /// The total usage of this start, from an agent that counts it.
     UsageTotals(UsageTotals),
     EndReport(EndReport),
+}
+
+impl AgentEvent {
+    pub(super) fn is_usage_report(&self) -> bool {
+        match self {
+            Self::TokenUsage(_)
+            | Self::Cost(_)
+            | Self::CostUpperBound(_)
+            | Self::CostEstimate(_)
+            | Self::UsageTotals(_) => true,
+            Self::Event(draft) => draft.kind == EventKind::Usage,
+            _ => false,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

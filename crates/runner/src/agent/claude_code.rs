@@ -6,6 +6,7 @@ use super::adapter::{Adapter, InputEncoder, InputEnd, Launch};
 use super::detect::InstalledAgent;
 use super::environment::{ANTHROPIC_KEY, ANTHROPIC_URL, CLAUDE_KEYS, CLAUDE_TOKEN, Environment};
 use super::model_route::{ModelRoute, PLACEHOLDER_KEY};
+use super::prices::Prices;
 use super::prompt_escape;
 use super::start::StartInput;
 use crate::api::ids;
@@ -54,13 +55,14 @@ const MAX_INSTRUCTIONS_BYTES: usize = 96 * 1024;
 pub(super) struct ClaudeCode {
     agent: InstalledAgent,
     env: Vec<(&'static str, OsString)>,
+    prices: Prices,
 }
 
 impl ClaudeCode {
     pub(super) fn new(installed: InstalledAgent, environment: &Environment<'_>, isolation: Isolation) -> Self {
         let mut env = environment.network(isolation);
         env.extend(environment.select(CLAUDE_KEYS));
-        Self { agent: installed, env }
+        Self { agent: installed, env, prices: Prices::of_operator(environment) }
     }
 }
 
@@ -89,7 +91,7 @@ impl Adapter for ClaudeCode {
             (None, None) => return None,
         };
         let base_url = value(ANTHROPIC_URL).unwrap_or(DEFAULT_URL).to_owned();
-        Some(ModelRoute { api: Api::Anthropic, base_url, key })
+        Some(ModelRoute { api: Api::Anthropic, base_url, key, prices: self.prices.clone() })
     }
 
     fn prepare(&mut self, start: &StartInput<'_>) -> io::Result<Launch> {

@@ -11,7 +11,7 @@ pub(super) mod version;
 use super::adapter::{Adapter, InputEnd, Launch, UsageReader};
 use super::agent_event::Tokens;
 use super::detect::InstalledAgent;
-use super::environment::{CODEX_AUTH, CODEX_PRICES, Environment, OPENAI_KEY, OPENAI_URL};
+use super::environment::{CODEX_AUTH, Environment, OPENAI_KEY, OPENAI_URL};
 use super::model_route::{ModelRoute, PLACEHOLDER_KEY};
 use super::prices::Prices;
 use super::prompt_escape;
@@ -56,14 +56,13 @@ pub(super) struct Codex {
 
 impl Codex {
     pub(super) fn new(installed: InstalledAgent, environment: &Environment<'_>, isolation: Isolation) -> Self {
-        let price_list = environment.get(CODEX_PRICES).and_then(|prices| prices.into_string().ok());
         Self {
             agent: installed,
             env: environment.network(isolation),
             key: environment.get(OPENAI_KEY),
             url: environment.get(OPENAI_URL).and_then(|url| url.into_string().ok()),
             auth: environment.get(CODEX_AUTH).map(PathBuf::from),
-            prices: Prices::parse(price_list.as_deref().unwrap_or_default()),
+            prices: Prices::of_operator(environment),
             rollouts: Arc::default(),
         }
     }
@@ -89,7 +88,7 @@ impl Adapter for Codex {
     fn model_route(&self) -> Option<ModelRoute> {
         let key = Key::Bearer(self.key.as_ref()?.to_str()?.to_owned());
         let base_url = self.url.clone().unwrap_or_else(|| config::OPENAI_BASE_URL.to_owned());
-        Some(ModelRoute { api: Api::OpenAi, base_url, key })
+        Some(ModelRoute { api: Api::OpenAi, base_url, key, prices: self.prices.clone() })
     }
 
     fn set_resumed_tokens(&mut self, tokens: Tokens) {

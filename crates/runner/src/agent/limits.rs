@@ -76,12 +76,21 @@ impl Limits {
     }
 
     pub(super) fn check_while_running(&self, spent: &UsageTotal, record: &RunState) -> Option<Failure> {
+        let refused = self.check_refused_request(spent, record);
+        if refused.is_some() {
+            return refused;
+        }
         // A running tool may be a subagent, whose own last answer calls no tool.
         let asks_again = record.tool_calls_pending || record.is_waiting_for_tool();
         if record.has_ended() || !asks_again {
             return None;
         }
         self.check_total(spent, record)
+    }
+
+    /// The failure after the model's proxy refused a request.
+    pub(super) fn check_refused_request(&self, spent: &UsageTotal, record: &RunState) -> Option<Failure> {
+        record.has_refused_request.then(|| self.check_total(spent, record)).flatten()
     }
 
     /// Whether the next answer may exhaust a limit: one turn is left, or half the cost is used.

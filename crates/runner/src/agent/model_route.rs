@@ -1,10 +1,9 @@
-//! How a sandboxed agent reaches its model: by a proxy that has the key, and that applies the cost limit.
+//! How a sandboxed agent reaches its model: by a proxy that has the key, counts the usage, and applies the cost limit.
 
 use super::agent_event::Tokens;
-use super::environment::{CODEX_PRICES, Environment};
 use super::limit_failure::cost_limit_failure;
-use super::limits::{Limits, UsageTotal};
-use super::prices::{BilledTokens, Prices};
+use super::prices::{self, BilledTokens, Prices};
+use super::run_state::{MeteredUsage, SharedRunState};
 use pullyard_agent_proxy::model::{Api, Key, Meter, ModelProxy, Usage};
 use pullyard_domain::failure::Failure;
 use std::collections::BTreeMap;
@@ -17,61 +16,69 @@ pub(super) struct ModelRoute {
     pub(super) api: Api,
     pub(super) base_url: String,
     pub(super) key: Key,
+    pub(super) prices: Prices,
 }
 
 impl ModelRoute {
-    /// A proxy for one start of the agent. `spent` is the usage of earlier starts.
-    pub(super) fn into_proxy(
-        self,
-        limits: &Limits,
-        spent: &UsageTotal,
-        environment: &Environment<'_>,
-    ) -> Result<ModelProxy, Failure> {
-        let prices = environment.get(CODEX_PRICES).and_then(|prices| prices.into_string().ok());
-        let meter = CostMeter {
-            prices: Prices::parse(prices.as_deref().unwrap_or_default()),
-            limit: limits.cost,
-            spent: spent.cost_upper_bound,
-            requests: Mutex::default(),
-        };
+    /// A proxy for one start of the agent. `limit` is what is left of the cost limit.
+    pub(super) fn into_proxy(self, limit: Option<u64>, run_state: &SharedRunState) -> Result<ModelProxy, Failure> {
+        let (prices, run_state) = (self.prices, run_state.clone());
+        let meter = CostMeter { prices, limit, run_state, requests: Mutex::default() };
         ModelProxy::new(self.api, &self.base_url, self.key, Arc::new(meter))
             .map_err(|error| Failure::SandboxFailed { reason: format!("the model's proxy did not start: {error}") })
     }
 }
 
-/// Adds up the cost of all requests, so that an agent that hides its usage stops at the limit as well. Units: millionths
-/// of a US dollar.
+/// Adds up the usage of all requests. It replaces the agent's own reports, in which an agent could hide its cost.
+/// Units: millionths of a US dollar.
 struct CostMeter {
     prices: Prices,
     limit: Option<u64>,
-    spent: u64,
-    requests: Mutex<BTreeMap<u64, u64>>,
+    run_state: SharedRunState,
+    requests: Mutex<BTreeMap<u64, MeteredUsage>>,
 }
 
 impl CostMeter {
-    fn total(&self) -> u64 {
+    fn price(&self, usage: &Usage) -> MeteredUsage {
+        let tokens = Tokens { input: usage.input, cached: usage.cached, output: usage.output };
+        let billed = BilledTokens { tokens, cache_write: usage.cache_write };
+        let model = usage.model.as_deref().unwrap_or_default();
+        let cost = self.prices.cost(model, billed);
+        let cost_upper_bound = cost.unwrap_or_else(|| self.prices.highest_cost(billed));
+        let price_list_date = self.prices.is_listed(model).then(prices::list_date);
+        MeteredUsage { tokens, cost, cost_upper_bound, price_list_date }
+    }
+
+    fn total(&self) -> MeteredUsage {
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        requests.values().fold(self.spent, |sum, cost| sum.saturating_add(*cost))
+        requests.values().fold(MeteredUsage::default(), |sum, request| sum + *request)
+    }
+
+    fn is_used_up(&self, total: &MeteredUsage) -> bool {
+        self.limit.is_some_and(|limit| total.cost_upper_bound >= limit)
     }
 }
 
 impl Meter for CostMeter {
     fn check(&self) -> Result<(), String> {
         let total = self.total();
-        match self.limit {
-            Some(limit) if total >= limit => Err(cost_limit_failure(total, limit).sentence()),
-            _ => Ok(()),
+        if !self.is_used_up(&total) {
+            return Ok(());
         }
+        self.run_state.note_refused_request();
+        Err(cost_limit_failure(total.cost_upper_bound, self.limit.unwrap_or_default()).sentence())
     }
 
-    fn record(&self, request: u64, usage: &Usage) -> bool {
-        let tokens = Tokens { input: usage.input, cached: usage.cached, output: usage.output };
-        let billed = BilledTokens { tokens, cache_write: usage.cache_write };
-        let known = usage.model.as_deref().and_then(|model| self.prices.cost(model, billed));
-        let cost = known.unwrap_or_else(|| self.prices.highest_cost(billed));
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).insert(request, cost);
-        // An answer that passes the limit may end, as without a proxy. At twice the limit it is cut.
-        self.limit.is_none_or(|limit| self.total() < limit.saturating_mul(2))
+    fn record(&self, request: u64, usage: &Usage, is_complete: bool) -> bool {
+        let priced = self.price(usage);
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).insert(request, priced);
+        let total = self.total();
+        self.run_state.set_metered_usage(&total);
+        let goes_on = is_complete || !self.is_used_up(&total);
+        if !goes_on {
+            self.run_state.note_refused_request();
+        }
+        goes_on
     }
 }
 
@@ -79,17 +86,48 @@ impl Meter for CostMeter {
 mod tests {
     use super::*;
 
-    #[test]
-    fn next_request_is_refused_when_the_limit_is_used_up() {
+    /// A meter whose limit is the price of a million tokens of output of an unknown model.
+    fn meter() -> CostMeter {
         let prices = Prices::default();
         let one = Tokens { output: 1_000_000, ..Tokens::default() };
-        let price = prices.highest_cost(BilledTokens { tokens: one, cache_write: 0 });
-        let meter = CostMeter { prices, limit: Some(price), spent: price / 2, requests: Mutex::default() };
-        let usage = |output| Usage { model: Some("unknown".into()), output, ..Usage::default() };
-        assert!(meter.record(1, &usage(200_000)) && meter.record(1, &usage(400_000)));
+        let limit = Some(prices.highest_cost(BilledTokens { tokens: one, cache_write: 0 }));
+        CostMeter { prices, limit, run_state: SharedRunState::metered(), requests: Mutex::default() }
+    }
+
+    fn usage(model: &str, output: u64) -> Usage {
+        Usage { model: Some(model.into()), output, ..Usage::default() }
+    }
+
+    #[test]
+    fn next_request_is_refused_when_the_limit_is_used_up() {
+        let meter = meter();
+        assert!(
+            meter.record(1, &usage("unknown", 200_000), false) && meter.record(1, &usage("unknown", 700_000), true)
+        );
         assert!(meter.check().is_ok(), "totals of one request replace each other");
-        assert!(meter.record(2, &usage(200_000)));
+        assert!(meter.record(2, &usage("unknown", 300_000), true), "a complete answer is not cut");
+        assert!(!meter.run_state.lock().has_refused_request);
         assert!(meter.check().is_err());
-        assert!(!meter.record(2, &usage(1_200_000)), "the answer is cut");
+        assert!(meter.run_state.lock().has_refused_request);
+    }
+
+    #[test]
+    fn unfinished_answer_is_cut_at_the_limit() {
+        let meter = meter();
+        assert!(meter.record(1, &usage("unknown", 999_999), false));
+        assert!(!meter.record(1, &usage("unknown", 1_000_000), false));
+        assert!(meter.run_state.lock().has_refused_request);
+    }
+
+    #[test]
+    fn model_without_a_price_hides_no_known_cost() {
+        let meter = meter();
+        meter.record(1, &usage("claude-opus-4-8", 1_000), true);
+        let known = meter.run_state.lock().cost.unwrap();
+        meter.record(2, &usage("unknown", 1_000), true);
+        let record = meter.run_state.lock();
+        assert_eq!((record.cost, record.tokens.output), (Some(known), 2_000));
+        assert!(record.cost_upper_bound > known);
+        assert_eq!(record.price_list_date.as_deref(), Some(prices::list_date()));
     }
 }

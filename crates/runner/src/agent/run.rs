@@ -8,6 +8,7 @@ use super::adapter::{Launch, UsageReader};
 use super::agent_event::EndReport;
 use super::disk_usage;
 use super::limits::{Limits, UsageTotal};
+use super::model_route::ModelRoute;
 use super::run_state::{RunState, SharedRunState};
 use super::usage_reporter::{REPORT_INTERVAL, UsageReporter};
 use crate::api::reporter::EventSink;
@@ -23,7 +24,6 @@ use crate::process::sandbox::{Inside, JobSandbox};
 use crate::stop::Stop;
 use input::Input;
 use listen::{Backpressure, apply_events, read_stderr, read_stdout};
-use pullyard_agent_proxy::model::ModelProxy;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;
 use std::ffi::OsString;
@@ -69,7 +69,7 @@ pub(super) async fn run(
     program: &Path,
     launch: Launch,
     env: Vec<(&'static str, OsString)>,
-    (workspace, inside): (&Workspace, Option<(&JobSandbox, Option<ModelProxy>)>),
+    (workspace, inside): (&Workspace, Option<(&JobSandbox, Option<ModelRoute>)>),
     events: &EventSink,
     bounds: RunLimits<'_>,
 ) -> Result<RunEnd, Stop> {
@@ -77,8 +77,14 @@ pub(super) async fn run(
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     };
     let env = env.into_iter().chain(launch.env);
+    let shared = match inside {
+        Some((_, Some(_))) => SharedRunState::metered(),
+        _ => SharedRunState::new(),
+    };
     let (mut child, confined, is_wrapped) = match inside {
-        Some((sandbox, model)) => {
+        Some((sandbox, route)) => {
+            let left = bounds.limits.remaining_cost(&bounds.usage);
+            let model = route.map(|route| route.into_proxy(left, &shared)).transpose()?;
             let (env, home) = (env.collect(), workspace.home());
             let inside = Inside { program, args: launch.args, env, home: &home, model };
             let (child, confined) = sandbox.start(workspace, inside, set_streams).await?;
@@ -98,7 +104,6 @@ pub(super) async fn run(
     let Some(mut group) = Group::from_child(&child) else {
         return Err(Failure::Unknown { last_words: "the agent has no process id".into() }.into());
     };
-    let shared = SharedRunState::new();
     let pace = Backpressure::new(&shared);
     let mut input = Input::open(child.stdin.take(), launch.input, launch.input_end);
     let readers = [
@@ -161,8 +166,11 @@ pub(super) async fn run(
         record.end_report = Some(terminal);
     }
     let stopped = match ending.stop {
-        // The folder may have grown since the last check.
-        None => disk_usage::exceeded_limit(workspace.root(), bounds.disk_mib).await.map(Stop::from),
+        // The agent may have ended before the loop saw the refusal, and the folder may have grown since the last check.
+        None => match bounds.limits.check_refused_request(&bounds.usage, &record) {
+            None => disk_usage::exceeded_limit(workspace.root(), bounds.disk_mib).await.map(Stop::from),
+            refused => refused.map(Stop::from),
+        },
         stopped => stopped,
     };
     Ok(RunEnd { exit: ending.exit, stop: stopped, record })

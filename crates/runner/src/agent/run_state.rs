@@ -7,6 +7,7 @@ use crate::api::event_draft::EventDraft;
 use pullyard_protocol::event::EventKind;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::ops::Add;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -46,6 +47,8 @@ pub(super) struct RunState {
     pub(super) end_report: Option<EndReport>,
     /// The first denied tool of all turns. Each end reports only its own.
     pub(super) denied_tool: Option<String>,
+    /// The model's proxy refused a request or cut an answer, because the cost limit is used up.
+    pub(super) has_refused_request: bool,
     pub(super) end_count: u32,
     pub(super) ended_at: Option<Instant>,
     /// How often the model spoke, at least once for each answer.
@@ -65,6 +68,31 @@ pub(super) enum DisplayedCost {
     Exact(u64),
     Estimate(u64),
     UpperBound(u64),
+}
+
+/// Usage by the count of the model's proxy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct MeteredUsage {
+    pub(super) tokens: Tokens,
+    /// The cost of requests to models with a known price. Units: millionths of a US dollar.
+    pub(super) cost: Option<u64>,
+    pub(super) cost_upper_bound: u64,
+    pub(super) price_list_date: Option<&'static str>,
+}
+
+impl Add for MeteredUsage {
+    type Output = Self;
+
+    fn add(mut self, more: Self) -> Self {
+        self.tokens += more.tokens;
+        self.cost = match (self.cost, more.cost) {
+            (Some(cost), Some(more)) => Some(cost.saturating_add(more)),
+            (cost, more) => cost.or(more),
+        };
+        self.cost_upper_bound = self.cost_upper_bound.saturating_add(more.cost_upper_bound);
+        self.price_list_date = self.price_list_date.or(more.price_list_date);
+        self
+    }
 }
 
 impl RunState {
@@ -90,6 +118,7 @@ impl RunState {
             question: None,
             end_report: None,
             denied_tool: None,
+            has_refused_request: false,
             end_count: 0,
             ended_at: None,
             model_messages: 0,
@@ -293,11 +322,44 @@ pub(super) struct SharedRunState(Arc<Inner>);
 struct Inner {
     record: Mutex<RunState>,
     change: Notify,
+    is_metered: bool,
 }
 
 impl SharedRunState {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Inner { record: Mutex::new(RunState::new(Instant::now())), change: Notify::new() }))
+        Self::create(false)
+    }
+
+    /// A state whose usage is the count of the model's proxy.
+    pub(super) fn metered() -> Self {
+        Self::create(true)
+    }
+
+    fn create(is_metered: bool) -> Self {
+        let record = Mutex::new(RunState::new(Instant::now()));
+        Self(Arc::new(Inner { record, change: Notify::new(), is_metered }))
+    }
+
+    /// Whether an event counts. The agent's own reports of usage do not where the model's proxy counts.
+    pub(super) fn accepts(&self, sign: &AgentEvent) -> bool {
+        !self.0.is_metered || !sign.is_usage_report()
+    }
+
+    pub(super) fn set_metered_usage(&self, usage: &MeteredUsage) {
+        let mut record = self.lock();
+        record.tokens = usage.tokens;
+        record.cost = usage.cost;
+        record.cost_upper_bound = usage.cost_upper_bound;
+        record.displayed_cost = match usage.cost {
+            Some(cost) if cost == usage.cost_upper_bound => DisplayedCost::Exact(cost),
+            _ => DisplayedCost::UpperBound(usage.cost_upper_bound),
+        };
+        record.price_list_date = usage.price_list_date.map(str::to_owned);
+    }
+
+    pub(super) fn note_refused_request(&self) {
+        self.lock().has_refused_request = true;
+        self.0.change.notify_one();
     }
 
     pub(super) fn apply(&self, sign: &AgentEvent) {

@@ -155,11 +155,7 @@ impl JobSandbox {
         }
         if let Some((listener, model)) = listeners.pop().zip(model) {
             let listener = to_tokio(listener)?;
-            proxies.push(AbortOnDropHandle::new(tokio::spawn(async move {
-                if let Err(error) = model.serve(listener).await {
-                    tracing::warn!(%error, "the model's proxy ended");
-                }
-            })));
+            proxies.push(AbortOnDropHandle::new(tokio::spawn(model.serve(listener))));
         }
         Ok(proxies)
     }

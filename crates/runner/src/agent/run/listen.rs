@@ -39,7 +39,7 @@ impl Backpressure {
 }
 
 pub(super) fn apply_events(signs: Vec<AgentEvent>, events: &EventSink, shared: &SharedRunState) {
-    for sign in signs {
+    for sign in signs.into_iter().filter(|sign| shared.accepts(sign)) {
         shared.apply(&sign);
         if let AgentEvent::Event(draft) | AgentEvent::Retrying(draft) = sign {
             events.add(draft);
