@@ -75,7 +75,6 @@ async fn board_ticket_is_created_once_and_starts_in_todo() {
     (stray.project, stray.key) = (story.project.clone(), key("B-2"));
     assert_eq!(code(&story.api.create_ticket(&stray, None).await.unwrap_err()), "taken");
     assert!(story.jobs().await.is_empty());
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,7 +98,6 @@ async fn only_a_move_into_the_trigger_status_starts_a_job() {
         "not_found"
     );
     assert_eq!(story.jobs().await.len(), 1);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,7 +114,6 @@ async fn same_idempotency_key_of_two_users_makes_two_moves() {
         assert_eq!((status, &again["decision"]["code"]), (200, &json!("repeat")), "{again}");
         assert_eq!(again["ticket"]["status"], TODO, "the repeat moved the ticket");
     }
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,7 +134,6 @@ async fn edit_changes_only_its_fields() {
     assert_eq!(edited.repository, change.repository);
     // The next move uses the edited repository.
     assert_eq!(story.move_ticket("B-1", TRIGGER).await.unwrap().decision.code, "repository_not_integrated");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -155,7 +151,6 @@ async fn tickets_with_unusual_keys_work_in_every_route() {
         assert_eq!(entered.decision.verdict, Verdict::Accepted, "{name}");
     }
     assert_eq!(story.jobs().await.len(), 16);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -196,5 +191,4 @@ async fn comment_is_changed_by_its_author_and_read_by_the_agent() {
     let prompt = story.claim(&job, "c1").await.unwrap().0.prompt;
     assert!(prompt.contains("a test's wrote:\n\nUse the new library.\n"), "{prompt}");
     assert!(!prompt.contains("Never mind."), "a deleted comment is in the prompt: {prompt}");
-    story.shut_down().await;
 }

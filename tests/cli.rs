@@ -155,7 +155,6 @@ async fn json_output_equals_the_apis_body() {
     let path = format!("/v1/jobs/{absent}");
     let (_, _, problem) = story.request(Method::GET, &path, Some(story.local.admin_token()), Vec::new()).await;
     assert_eq!(serde_json::from_str::<Value>(&missing.out).unwrap(), problem);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -189,7 +188,6 @@ async fn cli_creates_edits_and_moves_tickets() {
     user.run(&["tickets", "edit", "B-1"]).await.assert_exit(2, "--title");
     // An edit in the trigger column starts no job.
     user.run(&["tickets", "edit", "B-1", "--title", "Third"]).await.assert_success();
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -223,7 +221,6 @@ async fn each_kind_of_error_has_its_exit_code() {
     // 8: changed by another request.
     user.run(&["settings", "set", "auto_create=false"]).await.assert_success();
     user.run(&["settings", "set", "auto_create=true", "--revision", "1"]).await.assert_exit(8, "(changed_meanwhile)");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -251,7 +248,6 @@ async fn settings_set_changes_only_the_named_settings() {
     let money = user.run(&["settings", "set", "limits.cost_usd=2.50", "limits.wall_secs=45min"]).await.assert_success();
     assert_eq!(money, "limits.cost_usd\t2.50\nlimits.wall_secs\t2700\n");
     user.run(&["settings", "set", "compute=runner"]).await.assert_exit(2, "did you mean compute=runners?");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -268,7 +264,6 @@ async fn version_and_status_show_the_commit_of_client_and_server() {
     assert_eq!(runner, format!("pullyard-runner {release}, protocol {PROTOCOL}\n"));
     let status = user.run(&["status"]).await.assert_success();
     assert_eq!(status.lines().nth(1), Some(format!("version\t{release}").as_str()));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -313,7 +308,6 @@ async fn cli_sets_up_a_project_from_integration_to_ticket() {
         "the only visible project is not the default"
     );
     limited.run(&["integrations", "show", "gh2"]).await.assert_exit(4, "(not_allowed)");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -331,7 +325,6 @@ async fn job_is_found_by_short_id_prefix_and_last() {
     }
     user.run(&["jobs", "create", "--prompt", "Do more."]).await.assert_success();
     user.run(&["jobs", "show", "job_"]).await.assert_exit(2, "more than one job");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -348,7 +341,6 @@ async fn why_explains_jobs_tickets_and_deliveries() {
     assert!(sentence.starts_with("A runner has claimed the job (attempt 1, "), "{sentence}");
     let sentence = user.run(&["why", "APP-1"]).await.assert_success();
     assert!(sentence.starts_with(&format!("Job {}: A runner has claimed", short(&job))), "{sentence}");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -364,7 +356,6 @@ async fn project_rename_changes_only_the_display_name() {
     assert_eq!((after.name.as_str(), after.settings), ("Acme Shop", before.settings));
     user.run(&["projects", "rename", "acme", "--name", "a\nb"]).await.assert_exit(2, "name");
     user.run(&["projects", "rename", "none", "--name", "N"]).await.assert_exit(5, "there is no project none");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -385,7 +376,6 @@ async fn project_delete_needs_an_unused_project() {
     let late = story.event("e2", "APP-1", TRIGGER, 2);
     let refused = story.api.send_ticket_event(&late).await;
     assert!(refused.is_err() || refused.is_ok_and(|decision| decision.job.is_none()), "a deleted project starts a job");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -410,7 +400,6 @@ async fn mistyped_name_is_answered_with_the_nearest_one() {
     assert!(!started.err.contains("runner.id="), "a dump of fields: {started:?}");
     started.assert_success();
     user.run(&["runners", "show", "kite-8"]).await.assert_exit(5, "did you mean kite-7?");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -429,7 +418,6 @@ async fn runner_uses_the_url_of_its_context_and_name_of_its_token() {
     user.run(&[&["runner", "start", "--once"][..], &flags].concat()).await.assert_success();
     assert_eq!(story.api.runner("kite-7").await.unwrap().name, "kite-7");
     user.run(&[&["runner", "start", "--context", "nope"][..], &flags].concat()).await.assert_exit(2, "no context nope");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -478,5 +466,4 @@ async fn login_saves_a_private_context_and_logout_removes_it() {
     assert!(!std::fs::read_to_string(&file).unwrap().contains("work"));
     assert_eq!(user.json(&["logout"]).await, json!({ "forgot": null, "current": null }));
     user.run(&["logout", "--context", "work"]).await.assert_exit(5, "there is no context work");
-    story.shut_down().await;
 }

@@ -40,7 +40,6 @@ async fn doctor_reports_a_project_without_runners() {
     check(&doctor_findings(&user, "runners").await, "good", "1 runner claims jobs of acme.");
     user.run(&["runners", "drain", "kite-2"]).await.assert_success();
     check(&doctor_findings(&user, "runners").await, "wrong", "`pullyard runners resume kite-2`");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,7 +59,6 @@ async fn doctor_warns_of_a_token_that_expires_soon() {
     check(&doctor_findings(&User::with(&story, &made("30d").await), "token").await, "good", "expires in");
     let unknown = format!("pat_{}", "0".repeat(64));
     check(&doctor_findings(&User::with(&story, &unknown), "token").await, "wrong", "The credential is missing, wrong");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,7 +70,6 @@ async fn status_works_without_a_project() {
     assert!(ran.out.contains("token\tadmin\n") && ran.out.contains("project\t\n"), "{ran:?}");
     assert_eq!(user.json(&["status"]).await["project"], Value::Null);
     user.run(&["status", "--project", "nope"]).await.assert_exit(5, "there is no project nope");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,7 +84,6 @@ async fn help_for_a_failed_job_names_its_retry_command() {
         user.run(said).await.assert_exit(0, &command);
     }
     user.run(&["jobs", "watch", job.as_str()]).await.assert_exit(6, &command);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,7 +98,6 @@ async fn wrong_server_url_and_short_secret_name_are_explained() {
     user.set_env("PULLYARD_URL", &story.local.forge().url());
     let ran = user.run(&["status", "--json"]).await.assert_exit(1, "check that this is the URL of a Pullyard server");
     assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()["code"], json!("gateway"));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,5 +127,4 @@ async fn doctor_and_test_report_a_changed_or_refused_forge_token() {
     let listed = user.run(&["integrations"]).await.assert_success();
     assert_eq!(listed.lines().map(|line| line.split('\t').next().unwrap()).collect::<Vec<_>>(), ["gh1", "spare"]);
     user.run(&["integrations", "test", "nobody"]).await.assert_exit(5, "there is no integration nobody");
-    story.shut_down().await;
 }

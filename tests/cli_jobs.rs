@@ -64,7 +64,6 @@ async fn cli_cancel_needs_confirmation_and_reports_each_job() {
     let ran = user.run(&both).await.assert_exit(3, "(too_late)");
     let answers: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!((&answers[0]["code"], &answers[1]["status"]), (&json!("too_late"), &json!("cancelled")));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,7 +88,6 @@ async fn declined_prompt_changes_nothing_and_fails() {
     terminal.write("y\n");
     assert_eq!(terminal.wait().await.0, Some(0), "{}", terminal.text());
     assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Cancelled);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,7 +103,6 @@ async fn cancel_with_wait_returns_when_the_job_ends() {
     client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
     assert_eq!(said.next_line().await.unwrap().unwrap(), format!("Job {} was cancelled by admin.", short(&job)));
     assert_eq!(waiting.wait().await.unwrap().code(), Some(0));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -136,7 +133,6 @@ async fn retry_prints_its_job_and_can_wait_for_it() {
     let key = ["jobs", "retry", job.as_str(), "--idempotency-key", "k1", "--wait", "--json"];
     let ended: Value = serde_json::from_str(&user.run(&key).await.out).unwrap();
     assert_eq!(ended["retry_of"], job.as_str(), "the output is not the ended job");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,7 +180,6 @@ async fn log_shows_text_commands_and_warnings() {
     let finish = json!({ "finish_id": "f1", "outcome": "cancelled" });
     client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
     assert_eq!(follow.wait().await.unwrap().code(), Some(6));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -230,7 +225,6 @@ async fn log_and_watch_show_growing_usage() {
     // The attempt has no usage record, so the log shows the newest event.
     let log = user.run(&["jobs", "logs", job.as_str()]).await;
     assert!(log.err.contains("-- so far $0.25, 4 turns --") && !log.err.contains("$0.13"), "{log:?}");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -266,7 +260,6 @@ async fn log_of_an_ended_job_ends_with_its_total_usage() {
         assert!(log.err.contains(&format!("-- {expected} --")), "{told:?}: {log:?}");
         assert_eq!(log.assert_success(), "");
     }
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -320,7 +313,6 @@ async fn job_list_filters_and_returns_how_far_back_it_looked() {
     let mistyped = ["jobs", "list", "--project", "acm", "--status", "failed"];
     user.run(&mistyped).await.assert_exit(5, "there is no project acm");
     user.run(&["jobs", "list", "--watch"]).await.assert_exit(2, "needs a terminal");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -352,7 +344,6 @@ async fn job_list_with_few_matches_searches_older_pages() {
     assert_eq!(ask(&format!("limit=1&after={next}")).await.0, 200);
     let (status, code, _) = ask(&format!("until=2020-01-01T00:00:00Z&after={next}")).await;
     assert_eq!((status, code.as_str()), (400, "bad_parameter"));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -369,7 +360,6 @@ async fn watch_explains_a_long_wait() {
     cancel(&story, &job).await;
     assert!(said.next_line().await.unwrap().unwrap().contains("was cancelled by admin"));
     assert_eq!(watch.wait().await.unwrap().code(), Some(6));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -53,7 +53,6 @@ async fn cli_links_revises_explains_and_unlinks_a_pull_request() {
 
     assert!(user.run(&["unlink", &label]).await.err.contains(" from APP-1."));
     assert!(user.run(&["unlink", &label]).await.err.contains("was not linked to a ticket."));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,7 +77,6 @@ async fn revise_refuses_invalid_names_and_empty_messages() {
     assert!(story.jobs().await.is_empty());
     story.update_settings(|settings| settings.default_repository = None).await;
     user.run(&["revise", "#1"]).await.assert_exit(2, "has no default repository");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,5 +125,4 @@ async fn deliveries_are_filtered_and_paged() {
         .assert_exit(2, "precedes another command");
     let shown = user.run(&["deliveries", "show", quiet.delivery.as_str()]).await.assert_success();
     assert!(shown.contains(&quiet.sentence), "{shown}");
-    story.shut_down().await;
 }

@@ -43,7 +43,6 @@ async fn cli_creates_lists_and_revokes_a_token() {
         user.run(&["tokens", "list"]).await.assert_success().contains("\trevoked\t"),
         "the revoked token is missing from the list"
     );
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,7 +70,6 @@ async fn invalid_token_requests_create_no_token() {
     let names = |list: &serde_json::Value| list["tokens"].as_array().unwrap().len();
     // Only the test's own token was added.
     assert_eq!(names(&user.json(&["tokens", "list"]).await), names(&before) + 1);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,7 +86,6 @@ async fn revoking_the_token_in_use_prints_a_warning() {
     );
     mine.run(&["tokens", "revoke", "mine", "--yes"]).await.assert_exit(0, "the token in use");
     mine.run(&["tokens", "list"]).await.assert_exit(4, "not_signed_in");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,5 +107,4 @@ async fn secret_is_read_from_stdin_and_never_printed() {
     user.run_with(&["secrets", "set", "github"], "").await.assert_exit(2, "use 1 to");
     user.run_with(&["secrets", "set", "../signing-key"], "x").await.assert_exit(2, "letters");
     user.run_with(&["secrets", "set", "big"], &"x".repeat(65_537)).await.assert_exit(2, "65536");
-    story.shut_down().await;
 }

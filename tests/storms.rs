@@ -83,7 +83,6 @@ async fn storm_of_one_review_makes_one_job_and_named_decisions() {
     assert_eq!(jobs.len(), 1);
     let entry = ledger_entry(&world, id).await;
     assert_eq!((entry.code.as_str(), entry.job.as_ref()), ("accepted", Some(&jobs[0].id)));
-    world.story.shut_down().await;
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -181,7 +180,6 @@ async fn check_storm_during_job_end(end: JobEnd) {
     }
     assert_eq!(ledger_entry(&world, first).await.job, Some(running));
     assert_eq!(world.revisions().await.len(), if end == JobEnd::Completes { 2 } else { 1 });
-    world.story.shut_down().await;
 }
 
 fn review_text(n: usize) -> String {

@@ -25,7 +25,6 @@ async fn ticket_becomes_a_pull_request() {
     assert_eq!(story.branches().await, ["pullyard/acme/app-17-1"]);
     assert_eq!(story.git(&["rev-parse", "pullyard/acme/app-17-1"]).await, result.head);
     assert!(story.git(&["log", "-1", "--format=%B", &result.head]).await.contains(job.id.as_str()));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,7 +39,6 @@ async fn fifty_repeats_of_one_event_create_one_job() {
         assert_eq!(decision.job.as_ref(), Some(&job), "{}", decision.sentence);
     }
     assert_eq!(story.jobs().await.len(), 1);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,7 +55,6 @@ async fn fifty_concurrent_events_of_a_ticket_create_one_job() {
     assert_eq!(codes.remove("accepted"), Some(1));
     assert!(codes.keys().all(|code| ["job_active", "status_unchanged", "stale_event"].contains(code)), "{codes:?}");
     assert_eq!(story.jobs().await.len(), 1);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,7 +82,6 @@ async fn contended_entry_returns_503_and_creates_no_job() {
         assert_eq!(answer["headers"]["retry-after"], retry_after, "{answer}");
         assert_eq!(story.jobs().await.len(), jobs);
     }
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,7 +94,6 @@ async fn repeated_refusal_keeps_its_time_and_counts_repeats() {
     }
     let after = story.api.delivery(&first.delivery).await.unwrap();
     assert_eq!((after.at, before.repeats, after.repeats), (before.at, 0, 2));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,5 +113,4 @@ async fn replayed_entry_keeps_its_time_and_uses_the_ticket_text() {
     assert_eq!(replayed.code, "accepted", "{}", replayed.sentence);
     let prompt = story.claim(&replayed.job.unwrap(), "c1").await.unwrap().0.prompt;
     assert!(prompt.contains("APP-2: About APP-2\n\nDo it."), "{prompt}");
-    story.shut_down().await;
 }

@@ -22,5 +22,4 @@ async fn cli_adds_shows_edits_and_deletes_comments() {
     assert!(list.starts_with("1\t") && list.ends_with("\tUse both.\n"), "{list}");
     let listed = user.json(&["tickets", "comments", "list", "B-1"]).await;
     assert_eq!(listed, body(&story, "/v1/tickets/B-1/comments?project=acme").await);
-    story.shut_down().await;
 }

@@ -86,7 +86,6 @@ async fn completions_know_commands_and_live_names() {
     user.set_env("PULLYARD_URL", "http://127.0.0.1:1");
     let silent = user.run(&["--", "pullyard", "jobs", "show", ""]).await;
     assert_eq!((silent.code, silent.err.as_str()), (0, ""), "{silent:?}");
-    story.shut_down().await;
 }
 
 #[tokio::test]

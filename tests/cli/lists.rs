@@ -26,7 +26,6 @@ async fn lists_for_programs_are_plain_untruncated_tab_separated_rows() {
     assert!(fields[6].ends_with('Z') && !fields[7].is_empty(), "{jobs}");
     let painted = user.run(&["jobs", "show", job.as_str(), "--color", "never"]).await.assert_success();
     assert!(painted.contains(&format!("job\t{job}\n")), "{painted}");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,7 +43,6 @@ async fn list_continues_after_the_cursor() {
     assert!(second.contains("APP-050"), "{second}");
     user.run(&["tickets", "list", "--after", "x&project=other"]).await.assert_exit(2, "cursor");
     user.run(&["tickets", "list", "--after", "x"]).await.assert_exit(2, "after");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,7 +59,6 @@ async fn watched_list_shows_changes_until_interrupted() {
     terminal.wait_for_text("APP-1").await;
     terminal.signal("-INT").await;
     assert_eq!(terminal.wait().await.0, Some(130));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,5 +82,4 @@ async fn cli_lists_drains_and_deletes_runners_by_name() {
     assert_eq!(user.json(&["runners", "delete", "kite-2", "--yes"]).await["gone"], true);
     user.run(&["runners", "show", "kite-2"]).await.assert_exit(5, "there is no runner kite-2");
     user.run(&["runners", "show", "a/b?c"]).await.assert_exit(5, "there is no runner a/b?c");
-    story.shut_down().await;
 }

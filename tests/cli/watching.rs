@@ -24,7 +24,6 @@ async fn watch_prints_the_events_and_the_pull_request() {
     let lines = jsonl.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>();
     assert_eq!(Value::from(lines), page["events"]);
     story.wait_for_settled_ticket("B-1").await;
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,5 +42,4 @@ async fn interrupted_watch_does_not_cancel_the_job() {
     }
     assert_eq!(last, format!("interrupted: job {} is still running", short(&job)));
     assert!(!story.api.job(&job).await.unwrap().status.is_terminal());
-    story.shut_down().await;
 }

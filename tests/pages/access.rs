@@ -154,7 +154,6 @@ async fn every_page_requires_exactly_its_permission() {
             }
         }
     }
-    story.shut_down().await;
 }
 
 #[test]
@@ -203,7 +202,6 @@ async fn pages_hide_jobs_and_decisions_of_another_project() {
     let board = browser.get(&format!("/board?project=other&said={}", said.id)).await;
     assert_eq!(board.status, 200);
     assert!(!board.contains(&said.sentence) && !board.contains(job.as_str()), "{}", board.body);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,7 +237,6 @@ async fn cross_site_form_is_refused() {
     let answer = browser.ask(Method::POST, path, &[("origin", &same)], &form).await;
     assert_eq!(answer.status, 303);
     assert_eq!(story.jobs().await.len(), 1);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -267,7 +264,6 @@ async fn reader_sees_no_buttons_and_cannot_act() {
         assert_eq!(browser.post(form, &[("title", "t")]).await.status, 403, "{form}");
     }
     assert_eq!(story.ticket("APP-1").await.status, "Todo");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -302,7 +298,6 @@ async fn every_response_has_strict_security_headers() {
     assert_eq!(browser.ask(Method::PUT, "/jobs", &[("sec-fetch-site", "same-origin")], &[]).await.status, 405);
     let (status, _, said) = story.request(Method::GET, "/v1/nope", Some(story.local.admin_token()), Vec::new()).await;
     assert_eq!((status, &said["code"]), (404, &Value::from("not_found")), "the API's answer is not a problem document");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -323,5 +318,4 @@ async fn page_view_records_the_use_of_its_token() {
         if now > before { Ok(()) } else { Err(format!("{now:?}")) }
     })
     .await;
-    story.shut_down().await;
 }

@@ -33,7 +33,6 @@ async fn job_page_cancels_and_retries_the_job() {
     let third = browser.post(&format!("{address}/retry"), &[("once", "form-2")]).await;
     assert_eq!(third.status, 409, "{}", third.body);
     assert!(third.contains("already has an active job"), "{}", third.body);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,7 +93,6 @@ async fn job_page_pauses_continues_and_answers_the_job() {
     let (assignment, _) = story.claim(&job, "c2").await.unwrap();
     let inputs = assignment.resume.unwrap().inputs;
     assert_eq!(inputs.iter().map(|input| input.text.as_str()).collect::<Vec<_>>(), ["The empty one."]);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,7 +117,6 @@ async fn refused_answer_is_shown_again_with_its_text() {
         assert_eq!(gone.status, 404, "{path}");
         assert!(gone.contains("Check the address") && !gone.contains("Your text"), "{path}: {}", gone.body);
     }
-    story.shut_down().await;
 }
 
 #[tokio::test]
@@ -157,5 +154,4 @@ async fn board_holds_and_releases_a_project() {
     assert_eq!(browser.post("/release", &[("project", "acme")]).await.redirect(), (303, "/board?project=acme"));
     assert!(!reader.get("/board").await.contains("acme is held by"));
     assert_eq!(browser.post("/hold", &[("project", "acme"), ("reason", " ")]).await.status, 400);
-    story.shut_down().await;
 }

@@ -40,5 +40,4 @@ async fn job_page_lists_artifacts_and_counts_new_ones() {
         assert!(page.contains(words), "{words}: {}", page.body);
     }
     assert!(browser.get(&format!("/jobs/{job}/attempts")).await.contains("Cancelled</span>"));
-    story.shut_down().await;
 }

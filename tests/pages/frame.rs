@@ -27,7 +27,6 @@ async fn navigation_has_only_entries_that_the_scopes_allow() {
         assert!(page.contains(r#"href="/jobs?project=acme" data-go="j" aria-current="page""#), "{}", page.body);
         assert!(page.contains(r#"<a href="/jobs?project=acme" aria-current="true">acme</a>"#), "{}", page.body);
     }
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,7 +51,6 @@ async fn theme_is_stored_in_a_cookie_and_rendered() {
         let reset = browser.post("/theme", &[("theme", theme)]).await;
         assert!(reset.header("set-cookie").starts_with("theme=; Path=/; Max-Age=0;"), "{theme}");
     }
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,7 +69,6 @@ async fn no_page_transfers_100_kb() {
     let answer = asked.send().await.unwrap();
     assert_eq!(answer.headers()["content-encoding"], "gzip");
     assert!(answer.bytes().await.unwrap().starts_with(&[0x1f, 0x8b]));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,5 +96,4 @@ async fn error_page_has_a_way_back_and_its_visitors_navigation() {
     // A visitor without a session sees no navigation.
     let stranger = Browser::new(&story).get("/nope").await;
     assert!(stranger.status == 404 && !stranger.contains("<nav"), "{}", stranger.body);
-    story.shut_down().await;
 }

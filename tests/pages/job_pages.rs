@@ -129,7 +129,6 @@ async fn forms_alone_lead_from_a_ticket_to_its_pull_request() {
     }
     assert_eq!(browser.post("/tickets/ACME-1/move?project=acme", &[("status", "Done")]).await.status, 303);
     assert!(browser.get("/board").await.contains(r#"<section class="column" aria-label="Done" data-status="Done">"#));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,7 +150,6 @@ async fn refused_move_is_explained_on_the_page_after_it() {
         assert_eq!(refused.status, code, "{status:?}");
     }
     assert_eq!(browser.post("/tickets/NO-1/move?project=acme", &[("status", "x")]).await.status, 404);
-    story.shut_down().await;
 }
 
 fn idempotency_key(form: &str) -> &str {
@@ -191,7 +189,6 @@ async fn repeated_move_is_one_move_and_another_button_is_another() {
     put("ACME-1", TODO, idempotency_key(form)).await;
     assert_eq!(put("ACME-1", "Blocked", idempotency_key(form)).await.redirect(), one.redirect());
     assert_eq!(status("ACME-1").await, TODO);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -223,7 +220,6 @@ async fn menu_of_a_card_changes_the_order_of_its_column() {
     assert_eq!(refused.status, 409);
     assert!(refused.contains("ACME-9 is not in Todo."), "{}", refused.body);
     assert!(story.jobs().await.is_empty());
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -248,7 +244,6 @@ async fn repeated_job_form_creates_one_job() {
         "{}",
         refused.body
     );
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -300,7 +295,6 @@ async fn fragment_returns_new_events_once_and_says_when_to_stop() {
     assert!(fragment.contains("Send a message to the agent") && !last.contains("Send a message"), "{}", last.body);
     assert_eq!(browser.fragment(&format!("/jobs/{job}?after=x")).await.status, 400);
     assert_eq!(Browser::new(&story).fragment(&format!("/jobs/{job}?after=1.0")).await.status, 401);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -318,7 +312,6 @@ async fn running_job_shows_its_agent_and_isolation() {
     let fragment = browser.fragment(&format!("/jobs/{job}?after=1.1")).await;
     assert_eq!(row_ids(&fragment), ["1.2"]);
     assert!(!fragment.contains("Executing:"), "{}", fragment.body);
-    story.shut_down().await;
 }
 
 async fn job_with_usage(story: &Story) -> (JobId, Agent) {
@@ -356,7 +349,6 @@ async fn intermediate_usage_is_shown_above_the_log() {
     // The open page removes the intermediate usage as well.
     let fragment = browser.fragment(&format!("{address}?after=1.2")).await;
     assert!(fragment.contains("<span id=\"used\"></span>") && !fragment.contains("so far"), "{}", fragment.body);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -385,7 +377,6 @@ async fn tool_call_and_its_result_share_a_row() {
     assert!(part("e1.2").contains("Read <code>a.js</code>") && part("e1.2").contains("answer two"));
     assert!(part("e1.6").contains("first\nsecond"));
     assert!(part("e1.7").contains("Result of") && part("e1.7").contains("of nobody"));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -400,7 +391,6 @@ async fn failed_job_page_names_the_cause() {
     for page in [browser.get(&path).await, browser.fragment(&format!("{path}?after=1.0")).await] {
         assert!(page.contains("Cause: the agent.") && !page.contains("pullyard jobs logs"), "{}", page.body);
     }
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -458,7 +448,6 @@ async fn hostile_text_is_escaped_on_every_page() {
     );
     assert_harmless(&browser.get(&format!("/{}", super::percent(HOSTILE))).await);
     assert_harmless(&browser.get(&format!("/tickets/{}?project=acme", super::percent(HOSTILE))).await);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -478,5 +467,4 @@ async fn ticket_pages_work_with_unusual_keys() {
         let moved = browser.post(&link.replacen('?', "/move?", 1), &[("status", "Done")]).await;
         assert_eq!(moved.status, 303, "{link}");
     }
-    story.shut_down().await;
 }

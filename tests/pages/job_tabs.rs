@@ -65,7 +65,6 @@ async fn log_of_50000_events_is_shown_in_small_parts() {
     for bad in ["at=x", "before=1", "after=1.x"] {
         assert_eq!(browser.get(&format!("{log}?{bad}")).await.status, 400, "{bad}");
     }
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,7 +90,6 @@ async fn long_text_is_cut_and_has_its_own_page() {
     assert_harmless(&page);
     let whole = browser.get(link_of(&page.body, "Show all")).await;
     assert!(whole.contains("line 200 &#60;b&#62;") && whole.body.len() < MAX_PAGE_BYTES, "{}", whole.body.len());
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,7 +109,6 @@ async fn neighbouring_reads_fold_and_failures_do_not() {
     let (inside, after) = folds[1].split_once("</details>").unwrap();
     assert!(inside.contains("id=\"e1.3\"") && after.contains("id=\"e1.4\"") && after.contains("make 3"), "{after}");
     assert!(after.contains("repeated-line × 5") && after.matches("repeated-line").count() == 1, "{after}");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -161,7 +158,6 @@ async fn messages_of_users_have_their_place_in_the_log() {
         reader.get(&address).await.contains("The second one.")
             && !reader.get(&address).await.contains("<form class=\"steer\"")
     );
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,7 +184,6 @@ async fn failed_job_links_the_failed_command() {
         assert!(page.contains(words), "{words}: {}", page.body);
     }
     assert_eq!(link_of(&page.body, "Show it in the log"), format!("/jobs/{job}/log#e1.1"));
-    story.shut_down().await;
 }
 
 fn patch() -> String {
@@ -222,7 +217,6 @@ async fn changes_show_the_stored_patch_per_file() {
     }
     assert!(!page.contains(&"w".repeat(501)), "a long line is not cut");
     assert_harmless(&page);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -241,5 +235,4 @@ async fn large_patch_is_shown_in_part_and_per_file() {
     let second = browser.get(&format!("/jobs/{job}/changes?file=2")).await;
     assert!(second.contains("line 1 of two.rs") && !second.contains("line 1 of one.rs"), "{}", second.body);
     assert!(second.body.len() < MAX_PAGE_BYTES && second.contains("Show all files"));
-    story.shut_down().await;
 }

@@ -69,7 +69,6 @@ async fn job_list_filters_by_every_field_and_sums_up() {
     assert!(page.contains("<span>1 failed</span>") && page.contains("without changing a file"), "{}", page.body);
     let whole = jobs.browser.get(&format!("/jobs?project=acme&q={failed}")).await;
     assert_eq!(whole.redirect(), (303, format!("/jobs/{failed}").as_str()));
-    jobs.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,7 +89,6 @@ async fn unknown_job_filter_is_refused_with_its_name() {
     for field in ["status", "repository", "agent", "since", "failure", "ticket", "q"] {
         assert_harmless(&browser.get(&format!("/jobs?project=acme&{field}={hostile}")).await);
     }
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,7 +107,6 @@ async fn bulk_cancel_reports_every_job() {
     }
     let status = async |job| jobs.story.api.job(job).await.unwrap().status;
     assert_eq!((status(&jobs.failed).await, status(&jobs.waiting).await), (JobStatus::Failed, JobStatus::Cancelled));
-    jobs.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,5 +123,4 @@ async fn repeated_bulk_retry_creates_one_job_each() {
     for (action, picked) in [("retry", vec![]), ("odd", vec![jobs.failed.as_str()])] {
         assert_eq!(jobs.run_bulk(action, "form-2", &picked).await.status, 422, "{action}");
     }
-    jobs.story.shut_down().await;
 }

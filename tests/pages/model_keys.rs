@@ -67,5 +67,4 @@ async fn wrong_key_is_refused_and_a_tested_key_is_stored() {
         assert!(page.contains(sentence) && !page.contains("planted"), "{name}: {}", page.body);
     }
     assert_eq!(browser.get("/setup/secrets?test=demo-forge-token&project=acme").await.status, 404);
-    story.shut_down().await;
 }

@@ -50,5 +50,4 @@ async fn operations_page_resumes_accounts_and_moves_dead_letters() {
         assert_eq!(other.get("/setup/operations").await.status, 403);
         assert_eq!(other.post("/setup/operations/delete", &[("message", &second)]).await.status, 403);
     }
-    story.shut_down().await;
 }

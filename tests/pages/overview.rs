@@ -57,7 +57,6 @@ async fn overview_lists_questions_failures_and_waiting_jobs() {
     let page = browser.get("/?project=acme").await;
     assert!(!page.contains(&title(&failed)), "a failure that is being retried needs nobody: {}", page.body);
     assert!(page.contains(&format!(r#"<a class="title" href="{}""#, retried.redirect().1)), "{}", page.body);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,7 +75,6 @@ async fn overview_shows_pull_requests_and_spending() {
     assert!(page.contains(r#"<span class="value">$1.25 <small>no limit</small>"#), "{}", page.body);
     assert!(page.contains(r#"<span class="value">1 <small>0 merged</small>"#), "{}", page.body);
     assert!(page.contains("No job runs or waits."), "{}", page.body);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,7 +96,6 @@ async fn overview_names_the_hold_and_failing_webhooks() {
     let page = reader.get("/").await;
     assert!(page.contains("Acme is on hold") && !page.contains("/release"), "{}", page.body);
     assert!(!page.contains("webhook acme") && !page.contains("New ticket"), "{}", page.body);
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,5 +104,4 @@ async fn overview_without_a_project_opens_the_first_run() {
     let browser = Browser::with(&story, &[Scope::Read], Some(&["other"])).await;
     assert_eq!(browser.get("/").await.redirect(), (303, "/setup/start"));
     assert_eq!(browser.get("/?project=acme").await.status, 403);
-    story.shut_down().await;
 }

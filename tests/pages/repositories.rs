@@ -47,7 +47,6 @@ async fn repositories_page_shows_state_and_broken_webhook() {
     for hidden in ["gh1, with", "<form method=\"post\" action=\"/setup/repositories", "Test now", "webhooks/acme"] {
         assert!(!page.contains(hidden), "{hidden}: {}", page.body);
     }
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,7 +96,6 @@ async fn token_connects_forge_and_is_never_shown() {
     assert_eq!(removed.redirect(), (303, "/setup/repositories?project=acme&removed=gh2"));
     assert!(browser.get(removed.redirect().1).await.contains("gh2 was removed."));
     assert_eq!(browser.get(address).await.status, 404);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,7 +128,6 @@ async fn private_key_connects_github_app() {
     assert_eq!(installed.redirect(), (303, "/setup/repositories/webhooks/app1"), "{}", installed.body);
     assert_eq!(github.hook()["url"], "https://p.example/webhooks/github/app1");
     assert_eq!(github.hook()["secret"].as_str().map(str::len), Some(64));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,7 +170,6 @@ async fn manifest_creates_github_app_by_mouse() {
     assert!(page.contains("app1 accepts our token.") && !page.contains("PRIVATE"), "{}", page.body);
     let again = browser.get(&back).await;
     assert!(again.status == 422 && again.contains("The connection app1 already exists"), "{}", again.body);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -230,7 +226,6 @@ async fn repository_is_added_changed_tested_and_removed() {
     let removed = browser.post("/setup/repositories/remove", &[("project", "acme"), ("repository", SHOP)]).await;
     assert_eq!(removed.redirect(), (303, "/setup/repositories?project=acme&removed=acme%2Fshop"));
     assert_eq!(story.api.repositories(&story.project).await.unwrap().repositories.len(), 1);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -247,7 +242,6 @@ async fn first_repository_becomes_the_projects_default() {
     assert_eq!(browser.post("/setup/repositories/add", &add).await.status, 303);
     assert_eq!(default().await.unwrap().as_str(), REPOSITORY);
     assert!(browser.get(LIST).await.contains(">Default</span>"));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -285,7 +279,6 @@ async fn webhook_is_installed_repaired_searched_and_removed() {
     let removed = browser.post(&format!("{address}/remove"), &[("keep_at_forge", "on")]).await;
     assert_eq!(removed.redirect(), (303, "/setup/repositories?project=acme&removed=acme-app"));
     assert!(story.api.hook(&HookName::new("acme-app").unwrap()).await.is_err());
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -334,5 +327,4 @@ async fn repositories_forms_need_admin_of_their_projects() {
     }
     let gh1 = world.story.api.integration(&IntegrationId::new("gh1").unwrap()).await;
     assert!(gh1.is_ok());
-    world.story.shut_down().await;
 }

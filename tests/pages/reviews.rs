@@ -48,7 +48,6 @@ async fn decisions_page_lists_and_filters_decisions() {
             assert!(page.contains("role=\"alert\""), "{bad}: {}", page.body);
         }
     }
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,7 +80,6 @@ async fn decision_page_lists_guards_and_replays() {
         page.body
     );
     assert_eq!(browser.get("/decisions/dlv_aaaaaaaaaaaaaaaaaaaaaaaaaa").await.status, 404);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,7 +138,6 @@ async fn ticket_page_shows_reviews_and_requests_a_revision() {
     long_one.retain(|(name, _)| *name != "message");
     long_one.push(("message", &long));
     assert_eq!(browser.post("/pulls/revise", &long_one).await.status, 422);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,7 +167,6 @@ async fn ticket_shows_the_state_of_its_pull_request_everywhere() {
     }
     story.send_ticket_event("e2", "APP-2", TODO, 1).await;
     assert_eq!(story.ticket("APP-2").await.pull_request_state, None);
-    story.shut_down().await;
 }
 
 /// The context of a review with two comments and hostile text in every field.
@@ -290,5 +286,4 @@ async fn revise_job_page_shows_its_reviews_as_harmless_text() {
     assert!(part(&page.body).is_some() && part(&fragment.body) == part(&page.body), "{}", fragment.body);
     // A page that has already shown an event has the reviews.
     assert!(!browser.fragment(&format!("/jobs/{job}?after=1.1")).await.contains("id=\"asked\""));
-    story.shut_down().await;
 }

@@ -50,7 +50,6 @@ async fn runner_page_drains_resumes_and_deletes_the_runner() {
     assert!(browser.get("/setup/runners").await.contains("Its jobs are taken away first."));
     story.advance_and_sweep(Duration::from_secs(1)).await;
     assert_eq!(browser.get(&address).await.status, 404);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,7 +65,6 @@ async fn offline_runner_shows_what_happens_to_its_job() {
     let list = browser.get("/setup/runners").await;
     assert!(list.contains("0 of 1 online") && list.contains("Offline"), "{}", list.body);
     assert!(list.contains("Unless it returns: 1 running job will be requeued"), "{}", list.body);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,7 +90,6 @@ async fn runner_pages_hide_other_projects_and_need_admin() {
     }
     assert_eq!(admin.get(ADD).await.status, 403);
     assert_eq!(admin.post(ADD, &[("once", "one")]).await.status, 403);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,5 +122,4 @@ async fn add_runner_shows_the_command_once_and_then_the_runner() {
     assert!(browser.get(ADD).await.contains("kite-3 is online and takes jobs."));
     let taken = browser.post(ADD, &[("once", "two")]).await;
     assert!(taken.status == 409 && taken.contains("belongs to a runner of another token"), "{}", taken.body);
-    story.shut_down().await;
 }

@@ -40,5 +40,4 @@ async fn search_finds_tickets_jobs_and_pull_requests() {
     story.api.create_project(&other).await.unwrap();
     let page = browser.get(&format!("/search?project=other&q={job}")).await;
     assert!(page.contains("No ticket, job or pull request of other matches"), "{}", page.body);
-    story.shut_down().await;
 }

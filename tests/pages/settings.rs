@@ -70,7 +70,6 @@ async fn settings_page_shows_and_changes_each_setting() {
     assert_eq!(save(&browser, &revision(&page), "limits", &reset).await.status, 303);
     let limits = settings(&story).await.limits;
     assert_eq!((limits.wall_secs, limits.turns, limits.cost_usd_micros), (3_600, Some(7), Some(2_500_000)));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,7 +105,6 @@ async fn refused_setting_is_explained_at_its_field() {
     for (section, name) in [("nothing", "limits.turns"), ("limits", "auto_create")] {
         assert_eq!(save(&browser, &revision(&late), section, &[(name, "true")]).await.status, 400);
     }
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,7 +146,6 @@ async fn columns_are_changed_by_forms_and_refused_at_their_field() {
     assert_eq!(browser.post("/setup/settings/columns", &stale).await.status, 409);
     let reader = Browser::with(&story, &[Scope::Read, Scope::Jobs], None).await;
     assert_eq!(reader.post("/setup/settings/columns", &stale).await.status, 403);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,7 +160,6 @@ async fn settings_are_read_only_without_the_admin_scope() {
     assert_eq!(foreign.get(PAGE).await.status, 403);
     assert_eq!(save(&foreign, "1", "limits", &[("limits.turns", "9")]).await.status, 403);
     assert_eq!(settings(&story).await.limits.turns, None);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,7 +174,6 @@ async fn budget_section_shows_the_spending_of_today() {
     let page = browser.get(PAGE).await;
     assert!(page.contains("$0.00 spent, $5.00 reserved, 1 job."), "{}", page.body);
     assert!(page.contains(r#"aria-label="10% of the daily budget"#), "{}", page.body);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -219,7 +214,6 @@ async fn secrets_page_sets_and_rotates_without_values() {
         assert!(!other.get(PAGE).await.contains("job/anthropic"));
     }
     assert!(browser.get(PAGE).await.contains("job/anthropic\">"));
-    story.shut_down().await;
 }
 
 #[tokio::test]
@@ -249,5 +243,4 @@ async fn project_is_deleted_after_a_question_unless_it_is_used() {
     assert_eq!(browser.get("/setup/settings/delete?project=acme").await.status, 404);
     let reader = Browser::with(&story, &[Scope::Read, Scope::Jobs], None).await;
     assert_eq!(reader.post("/setup/settings/delete", &[("project", "acme")]).await.status, 403);
-    story.shut_down().await;
 }

@@ -46,7 +46,6 @@ async fn sign_in_link_works_once_and_survives_previews() {
     let admin = story.local.admin_token();
     let (status, headers, _) = story.request(Method::POST, "/v1/sign-in-links", Some(admin), b"{}".to_vec()).await;
     assert_eq!((status, headers["cache-control"].to_str().unwrap()), (201, "no-store"), "the link may be cached");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,7 +57,6 @@ async fn one_of_eight_concurrent_uses_of_a_link_signs_in() {
         assert_eq!(pressed.iter().filter(|status| **status == 303).count(), 1, "{pressed:?}");
         assert_eq!(pressed.iter().filter(|status| **status == 403).count(), 7, "{pressed:?}");
     }
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,7 +77,6 @@ async fn sign_in_link_expires_and_ends_with_its_token() {
     assert_eq!(browser.get("/jobs").await.redirect().0, 303, "the session outlives its token");
     let used = story.load_item(&format!("SIGNIN#{}", "nobody"), "SIGNIN").await;
     assert!(used.is_null());
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,7 +104,6 @@ async fn session_ends_after_30_days_or_with_its_token() {
     };
     assert_eq!(out.redirect(), (303, "/sign-in"));
     assert!(long.cookie.is_none() && out.header("set-cookie").contains("Max-Age=0"));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,7 +119,6 @@ async fn invalid_token_cannot_sign_in() {
         assert!(token.trim().is_empty() || !page.contains(token), "the refused token is shown");
     }
     assert_eq!(Browser::new(&story).post("/sign-in", &[("user", "x")]).await.status, 400);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,7 +137,6 @@ async fn runner_token_cannot_sign_in() {
         let answer = browser.sign_in_with_token(text).await;
         assert_eq!((answer.status, browser.cookie.is_none()), (403, true), "{text}");
     }
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -180,7 +174,6 @@ async fn forged_cookie_is_refused() {
     assert_eq!(browser.get("/jobs").await.status, 303);
     browser.cookie = Some(format!("a=b; {good}"));
     assert_eq!(browser.get("/jobs").await.status, 200);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -208,7 +201,6 @@ async fn sign_in_redirects_only_to_own_pages() {
         let again = browser.get(&format!("/sign-in?to={}", super::percent(to))).await;
         assert_eq!(again.redirect(), (303, expected), "{to:?}");
     }
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,7 +220,6 @@ async fn link_from_another_site_reloads_with_the_session() {
     // The second request is same-site and carries the cookie.
     browser.cookie = cookie;
     assert_eq!(browser.get("/jobs?project=acme&hop=1").await.status, 200);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -252,5 +243,4 @@ async fn cli_open_prints_a_working_sign_in_link() {
     let said: serde_json::Value = serde_json::from_str(&open(&["open", "--json"]).await).unwrap();
     assert_eq!(said["expires_in_secs"], 600);
     assert_eq!(browser.use_link(said["url"].as_str().unwrap()).await.status, 303);
-    story.shut_down().await;
 }

@@ -103,7 +103,6 @@ async fn first_run_leads_to_a_pull_request_by_forms_alone() {
     })
     .await;
     assert!(page.contains("All five steps are complete"), "{}", page.body);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,7 +134,6 @@ async fn user_without_a_project_is_sent_to_the_first_run() {
     assert_eq!(browser.post("/setup/start/agent", &form).await.status, 403);
     let page = browser.get("/board?project=shop").await;
     assert_eq!(page.status, 200);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -179,7 +177,6 @@ async fn token_and_key_become_secrets_that_no_page_shows() {
     assert_eq!((settings.agent.as_deref(), settings.model.as_deref()), (Some("claude_code"), Some("opus")));
     let page = browser.get(&format!("{SHOP}&agent=claude_code")).await;
     assert!(!page.contains(key) && !page.contains(&token) && page.contains(r#"value="opus""#), "{}", page.body);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -202,5 +199,4 @@ async fn reader_sees_the_steps_without_forms() {
         let foreign = reader.ask(Method::POST, &format!("/setup/start/{form}"), &[], &fields).await;
         assert_eq!(foreign.status, 403, "{form}");
     }
-    story.shut_down().await;
 }

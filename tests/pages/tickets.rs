@@ -36,7 +36,6 @@ async fn quick_form_creates_numbered_tickets_in_its_column() {
     assert_eq!(story.ticket("ACME-2").await.status, TODO);
     let refused = browser.post("/tickets", &[("project", "acme"), ("title", &"x".repeat(301))]).await;
     assert!(refused.status == 422 && refused.contains(r#"value="ACME-3""#), "{}", refused.body);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,7 +59,6 @@ async fn board_search_shows_only_matching_tickets() {
         assert_eq!(page.contains("No ticket matches"), found == [false, false], "{query}");
         assert!(page.contains("Clear</a>") && !page.contains("<script>"), "{query}");
     }
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,7 +88,6 @@ async fn ticket_form_edits_the_text_unless_it_is_outdated() {
     assert_eq!(again.status, 303, "{}", again.body);
     assert_eq!(story.ticket("ACME-1").await.title, "Mine");
     assert_eq!(browser.post(path, &[("title", " ")]).await.status, 422);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,7 +126,6 @@ async fn comment_is_added_edited_and_deleted_on_the_page() {
     );
     let shown = browser.get(page).await;
     assert!(!shown.contains("Use both.") && shown.contains("Use spaces."), "{}", shown.body);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,5 +148,4 @@ async fn ticket_is_deleted_by_page_and_command_without_active_job() {
     assert_ne!(story.send_ticket_event("e2", "APP-2", TODO, 2).await.verdict, Verdict::Accepted);
     user.run(&["tickets", "delete", "APP-2", "--yes"]).await.assert_success();
     assert_eq!(browser.get("/tickets/APP-2?project=acme").await.status, 404);
-    story.shut_down().await;
 }

@@ -51,7 +51,6 @@ async fn token_page_creates_shows_once_and_revokes_a_token() {
     assert_eq!(browser.post(&revoke, &[("x", "y")]).await.redirect(), (303, PAGE));
     assert_eq!(named().await[0].state, TokenState::Revoked);
     assert!(!browser.get(PAGE).await.contains(&revoke));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,7 +71,6 @@ async fn refused_token_form_keeps_its_values() {
         assert!(refused.contains("value=\"my &#60;i&#62;token&#60;/i&#62;\"") && value_of(&refused.body).is_none());
     }
     assert_eq!(story.api.tokens(None).await.unwrap().tokens.len(), before);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,7 +92,6 @@ async fn tokens_need_admin_of_all_projects() {
     let me = ApiClient::new(story.local.api_url(), &token).unwrap().own_token().await.unwrap().id;
     assert_eq!(own.post(&format!("{PAGE}/{me}/revoke"), &[("x", "y")]).await.status, 303);
     assert!(own.get(PAGE).await.redirect().1.starts_with("/sign-in"));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,5 +103,4 @@ async fn runner_token_names_its_runner_and_its_jobs() {
     story.register_runner(&token, "kite", "i1").await;
     let page = browser.get(PAGE).await;
     assert!(page.contains("runner kite<") && page.contains("kite: no more jobs."), "{}", page.body);
-    story.shut_down().await;
 }
