@@ -5,7 +5,6 @@ use crate::{Context, Error};
 use pullyard_store::Error as StoreError;
 
 /// `None` for an item that this version cannot parse; it is logged and counted.
-///
 /// Errors: every other error.
 pub(crate) fn skip_corrupt<T>(ctx: &Context, loaded: Result<T, impl Into<Error>>) -> Result<Option<T>, Error> {
     match loaded.map_err(Into::into) {

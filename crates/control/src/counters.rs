@@ -33,7 +33,6 @@ counts! {
     /// A model account's breaker was opened: its limit is used up, or its provider keeps failing.
     BreakerOpened,
     WakeupLost,
-    /// An item of the table that this version cannot parse was skipped.
     ItemCorrupt,
 }
 

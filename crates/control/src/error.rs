@@ -21,7 +21,6 @@ pub enum Error {
     },
     #[error("find the secret {name} that signs commits")]
     NoSigningSecret {
-        /// The secret is missing or empty.
         name: String,
     },
     #[error("call the forge: {0}")]
@@ -29,37 +28,31 @@ pub enum Error {
     /// Concurrent writers kept changing the subject. `Rounds::again` lists earlier writes that may exist.
     #[error("update {subject}: concurrent writers kept changing it")]
     Contended {
-        /// The item's key, id or name.
         subject: String,
     },
     /// A time limit has passed or would pass. Work in progress stops as in a crash.
     #[error("{what} within {} s", .within.as_secs())]
     Timeout {
-        /// The step as a verb phrase.
         what: &'static str,
         within: Duration,
     },
     #[error("find {what} {name}")]
     NotFound {
-        /// A noun, such as "job".
         what: &'static str,
         name: String,
     },
     #[error("use the name {name}: another {what} has it")]
     NameTaken {
-        /// A noun, such as "ticket".
         what: &'static str,
         name: String,
     },
     #[error("use {pointer}: {fault}")]
     Invalid {
-        /// JSON pointer to the value.
         pointer: &'static str,
         fault: String,
     },
     #[error("apply the change: another change came first")]
     RevisionMismatch {
-        /// The current revision.
         revision: u64,
     },
     #[error("repeat the request: its Idempotency-Key belongs to another request")]
@@ -78,7 +71,6 @@ pub enum Error {
     WrongStatus(JobStatus),
     #[error("change the job: {}", .0.code())]
     Denied(Denial),
-    /// A cancel or pause was requested.
     #[error("continue: the job is stopping")]
     StopRequested,
     #[error("accept the runner: {}", .0.sentence())]

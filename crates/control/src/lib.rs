@@ -1,5 +1,4 @@
 //! The use cases: load facts, decide in the domain, write once, send hints.
-//!
 //! Business rules are in the domain; HTTP, Lambda and SDK types are in the functions. Every use case may be repeated,
 //! and may crash after any line: [`sweep`] finds the remaining work in the table.
 

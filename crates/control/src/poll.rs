@@ -1,5 +1,4 @@
 //! Polls connected repositories for events that no webhook delivered.
-//!
 //! Finds reviews, `/pullyard revise` comments, closed, merged and reopened pull requests, and moved heads. Labels
 //! cannot be polled: a forge's lists do not show who set a label and when.
 
@@ -65,7 +64,6 @@ async fn poll_if_due(
 }
 
 /// Polls all repositories of a hook now.
-///
 /// Idempotent: by the ids of reviews.
 /// Errors: `NotFound`; `Contended`; `Store`. A forge's refusal is one of the problems.
 pub async fn poll_hook_repositories(

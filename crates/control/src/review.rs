@@ -1,5 +1,4 @@
 //! Reviews: from an event or a user's request to a revise job, or to the reason for none.
-//!
 //! [`decide_review`] decides an event, [`settle_reviews`] decides stored reviews once their ticket is free,
 //! [`freeze_reviews`] reads their texts before a job starts, and [`post_status`] shows the result.
 

@@ -23,7 +23,6 @@ pub enum Error {
     },
     #[error("run git {command} within {} s", limit.as_secs())]
     GitTimedOut {
-        /// The subcommand without its arguments.
         command: String,
         limit: Duration,
     },
@@ -43,7 +42,6 @@ pub enum Error {
     InvalidName { name: String, reason: &'static str },
     #[error("create {full_name}: it already exists")]
     RepositoryExists {
-        /// `owner/name` of the existing repository.
         full_name: String,
     },
     #[error("serve {}: {reason}", path.display())]
@@ -56,7 +54,6 @@ pub enum Error {
     UserMissing { login: String },
     #[error("{what}: {reason}")]
     Refused {
-        /// The action as a verb phrase.
         what: &'static str,
         reason: String,
     },

@@ -255,7 +255,6 @@ impl Git {
     }
 }
 
-/// Reads up to the limit, then closes the pipe, which ends the child.
 async fn read_up_to(pipe: Option<impl AsyncRead + Unpin>, limit: u64) -> io::Result<Vec<u8>> {
     let mut read = Vec::new();
     if let Some(pipe) = pipe {

@@ -17,9 +17,7 @@ pub const REPOSITORY_CHOICES: [&str; 5] = [CLAUDE_CODE, CODEX, AUTO, COMMAND, PR
 pub const PROJECT_CHOICES: [&str; 3] = [CLAUDE_CODE, CODEX, AUTO];
 
 const MAX_ARGUMENTS: usize = 50;
-/// Longest command with all arguments. Units: bytes.
 const MAX_COMMAND_BYTES: usize = 4_096;
-/// Units: bytes.
 const MAX_MODEL_BYTES: usize = 100;
 
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -41,7 +39,6 @@ pub struct Agent {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentFault {
-    /// `capability`, `command` or `model`.
     pub field: &'static str,
     pub message: String,
 }

@@ -7,7 +7,6 @@ use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Largest artifact. Units: bytes.
 pub const MAX_SIZE_BYTES: u64 = 64 << 20;
 pub const MAX_TOTAL_BYTES: u64 = 256 << 20;
 pub const MAX_COUNT: usize = 50;
@@ -96,7 +95,6 @@ fn is_false(value: &bool) -> bool {
 pub struct Artifacts {
     pub job: JobId,
     pub attempt: u32,
-    /// In the order of their reservation.
     pub kept: Vec<Artifact>,
     pub at: Timestamp,
     #[serde(default)]
@@ -208,7 +206,6 @@ impl Artifacts {
         Ok(ArtifactReservation::New(Self { kept, at: now, ..self.clone() }, artifact))
     }
 
-    /// Marks an artifact as uploaded. `None` if it is unknown or marked already.
     pub fn mark_stored(&self, id: &ArtifactId) -> Option<Self> {
         let mut next = self.clone();
         let unseen = next.kept.iter_mut().find(|artifact| artifact.id == *id && !artifact.stored)?;

@@ -56,7 +56,6 @@ impl BreakerId {
     pub const PATTERN: &str = r"^(project/[a-z0-9][a-z0-9-]{0,39}|runner/rnr_[a-z0-9]{26})/[a-z0-9_]{1,40}$";
 }
 
-/// `project/acme/claude_code`, `runner/rnr_…/codex`.
 impl std::fmt::Display for BreakerId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.account {
@@ -115,7 +114,6 @@ impl AccountFault {
     }
 
     /// The end of a breaker after the `times`th trouble in a row.
-    ///
     /// A limit with a known end lasts until then: at least one minute (doubling, in case a clock is wrong), at most a
     /// day. Any other trouble lasts 5 min, doubling to one hour.
     pub fn blocked_until(&self, times: u32, now: Timestamp) -> Timestamp {
@@ -129,7 +127,6 @@ impl AccountFault {
     }
 
     /// The account that had this trouble. `None` if no other job uses it, so that only this job waits.
-    ///
     /// A limit belongs to the key. Other failures belong to the self-hosted runner, because its own network may be
     /// broken while other runners work.
     pub fn account(&self, key: KeyOwner, project: &ProjectId, runner: Option<&RunnerId>) -> Option<Account> {

@@ -9,7 +9,6 @@ use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Largest limit. Units: millionths of a US dollar.
 pub(crate) const MAX_USD_MICROS: u64 = 1_000_000_000_000;
 
 const MAX_JOBS: u32 = 1_000_000;
@@ -125,9 +124,7 @@ pub struct DailyUsage {
     pub day: Day,
     /// Jobs created, without those that ended before an agent worked.
     pub jobs: u32,
-    /// Spent by ended jobs and reserved by jobs that have not ended. Units: millionths of a US dollar.
     pub taken_usd_micros: u64,
-    /// Spent by ended jobs. Units: millionths of a US dollar.
     pub spent_usd_micros: u64,
 }
 
@@ -144,7 +141,6 @@ impl DailyUsage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reservation {
     pub day: Day,
-    /// Units: millionths of a US dollar.
     pub usd_micros: u64,
 }
 
@@ -154,7 +150,6 @@ pub struct Reservation {
 pub struct Charge {
     pub project: ProjectId,
     pub day: Day,
-    /// Reserved. Units: millionths of a US dollar.
     pub usd_micros: u64,
     pub jobs_below: Option<u32>,
     /// Condition: `taken_usd_micros` is at most the limit minus the reservation. Units: millionths of a US dollar.
@@ -168,13 +163,11 @@ pub struct Refund {
     pub day: Day,
     /// 1 if no agent worked on the job, otherwise 0.
     pub jobs: u32,
-    /// Units: millionths of a US dollar.
     pub reserved_usd_micros: u64,
     /// May exceed the reservation. Units: millionths of a US dollar.
     pub spent_usd_micros: u64,
 }
 
-/// Formats an amount to the cent: `$1.50`. Units: millionths of a US dollar.
 pub fn format_usd(micros: u64) -> String {
     let cents = micros.saturating_add(5_000) / 10_000;
     format!("${}.{:02}", cents / 100, cents % 100)

@@ -4,9 +4,7 @@ use crate::commands::CommandPolicy;
 use crate::text::truncate;
 use serde::{Deserialize, Serialize};
 
-/// Longest time limit of a command. Units: seconds.
 pub(crate) const MAX_LIMIT_SECS: u64 = 21_600;
-/// Most output stored per check. Units: KiB.
 pub(crate) const MAX_OUTPUT_KIB: u64 = 16_384;
 /// Most results stored per attempt: every check twice. There may be more, because each input repeats all checks.
 const MAX_RUNS: usize = 2 * crate::commands::MAX_COMMANDS;

@@ -5,7 +5,6 @@
 use serde::{Deserialize, Serialize};
 
 pub const MAX_COMMANDS: usize = 20;
-/// Units: characters.
 pub const MAX_COMMAND_CHARS: usize = 500;
 
 /// Which commands may run.

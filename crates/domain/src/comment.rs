@@ -18,18 +18,15 @@ pub struct Comment {
     /// The id of the author's token, because names are not unique.
     pub author_id: String,
     pub author: String,
-    /// Markdown.
     pub text: String,
     pub created: Timestamp,
     pub edited: Option<Timestamp>,
     pub rev: u64,
 }
 
-/// A user who wants to change or delete a comment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Editor {
     Admin,
-    /// The id of the user's token.
     Token(String),
 }
 

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 pub const DEFAULT_NAME: &str = "Pullyard";
 pub const DEFAULT_EMAIL: &str = "pullyard@users.noreply.github.com";
-/// Units: characters.
 pub(crate) const MAX_CHARS: usize = 100;
 
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

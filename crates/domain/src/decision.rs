@@ -93,7 +93,6 @@ impl Reason {
     }
 
     /// Whether the decision is permanent: a redelivery gets it again.
-    ///
     /// Other refusals are decided again, so that a user can fix the cause and redeliver.
     pub fn is_final(&self) -> bool {
         matches!(self.verdict(), Verdict::Accepted | Verdict::Held | Verdict::Duplicate)

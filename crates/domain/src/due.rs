@@ -27,7 +27,6 @@ pub enum Due {
         /// Time of the waiting entry or end of the review's delay; later after a failure. Units: Unix milliseconds.
         order: i64,
     },
-    /// Runners of this class may claim it, lowest order first.
     Ready {
         class: ClassId,
         /// Virtual time: the creation time, reduced according to the priority.

@@ -39,7 +39,6 @@ impl std::fmt::Display for InvalidRule {
 impl AllowList {
     /// Parses rules: a registry's name, a domain such as `example.com`, `*.example.com` for all names below it, or `*`
     /// for all names.
-    ///
     /// Errors: the first invalid rule. An IP address is one, because the provider's names are checked, not addresses.
     pub fn parse<S: AsRef<str>>(rules: impl IntoIterator<Item = S>) -> Result<Self, InvalidRule> {
         let mut list = Self::default();
@@ -59,7 +58,6 @@ impl AllowList {
         Ok(list)
     }
 
-    /// Whether the agent may connect to a host of this name.
     pub fn permits(&self, host: &str) -> bool {
         let Some(host) = normalize(host) else { return false };
         let is_below = |parent: &String| host.strip_suffix(parent.as_str()).is_some_and(|rest| rest.ends_with('.'));

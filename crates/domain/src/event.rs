@@ -36,7 +36,6 @@ impl TicketEvent {
 pub struct TicketText {
     pub title: String,
     pub description: String,
-    /// The tool's labels. `runner:gpu` requires a runner with the label `gpu`.
     pub labels: BTreeSet<String>,
     pub url: Option<String>,
     pub repository: Option<RepositoryName>,

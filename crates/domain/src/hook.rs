@@ -35,7 +35,6 @@ pub fn max_secret_chars(kind: ForgeKind) -> Option<usize> {
     }
 }
 
-/// Why a value cannot be a webhook secret at this kind of forge. The message does not contain the value.
 pub fn secret_fault(kind: ForgeKind, name: &SecretName, value: &str) -> Option<String> {
     let limit = max_secret_chars(kind)?;
     (value.chars().count() > limit).then(|| {

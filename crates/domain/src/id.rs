@@ -78,7 +78,6 @@ macro_rules! ids {
 }
 
 ids! {
-    /// A project's short name, `acme`.
     ProjectId checked by slug, r"^[a-z0-9][a-z0-9-]{0,39}$";
     /// A connected forge or ticket tool, `gh1`.
     IntegrationId checked by slug, r"^[a-z0-9][a-z0-9-]{0,39}$";
@@ -88,7 +87,6 @@ ids! {
     EventId checked by event_id, r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]{0,126}[^\s\x00-\x1f\x7f-\x9f])?$";
     /// A review's id at its forge, or the id of a user's request for a revision; 1 to 64 of `A-Za-z0-9._-`.
     ReviewId checked by token, r"^[A-Za-z0-9._-]{1,64}$";
-    /// The name of a webhook, `acme`.
     HookName checked by slug, r"^[a-z0-9][a-z0-9-]{0,39}$";
     /// `owner/name` as the forge spells it.
     RepositoryName checked by repository_name, r"^(?!.*\.git(/|$))[A-Za-z0-9_][A-Za-z0-9._-]{0,99}/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$";
@@ -96,7 +94,6 @@ ids! {
     JobId checked by job_id, r"^job_[a-z0-9]{26}$";
     /// A delivery in the ledger, `dlv_` and 26 characters.
     DeliveryId checked by delivery_id, r"^dlv_[a-z0-9]{26}$";
-    /// A registered runner, `rnr_` and 26 characters.
     RunnerId checked by runner_id, r"^rnr_[a-z0-9]{26}$";
     /// A claim's id, chosen by the runner so that a repeat is recognised; 1 to 64 of `A-Za-z0-9._-`.
     ClaimId checked by token, r"^[A-Za-z0-9._-]{1,64}$";

@@ -245,7 +245,6 @@ pub struct Job {
     pub policy: JobPolicy,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reserved: Option<Reservation>,
-    /// Cost of its attempts. Units: millionths of a US dollar.
     #[serde(default, skip_serializing_if = "is_default")]
     pub spent_usd_micros: u64,
     pub context: String,
@@ -341,7 +340,6 @@ pub struct ContainerStop {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobPolicy {
-    /// From claim to end. Units: seconds.
     pub wall_secs: u64,
     /// Without an event of the agent. Units: seconds.
     pub stall_secs: u64,
@@ -352,7 +350,6 @@ pub struct JobPolicy {
     pub cost_usd_micros: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turns: Option<u32>,
-    /// Size of the work folder. Units: MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_mib: Option<u64>,
     /// Longest wait for an answer, or longest pause; one week if `None`. Units: seconds.

@@ -80,7 +80,6 @@ fn is_id_or_its_end(id: &JobId, word: &str) -> bool {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobTotals {
     pub jobs: usize,
-    /// Units: millionths of a US dollar.
     pub spent_usd_micros: u64,
     pub by_status: BTreeMap<JobStatus, usize>,
 }

@@ -20,7 +20,6 @@ pub enum ModelKeyTest {
 }
 
 impl ModelKeyTest {
-    /// Whether a job with this key would fail.
     pub fn is_refusal(self) -> bool {
         self == Self::Refused
     }

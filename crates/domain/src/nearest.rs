@@ -14,7 +14,6 @@ pub fn find_nearest<'a>(typed: &str, words: impl IntoIterator<Item = &'a str>) -
     nearest.filter(|(edits, _)| *edits <= (length / 2).min(2).max(length / 3)).map(|(_, word)| word)
 }
 
-/// The number of insertions, deletions and replacements between two words.
 fn count_edits(from: &str, to: &str) -> usize {
     let mut costs: Vec<usize> = (0..=to.chars().count()).collect();
     for (row, left) in from.chars().enumerate() {

@@ -64,7 +64,6 @@ pub fn ticket_after_job(ended: &Job, ticket: &Ticket) -> Ticket {
 }
 
 /// Updates the AI Waiting badge when the job is suspended or resumes. `None` if the badge is correct.
-///
 /// A wanted move that is not written yet stays wanted.
 pub fn update_waiting_badge(job: &Job, ticket: &Ticket) -> Option<Ticket> {
     let shows = ticket.wanted.badge == Some(Badge::AiWaiting);

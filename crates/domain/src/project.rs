@@ -23,10 +23,8 @@ use std::time::Duration;
 
 pub const DEFAULT_SUSPENSION_LIMIT: Duration = Duration::from_secs(7 * 24 * 3_600);
 
-/// The longest reason for a hold. Units: characters.
 pub const MAX_HOLD_REASON_CHARS: usize = 200;
 
-/// The longest name of a project's holder. Units: characters.
 const MAX_HOLDER_CHARS: usize = 64;
 
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -30,7 +30,6 @@ pub struct Context {
     pub base: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<ReviewContext>,
-    /// Commands that run before and after the agent; absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commands: Option<JobCommands>,
     /// What sandboxed agents and commands may connect to.

@@ -14,13 +14,9 @@ use std::fmt::Write;
 
 /// Placeholder of the control plane, which does not know a self-hosted runner's isolation.
 pub const UNKNOWN_ISOLATION: &str = "the runner's own";
-/// Limit for the agent's summary. Units: characters.
 const MAX_SUMMARY_CHARS: usize = 4_000;
-/// Units: characters.
 const MAX_COMMAND_CHARS: usize = 200;
-/// Limit for a version or a model's name. Units: characters.
 const MAX_NAME_CHARS: usize = 80;
-/// Units: characters.
 const SHORT_COMMIT_CHARS: usize = 10;
 
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +107,6 @@ pub struct NewestCommit<'a> {
 }
 
 /// The part about the newest commit, in Markdown.
-///
 /// A `CheckResults::Completed` has no failed check here: a job with failed checks does not update an open pull request.
 pub fn render_newest(newest: &NewestCommit<'_>) -> String {
     let by = newest.agent.map(|agent| format!(" (agent: {agent})")).unwrap_or_default();
@@ -129,7 +124,6 @@ pub fn render_newest(newest: &NewestCommit<'_>) -> String {
     text
 }
 
-/// The fenced summary; `None` if it has no visible text.
 fn fence_summary(summary: Option<&str>) -> Option<String> {
     let summary = summary.map(remove_hidden)?;
     let text = summary.trim();

@@ -1,6 +1,5 @@
 //! Rules for deleting a project or a ticket, removing a repository, disconnecting a forge, and reusing the name of a
 //! disconnected forge.
-//!
 //! The caller lists jobs, pull requests and hooks before the removal. Each `deny_*` function checks one of them; `None`
 //! permits the removal.
 

@@ -16,7 +16,6 @@ use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// Longest message of a request for a revision. Units: characters.
 pub const MAX_MESSAGE_CHARS: usize = 4_000;
 
 /// A request for changes to a pull request, in one form for all forges. The names come from signed data or from the
@@ -262,7 +261,6 @@ pub fn request_messages(covered: &[Review]) -> Vec<String> {
 }
 
 /// The jobs to read to find out whether they leave their reviews, see `job::has_reviews_to_pass_on`.
-///
 /// Of the revisions only `last` matters. Their ids are derived from the ids of the pull request's reviews, which are
 /// `all`. A job whose review had another job since may be returned unnecessarily.
 pub fn list_possible_review_owners(having: &BTreeSet<&JobId>, all: &[Review], last: Option<&JobId>) -> Vec<JobId> {
@@ -299,7 +297,6 @@ impl UnansweredScope {
 }
 
 /// The unanswered reviews that a job includes: all if a user requested the job, or if it covers no review any more.
-///
 /// On Bitbucket, a request for changes has no text. It means the author's comments since their last request. If that
 /// request was refused or withdrawn before a job read it, the next request includes its comments.
 pub fn unanswered_scope(kind: ForgeKind, covered: &[Review]) -> UnansweredScope {
@@ -310,7 +307,6 @@ pub fn unanswered_scope(kind: ForgeKind, covered: &[Review]) -> UnansweredScope 
 }
 
 /// The jobs of earlier requests by the authors of `covered`. Empty if this kind of forge has requests with text.
-///
 /// Without text, a comment belongs to the newest request before it and to the next one. If the forge forgets withdrawn
 /// requests, the comment belongs to every later one.
 pub fn jobs_of_earlier_requests<'a>(kind: ForgeKind, covered: &[Review], all: &'a [Review]) -> BTreeSet<&'a JobId> {

@@ -33,7 +33,6 @@ pub enum Presence {
     Deleting,
 }
 
-/// The part of a runner that changes with every claim and heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Runner {
     pub id: RunnerId,
@@ -82,16 +81,13 @@ pub struct Slot {
     pub since: Timestamp,
 }
 
-/// The part of a runner that changes when it registers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
     pub id: RunnerId,
     pub name: String,
-    /// Agents that it can run.
     pub capabilities: BTreeSet<String>,
     pub labels: BTreeSet<String>,
     pub version: String,
-    /// The projects of its token at registration; `None` means all. For display only: a claim checks the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub projects: Option<BTreeSet<ProjectId>>,
 }
@@ -204,7 +200,6 @@ impl Runner {
     }
 
     /// Registers the process of a new runner, a replacement for a dead process, or the known process again.
-    ///
     /// A replacement keeps the slots, and the sweeper ends those that the new process does not run. The known process
     /// registers again after a daemon was killed and continues. The runner's state follows the registration.
     pub fn register(existing: Option<&Self>, new: RunnerRegistration, now: Timestamp) -> Result<Self, Refusal> {

@@ -27,7 +27,6 @@ impl SecretKind {
 }
 
 /// Why a value cannot be a token or a model key, which consist of visible ASCII characters; `None` if it can.
-///
 /// The message follows the name of the value in a sentence. It does not contain the value.
 pub fn token_fault(value: &str) -> Option<&'static str> {
     let word = value.trim();

@@ -81,7 +81,6 @@ fn next_step_active(job: &Job, now: Timestamp) -> JobStep {
     }
 }
 
-/// Decides about a job that its self-hosted runner lost.
 pub fn step_after_runner_loss(job: &Job, failure: Failure, now: Timestamp) -> JobStep {
     if !job.status.is_active() || job.push_until.is_some_and(|until| now < until) {
         return JobStep::Skip;

@@ -126,7 +126,6 @@ pub(crate) trait Fact {
     }
 }
 
-/// Limit for an untrusted text in a sentence. Units: characters.
 const MAX_FACT_CHARS: usize = 48;
 
 /// Lower limit for shortened facts. Times, numbers and durations are never shortened. Units: characters.
@@ -135,7 +134,6 @@ const MIN_FACT_CHARS: usize = 24;
 /// Longest incomplete word that is dropped. Longer ones, such as paths and URLs, are cut. Units: characters.
 const MAX_PARTIAL_WORD_CHARS: usize = 12;
 
-/// Units: characters.
 const MAX_SENTENCE_CHARS: usize = 140;
 
 /// Renders a sentence, and shortens its facts only as much as the limit requires.

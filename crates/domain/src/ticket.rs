@@ -13,7 +13,6 @@ use crate::wait::Wait;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The most pull requests of one ticket that may have waiting reviews.
 pub const MAX_DEFERRED: usize = 10;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,7 +129,6 @@ pub struct SyncedState {
 pub enum SettleStep {
     /// Write to the tool; contains the ticket afterwards.
     WriteBack(Box<Ticket>),
-    /// Decide another entry into the trigger status.
     DecideEntry(Entry),
     /// Drop a void entry; contains the ticket afterwards.
     DropEntry(Box<Ticket>),
@@ -238,7 +236,6 @@ impl Ticket {
     }
 
     /// Records that a stored review may be settled from `opens_at`. The earliest time wins.
-    ///
     /// The number is unlimited, because a stored review must not be lost when others came first.
     pub fn schedule_review(&self, pull_request: &PullRequestId, opens_at: Timestamp) -> Self {
         let mut ticket = self.clone();

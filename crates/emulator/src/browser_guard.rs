@@ -8,7 +8,6 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::Error;
 use crate::server::{self, Server};
 
-/// Size limit of a request head. Units: bytes.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 /// DynamoDB's size limit of a request. Units: bytes.
 const MAX_REQUEST_BYTES: usize = 16 << 20;

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 pub enum Error {
     #[error("bind a loopback port for {service}")]
     Bind {
-        /// The service that needs the port.
         service: &'static str,
         source: std::io::Error,
     },

@@ -109,7 +109,6 @@ impl Service {
         serde_json::from_slice(&to_bytes(body, MAX_RESPONSE_BYTES).await.ok()?).ok()
     }
 
-    /// Lists the secrets with times of change from before this process.
     async fn list_secrets(&self, headers: &HeaderMap, body: Bytes) -> Response {
         let secrets = self.secrets.lock().await;
         let (head, body) = self.dispatch(headers, body).await.into_parts();

@@ -29,7 +29,6 @@ pub(crate) async fn bind(service: &'static str, preferred: Option<u16>) -> Resul
     bound.await.map_err(|source| Error::Bind { service, source })
 }
 
-/// A background server; dropping it requests a stop.
 #[derive(Debug)]
 pub(crate) struct Server {
     cancel: CancellationToken,

@@ -19,7 +19,6 @@ impl Timestamp {
         self.0.unix_timestamp() as f64 + f64::from(millis) / 1000.0
     }
 
-    /// Units: milliseconds since the epoch.
     pub(crate) fn epoch_millis(self) -> i64 {
         self.0.unix_timestamp() * 1000 + i64::from(self.0.millisecond())
     }

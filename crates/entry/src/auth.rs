@@ -75,7 +75,6 @@ impl<S> Caller<S> {
         self.projects.as_ref()
     }
 
-    /// The caller as the editor of comments.
     pub fn editor(&self) -> Editor {
         if self.administers { Editor::Admin } else { Editor::Token(self.id.clone()) }
     }

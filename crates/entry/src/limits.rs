@@ -44,7 +44,6 @@ pub fn check_ticket(new: &CreateTicket) -> Result<(), FieldError> {
     check_new_ticket(&new.title, &new.description, new.status.as_deref(), &new.labels)
 }
 
-/// Checks a ticket whose key is not known yet.
 pub fn check_new_ticket(
     title: &str,
     description: &str,

@@ -44,7 +44,6 @@ impl Visitor {
         self.may(Scope::Admin)
     }
 
-    /// The visitor as the editor of comments.
     pub fn editor(&self) -> Editor {
         if self.may_administer() { Editor::Admin } else { Editor::Token(self.id.clone()) }
     }

@@ -9,7 +9,6 @@ use pullyard_domain::text::truncate;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::{Path, Segment};
 
-/// Units: bytes.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
 
 /// For batches of events. Units: bytes.
@@ -23,7 +22,6 @@ pub struct StrictJson<T, const MOST: usize = MAX_BODY_BYTES>(pub T);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
-    /// JSON pointer; empty for the whole body.
     pub pointer: String,
     pub message: String,
 }

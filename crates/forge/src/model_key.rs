@@ -65,7 +65,6 @@ impl ForgeApi for Caller {
 }
 
 /// Lists the models, which is free. `endpoint` has the base URL that the agent would get. Takes at most seven seconds.
-///
 /// Source: Anthropic's and OpenAI's `GET /v1/models`.
 /// Errors: `Denied` for an unknown key; `Forbidden` for a key without this permission; `RateLimited`; `Unreachable`,
 /// after a second try.

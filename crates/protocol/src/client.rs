@@ -38,9 +38,7 @@ pub enum Error {
     /// No response in time.
     #[error("reach {url}: {reason}")]
     Unreachable {
-        /// URL of the call.
         url: String,
-        /// Cause.
         reason: String,
     },
     /// Problem document from the server.
@@ -49,9 +47,7 @@ pub enum Error {
     /// The response does not match this version.
     #[error("understand the answer of {url}: {reason}")]
     Unreadable {
-        /// URL of the call.
         url: String,
-        /// Cause.
         reason: String,
     },
 }
@@ -71,7 +67,6 @@ impl Error {
         matches!(self, Self::Problem(problem) if problem.status == 412)
     }
 
-    /// Stable code of the problem.
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::Problem(problem) => Some(&problem.code),

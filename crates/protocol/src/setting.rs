@@ -8,56 +8,37 @@ use serde_json::Value;
 use std::sync::LazyLock;
 pub use table::SETTINGS;
 
-/// One setting of [`SETTINGS`].
 #[derive(Debug)]
 pub struct Setting {
     /// Its place in the JSON of the settings, with dots: `limits.wall_secs`.
     pub path: &'static str,
-    /// The group.
     pub section: Section,
-    /// The display name.
     pub label: &'static str,
-    /// A sentence or two.
     pub meaning: &'static str,
-    /// The form of its value.
     pub kind: Kind,
 }
 
 /// A group of settings on the page and in lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {
-    /// The columns of the board.
     Columns,
-    /// How tickets start jobs.
     Flow,
-    /// Agent and model.
     Agent,
-    /// Limits of a job.
     Limits,
-    /// Commands around the agent.
     Checks,
-    /// Limits per day.
     Budgets,
-    /// Where jobs run.
     Compute,
-    /// Revisions after reviews.
     Reviews,
-    /// Author and signature.
     Commits,
-    /// Names of the secrets with model keys.
     Secrets,
-    /// The hold of the project.
     Hold,
 }
 
-/// The form of a setting's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// `true` or `false`.
     Flag,
     /// Any text; validated by the settings.
     Text,
-    /// A column of the board.
     Column,
     /// A repository as `owner/name`.
     Repository,
@@ -73,11 +54,9 @@ pub enum Kind {
     Lines,
 }
 
-/// The defaults as JSON.
 static DEFAULTS: LazyLock<Value> = LazyLock::new(|| serde_json::to_value(Settings::default()).unwrap_or_default());
 
 impl Section {
-    /// All sections in their order on the page.
     pub const ALL: [Self; 11] = [
         Self::Columns,
         Self::Flow,
@@ -109,7 +88,6 @@ impl Section {
         }
     }
 
-    /// The heading.
     pub fn title(self) -> &'static str {
         match self {
             Self::Columns => "Columns",
@@ -143,7 +121,6 @@ impl Section {
         }
     }
 
-    /// The settings of the section.
     pub fn settings(self) -> impl Iterator<Item = &'static Setting> {
         SETTINGS.iter().filter(move |setting| setting.section == self)
     }
@@ -208,7 +185,6 @@ impl Setting {
         SETTINGS.iter().find(|setting| setting.name() == name)
     }
 
-    /// The setting at this JSON pointer.
     pub fn at(pointer: &str) -> Option<&'static Self> {
         SETTINGS.iter().find(|setting| setting.pointer() == pointer)
     }
@@ -218,32 +194,26 @@ impl Setting {
         self.path.replace("usd_micros", "usd")
     }
 
-    /// The JSON pointer into the settings.
     pub fn pointer(&self) -> String {
         format!("/{}", self.path.replace('.', "/"))
     }
 
-    /// Its value in these settings.
     pub fn value<'a>(&self, settings: &'a Value) -> &'a Value {
         settings.pointer(&self.pointer()).unwrap_or(&Value::Null)
     }
 
-    /// Its default.
     pub fn default_value(&self) -> &'static Value {
         self.value(&DEFAULTS)
     }
 
-    /// Whether these settings have its default.
     pub fn is_default(&self, settings: &Value) -> bool {
         self.value(settings) == self.default_value()
     }
 
-    /// Whether the setting can be absent.
     pub fn is_optional(&self) -> bool {
         self.default_value().is_null()
     }
 
-    /// Replaces its value in these settings.
     pub fn store(&self, settings: &mut Value, value: Value) {
         if let Some(place) = settings.pointer_mut(&self.pointer()) {
             *place = value;

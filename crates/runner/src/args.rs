@@ -13,7 +13,6 @@ use std::time::Duration;
 const BOOTSTRAP_VARIABLE: &str = "PULLYARD_BOOTSTRAP";
 
 /// Run one job, then exit.
-///
 /// Exits with 0 if the control plane has the result or the job belongs to another attempt, with 143 after a signal,
 /// and with another code if the runner itself failed. Set the bootstrap token in PULLYARD_BOOTSTRAP.
 #[derive(Clone, Debug, clap::Args)]

@@ -24,7 +24,6 @@ use tokio::time::timeout;
 const RESERVED_PLACES: usize = 8;
 /// Total size of the numerous kinds, so that the largest of the others fit. Units: bytes.
 const MAX_NUMEROUS_BYTES: u64 = 64 << 20;
-/// Longest reason in a message. Units: characters.
 const MAX_REASON_CHARS: usize = 200;
 
 #[derive(Debug)]
@@ -60,7 +59,6 @@ struct UsedSpace {
 }
 
 impl UsedSpace {
-    /// Errors: the reason why there is no place.
     fn reserve(&mut self, rank: ArtifactClass, size: u64) -> Result<(), &'static str> {
         if size > MAX_SIZE_BYTES {
             return Err("it is too large");
@@ -161,7 +159,6 @@ impl Artifacts {
         self.0.pending_checkpoints.load(Ordering::Acquire) == 0 && self.0.is_checkpoint_lost.load(Ordering::Relaxed)
     }
 
-    /// Stores a text. Returns whether it did; empty texts are skipped.
     pub(crate) fn store_text(&self, kind: ArtifactKind, name: &str, text: &str) -> bool {
         let Some(path) = self.path_for(name).filter(|_| !text.trim().is_empty()) else { return false };
         match File::create(&path).and_then(|mut file| file.write_all(text.as_bytes())) {

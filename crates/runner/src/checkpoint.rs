@@ -23,7 +23,6 @@ const PATCH_FILE: &str = "work.patch";
 const REPLIES_FILE: &str = "replies.json";
 const SESSION_FOLDER: &str = "session";
 const ARTIFACT_NAME: &str = "checkpoint";
-/// Longest `about.json` that is read. Units: bytes.
 const MAX_METADATA_BYTES: u64 = 64 * 1024;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

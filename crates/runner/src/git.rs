@@ -393,7 +393,6 @@ pub(crate) async fn replace_file(path: &Path, content: &[u8]) -> std::io::Result
     tokio::fs::write(path, content).await
 }
 
-/// Whether the path is a folder and not a link.
 pub(crate) async fn is_folder(path: &Path) -> bool {
     tokio::fs::symlink_metadata(path).await.is_ok_and(|about| about.is_dir())
 }
@@ -418,7 +417,6 @@ pub(crate) async fn is_branch_name(git: &Git, name: &str) -> Result<bool, GitErr
     }
 }
 
-/// The commit of a full ref or another revision, if it exists.
 pub(crate) async fn resolve_commit(git: &Git, repository: &Path, reference: &str) -> Result<Option<String>, GitError> {
     let commit = format!("{reference}^{{commit}}");
     let call = GitCall::new(["rev-parse", "--verify", "--quiet", "--end-of-options", &commit]);

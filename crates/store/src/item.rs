@@ -105,7 +105,6 @@ pub(crate) fn decode<T: DeserializeOwned>(item: Attributes, key: &Key) -> Result
     serde_dynamo::from_item(item).map_err(|error| Error::Corrupt { key: key.to_string(), reason: error.to_string() })
 }
 
-/// Like `decode`, with the key from the item itself.
 pub(crate) fn decode_item<T: DeserializeOwned>(item: Attributes) -> Result<T, Error> {
     let key = key_of(&item);
     decode(item, &key)

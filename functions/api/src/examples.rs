@@ -357,7 +357,6 @@ fn ticket() -> Value {
     })
 }
 
-/// The job of the ticket, changed by `fields`.
 fn changed_job(fields: Value) -> Value {
     let job = json!({
         "id": JOB, "project": PROJECT, "kind": "implement", "status": "executing", "title": TITLE, "ticket": TICKET,
@@ -422,7 +421,6 @@ fn delivery() -> Value {
     })
 }
 
-/// The project with all settings, changed by `settings`.
 fn project(settings: Value) -> Value {
     let default_repository = RepositoryName::new(REPOSITORY).ok();
     let all = Settings { auto_create: true, default_repository, ..Settings::default() };
@@ -481,7 +479,6 @@ fn runner() -> Value {
     })
 }
 
-/// The token of a ticket tool, changed by `fields`.
 fn token(fields: Value) -> Value {
     let token = json!({
         "id": "5891b5b522d5df08", "name": "tracker", "kind": "api", "prefix": "pat_Xk4v", "scopes": ["tickets"],

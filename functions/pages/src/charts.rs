@@ -16,12 +16,10 @@ const SLOT: u64 = WIDTH / DAYS as u64;
 
 const BAR_WIDTH: u64 = 14;
 
-/// Between two stacked bars.
 const GAP: u64 = 2;
 
 const MIN_BAR_HEIGHT: u64 = 2;
 
-/// The end of a job.
 #[derive(Clone, Copy, Debug)]
 pub struct Ending {
     pub at: Timestamp,

@@ -1,5 +1,4 @@
 //! Error pages: a sentence, advice and a code.
-//!
 //! A [`Fault`] does not know the request that failed. It travels in the response's extensions to the middleware, which
 //! renders the page.
 

@@ -63,7 +63,6 @@ impl Frame {
         self.theme.unwrap_or("system") == name
     }
 
-    /// Adds the selected project to the address of a page.
     pub(crate) fn link(&self, path: &str) -> String {
         self.project.as_ref().map_or_else(|| path.to_owned(), |project| format!("{path}?project={project}"))
     }

@@ -15,7 +15,6 @@ const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-
 #[derive(Clone, Debug)]
 pub(crate) struct FormTarget(pub(crate) String);
 
-/// Adds the protections and the error pages to all routes.
 pub(crate) fn protect(routes: Router<Context>, ctx: &Context) -> Router {
     let checked = routes.layer(from_fn_with_state(ctx.clone(), refuse_foreign_forms));
     checked.layer(from_fn_with_state(ctx.clone(), add_headers)).with_state(ctx.clone())

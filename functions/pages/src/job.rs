@@ -39,11 +39,9 @@ const FIRST_EVENTS: u64 = 64;
 pub(crate) struct Subject {
     pub(crate) view: JobView,
     pub(crate) became: Option<PullRequestState>,
-    /// The runner of its active attempt.
     pub(crate) runner: Option<RunnerLink>,
 }
 
-/// The parts of a page around its tab.
 pub(crate) struct Shell {
     pub(crate) frame: Frame,
     pub(crate) head: JobHead,

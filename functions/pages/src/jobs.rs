@@ -52,7 +52,6 @@ struct JobsPage {
 
 pub(crate) struct Row {
     pub(crate) id: String,
-    /// Whether the row has a checkbox.
     pub(crate) pick: bool,
     pub(crate) pill: Pill,
     pub(crate) short: String,

@@ -69,7 +69,6 @@ pub(crate) fn source(source: Source) -> &'static str {
     }
 }
 
-/// An open problem that is no job.
 pub(crate) fn attention() -> Pill {
     Pill { word: "Needs attention", shape: "tri", path: "M6 1.5 11 10.5H1zM6 5v2.2", tone: "warn" }
 }

@@ -18,7 +18,6 @@ pub(crate) use size::{keep_first, keep_last};
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// Attempt, arrival and event.
 pub(crate) type Arrived = (u32, Timestamp, Event);
 
 pub(crate) struct Entry {
@@ -116,7 +115,6 @@ impl Entry {
     }
 }
 
-/// A part of a job's log.
 pub(crate) struct LogPart<'a> {
     pub(crate) job: &'a Job,
     pub(crate) events: &'a [Arrived],
@@ -266,7 +264,6 @@ fn read_input(event: &Event) -> Option<u64> {
     data["input"].as_u64()
 }
 
-/// Adds a result to the row of its call.
 fn add_result(called: &mut Entry, job: &JobId, event: &Event, (attempt, ended): (u32, Timestamp), full: bool) {
     let result = CallResult::of(event);
     called.whole.extend(full_text_link(job, attempt, event));

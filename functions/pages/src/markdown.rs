@@ -30,7 +30,6 @@ pub fn render(markdown: &str) -> SafeHtml {
     SafeHtml(out)
 }
 
-/// Text without markup.
 pub fn plain(text: &str) -> SafeHtml {
     SafeHtml(format!("<p>{}</p>", escape(&text::block(text).to_string())))
 }

@@ -240,7 +240,6 @@ impl UnfinishedJob {
     }
 }
 
-/// Whether the time is known and not before `start`.
 fn is_since(at: Option<Timestamp>, start: Timestamp) -> bool {
     at.is_some_and(|at| start <= at)
 }

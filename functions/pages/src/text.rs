@@ -39,10 +39,8 @@ pub fn help(text: &str) -> Help {
     Help(parts.map(|(at, part)| (SafeText(truncate_line(&part.replace(['\n', '\t'], " "))), at % 2 == 1)).collect())
 }
 
-/// Units: characters.
 const MAX_LINE_CHARS: usize = 2_000;
 
-/// Units: bytes.
 const MAX_BYTES: usize = 64 * 1_024;
 
 /// Replaces line ends by spaces.

@@ -49,7 +49,6 @@ pub(super) async fn check(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Erro
     Ok(findings)
 }
 
-/// ECR's request for an image, and the image's tag or digest.
 pub(super) fn image_request(image: &str, repository_uri: &str) -> Option<(Value, String)> {
     let rest = image.strip_prefix(repository_uri)?;
     let (key, tag) = match (rest.strip_prefix('@'), rest.strip_prefix(':')) {

@@ -8,7 +8,6 @@ use futures::future::join_all;
 use serde_json::json;
 use std::time::Duration;
 
-/// Units: percent.
 const WARN_PERCENT: f64 = 80.0;
 
 struct Quota {

@@ -6,7 +6,6 @@ use pullyard_domain::agent::Agent;
 use pullyard_domain::agent_check::{self, AgentCheck, LocalAgent};
 use pullyard_domain::project::{Compute, Project, Repository};
 
-/// Returns the agent that the repository or its project chooses, and whether it can start.
 pub async fn check_agent(
     ctx: &Context,
     project: &Project,

@@ -24,7 +24,6 @@ pub struct RenamedColumn {
 /// Renames a column in the settings, then in its tickets. Nothing enters a status: no job starts, and the end of a
 /// running job moves its ticket from the new name. Until a ticket has the new name, the board shows the old one after
 /// the columns.
-///
 /// Writes: PROJECT if `rev` is unchanged; then each TICKET that names the column, if `rev` is unchanged.
 /// Idempotent: a repeat moves the tickets that still have the old name.
 /// Errors: `NotFound`; `Invalid`, also while an entry waits in the column, because it would be dropped; `Contended`.
@@ -89,7 +88,6 @@ async fn rename_in_ticket(ctx: &Context, read: &Ticket, from: &str, to: &str) ->
     Ok(())
 }
 
-/// Refuses to remove a column that has tickets.
 pub(crate) async fn check_removed_columns(ctx: &Context, project: &Project, settings: &Settings) -> Result<(), Error> {
     let columns = &project.settings.statuses.columns;
     let removed: Vec<_> = columns.iter().filter(|column| !settings.statuses.has_column(column)).collect();

@@ -19,7 +19,6 @@ pub struct ExistingApp {
 }
 
 /// Creates a GitHub App from a manifest's code, and connects it.
-///
 /// Writes: two secrets named by the App, first, because GitHub shows them only once; INTEGRATION, if absent.
 /// Not repeatable: the code works once. After a later failure call [`connect_github_app`] with the stored key.
 /// Errors: `Forge`; `NameTaken`; `Invalid` for an App without a webhook secret, or another forge's former name.

@@ -10,7 +10,6 @@ use pullyard_domain::project::{ForgeKind, Integration};
 use pullyard_domain::secret::{SecretKind, token_fault};
 
 /// Stores the token, then connects its forge.
-///
 /// Writes: the secret `integration-ID-token`; INTEGRATION, if absent.
 /// Idempotent until the forge is connected; then its token is replaced as a secret only.
 /// Errors: `NameTaken`, before the connected forge's secret is replaced; `Invalid`, with `/token` for a value that is no
@@ -30,7 +29,6 @@ pub async fn connect_forge_with_token(
 
 /// Stores the private key of an existing App, then connects the App. Its webhook secret is random; installing the App's
 /// webhook sends it to GitHub.
-///
 /// Writes: the secrets `integration-ID-key` and `integration-ID-webhook`; INTEGRATION, if absent.
 /// Idempotent until the App is connected.
 /// Errors: `NameTaken`, before the connected App's secrets are replaced; `Invalid`; `Forge`.
@@ -52,7 +50,6 @@ pub async fn connect_github_app_with_key(
 }
 
 /// Replaces the token, or the private key of an App, in the secret of a connected forge.
-///
 /// Idempotent: by the value.
 /// Errors: `NotFound`; `Invalid` with `/value`; `Cloud`.
 pub async fn replace_credential(ctx: &Context, id: &IntegrationId, value: &str) -> Result<(), Error> {

@@ -1,5 +1,4 @@
 //! Lists, redrives and drops dead letters. The log has the error of each message under its id.
-//!
 //! The event of a stopped task has no queue of its own, so a redrive also runs its use case directly.
 
 use crate::jobs::record_task_stop::record_task_stop;
@@ -14,7 +13,6 @@ const PAGE_SIZE: usize = 50;
 
 const SEARCH_LIMIT: usize = 1_000;
 
-/// Limit of the shown body. Units: characters.
 const MAX_BODY_CHARS: usize = 4_000;
 
 /// Limit for an event that cannot be parsed and may contain secrets. Units: characters.
@@ -97,7 +95,6 @@ pub async fn get_dead_letter(ctx: &Context, id: &MessageId) -> Result<DeadLetter
 }
 
 /// Redrives or drops letters. A redriven task death is recorded.
-///
 /// Idempotent: a repeat may send a hint twice, but records a death once. Letters moved before are `missing`.
 /// Errors: `Cloud`, `Store`. Letters processed before the error stay processed.
 pub async fn move_dead_letters(

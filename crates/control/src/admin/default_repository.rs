@@ -5,7 +5,6 @@ use crate::{Context, Error};
 use pullyard_domain::id::ProjectId;
 
 /// Makes the project's only repository its default, if the project has none.
-///
 /// Idempotent. A concurrent change of the settings wins.
 /// Errors: `NotFound`; `Store`.
 pub async fn make_only_repository_default(ctx: &Context, project: &ProjectId) -> Result<(), Error> {

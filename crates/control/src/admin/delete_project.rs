@@ -9,7 +9,6 @@ use pullyard_domain::id::ProjectId;
 use pullyard_domain::removal::{deny_project_for_hook, deny_project_for_job, deny_project_for_repositories};
 use pullyard_store::Write;
 
-/// Newest jobs checked.
 const MAX_JOBS: usize = 2_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,7 +13,6 @@ use pullyard_domain::removal::{
 use pullyard_store::{RepositoryRemoval, Write};
 use std::collections::BTreeSet;
 
-/// Newest jobs checked.
 const MOST_JOBS: usize = 2_000;
 
 #[derive(Clone, Debug)]

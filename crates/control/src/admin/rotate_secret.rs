@@ -12,7 +12,6 @@ use std::time::Duration;
 const MAX_OVERLAP: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// Records the accepted version before writing the new value, so that a crash cannot make an older value valid.
-///
 /// Idempotent: by the value; the current value again changes nothing.
 /// Errors: `Invalid`; `Contended`; `Cloud` with `NoSecret` for a secret that was never set.
 pub async fn rotate_secret(

@@ -12,7 +12,6 @@ pub async fn list_open_breakers(ctx: &Context) -> Result<Vec<Breaker>, Error> {
 }
 
 /// Closes a breaker early. Jobs on Fargate notice within five minutes, runners at their next claim.
-///
 /// Writes: BREAKER deleted if unchanged since the read.
 /// Idempotent: by the account; a missing breaker is no error.
 pub async fn close_breaker(ctx: &Context, id: &BreakerId, who: &str) -> Result<bool, Error> {

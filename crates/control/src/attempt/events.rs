@@ -18,7 +18,6 @@ pub struct EventsAck {
 
 /// Stores a batch of events, and the number of inputs that the agent has read. A batch that races the loss of its lease
 /// may still be stored, harmlessly, under its own attempt.
-///
 /// Idempotent: by attempt and first number; the first stored batch wins.
 /// Errors: `LeaseLost`.
 pub async fn record_events<E: Serialize>(

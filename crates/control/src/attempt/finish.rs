@@ -22,7 +22,6 @@ pub struct Finish {
 }
 
 /// Ends an attempt and its job. If the model's account is unavailable, the job waits instead (see `breaker.rs`).
-///
 /// Idempotent: by the finish's id.
 /// Errors: `LeaseLost` if the attempt no longer holds the job. A late result is still stored (`recorded`) and its pull
 /// request linked; without the link, every later review would be refused.

@@ -16,7 +16,6 @@ pub struct PhaseAnswer {
 }
 
 /// Stores the phase of an attempt.
-///
 /// Syncing does not begin while a pause is requested; the answer then has no `push_window`. It does not begin either
 /// while
 /// the job has more inputs than `reported`, the number that the agent has read; `None` skips this check.

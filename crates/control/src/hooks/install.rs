@@ -37,7 +37,6 @@ pub struct NewHook {
 }
 
 /// Installs a hook: stores it, then creates it at the forge, or updates an existing one with the same address.
-///
 /// Idempotent: by name; a repeat repairs differences at the forge. A stale concurrent install updates the forge again.
 /// Errors: `NotFound` (project, integration); `Forge`; `Contended`; `NameTaken` if the name belongs to another hook;
 /// `Invalid` for an App's hook at a forge without Apps, or a secret that the forge does not accept.
@@ -128,7 +127,6 @@ pub(super) async fn sync_forge_hook(
 }
 
 /// Removes a hook, first at its forge with any hook of the same address, which would otherwise get a 404 for ever.
-///
 /// Idempotent: a hook that is missing at the forge is no error.
 /// Errors: `NotFound`; `Contended`; `Forge`, unless `keep_at_forge`.
 pub async fn remove_hook(ctx: &Context, name: &HookName, keep_at_forge: bool) -> Result<(), Error> {

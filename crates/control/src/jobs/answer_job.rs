@@ -10,7 +10,6 @@ use pullyard_store::{RunnerCondition, Write};
 
 /// Stores an input of a job, for the API and the page of a job. A job in AwaitingInput or Paused becomes Ready; in any
 /// other status, only its number of inputs rises.
-///
 /// Idempotent: with a key, by caller and key; a repeat stores no second input.
 /// Errors: `NotFound`; `KeyReused`; `Contended`; `Denied` if the job has ended, is being cancelled or accepts no more.
 pub async fn answer_job(

@@ -19,7 +19,6 @@ pub struct ArtifactUpload {
 
 /// Reserves an id and an upload address for an artifact of the attempt that holds the job. Not fenced by the job's
 /// revision: an attempt that is losing its lease may still get them, under its own number.
-///
 /// Idempotent: by kind and name; a repeat gets a new address until the object is stored.
 /// Errors: `LeaseLost`; `Artifact` if a limit is reached or another artifact has the name.
 pub async fn reserve_artifact(ctx: &Context, fence: &Fence, offer: &NewArtifact) -> Result<ArtifactUpload, Error> {

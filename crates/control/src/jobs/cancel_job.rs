@@ -8,7 +8,6 @@ use pullyard_domain::job::{Cancel, Job, TransitionRefusal};
 use pullyard_store::{RunnerCondition, Write};
 
 /// Cancels a job. Without an attempt it ends at once; otherwise its runner stops it, or the sweeper after a time limit.
-///
 /// Idempotent: a job that is cancelled, or being cancelled, keeps the first requester's name.
 /// Errors: `NotFound`; `Contended`; `Denied` if the job ended otherwise.
 pub async fn cancel_job(ctx: &Context, id: &JobId, by: &str, reason: Option<&str>) -> Result<Job, Error> {

@@ -15,7 +15,6 @@ use pullyard_store::{JobEnd, RunnerCondition, Write};
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct AttemptUsage<'a> {
     pub(crate) work: Option<&'a AgentReport>,
-    /// Units: millionths of a US dollar.
     pub(crate) spent_usd_micros: Option<u64>,
 }
 

@@ -38,7 +38,6 @@ struct PlannedJob {
 }
 
 /// Creates a job with its ticket's lock and its ledger entry in one transaction.
-///
 /// Writes: the context, which stays unused if the job is not created; then see `Store::trigger`.
 /// Idempotent: by the job's id.
 pub(crate) async fn write_new_job(

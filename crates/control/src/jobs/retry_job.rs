@@ -8,7 +8,6 @@ use pullyard_domain::id::{EventId, JobId, RepositoryName};
 use pullyard_domain::job::{Job, check_retryable};
 
 /// Retries a failed or cancelled job with the same instructions and the ticket's current text.
-///
 /// Idempotent: with a key, like `create_job`.
 /// Errors: `NotFound` (job, ticket), `KeyReused`, `Contended`; `Denied` if the job has not failed.
 pub async fn retry_job(ctx: &Context, of: &JobId, caller: &Requester, key: Option<EventId>) -> Result<Answer, Error> {

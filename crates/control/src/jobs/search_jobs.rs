@@ -28,7 +28,6 @@ pub struct FoundJobs {
     /// Totals of all matches that were read, also of those beyond the limit.
     pub totals: JobTotals,
     pub next: Option<String>,
-    /// Creation time of the oldest job read.
     pub oldest_read: Option<Timestamp>,
 }
 

@@ -102,7 +102,6 @@ impl RepositoryPoll<'_> {
         PullRequestId { integration: self.integration.id.clone(), repository: self.repository.id, number }
     }
 
-    /// Adds the changed pull requests in the forge's list to those to compare.
     async fn list_changed_pull_requests(&mut self) -> Result<(), Error> {
         let since = self.progress.listed.or(self.progress.since).unwrap_or(self.started).minus(CLOCK_SKEW);
         let mut numbers = Vec::new();
@@ -270,7 +269,6 @@ impl RepositoryPoll<'_> {
         Ok(compared)
     }
 
-    /// Decides a review or comment that has no answer in the ledger.
     async fn decide_missed_reviews(
         &self,
         linked: &PullRequest,

@@ -206,7 +206,6 @@ async fn find_location(
     Ok(home)
 }
 
-/// Returns the result of a review. Follows the chain of reviews that absorbed it.
 async fn load_review_result(ctx: &Context, review: &Review) -> Result<Option<StoredResult>, Error> {
     let state = match &review.state {
         ReviewState::Absorbed { .. } => {

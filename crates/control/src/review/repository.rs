@@ -12,7 +12,6 @@ use pullyard_forge::webhook::{RepositoryChange, RepositoryEvent};
 use pullyard_store::Write;
 
 /// Records a change of a repository. Reads its name from the forge, because a late delivery has an old name.
-///
 /// Idempotent: a recorded state stays; a deletion has the time of its latest report.
 /// Errors: `Forge` if it does not answer; the delivery is then requested again.
 pub(crate) async fn record_repository_change(
@@ -83,7 +82,6 @@ async fn refresh_repository(ctx: &Context, stored: Repository, name: &str) -> Re
 }
 
 /// Stores a new name from a forge's answer, because the rename event may be lost and the old name may be reused.
-///
 /// Idempotent: a recorded name stays.
 /// Errors: `Forge`, also for a 404 under the new name: only an event reports a deletion. The next poll tries again.
 pub(crate) async fn update_repository_name(

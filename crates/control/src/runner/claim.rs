@@ -35,7 +35,6 @@ pub enum ClaimAnswer {
 }
 
 /// Claims a Ready job for a runner: adopting jobs first, then the oldest; after a lost race, a random old one.
-///
 /// Idempotent: by `claim`; a repeat returns the same job, and never a second one.
 /// Errors: `NotFound`; `Runner` if another process has replaced this one, or the runner is being removed.
 pub async fn claim_job(

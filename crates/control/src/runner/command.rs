@@ -7,7 +7,6 @@ use pullyard_store::Write;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunnerCommand {
-    /// Finish the current jobs and claim none.
     Drain {
         by: String,
     },

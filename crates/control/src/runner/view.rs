@@ -32,7 +32,6 @@ pub async fn list_runners(ctx: &Context) -> Result<Vec<Member>, Error> {
     Ok(members)
 }
 
-/// Finds a runner by id or name, with a strong read.
 pub async fn load_runner(ctx: &Context, name_or_id: &str) -> Result<Member, Error> {
     let missing = || Error::NotFound { what: "runner", name: name_or_id.to_owned() };
     let by_id = RunnerId::new(name_or_id).ok();

@@ -67,7 +67,6 @@ impl TextChanges {
 }
 
 /// Creates a ticket on the board, in one write with ledger entry and job.
-///
 /// Idempotent: with a key, by caller, project and key, for 24 hours: a repeat returns `repeat` and the first job, and
 /// moves nothing. Without a key, by the ticket's key: a repeat is `NameTaken`. Without both, each call is a new ticket.
 /// Errors: `NotFound` (project); `NameTaken`; `KeyReused`; `Invalid` for a status that is no column; `Contended`.
@@ -163,7 +162,6 @@ pub struct TicketMove {
 
 /// Moves a ticket to another column, or within its column. `None` if only the order changed: that starts no job, and
 /// the ledger has no entry.
-///
 /// Idempotent: with a key, by caller, project and key, while its ledger entry exists: a repeat returns `repeat` and
 /// moves nothing. If the first call crashed after its ledger entry, a repeat completes it, unless the ticket has a
 /// newer event. Without a key each call is a new move. A repeated change of the order leads to the same order.
@@ -215,7 +213,6 @@ fn check_status(project: &Project, status: &str) -> Result<(), Error> {
 }
 
 /// Edits a ticket's text, in one write with the ledger entry. Never starts a job. Concurrent edits both apply.
-///
 /// Idempotent: with a key, by caller, project and key, for 24 hours: a repeat returns `repeat` and changes nothing.
 /// Without a key each call is a new edit.
 /// Errors: `NotFound` (ticket); `KeyReused`; `Denied` if `based_on` is another version than the stored text's;

@@ -7,7 +7,6 @@ use pullyard_domain::id::{EventId, ProjectId, TicketKey};
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::{CommentCreation, Request, Write};
 
-/// Comments per page.
 const PAGE_SIZE: u8 = 50;
 
 #[derive(Clone, Debug)]
@@ -34,7 +33,6 @@ pub enum AddedComment {
     Existing(Comment),
 }
 
-/// A comment, and the user who wants to change it.
 #[derive(Clone, Debug)]
 pub struct CommentChange {
     pub project: ProjectId,
@@ -44,7 +42,6 @@ pub struct CommentChange {
 }
 
 /// Lists the comments with a number below `before`, or the newest ones.
-///
 /// Errors: `NotFound` (ticket).
 pub async fn list_comments(
     ctx: &Context,
@@ -67,8 +64,6 @@ pub async fn list_comments_of(ctx: &Context, ticket: &Ticket, before: Option<u32
     Ok(CommentPage { comments, next })
 }
 
-/// Adds a comment to a ticket.
-///
 /// Writes: see `Store::create_comment`.
 /// Idempotent: with a key, by caller, project and key, for 24 hours: a repeat returns the first comment. Without a key
 /// each call adds a comment.
@@ -109,8 +104,6 @@ pub async fn add_comment(ctx: &Context, new: NewComment) -> Result<AddedComment,
     }
 }
 
-/// Replaces the text of a comment.
-///
 /// Idempotent: an edit to the stored text changes nothing.
 /// Errors: `NotFound` (comment); `Denied` unless the editor is the author or an admin; `Contended`.
 pub async fn edit_comment(ctx: &Context, change: CommentChange, text: &str) -> Result<Comment, Error> {
@@ -125,8 +118,6 @@ pub async fn edit_comment(ctx: &Context, change: CommentChange, text: &str) -> R
     }
 }
 
-/// Deletes a comment.
-///
 /// Idempotent: a repeat returns `NotFound`.
 /// Errors: `NotFound` (comment); `Denied` unless the editor is the author or an admin; `Contended`.
 pub async fn delete_comment(ctx: &Context, change: CommentChange) -> Result<(), Error> {
@@ -141,7 +132,6 @@ pub async fn delete_comment(ctx: &Context, change: CommentChange) -> Result<(), 
     }
 }
 
-/// Loads a comment that the editor may change.
 async fn load_own_comment(ctx: &Context, change: &CommentChange) -> Result<Comment, Error> {
     let CommentChange { project, key, number, editor } = change;
     let comment = ctx.store.load_comment(project, key, *number).await?;

@@ -7,7 +7,6 @@ use pullyard_domain::removal::deny_ticket_removal;
 use pullyard_store::Write;
 
 /// Entries and reviews that wait for a decision are dropped. A later event of the ticket's tool creates it again.
-///
 /// Writes: see `Store::delete_comments` and `Store::delete_ticket`. The comments first, so that a crash leaves a ticket
 /// that can be deleted again, and no comments for a new ticket of the same key.
 /// Idempotent: a repeat returns `NotFound`.

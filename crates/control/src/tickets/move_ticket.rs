@@ -20,7 +20,6 @@ pub struct Answer {
 }
 
 /// Decides a ticket event, stores the ticket's new state, and creates a job if every guard passes.
-///
 /// Idempotent: by event id; a repeated event returns the first decision.
 /// Errors: `Contended` if the ticket changed during every round. No job exists then, and the same call may be repeated.
 /// The event's text, an unused context and a ledger entry that is not final may exist.

@@ -13,7 +13,6 @@ const MAX_PAGES: usize = 5;
 const PAGE_SIZE: i32 = 200;
 
 /// Finds a rank for `ticket` before `next` in the column `status`.
-///
 /// Errors: `Denied` if `next` is not in the column, or no number is left before it.
 pub(super) async fn load_rank_before(
     ctx: &Context,

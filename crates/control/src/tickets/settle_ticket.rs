@@ -21,7 +21,6 @@ pub struct SettleResult {
 }
 
 /// Reads the ticket and not the message, so that duplicate and late wake-ups are harmless.
-///
 /// Idempotent: by the ticket's revision.
 /// Errors: after any error but `Contended`, the ticket is put off, longer each time.
 pub async fn settle_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<SettleResult, Error> {
@@ -92,7 +91,6 @@ impl StepResult {
     }
 }
 
-/// Decides the entry that was queued during the last job or a hold.
 async fn decide_queued_entry(
     ctx: &Context,
     ticket: &Ticket,

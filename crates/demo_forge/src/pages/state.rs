@@ -61,7 +61,6 @@ pub(super) async fn submit(
     Ok((StatusCode::CONFLICT, super::page(&shared, &entry, &pull, failed).await?).into_response())
 }
 
-/// Returns why the pull request was not merged.
 async fn merge(
     shared: &Arc<Shared>,
     entry: &RepositoryEntry,
@@ -97,7 +96,6 @@ async fn merge(
     }))
 }
 
-/// Returns why the pull request was not closed or reopened.
 async fn update(
     shared: &Arc<Shared>,
     entry: &RepositoryEntry,

@@ -84,7 +84,6 @@ impl ReviewRequest {
     }
 }
 
-/// Dismissals require push permission.
 pub(crate) struct DismissRequest(ReviewRequest);
 
 impl FromRequestParts<Arc<Shared>> for DismissRequest {

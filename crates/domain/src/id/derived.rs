@@ -86,7 +86,6 @@ impl DeliveryId {
         Self(hash_id("dlv_", "request", &[job.as_str()]))
     }
 
-    /// The ledger entry of an unreadable call, by a hash of its bytes.
     pub fn for_unreadable(caller: &str, hash: &str) -> Self {
         Self(hash_id("dlv_", "unreadable", &[caller, hash]))
     }
@@ -128,7 +127,6 @@ impl ClassId {
 }
 
 /// Prefix and 26 base32 characters of SHA-256 over a domain and length-prefixed parts.
-///
 /// The lengths distinguish `("ab", "c")` from `("a", "bc")`. The domain prevents a chosen idempotency key from
 /// naming a ticket's job.
 pub(super) fn hash_id(prefix: &str, domain: &str, parts: &[&str]) -> String {

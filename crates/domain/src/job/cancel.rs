@@ -21,10 +21,8 @@ use std::time::Duration;
 /// Time for a runner to stop, before the sweeper ends its job.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Longest reason. Units: characters.
 pub const MAX_REASON_CHARS: usize = 120;
 
-/// Longest stored name. Units: characters.
 const MAX_NAME_CHARS: usize = 48;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

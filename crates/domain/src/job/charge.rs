@@ -29,7 +29,6 @@ impl Job {
         })
     }
 
-    /// Adds the cost of one attempt. Units: millionths of a US dollar.
     pub fn with_cost(mut self, usd_micros: u64) -> Self {
         self.spent_usd_micros = self.spent_usd_micros.saturating_add(usd_micros).min(MAX_USD_MICROS);
         self

@@ -175,7 +175,6 @@ fn new_job(plan: &JobPlan<'_>, branch: String) -> Job {
 }
 
 /// `pullyard/{project}/{ticket}-{n}` in lower case, always a valid ref name.
-///
 /// A key with other characters than capitals, digits and dashes is simplified, and a short hash keeps it unique.
 pub fn branch_name(project: &ProjectId, ticket: &TicketKey, number: u32) -> String {
     let lower = ticket.as_str().to_lowercase();

@@ -6,7 +6,6 @@ use crate::id::JobId;
 use crate::project::Settings;
 use crate::ticket::Ticket;
 
-/// Errors: the status that prevents a retry.
 pub fn check_retryable(of: &Job) -> Result<(), JobStatus> {
     match of.status {
         JobStatus::Failed | JobStatus::Cancelled => Ok(()),
@@ -63,7 +62,6 @@ pub fn has_handled_reviews(of: &Job) -> bool {
 }
 
 /// Turns a planned job, and its ticket, into the retry of another job.
-///
 /// The ticket returns to the trigger status, as if it had entered it, and the job's end moves it from there. Its badge
 /// is removed earlier. Without a ticket, the retry continues the pull request of the other job.
 pub fn to_retry(of: &Job, settings: &Settings, mut job: Job, ticket: Option<Ticket>) -> (Job, Option<Ticket>) {

@@ -24,10 +24,8 @@ use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Longest stored question. Units: characters.
 pub const MAX_QUESTION_CHARS: usize = 2_000;
 
-/// Longest input. Units: characters.
 pub const MAX_INPUT_CHARS: usize = 10_000;
 
 pub const MAX_INPUTS: u32 = 200;
@@ -35,10 +33,8 @@ pub const MAX_INPUTS: u32 = 200;
 /// How long a suspended job waits for its earlier runner before other runners may claim it.
 pub const RUNNER_AFFINITY: Duration = Duration::from_secs(30);
 
-/// Longest stored name. Units: characters.
 const MAX_NAME_CHARS: usize = 48;
 
-/// Longest session id. Units: characters.
 const MAX_SESSION_CHARS: usize = 128;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,7 +10,6 @@ const WATCH_DURATION: Duration = Duration::from_secs(30);
 /// A watch is stored again only this close to its end: at most one write in 20 s for all users.
 const RENEW_WITHIN: Duration = Duration::from_secs(10);
 
-/// How open pages receive changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LiveUpdates {
     /// Pages repeat short requests, because Lambda bills the time of a held one.
@@ -59,7 +58,6 @@ impl Job {
         self.watched_until.is_some_and(|until| until > now)
     }
 
-    /// The interval at which its runner sends events.
     pub fn send_interval(&self, now: Timestamp, updates: LiveUpdates) -> Duration {
         if self.is_watched(now) { updates.watched_interval() } else { updates.unwatched_interval() }
     }

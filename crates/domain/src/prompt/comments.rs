@@ -4,11 +4,8 @@ use super::untrusted::{fence, to_single_line, truncate_with_count};
 use crate::comment::Comment;
 use serde::{Deserialize, Serialize};
 
-/// Limit of one comment in the prompt. Units: characters.
 const MAX_CHARS: usize = 8_000;
-/// Limit of all comments in the prompt. Units: characters.
 const MAX_TOTAL_CHARS: usize = 24_000;
-/// Units: characters.
 const MAX_AUTHOR_CHARS: usize = 100;
 
 /// A comment as the agent reads it, frozen with its job.

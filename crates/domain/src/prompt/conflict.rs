@@ -5,7 +5,6 @@ use super::untrusted::{fence, to_single_line};
 use std::fmt::Write;
 
 const MAX_FILES: usize = 50;
-/// Units: characters.
 const MAX_NAME_CHARS: usize = 300;
 
 pub fn conflict_prompt(branch: &str, commit: &str, files: &[String]) -> String {

@@ -4,11 +4,8 @@
 use super::untrusted::{fence, remove_hidden, to_single_line};
 use std::fmt::Write;
 
-/// Limit for the output of one check. Units: characters.
 const MAX_OUTPUT_CHARS: usize = 12_000;
-/// Limit for all outputs together. Units: characters.
 const MAX_TOTAL_OUTPUT_CHARS: usize = 40_000;
-/// Units: characters.
 const MAX_COMMAND_CHARS: usize = 500;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,15 +6,12 @@ use super::untrusted::{fence, remove_hidden, to_single_line, truncate_with_count
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Limit for all reviews together. Units: characters.
 pub const MAX_REVIEWS_CHARS: usize = 60_000;
-/// Limit for one comment or summary. Units: characters.
 pub const MAX_COMMENT_CHARS: usize = 8_000;
 /// Limits for one comment, tried in this order until all comments fit. Units: characters.
 const COMMENT_LIMITS: [usize; 5] = [MAX_COMMENT_CHARS, 4_000, 2_000, 1_000, 400];
 /// Reserved for the note about omitted comments. Units: characters.
 const NOTE_RESERVE: usize = 300;
-/// Limit for a path or a name. Units: characters.
 const MAX_NAME_CHARS: usize = 300;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,7 +57,6 @@ pub struct FrozenComment {
     pub line: Option<u64>,
     /// `line` refers to the commented commit. The newest commit has that line elsewhere or not at all.
     pub original: bool,
-    /// The first line of a range of several lines.
     pub start_line: Option<u64>,
     pub side: Side,
     pub author: String,
@@ -160,7 +156,6 @@ impl ReviewContext {
 #[derive(Clone, Debug, Default)]
 pub struct KnownComments {
     comments: Vec<(u64, String)>,
-    /// The ids of a summary's comments, and the summary's text.
     summaries: Vec<(Vec<u64>, String)>,
 }
 
@@ -191,7 +186,6 @@ struct Layout<'a> {
 
 struct LayoutBuilder {
     text: String,
-    /// Units: characters.
     length: usize,
     omitted: Omitted,
     is_complete: bool,

@@ -6,7 +6,6 @@
 pub const HIDDEN_PLACEHOLDER: &str = "(hidden text left out)";
 
 /// The text that a reader sees at the forge.
-///
 /// Removes HTML comments, even unterminated ones, and link definitions that serve as comments. Also removes control
 /// characters, invisible characters and those that change the direction of writing.
 pub fn remove_hidden(text: &str) -> String {

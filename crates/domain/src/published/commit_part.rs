@@ -10,7 +10,6 @@ use sha2::{Digest, Sha256};
 const PART_NAME: &str = "newest ";
 /// Identifies the second marker line.
 const END_NAME: &str = "end";
-/// Length of the hash in the first marker line. Units: bytes.
 const HASH_BYTES: usize = 8;
 /// Longest pull request text that GitHub accepts. Units: characters.
 const MAX_TEXT_CHARS: usize = 65_536;

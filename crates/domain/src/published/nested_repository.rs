@@ -4,9 +4,7 @@
 use crate::prompt::untrusted::to_code_span;
 use std::fmt::Write;
 
-/// Further folders are only counted.
 const MAX_LISTED: usize = 20;
-/// Limit for a path. Units: characters.
 const MAX_PATH_CHARS: usize = 200;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +49,6 @@ pub enum NestedAction {
 
 /// Decides how a nested repository is handled. `copy` is `None` for a repository that the agent started, or if its
 /// origin is unknown.
-///
 /// Where the outer repository has files, the files of the folder update them. Without the folder, the checks would run
 /// without these files, but the commit would still contain them. Git skips ignored folders, and a fetched build
 /// dependency may need its `.git`. An ignored worktree is reported, because it may contain the agent's work.

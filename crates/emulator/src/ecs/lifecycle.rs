@@ -9,7 +9,6 @@ use crate::timestamp::Timestamp;
 
 pub(super) const SHUTDOWN_REASON: &str = "The embedded ECS shut down";
 
-/// Runs a task recorded as PROVISIONING until it stops.
 pub(super) async fn run_task(tasks: Arc<TaskRegistry>, task: Arc<Task>) {
     match wait_transition(&tasks, &task).await {
         WaitResult::Elapsed => {}
@@ -28,7 +27,6 @@ pub(super) async fn run_task(tasks: Arc<TaskRegistry>, task: Arc<Task>) {
     }
 }
 
-/// Follows a task recorded as RUNNING until it stops.
 pub(super) async fn follow_process(tasks: Arc<TaskRegistry>, task: Arc<Task>, mut process: Process) {
     let ending = async {
         tokio::select! {

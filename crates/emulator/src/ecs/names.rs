@@ -3,7 +3,6 @@
 use super::failure::ApiError;
 use crate::{ACCOUNT, REGION};
 
-/// Returns the cluster's short name, or `default` without one.
 pub(super) fn cluster_name(cluster: Option<&str>) -> Result<String, ApiError> {
     let name = last_segment(cluster.unwrap_or("default"));
     let allowed = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');

@@ -6,7 +6,6 @@ use std::sync::{Mutex, PoisonError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunTaskOutcome {
     Start,
-    /// 200 with the failure `RESOURCE:MEMORY`.
     ResourceMemory,
     /// 200 with the failure "Capacity is unavailable at this time…".
     CapacityUnavailable,

@@ -23,7 +23,6 @@ pub(super) struct TaskRegistry {
     pub(super) script: Script,
     /// The runtime for background work; `Ecs::events` may be called outside of a runtime.
     pub(super) runtime: Handle,
-    /// Tracks background work, so that a shutdown can wait for it.
     pub(super) background: TaskTracker,
     pub(super) shutdown: CancellationToken,
     /// Cancelled when the emulator stops but the tasks continue.

@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-/// A boxed future, the same type as `futures::future::BoxFuture<'static, T>`.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// A function: receives a Lambda event, returns a Lambda response or an error message.

@@ -40,7 +40,6 @@ impl OperationOutput for Problem {
 #[derive(Clone, Copy, Debug)]
 pub struct CreatedResponse<T>(pub T);
 
-/// `201` that no cache may store.
 #[derive(Clone, Copy, Debug)]
 pub struct CreatedNoStore<T>(pub T);
 

@@ -91,7 +91,6 @@ impl AppManifest {
     }
 }
 
-/// Whether the text can be the name of an account in GitHub's addresses.
 pub fn is_account_name(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 100

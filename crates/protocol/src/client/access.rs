@@ -14,23 +14,19 @@ impl ApiClient {
         self.http.send(call, RetryPolicy::Idempotent).await
     }
 
-    /// Lists tokens, newest first.
     pub async fn tokens(&self, after: Option<&str>) -> Result<TokenPage, Error> {
         let after = after.map(|after| format!("?after={after}")).unwrap_or_default();
         self.http.get(&format!("/v1/tokens{after}")).await
     }
 
-    /// This client's own token.
     pub async fn own_token(&self) -> Result<Token, Error> {
         self.http.get("/v1/tokens/self").await
     }
 
-    /// Revokes a token.
     pub async fn revoke_token(&self, id: &TokenId) -> Result<RevokedToken, Error> {
         self.http.send(self.http.request(Method::DELETE, &format!("/v1/tokens/{id}")), RetryPolicy::Idempotent).await
     }
 
-    /// Sets a secret.
     pub async fn set_secret(&self, name: &SecretName, value: &SetSecret) -> Result<Secret, Error> {
         let call = self.http.request(Method::PUT, &format!("/v1/secrets/{name}")).json(value);
         self.http.send(call, RetryPolicy::Idempotent).await

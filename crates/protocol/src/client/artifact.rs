@@ -27,27 +27,22 @@ fn download_error(error: reqwest::Error) -> Error {
 }
 
 impl ApiClient {
-    /// Artifacts of a job.
     pub async fn artifacts(&self, job: &JobId) -> Result<Artifacts, Error> {
         self.http.get(&format!("/v1/jobs/{job}/artifacts")).await
     }
 
-    /// Attempts of a job.
     pub async fn attempts(&self, job: &JobId) -> Result<Attempts, Error> {
         self.http.get(&format!("/v1/jobs/{job}/attempts")).await
     }
 
-    /// Check results of a job.
     pub async fn checks(&self, job: &JobId) -> Result<Checks, Error> {
         self.http.get(&format!("/v1/jobs/{job}/checks")).await
     }
 
-    /// Context of a job's agent.
     pub async fn job_context(&self, job: &JobId) -> Result<JobContext, Error> {
         self.http.get(&format!("/v1/jobs/{job}/context")).await
     }
 
-    /// Downloads an artifact.
     pub async fn download_artifact(&self, job: &JobId, artifact: &ArtifactId) -> Result<Download, Error> {
         let address = self.http.get_redirect(&format!("/v1/jobs/{job}/artifacts/{artifact}")).await?;
         // Do not send our token to the bucket, which is another server. The URL alone authorises the download.

@@ -41,18 +41,15 @@ impl AttemptClient {
         http.post(&format!("/v1/jobs/{job}/attempts/{attempt}/start"), request, RetryPolicy::Idempotent).await
     }
 
-    /// Creates a client with the lease of an assignment.
     pub fn new(base: &str, lease: &str, job: &JobId, attempt: u32) -> Result<Self, Error> {
         Ok(Self { http: Http::new(base, lease)?, path: format!("/v1/jobs/{job}/attempts/{attempt}") })
     }
 
-    /// Sets the trace of later calls.
     pub fn with_trace(mut self, trace: Option<TraceId>) -> Self {
         self.http.trace = trace;
         self
     }
 
-    /// Reports the start of a phase.
     pub async fn status(&self, request: &StatusRequest) -> Result<StatusAnswer, Error> {
         self.call("status", request).await
     }
@@ -62,37 +59,30 @@ impl AttemptClient {
         self.call("events", request).await
     }
 
-    /// The attempt's secrets.
     pub async fn credentials(&self) -> Result<Credentials, Error> {
         self.call("credentials", &CredentialsRequest {}).await
     }
 
-    /// Reserves an artifact.
     pub async fn reserve_artifact(&self, request: &ReserveArtifact) -> Result<ArtifactUpload, Error> {
         self.call("artifacts", request).await
     }
 
-    /// Confirms the upload of an artifact.
     pub async fn confirm_artifact(&self, artifact: &ArtifactId) -> Result<ConfirmArtifact, Error> {
         self.call(&format!("artifacts/{artifact}/stored"), &ConfirmArtifact {}).await
     }
 
-    /// Lists the job's inputs after this number.
     pub async fn inputs(&self, after: u32) -> Result<InputsAnswer, Error> {
         self.http.get(&format!("{}/inputs?after={after}", self.path)).await
     }
 
-    /// The newest checkpoint of an earlier attempt.
     pub async fn checkpoint(&self) -> Result<CheckpointAnswer, Error> {
         self.http.get(&format!("{}/checkpoint", self.path)).await
     }
 
-    /// Returns the job before its work is done.
     pub async fn yield_job(&self, request: &YieldRequest) -> Result<YieldAnswer, Error> {
         self.call("yield", request).await
     }
 
-    /// Ends the attempt.
     pub async fn finish(&self, request: &FinishRequest) -> Result<FinishAnswer, Error> {
         self.call("finish", request).await
     }

@@ -4,7 +4,6 @@ use super::{ApiClient, Error, RetryPolicy};
 use crate::breaker::{Breakers, CloseBreaker, ClosedBreaker};
 
 impl ApiClient {
-    /// Open breakers that the token may see.
     pub async fn breakers(&self) -> Result<Breakers, Error> {
         self.http.get("/v1/breakers").await
     }

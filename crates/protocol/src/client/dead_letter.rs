@@ -6,13 +6,11 @@ use pullyard_domain::dead_letter::Queue;
 use pullyard_domain::id::MessageId;
 
 impl ApiClient {
-    /// Lists the dead letters of all queues or one queue.
     pub async fn dead_letters(&self, queue: Option<Queue>) -> Result<DeadLetters, Error> {
         let queue = queue.map(|queue| format!("?queue={}", queue.as_str())).unwrap_or_default();
         self.http.get(&format!("/v1/dlq{queue}")).await
     }
 
-    /// One dead letter.
     pub async fn dead_letter(&self, id: &MessageId) -> Result<DeadLetter, Error> {
         self.http.get(&format!("/v1/dlq/{id}")).await
     }

@@ -5,17 +5,14 @@ use crate::runner_admin::{RemovedRunner, Runner, RunnerCommand, RunnerList, Runn
 use reqwest::Method;
 
 impl ApiClient {
-    /// All runners that the token may see, by name.
     pub async fn runners(&self) -> Result<RunnerList, Error> {
         self.http.get("/v1/runners").await
     }
 
-    /// A runner by id or name.
     pub async fn runner(&self, runner: &str) -> Result<Runner, Error> {
         self.http.get(&path(runner)).await
     }
 
-    /// Requests that a runner drains or takes jobs again.
     pub async fn command_runner(&self, runner: &str, command: RunnerOrder) -> Result<Runner, Error> {
         self.http.post(&format!("{}/commands", path(runner)), &RunnerCommand { command }, RetryPolicy::Idempotent).await
     }

@@ -15,7 +15,6 @@ impl ApiClient {
         self.http.post(&format!("/v1/projects/{project}/release"), &ReleaseProject {}, RetryPolicy::Idempotent).await
     }
 
-    /// Daily budget and today's use.
     pub async fn budget(&self, project: &ProjectId) -> Result<BudgetUse, Error> {
         self.http.get(&format!("/v1/projects/{project}/budget")).await
     }

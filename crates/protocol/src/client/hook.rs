@@ -17,23 +17,19 @@ impl ApiClient {
         self.http.post("/v1/hooks", request, RetryPolicy::Idempotent).await
     }
 
-    /// Webhooks by name.
     pub async fn hooks(&self, after: Option<&str>) -> Result<HookPage, Error> {
         let after = after.map(|after| format!("?after={after}")).unwrap_or_default();
         self.http.get(&format!("/v1/hooks{after}")).await
     }
 
-    /// One webhook.
     pub async fn hook(&self, name: &HookName) -> Result<Hook, Error> {
         self.http.get(&format!("/v1/hooks/{name}")).await
     }
 
-    /// Compares a webhook with its forge.
     pub async fn verify_hook(&self, name: &HookName) -> Result<HookCheck, Error> {
         self.http.post(&format!("/v1/hooks/{name}/verify"), &json!({}), RetryPolicy::Idempotent).await
     }
 
-    /// Repairs the webhook at its forge.
     pub async fn repair_hook(&self, name: &HookName) -> Result<HookCheck, Error> {
         self.http.post(&format!("/v1/hooks/{name}/repair"), &json!({}), RetryPolicy::Idempotent).await
     }
@@ -54,13 +50,11 @@ impl ApiClient {
         self.http.post(&format!("/v1/secrets/{name}/rotate"), request, RetryPolicy::Idempotent).await
     }
 
-    /// Sets a repository's ingress.
     pub async fn set_ingress(&self, project: &ProjectId, request: &SetIngress) -> Result<RepositoryIngress, Error> {
         let call = self.http.request(Method::PUT, &format!("/v1/projects/{project}/ingress")).json(request);
         self.http.send(call, RetryPolicy::Idempotent).await
     }
 
-    /// Ingress of each repository of a project.
     pub async fn ingresses(&self, project: &ProjectId) -> Result<Ingresses, Error> {
         self.http.get(&format!("/v1/projects/{project}/ingress")).await
     }

@@ -37,7 +37,6 @@ impl ApiClient {
         Ok(Self { http: Http::new(base, token)? })
     }
 
-    /// Connects a forge.
     pub async fn create_integration(&self, request: &CreateIntegration) -> Result<Integration, Error> {
         self.http.post("/v1/integrations", request, RetryPolicy::Idempotent).await
     }
@@ -47,30 +46,25 @@ impl ApiClient {
         self.http.post("/v1/github-apps/conversions", request, RetryPolicy::Never).await
     }
 
-    /// Connects an existing App.
     pub async fn connect_github_app(&self, request: &ConnectGitHubApp) -> Result<Integration, Error> {
         self.http.post("/v1/github-apps", request, RetryPolicy::Idempotent).await
     }
 
-    /// One connected forge.
     pub async fn integration(&self, integration: &IntegrationId) -> Result<Integration, Error> {
         self.http.get(&format!("/v1/integrations/{integration}")).await
     }
 
-    /// Connected forges by id.
     pub async fn integrations(&self, after: Option<&str>) -> Result<IntegrationPage, Error> {
         let after = after.map(|after| format!("?after={after}")).unwrap_or_default();
         self.http.get(&format!("/v1/integrations{after}")).await
     }
 
-    /// Tests whether the forge accepts our token.
     pub async fn test_integration(&self, integration: &IntegrationId) -> Result<IntegrationTest, Error> {
         self.http
             .post(&format!("/v1/integrations/{integration}/test"), &serde_json::json!({}), RetryPolicy::Idempotent)
             .await
     }
 
-    /// Disconnects a forge.
     pub async fn remove_integration(&self, integration: &IntegrationId) -> Result<RemovedIntegration, Error> {
         let path = format!("/v1/integrations/{integration}");
         self.http.send(self.http.request(Method::DELETE, &path), RetryPolicy::Never).await
@@ -81,34 +75,28 @@ impl ApiClient {
         self.http.get("/v1/version").await
     }
 
-    /// Projects that the token may access, by id.
     pub async fn projects(&self, after: Option<&str>) -> Result<ProjectPage, Error> {
         let after = after.map(|after| format!("?after={after}")).unwrap_or_default();
         self.http.get(&format!("/v1/projects{after}")).await
     }
 
-    /// Creates a project.
     pub async fn create_project(&self, request: &CreateProject) -> Result<Project, Error> {
         self.http.post("/v1/projects", request, RetryPolicy::Idempotent).await
     }
 
-    /// One project.
     pub async fn project(&self, project: &ProjectId) -> Result<Project, Error> {
         self.http.get(&format!("/v1/projects/{project}")).await
     }
 
-    /// Changes a project's display name.
     pub async fn rename_project(&self, project: &ProjectId, request: &RenameProject) -> Result<Project, Error> {
         let call = self.http.request(Method::PATCH, &format!("/v1/projects/{project}")).json(request);
         self.http.send(call, RetryPolicy::Idempotent).await
     }
 
-    /// Deletes a page of the project's tickets, and the project if no other ticket is left.
     pub async fn delete_project(&self, project: &ProjectId) -> Result<DeletedProject, Error> {
         self.http.send(self.http.request(Method::DELETE, &format!("/v1/projects/{project}")), RetryPolicy::Never).await
     }
 
-    /// Renames a column of a project's board, with its tickets.
     pub async fn rename_column(&self, project: &ProjectId, request: &RenameColumn) -> Result<RenamedColumn, Error> {
         self.http.post(&format!("/v1/projects/{project}/columns/rename"), request, RetryPolicy::Idempotent).await
     }
@@ -118,7 +106,6 @@ impl ApiClient {
         self.http.get(&format!("/v1/projects/{project}")).await
     }
 
-    /// Replaces a project's settings if `revision` is the present one.
     pub async fn set_settings(
         &self,
         project: &ProjectId,
@@ -133,12 +120,10 @@ impl ApiClient {
         self.http.send(request, RetryPolicy::Never).await
     }
 
-    /// Connects a repository.
     pub async fn add_repository(&self, project: &ProjectId, request: &AddRepository) -> Result<Repository, Error> {
         self.http.post(&format!("/v1/projects/{project}/repositories"), request, RetryPolicy::Idempotent).await
     }
 
-    /// Removes a repository from its project.
     pub async fn remove_repository(
         &self,
         project: &ProjectId,
@@ -148,7 +133,6 @@ impl ApiClient {
         self.http.send(self.http.request(Method::DELETE, &path), RetryPolicy::Never).await
     }
 
-    /// Tests which features work in a repository.
     pub async fn test_repository(
         &self,
         project: &ProjectId,
@@ -158,7 +142,6 @@ impl ApiClient {
         self.http.post(&path, &serde_json::json!({}), RetryPolicy::Idempotent).await
     }
 
-    /// Repositories of a project.
     pub async fn repositories(&self, project: &ProjectId) -> Result<Repositories, Error> {
         self.http.get(&format!("/v1/projects/{project}/repositories")).await
     }
@@ -211,7 +194,6 @@ impl ApiClient {
         self.http.send(call, if idempotency_key.is_some() { RetryPolicy::Idempotent } else { RetryPolicy::Never }).await
     }
 
-    /// Deletes a ticket.
     pub async fn delete_ticket(&self, project: &ProjectId, key: &TicketKey) -> Result<DeletedTicket, Error> {
         let call = self.http.request(Method::DELETE, &ticket_path(project, key, ""));
         self.http.send(call, RetryPolicy::Never).await
@@ -246,7 +228,6 @@ impl ApiClient {
         self.http.send(self.http.request(Method::PATCH, &path).json(&body), RetryPolicy::Idempotent).await
     }
 
-    /// Deletes a comment.
     pub async fn delete_comment(
         &self,
         project: &ProjectId,
@@ -257,7 +238,6 @@ impl ApiClient {
         self.http.send(self.http.request(Method::DELETE, &path), RetryPolicy::Never).await
     }
 
-    /// Comments of a ticket, newest first.
     pub async fn comments(
         &self,
         project: &ProjectId,
@@ -268,12 +248,10 @@ impl ApiClient {
         self.http.get(&format!("{}{after}", ticket_path(project, key, "/comments"))).await
     }
 
-    /// One ticket.
     pub async fn ticket(&self, project: &ProjectId, key: &TicketKey) -> Result<Ticket, Error> {
         self.http.get(&ticket_path(project, key, "")).await
     }
 
-    /// Tickets of a project by key.
     pub async fn tickets(&self, project: &ProjectId, after: Option<&str>) -> Result<TicketPage, Error> {
         let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
         self.http.get(&format!("/v1/tickets?project={project}{after}")).await
@@ -322,12 +300,10 @@ impl ApiClient {
         self.http.send(call, if idempotency_key.is_some() { RetryPolicy::Idempotent } else { RetryPolicy::Never }).await
     }
 
-    /// One job.
     pub async fn job(&self, job: &JobId) -> Result<Job, Error> {
         self.http.get(&format!("/v1/jobs/{job}")).await
     }
 
-    /// Jobs of a project, newest first.
     pub async fn jobs(&self, project: &ProjectId, after: Option<&str>) -> Result<JobPage, Error> {
         let query = JobQuery { after: after.map(str::to_owned), ..JobQuery::default() };
         self.list_jobs_matching(project, &query).await
@@ -351,7 +327,6 @@ impl ApiClient {
         self.http.get(&path).await
     }
 
-    /// Explains the status of a job.
     pub async fn explain_job(&self, job: &JobId) -> Result<JobExplanation, Error> {
         self.http.get(&format!("/v1/jobs/{job}/why")).await
     }
@@ -362,12 +337,10 @@ impl ApiClient {
         self.http.get(&format!("/v1/jobs/{job}/events{after}")).await
     }
 
-    /// One ledger entry.
     pub async fn delivery(&self, delivery: &DeliveryId) -> Result<Delivery, Error> {
         self.http.get(&format!("/v1/deliveries/{delivery}")).await
     }
 
-    /// Ledger entries of all days or one day, newest first.
     pub async fn deliveries(
         &self,
         project: &ProjectId,
@@ -379,7 +352,6 @@ impl ApiClient {
         self.http.get(&format!("/v1/deliveries?project={project}{day}{after}")).await
     }
 
-    /// Runs the sweeper once.
     pub async fn sweep(&self) -> Result<SweepReport, Error> {
         self.http.post("/v1/sweep", &serde_json::json!({}), RetryPolicy::Idempotent).await
     }

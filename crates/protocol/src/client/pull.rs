@@ -29,18 +29,15 @@ impl ApiClient {
         self.http.send(self.http.request(Method::PUT, "/v1/pulls/link").json(request), RetryPolicy::Idempotent).await
     }
 
-    /// Removes the link of a pull request.
     pub async fn unlink_pull_request(&self, which: &PullRequestQuery) -> Result<UnlinkedPullRequest, Error> {
         let path = format!("/v1/pulls/link?{}", query(which));
         self.http.send(self.http.request(Method::DELETE, &path), RetryPolicy::Never).await
     }
 
-    /// State of a pull request's reviews.
     pub async fn explain_pull_request(&self, which: &PullRequestQuery) -> Result<PullRequest, Error> {
         self.http.get(&format!("/v1/pulls/why?{}", query(which))).await
     }
 
-    /// Open linked pull requests of a project.
     pub async fn pulls(&self, project: &ProjectId, after: Option<&str>) -> Result<PullRequestPage, Error> {
         let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
         self.http.get(&format!("/v1/pulls?project={project}{after}")).await

@@ -11,22 +11,18 @@ pub struct RunnerClient {
 }
 
 impl RunnerClient {
-    /// Creates a client with a runner token.
     pub fn new(base: &str, token: &str) -> Result<Self, Error> {
         Ok(Self { http: Http::new(base, token)? })
     }
 
-    /// Registers the runner.
     pub async fn register(&self, request: &RegisterRequest) -> Result<RegisterAnswer, Error> {
         self.http.post("/v1/runners", request, RetryPolicy::Idempotent).await
     }
 
-    /// Sends a heartbeat.
     pub async fn heartbeat(&self, runner: &RunnerId, request: &HeartbeatRequest) -> Result<HeartbeatAnswer, Error> {
         self.http.post(&format!("/v1/runners/{runner}/heartbeat"), request, RetryPolicy::Idempotent).await
     }
 
-    /// Requests a job.
     pub async fn claim(&self, runner: &RunnerId, request: &ClaimRequest) -> Result<ClaimAnswer, Error> {
         self.http.post(&format!("/v1/runners/{runner}/claim"), request, RetryPolicy::Idempotent).await
     }

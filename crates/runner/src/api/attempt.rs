@@ -170,7 +170,6 @@ impl Attempt<'_> {
         value
     }
 
-    /// Waits for the agent's work, and learns tokens that the agent renews until then.
     pub(crate) async fn learn_tokens_during<T>(&self, workspace: &Workspace, work: impl Future<Output = T>) -> T {
         tokio::pin!(work);
         let done = loop {

@@ -55,7 +55,6 @@ impl EventDraft {
         }
     }
 
-    /// The approximate size in memory. Units: bytes.
     pub(crate) fn size(&self) -> usize {
         let texts = [&self.text, &self.name, &self.path, &self.call];
         let texts: usize = texts.into_iter().flatten().map(String::len).sum();
@@ -63,7 +62,6 @@ impl EventDraft {
     }
 }
 
-/// Cuts a text between characters to at most `max_bytes` bytes, and adds a mark with its size.
 fn truncate_text(mut text: String, max_bytes: usize) -> String {
     if text.len() <= max_bytes {
         return text;

@@ -63,7 +63,6 @@ impl Outbox {
         Ok(path)
     }
 
-    /// Delivers letters of earlier runs, within a short time.
     pub(crate) async fn deliver_earlier(&self) {
         self.deliver_others(&|_| false).await;
     }

@@ -113,7 +113,6 @@ impl EventSink {
         &self.0.redactor
     }
 
-    /// Starts recording events. Once per attempt.
     pub(crate) fn start_recording(&self, record: OutputRecorder) {
         let _ = self.0.record.set(record);
     }
@@ -169,7 +168,6 @@ impl EventSink {
     }
 }
 
-/// Where the sender notes the control plane's answers.
 pub(crate) struct AnswerHandlers {
     pub(crate) orders: Orders,
     pub(crate) input_counts: InputCounts,

@@ -31,7 +31,6 @@ pub(crate) enum RawCapture {
     On,
 }
 
-/// The record of one attempt; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct OutputRecorder(Arc<Mutex<RecorderState>>);
 
@@ -43,7 +42,6 @@ struct RecorderState {
     output: Option<LineFile>,
     raw_lines: Option<LineFile>,
     large_outputs: usize,
-    /// Units: bytes.
     large_output_bytes: u64,
     /// The agent's last message, and whether it is its result.
     last_message: Option<(bool, String)>,
@@ -220,7 +218,6 @@ impl LineFile {
         }
     }
 
-    /// Returns whether the file is usable.
     fn finish(mut self) -> bool {
         self.file.flush().is_ok()
     }

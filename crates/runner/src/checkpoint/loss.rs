@@ -8,7 +8,6 @@ use pullyard_domain::text::truncate;
 use pullyard_protocol::event::EventKind;
 use std::io;
 
-/// Longest reason in a message. Units: characters.
 const LONGEST_REASON: usize = 200;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -16,7 +16,6 @@ pub(super) struct CheckpointFacts {
     /// The resumed session, the inputs that it had read, and its tokens. `None` once the session is lost.
     pub(super) resumed_session: Option<(String, u32, Tokens)>,
     pub(super) read_inputs: u32,
-    /// Git's tree of the work, if written since the agent ended. Checks may have changed files since.
     pub(super) tree: Option<String>,
     pub(super) checkpoint_count: u32,
     /// The newest checkpoint that was handed in, if no agent has worked since.

@@ -44,7 +44,6 @@ pub(crate) async fn map_blobs<T>(
     Ok(results)
 }
 
-/// Blobs grouped by process. A blob that is too large for a group is in `alone`.
 struct Batches<'a> {
     batches: Vec<BTreeSet<&'a [u8]>>,
     oversized: Vec<&'a [u8]>,

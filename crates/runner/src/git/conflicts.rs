@@ -53,7 +53,6 @@ pub(crate) async fn find_conflicts(
     prompts.join("\n")
 }
 
-/// The branches that contain commits which the work does not start from, with their heads.
 async fn list_other_branches(git: &Git, mirror: &Mirror, target: &Target) -> Result<Vec<(String, String)>, GitError> {
     // The job adopts a commit, so no agent will run.
     if target.adopted_commit.is_some() {

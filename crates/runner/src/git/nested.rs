@@ -17,7 +17,6 @@ use std::path::{Path, PathBuf};
 
 const MAX_CONFIG_BYTES: u64 = 64 * 1024;
 
-/// A folder of the tree that is excluded from the work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ExcludedRepository {
     pub(crate) folder: PathBuf,

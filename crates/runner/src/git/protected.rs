@@ -16,7 +16,6 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Number of files in one call to git, because its output is in memory.
 const BATCH_SIZE: usize = 4_096;
 const MAX_REPORTED: usize = 20;
-/// Units: characters.
 const LONGEST_PATH: usize = 200;
 /// Limit for reading a blob. SOPS writes its metadata at the end of a file. Units: bytes.
 const MAX_READ_BYTES: usize = 1024 * 1024;
@@ -76,7 +75,6 @@ pub(crate) async fn check_protected_files(
     Err(Failure::ProtectedContent { path: clean(path), by: clean(by) }.into())
 }
 
-/// The files that must not be committed, each with the program that protects it.
 async fn find_plain_files(
     git: &Git,
     workspace: &Workspace,

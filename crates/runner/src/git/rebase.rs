@@ -39,7 +39,6 @@ impl Rebase<'_> {
         self.git.run_for_line(call).await.map(Some).map_err(|fault| self.git.commit_failure(&fault).into())
     }
 
-    /// An unpublished commit with the tree of another commit.
     async fn create_side_commit(&self, commit: &str, parents: &[&str]) -> Result<String, GitError> {
         let tree = format!("{commit}^{{tree}}");
         let args = ["commit-tree", &tree].into_iter().chain(parents.iter().copied());

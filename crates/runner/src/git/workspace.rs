@@ -125,7 +125,6 @@ impl Workspace {
         self.root.join("home")
     }
 
-    /// The home folder for the project's commands. It contains no files of the agent.
     pub(crate) fn commands_home(&self) -> PathBuf {
         self.root.join("home-of-commands")
     }

@@ -11,7 +11,6 @@ pub(crate) enum Order {
     /// Cancel: the attempt reports its end.
     Cancel,
     LeaseLost,
-    /// This process must end.
     Shutdown,
 }
 

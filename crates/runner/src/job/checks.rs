@@ -22,7 +22,6 @@ pub(crate) enum CheckDecision {
     Repair(String),
 }
 
-/// How often an attempt's work was checked, and returned to the agent.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Rounds {
     pub(crate) check_rounds: u32,

@@ -52,18 +52,15 @@ pub(crate) struct CommandLine<'a> {
     pub(crate) line: &'a str,
     pub(crate) call: &'a str,
     pub(crate) limit: Duration,
-    /// Limit of the stored output. Units: bytes.
     pub(crate) max_output_bytes: usize,
 }
 
 #[derive(Debug)]
 pub(crate) struct CommandResult {
-    /// `None` if it was stopped.
     pub(crate) exit: Option<Exit>,
     pub(crate) stop: Option<Stop>,
     pub(crate) duration: Duration,
     pub(crate) output: String,
-    /// Whether the middle of the output was dropped.
     pub(crate) truncated: bool,
 }
 

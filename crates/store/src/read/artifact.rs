@@ -11,12 +11,10 @@ impl Store {
         self.load(&key::artifacts(job, attempt)).await
     }
 
-    /// The artifacts of all attempts, first attempt first.
     pub async fn list_artifacts(&self, job: &JobId) -> Result<Vec<Artifacts>, Error> {
         self.list_below_job(job, key::ARTIFACTS).await
     }
 
-    /// The ended attempts, first attempt first.
     pub async fn list_attempts(&self, job: &JobId) -> Result<Vec<AttemptRecord>, Error> {
         self.list_below_job(job, key::ATTEMPTS).await
     }

@@ -14,7 +14,6 @@ use pullyard_domain::ticket::Ticket;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 
-/// The facts for a decision about a review of a linked pull request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LinkedReviewFacts {
     pub project: Option<Project>,

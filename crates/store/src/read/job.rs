@@ -15,7 +15,6 @@ impl Store {
         self.load(&key::job(job)).await
     }
 
-    /// An ended attempt, read strongly.
     pub async fn load_attempt(&self, job: &JobId, number: u32) -> Result<Option<AttemptRecord>, Error> {
         self.load(&key::attempt(job, number)).await
     }

@@ -12,7 +12,6 @@ use pullyard_domain::select::ClassRequirements;
 use std::collections::{BTreeSet, HashMap};
 
 impl Store {
-    /// The changing part of a runner, read strongly.
     pub async fn load_runner(&self, runner: &RunnerId) -> Result<Option<Runner>, Error> {
         self.load(&key::runner(runner)).await
     }

@@ -18,7 +18,6 @@ pub struct CommentCreation<'a> {
 impl Store {
     /// Adds a comment. The ticket changes too: its deletion then finds the comment, and a job that is being created is
     /// planned again with it.
-    ///
     /// Writes: TICKET if `rev` and `seen_at` are those seen; COMMENT if absent; IDEMPOTENCY if absent or expired.
     /// Idempotent: a repeat is `Stale`, and the caller's key shows the comment.
     pub async fn create_comment(&self, written: &CommentCreation<'_>) -> Result<Write, Error> {
@@ -32,7 +31,6 @@ impl Store {
     }
 
     /// Replaces a comment's text.
-    ///
     /// Writes: COMMENT if `rev` and `created` are those seen, because a new ticket of the same key counts from 1 again.
     /// Idempotent: a repeat is `Stale`, and reading again shows the text.
     pub async fn update_comment(&self, comment: &Comment) -> Result<Write, Error> {
@@ -41,7 +39,6 @@ impl Store {
     }
 
     /// Deletes comments of a ticket, at most 100.
-    ///
     /// Writes: each COMMENT deleted if `rev` and `created` are those seen, or it is gone.
     /// Idempotent: missing items are no error.
     pub async fn delete_comments(&self, comments: &[Comment]) -> Result<Write, Error> {

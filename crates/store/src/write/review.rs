@@ -27,7 +27,6 @@ pub struct ReviewTrigger<'a> {
     pub charge: Option<&'a Charge>,
 }
 
-/// A review that waits for a job which does not know it.
 #[derive(Clone, Copy, Debug)]
 pub struct ReviewWait<'a> {
     /// The waiting review, one version later than it was read.

@@ -50,7 +50,6 @@ impl Store {
     }
 
     /// Changes a card's place in its column.
-    ///
     /// Writes: TICKET if it has that status. `rev` rises, so that a writer of the whole ticket reads the new rank.
     /// Idempotent: a repeat stores the same rank.
     pub async fn store_rank(&self, ticket: &Ticket, rank: i64) -> Result<Write, Error> {

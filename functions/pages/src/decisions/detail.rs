@@ -25,7 +25,6 @@ struct DecisionPage {
     help: Help,
     steps: Vec<Step>,
     evaluated: usize,
-    /// The stored facts as JSON.
     facts: Option<SafeText>,
     repeated: Vec<String>,
     decided: Option<String>,

@@ -32,7 +32,6 @@ struct AttemptsPage {
 struct AttemptRow {
     number: u32,
     pill: Pill,
-    /// The failure, if it ended with one.
     cause: SafeText,
     took: String,
     runner: Option<RunnerLink>,

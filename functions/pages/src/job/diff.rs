@@ -2,13 +2,9 @@
 
 use crate::text::{SafeText, line, output};
 
-/// Units: bytes of HTML.
 const PAGE_BYTES: usize = 48 * 1_024;
-/// Markup of a line.
 const LINE_MARKUP: usize = 110;
-/// Longest shown line. Units: characters.
 const MAX_LINE_CHARS: usize = 500;
-/// More files are only counted.
 const MAX_FILES: usize = 60;
 /// A longer path is shown from its end. Units: characters.
 const MAX_PATH_CHARS: usize = 160;

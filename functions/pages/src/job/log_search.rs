@@ -18,9 +18,7 @@ use pullyard_control as control;
 use pullyard_protocol::event::Event;
 use serde_json::Value;
 
-/// Matches per page.
 const MAX_MATCHES: usize = 100;
-/// Units: characters.
 const LINE_CHARS: usize = 160;
 /// Characters of the line before the match.
 const CHARS_BEFORE: usize = 40;

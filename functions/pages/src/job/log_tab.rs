@@ -52,7 +52,6 @@ struct LogPage {
     live: LiveUpdate,
 }
 
-/// A part of the log before its rows are made.
 struct Part {
     events: Vec<Arrived>,
     /// The first event after the part, with its time.

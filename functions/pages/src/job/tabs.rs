@@ -33,7 +33,6 @@ pub(crate) struct Records {
 }
 
 impl Records {
-    /// The newest patch, with its attempt.
     pub(crate) fn patch(&self) -> Option<&(u32, Artifact)> {
         self.artifacts.iter().rev().find(|(_, one)| one.kind == ArtifactKind::Patch && one.stored)
     }

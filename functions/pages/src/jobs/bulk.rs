@@ -14,7 +14,6 @@ use pullyard_domain::decision::Verdict;
 use pullyard_domain::explanation;
 use pullyard_domain::id::{EventId, JobId, ProjectId};
 
-/// As many as the list shows at once.
 const MAX_JOBS: usize = super::PAGE_SIZE;
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -24,7 +24,6 @@ pub(super) fn full_text_link(job: &JobId, attempt: u32, event: &Event) -> Option
     Some(FullText { address: format!("/jobs/{job}/artifacts/{id}"), name: line(name.as_str()) })
 }
 
-/// The end of a call.
 pub(super) struct CallResult {
     pub(super) failed: bool,
     end: Option<String>,

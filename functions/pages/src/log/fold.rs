@@ -1,5 +1,4 @@
 //! Folds neighbouring calls of tools that only read, and equal calls of other tools.
-//!
 //! Commands, edits, questions and failures never fold. Run it on the rows of a page, after their number is limited.
 
 use super::{Entry, RowContent};

@@ -3,13 +3,11 @@
 use super::{Entry, RowContent};
 use std::borrow::Cow;
 
-/// The rows of one page.
 const PAGE_BYTES: usize = 56 * 1_024;
 const ROW_BYTES: usize = 4 * 1_024;
 /// A row with its own address shows this much.
 const FULL_BYTES: usize = 40 * 1_024;
 pub(super) const MESSAGE_BYTES: usize = 12 * 1_024;
-/// Markup of a row.
 const ROW_MARKUP: usize = 420;
 /// Lines at the beginning and at the end of a long output.
 const HEAD_LINES: usize = 10;

@@ -40,9 +40,7 @@ struct SecretsQuery {
     /// Prefills the form that sets a secret.
     name: Option<SecretName>,
     kind: Option<SecretKind>,
-    /// Prefills the form that rotates a secret.
     rotate: Option<SecretName>,
-    /// Tests this secret as a model key of the project.
     test: Option<SecretName>,
 }
 

@@ -90,7 +90,6 @@ struct Usage {
     percent: Option<u64>,
 }
 
-/// A form of one section: names of settings with texts.
 struct SectionForm {
     section: Section,
     revision: u64,
@@ -102,7 +101,6 @@ struct Refusal {
     status: StatusCode,
     /// JSON pointers and what to use there.
     faults: Vec<(String, String)>,
-    /// The form, if it changed a column.
     column: Option<ColumnForm>,
 }
 
@@ -268,7 +266,6 @@ fn row(setting: &'static Setting, stored: &Value, refusal: Option<&Refusal>) -> 
     }
 }
 
-/// The label of a choice, or the value.
 fn label_of(setting: &Setting, value: &str) -> String {
     let choice = match setting.kind {
         Kind::Choice(choices) => choices.iter().find(|(code, _)| *code == value).map(|(_, label)| *label),

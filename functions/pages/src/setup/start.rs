@@ -69,7 +69,6 @@ struct StartQuery {
     agent: Option<String>,
     /// Tests the repository, or the agent's key for `key`.
     test: Option<String>,
-    /// The result of testing a key that was stored.
     key: Option<ModelKeyTest>,
     said: Option<DeliveryId>,
 }

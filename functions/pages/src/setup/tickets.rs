@@ -47,7 +47,6 @@ async fn delete_comment(
     render_refusal(&visit, &project, &key, error).await
 }
 
-/// Shows the ticket's page with the refusal.
 async fn render_refusal(
     visit: &PageContext,
     project: &Project,

@@ -60,7 +60,6 @@ impl Loopback {
     }
 }
 
-/// The running server.
 pub(super) struct LoopbackServer {
     address: String,
     callbacks: mpsc::Receiver<Callback>,

@@ -30,7 +30,6 @@ struct QueuedItem {
 
 enum QueuedContent {
     Event(EventDraft),
-    /// The number of dropped events, at their place.
     Dropped(u64),
 }
 

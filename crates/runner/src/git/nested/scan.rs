@@ -58,7 +58,6 @@ struct NestedRepository {
     location: OuterState,
 }
 
-/// Finds the repositories inside the tree without changing them.
 pub(crate) async fn find_nested_repositories(git: &Git, workspace: &Workspace) -> Result<NestedRepositories, GitError> {
     let (root, repository) = (workspace.tree(), workspace.repository());
     let listed = git.run(GitCall::new(["ls-files", "--stage", "-z"]).repository(&repository)).await?;

@@ -10,7 +10,6 @@ pub(crate) fn create_private_dirs(dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
-/// Creates a folder that only this user can read. Replaces a link or a file.
 pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
     if !fs::symlink_metadata(dir).is_ok_and(|about| about.is_dir()) {
         remove::remove_entry(dir)?;

@@ -10,7 +10,6 @@ pub(crate) struct InputCounts(Arc<SharedCounts>);
 #[derive(Debug)]
 struct SharedCounts {
     reported_count: watch::Sender<u32>,
-    /// Inputs that the agent has read; `None` before the first.
     read_count: Mutex<Option<u32>>,
 }
 
@@ -32,7 +31,6 @@ impl InputCounts {
         *self.0.reported_count.borrow()
     }
 
-    /// For the next batch of events.
     pub(crate) fn read_count(&self) -> Option<u32> {
         *self.0.read_count.lock().unwrap_or_else(PoisonError::into_inner)
     }

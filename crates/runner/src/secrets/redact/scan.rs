@@ -17,7 +17,6 @@ const LONGEST_HEADER: usize = 1024;
 /// Limit for a label of PEM. Units: bytes.
 const LONGEST_LABEL: usize = 64;
 const DASHES: &[u8] = b"-----";
-/// The longest beginning of a shape. Units: bytes.
 const LONGEST_BEGIN: usize = 11;
 /// Limit for texts that are searched as a line. Units: bytes.
 const LONGEST_LINE: usize = 160;

@@ -47,7 +47,6 @@ pub(super) struct AppForm {
     key: String,
 }
 
-/// The form that is sent to GitHub.
 struct NewApp {
     address: String,
     manifest: String,

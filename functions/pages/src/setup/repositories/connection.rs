@@ -29,7 +29,6 @@ struct ConnectionPage {
     sentence: SafeText,
     help: Help,
     facts: Vec<(&'static str, SafeText)>,
-    /// The address at GitHub where an App is installed.
     install_app: Option<String>,
     is_app: bool,
     address: String,

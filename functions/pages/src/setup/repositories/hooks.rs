@@ -174,7 +174,6 @@ pub(super) struct SecretForm {
     value: String,
 }
 
-/// Sets the secret that a user entered at the forge.
 pub(super) async fn set_secret(
     visit: PageContext,
     name: Result<Path<HookName>, Problem>,

@@ -1,5 +1,4 @@
 //! Adds a runner: names it, creates its token, and waits for its first heartbeat.
-//!
 //! The name and the options are in the URL, the token is only in the response that creates it. So the script and a link
 //! may load the page again without a second token.
 
@@ -28,7 +27,6 @@ use std::collections::BTreeSet;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct RunnerForm {
-    /// Project of the navigation.
     project: Option<ProjectId>,
     name: String,
     slots: String,

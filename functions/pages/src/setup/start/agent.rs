@@ -52,7 +52,6 @@ pub(super) async fn choose(
     }
 }
 
-/// Returns the result of testing a new key.
 async fn choose_agent(
     visit: &PageContext,
     machine: Option<&LocalMachine>,
@@ -88,7 +87,6 @@ async fn choose_agent(
 }
 
 /// Tests a key before it replaces an earlier one. A key that cannot be tested now is stored nevertheless.
-///
 /// Writes: the secret `PROJECT-KIND`, which only jobs can read. `settings` then name it.
 async fn store_key(
     visit: &PageContext,
