@@ -25,7 +25,7 @@ struct Sample {
     body: Vec<u8>,
 }
 
-/// Generated from GitHub's schema by `.ci/octokit.py`.
+/// Bodies of our own, which `.ci/octokit` compares with GitHub's schema.
 fn github_samples() -> Vec<Sample> {
     samples(PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/webhooks")))
 }
