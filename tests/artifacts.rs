@@ -360,7 +360,9 @@ async fn provenance_shows_agent_and_usage_of_an_attempt() {
         version: Some("2.1.197".into()),
         model: Some("opus <b>".repeat(100)),
         session: Some("4f2a".into()),
-        isolation: "none".into(),
+        isolation: "bubblewrap".into(),
+        isolation_limits: Some("limits: per process".into()),
+        refused_hosts: vec!["evil.example".into()],
         starts: 2,
         turns: 7,
         input_tokens: 12_000,
@@ -404,7 +406,11 @@ async fn provenance_shows_agent_and_usage_of_an_attempt() {
     let page = Browser::admin(&story).await.get(&format!("/jobs/{job}/attempts")).await;
     let commits = "commit 903f6c2900cd on 0c1d2e3f4a5b";
     let took = ["7 turns, 12000 tokens read", "about $0.42"];
-    for words in ["claude_code 2.1.197", "isolation none", "session 4f2a", commits].into_iter().chain(took) {
+    for words in
+        ["claude_code 2.1.197", "isolation bubblewrap, limits: per process", "evil.example", "session 4f2a", commits]
+            .into_iter()
+            .chain(took)
+    {
         assert!(page.contains(words), "{words}: {}", page.body);
     }
 }

@@ -293,6 +293,8 @@ pub(crate) fn work(agent: &str) -> AgentReport {
         model: None,
         session: None,
         isolation: "none".into(),
+        isolation_limits: None,
+        refused_hosts: Vec::new(),
         starts: 1,
         turns: 3,
         input_tokens: 300,

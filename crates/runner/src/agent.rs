@@ -223,7 +223,8 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
             model_port,
         };
         let launch = adapter.prepare(&start).map_err(|error| Failure::WorkspaceFailed { reason: error.to_string() })?;
-        run.tally.note_start(adapter.as_ref(), run.isolation, session.as_deref());
+        let sandbox_limits = run.sandbox.map(JobSandbox::describe_limits);
+        run.tally.note_start(adapter.as_ref(), run.isolation, sandbox_limits, session.as_deref());
         run.inputs.report(&inputs);
         let bounds = run::RunLimits {
             deadline: run.deadline,

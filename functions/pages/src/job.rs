@@ -110,7 +110,8 @@ impl Subject {
         head
     }
 
-    pub(crate) fn shell(&self, visit: &PageContext, head: JobHead, records: &Records, at: &'static str) -> Shell {
+    pub(crate) fn shell(&self, visit: &PageContext, mut head: JobHead, records: &Records, at: &'static str) -> Shell {
+        head.add_isolation(&records.attempts);
         let title = format!("{} {}", self.view.job.id.short(), self.view.title);
         Shell {
             frame: visit.frame(&title, "jobs", Some(&self.view.job.project)),

@@ -71,8 +71,14 @@ pub struct AgentReport {
     /// The agent's own id of the session, to resume it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
-    /// Isolation of the agent from the machine: `none`, `external`.
+    /// Isolation of the agent from the machine: `bubblewrap`, `external`, `none`.
     pub isolation: String,
+    /// Limits that the sandbox enforces, such as `limits: per process`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation_limits: Option<String>,
+    /// The first hosts to which the sandbox refused connections.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused_hosts: Vec<String>,
     /// Starts of its program: one, and one more after each transient fault.
     pub starts: u32,
     /// Requests to the model.
@@ -109,7 +115,16 @@ pub struct AgentReport {
     pub checks: Vec<CheckRun>,
 }
 
+/// The attempt's log has further hosts.
+const MAX_REFUSED_HOSTS: usize = 20;
+
 impl AgentReport {
+    /// Isolation and its limits: `bubblewrap, limits: per process`.
+    pub fn describe_isolation(&self) -> String {
+        let limits = self.isolation_limits.as_ref().map(|limits| format!(", {limits}")).unwrap_or_default();
+        format!("{}{limits}", self.isolation)
+    }
+
     /// Cuts the runner's texts, so that the item stays small.
     #[must_use]
     pub fn truncate_texts(self) -> Self {
@@ -120,6 +135,8 @@ impl AgentReport {
             model: self.model.map(cut),
             session: self.session.map(cut),
             isolation: cut(self.isolation),
+            isolation_limits: self.isolation_limits.map(cut),
+            refused_hosts: self.refused_hosts.into_iter().take(MAX_REFUSED_HOSTS).map(cut).collect(),
             prices_of: self.prices_of.map(cut),
             base_commit: self.base_commit.map(cut),
             commit: self.commit.map(cut),
@@ -162,14 +179,17 @@ mod tests {
             model: Some(word()),
             session: Some(word()),
             isolation: word(),
+            isolation_limits: Some(word()),
+            refused_hosts: vec![word(); 50],
             prices_of: Some(word()),
             base_commit: Some(word()),
             commit: Some(word()),
             ..work("codex")
         };
         let stored = serde_json::to_value(said.truncate_texts()).unwrap();
+        assert_eq!(stored["refused_hosts"], serde_json::json!(vec![format!("{}…", "x".repeat(199)); 20]));
         let kept = stored.as_object().unwrap().values().filter_map(|value| value.as_str());
-        assert_eq!(kept.map(|words| words.chars().count()).collect::<Vec<_>>(), [200; 8]);
+        assert_eq!(kept.map(|words| words.chars().count()).collect::<Vec<_>>(), [200; 9]);
     }
 
     #[test]

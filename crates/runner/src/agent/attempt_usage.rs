@@ -6,14 +6,18 @@ use super::limits::UsageTotal;
 use super::prices;
 use super::run_state::RunState;
 use crate::options::Isolation;
+use crate::process::refused_hosts::RefusedHosts;
 use pullyard_domain::checks::CheckRun;
 use pullyard_domain::id::Sha256Hex;
 use pullyard_domain::job::AgentReport;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Empty until an agent begins.
 #[derive(Debug, Default)]
-pub(crate) struct AttemptUsage(Mutex<UsageState>);
+pub(crate) struct AttemptUsage {
+    state: Mutex<UsageState>,
+    pub(crate) refused_hosts: Arc<RefusedHosts>,
+}
 
 #[derive(Clone, Debug, Default)]
 struct UsageState {
@@ -36,7 +40,13 @@ impl AttemptUsage {
         state.denied_tool = None;
     }
 
-    pub(super) fn note_start(&self, adapter: &dyn Adapter, isolation: Isolation, session: Option<&str>) {
+    pub(super) fn note_start(
+        &self,
+        adapter: &dyn Adapter,
+        isolation: Isolation,
+        limits: Option<String>,
+        session: Option<&str>,
+    ) {
         let mut state = self.lock();
         state.is_new_session = session.is_none();
         let UsageState { work, base_commit, prompt_sha256, .. } = &mut *state;
@@ -46,6 +56,8 @@ impl AttemptUsage {
             model: None,
             session: None,
             isolation: isolation.as_str().into(),
+            isolation_limits: limits,
+            refused_hosts: Vec::new(),
             starts: 0,
             turns: 0,
             input_tokens: 0,
@@ -124,12 +136,15 @@ impl AttemptUsage {
 
     /// The agent and its cost for the finish, including estimates. Units: millionths of a US dollar.
     pub(crate) fn report(&self) -> (Option<AgentReport>, Option<u64>) {
-        let state = self.lock().clone();
+        let mut state = self.lock().clone();
+        if let Some(work) = &mut state.work {
+            work.refused_hosts = self.refused_hosts.list();
+        }
         (state.work, state.total.cost)
     }
 
     fn lock(&self) -> MutexGuard<'_, UsageState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

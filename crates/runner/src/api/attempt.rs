@@ -150,6 +150,9 @@ impl Attempt<'_> {
             for text in [&mut work.model, &mut work.version, &mut work.prices_of].into_iter().flatten() {
                 *text = self.redactor.redact_text(&untrusted::remove_hidden(text)).into_owned();
             }
+            for host in &mut work.refused_hosts {
+                *host = self.redactor.redact_text(&untrusted::remove_hidden(host)).into_owned();
+            }
             // A redacted session id would identify no session.
             work.session = work
                 .session

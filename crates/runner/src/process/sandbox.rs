@@ -3,11 +3,13 @@
 //! Paths are the same inside: an agent finds its session again only with the same folders. The agent's own repository in
 //! the worktree is writable, because the runner commits from another one.
 
+use crate::api::attempt::Attempt;
 use crate::api::event_draft::EventDraft;
 use crate::api::reporter::EventSink;
 use crate::git::workspace::Workspace;
 use crate::git::workspace::disk::create_private_dirs;
 use crate::options::{Isolation, Options};
+use crate::process::refused_hosts::RefusedHosts;
 use crate::process::root_folder::{self, make_enterable};
 use pullyard_agent_proxy::egress::{Egress, Refusal};
 use pullyard_agent_proxy::model::ModelProxy;
@@ -36,6 +38,7 @@ pub(crate) struct JobSandbox {
     sandbox: Arc<Sandbox>,
     allowed: AllowList,
     events: EventSink,
+    refused_hosts: Arc<RefusedHosts>,
     /// Toolchains and caches, and the objects that the worktree's repository borrows.
     read_only: Vec<Place>,
 }
@@ -65,9 +68,8 @@ impl JobSandbox {
     pub(crate) fn create(
         options: &Options,
         isolation: Isolation,
-        egress: &[String],
+        attempt: &Attempt<'_>,
         (workspace, borrowed): (&Workspace, &Path),
-        events: &EventSink,
     ) -> Result<Option<Self>, Failure> {
         if isolation != Isolation::Bubblewrap {
             return Ok(None);
@@ -83,10 +85,15 @@ impl JobSandbox {
                 make_enterable(folder).map_err(|error| failed(format!("{}: {error}", folder.display())))?;
             }
         }
-        let allowed = AllowList::parse(egress).map_err(|invalid| failed(invalid.to_string()))?;
+        let allowed = AllowList::parse(&attempt.assignment.egress).map_err(|invalid| failed(invalid.to_string()))?;
         let shown = options.sandbox_paths.iter().filter_map(|path| path.canonicalize().ok()).map(Place::same);
         let read_only = std::iter::once(Place::same(borrowed)).chain(shown).collect();
-        Ok(Some(Self { sandbox: Arc::new(sandbox), allowed, events: events.clone(), read_only }))
+        let (events, refused_hosts) = (attempt.events.clone(), Arc::clone(&attempt.usage.refused_hosts));
+        Ok(Some(Self { sandbox: Arc::new(sandbox), allowed, events, refused_hosts, read_only }))
+    }
+
+    pub(crate) fn describe_limits(&self) -> String {
+        self.sandbox.limits_in_force().to_string()
     }
 
     /// The port on which the model's proxy will listen. Ports are the sandbox's own, so they are always free.
@@ -148,8 +155,13 @@ impl JobSandbox {
     ) -> io::Result<Vec<AbortOnDropHandle<()>>> {
         let mut proxies = Vec::new();
         if let Some(listener) = listeners.pop() {
-            let events = self.events.clone();
-            let egress = Egress::new(self.allowed.clone(), Box::new(move |refusal| events.add(describe(&refusal))));
+            let (events, hosts) = (self.events.clone(), Arc::clone(&self.refused_hosts));
+            let report = move |refusal: Refusal| {
+                if hosts.insert(&refusal.host) {
+                    events.add(describe(&refusal));
+                }
+            };
+            let egress = Egress::new(self.allowed.clone(), Box::new(report));
             let listener = to_tokio(listener)?;
             proxies.push(AbortOnDropHandle::new(tokio::spawn(egress.serve(listener))));
         }

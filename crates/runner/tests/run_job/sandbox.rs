@@ -61,13 +61,17 @@ async fn hostile_agent_in_a_sandbox_reaches_nothing() {
 }
 
 #[tokio::test]
-async fn refused_host_is_in_the_log() {
+async fn refused_host_is_recorded_once() {
     if lacks_programs() {
         return;
     }
-    let (world, _) = run_sandboxed("curl -s https://evil.test/x; echo hello > greeting.txt").await;
+    let (world, _) = run_sandboxed("curl -s https://evil.test/ https://evil.test:1/; echo hello > greeting.txt").await;
     let log = world.api.event_texts();
-    assert!(log.contains("Refused a connection to evil.test: it is not in the project's egress list."), "{log}");
+    let line = "Refused a connection to evil.test: it is not in the project's egress list.";
+    assert_eq!((log.matches(line).count(), log.matches("evil.test").count()), (1, 1), "{log}");
+    let work = world.api.only_finish().work.unwrap();
+    assert_eq!(work.refused_hosts, ["evil.test"]);
+    assert!(work.isolation_limits.is_some_and(|limits| limits.starts_with("limits: ")));
 }
 
 #[tokio::test]

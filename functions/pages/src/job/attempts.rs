@@ -102,7 +102,11 @@ fn describe_agent(work: &AgentReport) -> String {
     let version = work.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
     let model = work.model.as_ref().map(|model| format!(", {model}")).unwrap_or_default();
     let session = work.session.as_ref().map(|session| format!(", session {session}")).unwrap_or_default();
-    format!("{}{version}{model}, isolation {}{session}", work.agent, work.isolation)
+    let refused = match work.refused_hosts.as_slice() {
+        [] => String::new(),
+        hosts => format!(", refused hosts: {}", hosts.join(" ")),
+    };
+    format!("{}{version}{model}, isolation {}{session}{refused}", work.agent, work.describe_isolation())
 }
 
 fn describe_commits(work: &AgentReport) -> Option<String> {

@@ -79,7 +79,8 @@ async fn render(visit: &PageContext, snapshot: &Snapshot, begin: Cursor, is_held
     // Pages get changes often, so read the records only when the timeline or the tabs may have changed.
     let has_changed = !job.status.is_active() || new.iter().any(|event| changes_records(event, begin));
     let records = if has_changed { Some(snapshot.records(&visit.ctx).await?) } else { None };
-    let head = subject.head(visit, records.map_or(events, |records| &records.events));
+    let mut head = subject.head(visit, records.map_or(events, |records| &records.events));
+    head.add_isolation(records.map_or(&[], |records| &records.attempts));
     // An ended job shows usage in the attempt's record or in a row.
     let unsaid = records.filter(|_| head.ended_for_good).map(Records::attempts_without_usage).unwrap_or_default();
     let used = match new_usage {

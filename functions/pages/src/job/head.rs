@@ -13,7 +13,7 @@ use crate::visit::PageContext;
 use pullyard_control::JobView;
 use pullyard_domain::explanation;
 use pullyard_domain::failure::{Failure, FailureClass};
-use pullyard_domain::job::{DesiredState, Job, JobStatus, Placement};
+use pullyard_domain::job::{AttemptRecord, DesiredState, Job, JobStatus, Placement};
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_protocol::event::EventKind;
 use std::time::Duration;
@@ -38,6 +38,9 @@ pub(crate) struct JobHead {
     pub(crate) repository: Option<SafeText>,
     pub(crate) branch: SafeText,
     pub(crate) place: String,
+    /// Isolation of the newest attempt, once it ended.
+    pub(crate) isolation: Option<SafeText>,
+    pub(crate) refused_hosts: Vec<SafeText>,
     pub(crate) runner: Option<RunnerLink>,
     pub(crate) attempt: u32,
     pub(crate) took: String,
@@ -73,6 +76,13 @@ pub(crate) struct JobResult {
 }
 
 impl JobHead {
+    pub(crate) fn add_isolation(&mut self, attempts: &[AttemptRecord]) {
+        let newest = attempts.iter().find(|attempt| attempt.number == self.attempt);
+        let work = newest.and_then(|attempt| attempt.work.as_ref());
+        self.isolation = work.map(|work| line(&work.describe_isolation()));
+        self.refused_hosts = work.into_iter().flat_map(|work| &work.refused_hosts).map(|host| line(host)).collect();
+    }
+
     pub(crate) fn new(subject: &Subject, visit: &PageContext) -> Self {
         let Subject { view, became, runner } = subject;
         let (became, JobView { job, title, repository, waits, revises, now }) = (*became, view);
@@ -111,6 +121,8 @@ impl JobHead {
                 }
                 Placement::Runners => "a runner".into(),
             },
+            isolation: None,
+            refused_hosts: Vec::new(),
             runner: runner.clone(),
             attempt: job.attempt,
             took: labels::job_duration(job, *now),

@@ -54,12 +54,11 @@ fn lines(attempt: &Attempt) -> Vec<(&'static str, Cell)> {
 
 fn work_lines(work: &AgentReport) -> Vec<(&'static str, Cell)> {
     let count = |count: u64| Cell::text(count.to_string());
-    vec![
+    let mut lines = vec![
         ("Agent", Cell::text(&work.agent)),
         ("Version", Cell::optional(work.version.as_ref())),
         ("Model", Cell::optional(work.model.as_ref())),
         ("Session", Cell::optional(work.session.as_ref())),
-        ("Isolation", Cell::text(&work.isolation)),
         ("Starts", count(work.starts.into())),
         ("Turns", count(work.turns.into())),
         ("Tokens read", count(work.input_tokens)),
@@ -69,7 +68,16 @@ fn work_lines(work: &AgentReport) -> Vec<(&'static str, Cell)> {
         ("Prompt SHA256", Cell::optional(work.prompt_sha256.as_ref().map(|hash| hash.as_str()))),
         ("Base commit", Cell::optional(work.base_commit.as_ref())),
         ("Commit", Cell::optional(work.commit.as_ref())),
-    ]
+    ];
+    lines.extend(isolation_lines(work));
+    lines
+}
+
+/// Isolation, limits in force, and one line for each refused host.
+pub(super) fn isolation_lines(work: &AgentReport) -> Vec<(&'static str, Cell)> {
+    let mut lines = vec![("Isolation", Cell::text(work.describe_isolation()))];
+    lines.extend(work.refused_hosts.iter().map(|host| ("Refused host", Cell::text(host))));
+    lines
 }
 
 pub(super) async fn context(session: &Session, id: &JobId) -> Result<ExitCode, CliError> {

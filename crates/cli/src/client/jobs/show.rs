@@ -1,5 +1,6 @@
 //! `pullyard jobs show`: shows a job.
 
+use super::provenance::isolation_lines;
 use crate::client::fault::CliError;
 use crate::client::format;
 use crate::client::session::Session;
@@ -62,6 +63,11 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<ExitCode, CliE
             ("Head", Cell::text(&result.head)),
             ("Changed", Cell::text(changed)),
         ]);
+    }
+    if job.attempt > 0 {
+        let attempts = session.api.attempts(id).await?.attempts;
+        let last = attempts.iter().rev().find_map(|attempt| attempt.work.as_ref());
+        lines.extend(last.into_iter().flat_map(isolation_lines));
     }
     print_facts(screen, &lines)?;
     if let Some(explained) = explained {
