@@ -38,6 +38,7 @@ async fn doctor_reports_a_project_without_runners() {
     let token = story.runner_token("t", None, None).await;
     story.register_runner(&token, "kite-2", "i1").await;
     check(&doctor_findings(&user, "runners").await, "good", "1 runner claims jobs of acme.");
+    check(&doctor_findings(&user, "isolation").await, "warning", "Agents on the runner kite-2 have all rights");
     user.run(&["runners", "drain", "kite-2"]).await.assert_success();
     check(&doctor_findings(&user, "runners").await, "wrong", "`pullyard runners resume kite-2`");
 }

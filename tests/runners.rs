@@ -14,7 +14,7 @@ use pullyard_protocol::attempt::{Assignment, Phase, StartRequest};
 use pullyard_protocol::client::{AttemptClient, Error, RunnerClient};
 use pullyard_protocol::project::CreateProject;
 use pullyard_protocol::runner::{
-    ClaimRequest, ClaimedJob, HeartbeatAnswer, HeartbeatRequest, RegisterAnswer, RegisterRequest,
+    ClaimRequest, ClaimedJob, HeartbeatAnswer, HeartbeatRequest, RegisterAnswer, RegisterRequest, RunnerIsolation,
 };
 use pullyard_protocol::runner_admin::{RunnerOrder, RunnerStatus};
 use pullyard_store::{TokenKind, Write};
@@ -157,6 +157,7 @@ pub(crate) fn register_request(name: &str, instance: &str) -> RegisterRequest {
         version: "0.1.0".into(),
         slots: 2,
         active: BTreeSet::new(),
+        isolation: Some(RunnerIsolation { level: "none".into(), result: "agents have all rights of this user".into() }),
     }
 }
 

@@ -30,6 +30,8 @@ async fn runner_page_drains_resumes_and_deletes_the_runner() {
         assert!(list.contains(part), "{part}: {}", list.body);
     }
     let address = format!("/setup/runners/{}", kite.id);
+    let page = browser.get(&address).await;
+    assert!(page.contains("none: agents have all rights of this user"), "{}", page.body);
     for page in ["log", "attempts"] {
         let page = browser.get(&format!("/jobs/{job}/{page}")).await;
         assert!(page.contains(&format!("<a class=\"link\" href=\"{address}\">kite</a>")), "{}", page.body);

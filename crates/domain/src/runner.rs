@@ -5,7 +5,7 @@
 pub mod sweep;
 
 use crate::id::{ClaimId, InstanceId, JobId, ProjectId, RunnerId};
-use crate::text::Span;
+use crate::text::{Span, truncate};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -90,6 +90,33 @@ pub struct Profile {
     pub version: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub projects: Option<BTreeSet<ProjectId>>,
+    /// `None` if the runner reported none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<RunnerIsolation>,
+}
+
+/// Isolation of a runner's agents from its machine.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunnerIsolation {
+    /// `bubblewrap`, `external` or `none`.
+    pub level: String,
+    /// Result of the check at the runner's start, such as `18 of 18 attacks stopped; limits: per process`.
+    pub result: String,
+}
+
+impl RunnerIsolation {
+    /// Cuts the runner's texts, so that the item stays small.
+    #[must_use]
+    pub fn truncate_texts(&self) -> Self {
+        Self { level: truncate(&self.level, 64), result: truncate(&self.result, 300) }
+    }
+
+    /// Whether agents have the rights of the runner's user.
+    pub fn is_none(&self) -> bool {
+        self.level == "none"
+    }
 }
 
 impl Profile {

@@ -147,6 +147,7 @@ mod tests {
             labels: word_set("gpu eu"),
             version: "0.1.0".into(),
             projects: None,
+            isolation: None,
         };
         let needs =
             ClassRequirements { capability: capability.into(), labels: word_set(labels), key: KeyOwner::Runner };

@@ -34,7 +34,7 @@ pub struct Config {
     pub network: Option<TaskNetwork>,
     pub key_secret: String,
     pub api_url: String,
-    /// `PULLYARD_TASK_ISOLATION`: `external` if each task is a container of its own, else `none`.
+    /// `PULLYARD_TASK_ISOLATION`: `external` if each task is a container of its own.
     pub task_isolation: String,
     /// `PULLYARD_LIVE`: `longpoll` holds the requests of open pages, `poll` does not.
     pub live_updates: LiveUpdates,

@@ -36,6 +36,7 @@ pub fn view_runner(member: Member, projects: Option<&BTreeSet<ProjectId>>, now: 
         capabilities: profile.capabilities,
         labels: profile.labels,
         version: profile.version,
+        isolation: profile.isolation,
         projects: profile.projects.map(|served| served.into_iter().filter(may_access).collect()),
         instance: runner.instance,
         heard: runner.last_heartbeat,

@@ -6,6 +6,7 @@
 #[cfg(feature = "schema")]
 use crate::limits;
 use pullyard_domain::id::{ClaimId, InstanceId, JobId, RunnerId};
+pub use pullyard_domain::runner::RunnerIsolation;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -39,6 +40,9 @@ pub struct RegisterRequest {
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(length(max = limits::ACTIVE_JOBS)))]
     pub active: BTreeSet<JobId>,
+    /// Isolation of its agents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<RunnerIsolation>,
 }
 
 /// Answer to a registration.

@@ -1,6 +1,7 @@
 //! Administration of self-hosted runners: `/v1/runners`.
 
 use pullyard_domain::id::{InstanceId, JobId, ProjectId, RunnerId};
+use pullyard_domain::runner::RunnerIsolation;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -44,6 +45,8 @@ pub struct Runner {
     pub labels: BTreeSet<String>,
     /// Release.
     pub version: String,
+    /// Isolation of its agents; null if it reported none.
+    pub isolation: Option<RunnerIsolation>,
     /// Projects that it serves; null means all.
     pub projects: Option<BTreeSet<ProjectId>>,
     /// Process that acts as the runner.

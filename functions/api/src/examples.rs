@@ -243,7 +243,7 @@ pub(crate) fn find_example(operation: &str) -> Option<Example> {
         "register_runner" => call(
             json!({
                 "name": "kite", "instance": INSTANCE, "capabilities": ["claude_code"], "labels": ["gpu"],
-                "version": env!("CARGO_PKG_VERSION"), "slots": 2,
+                "version": env!("CARGO_PKG_VERSION"), "slots": 2, "isolation": isolation(),
             }),
             json!({
                 "runner": RUNNER, "heartbeat_idle_secs": 30, "heartbeat_busy_secs": 10, "offline_after_secs": 90,
@@ -393,7 +393,8 @@ fn check() -> Value {
 
 fn work() -> Value {
     json!({
-        "agent": "claude_code", "isolation": "none", "starts": 1, "turns": 14, "input_tokens": 182_400,
+        "agent": "claude_code", "isolation": "bubblewrap", "isolation_limits": "limits: per process",
+        "refused_hosts": ["evil.example"], "starts": 1, "turns": 14, "input_tokens": 182_400,
         "cached_input_tokens": 161_000, "output_tokens": 6_120, "checks": [check()], "commit": HEAD,
     })
 }
@@ -470,9 +471,13 @@ fn hook() -> Value {
     })
 }
 
+fn isolation() -> Value {
+    json!({ "level": "bubblewrap", "result": "18 of 18 attacks stopped; limits: per process" })
+}
+
 fn runner() -> Value {
     json!({
-        "id": RUNNER, "name": "kite", "status": "online", "slots": 2, "busy": 1,
+        "id": RUNNER, "name": "kite", "status": "online", "slots": 2, "busy": 1, "isolation": isolation(),
         "jobs": [{ "job": JOB, "project": PROJECT, "attempt": 1, "since": STARTED }], "capabilities": ["claude_code"],
         "labels": ["gpu"], "version": env!("CARGO_PKG_VERSION"), "projects": [PROJECT], "instance": INSTANCE,
         "heard": STARTED, "drain": null,

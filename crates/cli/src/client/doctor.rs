@@ -142,6 +142,7 @@ async fn check_projects(session: &Session, projects: &[Project], findings: &mut 
         findings.push(project::check_repositories(session, project).await);
         findings.extend(project::check_runners(&session.url, project, &runners));
     }
+    findings.extend(runners.iter().flatten().filter_map(project::check_isolation));
 }
 
 async fn check_git() -> Finding {

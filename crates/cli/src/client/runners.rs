@@ -176,6 +176,7 @@ fn show_list(session: &Session, runners: &[Runner]) -> Result<(), CliError> {
         Column::Fixed("SLOTS"),
         Column::Flexible("CAPABILITIES"),
         Column::Flexible("LABELS"),
+        Column::Fixed("ISOLATION"),
         Column::Fixed("VERSION"),
         Column::Fixed("LAST SEEN"),
     ];
@@ -188,6 +189,7 @@ fn show_list(session: &Session, runners: &[Runner]) -> Result<(), CliError> {
             Cell::text(format!("{}/{}", runner.busy, runner.slots)),
             joined_cell(&runner.capabilities),
             joined_cell(&runner.labels),
+            Cell::optional(runner.isolation.as_ref().map(|isolation| &isolation.level)),
             Cell::text(&runner.version),
             time_cell(runner.heard, now),
         ]);
@@ -209,6 +211,7 @@ fn show(session: &Session, runner: &Runner) -> Result<(), CliError> {
         Some(at) => format!("requested by {} at {}, acknowledged at {at}", drain.by, drain.at),
         None => format!("requested by {} at {}, not acknowledged yet", drain.by, drain.at),
     });
+    let isolation = runner.isolation.as_ref().map(|isolation| format!("{}: {}", isolation.level, isolation.result));
     let lines = [
         ("Runner", Cell::text(runner.id.as_str())),
         ("Name", Cell::text(&runner.name)),
@@ -218,6 +221,7 @@ fn show(session: &Session, runner: &Runner) -> Result<(), CliError> {
         ("Capabilities", joined_cell(&runner.capabilities)),
         ("Labels", joined_cell(&runner.labels)),
         ("Projects", projects.map_or_else(|| Cell::new("all", ""), |projects| joined_cell(&projects))),
+        ("Isolation", Cell::optional(isolation.as_ref())),
         ("Version", Cell::text(&runner.version)),
         ("Last seen", time_cell(runner.heard, now)),
         ("Drain", Cell::optional(drain.as_ref())),

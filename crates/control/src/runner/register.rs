@@ -3,7 +3,9 @@
 use super::RunnerToken;
 use crate::{Context, Error};
 use pullyard_domain::id::{InstanceId, JobId, RunnerId};
-use pullyard_domain::runner::{MAX_SLOTS, Profile, Refusal, Runner, RunnerRegistration, validate_name};
+use pullyard_domain::runner::{
+    MAX_SLOTS, Profile, Refusal, Runner, RunnerIsolation, RunnerRegistration, validate_name,
+};
 use pullyard_store::{RegistrationWrite, Write};
 use std::collections::BTreeSet;
 
@@ -15,6 +17,7 @@ pub struct Registration {
     pub labels: BTreeSet<String>,
     pub version: String,
     pub slots: u32,
+    pub isolation: Option<RunnerIsolation>,
     /// Jobs that outlived an earlier process.
     pub active_jobs: BTreeSet<JobId>,
 }
@@ -47,6 +50,7 @@ pub async fn register_runner(ctx: &Context, token: &RunnerToken, new: &Registrat
         labels: new.labels.clone(),
         version: new.version.clone(),
         projects: token.projects.clone(),
+        isolation: new.isolation.as_ref().map(RunnerIsolation::truncate_texts),
     };
     let mut rounds = ctx.retries(&id);
     loop {

@@ -74,6 +74,7 @@ async fn revoked_token_requeues_only_jobs_of_its_own_runners() {
             version: "0.1.0".into(),
             slots: 1,
             active_jobs: BTreeSet::new(),
+            isolation: None,
         };
         runners.push(register_runner(ctx, &other, &new).await.unwrap());
     }

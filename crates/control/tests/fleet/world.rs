@@ -153,6 +153,7 @@ impl World {
                 version: "0.1.0".into(),
                 slots,
                 active_jobs: BTreeSet::new(),
+                isolation: None,
             };
             register_runner(&self.ctx, &self.token, &new).await.unwrap()
         });

@@ -20,6 +20,7 @@ fn member(name: &str, capabilities: &str, labels: &str) -> Member {
         labels: word_set(labels),
         version: "0.1.0".into(),
         projects: Some(BTreeSet::from([project_id()])),
+        isolation: None,
     };
     Member { runner, profile }
 }

@@ -111,10 +111,10 @@ pub const VARIABLES: &[Variable] = &[
     ),
     variable(
         "PULLYARD_TASK_ISOLATION",
-        "`external` or `none`",
+        "`external`, `bubblewrap` or `none`",
         Some("`external`"),
         "dispatcher, api, pages",
-        "The isolation that tasks receive: a container of their own, or none.",
+        "The isolation that tasks receive: a container of their own, a sandbox of this machine, or none.",
     ),
     variable(
         "PULLYARD_LIVE",

@@ -17,8 +17,9 @@ use crate::options::OTHER_ISOLATIONS;
 use crate::process::sandbox;
 use pullyard_domain::runner::validate_name;
 use pullyard_protocol::client::{self, ApiClient, RunnerClient};
-use pullyard_protocol::runner::{RegisterAnswer, RegisterRequest};
+use pullyard_protocol::runner::{RegisterAnswer, RegisterRequest, RunnerIsolation};
 use pullyard_protocol::token::Token;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,17 +72,10 @@ impl Signals {
 pub(crate) async fn run(plan: DaemonPlan) -> Result<DaemonExit, Error> {
     let DaemonPlan { mut settings, take, idle_timeout, command } = plan;
     let mut signals = Signals::listen()?;
-    if let Some(isolation) = settings.isolation {
-        let folder = settings.work_dir.clone();
-        let checked = run_blocking(move || Ok(sandbox::check(isolation, &folder))).await;
-        match checked.unwrap_or_else(|error| Err(error.to_string())) {
-            Ok(result) => tracing::info!("isolation {}: {result}", isolation.as_str()),
-            Err(why) => {
-                let message = format!("{why}\nhelp: {OTHER_ISOLATIONS}");
-                return Ok(DaemonExit { code: UNUSABLE_SANDBOX_EXIT, message: Some(message) });
-            }
-        }
-    }
+    let isolation = match check_isolation(&settings).await {
+        Ok(isolation) => isolation,
+        Err(message) => return Ok(DaemonExit { code: UNUSABLE_SANDBOX_EXIT, message: Some(message) }),
+    };
     let mut token = None;
     if !settings.has_explicit_name {
         token = tokio::select! {
@@ -95,8 +89,18 @@ pub(crate) async fn run(plan: DaemonPlan) -> Result<DaemonExit, Error> {
     let home = StateFolder::lock(&settings.work_dir, &settings.name, &settings.api_url)?;
     let client = RunnerClient::new(&settings.api_url, &settings.token).map_err(Error::Client)?;
     let jobs = take_over(&settings, &home, command).await?;
+    let request = RegisterRequest {
+        name: settings.name.clone(),
+        instance: home.instance.clone(),
+        capabilities: settings.capabilities.clone(),
+        labels: settings.labels.clone(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        slots: settings.slots,
+        active: BTreeSet::new(),
+        isolation,
+    };
     let registered = tokio::select! {
-        registered = register(&settings, &home, &client, &jobs.state) => registered,
+        registered = register(&settings, &client, &request, &jobs.state) => registered,
         _ = signals.next() => return Ok(DaemonExit { code: 0, message: None }),
     };
     let registered = match registered {
@@ -114,6 +118,20 @@ pub(crate) async fn run(plan: DaemonPlan) -> Result<DaemonExit, Error> {
     let world = Arc::new(DaemonContext { settings, job_limit: take, client, registration: registered, home, jobs });
     let ended = run_tasks(&world, &mut signals, idle_timeout).await;
     Ok(ended)
+}
+
+/// Checks the isolation before the runner takes a job. Returns its level and the result.
+///
+/// Errors: it cannot be used here, and what helps.
+async fn check_isolation(settings: &Settings) -> Result<Option<RunnerIsolation>, String> {
+    let Some(isolation) = settings.isolation else { return Ok(None) };
+    let folder = settings.work_dir.clone();
+    let checked = run_blocking(move || Ok(sandbox::check(isolation, &folder))).await;
+    let result = checked
+        .unwrap_or_else(|error| Err(error.to_string()))
+        .map_err(|why| format!("{why}\nhelp: {OTHER_ISOLATIONS}"))?;
+    tracing::info!("isolation {}: {result}", isolation.as_str());
+    Ok(Some(RunnerIsolation { level: isolation.as_str().into(), result }))
 }
 
 async fn take_over(
@@ -184,21 +202,14 @@ async fn request_token(settings: &Settings) -> Result<Token, client::Error> {
 /// Registers, and retries for as long as the control plane is unreachable.
 async fn register(
     settings: &Settings,
-    home: &StateFolder,
     client: &RunnerClient,
+    request: &RegisterRequest,
     state: &State,
 ) -> Result<RegisterAnswer, FatalExit> {
     let mut failures = 0;
     loop {
-        let request = RegisterRequest {
-            name: settings.name.clone(),
-            instance: home.instance.clone(),
-            capabilities: settings.capabilities.clone(),
-            labels: settings.labels.clone(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            slots: settings.slots,
-            active: state.read(super::state::StateSnapshot::active_jobs),
-        };
+        let active = state.read(super::state::StateSnapshot::active_jobs);
+        let request = RegisterRequest { active, ..request.clone() };
         let call = with_timeout(settings.request_timeout, &settings.api_url, client.register(&request));
         let error = match call.await {
             Ok(registered) => return Ok(registered),

@@ -48,6 +48,7 @@ async fn slots_are_filled_and_never_overfilled() {
     daemon.signal(Signal::SIGTERM);
     assert_eq!(daemon.wait_for_exit().await.0, Some(0));
     let register = machine.runner_api.last_call("register").body;
+    assert_eq!(register["isolation"]["level"], "none");
     assert_eq!((register["slots"].as_u64(), register["name"].as_str()), (Some(2), Some("kite")));
 }
 

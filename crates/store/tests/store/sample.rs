@@ -212,6 +212,7 @@ pub(crate) fn profile(runner: &Runner, name: &str) -> Profile {
         labels: BTreeSet::from(["gpu".into()]),
         version: "0.1.0".into(),
         projects: None,
+        isolation: None,
     }
 }
 

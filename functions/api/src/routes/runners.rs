@@ -33,6 +33,7 @@ pub(crate) async fn register(
         labels: request.labels,
         version: request.version,
         slots: request.slots,
+        isolation: request.isolation,
         active_jobs: request.active,
     };
     let runner = control::register_runner(&ctx, &caller.token, &registration).await?;

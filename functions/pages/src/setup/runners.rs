@@ -59,6 +59,8 @@ struct Row {
     capabilities: Vec<SafeText>,
     labels: Vec<SafeText>,
     version: SafeText,
+    /// Level, and the result of the check.
+    isolation: Option<(SafeText, SafeText)>,
     heard: TimeLabel,
     /// The command that the runner accepts now: its name in the form, and on the button.
     order: Option<(&'static str, &'static str)>,
@@ -122,6 +124,7 @@ impl Row {
             capabilities: runner.capabilities.iter().map(|one| line(one)).collect(),
             labels: runner.labels.iter().map(|one| line(one)).collect(),
             version: line(&runner.version),
+            isolation: runner.isolation.as_ref().map(|one| (line(&one.level), line(&one.result))),
             heard: labels::format_time(runner.heard, now),
             order: may_command.then_some(order),
             may_delete: may_command,

@@ -55,6 +55,17 @@ fn find_missing_repository<'a>(session: &Session, repository: &'a Repository) ->
     (link.is_symlink() && !link.exists()).then_some(&repository.name)
 }
 
+pub(super) fn check_isolation(runner: &Runner) -> Option<Finding> {
+    let is_online = matches!(runner.status, RunnerStatus::Online | RunnerStatus::Draining);
+    runner.isolation.as_ref().filter(|isolation| is_online && isolation.is_none())?;
+    let sentence = format!("Agents on the runner {} have all rights of its user: its isolation is none.", runner.name);
+    Some(Finding::warning(
+        "isolation",
+        sentence,
+        "Start it again with `--isolation auto`, which runs agents in a sandbox.",
+    ))
+}
+
 pub(super) fn check_runners(url: &str, project: &Project, runners: &Result<Vec<Runner>, Error>) -> Option<Finding> {
     if project.settings.compute != Compute::Runners {
         return None;

@@ -111,7 +111,7 @@ fn plan_runner(form: &RunnerForm) -> Result<Plan, Fault> {
     let slots = form.slots.trim().parse().ok().filter(|slots| (1..=MAX_SLOTS).contains(slots));
     let labels = form.labels.split(',').filter_map(non_empty).collect();
     limits::check_labels("/labels", &labels)?;
-    let isolation = ["external", "none"].into_iter().find(|known| *known == form.isolation);
+    let isolation = ["auto", "external", "none"].into_iter().find(|known| *known == form.isolation);
     let serves = non_empty(&form.serves).map(ProjectId::new).transpose().map_err(|bad| wrong("project", bad.0))?;
     Ok(Plan {
         name,
@@ -167,7 +167,11 @@ async fn render(
         local_only: ["http://127.0.0.1", "http://localhost", "http://[::1]"].iter().any(|own| url.starts_with(own)),
         address: format_address(&form),
         once: new_form_key(),
-        form: RunnerForm { slots: non_empty(&form.slots).unwrap_or_else(|| "1".into()), ..form },
+        form: RunnerForm {
+            slots: non_empty(&form.slots).unwrap_or_else(|| "1".into()),
+            isolation: non_empty(&form.isolation).unwrap_or_else(|| "auto".into()),
+            ..form
+        },
     };
     Ok(render_page(status, &page))
 }
