@@ -6,7 +6,7 @@ const MAX_NAME_BYTES: usize = 253;
 
 /// Package registries by name, each with the hosts from which its tools download.
 const REGISTRIES: &[(&str, &[&str])] = &[
-    ("npm", &["registry.npmjs.org"]),
+    ("npm", &["registry.npmjs.org", "registry.yarnpkg.com"]),
     ("pypi", &["pypi.org", "files.pythonhosted.org"]),
     ("cargo", &["index.crates.io", "static.crates.io", "crates.io"]),
     ("go", &["proxy.golang.org", "sum.golang.org"]),
@@ -17,6 +17,15 @@ const REGISTRIES: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// The rule for the host of the job's repository.
+const FORGE: &str = "forge";
+
+/// The warning about rules that allow every host.
+pub fn warn_if_open<S: AsRef<str>>(rules: impl IntoIterator<Item = S>) -> Option<&'static str> {
+    let is_open = rules.into_iter().any(|rule| rule.as_ref().trim() == "*");
+    is_open.then_some("Sandboxed agents can send data to every public host: `*` is in `egress`. List hosts instead.")
+}
+
 /// The allowed names. An empty list allows nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowList {
@@ -24,6 +33,7 @@ pub struct AllowList {
     /// `example.com` for the rule `*.example.com`.
     parents: BTreeSet<String>,
     is_open: bool,
+    allows_forge: bool,
 }
 
 /// A rule that is neither a registry nor a domain.
@@ -32,13 +42,17 @@ pub struct InvalidRule(pub String);
 
 impl std::fmt::Display for InvalidRule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "`{}` is no domain; use a domain, *.DOMAIN, npm, pypi, cargo, go, maven, apt, or * for all", self.0)
+        write!(
+            f,
+            "`{}` is no domain; use a domain, *.DOMAIN, forge, npm, pypi, cargo, go, maven, apt, or * for all",
+            self.0
+        )
     }
 }
 
 impl AllowList {
-    /// Parses rules: a registry's name, a domain such as `example.com`, `*.example.com` for all names below it, or `*`
-    /// for all names.
+    /// Parses rules: a registry's name, `forge`, a domain such as `example.com`, `*.example.com` for all names below it,
+    /// or `*` for all names.
     /// Errors: the first invalid rule. An IP address is one, because the provider's names are checked, not addresses.
     pub fn parse<S: AsRef<str>>(rules: impl IntoIterator<Item = S>) -> Result<Self, InvalidRule> {
         let mut list = Self::default();
@@ -47,6 +61,8 @@ impl AllowList {
             let invalid = || InvalidRule(rule.to_owned());
             if rule == "*" {
                 list.is_open = true;
+            } else if rule == FORGE {
+                list.allows_forge = true;
             } else if let Some((_, hosts)) = REGISTRIES.iter().find(|(name, _)| *name == rule) {
                 list.names.extend(hosts.iter().map(|host| (*host).to_owned()));
             } else if let Some(parent) = rule.strip_prefix("*.") {
@@ -56,6 +72,16 @@ impl AllowList {
             }
         }
         Ok(list)
+    }
+
+    /// Applies the rule `forge` to a repository's address. Agents have no token of the forge, so they can read public
+    /// repositories only.
+    pub fn with_forge(mut self, clone_url: &str) -> Self {
+        let authority = clone_url.strip_prefix("https://").and_then(|rest| rest.split('/').next()).unwrap_or_default();
+        let host = authority.rsplit('@').next().unwrap_or_default();
+        let host = host.strip_suffix(":443").unwrap_or(host);
+        self.names.extend(normalize(host).filter(|_| self.allows_forge));
+        self
     }
 
     pub fn permits(&self, host: &str) -> bool {
@@ -110,6 +136,20 @@ mod tests {
         assert!(!AllowList::default().permits("example.com"));
         let open = AllowList::parse(["*"]).unwrap();
         assert!(open.permits("example.com") && !open.permits("10.0.0.1"));
+    }
+
+    #[test]
+    fn forge_is_allowed_by_its_rule_only() {
+        for (rule, url, permitted) in [
+            ("forge", "https://github.com/acme/app.git", true),
+            ("forge", "https://GitHub.com:443/acme/app.git", true),
+            ("forge", "http://github.com/acme/app.git", false),
+            ("forge", "https://evil.test/github.com", false),
+            ("npm", "https://github.com/acme/app.git", false),
+        ] {
+            let list = AllowList::parse([rule]).unwrap().with_forge(url);
+            assert_eq!(list.permits("github.com"), permitted, "{rule} {url}");
+        }
     }
 
     #[test]

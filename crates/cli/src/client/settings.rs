@@ -9,6 +9,7 @@ use super::session::Session;
 use super::table::{Cell, Column, Table, print_facts};
 use change::apply_change;
 use clap::Subcommand;
+use pullyard_domain::egress::warn_if_open;
 use pullyard_domain::nearest::find_nearest;
 use pullyard_protocol::project::RawProject;
 use pullyard_protocol::setting::{Kind, SETTINGS, Setting};
@@ -85,6 +86,10 @@ impl Settings {
                 let revision = revision.unwrap_or(project.revision);
                 let updated = session.api.set_settings(&project.id, &settings, revision).await?;
                 show_values(session, &updated, &changes)?;
+                let egress = updated.settings.get("egress").and_then(Value::as_array).into_iter().flatten();
+                if let Some(warning) = warn_if_open(egress.filter_map(Value::as_str)) {
+                    session.screen.warn(warning);
+                }
             }
             Some(Command::Get { keys }) => show(session, &project, &keys)?,
             _ => show(session, &project, &[])?,

@@ -33,7 +33,7 @@ pub const SETTINGS: &[Setting] = &[
 
     setting(Limits, "limits.wall_secs", Seconds, ("Time limit", "Time from the claim to the end. At the limit, the agent stops and the job fails.")),
     setting(Limits, "limits.stall_secs", Seconds, ("Inactivity limit", "The job fails after this time without a sign of life from the agent.")),
-    setting(Limits, "limits.cost_usd_micros", Usd, ("Cost limit", "Cost of one attempt, as the agent reports it. Without a value, there is no limit.")),
+    setting(Limits, "limits.cost_usd_micros", Usd, ("Cost limit", "Cost of one attempt: counted by the sandbox’s proxy, or without a sandbox as the agent reports it. Without a value, there is no limit.")),
     setting(Limits, "limits.turns", Number("turns"), ("Turn limit", "Requests to the model in one attempt. Without a value, there is no limit.")),
     setting(Limits, "limits.disk_mib", Number("MiB"), ("Disk limit", "Size of the attempt’s work folder. Without a value, there is no limit.")),
     setting(Limits, "limits.input_secs", Seconds, ("Answer limit", "Time that a job may wait for an answer or stay paused.")),
@@ -47,7 +47,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(Checks, "checks.failed", Choice(&[("fail", "Fail the job"), ("draft", "Open a draft pull request")]), ("When checks fail", "A draft names the failed check. If the pull request is already open, the job fails.")),
     setting(Checks, "checks.output_kib", Number("KiB"), ("Stored output of a check", "Pullyard stores this much from the beginning and the end of the output.")),
     setting(Checks, "command_policy", Choice(&[("allowlist", "Common tools, without a shell"), ("unrestricted", "Any shell command")]), ("Allowed commands", "Applies to setup and check commands. The list has common test and package-manager commands.")),
-    setting(Checks, "egress", Lines, ("Allowed hosts", "Sandboxed agents and commands reach these hosts and their model only. A domain, *.DOMAIN or a registry (npm, pypi, cargo, go, maven, apt) per line; * allows every public host.")),
+    setting(Checks, "egress", Lines, ("Allowed hosts", "Sandboxed agents and commands reach these hosts and their model only. A domain, *.DOMAIN, forge (to read public repositories) or a registry (npm, pypi, cargo, go, maven, apt) per line; * allows every public host.")),
 
     setting(Budgets, "budget.usd_micros_per_day", Usd, ("Daily budget", "Money that jobs spend and reserve per day. At the limit, new jobs wait for the next day. Without a value, there is no limit.")),
     setting(Budgets, "budget.jobs_per_day", Number("jobs"), ("Jobs per day", "At the limit, new jobs wait for the next day. Without a value, there is no limit.")),

@@ -18,6 +18,7 @@ use axum::routing::{get, post};
 use columns::{ColumnForm, ColumnRow, NewColumn};
 use pullyard_control::{self as control, Context, Error};
 use pullyard_domain::budget::{Budget, DailyUsage, format_usd};
+use pullyard_domain::egress;
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::project::{Project, Settings};
 use pullyard_domain::secret::SecretKind;
@@ -80,6 +81,7 @@ struct Row {
     /// Label of the button that resets the value.
     reset: Option<SafeText>,
     fault: Option<Help>,
+    warning: Option<&'static str>,
     /// The stored value, if another change came first.
     stored: Option<SafeText>,
 }
@@ -257,6 +259,7 @@ fn row(setting: &'static Setting, stored: &Value, refusal: Option<&Refusal>) -> 
         changed,
         reset: changed.then(|| line(&reset)),
         fault: fault.map(|(_, fault)| text::help(&sentence(fault))),
+        warning: egress::warn_if_open(text.lines()).filter(|_| setting.path == "egress"),
         stored: (is_conflict && differs).then(|| match current.is_empty() {
             true => line("no value"),
             false => line(&label_of(setting, &current)),

@@ -3,6 +3,7 @@
 use crate::client::fault::CliError;
 use crate::client::session::Session;
 use pullyard_admin::doctor::Finding;
+use pullyard_domain::egress::warn_if_open;
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::project::Compute;
 use pullyard_local::LocalSystem;
@@ -38,6 +39,10 @@ pub(super) async fn check_repositories(session: &Session, project: &Project) -> 
     if let Some(who) = &settings.held_by {
         let help = format!("Release it: `pullyard release --project {id}`.");
         return Finding::warning("project", format!("{id} is on hold ({who}): no new jobs start."), help);
+    }
+    if let Some(warning) = warn_if_open(&settings.egress) {
+        let help = format!("Example: `pullyard settings set 'egress=[\"forge\",\"npm\"]' --project {id}`.");
+        return Finding::warning("project", format!("{id}: {warning}"), help);
     }
     if !settings.auto_create {
         return Finding::warning(
