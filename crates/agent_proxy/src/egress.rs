@@ -78,13 +78,23 @@ pub struct Egress {
     report: Box<Report>,
     reported: Mutex<BTreeSet<(String, Reason)>>,
     is_allowed_address: fn(IpAddr) -> bool,
+    head_timeout: Duration,
     /// Tests resolve names to servers of their own.
-    fixed_address: Option<SocketAddr>,
+    #[cfg(test)]
+    resolver: Option<Box<tests::Resolver>>,
 }
 
 impl Egress {
     pub fn new(allowed: AllowList, report: Box<Report>) -> Self {
-        Self { allowed, report, reported: Mutex::default(), is_allowed_address: is_public, fixed_address: None }
+        Self {
+            allowed,
+            report,
+            reported: Mutex::default(),
+            is_allowed_address: is_public,
+            head_timeout: HEAD_TIMEOUT,
+            #[cfg(test)]
+            resolver: None,
+        }
     }
 
     /// Serves until it is dropped. Connections end with it.
@@ -100,7 +110,7 @@ impl Egress {
     }
 
     async fn handle(&self, mut client: TcpStream) -> io::Result<()> {
-        let head = timeout(HEAD_TIMEOUT, request_head::read(&mut client)).await.ok().flatten();
+        let head = timeout(self.head_timeout, request_head::read(&mut client)).await.ok().flatten();
         match head {
             None => self.refuse(&mut client, "", Reason::InvalidRequest).await,
             Some(Request::Connect { host, port }) => self.tunnel(client, &host, port).await,
@@ -114,7 +124,7 @@ impl Egress {
             Err(reason) => return self.refuse(&mut client, host, reason).await,
         };
         client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
-        let hello = timeout(HEAD_TIMEOUT, server_name::read(&mut client)).await.ok().flatten();
+        let hello = timeout(self.head_timeout, server_name::read(&mut client)).await.ok().flatten();
         let Some((hello, _)) = hello.filter(|(_, name)| Some(name) == normalize(host).as_ref()) else {
             self.note(host, Reason::OtherServerName);
             return client.shutdown().await;
@@ -141,20 +151,20 @@ impl Egress {
         if port != allowed_port {
             return Err(Reason::Port);
         }
-        let found: Vec<SocketAddr> = match self.fixed_address {
-            Some(fixed) => vec![fixed],
-            None => timeout(CONNECT_TIMEOUT, lookup_host((host, port)))
-                .await
-                .ok()
-                .and_then(Result::ok)
-                .ok_or(Reason::Unreachable)?
-                .collect(),
-        };
+        let found = self.resolve(host, port).await.ok_or(Reason::Unreachable)?;
         if !found.iter().all(|address| (self.is_allowed_address)(address.ip())) {
             return Err(Reason::PrivateAddress);
         }
         let dialled = timeout(CONNECT_TIMEOUT, TcpStream::connect(found.as_slice())).await;
         dialled.ok().and_then(Result::ok).ok_or(Reason::Unreachable)
+    }
+
+    async fn resolve(&self, host: &str, port: u16) -> Option<Vec<SocketAddr>> {
+        #[cfg(test)]
+        if let Some(resolver) = &self.resolver {
+            return Some(resolver(host));
+        }
+        Some(timeout(CONNECT_TIMEOUT, lookup_host((host, port))).await.ok()?.ok()?.collect())
     }
 
     async fn refuse(&self, client: &mut TcpStream, host: &str, reason: Reason) -> io::Result<()> {

@@ -13,3 +13,5 @@ mod listen;
 pub mod model;
 mod request_head;
 mod server_name;
+#[cfg(test)]
+mod tls_server;

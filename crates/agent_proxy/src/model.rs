@@ -4,6 +4,7 @@
 //! also have rights to files and batches. Source of the paths and headers: recorded requests of Claude Code 2.1.197 and
 //! Codex 0.169.0.
 
+mod outbound;
 mod usage;
 
 pub use usage::Usage;
@@ -13,8 +14,8 @@ use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue,
-    TRANSFER_ENCODING,
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName,
+    HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -41,6 +42,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest silence of an answer. Models that think send pings.
 const READ_TIMEOUT: Duration = Duration::from_secs(600);
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const CHATGPT_ACCOUNT: HeaderName = HeaderName::from_static("chatgpt-account-id");
+const OPENAI_ORGANIZATION: HeaderName = HeaderName::from_static("openai-organization");
+const OPENAI_PROJECT: HeaderName = HeaderName::from_static("openai-project");
 const PROXY_AUTHORIZATION: HeaderName = HeaderName::from_static("proxy-authorization");
 
 /// The API that the agent speaks.
@@ -77,6 +81,8 @@ pub enum Key {
     ApiKey(String),
     /// In `Authorization: Bearer`.
     Bearer(String),
+    /// The same with the account of a ChatGPT sign-in.
+    ChatGpt { token: String, account: String },
 }
 
 impl std::fmt::Debug for Key {
@@ -84,6 +90,15 @@ impl std::fmt::Debug for Key {
         // A key never reaches a log.
         f.write_str("Key")
     }
+}
+
+/// The model's provider, or a gateway to it.
+pub struct Provider {
+    pub api: Api,
+    /// The address as the agent would get it: `https://api.anthropic.com`, which precedes `/v1`, or
+    /// `https://api.openai.com/v1`, which includes it.
+    pub base_url: String,
+    pub key: Key,
 }
 
 /// Applies the limits of the attempt. The runner implements it.
@@ -104,30 +119,41 @@ pub struct ModelProxy {
     meter: Arc<dyn Meter>,
     client: reqwest::Client,
     pages: Arc<Semaphore>,
+    head_timeout: Duration,
     next_request: AtomicU64,
 }
 
 impl ModelProxy {
-    /// `base_url` is the provider's or a gateway's address as the agent would get it: `https://api.anthropic.com`, which
-    /// precedes `/v1`, or `https://api.openai.com/v1`, which includes it.
+    /// `authorities` are certificates in PEM, which are trusted besides those of the system.
     ///
-    /// Errors: the TLS configuration of this machine is unusable.
-    pub fn new(api: Api, base_url: &str, key: Key, meter: Arc<dyn Meter>) -> reqwest::Result<Self> {
+    /// Errors: a certificate is invalid, or the TLS configuration of this machine is unusable.
+    pub fn new(provider: Provider, authorities: &[u8], meter: Arc<dyn Meter>) -> reqwest::Result<Self> {
+        let Provider { api, base_url, key } = provider;
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
+            .tls_certs_merge(reqwest::Certificate::from_pem_bundle(authorities)?)
             .build()?;
         let base_url = base_url.trim_end_matches('/').to_owned();
         let pages = Arc::new(Semaphore::new(MAX_MEMORY_BYTES / PAGE_BYTES));
-        Ok(Self { api, base_url, key, meter, client, pages, next_request: AtomicU64::new(0) })
+        Ok(Self {
+            api,
+            base_url,
+            key,
+            meter,
+            client,
+            pages,
+            head_timeout: HEAD_TIMEOUT,
+            next_request: AtomicU64::new(0),
+        })
     }
 
     /// Serves until it is dropped. Connections end with it.
     pub async fn serve(self, listener: TcpListener) {
-        let router = TowerToHyperService::new(Router::new().fallback(forward).with_state(Arc::new(self)));
         let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+        http.timer(TokioTimer::new()).header_read_timeout(self.head_timeout);
+        let router = TowerToHyperService::new(Router::new().fallback(forward).with_state(Arc::new(self)));
         let handle = move |stream| {
             let connection = http.serve_connection(TokioIo::new(stream), router.clone());
             async move {
@@ -140,9 +166,16 @@ impl ModelProxy {
 
     fn headers(&self, from_agent: &HeaderMap) -> Option<HeaderMap> {
         let mut headers = from_agent.clone();
-        // What belongs to this connection, and the placeholder. Without the encodings, the answer can be counted.
+        // What belongs to this connection, the placeholder, and other accounts of the key. Without the encodings, the
+        // answer can be counted.
         for name in [
             HOST,
+            EXPECT,
+            TE,
+            TRAILER,
+            UPGRADE,
+            OPENAI_ORGANIZATION,
+            OPENAI_PROJECT,
             CONNECTION,
             CONTENT_LENGTH,
             TRANSFER_ENCODING,
@@ -156,8 +189,11 @@ impl ModelProxy {
         }
         let (name, value) = match &self.key {
             Key::ApiKey(key) => (API_KEY, key.clone()),
-            Key::Bearer(token) => (AUTHORIZATION, format!("Bearer {token}")),
+            Key::Bearer(token) | Key::ChatGpt { token, .. } => (AUTHORIZATION, format!("Bearer {token}")),
         };
+        if let Key::ChatGpt { account, .. } = &self.key {
+            headers.insert(CHATGPT_ACCOUNT, HeaderValue::try_from(account).ok()?);
+        }
         let mut value = HeaderValue::try_from(value).ok()?;
         value.set_sensitive(true);
         headers.insert(name, value);
@@ -190,6 +226,12 @@ async fn forward(State(proxy): State<Arc<ModelProxy>>, request: Request) -> Resp
         return refuse(StatusCode::PAYLOAD_TOO_LARGE, "The request to the model is larger than 32 MB.");
     };
     let body = body.to_bytes();
+    if parts.method == Method::POST && !outbound::is_self_contained(&body) {
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            "Pullyard forwards no request that makes the model's provider call out.",
+        );
+    }
     let Some(headers) = proxy.headers(&parts.headers) else {
         return refuse(StatusCode::BAD_REQUEST, "The model's key has characters that no header can hold.");
     };

@@ -62,6 +62,7 @@ use claude_code::ClaudeCode;
 use codex::Codex;
 use command::CommandAgent;
 use limits::{Limits, UsageTotal};
+use model_route::ModelRoute;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::attempt::Assignment;
@@ -205,7 +206,11 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
             None => run.inputs.unread().await.map(|_| run.inputs.all())?,
         };
         let full_prompt = prompt_with_messages(&prompt, &inputs);
-        let route = run.sandbox.and_then(|_| adapter.model_route());
+        let provider = match run.sandbox {
+            Some(_) => adapter.model_provider().map_err(|reason| Failure::SandboxFailed { reason })?,
+            None => None,
+        };
+        let route = provider.map(|provider| ModelRoute::new(provider, environment)).transpose()?;
         let model_port = match (run.sandbox, &route) {
             (Some(sandbox), Some(_)) => Some(sandbox.model_port()?),
             _ => None,

@@ -1,9 +1,12 @@
 use super::*;
+use crate::tls_server::TlsServer;
 use rustls_pki_types::ServerName;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_rustls::TlsConnector;
+
+pub(super) type Resolver = dyn Fn(&str) -> Vec<SocketAddr> + Send + Sync;
 
 /// A proxy, and the refusals that it reports.
 struct World {
@@ -15,7 +18,7 @@ impl World {
     /// A proxy whose allowed names all have this address, which counts as public if it is a loopback address.
     async fn with_server(rules: &[&str], server: SocketAddr) -> Self {
         Self::start(rules, |egress| {
-            egress.fixed_address = Some(server);
+            egress.resolver = Some(Box::new(move |_| vec![server]));
             egress.is_allowed_address = |address| address.is_loopback();
         })
         .await
@@ -56,31 +59,15 @@ fn refusal(host: &str, reason: Reason) -> Refusal {
     Refusal { host: host.into(), reason }
 }
 
-/// A TLS server for `allowed.test` and `other.test` that answers with four bytes, and a client that trusts it.
 async fn tls_server() -> (SocketAddr, TlsConnector) {
-    let names = ["allowed.test".to_owned(), "other.test".to_owned()];
-    let made = rcgen::generate_simple_self_signed(names).unwrap();
-    let mut roots = RootCertStore::empty();
-    roots.add(made.cert.der().clone()).unwrap();
-    let key = rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-    let chain = vec![made.cert.der().clone()];
-    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
-            stream.write_all(b"fine").await.unwrap();
-            stream.shutdown().await.unwrap();
-        }
-    });
-    let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    (address, TlsConnector::from(Arc::new(client)))
+    let names = ["allowed.test", "other.test"].map(str::to_owned).to_vec();
+    let server = TlsServer::start(names, b"fine").await;
+    (server.address, server.connector)
 }
 
 async fn read_over_tls(client: TcpStream, connector: &TlsConnector, name: &'static str) -> io::Result<String> {
     let mut stream = connector.connect(ServerName::try_from(name).unwrap(), client).await?;
+    stream.write_all(b"hello").await?;
     let mut text = String::new();
     stream.read_to_string(&mut text).await?;
     Ok(text)
@@ -132,25 +119,100 @@ async fn other_names_addresses_and_ports_are_refused() {
 
 #[tokio::test]
 async fn name_with_a_private_address_is_refused() {
-    let (server, _) = tls_server().await;
-    let mut world = World::start(&["allowed.test"], |egress| egress.fixed_address = Some(server)).await;
+    const PUBLIC: &str = "1.1.1.1";
+    for found in [
+        vec!["127.0.0.1"],
+        vec!["10.1.2.3"],
+        vec!["172.16.0.1"],
+        vec!["192.168.1.1"],
+        vec!["100.64.0.1"],
+        vec!["169.254.169.254"],
+        vec!["0.0.0.0"],
+        vec!["::1"],
+        vec!["fc00::1"],
+        vec!["fd00:ec2::254"],
+        vec!["::ffff:169.254.169.254"],
+        vec![PUBLIC, "10.1.2.3"],
+    ] {
+        let found: Vec<SocketAddr> = found.iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), 443)).collect();
+        let resolver = found.clone();
+        let change = |egress: &mut Egress| egress.resolver = Some(Box::new(move |_| resolver.clone()));
+        let mut world = World::start(&["*"], change).await;
+        for request in ["CONNECT allowed.test:443 HTTP/1.1", "GET http://allowed.test/latest/meta-data HTTP/1.1"] {
+            assert!(world.ask(&format!("{request}\r\n\r\n")).await.starts_with("HTTP/1.1 403 "), "{found:?}");
+        }
+        assert_eq!(world.refusals.recv().await.unwrap(), refusal("allowed.test", Reason::PrivateAddress), "{found:?}");
+    }
+}
+
+#[tokio::test]
+async fn name_that_changes_its_address_is_dialled_where_it_was_checked() {
+    let (server, connector) = tls_server().await;
+    let lookups = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&lookups);
+    let mut world = World::start(&["allowed.test"], |egress| {
+        egress.is_allowed_address = |address| address.is_loopback();
+        egress.resolver = Some(Box::new(move |_| match counted.fetch_add(1, Ordering::SeqCst) {
+            0 => vec![server],
+            _ => vec!["169.254.169.254:443".parse().unwrap()],
+        }));
+    })
+    .await;
+    let (_, client) = world.connect("allowed.test:443").await;
+    assert_eq!(read_over_tls(client, &connector, "allowed.test").await.unwrap(), "fine");
+    assert_eq!(lookups.load(Ordering::SeqCst), 1);
     assert!(world.ask("CONNECT allowed.test:443 HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 403 "));
     assert_eq!(world.refusals.recv().await.unwrap(), refusal("allowed.test", Reason::PrivateAddress));
 }
 
 #[tokio::test]
+async fn address_in_any_form_is_refused_without_a_lookup() {
+    let change = |egress: &mut Egress| egress.resolver = Some(Box::new(|host| panic!("looked up {host}")));
+    let mut world = World::start(&["*"], change).await;
+    for host in [
+        "169.254.169.254",
+        "2852039166",
+        "0xa9fea9fe",
+        "0xa9.0xfe.0xa9.0xfe",
+        "0251.0376.0251.0376",
+        "127.1",
+        "1.1.1.1",
+        "[::1]",
+        "[::ffff:169.254.169.254]",
+        "[fd00:ec2::254]",
+        "localhost",
+    ] {
+        let answer = world.ask(&format!("CONNECT {host}:443 HTTP/1.1\r\n\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{host}: {answer}");
+        assert_eq!(world.refusals.recv().await.unwrap(), refusal(host, Reason::NotAllowed));
+    }
+}
+
+#[tokio::test]
+async fn request_without_an_end_is_refused_in_time_and_size() {
+    let world = World::start(&["*"], |egress| egress.head_timeout = Duration::from_millis(1)).await;
+    assert!(world.ask("CONNECT allowed.te").await.contains(Reason::InvalidRequest.sentence()));
+    let world = World::start(&["*"], |_| ()).await;
+    let mut client = TcpStream::connect(world.address).await.unwrap();
+    while client.write_all(&[b'x'; 4096]).await.is_ok() {}
+}
+
+#[tokio::test]
 async fn download_without_tls_reaches_an_allowed_host_only() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let world = World::with_server(&["deb.test"], listener.local_addr().unwrap()).await;
+    let mut world = World::with_server(&["deb.test"], listener.local_addr().unwrap()).await;
     let answered = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut head = vec![0; 1024];
         let count = stream.read(&mut head).await.unwrap();
-        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\npackage").await.unwrap();
+        let redirect = b"HTTP/1.1 302 Found\r\nLocation: http://evil.test/package\r\n\r\npackage";
+        stream.write_all(redirect).await.unwrap();
         String::from_utf8_lossy(&head[..count]).into_owned()
     });
     let answer = world.ask("GET http://deb.test/pool/a.deb HTTP/1.1\r\nHost: evil.test\r\n\r\n").await;
-    assert!(answer.ends_with("package"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 302 Found") && answer.ends_with("package"), "{answer}");
+    assert!(world.ask("GET http://evil.test/package HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 403 "));
+    assert_eq!(world.refusals.recv().await.unwrap(), refusal("evil.test", Reason::NotAllowed));
     let head = answered.await.unwrap();
     assert!(head.starts_with("GET /pool/a.deb HTTP/1.1\r\nHost: deb.test\r\n") && !head.contains("evil"), "{head}");
 }

@@ -1,9 +1,10 @@
 use super::*;
+use crate::tls_server::TlsServer;
 use axum::http::HeaderMap;
 use axum::routing::any;
 use futures::StreamExt;
 use std::sync::Mutex;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 #[derive(Default)]
@@ -50,10 +51,28 @@ async fn provider(parts: Vec<&'static str>) -> (String, Arc<Mutex<HeaderMap>>) {
 
 async fn proxy(api: Api, base_url: &str, key: Key, ledger: Ledger) -> (String, Arc<Ledger>) {
     let ledger = Arc::new(ledger);
-    let proxy = ModelProxy::new(api, base_url, key, Arc::clone(&ledger) as Arc<dyn Meter>).unwrap();
+    (start(create(api, base_url, key, b"", &ledger)).await, ledger)
+}
+
+fn create(api: Api, base_url: &str, key: Key, authorities: &[u8], ledger: &Arc<Ledger>) -> ModelProxy {
+    let provider = Provider { api, base_url: base_url.into(), key };
+    ModelProxy::new(provider, authorities, Arc::clone(ledger) as Arc<dyn Meter>).unwrap()
+}
+
+async fn start(proxy: ModelProxy) -> String {
     let (listener, url) = listen().await;
     tokio::spawn(proxy.serve(listener));
-    (url, ledger)
+    url
+}
+
+/// Sends bytes to a proxy, and reads until it closes the connection.
+async fn send_bytes(url: &str, request: &str) -> String {
+    let mut agent = TcpStream::connect(url.strip_prefix("http://").unwrap()).await.unwrap();
+    let mut answer = Vec::new();
+    let (mut reader, mut writer) = agent.split();
+    // The proxy may close it before it read everything.
+    let _ = tokio::join!(writer.write_all(request.as_bytes()), reader.read_to_end(&mut answer));
+    String::from_utf8(answer).unwrap()
 }
 
 fn post(url: &str) -> reqwest::RequestBuilder {
@@ -69,6 +88,7 @@ async fn provider_gets_the_real_key_and_the_agent_its_answer() {
     for (key, kept, value, absent) in [
         (Key::ApiKey("sk-real".into()), "x-api-key", "sk-real", "authorization"),
         (Key::Bearer("real".into()), "authorization", "Bearer real", "x-api-key"),
+        (Key::ChatGpt { token: "t".into(), account: "mine".into() }, "chatgpt-account-id", "mine", "x-api-key"),
     ] {
         let (base, seen) = provider(vec![START, END]).await;
         let (url, ledger) = proxy(Api::Anthropic, &base, key, Ledger::default()).await;
@@ -128,7 +148,7 @@ async fn request_whose_agent_hangs_up_is_counted() {
     let (url, ledger) = proxy(Api::OpenAi, &base, Key::Bearer("real".into()), Ledger::default()).await;
     let address = url.strip_prefix("http://").unwrap();
     let mut agent = TcpStream::connect(address).await.unwrap();
-    let body = "x".repeat(400);
+    let body = format!("{{{}}}", " ".repeat(398));
     let head = "POST /v1/responses HTTP/1.1\r\nHost: a\r\nContent-Length: 400\r\n\r\n";
     agent.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
     let (_silent, _) = listener.accept().await.unwrap();
@@ -137,6 +157,60 @@ async fn request_whose_agent_hangs_up_is_counted() {
         tokio::task::yield_now().await;
     }
     assert_eq!(ledger.seen.lock().unwrap()[0].input, 100);
+}
+
+#[tokio::test]
+async fn smuggled_request_is_part_of_no_other() {
+    let (base, seen) = provider(vec![START, END]).await;
+    let (url, _) = proxy(Api::Anthropic, &base, Key::ApiKey("sk-real".into()), Ledger::default()).await;
+    let smuggled = "GET /v1/files HTTP/1.1\r\nHost: a\r\n\r\n";
+    let both = "Content-Length: 4\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\n{}\r\n0\r\n\r\n";
+    let two = "Content-Length: 4\r\nContent-Length: 40\r\n\r\n";
+    for fields in [both, two, "Transfer-Encoding: x\r\n\r\n", "A: b\r\n Content-Length: 4\r\n\r\n"] {
+        let answer = send_bytes(&url, &format!("POST /v1/messages HTTP/1.1\r\nHost: a\r\n{fields}{smuggled}")).await;
+        let statuses = answer.matches("HTTP/1.1 ").count();
+        assert!(statuses <= 1 && !answer.contains("HTTP/1.1 403"), "{fields}: {answer}");
+        let headers = std::mem::take(&mut *seen.lock().unwrap());
+        assert!(!headers.contains_key("transfer-encoding"), "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn request_head_without_an_end_is_refused_in_time_and_size() {
+    let ledger = Arc::default();
+    let mut proxy = create(Api::Anthropic, "http://127.0.0.1:9", Key::ApiKey("sk".into()), b"", &ledger);
+    proxy.head_timeout = Duration::from_millis(1);
+    assert_eq!(send_bytes(&start(proxy).await, "POST /v1/mess").await, "");
+    let proxy = create(Api::Anthropic, "http://127.0.0.1:9", Key::ApiKey("sk".into()), b"", &ledger);
+    let answer = send_bytes(&start(proxy).await, &format!("GET / HTTP/1.1\r\nA: {}", "x".repeat(1 << 20))).await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+}
+
+#[tokio::test]
+async fn redirect_of_the_provider_is_not_followed() {
+    let (base, seen) = provider(vec![START]).await;
+    let moved = || async move { axum::response::Redirect::temporary(&base) };
+    let (listener, old) = listen().await;
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(moved)).await });
+    let (url, _) = proxy(Api::Anthropic, &old, Key::ApiKey("sk-real".into()), Ledger::default()).await;
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let answer = client.post(format!("{url}/v1/messages")).body("{}").send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::TEMPORARY_REDIRECT);
+    assert!(seen.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn operators_certificates_are_trusted_for_the_provider() {
+    let names = vec!["localhost".to_owned()];
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine";
+    let server = TlsServer::start(names, answer).await;
+    let base = format!("https://localhost:{}", server.address.port());
+    for (authorities, status) in [(server.certificate.as_bytes(), StatusCode::OK), (b"", StatusCode::BAD_GATEWAY)] {
+        let ledger = Arc::default();
+        let url = start(create(Api::Anthropic, &base, Key::ApiKey("sk".into()), authorities, &ledger)).await;
+        let answer = post(&format!("{url}/v1/messages")).send().await.unwrap();
+        assert_eq!(answer.status(), status);
+    }
 }
 
 #[tokio::test]

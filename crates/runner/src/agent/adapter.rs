@@ -1,8 +1,8 @@
 //! Interface to each kind of agent: how to start it, read it, stop it and resume it.
 
 use super::agent_event::{AgentEvent, Tokens};
-use super::model_route::ModelRoute;
 use super::start::StartInput;
+use pullyard_agent_proxy::model::Provider;
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
@@ -20,9 +20,11 @@ pub(super) trait Adapter: Send {
     /// Called before a session is resumed, with the tokens that it used before. They do not count again.
     fn set_resumed_tokens(&mut self, _tokens: Tokens) {}
 
-    /// How a sandboxed agent's proxy reaches its model. `None` for an agent without a model of its own, and without a key.
-    fn model_route(&self) -> Option<ModelRoute> {
-        None
+    /// The provider for the proxy of a sandboxed agent. `None` for an agent without a model of its own, or without a key.
+    ///
+    /// Errors: a sentence about an unusable sign-in.
+    fn model_provider(&self) -> Result<Option<Provider>, String> {
+        Ok(None)
     }
 
     /// Writes: the agent's configuration, in its own folder below the agent's home.

@@ -5,15 +5,14 @@ mod lines;
 use super::adapter::{Adapter, InputEncoder, InputEnd, Launch};
 use super::detect::InstalledAgent;
 use super::environment::{ANTHROPIC_KEY, ANTHROPIC_URL, CLAUDE_KEYS, CLAUDE_TOKEN, Environment};
-use super::model_route::{ModelRoute, PLACEHOLDER_KEY};
-use super::prices::Prices;
+use super::model_route::PLACEHOLDER_KEY;
 use super::prompt_escape;
 use super::start::StartInput;
 use crate::api::ids;
 use crate::git::workspace::disk::create_private_dir;
 use crate::options::Isolation;
 use lines::StreamJsonParser;
-use pullyard_agent_proxy::model::{Api, Key};
+use pullyard_agent_proxy::model::{Api, Key, Provider};
 use serde_json::json;
 use std::ffi::OsString;
 use std::io;
@@ -55,14 +54,13 @@ const MAX_INSTRUCTIONS_BYTES: usize = 96 * 1024;
 pub(super) struct ClaudeCode {
     agent: InstalledAgent,
     env: Vec<(&'static str, OsString)>,
-    prices: Prices,
 }
 
 impl ClaudeCode {
     pub(super) fn new(installed: InstalledAgent, environment: &Environment<'_>, isolation: Isolation) -> Self {
         let mut env = environment.network(isolation);
         env.extend(environment.select(CLAUDE_KEYS));
-        Self { agent: installed, env, prices: Prices::of_operator(environment) }
+        Self { agent: installed, env }
     }
 }
 
@@ -83,15 +81,15 @@ impl Adapter for ClaudeCode {
         Some(self.agent.version.clone())
     }
 
-    fn model_route(&self) -> Option<ModelRoute> {
+    fn model_provider(&self) -> Result<Option<Provider>, String> {
         let value = |name: &str| self.env.iter().find(|(own, _)| *own == name)?.1.to_str();
         let key = match (value(ANTHROPIC_KEY), value(CLAUDE_TOKEN)) {
             (Some(key), _) => Key::ApiKey(key.to_owned()),
             (None, Some(token)) => Key::Bearer(token.to_owned()),
-            (None, None) => return None,
+            (None, None) => return Ok(None),
         };
         let base_url = value(ANTHROPIC_URL).unwrap_or(DEFAULT_URL).to_owned();
-        Some(ModelRoute { api: Api::Anthropic, base_url, key, prices: self.prices.clone() })
+        Ok(Some(Provider { api: Api::Anthropic, base_url, key }))
     }
 
     fn prepare(&mut self, start: &StartInput<'_>) -> io::Result<Launch> {

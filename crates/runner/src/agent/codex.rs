@@ -5,21 +5,23 @@ mod config;
 mod items;
 mod lines;
 mod rollout;
+mod sign_in;
 mod token_count;
 pub(super) mod version;
 
 use super::adapter::{Adapter, InputEnd, Launch, UsageReader};
 use super::agent_event::Tokens;
 use super::detect::InstalledAgent;
-use super::environment::{CODEX_AUTH, Environment, OPENAI_KEY, OPENAI_URL};
-use super::model_route::{ModelRoute, PLACEHOLDER_KEY};
+use super::environment::{CODEX_AUTH, CODEX_PRICES, Environment, OPENAI_KEY, OPENAI_URL};
+use super::model_route::PLACEHOLDER_KEY;
+use super::now;
 use super::prices::Prices;
 use super::prompt_escape;
 use super::start::StartInput;
 use crate::git::workspace::disk::{create_private_dir, write_private_file};
 use crate::options::Isolation;
 use lines::ExecJsonParser;
-use pullyard_agent_proxy::model::{Api, Key};
+use pullyard_agent_proxy::model::{Api, Key, Provider};
 use rollout::Rollouts;
 use std::ffi::OsString;
 use std::fs;
@@ -56,13 +58,14 @@ pub(super) struct Codex {
 
 impl Codex {
     pub(super) fn new(installed: InstalledAgent, environment: &Environment<'_>, isolation: Isolation) -> Self {
+        let price_list = environment.get(CODEX_PRICES).and_then(|prices| prices.into_string().ok());
         Self {
             agent: installed,
             env: environment.network(isolation),
             key: environment.get(OPENAI_KEY),
             url: environment.get(OPENAI_URL).and_then(|url| url.into_string().ok()),
             auth: environment.get(CODEX_AUTH).map(PathBuf::from),
-            prices: Prices::of_operator(environment),
+            prices: Prices::parse(price_list.as_deref().unwrap_or_default()),
             rollouts: Arc::default(),
         }
     }
@@ -85,10 +88,13 @@ impl Adapter for Codex {
         Some(self.agent.version.clone())
     }
 
-    fn model_route(&self) -> Option<ModelRoute> {
-        let key = Key::Bearer(self.key.as_ref()?.to_str()?.to_owned());
-        let base_url = self.url.clone().unwrap_or_else(|| config::OPENAI_BASE_URL.to_owned());
-        Some(ModelRoute { api: Api::OpenAi, base_url, key, prices: self.prices.clone() })
+    fn model_provider(&self) -> Result<Option<Provider>, String> {
+        let (key, base_url) = match (self.key.as_ref().and_then(|key| key.to_str()), &self.auth) {
+            (Some(key), _) => (Key::Bearer(key.to_owned()), self.url.as_deref().unwrap_or(config::OPENAI_BASE_URL)),
+            (None, Some(auth)) => (sign_in::load_key(auth, now())?, sign_in::CHATGPT_URL),
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(Provider { api: Api::OpenAi, base_url: base_url.to_owned(), key }))
     }
 
     fn set_resumed_tokens(&mut self, tokens: Tokens) {
@@ -101,13 +107,13 @@ impl Adapter for Codex {
         // An earlier agent may have put a link here, which would lead a secret elsewhere.
         create_private_dir(&home)?;
         let proxied = start.model_port.map(|port| format!("http://127.0.0.1:{port}/v1"));
-        let sign_in = match (&self.key, &self.auth) {
-            (Some(_), _) => config::SignIn::Key { url: proxied.as_deref().or(self.url.as_deref()) },
-            // Its tokens would be in the sandbox, and it needs other hosts than the model's.
-            (None, Some(_)) if start.isolation == Isolation::Bubblewrap => {
-                return Err(io::Error::other("in a sandbox Codex needs OPENAI_API_KEY, not a subscription"));
+        let sign_in = match (&self.key, &self.auth, &proxied) {
+            (Some(_), ..) => config::SignIn::Key { url: proxied.as_deref().or(self.url.as_deref()) },
+            (None, Some(_), Some(url)) => {
+                write_private_file(&home.join("auth.json"), sign_in::render_placeholder(now()).as_bytes())?;
+                config::SignIn::ProxiedSubscription { url }
             }
-            (None, Some(auth)) => {
+            (None, Some(auth), None) => {
                 let own = home.join("auth.json");
                 // Copied once: Codex renews the tokens in this file, and the original ones may be used up.
                 if own.symlink_metadata().is_err() {
@@ -115,7 +121,7 @@ impl Adapter for Codex {
                 }
                 config::SignIn::Subscription
             }
-            (None, None) => config::SignIn::None,
+            (None, None, _) => config::SignIn::None,
         };
         // An earlier agent may have put a link, a pipe or a folder here. `write_private_file` replaces it.
         let settings = config::render_config(&sign_in, start.instructions, start.tree);
@@ -171,6 +177,10 @@ fn exec_args(start: &StartInput<'_>) -> Vec<OsString> {
     }
     args.push("--json");
     args.extend(COMMON_ARGS);
+    if start.model_port.is_some() {
+        // The model's proxy reads the requests.
+        args.extend(["--disable", "enable_request_compression"]);
+    }
     let sandbox = format!("sandbox_mode=\"{}\"", sandbox_mode(start.isolation));
     args.extend(["-c", &sandbox]);
     let model = start.model.map(|model| format!("--model={model}"));

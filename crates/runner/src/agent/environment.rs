@@ -21,7 +21,7 @@ pub(super) const OPENAI_URL: &str = "OPENAI_BASE_URL";
 
 const INHERITED: &[&str] = &["PATH", "LANG", "LC_ALL"];
 /// Certificates that the operator trusts for the model's provider, as Node.js programs read them.
-const CERTIFICATES: &str = "NODE_EXTRA_CA_CERTS";
+pub(super) const CERTIFICATES: &str = "NODE_EXTRA_CA_CERTS";
 
 /// The variables that drivers of agents read. A program that starts `run-job` passes them on to it only.
 pub fn agent_variables() -> impl Iterator<Item = &'static str> {

@@ -1,30 +1,45 @@
 //! How a sandboxed agent reaches its model: by a proxy that has the key, counts the usage, and applies the cost limit.
 
 use super::agent_event::Tokens;
+use super::environment::{CERTIFICATES, CODEX_PRICES, Environment};
 use super::limit_failure::cost_limit_failure;
 use super::prices::{self, BilledTokens, Prices};
 use super::run_state::{MeteredUsage, SharedRunState};
-use pullyard_agent_proxy::model::{Api, Key, Meter, ModelProxy, Usage};
+use pullyard_agent_proxy::model::{Meter, ModelProxy, Provider, Usage};
 use pullyard_domain::failure::Failure;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What the agent gets instead of its key.
 pub(super) const PLACEHOLDER_KEY: &str = "placeholder";
 
 pub(super) struct ModelRoute {
-    pub(super) api: Api,
-    pub(super) base_url: String,
-    pub(super) key: Key,
-    pub(super) prices: Prices,
+    provider: Provider,
+    prices: Prices,
+    /// Certificates of the operator in PEM.
+    authorities: Vec<u8>,
 }
 
 impl ModelRoute {
-    /// A proxy for one start of the agent. `limit` is what is left of the cost limit.
+    /// Errors: the file of certificates cannot be read.
+    pub(super) fn new(provider: Provider, environment: &Environment<'_>) -> Result<Self, Failure> {
+        let authorities = match environment.get(CERTIFICATES) {
+            Some(path) => std::fs::read(&path).map_err(|error| {
+                let path = Path::new(&path).display();
+                Failure::SandboxFailed { reason: format!("{CERTIFICATES} names {path}, which can't be read: {error}") }
+            })?,
+            None => Vec::new(),
+        };
+        let prices = environment.get(CODEX_PRICES).and_then(|prices| prices.into_string().ok());
+        Ok(Self { provider, prices: Prices::parse(prices.as_deref().unwrap_or_default()), authorities })
+    }
+
+    /// A proxy for one start of the agent. `limit` is the rest of the cost limit.
     pub(super) fn into_proxy(self, limit: Option<u64>, run_state: &SharedRunState) -> Result<ModelProxy, Failure> {
         let (prices, run_state) = (self.prices, run_state.clone());
         let meter = CostMeter { prices, limit, run_state, requests: Mutex::default() };
-        ModelProxy::new(self.api, &self.base_url, self.key, Arc::new(meter))
+        ModelProxy::new(self.provider, &self.authorities, Arc::new(meter))
             .map_err(|error| Failure::SandboxFailed { reason: format!("the model's proxy did not start: {error}") })
     }
 }

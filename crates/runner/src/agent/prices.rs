@@ -1,7 +1,6 @@
 //! Computes what tokens cost, from the list in `prices.csv` and the operator's own prices.
 
 use super::agent_event::{Tokens, dollars_to_micros};
-use super::environment::{CODEX_PRICES, Environment};
 use std::collections::BTreeMap;
 use std::ops::{AddAssign, Sub};
 use std::sync::LazyLock;
@@ -95,11 +94,6 @@ pub(super) struct Prices {
 }
 
 impl Prices {
-    pub(super) fn of_operator(environment: &Environment<'_>) -> Self {
-        let setting = environment.get(CODEX_PRICES).and_then(|prices| prices.into_string().ok());
-        Self::parse(setting.as_deref().unwrap_or_default())
-    }
-
     /// Parses the operator's `MODEL=INPUT/CACHED/OUTPUT,…` in US dollars for a million tokens. Three more amounts apply
     /// to long requests. A cache write costs a quarter more than input. Invalid entries are skipped and logged.
     pub(super) fn parse(setting: &str) -> Self {

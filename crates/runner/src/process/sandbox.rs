@@ -13,7 +13,7 @@ use crate::process::refused_hosts::RefusedHosts;
 use crate::process::root_folder::{self, make_enterable};
 use pullyard_agent_proxy::egress::{Egress, Refusal};
 use pullyard_agent_proxy::model::ModelProxy;
-use pullyard_domain::egress::AllowList;
+use pullyard_domain::egress::{self, AllowList};
 use pullyard_domain::failure::Failure;
 use pullyard_protocol::event::EventKind;
 use pullyard_sandbox::{Access, AccountChoice, Error, Home, Level, Place, Running, Sandbox, Spec};
@@ -85,7 +85,11 @@ impl JobSandbox {
                 make_enterable(folder).map_err(|error| failed(format!("{}: {error}", folder.display())))?;
             }
         }
-        let allowed = AllowList::parse(&attempt.assignment.egress).map_err(|invalid| failed(invalid.to_string()))?;
+        let rules = AllowList::parse(&attempt.assignment.egress).map_err(|invalid| failed(invalid.to_string()))?;
+        let allowed = rules.with_forge(&attempt.assignment.repository.clone_url);
+        if let Some(warning) = egress::warn_if_open(&attempt.assignment.egress) {
+            attempt.events.add(EventDraft::text(EventKind::Log, warning));
+        }
         let shown = options.sandbox_paths.iter().filter_map(|path| path.canonicalize().ok()).map(Place::same);
         let read_only = std::iter::once(Place::same(borrowed)).chain(shown).collect();
         let (events, refused_hosts) = (attempt.events.clone(), Arc::clone(&attempt.usage.refused_hosts));

@@ -3,12 +3,14 @@
 use crate::agents::{AgentMachine, CLAUDE};
 use crate::world::{BRANCH, World};
 use axum::Router;
+use axum::body::Body;
 use axum::http::HeaderMap;
-use pullyard_protocol::attempt::FinishOutcome;
+use pullyard_protocol::attempt::{FinishOutcome, FinishRequest};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::net::TcpListener;
 
 /// Whether the programs of these tests are missing, which `.ci/run` installs.
@@ -74,23 +76,14 @@ async fn refused_host_is_recorded_once() {
     assert!(work.isolation_limits.is_some_and(|limits| limits.starts_with("limits: ")));
 }
 
-#[tokio::test]
-async fn sandboxed_agent_has_a_placeholder_instead_of_its_key() {
-    if lacks_programs() {
-        return;
-    }
-    let seen = Arc::new(Mutex::new(HeaderMap::new()));
-    let inner = Arc::clone(&seen);
-    let answer = move |headers: HeaderMap| async move {
-        *inner.lock().unwrap() = headers;
-        "{\"usage\":{\"input_tokens\":5,\"output_tokens\":6}}"
-    };
+/// Runs Claude Code, played by a script, in a sandbox with a model at this address. It prints a recorded run.
+async fn run_claude_code(model: Router, script: &str, cost_limit: Option<u64>) -> (AgentMachine, FinishRequest) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
-    let says = "curl -s \"$ANTHROPIC_BASE_URL/v1/messages\" -H \"x-api-key: $ANTHROPIC_API_KEY\" -d '{}' > greeting.txt
-         echo \" $ANTHROPIC_API_KEY\" >> greeting.txt; cat @DIR@/said.jsonl; cat > /dev/null";
-    let machine = AgentMachine::with_agent(CLAUDE, says).await;
+    tokio::spawn(async move { axum::serve(listener, model).await });
+    let script = format!("{script}; cat @DIR@/said.jsonl; cat > /dev/null");
+    let machine = AgentMachine::with_agent(CLAUDE, &script).await;
+    machine.world.api.change_assignment(|job| job.limits.cost_usd_micros = cost_limit);
     open_folder(machine.world.dir.path());
     let recorded = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/claude_code-2.1.197/tools_and_edits.jsonl");
     std::fs::copy(recorded, machine.world.outside_path("said.jsonl")).unwrap();
@@ -104,9 +97,74 @@ async fn sandboxed_agent_has_a_placeholder_instead_of_its_key() {
         })
         .await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
-    let said = machine.world.file_at(BRANCH, "greeting.txt");
-    let expected = "{\"usage\":{\"input_tokens\":5,\"output_tokens\":6}} placeholder\n";
-    assert_eq!(said.as_deref(), Some(expected), "{:?} {}", machine.world.api.only_finish(), ran.log);
+    let finish = machine.world.api.only_finish();
+    (machine, finish)
+}
+
+#[tokio::test]
+async fn sandboxed_agent_has_a_placeholder_instead_of_its_key() {
+    if lacks_programs() {
+        return;
+    }
+    let seen = Arc::new(Mutex::new(HeaderMap::new()));
+    let inner = Arc::clone(&seen);
+    let answer = move |headers: HeaderMap| async move {
+        *inner.lock().unwrap() = headers;
+        "{\"model\":\"claude-opus-4-8\",\"usage\":{\"input_tokens\":5000,\"output_tokens\":6000}}"
+    };
+    let script = "curl -s \"$ANTHROPIC_BASE_URL/v1/messages\" -H \"x-api-key: $ANTHROPIC_API_KEY\" -d '{}'
+         env > greeting.txt; cat /proc/*/environ >> greeting.txt; grep -rs key-of-the-model / --include='*' \
+           --exclude-dir=proc --exclude-dir=sys --exclude-dir=usr --exclude-dir=outside >> greeting.txt";
+    let (machine, finish) = run_claude_code(Router::new().fallback(answer), script, None).await;
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
+    let said = machine.world.file_at(BRANCH, "greeting.txt").unwrap();
+    assert!(said.contains("ANTHROPIC_API_KEY=placeholder\n") && !said.contains("key-of-the-model"), "{said}");
     assert_eq!(seen.lock().unwrap()["x-api-key"], "key-of-the-model");
-    assert_eq!(machine.world.api.only_finish().work.unwrap().isolation, "bubblewrap");
+    let work = finish.work.unwrap();
+    assert_eq!(work.isolation, "bubblewrap");
+    // The agent reports 400 and 200 tokens, and $0.007. The proxy counts 0.005 × $5 + 0.006 × $25.
+    assert_eq!((work.input_tokens, work.output_tokens, finish.spent_usd_micros), (5_000, 6_000, Some(175_000)));
+    let reported = machine.world.api.events().into_iter().filter_map(|event| event.usage());
+    assert!(reported.clone().count() > 0 && reported.clone().all(|usage| usage.output_tokens == Some(6_000)));
+}
+
+#[tokio::test]
+async fn cost_limit_ends_a_job_in_the_middle_of_an_answer() {
+    if lacks_programs() {
+        return;
+    }
+    let endless = || async {
+        let start = "{\"message\":{\"model\":\"claude-opus-4-8\",\"usage\":{\"input_tokens\":1000}}}";
+        let text = format!("{{\"delta\":{{\"text\":\"{}\"}}}}", "x".repeat(4_000));
+        let lines = std::iter::once(start.to_owned()).chain(std::iter::repeat(text));
+        Body::from_stream(futures::stream::iter(lines.map(|line| Ok::<_, std::io::Error>(format!("data: {line}\n\n")))))
+    };
+    let script = "curl -sN \"$ANTHROPIC_BASE_URL/v1/messages\" -d '{}' > /dev/null";
+    let (machine, finish) = run_claude_code(Router::new().fallback(endless), script, Some(100_000)).await;
+    let failure = finish.failure.unwrap();
+    // 0.001 × $5 for the input, and four parts of 0.001 × $25 each.
+    assert_eq!(failure.sentence(), "The job spent $0.11; the limit is $0.10.");
+    assert_eq!((failure.code(), finish.spent_usd_micros), ("cost_limit", Some(105_000)));
+    assert_eq!(machine.world.branch_head(BRANCH), None);
+}
+
+#[tokio::test]
+async fn killed_runner_leaves_no_sandboxed_process() {
+    if lacks_programs() {
+        return;
+    }
+    let world = World::with_agent("echo waiting; (setsid sleep 600 &); sleep 600").await;
+    open_folder(world.dir.path());
+    let mut runner = world.spawn(|command| {
+        command.env("PULLYARD_ISOLATION", "bubblewrap");
+    });
+    world.api.wait_for_text("waiting").await;
+    assert!(!world.leftover_processes().is_empty());
+    runner.kill().await.unwrap();
+    let ended = async {
+        while !world.leftover_processes().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), ended).await.unwrap();
 }

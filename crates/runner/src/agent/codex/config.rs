@@ -8,6 +8,10 @@ pub(super) enum SignIn<'a> {
         url: Option<&'a str>,
     },
     Subscription,
+    /// With a placeholder. The model's proxy has the tokens.
+    ProxiedSubscription {
+        url: &'a str,
+    },
     /// Not at all. Codex reports that itself.
     None,
 }
@@ -25,8 +29,12 @@ pub(super) fn render_config(sign_in: &SignIn<'_>, instructions: &str, tree: &Pat
     if !instructions.is_empty() {
         file.push_str(&format!("developer_instructions = {}\n", toml_string(instructions)));
     }
-    let own_provider = matches!(sign_in, SignIn::Key { .. });
-    if own_provider {
+    let provider = match sign_in {
+        SignIn::Key { url } => Some((url.unwrap_or(OPENAI_BASE_URL), "env_key = \"OPENAI_API_KEY\"")),
+        SignIn::ProxiedSubscription { url } => Some((*url, "requires_openai_auth = true")),
+        SignIn::Subscription | SignIn::None => None,
+    };
+    if provider.is_some() {
         file.push_str("model_provider = \"pullyard\"\n");
     }
     file.push_str("\n[analytics]\nenabled = false\n");
@@ -36,11 +44,11 @@ pub(super) fn render_config(sign_in: &SignIn<'_>, instructions: &str, tree: &Pat
     // Measured: `thread/start` writes `trust_level = "trusted"` into this file, starts the repository's MCP servers,
     // and sends AGENTS.md despite `project_doc_max_bytes`. `exec` does not.
     file.push_str(&format!("\n[projects.{}]\ntrust_level = \"untrusted\"\n", toml_string(&tree.to_string_lossy())));
-    if let SignIn::Key { url } = sign_in {
+    if let Some((url, credential)) = provider {
         file.push_str(&format!(
-            "\n[model_providers.pullyard]\nname = \"pullyard\"\nbase_url = {}\nenv_key = \"OPENAI_API_KEY\"\n\
+            "\n[model_providers.pullyard]\nname = \"pullyard\"\nbase_url = {}\n{credential}\n\
              wire_api = \"responses\"\nrequest_max_retries = 2\nstream_max_retries = 3\n",
-            toml_string(url.unwrap_or(OPENAI_BASE_URL).trim_end_matches('/'))
+            toml_string(url.trim_end_matches('/'))
         ));
     }
     file

@@ -113,6 +113,29 @@ fn subscription_is_copied_with_mode_0600_and_not_overwritten() {
 }
 
 #[test]
+fn sandboxed_subscription_leaves_its_tokens_outside() {
+    let dir = tempfile::tempdir().unwrap();
+    let auth = dir.path().join("signed-in.json");
+    fs::write(&auth, r#"{"tokens":{"access_token":"real-token","account_id":"real-account"}}"#).unwrap();
+    let home = dir.path().join("home");
+    fs::create_dir(&home).unwrap();
+    let mut signed_in = codex(&[("PULLYARD_CODEX_AUTH", auth.to_str().unwrap())]);
+    let Some(Provider { base_url, key: Key::ChatGpt { token, account }, .. }) = signed_in.model_provider().unwrap()
+    else {
+        panic!("no provider with the sign-in");
+    };
+    assert_eq!(
+        (base_url.as_str(), token.as_str(), account.as_str()),
+        (sign_in::CHATGPT_URL, "real-token", "real-account")
+    );
+    signed_in.prepare(&StartInput { model_port: Some(9), ..start(&home) }).unwrap();
+    let [auth, config] =
+        ["auth.json", "config.toml"].map(|name| fs::read_to_string(home.join("codex").join(name)).unwrap());
+    assert!(!auth.contains("real-") && auth.contains("placeholder"), "{auth}");
+    assert!(config.contains("base_url = \"http://127.0.0.1:9/v1\"\nrequires_openai_auth = true"), "{config}");
+}
+
+#[test]
 fn link_or_pipe_at_the_settings_file_is_replaced() {
     let dir = tempfile::tempdir().unwrap();
     let (home, victim) = (dir.path().join("home"), dir.path().join("victim"));
