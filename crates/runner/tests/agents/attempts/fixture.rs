@@ -9,6 +9,8 @@ use pullyard_domain::failure::Failure;
 use pullyard_protocol::attempt::FinishOutcome;
 use pullyard_protocol::event::{Event, EventKind};
 use serde_json::json;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
@@ -92,6 +94,12 @@ impl Stage {
             change(command);
         });
         wait_for_exit(child).await
+    }
+
+    /// Lets the account of sandboxed agents enter the folder, if this process is root.
+    pub(crate) fn set_isolation(&self, isolation: &str, command: &mut Command) {
+        std::fs::set_permissions(self.world.dir.path(), Permissions::from_mode(0o711)).unwrap();
+        command.env("PULLYARD_ISOLATION", isolation);
     }
 
     pub(crate) async fn run_to_failure(&self) -> Failure {

@@ -2,6 +2,7 @@
 
 use super::fixture::{ALL_AGENTS, Agent, Stage};
 use pullyard_demo_model::{Answer, Step, Usage};
+use pullyard_domain::failure::Failure;
 use serde_json::json;
 use std::time::Duration;
 
@@ -28,6 +29,32 @@ async fn turn_and_cost_limits_stop_further_requests() {
             assert_eq!(stage.model.model_calls().len(), requests, "{agent:?}");
             stage.check_end();
         }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Claude Code and Codex: .ci/agents"]
+async fn proxy_applies_the_cost_limit_in_the_sandbox() {
+    for agent in ALL_AGENTS {
+        let stage = Stage::start_for(agent).await;
+        stage.world.api.change_assignment(|job| job.limits.cost_usd_micros = Some(1_000_000));
+        stage.model.set_repeating_step(agent.run_command_answer("echo again >> again.txt").with_usage(Usage {
+            input: 10_000,
+            cached: 0,
+            output: 10_000,
+        }));
+        let ran = stage.run_with(|command| stage.set_isolation("bubblewrap", command)).await;
+        let finish = stage.world.api.only_finish();
+        let code = finish.failure.as_ref().map(Failure::code);
+        assert_eq!(code, Some("cost_limit"), "{agent:?} {finish:?} {}", ran.log);
+        let (calls, work) = (stage.model.model_calls().len(), finish.work.unwrap());
+        assert!(calls > 1, "{agent:?}");
+        assert_eq!(
+            (work.input_tokens, work.output_tokens),
+            (10_000 * calls as u64, 10_000 * calls as u64),
+            "{agent:?}"
+        );
+        stage.check_end();
     }
 }
 

@@ -7,8 +7,6 @@ use pullyard_domain::job::JobKind;
 use pullyard_forge::NewPullRequest;
 use pullyard_protocol::attempt::{FinishOutcome, Input, RevisedPullRequest};
 use serde_json::json;
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
 
 async fn commit_to_base(stage: &Stage, files: &[(&str, &str)]) {
     let files: Vec<_> = files.iter().map(|(path, text)| (*path, *text, false)).collect();
@@ -142,13 +140,7 @@ async fn check_hostile_settings(agent: Agent, isolation: &str) {
     ];
     commit_to_base(&stage, &files.each_ref().map(|(path, text)| (*path, text.as_str()))).await;
     stage.model.add_steps([agent.run_command_answer("env; echo hello > greeting.txt"), Answer::text("All done.")]);
-    // A runner that is root starts agents under another account.
-    std::fs::set_permissions(stage.world.dir.path(), Permissions::from_mode(0o711)).unwrap();
-    let ran = stage
-        .run_with(|command| {
-            command.env("PULLYARD_ISOLATION", isolation);
-        })
-        .await;
+    let ran = stage.run_with(|command| stage.set_isolation(isolation, command)).await;
     let finish = stage.world.api.only_finish();
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{agent:?} {isolation}: {finish:?}\n{}", ran.log);
     assert_eq!(finish.work.unwrap().isolation, isolation, "{agent:?}");

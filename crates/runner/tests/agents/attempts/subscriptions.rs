@@ -22,12 +22,22 @@ pub(super) fn set_token_env(stage: &Stage, command: &mut Command) {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn claude_code_sends_its_token_to_the_model_only() {
+    for isolation in ["none", "bubblewrap"] {
+        check_claude_code(isolation).await;
+    }
+}
+
+async fn check_claude_code(isolation: &str) {
     let stage = Stage::start_for(Agent::ClaudeCode).await;
     let shows = stage.agent.run_command_answer("echo hello > greeting.txt; echo \"token: $CLAUDE_CODE_OAUTH_TOKEN\"");
     stage.model.add_steps([shows, Answer::text(format!("It is {TOKEN}."))]);
-    let ran = wait_for_exit(stage.world.spawn(|command| set_token_env(&stage, command))).await;
+    let child = stage.world.spawn(|command| {
+        set_token_env(&stage, command);
+        stage.set_isolation(isolation, command);
+    });
+    let ran = wait_for_exit(child).await;
     let finish = stage.world.api.only_finish();
-    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?} {}", ran.log);
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{isolation} {finish:?} {}", ran.log);
     assert_eq!(stage.world.file_at(BRANCH, "greeting.txt").unwrap(), "hello\n");
     let turns = stage.model.model_calls();
     assert_eq!(turns.len(), 2);
@@ -83,6 +93,12 @@ impl CodexLogin {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn codex_sends_its_tokens_to_chatgpt_only() {
+    for isolation in ["none", "bubblewrap"] {
+        check_codex(isolation).await;
+    }
+}
+
+async fn check_codex(isolation: &str) {
     let codex = Agent::Codex;
     let machine = CodexLogin::new(codex).await;
     let CodexLogin { fixture: stage, host_proxy: disguise, token } = &machine;
@@ -90,9 +106,13 @@ async fn codex_sends_its_tokens_to_chatgpt_only() {
         stage.agent.run_command_answer("echo hello > greeting.txt"),
         Answer::text(format!("It is {token}.")),
     ]);
-    let ran = wait_for_exit(stage.world.spawn(|command| machine.set_env(command))).await;
+    let child = stage.world.spawn(|command| {
+        machine.set_env(command);
+        stage.set_isolation(isolation, command);
+    });
+    let ran = wait_for_exit(child).await;
     let finish = stage.world.api.only_finish();
-    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?} {} {}", ran.log, stage.events_json());
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{isolation} {finish:?} {} {}", ran.log, stage.events_json());
     assert_eq!(stage.world.file_at(BRANCH, "greeting.txt").unwrap(), "hello\n");
     let turns = stage.model.model_calls();
     assert_eq!(turns.len(), 2);
