@@ -9,6 +9,7 @@ const REGISTRIES: &[(&str, &[&str])] = &[
     ("npm", &["registry.npmjs.org", "registry.yarnpkg.com"]),
     ("pypi", &["pypi.org", "files.pythonhosted.org"]),
     ("cargo", &["index.crates.io", "static.crates.io", "crates.io"]),
+    // Its proxy sends some downloads to storage.googleapis.com, where everyone can upload. A project has to add that host.
     ("go", &["proxy.golang.org", "sum.golang.org"]),
     ("maven", &["repo.maven.apache.org", "repo1.maven.org"]),
     (

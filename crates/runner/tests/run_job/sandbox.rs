@@ -168,3 +168,14 @@ async fn killed_runner_leaves_no_sandboxed_process() {
     };
     tokio::time::timeout(Duration::from_secs(60), ended).await.unwrap();
 }
+
+#[tokio::test]
+async fn flooded_proxy_lets_the_job_go_on() {
+    if lacks_programs() {
+        return;
+    }
+    let flood = "curl -sZ --parallel-max 300 'http://h[1-1000].test/' -o /dev/null -w '%{http_code}\\n'";
+    let (world, said) = run_sandboxed(&format!("{flood} | sort | uniq -c | tr -d ' ' > greeting.txt")).await;
+    assert_eq!(said, "1000403\n");
+    assert_eq!(world.api.event_texts().matches("Refused a connection to").count(), 100);
+}
