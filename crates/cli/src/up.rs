@@ -27,7 +27,7 @@ const FORGE_PORTS: RangeInclusive<u16> = 7879..=7978;
 const ANY_PORT: &str = "127.0.0.1:0";
 /// Preferred port of the embedded AWS, with the next four, so that events/env.json reaches it.
 const AWS_FIRST_PORT: u16 = 7980;
-const LEVELS: [&str; 4] = ["auto", "bubblewrap", "external", "none"];
+const LEVELS: [&str; 5] = ["auto", "bubblewrap", "landlock", "external", "none"];
 const LOCAL_FORGE: &str = "local";
 
 /// Run all of Pullyard on this machine until Ctrl-C.
@@ -90,8 +90,7 @@ impl Up {
         options.commit = pullyard_version::COMMIT;
         let isolation = Isolation::parse(&self.isolation).map_err(|why| CliError::new(Exit::Failed, why))?;
         options.isolation = isolation.as_str().into();
-        options.work =
-            Some(isolation).filter(|level| *level == Isolation::Bubblewrap).and_then(|_| root_work_folder(&data));
+        options.work = Some(isolation).filter(|level| *level != Isolation::None).and_then(|_| root_work_folder(&data));
         let work = options.work.clone().unwrap_or_else(|| data.join("work"));
         let checked = check_isolation(isolation, work.clone()).await?;
         options.new_admin_token = self.new_admin_token;

@@ -20,41 +20,23 @@ pub enum Error {
         name: String,
     },
     #[error("find the secret {name} that signs commits")]
-    NoSigningSecret {
-        name: String,
-    },
+    NoSigningSecret { name: String },
     #[error("call the forge: {0}")]
     Forge(#[from] pullyard_forge::Error),
     /// Concurrent writers kept changing the subject. `Rounds::again` lists earlier writes that may exist.
     #[error("update {subject}: concurrent writers kept changing it")]
-    Contended {
-        subject: String,
-    },
+    Contended { subject: String },
     /// A time limit has passed or would pass. Work in progress stops as in a crash.
     #[error("{what} within {} s", .within.as_secs())]
-    Timeout {
-        what: &'static str,
-        within: Duration,
-    },
+    Timeout { what: &'static str, within: Duration },
     #[error("find {what} {name}")]
-    NotFound {
-        what: &'static str,
-        name: String,
-    },
+    NotFound { what: &'static str, name: String },
     #[error("use the name {name}: another {what} has it")]
-    NameTaken {
-        what: &'static str,
-        name: String,
-    },
+    NameTaken { what: &'static str, name: String },
     #[error("use {pointer}: {fault}")]
-    Invalid {
-        pointer: &'static str,
-        fault: String,
-    },
+    Invalid { pointer: &'static str, fault: String },
     #[error("apply the change: another change came first")]
-    RevisionMismatch {
-        revision: u64,
-    },
+    RevisionMismatch { revision: u64 },
     #[error("repeat the request: its Idempotency-Key belongs to another request")]
     KeyReused,
     #[error("show the token {token} again")]

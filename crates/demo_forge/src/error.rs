@@ -22,10 +22,7 @@ pub enum Error {
         reason: String,
     },
     #[error("run git {command} within {} s", limit.as_secs())]
-    GitTimedOut {
-        command: String,
-        limit: Duration,
-    },
+    GitTimedOut { command: String, limit: Duration },
     #[error("use {}", path.display())]
     Storage {
         path: PathBuf,
@@ -41,9 +38,7 @@ pub enum Error {
     #[error("use the name {name:?}: {reason}")]
     InvalidName { name: String, reason: &'static str },
     #[error("create {full_name}: it already exists")]
-    RepositoryExists {
-        full_name: String,
-    },
+    RepositoryExists { full_name: String },
     #[error("serve {}: {reason}", path.display())]
     InvalidRepository {
         /// The folder to be linked.
@@ -53,10 +48,7 @@ pub enum Error {
     #[error("find the user {login}")]
     UserMissing { login: String },
     #[error("{what}: {reason}")]
-    Refused {
-        what: &'static str,
-        reason: String,
-    },
+    Refused { what: &'static str, reason: String },
     #[error("find {full_name}")]
     RepositoryMissing { full_name: String },
 }

@@ -37,19 +37,13 @@ const TRIES: u32 = 4;
 pub enum Error {
     /// No response in time.
     #[error("reach {url}: {reason}")]
-    Unreachable {
-        url: String,
-        reason: String,
-    },
+    Unreachable { url: String, reason: String },
     /// Problem document from the server.
     #[error("{} ({})", .0.detail, .0.code)]
     Problem(Box<Problem>),
     /// The response does not match this version.
     #[error("understand the answer of {url}: {reason}")]
-    Unreadable {
-        url: String,
-        reason: String,
-    },
+    Unreadable { url: String, reason: String },
 }
 
 impl Error {

@@ -54,7 +54,7 @@ use crate::git::workspace::Workspace;
 use crate::inputs::messages::{InputTracker, newest_number, prompt_with_messages};
 use crate::inputs::orders::Orders;
 use crate::options::{Isolation, ProcessNamespace};
-use crate::process::sandbox::JobSandbox;
+use crate::process::sandbox::{JobSandbox, Network};
 use crate::stop::Stop;
 use adapter::Adapter;
 use classify::{EndFacts, Verdict};
@@ -211,9 +211,10 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
             None => None,
         };
         let route = provider.map(|provider| ModelRoute::new(provider, environment)).transpose()?;
-        let model_port = match (run.sandbox, &route) {
-            (Some(sandbox), Some(_)) => Some(sandbox.model_port()?),
-            _ => None,
+        let network = match (run.sandbox, &route) {
+            (Some(sandbox), Some(_)) => sandbox.model_network()?,
+            (Some(sandbox), None) => sandbox.egress_network()?,
+            (None, _) => Network::default(),
         };
         let start = StartInput {
             prompt: &full_prompt,
@@ -225,7 +226,7 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
             home: &run.workspace.home(),
             tree: &run.workspace.tree(),
             isolation: run.isolation,
-            model_port,
+            model_port: network.model_port(),
         };
         let launch = adapter.prepare(&start).map_err(|error| Failure::WorkspaceFailed { reason: error.to_string() })?;
         let sandbox_limits = run.sandbox.map(JobSandbox::describe_limits);
@@ -244,7 +245,7 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
             disk_mib: run.assignment.limits.disk_mib,
         };
         let env = common_environment(run, environment);
-        let inside = run.sandbox.map(|sandbox| (sandbox, route));
+        let inside = run.sandbox.map(|sandbox| (sandbox, network, route));
         let mut end = run::run(&adapter.program(), launch, env, (run.workspace, inside), run.events, bounds).await?;
         end.record.denied_tool = run.tally.note_denied_tool(end.record.denied_tool.take());
         spent.add_ended_run(&end.record);

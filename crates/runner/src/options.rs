@@ -3,6 +3,7 @@
 use crate::agent::restart_pauses::RestartPauses;
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};
 use pullyard_domain::trace::TraceId;
+use pullyard_sandbox::Level;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,8 +12,11 @@ use std::time::Duration;
 pub enum Isolation {
     /// Agents run as this user.
     None,
-    /// The machine is a sandbox: a container, jail or virtual machine only for this runner.
+    /// The machine is a sandbox: a container, jail or virtual machine only for this runner. The runner adds what it can:
+    /// a user for agents, limits of system calls, files and ports, and the proxies.
     External,
+    /// Agents and commands run without namespaces; Landlock limits their files and ports.
+    Landlock,
     /// Agents and commands run in namespaces of their own, without a network but the proxies.
     #[value(alias = "auto")]
     Bubblewrap,
@@ -22,6 +26,16 @@ pub enum Isolation {
 pub const OTHER_ISOLATIONS: &str = "without a sandbox: `--isolation none`; in a container or virtual machine only for Pullyard: `--isolation external`";
 
 impl Isolation {
+    /// `None` if commands start without a sandbox.
+    pub(crate) fn level(self) -> Option<Level> {
+        match self {
+            Self::None => None,
+            Self::External => Some(Level::External),
+            Self::Landlock => Some(Level::Landlock),
+            Self::Bubblewrap => Some(Level::Bubblewrap),
+        }
+    }
+
     /// Parses a level. `auto` is this system's sandbox, and an error if there is none.
     pub fn parse(word: &str) -> Result<Self, String> {
         match word {
@@ -30,9 +44,10 @@ impl Isolation {
                 Err(format!("This system has no sandbox that Pullyard can start; {OTHER_ISOLATIONS}."))
             }
             "auto" | "bubblewrap" => Ok(Self::Bubblewrap),
+            "landlock" => Ok(Self::Landlock),
             // Other runners name the kind of boundary. Each name is the operator's promise that there is a boundary.
             "external" | "container" | "jail" | "vm" => Ok(Self::External),
-            _ => Err("Use `auto`, `bubblewrap`, `external` or `none`.".into()),
+            _ => Err("Use `auto`, `bubblewrap`, `landlock`, `external` or `none`.".into()),
         }
     }
 
@@ -40,6 +55,7 @@ impl Isolation {
         match self {
             Self::None => "none",
             Self::External => "external",
+            Self::Landlock => "landlock",
             Self::Bubblewrap => "bubblewrap",
         }
     }

@@ -42,10 +42,14 @@ impl Sandbox {
             verdict: Verdict::Passed,
             outcomes: BTreeMap::new(),
             limits: self.limits_in_force(),
+            parts: String::new(),
             took: Duration::ZERO,
         };
         match self.run_canaries(folder, began + LIMIT) {
-            Ok(outcomes) => report.outcomes = outcomes,
+            Ok((outcomes, landlock)) => {
+                report.outcomes = outcomes;
+                report.parts = landlock.map(|version| self.describe_parts(version)).unwrap_or_default();
+            }
             Err(why) => report.verdict = Verdict::Invalid(why),
         }
         let is_broken = |(canary, outcome): (&Canary, &Outcome)| {
@@ -60,7 +64,21 @@ impl Sandbox {
         report
     }
 
-    fn run_canaries(&self, folder: &Path, until: Instant) -> Result<BTreeMap<Canary, Outcome>, String> {
+    /// The account and Landlock, each as it is in force.
+    fn describe_parts(&self, landlock: u32) -> String {
+        let user = match self.account_uid() {
+            Some(uid) => format!("user {uid}"),
+            None => "the runner's user".to_owned(),
+        };
+        let landlock = match landlock {
+            0 => "no Landlock in this kernel".to_owned(),
+            1..=3 => format!("Landlock {landlock} for files only"),
+            _ => format!("Landlock {landlock} for files and ports"),
+        };
+        format!("{user}, {landlock}, ")
+    }
+
+    fn run_canaries(&self, folder: &Path, until: Instant) -> Result<(BTreeMap<Canary, Outcome>, Option<u32>), String> {
         let scene =
             Scene::create(folder, self.helper()).map_err(|error| format!("the check has no targets: {error}"))?;
         let words = |error: Error| error.to_string();
@@ -102,13 +120,14 @@ impl Sandbox {
         let _ = child.wait();
         let outcomes = ended.map_err(|why| match self.level() {
             Level::Bubblewrap if running.is_err() && !errors.is_empty() => diagnosis::explain(&errors, Path::new("/")),
-            _ if errors.is_empty() => why,
+            // The launcher reports its failure twice.
+            _ if errors.is_empty() || why.ends_with(errors.trim_start_matches("pullyard: ")) => why,
             _ => format!("{why} ({})", errors.trim()),
         });
         for name in ["work", "home"] {
             self.chown_to_runner(&scene.folder.join(name)).map_err(words)?;
         }
-        outcomes
+        Ok((outcomes?, running.ok().and_then(|running| running.landlock)))
     }
 }
 

@@ -75,6 +75,7 @@ impl Sandbox {
             verdict: Verdict::Unchecked,
             outcomes: BTreeMap::new(),
             limits: self.limits_in_force(),
+            parts: String::new(),
             took: Duration::ZERO,
         }
     }

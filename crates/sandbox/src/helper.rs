@@ -49,7 +49,7 @@ fn enter(args: &[OsString]) -> io::Result<io::Error> {
         ports.push(TcpListener::bind(("127.0.0.1", port))?);
     }
     let program = args.next().ok_or(io::ErrorKind::InvalidInput)?;
-    launch::announce(&ports.iter().map(AsRawFd::as_raw_fd).collect::<Vec<_>>())?;
+    launch::announce("", &ports.iter().map(AsRawFd::as_raw_fd).collect::<Vec<_>>())?;
     drop(ports);
     Ok(Command::new(program).args(args).exec())
 }

@@ -6,7 +6,7 @@
 use crate::account::Account;
 use crate::landlock::{self, Rules};
 use crate::limits;
-use crate::seccomp::{self, Datagrams};
+use crate::seccomp::{self, Sockets};
 use crate::spec::Limits;
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
@@ -71,7 +71,7 @@ pub(crate) enum Target {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Confinement {
     pub(crate) rules: Rules,
-    pub(crate) deny_datagrams: bool,
+    pub(crate) sockets: Sockets,
 }
 
 /// Runs the orders. Returns only an error.
@@ -175,13 +175,13 @@ fn end_with_parent(parent: u32) -> io::Result<()> {
 }
 
 fn enter_command(confinement: Option<&Confinement>) -> Result<(), String> {
-    if let Some(Confinement { rules, .. }) = confinement {
-        landlock::restrict(rules)?;
-    }
-    announce(&[]).map_err(|error| format!("cannot report to the runner: {error}"))?;
-    if let Some(Confinement { deny_datagrams, .. }) = confinement {
-        let datagrams = if *deny_datagrams { Datagrams::Denied } else { Datagrams::Allowed };
-        for filter in seccomp::filters(datagrams).map_err(|error| error.to_string())? {
+    let version = match confinement {
+        Some(Confinement { rules, .. }) => landlock::restrict(rules)?.to_string(),
+        None => String::new(),
+    };
+    announce(&version, &[]).map_err(|error| format!("cannot report to the runner: {error}"))?;
+    if let Some(Confinement { sockets, .. }) = confinement {
+        for filter in seccomp::filters(*sockets).map_err(|error| error.to_string())? {
             seccompiler::apply_filter(&filter)
                 .map_err(|error| format!("cannot load the system call filter: {error}"))?;
         }
@@ -190,13 +190,13 @@ fn enter_command(confinement: Option<&Confinement>) -> Result<(), String> {
 }
 
 /// Reports that this process is about to become the command, and closes the socket and the own program.
-/// The runner gets a handle of this process, one of the first process of its namespace, and `more`.
-pub(crate) fn announce(more: &[RawFd]) -> io::Result<()> {
+/// The runner gets Landlock's version, a handle of this process, one of the first process of its namespace, and `more`.
+pub(crate) fn announce(landlock: &str, more: &[RawFd]) -> io::Result<()> {
     let own = pidfd_open(getpid(), PidfdFlags::empty())?;
     let first = rustix::process::Pid::from_raw(1).map(|first| pidfd_open(first, PidfdFlags::empty())).transpose()?;
     let handles = [Some(own.as_raw_fd()), first.as_ref().map(AsRawFd::as_raw_fd)];
     let all: Vec<RawFd> = handles.into_iter().flatten().chain(more.iter().copied()).collect();
-    send(SOCKET, READY, &[], &all)?;
+    send(SOCKET, READY, landlock.as_bytes(), &all)?;
     close(SOCKET)?;
     close(OWN_PROGRAM)?;
     Ok(())

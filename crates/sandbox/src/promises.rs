@@ -87,7 +87,7 @@ const TABLE: [(Canary, [Promise; 4]); 18] = [
     (Canary::KernelSettings,   [Quiet, Quiet, Quiet, Open]),
     (Canary::Ptrace,           [Quiet, Quiet, Quiet, Open]),
     (Canary::Namespaces,       [Quiet, Quiet, Quiet, Open]),
-    (Canary::Signal,           [Quiet, Quiet, Open, Open]),
+    (Canary::Signal,           [Quiet, Open, Open, Open]),
     (Canary::Privileges,       [Quiet, Quiet, Quiet, Open]),
     (Canary::SystemCalls,      [Quiet, Quiet, Quiet, Open]),
     (Canary::GitWrite,         [Quiet, Open, Open, Open]),

@@ -53,6 +53,8 @@ pub struct Report {
     /// Empty if the check is invalid.
     pub outcomes: BTreeMap<Canary, Outcome>,
     pub limits: LimitsInForce,
+    /// The parts of a level that uses what the machine has; empty at other levels.
+    pub parts: String,
     pub took: Duration,
 }
 
@@ -71,7 +73,7 @@ impl Report {
                 let (count, open) = (self.outcomes.len(), join(&mut self.open()));
                 let stopped = self.outcomes.values().filter(|outcome| **outcome == Outcome::Quiet).count();
                 let open = if open.is_empty() { open } else { format!("; commands can: {open}") };
-                format!("{stopped} of {count} attacks stopped; {}{open}", self.limits)
+                format!("{}{stopped} of {count} attacks stopped; {}{open}", self.parts, self.limits)
             }
             Verdict::Broken(fired) => {
                 format!("does not hold on this machine; commands can: {}", join(&mut fired.iter().copied()))

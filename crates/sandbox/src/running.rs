@@ -63,11 +63,11 @@ impl PendingStart {
             return Err(not_started("it was not complete in time"));
         }
         let (message, descriptors) = receive(&socket).map_err(Error::io("wait for the sandbox"))?;
-        match message.split_first() {
-            Some((&READY, _)) => {}
+        let landlock = match message.split_first() {
+            Some((&READY, version)) => String::from_utf8_lossy(version).parse().ok(),
             Some((&FAILED, why)) => return Err(not_started(&String::from_utf8_lossy(why))),
             _ => return Err(not_started("its first process ended; see the command's error output")),
-        }
+        };
         let mut descriptors = descriptors.into_iter();
         let (Some(command), Some(first)) = (descriptors.next(), descriptors.next()) else {
             return Err(not_started("its report is incomplete"));
@@ -80,7 +80,7 @@ impl PendingStart {
             return Err(not_started("its ports are missing"));
         }
         let first = ending.has_namespace.then_some(first);
-        Ok(Running { listeners, command, first, ending })
+        Ok(Running { listeners, landlock, command, first, ending })
     }
 }
 
@@ -98,6 +98,8 @@ pub(crate) struct Ending {
 pub struct Running {
     /// Listen on the reserved ports, in their order. Take them out to serve the proxies.
     pub listeners: Vec<TcpListener>,
+    /// The version of Landlock's interface; 0 without Landlock, `None` at levels that do not use it.
+    pub(crate) landlock: Option<u32>,
     command: OwnedFd,
     /// The first process of the command's process namespace. It ends after all others.
     first: Option<OwnedFd>,

@@ -12,7 +12,7 @@ use crate::ownership;
 use crate::ports::Ports;
 use crate::report::LimitsInForce;
 use crate::running::{Ending, PendingStart, Prepared};
-use crate::seccomp::{self, Datagrams};
+use crate::seccomp::{self, Sockets};
 use crate::spec::Spec;
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -59,6 +59,11 @@ impl Sandbox {
         let bubblewrap = if level == Level::Bubblewrap { Some(bubblewrap::find_program()?) } else { None };
         let lease = match (level, account) {
             (Level::None, _) => None,
+            (Level::External, AccountChoice::OnePerJob) => match AccountLease::acquire() {
+                // A container may have too few users, or no folder for the locks. The check shows that none is used.
+                Err(Error::NoUserId(_) | Error::Io { .. }) => None,
+                acquired => acquired?,
+            },
             (_, AccountChoice::OnePerJob) => AccountLease::acquire()?,
             (_, AccountChoice::Named(name)) => AccountLease::named(name)?,
         };
@@ -169,7 +174,7 @@ impl Sandbox {
             Ok(next - 1)
         };
         let etc = ETC_FILES.iter().map(|(_, content)| add(content.as_bytes())).collect::<Result<_, _>>()?;
-        let filters = seccomp::filters(Datagrams::Allowed)?;
+        let filters = seccomp::filters(Sockets::All)?;
         let filters = filters.iter().map(|filter| add(&seccomp::to_bytes(filter))).collect::<Result<_, _>>()?;
         let env = spec.environment(self.level, self.lease.is_some());
         let git = spec.git_folder()?;
@@ -201,7 +206,11 @@ impl Sandbox {
                 write: spec.writable_places().map(|place| place.host.clone()).collect(),
                 ports: (is_strict || !ports.numbers.is_empty()).then(|| ports.numbers.clone()),
             },
-            deny_datagrams: is_strict || !ports.numbers.is_empty(),
+            sockets: match (is_strict, ports.numbers.is_empty()) {
+                (true, _) => Sockets::OnlyTcp,
+                (false, false) => Sockets::NoDatagrams,
+                (false, true) => Sockets::All,
+            },
         });
         let target = Target::Command { folder: spec.worktree.host.clone(), confinement };
         let mut orders = self.orders(spec, target, spec.program.clone(), spec.args.clone());

@@ -8,13 +8,18 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     TargetArch, sock_filter,
 };
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Whether commands may create datagram sockets. Without a network namespace they could reach any DNS server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Datagrams {
-    Allowed,
-    Denied,
+/// The sockets that commands may create.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Sockets {
+    /// The network is a namespace, or free.
+    All,
+    /// Without a network namespace, datagrams could reach any DNS server.
+    NoDatagrams,
+    /// Where files are the machine's, a socket of D-Bus or Docker would lead out.
+    OnlyTcp,
 }
 
 #[rustfmt::skip]
@@ -56,8 +61,8 @@ type Compiled<T> = Result<T, seccompiler::BackendError>;
 
 /// The programs in the order in which they are loaded.
 /// Errors: this architecture has no filter; only x86-64 and aarch64 do.
-pub(crate) fn filters(datagrams: Datagrams) -> Result<Vec<BpfProgram>, Error> {
-    let compiled = TargetArch::try_from(std::env::consts::ARCH).and_then(|arch| compile(datagrams, arch));
+pub(crate) fn filters(sockets: Sockets) -> Result<Vec<BpfProgram>, Error> {
+    let compiled = TargetArch::try_from(std::env::consts::ARCH).and_then(|arch| compile(sockets, arch));
     let denied =
         compiled.map_err(|error| Error::NotStarted(format!("cannot compile the system call filter: {error}")))?;
     Ok(vec![denied, by_number()])
@@ -73,7 +78,7 @@ pub(crate) fn to_bytes(program: &BpfProgram) -> Vec<u8> {
     program.iter().flat_map(bytes).collect()
 }
 
-fn compile(datagrams: Datagrams, arch: TargetArch) -> Compiled<BpfProgram> {
+fn compile(allowed: Sockets, arch: TargetArch) -> Compiled<BpfProgram> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = DENIED.iter().map(|call| (*call, Vec::new())).collect();
     rules.insert(libc::SYS_clone, NAMESPACE_FLAGS.iter().map(|flag| has_flag(0, *flag)).collect::<Compiled<_>>()?);
     // Only the low half counts for the kernel. Source: CVE-2019-7303.
@@ -82,9 +87,13 @@ fn compile(datagrams: Datagrams, arch: TargetArch) -> Compiled<BpfProgram> {
         libc::SYS_ioctl,
         typing.iter().map(|call| rule(&[(1, SeccompCmpOp::Eq, *call)])).collect::<Compiled<_>>()?,
     );
-    let families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
-    let mut sockets = vec![rule(&families.map(|family| (0, SeccompCmpOp::Ne, family as u32)))?];
-    if datagrams == Datagrams::Denied {
+    let mut families = vec![libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
+    if allowed != Sockets::OnlyTcp {
+        families.push(libc::AF_UNIX);
+    }
+    let others: Vec<_> = families.iter().map(|family| (0, SeccompCmpOp::Ne, *family as u32)).collect();
+    let mut sockets = vec![rule(&others)?];
+    if allowed != Sockets::All {
         let datagram = (1, SeccompCmpOp::MaskedEq(0xf), libc::SOCK_DGRAM as u32);
         for family in [libc::AF_INET, libc::AF_INET6] {
             sockets.push(rule(&[(0, SeccompCmpOp::Eq, family as u32), datagram.clone()])?);
@@ -134,8 +143,8 @@ mod tests {
     #[test]
     fn filters_compile_for_both_architectures() {
         for arch in [TargetArch::x86_64, TargetArch::aarch64] {
-            for datagrams in [Datagrams::Allowed, Datagrams::Denied] {
-                let program = compile(datagrams, arch).unwrap();
+            for sockets in [Sockets::All, Sockets::NoDatagrams, Sockets::OnlyTcp] {
+                let program = compile(sockets, arch).unwrap();
                 assert!((100..4096).contains(&program.len()), "{}", program.len());
                 assert_eq!(to_bytes(&program).len(), 8 * program.len());
             }

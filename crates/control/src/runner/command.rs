@@ -7,9 +7,7 @@ use pullyard_store::Write;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunnerCommand {
-    Drain {
-        by: String,
-    },
+    Drain { by: String },
     Resume,
 }
 

@@ -166,7 +166,7 @@ impl Adapter for Codex {
 fn sandbox_mode(isolation: Isolation) -> &'static str {
     match isolation {
         Isolation::None => "workspace-write",
-        Isolation::External | Isolation::Bubblewrap => "danger-full-access",
+        Isolation::External | Isolation::Landlock | Isolation::Bubblewrap => "danger-full-access",
     }
 }
 

@@ -20,7 +20,7 @@ use crate::options::ProcessNamespace;
 use crate::process::group::Group;
 use crate::process::orphans;
 use crate::process::pid_namespace::{Exit, PidNamespace};
-use crate::process::sandbox::{Inside, JobSandbox};
+use crate::process::sandbox::{Inside, JobSandbox, Network};
 use crate::stop::Stop;
 use input::Input;
 use listen::{Backpressure, apply_events, read_stderr, read_stdout};
@@ -69,7 +69,7 @@ pub(super) async fn run(
     program: &Path,
     launch: Launch,
     env: Vec<(&'static str, OsString)>,
-    (workspace, inside): (&Workspace, Option<(&JobSandbox, Option<ModelRoute>)>),
+    (workspace, inside): (&Workspace, Option<(&JobSandbox, Network, Option<ModelRoute>)>),
     events: &EventSink,
     bounds: RunLimits<'_>,
 ) -> Result<RunEnd, Stop> {
@@ -77,16 +77,17 @@ pub(super) async fn run(
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     };
     let env = env.into_iter().chain(launch.env);
-    let shared = match inside {
-        Some((_, Some(_))) => SharedRunState::metered(),
+    let shared = match &inside {
+        Some((_, _, Some(_))) => SharedRunState::metered(),
         _ => SharedRunState::new(),
     };
     let (mut child, confined, is_wrapped) = match inside {
-        Some((sandbox, route)) => {
+        Some((sandbox, network, route)) => {
             let left = bounds.limits.remaining_cost(&bounds.usage);
             let model = route.map(|route| route.into_proxy(left, &shared)).transpose()?;
+            let network = network.with_model(model);
             let (env, home) = (env.collect(), workspace.home());
-            let inside = Inside { program, args: launch.args, env, home: &home, model };
+            let inside = Inside { program, args: launch.args, env, home: &home, network };
             let (child, confined) = sandbox.start(workspace, inside, set_streams).await?;
             (child, Some(confined), true)
         }

@@ -122,7 +122,8 @@ impl CommandRunner<'_> {
             Some(sandbox) => {
                 let home = self.workspace.commands_home();
                 let args = args.iter().map(OsString::from).collect();
-                let inside = Inside { program: &program, args, env, home: &home, model: None };
+                let network = sandbox.egress_network()?;
+                let inside = Inside { program: &program, args, env, home: &home, network };
                 let (child, confined) = sandbox.start(self.workspace, inside, set_streams).await?;
                 (child, Some(confined), true)
             }

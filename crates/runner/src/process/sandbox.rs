@@ -1,4 +1,4 @@
-//! Runs the agent and the project's commands in a sandbox, with proxies as their only network.
+//! Runs the agent and the project's commands in a sandbox, and serves the proxies through which they reach the network.
 //!
 //! Paths are the same inside: an agent finds its session again only with the same folders. The agent's own repository in
 //! the worktree is writable, because the runner commits from another one.
@@ -16,7 +16,7 @@ use pullyard_agent_proxy::model::ModelProxy;
 use pullyard_domain::egress::{self, AllowList};
 use pullyard_domain::failure::Failure;
 use pullyard_protocol::event::EventKind;
-use pullyard_sandbox::{Access, AccountChoice, Error, Home, Level, Place, Running, Sandbox, Spec};
+use pullyard_sandbox::{Access, AccountChoice, Error, Home, Level, Place, Ports, Running, Sandbox, Spec};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -49,8 +49,28 @@ pub(crate) struct Inside<'a> {
     pub(crate) args: Vec<OsString>,
     pub(crate) env: Vec<(&'static str, OsString)>,
     pub(crate) home: &'a Path,
-    /// On the first port. Without it, the command has no model.
-    pub(crate) model: Option<ModelProxy>,
+    pub(crate) network: Network,
+}
+
+/// The network of a command.
+#[derive(Default)]
+pub(crate) struct Network {
+    /// The proxies' ports. Without any, the network is this machine's, at a level that has no network of its own.
+    ports: Ports,
+    /// On the first of two ports. Without it, the command has no model.
+    model: Option<ModelProxy>,
+}
+
+impl Network {
+    pub(crate) fn with_model(self, model: Option<ModelProxy>) -> Self {
+        Self { model, ..self }
+    }
+
+    /// The port on which the model's proxy will listen.
+    pub(crate) fn model_port(&self) -> Option<u16> {
+        let [model, _] = self.ports.numbers() else { return None };
+        Some(*model)
+    }
 }
 
 /// A running command. Its proxies end when it is dropped.
@@ -71,13 +91,10 @@ impl JobSandbox {
         attempt: &Attempt<'_>,
         (workspace, borrowed): (&Workspace, &Path),
     ) -> Result<Option<Self>, Failure> {
-        if isolation != Isolation::Bubblewrap {
-            return Ok(None);
-        }
+        let Some(level) = isolation.level() else { return Ok(None) };
         let failed = |reason: String| Failure::SandboxFailed { reason };
-        let sandbox =
-            Sandbox::with_helper(Level::Bubblewrap, &AccountChoice::OnePerJob, options.sandbox_helper.clone())
-                .map_err(|error| failed(error.to_string()))?;
+        let sandbox = Sandbox::with_helper(level, &AccountChoice::OnePerJob, options.sandbox_helper.clone())
+            .map_err(|error| failed(error.to_string()))?;
         if sandbox.account_uid().is_some() {
             // The agents' account must be able to enter the folders above its own.
             let parents = [workspace.root(), borrowed].into_iter().flat_map(|folder| folder.ancestors().take(3));
@@ -100,10 +117,18 @@ impl JobSandbox {
         self.sandbox.limits_in_force().to_string()
     }
 
-    /// The port on which the model's proxy will listen. Ports are the sandbox's own, so they are always free.
-    pub(crate) fn model_port(&self) -> Result<u16, Failure> {
-        let ports = self.sandbox.reserve_ports(2).map_err(|error| to_failure(&error))?;
-        ports.numbers().first().copied().ok_or_else(|| Failure::SandboxFailed { reason: "it has no port".into() })
+    /// The egress proxy alone.
+    pub(crate) fn egress_network(&self) -> Result<Network, Failure> {
+        Ok(Network { ports: self.reserve_ports(1)?, model: None })
+    }
+
+    /// The egress proxy and a proxy for the model, which the caller creates.
+    pub(crate) fn model_network(&self) -> Result<Network, Failure> {
+        Ok(Network { ports: self.reserve_ports(2)?, model: None })
+    }
+
+    fn reserve_ports(&self, count: usize) -> Result<Ports, Failure> {
+        self.sandbox.reserve_ports(count).map_err(|error| to_failure(&error))
     }
 
     /// Starts a command. `set_streams` sets its standard streams.
@@ -120,8 +145,7 @@ impl JobSandbox {
         let (sandbox, folders) = (Arc::clone(&self.sandbox), given.clone());
         blocking(move || folders.iter().filter(|dir| is_folder(dir)).try_for_each(|dir| sandbox.chown_to_account(dir)))
             .await?;
-        let count = if inside.model.is_some() { 2 } else { 1 };
-        let ports = self.sandbox.reserve_ports(count).map_err(|error| to_failure(&error))?;
+        let Network { ports, model } = inside.network;
         let shown = place_of_program(inside.program, workspace.root());
         // A link to a program that is shown does not exist inside.
         let real = shown.as_ref().and_then(|_| inside.program.canonicalize().ok());
@@ -144,9 +168,8 @@ impl JobSandbox {
         let (child, start) = spawned.map_err(|error| to_failure(&error))?;
         let mut running = blocking(move || start.finish(START_LIMIT)).await?;
         let listeners = std::mem::take(&mut running.listeners);
-        let proxies = self
-            .serve(listeners, inside.model)
-            .map_err(|error| Failure::SandboxFailed { reason: error.to_string() })?;
+        let proxies =
+            self.serve(listeners, model).map_err(|error| Failure::SandboxFailed { reason: error.to_string() })?;
         let confined =
             Confined { running: Arc::new(running), sandbox: Arc::clone(&self.sandbox), given, _proxies: proxies };
         Ok((child, confined))
@@ -205,15 +228,14 @@ impl Confined {
 ///
 /// Errors: the sandbox cannot be used here, and the command that helps.
 pub fn check(isolation: Isolation, work_dir: &Path) -> Result<String, String> {
-    match isolation {
-        Isolation::None => Ok("agents have all rights of this user".into()),
-        Isolation::External => Ok("agents have all rights in this container or virtual machine".into()),
-        Isolation::Bubblewrap => run_canaries(work_dir),
+    match isolation.level() {
+        None => Ok("agents have all rights of this user".into()),
+        Some(level) => run_canaries(level, work_dir),
     }
 }
 
-fn run_canaries(work_dir: &Path) -> Result<String, String> {
-    let sandbox = Sandbox::new(Level::Bubblewrap, &AccountChoice::OnePerJob).map_err(|error| error.to_string())?;
+fn run_canaries(level: Level, work_dir: &Path) -> Result<String, String> {
+    let sandbox = Sandbox::new(level, &AccountChoice::OnePerJob).map_err(|error| error.to_string())?;
     let created = match sandbox.account_uid() {
         Some(_) => root_folder::create_enterable(work_dir),
         None => create_private_dirs(work_dir),

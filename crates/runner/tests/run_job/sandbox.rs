@@ -1,4 +1,4 @@
-//! Tests jobs in the bubblewrap sandbox. Needs bubblewrap and curl.
+//! Tests jobs in sandboxes. Needs bubblewrap, curl and a kernel with Landlock.
 
 use crate::agents::{AgentMachine, CLAUDE};
 use crate::world::{BRANCH, World};
@@ -24,11 +24,11 @@ fn open_folder(folder: &Path) {
     std::fs::set_permissions(folder, Permissions::from_mode(0o711)).unwrap();
 }
 
-async fn run_sandboxed(script: &str) -> (World, String) {
+async fn run_sandboxed(isolation: &str, script: &str) -> (World, String) {
     let world = World::with_agent(script).await;
     open_folder(world.dir.path());
     std::fs::write(world.outside_path("secret"), "planted-secret").unwrap();
-    let ran = world.run_under("PULLYARD_ISOLATION", "bubblewrap").await;
+    let ran = world.run_under("PULLYARD_ISOLATION", isolation).await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     let finish = world.api.only_finish();
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?} {}", ran.log);
@@ -43,23 +43,26 @@ async fn hostile_agent_in_a_sandbox_reaches_nothing() {
     }
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let (world, said) = run_sandboxed(&format!(
+    let script = format!(
         "can() {{ name=$1; shift; if \"$@\" >/dev/null 2>&1; then echo \"can $name\"; fi >> greeting.txt; }}
          echo started > greeting.txt
          can read cat @DIR@/secret
          can write sh -c 'echo x > @DIR@/pwned'
-         can see-runner grep -sqz PULLYARD_BOOTSTRAP /proc/1/environ
-         can see-host test -e /etc/shadow
-         can see-work test -e ../git
+         can see-runner sh -c 'grep -sqz PULLYARD_BOOTSTRAP= /proc/[0-9]*/environ'
+         can see-host cat /etc/shadow
+         can see-work ls ../git
          can connect curl -s --noproxy '*' --max-time 5 http://127.0.0.1:{port}/
          can gain unshare -U true
          can git git status
          (setsid sleep 600 &) ; echo ended >> greeting.txt"
-    ))
-    .await;
-    assert_eq!(said, "started\ncan git\nended\n");
-    assert!(!world.outside_path("pwned").exists());
-    assert_eq!(world.leftover_processes(), [""; 0]);
+    );
+    // At these levels only the agent's rights and the machine's kernel differ.
+    for (isolation, can) in [("bubblewrap", ""), ("landlock", ""), ("external", "can read\ncan see-work\n")] {
+        let (world, said) = run_sandboxed(isolation, &script).await;
+        assert_eq!(said, format!("started\n{can}can git\nended\n"), "{isolation}");
+        assert!(!world.outside_path("pwned").exists(), "{isolation}");
+        assert_eq!(world.leftover_processes(), [""; 0], "{isolation}");
+    }
 }
 
 #[tokio::test]
@@ -67,7 +70,8 @@ async fn refused_host_is_recorded_once() {
     if lacks_programs() {
         return;
     }
-    let (world, _) = run_sandboxed("curl -s https://evil.test/ https://evil.test:1/; echo hello > greeting.txt").await;
+    let (world, _) =
+        run_sandboxed("bubblewrap", "curl -s https://evil.test/ https://evil.test:1/; echo hello > greeting.txt").await;
     let log = world.api.event_texts();
     let line = "Refused a connection to evil.test: it is not in the project's egress list.";
     assert_eq!((log.matches(line).count(), log.matches("evil.test").count()), (1, 1), "{log}");
@@ -175,7 +179,8 @@ async fn flooded_proxy_lets_the_job_go_on() {
         return;
     }
     let flood = "curl -sZ --parallel-max 300 'http://h[1-1000].test/' -o /dev/null -w '%{http_code}\\n'";
-    let (world, said) = run_sandboxed(&format!("{flood} | sort | uniq -c | tr -d ' ' > greeting.txt")).await;
+    let (world, said) =
+        run_sandboxed("bubblewrap", &format!("{flood} | sort | uniq -c | tr -d ' ' > greeting.txt")).await;
     assert_eq!(said, "1000403\n");
     assert_eq!(world.api.event_texts().matches("Refused a connection to").count(), 100);
 }
