@@ -62,11 +62,12 @@ fn style_and_scripts_are_below_80_kb() {
 fn board_script_matches_the_markup_of_the_board() {
     let (_, board) = templates().into_iter().find(|(path, _)| path.ends_with("/board.html")).unwrap();
     for (script, markup) in [
-        (r#"querySelector(".menu form")"#, r#"<form method="post" action="{{ card.move_address }}">"#),
+        (r#"querySelector("a.act")"#, r#"<a class="act" href="{{ card.address }}&amp;move=1""#),
         (r#"byId("moved")"#, r#"id="moved" role="status""#),
-        (r#"querySelectorAll("button[name=status]")"#, r#"name="status" value="{{ to.status }}""#),
+        (r#"hasAttribute("data-accepts")"#, " data-accepts{% endif %}"),
         ("column.dataset.status", r#" data-status="{{ column.status }}""#),
         ("card.dataset.key", r#" data-key="{{ card.raw_key }}""#),
+        ("item.dataset.count", r#" data-key="{{ key }}" data-count="{{ count }}""#),
         ("head.dataset.effect", r#"<header data-effect="{{ column.effect }}">"#),
     ] {
         assert!(BOARD_SCRIPT.contains(script) && board.contains(markup), "{script} {markup}");

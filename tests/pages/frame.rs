@@ -62,6 +62,25 @@ async fn no_page_transfers_100_kb() {
         let bytes = browser.weigh(path).await;
         assert!(bytes < 100_000, "{path} needs {bytes} bytes");
     }
+    for number in 1..=100 {
+        let title = format!("Describe in the guide how an export of order {number} begins");
+        let form =
+            [("project", "acme"), ("status", ["Todo", "Done"][number % 2]), ("title", &title), ("labels", "docs")];
+        assert_eq!(browser.post("/tickets", &form).await.status, 303);
+    }
+    for (path, cards, hidden) in [
+        ("/board", 39, [31, 31]),
+        ("/board?project=acme&column=Done&from=0", 40, [18, 43]),
+        ("/board?project=acme&column=Done&from=32", 26, [32, 43]),
+        ("/board?project=acme&q=order+9", 19, [0, 0]),
+    ] {
+        let (board, bytes) = (browser.get(path).await.body, browser.weigh(path).await);
+        assert_eq!(board.matches("<article").count(), cards, "{path}");
+        for count in hidden.into_iter().filter(|count| *count > 0) {
+            assert!(board.contains(&format!("Show {count} more")), "{path}: {board}");
+        }
+        assert!(bytes < 100_000, "{path} needs {bytes} bytes");
+    }
     let page = browser.get("/board").await.body;
     let (_, rest) = page.split_once("href=\"/assets/ui.").unwrap();
     let style = format!("/assets/ui.{}", rest.split('"').next().unwrap());

@@ -124,6 +124,7 @@ const READ_ONLY: &[&str] = &[
     "jobs/views::load_pull_request_state",
     "jobs/views::ticket_view",
     "jobs/views::ticket_views",
+    "tickets/order::load_column",
 ];
 
 /// Use cases without a walk, and the reason.

@@ -119,5 +119,6 @@ pub use tickets::comments::{
 };
 pub use tickets::delete_ticket::delete_ticket;
 pub use tickets::move_ticket::{Answer, move_ticket};
+pub use tickets::order::load_column;
 pub use tickets::settle_ticket::{SettleResult, settle_ticket};
 pub use tickets::suggest_key::suggest_ticket_key;

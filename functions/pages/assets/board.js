@@ -1,6 +1,6 @@
 "use strict";
-// The board: keys, drags, and cards that move at once. The server's answer then decides. Without this file, each menu
-// sends the same form.
+// The board: keys, drags, and cards that move at once. The server's answer then decides. Without this file, a card's
+// menu is on its ticket's page, and sends the same form.
 
 (() => {
   const byId = (id) => document.getElementById(id);
@@ -9,11 +9,13 @@
   const mayMove = byId("moved");
   const columns = () => [...list.children];
   const cardsOf = (column) => [...column.querySelectorAll(".card")];
+  // Cards, and links to cards that the page leaves out.
+  const itemsOf = (column) => [...column.querySelector(".cards").children];
+  const countOf = (items) => items.reduce((sum, item) => sum + Number(item.dataset.count ?? 1), 0);
   const columnOf = (status) => columns().find((column) => column.dataset.status === status);
-  const cardWith = (key) => [...list.querySelectorAll(".card")].find((card) => card.dataset.key === key);
+  const itemWith = (key) => [...list.querySelectorAll("[data-key]")].find((item) => item.dataset.key === key);
   const nameOf = (column) => column.querySelector("h2").textContent;
   const titleOf = (card) => card.querySelector(".title");
-  const buttonFor = (card, status) => [...card.querySelectorAll("button[name=status]")].find((button) => button.value === status);
   const announce = (text) => { byId("moved").textContent = text; };
 
   // Notes of cards by the card's id, because an update replaces the content of cards.
@@ -86,9 +88,9 @@
     } else {
       for (const [at, there] of [...fresh.children].entries()) {
         const box = columns()[at].querySelector(".cards");
-        const cards = cardsOf(there).map((next) => (byId(next.id) ? replace(byId(next.id), next) : next));
-        cards.forEach((card, place) => { if (box.children[place] !== card) box.insertBefore(card, box.children[place] || null); });
-        while (box.children.length > cards.length) box.lastElementChild.remove();
+        const items = itemsOf(there).map((next) => (byId(next.id) ? replace(byId(next.id), next) : next));
+        items.forEach((item, place) => { if (box.children[place] !== item) box.insertBefore(item, box.children[place] || null); });
+        while (box.children.length > items.length) box.lastElementChild.remove();
       }
     }
     count();
@@ -97,7 +99,7 @@
     if (focused && !document.activeElement.closest(".card")) focus(byId(focused));
   };
   const count = () => {
-    for (const column of columns()) column.querySelector(".count").textContent = cardsOf(column).length;
+    for (const column of columns()) column.querySelector(".count").textContent = countOf(itemsOf(column));
   };
 
   // The live updates of `ui.js` wait during moves, drags, clicks, selections and open menus. No card moves while one is
@@ -117,13 +119,16 @@
     const to = status === undefined ? from : columnOf(status);
     const home = [card.parentNode, card.nextElementSibling];
     const focused = card.contains(document.activeElement);
-    const { action } = card.querySelector(".menu form");
+    const action = titleOf(card).href.replace("?", "/move?");
     for (const menu of card.querySelectorAll("details[open]")) menu.open = false;
-    if (to) to.querySelector(".cards").insertBefore(card, before ? cardWith(before) : null);
+    if (to) to.querySelector(".cards").insertBefore(card, (before && itemWith(before)) || null);
     if (to !== from) note(card.id, to && to.querySelector("header").dataset.effect === "Starts a job" ? "Starting…" : "Moving…");
     count();
     if (focused) focus(card);
-    if (to) announce(`${card.dataset.key} moved to ${nameOf(to)}, ${cardsOf(to).indexOf(card) + 1} of ${cardsOf(to).length}.`);
+    if (to) {
+      const items = itemsOf(to);
+      announce(`${card.dataset.key} moved to ${nameOf(to)}, ${countOf(items.slice(0, items.indexOf(card) + 1))} of ${countOf(items)}.`);
+    }
     const back = new URL(location.href);
     back.searchParams.delete("said");
     const body = new URLSearchParams({ once: crypto.getRandomValues(new Uint32Array(4)).join("-"), back: back.pathname + back.search });
@@ -184,7 +189,41 @@
     refreshSoon();
   };
 
-  // The buttons of the menus.
+  // The menu of a card is loaded when it opens, because its moves depend on the column.
+  const openMenu = async (card) => {
+    const link = card.querySelector("a.act");
+    if (!link) return;
+    let sheet = null;
+    try {
+      const answer = await fetch(link.href, { cache: "no-store", redirect: "error" });
+      sheet = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("moves");
+    } catch {
+      // The ticket's page says why.
+    }
+    if (!sheet) location.assign(link.href);
+    const [menu, summary] = [document.createElement("details"), document.createElement("summary")];
+    if (!sheet || card.querySelector("a.act") !== link) return;
+    Object.assign(summary, { textContent: link.textContent, ariaLabel: link.ariaLabel, className: "act" });
+    menu.className = "menu";
+    menu.append(summary, sheet);
+    menu.addEventListener("toggle", () => {
+      if (menu.open) return;
+      const focused = menu.contains(document.activeElement);
+      menu.replaceWith(link);
+      if (focused) link.focus();
+    });
+    menu.open = true;
+    link.replaceWith(menu);
+    sheet.querySelector("button")?.focus();
+  };
+  list.addEventListener("click", (event) => {
+    const link = event.target.closest("a.act");
+    if (!link || event.metaKey || event.ctrlKey || event.shiftKey) return;
+    event.preventDefault();
+    openMenu(link.closest(".card"));
+  });
+
+  // The buttons of the menu.
   document.addEventListener("submit", (event) => {
     const card = event.target.closest(".card");
     if (!card) return;
@@ -204,9 +243,9 @@
     for (const head of list.querySelectorAll("header")) delete head.dataset.says;
     if (document.activeElement === list) list.blur();
   };
-  const takes = (card, column) => column === card.closest(".column") || buttonFor(card, column.dataset.status);
-  const nextAt = (column, y) => cardsOf(column).filter((card) => card !== dragged).find((card) => {
-    const { top, height } = card.getBoundingClientRect();
+  const takes = (card, column) => column === card.closest(".column") || column.hasAttribute("data-accepts");
+  const nextAt = (column, y) => itemsOf(column).filter((item) => item !== dragged).find((item) => {
+    const { top, height } = item.getBoundingClientRect();
     return y < top + height / 2;
   });
   const effectOf = (card, column, head) => {
@@ -240,7 +279,7 @@
     event.preventDefault();
     event.dataTransfer.dropEffect = "move";
     const next = nextAt(over, event.clientY);
-    const last = cardsOf(over).filter((card) => card !== dragged).at(-1);
+    const last = itemsOf(over).filter((item) => item !== dragged).at(-1);
     if (next) next.dataset.drop = "before";
     else if (last) last.dataset.drop = "after";
   };
@@ -272,12 +311,14 @@
   };
   const shift = (card, [x, y]) => {
     const column = card.closest(".column");
-    const cards = cardsOf(column);
-    const at = cards.indexOf(card);
+    const items = itemsOf(column);
+    const at = items.indexOf(card);
     const to = columns()[columns().indexOf(column) + x];
-    if (x && to && buttonFor(card, to.dataset.status)) move(card, to.dataset.status);
-    if (y < 0 && at > 0) move(card, undefined, cards[at - 1].dataset.key);
-    if (y > 0 && at < cards.length - 1) move(card, undefined, cards[at + 2]?.dataset.key || "");
+    if (x && to && takes(card, to)) move(card, to.dataset.status);
+    const neighbour = y && items[at + y];
+    if (!neighbour) return;
+    if (neighbour.dataset.count) announce("The next cards are hidden. Show them first.");
+    else move(card, undefined, (y < 0 ? neighbour : items[at + 2])?.dataset.key || "");
   };
   document.addEventListener("keydown", (event) => {
     const { target, key } = event;
@@ -295,8 +336,7 @@
       quick.open = true;
       byId("quick-title").focus();
     } else if (key === "m" && letters && card && mayMove) {
-      card.querySelector(".menu").open = true;
-      card.querySelector(".menu button").focus();
+      openMenu(card);
     } else if (way && menu) {
       const stops = [...menu.querySelectorAll(".sheet :is(button, a)")];
       stops.at((stops.indexOf(target) + way[1] + (way[1] < 0 && !stops.includes(target) ? 1 : 0)) % stops.length).focus();

@@ -2,6 +2,7 @@
 
 mod card;
 mod filter;
+mod parts;
 
 pub(crate) use card::{
     Link, Move, PullRequestLink, list_moves, move_url, pull_request, repository, ticket_url, title_or_key,
@@ -21,8 +22,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use card::{Card, to_card};
 use filter::Filter;
+use parts::{MAX_CARDS, MAX_OPEN, hide_middle, hide_outside, share};
 use pullyard_control::{self as control, Error};
-use pullyard_domain::id::{DeliveryId, ProjectId, TicketKey};
+use pullyard_domain::id::{DeliveryId, ProjectId};
 use pullyard_domain::project::{Settings, Statuses};
 use pullyard_domain::ticket::Ticket;
 use pullyard_entry::Query;
@@ -36,6 +38,10 @@ pub(crate) struct BoardQuery {
     project: Option<ProjectId>,
     after: Option<String>,
     said: Option<DeliveryId>,
+    /// The status of the column that shows more cards, beginning with `from`.
+    column: Option<String>,
+    #[serde(default)]
+    from: usize,
     #[serde(flatten)]
     filter: Filter,
 }
@@ -57,22 +63,34 @@ struct Board {
     empty: bool,
     later: bool,
     next: Option<String>,
+    /// The address of the board with all columns alike, if one is open.
+    whole: Option<String>,
     refresh: u32,
-    /// Key of the forms.
+    /// Key of the quick form.
     once: String,
-    /// The address of this view, to which a move returns, unless it is the board's own.
-    back: Option<String>,
     script: &'static str,
 }
 
 struct Column {
-    /// Sent by a card's button; the label may differ.
+    /// Sent by a move; the label may differ.
     status: String,
     name: SafeText,
     starts_jobs: bool,
+    accepts: bool,
     /// What a card's move to the column does, in few words.
     effect: &'static str,
-    cards: Vec<Card>,
+    size: usize,
+    items: Vec<Item>,
+}
+
+enum Item {
+    Card(Box<Card>),
+    /// A link to cards that the page leaves out; `key` is the first of them.
+    Hidden {
+        key: String,
+        count: usize,
+        address: String,
+    },
 }
 
 pub(crate) struct NoProject;
@@ -88,7 +106,7 @@ pub(crate) async fn show(
     visit: PageContext,
     query: Result<Query<BoardQuery>, pullyard_entry::Problem>,
 ) -> Result<Response, Fault> {
-    let Query(BoardQuery { project, after, said, filter }) = query?;
+    let Query(BoardQuery { project, after, said, column: open, from, filter }) = query?;
     let Some(project) = visit.load_selected_project(project).await? else {
         return Ok(NoProject::of(&visit, "board"));
     };
@@ -100,22 +118,35 @@ pub(crate) async fn show(
     let mut cards = view.cards;
     cards.retain(|card| filter.matches(&card.view, repository(&card.view, &project)));
     cards.sort_by(|one, other| one.view.ticket.card_order().cmp(&other.view.ticket.card_order()));
-    let column = |status: &String| {
-        let own: Vec<_> = cards.iter().filter(|card| card.view.ticket.status == *status).collect();
-        let keys: Vec<_> = own.iter().map(|card| &card.view.ticket.key).collect();
-        let to_card = |(at, card): (usize, &&control::Card)| Card {
-            places: list_places(&keys, at),
-            ..to_card(card, &statuses, &project)
+    let page = after.as_deref().map(|after| format!("&after={}", percent_encode(after))).unwrap_or_default();
+    let address = format!("/board?project={}{page}{}", project.id, filter.to_query());
+    let of = |status: &String| cards.iter().filter(|card| card.view.ticket.status == *status).collect::<Vec<_>>();
+    let columns: Vec<_> = statuses.iter().map(|status| (status, of(status))).collect();
+    let is_open = |status: &String| open.as_ref() == Some(status);
+    let others: Vec<_> = columns.iter().filter(|(status, _)| !is_open(status)).map(|(_, own)| own.len()).collect();
+    let share = share(&others, if others.len() < columns.len() { MAX_CARDS - MAX_OPEN } else { MAX_CARDS });
+    let column = |(status, own): &(&String, Vec<&control::Card>)| {
+        let hidden = if is_open(status) { hide_outside(own.len(), from) } else { hide_middle(own.len(), share) };
+        let item = |(at, card): (usize, &&control::Card)| {
+            let Some(hidden) = hidden.iter().find(|hidden| hidden.range.contains(&at)) else {
+                return Some(Item::Card(Box::new(to_card(card, &project))));
+            };
+            (hidden.range.start == at).then(|| Item::Hidden {
+                key: card.view.ticket.key.to_string(),
+                count: hidden.range.len(),
+                address: format!("{address}&column={}&from={}", percent_encode(status), hidden.from),
+            })
         };
         Column {
-            status: status.clone(),
+            status: (*status).clone(),
             name: line(status),
-            starts_jobs: *status == project.settings.statuses.trigger,
+            starts_jobs: **status == project.settings.statuses.trigger,
+            accepts: project.settings.statuses.accepts(status),
             effect: describe_effect(&project.settings, status),
-            cards: own.iter().enumerate().map(to_card).collect(),
+            size: own.len(),
+            items: own.iter().enumerate().filter_map(item).collect(),
         }
     };
-    let page = after.as_deref().map(|after| format!("&after={}", percent_encode(after))).unwrap_or_default();
     let board = Board {
         refresh: labels::refresh_ms(cards.iter().any(|card| card.view.ticket.active_job.is_some())),
         frame: visit.frame(&format!("Board of {}", project.name), "board", Some(&project.id)),
@@ -123,7 +154,7 @@ pub(crate) async fn show(
         may_administer: visit.visitor.may_administer(),
         held: HoldView::from_settings(&project.settings),
         said: verdict::load_decision_line(&visit, &project.id, said.as_ref()).await?,
-        columns: statuses.iter().map(column).collect(),
+        columns: columns.iter().map(column).collect(),
         empty: cards.is_empty() && (after.is_none() || !filter.is_empty()),
         later: after.is_some(),
         next: view.next.map(|next| format!("/board?project={}&after={next}{}", project.id, filter.to_query())),
@@ -131,8 +162,7 @@ pub(crate) async fn show(
         labels,
         project: project.id.to_string(),
         once: new_form_key(),
-        back: (!page.is_empty() || !filter.is_empty())
-            .then(|| format!("/board?project={}{page}{}", project.id, filter.to_query())),
+        whole: (others.len() < columns.len()).then_some(address),
         script: &assets::BOARD_SCRIPT.url,
         filter,
     };
@@ -155,13 +185,4 @@ fn describe_effect(settings: &Settings, status: &str) -> &'static str {
     } else {
         "Starts a job"
     }
-}
-
-/// Lists the places to which a card of a column may move: the key before which it goes, or an empty one for the end.
-fn list_places(keys: &[&TicketKey], at: usize) -> Vec<(String, &'static str)> {
-    let key = |at: usize| keys.get(at).map(|key| key.to_string()).unwrap_or_default();
-    let top = (at > 1).then(|| (key(0), "Move to top"));
-    let up = at.checked_sub(1).map(|previous| (key(previous), "Move up"));
-    let down = (at + 1 < keys.len()).then(|| (key(at + 2), "Move down"));
-    [top, up, down].into_iter().flatten().collect()
 }

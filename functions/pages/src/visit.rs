@@ -1,7 +1,7 @@
 //! A signed-in visitor of a page.
 
 use crate::fault::{Fault, FrameOfFault};
-use crate::frame::{Frame, VisitorView, redirect, render_page};
+use crate::frame::{Frame, VisitorView, redirect, referrer, render_page};
 use crate::guard::is_cross_site;
 use crate::text::{line, percent_encode};
 use askama::Template;
@@ -23,7 +23,6 @@ pub(crate) struct PageContext {
     pub(crate) ctx: Context,
     pub(crate) visitor: Visitor,
     projects: Vec<ProjectId>,
-    /// For the theme.
     headers: HeaderMap,
 }
 
@@ -102,6 +101,10 @@ impl PageContext {
             }),
             ..Frame::bare(title, &self.headers)
         }
+    }
+
+    pub(crate) fn referrer(&self) -> String {
+        referrer(&self.headers)
     }
 
     pub(crate) async fn load_selected_project(&self, selection: Option<ProjectId>) -> Result<Option<Project>, Fault> {

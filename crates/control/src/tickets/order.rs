@@ -29,7 +29,8 @@ pub(super) async fn load_rank_before(
     rank_before(&ticket.key, &found, &column).ok_or_else(full)
 }
 
-async fn load_column(ctx: &Context, project: &ProjectId, status: &str) -> Result<Vec<Ticket>, Error> {
+/// The tickets of a column in their order.
+pub async fn load_column(ctx: &Context, project: &ProjectId, status: &str) -> Result<Vec<Ticket>, Error> {
     let mut column = Vec::new();
     let mut after = None;
     for _ in 0..MAX_PAGES {
@@ -42,5 +43,6 @@ async fn load_column(ctx: &Context, project: &ProjectId, status: &str) -> Result
             break;
         }
     }
+    column.sort_by(|one, other| one.card_order().cmp(&other.card_order()));
     Ok(column)
 }

@@ -10,6 +10,8 @@ use pullyard_domain::pull_request::PullRequestState;
 use pullyard_domain::ticket::Ticket;
 
 const MAX_LABELS: usize = 3;
+/// A card shows one line.
+const MAX_FACT_CHARS: usize = 120;
 
 pub(crate) struct Card {
     /// Its id in the page, so that an update finds it.
@@ -17,7 +19,6 @@ pub(crate) struct Card {
     pub(crate) key: SafeText,
     pub(crate) repository: Option<SafeText>,
     pub(crate) address: String,
-    pub(crate) move_address: String,
     pub(crate) title: SafeText,
     /// The badge, with the job that failed.
     pub(crate) badge: Option<(Pill, Option<String>)>,
@@ -26,10 +27,7 @@ pub(crate) struct Card {
     pub(crate) more_labels: usize,
     pub(crate) job: Option<JobLine>,
     pub(crate) why: Option<SafeText>,
-    pub(crate) moves: Vec<Move>,
     pub(crate) raw_key: String,
-    /// Values of `before` of the move form, with the words of their buttons.
-    pub(crate) places: Vec<(String, &'static str)>,
 }
 
 pub(crate) struct JobLine {
@@ -55,7 +53,7 @@ pub(crate) struct Move {
     pub(crate) starts_jobs: bool,
 }
 
-pub(super) fn to_card(card: &control::Card, statuses: &[String], project: &Project) -> Card {
+pub(super) fn to_card(card: &control::Card, project: &Project) -> Card {
     let ticket = &card.view.ticket;
     let labels = &card.view.text.labels;
     let active = card.job.as_ref().filter(|view| !view.job.status.is_terminal());
@@ -65,7 +63,6 @@ pub(super) fn to_card(card: &control::Card, statuses: &[String], project: &Proje
         key: line(ticket.key.as_str()),
         repository: repository(&card.view, project).map(|name| line(name.as_str())),
         address: ticket_url(&ticket.project, &ticket.key),
-        move_address: move_url(&ticket.project, &ticket.key),
         title: title_or_key(&card.view),
         badge: badge
             .map(|badge| (labels::badge(badge), ticket.last_job.as_ref().map(|last| format!("/jobs/{}", last.id)))),
@@ -77,9 +74,7 @@ pub(super) fn to_card(card: &control::Card, statuses: &[String], project: &Proje
             Some(waits) => Some(line(&waits.sentence())),
             None => card.job.as_ref().filter(|view| !has_question(view)).and_then(labels::explain_job),
         },
-        moves: list_moves(ticket, statuses, &project.settings.statuses),
         raw_key: ticket.key.to_string(),
-        places: Vec::new(),
     }
 }
 
@@ -91,7 +86,7 @@ fn has_question(view: &JobView) -> bool {
 fn job_line(view: &JobView) -> JobLine {
     let JobView { job, revises, now, .. } = view;
     let fact = match (job.status, &job.question, revises) {
-        (JobStatus::AwaitingInput, Some(question), _) => question.text.clone(),
+        (JobStatus::AwaitingInput, Some(question), _) => question.text.chars().take(MAX_FACT_CHARS).collect(),
         (JobStatus::Syncing, ..) => job.branch.clone(),
         (_, _, Some(of)) => format!("revises #{}", of.number),
         _ if job.attempt > 1 => format!("attempt {}", job.attempt),

@@ -22,6 +22,7 @@ use axum::response::Response;
 use pullyard_control::{self as control, Error};
 use pullyard_domain::id::{DeliveryId, ProjectId, TicketKey};
 use pullyard_domain::project::Project;
+use pullyard_domain::ticket::Ticket;
 use pullyard_entry::{Path, Problem, Query, resolve_ticket_key};
 use serde::Deserialize;
 
@@ -31,6 +32,9 @@ pub(crate) struct TicketPageQuery {
     key: Option<TicketKey>,
     said: Option<DeliveryId>,
     edit: Option<String>,
+    /// Opens the menu of moves, with the places in the column.
+    #[serde(rename = "move")]
+    moves: Option<String>,
     /// The comment whose form is open.
     comment: Option<u32>,
     /// The page of comments before this number.
@@ -52,6 +56,7 @@ pub(super) struct TicketPage {
     title: SafeText,
     description: SafeHtml,
     status: SafeText,
+    raw_status: String,
     pill: Option<Pill>,
     pull_request: Option<PullRequestLink>,
     reviews: Option<Reviews>,
@@ -63,6 +68,10 @@ pub(super) struct TicketPage {
     may_work: bool,
     busy: bool,
     moves: Vec<Move>,
+    /// Values of `before` of the move form, with the words of their buttons. Only an open menu has them.
+    places: Option<Vec<(String, &'static str)>>,
+    /// The page after a move.
+    back: String,
     jobs: Vec<Row>,
     refresh: u32,
     once: String,
@@ -86,6 +95,11 @@ pub(crate) async fn show(
     let mut page = load_page_at(&visit, &project, &key, query.before, query.comment).await?;
     page.said = verdict::load_decision_line(&visit, &project.id, query.said.as_ref()).await?;
     page.form_is_open = page.may_work && query.edit.is_some();
+    if page.may_work && query.moves.is_some() {
+        let column = control::load_column(&visit.ctx, &project.id, &page.raw_status).await?;
+        page.places = Some(list_places(&column, &key));
+        page.back = Some(visit.referrer()).filter(|from| from.starts_with("/board?")).unwrap_or(page.back);
+    }
     Ok(render_page(StatusCode::OK, &page))
 }
 
@@ -141,6 +155,7 @@ pub(super) async fn load_page_at(
         title: title_or_key(&view),
         description: markdown::render(&text.description),
         status: line(&ticket.status),
+        raw_status: ticket.status.clone(),
         pill: active.map(|view| labels::pill(view.job.status)).or(badge),
         pull_request: pull_request(&view),
         comments: load_comments(visit, ticket, &address, before, open).await?,
@@ -152,6 +167,8 @@ pub(super) async fn load_page_at(
         may_work: visit.visitor.may_run_jobs(),
         busy: ticket.active_job.is_some(),
         moves: list_moves(ticket, &list_statuses(own, std::iter::once(ticket)), own),
+        places: None,
+        back: address.clone(),
         jobs: jobs.iter().map(Row::new).collect(),
         refresh: labels::refresh_ms(ticket.active_job.is_some()),
         once: new_form_key(),
@@ -165,4 +182,15 @@ pub(super) async fn load_page_at(
         decisions_address: format!("/decisions?project={}&ticket={}", project.id, percent_encode(key.as_str())),
         address,
     })
+}
+
+/// Lists the places to which the card of `key` may move: the key before which it goes, or an empty one for the end.
+fn list_places(column: &[Ticket], key: &TicketKey) -> Vec<(String, &'static str)> {
+    let Some(at) = column.iter().position(|ticket| ticket.key == *key) else { return Vec::new() };
+    let key = |at: usize| column.get(at).map(|ticket| ticket.key.to_string()).unwrap_or_default();
+    let top = (at > 1).then(|| (key(0), "Move to top"));
+    let up = at.checked_sub(1).map(|previous| (key(previous), "Move up"));
+    let down = (at + 1 < column.len()).then(|| (key(at + 2), "Move down"));
+    let end = (at + 2 < column.len()).then(|| (String::new(), "Move to end"));
+    [top, up, down, end].into_iter().flatten().collect()
 }
