@@ -25,7 +25,7 @@ vocabulary! {
         TooManyComments { ticket: TicketKey, n: u64 } [Person] "too_many_comments", "{ticket} has had {n} comments, the most that a ticket can get.", "Edit one of them, or write into the description.";
         CommentOfOther { n: u64, author: String } [Person] "comment_of_other", "Comment {n} is by {author}; only its author or an admin can change it.", "Write a comment of your own.";
         NotInColumn { ticket: TicketKey, status: String } [Person] "not_in_column", "{ticket} is not in {status}.", "Load the board again, then choose a place.";
-        NoPlaceLeft { ticket: TicketKey } [Person] "no_place_left", "No place is left before {ticket}, because its neighbour is too close.", "Move {ticket} down by one, and up again.";
+        NoPlaceLeft { ticket: TicketKey } [Person] "no_place_left", "No place is left before {ticket}, because its neighbour is too close.", "Move {ticket} to the top of the column and back, then try again.";
         HookOfRepository { hook: String, repo: RepositoryName } [Person] "hook_of_repository", "The hook {hook} serves only {repo}.", "Delete it first: `pullyard hooks delete {hook}`.";
         RepositoryOfIntegration { repo: RepositoryName, project: ProjectId, forge: IntegrationId } [Person] "repository_of_integration", "{repo} of {project} is connected through {forge}.", "Delete it first: `pullyard repos delete {repo} --project {project}`.";
         HookOfIntegration { hook: String, forge: IntegrationId } [Person] "hook_of_integration", "The hook {hook} belongs to {forge}.", "Delete it first: `pullyard hooks delete {hook}`.";
