@@ -133,6 +133,39 @@
     return true;
   };
 
+  // Adds a row at the end. The third of neighbouring calls of one kind folds them, as on a new page. Rows in use stay.
+  const kindOf = (item) => (item?.matches(".fold") ? item.querySelector(".row") : item)?.dataset.kind;
+  const before = (item) => item.previousElementSibling ?? item.parentNode.previousElementSibling?.lastElementChild;
+  const add = (row, segment) => {
+    segment.append(row);
+    const { kind } = row.dataset;
+    const one = before(row);
+    if (!kind || kindOf(one) !== kind) return;
+    let fold = one;
+    if (!one.matches(".fold")) {
+      const two = before(one);
+      if (kindOf(two) !== kind || two.matches(".fold")) return;
+      if ([one, two].some((item) => inUse(item) || item.querySelector("details[open]"))) return;
+      fold = Object.assign(document.createElement("details"), { className: "fold" });
+      const head = Object.assign(document.createElement("summary"), { className: "ev" });
+      const at = Object.assign(document.createElement("span"), { className: "at", textContent: two.querySelector(".at").textContent });
+      head.append(at, two.querySelector(".ic").cloneNode(true), document.createElement("div"));
+      const left = one.parentNode;
+      two.before(fold);
+      fold.append(head, two, one);
+      if (left.childElementCount === 0) left.remove();
+    }
+    fold.append(row);
+    const rows = [...fold.querySelectorAll(":scope > .row")];
+    const subject = (item) => {
+      const text = item.querySelector(".step > summary, div.step").textContent.trim();
+      return (text.startsWith(`${kind} `) ? text.slice(kind.length + 1) : text).slice(0, 80);
+    };
+    const named = Object.assign(document.createElement("span"), { className: "arg" });
+    named.textContent = `${rows.slice(0, 2).map(subject).join(", ")} and ${rows.length - 2} more`;
+    fold.querySelector("summary > div").replaceChildren(`${kind} ${rows.length} ${kind === "Read" ? "files" : "times"} `, named);
+  };
+
   // Removes rows far above the end, so that the page of a long job stays fast.
   const trim = () => {
     const begin = log.firstElementChild;
@@ -147,20 +180,22 @@
   };
 
   const append = (fresh) => {
-    const rows = [...fresh.querySelectorAll("body > .rows > *")];
+    const rows = [...fresh.querySelectorAll("body > .rows > :not(.fold), body > .rows > .fold > .row")];
     if (rows.length === 0) return;
     const follow = atBottom() && getSelection().isCollapsed;
     const segment = document.createElement("div");
     segment.className = "rows fresh";
-    for (const row of rows) if (!adopt(row)) segment.append(row);
-    if (segment.childElementCount === 0) return;
     log.append(segment);
+    const added = rows.filter((row) => !adopt(row));
+    for (const row of added) add(row, segment);
+    if (segment.childElementCount === 0) segment.remove();
+    if (added.length === 0) return;
     byId("no-log").hidden = true;
     if (follow) {
       trim();
       toEnd();
     } else {
-      unread += segment.childElementCount;
+      unread += added.length;
       jump.textContent = `↓ ${unread} new · Jump to live`;
       jump.hidden = false;
     }

@@ -91,6 +91,11 @@ impl Entry {
         self.failed && matches!(self.content, RowContent::Step { check: true, .. })
     }
 
+    /// For the script, which folds rows that arrive later.
+    pub(crate) fn fold_kind(&self) -> Option<SafeText> {
+        self.kind.as_deref().filter(|_| !self.failed).map(line)
+    }
+
     pub(crate) fn class(&self) -> &'static str {
         match &self.content {
             RowContent::Said(_) | RowContent::Result(_) => "say",
