@@ -49,7 +49,7 @@ async fn list_continues_after_the_cursor() {
 async fn watched_list_shows_changes_until_interrupted() {
     let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
-    for list in ["tickets", "runners"] {
+    for list in ["tickets", "runners", "pulls", "deliveries"] {
         user.run(&[list, "list", "--watch"]).await.assert_exit(2, "needs a terminal");
     }
     let mut terminal = user.shown_at_terminal(&["tickets", "list", "--watch"]);

@@ -86,8 +86,8 @@ impl Deliveries {
             Some(Command::Replay { id }) => replay(session, &id).await?,
             Some(Command::Recover { since, hook }) => return recover(session, since, hook).await,
             Some(Command::Show { id }) => show(session, &session.api.delivery(&id).await?)?,
-            Some(Command::List(list)) => list.run(session).await?,
-            None => self.list.run(session).await?,
+            Some(Command::List(list)) => return list.run(session).await,
+            None => return self.list.run(session).await,
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -6,6 +6,7 @@ pub(crate) use revise::Revise;
 
 use super::fault::{CliError, Exit};
 use super::format;
+use super::refresh::refresh;
 use super::screen::sanitize;
 use super::session::Session;
 use super::table::{Cell, Column, Table};
@@ -36,12 +37,15 @@ enum Command {
 /// List the open pull requests that are linked to the project's tickets.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  pullyard pulls list
+  pullyard pulls list --watch
   pullyard pulls list --json")]
 struct List {
     /// Continue after the page that printed this cursor.
     #[arg(long, value_name = "CURSOR", value_parser = super::parse_cursor)]
     after: Option<String>,
+    /// Refresh every two seconds until Ctrl-C.
+    #[arg(long)]
+    watch: bool,
 }
 
 /// Link a pull request to a ticket; its reviews then start jobs.
@@ -86,13 +90,22 @@ impl PullRequestArgs {
 
 impl Pulls {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
-        let List { after } = match self.command {
-            Some(Command::List(list)) => List { after: list.after.or(self.list.after) },
+        let List { after, watch } = match self.command {
+            Some(Command::List(list)) => {
+                List { after: list.after.or(self.list.after), watch: list.watch || self.list.watch }
+            }
             None => self.list,
         };
         let project = session.project().await?;
-        let page = session.api.pulls(&project, after.as_deref()).await?;
-        session.ensure_project_exists(page.pulls.is_empty(), &project).await?;
+        let load = async || {
+            let page = session.api.pulls(&project, after.as_deref()).await?;
+            session.ensure_project_exists(page.pulls.is_empty(), &project).await?;
+            Ok(page)
+        };
+        if watch {
+            return refresh(session, load, |page| show(session, page)).await;
+        }
+        let page = load().await?;
         if session.screen.is_json() {
             session.screen.json(&page)?;
         } else {

@@ -5,6 +5,7 @@ use crate::client::fault::CliError;
 use crate::client::format;
 use crate::client::jobs::parse_time;
 use crate::client::pages::{self, Page};
+use crate::client::refresh::refresh;
 use crate::client::session::Session;
 use crate::client::table::{Cell, Column, Table};
 use clap::builder::TypedValueParser;
@@ -13,6 +14,7 @@ use pullyard_domain::id::TicketKey;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::delivery::{Delivery, DeliveryPage, DeliveryQuery};
 use pullyard_protocol::pull_request::{PULL_REQUEST_NAME_HELP, PullRequestName};
+use std::process::ExitCode;
 
 /// List a project's deliveries of the last 30 days, newest first.
 #[derive(Clone, Default, clap::Args)]
@@ -47,11 +49,14 @@ pub(super) struct List {
     /// Continue after the page that printed this cursor.
     #[arg(long, value_name = "CURSOR", value_parser = crate::client::parse_cursor)]
     after: Option<String>,
+    /// Refresh every two seconds until Ctrl-C.
+    #[arg(long)]
+    watch: bool,
 }
 
 impl List {
     pub(super) fn has_flags(&self) -> bool {
-        self.is_filtered() || self.limit.is_some() || self.after.is_some()
+        self.is_filtered() || self.limit.is_some() || self.after.is_some() || self.watch
     }
 
     fn is_filtered(&self) -> bool {
@@ -60,12 +65,17 @@ impl List {
         about || when || !self.verdict.is_empty() || !self.code.is_empty()
     }
 
-    pub(super) async fn run(&self, session: &Session) -> Result<(), CliError> {
+    pub(super) async fn run(&self, session: &Session) -> Result<ExitCode, CliError> {
+        if self.watch {
+            return refresh(session, async || self.page(session).await, |page| self.show(session, page)).await;
+        }
         let page = self.page(session).await?;
         if session.screen.is_json() {
-            return session.screen.json(&page);
+            session.screen.json(&page)?;
+        } else {
+            self.show(session, page)?;
         }
-        self.show(session, page)
+        Ok(ExitCode::SUCCESS)
     }
 
     async fn page(&self, session: &Session) -> Result<DeliveryPage, CliError> {
