@@ -9,8 +9,10 @@ use crate::story::{REPOSITORY, Story, task_variable};
 use pullyard_domain::agent::Agent;
 use pullyard_domain::artifact::ArtifactKind;
 use pullyard_domain::checks::CommandOverrides;
-use pullyard_domain::id::{IntegrationId, JobId, ProjectId, RepositoryName};
+use pullyard_domain::id::{IntegrationId, JobId, ProjectId, RepositoryName, SecretName};
+use pullyard_domain::secret::SecretKind;
 use pullyard_protocol::project::{AddRepository, CreateProject};
+use pullyard_protocol::secret::SetSecret;
 use pullyard_store::{Scope, Token, TokenKind, Write};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -101,6 +103,9 @@ impl World {
         // `/readyz` succeeds only after a sweep.
         story.local.sweep().await.unwrap();
         let other = ProjectId::new("other").unwrap();
+        let key = SetSecret { value: "planted".into(), kind: SecretKind::Job };
+        let key = story.api.set_secret(&SecretName::new("claude").unwrap(), &key).await.unwrap().secret;
+        story.update_settings(|settings| settings.model_secrets.claude_token = Some(key)).await;
         let settings = story.api.project(&story.project).await.unwrap().settings;
         story.api.create_project(&CreateProject { id: other.clone(), name: "Other".into(), settings }).await.unwrap();
         let add = AddRepository {

@@ -4,7 +4,7 @@ use crate::cli::User;
 use crate::story::{Setup, Story, TODO, Task, wait_until};
 use pullyard_domain::dead_letter::{Advice, Queue, Subject};
 use pullyard_domain::id::{JobId, MessageId};
-use pullyard_entry::{Config, Context, http};
+use pullyard_entry::{Config, Context, ModelUrls, http};
 use pullyard_local::HintDelivery;
 use pullyard_protocol::dead_letter::{DeadLetter, MoveDeadLetters};
 use serde_json::{Value, json};
@@ -56,7 +56,8 @@ pub(crate) async fn call_instance(story: &Story, ctx: &Context, call: &str, body
         "requestContext": { "http": { "method": method, "path": path } }, "isBase64Encoded": false,
         "body": body.to_string(),
     });
-    let answer = http::invoke(pullyard_function_api::router(ctx.clone(), "unknown"), event).await.unwrap();
+    let answer =
+        http::invoke(pullyard_function_api::router(ctx.clone(), "unknown", ModelUrls::default()), event).await.unwrap();
     let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
     (answer["statusCode"].as_u64().unwrap(), body)
 }

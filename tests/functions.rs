@@ -10,7 +10,7 @@ use crate::bitbucket_hooks::Shop;
 use crate::story::{Setup, Story, Task};
 use crate::webhooks::{SECRET, World, signature};
 use pullyard_domain::id::{JobId, TicketKey};
-use pullyard_entry::{Context, http};
+use pullyard_entry::{Context, ModelUrls, http};
 use pullyard_local::HintDelivery;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -49,7 +49,7 @@ pub(crate) async fn invoke(ctx: &Context, function: &str, event: Value) -> Resul
 /// The router of a function behind the gateway. Building it is slow.
 pub(crate) fn router(ctx: &Context, function: &str) -> Option<axum::Router> {
     match function {
-        "api" => Some(pullyard_function_api::router(ctx.clone(), "unknown")),
+        "api" => Some(pullyard_function_api::router(ctx.clone(), "unknown", ModelUrls::default())),
         "pages" => Some(pullyard_function_pages::router(ctx.clone())),
         "webhook" => Some(pullyard_function_webhook::router(ctx.clone())),
         "tickets" => Some(pullyard_function_tickets::router(ctx.clone())),

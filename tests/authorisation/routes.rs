@@ -57,7 +57,7 @@ impl World {
                 ("{runner}", &of.runner),
                 ("{hook}", &of.hook),
                 ("{token}", &self.token),
-                ("{secret}", "github"),
+                ("{secret}", if route.ends_with("/test") { "claude" } else { "github" }),
                 ("{message}", &self.dead_letter),
             ];
             let path = filled.iter().fold(route.to_owned(), |path, (name, value)| path.replace(name, value));
@@ -174,6 +174,7 @@ impl World {
             route(&get, "/v1/secrets", AllProjects(Scope::Admin), none()),
             route(&Method::PUT, "/v1/secrets/{secret}", AllProjects(Scope::Admin), json!({ "value": "planted" })),
             route(&post, "/v1/secrets/{secret}/rotate", AllProjects(Scope::Admin), json!({ "value": "planted" })),
+            route(&post, "/v1/secrets/{secret}/test", AllProjects(Scope::Admin), json!({ "project": of.project })),
             route(&Method::DELETE, "/v1/projects/{project}/repositories/{owner}/{name}", Project(Scope::Admin), none()),
             // Refused because a hook uses the integration.
             route(&Method::DELETE, "/v1/integrations/{integration}", AllProjects(Scope::Admin), none()),

@@ -1,6 +1,7 @@
 //! Tests that the pages test a model key with its provider, and never show it.
 
 use super::Browser;
+use crate::cli::User;
 use crate::story::{Setup, Story, Task};
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
@@ -66,5 +67,13 @@ async fn wrong_key_is_refused_and_a_tested_key_is_stored() {
         let page = browser.get(&address).await;
         assert!(page.contains(sentence) && !page.contains("planted"), "{name}: {}", page.body);
     }
+    let user = User::of(&story);
+    let tested = user.run(&["secrets", "test", "acme-anthropic-api-key", "--project", "acme"]).await.assert_success();
+    assert_eq!(tested, "The model’s provider accepts the key.\n");
+    let tested = user.run(&["secrets", "test", "acme-openai-api-key", "--json"]).await.assert_exit(1, "");
+    assert!(tested.out.contains(r#""unreachable""#), "{}", tested.out);
+    user.run(&["secrets", "test", "demo-forge-token"])
+        .await
+        .assert_exit(5, "no model key of the project in the secret");
     assert_eq!(browser.get("/setup/secrets?test=demo-forge-token&project=acme").await.status, 404);
 }

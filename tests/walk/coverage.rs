@@ -117,6 +117,7 @@ const READ_ONLY: &[&str] = &[
     "admin/sign_in::sign_in_with_token",
     "admin/test_integration::test_integration",
     "admin/test_model_key::test_model_key",
+    "admin/test_model_key::test_model_key_of_project",
     "admin/test_model_key::test_stored_model_key",
     "admin/test_repository::test_repository",
     "admin/tokens::list_tokens",

@@ -69,7 +69,7 @@ pub use admin::sign_in::{
 };
 pub use admin::signed_tokens::{AppRequest, Bootstrap, Session, SignInCode, SigningKey};
 pub use admin::test_integration::{IntegrationTestResult, test_integration};
-pub use admin::test_model_key::{test_model_key, test_stored_model_key};
+pub use admin::test_model_key::{ModelUrls, test_model_key, test_model_key_of_project, test_stored_model_key};
 pub use admin::test_repository::{
     Feature, FeatureNeed, FeatureRow, FeatureStatus, RepositoryTestResult, test_repository,
 };

@@ -3,9 +3,12 @@
 use crate::agent::ModelKey;
 use serde::{Deserialize, Serialize};
 
+/// The provider's answer.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ModelKeyTest {
+    /// The provider accepts the key.
     Accepted,
     /// The provider does not know the key.
     Refused,
@@ -13,7 +16,9 @@ pub enum ModelKeyTest {
     Forbidden,
     /// The account's quota or rate limit is reached.
     Limited,
+    /// The provider did not answer.
     Unreachable,
+    /// The provider answered with another error.
     Failed,
     /// A subscription's credential has no free request that could test it.
     Untestable,

@@ -25,7 +25,7 @@ pub use config::Config;
 pub use idempotency::IdempotencyKey;
 pub use params::{Path, Query, resolve_ticket_key};
 pub use problem::Problem;
-pub use pullyard_control::{Clock, Context};
+pub use pullyard_control::{Clock, Context, ModelUrls};
 pub use revision::Revision;
 pub use runner_auth::RunnerCaller;
 pub use session::Visitor;

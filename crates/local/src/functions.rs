@@ -9,8 +9,9 @@ use serde_json::Value;
 use std::sync::Arc;
 
 pub(crate) fn api(ctx: Context, commit: &'static str, machine: LocalMachine) -> Function {
+    let model_urls = machine.model_urls.clone();
     let setup = pullyard_function_pages::setup_router(ctx.clone(), Some(machine));
-    let router = pullyard_function_api::router(ctx, commit).merge(setup);
+    let router = pullyard_function_api::router(ctx, commit, model_urls).merge(setup);
     Arc::new(move |event| Box::pin(http::invoke(router.clone(), event)))
 }
 

@@ -8,9 +8,9 @@ use pullyard_demo_forge::{DemoForge, Extension, NoExtension, User, check_linked_
 use pullyard_emulator::lambda::gateway::{self, Gateway, Method, Route};
 use pullyard_emulator::lambda::{event_source, events, schedule};
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, Endpoints, REGION, SECRET_ACCESS_KEY, ecs};
-use pullyard_entry::Clock;
 use pullyard_entry::auth::to_stored_token;
 use pullyard_entry::config::{self, ARTIFACTS_KEPT as KEPT, Config, LiveUpdates};
+use pullyard_entry::{Clock, ModelUrls};
 use pullyard_function_pages::{LocalMachine, RepositoryProblem};
 use pullyard_store::{Scope, Store};
 use std::path::{Path, PathBuf};
@@ -422,8 +422,7 @@ fn machine(
         }),
         list_agents,
         folder: std::env::current_dir().ok().filter(|folder| folder.join(".git").is_dir()),
-        anthropic_url: variable("ANTHROPIC_BASE_URL"),
-        openai_url: variable("OPENAI_BASE_URL"),
+        model_urls: ModelUrls { anthropic: variable("ANTHROPIC_BASE_URL"), openai: variable("OPENAI_BASE_URL") },
     }
 }
 

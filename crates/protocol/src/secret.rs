@@ -1,6 +1,7 @@
 //! Secrets that users set: `/v1/secrets…`; no answer contains a value.
 
-use pullyard_domain::id::SecretName;
+use pullyard_domain::id::{ProjectId, SecretName};
+use pullyard_domain::model_key_test::ModelKeyTest;
 use pullyard_domain::secret::SecretKind;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -95,4 +96,27 @@ pub struct RotatedSecret {
     #[serde(with = "rfc3339::option")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub old_until: Option<Timestamp>,
+}
+
+/// Body of `POST /v1/secrets/{name}/test`, which sends one request to the model's provider.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TestSecret {
+    /// The project whose `model_secrets` name the secret.
+    pub project: ProjectId,
+}
+
+/// Answer to the test of a model key.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretTest {
+    /// Whether the provider accepts the key.
+    pub works: bool,
+    /// The provider's answer.
+    pub result: ModelKeyTest,
+    /// Result as a sentence.
+    pub sentence: String,
+    /// Advice.
+    pub help: String,
 }

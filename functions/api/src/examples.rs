@@ -235,6 +235,13 @@ pub(crate) fn find_example(operation: &str) -> Option<Example> {
         "revoke_token" => answer(token(json!({ "state": "revoked", "own": false }))),
         "list_secrets" => answer(json!({ "secrets": [secret()], "next": null })),
         "set_secret" => call(json!({ "value": "github_pat_…" }), secret()),
+        "test_secret" => call(
+            json!({ "project": PROJECT }),
+            json!({
+                "works": true, "result": "accepted", "sentence": "The model’s provider accepts the key.",
+                "help": "The test is free, so it does not show whether the account has credit.",
+            }),
+        ),
         "rotate_secret" => call(
             json!({ "value": "github_pat_…", "overlap_secs": 3_600 }),
             json!({ "name": "github", "secret": "pullyard/user/github", "old_until": "2026-11-20T13:04:01.000Z" }),

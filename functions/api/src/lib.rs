@@ -36,7 +36,7 @@ pub use openapi_document::document;
 use aide::axum::ApiRouter;
 use axum::{Extension, Router};
 use openapi_document::DocumentCache;
-use pullyard_control::Context;
+use pullyard_control::{Context, ModelUrls};
 use pullyard_entry::http;
 use routes::{
     artifacts, attempts, breakers, comments, dead_letters, deliveries, github_apps, hold, hooks, ingress, integrations,
@@ -47,8 +47,9 @@ use routes::{
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Commit(pub(crate) &'static str);
 
-pub fn router(ctx: Context, commit: &'static str) -> Router {
+pub fn router(ctx: Context, commit: &'static str, model_urls: ModelUrls) -> Router {
     let routes = routes().layer(Extension(Commit(commit))).layer(Extension(DocumentCache::default()));
+    let routes = routes.layer(Extension(model_urls));
     http::with_logging("api", &ctx, http::with_fallbacks(routes.with_state(ctx.clone())))
 }
 
@@ -139,6 +140,7 @@ macro_rules! routes {
             .$route("/v1/secrets", get(secrets::list))
             .$route("/v1/secrets/{secret}", put(secrets::set))
             .$route("/v1/secrets/{secret}/rotate", post(secrets::rotate))
+            .$route("/v1/secrets/{secret}/test", post(secrets::test))
     }};
 }
 

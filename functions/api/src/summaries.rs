@@ -151,6 +151,8 @@ said! {
             [(409, "secret_refused"), (422, "invalid")];
         post "/v1/secrets/{secret}/rotate" rotate_secret = "Replace a secret; the old value stays valid for a while."
             [(409, "secret_refused"), (422, "invalid, secret_missing")];
+        post "/v1/secrets/{secret}/test" test_secret = "Test a project's model key with its provider."
+            [(404, "not_found"), (422, "secret_missing")];
     }
     "Runners" {
         post "/v1/runners" register_runner = "Register a runner, or a new process of one."

@@ -2,7 +2,7 @@
 
 use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use pullyard_entry::{Config, http, invocation, telemetry};
+use pullyard_entry::{Config, ModelUrls, http, invocation, telemetry};
 use pullyard_function_tasks::TaskStateChange;
 use pullyard_version::COMMIT;
 use serde_json::{Value, json};
@@ -53,7 +53,7 @@ impl Function {
         let ctx = &ctx;
         match self {
             Self::Api => {
-                let api = pullyard_function_api::router(ctx.clone(), COMMIT);
+                let api = pullyard_function_api::router(ctx.clone(), COMMIT, ModelUrls::default());
                 Box::pin(http::run(api.merge(pullyard_function_pages::setup_router(ctx.clone(), None)))).await
             }
             Self::Pages => Box::pin(http::run(pullyard_function_pages::router(ctx.clone()))).await,

@@ -34,6 +34,7 @@ const IGNORED: &[(&str, &[&str])] = &[
     ("hooks install", &[]),
     ("runners", &["project"]),
     ("secrets", &["project"]),
+    ("secrets test", &[]),
     ("tokens", &["project"]),
     ("tokens create", &[]),
     ("breakers", &["project"]),

@@ -1,4 +1,4 @@
-//! `pullyard secrets`: sets, rotates and lists secrets; never reads values.
+//! `pullyard secrets`: sets, rotates, tests and lists secrets; never reads values.
 
 use super::fault::CliError;
 use super::session::Session;
@@ -7,7 +7,7 @@ use super::{format, prompt};
 use clap::Subcommand;
 use pullyard_domain::id::SecretName;
 use pullyard_domain::secret::{SecretKind, token_fault};
-use pullyard_protocol::secret::{RotateSecret, SetSecret};
+use pullyard_protocol::secret::{RotateSecret, SetSecret, TestSecret};
 use std::process::ExitCode;
 
 /// Limit of Secrets Manager. Units: bytes.
@@ -18,6 +18,7 @@ const MAX_SECRET_BYTES: usize = 65_536;
 #[command(after_help = "Examples:
   pullyard secrets set github < token.txt
   pullyard secrets set anthropic --for-jobs
+  pullyard secrets test anthropic
   pullyard secrets list")]
 pub(crate) struct Secrets {
     #[command(subcommand)]
@@ -57,6 +58,14 @@ enum Command {
         #[arg(long)]
         generate: bool,
     },
+    /// Test a model key of the project with its provider.
+    #[command(after_help = "Examples:
+  pullyard secrets test anthropic
+  pullyard secrets test anthropic --project acme --json")]
+    Test {
+        /// Name of the secret.
+        name: SecretName,
+    },
     /// List secrets, without their values.
     #[command(after_help = "Examples:\n  pullyard secrets list\n  pullyard secrets list --json")]
     List {
@@ -73,6 +82,7 @@ impl Secrets {
                 set(session, &name, if for_jobs { SecretKind::Job } else { SecretKind::Forge }).await?;
             }
             Command::Rotate { name, overlap, generate } => rotate(session, &name, overlap, generate).await?,
+            Command::Test { name } => return test(session, &name).await,
             Command::List { after } => list(session, after).await?,
         }
         Ok(ExitCode::SUCCESS)
@@ -126,6 +136,20 @@ async fn rotate(session: &Session, name: &SecretName, overlap_secs: u64, generat
         session.screen.hint("send it to the forge with `pullyard hooks repair`");
     }
     Ok(())
+}
+
+async fn test(session: &Session, name: &SecretName) -> Result<ExitCode, CliError> {
+    let tested = session.api.test_secret(name, &TestSecret { project: session.project().await? }).await?;
+    if session.screen.is_json() {
+        session.screen.json(&tested)?;
+    } else if tested.works {
+        session.screen.print_line(&tested.sentence)?;
+        session.screen.hint(&tested.help);
+    } else {
+        session.screen.error(&tested.sentence);
+        session.screen.help(&tested.help);
+    }
+    Ok(if tested.works { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Warns about a value that cannot be a token. Skips private keys, JSON and webhook secrets.

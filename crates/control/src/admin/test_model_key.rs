@@ -3,19 +3,27 @@
 use crate::admin::secrets::check_secret_kind;
 use crate::forge::endpoint;
 use crate::{Context, Error};
-use pullyard_domain::agent::ModelKey;
+use pullyard_domain::agent::{ModelKey, ModelSecrets};
+use pullyard_domain::id::SecretName;
 use pullyard_domain::model_key_test::{ModelKeyTest, ModelProvider};
 use pullyard_domain::secret::SecretKind;
 use pullyard_forge::{Error as Refusal, ModelApi, Token, check_model_key};
 
-/// Sends one request to the provider, and a second if the first got no answer. `base_url` replaces the provider's own.
-pub async fn test_model_key(ctx: &Context, kind: ModelKey, base_url: Option<&str>, key: &str) -> ModelKeyTest {
-    let (api, url) = match kind.provider() {
-        Some(ModelProvider::Anthropic) => (ModelApi::Anthropic, "https://api.anthropic.com"),
-        Some(ModelProvider::OpenAi) => (ModelApi::OpenAi, "https://api.openai.com/v1"),
+/// Base URLs that replace the providers' own for the agents of this machine.
+#[derive(Clone, Debug, Default)]
+pub struct ModelUrls {
+    pub anthropic: Option<String>,
+    pub openai: Option<String>,
+}
+
+/// Sends one request to the provider, and a second if the first got no answer.
+pub async fn test_model_key(ctx: &Context, urls: &ModelUrls, kind: ModelKey, key: &str) -> ModelKeyTest {
+    let (api, url, default) = match kind.provider() {
+        Some(ModelProvider::Anthropic) => (ModelApi::Anthropic, &urls.anthropic, "https://api.anthropic.com"),
+        Some(ModelProvider::OpenAi) => (ModelApi::OpenAi, &urls.openai, "https://api.openai.com/v1"),
         None => return ModelKeyTest::Untestable,
     };
-    let endpoint = endpoint(ctx, base_url.unwrap_or(url));
+    let endpoint = endpoint(ctx, url.as_deref().unwrap_or(default));
     match check_model_key(&endpoint, api, Token::new(key)).await {
         Ok(()) => ModelKeyTest::Accepted,
         Err(Refusal::Denied { .. }) => ModelKeyTest::Refused,
@@ -32,8 +40,8 @@ pub async fn test_model_key(ctx: &Context, kind: ModelKey, base_url: Option<&str
 /// Tests the key in a secret of jobs. Errors: `Invalid` for another secret; `Cloud`.
 pub async fn test_stored_model_key(
     ctx: &Context,
+    urls: &ModelUrls,
     kind: ModelKey,
-    base_url: Option<&str>,
     secret: &str,
 ) -> Result<ModelKeyTest, Error> {
     check_secret_kind(ctx, SecretKind::Job, secret, "/secret")?;
@@ -41,5 +49,18 @@ pub async fn test_stored_model_key(
         return Ok(ModelKeyTest::Untestable);
     }
     let key = ctx.secrets.get(secret).await?;
-    Ok(test_model_key(ctx, kind, base_url, key.trim()).await)
+    Ok(test_model_key(ctx, urls, kind, key.trim()).await)
+}
+
+/// Tests one of a project's model keys, which determine the provider. Errors: `NotFound` for another secret; `Cloud`.
+pub async fn test_model_key_of_project(
+    ctx: &Context,
+    urls: &ModelUrls,
+    keys: &ModelSecrets,
+    name: &SecretName,
+) -> Result<ModelKeyTest, Error> {
+    let key = keys.iter().find(|(_, secret)| secret.rsplit('/').next() == Some(name.as_str()));
+    let absent = || Error::NotFound { what: "model key of the project in the secret", name: name.to_string() };
+    let (kind, secret) = key.ok_or_else(absent)?;
+    test_stored_model_key(ctx, urls, kind, secret).await
 }

@@ -6,7 +6,7 @@ use crate::hook::{
     Hook, HookCheck, HookPage, Ingresses, InstallHook, RecoverAnswer, RecoverHook, RemovedHook, RepositoryIngress,
     SetIngress,
 };
-use crate::secret::{RotateSecret, RotatedSecret};
+use crate::secret::{RotateSecret, RotatedSecret, SecretTest, TestSecret};
 use pullyard_domain::id::{DeliveryId, HookName, ProjectId, SecretName};
 use reqwest::Method;
 use serde_json::json;
@@ -48,6 +48,11 @@ impl ApiClient {
     /// Replaces a secret's value; the previous one stays valid for a while. Idempotent: by the value.
     pub async fn rotate_secret(&self, name: &SecretName, request: &RotateSecret) -> Result<RotatedSecret, Error> {
         self.http.post(&format!("/v1/secrets/{name}/rotate"), request, RetryPolicy::Idempotent).await
+    }
+
+    /// Tests a project's model key with its provider.
+    pub async fn test_secret(&self, name: &SecretName, request: &TestSecret) -> Result<SecretTest, Error> {
+        self.http.post(&format!("/v1/secrets/{name}/test"), request, RetryPolicy::Idempotent).await
     }
 
     pub async fn set_ingress(&self, project: &ProjectId, request: &SetIngress) -> Result<RepositoryIngress, Error> {

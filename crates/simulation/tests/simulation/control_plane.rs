@@ -14,7 +14,7 @@ use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt;
 use pullyard_entry::config::{Endpoints, LiveUpdates, TaskDefinitions};
-use pullyard_entry::{Clock, Config, Context};
+use pullyard_entry::{Clock, Config, Context, ModelUrls};
 use pullyard_forge::webhook::Secret;
 use serde_json::{Value, json};
 use std::pin::Pin;
@@ -90,7 +90,7 @@ impl ControlPlane {
         // As on AWS, each function has its own connections and caches of secrets.
         let own = || config().context_with(&sdk(gate), clock.clone(), gate.connections());
         Self {
-            api: pullyard_function_api::router(own(), "unknown"),
+            api: pullyard_function_api::router(own(), "unknown", ModelUrls::default()),
             tickets: pullyard_function_tickets::router(own()),
             webhook: pullyard_function_webhook::router(own()),
             dispatcher: own(),

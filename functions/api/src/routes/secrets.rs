@@ -1,12 +1,13 @@
 //! Sets, lists and rotates users' secrets. No answer contains a value.
 
 use super::page::CursorQuery;
-use axum::Json;
 use axum::extract::State;
-use pullyard_control::{self as control, Context, UserSecret};
+use axum::{Extension, Json};
+use pullyard_control::{self as control, Context, Error, ModelUrls, UserSecret};
 use pullyard_domain::id::SecretName;
+use pullyard_domain::model_key_test::ModelKeyTest;
 use pullyard_entry::{Caller, Path, Problem, Query, StrictJson, scope};
-use pullyard_protocol::secret::{RotateSecret, RotatedSecret, Secret, SecretPage, SetSecret};
+use pullyard_protocol::secret::{RotateSecret, RotatedSecret, Secret, SecretPage, SecretTest, SetSecret, TestSecret};
 use std::time::Duration;
 
 fn to_wire(UserSecret { kind, name, secret, set_at }: UserSecret) -> Secret {
@@ -44,4 +45,19 @@ pub(crate) async fn rotate(
     let (UserSecret { name, secret, .. }, old_until) =
         control::rotate_secret(&ctx, &name, &request.value, overlap).await?;
     Ok(Json(RotatedSecret { name, secret, old_until }))
+}
+
+pub(crate) async fn test(
+    State(ctx): State<Context>,
+    Extension(urls): Extension<ModelUrls>,
+    caller: Caller<scope::Admin>,
+    Path(name): Path<SecretName>,
+    StrictJson(request): StrictJson<TestSecret>,
+) -> Result<Json<SecretTest>, Problem> {
+    caller.authorize_all_projects()?;
+    let project = ctx.store.load_project(&request.project).await.map_err(Error::from)?;
+    let project = project.ok_or_else(|| Problem::not_found(format!("There is no project {}.", request.project)))?;
+    let result = control::test_model_key_of_project(&ctx, &urls, &project.settings.model_secrets, &name).await?;
+    let works = result == ModelKeyTest::Accepted;
+    Ok(Json(SecretTest { works, result, sentence: result.sentence().into(), help: result.help().into() }))
 }

@@ -1,7 +1,6 @@
 //! The machine of `pullyard up`, whose folders and agents the setup pages offer. On AWS there is none.
 
-use pullyard_domain::agent::ModelKey;
-use pullyard_domain::model_key_test::ModelProvider;
+use pullyard_control::ModelUrls;
 use std::error::Error;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -33,18 +32,12 @@ pub struct LocalMachine {
     pub list_agents: fn() -> Vec<(&'static str, bool)>,
     /// The git repository in which `pullyard up` was started.
     pub folder: Option<PathBuf>,
-    /// Base URLs that replace the providers' own for the agents of this machine.
-    pub anthropic_url: Option<String>,
-    pub openai_url: Option<String>,
+    pub model_urls: ModelUrls,
 }
 
-impl LocalMachine {
-    pub(crate) fn model_url(&self, kind: ModelKey) -> Option<&str> {
-        match kind.provider()? {
-            ModelProvider::Anthropic => self.anthropic_url.as_deref(),
-            ModelProvider::OpenAi => self.openai_url.as_deref(),
-        }
-    }
+/// The model's addresses on this machine; on AWS, the providers' own.
+pub(crate) fn model_urls(machine: Option<&LocalMachine>) -> ModelUrls {
+    machine.map(|machine| machine.model_urls.clone()).unwrap_or_default()
 }
 
 impl fmt::Debug for LocalMachine {

@@ -1,7 +1,7 @@
 //! Lists secrets by name, sets, rotates and tests them. No page contains a value.
 
 use super::key_test::KeyTestView;
-use super::machine::LocalMachine;
+use super::machine::{LocalMachine, model_urls};
 use super::settings::sentence;
 use crate::fault::Fault;
 use crate::form::{Form, non_empty};
@@ -112,25 +112,13 @@ async fn show(
     check_admin(&visit)?;
     let project = visit.load_selected_project(query.project.clone()).await?;
     let test = match (&query.test, &project) {
-        (Some(name), Some(project)) => Some(test_key(&visit, machine.as_ref(), project, name).await?),
+        (Some(name), Some(project)) => {
+            let (urls, keys) = (model_urls(machine.as_ref()), &project.settings.model_secrets);
+            Some(control::test_model_key_of_project(&visit.ctx, &urls, keys, name).await.map_err(explain)?)
+        }
         _ => None,
     };
     render(&visit, project.as_ref(), query, Note::Test(test)).await
-}
-
-/// Finds the secret among the project's model keys, because the key determines the provider.
-async fn test_key(
-    visit: &PageContext,
-    machine: Option<&LocalMachine>,
-    project: &Project,
-    name: &SecretName,
-) -> Result<ModelKeyTest, Fault> {
-    let mut keys = project.settings.model_secrets.iter();
-    let key = keys.find(|(_, secret)| secret.rsplit('/').next() == Some(name.as_str()));
-    let (kind, secret) =
-        key.ok_or_else(|| Fault::not_found(&format!("{} has no model key in the secret {name}.", project.id)))?;
-    let url = machine.and_then(|machine| machine.model_url(kind));
-    control::test_stored_model_key(&visit.ctx, kind, url, secret).await.map_err(explain)
 }
 
 async fn set(visit: PageContext, Form(form): Form<SetForm>) -> Result<Response, Fault> {

@@ -5,7 +5,7 @@ use super::{Drafts, Failure, Machine, StartQuery, facts, invalid, render, start_
 use crate::fault::Fault;
 use crate::form::{Form, non_empty};
 use crate::frame::redirect;
-use crate::setup::machine::LocalMachine;
+use crate::setup::machine::{LocalMachine, model_urls};
 use crate::visit::PageContext;
 use axum::Extension;
 use axum::http::StatusCode;
@@ -109,8 +109,7 @@ async fn store_key(
     {
         return Err(invalid("key", &format!("the key {fault}")));
     }
-    let url = machine.and_then(|machine| machine.model_url(kind));
-    let test = control::test_model_key(&visit.ctx, kind, url, key).await;
+    let test = control::test_model_key(&visit.ctx, &model_urls(machine), kind, key).await;
     if test.is_refusal() {
         let refused = Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", test.sentence());
         return Err(refused.help(&format!("Nothing was stored. {}", test.help())));
@@ -134,8 +133,7 @@ pub(super) async fn test_key(
     let Some((kind, secret)) = keys.iter().find(|(kind, _)| kind.provider().is_some()).or(keys.first()) else {
         return Ok(None);
     };
-    let url = machine.and_then(|machine| machine.model_url(*kind));
-    Ok(Some(control::test_stored_model_key(&visit.ctx, *kind, url, secret).await?))
+    Ok(Some(control::test_stored_model_key(&visit.ctx, &model_urls(machine), *kind, secret).await?))
 }
 
 async fn set_repository_agent(visit: &PageContext, repository: &Repository, agent: Agent) -> Result<(), Fault> {
