@@ -37,6 +37,7 @@ mod hints;
 pub mod hooks;
 mod jobs;
 mod poll;
+mod requester;
 pub mod review;
 pub mod runner;
 mod search;
@@ -87,7 +88,7 @@ pub use jobs::artifacts::{
 };
 pub use jobs::cancel_job::cancel_job;
 pub use jobs::continue_job::continue_job;
-pub use jobs::create_job::{JobRequest, Requester, create_job};
+pub use jobs::create_job::{JobRequest, create_job};
 pub use jobs::dispatch::{DispatchOutcome, dispatch};
 pub use jobs::event_pages::{list_events_before, list_events_from};
 pub use jobs::list_jobs::{JobList, list_jobs};
@@ -105,6 +106,7 @@ pub use poll::{PollSummary, poll_hook_repositories, poll_repository, set_ingress
 pub use pullyard_forge::features::WorkflowPolicy;
 pub use pullyard_forge::{AppManifest, Connections, GitHubSite, is_account_name};
 pub use pullyard_store::Token as StoredToken;
+pub use requester::Requester;
 pub use review::list_deliveries::{DeliveryList, list_deliveries};
 pub use review::replay::replay_delivery;
 pub use search::{SearchResults, search_project};

@@ -5,7 +5,6 @@
 use crate::frame::{Frame, own_path, referrer, render_page};
 use crate::hints::{Page, name_buttons};
 use crate::text::{self, Help, SafeText, line};
-use crate::visit::PageContext;
 use askama::Template;
 use axum::extract::Request;
 use axum::http::{HeaderMap, Method, StatusCode};
@@ -175,11 +174,6 @@ fn default_help(status: StatusCode) -> &'static str {
         }
         _ => "Go back, correct the form and send it again.",
     }
-}
-
-/// Loads the visitor only for the navigation.
-pub(crate) async fn unknown_page(_: Result<PageContext, Response>) -> Fault {
-    Fault::not_found("There is no such page.")
 }
 
 pub(crate) async fn unknown_method() -> Fault {

@@ -2,7 +2,6 @@
 
 use crate::assets;
 use crate::text::{SafeText, line};
-use crate::theme::find_theme;
 use askama::Template;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -109,4 +108,11 @@ pub(crate) fn own_path(path: Option<&str>) -> &str {
         first && path.len() <= 500 && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
     };
     path.filter(own).unwrap_or("/")
+}
+
+/// The theme of the cookie. `None` follows the system.
+fn find_theme(headers: &HeaderMap) -> Option<&'static str> {
+    let lists = headers.get_all(header::COOKIE).into_iter().filter_map(|list| list.to_str().ok());
+    let chosen = lists.flat_map(|list| list.split(';')).find_map(|pair| pair.trim().strip_prefix("theme="))?;
+    ["light", "dark"].into_iter().find(|theme| *theme == chosen)
 }

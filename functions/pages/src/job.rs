@@ -7,6 +7,7 @@ mod diff;
 mod fragment;
 pub(crate) mod head;
 mod live;
+mod log_query;
 mod log_search;
 pub(crate) mod log_tab;
 pub(crate) mod reader;

@@ -73,7 +73,7 @@ pub fn router(ctx: Context) -> Router {
         .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/assets/{name}", get(assets::serve))
-        .fallback(fault::unknown_page)
+        .fallback(visit::unknown_page)
         .method_not_allowed_fallback(fault::unknown_method);
     let routes = routes.layer(Extension(job::reader::JobReaders::default()));
     http::with_logging("pages", &ctx, guard::protect(routes, &ctx))
@@ -82,6 +82,6 @@ pub fn router(ctx: Context) -> Router {
 /// Routes below `/setup` of the API function. These pages change connections, secrets, tokens or runners, and only the
 /// API's role may do that. `machine` is that of `pullyard up`; on AWS there is none.
 pub fn setup_router(ctx: Context, machine: Option<LocalMachine>) -> Router {
-    let routes = setup::routes(machine).route("/setup/{*page}", any(fault::unknown_page));
+    let routes = setup::routes(machine).route("/setup/{*page}", any(visit::unknown_page));
     http::with_logging("api", &ctx, guard::protect(routes, &ctx))
 }

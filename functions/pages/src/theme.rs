@@ -4,7 +4,7 @@ use crate::form::Form;
 use crate::frame::{redirect, referrer};
 use crate::sign_in::with_cookie;
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use pullyard_control::Context;
 use serde::Deserialize;
@@ -17,13 +17,6 @@ pub(crate) const CHOICES: [(&str, &str); 3] =
 #[serde(deny_unknown_fields)]
 pub(crate) struct ThemeForm {
     theme: String,
-}
-
-/// `None` follows the system.
-pub(crate) fn find_theme(headers: &HeaderMap) -> Option<&'static str> {
-    let lists = headers.get_all(header::COOKIE).into_iter().filter_map(|list| list.to_str().ok());
-    let chosen = lists.flat_map(|list| list.split(';')).find_map(|pair| pair.trim().strip_prefix("theme="))?;
-    ["light", "dark"].into_iter().find(|theme| *theme == chosen)
 }
 
 /// Redirects to the page with the menu. Any value except light and dark deletes the choice.

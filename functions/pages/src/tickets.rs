@@ -1,5 +1,6 @@
 //! Creates, shows, edits and moves tickets.
 
+mod comment_list;
 mod comments;
 mod edit;
 mod new;

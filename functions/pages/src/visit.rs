@@ -128,3 +128,8 @@ impl PageContext {
         if self.visitor.may_run_jobs() { Ok(()) } else { Err(Fault::not_allowed("create jobs or move tickets")) }
     }
 }
+
+/// Loads the visitor only for the navigation.
+pub(crate) async fn unknown_page(_: Result<PageContext, Response>) -> Fault {
+    Fault::not_found("There is no such page.")
+}

@@ -1,6 +1,6 @@
 //! Creates, lists and revokes API and runner tokens.
 
-use crate::jobs::create_job::Requester;
+use crate::requester::Requester;
 use crate::{Context, Error};
 use pullyard_domain::id::{EventId, TokenId};
 use pullyard_domain::time::Timestamp;

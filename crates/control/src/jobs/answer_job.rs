@@ -1,7 +1,7 @@
 //! Stores a user's input for a job's agent, such as the answer to its question.
 
-use crate::jobs::create_job::Requester;
 use crate::jobs::suspension::write_suspension;
+use crate::requester::Requester;
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{EventId, JobId};

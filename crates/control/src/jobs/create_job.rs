@@ -2,6 +2,7 @@
 
 use crate::facts::{load_repository_fact, load_repository_of_retry, load_usage_today};
 use crate::jobs::new_job::{NewJob, write_new_job};
+use crate::requester::{Requester, hash_request};
 use crate::tickets::move_ticket::Answer;
 use crate::{Clock, Context, Error};
 use pullyard_domain::budget::DailyUsage;
@@ -14,7 +15,6 @@ use pullyard_domain::job::Job;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Request, Write};
 use serde::{Serialize, Serializer};
-use sha2::{Digest, Sha256};
 
 #[derive(Clone, Debug, Serialize)]
 pub struct JobRequest {
@@ -35,13 +35,6 @@ pub struct JobRequest {
 /// Serializes only the id, so that changes of the stored job do not change the hash of the request.
 fn serialize_job_id<S: Serializer>(job: &Option<Job>, to: S) -> Result<S::Ok, S::Error> {
     job.as_ref().map(|job| &job.id).serialize(to)
-}
-
-#[derive(Clone, Debug)]
-pub struct Requester {
-    /// The credential's id, the scope of idempotency keys.
-    pub id: String,
-    pub name: String,
 }
 
 /// Idempotent: with a key, by caller and key; the same request again returns `repeat` and the first job.
@@ -207,12 +200,6 @@ async fn find_first_answer(ctx: &Context, key: Option<&Request>, now: Timestamp)
     }
     let reason = Reason::Repeat { first: "accepted".into() };
     Ok(Some(Answer { delivery: DeliveryId::for_request(&job), reason, job: Some(job) }))
-}
-
-/// Hash of a request. A key with other content is refused.
-pub(crate) fn hash_request(request: &impl Serialize) -> String {
-    let json = serde_json::to_vec(request).unwrap_or_default();
-    Sha256::digest(&json).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn new_job_id(clock: &Clock) -> JobId {

@@ -1,6 +1,7 @@
 //! Retries an ended job.
 
-use crate::jobs::create_job::{JobRequest, Requester, create_job};
+use crate::jobs::create_job::{JobRequest, create_job};
+use crate::requester::Requester;
 use crate::tickets::move_ticket::Answer;
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;

@@ -1,8 +1,8 @@
 //! The built-in board: creates, edits and moves tickets, as ticket events of source `Board`.
 
 use crate::facts::load_facts;
-use crate::jobs::create_job::{Requester, hash_request};
 use crate::jobs::new_job::write_new_ticket_and_job;
+use crate::requester::{Requester, hash_request};
 use crate::tickets::move_ticket::{Answer, log_answer, move_ticket, new_delivery, plan_new_job};
 use crate::tickets::order::load_rank_before;
 use crate::tickets::suggest_key::suggest_ticket_key;

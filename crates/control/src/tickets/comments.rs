@@ -1,6 +1,6 @@
 //! Comments of users on a ticket.
 
-use crate::jobs::create_job::{Requester, hash_request};
+use crate::requester::{Requester, hash_request};
 use crate::{Context, Error};
 use pullyard_domain::comment::{Comment, Editor};
 use pullyard_domain::id::{EventId, ProjectId, TicketKey};

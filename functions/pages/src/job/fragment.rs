@@ -1,7 +1,7 @@
 //! Changes of a job for its open page since the page's last request.
 
 use super::live::{Cursor, LiveUpdate};
-use super::log_tab::LogQuery;
+use super::log_query::LogQuery;
 use super::reader::JobReaders;
 use super::snapshot::Snapshot;
 use super::tabs::{Records, Tabs};

@@ -1,7 +1,7 @@
 //! Searches the log of a job: the events of one part that contain a text, with a link to each.
 
 use super::head::JobHead;
-use super::log_tab::LogQuery;
+use super::log_query::LogQuery;
 use super::tabs::Tabs;
 use super::{Shell, Subject};
 use crate::fault::Fault;

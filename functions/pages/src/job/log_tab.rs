@@ -1,6 +1,7 @@
 //! The log of a job: its last part, earlier parts, and changes for open pages.
 
 use super::live::{Cursor, LiveUpdate};
+use super::log_query::LogQuery;
 use super::reader::JobReaders;
 use super::tabs::Tabs;
 use super::{LAST_EVENTS, Shell, Subject, changes, fragment, load_subject, log_search};
@@ -20,23 +21,8 @@ use pullyard_domain::job::Input;
 use pullyard_domain::time::Timestamp;
 use pullyard_entry::{Path, Problem, Query};
 use pullyard_protocol::event::Event;
-use serde::Deserialize;
 
 const MAX_SEARCH_CHARS: usize = 200;
-
-#[derive(Deserialize)]
-pub(crate) struct LogQuery {
-    /// Shows the part after this event.
-    pub(super) after: Option<String>,
-    /// Shows the part that ends before this event.
-    before: Option<String>,
-    /// Shows the part that begins with this event, whose text is not cut.
-    at: Option<String>,
-    /// Shows the events of a part that contain this text.
-    q: Option<String>,
-    /// A fragment may be held until something changes, at most so long. Units: seconds.
-    pub(super) wait: Option<u32>,
-}
 
 #[derive(Template)]
 #[template(path = "job.html")]

@@ -1,49 +1,18 @@
 //! Edits a ticket's text on its page.
 
-use super::{TicketQuery, invalid, load_place, page};
+use super::page::{self, EditForm};
+use super::{TicketQuery, invalid, load_place};
 use crate::board::ticket_url;
 use crate::fault::Fault;
-use crate::form::{Form, new_form_key, non_empty};
+use crate::form::{Form, non_empty};
 use crate::frame::redirect;
 use crate::visit::PageContext;
 use axum::response::Response;
 use pullyard_control::{self as control, TextChanges, TicketEdit};
-use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{EventId, RepositoryName, TicketKey};
 use pullyard_domain::project::Project;
 use pullyard_entry::{Path, Problem, Query, limits};
 use pullyard_protocol::ticket::EditTicket;
-use serde::Deserialize;
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct EditForm {
-    pub(crate) title: String,
-    #[serde(default)]
-    pub(crate) description: String,
-    #[serde(default)]
-    pub(crate) labels: String,
-    #[serde(default)]
-    pub(crate) repository: String,
-    /// Version of the text that the form showed.
-    #[serde(default)]
-    pub(crate) based_on: String,
-    #[serde(default)]
-    pub(crate) once: String,
-}
-
-impl EditForm {
-    pub(super) fn of(text: &TicketText) -> Self {
-        Self {
-            title: text.title.clone(),
-            description: text.description.clone(),
-            labels: text.labels.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
-            repository: text.repository.as_ref().map(ToString::to_string).unwrap_or_default(),
-            based_on: control::text_version(text),
-            once: new_form_key(),
-        }
-    }
-}
 
 pub(crate) async fn edit(
     visit: PageContext,

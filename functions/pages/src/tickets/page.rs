@@ -1,7 +1,6 @@
 //! A ticket's page.
 
-use super::comments::{Comments, load_comments};
-use super::edit::EditForm;
+use super::comment_list::{Comments, load_comments};
 use crate::board::{
     Move, NoProject, PullRequestLink, list_moves, list_statuses, move_url, pull_request, repository, ticket_url,
     title_or_key,
@@ -20,6 +19,7 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 use pullyard_control::{self as control, Error};
+use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{DeliveryId, ProjectId, TicketKey};
 use pullyard_domain::project::Project;
 use pullyard_domain::ticket::Ticket;
@@ -39,6 +39,36 @@ pub(crate) struct TicketPageQuery {
     comment: Option<u32>,
     /// The page of comments before this number.
     before: Option<u32>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EditForm {
+    pub(crate) title: String,
+    #[serde(default)]
+    pub(crate) description: String,
+    #[serde(default)]
+    pub(crate) labels: String,
+    #[serde(default)]
+    pub(crate) repository: String,
+    /// Version of the text that the form showed.
+    #[serde(default)]
+    pub(crate) based_on: String,
+    #[serde(default)]
+    pub(crate) once: String,
+}
+
+impl EditForm {
+    pub(super) fn of(text: &TicketText) -> Self {
+        Self {
+            title: text.title.clone(),
+            description: text.description.clone(),
+            labels: text.labels.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
+            repository: text.repository.as_ref().map(ToString::to_string).unwrap_or_default(),
+            based_on: control::text_version(text),
+            once: new_form_key(),
+        }
+    }
 }
 
 #[derive(Template)]

@@ -1,7 +1,7 @@
 //! A repository on the page: where its events come from, and what is wrong with them.
 
 use super::hooks::{hook_url, may_manage};
-use super::{HEALTHY, NEEDS_ATTENTION, NO_DELIVERY, WEBHOOK_FAILING, repository_query};
+use super::{HEALTHY, NEEDS_ATTENTION, WEBHOOK_FAILING, repository_query};
 use crate::fault::Fault;
 use crate::labels::{Pill, TimeLabel, format_time};
 use crate::text::{SafeText, line};
@@ -13,7 +13,6 @@ use pullyard_domain::hook::poll_progress::poll_interval;
 use pullyard_domain::hook::{Ingress, Poll};
 use pullyard_domain::id::{IntegrationId, ProjectId};
 use pullyard_domain::project::{ForgeKind, Project, Repository};
-use pullyard_domain::time::Timestamp;
 
 pub(super) const AGENTS: [(&str, &str); 5] = [
     (PROJECT, "The project’s agent"),
@@ -47,31 +46,6 @@ pub(super) struct Note {
     pub(super) effect: SafeText,
     /// The repairing form's address; without one, a test shows more.
     pub(super) repair: Option<String>,
-}
-
-pub(super) struct HookRow {
-    pub(super) address: String,
-    pub(super) name: SafeText,
-    pub(super) scope: SafeText,
-    pub(super) state: Pill,
-    pub(super) last: Option<TimeLabel>,
-}
-
-impl HookRow {
-    pub(super) fn new(view: &HookView, now: Timestamp) -> Self {
-        let counts = &view.delivery_counts;
-        Self {
-            address: hook_url(&view.hook.name),
-            name: line(view.hook.name.as_str()),
-            scope: line(&format!("For {}, through {}", view.hook.kind.label(), view.hook.integration)),
-            state: match counts.verified_at {
-                _ if view.is_refusing() => WEBHOOK_FAILING,
-                None => NO_DELIVERY,
-                Some(_) => HEALTHY,
-            },
-            last: counts.verified_at.map(|at| format_time(at, now)),
-        }
-    }
 }
 
 /// The project's webhooks, if the visitor may manage them.

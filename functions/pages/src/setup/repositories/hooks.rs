@@ -1,11 +1,12 @@
 //! A webhook: its check against the forge, its repair and its removal.
 
-use super::card::HookRow;
-use super::{FormFault, RemovalPage, check_admin, check_admin_of_all_projects, list_url};
+use super::{
+    FormFault, HEALTHY, NO_DELIVERY, RemovalPage, WEBHOOK_FAILING, check_admin, check_admin_of_all_projects, list_url,
+};
 use crate::fault::Fault;
 use crate::form::Form;
 use crate::frame::{Frame, redirect, render_page};
-use crate::labels::format_count;
+use crate::labels::{Pill, TimeLabel, format_count, format_time};
 use crate::text::{SafeText, line};
 use crate::visit::PageContext;
 use askama::Template;
@@ -16,6 +17,7 @@ use pullyard_control::{Error, poll_hook_repositories};
 use pullyard_domain::hook::{Webhook, subscribed_events};
 use pullyard_domain::id::HookName;
 use pullyard_domain::secret::SecretKind;
+use pullyard_domain::time::Timestamp;
 use pullyard_entry::{Path, Problem, Query};
 use pullyard_protocol::hook::RecoverHook;
 use serde::Deserialize;
@@ -31,6 +33,31 @@ pub(super) struct HookQuery {
     reviews: u64,
     #[serde(default)]
     problems: u64,
+}
+
+pub(super) struct HookRow {
+    pub(super) address: String,
+    pub(super) name: SafeText,
+    pub(super) scope: SafeText,
+    pub(super) state: Pill,
+    pub(super) last: Option<TimeLabel>,
+}
+
+impl HookRow {
+    pub(super) fn new(view: &HookView, now: Timestamp) -> Self {
+        let counts = &view.delivery_counts;
+        Self {
+            address: hook_url(&view.hook.name),
+            name: line(view.hook.name.as_str()),
+            scope: line(&format!("For {}, through {}", view.hook.kind.label(), view.hook.integration)),
+            state: match counts.verified_at {
+                _ if view.is_refusing() => WEBHOOK_FAILING,
+                None => NO_DELIVERY,
+                Some(_) => HEALTHY,
+            },
+            last: counts.verified_at.map(|at| format_time(at, now)),
+        }
+    }
 }
 
 #[derive(Template)]

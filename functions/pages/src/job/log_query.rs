@@ -1,0 +1,17 @@
+//! The query that selects a part of a job's log.
+
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+pub(crate) struct LogQuery {
+    /// Shows the part after this event.
+    pub(super) after: Option<String>,
+    /// Shows the part that ends before this event.
+    pub(super) before: Option<String>,
+    /// Shows the part that begins with this event, whose text is not cut.
+    pub(super) at: Option<String>,
+    /// Shows the events of a part that contain this text.
+    pub(super) q: Option<String>,
+    /// A fragment may be held until something changes, at most so long. Units: seconds.
+    pub(super) wait: Option<u32>,
+}
