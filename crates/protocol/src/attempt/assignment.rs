@@ -1,0 +1,250 @@
+//! Answer to `start`: everything that a runner needs for a job.
+
+use pullyard_domain::id::{JobId, RepositoryName, TicketKey};
+use pullyard_domain::job::JobKind;
+use pullyard_domain::project::Resume as Policy;
+use serde::{Deserialize, Serialize};
+
+/// Everything that a runner needs for the job.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// Job id.
+    pub job: JobId,
+    /// Number of this attempt, from 1.
+    pub attempt: u32,
+    /// Bearer credential for all later calls of this attempt.
+    pub lease: String,
+    /// Kind of work.
+    pub kind: JobKind,
+    /// The job's ticket, if any.
+    pub ticket: Option<AssignedTicket>,
+    /// Repository of the source and of the pull request.
+    pub repository: AssignedRepository,
+    /// Branch that the work starts from and that the pull request targets.
+    pub base: String,
+    /// Branch to create and push, unless `continues` applies.
+    pub branch: String,
+    /// Earlier pull request of the same ticket. While it is open, the work continues there; otherwise it uses `branch`.
+    pub continues: Option<ContinuedPullRequest>,
+    /// Pull request to which a revise job adds a commit; absent for other kinds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revises: Option<RevisedPullRequest>,
+    /// Session of an earlier attempt and the inputs of users; absent if there are neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<ResumeState>,
+    /// The job fails if its agent's session is lost or unusable. Otherwise the agent starts again, which is logged.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub requires_session: bool,
+    /// An earlier attempt, or the retried job, may have left a checkpoint: `GET …/checkpoint`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub checkpoint: bool,
+    /// The attempt only searches for the push of a lost attempt, and links or opens the pull request. It runs no agent
+    /// and no commands. Without such a push, the job fails with the failure of the lost attempt.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub adopts: bool,
+    /// Complete prompt for the agent.
+    pub prompt: String,
+    /// Agent and how to start it.
+    pub agent: Agent,
+    /// Title and body of a new pull request.
+    pub pull_request: PullRequestText,
+    /// Setup and check commands; absent if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commands: Option<pullyard_domain::checks::JobCommands>,
+    /// What sandboxed agents and commands may connect to, besides the model: domains and names of registries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub egress: Vec<String>,
+    /// Author of the commits; absent for the runner's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<pullyard_domain::commits::Author>,
+    /// Limits of the attempt.
+    pub limits: Limits,
+    /// Interval of `events` calls; a batch without events counts.
+    pub heartbeat_secs: u64,
+}
+
+impl std::fmt::Debug for Assignment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The lease must not reach a log.
+        f.debug_struct("Assignment").field("job", &self.job).field("attempt", &self.attempt).finish_non_exhaustive()
+    }
+}
+
+impl Assignment {
+    /// Whether the job fails if the agent's session is lost. Older servers send this only for a job that was suspended.
+    pub fn fails_without_session(&self) -> bool {
+        self.requires_session || self.resume.as_ref().is_some_and(|resume| resume.policy == Policy::Require)
+    }
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// State from which an attempt resumes the work of an earlier one.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", schemars(rename = "Resume"))]
+pub struct ResumeState {
+    /// Agent of the earlier attempt; absent if none started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// The agent's own session id, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// Number of inputs that the session has read.
+    pub read: u32,
+    /// Whether the job fails or the agent starts again if the session is lost.
+    pub policy: Policy,
+    /// All inputs of the job, oldest first.
+    pub inputs: Vec<Input>,
+}
+
+/// A user's message to the job's agent.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// Number, from 1.
+    pub seq: u32,
+    /// Name of the sender.
+    pub by: String,
+    /// Question that it answers, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<String>,
+    /// Message.
+    pub text: String,
+}
+
+/// Ticket of a job.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssignedTicket {
+    /// Key in the ticket tool.
+    pub key: TicketKey,
+    /// Title when the job was created.
+    pub title: String,
+    /// Page of the ticket, if known.
+    pub url: Option<String>,
+}
+
+/// Repository of a job.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssignedRepository {
+    /// Kind of forge.
+    pub forge: pullyard_domain::project::ForgeKind,
+    /// REST base of the forge, without a trailing slash.
+    pub api_url: String,
+    /// `owner/name`.
+    pub name: RepositoryName,
+    /// URL for git over HTTPS.
+    pub clone_url: String,
+}
+
+impl AssignedRepository {
+    /// The forge's name in sentences about the job.
+    pub fn forge_name(&self) -> String {
+        self.forge.display_name_at(&self.api_url)
+    }
+}
+
+/// A pull request that the job continues.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", schemars(rename = "Continues"))]
+pub struct ContinuedPullRequest {
+    /// Number at the forge.
+    pub number: u64,
+    /// Head branch.
+    pub branch: String,
+}
+
+/// A pull request to revise, with the reviews to answer.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", schemars(rename = "Revises"))]
+pub struct RevisedPullRequest {
+    /// Number at the forge.
+    pub number: u64,
+    /// Page of the pull request.
+    pub url: String,
+    /// Head branch when the job was created; the forge may have renamed it since.
+    pub branch: String,
+    /// Head commit when the job was created. The work starts from the newest head instead.
+    pub head: String,
+    /// Reviews that the job answers. It requests a new review from their authors.
+    pub reviews: Vec<RevisedReview>,
+    /// Comments that the prompt contains. Each thread gets one answer.
+    pub comments: Vec<RevisedComment>,
+    /// Retried jobs. A thread that one of these jobs answered gets no second answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retries: Vec<JobId>,
+}
+
+/// A review that a job answers.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevisedReview {
+    /// Id at the forge.
+    pub id: u64,
+    /// Login of the author.
+    pub author: String,
+}
+
+/// An inline comment that a job answers.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevisedComment {
+    /// Id at the forge.
+    pub id: u64,
+    /// Id of the first comment of the thread.
+    pub thread: u64,
+    /// File.
+    pub path: String,
+    /// Line; absent for the whole file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+}
+
+/// The agent of a job.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agent {
+    /// `claude_code`, `codex`, `command`, or `auto`: the first of Claude Code and Codex that is installed.
+    pub capability: String,
+    /// Program and arguments of the `command` agent; a relative program is found in the worktree.
+    pub command: Vec<String>,
+    /// Model, as the agent names it; absent for the agent's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+}
+
+/// Title and text of a pull request.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PullRequestText {
+    /// One line.
+    pub title: String,
+    /// Markdown.
+    pub body: String,
+}
+
+/// Limits of an attempt.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Time from the claim to the last call.
+    pub wall_secs: u64,
+    /// Time without an event from the agent.
+    pub stall_secs: u64,
+    /// Cost by the agent's own count. Units: millionths of a US dollar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_usd_micros: Option<u64>,
+    /// Requests to the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turns: Option<u32>,
+    /// Size of the attempt's work folder. Units: MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_mib: Option<u64>,
+}
