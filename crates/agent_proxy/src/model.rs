@@ -218,14 +218,15 @@ async fn forward(State(proxy): State<Arc<ModelProxy>>, request: Request) -> Resp
     let Some(memory) = permit else {
         return refuse(StatusCode::TOO_MANY_REQUESTS, "The agent has too many requests to its model at once.");
     };
-    if let Err(sentence) = proxy.meter.check() {
-        // Neither agent repeats a request after a 400.
-        return refuse(StatusCode::BAD_REQUEST, &sentence);
-    }
     let Ok(body) = Limited::new(body, MAX_REQUEST_BYTES).collect().await else {
         return refuse(StatusCode::PAYLOAD_TOO_LARGE, "The request to the model is larger than 32 MB.");
     };
+    // An agent whose request is not read completely may miss the answer.
     let body = body.to_bytes();
+    if let Err(sentence) = proxy.meter.check() {
+        // Neither agent repeats a request after a 400.
+        return refuse_with_code(StatusCode::BAD_REQUEST, "insufficient_quota", &sentence);
+    }
     if parts.method == Method::POST && !outbound::is_self_contained(&body) {
         return refuse(
             StatusCode::BAD_REQUEST,
@@ -305,9 +306,13 @@ impl Drop for RequestCount {
     }
 }
 
-/// An error in a shape that both agents read.
 fn refuse(status: StatusCode, message: &str) -> Response {
-    let error = serde_json::json!({"type": "invalid_request_error", "code": "insufficient_quota", "message": message});
+    refuse_with_code(status, "refused_by_pullyard", message)
+}
+
+/// An error in a shape that both agents read.
+fn refuse_with_code(status: StatusCode, code: &str, message: &str) -> Response {
+    let error = serde_json::json!({"type": "invalid_request_error", "code": code, "message": message});
     (status, axum::Json(serde_json::json!({"type": "error", "error": error}))).into_response()
 }
 

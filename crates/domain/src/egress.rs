@@ -135,6 +135,7 @@ mod tests {
             assert!(!list.permits(host), "{host}");
         }
         assert!(!AllowList::default().permits("example.com"));
+        assert!(warn_if_open(["example.com", "*"]).is_some() && warn_if_open(["*.example.com", "npm"]).is_none());
         let open = AllowList::parse(["*"]).unwrap();
         assert!(open.permits("example.com") && !open.permits("10.0.0.1"));
     }

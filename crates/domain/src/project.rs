@@ -178,7 +178,7 @@ pub struct Limits {
     pub stall_secs: u64,
     /// How often a job is requeued after platform faults.
     pub requeues: u32,
-    /// Cost of one attempt, as the agent reports it. None means no limit. Units: millionths of a US dollar.
+    /// Cost of one attempt, as the sandbox's proxy counts or the agent reports it. None means no limit. Units: millionths of a US dollar.
     pub cost_usd_micros: Option<u64>,
     /// Requests to the model in one attempt. None means no limit.
     pub turns: Option<u32>,

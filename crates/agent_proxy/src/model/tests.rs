@@ -118,6 +118,16 @@ async fn other_paths_are_refused_without_a_request() {
 }
 
 #[tokio::test]
+async fn request_that_makes_the_provider_call_out_is_refused() {
+    let (base, seen) = provider(vec![START]).await;
+    let (url, _) = proxy(Api::Anthropic, &base, Key::ApiKey("sk-real".into()), Ledger::default()).await;
+    let fetches = "{\"tools\":[{\"type\":\"web_fetch_20250910\",\"name\":\"web_fetch\"}]}";
+    let answer = post(&format!("{url}/v1/messages")).body(fetches).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    assert!(seen.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn used_up_limit_refuses_the_next_request() {
     let (base, seen) = provider(vec![START]).await;
     let ledger = Ledger { refusal: Some("The job used all of its $1.00.".into()), ..Ledger::default() };
