@@ -176,6 +176,26 @@ impl Git {
         let head = self.run_with_input(Some(dir), &["symbolic-ref", "--short", "HEAD"], &[], 1024).await?.text();
         Ok(bare.trim() == "false" && head.trim() == branch)
     }
+
+    /// Updates the files of a checked-out branch, as `receive.denyCurrentBranch=updateInstead` does for a push. Returns
+    /// false and changes no file if one of them has changes, or if a file without a commit would be replaced.
+    pub async fn update_checkout(&self, dir: &Path, old: &str, new: &str) -> Result<bool, Error> {
+        let git_dir = std::fs::canonicalize(dir).map_err(Error::storage(dir))?;
+        let folder = git_dir.parent().filter(|_| git_dir.ends_with(".git")).and_then(Path::to_str);
+        let Some(folder) = folder else { return Ok(false) };
+        let folder = format!("--work-tree={folder}");
+        for args in [
+            &["update-index", "-q", "--refresh"][..],
+            &["diff-index", "--quiet", old, "--"],
+            &["read-tree", "-m", "-u", old, new],
+        ] {
+            let args = [&[folder.as_str()][..], args].concat();
+            if self.run_with_input(Some(dir), &args, &[], 64 * 1024).await?.code != Some(0) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
 }
 
 const FORMAT: &str = "--format=%H%n%T%n%P%n%an%n%ae%n%aI%n%cn%n%ce%n%cI%n%B";

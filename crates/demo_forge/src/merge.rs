@@ -52,7 +52,7 @@ impl Obstacle {
         match self {
             Self::Merged | Self::Closed | Self::Conflict => "Pull Request is not mergeable",
             Self::Draft => "Pull Request is still a draft",
-            Self::CheckedOut => "The base branch is checked out where this repository is; merge it there.",
+            Self::CheckedOut => "The base branch is checked out in a folder with other changes; commit them.",
         }
     }
 }
@@ -85,12 +85,13 @@ pub async fn merge(
     if wish.sha.as_ref().is_some_and(|sha| *sha != pull.head_sha) {
         return Ok(MergeOutcome::Moved("Head branch was modified. Review and try the merge again."));
     }
-    if shared.git.is_checked_out(&git_dir, &stored.base).await? {
-        return Ok(MergeOutcome::NotMergeable(Obstacle::CheckedOut));
-    }
+    let checked_out = shared.git.is_checked_out(&git_dir, &stored.base).await?;
     let Some(sha) = create_merge_commit(shared, &git_dir, actor, &pull, (&entry.owner(), &wish)).await? else {
         return Ok(MergeOutcome::NotMergeable(Obstacle::Conflict));
     };
+    if checked_out && !shared.git.update_checkout(&git_dir, &pull.base_sha, &sha).await? {
+        return Ok(MergeOutcome::NotMergeable(Obstacle::CheckedOut));
+    }
     if !shared.git.move_branch(&git_dir, &stored.base, &sha, &pull.base_sha).await? {
         return Ok(MergeOutcome::Moved("Base branch was modified. Review and try the merge again."));
     }

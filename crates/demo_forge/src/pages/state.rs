@@ -89,7 +89,7 @@ async fn merge(
         Obstacle::Conflict => format!("{head} conflicts with {base}: merge {base} into {head} and push it."),
         Obstacle::CheckedOut => {
             format!(
-                "{base} is checked out in the folder of {full_name}: run \"git merge {head}\" there, then press Merge \
+                "The folder of {full_name} has changes that are in no commit: commit or remove them, then press Merge \
                  again."
             )
         }

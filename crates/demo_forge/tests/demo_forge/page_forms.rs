@@ -84,7 +84,7 @@ async fn merge_form_refuses_new_commits_and_conflicts() {
 }
 
 #[tokio::test]
-async fn merge_with_git_in_a_linked_folder_is_recorded() {
+async fn merge_updates_a_linked_folder_without_changes() {
     let world = World::new().await;
     let own = world.dir.path().join("own");
     let git = |args: &[&str]| {
@@ -100,15 +100,27 @@ async fn merge_with_git_in_a_linked_folder_is_recorded() {
     let new = json!({ "title": "Change it", "head": "job", "base": "main" });
     let sha = world.post(BOT, "/repos/local/own/pulls", new).await.body["head"]["sha"].clone();
     let body = format!("user={BOT}&state=merged&sha={}", sha.as_str().unwrap());
+    std::fs::write(own.join("a.txt"), "mine\n").unwrap();
     let form = "/local/own/pull/1/state";
     let answer = world.submit(form, &body, SAME_ORIGIN).await;
     let answer = (answer.status().as_u16(), answer.text().await.unwrap());
     let sentence =
-        "main is checked out in the folder of local/own: run &#34;git merge job&#34; there, then press Merge again.";
+        "The folder of local/own has changes that are in no commit: commit or remove them, then press Merge again.";
     check_problem(&answer, sentence);
-    git(&["merge", "--quiet", "job"]);
+    assert_eq!(std::fs::read_to_string(own.join("a.txt")).unwrap(), "mine\n");
+    std::fs::remove_file(own.join("a.txt")).unwrap();
     assert_eq!(world.submit(form, &body, SAME_ORIGIN).await.status().as_u16(), 303);
     assert_eq!(world.get(BOT, "/repos/local/own/pulls/1").await.body["merged"], json!(true));
+    assert_eq!(std::fs::read_to_string(own.join("a.txt")).unwrap(), "a\n");
+    git(&["diff", "--quiet", "HEAD"]);
+
+    // The user merged with git.
+    world.forge.commit("local/own", "next", BOT, &[("b.txt", "b\n", false)]).await.unwrap();
+    let new = json!({ "title": "Add b", "head": "next", "base": "main" });
+    let sha = world.post(BOT, "/repos/local/own/pulls", new).await.body["head"]["sha"].clone();
+    git(&["merge", "--quiet", "next"]);
+    let body = format!("user={BOT}&state=merged&sha={}", sha.as_str().unwrap());
+    assert_eq!(world.submit("/local/own/pull/2/state", &body, SAME_ORIGIN).await.status().as_u16(), 303);
 }
 
 #[tokio::test]
