@@ -12,7 +12,7 @@ use pullyard_protocol::setting::{SETTINGS, Setting};
 use std::time::Duration;
 use tokio::time::timeout;
 
-const LIMIT: Duration = Duration::from_millis(200);
+const LIMIT: Duration = Duration::from_secs(1);
 /// Units: characters of a description.
 const MAX_CHARS: usize = 60;
 
