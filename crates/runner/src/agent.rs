@@ -245,8 +245,9 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
             disk_mib: run.assignment.limits.disk_mib,
         };
         let env = common_environment(run, environment);
-        let inside = run.sandbox.map(|sandbox| (sandbox, network, route));
-        let mut end = run::run(&adapter.program(), launch, env, (run.workspace, inside), run.events, bounds).await?;
+        let confinement = run.sandbox.map(|sandbox| run::Confinement { sandbox, network, route });
+        let mut end =
+            run::run(&adapter.program(), launch, env, (run.workspace, confinement), run.events, bounds).await?;
         end.record.denied_tool = run.tally.note_denied_tool(end.record.denied_tool.take());
         spent.add_ended_run(&end.record);
         run.tally.note_usage(&end.record, &spent);

@@ -64,12 +64,19 @@ pub(super) struct RunEnd {
     pub(super) record: RunState,
 }
 
+/// The sandbox of a start, and the ways out of it.
+pub(super) struct Confinement<'a> {
+    pub(super) sandbox: &'a JobSandbox,
+    pub(super) network: Network,
+    pub(super) route: Option<ModelRoute>,
+}
+
 /// Errors: the program could not be started, or its processes could not be killed.
 pub(super) async fn run(
     program: &Path,
     launch: Launch,
     env: Vec<(&'static str, OsString)>,
-    (workspace, inside): (&Workspace, Option<(&JobSandbox, Network, Option<ModelRoute>)>),
+    (workspace, confinement): (&Workspace, Option<Confinement<'_>>),
     events: &EventSink,
     bounds: RunLimits<'_>,
 ) -> Result<RunEnd, Stop> {
@@ -77,12 +84,12 @@ pub(super) async fn run(
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     };
     let env = env.into_iter().chain(launch.env);
-    let shared = match &inside {
-        Some((_, _, Some(_))) => SharedRunState::metered(),
+    let shared = match &confinement {
+        Some(Confinement { route: Some(_), .. }) => SharedRunState::metered(),
         _ => SharedRunState::new(),
     };
-    let (mut child, confined, is_wrapped) = match inside {
-        Some((sandbox, network, route)) => {
+    let (mut child, confined, is_wrapped) = match confinement {
+        Some(Confinement { sandbox, network, route }) => {
             let left = bounds.limits.remaining_cost(&bounds.usage);
             let model = route.map(|route| route.into_proxy(left, &shared)).transpose()?;
             let network = network.with_model(model);
