@@ -39,12 +39,21 @@ pub struct Checks {
     pub output_kib: u64,
     /// If a check fails, the agent gets the output once, then all checks run again.
     pub repair: bool,
+    /// A check that changes a file, a ref or a hook fails the job. Files that git ignores may change.
+    pub read_only: bool,
     pub failed: FailedChecksPolicy,
 }
 
 impl Default for Checks {
     fn default() -> Self {
-        Self { commands: Vec::new(), limit_secs: 900, output_kib: 256, repair: false, failed: FailedChecksPolicy::Fail }
+        Self {
+            commands: Vec::new(),
+            limit_secs: 900,
+            output_kib: 256,
+            repair: false,
+            read_only: false,
+            failed: FailedChecksPolicy::Fail,
+        }
     }
 }
 

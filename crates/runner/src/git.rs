@@ -14,6 +14,7 @@ pub(crate) mod rebase;
 mod signing;
 pub(crate) mod target;
 pub(crate) mod trailers;
+pub(crate) mod tree_state;
 pub(crate) mod workspace;
 
 pub(crate) use error::GitError;

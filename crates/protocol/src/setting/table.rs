@@ -44,6 +44,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(Checks, "checks.commands", Lines, ("Check commands", "Run in the repository after the agent’s work; all must exit with code 0. A repository can have its own. One command per line.")),
     setting(Checks, "checks.limit_secs", Seconds, ("Time limit of a check", "A check that takes longer counts as failed.")),
     setting(Checks, "checks.repair", Flag, ("Repair failed checks", "When on, the agent receives the output of a failed check once, then all checks run again.")),
+    setting(Checks, "checks.read_only", Flag, ("Checks must not change files", "When on, a check that changes a file, a ref or a hook fails the job. Folders that git ignores stay writable.")),
     setting(Checks, "checks.failed", Choice(&[("fail", "Fail the job"), ("draft", "Open a draft pull request")]), ("When checks fail", "A draft names the failed check. If the pull request is already open, the job fails.")),
     setting(Checks, "checks.output_kib", Number("KiB"), ("Stored output of a check", "Pullyard stores this much from the beginning and the end of the output.")),
     setting(Checks, "command_policy", Choice(&[("allowlist", "Common tools, without a shell"), ("unrestricted", "Any shell command")]), ("Allowed commands", "Applies to setup and check commands. The list has common test and package-manager commands.")),

@@ -20,7 +20,7 @@ use crate::options::ProcessNamespace;
 use crate::process::group::Group;
 use crate::process::orphans;
 use crate::process::pid_namespace::{Exit, PidNamespace};
-use crate::process::sandbox::{Inside, JobSandbox, Network};
+use crate::process::sandbox::{Inside, JobSandbox, Network, TreeAccess};
 use crate::stop::Stop;
 use input::Input;
 use listen::{Backpressure, apply_events, read_stderr, read_stdout};
@@ -94,7 +94,7 @@ pub(super) async fn run(
             let model = route.map(|route| route.into_proxy(left, &shared)).transpose()?;
             let network = network.with_model(model);
             let (env, home) = (env.collect(), workspace.home());
-            let inside = Inside { program, args: launch.args, env, home: &home, network };
+            let inside = Inside { program, args: launch.args, env, home: &home, network, tree: TreeAccess::Write };
             let (child, confined) = sandbox.start(workspace, inside, set_streams).await?;
             (child, Some(confined), true)
         }

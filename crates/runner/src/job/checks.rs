@@ -7,6 +7,7 @@ use crate::api::event_draft::EventDraft;
 use crate::git::commit::Verdict;
 use crate::job::project_command::{CommandLine, CommandResult, CommandRunner};
 use crate::process::pid_namespace::Exit;
+use crate::process::sandbox::TreeAccess;
 use crate::stop::Stop;
 use pullyard_domain::artifact::ArtifactKind;
 use pullyard_domain::checks::{CheckOutcome, CheckRun, Checks, FailedChecksPolicy};
@@ -49,7 +50,7 @@ impl CheckResults {
 /// Errors: `ChecksFailed`, `ChecksTimedOut`, and everything else that ends the attempt.
 pub(crate) async fn run_checks(
     beside: &CommandRunner<'_>,
-    checks: &Checks,
+    (checks, tree): (&Checks, TreeAccess<'_>),
     rounds: Rounds,
     goes_on: bool,
 ) -> Result<CheckDecision, Stop> {
@@ -67,7 +68,7 @@ pub(crate) async fn run_checks(
             1 => format!("check-{number}-again"),
             before => format!("check-{number}-again-{before}"),
         };
-        let ran = beside.run(CommandLine { line, call: &call, limit, max_output_bytes }).await?;
+        let ran = beside.run(CommandLine { line, call: &call, limit, max_output_bytes, tree }).await?;
         if let Some(stop) = &ran.stop {
             // A stopped check has no result.
             store_output(attempt, &call, &ran);

@@ -13,7 +13,7 @@ use crate::options::Options;
 use crate::process::group::Group;
 use crate::process::orphans;
 use crate::process::pid_namespace::{Exit, PidNamespace};
-use crate::process::sandbox::{Inside, JobSandbox};
+use crate::process::sandbox::{Inside, JobSandbox, TreeAccess};
 use crate::secrets::redact::Redactor;
 use crate::stop::Stop;
 use output::OutputBuffer;
@@ -53,6 +53,8 @@ pub(crate) struct CommandLine<'a> {
     pub(crate) call: &'a str,
     pub(crate) limit: Duration,
     pub(crate) max_output_bytes: usize,
+    /// Only a sandbox enforces it.
+    pub(crate) tree: TreeAccess<'a>,
 }
 
 #[derive(Debug)]
@@ -123,7 +125,7 @@ impl CommandRunner<'_> {
                 let home = self.workspace.commands_home();
                 let args = args.iter().map(OsString::from).collect();
                 let network = sandbox.egress_network()?;
-                let inside = Inside { program: &program, args, env, home: &home, network };
+                let inside = Inside { program: &program, args, env, home: &home, network, tree: line.tree };
                 let (child, confined) = sandbox.start(self.workspace, inside, set_streams).await?;
                 (child, Some(confined), true)
             }

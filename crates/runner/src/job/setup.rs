@@ -7,6 +7,7 @@ use crate::git::nested;
 use crate::git::workspace::mirror::Mirror;
 use crate::git::{Git, GitCall, GitError};
 use crate::job::project_command::{CommandLine, CommandRunner};
+use crate::process::sandbox::TreeAccess;
 use crate::stop::Stop;
 use pullyard_domain::artifact::ArtifactKind;
 use pullyard_domain::checks::Setup;
@@ -35,7 +36,9 @@ pub(crate) async fn run(
     let mut ended = None;
     for (number, line) in (1..).zip(&setup.commands) {
         let call = format!("setup-{number}");
-        let ran = match beside.run(CommandLine { line, call: &call, limit, max_output_bytes: MAX_OUTPUT_BYTES }).await {
+        let tree = TreeAccess::Write;
+        let command = CommandLine { line, call: &call, limit, max_output_bytes: MAX_OUTPUT_BYTES, tree };
+        let ran = match beside.run(command).await {
             Ok(ran) => ran,
             Err(stop) => {
                 ended = Some(stop);

@@ -12,6 +12,7 @@ use crate::git::exclusion_report;
 use crate::git::patch::{self, Binaries};
 use crate::git::protected;
 use crate::git::target::Target;
+use crate::git::tree_state::TreeState;
 use crate::git::workspace::Workspace;
 use crate::git::{Git, GitError};
 use crate::inputs::conversation::{self, Conversation, QuestionResult};
@@ -20,7 +21,7 @@ use crate::job::checks::{self, CheckDecision, CheckResults, Rounds};
 use crate::job::prepare::Preparation;
 use crate::job::project_command::CommandRunner;
 use crate::options::Isolation;
-use crate::process::sandbox::JobSandbox;
+use crate::process::sandbox::{JobSandbox, TreeAccess};
 use crate::publish::replies::{self, AgentReplies};
 use crate::publish::secret_scan;
 use crate::stop::Stop;
@@ -137,11 +138,24 @@ impl WorkContext<'_> {
                 .stash_excluded_repositories()
                 .await
                 .map_err(|error| GitError::Disk(error).to_workspace_failure())?;
-            let checked = checks::run_checks(beside, &commands.checks, rounds, target.pull_request.is_some()).await;
+            let earlier = match commands.checks.read_only {
+                true => Some(attempt.unless_ordered(load_tree_state(git, workspace)).await?),
+                false => None,
+            };
+            let access = earlier.as_ref().map_or(TreeAccess::Write, |earlier| TreeAccess::ReadExcept(&earlier.ignored));
+            let checks = (&commands.checks, access);
+            let checked = checks::run_checks(beside, checks, rounds, target.pull_request.is_some()).await;
             // The repository's commands may have changed our repository's settings, which signing and pushing use next.
             let sealed = workspace.reset_repository(Some(mirror)).await;
             let checked = checked?;
             sealed.map_err(|fault| fault.to_workspace_failure())?;
+            if let Some(earlier) = earlier {
+                let now = attempt.unless_ordered(load_tree_state(git, workspace)).await?;
+                if let Some(paths) = now.describe_changes(&earlier) {
+                    let paths = attempt.redactor.redact_text(&paths).into_owned();
+                    return Err(Failure::TreeChanged { paths }.into());
+                }
+            }
             rounds.check_rounds += 1;
             match checked {
                 CheckDecision::Publish(results) => break (tree, results, left_out),
@@ -233,6 +247,10 @@ impl WorkContext<'_> {
             }
         }
     }
+}
+
+async fn load_tree_state(git: &Git, workspace: &Workspace) -> Result<TreeState, Stop> {
+    TreeState::load(git, workspace).await.map_err(|fault| fault.to_workspace_failure().into())
 }
 
 /// Stores the patch against the attempt's start for users. With a secret removed it may not apply.

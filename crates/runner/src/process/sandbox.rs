@@ -50,6 +50,15 @@ pub(crate) struct Inside<'a> {
     pub(crate) env: Vec<(&'static str, OsString)>,
     pub(crate) home: &'a Path,
     pub(crate) network: Network,
+    pub(crate) tree: TreeAccess<'a>,
+}
+
+/// The command's rights in the worktree.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum TreeAccess<'a> {
+    Write,
+    /// It may write only into these folders.
+    ReadExcept(&'a [PathBuf]),
 }
 
 /// The network of a command.
@@ -154,6 +163,10 @@ impl JobSandbox {
         spec.git = Access::ReadWrite;
         spec.home = Home::Folder(Place::same(inside.home));
         spec.writable = vec![Place::same(workspace.temp_dir())];
+        if let TreeAccess::ReadExcept(folders) = inside.tree {
+            spec.access = Access::ReadOnly;
+            spec.writable.extend(folders.iter().filter(|folder| is_folder(folder)).map(Place::same));
+        }
         spec.read_only.clone_from(&self.read_only);
         spec.read_only.extend(shown);
         let variables = inside.env.into_iter().map(|(name, value)| (name.into(), value));

@@ -343,3 +343,33 @@ async fn failed_setup_ends_the_job_before_the_agent_starts() {
     assert_eq!((world.api.statuses(), runs.len()), (vec!["preparing".to_owned()], 0));
     assert!(!world.outside_path("agent").exists());
 }
+
+#[tokio::test]
+async fn read_only_check_that_changes_files_fails_the_job() {
+    for (check, isolation, code) in [
+        ("echo x > new.txt", "none", "tree_changed"),
+        ("echo x >> greeting.txt", "none", "tree_changed"),
+        ("mkdir -p .git/refs/heads; echo x > .git/refs/heads/other", "none", "tree_changed"),
+        ("mkdir -p .git/hooks; echo x > .git/hooks/pre-push", "none", "tree_changed"),
+        ("echo x > new.txt", "landlock", "checks_failed"),
+        ("echo x > new.txt || true; echo x > built/x", "landlock", ""),
+        ("echo x > built/x", "none", ""),
+    ] {
+        let world = with_checks("echo built/ > .gitignore; mkdir built; echo hello > greeting.txt", &[check], |all| {
+            all.checks.read_only = true;
+        })
+        .await;
+        // A runner that is root starts commands under another account.
+        std::fs::set_permissions(world.dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
+        let ran = world.run_under("PULLYARD_ISOLATION", isolation).await;
+        let failure = world.api.only_finish().failure;
+        let found = failure.as_ref().map_or("", |failure| failure.code());
+        assert_eq!(found, code, "{check} {isolation}: {failure:?} {}", ran.log);
+        assert_eq!(world.branch_head(BRANCH).is_some(), code.is_empty(), "{check} {isolation}");
+        if code == "tree_changed" {
+            let sentence = failure.unwrap().sentence();
+            let changed = ["`new.txt`", "`greeting.txt`", "`.git/refs/heads/other`", "`.git/hooks/pre-push`"];
+            assert!(changed.iter().any(|path| sentence.contains(path)), "{sentence}");
+        }
+    }
+}
