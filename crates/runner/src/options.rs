@@ -17,6 +17,8 @@ pub enum Isolation {
     External,
     /// Agents and commands run without namespaces; Landlock limits their files and ports.
     Landlock,
+    /// Agents and commands run in macOS's own sandbox. Untested.
+    Seatbelt,
     /// Agents and commands run in namespaces of their own, without a network but the proxies.
     #[value(alias = "auto")]
     Bubblewrap,
@@ -32,6 +34,7 @@ impl Isolation {
             Self::None => None,
             Self::External => Some(Level::External),
             Self::Landlock => Some(Level::Landlock),
+            Self::Seatbelt => Some(Level::Seatbelt),
             Self::Bubblewrap => Some(Level::Bubblewrap),
         }
     }
@@ -45,9 +48,10 @@ impl Isolation {
             }
             "auto" | "bubblewrap" => Ok(Self::Bubblewrap),
             "landlock" => Ok(Self::Landlock),
+            "seatbelt" => Ok(Self::Seatbelt),
             // Other runners name the kind of boundary. Each name is the operator's promise that there is a boundary.
             "external" | "container" | "jail" | "vm" => Ok(Self::External),
-            _ => Err("Use `auto`, `bubblewrap`, `landlock`, `external` or `none`.".into()),
+            _ => Err("Use `auto`, `bubblewrap`, `landlock`, `seatbelt`, `external` or `none`.".into()),
         }
     }
 
@@ -56,6 +60,7 @@ impl Isolation {
             Self::None => "none",
             Self::External => "external",
             Self::Landlock => "landlock",
+            Self::Seatbelt => "seatbelt",
             Self::Bubblewrap => "bubblewrap",
         }
     }

@@ -6,6 +6,7 @@
 
 use crate::error::Error;
 use nix::unistd::{Uid, User};
+use rustix::thread::CapabilitySet;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::os::unix::fs::DirBuilderExt;
@@ -60,6 +61,13 @@ impl AccountLease {
     pub(crate) fn is_exclusive(&self) -> bool {
         self.lock.is_some()
     }
+}
+
+/// Whether this process may start and end processes of other users, and exchange files with them.
+pub(crate) fn can_change_user() -> bool {
+    let users = CapabilitySet::SETUID | CapabilitySet::SETGID | CapabilitySet::SETPCAP | CapabilitySet::KILL;
+    let needed = users | CapabilitySet::CHOWN | CapabilitySet::DAC_OVERRIDE;
+    rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(needed))
 }
 
 /// In a container with few user ids, the kernel refuses to change to any other id.

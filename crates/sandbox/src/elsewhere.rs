@@ -1,4 +1,4 @@
-//! The interface on systems other than Linux, where commands run without a sandbox that this crate starts.
+//! The interface on systems other than Linux, where only macOS has a sandbox that this crate starts.
 
 use crate::error::Error;
 use crate::level::Level;
@@ -26,7 +26,7 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Errors: a level that needs Linux.
+    /// Errors: a level that needs another system.
     pub fn new(level: Level, account: &AccountChoice) -> Result<Self, Error> {
         Self::with_helper(level, account, PathBuf::new())
     }
@@ -34,6 +34,8 @@ impl Sandbox {
     pub fn with_helper(level: Level, _: &AccountChoice, _: PathBuf) -> Result<Self, Error> {
         match level {
             Level::External | Level::None => Ok(Self { level }),
+            Level::Seatbelt if cfg!(target_os = "macos") => Ok(Self { level }),
+            Level::Seatbelt => Err(Error::NeedsMacOs(level.as_str())),
             Level::Bubblewrap | Level::Landlock => Err(Error::NeedsLinux(level.as_str())),
         }
     }
@@ -64,8 +66,16 @@ impl Sandbox {
 
     pub fn prepare(&self, spec: &Spec, ports: Ports) -> Result<Prepared, Error> {
         spec.validate(self.level)?;
-        let mut command = Command::new(&spec.program);
-        command.args(&spec.args).current_dir(&spec.worktree.host).env_clear().envs(spec.environment(self.level, false));
+        let mut command = match self.level {
+            #[cfg(target_os = "macos")]
+            Level::Seatbelt => crate::seatbelt::command(spec, &ports.numbers),
+            _ => {
+                let mut command = Command::new(&spec.program);
+                command.args(&spec.args);
+                command
+            }
+        };
+        command.current_dir(&spec.worktree.host).env_clear().envs(spec.environment(self.level, false));
         Ok(Prepared { command, start: PendingStart { ports } })
     }
 

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("`{0}` is no isolation level; use auto, bubblewrap, landlock, external or none")]
+    #[error("`{0}` is no isolation level; use auto, bubblewrap, landlock, external, seatbelt or none")]
     UnknownLevel(String),
     #[error("this system has no sandbox that Pullyard can start; set the isolation to `external` or `none`")]
     NoAutomaticLevel,
     #[error("isolation `{0}` needs Linux; set it to `external` or `none`")]
     NeedsLinux(&'static str),
+    #[error("isolation `{0}` needs macOS; set it to `bubblewrap`, `landlock`, `external` or `none`")]
+    NeedsMacOs(&'static str),
     /// The command of this distribution that installs it.
     #[error("bubblewrap is not installed; run `{0}`")]
     NoBubblewrap(&'static str),

@@ -15,18 +15,21 @@ pub enum Level {
     Landlock,
     /// The machine is a container or virtual machine for this runner only.
     External,
+    /// macOS's own sandbox, by a profile. Untested.
+    Seatbelt,
     /// Commands run as the runner's user.
     None,
 }
 
 impl Level {
-    pub const ALL: [Self; 4] = [Self::Bubblewrap, Self::Landlock, Self::External, Self::None];
+    pub const ALL: [Self; 5] = [Self::Bubblewrap, Self::Landlock, Self::External, Self::Seatbelt, Self::None];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Bubblewrap => "bubblewrap",
             Self::Landlock => "landlock",
             Self::External => "external",
+            Self::Seatbelt => "seatbelt",
             Self::None => "none",
         }
     }
@@ -55,6 +58,7 @@ impl FromStr for Level {
             "landlock" => Ok(Self::Landlock),
             // Other runners name the kind of boundary.
             "external" | "container" | "jail" | "vm" => Ok(Self::External),
+            "seatbelt" => Ok(Self::Seatbelt),
             "none" => Ok(Self::None),
             other => Err(Error::UnknownLevel(other.to_owned())),
         }

@@ -68,7 +68,7 @@
 //!
 //! # Without Linux
 //!
-//! Only `external` and `none` exist, and commands start directly.
+//! Only `external` and `none` exist, and `seatbelt` on macOS.
 
 mod error;
 mod level;
@@ -103,6 +103,8 @@ mod ownership;
 mod running;
 #[cfg(target_os = "linux")]
 mod sandbox;
+#[cfg(any(target_os = "macos", test))]
+mod seatbelt;
 #[cfg(target_os = "linux")]
 mod seccomp;
 

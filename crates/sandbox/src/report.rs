@@ -39,7 +39,7 @@ pub enum Verdict {
     Passed,
     /// Canaries that fired although the level promises against them.
     Broken(Vec<Canary>),
-    /// This system has no sandbox to check.
+    /// The canaries do not exist for this system.
     Unchecked,
     /// The canaries did not run, so nothing is known. One sentence: the reason, and the command that helps.
     Invalid(String),
@@ -78,7 +78,7 @@ impl Report {
             Verdict::Broken(fired) => {
                 format!("does not hold on this machine; commands can: {}", join(&mut fired.iter().copied()))
             }
-            Verdict::Unchecked => "not checked, because this system has no sandbox".into(),
+            Verdict::Unchecked => "not checked, because this system cannot run the canaries".into(),
             Verdict::Invalid(why) => format!("cannot be used: {why}"),
         }
     }

@@ -1,6 +1,6 @@
 //! Prepares commands at a level, for an account.
 
-use crate::account::{Account, AccountLease};
+use crate::account::{self, Account, AccountLease};
 use crate::bubblewrap::{self, Descriptors, ETC_FILES, System};
 use crate::error::Error;
 use crate::helper::WORD;
@@ -54,11 +54,16 @@ impl Sandbox {
         Self::with_helper(level, account, "/proc/self/exe".into())
     }
 
-    /// Errors: the level's program or the account is missing.
+    /// Errors: the level's system, program or account is missing.
     pub fn with_helper(level: Level, account: &AccountChoice, helper: PathBuf) -> Result<Self, Error> {
+        if level == Level::Seatbelt {
+            return Err(Error::NeedsMacOs(level.as_str()));
+        }
         let bubblewrap = if level == Level::Bubblewrap { Some(bubblewrap::find_program()?) } else { None };
         let lease = match (level, account) {
             (Level::None, _) => None,
+            // A task may be root without these rights.
+            (Level::External, AccountChoice::OnePerJob) if !account::can_change_user() => None,
             (Level::External, AccountChoice::OnePerJob) => match AccountLease::acquire() {
                 // A container may have too few users, or no folder for the locks. The check shows that none is used.
                 Err(Error::NoUserId(_) | Error::Io { .. }) => None,
@@ -196,7 +201,7 @@ impl Sandbox {
         let strictness = match self.level {
             Level::Landlock => Some(Strictness::Required),
             Level::External => Some(Strictness::BestEffort),
-            Level::None | Level::Bubblewrap => None,
+            Level::None | Level::Seatbelt | Level::Bubblewrap => None,
         };
         let is_strict = strictness == Some(Strictness::Required);
         let confinement = strictness.map(|strictness| Confinement {

@@ -18,7 +18,7 @@ pub(crate) const COMPLETE_VARIABLE: &str = "PULLYARD_COMPLETE";
 /// Print a completion script for a shell.
 ///
 /// It completes commands, flags, and the names of projects, tickets, jobs, runners and repositories. The names come
-/// from the server of the current context; without an answer within 200 ms there are none.
+/// from the server of the current context; without an answer within a second there are none.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard completions bash > ~/.local/share/bash-completion/completions/pullyard

@@ -164,10 +164,7 @@ impl Adapter for Codex {
 
 /// Codex's own sandbox, unless there is another one, in which it cannot be created.
 fn sandbox_mode(isolation: Isolation) -> &'static str {
-    match isolation {
-        Isolation::None => "workspace-write",
-        Isolation::External | Isolation::Landlock | Isolation::Bubblewrap => "danger-full-access",
-    }
+    if isolation == Isolation::None { "workspace-write" } else { "danger-full-access" }
 }
 
 fn exec_args(start: &StartInput<'_>) -> Vec<OsString> {

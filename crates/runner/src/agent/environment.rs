@@ -53,7 +53,7 @@ impl<'a> Environment<'a> {
 
     /// Network settings, for agents that call a model themselves. A sandboxed agent has other ones.
     pub(super) fn network(&self, isolation: Isolation) -> Vec<(&'static str, OsString)> {
-        if matches!(isolation, Isolation::Bubblewrap | Isolation::Landlock) {
+        if !matches!(isolation, Isolation::None | Isolation::External) {
             return Vec::new();
         }
         let mut variables = self.select(NETWORK_ENVIRONMENT);

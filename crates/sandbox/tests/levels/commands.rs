@@ -254,7 +254,7 @@ fn links_of_an_earlier_command_are_refused() {
 #[test]
 #[ignore = "a figure, not a promise"]
 fn start_times_of_each_level() {
-    for level in Level::ALL {
+    for level in Level::ALL.into_iter().filter(|level| *level != Level::Seatbelt) {
         let job = Job::new(level);
         let mut spec = Spec { program: "/bin/true".into(), args: Vec::new(), ..job.shell("") };
         if level.has_mounts() {
