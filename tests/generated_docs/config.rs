@@ -35,6 +35,7 @@ pub(super) const WITHOUT_A_FLAG: &[(&str, &str, &str, &str, &str)] = &[
     ),
     ("PULLYARD_BOOTSTRAP", "`run-job`", "token", "required", "The bootstrap token; never a flag."),
     ("PULLYARD_CLAIM", "`run-job`", "id", "a new one", "The claim that `start` made."),
+    ("PULLYARD_CONTAINERS", "`run-job`", "JSON", "no containers", "Image and limits of containers. Set by `start`."),
     ("PULLYARD_INSTANCE", "`run-job`", "id", "a new one", "The process of the runner that made the claim."),
     (
         "PULLYARD_PARENT",

@@ -165,7 +165,7 @@ impl Up {
 
 /// Checks the sandbox before the start, because a refusal at the first job would come too late. Jobs work in `work`.
 async fn check_isolation(isolation: Isolation, work: PathBuf) -> Result<String, CliError> {
-    let checked = tokio::task::spawn_blocking(move || pullyard_runner::check_isolation(isolation, &work)).await;
+    let checked = tokio::task::spawn_blocking(move || pullyard_runner::check_isolation(isolation, None, &work)).await;
     let checked = checked.unwrap_or_else(|error| Err(error.to_string()));
     checked.map_err(|why| CliError::new(Exit::Failed, why).with_help(OTHER_ISOLATIONS))
 }

@@ -41,7 +41,7 @@ pub use detect::list_local_agents;
 pub(crate) use detect::{AgentKind, InstalledAgent, probe};
 pub(crate) use environment::Environment;
 pub use environment::agent_variables;
-pub(crate) use program::find_program;
+pub(crate) use program::{find_program, find_program_at};
 pub use restart_pauses::RestartPauses;
 
 use crate::agent_files;
@@ -348,7 +348,8 @@ fn create_adapter(
                 return Err(agent_missing(run.events, "The agent", &"no command is set"));
             };
             let path = environment.get("PATH");
-            let program_path = program::find_program(named, &run.workspace.tree(), path.as_deref());
+            let is_container = run.isolation.is_container();
+            let program_path = find_program_at(is_container, named, &run.workspace.tree(), path.as_deref());
             Box::new(CommandAgent::new(program_path.map_err(|reason| agent_missing(run.events, named, &reason))?, args))
         }
     })

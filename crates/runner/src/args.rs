@@ -5,6 +5,7 @@ use crate::options::{Isolation, Options, ProcessNamespace, WorktreeCleanup};
 use crate::secrets::redact::{is_secret_name, parse_url_credentials};
 use crate::{Error, Exit};
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};
+use pullyard_sandbox::Containers;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -39,6 +40,9 @@ pub struct RunJob {
     /// How the agent is isolated from this machine; required, else the job is refused.
     #[arg(long, env = "PULLYARD_ISOLATION", value_enum)]
     pub isolation: Option<Isolation>,
+    /// Image and limits of containers, as JSON, set by `start`.
+    #[arg(long, env = "PULLYARD_CONTAINERS", value_name = "JSON", value_parser = parse_containers, hide = true)]
+    pub containers: Option<Containers>,
     /// Folders with toolchains and caches that sandboxed commands may read, separated by colons; no folder if not given.
     #[arg(long, env = "PULLYARD_SANDBOX_PATHS", value_name = "A:B", value_delimiter = ':')]
     pub sandbox_paths: Vec<PathBuf>,
@@ -99,6 +103,7 @@ impl RunJob {
             instance: self.instance,
             work_dir: self.work_dir.unwrap_or_else(|| std::env::temp_dir().join("pullyard-runner")),
             isolation: self.isolation,
+            containers: self.containers,
             sandbox_paths: self.sandbox_paths.into_iter().filter(|path| path.is_absolute()).collect(),
             sandbox_helper: "/proc/self/exe".into(),
             metadata_uri: self.metadata_uri.filter(|uri| !uri.is_empty()),
@@ -113,6 +118,10 @@ impl RunJob {
             worktree: if self.keep_worktree { WorktreeCleanup::Keep } else { WorktreeCleanup::Remove },
         })
     }
+}
+
+fn parse_containers(text: &str) -> Result<Containers, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
 /// Values of secret variables, and credentials in all addresses: a proxy's address is no secret, but its password is.

@@ -7,6 +7,7 @@ mod call_failure;
 mod check;
 mod child;
 mod claims;
+mod container_settings;
 mod context;
 mod heartbeat;
 mod job_limit;

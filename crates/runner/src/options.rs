@@ -3,7 +3,7 @@
 use crate::agent::restart_pauses::RestartPauses;
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};
 use pullyard_domain::trace::TraceId;
-use pullyard_sandbox::Level;
+use pullyard_sandbox::{Containers, Level};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,6 +22,10 @@ pub enum Isolation {
     /// Agents and commands run in namespaces of their own, without a network but the proxies.
     #[value(alias = "auto")]
     Bubblewrap,
+    /// The same in a container of podman.
+    Podman,
+    /// The same in a container of docker.
+    Docker,
 }
 
 /// The choices where no sandbox starts.
@@ -36,6 +40,8 @@ impl Isolation {
             Self::Landlock => Some(Level::Landlock),
             Self::Seatbelt => Some(Level::Seatbelt),
             Self::Bubblewrap => Some(Level::Bubblewrap),
+            Self::Podman => Some(Level::Podman),
+            Self::Docker => Some(Level::Docker),
         }
     }
 
@@ -48,10 +54,15 @@ impl Isolation {
             }
             "auto" | "bubblewrap" => Ok(Self::Bubblewrap),
             "landlock" => Ok(Self::Landlock),
+            "podman" => Ok(Self::Podman),
+            "docker" => Ok(Self::Docker),
             "seatbelt" => Ok(Self::Seatbelt),
             // Other runners name the kind of boundary. Each name is the operator's promise that there is a boundary.
             "external" | "container" | "jail" | "vm" => Ok(Self::External),
-            _ => Err("Use `auto`, `bubblewrap`, `landlock`, `seatbelt`, `external` or `none`.".into()),
+            _ => {
+                Err("Use `auto`, `bubblewrap`, `podman`, `docker`, `landlock`, `seatbelt`, `external` or `none`."
+                    .into())
+            }
         }
     }
 
@@ -62,7 +73,13 @@ impl Isolation {
             Self::Landlock => "landlock",
             Self::Seatbelt => "seatbelt",
             Self::Bubblewrap => "bubblewrap",
+            Self::Podman => "podman",
+            Self::Docker => "docker",
         }
+    }
+
+    pub(crate) fn is_container(self) -> bool {
+        self.level().is_some_and(Level::is_container)
     }
 }
 
@@ -91,6 +108,8 @@ pub struct Options {
     pub work_dir: PathBuf,
     /// Without isolation, a job that writes is refused.
     pub isolation: Option<Isolation>,
+    /// The image and limits, for the isolations with containers.
+    pub containers: Option<Containers>,
     /// Toolchains and caches outside of the system's folders that sandboxed commands may read.
     pub sandbox_paths: Vec<PathBuf>,
     /// The program that starts sandboxed commands: this one, except in tests.
@@ -146,6 +165,7 @@ mod tests {
             instance: None,
             work_dir: "/work".into(),
             isolation: Some(Isolation::External),
+            containers: None,
             sandbox_paths: Vec::new(),
             sandbox_helper: PathBuf::new(),
             metadata_uri: Some("http://planted".into()),

@@ -33,8 +33,8 @@ const ORPHAN_LIMIT: Duration = Duration::from_millis(300);
 const MAX_ERROR_BYTES: u64 = 4096;
 
 impl Sandbox {
-    /// Runs the canaries in a new folder below `folder`, which is removed. Blocks for at most 5 seconds, and starts
-    /// processes from this thread, which must live until the end.
+    /// Runs the canaries in a new folder below `folder`, which is removed. Blocks for at most 5 seconds (with a container
+    /// about as long as that needs to start in addition), and starts processes from this thread, which must live until the end.
     pub fn check(&self, folder: &Path) -> Report {
         let began = Instant::now();
         let mut report = Report {
@@ -45,7 +45,7 @@ impl Sandbox {
             parts: String::new(),
             took: Duration::ZERO,
         };
-        match self.run_canaries(folder, began + LIMIT) {
+        match self.run_canaries(folder) {
             Ok((outcomes, landlock)) => {
                 report.outcomes = outcomes;
                 report.parts = landlock.map(|version| self.describe_parts(version)).unwrap_or_default();
@@ -78,7 +78,7 @@ impl Sandbox {
         format!("{user}, {landlock}, ")
     }
 
-    fn run_canaries(&self, folder: &Path, until: Instant) -> Result<(BTreeMap<Canary, Outcome>, Option<u32>), String> {
+    fn run_canaries(&self, folder: &Path) -> Result<(BTreeMap<Canary, Outcome>, Option<u32>), String> {
         let scene =
             Scene::create(folder, self.helper()).map_err(|error| format!("the check has no targets: {error}"))?;
         let words = |error: Error| error.to_string();
@@ -98,7 +98,9 @@ impl Sandbox {
         for name in ["work", "home"] {
             self.chown_to_account(&scene.folder.join(name)).map_err(words)?;
         }
-        let spawned = self.prepare(&spec, ports).map_err(words)?.spawn(|mut command| {
+        let prepared = self.prepare(&spec, ports).map_err(words)?;
+        let until = Instant::now() + LIMIT;
+        let spawned = prepared.spawn(|mut command| {
             command.env(KEY_VARIABLE, &scene.nonce).process_group(0);
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
         });

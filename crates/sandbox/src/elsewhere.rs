@@ -1,5 +1,6 @@
 //! The interface on systems other than Linux, where only macOS has a sandbox that this crate starts.
 
+use crate::containers::Containers;
 use crate::error::Error;
 use crate::level::Level;
 use crate::ports::Ports;
@@ -36,9 +37,20 @@ impl Sandbox {
             Level::External | Level::None => Ok(Self { level }),
             Level::Seatbelt if cfg!(target_os = "macos") => Ok(Self { level }),
             Level::Seatbelt => Err(Error::NeedsMacOs(level.as_str())),
-            Level::Bubblewrap | Level::Landlock => Err(Error::NeedsLinux(level.as_str())),
+            Level::Bubblewrap | Level::Podman | Level::Docker | Level::Landlock => {
+                Err(Error::NeedsLinux(level.as_str()))
+            }
         }
     }
+
+    /// Errors: containers need Linux.
+    pub fn in_containers(self, _: Containers) -> Result<Self, Error> {
+        Err(Error::NeedsLinux(self.level.as_str()))
+    }
+
+    pub fn prepare_ahead(&self, _: &Spec) {}
+
+    pub fn discard_prepared(&self) {}
 
     pub fn level(&self) -> Level {
         self.level
@@ -137,4 +149,8 @@ impl Running {
 
 pub fn run_helper(_: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     None
+}
+
+pub fn remove_left_containers(level: Level, _: &Containers) -> Result<usize, Error> {
+    Err(Error::NeedsLinux(level.as_str()))
 }

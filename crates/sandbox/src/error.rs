@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("`{0}` is no isolation level; use auto, bubblewrap, landlock, external, seatbelt or none")]
+    #[error("`{0}` is no isolation level; use auto, bubblewrap, podman, docker, landlock, external, seatbelt or none")]
     UnknownLevel(String),
     #[error("this system has no sandbox that Pullyard can start; set the isolation to `external` or `none`")]
     NoAutomaticLevel,
@@ -16,6 +16,10 @@ pub enum Error {
     /// The command of this distribution that installs it.
     #[error("bubblewrap is not installed; run `{0}`")]
     NoBubblewrap(&'static str),
+    #[error("`{0}` is not in the runner's path; install it, or set another isolation")]
+    NoEngine(&'static str),
+    #[error("isolation `{0}` needs an image; set --container-image or DOCKER_EXECUTOR_IMAGE")]
+    NoImage(&'static str),
     #[error("there is no account `{0}` on this machine; create it with `useradd --system {0}`")]
     NoAccount(String),
     #[error("the account `{0}` is root; name an account without rights")]

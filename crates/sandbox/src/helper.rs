@@ -1,6 +1,6 @@
 //! The hidden commands of the runner's own program. Each runs in a process of its own.
 
-use crate::{inside, launch};
+use crate::{contained, inside, launch};
 use std::ffi::OsString;
 use std::io;
 use std::net::TcpListener;
@@ -22,7 +22,15 @@ pub fn run_helper(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> 
     }
     let (command, args) = args.split_first()?;
     let failure = match command.to_str() {
-        Some("launch") => launch::run(),
+        Some("launch") => match launch::run() {
+            Ok(code) => return Some(ExitCode::from(code)),
+            Err(failure) => failure,
+        },
+        // It ends itself.
+        Some("contained") => match contained::run() {
+            Ok(()) => return Some(ExitCode::FAILURE),
+            Err(error) => format!("cannot start the command: {error}"),
+        },
         Some("enter") => match enter(args) {
             Ok(failure) | Err(failure) => format!("cannot start the command: {failure}"),
         },

@@ -10,7 +10,7 @@ use crate::seccomp::{self, Sockets};
 use crate::spec::Limits;
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr, sendmsg};
+use nix::sys::socket::{self, ControlMessage, MsgFlags, UnixAddr, sendmsg};
 use nix::unistd::{Gid, Pid, Uid, close, getppid, setgroups, setresgid, setresuid};
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 use rustix::thread::{
@@ -39,6 +39,9 @@ pub(crate) const FAILED: u8 = b'-';
 /// Exit code of a launcher that could not start the command, as that of a shell.
 pub(crate) const NOT_STARTED: u8 = 126;
 
+/// Exit code of a command that was killed with its container.
+const KILLED: u8 = 137;
+
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Orders {
     /// The runner. The command ends with it.
@@ -64,6 +67,8 @@ pub(crate) enum Privileges {
 pub(crate) enum Target {
     /// Bubblewrap, which needs all inherited descriptors.
     Bubblewrap { last_descriptor: RawFd },
+    /// The command in a container, whose first process is connected to `FIRST_FILE`.
+    Container { folder: PathBuf, ports: Vec<u16>, time_limit_secs: Option<u64> },
     /// The command itself, in this folder.
     Command { folder: PathBuf, confinement: Option<Confinement> },
 }
@@ -74,16 +79,42 @@ pub(crate) struct Confinement {
     pub(crate) sockets: Sockets,
 }
 
-/// Runs the orders. Returns only an error.
-pub(crate) fn run() -> String {
-    let orders = match read_orders() {
-        Ok(orders) => orders,
-        Err(error) => return format!("cannot read the launch orders: {error}"),
+/// Runs the orders. Returns an error, or the exit code of a command in a container.
+pub(crate) fn run() -> Result<u8, String> {
+    let orders = read_orders().map_err(|error| format!("cannot read the launch orders: {error}"))?;
+    let failure = match &orders.target {
+        Target::Container { .. } => match run_in_container(&orders) {
+            Ok(code) => return Ok(code),
+            Err(error) => format!("cannot send the command to its container: {error}"),
+        },
+        Target::Bubblewrap { .. } | Target::Command { .. } => launch(&orders),
     };
-    let failure = launch(&orders);
     // The runner does not see the command's error output.
     let _ = send(SOCKET, FAILED, failure.as_bytes(), &[]);
-    failure
+    Err(failure)
+}
+
+/// Sends the command with this process's streams, and waits for its exit code. The container ends with this process.
+fn run_in_container(orders: &Orders) -> io::Result<u8> {
+    end_with_parent(orders.parent)?;
+    let mut text = serde_json::to_vec(orders)?;
+    text.push(b'\n');
+    let (first, mut rest) = text.split_at(1);
+    let streams = [0, 1, 2, SOCKET];
+    let rights = [ControlMessage::ScmRights(&streams)];
+    sendmsg::<UnixAddr>(FIRST_FILE, &[IoSlice::new(first)], &rights, MsgFlags::empty(), None)?;
+    while !rest.is_empty() {
+        let sent = socket::send(FIRST_FILE, rest, MsgFlags::MSG_NOSIGNAL)?;
+        rest = rest.get(sent..).unwrap_or_default();
+    }
+    for descriptor in streams {
+        close(descriptor)?;
+    }
+    let mut code = [KILLED];
+    // Without an answer, it was killed.
+    let _ = socket::recv(FIRST_FILE, &mut code, MsgFlags::empty());
+    let [code] = code;
+    Ok(code)
 }
 
 fn read_orders() -> io::Result<Orders> {
@@ -105,7 +136,7 @@ fn launch(orders: &Orders) -> String {
     let mut command = Command::new(&orders.program);
     command.args(&orders.args).env_clear().envs(orders.env.iter().map(|(name, value)| (name, value)));
     let prepared = prepared.and_then(|()| match &orders.target {
-        Target::Bubblewrap { .. } => Ok(()),
+        Target::Bubblewrap { .. } | Target::Container { .. } => Ok(()),
         Target::Command { folder, confinement } => {
             command.current_dir(folder);
             enter_command(confinement.as_ref())
@@ -120,7 +151,7 @@ fn launch(orders: &Orders) -> String {
 fn close_other_files(orders: &Orders) -> io::Result<()> {
     let last = match orders.target {
         Target::Bubblewrap { last_descriptor } => last_descriptor,
-        Target::Command { .. } => OWN_PROGRAM,
+        Target::Command { .. } | Target::Container { .. } => OWN_PROGRAM,
     };
     let open: Vec<RawFd> = fs::read_dir("/proc/self/fd")?
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())

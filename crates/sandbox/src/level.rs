@@ -11,6 +11,10 @@ use std::str::FromStr;
 pub enum Level {
     /// Namespaces of its own, started by bubblewrap.
     Bubblewrap,
+    /// A container of podman with the operator's image.
+    Podman,
+    /// A container of docker with the operator's image.
+    Docker,
     /// No namespaces; the kernel's Landlock rules limit files and ports.
     Landlock,
     /// The machine is a container or virtual machine for this runner only.
@@ -22,11 +26,14 @@ pub enum Level {
 }
 
 impl Level {
-    pub const ALL: [Self; 5] = [Self::Bubblewrap, Self::Landlock, Self::External, Self::Seatbelt, Self::None];
+    pub const ALL: [Self; 7] =
+        [Self::Bubblewrap, Self::Podman, Self::Docker, Self::Landlock, Self::External, Self::Seatbelt, Self::None];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Bubblewrap => "bubblewrap",
+            Self::Podman => "podman",
+            Self::Docker => "docker",
             Self::Landlock => "landlock",
             Self::External => "external",
             Self::Seatbelt => "seatbelt",
@@ -36,7 +43,12 @@ impl Level {
 
     /// Whether a command sees a file system of its own, with other paths than the machine's.
     pub fn has_mounts(self) -> bool {
-        self == Self::Bubblewrap
+        self == Self::Bubblewrap || self.is_container()
+    }
+
+    /// Whether a command sees the system folders of an image.
+    pub fn is_container(self) -> bool {
+        matches!(self, Self::Podman | Self::Docker)
     }
 }
 
@@ -55,6 +67,8 @@ impl FromStr for Level {
             "auto" if cfg!(target_os = "linux") => Ok(Self::Bubblewrap),
             "auto" => Err(Error::NoAutomaticLevel),
             "bubblewrap" | "bwrap" => Ok(Self::Bubblewrap),
+            "podman" => Ok(Self::Podman),
+            "docker" => Ok(Self::Docker),
             "landlock" => Ok(Self::Landlock),
             // Other runners name the kind of boundary.
             "external" | "container" | "jail" | "vm" => Ok(Self::External),
@@ -75,8 +89,8 @@ mod tests {
             assert_eq!(level.as_str().parse::<Level>().unwrap(), level);
         }
         assert_eq!("vm".parse::<Level>().unwrap(), Level::External);
-        let refused = "docker".parse::<Level>().unwrap_err().to_string();
-        assert!(refused.contains("docker") && refused.contains("bubblewrap"), "{refused}");
+        let refused = "lxc".parse::<Level>().unwrap_err().to_string();
+        assert!(refused.contains("lxc") && refused.contains("bubblewrap"), "{refused}");
     }
 
     #[test]

@@ -63,6 +63,9 @@
 //! 4. `enter` opens the ports in the sandbox's network, sends the listeners and handles of its processes to the runner
 //!    (`PendingStart::finish`), and becomes the command.
 //!
+//! With podman and docker, `prepare` starts a container with the runner's program in it, and `launch` sends it the
+//! command and its streams. The rest is the same.
+//!
 //! Exit codes are the command's. Bubblewrap reports a signal as 128 plus its number. A command that cannot be started
 //! exits with 126, and says why in its error output.
 //!
@@ -70,6 +73,7 @@
 //!
 //! Only `external` and `none` exist, and `seatbelt` on macOS.
 
+mod containers;
 mod error;
 mod level;
 mod ports;
@@ -84,9 +88,15 @@ mod bubblewrap;
 #[cfg(target_os = "linux")]
 mod check;
 #[cfg(target_os = "linux")]
+mod contained;
+#[cfg(target_os = "linux")]
+mod container;
+#[cfg(target_os = "linux")]
 mod diagnosis;
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
+#[cfg(target_os = "linux")]
+mod engine;
 #[cfg(target_os = "linux")]
 mod helper;
 #[cfg(target_os = "linux")]
@@ -108,8 +118,11 @@ mod seatbelt;
 #[cfg(target_os = "linux")]
 mod seccomp;
 
+pub use containers::Containers;
 #[cfg(not(target_os = "linux"))]
-pub use elsewhere::{AccountChoice, PendingStart, Prepared, Running, Sandbox, run_helper};
+pub use elsewhere::{AccountChoice, PendingStart, Prepared, Running, Sandbox, remove_left_containers, run_helper};
+#[cfg(target_os = "linux")]
+pub use engine::remove_left_containers;
 pub use error::Error;
 #[cfg(target_os = "linux")]
 pub use helper::run_helper;

@@ -12,7 +12,7 @@ const OWN_GROUP: &str = "pullyard-runner";
 const CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
 const CPU_PERIOD_MICROS: u64 = 100_000;
 /// The limit of an account that is not only the agent's, because it counts all threads of the account.
-const SHARED_ACCOUNT_THREADS: u64 = 32_768;
+pub(crate) const SHARED_ACCOUNT_THREADS: u64 = 32_768;
 
 /// Limits this process and its future children. A limit is never raised.
 pub(crate) fn limit_process(limits: &Limits, has_own_account: bool) -> io::Result<()> {

@@ -2,8 +2,9 @@
 //!
 //! `pullyard-sandbox check LEVEL FOLDER` prints whether this machine keeps the promises of a level.
 //! `pullyard-sandbox run LEVEL WORKTREE HOME PROGRAM ARGS` runs a command in a worktree.
+//! Containers have the image in the variable `IMAGE`, on the engine at `ENGINE`.
 
-use pullyard_sandbox::{AccountChoice, Error, Home, Level, Place, Ports, Sandbox, Spec};
+use pullyard_sandbox::{AccountChoice, Containers, Error, Home, Level, Place, Ports, Sandbox, Spec};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -31,8 +32,27 @@ fn main() -> ExitCode {
     })
 }
 
+fn sandbox(level: &str, folder: &Path) -> Result<Sandbox, Error> {
+    let level: Level = level.parse()?;
+    let sandbox = Sandbox::new(level, &AccountChoice::default())?;
+    if !level.is_container() {
+        return Ok(sandbox);
+    }
+    sandbox.in_containers(Containers {
+        image: std::env::var("IMAGE").unwrap_or_default(),
+        network: "none".into(),
+        host: std::env::var("ENGINE").ok(),
+        memory_bytes: 1 << 30,
+        cpu_percent: None,
+        time_limit: None,
+        pool: 0,
+        label: "by-hand".into(),
+        folder: folder.join("containers"),
+    })
+}
+
 fn check(level: &str, folder: &str) -> Result<ExitCode, Error> {
-    let report = Sandbox::new(level.parse()?, &AccountChoice::default())?.check(Path::new(folder));
+    let report = sandbox(level, Path::new(folder))?.check(Path::new(folder));
     println!("{report}");
     for (canary, outcome) in &report.outcomes {
         println!("{canary} {outcome:?} {:?}", report.level.promise(*canary));
@@ -41,8 +61,7 @@ fn check(level: &str, folder: &str) -> Result<ExitCode, Error> {
 }
 
 fn run(level: &str, worktree: &str, home: &str, program: &str, args: &[&str]) -> Result<ExitCode, Error> {
-    let level: Level = level.parse()?;
-    let sandbox = Sandbox::new(level, &AccountChoice::default())?;
+    let sandbox = sandbox(level, &std::env::temp_dir())?;
     let mut spec = Spec::new(program, Place::new(worktree, "/work"));
     spec.args = args.iter().map(Into::into).collect();
     spec.home = Home::Folder(Place::new(home, "/home/agent"));

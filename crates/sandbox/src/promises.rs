@@ -72,28 +72,28 @@ pub enum Promise {
 
 use Promise::{Open, Quiet};
 
-/// In the order of `Level::ALL`: bubblewrap, landlock, external, seatbelt, none. Nothing tests seatbelt, so it promises
-/// nothing.
+/// In the order of `Level::ALL`: bubblewrap, podman, docker, landlock, external, seatbelt, none. Nothing tests seatbelt,
+/// so it promises nothing.
 #[rustfmt::skip]
-const TABLE: [(Canary, [Promise; 5]); 18] = [
-    (Canary::HostRead,         [Quiet, Quiet, Open, Open, Open]),
-    (Canary::HostWrite,        [Quiet, Quiet, Open, Open, Open]),
-    (Canary::SshFolder,        [Quiet, Quiet, Open, Open, Open]),
-    (Canary::OtherProcesses,   [Quiet, Quiet, Open, Open, Open]),
-    (Canary::KeyInEnvironment, [Quiet, Quiet, Quiet, Open, Quiet]),
-    (Canary::InheritedFiles,   [Quiet, Quiet, Quiet, Open, Quiet]),
-    (Canary::NetworkTcp,       [Quiet, Quiet, Open, Open, Open]),
-    (Canary::NetworkUdp,       [Quiet, Quiet, Open, Open, Open]),
-    (Canary::HostSocket,       [Quiet, Quiet, Open, Open, Open]),
-    (Canary::KernelSettings,   [Quiet, Quiet, Quiet, Open, Open]),
-    (Canary::Ptrace,           [Quiet, Quiet, Quiet, Open, Open]),
-    (Canary::Namespaces,       [Quiet, Quiet, Quiet, Open, Open]),
-    (Canary::Signal,           [Quiet, Open, Open, Open, Open]),
-    (Canary::Privileges,       [Quiet, Quiet, Quiet, Open, Open]),
-    (Canary::SystemCalls,      [Quiet, Quiet, Quiet, Open, Open]),
-    (Canary::GitWrite,         [Quiet, Open, Open, Open, Open]),
-    (Canary::GitReplace,       [Quiet, Open, Open, Open, Open]),
-    (Canary::Orphan,           [Quiet, Open, Open, Open, Open]),
+const TABLE: [(Canary, [Promise; 7]); 18] = [
+    (Canary::HostRead,         [Quiet, Quiet, Quiet, Quiet, Open, Open, Open]),
+    (Canary::HostWrite,        [Quiet, Quiet, Quiet, Quiet, Open, Open, Open]),
+    (Canary::SshFolder,        [Quiet, Quiet, Quiet, Quiet, Open, Open, Open]),
+    (Canary::OtherProcesses,   [Quiet, Quiet, Quiet, Quiet, Open, Open, Open]),
+    (Canary::KeyInEnvironment, [Quiet, Quiet, Quiet, Quiet, Quiet, Open, Quiet]),
+    (Canary::InheritedFiles,   [Quiet, Quiet, Quiet, Quiet, Quiet, Open, Quiet]),
+    (Canary::NetworkTcp,       [Quiet, Quiet, Quiet, Quiet, Open, Open, Open]),
+    (Canary::NetworkUdp,       [Quiet, Quiet, Quiet, Quiet, Open, Open, Open]),
+    (Canary::HostSocket,       [Quiet, Quiet, Quiet, Quiet, Open, Open, Open]),
+    (Canary::KernelSettings,   [Quiet, Quiet, Quiet, Quiet, Quiet, Open, Open]),
+    (Canary::Ptrace,           [Quiet, Quiet, Quiet, Quiet, Quiet, Open, Open]),
+    (Canary::Namespaces,       [Quiet, Quiet, Quiet, Quiet, Quiet, Open, Open]),
+    (Canary::Signal,           [Quiet, Quiet, Quiet, Open, Open, Open, Open]),
+    (Canary::Privileges,       [Quiet, Quiet, Quiet, Quiet, Quiet, Open, Open]),
+    (Canary::SystemCalls,      [Quiet, Quiet, Quiet, Quiet, Quiet, Open, Open]),
+    (Canary::GitWrite,         [Quiet, Quiet, Quiet, Open, Open, Open, Open]),
+    (Canary::GitReplace,       [Quiet, Quiet, Quiet, Open, Open, Open, Open]),
+    (Canary::Orphan,           [Quiet, Quiet, Quiet, Open, Open, Open, Open]),
 ];
 
 impl Level {
@@ -115,9 +115,9 @@ mod tests {
     }
 
     #[test]
-    fn bubblewrap_promises_against_every_canary() {
-        for canary in Canary::ALL {
-            assert_eq!(Level::Bubblewrap.promise(*canary), Quiet, "{canary}");
+    fn level_with_mounts_promises_against_every_canary() {
+        for level in Level::ALL.into_iter().filter(|level| level.has_mounts()) {
+            assert!(Canary::ALL.iter().all(|canary| level.promise(*canary) == Quiet), "{level}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A command from its start to the end of its last process.
 
 use crate::account::{self, AccountLease};
+use crate::container::Container;
 use crate::error::Error;
 use crate::helper::WORD;
 use crate::launch::{FAILED, READY};
@@ -19,7 +20,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Two handles of processes, and the listeners.
+/// Two handles of processes, and the listeners. Or the streams of a command in a container, and its socket.
 const MAX_DESCRIPTORS: usize = 2 + INSIDE_PORTS.len();
 const MAX_MESSAGE_BYTES: usize = 4096;
 
@@ -91,6 +92,8 @@ pub(crate) struct Ending {
     pub(crate) sweep: Option<Arc<AccountLease>>,
     pub(crate) helper: PathBuf,
     pub(crate) has_namespace: bool,
+    /// Removed when dropped.
+    pub(crate) _container: Option<Container>,
 }
 
 /// A running command. The caller holds its child process and waits for it.
@@ -160,7 +163,7 @@ fn is_readable_within(descriptor: impl AsFd, limit: Duration) -> io::Result<bool
     Ok(poll(&mut polled, Some(&limit))? > 0)
 }
 
-fn receive(socket: &UnixStream) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
+pub(crate) fn receive(socket: &UnixStream) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
     let mut text = vec![0; MAX_MESSAGE_BYTES];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);

@@ -2,6 +2,9 @@
 
 use crate::account::{self, Account, AccountLease};
 use crate::bubblewrap::{self, Descriptors, ETC_FILES, System};
+use crate::container::{self, Container};
+use crate::containers::Containers;
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::helper::WORD;
 use crate::landlock::{Rules, Strictness};
@@ -24,8 +27,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The account under which a runner that is root starts commands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,6 +49,9 @@ pub struct Sandbox {
     bubblewrap: Option<PathBuf>,
     lease: Option<Arc<AccountLease>>,
     cgroups: Option<Delegated>,
+    engine: Option<(Engine, Containers)>,
+    /// Containers that wait for a command; `None` once the job ended.
+    waiting: Mutex<Option<Vec<Container>>>,
 }
 
 impl Sandbox {
@@ -72,8 +78,17 @@ impl Sandbox {
             (_, AccountChoice::OnePerJob) => AccountLease::acquire()?,
             (_, AccountChoice::Named(name)) => AccountLease::named(name)?,
         };
-        let cgroups = if level == Level::None { None } else { Delegated::detect() };
-        Ok(Self { level, helper, bubblewrap, lease: lease.map(Arc::new), cgroups })
+        let needs_none = level == Level::None || level.is_container();
+        let cgroups = if needs_none { None } else { Delegated::detect() };
+        let lease = lease.map(Arc::new);
+        Ok(Self { level, helper, bubblewrap, lease, cgroups, engine: None, waiting: Mutex::new(Some(Vec::new())) })
+    }
+
+    /// Sets the image and the limits, which `podman` and `docker` need.
+    /// Errors: the engine's program is missing.
+    pub fn in_containers(mut self, containers: Containers) -> Result<Self, Error> {
+        self.engine = Some((Engine::find(self.level, &containers)?, containers));
+        Ok(self)
     }
 
     pub fn level(&self) -> Level {
@@ -85,7 +100,11 @@ impl Sandbox {
     }
 
     pub fn limits_in_force(&self) -> LimitsInForce {
-        if self.cgroups.is_some() { LimitsInForce::Cgroup } else { LimitsInForce::PerProcess }
+        if self.cgroups.is_some() || self.level.is_container() {
+            LimitsInForce::Cgroup
+        } else {
+            LimitsInForce::PerProcess
+        }
     }
 
     /// The user id of commands, if it is not this process's.
@@ -121,7 +140,8 @@ impl Sandbox {
     /// Errors: a description that is unsafe, or a folder that the account cannot enter.
     pub fn prepare(&self, spec: &Spec, ports: Ports) -> Result<Prepared, Error> {
         spec.validate(self.level)?;
-        if let Some(account) = self.account() {
+        // An engine that is root mounts every folder.
+        if let Some(account) = self.account().filter(|_| !self.level.is_container()) {
             spec.places().try_for_each(|place| check_reachable(&place.host, account))?;
         }
         let failed = |error| Error::io("prepare a command")(error);
@@ -129,8 +149,14 @@ impl Sandbox {
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
         let own_program = File::open(&self.helper).map_err(failed)?;
         let mut files = Vec::new();
+        let mut container = None;
         let orders = match &self.bubblewrap {
             Some(bubblewrap) => self.bubblewrap_orders(bubblewrap, spec, &ports, &mut files)?,
+            None if self.level.is_container() => {
+                let taken = container.insert(self.take_container(spec)?);
+                files.extend(taken.take_connection().map(OwnedFd::from));
+                self.container_orders(spec, &ports)
+            }
             None => self.direct_orders(spec, &ports),
         };
         let orders = Orders { cgroup: cgroup.as_ref().map(|group| group.folder.clone()), ..orders };
@@ -146,8 +172,69 @@ impl Sandbox {
         command.args([WORD, "launch"]).env_clear();
         command.fd_mappings(inherited).map_err(|error| failed(io::Error::other(error)))?;
         let sweep = self.lease.clone().filter(|lease| lease.is_exclusive() && !self.level.has_mounts());
-        let ending = Ending { cgroup, sweep, helper: self.helper.clone(), has_namespace: self.level.has_mounts() };
+        let has_namespace = self.level.has_mounts();
+        let ending = Ending { cgroup, sweep, helper: self.helper.clone(), has_namespace, _container: container };
         Ok(Prepared { command, start: PendingStart { socket: ours, ports, ending } })
+    }
+
+    /// Starts containers for later commands with the same places, as many as `Containers::pool`. Blocks.
+    /// A failure is not reported: the next `prepare` reports it.
+    pub fn prepare_ahead(&self, spec: &Spec) {
+        let Some((_, Containers { pool, .. })) = &self.engine else { return };
+        let Ok(mounts) = self.mounts(spec) else { return };
+        for _ in 0..*pool {
+            // Locked during the start, because the next command would otherwise start another one at the same time.
+            let mut waiting = self.waiting();
+            let Some(waiting) = waiting.as_mut() else { return };
+            if waiting.iter().filter(|container| container.has_mounts(&mounts)).count() >= *pool {
+                return;
+            }
+            match self.start_container(spec, mounts.clone()) {
+                Ok(container) => waiting.push(container),
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Removes the containers that wait, after the last command. Blocks.
+    pub fn discard_prepared(&self) {
+        drop(self.waiting().take());
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Option<Vec<Container>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn mounts(&self, spec: &Spec) -> Result<Vec<OsString>, Error> {
+        container::mounts(spec, spec.git_folder()?.as_ref())
+    }
+
+    fn take_container(&self, spec: &Spec) -> Result<Container, Error> {
+        let mounts = self.mounts(spec)?;
+        let prepared = self.waiting().as_mut().and_then(|waiting| {
+            let index = waiting.iter().position(|container| container.has_mounts(&mounts))?;
+            Some(waiting.swap_remove(index))
+        });
+        prepared.map_or_else(|| self.start_container(spec, mounts), Ok)
+    }
+
+    fn start_container(&self, spec: &Spec, mounts: Vec<OsString>) -> Result<Container, Error> {
+        let (engine, containers) = self.engine.as_ref().ok_or(Error::NoImage(self.level.as_str()))?;
+        let own = Account { uid: nix::unistd::geteuid().as_raw(), gid: nix::unistd::getegid().as_raw() };
+        let Account { uid, gid } = self.account().unwrap_or(own);
+        Container::start(engine, containers, (uid, gid), &spec.limits, &self.helper, mounts)
+    }
+
+    fn container_orders(&self, spec: &Spec, ports: &Ports) -> Orders {
+        let limit = self.engine.as_ref().and_then(|(_, containers)| containers.time_limit);
+        let target = Target::Container {
+            folder: spec.worktree.inside.clone(),
+            ports: ports.numbers.clone(),
+            time_limit_secs: limit.map(|limit| limit.as_secs()),
+        };
+        let mut orders = self.orders(spec, target, spec.program.clone(), spec.args.clone());
+        orders.env = spec.environment(self.level, self.lease.is_some());
+        orders
     }
 
     fn orders(&self, spec: &Spec, target: Target, program: PathBuf, args: Vec<OsString>) -> Orders {
@@ -201,7 +288,7 @@ impl Sandbox {
         let strictness = match self.level {
             Level::Landlock => Some(Strictness::Required),
             Level::External => Some(Strictness::BestEffort),
-            Level::None | Level::Seatbelt | Level::Bubblewrap => None,
+            Level::None | Level::Seatbelt | Level::Bubblewrap | Level::Podman | Level::Docker => None,
         };
         let is_strict = strictness == Some(Strictness::Required);
         let confinement = strictness.map(|strictness| Confinement {

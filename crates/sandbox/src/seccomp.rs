@@ -9,6 +9,7 @@ use seccompiler::{
     TargetArch, sock_filter,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// The sockets that commands may create.
@@ -22,8 +23,13 @@ pub(crate) enum Sockets {
     OnlyTcp,
 }
 
+/// Each number with the name of its constant, because an engine of containers reads names.
+macro_rules! with_names {
+    ($($(#[$on:meta])* libc::$call:ident),* $(,)?) => { &[$($(#[$on])* (stringify!($call), libc::$call)),*] };
+}
+
 #[rustfmt::skip]
-const DENIED: &[c_long] = &[
+const DENIED: &[(&str, c_long)] = with_names![
     // Other processes, and keys of the kernel.
     libc::SYS_ptrace, libc::SYS_process_vm_readv, libc::SYS_process_vm_writev, libc::SYS_process_madvise,
     libc::SYS_kcmp, libc::SYS_pidfd_getfd, libc::SYS_add_key, libc::SYS_request_key, libc::SYS_keyctl,
@@ -54,6 +60,9 @@ const NAMESPACE_FLAGS: [i32; 7] = [
     libc::CLONE_NEWNET,
 ];
 
+/// The kinds of sockets that commands may create.
+const FAMILIES: [i32; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
+
 /// System calls from this number on belong to the x32 interface of x86-64.
 const X32_BIT: u32 = 0x4000_0000;
 
@@ -78,8 +87,27 @@ pub(crate) fn to_bytes(program: &BpfProgram) -> Vec<u8> {
     program.iter().flat_map(bytes).collect()
 }
 
+/// The same rules as podman and docker read them. The engine fails x32 calls and other architectures itself.
+pub(crate) fn to_profile() -> String {
+    let denied = |names: &[&str], code: i32, args: Value| json!({ "names": names, "action": "SCMP_ACT_ERRNO", "errnoRet": code, "args": args });
+    let masked = |index: u8, mask: u32, value: u32| json!([{ "index": index, "value": mask, "valueTwo": value, "op": "SCMP_CMP_MASKED_EQ" }]);
+    let names: Vec<&str> = DENIED.iter().filter_map(|(name, _)| name.strip_prefix("SYS_")).collect();
+    let mut rules = vec![denied(&names, libc::EPERM, json!([])), denied(&["clone3"], libc::ENOSYS, json!([]))];
+    let flags = NAMESPACE_FLAGS.iter().map(|flag| masked(0, *flag as u32, *flag as u32));
+    rules.extend(flags.map(|args| denied(&["clone"], libc::EPERM, args)));
+    let typing = [libc::TIOCSTI as u32, libc::TIOCLINUX as u32];
+    rules.extend(typing.map(|call| denied(&["ioctl"], libc::EPERM, masked(1, u32::MAX, call))));
+    // A rule cannot exclude several values of one argument, so each other family has a rule of its own.
+    let others = (0..libc::AF_NETLINK).filter(|family| !FAMILIES.contains(family));
+    let others = others.map(|family| json!([{ "index": 0, "value": family, "op": "SCMP_CMP_EQ" }]));
+    let newer = json!([{ "index": 0, "value": libc::AF_NETLINK, "op": "SCMP_CMP_GT" }]);
+    rules.extend(others.chain([newer]).map(|args| denied(&["socket"], libc::EPERM, args)));
+    let architecture = if cfg!(target_arch = "aarch64") { "SCMP_ARCH_AARCH64" } else { "SCMP_ARCH_X86_64" };
+    json!({ "defaultAction": "SCMP_ACT_ALLOW", "architectures": [architecture], "syscalls": rules }).to_string()
+}
+
 fn compile(allowed: Sockets, arch: TargetArch) -> Compiled<BpfProgram> {
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = DENIED.iter().map(|call| (*call, Vec::new())).collect();
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = DENIED.iter().map(|(_, call)| (*call, Vec::new())).collect();
     rules.insert(libc::SYS_clone, NAMESPACE_FLAGS.iter().map(|flag| has_flag(0, *flag)).collect::<Compiled<_>>()?);
     // Only the low half counts for the kernel. Source: CVE-2019-7303.
     let typing = [libc::TIOCSTI as u32, libc::TIOCLINUX as u32];
@@ -87,11 +115,9 @@ fn compile(allowed: Sockets, arch: TargetArch) -> Compiled<BpfProgram> {
         libc::SYS_ioctl,
         typing.iter().map(|call| rule(&[(1, SeccompCmpOp::Eq, *call)])).collect::<Compiled<_>>()?,
     );
-    let mut families = vec![libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
-    if allowed != Sockets::OnlyTcp {
-        families.push(libc::AF_UNIX);
-    }
-    let others: Vec<_> = families.iter().map(|family| (0, SeccompCmpOp::Ne, *family as u32)).collect();
+    let is_left_out = |family: &&libc::c_int| allowed == Sockets::OnlyTcp && **family == libc::AF_UNIX;
+    let families = FAMILIES.iter().filter(|family| !is_left_out(family));
+    let others: Vec<_> = families.map(|family| (0, SeccompCmpOp::Ne, *family as u32)).collect();
     let mut sockets = vec![rule(&others)?];
     if allowed != Sockets::All {
         let datagram = (1, SeccompCmpOp::MaskedEq(0xf), libc::SOCK_DGRAM as u32);

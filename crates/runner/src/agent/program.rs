@@ -7,6 +7,26 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+/// In a container, programs and interpreters are the image's, so only a path in the worktree is verified.
+pub(crate) fn find_program_at(
+    is_container: bool,
+    named: &str,
+    tree: &Path,
+    path: Option<&OsStr>,
+) -> Result<PathBuf, String> {
+    if !is_container || named.is_empty() || named.contains('\0') {
+        return find_program(named, tree, path);
+    }
+    if named.contains('/') && !named.starts_with('/') { file_of_tree(named, tree) } else { Ok(named.into()) }
+}
+
+fn file_of_tree(named: &str, tree: &Path) -> Result<PathBuf, String> {
+    let (Ok(tree), Ok(file)) = (tree.canonicalize(), tree.join(named).canonicalize()) else {
+        return Err(format!("{named} is not in the repository"));
+    };
+    if file.starts_with(&tree) { Ok(file) } else { Err(format!("{named} leads out of the repository")) }
+}
+
 /// Errors: the reason, as a fragment of a sentence.
 pub(crate) fn find_program(named: &str, tree: &Path, path: Option<&OsStr>) -> Result<PathBuf, String> {
     if named.is_empty() || named.contains('\0') {
@@ -17,13 +37,7 @@ pub(crate) fn find_program(named: &str, tree: &Path, path: Option<&OsStr>) -> Re
         return executable_file(named_path.to_owned()).ok_or_else(|| format!("{named} is not an executable file"));
     }
     if named.contains('/') {
-        let (Ok(tree), Ok(file)) = (tree.canonicalize(), tree.join(named_path).canonicalize()) else {
-            return Err(format!("{named} is not in the repository"));
-        };
-        if !file.starts_with(&tree) {
-            return Err(format!("{named} leads out of the repository"));
-        }
-        return executable_file(file).ok_or_else(|| format!("{named} is not an executable file"));
+        return executable_file(file_of_tree(named, tree)?).ok_or_else(|| format!("{named} is not an executable file"));
     }
     // A relative folder in `PATH` would be a folder of the repository.
     let folders = std::env::split_paths(path.unwrap_or_default());

@@ -20,7 +20,7 @@ use crate::options::ProcessNamespace;
 use crate::process::group::Group;
 use crate::process::orphans;
 use crate::process::pid_namespace::{Exit, PidNamespace};
-use crate::process::sandbox::{Inside, JobSandbox, Network, TreeAccess};
+use crate::process::sandbox::{Inside, JobSandbox, Network, TreeAccess, kill_strays};
 use crate::stop::Stop;
 use input::Input;
 use listen::{Backpressure, apply_events, read_stderr, read_stdout};
@@ -137,7 +137,7 @@ pub(super) async fn run(
         confined.terminate(&mut child, bounds.grace).await;
     }
     let stopped = group.stop(&mut child, bounds.grace).await;
-    let strays = orphans::kill_descendants(&workspace.temp_dir()).await;
+    let strays = kill_strays(confined.as_ref(), &workspace.temp_dir()).await;
     let freed = match confined {
         Some(confined) => confined.end().await,
         None => Ok(()),

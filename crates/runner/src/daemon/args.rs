@@ -49,8 +49,8 @@ pub(crate) struct Flags {
     /// [env: PULLYARD_WORK_DIR]
     #[arg(long, value_name = "DIR")]
     work_dir: Option<String>,
-    /// `bubblewrap` to run agents in a sandbox, `external` if this machine is one, `none` to run agents as this user;
-    /// `auto`, this system's sandbox, if not given. [env: PULLYARD_ISOLATION]
+    /// `bubblewrap`, `podman`, `docker` or `landlock` to run agents in a sandbox, `external` if this machine is one,
+    /// `none` to run agents as this user; `auto`, this system's sandbox, if not given. [env: PULLYARD_ISOLATION]
     #[arg(long, value_name = "WHAT")]
     isolation: Option<String>,
     /// Poll for jobs less often than the control plane suggests; the control plane's interval if not given.
@@ -75,6 +75,31 @@ pub(crate) struct Flags {
     /// Seconds that an agent has to stop before it is killed; 10 if not given. [env: PULLYARD_STOP_GRACE_SECS]
     #[arg(long, value_name = "N")]
     stop_grace_secs: Option<String>,
+    /// Image of the containers, on this machine; required with podman and docker.
+    /// [env: PULLYARD_CONTAINER_IMAGE, DOCKER_EXECUTOR_IMAGE]
+    #[arg(long, value_name = "IMAGE")]
+    container_image: Option<String>,
+    /// Memory of a container; 8g if not given. [env: PULLYARD_CONTAINER_MEMORY, DOCKER_MEMORY_LIMIT]
+    #[arg(long, value_name = "SIZE")]
+    container_memory: Option<String>,
+    /// CPUs of a container, such as 1.5; all if not given. [env: PULLYARD_CONTAINER_CPUS, DOCKER_CPU_LIMIT]
+    #[arg(long, value_name = "N")]
+    container_cpus: Option<String>,
+    /// Network of the containers; `none` if not given. With `none`, agents reach the runner's proxies only, else every
+    /// host. [env: PULLYARD_CONTAINER_NETWORK, DOCKER_NETWORK_MODE]
+    #[arg(long, value_name = "NAME")]
+    container_network: Option<String>,
+    /// Seconds after which a container ends; only the job's limits if not given.
+    /// [env: PULLYARD_CONTAINER_LIMIT_SECS, DOCKER_TIMEOUT_SECONDS]
+    #[arg(long, value_name = "N")]
+    container_limit_secs: Option<String>,
+    /// Containers that each job prepares for its next command, 0 to 8; 0 if not given.
+    /// [env: PULLYARD_CONTAINER_POOL, DOCKER_POOL_SIZE]
+    #[arg(long, value_name = "N")]
+    container_pool: Option<String>,
+    /// Address of podman or docker; its own default if not given. [env: PULLYARD_CONTAINER_HOST, DOCKER_HOST]
+    #[arg(long, value_name = "URL")]
+    container_host: Option<String>,
     #[arg(skip)]
     pub(crate) saved_api_url: Option<SettingValue>,
 }
@@ -96,6 +121,13 @@ impl Flags {
             ("--request-timeout-ms", &self.request_timeout_ms),
             ("--keep-logs", &self.keep_logs),
             ("--stop-grace-secs", &self.stop_grace_secs),
+            ("--container-image", &self.container_image),
+            ("--container-memory", &self.container_memory),
+            ("--container-cpus", &self.container_cpus),
+            ("--container-network", &self.container_network),
+            ("--container-limit-secs", &self.container_limit_secs),
+            ("--container-pool", &self.container_pool),
+            ("--container-host", &self.container_host),
         ];
         let flags: BTreeMap<_, _> =
             flags.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect();

@@ -12,6 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pullyard_domain::id::{ClaimId, InstanceId};
 use pullyard_protocol::runner::ClaimedJob;
+use pullyard_sandbox::Containers;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -64,6 +65,7 @@ pub(crate) struct ProcessStarter {
     pub(crate) api_url: String,
     pub(crate) work_dir: PathBuf,
     pub(crate) isolation: Option<Isolation>,
+    pub(crate) containers: Option<Containers>,
     pub(crate) instance: InstanceId,
     pub(crate) stop_grace: Duration,
     pub(crate) jobs: PathBuf,
@@ -139,6 +141,11 @@ impl ProcessStarter {
             .process_group(0);
         if let Some(isolation) = self.isolation {
             command.env("PULLYARD_ISOLATION", isolation.as_str());
+        }
+        if let Some(containers) = &self.containers {
+            command.env("PULLYARD_CONTAINERS", serde_json::to_string(containers)?);
+            let variables = Containers::CLIENT_VARIABLES.into_iter();
+            command.envs(variables.filter_map(|name| Some((name, std::env::var_os(name)?))));
         }
         command.spawn()
     }
@@ -246,6 +253,7 @@ mod tests {
             api_url: "http://x".into(),
             work_dir: dir.to_owned(),
             isolation: Some(Isolation::None),
+            containers: None,
             instance: crate::api::ids::new_instance_id().unwrap(),
             stop_grace: Duration::from_secs(1),
             jobs,

@@ -126,7 +126,11 @@ pub(crate) async fn run(plan: DaemonPlan) -> Result<DaemonExit, Error> {
 async fn check_isolation(settings: &Settings) -> Result<Option<RunnerIsolation>, String> {
     let Some(isolation) = settings.isolation else { return Ok(None) };
     let folder = settings.work_dir.clone();
-    let checked = run_blocking(move || Ok(sandbox::check(isolation, &folder))).await;
+    let containers = settings.containers_of("check", &folder);
+    if let Some(network) = containers.as_ref().map(|containers| &containers.network).filter(|name| *name != "none") {
+        tracing::warn!("the network {network} is no sandbox: agents reach every host; `none` leaves the proxies");
+    }
+    let checked = run_blocking(move || Ok(sandbox::check(isolation, containers, &folder))).await;
     let result = checked
         .unwrap_or_else(|error| Err(error.to_string()))
         .map_err(|why| format!("{why}\nhelp: {OTHER_ISOLATIONS}"))?;
@@ -148,8 +152,9 @@ async fn take_over(
         starter: ProcessStarter {
             command,
             api_url: settings.api_url.clone(),
-            work_dir,
             isolation: settings.isolation,
+            containers: settings.containers_of(home.instance.as_str(), &work_dir),
+            work_dir,
             instance: home.instance.clone(),
             stop_grace: settings.stop_grace,
             jobs: home.jobs(),
@@ -158,6 +163,10 @@ async fn take_over(
         },
     });
     let (living, dead) = child::load_records(&jobs.starter.jobs);
+    // A living job may use its containers.
+    if living.is_empty() {
+        remove_left_containers(&jobs.starter).await;
+    }
     let waiting = jobs.outbox.list_pending();
     for key in dead {
         Workspace::kill_orphans(&jobs.starter.work_dir, &key.0, key.1).await;
@@ -172,6 +181,18 @@ async fn take_over(
         jobs.watch(record, process);
     }
     Ok(jobs)
+}
+
+/// Removes the containers that an earlier process of this runner left.
+async fn remove_left_containers(starter: &ProcessStarter) {
+    let level = starter.isolation.and_then(Isolation::sandbox);
+    let Some((level, containers)) = level.zip(starter.containers.clone()) else { return };
+    let removed = run_blocking(move || Ok(pullyard_sandbox::remove_left_containers(level, &containers))).await;
+    match removed {
+        Ok(Ok(0)) | Err(_) => {}
+        Ok(Ok(count)) => tracing::info!("removed {count} left containers"),
+        Ok(Err(error)) => tracing::warn!("cannot remove left containers: {error}"),
+    }
 }
 
 /// Loads the token of this runner. Retries for as long as the control plane is unreachable.

@@ -34,6 +34,20 @@ pub(crate) const REQUEST_TIMEOUT: SettingName =
 pub(crate) const KEEP_LOGS: SettingName = setting("--keep-logs", &["PULLYARD_KEEP_LOGS"]);
 pub(crate) const STOP_GRACE: SettingName = setting("--stop-grace-secs", &["PULLYARD_STOP_GRACE_SECS"]);
 
+pub(crate) const CONTAINER_IMAGE: SettingName =
+    setting("--container-image", &["PULLYARD_CONTAINER_IMAGE", "DOCKER_EXECUTOR_IMAGE"]);
+pub(crate) const CONTAINER_MEMORY: SettingName =
+    setting("--container-memory", &["PULLYARD_CONTAINER_MEMORY", "DOCKER_MEMORY_LIMIT"]);
+pub(crate) const CONTAINER_CPUS: SettingName =
+    setting("--container-cpus", &["PULLYARD_CONTAINER_CPUS", "DOCKER_CPU_LIMIT"]);
+pub(crate) const CONTAINER_NETWORK: SettingName =
+    setting("--container-network", &["PULLYARD_CONTAINER_NETWORK", "DOCKER_NETWORK_MODE"]);
+pub(crate) const CONTAINER_LIMIT: SettingName =
+    setting("--container-limit-secs", &["PULLYARD_CONTAINER_LIMIT_SECS", "DOCKER_TIMEOUT_SECONDS"]);
+pub(crate) const CONTAINER_POOL: SettingName =
+    setting("--container-pool", &["PULLYARD_CONTAINER_POOL", "DOCKER_POOL_SIZE"]);
+pub(crate) const CONTAINER_HOST: SettingName = setting("--container-host", &["PULLYARD_CONTAINER_HOST", "DOCKER_HOST"]);
+
 #[cfg(test)]
 pub(crate) const ALL: &[SettingName] = &[
     API_URL,
@@ -51,9 +65,14 @@ pub(crate) const ALL: &[SettingName] = &[
     REQUEST_TIMEOUT,
     KEEP_LOGS,
     STOP_GRACE,
+    CONTAINER_IMAGE,
+    CONTAINER_MEMORY,
+    CONTAINER_CPUS,
+    CONTAINER_NETWORK,
+    CONTAINER_LIMIT,
+    CONTAINER_POOL,
+    CONTAINER_HOST,
 ];
-
-const NO_CONTAINERS: &str = "this runner starts no containers; run it in one, with --isolation external";
 
 /// Settings of other runners that change nothing here, each with the reason.
 pub(crate) const UNUSED: &[(&str, &str)] = &[
@@ -61,12 +80,6 @@ pub(crate) const UNUSED: &[(&str, &str)] = &[
     ("RUNNER_USER_ID", "the runner token decides which jobs it may take"),
     ("OVERSIGHT_CLI", "the repository's settings choose the agent"),
     ("SPAWND_SOURCE_CACHE_ROOT", "mirrors are in the work folder"),
-    ("DOCKER_EXECUTOR_IMAGE", NO_CONTAINERS),
-    ("DOCKER_MEMORY_LIMIT", NO_CONTAINERS),
-    ("DOCKER_CPU_LIMIT", NO_CONTAINERS),
-    ("DOCKER_NETWORK_MODE", NO_CONTAINERS),
-    ("DOCKER_TIMEOUT_SECONDS", "a job's time limit comes from the project's settings"),
-    ("DOCKER_POOL_SIZE", NO_CONTAINERS),
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use super::setting_names::{self, SettingName, SettingSources, SettingValue};
 use super::state_folder::host_name;
 use crate::Isolation;
 use crate::process::root_folder::{self, ROOT_FOLDERS};
+use pullyard_sandbox::Containers;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -48,6 +49,7 @@ pub(crate) struct Settings {
     pub(crate) has_explicit_capabilities: bool,
     pub(crate) work_dir: PathBuf,
     pub(crate) isolation: Option<Isolation>,
+    pub(crate) containers: Option<Containers>,
     /// Never shorter than the control plane's interval.
     pub(crate) poll_interval: Option<Duration>,
     pub(crate) poll_timeout: Duration,
@@ -61,7 +63,7 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn parse(sources: &SettingSources<'_>) -> ParsedSettings {
         let mut reader = SettingsParser { sources, rows: Vec::new(), faults: Vec::new() };
-        let settings = Self {
+        let mut settings = Self {
             api_url: reader.api_url(),
             token: reader.token(),
             name: reader.name(),
@@ -75,6 +77,7 @@ impl Settings {
             has_explicit_capabilities: sources.find(&setting_names::CAPABILITIES).is_some(),
             work_dir: reader.work_dir(),
             isolation: reader.isolation(),
+            containers: None,
             poll_interval: reader.millis(&setting_names::POLL_INTERVAL, "set by the server"),
             poll_timeout: reader.millis(&setting_names::POLL_TIMEOUT, "20000").unwrap_or(Duration::from_secs(20)),
             heartbeat_interval: reader.millis(&setting_names::HEARTBEAT_INTERVAL, "set by the server"),
@@ -83,19 +86,30 @@ impl Settings {
                 .unwrap_or(50),
             stop_grace: Duration::from_secs(reader.number(&setting_names::STOP_GRACE, "10", 0, 3_600).unwrap_or(10)),
         };
+        settings.containers = reader.containers(settings.isolation);
+        let mut unused_variables = sources.unused_variables();
+        if settings.containers.is_none() {
+            unused_variables.extend(reader.unused_containers());
+        }
         let SettingsParser { rows, faults, .. } = reader;
-        ParsedSettings { settings, rows, errors: faults, unused_variables: sources.unused_variables() }
+        ParsedSettings { settings, rows, errors: faults, unused_variables }
+    }
+
+    /// The containers of one runner, with their sockets below its work folder.
+    pub(crate) fn containers_of(&self, label: &str, work_dir: &Path) -> Option<Containers> {
+        let containers = self.containers.clone()?;
+        Some(Containers { label: label.to_owned(), folder: work_dir.join("containers").join(label), ..containers })
     }
 }
 
-struct SettingsParser<'a> {
-    sources: &'a SettingSources<'a>,
+pub(super) struct SettingsParser<'a> {
+    pub(super) sources: &'a SettingSources<'a>,
     rows: Vec<SettingRow>,
     faults: Vec<SettingError>,
 }
 
 impl SettingsParser<'_> {
-    fn find(&mut self, named: &SettingName, default: &str) -> Option<SettingValue> {
+    pub(super) fn find(&mut self, named: &SettingName, default: &str) -> Option<SettingValue> {
         let setting = self.sources.find(named);
         let (value, from) = match &setting {
             Some(setting) => (setting.value.clone(), setting.source.clone()),
@@ -110,7 +124,7 @@ impl SettingsParser<'_> {
         self.rows.push(SettingRow { name, value, source: from });
     }
 
-    fn fault(&mut self, sentence: String) {
+    pub(super) fn fault(&mut self, sentence: String) {
         self.faults.push(SettingError { message: sentence, is_token_error: false });
     }
 
@@ -180,7 +194,7 @@ impl SettingsParser<'_> {
         u32::try_from(slots).unwrap_or(1)
     }
 
-    fn number(&mut self, named: &SettingName, default: &str, least: u64, max: u64) -> Option<u64> {
+    pub(super) fn number(&mut self, named: &SettingName, default: &str, least: u64, max: u64) -> Option<u64> {
         let setting = self.find(named, default)?;
         match setting.value.parse() {
             Ok(number) if (least..=max).contains(&number) => Some(number),

@@ -3,8 +3,9 @@
 
 mod output;
 
+use crate::Isolation;
 use crate::agent::environment::Environment;
-use crate::agent::{disk_usage, find_program, job_kind_name};
+use crate::agent::{disk_usage, find_program_at, job_kind_name};
 use crate::api::attempt::Attempt;
 use crate::api::event_draft::EventDraft;
 use crate::git::workspace::Workspace;
@@ -13,7 +14,7 @@ use crate::options::Options;
 use crate::process::group::Group;
 use crate::process::orphans;
 use crate::process::pid_namespace::{Exit, PidNamespace};
-use crate::process::sandbox::{Inside, JobSandbox, TreeAccess};
+use crate::process::sandbox::{Inside, JobSandbox, TreeAccess, kill_strays};
 use crate::secrets::redact::Redactor;
 use crate::stop::Stop;
 use output::OutputBuffer;
@@ -108,7 +109,8 @@ impl CommandRunner<'_> {
         let Some((named, args)) = argv.split_first() else {
             return Ok(CommandResult::from_start_error("there is no command", began.elapsed()));
         };
-        let program = match find_program(named, &self.workspace.tree(), path) {
+        let is_container = self.options.isolation.is_some_and(Isolation::is_container);
+        let program = match find_program_at(is_container, named, &self.workspace.tree(), path) {
             Ok(program) => program,
             Err(why) => return Ok(CommandResult::from_start_error(&why, began.elapsed())),
         };
@@ -153,7 +155,7 @@ impl CommandRunner<'_> {
             confined.terminate(&mut child, self.options.stop_grace).await;
         }
         let stopped = group.stop(&mut child, self.options.stop_grace).await;
-        let strays = orphans::kill_descendants(&self.workspace.temp_dir()).await;
+        let strays = kill_strays(confined.as_ref(), &self.workspace.temp_dir()).await;
         if let Err(outlived) = orphans::combine_results(stopped, strays) {
             tracing::error!(error = %outlived, "failed to {outlived}");
             self.workspace.keep_for_orphan_cleanup();

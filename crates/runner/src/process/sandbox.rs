@@ -9,6 +9,7 @@ use crate::api::reporter::EventSink;
 use crate::git::workspace::Workspace;
 use crate::git::workspace::disk::create_private_dirs;
 use crate::options::{Isolation, Options};
+use crate::process::orphans::{self, CleanupError};
 use crate::process::refused_hosts::RefusedHosts;
 use crate::process::root_folder::{self, make_enterable};
 use pullyard_agent_proxy::egress::{Egress, Refusal};
@@ -16,7 +17,7 @@ use pullyard_agent_proxy::model::ModelProxy;
 use pullyard_domain::egress::{self, AllowList};
 use pullyard_domain::failure::Failure;
 use pullyard_protocol::event::EventKind;
-use pullyard_sandbox::{Access, AccountChoice, Error, Home, Level, Place, Ports, Running, Sandbox, Spec};
+use pullyard_sandbox::{Access, AccountChoice, Containers, Error, Home, Level, Place, Ports, Running, Sandbox, Spec};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -102,9 +103,9 @@ impl JobSandbox {
     ) -> Result<Option<Self>, Failure> {
         let Some(level) = isolation.level() else { return Ok(None) };
         let failed = |reason: String| Failure::SandboxFailed { reason };
-        let sandbox = Sandbox::with_helper(level, &AccountChoice::OnePerJob, options.sandbox_helper.clone())
+        let sandbox = create(level, options.containers.clone(), &options.sandbox_helper)
             .map_err(|error| failed(error.to_string()))?;
-        if sandbox.account_uid().is_some() {
+        if sandbox.account_uid().is_some() && !level.is_container() {
             // The agents' account must be able to enter the folders above its own.
             let parents = [workspace.root(), borrowed].into_iter().flat_map(|folder| folder.ancestors().take(3));
             for folder in parents.filter(|folder| folder.starts_with(&options.work_dir)) {
@@ -155,7 +156,8 @@ impl JobSandbox {
         blocking(move || folders.iter().filter(|dir| is_folder(dir)).try_for_each(|dir| sandbox.chown_to_account(dir)))
             .await?;
         let Network { ports, model } = inside.network;
-        let shown = place_of_program(inside.program, workspace.root());
+        let is_container = self.sandbox.level().is_container();
+        let shown = place_of_program(inside.program, workspace.root(), is_container);
         // A link to a program that is shown does not exist inside.
         let real = shown.as_ref().and_then(|_| inside.program.canonicalize().ok());
         let mut spec = Spec::new(real.as_deref().unwrap_or(inside.program), Place::same(&tree));
@@ -172,7 +174,8 @@ impl JobSandbox {
         let variables = inside.env.into_iter().map(|(name, value)| (name.into(), value));
         spec.env =
             variables.chain(ports.numbers().last().into_iter().flat_map(|port| proxy_variables(*port))).collect();
-        let prepared = self.sandbox.prepare(&spec, ports).map_err(|error| to_failure(&error))?;
+        let (sandbox, prepared_spec) = (Arc::clone(&self.sandbox), spec.clone());
+        let prepared = blocking(move || sandbox.prepare(&prepared_spec, ports)).await?;
         let spawned = prepared.spawn(|command| {
             let mut command = Command::from(command);
             set_streams(&mut command);
@@ -180,6 +183,9 @@ impl JobSandbox {
         });
         let (child, start) = spawned.map_err(|error| to_failure(&error))?;
         let mut running = blocking(move || start.finish(START_LIMIT)).await?;
+        let sandbox = Arc::clone(&self.sandbox);
+        // For the next command of this kind.
+        tokio::task::spawn_blocking(move || sandbox.prepare_ahead(&spec));
         let listeners = std::mem::take(&mut running.listeners);
         let proxies =
             self.serve(listeners, model).map_err(|error| Failure::SandboxFailed { reason: error.to_string() })?;
@@ -213,6 +219,21 @@ impl JobSandbox {
     }
 }
 
+impl Drop for JobSandbox {
+    fn drop(&mut self) {
+        // Otherwise one that is being started would outlive this process.
+        self.sandbox.discard_prepared();
+    }
+}
+
+/// Kills what a command left outside of its sandbox. A container's processes are the engine's to end.
+pub(crate) async fn kill_strays(confined: Option<&Confined>, temporary: &Path) -> Result<(), CleanupError> {
+    match confined {
+        Some(confined) if confined.sandbox.level().is_container() => Ok(()),
+        _ => orphans::kill_descendants(temporary).await,
+    }
+}
+
 impl Confined {
     /// Asks the command to end, and waits for it at most `grace`.
     pub(crate) async fn terminate(&self, child: &mut Child, grace: Duration) {
@@ -240,22 +261,29 @@ impl Confined {
 /// Checks a level for jobs in this work folder, which is created. Returns the result as one sentence.
 ///
 /// Errors: the sandbox cannot be used here, and the command that helps.
-pub fn check(isolation: Isolation, work_dir: &Path) -> Result<String, String> {
-    match isolation.level() {
-        None => Ok("agents have all rights of this user".into()),
-        Some(level) => run_canaries(level, work_dir),
-    }
-}
-
-fn run_canaries(level: Level, work_dir: &Path) -> Result<String, String> {
-    let sandbox = Sandbox::new(level, &AccountChoice::OnePerJob).map_err(|error| error.to_string())?;
+pub fn check(isolation: Isolation, containers: Option<Containers>, work_dir: &Path) -> Result<String, String> {
+    let Some(level) = isolation.level() else { return Ok("agents have all rights of this user".into()) };
+    let network = containers.as_ref().map_or("none", |containers| &containers.network).to_owned();
+    let sandbox = create(level, containers, Path::new("/proc/self/exe")).map_err(|error| error.to_string())?;
     let created = match sandbox.account_uid() {
         Some(_) => root_folder::create_enterable(work_dir),
         None => create_private_dirs(work_dir),
     };
     created.map_err(|error| format!("cannot use the work folder {}: {error}", work_dir.display()))?;
     let report = sandbox.check(work_dir);
-    if report.is_usable() { Ok(report.summary()) } else { Err(report.to_string()) }
+    match report.is_usable() {
+        true if network == "none" => Ok(report.summary()),
+        true => Ok(format!("{}; with the network {network}, commands reach every host", report.summary())),
+        false => Err(report.to_string()),
+    }
+}
+
+fn create(level: Level, containers: Option<Containers>, helper: &Path) -> Result<Sandbox, Error> {
+    let sandbox = Sandbox::with_helper(level, &AccountChoice::OnePerJob, helper.to_owned())?;
+    match containers.filter(|_| level.is_container()) {
+        Some(containers) => sandbox.in_containers(containers),
+        None => Ok(sandbox),
+    }
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Failure> {
@@ -283,9 +311,13 @@ fn is_folder(path: &Path) -> bool {
 }
 
 /// What must be visible for a program outside of the system's folders: its npm package, or only its file. Its folder may
-/// be a home.
-fn place_of_program(program: &Path, workspace: &Path) -> Option<Place> {
-    if program.starts_with(workspace) || SYSTEM.iter().any(|folder| program.starts_with(folder)) {
+/// be a home. A container shows the system's folders of its image, and there only an agent's package comes from here.
+fn place_of_program(program: &Path, workspace: &Path, is_container: bool) -> Option<Place> {
+    if program.starts_with(workspace) || !program.is_absolute() {
+        return None;
+    }
+    let is_of_system = |path: &Path| SYSTEM.iter().any(|folder| path.starts_with(folder));
+    if is_of_system(program) && !is_container {
         return None;
     }
     let real = program.canonicalize().ok()?;
@@ -295,7 +327,10 @@ fn place_of_program(program: &Path, workspace: &Path) -> Option<Place> {
         let is_scoped = parent.as_encoded_bytes().starts_with(b"@");
         (parent == "node_modules" && !is_scope) || is_scoped
     };
-    Some(Place::same(real.ancestors().skip(1).find(is_package).unwrap_or(&real)))
+    match real.ancestors().skip(1).find(is_package) {
+        Some(package) => Some(Place::same(package)),
+        None => (!is_of_system(&real)).then(|| Place::same(&real)),
+    }
 }
 
 /// Programs read the proxy's address under several names. Java reads none of them.
@@ -332,9 +367,14 @@ mod tests {
             let path = home.join(program);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, "").unwrap();
-            assert_eq!(place_of_program(&path, Path::new("/work")), Some(Place::same(home.join(shown))), "{program}");
+            assert_eq!(
+                place_of_program(&path, Path::new("/work"), false),
+                Some(Place::same(home.join(shown))),
+                "{program}"
+            );
         }
-        assert_eq!(place_of_program(Path::new("/usr/bin/env"), Path::new("/work")), None);
-        assert_eq!(place_of_program(&home.join("agent"), &home), None);
+        assert_eq!(place_of_program(Path::new("/usr/bin/env"), Path::new("/work"), false), None);
+        assert_eq!(place_of_program(Path::new("/usr/bin/env"), Path::new("/work"), true), None);
+        assert_eq!(place_of_program(&home.join("agent"), &home, true), None);
     }
 }

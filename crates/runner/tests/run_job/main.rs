@@ -13,6 +13,7 @@ mod bitbucket;
 mod checkpoints;
 mod checks;
 mod conflicts;
+mod containers;
 mod daemon;
 mod daemon_points;
 mod daemon_shutdown;

@@ -4,4 +4,5 @@
 
 mod canaries;
 mod commands;
+mod containers;
 mod world;

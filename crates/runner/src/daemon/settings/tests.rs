@@ -37,6 +37,8 @@ fn variable_names_of_other_runners_are_accepted() {
             ("DOCKER_WORKSPACE_BASE", "/srv/work"),
             ("SPAWND_RUNTIME_ISOLATION", "vm"),
             ("RUNNER_CLONE_DEPTH", "1"),
+            ("DOCKER_POOL_SIZE", "2"),
+            ("DOCKER_HOST", "unix:///run/docker.sock"),
         ],
     );
     assert_eq!(fault_text(&read), "");
@@ -50,8 +52,33 @@ fn variable_names_of_other_runners_are_accepted() {
     assert_eq!(read.settings.poll_timeout, Duration::from_secs(15));
     assert_eq!(read.settings.heartbeat_interval, Some(Duration::from_secs(10)));
     assert_eq!(read.settings.request_timeout, Duration::from_secs(5));
-    assert_eq!(read.unused_variables.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["RUNNER_CLONE_DEPTH"]);
+    assert_eq!(
+        read.unused_variables.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
+        ["RUNNER_CLONE_DEPTH", "DOCKER_POOL_SIZE"]
+    );
     assert_eq!(row_of(&read, "slots"), ("3".into(), "RUNNER_MAX_CONCURRENT_JOBS".into()));
+}
+
+#[test]
+fn names_of_container_settings_have_an_effect() {
+    let set = [
+        ("DOCKER_MEMORY_LIMIT", "2g"),
+        ("DOCKER_CPU_LIMIT", "1.5"),
+        ("DOCKER_NETWORK_MODE", "bridge"),
+        ("DOCKER_TIMEOUT_SECONDS", "600"),
+        ("DOCKER_POOL_SIZE", "2"),
+        ("DOCKER_HOST", "tcp://engine:2375"),
+        ("DOCKER_EXECUTOR_IMAGE", "executor:latest"),
+    ];
+    let parsed = read(&[("--isolation", "docker")], &set);
+    let containers = parsed.settings.containers.unwrap();
+    assert_eq!((containers.memory_bytes, containers.cpu_percent, containers.pool), (2 << 30, Some(150), 2));
+    assert_eq!((containers.network.as_str(), containers.image.as_str()), ("bridge", "executor:latest"));
+    assert_eq!(containers.time_limit, Some(Duration::from_secs(600)));
+    assert_eq!((containers.host.as_deref(), parsed.unused_variables.len()), (Some("tcp://engine:2375"), 0));
+    assert!(fault_text(&read(&[("--isolation", "podman")], &set[..6])).contains("--container-image"));
+    let hosts = read(&[("--isolation", "podman"), ("--container-network", "host")], &set[6..]);
+    assert!(fault_text(&hosts).contains("is no sandbox"));
 }
 
 #[test]
@@ -156,7 +183,7 @@ fn values_are_accepted_up_to_their_bounds() {
         ("--name", ["a.B-c_1", &long], ["a/b", &too_long]),
         ("--labels", ["gpu, eu", &long], ["a b", &too_long]),
         ("--api-url", ["http://h", "https://h/x/"], ["https://", "http:///x"]),
-        ("--isolation", ["none", "jail"], ["None", "docker"]),
+        ("--isolation", ["none", "jail"], ["None", "lxc"]),
     ] {
         let told = |value: &str| fault_text(&read(&[(flag, value)], &[])).contains(value);
         for value in good {

@@ -109,6 +109,9 @@ async fn instructions_of_the_revised_branch_reach_no_model() {
     }
 }
 
+/// Image and limits for `podman`, as in `PULLYARD_CONTAINERS`; without it, this level is not tested.
+const CONTAINERS: &str = "PULLYARD_TEST_CONTAINERS";
+
 /// The settings name programs and another model.
 async fn check_hostile_settings(agent: Agent, isolation: &str) {
     let stage = Stage::start_for(agent).await;
@@ -140,7 +143,12 @@ async fn check_hostile_settings(agent: Agent, isolation: &str) {
     ];
     commit_to_base(&stage, &files.each_ref().map(|(path, text)| (*path, text.as_str()))).await;
     stage.model.add_steps([agent.run_command_answer("env; echo hello > greeting.txt"), Answer::text("All done.")]);
-    let ran = stage.run_with(|command| stage.set_isolation(isolation, command)).await;
+    let ran = stage
+        .run_with(|command| {
+            stage.set_isolation(isolation, command);
+            command.envs(std::env::var_os(CONTAINERS).map(|containers| ("PULLYARD_CONTAINERS", containers)));
+        })
+        .await;
     let finish = stage.world.api.only_finish();
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{agent:?} {isolation}: {finish:?}\n{}", ran.log);
     assert_eq!(finish.work.unwrap().isolation, isolation, "{agent:?}");
@@ -163,7 +171,8 @@ async fn check_hostile_settings(agent: Agent, isolation: &str) {
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn repository_settings_run_nothing_and_leak_no_key() {
     for agent in ALL_AGENTS {
-        for isolation in ["none", "external", "landlock", "bubblewrap"] {
+        let podman = std::env::var_os(CONTAINERS).map(|_| "podman");
+        for isolation in ["none", "external", "landlock", "bubblewrap"].into_iter().chain(podman) {
             check_hostile_settings(agent, isolation).await;
         }
     }

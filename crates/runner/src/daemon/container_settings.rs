@@ -1,0 +1,113 @@
+//! The settings of containers, which only the isolations `podman` and `docker` use.
+
+use super::setting_names::{self, SettingName};
+use super::settings::SettingsParser;
+use crate::Isolation;
+use pullyard_sandbox::Containers;
+use std::time::Duration;
+
+const GIB: u64 = 1 << 30;
+const MIN_MEMORY_BYTES: u64 = 64 << 20;
+
+pub(super) const ALL: [&SettingName; 7] = [
+    &setting_names::CONTAINER_IMAGE,
+    &setting_names::CONTAINER_MEMORY,
+    &setting_names::CONTAINER_CPUS,
+    &setting_names::CONTAINER_NETWORK,
+    &setting_names::CONTAINER_LIMIT,
+    &setting_names::CONTAINER_POOL,
+    &setting_names::CONTAINER_HOST,
+];
+
+/// The engine's own variable, which need not be meant for the runner.
+const SHARED: &str = "DOCKER_HOST";
+
+impl SettingsParser<'_> {
+    /// `None` if the isolation needs no container. Label and folder are the daemon's to set.
+    pub(super) fn containers(&mut self, isolation: Option<Isolation>) -> Option<Containers> {
+        let image = self.find(&setting_names::CONTAINER_IMAGE, "").map(|setting| setting.value).unwrap_or_default();
+        let containers = Containers {
+            memory_bytes: self.parsed(&setting_names::CONTAINER_MEMORY, "8g", parse_memory).unwrap_or(8 * GIB),
+            cpu_percent: self.parsed(&setting_names::CONTAINER_CPUS, "all", parse_cpus),
+            network: self.parsed(&setting_names::CONTAINER_NETWORK, "none", parse_network).unwrap_or("none".into()),
+            time_limit: self.number(&setting_names::CONTAINER_LIMIT, "none", 1, 1_000_000).map(Duration::from_secs),
+            pool: usize::try_from(self.number(&setting_names::CONTAINER_POOL, "0", 0, 8).unwrap_or(0)).unwrap_or(0),
+            host: self.find(&setting_names::CONTAINER_HOST, "").map(|setting| setting.value),
+            image,
+            label: String::new(),
+            folder: std::path::PathBuf::new(),
+        };
+        let isolation = isolation.filter(|isolation| isolation.is_container())?;
+        if containers.image.is_empty() || containers.image.starts_with('-') {
+            let how = setting_names::CONTAINER_IMAGE.how_to_set();
+            self.fault(format!("Isolation {} needs an image. Set {how}.", isolation.as_str()));
+        }
+        Some(containers)
+    }
+
+    fn parsed<T>(
+        &mut self,
+        named: &SettingName,
+        default: &str,
+        parse: impl Fn(&str) -> Result<T, &'static str>,
+    ) -> Option<T> {
+        let setting = self.find(named, default)?;
+        parse(&setting.value)
+            .map_err(|help| self.fault(format!("{} is {}. {help}", setting.source, setting.value)))
+            .ok()
+    }
+
+    /// Variables of containers that are set although no container is used.
+    pub(super) fn unused_containers(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let names = ALL.iter().flat_map(|named| named.environment.iter().copied()).filter(|name| *name != SHARED);
+        names
+            .filter(|name| (self.sources.environment)(name).is_some())
+            .map(|name| (name, "only --isolation podman and docker use it"))
+    }
+}
+
+fn parse_memory(text: &str) -> Result<u64, &'static str> {
+    const HELP: &str = "Use a size of at least 64m, such as 512m or 2g.";
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text.get(digits.len()..).unwrap_or_default().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" | "ki" | "kib" => 1 << 10,
+        "m" | "mb" | "mi" | "mib" => 1 << 20,
+        "g" | "gb" | "gi" | "gib" => GIB,
+        _ => return Err(HELP),
+    };
+    let bytes = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    bytes.filter(|bytes| (MIN_MEMORY_BYTES..=GIB << 14).contains(bytes)).ok_or(HELP)
+}
+
+/// Returns percent of one CPU.
+fn parse_cpus(text: &str) -> Result<u32, &'static str> {
+    let cpus = text.parse::<f64>().ok().filter(|cpus| (0.1..=1024.0).contains(cpus));
+    cpus.map(|cpus| (cpus * 100.0).round() as u32).ok_or("Use a number of CPUs from 0.1 to 1024, such as 1.5.")
+}
+
+fn parse_network(text: &str) -> Result<String, &'static str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    match text {
+        "host" => Err("A container with the machine's own network is no sandbox. Use none or bridge."),
+        name if name.chars().all(is_plain) && !name.starts_with(['-', '.']) => Ok(name.to_owned()),
+        _ => Err("Use none, bridge or the name of a network."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_read_as_the_engines_write_them() {
+        for (text, bytes) in [("2g", 2 * GIB), ("512M", 512 << 20), ("4Gi", 4 * GIB), ("1073741824", GIB)] {
+            assert_eq!(parse_memory(text), Ok(bytes), "{text}");
+        }
+        assert!(["", "2x", "-1g", "1m", "99999999g"].iter().all(|text| parse_memory(text).is_err()));
+        assert_eq!((parse_cpus("2"), parse_cpus("1.5"), parse_cpus("0.25")), (Ok(200), Ok(150), Ok(25)));
+        assert!(["0", "nan", "-1", "x"].iter().all(|text| parse_cpus(text).is_err()));
+        assert!(parse_network("none").is_ok() && parse_network("my_net").is_ok());
+        assert!(["host", "container:x", "--privileged"].iter().all(|text| parse_network(text).is_err()));
+    }
+}

@@ -1,0 +1,119 @@
+//! The first process of a container: it gets a command from the runner, runs it, and ends with it.
+//!
+//! It also ends, and with it every process of the container, when the runner closes the connection or dies.
+
+use crate::container::SOCKET;
+use crate::launch::{self, NOT_STARTED, Orders, READY, Target};
+use crate::limits;
+use crate::running::receive;
+use rustix::process::{PidfdFlags, WaitOptions, WaitStatus, getpid, pidfd_open, wait};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// As `timeout` reports it.
+const TIME_LIMIT_EXIT: u8 = 124;
+
+/// Errors: the runner is gone, or its orders make no sense.
+pub(crate) fn run() -> io::Result<()> {
+    let mut runner = UnixStream::connect(SOCKET)?;
+    let (orders, files) = read_orders(&mut runner)?;
+    let [input, output, errors, reports] =
+        <[OwnedFd; 4]>::try_from(files).map_err(|_| io::Error::other("the runner sent no streams"))?;
+    let mut said = File::from(errors.try_clone()?);
+    let Target::Container { folder, ports, time_limit_secs } = &orders.target else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    limits::limit_process(&orders.limits, orders.has_own_account)?;
+    let listeners = ports.iter().map(|port| TcpListener::bind(("127.0.0.1", *port)));
+    let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
+    let first = pidfd_open(getpid(), PidfdFlags::empty())?;
+    let mut command = command(&orders, folder);
+    let started = command.stdin(input).stdout(output).stderr(errors).spawn();
+    // It holds the streams.
+    drop(command);
+    let own = match &started {
+        Ok(child) => rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap_or(getpid()),
+        Err(error) => {
+            writeln!(said, "pullyard: cannot start {}: {error}", orders.program.display())?;
+            getpid()
+        }
+    };
+    let handle = pidfd_open(own, PidfdFlags::empty())?;
+    let report: Vec<_> =
+        [handle.as_raw_fd(), first.as_raw_fd()].into_iter().chain(listeners.iter().map(AsRawFd::as_raw_fd)).collect();
+    launch::send(reports.as_raw_fd(), READY, &[], &report)?;
+    drop((reports, listeners));
+    end_with_runner(runner.try_clone()?);
+    if let Some(secs) = *time_limit_secs {
+        end_after(secs, runner.try_clone()?, said);
+    }
+    let code = if started.is_ok() { wait_for(own)? } else { NOT_STARTED };
+    end(&mut runner, code)
+}
+
+fn read_orders(runner: &mut UnixStream) -> io::Result<(Orders, Vec<OwnedFd>)> {
+    let (mut text, files) = receive(runner)?;
+    let mut more = [0; 4096];
+    while !text.ends_with(b"\n") {
+        match runner.read(&mut more)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => text.extend_from_slice(more.get(..count).unwrap_or_default()),
+        }
+    }
+    Ok((serde_json::from_slice(&text).map_err(io::Error::other)?, files))
+}
+
+/// The image's variables, then the job's. Programs are searched in the image's folders first.
+fn command(orders: &Orders, folder: &Path) -> Command {
+    let mut command = Command::new(&orders.program);
+    command.args(&orders.args).envs(orders.env.iter().map(|(name, value)| (name, value))).current_dir(folder);
+    let job = orders.env.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone());
+    let folders: Vec<OsString> = std::env::var_os("PATH").into_iter().chain(job).collect();
+    command.env("PATH", folders.join(":".as_ref()));
+    command
+}
+
+/// Waits for this child, and collects all others that ended.
+fn wait_for(child: rustix::process::Pid) -> io::Result<u8> {
+    loop {
+        match wait(WaitOptions::empty())? {
+            Some((ended, status)) if ended == child => return Ok(exit_code(status)),
+            _ => {}
+        }
+    }
+}
+
+fn exit_code(status: WaitStatus) -> u8 {
+    let signal = status.terminating_signal().map(|signal| 128 + signal);
+    status.exit_status().or(signal).and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
+}
+
+fn end(runner: &mut UnixStream, code: u8) -> ! {
+    // The runner may be gone.
+    let _ = runner.write_all(&[code]);
+    let _ = runner.shutdown(Shutdown::Both);
+    std::process::exit(code.into())
+}
+
+fn end_with_runner(mut runner: UnixStream) {
+    std::thread::spawn(move || {
+        let _ = runner.read(&mut [0]);
+        std::process::exit(1)
+    });
+}
+
+fn end_after(secs: u64, mut runner: UnixStream, mut said: File) {
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_secs(secs));
+        let limit = format!("the container reached its time limit of {secs} s (DOCKER_TIMEOUT_SECONDS)");
+        let _ = writeln!(said, "pullyard: {limit}");
+        end(&mut runner, TIME_LIMIT_EXIT)
+    });
+}

@@ -1,0 +1,301 @@
+//! Containers of podman and docker. Each runs one command, and is started before it is known.
+//!
+//! The runner's own program is the container's first process (`contained`). It connects to a socket in a mounted folder,
+//! and gets the command, its standard streams and its environment there. The engine therefore knows none of them, and
+//! has no part in the command's input and output. The container ends when its connection ends, also if the runner dies.
+
+use crate::containers::Containers;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::helper::WORD;
+use crate::level::Level;
+use crate::limits::SHARED_ACCOUNT_THREADS;
+use crate::seccomp;
+use crate::spec::{Access, Home, Limits, Place, Spec};
+use nix::sys::resource::{Resource, getrlimit};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+/// The path inside of the socket, of which the folder is mounted.
+pub(crate) const SOCKET: &str = "/run/pullyard/start";
+const FOLDER: &str = "/run/pullyard";
+pub(crate) const PROGRAM: &str = "/run/pullyard-program";
+pub(crate) const LABEL: &str = "pullyard.runner";
+const START_LIMIT: Duration = Duration::from_secs(30);
+/// How often a container that does not connect is checked.
+const LOOK_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
+
+/// A container whose first process waits for its command. Removed when dropped.
+#[derive(Debug)]
+pub(crate) struct Container {
+    engine: Engine,
+    name: String,
+    folder: PathBuf,
+    /// To compare the places of containers.
+    mounts: Vec<OsString>,
+    connection: Option<UnixStream>,
+}
+
+impl Container {
+    /// Blocks for about half a second.
+    pub(crate) fn start(
+        engine: &Engine,
+        containers: &Containers,
+        (uid, gid): (u32, u32),
+        limits: &Limits,
+        helper: &Path,
+        mounts: Vec<OsString>,
+    ) -> Result<Self, Error> {
+        let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let name = format!("pullyard-{:x}-{:x}", std::process::id(), since.as_nanos());
+        let failed = |error| Error::io(format!("prepare a container in {}", containers.folder.display()))(error);
+        DirBuilder::new().recursive(true).mode(0o700).create(&containers.folder).map_err(failed)?;
+        let folder = fs::canonicalize(&containers.folder).map_err(failed)?.join(&name);
+        let helper = fs::canonicalize(helper).map_err(failed)?;
+        let listener = prepare_folder(&folder, (uid, gid)).map_err(failed)?;
+        let about = Arguments { name: &name, folder: &folder, helper: &helper, user: (uid, gid), mounts: &mounts };
+        let arguments = about.to_words(engine.level, containers, limits);
+        let mut container = Self { engine: engine.clone(), name, folder: folder.clone(), mounts, connection: None };
+        let started = engine.run(&arguments).map_err(Error::io(format!("start {}", engine.level)))?;
+        if !started.status.success() {
+            return Err(Error::NotStarted(engine.explain(&started.stderr, &containers.image)));
+        }
+        container.connection = Some(container.accept(&listener, &containers.image)?);
+        Ok(container)
+    }
+
+    fn accept(&self, listener: &UnixListener, image: &str) -> Result<UnixStream, Error> {
+        let failed = |error: io::Error| Error::io("wait for the container")(error);
+        let until = Instant::now() + START_LIMIT;
+        while Instant::now() < until {
+            let polled = poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(&LOOK_INTERVAL));
+            if polled.map_err(|error| failed(error.into()))? > 0 {
+                return Ok(listener.accept().map_err(failed)?.0);
+            }
+            let state = self.engine.run_words(["inspect", "--format", "{{.State.Running}}", &self.name]);
+            if state.map_err(failed)?.stdout.trim_ascii() != b"true" {
+                let logs = self.engine.run_words(["logs", &self.name]).map_err(failed)?;
+                return Err(Error::NotStarted(self.engine.explain(&[logs.stdout, logs.stderr].concat(), image)));
+            }
+        }
+        Err(Error::NotStarted("the container was not complete in time".into()))
+    }
+
+    pub(crate) fn has_mounts(&self, mounts: &[OsString]) -> bool {
+        self.mounts == mounts
+    }
+
+    /// The connection to the first process, once.
+    pub(crate) fn take_connection(&mut self) -> Option<UnixStream> {
+        self.connection.take()
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        // Ends its processes, so that the engine need not wait for them.
+        drop(self.connection.take());
+        self.engine.remove(&self.name);
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// The folder that the container gets: the socket, and files for the engine.
+fn prepare_folder(folder: &Path, (uid, gid): (u32, u32)) -> io::Result<UnixListener> {
+    // Of the command's account. Other users of this machine cannot enter the folder above.
+    DirBuilder::new().mode(0o755).create(folder)?;
+    fs::set_permissions(folder, Permissions::from_mode(0o755))?;
+    let files = [
+        ("passwd", format!("root:x:0:0:root:/root:/bin/sh\nagent:x:{uid}:{gid}:agent:/home/agent:/bin/sh\n")),
+        ("group", format!("root:x:0:\nagent:x:{gid}:\n")),
+        ("seccomp.json", seccomp::to_profile()),
+    ];
+    for (name, content) in files {
+        fs::write(folder.join(name), content)?;
+        fs::set_permissions(folder.join(name), Permissions::from_mode(0o644))?;
+    }
+    let socket = folder.join("start");
+    let listener = UnixListener::bind(&socket)?;
+    fs::set_permissions(&socket, Permissions::from_mode(0o666))?;
+    Ok(listener)
+}
+
+/// The mounts of a command's places, at the same paths as at the other level with mounts.
+/// Errors: a path that the engines cannot read.
+pub(crate) fn mounts(spec: &Spec, git: Option<&Place>) -> Result<Vec<OsString>, Error> {
+    let Home::Folder(home) = &spec.home else {
+        return Err(Error::InvalidSpec("a container needs a home folder".into()));
+    };
+    let places = [(&spec.worktree, spec.access), (home, Access::ReadWrite)];
+    let places = places.into_iter().chain(git.map(|git| (git, Access::ReadOnly)));
+    let places = places.chain(spec.writable.iter().map(|place| (place, Access::ReadWrite)));
+    let places = places.chain(spec.read_only.iter().map(|place| (place, Access::ReadOnly)));
+    places.map(|(place, access)| mount(&place.host, &place.inside, access)).collect()
+}
+
+fn mount(host: &Path, inside: &Path, access: Access) -> Result<OsString, Error> {
+    if [host, inside].iter().any(|path| path.as_os_str().as_encoded_bytes().iter().any(|byte| b",\"\n".contains(byte)))
+    {
+        return Err(Error::InvalidSpec(format!("{} has a comma or a quote in its path", host.display())));
+    }
+    let mut words = OsString::from("type=bind,src=");
+    words.push(host);
+    words.push(",dst=");
+    words.push(inside);
+    words.push(if access == Access::ReadOnly { ",readonly" } else { "" });
+    Ok(words)
+}
+
+struct Arguments<'a> {
+    name: &'a str,
+    folder: &'a Path,
+    helper: &'a Path,
+    user: (u32, u32),
+    mounts: &'a [OsString],
+}
+
+impl Arguments<'_> {
+    /// `run` with its options, which both engines read alike. Pure, apart from this process's limits.
+    fn to_words(&self, level: Level, containers: &Containers, limits: &Limits) -> Vec<OsString> {
+        let mut words: Vec<OsString> = ["run", "--detach", "--pull", "never"].map(Into::into).to_vec();
+        let mut add = |option: &str, value: &dyn AsRef<std::ffi::OsStr>| {
+            words.extend([option.into(), value.as_ref().to_owned()]);
+        };
+        add("--name", &self.name);
+        add("--label", &format!("{LABEL}={}", containers.label));
+        add("--network", &containers.network);
+        add("--cap-drop", &"ALL");
+        add("--security-opt", &"no-new-privileges");
+        let mut filter = OsString::from("seccomp=");
+        filter.push(self.folder.join("seccomp.json"));
+        add("--security-opt", &filter);
+        // SELinux would deny the mounted folders and the socket. The other levels do not use it either.
+        add("--security-opt", &"label=disable");
+        add("--pids-limit", &limits.threads.to_string());
+        let memory = format!("{}b", containers.memory_bytes);
+        add("--memory", &memory);
+        add("--memory-swap", &memory);
+        if let Some(percent) = containers.cpu_percent {
+            add("--cpus", &format!("{}.{:02}", percent / 100, percent % 100));
+        }
+        // The engines' own limits may be above this machine's.
+        let nproc = (Resource::RLIMIT_NPROC, SHARED_ACCOUNT_THREADS);
+        for (name, (resource, value)) in [("nofile", (Resource::RLIMIT_NOFILE, limits.open_files)), ("nproc", nproc)] {
+            let value = getrlimit(resource).map_or(value, |(_, hard)| value.min(hard));
+            add("--ulimit", &format!("{name}={value}:{value}"));
+        }
+        let (uid, gid) = self.user;
+        add("--user", &format!("{uid}:{gid}"));
+        add("--tmpfs", &format!("/tmp:rw,exec,nosuid,nodev,mode=1777,size={}", limits.tmp_bytes));
+        add("--shm-size", &"64m");
+        add("--ipc", &"private");
+        add("--hostname", &"sandbox");
+        add("--workdir", &"/");
+        add("--stop-timeout", &"1");
+        add("--entrypoint", &PROGRAM);
+        let own = [
+            (self.folder.to_owned(), FOLDER),
+            (self.folder.join("passwd"), "/etc/passwd"),
+            (self.folder.join("group"), "/etc/group"),
+            (self.helper.to_owned(), PROGRAM),
+        ];
+        for mount in own.iter().filter_map(|(host, inside)| mount(host, Path::new(inside), Access::ReadOnly).ok()) {
+            add("--mount", &mount);
+        }
+        for mount in self.mounts {
+            add("--mount", mount);
+        }
+        words.push("--read-only".into());
+        if level == Level::Podman {
+            words.extend(["--read-only-tmpfs=false", "--http-proxy=false"].map(OsString::from));
+            if uid != 0 && nix::unistd::geteuid().as_raw() == uid {
+                words.extend(["--userns", "keep-id"].map(OsString::from));
+            }
+        }
+        words.extend([containers.image.clone().into(), WORD.into(), "contained".into()]);
+        words
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words_at(level: Level) -> String {
+        let containers = Containers {
+            image: "executor:1".into(),
+            network: "none".into(),
+            host: Some("unix:///engine.sock".into()),
+            memory_bytes: 2 << 30,
+            cpu_percent: Some(150),
+            time_limit: None,
+            pool: 0,
+            label: "ins_1".into(),
+            folder: "/work/containers".into(),
+        };
+        let mut spec = Spec::new("/bin/true", Place::same("/work/1/tree"));
+        spec.home = Home::Folder(Place::same("/work/1/home"));
+        spec.read_only = vec![Place::same("/opt/go")];
+        let git = Place::same("/work/1/tree/.git");
+        let mounts = mounts(&spec, Some(&git)).unwrap();
+        let (folder, helper) = (Path::new("/work/containers/c"), Path::new("/usr/bin/pullyard-runner"));
+        let about = Arguments { name: "c", folder, helper, user: (7, 8), mounts: &mounts };
+        let words = about.to_words(level, &containers, &spec.limits);
+        let words = Engine { level, host: containers.host }.options().into_iter().chain(words);
+        let words = words.map(|word| word.into_string().unwrap()).collect::<Vec<_>>().join(" ").replace(" --", "\n--");
+        // They depend on this machine.
+        words.lines().filter(|line| !line.starts_with("--ulimit")).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn engines_get_the_same_options_and_only_the_listed_places() {
+        let expected = "--log-level error
+--host unix:///engine.sock run
+--detach
+--pull never
+--name c
+--label pullyard.runner=ins_1
+--network none
+--cap-drop ALL
+--security-opt no-new-privileges
+--security-opt seccomp=/work/containers/c/seccomp.json
+--security-opt label=disable
+--pids-limit 4096
+--memory 2147483648b
+--memory-swap 2147483648b
+--cpus 1.50
+--user 7:8
+--tmpfs /tmp:rw,exec,nosuid,nodev,mode=1777,size=1073741824
+--shm-size 64m
+--ipc private
+--hostname sandbox
+--workdir /
+--stop-timeout 1
+--entrypoint /run/pullyard-program
+--mount type=bind,src=/work/containers/c,dst=/run/pullyard,readonly
+--mount type=bind,src=/work/containers/c/passwd,dst=/etc/passwd,readonly
+--mount type=bind,src=/work/containers/c/group,dst=/etc/group,readonly
+--mount type=bind,src=/usr/bin/pullyard-runner,dst=/run/pullyard-program,readonly
+--mount type=bind,src=/work/1/tree,dst=/work/1/tree
+--mount type=bind,src=/work/1/home,dst=/work/1/home
+--mount type=bind,src=/work/1/tree/.git,dst=/work/1/tree/.git,readonly
+--mount type=bind,src=/opt/go,dst=/opt/go,readonly
+--read-only executor:1 sandbox-helper contained";
+        assert_eq!(words_at(Level::Docker), expected);
+        let podman = expected
+            .replace("--host unix", "--url unix")
+            .replace("--read-only ", "--read-only\n--read-only-tmpfs=false\n--http-proxy=false ");
+        assert_eq!(words_at(Level::Podman), podman);
+    }
+
+    #[test]
+    fn path_with_a_comma_is_refused() {
+        assert!(mount(Path::new("/a,readonly"), Path::new("/b"), Access::ReadWrite).is_err());
+    }
+}

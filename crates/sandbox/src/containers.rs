@@ -1,0 +1,42 @@
+//! The operator's choices for containers.
+
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Units: bytes, except where the name says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Containers {
+    /// It must be on this machine, and needs a C library that can run the runner's program.
+    pub image: String,
+    /// `none`, or a network of the engine, through which commands reach more than the proxies.
+    pub network: String,
+    /// The engine's address; its default if `None`. No container gets it.
+    pub host: Option<String>,
+    pub memory_bytes: u64,
+    /// Percent of one CPU; `None` for all CPUs.
+    pub cpu_percent: Option<u32>,
+    /// After it, the container of a command ends with exit code 124.
+    pub time_limit: Option<Duration>,
+    /// How many started containers wait for the next command with the same places.
+    pub pool: usize,
+    /// Marks the containers, so that `remove_left_containers` finds them after a crash.
+    pub label: String,
+    /// A folder that other users cannot enter, on the engine's machine.
+    pub folder: PathBuf,
+}
+
+impl Containers {
+    /// Variables that an engine's program needs. No container gets them.
+    pub const CLIENT_VARIABLES: [&str; 9] = [
+        "PATH",
+        "HOME",
+        "USER",
+        "TMPDIR",
+        "XDG_RUNTIME_DIR",
+        "XDG_CONFIG_HOME",
+        "XDG_DATA_HOME",
+        "DBUS_SESSION_BUS_ADDRESS",
+        "DOCKER_CONFIG",
+    ];
+}

@@ -1,0 +1,107 @@
+//! The programs of podman and docker, which read the same options.
+
+use crate::container::{LABEL, PROGRAM};
+use crate::containers::Containers;
+use crate::error::Error;
+use crate::level::Level;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::process::{Command, Output, Stdio};
+
+/// Of an engine's message that is shown. Docker repeats whole files. Units: bytes.
+const MESSAGE_BYTES: usize = 400;
+
+/// The engine's program with its address.
+#[derive(Clone, Debug)]
+pub(crate) struct Engine {
+    pub(crate) level: Level,
+    pub(crate) host: Option<String>,
+}
+
+impl Engine {
+    /// Errors: its program is not in the path.
+    pub(crate) fn find(level: Level, containers: &Containers) -> Result<Self, Error> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let is_installed = std::env::split_paths(&path).any(|folder| folder.join(level.as_str()).is_file());
+        let engine = Self { level, host: containers.host.clone() };
+        if is_installed { Ok(engine) } else { Err(Error::NoEngine(level.as_str())) }
+    }
+
+    pub(crate) fn options(&self) -> Vec<OsString> {
+        let mut options: Vec<OsString> = ["--log-level", "error"].map(Into::into).to_vec();
+        let option = if self.level == Level::Podman { "--url" } else { "--host" };
+        options.extend(self.host.iter().flat_map(|host| [option.into(), host.into()]));
+        options
+    }
+
+    pub(crate) fn run(&self, args: &[OsString]) -> io::Result<Output> {
+        let mut command = Command::new(self.level.as_str());
+        let variables =
+            Containers::CLIENT_VARIABLES.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+        command.args(self.options()).args(args).env_clear().envs(variables).stdin(Stdio::null());
+        command.output()
+    }
+
+    pub(crate) fn run_words<const N: usize>(&self, words: [&str; N]) -> io::Result<Output> {
+        self.run(&words.map(OsString::from))
+    }
+
+    pub(crate) fn remove(&self, name: &str) {
+        // It may be gone. One that stays is removed at the next start of the runner.
+        let _ = self.run_words(["rm", "-f", name]);
+    }
+
+    /// One sentence from the engine's error output, or from the output of the first process.
+    pub(crate) fn explain(&self, output: &[u8], image: &str) -> String {
+        let output = String::from_utf8_lossy(output);
+        // Docker ends with a hint.
+        let mut lines = output.lines().rev().map(str::trim);
+        let message = lines.find(|line| !line.is_empty() && !line.starts_with("Run 'docker")).unwrap_or("no message");
+        let contains = |parts: &[&str]| parts.iter().any(|part| output.contains(part));
+        let why = if contains(&["image not known", "No such image", "no such image"]) {
+            format!("the image {image} is not on this machine: `{} pull {image}`", self.level)
+        } else if contains(&["GLIBC", "loading shared libraries", PROGRAM]) {
+            format!(
+                "the image {image} cannot run the runner's program: use one with glibc and libgcc as new as this machine's"
+            )
+        } else if contains(&["connect to the Docker daemon", "docker.sock", "Cannot connect to Podman"]) {
+            format!("{} is not running, or this user may not use it", self.level)
+        } else {
+            format!("{} failed", self.level)
+        };
+        let message = message.get(..message.floor_char_boundary(MESSAGE_BYTES)).unwrap_or_default();
+        format!("{why} ({message})")
+    }
+}
+
+/// Removes every container with the label, which no living process may use. Returns their count.
+pub fn remove_left_containers(level: Level, containers: &Containers) -> Result<usize, Error> {
+    let engine = Engine::find(level, containers)?;
+    let filter = format!("label={LABEL}={}", containers.label);
+    let list = engine.run_words(["ps", "-aq", "--filter", &filter]).map_err(Error::io("list containers"))?;
+    if !list.status.success() {
+        return Err(Error::NotStarted(engine.explain(&list.stderr, &containers.image)));
+    }
+    let list = String::from_utf8_lossy(&list.stdout).into_owned();
+    list.split_whitespace().for_each(|id| engine.remove(id));
+    let _ = fs::remove_dir_all(&containers.folder);
+    Ok(list.split_whitespace().count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failure_says_what_helps() {
+        let engine = Engine { level: Level::Docker, host: None };
+        let says = |output: &str, expected: &str| {
+            let sentence = engine.explain(output.as_bytes(), "executor:1");
+            assert!(sentence.contains(expected), "{sentence}");
+        };
+        says("docker: Error: No such image: executor:1.\nRun 'docker run --help'", "`docker pull executor:1`");
+        says("/run/pullyard-program: /lib/libc.so.6: version `GLIBC_2.38' not found", "glibc");
+        says("Cannot connect to the Docker daemon at unix:///var/run/docker.sock.", "not running");
+    }
+}
