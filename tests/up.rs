@@ -328,12 +328,12 @@ async fn up_refuses_a_used_folder_or_address() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn up_prints_four_lines_and_protects_its_folder() {
+async fn up_prints_its_addresses_and_protects_its_folder() {
     use std::os::unix::fs::PermissionsExt as _;
     let machine = Machine::new();
     let mut child = machine.command(&["up", "--data", "data", "--listen", "127.0.0.1:0"]).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    for word in ["Pullyard", "Sign in", "Data", "Stop"] {
+    for word in ["Pullyard", "Sign in", "Data", "Isolation", "Stop"] {
         let line = tokio::time::timeout(TIME_LIMIT, lines.next_line()).await.unwrap().unwrap().unwrap();
         assert!(line.trim_start().starts_with(word), "{line}");
     }

@@ -1,5 +1,5 @@
 //! `pullyard up`: runs the whole system on this machine.
-//! Chooses data folder and addresses, prints four lines and handles the end; `pullyard-local` does the rest.
+//! Chooses data folder and addresses, prints its addresses and handles the end; `pullyard-local` does the rest.
 
 mod context;
 mod faults;
@@ -14,6 +14,7 @@ use pullyard_domain::project::ForgeKind;
 use pullyard_local::{Addresses, Error, LocalSystem, Options};
 use pullyard_protocol::client::ApiClient;
 use pullyard_protocol::integration::CreateIntegration;
+use pullyard_protocol::runner::RunnerIsolation;
 use pullyard_runner::{Isolation, OTHER_ISOLATIONS, root_work_folder};
 use serde_json::json;
 use std::io::ErrorKind;
@@ -92,7 +93,7 @@ impl Up {
         options.isolation = isolation.as_str().into();
         options.work = Some(isolation).filter(|level| *level != Isolation::None).and_then(|_| root_work_folder(&data));
         let work = options.work.clone().unwrap_or_else(|| data.join("work"));
-        let checked = check_isolation(isolation, work.clone()).await?;
+        let isolation = check_isolation(isolation, work).await?;
         options.new_admin_token = self.new_admin_token;
         options.deployment = self.deployment.clone().filter(|name| !name.is_empty());
         logs::to_folder(&folder::create_subfolder(&data, "logs")?)
@@ -109,12 +110,7 @@ impl Up {
             sign_in.push_str("&to=/setup/start");
         }
         let context = context::save(&local, &data, global.context_name());
-        screen.note(&format!("Isolation {}: {checked}.", isolation.as_str()));
-        if !work.starts_with(&data) {
-            let why = "because agents have accounts of their own, which cannot enter folders of root";
-            screen.note(&format!("Jobs work in {}, {why}.", work.display()));
-        }
-        self.print_addresses(screen, &local, &data, &context, &sign_in, isolation)?;
+        self.print_addresses(screen, &local, &data, &context, &sign_in, &isolation)?;
         if self.open {
             open_in_browser(&sign_in);
         }
@@ -138,7 +134,7 @@ impl Up {
         data: &Path,
         context: &context::SaveOutcome,
         sign_in: &str,
-        isolation: Isolation,
+        isolation: &RunnerIsolation,
     ) -> Result<(), CliError> {
         if screen.is_json() {
             return screen.json(&json!({
@@ -146,16 +142,23 @@ impl Up {
                 "forge": local.forge().url(),
                 "data": data,
                 "context": context.name(),
-                "isolation": isolation.as_str(),
+                "isolation": isolation,
                 "sign_in": sign_in,
             }));
         }
-        let lines = [
+        let mut lines = vec![
             ("Pullyard", format!("{}, {}", local.api_url(), context.describe())),
             ("Sign in", format!("{sign_in}   (once; `pullyard open` creates another)")),
             ("Data", format!("{}, logs in its folder logs", data.display())),
-            ("Stop", "Ctrl-C; running jobs continue, and the next `pullyard up` reconnects".to_owned()),
+            ("Isolation", format!("{}: {}", isolation.level, isolation.result)),
         ];
+        if isolation.level == Isolation::Bubblewrap.as_str()
+            && let Some(work) = root_work_folder(data)
+        {
+            let why = "because agents have accounts of their own, which cannot enter folders of root";
+            lines.push(("Jobs", format!("work in {}, {why}", work.display())));
+        }
+        lines.push(("Stop", "Ctrl-C; running jobs continue, and the next `pullyard up` reconnects".to_owned()));
         for (what, text) in lines {
             screen.print_line(&format!("{what:>11}  {text}"))?;
         }
@@ -164,10 +167,11 @@ impl Up {
 }
 
 /// Checks the sandbox before the start, because a refusal at the first job would come too late. Jobs work in `work`.
-async fn check_isolation(isolation: Isolation, work: PathBuf) -> Result<String, CliError> {
+async fn check_isolation(isolation: Isolation, work: PathBuf) -> Result<RunnerIsolation, CliError> {
     let checked = tokio::task::spawn_blocking(move || pullyard_runner::check_isolation(isolation, None, &work)).await;
     let checked = checked.unwrap_or_else(|error| Err(error.to_string()));
-    checked.map_err(|why| CliError::new(Exit::Failed, why).with_help(OTHER_ISOLATIONS))
+    let result = checked.map_err(|why| CliError::new(Exit::Failed, why).with_help(OTHER_ISOLATIONS))?;
+    Ok(RunnerIsolation { level: isolation.as_str().into(), result })
 }
 
 /// This program also runs the jobs, so that `cargo run` needs no second binary.
