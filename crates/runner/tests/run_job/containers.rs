@@ -76,6 +76,19 @@ async fn hostile_agent_in_a_container_reaches_nothing() {
 }
 
 #[tokio::test]
+async fn container_ends_at_its_time_limit() {
+    let world = World::with_agent("exec sleep 600").await;
+    let Some((level, mut containers)) = containers(&world) else { return };
+    containers.time_limit = Some(Duration::from_secs(1));
+    let containers = (level, containers);
+    let ran = world.run_with(|command| set_containers(command, &containers)).await;
+    assert_eq!((ran.code, world.api.only_finish().outcome), (Some(0), FinishOutcome::Failed), "{}", ran.log);
+    let log = world.api.event_texts();
+    assert!(log.contains("the container reached its time limit of 1 s (DOCKER_TIMEOUT_SECONDS)"), "{log}");
+    assert_eq!(list(&containers), "");
+}
+
+#[tokio::test]
 async fn killed_runner_leaves_no_container() {
     let mut world = World::with_agent("echo waiting; trap '' TERM HUP; while :; do sleep 0.05; done").await;
     let Some((level, mut containers)) = containers(&world) else { return };
