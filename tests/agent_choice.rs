@@ -1,14 +1,8 @@
 //! Tests which agent and which model keys a job receives; the test acts as the runner.
 
-use crate::cli::User;
-use crate::story::{REPOSITORY, Setup, Story, Task, failed_finish};
-use pullyard_domain::agent::{Agent, ModelKey, ModelSecrets};
-use pullyard_domain::decision::Verdict;
-use pullyard_domain::id::{JobId, SecretName};
-use pullyard_domain::secret::SecretKind;
-use pullyard_protocol::client::{AttemptClient, Error};
-use pullyard_protocol::job::CreateJob;
-use pullyard_protocol::secret::SetSecret;
+use crate::prelude::*;
+use pullyard_domain::agent::{ModelKey, ModelSecrets};
+use pullyard_protocol::client::Error;
 
 /// A repository that uses Claude Code and also has a command.
 async fn story() -> Story {

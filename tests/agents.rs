@@ -1,11 +1,6 @@
 //! Tests agents that fail under the real runner, and the repair by a new entry.
 
-use crate::story::{REPOSITORY, REVIEW, Setup, Story, TODO, TRIGGER, Task, wait_until};
-use pullyard_domain::decision::Verdict;
-use pullyard_domain::id::JobId;
-use pullyard_domain::job::JobStatus;
-use pullyard_protocol::job::Job;
-use std::path::Path;
+use crate::prelude::*;
 
 const WORKING_COMMAND: [&str; 3] = ["sh", "-c", "echo done >> work.txt"];
 

@@ -3,14 +3,8 @@
 pub(crate) mod github;
 mod hook;
 
-use crate::cli::User;
-use crate::story::{Setup, Story, Task, WORKING_AGENT};
+use crate::prelude::*;
 use github::GitHub;
-use pullyard_domain::job::JobStatus;
-use pullyard_protocol::job::CreateJob;
-use reqwest::Method;
-use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
 
 pub(crate) const SHOP: &str = "acme/shop";
 

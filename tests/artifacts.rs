@@ -1,24 +1,17 @@
 //! Tests artifacts from the runner to the CLI and the page: access, interrupted uploads, provenance.
 
-use crate::cli::{User, short};
 use crate::pages::Browser;
-use crate::story::{Setup, Story, Task, has_status};
-use axum::http::{StatusCode, header};
+use crate::prelude::*;
+use axum::Json;
+use axum::http::header;
 use axum::routing::get;
-use axum::{Json, Router};
-use pullyard_domain::artifact::{ArtifactKind, MAX_SIZE_BYTES};
-use pullyard_domain::id::{ArtifactId, ArtifactName, JobId, Sha256Hex};
-use pullyard_domain::job::{AgentReport, JobStatus};
+use pullyard_domain::artifact::MAX_SIZE_BYTES;
+use pullyard_domain::id::{ArtifactId, ArtifactName, Sha256Hex};
+use pullyard_domain::job::AgentReport;
 use pullyard_emulator::s3::Fault;
 use pullyard_protocol::artifact::{ArtifactUpload, ReserveArtifact};
-use pullyard_protocol::attempt::FinishRequest;
-use pullyard_protocol::client::{AttemptClient, Error};
-use pullyard_store::Scope;
-use reqwest::Method;
-use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
-use std::path::Path;
-use std::time::Duration;
+use pullyard_protocol::client::Error;
+use sha2::Digest;
 
 const TALKING_AGENT: &str = "#!/bin/sh\ncat > /dev/null\necho 'I look around.'\necho '{\"kind\":\"result\",\"text\":\"All is done.\"}'\necho done >> work.txt\n";
 

@@ -3,13 +3,9 @@
 mod events;
 mod finish;
 
-use crate::story::{Setup, Story, Task, failed_finish};
-use pullyard_domain::id::JobId;
-use pullyard_domain::project::{Limits, Settings};
-use pullyard_protocol::attempt::{Phase, StatusRequest};
-use pullyard_protocol::client::{AttemptClient, Error};
-use serde_json::Value;
-use std::time::Duration;
+use crate::prelude::*;
+use pullyard_domain::project::Limits;
+use pullyard_protocol::client::Error;
 
 /// Longer than every grace period of the sweeper, shorter than a job's time limit.
 const GRACE: Duration = Duration::from_secs(16);

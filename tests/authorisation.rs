@@ -5,18 +5,8 @@ mod projects;
 mod routes;
 mod tokens;
 
-use crate::story::{REPOSITORY, Story, task_variable};
-use pullyard_domain::agent::Agent;
-use pullyard_domain::artifact::ArtifactKind;
-use pullyard_domain::checks::CommandOverrides;
-use pullyard_domain::id::{IntegrationId, JobId, ProjectId, RepositoryName, SecretName};
-use pullyard_domain::secret::SecretKind;
-use pullyard_protocol::project::{AddRepository, CreateProject};
-use pullyard_protocol::secret::SetSecret;
-use pullyard_store::{Scope, Token, TokenKind, Write};
-use reqwest::Method;
-use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use crate::prelude::*;
+use pullyard_store::Token;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RequiredCredential {
@@ -24,11 +14,8 @@ pub(crate) enum RequiredCredential {
     AnyToken,
     AnyApiToken,
     OwnProjects(Scope),
-    /// A scope, for the project in the call.
     Project(Scope),
-    /// A scope, for the project of the object in the call; objects of other projects are not found.
     Object(Scope),
-    /// A scope, for all projects.
     AllProjects(Scope),
     Bootstrap,
     Lease,
@@ -64,7 +51,6 @@ pub(crate) struct World {
     /// The id of a token that no call uses.
     token: String,
     number: u64,
-    /// A dead letter that cannot be parsed, so that redriving does not remove it.
     dead_letter: String,
 }
 
@@ -125,7 +111,6 @@ impl World {
         Self { story, acme, other, token, number, dead_letter: letter }
     }
 
-    /// Stores a token that no route would create.
     async fn store_token(&self, text: &str, change: impl FnOnce(&mut Token)) -> String {
         let mut token = pullyard_entry::auth::to_stored_token(text, "a test's", [Scope::Admin].into(), None);
         change(&mut token);

@@ -2,18 +2,10 @@
 
 mod reviews;
 
-use crate::cli::{User, body};
-use crate::story::{REVIEW, Setup, Story, TRIGGER, Task, wait_until};
+use crate::prelude::*;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use pullyard_domain::decision::Verdict;
-use pullyard_domain::id::{JobId, RepositoryName};
-use pullyard_domain::job::{JobKind, JobStatus};
-use pullyard_fake_forge::{CallFilter, Fault, TestForge as _};
-use pullyard_protocol::job::{Job, JobResult};
-use reqwest::Method;
-use serde_json::{Value, json};
-use std::time::Duration;
+use pullyard_protocol::job::JobResult;
 
 const SHOP: &str = "acme/shop";
 /// The account's e-mail address. The demo forge checks only the token, like Bitbucket's git.

@@ -1,22 +1,9 @@
 //! Tests Bitbucket Cloud webhook deliveries through the gateway, with the demo forge as Bitbucket.
 
-use crate::story::{Setup, Story, Task};
+use crate::prelude::*;
 use crate::webhooks::{SECRET, signature};
-use pullyard_domain::hook::Ingress;
-use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
-use pullyard_domain::job::JobKind;
-use pullyard_domain::project::{ForgeKind, Settings};
-use pullyard_domain::pull_request::{PullRequestId, PullRequestState};
-use pullyard_domain::secret::SecretKind;
-use pullyard_fake_forge::TestForge as _;
-use pullyard_local::{AccountKind, Role, User};
-use pullyard_protocol::hook::{InstallHook, SetIngress};
+use pullyard_local::User;
 use pullyard_protocol::integration::CreateIntegration;
-use pullyard_protocol::job::Job;
-use pullyard_protocol::secret::SetSecret;
-use reqwest::Method;
-use serde_json::{Value, json};
-use std::time::Duration;
 
 const SHOP: &str = "acme/shop";
 const HOOK: &str = "shop";

@@ -1,18 +1,7 @@
 //! Tests webhooks that a command installs on Bitbucket Cloud: install, verify, repair, recover, remove.
 
-use crate::cli::User;
-use crate::story::{Setup, Story, Task, wait_until};
+use crate::prelude::*;
 use pullyard_domain::hook::subscribed_events;
-use pullyard_domain::id::{HookName, IntegrationId};
-use pullyard_domain::job::JobKind;
-use pullyard_domain::project::{ForgeKind, Settings};
-use pullyard_domain::pull_request::PullRequestId;
-use pullyard_fake_forge::{DeliveryFault, TestForge as _};
-use pullyard_local::{AccountKind, Role};
-use pullyard_protocol::job::Job;
-use reqwest::Method;
-use serde_json::{Value, json};
-use std::time::Duration;
 
 const SHOP: &str = "acme/shop";
 const SHOP_HOOKS_PATH: &str = "/repositories/acme/shop/hooks";

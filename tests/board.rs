@@ -1,14 +1,8 @@
 //! Tests the built-in board: creating, moving and editing tickets.
 
-use crate::story::{Setup, Story, TODO, TRIGGER, Task};
-use pullyard_domain::decision::Verdict;
-use pullyard_domain::id::{ProjectId, RepositoryName, TicketKey};
-use pullyard_local::HintDelivery;
+use crate::prelude::*;
 use pullyard_protocol::client::Error;
-use pullyard_protocol::ticket::{CreateTicket, EditTicket, MoveTicket, TicketAnswer};
-use pullyard_store::Scope;
-use reqwest::Method;
-use serde_json::{Value, json};
+use pullyard_protocol::ticket::{EditTicket, MoveTicket, TicketAnswer};
 
 async fn story_without_hints() -> Story {
     Story::start_with(Setup { task: Task::Waiting, hints: HintDelivery::Drop, ..Setup::default() }).await

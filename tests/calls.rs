@@ -2,14 +2,12 @@
 //!
 //! The User-Agent of a call names its function. Calls without a function's name (tests, CLI, set-up) are ignored.
 
+use crate::prelude::*;
 use crate::roles;
 use pullyard_testkit::observe::{Call, Observer};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io::Write as _;
-use std::path::Path;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::PoisonError;
 
 pub(crate) const FUNCTIONS: [&str; 8] =
     ["webhook", "tickets", "api", "pages", "dispatcher", "tasks", "effects", "sweeper"];

@@ -1,16 +1,10 @@
 //! Tests cancelling a job in each of its states.
 
-use crate::story::{Story, TODO, completed_finish, enter_phases, failed_finish, finish_request, problem_of};
+use crate::prelude::*;
+use crate::story::finish_request;
 use futures::future::join_all;
-use pullyard_domain::id::JobId;
-use pullyard_domain::job::{DesiredState, JobStatus};
-use pullyard_protocol::attempt::{EventsRequest, FinishOutcome, Phase, StatusRequest};
-use pullyard_protocol::client::{AttemptClient, Error};
-use pullyard_protocol::job::{CancelJob, Job};
-use pullyard_store::Scope;
-use reqwest::Method;
-use serde_json::json;
-use std::time::Duration;
+use pullyard_domain::job::DesiredState;
+use pullyard_protocol::client::Error;
 
 async fn cancel(story: &Story, job: &JobId) -> Result<Job, Error> {
     story.api.cancel_job(job, &CancelJob::default()).await

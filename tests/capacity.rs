@@ -5,16 +5,11 @@
 pub(crate) mod flows;
 mod meter;
 
-use crate::story::{REPOSITORY, Setup, Story, Task, has_status};
+use crate::prelude::*;
 use crate::webhooks::{ANNS_TOKEN, BRANCH, World};
 use flows::{EVENT_BATCH_READS, REVISE};
 use meter::{Meter, Units};
-use pullyard_domain::id::JobId;
-use pullyard_domain::job::JobStatus;
-use pullyard_domain::project::Settings;
-use pullyard_local::{AccountKind, HintDelivery, Role, User};
-use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use pullyard_local::User;
 
 const EVENT: &str = "pull_request_review";
 

@@ -1,11 +1,7 @@
 //! Tests a project's setup and check commands, from their settings to the pull request.
 
-use crate::cli::{User, body};
 use crate::pages::Browser;
-use crate::story::{REPOSITORY, Setup, Story};
-use pullyard_domain::job::JobStatus;
-use pullyard_store::Scope;
-use serde_json::{Value, json};
+use crate::prelude::*;
 
 const REPAIRING_AGENT: &str = "#!/bin/sh\nif grep -q 'checks failed'; then echo right > work.txt; else echo wrong > work.txt; fi\n\
                      echo '{\"kind\":\"result\",\"text\":\"All is done.\"}'\n";

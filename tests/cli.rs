@@ -5,18 +5,11 @@ mod help;
 mod lists;
 mod watching;
 
-use crate::story::{REPOSITORY, Story, TODO, TRIGGER};
+use crate::prelude::*;
 use crate::try_job::terminal::Terminal;
-use pullyard_domain::id::JobId;
 use pullyard_protocol::version::PROTOCOL;
-use pullyard_store::Scope;
-use pullyard_version::{COMMIT, VERSION, short_commit};
-use reqwest::Method;
-use serde_json::{Value, json};
-use std::process::Stdio;
-use tempfile::TempDir;
+use pullyard_version::{VERSION, short_commit};
 use tokio::io::AsyncWriteExt;
-use tokio::process::{Child, Command};
 
 #[derive(Debug)]
 pub(crate) struct CommandOutput {
@@ -32,7 +25,6 @@ impl CommandOutput {
         self.out
     }
 
-    /// Asserts the exit code and a text on stderr.
     #[track_caller]
     pub(crate) fn assert_exit(self, code: i32, said: &str) -> Self {
         assert_eq!(self.code, code, "{self:?}");

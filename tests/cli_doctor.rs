@@ -1,13 +1,8 @@
 //! Tests CLI diagnostics: doctor findings, help in errors, integration tests of tokens.
 
-use crate::cli::User;
-use crate::story::{Setup, Story};
+use crate::prelude::*;
 use crate::webhooks::{ANN, ANNS_TOKEN};
-use pullyard_domain::project::Compute;
-use pullyard_store::Scope;
-use serde_json::{Value, json};
 
-/// Runs doctor; returns verdict and text of each finding of one kind.
 async fn doctor_findings(user: &User, check: &str) -> Vec<(String, String)> {
     let ran = user.run(&["doctor", "--json"]).await;
     let findings: Vec<Value> = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"));

@@ -1,12 +1,9 @@
 //! Tests that every command in the documentation and in help sentences exists with its flags.
 
-use crate::cli::User;
+use crate::prelude::*;
 use pullyard_domain::code::Row;
-use pullyard_domain::decision::Reason;
 use pullyard_domain::denial::Denial;
-use pullyard_domain::failure::Failure;
 use pullyard_domain::wait::Wait;
-use std::collections::BTreeMap;
 
 const DOCUMENTS: [(&str, &str); 11] = [
     ("README.md", include_str!("../README.md")),

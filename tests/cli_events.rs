@@ -1,12 +1,9 @@
 //! Tests `pullyard events` next to a running `pullyard up`.
 
-use crate::cli::User;
+use crate::prelude::*;
 use crate::up::Machine;
 use crate::webhooks::{SECRET, signature};
-use nix::sys::signal::Signal;
-use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 fn event(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events").join(name)

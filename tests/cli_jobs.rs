@@ -1,16 +1,8 @@
 //! Tests the job commands of the CLI and the lists behind them.
 
-use crate::cli::{User, body, short};
-use crate::story::{REPOSITORY, Setup, Story};
-use pullyard_domain::id::JobId;
-use pullyard_domain::job::JobStatus;
-use pullyard_protocol::attempt::EventsRequest;
+use crate::prelude::*;
 use pullyard_protocol::event::{Event, EventKind};
-use pullyard_protocol::job::{CancelJob, CreateJob, JobQuery};
-use reqwest::Method;
-use serde_json::{Value, json};
-use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use pullyard_protocol::job::JobQuery;
 
 async fn create_prompt_job(story: &Story, words: &str) -> JobId {
     let project = story.project.clone();

@@ -1,16 +1,11 @@
 //! Tests the CLI with a newer server: unknown settings are ignored when read and preserved when written.
 
-use crate::cli::User;
-use axum::extract::{Request, State};
+use crate::prelude::*;
+use axum::Json;
 use axum::http::Method;
-use axum::{Json, Router};
-use pullyard_domain::project::Settings;
-use serde_json::{Value, json};
-use std::sync::{Arc, Mutex};
 
 type SharedSettings = Arc<Mutex<Value>>;
 
-/// A server with one project that has an unknown setting and an unknown group.
 async fn newer_server() -> (User, SharedSettings) {
     let mut settings = serde_json::to_value(Settings::default()).unwrap();
     settings["limits"]["patience_secs"] = json!(5);

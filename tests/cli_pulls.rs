@@ -1,13 +1,7 @@
 //! Tests the pull request commands and the list of deliveries in the CLI.
 
-use crate::cli::{User, body, short};
+use crate::prelude::*;
 use crate::pulls::{link_new_ticket, review_delivery, with_pull_request};
-use crate::story::{REPOSITORY, Story, TODO};
-use pullyard_domain::decision::Reason;
-use pullyard_domain::id::JobId;
-use pullyard_store::{Scope, Write};
-use serde_json::json;
-use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cli_links_revises_explains_and_unlinks_a_pull_request() {

@@ -1,10 +1,6 @@
 //! Tests tokens and secrets in the CLI.
 
-use crate::cli::User;
-use crate::story::Story;
-use pullyard_store::Scope;
-use reqwest::Method;
-use serde_json::json;
+use crate::prelude::*;
 
 async fn status_of(story: &Story, token: &str) -> u16 {
     story.request(Method::GET, "/v1/tokens/self", Some(token), Vec::new()).await.0

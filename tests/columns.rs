@@ -1,14 +1,9 @@
 //! Tests the columns of a project: which statuses it accepts, and that a rename moves tickets without a job.
 
-use crate::cli::User;
-use crate::story::{Story, TODO, TRIGGER, problem_of};
-use pullyard_domain::decision::Verdict;
-use pullyard_domain::id::TicketKey;
-use pullyard_domain::job::JobStatus;
+use crate::prelude::*;
 use pullyard_protocol::client::Error;
-use pullyard_protocol::job::CancelJob;
 use pullyard_protocol::project::{RenameColumn, RenamedColumn};
-use pullyard_protocol::ticket::{MoveTicket, MovedTicket, Ticket};
+use pullyard_protocol::ticket::{MoveTicket, MovedTicket};
 
 async fn strict_story() -> Story {
     let story = Story::start_with_waiting_tasks().await;

@@ -1,8 +1,6 @@
 //! Tests the author and the signing key of a project's commits.
 
-use crate::cli::User;
-use crate::story::{Setup, Story};
-use pullyard_domain::job::JobStatus;
+use crate::prelude::*;
 use pullyard_protocol::client::Error;
 
 const GREETING_AGENT: &str = "#!/bin/sh\ncat > /dev/null\necho hello > work.txt\n";

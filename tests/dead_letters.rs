@@ -1,13 +1,10 @@
 //! Tests dead letters: how messages become dead, how they are shown, redriven and dropped.
 
-use crate::cli::User;
-use crate::story::{Setup, Story, TODO, Task, wait_until};
+use crate::prelude::*;
 use pullyard_domain::dead_letter::{Advice, Queue, Subject};
-use pullyard_domain::id::{JobId, MessageId};
-use pullyard_entry::{Config, Context, ModelUrls, http};
-use pullyard_local::HintDelivery;
+use pullyard_domain::id::MessageId;
+use pullyard_entry::{Config, ModelUrls, http};
 use pullyard_protocol::dead_letter::{DeadLetter, MoveDeadLetters};
-use serde_json::{Value, json};
 
 pub(crate) async fn send_message(story: &Story, queue: &str, body: &str) -> String {
     let mut asked = json!({ "QueueUrl": story.queue_url(queue).await, "MessageBody": body });

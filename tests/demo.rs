@@ -2,14 +2,10 @@
 
 mod ai;
 
-use crate::story::wait_until;
-use serde_json::Value;
-use std::path::Path;
-use std::process::{Output, Stdio};
-use std::time::Duration;
-use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
+use crate::prelude::*;
+use std::process::Output;
+use tokio::io::{AsyncReadExt, Lines};
+use tokio::process::ChildStdout;
 
 /// Time limit, generous for a loaded machine.
 const TIME_LIMIT: Duration = Duration::from_secs(300);

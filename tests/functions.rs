@@ -7,14 +7,9 @@
 //! values of the test. `events/env.json` is no event.
 
 use crate::bitbucket_hooks::Shop;
-use crate::story::{Setup, Story, Task};
+use crate::prelude::*;
 use crate::webhooks::{SECRET, World, signature};
-use pullyard_domain::id::{JobId, TicketKey};
-use pullyard_entry::{Context, ModelUrls, http};
-use pullyard_local::HintDelivery;
-use serde_json::{Value, json};
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use pullyard_entry::{ModelUrls, http};
 
 fn events() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events")
@@ -46,7 +41,6 @@ pub(crate) async fn invoke(ctx: &Context, function: &str, event: Value) -> Resul
     }
 }
 
-/// The router of a function behind the gateway. Building it is slow.
 pub(crate) fn router(ctx: &Context, function: &str) -> Option<axum::Router> {
     match function {
         "api" => Some(pullyard_function_api::router(ctx.clone(), "unknown", ModelUrls::default())),

@@ -11,14 +11,12 @@
 mod mutate;
 mod targets;
 
+use crate::prelude::*;
 use mutate::Mutator;
 use pullyard_testkit::SeededRng;
-use sha2::{Digest, Sha256};
-use std::collections::BTreeSet;
+use sha2::Digest;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
 use targets::{TARGETS, Target};
 
 const INPUTS: u64 = 400;
@@ -53,7 +51,6 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Runs one input, and adds it to the corpus if its answer is new.
     fn run_input(&mut self, input: Vec<u8>, keep: bool) {
         let since = Instant::now();
         let Ok(answer) = catch_unwind(AssertUnwindSafe(|| (self.target.run)(&input))) else {

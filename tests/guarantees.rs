@@ -1,7 +1,6 @@
 //! Checks docs/guarantees.md: each row is one sentence with a known layer and a file that exists.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use crate::prelude::*;
 
 const PAGE: &str = include_str!("../docs/guarantees.md");
 

@@ -1,17 +1,9 @@
 //! Tests projects that are held or out of budget: entries wait and start later, once.
 
-use crate::cli::User;
-use crate::story::{Setup, Story, TODO, TRIGGER, Task, enter_phases, failed_finish, wait_until};
+use crate::prelude::*;
 use pullyard_domain::budget::{Budget, Day};
-use pullyard_domain::id::{DeliveryId, EventId, JobId};
-use pullyard_domain::job::JobStatus;
-use pullyard_domain::project::Settings;
-use pullyard_local::HintDelivery;
-use pullyard_protocol::attempt::{FinishRequest, Phase};
 use pullyard_protocol::client::Error;
-use pullyard_protocol::job::{CancelJob, CreateJob};
 use pullyard_protocol::project::HoldProject;
-use std::time::Duration;
 
 const DOLLAR: u64 = 1_000_000;
 

@@ -1,13 +1,12 @@
 //! Compares `infra` with the code: the table, routes, environment, queues, alarms and release.
 
+use crate::prelude::*;
 use crate::processes::FUNCTION_TIMEOUTS;
 use crate::roles::template::parse;
 use pullyard_domain::sweep::back_off;
-use pullyard_emulator::{ACCESS_KEY_ID, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
+use pullyard_emulator::{Aws, Options, ecs};
 use pullyard_entry::{config, metrics};
 use pullyard_store::Store;
-use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
 
 const GATEWAY: &str = include_str!("../crates/local/src/system.rs");
 const CONFIG: &str = include_str!("../crates/entry/src/config.rs");

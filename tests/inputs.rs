@@ -4,11 +4,8 @@ mod callers;
 mod limits;
 mod projects;
 
-use crate::story::{REPOSITORY, Setup, Story, Task};
-use pullyard_local::HintDelivery;
-use reqwest::Method;
+use crate::prelude::*;
 use reqwest::header::HeaderMap;
-use serde_json::{Value, json};
 
 type Answer = (u16, HeaderMap, Value);
 
@@ -96,7 +93,6 @@ fn check(what: &str, answer: &Answer, status: u16, code: &str, pointer: Option<&
     }
 }
 
-/// Malformed ticket events, each with the expected pointer if there is one.
 fn malformed_events() -> Vec<(Vec<u8>, Option<&'static str>)> {
     let mut all = Vec::new();
     for unknown in ["/colour", "/ticket/colour"] {

@@ -4,10 +4,7 @@ mod proxy;
 
 pub(crate) use proxy::LagProxy;
 
-use crate::story::{Setup, Story, TODO, TRIGGER, Task, enter_phases, failed_finish, wait_until};
-use pullyard_domain::decision::Verdict;
-use pullyard_protocol::attempt::{Phase, StatusRequest};
-use std::time::Duration;
+use crate::prelude::*;
 
 const SEEDS: std::ops::Range<u64> = 0..3;
 /// Longer than the time limit of a wake-up.
@@ -40,7 +37,6 @@ async fn assert_ticket_failed(story: &Story, key: &str) {
     assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (TODO, &["AI Failed".to_owned()][..]));
 }
 
-/// Asserts that no work is due or waiting, and counts the jobs.
 async fn assert_idle(story: &Story, lag: &LagProxy, jobs: usize) {
     story.wait_for_empty_queues().await;
     lag.catch_up().await;

@@ -44,6 +44,7 @@ mod lag;
 mod observability;
 mod openapi;
 mod pages;
+mod prelude;
 mod processes;
 mod pulls;
 mod quick_start;

@@ -1,16 +1,9 @@
 //! Tests logs, traces, metrics, readiness and the Prometheus numbers of a deployment.
 
-use crate::story::{Setup, Story, TRIGGER, Task, wait_until};
+use crate::prelude::*;
 use crate::up::Machine;
-use nix::sys::signal::Signal;
-use pullyard_domain::id::JobId;
-use pullyard_domain::project::{Compute, Settings};
 use pullyard_entry::config::Config;
 use pullyard_entry::telemetry::{self, Timestamps};
-use reqwest::Method;
-use serde_json::{Value, json};
-use std::path::Path;
-use std::time::Duration;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 

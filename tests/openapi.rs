@@ -5,10 +5,8 @@ mod schema;
 mod times;
 
 use crate::authorisation::World;
-use crate::story::Story;
-use reqwest::Method;
-use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
+use crate::prelude::*;
+use serde_json::Map;
 
 const SERVER: &str = "https://pullyard.example.com";
 
@@ -138,7 +136,6 @@ fn every_operation_has_an_id_a_summary_and_described_responses() {
     }
 }
 
-/// Finds instants in a schema, by their format or by a name reserved for instants.
 fn instants(document: &Value, schema: &Value, place: &str, found: &mut Vec<String>) {
     match resolve_schema(document, schema) {
         Value::Object(object) => {

@@ -23,10 +23,9 @@ mod start;
 mod tickets;
 mod tokens;
 
-use crate::story::Story;
-use pullyard_store::Scope;
+use crate::prelude::*;
+use reqwest::Client;
 use reqwest::header::{HeaderMap, HeaderValue};
-use reqwest::{Client, Method};
 
 /// The header of the page script's requests.
 const FRAGMENT: (&str, &str) = ("accept", "text/html; fragment");

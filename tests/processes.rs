@@ -10,17 +10,10 @@ mod tls;
 pub(crate) use deployed::{FUNCTION_TIMEOUTS, Functions, Processes};
 
 use crate::functions::{Target, check_all, setup};
-use crate::story::{Setup, Story, wait_until};
+use crate::prelude::*;
 use crate::webhooks::World;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use pullyard_domain::job::JobStatus;
-use serde_json::Value;
-use std::path::Path;
-use std::process::Stdio;
-use tempfile::TempDir;
+use nix::sys::signal::kill;
 use tls::Tls;
-use tokio::process::Command;
 
 fn program() -> Vec<String> {
     match std::env::var("PULLYARD_FUNCTIONS") {

@@ -1,21 +1,9 @@
 //! Tests pull requests, revisions, links and the ledger through the public API.
 
-use crate::story::{REPOSITORY, Setup, Story, TODO, Task, problem_of};
-use pullyard_domain::decision::{Reason, Verdict};
+use crate::prelude::*;
 use pullyard_domain::delivery::{Delivery, ReviewSubject, Source};
-use pullyard_domain::id::{DeliveryId, EventId, IntegrationId, RepositoryName, ReviewId, TicketKey};
-use pullyard_domain::job::JobKind;
-use pullyard_domain::project::Settings;
-use pullyard_domain::pull_request::PullRequestId;
-use pullyard_domain::time::Timestamp;
-use pullyard_local::HintDelivery;
 use pullyard_protocol::delivery::{DeliveryPage, DeliveryQuery};
-use pullyard_protocol::project::CreateProject;
 use pullyard_protocol::pull_request::{LinkPullRequest, PullRequestQuery, RevisePullRequest};
-use pullyard_store::Write;
-use reqwest::Method;
-use serde_json::{Value, json};
-use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 

@@ -1,8 +1,6 @@
 //! Runs the calls of docs/quick-start.md.
 
-use crate::story::Story;
-use pullyard_store::Scope;
-use serde_json::Value;
+use crate::prelude::*;
 
 const PAGE: &str = include_str!("../docs/quick-start.md");
 

@@ -1,20 +1,12 @@
 //! Tests repository changes at the forge: renames, clone hosts, and removal of repositories and integrations.
 
-use crate::cli::{User, short};
-use crate::story::{REPOSITORY, Story, problem_of};
+use crate::prelude::*;
 use crate::webhooks::{ANN, World};
-use axum::Router;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri};
-use pullyard_domain::id::{IntegrationId, RepositoryName};
+use axum::http::Uri;
 use pullyard_domain::project::{Integration, Repository as Stored};
-use pullyard_protocol::job::CancelJob;
 use pullyard_protocol::project::Repository;
 use pullyard_protocol::pull_request::PullRequestQuery;
-use pullyard_store::{RepositoryRemoval, Write};
-use reqwest::Method;
-use serde_json::json;
-use tokio::net::TcpListener;
+use pullyard_store::RepositoryRemoval;
 
 impl World {
     async fn send_rename(&self, name: &str) {

@@ -1,17 +1,10 @@
 //! Tests jobs that a user or program requests through the API.
 
-use crate::story::{REPOSITORY, REVIEW, Setup, Story, TODO, Task};
+use crate::prelude::*;
 use futures::future::join_all;
-use pullyard_domain::decision::Verdict;
-use pullyard_domain::id::{JobId, ProjectId, RepositoryName, TicketKey};
-use pullyard_domain::job::JobStatus;
-use pullyard_local::HintDelivery;
 use pullyard_protocol::Problem;
 use pullyard_protocol::client::Error;
-use pullyard_protocol::job::{CreateJob, JobPage};
-use reqwest::Method;
-use serde_json::json;
-use std::collections::BTreeSet;
+use pullyard_protocol::job::JobPage;
 
 async fn story_without_hints() -> Story {
     Story::start_with(Setup { task: Task::Waiting, hints: HintDelivery::Drop, ..Setup::default() }).await

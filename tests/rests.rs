@@ -1,17 +1,10 @@
 //! Tests pausing, questions and answers of a job through the control plane; the test acts as the runner.
 
-use crate::cli::User;
-use crate::story::{Story, TODO, completed_finish, enter_phases, has_status};
-use pullyard_domain::artifact::ArtifactKind;
-use pullyard_domain::id::{FinishId, JobId};
-use pullyard_domain::job::{AgentReport, DesiredState, JobStatus};
+use crate::prelude::*;
+use pullyard_domain::job::{AgentReport, DesiredState};
 use pullyard_protocol::artifact::AttemptOutcome;
-use pullyard_protocol::attempt::{
-    Assignment, EventsRequest, Phase, StatusRequest, YieldAnswer, YieldReason, YieldRequest,
-};
-use pullyard_protocol::client::{AttemptClient, Error};
-use serde_json::json;
-use std::time::Duration;
+use pullyard_protocol::attempt::{Assignment, YieldAnswer};
+use pullyard_protocol::client::Error;
 
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
@@ -195,7 +188,6 @@ async fn answer_before_the_question_is_read_by_the_same_attempt() {
     assert_eq!(problem_code(client.inputs(0).await), "lease_lost");
 }
 
-/// Requests permission to push. Returns whether more inputs wait and whether the attempt may push.
 async fn request_push(client: &AttemptClient, told: u32) -> (bool, bool) {
     let answer = client.status(&StatusRequest { status: Phase::Syncing, inputs: Some(told) }).await.unwrap();
     (answer.goes_on, answer.push_for_secs.is_some())

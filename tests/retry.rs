@@ -1,20 +1,11 @@
 //! Tests retries of ended jobs.
 
-use crate::artifacts::store_artifact;
-use crate::story::{REVIEW, Story, TODO, TRIGGER, enter_phases, problem_of};
+use crate::prelude::*;
 use futures::future::join_all;
 use pullyard_domain::artifact;
-use pullyard_domain::decision::Verdict;
-use pullyard_domain::failure::Failure;
-use pullyard_domain::id::{FinishId, JobId, RepositoryName, TicketKey};
-use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::Repository;
 use pullyard_domain::text::Span;
-use pullyard_protocol::attempt::{FinishOutcome, FinishRequest, Phase};
-use pullyard_protocol::client::AttemptClient;
-use pullyard_protocol::job::{CancelJob, CreateJob};
 use pullyard_protocol::ticket::EditTicket;
-use pullyard_store::Write;
 
 async fn fail_job(story: &Story, job: &JobId) {
     let (_, client) = story.claim(job, "c1").await.unwrap();

@@ -12,21 +12,15 @@ mod page;
 mod policy;
 pub(crate) mod template;
 
-use crate::calls::{self, AllowedCalls, Calls, FUNCTIONS, UsedPermission};
+use crate::calls::{self, AllowedCalls, Calls, UsedPermission};
 use crate::pages::Browser;
-use crate::story::{Setup, Story, Task, has_status};
+use crate::prelude::*;
 use crate::webhooks::World;
 use aws_calls::{CALLS, EXTRA_ACTIONS, EXTRA_OF_ALL, KMS_ACTIONS, Resource, SERVICE_ROLE_ACTIONS};
 use deployment::{Deployment, KMS_KEY_ARN};
 use policy::{Effect, Request, matches_pattern};
-use pullyard_domain::job::JobStatus;
-use pullyard_protocol::job::CancelJob;
 use pullyard_testkit::observe::{Call, Service};
-use serde_json::{Value, json};
-use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
-use std::time::Duration;
 
 /// Variable with the file to which `.ci/roles` had every test append its calls.
 const RECORDED_CALLS_VARIABLE: &str = "PULLYARD_RECORDED_CALLS";

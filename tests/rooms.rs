@@ -1,11 +1,9 @@
 //! Tests the dependencies between crates against a list, and that targets without a test harness contain no tests.
 
+use crate::prelude::*;
 use serde::Deserialize;
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Each crate with the workspace crates that it may import.
 const CRATES: [(&str, &str); 30] = [
     ("domain", ""),
     ("version", ""),
@@ -70,7 +68,6 @@ const RESERVED_LIBRARIES: [(&str, &str); 16] = [
     ("clap", "cli runner"),
 ];
 
-/// Libraries of `domain`: without clock, sockets or random numbers.
 const DOMAIN_LIBRARIES: &str = "data-encoding schemars serde sha2 time";
 
 /// The fields used from `cargo metadata`. The crate `cargo_metadata` would enable a serde_json feature and rebuild its

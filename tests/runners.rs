@@ -6,21 +6,14 @@ mod names;
 mod silence;
 mod waiting;
 
-use crate::story::{Setup, Story, TRIGGER, Task, enter_phases, failed_finish};
-use pullyard_domain::id::{ClaimId, InstanceId, JobId, ProjectId, RunnerId};
-use pullyard_domain::job::JobStatus;
-use pullyard_domain::project::{Compute, Settings};
-use pullyard_protocol::attempt::{Assignment, Phase, StartRequest};
-use pullyard_protocol::client::{AttemptClient, Error, RunnerClient};
-use pullyard_protocol::project::CreateProject;
+use crate::prelude::*;
+use pullyard_domain::id::{ClaimId, InstanceId, RunnerId};
+use pullyard_protocol::attempt::{Assignment, StartRequest};
+use pullyard_protocol::client::{Error, RunnerClient};
 use pullyard_protocol::runner::{
     ClaimRequest, ClaimedJob, HeartbeatAnswer, HeartbeatRequest, RegisterAnswer, RegisterRequest, RunnerIsolation,
 };
-use pullyard_protocol::runner_admin::{RunnerOrder, RunnerStatus};
-use pullyard_store::{TokenKind, Write};
-use serde_json::json;
-use std::collections::BTreeSet;
-use std::time::Duration;
+use pullyard_protocol::runner_admin::RunnerOrder;
 
 pub(crate) struct RunnerProcess {
     client: RunnerClient,
@@ -75,7 +68,6 @@ impl Story {
         (story, kite)
     }
 
-    /// Creates a runner token, optionally limited to projects or to one runner name.
     pub(crate) async fn runner_token(&self, name: &str, projects: Option<&[&str]>, only: Option<&str>) -> String {
         let token = format!("rnt_{name}");
         let projects = projects.map(|all| all.iter().map(|project| ProjectId::new(*project).unwrap()).collect());

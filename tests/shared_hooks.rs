@@ -2,25 +2,12 @@
 //! nothing of others.
 
 use crate::functions::invoke;
-use crate::story::{REPOSITORY, Setup};
+use crate::prelude::*;
 use crate::webhooks::{ANN, SECRET, World, signature};
-use pullyard_domain::id::{IntegrationId, ProjectId, ReviewId, TicketKey};
-use pullyard_domain::job::JobStatus;
-use pullyard_domain::project::Settings;
-use pullyard_domain::pull_request::{PullRequest, PullRequestId};
-use pullyard_domain::secret::SecretKind;
 use pullyard_domain::wakeup::QueuedReview;
-use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 use pullyard_entry::config;
-use pullyard_local::HintDelivery;
 use pullyard_protocol::decision::Decision;
-use pullyard_protocol::hook::InstallHook;
-use pullyard_protocol::project::CreateProject;
-use pullyard_protocol::secret::SetSecret;
-use pullyard_protocol::ticket::CreateTicket;
-use pullyard_store::Write;
 use pullyard_testkit::{Fault, Wire};
-use serde_json::{Value, json};
 
 const EVENT: &str = "pull_request_review";
 const HOOK: &str = "shared";

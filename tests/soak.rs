@@ -11,27 +11,15 @@
 //! The seed fixes the kills, not the timing of the answers. A failed run keeps its folder with all logs and prints its
 //! path.
 
-use crate::story::{REVIEW, TRIGGER, wait_until};
+use crate::prelude::*;
 use crate::up::{Machine, Up};
 use futures::StreamExt as _;
-use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::Pid;
-use pullyard_domain::id::ProjectId;
-use pullyard_domain::job::JobStatus;
-use pullyard_domain::project::{Compute, Limits, OfflinePolicy, Settings};
-use pullyard_protocol::client::ApiClient;
-use pullyard_protocol::job::Job;
-use pullyard_protocol::project::CreateProject;
-use pullyard_protocol::ticket::{CreateTicket, Ticket};
+use nix::sys::signal::{kill, killpg};
+use pullyard_domain::project::{Limits, OfflinePolicy};
 use pullyard_protocol::token::CreateToken;
-use pullyard_store::TokenKind;
 use pullyard_testkit::SeededRng;
-use serde_json::{Value, json};
-use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::process::Stdio;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::process::{Child, Command};
+use std::fs;
+use std::time::UNIX_EPOCH;
 use tokio::time::sleep;
 
 const RUNNERS: [&str; 3] = ["kite", "gull", "tern"];

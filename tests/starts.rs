@@ -3,16 +3,10 @@
 mod breakers;
 mod faults;
 
+use crate::prelude::*;
 use crate::processes::recorder::Recorder;
-use crate::story::{Setup, Story, TODO, Task, task_variable, wait_until};
 use futures::future::join_all;
-use pullyard_domain::id::JobId;
-use pullyard_emulator::ecs::RunTaskOutcome;
 use pullyard_entry::config::TaskNetwork;
-use pullyard_local::HintDelivery;
-use pullyard_protocol::job::Job;
-use serde_json::{Value, json};
-use std::time::Duration;
 
 /// The time after which an unclaimed start counts as failed.
 const START_WITHIN: Duration = Duration::from_secs(300);

@@ -2,21 +2,12 @@
 //!
 //! `PULLYARD_STORM=1000` sends a thousand deliveries of one review. Each storm prints its row of docs/capacity.md.
 
-use crate::story::{REPOSITORY, enter_phases, has_status, wait_until};
+use crate::prelude::*;
 use crate::webhooks::{ANNS_TOKEN, BRANCH, SECRET, World, signature};
 use futures::StreamExt as _;
-use pullyard_domain::decision::Verdict;
-use pullyard_domain::failure::Failure;
-use pullyard_domain::id::{DeliveryId, FinishId, IntegrationId, JobId, ReviewId};
-use pullyard_domain::job::JobStatus;
-use pullyard_domain::pull_request::PullRequestId;
-use pullyard_protocol::attempt::{FinishOutcome, FinishPullRequest, FinishRequest, FinishResult, Phase};
-use pullyard_protocol::client::AttemptClient;
+use pullyard_protocol::attempt::{FinishPullRequest, FinishResult};
 use pullyard_protocol::delivery::Delivery;
-use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 const EVENT: &str = "pull_request_review";
 const CONCURRENCY: usize = 100;
@@ -25,7 +16,6 @@ fn requested_size() -> Option<usize> {
     std::env::var("PULLYARD_STORM").ok().map(|count| count.parse().unwrap())
 }
 
-/// Counts the answered codes. Every answer must be a decision with a code.
 fn count_codes(answers: &[(u16, Value)]) -> BTreeMap<String, usize> {
     let mut codes = BTreeMap::new();
     for (status, said) in answers {
@@ -36,7 +26,6 @@ fn count_codes(answers: &[(u16, Value)]) -> BTreeMap<String, usize> {
     codes
 }
 
-/// Sends all bodies concurrently as separate deliveries; `answered` runs after each answer.
 async fn send_storm(world: &World, bodies: Vec<String>, answered: impl Fn()) -> Vec<(u16, Value)> {
     let since = Instant::now();
     let count = bodies.len();
@@ -186,7 +175,6 @@ fn review_text(n: usize) -> String {
     format!("Not yet, for reason {n}.")
 }
 
-/// Requests changes as Ann, without a webhook.
 async fn request_changes(world: &World, n: usize) -> u64 {
     let forge = world.story.local.forge().api_url();
     let url = format!("{forge}/repos/{REPOSITORY}/pulls/{}/reviews", world.number);

@@ -10,32 +10,20 @@ pub(crate) use attempt::{completed_finish, enter_phases, failed_finish, finish_r
 pub(crate) use aws::task_variable;
 
 use crate::calls::{AllowedCalls, Calls};
+use crate::prelude::*;
 use crate::processes::{Functions, Processes};
-use pullyard_domain::agent::Agent;
-use pullyard_domain::checks::CommandOverrides;
-use pullyard_domain::decision::Verdict;
-use pullyard_domain::id::{EventId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
-use pullyard_domain::job::{JobStatus, LiveUpdates};
-use pullyard_domain::project::{ForgeKind, Settings, Statuses};
-use pullyard_domain::time::Timestamp;
-use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
+use pullyard_domain::job::LiveUpdates;
+use pullyard_domain::project::Statuses;
+use pullyard_entry::Config;
 use pullyard_entry::config::{self, Endpoints};
-use pullyard_entry::{Config, Context};
 use pullyard_fake_forge::FakeForge;
-use pullyard_local::{Clock, HintDelivery, LocalSystem, Options, TaskEnvironment};
-use pullyard_protocol::client::{ApiClient, Error};
+use pullyard_local::{Clock, Options, TaskEnvironment};
+use pullyard_protocol::client::Error;
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::integration::CreateIntegration;
-use pullyard_protocol::job::Job;
-use pullyard_protocol::project::{AddRepository, CreateProject};
-use pullyard_protocol::ticket::{EventTicket, Ticket, TicketEvent};
+use pullyard_protocol::ticket::{EventTicket, TicketEvent};
 use pullyard_testkit::lambda::{EnvironmentInfo, Runtime};
-use pullyard_version::COMMIT;
-use serde_json::Value;
 use std::ops::Deref;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tempfile::TempDir;
 use tokio::runtime::Handle;
 
 pub(crate) const TODO: &str = "Todo";
@@ -57,7 +45,6 @@ impl DynamodbProxy {
     }
 }
 
-/// Inserts taps that record all AWS calls of the functions, behind the proxy of a test.
 fn tap_aws(calls: &Calls, dynamodb: Option<DynamodbProxy>) -> pullyard_local::AwsProxies {
     let observer = calls.observer();
     pullyard_local::AwsProxies::new(move |services| {
@@ -217,7 +204,6 @@ impl Story {
         self.connect_repository(Agent { capability: "command".into(), command, model: None }).await;
     }
 
-    /// A ticket event for `key` in `status`, at `minute` of the ticket tool's day.
     pub(crate) fn event(&self, event: &str, key: &str, status: &str, minute: i64) -> TicketEvent {
         TicketEvent {
             event_id: EventId::new(event).unwrap(),
@@ -300,7 +286,6 @@ impl Story {
         self.function_context_of(self.function_config(dispatch, effects).await).await
     }
 
-    /// Another instance in a deployment with this API URL.
     pub(crate) async fn function_context_at(&self, api_url: &str, dispatch: &str, effects: &str) -> Context {
         let config = self.function_config(dispatch, effects).await;
         self.function_context_of(Config { api_url: api_url.into(), ..config }).await

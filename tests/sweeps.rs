@@ -3,17 +3,9 @@
 mod deaths;
 mod entries;
 
-use crate::story::{REVIEW, Setup, Story, TODO, TRIGGER, enter_phases, task_variable, wait_until};
-use pullyard_domain::job::JobStatus;
-use pullyard_local::HintDelivery;
-use pullyard_protocol::attempt::Phase;
-use pullyard_protocol::job::Job;
-use serde_json::{Value, json};
-use std::time::Duration;
+use crate::prelude::*;
 
-/// Longer than the delay after which a wake-up counts as lost.
 const WAKE_UP_LOST_AFTER: Duration = Duration::from_secs(61);
-/// Longer than the grace period for a finish after a death.
 const FINISH_GRACE: Duration = Duration::from_secs(16);
 
 async fn sweep_until<T>(story: &Story, what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {

@@ -1,13 +1,7 @@
 //! Tests of a job's task: its size, its capacity, and a Spot interruption.
 
-use crate::story::{Story, enter_phases, wait_until};
-use pullyard_domain::id::JobId;
-use pullyard_domain::job::JobStatus;
+use crate::prelude::*;
 use pullyard_domain::task::{Task, TaskCapacity, TaskSize};
-use pullyard_protocol::attempt::Phase;
-use pullyard_protocol::job::Job;
-use serde_json::{Value, json};
-use std::time::Duration;
 
 /// Longer than a finish may be on its way after the task died.
 const GRACE: Duration = Duration::from_secs(16);

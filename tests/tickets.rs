@@ -1,16 +1,10 @@
 //! Tests of the events that a ticket tool sends.
 
 use crate::functions::invoke;
-use crate::story::{REVIEW, Setup, Story, TODO, TRIGGER, Task};
+use crate::prelude::*;
 use futures::future::join_all;
-use pullyard_domain::decision::Verdict;
-use pullyard_domain::job::JobStatus;
-use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 use pullyard_entry::config;
-use pullyard_local::HintDelivery;
 use pullyard_testkit::{Fault, Wire};
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ticket_becomes_a_pull_request() {

@@ -1,17 +1,8 @@
 //! Tests of tokens and secrets through the API: shown once, revoked at once, kept over a restart.
 
-use crate::story::{Story, wait_until};
-use pullyard_domain::id::SecretName;
-use pullyard_domain::secret::SecretKind;
-use pullyard_local::{LocalSystem, Options};
-use pullyard_protocol::client::ApiClient;
-use pullyard_protocol::secret::SetSecret;
+use crate::prelude::*;
+use pullyard_local::Options;
 use pullyard_protocol::token::{CreateToken, CreatedToken, TokenState};
-use pullyard_store::Scope;
-use reqwest::Method;
-use serde_json::{Value, json};
-use std::time::Duration;
-use tempfile::TempDir;
 
 fn token_request(name: &str) -> CreateToken {
     let body = json!({ "name": name, "kind": "api", "scopes": ["read"] });

@@ -3,13 +3,11 @@
 pub(crate) mod terminal;
 
 use crate::demo::{processes_of, wait_until_gone};
-use crate::story::wait_until;
+use crate::prelude::*;
 use pullyard_demo_forge::{DemoForge, NoExtension, Options, Repository, User};
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Output, Stdio};
-use tempfile::TempDir;
+use std::process::Output;
 use terminal::Terminal;
-use tokio::process::Command;
 
 const TOKEN: &str = "a-token-of-ana-0123";
 

@@ -1,21 +1,11 @@
 //! Tests of `pullyard up`: start, stop and kill.
 
-use crate::story::wait_until;
-use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::Pid;
-use pullyard_domain::id::{JobId, ProjectId, TicketKey};
-use pullyard_domain::job::JobStatus;
-use pullyard_protocol::client::ApiClient;
-use pullyard_protocol::job::Job;
-use serde_json::{Value, json};
+use crate::prelude::*;
+use nix::sys::signal::{kill, killpg};
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Output, Stdio};
+use std::process::Output;
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::Duration;
-use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::AsyncReadExt;
 
 const TIME_LIMIT: Duration = Duration::from_secs(300);
 

@@ -7,21 +7,10 @@ mod recovery;
 mod replays;
 mod secrets;
 
-use crate::story::{REPOSITORY, Setup, Story, Task, wait_until};
+use crate::prelude::*;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
-use pullyard_domain::job::JobKind;
-use pullyard_domain::project::Settings;
-use pullyard_domain::pull_request::PullRequestId;
-use pullyard_domain::secret::SecretKind;
-use pullyard_local::{AccountKind, LocalSystem, Role, User};
-use pullyard_protocol::hook::{Hook, InstallHook};
-use pullyard_protocol::job::Job;
-use pullyard_protocol::secret::SetSecret;
-use reqwest::Method;
-use serde_json::{Value, json};
-use sha2::Sha256;
-use std::time::Duration;
+use pullyard_local::User;
+use pullyard_protocol::hook::Hook;
 
 pub(crate) const ANN: u64 = 9_007_199_254_740_997;
 pub(crate) const ANNS_TOKEN: &str = "ghp_ann";
@@ -54,7 +43,6 @@ impl World {
         Self::with_prepared(setup, async |_| {}).await
     }
 
-    /// Runs `prepare` on the system before its first call.
     pub(crate) async fn with_prepared(setup: Setup, prepare: impl AsyncFnOnce(&LocalSystem)) -> Self {
         let settings = Settings { revise_on_review: true, ..setup.settings };
         let story = Story::start_prepared(Setup { task: Task::Waiting, settings, ..setup }, prepare).await;
@@ -72,7 +60,6 @@ impl World {
         world
     }
 
-    /// A ticket and a linked pull request, which the forge need not have.
     pub(crate) async fn link(&self, number: u64, ticket: &str, branch: &str, head: &str) {
         let integration = IntegrationId::new("gh1").unwrap();
         let id = PullRequestId { integration, repository: self.repository, number };
@@ -93,7 +80,6 @@ impl World {
         }
     }
 
-    /// A hook that only the test calls.
     pub(crate) async fn install_by_hand(&self, hook: &str) -> Hook {
         let made = self.story.api.install_hook(&self.install_request(hook, true)).await.unwrap();
         self.story

@@ -1,20 +1,16 @@
 //! A fake GitHub with one App: verifies an App's requests like GitHub, in front of the demo forge.
 
+use crate::prelude::*;
 use crate::token_gate::{Gate, long_token};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::Json;
+use axum::extract::Path;
 use axum::routing::{get, patch, post};
-use axum::{Json, Router};
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
-use serde_json::{Value, json};
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 pub(crate) const APP: u64 = 12_345;

@@ -1,21 +1,13 @@
 //! Tests the webhook of a GitHub App at the demo forge: its registration, recovery, drifts and repair.
 
-use crate::story::{Setup, Story, Task, WORKING_AGENT, wait_until};
+use crate::prelude::*;
 use crate::webhooks::{ANN, ANNS_TOKEN, BRANCH};
 use pullyard_domain::hook::WebhookScope;
-use pullyard_domain::id::{HookName, IntegrationId};
-use pullyard_domain::job::JobKind;
-use pullyard_domain::project::Settings;
-use pullyard_domain::pull_request::{PullRequestId, PullRequestState};
-use pullyard_fake_forge::{DeliveryFault, TestForge as _};
 use pullyard_forge::features::{APP_EVENTS, WorkflowPolicy, app_permissions};
-use pullyard_local::{AccountKind, Role, User};
-use pullyard_protocol::hook::{Drift, InstallHook, RecoverHook};
+use pullyard_local::User;
+use pullyard_protocol::hook::Drift;
 use pullyard_protocol::integration::CreateGitHubApp;
-use pullyard_protocol::project::AddRepository;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
-use serde_json::{Value, json};
-use std::time::Duration;
 
 const SHOP: &str = "acme/shop";
 

@@ -1,12 +1,9 @@
 //! Tests an attempt's events: batches, repeats and reading.
 
 use super::{GRACE, claimed_job, kill_task};
-use crate::story::{Story, failed_finish, wait_until};
+use crate::prelude::*;
 use futures::future::join_all;
-use pullyard_domain::id::JobId;
-use pullyard_protocol::attempt::EventsRequest;
 use pullyard_protocol::event::{Event, EventKind};
-use std::time::Duration;
 
 fn events(first: u64, count: u64, text: &str) -> EventsRequest {
     let event = |seq| Event {

@@ -1,17 +1,10 @@
 //! Tests the finish of an attempt: repeated, refused and late.
 
 use super::{GRACE, claimed_job, claimed_job_with_limits, kill_task, lease_lost, refusal, report_phase};
-use crate::cli::User;
-use crate::story::{
-    Story, TODO, completed_finish, enter_phases, failed_finish, finish_request, has_status, wait_until,
-};
-use pullyard_domain::failure::Failure;
-use pullyard_domain::id::JobId;
-use pullyard_domain::job::JobStatus;
+use crate::prelude::*;
+use crate::story::finish_request;
 use pullyard_domain::project::Limits;
-use pullyard_protocol::attempt::{FinishOutcome, FinishRequest, FinishResult, Phase, StatusRequest};
-use serde_json::json;
-use std::time::Duration;
+use pullyard_protocol::attempt::FinishResult;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn finish_is_repeatable_and_a_second_finish_is_refused() {

@@ -1,15 +1,9 @@
 //! Tests that answers to a token for one project name no object of another project.
 
 use super::{RequiredCredential, World};
-use crate::story::REPOSITORY;
+use crate::prelude::*;
 use pullyard_domain::breaker::{AttemptRef, Breaker, BreakerCause};
-use pullyard_domain::id::{RepositoryName, TicketKey};
-use pullyard_domain::project::Compute;
 use pullyard_protocol::pull_request::LinkPullRequest;
-use pullyard_store::{Scope, Write};
-use reqwest::Method;
-use serde_json::{Value, json};
-use std::time::Duration;
 
 impl World {
     async fn open_breaker(&self, account: &str) {

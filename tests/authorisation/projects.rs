@@ -1,9 +1,7 @@
 //! Tests access to another project's objects, shared runners and hooks.
 
 use super::{World, manual_hook};
-use pullyard_store::Scope;
-use reqwest::Method;
-use serde_json::{Value, json};
+use crate::prelude::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_of_another_project_are_not_found() {

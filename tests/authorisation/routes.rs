@@ -1,10 +1,7 @@
 //! The table of routes: the credential of each route and a valid call for one project's objects.
 
 use super::{Objects, RequiredCredential, Route, World, manual_hook};
-use crate::story::{REPOSITORY, Setup};
-use pullyard_store::Scope;
-use reqwest::Method;
-use serde_json::{Value, json};
+use crate::prelude::*;
 
 impl World {
     pub(crate) fn routes(&self, of: &Objects) -> Vec<Route> {

@@ -1,9 +1,6 @@
 //! Tests how long bootstrap tokens and leases are valid.
 
-use crate::story::{Story, task_variable};
-use reqwest::Method;
-use serde_json::json;
-use std::time::Duration;
+use crate::prelude::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bootstrap_token_expires_and_lease_ends_with_its_attempt() {

@@ -1,16 +1,10 @@
 //! Tests change requests on Bitbucket Cloud: found by polling, sent to one job, answered once.
 
 use super::{SHOP, World};
-use crate::story::{Story, TRIGGER, Task};
-use pullyard_domain::id::{JobId, RepositoryName};
-use pullyard_domain::job::{JobKind, JobStatus};
-use pullyard_fake_forge::{CallFilter, Fault, TestForge as _};
-use pullyard_local::{AccountKind, Role, User};
+use crate::prelude::*;
+use pullyard_local::User;
 use pullyard_protocol::delivery::Delivery;
-use pullyard_protocol::job::{Job, JobResult};
-use reqwest::Method;
-use serde_json::{Value, json};
-use std::time::Duration;
+use pullyard_protocol::job::JobResult;
 
 const POLL_INTERVAL: Duration = Duration::from_secs(301);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -20,7 +14,6 @@ fn prompt_saving_agent(story: &Story, _: &str) -> String {
     format!("#!/bin/sh\ncat > \"{at}/told-$PULLYARD_JOB\"\necho \"$PULLYARD_JOB\" >> work.txt\n")
 }
 
-/// A polled pull request in a project that revises on reviews.
 async fn polled_pull() -> (World, JobResult) {
     let world = World::new(Task::Runner, prompt_saving_agent).await;
     world.story.update_settings(|settings| settings.revise_on_review = true).await;
@@ -56,7 +49,6 @@ impl World {
         jobs
     }
 
-    /// The newest of `count` revisions.
     async fn nth_revision(&self, count: usize) -> JobId {
         let mut jobs = self.revisions().await;
         assert_eq!(jobs.len(), count, "{jobs:?}");

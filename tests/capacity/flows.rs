@@ -1,26 +1,17 @@
 //! Tests the request units and invocations of whole flows; docs/capacity.md is computed from these bounds.
 
 use super::meter::Meter;
-use crate::artifacts::store_artifact;
-use crate::story::{Setup, Story, Task, enter_phases, has_status};
-use pullyard_domain::artifact::ArtifactKind;
-use pullyard_domain::job::JobStatus;
-use pullyard_protocol::attempt::{EventsRequest, Phase};
-use reqwest::Method;
-use serde_json::json;
+use crate::prelude::*;
 
-/// The upper bound of a flow's cost.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FlowCost {
     pub(crate) written: f64,
     pub(crate) read: f64,
-    /// Requests to the API; each is one invocation.
     pub(crate) requests: f64,
     /// Invocations by queues and events. Each message is sent, received and deleted.
     pub(crate) messages: f64,
 }
 
-/// Reads for additional batches of events, which the runner sends on a slow machine.
 pub(crate) const EVENT_BATCH_READS: f64 = 3.0;
 
 /// An implement job on Fargate with a silent agent and a stored patch, from the ticket's move to the settled ticket.
@@ -28,7 +19,6 @@ pub(crate) const IMPLEMENT: FlowCost = FlowCost { written: 34.0, read: 25.5, req
 /// A revise job with a stored patch, from its delivery to the settled ticket.
 pub(crate) const REVISE: FlowCost = FlowCost { written: 43.0, read: 40.5, requests: 14.0, messages: 9.0 };
 pub(crate) const ATTEMPT_HEARTBEAT: FlowCost = FlowCost { written: 0.0, read: 1.0, requests: 1.0, messages: 0.0 };
-/// An artifact: a reservation and a confirmation, each a request with one write, plus reads of job and item.
 pub(crate) const ARTIFACT: FlowCost = FlowCost { written: 2.0, read: 4.0, requests: 2.0, messages: 0.0 };
 pub(crate) const HEARTBEAT: FlowCost = FlowCost { written: 1.0, read: 2.0, requests: 1.0, messages: 0.0 };
 pub(crate) const EMPTY_CLAIM: FlowCost = FlowCost { written: 0.0, read: 4.5, requests: 1.0, messages: 0.0 };

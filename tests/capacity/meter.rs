@@ -1,17 +1,10 @@
 //! A proxy to DynamoDB that adds up the consumed capacity.
 
+use crate::prelude::*;
 use crate::story::DynamodbProxy;
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::AddAssign;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use tokio::net::TcpListener;
+use std::sync::{MutexGuard, OnceLock, PoisonError};
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Units {
@@ -109,7 +102,6 @@ impl Meter {
         self.lock().writes.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
-    /// Whether a call only reads. A call begins with its operation.
     fn is_read(call: &str) -> bool {
         ["GetItem", "Query", "BatchGetItem", "TransactGetItems"].iter().any(|read| call.starts_with(read))
     }

@@ -1,7 +1,7 @@
 //! Tests the commands about a ticket's comments.
 
 use super::{User, body};
-use crate::story::Story;
+use crate::prelude::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cli_adds_shows_edits_and_deletes_comments() {

@@ -1,9 +1,7 @@
 //! Tests the CLI's help and its errors for lines that cannot be parsed.
 
 use super::User;
-use crate::story::{REPOSITORY, Story, TODO};
-use serde_json::{Value, json};
-use tempfile::TempDir;
+use crate::prelude::*;
 
 #[tokio::test]
 async fn usage_error_with_json_prints_a_problem_document() {

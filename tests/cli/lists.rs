@@ -1,8 +1,7 @@
 //! Tests lists in the CLI: the format for programs, paging, filters by project.
 
 use super::{User, body};
-use crate::story::{Story, TODO, TRIGGER};
-use serde_json::{Value, json};
+use crate::prelude::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_for_programs_are_plain_untruncated_tab_separated_rows() {

@@ -1,10 +1,7 @@
 //! Tests `pullyard jobs watch`.
 
 use super::{User, body, short};
-use crate::story::{Story, TRIGGER};
-use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Command;
+use crate::prelude::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn watch_prints_the_events_and_the_pull_request() {

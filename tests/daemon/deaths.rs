@@ -1,8 +1,6 @@
 //! Tests the death of a daemon during a job.
 
-use crate::story::{Story, wait_until};
-use pullyard_domain::job::JobStatus;
-use pullyard_protocol::runner_admin::RunnerStatus;
+use crate::prelude::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn restarted_daemon_keeps_its_identity_and_completes_its_job() {

@@ -1,22 +1,9 @@
 //! A machine with daemons whose agents wait for permission to end.
 
-use crate::story::{Setup, Story, Task, wait_until};
-use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::Pid;
-use pullyard_domain::id::JobId;
-use pullyard_domain::job::JobStatus;
-use pullyard_domain::project::{Compute, Settings};
-use pullyard_protocol::client::ApiClient;
-use pullyard_protocol::runner_admin::RunnerStatus;
+use crate::prelude::*;
+use nix::sys::signal::{kill, killpg};
 use pullyard_protocol::token::{CreateToken, CreatedToken};
-use pullyard_store::TokenKind;
-use serde_json::Value;
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
-use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use std::fs;
 
 /// Time limit, generous for a loaded machine.
 const TIME_LIMIT: Duration = Duration::from_secs(300);
@@ -44,7 +31,6 @@ impl Story {
         (story, machine)
     }
 
-    /// Advances the clock with heartbeats of these runners and sweeps.
     pub(super) async fn pass_with_heartbeats(&self, runners: &[&str], secs: u64) {
         for _ in 0..Duration::from_secs(secs).as_secs().div_ceil(STEP.as_secs()) {
             self.clock.advance(STEP);
@@ -140,7 +126,6 @@ impl Machine {
         names.filter_map(|name| Some(name.to_str()?.strip_prefix("at-")?.to_owned())).collect()
     }
 
-    /// Waits for the job's agent; returns its process group. The agent's own pid may be in another namespace.
     pub(crate) async fn wait_for_agent(&self, job: &JobId) -> Pid {
         let (file, work) = (self.path(&format!("at-{job}")), self.path("work"));
         wait_until("the agent works", async || {

@@ -1,9 +1,6 @@
 //! Tests daemons that are drained or revoked.
 
-use crate::story::Story;
-use nix::sys::signal::Signal;
-use pullyard_domain::job::JobStatus;
-use pullyard_protocol::runner_admin::RunnerStatus;
+use crate::prelude::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn drained_daemon_finishes_its_job_and_goes_offline() {

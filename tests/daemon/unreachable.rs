@@ -1,11 +1,8 @@
 //! Tests a daemon while the control plane is unreachable.
 
 use crate::daemon::Machine;
-use crate::story::wait_until;
+use crate::prelude::*;
 use crate::up;
-use nix::sys::signal::Signal;
-use pullyard_domain::job::JobStatus;
-use pullyard_protocol::runner_admin::RunnerStatus;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn job_on_a_daemon_survives_a_restart_of_the_control_plane() {

@@ -1,8 +1,6 @@
 //! Tests the cancel of a job on a daemon.
 
-use crate::story::{Story, has_status};
-use pullyard_domain::job::JobStatus;
-use pullyard_protocol::runner_admin::RunnerStatus;
+use crate::prelude::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cancelled_job_stops_its_agent_and_frees_its_slot() {

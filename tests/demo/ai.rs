@@ -1,13 +1,7 @@
 //! Tests the demo with the real Claude Code and Codex and a fake model server; `.ci/agents` installs them.
 
 use super::{pullyard, text, warnings};
-use serde_json::{Value, json};
-use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
-use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use crate::prelude::*;
 
 /// Time limit for a loaded machine; each job starts its agent from scratch.
 const TIME_LIMIT: Duration = Duration::from_secs(900);

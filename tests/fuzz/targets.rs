@@ -1,25 +1,19 @@
 //! The fuzz targets: valid seeds, and the invariants for all other inputs.
 
+use crate::prelude::*;
 use axum::body::Body;
-use axum::extract::Request;
-use axum::http::HeaderMap;
 use axum::routing::post;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pullyard_domain::marker::Marker;
-use pullyard_domain::project::ForgeKind;
 use pullyard_domain::prompt::review::{
     FrozenComment, FrozenReview, MAX_REVIEWS_CHARS, ReviewContext, ReviewedPullRequest, Side,
 };
 use pullyard_domain::prompt::untrusted::{fence, remove_hidden, to_single_line, truncate_with_count};
-use pullyard_domain::time::Timestamp;
 use pullyard_entry::{http, limits, strict};
 use pullyard_forge::webhook::{Event, Secret, SignatureError, WebhookSource, parse, verify};
 use pullyard_protocol::ticket::TicketEvent;
-use serde_json::{Value, json};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::Path;
-use std::sync::LazyLock;
 
 pub(super) struct Target {
     pub(super) name: &'static str,

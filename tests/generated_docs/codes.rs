@@ -1,13 +1,10 @@
 //! Generates docs/reference/codes.md.
 
 use super::{generated, table_cell};
-use crate::cli::User;
+use crate::prelude::*;
 use pullyard_domain::code::Row;
-use pullyard_domain::decision::Reason;
 use pullyard_domain::denial::Denial;
-use pullyard_domain::failure::Failure;
 use pullyard_domain::wait::Wait;
-use std::fmt::Write as _;
 
 /// Codes that refuse a request for a job or a revision. Only ticket tools and forges receive the other codes.
 const REQUEST_CODES: &[&str] = &[

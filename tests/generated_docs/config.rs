@@ -1,9 +1,8 @@
 //! Generates docs/reference/config.md from the functions' table and the help of CLI and runner.
 
 use super::{generated, table_cell};
-use crate::cli::User;
+use crate::prelude::*;
 use pullyard_entry::config::VARIABLES;
-use std::fmt::Write as _;
 
 /// Variables without a flag: name, reader, unit, default, description.
 pub(super) const WITHOUT_A_FLAG: &[(&str, &str, &str, &str, &str)] = &[

@@ -2,14 +2,11 @@
 
 use super::generated;
 use crate::capacity::flows::{ARTIFACT, ATTEMPT_HEARTBEAT, EMPTY_CLAIM, FlowCost, HEARTBEAT, IMPLEMENT, REVISE, SWEEP};
+use crate::prelude::*;
 use crate::roles::template::parse;
-use pullyard_domain::project::Settings;
 use pullyard_domain::task::TaskSize;
 use pullyard_entry::metrics;
-use serde_json::Value;
-use std::fmt::Write as _;
 
-/// Date of the public prices of us-east-1. Units of the prices: US dollars.
 const PRICE_DATE: &str = "2026-11-20";
 const WRITE_MILLION: f64 = 0.625;
 const READ_MILLION: f64 = 0.125;
@@ -41,7 +38,6 @@ const FUNCTION_SECONDS: f64 = 0.05;
 /// Log bytes of an invocation: three lines of Lambda, ours and the gateway's, each with CloudWatch's 26 bytes. A call
 /// without news has a little over 1,000.
 const LOG_BYTES: f64 = 1_500.0;
-/// Log bytes of a sweep, which logs a report and metrics.
 const SWEEP_LOG_BYTES: f64 = 2_500.0;
 const SECRETS: f64 = 5.0;
 /// Metrics of each sweep, and all metrics of a deployment including the access log's.
@@ -61,7 +57,6 @@ const JOB_HEARTBEATS: f64 = TASK_HOURS * 360.0;
 const KEY_READS: f64 = TASK_HOURS * 60.0;
 /// The fraction of traced calls. In addition Lambda traces the first call of each second.
 const TRACED_FRACTION: f64 = 0.05;
-/// Defaults of the template for a task: disk and public address.
 const TASK_DISK_GB: f64 = 30.0;
 const TASK_ADDRESSES: f64 = 1.0;
 /// Batches of events of an agent with output: one minute while watched, or twenty minutes otherwise.

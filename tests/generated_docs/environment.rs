@@ -1,7 +1,6 @@
 //! Checks which files read the environment, and that docs/reference/config.md has every variable.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use crate::prelude::*;
 
 const READERS: &[(&str, &str)] = &[
     ("crates/cli/src/client/completions/names.rs", "the global flags' variables, while a shell completes a line"),

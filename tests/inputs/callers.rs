@@ -1,9 +1,7 @@
 //! Tests wrong or hostile paths, cursors, versions and runner calls.
 
 use super::{check, noise, story_without_hints, valid_event};
-use crate::story::Story;
-use reqwest::Method;
-use serde_json::{Value, json};
+use crate::prelude::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_paths_and_parameters_return_problems() {

@@ -1,13 +1,11 @@
 //! Tests the limits of values in requests about jobs, dead letters and runners.
 
 use super::{check, story_without_hints};
-use crate::story::{Story, task_variable};
+use crate::prelude::*;
 use pullyard_domain::job::{MAX_INPUT_CHARS, MAX_REASON_CHARS};
 use pullyard_domain::project::MAX_HOLD_REASON_CHARS;
 use pullyard_protocol::dead_letter::MAX_MESSAGES;
 use pullyard_protocol::limits::{ACTIVE_JOBS, LABELS, NAME, STATUS};
-use reqwest::Method;
-use serde_json::{Value, json};
 
 fn jobs(count: usize) -> Value {
     (0..count).map(|number| format!("job_{number:0>26}")).collect()

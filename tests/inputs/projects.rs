@@ -1,13 +1,7 @@
 //! Tests invalid projects, settings, integrations and repositories.
 
 use super::{check, story_without_hints};
-use crate::story::{REPOSITORY, TRIGGER};
-use pullyard_domain::agent::Agent;
-use pullyard_domain::checks::CommandOverrides;
-use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
-use pullyard_protocol::project::AddRepository;
-use reqwest::Method;
-use serde_json::{Value, json};
+use crate::prelude::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_entry_is_recorded_and_accepted_after_a_repair() {

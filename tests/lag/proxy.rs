@@ -1,15 +1,9 @@
 //! A proxy to DynamoDB whose indexes and eventually consistent reads lag.
 
+use crate::prelude::*;
 use crate::story::DynamodbProxy;
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
 use pullyard_testkit::{Lag, SendCall};
-use serde_json::Value;
-use std::sync::{Arc, OnceLock};
-use tokio::net::TcpListener;
+use std::sync::OnceLock;
 
 const TARGET: &str = "DynamoDB_20120810.";
 /// A header that DynamoDB requires; the emulator does not verify signatures.

@@ -2,7 +2,7 @@
 
 use super::schema::validate;
 use super::{document, operations};
-use serde_json::{Value, json};
+use crate::prelude::*;
 
 #[test]
 fn every_route_has_examples_that_fit_its_schemas() {

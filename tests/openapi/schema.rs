@@ -1,14 +1,9 @@
 //! Validates a JSON value against a schema of the OpenAPI document.
 
 use super::resolve_schema;
-use pullyard_domain::id::{
-    ArtifactId, ArtifactName, ClaimId, DeliveryId, EventId, FinishId, HookName, InstanceId, IntegrationId, JobId,
-    MessageId, ProjectId, RepositoryName, ReviewId, RunnerId, SecretName, Sha256Hex, TicketKey, TokenId,
-};
-use pullyard_domain::time::Timestamp;
-use serde_json::Value;
+use crate::prelude::*;
+use pullyard_domain::id::{ArtifactId, ArtifactName, ClaimId, InstanceId, MessageId, RunnerId, Sha256Hex, TokenId};
 
-/// The faults of `value`, each with its place. Fields that the schema does not define are faults too.
 pub(super) fn validate(document: &Value, schema: &Value, value: &Value, place: &str) -> Vec<String> {
     let name = schema["$ref"].as_str().and_then(|reference| reference.rsplit('/').next()).unwrap_or_default();
     let schema = resolve_schema(document, schema);

@@ -1,18 +1,13 @@
 //! Tests the times in the facts of deliveries.
 
+use crate::prelude::*;
 use crate::pulls::review_delivery;
-use crate::story::{REPOSITORY, Story, TODO};
 use pullyard_domain::budget::{Budget, DailyUsage, Day};
-use pullyard_domain::decision::Reason;
 use pullyard_domain::facts::RecordedFacts;
-use pullyard_domain::id::{EventId, IntegrationId, JobId, RepositoryName, TicketKey};
-use pullyard_domain::pull_request::{LastRevision, PullRequestState};
+use pullyard_domain::pull_request::LastRevision;
 use pullyard_domain::review::guard::{FACTS_VERSION, ReviewFacts, ReviewSettings, StoredResult, TicketFacts};
 use pullyard_domain::review::{Permission, RequestedAction};
 use pullyard_domain::ticket::LastOutcome;
-use pullyard_domain::time::Timestamp;
-use pullyard_store::Write;
-use serde_json::Value;
 
 /// Whether a number is as large as the milliseconds of a time since 2001.
 fn contains_millis(value: &Value) -> bool {

@@ -1,16 +1,7 @@
 //! Tests access to the pages for every kind of user, and forms of other sites.
 
 use super::{Browser, FRAGMENT};
-use crate::story::{Story, TRIGGER};
-use pullyard_domain::artifact::ArtifactKind;
-use pullyard_domain::id::{DeliveryId, EventId, JobId, ProjectId};
-use pullyard_domain::project::Settings;
-use pullyard_protocol::project::CreateProject;
-use pullyard_store::Scope;
-use reqwest::Method;
-use serde_json::Value;
-use std::collections::BTreeSet;
-use std::time::Duration;
+use crate::prelude::*;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RequiredPermission {
@@ -18,7 +9,6 @@ enum RequiredPermission {
     /// To read; items of other projects are left out.
     Read,
     Project,
-    /// To read this object; objects of other projects are not found.
     Object,
     Administer,
     Work,
@@ -28,7 +18,6 @@ enum RequiredPermission {
 
 struct Route {
     method: Method,
-    /// The path as the router spells it.
     route: &'static str,
     needs: RequiredPermission,
     path: String,

@@ -1,12 +1,7 @@
 //! Tests the actions on a job's page and on the board.
 
 use super::Browser;
-use crate::cli::User;
-use crate::story::{Story, TRIGGER, enter_phases};
-use pullyard_domain::id::FinishId;
-use pullyard_domain::job::JobStatus;
-use pullyard_protocol::attempt::{Phase, YieldReason, YieldRequest};
-use pullyard_store::Scope;
+use crate::prelude::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn job_page_cancels_and_retries_the_job() {

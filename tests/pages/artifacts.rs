@@ -2,10 +2,7 @@
 
 use super::Browser;
 use super::job_pages::{Agent, text};
-use crate::artifacts::store_artifact;
-use crate::story::Story;
-use pullyard_domain::artifact::ArtifactKind;
-use serde_json::json;
+use crate::prelude::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn job_page_lists_artifacts_and_counts_new_ones() {

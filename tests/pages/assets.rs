@@ -1,9 +1,8 @@
 //! Tests templates, style and script of the pages: escaping, contrast, labels, and hostile text.
 
+use crate::prelude::*;
 use pullyard_function_pages::hints::{Page, name_buttons};
 use pullyard_function_pages::text;
-use std::collections::BTreeMap;
-use std::path::Path;
 
 const STYLE: &str = include_str!("../../functions/pages/assets/ui.css");
 const SCRIPT: &str = include_str!("../../functions/pages/assets/ui.js");

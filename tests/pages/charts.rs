@@ -1,13 +1,11 @@
 //! Tests the arithmetic of the overview's charts.
 
+use crate::prelude::*;
 use pullyard_domain::budget::Day;
-use pullyard_domain::job::JobStatus;
-use pullyard_domain::time::Timestamp;
 use pullyard_function_pages::charts::{
     Bar, DAYS, Ending, HEIGHT, WIDTH, bars, by_day, first_day, median, most_frequent, percent, stacked_bars,
     words_of_code,
 };
-use std::time::Duration;
 
 fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)

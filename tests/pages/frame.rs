@@ -1,9 +1,7 @@
 //! Tests the sidebar, the theme and error pages.
 
 use super::Browser;
-use crate::story::Story;
-use pullyard_store::Scope;
-use reqwest::Method;
+use crate::prelude::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn navigation_has_only_entries_that_the_scopes_allow() {

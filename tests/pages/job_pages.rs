@@ -1,16 +1,10 @@
 //! Tests the pages from a ticket to its pull request: forms, live events, usage, hostile text.
 
 use super::{Answer, Browser};
-use crate::story::{REVIEW, Setup, Story, TODO, TRIGGER, Task, enter_phases};
-use pullyard_domain::id::JobId;
-use pullyard_protocol::attempt::{EventsRequest, Phase};
-use pullyard_protocol::client::AttemptClient;
-use reqwest::Method;
-use serde_json::{Value, json};
+use crate::prelude::*;
 
 pub(super) const HOSTILE: &str = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'`{{7*7}}</pre></template>";
 
-/// Asserts that an answer contains no markup or handler of `HOSTILE`.
 pub(super) fn assert_harmless(answer: &Answer) {
     for markup in ["<script>", "<img", "onerror=alert(2)>", "<style", " style=", "javascript:", "</template>"] {
         assert!(!answer.contains(markup), "{markup} in {}", answer.body);

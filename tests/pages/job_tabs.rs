@@ -2,14 +2,7 @@
 
 use super::Browser;
 use super::job_pages::{Agent, HOSTILE, assert_harmless, text};
-use crate::artifacts::store_artifact;
-use crate::story::Story;
-use pullyard_domain::artifact::ArtifactKind;
-use pullyard_domain::id::{FinishId, JobId};
-use pullyard_protocol::attempt::{YieldReason, YieldRequest};
-use pullyard_store::Scope;
-use serde_json::json;
-use std::time::Duration;
+use crate::prelude::*;
 
 const MAX_PAGE_BYTES: usize = 100_000;
 

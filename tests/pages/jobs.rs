@@ -2,9 +2,7 @@
 
 use super::job_pages::{Agent, HOSTILE, assert_harmless};
 use super::{Answer, Browser};
-use crate::story::{Story, failed_finish};
-use pullyard_domain::id::JobId;
-use pullyard_domain::job::JobStatus;
+use crate::prelude::*;
 
 struct Jobs {
     story: Story,

@@ -1,13 +1,8 @@
 //! Tests that the pages test a model key with its provider, and never show it.
 
 use super::Browser;
-use crate::cli::User;
-use crate::story::{Setup, Story, Task};
-use axum::Router;
-use axum::http::{HeaderMap, StatusCode};
+use crate::prelude::*;
 use axum::routing::get;
-use pullyard_domain::id::ProjectId;
-use tokio::net::TcpListener;
 
 /// A provider that knows two keys, one without quota. Returns its address.
 async fn start_provider() -> String {

@@ -2,11 +2,8 @@
 
 use super::Browser;
 use crate::dead_letters::send_message;
-use crate::story::Story;
+use crate::prelude::*;
 use pullyard_domain::breaker::{AttemptRef, Breaker, BreakerCause};
-use pullyard_store::{Scope, Write};
-use serde_json::json;
-use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operations_page_resumes_accounts_and_moves_dead_letters() {

@@ -2,14 +2,9 @@
 
 use super::Browser;
 use super::job_pages::{Agent, HOSTILE, assert_harmless};
-use crate::story::{Story, completed_finish, enter_phases, failed_finish};
+use crate::prelude::*;
 use crate::webhooks::{World, signature};
-use pullyard_domain::id::{FinishId, JobId};
-use pullyard_protocol::attempt::{Phase, YieldReason, YieldRequest};
-use pullyard_store::Scope;
-use serde_json::json;
 
-/// A job whose agent failed, and whose ticket shows that.
 async fn failed_job(story: &Story, key: &str) -> JobId {
     let job = story.create_job(&format!("event of {key}"), key, 1).await;
     let agent = Agent::start_executing(story, &job).await;

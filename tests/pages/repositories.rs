@@ -3,12 +3,8 @@
 use super::Browser;
 use crate::apps::SHOP;
 use crate::apps::github::{self, GitHub};
-use crate::story::{REPOSITORY, Story, WORKING_AGENT};
+use crate::prelude::*;
 use crate::webhooks::{World, signature};
-use pullyard_domain::hook::Ingress;
-use pullyard_domain::id::{HookName, IntegrationId};
-use pullyard_store::Scope;
-use reqwest::Method;
 
 const LIST: &str = "/setup/repositories?project=acme";
 const QUERY: &str = "?project=acme&repository=acme%2Fapp";

@@ -2,20 +2,11 @@
 
 use super::Browser;
 use super::job_pages::{HOSTILE, assert_harmless};
-use crate::cli::User;
+use crate::prelude::*;
 use crate::pulls::{link_new_ticket, review_delivery, with_pull_request};
-use crate::story::{REPOSITORY, Story, TODO, TRIGGER};
-use pullyard_domain::agent::Agent;
-use pullyard_domain::checks::CommandOverrides;
-use pullyard_domain::decision::Reason;
-use pullyard_domain::id::{JobId, RepositoryName, TicketKey};
-use pullyard_domain::job::JobKind;
 use pullyard_domain::project::Repository;
 use pullyard_domain::prompt::Context;
 use pullyard_domain::prompt::review::{FrozenComment, FrozenReview, ReviewContext, ReviewedPullRequest, Side};
-use pullyard_domain::pull_request::{PullRequest, PullRequestState};
-use pullyard_store::Write;
-use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn decisions_page_lists_and_filters_decisions() {

@@ -1,12 +1,8 @@
 //! Tests the pages of runners: the list, commands, deletion, and adding a runner.
 
 use super::Browser;
-use crate::story::{Setup, Story, Task};
-use pullyard_domain::project::{Compute, Settings};
+use crate::prelude::*;
 use pullyard_protocol::client::RunnerClient;
-use pullyard_protocol::runner_admin::RunnerStatus;
-use pullyard_store::Scope;
-use std::time::Duration;
 
 const ADD: &str =
     "/setup/runners/new?name=kite-3&slots=2&labels=gpu%2C%20it%27s%20%24%28x%29&isolation=external&serves=";

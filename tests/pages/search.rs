@@ -1,12 +1,8 @@
 //! Tests the search page.
 
 use super::{Browser, percent};
+use crate::prelude::*;
 use crate::pulls::{link_new_ticket, open_pull};
-use crate::story::{Story, TODO};
-use pullyard_domain::id::ProjectId;
-use pullyard_domain::project::Settings;
-use pullyard_protocol::project::CreateProject;
-use pullyard_store::Scope;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn search_finds_tickets_jobs_and_pull_requests() {

@@ -1,15 +1,11 @@
 //! Tests the setup pages of settings and secrets.
 
 use super::{Answer, Browser};
-use crate::cli::User;
-use crate::story::Story;
-use pullyard_domain::project::Settings;
+use crate::prelude::*;
 use pullyard_protocol::setting::SETTINGS;
-use pullyard_store::Scope;
 
 const PAGE: &str = "/setup/settings?project=acme";
 
-/// The revision in the page's forms.
 fn revision(page: &Answer) -> String {
     let (_, rest) = page.body.split_once(r#"name="revision" value=""#).unwrap();
     rest.split('"').next().unwrap().to_owned()

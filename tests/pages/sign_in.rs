@@ -1,13 +1,10 @@
 //! Tests signing in: single-use links, sessions that end with their token, forged cookies, redirects.
 
 use super::{Browser, code_of};
-use crate::story::Story;
+use crate::prelude::*;
 use futures::future::join_all;
 use pullyard_entry::auth::{hash_token, to_stored_token};
-use pullyard_protocol::client::ApiClient;
-use pullyard_store::{Scope, Token, TokenKind, Write};
-use reqwest::Method;
-use std::time::Duration;
+use pullyard_store::Token;
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 

@@ -1,12 +1,8 @@
 //! Tests the first run: its forms, its steps and who may use them.
 
 use super::Browser;
-use crate::story::{Story, wait_until};
-use pullyard_domain::id::{IntegrationId, ProjectId};
-use pullyard_domain::project::ForgeKind;
+use crate::prelude::*;
 use pullyard_protocol::integration::CreateIntegration;
-use pullyard_store::Scope;
-use reqwest::Method;
 
 const SHOP: &str = "/setup/start?project=shop";
 
@@ -24,7 +20,6 @@ fn shop() -> ProjectId {
     ProjectId::new("shop").unwrap()
 }
 
-/// Creates a repository with an agent below the story's folder, and returns its path.
 fn create_folder(story: &Story) -> String {
     let folder = story.folder().join("own");
     std::fs::create_dir(&folder).unwrap();

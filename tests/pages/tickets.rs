@@ -1,14 +1,10 @@
 //! Tests the board's quick form and search, and the forms on a ticket's page.
 
 use super::Browser;
-use crate::cli::User;
-use crate::story::{Story, TODO};
-use pullyard_domain::decision::Verdict;
-use pullyard_store::Scope;
+use crate::prelude::*;
 
 const HOSTILE: &str = "<script>alert(1)</script>";
 
-/// The value of a hidden field.
 fn hidden<'a>(page: &'a str, name: &str) -> &'a str {
     let field = format!("name=\"{name}\" value=\"");
     page.split(&field).nth(1).unwrap().split('"').next().unwrap()

@@ -1,10 +1,8 @@
 //! Tests the page of tokens: creation, the value that is shown once, and revocation.
 
 use super::Browser;
-use crate::story::Story;
-use pullyard_protocol::client::ApiClient;
+use crate::prelude::*;
 use pullyard_protocol::token::TokenState;
-use pullyard_store::Scope;
 
 const PAGE: &str = "/setup/tokens";
 

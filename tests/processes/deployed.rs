@@ -1,11 +1,8 @@
 //! Runs functions as separate processes, like Lambda, instead of as libraries in the test's process.
 
+use crate::prelude::*;
 use pullyard_local::FunctionOverrides;
 use pullyard_testkit::lambda::{EnvironmentInfo, FunctionConfig, Runtime};
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 /// The value of `infra`.
 const MEMORY_MB: u32 = 256;
@@ -53,7 +50,6 @@ pub(crate) struct Processes {
 }
 
 impl Processes {
-    /// Writes the output of the functions into the folder `logs`.
     pub(crate) fn new(how: Functions, logs: PathBuf) -> Self {
         Self { how, logs, running: Arc::default() }
     }

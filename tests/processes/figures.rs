@@ -6,26 +6,17 @@ use super::recorder::Recorder;
 use super::tls::Tls;
 use super::{kill_and_wait, processes};
 use crate::functions::setup;
-use crate::story::{Setup, Story};
+use crate::prelude::*;
 use crate::webhooks::{BRANCH, SECRET, World, signature};
-use pullyard_domain::id::TicketKey;
 use pullyard_domain::ticket::Badge;
 use pullyard_emulator::Endpoints;
-use pullyard_emulator::ecs::RunTaskOutcome;
-use pullyard_local::LocalSystem;
-use pullyard_store::Write;
 use pullyard_testkit::lambda::{FunctionConfig, Runtime, Usage};
-use serde_json::{Value, json};
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
-use std::path::Path;
-use std::time::{Duration, Instant};
-use tempfile::TempDir;
 
 const COLD: usize = 20;
 const WARM: usize = 200;
-/// Enough events per function: two before the first round, the cold starts, the warm events.
 const EVENTS: usize = 3 + COLD + WARM;
 const COLUMNS: &str =
     "init ms | CPU ms to the end of the first event | init and first event ms | warm p50 ms | p99 ms | peak MiB";
@@ -59,7 +50,6 @@ fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
 }
 
-/// Measures a cold start, its first event and some warm events, then kills the process.
 async fn measure(runtime: &Runtime, warm: usize, taken: &mut Measurements, mut event: impl FnMut() -> Value) {
     let begun = Instant::now();
     let invoked = runtime.invoke(&event()).await;
@@ -142,7 +132,6 @@ fn branch(number: u64) -> String {
 struct Work {
     /// For jobs without a task.
     starts: VecDeque<Value>,
-    /// For tickets that are not settled.
     tickets: VecDeque<Value>,
     /// For tasks that died before their claim.
     deaths: VecDeque<Value>,

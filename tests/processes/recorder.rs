@@ -1,13 +1,8 @@
 //! A proxy that records the calls of an AWS service.
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, Response};
-use axum::response::IntoResponse;
-use serde_json::{Value, json};
-use std::sync::{Arc, Mutex, PoisonError};
-use tokio::net::TcpListener;
+use crate::prelude::*;
+use axum::http::Response;
+use std::sync::PoisonError;
 
 #[derive(Clone, Default)]
 pub(crate) struct Recorder {

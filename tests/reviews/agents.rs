@@ -1,11 +1,7 @@
 //! Tests which agent works on a revision; the test acts as the runner.
 
 use super::world::{ReviewSetup, ReviewWorld};
-use crate::story::{Task, failed_finish};
-use pullyard_domain::agent::Agent;
-use pullyard_domain::id::JobId;
-use pullyard_domain::job::JobKind;
-use pullyard_protocol::client::AttemptClient;
+use crate::prelude::*;
 
 impl ReviewWorld {
     async fn claim_with_codex(&self, job: &JobId, claim: &str) -> AttemptClient {

@@ -1,12 +1,8 @@
 //! Tests duplicate and lost reports of a review: two webhooks, polling, redelivery and loss lead to one job.
 
 use super::world::{HOUR, KEY, ReviewWorld, repository};
+use crate::prelude::*;
 use crate::story::Tasks;
-use pullyard_domain::hook::Ingress;
-use pullyard_domain::id::HookName;
-use pullyard_fake_forge::{DeliveryFault, TestForge as _};
-use pullyard_protocol::hook::{RecoverHook, SetIngress};
-use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn review_reported_by_two_webhooks_and_poll_makes_one_job() {

@@ -1,11 +1,7 @@
 //! Tests that a review dismissed before it was read is ignored.
 
 use super::world::ReviewWorld;
-use pullyard_domain::job::JobStatus;
-use pullyard_fake_forge::{CallFilter, Fault, TestForge as _};
-use reqwest::Method;
-use serde_json::json;
-use std::time::Duration;
+use crate::prelude::*;
 
 impl ReviewWorld {
     async fn dismiss(&self, review: u64) {

@@ -1,7 +1,7 @@
 //! Tests that the prompt marks a review that was edited after its submission.
 
 use super::world::{ANN, HOUR, ReviewWorld};
-use crate::story::REPOSITORY;
+use crate::prelude::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_edited_review_is_marked_as_changed() {

@@ -1,11 +1,7 @@
 //! Tests what follows a failed revision: the ticket, the waiting reviews, the retry and the next job.
 
 use super::world::{HOUR, KEY, ReviewWorld};
-use crate::story::{REVIEW, TODO, TRIGGER};
-use pullyard_domain::decision::Verdict;
-use pullyard_domain::id::JobId;
-use pullyard_domain::job::{JobKind, JobStatus};
-use pullyard_fake_forge::{CallFilter, Fault, TestForge as _};
+use crate::prelude::*;
 
 impl ReviewWorld {
     async fn with_failed_revision() -> (Self, JobId, u64) {

@@ -1,12 +1,7 @@
 //! Tests forge failures while a review is read: the job waits and retries for up to a day.
 
 use super::world::{HOUR, ReviewWorld};
-use crate::story::TODO;
-use pullyard_domain::id::JobId;
-use pullyard_domain::job::JobStatus;
-use pullyard_domain::time::Timestamp;
-use pullyard_fake_forge::{CallFilter, Fault, TestForge as _};
-use std::time::Duration;
+use crate::prelude::*;
 
 impl ReviewWorld {
     fn fail_review_reads(&self, times: usize, fault: Fault) {

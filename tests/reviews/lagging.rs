@@ -2,8 +2,7 @@
 
 use super::world::{KEY, ReviewSetup, ReviewWorld};
 use crate::lag::LagProxy;
-use crate::story::wait_until;
-use pullyard_domain::id::JobId;
+use crate::prelude::*;
 
 async fn start_behind(lag: LagProxy) -> (ReviewWorld, LagProxy) {
     (ReviewWorld::start(ReviewSetup { before_dynamodb: Some(lag.between()), ..ReviewSetup::default() }).await, lag)

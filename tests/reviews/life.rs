@@ -1,16 +1,9 @@
 //! Tests pull requests that are closed, merged, reopened, pushed to, renamed, or lose their branch during a revision.
 
 use super::world::{ANN, HOUR, KEY, ReviewSetup, ReviewWorld};
-use crate::cli::User;
-use crate::story::{REPOSITORY, TODO, Task};
-use pullyard_domain::id::JobId;
-use pullyard_domain::job::JobStatus;
-use pullyard_domain::pull_request::PullRequestState;
-use pullyard_fake_forge::{CallFilter, Fault, TestForge as _};
-use std::time::Duration;
+use crate::prelude::*;
 
 impl ReviewWorld {
-    /// Verifies that the close cancelled the job, pushed no commit, and left the ticket unchanged.
     async fn assert_cancelled_by_close(&self, job: &JobId, what: &str) {
         let job = self.story.wait_for_end(job).await;
         let sentence = format!("Cancelled because #{} was {what}.", self.number);

@@ -1,8 +1,7 @@
 //! Tests that a requested change becomes one commit, and that status, threads and ledger report it.
 
 use super::world::{ANN, ReviewWorld};
-use crate::story::{REPOSITORY, REVIEW};
-use pullyard_domain::job::JobStatus;
+use crate::prelude::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn review_yields_one_commit_thread_replies_and_a_rerequest() {

@@ -1,12 +1,9 @@
 //! Tests requested revisions, and linking of pull requests to tickets.
 
 use super::world::{KEY, ReviewWorld};
-use crate::story::REPOSITORY;
-use pullyard_domain::decision::Verdict;
-use pullyard_domain::job::JobStatus;
-use pullyard_local::{AccountKind, Role, User};
+use crate::prelude::*;
+use pullyard_local::User;
 use pullyard_protocol::client::Error;
-use pullyard_protocol::job::CancelJob;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requested_revision_passes_guards_and_adds_refused_reviews() {

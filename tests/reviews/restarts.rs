@@ -1,11 +1,9 @@
 //! Tests restarts of the system during a revision: each revision still happens exactly once.
 
 use super::world::{ReviewSetup, ReviewWorld};
-use crate::story::{Tasks, wait_until};
-use pullyard_domain::id::JobId;
-use pullyard_domain::job::JobStatus;
+use crate::prelude::*;
+use crate::story::Tasks;
 use pullyard_domain::project::OfflinePolicy;
-use pullyard_fake_forge::{CallFilter, Fault, TestForge as _};
 
 const REMARKS: [(&str, u64, &str); 2] = [("change.txt", 1, "The first."), ("change.txt", 2, "The second.")];
 

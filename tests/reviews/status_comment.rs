@@ -1,12 +1,7 @@
 //! Tests the comment that replaces the status where our token may not set statuses.
 
 use super::world::ReviewWorld;
-use crate::story::{REPOSITORY, wait_until};
-use pullyard_domain::id::IntegrationId;
-use pullyard_domain::pull_request::{PullRequest, PullRequestId};
-use pullyard_fake_forge::{CallFilter, Fault, TestForge as _};
-use pullyard_protocol::job::Job;
-use pullyard_store::Write;
+use crate::prelude::*;
 
 const DEFERRED: &str = "this review will be part of the next one at";
 

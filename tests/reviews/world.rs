@@ -1,20 +1,10 @@
 //! The test world of reviews: a linked pull request, a reviewer, a scripted agent, and queries of the forge's state.
 
-use crate::story::{DynamodbProxy, REPOSITORY, Setup, Story, TODO, Task, Tasks, wait_until};
-use pullyard_domain::id::{HookName, IntegrationId, JobId, RepositoryName, TicketKey};
-use pullyard_domain::job::{JobKind, JobStatus};
-use pullyard_domain::project::Settings;
-use pullyard_local::{AccountKind, LineComment, Role, User};
+use crate::prelude::*;
+use crate::story::{DynamodbProxy, Tasks};
+use pullyard_local::{LineComment, User};
 use pullyard_protocol::delivery::Delivery;
-use pullyard_protocol::hook::InstallHook;
-use pullyard_protocol::job::Job;
 use pullyard_protocol::pull_request::{LinkPullRequest, PullRequest, PullRequestQuery, RevisePullRequest};
-use pullyard_protocol::ticket::Ticket;
-use reqwest::Method;
-use serde_json::{Value, json};
-use std::path::PathBuf;
-use std::time::Duration;
-use tempfile::TempDir;
 
 pub(super) const ANN: &str = "ann";
 pub(super) const KEY: &str = "APP-1";
@@ -43,7 +33,6 @@ impl Default for ReviewSetup {
 }
 
 impl ReviewWorld {
-    /// A pull request that a user opened and linked; no job of ours created it.
     pub(super) async fn with_linked_pull_request() -> Self {
         Self::start(ReviewSetup::default()).await
     }
@@ -182,7 +171,6 @@ impl ReviewWorld {
         self.nth_revision(1).await
     }
 
-    /// Waits until there are `count` revisions and returns the newest.
     pub(super) async fn nth_revision(&self, count: usize) -> Job {
         wait_until("a revision is made", async || {
             let mut jobs = self.revisions().await;
@@ -283,7 +271,6 @@ impl ReviewWorld {
         said.lines().filter(of).count()
     }
 
-    /// Verifies one commit, one reply per thread, and one new request for review.
     pub(super) async fn assert_one_commit_and_replies(&self, jobs: &[&JobId], threads: usize) {
         assert_eq!(self.commits_of(jobs).await, 1, "one commit");
         let seen = self.story.local.forge().pull_snapshot(REPOSITORY, self.number).await.unwrap().unwrap();
@@ -299,7 +286,6 @@ impl ReviewWorld {
         Self { story: story.restart(tasks).await, number, dir }
     }
 
-    /// Advances the clock, and the sweeper with it, until the job has ended.
     pub(super) async fn sweep_until_ended(&self, job: &JobId) -> Job {
         wait_until("the job ends", async || {
             // The clock advances only while no task runs: on a slow machine a task's lease would expire.

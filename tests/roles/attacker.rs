@@ -3,11 +3,10 @@
 use super::deployment::{DEPLOYMENT, Deployment, arn};
 use super::items;
 use super::policy::Request;
-use crate::calls::FUNCTIONS;
+use crate::prelude::*;
 
 const CLUSTER: &str = "cluster/pullyard";
 
-/// The functions that may perform an action, with `cluster` as its ECS cluster.
 fn functions_allowed(deployed: &Deployment, action: &str, resource: &str, cluster: &str) -> Vec<&'static str> {
     let cluster = arn("ecs", cluster);
     let service = ("iam:PassedToService", "ecs-tasks.amazonaws.com");
@@ -147,7 +146,6 @@ fn only_the_api_sets_secrets_and_only_those_of_users() {
     assert_denied_to_all(&deployed, &more.each_ref().map(String::as_str), &all);
 }
 
-/// The functions that may perform one of the actions on the item, naming any attribute.
 fn functions_with_item_access(deployed: &Deployment, actions: &[&str], key: &str) -> Vec<&'static str> {
     let any = |function: &&str| {
         actions.iter().any(|action| items::is_allowed(deployed, function, action, key, &["pk", "scopes"]))

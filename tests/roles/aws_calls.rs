@@ -3,7 +3,7 @@
 
 use super::deployment::{DEPLOYMENT, arn};
 use crate::calls::UsedPermission;
-use std::collections::BTreeSet;
+use crate::prelude::*;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Resource {
@@ -13,16 +13,13 @@ pub(super) enum Resource {
     ListIndex,
     Dispatch,
     Effects,
-    /// The dead-letter queues of messages and of undelivered events.
     DeadLetters,
     SigningKey,
     UserSecrets,
     JobSecrets,
-    /// The list of secret names, an action without a resource.
     SecretNames,
     /// Task definitions of any revision, on our cluster.
     Definitions,
-    /// Tasks of our cluster.
     Tasks,
     Artifacts,
     /// The list of our cluster's tasks, an action without a resource.
@@ -255,7 +252,6 @@ pub(super) const SERVICE_ROLE_ACTIONS: &[ExtraAction] = &[
 
 pub(super) const KMS_ACTIONS: [&str; 2] = ["kms:Decrypt", "kms:GenerateDataKey"];
 
-/// The AWS services that encrypt our data with that key.
 const ENCRYPTING_SERVICES: [&str; 4] = ["dynamodb", "s3", "secretsmanager", "sqs"];
 
 /// The services through which a function uses the key: those that encrypt with it and are called.

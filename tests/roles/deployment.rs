@@ -4,9 +4,7 @@
 
 use super::policy::Policy;
 use super::template::{References, parse};
-use serde_json::Value;
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use crate::prelude::*;
 
 pub(super) const DEPLOYMENT: &str = "pullyard";
 const REGION_AND_ACCOUNT: &str = "us-east-1:000000000000";
@@ -20,7 +18,6 @@ pub(super) fn arn(service: &str, resource: &str) -> String {
 /// All roles of all stacks by logical name, each with its policies merged.
 pub(super) struct Deployment {
     pub(super) roles: BTreeMap<String, Policy>,
-    /// Roles with managed policies, whose content is unknown here.
     pub(super) roles_with_managed_policies: Vec<String>,
     pub(super) task_roles: Vec<String>,
     pub(super) functions: BTreeMap<String, String>,
@@ -48,7 +45,6 @@ impl Deployment {
         self.roles.get(role).unwrap_or_else(|| panic!("there is no role {role}"))
     }
 
-    /// Reads a stack and its nested stacks; returns the outputs.
     fn read_stack(&mut self, file: &PathBuf, parameters: BTreeMap<String, String>) -> BTreeMap<String, String> {
         let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let template = parse(&text);
@@ -169,7 +165,6 @@ fn resolve_text(known: &References, value: &Value) -> Option<String> {
     }
 }
 
-/// The values of `Ref` (empty name) and of the attributes of a resource.
 fn resource_values(name: &str, resource: &Value, known: &References) -> Vec<(&'static str, String)> {
     let named = |field: &str| {
         resolve_text(known, &resource["Properties"][field]).unwrap_or_else(|| format!("{DEPLOYMENT}-{name}"))

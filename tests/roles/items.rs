@@ -6,9 +6,8 @@
 use super::aws_calls::{CALLS, Resource};
 use super::deployment::{DEPLOYMENT, Deployment, arn};
 use super::policy::Request;
-use crate::calls::{FUNCTIONS, UsedPermission};
-use std::collections::BTreeSet;
-use std::sync::LazyLock;
+use crate::calls::UsedPermission;
+use crate::prelude::*;
 
 /// The store's source, which names every kind of item.
 const KEY_SOURCE: &str = include_str!("../../crates/store/src/key.rs");
@@ -77,7 +76,6 @@ pub(super) const LIMITED_READERS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Functions that may update only these attributes of a token, to record its use.
 pub(super) const TOKEN_USE_WRITERS: &[&str] = &["tickets", "pages"];
 pub(super) const TOKEN_USE_ATTRIBUTES: [&str; 4] = ["pk", "sk", "mark", "last_used"];
 
@@ -118,7 +116,6 @@ fn is_listed_write(function: &str, action: &str, items: &str) -> bool {
     writers.is_some_and(|writers| writers.contains(&function)) && (action != "dynamodb:DeleteItem" || deletes())
 }
 
-/// An example partition key that a function with limited access may use.
 pub(super) fn example_allowed_key(function: &str, action: &str) -> Option<String> {
     let written =
         WRITERS.iter().find(|(items, ..)| WRITE_ACTIONS.contains(&action) && is_listed_write(function, action, items));

@@ -2,9 +2,7 @@
 
 use super::aws_calls::{CALLS, EXTRA_ACTIONS, EXTRA_OF_ALL, KMS_ACTIONS, SERVICE_ROLE_ACTIONS, kms_services};
 use super::items::{LIMITED_READERS, TOKEN_USE_ATTRIBUTES, TOKEN_USE_WRITERS, WRITERS};
-use crate::calls::FUNCTIONS;
-use std::fmt::Write as _;
-use std::path::Path;
+use crate::prelude::*;
 
 const HEAD: &str = "\
 # What each function may do on AWS

@@ -2,7 +2,7 @@
 //!
 //! Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html>.
 
-use serde_json::Value;
+use crate::prelude::*;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Policy {
@@ -135,7 +135,6 @@ fn parse_texts(value: &Value) -> Result<Vec<String>, String> {
     to_list(value).iter().map(word).collect()
 }
 
-/// Matches a pattern in which `*` is any text and `?` one character.
 pub(super) fn matches_pattern(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t, mut star) = (0, 0, None);

@@ -1,7 +1,7 @@
 //! Reads CloudFormation templates: YAML with short tags, and references resolved to known values.
 
-use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use crate::prelude::*;
+use serde_json::Map;
 use yaml_rust2::Event;
 use yaml_rust2::parser::{EventReceiver, Parser, Tag};
 use yaml_rust2::scanner::TScalarStyle;

@@ -1,12 +1,8 @@
 //! Tests which self-hosted runner may claim a job when the project chooses the agent.
 
 use super::register_request;
-use crate::story::{Setup, Story, failed_finish};
-use pullyard_domain::agent::Agent;
-use pullyard_domain::project::Settings;
+use crate::prelude::*;
 use pullyard_protocol::runner::RegisterRequest;
-use std::collections::BTreeSet;
-use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn job_needs_a_runner_with_the_agent_chosen_at_creation() {

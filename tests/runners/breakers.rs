@@ -1,15 +1,10 @@
 //! Tests breakers of model accounts on self-hosted runners.
 
 use super::RunnerProcess;
-use crate::story::{Story, failed_finish};
+use crate::prelude::*;
 use pullyard_domain::breaker::START_SPREAD;
-use pullyard_domain::failure::Failure;
-use pullyard_domain::id::JobId;
-use pullyard_domain::job::JobStatus;
 use pullyard_domain::text::Until;
-use pullyard_domain::time::Timestamp;
-use pullyard_protocol::attempt::{FinishAnswer, FinishRequest, Phase};
-use std::time::Duration;
+use pullyard_protocol::attempt::FinishAnswer;
 
 /// The finish of an attempt whose account reached its limit.
 fn quota_finish(id: &str, ends: Option<Timestamp>) -> FinishRequest {

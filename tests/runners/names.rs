@@ -1,14 +1,8 @@
 //! Tests the ownership of runner names: successive processes, tokens, and deleted runners.
 
 use super::register_request;
-use crate::story::Story;
-use pullyard_domain::job::JobStatus;
-use pullyard_protocol::attempt::{Phase, StatusRequest};
+use crate::prelude::*;
 use pullyard_protocol::runner::RegisterRequest;
-use pullyard_protocol::runner_admin::RunnerStatus;
-use serde_json::json;
-use std::collections::BTreeSet;
-use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn second_process_is_refused_until_the_first_is_silent() {

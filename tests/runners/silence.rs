@@ -1,13 +1,6 @@
 //! Tests jobs of runners that stop sending heartbeats or lose a process.
 
-use crate::cli::User;
-use crate::story::{Story, TODO, enter_phases, failed_finish, has_status};
-use pullyard_domain::failure::Failure;
-use pullyard_domain::id::RepositoryName;
-use pullyard_domain::job::JobStatus;
-use pullyard_protocol::attempt::{FinishRequest, Phase};
-use pullyard_protocol::runner_admin::RunnerStatus;
-use std::time::Duration;
+use crate::prelude::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn silent_runner_fails_its_job_and_returns_with_a_heartbeat() {

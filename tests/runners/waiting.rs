@@ -1,9 +1,7 @@
 //! Tests jobs that no runner claims.
 
-use crate::story::Story;
-use pullyard_domain::job::{JobStatus, Placement};
-use pullyard_domain::project::Compute;
-use std::time::Duration;
+use crate::prelude::*;
+use pullyard_domain::job::Placement;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unclaimed_job_fails_after_a_day_with_the_runners_state() {

@@ -1,18 +1,7 @@
 //! A fake AWS account: scripted answers of a healthy stack, plus the embedded table, secrets and queues.
 
-use crate::cli::User;
-use crate::story::Story;
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
-use axum::response::{IntoResponse, Response};
-use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
-use pullyard_version::COMMIT;
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use crate::prelude::*;
+use axum::http::{Method, Uri};
 
 pub(super) const IMAGES: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com/py/runner";
 
@@ -163,7 +152,6 @@ impl Account {
         self.set_answer("GET /config", &json!({ "config": { "Labels": labels } }).to_string());
     }
 
-    /// Lets ECR return this manifest for a tag (empty digest) or a digest.
     pub(super) fn set_image_manifest(&self, digest: &str, manifest: &Value) {
         let images = json!({ "images": [{ "imageManifest": manifest.to_string() }], "failures": [] });
         self.set_answer(format!("BatchGetImage {digest}").trim(), &images.to_string());
@@ -208,7 +196,6 @@ impl Account {
         self.set_answer("DescribeStacks", &text.replacen("<Outputs>", &parameters, 1));
     }
 
-    /// Scripts the answer to an operation, or to `operation word` where a word in the body distinguishes calls.
     pub(super) fn set_answer(&self, operation: &str, body: &str) {
         self.set_response(operation, (200, body.to_owned()));
     }
@@ -261,7 +248,6 @@ async fn sqs(url: &str, operation: &str, body: Value) -> Value {
     serde_json::from_str(&call.send().await.unwrap().text().await.unwrap()).unwrap()
 }
 
-/// The operation, and the word in the body that distinguishes its calls.
 fn operation_of(headers: &HeaderMap, body: &str) -> (String, String) {
     if let Some(target) = headers.get("x-amz-target") {
         let operation = target.to_str().unwrap().rsplit('.').next().unwrap().to_owned();

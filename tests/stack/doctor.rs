@@ -1,20 +1,11 @@
 //! Tests that `doctor --stack` reports each fault of a deployed stack and the remedy.
 
 use super::account::{Account, IMAGES, data_points, error_answer, route_tables, subscriptions};
-use crate::cli::{CommandOutput, User};
-use crate::story::{Setup, Story};
-use pullyard_domain::agent::Agent;
-use pullyard_domain::id::SecretName;
-use pullyard_domain::project::Compute;
-use pullyard_domain::secret::SecretKind;
-use pullyard_domain::time::Timestamp;
-use pullyard_fake_forge::TestForge as _;
-use pullyard_protocol::secret::SetSecret;
+use crate::cli::CommandOutput;
+use crate::prelude::*;
 use pullyard_protocol::version::PROTOCOL;
 use pullyard_store::SweeperState;
-use pullyard_version::{COMMIT, UNKNOWN};
-use serde_json::{Value, json};
-use std::time::{Duration, SystemTime};
+use pullyard_version::UNKNOWN;
 
 pub(super) struct DoctorWorld {
     pub(super) story: Story,

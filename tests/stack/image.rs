@@ -2,10 +2,8 @@
 
 use super::account::{CLAUDE_CODE, CODEX, IMAGES, REVISION, error_answer};
 use super::doctor::DoctorWorld;
-use pullyard_domain::agent::Agent;
-use pullyard_domain::project::Compute;
-use pullyard_version::{COMMIT, UNKNOWN, short_commit};
-use serde_json::{Value, json};
+use crate::prelude::*;
+use pullyard_version::{UNKNOWN, short_commit};
 
 const OTHER: &str = "0123456789abcdef0123456789abcdef01234567";
 

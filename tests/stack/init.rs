@@ -1,9 +1,8 @@
 //! Tests `init --stack`, which sets up a deployed stack and may be interrupted and repeated.
 
 use super::account::Account;
-use crate::cli::{CommandOutput, User};
-use crate::story::{Setup, Story};
-use serde_json::{Value, json};
+use crate::cli::CommandOutput;
+use crate::prelude::*;
 
 const DOCUMENTS: [&str; 2] = [include_str!("../../README.md"), include_str!("../../infra/README.md")];
 

@@ -1,12 +1,8 @@
 //! Tests credentials from an IAM Identity Center profile, with a script in place of the AWS CLI.
 
 use super::account::Account;
-use crate::cli::User;
-use crate::story::{Setup, Story};
-use pullyard_emulator::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
+use crate::prelude::*;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use tempfile::TempDir;
 
 const PROFILE: &str = "[profile work]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = Admin\n\
                        [sso-session corp]\nsso_start_url = https://example.com/start\nsso_region = us-east-1\n";

@@ -1,20 +1,9 @@
 //! Tests breakers of a project's model account on Fargate, where no task is started for them.
 
 use super::{dispatch, function_context};
-use crate::cli::User;
-use crate::story::{Setup, Story, Task, enter_phases, failed_finish};
-use pullyard_domain::agent::Agent;
+use crate::prelude::*;
 use pullyard_domain::breaker::START_SPREAD;
-use pullyard_domain::failure::Failure;
-use pullyard_domain::id::{JobId, SecretName};
-use pullyard_domain::job::JobStatus;
-use pullyard_domain::secret::SecretKind;
 use pullyard_domain::text::Until;
-use pullyard_domain::time::Timestamp;
-use pullyard_protocol::attempt::{FinishRequest, Phase, StatusRequest};
-use pullyard_protocol::client::AttemptClient;
-use pullyard_protocol::secret::SetSecret;
-use std::time::Duration;
 
 async fn story_with_model_key() -> Story {
     let story = Story::start_with(Setup { task: Task::Waiting, ..Setup::default() }).await;

@@ -1,16 +1,8 @@
 //! Tests every way in which ECS fails a start or a task: transient, permanent, reported late or never.
 
 use super::{START_WITHIN, dispatch, function_context, handle_state_change, is_waiting_for, wait_for_task_arn};
-use crate::story::{Setup, Story, Task, completed_finish, enter_phases, has_status, wait_until};
-use pullyard_domain::id::JobId;
-use pullyard_domain::job::JobStatus;
-use pullyard_emulator::ecs::RunTaskOutcome;
-use pullyard_local::HintDelivery;
-use pullyard_protocol::attempt::Phase;
-use serde_json::{Value, json};
-use std::time::Duration;
+use crate::prelude::*;
 
-/// Longer than any back-off of a start.
 const MAX_BACK_OFF: Duration = Duration::from_secs(301);
 /// Longer than the grace period for a finish after a death.
 const GRACE: Duration = Duration::from_secs(16);

@@ -1,9 +1,7 @@
 //! Requests of an attempt: phases and finishes.
 
-use pullyard_domain::failure::Failure;
-use pullyard_domain::id::FinishId;
-use pullyard_protocol::attempt::{FinishOutcome, FinishPullRequest, FinishRequest, FinishResult, Phase, StatusRequest};
-use pullyard_protocol::client::AttemptClient;
+use crate::prelude::*;
+use pullyard_protocol::attempt::{FinishPullRequest, FinishResult};
 
 pub(crate) async fn enter_phases(client: &AttemptClient, last: Phase) {
     for status in [Phase::Preparing, Phase::Executing, Phase::Syncing].into_iter().filter(|phase| *phase <= last) {

@@ -1,12 +1,10 @@
 //! Access to the embedded AWS services: tasks, queues and the table.
 
 use super::{Story, enter_phases, failed_finish, wait_until};
-use pullyard_domain::failure::Failure;
-use pullyard_domain::id::{ClaimId, JobId};
-use pullyard_domain::job::JobStatus;
-use pullyard_protocol::attempt::{Assignment, FinishRequest, Phase, StartRequest};
-use pullyard_protocol::client::{AttemptClient, Error};
-use serde_json::{Value, json};
+use crate::prelude::*;
+use pullyard_domain::id::ClaimId;
+use pullyard_protocol::attempt::{Assignment, StartRequest};
+use pullyard_protocol::client::Error;
 
 impl Story {
     pub(crate) async fn list_tasks(&self, job: &JobId) -> Vec<Value> {

@@ -1,13 +1,7 @@
 //! Access to the embedded forge: our token, Bitbucket's API, and linked tickets.
 
 use super::Story;
-use pullyard_domain::id::RepositoryName;
-use pullyard_domain::pull_request::{PullRequest, PullRequestId};
-use pullyard_fake_forge::TestForge as _;
-use pullyard_protocol::ticket::CreateTicket;
-use pullyard_store::Write;
-use reqwest::Method;
-use serde_json::{Value, json};
+use crate::prelude::*;
 
 impl Story {
     pub(crate) fn forge_token(&self) -> String {

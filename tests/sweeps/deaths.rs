@@ -1,16 +1,9 @@
 //! Tests runners that are killed at chosen points: the job is adopted or failed.
 
 use super::{FINISH_GRACE, assert_done_once, assert_ticket_failed};
-use crate::story::{Setup, Story, Task, wait_until};
-use pullyard_domain::id::JobId;
-use pullyard_domain::job::JobStatus;
-use serde_json::json;
+use crate::prelude::*;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::time::Duration;
-use tempfile::TempDir;
 
-/// An agent that blocks while the file named by its argument exists.
 const BLOCKING_AGENT: &str = "#!/bin/sh
 cat > /dev/null
 : > \"$1.reached\"
@@ -18,7 +11,6 @@ while [ -e \"$1\" ]; do sleep 0.05; done
 echo done >> work.txt
 ";
 
-/// A wrapper of git that blocks on demand: before a push or after a push.
 const BLOCKING_GIT: &str = r#"#!/bin/sh
 hold() {
   if [ -e "$PULLYARD_HOLD/$1" ]; then
@@ -78,7 +70,6 @@ impl Blocker {
     }
 }
 
-/// Kills the runner while it is blocked at `at`, waits until the death is stored, and unblocks.
 async fn kill_runner_at(at: &str) -> (Blocker, Story, JobId) {
     let holds = Blocker::new();
     holds.block(at);

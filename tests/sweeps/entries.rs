@@ -2,12 +2,7 @@
 
 use super::deaths::Blocker;
 use super::{WAKE_UP_LOST_AFTER, assert_done_once, assert_ticket_failed, sweep_until};
-use crate::story::{REVIEW, Setup, Story, TODO, TRIGGER, Task, WORKING_AGENT, enter_phases, failed_finish};
-use pullyard_domain::job::JobStatus;
-use pullyard_local::HintDelivery;
-use pullyard_protocol::attempt::Phase;
-use reqwest::Method;
-use serde_json::json;
+use crate::prelude::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn second_entry_during_a_completing_job_starts_none() {

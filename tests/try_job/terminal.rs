@@ -1,12 +1,9 @@
 //! Runs a program on a pseudoterminal: its standard input, and its standard error or output.
 
+use crate::prelude::*;
 use nix::pty::openpty;
-use std::fs::File;
 use std::io::{Read, Write};
-use std::process::Stdio;
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -14,7 +11,6 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 pub(crate) struct Terminal {
     program: Child,
-    /// The stream that is not on the terminal.
     other_stream: Box<dyn AsyncRead + Send + Unpin>,
     input: File,
     /// The text on the terminal so far. The channel closes once no process has the terminal open.
@@ -58,7 +54,6 @@ impl Terminal {
         Self { program, other_stream: out, input: keys, output: shown, matched: 0 }
     }
 
-    /// Waits for this text after the previously matched one.
     pub(crate) async fn wait_for_text(&mut self, text: &str) {
         let from = self.matched;
         let end = |all: &[u8]| {

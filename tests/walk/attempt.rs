@@ -3,8 +3,7 @@
 use super::http::{get, post};
 use super::step::Step;
 use super::world::World;
-use futures::FutureExt;
-use serde_json::{Value, json};
+use crate::prelude::*;
 
 pub(super) fn start_task() -> Step {
     Step::act("a task begins", |world| newest_task(world).boxed())

@@ -3,15 +3,9 @@
 use super::forge::{self, FORGE_PLACEHOLDER, TOKEN};
 use super::http::{self, delete, post};
 use super::world::{ADMIN, Invocation, Snapshot, World};
-use crate::story::REPOSITORY;
+use crate::prelude::*;
 use crate::webhooks::SECRET;
-use pullyard_domain::id::ProjectId;
-use pullyard_domain::project::{Compute, Project, Settings};
-use pullyard_domain::time::Timestamp;
-use pullyard_store::{Scope, TokenKind, Write};
-use serde_json::{Value, json};
-use std::collections::BTreeSet;
-use tempfile::TempDir;
+use pullyard_domain::project::Project;
 
 pub(super) const RUNNER_TOKEN: &str = "rnt_walk";
 const FORGE_SECRET: &str = "pullyard/user/forge-token";
@@ -87,7 +81,6 @@ pub(super) async fn call_ok(world: &World, call: http::Request) -> Value {
     }
 }
 
-/// The snapshot of a world. Shuts the world down.
 pub(super) async fn take_snapshot(world: World) -> Snapshot {
     let told = |text: String| {
         let own = world.forge.as_ref().unwrap().url();

@@ -2,8 +2,7 @@
 //!
 //! A use case is a public function in a file of `crates/control/src`. A new one without a row fails the test.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use crate::prelude::*;
 
 /// Use cases with a test; further tests may walk them too.
 const WITH_WALK: &[(&str, &str)] = &[
@@ -220,7 +219,6 @@ fn store_writes() -> BTreeSet<String> {
     found
 }
 
-/// The writes that a text contains.
 fn writes_in(text: &str, of_the_table: &BTreeSet<String>) -> Vec<String> {
     // A chain of calls may span several lines.
     let text: String = text.split_whitespace().collect();

@@ -19,9 +19,7 @@ pub(super) mod tokens;
 
 use super::step::{Flow, Share, Step};
 use super::world::World;
-use futures::FutureExt;
-use futures::future::BoxFuture;
-use std::sync::Arc;
+use crate::prelude::*;
 
 async fn with_a_forge(world: &World) {
     world.note("forge", true);

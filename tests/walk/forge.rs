@@ -2,13 +2,9 @@
 
 use super::step::From;
 use super::world::{WEBHOOK, World};
-use axum::http::StatusCode;
+use crate::prelude::*;
 use pullyard_demo_forge::{DemoForge, Options, User};
-use pullyard_fake_forge::{FakeForge, TestForge as _};
-use reqwest::Method;
-use serde_json::{Value, json};
-use std::path::Path;
-use tokio::net::TcpListener;
+use pullyard_fake_forge::FakeForge;
 
 pub(super) const TOKEN: &str = "ghp_bot";
 pub(super) const FORGE_PLACEHOLDER: &str = "http://forge.test";
@@ -60,7 +56,6 @@ fn mask_commits(line: &str) -> String {
     line.split(' ').map(told).collect::<Vec<_>>().join(" ")
 }
 
-/// Points the forge's hook at this world's inbox, with the world's secret.
 pub(super) async fn redirect_hook(world: &World, hook: &str) {
     let url = format!("{}/webhooks/github/acme", world.inbox.url());
     let config = json!({ "url": url, "content_type": "json", "secret": crate::webhooks::SECRET });

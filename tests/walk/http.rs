@@ -2,7 +2,7 @@
 
 use super::step::{Call, From};
 use super::world::{ADMIN, World};
-use serde_json::{Value, json};
+use crate::prelude::*;
 
 #[derive(Clone)]
 pub(super) struct Request {
@@ -66,7 +66,6 @@ impl Request {
         Self { method: "PATCH", ..self }
     }
 
-    /// With this query string, already encoded.
     pub(super) fn query(self, query: impl Into<String>) -> Self {
         Self { query: query.into(), ..self }
     }

@@ -4,12 +4,8 @@
 
 use super::http;
 use super::step::{Call, From};
-use axum::Router;
-use axum::extract::Request;
-use axum::http::StatusCode;
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex};
-use tokio::net::TcpListener;
+use crate::prelude::*;
+use std::collections::VecDeque;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
@@ -44,7 +40,6 @@ impl Inbox {
         &self.url
     }
 
-    /// The oldest waiting call.
     pub(super) fn take(&self) -> Option<Call> {
         let (request, answer) = self.calls.waiting.lock().unwrap().pop_front()?;
         let mut open = self.calls.unanswered.lock().unwrap();

@@ -2,14 +2,12 @@
 //! Random names and times are replaced; counters of tries are removed.
 
 use super::world::World;
+use crate::prelude::*;
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::hook::Poll;
 use pullyard_domain::job::Job;
-use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::ticket::Ticket;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
 
 /// Items by their key, everything else by a name.
 pub(super) type Outcome = BTreeMap<String, Value>;

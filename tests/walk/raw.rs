@@ -2,9 +2,9 @@
 
 use super::step::{Call, From};
 use super::world::TABLE;
+use crate::prelude::*;
 use pullyard_emulator::Endpoints;
 use pullyard_emulator::sqs::Sqs;
-use serde_json::{Value, json};
 
 pub(super) struct Secret {
     pub(super) name: String,
@@ -114,7 +114,6 @@ impl Raw {
         sqs.call("GetQueueUrl", &json!({ "QueueName": queue })).await.unwrap()["QueueUrl"].take()
     }
 
-    /// The oldest message of a queue as a Lambda event, and its receipt.
     pub(super) async fn receive(&self, sqs: &Sqs, queue: &str) -> Option<(Value, String)> {
         let asked = json!({
             "QueueUrl": self.url(sqs, queue).await, "MaxNumberOfMessages": 1, "MessageSystemAttributeNames": ["All"],

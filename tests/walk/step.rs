@@ -2,11 +2,7 @@
 
 use super::http::Request;
 use super::world::World;
-use futures::FutureExt;
-use futures::future::BoxFuture;
-use serde_json::Value;
-use std::sync::Arc;
-use std::time::Duration;
+use crate::prelude::*;
 
 pub(super) struct Flow {
     pub(super) name: &'static str,
@@ -99,8 +95,10 @@ pub(super) struct Call {
 pub(super) enum From {
     /// An HTTP caller; a 2xx is success.
     Http,
-    /// A queue, with the receipt of its message.
-    Queue { queue: &'static str, receipt: String },
+    Queue {
+        queue: &'static str,
+        receipt: String,
+    },
     /// A forge, by the number of its call. It does not repeat a call by itself.
     Forge(u64),
     /// A schedule or a rule; every answer except an error is success.
@@ -171,12 +169,10 @@ impl Step {
         Self { without_repeat: unrepeated, ..self }
     }
 
-    /// A refusal with this status also answers a repeat.
     pub(super) fn refused_on_repeat(self, status: &'static str) -> Self {
         Self { refusal: Some(status), ..self }
     }
 
-    /// A refusal with this status is the only answer.
     pub(super) fn always_refused(self, status: &'static str) -> Self {
         Self { is_refused: true, ..self.refused_on_repeat(status) }
     }

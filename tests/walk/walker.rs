@@ -3,15 +3,11 @@
 use super::outcome::{self, Outcome, differences};
 use super::step::{Action, Call, Flow, Share, Step, WithoutRepeat};
 use super::world::{Clients, Invocation, QUEUES, ROUND, Snapshot, World};
+use crate::prelude::*;
 use futures::stream::{self, StreamExt};
 use pullyard_testkit::{Fault, Point};
-use serde_json::{Value, json};
-use std::fs::File;
 use std::io::Write as _;
-use std::sync::{Arc, LazyLock};
 use std::thread;
-use std::time::Duration;
-use tempfile::TempDir;
 use tokio::sync::Semaphore;
 
 /// Concurrent walks per processor, over all flows. A walk mostly waits, but a forge that does not answer within three
@@ -22,7 +18,6 @@ static PERMITS: LazyLock<Semaphore> =
 /// Rounds that a step may wait: enough to give up a silent start and to dispatch again.
 const WAIT_ROUNDS: usize = 9;
 const MAX_ROUNDS: usize = 40;
-/// The variable with the path of a file to which every flow appends its count. If unset, no file is written.
 const COUNT_FILE_VAR: &str = "PULLYARD_WALKED";
 
 /// Whether the call is repeated after its process died.
@@ -107,7 +102,6 @@ pub(super) async fn walk(flow: Flow, expected: usize) {
     assert!(failed.is_empty(), "{} of {walks} walks end differently:\n{}", failed.len(), failed.join("\n"));
 }
 
-/// The step that may be missing from the result.
 fn optional_step(flow: &Flow, harm: &Disruption) -> Option<usize> {
     match harm {
         Disruption::CallFault { step, then, .. } => {
@@ -212,7 +206,6 @@ async fn prepare(flow: &Flow) -> Snapshot {
     super::base::take_snapshot(world).await
 }
 
-/// Runs a flow to its end. Returns the result, the calls of each step, and the steps with one per message.
 async fn run(flow: &Flow, snapshot: &Snapshot, harm: &Disruption) -> (Outcome, Vec<Vec<Point>>, Vec<Arc<Step>>) {
     let world = World::from_snapshot(snapshot).await;
     let (mut points, mut steps) = (Vec::new(), Vec::new());

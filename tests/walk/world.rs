@@ -5,21 +5,15 @@ use super::inbox::Inbox;
 use super::raw::Raw;
 use super::step::{Call, From};
 use crate::functions;
-use axum::http::StatusCode;
-use futures::future::BoxFuture;
+use crate::prelude::*;
 use pullyard_demo_forge::DemoForge;
-use pullyard_domain::time::Timestamp;
-use pullyard_emulator::{ACCESS_KEY_ID, Aws, REGION, SECRET_ACCESS_KEY, ecs};
+use pullyard_emulator::{Aws, ecs};
 use pullyard_entry::config::{self, Config, Endpoints, LiveUpdates, TaskDefinitions};
-use pullyard_entry::{Clock, Context, http};
+use pullyard_entry::{Clock, http};
+use pullyard_forge::Connections;
 use pullyard_store::Store;
 use pullyard_testkit::{Proxy, Wire};
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tempfile::TempDir;
+use std::time::UNIX_EPOCH;
 
 pub(super) const DISPATCH: &str = "dispatch";
 pub(super) const EFFECTS: &str = "effects.fifo";
@@ -47,7 +41,7 @@ fn frozen_clock() -> Clock {
     Clock::new_simulated(start, |by| Box::pin(tokio::time::sleep(by)))
 }
 
-/// Clients that all walks share, because their construction is slow. They hold no connections.
+/// Clients that all walks of a flow share, because their construction is slow: each loads the root certificates.
 #[derive(Clone)]
 pub(super) struct Clients {
     pub(super) http: reqwest::Client,
@@ -68,11 +62,12 @@ impl Clients {
             .operation_attempt_timeout(Duration::from_secs(60))
             .operation_timeout(Duration::from_secs(120))
             .build();
-        let table = plain.clone();
+        let (table, forges) = (plain.clone(), Connections::default());
         let sdk = move |wire: &Wire| {
             let sdk = plain.to_builder().http_client(wire.clone());
             let sdk = sdk.retry_config(retry.clone()).timeout_config(patient.clone()).build();
-            Box::new(move |config: Config, clock| config.context(&sdk, clock)) as Sdk
+            let forges = forges.clone();
+            Box::new(move |config: Config, clock| config.context_with(&sdk, clock, forges.clone())) as Sdk
         };
         let store = move |url: &str| Store::new(&table, Some(url), TABLE);
         Self { http: reqwest::Client::new(), sdk: Arc::new(sdk), store: Arc::new(store) }
@@ -339,7 +334,6 @@ impl World {
         self.note_value("runner").is_some()
     }
 
-    /// A task whose job has ended is refused at its claim, and stops.
     pub(super) async fn refuse_late_tasks(&self) {
         for task in self.tasks().await {
             if task["desiredStatus"] != "RUNNING" {

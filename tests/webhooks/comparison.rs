@@ -2,19 +2,10 @@
 
 use super::World;
 use super::recovery::{FAR_ID, NOT_FOUND, ScriptedForge, pull_request_json};
-use crate::cli::User;
-use pullyard_domain::hook::Ingress;
+use crate::prelude::*;
 use pullyard_domain::hook::poll_progress::PollProgress;
-use pullyard_domain::id::{IntegrationId, RepositoryName};
-use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
-use pullyard_domain::time::Timestamp;
-use pullyard_protocol::hook::SetIngress;
-use pullyard_store::Write;
-use serde_json::Value;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 const LIST: &str = "GET /repos/acme/far/pulls";
 
@@ -23,7 +14,6 @@ fn pull_request_id(number: u64) -> PullRequestId {
 }
 
 impl World {
-    /// Polls the far forge's repository. These pull requests have this state in our table.
     async fn start_polling(&self, far: &ScriptedForge, numbers: RangeInclusive<u64>, state: PullRequestState) {
         self.integrate(far).await;
         self.link_pull_requests(&self.story.project, numbers.clone()).await;

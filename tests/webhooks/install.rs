@@ -1,9 +1,7 @@
 //! Tests of hooks that are installed at a forge or by hand: verified, repaired, removed and installed again.
 
 use super::{World, hook_name};
-use pullyard_fake_forge::{CallFilter, Fault, TestForge as _};
-use reqwest::Method;
-use serde_json::{Value, json};
+use crate::prelude::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hook_is_installed_once_verified_repaired_and_removed() {

@@ -1,16 +1,7 @@
 //! Tests of polling and recovery: events at the forge whose webhook never arrived.
 
 use super::{ANN, ANNS_TOKEN, World, hook_name};
-use crate::story::REPOSITORY;
-use pullyard_domain::hook::Ingress;
-use pullyard_domain::id::{IntegrationId, RepositoryName};
-use pullyard_domain::pull_request::{PullRequestId, PullRequestState};
-use pullyard_fake_forge::{DeliveryFault, TestForge as _};
-use pullyard_local::{AccountKind, Role};
-use pullyard_protocol::hook::{InstallHook, RecoverHook, SetIngress};
-use reqwest::Method;
-use serde_json::json;
-use std::time::Duration;
+use crate::prelude::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn recovery_finds_events_that_an_organisation_hook_lost() {

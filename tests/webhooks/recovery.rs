@@ -1,27 +1,17 @@
 //! Tests of recovery from missed webhooks while the forge fails or does not answer.
 
 use super::{ANN, SECRET, World, hook_name};
+use crate::prelude::*;
 use axum::http::header::{HeaderMap, HeaderValue, LINK};
-use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{Integration, Repository};
-use pullyard_domain::pull_request::{PullRequest, PullRequestId};
-use pullyard_domain::secret::SecretKind;
-use pullyard_domain::time::Timestamp;
-use pullyard_fake_forge::{CallFilter, DeliveryFault, Fault, TestForge as _};
-use pullyard_protocol::hook::{InstallHook, RecoverAnswer, RecoverHook};
-use pullyard_protocol::secret::SetSecret;
-use pullyard_store::Write;
-use serde_json::{Value, json};
+use pullyard_protocol::hook::RecoverAnswer;
 use std::ops::RangeInclusive;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
 pub(super) const FAR_ID: u64 = 77;
 pub(super) const NOT_FOUND: &str = r#"{"message":"Not Found"}"#;
 
-/// An open pull request of the far repository, as its forge returns it.
 pub(super) fn pull_request_json(number: u64, updated_at: Timestamp) -> Value {
     let end = |branch: &str| json!({ "ref": branch, "sha": "1".repeat(40), "repo": { "id": FAR_ID } });
     json!({
@@ -66,7 +56,6 @@ async fn review_is_decided_once_its_authors_permission_is_known() {
     assert_eq!(world.revisions().await.len(), 1);
 }
 
-/// A forge with scripted answers, connected as `far`.
 pub(super) struct ScriptedForge {
     url: String,
     calls: Arc<Mutex<Vec<String>>>,
@@ -139,7 +128,6 @@ impl World {
         assert_eq!(self.send("far", "ping", &ping).await.0, 200);
     }
 
-    /// Connects the far repository to a project, with these open pull requests.
     pub(super) async fn link_pull_requests(&self, project: &ProjectId, numbers: RangeInclusive<u64>) {
         let store = self.story.store().await;
         let known = IntegrationId::new("gh1").unwrap();

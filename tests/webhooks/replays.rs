@@ -1,14 +1,10 @@
 //! Tests of replayed deliveries.
 
 use super::{ANN, ANNS_TOKEN, World};
-use crate::story::REPOSITORY;
-use pullyard_domain::id::IntegrationId;
+use crate::prelude::*;
 use pullyard_domain::marker::Marker;
-use pullyard_domain::project::ForgeKind;
-use pullyard_local::{AccountKind, Role, User};
+use pullyard_local::User;
 use pullyard_protocol::decision::Decision;
-use reqwest::Method;
-use serde_json::{Value, json};
 
 impl World {
     pub(super) async fn comment_at_forge(&self, token: &str, words: &str) -> u64 {

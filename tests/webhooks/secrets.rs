@@ -1,13 +1,9 @@
 //! Tests of the secrets of hooks, and of the overlap of a replaced value.
 
 use super::{SECRET, World, signature};
-use crate::story::REPOSITORY;
-use pullyard_domain::id::SecretName;
-use pullyard_domain::secret::SecretKind;
+use crate::prelude::*;
 use pullyard_protocol::client::Error;
-use pullyard_protocol::secret::{RotateSecret, SetSecret};
-use serde_json::json;
-use std::time::Duration;
+use pullyard_protocol::secret::RotateSecret;
 
 const WEEK: u64 = 7 * 86_400;
 

@@ -49,7 +49,6 @@ impl HostProxy {
         Ok(Self { url: format!("http://{address}"), authority, rejected_hosts: refused, server })
     }
 
-    /// The URL for `HTTPS_PROXY`.
     pub fn url(&self) -> String {
         self.url.clone()
     }
@@ -98,7 +97,6 @@ impl Proxy {
     }
 }
 
-/// Creates an authority, and a certificate for the host that it signs. Returns the authority's PEM.
 fn create_certificate(host: &str) -> Result<(String, TlsAcceptor), Box<dyn std::error::Error + Send + Sync>> {
     let mut authority = CertificateParams::new(Vec::new())?;
     // With one common name for both, the host's certificate would look self-signed.

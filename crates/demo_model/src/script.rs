@@ -47,7 +47,6 @@ impl Script {
         self.steps.lock().unwrap_or_else(PoisonError::into_inner).repeating_step = Some(step);
     }
 
-    /// Removes and returns the next step, or returns the repeated step if the queue is empty.
     pub(crate) fn next(&self) -> Option<Step> {
         let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
         steps.queue.pop_front().or_else(|| steps.repeating_step.clone())

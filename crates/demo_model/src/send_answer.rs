@@ -19,7 +19,6 @@ pub(crate) struct RenderedAnswer {
     pub(crate) render_fault: fn(&StreamFault) -> serde_json::Value,
 }
 
-/// Sends the answer as a stream or as one body, up to the event at which its ending applies.
 pub(crate) fn send(answer: &Answer, written: RenderedAnswer, streamed: bool) -> Response {
     if !streamed {
         return send_body(answer, &written.body);

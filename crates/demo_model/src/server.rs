@@ -113,12 +113,10 @@ impl DemoModel {
         self.requests().into_iter().filter(|request| request.outcome.is_model_call()).collect()
     }
 
-    /// Waits until the log satisfies `seen`. Has no time limit.
     pub async fn wait_for(&self, seen: impl Fn(&[Request]) -> bool) -> Vec<Request> {
         self.shared.log.wait_for(seen).await
     }
 
-    /// Waits until the log has `count` requests to the model.
     pub async fn wait_for_turns(&self, count: usize) {
         self.wait_for(|requests| requests.iter().filter(|request| request.outcome.is_model_call()).count() >= count)
             .await;

@@ -18,7 +18,6 @@ use crate::{
     log::{Outcome, Request},
 };
 
-/// The origin that accounts name.
 const ORIGIN: &str = "https://chatgpt.com";
 
 pub(crate) fn routes() -> Router<Arc<Shared>> {

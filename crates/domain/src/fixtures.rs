@@ -117,7 +117,6 @@ pub(crate) fn facts(ticket: Option<Ticket>) -> Facts {
     }
 }
 
-/// The plan of a job of the project, without labels.
 pub(crate) fn plan<'a>(id: JobId, settings: &'a Settings, repository: &'a Repository, now: Timestamp) -> JobPlan<'a> {
     static PROJECT: LazyLock<ProjectId> = LazyLock::new(project_id);
     static LABELS: BTreeSet<String> = BTreeSet::new();
@@ -199,7 +198,6 @@ pub(crate) fn fence(job: &Job, attempt: u32, name: &str) -> Fence {
     Fence { job: job.id.clone(), attempt, claim: ClaimId::new(name).unwrap() }
 }
 
-/// The job with attempt 1, claimed as `c1` at 100 s and advanced to `status` at 200 s.
 pub(crate) fn advance_to(job: &Job, status: JobStatus) -> Job {
     let mut job = job.claim(&claim(1, "c1"), time_at(100)).unwrap();
     for phase in [JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
@@ -263,7 +261,6 @@ pub(crate) fn crash_failure() -> Failure {
     Failure::RunnerCrashed { exit: "signal 9".into() }
 }
 
-/// The job ended by its first attempt, with the finish `f1`.
 pub(crate) fn finish(job: &Job, end: End) -> Job {
     job.finish(&fence(job, 1, "c1"), &finish_id("f1"), end, time_at(300)).unwrap()
 }

@@ -37,7 +37,6 @@ pub(crate) struct AppsRecord {
     pub(crate) apps: Vec<AppRecord>,
     pub(crate) installations: Vec<InstallationRecord>,
     pub(crate) tokens: Vec<TokenRecord>,
-    /// Unconverted manifests by code.
     pub(crate) codes: BTreeMap<String, CodeRecord>,
     /// Used `jti`s of App claims. Each is accepted once.
     pub(crate) used_claims: BTreeSet<String>,
@@ -128,7 +127,6 @@ fn includes(owner: &str, repositories: Option<&[u64]>, entry: &RepositoryEntry) 
     owner.eq_ignore_ascii_case(&entry.owner()) && repositories.is_none_or(|ids| ids.contains(&entry.id))
 }
 
-/// The records of Apps, loaded on first use.
 async fn records(shared: &Shared) -> Result<&State<AppsRecord>, Error> {
     let missing = || Error::Refused { what: "load Apps", reason: "the forge runs without FakeForge".to_owned() };
     let fake = shared.extension::<FakeForge>().ok_or_else(missing)?;

@@ -65,7 +65,6 @@ impl Fault {
         }
     }
 
-    /// A status without headers, such as 500.
     pub fn status(status: u16) -> Self {
         Self::Status { status, headers: Vec::new(), message: "Server Error".to_owned() }
     }

@@ -99,14 +99,12 @@ impl Extension for FakeForge {
 pub trait TestForge {
     fn bitbucket_api_url(&self) -> String;
 
-    /// Injects a fault into the next `times` matching calls, after all faults ordered earlier.
     fn inject_fault(&self, calls: CallFilter, times: usize, fault: Fault);
 
     fn inject_delivery_fault(&self, times: usize, fault: DeliveryFault);
 
     fn clear_faults(&self);
 
-    /// Installs an App for the given repositories of an owner, or for all, and returns the installation's id.
     fn install_app(
         &self,
         slug: &str,

@@ -20,7 +20,6 @@ pub(crate) trait World {
     fn next(&mut self, state: &Self::State) -> Result<Vec<(Step, Self::State)>, String>;
 }
 
-/// One step of a reported path.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
     action: &'static str,
@@ -78,7 +77,6 @@ impl Hasher for Fnv {
 
 pub(crate) type Fast<K, V> = HashMap<K, V, BuildHasherDefault<Fnv>>;
 
-/// States in order of discovery.
 type KnownStates<S> = IndexSet<S, BuildHasherDefault<Fnv>>;
 
 /// Returns the number of states, or the shortest path to a state that breaks an invariant.
@@ -105,7 +103,6 @@ pub(crate) fn explore<W: World>(world: &mut W) -> Result<usize, String> {
     Ok(known.len())
 }
 
-/// Explores each setting and panics at the first that breaks an invariant.
 #[track_caller]
 pub(crate) fn check<S: Copy + Debug>(name: &str, settings: &[S], explore: fn(S) -> Result<usize, String>) {
     for setting in settings {
@@ -116,7 +113,6 @@ pub(crate) fn check<S: Copy + Debug>(name: &str, settings: &[S], explore: fn(S) 
     }
 }
 
-/// The path to a state, found by repeating each step.
 fn path_to<W: World>(world: &mut W, known: &KnownStates<W::State>, from: &[u32], mut at: usize) -> String {
     let mut names = vec![format!("{:#?}", known[at])];
     while at != 0 {

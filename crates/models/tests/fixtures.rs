@@ -101,7 +101,6 @@ fn plan<'a>(
     JobPlan { id, project: &ticket.project, settings, repository, context, labels: NO_LABELS, now }
 }
 
-/// The ticket's open pull request.
 pub(crate) fn linked_pull_request() -> PullRequest {
     let id = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 99, number: 231 };
     let mut linked = PullRequest::new(id, project_id(), Some(key()), None);

@@ -42,7 +42,6 @@ use crate::moments::Moments;
 struct Setting {
     /// Tickets with a job, at most two.
     jobs: usize,
-    /// Runners, at most two.
     runners: usize,
     sweepers: usize,
     faults: u8,
@@ -58,7 +57,6 @@ struct Setting {
     /// Runners still work on their jobs two hours later.
     works_for_hours: bool,
     clock_skew_secs: i64,
-    /// A read may return the previous version.
     stale_reads: bool,
     /// A job whose runner was lost while the agent worked is requeued; otherwise it fails.
     requeues: bool,

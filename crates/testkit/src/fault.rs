@@ -9,7 +9,6 @@ pub enum Fault {
     NeverSent,
     /// The call takes effect, and the connection breaks before its answer.
     LostAnswer,
-    /// The call takes effect and returns this error.
     ErrorAfterEffect(u16, Value),
     /// No effect; the call returns this error.
     Refused(u16, Value),
@@ -56,7 +55,6 @@ impl Fault {
         Self::ErrorAfterEffect(500, error("InternalServerError"))
     }
 
-    /// A cancelled transaction with one reason per item.
     #[must_use]
     pub fn cancelled(reasons: &[&str]) -> Self {
         let mut body = error("TransactionCanceledException");

@@ -51,7 +51,6 @@ pub struct Lag {
 #[derive(Debug, Default)]
 struct LagState {
     tables: BTreeMap<String, Vec<String>>,
-    /// For each shadow, the JSON of the keys whose item may be stale.
     stale_keys: BTreeMap<(String, &'static str), BTreeSet<String>>,
 }
 

@@ -29,7 +29,6 @@ const MAX_STARTS: u32 = 3;
 #[derive(Clone, Debug)]
 pub struct FunctionConfig {
     pub name: String,
-    /// The value of `_HANDLER`.
     pub handler: String,
     /// Program and arguments, which stand for `bootstrap` in the zip.
     pub command: Vec<String>,

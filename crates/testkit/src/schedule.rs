@@ -35,7 +35,6 @@ struct ScheduleState {
 #[derive(Debug)]
 struct Call {
     operation: String,
-    /// The SDK does not retry after this try.
     is_last_try: bool,
     body: Value,
 }
@@ -106,7 +105,6 @@ enum Kind {
     InProgress,
     /// The answer covers half of the keys.
     Half,
-    /// The page ends early and returns the key of the next page.
     ShortPage,
 }
 
@@ -123,7 +121,6 @@ impl Call {
         }
     }
 
-    /// Faults that the SDK retries.
     fn sdk_faults(&self) -> &'static [Kind] {
         match self.operation.as_str() {
             "TransactWriteItems" => &[
@@ -175,7 +172,6 @@ impl Call {
         }
     }
 
-    /// A cancellation: one item for this reason, the others for it or one of `others`.
     fn cancellation(&self, others: &[&'static str], reason: &'static str, dice: &mut SeededRng) -> Fault {
         let count = self.body["TransactItems"].as_array().map_or(1, Vec::len).max(1);
         let certain = dice.below(count);

@@ -19,7 +19,6 @@ pub(crate) fn split_batch(call: &Value) -> (Value, Value) {
     (first, rest)
 }
 
-/// The answer to the first half, which names the rest as unprocessed.
 pub(crate) fn partial_answer(body: &[u8], rest: Value) -> Vec<u8> {
     let Ok(mut answer) = serde_json::from_slice::<Value>(body) else { return body.to_vec() };
     let left = rest.as_object().into_iter().flatten();

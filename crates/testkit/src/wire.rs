@@ -60,12 +60,10 @@ impl Wire {
         Self { client: SharedHttpClient::new(client), ..self }
     }
 
-    /// Plans a fault for the next call of `operation` that has none.
     pub fn fail_next(&self, operation: &'static str, fault: Fault) {
         self.plan().next.push((operation, fault));
     }
 
-    /// Plans this fault for every call of `operation`.
     pub fn fail_always(&self, operation: &'static str, fault: Fault) {
         self.plan().always.push((operation, fault));
     }
@@ -81,7 +79,6 @@ impl Wire {
         self.plan().points.clone()
     }
 
-    /// Waits until a fault stops the caller, which must then be dropped.
     pub async fn wait_for_stop(&self) {
         self.stop_notice.notified().await;
     }

@@ -2,13 +2,12 @@
 
 use super::suspensions::{answer_question, limit_input_wait};
 use super::{flow, flow_after, tickets};
+use crate::prelude::*;
 use crate::walk::attempt;
 use crate::walk::http::post;
 use crate::walk::step::{Flow, Step};
 use crate::walk::world::World;
-use futures::FutureExt;
-use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use sha2::Digest;
 
 const BYTES: &[u8] = b"what another attempt can go on from";
 const UPLOAD: &str = "place";

@@ -5,7 +5,7 @@
 use super::flow_after;
 use super::hooks::{remove_hook, repair_hook, verify_hook};
 use super::reviews::{at_the_forge, broken_elsewhere, link, number, open_pull_request, publish, start_attempt};
-use crate::story::REPOSITORY;
+use crate::prelude::*;
 use crate::walk::attempt;
 use crate::walk::base;
 use crate::walk::forge::{self, TOKEN};
@@ -13,10 +13,6 @@ use crate::walk::http::{post, webhook_post};
 use crate::walk::step::{Flow, Step, WithoutRepeat};
 use crate::walk::world::World;
 use crate::webhooks::{ANNS_TOKEN, SECRET};
-use futures::FutureExt;
-use reqwest::Method;
-use serde_json::{Value, json};
-use std::time::Duration;
 
 const PATH: &str = "/webhooks/bitbucket/acme";
 const HOUR: Duration = Duration::from_secs(3_600);

@@ -2,14 +2,12 @@
 
 use super::reviews::{link, number, open_pull_request};
 use super::{flow, flow_after};
-use crate::story::{REPOSITORY, TODO, TRIGGER};
+use crate::prelude::*;
 use crate::walk::attempt;
 use crate::walk::base;
 use crate::walk::http::{Request, delete, post};
 use crate::walk::step::{Flow, Step, WithoutRepeat};
 use crate::walk::world::World;
-use futures::FutureExt;
-use serde_json::json;
 
 /// A repeat is refused, because the ticket exists.
 fn create_ticket() -> Step {

@@ -1,12 +1,11 @@
 //! A flow of dead letters that are redriven or dropped.
 
 use super::{flow, tickets};
+use crate::prelude::*;
 use crate::walk::attempt;
 use crate::walk::http::post;
 use crate::walk::step::{Flow, Step, WithoutRepeat};
 use crate::walk::world::{DISPATCH, DISPATCH_DEAD, EFFECTS_DEAD, World};
-use futures::FutureExt;
-use serde_json::json;
 
 /// The wake-up of the ticket's job is moved to the dead-letter queue.
 fn bury_wake_up() -> Step {

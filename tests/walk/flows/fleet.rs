@@ -2,12 +2,11 @@
 
 use super::runners::{claim, post_as_runner, register, start_process, with_runners};
 use super::tickets;
+use crate::prelude::*;
 use crate::walk::attempt;
 use crate::walk::http::{delete, post};
 use crate::walk::step::{Flow, Step};
 use crate::walk::world::World;
-use serde_json::json;
-use std::time::Duration;
 
 fn runner_command(name: &'static str, what: &'static str) -> Step {
     Step::call(name, move |world| {

@@ -1,10 +1,10 @@
 //! A flow in which the refused ticket of a held project starts when the project is released.
 
 use super::{flow, tickets};
+use crate::prelude::*;
 use crate::walk::attempt;
 use crate::walk::http::post;
 use crate::walk::step::{Flow, Step, WithoutRepeat};
-use serde_json::json;
 
 fn hold_project() -> Step {
     let hold = post("/v1/projects/acme/hold", json!({ "reason": "a freeze" }));

@@ -1,15 +1,12 @@
 //! Flows of hooks: install, repair, recover and remove, and polling instead of a hook.
 
 use super::{flow_after, with_a_forge};
-use crate::story::REPOSITORY;
+use crate::prelude::*;
 use crate::walk::base;
 use crate::walk::forge;
 use crate::walk::http::{delete, post};
 use crate::walk::step::{Flow, Step};
 use crate::walk::world::World;
-use futures::FutureExt;
-use pullyard_fake_forge::{DeliveryFault, TestForge as _};
-use serde_json::{Value, json};
 
 /// The ping fails at once, because the demo forge calls only this machine.
 fn hook_request() -> Value {

@@ -6,10 +6,9 @@ use super::reviews::{
     at_the_forge, broken_elsewhere, close_at_forge, deliver_close, deliver_review, deliver_second_review,
     flow_with_hook, publish, start_job, with_two_reviews,
 };
+use crate::prelude::*;
 use crate::walk::attempt;
 use crate::walk::step::{Flow, Step, WithoutRepeat};
-use futures::FutureExt;
-use std::time::Duration;
 
 /// Longer than the time between two polls of a hook.
 const POLL_INTERVAL: Duration = Duration::from_secs(360);
@@ -22,7 +21,6 @@ fn poll() -> impl Iterator<Item = Step> {
     broken_elsewhere([Step::wait(POLL_INTERVAL), Step::sweep("the sweeper goes round"), Step::messages()])
 }
 
-/// A poll finds the review while the job works, so the review waits for the job.
 pub(in crate::walk) fn lost_review_during_job() -> Flow {
     let mut steps = start_job();
     steps.push(lost(deliver_second_review()));

@@ -2,13 +2,12 @@
 
 use super::flow_after;
 use super::reviews::{deliver_review, start_attempt, with_hook};
+use crate::prelude::*;
 use crate::walk::attempt;
 use crate::walk::base;
 use crate::walk::http::post;
 use crate::walk::step::{Flow, Step};
 use crate::walk::world::World;
-use futures::FutureExt;
-use serde_json::{Value, json};
 
 async fn with_revise_disabled(world: &World) {
     with_hook(world).await;

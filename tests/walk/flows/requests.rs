@@ -1,11 +1,11 @@
 //! A flow of a job that a user requests, retries and cancels.
 
 use super::{flow, tickets};
+use crate::prelude::*;
 use crate::walk::attempt;
 use crate::walk::http::{Request, post};
 use crate::walk::step::{Flow, Step, WithoutRepeat};
 use crate::walk::world::World;
-use serde_json::json;
 
 fn with_key(call: Request, key: &str) -> Request {
     let call = call.header("idempotency-key", key);

@@ -1,7 +1,7 @@
 //! Flows of reviews: changes are requested on a pull request of a ticket.
 
 use super::flow_after;
-use crate::story::{REPOSITORY, TODO};
+use crate::prelude::*;
 use crate::walk::attempt;
 use crate::walk::base;
 use crate::walk::forge;
@@ -9,12 +9,7 @@ use crate::walk::http::post;
 use crate::walk::step::{Flow, Step, WithoutRepeat};
 use crate::walk::world::World;
 use crate::webhooks::{ANN, ANNS_TOKEN, SECRET, signature};
-use futures::FutureExt;
-use futures::future::BoxFuture;
-use pullyard_fake_forge::{DeliveryFault, TestForge as _};
-use pullyard_local::{AccountKind, Role, User};
-use serde_json::{Value, json};
-use std::time::Duration;
+use pullyard_local::User;
 
 const BRANCH: &str = "feature";
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -298,7 +293,6 @@ pub(super) async fn close_at_forge(world: &World) {
     forge::patch_as_bot(world, &format!("/pulls/{}", number(world, "number")), json!({ "state": "closed" })).await;
 }
 
-/// No webhook reports the close, and polls skip pull requests that are known to be closed.
 pub(in crate::walk) fn polled_close() -> Flow {
     let mut steps: Vec<_> = broken_elsewhere(poll().into_iter().chain([attempt::start_task()])).collect();
     steps.push(at_the_forge("its pull request is closed", |world| close_at_forge(world).boxed()));
@@ -315,7 +309,6 @@ pub(in crate::walk) fn lost_delivery() -> Flow {
     flow_after(name, &["failed"], |world| with_lost_delivery(world).boxed(), steps)
 }
 
-/// Polls until the job exists. A poll that died is repeated later.
 fn poll_until_job() -> Step {
     Step::act("its job is made", |world| {
         async {

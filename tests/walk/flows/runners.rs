@@ -1,14 +1,12 @@
 //! Flows of a self-hosted runner that completes a ticket's job or falls silent.
 
 use super::{flow_after, tickets};
+use crate::prelude::*;
 use crate::walk::attempt;
 use crate::walk::base::{self, RUNNER_TOKEN};
 use crate::walk::http::post;
 use crate::walk::step::{Flow, Step};
 use crate::walk::world::World;
-use futures::FutureExt;
-use serde_json::{Value, json};
-use std::time::Duration;
 
 pub(super) fn register(instance: &'static str) -> Step {
     let new = json!({

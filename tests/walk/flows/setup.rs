@@ -1,14 +1,12 @@
 //! Flows of setup: a forge, a secret, a project and a repository are connected, rotated and removed.
 
 use super::{flow_after, with_a_forge};
-use crate::story::REPOSITORY;
+use crate::prelude::*;
 use crate::walk::base;
 use crate::walk::forge::TOKEN;
 use crate::walk::http::{delete, post};
 use crate::walk::step::{Flow, Step};
 use crate::walk::world::World;
-use futures::FutureExt;
-use serde_json::json;
 
 fn set_secret() -> Step {
     let secret = json!({ "value": TOKEN, "kind": "forge" });

@@ -1,13 +1,12 @@
 //! A flow in which a job is suspended by a question and by a pause, and resumes.
 
 use super::{flow_after, tickets};
+use crate::prelude::*;
 use crate::walk::attempt;
 use crate::walk::base;
 use crate::walk::http::post;
 use crate::walk::step::{Flow, Step, WithoutRepeat};
 use crate::walk::world::World;
-use futures::FutureExt;
-use serde_json::json;
 
 pub(super) fn answer_question() -> Step {
     let make = |world: &World| {

@@ -1,15 +1,11 @@
 //! Flows of a ticket that enters the trigger status and gets a job.
 
 use super::flow;
-use crate::story::TRIGGER;
+use crate::prelude::*;
 use crate::walk::attempt;
 use crate::walk::http::post;
 use crate::walk::step::{Call, Flow, From, Step, WithoutRepeat};
 use crate::walk::world::World;
-use futures::FutureExt;
-use pullyard_emulator::ecs::RunTaskOutcome;
-use serde_json::json;
-use std::time::Duration;
 
 pub(super) fn send_ticket_event() -> Step {
     let event = json!({
@@ -89,7 +85,6 @@ pub(in crate::walk) fn cancel_unclaimed_job() -> Flow {
     flow("a job is cancelled before it is claimed", &["cancelled"], steps)
 }
 
-/// The same, until the task has died.
 pub(super) fn until_task_death() -> Vec<Step> {
     let more = [
         task_stopped_event(),

@@ -1,12 +1,11 @@
 //! Flows of API tokens that are created once per idempotency key, and revoked.
 
 use super::{flow, flow_after};
+use crate::prelude::*;
 use crate::walk::base;
 use crate::walk::http::{delete, post};
 use crate::walk::step::{Flow, Step};
 use crate::walk::world::World;
-use futures::FutureExt;
-use serde_json::{Value, json};
 
 fn new() -> Value {
     json!({ "name": "second", "kind": "api", "scopes": ["read"] })

@@ -1,21 +1,16 @@
 //! Account limits that attempts report: which breaker opens, for how long, and which usage is stored.
 
-use crate::world::{World, assert_applied, job_result};
+use crate::prelude::*;
+use crate::world::{World, job_result};
 use pullyard_control::attempt::{Finish, finish_attempt, set_phase};
 use pullyard_control::{Clock, Counter, Error, pause_job};
 use pullyard_domain::breaker::{Account, KeyOwner, START_SPREAD};
 use pullyard_domain::failure::Failure;
-use pullyard_domain::id::{ClassId, FinishId, JobId};
-use pullyard_domain::job::{AgentReport, AttemptEnd, End, Fence, Job, JobPolicy, JobStatus};
-use pullyard_domain::project::{Compute, Settings};
-use pullyard_domain::runner::Runner;
+use pullyard_domain::id::ClassId;
+use pullyard_domain::job::{AgentReport, AttemptEnd, End, JobPolicy};
 use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::text::Until;
-use pullyard_domain::time::Timestamp;
-use pullyard_testkit::Wire;
 use serde_json::json;
-use std::collections::BTreeSet;
-use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 

@@ -1,13 +1,11 @@
 //! Expiry of artifacts and checkpoints.
 
-use crate::world::{World, assert_applied};
+use crate::prelude::*;
+use crate::world::World;
 use pullyard_control::attempt::find_checkpoint;
 use pullyard_control::{Error, artifact_url, list_artifacts, reserve_artifact};
 use pullyard_domain::artifact::{ArtifactKind, MissingReason, NewArtifact, RETENTION};
 use pullyard_domain::id::{ArtifactId, ArtifactName, Sha256Hex};
-use pullyard_domain::job::{Fence, Job};
-use pullyard_domain::project::{Compute, Settings};
-use std::time::Duration;
 
 /// DynamoDB and S3 delete expired data late.
 #[tokio::test]

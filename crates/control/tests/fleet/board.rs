@@ -1,19 +1,15 @@
 //! Board requests under crashes, lost responses, concurrent repeats and changes in between.
 
-use crate::world::{World, assert_applied};
+use crate::prelude::*;
+use crate::world::World;
 use futures::future::join_all;
 use pullyard_control::{
-    Answer, Error, NewTicket, Requester, TextChanges, TicketEdit, TicketMove, cancel_job, create_ticket, delete_ticket,
+    Answer, Error, NewTicket, TextChanges, TicketEdit, TicketMove, cancel_job, create_ticket, delete_ticket,
     edit_ticket, list_deliveries, list_jobs, move_board_ticket, suggest_ticket_key, text_version,
 };
-use pullyard_domain::event::TicketText;
-use pullyard_domain::id::{EventId, ProjectId, TicketKey};
 use pullyard_domain::listing::{DeliveryFilter, JobFilter};
-use pullyard_domain::project::{Project, Settings, Statuses};
-use pullyard_domain::ticket::Ticket;
+use pullyard_domain::project::{Project, Statuses};
 use pullyard_domain::ticket::rank::Place;
-use pullyard_domain::time::Timestamp;
-use pullyard_testkit::{Fault, Wire};
 
 const TRIGGER: &str = "AI Processing";
 const BLOCKED: &str = "Blocked";

@@ -1,24 +1,21 @@
 //! Claims of a thousand runners per second, compared with the table's transactions alone.
 
+use crate::prelude::*;
 use crate::world::World;
 use futures::future::join_all;
 use pullyard_control::Context;
-use pullyard_control::runner::{ClaimAnswer, RunnerToken, claim_job};
-use pullyard_domain::id::{ClaimId, JobId};
-use pullyard_domain::job::{Claim, Job};
-use pullyard_domain::runner::Runner;
+use pullyard_control::runner::{ClaimAnswer, claim_job};
+use pullyard_domain::job::Claim;
 use pullyard_store::Write;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 const RUNNERS: usize = 1_000;
 const JOBS: usize = 10_000;
 const CLASSES: usize = 50;
 /// Jobs per baseline run, before and after the claims, because a runner with many jobs has a larger item.
 const BASELINE_JOBS: usize = 1_000;
-/// Slots per runner: its share of all jobs.
 const SLOTS: u32 = ((JOBS + 2 * BASELINE_JOBS) / RUNNERS) as u32;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,7 +87,6 @@ async fn write_claims(ctx: Context, runner: Runner, jobs: Vec<Job>) {
     }
 }
 
-/// Claims until the runner is full or its class is empty; returns the jobs and the number of empty responses.
 async fn claim_all(ctx: &Context, token: &RunnerToken, runner: &Runner, left: &AtomicUsize) -> (Vec<JobId>, usize) {
     let (mut taken, mut nothing) = (Vec::new(), 0);
     while taken.len() < JOBS / RUNNERS && left.load(Relaxed) > 0 {

@@ -1,14 +1,13 @@
 //! Comments on tickets: repeats, concurrent writers, the prompt, and the ticket's deletion.
 
-use crate::world::{World, assert_applied};
+use crate::prelude::*;
+use crate::world::World;
 use futures::future::join_all;
 use pullyard_control::{
-    AddedComment, CommentChange, CommentPage, Error, NewComment, Requester, add_comment, delete_ticket, edit_comment,
+    AddedComment, CommentChange, CommentPage, Error, NewComment, add_comment, delete_ticket, edit_comment,
     list_comments,
 };
 use pullyard_domain::comment::Editor;
-use pullyard_domain::id::{EventId, TicketKey};
-use pullyard_domain::ticket::Ticket;
 
 fn key() -> TicketKey {
     TicketKey::new("APP-1").unwrap()

@@ -1,11 +1,11 @@
 //! An HTTP client that delays one AWS call until another future has run.
 
+use crate::prelude::*;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use pullyard_testkit::Wire;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,7 +28,6 @@ impl DelayedCall {
         Self { wire: Wire::default(), operation, armed: Arc::default(), reached: asked, resume: goes_on }
     }
 
-    /// Runs `of` and, before its delayed call is sent, `meanwhile`.
     pub(crate) async fn run_before_call<T: Debug>(&self, of: impl Future<Output = T>, meanwhile: impl Future) -> T {
         self.armed.store(true, Ordering::SeqCst);
         let mut of = Box::pin(of);

@@ -1,16 +1,13 @@
 //! Dispatch of tasks: changes of the job during RunTask, failed starts, and stopped tasks.
 
 use crate::delayed_call::DelayedCall;
-use crate::world::{World, assert_applied};
+use crate::prelude::*;
+use crate::world::World;
 use pullyard_control::attempt::start_attempt;
 use pullyard_control::{Bootstrap, DispatchOutcome, cancel_job, dispatch};
-use pullyard_domain::id::{ClaimId, InstanceId, JobId};
-use pullyard_domain::job::{DispatchFault, Job, JobStatus};
-use pullyard_domain::project::{Compute, Settings};
+use pullyard_domain::job::DispatchFault;
 use pullyard_domain::published::UNKNOWN_ISOLATION;
-use pullyard_testkit::{Fault, Wire};
 use serde_json::{Value, json};
-use std::time::Duration;
 
 const TASK: &str = "arn:aws:ecs:us-east-1:000000000000:task/fleet/1";
 
@@ -105,7 +102,6 @@ async fn all_tasks_of_a_cancelled_job_are_stopped_with_retries() {
     assert_eq!(wire.take_call_count("StopTask"), 2);
 }
 
-/// The task name in the claim of dispatch `number`, for a task that does not know its name. Dispatch 2 is current.
 async fn claimed_task(number: u32) -> Option<String> {
     let wire = Wire::default();
     let world = World::with_client(wire.clone()).await;

@@ -1,13 +1,11 @@
 //! The pull request of a completed job.
 
-use crate::world::{World, assert_applied, job_result};
+use crate::prelude::*;
+use crate::world::{World, job_result};
 use pullyard_control::attempt::{Finish, finish_attempt};
 use pullyard_control::review::list_pull_request_views;
-use pullyard_control::{Requester, TicketMove, move_board_ticket};
-use pullyard_domain::id::{FinishId, TicketKey};
-use pullyard_domain::job::{End, Fence, Job, JobStatus};
-use pullyard_domain::project::{Compute, Settings};
-use pullyard_domain::pull_request::{PullRequest, PullRequestId};
+use pullyard_control::{TicketMove, move_board_ticket};
+use pullyard_domain::job::End;
 use pullyard_store::RepositoryRemoval;
 
 async fn syncing(world: &World) -> (Job, Fence) {

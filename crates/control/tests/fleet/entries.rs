@@ -1,15 +1,12 @@
 //! Interrupted or contended ticket events, and their repeats.
 
+use crate::prelude::*;
 use crate::world::World;
-use pullyard_control::{Answer, Error, Requester, TicketMove, move_board_ticket, move_ticket};
+use pullyard_control::{Answer, Error, TicketMove, move_board_ticket, move_ticket};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
-use pullyard_domain::event::{TicketEvent, TicketText};
-use pullyard_domain::id::{DeliveryId, EventId, RepositoryName, TicketKey};
-use pullyard_domain::project::{Compute, Settings};
-use pullyard_domain::time::Timestamp;
-use pullyard_testkit::{Fault, Wire};
-use std::time::Duration;
+use pullyard_domain::event::TicketEvent;
+use pullyard_domain::id::{DeliveryId, RepositoryName};
 
 const TODO: &str = "Todo";
 const TRIGGER: &str = "AI Processing";

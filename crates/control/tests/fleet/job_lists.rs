@@ -1,12 +1,9 @@
 //! Searches of a project's jobs.
 
+use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::search_jobs;
-use pullyard_domain::id::JobId;
-use pullyard_domain::job::JobStatus;
 use pullyard_domain::listing::{JobFilter, JobSearch};
-use std::collections::BTreeSet;
-use std::time::Duration;
 
 #[tokio::test]
 async fn search_counts_all_matches_and_continues_after_the_last() {

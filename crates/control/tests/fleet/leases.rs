@@ -1,16 +1,14 @@
 //! Leases whose runner, token or budget day ends before the job.
 
-use crate::world::{World, assert_applied, token};
+use crate::prelude::*;
+use crate::world::{World, token};
 use pullyard_control::attempt::{find_checkpoint, issue_credentials, list_inputs, set_phase, start_attempt};
-use pullyard_control::runner::{RemovalState, RunnerToken, remove_runner};
+use pullyard_control::runner::{RemovalState, remove_runner};
 use pullyard_control::{Bootstrap, Error, cancel_job, pause_job, reserve_artifact};
 use pullyard_domain::artifact::{ArtifactKind, NewArtifact};
 use pullyard_domain::budget::Budget;
 use pullyard_domain::id::{ArtifactName, RunnerId, Sha256Hex};
-use pullyard_domain::job::{Fence, JobStatus};
-use pullyard_domain::project::{Compute, Settings};
 use pullyard_store::Token;
-use std::time::Duration;
 
 struct HeldJob {
     world: World,

@@ -19,6 +19,7 @@ mod entries;
 mod job_lists;
 mod leases;
 mod polling;
+mod prelude;
 mod removals;
 mod requeues;
 mod reviews;

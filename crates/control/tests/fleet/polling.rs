@@ -1,14 +1,12 @@
 //! Polling of repositories: when it is due, and back-off.
 
-use crate::world::{World, assert_applied};
+use crate::prelude::*;
+use crate::world::World;
 use pullyard_control::{poll_repository, set_ingress};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::hook::poll_progress::{PollProgress, poll_interval};
 use pullyard_domain::hook::{Ingress, Poll, RECOVERY_INTERVAL};
 use pullyard_domain::project::{ForgeKind, Integration};
-use pullyard_domain::time::Timestamp;
-use pullyard_testkit::{Fault, Wire};
-use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

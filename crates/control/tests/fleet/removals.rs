@@ -1,18 +1,17 @@
 //! Removal of repositories and integrations in use, beyond the first page of the list.
 
-use crate::world::{World, assert_applied};
+use crate::prelude::*;
+use crate::world::World;
 use pullyard_control::attempt::start_attempt;
 use pullyard_control::{
     Bootstrap, Error, ProjectDeletion, cancel_job, create_project, delete_project, remove_integration,
     remove_repository,
 };
 use pullyard_domain::hook::{Webhook, WebhookScope};
-use pullyard_domain::id::{ClaimId, HookName, InstanceId, ProjectId, RepositoryName, TicketKey};
-use pullyard_domain::job::{DesiredState, Job};
-use pullyard_domain::project::{Repository, Settings};
-use pullyard_domain::pull_request::{PullRequest, PullRequestId};
+use pullyard_domain::id::{HookName, RepositoryName};
+use pullyard_domain::job::DesiredState;
+use pullyard_domain::project::Repository;
 use std::fmt::Debug;
-use std::time::Duration;
 
 const PAGE: u64 = 100;
 

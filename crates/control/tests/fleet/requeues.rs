@@ -1,15 +1,11 @@
 //! Jobs that a sweep requeues, unless a heartbeat arrives in time or the token is not the revoked one.
 
 use crate::delayed_call::DelayedCall;
-use crate::world::{World, assert_applied, token};
+use crate::prelude::*;
+use crate::world::{World, token};
 use pullyard_control::attempt::set_phase;
-use pullyard_control::runner::{Registration, RunnerToken, register_runner};
+use pullyard_control::runner::{Registration, register_runner};
 use pullyard_control::{pause_job, sweep};
-use pullyard_domain::id::InstanceId;
-use pullyard_domain::job::{Fence, JobStatus};
-use pullyard_domain::runner::Runner;
-use std::collections::BTreeSet;
-use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

@@ -1,22 +1,19 @@
 //! Reviews of a linked pull request by an authorized author; no test calls a forge.
 
-use crate::world::{World, assert_applied};
+use crate::prelude::*;
+use crate::world::World;
 use pullyard_control::review::{
     FreezeOutcome, ProjectScope, PullRequestChange, decide_review, freeze_reviews, record_pull_request_change,
 };
-use pullyard_control::{Answer, Requester, cancel_job, retry_job, settle_ticket, ticket_view};
+use pullyard_control::{Answer, cancel_job, retry_job, settle_ticket, ticket_view};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::due::{self, Due};
-use pullyard_domain::id::{DeliveryId, JobId, ProjectId, ReviewId, TicketKey};
-use pullyard_domain::job::{ContextFault, Job, JobKind, JobStatus, RevisedPullRequest};
-use pullyard_domain::project::{Compute, Settings};
-use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId, PullRequestLink, PullRequestState};
+use pullyard_domain::id::{DeliveryId, ReviewId};
+use pullyard_domain::job::{ContextFault, JobKind, RevisedPullRequest};
+use pullyard_domain::pull_request::{Note, PullRequestLink, PullRequestState};
 use pullyard_domain::review::{Author, PullRequestSnapshot, RequestedAction, ReviewEvent, ReviewState};
-use pullyard_domain::ticket::{LastJob, LastOutcome, Ticket};
-use pullyard_domain::time::Timestamp;
-use pullyard_testkit::{Fault, Wire};
-use std::time::Duration;
+use pullyard_domain::ticket::{LastJob, LastOutcome};
 
 const NUMBER: u64 = 7;
 
@@ -159,7 +156,6 @@ async fn waiting_review_survives_an_older_closed_state() {
     assert!(matches!(state, ReviewState::Started { .. }), "{state:?}");
 }
 
-/// Two waiting reviews, and the job that covers both and has not been admitted.
 async fn waiting_reviews(desk: &ReviewWorld) -> JobId {
     let first = desk.job("first");
     desk.set_active_job(&first).await;

@@ -1,19 +1,16 @@
 //! One round of the sweeper: its work, its counts, and its partial failures.
 
-use crate::world::{World, assert_applied};
+use crate::prelude::*;
+use crate::world::World;
 use pullyard_control::{Report, sweep, sweep_on_demand};
 use pullyard_domain::budget::Budget;
 use pullyard_domain::due::{SHARDS, shard};
 use pullyard_domain::hook::Poll;
-use pullyard_domain::job::{JobStatus, Placement};
-use pullyard_domain::project::{Compute, Settings};
-use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId};
-use pullyard_domain::time::Timestamp;
-use pullyard_testkit::{Fault, Wire};
+use pullyard_domain::job::Placement;
+use pullyard_domain::pull_request::Note;
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
-use std::time::Duration;
 
 /// The calls of a round that read the index: after the note of the last round and the runners, one per shard.
 const INDEX: Range<usize> = 1 + SHARDS as usize..1 + 2 * SHARDS as usize;

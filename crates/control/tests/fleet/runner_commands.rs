@@ -1,11 +1,11 @@
 //! User commands to a self-hosted runner and to its job.
 
+use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::attempt::{YieldOutcome, YieldReport, set_phase, yield_job};
 use pullyard_control::runner::{RemovalState, RunnerCommand, command_runner, remove_runner};
 use pullyard_control::{Error, continue_job, pause_job};
-use pullyard_domain::id::FinishId;
-use pullyard_domain::job::{DesiredState, JobStatus, SuspendReport, Suspension};
+use pullyard_domain::job::{DesiredState, SuspendReport, Suspension};
 use pullyard_domain::runner::Refusal;
 
 fn drain(by: &str) -> RunnerCommand {

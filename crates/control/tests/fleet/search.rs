@@ -1,12 +1,11 @@
 //! Which waiting job a claim finds.
 
-use crate::world::{World, assert_applied};
+use crate::prelude::*;
+use crate::world::World;
 use futures::future::join_all;
 use pullyard_domain::breaker::Account;
-use pullyard_domain::id::{ClaimId, JobId};
-use pullyard_domain::job::{Claim, Job};
-use pullyard_testkit::{Fault, Lag, Wire};
-use std::collections::BTreeSet;
+use pullyard_domain::job::Claim;
+use pullyard_testkit::Lag;
 
 #[tokio::test]
 async fn claim_finds_jobs_behind_those_just_claimed() {
@@ -53,7 +52,6 @@ async fn claim_behind_an_open_breaker_costs_no_extra_calls() {
     calls("again", true).await;
 }
 
-/// The remaining jobs in claim order, which is by id for jobs of one moment.
 fn remaining_jobs(jobs: &[Job], taken: Option<&JobId>) -> Vec<JobId> {
     let mut left: Vec<_> = jobs.iter().map(|job| job.id.clone()).filter(|id| Some(id) != taken).collect();
     left.sort();

@@ -1,17 +1,15 @@
 //! Settling a ticket: waiting entries are decided, and late results are shown.
 
-use crate::world::{World, assert_applied, job_result};
+use crate::prelude::*;
+use crate::world::{World, job_result};
 use pullyard_control::attempt::{Finish, finish_attempt};
 use pullyard_control::{Error, settle_ticket};
 use pullyard_domain::budget::Budget;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Delivery;
-use pullyard_domain::id::{ClaimId, DeliveryId, EventId, FinishId, TicketKey};
-use pullyard_domain::job::{End, Fence, Job};
-use pullyard_domain::project::{Compute, Settings};
-use pullyard_domain::pull_request::PullRequestId;
-use pullyard_domain::ticket::{DesiredState, Entry, StatusMove, Target, Ticket};
-use pullyard_testkit::{Fault, Wire};
+use pullyard_domain::id::DeliveryId;
+use pullyard_domain::job::End;
+use pullyard_domain::ticket::{DesiredState, Entry, StatusMove, Target};
 
 const TRIGGER: &str = "AI Processing";
 

@@ -1,6 +1,7 @@
 //! Rounds of the sweeper with slow or hanging calls.
 
-use crate::world::{World, assert_applied};
+use crate::prelude::*;
+use crate::world::World;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
@@ -10,12 +11,9 @@ use pullyard_control::{Clock, Counter, hold_project, release_project, sweep};
 use pullyard_domain::hook::Poll;
 use pullyard_domain::project::Repository;
 use pullyard_domain::runner::Presence;
-use pullyard_domain::time::Timestamp;
-use pullyard_testkit::{Fault, Wire};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// The time until a message is refused: the limit of one attempt.
 const MESSAGE_TIME: Duration = Duration::from_secs(5);
 
 const MINUTE: Duration = Duration::from_secs(60);

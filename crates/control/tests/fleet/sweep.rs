@@ -1,16 +1,13 @@
 //! Gauges and moved jobs in a round, and a measurement over ten thousand runners.
 
-use crate::world::{World, assert_applied};
+use crate::prelude::*;
+use crate::world::World;
 use futures::StreamExt as _;
 use pullyard_control::{create_project, sweep};
 use pullyard_domain::breaker::KeyOwner;
-use pullyard_domain::event::TicketText;
-use pullyard_domain::id::{ClassId, ProjectId};
-use pullyard_domain::job::{Job, JobPolicy};
-use pullyard_domain::project::{Compute, Settings};
-use pullyard_domain::runner::Runner;
-use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use pullyard_domain::id::ClassId;
+use pullyard_domain::job::JobPolicy;
+use std::time::Instant;
 
 const RUNNERS: usize = 10_000;
 const SILENT: usize = 1_000;

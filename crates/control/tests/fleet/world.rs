@@ -1,5 +1,6 @@
 //! A control plane over the embedded AWS, with jobs and runners but without HTTP.
 
+use crate::prelude::*;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -8,31 +9,25 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime_api::client::http::HttpClient;
 use futures::StreamExt as _;
 use pullyard_cloud::{DeadLetters, Objects, QueuePair, Secrets, TaskDefinitions, Tasks, Wakeups};
-use pullyard_control::runner::{ClaimAnswer, Registration, RunnerToken, claim_job, record_heartbeat, register_runner};
+use pullyard_control::runner::{ClaimAnswer, Registration, claim_job, record_heartbeat, register_runner};
 use pullyard_control::{
-    Clock, Connections, Context, ContextParts, Error, ForgeTokens, NewTicket, Requester, create_project, create_ticket,
+    Clock, Connections, Context, ContextParts, Error, ForgeTokens, NewTicket, create_project, create_ticket,
 };
 use pullyard_domain::agent::Agent;
 use pullyard_domain::auth::Auth;
 use pullyard_domain::breaker::{self, AccountFault, AttemptRef, Breaker, BreakerCause, BreakerId, KeyOwner};
 use pullyard_domain::checks::CommandOverrides;
-use pullyard_domain::event::TicketText;
 use pullyard_domain::hook::{Webhook, WebhookScope};
-use pullyard_domain::id::{
-    ClaimId, EventId, HookName, InstanceId, IntegrationId, JobId, ProjectId, RepositoryName, SecretName, TicketKey,
-};
-use pullyard_domain::job::{Claim, Fence, Job, JobKind, JobPlan, JobResult, LiveUpdates, plan_without_ticket};
-use pullyard_domain::project::{Account, Compute, ForgeKind, Integration, Project, Repository, Settings};
+use pullyard_domain::id::{HookName, IntegrationId, RepositoryName, SecretName};
+use pullyard_domain::job::{Claim, JobKind, JobPlan, JobResult, LiveUpdates, plan_without_ticket};
+use pullyard_domain::project::{Account, ForgeKind, Integration, Project, Repository};
 use pullyard_domain::prompt;
-use pullyard_domain::runner::{Heartbeat, Runner};
+use pullyard_domain::runner::Heartbeat;
 use pullyard_domain::select::ClassRequirements;
-use pullyard_domain::ticket::{Entry, Ticket};
+use pullyard_domain::ticket::Entry;
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
 use pullyard_store::{JobCreation, Store, Token, TokenKind, Write};
 use pullyard_testkit::Meter;
-use pullyard_testkit::Wire;
-use std::collections::BTreeSet;
-use std::time::Duration;
 
 const KEY: &str = "fleet/signing-key";
 const FORGE: &str = "fleet/user/forge";
@@ -142,7 +137,6 @@ impl World {
         Self { ctx, meter, token: RunnerToken { hash, projects: None }, project, _aws: aws }
     }
 
-    /// Registers runners, evenly in `kinds` kinds.
     pub(crate) async fn runners(&self, count: usize, kinds: usize, slots: u32) -> Vec<Runner> {
         let each = futures::stream::iter(0..count).map(async |number| {
             let new = Registration {
@@ -233,7 +227,6 @@ impl World {
         self.load_job(&job.id).await
     }
 
-    /// Claims the job's next attempt, for this runner or for a task.
     pub(crate) async fn claim(&self, job: &JobId, runner: Option<&Runner>) -> Fence {
         let job = self.load_job(job).await;
         let attempt = job.attempt + 1;

@@ -39,7 +39,6 @@ impl ReceivedDelivery {
         self.header("x-hub-signature-256") == format!("sha256={hex}")
     }
 
-    /// Event and action.
     pub(crate) fn event(&self) -> String {
         format!("{} {}", self.header("x-github-event"), self.body["action"].as_str().unwrap_or("-"))
     }

@@ -25,7 +25,6 @@ async fn head(world: &World) -> String {
     world.get(BOT, "pulls/1").await.body["head"]["sha"].as_str().unwrap().to_owned()
 }
 
-/// Returns the status and the page.
 async fn set_state(world: &World, user: &str, state: &str) -> (u16, String) {
     let body = format!("user={user}&state={state}&sha={}", head(world).await);
     let answer = world.submit("state", &body, SAME_ORIGIN).await;

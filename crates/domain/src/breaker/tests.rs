@@ -23,7 +23,6 @@ fn provider_unavailable() -> AccountFault {
     AccountFault { cause: BreakerCause::ProviderUnavailable, ends_at: None }
 }
 
-/// A breaker that attempt 1 of job `a` opened at 0 s for an hour.
 fn open_breaker() -> Breaker {
     Breaker::record_fault(None, &breaker_id(), &limit_reached(Some(3_600)), &opened_by("a", 1), time_at(0)).unwrap()
 }

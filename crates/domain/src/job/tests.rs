@@ -56,7 +56,6 @@ fn job_with_start() -> Job {
     ready_job().begin_dispatch(time_at(10)).unwrap()
 }
 
-/// A job in every status, with the time of the try. Syncing appears twice: during and after its push window.
 fn jobs_in_every_status() -> Vec<(&'static str, Job, Timestamp)> {
     let syncing = || active(JobStatus::Syncing);
     vec![

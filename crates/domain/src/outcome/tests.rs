@@ -197,7 +197,6 @@ fn end_of_a_job_clears_the_tickets_back_off() {
     assert_eq!((after.tries, after.not_before), (0, None));
 }
 
-/// A revision created at 0 s and ended by `end` at 300 s, with its ticket and pull request.
 fn end_revision(end: impl FnOnce(&Job) -> Job) -> (Job, Ticket, PullRequest) {
     let before =
         Ticket { last_job: Some(LastJob { id: job_id("j0"), outcome: LastOutcome::Completed }), ..ticket_in(REVIEW) };

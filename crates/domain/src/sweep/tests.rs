@@ -6,7 +6,6 @@ use crate::fixtures::{
 };
 use crate::job::{ContainerStop, End, JobPolicy, START_TIMEOUT};
 
-/// Checks the step at `due`, and that no step is needed just before.
 #[track_caller]
 fn check(job: &Job, due: Timestamp, expected: JobStep) {
     assert_eq!(next_step(job, just_before(due)), JobStep::Skip, "too early");

@@ -19,7 +19,6 @@ fn move_from(expected: &str, to: Target) -> Option<StatusMove> {
     Some(StatusMove { to, expected })
 }
 
-/// A ticket in `status` with a pending move, badge and link.
 fn unsynced_ticket(status: &str, wanted: Option<StatusMove>) -> Ticket {
     let mut ticket = ticket_in(status);
     ticket.request_state(wanted, Some(Badge::AiFailed), Some(link()));

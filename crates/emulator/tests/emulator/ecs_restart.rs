@@ -19,7 +19,6 @@ fn kill_process(pid: &str) {
     kill(Pid::from_raw(pid.parse().unwrap()), Signal::SIGKILL).unwrap();
 }
 
-/// Starts one task and returns the world, the task's ARN and its pid.
 async fn world_with_running_task() -> (World, String, String) {
     let world = world("echo pid $$; exec sleep 1000").await;
     let arn = world.run().await;

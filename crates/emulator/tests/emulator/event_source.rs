@@ -23,7 +23,6 @@ fn message_bodies(log: &Log) -> Vec<String> {
     log.iter().map(|record| record["body"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Makes the first failed message visible, as its visibility timeout would.
 async fn make_visible(world: &World, queue: &str, failed: &Log) {
     let record = wait_until("a record has failed", || async { failed.lock().unwrap().first().cloned() }).await;
     let request = json!({

@@ -113,7 +113,6 @@ async fn revoke(State(shared): State<Arc<Shared>>, caller: Caller, headers: Head
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The API shows and edits only the configuration of an App's hook.
 async fn config(State(shared): State<Arc<Shared>>, place: HookPath) -> Result<Json<Value>, ApiError> {
     Ok(Json(hooks::render_config(&place.hook(&shared).await?)))
 }

@@ -56,7 +56,6 @@ pub(super) fn short_repository(entry: &RepositoryEntry) -> Value {
     })
 }
 
-/// A repository as its own route returns it to this account.
 pub(super) fn repository(shared: &Shared, entry: &RepositoryEntry, asked_by: &Account) -> Value {
     let full_name = entry.full_name();
     let host = shared.url.strip_prefix("http://").unwrap_or(&shared.url);

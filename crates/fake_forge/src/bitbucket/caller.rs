@@ -12,7 +12,6 @@ use pullyard_demo_forge::{
     users::{Credentials, basic_password},
 };
 
-/// An authenticated or anonymous caller.
 pub(crate) struct Caller(Option<Actor>);
 
 impl FromRequestParts<Arc<Shared>> for Caller {

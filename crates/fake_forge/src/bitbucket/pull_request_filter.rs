@@ -74,7 +74,6 @@ fn branch_and_state(query: &str) -> Option<(String, String)> {
     rest.is_empty().then_some((branch, state))
 }
 
-/// Returns the text before the closing quote, unescaped, and the rest.
 fn parse_quoted(text: &str) -> Option<(String, &str)> {
     let mut words = String::new();
     let mut chars = text.chars();

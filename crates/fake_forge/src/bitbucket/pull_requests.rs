@@ -159,7 +159,6 @@ fn pull_or_refusal(outcome: Outcome) -> Result<Box<Pull>, Refusal> {
     }
 }
 
-/// Resolves reviewers by UUID, without duplicates. The author is refused.
 fn resolve_reviewers(shared: &Shared, author: u64, named: Vec<AccountRef>) -> Result<Vec<u64>, Refusal> {
     let all = shared.users.list();
     let mut ids = Vec::new();
@@ -230,7 +229,6 @@ pub(super) async fn update(
     Ok(Json(pull_answers::pull(&shared, &entry, &pull)))
 }
 
-/// An open pull request, or the refusal of a closed one.
 async fn find_open(shared: &Shared, entry: &RepositoryEntry, number: &str) -> Result<Pull, Refusal> {
     let pull = find(shared, entry, number).await?;
     match pull.record.state {

@@ -104,7 +104,6 @@ impl Refusal {
         refusal
     }
 
-    /// The route needs an account and refuses access tokens.
     pub(super) fn not_for_access_tokens() -> Self {
         Self::forbidden("This API is not accessible by this authentication mechanism")
     }
@@ -120,7 +119,6 @@ impl Refusal {
         refusal
     }
 
-    /// An invalid field; `fields` repeats the message.
     pub(super) fn field(name: &str, words: &str) -> Self {
         let mut refusal = Self::bad_request(&format!("{name}: {words}"));
         refusal.body["error"]["fields"] = json!({ name: [words] });

@@ -1,7 +1,7 @@
 //! Access checks of a token.
 
-use pullyard_forge::{Endpoint, Error, GitHub, Token, TokenPermission};
-use serde_json::json;
+use crate::prelude::*;
+use pullyard_forge::{Error, TokenPermission};
 
 use crate::{
     scripted_forge::{ScriptLine, ScriptedExchange},

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use crate::prelude::*;
 use aws_lc_rs::{
     encoding::{AsDer, Pkcs8V1Der},
     rsa::{KeyPair, KeySize},
@@ -22,11 +23,8 @@ use base64::{
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
 use pullyard_forge::{
-    Endpoint, Error, Forge, GitHub, GitHubApp, HookScope, Permissions, RepositorySelector, Token, convert_manifest,
-    revoke_installation_token,
+    Error, GitHubApp, HookScope, Permissions, RepositorySelector, convert_manifest, revoke_installation_token,
 };
-use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
 use crate::exchanges::{self, Source};
 

@@ -3,13 +3,13 @@
 use pullyard_fake_forge::TestForge as _;
 use std::collections::BTreeSet;
 
+use crate::prelude::*;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use pullyard_demo_forge::{AccountKind, Role, User};
-use pullyard_forge::{Bitbucket, Endpoint, Error, ErrorKind, Forge, PullRequestState, Token, bitbucket_git_login};
-use serde_json::{Value, json};
+use pullyard_forge::{Bitbucket, Error, ErrorKind, PullRequestState, bitbucket_git_login};
 use tokio::task::JoinSet;
 
-use crate::world::{REPOSITORY, TOKEN, World, assert_success, call_api, git_as, new_pull_request};
+use crate::world::{TOKEN, World, call_api, git_as, new_pull_request};
 
 const ANNS_TOKEN: &str = "ATCTT3x-ann";
 

@@ -1,7 +1,7 @@
 //! Webhooks and their deliveries.
 
+use crate::prelude::*;
 use pullyard_forge::{Error, ErrorKind, HookScope, HookSettings, webhook::Secret};
-use serde_json::{Value, json};
 
 use crate::scripted_forge::{ScriptLine, ok, script_forge};
 

@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use crate::prelude::*;
 use axum::{
     Router,
     body::{Body, to_bytes},
@@ -14,10 +15,6 @@ use axum::{
     http::{Method, Uri, header::LOCATION},
     response::Response,
 };
-use serde_json::{Value, json};
-use tokio::net::TcpListener;
-
-use crate::world::http;
 
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Source {

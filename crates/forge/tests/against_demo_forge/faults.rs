@@ -8,10 +8,9 @@ use std::{
     time::Duration,
 };
 
+use crate::prelude::*;
 use axum::{Json, Router, http::HeaderMap, serve::ListenerExt};
-use pullyard_forge::{Connections, Endpoint, Error, GitHub, Token};
-use serde_json::json;
-use tokio::net::TcpListener;
+use pullyard_forge::{Connections, Error};
 
 use crate::{
     scripted_forge::{ScriptLine, ScriptedExchange},

@@ -10,7 +10,8 @@ use tokio::{
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
-use crate::world::{REPOSITORY, TOKEN, World, assert_success, git, git_as, http, stderr};
+use crate::prelude::*;
+use crate::world::{TOKEN, World, git, git_as, stderr};
 
 #[tokio::test]
 async fn clone_has_files_and_modes() {
@@ -195,7 +196,6 @@ async fn start_blocked_push(world: &World) -> (TcpStream, String) {
     (stream, std::fs::read_to_string(&begun).unwrap().trim().to_owned())
 }
 
-/// Dead processes have no environment.
 fn is_running(process: &str) -> bool {
     std::fs::read(format!("/proc/{process}/environ")).is_ok_and(|environ| !environ.is_empty())
 }

@@ -11,6 +11,7 @@ mod faults;
 mod fetch_and_push;
 mod model_keys;
 mod pages;
+mod prelude;
 mod pull_requests;
 mod repositories;
 mod review_loop;

@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
+use crate::prelude::*;
 use axum::{Router, extract::State, http::HeaderMap, http::StatusCode, http::Uri};
-use pullyard_forge::{Endpoint, Error, ModelApi, Token, check_model_key};
-use tokio::net::TcpListener;
+use pullyard_forge::{Error, ModelApi, check_model_key};
 
 #[derive(Clone, Default)]
 struct Script {

@@ -2,7 +2,8 @@
 
 use pullyard_forge::NewPullRequest;
 
-use crate::world::{REPOSITORY, World, assert_success, http};
+use crate::prelude::*;
+use crate::world::World;
 
 const HOSTILE: &str = "<script>alert('x')</script> \"&amp;";
 const ESCAPED: &str = "&#60;script&#62;alert(&#39;x&#39;)&#60;/script&#62; &#34;&#38;amp;";

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use crate::prelude::*;
 use pullyard_forge::{Error, NewPullRequest, PullRequestState};
-use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::world::{self, REPOSITORY, TOKEN, World, assert_success, http, new_pull_request};
+use crate::world::{self, TOKEN, World, new_pull_request};
 
 async fn call(world: &World, method: reqwest::Method, path: &str, body: Value) -> (u16, Value) {
     let url = format!("{}/repos/{REPOSITORY}/{path}", world.demo.api_url());

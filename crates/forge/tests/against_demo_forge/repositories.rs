@@ -3,7 +3,8 @@
 use pullyard_demo_forge::Error as DemoError;
 use pullyard_forge::{Account, Error};
 
-use crate::world::{self, REPOSITORY, USER_ID, World, http};
+use crate::prelude::*;
+use crate::world::{self, USER_ID, World};
 
 #[tokio::test]
 async fn account_of_the_token_is_returned() {

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use crate::prelude::*;
 use axum::{
     Router,
     body::Bytes,
@@ -14,11 +15,9 @@ use pullyard_forge::{
     ReviewState, Side,
     webhook::{self, Event, PullRequestAction, RepositoryChange, ReviewAction, Secret},
 };
-use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
 use crate::exchanges;
-use crate::world::{REPOSITORY, World, actor, call_api, new_pull_request};
+use crate::world::{World, actor, call_api, new_pull_request};
 
 const ANN: u64 = 9_007_199_254_740_997;
 const ANNS_TOKEN: &str = "ghp_ann";

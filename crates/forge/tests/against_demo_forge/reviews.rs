@@ -1,9 +1,9 @@
 //! Calls about reviews, and the meaning of their responses.
 
+use crate::prelude::*;
 use pullyard_forge::{
     CommitState, CommitStatus, Error, ErrorKind, Lines, Permission, PullRequestState, ReviewState, Side, Time,
 };
-use serde_json::{Value, json};
 
 use crate::{
     scripted_forge::{ScriptLine, ok, script_forge},

@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use crate::prelude::*;
 use axum::{
     Router,
     body::to_bytes,
@@ -13,9 +14,6 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use pullyard_forge::Forge;
-use serde_json::Value;
-use tokio::net::TcpListener;
 
 use crate::{
     exchanges::{self, Source},

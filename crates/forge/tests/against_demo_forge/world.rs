@@ -6,11 +6,11 @@ use std::{
     time::Duration,
 };
 
+use crate::prelude::*;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use pullyard_demo_forge::{DemoForge, Options, Repository, User};
 use pullyard_fake_forge::FakeForge;
-use pullyard_forge::{Actor, Endpoint, Forge, GitHub, NewPullRequest, Token};
-use serde_json::Value;
+use pullyard_forge::{Actor, NewPullRequest};
 use tempfile::TempDir;
 use tokio::{io::AsyncWriteExt as _, net::TcpListener, process::Command};
 

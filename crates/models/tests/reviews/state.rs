@@ -38,11 +38,9 @@ pub(super) struct Table {
     pub(super) reviews: [StoredState; MAX_REVIEWS],
     pub(super) requeued_reviews: u8,
     pub(super) ledger: [Entry; MAX_REVIEWS],
-    /// In the order of [`JOBS`].
     pub(super) jobs: [Work; REVIEW_JOBS + 2],
     pub(super) covers: [u8; REVIEW_JOBS],
     pub(super) started_at: [Hour; REVIEW_JOBS],
-    /// The ticket's last job, if it failed; recorded only with `Setting::next_job_without_reviews`.
     pub(super) failed_job: Option<u8>,
 }
 
@@ -51,7 +49,6 @@ impl Table {
         (self.reviews, self.requeued_reviews)
     }
 
-    /// The job that a review would get now.
     pub(super) fn next_job(&self, review: u8) -> u8 {
         if self.requeued_reviews & 1 << review != 0 { second_job(review) } else { review }
     }
@@ -62,7 +59,6 @@ pub(super) struct TicketCells {
     pub(super) active: Option<u8>,
     pub(super) last: Option<Last>,
     pub(super) deferred: Option<Hour>,
-    /// Its row of the work index.
     pub(super) row: Option<Hour>,
 }
 
@@ -108,7 +104,6 @@ pub(super) enum Work {
     NeverBegan,
 }
 
-/// A process that received a review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum DeliveryProcess {
     Idle,

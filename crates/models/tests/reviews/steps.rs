@@ -277,7 +277,6 @@ impl World {
         }
     }
 
-    /// The next job marks each review that it lacks as waiting. After a death it resumes with the remaining ones.
     fn defer_reviews_to_next_job(&mut self, state: &State, next: &mut NextStates) {
         let owed =
             state.table.failed_job.map_or(0, |undone| self.rules.unanswered_reviews(undone, &state.table.reviews()));

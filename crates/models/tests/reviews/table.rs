@@ -158,7 +158,6 @@ pub(super) fn conclude_covered(state: &State, reviews: u8, job: u8) -> State {
     next
 }
 
-/// `absorb_reviews`.
 pub(super) fn absorb(state: &State, into: u8, older: u8) -> Option<State> {
     let waits = |at: usize| state.table.reviews[at] == StoredState::Deferred;
     if !waits(usize::from(into)) || !members(older).all(waits) {
@@ -185,7 +184,6 @@ pub(super) fn refuse_others(state: &State, newest: u8, others: u8, as_read: bool
     Some(next)
 }
 
-/// `refuse_review`.
 pub(super) fn refuse_newest(state: &State, newest: u8, as_read: bool) -> Option<State> {
     let mut next = *state;
     let review = &mut next.table.reviews[usize::from(newest)];

@@ -19,7 +19,6 @@ const TWO: Setting = Setting {
 
 const NO_REDELIVERY: Setting = Setting { redeliveries: 0, ..TWO };
 
-/// One review whose job may fail within the hour, and the ticket's next job without reviews.
 const NEXT_JOB_WITHOUT_REVIEWS: Setting =
     Setting { reviews: 1, job_running: false, next_job_without_reviews: true, ..NO_REDELIVERY };
 

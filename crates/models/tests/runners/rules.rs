@@ -34,7 +34,6 @@ pub(super) enum Change {
         claim: u8,
         attempt: u8,
         to: TargetPhase,
-        /// The number of inputs that the agent has read; only for `To::Syncing`.
         inputs_read: u8,
     },
     Finish {
@@ -343,7 +342,6 @@ impl Rules {
         runner.slots.get(&job.id).is_some_and(|slot| is_slot_of_job(job, runner, slot))
     }
 
-    /// `stored` after a write that was decided from `other`.
     fn write_runner(&mut self, spoken: RunnerWrite, stored: ItemVersion, other: ItemVersion) -> ItemVersion {
         let key = (spoken, stored, other);
         if let Some(known) = self.runner_write_cache.get(&key) {
@@ -409,7 +407,6 @@ impl Rules {
         self.write_runner(RunnerWrite::WithoutSlot, runner, job)
     }
 
-    /// `stored`, marked offline as decided from `offline`.
     pub(super) fn mark_offline(&mut self, stored: ItemVersion, offline: ItemVersion) -> ItemVersion {
         self.write_runner(RunnerWrite::Offline, stored, offline)
     }

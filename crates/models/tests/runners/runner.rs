@@ -8,7 +8,6 @@ use crate::explore::Step;
 use pullyard_domain::job::{DesiredState, JobStatus, PUSH_WINDOW};
 
 impl World {
-    /// The next step of a runner without a pending call.
     pub(super) fn runner(&mut self, state: &State, at: usize, next: &mut NextStates) -> Result<(), String> {
         let does = |what| Step::new(what, at);
         let Some(work) = state.work[at] else {
@@ -48,7 +47,6 @@ impl World {
         Ok(())
     }
 
-    /// The agent has a question, or the runner receives a pause.
     fn receive_agent_event(&mut self, state: &State, at: usize, work: Work, next: &mut NextStates) {
         let job = self.rules.job(state.jobs[usize::from(work.job)]);
         let held = job.attempt == u32::from(work.attempt) && job.status.is_active();
@@ -104,7 +102,6 @@ impl World {
         }
     }
 
-    /// The job that this claim got before, if its runner still holds it.
     pub(super) fn claimed_job(&self, state: &State, at: usize, claim: u8) -> Option<usize> {
         let is_it = |value: ItemVersion| {
             self.rules.is_claimed_by(value, to_u8(at), claim) && self.rules.holds_claim(value, state.runners[at])
@@ -203,7 +200,6 @@ impl World {
         state.work[at] = Some(Work { phase, ..work });
     }
 
-    /// The function of a call writes its decision and answers.
     pub(super) fn write_pending_call(&mut self, state: &State, at: usize, next: &mut NextStates) -> Result<(), String> {
         let Some((change, read)) = pending_call(state, at) else { return Ok(()) };
         let (written, after) = self.write_call(state, change, read)?;
@@ -353,7 +349,6 @@ fn next_change(at: usize, claim: u8, work: Work) -> Option<Change> {
     })
 }
 
-/// A runner's call whose function has read its facts.
 pub(super) fn pending_call(state: &State, at: usize) -> Option<(Change, CallFacts)> {
     let claim = state.claims[at];
     let of = |job: u8| state.tickets[usize::from(job)];

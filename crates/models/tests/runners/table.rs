@@ -60,7 +60,6 @@ pub(super) fn claim(state: &State, claiming: NewClaim, rules: &mut Rules, settin
     Ok(Some(next))
 }
 
-/// `end`; or `requeue` or `rest` if the job has not ended.
 pub(super) fn end(state: &State, ending: JobEnd, rules: &mut Rules, setting: &Setting) -> Write {
     let runner = rules.runner_of(ending.before);
     if let (Some(runner), Some((seen, lost))) = (runner, ending.proof) {

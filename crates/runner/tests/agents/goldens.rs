@@ -26,7 +26,6 @@ fn installed_version(program: &str) -> String {
     version.unwrap_or_else(|| panic!("{program} printed no version: {said}")).to_owned()
 }
 
-/// Writes the recordings if `write` is set. Returns how many differ from the files of this version.
 fn store(write: bool, agent: &str, version: &str, recordings: &[Recording]) -> usize {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/goldens/{agent}-{version}"));
     let mut differ = 0;

@@ -1,11 +1,9 @@
 //! Tests how an agent's run ends: failures, limits, leftover processes and changes.
 
-#[cfg(target_os = "linux")]
 use crate::attempt_ends::LEAVE_PROCESS_COMMAND;
-use crate::world::{BRANCH, World};
-use pullyard_domain::failure::Failure;
-use pullyard_protocol::attempt::FinishOutcome;
-use pullyard_protocol::event::EventKind;
+#[cfg(target_os = "linux")]
+use crate::prelude::*;
+use crate::world::World;
 
 async fn check(script: &str, change: impl FnOnce(&mut pullyard_protocol::attempt::Assignment)) -> (World, Failure) {
     let world = World::with_agent(script).await;

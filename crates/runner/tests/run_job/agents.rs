@@ -5,15 +5,11 @@ mod limits;
 mod record;
 mod restarts;
 
-use crate::world::{BRANCH, World};
-use pullyard_domain::checks::{Checks, FailedChecksPolicy, JobCommands, Setup};
+use crate::prelude::*;
+use crate::world::World;
+use pullyard_domain::checks::{Checks, FailedChecksPolicy, Setup};
 use pullyard_domain::commands::CommandPolicy;
-use pullyard_domain::failure::Failure;
-use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest};
-use pullyard_protocol::event::EventKind;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use tokio::process::Command;
 
 pub(crate) const CLAUDE: (&str, &str) = ("PULLYARD_CLAUDE_CODE", "2.1.197 (Claude Code)");
 pub(crate) const CODEX: (&str, &str) = ("PULLYARD_CODEX", "codex-cli 0.169.0");
@@ -114,7 +110,6 @@ async fn run_to_failure(
     (machine, finish.failure.unwrap(), starts)
 }
 
-/// Reads the prompt, works, records its session, and prints the recording.
 pub(crate) const CODEX_WORKS: &str = "cat > @DIR@/prompt; echo hello > greeting.txt; mkdir -p $CODEX_HOME/sessions/2026
      cp @CODEX@/rollout.jsonl $CODEX_HOME/sessions/2026/rollout-1.jsonl; cat @CODEX@/tools_and_edits.jsonl";
 

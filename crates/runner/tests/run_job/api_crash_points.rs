@@ -5,15 +5,10 @@
 //! after the time limit of twenty seconds equals a lost answer.
 
 use crate::gate::{Break, Fault, Gate, Point};
-use crate::world::{BRANCH, World};
-use crate::yields::{input, set_resume};
-use futures::stream::{self, StreamExt};
+use crate::prelude::*;
+use crate::world::World;
+use futures::stream;
 use pullyard_domain::project::Resume;
-use pullyard_protocol::attempt::FinishOutcome;
-use pullyard_protocol::event::EventKind;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use tokio::process::Command;
 
 const PARALLEL_WALKS: usize = 4;
 const MAX_ATTEMPTS: usize = 4;
@@ -21,14 +16,11 @@ const MAX_ATTEMPTS: usize = 4;
 /// Suffixes of the calls of every job.
 const COMMON_CALLS: [&str; 8] =
     ["/start", "/status", "/credentials", "/events", "/artifacts", "/changes.patch", "/stored", "/finish"];
-/// Suffixes of the calls of a job that yields and resumes, including those for its checkpoint.
 const YIELD_CALLS: [&str; 5] = ["/yield", "/checkpoint", "/checkpoint.tar.zst", "/artifacts", "/stored"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flow {
-    /// One attempt does the work.
     SingleAttempt,
-    /// The agent leaves a question, and the next attempt resumes.
     QuestionAndResume,
 }
 
@@ -66,9 +58,7 @@ impl Flow {
 #[derive(Debug, PartialEq, Eq)]
 struct FinalState {
     outcome: FinishOutcome,
-    /// Whether the finish names the branch's head and the open pull request.
     names_head_and_pull_request: (bool, bool),
-    /// The most finish ids that one attempt sent.
     max_finish_ids: Option<usize>,
     file: Option<String>,
     commits: String,
@@ -98,7 +88,6 @@ async fn final_state(world: &World) -> FinalState {
     }
 }
 
-/// A world whose control plane fences calls and is behind a gate.
 async fn start_behind_gate(flow: Flow, fault: Option<Fault>) -> (World, Arc<Gate>) {
     let world = World::with_agent(flow.agent()).await;
     let gate = Gate::start(&world.api.url, fault).await;
@@ -130,7 +119,6 @@ fn next_attempt(world: &World) {
     });
 }
 
-/// Runs attempts until the job has ended. An attempt after the end is refused, and delivers an earlier finish.
 async fn run_to_the_end(world: &World, gate: &Gate) {
     for _ in 0..MAX_ATTEMPTS {
         let ran = world.run_with(via_gate(gate, world)).await;
@@ -191,7 +179,6 @@ async fn final_state_after_kill(flow: Flow, fault: &Fault) -> FinalState {
     final_state(&world).await
 }
 
-/// Runs an undisturbed flow. Returns its points and end, and verifies that `among` occur.
 async fn run_undisturbed(flow: Flow, least: usize, among: &[&str]) -> (Vec<Point>, FinalState) {
     let (calls, end) = run_without_kill(flow, None).await;
     assert_eq!(

@@ -1,8 +1,7 @@
 //! Tests the artifacts of a run, and that no artifact problem fails a job.
 
-use crate::world::{BRANCH, World};
-use pullyard_protocol::attempt::FinishOutcome;
-use serde_json::Value;
+use crate::prelude::*;
+use crate::world::World;
 
 /// Prints text, reports a tool result too large for an event, and writes a binary file.
 const AGENT: &str = r#"cat > /dev/null

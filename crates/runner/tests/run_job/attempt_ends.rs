@@ -1,18 +1,13 @@
 //! Tests every end of an attempt: leftover processes, pushes and reports.
 
-use crate::checks::with_checks;
-use crate::publish::install_hook;
-use crate::runner_api::wait_for_file;
-use crate::world::{BRANCH, TOKEN, WAITING_AGENT, World, wait_for_exit};
+use crate::prelude::*;
+use crate::world::World;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::kill;
 use nix::unistd::Pid;
-use pullyard_protocol::attempt::{Assignment, FinishOutcome, YieldReason};
-use tokio::process::Child;
 
 const GREETING_AGENT: &str = "cat > /dev/null; echo hello > greeting.txt";
-/// Leaves a process outside its group, session and environment.
 #[cfg(target_os = "linux")]
 pub(crate) const LEAVE_PROCESS_COMMAND: &str = "env -i PATH=$PATH setsid sh -c \
      '(setsid sh -c \"echo > @DIR@/up; while :; do sleep 0.1; done\" &) & exit 0' > /dev/null 2>&1; \

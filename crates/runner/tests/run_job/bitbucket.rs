@@ -1,8 +1,8 @@
 //! Tests jobs on Bitbucket Cloud, with both kinds of token and with lost answers. The demo forge plays Bitbucket.
 
-use crate::api::Api;
 use crate::forge_points::add_review;
-use crate::world::{BRANCH, TOKEN, World};
+use crate::prelude::*;
+use crate::world::World;
 use pullyard_domain::job::Replies;
 use pullyard_domain::marker::Marker;
 use pullyard_domain::project::ForgeKind;

@@ -1,14 +1,9 @@
 //! Tests what a checkpoint contains, when it is refused, and which agent continues from it.
 
-use crate::agents::{AgentMachine, CLAUDE, CODEX, CODEX_WORKS};
-use crate::checks::with_checks;
+use crate::agents::CODEX_WORKS;
+use crate::prelude::*;
 use crate::resumes::pack_checkpoint;
-use crate::world::{BRANCH, World};
-use crate::yields::unpack_checkpoint;
-use pullyard_domain::project::Resume as Policy;
-use pullyard_protocol::attempt::{FinishOutcome, ResumeState};
-use serde_json::json;
-use std::os::unix::fs::PermissionsExt;
+use crate::world::World;
 use tar::EntryType::Regular;
 
 fn checkpoint_patch(world: &World) -> String {
@@ -61,7 +56,6 @@ async fn machine_with_both_agents() -> AgentMachine {
     machine
 }
 
-/// Runs the job and returns whether Codex did it, with or without Claude Code's key.
 async fn run_and_check_codex(machine: &AgentMachine, with_key: bool) -> bool {
     let ran = machine
         .world

@@ -1,16 +1,11 @@
 //! Tests the project's commands: setup, checks on the agent's work, and one repair round.
 
+use crate::prelude::*;
 use crate::publish::replace_pulls_api;
-use crate::runner_api::wait_for_file;
-use crate::world::{BRANCH, RunResult, TOKEN, World, wait_for_exit};
-use axum::Json;
-use axum::http::StatusCode;
+use crate::world::World;
 use axum::routing::get;
-use pullyard_domain::checks::{CheckOutcome, CheckRun, Checks, FailedChecksPolicy, JobCommands, Setup};
+use pullyard_domain::checks::{CheckOutcome, CheckRun, Checks, FailedChecksPolicy, Setup};
 use pullyard_domain::commands::CommandPolicy;
-use pullyard_protocol::attempt::{ContinuedPullRequest, FinishOutcome};
-use pullyard_protocol::event::EventKind;
-use serde_json::{Value, json};
 
 const GREETING_AGENT: &str = "cat > /dev/null; echo hello > greeting.txt; echo 'I greet.'";
 const REPAIRING_AGENT: &str = "cat > @DIR@/prompt; if grep -q 'checks failed' @DIR@/prompt

@@ -1,13 +1,11 @@
 //! Tests that an agent learns which files conflict with other branches before it begins.
 
-use crate::revise::{commit_file, text_outside_fences, world_under_review};
-use crate::world::{BRANCH, World};
-use crate::yields::{paused_world, run_on_another_machine, set_command, set_resume};
-use pullyard_domain::project::Resume as Policy;
-use pullyard_protocol::attempt::{ContinuedPullRequest, FinishOutcome};
+use crate::prelude::*;
+use crate::revise::text_outside_fences;
+use crate::world::World;
+use crate::yields::paused_world;
 
 const FEATURE: &str = "feature";
-/// Stores its prompt, and the other side's README at the commit that the prompt names.
 const CONFLICT_READING_AGENT: &str = "cat > @DIR@/prompt; echo hello > greeting.txt
     at=$(sed -n 's/.*at commit \\([0-9a-f]*\\)\\. .*/\\1/p' @DIR@/prompt)
     [ -z \"$at\" ] || git show $at:README.md > @DIR@/theirs";

@@ -1,12 +1,9 @@
 //! Tests the daemon's claims, job processes and heartbeats.
 
-use crate::api::{Api, BOOTSTRAP};
-use crate::runner_api::{Daemon, DaemonMachine, RunnerApi, TOKEN, WAIT_FOR_GO_JOB, job, wait_for_file};
-use crate::world::{BRANCH, World};
-use nix::sys::signal::Signal;
-use pullyard_protocol::attempt::FinishOutcome;
-use std::collections::BTreeSet;
-use std::os::unix::fs::PermissionsExt;
+use crate::api::BOOTSTRAP;
+use crate::prelude::*;
+use crate::runner_api::{Daemon, RunnerApi, TOKEN, WAIT_FOR_GO_JOB};
+use crate::world::World;
 
 #[tokio::test]
 async fn claimed_job_becomes_a_pull_request_under_its_claim() {

@@ -4,10 +4,9 @@
 //! heartbeat: its order among the claims depends on the clock too. `api_crash_points` walks a job's process.
 
 use crate::gate::{Break, Fault, Gate, Point};
-use crate::runner_api::{Daemon, DaemonMachine, job};
-use futures::stream::{self, StreamExt};
-use nix::sys::signal::Signal;
-use std::sync::Arc;
+use crate::prelude::*;
+use crate::runner_api::Daemon;
+use futures::stream;
 
 const PARALLEL_WALKS: usize = 4;
 /// The calls that must occur; there may be more.

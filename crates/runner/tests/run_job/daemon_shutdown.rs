@@ -1,9 +1,8 @@
 //! Tests how the daemon ends, how a new daemon takes over, and what happens to its jobs.
 
-use crate::runner_api::{DaemonMachine, WAIT_FOR_GO_JOB, job, wait_for_file};
+use crate::prelude::*;
+use crate::runner_api::WAIT_FOR_GO_JOB;
 use crate::world::is_alive;
-use nix::sys::signal::Signal;
-use std::collections::BTreeSet;
 
 #[tokio::test]
 async fn drain_claims_nothing_and_waits_for_running_jobs() {

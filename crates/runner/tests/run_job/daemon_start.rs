@@ -1,8 +1,7 @@
 //! Tests the daemon's start: invalid settings, refused registrations, and the commands `check` and `config`.
 
-use crate::runner_api::{DaemonMachine, TOKEN, job};
-use nix::sys::signal::Signal;
-use tokio::process::Command;
+use crate::prelude::*;
+use crate::runner_api::TOKEN;
 
 #[tokio::test]
 async fn refused_registration_prints_a_reason_and_exit_code() {

@@ -4,16 +4,14 @@
 //! equivalent, because a call that only reads leaves nothing. `git_points` and `api_crash_points` walk the other calls.
 
 use crate::gate::{Break, Fault, Gate, Point};
-use crate::world::{BRANCH, World};
-use futures::stream::{self, StreamExt};
+use crate::prelude::*;
+use crate::world::World;
+use futures::stream;
 use pullyard_demo_forge::{AccountKind, LineComment, Role, User};
-use pullyard_domain::id::JobId;
-use pullyard_domain::job::{JobKind, Replies};
+use pullyard_domain::job::Replies;
 use pullyard_domain::marker::Marker;
 use pullyard_forge::Forge;
-use pullyard_protocol::attempt::{FinishOutcome, RevisedComment, RevisedPullRequest, RevisedReview};
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use pullyard_protocol::attempt::{RevisedComment, RevisedPullRequest, RevisedReview};
 
 const REPOSITORY: &str = "acme/app";
 const COUNTING_AGENT: &str = "cat > /dev/null; echo x >> greeting.txt; echo \"Round $(grep -c x greeting.txt).\"";
@@ -38,7 +36,6 @@ struct FinalState {
     replies: Option<Replies>,
     commits: String,
     has_second_pull_request: bool,
-    /// Whether the text names the newest commit, and the number of our marks in it.
     newest_commit_marks: (bool, usize),
     answers: usize,
     requested_reviewers: BTreeSet<String>,

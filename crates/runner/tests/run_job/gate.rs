@@ -3,13 +3,9 @@
 //! A call's number counts the calls of its name, so that other calls do not change it.
 
 use crate::api::broken;
-use axum::Router;
+use crate::prelude::*;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
-use axum::response::{IntoResponse, Response};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use axum::http::{Method, Uri};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -115,7 +111,6 @@ async fn handle(State(gate): State<Arc<Gate>>, method: Method, uri: Uri, headers
     }
 }
 
-/// The name of a call, with ids and commits replaced.
 fn call_name(method: &Method, path: &str) -> String {
     let is_number = |part: &str| {
         part.bytes().any(|byte| byte.is_ascii_digit()) && part.bytes().all(|byte| byte.is_ascii_hexdigit())

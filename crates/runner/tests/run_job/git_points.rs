@@ -3,14 +3,12 @@
 //! A script named `git` precedes git in the runner's path. A kill before a call equals a kill after the previous one,
 //! and a reading call leaves nothing.
 
-use crate::world::{BRANCH, World};
-use futures::stream::{self, StreamExt};
-use pullyard_protocol::attempt::FinishOutcome;
+use crate::prelude::*;
+use crate::world::World;
+use futures::stream;
 use std::ffi::OsString;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::time::Duration;
 use tokio::time::timeout;
 
 const AGENT: &str = "cat > /dev/null; echo hello > greeting.txt";
@@ -19,7 +17,6 @@ const MIN_CHANGES: usize = 5;
 const PARALLEL_WALKS: usize = 4;
 const WAIT_LIMIT: Duration = Duration::from_secs(90);
 
-/// Commands that only read. All others count as changes.
 const READ_COMMANDS: &[&str] = &[
     "--exec-path",
     "cat-file",
@@ -51,7 +48,6 @@ struct FinalState {
     worktrees: usize,
 }
 
-/// Puts a script named `git` before git in the path; `script` receives git's path.
 pub(crate) fn path_with_git_script(world: &World, script: impl FnOnce(&str) -> String) -> OsString {
     let folder = world.outside_path("before-git");
     std::fs::create_dir(&folder).unwrap();

@@ -1,7 +1,8 @@
 //! Tests hostile repositories and agents.
 
+use crate::prelude::*;
 use crate::protected::run_in_repository;
-use crate::world::{BRANCH, World};
+use crate::world::World;
 
 #[tokio::test]
 async fn agent_link_out_of_the_repository_is_not_started() {

@@ -1,13 +1,8 @@
 //! Tests that an attempt's secrets stay inside, and that its commands inherit almost nothing of the machine.
 
 use crate::api::{BOOTSTRAP, LEASE};
-use crate::checks::with_checks;
-use crate::revise::world_under_review;
-use crate::world::{BRANCH, TOKEN, World};
-use crate::yields::{run_on_another_machine, set_command, set_resume, unpack_checkpoint};
-use pullyard_domain::project::Resume as Policy;
-use pullyard_protocol::attempt::{FinishOutcome, ResumeState};
-use serde_json::json;
+use crate::prelude::*;
+use crate::world::World;
 
 const TOKEN_LIKE_TEXT: &str = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
 

@@ -1,12 +1,8 @@
 //! Tests a runner that is killed while it checks or pushes. The next attempt does the work once.
 //! `stops` covers kills during the agent's work.
 
-use crate::checks::with_checks;
-use crate::publish::install_hook;
-use crate::runner_api::wait_for_file;
-use crate::world::{BRANCH, World};
-use std::path::Path;
-use std::time::Duration;
+use crate::prelude::*;
+use crate::world::World;
 use tokio::time::timeout;
 
 const WAIT_LIMIT: Duration = Duration::from_secs(120);
@@ -57,7 +53,6 @@ async fn kill_during_a_check_leaves_no_process_and_no_push() {
     assert_eq!(checks.iter().map(|run| run.command.as_str()).collect::<Vec<_>>(), ["grep hello greeting.txt"]);
 }
 
-/// A world whose runner was killed during its first push, inside the forge's hook. Later pushes skip the hook.
 async fn world_killed_during_push() -> World {
     let world = World::with_agent(COUNTING_AGENT).await;
     let first = world.outside_path("first");

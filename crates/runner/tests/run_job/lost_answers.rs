@@ -1,8 +1,8 @@
 //! Tests heartbeats, and events and finishes that are refused or undelivered.
 
 use crate::api::{Call, TASK};
-use crate::world::{WAITING_AGENT, World};
-use pullyard_domain::id::JobId;
+use crate::prelude::*;
+use crate::world::World;
 
 const COUNTING_AGENT: &str = "echo hello > greeting.txt; for n in 1 2 3 4 5 6 7 8 9; do echo line $n; sleep 0.02; done";
 

@@ -27,6 +27,7 @@ mod kills;
 mod lost_answers;
 mod nested;
 mod planted_files;
+mod prelude;
 mod protected;
 mod publish;
 mod pushes;

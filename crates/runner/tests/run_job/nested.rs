@@ -1,10 +1,9 @@
 //! Tests repositories that an agent leaves inside its worktree. Copies of repositories stay out of the commit and are
 //! named; new repositories are committed as files.
 
-use crate::checks::{pull_request, with_checks};
+use crate::prelude::*;
 use crate::protected::run_in_repository;
-use crate::world::{BRANCH, World};
-use pullyard_protocol::attempt::FinishOutcome;
+use crate::world::World;
 
 fn changed_files(world: &World) -> String {
     world.git_line(&["diff", "--name-status", "main", BRANCH])

@@ -1,11 +1,8 @@
 //! Tests that files planted by an agent or a check never affect the commit, its signature or the push.
 
-use crate::checks::with_checks;
-use crate::world::{BRANCH, World};
-use crate::yields::set_command;
-use pullyard_protocol::attempt::FinishOutcome;
+use crate::prelude::*;
+use crate::world::World;
 use std::ffi::OsString;
-use std::os::unix::fs::PermissionsExt;
 
 const GREETING_AGENT: &str = "cat > /dev/null; echo hello > greeting.txt";
 const SECRET: &str = "the-model's/key+0123";
@@ -30,7 +27,6 @@ pub(crate) fn write_fake_signer(world: &World) -> OsString {
     std::env::join_paths(std::iter::once(folder).chain(std::env::split_paths(&path))).unwrap()
 }
 
-/// Writes a program outside the worktree that leaves a mark and copies its input.
 fn write_marker_program(world: &World) {
     let program = world.outside_path("evil.sh");
     let script = format!("#!/bin/sh\ntouch {}\ncat\n", world.outside_path("pwned").display());
@@ -197,7 +193,6 @@ async fn git_file_pointing_elsewhere_has_no_effect() {
     assert_eq!(world.git_line(&["diff", "--name-status", "main", BRANCH]), "A\tgreeting.txt");
 }
 
-/// Adds a submodule `sub` with a hostile URL to `main`. Returns the submodule's commit.
 fn add_submodule(world: &World) -> String {
     let commit = "1".repeat(40);
     let evil = format!("ext::{} %S", world.outside_path("evil.sh").display());

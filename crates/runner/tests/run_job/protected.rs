@@ -1,8 +1,8 @@
 //! Tests that files in Git LFS or encrypted form are never committed as plain content.
 
-use crate::world::{BRANCH, World};
+use crate::prelude::*;
+use crate::world::World;
 use pullyard_domain::id::RepositoryName;
-use pullyard_protocol::attempt::FinishOutcome;
 
 const ATTRIBUTES: &str = "*.bin filter=lfs diff=lfs merge=lfs -text\n*.key filter=git-crypt diff=git-crypt\n\
                           *.nb filter=strips\n";

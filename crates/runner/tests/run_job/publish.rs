@@ -2,15 +2,11 @@
 
 use crate::agents::{hostile_name, with_model};
 use crate::api::LEASE;
-use crate::checks::pull_request;
-use crate::world::{BRANCH, TOKEN, WAITING_AGENT, World};
-use axum::http::StatusCode;
+use crate::prelude::*;
+use crate::world::World;
 use axum::routing::{MethodRouter, get};
-use axum::{Json, Router};
 use pullyard_demo_forge::{AccountKind, Role, User};
 use pullyard_domain::published::UNKNOWN_ISOLATION;
-use pullyard_protocol::attempt::{ContinuedPullRequest, FinishOutcome};
-use serde_json::json;
 
 const GREETING_AGENT: &str = "echo hello > greeting.txt; echo done";
 

@@ -1,16 +1,10 @@
 //! Tests pushes: signatures, retries, lost answers, and the branch and base of the pull request.
 
-use crate::api::Api;
-use crate::checks::{pull_request, with_checks};
 use crate::git_points::path_with_git_script;
 use crate::planted_files::{SIGNING_KEY, write_fake_signer};
-use crate::publish::{install_hook, runner_job_body};
-use crate::revise::world_under_review;
-use crate::world::{BRANCH, RunResult, TOKEN, WAITING_AGENT, World, wait_for_exit};
-use axum::http::StatusCode;
-use axum::{Json, Router};
-use pullyard_protocol::attempt::{ContinuedPullRequest, FinishOutcome};
-use serde_json::json;
+use crate::prelude::*;
+use crate::publish::runner_job_body;
+use crate::world::World;
 use std::ffi::OsString;
 
 const GREETING_AGENT: &str = "cat > /dev/null; echo hello > greeting.txt";
@@ -124,7 +118,6 @@ async fn changed_base_of_a_pull_request_is_used() {
     assert_eq!(refs, format!("refs/remotes/origin/release {release}\n"));
 }
 
-/// A forge that cannot lock the ref for the first pushes, and counts them in the file `pushes`.
 fn lock_ref_for_pushes(world: &World, times: u32) {
     let pushes = world.outside_path("pushes").display().to_string();
     let script = format!(
@@ -157,7 +150,6 @@ fn push_on_top_script() -> String {
     )
 }
 
-/// Runs a job whose first fetch of the branch fails; `first` is shell code before each git call.
 async fn run_where_a_fetch_fails_once(world: &World, first: impl FnOnce(&str) -> String) -> RunResult {
     let once = world.outside_path("once").display().to_string();
     let path = path_with_git_script(world, |git| {

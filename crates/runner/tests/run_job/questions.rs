@@ -1,11 +1,7 @@
 //! Tests questions by file: the job yields with the question, and the answer continues the session.
 
-use crate::agents::{AgentMachine, CLAUDE};
-use crate::revise::commit_file;
-use crate::world::{BRANCH, World};
-use crate::yields::input;
-use pullyard_domain::project::Resume as Policy;
-use pullyard_protocol::attempt::{FinishOutcome, ResumeState, YieldReason};
+use crate::prelude::*;
+use crate::world::World;
 
 /// Works like Claude Code and leaves a question the first time. With a file `waits`, it waits for the test first.
 const ASKING_AGENT: &str = r#"

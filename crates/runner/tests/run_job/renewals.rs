@@ -1,13 +1,10 @@
 //! Tests the pull request's text after later jobs: it names the newest commit, and text by users stays.
 
-use crate::checks::with_checks;
-use crate::revise::commit_file;
-use crate::world::{BRANCH, World};
-use pullyard_domain::checks::{FailedChecksPolicy, JobCommands};
-use pullyard_domain::id::JobId;
-use pullyard_domain::job::JobKind;
+use crate::prelude::*;
+use crate::world::World;
+use pullyard_domain::checks::FailedChecksPolicy;
 use pullyard_fake_forge::{CallFilter, Fault, TestForge as _};
-use pullyard_protocol::attempt::{ContinuedPullRequest, RevisedPullRequest};
+use pullyard_protocol::attempt::RevisedPullRequest;
 
 const REPOSITORY: &str = "acme/app";
 const COUNTING_AGENT: &str = "cat > /dev/null; echo x >> greeting.txt; echo \"Round $(grep -c x greeting.txt).\"";

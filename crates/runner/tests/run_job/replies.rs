@@ -1,14 +1,13 @@
 //! Tests replies after the push: one per thread, and a new review request.
 
-use crate::agents::{AgentMachine, CLAUDE, hostile_name, with_model};
+use crate::agents::{hostile_name, with_model};
+use crate::prelude::*;
 use crate::review_api::ReviewApi;
-use crate::revise::{add_review, commit_file, world_under_review};
-use crate::world::{World, wait_for_exit};
-use pullyard_domain::id::JobId;
+use crate::revise::add_review;
+use crate::world::World;
 use pullyard_domain::job::Replies;
 use pullyard_domain::marker::Marker;
 use pullyard_protocol::attempt::RevisedReview;
-use serde_json::json;
 
 const GREETING_AGENT: &str = "echo hello > greeting.txt";
 

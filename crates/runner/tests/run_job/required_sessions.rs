@@ -1,13 +1,10 @@
 //! Tests `resume: require` for jobs that did not yield: after a limit, after a fault, and for a retry. A stored session
 //! is resumed or fails the job; without one the job starts over.
 
-use crate::agents::{AgentMachine, CLAUDE, CODEX};
+use crate::prelude::*;
 use crate::resumes::pack_checkpoint;
 use crate::sessions::{checkpoint_files, claude_script, pause_attempt as paused_in_session};
-use crate::world::BRANCH;
-use crate::yields::{paused_world, run_on_another_machine, set_command, unpack_checkpoint};
-use pullyard_protocol::attempt::{ContinuedPullRequest, FinishOutcome};
-use serde_json::json;
+use crate::yields::paused_world;
 use tar::EntryType;
 
 /// A machine where Claude Code has a session, and whose job continues without a yield.
@@ -22,7 +19,6 @@ async fn run_next_attempt(machine: &AgentMachine, requires: bool) -> (Option<&'s
     run_next_with_failing_bucket(machine, requires, 0, "60").await
 }
 
-/// The same, with a bucket that fails `times` times and a time limit for retries.
 async fn run_next_with_failing_bucket(
     machine: &AgentMachine,
     requires: bool,

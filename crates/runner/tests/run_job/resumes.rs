@@ -1,9 +1,8 @@
 //! Tests which work of an earlier attempt is resumed: lost, broken or hostile checkpoints, and moved branches.
 
-use crate::world::{BRANCH, World};
-use crate::yields::{paused_world, run_on_another_machine, set_command, set_resume};
-use pullyard_domain::project::Resume as Policy;
-use pullyard_protocol::attempt::FinishOutcome;
+use crate::prelude::*;
+use crate::world::World;
+use crate::yields::paused_world;
 use tar::{EntryType, Header};
 
 const WORKING_AGENT: &str = "cat > /dev/null; echo half > half.txt; echo waiting; while :; do sleep 0.05; done";
@@ -21,7 +20,6 @@ pub(crate) fn pack_checkpoint(files: &[(EntryType, &str, &[u8])]) -> Vec<u8> {
     zstd::encode_all(archive.into_inner().unwrap().as_slice(), 1).unwrap()
 }
 
-/// The description of a checkpoint whose work starts at the head of `main`.
 fn checkpoint_description(world: &World, change: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
     let mut about = serde_json::json!({
         "format": 1, "agent": "command", "read": 0, "tree": "/tree", "start": world.branch_head("main").unwrap(),

@@ -1,13 +1,10 @@
 //! A scripted review API of a forge: it stores comments, and refuses or loses answers on request.
 
 use crate::api::broken;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use crate::prelude::*;
+use axum::extract::Path;
 use axum::routing::{get, post};
-use axum::{Json, Router};
-use serde_json::{Value, json};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::MutexGuard;
 
 /// A comment: its id, the id of its thread's first comment, and its text.
 pub(crate) type Comment = (u64, u64, String);

@@ -1,18 +1,15 @@
 //! Tests revise jobs: one more commit on the pull request's branch, despite changes by others.
 
-use crate::publish::install_hook;
+use crate::prelude::*;
 use crate::review_api::{ReviewApi, ReviewState};
-use crate::world::{WAITING_AGENT, World};
-use pullyard_domain::job::JobKind;
+use crate::world::World;
 use pullyard_protocol::attempt::{RevisedComment, RevisedPullRequest, RevisedReview};
-use serde_json::{Value, json};
 
 const GREETING_AGENT: &str = "echo hello > greeting.txt";
 const BRANCH: &str = "feature";
 
 const NUMBER: u64 = 3;
 
-/// A world with an open pull request, a review with comments, and a job that revises it.
 pub(crate) async fn world_under_review(script: &str) -> (World, ReviewApi) {
     let world = World::with_agent(script).await;
     let desk = add_review(&world).await;

@@ -2,25 +2,17 @@
 //! every call, and fails on request.
 
 use crate::api::{broken, problem};
-use axum::Router;
+use crate::prelude::*;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
-use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Response};
+use axum::extract::Path;
 use axum::routing::post;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::kill;
 use nix::unistd::Pid;
-use pullyard_domain::id::JobId;
 use pullyard_protocol::runner::{ClaimRequest, HeartbeatRequest, RegisterRequest};
-use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::os::unix::fs::PermissionsExt;
+use std::collections::{HashMap, VecDeque};
 use std::path::{Path as FilePath, PathBuf};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -46,9 +38,7 @@ impl Call {
 #[derive(Default)]
 pub(crate) struct Script {
     pub(crate) jobs: VecDeque<JobId>,
-    /// How many answers of a route are lost.
     pub(crate) lost_answers: HashMap<&'static str, u32>,
-    /// Routes whose every call is refused with this status and code.
     pub(crate) refusals: HashMap<&'static str, (u16, &'static str)>,
     pub(crate) drain: bool,
     /// How many of the next claims are spent: their job has ended.

@@ -1,16 +1,9 @@
 //! Tests jobs in sandboxes. Needs bubblewrap, curl and a kernel with Landlock.
 
-use crate::agents::{AgentMachine, CLAUDE};
-use crate::world::{BRANCH, World};
-use axum::Router;
+use crate::prelude::*;
+use crate::world::World;
 use axum::body::Body;
-use axum::http::HeaderMap;
-use pullyard_protocol::attempt::{FinishOutcome, FinishRequest};
 use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 use tokio::net::TcpListener;
 
 /// Whether the programs of these tests are missing, which `.ci/run` installs.

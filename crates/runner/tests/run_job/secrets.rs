@@ -1,14 +1,9 @@
 //! Tests that secrets known to an agent never leave the machine.
 
-use crate::agents::{AgentMachine, CLAUDE, CODEX};
-use crate::checks::pull_request;
-use crate::revise::commit_file;
-use crate::world::{BRANCH, RunResult, TOKEN, World};
-use crate::yields::set_command;
+use crate::prelude::*;
+use crate::world::World;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use pullyard_protocol::attempt::{FinishOutcome, YieldReason};
-use serde_json::{Value, json};
 
 const MODEL_KEY: &str = "the-model's/key+0123";
 /// Has the length of a model's key; in base64 it takes two lines.

@@ -1,13 +1,6 @@
 //! Tests the stored session of Claude Code and Codex, played by scripts: only session files are stored.
 
-use crate::agents::{AgentMachine, CLAUDE, CODEX};
-use crate::world::wait_for_exit;
-use crate::yields::{input, unpack_checkpoint};
-use pullyard_domain::project::Resume as Policy;
-use pullyard_protocol::attempt::ResumeState;
-use pullyard_protocol::event::EventKind;
-use serde_json::json;
-use std::collections::BTreeMap;
+use crate::prelude::*;
 
 const CLAUDE_SESSION: &str = "fdb0ce43-b309-486d-a9f2-6b73d8934b64";
 const CODEX_SESSION: &str = "01a1fbae-e707-7122-9065-e350b6dbb161";

@@ -1,8 +1,8 @@
 //! Tests the author and the signature of commits.
 
-use crate::world::{BRANCH, RunResult, World};
+use crate::prelude::*;
+use crate::world::World;
 use pullyard_domain::commits::Author;
-use std::path::Path;
 use std::process::Command;
 
 const KEY_SEARCHING_AGENT: &str =

@@ -1,11 +1,8 @@
 //! Tests unusable sources: each fails the attempt with its own code before the agent starts.
 
-use crate::world::{TOKEN, World};
-use axum::Router;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
-use pullyard_protocol::attempt::{Assignment, FinishOutcome};
-use std::path::Path;
+use crate::prelude::*;
+use crate::world::World;
+use axum::http::header;
 
 async fn check(change: impl FnOnce(&World, &mut Assignment), code: &str, words: &str) {
     let world = World::with_agent("touch @DIR@/began; echo hello > greeting.txt").await;

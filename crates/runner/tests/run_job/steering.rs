@@ -1,13 +1,10 @@
 //! Tests inputs for a working agent: it reads them during or after its turn, and unread inputs are sent again.
 
-use crate::agents::{AgentMachine, CLAUDE, CODEX};
-use crate::world::{BRANCH, World, wait_for_exit};
-use crate::yields::input;
-use pullyard_domain::checks::{Checks, JobCommands, Setup};
+use crate::prelude::*;
+use crate::world::World;
+use pullyard_domain::checks::{Checks, Setup};
 use pullyard_domain::commands::CommandPolicy;
-use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest};
-use pullyard_protocol::event::{Event, EventKind};
-use tokio::process::Child;
+use pullyard_protocol::event::Event;
 
 const INPUT_TEXT: &str = "Use tabs.";
 const RESUME_ARGUMENT: &str = "--resume=fdb0ce43-b309-486d-a9f2-6b73d8934b64";
@@ -45,7 +42,6 @@ fn send_input(machine: &AgentMachine) {
     machine.world.api.change_script(|script| script.inputs = vec![input(1, None, INPUT_TEXT)]);
 }
 
-/// Waits until the runner knows of the input: its second batch from here follows an answer that announced it.
 async fn wait_until_input_is_known(machine: &AgentMachine) {
     let api = &machine.world.api;
     let before = api.calls("events").len();
@@ -194,7 +190,6 @@ async fn codex_reads_inputs_after_its_turn_in_a_counted_turn() {
     assert_eq!(steer_events(&machine).len(), 1);
 }
 
-/// Pauses after the agent read the input. Returns the number of inputs that the session has read.
 async fn inputs_read_when_paused(does: &str) -> u32 {
     let machine = claude_machine(does).await;
     let runner = spawn_runner(&machine);
@@ -233,7 +228,6 @@ async fn working_command_agent_gets_no_inputs() {
     assert_eq!((world.api.calls("inputs").len(), world.api.only_finish().work.unwrap().starts), (0, 1));
 }
 
-/// Sends an input just before the push to an agent with this script.
 async fn run_with_input_before_push(does: &str, change: impl FnOnce(&mut Assignment)) -> AgentMachine {
     let machine = claude_machine(does).await;
     machine.world.api.change_script(|script| script.inputs_before_push = vec![input(1, None, INPUT_TEXT)]);

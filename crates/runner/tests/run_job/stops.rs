@@ -1,11 +1,9 @@
 //! Tests stops of a run from outside.
 
-#[cfg(target_os = "linux")]
 use crate::attempt_ends::LEAVE_PROCESS_COMMAND;
-use crate::world::{BRANCH, WAITING_AGENT, World};
-use pullyard_protocol::attempt::FinishOutcome;
-use std::time::Duration;
-use tokio::process::Command;
+#[cfg(target_os = "linux")]
+use crate::prelude::*;
+use crate::world::World;
 use tokio::time::Instant;
 
 #[tokio::test]
@@ -52,7 +50,6 @@ async fn runner_without_a_valid_bootstrap_token_fails() {
     assert!(ran.log.contains("PULLYARD_BOOTSTRAP is not set"), "{}", ran.log);
 }
 
-/// Waits until no process of the agent is left, for at most 20 seconds.
 async fn wait_until_no_process(world: &World) {
     let until = Instant::now() + Duration::from_secs(20);
     while !world.leftover_processes().is_empty() {

@@ -1,11 +1,9 @@
 //! Tests forge tokens that expire: a new one before the push, and revocation of all.
 
-use crate::api::Api;
 use crate::attempt_ends::send_sigterm;
+use crate::prelude::*;
 use crate::token_gate::{Gate, long_token};
-use crate::world::{BRANCH, TOKEN, WAITING_AGENT, World};
-use axum::Router;
-use pullyard_protocol::attempt::FinishOutcome;
+use crate::world::World;
 
 async fn world_with_token_gate(agent: &str, tokens: &[String]) -> (World, Gate) {
     let mut world = World::with_agent(agent).await;

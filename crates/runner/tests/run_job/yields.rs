@@ -1,10 +1,9 @@
 //! Tests attempts that yield: their work is stored first, and another machine resumes it.
 
 use crate::attempt_ends::send_sigterm;
-use crate::world::{BRANCH, RunResult, World, wait_for_exit};
-use pullyard_domain::project::Resume as Policy;
-use pullyard_protocol::attempt::{Assignment, FinishOutcome, Input, ResumeState, YieldReason};
-use std::collections::BTreeMap;
+use crate::prelude::*;
+use crate::world::World;
+use pullyard_protocol::attempt::Input;
 use std::io::Read;
 
 /// Changes a text, adds a binary file, and works until it is stopped.

@@ -1,13 +1,9 @@
 //! Simulates one attempt: the calls of its runner from start to finish.
 
-use crate::control_plane::ApiCall;
 use crate::forge::{Commit, Forge, PullRequest};
+use crate::prelude::*;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::time::Timestamp;
-use pullyard_testkit::SeededRng;
-use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use std::time::Duration;
 
 /// The longest time from the request for a push to its end. Units: seconds.
 const PUSH_LIMIT_SECS: u64 = 90;
@@ -67,7 +63,6 @@ pub(crate) struct Attempt {
     received_inputs: u64,
 }
 
-/// A random time between five and `most` seconds from now.
 fn random_time(now: Timestamp, dice: &mut SeededRng, most: u64) -> Timestamp {
     now.plus(Duration::from_secs(dice.between(5, most)))
 }
@@ -309,7 +304,6 @@ impl Attempt {
         format!("yield-{}", self.claim)
     }
 
-    /// The id of the last call of the attempt, if that is the current step.
     pub(crate) fn final_call_id(&self) -> Option<String> {
         match self.step {
             Step::Finish => Some(self.finish_id()),

@@ -5,10 +5,9 @@ pub(crate) mod queue;
 pub(crate) mod table;
 
 use crate::forge::{FORGE, Forge};
+use crate::prelude::*;
 use cluster::Cluster;
-use pullyard_domain::time::Timestamp;
 use queue::Queues;
-use serde_json::{Value, json};
 use table::Table;
 
 #[derive(Clone, Debug)]

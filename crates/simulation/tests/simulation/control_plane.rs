@@ -3,6 +3,7 @@
 use crate::cloud::queue::{Message, Queue, Queues};
 use crate::forge::Webhook;
 use crate::gate::Gate;
+use crate::prelude::*;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
@@ -16,7 +17,6 @@ use http_body_util::BodyExt;
 use pullyard_entry::config::{Endpoints, LiveUpdates, TaskDefinitions};
 use pullyard_entry::{Clock, Config, Context, ModelUrls};
 use pullyard_forge::webhook::Secret;
-use serde_json::{Value, json};
 use std::pin::Pin;
 use std::task::{Poll, Waker};
 use tower::ServiceExt;

@@ -1,9 +1,6 @@
 //! Simulates a self-hosted runner: it registers, sends heartbeats, claims jobs, dies and restarts.
 
-use crate::control_plane::ApiCall;
-use pullyard_domain::time::Timestamp;
-use serde_json::{Value, json};
-use std::time::Duration;
+use crate::prelude::*;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loop {

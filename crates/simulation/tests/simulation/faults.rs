@@ -2,13 +2,11 @@
 
 use crate::cloud::{Answer, Call, Cloud, error_answer};
 use crate::forge::FORGE;
-use pullyard_testkit::SeededRng;
-use serde_json::{Value, json};
+use crate::prelude::*;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum CallOutcome {
     Success,
-    /// No effect; returns this answer.
     Rejected(Answer),
     LostAnswer,
     ErrorAfterEffect,
@@ -61,7 +59,6 @@ pub(crate) fn draw_call_outcome(call: &Call, hints_lost: u64, dice: &mut SeededR
     }
 }
 
-/// The forge is unavailable, limits calls, or does not answer.
 fn draw_forge_call_outcome(dice: &mut SeededRng) -> CallOutcome {
     let refused = |status| CallOutcome::Rejected((status, json!({ "message": "not now" }).to_string()));
     match dice.choose_weighted(&[3, 1, 3, 93]) {

@@ -3,18 +3,18 @@
 use crate::cloud::table::Items;
 use crate::forge::{Forge, PullRequest, Review as Asked};
 use crate::invariants::{deliveries, jobs, reviews, runners, tickets};
+use crate::prelude::*;
 use crate::ticket_tool::Tool;
 use pullyard_domain::budget::Day;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::hook::is_decided_for_linked;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{Job, JobKind, JobStatus, PushSearch};
+use pullyard_domain::job::{JobKind, PushSearch};
 use pullyard_domain::project::Statuses;
 use pullyard_domain::review::{Review, ReviewState, resolve_absorbed};
 use pullyard_domain::ticket::Ticket;
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeSet;
 
 /// How long before the link of its pull request a review may be written and still be found by polling. Slightly less
 /// than the tolerated difference between the clocks.
@@ -129,7 +129,6 @@ fn answer_to<'a>(deliveries: &'a [Delivery], event: &str) -> Option<&'a Delivery
     deliveries.iter().find(|delivery| delivery.event.as_str() == event)
 }
 
-/// Each review has an ended job or a refusal.
 fn check_reviews(all: &[Review], jobs: &[Job], deliveries: &[Delivery], forge: &Forge, faults: &mut Vec<String>) {
     for asked in &forge.reviews {
         let id = asked.id.to_string();
@@ -180,7 +179,6 @@ fn requires_discovery(asked: &Asked, jobs: &[Job], forge: &Forge) -> bool {
         && forge.pull(asked.pull).is_some_and(PullRequest::is_open)
 }
 
-/// A ledger entry says that a review waits only while it does; then it names the job or has another answer.
 fn check_waiting_entries(jobs: &[Job], deliveries: &[Delivery], faults: &mut Vec<String>) {
     let has_ended = |id: &JobId| jobs.iter().any(|job| job.id == *id && job.status.is_terminal());
     for told in deliveries.iter().filter(|told| told.review.is_some() && told.job.is_none()) {

@@ -6,9 +6,8 @@ mod pulls;
 
 pub(crate) use pulls::PullRequest;
 
-use pullyard_domain::time::Timestamp;
-use pullyard_testkit::SeededRng;
-use std::collections::{BTreeMap, VecDeque};
+use crate::prelude::*;
+use std::collections::VecDeque;
 
 /// The service name of calls to the forge.
 pub(crate) const FORGE: &str = "forge";
@@ -39,7 +38,6 @@ pub(crate) struct Webhook {
 
 #[derive(Debug, Default)]
 pub(crate) struct Forge {
-    /// Oldest commit first.
     pub(crate) branches: BTreeMap<String, Vec<Commit>>,
     /// The first is number 1.
     pub(crate) pulls: Vec<PullRequest>,
@@ -55,7 +53,6 @@ impl Forge {
         self.branches.get(branch)?.last()
     }
 
-    /// Puts a commit on a branch, if its head is the expected one.
     pub(crate) fn push(&mut self, branch: &str, expected: Option<&str>, commit: Commit, now: Timestamp) -> bool {
         if self.head(branch).map(|commit| commit.head.as_str()) != expected {
             return false;
@@ -81,7 +78,6 @@ impl Forge {
         !self.pending_webhooks.is_empty()
     }
 
-    /// Reviews a random pull request. `twice` and `lost` are the percentages of doubled and lost webhooks.
     pub(crate) fn review(&mut self, now: Timestamp, twice: u64, lost: u64, dice: &mut SeededRng) -> String {
         self.remaining_reviews -= 1;
         let pull = dice.below(self.pulls.len()) as u64 + 1;
@@ -104,7 +100,6 @@ impl Forge {
     }
 }
 
-/// How often a webhook is delivered. `twice` and `lost` are percentages.
 fn delivery_count(twice: u64, lost: u64, dice: &mut SeededRng) -> usize {
     if dice.percent(lost) { 0 } else { 1 + usize::from(dice.percent(twice)) }
 }

@@ -4,6 +4,7 @@
 
 use crate::cloud::{Answer, Call, Cloud};
 use crate::forge::FORGE;
+use crate::prelude::*;
 use aws_smithy_async::rt::sleep::{AsyncSleep, Sleep};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
@@ -15,10 +16,8 @@ use aws_smithy_types::body::SdkBody;
 use pullyard_entry::Clock;
 use pullyard_forge::{Connections, Exchange, ExchangeResult};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// Clones share one gate.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate(Arc<Mutex<Inner>>);
 

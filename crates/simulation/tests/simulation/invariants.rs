@@ -1,19 +1,18 @@
 //! Invariants that hold after every write.
 
 use crate::cloud::table::{ItemChange, Items, Key};
+use crate::prelude::*;
 use crate::suspensions::is_suspended;
 use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::hook::Poll;
-use pullyard_domain::job::{AttemptEnd, AttemptRecord, Job, JobKind, JobStatus};
+use pullyard_domain::job::{AttemptEnd, AttemptRecord, JobKind};
 use pullyard_domain::pull_request::REVISE_WINDOW;
 use pullyard_domain::review::{Review, covered_reviews};
 use pullyard_domain::runner::{OFFLINE_AFTER, Presence, Runner};
 use pullyard_domain::ticket::Ticket;
-use pullyard_domain::time::Timestamp;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 pub(crate) fn value<T: DeserializeOwned>(item: &Value) -> T {
     serde_json::from_value(item.clone()).unwrap_or_else(|error| panic!("{error}: {item}"))
@@ -120,7 +119,6 @@ fn check_revision(one: &ItemChange, faults: &mut Vec<String>) {
     }
 }
 
-/// The item is in the index row that its fields determine.
 fn check_index_row(one: &ItemChange, due: Option<Due>, faults: &mut Vec<String>) {
     let item = one.after.as_ref().unwrap();
     let row = item["wk"].as_str().map(|wk| (wk.to_owned(), item["ws"].as_i64().unwrap()));

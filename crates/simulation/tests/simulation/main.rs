@@ -19,6 +19,7 @@ mod final_state;
 mod forge;
 mod gate;
 mod invariants;
+mod prelude;
 mod profile;
 mod run_seed;
 mod setup;
@@ -103,7 +104,6 @@ impl Totals {
     }
 }
 
-/// Lives the next seeds until `end`. All threads share the counter.
 fn simulate_seeds(next: &AtomicU64, end: u64) -> Totals {
     let mut seen = Totals::default();
     loop {

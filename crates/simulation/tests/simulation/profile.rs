@@ -27,7 +27,6 @@ pub(crate) struct Profile {
     pub(crate) min_reviews: usize,
     pub(crate) coalesces: u64,
     pub(crate) state_changes: u64,
-    /// The webhook of a review, close, merge or reopen is lost.
     pub(crate) reviews_lost: u64,
     /// The weight of pauses, resumes and inputs among the steps.
     pub(crate) suspensions: u64,

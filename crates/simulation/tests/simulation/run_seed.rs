@@ -3,25 +3,19 @@
 use crate::attempt::Home;
 use crate::cloud::cluster::State;
 use crate::cloud::queue::Queue;
-use crate::control_plane::ApiCall;
 use crate::daemon::Loop;
 use crate::final_state;
 use crate::invariants;
-use crate::setup;
+use crate::prelude::*;
 use crate::suspensions::is_suspended;
 use crate::world::World;
-use pullyard_domain::job::{AttemptEnd, Job, JobStatus, Placement};
+use pullyard_domain::job::{AttemptEnd, Placement};
 use pullyard_domain::project::Settings;
-use pullyard_domain::time::Timestamp;
-use serde_json::json;
-use std::time::Duration;
 
 const STEPS: usize = 900;
 
-/// The time limit of recovery.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(5 * 3_600);
 
-/// Runs one life. The violations are in the returned world.
 pub(crate) async fn run_seed(seed: u64) -> World {
     let mut world = World::new(seed).await;
     for _ in 0..STEPS {

@@ -3,6 +3,7 @@
 use crate::control_plane::{HOOK, HOOK_VALUE, KEY_SECRET, TABLE, sdk};
 use crate::daemon::Daemon;
 use crate::gate::Gate;
+use crate::prelude::*;
 use crate::profile::Profile;
 use pullyard_domain::agent::Agent;
 use pullyard_domain::auth::Auth;
@@ -13,10 +14,8 @@ use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, Se
 use pullyard_domain::project::{
     Account, Compute, ForgeKind, Integration, Limits, OfflinePolicy, Project, Repository, Settings, Statuses,
 };
-use pullyard_domain::time::Timestamp;
 use pullyard_entry::auth::to_stored_token;
 use pullyard_store::{Scope, Store, Token, TokenKind, Write};
-use pullyard_testkit::SeededRng;
 
 pub(crate) const ADMIN: &str = "pat_simulated";
 

@@ -1,12 +1,7 @@
 //! Users pause and resume jobs, and answer the questions of agents.
 
-use crate::control_plane::ApiCall;
-use crate::setup;
+use crate::prelude::*;
 use crate::world::World;
-use pullyard_domain::job::{Job, JobStatus};
-use pullyard_domain::time::Timestamp;
-use serde_json::json;
-use std::time::Duration;
 
 /// How long after its limit a suspended job may end while no faults occur.
 const LATENESS_LIMIT: Duration = Duration::from_secs(300);

@@ -1,6 +1,6 @@
 //! Counts events, because a simulation in which nothing happens verifies nothing.
 
-use std::collections::BTreeMap;
+use crate::prelude::*;
 
 #[derive(Debug, Default)]
 pub(crate) struct Tally(BTreeMap<String, u64>);

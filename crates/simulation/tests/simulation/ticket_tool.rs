@@ -1,9 +1,6 @@
 //! Simulates the ticket tool: users move tickets, and its events arrive late, twice and out of order.
 
-use crate::control_plane::ApiCall;
-use pullyard_domain::time::Timestamp;
-use pullyard_testkit::SeededRng;
-use serde_json::json;
+use crate::prelude::*;
 
 const STATUSES: [&str; 3] = ["AI Processing", "Todo", "Backlog"];
 

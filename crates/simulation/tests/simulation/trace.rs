@@ -1,6 +1,6 @@
 //! Records the steps of a life, one line each.
 
-use pullyard_domain::time::Timestamp;
+use crate::prelude::*;
 
 #[derive(Debug)]
 pub(crate) struct Trace {

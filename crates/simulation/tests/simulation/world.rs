@@ -5,19 +5,15 @@ mod outside;
 use crate::attempt::{Attempt, AttemptStart, Home, Step};
 use crate::cloud::Cloud;
 use crate::cloud::table::Items;
-use crate::control_plane::{ApiCall, ControlPlane, Invocation, Outcome};
+use crate::control_plane::{ControlPlane, Invocation, Outcome};
 use crate::daemon::{Daemon, Loop};
 use crate::gate::{Gate, Reply};
+use crate::prelude::*;
 use crate::profile::Profile;
 use crate::tally::Tally;
 use crate::ticket_tool::Tool;
 use crate::trace::Trace;
-use crate::{faults, invariants, setup};
-use pullyard_domain::time::Timestamp;
-use pullyard_testkit::SeededRng;
-use serde_json::Value;
-use std::collections::BTreeMap;
-use std::time::Duration;
+use crate::{faults, invariants};
 
 const FUNCTION_LIMIT: Duration = Duration::from_secs(30);
 
@@ -61,7 +57,6 @@ pub(crate) struct World {
     pub(crate) running: Vec<Running>,
     pub(crate) trace: Trace,
     pub(crate) violations: Vec<String>,
-    /// No further faults.
     pub(crate) faults_off: bool,
     pub(crate) user_requests: Vec<ApiCall>,
     pub(crate) user_request_count: u32,

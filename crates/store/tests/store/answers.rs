@@ -2,19 +2,16 @@
 //! `every_item`
 //! tests the lost answers of writes that succeed once.
 
-use crate::sample::{self, at};
-use crate::world::{Items, World};
-use pullyard_domain::job::JobStatus;
-use pullyard_domain::project::Project;
-use pullyard_store::{Error, RepositoryRemoval, SnapshotResult, Store, Write};
-use pullyard_testkit::Fault;
+use crate::prelude::*;
+use crate::sample;
+use crate::world::World;
+use pullyard_store::{Error, RepositoryRemoval};
 
 const PUT: &str = "PutItem";
 const UPDATE: &str = "UpdateItem";
 const TRANSACTION: &str = "TransactWriteItems";
 pub(crate) const WRITES: [&str; 3] = [PUT, UPDATE, TRANSACTION];
 
-/// The items without their marks, which are random.
 pub(crate) fn without_marks(mut items: Items) -> Items {
     for item in items.values_mut() {
         item.remove("mark").expect("the item has a mark");

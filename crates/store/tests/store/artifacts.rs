@@ -1,12 +1,10 @@
 //! Tests the artifacts of attempts: writes over the revision read, and lists by attempt.
 
-use crate::sample::{self, at};
+use crate::prelude::*;
+use crate::sample;
 use crate::world::World;
 use pullyard_domain::artifact::{ArtifactKind, ArtifactReservation, Artifacts, NewArtifact};
 use pullyard_domain::id::{ArtifactName, Sha256Hex};
-use pullyard_domain::job::{AttemptEnd, JobStatus};
-use pullyard_store::Write;
-use std::pin::Pin;
 
 /// The artifacts of a job's first attempt with these names; all except the last are marked as stored.
 pub(crate) fn artifacts(names: &[&str]) -> Artifacts {

@@ -1,10 +1,10 @@
 //! Tests that a breaker is replaced or closed only as it was read.
 
-use crate::sample::{self, at};
+use crate::prelude::*;
+use crate::sample;
 use crate::world::World;
 use pullyard_domain::breaker::{Account, AccountFault, AttemptRef, Breaker, BreakerCause, BreakerId};
 use pullyard_domain::id::RunnerId;
-use pullyard_store::Write;
 
 pub(crate) fn id(capability: &str) -> BreakerId {
     BreakerId { account: Account::Project(sample::project()), capability: capability.into() }
@@ -16,7 +16,6 @@ fn opened_by(attempt: u32) -> AttemptRef {
 
 const LIMIT: AccountFault = AccountFault { cause: BreakerCause::LimitReached, ends_at: None };
 
-/// Opens a breaker from 0 s on for five minutes.
 pub(crate) async fn open_breaker(world: &World, capability: &str) -> Breaker {
     let new = Breaker::record_fault(None, &id(capability), &LIMIT, &opened_by(1), at(0)).unwrap();
     world.expect_applied(world.store.put_breaker(&new, None)).await;

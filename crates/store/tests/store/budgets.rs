@@ -1,13 +1,11 @@
 //! Tests that a daily budget is never exceeded and that a job's reservation returns once.
 
+use crate::prelude::*;
 use crate::races::{RACERS, race, winner, world};
 use crate::reviews::RevisePlan;
-use crate::sample::{self, at};
-use crate::world::{EndingJob, World, failed_end, job_trigger};
-use pullyard_domain::budget::{Budget, Charge, DailyUsage, Day};
-use pullyard_domain::job::{Job, JobStatus};
-use pullyard_store::{JobCreation, ReviewTrigger, Write};
-use std::time::Duration;
+use crate::sample;
+use crate::world::{World, failed_end};
+use pullyard_domain::budget::{Charge, DailyUsage, Day};
 
 const DOLLAR: u64 = 1_000_000;
 
@@ -25,13 +23,13 @@ fn job(name: &str, budget: Budget) -> (Job, Charge) {
     (job, charge)
 }
 
+fn charged<'a>(job: &'a Job, charge: &'a Charge) -> JobCreation<'a> {
+    JobCreation { pull_request: None, charge: Some(charge), ..job_trigger(job) }
+}
+
 async fn try_create_job(world: &World, name: &str, budget: Budget) -> Write {
     let (job, charge) = job(name, budget);
-    world
-        .store
-        .create_job(&JobCreation { pull_request: None, charge: Some(&charge), ..job_trigger(&job) })
-        .await
-        .unwrap()
+    world.store.create_job(&charged(&job, &charge)).await.unwrap()
 }
 
 async fn create_job(world: &World, name: &str, budget: Budget) -> Job {
@@ -57,13 +55,7 @@ async fn job_over_the_daily_job_limit_is_refused() {
         create_job(&world, name, job_limit(2)).await;
     }
     let (third, charge) = job("three", job_limit(2));
-    world
-        .expect_refused(world.store.create_job(&JobCreation {
-            pull_request: None,
-            charge: Some(&charge),
-            ..job_trigger(&third)
-        }))
-        .await;
+    world.expect_refused(world.store.create_job(&charged(&third, &charge))).await;
     check(&world, 2, 10, 0).await;
     // Another limit applies to the same sums.
     create_job(&world, "four", job_limit(3)).await;
@@ -77,13 +69,7 @@ async fn job_over_the_daily_cost_limit_is_refused() {
         create_job(&world, name, cost_limit(11)).await;
     }
     let (third, charge) = job("three", cost_limit(11));
-    world
-        .expect_refused(world.store.create_job(&JobCreation {
-            pull_request: None,
-            charge: Some(&charge),
-            ..job_trigger(&third)
-        }))
-        .await;
+    world.expect_refused(world.store.create_job(&charged(&third, &charge))).await;
     create_job(&world, "four", cost_limit(12)).await;
     check(&world, 3, 12, 0).await;
 }
@@ -95,8 +81,7 @@ async fn each_daily_limit_refuses_by_itself() {
         let both = Budget { jobs_per_day: Some(most), ..cost_limit(usd) };
         create_job(&world, "one", both).await;
         let (second, charge) = job("two", both);
-        let trigger = JobCreation { pull_request: None, charge: Some(&charge), ..job_trigger(&second) };
-        world.expect_refused(world.store.create_job(&trigger)).await;
+        world.expect_refused(world.store.create_job(&charged(&second, &charge))).await;
         check(&world, 1, 4, 0).await;
     }
 }
@@ -125,13 +110,7 @@ async fn each_day_has_its_own_budget_item() {
     let (later, mut charge) = job("two", job_limit(1));
     let later = Job { reserved: job_limit(1).reserve(tomorrow), ..later };
     charge.day = Day::containing(tomorrow);
-    world
-        .expect_applied(world.store.create_job(&JobCreation {
-            pull_request: None,
-            charge: Some(&charge),
-            ..job_trigger(&later)
-        }))
-        .await;
+    world.expect_applied(world.store.create_job(&charged(&later, &charge))).await;
     check(&world, 1, 5, 0).await;
     let item = world.item("BUDGET#acme", &Day::containing(at(0)).to_string()).await;
     let kept = Day::containing(at(0)).end().plus(Duration::from_secs(40 * 24 * 3_600)).millis() / 1_000;
@@ -144,7 +123,7 @@ async fn one_of_many_racers_gets_the_last_dollars_of_a_day() {
     let world = world().await;
     let answers = race(&world, |world, number| async move {
         let (job, charge) = job(&format!("job-{number}"), cost_limit(7));
-        world.store.create_job(&JobCreation { pull_request: None, charge: Some(&charge), ..job_trigger(&job) }).await
+        world.store.create_job(&charged(&job, &charge)).await
     })
     .await;
     winner(&answers);
@@ -159,7 +138,7 @@ async fn racing_jobs_within_the_budget_are_all_created() {
     // The embedded DynamoDB never reports a transaction conflict. AWS may, and the store retries.
     let answers = race(&world, |world, number| async move {
         let (job, charge) = job(&format!("job-{number}"), job_limit(many));
-        world.store.create_job(&JobCreation { pull_request: None, charge: Some(&charge), ..job_trigger(&job) }).await
+        world.store.create_job(&charged(&job, &charge)).await
     })
     .await;
     assert!(answers.iter().all(|answer| *answer == Write::Applied));

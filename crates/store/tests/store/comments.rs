@@ -1,12 +1,9 @@
 //! Tests the comments of tickets: their order, and deletions over the state that was read.
 
-use crate::sample::{self, at, comment};
+use crate::prelude::*;
+use crate::sample::{self, comment};
 use crate::world::World;
-use pullyard_domain::comment::Comment;
-use pullyard_domain::ticket::Ticket;
-use pullyard_store::CommentCreation;
 
-/// A ticket with this many comments.
 async fn commented_ticket(world: &World, count: u32) -> Ticket {
     world.expect_applied(world.store.update_ticket(&sample::ticket("APP-1"))).await;
     for _ in 0..count {

@@ -1,16 +1,9 @@
 //! Tests single conditions of a write: one fact is stale and must refuse, all others are as read.
 
-use crate::fleet::marked_offline;
-use crate::hooks::hook;
-use crate::reviews::{held_entry, remember, wait_request, waiting_review};
-use crate::sample::{self, at};
-use crate::world::{World, first_registration};
-use aws_sdk_dynamodb::types::AttributeValue;
-use pullyard_domain::id::{InstanceId, IntegrationId, RepositoryName};
-use pullyard_domain::job::Job;
-use pullyard_domain::project::Repository;
-use pullyard_domain::runner::{Drain, Presence, Runner};
-use pullyard_store::RegistrationWrite;
+use crate::prelude::*;
+use crate::reviews::remember;
+use crate::sample;
+use crate::world::World;
 
 async fn world_with_runner() -> (World, Runner) {
     let world = World::new().await;

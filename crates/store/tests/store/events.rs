@@ -1,8 +1,8 @@
 //! Tests that events are stored in batches and read in order.
 
-use crate::sample::{self, at};
-use crate::world::{World, number_attribute};
-use pullyard_store::{EventBatch, Write};
+use crate::prelude::*;
+use crate::sample;
+use crate::world::World;
 
 async fn store(world: &World, attempt: u32, first: u64, events: &[String]) -> Write {
     let batch = EventBatch { job: &sample::job_id("one"), attempt, first, at: at(first), events };

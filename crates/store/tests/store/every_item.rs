@@ -7,19 +7,14 @@ mod reviews;
 mod single;
 
 use crate::answers::{WRITES, without_marks};
-use crate::reviews::{held_entry, linked_pull_request, pull_request_id, waiting_review};
-use crate::sample::{self, at};
+use crate::prelude::*;
+use crate::sample;
 use crate::suspensions::{SuspensionCase, prepare_input, prepare_yield, question};
-use crate::world::{Item, Items, World, prepare_requeue};
-use aws_sdk_dynamodb::types::AttributeValue;
-use pullyard_domain::budget::{Budget, Charge};
-use pullyard_domain::delivery::Delivery;
-use pullyard_domain::job::{Claim, Job, JobStatus};
-use pullyard_domain::pull_request::{PullRequest, PullRequestState};
-use pullyard_domain::ticket::Ticket;
-use pullyard_store::{Error, JobCreation, Request, RunnerCondition, Write};
-use pullyard_testkit::Fault;
-use std::pin::Pin;
+use crate::world::{World, prepare_requeue};
+use pullyard_domain::budget::Charge;
+use pullyard_domain::job::Claim;
+use pullyard_domain::pull_request::PullRequestState;
+use pullyard_store::Error;
 use std::task::Poll;
 
 const BUDGET: Budget = Budget { jobs_per_day: Some(1), usd_micros_per_day: None, usd_micros_per_job: 5_000_000 };
@@ -200,7 +195,6 @@ async fn job_on_runner(world: &World) -> Job {
 
 type CreateRunningJob = for<'w> fn(&'w World) -> Pin<Box<dyn Future<Output = Job> + 'w>>;
 
-/// A job on a task and one on a runner. The runner's slot is freed unconditionally.
 const RUNNING_JOBS: [(CreateRunningJob, &[&str]); 2] =
     [(|world| Box::pin(job_on_task(world)), &[]), (|world| Box::pin(job_on_runner(world)), &["RUNNERS#"])];
 

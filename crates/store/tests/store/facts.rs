@@ -1,9 +1,8 @@
 //! Tests the reads of facts for a decision: one call each, with every stored item.
 
-use crate::reviews::{held_entry, linked_pull_request, pull_request_id, remember, review_id, waiting_review};
-use crate::sample;
+use crate::prelude::*;
+use crate::reviews::remember;
 use crate::world::World;
-use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_store::{Error, LinkedReviewFacts};
 

@@ -1,19 +1,12 @@
 //! Tests the writes of registered runners: heartbeat, offline mark, job loss, drain and removal.
 
-use crate::sample::{self, at};
-use crate::world::{World, failed_end, first_registration, job_trigger};
-use aws_sdk_dynamodb::types::AttributeValue;
-use pullyard_domain::breaker::KeyOwner;
+use crate::prelude::*;
+use crate::sample;
+use crate::world::{World, failed_end};
 use pullyard_domain::gauges::MAX_CLOCK_SKEW;
-use pullyard_domain::id::{ClassId, RunnerId};
-use pullyard_domain::job::{Job, JobStatus};
-use pullyard_domain::project::Compute;
-use pullyard_domain::runner::{Drain, Heartbeat, Presence, Runner};
-use pullyard_domain::select::ClassRequirements;
-use pullyard_domain::time::Timestamp;
-use pullyard_store::{JobEnd, RunnerCondition, SweeperState, Write};
-use std::collections::BTreeSet;
-use std::time::Duration;
+use pullyard_domain::id::RunnerId;
+use pullyard_domain::runner::Heartbeat;
+use pullyard_store::SweeperState;
 
 pub(crate) fn with_heartbeat(runner: &Runner, secs: u64) -> Runner {
     let active = runner.slots.keys().cloned().collect();

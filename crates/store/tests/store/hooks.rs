@@ -1,13 +1,11 @@
 //! Tests webhooks and their statistics, and renamed repositories.
 
-use crate::sample::{at, repository};
+use crate::prelude::*;
+use crate::sample::repository;
 use crate::world::World;
-use pullyard_domain::hook::{Webhook, WebhookScope};
-use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
-use pullyard_domain::project::{ForgeKind, Repository};
-use pullyard_domain::time::Timestamp;
-use pullyard_store::Write;
-use std::time::Duration;
+use pullyard_domain::hook::WebhookScope;
+use pullyard_domain::id::{HookName, SecretName};
+use pullyard_domain::project::ForgeKind;
 
 pub(crate) fn hook(name: &str) -> Webhook {
     Webhook {

@@ -1,14 +1,9 @@
 //! Tests the writes of a job: claim, requeue, end, late result and postponement.
 
-use crate::sample::{self, at};
-use crate::world::{EndingJob, World, number_attribute};
-use pullyard_domain::id::{ClaimId, InstanceId};
-use pullyard_domain::job::{Job, JobStatus};
-use pullyard_domain::pull_request::PullRequest;
-use pullyard_domain::runner::{Drain, Presence, Runner, Slot};
-use pullyard_domain::ticket::{Badge, LastOutcome};
-use pullyard_store::WorkKey;
-use std::collections::BTreeSet;
+use crate::prelude::*;
+use crate::sample;
+use crate::world::World;
+use pullyard_domain::ticket::LastOutcome;
 
 #[tokio::test]
 async fn runner_claim_fills_a_slot() {

@@ -1,16 +1,11 @@
 //! Tests lagging indexes: each row is current or outdated, never invented, and catches up. Reads of items never lag.
 
-use crate::reviews::{pull_request_id, review_id, waiting_review};
-use crate::sample::{self, at};
+use crate::prelude::*;
+use crate::sample;
 use crate::suspensions::answered_job;
-use crate::world::{World, job_trigger, number_attribute, seed, text_attribute};
+use crate::world::{World, seed, text_attribute};
 use pullyard_domain::due;
-use pullyard_domain::id::JobId;
-use pullyard_domain::job::Job;
-use pullyard_domain::project::Compute;
-use pullyard_store::{EventBatch, WorkKey};
 use pullyard_testkit::Lag;
-use std::collections::BTreeSet;
 
 const JOBS: usize = 12;
 

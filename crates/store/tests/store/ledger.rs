@@ -1,9 +1,9 @@
 //! Tests that the ledger preserves final answers and limits the number of recorded repeats.
 
-use crate::sample::{self, at};
+use crate::prelude::*;
+use crate::sample;
 use crate::world::World;
-use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::{Delivery, MAX_REPEATS};
+use pullyard_domain::delivery::MAX_REPEATS;
 
 #[tokio::test]
 async fn refusal_is_replaced_by_a_later_decision() {

@@ -1,13 +1,10 @@
 //! Tests lists within a time range, their pages, and batch reads of many jobs.
 
-use crate::sample::{self, at};
-use crate::world::{World, job_trigger};
-use pullyard_domain::id::{JobId, ProjectId};
-use pullyard_domain::project::Compute;
-use pullyard_domain::pull_request::{PullRequest, PullRequestState};
-use pullyard_domain::time::Timestamp;
+use crate::prelude::*;
+use crate::sample;
+use crate::world::World;
+use pullyard_domain::pull_request::PullRequestState;
 use pullyard_store::Error;
-use pullyard_testkit::Fault;
 
 async fn create_jobs(world: &World, count: u64) -> Vec<JobId> {
     let mut made = Vec::new();

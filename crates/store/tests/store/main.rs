@@ -24,6 +24,7 @@ mod lag;
 mod ledger;
 mod lists;
 mod model;
+mod prelude;
 mod races;
 mod reference;
 mod retries;

@@ -1,12 +1,8 @@
 //! The invariants between all items of a table.
 
-use crate::world::{Items, decode_item, number_attribute, text_attribute};
+use crate::prelude::*;
+use crate::world::{decode_item, text_attribute};
 use pullyard_domain::due::{self, Due};
-use pullyard_domain::job::{Job, JobStatus};
-use pullyard_domain::review::{Review, ReviewState};
-use pullyard_domain::runner::Runner;
-use pullyard_domain::ticket::{Badge, Ticket};
-use std::collections::{BTreeMap, BTreeSet};
 
 fn expected_row(pk: &str, due: Option<Due>) -> (String, Option<i64>) {
     match due {

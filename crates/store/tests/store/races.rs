@@ -1,13 +1,10 @@
 //! Tests 64 concurrent callers of writes over different reads or with different values. `every_item` tests concurrent
 //! callers of one write, and the simulation calls that race each other.
 
-use crate::hooks::hook;
-use crate::sample::{self, at};
-use crate::world::{World, number_attribute};
-use pullyard_domain::hook::Webhook;
-use pullyard_domain::job::JobStatus;
-use pullyard_store::{Error, SnapshotResult, Write};
-use std::collections::BTreeSet;
+use crate::prelude::*;
+use crate::sample;
+use crate::world::World;
+use pullyard_store::Error;
 use std::sync::Arc;
 use tokio::sync::Barrier;
 

@@ -1,9 +1,7 @@
 //! Generates docs/reference/table.md from the items that the store's writes create.
 
+use crate::prelude::*;
 use crate::shape::{kind, world_with_every_item};
-use crate::world::Item;
-use aws_sdk_dynamodb::types::AttributeValue;
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 

@@ -1,10 +1,9 @@
 //! Tests repeated transactions: their client tokens, the answers that cause a retry, and final refusals.
 
-use crate::sample::{self, at};
-use crate::world::{World, first_registration, ticket_job_trigger};
-use pullyard_domain::job::JobStatus;
-use pullyard_store::{Error, SnapshotResult, Write};
-use pullyard_testkit::Fault;
+use crate::prelude::*;
+use crate::sample;
+use crate::world::World;
+use pullyard_store::Error;
 
 const PUT: &str = "PutItem";
 const UPDATE: &str = "UpdateItem";

@@ -1,13 +1,9 @@
 //! Tests 64 concurrent writers of reviews during a job and at its end.
 
+use crate::prelude::*;
 use crate::races::{RACERS, race};
-use crate::reviews::{held_entry, pull_request_id, wait_request, waiting_review};
-use crate::sample::at;
-use crate::world::{EndingJob, World};
-use pullyard_domain::job::Job;
+use crate::world::World;
 use pullyard_domain::outcome::{pull_request_after_revision, ticket_after_job};
-use pullyard_domain::review::ReviewState;
-use pullyard_store::Write;
 use std::sync::Arc;
 
 async fn prepare_give_up(world: &World, job: &Job) -> EndingJob {

@@ -8,19 +8,16 @@ mod edit_mark;
 mod moved_reviews;
 mod without_job;
 
-use crate::sample::{self, at};
+use crate::prelude::*;
+use crate::sample;
 use crate::world::World;
-use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::{Delivery, ReviewSubject, Source};
-use pullyard_domain::id::{DeliveryId, JobId, ReviewId};
-use pullyard_domain::job::{Job, JobPlan, RevisionPlan, plan_revision};
+use pullyard_domain::delivery::{ReviewSubject, Source};
+use pullyard_domain::id::{DeliveryId, ReviewId};
+use pullyard_domain::job::{JobPlan, RevisionPlan, plan_revision};
 use pullyard_domain::project::Settings;
-use pullyard_domain::pull_request::{PullRequest, PullRequestId};
-use pullyard_domain::review::{Author, Review, ReviewState};
-use pullyard_domain::ticket::Ticket;
-use pullyard_store::{Conclusion, Error, ReviewTrigger, ReviewWait, Store, Write};
-use pullyard_testkit::Fault;
-use std::collections::BTreeSet;
+use pullyard_domain::pull_request::PullRequestId;
+use pullyard_domain::review::Author;
+use pullyard_store::Error;
 
 pub(crate) fn review_id(name: &str) -> ReviewId {
     ReviewId::new(name).unwrap()
@@ -97,7 +94,6 @@ pub(crate) fn wait_request<'a>(review: &'a Review, delivery: &'a Delivery, job: 
     ReviewWait { review, from: None, delivery: Some(delivery), job, opens_at: at(500) }
 }
 
-/// A revise job for this review, with its ticket and pull request.
 pub(crate) struct RevisePlan {
     pub(crate) job: Job,
     pub(crate) ticket: Ticket,
@@ -184,6 +180,21 @@ impl World {
     }
 }
 
+impl World {
+    async fn absorb(&self, newest: &str, older: &[&str]) -> Result<Write, Error> {
+        self.store.absorb_reviews(&pull_request_id(), &review_id(newest), &review_ids(older)).await
+    }
+
+    pub(crate) async fn refuse_absorbed(&self, newest: &Review, older: &[&str]) -> Result<Write, Error> {
+        let older: Vec<_> = older.iter().map(|name| waiting_review(name)).collect();
+        self.store.refuse_absorbed_reviews(newest, &older.iter().collect::<Vec<_>>(), &refused_state()).await
+    }
+
+    async fn conclude(&self, review: &str, conclusion: Conclusion) -> Result<Write, Error> {
+        self.store.conclude_review(&held_entry(review).id, &conclusion).await
+    }
+}
+
 fn review_ids(names: &[&str]) -> Vec<ReviewId> {
     names.iter().map(|name| review_id(name)).collect()
 }
@@ -201,9 +212,7 @@ async fn review_is_remembered_once_with_its_entry() {
 async fn refused_review_is_remembered_when_redelivered() {
     let world = World::with_linked().await;
     world.remember_reviews(&["r1"]).await;
-    world
-        .expect_applied(world.store.conclude_review(&held_entry("r1").id, &Conclusion::Refused(closed_reason())))
-        .await;
+    world.expect_applied(world.conclude("r1", Conclusion::Refused(closed_reason()))).await;
     world.expect_applied(world.store.refuse_review(&waiting_review("r1"), &refused_state())).await;
     world.expect_refused(remember(&world.store, &waiting_review("r1"), &held_entry("r1"))).await;
     let anew = Review { version: 1, ..waiting_review("r1") };
@@ -212,13 +221,7 @@ async fn refused_review_is_remembered_when_redelivered() {
     // A writer that read the review earlier is stale.
     world.expect_refused(world.store.refuse_review(&waiting_review("r1"), &refused_state())).await;
     world.remember_reviews(&["r2"]).await;
-    world
-        .expect_refused(world.store.refuse_absorbed_reviews(
-            &waiting_review("r2"),
-            &[&waiting_review("r1")],
-            &refused_state(),
-        ))
-        .await;
+    world.expect_refused(world.refuse_absorbed(&waiting_review("r2"), &["r1"])).await;
     world.expect_applied(world.store.refuse_absorbed_reviews(&waiting_review("r2"), &[&anew], &refused_state())).await;
 }
 

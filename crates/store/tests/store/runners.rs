@@ -1,13 +1,11 @@
 //! Tests the registration of self-hosted runners: one process and one name each.
 
 use crate::every_item::forms::forms;
-use crate::sample::{self, at};
-use crate::world::{World, first_registration};
+use crate::prelude::*;
+use crate::sample;
+use crate::world::World;
 use pullyard_domain::fleet::Member;
-use pullyard_domain::id::{ClaimId, InstanceId};
-use pullyard_domain::job::JobStatus;
-use pullyard_domain::runner::{Drain, MIN_REMEMBERED_CLAIMS, Presence, Profile, Runner, Slot};
-use pullyard_store::RegistrationWrite;
+use pullyard_domain::runner::{MIN_REMEMBERED_CLAIMS, Profile};
 
 fn profile(runner: &Runner) -> Profile {
     sample::profile(runner, "kite")
@@ -80,7 +78,6 @@ async fn heartbeat_that_removes_no_claim_ignores_other_removals() {
     assert_eq!((stored.last_heartbeat, &stored.claims[..]), (at(40), &seen.claims[2..]));
 }
 
-/// A runner with or without a drain request, and with or without claims.
 fn runner_in_form([drains, claimed]: [bool; 2]) -> Runner {
     let drain = Drain { by: "ann".into(), at: at(5), acknowledged: None };
     let claims = ["c1", "c2"].map(|claim| ClaimId::new(claim).unwrap());

@@ -1,31 +1,20 @@
 //! Valid default domain values that differ by one argument.
 
+use crate::prelude::*;
 use pullyard_domain::agent::Agent;
 use pullyard_domain::auth::Auth;
 use pullyard_domain::checks::CommandOverrides;
-use pullyard_domain::comment::Comment;
-use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::{Delivery, Source};
-use pullyard_domain::event::{TicketEvent, TicketText};
+use pullyard_domain::delivery::Source;
+use pullyard_domain::event::TicketEvent;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::hook::poll_progress::PollProgress;
 use pullyard_domain::hook::{Ingress, Poll};
-use pullyard_domain::id::{
-    ClaimId, DeliveryId, EventId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, RepositoryName, RunnerId,
-    TicketKey,
-};
-use pullyard_domain::job::{
-    AttemptEnd, AttemptRecord, Claim, Job, JobKind, JobPlan, JobResult, plan_for_ticket, plan_without_ticket,
-};
-use pullyard_domain::project::{Account, Compute, ForgeKind, Integration, Project, Repository, Settings};
+use pullyard_domain::id::{DeliveryId, EventId, FinishId, RunnerId, TicketKey};
+use pullyard_domain::job::{AttemptRecord, Claim, JobKind, JobPlan, JobResult, plan_for_ticket, plan_without_ticket};
+use pullyard_domain::project::{Account, ForgeKind, Integration, Settings};
 use pullyard_domain::prompt::Context;
-use pullyard_domain::pull_request::PullRequest;
-use pullyard_domain::runner::{Presence, Profile, Runner};
-use pullyard_domain::ticket::Ticket;
-use pullyard_domain::time::Timestamp;
-use pullyard_store::{Request, Scope, Token, TokenKind};
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use pullyard_domain::runner::Profile;
+use pullyard_store::{Scope, Token, TokenKind};
 
 /// This many seconds after a start in the far future: DynamoDB deletes expired items by its own clock.
 pub(crate) fn at(secs: u64) -> Timestamp {
@@ -85,7 +74,6 @@ pub(crate) fn ticket(key: &str) -> Ticket {
     Ticket::new(project(), ticket_key(key), Settings::default().statuses.trigger, at(0), Some(event_id("evt-0")))
 }
 
-/// A comment on APP-1.
 pub(crate) fn comment(number: u32) -> Comment {
     Comment {
         project: project(),
@@ -163,7 +151,6 @@ pub(crate) fn accepted_decision(job: &Job) -> Delivery {
     }
 }
 
-/// A decision without a job, which a later decision may replace.
 pub(crate) fn refused_decision(event: &str, at: Timestamp) -> Delivery {
     Delivery {
         id: DeliveryId::for_ticket_event(&project(), &event_id(event)),

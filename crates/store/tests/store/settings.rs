@@ -1,16 +1,11 @@
 //! Tests settings: projects, integrations and repositories; and the frozen contexts and classes of jobs.
 
-use crate::sample;
+use crate::prelude::*;
 use crate::world::World;
-use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::auth::Auth;
-use pullyard_domain::breaker::KeyOwner;
 use pullyard_domain::hook::Poll;
-use pullyard_domain::id::{ClassId, RepositoryName};
-use pullyard_domain::project::{Account, Integration, Project, Repository, Settings};
-use pullyard_domain::select::ClassRequirements;
+use pullyard_domain::project::{Account, Integration, Settings};
 use pullyard_store::RepositoryRemoval;
-use std::collections::BTreeSet;
 
 #[tokio::test]
 async fn project_stores_its_agent_and_older_rows_have_none() {
@@ -185,7 +180,6 @@ async fn removed_repository_leaves_no_items_under_any_name() {
     world.expect_applied(world.store.put_repository(&sample::repository(101, "acme/old"), None)).await;
 }
 
-/// A repository with two names, its poll and its project, as a removal reads them.
 async fn removable_repository(world: &World) -> ([Repository; 2], Poll, Project) {
     let repositories = ["acme/old", "acme/app"].map(|name| sample::repository(99, name));
     let project = sample::project_with_id("acme");

@@ -4,22 +4,12 @@ mod lists;
 mod sizes;
 
 use crate::breakers::open_breaker;
-use crate::hooks::hook;
-use crate::sample::{self, at};
-use crate::world::{Item, Items, World, job_trigger, number_attribute, ticket_job_trigger};
-use aws_sdk_dynamodb::types::AttributeValue;
-use pullyard_domain::breaker::KeyOwner;
-use pullyard_domain::budget::Budget;
-use pullyard_domain::comment::Comment;
+use crate::prelude::*;
+use crate::sample;
+use crate::world::World;
 use pullyard_domain::gauges::Gauges;
-use pullyard_domain::id::{ClassId, IntegrationId, ProjectId};
-use pullyard_domain::job::{Job, JobStatus};
-use pullyard_domain::review::Review;
-use pullyard_domain::runner::Runner;
-use pullyard_domain::select::ClassRequirements;
-use pullyard_domain::ticket::Badge;
-use pullyard_store::{CommentCreation, EventBatch, JobCreation, Request, Rotation, SweeperState, WorkKey};
-use std::collections::{BTreeSet, HashSet};
+use pullyard_store::{Rotation, SweeperState};
+use std::collections::HashSet;
 
 /// Ticket keys that would merge, or break a key or a cursor, without encoding.
 fn hostile_keys() -> Vec<String> {

@@ -1,6 +1,6 @@
 //! Tests how long a used sign-in link is recorded.
 
-use crate::sample::at;
+use crate::prelude::*;
 use crate::world::World;
 
 #[tokio::test]

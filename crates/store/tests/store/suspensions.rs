@@ -1,15 +1,12 @@
 //! Tests suspended jobs: what each write that suspends, resumes or adds an input stores.
 
-use crate::sample::{self, at};
+use crate::prelude::*;
+use crate::sample;
 use crate::world::{World, fence};
-use pullyard_domain::job::{AttemptEnd, AttemptRecord, Input, Job, JobStatus, Pause, SuspendReport, Suspension};
+use pullyard_domain::job::{AttemptRecord, Input, Pause, SuspendReport, Suspension};
 use pullyard_domain::outcome::update_waiting_badge;
-use pullyard_domain::ticket::{Badge, Ticket};
-use pullyard_store::{Error, RunnerCondition, Store, SuspensionWrite, Write};
-use pullyard_testkit::Fault;
-use std::pin::Pin;
+use pullyard_store::{Error, SuspensionWrite};
 
-/// A suspension or resume with all its items.
 pub(crate) struct SuspensionCase {
     pub(crate) before: Job,
     pub(crate) job: Job,
@@ -56,7 +53,6 @@ pub(crate) fn new_yield(rest: Suspension, inputs: u32, id: &str) -> SuspendRepor
     SuspendReport { id: sample::finish(id), suspension: rest, agent: Some("command".into()), session: None, inputs }
 }
 
-/// The runner returns its job at 250 s.
 pub(crate) async fn prepare_yield(world: &World, job: &Job, rest: Suspension, inputs: u32) -> SuspensionCase {
     let next = job.suspend(&fence(job), &new_yield(rest, inputs, "y1"), at(250)).unwrap();
     SuspensionCase::of(world, job, next).await

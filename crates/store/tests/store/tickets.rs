@@ -1,11 +1,8 @@
 //! Tests the observed status and the text of tickets, and which writes may change them.
 
-use crate::sample::{self, at};
+use crate::prelude::*;
+use crate::sample;
 use crate::world::{World, replace_text_by, ticket_without_job};
-use pullyard_domain::event::TicketText;
-use pullyard_domain::ticket::Ticket;
-use pullyard_domain::time::Timestamp;
-use pullyard_store::{SnapshotResult, TicketCreation};
 
 async fn snapshot(world: &World, id: &str, when: u64, status: &str) -> SnapshotResult {
     let event = sample::event("APP-1", id, at(when), status);

@@ -1,10 +1,10 @@
 //! Tests tokens: revocation, last use, lookup by id, and the list.
 
-use crate::sample::{self, at};
+use crate::prelude::*;
+use crate::sample;
 use crate::world::World;
 use pullyard_domain::id::TokenId;
 use pullyard_store::Token;
-use pullyard_testkit::Fault;
 
 fn hash(number: u64) -> String {
     format!("{number:064x}").chars().rev().collect()

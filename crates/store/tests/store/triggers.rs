@@ -1,11 +1,8 @@
 //! Tests that a job is created with all its items, and how long its request key is valid.
 
-use crate::sample::{self, at};
-use crate::world::{World, job_trigger, ticket_job_trigger};
-use pullyard_domain::job::Job;
-use pullyard_domain::time::Timestamp;
-use pullyard_store::{JobCreation, Write};
-use std::time::Duration;
+use crate::prelude::*;
+use crate::sample;
+use crate::world::World;
 
 #[tokio::test]
 async fn job_is_created_with_ticket_decision_and_request() {

@@ -1,32 +1,22 @@
 //! A table of its own for each test, with its store and all its items. Only tests scan a table.
 
-use crate::sample;
+use crate::prelude::*;
 use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::HttpClient;
-use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::budget::Refund;
-use pullyard_domain::delivery::Delivery;
-use pullyard_domain::event::TicketText;
-use pullyard_domain::job::{AttemptEnd, AttemptRecord, Claim, End, Fence, Job, JobStatus, Suspension};
+use pullyard_domain::job::{AttemptRecord, Claim, End, Fence, Suspension};
 use pullyard_domain::outcome::{pull_request_link, ticket_after_job};
-use pullyard_domain::pull_request::PullRequest;
-use pullyard_domain::runner::{Profile, Runner};
-use pullyard_domain::ticket::Ticket;
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::runner::Profile;
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
-use pullyard_store::{
-    Error, JobCreation, JobEnd, RegistrationWrite, RunnerCondition, Store, StoredText, TextEdit, TicketCreation,
-    WorkKey, Write,
-};
+use pullyard_store::{Error, StoredText, TextEdit};
 use pullyard_testkit::{Lag, Schedule, Wire, WriteConditions};
 use serde::de::DeserializeOwned;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 pub(crate) type Items = BTreeMap<(String, String), Item>;
@@ -39,7 +29,6 @@ pub(crate) struct World {
     /// Random, because tests may share a DynamoDB.
     pub(crate) table: String,
     pub(crate) faults: Wire,
-    /// A client without faults.
     pub(crate) client: Client,
     endpoint: String,
     schedule: Option<Arc<Schedule>>,
@@ -203,7 +192,6 @@ impl World {
         item
     }
 
-    /// Deletes the only item whose keys have these prefixes, without any condition.
     pub(crate) async fn delete_item(&self, pk: &str, sk: &str) {
         let item = self.item(pk, sk).await;
         self.client
@@ -225,7 +213,6 @@ impl World {
         assert_eq!(write.await.unwrap(), Write::Applied);
     }
 
-    /// Asserts that the write is refused and that the table does not change.
     pub(crate) async fn expect_refused(&self, write: impl Future<Output = Result<Write, Error>>) {
         let before = self.items().await;
         assert_eq!(write.await.unwrap(), Write::Stale);
@@ -287,7 +274,6 @@ impl World {
         job
     }
 
-    /// A job of the ticket in this phase, on a Fargate task.
     pub(crate) async fn running_job(&self, ticket: &str, phase: JobStatus) -> Job {
         let job = self.create_ticket_job(ticket).await;
         let claim = sample::claim_by_task(&job, "c1");
@@ -295,7 +281,6 @@ impl World {
         self.advance_job(&job, phase).await
     }
 
-    /// A job of the ticket in this phase, on this registered runner.
     pub(crate) async fn running_job_on(&self, runner: &Runner, ticket: &str, phase: JobStatus) -> Job {
         let job = self.create_ticket_job(ticket).await;
         let claim = sample::claim_by(runner, &job, &format!("claim-{ticket}"));
@@ -434,7 +419,6 @@ pub(crate) fn decode_item<T: DeserializeOwned>(item: &Item) -> T {
     serde_dynamo::from_item(item.clone()).unwrap()
 }
 
-/// A text attribute, or an empty string.
 pub(crate) fn text_attribute(item: &Item, name: &str) -> String {
     item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default()
 }

@@ -48,7 +48,6 @@ impl Invocation {
 pub(super) enum Progress {
     /// No event was requested yet.
     Starting,
-    /// Waits for an event.
     Waiting,
     /// Has an event, or still runs after its answer.
     Running,
@@ -88,7 +87,6 @@ impl Api {
         }
     }
 
-    /// Sets the process of this API, which is needed to freeze it.
     pub(super) fn set_process(&self, pid: u32) {
         self.pid.store(pid, Ordering::SeqCst);
     }
@@ -123,7 +121,6 @@ impl Api {
             .with_state(self)
     }
 
-    /// Forwards the answer if it belongs to the current event.
     fn forward_answer(&self, id: &str, answer: Result<Value, String>) -> bool {
         let current = lock(&self.current).take_if(|current| current.id == id);
         // The receiver is gone after a timeout.

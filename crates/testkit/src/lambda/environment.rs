@@ -21,7 +21,6 @@ use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 
 /// Time limit from the start of a process to its first request for an event.
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time limit for an answer that is in flight when its process ends.
 const FINAL_ANSWER_TIMEOUT: Duration = Duration::from_millis(200);
 
 pub struct EnvironmentInfo {
@@ -118,7 +117,6 @@ impl Environment {
         matches!(self.child.try_wait(), Ok(None)) && !is_exiting(self.info.pid)
     }
 
-    /// Runs one event within the function's time limit.
     pub(super) async fn run(&mut self, event: Bytes, config: &FunctionConfig) -> RunResult {
         let (sender, mut receiver) = oneshot::channel();
         let (invocation, taken_flag) = Invocation::new(event, sender);

@@ -17,7 +17,6 @@ const PARTITION_KEY: &str = "pk";
 pub struct Permission {
     /// For example `dynamodb:PutItem`.
     pub action: String,
-    /// The ARN, or `*` for an action without a resource.
     pub resource: String,
     /// The condition key `ecs:cluster`: the cluster's ARN.
     pub cluster: Option<String>,
@@ -62,7 +61,6 @@ fn queried_key(of: &Value) -> Option<String> {
     Some(of.get("ExpressionAttributeValues")?.get(value)?.get("S")?.as_str()?.to_owned())
 }
 
-/// The permission for one item, alone or in a transaction.
 fn item_permission(kind: &str, resource: String, of: &Value) -> Permission {
     let key = of.get("Item").or_else(|| of.get("Key"));
     let asked = permission(format!("dynamodb:{kind}"), resource);

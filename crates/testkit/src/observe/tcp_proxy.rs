@@ -11,7 +11,6 @@ const MAX_HEAD_BYTES: usize = 64 << 10;
 /// The largest request that a service accepts: DynamoDB's.
 const MAX_REQUEST_BYTES: usize = 16 << 20;
 
-/// Starts a tap before the service at `url` and returns its address.
 pub(super) fn start(service: Service, url: &str, observer: Observer) -> io::Result<String> {
     let behind = url.trim_start_matches("http://").to_owned();
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
@@ -62,7 +61,6 @@ async fn pass(caller: TcpStream, service: Service, behind: &str, observer: &Obse
 #[derive(Debug, Default)]
 struct Requests {
     bytes: Vec<u8>,
-    /// The remaining bytes of an object's contents, which are skipped.
     remaining_object_bytes: usize,
 }
 

@@ -4,7 +4,6 @@ use super::*;
 use crate::breaker::BreakerCause;
 use crate::job::model::tests::limit_report;
 
-/// The job after the sweeper failed three times and postponed it.
 fn postponed_job(job: Job) -> Job {
     Job { tries: 3, not_before: Some(time_at(90_000)), ..job }
 }

@@ -12,7 +12,6 @@ use std::fmt::Write as _;
 #[expect(clippy::disallowed_methods, reason = "the test that holds a paper also writes it")]
 mod generated;
 
-/// Transitions that the matrix does not cover.
 const OTHER_TRANSITIONS: [(&str, Transition); 8] = [
     ("cancelled_by_user", |job, now| job.cancel(Cancel::new("ann", None, now), now)),
     ("pause", |job, now| job.pause(Pause::new("ann", now), now)),

@@ -4,7 +4,6 @@ use crate::fixtures::{job_id, key, linked_pull_request, project_id, repository, 
 use crate::review::Author;
 use std::time::Duration;
 
-/// Facts under which a review starts a job.
 pub(in crate::review) fn accepted_facts() -> ReviewFacts {
     ReviewFacts {
         v: FACTS_VERSION,

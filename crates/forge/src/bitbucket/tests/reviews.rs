@@ -39,11 +39,11 @@ fn entry(kind: &str, user: Value, minute: u32) -> Value {
     json!({ "pull_request": about, kind: { "date": at(minute), "user": user, "pullrequest": about } })
 }
 
-fn change_request(uuid: &str, minute: u32) -> Value {
+fn asks(uuid: &str, minute: u32) -> Value {
     entry("changes_requested", account(uuid), minute)
 }
 
-fn approval(uuid: &str, minute: u32) -> Value {
+fn approves(uuid: &str, minute: u32) -> Value {
     entry("approval", account(uuid), minute)
 }
 
@@ -78,128 +78,118 @@ async fn review_states_follow_activity_and_participants() {
     older.as_object_mut().unwrap().remove("state");
     let mut deleted = now(ANN, "changes_requested");
     deleted["user"] = deleted_account();
-    let mut undated = change_request(ANN, 2);
+    let mut undated = asks(ANN, 2);
     undated["changes_requested"].as_object_mut().unwrap().remove("date");
     let changed = "changes_requested";
     for (case, activity, participants, expected) in [
-        ("asked", json!([change_request(ANN, 1)]), json!([now(ANN, changed)]), vec![(ANN, 1, ASKS)]),
-        ("withdrawn", json!([change_request(ANN, 1)]), json!([silent(ANN)]), vec![(ANN, 1, GONE)]),
-        (
-            "withdrawn by one who takes no part any more",
-            json!([change_request(ANN, 1)]),
-            json!([]),
-            vec![(ANN, 1, GONE)],
-        ),
+        ("asked", vec![asks(ANN, 1)], vec![now(ANN, changed)], vec![(ANN, 1, ASKS)]),
+        ("withdrawn", vec![asks(ANN, 1)], vec![silent(ANN)], vec![(ANN, 1, GONE)]),
+        ("no participant", vec![asks(ANN, 1)], vec![], vec![(ANN, 1, GONE)]),
         (
             "asked twice",
-            json!([change_request(ANN, 5), change_request(ANN, 1)]),
-            json!([now(ANN, changed)]),
+            vec![asks(ANN, 5), asks(ANN, 1)],
+            vec![now(ANN, changed)],
             vec![(ANN, 1, ASKS), (ANN, 5, ASKS)],
         ),
         (
             "asked twice and withdrawn",
-            json!([change_request(ANN, 5), change_request(ANN, 1)]),
-            json!([silent(ANN)]),
+            vec![asks(ANN, 5), asks(ANN, 1)],
+            vec![silent(ANN)],
             vec![(ANN, 1, GONE), (ANN, 5, GONE)],
         ),
         (
             "asked, then approved",
-            json!([approval(ANN, 5), change_request(ANN, 1)]),
-            json!([now(ANN, "approved")]),
+            vec![approves(ANN, 5), asks(ANN, 1)],
+            vec![now(ANN, "approved")],
             vec![(ANN, 1, GONE), (ANN, 5, APPROVES)],
         ),
         (
             "approved, then asked",
-            json!([change_request(ANN, 5), approval(ANN, 1)]),
-            json!([now(ANN, changed)]),
+            vec![asks(ANN, 5), approves(ANN, 1)],
+            vec![now(ANN, changed)],
             vec![(ANN, 1, GONE), (ANN, 5, ASKS)],
         ),
-        ("approval withdrawn", json!([approval(ANN, 1)]), json!([silent(ANN)]), vec![(ANN, 1, GONE)]),
-        ("approved without a state", json!([approval(ANN, 1)]), json!([older]), vec![(ANN, 1, APPROVES)]),
+        ("approval withdrawn", vec![approves(ANN, 1)], vec![silent(ANN)], vec![(ANN, 1, GONE)]),
+        ("approved without a state", vec![approves(ANN, 1)], vec![older], vec![(ANN, 1, APPROVES)]),
         (
-            "each speaks for themselves",
-            json!([change_request(BEN, 3), change_request(ANN, 1)]),
-            json!([now(BEN, changed), silent(ANN)]),
+            "two authors",
+            vec![asks(BEN, 3), asks(ANN, 1)],
+            vec![now(BEN, changed), silent(ANN)],
             vec![(ANN, 1, GONE), (BEN, 3, ASKS)],
         ),
         (
-            "an account that was deleted",
-            json!([entry("changes_requested", deleted_account(), 3), change_request(ANN, 1)]),
-            json!([deleted, now(ANN, changed)]),
+            "deleted account",
+            vec![entry("changes_requested", deleted_account(), 3), asks(ANN, 1)],
+            vec![deleted, now(ANN, changed)],
             vec![(ANN, 1, ASKS)],
         ),
         (
-            "an entry of nobody and one without a date",
-            json!([entry("changes_requested", Value::Null, 3), undated, change_request(ANN, 1)]),
-            json!([now(ANN, changed)]),
+            "without author or date",
+            vec![entry("changes_requested", Value::Null, 3), undated, asks(ANN, 1)],
+            vec![now(ANN, changed)],
             vec![(ANN, 1, ASKS)],
         ),
         (
-            "told on two pages, as somebody wrote meanwhile",
-            json!([change_request(ANN, 5), change_request(ANN, 1), change_request(ANN, 1)]),
-            json!([now(ANN, changed)]),
+            "on two pages",
+            vec![asks(ANN, 5), asks(ANN, 1), asks(ANN, 1)],
+            vec![now(ANN, changed)],
             vec![(ANN, 1, ASKS), (ANN, 5, ASKS)],
         ),
         (
             "what else happened",
-            json!([
-                { "comment": comment(1, json!({})) },
-                { "update": { "state": "OPEN", "date": at(2), "author": account(ANN) } },
-                change_request(ANN, 1),
-            ]),
-            json!([now(ANN, changed)]),
+            vec![
+                json!({ "comment": comment(1, json!({})) }),
+                json!({ "update": { "state": "OPEN", "date": at(2), "author": account(ANN) } }),
+                asks(ANN, 1),
+            ],
+            vec![now(ANN, changed)],
             vec![(ANN, 1, ASKS)],
         ),
         (
             "taken away by a push",
-            json!([push("b", 5), change_request(ANN, 2), push("a", 1)]),
-            json!([silent(ANN)]),
+            vec![push("b", 5), asks(ANN, 2), push("a", 1)],
+            vec![silent(ANN)],
             vec![(ANN, 2, ASKS)],
         ),
+        ("title changed", vec![push("a", 5), asks(ANN, 2), push("a", 1)], vec![silent(ANN)], vec![(ANN, 2, GONE)]),
         (
-            "withdrawn after a change of the title",
-            json!([push("a", 5), change_request(ANN, 2), push("a", 1)]),
-            json!([silent(ANN)]),
-            vec![(ANN, 2, GONE)],
-        ),
-        (
-            "withdrawn after the last push",
-            json!([change_request(ANN, 7), push("b", 5), push("a", 1)]),
-            json!([silent(ANN)]),
+            "withdrawn after a push",
+            vec![asks(ANN, 7), push("b", 5), push("a", 1)],
+            vec![silent(ANN)],
             vec![(ANN, 7, GONE)],
         ),
         (
-            "asked once more after a push, and withdrawn",
-            json!([change_request(ANN, 7), push("b", 5), change_request(ANN, 2), push("a", 1)]),
-            json!([silent(ANN)]),
+            "asked after a push, withdrawn",
+            vec![asks(ANN, 7), push("b", 5), asks(ANN, 2), push("a", 1)],
+            vec![silent(ANN)],
             vec![(ANN, 2, GONE), (ANN, 7, GONE)],
         ),
         (
-            "asked twice, and taken away by a push that somebody else asked after",
-            json!([change_request(BEN, 9), push("b", 8), change_request(ANN, 7), change_request(ANN, 2), push("a", 1)]),
-            json!([silent(ANN), silent(BEN)]),
+            "BEN asked after the push",
+            vec![asks(BEN, 9), push("b", 8), asks(ANN, 7), asks(ANN, 2), push("a", 1)],
+            vec![silent(ANN), silent(BEN)],
             vec![(ANN, 2, ASKS), (ANN, 7, ASKS), (BEN, 9, GONE)],
         ),
         (
-            "approved, and both taken away by a push",
-            json!([push("b", 5), approval(ANN, 3), change_request(ANN, 2), push("a", 1)]),
-            json!([silent(ANN)]),
+            "both taken away by a push",
+            vec![push("b", 5), approves(ANN, 3), asks(ANN, 2), push("a", 1)],
+            vec![silent(ANN)],
             vec![(ANN, 2, GONE), (ANN, 3, GONE)],
         ),
         (
             "approved after a push",
-            json!([approval(ANN, 6), push("b", 5), change_request(ANN, 2), push("a", 1)]),
-            json!([now(ANN, "approved")]),
+            vec![approves(ANN, 6), push("b", 5), asks(ANN, 2), push("a", 1)],
+            vec![now(ANN, "approved")],
             vec![(ANN, 2, GONE), (ANN, 6, APPROVES)],
         ),
         (
-            "a push whose branch is gone by now",
-            json!([{ "update": { "date": at(5), "source": { "commit": null } } }, change_request(ANN, 2), push("a", 1)]),
-            json!([silent(ANN)]),
+            "push of a deleted branch",
+            vec![json!({ "update": { "date": at(5), "source": { "commit": null } } }), asks(ANN, 2), push("a", 1)],
+            vec![silent(ANN)],
             vec![(ANN, 2, GONE)],
         ),
     ] {
-        let played = scripted_client([page(activity), ok(pull_with_participants(participants))]);
+        let played = scripted_client([page(activity.into()), ok(pull_with_participants(participants.into()))]);
         let found = played.forge.reviews(REPOSITORY, 7).await.unwrap();
         let told: Vec<_> = found
             .items
@@ -237,8 +227,8 @@ fn page_with_next(values: Value) -> Option<(u16, Value)> {
 
 /// Ten full pages: Ann requests changes on the first and on the last.
 fn long_activity() -> impl Iterator<Item = Option<(u16, Value)>> {
-    let first = page_with_next(json!([change_request(ANN, 30)]));
-    let last = page_with_next(json!([change_request(ANN, 10)]));
+    let first = page_with_next(json!([asks(ANN, 30)]));
+    let last = page_with_next(json!([asks(ANN, 10)]));
     std::iter::once(first).chain((0..8).map(|_| page_with_next(json!([])))).chain([last])
 }
 
@@ -262,9 +252,8 @@ async fn long_activity_is_cut_and_reported_as_partial() {
 
 #[tokio::test]
 async fn long_comment_list_is_reported_as_partial() {
-    let played = scripted_client(
-        std::iter::once(page(json!([change_request(ANN, 1)]))).chain((0..10).map(|_| page_with_next(json!([])))),
-    );
+    let played =
+        scripted_client(std::iter::once(page(json!([asks(ANN, 1)]))).chain((0..10).map(|_| page_with_next(json!([])))));
     assert!(played.forge.review_comments(REPOSITORY, 7, id(ANN, 1)).await.unwrap().truncated);
 }
 
@@ -314,14 +303,7 @@ fn all_comments() -> Value {
 
 #[tokio::test]
 async fn each_comment_belongs_to_one_review_of_its_author() {
-    let activity = || {
-        page(json!([
-            change_request(ANN, 30),
-            change_request(ANN, 20),
-            change_request(BEN, 15),
-            change_request(ANN, 10)
-        ]))
-    };
+    let activity = || page(json!([asks(ANN, 30), asks(ANN, 20), asks(BEN, 15), asks(ANN, 10)]));
     let both = json!([participant(ANN, json!("changes_requested")), participant(BEN, json!("changes_requested"))]);
     for (uuid, minute, body, on_lines) in [
         (ANN, 10, "words 1\n\nwords 2", vec![]),
@@ -357,11 +339,7 @@ async fn each_comment_belongs_to_one_review_of_its_author() {
 #[tokio::test]
 async fn single_comments_are_removed_from_a_review_body() {
     let people = ok(pull_with_participants(json!([participant(ANN, json!("changes_requested"))])));
-    let played = scripted_client([
-        page(json!([change_request(ANN, 30), change_request(ANN, 20)])),
-        people,
-        page(all_comments()),
-    ]);
+    let played = scripted_client([page(json!([asks(ANN, 30), asks(ANN, 20)])), people, page(all_comments())]);
     let found = played.forge.review(REPOSITORY, 7, id(ANN, 30)).await.unwrap();
     let left =
         found.filter_parts(|comment, text| (comment, text) == (9, "words 9") || (comment, text) == (22, "words 22"));
@@ -371,7 +349,7 @@ async fn single_comments_are_removed_from_a_review_body() {
 
 #[tokio::test]
 async fn approval_has_no_body_and_no_comments() {
-    let activity = || page(json!([approval(ANN, 10)]));
+    let activity = || page(json!([approves(ANN, 10)]));
     let played =
         scripted_client([activity(), ok(pull_with_participants(json!([participant(ANN, json!("approved"))])))]);
     let found = played.forge.review(REPOSITORY, 7, id(ANN, 10)).await.unwrap();
@@ -382,8 +360,7 @@ async fn approval_has_no_body_and_no_comments() {
 
 #[tokio::test]
 async fn review_absent_from_complete_activity_is_dismissed() {
-    for (activity, state) in [(json!([]), Value::Null), (json!([change_request(ANN, 10)]), json!("changes_requested"))]
-    {
+    for (activity, state) in [(json!([]), Value::Null), (json!([asks(ANN, 10)]), json!("changes_requested"))] {
         let played =
             scripted_client([page(activity.clone()), ok(pull_with_participants(json!([participant(ANN, state)])))]);
         let found = played.forge.review(REPOSITORY, 7, id(ANN, 11)).await.unwrap();
@@ -397,7 +374,7 @@ async fn review_absent_from_complete_activity_is_dismissed() {
 
 #[tokio::test]
 async fn review_not_yet_in_the_activity_is_not_missing() {
-    for activity in [json!([]), json!([change_request(BEN, 10)]), json!([approval(ANN, 10)])] {
+    for activity in [json!([]), json!([asks(BEN, 10)]), json!([approves(ANN, 10)])] {
         let people = json!([participant(BEN, Value::Null), participant(ANN, json!("changes_requested"))]);
         let played = scripted_client([page(activity), ok(pull_with_participants(people))]);
         let error = played.forge.review(REPOSITORY, 7, id(ANN, 11)).await.unwrap_err();

@@ -16,7 +16,6 @@ const SHOP: &str = "{5e1f4f3c-52a9-4c53-9a35-7a1d5b8e0c42}";
 const CHANGES_REQUESTED: &str = "pullrequest:changes_request_created";
 const CHANGES_WITHDRAWN: &str = "pullrequest:changes_request_removed";
 
-/// Supported events, each with the events whose bodies have the same shape.
 const SUPPORTED_EVENTS: [(&str, &[&str]); 11] = [
     (CHANGES_REQUESTED, &[CHANGES_WITHDRAWN]),
     (CHANGES_WITHDRAWN, &[CHANGES_REQUESTED]),

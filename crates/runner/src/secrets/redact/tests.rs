@@ -371,7 +371,6 @@ fn clones_share_learned_secrets() {
     assert_eq!(other.redact_text("the-secret"), MARK);
 }
 
-/// The first part of `length` characters that remains in the text, of the secret in base64 at any alignment.
 fn find_base64_part(secret: &str, text: &str, length: usize) -> Option<String> {
     let all = (0..3).map(|before| STANDARD.encode(format!("{}{secret}", "\0".repeat(before))));
     let mut parts = all.flat_map(|form| {

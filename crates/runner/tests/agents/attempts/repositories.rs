@@ -13,7 +13,6 @@ async fn commit_to_base(stage: &Stage, files: &[(&str, &str)]) {
     stage.world.forge.commit("acme/app", "main", "pullyard-bot", &files).await.unwrap();
 }
 
-/// All paths from which one of the two programs reads instructions, in any version.
 const BRANCH_INSTRUCTION_PATHS: [&str; 17] = [
     "AGENTS.md",
     "AGENTS.override.md",

@@ -14,7 +14,6 @@ fn usage(input: u64, output: u64) -> Usage {
     Usage { input, cached: 0, output }
 }
 
-/// Starts an attempt and pauses it during the second model request, or during the tool.
 async fn pause_attempt(agent: Agent, tool: Option<&str>) -> Stage {
     let stage = Stage::start_for(agent).await;
     let command = format!("echo half > half.txt; echo {KEY}; {}", tool.unwrap_or("true"));

@@ -14,7 +14,6 @@ fn input() -> Input {
 /// Runs until the file `go` exists, and two seconds longer: the agent may read a new input with a delay.
 const WAIT_FOR_GO_COMMAND: &str = "echo hello > greeting.txt; while [ ! -e go ]; do sleep 0.05; done; sleep 2";
 
-/// Sends an input while that command runs; the command ends once the runner has the input.
 async fn send_input_during_command(stage: &Stage) {
     let tree = stage.worktree();
     wait_for_content(&tree.join("greeting.txt")).await;

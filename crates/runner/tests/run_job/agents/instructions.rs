@@ -1,7 +1,8 @@
 //! Tests which repository instructions an agent receives: those of the base branch, never of the revised branch.
 
 use super::{AgentMachine, CLAUDE, CODEX, WORKING_SCRIPT};
-use crate::revise::{add_review, commit_file};
+use crate::prelude::*;
+use crate::revise::add_review;
 
 async fn run_revision(agent: (&'static str, &str), says: &str) -> AgentMachine {
     let machine = AgentMachine::with_agent(agent, says).await;

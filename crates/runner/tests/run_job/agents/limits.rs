@@ -1,9 +1,8 @@
 //! Tests what ends an agent early: limits, stalls and cancels.
 
 use super::{AgentMachine, CLAUDE, CODEX, run_to_failure};
-use pullyard_domain::failure::Failure;
+use crate::prelude::*;
 use pullyard_domain::text::Span;
-use pullyard_protocol::attempt::FinishOutcome;
 
 /// Reports a tool call, waits for input, and ends like an interrupted Claude Code.
 const INTERRUPTIBLE: &str =

@@ -1,7 +1,7 @@
 //! Tests the record of an agent's work: in the finish, in events and in the pull request.
 
 use super::{AgentMachine, CLAUDE, CODEX, CODEX_WORKS, WORKING_SCRIPT, run_to_failure};
-use crate::world::BRANCH;
+use crate::prelude::*;
 use pullyard_domain::id::Sha256Hex;
 
 #[tokio::test]

@@ -1,9 +1,8 @@
 //! Tests which agents are restarted: in their session, from the beginning, or not at all.
 
 use super::{AgentMachine, CLAUDE, CODEX, run_to_failure};
+use crate::prelude::*;
 use crate::world::World;
-use pullyard_domain::failure::Failure;
-use pullyard_protocol::attempt::FinishOutcome;
 
 #[tokio::test]
 async fn overload_is_retried_in_the_same_session() {
@@ -29,7 +28,6 @@ async fn overload_is_retried_in_the_same_session() {
     assert_eq!((work.starts, work.turns, finish.spent_usd_micros), (2, 2, Some(3_500)));
 }
 
-/// An agent whose connection breaks and whose session is then unknown; it works in a new session.
 async fn agent_with_lost_session() -> AgentMachine {
     AgentMachine::with_agent(
         CLAUDE,

@@ -1,8 +1,7 @@
 //! Simulates ECS: requested tasks that start or fail, and stop.
 
 use super::{Answer, error_answer};
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use crate::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum State {

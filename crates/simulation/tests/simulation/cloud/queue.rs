@@ -1,9 +1,7 @@
 //! Simulates SQS: a standard queue, which doubles and reorders, and a FIFO queue, ordered within a group.
 
 use super::Answer;
-use pullyard_domain::time::Timestamp;
-use serde_json::{Value, json};
-use std::time::Duration;
+use crate::prelude::*;
 
 const VISIBILITY: Duration = Duration::from_secs(60);
 
@@ -56,7 +54,6 @@ impl Queues {
         (200, json!({ "MessageId": format!("m-{}", self.next_id), "MD5OfMessageBody": "" }).to_string())
     }
 
-    /// Indexes of the messages that may be received now.
     pub(crate) fn receivable(&self, queue: Queue, now: Timestamp) -> Vec<usize> {
         let mut groups: Vec<&str> = Vec::new();
         let mut found = Vec::new();
@@ -75,7 +72,6 @@ impl Queues {
         found
     }
 
-    /// Receives a message, or removes it after too many receives.
     pub(crate) fn receive(&mut self, at: usize, now: Timestamp) -> Option<Message> {
         if self.messages[at].received >= MAX_RECEIVES {
             self.messages.remove(at);
@@ -88,7 +84,6 @@ impl Queues {
         Some(message.clone())
     }
 
-    /// Deletes a handled message, unless it is delivered `again`.
     pub(crate) fn delete(&mut self, id: u64, again: bool) {
         if !again {
             self.messages.retain(|message| message.id != id);

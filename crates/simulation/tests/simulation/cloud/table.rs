@@ -1,19 +1,14 @@
 //! Simulates DynamoDB: the current table, and a lagging copy that answers indexes and eventually consistent reads.
 
 use super::Answer;
-use pullyard_domain::time::Timestamp;
+use crate::prelude::*;
 use pullyard_emulator::MemoryDynamoDb;
-use pullyard_testkit::SeededRng;
-use serde_json::{Map, Number, Value, json};
-use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
+use serde_json::{Map, Number};
+use std::collections::VecDeque;
 
-/// The longest lag of an eventually consistent read.
 const LAG: Duration = Duration::from_secs(3);
 
-/// Partition and sort key.
 pub(crate) type Key = (String, String);
-/// All items, as plain JSON.
 pub(crate) type Items = BTreeMap<Key, Value>;
 
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 use super::pulls::PullRequest;
 use super::{Forge, Review, URL};
 use crate::cloud::{Answer, Call};
+use crate::prelude::*;
 use pullyard_domain::pull_request::PullRequestState;
-use serde_json::{Value, json};
 
 const REVIEWER: (u64, &str) = (7, "ben");
 

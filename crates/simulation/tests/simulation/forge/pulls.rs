@@ -1,9 +1,8 @@
 //! The forge's pull requests, and how they are closed, merged and reopened.
 
 use super::{Forge, Webhook, delivery_count};
+use crate::prelude::*;
 use pullyard_domain::pull_request::PullRequestState;
-use pullyard_domain::time::Timestamp;
-use pullyard_testkit::SeededRng;
 
 #[derive(Clone, Debug)]
 pub(crate) struct PullRequest {

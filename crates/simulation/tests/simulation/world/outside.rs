@@ -4,11 +4,10 @@ use super::{Caller, DelayedRepeat, World};
 use crate::attempt::{Attempt, AttemptStart, Home, Step};
 use crate::cloud::cluster::State;
 use crate::cloud::queue::Queue;
-use crate::control_plane::ApiCall;
 use crate::daemon::Loop;
+use crate::invariants;
+use crate::prelude::*;
 use crate::profile::Profile;
-use crate::{invariants, setup};
-use std::time::Duration;
 
 impl World {
     pub(crate) async fn send_ticket_event(&mut self) {

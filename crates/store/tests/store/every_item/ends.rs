@@ -2,14 +2,11 @@
 
 use super::forms::{count_set, forms, number, set_attribute, text};
 use super::{FullTrigger, RUNNING_JOBS, check, job_on_runner};
-use crate::fleet::marked_offline;
-use crate::reviews::linked_pull_request;
-use crate::sample::{self, at};
-use crate::world::{EndingJob, World, failed_end, prepare_requeue};
-use pullyard_domain::job::Job;
-use pullyard_store::{Error, JobEnd, RunnerCondition, SuspensionWrite, Write};
+use crate::prelude::*;
+use crate::sample;
+use crate::world::{World, failed_end, prepare_requeue};
+use pullyard_store::{Error, SuspensionWrite};
 
-/// An end with or without the ticket, the returned reservation, and the pull request.
 fn end_in_form(ending: &EndingJob, [with_ticket, charged, with_link]: [bool; 3]) -> JobEnd<'_> {
     let whole = ending.request();
     JobEnd {

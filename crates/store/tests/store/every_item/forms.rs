@@ -3,18 +3,10 @@
 //! others.
 
 use super::{BUDGET, FullTrigger, check};
-use crate::reviews::linked_pull_request;
-use crate::sample::{self, at};
-use crate::world::{World, job_trigger};
-use aws_sdk_dynamodb::types::AttributeValue;
-use pullyard_domain::budget::Budget;
-use pullyard_domain::delivery::Delivery;
-use pullyard_domain::event::TicketText;
-use pullyard_domain::job::Job;
-use pullyard_domain::pull_request::PullRequest;
-use pullyard_domain::ticket::Ticket;
-use pullyard_store::{Error, JobCreation, Request, StoredText, TextEdit, TicketCreation, Write};
-use std::time::Duration;
+use crate::prelude::*;
+use crate::sample;
+use crate::world::World;
+use pullyard_store::{Error, StoredText, TextEdit};
 
 pub(super) const ROOM: Budget = Budget { jobs_per_day: Some(2), ..BUDGET };
 
@@ -42,7 +34,6 @@ pub(super) fn text(text: &str) -> AttributeValue {
     AttributeValue::S(text.into())
 }
 
-/// Creates a job with or without its ticket, ledger entry, pull request, charge and request key.
 async fn create_job(
     world: &World,
     (whole, linked): &(FullTrigger, PullRequest),

@@ -2,15 +2,11 @@
 
 use super::forms::{ROOM, count_set, forms, number, prepare_room, set_attribute, text};
 use super::{BUDGET, check};
-use crate::reviews::{RevisePlan, held_entry, ledger_entry, refused_state, review, wait_request, waiting_review};
-use crate::sample::{self, at};
+use crate::prelude::*;
+use crate::reviews::{RevisePlan, ledger_entry, refused_state};
+use crate::sample;
 use crate::world::World;
-use aws_sdk_dynamodb::types::AttributeValue;
-use pullyard_domain::budget::Budget;
-use pullyard_domain::decision::Reason;
-use pullyard_domain::id::JobId;
-use pullyard_domain::review::{Review, ReviewState};
-use pullyard_store::{Error, ReviewTrigger, ReviewWait, Write};
+use pullyard_store::Error;
 
 #[tokio::test]
 async fn review_job_creation_is_refused_by_each_changed_item() {

@@ -3,30 +3,18 @@
 use super::check;
 use crate::artifacts::artifacts;
 use crate::breakers::open_breaker;
-use crate::fleet::marked_offline;
-use crate::hooks::hook;
-use crate::reviews::{
-    held_entry, linked_pull_request, pull_request_id, refused_state, review, review_id, waiting_review,
-};
-use crate::sample::{self, at};
-use crate::world::{World, first_registration};
+use crate::prelude::*;
+use crate::reviews::refused_state;
+use crate::sample;
+use crate::world::World;
 use pullyard_domain::artifact::Artifacts;
 use pullyard_domain::breaker::Breaker;
-use pullyard_domain::comment::Comment;
-use pullyard_domain::hook::Webhook;
-use pullyard_domain::job::{Job, JobStatus};
-use pullyard_domain::project::Project;
-use pullyard_domain::pull_request::PullRequest;
-use pullyard_domain::review::{Review, ReviewState};
-use pullyard_domain::runner::{Runner, Slot};
-use pullyard_domain::ticket::Ticket;
-use pullyard_store::{CommentCreation, Conclusion, Error, EventBatch, RegistrationWrite, Rotation, Write};
+use pullyard_store::{Error, Rotation};
 
 async fn empty() -> (World, ()) {
     (World::new().await, ())
 }
 
-/// Checks a write of revision 0, which creates its item, and of revision 1.
 async fn check_revisions(write: impl AsyncFn(&World, u64) -> Result<Write, Error>) {
     for rev in 0..2 {
         let prepare = async || {

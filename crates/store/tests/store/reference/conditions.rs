@@ -3,39 +3,18 @@
 
 use super::generated;
 use crate::artifacts::artifacts;
-use crate::fleet::{marked_offline, with_heartbeat};
-use crate::hooks::hook;
-use crate::reviews::{
-    held_entry, ledger_entry, linked_pull_request, pull_request_id, refused_state, review, review_id, wait_request,
-    waiting_review,
-};
-use crate::sample::{self, at, job_id, project, repository};
-use crate::world::{World, first_registration, job_trigger, prepare_requeue, ticket_without_job};
+use crate::fleet::with_heartbeat;
+use crate::prelude::*;
+use crate::reviews::{ledger_entry, refused_state};
+use crate::sample::{self, job_id, project, repository};
+use crate::world::{World, prepare_requeue, ticket_without_job};
 use pullyard_domain::artifact::Artifacts;
 use pullyard_domain::auth::Auth;
-use pullyard_domain::breaker::{AccountFault, AttemptRef, Breaker, BreakerCause, KeyOwner};
-use pullyard_domain::budget::Budget;
-use pullyard_domain::comment::Comment;
-use pullyard_domain::decision::Reason;
-use pullyard_domain::event::TicketText;
-use pullyard_domain::hook::Webhook;
-use pullyard_domain::id::{ClaimId, ClassId, RepositoryName};
-use pullyard_domain::job::Job;
-use pullyard_domain::project::{Integration, Project, Repository};
-use pullyard_domain::pull_request::PullRequest;
-use pullyard_domain::review::{Review, ReviewState};
-use pullyard_domain::runner::{Drain, Runner, Slot};
-use pullyard_domain::select::ClassRequirements;
-use pullyard_domain::ticket::Ticket;
-use pullyard_store::{
-    CommentCreation, Conclusion, Error, EventBatch, JobCreation, JobEnd, RegistrationWrite, RepositoryRemoval,
-    ReviewTrigger, ReviewWait, Rotation, RunnerCondition, Store, SuspensionWrite, SweeperState, TextEdit,
-    TicketCreation, WorkKey,
-};
+use pullyard_domain::breaker::{AccountFault, AttemptRef, Breaker, BreakerCause};
+use pullyard_domain::project::Integration;
+use pullyard_store::{Error, RepositoryRemoval, Rotation, SuspensionWrite, SweeperState, TextEdit};
 use pullyard_testkit::WriteConditions;
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::pin::Pin;
 
 type Forms = for<'s> fn(&'s Store) -> Pin<Box<dyn Future<Output = Result<(), Error>> + 's>>;
 
@@ -45,7 +24,6 @@ macro_rules! writes {
     };
 }
 
-/// Every write of the store, in all its forms.
 const WRITES: &[(&str, Forms)] = writes! { store:
     absorb_reviews { store.absorb_reviews(&pull_request_id(), &review_id("r2"), &[review_id("r1")]).await?; }
     begin_removal { store.begin_removal(&runner()).await?; }

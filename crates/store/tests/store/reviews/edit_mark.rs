@@ -3,10 +3,9 @@
 use super::{
     RevisePlan, closed_reason, held_entry, pull_request_id, refused_state, remember, review, review_id, waiting_review,
 };
-use crate::sample::{self, at};
+use crate::prelude::*;
+use crate::sample;
 use crate::world::World;
-use pullyard_domain::review::{Review, ReviewState};
-use pullyard_store::{Conclusion, Write};
 
 #[tokio::test]
 async fn unknown_review_is_not_marked_as_edited() {
@@ -30,14 +29,11 @@ async fn review_is_marked_as_edited_only_for_its_project() {
     assert!(edited().await);
 }
 
-/// Asserts that an edit mark stored between the read of a review and `write` survives the write.
 async fn check_mark_survives(what: &str, write: impl AsyncFn(&World, &Review) -> Write) {
     let world = World::with_linked().await;
     world.remember_reviews(&["r1"]).await;
     if what != "settled" {
-        world
-            .expect_applied(world.store.conclude_review(&held_entry("r1").id, &Conclusion::Refused(closed_reason())))
-            .await;
+        world.expect_applied(world.conclude("r1", Conclusion::Refused(closed_reason()))).await;
         world.expect_applied(world.store.refuse_review(&waiting_review("r1"), &refused_state())).await;
     }
     let read = world.store.load_review(&pull_request_id(), &review_id("r1")).await.unwrap().unwrap();

@@ -1,14 +1,12 @@
 //! Tests reviews that move from one job to another, or wait for the end of a job.
 
 use super::{
-    absorbed_state, closed_reason, held_entry, ledger_entry, pull_request_id, refused_state, review, review_id,
-    review_ids, wait_request, waiting_review,
+    absorbed_state, closed_reason, held_entry, ledger_entry, pull_request_id, refused_state, review, wait_request,
+    waiting_review,
 };
-use crate::sample::{self, at};
+use crate::prelude::*;
+use crate::sample;
 use crate::world::World;
-use pullyard_domain::review::{Review, ReviewState};
-use pullyard_store::ReviewWait;
-use pullyard_testkit::Fault;
 
 fn started_review(name: &str, version: u32, job: &str) -> Review {
     Review { version, ..review(name, ReviewState::Started { job: sample::job_id(job) }) }
@@ -78,7 +76,7 @@ async fn waiting_review_names_its_previous_job() {
     assert_eq!(world.store.list_reviews(&pull_request_id()).await.unwrap()[1], anew);
     // Neither an absorption nor a refusal removes the previous job.
     world.remember_reviews(&["r2"]).await;
-    world.expect_applied(world.store.absorb_reviews(&pull_request_id(), &review_id("r2"), &review_ids(&["r1"]))).await;
+    world.expect_applied(world.absorb("r2", &["r1"])).await;
     let newest = Review { version: 1, ..waiting_review("r2") };
     let absorbed = Review { state: absorbed_state("r2"), ..anew };
     world.expect_applied(world.store.refuse_absorbed_reviews(&newest, &[&absorbed], &refused_state())).await;

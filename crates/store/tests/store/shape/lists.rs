@@ -1,12 +1,11 @@
 //! Tests the table's schema, and its lists page by page.
 
-use crate::sample::{self, at};
-use crate::world::{World, job_trigger, text_attribute};
+use crate::prelude::*;
+use crate::sample;
+use crate::world::{World, text_attribute};
 use aws_sdk_dynamodb::types::{KeySchemaElement, ProjectionType};
-use pullyard_domain::id::ProjectId;
-use pullyard_store::{Error, WorkKey, Write};
-use pullyard_testkit::Fault;
-use std::collections::{BTreeMap, HashSet};
+use pullyard_store::Error;
+use std::collections::HashSet;
 
 fn key_elements(schema: &[KeySchemaElement]) -> Vec<(String, String)> {
     let element = |element: &KeySchemaElement| (element.attribute_name.clone(), element.key_type.to_string());

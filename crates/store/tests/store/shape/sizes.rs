@@ -1,17 +1,15 @@
 //! Tests the size of items: usual ones cost one write unit, and the largest ones stay small.
 
-use crate::reviews::{held_entry, remember, review, review_id};
-use crate::sample::{self, at};
-use crate::world::{Item, World, fence, job_trigger, ticket_job_trigger};
-use aws_sdk_dynamodb::types::AttributeValue;
-use pullyard_domain::decision::Reason;
+use crate::prelude::*;
+use crate::reviews::remember;
+use crate::sample;
+use crate::world::{World, fence};
 use pullyard_domain::failure::Failure;
-use pullyard_domain::id::{EventId, IntegrationId, ProjectId, RepositoryName, TicketKey};
-use pullyard_domain::job::{DispatchFault, End, Job, JobStatus, LastReport, Replies, RevisedPullRequest};
-use pullyard_domain::pull_request::{LastRevision, Note, PullRequest, PullRequestId};
-use pullyard_domain::review::{Author, MAX_MESSAGE_CHARS, Review, ReviewState, RevisionRequest};
-use pullyard_domain::ticket::{Badge, LastJob, LastOutcome, StatusMove, Target, Ticket};
-use std::collections::BTreeMap;
+use pullyard_domain::id::{EventId, TicketKey};
+use pullyard_domain::job::{DispatchFault, End, LastReport, Replies, RevisedPullRequest};
+use pullyard_domain::pull_request::{LastRevision, Note, PullRequestId};
+use pullyard_domain::review::{Author, MAX_MESSAGE_CHARS, RevisionRequest};
+use pullyard_domain::ticket::{LastJob, LastOutcome, StatusMove, Target};
 
 /// Computes an item's size like DynamoDB: names and values; about half a byte per digit; a map or a list costs 3 bytes
 /// and 1 more per element.

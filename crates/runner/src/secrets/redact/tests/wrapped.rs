@@ -8,7 +8,6 @@ const KEY: &str =
 /// A line with fewer characters of a form may remain, because it reveals no secret.
 const MAX_LEFTOVER: usize = 19;
 
-/// The required number of characters on each side of a break.
 const MIN_CHARS_AT_BREAK: usize = 4;
 
 const BREAKS: &[&str] = &[
