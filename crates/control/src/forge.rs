@@ -1,5 +1,4 @@
-//! Creates forge clients with a stored token or an App's token. `attempt::issue_credentials` mints the tokens of
-//! attempts.
+//! Creates forge clients with a stored token or an App's token. `attempt::issue_credentials` mints those of attempts.
 
 use crate::{Context, Error};
 use pullyard_domain::auth::Auth;

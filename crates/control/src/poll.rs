@@ -16,8 +16,7 @@ use pullyard_store::{WorkKey, Write};
 use repository_poll::{PollCounts, as_problem};
 use std::time::Duration;
 
-/// Time after which `poll_hook_repositories` starts no further repository: each may take half a minute, and the caller
-/// waits.
+/// `poll_hook_repositories` starts no repository after this time: each may take half a minute, and the caller waits.
 const START_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

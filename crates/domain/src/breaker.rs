@@ -24,8 +24,7 @@ pub const START_SPREAD: Duration = Duration::from_secs(600);
 /// How often a job on Fargate checks whether it may start. Closing a breaker by hand notifies no job.
 pub const CHECK_INTERVAL: Duration = Duration::from_secs(300);
 
-/// A failure within this time after a breaker's end continues the series: setup may take an hour before an agent calls
-/// its model.
+/// A failure within this time after a breaker's end continues the series: setup may take an hour.
 const SERIES_WINDOW: Duration = Duration::from_secs(3_600);
 
 /// Shortest wait for a limit with a known end. Doubles up to [`MAX_BACKOFF`].

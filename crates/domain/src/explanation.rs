@@ -59,8 +59,7 @@ pub fn wait_reason(job: &Job, fleet: Option<&Fleet<'_>>, now: Timestamp) -> Opti
     })
 }
 
-/// The state of a job and the next step for the user. `wait` is the reason for its wait, and `pull_request` the
-/// state of its pull request, if known.
+/// The state of a job and the user's next step. `wait`: why it waits. `pull_request`: its last known state.
 pub fn explain_job(
     job: &Job,
     wait: Option<&Wait>,

@@ -74,8 +74,7 @@ impl Fleet<'_> {
         longest_delay(shut, &job.id, now).map(|(breaker, until)| (breaker.wait_reason(until), until))
     }
 
-    /// The first required label that no capable runner has. If each label is on some runner but no runner has all, a
-    /// label that the best match lacks.
+    /// The first required label that no capable runner has, else one that the best match lacks.
     fn missing_label(&self, capable: &[&Member]) -> String {
         let labels = &self.requirements.labels;
         let nobody = |label: &&String| capable.iter().all(|member| !member.profile.labels.contains(*label));

@@ -12,8 +12,7 @@ use std::time::Duration;
 /// The sweeper runs every minute and counts as late after this silence.
 pub const SWEEP_LATE_AFTER: Duration = Duration::from_secs(300);
 
-/// Largest difference between two clocks of a deployment. A sweep recorded further in the future came from a wrong
-/// clock or was written by hand.
+/// Largest difference between two clocks. A sweep recorded further in the future came from a wrong clock.
 pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
 
 /// Most projects with own counts, the largest counts first. The snapshot must stay one small item.

@@ -61,8 +61,7 @@ pub fn decide(event: &TicketEvent, facts: &Facts) -> Decision {
     Decision { reason, follow_up: follow }
 }
 
-/// Decides a waiting entry again. The guards up to `status_unchanged` passed when the event arrived; only the later
-/// ones run.
+/// Decides a waiting entry again by the guards after `status_unchanged`; the others passed when the event arrived.
 pub fn decide_again(event: &TicketEvent, facts: &Facts) -> Decision {
     let later = TICKET_GUARDS.iter().skip_while(|(name, _)| *name != "auto_create_off");
     match later.map(|(_, guard)| guard(event, facts)).find(Option::is_some).flatten() {
@@ -133,8 +132,7 @@ pub fn record_facts(event: &TicketEvent, facts: &Facts) -> RecordedFacts {
     }
 }
 
-/// The ticket's status before this event. For a repeated decision it comes from the ledger, because the stored ticket
-/// already has the event's status.
+/// The ticket's status before this event; for a repeated decision from the ledger, because the ticket has changed.
 fn status_before<'a>(event: &TicketEvent, facts: &'a Facts) -> Option<&'a str> {
     let ticket = facts.ticket.as_ref()?;
     match &facts.first_decision {
@@ -143,8 +141,7 @@ fn status_before<'a>(event: &TicketEvent, facts: &'a Facts) -> Option<&'a str> {
     }
 }
 
-/// Whether the event waits already or created the active job. An event that was refused during the job does neither,
-/// and waits if it is sent again.
+/// Whether the event waits already or created the active job. An event refused during the job waits if sent again.
 fn is_known_entry(event: &TicketEvent, facts: &Facts) -> bool {
     facts.ticket.as_ref().is_some_and(|ticket| {
         let waits = ticket.again.as_ref().is_some_and(|entry| entry.event == event.event);

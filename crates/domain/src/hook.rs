@@ -63,8 +63,7 @@ pub const RECOVERY_INTERVAL: Duration = Duration::from_secs(300);
 /// How often a repository without a webhook is polled, if its forge's request limit allows it.
 pub const POLL_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Most pull requests compared per poll. Each costs three calls on GitHub (pull request, reviews, comments) and five on
-/// Bitbucket.
+/// Most pull requests compared per poll. Each costs three calls on GitHub and five on Bitbucket.
 pub fn max_compared_per_poll(kind: ForgeKind) -> u16 {
     match kind {
         ForgeKind::GitHub => 20,
@@ -206,22 +205,19 @@ impl Poll {
         self.gone_at.is_none_or(|noted| noted < since).then_some(Self { gone_at: Some(since), ..self })
     }
 
-    /// Records that the forge, polled at `requested_at`, showed the repository; `None` if it was not gone, or if a
-    /// later report exists.
+    /// Records that the forge, polled at `requested_at`, showed the repository. `None`: not gone, or reported later.
     pub fn mark_present(self, requested_at: Timestamp, now: Timestamp) -> Option<Self> {
         let noted = self.gone_at?;
         (noted <= requested_at).then_some(Self { gone_at: None, next: now, ..self })
     }
 }
 
-/// Whether a review that polling found needs no further decision. A refusal that a user can fix is decided again only
-/// when the user sends the review again.
+/// Whether a polled review needs no further decision. A user repeats a fixable refusal by sending the review again.
 pub fn is_decided(first: Option<&Reason>) -> bool {
     !matches!(first, None | Some(Reason::PermissionUnknown { .. } | Reason::Contended { .. }))
 }
 
-/// The same for a linked pull request, where `no_linked_ticket` is decided again: a job links its pull request at its
-/// end, and a reviewer may be faster.
+/// The same for a linked pull request. Its `no_linked_ticket` is decided again: a reviewer may precede the link.
 pub fn is_decided_for_linked(first: Option<&Reason>) -> bool {
     is_decided(first) && !matches!(first, Some(Reason::NoLinkedTicket { .. }))
 }

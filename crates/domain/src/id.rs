@@ -118,8 +118,7 @@ ids! {
 }
 
 impl TicketKey {
-    /// Whether the key can be a path segment of a URL. Gateways decode paths, which would lose the end or the encoding
-    /// of other keys.
+    /// Whether the key can be a path segment of a URL. Gateways decode paths and would change other keys.
     pub fn is_path_segment(&self) -> bool {
         self.0.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~'))
     }

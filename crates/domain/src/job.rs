@@ -206,8 +206,7 @@ pub struct Job {
     /// Whether an agent worked on it. Only then its end counts as the ticket's last job.
     pub worked: bool,
     pub requeues: u32,
-    /// A lost attempt may have pushed, and no later attempt has found or excluded that push. In a cancelled job no
-    /// attempt searched for it.
+    /// A lost attempt may have pushed, and no later attempt has found or excluded that push.
     #[serde(default, skip_serializing_if = "is_default")]
     pub lost_a_push: bool,
     /// Its attempts only search for a lost push, and adopt it. If none is found, the job fails with this loss. Implies
@@ -310,8 +309,7 @@ pub struct Dispatch {
     pub dead: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<DispatchFault>,
-    /// The trace of the start. A repeated RunTask request must be identical, but the repeating message has another
-    /// trace.
+    /// The trace of the start: a repeated RunTask request must be identical, but its message has another trace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<TraceId>,
 }

@@ -1,7 +1,6 @@
 //! Invisible markers by which Pullyard recognizes its own texts at a forge.
 //! A marker is an HTML comment, or an unused link definition on Bitbucket, which displays HTML comments. Anyone can
-//! copy a marker. It prevents duplicate posts, and keeps Pullyard's own texts from counting as a user's. It never
-//! grants a permission.
+//! copy a marker: it prevents duplicate posts and hides our own texts from reviews, but grants no permission.
 
 use crate::id::JobId;
 use crate::project::ForgeKind;

@@ -1,7 +1,6 @@
 //! Finds the valid word that a mistyped one is nearest to.
 
-/// The nearest of `words`, or `None` if all differ too much. Ignores case. Also matches the last part of a word with
-/// dots.
+/// The nearest of `words`, ignoring case, or `None`. Also matches the last part of a word with dots.
 pub fn find_nearest<'a>(typed: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typed = typed.to_lowercase();
     let distance = |word: &str| {

@@ -1,7 +1,6 @@
 //! Rules for deleting a project or a ticket, removing a repository, disconnecting a forge, and reusing the name of a
 //! disconnected forge.
-//! The caller lists jobs, pull requests and hooks before the removal. Each `deny_*` function checks one of them; `None`
-//! permits the removal.
+//! The caller lists jobs, pull requests and hooks first. Each `deny_*` function checks one; `None` permits the removal.
 
 use crate::denial::Denial;
 use crate::hook::{Webhook, WebhookScope};

@@ -101,8 +101,7 @@ pub struct Review {
     /// The forge reported an edit after the submission. Its list of reviews does not show edits.
     #[serde(default)]
     pub edited: bool,
-    /// The last job of the review when it waited or was refused again. It determines the id of the next job, because a
-    /// job id is used only once.
+    /// The last job of the review when it waited or was refused again. The next job's id derives from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub had: Option<JobId>,
 }
@@ -221,8 +220,7 @@ impl Review {
     }
 }
 
-/// Reviews without an answer: they waited for a job that failed, or had one of the `unfinished` jobs. The ticket's next
-/// job includes them.
+/// Reviews without an answer, for the ticket's next job: their job failed, or is one of the `unfinished`.
 pub fn unanswered_reviews<'a>(
     all: &'a [Review],
     project: &ProjectId,

@@ -59,8 +59,7 @@ pub struct Runner {
     /// Its jobs do not fail before this time, because many runners fell silent at once or the sweeper was late.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spared_until: Option<Timestamp>,
-    /// The newest successful claims in order, so that a repeated claim never gets a second job. At least
-    /// [`MIN_REMEMBERED_CLAIMS`] are kept.
+    /// The newest successful claims, at least [`MIN_REMEMBERED_CLAIMS`], so that a repeated claim gets no second job.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claims: Vec<ClaimId>,
 }

@@ -88,8 +88,7 @@ pub fn step_after_runner_loss(job: &Job, failure: Failure, now: Timestamp) -> Jo
     requeue_or_fail(job, failure)
 }
 
-/// Decides about a Ready job that waits for runners. `compute` is the project's current setting, `why` the reason for
-/// the wait.
+/// Decides about a Ready job that waits for runners. `compute`: the project's current setting. `why`: why it waits.
 pub fn next_waiting_step(job: &Job, compute: Compute, why: &str, now: Timestamp) -> WaitingStep {
     if job.status != JobStatus::Ready || job.place != Placement::Runners {
         return WaitingStep::Skip;

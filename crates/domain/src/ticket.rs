@@ -32,8 +32,7 @@ pub struct Ticket {
     pub held: bool,
     /// The badge of the last job, withheld because of `again`. It is shown if that entry creates no job.
     pub owed: Option<Badge>,
-    /// When the waiting reviews of each pull request are due, by pull request id: `gh1/99/231`. Stored even if empty,
-    /// because updates address its entries.
+    /// When the waiting reviews of each pull request are due, by its id: `gh1/99/231`. Stored even if empty.
     #[serde(default)]
     pub deferred: BTreeMap<String, Timestamp>,
     pub active_job: Option<JobId>,

@@ -1,6 +1,5 @@
 //! Runs the whole system in one process: embedded AWS, functions, demo forge.
-//! The functions receive API Gateway and AWS events, and share only the services' addresses. Runners are child
-//! processes of the embedded ECS.
+//! The functions receive API Gateway and AWS events. Runners are child processes of the embedded ECS.
 
 mod deploy;
 mod environment;

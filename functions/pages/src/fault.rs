@@ -1,6 +1,5 @@
 //! Error pages: a sentence, advice and a code.
-//! A [`Fault`] does not know the request that failed. It travels in the response's extensions to the middleware, which
-//! renders the page.
+//! A [`Fault`] does not know its request: it travels in the response's extensions to the middleware that renders it.
 
 use crate::frame::{Frame, own_path, referrer, render_page};
 use crate::hints::{Page, name_buttons};

@@ -1,5 +1,4 @@
-//! Pages that change projects, connections, secrets, tokens and runners. The API function serves them, because only its
-//! role may do that.
+//! Pages that change projects, connections, secrets, tokens and runners. Only the API function's role may do that.
 
 mod key_test;
 mod machine;

@@ -60,8 +60,7 @@ pub async fn create_github_app(
 }
 
 /// Idempotent: connecting the same integration again returns it.
-/// Errors: `Forge`; `Cloud` with `NoSecret`; `NameTaken`; `Invalid` for another App's key, or another forge's former
-/// name.
+/// Errors: `Forge`; `Cloud` with `NoSecret`; `NameTaken`; `Invalid` for another App's key or a forge's former name.
 pub async fn connect_github_app(
     ctx: &Context,
     id: IntegrationId,

@@ -74,8 +74,7 @@ pub async fn set_settings(ctx: &Context, id: &ProjectId, settings: Settings, rev
 }
 
 /// Idempotent: connecting the same integration again returns it.
-/// Errors: `Forge`; `Cloud` with `NoSecret`; `NameTaken`; `Invalid` for a malformed token, or another forge's former
-/// name.
+/// Errors: `Forge`; `Cloud` with `NoSecret`; `NameTaken`; `Invalid` for a malformed token or a forge's former name.
 pub async fn connect_forge(
     ctx: &Context,
     id: IntegrationId,

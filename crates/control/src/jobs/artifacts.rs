@@ -1,5 +1,4 @@
-//! Stores artifacts of attempts: the row first, then the object, then the `stored` mark. After a crash in between, the
-//! next reader checks the bucket.
+//! Stores artifacts: the row, the object, then the `stored` mark. After a crash, the next reader checks the bucket.
 
 use crate::attempt::load_leased_job;
 use crate::runner::check_runner_trust;

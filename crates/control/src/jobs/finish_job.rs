@@ -108,8 +108,7 @@ async fn write(
         .await?;
     if written == Write::Applied {
         if let Some(key) = ended.ticket.as_ref().filter(|_| ticket.is_none()) {
-            // This job locks the ticket by invariant: an earlier end would have changed its revision and refused the
-            // write.
+            // An earlier end would have changed the ticket's revision and refused the write, so this job locks it.
             tracing::warn!(job.id = %ended.id, ticket = %key, "ticket of a finished job not locked by it");
         }
         ctx.counters().count_end(ended.status);

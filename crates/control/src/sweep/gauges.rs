@@ -1,5 +1,4 @@
-//! Counts the work of the deployment. The index has no job status, so the first due jobs are read: a running job is due
-//! late, at its time limit.
+//! Counts the work of the deployment. The index has no job status, so the first due jobs are read.
 
 use super::deadlines::RoundTimer;
 use crate::{Context, Error};

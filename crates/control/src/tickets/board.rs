@@ -165,8 +165,7 @@ pub struct TicketMove {
 /// Idempotent: with a key, by caller, project and key, while its ledger entry exists: a repeat returns `repeat` and
 /// moves nothing. If the first call crashed after its ledger entry, a repeat completes it, unless the ticket has a
 /// newer event. Without a key each call is a new move. A repeated change of the order leads to the same order.
-/// Errors: `NotFound` (ticket); `KeyReused`; `Denied` if the column has no such place; `Invalid` for another status that
-/// is no column.
+/// Errors: `NotFound` (ticket); `KeyReused`; `Denied` without such a place; `Invalid` for a status that is no column.
 pub async fn move_board_ticket(ctx: &Context, command: TicketMove) -> Result<Option<Answer>, Error> {
     let TicketMove { project, key, status, place, caller, request } = command;
     let ticket = load_ticket(ctx, &project, &key).await?;

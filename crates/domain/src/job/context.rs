@@ -1,6 +1,5 @@
 //! Reading the reviews of a Pending job from the forge.
-//! An unavailable forge or its rate limit only delays the job. The job fails after a permanent error, or after a day
-//! without an answer.
+//! An unavailable forge or its rate limit only delays the job. It fails after a permanent error or a day.
 
 use super::transition::WAKE_TIMEOUT;
 use super::{Job, JobKind, JobStatus, TransitionRefusal};

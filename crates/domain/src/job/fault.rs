@@ -63,8 +63,7 @@ impl DispatchFault {
         Duration::from_secs(5u64.saturating_mul(1 << (self.count().clamp(1, 7) - 1)).min(300))
     }
 
-    /// The number of such faults in a row after which the job fails. `None`: transient, like missing capacity,
-    /// throttling and Spot interruptions.
+    /// How many such faults in a row fail the job. `None`: transient, like missing capacity and Spot interruptions.
     pub(super) fn max_consecutive(&self) -> Option<u32> {
         match self {
             Self::Capacity { .. } | Self::Throttled { .. } | Self::Interrupted { .. } => None,

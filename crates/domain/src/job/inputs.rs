@@ -34,8 +34,7 @@ impl Job {
 }
 
 impl JobStatus {
-    /// When the agent of a job in this status will read an input; `None` if no agent will. A job that only adopts has
-    /// no agent.
+    /// When the agent of a job in this status will read an input; `None` if no agent will, as in an adopting job.
     pub fn delivery_hint(self, adopts: bool) -> Option<&'static str> {
         Some(match self {
             Self::Completed | Self::Failed | Self::Cancelled => return None,

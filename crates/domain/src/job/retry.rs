@@ -13,8 +13,7 @@ pub fn check_retryable(of: &Job) -> Result<(), JobStatus> {
     }
 }
 
-/// Whether a retry should resume the agent's work after this failure. Not if the work itself caused the failure: the
-/// same session would fail again.
+/// Whether a retry should resume the work after this failure. Not if the work caused it: the session would fail again.
 pub fn is_resumable(failure: &Failure) -> bool {
     !matches!(
         failure,

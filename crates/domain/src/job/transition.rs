@@ -52,8 +52,7 @@ pub const PUSH_WINDOW: Duration = Duration::from_secs(120);
 /// Wait for a finish that was sent before the container stopped.
 pub const FINISH_GRACE: Duration = Duration::from_secs(15);
 
-/// Most stopped tasks stored per attempt. A claim comes within seconds, starts are minutes apart, and the item must
-/// stay small.
+/// Most stopped tasks stored per attempt, so that the item stays small.
 const MAX_DEAD_TASKS: usize = 10;
 
 impl Dispatch {

@@ -24,8 +24,7 @@ pub enum ColumnChange {
     Remove,
 }
 
-/// Parses statuses. Without columns they come from a version that had none: the columns are derived, and every status
-/// is accepted as before.
+/// Parses statuses. Those of older versions have no columns: these are derived, and every status is accepted.
 pub(super) fn deserialize_statuses<'de, D: Deserializer<'de>>(from: D) -> Result<Statuses, D::Error> {
     let statuses = Statuses::deserialize(from)?;
     match statuses.columns.is_empty() {

@@ -1,5 +1,4 @@
-//! The prompt for the repair round after failed checks. The repository controls their output, so it is untrusted:
-//! fenced and limited.
+//! The prompt for the repair round after failed checks. Their output is untrusted: fenced and limited.
 
 use super::untrusted::{fence, remove_hidden, to_single_line};
 use std::fmt::Write;

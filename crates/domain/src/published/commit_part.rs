@@ -23,8 +23,7 @@ pub enum ReplaceRefusal {
     TooLong,
 }
 
-/// Renders the first part, when the runner opens a pull request. `body` must not contain a marker line: callers fence
-/// the text of agents and users.
+/// Renders the first part, for a new pull request. `body` has no marker line: callers fence foreign text.
 pub fn render_part(kind: ForgeKind, commit: &str, body: &str) -> String {
     render_part_as(MarkerSyntax::for_forge(kind), commit, body)
 }

@@ -156,8 +156,7 @@ fn decide_refusal(facts: &ReviewFacts, reason: Reason) -> Decision {
     let may_wait = coalesce && room;
     let until = |opens_at| ReviewFollowUp::Defer { opens_at, held: false };
     let (reason, follow) = match reason {
-        // The review waits already. It may start sooner after a user's request, or if the last revision no longer
-        // counts.
+        // The review waits already. It may start sooner after a request, or if the last revision no longer counts.
         Reason::Repeat { .. } if is_deferred(facts) && facts.ticket.is_some() => {
             (reason, until(next_revision_at(facts)))
         }
@@ -307,8 +306,7 @@ pub(super) fn budget_exhausted(facts: &ReviewFacts) -> Option<Reason> {
 }
 
 impl ReviewFacts {
-    /// Whether Pullyard wrote the event: always for an App's account, but for a user's account only with our marker,
-    /// because its owner may review too.
+    /// Whether Pullyard wrote the event: always for an App's account, for a user's account only with our marker.
     pub fn is_own(event: &ReviewEvent, account: u64) -> bool {
         event.author.id == account && (event.author.bot || event.marked)
     }

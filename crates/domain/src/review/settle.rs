@@ -53,8 +53,7 @@ pub fn reviews_to_settle(all: &[Review], is_ours: impl Fn(&Review) -> bool) -> V
         .collect()
 }
 
-/// The kind of request for the whole group. A user's request overrides guards for all reviews, even after a newer
-/// review absorbed it.
+/// The kind of request for the whole group: a user's request overrides guards for all reviews, even if absorbed.
 pub fn combined_action(at_stake: &[&Review]) -> RequestedAction {
     match at_stake.iter().any(|review| review.request.is_some()) {
         true => RequestedAction::Revision { message: None },

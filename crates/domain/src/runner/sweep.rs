@@ -65,8 +65,7 @@ pub enum RunnerStep {
     Remove,
 }
 
-/// The start of the current series of sweeps without a pause. `last` is the time of the last sweep, and the start of
-/// its series.
+/// The start of the current series of sweeps without a pause. `last`: the last sweep, and its series' start.
 pub fn uninterrupted_since(last: Option<(Timestamp, Timestamp)>, now: Timestamp) -> Timestamp {
     match last {
         Some((at, since)) if now.since(at) <= MAX_SWEEP_GAP => since,

@@ -1,6 +1,5 @@
 //! The order of the cards in a column: one number per ticket, compared among tickets of one status.
-//! A card that enters a column gets the time as its rank, so that it is the last one. A card before another gets a
-//! rank halfway to the neighbour.
+//! A card that enters a column gets the time as its rank; a card before another gets a rank halfway to its neighbour.
 
 use crate::id::TicketKey;
 use crate::ticket::Ticket;

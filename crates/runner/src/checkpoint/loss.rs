@@ -48,8 +48,7 @@ impl SessionLoss {
     }
 }
 
-/// Classifies an error of a file. It is the machine's own, unless the fetched content caused it, such as a duplicate
-/// name or a folder in place of a file.
+/// Classifies an error of a file: the machine's own, unless the fetched content caused it, such as a duplicate name.
 pub(super) fn from_io_error(error: &io::Error) -> SessionLoss {
     use io::ErrorKind::{AlreadyExists, IsADirectory, NotADirectory, NotFound};
     let by_content = matches!(error.kind(), AlreadyExists | IsADirectory | NotADirectory | NotFound);

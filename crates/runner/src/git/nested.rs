@@ -1,6 +1,5 @@
 //! Classifies a repository inside the agent's tree by its `.git`.
-//! The agent controls that, so it permits nothing, and git never runs there. `scan` decides what happens to the
-//! folder.
+//! The agent controls that, so it permits nothing, and git never runs there. `scan` decides about the folder.
 
 mod index_listing;
 pub(crate) mod scan;

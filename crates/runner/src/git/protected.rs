@@ -84,8 +84,7 @@ async fn find_plain_files(
     let args = ["diff-tree", "-r", "-z", "--raw", "--find-renames=100%", "--end-of-options", start, tree, "--"];
     let output = git.run(GitCall::new(args).repository(&repository)).await?;
     let changed = parse_changes(&output);
-    // Also apply the attributes of the start commit, in case the change removes the pattern together with the cipher
-    // text.
+    // Also apply the attributes of the start commit, in case the change removes the pattern with the cipher text.
     let index_before = repository.join("index-of-start");
     let asks_before = contains_gitattributes(&output);
     if asks_before {
@@ -133,8 +132,7 @@ fn find_protection<'a>(
     if let Some(Protection::Program(program)) = before {
         return Some(program.as_bytes());
     }
-    // Files that were plain content before may change, even if a pattern of Git LFS matches: the history has them
-    // already.
+    // Files that were plain before may change, even if a pattern of Git LFS matches: the history has them already.
     filters.find(|filter| is_encryption_filter(filter) || (*filter == LFS_FILTER && before != Some(Protection::Plain)))
 }
 

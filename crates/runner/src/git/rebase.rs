@@ -1,6 +1,5 @@
 //! Replays the runner's commit on top of commits that another user pushed.
-//! It works on objects only, without a worktree or hooks, so no rebase can stop half way. The other commits are not
-//! changed.
+//! It works on objects only, without a worktree or hooks, so no rebase can stop half way.
 
 use crate::git::{Git, GitCall, GitError};
 use crate::stop::Stop;

@@ -70,8 +70,7 @@ impl Workspace {
         });
         let _making = making.await?;
         let root = all.join(format!("{job}-{attempt}"));
-        // A starting process inherits locks for a moment, even released ones. A busy folder may be free at the next
-        // check.
+        // A starting process inherits locks for a moment, even released ones, so check a busy folder again.
         let mut looks_left = BUSY_TRIES;
         loop {
             remove_stale_worktrees(&all).await;
@@ -259,8 +258,7 @@ impl Workspace {
         write.await.map_err(GitError::Disk)
     }
 
-    /// Records that processes of the attempt could not be killed. Its folders then stay, so that the next attempt finds
-    /// the processes.
+    /// Records that processes could not be killed. The folders then stay, so that the next attempt finds the processes.
     pub(crate) fn keep_for_orphan_cleanup(&self) {
         self.has_survivors.store(true, Ordering::Relaxed);
     }

@@ -48,8 +48,7 @@ impl DescriptionUpdate<'_> {
         attempt.events.add(EventDraft::text(EventKind::Log, message));
     }
 
-    /// Returns why the text was not changed, if so. Reads the text each time: perhaps only an answer was lost, or a
-    /// user edited the text.
+    /// Returns why the text was not changed. Reads it each time: an answer may be lost, or a user edited the text.
     async fn try_update(&self, name: &str) -> Result<Option<ReplaceRefusal>, Error> {
         let text = self.forge.pull_request_text(name, self.number).await?;
         match commit_part::replace_part(&text, self.commit, self.text) {

@@ -65,8 +65,7 @@ impl Redactor {
         Self(Arc::new(RwLock::new(KnownSecrets { secrets, agent_bytes: 0, scanner })))
     }
 
-    /// Adds a secret, or the tokens if it is a file of credentials. A value that is too short is ignored, because it
-    /// would match ordinary text.
+    /// Adds a secret, or the tokens of a file of credentials. A short value is ignored: it would match ordinary text.
     pub(crate) fn add_secret(&self, secret: &str) {
         self.add_secrets(credentials::extract_secrets(secret));
     }
@@ -164,8 +163,7 @@ impl Redactor {
         SecretSearch::new(self.scanner())
     }
 
-    /// Whether the bytes contain a secret of this attempt. Shapes of tokens do not count, because a repository may
-    /// contain examples.
+    /// Whether the bytes contain a secret of this attempt. Shapes do not count: a repository may contain examples.
     pub(crate) fn contains_secret(&self, bytes: &[u8]) -> bool {
         self.scanner().contains_known(bytes)
     }

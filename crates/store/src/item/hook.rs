@@ -38,8 +38,7 @@ impl RevisionedItem for Poll {
     }
 }
 
-/// The note about a webhook's recent deliveries. It is a separate item, because frequent deliveries must not raise the
-/// hook's `rev`.
+/// The note about a webhook's recent deliveries: an item of its own, so that these do not raise the hook's `rev`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct HookStats {

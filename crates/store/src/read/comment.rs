@@ -56,8 +56,7 @@ impl Store {
         Ok((text, comments))
     }
 
-    /// At most `limit` items of one partition, from the last key down to the first, both included. A page of DynamoDB ends
-    /// at 1 MB.
+    /// At most `limit` items of one partition, from the last key down to the first, both included.
     async fn query_backwards(&self, first: &Key, last: &Key, limit: usize) -> Result<Vec<Attributes>, Error> {
         let (mut items, mut start) = (Vec::new(), None);
         loop {

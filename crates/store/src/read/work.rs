@@ -1,5 +1,4 @@
-//! Reads the `work` index: items that are due, and jobs that may be claimed.
-//! It suggests; the item itself decides.
+//! Reads the `work` index, which suggests items that are due and jobs that may be claimed; the item itself decides.
 
 use crate::schema::WORK;
 use crate::transaction::string_value;

@@ -31,8 +31,7 @@ impl Store {
     }
 
     /// Writes: `verified_at` of the note, at most once a minute. Replaces the note of an older hook of its name.
-    /// Idempotent: one note per minute is written. Others are `Stale`, also if another hook of the name replaced this
-    /// one.
+    /// Idempotent: one note per minute is written; others are `Stale`, also after another hook replaced this one.
     pub async fn update_hook_verified_at(&self, hook: &Webhook, at: Timestamp) -> Result<Write, Error> {
         let a_minute_ago = format!("({SAME_HOOK}) AND (attribute_not_exists(verified_at) OR verified_at <= :before)");
         let a_minute_ago =

@@ -20,8 +20,7 @@ impl Store {
         Transaction::new("note a late result").update(key, "late_result = :result", "", condition).commit(self).await
     }
 
-    /// Writes: PR if absent, as its first revision. Without a link, every later review of the pull request would be
-    /// refused.
+    /// Writes: PR if absent, as its first revision. Without a link, every later review would be refused.
     pub async fn link_if_absent(&self, pull_request: &PullRequest) -> Result<Write, Error> {
         let unseen = PullRequest { rev: 0, ..pull_request.clone() };
         Transaction::new("link a pull request").revise(&unseen)?.commit(self).await

@@ -33,8 +33,7 @@ impl Store {
         Transaction::new("delete a project").delete(project.key(), same).commit(self).await
     }
 
-    /// Writes: INTEGRATION if absent, or if a disconnected forge of this name has the same URL. `Stale` if the name is
-    /// taken.
+    /// Writes: INTEGRATION if absent or disconnected with the same URL. `Stale` if the name is taken.
     pub async fn put_integration(&self, integration: &Integration) -> Result<Write, Error> {
         let free = Condition::new("attribute_not_exists(pk) OR (#gone = :gone AND api_url = :api_url)")
             .name("#gone", key::DISCONNECTED)

@@ -201,8 +201,7 @@ impl Store {
 }
 
 impl Transaction {
-    /// Writes a whole review except `edited`. Edits are noted without reading the review, so an older copy would remove
-    /// them.
+    /// Writes a whole review except `edited`: an older copy would remove an edit that was noted without a read.
     fn put_review(self, review: &Review, condition: Condition) -> Result<Self, Error> {
         self.put_preserving(review, "edited", &["request", "had"], condition)
     }

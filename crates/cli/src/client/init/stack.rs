@@ -1,6 +1,5 @@
 //! `pullyard init --stack`: sets up a deployed stack up to its first project.
-//! Steps skip existing items, so the command can be repeated. The token is saved on this machine before the stack gets
-//! it, so that a crash does not lose it.
+//! Steps skip existing items, so the command can be repeated. This machine saves the token before the stack gets it.
 
 use crate::client::config::{Config, SavedContext};
 use crate::client::doctor::Account;

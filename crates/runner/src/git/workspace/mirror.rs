@@ -38,8 +38,7 @@ impl Mirror {
         let dir = git::init_bare(git, dir).await?.canonicalize().map_err(GitError::Disk)?;
         git::reset_repository_settings(&dir, None).await.map_err(GitError::Disk)?;
         remove_stale_locks(&dir);
-        // Git does not fetch into a branch that a worktree uses, and an agent may have created one. The mirror borrows
-        // no objects.
+        // Git does not fetch into a branch that a worktree uses, and an agent may have created one.
         for foreign in ["worktrees", ALTERNATES] {
             remove::remove_entry(&dir.join(foreign)).map_err(GitError::Disk)?;
         }

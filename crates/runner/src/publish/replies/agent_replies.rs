@@ -1,5 +1,4 @@
-//! Reads the agent's replies to reviewers from a file in its worktree.
-//! The text is untrusted.
+//! Reads the agent's replies to reviewers, which are untrusted, from a file in its worktree.
 
 use crate::agent_files;
 use crate::git::Git;

@@ -141,8 +141,7 @@ impl Scanner {
         Some(Candidate { begin, secret: secret.map(|secret| self.include_preceding_secret(text, begin, secret)) })
     }
 
-    /// For a match that begins later than its shape, such as a URL's password. A secret between the two is included,
-    /// such as a token in place of the user.
+    /// For a match that begins later than its shape, such as a URL's password. A secret between the two is included.
     fn include_preceding_secret(&self, text: Text<'_>, begin: usize, range: Range<usize>) -> Range<usize> {
         let between = text.bytes.get(..range.start).filter(|_| begin + 1 < range.start);
         let between = between.map(|bytes| Text { bytes, completeness: Completeness::Complete, ..text });

@@ -7,8 +7,7 @@ const COMMON_PASSWORDS: [&str; 3] = ["changeme", "password", "postgres"];
 /// A user name without a password counts as a token from this length on. Units: bytes.
 const SHORTEST_TOKEN: usize = 20;
 
-/// Returns the credentials in a value's URLs, raw and percent-decoded. A password is returned alone and with its user,
-/// because both are encoded together.
+/// Returns the credentials in a value's URLs, raw and percent-decoded: each password alone and with its user.
 pub(crate) fn parse_url_credentials(value: &str) -> Vec<String> {
     let mut credentials = Vec::new();
     for (at, begin) in value.match_indices("://") {

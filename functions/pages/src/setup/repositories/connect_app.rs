@@ -1,5 +1,4 @@
-//! Creates a GitHub App from a manifest, or connects an existing App by its key. The key becomes a secret and is not
-//! shown again.
+//! Creates a GitHub App from a manifest, or connects an existing one by its key, which becomes a hidden secret.
 
 use super::connect::{parse_id, redirect_to_connection, to_form_fault};
 use super::install_hook::install_app_hook;
