@@ -354,7 +354,7 @@ async fn provenance_shows_agent_and_usage_of_an_attempt() {
         model: Some("opus <b>".repeat(100)),
         session: Some("4f2a".into()),
         isolation: "bubblewrap".into(),
-        isolation_limits: Some("limits: per process".into()),
+        isolation_check: Some("18 of 18 attacks stopped".into()),
         refused_hosts: vec!["evil.example".into()],
         starts: 2,
         turns: 7,

@@ -34,6 +34,13 @@ pub(super) const WITHOUT_A_FLAG: &[(&str, &str, &str, &str, &str)] = &[
     ),
     ("PULLYARD_BOOTSTRAP", "`run-job`", "token", "required", "The bootstrap token; never a flag."),
     ("PULLYARD_CLAIM", "`run-job`", "id", "a new one", "The claim that `start` made."),
+    (
+        "PULLYARD_ISOLATION_CHECK",
+        "`run-job`",
+        "text",
+        "the job checks",
+        "Result of the check of the isolation. Set by `start` and `up`.",
+    ),
     ("PULLYARD_CONTAINERS", "`run-job`", "JSON", "no containers", "Image and limits of containers. Set by `start`."),
     ("PULLYARD_INSTANCE", "`run-job`", "id", "a new one", "The process of the runner that made the claim."),
     (

@@ -94,6 +94,7 @@ impl Up {
         options.work = Some(isolation).filter(|level| *level != Isolation::None).and_then(|_| root_work_folder(&data));
         let work = options.work.clone().unwrap_or_else(|| data.join("work"));
         let isolation = check_isolation(isolation, work).await?;
+        options.task_environment.0.push(("PULLYARD_ISOLATION_CHECK".into(), isolation.result.clone()));
         options.new_admin_token = self.new_admin_token;
         options.deployment = self.deployment.clone().filter(|name| !name.is_empty());
         logs::to_folder(&folder::create_subfolder(&data, "logs")?)
@@ -152,7 +153,7 @@ impl Up {
             ("Data", format!("{}, logs in its folder logs", data.display())),
             ("Isolation", format!("{}: {}", isolation.level, isolation.result)),
         ];
-        if isolation.level == Isolation::Bubblewrap.as_str()
+        if isolation.level != Isolation::None.as_str()
             && let Some(work) = root_work_folder(data)
         {
             let why = "because agents have accounts of their own, which cannot enter folders of root";

@@ -290,7 +290,7 @@ pub(crate) fn work(agent: &str) -> AgentReport {
         model: None,
         session: None,
         isolation: "none".into(),
-        isolation_limits: None,
+        isolation_check: None,
         refused_hosts: Vec::new(),
         starts: 1,
         turns: 3,

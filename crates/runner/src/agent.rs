@@ -229,8 +229,8 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
             model_port: network.model_port(),
         };
         let launch = adapter.prepare(&start).map_err(|error| Failure::WorkspaceFailed { reason: error.to_string() })?;
-        let sandbox_limits = run.sandbox.map(JobSandbox::describe_limits);
-        run.tally.note_start(adapter.as_ref(), run.isolation, sandbox_limits, session.as_deref());
+        let check = run.sandbox.map(|sandbox| sandbox.check_result().to_owned());
+        run.tally.note_start(adapter.as_ref(), run.isolation, check, session.as_deref());
         run.inputs.report(&inputs);
         let bounds = run::RunLimits {
             deadline: run.deadline,

@@ -40,6 +40,9 @@ pub struct RunJob {
     /// How the agent is isolated from this machine; required, else the job is refused.
     #[arg(long, env = "PULLYARD_ISOLATION", value_enum)]
     pub isolation: Option<Isolation>,
+    /// Result of the check of the isolation, set by `start` and `up`.
+    #[arg(long, env = "PULLYARD_ISOLATION_CHECK", value_name = "TEXT", hide = true)]
+    pub isolation_check: Option<String>,
     /// Image and limits of containers, as JSON, set by `start`.
     #[arg(long, env = "PULLYARD_CONTAINERS", value_name = "JSON", value_parser = parse_containers, hide = true)]
     pub containers: Option<Containers>,
@@ -103,6 +106,7 @@ impl RunJob {
             instance: self.instance,
             work_dir: self.work_dir.unwrap_or_else(|| std::env::temp_dir().join("pullyard-runner")),
             isolation: self.isolation,
+            isolation_check: self.isolation_check,
             containers: self.containers,
             sandbox_paths: self.sandbox_paths.into_iter().filter(|path| path.is_absolute()).collect(),
             sandbox_helper: "/proc/self/exe".into(),

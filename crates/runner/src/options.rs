@@ -108,6 +108,8 @@ pub struct Options {
     pub work_dir: PathBuf,
     /// Without isolation, a job that writes is refused.
     pub isolation: Option<Isolation>,
+    /// The result of an earlier check of the isolation on this machine. Without it, the job checks.
+    pub isolation_check: Option<String>,
     /// The image and limits, for the isolations with containers.
     pub containers: Option<Containers>,
     /// Toolchains and caches outside of the system's folders that sandboxed commands may read.
@@ -165,6 +167,7 @@ mod tests {
             instance: None,
             work_dir: "/work".into(),
             isolation: Some(Isolation::External),
+            isolation_check: None,
             containers: None,
             sandbox_paths: Vec::new(),
             sandbox_helper: PathBuf::new(),

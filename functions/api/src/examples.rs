@@ -400,7 +400,7 @@ fn check() -> Value {
 
 fn work() -> Value {
     json!({
-        "agent": "claude_code", "isolation": "bubblewrap", "isolation_limits": "limits: per process",
+        "agent": "claude_code", "isolation": "bubblewrap", "isolation_check": "18 of 18 attacks stopped; limits: per process",
         "refused_hosts": ["evil.example"], "starts": 1, "turns": 14, "input_tokens": 182_400,
         "cached_input_tokens": 161_000, "output_tokens": 6_120, "checks": [check()], "commit": HEAD,
     })

@@ -73,9 +73,9 @@ pub struct AgentReport {
     pub session: Option<String>,
     /// Isolation of the agent from the machine: `bubblewrap`, `external`, `none`.
     pub isolation: String,
-    /// Limits that the sandbox enforces, such as `limits: per process`.
+    /// Result of the check of the isolation: `18 of 18 attacks stopped; limits: per process`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub isolation_limits: Option<String>,
+    pub isolation_check: Option<String>,
     /// The first hosts to which the sandbox refused connections.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused_hosts: Vec<String>,
@@ -119,10 +119,10 @@ pub struct AgentReport {
 const MAX_REFUSED_HOSTS: usize = 20;
 
 impl AgentReport {
-    /// Isolation and its limits: `bubblewrap, limits: per process`.
+    /// Isolation and its check: `bubblewrap: 18 of 18 attacks stopped; limits: per process`.
     pub fn describe_isolation(&self) -> String {
-        let limits = self.isolation_limits.as_ref().map(|limits| format!(", {limits}")).unwrap_or_default();
-        format!("{}{limits}", self.isolation)
+        let check = self.isolation_check.as_ref().map(|check| format!(": {check}")).unwrap_or_default();
+        format!("{}{check}", self.isolation)
     }
 
     /// Cuts the runner's texts, so that the item stays small.
@@ -135,7 +135,7 @@ impl AgentReport {
             model: self.model.map(cut),
             session: self.session.map(cut),
             isolation: cut(self.isolation),
-            isolation_limits: self.isolation_limits.map(cut),
+            isolation_check: self.isolation_check.map(cut),
             refused_hosts: self.refused_hosts.into_iter().take(MAX_REFUSED_HOSTS).map(cut).collect(),
             prices_of: self.prices_of.map(cut),
             base_commit: self.base_commit.map(cut),
@@ -179,7 +179,7 @@ mod tests {
             model: Some(word()),
             session: Some(word()),
             isolation: word(),
-            isolation_limits: Some(word()),
+            isolation_check: Some(word()),
             refused_hosts: vec![word(); 50],
             prices_of: Some(word()),
             base_commit: Some(word()),

@@ -44,7 +44,7 @@ impl AttemptUsage {
         &self,
         adapter: &dyn Adapter,
         isolation: Isolation,
-        limits: Option<String>,
+        check: Option<String>,
         session: Option<&str>,
     ) {
         let mut state = self.lock();
@@ -56,7 +56,7 @@ impl AttemptUsage {
             model: None,
             session: None,
             isolation: isolation.as_str().into(),
-            isolation_limits: limits,
+            isolation_check: check,
             refused_hosts: Vec::new(),
             starts: 0,
             turns: 0,

@@ -65,6 +65,7 @@ pub(crate) struct ProcessStarter {
     pub(crate) api_url: String,
     pub(crate) work_dir: PathBuf,
     pub(crate) isolation: Option<Isolation>,
+    pub(crate) isolation_check: Option<String>,
     pub(crate) containers: Option<Containers>,
     pub(crate) instance: InstanceId,
     pub(crate) stop_grace: Duration,
@@ -141,6 +142,9 @@ impl ProcessStarter {
             .process_group(0);
         if let Some(isolation) = self.isolation {
             command.env("PULLYARD_ISOLATION", isolation.as_str());
+        }
+        if let Some(check) = &self.isolation_check {
+            command.env("PULLYARD_ISOLATION_CHECK", check);
         }
         if let Some(containers) = &self.containers {
             command.env("PULLYARD_CONTAINERS", serde_json::to_string(containers)?);
@@ -253,6 +257,7 @@ mod tests {
             api_url: "http://x".into(),
             work_dir: dir.to_owned(),
             isolation: Some(Isolation::None),
+            isolation_check: None,
             containers: None,
             instance: crate::api::ids::new_instance_id().unwrap(),
             stop_grace: Duration::from_secs(1),

@@ -88,7 +88,8 @@ pub(crate) async fn run(plan: DaemonPlan) -> Result<DaemonExit, Error> {
     }
     let home = StateFolder::lock(&settings.work_dir, &settings.name, &settings.api_url)?;
     let client = RunnerClient::new(&settings.api_url, &settings.token).map_err(Error::Client)?;
-    let jobs = take_over(&settings, &home, command).await?;
+    let check = isolation.as_ref().map(|isolation| isolation.result.clone());
+    let jobs = take_over(&settings, &home, command, check).await?;
     let request = RegisterRequest {
         name: settings.name.clone(),
         instance: home.instance.clone(),
@@ -142,6 +143,7 @@ async fn take_over(
     settings: &Settings,
     home: &StateFolder,
     command: Vec<OsString>,
+    isolation_check: Option<String>,
 ) -> Result<Arc<JobProcesses>, Error> {
     let unusable = |source| Error::StateFolder { dir: settings.work_dir.clone(), source };
     // An absolute path, because children run in other folders.
@@ -153,6 +155,7 @@ async fn take_over(
             command,
             api_url: settings.api_url.clone(),
             isolation: settings.isolation,
+            isolation_check,
             containers: settings.containers_of(home.instance.as_str(), &work_dir),
             work_dir,
             instance: home.instance.clone(),

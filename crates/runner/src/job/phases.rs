@@ -65,7 +65,7 @@ async fn run_agent_and_publish(
     let (git, workspace) = (&access.git, *workspace);
     let commands = attempt.assignment.commands.as_ref();
     let of_job = (workspace, mirror.dir());
-    let sandbox = JobSandbox::create(options, isolation, attempt, of_job)?;
+    let sandbox = JobSandbox::create(options, isolation, attempt, of_job).await?;
     let sandbox = sandbox.as_ref();
     let beside =
         commands.map(|commands| CommandRunner { this: attempt, options, workspace, sandbox, policy: commands.policy });

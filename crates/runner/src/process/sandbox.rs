@@ -42,6 +42,7 @@ pub(crate) struct JobSandbox {
     refused_hosts: Arc<RefusedHosts>,
     /// Toolchains and caches, and the objects that the worktree's repository borrows.
     read_only: Vec<Place>,
+    check: String,
 }
 
 /// A command for the sandbox.
@@ -95,7 +96,7 @@ impl JobSandbox {
     /// `None` if the level needs no sandbox. `borrowed` is the mirror.
     ///
     /// Errors: `SandboxFailed`.
-    pub(crate) fn create(
+    pub(crate) async fn create(
         options: &Options,
         isolation: Isolation,
         attempt: &Attempt<'_>,
@@ -103,6 +104,11 @@ impl JobSandbox {
     ) -> Result<Option<Self>, Failure> {
         let Some(level) = isolation.level() else { return Ok(None) };
         let failed = |reason: String| Failure::SandboxFailed { reason };
+        let check = match &options.isolation_check {
+            Some(check) => check.clone(),
+            // A task has no earlier process that checked.
+            None => check_in_task(options, level).await.map_err(failed)?,
+        };
         let sandbox = create(level, options.containers.clone(), &options.sandbox_helper)
             .map_err(|error| failed(error.to_string()))?;
         if sandbox.account_uid().is_some() && !level.is_container() {
@@ -120,11 +126,12 @@ impl JobSandbox {
         let shown = options.sandbox_paths.iter().filter_map(|path| path.canonicalize().ok()).map(Place::same);
         let read_only = std::iter::once(Place::same(borrowed)).chain(shown).collect();
         let (events, refused_hosts) = (attempt.events.clone(), Arc::clone(&attempt.usage.refused_hosts));
-        Ok(Some(Self { sandbox: Arc::new(sandbox), allowed, events, refused_hosts, read_only }))
+        Ok(Some(Self { sandbox: Arc::new(sandbox), allowed, events, refused_hosts, read_only, check }))
     }
 
-    pub(crate) fn describe_limits(&self) -> String {
-        self.sandbox.limits_in_force().to_string()
+    /// The result of the isolation's check, in one sentence.
+    pub(crate) fn check_result(&self) -> &str {
+        &self.check
     }
 
     /// The egress proxy alone.
@@ -262,9 +269,27 @@ impl Confined {
 ///
 /// Errors: the sandbox cannot be used here, and the command that helps.
 pub fn check(isolation: Isolation, containers: Option<Containers>, work_dir: &Path) -> Result<String, String> {
-    let Some(level) = isolation.level() else { return Ok("agents have all rights of this user".into()) };
+    match isolation.level() {
+        None => Ok("agents have all rights of this user".into()),
+        Some(level) => run_canaries(level, containers, work_dir, Path::new("/proc/self/exe")),
+    }
+}
+
+async fn check_in_task(options: &Options, level: Level) -> Result<String, String> {
+    let (containers, work_dir) = (options.containers.clone(), options.work_dir.clone());
+    let helper = options.sandbox_helper.clone();
+    let checked = tokio::task::spawn_blocking(move || run_canaries(level, containers, &work_dir, &helper)).await;
+    checked.unwrap_or_else(|error| Err(error.to_string()))
+}
+
+fn run_canaries(
+    level: Level,
+    containers: Option<Containers>,
+    work_dir: &Path,
+    helper: &Path,
+) -> Result<String, String> {
     let network = containers.as_ref().map_or("none", |containers| &containers.network).to_owned();
-    let sandbox = create(level, containers, Path::new("/proc/self/exe")).map_err(|error| error.to_string())?;
+    let sandbox = create(level, containers, helper).map_err(|error| error.to_string())?;
     let created = match sandbox.account_uid() {
         Some(_) => root_folder::create_enterable(work_dir),
         None => create_private_dirs(work_dir),
