@@ -18,7 +18,10 @@ const READERS: &[(&str, &str)] = &[
     ("crates/runner/src/daemon/child.rs", "what `run-job` inherits"),
     ("crates/runner/src/git.rs", "what git inherits"),
     ("crates/runner/src/main.rs", "what is logged"),
+    ("crates/sandbox/src/contained.rs", "the image's PATH"),
+    ("crates/sandbox/src/engine.rs", "what podman and docker inherit"),
     ("crates/sandbox/src/inside.rs", "the key that a canary looks for"),
+    ("crates/sandbox/src/main.rs", "an image to check by hand"),
 ];
 
 fn root() -> PathBuf {
