@@ -70,7 +70,7 @@ async fn cli_lists_drains_and_deletes_runners_by_name() {
     let kite = story.register_runner(&token, "kite-2", "i1").await;
     let listed = user.run(&["runners"]).await.assert_success();
     let fields = listed.trim_end().split('\t').collect::<Vec<_>>();
-    assert_eq!(fields[..7], ["online", "kite-2", "0/2", "command", "", "", "0.1.0"], "{listed}");
+    assert_eq!(fields[..7], ["online", "kite-2", "0/2", "command", "", "none", "0.1.0"], "{listed}");
     assert_eq!(user.json(&["runners"]).await, body(&story, "/v1/runners").await);
     let drained = user.run(&["runners", "drain", "kite-2"]).await.assert_success();
     assert!(drained.contains("draining") && drained.contains("not acknowledged yet"), "{drained}");
