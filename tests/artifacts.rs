@@ -399,10 +399,15 @@ async fn provenance_shows_agent_and_usage_of_an_attempt() {
     let page = Browser::admin(&story).await.get(&format!("/jobs/{job}/attempts")).await;
     let commits = "commit 903f6c2900cd on 0c1d2e3f4a5b";
     let took = ["7 turns, 12000 tokens read", "about $0.42"];
-    for words in
-        ["claude_code 2.1.197", "isolation bubblewrap: 18 of 18 attacks stopped", "evil.example", "session 4f2a", commits]
-            .into_iter()
-            .chain(took)
+    for words in [
+        "claude_code 2.1.197",
+        "isolation bubblewrap: 18 of 18 attacks stopped",
+        "evil.example",
+        "session 4f2a",
+        commits,
+    ]
+    .into_iter()
+    .chain(took)
     {
         assert!(page.contains(words), "{words}: {}", page.body);
     }
