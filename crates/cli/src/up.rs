@@ -28,7 +28,7 @@ const FORGE_PORTS: RangeInclusive<u16> = 7879..=7978;
 const ANY_PORT: &str = "127.0.0.1:0";
 /// Preferred port of the embedded AWS, with the next four, so that events/env.json reaches it.
 const AWS_FIRST_PORT: u16 = 7980;
-const LEVELS: [&str; 5] = ["auto", "bubblewrap", "landlock", "external", "none"];
+const LEVELS: [&str; 6] = ["auto", "bubblewrap", "landlock", "seatbelt", "external", "none"];
 const LOCAL_FORGE: &str = "local";
 
 /// Run all of Pullyard on this machine until Ctrl-C.
