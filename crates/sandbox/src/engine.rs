@@ -4,13 +4,19 @@ use crate::container::{LABEL, PROGRAM};
 use crate::containers::Containers;
 use crate::error::Error;
 use crate::level::Level;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 /// Of an engine's message that is shown. Docker repeats whole files. Units: bytes.
 const MESSAGE_BYTES: usize = 400;
+/// Of one call of the engine's program. Its daemon may hang.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// The engine's program with its address.
 #[derive(Clone, Debug)]
@@ -40,7 +46,14 @@ impl Engine {
         let variables =
             Containers::CLIENT_VARIABLES.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
         command.args(self.options()).args(args).env_clear().envs(variables).stdin(Stdio::null());
-        command.output()
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let pid = Pid::from_raw(child.id().cast_signed());
+        let (done, output) = mpsc::channel();
+        std::thread::spawn(move || done.send(child.wait_with_output()));
+        output.recv_timeout(TIME_LIMIT).unwrap_or_else(|_| {
+            let _ = kill(pid, Signal::SIGKILL);
+            Err(io::Error::new(io::ErrorKind::TimedOut, format!("{} gave no answer", self.level)))
+        })
     }
 
     pub(crate) fn run_words<const N: usize>(&self, words: [&str; N]) -> io::Result<Output> {
