@@ -1,0 +1,224 @@
+use super::*;
+
+fn record(signs: &[AgentEvent]) -> RunState {
+    let mut record = RunState::new(Instant::now());
+    for sign in signs {
+        record.apply(sign, Instant::now());
+    }
+    record
+}
+
+fn terminal_sign(well: bool, words: &str) -> AgentEvent {
+    AgentEvent::EndReport(EndReport { success: well, message: words.into(), ..EndReport::default() })
+}
+
+#[test]
+fn failure_outweighs_a_later_success() {
+    let heard =
+        record(&[terminal_sign(true, "fine"), terminal_sign(false, "overloaded"), terminal_sign(true, "fine again")]);
+    assert_eq!(heard.end_report.unwrap().message, "overloaded");
+}
+
+#[test]
+fn first_denial_is_recorded_across_turns() {
+    let denied = |well: bool, tools: &[&str]| {
+        let denied = tools.iter().map(|tool| (*tool).to_owned()).collect();
+        AgentEvent::EndReport(EndReport { success: well, denied_tools: denied, ..EndReport::default() })
+    };
+    let heard = record(&[denied(true, &["Bash", "Write"]), terminal_sign(true, "fine")]);
+    assert!(heard.end_report.unwrap().denied_tools.is_empty());
+    assert_eq!(heard.denied_tool.as_deref(), Some("Bash"));
+    let heard = record(&[terminal_sign(true, "fine"), denied(false, &["Write"]), denied(true, &["Bash"])]);
+    assert_eq!(heard.denied_tool.as_deref(), Some("Write"));
+    assert_eq!(record(&[terminal_sign(true, "fine")]).denied_tool, None);
+}
+
+#[test]
+fn limit_message_yields_to_another_failure() {
+    let (limit, other) =
+        (terminal_sign(false, "You've hit your session limit"), terminal_sign(false, "it was interrupted"));
+    for said in [vec![&limit, &other], vec![&other, &limit], vec![&limit, &other, &limit]] {
+        let said: Vec<AgentEvent> = said.into_iter().cloned().collect();
+        assert_eq!(record(&said).end_report.unwrap().message, "it was interrupted", "{said:?}");
+    }
+    assert_eq!(
+        record(&[limit, terminal_sign(true, "fine")]).end_report.unwrap().message,
+        "You've hit your session limit"
+    );
+}
+
+#[test]
+fn retry_is_no_sign_of_life_and_other_signs_are() {
+    let start = Instant::now();
+    let at = |secs: u64| start + Duration::from_secs(secs);
+    let again = || AgentEvent::Retrying(EventDraft::text(EventKind::Log, "The model could not be reached."));
+    let text = AgentEvent::Event(EventDraft::text(EventKind::Text, "hello"));
+    let used = AgentEvent::TokenUsage(Tokens { input: 1, cached: 0, output: 1 });
+    for (signs, last, tries_again) in [
+        (vec![again()], 0, true),
+        (vec![again(), again(), again()], 0, true),
+        (vec![AgentEvent::Activity, again()], 1, true),
+        (vec![AgentEvent::Activity, again(), used], 1, true),
+        (vec![again(), AgentEvent::PartialMessage], 2, false),
+        (vec![again(), again(), text], 3, false),
+        (vec![again(), terminal_sign(false, "overloaded")], 2, false),
+    ] {
+        let mut record = RunState::new(start);
+        signs.iter().zip(1..).for_each(|(sign, secs)| record.apply(sign, at(secs)));
+        assert_eq!((record.last_activity, record.is_retrying), (at(last), tries_again), "{signs:?}");
+    }
+    assert_eq!(record(&[AgentEvent::Activity, again()]).last_event, "The model could not be reached.");
+}
+
+#[test]
+fn stderr_during_a_retry_is_no_sign_of_life() {
+    let warning = EventDraft::text(EventKind::Log, "retrying");
+    let note = |signs: &[AgentEvent]| {
+        let shared = SharedRunState::new();
+        signs.iter().for_each(|sign| shared.apply(sign));
+        // A time in the future shows whether `last` was set, without comparing two clock reads.
+        let before = Instant::now() + Duration::from_secs(3_600);
+        shared.lock().last_activity = before;
+        shared.note_error("retrying", &warning);
+        let record = shared.lock();
+        (record.last_activity != before, record.is_retrying, record.last_event.clone())
+    };
+    let again = || AgentEvent::Retrying(EventDraft::text(EventKind::Log, "again"));
+    assert_eq!(note(&[again()]), (false, true, "retrying".into()));
+    assert_eq!(note(&[again(), AgentEvent::Activity]), (true, false, "retrying".into()));
+}
+
+#[test]
+fn held_up_reading_adds_no_silence_and_no_sign() {
+    let (shared, hour) = (SharedRunState::new(), Duration::from_secs(3_600));
+    shared.apply(&AgentEvent::Retrying(EventDraft::text(EventKind::Log, "again")));
+    let began = shared.lock().last_activity;
+    shared.exclude_delay(hour);
+    let record = shared.lock().clone();
+    assert!(record.last_activity >= began && record.last_activity <= Instant::now(), "no silence begins in the future");
+    assert!(record.is_retrying);
+}
+
+#[test]
+fn late_input_reopens_the_run_until_its_next_end() {
+    let end = || terminal_sign(true, "fine");
+    assert!(!record(&[AgentEvent::InputSent("m".into()), AgentEvent::ModelAnswer]).has_ended());
+    assert!(record(&[AgentEvent::InputSent("m".into()), AgentEvent::ModelAnswer, end()]).has_ended());
+    let again = [end(), AgentEvent::InputSent("m".into())];
+    assert!(!record(&again).has_ended());
+    assert!(!record(&[&again[..], &[AgentEvent::ModelAnswer]].concat()).has_ended());
+    assert!(record(&[&again[..], &[AgentEvent::ModelAnswer, end()]].concat()).has_ended());
+}
+
+#[test]
+fn end_is_noticed_although_another_turn_follows() {
+    let before = record(&[AgentEvent::ModelAnswer]).end_count;
+    assert!(!record(&[AgentEvent::ModelAnswer, AgentEvent::InputSent("m".into())]).has_ended_since(before));
+    let again = [AgentEvent::ModelAnswer, terminal_sign(false, "interrupted"), AgentEvent::InputSent("m".into())];
+    assert!(record(&again).has_ended_since(before));
+    // Now wait for the end of that second turn.
+    let before = record(&again).end_count;
+    assert!(!record(&[&again[..], &[AgentEvent::ModelAnswer]].concat()).has_ended_since(before));
+    assert!(
+        record(&[&again[..], &[AgentEvent::ModelAnswer, terminal_sign(false, "again")]].concat())
+            .has_ended_since(before)
+    );
+}
+
+#[test]
+fn late_count_starts_no_turn_and_acknowledges_no_input() {
+    // A count from the session file may belong to the answer before the input.
+    let late = record(&[AgentEvent::InputSent("m".into()), AgentEvent::CountedAnswer]);
+    assert_eq!((late.turns, late.read_inputs.len()), (1, 0));
+    let after = record(&[AgentEvent::ModelAnswer, terminal_sign(true, "fine"), AgentEvent::CountedAnswer]);
+    assert!(after.has_ended() && after.has_succeeded());
+    assert_eq!(after.turns, 2);
+}
+
+#[test]
+fn answer_with_tool_calls_is_not_the_last() {
+    assert!(record(&[AgentEvent::ModelAnswer, AgentEvent::ToolCallsPending]).tool_calls_pending);
+    let last = record(&[AgentEvent::ModelAnswer, AgentEvent::ToolCallsPending, AgentEvent::ModelAnswer]);
+    assert_eq!((last.turns, last.tool_calls_pending), (2, false));
+}
+
+#[test]
+fn unknown_cost_is_unreported_and_bounded() {
+    let heard = record(&[AgentEvent::Cost(10), AgentEvent::CostUpperBound(30)]);
+    assert_eq!((heard.cost, heard.cost_upper_bound), (None, 30));
+}
+
+#[test]
+fn newer_sums_replace_older_ones() {
+    let sum = |turns: u32, cost| {
+        let tokens = Tokens { input: 10 * u64::from(turns), cached: 0, output: 1 };
+        AgentEvent::UsageTotals(UsageTotals { turns, tokens, cost, may_continue: true, is_reported: true })
+    };
+    let heard = record(&[sum(2, Some(20)), sum(3, Some(15))]);
+    assert_eq!((heard.turns, heard.tokens.input, heard.cost), (3, 30, Some(15)));
+    // The bound for limits never decreases.
+    assert_eq!(
+        (heard.cost_upper_bound, heard.displayed_cost, heard.tool_calls_pending),
+        (20, DisplayedCost::Exact(15), true)
+    );
+    assert_eq!(record(&[sum(1, None)]).cost, None);
+}
+
+#[test]
+fn estimated_cost_is_shown_until_a_cost_is_reported() {
+    let mut heard = record(&[AgentEvent::CostEstimate(Some(30))]);
+    assert_eq!((heard.cost, heard.cost_upper_bound, heard.displayed_cost), (None, 0, DisplayedCost::Estimate(30)));
+    assert_eq!(heard.unreported_cost(), Some(30));
+    heard.apply(&AgentEvent::Cost(20), Instant::now());
+    assert_eq!((heard.cost, heard.cost_upper_bound, heard.displayed_cost), (Some(20), 20, DisplayedCost::Exact(20)));
+    assert_eq!(heard.unreported_cost(), None);
+    // It continues with inputs: the earlier cost still counts for limits and records.
+    heard.apply(&AgentEvent::CostEstimate(Some(25)), Instant::now());
+    assert_eq!((heard.cost, heard.cost_upper_bound, heard.displayed_cost), (Some(20), 20, DisplayedCost::Estimate(25)));
+    assert_eq!(heard.unreported_cost(), Some(5));
+    heard.apply(&AgentEvent::CostEstimate(None), Instant::now());
+    assert_eq!((heard.cost, heard.displayed_cost, heard.unreported_cost()), (Some(20), DisplayedCost::Unknown, None));
+}
+
+#[test]
+fn last_words_prefer_result_then_stderr_then_output() {
+    let mut heard = record(&[AgentEvent::Event(EventDraft::text(EventKind::Text, "hello\n\n"))]);
+    assert_eq!(heard.last_message(), "hello");
+    heard.note_event(Stream::Err, &EventDraft::text(EventKind::Log, "oops"));
+    assert_eq!((heard.last_message().as_str(), heard.last_event.as_str()), ("oops", "oops"));
+    heard.apply(&terminal_sign(false, "No credit"), Instant::now());
+    assert_eq!(heard.last_message(), "No credit");
+    assert_eq!(record(&[]).last_message(), "it said nothing");
+}
+
+#[test]
+fn last_words_are_stored_completely() {
+    let said = |text: &str| AgentEvent::Event(EventDraft::text(EventKind::Text, text));
+    // The lines before the last one give its context.
+    assert_eq!(record(&[said("a key:\nits end\n")]).last_message(), "a key:\nits end");
+    let long = "x".repeat(1_000);
+    assert_eq!(record(&[said(&long)]).last_message(), long);
+    assert_eq!(record(&[said(&long)]).last_event, long);
+    assert_eq!(record(&[terminal_sign(false, &long)]).last_message(), long);
+    assert_eq!(record(&[terminal_sign(false, "one\ntwo\r\n")]).last_message(), "one two");
+}
+
+#[test]
+fn overlong_last_words_end_with_the_last_line() {
+    let said = |text: String| record(&[AgentEvent::Event(EventDraft::text(EventKind::Text, text))]).last_message();
+    let lines = format!("{}the last line", "ü line\n".repeat(20_000));
+    let kept = said(lines);
+    assert!(kept.len() <= MAX_MESSAGE_BYTES && kept.starts_with("ü line\n") && kept.ends_with("the last line"));
+    let kept = said(format!("before\nbegins {}", "ü".repeat(MAX_MESSAGE_BYTES)));
+    assert!(kept.len() <= MAX_MESSAGE_BYTES && kept.starts_with("begins ü"), "{}", kept.len());
+}
+
+#[test]
+fn stderr_is_cut_to_its_end() {
+    let mut heard = record(&[]);
+    for number in 0..10_000 {
+        heard.append_stderr(&format!("ü line {number}"));
+    }
+    assert!(heard.stderr.len() <= 2 * STDERR_TAIL_BYTES + 100);
+    assert!(heard.stderr.ends_with("line 9999\n"));
+}
