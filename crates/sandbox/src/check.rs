@@ -5,8 +5,8 @@
 
 use crate::diagnosis;
 use crate::error::Error;
-use crate::helper::WORD;
 use crate::inside::{BAIT_VARIABLE, END, FIRED, KEY_VARIABLE, PROOF, QUIET, Targets};
+use crate::launch::WORD;
 use crate::level::Level;
 use crate::promises::{Canary, Promise};
 use crate::report::{Outcome, Report, Verdict};

@@ -4,10 +4,10 @@
 //! and gets the command, its standard streams and its environment there. The engine therefore knows none of them, and
 //! has no part in the command's input and output. The container ends when its connection ends, also if the runner dies.
 
-use crate::containers::Containers;
+use crate::containers::{Containers, LABEL, PROGRAM};
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::helper::WORD;
+use crate::launch::WORD;
 use crate::level::Level;
 use crate::limits::SHARED_ACCOUNT_THREADS;
 use crate::seccomp;
@@ -25,8 +25,6 @@ use std::time::{Duration, Instant, SystemTime};
 /// The path inside of the socket, of which the folder is mounted.
 pub(crate) const SOCKET: &str = "/run/pullyard/start";
 const FOLDER: &str = "/run/pullyard";
-pub(crate) const PROGRAM: &str = "/run/pullyard-program";
-pub(crate) const LABEL: &str = "pullyard.runner";
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// How often a container that does not connect is checked.
 const LOOK_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };

@@ -4,6 +4,13 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// The path inside of the runner's own program.
+#[cfg(target_os = "linux")]
+pub(crate) const PROGRAM: &str = "/run/pullyard-program";
+/// Of the containers, with the runner's instance as its value.
+#[cfg(target_os = "linux")]
+pub(crate) const LABEL: &str = "pullyard.runner";
+
 /// Units: bytes, except where the name says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Containers {

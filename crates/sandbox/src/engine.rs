@@ -1,7 +1,6 @@
 //! The programs of podman and docker, which read the same options.
 
-use crate::container::{LABEL, PROGRAM};
-use crate::containers::Containers;
+use crate::containers::{Containers, LABEL, PROGRAM};
 use crate::error::Error;
 use crate::level::Level;
 use nix::sys::signal::{Signal, kill};

@@ -1,15 +1,13 @@
 //! The hidden commands of the runner's own program. Each runs in a process of its own.
 
-use crate::{contained, inside, launch};
+use crate::launch::{self, WORD};
+use crate::{contained, inside};
 use std::ffi::OsString;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
-
-/// The first argument of every hidden command.
-pub(crate) const WORD: &str = "sandbox-helper";
 
 /// Runs a hidden command if the arguments (with the program's name) name one.
 ///

@@ -2,7 +2,7 @@
 //!
 //! Each prints one line when it ran. A canary that did not run is therefore never counted as quiet.
 
-use crate::helper::WORD;
+use crate::launch::WORD;
 use crate::promises::Canary;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};

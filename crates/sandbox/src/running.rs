@@ -3,8 +3,7 @@
 use crate::account::{self, AccountLease};
 use crate::container::Container;
 use crate::error::Error;
-use crate::helper::WORD;
-use crate::launch::{FAILED, READY};
+use crate::launch::{FAILED, READY, WORD};
 use crate::limits::Cgroup;
 use crate::ports::{INSIDE_PORTS, Ports};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
