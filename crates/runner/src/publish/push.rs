@@ -183,7 +183,7 @@ impl Push<'_> {
                     Err(fault) => tracing::warn!(error = %fault, "cannot read the branch: {fault}"),
                 },
                 Ok(_) => {
-                    if let Some(refusal) = parse_refusal(self, &fault) {
+                    if let Some(refusal) = parse_refusal(self.forge, (self.name, &self.target.branch), &fault) {
                         return Err(refusal.into());
                     }
                 }
@@ -261,7 +261,7 @@ impl Push<'_> {
         Failure::BranchDeleted { branch: self.target.branch.clone() }
     }
 
-    pub(super) fn push_rejected(&self, reason: &str) -> Failure {
+    fn push_rejected(&self, reason: &str) -> Failure {
         Failure::PushRejected { forge: self.forge.into(), reason: reason.into() }
     }
 }

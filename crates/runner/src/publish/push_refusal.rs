@@ -1,12 +1,18 @@
 //! Recognizes why a forge refused a push, by its messages.
 
-use super::push::Push;
 use crate::git::GitError;
 use pullyard_domain::failure::Failure;
+use pullyard_domain::id::RepositoryName;
 use pullyard_domain::text::Quoted;
 
-/// Parses the forge's refusal. `None` if the push failed for another reason and may be tried again.
-pub(super) fn parse_refusal(push: &Push<'_>, fault: &GitError) -> Option<Failure> {
+/// Parses the refusal of a push to a branch of the repository. `None` if the push failed for another reason and may be
+/// tried again.
+pub(super) fn parse_refusal(
+    forge: &str,
+    (repository, branch): (&RepositoryName, &str),
+    fault: &GitError,
+) -> Option<Failure> {
+    let rejected = |reason: &str| Failure::PushRejected { forge: forge.into(), reason: reason.into() };
     let GitError::Failed { stdout, stderr, .. } = fault else {
         return None;
     };
@@ -22,7 +28,7 @@ pub(super) fn parse_refusal(push: &Push<'_>, fault: &GitError) -> Option<Failure
         return None;
     }
     if says(&["push cannot contain secrets", "secret detected", "push protection"]) {
-        return Some(push.push_rejected(&describe_secret(stderr)));
+        return Some(rejected(&describe_secret(stderr)));
     }
     // Bitbucket sends the last one.
     let protected = [
@@ -34,18 +40,18 @@ pub(super) fn parse_refusal(push: &Push<'_>, fault: &GitError) -> Option<Failure
         "permission denied to update branch",
     ];
     if says(&protected) {
-        let (branch, reason) = (push.target.branch.clone(), Quoted(parse_broken_rule(stderr).map(str::to_owned)));
+        let (branch, reason) = (branch.into(), Quoted(parse_broken_rule(stderr).map(str::to_owned)));
         return Some(Failure::BranchProtected { branch, reason });
     }
     // GitHub sends the first for a user's token and the second for an App's. Bitbucket sends the third.
     if all.contains("permission to ") && all.contains(" denied to ")
         || says(&["write access to repository not granted", "lack one or more required privilege scopes"])
     {
-        let (forge, repo) = (push.forge.into(), push.name.clone());
+        let (forge, repo) = (forge.into(), repository.clone());
         return Some(Failure::PermissionMissing { forge, repo, what: "push".into() });
     }
     if says(&["error: 403", "error: 401", "authentication failed", "could not read username"]) {
-        return Some(push.push_rejected(&fault.reason()));
+        return Some(rejected(&fault.reason()));
     }
     let line = line?;
     let reason = line.rsplit_once('(').map_or(line, |(_, reason)| reason.trim_end_matches(')'));
@@ -57,7 +63,7 @@ pub(super) fn parse_refusal(push: &Push<'_>, fault: &GitError) -> Option<Failure
     // Messages of Bitbucket have no `error:` prefix.
     let own_words = || lines_after("remote: error: ").or_else(|| lines_after("remote: "));
     let reason = if reason.contains("hook declined") { own_words().unwrap_or(reason) } else { reason };
-    Some(push.push_rejected(reason))
+    Some(rejected(reason))
 }
 
 fn forge_lines(output: &str) -> impl Iterator<Item = &str> {
@@ -90,35 +96,11 @@ fn describe_secret(output: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::git::Git;
-    use crate::git::target::Target;
-    use pullyard_domain::id::{JobId, RepositoryName};
-    use std::path::Path;
 
     fn refusal(stdout: &str, words: &str) -> Option<Failure> {
-        let target = Target {
-            branch: "x".into(),
-            start_commit: "a".into(),
-            base_branch: "main".into(),
-            base_commit: "a".into(),
-            expected_head: None,
-            pull_request: None,
-            adopted_commit: None,
-        };
-        let job = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
-        let git = Git::new("https://forge.test/a/b.git", "");
-        let name = RepositoryName::new("acme/app").unwrap();
-        let push = Push {
-            git: &git,
-            repository: Path::new("/"),
-            target: &target,
-            commit: "b",
-            job: &job,
-            forge: "GitHub",
-            name: &name,
-        };
+        let repository = RepositoryName::new("acme/app").unwrap();
         let fault = GitError::Failed { command: "push".into(), stdout: stdout.into(), stderr: words.into() };
-        parse_refusal(&push, &fault)
+        parse_refusal("GitHub", (&repository, "x"), &fault)
     }
 
     #[track_caller]
