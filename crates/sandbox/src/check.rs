@@ -33,8 +33,8 @@ const ORPHAN_LIMIT: Duration = Duration::from_millis(300);
 const MAX_ERROR_BYTES: u64 = 4096;
 
 impl Sandbox {
-    /// Runs the canaries in a new folder below `folder`, which is removed. Blocks for at most 5 seconds (with a container
-    /// about as long as that needs to start in addition), and starts processes from this thread, which must live until the end.
+    /// Runs the canaries in a new folder below `folder`, which is removed. Blocks for at most 5 seconds, and before that
+    /// until a container has started. Starts processes from this thread, which must live until the end.
     pub fn check(&self, folder: &Path) -> Report {
         let began = Instant::now();
         let mut report = Report {

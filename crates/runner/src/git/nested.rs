@@ -1,5 +1,5 @@
 //! Classifies a repository inside the agent's tree by its `.git`.
-//! The agent controls that, so it permits nothing, and git never runs there. `scan` decides about the folder.
+//! The agent controls that, so it permits nothing, and git never runs there. `scan` chooses what is left out.
 
 mod index_listing;
 pub(crate) mod scan;

@@ -1,5 +1,6 @@
 //! Moves the folders that are excluded from the work out of the tree, and back.
-//! The project's checks run without them, because exactly the checked tree is published. They return for the agent.
+//! The project's checks run without them, because exactly the checked tree is published. An agent that
+//! continues gets them back.
 
 use super::disk::{create_private_dir, create_private_dirs, run_blocking, verify_in_place};
 use super::{Workspace, remove};
