@@ -150,15 +150,16 @@ fn disruptions(flow: &Flow, points: &[Vec<Point>]) -> Vec<Disruption> {
             let broken = |fault, then| Disruption::CallFault { step, at, call: point.operation.clone(), fault, then };
             let writes = is_all || !is_read(point);
             for then in thens {
-                if is_all || at == 0 {
+                // A caller that repeats a call without effect changes nothing.
+                if is_all || (at == 0 && *then == Repeat::Never) {
                     all.push(broken(Fault::StopBefore, *then));
                 }
                 if writes {
                     all.push(broken(Fault::StopAfter, *then));
                 }
             }
-            // In every flow, because the SDK's own retry meets the write of this very call.
-            if writes {
+            // The store's own tests lose the answer of each write to the table.
+            if writes && (is_all || flow.loses_table_answers || !is_table(point)) {
                 all.push(broken(Fault::LostAnswer, Repeat::ByCaller));
             }
             // The SDK treats an AWS error as a lost answer; a forge's error reaches the use case.
@@ -180,8 +181,12 @@ fn is_aws(point: &Point) -> bool {
     point.service != "forge"
 }
 
+fn is_table(point: &Point) -> bool {
+    point.service.starts_with("DynamoDB_")
+}
+
 fn failed_after(point: &Point) -> Fault {
-    match point.service.starts_with("DynamoDB_") {
+    match is_table(point) {
         true => Fault::internal_error_after_effect(),
         false => Fault::ErrorAfterEffect(503, json!({ "message": "injected" })),
     }
