@@ -165,10 +165,11 @@ async fn every_route_accepts_exactly_its_credentials() {
     let admin = story.local.admin_token();
     let nobody = [
         None,
+        Some("Bearer garbage".into()),
+        Some(format!("Bearer {}", revoked.token)),
         Some(String::new()),
         Some("Bearer".into()),
         Some("Bearer ".into()),
-        Some("Bearer garbage".into()),
         Some("Bearer pat_".into()),
         Some(format!("Bearer pat_{}", "0".repeat(64))),
         Some(format!("Bearer {}", admin.replace("pat_", "pyl_"))),
@@ -180,7 +181,6 @@ async fn every_route_accepts_exactly_its_credentials() {
         Some(format!("Bearer {}", "x".repeat(5_000))),
         Some(world.store_token("pat_expired", |token| token.expires_at = Some(now)).await),
         Some(world.store_token("pat_taken-back", |token| token.revoked = true).await),
-        Some(format!("Bearer {}", revoked.token)),
         // A token's kind must match its prefix.
         Some(world.store_token("pat_of-a-runner", |token| token.kind = TokenKind::Runner).await),
         Some(world.store_token("rnt_of-a-person", |_| {}).await),
@@ -195,10 +195,9 @@ async fn every_route_accepts_exactly_its_credentials() {
     ];
     let runner = format!("Bearer {runner}");
     let mut asked = 0;
-    let both = [(&world.acme, &world.other), (&world.other, &world.acme)];
-    for (of, foreign, route) in
-        both.iter().flat_map(|(of, foreign)| world.routes(of).into_iter().map(move |route| (*of, *foreign, route)))
-    {
+    let (of, foreign) = (&world.acme, &world.other);
+    let mut kinds = Vec::new();
+    for route in world.routes(of) {
         let (bootstrap, lease) = (format!("Bearer {}", of.bootstrap), format!("Bearer {}", of.lease));
         let strangers = [
             format!("Bearer {}", foreign.bootstrap),
@@ -207,8 +206,9 @@ async fn every_route_accepts_exactly_its_credentials() {
             format!("Bearer {}", of.bootstrap.replace("pyb_", "pyl_")),
         ];
         let what = |who: &str| format!("{} {} as {who}", route.method, route.path);
-        // What is no token at all is refused before the object is read, so one project shows it.
-        let nobody = if std::ptr::eq(of, &world.acme) { &nobody[..] } else { &[] };
+        // All routes of a kind read the token in one place, so one of them meets every malformed token.
+        let nobody = if kinds.contains(&route.needs) { &nobody[..3] } else { &nobody[..] };
+        kinds.push(route.needs);
         for who in nobody.iter().cloned().chain(strangers.map(Some)) {
             // HTTP trims trailing spaces of a header value.
             let admin_after_all = who.as_deref().is_some_and(|who| who.trim_end() == format!("Bearer {admin}"));

@@ -45,17 +45,24 @@ impl RunningDemo {
     }
 
     async fn wait_for_line(&mut self, words: &str) -> String {
+        self.read_until(words).await.1
+    }
+
+    /// The lines before the first one with these words, and that line.
+    async fn read_until(&mut self, words: &str) -> (String, String) {
+        let mut seen = String::new();
         let found = async {
-            let mut seen = Vec::new();
             while let Some(line) = self.lines.next_line().await.unwrap() {
                 if line.contains(words) {
                     return line;
                 }
-                seen.push(line);
+                seen += &format!("{line}\n");
             }
-            panic!("no line contains {words:?}:\n{}", seen.join("\n"));
+            panic!("no line contains {words:?}:\n{seen}");
         };
-        tokio::time::timeout(TIME_LIMIT, found).await.unwrap_or_else(|_| panic!("{words:?} was not printed in time"))
+        let found = tokio::time::timeout(TIME_LIMIT, found).await;
+        let line = found.unwrap_or_else(|_| panic!("{words:?} was not printed in time"));
+        (seen, line)
     }
 
     async fn send(&self, signal: &str) {
@@ -122,14 +129,15 @@ fn names_the_commit_and_its_agent(line: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn demo_prints_its_steps_and_keeps_its_results() {
+async fn demo_prints_its_steps_stays_and_keeps_its_results() {
     let folder = TempDir::new().unwrap();
     let kept = folder.path().join("demo");
-    let output = run(&["demo", "--keep", kept.to_str().unwrap()]).await;
-    let (said, complaints) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!((output.status.code(), complaints.as_str()), (Some(0), ""), "{said}");
-    assert_eq!(said.lines().next(), Some(FIRST_LINE));
-    let last = said.lines().last().unwrap();
+    let config = folder.path().join("config");
+    let mut command = pullyard(&["demo", "--stay", "--keep", kept.to_str().unwrap()]);
+    command.env("XDG_CONFIG_HOME", &config);
+    let mut demo = RunningDemo::of(command);
+    assert_eq!(demo.lines.next_line().await.unwrap().as_deref(), Some(FIRST_LINE));
+    let (said, last) = demo.read_until("No AI was called.").await;
     assert!(last.starts_with("Done in ") && last.ends_with(" No AI was called."), "{last}");
     assert!(last.contains("3 tickets, 5 jobs, 3 pull requests, 1 revised"), "{last}");
     assert!(!said.contains('\u{1b}'), "escape sequences in a pipe");
@@ -145,6 +153,20 @@ async fn demo_prints_its_steps_and_keeps_its_results() {
         assert!(said.contains(words), "{words}: {said}");
     }
     assert!(said.lines().any(names_the_commit_and_its_agent), "{said}");
+
+    let stays = demo.wait_for_line("Still running until Ctrl-C").await;
+    let api = stays.rsplit("API ").next().unwrap();
+    let version = reqwest::get(format!("{api}/version")).await.unwrap();
+    assert_eq!(version.status(), 200, "{api}");
+    let line = demo.wait_for_line("--context demo jobs").await;
+    let arguments: Vec<_> = line.split_whitespace().skip(1).collect();
+    let jobs = pullyard(&arguments).env("XDG_CONFIG_HOME", &config).output().await.unwrap();
+    assert_eq!(text(&jobs.stdout).lines().count(), 5, "{jobs:?}");
+    let (code, complaints) = demo.wait_after_interrupt().await;
+    assert_eq!((code, complaints.as_str()), (Some(0), ""));
+    let contexts = pullyard(&["contexts", "--json"]).env("XDG_CONFIG_HOME", &config).output().await.unwrap();
+    assert_eq!(text(&contexts.stdout).trim(), "[]");
+    assert!(reqwest::get(format!("{api}/version")).await.is_err(), "the API still answers");
 
     let told: Value = serde_json::from_slice(&std::fs::read(kept.join("demo.json")).unwrap()).unwrap();
     assert_eq!((&told["ok"], &told["ai_called"]), (&Value::Bool(true), &Value::Bool(false)));
@@ -193,33 +215,6 @@ async fn demo_with_json_prints_one_document() {
         assert!(ticket["pull_request"].as_str().unwrap().contains("/acme/shop/pull"), "{ticket}");
     }
     assert!(told["steps"].as_array().unwrap().len() > 20);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn demo_with_stay_ends_successfully_when_interrupted() {
-    let folder = TempDir::new().unwrap();
-    let kept = folder.path().join("demo");
-    let config = folder.path().join("config");
-    let mut command = pullyard(&["demo", "--stay", "--keep", kept.to_str().unwrap()]);
-    command.env("XDG_CONFIG_HOME", &config);
-    let mut demo = RunningDemo::of(command);
-    assert_eq!(demo.lines.next_line().await.unwrap().as_deref(), Some(FIRST_LINE));
-    let done = demo.wait_for_line("No AI was called.").await;
-    assert!(done.starts_with("Done in "), "{done}");
-    let stays = demo.wait_for_line("Still running until Ctrl-C").await;
-    let api = stays.rsplit("API ").next().unwrap();
-    let version = reqwest::get(format!("{api}/version")).await.unwrap();
-    assert_eq!(version.status(), 200, "{api}");
-    let line = demo.wait_for_line("--context demo jobs").await;
-    let arguments: Vec<_> = line.split_whitespace().skip(1).collect();
-    let jobs = pullyard(&arguments).env("XDG_CONFIG_HOME", &config).output().await.unwrap();
-    assert_eq!(text(&jobs.stdout).lines().count(), 5, "{jobs:?}");
-    let (code, complaints) = demo.wait_after_interrupt().await;
-    assert_eq!((code, complaints.as_str()), (Some(0), ""));
-    let contexts = pullyard(&["contexts", "--json"]).env("XDG_CONFIG_HOME", &config).output().await.unwrap();
-    assert_eq!(text(&contexts.stdout).trim(), "[]");
-    assert!(reqwest::get(format!("{api}/version")).await.is_err(), "the API still answers");
-    assert_eq!(warnings(&kept), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]

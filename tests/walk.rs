@@ -2,7 +2,7 @@
 //!
 //! The functions run one event at a time, so that each call belongs to a known step.
 //! The number of each test is the flow's number of calls. `walk/coverage.rs` maps use cases to tests.
-//! `PULLYARD_WALK=all` also walks the steps that `.own()` leaves to other flows.
+//! `PULLYARD_WALK=all` also walks the steps that `.only_own_steps()` leaves to other flows.
 
 mod attempt;
 mod base;
@@ -32,7 +32,7 @@ macro_rules! walks {
 }
 
 walks! {
-    ticket_job_completes_after_a_crash: flows::tickets::complete_job(), 34;
+    ticket_job_completes_after_a_crash: flows::tickets::complete_job().with_lost_table_answers(), 34;
     agent_failure_fails_the_ticket_job_after_a_crash: flows::tickets::fail_job(), 26;
     working_job_is_cancelled_after_a_crash: flows::tickets::cancel_working_job(), 32;
     unclaimed_job_is_cancelled_after_a_crash: flows::tickets::cancel_unclaimed_job(), 23;
@@ -41,9 +41,9 @@ walks! {
     requested_job_is_retried_and_cancelled_after_a_crash: flows::requests::request_retry_and_cancel(), 43;
     job_is_answered_paused_and_resumed_after_a_crash: flows::suspensions::question_pause_and_resume().only_own_steps(), 81;
     held_ticket_starts_on_release_after_a_crash: flows::holds::hold_and_release(), 42;
-    runner_completes_a_job_after_a_crash: flows::runners::complete_job(), 43;
+    runner_completes_a_job_after_a_crash: flows::runners::complete_job().with_lost_table_answers(), 43;
     job_of_a_silent_runner_is_requeued_after_a_crash: flows::runners::silent_runner(), 90;
-    review_is_revised_after_a_crash: flows::reviews::review(), 58;
+    review_is_revised_after_a_crash: flows::reviews::review().with_lost_table_answers(), 58;
     job_failure_refuses_the_deferred_review_after_a_crash: flows::reviews::deferred_and_refused().only_own_steps(), 144;
     deferred_review_gets_its_own_job_after_a_crash: flows::reviews::deferred_and_started().only_own_steps(), 188;
     requested_revision_covers_all_reviews_after_a_crash: flows::reviews::requested_revision().only_own_steps(), 71;

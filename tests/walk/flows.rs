@@ -36,5 +36,12 @@ fn flow_after(
     steps: Vec<Step>,
 ) -> Flow {
     let steps = steps.into_iter().map(Arc::new).collect();
-    Flow { name, final_statuses: ends, set_up: Box::new(set_up), steps, share: Share::Whole }
+    Flow {
+        name,
+        final_statuses: ends,
+        set_up: Box::new(set_up),
+        steps,
+        share: Share::Whole,
+        loses_table_answers: false,
+    }
 }

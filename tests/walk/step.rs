@@ -11,6 +11,8 @@ pub(super) struct Flow {
     pub(super) set_up: SetUp,
     pub(super) steps: Vec<Arc<Step>>,
     pub(super) share: Share,
+    /// Also loses the answer of each write to the table.
+    pub(super) loses_table_answers: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,10 @@ impl Flow {
     /// Walks only the steps that no other flow walks.
     pub(super) fn only_own_steps(self) -> Self {
         Self { share: Share::Own, ..self }
+    }
+
+    pub(super) fn with_lost_table_answers(self) -> Self {
+        Self { loses_table_answers: true, ..self }
     }
 
     pub(super) fn breaks(&self, step: &Step) -> bool {
@@ -54,7 +60,7 @@ pub(super) struct Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BrokenIn {
     Here,
-    /// In another flow, from an equivalent state. `.own()` leaves it out here.
+    /// In another flow, from an equivalent state. `.only_own_steps()` leaves it out here.
     Elsewhere,
 }
 
