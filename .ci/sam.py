@@ -181,11 +181,13 @@ for setting, ending in ((digest, f"@{digest}"), ("", ":latest")):
     run("deploy", *LOCAL, answers="y\n")
     check("the image of tasks", image("acme")[-len(ending):], ending)
 
-# A failed first deployment leaves no stack; a name is checked before the first resource exists.
+# A failed first deployment leaves no stack; a name is checked before the first resource exists. The program is packaged
+# once for all of them.
+run("package", "--config-env", "dev", "--resolve-s3", "--output-template-file", "packaged.yaml")
 for name, more in [
     ("without-roles", ["--capabilities", "CAPABILITY_AUTO_EXPAND"]), ("without-sam", ["--capabilities", "CAPABILITY_IAM"]),
     ("Capital", []), ("two--hyphens", []), ("unknown-setting", ["--parameter-overrides", "Settings=KmsKeyARN=arn"]),
 ]:
-    run("deploy", "--config-env", "dev", "--stack-name", name, *more, code=1)
+    run("deploy", "--config-env", "dev", "--template-file", "packaged.yaml", "--stack-name", name, *more, code=1)
     check(f"the stack {name}", (describe(name) or {}).get("StackStatus"), None)
 print("sam: three stacks, two updates, five refusals")
