@@ -44,7 +44,6 @@ impl Shop {
             name: HookName::new(HOOK).unwrap(),
             integration: integration(),
             project: story.project.clone(),
-            others: Vec::new(),
             repository: Some(RepositoryName::new(SHOP).unwrap()),
             organisation: None,
             app: false,

@@ -22,17 +22,18 @@ impl World {
         self.story.api.create_project(&create).await.unwrap();
     }
 
-    async fn install_other_hook(&self, name: &str, others: Vec<ProjectId>) {
-        let wanted = InstallHook { project: other_project(), others, ..self.install_request(name, true) };
-        let made = self.story.api.install_hook(&wanted).await.unwrap();
-        assert_eq!((&made.project, &made.others), (&other_project(), &wanted.others));
+    async fn install_other_hook(&self, wanted: InstallHook) {
+        let made = self.story.api.install_hook(&InstallHook { project: other_project(), ..wanted }).await.unwrap();
+        assert_eq!(made.project, other_project());
         let set = SetSecret { value: SECRET.into(), kind: SecretKind::Forge };
         self.story.api.set_secret(&made.secret, &set).await.unwrap();
     }
 
     async fn install_shared_hook(&self) {
         self.create_other_project(Settings::default()).await;
-        self.install_other_hook(HOOK, vec![self.story.project.clone()]).await;
+        let of_all = Some("acme".to_owned());
+        let request = self.install_request(HOOK, true);
+        self.install_other_hook(InstallHook { repository: None, organisation: of_all, ..request }).await;
     }
 
     /// GitHub's webhook body for the closed pull request.
@@ -46,6 +47,13 @@ impl World {
         closed
     }
 
+    async fn connect_to_other_project(&self, integration: &str) {
+        let add = json!({
+            "integration": integration, "name": REPOSITORY, "agent": { "capability": "command", "command": ["./agent.sh"] },
+        });
+        self.story.api.add_repository(&other_project(), &serde_json::from_value(add).unwrap()).await.unwrap();
+    }
+
     /// Two projects on one repository, each with its own webhook; `acme` has the ticket. Hints are lost, so the forge
     /// is not called.
     async fn with_two_projects() -> Self {
@@ -53,11 +61,8 @@ impl World {
         world.install_by_hand("acme").await;
         let settings = Settings { revise_on_review: true, ..Settings::default() };
         world.create_other_project(settings).await;
-        let add = json!({
-            "integration": "gh1", "name": REPOSITORY, "agent": { "capability": "command", "command": ["./agent.sh"] },
-        });
-        world.story.api.add_repository(&other_project(), &serde_json::from_value(add).unwrap()).await.unwrap();
-        world.install_other_hook("other", vec![]).await;
+        world.connect_to_other_project("gh1").await;
+        world.install_other_hook(world.install_request("other", true)).await;
         world
     }
 

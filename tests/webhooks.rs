@@ -71,7 +71,6 @@ impl World {
             name: hook_name(hook),
             integration: IntegrationId::new("gh1").unwrap(),
             project: self.story.project.clone(),
-            others: Vec::new(),
             repository: Some(RepositoryName::new(REPOSITORY).unwrap()),
             organisation: None,
             app: false,

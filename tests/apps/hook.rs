@@ -58,7 +58,6 @@ impl World {
             name: name(),
             integration: IntegrationId::new("github").unwrap(),
             project: self.story.project.clone(),
-            others: Vec::new(),
             repository: None,
             organisation: None,
             app: true,

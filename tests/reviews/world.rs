@@ -91,7 +91,6 @@ impl ReviewWorld {
             name: HookName::new(name).unwrap(),
             integration: IntegrationId::new("gh1").unwrap(),
             project: self.story.project.clone(),
-            others: Vec::new(),
             repository: Some(repository()),
             organisation: None,
             app: false,

@@ -200,6 +200,11 @@ fn only_api_and_pages_read_sessions_requests_and_events() {
         !functions_allowed(&deployed, "dynamodb:Query", &list, CLUSTER).contains(&"tickets"),
         "tickets cannot list tokens"
     );
+    for (partition, expected) in [("PROJECT", true), ("TOKEN", false)] {
+        let context = &[(items::LEADING_KEYS, partition)];
+        let query = Request { action: "dynamodb:Query", resource: &list, context };
+        assert_eq!(deployed.role("webhook").allows(&query), expected, "{partition}");
+    }
     let forges = ["webhook", "api", "pages", "effects"];
     assert_eq!(functions_with_item_access(&deployed, &items::READ_ACTIONS, "INTEGRATION#gh1"), forges);
     assert_eq!(

@@ -72,7 +72,7 @@ fn render_page() -> String {
         let _ = writeln!(page, "  - {function} reads {items} only.");
     }
     page.push_str(
-        "- The indexes have only keys, under other partition keys, so reads of an index have no such limit. Their list of tokens has only hashes.\n",
+        "- The indexes have only keys, under other partition keys, so reads of an index have no such limit; only webhook is limited to the list of projects. Their list of tokens has only hashes.\n",
     );
     page.push_str(
         "\n## Allowed actions that our code does not call\n\n| function | action | on | why |\n|---|---|---|---|\n",

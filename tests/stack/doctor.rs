@@ -206,7 +206,8 @@ async fn bitbucket_repository_without_a_webhook_is_reported() {
     look_at("acme/app").await;
     let install = "--integration bb --repo acme/api --project acme";
     let mend = "pullyard repos ingress acme/api poll --project acme";
-    sick.assert_finding("hook", "wrong", &["No webhook sends reviews of acme/api.", install, mend]).await;
+    sick.assert_finding("hook", "wrong", &["No webhook sends reviews of acme/api to the project acme.", install, mend])
+        .await;
     look_at("acme/api").await;
     sick.assert_finding("hook", "good", &["No repository needs a webhook"]).await;
 }
@@ -231,11 +232,11 @@ async fn missing_or_disabled_webhook_is_reported() {
     sick.assert_finding("hook", "wrong", &["differs from its expected settings", "pullyard hooks repair"]).await;
     sick.story.call_forge(reqwest::Method::PATCH, &format!("/hooks/{id}"), json!({ "active": true })).await;
 
-    // A project created later is not covered by the webhook.
+    // The webhook of a repository serves one project.
     sick.user.run(&["projects", "create", "late", "--url", &url]).await.assert_success();
     let add = ["repos", "add", "acme/app", "--integration", "gh1", "--url", &url, "--project", "late"];
     sick.user.run(&[&add[..], &["--agent-command", "./agent.sh"]].concat()).await.assert_success();
-    let said = ["The webhook acme-app sends reviews of acme/app, but not to the project late.", "--project late"];
+    let said = ["No webhook sends reviews of acme/app to the project late.", "--project late"];
     sick.assert_finding("hook", "warning", &said).await;
 }
 

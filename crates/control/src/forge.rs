@@ -94,7 +94,7 @@ pub(crate) async fn forge_client_for_hook(
             client(ctx, integration.kind, &integration.api_url, load_token(ctx, secret).await?)
         }
         (Auth::App { .. }, WebhookScope::Repository { name, id }) => {
-            match load_repository_of_hook(ctx, hook, *id).await? {
+            match ctx.store.load_repository(&hook.home, &hook.integration, *id).await? {
                 Some(repository) => forge_client(ctx, integration, &repository).await,
                 None => forge_client_by_name(ctx, integration, name).await,
             }
@@ -104,20 +104,6 @@ pub(crate) async fn forge_client_for_hook(
             fault: "an App can't change an organisation's webhook; it has its own for all installations".into(),
         }),
     }
-}
-
-/// Returns the repository with this id from the first project of the hook that has it.
-pub(crate) async fn load_repository_of_hook(
-    ctx: &Context,
-    hook: &Webhook,
-    id: u64,
-) -> Result<Option<Repository>, Error> {
-    for project in hook.projects() {
-        if let Some(stored) = ctx.store.load_repository(project, &hook.integration, id).await? {
-            return Ok(Some(stored));
-        }
-    }
-    Ok(None)
 }
 
 pub(crate) async fn app_client(ctx: &Context, integration: &Integration) -> Result<Option<GitHubApp>, Error> {

@@ -96,17 +96,14 @@ pub async fn poll_hook_repositories(
 }
 
 async fn list_repositories_of_hook(ctx: &Context, hook: &Webhook) -> Result<Vec<Repository>, Error> {
+    if let WebhookScope::Repository { id, .. } = &hook.kind {
+        let repository = ctx.store.load_repository(&hook.home, &hook.integration, *id).await?;
+        return Ok(repository.into_iter().collect());
+    }
     let mut all = Vec::new();
-    for project in hook.projects() {
-        match &hook.kind {
-            WebhookScope::Repository { id, .. } => {
-                all.extend(ctx.store.load_repository(project, &hook.integration, *id).await?)
-            }
-            WebhookScope::Organisation { .. } | WebhookScope::App {} => {
-                let connected = ctx.store.list_repositories(project).await?.into_iter();
-                all.extend(connected.filter(|repository| repository.integration == hook.integration));
-            }
-        }
+    for project in ctx.store.list_all_project_ids().await? {
+        let connected = ctx.store.list_repositories(&project).await?.into_iter();
+        all.extend(connected.filter(|repository| repository.integration == hook.integration));
     }
     Ok(all)
 }

@@ -103,7 +103,7 @@ async fn decide_event(
     call: &WebhookRequest<'_>,
     webhook_event: WebhookEvent,
 ) -> Result<WebhookOutcome, Error> {
-    let reach = project_scope(hook);
+    let reach = load_project_scope(ctx, hook, webhook_event.repository()).await?;
     let answer = match webhook_event {
         WebhookEvent::Ping => {
             record_delivery(ctx, hook, call, Reason::Ping {}, None).await?;
@@ -181,8 +181,18 @@ async fn load_connected_repository(
     Ok(None)
 }
 
-fn project_scope(hook: &Webhook) -> ProjectScope {
-    ProjectScope { hook: Some(hook.name.clone()), main_project: hook.home.clone(), others: hook.others.clone() }
+/// The hook's project and, for a shared hook, all projects that connect the event's repository.
+async fn load_project_scope(ctx: &Context, hook: &Webhook, repository: Option<u64>) -> Result<ProjectScope, Error> {
+    let connections = match repository.filter(|_| hook.is_shared()) {
+        Some(id) => ctx.store.list_connections(&hook.integration, id).await?,
+        None => Vec::new(),
+    };
+    let projects = connections.into_iter().map(|repository| repository.project);
+    Ok(ProjectScope {
+        hook: Some(hook.name.clone()),
+        main_project: hook.home.clone(),
+        others: projects.filter(|project| *project != hook.home).collect(),
+    })
 }
 
 /// Refuses a delivery of a repository's hook about another repository, which the hook's secret does not authorise.

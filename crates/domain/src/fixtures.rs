@@ -153,7 +153,6 @@ pub(crate) fn hook() -> Webhook {
         integration: repository().integration,
         forge: ForgeKind::GitHub,
         home: project_id(),
-        others: Vec::new(),
         kind: WebhookScope::Repository { name: repository().name, id: repository().id },
         secret: SecretName::new("hook-acme").unwrap(),
         base_url: None,

@@ -80,8 +80,8 @@ pub struct Webhook {
     pub integration: IntegrationId,
     #[serde(default = "default_forge", skip_serializing_if = "ForgeKind::is_github")]
     pub forge: ForgeKind,
+    /// Project for events of repositories that no served project connects.
     pub home: ProjectId,
-    pub others: Vec<ProjectId>,
     pub kind: WebhookScope,
     pub secret: SecretName,
     /// Pullyard's base URL as registered at the forge; `None` for a webhook that a user created.
@@ -128,8 +128,13 @@ impl WebhookScope {
 }
 
 impl Webhook {
-    pub fn projects(&self) -> impl Iterator<Item = &ProjectId> {
-        std::iter::once(&self.home).chain(&self.others)
+    /// Whether it serves every project that connects an event's repository. A repository's webhook serves its home only.
+    pub fn is_shared(&self) -> bool {
+        !matches!(self.kind, WebhookScope::Repository { .. })
+    }
+
+    pub fn serves(&self, project: &ProjectId) -> bool {
+        self.is_shared() || self.home == *project
     }
 
     /// Whether its deliveries may concern this repository. A repository's administrator knows the secret of its webhook

@@ -41,12 +41,11 @@ pub fn deny_ticket_removal(ticket: &Ticket, pull: Option<&PullRequest>) -> Optio
     Some(Denial::PullRequestOpen { pr, ticket: ticket.key.clone() })
 }
 
-/// Refuses to remove a repository with a hook that serves only this repository and project. A hook shared with another
-/// project does not block, because that project still needs it.
+/// Refuses to remove a repository with a hook that serves only this repository and project.
 pub fn deny_for_hook(repository: &Repository, hook: &Webhook) -> Option<Denial> {
     let is_same_repository = hook.integration == repository.integration
         && matches!(&hook.kind, WebhookScope::Repository { id, .. } if *id == repository.id);
-    let blocks = is_same_repository && hook.projects().all(|project| *project == repository.project);
+    let blocks = is_same_repository && hook.home == repository.project;
     blocks.then(|| Denial::HookOfRepository { hook: hook.name.to_string(), repo: repository.name.clone() })
 }
 
@@ -84,10 +83,9 @@ pub fn deny_project_for_repositories(project: &ProjectId, repositories: &[Reposi
     (!repositories.is_empty()).then(|| Denial::RepositoriesOfProject { repos, project: project.clone() })
 }
 
-/// Refuses to delete a project that a hook names, because a new project of the same id would receive its events.
+/// Refuses to delete a hook's project, because a new project of the same id would receive its events.
 pub fn deny_project_for_hook(project: &ProjectId, hook: &Webhook) -> Option<Denial> {
-    let is_named = hook.projects().any(|named| named == project);
-    is_named.then(|| Denial::HookOfProject { hook: hook.name.to_string(), project: project.clone() })
+    (hook.home == *project).then(|| Denial::HookOfProject { hook: hook.name.to_string(), project: project.clone() })
 }
 
 pub fn deny_project_for_job(job: &Job) -> Option<Denial> {
@@ -228,8 +226,8 @@ mod tests {
         for other in other_repositories() {
             assert_eq!(deny_for_hook(&other, &hook), None, "{other:?}");
         }
-        let shared = Webhook { others: vec![ProjectId::new("other").unwrap()], ..hook.clone() };
-        assert_eq!(deny_for_hook(&repository(), &shared), None);
+        let of_other = Webhook { home: ProjectId::new("other").unwrap(), ..hook.clone() };
+        assert_eq!(deny_for_hook(&repository(), &of_other), None);
         for kind in [WebhookScope::App {}, WebhookScope::Organisation { login: "acme".into() }] {
             assert_eq!(deny_for_hook(&repository(), &Webhook { kind, ..hook.clone() }), None);
         }

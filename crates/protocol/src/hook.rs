@@ -17,9 +17,6 @@ pub struct InstallHook {
     pub integration: IntegrationId,
     /// Project for events of repositories that are not connected.
     pub project: ProjectId,
-    /// Further projects that it serves.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub others: Vec<ProjectId>,
     /// Scope: this repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<RepositoryName>,
@@ -49,8 +46,6 @@ pub struct Hook {
     pub forge: Option<ForgeKind>,
     /// Project for events of repositories that are not connected.
     pub project: ProjectId,
-    /// Further projects that it serves.
-    pub others: Vec<ProjectId>,
     /// Scope of the webhook.
     pub kind: WebhookScope,
     /// Name of its secret, for `PUT /v1/secrets/{name}`.

@@ -471,7 +471,7 @@ fn ingress() -> Value {
 
 fn hook() -> Value {
     json!({
-        "name": "acme", "integration": "gh1", "forge": "github", "project": PROJECT, "others": [],
+        "name": "acme", "integration": "gh1", "forge": "github", "project": PROJECT,
         "kind": { "of": "repository", "id": 1_296_269, "name": REPOSITORY }, "secret": "hook-acme",
         "url": format!("{SERVER}/webhooks/github/acme"), "forge_id": 12_345_678, "verified_at": CREATED, "refused_at": null,
         "refused": 0, "old_secret_until": null,

@@ -131,9 +131,7 @@ async fn list_needs(visit: &PageContext, project: &Project, view: &control::Over
     needs.extend(view.asking.iter().map(|view| question(view, may_work)));
     needs.extend(view.failed.iter().map(failure));
     if visit.visitor.may_administer() {
-        let may_see = |hook: &Webhook| {
-            hook.projects().any(|id| *id == project.id) && hook.projects().all(|id| visit.visitor.may_access(id))
-        };
+        let may_see = |hook: &Webhook| hook.serves(&project.id) && visit.may_manage_hook(hook);
         for (hook, drift) in control::hooks::list_failing_hooks(&visit.ctx, MAX_HOOKS, may_see).await? {
             needs.push(Need {
                 pill: labels::attention(),

@@ -7,12 +7,10 @@ use super::session::Session;
 use super::table::{Cell, Column, Table, print_facts};
 use clap::Subcommand;
 use pullyard_domain::hook::subscribed_events;
-use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName};
+use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
 use pullyard_domain::project::ForgeKind;
 use pullyard_protocol::hook::{Hook, HookCheck, InstallHook};
 use std::process::ExitCode;
-
-const MAX_OTHER_PROJECTS: usize = 50;
 
 const DRIFT: u8 = 3;
 
@@ -45,10 +43,10 @@ enum Command {
         /// Repository; can be repeated.
         #[arg(long, value_name = "OWNER/NAME", required_unless_present_any = ["org", "app"], conflicts_with_all = ["org", "app"])]
         repo: Vec<RepositoryName>,
-        /// All repositories of an organisation or workspace, in all present projects.
+        /// All repositories of an organisation or workspace, in all projects.
         #[arg(long, value_name = "LOGIN", conflicts_with = "app")]
         org: Option<String>,
-        /// All installations of the integration's App, in all present projects; points the App's webhook here.
+        /// All installations of the integration's App, in all projects; points the App's webhook here.
         #[arg(long)]
         app: bool,
         /// Integration.
@@ -119,7 +117,6 @@ impl Hooks {
                     name,
                     integration: integration.clone(),
                     project: project.clone(),
-                    others: Vec::new(),
                     repository: None,
                     organisation: None,
                     app: false,
@@ -136,13 +133,11 @@ impl Hooks {
                     requests.push(InstallHook { repository: Some(repository), ..base(name) });
                 }
                 if let Some(login) = org {
-                    let others = list_other_projects(session, &project).await?;
-                    requests.push(InstallHook { organisation: Some(login.clone()), others, ..base(named(&login)?) });
+                    requests.push(InstallHook { organisation: Some(login.clone()), ..base(named(&login)?) });
                 }
                 if app {
-                    let others = list_other_projects(session, &project).await?;
                     let name = named(&format!("{integration}-app"))?;
-                    requests.push(InstallHook { app: true, others, ..base(name) });
+                    requests.push(InstallHook { app: true, ..base(name) });
                 }
                 let mut hooks = Vec::new();
                 for request in &requests {
@@ -157,16 +152,6 @@ impl Hooks {
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-pub(super) async fn list_other_projects(session: &Session, home: &ProjectId) -> Result<Vec<ProjectId>, CliError> {
-    let all = session.projects().await?.into_iter().map(|project| project.id);
-    let others: Vec<ProjectId> = all.filter(|project| project != home).take(MAX_OTHER_PROJECTS + 1).collect();
-    if others.len() > MAX_OTHER_PROJECTS {
-        return Err(CliError::usage(format!("one hook can't serve more than {} projects", MAX_OTHER_PROJECTS + 1))
-            .with_help("create one for each repository, with --repo"));
-    }
-    Ok(others)
 }
 
 fn derive_name(text: &str) -> Result<HookName, CliError> {

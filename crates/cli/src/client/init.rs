@@ -9,7 +9,7 @@ use super::fault::{CliError, Exit};
 use super::open::open_in_browser;
 use super::screen::Screen;
 use super::session::Session;
-use super::{Global, hooks, integrations};
+use super::{Global, integrations};
 use axum::http::StatusCode;
 use loopback::{Loopback, Page};
 use pullyard_domain::auth::Auth;
@@ -165,7 +165,6 @@ impl Init {
         Ok(Some(InstallHook {
             name,
             integration: self.id.clone(),
-            others: hooks::list_other_projects(session, &project).await?,
             project,
             repository: None,
             organisation: None,

@@ -29,7 +29,6 @@ impl DemoRun<'_> {
             name: HookName::new("demo")?,
             integration: integration.clone(),
             project: self.project.clone(),
-            others: Vec::new(),
             repository: Some(RepositoryName::new(REPOSITORY)?),
             organisation: None,
             app: false,

@@ -1,10 +1,10 @@
 //! Disconnects a forge. The checks are best effort: after a concurrent write, reconnecting the forge under its name
 //! repairs everything, and no other forge can get that name.
 
-use crate::admin::removal::{PAGE_SIZE, find_use_by_hooks, find_use_by_jobs};
+use crate::admin::removal::{find_use_by_hooks, find_use_by_jobs};
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
-use pullyard_domain::id::{IntegrationId, ProjectId};
+use pullyard_domain::id::IntegrationId;
 use pullyard_domain::project::Integration;
 use pullyard_domain::removal::{deny_disconnect_for_hook, deny_disconnect_for_job, deny_disconnect_for_repository};
 use pullyard_store::Write;
@@ -34,7 +34,7 @@ pub async fn remove_integration(ctx: &Context, id: &IntegrationId) -> Result<Int
 
 /// Returns a use of the forge. Repositories come first, because removing them removes most other uses.
 async fn find_use(ctx: &Context, forge: &IntegrationId) -> Result<Option<Denial>, Error> {
-    let projects = list_project_ids(ctx).await?;
+    let projects = ctx.store.list_all_project_ids().await?;
     for project in &projects {
         let all = ctx.store.list_repositories(project).await?;
         if let Some(denial) = all.iter().find_map(|repository| deny_disconnect_for_repository(forge, repository)) {
@@ -51,16 +51,4 @@ async fn find_use(ctx: &Context, forge: &IntegrationId) -> Result<Option<Denial>
         }
     }
     Ok(None)
-}
-
-async fn list_project_ids(ctx: &Context) -> Result<Vec<ProjectId>, Error> {
-    let (mut all, mut after) = (Vec::new(), None::<String>);
-    loop {
-        let (ids, next) = ctx.store.list_project_ids(after.as_deref(), PAGE_SIZE).await?;
-        all.extend(ids);
-        if next.is_none() {
-            return Ok(all);
-        }
-        after = next;
-    }
 }

@@ -1,7 +1,7 @@
 //! Installs and removes a hook, in the table and at its forge.
 
 use super::app;
-use crate::forge::{forge_client_by_name, forge_client_for_hook, load_repository_of_hook};
+use crate::forge::{forge_client_by_name, forge_client_for_hook};
 use crate::{Context, Error};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::hook::{
@@ -26,9 +26,7 @@ pub enum Target {
 pub struct NewHook {
     pub name: HookName,
     pub integration: IntegrationId,
-    /// The project for events that belong to no repository.
     pub main_project: ProjectId,
-    pub others: Vec<ProjectId>,
     pub target: Target,
     /// The webhook function's address as the forge reaches it.
     pub base_url: String,
@@ -41,10 +39,8 @@ pub struct NewHook {
 /// Errors: `NotFound` (project, integration); `Forge`; `Contended`; `NameTaken` if the name belongs to another hook;
 /// `Invalid` for an App's hook at a forge without Apps, or a secret that the forge does not accept.
 pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Webhook, Error> {
-    for project in std::iter::once(&new.main_project).chain(&new.others) {
-        if ctx.store.load_project(project).await?.is_none() {
-            return Err(Error::NotFound { what: "project", name: project.to_string() });
-        }
+    if ctx.store.load_project(&new.main_project).await?.is_none() {
+        return Err(Error::NotFound { what: "project", name: new.main_project.to_string() });
     }
     let base_url = parse_base_url(&new.base_url)?;
     let integration = load_integration(ctx, &new.integration).await?;
@@ -72,7 +68,6 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Webhook, Error
         }
         let hook = Webhook {
             home: new.main_project.clone(),
-            others: new.others.clone(),
             base_url: Some(base_url.clone()),
             kind: kind.clone(),
             forge: integration.kind,
@@ -218,7 +213,6 @@ fn new_hook(ctx: &Context, new: &NewHook, kind: WebhookScope, integration: &Inte
         integration: new.integration.clone(),
         forge: integration.kind,
         home: new.main_project.clone(),
-        others: new.others.clone(),
         kind,
         secret,
         base_url: None,
@@ -233,7 +227,7 @@ pub(super) async fn load_hook_scope(ctx: &Context, hook: &Webhook) -> Result<Hoo
         WebhookScope::App {} => HookScope::App,
         WebhookScope::Organisation { login } => HookScope::Organisation(login.clone()),
         WebhookScope::Repository { name, id } => {
-            let repository = load_repository_of_hook(ctx, hook, *id).await?;
+            let repository = ctx.store.load_repository(&hook.home, &hook.integration, *id).await?;
             HookScope::Repository(repository.map_or_else(|| name.to_string(), |repository| repository.name.to_string()))
         }
     })

@@ -78,8 +78,7 @@ fn has_state_change(loaded: &LoadedFacts, event: &ReviewEvent) -> bool {
 pub async fn decide_or_queue(ctx: &Context, reach: &ProjectScope, event: &ReviewEvent) -> Result<Answer, Error> {
     match decide_review(ctx, reach, event).await {
         Err(error) if is_contended(&error) => {
-            let mut projects = vec![reach.main_project.clone()];
-            projects.extend(reach.others.iter().cloned());
+            let projects = reach.projects().cloned().collect();
             ctx.wakeups
                 .queue_review(&QueuedReview { hook: reach.hook.clone(), projects, event: event.clone() })
                 .await?;

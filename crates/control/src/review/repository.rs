@@ -22,7 +22,7 @@ pub(crate) async fn record_repository_change(
 ) -> Result<Reason, Error> {
     let id = event.repository.id;
     let (mut connected, mut outcome) = (false, "renamed");
-    for project in std::iter::once(&reach.main_project).chain(&reach.others) {
+    for project in reach.projects() {
         let Some(stored) = ctx.store.load_repository(project, integration, id).await? else { continue };
         connected = true;
         match event.change {

@@ -43,6 +43,18 @@ pub(crate) enum WebhookEvent {
 }
 
 impl WebhookEvent {
+    /// The forge's id of the repository; `None` if the event changes nothing.
+    pub(crate) fn repository(&self) -> Option<u64> {
+        match self {
+            Self::Review(event) => Some(event.pull_request.id.repository),
+            Self::Comment(comment) => Some(comment.repository),
+            Self::Edited { pull_request, .. } => Some(pull_request.repository),
+            Self::PullRequest { seen, .. } => Some(seen.id.repository),
+            Self::Repository(event) => Some(event.repository.id),
+            Self::Ping | Self::Ignored { .. } => None,
+        }
+    }
+
     /// Uses the forge's own event name, which users find there. Only Bitbucket's header `name` contains the action.
     pub(crate) fn with_forge_event_name(self, forge: ForgeKind, name: &str) -> Self {
         match (forge, self) {

@@ -11,8 +11,6 @@ use pullyard_domain::select::{
 };
 use std::collections::BTreeSet;
 
-const PAGE: i32 = 100;
-
 pub(super) struct Class {
     project: ProjectId,
     id: ClassId,
@@ -32,7 +30,7 @@ pub(super) async fn list_matching_classes(
 ) -> Result<Vec<Class>, Error> {
     let projects = match &token.projects {
         Some(projects) => projects.iter().cloned().collect(),
-        None => all_projects(ctx).await?,
+        None => ctx.store.list_all_project_ids().await?,
     };
     let mut classes = Vec::new();
     for project in projects {
@@ -43,18 +41,6 @@ pub(super) async fn list_matching_classes(
         }
     }
     Ok(classes)
-}
-
-async fn all_projects(ctx: &Context) -> Result<Vec<ProjectId>, Error> {
-    let (mut all, mut after) = (Vec::new(), None);
-    loop {
-        let (ids, next) = ctx.store.list_project_ids(after.as_deref(), PAGE).await?;
-        all.extend(ids);
-        after = next;
-        if after.is_none() {
-            return Ok(all);
-        }
-    }
 }
 
 /// Tries the oldest job first, then a random one of the oldest. Reads more when these are gone.

@@ -6,23 +6,12 @@ use pullyard_domain::id::ProjectId;
 use pullyard_domain::time::Timestamp;
 use std::time::Duration;
 
-const PAGE_SIZE: i32 = 100;
-
 pub(super) async fn list_projects_rotated(
     ctx: &Context,
     time: &RoundTimer<'_>,
     until: Duration,
 ) -> Result<Vec<ProjectId>, Error> {
-    let (mut all, mut after) = (Vec::new(), None);
-    loop {
-        let page = ctx.store.list_project_ids(after.as_deref(), PAGE_SIZE);
-        let (ids, next) = time.run_before(until, "read the projects", page).await?;
-        all.extend(ids);
-        after = next;
-        if after.is_none() {
-            break;
-        }
-    }
+    let mut all = time.run_before(until, "read the projects", ctx.store.list_all_project_ids()).await?;
     let first = first_index(all.len(), ctx.clock.now());
     all.rotate_left(first);
     Ok(all)

@@ -66,7 +66,6 @@ impl World {
             integration: self.repository().integration,
             forge: ForgeKind::GitHub,
             home: self.project.clone(),
-            others: Vec::new(),
             kind: WebhookScope::Organisation { login: "acme".into() },
             secret: SecretName::new("hook-acme").unwrap(),
             base_url: None,

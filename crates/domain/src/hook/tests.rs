@@ -62,14 +62,14 @@ fn hook_path_names_the_forge_and_github_is_the_default() {
 #[test]
 fn repository_hook_covers_only_its_repository() {
     let mut hook = repository_hook();
+    let other = ProjectId::new("other").unwrap();
     assert!(hook.is_for_repository(99) && !hook.is_for_repository(10));
+    assert!(hook.serves(&hook.home) && !hook.serves(&other));
     assert_eq!(hook.url().as_deref(), Some("https://pullyard.example/webhooks/github/acme"));
     hook.kind = WebhookScope::App {};
-    assert!(hook.is_for_repository(10));
+    assert!(hook.is_for_repository(10) && hook.serves(&other));
     hook.base_url = None;
     assert_eq!(hook.url(), None, "without a base URL");
-    hook.others = vec![ProjectId::new("neighbour").unwrap()];
-    assert_eq!(hook.projects().map(ProjectId::as_str).collect::<Vec<_>>(), ["acme", "neighbour"]);
 }
 
 fn poll(gone_at: Option<i64>) -> Poll {

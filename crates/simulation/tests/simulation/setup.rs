@@ -59,7 +59,6 @@ pub(crate) async fn prepare(gate: &Gate, dice: &mut SeededRng, now: Timestamp, m
             integration: integration.clone(),
             forge: kind,
             home: project.clone(),
-            others: vec![],
             kind: WebhookScope::Repository { name: name.clone(), id },
             secret: SecretName::new(HOOK_SECRET).unwrap(),
             base_url: None,

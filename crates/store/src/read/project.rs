@@ -1,6 +1,6 @@
 //! Loads projects, their repositories and connected forges. All reads are strong, except those of pages of ids.
 
-use crate::item::{Attributes, decode};
+use crate::item::{Attributes, decode, decode_item};
 use crate::read::list::Order;
 use crate::{Error, Store, key};
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
@@ -25,6 +25,19 @@ impl Store {
         let (keys, next) = self.list_keys(key::PROJECT_LIST, Order::ByName, after, limit).await?;
         let ids = keys.iter().filter_map(|pk| ProjectId::new(pk.strip_prefix("PROJECT#")?).ok()).collect();
         Ok((ids, next))
+    }
+
+    /// The ids of all projects in order. The index may lack a project that was created in the last second.
+    pub async fn list_all_project_ids(&self) -> Result<Vec<ProjectId>, Error> {
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let (ids, next) = self.list_project_ids(after.as_deref(), 100).await?;
+            all.extend(ids);
+            after = next;
+            if after.is_none() {
+                return Ok(all);
+            }
+        }
     }
 
     pub async fn list_repositories(&self, project: &ProjectId) -> Result<Vec<Repository>, Error> {
@@ -68,6 +81,16 @@ impl Store {
         id: u64,
     ) -> Result<Option<Repository>, Error> {
         self.load(&key::repository(project, integration, id)).await
+    }
+
+    /// The repository in each project that connects it, by project.
+    pub async fn list_connections(&self, integration: &IntegrationId, id: u64) -> Result<Vec<Repository>, Error> {
+        let projects = self.list_all_project_ids().await?;
+        let keys: Vec<_> = projects.iter().map(|project| key::repository(project, integration, id)).collect();
+        let items = self.load_many(&keys).await?;
+        let mut found = items.into_iter().map(decode_item::<Repository>).collect::<Result<Vec<_>, _>>()?;
+        found.sort_by(|one, other| one.project.cmp(&other.project));
+        Ok(found)
     }
 
     /// All names of a repository in its project, in lower case; `remove_repository` deletes them. A repository added

@@ -13,7 +13,6 @@ pub(crate) fn hook(name: &str) -> Webhook {
         integration: IntegrationId::new("gh1").unwrap(),
         forge: ForgeKind::GitHub,
         home: ProjectId::new("acme").unwrap(),
-        others: Vec::new(),
         kind: WebhookScope::Organisation { login: "acme".into() },
         secret: SecretName::new("hook-acme").unwrap(),
         base_url: None,

@@ -53,6 +53,25 @@ async fn projects_are_listed_by_id() {
 }
 
 #[tokio::test]
+async fn connections_of_a_repository_exclude_other_forges() {
+    let world = World::new().await;
+    let connect = async |project: &str, integration: &str, id: u64| {
+        let project = sample::project_with_id(project);
+        world.expect_applied(world.store.put_project(&project)).await;
+        let integration = IntegrationId::new(integration).unwrap();
+        let repository = Repository { project: project.id, integration, ..sample::repository(id, "acme/app") };
+        world.expect_applied(world.store.put_repository(&repository, None)).await;
+        repository
+    };
+    let (two, one) = (connect("two", "gh1", 99).await, connect("one", "gh1", 99).await);
+    connect("three", "gh2", 99).await;
+    connect("four", "gh1", 98).await;
+    let read = async || world.store.list_connections(&two.integration, 99).await.unwrap();
+    let found = world.after_catching_up(read).await;
+    assert_eq!(found.into_iter().map(|found| found.project).collect::<Vec<_>>(), [one.project, two.project]);
+}
+
+#[tokio::test]
 async fn tickets_of_a_project_are_listed_by_key() {
     let world = World::new().await;
     for key in ["B#2 of ann", "APP-1", "APP-3", "APP-2"] {

@@ -32,7 +32,6 @@ fn to_wire(view: HookView) -> wire::Hook {
         integration: hook.integration,
         forge: Some(hook.forge),
         project: hook.home,
-        others: hook.others,
         kind: hook.kind,
         secret: hook.secret,
         forge_id: hook.forge_id,
@@ -57,7 +56,10 @@ async fn load_own(ctx: &Context, caller: &Caller<scope::Admin>, name: &HookName)
 }
 
 fn may_touch(caller: &Caller<scope::Admin>, hook: &Webhook) -> bool {
-    hook.projects().all(|project| caller.authorize_project(project).is_ok())
+    match hook.is_shared() {
+        true => caller.authorize_all_projects().is_ok(),
+        false => caller.authorize_project(&hook.home).is_ok(),
+    }
 }
 
 pub(crate) async fn list(
@@ -84,12 +86,7 @@ pub(crate) async fn install(
     caller: Caller<scope::Admin>,
     StrictJson(new): StrictJson<wire::InstallHook>,
 ) -> Result<CreatedResponse<wire::Hook>, Problem> {
-    for project in std::iter::once(&new.project).chain(&new.others) {
-        caller.authorize_project(project)?;
-    }
-    if new.others.len() > 50 {
-        return Err(Problem::unreadable("/others", "use at most 50"));
-    }
+    caller.authorize_project(&new.project)?;
     // Webhooks of Apps and organisations deliver events of all projects.
     if new.repository.is_none() {
         caller.authorize_all_projects()?;
@@ -112,7 +109,6 @@ pub(crate) async fn install(
         name: new.name,
         integration: new.integration,
         main_project: new.project,
-        others: new.others,
         target,
         base_url: new.base_url,
         is_manual: new.by_hand,

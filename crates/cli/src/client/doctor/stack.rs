@@ -206,7 +206,7 @@ async fn check_webhooks(session: &Session, projects: &[Project]) -> Result<Findi
             let covers = |hook: &&Hook| {
                 hook.integration == repository.integration
                     && match &hook.kind {
-                        WebhookScope::Repository { id, .. } => *id == repository.id,
+                        WebhookScope::Repository { id, .. } => *id == repository.id && hook.project == project.id,
                         WebhookScope::Organisation { login } => {
                             let owner = repository.name.as_str().split('/').next().unwrap_or_default();
                             owner.eq_ignore_ascii_case(login)
@@ -214,29 +214,13 @@ async fn check_webhooks(session: &Session, projects: &[Project]) -> Result<Findi
                         WebhookScope::App {} => true,
                     }
             };
-            // A hook serves the projects that existed at its installation.
-            let tells = |hook: &&Hook| hook.project == project.id || hook.others.contains(&project.id);
-            let Some(hook) = hooks.iter().filter(covers).find(tells) else {
-                let sentence = match hooks.iter().find(covers) {
-                    None => format!("No webhook sends reviews of {}.", repository.name),
-                    Some(hook) => {
-                        format!(
-                            "The webhook {} sends reviews of {}, but not to the project {}.",
-                            hook.name, repository.name, project.id
-                        )
-                    }
-                };
-                let of = match hooks.iter().find(covers).map(|hook| (&hook.kind, &hook.name)) {
-                    Some((WebhookScope::Organisation { login }, name)) => format!("--org {login} --name {name}"),
-                    Some((WebhookScope::App {}, name)) => format!("--app --name {name}"),
-                    Some((WebhookScope::Repository { .. }, _)) | None => {
-                        format!("--repo {} --project {}", repository.name, project.id)
-                    }
-                };
+            let Some(hook) = hooks.iter().find(covers) else {
+                let sentence =
+                    format!("No webhook sends reviews of {} to the project {}.", repository.name, project.id);
                 let help = format!(
-                    "`pullyard hooks install --base-url {} --integration {} {of}`, or poll: \
-                     `pullyard repos ingress {} poll --project {}`.",
-                    session.url, repository.integration, repository.name, project.id
+                    "`pullyard hooks install --base-url {0} --integration {3} --repo {1} --project {2}`, or \
+                     poll: `pullyard repos ingress {1} poll --project {2}`.",
+                    session.url, repository.name, project.id, repository.integration
                 );
                 // Without revisions only tickets matter, and they arrive another way.
                 return Ok(match project.settings.revise_on_review {

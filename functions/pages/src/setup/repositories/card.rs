@@ -1,6 +1,6 @@
 //! A repository on the page: where its events come from, and what is wrong with them.
 
-use super::hooks::{hook_url, may_manage};
+use super::hooks::hook_url;
 use super::{HEALTHY, NEEDS_ATTENTION, WEBHOOK_FAILING, repository_query};
 use crate::fault::Fault;
 use crate::labels::{Pill, TimeLabel, format_time};
@@ -57,7 +57,7 @@ pub(super) async fn list_hooks(visit: &PageContext, project: &ProjectId) -> Resu
     let mut after: Option<String> = None;
     loop {
         let (found, next) = list_hook_views(&visit.ctx, after.as_deref(), 100, |hook| {
-            hook.projects().any(|one| one == project) && may_manage(visit, hook)
+            hook.serves(project) && visit.may_manage_hook(hook)
         })
         .await?;
         hooks.extend(found);

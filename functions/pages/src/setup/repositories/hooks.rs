@@ -81,12 +81,8 @@ async fn load_own(visit: &PageContext, name: Result<Path<HookName>, Problem>) ->
     let Path(name) = name?;
     check_admin(visit)?;
     let hook = visit.ctx.store.load_hook(&name).await.map_err(Error::from)?;
-    let own = hook.filter(|hook| may_manage(visit, hook));
+    let own = hook.filter(|hook| visit.may_manage_hook(hook));
     own.ok_or_else(|| Fault::not_found(&format!("There is no webhook {name}.")))
-}
-
-pub(super) fn may_manage(visit: &PageContext, hook: &Webhook) -> bool {
-    hook.projects().all(|project| visit.visitor.may_access(project))
 }
 
 pub(super) fn hook_url(name: &HookName) -> String {
@@ -133,10 +129,9 @@ async fn render(
 
 fn list_facts(view: &HookView) -> Vec<(&'static str, SafeText)> {
     let (hook, counts) = (&view.hook, &view.delivery_counts);
-    let projects: Vec<&str> = hook.projects().map(|project| project.as_str()).collect();
     let mut facts = vec![
         ("URL", line(hook.url().as_deref().unwrap_or("–"))),
-        ("Projects", line(&projects.join(", "))),
+        ("Projects", line(if hook.is_shared() { "all" } else { hook.home.as_str() })),
         ("Secret", line(hook.secret.as_str())),
         ("Last refused", line(&counts.refused_at.map_or_else(|| "never".into(), |at| at.to_string()))),
         ("Refused", line(&counts.refused.to_string())),

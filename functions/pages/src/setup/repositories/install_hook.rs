@@ -1,7 +1,7 @@
 //! The form that installs a webhook for a repository, an organisation or an App.
 
 use super::connect::redirect_to_connection;
-use super::hooks::{hook_url, may_manage};
+use super::hooks::hook_url;
 use super::{FormFault, check_admin, check_admin_of_all_projects, list_integrations, list_url};
 use crate::fault::Fault;
 use crate::form::{Form, non_empty};
@@ -17,9 +17,6 @@ use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{Integration, Project};
 use pullyard_entry::{Problem, Query};
 use serde::Deserialize;
-
-/// The home project and 50 others, as in the API.
-const MAX_PROJECTS: i32 = 51;
 
 #[derive(Deserialize)]
 pub(super) struct InstallQuery {
@@ -149,18 +146,13 @@ async fn install_checked(visit: &PageContext, project: &Project, form: &InstallF
     let name = name.map_err(|bad| FormFault::at("name", bad.0))?;
     let taken = || FormFault::at("name", &format!("another webhook is named {name}; choose another name"));
     let existing = visit.ctx.store.load_hook(&name).await.map_err(Error::from)?;
-    if existing.is_some_and(|hook| !may_manage(visit, &hook)) {
+    if existing.is_some_and(|hook| !visit.may_manage_hook(&hook)) {
         return Err(taken());
     }
-    let others = match target {
-        Target::Repository(_) => Vec::new(),
-        Target::Organisation(_) | Target::App => list_other_projects(visit, &project.id).await?,
-    };
     let new = NewHook {
         name: name.clone(),
         integration,
         main_project: project.id.clone(),
-        others,
         target,
         base_url: form.base_url.trim().to_owned(),
         is_manual: form.by_hand.is_some(),
@@ -179,13 +171,4 @@ fn derive_name(subject: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let name: String = subject.chars().map(plain).take(40).collect();
     name.trim_matches('-').to_owned()
-}
-
-async fn list_other_projects(visit: &PageContext, home: &ProjectId) -> Result<Vec<ProjectId>, FormFault> {
-    let (mut projects, next) = visit.ctx.store.list_project_ids(None, MAX_PROJECTS).await.map_err(Error::from)?;
-    if next.is_some() {
-        return Err(FormFault::at("scope", "a webhook serves at most 51 projects; install one for each repository"));
-    }
-    projects.retain(|project| project != home);
-    Ok(projects)
 }
