@@ -92,7 +92,7 @@ async fn unreadable_message_becomes_a_dead_letter_and_is_dropped() {
     assert!(list_letters(&story).await.is_empty());
     let gone = user.run(&["dlq", "drop", &sent, "--yes", "--json"]).await.assert_exit(5, "there is no dead letter");
     let answer: Value = serde_json::from_str(&gone.out).expect("one JSON document");
-    assert_eq!(answer["missing"], json!([sent]));
+    assert_eq!(answer["not_moved"], json!([sent]));
     user.run(&["dlq", "show", &sent]).await.assert_exit(5, "no dead letter");
 }
 
@@ -144,13 +144,13 @@ async fn dispatch_letter_is_redriven_or_dropped_once() {
     assert_eq!((letter.advice, letter.name.as_deref()), (Advice::Either, Some(job.as_str())));
     // The redrive uses the functions' own queue, which holds the job's lost hint as well.
     let moved = story.api.redrive(&selection(&[&sent])).await.unwrap();
-    assert_eq!((moved.done.len(), moved.missing.len(), moved.unreadable.len()), (1, 0, 0));
+    assert_eq!((moved.done.len(), moved.not_moved.len()), (1, 0));
     let asked = json!({ "QueueUrl": story.queue_url("lost").await, "AttributeNames": ["All"] });
     let about = story.local.aws().sqs().call("GetQueueAttributes", &asked).await.unwrap();
     assert_eq!(about["Attributes"]["ApproximateNumberOfMessages"], "2", "{about}");
     assert!(list_letters(&story).await.is_empty());
     let again = story.api.redrive(&selection(&[&sent])).await.unwrap();
-    assert_eq!(again.missing.iter().map(MessageId::as_str).collect::<Vec<_>>(), [sent]);
+    assert_eq!(again.not_moved.iter().map(MessageId::as_str).collect::<Vec<_>>(), [sent]);
     let copy = send_message(&story, "dispatch-dead", &start).await;
     story.api.drop_dead_letters(&selection(&[&copy])).await.unwrap();
     assert!(list_letters(&story).await.is_empty());

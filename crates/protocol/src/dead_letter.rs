@@ -66,8 +66,7 @@ pub struct MoveDeadLetters {
 pub struct MoveDeadLettersAnswer {
     /// Messages that were moved, in their state before.
     pub done: Vec<DeadLetter>,
-    /// Messages that stay in the queue, because this version cannot parse them or their subject.
-    pub unreadable: Vec<DeadLetter>,
-    /// Messages that were not found: gone, or received by another reader at this moment.
-    pub missing: Vec<MessageId>,
+    /// Messages that were not moved: gone, received by another reader at this moment, or not to be redriven because this
+    /// version cannot read them.
+    pub not_moved: Vec<MessageId>,
 }

@@ -334,7 +334,7 @@ pub(crate) fn find_example(operation: &str) -> Option<Example> {
         "list_dead_letters" => answer(json!({ "letters": [dead_letter()], "more": false })),
         "show_dead_letter" => answer(dead_letter()),
         "redrive_dead_letters" | "drop_dead_letters" => {
-            call(json!({ "messages": [MESSAGE] }), json!({ "done": [dead_letter()], "unreadable": [], "missing": [] }))
+            call(json!({ "messages": [MESSAGE] }), json!({ "done": [dead_letter()], "not_moved": [] }))
         }
         _ => None,
     }

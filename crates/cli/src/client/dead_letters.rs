@@ -231,7 +231,7 @@ async fn run_action(session: &Session, order: Action, which: Selection, yes: boo
         };
         prompt::confirm(&session.screen, yes, &format!("Drop {what}? This can't be undone."))?;
     }
-    let mut moved = MoveDeadLettersAnswer { done: Vec::new(), unreadable: Vec::new(), missing: Vec::new() };
+    let mut moved = MoveDeadLettersAnswer { done: Vec::new(), not_moved: Vec::new() };
     let mut processed = BTreeSet::new();
     for _ in 0..MOST_ROUNDS {
         let now = listed.ids.difference(&processed).cloned().collect::<Vec<_>>();
@@ -245,8 +245,7 @@ async fn run_action(session: &Session, order: Action, which: Selection, yes: boo
                 Action::Drop => session.api.drop_dead_letters(&request).await?,
             };
             moved.done.extend(more.done);
-            moved.unreadable.extend(more.unreadable);
-            moved.missing.extend(more.missing);
+            moved.not_moved.extend(more.not_moved);
         }
         processed.extend(now);
         if !all {
@@ -254,7 +253,7 @@ async fn run_action(session: &Session, order: Action, which: Selection, yes: boo
         }
         listed = list_ids(session, &which).await?;
     }
-    let stays = |id: &MessageId| !processed.contains(id) || moved.missing.contains(id);
+    let stays = |id: &MessageId| !processed.contains(id) || moved.not_moved.contains(id);
     let reached = match all {
         false => Coverage::Named,
         true if listed.more || listed.ids.iter().any(stays) => Coverage::Partial,
@@ -312,34 +311,26 @@ fn report(
             screen.print_line(letter.id.as_str())?;
         }
         match moved.done.len() {
-            0 if reached != Coverage::Partial && moved.unreadable.is_empty() && moved.missing.is_empty() => {
+            0 if reached != Coverage::Partial && moved.not_moved.is_empty() => {
                 screen.note("The dead-letter queue is empty.");
             }
             1 => screen.note(&format!("{} 1 message.", order.past_tense())),
             count => screen.note(&format!("{} {count} messages.", order.past_tense())),
         }
     }
-    let behind = (reached == Coverage::Partial).then(|| {
-        CliError::new(Exit::Failed, "not all messages were searched").with_help(
-            "redrive or drop what `pullyard dlq` lists first, then run it again; a message that another command reads is \
-             hidden for half a minute",
-        )
-    });
-    if let Some(letter) = moved.unreadable.first() {
-        let count = moved.unreadable.len();
-        let fault = CliError::new(Exit::Refused, format!("{count} can't be requeued, including {}", letter.id));
-        if let Some(behind) = behind {
-            behind.print(screen);
-        }
-        return Ok(fault.with_help(letter.help.clone()).print_and_exit(screen));
+    if reached == Coverage::Partial {
+        let fault = CliError::new(Exit::Failed, "not all messages were moved").with_help(
+            "redrive or drop what `pullyard dlq` lists, then run it again; an unreadable message can only be dropped, and \
+             one that another command reads is hidden for half a minute",
+        );
+        return Ok(fault.print_and_exit(screen));
     }
-    match (behind, moved.missing.first()) {
-        (Some(behind), _) => Ok(behind.print_and_exit(screen)),
-        (None, Some(id)) if reached == Coverage::Named => {
-            Ok(CliError::not_found(format!("there is no dead letter {id}"))
-                .with_help("it is deleted, or another command reads it: try again in half a minute")
-                .print_and_exit(screen))
-        }
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    let Some(id) = moved.not_moved.first().filter(|_| reached == Coverage::Named) else { return Ok(ExitCode::SUCCESS) };
+    let fault = match order {
+        Action::Redrive => CliError::new(Exit::Refused, format!("the dead letter {id} can't be requeued"))
+            .with_help(format!("`pullyard dlq show {id}` shows the reason, or that it is gone")),
+        Action::Drop => CliError::not_found(format!("there is no dead letter {id}"))
+            .with_help("it is deleted, or another command reads it: try again in half a minute"),
+    };
+    Ok(fault.print_and_exit(screen))
 }

@@ -38,10 +38,9 @@ pub struct DeadLetterPage {
 #[derive(Clone, Debug, Default)]
 pub struct MoveResult {
     pub moved: Vec<DeadLetterView>,
-    /// Letters that stay in the queue, because this version cannot parse them or their subject.
-    pub unreadable: Vec<DeadLetterView>,
-    /// Letters that are gone, received by another reader, or beyond the search limit.
-    pub missing: Vec<MessageId>,
+    /// Letters that this version cannot read and thus not redrive, and letters that are gone, received by another
+    /// reader, or beyond the search limit.
+    pub not_moved: Vec<MessageId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +94,7 @@ pub async fn get_dead_letter(ctx: &Context, id: &MessageId) -> Result<DeadLetter
 }
 
 /// Redrives or drops letters. A redriven task death is recorded.
-/// Idempotent: a repeat may send a hint twice, but records a death once. Letters moved before are `missing`.
+/// Idempotent: a repeat may send a hint twice, but records a death once. Letters moved before are `not_moved`.
 /// Errors: `Cloud`, `Store`. Letters processed before the error stay processed.
 pub async fn move_dead_letters(
     ctx: &Context,
@@ -113,13 +112,16 @@ pub async fn move_dead_letters(
         let mut failed = None;
         for message in found {
             remaining.remove(&message.id);
-            let done = match failed {
-                None => move_letter(ctx, queue, &message, order, &mut moved).await,
-                Some(_) => Ok(false),
+            let letter = match failed {
+                None => move_letter(ctx, queue, &message, order).await,
+                Some(_) => Ok(None),
             };
-            match done {
-                Ok(true) => {}
-                Ok(false) => look.messages.push(message),
+            match letter {
+                Ok(Some(letter)) => moved.moved.push(letter),
+                Ok(None) => {
+                    moved.not_moved.push(message.id.clone());
+                    look.messages.push(message);
+                }
                 Err(error) => {
                     look.messages.push(message);
                     failed = Some(error);
@@ -129,23 +131,20 @@ pub async fn move_dead_letters(
         return_to_queue(ctx, queue, look).await;
         failed.map_or(Ok(()), Err)?;
     }
-    moved.missing = remaining.into_iter().collect();
+    moved.not_moved.extend(remaining);
     Ok(moved)
 }
 
+/// `None` for a letter that cannot be redriven, because this version cannot read it or its subject.
 async fn move_letter(
     ctx: &Context,
     queue: Queue,
     message: &DeadMessage,
     order: LetterAction,
-    moved: &mut MoveResult,
-) -> Result<bool, Error> {
+) -> Result<Option<DeadLetterView>, Error> {
     let letter = to_dead_letter(queue, message);
     match (order, &letter.message) {
-        (LetterAction::Redrive, DeadLetterMessage::Unreadable) => {
-            moved.unreadable.push(letter);
-            return Ok(false);
-        }
+        (LetterAction::Redrive, DeadLetterMessage::Unreadable) => return Ok(None),
         (LetterAction::Redrive, stored) => {
             // Record the death before deleting the letter. A crash in between only repeats the recording.
             if let DeadLetterMessage::TaskStop(_, stopped) = stored {
@@ -154,8 +153,7 @@ async fn move_letter(
                     Err(error) if error.is_transient() => return Err(error),
                     Err(error) => {
                         tracing::error!(message.id = %letter.id, error = %error, "stopped task not recorded");
-                        moved.unreadable.push(letter);
-                        return Ok(false);
+                        return Ok(None);
                     }
                 }
             }
@@ -164,8 +162,7 @@ async fn move_letter(
         (LetterAction::Drop, _) => ctx.dead_letters.delete(queue, message).await?,
     }
     tracing::info!(message.id = %letter.id, queue = queue.as_str(), order = ?order, "dead letter moved");
-    moved.moved.push(letter);
-    Ok(true)
+    Ok(Some(letter))
 }
 
 async fn return_to_queue(ctx: &Context, queue: Queue, look: ReceivedBatch) {

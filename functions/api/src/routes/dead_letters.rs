@@ -64,8 +64,7 @@ async fn move_letters(
 ) -> Result<Json<MoveDeadLettersAnswer>, Problem> {
     limits::check_dead_letters(request)?;
     let moved = control::move_dead_letters(ctx, &request.messages, order).await?;
-    let control::MoveResult { moved: done, unreadable, missing } = moved;
-    Ok(Json(MoveDeadLettersAnswer { done: to_wire_list(done), unreadable: to_wire_list(unreadable), missing }))
+    Ok(Json(MoveDeadLettersAnswer { done: to_wire_list(moved.moved), not_moved: moved.not_moved }))
 }
 
 fn to_wire_list(letters: Vec<DeadLetterView>) -> Vec<DeadLetter> {

@@ -126,7 +126,7 @@ async fn move_letters(
     }
     limits::check_dead_letters(&request)?;
     let moved = control::move_dead_letters(&visit.ctx, &request.messages, action).await?;
-    let left = moved.unreadable.len() + moved.missing.len();
+    let left = moved.not_moved.len();
     Ok(redirect(&format!("/setup/operations?{result}={}&left={left}", moved.moved.len())))
 }
 
