@@ -59,7 +59,7 @@ pub use admin::hold::{hold_project, load_budget, release_project};
 pub use admin::projects::{
     RepositorySettings, add_repository, connect_forge, create_project, rename_project, set_settings,
 };
-pub use admin::readiness::{Snapshot, check_readiness, load_snapshot};
+pub use admin::readiness::{Snapshot, SweeperGauges, check_readiness, load_snapshot};
 pub use admin::record_unreadable::record_unreadable;
 pub use admin::remove_integration::remove_integration;
 pub use admin::remove_repository::{RemovedRepository, remove_repository};

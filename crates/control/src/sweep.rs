@@ -16,12 +16,11 @@ use deadlines::{Limits, RoundTimer, rotated_shards};
 use gauges::ScheduledItems;
 use held_entries::sweep_held_entries;
 use postpone::postpone;
-use pullyard_domain::gauges::{Gauges, MAX_CLOCK_SKEW};
 use pullyard_domain::id::JobId;
 use pullyard_domain::runner::sweep::uninterrupted_since;
 use pullyard_domain::sweep::{JobStep, next_step};
 use pullyard_domain::wakeup::{JobWakeup, PollWakeup, PullRequestWakeup, TicketWakeup};
-use pullyard_store::{RunnerCondition, SweeperState, WorkKey, Write};
+use pullyard_store::{Gauges, MAX_CLOCK_SKEW, RunnerCondition, SweeperState, WorkKey, Write};
 use ready_jobs::{move_if_misplaced, sweep_ready};
 use report::Failures;
 pub use report::{Report, SweepResult};
@@ -74,11 +73,12 @@ async fn run_round(ctx: &Context, limits: Limits) -> SweepResult {
             round.ready_at = now;
         }
         if faults.is_empty() {
-            let gauges = gauges.finish(now);
+            let gauges = gauges::finish(gauges, now);
             round.gauges = Some(gauges.clone());
             report.gauges = Some(gauges);
         } else {
-            round.gauges = Some(gauges.or_recent(gauges::load_previous_gauges(ctx, time, &read).await, now));
+            let before = gauges::load_previous_gauges(ctx, time, &read).await;
+            round.gauges = Some(gauges::recent_or_partial(before, gauges, now));
         }
     }
     // Last, because the counts do not depend on the note, and a failed read must not lose them.

@@ -25,7 +25,6 @@ pub mod explanation;
 pub mod facts;
 pub mod failure;
 pub mod fleet;
-pub mod gauges;
 pub mod guard;
 pub mod guard_steps;
 pub mod hook;

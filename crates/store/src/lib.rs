@@ -80,7 +80,7 @@ mod write {
 
 pub use error::Error;
 pub use item::hook::{HookStats, Rotation};
-pub use item::sweeper_state::SweeperState;
+pub use item::sweeper_state::{Gauges, MAX_CLOCK_SKEW, SweeperState};
 pub use item::token::{Scope, Token, TokenKind};
 pub use read::{LinkedReviewFacts, StoredBatch, StoredText, WorkKey};
 pub use write::{

@@ -1,12 +1,13 @@
 //! Wakes entries that wait for their project, after a lost wake-up, a raised or refunded budget, or midnight.
 
 use super::deadlines::RoundTimer;
+use super::gauges::count_held;
 use super::projects::list_projects_rotated;
 use super::report::Report;
 use crate::admin::hold::wake_within_budget;
 use crate::{Context, Error};
-use pullyard_domain::gauges::Gauges;
 use pullyard_domain::id::ProjectId;
+use pullyard_store::Gauges;
 
 /// Entries counted per project. A read costs at least half a unit, which covers as many.
 const MAX_COUNTED: i32 = 30;
@@ -38,7 +39,7 @@ async fn wake_project(ctx: &Context, id: &ProjectId, gauges: &mut Gauges) -> Res
         return Ok(0);
     }
     gauges.more |= i32::try_from(held.len()).is_ok_and(|len| len >= MAX_COUNTED);
-    gauges.add_held(id, u32::try_from(held.len()).unwrap_or(u32::MAX));
+    count_held(gauges, id, u32::try_from(held.len()).unwrap_or(u32::MAX));
     match ctx.store.load_project(id).await? {
         Some(project) => wake_within_budget(ctx, &project).await,
         None => Ok(0),

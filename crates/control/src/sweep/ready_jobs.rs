@@ -1,12 +1,12 @@
 //! Sweeps the Ready jobs of runners that are unclaimed or misplaced. Without a due time, they are listed by class.
 
 use super::deadlines::RoundTimer;
+use super::gauges::count_waiting;
 use super::projects::list_projects_rotated;
 use super::report::Report;
 use crate::jobs::finish_job::write_end;
 use crate::runner::WaitExplainer;
 use crate::{Context, Error};
-use pullyard_domain::gauges::Gauges;
 use pullyard_domain::id::{ClassId, JobId, ProjectId};
 use pullyard_domain::job::{Job, JobStatus, Placement};
 use pullyard_domain::project::Project;
@@ -14,7 +14,7 @@ use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::sweep::{WaitingStep, next_waiting_step, required_place};
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wait::Wait;
-use pullyard_store::{Error as StoreError, RunnerCondition, Write};
+use pullyard_store::{Error as StoreError, Gauges, RunnerCondition, Write};
 
 const MAX_JOBS_SWEPT: usize = 25;
 /// Jobs counted per class. A read costs at least half a unit, which covers as many.
@@ -97,7 +97,7 @@ async fn sweep_class(
             }
         }
     }
-    gauges.add_waiting(&project.id, u32::try_from(rows.len()).unwrap_or(u32::MAX), oldest);
+    count_waiting(gauges, &project.id, u32::try_from(rows.len()).unwrap_or(u32::MAX), oldest);
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The result of a sweep.
 
 use crate::Error;
-use pullyard_domain::gauges::Gauges;
+use pullyard_store::Gauges;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {

@@ -1,19 +1,19 @@
 //! Sweeps all self-hosted runners: sets silent ones Offline, takes away jobs without a process, finishes removals.
 
 use super::deadlines::RoundTimer;
+use super::gauges::count_runner;
 use super::report::{Failures, Report};
 use crate::jobs::finish_job::write_end;
 use crate::jobs::requeue::write_requeue;
 use crate::runner::load_token_state;
 use crate::{Context, Error};
 use futures::StreamExt as _;
-use pullyard_domain::gauges::Gauges;
 use pullyard_domain::id::JobId;
 use pullyard_domain::runner::sweep::{self, LossReason, RunnerStep, TokenState};
 use pullyard_domain::runner::{Runner, Slot};
 use pullyard_domain::sweep::{JobStep, step_after_runner_loss};
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{RunnerCondition, Store, Write};
+use pullyard_store::{Gauges, RunnerCondition, Store, Write};
 use std::collections::HashMap;
 use tokio::sync::Mutex;
 
@@ -47,7 +47,7 @@ pub(super) async fn sweep_runners(
         for runner in some {
             match runner {
                 Ok(runner) => {
-                    gauges.add_runner(&runner);
+                    count_runner(gauges, &runner);
                     runners.push(runner);
                 }
                 Err(error) => {

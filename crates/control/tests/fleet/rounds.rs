@@ -2,12 +2,14 @@
 
 use crate::prelude::*;
 use crate::world::World;
+use pullyard_control::runner::record_heartbeat;
 use pullyard_control::{Report, sweep, sweep_on_demand};
 use pullyard_domain::budget::Budget;
 use pullyard_domain::due::{SHARDS, shard};
 use pullyard_domain::hook::Poll;
 use pullyard_domain::job::Placement;
 use pullyard_domain::pull_request::Note;
+use pullyard_domain::runner::{Drain, Heartbeat};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -72,6 +74,23 @@ async fn gauges_distinguish_waiting_and_running_fargate_jobs() {
     let waits = world.job(&Settings { compute: Compute::Fargate, ..Settings::default() }).await;
     let gauges = sweep(ctx).await.into_result().unwrap().gauges.expect("complete gauges");
     assert_eq!((gauges.waiting, gauges.oldest, gauges.running), (1, Some(waits.ready_since), 12));
+}
+
+#[tokio::test]
+async fn gauges_count_runners_by_presence_drain_and_slots() {
+    let world = World::begin().await;
+    let (ctx, now) = (&world.ctx, world.ctx.clock.now());
+    let runners = world.runners(3, 1, 2).await;
+    let job = world.jobs("one", 1, 1).await.remove(0);
+    world.claim(&job.id, Some(&runners[0])).await;
+    let drain = Drain { by: "ana".into(), at: now, acknowledged: None };
+    assert_applied(ctx.store.set_drain(&runners[1], Some(&drain)).await);
+    let instance = runners[2].instance.clone();
+    let sign_off = Heartbeat { instance, active_jobs: BTreeSet::new(), draining: false, is_sign_off: true };
+    record_heartbeat(ctx, &world.token, &runners[2].id, &sign_off).await.unwrap();
+    let gauges = sweep(ctx).await.into_result().unwrap().gauges.expect("complete gauges");
+    assert_eq!((gauges.online, gauges.draining, gauges.offline), (1, 1, 1));
+    assert_eq!((gauges.slots_busy, gauges.slots_free), (1, 1), "only the online runner has a free slot");
 }
 
 #[tokio::test]

@@ -1,9 +1,8 @@
 //! Stores the sweeper's last round.
 
-use crate::item::sweeper_state::SweeperState;
+use crate::item::sweeper_state::{MAX_CLOCK_SKEW, SweeperState};
 use crate::transaction::{Condition, Transaction, number_value};
 use crate::{Error, Store, Write};
-use pullyard_domain::gauges::MAX_CLOCK_SKEW;
 
 impl Store {
     /// Writes: SWEEPER unless a later round is stored: the later one of two sweepers counts. A stored time is ignored

@@ -3,10 +3,9 @@
 use crate::prelude::*;
 use crate::sample;
 use crate::world::{World, failed_end};
-use pullyard_domain::gauges::MAX_CLOCK_SKEW;
 use pullyard_domain::id::RunnerId;
 use pullyard_domain::runner::Heartbeat;
-use pullyard_store::SweeperState;
+use pullyard_store::{MAX_CLOCK_SKEW, SweeperState};
 
 pub(crate) fn with_heartbeat(runner: &Runner, secs: u64) -> Runner {
     let active = runner.slots.keys().cloned().collect();

@@ -7,8 +7,7 @@ use crate::breakers::open_breaker;
 use crate::prelude::*;
 use crate::sample;
 use crate::world::World;
-use pullyard_domain::gauges::Gauges;
-use pullyard_store::{Rotation, SweeperState};
+use pullyard_store::{Gauges, Rotation, SweeperState};
 use std::collections::HashSet;
 
 /// Ticket keys that would merge, or break a key or a cursor, without encoding.
