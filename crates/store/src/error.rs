@@ -26,6 +26,10 @@ impl Error {
         }
     }
 
+    pub(crate) fn corrupt(key: impl ToString, reason: impl ToString) -> Self {
+        Self::Corrupt { key: key.to_string(), reason: reason.to_string() }
+    }
+
     /// Converts an SDK error that is not a refused condition. The SDK has already retried.
     pub(crate) fn unavailable(operation: &'static str, error: impl StdError + Send + Sync + 'static) -> Self {
         let reason = format_error_chain(&error);

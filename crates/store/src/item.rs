@@ -63,8 +63,7 @@ pub(crate) trait RevisionedItem: Item {
 
 pub(crate) fn encode<T: Item>(value: &T) -> Result<Attributes, Error> {
     let key = value.key();
-    let mut item: Attributes = serde_dynamo::to_item(value)
-        .map_err(|error| Error::Corrupt { key: key.to_string(), reason: error.to_string() })?;
+    let mut item: Attributes = serde_dynamo::to_item(value).map_err(|error| Error::corrupt(&key, error))?;
     drop_nulls(&mut item);
     if let Some(due) = value.work_row() {
         let (partition, order) = match due {
@@ -85,8 +84,7 @@ pub(crate) fn encode<T: Item>(value: &T) -> Result<Attributes, Error> {
     for (name, value) in value.condition_attributes() {
         item.insert(name.into(), value);
     }
-    item.insert("pk".into(), AttributeValue::S(key.pk));
-    item.insert("sk".into(), AttributeValue::S(key.sk));
+    item.extend(key.attributes());
     item.insert("v".into(), AttributeValue::N(SHAPE.to_string()));
     Ok(item)
 }
@@ -101,8 +99,13 @@ fn drop_nulls(map: &mut Attributes) {
     }
 }
 
+/// A part of the item `key`, as the value of an update.
+pub(crate) fn encode_part(key: &Key, part: &impl Serialize) -> Result<AttributeValue, Error> {
+    serde_dynamo::to_attribute_value(part).map_err(|error| Error::corrupt(key, error))
+}
+
 pub(crate) fn decode<T: DeserializeOwned>(item: Attributes, key: &Key) -> Result<T, Error> {
-    serde_dynamo::from_item(item).map_err(|error| Error::Corrupt { key: key.to_string(), reason: error.to_string() })
+    serde_dynamo::from_item(item).map_err(|error| Error::corrupt(key, error))
 }
 
 pub(crate) fn decode_item<T: DeserializeOwned>(item: Attributes) -> Result<T, Error> {
@@ -125,8 +128,7 @@ impl Store {
             .client
             .get_item()
             .table_name(&self.table)
-            .key("pk", AttributeValue::S(key.pk.clone()))
-            .key("sk", AttributeValue::S(key.sk.clone()))
+            .set_key(Some(key.attributes()))
             .consistent_read(true)
             .send()
             .await

@@ -1,6 +1,8 @@
 //! Defines the keys of all items.
 //! Free text in a key is percent-encoded, so that a `#` in it cannot merge two keys.
 
+use crate::item::Attributes;
+use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::breaker::BreakerId;
 use pullyard_domain::budget::Day;
 use pullyard_domain::id::{
@@ -19,6 +21,11 @@ pub(crate) struct Key {
 impl Key {
     fn new(pk: impl Into<String>, sk: impl Into<String>) -> Self {
         Self { pk: pk.into(), sk: sk.into() }
+    }
+
+    pub(crate) fn attributes(&self) -> Attributes {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        [("pk".to_owned(), text(&self.pk)), ("sk".to_owned(), text(&self.sk))].into()
     }
 }
 

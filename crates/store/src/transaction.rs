@@ -127,6 +127,22 @@ impl Transaction {
         Ok(self.put_item(item, condition))
     }
 
+    /// Like `revise`, if there is a value.
+    pub(crate) fn revise_some<T: RevisionedItem>(self, value: Option<&T>) -> Result<Self, Error> {
+        match value {
+            Some(value) => self.revise(value),
+            None => Ok(self),
+        }
+    }
+
+    /// Puts a value, if there is one, that must not be stored yet.
+    pub(crate) fn create_some<T: Item>(self, value: Option<&T>) -> Result<Self, Error> {
+        match value {
+            Some(value) => self.put(value, Condition::absent()),
+            None => Ok(self),
+        }
+    }
+
     pub(crate) fn put<T: Item>(self, value: &T, condition: Condition) -> Result<Self, Error> {
         Ok(self.put_item(encode(value)?, condition))
     }
@@ -266,8 +282,7 @@ async fn send_one(store: &Store, operation: &'static str, mark: &Mark, action: A
                 .client
                 .update_item()
                 .table_name(&store.table)
-                .key("pk", AttributeValue::S(key.pk))
-                .key("sk", AttributeValue::S(key.sk))
+                .set_key(Some(key.attributes()))
                 .update_expression(expression)
                 .condition_expression(condition.expression)
                 .set_expression_attribute_names(condition.names)
@@ -371,8 +386,7 @@ fn to_transact_item(table: &str, action: Action) -> Result<TransactWriteItem, Er
         Action::Update { key, expression, condition } => {
             let update = Update::builder()
                 .table_name(table)
-                .key("pk", AttributeValue::S(key.pk))
-                .key("sk", AttributeValue::S(key.sk))
+                .set_key(Some(key.attributes()))
                 .update_expression(expression)
                 .condition_expression(condition.expression)
                 .set_expression_attribute_names(condition.names)
@@ -383,8 +397,7 @@ fn to_transact_item(table: &str, action: Action) -> Result<TransactWriteItem, Er
         Action::Delete { key, condition } => {
             let delete = Delete::builder()
                 .table_name(table)
-                .key("pk", AttributeValue::S(key.pk))
-                .key("sk", AttributeValue::S(key.sk))
+                .set_key(Some(key.attributes()))
                 .condition_expression(condition.expression)
                 .set_expression_attribute_names(condition.names)
                 .set_expression_attribute_values(condition.values)

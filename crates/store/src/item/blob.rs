@@ -13,21 +13,17 @@ const ATTRIBUTE: &str = "body";
 const LARGEST: usize = 16 << 20;
 
 pub(crate) fn pack<T: Serialize>(key: &Key, value: &T) -> Result<Attributes, Error> {
-    let broken = |reason: String| Error::Corrupt { key: key.to_string(), reason };
-    let json = serde_json::to_vec(value).map_err(|error| broken(error.to_string()))?;
-    let body = zstd::bulk::compress(&json, 3).map_err(|error| broken(error.to_string()))?;
-    Ok(Attributes::from([
-        ("pk".to_owned(), AttributeValue::S(key.pk.clone())),
-        ("sk".to_owned(), AttributeValue::S(key.sk.clone())),
-        ("v".to_owned(), AttributeValue::N(super::SHAPE.to_string())),
-        (ATTRIBUTE.to_owned(), AttributeValue::B(Blob::new(body))),
-    ]))
+    let json = serde_json::to_vec(value).map_err(|error| Error::corrupt(key, error))?;
+    let body = zstd::bulk::compress(&json, 3).map_err(|error| Error::corrupt(key, error))?;
+    let mut item = key.attributes();
+    item.insert("v".into(), AttributeValue::N(super::SHAPE.to_string()));
+    item.insert(ATTRIBUTE.into(), AttributeValue::B(Blob::new(body)));
+    Ok(item)
 }
 
 pub(crate) fn unpack<T: DeserializeOwned>(key: &Key, item: &Attributes) -> Result<T, Error> {
-    let broken = |reason: String| Error::Corrupt { key: key.to_string(), reason };
-    let body =
-        item.get(ATTRIBUTE).and_then(|value| value.as_b().ok()).ok_or_else(|| broken("it has no body".into()))?;
-    let json = zstd::bulk::decompress(body.as_ref(), LARGEST).map_err(|error| broken(error.to_string()))?;
-    serde_json::from_slice(&json).map_err(|error| broken(error.to_string()))
+    let body = item.get(ATTRIBUTE).and_then(|value| value.as_b().ok());
+    let body = body.ok_or_else(|| Error::corrupt(key, "it has no body"))?;
+    let json = zstd::bulk::decompress(body.as_ref(), LARGEST).map_err(|error| Error::corrupt(key, error))?;
+    serde_json::from_slice(&json).map_err(|error| Error::corrupt(key, error))
 }

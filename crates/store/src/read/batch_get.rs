@@ -2,10 +2,8 @@
 
 use crate::item::Attributes;
 use crate::key::Key;
-use crate::transaction::string_value;
 use crate::{Error, Store};
 use aws_sdk_dynamodb::types::KeysAndAttributes;
-use std::collections::HashMap;
 use std::time::Duration;
 
 const MAX_BATCH_ITEMS: usize = 100;
@@ -17,7 +15,7 @@ impl Store {
     pub(crate) async fn load_many(&self, keys: &[Key]) -> Result<Vec<Attributes>, Error> {
         let mut items = Vec::with_capacity(keys.len());
         for some in keys.chunks(MAX_BATCH_ITEMS) {
-            self.load_batch(some.iter().map(to_key_attributes).collect(), &mut items).await?;
+            self.load_batch(some.iter().map(Key::attributes).collect(), &mut items).await?;
         }
         Ok(items)
     }
@@ -25,7 +23,7 @@ impl Store {
     /// Like `many`, for keys that fit into one call.
     pub(crate) async fn load_few(&self, keys: &[&Key]) -> Result<Vec<Attributes>, Error> {
         let mut items = Vec::with_capacity(keys.len());
-        self.load_batch(keys.iter().map(|key| to_key_attributes(key)).collect(), &mut items).await?;
+        self.load_batch(keys.iter().map(|key| key.attributes()).collect(), &mut items).await?;
         Ok(items)
     }
 
@@ -53,8 +51,4 @@ impl Store {
         }
         Err(Error::Unavailable { operation: "read many", reason: "some were left out".into(), transient: true })
     }
-}
-
-fn to_key_attributes(key: &Key) -> Attributes {
-    HashMap::from([("pk".to_owned(), string_value(&key.pk)), ("sk".to_owned(), string_value(&key.sk))])
 }

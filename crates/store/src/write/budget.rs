@@ -12,46 +12,50 @@ use std::time::Duration;
 /// How long a day's item is stored: longer than a job may last.
 const RETENTION: Duration = Duration::from_secs(40 * 24 * 3_600);
 
-/// Adds the charge of a job to the transaction that creates it.
-/// Writes: BUDGET put if absent; otherwise one job and its dollars are added, if the stored sums allow it.
-pub(super) fn charge(transaction: Transaction, charge: &Charge) -> Transaction {
-    let mut bounds = vec!["attribute_exists(pk)"];
-    bounds.extend(charge.jobs_below.map(|_| "jobs < :below"));
-    bounds.extend(charge.usd_micros_at_most.map(|_| "taken_usd_micros <= :most"));
-    // Every limit is at least one job's charge, so the first job of a day always fits.
-    let mut condition = Condition::new(&format!("attribute_not_exists(pk) OR ({})", bounds.join(" AND ")))
-        .name("#day", "day")
-        .name("#expires", EXPIRES)
-        .value(":day", number_value(charge.day.start().millis()))
-        .value(":expires", number_value(charge.day.end().plus(RETENTION).millis() / 1_000))
-        .value(":usd", number_value(charge.usd_micros))
-        .value(":shape", number_value(SHAPE))
-        .value(":zero", number_value(0))
-        .value(":one", number_value(1));
-    if let Some(below) = charge.jobs_below {
-        condition = condition.value(":below", number_value(below));
+impl Transaction {
+    /// Adds the charge of a job, if it has one, to the transaction that creates it.
+    /// Writes: BUDGET put if absent; otherwise one job and its dollars are added, if the stored sums allow it.
+    pub(super) fn charge(self, charge: Option<&Charge>) -> Self {
+        let Some(charge) = charge else { return self };
+        let mut bounds = vec!["attribute_exists(pk)"];
+        bounds.extend(charge.jobs_below.map(|_| "jobs < :below"));
+        bounds.extend(charge.usd_micros_at_most.map(|_| "taken_usd_micros <= :most"));
+        // Every limit is at least one job's charge, so the first job of a day always fits.
+        let mut condition = Condition::new(&format!("attribute_not_exists(pk) OR ({})", bounds.join(" AND ")))
+            .name("#day", "day")
+            .name("#expires", EXPIRES)
+            .value(":day", number_value(charge.day.start().millis()))
+            .value(":expires", number_value(charge.day.end().plus(RETENTION).millis() / 1_000))
+            .value(":usd", number_value(charge.usd_micros))
+            .value(":shape", number_value(SHAPE))
+            .value(":zero", number_value(0))
+            .value(":one", number_value(1));
+        if let Some(below) = charge.jobs_below {
+            condition = condition.value(":below", number_value(below));
+        }
+        if let Some(limit) = charge.usd_micros_at_most {
+            condition = condition.value(":most", number_value(limit));
+        }
+        let sets = "v = :shape, #day = :day, #expires = :expires, jobs = if_not_exists(jobs, :zero) + :one, \
+                    taken_usd_micros = if_not_exists(taken_usd_micros, :zero) + :usd, \
+                    spent_usd_micros = if_not_exists(spent_usd_micros, :zero)";
+        self.update(key::budget(&charge.project, charge.day), sets, "", condition)
     }
-    if let Some(limit) = charge.usd_micros_at_most {
-        condition = condition.value(":most", number_value(limit));
-    }
-    let sets = "v = :shape, #day = :day, #expires = :expires, jobs = if_not_exists(jobs, :zero) + :one, \
-                taken_usd_micros = if_not_exists(taken_usd_micros, :zero) + :usd, \
-                spent_usd_micros = if_not_exists(spent_usd_micros, :zero)";
-    transaction.update(key::budget(&charge.project, charge.day), sets, "", condition)
-}
 
-/// Adds the refund to the transaction that ends a job. A job ends only once, so its refund is written once.
-/// Writes: BUDGET if it exists: the reservation is subtracted, the spent amount is added.
-pub(super) fn refund(transaction: Transaction, returned: &Refund) -> Transaction {
-    let condition = Condition::new("attribute_exists(pk)")
-        .value(":jobs", number_value(returned.jobs))
-        .value(":spent", number_value(returned.spent_usd_micros))
-        // Negative if less was spent than reserved.
-        .value(
-            ":taken",
-            number_value(i128::from(returned.spent_usd_micros) - i128::from(returned.reserved_usd_micros)),
-        );
-    let sets = "jobs = jobs - :jobs, taken_usd_micros = taken_usd_micros + :taken, \
-                spent_usd_micros = spent_usd_micros + :spent";
-    transaction.update(key::budget(&returned.project, returned.day), sets, "", condition)
+    /// Adds the refund, if there is one, to the transaction that ends a job. A job ends only once, so its refund is written once.
+    /// Writes: BUDGET if it exists: the reservation is subtracted, the spent amount is added.
+    pub(super) fn refund(self, returned: Option<&Refund>) -> Self {
+        let Some(returned) = returned else { return self };
+        let condition = Condition::new("attribute_exists(pk)")
+            .value(":jobs", number_value(returned.jobs))
+            .value(":spent", number_value(returned.spent_usd_micros))
+            // Negative if less was spent than reserved.
+            .value(
+                ":taken",
+                number_value(i128::from(returned.spent_usd_micros) - i128::from(returned.reserved_usd_micros)),
+            );
+        let sets = "jobs = jobs - :jobs, taken_usd_micros = taken_usd_micros + :taken, \
+                    spent_usd_micros = spent_usd_micros + :spent";
+        self.update(key::budget(&returned.project, returned.day), sets, "", condition)
+    }
 }

@@ -1,5 +1,6 @@
 //! Writes the claim of a Ready job, which fills a slot of a self-hosted runner, and frees that slot later.
 
+use crate::item::encode_part;
 use crate::key;
 use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::{Error, Store, Write};
@@ -23,10 +24,8 @@ impl Store {
                 project: job.project.clone(),
                 since: run.started,
             };
-            let slot = AttributeValue::M(
-                serde_dynamo::to_item(&slot)
-                    .map_err(|error| Error::Corrupt { key: runner.to_string(), reason: error.to_string() })?,
-            );
+            let key = key::runner(runner);
+            let slot = encode_part(&key, &slot)?;
             // `claims` also contains claims whose jobs have ended: a late repeat of one must not get a second job.
             let condition = Condition::new(
                 "instance = :instance AND #status = :online AND draining = :false AND attribute_not_exists(drain) \
@@ -44,7 +43,7 @@ impl Store {
             .value(":false", AttributeValue::Bool(false))
             .value(":slot", slot);
             let sets = "slots.#job = :slot, claims = list_append(if_not_exists(claims, :none), :claims)";
-            transaction = transaction.update(key::runner(runner), sets, "", condition);
+            transaction = transaction.update(key, sets, "", condition);
         }
         transaction.commit(self).await
     }
@@ -65,21 +64,23 @@ pub enum RunnerCondition {
     },
 }
 
-/// Frees the slot in the transaction of an end, a requeue or a suspension. An empty slot is no error.
-pub(super) fn free_slot(transaction: Transaction, before: &Job, precondition: RunnerCondition) -> Transaction {
-    let Some(runner) = before.run.as_ref().and_then(|run| run.runner.as_ref()) else {
-        return transaction;
-    };
-    let condition = match precondition {
-        // A runner with a slot is never deleted. DynamoDB rejects `REMOVE slots.#job` on a missing item as invalid.
-        RunnerCondition::Exists => Condition::new("attribute_exists(pk)"),
-        RunnerCondition::Offline { epoch } => Condition::new("#status = :offline AND epoch = :epoch")
-            .name("#status", "status")
-            .value(":offline", string_value("offline"))
-            .value(":epoch", number_value(epoch)),
-        RunnerCondition::LastHeartbeat { epoch, at } => Condition::new("epoch = :epoch AND last_heartbeat = :heard")
-            .value(":epoch", number_value(epoch))
-            .value(":heard", number_value(at.millis())),
-    };
-    transaction.update(key::runner(runner), "", "slots.#job", condition.name("#job", before.id.as_str()))
+impl Transaction {
+    /// Frees the slot in the transaction of an end, a requeue or a suspension. An empty slot is no error.
+    pub(super) fn free_slot(self, before: &Job, precondition: RunnerCondition) -> Self {
+        let Some(runner) = before.run.as_ref().and_then(|run| run.runner.as_ref()) else { return self };
+        let condition = match precondition {
+            // A runner with a slot is never deleted. DynamoDB rejects `REMOVE slots.#job` on a missing item as invalid.
+            RunnerCondition::Exists => Condition::new("attribute_exists(pk)"),
+            RunnerCondition::Offline { epoch } => Condition::new("#status = :offline AND epoch = :epoch")
+                .name("#status", "status")
+                .value(":offline", string_value("offline"))
+                .value(":epoch", number_value(epoch)),
+            RunnerCondition::LastHeartbeat { epoch, at } => {
+                Condition::new("epoch = :epoch AND last_heartbeat = :heard")
+                    .value(":epoch", number_value(epoch))
+                    .value(":heard", number_value(at.millis()))
+            }
+        };
+        self.update(key::runner(runner), "", "slots.#job", condition.name("#job", before.id.as_str()))
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::item::Item;
 use crate::transaction::{Condition, Transaction};
-use crate::write::trigger::{Request, put_request};
+use crate::write::trigger::Request;
 use crate::{Error, Store, Write};
 use pullyard_domain::comment::Comment;
 use pullyard_domain::ticket::Ticket;
@@ -23,11 +23,12 @@ impl Store {
     pub async fn create_comment(&self, written: &CommentCreation<'_>) -> Result<Write, Error> {
         let CommentCreation { ticket, comment, request } = written;
         let seen = Condition::at_rev_since(ticket.rev, "seen_at", ticket.seen_at);
-        let mut transaction = Transaction::new("add a comment").revise_over(*ticket, seen)?.revise(*comment)?;
-        if let Some(request) = request {
-            transaction = put_request(transaction, request, "comment", &comment.number.to_string());
-        }
-        transaction.commit(self).await
+        Transaction::new("add a comment")
+            .revise_over(*ticket, seen)?
+            .revise(*comment)?
+            .put_request(*request, "comment", &comment.number.to_string())
+            .commit(self)
+            .await
     }
 
     /// Replaces a comment's text.

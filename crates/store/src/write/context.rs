@@ -2,7 +2,7 @@
 
 use crate::item::{Attributes, blob};
 use crate::key::{self, Key};
-use crate::transaction::{Condition, Transaction};
+use crate::transaction::{Condition, Transaction, string_value};
 use crate::{Error, Store};
 use pullyard_domain::id::JobId;
 use pullyard_domain::prompt::Context;
@@ -14,14 +14,8 @@ impl Store {
     /// because a transaction would cost double. If the job is not created, the context remains.
     pub async fn create_context(&self, job: &JobId, context: &Context) -> Result<String, Error> {
         let (hash, key, item) = encode_context(job, context)?;
-        Transaction::new("store a context")
-            .put_item(
-                item,
-                Condition::new("attribute_not_exists(pk) OR pk = :pk")
-                    .value(":pk", crate::transaction::string_value(key.pk)),
-            )
-            .commit(self)
-            .await?;
+        let same = Condition::new("attribute_not_exists(pk) OR pk = :pk").value(":pk", string_value(key.pk));
+        Transaction::new("store a context").put_item(item, same).commit(self).await?;
         Ok(hash)
     }
 
@@ -32,8 +26,7 @@ impl Store {
 }
 
 fn encode_context(job: &JobId, context: &Context) -> Result<(String, Key, Attributes), Error> {
-    let json = serde_json::to_vec(context)
-        .map_err(|error| Error::Corrupt { key: job.to_string(), reason: error.to_string() })?;
+    let json = serde_json::to_vec(context).map_err(|error| Error::corrupt(job, error))?;
     let hash: String = Sha256::digest(&json).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     let key = key::context(job, &hash);
     let item = blob::pack(&key, context)?;

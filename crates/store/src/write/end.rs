@@ -1,8 +1,7 @@
 //! Writes the end of a job.
 
-use super::budget::refund;
-use super::claim::{RunnerCondition, free_slot};
-use crate::transaction::{Condition, Transaction};
+use super::claim::RunnerCondition;
+use crate::transaction::Transaction;
 use crate::{Error, Store, Write};
 use pullyard_domain::budget::Refund;
 use pullyard_domain::job::{AttemptRecord, Job};
@@ -27,19 +26,14 @@ impl Store {
     /// reservation returns once.
     /// Idempotent: by the finish's id, through the domain.
     pub async fn end_job(&self, ended: &JobEnd<'_>) -> Result<Write, Error> {
-        let mut transaction = Transaction::new("end a job").revise(ended.job)?;
-        if let Some(attempt) = ended.attempt {
-            transaction = transaction.put(attempt, Condition::absent())?;
-        }
-        if let Some(ticket) = ended.ticket {
-            transaction = transaction.revise(ticket)?;
-        }
-        if let Some(pull_request) = ended.pull_request {
-            transaction = transaction.revise(pull_request)?;
-        }
-        if let Some(returned) = ended.refund {
-            transaction = refund(transaction, returned);
-        }
-        free_slot(transaction, ended.before, ended.runner).commit(self).await
+        Transaction::new("end a job")
+            .revise(ended.job)?
+            .create_some(ended.attempt)?
+            .revise_some(ended.ticket)?
+            .revise_some(ended.pull_request)?
+            .refund(ended.refund)
+            .free_slot(ended.before, ended.runner)
+            .commit(self)
+            .await
     }
 }

@@ -1,6 +1,6 @@
 //! Stores the first admin token of a deployment, which an operator creates by hand.
 
-use crate::item::{Attributes, token::Token};
+use crate::item::token::Token;
 use crate::key;
 use crate::transaction::{Condition, Transaction, string_value};
 use crate::{Error, Store, Write};
@@ -12,12 +12,8 @@ impl Store {
     /// `revoked`. If two operators write at once, one succeeds.
     /// Idempotent: a repeat is `Stale`, and [`first_token`](Self::first_token) then names this token.
     pub async fn put_first_token(&self, token: &Token, replaced: Option<&str>) -> Result<Write, Error> {
-        let key = key::first_token();
-        let item = Attributes::from([
-            ("pk".to_owned(), string_value(key.pk)),
-            ("sk".to_owned(), string_value(key.sk)),
-            ("token".to_owned(), string_value(&token.hash)),
-        ]);
+        let mut item = key::first_token().attributes();
+        item.insert("token".into(), string_value(&token.hash));
         let condition = match replaced {
             None => Condition::absent(),
             Some(hash) => Condition::new("#token = :over").name("#token", "token").value(":over", string_value(hash)),

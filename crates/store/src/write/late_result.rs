@@ -1,10 +1,10 @@
 //! Stores a result that arrives after its attempt was lost.
 //! The job does not change.
 
+use crate::item::encode_part;
 use crate::key;
 use crate::transaction::{Condition, Transaction};
 use crate::{Error, Store, Write};
-use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobResult;
 use pullyard_domain::pull_request::PullRequest;
@@ -14,9 +14,7 @@ impl Store {
     /// Idempotent: a repeat stores the same value.
     pub async fn update_late_result(&self, job: &JobId, attempt: u32, result: &JobResult) -> Result<Write, Error> {
         let key = key::attempt(job, attempt);
-        let result = serde_dynamo::to_item(result)
-            .map_err(|error| Error::Corrupt { key: key.to_string(), reason: error.to_string() })?;
-        let condition = Condition::new("attribute_exists(pk)").value(":result", AttributeValue::M(result));
+        let condition = Condition::new("attribute_exists(pk)").value(":result", encode_part(&key, result)?);
         Transaction::new("note a late result").update(key, "late_result = :result", "", condition).commit(self).await
     }
 

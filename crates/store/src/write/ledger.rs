@@ -1,6 +1,7 @@
 //! Writes ledger entries.
 
-use crate::transaction::{Condition, Transaction, string_value};
+use crate::item::encode_part;
+use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::decision::Reason;
@@ -17,7 +18,17 @@ pub enum Conclusion {
 pub(crate) fn unless_final() -> Condition {
     Condition::new("attribute_not_exists(pk) OR #final = :false")
         .name("#final", "final")
-        .value(":false", aws_sdk_dynamodb::types::AttributeValue::Bool(false))
+        .value(":false", AttributeValue::Bool(false))
+}
+
+impl Transaction {
+    /// Records a decision, if there is one, unless its delivery has a final answer.
+    pub(super) fn record_some(self, delivery: Option<&Delivery>) -> Result<Self, Error> {
+        match delivery {
+            Some(delivery) => self.put(delivery, unless_final()),
+            None => Ok(self),
+        }
+    }
 }
 
 impl Store {
@@ -48,7 +59,7 @@ impl Store {
                     return Ok(written);
                 }
                 // Its project was held, or the review was about to be refused when its job was created.
-                let reason = reason_attribute(&key, &Reason::Accepted { job: job.clone() })?;
+                let reason = encode_part(&key, &Reason::Accepted { job: job.clone() })?;
                 let condition = named(false).value(":reason", reason).value(":true", AttributeValue::Bool(true));
                 Transaction::new("note the job of a review")
                     .update(key, "job = :job, reason = :reason, #final = :true", "", condition)
@@ -56,7 +67,7 @@ impl Store {
                     .await
             }
             Conclusion::Refused(reason) => {
-                let reason = reason_attribute(&key, reason)?;
+                let reason = encode_part(&key, reason)?;
                 let condition = Condition::new("attribute_exists(pk) AND attribute_not_exists(job)")
                     .name("#final", "final")
                     .value(":reason", reason)
@@ -68,7 +79,6 @@ impl Store {
 
     /// Writes: DELIVERY if it exists and its list has space.
     pub async fn note_repeat(&self, delivery: &DeliveryId, at: pullyard_domain::time::Timestamp) -> Result<(), Error> {
-        use crate::transaction::number_value;
         let condition = Condition::new("attribute_exists(pk) AND size(seen) < :most")
             .value(":most", number_value(pullyard_domain::delivery::MAX_REPEATS))
             .value(":at", AttributeValue::L(vec![number_value(at.millis())]));
@@ -78,10 +88,4 @@ impl Store {
             .await?;
         Ok(())
     }
-}
-
-fn reason_attribute(key: &crate::key::Key, reason: &Reason) -> Result<AttributeValue, Error> {
-    let item = serde_dynamo::to_item(reason)
-        .map_err(|error| Error::Corrupt { key: key.to_string(), reason: error.to_string() })?;
-    Ok(AttributeValue::M(item))
 }

@@ -1,7 +1,7 @@
 //! Writes projects, their repositories and connected forges.
 
 use crate::item::{Attributes, Item};
-use crate::key;
+use crate::key::{self, Key};
 use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -18,6 +18,20 @@ pub struct RepositoryRemoval<'a> {
     pub poll: Option<&'a Poll>,
     /// Its project with changed settings, at the revision that was read, if they named the repository.
     pub project: Option<&'a Project>,
+}
+
+/// The item that leads from a repository's name to the repository.
+fn alias_item(alias: &Key, repository: &Repository) -> Attributes {
+    let mut item = alias.attributes();
+    item.insert("integration".into(), string_value(repository.integration.as_str()));
+    item.insert("id".into(), number_value(repository.id));
+    item
+}
+
+fn absent_or_own_alias(repository: &Repository) -> Condition {
+    Condition::new("attribute_not_exists(pk) OR (integration = :integration AND id = :id)")
+        .value(":integration", string_value(repository.integration.as_str()))
+        .value(":id", number_value(repository.id))
 }
 
 impl Store {
@@ -47,22 +61,14 @@ impl Store {
     /// the project has that name, or the repository is polled already.
     pub async fn put_repository(&self, repository: &Repository, poll: Option<&Poll>) -> Result<Write, Error> {
         let alias = key::repository_name(&repository.project, &repository.name);
-        let item = Attributes::from([
-            ("pk".to_owned(), string_value(alias.pk)),
-            ("sk".to_owned(), string_value(alias.sk)),
-            ("integration".to_owned(), string_value(repository.integration.as_str())),
-            ("id".to_owned(), number_value(repository.id)),
-        ]);
-        let own = Condition::new("attribute_not_exists(pk) OR (integration = :integration AND id = :id)")
-            .value(":integration", string_value(repository.integration.as_str()))
-            .value(":id", number_value(repository.id));
         let same =
             Condition::new("attribute_not_exists(pk) OR pk = :pk").value(":pk", string_value(repository.key().pk));
-        let mut transaction = Transaction::new("connect a repository").put(repository, same)?.put_item(item, own);
-        if let Some(poll) = poll {
-            transaction = transaction.revise(poll)?;
-        }
-        transaction.commit(self).await
+        Transaction::new("connect a repository")
+            .put(repository, same)?
+            .put_item(alias_item(&alias, repository), absent_or_own_alias(repository))
+            .revise_some(poll)?
+            .commit(self)
+            .await
     }
 
     /// Writes: REPO if its name is the one seen; the new name's alias if absent or already its own; the old name's
@@ -70,27 +76,16 @@ impl Store {
     /// one.
     /// Idempotent: a repeat is `Stale`, and reading again shows the name.
     pub async fn rename_repository(&self, previous: &Repository, next: &Repository) -> Result<Write, Error> {
-        let own = |condition: &str| {
-            Condition::new(&format!("{condition} OR (integration = :integration AND id = :id)"))
-                .value(":integration", string_value(next.integration.as_str()))
-                .value(":id", number_value(next.id))
-        };
         let unchanged =
             Condition::new("#name = :seen").name("#name", "name").value(":seen", string_value(previous.name.as_str()));
         let alias = key::repository_name(&next.project, &next.name);
         let old = key::repository_name(&previous.project, &previous.name);
-        let item = Attributes::from([
-            ("pk".to_owned(), string_value(alias.pk.clone())),
-            ("sk".to_owned(), string_value(alias.sk.clone())),
-            ("integration".to_owned(), string_value(next.integration.as_str())),
-            ("id".to_owned(), number_value(next.id)),
-        ]);
         let mut transaction = Transaction::new("rename a repository")
             .put(next, unchanged)?
-            .put_item(item, own("attribute_not_exists(pk)"));
+            .put_item(alias_item(&alias, next), absent_or_own_alias(next));
         // Names that differ only in case have one alias.
         if old != alias {
-            transaction = transaction.delete(old, own("attribute_not_exists(pk)"));
+            transaction = transaction.delete(old, absent_or_own_alias(next));
         }
         transaction.commit(self).await
     }
@@ -114,15 +109,10 @@ impl Store {
         let mut transaction =
             Transaction::new("remove a repository").delete(repository.key(), same_name).delete(poll, looked_at);
         for name in removal.names {
-            let own = Condition::new("attribute_not_exists(pk) OR (integration = :integration AND id = :id)")
-                .value(":integration", string_value(repository.integration.as_str()))
-                .value(":id", number_value(repository.id));
-            transaction = transaction.delete(key::repository_name(&repository.project, name), own);
+            let alias = key::repository_name(&repository.project, name);
+            transaction = transaction.delete(alias, absent_or_own_alias(repository));
         }
-        if let Some(project) = removal.project {
-            transaction = transaction.revise(project)?;
-        }
-        transaction.commit(self).await
+        transaction.revise_some(removal.project)?.commit(self).await
     }
 
     /// Disconnects a forge. Its item is marked and remains, but it is in no list and reads as absent. Links, jobs and

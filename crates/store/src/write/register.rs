@@ -1,6 +1,7 @@
 //! Stores the registration of a self-hosted runner with its profile and its name.
 
-use crate::item::RunnerName;
+use crate::item::{RunnerName, encode_part};
+use crate::key;
 use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -19,15 +20,13 @@ impl Store {
     /// when it starts.
     /// Writes: RUNNER if absent, or if `epoch`, `last_heartbeat`, `slots`, `claims` and the presence of `drain` equal
     /// those of `previous`; PROFILE and NAME if absent or of this runner. RUNNER is replaced as a whole, so a
-    /// heartbeat,
-    /// a claim or a drain request since the read makes this write `Stale`.
+    /// heartbeat, a claim or a drain request since the read makes this write `Stale`.
     /// Idempotent: a repeat is `Stale`, and the next read shows the instance that the first call stored.
     pub async fn register_runner(&self, registered: &RegistrationWrite<'_>) -> Result<Write, Error> {
         let unchanged = match registered.previous {
             None => Condition::absent(),
             Some(existing) => {
-                let slots = serde_dynamo::to_attribute_value(&existing.slots)
-                    .map_err(|error| Error::Corrupt { key: existing.id.to_string(), reason: error.to_string() })?;
+                let slots = encode_part(&key::runner(&existing.id), &existing.slots)?;
                 let same_drain =
                     if existing.drain.is_some() { "attribute_exists(drain)" } else { "attribute_not_exists(drain)" };
                 // A job that was claimed and ended since the read has freed its slot again, so `slots` is unchanged. If

@@ -1,6 +1,6 @@
 //! Returns a job to Ready after a platform fault.
 
-use super::claim::{RunnerCondition, free_slot};
+use super::claim::RunnerCondition;
 use crate::transaction::{Condition, Transaction};
 use crate::{Error, Store, Write};
 use pullyard_domain::job::{AttemptRecord, Job};
@@ -17,7 +17,11 @@ impl Store {
         attempt: &AttemptRecord,
         proof: RunnerCondition,
     ) -> Result<Write, Error> {
-        let transaction = Transaction::new("requeue a job").revise(job)?.put(attempt, Condition::absent())?;
-        free_slot(transaction, before, proof).commit(self).await
+        Transaction::new("requeue a job")
+            .revise(job)?
+            .put(attempt, Condition::absent())?
+            .free_slot(before, proof)
+            .commit(self)
+            .await
     }
 }

@@ -1,9 +1,9 @@
 //! Writes reviews: a review gets a job, waits, is absorbed, or gets its last answer.
 //! Each write requires that the review is `deferred` or unknown, so that no review belongs to two jobs.
 
+use crate::item::encode_part;
 use crate::key::{self, Key};
 use crate::transaction::{Condition, Transaction, number_value, string_value};
-use crate::write::budget;
 use crate::write::ledger::unless_final;
 use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -46,18 +46,15 @@ impl Store {
     /// Idempotent: by the job's id. A repeat is `Stale`, and reading again shows the job.
     pub async fn create_review_job(&self, trigger: &ReviewTrigger<'_>) -> Result<Write, Error> {
         let condition = if trigger.delivery.is_some() { absent_or_refused_condition() } else { deferred_condition() };
-        let mut transaction = Transaction::new("create the job of a review")
+        Transaction::new("create the job of a review")
             .revise(trigger.job)?
             .revise(trigger.ticket)?
             .revise(trigger.pull_request)?
-            .put_review(trigger.review, condition)?;
-        if let Some(delivery) = trigger.delivery {
-            transaction = transaction.put(delivery, unless_final())?;
-        }
-        if let Some(charge) = trigger.charge {
-            transaction = budget::charge(transaction, charge);
-        }
-        transaction.commit(self).await
+            .put_review(trigger.review, condition)?
+            .record_some(trigger.delivery)?
+            .charge(trigger.charge)
+            .commit(self)
+            .await
     }
 
     /// Stores a waiting review with its ledger entry and its ticket's mark. One transaction, because a review without a
@@ -99,13 +96,12 @@ impl Store {
     pub async fn wait_for_job(&self, wait: &ReviewWait<'_>) -> Result<Write, Error> {
         let ReviewWait { review, from, delivery, job, opens_at } = *wait;
         let ticket = key::ticket(&review.project, &review.ticket);
-        let mut transaction = Transaction::new("defer a review")
+        Transaction::new("defer a review")
             .put_review(review, owned_or_absent_condition(review, from))?
-            .mark_for_job(ticket, &review.pull_request, job, opens_at);
-        if let Some(delivery) = delivery {
-            transaction = transaction.put(delivery, unless_final())?;
-        }
-        transaction.commit(self).await
+            .mark_for_job(ticket, &review.pull_request, job, opens_at)
+            .record_some(delivery)?
+            .commit(self)
+            .await
     }
 
     /// Writes: each older REVIEW from `deferred` to `absorbed`, and `version` of the newest, if it still waits. If it
@@ -125,8 +121,9 @@ impl Store {
             newest,
         );
         for review in older {
-            let condition = deferred_condition().value(":state", state_attribute(&state)?);
-            transaction = transaction.update(key::review(pull_request, review), "#state = :state", "", condition);
+            let key = key::review(pull_request, review);
+            let condition = deferred_condition().value(":state", encode_part(&key, &state)?);
+            transaction = transaction.update(key, "#state = :state", "", condition);
         }
         transaction.commit(self).await
     }
@@ -148,11 +145,11 @@ impl Store {
             deferred_at_version(newest),
         );
         for review in others {
+            let key = key::review(&newest.pull_request, &review.id);
             let condition = at_version("#state.#is IN (:deferred, :absorbed)", review.version)
                 .value(":deferred", string_value("deferred"))
                 .value(":absorbed", string_value("absorbed"))
-                .value(":state", state_attribute(state)?);
-            let key = key::review(&newest.pull_request, &review.id);
+                .value(":state", encode_part(&key, state)?);
             transaction = transaction.update(key, "#state = :state", "", condition);
         }
         transaction.commit(self).await
@@ -163,11 +160,9 @@ impl Store {
     /// since, or its later changes, would get this answer too.
     /// Idempotent: a repeat is `Stale`, because the review no longer waits.
     pub async fn refuse_review(&self, review: &Review, state: &ReviewState) -> Result<Write, Error> {
-        let condition = deferred_at_version(review).value(":state", state_attribute(state)?);
-        Transaction::new("refuse a deferred review")
-            .update(key::review(&review.pull_request, &review.id), "#state = :state", "", condition)
-            .commit(self)
-            .await
+        let key = key::review(&review.pull_request, &review.id);
+        let condition = deferred_at_version(review).value(":state", encode_part(&key, state)?);
+        Transaction::new("refuse a deferred review").update(key, "#state = :state", "", condition).commit(self).await
     }
 
     /// Writes: `edited` of REVIEW, if it exists and belongs to the project.
@@ -265,10 +260,4 @@ fn at_version(state: &str, version: u32) -> Condition {
         .name("#is", "is")
         .name("#version", "version")
         .value(":version", number_value(version))
-}
-
-fn state_attribute(state: &ReviewState) -> Result<AttributeValue, Error> {
-    let item = serde_dynamo::to_item(state)
-        .map_err(|error| Error::Corrupt { key: "a review".into(), reason: error.to_string() })?;
-    Ok(AttributeValue::M(item))
 }

@@ -1,17 +1,12 @@
 //! Writes the state of a registered runner: heartbeats, silence, drains and removal.
 
+use crate::item::encode_part;
 use crate::key;
 use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::id::JobId;
 use pullyard_domain::runner::{Drain, Presence, Runner, Slot};
-use serde::Serialize;
-
-fn to_attribute(runner: &Runner, of: &impl Serialize) -> Result<AttributeValue, Error> {
-    serde_dynamo::to_attribute_value(of)
-        .map_err(|error| Error::Corrupt { key: runner.id.to_string(), reason: error.to_string() })
-}
 
 fn presence_str(status: Presence) -> &'static str {
     match status {
@@ -51,7 +46,7 @@ impl Store {
             .value(":epoch", number_value(next.epoch))
             .value(":heard", number_value(next.last_heartbeat.millis()))
             .value(":true", AttributeValue::Bool(true))
-            .value(":active", to_attribute(previous, &next.active)?)
+            .value(":active", encode_part(&key::runner(&previous.id), &next.active)?)
             .value(":draining", AttributeValue::Bool(next.draining));
         if let Some(oldest) = oldest {
             condition = condition.value(":oldest", string_value(oldest.as_str()));
@@ -99,7 +94,7 @@ impl Store {
         let key = key::runner(&runner.id);
         match drain {
             Some(drain) => {
-                let condition = condition.value(":drain", to_attribute(runner, drain)?);
+                let condition = condition.value(":drain", encode_part(&key, drain)?);
                 transaction.update(key, "drain = :drain", "", condition)
             }
             None => transaction.update(key, "", "drain", condition),

@@ -1,9 +1,8 @@
 //! Stores used sign-in links, so that each can be used only once.
 
-use crate::item::Attributes;
 use crate::key;
 use crate::schema::EXPIRES;
-use crate::transaction::{Condition, Transaction, number_value, string_value};
+use crate::transaction::{Condition, Transaction, number_value};
 use crate::{Error, Store, Write};
 use pullyard_domain::time::Timestamp;
 use std::time::Duration;
@@ -14,13 +13,8 @@ const RETENTION: Duration = Duration::from_secs(3_600);
 impl Store {
     /// Writes: SIGNIN if absent. `Stale` if the link was used before. If two requests use it at once, one succeeds.
     pub async fn use_sign_in(&self, nonce: &str, expires: Timestamp) -> Result<Write, Error> {
-        let key = key::sign_in(nonce);
-        let forgotten = expires.plus(RETENTION).millis() / 1_000;
-        let item = Attributes::from([
-            ("pk".to_owned(), string_value(key.pk)),
-            ("sk".to_owned(), string_value(key.sk)),
-            (EXPIRES.to_owned(), number_value(forgotten)),
-        ]);
+        let mut item = key::sign_in(nonce).attributes();
+        item.insert(EXPIRES.into(), number_value(expires.plus(RETENTION).millis() / 1_000));
         Transaction::new("use up a sign-in link").put_item(item, Condition::absent()).commit(self).await
     }
 }

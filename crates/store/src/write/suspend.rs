@@ -1,7 +1,7 @@
 //! Suspends and resumes jobs: pause, continue, answer, and the yield of a runner.
 
-use super::claim::{RunnerCondition, free_slot};
-use crate::transaction::{Condition, Transaction};
+use super::claim::RunnerCondition;
+use crate::transaction::Transaction;
 use crate::{Error, Store, Write};
 use pullyard_domain::job::{AttemptRecord, Input, Job};
 use pullyard_domain::ticket::Ticket;
@@ -25,19 +25,16 @@ impl Store {
     /// answer is stored for a job that still waits for it, and a suspended job has no slot.
     /// Idempotent: a yield by its id, an input by its key, through the domain and the use case.
     pub async fn write_suspension(&self, rested: &SuspensionWrite<'_>) -> Result<Write, Error> {
-        let mut transaction = Transaction::new("suspend or resume a job").revise(rested.job)?;
-        if let Some(attempt) = rested.attempt {
-            transaction = transaction.put(attempt, Condition::absent())?;
+        let transaction = Transaction::new("suspend or resume a job")
+            .revise(rested.job)?
+            .create_some(rested.attempt)?
+            .revise_some(rested.ticket)?
+            .create_some(rested.input)?;
+        match rested.job.run {
+            Some(_) => transaction,
+            None => transaction.free_slot(rested.before, rested.proof),
         }
-        if let Some(ticket) = rested.ticket {
-            transaction = transaction.revise(ticket)?;
-        }
-        if let Some(input) = rested.input {
-            transaction = transaction.put(input, Condition::absent())?;
-        }
-        if rested.job.run.is_none() {
-            transaction = free_slot(transaction, rested.before, rested.proof);
-        }
-        transaction.commit(self).await
+        .commit(self)
+        .await
     }
 }

@@ -3,9 +3,8 @@
 use crate::item::blob;
 use crate::read::StoredText;
 use crate::transaction::{Condition, Transaction, number_value, string_value as string};
-use crate::write::budget;
 use crate::write::ledger::unless_final;
-use crate::write::trigger::{Request, put_request};
+use crate::write::trigger::Request;
 use crate::{Error, Store, Write, key, mark};
 use pullyard_domain::budget::Charge;
 use pullyard_domain::delivery::Delivery;
@@ -63,18 +62,15 @@ impl Store {
         let mut item = blob::pack(&key, text)?;
         item.insert("seen_at".into(), number_value(ticket.seen_at.millis()));
         let own = Condition::new("attribute_not_exists(pk) OR pk = :pk").value(":pk", string(key.pk));
-        let mut transaction = Transaction::new("write a ticket").revise(*ticket)?.put_item(item, own);
-        transaction = transaction.put(*delivery, Condition::absent())?;
-        if let Some(job) = job {
-            transaction = transaction.revise(*job)?;
-        }
-        if let Some(charge) = charge {
-            transaction = budget::charge(transaction, charge);
-        }
-        if let Some(request) = request {
-            transaction = put_request(transaction, request, "delivery", delivery.id.as_str());
-        }
-        transaction.commit(self).await
+        Transaction::new("write a ticket")
+            .revise(*ticket)?
+            .put_item(item, own)
+            .put(*delivery, Condition::absent())?
+            .revise_some(*job)?
+            .charge(*charge)
+            .put_request(*request, "delivery", delivery.id.as_str())
+            .commit(self)
+            .await
     }
 
     /// Replaces a ticket's text, together with its ledger entry.
@@ -92,12 +88,12 @@ impl Store {
                 Condition::new("#mark = :read").name("#mark", mark::ATTRIBUTE).value(":read", string(&stored.mark))
             }
         };
-        let mut transaction = Transaction::new("change a ticket's text").put_item(item, condition);
-        transaction = transaction.put(*delivery, unless_final())?;
-        if let Some(request) = request {
-            transaction = put_request(transaction, request, "delivery", delivery.id.as_str());
-        }
-        transaction.commit(self).await
+        Transaction::new("change a ticket's text")
+            .put_item(item, condition)
+            .put(*delivery, unless_final())?
+            .put_request(*request, "delivery", delivery.id.as_str())
+            .commit(self)
+            .await
     }
 
     /// Deletes a ticket with its text.

@@ -4,7 +4,7 @@
 use crate::item::token::Token;
 use crate::key;
 use crate::transaction::{Condition, Transaction, number_value};
-use crate::write::trigger::{Request, put_request};
+use crate::write::trigger::Request;
 use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::time::Timestamp;
@@ -20,9 +20,11 @@ impl Store {
     /// Writes: TOKEN if absent; IDEMPOTENCY if absent or expired.
     /// Idempotent: by the key; a repeat is `Stale`, and the key shows which token was created.
     pub async fn create_token(&self, token: &Token, request: Option<&Request>) -> Result<Write, Error> {
-        let Some(request) = request else { return self.put_token(token).await };
-        let transaction = Transaction::new("create a token").put(token, Condition::absent())?;
-        put_request(transaction, request, "token", token.id().as_str()).commit(self).await
+        Transaction::new("create a token")
+            .put(token, Condition::absent())?
+            .put_request(request, "token", token.id().as_str())
+            .commit(self)
+            .await
     }
 
     /// Writes: `revoked` of TOKEN, if it exists. `Stale` if it does not.

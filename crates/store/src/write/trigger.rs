@@ -1,11 +1,8 @@
 //! Creates jobs, each together with its ticket's lock and its ledger entry.
 
-use crate::item::Attributes;
 use crate::key;
 use crate::schema::EXPIRES;
 use crate::transaction::{Condition, Transaction, number_value, string_value};
-use crate::write::budget;
-use crate::write::ledger::unless_final;
 use crate::{Error, Store, Write};
 use pullyard_domain::budget::Charge;
 use pullyard_domain::delivery::Delivery;
@@ -48,23 +45,15 @@ impl Store {
     /// are unchanged.
     /// Idempotent: by the job's id; a repeat is `Stale`, and reading again shows the job.
     pub async fn create_job(&self, trigger: &JobCreation<'_>) -> Result<Write, Error> {
-        let mut transaction = Transaction::new("create a job").revise(trigger.job)?;
-        if let Some(ticket) = trigger.ticket {
-            transaction = transaction.revise(ticket)?;
-        }
-        if let Some(pull_request) = trigger.pull_request {
-            transaction = transaction.revise(pull_request)?;
-        }
-        if let Some(delivery) = trigger.delivery {
-            transaction = transaction.put(delivery, unless_final())?;
-        }
-        if let Some(charge) = trigger.charge {
-            transaction = budget::charge(transaction, charge);
-        }
-        if let Some(request) = trigger.request {
-            transaction = put_request(transaction, request, "job", trigger.job.id.as_str());
-        }
-        transaction.commit(self).await
+        Transaction::new("create a job")
+            .revise(trigger.job)?
+            .revise_some(trigger.ticket)?
+            .revise_some(trigger.pull_request)?
+            .record_some(trigger.delivery)?
+            .charge(trigger.charge)
+            .put_request(trigger.request, "job", trigger.job.id.as_str())
+            .commit(self)
+            .await
     }
 
     /// The content hash of a caller's request with this key, and the job that it created.
@@ -103,25 +92,20 @@ impl Store {
     }
 }
 
-/// Stores a request and the id of its result, unless its key was used within a day.
-pub(crate) fn put_request(transaction: Transaction, request: &Request, attribute: &str, id: &str) -> Transaction {
-    // DynamoDB deletes late, so an expired key counts as absent.
-    let unused = Condition::new("attribute_not_exists(pk) OR #expires <= :now")
-        .name("#expires", EXPIRES)
-        .value(":now", number_value(request.at.millis() / 1_000));
-    transaction.put_item(request_item(request, attribute, id), unused)
-}
-
-fn request_item(request: &Request, attribute: &str, id: &str) -> Attributes {
-    let key = key::idempotency(&request.caller, &request.key);
-    let expires = request.at.plus(RETENTION).millis() / 1_000;
-    Attributes::from([
-        ("pk".to_owned(), string_value(key.pk)),
-        ("sk".to_owned(), string_value(key.sk)),
-        ("content".to_owned(), string_value(&request.content)),
-        (attribute.to_owned(), string_value(id)),
-        (EXPIRES.to_owned(), number_value(expires)),
-    ])
+impl Transaction {
+    /// Stores a request, if there is one, and the id of its result, unless its key was used within a day.
+    pub(super) fn put_request(self, request: Option<&Request>, attribute: &str, id: &str) -> Self {
+        let Some(request) = request else { return self };
+        // DynamoDB deletes late, so an expired key counts as absent.
+        let unused = Condition::new("attribute_not_exists(pk) OR #expires <= :now")
+            .name("#expires", EXPIRES)
+            .value(":now", number_value(request.at.millis() / 1_000));
+        let mut item = key::idempotency(&request.caller, &request.key).attributes();
+        item.insert("content".into(), string_value(&request.content));
+        item.insert(attribute.into(), string_value(id));
+        item.insert(EXPIRES.into(), number_value(request.at.plus(RETENTION).millis() / 1_000));
+        self.put_item(item, unused)
+    }
 }
 
 impl Store {
