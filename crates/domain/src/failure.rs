@@ -105,10 +105,3 @@ vocabulary! {
         Unknown { last_words: String } [Infra] "unknown", "The job failed for an unknown reason: \"{last_words}\".", "Read `pullyard jobs logs`; report it with the job's id.";
     }
 }
-
-impl Failure {
-    /// Caused by the platform and not by the work, so a requeue may succeed.
-    pub fn is_platform(&self) -> bool {
-        self.class() == FailureClass::Infra
-    }
-}

@@ -14,10 +14,6 @@ impl Endpoint {
     pub fn new(api_url: impl Into<String>) -> Self {
         Self { api_url: api_url.into(), connections: Connections::default() }
     }
-
-    pub fn github_com() -> Self {
-        Self::new("https://api.github.com")
-    }
 }
 
 /// Connections shared by all copies, so that root certificates and TLS sessions are not loaded for each call.

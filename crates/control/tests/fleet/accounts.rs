@@ -56,7 +56,7 @@ async fn usage_is_stored_when_a_pause_meets_an_account_limit() {
         Finish { spent_usd_micros: Some(1_500), work: Some(usage()), ..finish_with("f1", End::Failed(met, None)) };
     assert_eq!(finish_attempt(ctx, &fence, &said).await.unwrap(), JobStatus::Paused);
     assert_eq!(world.load_job(&job.id).await.spent_usd_micros, 1_500);
-    let attempt = ctx.store.load_attempt(&job.id, 1).await.unwrap().unwrap();
+    let attempt = ctx.store.list_attempts(&job.id).await.unwrap().remove(0);
     assert!(matches!(attempt.ended, AttemptEnd::Requeued { failure: Failure::AgentQuota { .. } }), "{attempt:?}");
     assert_eq!((attempt.work, attempt.spent_usd_micros), (Some(usage()), Some(1_500)));
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureClass};
 use crate::fixtures::{
     TRIGGER, active, awaiting_input_job, crash_failure, entry, job_id, linked_pull_request, no_changes_failure,
     plan_job, project_id, pull_request_id, ready_job, repository, settings, ticket_in, time_at,
@@ -99,8 +99,9 @@ fn items_spread_over_all_shards_and_never_move() {
 
 #[test]
 fn crash_is_a_platform_failure_and_no_changes_is_not() {
-    assert!(crash_failure().is_platform() && !no_changes_failure().is_platform());
-    assert_eq!(Failure::samples().iter().filter(|failure| failure.is_platform()).count(), 12);
+    let is_platform = |failure: &Failure| failure.class() == FailureClass::Infra;
+    assert!(is_platform(&crash_failure()) && !is_platform(&no_changes_failure()));
+    assert_eq!(Failure::samples().iter().filter(|failure| is_platform(failure)).count(), 12);
 }
 
 #[test]

@@ -109,12 +109,7 @@ impl RunnerId {
 }
 
 impl ClassId {
-    /// The class of jobs with these requirements and the runner's own model key.
-    pub fn for_runner_key(pool: &str, capability: &str, labels: &BTreeSet<String>) -> Self {
-        Self::for_key(pool, capability, labels, KeyOwner::Runner)
-    }
-
-    /// The same for either model key, because jobs of one class wait for one account.
+    /// The class of jobs with these requirements and this model key, because jobs of one class wait for one account.
     pub fn for_key(pool: &str, capability: &str, labels: &BTreeSet<String>, key: KeyOwner) -> Self {
         let mut parts = vec![pool, capability];
         parts.extend(labels.iter().map(String::as_str));

@@ -92,7 +92,7 @@ fn derived_ids_are_stable_across_versions() {
             ArtifactId::for_artifact(&asked, 1, crate::artifact::ArtifactKind::Patch, &file).to_string(),
             "art_depwlhy7bvvwmxtzeqkqnc55iq",
         ),
-        (ClassId::for_runner_key("acme", "codex", &labels).to_string(), "tnrgn6kudkebxk5t"),
+        (ClassId::for_key("acme", "codex", &labels, KeyOwner::Runner).to_string(), "tnrgn6kudkebxk5t"),
         (ClassId::for_key("acme", "codex", &labels, KeyOwner::Project).to_string(), "jivax5yewandsyrv"),
         (ticket_group(&project, &ticket), "ticket-a4zgpsel2b3sowhhqzjuu577ir"),
         (pull_request_group(&pull_request), "pr-wt57uprilltquku7lrvvugihcq"),

@@ -5,7 +5,7 @@ use crate::read::list::{Order, to_cursor};
 use crate::transaction::string_value;
 use crate::{Error, Store, key};
 use pullyard_domain::id::{JobId, ProjectId};
-use pullyard_domain::job::{AttemptRecord, Job};
+use pullyard_domain::job::Job;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::time::Timestamp;
 use std::collections::{BTreeSet, HashMap};
@@ -13,10 +13,6 @@ use std::collections::{BTreeSet, HashMap};
 impl Store {
     pub async fn load_job(&self, job: &JobId) -> Result<Option<Job>, Error> {
         self.load(&key::job(job)).await
-    }
-
-    pub async fn load_attempt(&self, job: &JobId, number: u32) -> Result<Option<AttemptRecord>, Error> {
-        self.load(&key::attempt(job, number)).await
     }
 
     pub async fn load_pull_request(&self, id: &PullRequestId) -> Result<Option<PullRequest>, Error> {

@@ -199,7 +199,7 @@ async fn classes_are_listed_and_ready_jobs_are_ordered() {
     let class = sample::job("any").class;
     let needs = ClassRequirements { capability: "command".into(), labels: BTreeSet::new(), key: KeyOwner::Runner };
     world.store.create_class(&sample::project(), &class, &needs).await.unwrap();
-    let other = ClassId::for_runner_key("acme", "codex", &BTreeSet::new());
+    let other = ClassId::for_key("acme", "codex", &BTreeSet::new(), KeyOwner::Runner);
     let others = ClassRequirements { capability: "codex".into(), labels: BTreeSet::new(), key: KeyOwner::Runner };
     world.store.create_class(&sample::project(), &other, &others).await.unwrap();
     let read = world.after_catching_up(async || world.store.list_classes(&sample::project()).await.unwrap()).await;
@@ -233,7 +233,8 @@ async fn adopting_jobs_are_read_before_older_jobs() {
 #[tokio::test]
 async fn unreadable_class_does_not_hide_the_others() {
     let world = World::new().await;
-    let classes = ["command", "codex"].map(|capability| ClassId::for_runner_key("acme", capability, &BTreeSet::new()));
+    let classes =
+        ["command", "codex"].map(|capability| ClassId::for_key("acme", capability, &BTreeSet::new(), KeyOwner::Runner));
     for class in &classes {
         let needs = ClassRequirements { capability: "command".into(), labels: BTreeSet::new(), key: KeyOwner::Runner };
         world.store.create_class(&sample::project(), class, &needs).await.unwrap();

@@ -274,7 +274,7 @@ async fn context_is_named_by_its_content() {
 async fn class_is_stored_once_and_never_changed() {
     let world = World::new().await;
     let labels = BTreeSet::from(["gpu".to_owned()]);
-    let class = ClassId::for_runner_key("acme", "command", &labels);
+    let class = ClassId::for_key("acme", "command", &labels, KeyOwner::Runner);
     let needs = ClassRequirements { capability: "command".into(), labels, key: KeyOwner::Runner };
     world.store.create_class(&sample::project(), &class, &needs).await.unwrap();
     let noted = world.items().await;

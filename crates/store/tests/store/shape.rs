@@ -164,7 +164,7 @@ async fn create_settings(world: &World) {
     world.expect_applied(world.store.put_token(&sample::token("abc", "laptop"))).await;
     world.expect_applied(world.store.note_token_use("abc", at(5))).await;
     world.expect_applied(world.store.use_sign_in("one", at(600))).await;
-    let (class, labels) = (ClassId::for_runner_key("acme", "command", &BTreeSet::new()), BTreeSet::new());
+    let (class, labels) = (ClassId::for_key("acme", "command", &BTreeSet::new(), KeyOwner::Runner), BTreeSet::new());
     let capability = "command".into();
     world
         .store

@@ -103,7 +103,7 @@ async fn returned_job_frees_its_slot_and_marks_its_ticket() {
     let asking = world.job(&job).await;
     assert_eq!((asking.status, asking.question.unwrap().text.as_str()), (JobStatus::AwaitingInput, "Which list?"));
     assert!(world.runner(&runner).await.slots.is_empty());
-    assert_eq!(world.store.load_attempt(&job.id, 1).await.unwrap().unwrap().ended, AttemptEnd::Asked {});
+    assert_eq!(world.store.list_attempts(&job.id).await.unwrap()[0].ended, AttemptEnd::Asked {});
     assert_eq!(badge(&world).await, Some(Badge::AiWaiting));
     world.check_consistency().await;
 }

@@ -69,7 +69,7 @@ const WRITES: &[(&str, Forms)] = writes! { store:
         store.link_pull_request(&pull_request(1), &ticket(1)).await?;
     }
     create_class {
-        let (class, labels) = (ClassId::for_runner_key("acme", "command", &BTreeSet::new()), BTreeSet::new());
+        let (class, labels) = (ClassId::for_key("acme", "command", &BTreeSet::new(), KeyOwner::Runner), BTreeSet::new());
         let needs = ClassRequirements { capability: "command".into(), labels, key: KeyOwner::Runner };
         store.create_class(&project(), &class, &needs).await?;
     }
