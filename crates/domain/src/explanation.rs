@@ -90,23 +90,19 @@ fn explain_state(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, Str
         };
     }
     let nothing = || NO_ACTION.to_owned();
-    if let Some(cancel) = job.cancel.as_ref().filter(|_| job.status.is_active()) {
-        let age = Span::from(now.since(cancel.at)).render();
-        let held = match job.status {
-            JobStatus::Syncing => "it completes if its push succeeds",
-            _ => "its runner is stopping it",
+    let age = |at: Timestamp| Span::from(now.since(at)).render();
+    let stop = match (&job.cancel, &job.pause) {
+        (Some(cancel), _) => Some((format!("{} cancelled the job {} ago", cancel.by, age(cancel.at)), " it")),
+        (None, Some(pause)) => Some((format!("{} paused the job {} ago", pause.by, age(pause.at)), "")),
+        (None, None) => None,
+    };
+    if let Some((request, it)) = stop.filter(|_| job.status.is_active()) {
+        let state = match job.status {
+            JobStatus::Syncing => "it completes if its push succeeds".to_owned(),
+            _ => format!("its runner is stopping{it}"),
         };
-        return (format!("{} cancelled the job {age} ago, in attempt {}; {held}.", cancel.by, job.attempt), nothing());
+        return (format!("{request}, in attempt {}; {state}.", job.attempt), nothing());
     }
-    if let Some(pause) = job.pause.as_ref().filter(|_| job.status.is_active()) {
-        let age = Span::from(now.since(pause.at)).render();
-        let held = match job.status {
-            JobStatus::Syncing => "it completes if its push succeeds",
-            _ => "its runner is stopping",
-        };
-        return (format!("{} paused the job {age} ago, in attempt {}; {held}.", pause.by, job.attempt), nothing());
-    }
-    let since = |at: Option<Timestamp>| Span::from(at.map_or_else(Default::default, |at| now.since(at))).render();
     match (job.status, &job.result) {
         (JobStatus::Completed, Some(result)) => {
             let files = if result.files == 1 { "1 file".to_owned() } else { format!("{} files", result.files) };
@@ -120,7 +116,7 @@ fn explain_state(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, Str
             }
         }
         (status, _) => {
-            let started = since(job.run.as_ref().map(|run| run.started));
+            let started = age(job.run.as_ref().map_or(now, |run| run.started));
             let does = match status {
                 _ if job.adopts.is_some() => "The runner is searching for a push of a lost attempt",
                 JobStatus::Claimed => "A runner has claimed the job",

@@ -124,110 +124,101 @@ impl TicketKey {
     }
 }
 
-fn slug(text: &str) -> Result<(), InvalidId> {
-    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let first = text.chars().next().is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-    if first && text.len() <= 40 && text.chars().all(good) {
-        Ok(())
-    } else {
-        Err(InvalidId("use 1 to 40 lower-case letters, digits and dashes, not starting with a dash"))
-    }
+fn require(is_valid: bool, rule: &'static str) -> Result<(), InvalidId> {
+    if is_valid { Ok(()) } else { Err(InvalidId(rule)) }
+}
+
+fn is_lower_or_digit(c: char) -> bool {
+    c.is_ascii_lowercase() || c.is_ascii_digit()
+}
+
+fn is_file_name_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
 }
 
 fn is_printable(text: &str, limit: usize) -> bool {
     !text.is_empty() && text.chars().count() <= limit && !text.chars().any(char::is_control) && text.trim() == text
 }
 
+fn has_prefix_and_body(text: &str, prefix: &str) -> bool {
+    text.strip_prefix(prefix).is_some_and(|rest| rest.len() == 26 && rest.chars().all(is_lower_or_digit))
+}
+
+fn is_hex(text: &str, length: usize) -> bool {
+    text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Begins with a letter or digit, because URL clients resolve path segments of dots alone.
+fn is_file_name(text: &str, limit: usize) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.len() <= limit && text.chars().all(is_file_name_char)
+}
+
+fn slug(text: &str) -> Result<(), InvalidId> {
+    let is_valid = text.starts_with(is_lower_or_digit)
+        && text.len() <= 40
+        && text.chars().all(|c| is_lower_or_digit(c) || c == '-');
+    require(is_valid, "use 1 to 40 lower-case letters, digits and dashes, not starting with a dash")
+}
+
 fn ticket_key(text: &str) -> Result<(), InvalidId> {
-    if !is_printable(text, 64) {
-        return Err(InvalidId("use 1 to 64 printable characters"));
-    }
+    require(is_printable(text, 64), "use 1 to 64 printable characters")?;
     // URL clients resolve these path segments.
-    if matches!(text, "." | "..") { Err(InvalidId("a dot alone can't be a key")) } else { Ok(()) }
+    require(!matches!(text, "." | ".."), "a dot alone can't be a key")
 }
 
 fn event_id(text: &str) -> Result<(), InvalidId> {
-    if is_printable(text, 128) { Ok(()) } else { Err(InvalidId("use 1 to 128 printable characters")) }
+    require(is_printable(text, 128), "use 1 to 128 printable characters")
 }
 
 fn repository_name(text: &str) -> Result<(), InvalidId> {
-    let part = |part: &str| {
-        !part.is_empty()
-            && part.len() <= 100
+    let is_part = |part: &str| {
+        (1..=100).contains(&part.len())
             && !part.starts_with(['.', '-'])
             && !part.ends_with(".git")
-            && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
+            && part.chars().all(is_file_name_char)
     };
-    match text.split_once('/') {
-        Some((owner, name)) if part(owner) && part(name) => Ok(()),
-        _ => Err(InvalidId("write it as owner/name")),
-    }
+    let is_valid = text.split_once('/').is_some_and(|(owner, name)| is_part(owner) && is_part(name));
+    require(is_valid, "write it as owner/name")
 }
 
 fn token(text: &str) -> Result<(), InvalidId> {
-    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if (1..=64).contains(&text.len()) && text.chars().all(good) {
-        Ok(())
-    } else {
-        Err(InvalidId("use 1 to 64 letters, digits, dots, dashes and underscores"))
-    }
-}
-
-fn has_prefix_and_body(text: &str, prefix: &str) -> bool {
-    text.strip_prefix(prefix)
-        .is_some_and(|rest| rest.len() == 26 && rest.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()))
+    let is_valid = (1..=64).contains(&text.len()) && text.chars().all(is_file_name_char);
+    require(is_valid, "use 1 to 64 letters, digits, dots, dashes and underscores")
 }
 
 fn job_id(text: &str) -> Result<(), InvalidId> {
-    if has_prefix_and_body(text, "job_") { Ok(()) } else { Err(InvalidId("a job's id is job_ and 26 characters")) }
+    require(has_prefix_and_body(text, "job_"), "a job's id is job_ and 26 characters")
 }
 
 fn delivery_id(text: &str) -> Result<(), InvalidId> {
-    if has_prefix_and_body(text, "dlv_") { Ok(()) } else { Err(InvalidId("a delivery's id is dlv_ and 26 characters")) }
+    require(has_prefix_and_body(text, "dlv_"), "a delivery's id is dlv_ and 26 characters")
 }
 
 fn runner_id(text: &str) -> Result<(), InvalidId> {
-    if has_prefix_and_body(text, "rnr_") { Ok(()) } else { Err(InvalidId("a runner's id is rnr_ and 26 characters")) }
-}
-
-fn token_id(text: &str) -> Result<(), InvalidId> {
-    let good = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
-    if text.len() == 16 && text.chars().all(good) { Ok(()) } else { Err(InvalidId("a token's id is 16 hex digits")) }
-}
-
-fn secret_name(text: &str) -> Result<(), InvalidId> {
-    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    // URL clients resolve path segments of dots alone.
-    let first = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
-    if first && text.len() <= 128 && text.chars().all(good) {
-        Ok(())
-    } else {
-        Err(InvalidId("use 1 to 128 letters, digits, dots, dashes and underscores, beginning with a letter or digit"))
-    }
+    require(has_prefix_and_body(text, "rnr_"), "a runner's id is rnr_ and 26 characters")
 }
 
 fn artifact_id(text: &str) -> Result<(), InvalidId> {
-    if has_prefix_and_body(text, "art_") {
-        Ok(())
-    } else {
-        Err(InvalidId("an artifact's id is art_ and 26 characters"))
-    }
+    require(has_prefix_and_body(text, "art_"), "an artifact's id is art_ and 26 characters")
+}
+
+fn token_id(text: &str) -> Result<(), InvalidId> {
+    require(is_hex(text, 16), "a token's id is 16 hex digits")
+}
+
+fn sha256_hex(text: &str) -> Result<(), InvalidId> {
+    require(is_hex(text, 64), "a SHA-256 is 64 hex digits")
+}
+
+fn secret_name(text: &str) -> Result<(), InvalidId> {
+    let rule = "use 1 to 128 letters, digits, dots, dashes and underscores, beginning with a letter or digit";
+    require(is_file_name(text, 128), rule)
 }
 
 /// The name is used for a downloaded file, so it must not need quoting or contain a path.
 fn artifact_name(text: &str) -> Result<(), InvalidId> {
-    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let first = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
-    if first && text.len() <= 100 && text.chars().all(good) {
-        Ok(())
-    } else {
-        Err(InvalidId("use 1 to 100 letters, digits, dots, dashes and underscores, beginning with a letter or digit"))
-    }
-}
-
-fn sha256_hex(text: &str) -> Result<(), InvalidId> {
-    let good = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
-    if text.len() == 64 && text.chars().all(good) { Ok(()) } else { Err(InvalidId("a SHA-256 is 64 hex digits")) }
+    let rule = "use 1 to 100 letters, digits, dots, dashes and underscores, beginning with a letter or digit";
+    require(is_file_name(text, 100), rule)
 }
 
 #[cfg(test)]

@@ -261,7 +261,6 @@ impl ForgeKind {
         [Self::GitHub, Self::Bitbucket].into_iter().find(|kind| kind.code() == code)
     }
 
-    /// The REST base if the user names none.
     pub fn default_api_url(self) -> &'static str {
         match self {
             Self::GitHub => "https://api.github.com",
@@ -409,7 +408,6 @@ impl Settings {
         }
     }
 
-    /// Refuses settings that cannot work.
     pub fn validate(&self) -> Result<(), SettingFault> {
         let fault = |pointer, fault: &'static str| Err(SettingFault { pointer, fault: fault.into() });
         self.statuses.validate()?;
@@ -427,29 +425,21 @@ impl Settings {
         if !self.tool_account.as_deref().is_none_or(columns::is_name) {
             return fault("/tool_account", "use 1 to 64 printable characters");
         }
-        if !(60..=86_400).contains(&self.limits.wall_secs) {
-            return fault("/limits/wall_secs", "use 60 to 86400 seconds (24 hours)");
-        }
-        if !(10..=86_400).contains(&self.limits.stall_secs) {
-            return fault("/limits/stall_secs", "use 10 to 86400 seconds (24 hours)");
-        }
-        if self.limits.requeues > 10 {
-            return fault("/limits/requeues", "use 0 to 10");
-        }
-        if self.limits.cost_usd_micros.is_some_and(|limit| !(10_000..=1_000_000_000).contains(&limit)) {
-            return fault(
-                "/limits/cost_usd_micros",
-                "use $0.01 to $1,000 (10000 to 1000000000 millionths), or no limit",
-            );
-        }
-        if self.limits.turns.is_some_and(|limit| !(1..=10_000).contains(&limit)) {
-            return fault("/limits/turns", "use 1 to 10000, or no limit");
-        }
-        if self.limits.disk_mib.is_some_and(|limit| !(16..=1_048_576).contains(&limit)) {
-            return fault("/limits/disk_mib", "use 16 to 1048576 MiB, or no limit");
-        }
-        if !(60..=2_592_000).contains(&self.limits.input_secs) {
-            return fault("/limits/input_secs", "use 60 to 2592000 seconds (30 days)");
+        let limits = &self.limits;
+        let (requeues, turns) = (Some(u64::from(limits.requeues)), limits.turns.map(u64::from));
+        let cost_rule = "use $0.01 to $1,000 (10000 to 1000000000 millionths), or no limit";
+        for (pointer, limit, allowed, rule) in [
+            ("/limits/wall_secs", Some(limits.wall_secs), 60..=86_400, "use 60 to 86400 seconds (24 hours)"),
+            ("/limits/stall_secs", Some(limits.stall_secs), 10..=86_400, "use 10 to 86400 seconds (24 hours)"),
+            ("/limits/requeues", requeues, 0..=10, "use 0 to 10"),
+            ("/limits/cost_usd_micros", limits.cost_usd_micros, 10_000..=1_000_000_000, cost_rule),
+            ("/limits/turns", turns, 1..=10_000, "use 1 to 10000, or no limit"),
+            ("/limits/disk_mib", limits.disk_mib, 16..=1_048_576, "use 16 to 1048576 MiB, or no limit"),
+            ("/limits/input_secs", Some(limits.input_secs), 60..=2_592_000, "use 60 to 2592000 seconds (30 days)"),
+        ] {
+            if limit.is_some_and(|limit| !allowed.contains(&limit)) {
+                return fault(pointer, rule);
+            }
         }
         check::validate_agent(self)?;
         check::validate_commands(self)?;

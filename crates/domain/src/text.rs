@@ -55,19 +55,16 @@ impl Quoted {
 
 /// At most `limit` characters of an untrusted text. Control characters become spaces, and `…` marks a cut.
 pub fn truncate(text: &str, limit: usize) -> String {
-    let tame: String = text.chars().map(|c| if is_safe_char(c) { c } else { ' ' }).collect();
-    let mut output: String = tame.trim().chars().take(limit).collect();
-    if tame.trim().chars().count() > limit {
-        output.pop();
-        output.push('…');
-    }
-    output
+    truncate_safe(text, limit, is_safe_char)
 }
 
 /// Like `truncate`, but preserves line breaks and tabs.
 pub fn truncate_lines(text: &str, limit: usize) -> String {
-    let tame: String =
-        text.chars().map(|c| if is_safe_char(c) || matches!(c, '\n' | '\t') { c } else { ' ' }).collect();
+    truncate_safe(text, limit, |c| is_safe_char(c) || matches!(c, '\n' | '\t'))
+}
+
+fn truncate_safe(text: &str, limit: usize, is_safe: impl Fn(char) -> bool) -> String {
+    let tame: String = text.chars().map(|c| if is_safe(c) { c } else { ' ' }).collect();
     let mut output: String = tame.trim().chars().take(limit).collect();
     if tame.trim().chars().count() > limit {
         output.pop();
@@ -117,7 +114,6 @@ pub(crate) trait Fact {
         truncate(&self.render(), limit)
     }
     fn sample() -> Self;
-    /// The fact, shortened for the table.
     fn truncate(self) -> Self
     where
         Self: Sized,

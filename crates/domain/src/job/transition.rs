@@ -1,30 +1,5 @@
 //! The transitions of a job. Any other transition is rejected.
-//!
-//! | from | to | by |
-//! |---|---|---|
-//! | Ready | Ready | dispatch: a task starts, or its start failed |
-//! | Ready | Ready | re-place: the project now runs its jobs elsewhere |
-//! | Ready | Claimed | claim |
-//! | Claimed → Preparing → Executing → Syncing | the next | progress |
-//! | Claimed … Executing | Ready | requeue after a platform fault |
-//! | Claimed … Syncing | Ready | the runner yields for a pause that was withdrawn |
-//! | Executing | Ready | the runner: the agent's model is unavailable ([`Job::requeue_for_model`]) |
-//! | Executing | AwaitingInput | the runner: the agent asked a question ([`Job::suspend_report`]) |
-//! | Claimed … Executing | Paused | a requeue of a job with a requested pause |
-//! | Claimed … Syncing | Paused | the runner yields for a pause, before it pushes |
-//! | Ready | Paused | a user ([`Job::paused`]) |
-//! | AwaitingInput, Paused | Ready | a user's input ([`Job::job_with_inputs`]); Paused also when it is continued |
-//! | AwaitingInput, Paused | Failed, Cancelled | no answer or continue in time ([`Job::expired`]) |
-//! | Syncing | Ready | requeue after a platform fault, once its runner may no longer push |
-//! | Claimed … Syncing | Ready | once after a possible push, only to adopt it ([`Job::requeue_to_adopt`]) |
-//! | Pending, Ready, AwaitingInput, Paused | Cancelled | a user ([`Job::cancelled`]) |
-//! | Pending | Ready | its reviews were read ([`Job::admitted`]) |
-//! | Pending | Failed | its reviews cannot be read |
-//! | Ready | Failed | no runner claimed it |
-//! | Claimed … Executing | Failed | the runner; the sweeper if it is overdue or its container stopped |
-//! | Claimed … Executing | Cancelled | the runner; the sweeper if the runner did not stop in time |
-//! | Syncing | Completed | the runner |
-//! | Syncing | Failed, Cancelled | the runner at once; other callers after `push_until` |
+//! `docs/reference/states.md` lists them: a test generates it from these functions.
 //!
 //! After a requested cancel, every requeue or failure that the runner did not report cancels the job. After a requested
 //! pause, every requeue pauses it.

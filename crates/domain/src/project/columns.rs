@@ -49,7 +49,6 @@ impl Statuses {
         }
     }
 
-    /// Whether a ticket may get this status.
     pub fn accepts(&self, status: &str) -> bool {
         self.allow_others || self.has_column(status)
     }
@@ -59,7 +58,6 @@ impl Statuses {
         (!self.accepts(status)).then(|| self.no_column(status))
     }
 
-    /// The column that a mistyped status is nearest to.
     pub fn find_nearest_column(&self, status: &str) -> Option<&str> {
         find_nearest(status, self.columns.iter().map(String::as_str))
     }
