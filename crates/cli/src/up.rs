@@ -89,7 +89,8 @@ impl Up {
         options.task_environment = crate::runner::agent_environment();
         options.list_agents = pullyard_runner::list_local_agents;
         options.commit = pullyard_version::COMMIT;
-        let isolation = Isolation::parse(&self.isolation).map_err(|why| CliError::new(Exit::Failed, why))?;
+        let isolation = self.isolation.parse::<Isolation>();
+        let isolation = isolation.map_err(|error| CliError::new(Exit::Failed, error.to_string()))?;
         options.isolation = isolation.as_str().into();
         options.work = Some(isolation).filter(|level| *level != Isolation::None).and_then(|_| root_work_folder(&data));
         let work = options.work.clone().unwrap_or_else(|| data.join("work"));

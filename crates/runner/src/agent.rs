@@ -44,6 +44,7 @@ pub use environment::agent_variables;
 pub(crate) use program::{find_program, find_program_at};
 pub use restart_pauses::RestartPauses;
 
+use crate::Isolation;
 use crate::agent_files;
 use crate::api::event_draft::EventDraft;
 use crate::api::reporter::EventSink;
@@ -53,7 +54,7 @@ use crate::git::commit;
 use crate::git::workspace::Workspace;
 use crate::inputs::messages::{InputTracker, newest_number, prompt_with_messages};
 use crate::inputs::orders::Orders;
-use crate::options::{Isolation, ProcessNamespace};
+use crate::options::ProcessNamespace;
 use crate::process::sandbox::{JobSandbox, Network};
 use crate::stop::Stop;
 use adapter::Adapter;

@@ -28,7 +28,7 @@ use crate::process::signals;
 use crate::secrets::forge_tokens::ForgeTokens;
 use crate::secrets::redact::Redactor;
 use crate::stop::Stop;
-use crate::{Error, Exit, Options};
+use crate::{Error, Exit, RunJob};
 use phases::run_phases;
 use pullyard_domain::failure::Failure;
 use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest, FinishResult};
@@ -50,16 +50,16 @@ const LAST_EVENT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Writes: the work folder; the branch and pull request at the forge; the attempt at the control plane.
 /// Idempotent: the attempt after a crash starts again and adopts a commit that was pushed.
 /// Errors: the attempt could not start, or its finish could not be delivered.
-pub async fn run_job(options: Options) -> Result<Exit, Error> {
+pub(crate) async fn run_job(options: &RunJob, bootstrap: &str, secrets: Vec<String>) -> Result<Exit, Error> {
     // At level error, so that every log level has the trace id.
-    let span = match &options.trace {
+    let span = match options.trace() {
         Some(trace) => tracing::error_span!("run", trace_id = %trace),
         None => tracing::Span::none(),
     };
-    run(options).instrument(span).await
+    run(options, bootstrap, secrets).instrument(span).await
 }
 
-async fn run(options: Options) -> Result<Exit, Error> {
+async fn run(options: &RunJob, bootstrap: &str, secrets: Vec<String>) -> Result<Exit, Error> {
     let orders = Orders::new();
     let _signals = signals::listen(orders.clone())?;
     let _parent = options.parent.map(|parent| parent::watch(parent, orders.clone()));
@@ -68,16 +68,17 @@ async fn run(options: Options) -> Result<Exit, Error> {
 
     // Start our clock before sending the claim, so that our time limit ends before the server's.
     let began = Instant::now();
-    let assignment = match claim(&options, &orders).await? {
+    let assignment = match claim(options, bootstrap, &orders).await? {
         ClaimResult::Granted(assignment) => assignment,
         ClaimResult::Refused => return Ok(Exit::NotClaimed),
         ClaimResult::Stopped => return Ok(Exit::Stopped),
     };
     let Assignment { job, attempt: number, lease, .. } = assignment.as_ref();
     let client = AttemptClient::new(&options.api_url, lease, job, *number).map_err(Error::Start)?;
-    let client = client.with_trace(options.trace.clone());
+    let client = client.with_trace(options.trace());
     let heartbeat = Duration::from_secs(assignment.heartbeat_secs);
-    let redactor = redactor(&options, lease);
+    let redactor = Redactor::new(secrets);
+    [bootstrap, lease].into_iter().for_each(|secret| redactor.add_secret(secret));
     let input_counts = Inputs::new();
     let heeds = AnswerHandlers { orders: orders.clone(), input_counts: input_counts.clone() };
     let reporter = Reporter::start(client.clone(), heartbeat, heeds, redactor.clone());
@@ -96,7 +97,7 @@ async fn run(options: Options) -> Result<Exit, Error> {
         checkpoint_state: CheckpointState::default(),
     };
     let mut workspace = None;
-    let ended = match run_phases(&attempt, &options, &mut workspace).await {
+    let ended = match run_phases(&attempt, options, &mut workspace).await {
         Err(Stop::Order(Order::Pause)) => match conversation::yield_for_pause(&attempt, workspace.as_ref()).await {
             Ok(()) => Err(Stop::Yielded),
             // A cancel, a shutdown or a lost lease arrived during the pause.
@@ -117,7 +118,7 @@ async fn run(options: Options) -> Result<Exit, Error> {
         }
         Ok(AttemptReport::Finish((outcome, failure, result))) => {
             let failure = failure.map(|failure| attempt.redactor.redact_failure(failure).clipped());
-            let letter = create_pending_finish(&options, &attempt, (outcome, failure, result))?;
+            let letter = create_pending_finish(options, &attempt, (outcome, failure, result))?;
             tracing::info!(
                 job.id = %job, attempt = number, outcome = ?letter.finish.outcome,
                 failure = letter.finish.failure.as_ref().map(Failure::code), "attempt finished"
@@ -135,16 +136,12 @@ async fn run(options: Options) -> Result<Exit, Error> {
     };
     attempt.minted_tokens.revoke_all(&assignment.repository).await;
     if let Some(workspace) = workspace {
-        workspace.close(options.worktree).await;
+        match options.keep_worktree {
+            true => workspace.keep().await,
+            false => workspace.close().await,
+        }
     }
     exit
-}
-
-/// A redactor with the bootstrap token, the lease and the secrets of the environment.
-fn redactor(options: &Options, lease: &str) -> Redactor {
-    let redactor = Redactor::new(options.secrets.iter().cloned());
-    [&options.bootstrap, lease].into_iter().for_each(|secret| redactor.add_secret(secret));
-    redactor
 }
 
 fn to_report(ended: Result<FinishResult, Stop>) -> Result<AttemptReport, Order> {
@@ -166,7 +163,7 @@ enum AttemptReport {
 type FinishParts = (FinishOutcome, Option<Failure>, Option<FinishResult>);
 
 fn create_pending_finish(
-    options: &Options,
+    options: &RunJob,
     attempt: &Attempt<'_>,
     (outcome, failure, result): FinishParts,
 ) -> Result<PendingFinish, Error> {
@@ -176,7 +173,7 @@ fn create_pending_finish(
         job: assignment.job.clone(),
         attempt: assignment.attempt,
         lease: assignment.lease.clone(),
-        trace: options.trace.clone(),
+        trace: options.trace(),
         finish: FinishRequest { finish_id: ids::new_finish_id()?, outcome, failure, result, spent_usd_micros, work },
     })
 }

@@ -26,12 +26,12 @@ mod stop;
 
 pub use agent::RestartPauses;
 pub use agent::{agent_variables, list_local_agents};
-pub use args::RunJob;
 pub use command::{Command, write_message};
 pub use daemon::{Check, Config, Start};
 pub use error::Error;
 pub use exit::Exit;
-pub use job::run_job;
-pub use options::{Isolation, OTHER_ISOLATIONS, Options, ProcessNamespace, WorktreeCleanup};
+pub use options::OTHER_ISOLATIONS;
+pub use options::RunJob;
 pub use process::root_folder::root_work_folder;
 pub use process::sandbox::check as check_isolation;
+pub use pullyard_sandbox::Level as Isolation;

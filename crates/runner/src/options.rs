@@ -1,87 +1,15 @@
-//! The checked options of a run.
+//! The flags of `run-job`, each with an environment name. Its only secret comes from the environment.
 
-use crate::agent::restart_pauses::RestartPauses;
+use crate::agent::restart_pauses::{RestartPauses, parse_pauses};
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};
 use pullyard_domain::trace::TraceId;
-use pullyard_sandbox::{Containers, Level};
+use pullyard_sandbox::{Containers, Level as Isolation};
+use std::num::ParseIntError;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How the agent is isolated from the machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Isolation {
-    /// Agents run as this user.
-    None,
-    /// The machine is a sandbox: a container, jail or virtual machine only for this runner. The runner adds what it can:
-    /// a user for agents, limits of system calls, files and ports, and the proxies.
-    External,
-    /// Agents and commands run without namespaces; Landlock limits their files and ports.
-    Landlock,
-    /// Agents and commands run in macOS's own sandbox. Untested.
-    Seatbelt,
-    /// Agents and commands run in namespaces of their own, without a network but the proxies.
-    #[value(alias = "auto")]
-    Bubblewrap,
-    /// The same in a container of podman.
-    Podman,
-    /// The same in a container of docker.
-    Docker,
-}
-
 /// The choices where no sandbox starts.
 pub const OTHER_ISOLATIONS: &str = "without a sandbox: `--isolation none`; in a container or virtual machine only for Pullyard: `--isolation external`";
-
-impl Isolation {
-    /// `None` if commands start without a sandbox.
-    pub(crate) fn level(self) -> Option<Level> {
-        match self {
-            Self::None => None,
-            Self::External => Some(Level::External),
-            Self::Landlock => Some(Level::Landlock),
-            Self::Seatbelt => Some(Level::Seatbelt),
-            Self::Bubblewrap => Some(Level::Bubblewrap),
-            Self::Podman => Some(Level::Podman),
-            Self::Docker => Some(Level::Docker),
-        }
-    }
-
-    /// Parses a level. `auto` is this system's sandbox, and an error if there is none.
-    pub fn parse(word: &str) -> Result<Self, String> {
-        match word {
-            "none" => Ok(Self::None),
-            "auto" if !cfg!(target_os = "linux") => {
-                Err(format!("This system has no sandbox that Pullyard can start; {OTHER_ISOLATIONS}."))
-            }
-            "auto" | "bubblewrap" => Ok(Self::Bubblewrap),
-            "landlock" => Ok(Self::Landlock),
-            "podman" => Ok(Self::Podman),
-            "docker" => Ok(Self::Docker),
-            "seatbelt" => Ok(Self::Seatbelt),
-            // Other runners name the kind of boundary. Each name is the operator's promise that there is a boundary.
-            "external" | "container" | "jail" | "vm" => Ok(Self::External),
-            _ => {
-                Err("Use `auto`, `bubblewrap`, `podman`, `docker`, `landlock`, `seatbelt`, `external` or `none`."
-                    .into())
-            }
-        }
-    }
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::External => "external",
-            Self::Landlock => "landlock",
-            Self::Seatbelt => "seatbelt",
-            Self::Bubblewrap => "bubblewrap",
-            Self::Podman => "podman",
-            Self::Docker => "docker",
-        }
-    }
-
-    pub(crate) fn is_container(self) -> bool {
-        self.level().is_some_and(Level::is_container)
-    }
-}
 
 /// Whether agents run in a process namespace of their own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -93,96 +21,121 @@ pub enum ProcessNamespace {
     Off,
 }
 
-#[derive(Clone)]
-pub struct Options {
+/// Run one job, then exit.
+/// Exits with 0 if the control plane has the result or the job belongs to another attempt, with 143 after a signal,
+/// and with another code if the runner itself failed. Set the bootstrap token in PULLYARD_BOOTSTRAP.
+#[derive(Clone, Debug, clap::Args)]
+#[command(name = "run-job")]
+pub struct RunJob {
+    /// The control plane's base URL.
+    #[arg(long, env = "PULLYARD_API_URL", value_name = "URL")]
     pub api_url: String,
+    /// Id of the job.
+    #[arg(long, env = "PULLYARD_JOB", value_name = "ID")]
     pub job: JobId,
+    /// Number of the attempt.
+    #[arg(long, env = "PULLYARD_ATTEMPT", value_name = "N")]
     pub attempt: u32,
-    /// Exchanged for the lease at the start. A secret.
-    pub bootstrap: String,
-    /// The daemon's claim for this attempt; created if there is no daemon.
+    /// Claim of the self-hosted runner for this attempt; a new one if not given.
+    #[arg(long, env = "PULLYARD_CLAIM", value_name = "ID", hide = true)]
     pub claim: Option<ClaimId>,
-    /// The daemon process that made the claim; created if there is no daemon.
+    /// Process of the self-hosted runner that made the claim.
+    #[arg(long, env = "PULLYARD_INSTANCE", value_name = "ID", hide = true)]
     pub instance: Option<InstanceId>,
-    /// Mirrors, worktrees and the outbox. Runs can share it and use it again.
+    /// Folder for mirrors, worktrees and undelivered results; a folder in the temporary folder if not given.
+    #[arg(long, env = "PULLYARD_WORK_DIR", value_name = "DIR", default_value_os_t = temporary_work_dir(), hide_default_value = true)]
     pub work_dir: PathBuf,
-    /// Without isolation, a job that writes is refused.
+    /// How the agent is isolated from this machine: `bubblewrap`, `podman`, `docker`, `landlock`, `seatbelt`, `external`
+    /// or `none`; required, else the job is refused.
+    #[arg(long, env = "PULLYARD_ISOLATION", value_name = "ISOLATION")]
     pub isolation: Option<Isolation>,
-    /// The result of an earlier check of the isolation on this machine. Without it, the job checks.
+    /// Result of the check of the isolation, set by `start` and `up`.
+    #[arg(long, env = "PULLYARD_ISOLATION_CHECK", value_name = "TEXT", hide = true)]
     pub isolation_check: Option<String>,
-    /// The image and limits, for the isolations with containers.
+    /// Image and limits of containers, as JSON, set by `start`.
+    #[arg(long, env = "PULLYARD_CONTAINERS", value_name = "JSON", value_parser = parse_containers, hide = true)]
     pub containers: Option<Containers>,
-    /// Toolchains and caches outside of the system's folders that sandboxed commands may read.
+    /// Folders with toolchains and caches that sandboxed commands may read, separated by colons; no folder if not given.
+    #[arg(long, env = "PULLYARD_SANDBOX_PATHS", value_name = "A:B", value_delimiter = ':')]
     pub sandbox_paths: Vec<PathBuf>,
-    /// The program that starts sandboxed commands: this one, except in tests.
-    pub sandbox_helper: PathBuf,
+    /// The ECS container metadata endpoint, set by ECS.
+    #[arg(long, env = "ECS_CONTAINER_METADATA_URI_V4", value_name = "URL", hide = true)]
     pub metadata_uri: Option<String>,
-    pub process_namespace: ProcessNamespace,
-    /// Secrets of this process's environment. The agent may find them, so they are redacted everywhere.
-    pub secrets: Vec<String>,
+    /// Seconds that the agent has to stop before it is killed.
+    #[arg(long = "stop-grace-secs", env = "PULLYARD_STOP_GRACE_SECS", value_name = "N", default_value = "10", value_parser = parse_secs)]
     pub stop_grace: Duration,
-    /// Pauses before an agent that could not reach its model is started again.
+    /// Run the agent in a process namespace, so that its processes end with it.
+    #[arg(long, env = "PULLYARD_PROCESS_NAMESPACE", value_name = "WHEN", value_enum, default_value_t)]
+    pub process_namespace: ProcessNamespace,
+    /// Seconds to wait before each restart of an agent that could not reach its model.
+    #[arg(long = "agent-retry-secs", env = "PULLYARD_AGENT_RETRY_SECS", value_name = "A,B,…", default_value = "30,60,90", value_parser = parse_pauses)]
     pub agent_waits: RestartPauses,
-    /// How long an unreachable bucket is retried for a checkpoint.
+    /// Seconds to retry an unreachable bucket for a checkpoint.
+    #[arg(long = "bucket-away-secs", env = "PULLYARD_BUCKET_AWAY_SECS", value_name = "N", default_value = "60", value_parser = parse_secs, hide = true)]
     pub bucket_away: Duration,
-    pub worktree: WorktreeCleanup,
+    /// Keep the worktree after the job, until the next run on this machine.
+    #[arg(long, env = "PULLYARD_KEEP_WORKTREE")]
+    pub keep_worktree: bool,
+    /// Store the agent's raw output, without secrets, as an artifact of the job.
+    #[arg(long, env = "PULLYARD_RAW_CAPTURE")]
     pub raw_capture: bool,
-    /// The trace that the start belongs to.
-    pub trace: Option<TraceId>,
+    /// Trace id for logs; an invalid one is ignored.
+    #[arg(long, env = "PULLYARD_TRACE_ID", value_name = "ID", hide = true)]
+    pub trace_id: Option<String>,
+    /// Stop as on SIGTERM when the process with this id, which started this one, has exited.
+    #[arg(long, env = "PULLYARD_PARENT", value_name = "PID", hide = true)]
     pub parent: Option<u32>,
+    /// Folder to remove when that process has exited.
+    #[arg(long, env = "PULLYARD_PARENT_FOLDER", value_name = "DIR", hide = true, requires = "parent")]
+    pub parent_folder: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WorktreeCleanup {
-    Remove,
-    /// For inspection, until the next run on this machine.
-    Keep,
-}
-
-impl std::fmt::Debug for Options {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The bootstrap token never reaches a log.
-        f.debug_struct("Options")
-            .field("api_url", &self.api_url)
-            .field("job", &self.job)
-            .field("attempt", &self.attempt)
-            .field("work_dir", &self.work_dir)
-            .field("isolation", &self.isolation)
-            .finish_non_exhaustive()
+impl RunJob {
+    /// The trace that the start belongs to; an invalid one is ignored.
+    pub(crate) fn trace(&self) -> Option<TraceId> {
+        self.trace_id.as_ref()?.parse().ok()
     }
+}
+
+fn temporary_work_dir() -> PathBuf {
+    std::env::temp_dir().join("pullyard-runner")
+}
+
+fn parse_secs(text: &str) -> Result<Duration, ParseIntError> {
+    text.parse().map(Duration::from_secs)
+}
+
+fn parse_containers(text: &str) -> Result<Containers, serde_json::Error> {
+    serde_json::from_str(text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct TestCli {
+        #[command(flatten)]
+        run_job: RunJob,
+    }
 
     #[test]
-    fn debug_output_of_options_has_no_secret() {
-        let options = Options {
-            api_url: "http://x".into(),
-            job: JobId::new(format!("job_{}", "a".repeat(26))).unwrap(),
-            attempt: 1,
-            bootstrap: "planted-bootstrap".into(),
-            claim: None,
-            instance: None,
-            work_dir: "/work".into(),
-            isolation: Some(Isolation::External),
-            isolation_check: None,
-            containers: None,
-            sandbox_paths: Vec::new(),
-            sandbox_helper: PathBuf::new(),
-            metadata_uri: Some("http://planted".into()),
-            process_namespace: ProcessNamespace::Auto,
-            secrets: vec!["planted-key".into()],
-            stop_grace: Duration::ZERO,
-            agent_waits: RestartPauses::default(),
-            bucket_away: Duration::ZERO,
-            worktree: WorktreeCleanup::Remove,
-            raw_capture: false,
-            trace: None,
-            parent: None,
-        };
-        let shown = format!("{options:?}");
-        assert!(shown.contains("External") && !shown.contains("planted"), "{shown}");
+    fn flags_have_environment_names_and_exclude_the_token() {
+        let command = <TestCli as clap::CommandFactory>::command();
+        command.clone().debug_assert();
+        assert!(command.get_arguments().all(|arg| !arg.get_id().as_str().contains("bootstrap")));
+        for arg in command.get_arguments() {
+            assert!(arg.get_env().is_some(), "{} has no environment name", arg.get_id());
+        }
+    }
+
+    #[test]
+    fn invalid_isolation_is_rejected() {
+        let job = format!("--job=job_{}", "a".repeat(26));
+        let line = |isolation| ["x", "--api-url=http://x", &job, "--attempt=1", isolation].map(String::from);
+        assert!(TestCli::try_parse_from(line("--isolation=maybe")).is_err());
+        let parsed = TestCli::try_parse_from(line("--isolation=external")).map(|line| line.run_job.isolation);
+        assert!(matches!(parsed, Ok(Some(Isolation::External))));
     }
 }

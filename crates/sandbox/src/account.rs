@@ -5,7 +5,7 @@
 //! folder of the machine prevents that two jobs use the same id, also of different runners.
 
 use crate::error::Error;
-use nix::unistd::{Uid, User};
+use nix::unistd::Uid;
 use rustix::thread::CapabilitySet;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File, TryLockError};
@@ -24,12 +24,11 @@ pub(crate) struct Account {
     pub(crate) gid: u32,
 }
 
-/// An account that only this process uses as long as this value lives; a named account may be shared.
+/// An account that only this process uses as long as this value lives.
 #[derive(Debug)]
 pub(crate) struct AccountLease {
     pub(crate) account: Account,
-    /// `None` for a named account.
-    lock: Option<File>,
+    _lock: File,
 }
 
 impl AccountLease {
@@ -40,26 +39,6 @@ impl AccountLease {
         }
         require_mapped(FIRST_ID)?;
         acquire_in(Path::new(LOCKS)).map(Some)
-    }
-
-    /// An account by its name. `None` unless this process is root.
-    pub(crate) fn named(name: &str) -> Result<Option<Self>, Error> {
-        if !Uid::effective().is_root() {
-            return Ok(None);
-        }
-        let found =
-            User::from_name(name).map_err(|error| Error::io(format!("find the account {name}"))(error.into()))?;
-        let user = found.ok_or_else(|| Error::NoAccount(name.to_owned()))?;
-        if user.uid.is_root() || user.gid.as_raw() == 0 {
-            return Err(Error::AccountIsRoot(name.to_owned()));
-        }
-        require_mapped(user.uid.as_raw())?;
-        Ok(Some(Self { account: Account { uid: user.uid.as_raw(), gid: user.gid.as_raw() }, lock: None }))
-    }
-
-    /// Whether no other job uses the account, so that all its processes are this job's.
-    pub(crate) fn is_exclusive(&self) -> bool {
-        self.lock.is_some()
     }
 }
 
@@ -87,17 +66,14 @@ fn is_mapped(map: &str, uid: u32) -> bool {
 
 fn acquire_in(locks: &Path) -> Result<AccountLease, Error> {
     let folder = DirBuilder::new().recursive(true).mode(0o700).create(locks);
-    folder.map_err(Error::io(format!(
-        "create {}, which one account per job needs (or name an account)",
-        locks.display()
-    )))?;
+    folder.map_err(Error::io(format!("create {}, which one account per job needs", locks.display())))?;
     for uid in FIRST_ID..FIRST_ID + COUNT {
         let path = locks.join(uid.to_string());
         let lock = File::options().create(true).truncate(false).write(true).open(&path);
         let lock = lock.map_err(Error::io(format!("open {}", path.display())))?;
         match lock.try_lock() {
             // Processes of a job whose runner was killed may still run.
-            Ok(()) if is_idle(uid) => return Ok(AccountLease { account: Account { uid, gid: uid }, lock: Some(lock) }),
+            Ok(()) if is_idle(uid) => return Ok(AccountLease { account: Account { uid, gid: uid }, _lock: lock }),
             Ok(()) | Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(Error::io(format!("lock {}", path.display()))(error)),
         }
@@ -125,7 +101,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = acquire_in(folder.path()).unwrap();
         let second = acquire_in(folder.path()).unwrap();
-        assert!(first.account != second.account && first.is_exclusive());
+        assert!(first.account != second.account);
         let released = first.account;
         drop(first);
         assert_eq!(acquire_in(folder.path()).unwrap().account, released);

@@ -5,7 +5,7 @@
 
 use crate::diagnosis;
 use crate::error::Error;
-use crate::spec::{Access, Home, Spec};
+use crate::spec::{Access, Spec};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::fd::RawFd;
@@ -138,10 +138,7 @@ pub(crate) fn options(
     options.words(["--proc", "/proc", "--dev", "/dev"]);
     options.tmpfs("1777", SHARED_MEMORY_BYTES, Path::new("/dev/shm"));
     options.tmpfs("1777", limits.tmp_bytes, Path::new("/tmp"));
-    match &spec.home {
-        Home::Empty => options.tmpfs("0700", limits.home_bytes, Path::new("/home/agent")),
-        Home::Folder(home) => options.bind("--bind", &home.host, &home.inside),
-    }
+    options.bind("--bind", &spec.home.host, &spec.home.inside);
     let worktree = match spec.access {
         Access::ReadWrite => "--bind",
         Access::ReadOnly => "--ro-bind",
@@ -181,7 +178,8 @@ mod tests {
 
     #[test]
     fn options_show_only_the_listed_places() {
-        let mut spec = Spec::new("/opt/agent/claude", Place::new("/jobs/1/work", "/work"));
+        let home = Place::new("/jobs/1/home", "/home/agent");
+        let mut spec = Spec::new("/opt/agent/claude", Place::new("/jobs/1/work", "/work"), home);
         spec.env = vec![("ANTHROPIC_API_KEY".into(), "placeholder".into())];
         spec.read_only = vec![Place::new("/opt/claude", "/opt/agent")];
         let expected = "--unshare-user
@@ -234,9 +232,7 @@ mod tests {
 --perms 1777
 --size 1073741824
 --tmpfs /tmp
---perms 0700
---size 1073741824
---tmpfs /home/agent
+--bind /jobs/1/home /home/agent
 --bind /jobs/1/work /work
 --ro-bind /jobs/1/work/.git /work/.git
 --ro-bind /opt/claude /opt/agent
@@ -248,12 +244,11 @@ mod tests {
     }
 
     #[test]
-    fn read_only_worktree_and_home_folder_are_bound_so() {
-        let mut spec = Spec::new("/bin/true", Place::new("/jobs/1/work", "/work"));
+    fn read_only_worktree_is_bound_so() {
+        let home = Place::new("/jobs/1/home", "/home/agent");
+        let mut spec = Spec::new("/bin/true", Place::new("/jobs/1/work", "/work"), home);
         spec.access = Access::ReadOnly;
-        spec.home = Home::Folder(Place::new("/jobs/1/home", "/home/agent"));
         let options = options_of(&spec);
         assert!(options.contains("--ro-bind /jobs/1/work /work\n"), "{options}");
-        assert!(options.contains("--bind /jobs/1/home /home/agent\n"), "{options}");
     }
 }

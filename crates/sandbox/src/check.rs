@@ -12,7 +12,7 @@ use crate::promises::{Canary, Promise};
 use crate::report::{Outcome, Report, Verdict};
 use crate::running::Running;
 use crate::sandbox::Sandbox;
-use crate::spec::{Home, Place, Spec};
+use crate::spec::{Place, Spec};
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, BufRead, BufReader, Read};
@@ -36,14 +36,12 @@ impl Sandbox {
     /// Runs the canaries in a new folder below `folder`, which is removed. Blocks for at most 5 seconds, and before that
     /// until a container has started. Starts processes from this thread, which must live until the end.
     pub fn check(&self, folder: &Path) -> Report {
-        let began = Instant::now();
         let mut report = Report {
             level: self.level(),
             verdict: Verdict::Passed,
             outcomes: BTreeMap::new(),
             limits: self.limits_in_force(),
             parts: String::new(),
-            took: Duration::ZERO,
         };
         match self.run_canaries(folder) {
             Ok((outcomes, landlock)) => {
@@ -60,7 +58,6 @@ impl Sandbox {
         if !broken.is_empty() {
             report.verdict = Verdict::Broken(broken);
         }
-        report.took = began.elapsed();
         report
     }
 
@@ -83,8 +80,7 @@ impl Sandbox {
             Scene::create(folder, self.helper()).map_err(|error| format!("the check has no targets: {error}"))?;
         let words = |error: Error| error.to_string();
         let place = |name: &str, inside: &str| Place::new(scene.folder.join(name), inside);
-        let mut spec = Spec::new("/proc/self/exe", place("work", "/work"));
-        spec.home = Home::Folder(place("home", "/home/agent"));
+        let mut spec = Spec::new("/proc/self/exe", place("work", "/work"), place("home", "/home/agent"));
         if self.level() == Level::Landlock {
             let program = fs::canonicalize(self.helper()).map_err(|error| error.to_string())?;
             spec.read_only.push(Place::same(program));

@@ -11,7 +11,7 @@ use crate::launch::WORD;
 use crate::level::Level;
 use crate::limits::SHARED_ACCOUNT_THREADS;
 use crate::seccomp;
-use crate::spec::{Access, Home, Limits, Place, Spec};
+use crate::spec::{Access, Limits, Place, Spec};
 use nix::sys::resource::{Resource, getrlimit};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::ffi::OsString;
@@ -127,10 +127,7 @@ fn prepare_folder(folder: &Path, (uid, gid): (u32, u32)) -> io::Result<UnixListe
 /// The mounts of a command's places, at the same paths as at the other level with mounts.
 /// Errors: a path that the engines cannot read.
 pub(crate) fn mounts(spec: &Spec, git: Option<&Place>) -> Result<Vec<OsString>, Error> {
-    let Home::Folder(home) = &spec.home else {
-        return Err(Error::InvalidSpec("a container needs a home folder".into()));
-    };
-    let places = [(&spec.worktree, spec.access), (home, Access::ReadWrite)];
+    let places = [(&spec.worktree, spec.access), (&spec.home, Access::ReadWrite)];
     let places = places.into_iter().chain(git.map(|git| (git, Access::ReadOnly)));
     let places = places.chain(spec.writable.iter().map(|place| (place, Access::ReadWrite)));
     let places = places.chain(spec.read_only.iter().map(|place| (place, Access::ReadOnly)));
@@ -237,8 +234,7 @@ mod tests {
             label: "ins_1".into(),
             folder: "/work/containers".into(),
         };
-        let mut spec = Spec::new("/bin/true", Place::same("/work/1/tree"));
-        spec.home = Home::Folder(Place::same("/work/1/home"));
+        let mut spec = Spec::new("/bin/true", Place::same("/work/1/tree"), Place::same("/work/1/home"));
         spec.read_only = vec![Place::same("/opt/go")];
         let git = Place::same("/work/1/tree/.git");
         let mounts = mounts(&spec, Some(&git)).unwrap();

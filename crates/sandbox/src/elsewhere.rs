@@ -14,13 +14,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum AccountChoice {
-    #[default]
-    OnePerJob,
-    Named(String),
-}
-
 #[derive(Debug)]
 pub struct Sandbox {
     level: Level,
@@ -28,11 +21,11 @@ pub struct Sandbox {
 
 impl Sandbox {
     /// Errors: a level that needs another system.
-    pub fn new(level: Level, account: &AccountChoice) -> Result<Self, Error> {
-        Self::with_helper(level, account, PathBuf::new())
+    pub fn new(level: Level) -> Result<Self, Error> {
+        Self::with_helper(level, PathBuf::new())
     }
 
-    pub fn with_helper(level: Level, _: &AccountChoice, _: PathBuf) -> Result<Self, Error> {
+    pub fn with_helper(level: Level, _: PathBuf) -> Result<Self, Error> {
         match level {
             Level::External | Level::None => Ok(Self { level }),
             Level::Seatbelt if cfg!(target_os = "macos") => Ok(Self { level }),
@@ -98,7 +91,6 @@ impl Sandbox {
             outcomes: BTreeMap::new(),
             limits: self.limits_in_force(),
             parts: String::new(),
-            took: Duration::ZERO,
         }
     }
 }

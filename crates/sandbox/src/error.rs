@@ -20,10 +20,6 @@ pub enum Error {
     NoEngine(&'static str),
     #[error("isolation `{0}` needs an image; set --container-image or DOCKER_EXECUTOR_IMAGE")]
     NoImage(&'static str),
-    #[error("there is no account `{0}` on this machine; create it with `useradd --system {0}`")]
-    NoAccount(String),
-    #[error("the account `{0}` is root; name an account without rights")]
-    AccountIsRoot(String),
     #[error("this container has no user {0}; start it with more user ids, or not as root")]
     NoUserId(u32),
     #[error("every account for agents is in use by another job; raise no more than {0} slots")]
@@ -43,10 +39,5 @@ impl Error {
     pub(crate) fn io(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let action = action.into();
         move |source| Self::Io { action, source }
-    }
-
-    /// Whether the same call may succeed later.
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::AccountsInUse(_) | Self::Io { .. })
     }
 }

@@ -1,13 +1,11 @@
 //! The isolation levels, and how a person names them.
 
 use crate::error::Error;
-use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
 /// How a command is separated from the machine. No level is ever replaced by a weaker one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
     /// Namespaces of its own, started by bubblewrap.
     Bubblewrap,

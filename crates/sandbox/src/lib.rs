@@ -4,7 +4,7 @@
 //! A runner checks its level once at its start, and makes one `Sandbox` for each job, which holds the job's account:
 //!
 //! ```no_run
-//! use pullyard_sandbox::{AccountChoice, Home, Place, Sandbox, Spec, run_helper};
+//! use pullyard_sandbox::{Place, Sandbox, Spec, run_helper};
 //! use std::path::Path;
 //! use std::process::{ExitCode, Stdio};
 //! use std::time::Duration;
@@ -18,7 +18,7 @@
 //! }
 //!
 //! fn run_job() -> Result<(), pullyard_sandbox::Error> {
-//!     let sandbox = Sandbox::new("auto".parse()?, &AccountChoice::OnePerJob)?;
+//!     let sandbox = Sandbox::new("auto".parse()?)?;
 //!     let report = sandbox.check(Path::new("/var/lib/pullyard"));
 //!     println!("{report}");
 //!     if !report.is_usable() {
@@ -30,9 +30,9 @@
 //!
 //!     // The model's proxy and the egress proxy.
 //!     let ports = sandbox.reserve_ports(2)?;
-//!     let mut spec = Spec::new("/opt/agent/claude", Place::new(tree, "/work"));
+//!     let home_place = Place::new(home, "/home/agent");
+//!     let mut spec = Spec::new("/opt/agent/claude", Place::new(tree, "/work"), home_place);
 //!     spec.args = vec!["-p".into()];
-//!     spec.home = Home::Folder(Place::new(home, "/home/agent"));
 //!     spec.read_only = vec![Place::new("/usr/lib/node_modules/claude-code", "/opt/agent")];
 //!     let urls = ports.numbers().iter().map(|port| format!("http://127.0.0.1:{port}"));
 //!     let names = ["ANTHROPIC_BASE_URL", "HTTPS_PROXY"];
@@ -120,7 +120,7 @@ mod seccomp;
 
 pub use containers::Containers;
 #[cfg(not(target_os = "linux"))]
-pub use elsewhere::{AccountChoice, PendingStart, Prepared, Running, Sandbox, remove_left_containers, run_helper};
+pub use elsewhere::{PendingStart, Prepared, Running, Sandbox, remove_left_containers, run_helper};
 #[cfg(target_os = "linux")]
 pub use engine::remove_left_containers;
 pub use error::Error;
@@ -133,5 +133,5 @@ pub use report::{LimitsInForce, Outcome, Report, Verdict};
 #[cfg(target_os = "linux")]
 pub use running::{PendingStart, Prepared, Running};
 #[cfg(target_os = "linux")]
-pub use sandbox::{AccountChoice, Sandbox};
-pub use spec::{Access, Home, Limits, Place, Spec};
+pub use sandbox::Sandbox;
+pub use spec::{Access, Limits, Place, Spec};

@@ -4,7 +4,7 @@
 //! `pullyard-sandbox run LEVEL WORKTREE HOME PROGRAM ARGS` runs a command in a worktree.
 //! Containers have the image in the variable `IMAGE`, on the engine at `ENGINE`.
 
-use pullyard_sandbox::{AccountChoice, Containers, Error, Home, Level, Place, Ports, Sandbox, Spec};
+use pullyard_sandbox::{Containers, Error, Level, Place, Ports, Sandbox, Spec};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
 
 fn sandbox(level: &str, folder: &Path) -> Result<Sandbox, Error> {
     let level: Level = level.parse()?;
-    let sandbox = Sandbox::new(level, &AccountChoice::default())?;
+    let sandbox = Sandbox::new(level)?;
     if !level.is_container() {
         return Ok(sandbox);
     }
@@ -62,9 +62,8 @@ fn check(level: &str, folder: &str) -> Result<ExitCode, Error> {
 
 fn run(level: &str, worktree: &str, home: &str, program: &str, args: &[&str]) -> Result<ExitCode, Error> {
     let sandbox = sandbox(level, &std::env::temp_dir())?;
-    let mut spec = Spec::new(program, Place::new(worktree, "/work"));
+    let mut spec = Spec::new(program, Place::new(worktree, "/work"), Place::new(home, "/home/agent"));
     spec.args = args.iter().map(Into::into).collect();
-    spec.home = Home::Folder(Place::new(home, "/home/agent"));
     for folder in [worktree, home] {
         sandbox.chown_to_account(Path::new(folder))?;
     }

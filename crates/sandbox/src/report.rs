@@ -4,7 +4,6 @@ use crate::level::Level;
 use crate::promises::{Canary, Promise};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
 
 /// The limits that this machine enforces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +54,6 @@ pub struct Report {
     pub limits: LimitsInForce,
     /// The parts of a level that uses what the machine has; empty at other levels.
     pub parts: String,
-    pub took: Duration,
 }
 
 impl Report {

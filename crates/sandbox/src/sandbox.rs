@@ -29,16 +29,6 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The account under which a runner that is root starts commands.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum AccountChoice {
-    /// A user id of this job only, from 1,900,000,000 on.
-    #[default]
-    OnePerJob,
-    /// An account of this machine, for all jobs.
-    Named(String),
-}
-
 /// Starts commands at one level. One value per job: it holds the job's account.
 #[derive(Debug)]
 pub struct Sandbox {
@@ -55,27 +45,26 @@ pub struct Sandbox {
 
 impl Sandbox {
     /// Uses this process's own program as helper, so its `main` must call `run_helper`.
-    pub fn new(level: Level, account: &AccountChoice) -> Result<Self, Error> {
-        Self::with_helper(level, account, "/proc/self/exe".into())
+    pub fn new(level: Level) -> Result<Self, Error> {
+        Self::with_helper(level, "/proc/self/exe".into())
     }
 
     /// Errors: the level's system, program or account is missing.
-    pub fn with_helper(level: Level, account: &AccountChoice, helper: PathBuf) -> Result<Self, Error> {
+    pub fn with_helper(level: Level, helper: PathBuf) -> Result<Self, Error> {
         if level == Level::Seatbelt {
             return Err(Error::NeedsMacOs(level.as_str()));
         }
         let bubblewrap = if level == Level::Bubblewrap { Some(bubblewrap::find_program()?) } else { None };
-        let lease = match (level, account) {
-            (Level::None, _) => None,
+        let lease = match level {
+            Level::None => None,
             // A task may be root without these rights.
-            (Level::External, AccountChoice::OnePerJob) if !account::can_change_user() => None,
-            (Level::External, AccountChoice::OnePerJob) => match AccountLease::acquire() {
+            Level::External if !account::can_change_user() => None,
+            Level::External => match AccountLease::acquire() {
                 // A container may have too few users, or no folder for the locks. The check shows that none is used.
                 Err(Error::NoUserId(_) | Error::Io { .. }) => None,
                 acquired => acquired?,
             },
-            (_, AccountChoice::OnePerJob) => AccountLease::acquire()?,
-            (_, AccountChoice::Named(name)) => AccountLease::named(name)?,
+            _ => AccountLease::acquire()?,
         };
         let needs_none = level == Level::None || level.is_container();
         let cgroups = if needs_none { None } else { Delegated::detect() };
@@ -170,7 +159,7 @@ impl Sandbox {
         let mut command = Command::new(&self.helper);
         command.args([WORD, "launch"]).env_clear();
         command.fd_mappings(inherited).map_err(|error| failed(io::Error::other(error)))?;
-        let sweep = self.lease.clone().filter(|lease| lease.is_exclusive() && !self.level.has_mounts());
+        let sweep = self.lease.clone().filter(|_| !self.level.has_mounts());
         let has_namespace = self.level.has_mounts();
         let ending = Ending { cgroup, sweep, helper: self.helper.clone(), has_namespace, _container: container };
         Ok(Prepared { command, start: PendingStart { socket: ours, ports, ending } })
@@ -231,9 +220,8 @@ impl Sandbox {
             ports: ports.numbers.clone(),
             time_limit_secs: limit.map(|limit| limit.as_secs()),
         };
-        let mut orders = self.orders(spec, target, spec.program.clone(), spec.args.clone());
-        orders.env = spec.environment(self.level, self.lease.is_some());
-        orders
+        let env = spec.environment(self.level, self.lease.is_some());
+        Orders { env, ..self.orders(spec, target, spec.program.clone(), spec.args.clone()) }
     }
 
     fn orders(&self, spec: &Spec, target: Target, program: PathBuf, args: Vec<OsString>) -> Orders {
@@ -242,7 +230,7 @@ impl Sandbox {
             account: self.account(),
             privileges: if self.level == Level::None { Privileges::Retain } else { Privileges::Drop },
             limits: spec.limits.clone(),
-            has_own_account: self.lease.as_ref().is_some_and(|lease| lease.is_exclusive()),
+            has_own_account: self.lease.is_some(),
             cgroup: None,
             target,
             program,
@@ -304,9 +292,8 @@ impl Sandbox {
             },
         });
         let target = Target::Command { folder: spec.worktree.host.clone(), confinement };
-        let mut orders = self.orders(spec, target, spec.program.clone(), spec.args.clone());
-        orders.env = spec.environment(self.level, self.lease.is_some());
-        orders
+        let env = spec.environment(self.level, self.lease.is_some());
+        Orders { env, ..self.orders(spec, target, spec.program.clone(), spec.args.clone()) }
     }
 }
 

@@ -72,13 +72,12 @@ fn resolve(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{Home, Place};
+    use crate::spec::Place;
 
     #[test]
     fn profile_allows_the_listed_places_and_ports() {
-        let mut spec = Spec::new("/opt/agent/claude", Place::same("/jobs/1/tree"));
+        let mut spec = Spec::new("/opt/agent/claude", Place::same("/jobs/1/tree"), Place::same("/jobs/1/home"));
         spec.args = vec!["-p".into()];
-        spec.home = Home::Folder(Place::same("/jobs/1/home"));
         spec.read_only = vec![Place::same("/opt/agent")];
         let command = command(&spec, &[4001, 4002]);
         let words: Vec<_> = command.get_args().map(|word| word.to_str().unwrap()).collect();
@@ -98,9 +97,8 @@ mod tests {
 
     #[test]
     fn read_only_worktree_is_readable_only() {
-        let mut spec = Spec::new("/bin/true", Place::same("/jobs/1/tree"));
+        let mut spec = Spec::new("/bin/true", Place::same("/jobs/1/tree"), Place::same("/jobs/1/home"));
         (spec.access, spec.git) = (Access::ReadOnly, Access::ReadWrite);
-        spec.home = Home::Folder(Place::same("/jobs/1/home"));
         let words = format!("{:?}", command(&spec, &[]));
         assert!(words.contains("READ0=/jobs/1/tree") && words.contains("WRITE0=/jobs/1/home"), "{words}");
         assert!(!words.contains("WRITE1") && !words.contains("network"), "{words}");

@@ -39,14 +39,6 @@ pub enum Access {
     ReadOnly,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Home {
-    /// Empty, in memory, and gone after the command. Only for levels with mounts.
-    Empty,
-    /// A folder of this attempt, for files that outlive the command.
-    Folder(Place),
-}
-
 /// Units: bytes, except where the name says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
@@ -62,8 +54,6 @@ pub struct Limits {
     pub open_files: u64,
     /// Size of `/tmp`, which is in memory at levels with mounts. Other levels have no `/tmp`.
     pub tmp_bytes: u64,
-    /// Size of an empty home, which is in memory.
-    pub home_bytes: u64,
 }
 
 impl Default for Limits {
@@ -76,7 +66,6 @@ impl Default for Limits {
             file_bytes: 8 * GIB,
             open_files: 65_536,
             tmp_bytes: GIB,
-            home_bytes: GIB,
         }
     }
 }
@@ -94,7 +83,8 @@ pub struct Spec {
     pub access: Access,
     /// Of the worktree's `.git`. Read-only applies at levels with mounts, or if the runner keeps it at `chown_to_account`.
     pub git: Access,
-    pub home: Home,
+    /// A folder of this attempt, for files that outlive the command.
+    pub home: Place,
     /// Further folders that the command may write.
     pub writable: Vec<Place>,
     /// Caches, toolchains and the agent's program. No links; resolve them first.
@@ -103,8 +93,8 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// A command in a worktree, with an empty home and without further folders.
-    pub fn new(program: impl Into<PathBuf>, worktree: Place) -> Self {
+    /// A command in a worktree, without further folders.
+    pub fn new(program: impl Into<PathBuf>, worktree: Place, home: Place) -> Self {
         Self {
             program: program.into(),
             args: Vec::new(),
@@ -112,26 +102,20 @@ impl Spec {
             worktree,
             access: Access::default(),
             git: Access::ReadOnly,
-            home: Home::Empty,
+            home,
             writable: Vec::new(),
             read_only: Vec::new(),
             limits: Limits::default(),
         }
     }
 
-    pub(crate) fn home_inside(&self, level: Level) -> PathBuf {
-        match &self.home {
-            Home::Empty => PathBuf::from("/home/agent"),
-            Home::Folder(place) => place.seen_at(level).to_owned(),
-        }
-    }
-
     /// The whole environment: defaults, then the caller's variables.
     pub(crate) fn environment(&self, level: Level, has_account: bool) -> Vec<(OsString, OsString)> {
-        let temporary = if level.has_mounts() { "/tmp".into() } else { self.home_inside(level) };
+        let home = self.home.seen_at(level);
+        let temporary = if level.has_mounts() { Path::new("/tmp") } else { home };
         let mut env: Vec<(OsString, OsString)> = vec![
             ("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into()),
-            ("HOME".into(), self.home_inside(level).into()),
+            ("HOME".into(), home.into()),
             ("USER".into(), "agent".into()),
             ("LANG".into(), "C.UTF-8".into()),
             ("TMPDIR".into(), temporary.into()),
@@ -150,12 +134,8 @@ impl Spec {
 
     /// Every folder or file of this machine that the command may write.
     pub(crate) fn writable_places(&self) -> impl Iterator<Item = &Place> {
-        let home = match &self.home {
-            Home::Empty => None,
-            Home::Folder(place) => Some(place),
-        };
         let worktree = (self.access == Access::ReadWrite).then_some(&self.worktree);
-        worktree.into_iter().chain(home).chain(&self.writable)
+        worktree.into_iter().chain([&self.home]).chain(&self.writable)
     }
 
     pub(crate) fn places(&self) -> impl Iterator<Item = &Place> {
@@ -180,9 +160,6 @@ impl Spec {
 
     pub(crate) fn validate(&self, level: Level) -> Result<(), Error> {
         let refuse = |why: String| Err(Error::InvalidSpec(why));
-        if !level.has_mounts() && self.home == Home::Empty {
-            return refuse(format!("isolation `{level}` needs a home folder"));
-        }
         for (name, value) in &self.env {
             let bytes = |text: &OsStr| text.as_encoded_bytes().to_vec();
             if name.is_empty() || bytes(name).contains(&b'=') || bytes(name).contains(&0) || bytes(value).contains(&0) {
@@ -225,8 +202,8 @@ mod tests {
         for name in ["work", "home", "cache"] {
             fs::create_dir_all(folder.join(name)).unwrap();
         }
-        let mut spec = Spec::new("/bin/true", Place::new(folder.join("work"), "/work"));
-        spec.home = Home::Folder(Place::new(folder.join("home"), "/home/agent"));
+        let home = Place::new(folder.join("home"), "/home/agent");
+        let mut spec = Spec::new("/bin/true", Place::new(folder.join("work"), "/work"), home);
         spec.read_only = vec![Place::new(folder.join("cache"), "/cache")];
         spec
     }
@@ -253,9 +230,8 @@ mod tests {
             let spec = Spec { read_only: vec![place.clone()], ..good.clone() };
             assert!(spec.validate(Level::Bubblewrap).is_err(), "{place:?}");
         }
-        let nul = Spec { env: vec![("A\0".into(), "b".into())], ..good.clone() };
-        let homeless = Spec { home: Home::Empty, ..good };
-        assert!(nul.validate(Level::Bubblewrap).is_err() && homeless.validate(Level::Landlock).is_err());
+        let nul = Spec { env: vec![("A\0".into(), "b".into())], ..good };
+        assert!(nul.validate(Level::Bubblewrap).is_err());
     }
 
     #[cfg(target_os = "linux")]

@@ -5,7 +5,7 @@ use super::agent_event::Tokens;
 use super::limits::UsageTotal;
 use super::prices;
 use super::run_state::RunState;
-use crate::options::Isolation;
+use crate::Isolation;
 use crate::process::refused_hosts::RefusedHosts;
 use pullyard_domain::checks::CheckRun;
 use pullyard_domain::id::Sha256Hex;

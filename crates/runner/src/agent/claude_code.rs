@@ -8,9 +8,9 @@ use super::environment::{ANTHROPIC_KEY, ANTHROPIC_URL, CLAUDE_KEYS, CLAUDE_TOKEN
 use super::model_route::PLACEHOLDER_KEY;
 use super::prompt_escape;
 use super::start::StartInput;
+use crate::Isolation;
 use crate::api::ids;
 use crate::git::workspace::disk::create_private_dir;
-use crate::options::Isolation;
 use lines::StreamJsonParser;
 use pullyard_agent_proxy::model::{Api, Key, Provider};
 use serde_json::json;

@@ -1,7 +1,7 @@
 //! Reads this process's environment for agents, which get no other variables: search path, settings and model keys.
 
+use crate::Isolation;
 use crate::git::NETWORK_ENVIRONMENT;
-use crate::options::Isolation;
 use std::ffi::OsString;
 
 pub(crate) const CLAUDE_CODE: &str = "PULLYARD_CLAUDE_CODE";

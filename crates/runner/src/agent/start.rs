@@ -1,6 +1,6 @@
 //! The input for one start of an agent.
 
-use crate::options::Isolation;
+use crate::Isolation;
 use std::path::Path;
 
 pub(super) struct StartInput<'a> {

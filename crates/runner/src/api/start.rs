@@ -4,7 +4,7 @@ use crate::api::ecs;
 use crate::api::ids;
 use crate::api::retry::{AttemptCallFailure, BackOff, classify_error};
 use crate::inputs::orders::{Order, Orders};
-use crate::{Error, Options};
+use crate::{Error, RunJob};
 use pullyard_protocol::attempt::{Assignment, StartRequest};
 use pullyard_protocol::client::AttemptClient;
 use std::time::Duration;
@@ -19,8 +19,8 @@ pub(crate) enum ClaimResult {
 }
 
 /// Idempotent: by the claim id, from the daemon or created here once. A claim with a lost answer can be repeated.
-pub(crate) async fn claim(options: &Options, orders: &Orders) -> Result<ClaimResult, Error> {
-    let task = match &options.metadata_uri {
+pub(crate) async fn claim(options: &RunJob, bootstrap: &str, orders: &Orders) -> Result<ClaimResult, Error> {
+    let task = match options.metadata_uri.as_ref().filter(|uri| !uri.is_empty()) {
         Some(uri) => ecs::get_task_arn(uri).await,
         None => None,
     };
@@ -33,12 +33,12 @@ pub(crate) async fn claim(options: &Options, orders: &Orders) -> Result<ClaimRes
         // Do not claim a job that this process would not run.
         biased;
         _ = orders.wait_at_least(Order::Shutdown) => Ok(ClaimResult::Stopped),
-        started = send_claim(options, &request) => started,
+        started = send_claim(options, bootstrap, &request) => started,
     }
 }
 
-async fn send_claim(options: &Options, request: &StartRequest) -> Result<ClaimResult, Error> {
-    let Options { api_url, job, attempt, bootstrap, trace, .. } = options;
+async fn send_claim(options: &RunJob, bootstrap: &str, request: &StartRequest) -> Result<ClaimResult, Error> {
+    let (RunJob { api_url, job, attempt, .. }, trace) = (options, options.trace());
     let until = Instant::now() + CLAIM_TIMEOUT;
     let mut back_off = BackOff::new();
     loop {

@@ -13,7 +13,7 @@ use crate::Error;
 use crate::api::outbox::Outbox;
 use crate::git::workspace::Workspace;
 use crate::git::workspace::disk::run_blocking;
-use crate::options::{Isolation, OTHER_ISOLATIONS};
+use crate::options::OTHER_ISOLATIONS;
 use crate::process::sandbox;
 use pullyard_domain::runner::validate_name;
 use pullyard_protocol::client::{self, ApiClient, RunnerClient};
@@ -188,8 +188,7 @@ async fn take_over(
 
 /// Removes the containers that an earlier process of this runner left.
 async fn remove_left_containers(starter: &ProcessStarter) {
-    let level = starter.isolation.and_then(Isolation::level);
-    let Some((level, containers)) = level.zip(starter.containers.clone()) else { return };
+    let Some((level, containers)) = starter.isolation.zip(starter.containers.clone()) else { return };
     let removed = run_blocking(move || Ok(pullyard_sandbox::remove_left_containers(level, &containers))).await;
     match removed {
         Ok(Ok(0)) | Err(_) => {}

@@ -244,7 +244,7 @@ impl SettingsParser<'_> {
         let setting = self.find(&setting_names::ISOLATION, AUTO);
         let (word, source) = setting
             .map_or((AUTO.to_owned(), "The default isolation".to_owned()), |setting| (setting.value, setting.source));
-        Isolation::parse(&word).map_err(|why| self.fault(format!("{source} is {word}. {why}"))).ok()
+        word.parse().map_err(|error: pullyard_sandbox::Error| self.fault(format!("{source}: {error}."))).ok()
     }
 }
 

@@ -14,7 +14,6 @@ pub(crate) use remove::remove_entry;
 
 use crate::git::nested;
 use crate::git::{self, Git, GitCall, GitError};
-use crate::options::WorktreeCleanup;
 use crate::process::orphans;
 use disk::{create_private_dirs, open_lock_file, run_blocking, verify_in_place};
 use pullyard_domain::id::JobId;
@@ -263,17 +262,18 @@ impl Workspace {
         self.has_survivors.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) async fn close(self, afterwards: WorktreeCleanup) {
+    /// Leaves the worktree for inspection, until the next run on this machine.
+    pub(crate) async fn keep(self) {
+        if let Err(error) = self.restore_stash().await {
+            tracing::warn!(error = %error, "cannot restore uncommitted files to the worktree: {error}");
+        }
+        tracing::info!(worktree = %self.root.display(), "worktree kept until the next run");
+    }
+
+    pub(crate) async fn close(self) {
         if self.has_survivors.load(Ordering::Relaxed) {
             let root = self.root.display();
             tracing::warn!(worktree = %root, "worktree kept, because it may still have processes");
-            return;
-        }
-        if afterwards == WorktreeCleanup::Keep {
-            if let Err(error) = self.restore_stash().await {
-                tracing::warn!(error = %error, "cannot restore uncommitted files to the worktree: {error}");
-            }
-            tracing::info!(worktree = %self.root.display(), "worktree kept until the next run");
             return;
         }
         let root = self.root.clone();
@@ -361,9 +361,9 @@ mod tests {
         assert!(living.is_dir());
         assert_eq!(three.root, dead);
         assert!(!three.tree().join("dirty").exists());
-        two.close(WorktreeCleanup::Remove).await;
+        two.close().await;
         assert!(!living.exists());
-        three.close(WorktreeCleanup::Keep).await;
+        three.keep().await;
         assert!(dead.is_dir());
     }
 
@@ -383,7 +383,7 @@ mod tests {
         let workspace = Workspace::create(dir.path(), &job("a"), 1).await.unwrap();
         // Codex refuses to create its helpers in a folder for temporary files.
         assert!(!workspace.home().starts_with(workspace.temp_dir()));
-        workspace.close(WorktreeCleanup::Remove).await;
+        workspace.close().await;
     }
 
     #[cfg(target_os = "linux")]
@@ -405,7 +405,7 @@ mod tests {
         };
         tokio::time::timeout(std::time::Duration::from_secs(120), begun).await.unwrap();
         one.keep_for_orphan_cleanup();
-        one.close(WorktreeCleanup::Remove).await;
+        one.close().await;
         fs::write(folder.join("tree/dirty"), "").unwrap();
         // The same attempt, because it waits for locks that starting processes of other tests inherited.
         let two = Workspace::create(dir.path(), &job("a"), 1).await.unwrap();

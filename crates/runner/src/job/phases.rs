@@ -14,14 +14,14 @@ use crate::process::sandbox::JobSandbox;
 use crate::publish::push::PublishResult;
 use crate::secrets::access;
 use crate::stop::Stop;
-use crate::{Isolation, Options};
+use crate::{Isolation, RunJob};
 use pullyard_domain::failure::Failure;
 use pullyard_protocol::attempt::FinishResult;
 use tokio::time::timeout;
 
 pub(super) async fn run_phases(
     attempt: &Attempt<'_>,
-    options: &Options,
+    options: &RunJob,
     workspace: &mut Option<Workspace>,
 ) -> Result<FinishResult, Stop> {
     let Some(isolation) = options.isolation else {
@@ -57,7 +57,7 @@ async fn adopt(
 /// Runs the setup commands, the agent and the checks, and pushes what they made.
 async fn run_agent_and_publish(
     attempt: &Attempt<'_>,
-    options: &Options,
+    options: &RunJob,
     isolation: Isolation,
     prepared: &mut Preparation<'_>,
 ) -> Result<(WorkResult, PublishResult), Stop> {

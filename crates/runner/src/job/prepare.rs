@@ -1,6 +1,6 @@
 //! The phase `preparing`: access, agent, mirror, target, worktree.
 
-use crate::Options;
+use crate::RunJob;
 use crate::agent::environment::Environment;
 use crate::agent::model_keys::ModelKeys;
 use crate::agent::{self, AgentChoice};
@@ -39,7 +39,7 @@ pub(crate) struct Preparation<'a> {
 
 pub(super) async fn prepare<'a>(
     attempt: &Attempt<'_>,
-    options: &Options,
+    options: &RunJob,
     workspace: &'a mut Option<Workspace>,
 ) -> Result<Preparation<'a>, Stop> {
     let Assignment { job, attempt: number, repository, commands, agent, checkpoint, adopts, .. } = attempt.assignment;
@@ -114,7 +114,7 @@ pub(super) async fn prepare<'a>(
 }
 
 /// The absolute folder of all attempts, because git runs in other folders.
-fn create_work_dir(options: &Options) -> Result<PathBuf, Failure> {
+fn create_work_dir(options: &RunJob) -> Result<PathBuf, Failure> {
     let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
     create_private_dirs(&options.work_dir).map_err(failed)?;
     options.work_dir.canonicalize().map_err(failed)

@@ -10,7 +10,7 @@ use crate::api::attempt::Attempt;
 use crate::api::event_draft::EventDraft;
 use crate::git::workspace::Workspace;
 use crate::git::workspace::disk::create_private_dirs;
-use crate::options::Options;
+use crate::options::RunJob;
 use crate::process::group::Group;
 use crate::process::orphans;
 use crate::process::pid_namespace::{Exit, PidNamespace};
@@ -42,7 +42,7 @@ const NOT_STARTED_EXIT: i32 = 127;
 
 pub(crate) struct CommandRunner<'a> {
     pub(crate) this: &'a Attempt<'a>,
-    pub(crate) options: &'a Options,
+    pub(crate) options: &'a RunJob,
     pub(crate) workspace: &'a Workspace,
     pub(crate) sandbox: Option<&'a JobSandbox>,
     pub(crate) policy: CommandPolicy,

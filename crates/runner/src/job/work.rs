@@ -1,6 +1,7 @@
 //! Runs the agent, checks its work, lets the agent repair it once, and creates one commit.
 
-use crate::Options;
+use crate::Isolation;
+use crate::RunJob;
 use crate::agent::environment::Environment;
 use crate::agent::{self, AgentChoice};
 use crate::api::attempt::Attempt;
@@ -20,7 +21,6 @@ use crate::inputs::messages::{InputTracker, newest_number};
 use crate::job::checks::{self, CheckDecision, CheckResults, Rounds};
 use crate::job::prepare::Preparation;
 use crate::job::project_command::CommandRunner;
-use crate::options::Isolation;
 use crate::process::sandbox::{JobSandbox, TreeAccess};
 use crate::publish::replies::{self, AgentReplies};
 use crate::publish::secret_scan;
@@ -64,7 +64,7 @@ impl WorkResult {
 
 pub(crate) struct WorkContext<'a> {
     pub(crate) attempt: &'a Attempt<'a>,
-    pub(crate) options: &'a Options,
+    pub(crate) options: &'a RunJob,
     pub(crate) isolation: Isolation,
     pub(crate) sandbox: Option<&'a JobSandbox>,
     pub(crate) preparation: &'a Preparation<'a>,

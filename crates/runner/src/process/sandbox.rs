@@ -8,7 +8,7 @@ use crate::api::event_draft::EventDraft;
 use crate::api::reporter::EventSink;
 use crate::git::workspace::Workspace;
 use crate::git::workspace::disk::create_private_dirs;
-use crate::options::{Isolation, Options};
+use crate::options::RunJob;
 use crate::process::orphans::{self, CleanupError};
 use crate::process::refused_hosts::RefusedHosts;
 use crate::process::root_folder::{self, make_enterable};
@@ -17,7 +17,7 @@ use pullyard_agent_proxy::model::ModelProxy;
 use pullyard_domain::egress::{self, AllowList};
 use pullyard_domain::failure::Failure;
 use pullyard_protocol::event::EventKind;
-use pullyard_sandbox::{Access, AccountChoice, Containers, Error, Home, Level, Place, Ports, Running, Sandbox, Spec};
+use pullyard_sandbox::{Access, Containers, Error, Level, Place, Ports, Running, Sandbox, Spec};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -97,20 +97,21 @@ impl JobSandbox {
     ///
     /// Errors: `SandboxFailed`.
     pub(crate) async fn create(
-        options: &Options,
-        isolation: Isolation,
+        options: &RunJob,
+        level: Level,
         attempt: &Attempt<'_>,
         (workspace, borrowed): (&Workspace, &Path),
     ) -> Result<Option<Self>, Failure> {
-        let Some(level) = isolation.level() else { return Ok(None) };
+        if level == Level::None {
+            return Ok(None);
+        }
         let failed = |reason: String| Failure::SandboxFailed { reason };
         let check = match &options.isolation_check {
             Some(check) => check.clone(),
             // A task has no earlier process that checked.
             None => check_in_task(options, level).await.map_err(failed)?,
         };
-        let sandbox = create(level, options.containers.clone(), &options.sandbox_helper)
-            .map_err(|error| failed(error.to_string()))?;
+        let sandbox = create(level, options.containers.clone()).map_err(|error| failed(error.to_string()))?;
         if sandbox.account_uid().is_some() && !level.is_container() {
             // The agents' account must be able to enter the folders above its own.
             let parents = [workspace.root(), borrowed].into_iter().flat_map(|folder| folder.ancestors().take(3));
@@ -123,7 +124,8 @@ impl JobSandbox {
         if let Some(warning) = egress::warn_if_open(&attempt.assignment.egress) {
             attempt.events.add(EventDraft::text(EventKind::Log, warning));
         }
-        let shown = options.sandbox_paths.iter().filter_map(|path| path.canonicalize().ok()).map(Place::same);
+        let paths = options.sandbox_paths.iter().filter(|path| path.is_absolute());
+        let shown = paths.filter_map(|path| path.canonicalize().ok()).map(Place::same);
         let read_only = std::iter::once(Place::same(borrowed)).chain(shown).collect();
         let (events, refused_hosts) = (attempt.events.clone(), Arc::clone(&attempt.usage.refused_hosts));
         Ok(Some(Self { sandbox: Arc::new(sandbox), allowed, events, refused_hosts, read_only, check }))
@@ -167,10 +169,10 @@ impl JobSandbox {
         let shown = place_of_program(inside.program, workspace.root(), is_container);
         // A link to a program that is shown does not exist inside.
         let real = shown.as_ref().and_then(|_| inside.program.canonicalize().ok());
-        let mut spec = Spec::new(real.as_deref().unwrap_or(inside.program), Place::same(&tree));
+        let program = real.as_deref().unwrap_or(inside.program);
+        let mut spec = Spec::new(program, Place::same(&tree), Place::same(inside.home));
         spec.args = inside.args;
         spec.git = Access::ReadWrite;
-        spec.home = Home::Folder(Place::same(inside.home));
         spec.writable = vec![Place::same(workspace.temp_dir())];
         if let TreeAccess::ReadExcept(folders) = inside.tree {
             spec.access = Access::ReadOnly;
@@ -268,28 +270,12 @@ impl Confined {
 /// Checks a level for jobs in this work folder, which is created. Returns the result as one sentence.
 ///
 /// Errors: the sandbox cannot be used here, and the command that helps.
-pub fn check(isolation: Isolation, containers: Option<Containers>, work_dir: &Path) -> Result<String, String> {
-    match isolation.level() {
-        None => Ok("agents have all rights of this user".into()),
-        Some(level) => run_canaries(level, containers, work_dir, Path::new("/proc/self/exe")),
+pub fn check(level: Level, containers: Option<Containers>, work_dir: &Path) -> Result<String, String> {
+    if level == Level::None {
+        return Ok("agents have all rights of this user".into());
     }
-}
-
-async fn check_in_task(options: &Options, level: Level) -> Result<String, String> {
-    let (containers, work_dir) = (options.containers.clone(), options.work_dir.clone());
-    let helper = options.sandbox_helper.clone();
-    let checked = tokio::task::spawn_blocking(move || run_canaries(level, containers, &work_dir, &helper)).await;
-    checked.unwrap_or_else(|error| Err(error.to_string()))
-}
-
-fn run_canaries(
-    level: Level,
-    containers: Option<Containers>,
-    work_dir: &Path,
-    helper: &Path,
-) -> Result<String, String> {
     let network = containers.as_ref().map_or("none", |containers| &containers.network).to_owned();
-    let sandbox = create(level, containers, helper).map_err(|error| error.to_string())?;
+    let sandbox = create(level, containers).map_err(|error| error.to_string())?;
     let created = match sandbox.account_uid() {
         Some(_) => root_folder::create_enterable(work_dir),
         None => create_private_dirs(work_dir),
@@ -303,8 +289,14 @@ fn run_canaries(
     }
 }
 
-fn create(level: Level, containers: Option<Containers>, helper: &Path) -> Result<Sandbox, Error> {
-    let sandbox = Sandbox::with_helper(level, &AccountChoice::OnePerJob, helper.to_owned())?;
+async fn check_in_task(options: &RunJob, level: Level) -> Result<String, String> {
+    let (containers, work_dir) = (options.containers.clone(), options.work_dir.clone());
+    let checked = tokio::task::spawn_blocking(move || check(level, containers, &work_dir)).await;
+    checked.unwrap_or_else(|error| Err(error.to_string()))
+}
+
+fn create(level: Level, containers: Option<Containers>) -> Result<Sandbox, Error> {
+    let sandbox = Sandbox::new(level)?;
     match containers.filter(|_| level.is_container()) {
         Some(containers) => sandbox.in_containers(containers),
         None => Ok(sandbox),

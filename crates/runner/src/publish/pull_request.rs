@@ -1,8 +1,8 @@
 //! Finds the pull request of a pushed branch: the continued one, else the open one, else a new one.
 
+use crate::Isolation;
 use crate::api::retry::{retry_pause, retry_with_pause};
 use crate::git::target::Target;
-use crate::options::Isolation;
 use crate::secrets::redact::Redactor;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;

@@ -1,7 +1,7 @@
 //! The canaries in real containers. `.ci/containers` names the image; without it they are skipped.
 
 use crate::world::{HELPER, folder};
-use pullyard_sandbox::{AccountChoice, Containers, Level, Outcome, Sandbox};
+use pullyard_sandbox::{Containers, Level, Outcome, Sandbox};
 
 #[test]
 fn no_canary_fires_in_a_container() {
@@ -23,7 +23,7 @@ fn no_canary_fires_in_a_container() {
         folder: folder.path().join("containers"),
     };
     let check = |containers: &Containers| {
-        let sandbox = Sandbox::with_helper(level, &AccountChoice::OnePerJob, HELPER.into()).unwrap();
+        let sandbox = Sandbox::with_helper(level, HELPER.into()).unwrap();
         sandbox.in_containers(containers.clone()).unwrap().check(folder.path())
     };
     let report = check(&containers);

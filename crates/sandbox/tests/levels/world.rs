@@ -1,6 +1,6 @@
 //! A job's folders, and commands in them.
 
-use pullyard_sandbox::{AccountChoice, Home, Level, Place, Ports, Running, Sandbox, Spec};
+use pullyard_sandbox::{Level, Place, Ports, Running, Sandbox, Spec};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -44,7 +44,7 @@ impl Job {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
         fs::write(folder.path().join("cache/crate"), "cached").unwrap();
-        let sandbox = Sandbox::with_helper(level, &AccountChoice::OnePerJob, HELPER.into()).unwrap();
+        let sandbox = Sandbox::with_helper(level, HELPER.into()).unwrap();
         for name in ["work", "home"] {
             sandbox.chown_to_account(&folder.path().join(name)).unwrap();
         }
@@ -57,9 +57,9 @@ impl Job {
 
     /// A shell script.
     pub(crate) fn shell(&self, script: &str) -> Spec {
-        let mut spec = Spec::new("/bin/sh", Place::new(self.path("work"), "/work"));
+        let home = Place::new(self.path("home"), "/home/agent");
+        let mut spec = Spec::new("/bin/sh", Place::new(self.path("work"), "/work"), home);
         spec.args = vec!["-c".into(), script.into()];
-        spec.home = Home::Folder(Place::new(self.path("home"), "/home/agent"));
         spec.read_only = vec![Place::new(self.path("cache"), "/cache")];
         spec
     }

@@ -145,7 +145,6 @@ fn create_folders(tree: &Path, path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::WorktreeCleanup;
     use pullyard_domain::id::JobId;
     use pullyard_domain::published::nested_repository::NestedKind;
 
@@ -225,7 +224,7 @@ mod tests {
         let file = workspace.tree().join("deep/a/work.txt");
         workspace.stash_excluded_repositories().await.unwrap();
         assert!(!file.exists());
-        workspace.close(WorktreeCleanup::Keep).await;
+        workspace.keep().await;
         assert_eq!(fs::read_to_string(file).unwrap(), "deep/a");
     }
 
