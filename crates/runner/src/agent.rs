@@ -289,7 +289,7 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
                 run.tally.forget_session(&lost_session);
                 run.checkpoint_state.forget_session(&lost_session);
                 let message = format!("The earlier session of {} is lost: it begins again.", adapter.name());
-                run.events.add(EventDraft::text(EventKind::Log, message));
+                run.events.log(message);
             }
         }
         prompt = match &session {
@@ -320,7 +320,7 @@ fn new_session_prompt(run: &Run<'_>, adapter: &dyn Adapter) -> String {
 pub(crate) fn log_exhausted_limit(events: &EventSink, tally: &AttemptUsage, assignment: &Assignment) -> bool {
     let Some(failure) = exhausted_limit(tally, assignment) else { return false };
     let message = format!("The agent did not hear what people said last. {}", failure.sentence());
-    events.add(EventDraft::text(EventKind::Log, message));
+    events.log(message);
     true
 }
 
@@ -358,7 +358,7 @@ fn create_adapter(
 
 /// A relative path names a file of the repository, any other name a program of the machine.
 fn agent_missing(events: &EventSink, agent: &str, reason: &dyn std::fmt::Display) -> Stop {
-    events.add(EventDraft::text(EventKind::Log, format!("The agent could not be started: {reason}.")));
+    events.log(format!("The agent could not be started: {reason}."));
     if agent.contains('/') && !agent.starts_with('/') {
         return Failure::AgentScriptMissing { agent: agent.to_owned() }.into();
     }
@@ -367,12 +367,12 @@ fn agent_missing(events: &EventSink, agent: &str, reason: &dyn std::fmt::Display
 
 async fn load_instructions(run: &Run<'_>, adapter: &dyn Adapter) -> Result<String, Stop> {
     let names = adapter.instruction_files();
-    let read = instructions::load_base_instructions(run.git, &run.workspace.repository(), run.base, names).await;
-    let instructions = read.map_err(|fault| fault.to_workspace_failure())?;
+    let instructions =
+        instructions::load_base_instructions(run.git, &run.workspace.repository(), run.base, names).await?;
     // Log skipped files once per attempt: `report` has no agent before the first start.
     let is_first = run.tally.report().0.is_none();
     for sentence in instructions.skipped_files.into_iter().filter(|_| is_first) {
-        run.events.add(EventDraft::text(EventKind::Log, sentence));
+        run.events.log(sentence);
     }
     Ok(instructions.text)
 }

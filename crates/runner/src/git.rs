@@ -212,9 +212,7 @@ impl Git {
             NetworkAccess::Forge => NETWORK_TIMEOUT,
         };
         let key = match (&self.signing_key, call.repository) {
-            (Some(key), Some(repository)) if call.is_published => {
-                Some(KeyFile::create(repository, key).map_err(GitError::Disk)?)
-            }
+            (Some(key), Some(repository)) if call.is_published => Some(KeyFile::create(repository, key)?),
             _ => None,
         };
         let mut child = self.command(&call, key.as_ref()).spawn().map_err(GitError::Process)?;
@@ -358,52 +356,6 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>, limit: u64) -> std::io::Resu
         tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await?;
     }
     Ok(output)
-}
-
-pub(crate) async fn reset_repository_settings(repository: &Path, objects_of: Option<&Path>) -> std::io::Result<()> {
-    const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n";
-    // A link in place of a folder could lead elsewhere.
-    for folder in ["info", "objects", "objects/info"].map(|folder| repository.join(folder)) {
-        if !is_folder(&folder).await {
-            remove_file(&folder).await?;
-        }
-    }
-    // `info/exclude` stays. Anything else in its place could lead elsewhere or block git.
-    let exclude = repository.join("info/exclude");
-    if !tokio::fs::symlink_metadata(&exclude).await.is_ok_and(|about| about.is_file() || about.is_dir()) {
-        remove_file(&exclude).await?;
-    }
-    // The first would make git read another repository's settings.
-    for foreign in ["commondir", "config.worktree", "info/attributes", "info/grafts", "shallow"] {
-        remove_file(&repository.join(foreign)).await?;
-    }
-    replace_file(&repository.join("config"), CONFIG.as_bytes()).await?;
-    let info = repository.join("objects/info");
-    tokio::fs::create_dir_all(&info).await?;
-    if let Some(mirror) = objects_of {
-        let mut line = mirror.join("objects").into_os_string().into_encoded_bytes();
-        line.push(b'\n');
-        replace_file(&info.join("alternates"), &line).await?;
-    }
-    Ok(())
-}
-
-/// Writes a new file. An old one is removed first, because it may lead elsewhere or block.
-pub(crate) async fn replace_file(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    remove_file(path).await?;
-    tokio::fs::write(path, content).await
-}
-
-pub(crate) async fn is_folder(path: &Path) -> bool {
-    tokio::fs::symlink_metadata(path).await.is_ok_and(|about| about.is_dir())
-}
-
-/// Removes a file or a link, never its target.
-pub(crate) async fn remove_file(path: &Path) -> std::io::Result<()> {
-    match tokio::fs::remove_file(path).await {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
 
 /// Whether the text is a plain branch name, not an option or a revision.

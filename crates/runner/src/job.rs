@@ -33,7 +33,6 @@ use phases::run_phases;
 use pullyard_domain::failure::Failure;
 use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest, FinishResult};
 use pullyard_protocol::client::AttemptClient;
-use pullyard_protocol::event::EventKind;
 use std::time::Duration;
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -192,7 +191,6 @@ async fn flush(reporter: &Reporter, uploads: &Uploader, orders: &Orders) {
 
 async fn send_last(reporter: &Reporter, artifact_store: &Artifacts, (events, artifacts): (Duration, Duration)) {
     let ((), lost) = tokio::join!(reporter.flush(events), artifact_store.flush(artifacts));
-    lost.into_iter()
-        .for_each(|text| reporter.events().add(crate::api::event_draft::EventDraft::text(EventKind::Log, text)));
+    lost.into_iter().for_each(|text| reporter.events().log(text));
     reporter.flush(LAST_EVENT_TIMEOUT).await;
 }

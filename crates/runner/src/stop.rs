@@ -11,6 +11,13 @@ pub(crate) enum Stop {
     Yielded,
 }
 
+/// An error of the attempt's own files.
+impl From<std::io::Error> for Stop {
+    fn from(error: std::io::Error) -> Self {
+        Failure::WorkspaceFailed { reason: error.to_string() }.into()
+    }
+}
+
 impl From<Failure> for Stop {
     fn from(failure: Failure) -> Self {
         Self::Failure(failure)

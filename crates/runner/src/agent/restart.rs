@@ -3,12 +3,10 @@
 use super::classify::Transient;
 use super::restart_pauses::RestartPauses;
 use super::{AttemptUsage, Run};
-use crate::api::event_draft::EventDraft;
 use crate::inputs::orders::Orders;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;
-use pullyard_protocol::event::EventKind;
 use tokio::time::{Instant, sleep, sleep_until};
 
 pub(super) struct RestartLimit<'a> {
@@ -25,7 +23,7 @@ impl<'a> RestartLimit<'a> {
     /// Errors: no further start is left; the pause was interrupted.
     pub(super) async fn wait_before_restart(&self, transient: Transient, run: &Run<'_>) -> Result<(), Stop> {
         let wall_secs = run.assignment.limits.wall_secs;
-        let tell = |message| run.events.add(EventDraft::text(EventKind::Log, message));
+        let tell = |message| run.events.log(message);
         self.wait_within(transient, tell, run.orders, (run.deadline, wall_secs)).await
     }
 

@@ -24,7 +24,6 @@ use pullyard_protocol::attempt::{
     Assignment, CheckpointAnswer, Credentials, Input, Phase, StatusAnswer, StatusRequest, YieldAnswer, YieldRequest,
 };
 use pullyard_protocol::client::{AttemptClient, Error};
-use pullyard_protocol::event::EventKind;
 use std::ffi::OsString;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -202,7 +201,7 @@ impl Attempt<'_> {
             _ = self.orders.wait_at_least(Order::Cancel) => {}
             () = sleep_until(self.deadline) => {}
             lost = self.artifacts.flush(YIELD_ARTIFACTS_TIMEOUT) => {
-                lost.into_iter().for_each(|text| self.events.add(EventDraft::text(EventKind::Log, text)));
+                lost.into_iter().for_each(|text| self.events.log(text));
             }
         }
         // The results of the uploads are events as well.

@@ -10,7 +10,7 @@ use crate::inputs::messages::input_counts::InputCounts;
 use crate::inputs::orders::Orders;
 use crate::secrets::redact::Redactor;
 use pullyard_protocol::client::AttemptClient;
-use pullyard_protocol::event::Event;
+use pullyard_protocol::event::{Event, EventKind};
 use queue::Queue;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -85,6 +85,11 @@ impl EventSink {
         };
         self.0.state().queue.add(Instant::now(), draft.truncate());
         self.0.queue_changed.notify_one();
+    }
+
+    /// Adds an event for the job's log.
+    pub(crate) fn log(&self, text: impl Into<String>) {
+        self.add(EventDraft::text(EventKind::Log, text));
     }
 
     /// Waits while the queue is too full, and reports each part of the delay. The wait is limited, because an outage of

@@ -3,11 +3,9 @@
 use super::{
     Artifacts, MAX_REASON_CHARS, QueueEntry, checkpoint_lost_message, is_reported_kind, not_stored_message, upload,
 };
-use crate::api::event_draft::EventDraft;
 use crate::api::reporter::EventSink;
 use pullyard_domain::text::truncate;
 use pullyard_protocol::client::AttemptClient;
-use pullyard_protocol::event::EventKind;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -38,7 +36,7 @@ async fn run(
     artifacts: Artifacts,
     events: EventSink,
 ) {
-    let say = |message: String| events.add(EventDraft::text(EventKind::Log, message));
+    let say = |message: String| events.log(message);
     let mut lost = false;
     while let Some(handed) = waiting.recv().await {
         let is_checkpoint = handed.is_checkpoint();

@@ -8,7 +8,6 @@ use super::{
 };
 use crate::agent::session::AgentSession;
 use crate::api::attempt::Attempt;
-use crate::api::event_draft::EventDraft;
 use crate::git::commit;
 use crate::git::exclusion_report;
 use crate::git::patch::{self, Binaries, Lines};
@@ -23,7 +22,6 @@ use crate::stop::Stop;
 use pullyard_domain::artifact::{ArtifactKind, MAX_SIZE_BYTES};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::AgentReport;
-use pullyard_protocol::event::EventKind;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -99,7 +97,7 @@ async fn create_within(attempt: &Attempt<'_>, workspace: &Workspace, limit: Dura
     };
     tracing::warn!("no checkpoint stored: {because}");
     let message = format!("What the agent did so far is not kept, because {because}.");
-    attempt.events.add(EventDraft::text(EventKind::Log, message));
+    attempt.events.log(message);
 }
 
 async fn write_archive(attempt: &Attempt<'_>, workspace: &Workspace) -> Result<String, NoCheckpoint> {
@@ -144,7 +142,7 @@ async fn write_archive(attempt: &Attempt<'_>, workspace: &Workspace) -> Result<S
     if let Some(fault) = tokio::task::spawn_blocking(pack).await.map_err(io::Error::from)?? {
         tracing::warn!("session not stored: {fault}");
         let message = format!("The agent's session is not kept, because {fault}; its work is.");
-        attempt.events.add(EventDraft::text(EventKind::Log, message));
+        attempt.events.log(message);
     }
     Ok(name)
 }
@@ -182,10 +180,7 @@ async fn write_patch(
     let because = |what: &str| NoCheckpoint::Reason(what.to_owned());
     let written = match &facts.tree {
         // Checks have run since, and may have changed the repository's settings.
-        Some(tree) => match workspace.reset_repository(Some(&facts.mirror)).await {
-            Ok(()) => Ok(tree.clone()),
-            Err(fault) => Err(Stop::Failure(fault.to_workspace_failure())),
-        },
+        Some(tree) => workspace.reset_repository(Some(&facts.mirror)).await.map(|()| tree.clone()).map_err(Stop::from),
         None => {
             let written = commit::write_tree(&git, workspace, &facts.mirror, &facts.target, attempt.assignment).await;
             // The checkpoint omits these folders as well.

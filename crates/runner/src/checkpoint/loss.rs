@@ -1,11 +1,9 @@
 //! Why an earlier session is not resumed.
 
 use crate::api::attempt::Attempt;
-use crate::api::event_draft::EventDraft;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::text::truncate;
-use pullyard_protocol::event::EventKind;
 use std::io;
 
 const LONGEST_REASON: usize = 200;
@@ -43,7 +41,7 @@ impl SessionLoss {
             "The earlier session{whose} can't be gone on with, because {lost}; the job asks for it or none \
              (`resume: require`)."
         );
-        attempt.events.add(EventDraft::text(EventKind::Log, message));
+        attempt.events.log(message);
         self.to_failure().into()
     }
 }

@@ -11,7 +11,6 @@ use crate::agent::AgentChoice;
 use crate::agent::agent_event::Tokens;
 use crate::agent::session::AgentSession;
 use crate::api::attempt::Attempt;
-use crate::api::event_draft::EventDraft;
 use crate::git::target::{Target, find_job_commit};
 use crate::git::workspace::Workspace;
 use crate::git::workspace::disk::create_private_dirs;
@@ -21,7 +20,6 @@ use crate::publish::replies;
 use crate::stop::Stop;
 use pullyard_domain::agent::AUTO;
 use pullyard_domain::text::truncate;
-use pullyard_protocol::event::EventKind;
 use serde_json::error::Category;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -206,7 +204,7 @@ impl CheckpointPlan {
             },
         };
         let whose = agent_suffix(attempt, available);
-        let log = |text| attempt.events.add(EventDraft::text(EventKind::Log, text));
+        let log = |text| attempt.events.log(text);
         match lost {
             None => {
                 let number = available.map_or(0, |available| available.attempt);
@@ -272,12 +270,10 @@ fn parse_failure(error: serde_json::Error) -> SessionLoss {
 /// Pushes of this job are adopted earlier.
 async fn was_pushed(git: &Git, mirror: &Mirror, about: &CheckpointMetadata, target: &Target) -> Result<bool, Stop> {
     let (Some(job), Some(_)) = (&about.job, &target.pull_request) else { return Ok(false) };
-    let failed = |fault: GitError| Stop::Failure(fault.to_workspace_failure());
     if !commit_exists(git, mirror, &about.start).await? {
         return Ok(false);
     }
-    let commit = find_job_commit(git, mirror.dir(), &target.start_commit, &about.start, job).await;
-    Ok(commit.map_err(failed)?.is_some())
+    Ok(find_job_commit(git, mirror.dir(), &target.start_commit, &about.start, job).await?.is_some())
 }
 
 async fn commit_exists(git: &Git, mirror: &Mirror, commit: &str) -> Result<bool, Stop> {
@@ -285,8 +281,7 @@ async fn commit_exists(git: &Git, mirror: &Mirror, commit: &str) -> Result<bool,
     if !is_id {
         return Ok(false);
     }
-    let resolved = git::resolve_commit(git, mirror.dir(), commit).await;
-    Ok(resolved.map_err(|fault| Stop::Failure(fault.to_workspace_failure()))?.as_deref() == Some(commit))
+    Ok(git::resolve_commit(git, mirror.dir(), commit).await?.as_deref() == Some(commit))
 }
 
 /// Sets the target to the work's commit; `false` if it is unreachable. The push rebases if the branch moved since.
@@ -300,7 +295,6 @@ async fn set_target_start(
     if *start == target.start_commit {
         return Ok(true);
     }
-    let failed = |fault: GitError| Stop::Failure(fault.to_workspace_failure());
     if !commit_exists(git, mirror, start).await? {
         return Ok(false);
     }
@@ -315,7 +309,7 @@ async fn set_target_start(
         match git.run(call).await {
             Ok(_) => {}
             Err(GitError::Failed { .. }) => return Ok(false),
-            Err(fault) => return Err(failed(fault)),
+            Err(fault) => return Err(fault.into()),
         }
     }
     target.start_commit = start.to_owned();

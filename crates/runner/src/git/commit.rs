@@ -8,7 +8,7 @@ use crate::git::target::Target;
 use crate::git::trailers::JOB_TRAILER;
 use crate::git::workspace::Workspace;
 use crate::git::workspace::mirror::Mirror;
-use crate::git::{Git, GitCall, GitError};
+use crate::git::{Git, GitCall};
 use crate::secrets::redact::Redactor;
 use crate::stop::Stop;
 use pullyard_domain::agent::CONCRETE_AGENTS;
@@ -58,10 +58,9 @@ pub(crate) async fn write_tree(
     target: &Target,
     assignment: &Assignment,
 ) -> Result<String, Stop> {
-    let failed = |fault: GitError| Stop::Failure(fault.to_workspace_failure());
     let (tree, repository) = (workspace.tree(), workspace.repository());
-    workspace.reset_repository(Some(mirror)).await.map_err(failed)?;
-    let (submodules, left_out) = remove_nested_git_dirs(git, workspace).await.map_err(failed)?;
+    workspace.reset_repository(Some(mirror)).await?;
+    let (submodules, left_out) = remove_nested_git_dirs(git, workspace).await?;
 
     // Exclude submodules: the agent controls their repositories, and git would run in them.
     let mut paths = b".\0".to_vec();
@@ -81,14 +80,11 @@ pub(crate) async fn write_tree(
     workspace.set_excluded_repositories(left_out);
     // The paths may not fit into arguments, because the agent decides how many there are.
     let add = GitCall::new(["add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul"]).input(&paths);
-    git.run(add.repository(&repository).tree(&tree)).await.map_err(failed)?;
-    let tree_id = git.run_for_line(GitCall::new(["write-tree"]).repository(&repository)).await.map_err(failed)?;
-    workspace.snapshot_index().await.map_err(|error| failed(GitError::Disk(error)))?;
+    git.run(add.repository(&repository).tree(&tree)).await?;
+    let tree_id = git.run_for_line(GitCall::new(["write-tree"]).repository(&repository)).await?;
+    workspace.snapshot_index().await?;
     let before = format!("{}^{{tree}}", target.start_commit);
-    let before = git
-        .run_for_line(GitCall::new(["rev-parse", "--verify", &before]).repository(&repository))
-        .await
-        .map_err(failed)?;
+    let before = git.run_for_line(GitCall::new(["rev-parse", "--verify", &before]).repository(&repository)).await?;
     if tree_id == before {
         return Err(Failure::NoChanges {}.into());
     }
@@ -138,27 +134,25 @@ fn parse_agent(output: &str, job: &JobId) -> Option<&'static str> {
 pub(crate) async fn restore_tree(git: &Git, workspace: &Workspace, tree: &str) -> Result<(), Stop> {
     let (files, repository) = (workspace.tree(), workspace.repository());
     // The seal also ensures that no file elsewhere is removed.
-    workspace.reset_repository(None).await.map_err(|fault| fault.to_workspace_failure())?;
-    workspace.stash_excluded_repositories().await.map_err(|error| GitError::Disk(error).to_workspace_failure())?;
-    prepare_tree(workspace).await.map_err(|fault| fault.to_workspace_failure())?;
+    workspace.reset_repository(None).await?;
+    workspace.stash_excluded_repositories().await?;
+    prepare_tree(workspace).await?;
     let replies = format!("--exclude=/{REPLIES_FILE}");
     for args in [["read-tree", "--reset", "-u", tree], ["clean", "-ffd", "--quiet", &replies]] {
         let call = GitCall::new(args).repository(&repository).tree(&files);
-        git.run(call).await.map_err(|fault| fault.to_workspace_failure())?;
+        git.run(call).await?;
     }
-    workspace.restore_stash().await.map_err(|error| GitError::Disk(error).to_workspace_failure())?;
-    workspace.snapshot_index().await.map_err(|error| GitError::Disk(error).to_workspace_failure())?;
+    workspace.restore_stash().await?;
+    workspace.snapshot_index().await?;
     Ok(())
 }
 
 /// Whether there may be changes to commit, found without writing a tree.
 pub(crate) async fn is_changed(git: &Git, workspace: &Workspace, kind: JobKind) -> Result<bool, Stop> {
-    let failed = |fault: GitError| Stop::Failure(fault.to_workspace_failure());
     let (tree, repository) = (workspace.tree(), workspace.repository());
-    workspace.reset_repository(None).await.map_err(failed)?;
-    prepare_tree(workspace).await.map_err(failed)?;
-    let NestedRepositories { submodules, excluded: left_out, .. } =
-        find_nested_repositories(git, workspace).await.map_err(failed)?;
+    workspace.reset_repository(None).await?;
+    prepare_tree(workspace).await?;
+    let NestedRepositories { submodules, excluded: left_out, .. } = find_nested_repositories(git, workspace).await?;
     let outside: HashSet<PathBuf> = left_out.into_iter().map(|excluded| excluded.folder).chain(submodules).collect();
     let is_work = |path: &[u8]| {
         let path = Path::new(OsStr::from_bytes(path));
@@ -170,7 +164,7 @@ pub(crate) async fn is_changed(git: &Git, workspace: &Workspace, kind: JobKind) 
     let earlier = &["diff-index", "-z", "--cached", "--name-only", "HEAD", "--"][..];
     let now = &["ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard"][..];
     for args in [earlier, now] {
-        let changed = git.run(GitCall::new(args).repository(&repository).tree(&tree)).await.map_err(failed)?;
+        let changed = git.run(GitCall::new(args).repository(&repository).tree(&tree)).await?;
         if changed.split(|byte| *byte == 0).any(is_work) {
             return Ok(true);
         }

@@ -2,7 +2,6 @@
 //! The agent receives their names in its prompt. The push and the reviewers find conflicts that remain at the end.
 
 use crate::api::attempt::Attempt;
-use crate::api::event_draft::EventDraft;
 use crate::git::commit;
 use crate::git::rebase::parse_conflicts;
 use crate::git::target::Target;
@@ -10,7 +9,6 @@ use crate::git::workspace::Workspace;
 use crate::git::workspace::mirror::Mirror;
 use crate::git::{Git, GitCall, GitError};
 use pullyard_domain::prompt::conflict::conflict_prompt;
-use pullyard_protocol::event::EventKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -44,7 +42,7 @@ pub(crate) async fn find_conflicts(
             Ok(files) => {
                 let count = if files.len() == 1 { "one file".to_owned() } else { format!("{} files", files.len()) };
                 let message = format!("The work does not merge with `{branch}` in {count}; the agent is told which.");
-                attempt.events.add(EventDraft::text(EventKind::Log, message));
+                attempt.events.log(message);
                 prompts.push(conflict_prompt(&branch, &commit, &files));
             }
             Err(fault) => unknown(&fault),

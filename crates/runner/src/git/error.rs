@@ -1,6 +1,7 @@
 //! Errors of git, and the job failures that follow.
 //! Git has no error codes, so its messages in the C locale are parsed.
 
+use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::text::truncate;
@@ -11,7 +12,7 @@ pub(crate) enum GitError {
     #[error("start git")]
     Process(#[source] std::io::Error),
     #[error("use the work folder")]
-    Disk(#[source] std::io::Error),
+    Disk(#[from] std::io::Error),
     #[error("git {command} within {} s", limit.as_secs())]
     TimedOut { command: String, limit: Duration },
     #[error("git {command}: {stderr}")]
@@ -80,6 +81,12 @@ impl GitError {
 
     pub(crate) fn to_workspace_failure(&self) -> Failure {
         Failure::WorkspaceFailed { reason: self.reason() }
+    }
+}
+
+impl From<GitError> for Stop {
+    fn from(fault: GitError) -> Self {
+        fault.to_workspace_failure().into()
     }
 }
 

@@ -1,12 +1,10 @@
 //! Reports the folders that are excluded from the work.
 
 use crate::api::attempt::Attempt;
-use crate::api::event_draft::EventDraft;
 use crate::git::nested::ExcludedRepository;
 use crate::git::workspace::Workspace;
 use pullyard_domain::prompt::untrusted::remove_hidden;
 use pullyard_domain::published::nested_repository::{NestedRepository, render_sentence};
-use pullyard_protocol::event::EventKind;
 
 /// Returns the excluded folders. If they changed since the last call and are not empty, also adds an event.
 pub(crate) fn report_excluded_folders(attempt: &Attempt<'_>, workspace: &Workspace) -> Vec<NestedRepository> {
@@ -18,7 +16,7 @@ pub(crate) fn report_excluded_folders(attempt: &Attempt<'_>, workspace: &Workspa
     let folders: Vec<NestedRepository> = workspace.excluded_repositories().iter().map(folder).collect();
     if workspace.take_exclusion_change() && !folders.is_empty() {
         let text = attempt.redactor.redact_text(&render_sentence(&folders)).into_owned();
-        attempt.events.add(EventDraft::text(EventKind::Log, text));
+        attempt.events.log(text);
     }
     folders
 }

@@ -1,5 +1,7 @@
 //! Writes the changes between two commits to a patch file, because they may not fit into memory.
 
+use crate::git::workspace::disk::run_blocking;
+use crate::git::workspace::remove_entry;
 use crate::git::{Git, GitCall, GitError};
 use crate::secrets::redact::{RedactionStream, SecretSearch};
 use std::ffi::{OsStr, OsString};
@@ -42,12 +44,12 @@ pub(crate) async fn diff_contains_secret(
     let file = repository.join("changed.diff");
     write_text(git, repository, range, None, &file).await?;
     // The patch may be large. Time limits and orders are handled while it is searched.
-    let looked = tokio::task::spawn_blocking(move || {
+    let looked = run_blocking(move || {
         let contains = has_secret(&file, Lines::All, search);
         let _ = fs::remove_file(&file);
         contains
     });
-    looked.await.map_err(io::Error::from).flatten().map_err(GitError::Disk)
+    Ok(looked.await?)
 }
 
 /// Writes a patch for a search: binary files as text, and no context lines. With `name`, only this file.
@@ -69,9 +71,7 @@ async fn diff(
     file: &Path,
 ) -> Result<(), GitError> {
     // An existing entry could be a link to another place.
-    if let Err(error) = fs::remove_file(file).or_else(ignore_missing) {
-        return Err(GitError::Disk(error));
-    }
+    remove_entry(file)?;
     let mut output = OsString::from("--output=");
     output.push(file);
     let fixed = ["diff", "--no-renames", "--no-color", "--no-ext-diff", "--no-textconv"];
@@ -83,10 +83,6 @@ async fn diff(
         only
     }));
     git.run(GitCall::new(args).repository(repository)).await.map(drop)
-}
-
-fn ignore_missing(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 /// Copies a patch and redacts the secrets in all lines. Removed lines and context lines may contain secrets that were

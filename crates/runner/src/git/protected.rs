@@ -3,14 +3,12 @@
 //! sees the pointer or the cipher text, and its replacement would stay in git's history.
 
 use crate::api::attempt::Attempt;
-use crate::api::event_draft::EventDraft;
 use crate::git::blobs;
-use crate::git::workspace::Workspace;
-use crate::git::{self, Git, GitCall, GitError};
+use crate::git::workspace::{Workspace, remove_entry};
+use crate::git::{Git, GitCall, GitError};
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::prompt::untrusted::{remove_hidden, to_code_span};
-use pullyard_protocol::event::EventKind;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Number of files in one call to git, because its output is in memory.
@@ -60,7 +58,7 @@ pub(crate) async fn check_protected_files(
     workspace: &Workspace,
     range: (&str, &str),
 ) -> Result<(), Stop> {
-    let plain = find_plain_files(git, workspace, range).await.map_err(|fault| fault.to_workspace_failure())?;
+    let plain = find_plain_files(git, workspace, range).await?;
     // Redact the whole path, before it is cut.
     let clean = |name: &[u8]| attempt.redactor.redact_text(&remove_hidden(&String::from_utf8_lossy(name))).into_owned();
     let Some((path, by)) = plain.first() else { return Ok(()) };
@@ -71,7 +69,7 @@ pub(crate) async fn check_protected_files(
         others => format!(" and {others} more"),
     };
     let message = format!("Protected files that would be plain content in git: {}{others}.", names.join(", "));
-    attempt.events.add(EventDraft::text(EventKind::Log, message));
+    attempt.events.log(message);
     Err(Failure::ProtectedContent { path: clean(path), by: clean(by) }.into())
 }
 
@@ -88,7 +86,7 @@ async fn find_plain_files(
     let index_before = repository.join("index-of-start");
     let asks_before = contains_gitattributes(&output);
     if asks_before {
-        git::remove_file(&index_before).await.map_err(GitError::Disk)?;
+        remove_entry(&index_before)?;
         git.run(GitCall::new(["read-tree", start]).repository(&repository).index(&index_before)).await?;
     }
     let mut plain = Vec::new();
@@ -112,7 +110,7 @@ async fn find_plain_files(
         }
     }
     if asks_before {
-        git::remove_file(&index_before).await.map_err(GitError::Disk)?;
+        remove_entry(&index_before)?;
     }
     Ok(plain)
 }

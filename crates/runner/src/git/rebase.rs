@@ -18,21 +18,20 @@ impl Rebase<'_> {
     /// has them already.
     /// Errors: `Conflict`.
     pub(crate) async fn replay(&self, start: &str, commit: &str, head: &str) -> Result<Option<String>, Stop> {
-        let failed = |fault: GitError| Stop::Failure(fault.to_workspace_failure());
         // Merge two changes of one tree. The histories do not matter, because a user may have rewritten a branch.
         // Passing the base to git instead requires git 2.40.
-        let base = self.create_side_commit(start, &[]).await.map_err(failed)?;
-        let theirs = self.create_side_commit(head, &["-p", &base]).await.map_err(failed)?;
-        let ours = self.create_side_commit(commit, &["-p", &base]).await.map_err(failed)?;
+        let base = self.create_side_commit(start, &[]).await?;
+        let theirs = self.create_side_commit(head, &["-p", &base]).await?;
+        let ours = self.create_side_commit(commit, &["-p", &base]).await?;
         let args = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", &theirs, &ours];
         let tree = match self.line(args).await {
             Ok(output) => output.trim_end_matches('\0').to_owned(),
-            Err(fault) => return Err(self.to_conflict_failure(&fault).map_or_else(|| failed(fault), Stop::from)),
+            Err(fault) => return Err(self.to_conflict_failure(&fault).map_or_else(|| fault.into(), Stop::from)),
         };
-        if tree == self.line(["rev-parse", "--verify", &format!("{head}^{{tree}}")]).await.map_err(failed)? {
+        if tree == self.line(["rev-parse", "--verify", &format!("{head}^{{tree}}")]).await? {
             return Ok(None);
         }
-        let message = self.line(["log", "-1", "--format=%B", commit]).await.map_err(failed)?;
+        let message = self.line(["log", "-1", "--format=%B", commit]).await?;
         let call = GitCall::new(["commit-tree", &tree, "-p", head, "-F", "-"]);
         let call = call.input(message.as_bytes()).repository(self.repository).published_commit();
         self.git.run_for_line(call).await.map(Some).map_err(|fault| self.git.commit_failure(&fault).into())

@@ -87,10 +87,9 @@ pub(crate) async fn choose_target(
     assignment: &Assignment,
     open: Option<PullRequest>,
 ) -> Result<Target, Stop> {
-    let workspace_failed = |fault: GitError| Stop::Failure(fault.to_workspace_failure());
     let repo = assignment.repository.name.clone();
     let branch = open.as_ref().map_or(&assignment.branch, |pull| &pull.head_branch).clone();
-    if !git::is_branch_name(git, &branch).await.map_err(workspace_failed)? {
+    if !git::is_branch_name(git, &branch).await? {
         let reason = format!("`{branch}` can't be a branch");
         return Err(Failure::WorkspaceFailed { reason }.into());
     }
@@ -98,19 +97,19 @@ pub(crate) async fn choose_target(
     let revised = open.as_ref().filter(|_| assignment.revises.is_some());
     let base_branch = revised.map_or(&assignment.base, |pull| &pull.base_branch).clone();
     let missing = || Failure::BaseBranchMissing { repo: repo.clone(), branch: base_branch.clone() };
-    if !git::is_branch_name(git, &base_branch).await.map_err(workspace_failed)? {
+    if !git::is_branch_name(git, &base_branch).await? {
         return Err(missing().into());
     }
     // An empty repository has no branch.
-    let base = mirror.branch(git, &base_branch).await.map_err(workspace_failed)?.ok_or_else(missing)?;
-    let head = mirror.branch(git, &branch).await.map_err(workspace_failed)?;
+    let base = mirror.branch(git, &base_branch).await?.ok_or_else(missing)?;
+    let head = mirror.branch(git, &branch).await?;
     for pushed_to in candidate_branches(&branch, assignment) {
         let head = match pushed_to == branch {
             true => head.clone(),
-            false => load_head(git, mirror, pushed_to).await.map_err(workspace_failed)?,
+            false => load_head(git, mirror, pushed_to).await?,
         };
         let Some(head) = head else { continue };
-        let ours = find_job_commit(git, mirror.dir(), &head, &base, &assignment.job).await.map_err(workspace_failed)?;
+        let ours = find_job_commit(git, mirror.dir(), &head, &base, &assignment.job).await?;
         if let Some(ours) = ours {
             return Ok(Target {
                 // For another branch, the push searches for its pull request again.
@@ -127,13 +126,13 @@ pub(crate) async fn choose_target(
     if assignment.adopts {
         // The work may have been merged since.
         let merged = find_newest_job_commit(git, mirror.dir(), &[base.as_str()], &assignment.job).await;
-        if let Some(ours) = merged.map_err(workspace_failed)? {
+        if let Some(ours) = merged? {
             let Some(pull) = get_merged_pull_request(forge, assignment).await? else {
                 let (pr, state) = (format!("What an earlier attempt pushed to `{branch}`"), "merged".into());
                 return Err(Failure::PullRequestClosed { pr, state }.into());
             };
             // Compare with the parent commit, because the base contains the work.
-            let before = git::resolve_commit(git, mirror.dir(), &format!("{ours}^")).await.map_err(workspace_failed)?;
+            let before = git::resolve_commit(git, mirror.dir(), &format!("{ours}^")).await?;
             return Ok(Target {
                 branch: assignment.branch.clone(),
                 start_commit: ours.clone(),

@@ -110,29 +110,6 @@ async fn planted_commit_graph_is_ignored() {
 }
 
 #[tokio::test]
-async fn seal_removes_planted_settings_and_history() {
-    let dir = tempfile::tempdir().unwrap();
-    let victim = dir.path().join("victim");
-    std::fs::write(&victim, "mine").unwrap();
-    let repository = dir.path().join("git");
-    let foreign = ["commondir", "config.worktree", "info/attributes", "info/grafts", "shallow"];
-    std::fs::create_dir_all(repository.join("info")).unwrap();
-    std::fs::create_dir_all(repository.join("objects/info")).unwrap();
-    for file in foreign {
-        std::fs::write(repository.join(file), "planted").unwrap();
-    }
-    for link in ["config", "objects/info/alternates"] {
-        std::os::unix::fs::symlink(&victim, repository.join(link)).unwrap();
-    }
-    reset_repository_settings(&repository, Some(Path::new("/mirror"))).await.unwrap();
-    assert!(foreign.iter().all(|file| !repository.join(file).exists()));
-    assert_eq!(std::fs::read_to_string(&victim).unwrap(), "mine");
-    let alternates = std::fs::read_to_string(repository.join("objects/info/alternates")).unwrap();
-    assert_eq!(alternates, "/mirror/objects\n");
-    assert!(std::fs::read_to_string(repository.join("config")).unwrap().contains("bare = true"));
-}
-
-#[tokio::test]
 async fn runner_settings_override_the_repository_config() {
     let dir = tempfile::tempdir().unwrap();
     let git = Git::new("https://forge.test/a/b.git", "");
@@ -205,39 +182,6 @@ async fn cut_stderr_contains_no_part_of_a_secret() {
         let (length, is_clean) = (words.len(), words.bytes().all(|byte| byte == b'x'));
         assert!(length > before / 2 && is_clean, "{kept} bytes of the secret were read, {length} bytes remain");
     }
-}
-
-#[tokio::test]
-async fn seal_replaces_linked_folders_without_following_them() {
-    let dir = tempfile::tempdir().unwrap();
-    let (repository, elsewhere) = (dir.path().join("git"), dir.path().join("elsewhere"));
-    std::fs::create_dir_all(repository.join("objects")).unwrap();
-    std::fs::create_dir_all(&elsewhere).unwrap();
-    let files = ["attributes", "grafts", "alternates"].map(|file| elsewhere.join(file));
-    for file in &files {
-        std::fs::write(file, "mine").unwrap();
-    }
-    for link in ["info", "objects/info"] {
-        std::os::unix::fs::symlink(&elsewhere, repository.join(link)).unwrap();
-    }
-    reset_repository_settings(&repository, Some(Path::new("/mirror"))).await.unwrap();
-    assert!(files.iter().all(|file| std::fs::read_to_string(file).is_ok_and(|text| text == "mine")));
-    let alternates = std::fs::read_to_string(repository.join("objects/info/alternates")).unwrap();
-    assert_eq!(alternates, "/mirror/objects\n");
-}
-
-#[tokio::test]
-async fn seal_keeps_the_exclude_file_and_removes_a_pipe() {
-    let dir = tempfile::tempdir().unwrap();
-    let (repository, exclude) = (dir.path().join("git"), dir.path().join("git/info/exclude"));
-    std::fs::create_dir_all(repository.join("info")).unwrap();
-    std::fs::write(&exclude, "/made\n").unwrap();
-    reset_repository_settings(&repository, None).await.unwrap();
-    assert_eq!(std::fs::read_to_string(&exclude).unwrap(), "/made\n");
-    std::fs::remove_file(&exclude).unwrap();
-    nix::unistd::mkfifo(&exclude, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    reset_repository_settings(&repository, None).await.unwrap();
-    assert!(!exclude.exists());
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Detects changes by a step that must not change files: of the worktree, and of refs and hooks of its repository.
 
 use crate::git::workspace::Workspace;
+use crate::git::workspace::disk::run_blocking;
 use crate::git::{Git, GitCall, GitError};
 use pullyard_domain::prompt::untrusted::{remove_hidden, to_code_span};
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,8 +47,7 @@ impl TreeState {
         let folders = ignored.iter().filter_map(|path| path.strip_suffix(b"/"));
         let ignored = folders.map(|path| tree.join(OsStr::from_bytes(path))).collect();
         let own = tree.join(".git");
-        let watched = tokio::task::spawn_blocking(move || read_watched(&own));
-        let watched = watched.await.map_err(io::Error::from).flatten().map_err(GitError::Disk)?;
+        let watched = run_blocking(move || read_watched(&own)).await?;
         Ok(Self { changed, watched, ignored })
     }
 

@@ -6,6 +6,7 @@
 pub(crate) mod disk;
 pub(crate) mod mirror;
 mod remove;
+mod settings;
 mod snapshot;
 mod stash;
 
@@ -15,7 +16,9 @@ pub(crate) use remove::remove_entry;
 use crate::git::nested;
 use crate::git::{self, Git, GitCall, GitError};
 use crate::process::orphans;
-use disk::{create_private_dirs, open_lock_file, run_blocking, verify_in_place};
+use disk::{
+    create_private_dir, create_private_dirs, open_lock_file, run_blocking, verify_in_place, write_private_file,
+};
 use pullyard_domain::id::JobId;
 use snapshot::{Index, RepositorySnapshot};
 use stash::Stash;
@@ -135,18 +138,15 @@ impl Workspace {
             return Ok(());
         }
         // The repository's programs have run by now and may have created links here. Do not follow them.
-        for dir in [self.repository(), self.tree().join(".git")] {
-            if !git::is_folder(&dir).await {
-                continue;
+        let folders = [self.repository(), self.tree().join(".git")];
+        let write = move || {
+            for dir in folders.iter().filter(|dir| disk::is_folder(dir)) {
+                create_private_dir(&dir.join("info"))?;
+                write_private_file(&dir.join("info/exclude"), &lines)?;
             }
-            let info = dir.join("info");
-            if !git::is_folder(&info).await {
-                git::remove_file(&info).await?;
-                tokio::fs::create_dir(&info).await?;
-            }
-            git::replace_file(&info.join("exclude"), &lines).await?;
-        }
-        Ok(())
+            Ok(())
+        };
+        run_blocking(write).await
     }
 
     /// Kills the remaining processes of an attempt whose runner died.
@@ -173,7 +173,7 @@ impl Workspace {
 
     pub(crate) async fn check_out(&self, git: &Git, mirror: &Mirror, at: Checkout<'_>) -> Result<(), GitError> {
         let (tree, repository) = (self.tree(), git::init_bare(git, self.repository()).await?);
-        git::reset_repository_settings(&repository, Some(mirror.dir())).await.map_err(GitError::Disk)?;
+        settings::reset(&repository, Some(mirror.dir()))?;
         // The index stores the times of files. With it, git reads only touched files again, and reports no file as
         // changed that it would write differently today.
         let call = GitCall::new(["reset", "--hard", "--quiet", at.start]);
@@ -186,7 +186,7 @@ impl Workspace {
             snapshot.head = Some(at.start.to_owned());
             snapshot.mirror = Some(mirror.dir().to_owned());
         }
-        self.snapshot_index().await.map_err(GitError::Disk)
+        Ok(self.snapshot_index().await?)
     }
 
     /// Makes the runner's git skip submodules. An agent may have put repositories there: git would read them with their
@@ -210,22 +210,17 @@ impl Workspace {
     /// them could hide work or name a program.
     /// Errors: `Disk`, also if the mirror or a folder of the attempt was replaced or is a link.
     pub(crate) async fn reset_repository(&self, mirror: Option<&Mirror>) -> Result<(), GitError> {
-        let sealed = async {
-            let folders = [self.root.clone(), self.tree(), self.repository()];
-            run_blocking(move || folders.iter().try_for_each(|folder| verify_in_place(folder))).await?;
-            let repository = self.repository();
-            let snapshot = self.snapshot().clone();
-            let mirror = mirror.map(Mirror::dir).or(snapshot.mirror.as_deref()).map(Path::to_owned);
-            let (own, borrowed) = (repository.clone(), mirror.clone());
-            let clean = move || {
-                remove::remove_special_files(&own)?;
-                borrowed.as_deref().map_or(Ok(()), mirror::clean_objects)
-            };
-            run_blocking(clean).await?;
-            git::reset_repository_settings(&repository, mirror.as_deref()).await?;
-            run_blocking(move || snapshot.restore(&repository)).await
+        let (folders, repository) = ([self.root.clone(), self.tree(), self.repository()], self.repository());
+        let snapshot = self.snapshot().clone();
+        let mirror = mirror.map(Mirror::dir).or(snapshot.mirror.as_deref()).map(Path::to_owned);
+        let seal = move || {
+            folders.iter().try_for_each(|folder| verify_in_place(folder))?;
+            remove::remove_special_files(&repository)?;
+            mirror.as_deref().map_or(Ok(()), mirror::clean_objects)?;
+            settings::reset(&repository, mirror.as_deref())?;
+            snapshot.restore(&repository)
         };
-        sealed.await.map_err(GitError::Disk)
+        Ok(run_blocking(seal).await?)
     }
 
     /// Stores the index. Call this only if no foreign code ran since `reset_repository`.
@@ -243,18 +238,15 @@ impl Workspace {
     /// Creates the agent's repository: same files and history, no remote, no credentials, no hooks.
     async fn create_agent_repository(&self, git: &Git, mirror: &Mirror, at: Checkout<'_>) -> Result<(), GitError> {
         let dir = git::init_bare(git, self.tree().join(".git")).await?;
-        git::reset_repository_settings(&dir, Some(mirror.dir())).await.map_err(GitError::Disk)?;
+        settings::reset(&dir, Some(mirror.dir()))?;
         let (base, base_commit) = at.base;
         let (branch, base) = (git::branch_ref(at.branch), format!("refs/remotes/origin/{base}"));
         let refs = format!("update {branch} {}\nupdate {base} {base_commit}\n", at.start);
         let update = GitCall::new(["update-ref", "--stdin"]).input(refs.as_bytes());
         git.run(update.repository(&dir)).await?;
         git.run(GitCall::new(["symbolic-ref", "HEAD", &branch]).repository(&dir)).await?;
-        let write = async {
-            tokio::fs::copy(self.repository().join("index"), dir.join("index")).await?;
-            tokio::fs::write(dir.join("config"), AGENT_CONFIG).await
-        };
-        write.await.map_err(GitError::Disk)
+        tokio::fs::copy(self.repository().join("index"), dir.join("index")).await?;
+        Ok(tokio::fs::write(dir.join("config"), AGENT_CONFIG).await?)
     }
 
     /// Records that processes could not be killed. The folders then stay, so that the next attempt finds the processes.

@@ -4,7 +4,6 @@
 use crate::agent::SessionResume;
 use crate::agent::agent_event::Tokens;
 use crate::api::attempt::Attempt;
-use crate::api::event_draft::EventDraft;
 use crate::api::ids;
 use crate::checkpoint::restore::{RestoredSession, RestoredWork};
 use crate::checkpoint::{self};
@@ -15,7 +14,6 @@ use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::is_resumable;
 use pullyard_protocol::attempt::{Assignment, Input, YieldReason, YieldRequest};
-use pullyard_protocol::event::EventKind;
 use std::fmt::Write;
 
 #[derive(Debug)]
@@ -112,7 +110,7 @@ impl Conversation {
         }
         attempt.events.resume_recording();
         let newer = attempt.get_inputs(self.read_inputs()).await?;
-        attempt.events.add(EventDraft::text(EventKind::Log, "The question was answered before it was told."));
+        attempt.events.log("The question was answered before it was told.");
         let mut answer = String::from("Before your question was told, people had said something.\n");
         for Input { by, text, .. } in &newer {
             let _ = write!(answer, "\n{by} said:\n{}\n", quote(text));

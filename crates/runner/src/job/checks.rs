@@ -14,7 +14,6 @@ use pullyard_domain::checks::{CheckOutcome, CheckRun, Checks, FailedChecksPolicy
 use pullyard_domain::failure::Failure;
 use pullyard_domain::prompt::repair::{FailedCheck, repair_prompt};
 use pullyard_domain::text::{self, Span};
-use pullyard_protocol::event::EventKind;
 use std::time::Duration;
 
 pub(crate) enum CheckDecision {
@@ -85,7 +84,7 @@ pub(crate) async fn run_checks(
         return Ok(CheckDecision::Publish(CheckResults(runs)));
     };
     let failure = check_failure(first, rounds.repair_rounds, limit);
-    let log = |text: String| attempt.events.add(EventDraft::text(EventKind::Log, text));
+    let log = |text: String| attempt.events.log(text);
     if checks.repair && rounds.repair_rounds == 0 {
         // Without budget the agent is not started: its limit would end the attempt. The work is judged unrepaired.
         let Some(limit) = agent::exhausted_limit(&attempt.usage, attempt.assignment) else {

@@ -81,8 +81,7 @@ async fn run_agent_and_publish(
         attempt.unless_ordered(async { Ok(timeout(conflicts::LIMIT, look).await.unwrap_or_default()) }).await?;
     let mut conversation = Conversation::new(attempt.assignment, &restored, conflicts);
     attempt.checkpoint_state.begin(mirror, target, conversation.resumed_session());
-    let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
-    prepared.model_keys.write_auth_file().map_err(failed)?;
+    prepared.model_keys.write_auth_file()?;
     let (beside, restored) = (beside.as_ref(), &restored);
     let mut work_result = work::WorkContext {
         attempt,

@@ -20,7 +20,7 @@ use pullyard_domain::checks::JobCommands;
 use pullyard_domain::failure::Failure;
 use pullyard_forge::{Forge, PullRequest};
 use pullyard_protocol::attempt::{Assignment, Phase};
-use pullyard_protocol::event::EventKind;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -51,12 +51,10 @@ pub(super) async fn prepare<'a>(
     let mut access = access::request_access(attempt).await?;
     let auth = Workspace::root_path(&options.work_dir, job, *number).join("auth.json");
     let model_keys = ModelKeys::new(std::mem::take(&mut access.model_credentials), auth);
-    let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
     let mut earlier = None;
     if agent.capability == AUTO && *checkpoint && !adopts {
         // With agent `auto`, only the checkpoint shows which agent worked.
-        let existing =
-            workspace.insert(Workspace::create(&create_work_dir(options)?, job, *number).await.map_err(failed)?);
+        let existing = workspace.insert(Workspace::create(&create_work_dir(options)?, job, *number).await?);
         earlier = Some(EarlierCheckpoint::download(attempt, existing, options.bucket_away).await?);
     }
     let chosen = match *adopts {
@@ -84,15 +82,12 @@ pub(super) async fn prepare<'a>(
     .await?;
     let target = target::choose_target(git, forge, &mirror, attempt.assignment, open).await;
     if let Err(Stop::Failure(Failure::NothingPushed {})) = &target {
-        attempt.events.add(crate::api::event_draft::EventDraft::text(
-            EventKind::Log,
-            "No commit of an earlier attempt is on the branch.",
-        ));
+        attempt.events.log("No commit of an earlier attempt is on the branch.");
     }
     let mut target = target?;
     let workspace: &Workspace = match workspace {
         Some(existing) => existing,
-        None => workspace.insert(Workspace::create(&work_dir, job, *number).await.map_err(failed)?),
+        None => workspace.insert(Workspace::create(&work_dir, job, *number).await?),
     };
     let earlier = match earlier {
         Some(earlier) => earlier,
@@ -106,18 +101,17 @@ pub(super) async fn prepare<'a>(
         start: &target.start_commit,
         base: (&target.base_branch, &target.base_commit),
     };
-    attempt.artifacts.set_folder(workspace.artifacts()).map_err(failed)?;
+    attempt.artifacts.set_folder(workspace.artifacts())?;
     let raw = if options.raw_capture { RawCapture::On } else { RawCapture::Off };
     attempt.events.start_recording(OutputRecorder::begin(attempt.artifacts, raw));
-    workspace.check_out(git, &mirror, at).await.map_err(|fault| fault.to_workspace_failure())?;
+    workspace.check_out(git, &mirror, at).await?;
     Ok(Preparation { access, agent: chosen, model_keys, mirror, target, checkpoint: checkpoint_plan, workspace })
 }
 
 /// The absolute folder of all attempts, because git runs in other folders.
-fn create_work_dir(options: &RunJob) -> Result<PathBuf, Failure> {
-    let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
-    create_private_dirs(&options.work_dir).map_err(failed)?;
-    options.work_dir.canonicalize().map_err(failed)
+fn create_work_dir(options: &RunJob) -> io::Result<PathBuf> {
+    create_private_dirs(&options.work_dir)?;
+    options.work_dir.canonicalize()
 }
 
 async fn get_open_pull_request(attempt: &Attempt<'_>, forge: &Forge) -> Result<Option<PullRequest>, Stop> {

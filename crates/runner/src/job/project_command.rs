@@ -114,11 +114,10 @@ impl CommandRunner<'_> {
             Ok(program) => program,
             Err(why) => return Ok(CommandResult::from_start_error(&why, began.elapsed())),
         };
-        let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
         // One pipe for both keeps the order of the output.
-        let (out, into) = std::io::pipe().map_err(failed)?;
-        let pipe = Receiver::from_owned_fd(OwnedFd::from(out)).map_err(failed)?;
-        let second = into.try_clone().map_err(failed)?;
+        let (out, into) = std::io::pipe()?;
+        let pipe = Receiver::from_owned_fd(OwnedFd::from(out))?;
+        let second = into.try_clone()?;
         let set_streams = |command: &mut Command| {
             command.stdin(Stdio::null()).stdout(second).stderr(into);
         };
@@ -203,7 +202,7 @@ impl CommandRunner<'_> {
         let assignment = self.this.assignment;
         let ticket = assignment.ticket.as_ref().map_or("", |ticket| ticket.key.as_str());
         let home = self.workspace.commands_home();
-        create_private_dirs(&home).map_err(|error| Failure::WorkspaceFailed { reason: error.to_string() })?;
+        create_private_dirs(&home)?;
         let mut env = Environment::from_process().inherited_variables();
         env.extend([
             ("TERM", "dumb".into()),

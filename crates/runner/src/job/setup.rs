@@ -66,13 +66,9 @@ pub(crate) async fn run(
         Some(stop) => Err(stop),
         None => {
             let putting = restore_tree(beside, (git, mirror), start);
-            beside.this.unless_ordered(async { Ok(putting.await.map_err(to_failure)?) }).await
+            beside.this.unless_ordered(async { Ok(putting.await?) }).await
         }
     }
-}
-
-fn to_failure(fault: GitError) -> Failure {
-    fault.to_workspace_failure()
 }
 
 /// Restores git's view of the worktree, so that only the agent's work is a change.
@@ -88,6 +84,6 @@ async fn restore_tree(beside: &CommandRunner<'_>, (git, mirror): (&Git, &Mirror)
     git.run(GitCall::new(["read-tree", "--reset", "-u", start]).repository(&repository).tree(&tree)).await?;
     let args = ["ls-files", "-z", "--others", "--exclude-standard", "--directory", "--no-empty-directory"];
     let output = git.run(GitCall::new(args).repository(&repository).tree(&tree)).await?;
-    workspace.snapshot_index().await.map_err(GitError::Disk)?;
-    workspace.exclude(&output).await.map_err(GitError::Disk)
+    workspace.snapshot_index().await?;
+    Ok(workspace.exclude(&output).await?)
 }

@@ -8,6 +8,7 @@ use crate::api::attempt::Attempt;
 use crate::api::event_draft::EventDraft;
 use crate::checkpoint::restore::RestoredWork;
 use crate::checkpoint::sha256_hex;
+use crate::git::Git;
 use crate::git::commit;
 use crate::git::exclusion_report;
 use crate::git::patch::{self, Binaries};
@@ -15,7 +16,6 @@ use crate::git::protected;
 use crate::git::target::Target;
 use crate::git::tree_state::TreeState;
 use crate::git::workspace::Workspace;
-use crate::git::{Git, GitError};
 use crate::inputs::conversation::{self, Conversation, QuestionResult};
 use crate::inputs::messages::{InputTracker, newest_number};
 use crate::job::checks::{self, CheckDecision, CheckResults, Rounds};
@@ -29,7 +29,6 @@ use pullyard_domain::artifact::ArtifactKind;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::Sha256Hex;
 use pullyard_domain::published::nested_repository::NestedRepository;
-use pullyard_protocol::event::EventKind;
 
 pub(crate) struct WorkResult {
     pub(crate) commit: String,
@@ -98,7 +97,7 @@ impl WorkContext<'_> {
         // The reported count may arrive later.
         attempt.input_counts.record_reported(newest_number(&newer));
         attempt.events.resume_recording();
-        attempt.events.add(EventDraft::text(EventKind::Log, "People said something before the work was published."));
+        attempt.events.log("People said something before the work was published.");
         if let Some(tree) = &earlier.tree {
             attempt.unless_ordered(commit::restore_tree(&prepared.access.git, prepared.workspace, tree)).await?;
         }
@@ -134,10 +133,7 @@ impl WorkContext<'_> {
             let (Some(beside), Some(commands)) = (self.command_runner, commands) else {
                 break (tree, CheckResults::default(), left_out);
             };
-            workspace
-                .stash_excluded_repositories()
-                .await
-                .map_err(|error| GitError::Disk(error).to_workspace_failure())?;
+            workspace.stash_excluded_repositories().await?;
             let earlier = match commands.checks.read_only {
                 true => Some(attempt.unless_ordered(load_tree_state(git, workspace)).await?),
                 false => None,
@@ -148,7 +144,7 @@ impl WorkContext<'_> {
             // The repository's commands may have changed our repository's settings, which signing and pushing use next.
             let sealed = workspace.reset_repository(Some(mirror)).await;
             let checked = checked?;
-            sealed.map_err(|fault| fault.to_workspace_failure())?;
+            sealed?;
             if let Some(earlier) = earlier {
                 let now = attempt.unless_ordered(load_tree_state(git, workspace)).await?;
                 if let Some(paths) = now.describe_changes(&earlier) {
@@ -250,7 +246,7 @@ impl WorkContext<'_> {
 }
 
 async fn load_tree_state(git: &Git, workspace: &Workspace) -> Result<TreeState, Stop> {
-    TreeState::load(git, workspace).await.map_err(|fault| fault.to_workspace_failure().into())
+    Ok(TreeState::load(git, workspace).await?)
 }
 
 /// Stores the patch against the attempt's start for users. With a secret removed it may not apply.

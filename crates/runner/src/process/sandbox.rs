@@ -7,7 +7,7 @@ use crate::api::attempt::Attempt;
 use crate::api::event_draft::EventDraft;
 use crate::api::reporter::EventSink;
 use crate::git::workspace::Workspace;
-use crate::git::workspace::disk::create_private_dirs;
+use crate::git::workspace::disk::{create_private_dirs, is_folder};
 use crate::options::RunJob;
 use crate::process::orphans::{self, CleanupError};
 use crate::process::refused_hosts::RefusedHosts;
@@ -19,7 +19,6 @@ use pullyard_domain::failure::Failure;
 use pullyard_protocol::event::EventKind;
 use pullyard_sandbox::{Access, Containers, Error, Level, Place, Ports, Running, Sandbox, Spec};
 use std::ffi::OsString;
-use std::fs;
 use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -122,7 +121,7 @@ impl JobSandbox {
         let rules = AllowList::parse(&attempt.assignment.egress).map_err(|invalid| failed(invalid.to_string()))?;
         let allowed = rules.with_forge(&attempt.assignment.repository.clone_url);
         if let Some(warning) = egress::warn_if_open(&attempt.assignment.egress) {
-            attempt.events.add(EventDraft::text(EventKind::Log, warning));
+            attempt.events.log(warning);
         }
         let paths = options.sandbox_paths.iter().filter(|path| path.is_absolute());
         let shown = paths.filter_map(|path| path.canonicalize().ok()).map(Place::same);
@@ -322,11 +321,6 @@ fn to_tokio(listener: TcpListener) -> io::Result<tokio::net::TcpListener> {
     tokio::net::TcpListener::from_std(listener)
 }
 
-/// Links do not count: an agent may have made one.
-fn is_folder(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|about| about.is_dir())
-}
-
 /// What must be visible for a program outside of the system's folders: its npm package, or only its file. Its folder may
 /// be a home. A container shows the system's folders of its image, and there only an agent's package comes from here.
 fn place_of_program(program: &Path, workspace: &Path, is_container: bool) -> Option<Place> {
@@ -371,6 +365,7 @@ fn proxy_variables(port: u16) -> Vec<(OsString, OsString)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn only_a_program_or_its_npm_package_is_shown() {

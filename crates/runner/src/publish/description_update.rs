@@ -2,11 +2,9 @@
 //! Text of users is not changed (`published::newest`). The work is done, so an error does not fail the job.
 
 use crate::api::attempt::Attempt;
-use crate::api::event_draft::EventDraft;
 use crate::api::retry::retry_while_unreachable;
 use pullyard_domain::published::commit_part::{self, ReplaceRefusal};
 use pullyard_forge::{Error, Forge};
-use pullyard_protocol::event::EventKind;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -45,7 +43,7 @@ impl DescriptionUpdate<'_> {
         // Redact for the local log too, because the message quotes the forge.
         let message = attempt.redactor.redact_text(&message).into_owned();
         tracing::warn!(job.id = %attempt.assignment.job, "{message}");
-        attempt.events.add(EventDraft::text(EventKind::Log, message));
+        attempt.events.log(message);
     }
 
     /// Returns why the text was not changed. Reads it each time: an answer may be lost, or a user edited the text.

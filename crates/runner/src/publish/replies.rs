@@ -6,7 +6,6 @@ mod agent_replies;
 pub(crate) use agent_replies::{AgentReplies, load_agent_replies, read_replies_file, restore_replies_file};
 
 use crate::api::attempt::Attempt;
-use crate::api::event_draft::EventDraft;
 use crate::api::retry::{BackOff, retry_pause};
 use crate::secrets::redact::Redactor;
 use pullyard_domain::id::JobId;
@@ -16,7 +15,6 @@ use pullyard_domain::prompt::untrusted;
 use pullyard_domain::published;
 use pullyard_forge::{Error, Forge, Listing, ReviewComment, Thread};
 use pullyard_protocol::attempt::RevisedPullRequest;
-use pullyard_protocol::event::EventKind;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -183,5 +181,5 @@ fn log_event(attempt: &Attempt<'_>, message: &str) {
     // Redact for the local log too, because the message quotes the forge.
     let message = attempt.redactor.redact_text(message).into_owned();
     tracing::warn!(job.id = %attempt.assignment.job, "{message}");
-    attempt.events.add(EventDraft::text(EventKind::Log, message));
+    attempt.events.log(message);
 }

@@ -2,11 +2,11 @@
 //! After a push, every user of the repository can read it, even if the pull request is closed.
 
 use crate::git::patch::{self, Lines};
+use crate::git::workspace::disk::run_blocking;
 use crate::git::{Git, GitCall};
 use crate::secrets::redact::Redactor;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
-use std::io;
 use std::path::Path;
 
 /// Searches the lines that a commit adds to its start commit, and the names of the changed files.
@@ -19,8 +19,7 @@ pub(crate) async fn scan_commit(
 ) -> Result<(), Stop> {
     let args = ["diff", "--name-only", "-z", "--diff-filter=d", "--no-renames", "--no-ext-diff", "--no-textconv"];
     let args = args.into_iter().chain(["--end-of-options", start, commit, "--"]);
-    let names =
-        git.run(GitCall::new(args).repository(repository)).await.map_err(|fault| fault.to_workspace_failure())?;
+    let names = git.run(GitCall::new(args).repository(repository)).await?;
     let names = names.split(|byte| *byte == 0).filter(|name| !name.is_empty());
     if let Some(name) = names.clone().find(|name| redactor.contains_secret(name)) {
         return Err(secret_failure(name, redactor));
@@ -50,14 +49,13 @@ async fn contains_new_secret(
     redactor: &Redactor,
 ) -> Result<bool, Stop> {
     let file = repository.join("added.diff");
-    patch::write_text(git, repository, range, name, &file).await.map_err(|fault| fault.to_workspace_failure())?;
+    patch::write_text(git, repository, range, name, &file).await?;
     let search = redactor.search();
     // The patch may be large. Time limits and orders are handled while it is searched.
-    let looked = tokio::task::spawn_blocking(move || {
+    let looked = run_blocking(move || {
         let has_secret = patch::has_secret(&file, Lines::Added, search);
         let _ = std::fs::remove_file(&file);
         has_secret
     });
-    let failed = |error: io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
-    Ok(looked.await.map_err(io::Error::from).flatten().map_err(failed)?)
+    Ok(looked.await?)
 }

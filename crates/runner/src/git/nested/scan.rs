@@ -2,6 +2,7 @@
 
 use super::index_listing::{parse_path, parse_submodules};
 use super::{ExcludedRepository, classify_git_dir};
+use crate::git::workspace::disk::run_blocking;
 use crate::git::workspace::{Workspace, remove_entry};
 use crate::git::{Git, GitCall, GitError};
 use pullyard_domain::published::nested_repository::{NestedAction, NestedKind, OuterState, decide_action};
@@ -26,8 +27,8 @@ fn tracked_paths(listed: &[u8]) -> HashSet<&[u8]> {
 
 pub(crate) async fn prepare_tree(workspace: &Workspace) -> Result<(), GitError> {
     let root = workspace.tree();
-    let walk = tokio::task::spawn_blocking(move || walk_tree(&root, &HashSet::new())).await;
-    walk.map_err(std::io::Error::from).flatten().map(drop).map_err(GitError::Disk)
+    run_blocking(move || walk_tree(&root, &HashSet::new())).await?;
+    Ok(())
 }
 
 pub(crate) struct NestedRepositories {
@@ -47,8 +48,7 @@ pub(crate) async fn remove_nested_git_dirs(
     let NestedRepositories { submodules, excluded: left_out, removable_git_dirs: plain } =
         find_nested_repositories(git, workspace).await?;
     let root = workspace.tree();
-    let removed = move || plain.iter().try_for_each(|path| remove_entry(&root.join(path)));
-    tokio::task::spawn_blocking(removed).await.map_err(std::io::Error::from).flatten().map_err(GitError::Disk)?;
+    run_blocking(move || plain.iter().try_for_each(|path| remove_entry(&root.join(path)))).await?;
     Ok((submodules, left_out))
 }
 
@@ -63,12 +63,12 @@ pub(crate) async fn find_nested_repositories(git: &Git, workspace: &Workspace) -
     let listed = git.run(GitCall::new(["ls-files", "--stage", "-z"]).repository(&repository)).await?;
     let submodules = parse_submodules(&listed);
     let keep = submodules.clone();
-    let walk = tokio::task::spawn_blocking(move || {
+    let walk = run_blocking(move || {
         let git_dirs = walk_tree(&root, &keep)?;
         let copies = git_dirs.iter().map(|path| classify_git_dir(&root.join(path))).collect::<Vec<_>>();
-        Ok::<_, std::io::Error>((git_dirs, copies))
+        Ok((git_dirs, copies))
     });
-    let (git_dirs, copies) = walk.await.map_err(std::io::Error::from).flatten().map_err(GitError::Disk)?;
+    let (git_dirs, copies) = walk.await?;
     let ignored = list_ignored_paths(git, workspace, &git_dirs).await?;
     let places = if git_dirs.is_empty() { HashSet::new() } else { tracked_paths(&listed) };
     let all = git_dirs.into_iter().zip(copies).filter_map(|(git, copy)| {

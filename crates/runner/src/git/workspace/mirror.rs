@@ -3,7 +3,7 @@
 //! it; they only remove entries that an agent put among its objects.
 
 use super::disk::{create_private_dirs, open_lock_file, run_blocking, verify_in_place};
-use super::remove;
+use super::{remove, settings};
 use crate::git::{self, Git, GitCall, GitError};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, TryLockError};
@@ -26,21 +26,21 @@ impl Mirror {
     /// Errors: `Disk` for local causes, otherwise the error of git.
     pub(crate) async fn fetch(git: &Git, work_dir: &Path) -> Result<Self, GitError> {
         let mirrors = work_dir.join("mirrors");
-        create_private_dirs(&mirrors).map_err(GitError::Disk)?;
+        create_private_dirs(&mirrors)?;
         let name = mirror_name(git.url());
-        let lock = open_lock_file(&mirrors.join(format!("{name}.lock"))).map_err(GitError::Disk)?;
-        acquire_lock(&lock).await.map_err(GitError::Disk)?;
+        let lock = open_lock_file(&mirrors.join(format!("{name}.lock")))?;
+        acquire_lock(&lock).await?;
         let dir = mirrors.join(format!("{name}.git"));
         // An agent that found the mirror may have replaced files that git reads by pipes, even its settings.
         let read = dir.clone();
-        run_blocking(move || remove::remove_special_files(&read)).await.map_err(GitError::Disk)?;
+        run_blocking(move || remove::remove_special_files(&read)).await?;
         // A repeated `init` repairs a repository if a killed process created it only in part.
-        let dir = git::init_bare(git, dir).await?.canonicalize().map_err(GitError::Disk)?;
-        git::reset_repository_settings(&dir, None).await.map_err(GitError::Disk)?;
+        let dir = git::init_bare(git, dir).await?.canonicalize()?;
+        settings::reset(&dir, None)?;
         remove_stale_locks(&dir);
         // Git does not fetch into a branch that a worktree uses, and an agent may have created one.
         for foreign in ["worktrees", ALTERNATES] {
-            remove::remove_entry(&dir.join(foreign)).map_err(GitError::Disk)?;
+            remove::remove_entry(&dir.join(foreign))?;
         }
         let args = [
             "fetch",

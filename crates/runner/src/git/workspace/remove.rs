@@ -1,5 +1,6 @@
 //! Removes folders that an agent wrote, of any depth and with any permissions, and files on which git would block.
 
+use super::disk::is_folder;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -33,7 +34,7 @@ pub(crate) fn remove_entry(path: &Path) -> io::Result<()> {
 /// long cannot be opened.
 /// Idempotent: a repeated call continues.
 pub(super) fn remove_special_files(dir: &Path) -> io::Result<()> {
-    if !fs::symlink_metadata(dir).is_ok_and(|about| about.is_dir()) {
+    if !is_folder(dir) {
         return remove_entry(dir);
     }
     let longest = dir.as_os_str().len() + MAX_PATH_BYTES;
@@ -65,7 +66,7 @@ pub(super) fn remove_special_files(dir: &Path) -> io::Result<()> {
 
 /// Changes `dir` and its content so that they can be removed. Reports no errors: the removal fails later.
 fn make_removable(dir: &Path) {
-    if !fs::symlink_metadata(dir).is_ok_and(|about| about.is_dir()) {
+    if !is_folder(dir) {
         return;
     }
     let longest = dir.as_os_str().len() + MAX_PATH_BYTES;

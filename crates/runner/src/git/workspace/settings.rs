@@ -1,0 +1,95 @@
+//! Resets the settings of a repository that an agent could have changed.
+
+use super::disk::{create_private_dir, write_private_file};
+use super::remove::remove_entry;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n";
+
+/// Replaces links, and removes everything that leads git to other settings. Objects may come from `objects_of`.
+pub(super) fn reset(repository: &Path, objects_of: Option<&Path>) -> io::Result<()> {
+    // A link in place of a folder could lead elsewhere.
+    for folder in ["info", "objects", "objects/info"] {
+        create_private_dir(&repository.join(folder))?;
+    }
+    // `info/exclude` stays. Anything else in its place could lead elsewhere or block git.
+    let exclude = repository.join("info/exclude");
+    if !fs::symlink_metadata(&exclude).is_ok_and(|about| about.is_file()) {
+        remove_entry(&exclude)?;
+    }
+    // The first would make git read another repository's settings.
+    for foreign in ["commondir", "config.worktree", "info/attributes", "info/grafts", "shallow"] {
+        remove_entry(&repository.join(foreign))?;
+    }
+    write_private_file(&repository.join("config"), CONFIG.as_bytes())?;
+    if let Some(mirror) = objects_of {
+        let line = [mirror.join("objects").as_os_str().as_bytes(), b"\n"].concat();
+        write_private_file(&repository.join("objects/info/alternates"), &line)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn seal_removes_planted_settings_and_history() {
+        let dir = tempfile::tempdir().unwrap();
+        let victim = dir.path().join("victim");
+        fs::write(&victim, "mine").unwrap();
+        let repository = dir.path().join("git");
+        let foreign = ["commondir", "config.worktree", "info/attributes", "info/grafts", "shallow"];
+        fs::create_dir_all(repository.join("info")).unwrap();
+        fs::create_dir_all(repository.join("objects/info")).unwrap();
+        for file in foreign {
+            fs::write(repository.join(file), "planted").unwrap();
+        }
+        for link in ["config", "objects/info/alternates"] {
+            symlink(&victim, repository.join(link)).unwrap();
+        }
+        reset(&repository, Some(Path::new("/mirror"))).unwrap();
+        assert!(foreign.iter().all(|file| !repository.join(file).exists()));
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "mine");
+        let alternates = fs::read_to_string(repository.join("objects/info/alternates")).unwrap();
+        assert_eq!(alternates, "/mirror/objects\n");
+        assert!(fs::read_to_string(repository.join("config")).unwrap().contains("bare = true"));
+    }
+
+    #[test]
+    fn seal_replaces_linked_folders_without_following_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let (repository, elsewhere) = (dir.path().join("git"), dir.path().join("elsewhere"));
+        fs::create_dir_all(repository.join("objects")).unwrap();
+        fs::create_dir_all(&elsewhere).unwrap();
+        let files = ["attributes", "grafts", "alternates"].map(|file| elsewhere.join(file));
+        for file in &files {
+            fs::write(file, "mine").unwrap();
+        }
+        for link in ["info", "objects/info"] {
+            symlink(&elsewhere, repository.join(link)).unwrap();
+        }
+        reset(&repository, Some(Path::new("/mirror"))).unwrap();
+        assert!(files.iter().all(|file| fs::read_to_string(file).is_ok_and(|text| text == "mine")));
+        let alternates = fs::read_to_string(repository.join("objects/info/alternates")).unwrap();
+        assert_eq!(alternates, "/mirror/objects\n");
+    }
+
+    #[test]
+    fn seal_keeps_the_exclude_file_and_removes_a_pipe() {
+        let dir = tempfile::tempdir().unwrap();
+        let (repository, exclude) = (dir.path().join("git"), dir.path().join("git/info/exclude"));
+        fs::create_dir_all(repository.join("info")).unwrap();
+        fs::write(&exclude, "/made\n").unwrap();
+        reset(&repository, None).unwrap();
+        assert_eq!(fs::read_to_string(&exclude).unwrap(), "/made\n");
+        fs::remove_file(&exclude).unwrap();
+        nix::unistd::mkfifo(&exclude, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        reset(&repository, None).unwrap();
+        assert!(!exclude.exists());
+    }
+}
