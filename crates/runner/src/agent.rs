@@ -5,6 +5,7 @@
 mod adapter;
 pub(crate) mod agent_event;
 pub(crate) mod attempt_usage;
+mod choice;
 mod classify;
 mod claude_code;
 mod codex;
@@ -37,24 +38,24 @@ mod usage_reporter;
 
 pub(crate) use agent_event::Tokens;
 pub(crate) use attempt_usage::AttemptUsage;
+pub(crate) use choice::{AgentChoice, choose_agent};
+use detect::AgentKind;
 pub use detect::list_local_agents;
-pub(crate) use detect::{AgentKind, InstalledAgent, probe};
 pub(crate) use environment::Environment;
 pub use environment::agent_variables;
 pub(crate) use program::{find_program, find_program_at};
 pub use restart_pauses::RestartPauses;
 
 use crate::Isolation;
+use crate::RunJob;
 use crate::agent_files;
+use crate::api::attempt::Attempt;
 use crate::api::event_draft::EventDraft;
 use crate::api::reporter::EventSink;
-use crate::checkpoint::state::CheckpointState;
 use crate::git::Git;
 use crate::git::commit;
 use crate::git::workspace::Workspace;
 use crate::inputs::messages::{InputTracker, newest_number, prompt_with_messages};
-use crate::inputs::orders::Orders;
-use crate::options::ProcessNamespace;
 use crate::process::sandbox::{JobSandbox, Network};
 use crate::stop::Stop;
 use adapter::Adapter;
@@ -72,7 +73,6 @@ use restart::RestartLimit;
 use start::StartInput;
 use std::ffi::OsString;
 use std::time::{Duration, SystemTime};
-use tokio::time::Instant;
 
 const CONTINUE_PROMPT: &str = "The connection to the model broke off. Go on with the task from where you were.";
 pub(crate) const READ_INPUTS_PROMPT: &str =
@@ -83,33 +83,6 @@ const QUESTION_SUPERSEDED_PROMPT: &str = "You asked something that nobody has se
 const SESSION_LOST_NOTE: &str = "\n\nAn earlier session on this task broke off; files in this folder may already hold a \
                            part of its work. Look at them first.";
 
-pub(crate) enum AgentChoice {
-    Installed(InstalledAgent),
-    /// The command from the repository's settings. Its program may be a file of the repository.
-    Command,
-}
-
-impl AgentChoice {
-    pub(crate) fn reads_inputs(&self) -> bool {
-        matches!(self, Self::Installed(_))
-    }
-
-    pub(crate) fn capability(&self) -> &'static str {
-        match self {
-            Self::Installed(installed) => installed.kind.capability(),
-            Self::Command => "command",
-        }
-    }
-
-    pub(crate) fn describe(&self, isolation: Isolation) -> String {
-        let version = match self {
-            Self::Installed(installed) => format!(" {}", installed.version),
-            Self::Command => String::new(),
-        };
-        format!("{}{version}, isolation: {}", self.capability(), isolation.as_str())
-    }
-}
-
 pub(crate) struct SessionResume {
     pub(crate) session: String,
     pub(crate) prompt: String,
@@ -117,60 +90,18 @@ pub(crate) struct SessionResume {
 }
 
 pub(crate) struct Run<'a> {
+    pub(crate) attempt: &'a Attempt<'a>,
+    pub(crate) options: &'a RunJob,
+    /// With the conversation in its prompt.
     pub(crate) assignment: &'a Assignment,
     pub(crate) resume: Option<&'a SessionResume>,
     pub(crate) has_earlier_work: bool,
     pub(crate) workspace: &'a Workspace,
-    pub(crate) events: &'a EventSink,
-    pub(crate) orders: &'a Orders,
     pub(crate) inputs: &'a InputTracker<'a>,
     pub(crate) git: &'a Git,
     pub(crate) base: (&'a str, &'a str),
     pub(crate) isolation: Isolation,
     pub(crate) sandbox: Option<&'a JobSandbox>,
-    pub(crate) deadline: Instant,
-    pub(crate) namespace: ProcessNamespace,
-    pub(crate) grace: Duration,
-    pub(crate) retry_pauses: &'a RestartPauses,
-    pub(crate) tally: &'a AttemptUsage,
-    pub(crate) checkpoint_state: &'a CheckpointState,
-}
-
-/// Finds the required agent; `job::prepare` calls this before it fetches the repository. `auto` prefers the agent that
-/// worked in an earlier attempt, if it is usable here.
-/// Errors: `AgentMissing`, with the names of the agents that were tried.
-pub(crate) async fn choose_agent(
-    assignment: &Assignment,
-    checkpoint_agent: Option<&str>,
-    environment: &Environment<'_>,
-) -> Result<AgentChoice, Stop> {
-    let capability = assignment.agent.capability.as_str();
-    let resume_agent = assignment.resume.as_ref().and_then(|resume| resume.agent.as_deref());
-    let earlier_agent = checkpoint_agent.or(resume_agent);
-    let candidates: Vec<AgentKind> = match capability {
-        "command" => return Ok(AgentChoice::Command),
-        "auto" => {
-            let mut all = AgentKind::ALL.to_vec();
-            all.sort_by_key(|kind| Some(kind.capability()) != earlier_agent);
-            all
-        }
-        named => AgentKind::ALL.into_iter().filter(|kind| kind.capability() == named).collect(),
-    };
-    let mut keyless = None;
-    for kind in &candidates {
-        match probe(*kind, environment).await {
-            Ok(installed) if kind.has_key(environment) => return Ok(AgentChoice::Installed(installed)),
-            // Use an agent without a key if no other is usable: its own error says that it is not signed in.
-            Ok(installed) => keyless = keyless.or(Some(installed)),
-            Err(reason) => tracing::warn!("{} is not usable: {reason}", kind.name()),
-        }
-    }
-    if let Some(installed) = keyless {
-        return Ok(AgentChoice::Installed(installed));
-    }
-    let names: Vec<&str> = candidates.iter().map(|kind| kind.name()).collect();
-    let agent = if names.is_empty() { capability.to_owned() } else { names.join(" or ") };
-    Err(Failure::AgentMissing { agent, runner: "the runner".into() }.into())
 }
 
 /// Runs the agent, with further starts, until its work is done or a `Stop` ends it.
@@ -178,17 +109,17 @@ pub(crate) async fn choose_agent(
 /// `WorkContext::run_agent` calls this for the task, to repair failed checks, and for answers and messages that arrive
 /// before the push. Usage and restarts count for the whole attempt.
 pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Environment<'_>) -> Result<(), Stop> {
+    let tally = &run.attempt.usage;
     let mut adapter = create_adapter(run, chosen, environment)?;
-    let instructions = load_instructions(run, adapter.as_ref()).await?;
+    let instructions = load_instructions(run, chosen).await?;
     let limits = limits(run.assignment);
-    let mut spent = run.tally.usage();
-    let restart_limit = RestartLimit::new(run.retry_pauses, run.tally);
-    // A `command` agent has no session.
-    let resume = run.resume.filter(|_| adapter.has_end_report());
+    let mut spent = tally.usage();
+    let restart_limit = RestartLimit::new(&run.options.agent_waits, tally);
+    let resume = run.resume.filter(|_| chosen.has_sessions());
     let mut session = resume.map(|earlier| earlier.session.clone());
     let mut prompt = match resume {
         Some(earlier) => earlier.prompt.clone(),
-        None if run.has_earlier_work => new_session_prompt(run, adapter.as_ref()),
+        None if run.has_earlier_work => new_session_prompt(run, chosen),
         None => run.assignment.prompt.clone(),
     };
     if let Some(earlier) = resume {
@@ -201,7 +132,7 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
         }
         // The assignment's prompt already contains the messages for a `command` agent.
         let inputs = match &session {
-            _ if !adapter.has_end_report() => Vec::new(),
+            _ if !chosen.has_sessions() => Vec::new(),
             Some(_) => run.inputs.unread().await?,
             // A new session has read no message, so it gets all of them. `unread` fetches the newest.
             None => run.inputs.unread().await.map(|_| run.inputs.all())?,
@@ -231,35 +162,22 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
         };
         let launch = adapter.prepare(&start).map_err(|error| Failure::WorkspaceFailed { reason: error.to_string() })?;
         let check = run.sandbox.map(|sandbox| sandbox.check_result().to_owned());
-        run.tally.note_start(adapter.as_ref(), run.isolation, check, session.as_deref());
+        tally.note_start((chosen.capability(), chosen.version()), run.isolation, check, session.as_deref());
         run.inputs.report(&inputs);
-        let bounds = run::RunLimits {
-            deadline: run.deadline,
-            wall_secs: run.assignment.limits.wall_secs,
-            grace: run.grace,
-            namespace: run.namespace,
-            orders: run.orders,
-            inputs: run.inputs,
-            newest_input: newest_number(&inputs),
-            limits,
-            usage: spent,
-            disk_mib: run.assignment.limits.disk_mib,
-        };
+        let bounds = run::RunLimits { newest_input: newest_number(&inputs), limits, usage: spent };
         let env = common_environment(run, environment);
-        let confinement = run.sandbox.map(|sandbox| run::Confinement { sandbox, network, route });
-        let mut end =
-            run::run(&adapter.program(), launch, env, (run.workspace, confinement), run.events, bounds).await?;
-        end.record.denied_tool = run.tally.note_denied_tool(end.record.denied_tool.take());
+        let mut end = run::run(run, launch, env, (network, route), bounds).await?;
+        end.record.denied_tool = tally.note_denied_tool(end.record.denied_tool.take());
         spent.add_ended_run(&end.record);
-        run.tally.note_usage(&end.record, &spent);
-        match classify_end(run, adapter.as_ref(), &end, &limits, &spent).await? {
+        tally.note_usage(&end.record, &spent);
+        match classify_end(run, chosen, &end, &limits, &spent).await? {
             Verdict::Succeeded => {
                 // Claude Code and Codex work on after a question in their output, so only a question file counts.
-                let question = match end.record.question.filter(|_| !adapter.has_end_report()) {
+                let question = match end.record.question.filter(|_| !chosen.has_sessions()) {
                     Some(question) => Some(question),
                     None => load_question(run).await,
                 };
-                if !adapter.has_end_report() || !can_read_more_inputs(run).await? {
+                if !chosen.has_sessions() || !can_read_more_inputs(run).await? {
                     return question.map_or(Ok(()), |question| Err(Stop::Question(question)));
                 }
                 session = end.record.session.or(session);
@@ -286,46 +204,45 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
                 let Some(lost_session) = session.take().filter(|_| !run.assignment.fails_without_session()) else {
                     return Err(Failure::SessionLost {}.into());
                 };
-                run.tally.forget_session(&lost_session);
-                run.checkpoint_state.forget_session(&lost_session);
-                let message = format!("The earlier session of {} is lost: it begins again.", adapter.name());
-                run.events.log(message);
+                tally.forget_session(&lost_session);
+                run.attempt.checkpoint_state.forget_session(&lost_session);
+                let message = format!("The earlier session of {} is lost: it begins again.", chosen.name());
+                run.attempt.events.log(message);
             }
         }
         prompt = match &session {
             Some(_) => resume_prompt.to_owned(),
-            None => new_session_prompt(run, adapter.as_ref()),
+            None => new_session_prompt(run, chosen),
         };
     }
 }
 
 async fn can_read_more_inputs(run: &Run<'_>) -> Result<bool, Stop> {
     let has_unread = !run.inputs.unread().await?.is_empty();
-    Ok(has_unread && !log_exhausted_limit(run.events, run.tally, run.assignment))
+    Ok(has_unread && !log_exhausted_limit(run.attempt))
 }
 
 /// Loads the question that the agent left in a file, and adds it as an event.
 async fn load_question(run: &Run<'_>) -> Option<String> {
     let question = agent_files::take_question(run.git, run.workspace).await?;
-    run.events.add(EventDraft::text(EventKind::Question, question.as_str()));
+    run.attempt.events.add(EventDraft::text(EventKind::Question, question.as_str()));
     Some(question)
 }
 
-fn new_session_prompt(run: &Run<'_>, adapter: &dyn Adapter) -> String {
-    let note = if adapter.has_end_report() { SESSION_LOST_NOTE } else { "" };
+fn new_session_prompt(run: &Run<'_>, chosen: &AgentChoice) -> String {
+    let note = if chosen.has_sessions() { SESSION_LOST_NOTE } else { "" };
     format!("{}{note}", run.assignment.prompt)
 }
 
 /// Whether a limit allows no turn for new messages. If so, logs it.
-pub(crate) fn log_exhausted_limit(events: &EventSink, tally: &AttemptUsage, assignment: &Assignment) -> bool {
-    let Some(failure) = exhausted_limit(tally, assignment) else { return false };
-    let message = format!("The agent did not hear what people said last. {}", failure.sentence());
-    events.log(message);
+pub(crate) fn log_exhausted_limit(attempt: &Attempt<'_>) -> bool {
+    let Some(failure) = exhausted_limit(attempt) else { return false };
+    attempt.events.log(format!("The agent did not hear what people said last. {}", failure.sentence()));
     true
 }
 
-pub(crate) fn exhausted_limit(tally: &AttemptUsage, assignment: &Assignment) -> Option<Failure> {
-    limits(assignment).check_before_start(&tally.usage())
+pub(crate) fn exhausted_limit(attempt: &Attempt<'_>) -> Option<Failure> {
+    limits(attempt.assignment).check_before_start(&attempt.usage.usage())
 }
 
 fn limits(assignment: &Assignment) -> Limits {
@@ -340,18 +257,21 @@ fn create_adapter(
 ) -> Result<Box<dyn Adapter>, Stop> {
     Ok(match chosen {
         AgentChoice::Installed(installed) => match installed.kind {
-            AgentKind::ClaudeCode => Box::new(ClaudeCode::new(installed.clone(), environment, run.isolation)),
-            AgentKind::Codex => Box::new(Codex::new(installed.clone(), environment, run.isolation)),
+            AgentKind::ClaudeCode => Box::new(ClaudeCode::new(installed.program.clone(), environment, run.isolation)),
+            AgentKind::Codex => Box::new(Codex::new(installed.program.clone(), environment, run.isolation)),
         },
         AgentChoice::Command => {
             let command = &run.assignment.agent.command;
             let Some((named, args)) = command.split_first() else {
-                return Err(agent_missing(run.events, "The agent", &"no command is set"));
+                return Err(agent_missing(run.attempt.events, "The agent", &"no command is set"));
             };
             let path = environment.get("PATH");
             let is_container = run.isolation.is_container();
             let program_path = find_program_at(is_container, named, &run.workspace.tree(), path.as_deref());
-            Box::new(CommandAgent::new(program_path.map_err(|reason| agent_missing(run.events, named, &reason))?, args))
+            Box::new(CommandAgent::new(
+                program_path.map_err(|reason| agent_missing(run.attempt.events, named, &reason))?,
+                args,
+            ))
         }
     })
 }
@@ -365,14 +285,13 @@ fn agent_missing(events: &EventSink, agent: &str, reason: &dyn std::fmt::Display
     Failure::AgentMissing { agent: agent.to_owned(), runner: "the runner".into() }.into()
 }
 
-async fn load_instructions(run: &Run<'_>, adapter: &dyn Adapter) -> Result<String, Stop> {
-    let names = adapter.instruction_files();
-    let instructions =
-        instructions::load_base_instructions(run.git, &run.workspace.repository(), run.base, names).await?;
+async fn load_instructions(run: &Run<'_>, chosen: &AgentChoice) -> Result<String, Stop> {
+    let (repository, names) = (run.workspace.repository(), chosen.instruction_files());
+    let instructions = instructions::load_base_instructions(run.git, &repository, run.base, names).await?;
     // Log skipped files once per attempt: `report` has no agent before the first start.
-    let is_first = run.tally.report().0.is_none();
+    let is_first = run.attempt.usage.report().0.is_none();
     for sentence in instructions.skipped_files.into_iter().filter(|_| is_first) {
-        run.events.log(sentence);
+        run.attempt.events.log(sentence);
     }
     Ok(instructions.text)
 }
@@ -405,7 +324,7 @@ pub(crate) fn job_kind_name(assignment: &Assignment) -> String {
 
 async fn classify_end(
     run: &Run<'_>,
-    adapter: &dyn Adapter,
+    chosen: &AgentChoice,
     end: &run::RunEnd,
     limits: &Limits,
     spent: &UsageTotal,
@@ -420,8 +339,8 @@ async fn classify_end(
     };
     let model = record.model.as_deref().or(run.assignment.agent.model.as_deref());
     Ok(classify::classify(&EndFacts {
-        agent: adapter.name(),
-        reports_its_end: adapter.has_end_report(),
+        agent: chosen.name(),
+        has_sessions: chosen.has_sessions(),
         stop: end.stop.as_ref(),
         exit: end.exit,
         end_report: record.end_report.as_ref(),

@@ -1,5 +1,6 @@
 //! Processes: groups, namespaces, signals, and processes that outlive an agent.
 
+pub(crate) mod enclosed;
 pub(crate) mod group;
 pub(crate) mod orphans;
 pub(crate) mod parent;

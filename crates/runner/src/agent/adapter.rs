@@ -8,15 +8,6 @@ use std::io;
 use std::path::PathBuf;
 
 pub(super) trait Adapter: Send {
-    /// `claude_code`, `codex` or `command`.
-    fn capability(&self) -> &'static str;
-
-    fn name(&self) -> &'static str;
-
-    fn program(&self) -> PathBuf;
-
-    fn version(&self) -> Option<String>;
-
     /// Called before a session is resumed, with the tokens that it used before. They do not count again.
     fn set_resumed_tokens(&mut self, _tokens: Tokens) {}
 
@@ -29,15 +20,10 @@ pub(super) trait Adapter: Send {
 
     /// Writes: the agent's configuration, in its own folder below the agent's home.
     fn prepare(&mut self, start: &StartInput<'_>) -> io::Result<Launch>;
-
-    /// Files whose content on the base branch the agent gets as instructions. It ignores its worktree's copies.
-    fn instruction_files(&self) -> &'static [&'static str];
-
-    /// Whether the agent reports its end. If so, an exit code alone is no proof.
-    fn has_end_report(&self) -> bool;
 }
 
 pub(super) struct Launch {
+    pub(super) program: PathBuf,
     pub(super) args: Vec<OsString>,
     pub(super) env: Vec<(&'static str, OsString)>,
     pub(super) input: Vec<u8>,

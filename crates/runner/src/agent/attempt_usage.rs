@@ -1,6 +1,5 @@
 //! Records the agent and the usage of an attempt while it works, so that every finish can report them.
 
-use super::adapter::Adapter;
 use super::agent_event::Tokens;
 use super::limits::UsageTotal;
 use super::prices;
@@ -42,7 +41,7 @@ impl AttemptUsage {
 
     pub(super) fn note_start(
         &self,
-        adapter: &dyn Adapter,
+        (agent, version): (&str, Option<String>),
         isolation: Isolation,
         check: Option<String>,
         session: Option<&str>,
@@ -51,8 +50,8 @@ impl AttemptUsage {
         state.is_new_session = session.is_none();
         let UsageState { work, base_commit, prompt_sha256, .. } = &mut *state;
         let work = work.get_or_insert_with(|| AgentReport {
-            agent: adapter.capability().into(),
-            version: adapter.version(),
+            agent: agent.into(),
+            version,
             model: None,
             session: None,
             isolation: isolation.as_str().into(),

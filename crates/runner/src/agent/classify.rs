@@ -30,7 +30,7 @@ const FAILED_EXIT: i32 = 1;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EndFacts<'a> {
     pub(super) agent: &'a str,
-    pub(super) reports_its_end: bool,
+    pub(super) has_sessions: bool,
     pub(super) stop: Option<&'a Stop>,
     pub(super) exit: Exit,
     pub(super) end_report: Option<&'a EndReport>,
@@ -94,7 +94,7 @@ pub(super) fn classify(ended: &EndFacts<'_>) -> Verdict {
     if let Some(stop) = ended.stop {
         return Verdict::Stopped(stop.clone());
     }
-    if !ended.reports_its_end {
+    if !ended.has_sessions {
         return match ended.exit {
             Exit::Code(0) => Verdict::Succeeded,
             Exit::Code(EXIT_TEMPFAIL) => Verdict::Retry(Transient::agent_failure(ended, "asked to be started again")),

@@ -3,7 +3,6 @@
 mod lines;
 
 use super::adapter::{Adapter, InputEncoder, InputEnd, Launch};
-use super::detect::InstalledAgent;
 use super::environment::{ANTHROPIC_KEY, ANTHROPIC_URL, CLAUDE_KEYS, CLAUDE_TOKEN, Environment};
 use super::model_route::PLACEHOLDER_KEY;
 use super::prompt_escape;
@@ -52,35 +51,19 @@ const PINNED_ENVIRONMENT: &[(&str, &str)] = &[
 const MAX_INSTRUCTIONS_BYTES: usize = 96 * 1024;
 
 pub(super) struct ClaudeCode {
-    agent: InstalledAgent,
+    program: PathBuf,
     env: Vec<(&'static str, OsString)>,
 }
 
 impl ClaudeCode {
-    pub(super) fn new(installed: InstalledAgent, environment: &Environment<'_>, isolation: Isolation) -> Self {
+    pub(super) fn new(program: PathBuf, environment: &Environment<'_>, isolation: Isolation) -> Self {
         let mut env = environment.network(isolation);
         env.extend(environment.select(CLAUDE_KEYS));
-        Self { agent: installed, env }
+        Self { program, env }
     }
 }
 
 impl Adapter for ClaudeCode {
-    fn capability(&self) -> &'static str {
-        self.agent.kind.capability()
-    }
-
-    fn name(&self) -> &'static str {
-        self.agent.kind.name()
-    }
-
-    fn program(&self) -> PathBuf {
-        self.agent.program.clone()
-    }
-
-    fn version(&self) -> Option<String> {
-        Some(self.agent.version.clone())
-    }
-
     fn model_provider(&self) -> Result<Option<Provider>, String> {
         let value = |name: &str| self.env.iter().find(|(own, _)| *own == name)?.1.to_str();
         let key = match (value(ANTHROPIC_KEY), value(CLAUDE_TOKEN)) {
@@ -154,6 +137,7 @@ impl Adapter for ClaudeCode {
         env.extend(PINNED_ENVIRONMENT.iter().map(|(name, value)| (*name, OsString::from(value))));
         env.push(("CLAUDE_CONFIG_DIR", config.into()));
         Ok(Launch {
+            program: self.program.clone(),
             args,
             env,
             input: encode_user_message(start.prompt, &ids::new_uuid()),
@@ -161,14 +145,6 @@ impl Adapter for ClaudeCode {
             reader: Box::new(StreamJsonParser::new(start.tree)),
             meter: None,
         })
-    }
-
-    fn instruction_files(&self) -> &'static [&'static str] {
-        &["CLAUDE.md", "AGENTS.md"]
-    }
-
-    fn has_end_report(&self) -> bool {
-        true
     }
 }
 
@@ -209,7 +185,6 @@ fn dollars(micros: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::detect::AgentKind;
     use std::fs;
     use std::os::unix::fs::symlink;
     use std::path::Path;
@@ -226,9 +201,7 @@ mod tests {
             "AWS_SECRET_ACCESS_KEY" => Some("never".into()),
             _ => None,
         };
-        let installed =
-            InstalledAgent { kind: AgentKind::ClaudeCode, program: "/bin/claude".into(), version: "2.1.197".into() };
-        let mut claude = ClaudeCode::new(installed, &Environment::from_fn(&read), Isolation::None);
+        let mut claude = ClaudeCode::new("/bin/claude".into(), &Environment::from_fn(&read), Isolation::None);
         let mut start = StartInput {
             prompt: "Fix \"it\".\nNow.",
             instructions: "",

@@ -11,7 +11,6 @@ pub(super) mod version;
 
 use super::adapter::{Adapter, InputEnd, Launch, UsageReader};
 use super::agent_event::Tokens;
-use super::detect::InstalledAgent;
 use super::environment::{CODEX_AUTH, CODEX_PRICES, Environment, OPENAI_KEY, OPENAI_URL};
 use super::model_route::PLACEHOLDER_KEY;
 use super::now;
@@ -45,7 +44,7 @@ const COMMON_ARGS: [&str; 10] = [
 ];
 
 pub(super) struct Codex {
-    agent: InstalledAgent,
+    program: PathBuf,
     env: Vec<(&'static str, OsString)>,
     key: Option<OsString>,
     url: Option<String>,
@@ -57,10 +56,10 @@ pub(super) struct Codex {
 }
 
 impl Codex {
-    pub(super) fn new(installed: InstalledAgent, environment: &Environment<'_>, isolation: Isolation) -> Self {
+    pub(super) fn new(program: PathBuf, environment: &Environment<'_>, isolation: Isolation) -> Self {
         let price_list = environment.get(CODEX_PRICES).and_then(|prices| prices.into_string().ok());
         Self {
-            agent: installed,
+            program,
             env: environment.network(isolation),
             key: environment.get(OPENAI_KEY),
             url: environment.get(OPENAI_URL).and_then(|url| url.into_string().ok()),
@@ -72,22 +71,6 @@ impl Codex {
 }
 
 impl Adapter for Codex {
-    fn capability(&self) -> &'static str {
-        self.agent.kind.capability()
-    }
-
-    fn name(&self) -> &'static str {
-        self.agent.kind.name()
-    }
-
-    fn program(&self) -> PathBuf {
-        self.agent.program.clone()
-    }
-
-    fn version(&self) -> Option<String> {
-        Some(self.agent.version.clone())
-    }
-
     fn model_provider(&self) -> Result<Option<Provider>, String> {
         let (key, base_url) = match (self.key.as_ref().and_then(|key| key.to_str()), &self.auth) {
             (Some(key), _) => (Key::Bearer(key.to_owned()), self.url.as_deref().unwrap_or(config::OPENAI_BASE_URL)),
@@ -143,6 +126,7 @@ impl Adapter for Codex {
         let look = rollout::RolloutReader::new(sessions, Arc::clone(&counted), self.prices.clone());
         let meter: Option<Box<dyn UsageReader>> = Some(Box::new(look));
         Ok(Launch {
+            program: self.program.clone(),
             args: exec_args(start),
             env,
             // `codex exec -` reads the prompt from standard input.
@@ -151,14 +135,6 @@ impl Adapter for Codex {
             reader: Box::new(ExecJsonParser::new(start.tree, counted)),
             meter,
         })
-    }
-
-    fn instruction_files(&self) -> &'static [&'static str] {
-        &["AGENTS.md"]
-    }
-
-    fn has_end_report(&self) -> bool {
-        true
     }
 }
 

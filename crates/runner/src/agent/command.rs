@@ -22,24 +22,9 @@ impl CommandAgent {
 }
 
 impl Adapter for CommandAgent {
-    fn capability(&self) -> &'static str {
-        "command"
-    }
-
-    fn name(&self) -> &'static str {
-        "The agent"
-    }
-
-    fn program(&self) -> PathBuf {
-        self.program.clone()
-    }
-
-    fn version(&self) -> Option<String> {
-        None
-    }
-
     fn prepare(&mut self, start: &StartInput<'_>) -> io::Result<Launch> {
         Ok(Launch {
+            program: self.program.clone(),
             args: self.args.iter().map(OsString::from).collect(),
             env: Vec::new(),
             input: start.prompt.as_bytes().to_vec(),
@@ -47,14 +32,6 @@ impl Adapter for CommandAgent {
             reader: Box::new(CommandLineParser::default()),
             meter: None,
         })
-    }
-
-    fn instruction_files(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    fn has_end_report(&self) -> bool {
-        false
     }
 }
 

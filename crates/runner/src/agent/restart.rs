@@ -23,8 +23,8 @@ impl<'a> RestartLimit<'a> {
     /// Errors: no further start is left; the pause was interrupted.
     pub(super) async fn wait_before_restart(&self, transient: Transient, run: &Run<'_>) -> Result<(), Stop> {
         let wall_secs = run.assignment.limits.wall_secs;
-        let tell = |message| run.events.log(message);
-        self.wait_within(transient, tell, run.orders, (run.deadline, wall_secs)).await
+        let tell = |message: String| run.attempt.events.log(message);
+        self.wait_within(transient, tell, run.attempt.orders, (run.attempt.deadline, wall_secs)).await
     }
 
     async fn wait_within(

@@ -4,6 +4,7 @@
 mod input;
 mod listen;
 
+use super::Run;
 use super::adapter::{Launch, UsageReader};
 use super::agent_event::EndReport;
 use super::disk_usage;
@@ -13,21 +14,15 @@ use super::run_state::{RunState, SharedRunState};
 use super::usage_reporter::{REPORT_INTERVAL, UsageReporter};
 use crate::api::reporter::EventSink;
 use crate::deadline::instant_after;
-use crate::git::workspace::Workspace;
-use crate::inputs::messages::InputTracker;
-use crate::inputs::orders::Orders;
-use crate::options::ProcessNamespace;
-use crate::process::group::Group;
-use crate::process::orphans;
-use crate::process::pid_namespace::{Exit, PidNamespace};
-use crate::process::sandbox::{Inside, JobSandbox, Network, TreeAccess, kill_strays};
+use crate::process::enclosed::Enclosed;
+use crate::process::pid_namespace::Exit;
+use crate::process::sandbox::{Inside, Network, TreeAccess};
 use crate::stop::Stop;
 use input::Input;
 use listen::{Backpressure, apply_events, read_stderr, read_stdout};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;
 use std::ffi::OsString;
-use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::{Child, Command};
@@ -44,18 +39,10 @@ const READ_INTERVAL_NEAR_LIMIT: Duration = Duration::from_millis(10);
 const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Copy)]
-pub(super) struct RunLimits<'a> {
-    /// The end of the attempt's time, and its total.
-    pub(super) deadline: Instant,
-    pub(super) wall_secs: u64,
-    pub(super) grace: Duration,
-    pub(super) namespace: ProcessNamespace,
-    pub(super) orders: &'a Orders,
-    pub(super) inputs: &'a InputTracker<'a>,
+pub(super) struct RunLimits {
     pub(super) newest_input: u32,
     pub(super) limits: Limits,
     pub(super) usage: UsageTotal,
-    pub(super) disk_mib: Option<u64>,
 }
 
 pub(super) struct RunEnd {
@@ -64,88 +51,47 @@ pub(super) struct RunEnd {
     pub(super) record: RunState,
 }
 
-/// The sandbox of a start, and the ways out of it.
-pub(super) struct Confinement<'a> {
-    pub(super) sandbox: &'a JobSandbox,
-    pub(super) network: Network,
-    pub(super) route: Option<ModelRoute>,
-}
-
 /// Errors: the program could not be started, or its processes could not be killed.
 pub(super) async fn run(
-    program: &Path,
+    run: &Run<'_>,
     launch: Launch,
     env: Vec<(&'static str, OsString)>,
-    (workspace, confinement): (&Workspace, Option<Confinement<'_>>),
-    events: &EventSink,
-    bounds: RunLimits<'_>,
+    (network, route): (Network, Option<ModelRoute>),
+    bounds: RunLimits,
 ) -> Result<RunEnd, Stop> {
+    let (workspace, events, grace) = (run.workspace, run.attempt.events, run.options.stop_grace);
     let set_streams = |command: &mut Command| {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     };
-    let env = env.into_iter().chain(launch.env);
-    let shared = match &confinement {
-        Some(Confinement { route: Some(_), .. }) => SharedRunState::metered(),
-        _ => SharedRunState::new(),
-    };
-    let (mut child, confined, is_wrapped) = match confinement {
-        Some(Confinement { sandbox, network, route }) => {
-            let left = bounds.limits.remaining_cost(&bounds.usage);
-            let model = route.map(|route| route.into_proxy(left, &shared)).transpose()?;
-            let network = network.with_model(model);
-            let (env, home) = (env.collect(), workspace.home());
-            let inside = Inside { program, args: launch.args, env, home: &home, network, tree: TreeAccess::Write };
-            let (child, confined) = sandbox.start(workspace, inside, set_streams).await?;
-            (child, Some(confined), true)
-        }
-        None => {
-            let enclosure = PidNamespace::detect(bounds.namespace).await;
-            let mut command = enclosure.command(program);
-            command.args(&launch.args).current_dir(workspace.tree()).env_clear().envs(env);
-            set_streams(&mut command);
-            let spawned = command.process_group(0).kill_on_drop(true).spawn();
-            let child =
-                spawned.map_err(|error| super::agent_missing(events, &program.display().to_string(), &error))?;
-            (child, None, enclosure.is_wrapped())
-        }
-    };
-    let Some(mut group) = Group::from_child(&child) else {
-        return Err(Failure::Unknown { last_words: "the agent has no process id".into() }.into());
-    };
+    let shared = if route.is_some() { SharedRunState::metered() } else { SharedRunState::new() };
+    let left = bounds.limits.remaining_cost(&bounds.usage);
+    let model = route.map(|route| route.into_proxy(left, &shared)).transpose()?;
+    let (program, env) = (&launch.program, env.into_iter().chain(launch.env).collect());
+    let (home, network) = (workspace.home(), network.with_model(model));
+    let inside = Inside { program, args: launch.args, env, home: &home, network, tree: TreeAccess::Write };
+    let enclosure = (run.sandbox, run.options.process_namespace);
+    let started = Enclosed::start(workspace, enclosure, inside, set_streams).await?;
+    let mut running = started.map_err(|error| super::agent_missing(events, &program.display().to_string(), &error))?;
     let pace = Backpressure::new(&shared);
-    let mut input = Input::open(child.stdin.take(), launch.input, launch.input_end);
+    let mut input = Input::open(running.child.stdin.take(), launch.input, launch.input_end);
     let readers = [
-        child.stdout.take().map(|pipe| read_stdout(pipe, launch.reader, events, &pace)),
-        child.stderr.take().map(|pipe| read_stderr(pipe, events, &pace)),
+        running.child.stdout.take().map(|pipe| read_stdout(pipe, launch.reader, events, &pace)),
+        running.child.stderr.take().map(|pipe| read_stderr(pipe, events, &pace)),
     ];
     let so_far = UsageReporter::new(&bounds.usage, REPORT_INTERVAL);
-    let mut counted = UsageCounters {
-        usage_reader: launch.meter,
-        read_interval: READ_INTERVAL,
-        near_interval: READ_INTERVAL_NEAR_LIMIT,
-        usage_reporter: so_far,
-    };
-
-    let around = RunContext { is_wrapped, shared: &shared, events, workspace, bounds: &bounds };
-    let ending = supervise(&mut child, &mut input, &mut counted, &around).await;
+    let mut counted = UsageCounters { usage_reader: launch.meter, usage_reporter: so_far };
+    let around = RunContext { run, shared: &shared, bounds: &bounds };
+    let ending = supervise(&mut running, &mut input, &mut counted, &around).await;
     pace.release();
     if ending.stop.is_some() {
-        interrupt(&mut child, &shared, &mut input, bounds.grace).await;
+        interrupt(&mut running.child, &shared, &mut input, grace).await;
     }
     input.abort();
-    if let Some(confined) = &confined {
-        confined.terminate(&mut child, bounds.grace).await;
-    }
-    let stopped = group.stop(&mut child, bounds.grace).await;
-    let strays = kill_strays(confined.as_ref(), &workspace.temp_dir()).await;
-    let freed = match confined {
-        Some(confined) => confined.end().await,
-        None => Ok(()),
-    };
+    let ended = running.end(workspace, grace, "the agent").await;
     for reader in readers.into_iter().flatten() {
         let _ = timeout(LAST_OUTPUT_TIMEOUT, reader).await;
     }
-    let UsageCounters { usage_reader: meter, usage_reporter: mut so_far, .. } = counted;
+    let UsageCounters { usage_reader: meter, usage_reporter: mut so_far } = counted;
     if let Some(meter) = meter {
         let looked = tokio::task::spawn_blocking(move || {
             let mut meter = meter;
@@ -154,17 +100,8 @@ pub(super) async fn run(
         .await;
         apply_events(looked.unwrap_or_default(), events, &shared);
     }
-    if let Err(outlived) = orphans::combine_results(stopped, strays) {
-        tracing::error!(error = %outlived, "failed to {outlived}");
-        workspace.keep_for_orphan_cleanup();
-        // A surviving process may still write, so the attempt publishes no work.
-        return Err(Failure::WorkspaceFailed { reason: outlived.reason("the agent") }.into());
-    }
-    if let Err(failure) = freed {
-        workspace.keep_for_orphan_cleanup();
-        return Err(failure.into());
-    }
-    input.report_read_inputs(&shared.lock(), &bounds);
+    ended?;
+    input.report_read_inputs(&shared.lock(), run.inputs, bounds.newest_input);
     let mut record = shared.lock().clone();
     if let Some(usage_event) = so_far.report_last(&record) {
         events.add(usage_event);
@@ -176,7 +113,7 @@ pub(super) async fn run(
     let stopped = match ending.stop {
         // The agent may have ended before the loop saw the refusal, and the folder may have grown since the last check.
         None => match bounds.limits.check_refused_request(&bounds.usage, &record) {
-            None => disk_usage::exceeded_limit(workspace.root(), bounds.disk_mib).await.map(Stop::from),
+            None => disk_usage::exceeded_limit(workspace.root(), run.assignment.limits.disk_mib).await.map(Stop::from),
             refused => refused.map(Stop::from),
         },
         stopped => stopped,
@@ -193,41 +130,38 @@ struct ProcessEnd {
 
 struct UsageCounters {
     usage_reader: Option<Box<dyn UsageReader>>,
-    read_interval: Duration,
-    near_interval: Duration,
     usage_reporter: UsageReporter,
 }
 
 struct RunContext<'a> {
-    is_wrapped: bool,
+    run: &'a Run<'a>,
     shared: &'a SharedRunState,
-    events: &'a EventSink,
-    workspace: &'a Workspace,
-    bounds: &'a RunLimits<'a>,
+    bounds: &'a RunLimits,
 }
 
 async fn supervise(
-    child: &mut Child,
+    running: &mut Enclosed,
     input: &mut Input,
     counted: &mut UsageCounters,
     around: &RunContext<'_>,
 ) -> ProcessEnd {
-    let RunContext { is_wrapped, shared, events, workspace, bounds } = *around;
+    let RunContext { run, shared, bounds } = *around;
+    let (events, allowed) = (run.attempt.events, &run.assignment.limits);
     let stop = |stop: Stop| ProcessEnd { exit: Exit::Unknown, stop: Some(stop), released_end: None };
-    let spoken = bounds.inputs.wait_for_messages();
+    let spoken = run.inputs.wait_for_messages();
     tokio::pin!(spoken);
-    let too_large = disk_usage::wait_until_too_large(workspace.root().to_owned(), bounds.disk_mib);
+    let too_large = disk_usage::wait_until_too_large(run.workspace.root().to_owned(), allowed.disk_mib);
     tokio::pin!(too_large);
-    let mut looks = interval(counted.read_interval);
+    let mut looks = interval(READ_INTERVAL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut near_looks = interval_at(Instant::now() + counted.near_interval, counted.near_interval);
+    let mut near_looks = interval_at(Instant::now() + READ_INTERVAL_NEAR_LIMIT, READ_INTERVAL_NEAR_LIMIT);
     near_looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // Until then, an agent may exit by itself after its input was closed because of silence.
     let mut may_leave_until = Instant::now();
     loop {
         let (silent_until, passed, is_near, close_at, let_go, usage_event, tell_at) = {
             let record = shared.lock();
-            input.report_read_inputs(&record, bounds);
+            input.report_read_inputs(&record, run.inputs, bounds.newest_input);
             let goes = input.has_unanswered(&record) && bounds.limits.has_exhausted_turns(&bounds.usage, &record);
             let usage_event = counted.usage_reporter.report_if_due(&record, Instant::now());
             (
@@ -256,13 +190,13 @@ async fn supervise(
         }
         tokio::select! {
             biased;
-            order = bounds.orders.wait_any() => return stop(Stop::Order(order)),
-            status = child.wait() => return match status {
-                Ok(status) => ProcessEnd { exit: Exit::from_status(status, is_wrapped), stop: None, released_end: None },
-                Err(error) => stop(Failure::Unknown { last_words: error.to_string() }.into()),
+            order = run.attempt.orders.wait_any() => return stop(Stop::Order(order)),
+            exit = running.wait() => return match exit {
+                Ok(exit) => ProcessEnd { exit, stop: None, released_end: None },
+                Err(unknown) => stop(unknown),
             },
-            () = sleep_until(bounds.deadline) => {
-                return stop(Failure::TimeLimit { limit: Span(bounds.wall_secs) }.into());
+            () = sleep_until(run.attempt.deadline) => {
+                return stop(Failure::TimeLimit { limit: Span(allowed.wall_secs) }.into());
             }
             failure = &mut too_large => return stop(failure.into()),
             () = sleep_until(silent_until) => {
@@ -279,8 +213,8 @@ async fn supervise(
             () = sleep_until(close_at.unwrap_or(silent_until)), if close_at.is_some() && input.is_open() => {}
             () = sleep_until(tell_at.unwrap_or(silent_until)), if tell_at.is_some() => {}
             messages = &mut spoken, if input.is_open() => {
-                input.send(&messages, bounds.inputs);
-                spoken.set(bounds.inputs.wait_for_messages());
+                input.send(&messages, run.inputs);
+                spoken.set(run.inputs.wait_for_messages());
             }
             // This line may end a tool, and the next request follows, so count the usage first.
             () = shared.wait_for_change() => read_usage(&mut counted.usage_reader, events, shared).await,

@@ -87,7 +87,7 @@ pub(crate) async fn run_checks(
     let log = |text: String| attempt.events.log(text);
     if checks.repair && rounds.repair_rounds == 0 {
         // Without budget the agent is not started: its limit would end the attempt. The work is judged unrepaired.
-        let Some(limit) = agent::exhausted_limit(&attempt.usage, attempt.assignment) else {
+        let Some(limit) = agent::exhausted_limit(attempt) else {
             log(format!("{} The agent gets what the checks printed, and mends its work.", failure.sentence()));
             return Ok(CheckDecision::Repair(repair_prompt(&failed)));
         };

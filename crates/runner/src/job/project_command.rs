@@ -11,10 +11,9 @@ use crate::api::event_draft::EventDraft;
 use crate::git::workspace::Workspace;
 use crate::git::workspace::disk::create_private_dirs;
 use crate::options::RunJob;
-use crate::process::group::Group;
-use crate::process::orphans;
-use crate::process::pid_namespace::{Exit, PidNamespace};
-use crate::process::sandbox::{Inside, JobSandbox, TreeAccess, kill_strays};
+use crate::process::enclosed::Enclosed;
+use crate::process::pid_namespace::Exit;
+use crate::process::sandbox::{Inside, JobSandbox, TreeAccess};
 use crate::secrets::redact::Redactor;
 use crate::stop::Stop;
 use output::OutputBuffer;
@@ -29,7 +28,7 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -121,49 +120,19 @@ impl CommandRunner<'_> {
         let set_streams = |command: &mut Command| {
             command.stdin(Stdio::null()).stdout(second).stderr(into);
         };
-        let (mut child, confined, is_wrapped) = match self.sandbox {
-            Some(sandbox) => {
-                let home = self.workspace.commands_home();
-                let args = args.iter().map(OsString::from).collect();
-                let network = sandbox.egress_network()?;
-                let inside = Inside { program: &program, args, env, home: &home, network, tree: line.tree };
-                let (child, confined) = sandbox.start(self.workspace, inside, set_streams).await?;
-                (child, Some(confined), true)
-            }
-            None => {
-                let enclosure = PidNamespace::detect(self.options.process_namespace).await;
-                let mut command = enclosure.command(&program);
-                command.args(args).current_dir(self.workspace.tree()).env_clear().envs(env);
-                set_streams(&mut command);
-                let spawned = command.process_group(0).kill_on_drop(true).spawn();
-                // Close our end of the pipe, which would keep it open.
-                drop(command);
-                match spawned {
-                    Ok(child) => (child, None, enclosure.is_wrapped()),
-                    Err(error) => return Ok(CommandResult::from_start_error(&error.to_string(), began.elapsed())),
-                }
-            }
-        };
-        let Some(mut group) = Group::from_child(&child) else {
-            return Err(Failure::Unknown { last_words: "a command has no process id".into() }.into());
+        let home = self.workspace.commands_home();
+        let args = args.iter().map(OsString::from).collect();
+        let network = self.sandbox.map(JobSandbox::egress_network).transpose()?.unwrap_or_default();
+        let inside = Inside { program: &program, args, env, home: &home, network, tree: line.tree };
+        let enclosure = (self.sandbox, self.options.process_namespace);
+        let mut running = match Enclosed::start(self.workspace, enclosure, inside, set_streams).await? {
+            Ok(running) => running,
+            Err(error) => return Ok(CommandResult::from_start_error(&error.to_string(), began.elapsed())),
         };
         let reader = read_output(pipe, &self.this.redactor, line.max_output_bytes);
-        let ended = self.supervise(&mut child, is_wrapped, line.limit).await;
+        let ended = self.supervise(&mut running, line.limit).await;
         let took = began.elapsed();
-        if let Some(confined) = &confined {
-            confined.terminate(&mut child, self.options.stop_grace).await;
-        }
-        let stopped = group.stop(&mut child, self.options.stop_grace).await;
-        let strays = kill_strays(confined.as_ref(), &self.workspace.temp_dir()).await;
-        if let Err(outlived) = orphans::combine_results(stopped, strays) {
-            tracing::error!(error = %outlived, "failed to {outlived}");
-            self.workspace.keep_for_orphan_cleanup();
-            // A surviving process may still write, so the attempt publishes no work.
-            return Err(Failure::WorkspaceFailed { reason: outlived.reason("a command") }.into());
-        }
-        if let Some(confined) = confined {
-            confined.end().await.inspect_err(|_| self.workspace.keep_for_orphan_cleanup())?;
-        }
+        running.end(self.workspace, self.options.stop_grace, "a command").await?;
         let (output, truncated) = match timeout(LAST_OUTPUT_TIMEOUT, reader).await {
             Ok(Ok(buffer)) => buffer.finish(),
             _ => ("its output could not be read to its end\n".to_owned(), true),
@@ -181,16 +150,13 @@ impl CommandRunner<'_> {
     }
 
     /// How the command's process ended; `None` at its limit.
-    async fn supervise(&self, child: &mut Child, is_wrapped: bool, limit: Duration) -> Result<Option<Exit>, Stop> {
+    async fn supervise(&self, running: &mut Enclosed, limit: Duration) -> Result<Option<Exit>, Stop> {
         let Attempt { assignment, orders, deadline: until, .. } = self.this;
         let disk_mib = assignment.limits.disk_mib;
         tokio::select! {
             biased;
             order = orders.wait_any() => Err(Stop::Order(order)),
-            status = child.wait() => match status {
-                Ok(status) => Ok(Some(Exit::from_status(status, is_wrapped))),
-                Err(error) => Err(Failure::Unknown { last_words: error.to_string() }.into()),
-            },
+            exit = running.wait() => exit.map(Some),
             () = sleep_until(*until) => Err(Failure::TimeLimit { limit: Span(assignment.limits.wall_secs) }.into()),
             failure = disk_usage::wait_until_too_large(self.workspace.root().to_owned(), disk_mib) => Err(failure.into()),
             () = sleep(limit) => Ok(None),

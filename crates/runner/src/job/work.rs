@@ -57,7 +57,7 @@ impl WorkResult {
 
     /// Whether new messages lead to another round, because the agent can read them.
     pub(crate) fn accepts_new_inputs(&self, chosen: &AgentChoice) -> bool {
-        self.tree.is_some() && chosen.reads_inputs()
+        self.tree.is_some() && chosen.has_sessions()
     }
 }
 
@@ -90,7 +90,7 @@ impl WorkContext<'_> {
             let last_words = "the control plane counts more inputs than it has".into();
             return Err(Failure::Unknown { last_words }.into());
         }
-        if agent::log_exhausted_limit(attempt.events, &attempt.usage, attempt.assignment) {
+        if agent::log_exhausted_limit(attempt) {
             conversation.add_inputs(newer);
             return Ok(earlier);
         }
@@ -211,23 +211,17 @@ impl WorkContext<'_> {
             attempt.checkpoint_state.begin_run(conversation.read_inputs());
             let inputs = InputTracker::new(attempt, conversation.read_inputs());
             let run = agent::Run {
+                attempt,
+                options,
                 assignment: &assignment,
                 resume: goes_on.as_ref(),
                 has_earlier_work: restored.has_work,
                 workspace,
-                events: attempt.events,
-                orders: attempt.orders,
                 inputs: &inputs,
                 git: &access.git,
                 base: (&target.base_branch, &target.base_commit),
                 isolation,
                 sandbox,
-                deadline: attempt.deadline,
-                grace: options.stop_grace,
-                namespace: options.process_namespace,
-                retry_pauses: &options.agent_waits,
-                tally: &attempt.usage,
-                checkpoint_state: &attempt.checkpoint_state,
             };
             let ended =
                 attempt.learn_tokens_during(workspace, agent::run(&run, chosen, &Environment::from_fn(&read))).await;

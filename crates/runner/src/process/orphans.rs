@@ -60,15 +60,6 @@ pub(crate) async fn kill_descendants(temporary: &Path) -> Result<(), CleanupErro
     OrphanSearch { marks: vec![tmpdir_mark(temporary)], include_descendants: is_child_subreaper() }.kill().await
 }
 
-/// Whether the group and all processes that left it have ended.
-pub(crate) fn combine_results<T>(
-    group: Result<T, GroupStillAlive>,
-    strays: Result<(), CleanupError>,
-) -> Result<(), CleanupError> {
-    group?;
-    strays
-}
-
 /// Kills the processes of an earlier attempt whose runner died: those with this `TMPDIR`, git in this repository of the
 /// runner, and their descendants.
 pub(crate) async fn kill_marked_processes(temporary: &Path, repository: &Path) -> Result<(), CleanupError> {
@@ -207,11 +198,9 @@ mod tests {
 
     #[test]
     fn invisible_processes_have_their_own_error() {
-        let unseen = combine_results(Ok(()), Err(ProcReadError("/proc: denied".into()).into())).unwrap_err();
+        let unseen = CleanupError::from(ProcReadError("/proc: denied".into()));
         assert_eq!(unseen.reason("the agent"), "nobody can say which processes of the agent still run");
-        let alive = combine_results(Ok(()), Err(CleanupError::Alive(2))).unwrap_err();
-        assert_eq!(alive.reason("a command"), "processes of a command could not be stopped");
-        assert!(combine_results(Ok(()), Ok(())).is_ok());
+        assert_eq!(CleanupError::Alive(2).reason("a command"), "processes of a command could not be stopped");
     }
 
     #[test]

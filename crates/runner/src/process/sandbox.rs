@@ -9,7 +9,6 @@ use crate::api::reporter::EventSink;
 use crate::git::workspace::Workspace;
 use crate::git::workspace::disk::{create_private_dirs, is_folder};
 use crate::options::RunJob;
-use crate::process::orphans::{self, CleanupError};
 use crate::process::refused_hosts::RefusedHosts;
 use crate::process::root_folder::{self, make_enterable};
 use pullyard_agent_proxy::egress::{Egress, Refusal};
@@ -234,15 +233,11 @@ impl Drop for JobSandbox {
     }
 }
 
-/// Kills what a command left outside of its sandbox. A container's processes are the engine's to end.
-pub(crate) async fn kill_strays(confined: Option<&Confined>, temporary: &Path) -> Result<(), CleanupError> {
-    match confined {
-        Some(confined) if confined.sandbox.level().is_container() => Ok(()),
-        _ => orphans::kill_descendants(temporary).await,
-    }
-}
-
 impl Confined {
+    pub(crate) fn is_container(&self) -> bool {
+        self.sandbox.level().is_container()
+    }
+
     /// Asks the command to end, and waits for it at most `grace`.
     pub(crate) async fn terminate(&self, child: &mut Child, grace: Duration) {
         if self.running.terminate() {

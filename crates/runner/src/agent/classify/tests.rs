@@ -16,7 +16,7 @@ const NOW: i64 = 1_795_255_200_000;
 fn claude_code_end(terminal: &EndReport) -> EndFacts<'_> {
     EndFacts {
         agent: "Claude Code",
-        reports_its_end: true,
+        has_sessions: true,
         stop: None,
         exit: Exit::Code(if terminal.success { 0 } else { 1 }),
         end_report: Some(terminal),
@@ -249,7 +249,7 @@ fn command_is_classified_by_exit_code_alone() {
     let nothing = success();
     let command = |exit| EndFacts {
         agent: "The agent",
-        reports_its_end: false,
+        has_sessions: false,
         end_report: None,
         exit,
         last_message: "bye",

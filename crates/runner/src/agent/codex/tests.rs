@@ -1,13 +1,11 @@
 //! Tests Codex's arguments, environment and files at its start.
 
 use super::*;
-use crate::agent::detect::AgentKind;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 fn codex(set: &[(&str, &str)]) -> Codex {
     let read = |name: &str| set.iter().find(|(set, _)| *set == name).map(|(_, value)| OsString::from(value));
-    let installed = InstalledAgent { kind: AgentKind::Codex, program: "/bin/codex".into(), version: "0.169.0".into() };
-    Codex::new(installed, &Environment::from_fn(&read), Isolation::None)
+    Codex::new("/bin/codex".into(), &Environment::from_fn(&read), Isolation::None)
 }
 
 fn start(home: &Path) -> StartInput<'_> {

@@ -1,6 +1,5 @@
 //! The agent's input: its prompt, messages of users, a request to stop, and the end.
 
-use super::RunLimits;
 use crate::agent::adapter::{InputEncoder, InputEnd};
 use crate::agent::run_state::RunState;
 use crate::api::ids;
@@ -79,12 +78,13 @@ impl Input {
         })
     }
 
-    pub(super) fn report_read_inputs(&self, record: &RunState, bounds: &RunLimits<'_>) {
+    /// `newest_input` is the newest that was in the prompt.
+    pub(super) fn report_read_inputs(&self, record: &RunState, inputs: &InputTracker<'_>, newest_input: u32) {
         if record.turns > 0 {
-            bounds.inputs.mark_read(bounds.newest_input);
+            inputs.mark_read(newest_input);
         }
         for (_, input) in self.sent_inputs.iter().filter(|(mark, _)| record.read_inputs.contains(mark)) {
-            bounds.inputs.mark_read(*input);
+            inputs.mark_read(*input);
         }
     }
 
