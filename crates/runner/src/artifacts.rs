@@ -2,18 +2,20 @@
 //! A lost artifact fails no job, and the log reports it. `record` writes the agent's output, `patch` the patch.
 
 mod body;
+pub(crate) mod bucket;
 pub(crate) mod output_recorder;
 mod upload;
 pub(crate) mod uploader;
 
 use crate::git::workspace::disk::create_private_dirs;
+use crate::hash::to_hex;
 use pullyard_domain::artifact::{ArtifactKind, MAX_COUNT, MAX_SIZE_BYTES};
 use pullyard_domain::id::{ArtifactName, Sha256Hex};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -95,8 +97,6 @@ struct Shared {
     queued_count: AtomicUsize,
     finished_count: watch::Sender<usize>,
     pending_checkpoints: AtomicUsize,
-    /// Whether the upload of the newest checkpoint failed.
-    is_checkpoint_lost: AtomicBool,
 }
 
 /// Whether users or the next attempt look for this kind. A check's result itself shows whether its output is stored.
@@ -126,7 +126,6 @@ impl Artifacts {
             queued_count: AtomicUsize::new(0),
             finished_count: watch::Sender::new(0),
             pending_checkpoints: AtomicUsize::new(0),
-            is_checkpoint_lost: AtomicBool::new(false),
         };
         (Self(Arc::new(shared)), waiting)
     }
@@ -153,10 +152,6 @@ impl Artifacts {
         tracing::warn!("some artifacts were not uploaded in time");
         let is_lost = self.0.pending_checkpoints.load(Ordering::Relaxed) > 0;
         is_lost.then(|| checkpoint_lost_message("there was no time to upload it"))
-    }
-
-    pub(crate) fn has_lost_checkpoint(&self) -> bool {
-        self.0.pending_checkpoints.load(Ordering::Acquire) == 0 && self.0.is_checkpoint_lost.load(Ordering::Relaxed)
     }
 
     pub(crate) fn store_text(&self, kind: ArtifactKind, name: &str, text: &str) -> bool {
@@ -193,12 +188,6 @@ impl Artifacts {
     /// Like `queue_upload`, for large outputs next to the record.
     fn queue_large_output(&self, name: &str) -> bool {
         self.queue_as(ArtifactKind::AgentOutput, name, ArtifactClass::Numerous)
-    }
-
-    /// Hands in a checkpoint again after a failed upload. It keeps its place.
-    pub(crate) fn requeue_checkpoint(&self, name: &str) -> bool {
-        let (Some(path), Ok(name)) = (self.path_for(name), ArtifactName::new(name)) else { return false };
-        self.push(QueueEntry::Upload(PendingArtifact { kind: ArtifactKind::Checkpoint, name, path }))
     }
 
     fn queue_as(&self, kind: ArtifactKind, name: &str, rank: ArtifactClass) -> bool {
@@ -249,8 +238,7 @@ fn size_and_hash(path: &Path) -> io::Result<(u64, Sha256Hex)> {
         hash.update(bytes);
         size += read as u64;
     }
-    let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok((size, Sha256Hex::new(hex).map_err(io::Error::other)?))
+    Ok((size, Sha256Hex::new(to_hex(&hash.finalize())).map_err(io::Error::other)?))
 }
 
 #[cfg(test)]
@@ -308,20 +296,6 @@ mod tests {
             }
             assert_eq!(drain_uploads(&mut waiting).0, late.map(|kind| kind.as_str().to_owned()));
         }
-    }
-
-    #[test]
-    fn repeated_checkpoint_uses_one_slot() {
-        let (dir, artifacts, mut waiting) = artifacts();
-        artifacts.set_folder(dir.path().to_owned()).unwrap();
-        assert!(artifacts.store_text(ArtifactKind::Checkpoint, "checkpoint.tar.zst", "x"));
-        for number in 1..MAX_COUNT {
-            assert!(artifacts.store_text(ArtifactKind::AgentOutput, &format!("{number}.jsonl"), "x"), "{number}");
-        }
-        assert!(artifacts.requeue_checkpoint("checkpoint.tar.zst"), "the second upload uses the same slot");
-        assert!(!artifacts.store_text(ArtifactKind::Checkpoint, "checkpoint-2.tar.zst", "x"));
-        let (names, _) = drain_uploads(&mut waiting);
-        assert_eq!((names.len(), names.last().map(String::as_str)), (MAX_COUNT + 1, Some("checkpoint.tar.zst")));
     }
 
     #[test]

@@ -43,8 +43,3 @@ struct CheckpointMetadata {
     /// Hash of the prompt, which detects a changed task.
     task: String,
 }
-
-pub(crate) fn sha256_hex(task: &str) -> String {
-    use sha2::{Digest, Sha256};
-    Sha256::digest(task).iter().map(|byte| format!("{byte:02x}")).collect()
-}

@@ -19,7 +19,6 @@ mod process_record;
 mod setting_names;
 mod settings;
 mod state;
-mod state_file;
 mod state_folder;
 
 pub use args::{Check, Config, Start};

@@ -5,8 +5,6 @@
 //! Account limits and provider trouble also hold up other jobs. They are believed only with the exit code of a failing
 //! agent, because a tool can write to the same streams.
 
-mod status_text;
-
 use super::agent_event::EndReport;
 use super::limit_failure;
 use super::limit_reset;
@@ -193,10 +191,7 @@ fn failure_cause(terminal: &EndReport) -> Option<FailureCause> {
     if INTERRUPT_CODES.iter().any(|mark| terminal.has_code(mark)) {
         return None;
     }
-    cause_from_code(terminal)
-        .or_else(|| cause_from_status(terminal))
-        .or_else(|| cause_from_text(&terminal.message))
-        .or_else(|| cause_from_bare_word(terminal))
+    cause_from_code(terminal).or_else(|| cause_from_status(terminal)).or_else(|| cause_from_text(&terminal.message))
 }
 
 /// Whether the agent's report blames its account or its provider.
@@ -367,7 +362,10 @@ const CAUSE_PHRASES: &[(FailureCause, &[&str])] = &[
         ],
     ),
     (FailureCause::Refused, &["usage policy", "content_policy", "invalid_prompt"]),
-    (FailureCause::SlowDown, &["429 too many", "(429)", "rate limit", "retry limit", "temporarily limiting requests"]),
+    (
+        FailureCause::SlowDown,
+        &["http 429", "429 too many", "(429)", "rate limit", "retry limit", "temporarily limiting requests"],
+    ),
     (
         FailureCause::Overloaded,
         &[
@@ -379,6 +377,8 @@ const CAUSE_PHRASES: &[(FailureCause, &[&str])] = &[
             "408 request timeout",
             "502 bad gateway",
             "503 service unavailable",
+            "http 50",
+            "http 529",
             "504 gateway timeout",
             "internal server error",
         ],
@@ -407,12 +407,7 @@ fn is_transient_crash(stderr: &str) -> bool {
         Some(meaning) => {
             matches!(meaning, FailureCause::SlowDown | FailureCause::Overloaded | FailureCause::Unreachable)
         }
-        None => {
-            let status = status_text::parse_status(&last);
-            contains_any(&last, BROKEN_CONNECTION_PHRASES)
-                || matches!(status, Some(408 | 429 | 500..=599))
-                || status_text::contains_timeout(&last)
-        }
+        None => contains_any(&last, BROKEN_CONNECTION_PHRASES),
     }
 }
 
@@ -443,20 +438,6 @@ fn cause_from_text(message: &str) -> Option<FailureCause> {
     let cause = CAUSE_PHRASES.iter().find(|(_, phrases)| contains_any(message, phrases)).map(|(meaning, _)| *meaning);
     let is_sure = cause.is_some_and(|meaning| !meaning.is_account_wide());
     if !is_sure && is_limit_reached(message) { Some(FailureCause::Limit) } else { cause }
-}
-
-/// The meaning of a lone status or `timeout`, without more certain evidence. It causes at most another start.
-fn cause_from_bare_word(terminal: &EndReport) -> Option<FailureCause> {
-    // The provider's status is more certain: a text about a refused request may mention a timeout.
-    if terminal.status.is_some() {
-        return None;
-    }
-    match status_text::parse_status(&terminal.message) {
-        Some(429) => Some(FailureCause::SlowDown),
-        Some(408 | 500..=599) => Some(FailureCause::Overloaded),
-        Some(_) => None,
-        None => status_text::contains_timeout(&terminal.message).then_some(FailureCause::Unreachable),
-    }
 }
 
 fn contains_any(text: &str, phrases: &[&str]) -> bool {

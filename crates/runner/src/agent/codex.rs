@@ -11,7 +11,7 @@ pub(super) mod version;
 
 use super::adapter::{Adapter, InputEnd, Launch, UsageReader};
 use super::agent_event::Tokens;
-use super::environment::{CODEX_AUTH, CODEX_PRICES, Environment, OPENAI_KEY, OPENAI_URL};
+use super::environment::{CODEX_AUTH, Environment, OPENAI_KEY, OPENAI_URL};
 use super::model_route::PLACEHOLDER_KEY;
 use super::now;
 use super::prices::Prices;
@@ -57,14 +57,13 @@ pub(super) struct Codex {
 
 impl Codex {
     pub(super) fn new(program: PathBuf, environment: &Environment<'_>, isolation: Isolation) -> Self {
-        let price_list = environment.get(CODEX_PRICES).and_then(|prices| prices.into_string().ok());
         Self {
             program,
             env: environment.network(isolation),
             key: environment.get(OPENAI_KEY),
             url: environment.get(OPENAI_URL).and_then(|url| url.into_string().ok()),
             auth: environment.get(CODEX_AUTH).map(PathBuf::from),
-            prices: Prices::parse(price_list.as_deref().unwrap_or_default()),
+            prices: Prices::from_environment(environment),
             rollouts: Arc::default(),
         }
     }

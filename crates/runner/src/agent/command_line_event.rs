@@ -4,6 +4,7 @@
 
 use crate::api::event_draft::EventDraft;
 use pullyard_protocol::event::EventKind;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub(super) fn parse_line(stream: Stream, line: &[u8]) -> Option<EventDraft> {
         && let Ok(Value::Object(mut object)) = serde_json::from_str(text)
         && object.contains_key("kind")
     {
-        return Some(match object.get("kind").and_then(Value::as_str).and_then(parse_kind) {
+        return Some(match object.get("kind").and_then(parse_kind) {
             Some(kind) => {
                 object.remove("kind");
                 event_from_object(kind, object)
@@ -36,18 +37,11 @@ pub(super) fn parse_line(stream: Stream, line: &[u8]) -> Option<EventDraft> {
     Some(EventDraft::text(EventKind::Text, text))
 }
 
-fn parse_kind(kind: &str) -> Option<EventKind> {
-    Some(match kind {
-        "text" => EventKind::Text,
-        "tool_call" => EventKind::ToolCall,
-        "tool_result" => EventKind::ToolResult,
-        "file_edit" => EventKind::FileEdit,
-        "command" => EventKind::Command,
-        "question" => EventKind::Question,
-        "usage" => EventKind::Usage,
-        "result" => EventKind::Result,
-        _ => return None,
-    })
+/// The kind that an agent may send. The others are the runner's.
+fn parse_kind(kind: &Value) -> Option<EventKind> {
+    let kind = EventKind::deserialize(kind).ok()?;
+    let is_own = matches!(kind, EventKind::Phase | EventKind::Steer | EventKind::Log | EventKind::Raw);
+    (!is_own).then_some(kind)
 }
 
 fn event_from_object(kind: EventKind, mut object: Map<String, Value>) -> EventDraft {

@@ -120,12 +120,16 @@ impl Limits {
     /// The failure after too long a silence. It is the provider's if the agent only repeated its request. Other jobs of
     /// the account are not held up, because a tool can print such a line and block its agent.
     pub(super) fn stall_failure(&self, record: &RunState) -> Failure {
-        let (limit, event) = (Span::from(self.allowed_silence(record)), record.last_event.clone());
-        if record.is_retrying { Failure::ProviderStalled { limit, event } } else { Failure::Stalled { limit, event } }
+        let (limit, event) = (Span::from(self.allowed_silence(record)), record.last_sign.event.clone());
+        if record.last_sign.is_retrying {
+            Failure::ProviderStalled { limit, event }
+        } else {
+            Failure::Stalled { limit, event }
+        }
     }
 
     pub(super) fn stall_deadline(&self, record: &RunState) -> Instant {
-        instant_after(record.last_activity, self.allowed_silence(record))
+        instant_after(record.last_sign.at, self.allowed_silence(record))
     }
 }
 
@@ -277,7 +281,7 @@ mod tests {
         assert_eq!(silence(&busy), 180);
         assert_eq!(silence(&[&busy[..], &[AgentEvent::AllToolsEnded]].concat()), 60);
         let record = record(&busy);
-        assert_eq!(LIMITS.stall_deadline(&record), record.last_activity + Duration::from_secs(180));
+        assert_eq!(LIMITS.stall_deadline(&record), record.last_sign.at + Duration::from_secs(180));
     }
 
     #[test]

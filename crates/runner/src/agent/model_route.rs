@@ -1,7 +1,7 @@
 //! How a sandboxed agent reaches its model: by a proxy that has the key, counts the usage, and applies the cost limit.
 
 use super::agent_event::Tokens;
-use super::environment::{CERTIFICATES, CODEX_PRICES, Environment};
+use super::environment::{CERTIFICATES, Environment};
 use super::limit_failure::cost_limit_failure;
 use super::prices::{self, BilledTokens, Prices};
 use super::run_state::{MeteredUsage, SharedRunState};
@@ -31,8 +31,7 @@ impl ModelRoute {
             })?,
             None => Vec::new(),
         };
-        let prices = environment.get(CODEX_PRICES).and_then(|prices| prices.into_string().ok());
-        Ok(Self { provider, prices: Prices::parse(prices.as_deref().unwrap_or_default()), authorities })
+        Ok(Self { provider, prices: Prices::from_environment(environment), authorities })
     }
 
     /// A proxy for one start of the agent. `limit` is the rest of the cost limit.

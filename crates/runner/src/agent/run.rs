@@ -19,7 +19,7 @@ use crate::process::pid_namespace::Exit;
 use crate::process::sandbox::{Inside, Network, TreeAccess};
 use crate::stop::Stop;
 use input::Input;
-use listen::{Backpressure, apply_events, read_stderr, read_stdout};
+use listen::{apply_events, read_stderr, read_stdout};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::text::Span;
 use std::ffi::OsString;
@@ -72,17 +72,15 @@ pub(super) async fn run(
     let enclosure = (run.sandbox, run.options.process_namespace);
     let started = Enclosed::start(workspace, enclosure, inside, set_streams).await?;
     let mut running = started.map_err(|error| super::agent_missing(events, &program.display().to_string(), &error))?;
-    let pace = Backpressure::new(&shared);
     let mut input = Input::open(running.child.stdin.take(), launch.input, launch.input_end);
     let readers = [
-        running.child.stdout.take().map(|pipe| read_stdout(pipe, launch.reader, events, &pace)),
-        running.child.stderr.take().map(|pipe| read_stderr(pipe, events, &pace)),
+        running.child.stdout.take().map(|pipe| read_stdout(pipe, launch.reader, events, &shared)),
+        running.child.stderr.take().map(|pipe| read_stderr(pipe, events, &shared)),
     ];
     let so_far = UsageReporter::new(&bounds.usage, REPORT_INTERVAL);
     let mut counted = UsageCounters { usage_reader: launch.meter, usage_reporter: so_far };
     let around = RunContext { run, shared: &shared, bounds: &bounds };
     let ending = supervise(&mut running, &mut input, &mut counted, &around).await;
-    pace.release();
     if ending.stop.is_some() {
         interrupt(&mut running.child, &shared, &mut input, grace).await;
     }

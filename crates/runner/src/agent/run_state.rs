@@ -9,7 +9,6 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::ops::Add;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -18,12 +17,24 @@ const STDERR_TAIL_BYTES: usize = 8 * 1024;
 /// Longest stored message. Secrets are removed later, so a cut must not split one. Units: bytes.
 const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 
+/// The agent's last sign of life.
 #[derive(Clone, Debug)]
-pub(super) struct RunState {
-    pub(super) last_activity: Instant,
-    /// Since `last` the agent only repeats requests to its model.
+pub(super) struct LastSign {
+    pub(super) at: Instant,
+    /// Since then the agent only repeats requests to its model.
     pub(super) is_retrying: bool,
-    pub(super) last_event: String,
+    pub(super) event: String,
+}
+
+impl Default for LastSign {
+    fn default() -> Self {
+        Self { at: Instant::now(), is_retrying: false, event: "its start".into() }
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct RunState {
+    pub(super) last_sign: LastSign,
     pub(super) running_tools: BTreeSet<String>,
     /// Every tool call has its answer, so the model is next.
     calls_answered: bool,
@@ -96,40 +107,6 @@ impl Add for MeteredUsage {
 }
 
 impl RunState {
-    fn new(now: Instant) -> Self {
-        Self {
-            last_activity: now,
-            is_retrying: false,
-            last_event: "its start".into(),
-            running_tools: BTreeSet::new(),
-            calls_answered: false,
-            session: None,
-            model: None,
-            turns: 0,
-            tool_calls_pending: false,
-            tokens: Tokens::default(),
-            cost: None,
-            cost_upper_bound: 0,
-            displayed_cost: DisplayedCost::Unknown,
-            price_list_date: None,
-            reported_totals: None,
-            read_inputs: Vec::new(),
-            sent_inputs: Vec::new(),
-            question: None,
-            end_report: None,
-            denied_tool: None,
-            has_refused_request: false,
-            end_count: 0,
-            ended_at: None,
-            model_messages: 0,
-            model_messages_at_end: 0,
-            continued_after_end: false,
-            stderr: String::new(),
-            last_output: String::new(),
-            last_error_output: String::new(),
-        }
-    }
-
     fn apply(&mut self, sign: &AgentEvent, now: Instant) {
         match sign {
             // Facts from files and totals after the end are no sign of life.
@@ -138,10 +115,10 @@ impl RunState {
             | AgentEvent::CostUpperBound(_)
             | AgentEvent::CostEstimate(_)
             | AgentEvent::Model(_) => {}
-            AgentEvent::Retrying(_) => self.is_retrying = true,
+            AgentEvent::Retrying(_) => self.last_sign.is_retrying = true,
             _ => {
-                self.last_activity = now;
-                self.is_retrying = false;
+                self.last_sign.at = now;
+                self.last_sign.is_retrying = false;
             }
         }
         match sign {
@@ -237,7 +214,7 @@ impl RunState {
             self.price_list_date = of.map(str::to_owned).or_else(|| self.price_list_date.take());
         }
         let text = text_tail(draft.text.as_deref().or(draft.name.as_deref()).unwrap_or_default());
-        self.last_event = if text.is_empty() { kind_name(draft.kind) } else { text.clone() };
+        self.last_sign.event = if text.is_empty() { kind_name(draft.kind) } else { text.clone() };
         if !text.is_empty() && draft.kind != EventKind::Usage {
             match stream {
                 Stream::Out => self.last_output = text,
@@ -336,7 +313,7 @@ impl SharedRunState {
     }
 
     fn create(is_metered: bool) -> Self {
-        let record = Mutex::new(RunState::new(Instant::now()));
+        let record = Mutex::default();
         Self(Arc::new(Inner { record, change: Notify::new(), is_metered }))
     }
 
@@ -370,19 +347,13 @@ impl SharedRunState {
     pub(super) fn note_error(&self, line: &str, draft: &EventDraft) {
         let mut record = self.lock();
         // During a retry of the model's request, the line is about the retry.
-        if !record.is_retrying {
-            record.last_activity = Instant::now();
+        if !record.last_sign.is_retrying {
+            record.last_sign.at = Instant::now();
         }
         record.note_event(Stream::Err, draft);
         record.append_stderr(line);
         drop(record);
         self.0.change.notify_one();
-    }
-
-    /// Excludes a time in which events could not be sent, so the runner did not read. The agent was not silent then.
-    pub(super) fn exclude_delay(&self, time: Duration) {
-        let mut record = self.lock();
-        record.last_activity = (record.last_activity + time).min(Instant::now());
     }
 
     pub(super) async fn wait_for_change(&self) {

@@ -1,7 +1,8 @@
 //! An event before it has a number. `cut` limits its size, so that the table can store it.
 
-use pullyard_protocol::event::EventKind;
+use pullyard_protocol::event::{Event, EventKind};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// Longer text is cut, with a mark.
 pub(crate) const MAX_TEXT_BYTES: usize = 64 * 1024;
@@ -53,6 +54,12 @@ impl EventDraft {
             Some(other) => *other = json!({ "artifact": artifact, "data": other.take() }),
             none => *none = Some(json!({ "artifact": artifact })),
         }
+    }
+
+    pub(crate) fn into_event(self, seq: u64, age: Duration) -> Event {
+        let Self { kind, text, name, path, call, data } = self;
+        let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        Event { seq, age_ms, kind, text, name, path, call, data }
     }
 
     pub(crate) fn size(&self) -> usize {

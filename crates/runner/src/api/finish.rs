@@ -1,6 +1,7 @@
 //! Delivers the finish: stores it on disk first, then sends it until it is answered.
 
 use crate::api::outbox::{self, DeliveryResult, Outbox, PendingFinish};
+use crate::durable_file;
 use crate::inputs::orders::{Order, Orders};
 use crate::{Error, Exit};
 use pullyard_protocol::client;
@@ -39,7 +40,7 @@ pub(crate) async fn deliver_finish(outbox: &Outbox, letter: PendingFinish, order
         }
     };
     if let Some(path) = stored {
-        outbox::remove(&path);
+        durable_file::remove(&path);
     }
     match delivered {
         DeliveryResult::Accepted => Ok(Exit::Finished),

@@ -2,15 +2,16 @@
 //! The next run in the same work folder delivers finishes of earlier processes. Callers limit the retries.
 
 use crate::api::retry::{AttemptCallFailure, BackOff, classify_error};
+use crate::durable_file;
+use crate::git::workspace::disk::create_private_dirs;
 use pullyard_domain::id::JobId;
 use pullyard_domain::trace::TraceId;
 use pullyard_protocol::attempt::FinishRequest;
 use pullyard_protocol::client::{AttemptClient, Error};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use tokio::time::{sleep, timeout};
@@ -49,17 +50,9 @@ impl Outbox {
     }
 
     pub(crate) fn store(&self, letter: &PendingFinish) -> io::Result<PathBuf> {
-        let mut dirs = fs::DirBuilder::new();
-        dirs.recursive(true).mode(0o700).create(&self.dir)?;
-        let name = format!("{}-{}-{}", letter.job, letter.attempt, letter.finish.finish_id);
-        let path = self.dir.join(format!("{name}.json"));
-        let draft = self.dir.join(format!("{name}.draft"));
-        let mut options = fs::OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-        file.write_all(&serde_json::to_vec(letter)?)?;
-        file.sync_all()?;
-        fs::rename(&draft, &path)?;
-        File::open(&self.dir)?.sync_all()?;
+        create_private_dirs(&self.dir)?;
+        let path = self.dir.join(format!("{}-{}-{}.json", letter.job, letter.attempt, letter.finish.finish_id));
+        durable_file::write(&path, letter)?;
         Ok(path)
     }
 
@@ -82,22 +75,11 @@ impl Outbox {
     }
 
     async fn deliver_one(&self, path: &Path) {
-        let letter = match fs::read(path).map(|text| serde_json::from_slice::<PendingFinish>(&text)) {
-            Ok(Ok(letter)) => letter,
-            unreadable => {
-                let reason = match unreadable {
-                    Ok(Err(error)) => error.to_string(),
-                    Err(error) => error.to_string(),
-                    Ok(Ok(_)) => return,
-                };
-                tracing::warn!(reason = %reason, "skipped an unreadable file in the outbox: {reason}");
-                return remove_if_old(path);
-            }
-        };
+        let Some(letter) = durable_file::read::<PendingFinish>(path) else { return remove_if_old(path) };
         match deliver(&letter).await {
             Ok(delivered) => {
                 tracing::info!(job.id = %letter.job, attempt = letter.attempt, outcome = ?delivered, "earlier finish delivered");
-                remove(path);
+                durable_file::remove(path);
             }
             Err(error) => {
                 tracing::warn!(job.id = %letter.job, attempt = letter.attempt, error = %error, "earlier finish not delivered: {error}");
@@ -127,21 +109,12 @@ fn parse_file_name(path: &Path) -> Option<(JobId, u32)> {
     Some((JobId::new(parts.next()?).ok()?, parts.next()?.parse().ok()?))
 }
 
-/// Removes a letter. If it is gone, a concurrent run delivered it.
-pub(crate) fn remove(path: &Path) {
-    if let Err(error) = fs::remove_file(path)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        tracing::warn!(error = %error, "cannot remove a delivered finish from the outbox: {error}");
-    }
-}
-
 fn remove_if_old(path: &Path) {
     let written = fs::metadata(path).and_then(|about| about.modified());
     let age = written.ok().and_then(|at| SystemTime::now().duration_since(at).ok());
     if age.is_some_and(|age| age > MAX_AGE) {
         tracing::warn!("discarded a finish after a week in the outbox");
-        remove(path);
+        durable_file::remove(path);
     }
 }
 
@@ -209,7 +182,7 @@ mod tests {
         }
         let read: PendingFinish = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
         assert!(read == letter);
-        remove(&path);
+        durable_file::remove(&path);
         assert!(outbox.list_files().is_empty());
     }
 
@@ -219,7 +192,7 @@ mod tests {
         let outbox = Outbox::new(dir.path());
         let kept = |job: &str, days: u64| {
             let path = outbox.store(&finish_letter(job)).unwrap();
-            let file = File::options().write(true).open(&path).unwrap();
+            let file = fs::File::options().write(true).open(&path).unwrap();
             file.set_modified(SystemTime::now() - Duration::from_secs(days * 24 * 3_600)).unwrap();
             path
         };

@@ -15,10 +15,8 @@ use queue::Queue;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
-
-const DELAY_REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Accepts events; cheap to clone.
 #[derive(Clone)]
@@ -31,8 +29,6 @@ struct Shared {
     queue_changed: Notify,
     /// The sender got an answer, or has ended.
     batch_answered: Notify,
-    /// The queue has more space, or the sender has ended.
-    space_freed: Notify,
 }
 
 struct State {
@@ -55,18 +51,13 @@ impl Shared {
             record: OnceLock::new(),
             queue_changed: Notify::new(),
             batch_answered: Notify::new(),
-            space_freed: Notify::new(),
         })
     }
 
     fn take_batch(&self, first: u64, now: Instant) -> Vec<Event> {
-        let batch = {
-            let mut state = self.state();
-            state.in_flight = true;
-            state.queue.take_batch(first, now)
-        };
-        self.space_freed.notify_waiters();
-        batch
+        let mut state = self.state();
+        state.in_flight = true;
+        state.queue.take_batch(first, now)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -90,22 +81,6 @@ impl EventSink {
     /// Adds an event for the job's log.
     pub(crate) fn log(&self, text: impl Into<String>) {
         self.add(EventDraft::text(EventKind::Log, text));
-    }
-
-    /// Waits while the queue is too full, and reports each part of the delay. The wait is limited, because an outage of
-    /// the control plane must not stop an agent. After that the oldest text is dropped.
-    pub(crate) async fn wait_for_space(&self, held_up: impl Fn(Duration)) {
-        loop {
-            let room = self.0.space_freed.notified();
-            let until = {
-                let state = self.0.state();
-                state.queue.delay_until().filter(|_| !state.has_ended)
-            };
-            let now = Instant::now();
-            let Some(until) = until.filter(|until| now < *until) else { return };
-            let _ = timeout_at(until.min(now + DELAY_REPORT_INTERVAL), room).await;
-            held_up(now.elapsed());
-        }
     }
 
     pub(crate) fn record_raw_line(&self, line: &[u8]) {
@@ -161,15 +136,6 @@ impl EventSink {
 impl EventSink {
     pub(crate) fn without_sender() -> Self {
         Self(Shared::new(Redactor::new([])))
-    }
-
-    pub(crate) fn fill(&self) {
-        let text = || EventDraft::text(pullyard_protocol::event::EventKind::Text, "x".repeat(60_000));
-        (0..100).for_each(|_| self.add(text()));
-    }
-
-    pub(crate) fn drop_some(&self) {
-        (0..60).for_each(|_| drop(self.0.take_batch(1, Instant::now())));
     }
 }
 

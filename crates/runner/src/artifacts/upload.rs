@@ -3,13 +3,11 @@
 //! leaves a place without bytes, to which no reader is sent.
 
 use super::body::FileBody;
-use super::{PendingArtifact, size_and_hash};
+use super::{PendingArtifact, bucket, size_and_hash};
 use crate::api::retry::{AttemptCallFailure, BackOff, classify_error};
 use pullyard_domain::artifact::ArtifactKind;
-use pullyard_domain::text::format_error_chain;
 use pullyard_protocol::artifact::{ArtifactUpload, ReserveArtifact};
 use pullyard_protocol::client::{self, AttemptClient};
-use reqwest::redirect::Policy;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -17,10 +15,6 @@ use tokio::time::{Instant, sleep};
 
 /// Number of tries, unless a retry time is given.
 const MIN_TRIES: u32 = 4;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The slowest accepted connection. Units: bytes per second.
-const MIN_BYTES_PER_SEC: u64 = 100_000;
-const MIN_TIMEOUT: Duration = Duration::from_secs(20);
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UploadError {
@@ -82,16 +76,9 @@ async fn upload_once(client: &AttemptClient, request: &ReserveArtifact, path: &P
 }
 
 async fn put_file(url: &str, headers: &BTreeMap<String, String>, path: &Path, size: u64) -> Result<(), UploadError> {
-    // Without the address, which is a credential.
-    let failed = |error: reqwest::Error| UploadError::Bucket(format_error_chain(&error.without_url()));
-    let limit = MIN_TIMEOUT + Duration::from_secs(size / MIN_BYTES_PER_SEC);
-    let mut http = reqwest::Client::builder().timeout(limit).connect_timeout(CONNECT_TIMEOUT).redirect(Policy::none());
-    if url.starts_with("http://127.0.0.1:") {
-        // A proxy cannot reach this machine's loopback address.
-        http = http.no_proxy();
-    }
+    let failed = |error| UploadError::Bucket(bucket::describe(error));
     let body = reqwest::Body::wrap(FileBody::new(tokio::fs::File::open(path).await?, size));
-    let request = http.build().map_err(failed)?.put(url);
+    let request = bucket::client(url, size).map_err(failed)?.put(url);
     let request = headers.iter().fold(request, |request, (name, value)| request.header(name, value));
     let answer = request.body(body).send().await.map_err(failed)?;
     let status = answer.status();

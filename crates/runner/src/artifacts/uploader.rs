@@ -44,9 +44,6 @@ async fn run(
             QueueEntry::Upload(pending) if !lost => {
                 let (kind, name) = (pending.kind, pending.name.clone());
                 let uploaded = upload::upload(&client, pending, bucket_away).await;
-                if is_checkpoint {
-                    artifacts.0.is_checkpoint_lost.store(uploaded.is_err(), Ordering::Relaxed);
-                }
                 match uploaded {
                     Ok(()) => tracing::debug!(kind = kind.as_str(), name = %name, "artifact uploaded"),
                     Err(failed) => {
@@ -67,8 +64,7 @@ async fn run(
             QueueEntry::Message(message) => say(message),
         }
         if is_checkpoint {
-            // Last, so that a reader that sees no open checkpoint also sees whether it was lost.
-            artifacts.0.pending_checkpoints.fetch_sub(1, Ordering::Release);
+            artifacts.0.pending_checkpoints.fetch_sub(1, Ordering::Relaxed);
         }
         artifacts.0.finished_count.send_modify(|done| *done += 1);
     }

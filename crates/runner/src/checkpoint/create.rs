@@ -3,8 +3,7 @@
 use super::archive::{self, MAX_UNPACKED_BYTES};
 use super::state::CheckpointFacts;
 use super::{
-    ARTIFACT_NAME, CheckpointMetadata, FORMAT, METADATA_FILE, PATCH_FILE, REPLIES_FILE, SESSION_FOLDER, sha256_hex,
-    transcript,
+    ARTIFACT_NAME, CheckpointMetadata, FORMAT, METADATA_FILE, PATCH_FILE, REPLIES_FILE, SESSION_FOLDER, transcript,
 };
 use crate::agent::session::AgentSession;
 use crate::api::attempt::Attempt;
@@ -14,6 +13,7 @@ use crate::git::patch::{self, Binaries, Lines};
 use crate::git::workspace::Workspace;
 use crate::git::workspace::disk::{create_private_dirs, write_private_file};
 use crate::git::{Git, GitError};
+use crate::hash::sha256_hex;
 use crate::inputs::orders::Order;
 use crate::publish::replies;
 use crate::publish::secret_scan;
@@ -59,8 +59,8 @@ fn too_large_reason() -> NoCheckpoint {
     NoCheckpoint::Reason(format!("it is larger than {packed} MiB packed or {unpacked} MiB unpacked"))
 }
 
-/// Makes a checkpoint and hands it in, unless an urgent order arrives or the same work was handed in before. A
-/// checkpoint whose upload failed is handed in again. If none can be made, an event reports why.
+/// Makes a checkpoint and hands it in, unless an urgent order arrives or the same work was handed in before. If none
+/// can be made, an event reports why.
 /// Writes: the attempt's own folders.
 pub(crate) async fn create_checkpoint(attempt: &Attempt<'_>, workspace: &Workspace, limit: Duration) {
     tokio::select! {
@@ -75,18 +75,15 @@ pub(crate) async fn create_checkpoint_at_shutdown(attempt: &Attempt<'_>, workspa
 }
 
 async fn create_within(attempt: &Attempt<'_>, workspace: &Workspace, limit: Duration) {
-    if let Some(name) = attempt.checkpoint_state.newest_checkpoint() {
-        // A second checkpoint of the same work could only replace an uploaded one.
-        if attempt.artifacts.has_lost_checkpoint() {
-            attempt.artifacts.requeue_checkpoint(&name);
-        }
+    // A second checkpoint of the same work could only replace an uploaded one.
+    if attempt.checkpoint_state.has_checkpoint() {
         return;
     }
     let result = timeout(limit, write_archive(attempt, workspace)).await;
     let because = match result {
         Ok(Ok(name)) => {
             if attempt.artifacts.queue_upload(ArtifactKind::Checkpoint, &name) {
-                attempt.checkpoint_state.set_checkpoint(name);
+                attempt.checkpoint_state.note_checkpoint();
                 return;
             }
             "there is no place for it".to_owned()

@@ -3,23 +3,18 @@
 use super::loss::SessionLoss;
 use crate::api::attempt::Attempt;
 use crate::api::retry::retry_while_unreachable;
+use crate::artifacts::bucket;
+use crate::hash::to_hex;
 use crate::stop::Stop;
 use pullyard_domain::artifact::MAX_SIZE_BYTES;
-use pullyard_domain::text::format_error_chain;
 use pullyard_protocol::attempt::Checkpoint;
 use reqwest::StatusCode;
-use reqwest::redirect::Policy;
 use sha2::{Digest, Sha256};
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 use tokio::fs::OpenOptions;
 use tokio::io::AsyncWriteExt;
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The slowest accepted connection. Units: bytes per second.
-const MIN_BYTES_PER_SEC: u64 = 100_000;
-const MIN_TIMEOUT: Duration = Duration::from_secs(20);
 
 enum DownloadError {
     Transient(String),
@@ -82,15 +77,9 @@ async fn download_once(attempt: &Attempt<'_>, to: &Path) -> Result<Option<u32>, 
 }
 
 async fn download_file(checkpoint: &Checkpoint, to: &Path) -> Result<(), DownloadError> {
-    // Without the address, which is a credential.
-    let failed = |error: reqwest::Error| DownloadError::Transient(format_error_chain(&error.without_url()));
-    let limit = MIN_TIMEOUT + Duration::from_secs(checkpoint.size_bytes / MIN_BYTES_PER_SEC);
-    let mut http = reqwest::Client::builder().timeout(limit).connect_timeout(CONNECT_TIMEOUT).redirect(Policy::none());
-    if checkpoint.get_url.starts_with("http://127.0.0.1:") {
-        // A proxy cannot reach this machine's loopback address.
-        http = http.no_proxy();
-    }
-    let mut answer = http.build().map_err(failed)?.get(&checkpoint.get_url).send().await.map_err(failed)?;
+    let failed = |error| DownloadError::Transient(bucket::describe(error));
+    let http = bucket::client(&checkpoint.get_url, checkpoint.size_bytes).map_err(failed)?;
+    let mut answer = http.get(&checkpoint.get_url).send().await.map_err(failed)?;
     if !answer.status().is_success() {
         let reason = format!("the bucket answered {}", answer.status());
         // A missing object does not return. Other refusals may come from a proxy, or concern our key.
@@ -113,8 +102,7 @@ async fn download_file(checkpoint: &Checkpoint, to: &Path) -> Result<(), Downloa
         file.write_all(&piece).await?;
     }
     file.flush().await?;
-    let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    if size == checkpoint.size_bytes && hex == checkpoint.sha256.as_str() {
+    if size == checkpoint.size_bytes && to_hex(&hash.finalize()) == checkpoint.sha256.as_str() {
         Ok(())
     } else {
         Err(DownloadError::content_mismatch())

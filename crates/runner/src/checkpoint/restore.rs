@@ -4,9 +4,7 @@
 use super::archive;
 use super::download::download_checkpoint;
 use super::loss::{SessionLoss, from_io_error};
-use super::{
-    CheckpointMetadata, FORMAT, MAX_METADATA_BYTES, METADATA_FILE, PATCH_FILE, REPLIES_FILE, SESSION_FOLDER, sha256_hex,
-};
+use super::{CheckpointMetadata, FORMAT, MAX_METADATA_BYTES, METADATA_FILE, PATCH_FILE, REPLIES_FILE, SESSION_FOLDER};
 use crate::agent::AgentChoice;
 use crate::agent::agent_event::Tokens;
 use crate::agent::session::AgentSession;
@@ -16,6 +14,7 @@ use crate::git::workspace::Workspace;
 use crate::git::workspace::disk::create_private_dirs;
 use crate::git::workspace::mirror::Mirror;
 use crate::git::{self, Git, GitCall, GitError};
+use crate::hash::sha256_hex;
 use crate::publish::replies;
 use crate::stop::Stop;
 use pullyard_domain::agent::AUTO;

@@ -18,8 +18,8 @@ pub(super) struct CheckpointFacts {
     pub(super) read_inputs: u32,
     pub(super) tree: Option<String>,
     pub(super) checkpoint_count: u32,
-    /// The newest checkpoint that was handed in, if no agent has worked since.
-    pub(super) newest_checkpoint: Option<String>,
+    /// A checkpoint was handed in, and no agent has worked since.
+    has_checkpoint: bool,
 }
 
 impl CheckpointState {
@@ -32,61 +32,53 @@ impl CheckpointState {
             read_inputs: 0,
             tree: None,
             checkpoint_count: 0,
-            newest_checkpoint: None,
+            has_checkpoint: false,
         });
     }
 
     pub(crate) fn begin_run(&self, inputs: u32) {
-        if let Some(facts) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            (facts.read_inputs, facts.tree, facts.newest_checkpoint) = (inputs, None, None);
-        }
+        self.update(|facts| (facts.read_inputs, facts.tree, facts.has_checkpoint) = (inputs, None, false));
     }
 
     pub(crate) fn note_read_input(&self, input: u32) {
-        if let Some(facts) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            facts.read_inputs = facts.read_inputs.max(input);
-        }
+        self.update(|facts| facts.read_inputs = facts.read_inputs.max(input));
     }
 
     /// Forgets a session that no longer exists, so that the next attempt does not look for it.
     pub(crate) fn forget_session(&self, session: &str) {
-        if let Some(facts) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            facts.resumed_session.take_if(|(before, ..)| before.as_str() == session);
-        }
+        self.update(|facts| facts.resumed_session.take_if(|(before, ..)| before.as_str() == session));
     }
 
     pub(crate) fn set_tree(&self, tree: &str) {
-        if let Some(facts) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            facts.tree = Some(tree.to_owned());
-        }
+        self.update(|facts| facts.tree = Some(tree.to_owned()));
     }
 
     /// The tokens of the work's session in all attempts, including `tokens` of this one.
     pub(crate) fn session_tokens(&self, work: &AgentReport, tokens: Tokens) -> Tokens {
-        let facts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        facts.as_ref().map_or_else(Tokens::default, |facts| facts.session_tokens(work, tokens))
+        self.update(|facts| facts.session_tokens(work, tokens)).unwrap_or_default()
     }
 
     pub(crate) fn session_inputs(&self, session: Option<&str>) -> u32 {
-        let facts = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        facts.map_or(0, |facts| facts.session_inputs(session))
+        self.update(|facts| facts.session_inputs(session)).unwrap_or(0)
     }
 
-    pub(super) fn set_checkpoint(&self, name: String) {
-        if let Some(facts) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            facts.newest_checkpoint = Some(name);
-        }
+    pub(super) fn note_checkpoint(&self) {
+        self.update(|facts| facts.has_checkpoint = true);
     }
 
-    pub(super) fn newest_checkpoint(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|facts| facts.newest_checkpoint.clone())
+    pub(super) fn has_checkpoint(&self) -> bool {
+        self.update(|facts| facts.has_checkpoint).unwrap_or(false)
     }
 
     pub(super) fn next_checkpoint(&self) -> Option<CheckpointFacts> {
-        let mut facts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let facts = facts.as_mut()?;
-        facts.checkpoint_count += 1;
-        Some(facts.clone())
+        self.update(|facts| {
+            facts.checkpoint_count += 1;
+            facts.clone()
+        })
+    }
+
+    fn update<T>(&self, change: impl FnOnce(&mut CheckpointFacts) -> T) -> Option<T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(change)
     }
 }
 

@@ -11,6 +11,7 @@ use super::{agents, check, output};
 use crate::agent::environment::Environment;
 use crate::args::hide_from_children;
 use pullyard_domain::text::format_error_chain;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
@@ -18,7 +19,8 @@ use std::time::Duration;
 const INVALID_SETTING_EXIT: u8 = 2;
 
 /// The settings of a runner.
-#[derive(Clone, Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) struct Flags {
     /// The control plane's base URL; required. [env: PULLYARD_API_URL, RUNNER_SERVER_URL]
     ///
@@ -101,38 +103,21 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "URL")]
     container_host: Option<String>,
     #[arg(skip)]
+    #[serde(skip)]
     pub(crate) saved_api_url: Option<SettingValue>,
 }
 
 impl Flags {
+    /// The flags that are set, by their names.
+    fn values(&self) -> BTreeMap<String, String> {
+        let values = serde_json::to_value(self).and_then(serde_json::from_value::<BTreeMap<String, Option<String>>>);
+        let values = values.unwrap_or_default().into_iter();
+        values.filter_map(|(name, value)| Some((format!("--{name}"), value?))).collect()
+    }
+
     fn read(&self) -> ParsedSettings {
-        let flags = [
-            ("--api-url", &self.api_url),
-            ("--token-file", &self.token_file),
-            ("--name", &self.name),
-            ("--slots", &self.slots),
-            ("--labels", &self.labels),
-            ("--capabilities", &self.capabilities),
-            ("--work-dir", &self.work_dir),
-            ("--isolation", &self.isolation),
-            ("--poll-interval-ms", &self.poll_interval_ms),
-            ("--poll-timeout-ms", &self.poll_timeout_ms),
-            ("--heartbeat-interval-ms", &self.heartbeat_interval_ms),
-            ("--request-timeout-ms", &self.request_timeout_ms),
-            ("--keep-logs", &self.keep_logs),
-            ("--stop-grace-secs", &self.stop_grace_secs),
-            ("--container-image", &self.container_image),
-            ("--container-memory", &self.container_memory),
-            ("--container-cpus", &self.container_cpus),
-            ("--container-network", &self.container_network),
-            ("--container-limit-secs", &self.container_limit_secs),
-            ("--container-pool", &self.container_pool),
-            ("--container-host", &self.container_host),
-        ];
-        let flags: BTreeMap<_, _> =
-            flags.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect();
         Settings::parse(&SettingSources {
-            flags,
+            flags: self.values(),
             environment: &|name| std::env::var(name).ok(),
             saved_api_url: self.saved_api_url.clone(),
         })

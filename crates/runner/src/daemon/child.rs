@@ -3,9 +3,9 @@
 //! proves that the process is gone. Neither a reused process id nor the death of its parent matters.
 
 use super::process_record::{AttemptKey, ProcessRecord};
-use super::state_file;
 use crate::Isolation;
 use crate::agent;
+use crate::durable_file;
 use crate::git::NETWORK_ENVIRONMENT;
 use crate::git::workspace::disk::{create_private_dirs, open_lock_file};
 use nix::sys::signal::{Signal, kill};
@@ -105,11 +105,11 @@ impl ProcessStarter {
         let lock = open_lock_file(&lock_path(&self.jobs, &key))?;
         lock.try_lock().map_err(|_| io::Error::new(io::ErrorKind::ResourceBusy, "it is already running"))?;
         let file = record_path(&self.jobs, &key);
-        let started = state_file::write(&file, &record).and_then(|()| self.spawn(claimed, &record, lock));
+        let started = durable_file::write(&file, &record).and_then(|()| self.spawn(claimed, &record, lock));
         let child = started.inspect_err(|_| remove_record(&self.jobs, &key))?;
         record.pid = child.id().and_then(|pid| i32::try_from(pid).ok());
         record.began = record.pid.and_then(process_start_time);
-        if let Err(error) = state_file::write(&file, &record) {
+        if let Err(error) = durable_file::write(&file, &record) {
             tracing::warn!(job.id = %record.job, error = %error, "cannot store the job's process: {error}");
         }
         Ok((record, RunningProcess::Child(child)))
@@ -189,7 +189,7 @@ pub(crate) fn load_records(jobs: &Path) -> (Vec<(ProcessRecord, RunningProcess)>
     let (mut living, mut dead) = (Vec::new(), Vec::new());
     let listing = fs::read_dir(jobs).into_iter().flatten().flatten().map(|entry| entry.path());
     for path in listing.filter(|path| path.extension().is_some_and(|end| end == "json")) {
-        let Some(record) = state_file::read::<ProcessRecord>(&path) else {
+        let Some(record) = durable_file::read::<ProcessRecord>(&path) else {
             continue;
         };
         let lock = lock_path(jobs, &record.key());
@@ -203,8 +203,8 @@ pub(crate) fn load_records(jobs: &Path) -> (Vec<(ProcessRecord, RunningProcess)>
 }
 
 pub(crate) fn remove_record(jobs: &Path, key: &AttemptKey) {
-    state_file::remove(&record_path(jobs, key));
-    state_file::remove(&lock_path(jobs, key));
+    durable_file::remove(&record_path(jobs, key));
+    durable_file::remove(&lock_path(jobs, key));
 }
 
 fn is_locked(lock: &Path) -> bool {
@@ -240,7 +240,7 @@ fn remove_old_logs(logs: &Path, keep: usize) {
     all.sort();
     let surplus = all.len().saturating_sub(keep);
     for (_, path) in all.into_iter().take(surplus) {
-        state_file::remove(&path);
+        durable_file::remove(&path);
     }
 }
 

@@ -9,16 +9,6 @@ use std::time::Duration;
 const GIB: u64 = 1 << 30;
 const MIN_MEMORY_BYTES: u64 = 64 << 20;
 
-pub(super) const ALL: [&SettingName; 7] = [
-    &setting_names::CONTAINER_IMAGE,
-    &setting_names::CONTAINER_MEMORY,
-    &setting_names::CONTAINER_CPUS,
-    &setting_names::CONTAINER_NETWORK,
-    &setting_names::CONTAINER_LIMIT,
-    &setting_names::CONTAINER_POOL,
-    &setting_names::CONTAINER_HOST,
-];
-
 /// The engine's own variable, which need not be meant for the runner.
 const SHARED: &str = "DOCKER_HOST";
 
@@ -59,7 +49,8 @@ impl SettingsParser<'_> {
 
     /// Variables of containers that are set although no container is used.
     pub(super) fn unused_containers(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        let names = ALL.iter().flat_map(|named| named.environment.iter().copied()).filter(|name| *name != SHARED);
+        let of_containers = setting_names::ALL.iter().filter(|named| named.flag.starts_with("--container-"));
+        let names = of_containers.flat_map(|named| named.environment.iter().copied()).filter(|name| *name != SHARED);
         names
             .filter(|name| (self.sources.environment)(name).is_some())
             .map(|name| (name, "only --isolation podman and docker use it"))

@@ -6,7 +6,7 @@ use super::context::{DaemonContext, JobProcesses};
 use super::heartbeat::{self, with_timeout};
 use super::job_limit::JobLimit;
 use super::settings::Settings;
-use super::state::{FatalExit, State};
+use super::state::{FatalExit, State, StateSnapshot};
 use super::state_folder::StateFolder;
 use super::{claims, outbox_delivery, pauses};
 use crate::Error;
@@ -17,7 +17,7 @@ use crate::options::OTHER_ISOLATIONS;
 use crate::process::sandbox;
 use pullyard_domain::runner::validate_name;
 use pullyard_protocol::client::{self, ApiClient, RunnerClient};
-use pullyard_protocol::runner::{RegisterAnswer, RegisterRequest, RunnerIsolation};
+use pullyard_protocol::runner::{RegisterRequest, RunnerIsolation};
 use pullyard_protocol::token::Token;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -76,15 +76,18 @@ pub(crate) async fn run(plan: DaemonPlan) -> Result<DaemonExit, Error> {
         Ok(isolation) => isolation,
         Err(message) => return Ok(DaemonExit { code: UNUSABLE_SANDBOX_EXIT, message: Some(message) }),
     };
-    let mut token = None;
-    if !settings.has_explicit_name {
-        token = tokio::select! {
-            token = load_token(&settings) => token,
-            _ = signals.next() => return Ok(DaemonExit { code: 0, message: None }),
-        };
-        // The name becomes the name of a folder.
-        let only_runner = token.as_ref().and_then(|token| token.runner.clone());
-        settings.name = only_runner.filter(|name| validate_name(name).is_ok()).unwrap_or(settings.name);
+    let loaded = tokio::select! {
+        loaded = until_reachable(&settings, "loading the token's name", || request_token(&settings)) => loaded,
+        _ = signals.next() => return Ok(DaemonExit { code: 0, message: None }),
+    };
+    // The registration reports a refusal.
+    let token = loaded.ok();
+    if !settings.has_explicit_name
+        && let Some(name) = token.as_ref().and_then(|token| token.runner.clone())
+        // It becomes the name of a folder.
+        && validate_name(&name).is_ok()
+    {
+        settings.name = name;
     }
     let home = StateFolder::lock(&settings.work_dir, &settings.name, &settings.api_url)?;
     let client = RunnerClient::new(&settings.api_url, &settings.token).map_err(Error::Client)?;
@@ -100,25 +103,25 @@ pub(crate) async fn run(plan: DaemonPlan) -> Result<DaemonExit, Error> {
         active: BTreeSet::new(),
         isolation,
     };
+    let register = async || {
+        let request = RegisterRequest { active: jobs.state.read(StateSnapshot::active_jobs), ..request.clone() };
+        with_timeout(settings.request_timeout, &settings.api_url, client.register(&request)).await
+    };
     let registered = tokio::select! {
-        registered = register(&settings, &client, &request, &jobs.state) => registered,
+        registered = until_reachable(&settings, "registration", register) => registered,
         _ = signals.next() => return Ok(DaemonExit { code: 0, message: None }),
     };
     let registered = match registered {
         Ok(registered) => registered,
         Err(FatalExit { code, message: sentence }) => return Ok(DaemonExit { code, message: Some(sentence) }),
     };
-    if token.is_none() {
-        token = request_token(&settings).await.ok();
-    }
     let token = token.map(|token| format!(", with the token \"{}\"", token.name));
     tracing::info!(
         runner.id = %registered.runner, name = settings.name, slots = settings.slots,
         "registered {} as {}{}", settings.name, registered.runner, token.unwrap_or_default()
     );
     let world = Arc::new(DaemonContext { settings, job_limit: take, client, registration: registered, home, jobs });
-    let ended = run_tasks(&world, &mut signals, idle_timeout).await;
-    Ok(ended)
+    Ok(run_tasks(&world, &mut signals, idle_timeout).await)
 }
 
 /// Checks the isolation before the runner takes a job. Returns its level and the result.
@@ -197,21 +200,24 @@ async fn remove_left_containers(starter: &ProcessStarter) {
     }
 }
 
-/// Loads the token of this runner. Retries for as long as the control plane is unreachable.
-async fn load_token(settings: &Settings) -> Option<Token> {
+/// Repeats a call for as long as the control plane is unreachable.
+async fn until_reachable<T>(
+    settings: &Settings,
+    what: &str,
+    call: impl AsyncFn() -> Result<T, client::Error>,
+) -> Result<T, FatalExit> {
     let mut failures = 0;
     loop {
-        let error = match request_token(settings).await {
-            Ok(token) => return Some(token),
+        let error = match call().await {
+            Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
-        // The registration reports a refusal.
-        if classify_failure(&error, CallKind::Registration, &settings.name) != RunnerCallFailure::RetryLater {
-            return None;
+        if let RunnerCallFailure::Fatal(fall) = classify_failure(&error, CallKind::Registration, &settings.name) {
+            return Err(fall);
         }
         failures += 1;
         if failures == 1 {
-            tracing::warn!(error = %error, "loading the token's name failed, retrying: {error}");
+            tracing::warn!(error = %error, "{what} failed, retrying: {error}");
         }
         sleep(pauses::back_off(failures, rand::random())).await;
     }
@@ -220,35 +226,6 @@ async fn load_token(settings: &Settings) -> Option<Token> {
 async fn request_token(settings: &Settings) -> Result<Token, client::Error> {
     let api = ApiClient::new(&settings.api_url, &settings.token)?;
     with_timeout(settings.request_timeout, &settings.api_url, api.own_token()).await
-}
-
-/// Registers, and retries for as long as the control plane is unreachable.
-async fn register(
-    settings: &Settings,
-    client: &RunnerClient,
-    request: &RegisterRequest,
-    state: &State,
-) -> Result<RegisterAnswer, FatalExit> {
-    let mut failures = 0;
-    loop {
-        let active = state.read(super::state::StateSnapshot::active_jobs);
-        let request = RegisterRequest { active, ..request.clone() };
-        let call = with_timeout(settings.request_timeout, &settings.api_url, client.register(&request));
-        let error = match call.await {
-            Ok(registered) => return Ok(registered),
-            Err(error) => error,
-        };
-        match classify_failure(&error, CallKind::Registration, &settings.name) {
-            RunnerCallFailure::Fatal(fall) => return Err(fall),
-            RunnerCallFailure::RetryLater | RunnerCallFailure::NotNow => {
-                failures += 1;
-                if failures == 1 {
-                    tracing::warn!(error = %error, "registration failed, retrying: {error}");
-                }
-                sleep(pauses::back_off(failures, rand::random())).await;
-            }
-        }
-    }
 }
 
 async fn run_tasks(world: &Arc<DaemonContext>, signals: &mut Signals, idle_timeout: Option<Duration>) -> DaemonExit {

@@ -48,7 +48,6 @@ pub(crate) const CONTAINER_POOL: SettingName =
     setting("--container-pool", &["PULLYARD_CONTAINER_POOL", "DOCKER_POOL_SIZE"]);
 pub(crate) const CONTAINER_HOST: SettingName = setting("--container-host", &["PULLYARD_CONTAINER_HOST", "DOCKER_HOST"]);
 
-#[cfg(test)]
 pub(crate) const ALL: &[SettingName] = &[
     API_URL,
     TOKEN,
@@ -89,7 +88,7 @@ pub(crate) struct SettingValue {
 }
 
 pub(crate) struct SettingSources<'a> {
-    pub(crate) flags: BTreeMap<&'static str, String>,
+    pub(crate) flags: BTreeMap<String, String>,
     pub(crate) environment: &'a dyn Fn(&str) -> Option<String>,
     /// Used if neither a flag nor a variable sets the URL.
     pub(crate) saved_api_url: Option<SettingValue>,

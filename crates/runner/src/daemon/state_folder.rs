@@ -2,9 +2,9 @@
 //! It has a lock for one process at a time, the instance, and the claim's id. `child` owns the records of jobs. No
 //! secret is ever written here.
 
-use super::state_file;
 use crate::Error;
 use crate::api::ids;
+use crate::durable_file;
 use crate::git::workspace::disk::{create_private_dirs, open_lock_file};
 use pullyard_domain::id::{ClaimId, InstanceId};
 use serde::{Deserialize, Serialize};
@@ -54,12 +54,12 @@ impl StateFolder {
             name: name.to_owned(),
             machine: machine_id(),
         };
-        let earlier: Option<RunnerIdentity> = state_file::read(&dir.join("instance.json"));
+        let earlier: Option<RunnerIdentity> = durable_file::read(&dir.join("instance.json"));
         let instance = match earlier {
             Some(earlier) if identity.is_same_runner(&earlier) => earlier.instance,
             _ => {
-                state_file::write(&dir.join("instance.json"), &identity).map_err(failed)?;
-                state_file::remove(&dir.join("claim.json"));
+                durable_file::write(&dir.join("instance.json"), &identity).map_err(failed)?;
+                durable_file::remove(&dir.join("claim.json"));
                 identity.instance
             }
         };
@@ -76,7 +76,7 @@ impl StateFolder {
 
     /// The id of the next claim. An id whose answer may be lost is used again, even by a later process.
     pub(crate) fn load_claim(&self) -> Result<ClaimId, Error> {
-        if let Some(PendingClaim { claim_id }) = state_file::read(&self.claim_file()) {
+        if let Some(PendingClaim { claim_id }) = durable_file::read(&self.claim_file()) {
             return Ok(claim_id);
         }
         self.create_claim()
@@ -85,7 +85,7 @@ impl StateFolder {
     /// Stores a new id, once the job of the last claim is recorded.
     pub(crate) fn create_claim(&self) -> Result<ClaimId, Error> {
         let pending = PendingClaim { claim_id: ids::new_claim_id()? };
-        state_file::write(&self.claim_file(), &pending)
+        durable_file::write(&self.claim_file(), &pending)
             .map_err(|source| Error::StateFolder { dir: self.dir.clone(), source })?;
         Ok(pending.claim_id)
     }
@@ -96,8 +96,8 @@ impl StateFolder {
 
     /// The control plane knows that this process ended, so the next process is a new instance.
     pub(crate) fn clear_instance(&self) {
-        state_file::remove(&self.dir.join("instance.json"));
-        state_file::remove(&self.claim_file());
+        durable_file::remove(&self.dir.join("instance.json"));
+        durable_file::remove(&self.claim_file());
     }
 }
 
@@ -174,10 +174,10 @@ mod tests {
         let (instance, claim) = (first.instance.clone(), first.load_claim().unwrap());
         let file = first.dir.join("instance.json");
         drop(first);
-        let mut known: RunnerIdentity = state_file::read(&file).unwrap();
+        let mut known: RunnerIdentity = durable_file::read(&file).unwrap();
         assert_eq!(known.machine, machine_id());
         known.machine = "elsewhere/another-boot".into();
-        state_file::write(&file, &known).unwrap();
+        durable_file::write(&file, &known).unwrap();
         let second = StateFolder::lock(dir.path(), "kite", "http://x").unwrap();
         assert_ne!(second.instance, instance);
         assert_ne!(second.load_claim().unwrap(), claim);

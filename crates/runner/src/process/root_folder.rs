@@ -1,7 +1,7 @@
 //! Work folders of a runner that is root. Agents have accounts of their own, which cannot enter root's folders.
 
-use crate::checkpoint::sha256_hex;
 use crate::git::workspace::disk::create_private_dirs;
+use crate::hash::sha256_hex;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

@@ -10,33 +10,7 @@ use crate::api::reporter::EventSink;
 use crate::secrets::redact::PrivateKeyFilter;
 use std::borrow::Cow;
 use tokio::io::AsyncRead;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-
-/// Slows the reading of an agent to the rate at which events can be sent, until the agent ends or is stopped.
-#[derive(Clone)]
-pub(super) struct Backpressure {
-    run_state: SharedRunState,
-    cancellation: CancellationToken,
-}
-
-impl Backpressure {
-    pub(super) fn new(shared: &SharedRunState) -> Self {
-        Self { run_state: shared.clone(), cancellation: CancellationToken::new() }
-    }
-
-    pub(super) fn release(&self) {
-        self.cancellation.cancel();
-    }
-
-    async fn wait_for_queue(&self, events: &EventSink) {
-        tokio::select! {
-            biased;
-            () = self.cancellation.cancelled() => {}
-            () = events.wait_for_space(|time| self.run_state.exclude_delay(time)) => {}
-        }
-    }
-}
 
 pub(super) fn apply_events(signs: Vec<AgentEvent>, events: &EventSink, shared: &SharedRunState) {
     for sign in signs.into_iter().filter(|sign| shared.accepts(sign)) {
@@ -51,10 +25,10 @@ pub(super) fn read_stdout(
     pipe: impl AsyncRead + Unpin + Send + 'static,
     mut reader: Box<dyn LineParser>,
     events: &EventSink,
-    pace: &Backpressure,
+    shared: &SharedRunState,
 ) -> AbortOnDropHandle<()> {
-    let shared = pace.run_state.clone();
-    for_each_line(pipe, events, pace, move |line, filter, events| {
+    let shared = shared.clone();
+    for_each_line(pipe, events, move |line, filter, events| {
         let signs = reader.parse_line(line);
         // A key is recognized only as a whole, and each line is examined alone. A part of a message is not recorded,
         // because the message arrives again as a whole.
@@ -76,10 +50,10 @@ pub(super) fn read_stdout(
 pub(super) fn read_stderr(
     pipe: impl AsyncRead + Unpin + Send + 'static,
     events: &EventSink,
-    pace: &Backpressure,
+    shared: &SharedRunState,
 ) -> AbortOnDropHandle<()> {
-    let shared = pace.run_state.clone();
-    for_each_line(pipe, events, pace, move |line, filter, events| {
+    let shared = shared.clone();
+    for_each_line(pipe, events, move |line, filter, events| {
         let mut shows = KeyRedaction::None;
         // The end is classified by the original text, which stays on this machine.
         let draft = command_line_event::parse_line(Stream::Err, line)
@@ -98,16 +72,14 @@ pub(super) fn read_stderr(
 fn for_each_line(
     pipe: impl AsyncRead + Unpin + Send + 'static,
     events: &EventSink,
-    pace: &Backpressure,
     mut on_line: impl FnMut(&[u8], &mut KeyFilter, &EventSink) + Send + 'static,
 ) -> AbortOnDropHandle<()> {
-    let (events, pace) = (events.clone(), pace.clone());
+    let events = events.clone();
     AbortOnDropHandle::new(tokio::spawn(async move {
         let mut lines = LineReader::new(pipe, events.redactor());
         let mut filter = KeyFilter::default();
         while let Some(line) = lines.next().await {
             on_line(&line, &mut filter, &events);
-            pace.wait_for_queue(&events).await;
         }
     }))
 }
@@ -155,9 +127,6 @@ impl KeyFilter {
 mod tests {
     use super::*;
     use pullyard_protocol::event::EventKind;
-    use std::future::poll_fn;
-    use std::pin::Pin;
-    use std::task::Poll;
 
     const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
     const LINE: &str = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj";
@@ -171,32 +140,6 @@ mod tests {
             line.map(|line| String::from_utf8_lossy(&line).into_owned())
         });
         each.collect()
-    }
-
-    async fn poll_is_pending(what: &mut (impl Future<Output = ()> + Unpin)) -> bool {
-        poll_fn(|context| Poll::Ready(Pin::new(&mut *what).poll(context).is_pending())).await
-    }
-
-    #[tokio::test]
-    async fn reading_waits_while_the_event_queue_is_full() {
-        let (events, pace) = (EventSink::without_sender(), Backpressure::new(&SharedRunState::new()));
-        assert!(!poll_is_pending(&mut Box::pin(pace.wait_for_queue(&events))).await, "the queue has room");
-        events.fill();
-        let mut next = Box::pin(pace.wait_for_queue(&events));
-        assert!(poll_is_pending(&mut next).await);
-        events.drop_some();
-        next.await;
-    }
-
-    #[tokio::test]
-    async fn reading_an_ended_agent_does_not_wait_for_the_queue() {
-        let (events, pace) = (EventSink::without_sender(), Backpressure::new(&SharedRunState::new()));
-        events.fill();
-        let mut next = Box::pin(pace.wait_for_queue(&events));
-        assert!(poll_is_pending(&mut next).await);
-        pace.release();
-        next.await;
-        assert!(!poll_is_pending(&mut Box::pin(pace.wait_for_queue(&events))).await);
     }
 
     #[test]

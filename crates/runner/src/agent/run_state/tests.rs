@@ -1,7 +1,8 @@
 use super::*;
+use std::time::Duration;
 
 fn record(signs: &[AgentEvent]) -> RunState {
-    let mut record = RunState::new(Instant::now());
+    let mut record = RunState::default();
     for sign in signs {
         record.apply(sign, Instant::now());
     }
@@ -63,11 +64,12 @@ fn retry_is_no_sign_of_life_and_other_signs_are() {
         (vec![again(), again(), text], 3, false),
         (vec![again(), terminal_sign(false, "overloaded")], 2, false),
     ] {
-        let mut record = RunState::new(start);
+        let mut record = RunState::default();
+        record.last_sign.at = start;
         signs.iter().zip(1..).for_each(|(sign, secs)| record.apply(sign, at(secs)));
-        assert_eq!((record.last_activity, record.is_retrying), (at(last), tries_again), "{signs:?}");
+        assert_eq!((record.last_sign.at, record.last_sign.is_retrying), (at(last), tries_again), "{signs:?}");
     }
-    assert_eq!(record(&[AgentEvent::Activity, again()]).last_event, "The model could not be reached.");
+    assert_eq!(record(&[AgentEvent::Activity, again()]).last_sign.event, "The model could not be reached.");
 }
 
 #[test]
@@ -78,25 +80,14 @@ fn stderr_during_a_retry_is_no_sign_of_life() {
         signs.iter().for_each(|sign| shared.apply(sign));
         // A time in the future shows whether `last` was set, without comparing two clock reads.
         let before = Instant::now() + Duration::from_secs(3_600);
-        shared.lock().last_activity = before;
+        shared.lock().last_sign.at = before;
         shared.note_error("retrying", &warning);
         let record = shared.lock();
-        (record.last_activity != before, record.is_retrying, record.last_event.clone())
+        (record.last_sign.at != before, record.last_sign.is_retrying, record.last_sign.event.clone())
     };
     let again = || AgentEvent::Retrying(EventDraft::text(EventKind::Log, "again"));
     assert_eq!(note(&[again()]), (false, true, "retrying".into()));
     assert_eq!(note(&[again(), AgentEvent::Activity]), (true, false, "retrying".into()));
-}
-
-#[test]
-fn held_up_reading_adds_no_silence_and_no_sign() {
-    let (shared, hour) = (SharedRunState::new(), Duration::from_secs(3_600));
-    shared.apply(&AgentEvent::Retrying(EventDraft::text(EventKind::Log, "again")));
-    let began = shared.lock().last_activity;
-    shared.exclude_delay(hour);
-    let record = shared.lock().clone();
-    assert!(record.last_activity >= began && record.last_activity <= Instant::now(), "no silence begins in the future");
-    assert!(record.is_retrying);
 }
 
 #[test]
@@ -185,7 +176,7 @@ fn last_words_prefer_result_then_stderr_then_output() {
     let mut heard = record(&[AgentEvent::Event(EventDraft::text(EventKind::Text, "hello\n\n"))]);
     assert_eq!(heard.last_message(), "hello");
     heard.note_event(Stream::Err, &EventDraft::text(EventKind::Log, "oops"));
-    assert_eq!((heard.last_message().as_str(), heard.last_event.as_str()), ("oops", "oops"));
+    assert_eq!((heard.last_message().as_str(), heard.last_sign.event.as_str()), ("oops", "oops"));
     heard.apply(&terminal_sign(false, "No credit"), Instant::now());
     assert_eq!(heard.last_message(), "No credit");
     assert_eq!(record(&[]).last_message(), "it said nothing");
@@ -198,7 +189,7 @@ fn last_words_are_stored_completely() {
     assert_eq!(record(&[said("a key:\nits end\n")]).last_message(), "a key:\nits end");
     let long = "x".repeat(1_000);
     assert_eq!(record(&[said(&long)]).last_message(), long);
-    assert_eq!(record(&[said(&long)]).last_event, long);
+    assert_eq!(record(&[said(&long)]).last_sign.event, long);
     assert_eq!(record(&[terminal_sign(false, &long)]).last_message(), long);
     assert_eq!(record(&[terminal_sign(false, "one\ntwo\r\n")]).last_message(), "one two");
 }

@@ -1,25 +1,21 @@
 //! Queues events for sending, in bounded memory.
-//! An agent that prints too fast is delayed for a moment. Then its oldest text is dropped, and one event counts it.
+//! If an agent prints more than can be sent, the oldest events are dropped, and one event counts them. The record of
+//! the agent's output has them all.
 
 use crate::api::event_draft::EventDraft;
 use pullyard_protocol::event::{Event, EventKind};
 use std::collections::VecDeque;
-use std::time::Duration;
 use tokio::time::Instant;
 
 const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// Size after dropping, so that not every event drops more.
 const BYTES_AFTER_DROP: usize = 6 * 1024 * 1024;
-/// Size at which the agent is delayed.
-const DELAY_BYTES: usize = 4 * 1024 * 1024;
-const MAX_DELAY: Duration = Duration::from_secs(30);
 pub(super) const BATCH_BYTES: usize = 64 * 1024;
 const BATCH_EVENTS: usize = 1_000;
 
 pub(super) struct Queue {
     waiting: VecDeque<QueuedItem>,
     bytes: usize,
-    full_since: Option<Instant>,
 }
 
 struct QueuedItem {
@@ -35,7 +31,7 @@ enum QueuedContent {
 
 impl Queue {
     pub(super) fn new() -> Self {
-        Self { waiting: VecDeque::new(), bytes: 0, full_since: None }
+        Self { waiting: VecDeque::new(), bytes: 0 }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -46,27 +42,16 @@ impl Queue {
         self.bytes >= BATCH_BYTES || self.waiting.len() >= BATCH_EVENTS
     }
 
-    /// Until when the agent is delayed, unless space becomes free earlier.
-    pub(super) fn delay_until(&self) -> Option<Instant> {
-        self.full_since.map(|since| since + MAX_DELAY)
-    }
-
     pub(super) fn add(&mut self, at: Instant, draft: EventDraft) {
         let size = draft.size();
         self.bytes += size;
         self.waiting.push_back(QueuedItem { queued_at: at, size, content: QueuedContent::Event(draft) });
-        if self.bytes > MAX_BYTES {
-            self.drop_events(|kind| matches!(kind, EventKind::Text | EventKind::Log | EventKind::Raw));
-        }
         if self.bytes > MAX_BYTES {
             self.drop_events(|kind| !is_important(kind));
         }
         if self.bytes > MAX_BYTES {
             // Memory stays bounded even if only important events wait.
             self.drop_events(|kind| kind != EventKind::Phase);
-        }
-        if self.bytes > DELAY_BYTES {
-            self.full_since.get_or_insert(at);
         }
     }
 
@@ -111,20 +96,7 @@ impl Queue {
                     format!("{n} events are left out here: the agent said more than could be sent."),
                 ),
             };
-            let age = now.saturating_duration_since(at).as_millis();
-            batch.push(Event {
-                seq: first + batch.len() as u64,
-                age_ms: u64::try_from(age).unwrap_or(u64::MAX),
-                kind: draft.kind,
-                text: draft.text,
-                name: draft.name,
-                path: draft.path,
-                call: draft.call,
-                data: draft.data,
-            });
-        }
-        if self.bytes <= DELAY_BYTES {
-            self.full_since = None;
+            batch.push(draft.into_event(first + batch.len() as u64, now.saturating_duration_since(at)));
         }
         batch
     }
@@ -170,26 +142,6 @@ mod tests {
     }
 
     #[test]
-    fn full_queue_delays_the_agent_for_30_s_at_most() {
-        let (mut queue, start) = (Queue::new(), Instant::now());
-        let at = |secs: u64| start + Duration::from_secs(secs);
-        let fill = |queue: &mut Queue, now| (0..500).for_each(|n| queue.add(now, text(n)));
-        assert_eq!(queue.delay_until(), None);
-        fill(&mut queue, at(0));
-        assert_eq!(queue.delay_until(), Some(at(30)));
-        // Nothing was sent, and new events do not extend the delay.
-        fill(&mut queue, at(31));
-        assert_eq!(queue.delay_until(), Some(at(30)));
-        while queue.bytes > DELAY_BYTES {
-            assert_eq!(queue.delay_until(), Some(at(30)));
-            queue.take_batch(1, at(40));
-        }
-        assert_eq!(queue.delay_until(), None);
-        fill(&mut queue, at(50));
-        assert_eq!(queue.delay_until(), Some(at(80)));
-    }
-
-    #[test]
     fn important_events_are_dropped_last() {
         let (mut queue, now) = (Queue::new(), Instant::now());
         let waited_for = [EventKind::Question, EventKind::Steer, EventKind::Usage, EventKind::Result];
@@ -215,35 +167,11 @@ mod tests {
         }
         assert_eq!(kept.iter().copied().filter(|kind| waited_for.contains(kind)).collect::<Vec<_>>(), waited_for);
         // If only important events wait, the oldest are dropped.
+        queue.add(now, EventDraft::phase("executing"));
         for n in 0..2_000 {
             queue.add(now, EventDraft { kind: EventKind::Question, ..text(n) });
             assert!(queue.bytes <= MAX_BYTES);
         }
-    }
-
-    #[test]
-    fn text_is_dropped_before_tool_calls_and_phases_never() {
-        let (mut queue, now) = (Queue::new(), Instant::now());
-        let deed = || EventDraft { kind: EventKind::ToolCall, ..text(0) };
-        let size = deed().size();
-        queue.add(now, EventDraft::phase("executing"));
-        let words = 100;
-        (0..words).for_each(|n| queue.add(now, text(n)));
-        // The tool calls fit into memory, but not together with the text.
-        let deeds = MAX_BYTES / size - 1;
-        (0..deeds).for_each(|_| queue.add(now, deed()));
-        let kinds = |queue: &Queue, kind: EventKind| {
-            let of =
-                |waiting: &&QueuedItem| matches!(&waiting.content, QueuedContent::Event(said) if said.kind == kind);
-            queue.waiting.iter().filter(of).count()
-        };
-        let kept = [EventKind::Text, EventKind::ToolCall, EventKind::Phase].map(|kind| kinds(&queue, kind));
-        assert_eq!(kept, [0, deeds, 1]);
-        // If only tool calls wait, the oldest are dropped.
-        for _ in 0..2 * deeds {
-            queue.add(now, deed());
-            assert!(queue.bytes <= MAX_BYTES);
-        }
-        assert_eq!(kinds(&queue, EventKind::Phase), 1);
+        assert_eq!(queue.take_batch(1, now)[0].kind, EventKind::Phase);
     }
 }

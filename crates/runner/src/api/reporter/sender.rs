@@ -54,7 +54,6 @@ impl EventSender {
             state.has_ended = going_on.is_break();
             drop(state);
             self.shared.batch_answered.notify_waiters();
-            self.shared.space_freed.notify_waiters();
             if going_on.is_break() {
                 return;
             }
@@ -161,17 +160,7 @@ const NOTE: &str = "[pullyard] ";
 
 fn refusal_note(request: &EventsRequest) -> Vec<Event> {
     let text = format!("{NOTE}{} events could not be kept.", request.events.len());
-    let draft = EventDraft::text(EventKind::Log, text);
-    vec![Event {
-        seq: request.first_seq,
-        age_ms: 0,
-        kind: draft.kind,
-        text: draft.text,
-        name: None,
-        path: None,
-        call: None,
-        data: None,
-    }]
+    vec![EventDraft::text(EventKind::Log, text).into_event(request.first_seq, Duration::ZERO)]
 }
 
 fn is_refusal_note(request: &EventsRequest) -> bool {

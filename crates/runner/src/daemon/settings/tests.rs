@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const TOKEN: &str = "rnt_a3f8c1d9e4b7a3f8c1d9e4b7a3f8c1d9";
 
-fn read(flags: &[(&'static str, &str)], environment: &[(&str, &str)]) -> ParsedSettings {
+fn read(flags: &[(&str, &str)], environment: &[(&str, &str)]) -> ParsedSettings {
     let environment: BTreeMap<String, String> =
         environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let flags = flags.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    let flags = flags.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     Settings::parse(&SettingSources { flags, environment: &|name| environment.get(name).cloned(), saved_api_url: None })
 }
 

@@ -5,7 +5,7 @@
 use super::disk::{create_private_dirs, open_lock_file, run_blocking, verify_in_place};
 use super::{remove, settings};
 use crate::git::{self, Git, GitCall, GitError};
-use sha2::{Digest, Sha256};
+use crate::hash::sha256_hex;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -76,7 +76,8 @@ pub(super) fn clean_objects(mirror: &Path) -> io::Result<()> {
 }
 
 fn mirror_name(url: &str) -> String {
-    Sha256::digest(url).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    let hash = sha256_hex(url);
+    hash.get(..32).unwrap_or(&hash).to_owned()
 }
 
 /// Polls, because a thread that blocks on a lock could not be stopped.

@@ -62,7 +62,6 @@ fn documented_error_messages_have_their_verdict() {
         ("Your access token could not be refreshed. Please log out and sign in again.", "agent_auth"),
         ("HTTP 429", "slow_down"),
         ("HTTP 503", "overloaded"),
-        ("Timeout", "unreachable"),
         ("429 files changed", "agent_failed"),
         ("HTTP 400: timeout has to be a number", "agent_failed"),
         ("unexpected status 400 Bad Request: x, url: http://127.0.0.1:4290/v1/responses", "agent_failed"),
@@ -142,7 +141,6 @@ fn mark_precedes_status_and_status_precedes_text() {
         // Status 400 is ambiguous, so the text decides.
         (unmarked, Some(400), "Overloaded", "overloaded"),
         (unmarked, Some(400), "x", "agent_failed"),
-        (unmarked, Some(400), "timeout: HTTP 503", "agent_failed"),
     ] {
         let terminal = EndReport { codes: vec![mark.into()], status, message: words.into(), ..EndReport::default() };
         assert_eq!(verdict_code(&terminal), expected, "{terminal:?}");

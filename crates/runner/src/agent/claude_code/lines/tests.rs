@@ -80,7 +80,7 @@ fn api_retry_is_logged_and_is_no_sign_of_life() {
             let [AgentEvent::Retrying(said)] = &signs[..] else { panic!("{version} {name}: {signs:?}") };
             assert!(said.text.as_deref().unwrap().contains("Claude Code tries again in"), "{said:?}");
             // A later line ended the retry.
-            assert!(!read_golden(&version, name).1.is_retrying, "{version} {name}");
+            assert!(!read_golden(&version, name).1.last_sign.is_retrying, "{version} {name}");
         }
     }
     let asks = r#"{"type":"system","subtype":"status","status":"requesting"}"#;

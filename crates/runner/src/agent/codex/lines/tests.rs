@@ -69,13 +69,13 @@ fn reconnect_is_a_retry_and_the_final_error_is_not() {
         for name in ["overloaded", "reset", "connection_refused", "rate_limited"] {
             let recorded = run(&version, name);
             let errors: Vec<&str> = recorded.lines().filter(|line| line.contains(r#""type":"error""#)).collect();
-            let tries_again = errors.iter().map(|line| read([*line]).1.is_retrying);
+            let tries_again = errors.iter().map(|line| read([*line]).1.last_sign.is_retrying);
             assert_eq!(tries_again.collect::<Vec<_>>(), [true, false], "{version} {name}");
         }
     }
     // Codex waits without a limit unless that feature is disabled.
     let waits = r#"{"type":"error","message":"Reconnecting... waiting for network (Connection failed: error sending request)"}"#;
-    assert!(read([waits]).1.is_retrying);
+    assert!(read([waits]).1.last_sign.is_retrying);
 }
 
 #[test]
