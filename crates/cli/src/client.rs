@@ -63,7 +63,7 @@ pub(crate) async fn follow(
     api: ApiClient,
     project: ProjectId,
     job: &JobId,
-) -> Result<ExitCode, CliError> {
+) -> Result<(), CliError> {
     watch::watch_with_input(&Session::with_api(screen, url, api, project), job).await
 }
 
@@ -199,15 +199,18 @@ impl Command {
             // AWS credentials find a stack, which may have no context yet.
             Self::Doctor(doctor) if doctor.stack().is_some() => doctor.run_on_stack(global, &screen).await,
             Self::Init(init) if init.stack().is_some() => init.run_on_stack(global, &screen).await,
-            remote => return remote.run_remote(global, screen).await,
+            remote => return remote.run_remote(global).await,
         };
-        local.unwrap_or_else(|fault| fault.print_with_document(&screen))
+        match local {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(fault) => fault.print_with_document(&screen),
+        }
     }
 
-    async fn run_remote(self, global: &Global, screen: Screen) -> ExitCode {
-        let session = match Session::open(global, screen) {
+    async fn run_remote(self, global: &Global) -> ExitCode {
+        let session = match Session::open(global) {
             Ok(session) => session,
-            Err((screen, fault)) => return fault.print_with_document(&screen),
+            Err(fault) => return fault.print_with_document(&Screen::new(global)),
         };
         let ended = match self {
             Self::Open(open) => open.run(&session).await,
@@ -241,10 +244,10 @@ impl Command {
             | Self::Contexts(_)
             | Self::Completions(_)
             | Self::Man(_)
-            | Self::Help(_) => Ok(ExitCode::SUCCESS),
+            | Self::Help(_) => Ok(()),
         };
         match ended {
-            Ok(code) => code,
+            Ok(()) => ExitCode::SUCCESS,
             Err(fault) => session.suggest_project(fault).await.print_with_document(&session.screen),
         }
     }

@@ -75,12 +75,12 @@ pub(crate) struct Try {
 impl Try {
     pub(crate) async fn run(self, global: &Global) -> ExitCode {
         match self.run_local(global).await {
-            Ok(code) => code,
+            Ok(()) => ExitCode::SUCCESS,
             Err(fault) => fault.print_with_document(&Screen::new(global)),
         }
     }
 
-    async fn run_local(self, global: &Global) -> Result<ExitCode, CliError> {
+    async fn run_local(self, global: &Global) -> Result<(), CliError> {
         let screen = Screen::new(global);
         self.confirm(
             &screen,
@@ -107,19 +107,19 @@ impl Try {
         options.sweep_interval = Duration::from_secs(2);
         let local = tokio::select! {
             local = LocalSystem::start(options) => local.map_err(|error| to_fault(error.into()))?,
-            end = ends.next() => return Ok(print_interruption(&screen, end, "no agent was started")),
+            end = ends.next() => return Err(interruption(&screen, end, "no agent was started")),
         };
         // The agent stops with this command. Listen only here: a task may start the agent before `run_job` follows it.
         let ended = tokio::select! {
             biased;
             ended = self.run_job(Screen::new(global), &local, token) => ended,
-            end = ends.next() => Ok(print_interruption(&screen, end, "the agent is stopped")),
+            end = ends.next() => Err(interruption(&screen, end, "the agent is stopped")),
         };
         local.shutdown().await;
         ended
     }
 
-    async fn run_job(self, screen: Screen, local: &LocalSystem, token: String) -> Result<ExitCode, CliError> {
+    async fn run_job(self, screen: Screen, local: &LocalSystem, token: String) -> Result<(), CliError> {
         let api = ApiClient::new(local.api_url(), local.admin_token())?;
         let name = SecretName::new("forge").map_err(|bad| to_fault(anyhow::anyhow!("{bad}")))?;
         let token_secret = api.set_secret(&name, &SetSecret { value: token, kind: SecretKind::Forge }).await?.secret;
@@ -204,11 +204,11 @@ impl Try {
 }
 
 /// Prints nothing for other signals, because their sender does not read this terminal.
-fn print_interruption(screen: &Screen, end: EndSignal, consequence: &str) -> ExitCode {
+fn interruption(screen: &Screen, end: EndSignal, consequence: &str) -> CliError {
     if end == EndSignal::Interrupt {
         screen.note(&format!("interrupted: {consequence}"));
     }
-    Exit::Interrupted.into()
+    CliError::silent(Exit::Interrupted)
 }
 
 fn forge_host(api_url: &str) -> String {

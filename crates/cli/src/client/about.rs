@@ -9,7 +9,6 @@ use pullyard_protocol::version::{self, PROTOCOL};
 use pullyard_version::{COMMIT, LONG, VERSION, short_commit};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::process::ExitCode;
 
 /// Show the server, the token in use and the project's jobs by status.
 #[derive(clap::Args)]
@@ -19,7 +18,7 @@ use std::process::ExitCode;
 pub(crate) struct Status {}
 
 impl Status {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         let server = session.api.version().await?;
         let token = session.api.own_token().await?;
         let (project, missing) = match session.project().await {
@@ -40,13 +39,12 @@ impl Status {
             let jobs =
                 counts.iter().map(|(status, count)| (format::to_code(status), *count)).collect::<BTreeMap<_, _>>();
             let output = json!({ "url": session.url, "server": server, "token": token, "project": project, "newest_jobs": jobs });
-            session.screen.json(&output)?;
-            return Ok(ExitCode::SUCCESS);
+            return session.screen.json(&output);
         }
         let mut lines = vec![
             ("Server", Cell::text(&session.url)),
             ("Version", Cell::text(release(&server))),
-            ("Project", Cell::optional(project.as_ref().map(|id| id.as_str()))),
+            ("Project", Cell::optional(project.as_ref())),
             ("Token", Cell::text(&token.name)),
             ("Scopes", Cell::text(tokens::format_scopes(&token))),
             ("Expires", tokens::expiry_cell(&token, format::now())),
@@ -60,7 +58,7 @@ impl Status {
             lines.push(("Jobs", Cell::new("none yet", "0")));
         }
         let of = JobStatus::ALL.into_iter().filter_map(|status| Some((status, counts.get(&status)?)));
-        lines.extend(of.map(|(status, count)| (format::status_name(status), Cell::text(count.to_string()))));
+        lines.extend(of.map(|(status, count)| (format::status_name(status), Cell::text(&count))));
         print_facts(&session.screen, &lines)?;
         if let Some(help) = missing.as_ref().and_then(CliError::help_text) {
             session.screen.hint(help);
@@ -68,7 +66,7 @@ impl Status {
         if counts.values().sum::<usize>() >= 200 {
             session.screen.hint("counts cover only the newest 200 jobs");
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 }
 
@@ -80,7 +78,7 @@ impl Status {
 pub(crate) struct Version {}
 
 impl Version {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         if !session.screen.is_json() {
             print_facts(&session.screen, &[("Client", Cell::new(format!("{LONG}, protocol {PROTOCOL}"), LONG))])?;
         }
@@ -93,7 +91,7 @@ impl Version {
             let text = format!("{release}, protocol {}, at {}", server.protocol, session.url);
             print_facts(&session.screen, &[("Server", Cell::new(text, release))])?;
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 }
 

@@ -3,9 +3,8 @@
 use super::fault::CliError;
 use super::format;
 use super::session::Session;
-use super::table::{Cell, Column, Table};
+use super::table::{Cell, Fixed, Flexible, Right, Table};
 use clap::Subcommand;
-use std::process::ExitCode;
 
 /// List model accounts paused after errors, and resume one early.
 #[derive(clap::Args)]
@@ -31,7 +30,7 @@ enum Command {
 }
 
 impl Breakers {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         match self.command.unwrap_or(Command::List) {
             Command::List => list(session).await,
             Command::Close { account } => close(session, &account).await,
@@ -39,38 +38,36 @@ impl Breakers {
     }
 }
 
-async fn list(session: &Session) -> Result<ExitCode, CliError> {
+async fn list(session: &Session) -> Result<(), CliError> {
     let page = session.api.breakers().await?;
     if session.screen.is_json() {
-        session.screen.json(&page)?;
-        return Ok(ExitCode::SUCCESS);
+        return session.screen.json(&page);
     }
-    let columns = [Column::Flexible("ACCOUNT"), Column::Fixed("SHUT"), Column::Right("TIMES")];
-    let mut table = Table::new(columns);
+    let mut table = Table::new([Flexible("ACCOUNT"), Fixed("SHUT"), Right("TIMES")]);
     for breaker in &page.breakers {
         let cells = [
             Cell::text(&breaker.account),
             format::time_cell(breaker.opened, format::now()),
-            Cell::text(breaker.times.to_string()),
+            Cell::text(&breaker.times),
         ];
         table.row_with(cells, &breaker.sentence);
     }
-    table.show(&session.screen, "No model account is paused.")?;
-    Ok(ExitCode::SUCCESS)
+    table.show(&session.screen, "No model account is paused.")
 }
 
-async fn close(session: &Session, account: &str) -> Result<ExitCode, CliError> {
+async fn close(session: &Session, account: &str) -> Result<(), CliError> {
     let answer = session.api.close_breaker(account).await?;
-    if session.screen.is_json() {
-        session.screen.json(&answer)?;
-    } else if answer.closed {
-        session.screen.print_line(&answer.account)?;
-        session.screen.hint("waiting jobs resume within five minutes");
-    }
+    session.screen.show(&answer, |answer| {
+        if answer.closed {
+            session.screen.print_line(&answer.account)?;
+            session.screen.hint("waiting jobs resume within five minutes");
+        }
+        Ok(())
+    })?;
     if answer.closed {
-        return Ok(ExitCode::SUCCESS);
+        return Ok(());
     }
     let fault = CliError::not_found(format!("the account {} is not paused", answer.account))
         .with_help("`pullyard breakers` lists paused accounts");
-    Ok(fault.print_and_exit(&session.screen))
+    Err(fault.printed(&session.screen))
 }

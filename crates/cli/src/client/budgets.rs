@@ -7,7 +7,6 @@ use super::table::{Cell, print_facts};
 use clap::Subcommand;
 use pullyard_domain::budget::{Budget, format_usd, parse_usd_micros};
 use pullyard_protocol::project::BudgetUse;
-use std::process::ExitCode;
 
 /// Show and set a project's daily limits.
 #[derive(clap::Args)]
@@ -50,7 +49,7 @@ enum Command {
 struct Limit<T>(Option<T>);
 
 impl Budgets {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         let id = session.project().await?;
         if let Some(Command::Set { jobs_per_day, usd_per_day, usd_per_job }) = self.command {
             let mut project = session.api.get_raw_project(&id).await?;
@@ -66,8 +65,7 @@ impl Budgets {
             }
             session.api.set_settings(&id, &project.settings, project.revision).await?;
         }
-        show(session, &session.api.budget(&id).await?)?;
-        Ok(ExitCode::SUCCESS)
+        show(session, &session.api.budget(&id).await?)
     }
 }
 
@@ -83,14 +81,14 @@ fn show(session: &Session, used: &BudgetUse) -> Result<(), CliError> {
     let per_job = format!("{} until it ends", format_usd(usd_micros_per_job));
     let spent = format!("{}, and reserved {}", format_usd(used.spent_usd_micros), format_usd(used.reserved_usd_micros));
     let mut lines = vec![
-        ("Project", Cell::text(used.project.as_str())),
+        ("Project", Cell::text(&used.project)),
         ("Jobs", jobs),
         ("Dollars", dollars),
         ("A job reserves", Cell::new(per_job, usd_micros_per_job.to_string())),
     ];
     if used.budget.has_limit() {
         lines.push(("Today (UTC)", Cell::text(&used.day)));
-        lines.push(("Jobs today", Cell::text(used.jobs.to_string())));
+        lines.push(("Jobs today", Cell::text(&used.jobs)));
         lines.push(("Spent today", Cell::new(spent, used.spent_usd_micros.to_string())));
     }
     print_facts(&session.screen, &lines)

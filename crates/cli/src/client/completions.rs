@@ -10,7 +10,6 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::Shells;
 use names::{Names, load_names};
 use std::ffi::OsStr;
-use std::process::ExitCode;
 
 /// The scripts set it to the shell, and pass the typed line after `--`.
 pub(crate) const COMPLETE_VARIABLE: &str = "PULLYARD_COMPLETE";
@@ -32,7 +31,7 @@ pub(crate) struct Completions {
 }
 
 impl Completions {
-    pub(super) fn run(self, screen: &Screen) -> Result<ExitCode, CliError> {
+    pub(super) fn run(self, screen: &Screen) -> Result<(), CliError> {
         let failed = |reason: String| CliError::new(Exit::Failed, format!("can't write the script: {reason}"));
         let shells = Shells::builtins();
         let shell = shells.completer(&self.shell).ok_or_else(|| failed(format!("{} is unknown", self.shell)))?;
@@ -41,7 +40,7 @@ impl Completions {
             .write_registration(COMPLETE_VARIABLE, name, name, name, &mut script)
             .map_err(|error| failed(error.to_string()))?;
         screen.print_line(String::from_utf8_lossy(&script).trim())?;
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@ use super::choices::choices;
 use super::fault::{CliError, Exit};
 use super::screen::Colour;
 use super::session::Session;
-use super::table::{Cell, Column, Table, print_facts};
+use super::table::{Cell, Fixed, Flexible, Right, Table, print_facts};
 use super::{format, prompt};
 use clap::Subcommand;
 use clap::builder::TypedValueParser;
@@ -12,7 +12,6 @@ use pullyard_domain::dead_letter::{Advice, Queue};
 use pullyard_domain::id::MessageId;
 use pullyard_protocol::dead_letter::{DeadLetter, MAX_MESSAGES, MoveDeadLetters, MoveDeadLettersAnswer};
 use std::collections::BTreeSet;
-use std::process::ExitCode;
 
 /// Limits `--all`, because messages may arrive faster than it moves them.
 const MOST_ROUNDS: usize = 100;
@@ -98,14 +97,13 @@ fn queue_parser() -> impl TypedValueParser<Value = Queue> {
 }
 
 impl Dlq {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         match self.command.unwrap_or(Command::List { queue: None }) {
-            Command::List { queue } => list(session, queue).await?,
-            Command::Show { id } => show(session, &id).await?,
-            Command::Redrive(which) => return run_action(session, Action::Redrive, which, true).await,
-            Command::Drop { which, yes } => return run_action(session, Action::Drop, which, yes).await,
+            Command::List { queue } => list(session, queue).await,
+            Command::Show { id } => show(session, &id).await,
+            Command::Redrive(which) => run_action(session, Action::Redrive, which, true).await,
+            Command::Drop { which, yes } => run_action(session, Action::Drop, which, yes).await,
         }
-        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -114,23 +112,16 @@ async fn list(session: &Session, queue: Option<Queue>) -> Result<(), CliError> {
     if session.screen.is_json() {
         return session.screen.json(&page);
     }
-    let columns = [
-        Column::Fixed("QUEUE"),
-        Column::Fixed("WHEN"),
-        Column::Right("SEEN"),
-        Column::Flexible("ABOUT"),
-        Column::Fixed("TO DO"),
-        Column::Fixed("MESSAGE"),
-    ];
-    let mut table = Table::new(columns);
+    let mut table =
+        Table::new([Fixed("QUEUE"), Fixed("WHEN"), Right("SEEN"), Flexible("ABOUT"), Fixed("TO DO"), Fixed("MESSAGE")]);
     for letter in &page.letters {
         let cells = [
             Cell::text(letter.queue.as_str()),
-            time_cell(letter),
-            Cell::text(letter.received.to_string()),
+            format::optional_time_cell(letter.sent_at, format::now()),
+            Cell::text(&letter.received),
             about_cell(letter),
             advice_cell(letter.advice),
-            Cell::text(letter.id.as_str()),
+            Cell::text(&letter.id),
         ];
         table.row_with(cells, &letter.sentence);
     }
@@ -140,10 +131,6 @@ async fn list(session: &Session, queue: Option<Queue>) -> Result<(), CliError> {
         session.screen.hint("there are more; redrive or drop these to see the next");
     }
     Ok(())
-}
-
-fn time_cell(letter: &DeadLetter) -> Cell {
-    letter.sent_at.map_or_else(|| Cell::optional(None::<&str>), |at| format::time_cell(at, format::now()))
 }
 
 fn about_cell(letter: &DeadLetter) -> Cell {
@@ -173,12 +160,12 @@ async fn show(session: &Session, id: &str) -> Result<(), CliError> {
         return session.screen.json(&letter);
     }
     let lines = [
-        ("Message", Cell::text(letter.id.as_str())),
+        ("Message", Cell::text(&letter.id)),
         ("Queue", Cell::text(letter.queue.as_str())),
-        ("When", time_cell(&letter)),
-        ("Seen", Cell::text(letter.received.to_string())),
+        ("When", format::optional_time_cell(letter.sent_at, format::now())),
+        ("Seen", Cell::text(&letter.received)),
         ("About", about_cell(&letter)),
-        ("Project", Cell::optional(letter.project.as_ref().map(|project| project.as_str()))),
+        ("Project", Cell::optional(letter.project.as_ref())),
         ("What it does", Cell::text(&letter.sentence)),
         ("To do", advice_cell(letter.advice)),
         ("Body", Cell::text(&letter.body)),
@@ -217,7 +204,7 @@ fn find_by_prefix<'a>(prefix: &str, letters: &'a [DeadLetter]) -> Result<&'a Dea
     }
 }
 
-async fn run_action(session: &Session, order: Action, which: Selection, yes: bool) -> Result<ExitCode, CliError> {
+async fn run_action(session: &Session, order: Action, which: Selection, yes: bool) -> Result<(), CliError> {
     let all = which.all;
     let mut listed = match all {
         true => list_ids(session, &which).await?,
@@ -297,12 +284,7 @@ async fn resolve_ids(session: &Session, named: &[String]) -> Result<BTreeSet<Mes
     Ok(ids)
 }
 
-fn report(
-    session: &Session,
-    order: Action,
-    moved: &MoveDeadLettersAnswer,
-    reached: Coverage,
-) -> Result<ExitCode, CliError> {
+fn report(session: &Session, order: Action, moved: &MoveDeadLettersAnswer, reached: Coverage) -> Result<(), CliError> {
     let screen = &session.screen;
     if screen.is_json() {
         screen.json(moved)?;
@@ -323,14 +305,14 @@ fn report(
             "redrive or drop what `pullyard dlq` lists, then run it again; an unreadable message can only be dropped, and \
              one that another command reads is hidden for half a minute",
         );
-        return Ok(fault.print_and_exit(screen));
+        return Err(fault.printed(screen));
     }
-    let Some(id) = moved.not_moved.first().filter(|_| reached == Coverage::Named) else { return Ok(ExitCode::SUCCESS) };
+    let Some(id) = moved.not_moved.first().filter(|_| reached == Coverage::Named) else { return Ok(()) };
     let fault = match order {
         Action::Redrive => CliError::new(Exit::Refused, format!("the dead letter {id} can't be requeued"))
             .with_help(format!("`pullyard dlq show {id}` shows the reason, or that it is gone")),
         Action::Drop => CliError::not_found(format!("there is no dead letter {id}"))
             .with_help("it is deleted, or another command reads it: try again in half a minute"),
     };
-    Ok(fault.print_and_exit(screen))
+    Err(fault.printed(screen))
 }

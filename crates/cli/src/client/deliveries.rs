@@ -12,7 +12,6 @@ use pullyard_domain::id::{DeliveryId, HookName};
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::delivery::Delivery;
 use pullyard_protocol::hook::{RecoverAnswer, RecoverHook};
-use std::process::ExitCode;
 
 /// List incoming events and Pullyard's decision on each.
 #[derive(clap::Args)]
@@ -74,22 +73,24 @@ enum Command {
 }
 
 impl Deliveries {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         if self.command.is_some() && self.list.has_flags() {
             return Err(CliError::usage("a flag of `deliveries list` precedes another command")
                 .with_help("write it after the command: `pullyard deliveries list --verdict refused`"));
         }
         match self.command {
             Some(Command::Simulate { set, since }) => {
-                simulate::run(session, &set, std::time::Duration::from_secs(since * 86_400)).await?;
+                simulate::run(session, &set, std::time::Duration::from_secs(since * 86_400)).await
             }
-            Some(Command::Replay { id }) => replay(session, &id).await?,
-            Some(Command::Recover { since, hook }) => return recover(session, since, hook).await,
-            Some(Command::Show { id }) => show(session, &session.api.delivery(&id).await?)?,
-            Some(Command::List(list)) => return list.run(session).await,
-            None => return self.list.run(session).await,
+            Some(Command::Replay { id }) => {
+                let decision = session.api.replay_delivery(&id).await?;
+                session.screen.explain(&decision, &decision.sentence, &decision.help)
+            }
+            Some(Command::Recover { since, hook }) => recover(session, since, hook).await,
+            Some(Command::Show { id }) => show(session, &session.api.delivery(&id).await?),
+            Some(Command::List(list)) => list.run(session).await,
+            None => self.list.run(session).await,
         }
-        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -102,17 +103,7 @@ fn parse_timestamp(text: &str) -> Result<Timestamp, String> {
     Timestamp::parse(text).map_err(|_| "write it as 2026-11-20T08:00:00Z".into())
 }
 
-async fn replay(session: &Session, id: &DeliveryId) -> Result<(), CliError> {
-    let decision = session.api.replay_delivery(id).await?;
-    if session.screen.is_json() {
-        return session.screen.json(&decision);
-    }
-    session.screen.print_line(&decision.sentence)?;
-    session.screen.hint(&decision.help);
-    Ok(())
-}
-
-async fn recover(session: &Session, since: Option<Timestamp>, hook: Option<HookName>) -> Result<ExitCode, CliError> {
+async fn recover(session: &Session, since: Option<Timestamp>, hook: Option<HookName>) -> Result<(), CliError> {
     let selected = match hook {
         Some(name) => vec![session.api.hook(&name).await?],
         None => hooks::list_all(session).await?,
@@ -131,10 +122,10 @@ async fn recover(session: &Session, since: Option<Timestamp>, hook: Option<HookN
     } else if selected.is_empty() {
         session.screen.note("There is no hook, so no event can be missing. Create one with `pullyard hooks install`.");
     }
-    Ok(match problems.first() {
-        None => ExitCode::SUCCESS,
-        Some(first) => CliError::new(Exit::Failed, first.clone()).print_and_exit(&session.screen),
-    })
+    match problems.first() {
+        None => Ok(()),
+        Some(first) => Err(CliError::new(Exit::Failed, first.clone()).printed(&session.screen)),
+    }
 }
 
 fn format_recovery(name: &HookName, answer: &RecoverAnswer) -> String {
@@ -157,19 +148,19 @@ fn show(session: &Session, delivery: &Delivery) -> Result<(), CliError> {
         return screen.json(delivery);
     }
     let lines = [
-        ("Delivery", Cell::text(delivery.id.as_str())),
+        ("Delivery", Cell::text(&delivery.id)),
         ("Verdict", format::verdict_cell(screen, delivery.verdict)),
         ("Code", Cell::text(&delivery.code)),
         ("Why", Cell::text(&delivery.sentence)),
         ("Source", Cell::text(format::to_code(&delivery.source))),
-        ("Event", Cell::text(delivery.event.as_str())),
+        ("Event", Cell::text(&delivery.event)),
         ("Pull request", Cell::optional(delivery.review.as_ref().map(|review| &review.pull_request))),
         ("By", Cell::optional(delivery.review.as_ref().map(|review| &review.author))),
-        ("Ticket", Cell::optional(delivery.ticket.as_ref().map(|key| key.as_str()))),
-        ("Job", Cell::optional(delivery.job.as_ref().map(|job| job.as_str()))),
+        ("Ticket", Cell::optional(delivery.ticket.as_ref())),
+        ("Job", Cell::optional(delivery.job.as_ref())),
         ("When", format::time_cell(delivery.at, format::now())),
-        ("Repeats", Cell::text(delivery.repeats.to_string())),
-        ("Facts", Cell::text(delivery.facts.to_string())),
+        ("Repeats", Cell::text(&delivery.repeats)),
+        ("Facts", Cell::text(&delivery.facts)),
     ];
     print_facts(screen, &lines)?;
     screen.hint(&delivery.help);

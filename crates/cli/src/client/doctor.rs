@@ -13,7 +13,6 @@ use pullyard_domain::project::Compute;
 use pullyard_protocol::project::Project;
 use pullyard_protocol::token::Token;
 use pullyard_protocol::version::PROTOCOL;
-use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::process::Command;
 
@@ -52,7 +51,7 @@ pub(super) struct Account {
 }
 
 impl Doctor {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         show_all(&session.screen, &run_checks(session).await)
     }
 
@@ -60,12 +59,12 @@ impl Doctor {
         self.account.stack.as_deref()
     }
 
-    pub(super) async fn run_on_stack(self, global: &Global, screen: &Screen) -> Result<ExitCode, CliError> {
+    pub(super) async fn run_on_stack(self, global: &Global, screen: &Screen) -> Result<(), CliError> {
         stack::run(self.account, global, screen).await
     }
 }
 
-fn show_all(screen: &Screen, findings: &[Finding]) -> Result<ExitCode, CliError> {
+fn show_all(screen: &Screen, findings: &[Finding]) -> Result<(), CliError> {
     let wrong = findings.iter().filter(|finding| finding.verdict == Verdict::Wrong).count();
     if screen.is_json() {
         screen.json(&findings)?;
@@ -80,7 +79,7 @@ fn show_all(screen: &Screen, findings: &[Finding]) -> Result<ExitCode, CliError>
         };
         screen.note(&summary);
     }
-    Ok(if wrong == 0 { ExitCode::SUCCESS } else { Exit::Failed.into() })
+    if wrong == 0 { Ok(()) } else { Err(CliError::silent(Exit::Failed)) }
 }
 
 fn show(screen: &Screen, finding: &Finding) -> Result<(), CliError> {

@@ -1,7 +1,6 @@
 //! Errors of commands: exit code, sentence, and help.
 
-mod report;
-
+use super::screen::Screen;
 use pullyard_protocol::Problem;
 use pullyard_protocol::client::Error;
 use std::process::ExitCode;
@@ -48,8 +47,9 @@ impl CliError {
         Self::new(Exit::NotFound, error)
     }
 
-    pub(super) fn closed_output() -> Self {
-        Self::new(Exit::Failed, "")
+    /// An error whose message is printed already.
+    pub(crate) fn silent(exit: Exit) -> Self {
+        Self::new(exit, "")
     }
 
     pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
@@ -66,11 +66,37 @@ impl CliError {
     }
 
     pub(super) fn is_not_found(&self) -> bool {
-        self.exit == Exit::NotFound
+        self.exit == Exit::NotFound && !self.error.is_empty()
     }
 
     pub(super) fn exit(&self) -> Exit {
         self.exit
+    }
+
+    pub(crate) fn print_with_document(self, screen: &Screen) -> ExitCode {
+        let exit = self.exit.into();
+        if self.error.is_empty() {
+            return exit;
+        }
+        self.print(screen);
+        if screen.is_json() {
+            // Best effort: the reader may be gone.
+            let _ = screen.json(&self.into_problem());
+        }
+        exit
+    }
+
+    /// Prints only to stderr: with `--json`, stdout already has its one document.
+    pub(super) fn printed(self, screen: &Screen) -> Self {
+        self.print(screen);
+        Self::silent(self.exit)
+    }
+
+    pub(super) fn print(&self, screen: &Screen) {
+        screen.error(&self.error);
+        if let Some(help) = &self.help {
+            screen.help(help);
+        }
     }
 
     pub(super) fn into_problem(self) -> Problem {
@@ -159,42 +185,13 @@ fn listing_hint(detail: &str) -> Option<String> {
     Some(format!("`pullyard {command}` lists them"))
 }
 
+/// First words that are no names.
+const PLAIN_WORDS: &str = "A Another Ask Check Choose Commit Connection Create Install It Job Make Name No Nothing Only \
+                           Put Reopen Request Retry Send Set Somebody Something Start That The There This Use Wait";
+
 fn lowercase_first(sentence: &str) -> String {
     let word = sentence.split(' ').next().unwrap_or_default();
-    let plain = [
-        "A",
-        "Another",
-        "Ask",
-        "Check",
-        "Choose",
-        "Commit",
-        "Connection",
-        "Create",
-        "Install",
-        "It",
-        "Job",
-        "Make",
-        "Name",
-        "No",
-        "Nothing",
-        "Only",
-        "Put",
-        "Reopen",
-        "Request",
-        "Retry",
-        "Send",
-        "Set",
-        "Somebody",
-        "Something",
-        "Start",
-        "That",
-        "The",
-        "There",
-        "This",
-        "Use",
-        "Wait",
-    ];
-    if plain.contains(&word) {
+    if PLAIN_WORDS.split(' ').any(|plain| plain == word) {
         let mut letters = sentence.chars();
         return letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default();
     }

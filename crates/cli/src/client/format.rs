@@ -92,7 +92,7 @@ pub(super) fn bytes_cell(size: u64) -> Cell {
 
 /// `$0.42`, `about $0.42` if a part is estimated, a dash if unknown. Piped output is in millionths.
 pub(super) fn dollars_cell(micros: Option<u64>, estimated_micros: Option<u64>) -> Cell {
-    let Some(micros) = micros else { return Cell::optional(None::<&str>) };
+    let Some(micros) = micros else { return Cell::none() };
     // With two digits, a cost of less than half a cent would be `$0.00`.
     let digits = if micros < 10_000 { 4 } else { 2 };
     let about = if estimated_micros.is_some() { "about " } else { "" };
@@ -106,6 +106,14 @@ pub(super) fn format_duration(duration: Duration) -> String {
         return format!("{}:{:02}", secs / 60, secs % 60);
     }
     format!("{} h {:02}", secs / 3_600, secs % 3_600 / 60)
+}
+
+pub(super) fn job_cell(job: Option<&JobId>) -> Cell {
+    job.map_or_else(Cell::none, |job| Cell::new(job.short(), job))
+}
+
+pub(super) fn optional_time_cell(at: Option<Timestamp>, now: Timestamp) -> Cell {
+    at.map_or_else(Cell::none, |at| time_cell(at, now))
 }
 
 pub(super) fn duration_cell(duration: Duration) -> Cell {

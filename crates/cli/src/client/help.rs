@@ -5,7 +5,6 @@ use super::fault::CliError;
 use super::flags::hide_ignored_flags;
 use super::screen::Screen;
 use pullyard_domain::nearest::find_nearest;
-use std::process::ExitCode;
 
 /// Print the help of a command or topic: exit-codes, json, environment.
 #[derive(clap::Args)]
@@ -48,30 +47,11 @@ A flag overrides a variable, and a variable overrides the context.";
 const TOPICS: [&str; 3] = ["exit-codes", "json", "environment"];
 
 /// The commands by purpose, in the order of a new user's needs.
-const GROUPS: [(&str, &[&str]); 4] = [
-    (
-        "Start",
-        &[
-            "demo",
-            "try",
-            "up",
-            "open",
-            "login",
-            "logout",
-            "contexts",
-            "status",
-            "version",
-            "help",
-            "completions",
-            "man",
-        ],
-    ),
-    ("Work", &["tickets", "jobs", "pulls", "revise", "link", "unlink", "why", "hold", "release"]),
-    (
-        "Set up",
-        &["init", "projects", "settings", "budgets", "integrations", "repos", "hooks", "runners", "secrets", "tokens"],
-    ),
-    ("Operate", &["doctor", "deliveries", "breakers", "dlq", "events"]),
+const GROUPS: [(&str, &str); 4] = [
+    ("Start", "demo try up open login logout contexts status version help completions man"),
+    ("Work", "tickets jobs pulls revise link unlink why hold release"),
+    ("Set up", "init projects settings budgets integrations repos hooks runners secrets tokens"),
+    ("Operate", "doctor deliveries breakers dlq events"),
 ];
 
 /// Prepares the program to parse a line: flags only where they have an effect, completion of names, grouped help.
@@ -91,9 +71,9 @@ fn group_commands(program: clap::Command) -> clap::Command {
     };
     let mut text = String::new();
     for (title, names) in GROUPS {
-        text.push_str(&format!("{title}:\n{}\n", names.iter().filter_map(|name| about(name)).collect::<String>()));
+        text.push_str(&format!("{title}:\n{}\n", names.split(' ').filter_map(about).collect::<String>()));
     }
-    let grouped = |name: &str| GROUPS.iter().any(|(_, names)| names.contains(&name));
+    let grouped = |name: &str| GROUPS.iter().any(|(_, names)| names.split(' ').any(|grouped| grouped == name));
     let others = program.get_subcommands().filter(|command| !command.is_hide_set() && !grouped(command.get_name()));
     let others: String = others.filter_map(|command| about(command.get_name())).collect();
     if !others.is_empty() {
@@ -105,7 +85,7 @@ fn group_commands(program: clap::Command) -> clap::Command {
 }
 
 impl Help {
-    pub(super) fn run(self, screen: &Screen, mut program: clap::Command) -> Result<ExitCode, CliError> {
+    pub(super) fn run(self, screen: &Screen, mut program: clap::Command) -> Result<(), CliError> {
         let topic = match self.about.first().map(String::as_str) {
             Some("exit-codes") => Some(EXIT_CODES),
             Some("json") => Some(JSON),
@@ -114,7 +94,7 @@ impl Help {
         };
         if let Some(topic) = topic {
             screen.print_line(topic)?;
-            return Ok(ExitCode::SUCCESS);
+            return Ok(());
         }
         let mut command = &mut program;
         for name in &self.about {
@@ -123,7 +103,7 @@ impl Help {
         }
         let text = command.render_long_help();
         screen.print_line(text.to_string().trim_end())?;
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 }
 

@@ -4,7 +4,6 @@ use super::fault::CliError;
 use super::session::Session;
 use pullyard_domain::id::ProjectId;
 use pullyard_protocol::project::{HoldProject, Project};
-use std::process::ExitCode;
 
 /// Hold a project: no new jobs start; requests queue until release.
 ///
@@ -34,7 +33,7 @@ pub(crate) struct Release {
 }
 
 impl Hold {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         let request = HoldProject { reason: self.reason };
         let mut held = Vec::new();
         for project in selected_projects(session, self.all).await? {
@@ -45,7 +44,7 @@ impl Hold {
 }
 
 impl Release {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         let mut released = Vec::new();
         for project in selected_projects(session, self.all).await? {
             released.push(session.api.release_project(&project).await?);
@@ -58,21 +57,12 @@ async fn selected_projects(session: &Session, all: bool) -> Result<Vec<ProjectId
     if !all {
         return Ok(vec![session.project().await?]);
     }
-    let (mut ids, mut after) = (Vec::new(), None);
-    loop {
-        let page = session.api.projects(after.as_deref()).await?;
-        ids.extend(page.projects.into_iter().map(|project| project.id));
-        after = page.next;
-        if after.is_none() {
-            return Ok(ids);
-        }
-    }
+    Ok(session.projects().await?.into_iter().map(|project| project.id).collect())
 }
 
-fn show(session: &Session, projects: &[Project]) -> Result<ExitCode, CliError> {
+fn show(session: &Session, projects: &[Project]) -> Result<(), CliError> {
     if session.screen.is_json() {
-        session.screen.json(&projects)?;
-        return Ok(ExitCode::SUCCESS);
+        return session.screen.json(&projects);
     }
     if projects.is_empty() {
         session.screen.print_line("No project is accessible with this token.")?;
@@ -83,7 +73,7 @@ fn show(session: &Session, projects: &[Project]) -> Result<ExitCode, CliError> {
             None => format!("Released {}.", project.id),
         })?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 pub(super) fn describe(project: &Project) -> Option<String> {

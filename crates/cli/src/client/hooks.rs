@@ -1,18 +1,16 @@
 //! `pullyard hooks`: installs, verifies, repairs and deletes webhooks at forges.
 
-use super::fault::CliError;
-use super::format;
+use super::fault::{CliError, Exit};
 use super::prompt::confirm;
 use super::session::Session;
-use super::table::{Cell, Column, Table, print_facts};
+use super::table::{Cell, Fixed, Flexible, Table, print_facts};
+use super::{format, pages};
 use clap::Subcommand;
 use pullyard_domain::hook::subscribed_events;
 use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
 use pullyard_domain::project::ForgeKind;
 use pullyard_protocol::hook::{Hook, HookCheck, InstallHook};
-use std::process::ExitCode;
 
-const DRIFT: u8 = 3;
 
 const NO_HOOKS: &str = "No hook. Create one with `pullyard hooks install`; its help has examples.";
 
@@ -91,21 +89,15 @@ enum Command {
 }
 
 impl Hooks {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         match self.command.unwrap_or(Command::List) {
-            Command::List => {
-                list(session, &list_all(session).await?)?;
-            }
-            Command::Verify { names } => return verify_or_repair(session, names, false).await,
-            Command::Repair { names } => return verify_or_repair(session, names, true).await,
+            Command::List => list(session, &list_all(session).await?),
+            Command::Verify { names } => verify_or_repair(session, names, false).await,
+            Command::Repair { names } => verify_or_repair(session, names, true).await,
             Command::Delete { name, yes, keep_at_forge } => {
                 confirm(&session.screen, yes, &format!("Delete the hook {name}?"))?;
                 let removed = session.api.remove_hook(&name, keep_at_forge).await?;
-                if session.screen.is_json() {
-                    session.screen.json(&removed)?;
-                } else {
-                    session.screen.note(&format!("Deleted {name}"));
-                }
+                session.screen.report(&removed, &format!("Deleted {name}"))
             }
             Command::Install { base_url, repo, org, app, integration, name, by_hand } => {
                 if name.is_some() && repo.len() > 1 {
@@ -148,9 +140,9 @@ impl Hooks {
                     true => hint_manual_setup(session, &hooks),
                     false => hint_verification(session, &hooks),
                 }
+                Ok(())
             }
         }
-        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -213,37 +205,33 @@ pub(super) fn can_list_deliveries(hook: &Hook) -> bool {
 }
 
 pub(super) async fn list_all(session: &Session) -> Result<Vec<Hook>, CliError> {
-    let (mut all, mut after) = (Vec::new(), None);
-    loop {
+    pages::load_all(async |after| {
         let page = session.api.hooks(after.as_deref()).await?;
-        all.extend(page.hooks);
-        after = page.next;
-        if after.is_none() {
-            return Ok(all);
-        }
-    }
+        Ok((page.hooks, page.next))
+    })
+    .await
 }
 
 fn list(session: &Session, hooks: &[Hook]) -> Result<(), CliError> {
     if session.screen.is_json() {
         return session.screen.json(&hooks);
     }
-    let columns = [
-        Column::Fixed("HOOK"),
-        Column::Flexible("OF"),
-        Column::Fixed("INTEGRATION"),
-        Column::Fixed("VERIFIED"),
-        Column::Fixed("REFUSED"),
-        Column::Flexible("ADDRESS"),
-    ];
-    let (mut table, now) = (Table::new(columns), format::now());
+    let mut table = Table::new([
+        Fixed("HOOK"),
+        Flexible("OF"),
+        Fixed("INTEGRATION"),
+        Fixed("VERIFIED"),
+        Fixed("REFUSED"),
+        Flexible("ADDRESS"),
+    ]);
+    let now = format::now();
     for hook in hooks {
         let cells = [
-            Cell::text(hook.name.as_str()),
+            Cell::text(&hook.name),
             Cell::text(hook.kind.label()),
-            Cell::text(hook.integration.as_str()),
-            hook.verified_at.map_or_else(|| Cell::optional(None::<&str>), |at| format::time_cell(at, now)),
-            Cell::text(hook.refused.to_string()),
+            Cell::text(&hook.integration),
+            format::optional_time_cell(hook.verified_at, now),
+            Cell::text(&hook.refused),
             Cell::optional(hook.url.as_deref()),
         ];
         table.row(cells);
@@ -251,7 +239,7 @@ fn list(session: &Session, hooks: &[Hook]) -> Result<(), CliError> {
     table.show(&session.screen, NO_HOOKS)
 }
 
-async fn verify_or_repair(session: &Session, names: Vec<HookName>, repair: bool) -> Result<ExitCode, CliError> {
+async fn verify_or_repair(session: &Session, names: Vec<HookName>, repair: bool) -> Result<(), CliError> {
     let names = match names.is_empty() {
         true => list_all(session).await?.into_iter().map(|hook| hook.name).collect(),
         false => names,
@@ -273,10 +261,10 @@ async fn verify_or_repair(session: &Session, names: Vec<HookName>, repair: bool)
             session.screen.note(NO_HOOKS);
         }
     }
-    Ok(match checks.iter().all(|check| check.drifts.is_empty()) {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::from(DRIFT),
-    })
+    match checks.iter().all(|check| check.drifts.is_empty()) {
+        true => Ok(()),
+        false => Err(CliError::silent(Exit::Refused)),
+    }
 }
 
 fn show_check(session: &Session, check: &HookCheck) -> Result<(), CliError> {
@@ -290,7 +278,7 @@ fn show_check(session: &Session, check: &HookCheck) -> Result<(), CliError> {
     print_facts(
         &session.screen,
         &[
-            ("Hook", Cell::text(hook.name.as_str())),
+            ("Hook", Cell::text(&hook.name)),
             ("Of", Cell::text(hook.kind.label())),
             ("State", Cell::text(state)),
             ("Verified", verified),

@@ -21,7 +21,6 @@ use pullyard_protocol::hook::InstallHook;
 use pullyard_protocol::integration::{CreateGitHubApp, Integration};
 use stack::StackSetUp;
 use std::io::IsTerminal;
-use std::process::ExitCode;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -83,7 +82,7 @@ impl Init {
         self.stack.account.stack.as_deref()
     }
 
-    pub(super) async fn run_on_stack(self, global: &Global, screen: &Screen) -> Result<ExitCode, CliError> {
+    pub(super) async fn run_on_stack(self, global: &Global, screen: &Screen) -> Result<(), CliError> {
         let (kind, api_url) = match self.forge.trim_end_matches('/') {
             BITBUCKET_URL => (ForgeKind::Bitbucket, ForgeKind::Bitbucket.default_api_url().to_owned()),
             forge => (ForgeKind::GitHub, manifest::parse_site(forge)?.api_url()),
@@ -92,7 +91,7 @@ impl Init {
         self.stack.run(global, screen, forge, self.workflows).await
     }
 
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         let site = manifest::parse_site(&self.forge)?;
         let public = self.base_url.as_deref().or(session.url.starts_with("https://").then_some(session.url.as_str()));
         let public = public.map(manifest::parse_public_url).transpose()?;
@@ -152,7 +151,7 @@ impl Init {
                  pullyard repos ingress OWNER/NAME poll",
             ),
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 
     async fn plan_hook(&self, session: &Session, base_url: &str) -> Result<Option<InstallHook>, CliError> {

@@ -2,16 +2,16 @@
 
 use super::choices::forge_parser;
 use super::fault::CliError;
+use super::pages;
 use super::prompt::confirm;
 use super::session::Session;
-use super::table::{Cell, Column, Table, print_facts};
+use super::table::{Cell, Fixed, Flexible, Table, print_facts};
 use clap::Subcommand;
 use pullyard_domain::auth::Auth;
 use pullyard_domain::id::IntegrationId;
 use pullyard_domain::project::ForgeKind;
 use pullyard_protocol::client::Error;
 use pullyard_protocol::integration::{ConnectGitHubApp, CreateIntegration, Integration};
-use std::process::ExitCode;
 
 /// Longer than any name that a user types. Units: characters.
 const MAX_TYPED_NAME_CHARS: usize = 32;
@@ -97,7 +97,7 @@ fn api_url_or_default(kind: ForgeKind, api_url: Option<String>) -> String {
 }
 
 impl Integrations {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         let integration = match self.command.unwrap_or(Command::List) {
             Command::List => return list(session).await,
             Command::Test { id } => return test(session, &id).await,
@@ -127,8 +127,7 @@ impl Integrations {
             }
             Command::Show { id } => session.api.integration(&id).await?,
         };
-        show(session, &integration)?;
-        Ok(ExitCode::SUCCESS)
+        show(session, &integration)
     }
 }
 
@@ -157,34 +156,23 @@ fn connection_fault(error: Error, request: &CreateIntegration) -> CliError {
 }
 
 pub(super) async fn list_all(session: &Session) -> Result<Vec<Integration>, CliError> {
-    let (mut all, mut after) = (Vec::new(), None);
-    loop {
+    pages::load_all(async |after| {
         let page = session.api.integrations(after.as_deref()).await?;
-        all.extend(page.integrations);
-        after = page.next;
-        if after.is_none() {
-            return Ok(all);
-        }
-    }
+        Ok((page.integrations, page.next))
+    })
+    .await
 }
 
-async fn list(session: &Session) -> Result<ExitCode, CliError> {
+async fn list(session: &Session) -> Result<(), CliError> {
     let all = list_all(session).await?;
     if session.screen.is_json() {
-        session.screen.json(&all)?;
-        return Ok(ExitCode::SUCCESS);
+        return session.screen.json(&all);
     }
-    let columns = [
-        Column::Fixed("INTEGRATION"),
-        Column::Fixed("KIND"),
-        Column::Flexible("ADDRESS"),
-        Column::Flexible("ACCOUNT"),
-        Column::Flexible("BY"),
-    ];
-    let mut table = Table::new(columns);
+    let mut table =
+        Table::new([Fixed("INTEGRATION"), Fixed("KIND"), Flexible("ADDRESS"), Flexible("ACCOUNT"), Flexible("BY")]);
     for integration in &all {
         table.row([
-            Cell::text(integration.id.as_str()),
+            Cell::text(&integration.id),
             Cell::new(integration.kind.display_name(), super::format::to_code(&integration.kind)),
             Cell::text(&integration.api_url),
             Cell::text(&integration.account.login),
@@ -195,15 +183,14 @@ async fn list(session: &Session) -> Result<ExitCode, CliError> {
         &session.screen,
         "No forge is connected. Add one with `pullyard integrations add`; its help has examples.",
     )?;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
-async fn delete(session: &Session, id: &IntegrationId, yes: bool) -> Result<ExitCode, CliError> {
+async fn delete(session: &Session, id: &IntegrationId, yes: bool) -> Result<(), CliError> {
     confirm(&session.screen, yes, &format!("Delete the integration {id}?"))?;
     let removed = session.api.remove_integration(id).await?;
     if session.screen.is_json() {
-        session.screen.json(&removed)?;
-        return Ok(ExitCode::SUCCESS);
+        return session.screen.json(&removed);
     }
     session.screen.note(&format!("Deleted {id}"));
     for secret in &removed.secrets {
@@ -211,20 +198,12 @@ async fn delete(session: &Session, id: &IntegrationId, yes: bool) -> Result<Exit
             "its secret {secret} stays; if nothing else uses it, delete it: aws secretsmanager delete-secret --secret-id {secret}"
         ));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
-async fn test(session: &Session, id: &IntegrationId) -> Result<ExitCode, CliError> {
+async fn test(session: &Session, id: &IntegrationId) -> Result<(), CliError> {
     let tested = session.api.test_integration(id).await?;
-    if session.screen.is_json() {
-        session.screen.json(&tested)?;
-    } else if tested.works {
-        session.screen.print_line(&tested.sentence)?;
-    } else {
-        session.screen.error(&tested.sentence);
-        session.screen.help(&tested.help);
-    }
-    Ok(if tested.works { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    session.screen.report_test(&tested, tested.works, &tested.sentence, &tested.help)
 }
 
 fn describe_auth(auth: &Auth) -> String {
@@ -239,7 +218,7 @@ pub(super) fn show(session: &Session, integration: &Integration) -> Result<(), C
         return session.screen.json(integration);
     }
     let mut lines = vec![
-        ("Integration", Cell::text(integration.id.as_str())),
+        ("Integration", Cell::text(&integration.id)),
         ("Kind", Cell::new(integration.kind.display_name(), super::format::to_code(&integration.kind))),
         ("Address", Cell::text(&integration.api_url)),
         ("Account", Cell::text(&integration.account.login)),

@@ -23,7 +23,6 @@ use super::watch;
 use clap::Subcommand;
 use pullyard_domain::id::JobId;
 use pullyard_protocol::job::Job;
-use std::process::ExitCode;
 
 /// List, create, follow, pause, answer, cancel and retry jobs, and get their artifacts.
 ///
@@ -45,26 +44,14 @@ enum Command {
     List(list::List),
     /// Show a job.
     #[command(after_help = "Examples:\n  pullyard jobs show 7F2K\n  pullyard jobs show @last --json")]
-    Show {
-        /// Job id.
-        #[arg(value_name = "JOB")]
-        id: String,
-    },
+    Show(JobArg),
     Create(create::Create),
     /// Follow a job until it ends; exits with 6 if it failed or was cancelled.
     #[command(after_help = "Examples:\n  pullyard jobs watch 7F2K\n  pullyard jobs watch @last --quiet")]
-    Watch {
-        /// Job id.
-        #[arg(value_name = "JOB")]
-        id: String,
-    },
+    Watch(JobArg),
     /// Open a job's page in a browser, signed in.
     #[command(after_help = "Examples:\n  pullyard jobs open 7F2K\n  pullyard jobs open @last")]
-    Open {
-        /// Job id.
-        #[arg(value_name = "JOB")]
-        id: String,
-    },
+    Open(JobArg),
     Logs(logs::Logs),
     Events(events::Events),
     Artifacts(artifacts::List),
@@ -72,50 +59,70 @@ enum Command {
     Checks(checks::Show),
     /// Print the exact prompt that the agent received.
     #[command(after_help = "Examples:\n  pullyard jobs context 7F2K\n  pullyard jobs context @last --json")]
-    Context {
-        /// Job id.
-        #[arg(value_name = "JOB")]
-        id: String,
-    },
+    Context(JobArg),
     /// Show agent, model, session and usage of each attempt.
     #[command(after_help = "Examples:\n  pullyard jobs provenance 7F2K\n  pullyard jobs provenance @last --json")]
-    Provenance {
-        /// Job id.
-        #[arg(value_name = "JOB")]
-        id: String,
-    },
+    Provenance(JobArg),
     Cancel(cancel::Cancel),
-    Pause(pause::Pause),
-    Continue(pause::Continue),
-    Answer(answer::Answer),
-    Send(answer::Send),
+    /// Pause a job and free its slot; `pullyard jobs continue` resumes it.
+    #[command(after_help = "Examples:\n  pullyard jobs pause 7F2K\n  pullyard jobs pause @last --json")]
+    Pause(JobArg),
+    /// Resume a paused job.
+    #[command(after_help = "Examples:\n  pullyard jobs continue 7F2K\n  pullyard jobs continue @last --json")]
+    Continue(JobArg),
+    /// Answer the agent's question; the job then resumes.
+    #[command(after_help = "Examples:
+  pullyard jobs answer 7F2K 'use an empty list'
+  pullyard jobs answer @last - < answer.md")]
+    Answer(answer::Message),
+    /// Send a message to a job's agent, even while it works.
+    ///
+    /// Claude Code reads it before its next model request, Codex by the end of its turn. A `command` agent gets it when
+    /// it starts again or after its next question.
+    #[command(after_help = "Examples:
+  pullyard jobs send 7F2K 'leave the database alone'
+  pullyard jobs send @last 'and keep the old name as an alias'
+  git diff | pullyard jobs send 7F2K -")]
+    Send(answer::Message),
     Retry(retry::Retry),
 }
 
+#[derive(clap::Args)]
+struct JobArg {
+    /// Job id.
+    #[arg(value_name = "JOB")]
+    id: String,
+}
+
+impl JobArg {
+    async fn resolve(&self, session: &Session) -> Result<JobId, CliError> {
+        session.resolve_job(&self.id).await
+    }
+}
+
 impl Jobs {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         if self.command.is_some() && self.list.has_flags() {
             return Err(CliError::usage("a flag of `jobs list` precedes another command")
                 .with_help("write it after the command: `pullyard jobs list --status failed`"));
         }
         match self.command.unwrap_or(Command::List(self.list)) {
             Command::List(list) => list.run(session).await,
-            Command::Show { id } => show::show(session, &session.resolve_job(&id).await?).await,
+            Command::Show(job) => show::show(session, &job.resolve(session).await?).await,
             Command::Create(create) => create.run(session).await,
-            Command::Watch { id } => watch::watch(session, &session.resolve_job(&id).await?).await,
-            Command::Open { id } => open::open_job(session, &session.resolve_job(&id).await?).await,
+            Command::Watch(job) => watch::watch(session, &job.resolve(session).await?).await,
+            Command::Open(job) => open::open_job(session, &job.resolve(session).await?).await,
             Command::Logs(logs) => logs.run(session).await,
             Command::Events(events) => events.run(session).await,
             Command::Artifacts(artifacts) => artifacts.run(session).await,
             Command::Diff(diff) => diff.run(session).await,
             Command::Checks(checks) => checks.run(session).await,
-            Command::Context { id } => provenance::context(session, &session.resolve_job(&id).await?).await,
-            Command::Provenance { id } => provenance::provenance(session, &session.resolve_job(&id).await?).await,
+            Command::Context(job) => provenance::context(session, &job.resolve(session).await?).await,
+            Command::Provenance(job) => provenance::provenance(session, &job.resolve(session).await?).await,
             Command::Cancel(cancel) => cancel.run(session).await,
-            Command::Pause(pause) => pause.run(session).await,
-            Command::Continue(go_on) => go_on.run(session).await,
-            Command::Answer(answer) => answer.run(session).await,
-            Command::Send(send) => send.run(session).await,
+            Command::Pause(job) => pause::pause(session, &job.resolve(session).await?).await,
+            Command::Continue(job) => pause::continue_job(session, &job.resolve(session).await?).await,
+            Command::Answer(message) | Command::Send(message) => message.run(session).await,
             Command::Retry(retry) => retry.run(session).await,
         }
     }

@@ -6,7 +6,6 @@ use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::{fs, io};
 
 /// Write a manual page for each command into a folder.
@@ -21,14 +20,14 @@ pub(crate) struct ManPages {
 }
 
 impl ManPages {
-    pub(super) fn run(self, screen: &Screen, program: Command) -> Result<ExitCode, CliError> {
+    pub(super) fn run(self, screen: &Screen, program: Command) -> Result<(), CliError> {
         let failed = |error: io::Error| {
             CliError::new(Exit::Failed, format!("can't write the pages into {}: {error}", self.folder.display()))
         };
         fs::create_dir_all(&self.folder).map_err(failed)?;
         let pages = write_pages(&program, &self.folder).map_err(failed)?;
         screen.note(&format!("Wrote {pages} pages into {}", self.folder.display()));
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 }
 

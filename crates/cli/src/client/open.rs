@@ -6,7 +6,7 @@ use super::session::Session;
 use pullyard_domain::id::{JobId, ProjectId, TicketKey};
 use serde_json::json;
 use std::io::IsTerminal;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 
 /// Open the web pages with a link that signs your browser in once.
 #[derive(clap::Args)]
@@ -25,19 +25,18 @@ pub(crate) struct Open {
 }
 
 impl Open {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         self.open_page(session, None).await
     }
 
     /// Prints one link that signs in and continues to `path`, and opens it on a terminal.
-    async fn open_page(self, session: &Session, path: Option<&str>) -> Result<ExitCode, CliError> {
+    async fn open_page(self, session: &Session, path: Option<&str>) -> Result<(), CliError> {
         let mut link = session.api.create_sign_in_link().await?;
         if let Some(path) = path {
             link.url.push_str(&format!("&to={}", percent_encode(path)));
         }
         if session.screen.is_json() {
-            session.screen.json(&json!({ "url": link.url, "expires_in_secs": link.expires_in_secs }))?;
-            return Ok(ExitCode::SUCCESS);
+            return session.screen.json(&json!({ "url": link.url, "expires_in_secs": link.expires_in_secs }));
         }
         session.screen.print_line(&link.url)?;
         let opened = !self.print && std::io::stdout().is_terminal() && open_in_browser(&link.url);
@@ -46,15 +45,15 @@ impl Open {
             true => format!("opened in a browser; the link works once, for {minutes} minutes"),
             false => format!("open it in a browser; it works once, for {minutes} minutes"),
         });
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 }
 
-pub(super) async fn open_job(session: &Session, job: &JobId) -> Result<ExitCode, CliError> {
+pub(super) async fn open_job(session: &Session, job: &JobId) -> Result<(), CliError> {
     Open { print: false }.open_page(session, Some(&format!("/jobs/{job}"))).await
 }
 
-pub(super) async fn open_ticket(session: &Session, project: &ProjectId, key: &TicketKey) -> Result<ExitCode, CliError> {
+pub(super) async fn open_ticket(session: &Session, project: &ProjectId, key: &TicketKey) -> Result<(), CliError> {
     let path = format!("/tickets/-?project={project}&key={}", percent_encode(key.as_str()));
     Open { print: false }.open_page(session, Some(&path)).await
 }

@@ -3,6 +3,7 @@
 use super::fault::CliError;
 use super::screen::Screen;
 use pullyard_domain::time::Timestamp;
+use std::fmt::Display;
 
 const PAGE_SIZE: usize = 50;
 
@@ -30,6 +31,28 @@ pub(super) async fn load_pages<T>(
         if all.next.is_none() || all.items.len() >= max_items || count < remaining.min(PAGE_SIZE) {
             return Ok(all);
         }
+    }
+}
+
+/// Reads a list to its end.
+pub(super) async fn load_all<T>(
+    mut load: impl AsyncFnMut(Option<String>) -> Result<(Vec<T>, Option<String>), CliError>,
+) -> Result<Vec<T>, CliError> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let (items, next) = load(after).await?;
+        all.extend(items);
+        if next.is_none() {
+            return Ok(all);
+        }
+        after = next;
+    }
+}
+
+/// Names the command that continues a list.
+pub(super) fn hint_more(screen: &Screen, command: &str, next: Option<impl Display>) {
+    if let Some(next) = next {
+        screen.hint(&format!("there are more: `pullyard {command} --after {next}`"));
     }
 }
 

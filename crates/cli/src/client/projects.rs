@@ -4,9 +4,10 @@ mod columns;
 
 use super::fault::CliError;
 use super::format::format_count;
+use super::pages::hint_more;
 use super::prompt::confirm;
 use super::session::Session;
-use super::table::{Cell, Column, Table, print_facts};
+use super::table::{Cell, Fixed, Flexible, Table, print_facts};
 use super::{budgets, hold};
 use clap::Subcommand;
 use columns::Columns;
@@ -14,7 +15,6 @@ use pullyard_domain::agent::PROJECT_CHOICES;
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_domain::project::Settings;
 use pullyard_protocol::project::{CreateProject, DeletedProject, Project, RenameProject};
-use std::process::ExitCode;
 
 /// List, show, create, rename and delete projects, and change their columns.
 #[derive(clap::Args)]
@@ -102,14 +102,14 @@ impl Command {
 }
 
 impl Projects {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         let command = self.command.unwrap_or(Command::List { after: None });
         let typed = command.id().map(ProjectId::to_string);
         match (run(session, command).await, typed) {
             (Err(fault), Some(typed)) => {
                 Err(session.suggest(fault, &typed, async || session.project_names().await).await)
             }
-            (ended, _) => ended.map(|()| ExitCode::SUCCESS),
+            (ended, _) => ended,
         }
     }
 }
@@ -152,11 +152,8 @@ async fn delete(session: &Session, id: &ProjectId, yes: bool) -> Result<(), CliE
             .screen
             .note(&format!("Deleted {} so far", format_count(u64::from(answer.tickets), "ticket", "tickets")));
     }
-    if session.screen.is_json() {
-        return session.screen.json(&answer);
-    }
-    session.screen.note(&format!("Deleted {id} and {}", format_count(u64::from(answer.tickets), "ticket", "tickets")));
-    Ok(())
+    let tickets = format_count(u64::from(answer.tickets), "ticket", "tickets");
+    session.screen.report(&answer, &format!("Deleted {id} and {tickets}"))
 }
 
 async fn list(session: &Session, after: Option<String>) -> Result<(), CliError> {
@@ -164,22 +161,15 @@ async fn list(session: &Session, after: Option<String>) -> Result<(), CliError> 
     if session.screen.is_json() {
         return session.screen.json(&page);
     }
-    let columns = [
-        Column::Fixed("PROJECT"),
-        Column::Flexible("NAME"),
-        Column::Fixed("AUTO-CREATE"),
-        Column::Flexible("DEFAULT REPOSITORY"),
-    ];
-    let mut table = Table::new(columns);
+    let mut table =
+        Table::new([Fixed("PROJECT"), Flexible("NAME"), Fixed("AUTO-CREATE"), Flexible("DEFAULT REPOSITORY")]);
     for Project { id, name, settings, .. } in &page.projects {
         let auto = Cell::new(if settings.auto_create { "on" } else { "off" }, settings.auto_create.to_string());
         let repository = settings.default_repository.as_ref().map(|name| name.as_str());
-        table.row([Cell::text(id.as_str()), Cell::text(name), auto, Cell::optional(repository)]);
+        table.row([Cell::text(&id), Cell::text(name), auto, Cell::optional(repository)]);
     }
     table.show(&session.screen, "No project yet. Create one with `pullyard projects create ID`.")?;
-    if let Some(next) = page.next {
-        session.screen.hint(&format!("there are more: `pullyard projects list --after {next}`"));
-    }
+    hint_more(&session.screen, "projects list", page.next);
     Ok(())
 }
 
@@ -190,16 +180,16 @@ fn show(session: &Session, project: &Project) -> Result<(), CliError> {
     let Settings { statuses, auto_create, default_repository, agent, model, budget, .. } = &project.settings;
     let flow = format!("{} starts jobs, then {}; back to {}", statuses.trigger, statuses.completion, statuses.todo);
     let lines = [
-        ("Project", Cell::text(project.id.as_str())),
+        ("Project", Cell::text(&project.id)),
         ("Name", Cell::text(&project.name)),
         ("Auto-create", Cell::new(if *auto_create { "on" } else { "off" }, auto_create.to_string())),
         ("Statuses", Cell::text(flow)),
-        ("Default repository", Cell::optional(default_repository.as_ref().map(|name| name.as_str()))),
+        ("Default repository", Cell::optional(default_repository.as_ref())),
         ("Agent", Cell::optional(agent.as_ref())),
         ("Model", Cell::optional(model.as_ref())),
         ("Held by", Cell::optional(hold::describe(project).as_ref())),
         ("Budget", Cell::optional(budgets::describe(budget).as_ref())),
-        ("Revision", Cell::text(project.revision.to_string())),
+        ("Revision", Cell::text(&project.revision)),
     ];
     print_facts(&session.screen, &lines)
 }

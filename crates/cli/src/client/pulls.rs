@@ -6,16 +6,15 @@ pub(crate) use revise::Revise;
 
 use super::fault::{CliError, Exit};
 use super::format;
-use super::refresh::refresh;
-use super::screen::sanitize;
+use super::pages::hint_more;
+use super::refresh::show_list;
 use super::session::Session;
-use super::table::{Cell, Column, Table};
+use super::table::{Cell, Fixed, Flexible, Table};
 use clap::Subcommand;
 use pullyard_domain::id::{IntegrationId, TicketKey};
 use pullyard_protocol::pull_request::{
-    LinkPullRequest, PULL_REQUEST_NAME_HELP, PullRequest, PullRequestName, PullRequestPage, PullRequestQuery,
+    LinkPullRequest, PULL_REQUEST_NAME_HELP, PullRequestName, PullRequestPage, PullRequestQuery,
 };
-use std::process::ExitCode;
 
 /// List open pull requests and the state of their reviews.
 #[derive(clap::Args)]
@@ -89,7 +88,7 @@ impl PullRequestArgs {
 }
 
 impl Pulls {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         let List { after, watch } = match self.command {
             Some(Command::List(list)) => {
                 List { after: list.after.or(self.list.after), watch: list.watch || self.list.watch }
@@ -102,34 +101,25 @@ impl Pulls {
             session.ensure_project_exists(page.pulls.is_empty(), &project).await?;
             Ok(page)
         };
-        if watch {
-            return refresh(session, load, |page| show(session, page)).await;
-        }
-        let page = load().await?;
-        if session.screen.is_json() {
-            session.screen.json(&page)?;
-        } else {
-            show(session, page)?;
-        }
-        Ok(ExitCode::SUCCESS)
+        show_list(session, watch, load, |page| show(session, page)).await
     }
 }
 
-fn show(session: &Session, page: PullRequestPage) -> Result<(), CliError> {
-    let columns = [
-        Column::Flexible("PULL REQUEST"),
-        Column::Flexible("TICKET"),
-        Column::Fixed("JOB"),
-        Column::Fixed("LAST REVISION"),
-        Column::Flexible("BRANCH"),
-    ];
-    let (mut table, now) = (Table::new(columns), format::now());
+fn show(session: &Session, page: &PullRequestPage) -> Result<(), CliError> {
+    let mut table = Table::new([
+        Flexible("PULL REQUEST"),
+        Flexible("TICKET"),
+        Fixed("JOB"),
+        Fixed("LAST REVISION"),
+        Flexible("BRANCH"),
+    ]);
+    let now = format::now();
     for pull in &page.pulls {
         let cells = [
             Cell::new(&pull.label, &pull.url),
-            Cell::optional(pull.ticket.as_ref().map(|key| key.as_str())),
-            pull.job.as_ref().map_or_else(|| Cell::optional(None::<&str>), |job| Cell::new(job.short(), job.as_str())),
-            pull.revised.map_or_else(|| Cell::optional(None::<&str>), |at| format::time_cell(at, now)),
+            Cell::optional(pull.ticket.as_ref()),
+            format::job_cell(pull.job.as_ref()),
+            format::optional_time_cell(pull.revised, now),
             Cell::text(&pull.branch),
         ];
         table.row_with(cells, &pull.sentence);
@@ -137,56 +127,38 @@ fn show(session: &Session, page: PullRequestPage) -> Result<(), CliError> {
     let empty = "No open pull request is linked to a ticket. A job that completes links its own; link others with \
                  `pullyard link PR KEY`.";
     table.show(&session.screen, empty)?;
-    if let Some(next) = page.next {
-        session.screen.hint(&format!("there are more: `pullyard pulls --after {next}`"));
-    }
+    hint_more(&session.screen, "pulls", page.next.as_ref());
     Ok(())
 }
 
 impl Link {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         let PullRequestQuery { project, repository, number, integration } = self.which.resolve(session).await?;
         let request = LinkPullRequest { project, repository, number, integration, ticket: self.ticket };
         let linked = session.api.link_pull_request(&request).await?;
-        if session.screen.is_json() {
-            session.screen.json(&linked)?;
-        } else {
+        session.screen.show(&linked, |linked| {
             session.screen.note(&format!("Linked {} to {}.", linked.label, request.ticket));
-            print_state(session, &linked)?;
-        }
-        Ok(ExitCode::SUCCESS)
+            session.screen.explain(linked, &linked.sentence, &linked.help)
+        })
     }
 }
 
 impl Unlink {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         let which = self.which.resolve(session).await?;
         let done = session.api.unlink_pull_request(&which).await?;
-        if session.screen.is_json() {
-            session.screen.json(&done)?;
-            return Ok(ExitCode::SUCCESS);
-        }
         let label = format!("{}#{}", which.repository, which.number);
-        session.screen.note(&match done.ticket {
+        let note = match &done.ticket {
             Some(ticket) => format!("Unlinked {label} from {ticket}."),
             None => format!("{label} was not linked to a ticket."),
-        });
-        Ok(ExitCode::SUCCESS)
+        };
+        session.screen.report(&done, &note)
     }
 }
 
 pub(super) async fn explain(session: &Session, said_as: &str) -> Result<(), CliError> {
     let pull = session.api.explain_pull_request(&resolve_pull_request(session, said_as, None).await?).await?;
-    if session.screen.is_json() {
-        return session.screen.json(&pull);
-    }
-    print_state(session, &pull)
-}
-
-fn print_state(session: &Session, pull: &PullRequest) -> Result<(), CliError> {
-    session.screen.print_line(&sanitize(&pull.sentence))?;
-    session.screen.hint(&pull.help);
-    Ok(())
+    session.screen.explain(&pull, &pull.sentence, &pull.help)
 }
 
 /// The host in a URL must match the repository's forge: another forge may have a repository of the same name.

@@ -8,7 +8,7 @@ use super::choices::choices;
 use super::fault::CliError;
 use super::prompt::confirm;
 use super::session::Session;
-use super::table::{Cell, Column, Table};
+use super::table::{Cell, Fixed, Flexible, Table};
 use clap::Subcommand;
 use clap::builder::TypedValueParser;
 use pullyard_domain::agent::{Agent, COMMAND, PROJECT, REPOSITORY_CHOICES};
@@ -17,7 +17,6 @@ use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_protocol::hook::{RepositoryIngress, SetIngress};
 use pullyard_protocol::project::{AddRepository, Repository};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// Connect repositories to a project.
 #[derive(clap::Args)]
@@ -112,53 +111,38 @@ fn ingress_parser() -> impl TypedValueParser<Value = Ingress> {
 }
 
 impl Repos {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         let project = session.project().await?;
         match self.command.unwrap_or(Command::List) {
             Command::List => {
                 let answer = session.api.repositories(&project).await?;
                 if session.screen.is_json() {
-                    session.screen.json(&answer)?;
-                } else {
-                    let looks = session.api.ingresses(&project).await?.repositories;
-                    show(session, &answer.repositories, &looks)?;
+                    return session.screen.json(&answer);
                 }
+                let looks = session.api.ingresses(&project).await?.repositories;
+                show(session, &answer.repositories, &looks)
             }
             Command::Ingress { name, ingress } => {
                 let set = session.api.set_ingress(&project, &SetIngress { repository: name, ingress }).await?;
-                if session.screen.is_json() {
-                    session.screen.json(&set)?;
-                } else {
-                    session.screen.note(&format!(
-                        "Events of {} now arrive by {}",
-                        set.repository,
-                        super::format::to_code(&set.ingress)
-                    ));
-                }
+                let source = super::format::to_code(&set.ingress);
+                session.screen.report(&set, &format!("Events of {} now arrive by {source}", set.repository))
             }
-            Command::Test { name } => return test::test(session, &project, &name).await,
+            Command::Test { name } => test::test(session, &project, &name).await,
             Command::Delete { name, yes } => {
                 confirm(&session.screen, yes, &format!("Delete {name} from {project}?"))?;
                 let removed = session.api.remove_repository(&project, &name).await?;
-                if session.screen.is_json() {
-                    session.screen.json(&removed)?;
-                } else {
-                    session.screen.note(&format!("Deleted {} from {project}", removed.name));
-                    if removed.was_default {
-                        session.screen.hint(&format!(
-                            "{project} has no default repository; set one: \
-                             pullyard settings set default_repository=OWNER/NAME --project {project}"
-                        ));
-                    }
+                session.screen.report(&removed, &format!("Deleted {} from {project}", removed.name))?;
+                if removed.was_default && !session.screen.is_json() {
+                    session.screen.hint(&format!(
+                        "{project} has no default repository; set one: \
+                         pullyard settings set default_repository=OWNER/NAME --project {project}"
+                    ));
                 }
+                Ok(())
             }
             Command::Set(set) => {
                 let answer = set.apply(session, &project).await?;
-                if session.screen.is_json() {
-                    session.screen.json(&answer)?;
-                } else {
-                    show(session, &[answer], &[])?;
-                }
+                session.screen.show(&answer, |answer| show(session, std::slice::from_ref(answer), &[]))
             }
             Command::Add { name, integration, path, workflows, agent, model, agent_command, commands } => {
                 let (name, integration) = match (path, name, integration) {
@@ -181,14 +165,9 @@ impl Repos {
                     )
                     .await?;
                 make_default_if_only(session, &project, &answer.name).await?;
-                if session.screen.is_json() {
-                    session.screen.json(&answer)?;
-                } else {
-                    show(session, &[answer], &[])?;
-                }
+                session.screen.show(&answer, |answer| show(session, std::slice::from_ref(answer), &[]))
             }
         }
-        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -209,19 +188,18 @@ async fn make_default_if_only(session: &Session, project: &ProjectId, name: &Rep
 }
 
 fn show(session: &Session, repositories: &[Repository], looks: &[RepositoryIngress]) -> Result<(), CliError> {
-    let columns = [
-        Column::Fixed("REPOSITORY"),
-        Column::Fixed("INTEGRATION"),
-        Column::Flexible("BRANCH"),
-        Column::Flexible("AGENT"),
-        Column::Flexible("CHECKS"),
-    ];
-    let mut table = Table::new(columns);
+    let mut table = Table::new([
+        Fixed("REPOSITORY"),
+        Fixed("INTEGRATION"),
+        Flexible("BRANCH"),
+        Flexible("AGENT"),
+        Flexible("CHECKS"),
+    ]);
     for repository in repositories {
         let look = looks.iter().find(|look| look.repository == repository.name);
         let cells = [
-            Cell::text(repository.name.as_str()),
-            Cell::text(repository.integration.as_str()),
+            Cell::text(&repository.name),
+            Cell::text(&repository.integration),
             Cell::text(&repository.default_branch),
             Cell::text(describe_agent(&repository.agent)),
             checks_cell(repository.commands.checks.as_deref()),

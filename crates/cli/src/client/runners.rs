@@ -3,14 +3,13 @@
 use super::fault::CliError;
 use super::format::{now, time_cell, to_code};
 use super::prompt;
-use super::refresh::refresh;
+use super::refresh::show_list;
 use super::screen::{Colour, Screen};
 use super::session::Session;
-use super::table::{Cell, Column, Table, print_facts};
+use super::table::{Cell, Fixed, Flexible, Table, print_facts};
 use clap::Subcommand;
 use pullyard_domain::runner::validate_name;
-use pullyard_protocol::runner_admin::{Runner, RunnerList, RunnerOrder, RunnerStatus};
-use std::process::ExitCode;
+use pullyard_protocol::runner_admin::{Runner, RunnerOrder, RunnerStatus};
 
 /// List, show, drain and delete self-hosted runners.
 ///
@@ -76,7 +75,7 @@ impl Command {
 }
 
 impl Runners {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         let command = self.command.unwrap_or(Command::List { watch: false });
         let typed = command.runner().map(str::to_owned);
         if let Some(runner) = command.runner().filter(|runner| validate_name(runner).is_err()) {
@@ -98,36 +97,31 @@ impl Runners {
     }
 }
 
-async fn run(session: &Session, command: Command) -> Result<ExitCode, CliError> {
+async fn run(session: &Session, command: Command) -> Result<(), CliError> {
     match command {
-        Command::List { watch: true } => {
-            let show = |list: RunnerList| show_list(session, &list.runners);
-            return refresh(session, async || Ok(session.api.runners().await?), show).await;
+        Command::List { watch } => {
+            let load = async || Ok(session.api.runners().await?);
+            show_list(session, watch, load, |list| print_list(session, &list.runners)).await
         }
-        Command::List { watch: false } => list(session).await?,
-        Command::Show { runner } => show(session, &session.api.runner(&runner).await?)?,
+        Command::Show { runner } => show(session, &session.api.runner(&runner).await?),
         Command::Drain { runner } => {
             let drained = session.api.command_runner(&runner, RunnerOrder::Drain).await?;
             show(session, &drained)?;
             session.screen.hint(&format!("resume it with `pullyard runners resume {}`", drained.name));
+            Ok(())
         }
-        Command::Resume { runner } => {
-            show(session, &session.api.command_runner(&runner, RunnerOrder::Resume).await?)?;
-        }
+        Command::Resume { runner } => show(session, &session.api.command_runner(&runner, RunnerOrder::Resume).await?),
         Command::Delete { runner, yes } => {
             let record = session.api.runner(&runner).await?;
             prompt::confirm(&session.screen, yes, &question(&record))?;
             let removed = session.api.remove_runner(&runner).await?;
-            if session.screen.is_json() {
-                session.screen.json(&removed)?;
-            } else if removed.gone {
-                session.screen.note(&format!("Deleted runner {runner}; its name is free."));
-            } else {
-                session.screen.note(&format!("Deleting runner {runner}; first its jobs stop."));
-            }
+            let note = match removed.gone {
+                true => format!("Deleted runner {runner}; its name is free."),
+                false => format!("Deleting runner {runner}; first its jobs stop."),
+            };
+            session.screen.report(&removed, &note)
         }
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn question(runner: &Runner) -> String {
@@ -158,29 +152,20 @@ fn status_cell(screen: &Screen, status: RunnerStatus) -> Cell {
 fn joined_cell<'a>(values: impl IntoIterator<Item = &'a String>) -> Cell {
     let values = values.into_iter().map(String::as_str).collect::<Vec<_>>();
     let (text, piped) = (values.join(", "), values.join(","));
-    if values.is_empty() { Cell::optional(None::<&str>) } else { Cell::new(text, piped) }
+    if values.is_empty() { Cell::none() } else { Cell::new(text, piped) }
 }
 
-async fn list(session: &Session) -> Result<(), CliError> {
-    let list = session.api.runners().await?;
-    if session.screen.is_json() {
-        return session.screen.json(&list);
-    }
-    show_list(session, &list.runners)
-}
-
-fn show_list(session: &Session, runners: &[Runner]) -> Result<(), CliError> {
-    let columns = [
-        Column::Fixed("STATUS"),
-        Column::Fixed("NAME"),
-        Column::Fixed("SLOTS"),
-        Column::Flexible("CAPABILITIES"),
-        Column::Flexible("LABELS"),
-        Column::Fixed("ISOLATION"),
-        Column::Fixed("VERSION"),
-        Column::Fixed("LAST SEEN"),
-    ];
-    let mut table = Table::new(columns);
+fn print_list(session: &Session, runners: &[Runner]) -> Result<(), CliError> {
+    let mut table = Table::new([
+        Fixed("STATUS"),
+        Fixed("NAME"),
+        Fixed("SLOTS"),
+        Flexible("CAPABILITIES"),
+        Flexible("LABELS"),
+        Fixed("ISOLATION"),
+        Fixed("VERSION"),
+        Fixed("LAST SEEN"),
+    ]);
     let now = now();
     for runner in runners {
         table.row([
@@ -213,7 +198,7 @@ fn show(session: &Session, runner: &Runner) -> Result<(), CliError> {
     });
     let isolation = runner.isolation.as_ref().map(|isolation| format!("{}: {}", isolation.level, isolation.result));
     let lines = [
-        ("Runner", Cell::text(runner.id.as_str())),
+        ("Runner", Cell::text(&runner.id)),
         ("Name", Cell::text(&runner.name)),
         ("Status", status_cell(&session.screen, runner.status)),
         ("Slots", Cell::text(format!("{}/{}", runner.busy, runner.slots))),

@@ -83,7 +83,7 @@ impl Screen {
     pub(crate) fn print_line(&self, line: &str) -> Result<(), CliError> {
         let mut out = io::stdout().lock();
         writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| match error.kind() {
-            io::ErrorKind::BrokenPipe => CliError::closed_output(),
+            io::ErrorKind::BrokenPipe => CliError::silent(Exit::Failed),
             _ => CliError::new(Exit::Failed, format!("can't write the output: {error}")),
         })
     }
@@ -92,6 +92,54 @@ impl Screen {
         let written =
             if self.width.is_some() { serde_json::to_string_pretty(body) } else { serde_json::to_string(body) };
         self.print_line(&written.map_err(|error| CliError::new(Exit::Failed, format!("can't write JSON: {error}")))?)
+    }
+
+    /// Prints the server's answer with `--json`; otherwise `show` prints it.
+    pub(super) fn show<T: Serialize>(
+        &self,
+        answer: &T,
+        show: impl FnOnce(&T) -> Result<(), CliError>,
+    ) -> Result<(), CliError> {
+        if self.json { self.json(answer) } else { show(answer) }
+    }
+
+    /// Prints the server's answer with `--json`, otherwise a note.
+    pub(super) fn report(&self, answer: &impl Serialize, note: &str) -> Result<(), CliError> {
+        if self.json {
+            return self.json(answer);
+        }
+        self.note(note);
+        Ok(())
+    }
+
+    /// Prints the server's answer with `--json`, otherwise its sentence and help.
+    pub(super) fn explain(&self, answer: &impl Serialize, sentence: &str, help: &str) -> Result<(), CliError> {
+        if self.json {
+            return self.json(answer);
+        }
+        self.print_line(&sanitize(sentence))?;
+        self.hint(help);
+        Ok(())
+    }
+
+    /// Prints the result of a test. Errors: `Failed` without a message if it failed.
+    pub(super) fn report_test(
+        &self,
+        answer: &impl Serialize,
+        works: bool,
+        sentence: &str,
+        help: &str,
+    ) -> Result<(), CliError> {
+        if self.json {
+            self.json(answer)?;
+        } else if works {
+            self.print_line(sentence)?;
+            self.hint(help);
+        } else {
+            self.error(sentence);
+            self.help(help);
+        }
+        if works { Ok(()) } else { Err(CliError::silent(Exit::Failed)) }
     }
 
     pub(crate) fn confirm(&self, question: &str) -> Result<bool, CliError> {
@@ -108,7 +156,7 @@ impl Screen {
 
     pub(super) fn clear(&self) -> Result<(), CliError> {
         let mut out = io::stdout().lock();
-        write!(out, "\u{1b}[H\u{1b}[2J").and_then(|()| out.flush()).map_err(|_| CliError::closed_output())
+        write!(out, "\u{1b}[H\u{1b}[2J").and_then(|()| out.flush()).map_err(|_| CliError::silent(Exit::Failed))
     }
 
     pub(crate) fn note(&self, line: &str) {

@@ -1,14 +1,14 @@
 //! `pullyard secrets`: sets, rotates, tests and lists secrets; never reads values.
 
 use super::fault::CliError;
+use super::pages::hint_more;
 use super::session::Session;
-use super::table::{Cell, Column, Table};
+use super::table::{Cell, Fixed, Flexible, Table};
 use super::{format, prompt};
 use clap::Subcommand;
 use pullyard_domain::id::SecretName;
 use pullyard_domain::secret::{SecretKind, token_fault};
 use pullyard_protocol::secret::{RotateSecret, SetSecret, TestSecret};
-use std::process::ExitCode;
 
 /// Limit of Secrets Manager. Units: bytes.
 const MAX_SECRET_BYTES: usize = 65_536;
@@ -76,16 +76,15 @@ enum Command {
 }
 
 impl Secrets {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         match self.command.unwrap_or(Command::List { after: None }) {
             Command::Set { name, for_jobs } => {
-                set(session, &name, if for_jobs { SecretKind::Job } else { SecretKind::Forge }).await?;
+                set(session, &name, if for_jobs { SecretKind::Job } else { SecretKind::Forge }).await
             }
-            Command::Rotate { name, overlap, generate } => rotate(session, &name, overlap, generate).await?,
-            Command::Test { name } => return test(session, &name).await,
-            Command::List { after } => list(session, after).await?,
+            Command::Rotate { name, overlap, generate } => rotate(session, &name, overlap, generate).await,
+            Command::Test { name } => test(session, &name).await,
+            Command::List { after } => list(session, after).await,
         }
-        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -126,30 +125,17 @@ async fn rotate(session: &Session, name: &SecretName, overlap_secs: u64, generat
         return session.screen.json(&rotated);
     }
     session.screen.print_line(&rotated.secret)?;
-    match rotated.old_until {
-        Some(until) => {
-            session.screen.note(&format!("Replaced the value of {name}; the old one is valid until {until}"))
-        }
-        None => session.screen.note(&format!("Replaced the value of {name}; the old one is no longer valid")),
-    }
+    let validity = rotated.old_until.map_or_else(|| "no longer valid".into(), |until| format!("valid until {until}"));
+    session.screen.note(&format!("Replaced the value of {name}; the old one is {validity}"));
     if name.as_str().starts_with("hook-") {
         session.screen.hint("send it to the forge with `pullyard hooks repair`");
     }
     Ok(())
 }
 
-async fn test(session: &Session, name: &SecretName) -> Result<ExitCode, CliError> {
+async fn test(session: &Session, name: &SecretName) -> Result<(), CliError> {
     let tested = session.api.test_secret(name, &TestSecret { project: session.project().await? }).await?;
-    if session.screen.is_json() {
-        session.screen.json(&tested)?;
-    } else if tested.works {
-        session.screen.print_line(&tested.sentence)?;
-        session.screen.hint(&tested.help);
-    } else {
-        session.screen.error(&tested.sentence);
-        session.screen.help(&tested.help);
-    }
-    Ok(if tested.works { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    session.screen.report_test(&tested, tested.works, &tested.sentence, &tested.help)
 }
 
 /// Warns about a value that cannot be a token. Skips private keys, JSON and webhook secrets.
@@ -172,16 +158,14 @@ async fn list(session: &Session, after: Option<String>) -> Result<(), CliError> 
     if session.screen.is_json() {
         return session.screen.json(&page);
     }
-    let mut table = Table::new([Column::Flexible("NAME"), Column::Fixed("SET"), Column::Flexible("FULL NAME")]);
+    let mut table = Table::new([Flexible("NAME"), Fixed("SET"), Flexible("FULL NAME")]);
     let now = format::now();
     for secret in &page.secrets {
-        let set = secret.set_at.map_or_else(|| Cell::optional(None::<&str>), |at| format::time_cell(at, now));
-        table.row([Cell::text(secret.name.as_str()), set, Cell::text(&secret.secret)]);
+        let set = format::optional_time_cell(secret.set_at, now);
+        table.row([Cell::text(&secret.name), set, Cell::text(&secret.secret)]);
     }
     table.show(&session.screen, "No secret yet. Set one with `pullyard secrets set NAME`.")?;
-    if let Some(next) = page.next {
-        session.screen.hint(&format!("there are more: `pullyard secrets list --after {next}`"));
-    }
+    hint_more(&session.screen, "secrets list", page.next);
     Ok(())
 }
 

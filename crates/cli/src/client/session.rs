@@ -1,9 +1,9 @@
 //! Resolves the server, the token, the project and ids for a command.
 
-use super::Global;
 use super::config::{Config, SavedContext};
 use super::fault::{CliError, Exit};
 use super::screen::Screen;
+use super::{Global, pages};
 use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::nearest::find_nearest;
 use pullyard_protocol::client::ApiClient;
@@ -25,43 +25,10 @@ pub(super) struct Session {
     project: Option<String>,
 }
 
-struct ResolvedSession {
-    api: ApiClient,
-    url: String,
-    data: Option<PathBuf>,
-    project: Option<String>,
-}
-
 impl Session {
     /// Flags and environment override the context. A context's token and project are only used for its own server.
-    pub(super) fn open(global: &Global, screen: Screen) -> Result<Self, (Screen, CliError)> {
-        match Self::resolve(global) {
-            Ok(ResolvedSession { api, url, data, project }) => {
-                Ok(Self { screen, api, url, data, named_project: global.project(), project })
-            }
-            Err(fault) => Err((screen, fault)),
-        }
-    }
-
-    pub(super) fn open_for_url(global: &Global, screen: Screen, url: &str) -> Result<Option<Self>, CliError> {
-        let config = Config::load()?;
-        let context = global.context().and_then(|name| config.contexts.get(&name).cloned());
-        let context = context.into_iter().chain(config.contexts.values().cloned()).find(|context| context.url == url);
-        let Some(token) = global.token()?.or_else(|| context.as_ref().map(|context| context.token.clone())) else {
-            return Ok(None);
-        };
-        let api = ApiClient::new(url, &token)?;
-        let project = global.project().or_else(|| context.and_then(|context| context.project));
-        Ok(Some(Self { screen, api, url: url.into(), data: None, named_project: global.project(), project }))
-    }
-
-    pub(super) fn with_api(screen: Screen, url: &str, api: ApiClient, project: ProjectId) -> Self {
-        Self { screen, api, url: url.into(), data: None, named_project: None, project: Some(project.to_string()) }
-    }
-
-    fn resolve(global: &Global) -> Result<ResolvedSession, CliError> {
-        let context = context(global)?;
-        let named = global.url()?;
+    pub(super) fn open(global: &Global) -> Result<Self, CliError> {
+        let (context, named) = (context(global)?, global.url()?);
         let context = context.filter(|context| named.as_ref().is_none_or(|url| *url == context.url));
         let url = named.or_else(|| context.as_ref().map(|context| context.url.clone())).unwrap_or(LOCAL_URL.into());
         let token = match global.token()? {
@@ -70,7 +37,24 @@ impl Session {
         };
         let data = context.as_ref().and_then(|context| context.data.clone());
         let project = global.project().or_else(|| context.and_then(|context| context.project));
-        Ok(ResolvedSession { api: ApiClient::new(&url, &token)?, url, data, project })
+        let (screen, api) = (Screen::new(global), ApiClient::new(&url, &token)?);
+        Ok(Self { screen, api, url, data, named_project: global.project(), project })
+    }
+
+    pub(super) fn open_for_url(global: &Global, url: &str) -> Result<Option<Self>, CliError> {
+        let config = Config::load()?;
+        let context = global.context().and_then(|name| config.contexts.get(&name).cloned());
+        let context = context.into_iter().chain(config.contexts.values().cloned()).find(|context| context.url == url);
+        let Some(token) = global.token()?.or_else(|| context.as_ref().map(|context| context.token.clone())) else {
+            return Ok(None);
+        };
+        let (screen, api) = (Screen::new(global), ApiClient::new(url, &token)?);
+        let project = global.project().or_else(|| context.and_then(|context| context.project));
+        Ok(Some(Self { screen, api, url: url.into(), data: None, named_project: global.project(), project }))
+    }
+
+    pub(super) fn with_api(screen: Screen, url: &str, api: ApiClient, project: ProjectId) -> Self {
+        Self { screen, api, url: url.into(), data: None, named_project: None, project: Some(project.to_string()) }
     }
 
     pub(super) fn has_no_project(&self) -> bool {
@@ -134,15 +118,11 @@ impl Session {
     }
 
     pub(super) async fn projects(&self) -> Result<Vec<Project>, CliError> {
-        let (mut projects, mut after) = (Vec::new(), None);
-        loop {
+        pages::load_all(async |after| {
             let page = self.api.projects(after.as_deref()).await?;
-            projects.extend(page.projects);
-            after = page.next;
-            if after.is_none() {
-                return Ok(projects);
-            }
-        }
+            Ok((page.projects, page.next))
+        })
+        .await
     }
 
     pub(super) async fn list_newest_jobs(&self, project: &ProjectId) -> Result<Vec<Job>, CliError> {

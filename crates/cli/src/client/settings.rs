@@ -6,7 +6,7 @@ mod describe;
 use super::fault::CliError;
 use super::screen::Screen;
 use super::session::Session;
-use super::table::{Cell, Column, Table, print_facts};
+use super::table::{Cell, Fixed, Flexible, Table, print_facts};
 use change::apply_change;
 use clap::Subcommand;
 use pullyard_domain::egress::warn_if_open;
@@ -14,7 +14,6 @@ use pullyard_domain::nearest::find_nearest;
 use pullyard_protocol::project::RawProject;
 use pullyard_protocol::setting::{Kind, SETTINGS, Setting};
 use serde_json::Value;
-use std::process::ExitCode;
 
 /// Show, describe and change a project's settings.
 #[derive(clap::Args)]
@@ -68,14 +67,14 @@ impl Settings {
         matches!(self.command, Some(Command::Describe { .. }))
     }
 
-    pub(super) fn describe(self, screen: &Screen) -> Result<ExitCode, CliError> {
+    pub(super) fn describe(self, screen: &Screen) -> Result<(), CliError> {
         if let Some(Command::Describe { key }) = self.command {
             describe::describe(screen, key.as_deref())?;
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         let project = session.api.get_raw_project(&session.project().await?).await?;
         match self.command {
             Some(Command::Set { changes, revision }) => {
@@ -94,7 +93,7 @@ impl Settings {
             Some(Command::Get { keys }) => show(session, &project, &keys)?,
             _ => show(session, &project, &[])?,
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 }
 
@@ -109,7 +108,7 @@ impl Entry {
     /// Displayed as users write it; piped without units, so that programs can read it.
     fn cell(&self) -> Cell {
         let piped = match (self.known.map(|setting| setting.kind), &self.value) {
-            (_, Value::Null) => return Cell::optional(None::<&str>),
+            (_, Value::Null) => return Cell::none(),
             (Some(Kind::Usd), value) => self.known.map(|setting| setting.format(value)).unwrap_or_default(),
             (_, Value::String(text)) => text.clone(),
             (_, value) => value.to_string(),
@@ -168,8 +167,7 @@ fn show(session: &Session, project: &RawProject, keys: &[String]) -> Result<(), 
     if session.screen.is_json() {
         return session.screen.json(project);
     }
-    let columns = [Column::Fixed("KEY"), Column::Flexible("VALUE"), Column::Fixed("UNIT"), Column::Fixed("ORIGIN")];
-    let mut table = Table::new(columns);
+    let mut table = Table::new([Fixed("KEY"), Flexible("VALUE"), Fixed("UNIT"), Fixed("ORIGIN")]);
     for entry in entries.iter().filter(|entry| keys.is_empty() || keys.iter().any(|key| is_under(&entry.name, key))) {
         let kind = entry.known.map(|setting| setting.kind);
         // A displayed time contains its unit.

@@ -4,13 +4,12 @@ use super::config::{Config, SavedContext};
 use super::fault::{CliError, Exit};
 use super::screen::Screen;
 use super::session::LOCAL_URL;
-use super::table::{Cell, Column, Table};
+use super::table::{Cell, Fixed, Flexible, Table};
 use super::{Global, parse_token, parse_url};
 use clap::Subcommand;
 use pullyard_protocol::client::ApiClient;
 use serde_json::json;
 use std::io::{self, BufRead, IsTerminal};
-use std::process::ExitCode;
 
 /// Sign in to a server and save it as a context.
 ///
@@ -26,7 +25,7 @@ pub(crate) struct Login {
 }
 
 impl Login {
-    pub(super) async fn run(self, global: &Global, screen: &Screen) -> Result<ExitCode, CliError> {
+    pub(super) async fn run(self, global: &Global, screen: &Screen) -> Result<(), CliError> {
         let mut config = Config::load()?;
         let again = global.context().or_else(|| config.current.clone()).and_then(|name| config.contexts.get(&name));
         let url = match self.server {
@@ -54,7 +53,7 @@ impl Login {
             screen.json(&json!({ "context": name, "url": url, "project": project }))?;
         }
         screen.note(&format!("Signed in to {url}, saved as context {name} in {}", file.display()));
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 }
 
@@ -83,14 +82,14 @@ fn prompt_token(screen: &Screen, url: &str) -> Result<String, CliError> {
 pub(crate) struct Logout {}
 
 impl Logout {
-    pub(super) fn run(self, global: &Global, screen: &Screen) -> Result<ExitCode, CliError> {
+    pub(super) fn run(self, global: &Global, screen: &Screen) -> Result<(), CliError> {
         let mut config = Config::load()?;
         let Some(name) = global.context().or_else(|| config.current.clone()) else {
             if screen.is_json() {
                 screen.json(&json!({ "forgot": null, "current": null }))?;
             }
             screen.note("Not signed in.");
-            return Ok(ExitCode::SUCCESS);
+            return Ok(());
         };
         config.context(&name)?;
         config.contexts.remove(&name);
@@ -105,7 +104,7 @@ impl Logout {
         if config.current.is_none() && !config.contexts.is_empty() {
             screen.hint("choose another with `pullyard contexts use NAME`");
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 }
 
@@ -130,7 +129,7 @@ enum ContextsCommand {
 }
 
 impl Contexts {
-    pub(super) fn run(self, screen: &Screen) -> Result<ExitCode, CliError> {
+    pub(super) fn run(self, screen: &Screen) -> Result<(), CliError> {
         let mut config = Config::load()?;
         match self.command {
             None => list(screen, &config)?,
@@ -144,7 +143,7 @@ impl Contexts {
                 screen.note(&format!("Current context: {name}, {url}"));
             }
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 }
 
@@ -154,8 +153,7 @@ fn list(screen: &Screen, config: &Config) -> Result<(), CliError> {
         let render = |(name, context): (&String, &SavedContext)| json!({ "name": name, "url": context.url, "project": context.project, "current": is_current(name) });
         return screen.json(&config.contexts.iter().map(render).collect::<Vec<_>>());
     }
-    let mut table =
-        Table::new([Column::Fixed(""), Column::Fixed("NAME"), Column::Flexible("URL"), Column::Fixed("PROJECT")]);
+    let mut table = Table::new([Fixed(""), Fixed("NAME"), Flexible("URL"), Fixed("PROJECT")]);
     for (name, context) in &config.contexts {
         let mark = if is_current(name) { "*" } else { "" };
         table.row([

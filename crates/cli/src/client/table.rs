@@ -7,6 +7,8 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 const MIN_TEXT_WIDTH: usize = 8;
 const GAP: &str = "  ";
 
+pub(super) use Column::{Fixed, Flexible, Right};
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Column {
     Fixed(&'static str),
@@ -29,17 +31,21 @@ pub(super) struct Cell {
 }
 
 impl Cell {
-    pub(super) fn text(text: impl AsRef<str>) -> Self {
-        let text = sanitize(text.as_ref());
+    pub(super) fn none() -> Self {
+        Self::new("-", "")
+    }
+
+    pub(super) fn text(text: impl ToString) -> Self {
+        let text = sanitize(&text.to_string());
         Self { display: text.clone(), plain: text, colour: None }
     }
 
-    pub(super) fn optional(text: Option<impl AsRef<str>>) -> Self {
-        text.map_or_else(|| Self { display: "-".into(), plain: String::new(), colour: None }, Self::text)
+    pub(super) fn optional(text: Option<impl ToString>) -> Self {
+        text.map_or_else(Self::none, Self::text)
     }
 
-    pub(super) fn new(display: impl AsRef<str>, piped: impl AsRef<str>) -> Self {
-        Self { display: sanitize(display.as_ref()), plain: sanitize(piped.as_ref()), colour: None }
+    pub(super) fn new(display: impl ToString, piped: impl ToString) -> Self {
+        Self { display: sanitize(&display.to_string()), plain: sanitize(&piped.to_string()), colour: None }
     }
 
     pub(super) fn with_colour(mut self, colour: Colour) -> Self {
@@ -212,7 +218,7 @@ mod tests {
     #[test]
     fn piped_row_has_all_fields_and_no_line_breaks() {
         let mut table = Table::new([Column::Flexible("A"), Column::Flexible("B")]);
-        table.row([Cell::text("one\ntwo\tthree"), Cell::optional(None::<&str>)]);
+        table.row([Cell::text("one\ntwo\tthree"), Cell::none()]);
         table.row_with([Cell::new("shown", "piped"), Cell::text("x")], "So it is.");
         let rows: Vec<String> = table.rows.iter().map(|(cells, under)| table.render_plain(cells, under)).collect();
         assert_eq!(rows, ["one two three\t\t", "piped\tx\tSo it is."]);

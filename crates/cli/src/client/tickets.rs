@@ -5,10 +5,11 @@ mod comments;
 use super::fault::{CliError, Exit};
 use super::format;
 use super::open;
+use super::pages::hint_more;
 use super::prompt::confirm;
-use super::refresh::refresh;
+use super::refresh::show_list;
 use super::session::Session;
-use super::table::{Cell, Column, Table, print_facts};
+use super::table::{Cell, Fixed, Flexible, Table, print_facts};
 use clap::Subcommand;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{RepositoryName, TicketKey};
@@ -17,7 +18,6 @@ use pullyard_protocol::decision::Decision;
 use pullyard_protocol::ticket::{
     Comment, CreateTicket, EditTicket, MoveTicket, MovedTicket, Ticket, TicketAnswer, TicketPage,
 };
-use std::process::ExitCode;
 
 /// List, create, edit, move and delete tickets, and comment on them.
 #[derive(clap::Args)]
@@ -132,8 +132,8 @@ enum Command {
 }
 
 impl Tickets {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
-        let project = session.project().await?;
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
+        let (project, once) = (session.project().await?, format::new_idempotency_key());
         match self.command.unwrap_or(Command::List { after: None, watch: false }) {
             Command::List { after, watch } => {
                 let load = async || {
@@ -141,79 +141,55 @@ impl Tickets {
                     session.ensure_project_exists(page.tickets.is_empty(), &project).await?;
                     Ok(page)
                 };
-                if watch {
-                    return refresh(session, load, |page| list(session, page)).await;
-                }
-                let page = load().await?;
-                if session.screen.is_json() {
-                    session.screen.json(&page)?;
-                } else {
-                    list(session, page)?;
-                }
-                Ok(ExitCode::SUCCESS)
+                show_list(session, watch, load, |page| list(session, page)).await
             }
             Command::Show { key } => {
                 let ticket = session.api.ticket(&project, &key).await?;
                 if session.screen.is_json() {
-                    session.screen.json(&ticket)?;
-                } else {
-                    let page = session.api.comments(&project, &key, None).await?;
-                    show(session, &ticket, &page.comments)?;
+                    return session.screen.json(&ticket);
                 }
-                Ok(ExitCode::SUCCESS)
+                show(session, &ticket, &session.api.comments(&project, &key, None).await?.comments)
             }
             Command::Open { key } => open::open_ticket(session, &project, &key).await,
             Command::Create { key, title, description, status, repository, label } => {
                 let labels = label.into_iter().collect();
                 let request = CreateTicket { project, key, title, description, status, labels, repository };
-                print_answer(
-                    session,
-                    &session.api.create_ticket(&request, Some(&format::new_idempotency_key())).await?,
-                    Change::Created,
-                )
+                let answer = session.api.create_ticket(&request, Some(&once)).await?;
+                print_answer(session, &answer, Change::Created)
             }
             Command::Edit { key, title, description, repository, label } => {
                 let labels = (!label.is_empty()).then(|| label.into_iter().collect());
                 let edit = EditTicket { title, description, labels, repository };
-                print_answer(
-                    session,
-                    &session.api.edit_ticket(&project, &key, &edit, Some(&format::new_idempotency_key())).await?,
-                    Change::Edited,
-                )
+                let answer = session.api.edit_ticket(&project, &key, &edit, Some(&once)).await?;
+                print_answer(session, &answer, Change::Edited)
             }
             Command::Comment(comment) => comment.run(session, &project).await,
             Command::Comments(comments) => comments.run(session, &project).await,
             Command::Move { key, status, before, last } => {
                 let to = MoveTicket { status, before, last };
-                let moved = session.api.move_ticket(&project, &key, &to, Some(&format::new_idempotency_key())).await?;
+                let moved = session.api.move_ticket(&project, &key, &to, Some(&once)).await?;
                 print_move(session, moved, &to)
             }
             Command::Delete { key, yes } => {
                 confirm(&session.screen, yes, &format!("Delete {key} from {project}?"))?;
                 let deleted = session.api.delete_ticket(&project, &key).await?;
-                if session.screen.is_json() {
-                    session.screen.json(&deleted)?;
-                } else {
-                    session.screen.note(&format!("Deleted {key} from {project}"));
-                }
-                Ok(ExitCode::SUCCESS)
+                session.screen.report(&deleted, &format!("Deleted {key} from {project}"))
             }
         }
     }
 }
 
 /// A move without a decision changed only the order.
-fn print_move(session: &Session, moved: MovedTicket, to: &MoveTicket) -> Result<ExitCode, CliError> {
+fn print_move(session: &Session, moved: MovedTicket, to: &MoveTicket) -> Result<(), CliError> {
     if session.screen.is_json() && moved.decision.is_none() {
-        session.screen.json(&moved)?;
-        return Ok(ExitCode::SUCCESS);
+        return session.screen.json(&moved);
     }
     let MovedTicket { ticket, decision } = moved;
     let Some(decision) = decision else {
         let place = to.before.as_ref().map_or_else(|| "to the end".to_owned(), |next| format!("before {next}"));
         let line = format!("Moved {} {place} in {}", ticket.key, ticket.status);
         session.screen.print_line(&super::screen::sanitize(&line))?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(());
     };
     print_answer(session, &TicketAnswer { ticket, decision }, Change::Moved)
 }
@@ -236,7 +212,7 @@ impl Change {
 }
 
 /// A refusal concerns only the job; the ticket was changed. An edit requests no job.
-fn print_answer(session: &Session, answer: &TicketAnswer, done: Change) -> Result<ExitCode, CliError> {
+fn print_answer(session: &Session, answer: &TicketAnswer, done: Change) -> Result<(), CliError> {
     let TicketAnswer { ticket, decision } = answer;
     let screen = &session.screen;
     if screen.is_json() {
@@ -250,7 +226,7 @@ fn print_answer(session: &Session, answer: &TicketAnswer, done: Change) -> Resul
         };
         screen.error(&format!("{sentence} ({}){all_the_same}", decision.code));
         screen.help(&decision.help);
-        return Ok(Exit::Refused.into());
+        return Err(CliError::silent(Exit::Refused));
     }
     if !screen.is_json() {
         match screen.width() {
@@ -267,7 +243,7 @@ fn print_answer(session: &Session, answer: &TicketAnswer, done: Change) -> Resul
             screen.hint(&format!("watch it with `pullyard jobs watch {}`", job.short()));
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 fn change_phrase(ticket: &Ticket, done: Change) -> String {
@@ -282,36 +258,33 @@ fn render_plain(ticket: &Ticket, decision: &Decision) -> String {
     fields.map(super::screen::sanitize).join("\t")
 }
 
-fn list(session: &Session, page: TicketPage) -> Result<(), CliError> {
-    let columns = [
-        Column::Flexible("STATUS"),
-        Column::Fixed("TICKET"),
-        Column::Flexible("TITLE"),
-        Column::Fixed("JOB"),
-        Column::Flexible("BADGES"),
-        Column::Fixed("PULL REQUEST"),
-    ];
-    let mut table = Table::new(columns);
+fn list(session: &Session, page: &TicketPage) -> Result<(), CliError> {
+    let mut table = Table::new([
+        Flexible("STATUS"),
+        Fixed("TICKET"),
+        Flexible("TITLE"),
+        Fixed("JOB"),
+        Flexible("BADGES"),
+        Fixed("PULL REQUEST"),
+    ]);
     for ticket in &page.tickets {
         let job = ticket.active_job.as_ref().or(ticket.last_job.as_ref());
         table.row([
             Cell::text(&ticket.status),
-            Cell::text(ticket.key.as_str()),
+            Cell::text(&ticket.key),
             Cell::text(&ticket.title),
-            job.map_or_else(|| Cell::optional(None::<&str>), |job| Cell::new(job.short(), job.as_str())),
+            format::job_cell(job),
             Cell::optional(Some(ticket.badges.join(", ")).filter(|badges| !badges.is_empty())),
             pull_request(ticket),
         ]);
     }
     table.show(&session.screen, "No ticket yet. Create one with `pullyard tickets create KEY --title TEXT`.")?;
-    if let Some(next) = page.next {
-        session.screen.hint(&format!("there are more: `pullyard tickets list --after {next}`"));
-    }
+    hint_more(&session.screen, "tickets list", page.next.as_ref());
     Ok(())
 }
 
 fn pull_request(ticket: &Ticket) -> Cell {
-    let Some(url) = &ticket.pull_request else { return Cell::optional(None::<&str>) };
+    let Some(url) = &ticket.pull_request else { return Cell::none() };
     let number = url.rsplit('/').next().unwrap_or_default();
     match ticket.pull_request_state {
         Some(state @ (PullRequestState::Merged | PullRequestState::Closed)) => {
@@ -325,15 +298,15 @@ fn show(session: &Session, ticket: &Ticket, comments: &[Comment]) -> Result<(), 
     let screen = &session.screen;
     let list = |names: Vec<&str>| Cell::optional(Some(names.join(", ")).filter(|names| !names.is_empty()));
     let mut lines = vec![
-        ("Ticket", Cell::text(ticket.key.as_str())),
+        ("Ticket", Cell::text(&ticket.key)),
         ("Title", Cell::text(&ticket.title)),
         ("Status", Cell::text(&ticket.status)),
         ("Waits", Cell::optional(ticket.waits.as_ref().map(|waits| &waits.sentence))),
         ("Badges", list(ticket.badges.iter().map(String::as_str).collect())),
         ("Labels", list(ticket.labels.iter().map(String::as_str).collect())),
-        ("Repository", Cell::optional(ticket.repository.as_ref().map(|name| name.as_str()))),
-        ("Active job", Cell::optional(ticket.active_job.as_ref().map(|job| job.as_str()))),
-        ("Last job", Cell::optional(ticket.last_job.as_ref().map(|job| job.as_str()))),
+        ("Repository", Cell::optional(ticket.repository.as_ref())),
+        ("Active job", Cell::optional(ticket.active_job.as_ref())),
+        ("Last job", Cell::optional(ticket.last_job.as_ref())),
         ("Pull request", Cell::optional(ticket.pull_request.as_ref())),
         ("Pull request state", Cell::optional(ticket.pull_request_state.map(PullRequestState::display_name))),
         ("Page", Cell::optional(ticket.url.as_ref())),

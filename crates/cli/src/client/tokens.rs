@@ -2,16 +2,16 @@
 
 use super::choices::choices;
 use super::fault::{CliError, Exit};
+use super::pages::load_all;
 use super::screen::Colour;
 use super::session::Session;
-use super::table::{Cell, Column, Table};
+use super::table::{Cell, Fixed, Flexible, Table};
 use super::{format, prompt};
 use clap::Subcommand;
 use pullyard_domain::id::{ProjectId, TokenId};
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::token::{CreateToken, Scope, Token, TokenKind, TokenState};
 use std::collections::BTreeSet;
-use std::process::ExitCode;
 
 /// Create, list and revoke tokens of users, programs and runners.
 #[derive(clap::Args)]
@@ -82,13 +82,12 @@ struct Create {
 }
 
 impl Tokens {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         match self.command.unwrap_or(Command::List { after: None }) {
-            Command::Create(new) => create(session, *new).await?,
-            Command::List { after } => list(session, after).await?,
-            Command::Revoke { which, yes } => revoke(session, &which, yes).await?,
+            Command::Create(new) => create(session, *new).await,
+            Command::List { after } => list(session, after).await,
+            Command::Revoke { which, yes } => revoke(session, &which, yes).await,
         }
-        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -172,17 +171,17 @@ async fn list(session: &Session, after: Option<String>) -> Result<(), CliError> 
     if session.screen.is_json() {
         return session.screen.json(&page);
     }
-    let columns = [
-        Column::Flexible("NAME"),
-        Column::Fixed("TOKEN"),
-        Column::Flexible("FOR"),
-        Column::Flexible("SCOPES"),
-        Column::Fixed("LAST USED"),
-        Column::Fixed("EXPIRES"),
-        Column::Fixed("STATE"),
-        Column::Fixed("ID"),
-    ];
-    let (mut table, now) = (Table::new(columns), format::now());
+    let mut table = Table::new([
+        Flexible("NAME"),
+        Fixed("TOKEN"),
+        Flexible("FOR"),
+        Flexible("SCOPES"),
+        Fixed("LAST USED"),
+        Fixed("EXPIRES"),
+        Fixed("STATE"),
+        Fixed("ID"),
+    ]);
+    let now = format::now();
     let dots = if session.screen.has_shapes() { "…" } else { "..." };
     for token in &page.tokens {
         let used = token.last_used.map_or_else(|| Cell::new("never", ""), |at| format::time_cell(at, now));
@@ -197,7 +196,7 @@ async fn list(session: &Session, after: Option<String>) -> Result<(), CliError> 
             used,
             expiry_cell(token, now),
             state_cell(token),
-            Cell::text(token.id.as_str()),
+            Cell::text(&token.id),
         ]);
     }
     table.show(&session.screen, "No token.")?;
@@ -242,15 +241,12 @@ async fn find_token(session: &Session, which: &str) -> Result<Token, CliError> {
             begins || (prefix.len() > 4 && token.prefix.starts_with(prefix)) || token.name == which
         }
     };
-    let (mut candidates, mut after) = (Vec::new(), None);
-    loop {
+    let mut candidates = load_all(async |after| {
         let page = session.api.tokens(after.as_deref()).await?;
-        candidates.extend(page.tokens.into_iter().filter(|token| matches(token)));
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
-    }
+        Ok((page.tokens, page.next))
+    })
+    .await?;
+    candidates.retain(|token| matches(token));
     if candidates.iter().any(|token| token.state != TokenState::Revoked) {
         candidates.retain(|token| token.state != TokenState::Revoked);
     }

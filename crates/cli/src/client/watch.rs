@@ -11,7 +11,6 @@ use pullyard_domain::job::JobStatus;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::event::{EventKind, EventRecord};
 use pullyard_protocol::job::Job;
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// Polls as often as a watched runner sends events, and less often while the runner is silent.
@@ -21,21 +20,21 @@ pub(super) fn poll_interval(has_news: bool) -> Duration {
 
 const EXPLAIN_AFTER: Duration = Duration::from_secs(2);
 
-pub(super) async fn watch(session: &Session, job: &JobId) -> Result<ExitCode, CliError> {
+pub(super) async fn watch(session: &Session, job: &JobId) -> Result<(), CliError> {
     tokio::select! {
         ended = follow(session, job, None) => ended,
         _ = tokio::signal::ctrl_c() => {
             session.screen.note(&format!("interrupted: job {} is still running", job.short()));
-            Ok(Exit::Interrupted.into())
+            Err(CliError::silent(Exit::Interrupted))
         }
     }
 }
 
-pub(super) async fn watch_with_input(session: &Session, job: &JobId) -> Result<ExitCode, CliError> {
+pub(super) async fn watch_with_input(session: &Session, job: &JobId) -> Result<(), CliError> {
     follow(session, job, Some(Conversation::start(&session.screen))).await
 }
 
-async fn follow(session: &Session, id: &JobId, mut conversation: Option<Conversation>) -> Result<ExitCode, CliError> {
+async fn follow(session: &Session, id: &JobId, mut conversation: Option<Conversation>) -> Result<(), CliError> {
     let screen = &session.screen;
     let (mut cursor, mut printer) = (None, StatePrinter::default());
     loop {
@@ -97,18 +96,18 @@ fn describe_state(job: &Job) -> String {
     }
 }
 
-fn print_end(screen: &Screen, job: &Job) -> Result<ExitCode, CliError> {
+fn print_end(screen: &Screen, job: &Job) -> Result<(), CliError> {
     if screen.is_json() {
         screen.json(job)?;
     }
-    let exit = print_outcome(screen, job);
+    let outcome = print_outcome(screen, job);
     if let Some(result) = job.result.as_ref().filter(|_| job.status == JobStatus::Completed && !screen.is_json()) {
         screen.print_line(&sanitize(&result.url))?;
     }
-    Ok(exit)
+    outcome
 }
 
-pub(super) fn print_outcome(screen: &Screen, job: &Job) -> ExitCode {
+pub(super) fn print_outcome(screen: &Screen, job: &Job) -> Result<(), CliError> {
     let took = format::format_duration(job.ended.unwrap_or(job.created).since(job.created));
     if job.status == JobStatus::Completed {
         if let Some(result) = &job.result {
@@ -118,7 +117,7 @@ pub(super) fn print_outcome(screen: &Screen, job: &Job) -> ExitCode {
                 format::format_files(result.files)
             ));
         }
-        return ExitCode::SUCCESS;
+        return Ok(());
     }
     let word = format::status_name(job.status).to_lowercase();
     match &job.failure {
@@ -136,7 +135,7 @@ pub(super) fn print_outcome(screen: &Screen, job: &Job) -> ExitCode {
             screen.help(&format!("retry it with `pullyard jobs retry {}`", job.id.short()));
         }
     }
-    Exit::Ended.into()
+    Err(CliError::silent(Exit::Ended))
 }
 
 fn hint_unreported_push(screen: &Screen, job: &Job) {

@@ -1,10 +1,8 @@
 //! `pullyard why`: explains a job, a ticket, a pull request or a delivery in one sentence.
 
-use super::fault::CliError;
-use super::fault::NOTHING_TO_DO;
+use super::fault::{CliError, NOTHING_TO_DO};
 use super::format;
 use super::pulls;
-use super::screen::sanitize;
 use super::session::Session;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{DeliveryId, JobId, ProjectId, TicketKey};
@@ -12,8 +10,6 @@ use pullyard_protocol::delivery::{Delivery, DeliveryQuery};
 use pullyard_protocol::job::Job;
 use pullyard_protocol::pull_request::PullRequestName;
 use pullyard_protocol::ticket::Ticket;
-use serde::Serialize;
-use std::process::ExitCode;
 
 /// How far back a ticket's deliveries are searched. Units: pages, each of 500 searched deliveries.
 const MAX_PAGES: usize = 4;
@@ -31,18 +27,17 @@ pub(crate) struct Why {
 }
 
 impl Why {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         let what = self.subject.as_str();
         if let Ok(delivery) = what.parse::<DeliveryId>() {
-            explain_delivery(session, "", &session.api.delivery(&delivery).await?)?;
+            explain_delivery(session, "", &session.api.delivery(&delivery).await?)
         } else if PullRequestName::parse(what).is_some_and(|name| name.host.is_some()) {
-            pulls::explain(session, what).await?;
+            pulls::explain(session, what).await
         } else if what == "@last" || what.to_lowercase().starts_with("job_") {
-            explain_job(session, "", &session.resolve_job(what).await?).await?;
+            explain_job(session, "", &session.resolve_job(what).await?).await
         } else {
-            explain_ticket_or_job(session, what).await?;
+            explain_ticket_or_job(session, what).await
         }
-        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -71,7 +66,7 @@ async fn explain_ticket_or_job(session: &Session, what: &str) -> Result<(), CliE
 
 async fn explain_job(session: &Session, before: &str, id: &JobId) -> Result<(), CliError> {
     let why = session.api.explain_job(id).await?;
-    print_explanation(session, &format!("{before}{}", why.sentence), &format::with_job_id(&why.help, id), &why)
+    session.screen.explain(&why, &format!("{before}{}", why.sentence), &format::with_job_id(&why.help, id))
 }
 
 /// Explains the first that applies: the active job, the wait, a later refusal, the last job, the last decision.
@@ -80,18 +75,17 @@ async fn explain_ticket(session: &Session, project: &ProjectId, ticket: &Ticket)
         return explain_job(session, &format!("Job {}: ", active.short()), active).await;
     }
     if let Some(waits) = &ticket.waits {
-        return print_explanation(session, &format!("{} waits: {}", ticket.key, waits.sentence), &waits.help, ticket);
+        let sentence = format!("{} waits: {}", ticket.key, waits.sentence);
+        return session.screen.explain(ticket, &sentence, &waits.help);
     }
     let newest = newest_delivery(session, project, &ticket.key, None).await?;
     let Some(last) = last_job(session, project, ticket, newest.as_ref()).await? else {
         return match newest {
             Some(delivery) => explain_no_job(session, ticket, &delivery),
-            None => print_explanation(
-                session,
-                &format!("No event of the last 30 days requested a job for {}.", ticket.key),
-                NOTHING_TO_DO,
-                ticket,
-            ),
+            None => {
+                let sentence = format!("No event of the last 30 days requested a job for {}.", ticket.key);
+                session.screen.explain(ticket, &sentence, NOTHING_TO_DO)
+            }
         };
     };
     let refused = |delivery: &Delivery| matches!(delivery.verdict, Verdict::Refused | Verdict::Held);
@@ -157,14 +151,5 @@ async fn newest_delivery(
 }
 
 fn explain_delivery(session: &Session, before: &str, delivery: &Delivery) -> Result<(), CliError> {
-    print_explanation(session, &format!("{before}{}", delivery.sentence), &delivery.help, delivery)
-}
-
-fn print_explanation(session: &Session, sentence: &str, help: &str, body: &impl Serialize) -> Result<(), CliError> {
-    if session.screen.is_json() {
-        return session.screen.json(body);
-    }
-    session.screen.print_line(&sanitize(sentence))?;
-    session.screen.hint(help);
-    Ok(())
+    session.screen.explain(delivery, &format!("{before}{}", delivery.sentence), &delivery.help)
 }

@@ -2,7 +2,6 @@
 
 use crate::client::config::Config;
 use crate::client::fault::CliError;
-use crate::client::screen::Screen;
 use crate::client::session::Session;
 use crate::client::{Global, format};
 use clap::ColorChoice;
@@ -42,7 +41,7 @@ pub(super) fn load_names(names: Names) -> Vec<(String, String)> {
 fn load_in_time(names: Names) -> Option<Vec<(String, String)>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     let global = typed_flags();
-    let session = Session::open(&global, Screen::new(&global)).ok()?;
+    let session = Session::open(&global).ok()?;
     let loaded = runtime.block_on(async { timeout(LIMIT, load(&session, names)).await });
     // Dropping the runtime would wait for a name lookup.
     runtime.shutdown_background();

@@ -5,16 +5,15 @@ use crate::client::fault::CliError;
 use crate::client::format;
 use crate::client::jobs::parse_time;
 use crate::client::pages::{self, Page};
-use crate::client::refresh::refresh;
+use crate::client::refresh::show_list;
 use crate::client::session::Session;
-use crate::client::table::{Cell, Column, Table};
+use crate::client::table::{Cell, Fixed, Flexible, Table};
 use clap::builder::TypedValueParser;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::TicketKey;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::delivery::{Delivery, DeliveryPage, DeliveryQuery};
 use pullyard_protocol::pull_request::{PULL_REQUEST_NAME_HELP, PullRequestName};
-use std::process::ExitCode;
 
 /// List a project's deliveries of the last 30 days, newest first.
 #[derive(Clone, Default, clap::Args)]
@@ -65,17 +64,8 @@ impl List {
         about || when || !self.verdict.is_empty() || !self.code.is_empty()
     }
 
-    pub(super) async fn run(&self, session: &Session) -> Result<ExitCode, CliError> {
-        if self.watch {
-            return refresh(session, async || self.page(session).await, |page| self.show(session, page)).await;
-        }
-        let page = self.page(session).await?;
-        if session.screen.is_json() {
-            session.screen.json(&page)?;
-        } else {
-            self.show(session, page)?;
-        }
-        Ok(ExitCode::SUCCESS)
+    pub(super) async fn run(&self, session: &Session) -> Result<(), CliError> {
+        show_list(session, self.watch, async || self.page(session).await, |page| self.show(session, page)).await
     }
 
     async fn page(&self, session: &Session) -> Result<DeliveryPage, CliError> {
@@ -101,16 +91,16 @@ impl List {
         Ok(DeliveryPage { deliveries: all.items, next: all.next, looked_back_to: all.searched_to })
     }
 
-    fn show(&self, session: &Session, page: DeliveryPage) -> Result<(), CliError> {
-        let columns = [
-            Column::Fixed("VERDICT"),
-            Column::Fixed("WHEN"),
-            Column::Fixed("SOURCE"),
-            Column::Flexible("ABOUT"),
-            Column::Fixed("JOB"),
-            Column::Fixed("DELIVERY"),
-        ];
-        let (mut table, now) = (Table::new(columns), format::now());
+    fn show(&self, session: &Session, page: &DeliveryPage) -> Result<(), CliError> {
+        let mut table = Table::new([
+            Fixed("VERDICT"),
+            Fixed("WHEN"),
+            Fixed("SOURCE"),
+            Flexible("ABOUT"),
+            Fixed("JOB"),
+            Fixed("DELIVERY"),
+        ]);
+        let now = format::now();
         for delivery in &page.deliveries {
             let job = delivery.job.as_ref();
             let cells = [
@@ -118,8 +108,8 @@ impl List {
                 format::time_cell(delivery.at, now),
                 Cell::new(format::to_code(&delivery.source).replace('_', " "), format::to_code(&delivery.source)),
                 about_cell(delivery),
-                job.map_or_else(|| Cell::optional(None::<&str>), |job| Cell::new(job.short(), job.as_str())),
-                Cell::text(delivery.id.as_str()),
+                format::job_cell(job),
+                Cell::text(&delivery.id),
             ];
             table.row_with(cells, &delivery.sentence);
         }
@@ -138,7 +128,7 @@ fn about_cell(delivery: &Delivery) -> Cell {
     match &delivery.review {
         Some(review) if review.author.is_empty() => Cell::text(&review.pull_request),
         Some(review) => Cell::new(format!("{} by {}", review.pull_request, review.author), &review.pull_request),
-        None => Cell::optional(delivery.ticket.as_ref().map(|key| key.as_str())),
+        None => Cell::optional(delivery.ticket.as_ref()),
     }
 }
 

@@ -1,9 +1,9 @@
 //! `pullyard deliveries simulate`: decides each delivery of the ledger by itself with other settings; changes nothing.
 
 use super::super::fault::CliError;
-use super::super::format;
 use super::super::session::Session;
-use super::super::table::{Cell, Column, Table};
+use super::super::table::{Cell, Fixed, Flexible, Table};
+use super::super::{format, pages};
 use pullyard_domain::id::JobId;
 use pullyard_domain::nearest::find_nearest;
 use pullyard_domain::review::guard::{DecisionStep, ReviewFacts, ReviewSettings, decide};
@@ -48,15 +48,12 @@ pub(super) async fn run(session: &Session, changes: &[Change], since: Duration) 
     let (mut all, mut at) = (Vec::new(), now);
     let oldest = now.minus(since);
     loop {
-        let (day, mut after) = (at.day(), None);
-        loop {
+        let day = at.day();
+        let of_day = pages::load_all(async |after| {
             let page = session.api.deliveries(&project, Some(&day), after.as_deref()).await?;
-            all.extend(page.deliveries);
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
-        }
+            Ok((page.deliveries, page.next))
+        });
+        all.extend(of_day.await?);
         if day == oldest.day() {
             break;
         }
@@ -79,15 +76,13 @@ pub(super) async fn run(session: &Session, changes: &[Change], since: Duration) 
     if session.screen.is_json() {
         return session.screen.json(&json!({ "decided": reviews.len(), "different": differences }));
     }
-    let columns =
-        [Column::Fixed("WHEN"), Column::Flexible("WAS"), Column::Flexible("WOULD BE"), Column::Fixed("DELIVERY")];
-    let mut table = Table::new(columns);
+    let mut table = Table::new([Fixed("WHEN"), Flexible("WAS"), Flexible("WOULD BE"), Fixed("DELIVERY")]);
     for difference in &differences {
         table.row([
             format::time_cell(difference.delivery.at, now),
             Cell::text(&difference.was),
             Cell::text(&difference.would_be),
-            Cell::text(difference.delivery.id.as_str()),
+            Cell::text(&difference.delivery.id),
         ]);
     }
     table.show(&session.screen, &format!("No decision on {} reviews would differ.", reviews.len()))

@@ -15,9 +15,8 @@ use pullyard_protocol::hook::Hook;
 use pullyard_protocol::project::Project;
 use pullyard_protocol::version::{PROTOCOL, Version};
 use pullyard_version::{COMMIT, VERSION};
-use std::process::ExitCode;
 
-pub(super) async fn run(account: Account, global: &Global, screen: &Screen) -> Result<ExitCode, CliError> {
+pub(super) async fn run(account: Account, global: &Global, screen: &Screen) -> Result<(), CliError> {
     let name = account.stack.unwrap_or_default();
     let findings = match Aws::connect(account.region, account.profile).await {
         Err(error) => vec![stack_unavailable(&error)],
@@ -31,7 +30,7 @@ pub(super) async fn run(account: Account, global: &Global, screen: &Screen) -> R
 }
 
 async fn run_checks(aws: &Aws, stack: &Stack, global: &Global) -> Result<Vec<Finding>, CliError> {
-    let session = Session::open_for_url(global, Screen::new(global), &stack.api_url)?;
+    let session = Session::open_for_url(global, &stack.api_url)?;
     let server = ApiClient::new(&stack.api_url, "")?.version().await;
     let labels = doctor::load_labels(aws, stack).await;
     let commits = Commits {

@@ -17,7 +17,6 @@ use pullyard_protocol::integration::CreateIntegration;
 use pullyard_protocol::project::{AddRepository, CreateProject};
 use pullyard_protocol::secret::SetSecret;
 use serde::Serialize;
-use std::process::ExitCode;
 
 /// Limit of Secrets Manager. Units: bytes.
 const MAX_SECRET_BYTES: usize = 65_536;
@@ -83,7 +82,7 @@ impl StackSetUp {
         screen: &Screen,
         forge: Forge,
         workflows: bool,
-    ) -> Result<ExitCode, CliError> {
+    ) -> Result<(), CliError> {
         let Account { stack, region, profile } = self.account;
         let name = stack.unwrap_or_default();
         let aws = Aws::connect(region, profile).await.map_err(to_fault)?;
@@ -93,7 +92,7 @@ impl StackSetUp {
         let mut steps = vec![sign_in(&aws, &stack, &context, renew).await?];
         steps[0].print(screen);
 
-        let Some(session) = Session::open_for_url(global, Screen::new(global), &stack.api_url)? else {
+        let Some(session) = Session::open_for_url(global, &stack.api_url)? else {
             return Err(CliError::new(Exit::Failed, format!("another process removed context {context}")));
         };
         session.api.own_token().await.map_err(|error| {
@@ -135,7 +134,7 @@ impl StackSetUp {
                 screen.hint(&line);
             }
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 }
 

@@ -1,10 +1,10 @@
 //! `pullyard jobs artifacts` and `diff`: lists and downloads artifacts.
 
-use super::{describe_subject, ensure_attempt_exists};
+use super::{JobArg, describe_subject, ensure_attempt_exists};
 use crate::client::fault::{CliError, Exit};
 use crate::client::format;
 use crate::client::session::Session;
-use crate::client::table::{Cell, Column, Table};
+use crate::client::table::{Cell, Fixed, Flexible, Right, Table};
 use pullyard_domain::artifact::ArtifactKind;
 use pullyard_domain::id::JobId;
 use pullyard_protocol::artifact::{Artifact, Artifacts};
@@ -12,7 +12,6 @@ use pullyard_protocol::client::Download;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 /// List a job's artifacts, or print one.
 #[derive(clap::Args)]
@@ -21,9 +20,8 @@ use std::process::ExitCode;
   pullyard jobs artifacts 7F2K agent-output.jsonl --out log.jsonl
   pullyard jobs artifacts @last final-message.md")]
 pub(super) struct List {
-    /// Job id.
-    #[arg(value_name = "JOB")]
-    id: String,
+    #[command(flatten)]
+    job: JobArg,
     /// Name or id; among several of that name, prints the newest.
     #[arg(value_name = "NAME")]
     name: Option<String>,
@@ -42,9 +40,8 @@ pub(super) struct List {
   pullyard jobs diff @last | git apply
   pullyard jobs diff 7F2K --attempt 1 --out changes.patch")]
 pub(super) struct Diff {
-    /// Job id.
-    #[arg(value_name = "JOB")]
-    id: String,
+    #[command(flatten)]
+    job: JobArg,
     /// This attempt (default: the newest with a patch).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     attempt: Option<u32>,
@@ -54,12 +51,12 @@ pub(super) struct Diff {
 }
 
 impl List {
-    pub(super) fn for_artifact(id: String, name: String, attempt: Option<u32>) -> Self {
-        Self { id, name: Some(name), attempt, out: None }
+    pub(super) fn for_artifact(job: JobArg, name: String, attempt: Option<u32>) -> Self {
+        Self { job, name: Some(name), attempt, out: None }
     }
 
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
-        let id = session.resolve_job(&self.id).await?;
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
+        let id = self.job.resolve(session).await?;
         ensure_attempt_exists(session, &id, self.attempt).await?;
         let mut artifacts = session.api.artifacts(&id).await?.artifacts;
         artifacts.retain(|one| self.attempt.is_none_or(|attempt| attempt == one.attempt));
@@ -76,8 +73,8 @@ impl List {
 }
 
 impl Diff {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
-        let id = session.resolve_job(&self.id).await?;
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
+        let id = self.job.resolve(session).await?;
         ensure_attempt_exists(session, &id, self.attempt).await?;
         let artifacts = session.api.artifacts(&id).await?.artifacts;
         let is_meant = |one: &&Artifact| {
@@ -105,42 +102,35 @@ async fn no_patch_fault(session: &Session, id: &JobId, attempt: Option<u32>) -> 
     })
 }
 
-fn show_list(session: &Session, artifacts: Vec<Artifact>, of: &str) -> Result<ExitCode, CliError> {
+fn show_list(session: &Session, artifacts: Vec<Artifact>, of: &str) -> Result<(), CliError> {
     let screen = &session.screen;
     if screen.is_json() {
-        screen.json(&Artifacts { artifacts })?;
-        return Ok(ExitCode::SUCCESS);
+        return screen.json(&Artifacts { artifacts });
     }
     let now = format::now();
     let mut table = Table::new([
-        Column::Flexible("NAME"),
-        Column::Fixed("KIND"),
-        Column::Right("SIZE"),
-        Column::Right("ATTEMPT"),
-        Column::Fixed("CREATED"),
-        Column::Fixed("STORED"),
+        Flexible("NAME"),
+        Fixed("KIND"),
+        Right("SIZE"),
+        Right("ATTEMPT"),
+        Fixed("CREATED"),
+        Fixed("STORED"),
     ]);
     for one in &artifacts {
         table.row([
-            Cell::text(one.name.as_str()),
+            Cell::text(&one.name),
             Cell::new(one.kind.label(), one.kind.as_str()),
             format::bytes_cell(one.size_bytes),
-            Cell::text(one.attempt.to_string()),
+            Cell::text(&one.attempt),
             format::time_cell(one.at, now),
             Cell::text(if one.stored { "yes" } else { "no" }),
         ]);
     }
-    table.show(screen, &format!("No artifacts of {of}."))?;
-    Ok(ExitCode::SUCCESS)
+    table.show(screen, &format!("No artifacts of {of}."))
 }
 
 /// Writes an artifact to a file or stdout. With `--json`, prints only metadata and requires a file.
-async fn download_artifact(
-    session: &Session,
-    id: &JobId,
-    one: &Artifact,
-    out: Option<&Path>,
-) -> Result<ExitCode, CliError> {
+async fn download_artifact(session: &Session, id: &JobId, one: &Artifact, out: Option<&Path>) -> Result<(), CliError> {
     let screen = &session.screen;
     if screen.is_json() && out.is_none() {
         return Err(CliError::usage("--json can't print the content of an artifact").with_help("add --out FILE"));
@@ -148,11 +138,11 @@ async fn download_artifact(
     let mut download = session.api.download_artifact(id, &one.id).await?;
     let Some(out) = out else {
         let unwritten = |error: io::Error| match error.kind() {
-            io::ErrorKind::BrokenPipe => CliError::closed_output(),
+            io::ErrorKind::BrokenPipe => CliError::silent(Exit::Failed),
             _ => CliError::new(Exit::Failed, format!("can't write {}: {error}", one.name)),
         };
         copy_download(&mut download, one, &mut io::stdout(), unwritten).await?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(());
     };
     let unwritten = |error: io::Error| {
         CliError::new(Exit::Failed, format!("can't write {}: {error}", out.display()))
@@ -171,7 +161,7 @@ async fn download_artifact(
     } else {
         screen.note(&format!("Wrote {} to {}.", one.name, out.display()));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 async fn copy_download(

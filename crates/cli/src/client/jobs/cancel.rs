@@ -7,7 +7,6 @@ use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobStatus;
 use pullyard_protocol::job::{CancelJob, Job};
 use serde_json::Value;
-use std::process::ExitCode;
 use std::time::Duration;
 
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -33,7 +32,7 @@ pub(super) struct Cancel {
 }
 
 impl Cancel {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         let screen = &session.screen;
         let mut meant = Vec::<JobId>::new();
         for reference in &self.ids {
@@ -64,7 +63,7 @@ impl Cancel {
                 all => screen.json(&Value::from(all.to_vec()))?,
             }
         }
-        Ok(first.map_or(ExitCode::SUCCESS, ExitCode::from))
+        first.map_or(Ok(()), |exit| Err(CliError::silent(exit)))
     }
 
     async fn cancel_one(&self, session: &Session, id: &JobId, request: &CancelJob) -> Result<Job, CliError> {
@@ -83,7 +82,7 @@ impl Cancel {
                 .api
                 .cancel_job(id, request)
                 .await
-                .map_or_else(CliError::from, |_| CliError::closed_output()));
+                .map_or_else(CliError::from, |_| CliError::silent(Exit::Failed)));
         }
         print_state(&session.screen, &job);
         Ok(job)

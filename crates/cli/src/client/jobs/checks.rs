@@ -1,13 +1,12 @@
 //! `pullyard jobs checks`: shows the results of a job's checks.
 
-use super::{describe_subject, ensure_attempt_exists};
+use super::{JobArg, describe_subject, ensure_attempt_exists};
 use crate::client::fault::CliError;
 use crate::client::format;
 use crate::client::session::Session;
-use crate::client::table::{Cell, Column, Table};
+use crate::client::table::{Cell, Fixed, Flexible, Right, Table};
 use pullyard_domain::checks::CheckRun;
 use pullyard_protocol::artifact::{AttemptChecks, Checks};
-use std::process::ExitCode;
 use std::time::Duration;
 
 /// Show the results of the checks on a job's work.
@@ -19,9 +18,8 @@ use std::time::Duration;
   pullyard jobs checks @last --json
   pullyard jobs checks 7F2K --output check-1.txt")]
 pub(super) struct Show {
-    /// Job id.
-    #[arg(value_name = "JOB")]
-    id: String,
+    #[command(flatten)]
+    job: JobArg,
     /// Only this attempt.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     attempt: Option<u32>,
@@ -31,10 +29,10 @@ pub(super) struct Show {
 }
 
 impl Show {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
-        let id = session.resolve_job(&self.id).await?;
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
+        let id = self.job.resolve(session).await?;
         if let Some(name) = self.output {
-            return super::artifacts::List::for_artifact(self.id, name, self.attempt).run(session).await;
+            return super::artifacts::List::for_artifact(self.job, name, self.attempt).run(session).await;
         }
         ensure_attempt_exists(session, &id, self.attempt).await?;
         let mut checks = session.api.checks(&id).await?;
@@ -43,28 +41,26 @@ impl Show {
     }
 }
 
-fn show_checks(session: &Session, checks: &Checks, of: &str) -> Result<ExitCode, CliError> {
+fn show_checks(session: &Session, checks: &Checks, of: &str) -> Result<(), CliError> {
     let screen = &session.screen;
     if screen.is_json() {
-        screen.json(checks)?;
-        return Ok(ExitCode::SUCCESS);
+        return screen.json(checks);
     }
     let mut table = Table::new([
-        Column::Flexible("CHECK"),
-        Column::Fixed("RESULT"),
-        Column::Fixed("EXIT"),
-        Column::Right("TOOK"),
-        Column::Right("ATTEMPT"),
-        Column::Fixed("ROUND"),
-        Column::Fixed("OUTPUT"),
+        Flexible("CHECK"),
+        Fixed("RESULT"),
+        Fixed("EXIT"),
+        Right("TOOK"),
+        Right("ATTEMPT"),
+        Fixed("ROUND"),
+        Fixed("OUTPUT"),
     ]);
     for AttemptChecks { attempt, checks } in &checks.attempts {
         for run in checks {
             table.row(row(*attempt, run));
         }
     }
-    table.show(screen, &format!("No checks ran in {of}."))?;
-    Ok(ExitCode::SUCCESS)
+    table.show(screen, &format!("No checks ran in {of}."))
 }
 
 fn row(attempt: u32, run: &CheckRun) -> [Cell; 7] {
@@ -73,7 +69,7 @@ fn row(attempt: u32, run: &CheckRun) -> [Cell; 7] {
         Cell::new(run.outcome.label(), format::to_code(&run.outcome)),
         Cell::text(run.end_phrase()),
         format::duration_cell(Duration::from_millis(run.took_ms)),
-        Cell::text(attempt.to_string()),
+        Cell::text(&attempt),
         Cell::text(if run.round == 0 { "work" } else { "again" }),
         Cell::optional(run.artifact.as_ref()),
     ]

@@ -7,7 +7,6 @@ use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{RepositoryName, TicketKey};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::job::CreateJob;
-use std::process::ExitCode;
 
 /// Request a job for a ticket, from a prompt, or both; prints its id.
 #[derive(clap::Args)]
@@ -44,7 +43,7 @@ pub(super) struct Create {
 }
 
 impl Create {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         let Self { ticket, prompt, repository, base, agent, model, idempotency_key, wait } = self;
         let request = CreateJob { project: session.project().await?, ticket, prompt, repository, base, agent, model };
         let decision = session.api.create_job(&request, idempotency_key.as_deref()).await?;
@@ -57,12 +56,11 @@ pub(in crate::client) async fn print_decision(
     session: &Session,
     decision: &Decision,
     wait: bool,
-) -> Result<ExitCode, CliError> {
+) -> Result<(), CliError> {
     let screen = &session.screen;
     let followed = decision.job.as_ref().filter(|_| wait);
     if screen.is_json() && followed.is_none() {
-        screen.json(decision)?;
-        return Ok(ExitCode::SUCCESS);
+        return screen.json(decision);
     }
     if let Some(job) = decision.job.as_ref().filter(|_| !screen.is_json()) {
         screen.print_line(job.as_str())?;
@@ -74,7 +72,7 @@ pub(in crate::client) async fn print_decision(
             if let (Some(job), Verdict::Accepted) = (&decision.job, decision.verdict) {
                 screen.hint(&format!("watch it with `pullyard jobs watch {}`", job.short()));
             }
-            Ok(ExitCode::SUCCESS)
+            Ok(())
         }
     }
 }

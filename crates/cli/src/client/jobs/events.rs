@@ -1,27 +1,26 @@
 //! `pullyard jobs events`: prints all events, one per line.
 
+use super::JobArg;
 use crate::client::fault::{CliError, Exit};
 use crate::client::screen::Screen;
 use crate::client::session::Session;
 use crate::client::watch;
 use pullyard_protocol::event::{EventPage, EventRecord};
-use std::process::ExitCode;
 
 /// Print the events of the agent and its runner, oldest first.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  pullyard jobs events 7F2K\n  pullyard jobs events @last --jsonl")]
 pub(super) struct Events {
-    /// Job id.
-    #[arg(value_name = "JOB")]
-    id: String,
+    #[command(flatten)]
+    job: JobArg,
     /// Print one JSON document per event.
     #[arg(long)]
     jsonl: bool,
 }
 
 impl Events {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
-        let (screen, id) = (&session.screen, session.resolve_job(&self.id).await?);
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
+        let (screen, id) = (&session.screen, self.job.resolve(session).await?);
         let as_document = screen.is_json() && !self.jsonl;
         let mut all = EventPage { events: Vec::new(), cursor: String::new(), end: false };
         let since = session.api.job(&id).await?.created;
@@ -46,7 +45,7 @@ impl Events {
         if as_document {
             screen.json(&all)?;
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 }
 

@@ -5,15 +5,14 @@ use crate::client::choices::choices;
 use crate::client::fault::CliError;
 use crate::client::format;
 use crate::client::pages::{self, Page};
-use crate::client::refresh::refresh;
+use crate::client::refresh::show_list;
 use crate::client::session::Session;
-use crate::client::table::{Cell, Column, Table};
+use crate::client::table::{Cell, Fixed, Flexible, Right, Table};
 use clap::builder::TypedValueParser;
 use pullyard_domain::id::TicketKey;
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::job::{Job, JobPage, JobQuery};
-use std::process::ExitCode;
 use std::time::Duration;
 
 /// List a project's jobs, newest first.
@@ -50,17 +49,8 @@ impl List {
         self.is_filtered() || self.limit.is_some() || self.after.is_some() || self.watch
     }
 
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
-        if self.watch {
-            return refresh(session, async || self.page(session).await, |page| self.show(session, page)).await;
-        }
-        let page = self.page(session).await?;
-        if session.screen.is_json() {
-            session.screen.json(&page)?;
-        } else {
-            self.show(session, page)?;
-        }
-        Ok(ExitCode::SUCCESS)
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
+        show_list(session, self.watch, async || self.page(session).await, |page| self.show(session, page)).await
     }
 
     fn is_filtered(&self) -> bool {
@@ -86,23 +76,23 @@ impl List {
         Ok(JobPage { jobs: all.items, next: all.next, looked_back_to: all.searched_to })
     }
 
-    fn show(&self, session: &Session, page: JobPage) -> Result<(), CliError> {
-        let columns = [
-            Column::Fixed("STATUS"),
-            Column::Fixed("JOB"),
-            Column::Flexible("TITLE"),
-            Column::Flexible("TICKET"),
-            Column::Fixed("WHERE"),
-            Column::Right("TOOK"),
-            Column::Fixed("STARTED"),
-        ];
-        let (mut table, now) = (Table::new(columns), format::now());
+    fn show(&self, session: &Session, page: &JobPage) -> Result<(), CliError> {
+        let mut table = Table::new([
+            Fixed("STATUS"),
+            Fixed("JOB"),
+            Flexible("TITLE"),
+            Flexible("TICKET"),
+            Fixed("WHERE"),
+            Right("TOOK"),
+            Fixed("STARTED"),
+        ]);
+        let now = format::now();
         for job in &page.jobs {
             let cells = [
                 format::status_cell(&session.screen, job.status),
                 Cell::new(job.id.short(), job.id.as_str()),
                 title_cell(job),
-                Cell::optional(job.ticket.as_ref().map(|key| key.as_str())),
+                Cell::optional(job.ticket.as_ref()),
                 compute_cell(session, job.place),
                 format::duration_cell(job_duration(job, now)),
                 format::time_cell(job.started.unwrap_or(job.created), now),

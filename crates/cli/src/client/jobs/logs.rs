@@ -1,5 +1,6 @@
 //! `pullyard jobs logs`: prints a job's events as readable text.
 
+use super::JobArg;
 use super::events::print_json;
 use crate::client::fault::{CliError, Exit};
 use crate::client::screen::{Colour, Screen, sanitize};
@@ -9,7 +10,6 @@ use pullyard_domain::id::JobId;
 use pullyard_domain::usage::Usage;
 use pullyard_protocol::artifact::Attempt;
 use pullyard_protocol::event::{EventKind, EventPage, EventRecord};
-use std::process::ExitCode;
 
 /// Print a job's log: the agent's text, its commands and their output, and its stderr.
 #[derive(clap::Args)]
@@ -17,9 +17,8 @@ use std::process::ExitCode;
   pullyard jobs logs 7F2K -f
   pullyard jobs logs @last --attempt 1 --jsonl")]
 pub(super) struct Logs {
-    /// Job id.
-    #[arg(value_name = "JOB")]
-    id: String,
+    #[command(flatten)]
+    job: JobArg,
     /// Follow the log until the job ends; exits with 6 if it failed or was cancelled.
     #[arg(long, short)]
     follow: bool,
@@ -32,22 +31,22 @@ pub(super) struct Logs {
 }
 
 impl Logs {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         if session.screen.is_json() && self.follow && !self.jsonl {
             return Err(CliError::usage("--json can't follow a log, because it prints one complete document")
                 .with_help("use --jsonl"));
         }
-        let id = session.resolve_job(&self.id).await?;
+        let id = self.job.resolve(session).await?;
         tokio::select! {
             ended = self.read(session, &id) => ended,
             _ = tokio::signal::ctrl_c() => {
                 session.screen.note(&format!("interrupted: job {} is still running", id.short()));
-                Ok(Exit::Interrupted.into())
+                Err(CliError::silent(Exit::Interrupted))
             }
         }
     }
 
-    async fn read(&self, session: &Session, id: &JobId) -> Result<ExitCode, CliError> {
+    async fn read(&self, session: &Session, id: &JobId) -> Result<(), CliError> {
         let screen = &session.screen;
         let as_document = screen.is_json() && !self.jsonl;
         let job = session.api.job(id).await?;
@@ -98,9 +97,9 @@ impl Logs {
             screen.json(&all)?;
         }
         if !self.follow || !all.end {
-            return Ok(ExitCode::SUCCESS);
+            return Ok(());
         }
-        Ok(watch::print_outcome(screen, &session.api.job(id).await?))
+        watch::print_outcome(screen, &session.api.job(id).await?)
     }
 }
 

@@ -2,50 +2,21 @@
 
 use crate::client::fault::CliError;
 use crate::client::session::Session;
+use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobStatus;
-use std::process::ExitCode;
 
-/// Pause a job and free its slot; `pullyard jobs continue` resumes it.
-#[derive(clap::Args)]
-#[command(after_help = "Examples:\n  pullyard jobs pause 7F2K\n  pullyard jobs pause @last --json")]
-pub(super) struct Pause {
-    /// Job id.
-    #[arg(value_name = "JOB")]
-    id: String,
-}
-
-impl Pause {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
-        let job = session.api.pause_job(&session.resolve_job(&self.id).await?).await?;
-        let (screen, short) = (&session.screen, job.id.short());
-        match job.status {
-            JobStatus::Paused => screen.note(&format!("Job {short} is paused.")),
-            _ => screen.note(&format!("Pausing job {short}. If it is already pushing, it may still complete.")),
-        }
-        if screen.is_json() {
-            screen.json(&job)?;
-        }
-        Ok(ExitCode::SUCCESS)
+pub(super) async fn pause(session: &Session, job: &JobId) -> Result<(), CliError> {
+    let job = session.api.pause_job(job).await?;
+    let (screen, short) = (&session.screen, job.id.short());
+    match job.status {
+        JobStatus::Paused => screen.note(&format!("Job {short} is paused.")),
+        _ => screen.note(&format!("Pausing job {short}. If it is already pushing, it may still complete.")),
     }
+    screen.show(&job, |_| Ok(()))
 }
 
-/// Resume a paused job.
-#[derive(clap::Args)]
-#[command(after_help = "Examples:\n  pullyard jobs continue 7F2K\n  pullyard jobs continue @last --json")]
-pub(super) struct Continue {
-    /// Job id.
-    #[arg(value_name = "JOB")]
-    id: String,
-}
-
-impl Continue {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
-        let job = session.api.continue_job(&session.resolve_job(&self.id).await?).await?;
-        let screen = &session.screen;
-        screen.note(&format!("Job {} resumes.", job.id.short()));
-        if screen.is_json() {
-            screen.json(&job)?;
-        }
-        Ok(ExitCode::SUCCESS)
-    }
+pub(super) async fn continue_job(session: &Session, job: &JobId) -> Result<(), CliError> {
+    let job = session.api.continue_job(job).await?;
+    session.screen.note(&format!("Job {} resumes.", job.id.short()));
+    session.screen.show(&job, |_| Ok(()))
 }

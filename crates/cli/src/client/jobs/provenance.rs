@@ -7,13 +7,11 @@ use crate::client::table::{Cell, print_facts};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::AgentReport;
 use pullyard_protocol::artifact::{Attempt, AttemptOutcome};
-use std::process::ExitCode;
 
-pub(super) async fn provenance(session: &Session, id: &JobId) -> Result<ExitCode, CliError> {
+pub(super) async fn provenance(session: &Session, id: &JobId) -> Result<(), CliError> {
     let (screen, attempts) = (&session.screen, session.api.attempts(id).await?);
     if screen.is_json() {
-        screen.json(&attempts)?;
-        return Ok(ExitCode::SUCCESS);
+        return screen.json(&attempts);
     }
     if attempts.attempts.is_empty() {
         screen.note(&format!("Job {} has no attempt yet.", id.short()));
@@ -21,7 +19,7 @@ pub(super) async fn provenance(session: &Session, id: &JobId) -> Result<ExitCode
     for attempt in &attempts.attempts {
         print_facts(screen, &lines(attempt))?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 fn lines(attempt: &Attempt) -> Vec<(&'static str, Cell)> {
@@ -34,17 +32,15 @@ fn lines(attempt: &Attempt) -> Vec<(&'static str, Cell)> {
         AttemptOutcome::Asked => "Asked",
         AttemptOutcome::Paused => "Paused",
     };
-    let mut lines = vec![
-        ("Attempt", Cell::text(attempt.attempt.to_string())),
-        ("Ended as", Cell::new(how, format::to_code(&attempt.how))),
-    ];
+    let mut lines =
+        vec![("Attempt", Cell::text(&attempt.attempt)), ("Ended as", Cell::new(how, format::to_code(&attempt.how)))];
     lines.extend(attempt.failure.as_ref().map(|failure| ("Why", Cell::text(&failure.sentence))));
-    lines.extend(attempt.runner.as_ref().map(|runner| ("Runner", Cell::text(runner.as_str()))));
+    lines.extend(attempt.runner.as_ref().map(|runner| ("Runner", Cell::text(&runner))));
     lines.extend(attempt.task.as_ref().map(|task| ("Task", Cell::text(task))));
     lines.extend(attempt.ended.map(|ended| ("Took", format::duration_cell(ended.since(attempt.started)))));
     match &attempt.work {
         Some(work) => lines.extend(work_lines(work)),
-        None => lines.push(("Agent", Cell::optional(None::<&str>))),
+        None => lines.push(("Agent", Cell::none())),
     }
     let about = attempt.work.as_ref().and_then(|work| work.about_usd_micros);
     lines.push(("Cost", format::dollars_cell(attempt.spent_usd_micros, about)));
@@ -53,7 +49,7 @@ fn lines(attempt: &Attempt) -> Vec<(&'static str, Cell)> {
 }
 
 fn work_lines(work: &AgentReport) -> Vec<(&'static str, Cell)> {
-    let count = |count: u64| Cell::text(count.to_string());
+    let count = |count: u64| Cell::text(&count);
     let mut lines = vec![
         ("Agent", Cell::text(&work.agent)),
         ("Version", Cell::optional(work.version.as_ref())),
@@ -65,7 +61,7 @@ fn work_lines(work: &AgentReport) -> Vec<(&'static str, Cell)> {
         ("From a cache", count(work.cached_input_tokens)),
         ("Tokens written", count(work.output_tokens)),
         ("Prices of", Cell::optional(work.prices_of.as_ref())),
-        ("Prompt SHA256", Cell::optional(work.prompt_sha256.as_ref().map(|hash| hash.as_str()))),
+        ("Prompt SHA256", Cell::optional(work.prompt_sha256.as_ref())),
         ("Base commit", Cell::optional(work.base_commit.as_ref())),
         ("Commit", Cell::optional(work.commit.as_ref())),
     ];
@@ -80,7 +76,7 @@ pub(super) fn isolation_lines(work: &AgentReport) -> Vec<(&'static str, Cell)> {
     lines
 }
 
-pub(super) async fn context(session: &Session, id: &JobId) -> Result<ExitCode, CliError> {
+pub(super) async fn context(session: &Session, id: &JobId) -> Result<(), CliError> {
     let (screen, context) = (&session.screen, session.api.job_context(id).await?);
     if screen.is_json() {
         screen.json(&context)?;
@@ -88,5 +84,5 @@ pub(super) async fn context(session: &Session, id: &JobId) -> Result<ExitCode, C
         // Clean each line, because ticket text may contain terminal escapes.
         context.prompt.lines().try_for_each(|line| screen.print_line(&super::logs::sanitize_line(line)))?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }

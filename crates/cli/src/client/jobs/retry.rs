@@ -4,7 +4,6 @@ use super::create::print_decision;
 use crate::client::fault::CliError;
 use crate::client::format;
 use crate::client::session::Session;
-use std::process::ExitCode;
 
 /// Retry a failed or cancelled job as a new job; prints its id.
 ///
@@ -26,7 +25,7 @@ pub(super) struct Retry {
 }
 
 impl Retry {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         let job = session.resolve_job(&self.id).await?;
         let key = self.idempotency_key.unwrap_or_else(format::new_idempotency_key);
         let decision = session.api.retry_job(&job, Some(&key)).await?;

@@ -9,18 +9,16 @@ use pullyard_domain::id::JobId;
 use pullyard_domain::job::{JobStatus, Placement};
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::job::Job;
-use std::process::ExitCode;
 use std::time::Duration;
 
-pub(super) async fn show(session: &Session, id: &JobId) -> Result<ExitCode, CliError> {
+pub(super) async fn show(session: &Session, id: &JobId) -> Result<(), CliError> {
     let (screen, job) = (&session.screen, session.api.job(id).await?);
     if screen.is_json() {
-        screen.json(&job)?;
-        return Ok(ExitCode::SUCCESS);
+        return screen.json(&job);
     }
     let now = format::now();
     let mut lines = vec![
-        ("Job", Cell::text(job.id.as_str())),
+        ("Job", Cell::text(&job.id)),
         ("Title", Cell::text(&job.title)),
         ("Status", format::status_cell(screen, job.status)),
     ];
@@ -43,11 +41,11 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<ExitCode, CliE
         lines.push(("Cancelled by", Cell::text(format!("{}{reason}{stops}", cancel.by))));
     }
     lines.extend([
-        ("Ticket", Cell::optional(job.ticket.as_ref().map(|key| key.as_str()))),
-        ("Repository", Cell::optional(job.repository.as_ref().map(|name| name.as_str()))),
+        ("Ticket", Cell::optional(job.ticket.as_ref())),
+        ("Repository", Cell::optional(job.repository.as_ref())),
         ("Branch", Cell::text(&job.branch)),
         ("Where", compute_cell(session, job.place)),
-        ("Attempt", Cell::text(job.attempt.to_string())),
+        ("Attempt", Cell::text(&job.attempt)),
         ("Took", format::duration_cell(job_duration(&job, now))),
         ("Created", format::time_cell(job.created, now)),
     ]);
@@ -73,7 +71,7 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<ExitCode, CliE
     if let Some(explained) = explained {
         screen.hint(&format::with_job_id(&explained.help, &job.id));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 pub(super) fn compute_cell(session: &Session, place: Placement) -> Cell {

@@ -2,7 +2,7 @@
 
 use crate::client::fault::CliError;
 use crate::client::session::Session;
-use crate::client::table::{Cell, Column, Table};
+use crate::client::table::{Cell, Flexible, Table};
 use clap::{Subcommand, ValueEnum};
 use pullyard_domain::project::{ColumnChange, Statuses};
 use pullyard_protocol::project::{RawProject, RenameColumn, parse_known_settings};
@@ -135,7 +135,7 @@ fn show(session: &Session, statuses: &Statuses) -> Result<(), CliError> {
     if session.screen.is_json() {
         return session.screen.json(statuses);
     }
-    let mut table = Table::new([Column::Flexible("COLUMN"), Column::Flexible("TICKETS ARE HERE")]);
+    let mut table = Table::new([Flexible("COLUMN"), Flexible("TICKETS ARE HERE")]);
     for name in &statuses.columns {
         let closed = statuses.is_closed(name).then_some("when they are closed");
         table.row([Cell::text(name), Cell::optional(statuses.role(name).or(closed))]);

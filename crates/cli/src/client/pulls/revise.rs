@@ -12,7 +12,6 @@ use pullyard_protocol::decision::Decision;
 use pullyard_protocol::pull_request::{PullRequestQuery, RevisePullRequest};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::Duration;
 
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -44,7 +43,7 @@ pub(crate) struct Revise {
 }
 
 impl Revise {
-    pub(in crate::client) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+    pub(in crate::client) async fn run(self, session: &Session) -> Result<(), CliError> {
         let message = match (self.message, &self.message_file) {
             (Some(message), _) => Some(message),
             (None, Some(file)) => Some(read_message(file)?),
@@ -62,20 +61,20 @@ impl Revise {
 }
 
 /// Waits for the job of a held request, if wanted. The active job is another, so its id is not printed.
-async fn follow_held_request(session: &Session, decision: &Decision, wait: bool) -> Result<ExitCode, CliError> {
+async fn follow_held_request(session: &Session, decision: &Decision, wait: bool) -> Result<(), CliError> {
     let screen = &session.screen;
     screen.note(&decision.sentence);
     if !wait {
         if screen.is_json() {
             screen.json(decision)?;
         }
-        return Ok(ExitCode::SUCCESS);
+        return Ok(());
     }
     let job = tokio::select! {
         covered = wait_for_job(session, &decision.delivery) => covered?,
         _ = tokio::signal::ctrl_c() => {
             screen.note("interrupted: the request keeps waiting");
-            return Ok(Exit::Interrupted.into());
+            return Err(CliError::silent(Exit::Interrupted));
         }
     };
     if !screen.is_json() {

@@ -1,42 +1,34 @@
 //! `pullyard repos test`: prints one row per feature, then the result and help.
 
-use crate::client::fault::CliError;
+use crate::client::fault::{CliError, Exit};
 use crate::client::format;
 use crate::client::screen::Colour;
 use crate::client::session::Session;
-use crate::client::table::{Cell, Column, Table};
+use crate::client::table::{Cell, Fixed, Flexible, Table};
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_protocol::project::{FeatureTest, FeatureVerdict};
-use std::process::ExitCode;
 
-pub(super) async fn test(session: &Session, project: &ProjectId, name: &RepositoryName) -> Result<ExitCode, CliError> {
+pub(super) async fn test(session: &Session, project: &ProjectId, name: &RepositoryName) -> Result<(), CliError> {
     let tested = session.api.test_repository(project, name).await?;
-    let exit = if tested.works { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if session.screen.is_json() {
         session.screen.json(&tested)?;
-        return Ok(exit);
-    }
-    if !tested.features.is_empty() {
-        show(session, &tested.features)?;
-    }
-    if tested.works {
-        session.screen.note(&tested.sentence);
-        session.screen.hint(&tested.help);
     } else {
-        session.screen.error(&tested.sentence);
-        session.screen.help(&tested.help);
+        if !tested.features.is_empty() {
+            show(session, &tested.features)?;
+        }
+        if tested.works {
+            session.screen.note(&tested.sentence);
+            session.screen.hint(&tested.help);
+        } else {
+            session.screen.error(&tested.sentence);
+            session.screen.help(&tested.help);
+        }
     }
-    Ok(exit)
+    if tested.works { Ok(()) } else { Err(CliError::silent(Exit::Failed)) }
 }
 
 fn show(session: &Session, features: &[FeatureTest]) -> Result<(), CliError> {
-    let columns = [
-        Column::Fixed("RESULT"),
-        Column::Fixed("FEATURE"),
-        Column::Fixed("PERMISSION"),
-        Column::Flexible("DESCRIPTION"),
-    ];
-    let mut table = Table::new(columns);
+    let mut table = Table::new([Fixed("RESULT"), Fixed("FEATURE"), Fixed("PERMISSION"), Flexible("DESCRIPTION")]);
     for feature in features {
         let (text, colour) = match feature.verdict {
             FeatureVerdict::Works => ("works", Some(Colour::Green)),

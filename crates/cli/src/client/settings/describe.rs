@@ -3,7 +3,7 @@
 use super::{is_under, unknown_setting};
 use crate::client::fault::CliError;
 use crate::client::screen::Screen;
-use crate::client::table::{Cell, Column, Table, print_facts};
+use crate::client::table::{Cell, Fixed, Flexible, Table, print_facts};
 use pullyard_protocol::setting::{Kind, SETTINGS, Setting};
 use serde_json::{Value, json};
 
@@ -20,9 +20,7 @@ pub(super) fn describe(screen: &Screen, key: Option<&str>) -> Result<(), CliErro
     if let ([setting], Some(_)) = (found.as_slice(), key) {
         return print_one(screen, setting);
     }
-    let columns =
-        [Column::Fixed("KEY"), Column::Flexible("VALUES"), Column::Fixed("UNIT"), Column::Flexible("DEFAULT")];
-    let mut table = Table::new(columns);
+    let mut table = Table::new([Fixed("KEY"), Flexible("VALUES"), Fixed("UNIT"), Flexible("DEFAULT")]);
     for setting in found {
         let values = Cell::text(setting.kind.values());
         let unit = Cell::text(piped_unit(setting.kind));
@@ -54,8 +52,8 @@ pub(super) fn piped_unit(kind: Kind) -> &'static str {
 
 fn default_cell(setting: &Setting) -> Cell {
     match setting.default_value() {
-        Value::Null => Cell::optional(None::<&str>),
-        list @ Value::Array(_) => Cell::text(list.to_string()),
+        Value::Null => Cell::none(),
+        list @ Value::Array(_) => Cell::text(&list),
         value => Cell::text(setting.format(value)),
     }
 }

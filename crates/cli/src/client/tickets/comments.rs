@@ -2,15 +2,15 @@
 
 use crate::client::fault::CliError;
 use crate::client::format::{new_idempotency_key, now, time_cell};
+use crate::client::pages::hint_more;
 use crate::client::prompt::{confirm, read_text};
 use crate::client::screen::sanitize;
 use crate::client::session::Session;
-use crate::client::table::{Cell, Column, Table};
+use crate::client::table::{Cell, Fixed, Flexible, Table};
 use clap::Subcommand;
 use pullyard_domain::id::{ProjectId, TicketKey};
 use pullyard_protocol::limits;
 use pullyard_protocol::ticket::Comment;
-use std::process::ExitCode;
 
 /// Comment on a ticket; the agents of later jobs read it.
 #[derive(clap::Args)]
@@ -77,65 +77,44 @@ enum Command {
 }
 
 impl AddComment {
-    pub(super) async fn run(self, session: &Session, project: &ProjectId) -> Result<ExitCode, CliError> {
+    pub(super) async fn run(self, session: &Session, project: &ProjectId) -> Result<(), CliError> {
         let text = read_text(&self.text, limits::COMMENT)?;
         let comment = session.api.add_comment(project, &self.key, text.trim(), Some(&new_idempotency_key())).await?;
-        print_change(session, &comment, &format!("Added comment {} to {}", comment.number, self.key))
+        session.screen.report(&comment, &format!("Added comment {} to {}", comment.number, self.key))
     }
 }
 
 impl Comments {
-    pub(super) async fn run(self, session: &Session, project: &ProjectId) -> Result<ExitCode, CliError> {
+    pub(super) async fn run(self, session: &Session, project: &ProjectId) -> Result<(), CliError> {
         match self.command {
             Command::List { key, after } => {
                 let page = session.api.comments(project, &key, after).await?;
                 if session.screen.is_json() {
-                    session.screen.json(&page)?;
-                    return Ok(ExitCode::SUCCESS);
+                    return session.screen.json(&page);
                 }
                 list(session, &key, &page.comments)?;
-                if let Some(next) = page.next {
-                    session
-                        .screen
-                        .hint(&format!("there are more: `pullyard tickets comments list {key} --after {next}`"));
-                }
-                Ok(ExitCode::SUCCESS)
+                hint_more(&session.screen, &format!("tickets comments list {key}"), page.next);
+                Ok(())
             }
             Command::Edit { key, number, text } => {
                 let text = read_text(&text, limits::COMMENT)?;
                 let comment = session.api.edit_comment(project, &key, number, text.trim()).await?;
-                print_change(session, &comment, &format!("Changed comment {number} of {key}"))
+                session.screen.report(&comment, &format!("Changed comment {number} of {key}"))
             }
             Command::Delete { key, number, yes } => {
                 confirm(&session.screen, yes, &format!("Delete comment {number} of {key}?"))?;
                 let deleted = session.api.delete_comment(project, &key, number).await?;
-                if session.screen.is_json() {
-                    session.screen.json(&deleted)?;
-                } else {
-                    session.screen.note(&format!("Deleted comment {number} of {key}"));
-                }
-                Ok(ExitCode::SUCCESS)
+                session.screen.report(&deleted, &format!("Deleted comment {number} of {key}"))
             }
         }
     }
 }
 
-fn print_change(session: &Session, comment: &Comment, done: &str) -> Result<ExitCode, CliError> {
-    if session.screen.is_json() {
-        session.screen.json(comment)?;
-    } else {
-        session.screen.note(done);
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
 fn list(session: &Session, key: &TicketKey, comments: &[Comment]) -> Result<(), CliError> {
-    let columns =
-        [Column::Fixed("NUMBER"), Column::Flexible("AUTHOR"), Column::Fixed("WRITTEN"), Column::Flexible("TEXT")];
-    let mut table = Table::new(columns);
+    let mut table = Table::new([Fixed("NUMBER"), Flexible("AUTHOR"), Fixed("WRITTEN"), Flexible("TEXT")]);
     for comment in comments {
         table.row([
-            Cell::text(comment.number.to_string()),
+            Cell::text(&comment.number),
             Cell::text(&comment.author),
             time_cell(comment.created, now()),
             Cell::text(&comment.text),
