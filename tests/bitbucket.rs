@@ -5,7 +5,7 @@ mod reviews;
 use crate::prelude::*;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use pullyard_protocol::job::JobResult;
+use pullyard_domain::job::JobResult;
 
 const SHOP: &str = "acme/shop";
 /// The account's e-mail address. The demo forge checks only the token, like Bitbucket's git.
@@ -46,11 +46,7 @@ impl World {
             }
         }
         world.add_integration("bb", "bitbucket").await.assert_success();
-        world
-            .user
-            .run(&["repos", "add", SHOP, "--integration", "bb", "--agent-command", "./agent.sh"])
-            .await
-            .assert_success();
+        world.user.ok(&["repos", "add", SHOP, "--integration", "bb", "--agent-command", "./agent.sh"]).await;
         world
     }
 
@@ -136,7 +132,7 @@ async fn bitbucket_ticket_opens_a_pull_request_that_continues() {
     assert!(renewed.contains(&format!("(pullyard:newest {} ", second.head)), "{renewed}");
 
     // Polling finds the merge and reports no problem before.
-    world.user.run(&["repos", "ingress", SHOP, "poll"]).await.assert_success();
+    world.user.ok(&["repos", "ingress", SHOP, "poll"]).await;
     let look = async || {
         world.story.advance_and_sweep(Duration::from_secs(301)).await;
         world.story.wait_for_empty_queues().await;
@@ -144,7 +140,7 @@ async fn bitbucket_ticket_opens_a_pull_request_that_continues() {
     };
     assert_eq!(look().await, (json!("poll"), Value::Null));
     assert_eq!(look().await, (json!("poll"), Value::Null));
-    let why = world.user.run(&["why", &url]).await.assert_success();
+    let why = world.user.ok(&["why", &url]).await;
     assert!(why.contains("Revising on review is switched off for acme."), "{why}");
     world.story.local.forge().merge(SHOP, first.number, "pullyard-bot").await.unwrap();
     assert_eq!(look().await, (json!("poll"), Value::Null));
@@ -245,7 +241,7 @@ async fn bitbucket_refusals_name_the_missing_or_denied_thing() {
     let missing = world.user.run(&add).await;
     assert!(missing.code != 0 && missing.err.contains("failed to find"), "{missing:?}");
     assert!(missing.err.contains("acme/none"), "{missing:?}");
-    let table = world.user.run(&["repos", "test", SHOP]).await.assert_success();
+    let table = world.user.ok(&["repos", "test", SHOP]).await;
     assert!(
         table.contains("works\tlook\t") && table.contains("it needs read:repository and write:repository"),
         "{table}"

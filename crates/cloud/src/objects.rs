@@ -10,7 +10,7 @@ use aws_sigv4::http_request::{
 use aws_sigv4::sign::v4;
 use pullyard_domain::artifact::Artifact;
 use pullyard_domain::id::Sha256Hex;
-use pullyard_domain::text::format_error_chain;
+use pullyard_domain::text::{format_error_chain, percent_encode};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -212,21 +212,9 @@ fn bucket_error(reason: &str) -> Error {
     Error::Unavailable { operation: "reach the bucket of artifacts", reason: reason.to_owned() }
 }
 
+/// Signatures require this encoding.
 fn query_pair((name, value): (&str, &str)) -> String {
     format!("{name}={}", percent_encode(value))
-}
-
-/// Percent-encodes everything except unreserved characters, as signatures require.
-fn percent_encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
 }
 
 fn to_base64(sha256: &Sha256Hex) -> String {

@@ -373,16 +373,25 @@ impl JobPolicy {
     }
 }
 
+/// Result of a job.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobResult {
+    /// Branch that it pushed.
     pub branch: String,
+    /// Commit at the head of the branch.
     pub head: String,
+    /// Number of the pull request.
     pub number: u64,
+    /// Page of the pull request.
     pub url: String,
+    /// Files changed against the base.
     pub files: u32,
+    /// Lines added.
     pub insertions: u32,
+    /// Lines removed.
     pub deletions: u32,
-    /// `None` if there were no review threads.
+    /// Answers to review threads; absent if there were none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replies: Option<Replies>,
 }

@@ -91,6 +91,19 @@ fn is_safe_char(c: char) -> bool {
     !c.is_control() && !hides
 }
 
+/// Encodes everything except unreserved characters, for a part of a URL.
+pub fn percent_encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
+            _ if byte.is_ascii_alphanumeric() => encoded.push(char::from(byte)),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
 /// An error with its causes, each once. `Debug` output would contain whole responses, and with them items and secrets.
 pub fn format_error_chain(error: &dyn std::error::Error) -> String {
     let mut message = error.to_string();

@@ -25,6 +25,7 @@ use rand::RngExt;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::fmt::Display;
 use std::time::Duration;
 
 /// Limit for a whole call, including the body.
@@ -87,31 +88,11 @@ struct Http {
 impl Http {
     fn new(base: &str, bearer: &str) -> Result<Self, Error> {
         let base = base.trim_end_matches('/').to_owned();
-        let mut builder = reqwest::Client::builder();
-        if is_loopback(&base) {
-            // A proxy cannot reach this machine's own addresses.
-            builder = builder.no_proxy();
-        }
-        let client = builder
-            .timeout(CALL_TIMEOUT)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
+        let client = client_builder(&base, CALL_TIMEOUT)
             .user_agent(concat!("pullyard/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| Error::Unreachable { url: base.clone(), reason: error.to_string() })?;
         Ok(Self { base, bearer: bearer.to_owned(), client, trace: None })
-    }
-
-    fn anonymous_client(address: &str, limit: Duration) -> Result<reqwest::Client, Error> {
-        let mut builder = reqwest::Client::builder();
-        if is_loopback(address) {
-            builder = builder.no_proxy();
-        }
-        let client =
-            builder.timeout(limit).connect_timeout(CONNECT_TIMEOUT).redirect(reqwest::redirect::Policy::none());
-        let unusable =
-            |error: reqwest::Error| Error::Unreachable { url: "an address".into(), reason: error.to_string() };
-        client.build().map_err(unusable)
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -130,6 +111,16 @@ impl Http {
         self.send(self.request(Method::GET, path), RetryPolicy::Idempotent).await
     }
 
+    async fn get_page<A: DeserializeOwned>(&self, path: &str, after: Option<impl Display>) -> Result<A, Error> {
+        let joint = if path.contains('?') { '&' } else { '?' };
+        let after = after.map(|after| format!("{joint}after={after}")).unwrap_or_default();
+        self.get(&format!("{path}{after}")).await
+    }
+
+    async fn delete<A: DeserializeOwned>(&self, path: &str) -> Result<A, Error> {
+        self.send(self.request(Method::DELETE, path), RetryPolicy::Never).await
+    }
+
     async fn post<A: DeserializeOwned>(
         &self,
         path: &str,
@@ -137,6 +128,14 @@ impl Http {
         repeat: RetryPolicy,
     ) -> Result<A, Error> {
         self.send(self.request(Method::POST, path).json(body), repeat).await
+    }
+
+    /// The key makes a repeated request the same request.
+    async fn send_keyed<A: DeserializeOwned>(&self, request: RequestBuilder, key: Option<&str>) -> Result<A, Error> {
+        match key {
+            Some(key) => self.send(request.header("idempotency-key", key), RetryPolicy::Idempotent).await,
+            None => self.send(request, RetryPolicy::Never).await,
+        }
     }
 
     async fn send<A: DeserializeOwned>(&self, request: RequestBuilder, repeat: RetryPolicy) -> Result<A, Error> {
@@ -160,6 +159,15 @@ impl Http {
             }
         }
     }
+}
+
+fn client_builder(address: &str, limit: Duration) -> reqwest::ClientBuilder {
+    let builder = reqwest::Client::builder()
+        .timeout(limit)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none());
+    // A proxy cannot reach this machine's own addresses.
+    if is_loopback(address) { builder.no_proxy() } else { builder }
 }
 
 async fn send_once<A: DeserializeOwned>(request: RequestBuilder, base: &str) -> Result<A, Error> {

@@ -4,7 +4,7 @@
 use crate::limits;
 use pullyard_domain::failure::FailureClass;
 use pullyard_domain::id::{JobId, ProjectId, RepositoryName, TicketKey};
-use pullyard_domain::job::{JobKind, JobStatus, Placement};
+use pullyard_domain::job::{JobKind, JobResult, JobStatus, Placement};
 use pullyard_domain::task::Task;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
@@ -249,29 +249,6 @@ pub struct Explanation {
     /// Class of a failure. Absent for a wait, and from an older server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<FailureClass>,
-}
-
-/// Result of a job.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobResult {
-    /// Branch that it pushed.
-    pub branch: String,
-    /// Commit at the head of the branch.
-    pub head: String,
-    /// Number of the pull request.
-    pub number: u64,
-    /// Page of the pull request.
-    pub url: String,
-    /// Files changed against the base.
-    pub files: u32,
-    /// Lines added.
-    pub insertions: u32,
-    /// Lines removed.
-    pub deletions: u32,
-    /// Answers to review threads; absent if there were none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub replies: Option<pullyard_domain::job::Replies>,
 }
 
 /// Answer to `GET /v1/jobs?project=P&status=S,S&ticket=KEY&since=T&until=T&limit=N&after=CURSOR`, newest first.

@@ -12,7 +12,7 @@ use pullyard_domain::wait::Wait;
 use pullyard_protocol::artifact::{Attempt, AttemptOutcome};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::delivery::{Delivery, ReviewSubject};
-use pullyard_protocol::job::{self, Cancel, Explanation, Job, JobResult, Pause, Question};
+use pullyard_protocol::job::{self, Cancel, Explanation, Job, Pause, Question};
 use pullyard_protocol::pull_request::PullRequest;
 use pullyard_protocol::ticket::{Comment, Ticket};
 use serde::Serialize;
@@ -85,16 +85,7 @@ pub(crate) fn job(view: JobView) -> Job {
         },
         untold_push,
         started: job.run.as_ref().map(|run| run.started),
-        result: job.result.map(|result| JobResult {
-            branch: result.branch,
-            head: result.head,
-            number: result.number,
-            url: result.url,
-            files: result.files,
-            insertions: result.insertions,
-            deletions: result.deletions,
-            replies: result.replies,
-        }),
+        result: job.result,
         id: job.id,
         project: job.project,
         kind: job.kind,

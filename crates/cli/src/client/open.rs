@@ -4,6 +4,7 @@ use super::config::write_sibling;
 use super::fault::CliError;
 use super::session::Session;
 use pullyard_domain::id::{JobId, ProjectId, TicketKey};
+use pullyard_domain::text::percent_encode;
 use serde_json::json;
 use std::io::IsTerminal;
 use std::process::{Command, Stdio};
@@ -56,11 +57,6 @@ pub(super) async fn open_job(session: &Session, job: &JobId) -> Result<(), CliEr
 pub(super) async fn open_ticket(session: &Session, project: &ProjectId, key: &TicketKey) -> Result<(), CliError> {
     let path = format!("/tickets/-?project={project}&key={}", percent_encode(key.as_str()));
     Open { print: false }.open_page(session, Some(&path)).await
-}
-
-fn percent_encode(text: &str) -> String {
-    let keep = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-    text.bytes().map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 /// Opens the link with the desktop's program, if there is one. The program gets a local page that redirects: arguments

@@ -4,8 +4,8 @@ use super::agent::REPOSITORY;
 use super::screen::DemoScreen;
 use anyhow::{Context as _, ensure};
 use pullyard_domain::id::{JobId, TicketKey};
+use pullyard_domain::job::JobResult;
 use pullyard_local::LocalSystem;
-use pullyard_protocol::job::JobResult;
 use std::path::Path;
 use tokio::process::Command;
 

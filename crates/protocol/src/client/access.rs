@@ -15,8 +15,7 @@ impl ApiClient {
     }
 
     pub async fn tokens(&self, after: Option<&str>) -> Result<TokenPage, Error> {
-        let after = after.map(|after| format!("?after={after}")).unwrap_or_default();
-        self.http.get(&format!("/v1/tokens{after}")).await
+        self.http.get_page("/v1/tokens", after).await
     }
 
     pub async fn own_token(&self) -> Result<Token, Error> {
@@ -34,7 +33,6 @@ impl ApiClient {
 
     /// Lists the secrets that users set, without their values.
     pub async fn secrets(&self, after: Option<&str>) -> Result<SecretPage, Error> {
-        let after = after.map(|after| format!("?after={after}")).unwrap_or_default();
-        self.http.get(&format!("/v1/secrets{after}")).await
+        self.http.get_page("/v1/secrets", after).await
     }
 }

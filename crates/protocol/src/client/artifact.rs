@@ -1,6 +1,6 @@
 //! Calls for artifacts, attempts, checks and contexts of jobs.
 
-use super::{ApiClient, Error, Http, gateway_problem, root_cause};
+use super::{ApiClient, Error, Http, client_builder, gateway_problem, root_cause};
 use crate::Problem;
 use crate::artifact::{Artifacts, Attempts, Checks, JobContext};
 use pullyard_domain::id::{ArtifactId, JobId};
@@ -46,7 +46,7 @@ impl ApiClient {
     pub async fn download_artifact(&self, job: &JobId, artifact: &ArtifactId) -> Result<Download, Error> {
         let address = self.http.get_redirect(&format!("/v1/jobs/{job}/artifacts/{artifact}")).await?;
         // Do not send our token to the bucket, which is another server. The URL alone authorises the download.
-        let client = Http::anonymous_client(&address, DOWNLOAD_LIMIT)?;
+        let client = client_builder(&address, DOWNLOAD_LIMIT).build().map_err(download_error)?;
         let answer = client.get(&address).send().await.map_err(download_error)?;
         match answer.status() {
             StatusCode::OK => Ok(Download(answer)),

@@ -2,7 +2,7 @@
 
 use super::{ApiClient, Error, RetryPolicy};
 use crate::runner_admin::{RemovedRunner, Runner, RunnerCommand, RunnerList, RunnerOrder};
-use reqwest::Method;
+use pullyard_domain::text::percent_encode;
 
 impl ApiClient {
     pub async fn runners(&self) -> Result<RunnerList, Error> {
@@ -19,19 +19,11 @@ impl ApiClient {
 
     /// Removes a runner. Never retried: a second try would not find it.
     pub async fn remove_runner(&self, runner: &str) -> Result<RemovedRunner, Error> {
-        self.http.send(self.http.request(Method::DELETE, &path(runner)), RetryPolicy::Never).await
+        self.http.delete(&path(runner)).await
     }
 }
 
 /// An invalid name gets 404 like an unknown one.
 fn path(runner: &str) -> String {
-    let mut path = String::from("/v1/runners/");
-    for byte in runner.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_') {
-            path.push(char::from(byte));
-        } else {
-            path.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    path
+    format!("/v1/runners/{}", percent_encode(runner))
 }

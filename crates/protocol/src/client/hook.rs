@@ -18,8 +18,7 @@ impl ApiClient {
     }
 
     pub async fn hooks(&self, after: Option<&str>) -> Result<HookPage, Error> {
-        let after = after.map(|after| format!("?after={after}")).unwrap_or_default();
-        self.http.get(&format!("/v1/hooks{after}")).await
+        self.http.get_page("/v1/hooks", after).await
     }
 
     pub async fn hook(&self, name: &HookName) -> Result<Hook, Error> {
@@ -42,7 +41,7 @@ impl ApiClient {
     /// Deletes a webhook, also at its forge unless `keep_at_forge`.
     pub async fn remove_hook(&self, name: &HookName, keep_at_forge: bool) -> Result<RemovedHook, Error> {
         let keep = if keep_at_forge { "?keep_at_forge=true" } else { "" };
-        self.http.send(self.http.request(Method::DELETE, &format!("/v1/hooks/{name}{keep}")), RetryPolicy::Never).await
+        self.http.delete(&format!("/v1/hooks/{name}{keep}")).await
     }
 
     /// Replaces a secret's value; the previous one stays valid for a while. Idempotent: by the value.

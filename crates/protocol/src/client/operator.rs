@@ -22,6 +22,7 @@ use crate::ticket::{
 };
 use crate::version::Version;
 use pullyard_domain::id::{DeliveryId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::text::percent_encode;
 use reqwest::Method;
 use serde::Serialize;
 
@@ -55,8 +56,7 @@ impl ApiClient {
     }
 
     pub async fn integrations(&self, after: Option<&str>) -> Result<IntegrationPage, Error> {
-        let after = after.map(|after| format!("?after={after}")).unwrap_or_default();
-        self.http.get(&format!("/v1/integrations{after}")).await
+        self.http.get_page("/v1/integrations", after).await
     }
 
     pub async fn test_integration(&self, integration: &IntegrationId) -> Result<IntegrationTest, Error> {
@@ -67,7 +67,7 @@ impl ApiClient {
 
     pub async fn remove_integration(&self, integration: &IntegrationId) -> Result<RemovedIntegration, Error> {
         let path = format!("/v1/integrations/{integration}");
-        self.http.send(self.http.request(Method::DELETE, &path), RetryPolicy::Never).await
+        self.http.delete(&path).await
     }
 
     /// Version of the server. Needs no token.
@@ -76,8 +76,7 @@ impl ApiClient {
     }
 
     pub async fn projects(&self, after: Option<&str>) -> Result<ProjectPage, Error> {
-        let after = after.map(|after| format!("?after={after}")).unwrap_or_default();
-        self.http.get(&format!("/v1/projects{after}")).await
+        self.http.get_page("/v1/projects", after).await
     }
 
     pub async fn create_project(&self, request: &CreateProject) -> Result<Project, Error> {
@@ -94,7 +93,7 @@ impl ApiClient {
     }
 
     pub async fn delete_project(&self, project: &ProjectId) -> Result<DeletedProject, Error> {
-        self.http.send(self.http.request(Method::DELETE, &format!("/v1/projects/{project}")), RetryPolicy::Never).await
+        self.http.delete(&format!("/v1/projects/{project}")).await
     }
 
     pub async fn rename_column(&self, project: &ProjectId, request: &RenameColumn) -> Result<RenamedColumn, Error> {
@@ -130,7 +129,7 @@ impl ApiClient {
         repository: &RepositoryName,
     ) -> Result<RemovedRepository, Error> {
         let path = format!("/v1/projects/{project}/repositories/{repository}");
-        self.http.send(self.http.request(Method::DELETE, &path), RetryPolicy::Never).await
+        self.http.delete(&path).await
     }
 
     pub async fn test_repository(
@@ -157,11 +156,8 @@ impl ApiClient {
         request: &CreateTicket,
         idempotency_key: Option<&str>,
     ) -> Result<TicketAnswer, Error> {
-        let mut call = self.http.request(Method::POST, "/v1/tickets").json(request);
-        if let Some(key) = idempotency_key {
-            call = call.header("idempotency-key", key);
-        }
-        self.http.send(call, if idempotency_key.is_some() { RetryPolicy::Idempotent } else { RetryPolicy::Never }).await
+        let call = self.http.request(Method::POST, "/v1/tickets").json(request);
+        self.http.send_keyed(call, idempotency_key).await
     }
 
     /// Moves a ticket. Idempotent: by `idempotency_key`.
@@ -172,11 +168,8 @@ impl ApiClient {
         to: &MoveTicket,
         idempotency_key: Option<&str>,
     ) -> Result<MovedTicket, Error> {
-        let mut call = self.http.request(Method::POST, &ticket_path(project, key, "/move")).json(to);
-        if let Some(key) = idempotency_key {
-            call = call.header("idempotency-key", key);
-        }
-        self.http.send(call, if idempotency_key.is_some() { RetryPolicy::Idempotent } else { RetryPolicy::Never }).await
+        let call = self.http.request(Method::POST, &ticket_path(project, key, "/move")).json(to);
+        self.http.send_keyed(call, idempotency_key).await
     }
 
     /// Edits a ticket. Idempotent: by `idempotency_key`.
@@ -187,16 +180,12 @@ impl ApiClient {
         edit: &EditTicket,
         idempotency_key: Option<&str>,
     ) -> Result<TicketAnswer, Error> {
-        let mut call = self.http.request(Method::PATCH, &ticket_path(project, key, "")).json(edit);
-        if let Some(key) = idempotency_key {
-            call = call.header("idempotency-key", key);
-        }
-        self.http.send(call, if idempotency_key.is_some() { RetryPolicy::Idempotent } else { RetryPolicy::Never }).await
+        let call = self.http.request(Method::PATCH, &ticket_path(project, key, "")).json(edit);
+        self.http.send_keyed(call, idempotency_key).await
     }
 
     pub async fn delete_ticket(&self, project: &ProjectId, key: &TicketKey) -> Result<DeletedTicket, Error> {
-        let call = self.http.request(Method::DELETE, &ticket_path(project, key, ""));
-        self.http.send(call, RetryPolicy::Never).await
+        self.http.delete(&ticket_path(project, key, "")).await
     }
 
     /// Adds a comment to a ticket. Idempotent: by `idempotency_key`.
@@ -208,11 +197,8 @@ impl ApiClient {
         idempotency_key: Option<&str>,
     ) -> Result<Comment, Error> {
         let body = WriteComment { text: text.into() };
-        let mut call = self.http.request(Method::POST, &ticket_path(project, key, "/comments")).json(&body);
-        if let Some(key) = idempotency_key {
-            call = call.header("idempotency-key", key);
-        }
-        self.http.send(call, if idempotency_key.is_some() { RetryPolicy::Idempotent } else { RetryPolicy::Never }).await
+        let call = self.http.request(Method::POST, &ticket_path(project, key, "/comments")).json(&body);
+        self.http.send_keyed(call, idempotency_key).await
     }
 
     /// Replaces the text of a comment. Idempotent.
@@ -235,7 +221,7 @@ impl ApiClient {
         number: u32,
     ) -> Result<DeletedComment, Error> {
         let path = ticket_path(project, key, &format!("/comments/{number}"));
-        self.http.send(self.http.request(Method::DELETE, &path), RetryPolicy::Never).await
+        self.http.delete(&path).await
     }
 
     pub async fn comments(
@@ -244,8 +230,7 @@ impl ApiClient {
         key: &TicketKey,
         after: Option<u32>,
     ) -> Result<CommentPage, Error> {
-        let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
-        self.http.get(&format!("{}{after}", ticket_path(project, key, "/comments"))).await
+        self.http.get_page(&ticket_path(project, key, "/comments"), after).await
     }
 
     pub async fn ticket(&self, project: &ProjectId, key: &TicketKey) -> Result<Ticket, Error> {
@@ -253,17 +238,13 @@ impl ApiClient {
     }
 
     pub async fn tickets(&self, project: &ProjectId, after: Option<&str>) -> Result<TicketPage, Error> {
-        let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
-        self.http.get(&format!("/v1/tickets?project={project}{after}")).await
+        self.http.get_page(&format!("/v1/tickets?project={project}"), after).await
     }
 
     /// Requests a job. Idempotent: by `idempotency_key`.
     pub async fn create_job(&self, request: &CreateJob, idempotency_key: Option<&str>) -> Result<Decision, Error> {
-        let mut call = self.http.request(Method::POST, "/v1/jobs").json(request);
-        if let Some(key) = idempotency_key {
-            call = call.header("idempotency-key", key);
-        }
-        self.http.send(call, if idempotency_key.is_some() { RetryPolicy::Idempotent } else { RetryPolicy::Never }).await
+        let call = self.http.request(Method::POST, "/v1/jobs").json(request);
+        self.http.send_keyed(call, idempotency_key).await
     }
 
     /// Cancels a job. Idempotent.
@@ -284,20 +265,14 @@ impl ApiClient {
     /// Sends a message to a job's agent. Idempotent: by `idempotency_key`.
     pub async fn send_input(&self, job: &JobId, text: &str, idempotency_key: Option<&str>) -> Result<Job, Error> {
         let answer = SendInput { text: text.to_owned() };
-        let mut call = self.http.request(Method::POST, &format!("/v1/jobs/{job}/answer")).json(&answer);
-        if let Some(key) = idempotency_key {
-            call = call.header("idempotency-key", key);
-        }
-        self.http.send(call, if idempotency_key.is_some() { RetryPolicy::Idempotent } else { RetryPolicy::Never }).await
+        let call = self.http.request(Method::POST, &format!("/v1/jobs/{job}/answer")).json(&answer);
+        self.http.send_keyed(call, idempotency_key).await
     }
 
     /// Retries an ended job as a new job. Idempotent: by `idempotency_key`.
     pub async fn retry_job(&self, job: &JobId, idempotency_key: Option<&str>) -> Result<Decision, Error> {
-        let mut call = self.http.request(Method::POST, &format!("/v1/jobs/{job}/retry")).json(&RetryJob {});
-        if let Some(key) = idempotency_key {
-            call = call.header("idempotency-key", key);
-        }
-        self.http.send(call, if idempotency_key.is_some() { RetryPolicy::Idempotent } else { RetryPolicy::Never }).await
+        let call = self.http.request(Method::POST, &format!("/v1/jobs/{job}/retry")).json(&RetryJob {});
+        self.http.send_keyed(call, idempotency_key).await
     }
 
     pub async fn job(&self, job: &JobId) -> Result<Job, Error> {
@@ -333,8 +308,7 @@ impl ApiClient {
 
     /// Events of a job after a cursor, or from the first.
     pub async fn events(&self, job: &JobId, after: Option<&str>) -> Result<EventPage, Error> {
-        let after = after.map(|after| format!("?after={after}")).unwrap_or_default();
-        self.http.get(&format!("/v1/jobs/{job}/events{after}")).await
+        self.http.get_page(&format!("/v1/jobs/{job}/events"), after).await
     }
 
     pub async fn delivery(&self, delivery: &DeliveryId) -> Result<Delivery, Error> {
@@ -348,8 +322,7 @@ impl ApiClient {
         after: Option<&str>,
     ) -> Result<DeliveryPage, Error> {
         let day = day.map(|day| format!("&day={day}")).unwrap_or_default();
-        let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
-        self.http.get(&format!("/v1/deliveries?project={project}{day}{after}")).await
+        self.http.get_page(&format!("/v1/deliveries?project={project}{day}"), after).await
     }
 
     pub async fn sweep(&self) -> Result<SweepReport, Error> {
@@ -364,16 +337,4 @@ fn ticket_path(project: &ProjectId, key: &TicketKey, deed: &str) -> String {
     } else {
         format!("/v1/tickets/-{deed}?project={project}&key={}", percent_encode(key.as_str()))
     }
-}
-
-pub(super) fn percent_encode(text: &str) -> String {
-    let mut said = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            said.push(char::from(byte));
-        } else {
-            said.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    said
 }

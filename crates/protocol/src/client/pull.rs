@@ -1,6 +1,5 @@
 //! Calls for pull requests and filtered ledger entries.
 
-use super::operator::percent_encode;
 use super::{ApiClient, Error, RetryPolicy};
 use crate::decision::Decision;
 use crate::delivery::{DeliveryPage, DeliveryQuery};
@@ -8,6 +7,7 @@ use crate::pull_request::{
     LinkPullRequest, PullRequest, PullRequestPage, PullRequestQuery, RevisePullRequest, UnlinkedPullRequest,
 };
 use pullyard_domain::id::ProjectId;
+use pullyard_domain::text::percent_encode;
 use reqwest::Method;
 
 impl ApiClient {
@@ -17,11 +17,8 @@ impl ApiClient {
         request: &RevisePullRequest,
         idempotency_key: Option<&str>,
     ) -> Result<Decision, Error> {
-        let mut call = self.http.request(Method::POST, "/v1/pulls/revise").json(request);
-        if let Some(key) = idempotency_key {
-            call = call.header("idempotency-key", key);
-        }
-        self.http.send(call, if idempotency_key.is_some() { RetryPolicy::Idempotent } else { RetryPolicy::Never }).await
+        let call = self.http.request(Method::POST, "/v1/pulls/revise").json(request);
+        self.http.send_keyed(call, idempotency_key).await
     }
 
     /// Links a pull request to a ticket. Idempotent.
@@ -31,7 +28,7 @@ impl ApiClient {
 
     pub async fn unlink_pull_request(&self, which: &PullRequestQuery) -> Result<UnlinkedPullRequest, Error> {
         let path = format!("/v1/pulls/link?{}", query(which));
-        self.http.send(self.http.request(Method::DELETE, &path), RetryPolicy::Never).await
+        self.http.delete(&path).await
     }
 
     pub async fn explain_pull_request(&self, which: &PullRequestQuery) -> Result<PullRequest, Error> {
@@ -39,8 +36,7 @@ impl ApiClient {
     }
 
     pub async fn pulls(&self, project: &ProjectId, after: Option<&str>) -> Result<PullRequestPage, Error> {
-        let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
-        self.http.get(&format!("/v1/pulls?project={project}{after}")).await
+        self.http.get_page(&format!("/v1/pulls?project={project}"), after).await
     }
 
     /// Filtered ledger entries of a project, newest first.
