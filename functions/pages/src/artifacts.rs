@@ -6,6 +6,7 @@ use crate::job::head::JobHead;
 use crate::job::tabs::Tabs;
 use crate::job::{Shell, load_subject};
 use crate::labels;
+use crate::params::Path;
 use crate::text::{SafeText, line};
 use crate::visit::PageContext;
 use askama::Template;
@@ -13,7 +14,6 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use pullyard_control::{self as control, Error};
 use pullyard_domain::id::{ArtifactId, JobId};
-use pullyard_entry::{Path, Problem};
 
 #[derive(Template)]
 #[template(path = "job_artifacts.html")]
@@ -33,11 +33,9 @@ struct ArtifactRow {
     attempt: u32,
 }
 
-pub(crate) async fn show(visit: PageContext, id: Result<Path<JobId>, Problem>) -> Result<Response, Fault> {
+pub(crate) async fn show(visit: PageContext, Path(id): Path<JobId>) -> Result<Response, Fault> {
     let subject = load_subject(&visit, id).await?;
-    let last = subject.load_last_events(&visit.ctx).await?;
-    let head = subject.head(&visit, &last);
-    let records = subject.load_records(&visit.ctx, last).await?;
+    let (Shell { frame, head, tabs }, records) = subject.load_tab(&visit, "artifacts").await?;
     let job = &subject.view.job.id;
     let artifacts = records.artifacts.iter().rev().map(|(attempt, one)| ArtifactRow {
         address: format!("/jobs/{job}/artifacts/{}", one.id),
@@ -48,15 +46,13 @@ pub(crate) async fn show(visit: PageContext, id: Result<Path<JobId>, Problem>) -
         attempt: *attempt,
     });
     let artifacts = artifacts.collect();
-    let Shell { frame, head, tabs } = subject.shell(&visit, head, &records, "artifacts");
     Ok(render_page(StatusCode::OK, &ArtifactsPage { frame, head, tabs, artifacts }))
 }
 
 pub(crate) async fn redirect_to_artifact(
     visit: PageContext,
-    names: Result<Path<(JobId, ArtifactId)>, Problem>,
+    Path((job, artifact)): Path<(JobId, ArtifactId)>,
 ) -> Result<Response, Fault> {
-    let Path((job, artifact)) = names?;
     let gone = || Fault::not_found(&format!("There is no job {job}."));
     let stored = match visit.ctx.store.load_job(&job).await {
         Ok(stored) => stored.ok_or_else(gone)?,

@@ -11,9 +11,10 @@ pub(crate) use card::{
 use crate::assets;
 use crate::fault::Fault;
 use crate::form::new_form_key;
-use crate::frame::{Frame, redirect, render_page};
+use crate::frame::{Frame, redirect_to_start, render_page};
 use crate::hold::HoldView;
 use crate::labels;
+use crate::params::Query;
 use crate::text::{SafeText, line, percent_encode};
 use crate::verdict::{self, DecisionLine};
 use crate::visit::PageContext;
@@ -27,7 +28,6 @@ use pullyard_control::{self as control, Error};
 use pullyard_domain::id::{DeliveryId, ProjectId};
 use pullyard_domain::project::{Settings, Statuses};
 use pullyard_domain::ticket::Ticket;
-use pullyard_entry::Query;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 
@@ -93,23 +93,11 @@ enum Item {
     },
 }
 
-pub(crate) struct NoProject;
-
-impl NoProject {
-    /// Pages of a project redirect to the first run while the visitor has no project.
-    pub(crate) fn of(_: &PageContext, _: &'static str) -> Response {
-        redirect("/setup/start")
-    }
-}
-
 pub(crate) async fn show(
     visit: PageContext,
-    query: Result<Query<BoardQuery>, pullyard_entry::Problem>,
+    Query(BoardQuery { project, after, said, column: open, from, filter }): Query<BoardQuery>,
 ) -> Result<Response, Fault> {
-    let Query(BoardQuery { project, after, said, column: open, from, filter }) = query?;
-    let Some(project) = visit.load_selected_project(project).await? else {
-        return Ok(NoProject::of(&visit, "board"));
-    };
+    let Some(project) = visit.load_selected_project(project).await? else { return Ok(redirect_to_start()) };
     let view = control::load_board(&visit.ctx, &project.id, after.as_deref(), PAGE_SIZE).await?;
     let repositories = visit.ctx.store.list_repositories(&project.id).await.map_err(Error::from)?;
     let statuses = list_statuses(&project.settings.statuses, view.cards.iter().map(|card| &card.view.ticket));

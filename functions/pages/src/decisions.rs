@@ -2,11 +2,12 @@
 
 pub(crate) mod detail;
 
-use crate::board::{NoProject, ticket_url};
+use crate::board::ticket_url;
 use crate::fault::Fault;
 use crate::form::non_empty;
-use crate::frame::{Frame, redirect, render_page};
+use crate::frame::{Frame, redirect, redirect_to_start, render_page};
 use crate::labels::{self, Pill, TimeLabel};
+use crate::params::Query;
 use crate::text::{SafeText, http_url, line, percent_encode};
 use crate::visit::PageContext;
 use askama::Template;
@@ -19,22 +20,18 @@ use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::id::{ProjectId, TicketKey};
 use pullyard_domain::listing::{DeliveryFilter, PullRequestFilter};
 use pullyard_domain::time::Timestamp;
-use pullyard_entry::{Problem, Query};
 use pullyard_protocol::pull_request::{PULL_REQUEST_NAME_HELP, PullRequestName};
 use serde::Deserialize;
 
 const PAGE_SIZE: usize = 50;
 
 #[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
 pub(crate) struct DeliveryQuery {
     project: Option<ProjectId>,
-    #[serde(default)]
     verdict: String,
-    #[serde(default)]
     code: String,
-    #[serde(default)]
     ticket: String,
-    #[serde(default)]
     pull_request: String,
     after: Option<String>,
 }
@@ -83,10 +80,9 @@ pub(crate) struct Row {
     date: String,
 }
 
-pub(crate) async fn list(visit: PageContext, query: Result<Query<DeliveryQuery>, Problem>) -> Result<Response, Fault> {
-    let Query(query) = query?;
+pub(crate) async fn list(visit: PageContext, Query(query): Query<DeliveryQuery>) -> Result<Response, Fault> {
     let Some(project) = visit.load_selected_project(query.project.clone()).await? else {
-        return Ok(NoProject::of(&visit, "decisions"));
+        return Ok(redirect_to_start());
     };
     let (list, fault) = match query.filter() {
         Ok(filter) => {
@@ -161,22 +157,21 @@ impl DeliveryQuery {
     }
 
     fn filter(&self) -> Result<DeliveryFilter, Fault> {
-        let wrong = |field: &str, fault: &str| {
-            Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &format!("The field {field}: {fault}."))
-        };
         let verdict = |word: String| {
             let found = Verdict::ALL.into_iter().find(|verdict| verdict.as_str() == word);
-            found.ok_or_else(|| wrong("verdict", "unknown verdict"))
+            found.ok_or_else(|| Fault::of_field("verdict", "unknown verdict"))
         };
         let code = |word: String| {
             let exists = Reason::rows().iter().any(|row| row.code == word);
-            exists.then_some(word).ok_or_else(|| wrong("reason", "unknown code"))
+            exists.then_some(word).ok_or_else(|| Fault::of_field("reason", "unknown code"))
         };
         let meant = |text: String| {
-            let name = PullRequestName::parse(&text).ok_or_else(|| wrong("pull request", PULL_REQUEST_NAME_HELP))?;
+            let name =
+                PullRequestName::parse(&text).ok_or_else(|| Fault::of_field("pull request", PULL_REQUEST_NAME_HELP))?;
             Ok::<_, Fault>(PullRequestFilter { repository: name.repository, number: name.number })
         };
-        let ticket = non_empty(&self.ticket).map(TicketKey::new).transpose().map_err(|bad| wrong("ticket", bad.0))?;
+        let ticket =
+            non_empty(&self.ticket).map(TicketKey::new).transpose().map_err(|bad| Fault::of_field("ticket", bad.0))?;
         Ok(DeliveryFilter {
             verdicts: non_empty(&self.verdict).map(verdict).transpose()?.into_iter().collect(),
             codes: non_empty(&self.code).map(code).transpose()?.into_iter().collect(),

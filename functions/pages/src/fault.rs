@@ -9,6 +9,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use pullyard_control::Error;
+use pullyard_domain::decision::Reason;
 use pullyard_domain::time::Timestamp;
 use pullyard_entry::http::RequestId;
 use pullyard_entry::{Problem, strict};
@@ -95,6 +96,18 @@ impl Fault {
         Self::new(StatusCode::NOT_FOUND, "not_found", sentence)
     }
 
+    pub(crate) fn invalid(sentence: &str) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", sentence)
+    }
+
+    pub(crate) fn of_field(field: &str, fault: &str) -> Self {
+        Self::invalid(&format!("The field {field}: {fault}."))
+    }
+
+    pub(crate) fn refused(reason: &Reason) -> Self {
+        Self::new(StatusCode::CONFLICT, reason.code(), &reason.sentence()).help(&reason.help())
+    }
+
     pub(crate) fn not_allowed(what: &str) -> Self {
         Self::new(StatusCode::FORBIDDEN, "not_allowed", &format!("The token you signed in with may not {what}."))
             .help("Sign out, then sign in with a token that has this scope and project.")
@@ -117,8 +130,7 @@ impl From<Error> for Fault {
 
 impl From<strict::FieldError> for Fault {
     fn from(fault: strict::FieldError) -> Self {
-        let field = fault.pointer.trim_start_matches('/');
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &format!("The field {field}: {}.", fault.message))
+        Self::of_field(fault.pointer.trim_start_matches('/'), &fault.message)
     }
 }
 

@@ -4,6 +4,7 @@ use crate::fault::Fault;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use axum::http::StatusCode;
+use pullyard_domain::id::EventId;
 use serde::de::DeserializeOwned;
 
 /// The API's longest description with every byte percent-encoded. Units: bytes.
@@ -35,6 +36,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
 pub(crate) fn non_empty(field: &str) -> Option<String> {
     let field = field.trim();
     (!field.is_empty()).then(|| field.to_owned())
+}
+
+/// The key of a submitted form.
+pub(crate) fn request_key(once: &str) -> Option<EventId> {
+    non_empty(once).and_then(|once| EventId::new(once).ok())
 }
 
 /// Key that makes every submission of one form the same request.

@@ -94,6 +94,11 @@ pub(crate) fn redirect(to: &str) -> Response {
     }
 }
 
+/// Pages of a project redirect to the first run while the visitor has no project.
+pub(crate) fn redirect_to_start() -> Response {
+    redirect("/setup/start")
+}
+
 /// The page of ours that the visitor came from, otherwise the overview.
 pub(crate) fn referrer(headers: &HeaderMap) -> String {
     let url = headers.get(header::REFERER).and_then(|url| url.to_str().ok());

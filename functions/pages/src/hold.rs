@@ -53,8 +53,6 @@ pub(crate) async fn release(visit: PageContext, Form(form): Form<ReleaseForm>) -
 }
 
 async fn check_admin(visit: &PageContext, project: ProjectId) -> Result<ProjectId, Fault> {
-    if !visit.visitor.may_administer() {
-        return Err(Fault::not_allowed("hold or release projects"));
-    }
+    visit.check_admin("hold or release projects")?;
     Ok(visit.load_project(&project).await?.id)
 }

@@ -24,7 +24,6 @@ use pullyard_control::{self as control, Context, Error, JobView};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::pull_request::PullRequestState;
-use pullyard_entry::{Path, Problem};
 use pullyard_protocol::event::Event;
 use runner_link::RunnerLink;
 use tabs::{Records, Tabs};
@@ -50,8 +49,7 @@ pub(crate) struct Shell {
 }
 
 /// Errors: 404 for a missing job, and for one of another project.
-pub(crate) async fn load_subject(visit: &PageContext, id: Result<Path<JobId>, Problem>) -> Result<Subject, Fault> {
-    let Path(id) = id?;
+pub(crate) async fn load_subject(visit: &PageContext, id: JobId) -> Result<Subject, Fault> {
     Subject::load(&visit.ctx, &id).await.map_err(|error| unreadable(error, &id))?.check_access(visit)
 }
 
@@ -109,6 +107,14 @@ impl Subject {
             head.add_log(job, &log::to_entries(&part), last);
         }
         head
+    }
+
+    /// A tab that shows the job's records.
+    pub(crate) async fn load_tab(&self, visit: &PageContext, at: &'static str) -> Result<(Shell, Records), Error> {
+        let last = self.load_last_events(&visit.ctx).await?;
+        let head = self.head(visit, &last);
+        let records = self.load_records(&visit.ctx, last).await?;
+        Ok((self.shell(visit, head, &records, at), records))
     }
 
     pub(crate) fn shell(&self, visit: &PageContext, mut head: JobHead, records: &Records, at: &'static str) -> Shell {

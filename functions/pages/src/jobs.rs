@@ -4,12 +4,13 @@ pub(crate) mod bulk;
 pub(crate) mod create;
 mod filter;
 
-use crate::board::{NoProject, ticket_url};
+use crate::board::ticket_url;
 use crate::charts;
 use crate::fault::Fault;
 use crate::form::new_form_key;
-use crate::frame::{Frame, redirect, render_page};
+use crate::frame::{Frame, redirect, redirect_to_start, render_page};
 use crate::labels::{self, AGENTS, Pill, TimeLabel};
+use crate::params::Query;
 use crate::text::{SafeText, http_url, line};
 use crate::visit::PageContext;
 use askama::Template;
@@ -24,7 +25,6 @@ use pullyard_domain::job::{Job, JobStatus, Placement};
 use pullyard_domain::listing::JobTotals;
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_domain::time::Timestamp;
-use pullyard_entry::{Problem, Query};
 
 const PAGE_SIZE: usize = 50;
 
@@ -109,10 +109,9 @@ impl Row {
     }
 }
 
-pub(crate) async fn list(visit: PageContext, query: Result<Query<JobsQuery>, Problem>) -> Result<Response, Fault> {
-    let Query(query) = query?;
+pub(crate) async fn list(visit: PageContext, Query(query): Query<JobsQuery>) -> Result<Response, Fault> {
     let Some(project) = visit.load_selected_project(query.project.clone()).await? else {
-        return Ok(NoProject::of(&visit, "jobs"));
+        return Ok(redirect_to_start());
     };
     if let Ok(id) = JobId::new(query.q.trim().to_owned()) {
         return Ok(redirect(&format!("/jobs/{id}")));

@@ -19,6 +19,7 @@ mod labels;
 mod log;
 pub mod markdown;
 mod overview;
+mod params;
 mod pulls;
 mod revise_request;
 mod search;

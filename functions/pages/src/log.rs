@@ -151,6 +151,10 @@ fn newest_usage_positions(events: &[Arrived], attempts: &[u32]) -> Vec<usize> {
     attempts.iter().filter_map(newest).collect()
 }
 
+pub(crate) fn position((attempt, _, event): &Arrived) -> (u32, u64) {
+    (*attempt, event.seq)
+}
+
 pub(crate) fn happened(arrived: Timestamp, event: &Event) -> Timestamp {
     arrived.minus(Duration::from_millis(event.age_ms))
 }

@@ -4,9 +4,10 @@ mod month;
 mod tiles;
 
 use crate::fault::Fault;
-use crate::frame::{Frame, redirect, render_page};
+use crate::frame::{Frame, redirect_to_start, render_page};
 use crate::jobs::{PullRequestView, find_place};
 use crate::labels::{self, Pill, TimeLabel};
+use crate::params::Query;
 use crate::text::{SafeText, line};
 use crate::visit::PageContext;
 use askama::Template;
@@ -22,7 +23,6 @@ use pullyard_domain::project::Project;
 use pullyard_domain::runner::Presence;
 use pullyard_domain::text::truncate;
 use pullyard_domain::time::Timestamp;
-use pullyard_entry::{Problem, Query};
 use serde::Deserialize;
 use tiles::Tile;
 
@@ -93,11 +93,8 @@ struct PullRow {
     pull: PullRequestView,
 }
 
-pub(crate) async fn show(visit: PageContext, query: Result<Query<OverviewQuery>, Problem>) -> Result<Response, Fault> {
-    let Query(query) = query?;
-    let Some(project) = visit.load_selected_project(query.project).await? else {
-        return Ok(redirect("/setup/start"));
-    };
+pub(crate) async fn show(visit: PageContext, Query(query): Query<OverviewQuery>) -> Result<Response, Fault> {
+    let Some(project) = visit.load_selected_project(query.project).await? else { return Ok(redirect_to_start()) };
     let (_, today) = control::load_budget(&visit.ctx, &project.id).await?;
     let view = control::load_overview(&visit.ctx, &project.id).await?;
     let mut members = control::runner::list_runners(&visit.ctx).await?;

@@ -2,16 +2,15 @@
 
 use crate::board::ticket_url;
 use crate::fault::Fault;
-use crate::form::{Form, new_form_key, non_empty};
+use crate::form::{Form, new_form_key, non_empty, request_key};
 use crate::frame::redirect;
 use crate::hints::{Page, name_buttons};
 use crate::text::{self, Help, SafeText, http_url, line, percent_encode};
 use crate::visit::PageContext;
-use axum::http::StatusCode;
 use axum::response::Response;
 use pullyard_control::review::{self, PullRequestRef};
 use pullyard_domain::decision::Verdict;
-use pullyard_domain::id::{EventId, IntegrationId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::id::{IntegrationId, RepositoryName, TicketKey};
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_domain::ticket::Ticket;
 use pullyard_entry::limits;
@@ -70,18 +69,14 @@ pub(crate) struct ReviseForm {
 
 pub(crate) async fn revise(visit: PageContext, Form(form): Form<ReviseForm>) -> Result<Response, Fault> {
     visit.check_may_work()?;
-    let wrong = |field: &str, fault: &str| {
-        Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &format!("The field {field}: {fault}."))
-    };
-    let id = ProjectId::new(form.project).map_err(|_| Fault::not_found("There is no such project."))?;
-    let project = visit.load_project(&id).await?;
-    let ticket = TicketKey::new(form.ticket).map_err(|bad| wrong("ticket", bad.0))?;
+    let project = visit.load_named_project(&form.project).await?;
+    let ticket = TicketKey::new(form.ticket).map_err(|bad| Fault::of_field("ticket", bad.0))?;
     let integration = non_empty(&form.integration).map(IntegrationId::new).transpose();
     let request = RevisePullRequest {
         project: project.id,
-        repository: RepositoryName::new(form.repository).map_err(|bad| wrong("repository", bad.0))?,
+        repository: RepositoryName::new(form.repository).map_err(|bad| Fault::of_field("repository", bad.0))?,
         number: form.number,
-        integration: integration.map_err(|bad| wrong("integration", bad.0))?,
+        integration: integration.map_err(|bad| Fault::of_field("integration", bad.0))?,
         message: non_empty(&form.message.replace("\r\n", "\n")),
     };
     let written = request.message.clone().unwrap_or_default();
@@ -89,16 +84,13 @@ pub(crate) async fn revise(visit: PageContext, Form(form): Form<ReviseForm>) -> 
     let back = ticket_url(&request.project, &ticket);
     let RevisePullRequest { project, repository, number, integration, message } = request;
     let named = PullRequestRef { project, repository, number, integration };
-    let key = non_empty(&form.once).and_then(|once| EventId::new(once).ok());
+    let key = request_key(&form.once);
     let requester = visit.requester();
     let answer = review::request_revision(&visit.ctx, &named, message, &requester, key.as_ref()).await;
     let answer = answer.map_err(|error| Fault::from(error).with_form_text(&written))?;
     match (answer.reason.verdict(), answer.job) {
         (Verdict::Accepted | Verdict::Duplicate, Some(job)) => Ok(redirect(&format!("/jobs/{job}"))),
-        (Verdict::Refused, _) if !written.is_empty() => {
-            let fault = Fault::new(StatusCode::CONFLICT, answer.reason.code(), &answer.reason.sentence());
-            Err(fault.help(&answer.reason.help()).with_form_text(&written))
-        }
+        (Verdict::Refused, _) if !written.is_empty() => Err(Fault::refused(&answer.reason).with_form_text(&written)),
         _ => Ok(redirect(&format!("{back}&said={}", answer.delivery))),
     }
 }

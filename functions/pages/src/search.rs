@@ -1,9 +1,10 @@
 //! Finds tickets, jobs and pull requests of a project. The command palette shows the same results.
 
-use crate::board::{NoProject, ticket_url};
+use crate::board::ticket_url;
 use crate::fault::Fault;
-use crate::frame::{Frame, render_page};
+use crate::frame::{Frame, redirect_to_start, render_page};
 use crate::labels;
+use crate::params::Query;
 use crate::text::{SafeText, http_url, line};
 use crate::visit::PageContext;
 use askama::Template;
@@ -11,7 +12,6 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use pullyard_control as control;
 use pullyard_domain::id::ProjectId;
-use pullyard_entry::{Problem, Query};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -38,11 +38,8 @@ struct Hit {
     foreign: bool,
 }
 
-pub(crate) async fn show(visit: PageContext, query: Result<Query<SearchQuery>, Problem>) -> Result<Response, Fault> {
-    let Query(query) = query?;
-    let Some(project) = visit.load_selected_project(query.project).await? else {
-        return Ok(NoProject::of(&visit, ""));
-    };
+pub(crate) async fn show(visit: PageContext, Query(query): Query<SearchQuery>) -> Result<Response, Fault> {
+    let Some(project) = visit.load_selected_project(query.project).await? else { return Ok(redirect_to_start()) };
     let text: String = query.q.trim().chars().take(200).collect();
     let found = control::search_project(&visit.ctx, &project.id, &text).await?;
     let tickets = found.tickets.into_iter().map(|(key, title)| Hit {

@@ -4,6 +4,7 @@ use crate::fault::Fault;
 use crate::form::{Form, non_empty};
 use crate::frame::{Frame, own_path, redirect, render_page};
 use crate::guard::is_cross_site;
+use crate::params::Query;
 use crate::text::{SafeText, line};
 use askama::Template;
 use axum::extract::State;
@@ -12,7 +13,7 @@ use axum::response::Response;
 use pullyard_control::{self as control, Context, Error, SessionCookie};
 use pullyard_domain::token::TokenKind;
 use pullyard_entry::auth::hash_token;
-use pullyard_entry::{Query, Visitor, session};
+use pullyard_entry::{Visitor, session};
 use serde::Deserialize;
 
 #[derive(Template)]
@@ -49,9 +50,8 @@ pub(crate) struct SignInQuery {
 pub(crate) async fn show(
     State(ctx): State<Context>,
     headers: HeaderMap,
-    query: Result<Query<SignInQuery>, pullyard_entry::Problem>,
+    Query(SignInQuery { code, to }): Query<SignInQuery>,
 ) -> Result<Response, Fault> {
-    let Query(SignInQuery { code, to }) = query?;
     let to = own_path(to.as_deref());
     let signed_in =
         code.is_none() && !is_cross_site(&headers) && Visitor::from_headers(&ctx, &headers).await?.is_some();

@@ -1,6 +1,7 @@
 //! Makes text from outside safe to display. Templates escape markup; this module handles control characters,
 //! bidirectional overrides, terminal escape sequences and very long lines.
 
+pub use pullyard_domain::text::percent_encode;
 use std::fmt;
 
 /// Text that is safe to display; templates escape it as any other value.
@@ -56,18 +57,6 @@ pub fn block(text: &str) -> SafeText {
 /// Cleans terminal output: drops escape sequences; a carriage return begins a line.
 pub fn output(text: &str) -> SafeText {
     SafeText(truncate(&sanitize(&strip_escapes(text))))
-}
-
-pub fn percent_encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }
 
 /// Returns `None` unless the scheme is http or https, so that no link runs a script.

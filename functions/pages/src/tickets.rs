@@ -14,14 +14,14 @@ pub(crate) use page::{render_refusal, show};
 use crate::fault::Fault;
 use crate::form::{Form, non_empty};
 use crate::frame::{own_path, redirect};
+use crate::params::{Path, Query};
 use crate::visit::PageContext;
-use axum::http::StatusCode;
 use axum::response::Response;
 use pullyard_control as control;
 use pullyard_domain::id::{EventId, ProjectId, TicketKey};
 use pullyard_domain::project::Project;
 use pullyard_domain::ticket::rank::Place;
-use pullyard_entry::{Path, Problem, Query, limits, resolve_ticket_key};
+use pullyard_entry::{limits, resolve_ticket_key};
 use pullyard_protocol::ticket::MoveTicket;
 use serde::Deserialize;
 
@@ -34,17 +34,12 @@ pub(crate) struct TicketQuery {
 /// Loads the project of a form about one ticket, and resolves the ticket's key.
 pub(crate) async fn load_place(
     visit: &PageContext,
-    key: Result<Path<TicketKey>, Problem>,
-    query: Result<Query<TicketQuery>, Problem>,
+    key: TicketKey,
+    TicketQuery { project, key: other }: TicketQuery,
 ) -> Result<(Project, TicketKey), Fault> {
-    let (Path(key), Query(TicketQuery { project, key: other })) = (key?, query?);
     let key = resolve_ticket_key(key, other)?;
     visit.check_may_work()?;
     Ok((visit.load_project(&project).await?, key))
-}
-
-fn invalid(field: &str, fault: &str) -> Fault {
-    Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &format!("The field {field}: {fault}."))
 }
 
 #[derive(Deserialize)]
@@ -62,8 +57,8 @@ pub(crate) struct MoveForm {
 /// Moves a ticket and redirects back with the decision. Two clicks on one button are one move.
 pub(crate) async fn move_ticket(
     visit: PageContext,
-    key: Result<Path<TicketKey>, Problem>,
-    query: Result<Query<TicketQuery>, Problem>,
+    Path(key): Path<TicketKey>,
+    Query(query): Query<TicketQuery>,
     Form(to): Form<MoveForm>,
 ) -> Result<Response, Fault> {
     let (project, key) = load_place(&visit, key, query).await?;
@@ -74,7 +69,9 @@ pub(crate) async fn move_ticket(
     let place = match before.as_deref() {
         None => None,
         Some("") => Some(Place::Last),
-        Some(next) => Some(Place::Before(TicketKey::new(next).map_err(|fault| invalid("before", &fault.to_string()))?)),
+        Some(next) => {
+            Some(Place::Before(TicketKey::new(next).map_err(|fault| Fault::of_field("before", &fault.to_string()))?))
+        }
     };
     let caller = visit.requester();
     let (to, next) = (status.as_deref().unwrap_or_default(), before.as_deref().unwrap_or_default());

@@ -128,8 +128,28 @@ impl PageContext {
         project.ok_or_else(|| Fault::not_found(&format!("There is no project {id}.")))
     }
 
+    /// Loads the project that a form names.
+    pub(crate) async fn load_named_project(&self, id: &str) -> Result<Project, Fault> {
+        let id = ProjectId::new(id).map_err(|_| Fault::not_found("There is no such project."))?;
+        self.load_project(&id).await
+    }
+
     pub(crate) fn requester(&self) -> Requester {
         Requester { id: self.visitor.id.clone(), name: self.visitor.name.clone() }
+    }
+
+    /// `action` completes "The token you signed in with may not".
+    pub(crate) fn check_admin(&self, action: &str) -> Result<(), Fault> {
+        if self.visitor.may_administer() { Ok(()) } else { Err(Fault::not_allowed(action)) }
+    }
+
+    /// As [`Self::check_admin`], for what belongs to the whole deployment.
+    pub(crate) fn check_operator(&self, action: &str) -> Result<(), Fault> {
+        if self.visitor.may_operate() { Ok(()) } else { Err(Fault::not_allowed(action)) }
+    }
+
+    pub(crate) fn check_all_projects(&self, action: &str) -> Result<(), Fault> {
+        if self.visitor.may_access_all_projects() { Ok(()) } else { Err(Fault::not_allowed(action)) }
     }
 
     pub(crate) fn check_may_work(&self) -> Result<(), Fault> {

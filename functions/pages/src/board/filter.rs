@@ -6,13 +6,11 @@ use pullyard_domain::id::RepositoryName;
 use serde::Deserialize;
 
 #[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 pub(crate) struct Filter {
     /// Words that must all occur in key, title or labels.
-    #[serde(default)]
     pub(crate) q: String,
-    #[serde(default)]
     pub(crate) repository: String,
-    #[serde(default)]
     pub(crate) label: String,
 }
 

@@ -4,6 +4,7 @@ use super::Row;
 use crate::fault::Fault;
 use crate::frame::{Frame, redirect, render_page};
 use crate::hints::{Page, name_buttons};
+use crate::params::Path;
 use crate::text::{self, Help, SafeText, block, line};
 use crate::visit::PageContext;
 use askama::Template;
@@ -14,7 +15,6 @@ use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::guard_steps::{GuardResult, GuardStep, guard_steps};
 use pullyard_domain::id::DeliveryId;
-use pullyard_entry::{Path, Problem};
 
 #[derive(Template)]
 #[template(path = "decision.html")]
@@ -55,7 +55,7 @@ impl From<GuardStep> for Step {
     }
 }
 
-pub(crate) async fn show(visit: PageContext, id: Result<Path<DeliveryId>, Problem>) -> Result<Response, Fault> {
+pub(crate) async fn show(visit: PageContext, Path(id): Path<DeliveryId>) -> Result<Response, Fault> {
     let delivery = load(&visit, id).await?;
     let steps: Vec<Step> = guard_steps(&delivery).into_iter().map(Step::from).collect();
     let row = Row::new(&delivery, visit.ctx.clock.now());
@@ -76,17 +76,14 @@ pub(crate) async fn show(visit: PageContext, id: Result<Path<DeliveryId>, Proble
 }
 
 /// Decides the delivery again. Served by the API function, as the same request of the command line.
-pub(crate) async fn replay(visit: PageContext, id: Result<Path<DeliveryId>, Problem>) -> Result<Response, Fault> {
-    if !visit.visitor.may_administer() {
-        return Err(Fault::not_allowed("replay deliveries"));
-    }
+pub(crate) async fn replay(visit: PageContext, Path(id): Path<DeliveryId>) -> Result<Response, Fault> {
+    visit.check_admin("replay deliveries")?;
     let delivery = load(&visit, id).await?;
     let answer = control::replay_delivery(&visit.ctx, &delivery.id).await?;
     Ok(redirect(&format!("/decisions/{}?project={}", answer.delivery, delivery.project)))
 }
 
-async fn load(visit: &PageContext, id: Result<Path<DeliveryId>, Problem>) -> Result<Delivery, Fault> {
-    let Path(id) = id?;
+async fn load(visit: &PageContext, id: DeliveryId) -> Result<Delivery, Fault> {
     let delivery = visit.ctx.store.load_delivery(&id).await.map_err(Error::from)?;
     let visible = delivery.filter(|delivery| visit.visitor.may_access(&delivery.project));
     visible.ok_or_else(|| {

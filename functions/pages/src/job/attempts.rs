@@ -7,6 +7,7 @@ use crate::fault::Fault;
 use crate::frame::{Frame, render_page};
 use crate::job::head::JobHead;
 use crate::labels::{self, Pill};
+use crate::params::Path;
 use crate::text::{SafeText, line};
 use crate::visit::PageContext;
 use askama::Template;
@@ -15,7 +16,6 @@ use axum::response::Response;
 use pullyard_domain::checks::{CheckOutcome, CheckRun};
 use pullyard_domain::id::{JobId, RunnerId};
 use pullyard_domain::job::{AgentReport, AttemptEnd, AttemptRecord, JobStatus};
-use pullyard_entry::{Path, Problem};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -48,11 +48,9 @@ struct CheckRow {
     result: String,
 }
 
-pub(crate) async fn show(visit: PageContext, id: Result<Path<JobId>, Problem>) -> Result<Response, Fault> {
+pub(crate) async fn show(visit: PageContext, Path(id): Path<JobId>) -> Result<Response, Fault> {
     let subject = load_subject(&visit, id).await?;
-    let last = subject.load_last_events(&visit.ctx).await?;
-    let head = subject.head(&visit, &last);
-    let records = subject.load_records(&visit.ctx, last).await?;
+    let (Shell { frame, head, tabs }, records) = subject.load_tab(&visit, "attempts").await?;
     let job = &subject.view.job;
     let run = job.run.as_ref().filter(|_| job.status.is_active());
     let running = run.map(|run| {
@@ -62,7 +60,6 @@ pub(crate) async fn show(visit: PageContext, id: Result<Path<JobId>, Problem>) -
     let ids = records.attempts.iter().filter_map(|attempt| attempt.run.runner.clone()).collect();
     let runners = RunnerLink::load_all(&visit.ctx, ids).await?;
     let attempts = records.attempts.iter().rev().map(|attempt| to_row(attempt, &runners)).collect();
-    let Shell { frame, head, tabs } = subject.shell(&visit, head, &records, "attempts");
     Ok(render_page(StatusCode::OK, &AttemptsPage { frame, head, tabs, running, attempts }))
 }
 

@@ -6,13 +6,13 @@ use super::{Shell, Subject, load_subject};
 use crate::fault::Fault;
 use crate::frame::{Frame, render_page};
 use crate::job::head::JobHead;
+use crate::params::{Path, Query};
 use crate::visit::PageContext;
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 use pullyard_control as control;
 use pullyard_domain::id::JobId;
-use pullyard_entry::{Path, Problem, Query};
 use serde::Deserialize;
 
 /// The rest of a longer patch is only in its artifact. Units: bytes.
@@ -40,18 +40,15 @@ struct ChangesPage {
 
 pub(crate) async fn show(
     visit: PageContext,
-    id: Result<Path<JobId>, Problem>,
-    query: Result<Query<ChangesQuery>, Problem>,
+    Path(id): Path<JobId>,
+    Query(query): Query<ChangesQuery>,
 ) -> Result<Response, Fault> {
-    let (subject, Query(query)) = (load_subject(&visit, id).await?, query?);
+    let subject = load_subject(&visit, id).await?;
     render(&visit, &subject, query.file).await
 }
 
 pub(super) async fn render(visit: &PageContext, subject: &Subject, only: Option<usize>) -> Result<Response, Fault> {
-    let last = subject.load_last_events(&visit.ctx).await?;
-    let head = subject.head(visit, &last);
-    let records = subject.load_records(&visit.ctx, last).await?;
-    let Shell { frame, head, tabs } = subject.shell(visit, head, &records, "changes");
+    let (Shell { frame, head, tabs }, records) = subject.load_tab(visit, "changes").await?;
     let job = &subject.view.job.id;
     let mut page = ChangesPage { frame, head, tabs, diff: None, patch: None, attempt: 0, is_cut: false, only };
     if let Some((attempt, artifact)) = records.patch() {

@@ -1,20 +1,19 @@
 //! Forms that cancel, pause, continue, answer and retry a job.
 
 use crate::fault::Fault;
-use crate::form::{Form, non_empty};
+use crate::form::{Form, request_key};
 use crate::frame::redirect;
+use crate::params::Path;
 use crate::visit::PageContext;
-use axum::http::StatusCode;
 use axum::response::Response;
 use pullyard_control::{self as control, Error};
 use pullyard_domain::decision::Verdict;
-use pullyard_domain::id::{EventId, JobId};
-use pullyard_entry::{Path, Problem, limits};
+use pullyard_domain::id::JobId;
+use pullyard_entry::limits;
 use pullyard_protocol::job::SendInput;
 use serde::Deserialize;
 
-async fn load_commandable(visit: &PageContext, id: Result<Path<JobId>, Problem>) -> Result<JobId, Fault> {
-    let Path(id) = id?;
+async fn load_commandable(visit: &PageContext, id: JobId) -> Result<JobId, Fault> {
     visit.check_may_work()?;
     let job = visit.ctx.store.load_job(&id).await.map_err(Error::from)?;
     match job.filter(|job| visit.visitor.may_access(&job.project)) {
@@ -23,19 +22,19 @@ async fn load_commandable(visit: &PageContext, id: Result<Path<JobId>, Problem>)
     }
 }
 
-pub(crate) async fn cancel(visit: PageContext, id: Result<Path<JobId>, Problem>) -> Result<Response, Fault> {
+pub(crate) async fn cancel(visit: PageContext, Path(id): Path<JobId>) -> Result<Response, Fault> {
     let id = load_commandable(&visit, id).await?;
     control::cancel_job(&visit.ctx, &id, &visit.visitor.name, None).await?;
     Ok(redirect(&format!("/jobs/{id}")))
 }
 
-pub(crate) async fn pause(visit: PageContext, id: Result<Path<JobId>, Problem>) -> Result<Response, Fault> {
+pub(crate) async fn pause(visit: PageContext, Path(id): Path<JobId>) -> Result<Response, Fault> {
     let id = load_commandable(&visit, id).await?;
     control::pause_job(&visit.ctx, &id, &visit.visitor.name).await?;
     Ok(redirect(&format!("/jobs/{id}")))
 }
 
-pub(crate) async fn continue_job(visit: PageContext, id: Result<Path<JobId>, Problem>) -> Result<Response, Fault> {
+pub(crate) async fn continue_job(visit: PageContext, Path(id): Path<JobId>) -> Result<Response, Fault> {
     let id = load_commandable(&visit, id).await?;
     control::continue_job(&visit.ctx, &id, &visit.visitor.name).await?;
     Ok(redirect(&format!("/jobs/{id}")))
@@ -52,14 +51,14 @@ pub(crate) struct AnswerForm {
 
 pub(crate) async fn answer(
     visit: PageContext,
-    id: Result<Path<JobId>, Problem>,
+    Path(id): Path<JobId>,
     Form(form): Form<AnswerForm>,
 ) -> Result<Response, Fault> {
     let id = load_commandable(&visit, id).await?;
     let text = form.text.replace("\r\n", "\n");
     limits::check_answer(&SendInput { text: text.clone() })
         .map_err(|fault| Fault::from(fault).with_form_text(&text))?;
-    let key = non_empty(&form.once).and_then(|once| EventId::new(once).ok());
+    let key = request_key(&form.once);
     let answered = control::answer_job(&visit.ctx, &id, &text, &visit.requester(), key).await;
     answered.map_err(|error| Fault::from(error).with_form_text(&text))?;
     Ok(redirect(&format!("/jobs/{id}")))
@@ -74,17 +73,14 @@ pub(crate) struct RetryForm {
 
 pub(crate) async fn retry(
     visit: PageContext,
-    id: Result<Path<JobId>, Problem>,
+    Path(id): Path<JobId>,
     Form(again): Form<RetryForm>,
 ) -> Result<Response, Fault> {
     let id = load_commandable(&visit, id).await?;
-    let key = non_empty(&again.once).and_then(|once| EventId::new(once).ok());
+    let key = request_key(&again.once);
     let answer = control::retry_job(&visit.ctx, &id, &visit.requester(), key).await?;
     match (answer.reason.verdict(), answer.job) {
         (Verdict::Accepted | Verdict::Duplicate, Some(job)) => Ok(redirect(&format!("/jobs/{job}"))),
-        _ => {
-            let fault = Fault::new(StatusCode::CONFLICT, answer.reason.code(), &answer.reason.sentence());
-            Err(fault.help(&answer.reason.help()))
-        }
+        _ => Err(Fault::refused(&answer.reason)),
     }
 }

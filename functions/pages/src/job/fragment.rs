@@ -18,7 +18,6 @@ use axum::response::Response;
 use pullyard_control::Error;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::LiveUpdates;
-use pullyard_entry::{Path, Problem, Query};
 use pullyard_protocol::event::EventKind;
 use std::sync::Arc;
 
@@ -36,10 +35,9 @@ struct LogFragment {
 pub(super) async fn show(
     visit: &PageContext,
     readers: &JobReaders,
-    id: Result<Path<JobId>, Problem>,
-    query: Result<Query<LogQuery>, Problem>,
+    id: JobId,
+    query: LogQuery,
 ) -> Result<Response, Fault> {
-    let (Path(id), Query(query)) = (id?, query?);
     let begin = query.after.as_deref().map_or(Ok(Cursor::START), |after| Cursor::parse("after", after))?;
     let may_hold = query.wait.is_some_and(|wait| wait > 0) && visit.ctx.live_updates == LiveUpdates::LongPoll;
     let shared = if may_hold { readers.wait(&visit.ctx, &id, begin).await } else { None };

@@ -61,10 +61,7 @@ pub(super) async fn show(
     }
     let total = found.totals.iter().sum();
     let earlier = |attempt: u32| found.totals.iter().take(attempt.saturating_sub(1) as usize).sum::<u64>();
-    let last = subject.load_last_events(&visit.ctx).await?;
-    let head = subject.head(visit, &last);
-    let records = subject.load_records(&visit.ctx, last).await?;
-    let Shell { frame, head, tabs } = subject.shell(visit, head, &records, "log");
+    let (Shell { frame, head, tabs }, _) = subject.load_tab(visit, "log").await?;
     let continue_after =
         |(attempt, seq): (u32, u64)| format!("/jobs/{}/log?q={}&after={attempt}.{seq}", job.id, percent_encode(text));
     let to_match = |arrived: &Arrived| {

@@ -8,7 +8,8 @@ use super::{LAST_EVENTS, Shell, Subject, changes, fragment, load_subject, log_se
 use crate::fault::Fault;
 use crate::frame::{Frame, render_page};
 use crate::job::head::JobHead;
-use crate::log::{self, Arrived, Entry, LogPart};
+use crate::log::{self, Arrived, Entry, LogPart, position};
+use crate::params::{Path, Query};
 use crate::revise_request;
 use crate::visit::{FRAGMENT, PageContext};
 use askama::Template;
@@ -19,7 +20,6 @@ use pullyard_control::{self as control, Error};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Input;
 use pullyard_domain::time::Timestamp;
-use pullyard_entry::{Path, Problem, Query};
 use pullyard_protocol::event::Event;
 
 const MAX_SEARCH_CHARS: usize = 200;
@@ -48,10 +48,6 @@ struct Part {
     from_begin: bool,
 }
 
-fn position((attempt, _, event): &Arrived) -> (u32, u64) {
-    (*attempt, event.seq)
-}
-
 fn time((_, arrived, event): &Arrived) -> Timestamp {
     log::happened(*arrived, event)
 }
@@ -60,14 +56,14 @@ fn time((_, arrived, event): &Arrived) -> Timestamp {
 pub(crate) async fn show_job(
     visit: PageContext,
     Extension(readers): Extension<JobReaders>,
-    id: Result<Path<JobId>, Problem>,
-    query: Result<Query<LogQuery>, Problem>,
+    Path(id): Path<JobId>,
+    Query(query): Query<LogQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     if headers.get(header::ACCEPT).is_some_and(|accept| accept == FRAGMENT) {
         return fragment::show(&visit, &readers, id, query).await;
     }
-    let (subject, Query(query)) = (load_subject(&visit, id).await?, query?);
+    let subject = load_subject(&visit, id).await?;
     let is_plain = query.after.is_none() && query.before.is_none() && query.at.is_none();
     if is_plain && subject.is_completed() {
         return changes::render(&visit, &subject, None).await;
@@ -77,10 +73,10 @@ pub(crate) async fn show_job(
 
 pub(crate) async fn show(
     visit: PageContext,
-    id: Result<Path<JobId>, Problem>,
-    query: Result<Query<LogQuery>, Problem>,
+    Path(id): Path<JobId>,
+    Query(query): Query<LogQuery>,
 ) -> Result<Response, Fault> {
-    let (subject, Query(query)) = (load_subject(&visit, id).await?, query?);
+    let subject = load_subject(&visit, id).await?;
     let text = query.q.as_deref().map(str::trim).filter(|text| !text.is_empty());
     if let Some(text) = text.map(|text| text.chars().take(MAX_SEARCH_CHARS).collect::<String>()) {
         return log_search::show(&visit, &subject, &query, &text).await;

@@ -2,7 +2,7 @@
 
 use super::tabs::Records;
 use super::{LAST_EVENTS, Subject};
-use crate::log::Arrived;
+use crate::log::{Arrived, position};
 use pullyard_control::{self as control, Context, Error};
 use pullyard_domain::id::JobId;
 use pullyard_protocol::event::Event;
@@ -17,10 +17,6 @@ pub(crate) struct Snapshot {
     /// The job has ended, and `events` contains its last one.
     pub(super) is_complete: bool,
     records: OnceCell<Records>,
-}
-
-fn position((attempt, _, event): &Arrived) -> (u32, u64) {
-    (*attempt, event.seq)
 }
 
 impl Snapshot {

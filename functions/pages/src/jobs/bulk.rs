@@ -53,7 +53,7 @@ struct Outcome {
 
 impl BulkForm {
     fn parse(fields: Vec<(String, String)>) -> Result<Self, Fault> {
-        let wrong = |sentence: &str| Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", sentence);
+        let wrong = |sentence: &str| Fault::invalid(sentence);
         let (mut action, mut project, mut jobs) = (None, None, Vec::new());
         let (mut once, mut back) = (String::new(), String::new());
         for (name, value) in fields {
@@ -146,9 +146,6 @@ async fn try_one(
     let answer = control::retry_job(&visit.ctx, &id, &visit.requester(), key).await?;
     match (answer.reason.verdict(), answer.job) {
         (Verdict::Accepted | Verdict::Duplicate, Some(job)) => Ok((answer.reason.sentence(), Some(job))),
-        _ => {
-            let fault = Fault::new(StatusCode::CONFLICT, answer.reason.code(), &answer.reason.sentence());
-            Err(fault.help(&answer.reason.help()))
-        }
+        _ => Err(Fault::refused(&answer.reason)),
     }
 }

@@ -1,20 +1,20 @@
 //! The form that creates a job.
 
 use super::filter::JobsQuery;
-use crate::board::NoProject;
 use crate::fault::Fault;
-use crate::form::{Form, new_form_key, non_empty};
-use crate::frame::{Frame, redirect, render_page};
+use crate::form::{Form, new_form_key, non_empty, request_key};
+use crate::frame::{Frame, redirect, redirect_to_start, render_page};
 use crate::labels::AGENTS;
+use crate::params::Query;
 use crate::visit::PageContext;
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 use pullyard_control::{self as control, Error, JobRequest};
 use pullyard_domain::decision::Verdict;
-use pullyard_domain::id::{EventId, JobId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::id::{JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::project::Project;
-use pullyard_entry::{Problem, Query, limits};
+use pullyard_entry::limits;
 use pullyard_protocol::job::CreateJob;
 use serde::Deserialize;
 
@@ -49,11 +49,8 @@ pub(crate) struct JobForm {
     once: String,
 }
 
-pub(crate) async fn show_form(visit: PageContext, query: Result<Query<JobsQuery>, Problem>) -> Result<Response, Fault> {
-    let Query(query) = query?;
-    let Some(project) = visit.load_selected_project(query.project).await? else {
-        return Ok(NoProject::of(&visit, "jobs"));
-    };
+pub(crate) async fn show_form(visit: PageContext, Query(query): Query<JobsQuery>) -> Result<Response, Fault> {
+    let Some(project) = visit.load_selected_project(query.project).await? else { return Ok(redirect_to_start()) };
     visit.check_may_work()?;
     let form = JobForm { ticket: query.ticket, ..JobForm::default() };
     render_form(&visit, &project, form, None).await
@@ -93,8 +90,7 @@ impl From<Fault> for FormRefusal {
 
 pub(crate) async fn create(visit: PageContext, Form(form): Form<JobForm>) -> Result<Response, Fault> {
     visit.check_may_work()?;
-    let id = ProjectId::new(form.project.clone()).map_err(|_| Fault::not_found("There is no such project."))?;
-    let project = visit.load_project(&id).await?;
+    let project = visit.load_named_project(&form.project).await?;
     match create_job(&visit, &project.id, &form).await {
         Ok(job) => Ok(redirect(&format!("/jobs/{job}"))),
         Err(refused) if refused.fault.status.is_client_error() => {
@@ -105,16 +101,14 @@ pub(crate) async fn create(visit: PageContext, Form(form): Form<JobForm>) -> Res
 }
 
 async fn create_job(visit: &PageContext, project: &ProjectId, form: &JobForm) -> Result<JobId, FormRefusal> {
-    let wrong = |field: &str, fault: &str| {
-        Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &format!("The field {field}: {fault}."))
-    };
-    let ticket = non_empty(&form.ticket).map(TicketKey::new).transpose().map_err(|bad| wrong("ticket", bad.0))?;
+    let ticket =
+        non_empty(&form.ticket).map(TicketKey::new).transpose().map_err(|bad| Fault::of_field("ticket", bad.0))?;
     let repository = non_empty(&form.repository).map(RepositoryName::new).transpose();
     let new = CreateJob {
         project: project.clone(),
         ticket,
         prompt: non_empty(&form.prompt.replace("\r\n", "\n")),
-        repository: repository.map_err(|bad| wrong("repository", bad.0))?,
+        repository: repository.map_err(|bad| Fault::of_field("repository", bad.0))?,
         base: non_empty(&form.base),
         agent: non_empty(&form.agent),
         model: non_empty(&form.model),
@@ -131,13 +125,10 @@ async fn create_job(visit: &PageContext, project: &ProjectId, form: &JobForm) ->
         retry_of: None,
     };
     let requester = visit.requester();
-    let key = non_empty(&form.once).and_then(|once| EventId::new(once).ok());
+    let key = request_key(&form.once);
     let answer = control::create_job(&visit.ctx, &request, &requester, key).await.map_err(Fault::from)?;
     match (answer.reason.verdict(), answer.job) {
         (Verdict::Accepted | Verdict::Duplicate, Some(job)) => Ok(job),
-        (_, other) => {
-            let fault = Fault::new(StatusCode::CONFLICT, answer.reason.code(), &answer.reason.sentence());
-            Err(FormRefusal { fault: fault.help(&answer.reason.help()), existing_job: other })
-        }
+        (_, other) => Err(FormRefusal { fault: Fault::refused(&answer.reason), existing_job: other }),
     }
 }

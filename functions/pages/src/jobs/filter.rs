@@ -3,7 +3,6 @@
 use crate::fault::Fault;
 use crate::form::non_empty;
 use crate::text::percent_encode;
-use axum::http::StatusCode;
 use pullyard_domain::agent;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{ProjectId, TicketKey};
@@ -30,23 +29,17 @@ const GROUPS: [(&str, &str, &[JobStatus]); 6] = [
 ];
 
 #[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
 pub(crate) struct JobsQuery {
     pub(super) project: Option<ProjectId>,
     pub(super) after: Option<String>,
-    #[serde(default)]
     pub(super) status: String,
-    #[serde(default)]
     pub(super) q: String,
-    #[serde(default)]
     pub(super) ticket: String,
-    #[serde(default)]
     pub(super) repository: String,
-    #[serde(default)]
     pub(super) agent: String,
-    #[serde(default)]
     pub(super) since: String,
     /// The code of a failure, from the overview.
-    #[serde(default)]
     pub(super) failure: String,
 }
 
@@ -92,32 +85,30 @@ impl JobsQuery {
     }
 
     pub(super) fn to_search(&self, repositories: &[Repository], now: Timestamp) -> Result<JobSearch, Fault> {
-        let wrong = |field: &str, fault: &str| {
-            Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &format!("The field {field}: {fault}."))
-        };
         let statuses = |word: String| {
             let group = GROUPS.iter().find(|(status, ..)| *status == word).map(|(_, _, all)| *all);
-            group.ok_or_else(|| wrong("status", "unknown status"))
+            group.ok_or_else(|| Fault::of_field("status", "unknown status"))
         };
         let repository = |name: String| {
             let found = repositories.iter().find(|repository| repository.name.as_str() == name);
             let id = found.map(|repository| (repository.integration.clone(), repository.id));
-            id.ok_or_else(|| wrong("repository", "it is not connected to this project"))
+            id.ok_or_else(|| Fault::of_field("repository", "it is not connected to this project"))
         };
         let since = |value: String| {
             let period = PERIODS.iter().find(|(days, ..)| *days == value);
             let start = period.map(|(_, _, days)| now.minus(Duration::from_secs(days * 24 * 3_600)));
-            start.ok_or_else(|| wrong("time", "unknown period"))
+            start.ok_or_else(|| Fault::of_field("time", "unknown period"))
         };
         let agent = |name: String| {
             let is_known = agent::AGENTS.contains(&name.as_str());
-            is_known.then_some(name).ok_or_else(|| wrong("agent", "unknown agent"))
+            is_known.then_some(name).ok_or_else(|| Fault::of_field("agent", "unknown agent"))
         };
         let failure = |code: String| {
             let is_known = Failure::rows().iter().any(|row| row.code == code);
-            is_known.then_some(code).ok_or_else(|| wrong("failure", "unknown code"))
+            is_known.then_some(code).ok_or_else(|| Fault::of_field("failure", "unknown code"))
         };
-        let ticket = non_empty(&self.ticket).map(TicketKey::new).transpose().map_err(|bad| wrong("ticket", bad.0))?;
+        let ticket =
+            non_empty(&self.ticket).map(TicketKey::new).transpose().map_err(|bad| Fault::of_field("ticket", bad.0))?;
         let statuses = non_empty(&self.status).map(statuses).transpose()?.unwrap_or_default();
         Ok(JobSearch {
             filter: JobFilter {

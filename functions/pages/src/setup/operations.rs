@@ -4,6 +4,7 @@ use crate::fault::Fault;
 use crate::form::Form;
 use crate::frame::{Frame, redirect, render_page};
 use crate::labels::{TimeLabel, format_time};
+use crate::params::Query;
 use crate::text::{SafeText, block, line};
 use crate::visit::PageContext;
 use askama::Template;
@@ -15,7 +16,7 @@ use pullyard_control::{self as control, Context, DeadLetterView, LetterAction};
 use pullyard_domain::breaker::BreakerId;
 use pullyard_domain::id::MessageId;
 use pullyard_domain::time::Timestamp;
-use pullyard_entry::{Problem, Query, limits};
+use pullyard_entry::limits;
 use pullyard_protocol::dead_letter::MoveDeadLetters;
 use serde::Deserialize;
 
@@ -71,8 +72,7 @@ struct ResumeForm {
     account: String,
 }
 
-async fn show(visit: PageContext, query: Result<Query<OperationsQuery>, Problem>) -> Result<Response, Fault> {
-    let Query(query) = query?;
+async fn show(visit: PageContext, Query(query): Query<OperationsQuery>) -> Result<Response, Fault> {
     check_operator(&visit)?;
     let now = visit.ctx.clock.now();
     let breakers = control::list_open_breakers(&visit.ctx).await?;
@@ -122,7 +122,7 @@ async fn move_letters(
     let request = MoveDeadLetters { messages };
     if request.messages.is_empty() {
         let nothing = "No message is selected; nothing was changed.";
-        return Err(Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", nothing).help("Tick the messages first."));
+        return Err(Fault::invalid(nothing).help("Tick the messages first."));
     }
     limits::check_dead_letters(&request)?;
     let moved = control::move_dead_letters(&visit.ctx, &request.messages, action).await?;
@@ -132,10 +132,7 @@ async fn move_letters(
 
 /// As in the API: messages and runners' accounts belong to the deployment.
 fn check_operator(visit: &PageContext) -> Result<(), Fault> {
-    if visit.visitor.may_administer() && visit.visitor.may_access_all_projects() {
-        return Ok(());
-    }
-    Err(Fault::not_allowed("operate the deployment"))
+    visit.check_operator("operate the deployment")
 }
 
 impl OperationsQuery {

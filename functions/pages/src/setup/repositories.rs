@@ -9,11 +9,11 @@ mod install_hook;
 mod repository;
 mod repository_test;
 
-use crate::board::NoProject;
 use crate::fault::Fault;
-use crate::frame::{Frame, render_page};
+use crate::frame::{Frame, redirect_to_start, render_page};
 use crate::hints::{Page, name_buttons};
 use crate::labels::Pill;
+use crate::params::Query;
 use crate::text::{SafeText, line, percent_encode};
 use crate::visit::PageContext;
 use askama::Template;
@@ -27,7 +27,6 @@ use pullyard_control::{Context, Error};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{Integration, Repository};
-use pullyard_entry::{Problem, Query};
 use serde::Deserialize;
 
 pub(super) fn routes() -> Router<Context> {
@@ -135,7 +134,7 @@ impl FormFault {
         let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
         let sentence = format!("{first}{}.", letters.as_str().trim_end_matches('.'));
         let sentence = name_buttons(&sentence, Page::Other);
-        Self { field, fault: Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &sentence) }
+        Self { field, fault: Fault::invalid(&sentence) }
     }
 
     fn is_at(&self, field: &str) -> bool {
@@ -159,16 +158,13 @@ impl From<Fault> for FormFault {
 }
 
 fn check_admin(visit: &PageContext) -> Result<(), Fault> {
-    if visit.visitor.may_administer() { Ok(()) } else { Err(Fault::not_allowed("change repositories and connections")) }
+    visit.check_admin("change repositories and connections")
 }
 
 /// Connections and their secrets belong to all projects.
 fn check_admin_of_all_projects(visit: &PageContext) -> Result<(), Fault> {
     check_admin(visit)?;
-    if visit.visitor.may_access_all_projects() {
-        return Ok(());
-    }
-    Err(Fault::not_allowed("access settings of all projects"))
+    visit.check_all_projects("access settings of all projects")
 }
 
 fn list_url(project: Option<&ProjectId>) -> String {
@@ -190,7 +186,7 @@ async fn load_repository(visit: &PageContext, query: &RepositoryQuery) -> Result
     repository.ok_or_else(|| Fault::not_found(&format!("{project} has no repository {name}.")))
 }
 
-async fn list_integrations(visit: &PageContext) -> Result<Vec<Integration>, Fault> {
+pub(super) async fn list_integrations(visit: &PageContext) -> Result<Vec<Integration>, Fault> {
     let store = &visit.ctx.store;
     let (ids, _) = store.list_integration_ids(None, MAX_CONNECTIONS).await.map_err(Error::from)?;
     let mut integrations = Vec::with_capacity(ids.len());
@@ -215,11 +211,8 @@ fn connection_title(integration: &Integration) -> String {
     }
 }
 
-async fn show(visit: PageContext, query: Result<Query<ListQuery>, Problem>) -> Result<Response, Fault> {
-    let Query(query) = query?;
-    let Some(project) = visit.load_selected_project(query.project).await? else {
-        return Ok(NoProject::of(&visit, "repositories"));
-    };
+async fn show(visit: PageContext, Query(query): Query<ListQuery>) -> Result<Response, Fault> {
+    let Some(project) = visit.load_selected_project(query.project).await? else { return Ok(redirect_to_start()) };
     let may_connect = visit.visitor.may_administer() && visit.visitor.may_access_all_projects();
     let repositories = visit.ctx.store.list_repositories(&project.id).await.map_err(Error::from)?;
     let hooks = list_hooks(&visit, &project.id).await?;

@@ -7,6 +7,7 @@ use crate::fault::Fault;
 use crate::form::Form;
 use crate::frame::{Frame, redirect, render_page};
 use crate::labels::{self, Pill, TimeLabel};
+use crate::params::{Path, Query};
 use crate::text::{SafeText, line};
 use crate::visit::PageContext;
 use askama::Template;
@@ -20,7 +21,6 @@ use pullyard_domain::fleet::Member;
 use pullyard_domain::id::{ProjectId, RunnerId};
 use pullyard_domain::runner::sweep::LossReason;
 use pullyard_entry::runner_view::view_runner;
-use pullyard_entry::{Path, Problem, Query};
 use pullyard_protocol::runner_admin::{Runner, RunnerOrder, RunnerStatus};
 use serde::Deserialize;
 
@@ -67,8 +67,7 @@ struct Row {
     may_delete: bool,
 }
 
-async fn list(visit: PageContext, query: Result<Query<RunnersQuery>, Problem>) -> Result<Response, Fault> {
-    let Query(query) = query?;
+async fn list(visit: PageContext, Query(query): Query<RunnersQuery>) -> Result<Response, Fault> {
     let project = visit.load_selected_project(query.project).await?;
     let (mut rows, mut online, mut total) = (Vec::new(), 0, 0);
     let (mut busy, mut slots) = (0, 0);
@@ -162,19 +161,13 @@ struct CurrentJob {
     since: TimeLabel,
 }
 
-async fn load_visible(visit: &PageContext, id: Result<Path<String>, Problem>) -> Result<(Member, Runner), Fault> {
-    let Path(id) = id?;
+async fn load_visible(visit: &PageContext, id: String) -> Result<(Member, Runner), Fault> {
     let member = control::load_runner(&visit.ctx, &id).await?;
     let runner = view_runner(member.clone(), visit.visitor.projects(), visit.ctx.clock.now());
     runner.map(|runner| (member, runner)).ok_or_else(|| Fault::not_found(&format!("There is no runner {id}.")))
 }
 
-async fn show(
-    visit: PageContext,
-    id: Result<Path<String>, Problem>,
-    query: Result<Query<RunnerQuery>, Problem>,
-) -> Result<Response, Fault> {
-    let Query(query) = query?;
+async fn show(visit: PageContext, Path(id): Path<String>, Query(query): Query<RunnerQuery>) -> Result<Response, Fault> {
     let (member, runner) = load_visible(&visit, id).await?;
     let project = visit.load_selected_project(query.project).await?;
     let (mut jobs, now) = (Vec::new(), visit.ctx.clock.now());
@@ -204,10 +197,8 @@ async fn show(
     Ok(render_page(StatusCode::OK, &page))
 }
 
-async fn load_commandable(visit: &PageContext, id: Result<Path<String>, Problem>) -> Result<RunnerId, Fault> {
-    if !visit.visitor.may_administer() {
-        return Err(Fault::not_allowed("drain, resume or delete runners"));
-    }
+async fn load_commandable(visit: &PageContext, id: String) -> Result<RunnerId, Fault> {
+    visit.check_admin("drain, resume or delete runners")?;
     let (member, runner) = load_visible(visit, id).await?;
     if !may_command(visit, &member) {
         return Err(Fault::not_allowed("change a runner that also serves other projects"));
@@ -221,11 +212,7 @@ pub(crate) struct CommandForm {
     command: RunnerOrder,
 }
 
-async fn command(
-    visit: PageContext,
-    id: Result<Path<String>, Problem>,
-    Form(form): Form<CommandForm>,
-) -> Result<Response, Fault> {
+async fn command(visit: PageContext, Path(id): Path<String>, Form(form): Form<CommandForm>) -> Result<Response, Fault> {
     let id = load_commandable(&visit, id).await?;
     let command = match form.command {
         RunnerOrder::Drain => control::RunnerCommand::Drain { by: visit.visitor.name.clone() },
@@ -235,7 +222,7 @@ async fn command(
     Ok(redirect(&format!("/setup/runners/{id}")))
 }
 
-async fn delete(visit: PageContext, id: Result<Path<String>, Problem>) -> Result<Response, Fault> {
+async fn delete(visit: PageContext, Path(id): Path<String>) -> Result<Response, Fault> {
     let id = load_commandable(&visit, id).await?;
     control::remove_runner(&visit.ctx, &id).await?;
     Ok(redirect("/setup/runners"))

@@ -7,6 +7,7 @@ use crate::fault::Fault;
 use crate::form::{Form, non_empty};
 use crate::frame::{Frame, redirect, render_page};
 use crate::labels::{TimeLabel, format_time};
+use crate::params::Query;
 use crate::text::{SafeText, line, percent_encode};
 use crate::visit::PageContext;
 use askama::Template;
@@ -19,7 +20,6 @@ use pullyard_domain::id::{ProjectId, SecretName};
 use pullyard_domain::model_key_test::ModelKeyTest;
 use pullyard_domain::project::Project;
 use pullyard_domain::secret::SecretKind;
-use pullyard_entry::{Problem, Query};
 use pullyard_protocol::secret::{RotateSecret, SetSecret};
 use serde::Deserialize;
 use std::time::Duration;
@@ -106,9 +106,8 @@ enum Note {
 async fn show(
     visit: PageContext,
     Extension(machine): Extension<Option<LocalMachine>>,
-    query: Result<Query<SecretsQuery>, Problem>,
+    Query(query): Query<SecretsQuery>,
 ) -> Result<Response, Fault> {
-    let Query(query) = query?;
     check_admin(&visit)?;
     let project = visit.load_selected_project(query.project.clone()).await?;
     let test = match (&query.test, &project) {
@@ -146,11 +145,9 @@ async fn rotate(visit: PageContext, Form(form): Form<RotateForm>) -> Result<Resp
     let request = RotateSecret { value, overlap_secs: form.overlap_secs };
     let overlap = Duration::from_secs(request.overlap_secs);
     let result = match parse_name(&form.name) {
-        Ok(name) if form.value.trim().is_empty() && !is_hook(&name) => Err(Fault::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "invalid",
-            "Enter the new value. Pullyard generates one only for a webhook’s secret.",
-        )),
+        Ok(name) if form.value.trim().is_empty() && !is_hook(&name) => {
+            Err(Fault::invalid("Enter the new value. Pullyard generates one only for a webhook’s secret."))
+        }
         Ok(name) => control::rotate_secret(&visit.ctx, &name, &request.value, overlap).await.map_err(explain),
         Err(fault) => Err(fault),
     };
@@ -166,22 +163,18 @@ async fn rotate(visit: PageContext, Form(form): Form<RotateForm>) -> Result<Resp
 }
 
 fn check_admin(visit: &PageContext) -> Result<(), Fault> {
-    if visit.visitor.may_administer() && visit.visitor.may_access_all_projects() {
-        return Ok(());
-    }
-    Err(Fault::not_allowed("list or change secrets, which belong to all projects"))
+    visit.check_operator("list or change secrets, which belong to all projects")
 }
 
 fn explain(error: Error) -> Fault {
     match error {
-        Error::Invalid { fault, .. } => Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &sentence(&fault)),
+        Error::Invalid { fault, .. } => Fault::invalid(&sentence(&fault)),
         error => error.into(),
     }
 }
 
 fn parse_name(name: &str) -> Result<SecretName, Fault> {
-    SecretName::new(name.trim())
-        .map_err(|bad| Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &format!("The field name: {}.", bad.0)))
+    SecretName::new(name.trim()).map_err(|bad| Fault::invalid(&format!("The field name: {}.", bad.0)))
 }
 
 /// Browsers send line breaks as CRLF. A copied value often ends with one, which is not part of it.

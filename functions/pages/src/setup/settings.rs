@@ -3,11 +3,11 @@
 mod columns;
 mod deletion;
 
-use crate::board::NoProject;
 use crate::fault::Fault;
 use crate::form::Form;
-use crate::frame::{Frame, redirect, render_page};
+use crate::frame::{Frame, redirect, redirect_to_start, render_page};
 use crate::labels::format_count;
+use crate::params::Query;
 use crate::text::{self, Help, SafeText, line};
 use crate::visit::PageContext;
 use askama::Template;
@@ -22,7 +22,6 @@ use pullyard_domain::egress;
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::project::{Project, Settings};
 use pullyard_domain::secret::SecretKind;
-use pullyard_entry::{Problem, Query};
 use pullyard_protocol::setting::{Kind, Section, Setting};
 use serde::Deserialize;
 use serde_json::Value;
@@ -106,22 +105,16 @@ struct Refusal {
     column: Option<ColumnForm>,
 }
 
-async fn show(visit: PageContext, query: Result<Query<SettingsQuery>, Problem>) -> Result<Response, Fault> {
-    let Query(query) = query?;
-    let Some(project) = visit.load_selected_project(query.project).await? else {
-        return Ok(NoProject::of(&visit, "settings"));
-    };
+async fn show(visit: PageContext, Query(query): Query<SettingsQuery>) -> Result<Response, Fault> {
+    let Some(project) = visit.load_selected_project(query.project).await? else { return Ok(redirect_to_start()) };
     let saved = Saved { section: query.saved, unfinished: query.from.zip(query.to) };
     render(&visit, &project.id, Some(saved), None).await
 }
 
 async fn save(visit: PageContext, Form(mut texts): Form<BTreeMap<String, String>>) -> Result<Response, Fault> {
-    if !visit.visitor.may_administer() {
-        return Err(Fault::not_allowed("change settings"));
-    }
+    visit.check_admin("change settings")?;
     let mut field = |name: &str| texts.remove(name).unwrap_or_default();
     let (id, section, revision, reset) = (field("project"), field("section"), field("revision"), field("reset"));
-    let id = ProjectId::new(id).map_err(|_| Fault::not_found("There is no such project."))?;
     let section = Section::ALL.into_iter().find(|known| known.code() == section);
     let (Some(section), Ok(revision)) = (section, revision.parse()) else { return Err(bad_form()) };
     if !texts.keys().all(|name| section.settings().any(|setting| setting.name() == *name)) {
@@ -130,10 +123,10 @@ async fn save(visit: PageContext, Form(mut texts): Form<BTreeMap<String, String>
     if let Some(setting) = section.settings().find(|setting| setting.name() == reset) {
         texts.insert(reset, setting.format(setting.default_value()));
     }
-    let project = visit.load_project(&id).await?;
+    let project = visit.load_named_project(&id).await?;
     match change(&visit, &project, SectionForm { section, revision, texts }).await? {
         None => Ok(redirect(&format!("/setup/settings?project={id}&saved={code}#{code}", code = section.code()))),
-        Some(refusal) => render(&visit, &id, None, Some(refusal)).await,
+        Some(refusal) => render(&visit, &project.id, None, Some(refusal)).await,
     }
 }
 

@@ -12,6 +12,7 @@ mod view;
 use crate::fault::Fault;
 use crate::form::new_form_key;
 use crate::frame::{Frame, render_page};
+use crate::params::Query;
 use crate::setup::key_test::KeyTestView;
 use crate::setup::machine::LocalMachine;
 use crate::text::{self, Help, SafeText, line};
@@ -30,7 +31,6 @@ use pullyard_domain::agent_check::AgentCheck;
 use pullyard_domain::id::{DeliveryId, ProjectId};
 use pullyard_domain::model_key_test::ModelKeyTest;
 use pullyard_domain::project::Project;
-use pullyard_entry::{Problem, Query};
 use serde::Deserialize;
 use view::{FirstJob, MoveTarget};
 
@@ -139,9 +139,8 @@ struct StartPage {
 async fn show(
     visit: PageContext,
     Extension(machine): Extension<Machine>,
-    query: Result<Query<StartQuery>, Problem>,
+    Query(query): Query<StartQuery>,
 ) -> Result<Response, Fault> {
-    let Query(query) = query?;
     render(&visit, machine.as_ref(), query, Drafts::default(), None).await
 }
 
@@ -252,24 +251,16 @@ fn start_url(project: &ProjectId) -> String {
     format!("/setup/start?project={project}")
 }
 
-fn invalid(field: &str, fault: &str) -> Fault {
-    Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &format!("The field {field}: {fault}."))
-}
-
 fn check_admin(visit: &PageContext) -> Result<(), Fault> {
-    if visit.visitor.may_administer() { Ok(()) } else { Err(Fault::not_allowed("set up projects and repositories")) }
+    visit.check_admin("set up projects and repositories")
 }
 
 /// Connections and secrets belong to all projects.
 fn check_all_projects(visit: &PageContext) -> Result<(), Fault> {
-    match visit.visitor.may_access_all_projects() {
-        true => Ok(()),
-        false => Err(Fault::not_allowed("access settings of all projects")),
-    }
+    visit.check_all_projects("access settings of all projects")
 }
 
 async fn load_project(visit: &PageContext, id: &str) -> Result<Project, Fault> {
     check_admin(visit)?;
-    let id = ProjectId::new(id).map_err(|_| Fault::not_found("There is no such project."))?;
-    visit.load_project(&id).await
+    visit.load_named_project(id).await
 }

@@ -3,6 +3,7 @@
 use crate::board::ticket_url;
 use crate::fault::Fault;
 use crate::frame::redirect;
+use crate::params::{Path, Query};
 use crate::tickets::{self, TicketQuery};
 use crate::visit::PageContext;
 use axum::Router;
@@ -12,7 +13,6 @@ use axum::routing::post;
 use pullyard_control::{self as control, CommentChange, Context, Error};
 use pullyard_domain::id::TicketKey;
 use pullyard_domain::project::Project;
-use pullyard_entry::{Path, Problem, Query};
 
 pub(super) fn routes() -> Router<Context> {
     Router::new()
@@ -22,8 +22,8 @@ pub(super) fn routes() -> Router<Context> {
 
 async fn delete(
     visit: PageContext,
-    key: Result<Path<TicketKey>, Problem>,
-    query: Result<Query<TicketQuery>, Problem>,
+    Path(key): Path<TicketKey>,
+    Query(query): Query<TicketQuery>,
 ) -> Result<Response, Fault> {
     let (project, key) = tickets::load_place(&visit, key, query).await?;
     let Err(error) = control::delete_ticket(&visit.ctx, &project.id, &key).await else {
@@ -34,11 +34,10 @@ async fn delete(
 
 async fn delete_comment(
     visit: PageContext,
-    names: Result<Path<(TicketKey, u32)>, Problem>,
-    query: Result<Query<TicketQuery>, Problem>,
+    Path((key, number)): Path<(TicketKey, u32)>,
+    Query(query): Query<TicketQuery>,
 ) -> Result<Response, Fault> {
-    let Path((key, number)) = names?;
-    let (project, key) = tickets::load_place(&visit, Ok(Path(key)), query).await?;
+    let (project, key) = tickets::load_place(&visit, key, query).await?;
     let editor = visit.visitor.editor();
     let change = CommentChange { project: project.id.clone(), key: key.clone(), number, editor };
     let Err(error) = control::delete_comment(&visit.ctx, change).await else {

@@ -6,6 +6,7 @@ use crate::fault::Fault;
 use crate::form::{Form, new_form_key};
 use crate::frame::{Frame, redirect, render_page};
 use crate::labels::{self, Pill, TimeLabel, format_count};
+use crate::params::{Path, Query};
 use crate::text::{SafeText, line};
 use crate::visit::PageContext;
 use askama::Template;
@@ -20,7 +21,6 @@ use pullyard_domain::fleet::Member;
 use pullyard_domain::id::{ProjectId, TokenId};
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::token::TokenKind;
-use pullyard_entry::{Path, Problem, Query};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -37,10 +37,7 @@ pub(super) fn routes() -> Router<Context> {
 
 /// As the API, requires all projects, because a limited token could otherwise create an unlimited one.
 pub(super) fn check_may_manage(visit: &PageContext) -> Result<(), Fault> {
-    if visit.visitor.may_administer() && visit.visitor.projects().is_none() {
-        return Ok(());
-    }
-    Err(Fault::not_allowed("manage tokens, which needs the scope “admin” for all projects"))
+    visit.check_operator("manage tokens, which needs the scope “admin” for all projects")
 }
 
 #[derive(Default, Deserialize)]
@@ -76,8 +73,7 @@ struct Row {
     revoke: Option<(String, SafeText)>,
 }
 
-async fn list(visit: PageContext, query: Result<Query<TokensQuery>, Problem>) -> Result<Response, Fault> {
-    let Query(query) = query?;
+async fn list(visit: PageContext, Query(query): Query<TokensQuery>) -> Result<Response, Fault> {
     check_may_manage(&visit)?;
     render(&visit, query, TokenForm::default(), None, None).await
 }
@@ -94,8 +90,7 @@ async fn create(visit: PageContext, Form(pairs): Form<Vec<(String, String)>>) ->
     }
 }
 
-async fn revoke(visit: PageContext, id: Result<Path<TokenId>, Problem>) -> Result<Response, Fault> {
-    let Path(id) = id?;
+async fn revoke(visit: PageContext, Path(id): Path<TokenId>) -> Result<Response, Fault> {
     check_may_manage(&visit)?;
     control::revoke_token(&visit.ctx, &id, &visit.requester()).await?;
     Ok(redirect("/setup/tokens"))

@@ -5,30 +5,29 @@ use super::page::{self, TicketPage};
 use super::{TicketQuery, load_place};
 use crate::board::ticket_url;
 use crate::fault::Fault;
-use crate::form::{Form, non_empty};
+use crate::form::{Form, request_key};
 use crate::frame::{redirect, render_page};
+use crate::params::{Path, Query};
 use crate::visit::PageContext;
 use axum::response::Response;
 use pullyard_control::{self as control, AddedComment, CommentChange, NewComment};
-use pullyard_domain::id::{EventId, TicketKey};
+use pullyard_domain::id::TicketKey;
 use pullyard_domain::project::Project;
-use pullyard_entry::{Path, Problem, Query, limits};
+use pullyard_entry::limits;
 use pullyard_protocol::ticket::WriteComment;
 use serde::Deserialize;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct CommentForm {
-    #[serde(default)]
     text: String,
-    #[serde(default)]
     once: String,
 }
 
 pub(crate) async fn add(
     visit: PageContext,
-    key: Result<Path<TicketKey>, Problem>,
-    query: Result<Query<TicketQuery>, Problem>,
+    Path(key): Path<TicketKey>,
+    Query(query): Query<TicketQuery>,
     Form(form): Form<CommentForm>,
 ) -> Result<Response, Fault> {
     let (project, key) = load_place(&visit, key, query).await?;
@@ -54,7 +53,7 @@ async fn add_comment(
         key: key.clone(),
         text: check_text(form)?,
         caller: visit.requester(),
-        request: non_empty(&form.once).and_then(|once| EventId::new(once).ok()),
+        request: request_key(&form.once),
     };
     let (AddedComment::New(comment) | AddedComment::Existing(comment)) = control::add_comment(&visit.ctx, new).await?;
     Ok(comment.number)
@@ -62,12 +61,11 @@ async fn add_comment(
 
 pub(crate) async fn edit(
     visit: PageContext,
-    names: Result<Path<(TicketKey, u32)>, Problem>,
-    query: Result<Query<TicketQuery>, Problem>,
+    Path((key, number)): Path<(TicketKey, u32)>,
+    Query(query): Query<TicketQuery>,
     Form(form): Form<CommentForm>,
 ) -> Result<Response, Fault> {
-    let Path((key, number)) = names?;
-    let (project, key) = load_place(&visit, Ok(Path(key)), query).await?;
+    let (project, key) = load_place(&visit, key, query).await?;
     match edit_comment(&visit, &project, &key, number, &form).await {
         Ok(()) => Ok(redirect(&format!("{}#comment-{number}", ticket_url(&project.id, &key)))),
         Err(fault) if fault.status.is_client_error() => {

@@ -1,23 +1,24 @@
 //! Edits a ticket's text on its page.
 
 use super::page::{self, EditForm};
-use super::{TicketQuery, invalid, load_place};
+use super::{TicketQuery, load_place};
 use crate::board::ticket_url;
 use crate::fault::Fault;
-use crate::form::{Form, non_empty};
+use crate::form::{Form, non_empty, request_key};
 use crate::frame::redirect;
+use crate::params::{Path, Query};
 use crate::visit::PageContext;
 use axum::response::Response;
 use pullyard_control::{self as control, TextChanges, TicketEdit};
-use pullyard_domain::id::{EventId, RepositoryName, TicketKey};
+use pullyard_domain::id::{RepositoryName, TicketKey};
 use pullyard_domain::project::Project;
-use pullyard_entry::{Path, Problem, Query, limits};
+use pullyard_entry::limits;
 use pullyard_protocol::ticket::EditTicket;
 
 pub(crate) async fn edit(
     visit: PageContext,
-    key: Result<Path<TicketKey>, Problem>,
-    query: Result<Query<TicketQuery>, Problem>,
+    Path(key): Path<TicketKey>,
+    Query(query): Query<TicketQuery>,
     Form(form): Form<EditForm>,
 ) -> Result<Response, Fault> {
     let (project, key) = load_place(&visit, key, query).await?;
@@ -36,7 +37,7 @@ async fn edit_ticket(visit: &PageContext, project: &Project, key: &TicketKey, fo
         title: Some(form.title.trim().to_owned()),
         description: Some(form.description.replace("\r\n", "\n")),
         labels: Some(form.labels.split(',').filter_map(non_empty).collect()),
-        repository: repository.map_err(|bad| invalid("repository", bad.0))?,
+        repository: repository.map_err(|bad| Fault::of_field("repository", bad.0))?,
     };
     limits::check_edit(&change)?;
     let EditTicket { title, description, labels, repository } = change;
@@ -46,7 +47,7 @@ async fn edit_ticket(visit: &PageContext, project: &Project, key: &TicketKey, fo
         changes: TextChanges { title, description, labels, repository },
         based_on: non_empty(&form.based_on),
         caller: visit.requester(),
-        request: non_empty(&form.once).and_then(|once| EventId::new(once).ok()),
+        request: request_key(&form.once),
     };
     control::edit_ticket(&visit.ctx, edit).await?;
     Ok(())

@@ -1,20 +1,20 @@
 //! Creates tickets: from a form with all fields, and from the board with a title only.
 
-use super::invalid;
 use super::page::TicketPageQuery;
-use crate::board::{Move, NoProject, list_statuses};
+use crate::board::{Move, list_statuses};
 use crate::fault::Fault;
-use crate::form::{Form, new_form_key, non_empty};
-use crate::frame::{Frame, redirect, render_page};
+use crate::form::{Form, new_form_key, non_empty, request_key};
+use crate::frame::{Frame, redirect, redirect_to_start, render_page};
+use crate::params::Query;
 use crate::visit::PageContext;
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 use pullyard_control::{self as control, Error, NewTicket};
 use pullyard_domain::event::TicketText;
-use pullyard_domain::id::{DeliveryId, EventId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::id::{DeliveryId, RepositoryName, TicketKey};
 use pullyard_domain::project::Project;
-use pullyard_entry::{Problem, Query, limits};
+use pullyard_entry::limits;
 use serde::Deserialize;
 
 #[derive(Template)]
@@ -48,14 +48,8 @@ pub(crate) struct TicketForm {
     once: String,
 }
 
-pub(crate) async fn show_form(
-    visit: PageContext,
-    query: Result<Query<TicketPageQuery>, Problem>,
-) -> Result<Response, Fault> {
-    let Query(query) = query?;
-    let Some(project) = visit.load_selected_project(query.project).await? else {
-        return Ok(NoProject::of(&visit, "board"));
-    };
+pub(crate) async fn show_form(visit: PageContext, Query(query): Query<TicketPageQuery>) -> Result<Response, Fault> {
+    let Some(project) = visit.load_selected_project(query.project).await? else { return Ok(redirect_to_start()) };
     visit.check_may_work()?;
     render_form(&visit, &project, TicketForm::default(), None).await
 }
@@ -87,8 +81,7 @@ async fn render_form(
 
 pub(crate) async fn create(visit: PageContext, Form(form): Form<TicketForm>) -> Result<Response, Fault> {
     visit.check_may_work()?;
-    let id = ProjectId::new(form.project.clone()).map_err(|_| Fault::not_found("There is no such project."))?;
-    let project = visit.load_project(&id).await?;
+    let project = visit.load_named_project(&form.project).await?;
     match create_ticket(&visit, &project, &form).await {
         Ok(delivery) => Ok(redirect(&format!("/board?project={}&said={delivery}", project.id))),
         Err(fault) if fault.status.is_client_error() => render_form(&visit, &project, form, Some(fault)).await,
@@ -97,19 +90,19 @@ pub(crate) async fn create(visit: PageContext, Form(form): Form<TicketForm>) -> 
 }
 
 async fn create_ticket(visit: &PageContext, project: &Project, form: &TicketForm) -> Result<DeliveryId, Fault> {
-    let key = non_empty(&form.key).map(TicketKey::new).transpose().map_err(|bad| invalid("key", bad.0))?;
+    let key = non_empty(&form.key).map(TicketKey::new).transpose().map_err(|bad| Fault::of_field("key", bad.0))?;
     let repository = non_empty(&form.repository).map(RepositoryName::new).transpose();
     let text = TicketText {
         title: form.title.trim().to_owned(),
         description: form.description.replace("\r\n", "\n"),
         labels: form.labels.split(',').filter_map(non_empty).collect(),
         url: None,
-        repository: repository.map_err(|bad| invalid("repository", bad.0))?,
+        repository: repository.map_err(|bad| Fault::of_field("repository", bad.0))?,
     };
     let status = non_empty(&form.status);
     limits::check_new_ticket(&text.title, &text.description, status.as_deref(), &text.labels)?;
     let caller = visit.requester();
-    let request = non_empty(&form.once).and_then(|once| EventId::new(once).ok());
+    let request = request_key(&form.once);
     let new = NewTicket { project: project.id.clone(), key, text, status, caller, request };
     Ok(control::create_ticket(&visit.ctx, new).await?.delivery)
 }

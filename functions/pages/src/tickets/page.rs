@@ -2,15 +2,15 @@
 
 use super::comment_list::{Comments, load_comments};
 use crate::board::{
-    Move, NoProject, PullRequestLink, list_moves, list_statuses, move_url, pull_request, repository, ticket_url,
-    title_or_key,
+    Move, PullRequestLink, list_moves, list_statuses, move_url, pull_request, repository, ticket_url, title_or_key,
 };
 use crate::fault::Fault;
 use crate::form::new_form_key;
-use crate::frame::{Frame, render_page};
+use crate::frame::{Frame, redirect_to_start, render_page};
 use crate::jobs::Row;
 use crate::labels::{self, Pill};
 use crate::markdown::{self, SafeHtml};
+use crate::params::{Path, Query};
 use crate::pulls::{self, Reviews};
 use crate::text::{SafeText, http_url, line, percent_encode};
 use crate::verdict::{self, DecisionLine};
@@ -23,7 +23,7 @@ use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{DeliveryId, ProjectId, TicketKey};
 use pullyard_domain::project::Project;
 use pullyard_domain::ticket::Ticket;
-use pullyard_entry::{Path, Problem, Query, resolve_ticket_key};
+use pullyard_entry::resolve_ticket_key;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -114,14 +114,11 @@ pub(super) struct TicketPage {
 
 pub(crate) async fn show(
     visit: PageContext,
-    key: Result<Path<TicketKey>, Problem>,
-    query: Result<Query<TicketPageQuery>, Problem>,
+    Path(key): Path<TicketKey>,
+    Query(query): Query<TicketPageQuery>,
 ) -> Result<Response, Fault> {
-    let (Path(key), Query(query)) = (key?, query?);
     let key = resolve_ticket_key(key, query.key)?;
-    let Some(project) = visit.load_selected_project(query.project).await? else {
-        return Ok(NoProject::of(&visit, "board"));
-    };
+    let Some(project) = visit.load_selected_project(query.project).await? else { return Ok(redirect_to_start()) };
     let mut page = load_page_at(&visit, &project, &key, query.before, query.comment).await?;
     page.said = verdict::load_decision_line(&visit, &project.id, query.said.as_ref()).await?;
     page.form_is_open = page.may_work && query.edit.is_some();

@@ -4,6 +4,7 @@ use super::{FormFault, ProjectQuery, check_admin_of_all_projects, list_url, proj
 use crate::fault::Fault;
 use crate::form::Form;
 use crate::frame::{Frame, redirect, render_page};
+use crate::params::Query;
 use crate::visit::PageContext;
 use askama::Template;
 use axum::http::StatusCode;
@@ -11,7 +12,6 @@ use axum::response::Response;
 use pullyard_control::{self as control, Error};
 use pullyard_domain::id::{IntegrationId, ProjectId};
 use pullyard_domain::project::{ForgeKind, Integration};
-use pullyard_entry::{Problem, Query};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -44,9 +44,8 @@ struct TokenPage {
 
 pub(super) async fn show_token_form(
     visit: PageContext,
-    query: Result<Query<TokenQuery>, Problem>,
+    Query(TokenQuery { project, kind }): Query<TokenQuery>,
 ) -> Result<Response, Fault> {
-    let Query(TokenQuery { project, kind }) = query?;
     check_admin_of_all_projects(&visit)?;
     let kind = ForgeKind::from_code(&kind).unwrap_or(ForgeKind::GitHub);
     let form = TokenForm {
@@ -81,10 +80,9 @@ async fn render_token_form(
 
 pub(super) async fn connect_token(
     visit: PageContext,
-    query: Result<Query<ProjectQuery>, Problem>,
+    Query(ProjectQuery { project }): Query<ProjectQuery>,
     Form(form): Form<TokenForm>,
 ) -> Result<Response, Fault> {
-    let Query(ProjectQuery { project }) = query?;
     check_admin_of_all_projects(&visit)?;
     match connect_by_token(&visit, &form).await {
         Ok(connected) => Ok(redirect_to_connection(&connected, project.as_ref())),

@@ -10,6 +10,7 @@ use crate::fault::Fault;
 use crate::form::{Form, non_empty};
 use crate::frame::{Frame, render_page};
 use crate::guard::FormTarget;
+use crate::params::Query;
 use crate::visit::PageContext;
 use askama::Template;
 use axum::http::StatusCode;
@@ -17,7 +18,6 @@ use axum::response::Response;
 use pullyard_control::{self as control, AppManifest, AppRequest, Error, GitHubSite, WorkflowPolicy, is_account_name};
 use pullyard_domain::id::{IntegrationId, ProjectId};
 use pullyard_domain::project::{ForgeKind, Integration};
-use pullyard_entry::{Problem, Query};
 use pullyard_protocol::integration::CreateGitHubApp;
 use serde::Deserialize;
 use std::time::Duration;
@@ -26,14 +26,12 @@ use std::time::Duration;
 const REQUEST_TTL: Duration = Duration::from_secs(3_600);
 
 /// Where the App is created, and the name of its connection.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct AppQuery {
     project: Option<ProjectId>,
-    #[serde(default)]
     owner: String,
-    #[serde(default)]
     site: String,
-    #[serde(default)]
     id: String,
 }
 
@@ -69,8 +67,7 @@ struct AppPage {
     fault: Option<FormFault>,
 }
 
-pub(super) async fn show(visit: PageContext, query: Result<Query<AppQuery>, Problem>) -> Result<Response, Fault> {
-    let Query(query) = query?;
+pub(super) async fn show(visit: PageContext, Query(query): Query<AppQuery>) -> Result<Response, Fault> {
     check_admin_of_all_projects(&visit)?;
     render(&visit, query, None, None).await
 }
@@ -173,20 +170,18 @@ async fn prepare_app(
     }))
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct CallbackQuery {
-    #[serde(default)]
     code: String,
-    #[serde(default)]
     state: String,
 }
 
 /// GitHub sends the browser here with a code. A write behind a GET: only the visitor who began has the signed state.
 pub(super) async fn finish(
     visit: PageContext,
-    query: Result<Query<CallbackQuery>, Problem>,
+    Query(CallbackQuery { code, state }): Query<CallbackQuery>,
 ) -> Result<Response, Fault> {
-    let Query(CallbackQuery { code, state }) = query?;
     check_admin_of_all_projects(&visit)?;
     let key = visit.ctx.load_signing_key().await?;
     let request = match key.verify_app_request(&state, &visit.visitor.id, visit.ctx.clock.now()) {
@@ -209,7 +204,7 @@ pub(super) async fn finish(
                 "If GitHub has created the App, create a private key for it at {} and connect it below, or delete it.",
                 site.apps_url(None)
             ));
-            let query = AppQuery { project, owner: String::new(), site: site.url().into(), id: id.to_string() };
+            let query = AppQuery { project, site: site.url().into(), id: id.to_string(), ..AppQuery::default() };
             render(&visit, query, None, Some(fault)).await
         }
     }
@@ -231,15 +226,14 @@ async fn connect_webhook(
 
 pub(super) async fn connect(
     visit: PageContext,
-    query: Result<Query<ProjectQuery>, Problem>,
+    Query(ProjectQuery { project }): Query<ProjectQuery>,
     Form(form): Form<AppForm>,
 ) -> Result<Response, Fault> {
-    let Query(ProjectQuery { project }) = query?;
     check_admin_of_all_projects(&visit)?;
     match connect_by_key(&visit, &form).await {
         Ok(connected) => Ok(redirect_to_connection(&connected, project.as_ref())),
         Err(fault) => {
-            let query = AppQuery { project, owner: String::new(), site: String::new(), id: String::new() };
+            let query = AppQuery { project, ..AppQuery::default() };
             render(&visit, query, Some(form), Some(fault)).await
         }
     }

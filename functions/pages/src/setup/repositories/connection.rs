@@ -7,6 +7,7 @@ use crate::fault::Fault;
 use crate::form::Form;
 use crate::frame::{Frame, redirect, render_page};
 use crate::hints::{Page, name_buttons};
+use crate::params::{Path, Query};
 use crate::text::{self, Help, SafeText, http_url, line};
 use crate::visit::PageContext;
 use askama::Template;
@@ -16,7 +17,6 @@ use pullyard_control::{self as control, Error, GitHubSite, TestSummary};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::id::{IntegrationId, ProjectId};
 use pullyard_domain::project::Integration;
-use pullyard_entry::{Path, Problem, Query};
 use serde::Deserialize;
 
 #[derive(Template)]
@@ -40,10 +40,9 @@ struct ConnectionPage {
 /// Tests the connection on each view. A test only reads.
 pub(super) async fn show(
     visit: PageContext,
-    id: Result<Path<IntegrationId>, Problem>,
-    query: Result<Query<ProjectQuery>, Problem>,
+    Path(id): Path<IntegrationId>,
+    Query(ProjectQuery { project }): Query<ProjectQuery>,
 ) -> Result<Response, Fault> {
-    let (Path(id), Query(ProjectQuery { project })) = (id?, query?);
     let integration = load_connection(&visit, &id).await?;
     render(&visit, &integration, project, None).await
 }
@@ -109,11 +108,10 @@ pub(super) struct CredentialForm {
 /// Replaces the token or private key. The page that follows tests it.
 pub(super) async fn replace_credential(
     visit: PageContext,
-    id: Result<Path<IntegrationId>, Problem>,
-    query: Result<Query<ProjectQuery>, Problem>,
+    Path(id): Path<IntegrationId>,
+    Query(ProjectQuery { project }): Query<ProjectQuery>,
     Form(form): Form<CredentialForm>,
 ) -> Result<Response, Fault> {
-    let (Path(id), Query(ProjectQuery { project })) = (id?, query?);
     let integration = load_connection(&visit, &id).await?;
     let value = match &integration.auth {
         Auth::Token { .. } => form.value.trim().to_owned(),
@@ -128,10 +126,9 @@ pub(super) async fn replace_credential(
 
 pub(super) async fn confirm_removal(
     visit: PageContext,
-    id: Result<Path<IntegrationId>, Problem>,
-    query: Result<Query<ProjectQuery>, Problem>,
+    Path(id): Path<IntegrationId>,
+    Query(query): Query<ProjectQuery>,
 ) -> Result<Response, Fault> {
-    let (Path(id), Query(query)) = (id?, query?);
     let integration = load_connection(&visit, &id).await?;
     Ok(removal_page(&visit, &integration, query, None).render())
 }
@@ -163,10 +160,9 @@ fn removal_page(
 
 pub(super) async fn remove(
     visit: PageContext,
-    id: Result<Path<IntegrationId>, Problem>,
-    query: Result<Query<ProjectQuery>, Problem>,
+    Path(id): Path<IntegrationId>,
+    Query(query): Query<ProjectQuery>,
 ) -> Result<Response, Fault> {
-    let (Path(id), Query(query)) = (id?, query?);
     let integration = load_connection(&visit, &id).await?;
     match control::remove_integration(&visit.ctx, &id).await {
         Ok(_) => {

@@ -7,6 +7,7 @@ use crate::fault::Fault;
 use crate::form::Form;
 use crate::frame::{Frame, redirect, render_page};
 use crate::labels::{Pill, TimeLabel, format_count, format_time};
+use crate::params::{Path, Query};
 use crate::text::{SafeText, line};
 use crate::visit::PageContext;
 use askama::Template;
@@ -18,20 +19,17 @@ use pullyard_domain::hook::{Webhook, subscribed_events};
 use pullyard_domain::id::HookName;
 use pullyard_domain::secret::SecretKind;
 use pullyard_domain::time::Timestamp;
-use pullyard_entry::{Path, Problem, Query};
 use pullyard_protocol::hook::RecoverHook;
 use serde::Deserialize;
 use std::time::Duration;
 
 /// The result of a search for missed events, after the redirect.
 #[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct HookQuery {
     repositories: Option<u64>,
-    #[serde(default)]
     waiting: u64,
-    #[serde(default)]
     reviews: u64,
-    #[serde(default)]
     problems: u64,
 }
 
@@ -77,8 +75,7 @@ struct HookPage {
 }
 
 /// A webhook that the visitor may not manage counts as missing.
-async fn load_own(visit: &PageContext, name: Result<Path<HookName>, Problem>) -> Result<Webhook, Fault> {
-    let Path(name) = name?;
+async fn load_own(visit: &PageContext, name: HookName) -> Result<Webhook, Fault> {
     check_admin(visit)?;
     let hook = visit.ctx.store.load_hook(&name).await.map_err(Error::from)?;
     let own = hook.filter(|hook| visit.may_manage_hook(hook));
@@ -92,11 +89,11 @@ pub(super) fn hook_url(name: &HookName) -> String {
 /// Compares the webhook with the forge on each view. The comparison only reads.
 pub(super) async fn show(
     visit: PageContext,
-    name: Result<Path<HookName>, Problem>,
-    query: Result<Query<HookQuery>, Problem>,
+    Path(name): Path<HookName>,
+    Query(query): Query<HookQuery>,
 ) -> Result<Response, Fault> {
     let hook = load_own(&visit, name).await?;
-    render(&visit, hook, query?.0, None).await
+    render(&visit, hook, query, None).await
 }
 
 async fn render(
@@ -156,7 +153,7 @@ fn describe_recovery(repositories: u64, query: &HookQuery) -> String {
 }
 
 /// The page that follows compares again.
-pub(super) async fn repair(visit: PageContext, name: Result<Path<HookName>, Problem>) -> Result<Response, Fault> {
+pub(super) async fn repair(visit: PageContext, Path(name): Path<HookName>) -> Result<Response, Fault> {
     let hook = load_own(&visit, name).await?;
     match control::repair_hook(&visit.ctx, &hook.name).await {
         Ok(_) => Ok(redirect(&hook_url(&hook.name))),
@@ -173,7 +170,7 @@ pub(super) struct RecoverForm {
 
 pub(super) async fn recover(
     visit: PageContext,
-    name: Result<Path<HookName>, Problem>,
+    Path(name): Path<HookName>,
     Form(form): Form<RecoverForm>,
 ) -> Result<Response, Fault> {
     let hook = load_own(&visit, name).await?;
@@ -198,7 +195,7 @@ pub(super) struct SecretForm {
 
 pub(super) async fn set_secret(
     visit: PageContext,
-    name: Result<Path<HookName>, Problem>,
+    Path(name): Path<HookName>,
     Form(form): Form<SecretForm>,
 ) -> Result<Response, Fault> {
     check_admin_of_all_projects(&visit)?;
@@ -209,10 +206,7 @@ pub(super) async fn set_secret(
     }
 }
 
-pub(super) async fn confirm_removal(
-    visit: PageContext,
-    name: Result<Path<HookName>, Problem>,
-) -> Result<Response, Fault> {
+pub(super) async fn confirm_removal(visit: PageContext, Path(name): Path<HookName>) -> Result<Response, Fault> {
     let hook = load_own(&visit, name).await?;
     Ok(removal_page(&visit, &hook, None).render())
 }
@@ -243,7 +237,7 @@ pub(super) struct RemoveForm {
 
 pub(super) async fn remove(
     visit: PageContext,
-    name: Result<Path<HookName>, Problem>,
+    Path(name): Path<HookName>,
     Form(form): Form<RemoveForm>,
 ) -> Result<Response, Fault> {
     let hook = load_own(&visit, name).await?;

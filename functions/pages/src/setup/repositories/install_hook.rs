@@ -6,6 +6,7 @@ use super::{FormFault, check_admin, check_admin_of_all_projects, list_integratio
 use crate::fault::Fault;
 use crate::form::{Form, non_empty};
 use crate::frame::{Frame, redirect, render_page};
+use crate::params::Query;
 use crate::visit::PageContext;
 use askama::Template;
 use axum::http::StatusCode;
@@ -15,7 +16,6 @@ use pullyard_control::hooks::{NewHook, Target, install_hook};
 use pullyard_domain::hook::Webhook;
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{Integration, Project};
-use pullyard_entry::{Problem, Query};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -55,9 +55,8 @@ struct InstallPage {
 
 pub(super) async fn show_form(
     visit: PageContext,
-    query: Result<Query<InstallQuery>, Problem>,
+    Query(InstallQuery { project, repository, integration }): Query<InstallQuery>,
 ) -> Result<Response, Fault> {
-    let Query(InstallQuery { project, repository, integration }) = query?;
     check_admin(&visit)?;
     let project = visit.load_project(&project).await?;
     let scope = if repository.is_none() && !integration.is_empty() { "app" } else { "repository" };
@@ -97,8 +96,7 @@ async fn render(
 
 pub(super) async fn install(visit: PageContext, Form(form): Form<InstallForm>) -> Result<Response, Fault> {
     check_admin(&visit)?;
-    let id = ProjectId::new(form.project.clone()).map_err(|_| Fault::not_found("There is no such project."))?;
-    let project = visit.load_project(&id).await?;
+    let project = visit.load_named_project(&form.project).await?;
     if form.scope != "repository" {
         check_admin_of_all_projects(&visit)?;
     }

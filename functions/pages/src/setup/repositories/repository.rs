@@ -8,6 +8,7 @@ use super::{
 use crate::fault::Fault;
 use crate::form::{Form, non_empty};
 use crate::frame::{Frame, redirect, render_page};
+use crate::params::Query;
 use crate::text::{line, percent_encode};
 use crate::visit::PageContext;
 use askama::Template;
@@ -19,7 +20,6 @@ use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{Project, Repository};
-use pullyard_entry::{Problem, Query};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -59,8 +59,7 @@ struct RepositoryFormPage {
     fault: Option<FormFault>,
 }
 
-pub(super) async fn show_form(visit: PageContext, query: Result<Query<FormQuery>, Problem>) -> Result<Response, Fault> {
-    let Query(query) = query?;
+pub(super) async fn show_form(visit: PageContext, Query(query): Query<FormQuery>) -> Result<Response, Fault> {
     check_admin(&visit)?;
     let project = visit.load_project(&query.project).await?;
     let form = match query.repository {
@@ -149,8 +148,7 @@ impl RepositoryForm {
 
 pub(super) async fn add(visit: PageContext, Form(form): Form<RepositoryForm>) -> Result<Response, Fault> {
     check_admin(&visit)?;
-    let id = ProjectId::new(form.project.clone()).map_err(|_| Fault::not_found("There is no such project."))?;
-    let project = visit.load_project(&id).await?;
+    let project = visit.load_named_project(&form.project).await?;
     match add_repository(&visit, &project, &form).await {
         Ok(added) => Ok(redirect(&format!("/setup/repositories/test{}&added=1", repository_query(&added)))),
         Err(fault) => render_form(&visit, &project, form, Some(fault)).await,
@@ -191,9 +189,8 @@ pub(super) async fn set_ingress(visit: PageContext, Form(form): Form<IngressForm
 
 pub(super) async fn confirm_removal(
     visit: PageContext,
-    query: Result<Query<RepositoryQuery>, Problem>,
+    Query(query): Query<RepositoryQuery>,
 ) -> Result<Response, Fault> {
-    let Query(query) = query?;
     check_admin(&visit)?;
     let repository = load_repository(&visit, &query).await?;
     Ok(removal_page(&visit, &repository, None).render())

@@ -5,6 +5,7 @@ use crate::fault::Fault;
 use crate::frame::{Frame, render_page};
 use crate::hints::{Page, name_buttons};
 use crate::labels::Pill;
+use crate::params::Query;
 use crate::text::{self, Help, SafeText, line};
 use crate::visit::PageContext;
 use askama::Template;
@@ -12,7 +13,6 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use pullyard_control::{self as control, FeatureStatus, RepositoryTestResult, TestSummary};
 use pullyard_domain::id::{ProjectId, RepositoryName};
-use pullyard_entry::{Problem, Query};
 use serde::Deserialize;
 
 const WORKS: Pill = Pill { word: "Works", shape: "tick", path: "M2 6.5 5 9.5 10 3", tone: "ok" };
@@ -49,8 +49,10 @@ struct FeatureRow {
 }
 
 /// Tests the repository on each view. A test only reads.
-pub(super) async fn show(visit: PageContext, query: Result<Query<TestQuery>, Problem>) -> Result<Response, Fault> {
-    let Query(TestQuery { project, repository, added }) = query?;
+pub(super) async fn show(
+    visit: PageContext,
+    Query(TestQuery { project, repository, added }): Query<TestQuery>,
+) -> Result<Response, Fault> {
     check_admin(&visit)?;
     let query = RepositoryQuery { project, repository };
     let repository = load_repository(&visit, &query).await?;

@@ -7,6 +7,7 @@ use crate::fault::Fault;
 use crate::form::{Form, new_form_key, non_empty};
 use crate::frame::{Frame, render_page};
 use crate::labels::{self, Pill};
+use crate::params::Query;
 use crate::text::{SafeText, block, line, percent_encode};
 use crate::visit::PageContext;
 use askama::Template;
@@ -17,9 +18,9 @@ use pullyard_control::{self as control, Error};
 use pullyard_domain::id::{EventId, ProjectId};
 use pullyard_domain::runner::{MAX_SLOTS, Refusal, validate_name};
 use pullyard_domain::token::{NewToken, TokenKind};
+use pullyard_entry::limits;
 use pullyard_entry::runner_view::view_runner;
 use pullyard_entry::strict::FieldError;
-use pullyard_entry::{Problem, Query, limits};
 use pullyard_protocol::runner_admin::RunnerStatus;
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -68,8 +69,7 @@ struct Joined {
     address: String,
 }
 
-pub(super) async fn show(visit: PageContext, query: Result<Query<RunnerForm>, Problem>) -> Result<Response, Fault> {
-    let Query(form) = query?;
+pub(super) async fn show(visit: PageContext, Query(form): Query<RunnerForm>) -> Result<Response, Fault> {
     check_may_manage(&visit)?;
     if form.name.is_empty() || form.change.is_some() {
         return render(&visit, form, None, Ok(None)).await;
@@ -88,10 +88,9 @@ pub(super) struct TokenForm {
 
 pub(super) async fn create_token(
     visit: PageContext,
-    query: Result<Query<RunnerForm>, Problem>,
+    Query(form): Query<RunnerForm>,
     Form(token): Form<TokenForm>,
 ) -> Result<Response, Fault> {
-    let Query(form) = query?;
     check_may_manage(&visit)?;
     let plan = match plan_runner(&form) {
         Ok(plan) => plan,

@@ -93,11 +93,9 @@ fn fault_of(refusal: &Refusal) -> Option<Help> {
 }
 
 pub(super) async fn change(visit: PageContext, Form(form): Form<ColumnForm>) -> Result<Response, Fault> {
-    if !visit.visitor.may_administer() {
-        return Err(Fault::not_allowed("change settings"));
-    }
-    let id = ProjectId::new(form.project.clone()).map_err(|_| Fault::not_found("There is no such project."))?;
-    let project = visit.load_project(&id).await?;
+    visit.check_admin("change settings")?;
+    let project = visit.load_named_project(&form.project).await?;
+    let id = project.id.clone();
     let changed = match form.change.as_str() {
         "rename" => rename(&visit, &id, &form).await,
         "add" => save(&visit, project, ColumnChange::Add, &form).await,

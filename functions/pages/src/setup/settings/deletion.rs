@@ -4,6 +4,7 @@ use crate::fault::Fault;
 use crate::form::Form;
 use crate::frame::redirect;
 use crate::labels::format_count;
+use crate::params::Query;
 use crate::setup::repositories::RemovalPage;
 use crate::text::line;
 use crate::visit::PageContext;
@@ -12,7 +13,6 @@ use axum::response::Response;
 use pullyard_control::{self as control, Error};
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::project::Project;
-use pullyard_entry::{Problem, Query};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -21,8 +21,7 @@ pub(super) struct ProjectForm {
     project: ProjectId,
 }
 
-pub(super) async fn confirm(visit: PageContext, query: Result<Query<ProjectForm>, Problem>) -> Result<Response, Fault> {
-    let Query(query) = query?;
+pub(super) async fn confirm(visit: PageContext, Query(query): Query<ProjectForm>) -> Result<Response, Fault> {
     let project = load(&visit, &query).await?;
     Ok(question(&visit, &project, None).render())
 }
@@ -42,9 +41,7 @@ pub(super) async fn delete(visit: PageContext, Form(form): Form<ProjectForm>) ->
 }
 
 async fn load(visit: &PageContext, form: &ProjectForm) -> Result<Project, Fault> {
-    if !visit.visitor.may_administer() {
-        return Err(Fault::not_allowed("delete projects"));
-    }
+    visit.check_admin("delete projects")?;
     visit.load_project(&form.project).await
 }
 

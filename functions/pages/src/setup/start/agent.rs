@@ -1,14 +1,13 @@
 //! Step 3: chooses the agent, tests its key and stores it as a secret of jobs.
 
 use super::facts::Facts;
-use super::{Drafts, Failure, Machine, StartQuery, facts, invalid, render, start_url};
+use super::{Drafts, Failure, Machine, StartQuery, facts, render, start_url};
 use crate::fault::Fault;
 use crate::form::{Form, non_empty};
 use crate::frame::redirect;
 use crate::setup::machine::{LocalMachine, model_urls};
 use crate::visit::PageContext;
 use axum::Extension;
-use axum::http::StatusCode;
 use axum::response::Response;
 use pullyard_control::{self as control, Error, RepositorySettings};
 use pullyard_domain::agent::{Agent, COMMAND, ModelKey, PROJECT};
@@ -61,7 +60,7 @@ async fn choose_agent(
     let repositories = visit.ctx.store.list_repositories(&project.id).await.map_err(Error::from)?;
     let repository = facts::first_repository(project, &repositories);
     if form.agent == COMMAND {
-        let repository = repository.ok_or_else(|| invalid("command", "connect a repository first"))?;
+        let repository = repository.ok_or_else(|| Fault::of_field("command", "connect a repository first"))?;
         let command = form.command.lines().filter_map(non_empty).collect();
         return set_repository_agent(visit, repository, Agent::command(command)).await.map(|()| None);
     }
@@ -69,7 +68,7 @@ async fn choose_agent(
     settings.agent = Some(form.agent.clone());
     settings.model = non_empty(&form.model);
     // Refuse a wrong agent or model before the secret replaces an earlier one.
-    settings.validate().map_err(|bad| invalid(bad.pointer.trim_start_matches('/'), &bad.fault))?;
+    settings.validate().map_err(|bad| Fault::of_field(bad.pointer.trim_start_matches('/'), &bad.fault))?;
     let test = match non_empty(&form.key) {
         Some(key) => Some(store_key(visit, machine, project, &mut settings, (&form.kind, &key)).await?),
         None => None,
@@ -102,19 +101,19 @@ async fn store_key(
         "claude_token" => (ModelKey::ClaudeToken, "claude-token", &mut secrets.claude_token),
         "openai_api_key" => (ModelKey::OpenaiApiKey, "openai-api-key", &mut secrets.openai_api_key),
         "codex_auth" => (ModelKey::CodexAuth, "codex-auth", &mut secrets.codex_auth),
-        _ => return Err(invalid("kind of key", "choose one of the list")),
+        _ => return Err(Fault::of_field("kind of key", "choose one of the list")),
     };
     if kind != ModelKey::CodexAuth
         && let Some(fault) = token_fault(key)
     {
-        return Err(invalid("key", &format!("the key {fault}")));
+        return Err(Fault::of_field("key", &format!("the key {fault}")));
     }
     let test = control::test_model_key(&visit.ctx, &model_urls(machine), kind, key).await;
     if test.is_refusal() {
-        let refused = Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", test.sentence());
+        let refused = Fault::invalid(test.sentence());
         return Err(refused.help(&format!("Nothing was stored. {}", test.help())));
     }
-    let name = SecretName::new(format!("{}-{part}", project.id)).map_err(|bad| invalid("key", bad.0))?;
+    let name = SecretName::new(format!("{}-{part}", project.id)).map_err(|bad| Fault::of_field("key", bad.0))?;
     *secret = Some(control::set_secret(&visit.ctx, SecretKind::Job, &name, key).await?.secret);
     Ok(test)
 }

@@ -1,11 +1,11 @@
 //! The choices of the second and the third step, as links that open their forms.
 
 use super::agent::AgentForm;
-use super::facts::{self, Facts};
+use super::facts::Facts;
 use super::repository::RepositoryForm;
 use crate::fault::Fault;
 use crate::setup::machine::{LOCAL_FORGE, LocalMachine};
-use crate::setup::repositories::free_connection_id;
+use crate::setup::repositories::{free_connection_id, list_integrations};
 use crate::text::{SafeText, line};
 use crate::visit::PageContext;
 use pullyard_domain::agent::{CLAUDE_CODE, CODEX, COMMAND};
@@ -56,7 +56,7 @@ pub(super) async fn repository(
     wanted: &str,
 ) -> Result<RepositoryChoice, Fault> {
     let owner = visit.visitor.may_access_all_projects();
-    let connections = if owner { facts::load_connections(visit).await? } else { Vec::new() };
+    let connections = if owner { list_integrations(visit).await? } else { Vec::new() };
     let local = machine.is_some() && connections.iter().any(|one| one.id.as_str() == LOCAL_FORGE);
     let others: Vec<_> = connections.iter().filter(|one| !local || one.id.as_str() != LOCAL_FORGE).collect();
     let possible = |choice: &Choice| match choice.value {

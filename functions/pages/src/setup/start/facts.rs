@@ -9,10 +9,9 @@ use pullyard_domain::agent::{Agent, CLAUDE_CODE, CODEX, COMMAND};
 use pullyard_domain::agent_check::{AgentCheck, LocalAgent};
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::listing::JobFilter;
-use pullyard_domain::project::{Integration, Project, Repository};
+use pullyard_domain::project::{Project, Repository};
 
 const MAX_JOBS: usize = 5;
-const MAX_CONNECTIONS: i32 = 50;
 
 pub(super) struct Facts {
     pub(super) project: Project,
@@ -62,16 +61,6 @@ pub(super) async fn load(
 pub(super) fn first_repository<'a>(project: &Project, repositories: &'a [Repository]) -> Option<&'a Repository> {
     let default = project.settings.default_repository.as_ref();
     repositories.iter().find(|repository| Some(&repository.name) == default).or(repositories.first())
-}
-
-pub(super) async fn load_connections(visit: &PageContext) -> Result<Vec<Integration>, Fault> {
-    let store = &visit.ctx.store;
-    let (ids, _) = store.list_integration_ids(None, MAX_CONNECTIONS).await.map_err(Error::from)?;
-    let mut connections = Vec::with_capacity(ids.len());
-    for id in &ids {
-        connections.extend(store.load_integration(id).await.map_err(Error::from)?);
-    }
-    Ok(connections)
 }
 
 impl Facts {

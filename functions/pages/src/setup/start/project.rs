@@ -6,7 +6,6 @@ use crate::form::{Form, non_empty};
 use crate::frame::redirect;
 use crate::visit::PageContext;
 use axum::Extension;
-use axum::http::StatusCode;
 use axum::response::Response;
 use pullyard_control as control;
 use pullyard_domain::id::ProjectId;
@@ -54,9 +53,7 @@ pub(super) async fn create(
 
 async fn create_project(visit: &PageContext, form: &ProjectForm) -> Result<ProjectId, Fault> {
     let id = non_empty(&form.id).unwrap_or_else(|| slug(&form.name));
-    let id = ProjectId::new(id).map_err(|bad| {
-        Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &format!("The project needs an id: {}.", bad.0))
-    })?;
+    let id = ProjectId::new(id).map_err(|bad| Fault::invalid(&format!("The project needs an id: {}.", bad.0)))?;
     if !visit.visitor.may_access(&id) {
         return Err(Fault::not_allowed(&format!("use the project {id}")));
     }

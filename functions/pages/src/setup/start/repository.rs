@@ -1,6 +1,6 @@
 //! Step 2: connects a forge and a repository.
 
-use super::{Drafts, Failure, Machine, StartQuery, invalid, render, start_url};
+use super::{Drafts, Failure, Machine, StartQuery, render, start_url};
 use crate::fault::Fault;
 use crate::form::{Form, non_empty};
 use crate::frame::redirect;
@@ -60,7 +60,7 @@ async fn connect_repository(
     if form.by == "folder" && form.name.trim().is_empty() {
         form.name = name_of_folder(&form.folder);
     }
-    let name = RepositoryName::new(form.name.trim()).map_err(|bad| invalid("repository", bad.0))?;
+    let name = RepositoryName::new(form.name.trim()).map_err(|bad| Fault::of_field("repository", bad.0))?;
     let ctx = &visit.ctx;
     if ctx.store.load_repository_by_name(&project.id, &name).await.map_err(Error::from)?.is_some() {
         // A crash may have come before this write.
@@ -94,23 +94,23 @@ async fn connect_forge(
 ) -> Result<IntegrationId, Fault> {
     let ctx = &visit.ctx;
     if form.by == "connection" {
-        return IntegrationId::new(form.connection.trim()).map_err(|bad| invalid("connection", bad.0));
+        return IntegrationId::new(form.connection.trim()).map_err(|bad| Fault::of_field("connection", bad.0));
     }
     super::check_all_projects(visit)?;
     if form.by == "folder" {
         let machine = machine.ok_or_else(|| Fault::not_found("This server has no folder of yours."))?;
         let folder = Path::new(form.folder.trim());
         if !folder.is_absolute() {
-            return Err(invalid("folder", "enter the full path, such as /home/ana/shop"));
+            return Err(Fault::of_field("folder", "enter the full path, such as /home/ana/shop"));
         }
         (machine.link_folder)(name.as_str(), folder).map_err(|error| {
             let sentence = format!("Pullyard can’t {}.", format_error_chain(&*error));
-            Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &sentence)
+            Fault::invalid(&sentence)
                 .help("Enter the top folder of a git repository that has a commit, and a name that is free.")
         })?;
-        return IntegrationId::new(LOCAL_FORGE).map_err(|bad| invalid("connection", bad.0));
+        return IntegrationId::new(LOCAL_FORGE).map_err(|bad| Fault::of_field("connection", bad.0));
     }
-    let id = IntegrationId::new(form.id.trim()).map_err(|bad| invalid("name of the connection", bad.0))?;
+    let id = IntegrationId::new(form.id.trim()).map_err(|bad| Fault::of_field("name of the connection", bad.0))?;
     let kind = if form.by == "bitbucket" { ForgeKind::Bitbucket } else { ForgeKind::GitHub };
     let api_url = non_empty(&form.api_url).unwrap_or_else(|| kind.default_api_url().to_owned());
     Ok(control::connect_forge_with_token(ctx, id, kind, &api_url, form.token.trim()).await?.id)

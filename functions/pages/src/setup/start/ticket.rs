@@ -1,15 +1,15 @@
 //! Step 4: creates the first ticket.
 
-use super::{Drafts, Failure, Machine, StartQuery, invalid, render, start_url};
+use super::{Drafts, Failure, Machine, StartQuery, render, start_url};
 use crate::fault::Fault;
-use crate::form::{Form, non_empty};
+use crate::form::{Form, request_key};
 use crate::frame::redirect;
 use crate::visit::PageContext;
 use axum::Extension;
 use axum::response::Response;
 use pullyard_control::{self as control, NewTicket};
 use pullyard_domain::event::TicketText;
-use pullyard_domain::id::{DeliveryId, EventId, ProjectId, TicketKey};
+use pullyard_domain::id::{DeliveryId, TicketKey};
 use pullyard_domain::project::Project;
 use pullyard_entry::limits;
 use pullyard_protocol::ticket::CreateTicket;
@@ -32,8 +32,7 @@ pub(super) async fn create(
     Form(form): Form<TicketForm>,
 ) -> Result<Response, Fault> {
     visit.check_may_work()?;
-    let id = ProjectId::new(form.project.clone()).map_err(|_| Fault::not_found("There is no such project."))?;
-    let project = visit.load_project(&id).await?;
+    let project = visit.load_named_project(&form.project).await?;
     match create_ticket(&visit, &project, &form).await {
         Ok(delivery) => Ok(redirect(&format!("{}&said={delivery}", start_url(&project.id)))),
         Err(fault) => {
@@ -48,7 +47,7 @@ pub(super) async fn create(
 async fn create_ticket(visit: &PageContext, project: &Project, form: &TicketForm) -> Result<DeliveryId, Fault> {
     let new = CreateTicket {
         project: project.id.clone(),
-        key: TicketKey::new(form.key.trim()).map_err(|bad| invalid("key", bad.0))?,
+        key: TicketKey::new(form.key.trim()).map_err(|bad| Fault::of_field("key", bad.0))?,
         title: form.title.trim().to_owned(),
         description: form.description.replace("\r\n", "\n"),
         status: None,
@@ -63,7 +62,7 @@ async fn create_ticket(visit: &PageContext, project: &Project, form: &TicketForm
         url: None,
         repository: new.repository,
     };
-    let request = non_empty(&form.once).and_then(|once| EventId::new(once).ok());
+    let request = request_key(&form.once);
     let caller = visit.requester();
     let new = NewTicket { project: new.project, key: Some(new.key), text, status: new.status, caller, request };
     Ok(control::create_ticket(&visit.ctx, new).await?.delivery)
