@@ -30,7 +30,6 @@ const MAX_REPORTED_HOSTS: usize = 100;
 const HTTPS: u16 = 443;
 const HTTP: u16 = 80;
 
-/// A refused connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// As the agent named it, at most 253 bytes. Untrusted text.
@@ -38,7 +37,6 @@ pub struct Refusal {
     pub reason: Reason,
 }
 
-/// Why a connection was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
     /// The request is no `CONNECT`, and no download without TLS.
@@ -72,7 +70,6 @@ impl Reason {
 /// Receives each refused host once for each reason.
 pub type Report = dyn Fn(Refusal) + Send + Sync;
 
-/// An egress proxy for one attempt.
 pub struct Egress {
     allowed: AllowList,
     report: Box<Report>,

@@ -47,14 +47,12 @@ const OPENAI_ORGANIZATION: HeaderName = HeaderName::from_static("openai-organiza
 const OPENAI_PROJECT: HeaderName = HeaderName::from_static("openai-project");
 const PROXY_AUTHORIZATION: HeaderName = HeaderName::from_static("proxy-authorization");
 
-/// The API that the agent speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Api {
     Anthropic,
     OpenAi,
 }
 
-/// Whether the provider bills an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Billing {
     ByTokens,
@@ -110,7 +108,6 @@ pub trait Meter: Send + Sync {
     fn record(&self, request: u64, usage: &Usage, is_complete: bool) -> bool;
 }
 
-/// A model proxy for one attempt.
 pub struct ModelProxy {
     api: Api,
     /// Without a slash at its end.
@@ -125,7 +122,6 @@ pub struct ModelProxy {
 
 impl ModelProxy {
     /// `authorities` are certificates in PEM, which are trusted besides those of the system.
-    ///
     /// Errors: a certificate is invalid, or the TLS configuration of this machine is unusable.
     pub fn new(provider: Provider, authorities: &[u8], meter: Arc<dyn Meter>) -> reqwest::Result<Self> {
         let Provider { api, base_url, key } = provider;

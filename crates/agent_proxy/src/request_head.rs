@@ -4,7 +4,6 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
-/// What the agent asks the egress proxy for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     /// A tunnel to a port of a host.

@@ -28,8 +28,7 @@ mod prices;
 mod program;
 mod prompt_escape;
 mod reported_usage;
-mod restart;
-pub(crate) mod restart_pauses;
+pub(crate) mod restart;
 mod run;
 mod run_state;
 pub(crate) mod session;
@@ -37,14 +36,13 @@ mod start;
 mod usage_reporter;
 
 pub(crate) use agent_event::Tokens;
-pub(crate) use attempt_usage::AttemptUsage;
 pub(crate) use choice::{AgentChoice, choose_agent};
 use detect::AgentKind;
 pub use detect::list_local_agents;
 pub(crate) use environment::Environment;
 pub use environment::agent_variables;
 pub(crate) use program::{find_program, find_program_at};
-pub use restart_pauses::RestartPauses;
+pub use restart::RestartPauses;
 
 use crate::Isolation;
 use crate::RunJob;
@@ -56,7 +54,7 @@ use crate::git::Git;
 use crate::git::commit;
 use crate::git::workspace::Workspace;
 use crate::inputs::messages::{InputTracker, newest_number, prompt_with_messages};
-use crate::process::sandbox::{JobSandbox, Network};
+use crate::process::sandbox::JobSandbox;
 use crate::stop::Stop;
 use adapter::Adapter;
 use classify::{EndFacts, Verdict};
@@ -69,7 +67,6 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::attempt::Assignment;
 use pullyard_protocol::event::EventKind;
-use restart::RestartLimit;
 use start::StartInput;
 use std::ffi::OsString;
 use std::time::{Duration, SystemTime};
@@ -114,7 +111,6 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
     let instructions = load_instructions(run, chosen).await?;
     let limits = limits(run.assignment);
     let mut spent = tally.usage();
-    let restart_limit = RestartLimit::new(&run.options.agent_waits, tally);
     let resume = run.resume.filter(|_| chosen.has_sessions());
     let mut session = resume.map(|earlier| earlier.session.clone());
     let mut prompt = match resume {
@@ -143,11 +139,7 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
             None => None,
         };
         let route = provider.map(|provider| ModelRoute::new(provider, environment)).transpose()?;
-        let network = match (run.sandbox, &route) {
-            (Some(sandbox), Some(_)) => sandbox.model_network()?,
-            (Some(sandbox), None) => sandbox.egress_network()?,
-            (None, _) => Network::default(),
-        };
+        let network = run.sandbox.map(|sandbox| sandbox.network(route.is_some())).transpose()?.unwrap_or_default();
         let start = StartInput {
             prompt: &full_prompt,
             instructions: &instructions,
@@ -196,7 +188,7 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
             }
             Verdict::Failed(failure) => return Err(failure.into()),
             Verdict::Retry(transient) => {
-                restart_limit.wait_before_restart(transient, run).await?;
+                restart::wait_before_restart(transient, run).await?;
                 session = end.record.session.or(session);
                 resume_prompt = CONTINUE_PROMPT;
             }

@@ -65,7 +65,6 @@ fn open_folder<'a>(tree: &Path, path: &'a str) -> io::Result<(OwnedFd, &'a str)>
     Ok((openat(&tree, folder, flags, Mode::empty())?, name))
 }
 
-/// Does not block on a pipe.
 fn read_text(folder: &OwnedFd, name: &str, largest: u64) -> io::Result<String> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
     let file = File::from(openat(folder, name, flags, Mode::empty())?);

@@ -1,7 +1,6 @@
 //! Stores artifacts of an attempt: each is a file first, then uploaded in the background, one at a time.
 //! A lost artifact fails no job, and the log reports it. `record` writes the agent's output, `patch` the patch.
 
-mod body;
 pub(crate) mod bucket;
 pub(crate) mod output_recorder;
 mod upload;
@@ -38,7 +37,6 @@ struct PendingArtifact {
 #[derive(Debug)]
 enum QueueEntry {
     Upload(PendingArtifact),
-    /// A message for the job's log about a file that is not kept.
     Message(String),
 }
 
@@ -48,12 +46,6 @@ impl QueueEntry {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ArtifactClass {
-    Single,
-    Numerous,
-}
-
 #[derive(Default)]
 struct UsedSpace {
     places: usize,
@@ -61,18 +53,15 @@ struct UsedSpace {
 }
 
 impl UsedSpace {
-    fn reserve(&mut self, rank: ArtifactClass, size: u64) -> Result<(), &'static str> {
+    fn reserve(&mut self, is_numerous: bool, size: u64) -> Result<(), &'static str> {
         if size > MAX_SIZE_BYTES {
             return Err("it is too large");
         }
-        let limit = match rank {
-            ArtifactClass::Single => MAX_COUNT,
-            ArtifactClass::Numerous => MAX_COUNT - RESERVED_PLACES,
-        };
+        let limit = if is_numerous { MAX_COUNT - RESERVED_PLACES } else { MAX_COUNT };
         if self.places >= limit {
             return Err("there are too many artifacts");
         }
-        if rank == ArtifactClass::Numerous {
+        if is_numerous {
             let bytes = self.numerous_bytes.saturating_add(size);
             if bytes > MAX_NUMEROUS_BYTES {
                 return Err("all outputs together are too large");
@@ -132,7 +121,6 @@ impl Artifacts {
 
     pub(crate) fn set_folder(&self, folder: PathBuf) -> io::Result<()> {
         create_private_dirs(&folder)?;
-        // A second call is a bug; the first folder stays.
         let _ = self.0.folder.set(folder);
         Ok(())
     }
@@ -178,29 +166,25 @@ impl Artifacts {
 
     /// Hands in a file of the folder. Returns whether it is accepted: it may be too large, empty, or one too many.
     pub(crate) fn queue_upload(&self, kind: ArtifactKind, name: &str) -> bool {
-        self.queue_as(
-            kind,
-            name,
-            if kind == ArtifactKind::CheckOutput { ArtifactClass::Numerous } else { ArtifactClass::Single },
-        )
+        self.queue_as(kind, name, kind == ArtifactKind::CheckOutput)
     }
 
     /// Like `queue_upload`, for large outputs next to the record.
     fn queue_large_output(&self, name: &str) -> bool {
-        self.queue_as(ArtifactKind::AgentOutput, name, ArtifactClass::Numerous)
+        self.queue_as(ArtifactKind::AgentOutput, name, true)
     }
 
-    fn queue_as(&self, kind: ArtifactKind, name: &str, rank: ArtifactClass) -> bool {
+    fn queue_as(&self, kind: ArtifactKind, name: &str, is_numerous: bool) -> bool {
         let (Some(path), Ok(artifact)) = (self.path_for(name), ArtifactName::new(name)) else { return false };
         let size = match fs::metadata(&path).map(|about| about.len()) {
             Ok(0) | Err(_) => return false,
             Ok(size) => size,
         };
-        let reserved = self.0.used_space.lock().unwrap_or_else(PoisonError::into_inner).reserve(rank, size);
+        let reserved = self.0.used_space.lock().unwrap_or_else(PoisonError::into_inner).reserve(is_numerous, size);
         match reserved {
             Ok(()) => self.push(QueueEntry::Upload(PendingArtifact { kind, name: artifact, path })),
             // The maker of a checkpoint reports its absence.
-            Err(why) if rank == ArtifactClass::Single && kind != ArtifactKind::Checkpoint => {
+            Err(why) if !is_numerous && kind != ArtifactKind::Checkpoint => {
                 self.log_skipped_artifact(kind, name, why);
                 false
             }
@@ -376,15 +360,5 @@ mod tests {
         let told = artifacts.flush(Duration::ZERO).await;
         let expected = "What the agent did so far is not kept, because there was no time to upload it.";
         assert_eq!(told.as_deref(), Some(expected));
-    }
-
-    #[test]
-    fn size_and_hash_of_a_file_are_measured() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("hello");
-        fs::write(&path, "hello").unwrap();
-        let (size, hash) = size_and_hash(&path).unwrap();
-        assert_eq!(size, 5);
-        assert_eq!(hash.as_str(), "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
     }
 }

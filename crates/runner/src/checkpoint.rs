@@ -36,7 +36,6 @@ struct CheckpointMetadata {
     read: u32,
     #[serde(default)]
     tokens: Tokens,
-    /// The former worktree, which the session mentions.
     tree: String,
     start: String,
     branch: String,

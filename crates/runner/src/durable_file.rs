@@ -19,7 +19,6 @@ pub(crate) fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
     }
 }
 
-/// Reads a file; `None` if it is missing or invalid.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
     match fs::read(path).map(|text| serde_json::from_slice(&text)) {
         Ok(Ok(value)) => Some(value),

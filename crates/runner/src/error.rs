@@ -20,26 +20,9 @@ pub enum Error {
     Id(#[source] pullyard_domain::id::InvalidId),
     #[error("start the attempt")]
     Start(#[source] client::Error),
-    /// The control plane refused the finish for good.
     #[error("send the finish: the control plane refused it")]
     FinishRefused(#[source] client::Error),
     /// The finish could not be delivered in time. It stays in the outbox for the next run.
     #[error("deliver the finish")]
     FinishUndelivered(#[source] client::Error),
-}
-
-impl Error {
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::BootstrapMissing
-            | Self::StateFolder { .. }
-            | Self::AlreadyRuns { .. }
-            | Self::Client(_)
-            | Self::Signals(_)
-            | Self::Id(_)
-            | Self::FinishRefused(_) => false,
-            Self::Start(error) => error.is_transient(),
-            Self::FinishUndelivered(_) => true,
-        }
-    }
 }

@@ -4,7 +4,6 @@
 pub enum Exit {
     Finished,
     NotClaimed,
-    /// The attempt lost its lease while it ran, and its work was discarded.
     LeaseLost,
     /// A signal ended the run without a finish.
     Stopped,

@@ -86,7 +86,6 @@ pub(crate) const NETWORK_ENVIRONMENT: &[&str] = &[
 
 pub(crate) struct Git {
     url: String,
-    /// The user name that belongs to the token.
     user: &'static str,
     token: String,
     author: Author,
@@ -94,37 +93,21 @@ pub(crate) struct Git {
     redactor: Redactor,
 }
 
+#[derive(Default)]
 pub(crate) struct GitCall<'a> {
     args: Vec<OsString>,
     repository: Option<&'a Path>,
     tree: Option<&'a Path>,
-    index: Option<&'a Path>,
     input: &'a [u8],
-    max_output_bytes: u64,
+    max_output_bytes: Option<u64>,
     sets_identity: bool,
     is_published: bool,
-    reach: NetworkAccess,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum NetworkAccess {
-    None,
-    Forge,
+    reaches_forge: bool,
 }
 
 impl<'a> GitCall<'a> {
     pub(crate) fn new<I: AsRef<OsStr>>(args: impl IntoIterator<Item = I>) -> Self {
-        Self {
-            args: args.into_iter().map(|arg| arg.as_ref().to_owned()).collect(),
-            repository: None,
-            tree: None,
-            index: None,
-            input: &[],
-            max_output_bytes: u64::MAX,
-            sets_identity: false,
-            is_published: false,
-            reach: NetworkAccess::None,
-        }
+        Self { args: args.into_iter().map(|arg| arg.as_ref().to_owned()).collect(), ..Self::default() }
     }
 
     pub(crate) fn repository(mut self, dir: &'a Path) -> Self {
@@ -137,14 +120,9 @@ impl<'a> GitCall<'a> {
         self
     }
 
-    pub(crate) fn index(mut self, file: &'a Path) -> Self {
-        self.index = Some(file);
-        self
-    }
-
     /// Limits the returned output; the rest is read and dropped. Units: bytes.
     pub(crate) fn max_output(mut self, limit: u64) -> Self {
-        self.max_output_bytes = limit;
+        self.max_output_bytes = Some(limit);
         self
     }
 
@@ -165,7 +143,7 @@ impl<'a> GitCall<'a> {
     }
 
     pub(crate) fn with_forge_access(mut self) -> Self {
-        self.reach = NetworkAccess::Forge;
+        self.reaches_forge = true;
         self
     }
 }
@@ -207,16 +185,12 @@ impl Git {
 
     pub(crate) async fn run(&self, call: GitCall<'_>) -> Result<Vec<u8>, GitError> {
         let name = call.args.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let limit = match call.reach {
-            NetworkAccess::None => LOCAL_TIMEOUT,
-            NetworkAccess::Forge => NETWORK_TIMEOUT,
-        };
+        let limit = if call.reaches_forge { NETWORK_TIMEOUT } else { LOCAL_TIMEOUT };
         let key = match (&self.signing_key, call.repository) {
             (Some(key), Some(repository)) if call.is_published => Some(KeyFile::create(repository, key)?),
             _ => None,
         };
         let mut child = self.command(&call, key.as_ref()).spawn().map_err(GitError::Process)?;
-        // Dropping the future kills git.
         let mut group = Group::from_child(&child);
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let exchange = async {
@@ -226,8 +200,11 @@ impl Git {
                     let _ = stdin.write_all(call.input).await;
                 }
             };
-            let ((), stdout, stderr) =
-                tokio::join!(write, read(pipes.1, call.max_output_bytes), read(pipes.2, MAX_STDERR_BYTES));
+            let ((), stdout, stderr) = tokio::join!(
+                write,
+                read(pipes.1, call.max_output_bytes.unwrap_or(u64::MAX)),
+                read(pipes.2, MAX_STDERR_BYTES)
+            );
             let status = child.wait().await?;
             Ok::<_, std::io::Error>((status, stdout?, stderr?))
         };
@@ -256,7 +233,7 @@ impl Git {
 
     fn command(&self, call: &GitCall<'_>, key: Option<&KeyFile>) -> Command {
         let mut command = Command::new("git");
-        let mut settings = self.settings(call.reach);
+        let mut settings = self.settings(call.reaches_forge);
         settings.extend(key.into_iter().flat_map(KeyFile::settings));
         let (name, args) = call.args.split_at_checked(1).unwrap_or_default();
         command
@@ -265,7 +242,6 @@ impl Git {
             .args(args)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()))
-            // No `.netrc` and no user configuration.
             .env("HOME", "/dev/null")
             .env("LC_ALL", "C")
             .env("GIT_CONFIG_NOSYSTEM", "1")
@@ -286,9 +262,6 @@ impl Git {
         if let Some(dir) = call.tree {
             command.env("GIT_WORK_TREE", dir).current_dir(dir);
         }
-        if let Some(file) = call.index {
-            command.env("GIT_INDEX_FILE", file);
-        }
         if call.sets_identity {
             for who in ["AUTHOR", "COMMITTER"] {
                 command
@@ -296,22 +269,18 @@ impl Git {
                     .env(format!("GIT_{who}_EMAIL"), &self.author.email);
             }
         }
-        if call.reach == NetworkAccess::Forge {
-            for name in NETWORK_ENVIRONMENT {
-                if let Some(value) = std::env::var_os(name) {
-                    command.env(name, value);
-                }
-            }
+        if call.reaches_forge {
+            command.envs(NETWORK_ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         }
         command
     }
 
-    fn settings(&self, reach: NetworkAccess) -> Vec<(String, String)> {
+    fn settings(&self, reaches_forge: bool) -> Vec<(String, String)> {
         let mut settings: Vec<_> =
             SETTINGS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         if self.url.starts_with("file://") {
             settings.push(("protocol.file.allow".into(), "always".into()));
-        } else if reach == NetworkAccess::Forge {
+        } else if reaches_forge {
             let header = format!("Authorization: Basic {}", self.basic_auth());
             settings.push((format!("http.{}.extraHeader", self.url), header));
         }

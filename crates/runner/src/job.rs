@@ -15,7 +15,7 @@ use crate::api::finish::deliver_finish;
 use crate::api::ids;
 use crate::api::outbox::{Outbox, PendingFinish};
 use crate::api::reporter::{AnswerHandlers, Reporter};
-use crate::api::start::{ClaimResult, claim};
+use crate::api::start::claim;
 use crate::artifacts::Artifacts;
 use crate::artifacts::uploader::Uploader;
 use crate::checkpoint::state::CheckpointState;
@@ -31,7 +31,7 @@ use crate::stop::Stop;
 use crate::{Error, Exit, RunJob};
 use phases::run_phases;
 use pullyard_domain::failure::Failure;
-use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest, FinishResult};
+use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest};
 use pullyard_protocol::client::AttemptClient;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -68,9 +68,8 @@ async fn run(options: &RunJob, bootstrap: &str, secrets: Vec<String>) -> Result<
     // Start our clock before sending the claim, so that our time limit ends before the server's.
     let began = Instant::now();
     let assignment = match claim(options, bootstrap, &orders).await? {
-        ClaimResult::Granted(assignment) => assignment,
-        ClaimResult::Refused => return Ok(Exit::NotClaimed),
-        ClaimResult::Stopped => return Ok(Exit::Stopped),
+        Ok(assignment) => assignment,
+        Err(exit) => return Ok(exit),
     };
     let Assignment { job, attempt: number, lease, .. } = assignment.as_ref();
     let client = AttemptClient::new(&options.api_url, lease, job, *number).map_err(Error::Start)?;
@@ -110,28 +109,44 @@ async fn run(options: &RunJob, bootstrap: &str, secrets: Vec<String>) -> Result<
         attempt.learn_current_tokens(workspace);
     }
 
-    let exit = match to_report(ended) {
-        Ok(AttemptReport::Yielded) => {
+    let parts = match ended {
+        Ok(result) => Ok((FinishOutcome::Completed, None, Some(result))),
+        Err(Stop::Failure(failure)) => {
+            Ok((FinishOutcome::Failed, Some(attempt.redactor.redact_failure(failure).clipped()), None))
+        }
+        Err(Stop::Order(Order::Cancel)) => Ok((FinishOutcome::Cancelled, None, None)),
+        Err(Stop::Yielded | Stop::Question(_)) => {
             tracing::info!(job.id = %job, attempt = number, "attempt returned its job");
-            Ok(Exit::Finished)
+            Err(Exit::Finished)
         }
-        Ok(AttemptReport::Finish((outcome, failure, result))) => {
-            let failure = failure.map(|failure| attempt.redactor.redact_failure(failure).clipped());
-            let letter = create_pending_finish(options, &attempt, (outcome, failure, result))?;
-            tracing::info!(
-                job.id = %job, attempt = number, outcome = ?letter.finish.outcome,
-                failure = letter.finish.failure.as_ref().map(Failure::code), "attempt finished"
-            );
-            flush(&reporter, &uploads, &orders).await;
-            deliver_finish(&outbox, letter, &orders).await
-        }
-        Err(Order::Shutdown) => {
+        Err(Stop::Order(Order::Shutdown)) => {
             send_last(&reporter, attempt.artifacts, (SHUTDOWN_EVENTS_TIMEOUT, SHUTDOWN_ARTIFACTS_TIMEOUT)).await;
             attempt.minted_tokens.revoke_all(&assignment.repository).await;
             // The next run removes the worktree, because little time is left.
             return Ok(Exit::Stopped);
         }
-        Err(_) => Ok(Exit::LeaseLost),
+        Err(Stop::Order(_)) => Err(Exit::LeaseLost),
+    };
+    let exit = match parts {
+        Ok((outcome, failure, result)) => {
+            let (work, spent_usd_micros) = attempt.work_report();
+            tracing::info!(
+                job.id = %job, attempt = number, outcome = ?outcome,
+                failure = failure.as_ref().map(Failure::code), "attempt finished"
+            );
+            let finish_id = ids::new_finish_id()?;
+            let letter = PendingFinish {
+                api_url: options.api_url.clone(),
+                job: job.clone(),
+                attempt: *number,
+                lease: lease.clone(),
+                trace: options.trace(),
+                finish: FinishRequest { finish_id, outcome, failure, result, spent_usd_micros, work },
+            };
+            flush(&reporter, &uploads, &orders).await;
+            deliver_finish(&outbox, letter, &orders).await
+        }
+        Err(exit) => Ok(exit),
     };
     attempt.minted_tokens.revoke_all(&assignment.repository).await;
     if let Some(workspace) = workspace {
@@ -141,40 +156,6 @@ async fn run(options: &RunJob, bootstrap: &str, secrets: Vec<String>) -> Result<
         }
     }
     exit
-}
-
-fn to_report(ended: Result<FinishResult, Stop>) -> Result<AttemptReport, Order> {
-    match ended {
-        Ok(result) => Ok(AttemptReport::Finish((FinishOutcome::Completed, None, Some(result)))),
-        Err(Stop::Failure(failure)) => Ok(AttemptReport::Finish((FinishOutcome::Failed, Some(failure), None))),
-        Err(Stop::Order(Order::Cancel)) => Ok(AttemptReport::Finish((FinishOutcome::Cancelled, None, None))),
-        Err(Stop::Order(order)) => Err(order),
-        Err(Stop::Yielded | Stop::Question(_)) => Ok(AttemptReport::Yielded),
-    }
-}
-
-enum AttemptReport {
-    Finish(FinishParts),
-    /// The control plane already knows: the job paused or waits for an answer.
-    Yielded,
-}
-
-type FinishParts = (FinishOutcome, Option<Failure>, Option<FinishResult>);
-
-fn create_pending_finish(
-    options: &RunJob,
-    attempt: &Attempt<'_>,
-    (outcome, failure, result): FinishParts,
-) -> Result<PendingFinish, Error> {
-    let (assignment, (work, spent_usd_micros)) = (attempt.assignment, attempt.work_report());
-    Ok(PendingFinish {
-        api_url: options.api_url.clone(),
-        job: assignment.job.clone(),
-        attempt: assignment.attempt,
-        lease: assignment.lease.clone(),
-        trace: options.trace(),
-        finish: FinishRequest { finish_id: ids::new_finish_id()?, outcome, failure, result, spent_usd_micros, work },
-    })
 }
 
 /// Sends the last events and artifacts at the same time. The control plane accepts none after the finish.
@@ -190,7 +171,7 @@ async fn flush(reporter: &Reporter, uploads: &Uploader, orders: &Orders) {
 }
 
 async fn send_last(reporter: &Reporter, artifact_store: &Artifacts, (events, artifacts): (Duration, Duration)) {
-    let ((), lost) = tokio::join!(reporter.flush(events), artifact_store.flush(artifacts));
+    let ((), lost) = tokio::join!(reporter.events().flush(events), artifact_store.flush(artifacts));
     lost.into_iter().for_each(|text| reporter.events().log(text));
-    reporter.flush(LAST_EVENT_TIMEOUT).await;
+    reporter.events().flush(LAST_EVENT_TIMEOUT).await;
 }

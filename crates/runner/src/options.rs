@@ -1,6 +1,6 @@
 //! The flags of `run-job`, each with an environment name. Its only secret comes from the environment.
 
-use crate::agent::restart_pauses::{RestartPauses, parse_pauses};
+use crate::agent::restart::{RestartPauses, parse_pauses};
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};
 use pullyard_domain::trace::TraceId;
 use pullyard_sandbox::{Containers, Level as Isolation};

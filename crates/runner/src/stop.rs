@@ -11,7 +11,6 @@ pub(crate) enum Stop {
     Yielded,
 }
 
-/// An error of the attempt's own files.
 impl From<std::io::Error> for Stop {
     fn from(error: std::io::Error) -> Self {
         Failure::WorkspaceFailed { reason: error.to_string() }.into()

@@ -81,7 +81,6 @@ fn acquire_in(locks: &Path) -> Result<AccountLease, Error> {
     Err(Error::AccountsInUse(COUNT))
 }
 
-/// Whether no process of this user exists.
 pub(crate) fn is_idle(uid: u32) -> bool {
     let uid = uid.to_string();
     !fs::read_dir("/proc").into_iter().flatten().flatten().any(|process| {

@@ -28,7 +28,6 @@ pub(crate) const ETC_FILES: [(&str, &str); 5] = [
     ("/etc/resolv.conf", ""),
 ];
 
-/// Public parts of `/etc` that programs need.
 pub(crate) const ETC_SHARED: [&str; 10] = [
     "/etc/ssl/certs",
     "/etc/ssl/openssl.cnf",
@@ -72,7 +71,6 @@ impl System {
     }
 }
 
-/// Descriptors that bubblewrap inherits.
 pub(crate) struct Descriptors {
     /// In the order of `ETC_FILES`.
     pub(crate) etc: Vec<RawFd>,

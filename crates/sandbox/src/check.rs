@@ -129,7 +129,6 @@ impl Sandbox {
     }
 }
 
-/// The targets of the canaries. The folder and the bait are removed when it is dropped.
 struct Scene {
     folder: PathBuf,
     nonce: String,

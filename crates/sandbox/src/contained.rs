@@ -36,7 +36,6 @@ pub(crate) fn run() -> io::Result<()> {
     let first = pidfd_open(getpid(), PidfdFlags::empty())?;
     let mut command = command(&orders, folder);
     let started = command.stdin(input).stdout(output).stderr(errors).spawn();
-    // It holds the streams.
     drop(command);
     let own = match &started {
         Ok(child) => rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap_or(getpid()),

@@ -35,7 +35,6 @@ pub(crate) struct Container {
     engine: Engine,
     name: String,
     folder: PathBuf,
-    /// To compare the places of containers.
     mounts: Vec<OsString>,
     connection: Option<UnixStream>,
 }
@@ -89,7 +88,6 @@ impl Container {
         self.mounts == mounts
     }
 
-    /// The connection to the first process, once.
     pub(crate) fn take_connection(&mut self) -> Option<UnixStream> {
         self.connection.take()
     }

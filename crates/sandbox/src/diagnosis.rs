@@ -36,7 +36,6 @@ pub(crate) fn explain(output: &str, root: &Path) -> String {
     format!("{why} ({message})")
 }
 
-/// Package managers, each with its command.
 const INSTALLERS: [(&str, &str); 5] = [
     ("usr/bin/apt", "apt install bubblewrap"),
     ("usr/bin/dnf", "dnf install bubblewrap"),

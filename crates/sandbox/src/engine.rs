@@ -17,7 +17,6 @@ const MESSAGE_BYTES: usize = 400;
 /// Of one call of the engine's program. Its daemon may hang.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
-/// The engine's program with its address.
 #[derive(Clone, Debug)]
 pub(crate) struct Engine {
     pub(crate) level: Level,
@@ -67,7 +66,6 @@ impl Engine {
     /// One sentence from the engine's error output, or from the output of the first process.
     pub(crate) fn explain(&self, output: &[u8], image: &str) -> String {
         let output = String::from_utf8_lossy(output);
-        // Docker ends with a hint.
         let mut lines = output.lines().rev().map(str::trim);
         let message = lines.find(|line| !line.is_empty() && !line.starts_with("Run 'docker")).unwrap_or("no message");
         let contains = |parts: &[&str]| parts.iter().any(|part| output.contains(part));

@@ -13,7 +13,6 @@ pub enum Error {
     NeedsLinux(&'static str),
     #[error("isolation `{0}` needs macOS; set it to `bubblewrap`, `landlock`, `external` or `none`")]
     NeedsMacOs(&'static str),
-    /// The command of this distribution that installs it.
     #[error("bubblewrap is not installed; run `{0}`")]
     NoBubblewrap(&'static str),
     #[error("`{0}` is not in the runner's path; install it, or set another isolation")]

@@ -24,7 +24,6 @@ pub fn run_helper(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> 
             Ok(code) => return Some(ExitCode::from(code)),
             Err(failure) => failure,
         },
-        // It ends itself.
         Some("contained") => match contained::run() {
             Ok(()) => return Some(ExitCode::FAILURE),
             Err(error) => format!("cannot start the command: {error}"),

@@ -22,20 +22,16 @@ use std::process::{Command, ExitCode, Stdio};
 
 /// A variable of the launcher, which no command may get.
 pub(crate) const KEY_VARIABLE: &str = "SANDBOX_CANARY_KEY";
-/// A variable of another process.
 pub(crate) const BAIT_VARIABLE: &str = "SANDBOX_CANARY_BAIT";
 pub(crate) const FIRED: &str = "fired";
 pub(crate) const QUIET: &str = "quiet";
 pub(crate) const END: &str = "end";
-/// Proves that the worktree can be written.
 pub(crate) const PROOF: &str = "proof";
 
 const SETTINGS: [&str; 3] = ["/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/proc/sysrq-trigger"];
 
-/// The targets of the attacks, which the check creates outside.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Targets {
-    /// A word that no other check uses.
     pub(crate) nonce: String,
     pub(crate) host_file: PathBuf,
     pub(crate) host_folder: PathBuf,
@@ -82,8 +78,11 @@ fn has_fired(canary: Canary, targets: &Targets) -> bool {
         Canary::HostRead => fs::read_to_string(&targets.host_file).is_ok_and(|text| text == targets.nonce),
         Canary::HostWrite => File::create(targets.host_folder.join("written")).is_ok(),
         Canary::SshFolder => targets.ssh_folders.iter().any(|folder| fs::read_dir(folder).is_ok()),
-        Canary::OtherProcesses => has_bait(&targets.nonce),
-        Canary::KeyInEnvironment => has_key(&targets.nonce),
+        Canary::OtherProcesses => has_variable(BAIT_VARIABLE, &targets.nonce),
+        // Another check's key does not count.
+        Canary::KeyInEnvironment => {
+            std::env::var_os(KEY_VARIABLE).is_some() || has_variable(KEY_VARIABLE, &targets.nonce)
+        }
         Canary::InheritedFiles => has_more_files(),
         Canary::NetworkTcp => TcpStream::connect(("127.0.0.1", targets.tcp_port)).is_ok(),
         Canary::NetworkUdp => sends_datagram(targets).is_ok_and(|()| false),
@@ -111,7 +110,6 @@ fn helper(command: &str) -> Command {
     helper
 }
 
-/// Runs until the standard input is closed.
 pub(crate) fn wait_for_input() -> ExitCode {
     let _ = io::stdin().read_to_end(&mut Vec::new());
     ExitCode::SUCCESS
@@ -129,21 +127,12 @@ pub(crate) fn try_namespaces() -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn has_bait(nonce: &str) -> bool {
-    let wanted = format!("{BAIT_VARIABLE}={nonce}");
-    has_environment(|variable| variable == wanted.as_bytes())
-}
-
-/// In this environment, or in that of a process that started it. Another check's key does not count.
-fn has_key(nonce: &str) -> bool {
-    let wanted = format!("{KEY_VARIABLE}={nonce}");
-    std::env::var_os(KEY_VARIABLE).is_some() || has_environment(|variable| variable == wanted.as_bytes())
-}
-
-fn has_environment(is_wanted: impl Fn(&[u8]) -> bool) -> bool {
+/// In the environment of any process that this one sees.
+fn has_variable(name: &str, nonce: &str) -> bool {
+    let wanted = format!("{name}={nonce}");
     fs::read_dir("/proc").into_iter().flatten().flatten().any(|process| {
         let environment = fs::read(process.path().join("environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(&is_wanted)
+        environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
     })
 }
 

@@ -246,7 +246,6 @@ pub(crate) fn send(socket: RawFd, kind: u8, text: &[u8], descriptors: &[RawFd]) 
 pub(crate) fn kill_account(uid: u32, gid: u32) -> io::Result<()> {
     change_account(Some(Account { uid, gid }))?;
     match kill(Pid::from_raw(-1), Signal::SIGKILL) {
-        // There is none.
         Ok(()) | Err(nix::errno::Errno::ESRCH) => Ok(()),
         Err(error) => Err(error.into()),
     }

@@ -9,9 +9,7 @@ use std::str::FromStr;
 pub enum Level {
     /// Namespaces of its own, started by bubblewrap.
     Bubblewrap,
-    /// A container of podman with the operator's image.
     Podman,
-    /// A container of docker with the operator's image.
     Docker,
     /// No namespaces; the kernel's Landlock rules limit files and ports.
     Landlock,
@@ -19,7 +17,6 @@ pub enum Level {
     External,
     /// macOS's own sandbox, by a profile. Untested.
     Seatbelt,
-    /// Commands run as the runner's user.
     None,
 }
 

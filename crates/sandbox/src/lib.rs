@@ -1,56 +1,6 @@
 //! Runs untrusted commands (agents, setup, checks) that reach only the places, variables and ports that the runner
 //! lists. Start with `Spec` and `Sandbox`.
-//!
-//! A runner checks its level once at its start, and makes one `Sandbox` for each job, which holds the job's account:
-//!
-//! ```no_run
-//! use pullyard_sandbox::{Place, Sandbox, Spec, run_helper};
-//! use std::path::Path;
-//! use std::process::{ExitCode, Stdio};
-//! use std::time::Duration;
-//!
-//! fn main() -> ExitCode {
-//!     // First, before threads exist: the sandbox starts this program again for its hidden commands.
-//!     match run_helper(std::env::args_os()) {
-//!         Some(code) => code,
-//!         None => run_job().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
-//!     }
-//! }
-//!
-//! fn run_job() -> Result<(), pullyard_sandbox::Error> {
-//!     let sandbox = Sandbox::new("auto".parse()?)?;
-//!     let report = sandbox.check(Path::new("/var/lib/pullyard"));
-//!     println!("{report}");
-//!     if !report.is_usable() {
-//!         return Ok(());
-//!     }
-//!     let (tree, home) = (Path::new("/var/lib/pullyard/job/tree"), Path::new("/var/lib/pullyard/job/home"));
-//!     sandbox.chown_to_account(tree)?;
-//!     sandbox.chown_to_account(home)?;
-//!
-//!     // The model's proxy and the egress proxy.
-//!     let ports = sandbox.reserve_ports(2)?;
-//!     let home_place = Place::new(home, "/home/agent");
-//!     let mut spec = Spec::new("/opt/agent/claude", Place::new(tree, "/work"), home_place);
-//!     spec.args = vec!["-p".into()];
-//!     spec.read_only = vec![Place::new("/usr/lib/node_modules/claude-code", "/opt/agent")];
-//!     let urls = ports.numbers().iter().map(|port| format!("http://127.0.0.1:{port}"));
-//!     let names = ["ANTHROPIC_BASE_URL", "HTTPS_PROXY"];
-//!     spec.env.extend(names.into_iter().zip(urls).map(|(name, url)| (name.into(), url.into())));
-//!
-//!     // In a program with tokio: `tokio::process::Command::from(command)`.
-//!     let (mut child, start) = sandbox.prepare(&spec, ports)?.spawn(|mut command| {
-//!         command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()
-//!     })?;
-//!     let mut running = start.finish(Duration::from_secs(5))?;
-//!     let _listeners = std::mem::take(&mut running.listeners); // Serve the proxies on them.
-//!     let _status = child.wait();
-//!     running.kill();
-//!     running.wait_ended(Duration::from_secs(10));
-//!     sandbox.chown_to_runner(tree)?;
-//!     sandbox.chown_to_runner(home)
-//! }
-//! ```
+//! A runner checks its level once at its start, and makes one `Sandbox` for each job, which holds the job's account.
 //!
 //! # How a command starts
 //!

@@ -5,10 +5,8 @@ use crate::promises::{Canary, Promise};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The limits that this machine enforces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitsInForce {
-    /// Memory, threads and CPU of the whole command.
     Cgroup,
     /// No limits, as on systems other than Linux.
     None,
@@ -34,11 +32,9 @@ pub enum Outcome {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Every promise of the level is kept.
     Passed,
     /// Canaries that fired although the level promises against them.
     Broken(Vec<Canary>),
-    /// The canaries do not exist for this system.
     Unchecked,
     /// The canaries did not run, so nothing is known. One sentence: the reason, and the command that helps.
     Invalid(String),

@@ -23,7 +23,6 @@ use std::time::{Duration, Instant};
 const MAX_DESCRIPTORS: usize = 2 + INSIDE_PORTS.len();
 const MAX_MESSAGE_BYTES: usize = 4096;
 
-/// A command that can be started once.
 #[derive(Debug)]
 #[must_use]
 pub struct Prepared {
@@ -53,7 +52,6 @@ pub struct PendingStart {
 
 impl PendingStart {
     /// Waits until the sandbox is complete and the command begins. Blocks for about 20 ms.
-    ///
     /// Errors: `NotStarted` if the sandbox could not be created. Bubblewrap's own message is in the error output of the
     /// command. Kill the child then.
     pub fn finish(self, limit: Duration) -> Result<Running, Error> {
@@ -91,7 +89,6 @@ pub(crate) struct Ending {
     pub(crate) sweep: Option<Arc<AccountLease>>,
     pub(crate) helper: PathBuf,
     pub(crate) has_namespace: bool,
-    /// Removed when dropped.
     pub(crate) _container: Option<Container>,
 }
 
@@ -112,7 +109,6 @@ impl Running {
     /// Sends SIGTERM to the command only. A signal to the child would end bubblewrap and with it the command at once.
     /// Returns `false` if the caller must signal the child's group instead, as without a namespace.
     pub fn terminate(&self) -> bool {
-        // The command may have ended.
         let _ = pidfd_send_signal(&self.command, Signal::TERM);
         self.first.is_some()
     }

@@ -17,10 +17,8 @@ pub(super) fn is_self_contained(body: &[u8]) -> bool {
     serde_json::from_slice::<Checked>(body).is_ok_and(|Checked(is_ok)| is_ok)
 }
 
-/// Whether a value asks for no other host.
 struct Checked(bool);
 
-/// A value, for the rules of its key.
 enum Field {
     Text(String),
     True,

@@ -5,10 +5,8 @@ use serde_json::Value;
 /// An answer without streaming is one line. Beyond this its usage is not read. Units: bytes.
 const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
 
-/// The tokens of one request so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// As the answer names it.
     pub model: Option<String>,
     /// All input, including what was read from or written to a cache.
     pub input: u64,

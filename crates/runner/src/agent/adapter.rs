@@ -12,7 +12,6 @@ pub(super) trait Adapter: Send {
     fn set_resumed_tokens(&mut self, _tokens: Tokens) {}
 
     /// The provider for the proxy of a sandboxed agent. `None` for an agent without a model of its own, or without a key.
-    ///
     /// Errors: a sentence about an unusable sign-in.
     fn model_provider(&self) -> Result<Option<Provider>, String> {
         Ok(None)
@@ -39,7 +38,6 @@ pub(super) enum InputEnd {
     AfterReportedEnd(Box<dyn InputEncoder>),
 }
 
-/// Encodes input for an agent that reads while it works.
 pub(super) trait InputEncoder: Send {
     /// A request to send no further model request; `None` if the agent has no such request.
     fn encode_interrupt(&mut self) -> Option<Vec<u8>>;
@@ -56,6 +54,5 @@ pub(super) trait LineParser: Send {
 pub(super) trait UsageReader: Send {
     fn poll(&mut self) -> Vec<AgentEvent>;
 
-    /// The last look, after the agent's end.
     fn finish(&mut self) -> Vec<AgentEvent>;
 }

@@ -21,7 +21,6 @@ pub(super) enum AgentEvent {
     /// A tool began. Until it ends, the limit on silence is longer.
     ToolStarted(String),
     ToolEnded(String),
-    /// The agent speaks again, so every tool has ended.
     AllToolsEnded,
     /// Whether every call of the model has its answer, so that the model is next. Other tools may still run.
     CallsAnswered(bool),

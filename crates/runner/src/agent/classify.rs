@@ -55,7 +55,6 @@ pub(super) enum Verdict {
     Failed(Failure),
 }
 
-/// A fault after which another start may succeed.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Transient {
     /// The beginning of the sentence that announces the pause.
@@ -181,7 +180,6 @@ enum FailureCause {
 }
 
 impl FailureCause {
-    /// Whether other jobs of this account must wait as well.
     fn is_account_wide(self) -> bool {
         matches!(self, Self::Limit | Self::SlowDown | Self::Overloaded | Self::Unreachable)
     }
@@ -287,7 +285,6 @@ const LIMIT_PHRASES: &[&str] = &[
 ];
 /// Claude Code uses this phrase to deny a usage limit.
 const NOT_A_LIMIT_PHRASES: &[&str] = &["not your usage limit"];
-/// Text about a rate limit, which ends within moments.
 const RATE_LIMIT_PHRASES: &[&str] = &["rate limit", "per minute", "per second"];
 const UNREACHABLE_PHRASES: &[&str] = &[
     "unable to connect",

@@ -265,17 +265,6 @@ mod tests {
     }
 
     #[test]
-    fn input_and_output_are_stream_json() {
-        let launch = launch(|_| ());
-        for flag in ["-p", "--verbose", "--replay-user-messages", "--include-partial-messages"] {
-            assert!(launch.args.iter().any(|arg| arg == flag), "{flag}");
-        }
-        for side in ["--input-format", "--output-format"] {
-            assert_eq!(value(&launch, side).as_deref(), Some("stream-json"), "{side}");
-        }
-    }
-
-    #[test]
     fn value_like_an_option_is_passed_as_a_value() {
         let option = "--dangerously-skip-permissions";
         let launch = launch(|start| {

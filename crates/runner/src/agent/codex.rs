@@ -48,7 +48,6 @@ pub(super) struct Codex {
     env: Vec<(&'static str, OsString)>,
     key: Option<OsString>,
     url: Option<String>,
-    /// A file with a subscription's tokens.
     auth: Option<PathBuf>,
     prices: Prices,
     /// The usage of earlier starts, so that no token counts twice.

@@ -17,7 +17,6 @@ use tokio::time::timeout;
 const VERSION_TIMEOUT: Duration = Duration::from_secs(20);
 /// Time between SIGTERM and SIGKILL for processes that still run after `--version`.
 const STOP_GRACE: Duration = Duration::from_secs(1);
-/// No program's version output is longer.
 const MAX_VERSION_BYTES: u64 = 64 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

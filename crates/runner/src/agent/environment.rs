@@ -7,11 +7,9 @@ use std::ffi::OsString;
 pub(crate) const CLAUDE_CODE: &str = "PULLYARD_CLAUDE_CODE";
 pub(crate) const CODEX: &str = "PULLYARD_CODEX";
 pub(crate) const CODEX_AUTH: &str = "PULLYARD_CODEX_AUTH";
-/// Prices of models that the built-in list lacks.
 pub(crate) const CODEX_PRICES: &str = "PULLYARD_CODEX_PRICES";
 const RETRIES: &str = "PULLYARD_AGENT_RETRY_SECS";
 pub(super) const ANTHROPIC_KEY: &str = "ANTHROPIC_API_KEY";
-/// The token of a subscription, instead of a key.
 pub(super) const CLAUDE_TOKEN: &str = "CLAUDE_CODE_OAUTH_TOKEN";
 /// Variables that Claude Code needs to reach its model. The first and the last are secrets.
 pub(super) const CLAUDE_KEYS: &[&str] = &[ANTHROPIC_KEY, ANTHROPIC_URL, CLAUDE_TOKEN];

@@ -23,7 +23,6 @@ const MAX_WAIT: i64 = 366 * DAY;
 #[derive(Debug, Default)]
 struct TimeParts {
     year: Option<i64>,
-    /// Counts from 0.
     month: Option<usize>,
     day: Option<i64>,
     /// Units: minutes after midnight.
@@ -64,7 +63,6 @@ pub(super) fn parse_reset_time(message: &str, now: Timestamp) -> Option<Timestam
     }
 }
 
-/// Parses parts up to the first unknown word.
 fn parse_parts(text: &str) -> Option<TimeParts> {
     let mut parts = TimeParts::default();
     let is_between = |c: char| c.is_whitespace() || ",()".contains(c);

@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What the agent gets instead of its key.
 pub(super) const PLACEHOLDER_KEY: &str = "placeholder";
 
 pub(super) struct ModelRoute {

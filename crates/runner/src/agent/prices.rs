@@ -27,7 +27,6 @@ fn rows() -> impl Iterator<Item = &'static str> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct BilledTokens {
     pub(super) tokens: Tokens,
-    /// The part of the uncached input that was written to a cache.
     pub(super) cache_write: u64,
 }
 

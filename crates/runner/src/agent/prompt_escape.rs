@@ -8,7 +8,6 @@ use std::borrow::Cow;
 /// Invisible, and breaks no line. Both programs count it as a character that is neither a space nor part of a name.
 const JOINER: char = '\u{2060}';
 
-/// The first paragraph of an escaped text.
 const NOTE: &str = "In what follows, an invisible character (a word joiner, U+2060) stands beside some of the signs \
                     `@`, `$` and `/`, so that no program expands what was only written. It is not a part of the text: \
                     read it as if it were not there, and write it into nothing.";
@@ -48,7 +47,6 @@ fn is_space(c: char) -> bool {
     c.is_whitespace() || c == '\u{feff}'
 }
 
-/// Whether the text begins with a possible name of a skill.
 fn may_name_skill(rest: &str) -> bool {
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ':');
     let name = rest.split(|c: char| !is_of_name(c)).next().unwrap_or_default();

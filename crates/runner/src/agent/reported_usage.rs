@@ -57,7 +57,6 @@ impl ReportedUsageCounter {
     }
 }
 
-/// The numbers of one or several lines; `None` for unreported ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct UsageNumbers {
     turns: Option<u64>,

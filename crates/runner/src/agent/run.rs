@@ -11,7 +11,7 @@ use super::disk_usage;
 use super::limits::{Limits, UsageTotal};
 use super::model_route::ModelRoute;
 use super::run_state::{RunState, SharedRunState};
-use super::usage_reporter::{REPORT_INTERVAL, UsageReporter};
+use super::usage_reporter::UsageReporter;
 use crate::api::reporter::EventSink;
 use crate::deadline::instant_after;
 use crate::process::enclosed::Enclosed;
@@ -77,7 +77,7 @@ pub(super) async fn run(
         running.child.stdout.take().map(|pipe| read_stdout(pipe, launch.reader, events, &shared)),
         running.child.stderr.take().map(|pipe| read_stderr(pipe, events, &shared)),
     ];
-    let so_far = UsageReporter::new(&bounds.usage, REPORT_INTERVAL);
+    let so_far = UsageReporter::new(&bounds.usage);
     let mut counted = UsageCounters { usage_reader: launch.meter, usage_reporter: so_far };
     let around = RunContext { run, shared: &shared, bounds: &bounds };
     let ending = supervise(&mut running, &mut input, &mut counted, &around).await;

@@ -17,7 +17,6 @@ const STDERR_TAIL_BYTES: usize = 8 * 1024;
 /// Longest stored message. Secrets are removed later, so a cut must not split one. Units: bytes.
 const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 
-/// The agent's last sign of life.
 #[derive(Clone, Debug)]
 pub(super) struct LastSign {
     pub(super) at: Instant,
@@ -81,7 +80,6 @@ pub(super) enum DisplayedCost {
     UpperBound(u64),
 }
 
-/// Usage by the count of the model's proxy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct MeteredUsage {
     pub(super) tokens: Tokens,
@@ -191,7 +189,6 @@ impl RunState {
         self.tool_calls_pending = false;
     }
 
-    /// The model answers, with every input so far.
     fn note_answer(&mut self) {
         self.model_messages = self.model_messages.saturating_add(1);
         self.continued_after_end = self.end_report.is_some();

@@ -63,7 +63,6 @@ impl<'a> AgentSession<'a> {
         }
     }
 
-    /// The path for a file of this name; `None` if it does not belong to the session.
     pub(crate) fn path_for(&self, name: &str) -> Option<PathBuf> {
         let plain = name.split('/').all(|part| !matches!(part, "" | "." | ".."));
         let folders = self.folders().into_iter().rev();

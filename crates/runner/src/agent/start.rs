@@ -4,7 +4,6 @@ use crate::Isolation;
 use std::path::Path;
 
 pub(super) struct StartInput<'a> {
-    /// The whole task, or a request to continue.
     pub(super) prompt: &'a str,
     pub(super) instructions: &'a str,
     pub(super) session: Option<&'a str>,

@@ -13,22 +13,20 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Pause between two reports: several subagents answer faster, and each event is stored as long as its job.
-pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(5);
+const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
 pub(super) struct UsageReporter {
     earlier_usage: UsageTotal,
     last_reported: (Tokens, DisplayedCost),
     next_report_at: Instant,
-    interval: Duration,
 }
 
 impl UsageReporter {
-    pub(super) fn new(spent: &UsageTotal, every: Duration) -> Self {
+    pub(super) fn new(spent: &UsageTotal) -> Self {
         Self {
             earlier_usage: *spent,
             last_reported: (Tokens::default(), DisplayedCost::Unknown),
             next_report_at: Instant::now(),
-            interval: every,
         }
     }
 
@@ -44,7 +42,7 @@ impl UsageReporter {
 
     pub(super) fn report_if_due(&mut self, record: &RunState, now: Instant) -> Option<EventDraft> {
         self.report_due_at(record).filter(|due| *due <= now)?;
-        self.next_report_at = instant_after(now, self.interval);
+        self.next_report_at = instant_after(now, REPORT_INTERVAL);
         Some(self.usage_event(record))
     }
 
@@ -85,8 +83,6 @@ mod tests {
     use crate::agent::run_state::SharedRunState;
     use serde_json::{Value, json};
 
-    const INTERVAL: Duration = Duration::from_secs(5);
-
     fn answer(cost: AgentEvent) -> [AgentEvent; 3] {
         [AgentEvent::ModelAnswer, cost, AgentEvent::TokenUsage(Tokens { input: 100, cached: 40, output: 10 })]
     }
@@ -104,7 +100,7 @@ mod tests {
     }
 
     fn report_after(spent: UsageTotal, signs: impl IntoIterator<Item = AgentEvent>) -> Value {
-        let (shared, mut so_far) = (SharedRunState::new(), UsageReporter::new(&spent, INTERVAL));
+        let (shared, mut so_far) = (SharedRunState::new(), UsageReporter::new(&spent));
         note(&shared, signs);
         data(so_far.report_if_due(&shared.lock(), Instant::now())).unwrap()
     }
@@ -140,23 +136,23 @@ mod tests {
 
     #[test]
     fn first_report_is_immediate_and_later_ones_are_spaced() {
-        let (shared, mut so_far) = (SharedRunState::new(), UsageReporter::new(&UsageTotal::default(), INTERVAL));
+        let (shared, mut so_far) = (SharedRunState::new(), UsageReporter::new(&UsageTotal::default()));
         let now = Instant::now();
         note(&shared, answer(AgentEvent::Cost(1)));
         assert!(so_far.report_if_due(&shared.lock(), now).is_some());
         assert_eq!(so_far.report_due_at(&shared.lock()), None, "no new usage");
         note(&shared, answer(AgentEvent::Cost(2)));
         note(&shared, answer(AgentEvent::Cost(3)));
-        assert_eq!(so_far.report_if_due(&shared.lock(), now + INTERVAL - Duration::from_millis(1)), None);
-        assert_eq!(so_far.report_due_at(&shared.lock()), Some(now + INTERVAL));
-        let second = data(so_far.report_if_due(&shared.lock(), now + INTERVAL)).unwrap();
+        assert_eq!(so_far.report_if_due(&shared.lock(), now + REPORT_INTERVAL - Duration::from_millis(1)), None);
+        assert_eq!(so_far.report_due_at(&shared.lock()), Some(now + REPORT_INTERVAL));
+        let second = data(so_far.report_if_due(&shared.lock(), now + REPORT_INTERVAL)).unwrap();
         assert_eq!((&second["turns"], &second["cost_usd_micros"]), (&json!(3), &json!(3)));
-        assert_eq!(so_far.report_if_due(&shared.lock(), now + 3 * INTERVAL), None);
+        assert_eq!(so_far.report_if_due(&shared.lock(), now + 3 * REPORT_INTERVAL), None);
     }
 
     #[test]
     fn nothing_is_reported_without_new_tokens() {
-        let (shared, mut so_far) = (SharedRunState::new(), UsageReporter::new(&UsageTotal::default(), INTERVAL));
+        let (shared, mut so_far) = (SharedRunState::new(), UsageReporter::new(&UsageTotal::default()));
         let now = Instant::now();
         note(&shared, [AgentEvent::Activity, AgentEvent::ModelAnswer, AgentEvent::Cost(0)]);
         assert_eq!(so_far.report_if_due(&shared.lock(), now), None);
@@ -164,7 +160,7 @@ mod tests {
         note(&shared, [AgentEvent::TokenUsage(Tokens { input: 1, cached: 0, output: 1 })]);
         assert!(so_far.report_if_due(&shared.lock(), now).is_some());
         note(&shared, [AgentEvent::ModelAnswer]);
-        assert_eq!(so_far.report_if_due(&shared.lock(), now + INTERVAL), None);
+        assert_eq!(so_far.report_if_due(&shared.lock(), now + REPORT_INTERVAL), None);
     }
 
     #[test]
@@ -177,7 +173,7 @@ mod tests {
                 ..UsageTotals::default()
             })
         };
-        let (shared, mut so_far) = (SharedRunState::new(), UsageReporter::new(&UsageTotal::default(), INTERVAL));
+        let (shared, mut so_far) = (SharedRunState::new(), UsageReporter::new(&UsageTotal::default()));
         note(&shared, [sum(10, true)]);
         assert_eq!(so_far.report_last(&shared.lock()), None);
         note(&shared, [sum(12, false)]);
@@ -189,7 +185,7 @@ mod tests {
 
     #[test]
     fn last_report_ignores_the_interval() {
-        let (shared, mut so_far) = (SharedRunState::new(), UsageReporter::new(&UsageTotal::default(), INTERVAL));
+        let (shared, mut so_far) = (SharedRunState::new(), UsageReporter::new(&UsageTotal::default()));
         note(&shared, answer(AgentEvent::CostEstimate(Some(10))));
         assert!(so_far.report_if_due(&shared.lock(), Instant::now()).is_some());
         note(&shared, [AgentEvent::Cost(12)]);

@@ -56,22 +56,14 @@ pub(crate) struct Attempt<'a> {
 impl Attempt<'_> {
     /// Runs a step that any order and the time limit interrupt.
     pub(crate) async fn unless_ordered<T>(&self, step: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
-        tokio::select! {
-            biased;
-            order = self.orders.wait_any() => Err(Stop::Order(order)),
-            () = sleep_until(self.deadline) => {
-                let limit = Span(self.assignment.limits.wall_secs);
-                Err(Failure::TimeLimit { limit }.into())
-            }
-            done = step => done,
-        }
+        self.unless(Order::Pause, step).await
     }
 
-    /// Runs a step that a pause must not interrupt, because its outcome would be unknown.
-    pub(crate) async fn unless_cancelled<T>(&self, step: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
+    /// Runs a step that an order of at least this urgency and the time limit interrupt.
+    pub(crate) async fn unless<T>(&self, least: Order, step: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
         tokio::select! {
             biased;
-            order = self.orders.wait_at_least(Order::Cancel) => Err(Stop::Order(order)),
+            order = self.orders.wait_at_least(least) => Err(Stop::Order(order)),
             () = sleep_until(self.deadline) => {
                 let limit = Span(self.assignment.limits.wall_secs);
                 Err(Failure::TimeLimit { limit }.into())
@@ -132,7 +124,6 @@ impl Attempt<'_> {
         let model = credentials.model.iter().map(|model| model.value.as_str());
         let signing_key = credentials.signing_key.as_deref();
         let token = credentials.forge_token.as_str();
-        // In the forms for REST and for git.
         let of_forge = [token, git_password(repository.forge, token)];
         let secrets = of_forge.into_iter().chain(model).chain(signing_key);
         secrets.for_each(|secret| self.redactor.add_secret(secret));
@@ -165,7 +156,6 @@ impl Attempt<'_> {
     pub(crate) fn agent_variable(&self, secrets: &Secrets, name: &str) -> Option<OsString> {
         let value = secrets.variable(name, |name| Environment::from_process().get(name));
         let named = value.as_ref().filter(|_| is_secret_file_name(name));
-        // The driver reports a file that cannot be read.
         if let Some(text) = named.and_then(|path| std::fs::read_to_string(path).ok()) {
             self.redactor.add_file_tokens(&text);
         }
@@ -180,7 +170,6 @@ impl Attempt<'_> {
                 Err(_) => self.learn_current_tokens(workspace),
             }
         };
-        // Before its results are reported or published.
         self.learn_current_tokens(workspace);
         done
     }
@@ -210,15 +199,8 @@ impl Attempt<'_> {
             _ = self.orders.wait_abort() => {}
             () = self.events.flush(LAST_EVENTS_TIMEOUT) => {}
         }
-        tokio::select! {
-            biased;
-            order = self.orders.wait_abort() => Err(Stop::Order(order)),
-            () = sleep_until(self.deadline) => {
-                let limit = Span(self.assignment.limits.wall_secs);
-                Err(Failure::TimeLimit { limit }.into())
-            }
-            answer = self.retry_until_answered(async || self.client.yield_job(request).await) => answer,
-        }
+        let request = self.retry_until_answered(async || self.client.yield_job(request).await);
+        self.unless(Order::LeaseLost, request).await
     }
 
     pub(crate) async fn get_inputs(&self, after: u32) -> Result<Vec<Input>, Stop> {

@@ -60,7 +60,6 @@ impl Outbox {
         self.deliver_others(&|_| false).await;
     }
 
-    /// The same, except for attempts that deliver their own letters.
     pub(crate) async fn deliver_others(&self, delivers_its_own: &(impl Fn(&(JobId, u32)) -> bool + Sync)) {
         let all = async {
             for path in self.list_files() {

@@ -18,7 +18,6 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-/// Accepts events; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct EventSink(Arc<Shared>);
 
@@ -78,7 +77,6 @@ impl EventSink {
         self.0.queue_changed.notify_one();
     }
 
-    /// Adds an event for the job's log.
     pub(crate) fn log(&self, text: impl Into<String>) {
         self.add(EventDraft::text(EventKind::Log, text));
     }
@@ -132,19 +130,11 @@ impl EventSink {
     }
 }
 
-#[cfg(test)]
-impl EventSink {
-    pub(crate) fn without_sender() -> Self {
-        Self(Shared::new(Redactor::new([])))
-    }
-}
-
 pub(crate) struct AnswerHandlers {
     pub(crate) orders: Orders,
     pub(crate) input_counts: InputCounts,
 }
 
-/// The sending task, which ends when this is dropped.
 pub(crate) struct Reporter {
     events: EventSink,
     _task: AbortOnDropHandle<()>,
@@ -159,9 +149,5 @@ impl Reporter {
 
     pub(crate) fn events(&self) -> &EventSink {
         &self.events
-    }
-
-    pub(crate) async fn flush(&self, limit: Duration) {
-        self.events.flush(limit).await;
     }
 }

@@ -29,7 +29,6 @@ pub(crate) fn classify_error(error: &Error) -> AttemptCallFailure {
     }
 }
 
-/// Pauses from 0.2 to 15 seconds, with jitter.
 pub(crate) struct BackOff(Duration);
 
 impl BackOff {

@@ -4,7 +4,7 @@ use crate::api::ecs;
 use crate::api::ids;
 use crate::api::retry::{AttemptCallFailure, BackOff, classify_error};
 use crate::inputs::orders::{Order, Orders};
-use crate::{Error, RunJob};
+use crate::{Error, Exit, RunJob};
 use pullyard_protocol::attempt::{Assignment, StartRequest};
 use pullyard_protocol::client::AttemptClient;
 use std::time::Duration;
@@ -12,11 +12,8 @@ use tokio::time::{Instant, sleep};
 
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(120);
 
-pub(crate) enum ClaimResult {
-    Granted(Box<Assignment>),
-    Refused,
-    Stopped,
-}
+/// The assignment, or why there is none.
+pub(crate) type ClaimResult = Result<Box<Assignment>, Exit>;
 
 /// Idempotent: by the claim id, from the daemon or created here once. A claim with a lost answer can be repeated.
 pub(crate) async fn claim(options: &RunJob, bootstrap: &str, orders: &Orders) -> Result<ClaimResult, Error> {
@@ -32,7 +29,7 @@ pub(crate) async fn claim(options: &RunJob, bootstrap: &str, orders: &Orders) ->
     tokio::select! {
         // Do not claim a job that this process would not run.
         biased;
-        _ = orders.wait_at_least(Order::Shutdown) => Ok(ClaimResult::Stopped),
+        _ = orders.wait_at_least(Order::Shutdown) => Ok(Err(Exit::Stopped)),
         started = send_claim(options, bootstrap, &request) => started,
     }
 }
@@ -44,13 +41,13 @@ async fn send_claim(options: &RunJob, bootstrap: &str, request: &StartRequest) -
     loop {
         let error =
             match AttemptClient::start_with_trace(trace.as_ref(), api_url, bootstrap, job, *attempt, request).await {
-                Ok(assignment) => return Ok(ClaimResult::Granted(Box::new(assignment))),
+                Ok(assignment) => return Ok(Ok(Box::new(assignment))),
                 Err(error) => error,
             };
         match classify_error(&error) {
             AttemptCallFailure::LeaseLost | AttemptCallFailure::JobCancelled => {
                 tracing::info!(error = %error, "claim refused: {error}");
-                return Ok(ClaimResult::Refused);
+                return Ok(Err(Exit::NotClaimed));
             }
             AttemptCallFailure::Transient if Instant::now() < until => sleep(back_off.next()).await,
             AttemptCallFailure::Transient | AttemptCallFailure::Final => return Err(Error::Start(error)),

@@ -25,18 +25,12 @@ const LAST_LINE_BYTES: u64 = 1_024;
 /// Longest last message, because users read it. Units: bytes.
 const MAX_LAST_MESSAGE_BYTES: usize = 1024 * 1024;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RawCapture {
-    Off,
-    On,
-}
-
 #[derive(Clone)]
 pub(crate) struct OutputRecorder(Arc<Mutex<RecorderState>>);
 
 struct RecorderState {
     artifacts: Artifacts,
-    raw: RawCapture,
+    captures_raw: bool,
     part: u32,
     started_at: Instant,
     output: Option<LineFile>,
@@ -54,10 +48,10 @@ struct LineFile {
 }
 
 impl OutputRecorder {
-    pub(crate) fn begin(artifacts: &Artifacts, raw: RawCapture) -> Self {
+    pub(crate) fn begin(artifacts: &Artifacts, captures_raw: bool) -> Self {
         let mut open = RecorderState {
             artifacts: artifacts.clone(),
-            raw,
+            captures_raw,
             part: 0,
             output: None,
             raw_lines: None,
@@ -130,7 +124,7 @@ impl RecorderState {
         self.part += 1;
         self.output = self.create_file(ArtifactKind::AgentOutput, OUTPUT_FILE);
         self.raw_lines =
-            if self.raw == RawCapture::On { self.create_file(ArtifactKind::ProviderPayload, RAW_FILE) } else { None };
+            if self.captures_raw { self.create_file(ArtifactKind::ProviderPayload, RAW_FILE) } else { None };
     }
 
     fn create_file(&self, kind: ArtifactKind, name: &str) -> Option<LineFile> {
@@ -228,10 +222,10 @@ mod tests {
     use super::*;
     use crate::artifacts::tests::{artifacts, drain_uploads};
 
-    fn record_events(raw: RawCapture, said: Vec<EventDraft>) -> (tempfile::TempDir, Vec<EventDraft>, Vec<String>) {
+    fn record_events(captures_raw: bool, said: Vec<EventDraft>) -> (tempfile::TempDir, Vec<EventDraft>, Vec<String>) {
         let (dir, artifacts, mut waiting) = artifacts();
         artifacts.set_folder(dir.path().join("artifacts")).unwrap();
-        let record = OutputRecorder::begin(&artifacts, raw);
+        let record = OutputRecorder::begin(&artifacts, captures_raw);
         record.record_raw_line(b"{\"as\":\"it came\"}");
         let sent = said.into_iter().map(|said| record.record_event(said)).collect();
         record.end();
@@ -248,7 +242,7 @@ mod tests {
         let result = EventDraft { text: Some(large.clone()), ..EventDraft::new(EventKind::ToolResult) };
         let small = EventDraft { text: Some("ok".into()), ..EventDraft::new(EventKind::ToolResult) };
         let data = EventDraft { data: Some(json!({ "d": large })), ..EventDraft::new(EventKind::ToolCall) };
-        let (dir, sent, names) = record_events(RawCapture::Off, vec![result, small.clone(), data]);
+        let (dir, sent, names) = record_events(false, vec![result, small.clone(), data]);
         assert_eq!(names, ["output-1.txt", "output-2.json", OUTPUT_FILE]);
         assert_eq!(read_artifact(&dir, "output-1.txt"), large);
         assert_eq!(sent[0].data, Some(json!({ "artifact": "output-1.txt" })));
@@ -265,19 +259,19 @@ mod tests {
     fn final_message_is_the_result_or_the_last_text() {
         let word = |kind, text: &str| EventDraft::text(kind, text);
         let talk = || vec![word(EventKind::Text, "One."), word(EventKind::Text, "Two.")];
-        let (dir, _, _) = record_events(RawCapture::Off, talk());
+        let (dir, _, _) = record_events(false, talk());
         assert_eq!(read_artifact(&dir, LAST_MESSAGE_FILE), "Two.");
         let result = [vec![word(EventKind::Result, "Done.")], talk()].concat();
-        let (dir, _, names) = record_events(RawCapture::Off, result);
+        let (dir, _, names) = record_events(false, result);
         assert_eq!(read_artifact(&dir, LAST_MESSAGE_FILE), "Done.");
         assert_eq!(names, [OUTPUT_FILE, LAST_MESSAGE_FILE]);
     }
 
     #[test]
     fn raw_lines_are_recorded_only_on_request() {
-        let (_, _, names) = record_events(RawCapture::Off, Vec::new());
+        let (_, _, names) = record_events(false, Vec::new());
         assert_eq!(names, [""; 0], "no files without events");
-        let (dir, _, names) = record_events(RawCapture::On, Vec::new());
+        let (dir, _, names) = record_events(true, Vec::new());
         assert_eq!(names, [RAW_FILE]);
         assert_eq!(read_artifact(&dir, RAW_FILE), "{\"as\":\"it came\"}\n");
     }
@@ -300,7 +294,7 @@ mod tests {
     #[test]
     fn number_of_separate_outputs_is_limited() {
         let large = || EventDraft::text(EventKind::ToolResult, "x".repeat(MAX_TEXT_BYTES + 1));
-        let (dir, sent, names) = record_events(RawCapture::Off, (0..MAX_LARGE_OUTPUTS + 2).map(|_| large()).collect());
+        let (dir, sent, names) = record_events(false, (0..MAX_LARGE_OUTPUTS + 2).map(|_| large()).collect());
         let beside = names.iter().filter(|name| name.starts_with("output-")).count();
         assert_eq!((beside, names.len()), (MAX_LARGE_OUTPUTS, MAX_LARGE_OUTPUTS + 1));
         let (named, unnamed) = sent.split_at(MAX_LARGE_OUTPUTS);
@@ -315,7 +309,7 @@ mod tests {
     fn total_size_of_separate_outputs_is_limited() {
         let (dir, artifacts, mut waiting) = artifacts();
         artifacts.set_folder(dir.path().join("artifacts")).unwrap();
-        let record = OutputRecorder::begin(&artifacts, RawCapture::Off);
+        let record = OutputRecorder::begin(&artifacts, false);
         let least = MAX_TEXT_BYTES + 1;
         record.lock().large_output_bytes = MAX_LARGE_OUTPUT_BYTES - least as u64;
         let named =
@@ -328,7 +322,7 @@ mod tests {
     #[test]
     fn final_message_is_cut_to_its_limit() {
         let long = format!("x{}", "\u{fc}".repeat(MAX_LAST_MESSAGE_BYTES));
-        let (dir, _, _) = record_events(RawCapture::Off, vec![EventDraft::text(EventKind::Result, long.as_str())]);
+        let (dir, _, _) = record_events(false, vec![EventDraft::text(EventKind::Result, long.as_str())]);
         let kept = read_artifact(&dir, LAST_MESSAGE_FILE);
         // The cut is at a character boundary.
         assert!(kept.len() == MAX_LAST_MESSAGE_BYTES - 1 && long.starts_with(&kept), "{}", kept.len());
@@ -338,7 +332,7 @@ mod tests {
     fn second_part_of_a_record_has_its_own_names() {
         let (dir, artifacts, mut waiting) = artifacts();
         artifacts.set_folder(dir.path().join("artifacts")).unwrap();
-        let record = OutputRecorder::begin(&artifacts, RawCapture::On);
+        let record = OutputRecorder::begin(&artifacts, true);
         let large = || EventDraft::text(EventKind::ToolResult, "x".repeat(MAX_TEXT_BYTES + 1));
         for word in ["first", "second"] {
             record.record_event(large());

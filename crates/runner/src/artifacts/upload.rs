@@ -2,19 +2,24 @@
 //! Each step can be repeated: the place is found by its name, and the same bytes replace themselves. A crash in between
 //! leaves a place without bytes, to which no reader is sent.
 
-use super::body::FileBody;
 use super::{PendingArtifact, bucket, size_and_hash};
 use crate::api::retry::{AttemptCallFailure, BackOff, classify_error};
+use futures::TryStreamExt;
+use http_body::Frame;
+use http_body_util::StreamBody;
 use pullyard_domain::artifact::ArtifactKind;
 use pullyard_protocol::artifact::{ArtifactUpload, ReserveArtifact};
 use pullyard_protocol::client::{self, AttemptClient};
+use reqwest::header::CONTENT_LENGTH;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
+use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, sleep};
+use tokio_util::io::ReaderStream;
 
-/// Number of tries, unless a retry time is given.
 const MIN_TRIES: u32 = 4;
+const CHUNK_BYTES: usize = 64 * 1024;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UploadError {
@@ -77,8 +82,10 @@ async fn upload_once(client: &AttemptClient, request: &ReserveArtifact, path: &P
 
 async fn put_file(url: &str, headers: &BTreeMap<String, String>, path: &Path, size: u64) -> Result<(), UploadError> {
     let failed = |error| UploadError::Bucket(bucket::describe(error));
-    let body = reqwest::Body::wrap(FileBody::new(tokio::fs::File::open(path).await?, size));
-    let request = bucket::client(url, size).map_err(failed)?.put(url);
+    // The file may have become longer. Only the announced size is sent.
+    let file = tokio::fs::File::open(path).await?.take(size);
+    let body = reqwest::Body::wrap(StreamBody::new(ReaderStream::with_capacity(file, CHUNK_BYTES).map_ok(Frame::data)));
+    let request = bucket::client(url, size).map_err(failed)?.put(url).header(CONTENT_LENGTH, size);
     let request = headers.iter().fold(request, |request, (name, value)| request.header(name, value));
     let answer = request.body(body).send().await.map_err(failed)?;
     let status = answer.status();

@@ -35,7 +35,6 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 enum NoCheckpoint {
     NoWork,
-    /// An obstacle, as text that follows "because".
     Reason(String),
 }
 
@@ -171,7 +170,6 @@ async fn write_patch(
     facts: &CheckpointFacts,
     folder: &Path,
 ) -> Result<(), NoCheckpoint> {
-    // No command here talks to the forge.
     let git = Git::new(&attempt.assignment.repository.clone_url, "").with_redactor(&attempt.redactor);
     let (repository, start) = (workspace.repository(), facts.target.start_commit.as_str());
     let because = |what: &str| NoCheckpoint::Reason(what.to_owned());

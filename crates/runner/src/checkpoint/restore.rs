@@ -30,28 +30,17 @@ const MAX_PATH_CHARS: usize = 500;
 const MAX_AGENT_NAME_CHARS: usize = 48;
 
 /// The checkpoint of an earlier attempt, before agent and commit are known.
-pub(crate) struct EarlierCheckpoint(DownloadState);
+pub(crate) struct EarlierCheckpoint(EarlierState);
 
-enum DownloadState {
-    NotExpected,
-    /// One was expected and is missing.
-    Lost(SessionLoss),
-    Downloaded {
-        about: Box<CheckpointMetadata>,
-        folder: PathBuf,
-        attempt: u32,
-    },
-}
-
-pub(crate) struct CheckpointPlan {
-    state: PlanState,
-    requires_session: bool,
-}
-
-enum PlanState {
+enum EarlierState {
     NotExpected,
     Lost(SessionLoss),
     Available(Box<AvailableCheckpoint>),
+}
+
+pub(crate) struct CheckpointPlan {
+    state: EarlierState,
+    requires_session: bool,
 }
 
 struct AvailableCheckpoint {
@@ -73,14 +62,13 @@ pub(crate) struct RestoredSession {
     pub(crate) id: String,
     pub(crate) read_inputs: u32,
     pub(crate) tokens: Tokens,
-    /// The worktree that the session mentions.
     pub(crate) former_worktree: String,
     pub(crate) same_task: bool,
 }
 
 impl EarlierCheckpoint {
     pub(crate) fn none() -> Self {
-        Self(DownloadState::NotExpected)
+        Self(EarlierState::NotExpected)
     }
 
     /// Fetches the checkpoint and reads its description. `bucket_away` is how long an unreachable bucket is retried.
@@ -92,27 +80,32 @@ impl EarlierCheckpoint {
     ) -> Result<Self, Stop> {
         let expected = is_expected(attempt);
         if !(attempt.assignment.checkpoint || expected) {
-            return Ok(Self(DownloadState::NotExpected));
+            return Ok(Self(EarlierState::NotExpected));
         }
         let (packed, folder) = (workspace.root().join("earlier.tar.zst"), workspace.root().join(UNPACK_FOLDER));
         let number = match download_checkpoint(attempt, &packed, bucket_away).await? {
             Ok(Some(number)) => number,
-            Ok(None) if !expected => return Ok(Self(DownloadState::NotExpected)),
-            Ok(None) => return Ok(Self(DownloadState::Lost(SessionLoss::NotStored("nothing of it was kept".into())))),
-            Err(lost) => return Ok(Self(DownloadState::Lost(lost))),
+            Ok(None) if !expected => return Ok(Self(EarlierState::NotExpected)),
+            Ok(None) => return Ok(Self(EarlierState::Lost(SessionLoss::NotStored("nothing of it was kept".into())))),
+            Err(lost) => return Ok(Self(EarlierState::Lost(lost))),
         };
         let into = folder.clone();
         let read = tokio::task::spawn_blocking(move || read_archive(&packed, &into)).await;
         Ok(Self(match read.map_err(|error| SessionLoss::Unreadable(error.to_string())).flatten() {
-            Ok(about) => DownloadState::Downloaded { about: Box::new(about), folder, attempt: number },
-            Err(lost) => DownloadState::Lost(lost),
+            Ok(about) => EarlierState::Available(Box::new(AvailableCheckpoint {
+                about,
+                folder,
+                attempt: number,
+                session_loss: None,
+            })),
+            Err(lost) => EarlierState::Lost(lost),
         }))
     }
 
     pub(crate) fn agent(&self) -> Option<&str> {
         match &self.0 {
-            DownloadState::Downloaded { about, .. } => Some(&about.agent),
-            DownloadState::NotExpected | DownloadState::Lost(_) => None,
+            EarlierState::Available(available) => Some(&available.about.agent),
+            EarlierState::NotExpected | EarlierState::Lost(_) => None,
         }
     }
 }
@@ -143,42 +136,42 @@ impl CheckpointPlan {
         let plan = |state, session| Self { state, requires_session: binds(session) }.fail_if_session_lost(attempt);
         // Work that an earlier attempt pushed is done.
         if target.adopted_commit.is_some() {
-            return plan(PlanState::NotExpected, false);
+            return plan(EarlierState::NotExpected, false);
         }
         // An unreadable checkpoint may contain a session.
         let may_have_session = matches!(chosen, AgentChoice::Installed(_));
-        let (about, folder, number) = match earlier.0 {
-            DownloadState::NotExpected => return plan(PlanState::NotExpected, false),
-            DownloadState::Lost(lost) => return plan(PlanState::Lost(lost), may_have_session),
-            DownloadState::Downloaded { about, folder, attempt: number } => (*about, folder, number),
+        let mut available = match earlier.0 {
+            EarlierState::NotExpected => return plan(EarlierState::NotExpected, false),
+            EarlierState::Lost(lost) => return plan(EarlierState::Lost(lost), may_have_session),
+            EarlierState::Available(available) => available,
         };
-        let (mut lost, mut session) = (None, about.session.is_some());
+        let about = &available.about;
+        let mut session = about.session.is_some();
         if about.agent != chosen.capability() {
             // A job that names its agent does not require another agent's session.
             session &= assignment.agent.capability == AUTO;
-            lost = Some(SessionLoss::OtherAgent(truncate(&about.agent, MAX_AGENT_NAME_CHARS)));
-        } else if about.session.is_none() && !matches!(chosen, AgentChoice::Command) {
-            lost = Some(SessionLoss::NotStored("no session was kept".into()));
+            available.session_loss = Some(SessionLoss::OtherAgent(truncate(&about.agent, MAX_AGENT_NAME_CHARS)));
+        } else if !session && may_have_session {
+            available.session_loss = Some(SessionLoss::NotStored("no session was kept".into()));
         }
-        if folder.join(PATCH_FILE).exists() && was_pushed(git, mirror, &about, target).await? {
-            // The agent already begins with the pushed work.
-            return plan(PlanState::Lost(SessionLoss::DoesNotFit("it was pushed".into())), false);
+        if available.folder.join(PATCH_FILE).exists() {
+            if was_pushed(git, mirror, &available.about, target).await? {
+                // The agent already begins with the pushed work.
+                return plan(EarlierState::Lost(SessionLoss::DoesNotFit("it was pushed".into())), false);
+            }
+            if !set_target_start(git, mirror, &available.about, target).await? {
+                let gone = "the commit that it started from is gone from the branch";
+                return plan(EarlierState::Lost(SessionLoss::DoesNotFit(gone.into())), session);
+            }
         }
-        if folder.join(PATCH_FILE).exists() && !set_target_start(git, mirror, &about, target).await? {
-            let gone = "the commit that it started from is gone from the branch";
-            return plan(PlanState::Lost(SessionLoss::DoesNotFit(gone.into())), session);
-        }
-        plan(
-            PlanState::Available(Box::new(AvailableCheckpoint { about, folder, attempt: number, session_loss: lost })),
-            session,
-        )
+        plan(EarlierState::Available(available), session)
     }
 
     fn fail_if_session_lost(self, attempt: &Attempt<'_>) -> Result<Self, Stop> {
         let (lost, available) = match &self.state {
-            PlanState::NotExpected => (None, None),
-            PlanState::Lost(lost) => (Some(lost), None),
-            PlanState::Available(available) => (available.session_loss.as_ref(), Some(available.as_ref())),
+            EarlierState::NotExpected => (None, None),
+            EarlierState::Lost(lost) => (Some(lost), None),
+            EarlierState::Available(available) => (available.session_loss.as_ref(), Some(available.as_ref())),
         };
         match lost.filter(|_| self.requires_session) {
             Some(lost) => Err(lost.fail_job(attempt, &agent_suffix(attempt, available))),
@@ -195,9 +188,9 @@ impl CheckpointPlan {
         workspace: &Workspace,
     ) -> Result<RestoredWork, Stop> {
         let (restored, lost, available) = match &self.state {
-            PlanState::NotExpected => return Ok(RestoredWork::default()),
-            PlanState::Lost(lost) => (RestoredWork::default(), Some(lost.clone()), None),
-            PlanState::Available(available) => match restore_work(attempt, git, workspace, available).await {
+            EarlierState::NotExpected => return Ok(RestoredWork::default()),
+            EarlierState::Lost(lost) => (RestoredWork::default(), Some(lost.clone()), None),
+            EarlierState::Available(available) => match restore_work(attempt, git, workspace, available).await {
                 Ok(restored) => (restored, available.session_loss.clone(), Some(available.as_ref())),
                 Err(lost) => (RestoredWork::default(), Some(lost), Some(available.as_ref())),
             },

@@ -108,7 +108,6 @@ pub(crate) struct Flags {
 }
 
 impl Flags {
-    /// The flags that are set, by their names.
     fn values(&self) -> BTreeMap<String, String> {
         let values = serde_json::to_value(self).and_then(serde_json::from_value::<BTreeMap<String, Option<String>>>);
         let values = values.unwrap_or_default().into_iter();

@@ -24,7 +24,6 @@ pub(crate) enum RunnerCallFailure {
 
 pub(crate) fn classify_failure(error: &Error, call: CallKind, name: &str) -> RunnerCallFailure {
     let Error::Problem(problem) = error else {
-        // A proxy's fault passes.
         return RunnerCallFailure::RetryLater;
     };
     // Only the control plane can refuse a token. A gateway may send the same status while it starts.

@@ -23,7 +23,6 @@ const SERVER_TIMEOUT: Duration = Duration::from_secs(15);
 
 type CheckResult = Result<String, String>;
 
-/// Prints the result of every check. Returns the exit code.
 pub(crate) async fn run(read: &ParsedSettings) -> u8 {
     let settings = &read.settings;
     let git = Git::new("", "");

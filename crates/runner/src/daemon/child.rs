@@ -76,7 +76,6 @@ pub(crate) struct ProcessStarter {
 
 pub(crate) enum RunningProcess {
     Child(Child),
-    /// A process of an earlier daemon, with the path of its lock.
     Adopted(PathBuf),
 }
 
@@ -133,7 +132,6 @@ impl ProcessStarter {
             .env("PULLYARD_INSTANCE", self.instance.as_str())
             .env("PULLYARD_WORK_DIR", &self.work_dir)
             .env("PULLYARD_STOP_GRACE_SECS", self.stop_grace.as_secs().to_string())
-            // The lock that proves that the process is alive.
             .stdin(Stdio::from(lock))
             // A file instead of a pipe, because the process may outlive the daemon.
             .stdout(log.try_clone()?)
@@ -167,7 +165,6 @@ impl RunningProcess {
         match self {
             Self::Child(mut child) => match child.wait().await {
                 Ok(status) => match status.code().or_else(|| status.signal().map(|signal| 128 + signal)) {
-                    // 143: the process stopped after SIGTERM.
                     Some(0 | 143) => ProcessExit::Success,
                     code => ProcessExit::Failure(code.unwrap_or(-1)),
                 },

@@ -71,7 +71,6 @@ fn parse_memory(text: &str) -> Result<u64, &'static str> {
     bytes.filter(|bytes| (MIN_MEMORY_BYTES..=GIB << 14).contains(bytes)).ok_or(HELP)
 }
 
-/// Returns percent of one CPU.
 fn parse_cpus(text: &str) -> Result<u32, &'static str> {
     let cpus = text.parse::<f64>().ok().filter(|cpus| (0.1..=1024.0).contains(cpus));
     cpus.map(|cpus| (cpus * 100.0).round() as u32).ok_or("Use a number of CPUs from 0.1 to 1024, such as 1.5.")

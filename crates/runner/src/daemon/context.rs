@@ -40,7 +40,6 @@ impl DaemonContext {
 }
 
 impl JobProcesses {
-    /// Adds a process to the state, and waits for its end on a task.
     pub(crate) fn watch(self: &Arc<Self>, record: ProcessRecord, living: RunningProcess) {
         let (key, jobs) = (record.key(), Arc::clone(self));
         self.state.update(|now| now.running.insert(key.clone(), record));

@@ -59,7 +59,6 @@ impl Signals {
         })
     }
 
-    /// Waits for the next signal. Returns its exit code.
     async fn next(&mut self) -> u8 {
         tokio::select! {
             _ = self.terminate.recv() => 143,
@@ -76,18 +75,16 @@ pub(crate) async fn run(plan: DaemonPlan) -> Result<DaemonExit, Error> {
         Ok(isolation) => isolation,
         Err(message) => return Ok(DaemonExit { code: UNUSABLE_SANDBOX_EXIT, message: Some(message) }),
     };
-    let loaded = tokio::select! {
-        loaded = until_reachable(&settings, "loading the token's name", || request_token(&settings)) => loaded,
-        _ = signals.next() => return Ok(DaemonExit { code: 0, message: None }),
-    };
-    // The registration reports a refusal.
-    let token = loaded.ok();
-    if !settings.has_explicit_name
-        && let Some(name) = token.as_ref().and_then(|token| token.runner.clone())
-        // It becomes the name of a folder.
-        && validate_name(&name).is_ok()
-    {
-        settings.name = name;
+    let mut token = None;
+    if !settings.has_explicit_name {
+        let loaded = tokio::select! {
+            loaded = until_reachable(&settings, "loading the token's name", || request_token(&settings)) => loaded,
+            _ = signals.next() => return Ok(DaemonExit { code: 0, message: None }),
+        };
+        token = loaded.ok();
+        // The name becomes the name of a folder.
+        let only_runner = token.as_ref().and_then(|token| token.runner.clone());
+        settings.name = only_runner.filter(|name| validate_name(name).is_ok()).unwrap_or(settings.name);
     }
     let home = StateFolder::lock(&settings.work_dir, &settings.name, &settings.api_url)?;
     let client = RunnerClient::new(&settings.api_url, &settings.token).map_err(Error::Client)?;
@@ -115,6 +112,9 @@ pub(crate) async fn run(plan: DaemonPlan) -> Result<DaemonExit, Error> {
         Ok(registered) => registered,
         Err(FatalExit { code, message: sentence }) => return Ok(DaemonExit { code, message: Some(sentence) }),
     };
+    if token.is_none() {
+        token = request_token(&settings).await.ok();
+    }
     let token = token.map(|token| format!(", with the token \"{}\"", token.name));
     tracing::info!(
         runner.id = %registered.runner, name = settings.name, slots = settings.slots,
@@ -125,7 +125,6 @@ pub(crate) async fn run(plan: DaemonPlan) -> Result<DaemonExit, Error> {
 }
 
 /// Checks the isolation before the runner takes a job. Returns its level and the result.
-///
 /// Errors: it cannot be used here, and what helps.
 async fn check_isolation(settings: &Settings) -> Result<Option<RunnerIsolation>, String> {
     let Some(isolation) = settings.isolation else { return Ok(None) };
@@ -169,7 +168,6 @@ async fn take_over(
         },
     });
     let (living, dead) = child::load_records(&jobs.starter.jobs);
-    // A living job may use its containers.
     if living.is_empty() {
         remove_left_containers(&jobs.starter).await;
     }
@@ -189,7 +187,6 @@ async fn take_over(
     Ok(jobs)
 }
 
-/// Removes the containers that an earlier process of this runner left.
 async fn remove_left_containers(starter: &ProcessStarter) {
     let Some((level, containers)) = starter.isolation.zip(starter.containers.clone()) else { return };
     let removed = run_blocking(move || Ok(pullyard_sandbox::remove_left_containers(level, &containers))).await;
@@ -200,7 +197,6 @@ async fn remove_left_containers(starter: &ProcessStarter) {
     }
 }
 
-/// Repeats a call for as long as the control plane is unreachable.
 async fn until_reachable<T>(
     settings: &Settings,
     what: &str,

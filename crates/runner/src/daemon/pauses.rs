@@ -17,7 +17,6 @@ pub(crate) fn back_off(failures: u32, random: f64) -> Duration {
         return Duration::ZERO;
     };
     let factor = 2_u32.saturating_pow(doublings.min(16));
-    // Jitter can raise it above `MAX_PAUSE`.
     with_jitter(FIRST_PAUSE.saturating_mul(factor).min(MAX_PAUSE), random).min(MAX_PAUSE)
 }
 

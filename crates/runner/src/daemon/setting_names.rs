@@ -90,7 +90,6 @@ pub(crate) struct SettingValue {
 pub(crate) struct SettingSources<'a> {
     pub(crate) flags: BTreeMap<String, String>,
     pub(crate) environment: &'a dyn Fn(&str) -> Option<String>,
-    /// Used if neither a flag nor a variable sets the URL.
     pub(crate) saved_api_url: Option<SettingValue>,
 }
 
@@ -116,7 +115,6 @@ impl SettingSources<'_> {
     }
 }
 
-/// The flag and the environment name, for messages.
 impl SettingName {
     pub(crate) fn how_to_set(&self) -> String {
         let name = self.environment.first().copied().unwrap_or_default();

@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The control plane refuses more slots.
 const MAX_SLOTS: u32 = 12;
 const AUTO: &str = "auto";
 const SUPPORTED_CAPABILITIES: &[&str] = &["auto", "claude_code", "codex", "command"];
@@ -34,7 +33,6 @@ pub(crate) struct ParsedSettings {
     pub(crate) unused_variables: Vec<(&'static str, &'static str)>,
 }
 
-/// The values. A setting with a fault has a value that is not used.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) api_url: String,
@@ -95,7 +93,6 @@ impl Settings {
         ParsedSettings { settings, rows, errors: faults, unused_variables }
     }
 
-    /// The containers of one runner, with their sockets below its work folder.
     pub(crate) fn containers_of(&self, label: &str, work_dir: &Path) -> Option<Containers> {
         let containers = self.containers.clone()?;
         Some(Containers { label: label.to_owned(), folder: work_dir.join("containers").join(label), ..containers })
@@ -259,7 +256,6 @@ fn mask_secret(secret: &str) -> String {
 /// A folder that survives a reboot, if there is one.
 fn default_work_dir(environment: &dyn Fn(&str) -> Option<String>, is_root: bool) -> PathBuf {
     let folder = |name: &str| environment(name).filter(|dir| dir.starts_with('/')).map(PathBuf::from);
-    // systemd sets this variable for a unit.
     folder("STATE_DIRECTORY")
         .or_else(|| is_root.then(|| Path::new(ROOT_FOLDERS).join("runner")))
         .or_else(|| Some(folder("XDG_STATE_HOME")?.join("pullyard-runner")))

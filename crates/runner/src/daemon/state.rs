@@ -47,7 +47,6 @@ impl State {
         self.0.send_modify(|now| result = Some(change(now)));
         match result {
             Some(result) => result,
-            // `send_modify` always calls.
             None => unreachable!(),
         }
     }
@@ -55,7 +54,6 @@ impl State {
     pub(crate) async fn wait_until(&self, is_so: impl FnMut(&StateSnapshot) -> bool) {
         let mut changes = self.0.subscribe();
         if changes.wait_for(is_so).await.is_err() {
-            // Never: `self` holds the sender.
             std::future::pending::<()>().await;
         }
     }
@@ -68,7 +66,6 @@ impl State {
         self.update(|now| now.is_leaving = true);
     }
 
-    /// Leaves for this reason. The first reason stays.
     pub(crate) fn leave_with_error(&self, fall: FatalExit) {
         tracing::error!(reason = %fall.message, "{}", fall.message);
         self.update(|now| {

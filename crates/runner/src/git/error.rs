@@ -20,7 +20,6 @@ pub(crate) enum GitError {
 }
 
 impl GitError {
-    /// The cause in one line, for users.
     pub(crate) fn reason(&self) -> String {
         match self {
             Self::Process(error) => format!("git could not be started: {error}"),

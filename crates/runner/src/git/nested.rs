@@ -20,7 +20,6 @@ const MAX_CONFIG_BYTES: u64 = 64 * 1024;
 pub(crate) struct ExcludedRepository {
     pub(crate) folder: PathBuf,
     pub(crate) kind: NestedKind,
-    /// The project's repository ignores it as well.
     pub(crate) is_ignored: bool,
 }
 

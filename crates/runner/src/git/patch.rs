@@ -14,7 +14,6 @@ const CHUNK_BYTES: usize = 64 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Binaries {
-    /// Binary files are complete, as `git apply` requires.
     Full,
     Omitted,
 }

@@ -4,7 +4,7 @@
 
 use crate::api::attempt::Attempt;
 use crate::git::blobs;
-use crate::git::workspace::{Workspace, remove_entry};
+use crate::git::workspace::Workspace;
 use crate::git::{Git, GitCall, GitError};
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
@@ -18,7 +18,6 @@ const LONGEST_PATH: usize = 200;
 /// Limit for reading a blob. SOPS writes its metadata at the end of a file. Units: bytes.
 const MAX_READ_BYTES: usize = 1024 * 1024;
 
-/// How the files of each program begin. transcrypt uses the header of OpenSSL.
 const HEADERS: [(&[u8], &str); 10] = [
     (b"version https://git-lfs.github.com/spec/", "Git LFS"),
     (b"version https://hawser.github.com/spec/", "Git LFS"),
@@ -82,23 +81,15 @@ async fn find_plain_files(
     let args = ["diff-tree", "-r", "-z", "--raw", "--find-renames=100%", "--end-of-options", start, tree, "--"];
     let output = git.run(GitCall::new(args).repository(&repository)).await?;
     let changed = parse_changes(&output);
-    // Also apply the attributes of the start commit, in case the change removes the pattern with the cipher text.
-    let index_before = repository.join("index-of-start");
-    let asks_before = contains_gitattributes(&output);
-    if asks_before {
-        remove_entry(&index_before)?;
-        git.run(GitCall::new(["read-tree", start]).repository(&repository).index(&index_before)).await?;
-    }
     let mut plain = Vec::new();
     for some in changed.chunks(BATCH_SIZE) {
         let blobs: BTreeSet<&[u8]> = some.iter().flat_map(|file| [Some(file.after), file.before]).flatten().collect();
         let protections = blobs::map_blobs(git, &repository, &blobs, MAX_READ_BYTES, detect_protection).await?;
         let paths = some.iter().map(|file| file.path).collect::<Vec<_>>().join(&0u8);
-        let of_index = || GitCall::new(["check-attr", "-z", "--cached", "--stdin", "filter"]);
-        let mut calls = vec![of_index(), GitCall::new(["check-attr", "-z", "--stdin", "filter"]).tree(&files)];
-        calls.extend(asks_before.then(|| of_index().index(&index_before)));
+        let of_index = GitCall::new(["check-attr", "-z", "--cached", "--stdin", "filter"]);
+        let of_files = GitCall::new(["check-attr", "-z", "--stdin", "filter"]).tree(&files);
         let mut answers = Vec::new();
-        for call in calls {
+        for call in [of_index, of_files] {
             answers.push(git.run(call.repository(&repository).input(&paths)).await?);
         }
         let filters: Vec<_> = answers.iter().map(|output| parse_filters(output)).collect();
@@ -108,9 +99,6 @@ async fn find_plain_files(
                 plain.push((file.path.to_vec(), by.to_vec()));
             }
         }
-    }
-    if asks_before {
-        remove_entry(&index_before)?;
     }
     Ok(plain)
 }
@@ -178,11 +166,6 @@ fn parse_changes(output: &[u8]) -> Vec<ChangedFile<'_>> {
     all
 }
 
-fn contains_gitattributes(output: &[u8]) -> bool {
-    let file = b".gitattributes";
-    output.split(|byte| *byte == 0).any(|part| part == file || part.ends_with(b"/.gitattributes"))
-}
-
 /// The filter of each path that has one, from the output of `check-attr -z`.
 fn parse_filters(output: &[u8]) -> BTreeMap<&[u8], &[u8]> {
     let mut parts = output.split(|byte| *byte == 0);
@@ -215,18 +198,6 @@ mod tests {
             [file("a b.bin", None, "aaaa"), file("was a link", None, "cccc"), file("x", Some("2222"), "3333")];
         assert_eq!(parse_changes(said), expected);
         assert!(parse_changes(b"").is_empty());
-    }
-
-    #[test]
-    fn changed_gitattributes_are_found_in_any_folder() {
-        for said in [
-            &b":100644 000000 5555 0000 D\0.gitattributes\0"[..],
-            b":100644 100644 5555 6666 M\0a/b/.gitattributes\0",
-            b":100644 100644 4444 4444 R100\0a/.gitattributes\0a/attributes\0",
-        ] {
-            assert!(contains_gitattributes(said), "{}", String::from_utf8_lossy(said));
-        }
-        assert!(!contains_gitattributes(b":100644 100644 5555 6666 M\0x.gitattributes\0"));
     }
 
     #[test]

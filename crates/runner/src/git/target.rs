@@ -100,7 +100,6 @@ pub(crate) async fn choose_target(
     if !git::is_branch_name(git, &base_branch).await? {
         return Err(missing().into());
     }
-    // An empty repository has no branch.
     let base = mirror.branch(git, &base_branch).await?.ok_or_else(missing)?;
     let head = mirror.branch(git, &branch).await?;
     for pushed_to in candidate_branches(&branch, assignment) {

@@ -15,16 +15,13 @@ use std::path::{Path, PathBuf};
 const WATCHED: [&str; 5] = ["HEAD", "packed-refs", "config", "refs", "hooks"];
 /// How much of such a file is compared, with its size. Units: bytes.
 const COMPARED_BYTES: u64 = 64 * 1024;
-/// An agent may have left more.
 const MAX_ENTRIES: usize = 10_000;
 const MAX_REPORTED: usize = 3;
-/// Units: characters.
 const LONGEST_PATH: usize = 200;
 
 pub(crate) struct TreeState {
     /// Differences from the runner's index, which has the agent's work.
     changed: BTreeSet<Vec<u8>>,
-    /// Size and beginning.
     watched: BTreeMap<PathBuf, (u64, Vec<u8>)>,
     /// Folders that git ignores, which may change.
     pub(crate) ignored: Vec<PathBuf>,

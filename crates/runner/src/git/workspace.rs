@@ -92,7 +92,6 @@ impl Workspace {
         create_private_dirs(root)?;
         let living = open_lock_file(&root.join(ATTEMPT_LOCK))?;
         living.try_lock().map_err(|_| busy("this attempt already runs on this machine"))?;
-        // Folders are never reused.
         if fs::read_dir(root)?.flatten().any(|entry| entry.file_name() != ATTEMPT_LOCK) {
             return Err(busy("what an earlier process of this attempt left is still there"));
         }
@@ -254,7 +253,6 @@ impl Workspace {
         self.has_survivors.store(true, Ordering::Relaxed);
     }
 
-    /// Leaves the worktree for inspection, until the next run on this machine.
     pub(crate) async fn keep(self) {
         if let Err(error) = self.restore_stash().await {
             tracing::warn!(error = %error, "cannot restore uncommitted files to the worktree: {error}");

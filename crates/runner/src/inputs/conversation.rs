@@ -25,9 +25,7 @@ pub(crate) struct Conversation {
 }
 
 pub(crate) enum QuestionResult {
-    /// The job waits for the answer, and the attempt is over.
     Yielded,
-    /// The answer exists, and the attempt continues with this text.
     AlreadyAnswered(String),
 }
 

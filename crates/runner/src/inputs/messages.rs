@@ -24,7 +24,6 @@ pub(crate) struct InputTracker<'a> {
 struct TrackerState {
     /// The number of the newest input that was fetched or is in the prompt.
     newest_known: u32,
-    /// The fetched inputs, which the prompt does not contain.
     inputs: Vec<Input>,
     newest_read: u32,
     newest_reported: u32,

@@ -23,13 +23,7 @@ impl Orders {
     }
 
     pub(crate) fn set(&self, order: Order) {
-        self.0.send_if_modified(|now| {
-            let graver = *now < Some(order);
-            if graver {
-                *now = Some(order);
-            }
-            graver
-        });
+        self.0.send_if_modified(|now| std::mem::replace(now, (*now).max(Some(order))) < Some(order));
     }
 
     pub(crate) async fn wait_any(&self) -> Order {
@@ -43,16 +37,9 @@ impl Orders {
 
     pub(crate) async fn wait_at_least(&self, least: Order) -> Order {
         let mut orders = self.0.subscribe();
-        loop {
-            if let Some(order) = *orders.borrow_and_update()
-                && order >= least
-            {
-                return order;
-            }
-            if orders.changed().await.is_err() {
-                // Never: `self` holds the sender.
-                std::future::pending::<()>().await;
-            }
+        match orders.wait_for(|order| *order >= Some(least)).await.map(|order| *order) {
+            Ok(Some(order)) => order,
+            _ => std::future::pending().await,
         }
     }
 }

@@ -18,7 +18,6 @@ use std::time::Duration;
 
 pub(crate) enum CheckDecision {
     Publish(CheckResults),
-    /// The agent repairs the work, with this prompt.
     Repair(String),
 }
 
@@ -69,7 +68,6 @@ pub(crate) async fn run_checks(
         };
         let ran = beside.run(CommandLine { line, call: &call, limit, max_output_bytes, tree }).await?;
         if let Some(stop) = &ran.stop {
-            // A stopped check has no result.
             store_output(attempt, &call, &ran);
             return Err(stop.clone());
         }

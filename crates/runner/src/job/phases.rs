@@ -54,7 +54,6 @@ async fn adopt(
     }
 }
 
-/// Runs the setup commands, the agent and the checks, and pushes what they made.
 async fn run_agent_and_publish(
     attempt: &Attempt<'_>,
     options: &RunJob,
@@ -82,35 +81,27 @@ async fn run_agent_and_publish(
     let mut conversation = Conversation::new(attempt.assignment, &restored, conflicts);
     attempt.checkpoint_state.begin(mirror, target, conversation.resumed_session());
     prepared.model_keys.write_auth_file()?;
-    let (beside, restored) = (beside.as_ref(), &restored);
-    let mut work_result = work::WorkContext {
-        attempt,
-        options,
-        isolation,
-        sandbox,
-        preparation: prepared,
-        command_runner: beside,
-        restored_work: restored,
-    }
-    .run(&mut conversation)
-    .await?;
+    let mut work_result = None;
     loop {
-        renew_access(attempt, prepared).await?;
-        let input_count = work_result.accepts_new_inputs(&prepared.agent).then(|| conversation.read_inputs());
-        if let Some(published) = publish(attempt, prepared, &work_result.commit, input_count).await? {
-            return Ok((work_result, published));
-        }
-        work_result = work::WorkContext {
+        let context = work::WorkContext {
             attempt,
             options,
             isolation,
             sandbox,
             preparation: prepared,
-            command_runner: beside,
-            restored_work: restored,
+            command_runner: beside.as_ref(),
+            restored_work: &restored,
+        };
+        let done = match work_result.take() {
+            None => context.run(&mut conversation).await?,
+            Some(earlier) => context.rework_with_inputs(&mut conversation, earlier).await?,
+        };
+        renew_access(attempt, prepared).await?;
+        let input_count = done.accepts_new_inputs(&prepared.agent).then(|| conversation.read_inputs());
+        if let Some(published) = publish(attempt, prepared, &done.commit, input_count).await? {
+            return Ok((done, published));
         }
-        .rework_with_inputs(&mut conversation, work_result)
-        .await?;
+        work_result = Some(done);
     }
 }
 

@@ -6,7 +6,7 @@ use crate::agent::model_keys::ModelKeys;
 use crate::agent::{self, AgentChoice};
 use crate::api::attempt::Attempt;
 use crate::api::retry::retry_while_unreachable;
-use crate::artifacts::output_recorder::{OutputRecorder, RawCapture};
+use crate::artifacts::output_recorder::OutputRecorder;
 use crate::checkpoint::restore::{CheckpointPlan, EarlierCheckpoint, may_require_session};
 use crate::git::GitError;
 use crate::git::target::{self, Target};
@@ -58,7 +58,6 @@ pub(super) async fn prepare<'a>(
         earlier = Some(EarlierCheckpoint::download(attempt, existing, options.bucket_away).await?);
     }
     let chosen = match *adopts {
-        // No agent starts, so none must be installed.
         true => AgentChoice::Command,
         // Before the fetch, so that a missing agent fails at once.
         false => {
@@ -102,8 +101,7 @@ pub(super) async fn prepare<'a>(
         base: (&target.base_branch, &target.base_commit),
     };
     attempt.artifacts.set_folder(workspace.artifacts())?;
-    let raw = if options.raw_capture { RawCapture::On } else { RawCapture::Off };
-    attempt.events.start_recording(OutputRecorder::begin(attempt.artifacts, raw));
+    attempt.events.start_recording(OutputRecorder::begin(attempt.artifacts, options.raw_capture));
     workspace.check_out(git, &mirror, at).await?;
     Ok(Preparation { access, agent: chosen, model_keys, mirror, target, checkpoint: checkpoint_plan, workspace })
 }

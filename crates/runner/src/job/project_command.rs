@@ -32,7 +32,6 @@ use tokio::process::Command;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-/// How long the last output is read after all processes ended.
 const LAST_OUTPUT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How much of the output's end is in an event. Units: bytes.
 const EVENT_OUTPUT_BYTES: usize = 8 * 1024;
@@ -53,7 +52,6 @@ pub(crate) struct CommandLine<'a> {
     pub(crate) call: &'a str,
     pub(crate) limit: Duration,
     pub(crate) max_output_bytes: usize,
-    /// Only a sandbox enforces it.
     pub(crate) tree: TreeAccess<'a>,
 }
 
@@ -122,7 +120,7 @@ impl CommandRunner<'_> {
         };
         let home = self.workspace.commands_home();
         let args = args.iter().map(OsString::from).collect();
-        let network = self.sandbox.map(JobSandbox::egress_network).transpose()?.unwrap_or_default();
+        let network = self.sandbox.map(|sandbox| sandbox.network(false)).transpose()?.unwrap_or_default();
         let inside = Inside { program: &program, args, env, home: &home, network, tree: line.tree };
         let enclosure = (self.sandbox, self.options.process_namespace);
         let mut running = match Enclosed::start(self.workspace, enclosure, inside, set_streams).await? {
@@ -139,7 +137,6 @@ impl CommandRunner<'_> {
         };
         let (exit, stopped) = match ended {
             Ok(exit) => {
-                // The folder may have grown since the last check.
                 let passed =
                     disk_usage::exceeded_limit(self.workspace.root(), self.this.assignment.limits.disk_mib).await;
                 (exit, passed.map(Stop::from))
@@ -149,7 +146,6 @@ impl CommandRunner<'_> {
         Ok(CommandResult { exit, stop: stopped, duration: took, output, truncated })
     }
 
-    /// How the command's process ended; `None` at its limit.
     async fn supervise(&self, running: &mut Enclosed, limit: Duration) -> Result<Option<Exit>, Stop> {
         let Attempt { assignment, orders, deadline: until, .. } = self.this;
         let disk_mib = assignment.limits.disk_mib;

@@ -18,7 +18,8 @@ pub(super) async fn publish(
     input_count: Option<u32>,
 ) -> Result<Option<PublishResult>, Stop> {
     let sent = Instant::now();
-    let request = attempt.unless_cancelled(attempt.request_push(input_count));
+    // A pause must not interrupt it, because its outcome would be unknown.
+    let request = attempt.unless(Order::Cancel, attempt.request_push(input_count));
     // Without an answer there is no right to push.
     let answer = match timeout_at(push::deadline(sent, None), request).await {
         Ok(answer) => answer?,

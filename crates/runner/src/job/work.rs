@@ -94,7 +94,6 @@ impl WorkContext<'_> {
             conversation.add_inputs(newer);
             return Ok(earlier);
         }
-        // The reported count may arrive later.
         attempt.input_counts.record_reported(newest_number(&newer));
         attempt.events.resume_recording();
         attempt.events.log("People said something before the work was published.");

@@ -12,7 +12,6 @@ use std::io;
 use std::time::Duration;
 use tokio::process::{Child, Command};
 
-/// A running program, with every process that it starts.
 pub(crate) struct Enclosed {
     pub(crate) child: Child,
     group: Group,

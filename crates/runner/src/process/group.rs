@@ -27,7 +27,6 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// Returns `None` if the child has already been waited for.
     pub(crate) fn from_child(child: &Child) -> Option<Self> {
         let id = i32::try_from(child.id()?).ok()?;
         Some(Self { id: Pid::from_raw(id), known_empty: false })

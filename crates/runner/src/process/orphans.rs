@@ -117,7 +117,6 @@ impl OrphanSearch {
                 SearchStep::SearchAgain | SearchStep::Kill => {
                     // Kill the youngest first: the kernel may continue a stopped process that loses its parent.
                     for stray in strays.iter().rev() {
-                        // The process may be gone, or it is not a child.
                         let _ = kill(*stray, Signal::SIGKILL);
                         let _ = waitpid(*stray, Some(WaitPidFlag::WNOHANG));
                     }

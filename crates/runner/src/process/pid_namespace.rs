@@ -9,13 +9,10 @@ mod parent_death_signal;
 use crate::options::ProcessNamespace;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::process::ExitStatus;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
-use tokio::time::timeout;
 
-const PROBE_LIMIT: Duration = Duration::from_secs(5);
 const UNSHARE: &str = "unshare";
 /// As root, and as another user. The latter needs a user namespace too, in which no process gains rights, even with
 /// `sudo`.
@@ -79,9 +76,7 @@ impl PidNamespace {
         let mut command = self.command(Path::new("/bin/sh"));
         // The parent must be process 1 of a new namespace. Otherwise no process would end with it.
         command.args(["-c", "[ \"$PPID\" = 1 ]"]);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-        let Ok(mut child) = command.spawn() else { return false };
-        matches!(timeout(PROBE_LIMIT, child.wait()).await, Ok(Ok(status)) if status.success())
+        parent_death_signal::succeeds(command).await
     }
 
     /// A command that runs the program in the enclosure. Send signals to its process group: the leader may be another
@@ -117,6 +112,8 @@ impl Exit {
 mod tests {
     use super::*;
     use crate::process::group::Group;
+    use std::process::Stdio;
+    use std::time::Duration;
     use tokio::io::{AsyncBufReadExt, BufReader};
 
     async fn enclosure_if_supported() -> Option<PidNamespace> {

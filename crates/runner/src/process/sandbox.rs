@@ -29,10 +29,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 const START_LIMIT: Duration = Duration::from_secs(10);
 const END_LIMIT: Duration = Duration::from_secs(10);
-/// Folders that every sandbox shows.
 const SYSTEM: [&str; 8] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store"];
 
-/// The sandbox of one job.
 pub(crate) struct JobSandbox {
     sandbox: Arc<Sandbox>,
     allowed: AllowList,
@@ -43,7 +41,6 @@ pub(crate) struct JobSandbox {
     check: String,
 }
 
-/// A command for the sandbox.
 pub(crate) struct Inside<'a> {
     pub(crate) program: &'a Path,
     pub(crate) args: Vec<OsString>,
@@ -53,7 +50,6 @@ pub(crate) struct Inside<'a> {
     pub(crate) tree: TreeAccess<'a>,
 }
 
-/// The command's rights in the worktree.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum TreeAccess<'a> {
     Write,
@@ -61,7 +57,6 @@ pub(crate) enum TreeAccess<'a> {
     ReadExcept(&'a [PathBuf]),
 }
 
-/// The network of a command.
 #[derive(Default)]
 pub(crate) struct Network {
     /// The proxies' ports. Without any, the network is this machine's, at a level that has no network of its own.
@@ -75,14 +70,12 @@ impl Network {
         Self { model, ..self }
     }
 
-    /// The port on which the model's proxy will listen.
     pub(crate) fn model_port(&self) -> Option<u16> {
         let [model, _] = self.ports.numbers() else { return None };
         Some(*model)
     }
 }
 
-/// A running command. Its proxies end when it is dropped.
 pub(crate) struct Confined {
     running: Arc<Running>,
     sandbox: Arc<Sandbox>,
@@ -92,7 +85,6 @@ pub(crate) struct Confined {
 
 impl JobSandbox {
     /// `None` if the level needs no sandbox. `borrowed` is the mirror.
-    ///
     /// Errors: `SandboxFailed`.
     pub(crate) async fn create(
         options: &RunJob,
@@ -129,27 +121,17 @@ impl JobSandbox {
         Ok(Some(Self { sandbox: Arc::new(sandbox), allowed, events, refused_hosts, read_only, check }))
     }
 
-    /// The result of the isolation's check, in one sentence.
     pub(crate) fn check_result(&self) -> &str {
         &self.check
     }
 
-    /// The egress proxy alone.
-    pub(crate) fn egress_network(&self) -> Result<Network, Failure> {
-        Ok(Network { ports: self.reserve_ports(1)?, model: None })
-    }
-
-    /// The egress proxy and a proxy for the model, which the caller creates.
-    pub(crate) fn model_network(&self) -> Result<Network, Failure> {
-        Ok(Network { ports: self.reserve_ports(2)?, model: None })
-    }
-
-    fn reserve_ports(&self, count: usize) -> Result<Ports, Failure> {
-        self.sandbox.reserve_ports(count).map_err(|error| to_failure(&error))
+    /// The egress proxy, and a port for the model's proxy, which the caller creates.
+    pub(crate) fn network(&self, has_model: bool) -> Result<Network, Failure> {
+        let ports = self.sandbox.reserve_ports(1 + usize::from(has_model)).map_err(|error| to_failure(&error))?;
+        Ok(Network { ports, model: None })
     }
 
     /// Starts a command. `set_streams` sets its standard streams.
-    ///
     /// Errors: `SandboxFailed`.
     pub(crate) async fn start(
         &self,
@@ -246,7 +228,6 @@ impl Confined {
     }
 
     /// Kills what is left, and takes the folders back.
-    ///
     /// Errors: `SandboxFailed`; a process may still write.
     pub(crate) async fn end(self) -> Result<(), Failure> {
         let Self { running, sandbox, given, .. } = self;
@@ -262,7 +243,6 @@ impl Confined {
 }
 
 /// Checks a level for jobs in this work folder, which is created. Returns the result as one sentence.
-///
 /// Errors: the sandbox cannot be used here, and the command that helps.
 pub fn check(level: Level, containers: Option<Containers>, work_dir: &Path) -> Result<String, String> {
     if level == Level::None {

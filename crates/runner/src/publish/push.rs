@@ -70,7 +70,6 @@ pub(crate) enum PushedBy {
     ThisAttempt,
     /// An earlier attempt of the job pushed; its commit is known by the trailer.
     EarlierAttempt,
-    /// Another user pushed the same change. The commit is not the job's.
     OtherUser,
 }
 
@@ -83,7 +82,6 @@ struct Change {
 enum PushOutcome {
     /// The commit, or one of an earlier attempt, is on the branch, perhaps below other commits.
     Published(PublishResult),
-    /// The branch has another head, which was fetched.
     BranchMoved(String),
 }
 
@@ -122,11 +120,9 @@ impl Push<'_> {
                     Ok(Ok(Some(PushOutcome::Published(published)))) => return Ok(Some(published)),
                     Ok(Ok(Some(PushOutcome::BranchMoved(_)))) => return Ok(None),
                     Ok(Ok(None)) => return Err(self.branch_deleted().into()),
-                    // The branch moved, but its author is not known yet.
                     Ok(Err(fault)) => tracing::warn!(error = %fault, "cannot read the branch: {fault}"),
                     Err(_) => {}
                 },
-                // The forge is unreachable.
                 Ok(Err(_)) | Err(_) => {}
             }
             if looks == MAX_OLD_HEAD_READS {

@@ -30,7 +30,6 @@ pub(super) fn parse_refusal(
     if says(&["push cannot contain secrets", "secret detected", "push protection"]) {
         return Some(rejected(&describe_secret(stderr)));
     }
-    // Bitbucket sends the last one.
     let protected = [
         "protected branch",
         "protected ref",

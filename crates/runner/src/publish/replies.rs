@@ -6,7 +6,7 @@ mod agent_replies;
 pub(crate) use agent_replies::{AgentReplies, load_agent_replies, read_replies_file, restore_replies_file};
 
 use crate::api::attempt::Attempt;
-use crate::api::retry::{BackOff, retry_pause};
+use crate::api::retry::{BackOff, retry_pause, retry_with_pause};
 use crate::secrets::redact::Redactor;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Replies;
@@ -111,7 +111,6 @@ impl ReviewReplies<'_> {
                     let is_tired = matches!(error, Error::RateLimited { .. });
                     open.insert(thread, format!("failed to {error}"));
                     if is_tired {
-                        // Later calls would be refused as well.
                         break;
                     }
                 }
@@ -146,27 +145,12 @@ impl ReviewReplies<'_> {
         let reviewers: BTreeSet<&str> = self.revises.reviews.iter().map(|review| review.author.as_str()).collect();
         for reviewer in reviewers {
             // Request each review separately: GitHub refuses all reviewers if one is not allowed.
-            if let Err(error) = self.request_review(name, reviewer, until).await {
+            // Retries are safe, because a repeated request changes nothing.
+            let limit = until.saturating_duration_since(Instant::now());
+            let request = async || self.forge.request_reviewers(name, self.revises.number, &[reviewer]).await;
+            if let Err(error) = retry_with_pause(limit, retry_pause, request).await {
                 log_event(attempt, &format!("{reviewer} was not asked to review again: failed to {error}."));
             }
-        }
-    }
-
-    /// Requests one review. Retries are safe, because a repeated request changes nothing.
-    async fn request_review(&self, name: &str, reviewer: &str, until: Instant) -> Result<(), Error> {
-        let mut back_off = BackOff::new();
-        let mut tried = 1;
-        loop {
-            let Err(error) = self.forge.request_reviewers(name, self.revises.number, &[reviewer]).await else {
-                return Ok(());
-            };
-            let Some(retry_after) = retry_pause(&error) else { return Err(error) };
-            let pause = back_off.next().max(retry_after);
-            if tried == TRIES || Instant::now() + pause >= until {
-                return Err(error);
-            }
-            tried += 1;
-            sleep(pause).await;
         }
     }
 }

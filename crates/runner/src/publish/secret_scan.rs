@@ -40,7 +40,6 @@ fn secret_failure(name: &[u8], redactor: &Redactor) -> Stop {
     Failure::SecretInChange { path: redactor.redact_text(&String::from_utf8_lossy(name)).into_owned() }.into()
 }
 
-/// Whether a commit adds a secret. With `name`, searches only this file.
 async fn contains_new_secret(
     git: &Git,
     repository: &Path,

@@ -173,7 +173,6 @@ impl Redactor {
         self.redact_value_except(value, &[]);
     }
 
-    /// Like `redact_value`, but skips the text fields with these names.
     pub(crate) fn redact_value_except(&self, value: &mut Value, names: &[&str]) {
         match value {
             Value::String(text) => self.redact_in_place(text),

@@ -16,7 +16,6 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// The model of messages that Claude Code itself writes about a failure.
 const SYNTHETIC: &str = "<synthetic>";
 
 pub(super) struct StreamJsonParser {

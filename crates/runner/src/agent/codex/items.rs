@@ -131,7 +131,6 @@ impl ItemParser {
         signs
     }
 
-    /// Any other tool. Its input and its result are passed on unchanged.
     fn tool(&mut self, item: &Value, id: String, ended: bool) -> Vec<AgentEvent> {
         let name = text_field(item, "tool").or_else(|| text_field(item, "type")).map(str::to_owned);
         let draft = EventDraft { name: name.clone(), data: Some(item.clone()), ..EventDraft::new(EventKind::ToolCall) };

@@ -24,7 +24,6 @@ const USAGE_RECORD: &str = "token_usage_record";
 const MAX_FILES: usize = 256;
 const MAX_BYTES_PER_READ: u64 = 32 * 1024 * 1024;
 
-/// Facts from an attempt's session files, over all starts.
 #[derive(Debug, Default)]
 pub(super) struct Rollouts {
     start_count: u32,

@@ -78,7 +78,6 @@ impl Input {
         })
     }
 
-    /// `newest_input` is the newest that was in the prompt.
     pub(super) fn report_read_inputs(&self, record: &RunState, inputs: &InputTracker<'_>, newest_input: u32) {
         if record.turns > 0 {
             inputs.mark_read(newest_input);
@@ -101,7 +100,6 @@ impl Input {
 async fn write(mut stdin: ChildStdin, prompt: Vec<u8>, mut more: UnboundedReceiver<Vec<u8>>) {
     let mut next = Some(prompt);
     while let Some(bytes) = next {
-        // An agent may close its input.
         if stdin.write_all(&bytes).await.is_err() || stdin.flush().await.is_err() {
             return;
         }

@@ -61,7 +61,6 @@ impl Queue {
         let mut remaining = VecDeque::with_capacity(self.waiting.len());
         for waiting in self.waiting.drain(..) {
             let gone = match &waiting.content {
-                // Counted together with the new ones.
                 QueuedContent::Dropped(n) => *n,
                 QueuedContent::Event(draft) if self.bytes > BYTES_AFTER_DROP && may_go(draft.kind) => 1,
                 QueuedContent::Event(_) => {

@@ -175,7 +175,6 @@ fn walk_tree(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<Vec<PathBu
             } else if !kind.is_symlink() {
                 match std::fs::remove_file(entry.path()) {
                     Err(error) if error.kind() == ErrorKind::InvalidFilename => return Err(path_too_deep()),
-                    // Files of other users stay.
                     removed => drop(removed),
                 }
             }
@@ -231,23 +230,6 @@ mod tests {
         let about = std::fs::symlink_metadata(&outside).unwrap();
         assert_eq!(about.permissions().mode() & 0o777, 0o300, "folders behind a link stay unchanged");
         std::fs::set_permissions(&outside, std::fs::Permissions::from_mode(0o700)).unwrap();
-    }
-
-    #[test]
-    fn inner_repositories_are_found_and_submodules_are_not() {
-        let dir = tempfile::tempdir().unwrap();
-        for path in [".git", "a/.git", "a/b/.GIT", "sub/.git"] {
-            std::fs::create_dir_all(dir.path().join(path)).unwrap();
-        }
-        std::fs::create_dir_all(dir.path().join("c")).unwrap();
-        std::fs::write(dir.path().join("c/.git"), "gitdir: /elsewhere").unwrap();
-        let found = walk_tree(dir.path(), &HashSet::from([PathBuf::from("sub")])).unwrap();
-        found.iter().for_each(|path| remove_entry(&dir.path().join(path)).unwrap());
-        for (path, stays) in
-            [(".git", true), ("a/.git", false), ("a/b/.GIT", false), ("c/.git", false), ("sub/.git", true)]
-        {
-            assert_eq!(dir.path().join(path).exists(), stays, "{path}");
-        }
     }
 
     #[test]

@@ -162,23 +162,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn excluded_folders_are_new_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let workspace = workspace_with_excluded(dir.path(), &["a", "b"]).await;
-        let both = workspace.excluded_repositories();
-        assert!(workspace.take_exclusion_change());
-        for _ in 0..2 {
-            workspace.set_excluded_repositories(both.clone());
-            assert!(!workspace.take_exclusion_change());
-        }
-        for found in [&both[..1], &[], &both[..]] {
-            workspace.set_excluded_repositories(found.to_vec());
-            assert!(workspace.take_exclusion_change(), "{found:?}");
-            assert!(!workspace.take_exclusion_change(), "{found:?}");
-        }
-    }
-
-    #[tokio::test]
     async fn read_only_folders_are_moved_out_and_back() {
         let dir = tempfile::tempdir().unwrap();
         let workspace = workspace_with_excluded(dir.path(), &["closed/a", "b"]).await;

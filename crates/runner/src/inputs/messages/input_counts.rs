@@ -20,11 +20,7 @@ impl InputCounts {
 
     /// Notes a report. A smaller number is an older answer.
     pub(crate) fn record_reported(&self, inputs: u32) {
-        self.0.reported_count.send_if_modified(|count| {
-            let more = inputs > *count;
-            *count = inputs.max(*count);
-            more
-        });
+        self.0.reported_count.send_if_modified(|count| std::mem::replace(count, inputs.max(*count)) < inputs);
     }
 
     pub(super) fn reported_count(&self) -> u32 {
@@ -43,7 +39,6 @@ impl InputCounts {
     pub(super) async fn wait_for_more_than(&self, inputs: u32) {
         let mut counts = self.0.reported_count.subscribe();
         if counts.wait_for(|now| *now > inputs).await.is_err() {
-            // Never: `self` holds the sender.
             pending::<()>().await;
         }
     }

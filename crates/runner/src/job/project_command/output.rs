@@ -21,7 +21,6 @@ impl OutputBuffer {
         self.bytes.push(&clean);
     }
 
-    /// The output as text, and whether a part is missing.
     pub(super) fn finish(self) -> (String, bool) {
         let Self { stream, mut bytes } = self;
         bytes.push(&stream.finish());

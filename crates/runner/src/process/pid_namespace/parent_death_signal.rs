@@ -24,15 +24,18 @@ pub(super) async fn is_available() -> bool {
 async fn probe() -> bool {
     let mut command = command(Path::new("/bin/sh"));
     command.args(["-c", "exit 0"]);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    let works = match command.spawn() {
-        Ok(mut child) => matches!(timeout(PROBE_LIMIT, child.wait()).await, Ok(Ok(status)) if status.success()),
-        Err(_) => false,
-    };
+    let works = succeeds(command).await;
     if !works {
         tracing::info!("this machine cannot end a program together with its parent");
     }
     works
+}
+
+/// Whether a probe exits with 0 in time.
+pub(super) async fn succeeds(mut command: Command) -> bool {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    let Ok(mut child) = command.spawn() else { return false };
+    matches!(timeout(PROBE_LIMIT, child.wait()).await, Ok(Ok(status)) if status.success())
 }
 
 /// A command that becomes the program and keeps its process id.

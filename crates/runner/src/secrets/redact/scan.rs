@@ -38,7 +38,6 @@ static PREFIX_FINDERS: LazyLock<Option<PrefixFinders>> = LazyLock::new(|| {
 struct PrefixFinders {
     /// All shapes, for a line: starting a search takes longer than the search itself.
     all: PrefixFinder,
-    /// Two groups, for longer texts.
     groups: [PrefixFinder; 2],
 }
 
@@ -95,7 +94,6 @@ pub(super) enum Completeness {
 #[derive(Clone, Copy)]
 pub(super) struct Text<'a> {
     pub(super) bytes: &'a [u8],
-    /// The last bytes before `bytes`.
     pub(super) context: &'a [u8],
     pub(super) completeness: Completeness,
 }

@@ -26,9 +26,7 @@ pub(super) enum TokenBody {
     /// At least this many letters, digits, `_` and `-`.
     Word(usize),
     Dotted(usize),
-    /// At least this many letters and digits.
     Plain(usize),
-    /// At least this many upper-case letters and digits.
     Upper(usize),
     /// Two parts of at least this many characters, with a dot between them.
     Pair(usize, usize),
@@ -89,7 +87,6 @@ pub(super) const SHAPES: &[Shape] = &[
     shape_at_word("ATATT", TokenBody::Word(40)),
     shape_at_word("ATCTT", TokenBody::Word(40)),
     shape_at_word("lin_api_", TokenBody::Word(30)).with_search_key("n_api_"),
-    // Pullyard's own.
     shape_at_word("rnt_", TokenBody::Word(32)),
     shape_at_word("pat_", TokenBody::Word(32)),
     shape_at_word("pyb_", TokenBody::Dotted(32)),

@@ -12,7 +12,6 @@ pub(crate) struct RedactionStream {
     scanner: Arc<Scanner>,
     colours: TerminalCodeFilter,
     buffer: Vec<u8>,
-    /// The last bytes that were returned.
     context: Vec<u8>,
 }
 

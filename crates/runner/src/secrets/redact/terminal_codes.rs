@@ -20,7 +20,6 @@ const MIN_HELD_BYTES: usize = 4 * 1024;
 pub(super) struct TerminalCodeFilter {
     has_code: bool,
     buffer: Vec<u8>,
-    /// The last bytes that were passed on, without codes.
     context: Vec<u8>,
 }
 

@@ -78,7 +78,15 @@ fn api_retry_is_logged_and_is_no_sign_of_life() {
             let retry = recorded.lines().find(|line| line.contains("api_retry")).unwrap();
             let signs = StreamJsonParser::new(Path::new("/workspace")).parse_line(retry.as_bytes());
             let [AgentEvent::Retrying(said)] = &signs[..] else { panic!("{version} {name}: {signs:?}") };
-            assert!(said.text.as_deref().unwrap().contains("Claude Code tries again in"), "{said:?}");
+            let text = said.text.as_deref().unwrap();
+            assert!(text.contains("Claude Code tries again in"), "{said:?}");
+            match name {
+                "overloaded" => {
+                    assert_eq!(text, "The model answered 529. Claude Code tries again in 0.6 s (1 of 1).", "{version}");
+                }
+                "reset" => assert!(text.starts_with("The model could not be reached."), "{version}"),
+                _ => {}
+            }
             // A later line ended the retry.
             assert!(!read_golden(&version, name).1.last_sign.is_retrying, "{version} {name}");
         }
@@ -87,15 +95,6 @@ fn api_retry_is_logged_and_is_no_sign_of_life() {
     assert_eq!(StreamJsonParser::new(Path::new("/workspace")).parse_line(asks.as_bytes()), []);
     let other = r#"{"type":"system","subtype":"status","status":"compacting"}"#;
     assert_eq!(StreamJsonParser::new(Path::new("/workspace")).parse_line(other.as_bytes()), [AgentEvent::Activity]);
-}
-
-#[test]
-fn edited_path_is_relative_to_the_worktree() {
-    let call = r#"{"type":"assistant","message":{"id":"m","content":[{"type":"tool_use","id":"t","name":"Write","input":{}}]}}"#;
-    let done = r#"{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t","content":"Done."}]},"tool_use_result":{"type":"create","filePath":"/workspace/a/b.txt"}}"#;
-    let (said, _) = read([call, done]);
-    let edit = said.iter().find(|said| said.kind == EventKind::FileEdit).unwrap();
-    assert_eq!(edit.path.as_deref(), Some("a/b.txt"));
 }
 
 #[test]
@@ -284,17 +283,6 @@ fn token_counts_saturate_at_their_maximum() {
 }
 
 #[test]
-fn api_retry_names_the_cause_and_the_wait() {
-    for version in golden_versions() {
-        let (said, _) = read_golden(&version, "overloaded");
-        let words = said[0].text.as_deref().unwrap();
-        assert_eq!(words, "The model answered 529. Claude Code tries again in 0.6 s (1 of 1).", "{version}");
-        let (said, _) = read_golden(&version, "reset");
-        assert!(said[0].text.as_deref().unwrap().starts_with("The model could not be reached."), "{version}");
-    }
-}
-
-#[test]
 fn result_reports_denials_and_interruptions() {
     for version in golden_versions() {
         let (_, record) = read_golden(&version, "denied");
@@ -322,6 +310,7 @@ fn message_in_two_lines_is_one_turn() {
     let (said, record) = read([text.as_str(), tool.as_str()]);
     assert_eq!((said.len(), record.turns, record.tool_calls_pending), (2, 1, true));
     assert_eq!(record.running_tools.len(), 1);
+    assert_eq!(running_tools(&[message("m1", None, Some("a")), message("m1", None, Some("b"))]), ["a", "b"]);
 }
 
 /// A message of the agent, or of its subagent `parent`, that calls a tool or contains text.
@@ -351,11 +340,6 @@ fn repeated_answer_ends_the_calls_of_the_broken_one() {
     let last = message("m2", None, None);
     let (_, record) = read([broken.as_str(), last.as_str()]);
     assert!(record.running_tools.is_empty() && !record.tool_calls_pending);
-}
-
-#[test]
-fn calls_of_one_answer_run_in_parallel() {
-    assert_eq!(running_tools(&[message("m1", None, Some("a")), message("m1", None, Some("b"))]), ["a", "b"]);
 }
 
 #[test]
