@@ -13,7 +13,7 @@ async fn only_the_edited_review_is_marked_as_changed() {
     let reworded = desk.request_changes("Use tabs.", &[]).await;
     let kept = desk.request_changes("And test it.", &[]).await;
     let forge = desk.story.local.forge();
-    forge.edit_review(REPOSITORY, desk.number, reworded, ANN, "Use spaces.").await.unwrap();
+    forge.edit_review(REPOSITORY, (desk.number, reworded), ANN, "Use spaces.").await.unwrap();
     forge.wait_for_deliveries().await;
     desk.unblock_agents();
     desk.wait_for_completion(&first.id).await;

@@ -37,13 +37,12 @@ impl Requirement {
     pub const PULLS_OPEN: Self = requirement(Role::Write, "pull_requests", Level::Write);
     pub const ISSUES_READ: Self = requirement(Role::Read, "issues", Level::Read);
     pub const ISSUES_WRITE: Self = requirement(Role::Read, "issues", Level::Write);
-    pub const LABELS: Self = requirement(Role::Triage, "issues", Level::Write);
     pub const STATUSES_READ: Self = requirement(Role::Read, "statuses", Level::Read);
     pub const STATUSES_WRITE: Self = requirement(Role::Write, "statuses", Level::Write);
+    pub const ADMINISTRATION: Self = requirement(Role::Admin, "administration", Level::Write);
     pub const HOOKS_READ: Self = requirement(Role::Admin, "repository_hooks", Level::Read);
     pub const HOOKS_WRITE: Self = requirement(Role::Admin, "repository_hooks", Level::Write);
     pub const HOOKS_DELETE: Self = requirement(Role::Admin, "repository_hooks", Level::Delete);
-    pub const ADMINISTRATION: Self = requirement(Role::Admin, "administration", Level::Write);
 }
 
 #[derive(Clone, Debug)]

@@ -28,7 +28,7 @@ pub async fn publish_pull_request(
     if !hooks::has_recipients(shared, entry, (ApiKind::GitHub, "pull_request")).await {
         return;
     }
-    let body = render::full_pull(shared, entry, pull).await;
+    let body = render::full_pull(shared, entry, pull);
     let own = json!({ "number": pull.record.number, "pull_request": body });
     emit(shared, entry, actor, ("pull_request", action), [own, more]).await;
 }
@@ -44,7 +44,7 @@ pub async fn publish_review(
     let occurrence = ForgeEvent::Review { pull, review, action };
     shared.extension.publish(shared, entry, &actor.account, occurrence).await;
     let own = json!({
-        "pull_request": render::reduced_pull(shared, entry, pull).await,
+        "pull_request": render::reduced_pull(shared, entry, pull),
         "review": render::review_in_webhook(shared, entry, pull.record.number, review),
     });
     emit(shared, entry, actor, ("pull_request_review", action), [own, more]).await;
@@ -61,7 +61,7 @@ pub async fn publish_line_comment(
     let occurrence = ForgeEvent::Comment { pull, id: comment.id, action };
     shared.extension.publish(shared, entry, &actor.account, occurrence).await;
     let own = json!({
-        "pull_request": render::reduced_pull(shared, entry, pull).await,
+        "pull_request": render::reduced_pull(shared, entry, pull),
         "comment": render::line_comment(shared, entry, pull.record.number, comment),
     });
     emit(shared, entry, actor, ("pull_request_review_comment", action), [own, more]).await;
@@ -78,31 +78,13 @@ pub async fn publish_issue_comment(
     let occurrence = ForgeEvent::Comment { pull, id: note.id, action };
     shared.extension.publish(shared, entry, &actor.account, occurrence).await;
     let own = json!({
-        "issue": render::issue(shared, entry, pull).await,
+        "issue": render::issue(shared, entry, pull),
         "comment": render::note(shared, entry, pull.record.number, note),
     });
     emit(shared, entry, actor, ("issue_comment", action), [own, more]).await;
 }
 
-pub async fn publish_repository(
-    shared: &Arc<Shared>,
-    entry: &RepositoryEntry,
-    actor: &Actor,
-    action: &str,
-    more: Value,
-) {
-    emit(shared, entry, actor, ("repository", action), [json!({}), more]).await;
-}
-
-pub fn previous_owner(shared: &Shared, login: &str) -> Value {
-    let owner = render::owner(shared, login);
-    match owner.kind {
-        AccountKind::Organization => json!({ "organization": render::organization(shared, &owner) }),
-        _ => json!({ "user": render::account(shared, &owner) }),
-    }
-}
-
-async fn emit(
+pub async fn emit(
     shared: &Arc<Shared>,
     entry: &RepositoryEntry,
     actor: &Actor,
@@ -118,19 +100,13 @@ async fn emit(
     }
     payload.insert("repository".to_owned(), render::repository(shared, entry));
     payload.insert("sender".to_owned(), render::account(shared, &actor.account));
-    let owner = render::owner(shared, &entry.owner());
+    let owner = render::owner(shared, &entry.owner);
     if owner.kind == AccountKind::Organization {
         payload.insert("organization".to_owned(), render::organization(shared, &owner));
     }
     if let Authority::App(permit) = &actor.authority {
         payload.insert("installation".to_owned(), render::installation_stub(permit.installation()));
     }
-    let event = Event {
-        api: ApiKind::GitHub,
-        name,
-        action: Some(action.to_owned()),
-        repository: Some(entry.id),
-        payload: Value::Object(payload),
-    };
+    let event = Event { api: ApiKind::GitHub, name, payload: Value::Object(payload) };
     hooks::dispatch(shared, entry, event).await;
 }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, middleware};
+use axum::Router;
 use tokio::{
     net::TcpListener,
     sync::{oneshot, watch},
@@ -76,7 +76,7 @@ impl DemoForge {
             clock: Clock::default(),
             ids: IdGenerator::load(&dir)?,
             extension: extension.clone(),
-            deliveries: Deliveries::load(&dir)?,
+            deliveries: Deliveries::default(),
             state,
             dir,
             git,
@@ -89,16 +89,13 @@ impl DemoForge {
             .merge(extension.routes())
             .merge(rest::graphql_route())
             .with_state(shared.clone());
-        // `rewrite_repository_id` may change the path, so it must run before routing.
-        let routes = Router::new()
-            .fallback_service(routes)
-            .layer(middleware::from_fn_with_state(shared.clone(), rest::rewrite_repository_id));
         let (stop, stopped) = oneshot::channel();
+        let shared_by_server = shared.clone();
         let server = tokio::spawn(async move {
             let stopped = async move {
                 let _ = stopped.await;
             };
-            if let Err(error) = extension.serve(listener, routes, Box::pin(stopped)).await {
+            if let Err(error) = extension.serve(shared_by_server, listener, routes, Box::pin(stopped)).await {
                 tracing::error!(error = %error, "the demo forge stopped serving: {error}");
             }
         });

@@ -60,7 +60,7 @@ impl Shared {
             default_branch: entry.default_branch.clone(),
             clone_url: format!("{}/{full_name}.git", self.url),
             html_url: format!("{}/{full_name}", self.url),
-            git_dir: entry.git_dir(),
+            git_dir: entry.git_dir.clone(),
             full_name,
         }
     }
@@ -95,11 +95,6 @@ pub enum ForgeEvent<'a> {
         id: u64,
         action: &'a str,
     },
-    Renamed {
-        owner: &'a str,
-        name: &'a str,
-    },
-    Deleted,
 }
 
 pub trait Extension: Any + Debug + Send + Sync {
@@ -113,6 +108,7 @@ pub trait Extension: Any + Debug + Send + Sync {
 
     fn serve(
         self: Arc<Self>,
+        _shared: Arc<Shared>,
         listener: TcpListener,
         routes: Router,
         stop: BoxFuture<'static, ()>,

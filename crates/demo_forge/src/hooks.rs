@@ -1,4 +1,4 @@
-//! Validates webhooks and selects the recipients of events.
+//! Validates webhooks and selects the recipients of events. A delivery is always JSON.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Error,
-    deliveries::{DeliveryRecord, NewDelivery},
+    deliveries::NewDelivery,
     forge_state::Shared,
     render,
     repositories::RepositoryEntry,
@@ -14,30 +14,9 @@ use crate::{
     state::{ApiKind, HookRecord, TargetKind},
 };
 
-/// GitHub supports more events, and refuses unknown ones.
-const EVENTS: &[&str] = &[
-    "*",
-    "check_run",
-    "installation",
-    "installation_repositories",
-    "issue_comment",
-    "issues",
-    "ping",
-    "projects_v2_item",
-    "pull_request",
-    "pull_request_review",
-    "pull_request_review_comment",
-    "pull_request_review_thread",
-    "push",
-    "repository",
-    "status",
-];
-
 pub struct Event {
     pub api: ApiKind,
     pub name: &'static str,
-    pub action: Option<String>,
-    pub repository: Option<u64>,
     pub payload: Value,
 }
 
@@ -56,8 +35,6 @@ pub struct Settings {
     pub content_type: Option<String>,
     pub insecure_ssl: Option<String>,
     pub events: Option<Vec<String>>,
-    pub add_events: Vec<String>,
-    pub remove_events: Vec<String>,
     pub active: Option<bool>,
 }
 
@@ -76,45 +53,27 @@ impl From<Error> for Rejection {
 
 fn validate(hook: &HookRecord) -> Result<(), Rejection> {
     let is_http = reqwest::Url::parse(&hook.url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
-    if !is_http {
-        return Err(Rejection::Invalid("url", "url must be an http or https address".to_owned()));
-    }
-    if !matches!(hook.content_type.as_str(), "json" | "form") {
-        return Err(Rejection::Invalid("content_type", "content_type is json or form".to_owned()));
-    }
-    match hook.events.iter().find(|event| !EVENTS.contains(&event.as_str())) {
-        // Extensions validate the events of their own hooks.
-        Some(event) if hook.face == ApiKind::GitHub => {
-            Err(Rejection::Invalid("events", format!("The event {event:?} is not known")))
-        }
-        _ => Ok(()),
-    }
+    if is_http { Ok(()) } else { Err(Rejection::Invalid("url", "url must be an http or https address".to_owned())) }
 }
 
-fn apply(hook: &mut HookRecord, settings: Settings) {
-    let Settings { description, url, secret, content_type, insecure_ssl, events, add_events, remove_events, active } =
-        settings;
-    hook.description = description.or_else(|| hook.description.clone());
-    hook.url = url.unwrap_or_else(|| hook.url.clone());
-    hook.secret = secret.unwrap_or_else(|| hook.secret.clone());
-    hook.content_type = content_type.unwrap_or_else(|| hook.content_type.clone());
-    hook.insecure_ssl = insecure_ssl.unwrap_or_else(|| hook.insecure_ssl.clone());
-    hook.events = events.unwrap_or_else(|| hook.events.clone());
-    hook.events.extend(add_events);
-    hook.events.retain(|event| !remove_events.contains(event));
-    hook.events.sort();
-    hook.events.dedup();
-    hook.active = active.unwrap_or(hook.active);
+fn apply(hook: HookRecord, settings: Settings) -> HookRecord {
+    HookRecord {
+        description: settings.description.or(hook.description),
+        url: settings.url.unwrap_or(hook.url),
+        secret: settings.secret.unwrap_or(hook.secret),
+        content_type: settings.content_type.unwrap_or(hook.content_type),
+        insecure_ssl: settings.insecure_ssl.unwrap_or(hook.insecure_ssl),
+        events: settings.events.unwrap_or(hook.events),
+        active: settings.active.unwrap_or(hook.active),
+        ..hook
+    }
 }
 
 /// Creates a hook and, on GitHub, pings it.
 /// Writes: the forge's record, on GitHub only if no hook of the target has the same URL and a common event.
 pub async fn create(shared: &Arc<Shared>, target: Target, settings: Settings) -> Result<HookRecord, Rejection> {
-    if settings.url.is_none() {
-        return Err(Rejection::Invalid("url", "url wasn't supplied".to_owned()));
-    }
     let now = shared.clock.now();
-    let mut hook = HookRecord {
+    let hook = HookRecord {
         id: shared.ids.next()?,
         face: target.api,
         kind: target.kind,
@@ -124,12 +83,12 @@ pub async fn create(shared: &Arc<Shared>, target: Target, settings: Settings) ->
         description: None,
         url: String::new(),
         secret: None,
-        content_type: "form".to_owned(),
+        content_type: "json".to_owned(),
         insecure_ssl: "0".to_owned(),
         created_at: now.clone(),
         updated_at: now,
     };
-    apply(&mut hook, settings);
+    let hook = apply(hook, settings);
     validate(&hook)?;
     let added = hook.clone();
     let stored = shared.state.update(|state| {
@@ -147,7 +106,12 @@ pub async fn create(shared: &Arc<Shared>, target: Target, settings: Settings) ->
     });
     stored.await?;
     if target.api == ApiKind::GitHub {
-        ping(shared, &hook).await?;
+        let payload = json!({
+            "zen": "Keep it logically awesome.",
+            "hook_id": hook.id,
+            "hook": render(shared, &hook),
+        });
+        sending::send(shared, hook.clone(), NewDelivery { guid: new_guid(), event: "ping", payload })?;
     }
     Ok(hook)
 }
@@ -162,8 +126,7 @@ pub async fn update(
     let changed = shared.state.update(|state| {
         let hook = state.hooks.iter_mut().find(|hook| belongs_to(hook, target) && hook.id == id);
         let hook = hook.ok_or(Rejection::NotFound)?;
-        apply(hook, settings);
-        hook.updated_at = now;
+        *hook = HookRecord { updated_at: now, ..apply(hook.clone(), settings) };
         validate(hook)?;
         Ok(hook.clone())
     });
@@ -193,48 +156,10 @@ fn belongs_to(hook: &HookRecord, target: Target) -> bool {
     (hook.face, hook.kind, hook.target) == (target.api, target.kind, target.id)
 }
 
-pub async fn ping(shared: &Arc<Shared>, hook: &HookRecord) -> Result<(), Error> {
-    let mut payload = json!({
-        "zen": "Keep it logically awesome.",
-        "hook_id": hook.id,
-        "hook": render(shared, hook).await,
-    });
-    let mut repository = None;
-    if hook.kind == TargetKind::Repository
-        && let Some(entry) = shared.repositories.by_id(hook.target).await
-    {
-        payload["repository"] = render::repository(shared, &entry);
-        repository = Some(entry.id);
-    }
-    let parcel = NewDelivery {
-        guid: new_guid(),
-        redelivery: false,
-        event: "ping".to_owned(),
-        action: None,
-        installation: None,
-        repository,
-        payload,
-    };
-    sending::send(shared, hook.clone(), parcel)
-}
-
-pub fn redeliver(shared: &Arc<Shared>, hook: &HookRecord, earlier: &DeliveryRecord) -> Result<(), Error> {
-    let parcel = NewDelivery {
-        guid: earlier.guid.clone(),
-        redelivery: true,
-        event: earlier.event.clone(),
-        action: earlier.action.clone(),
-        installation: earlier.installation,
-        repository: earlier.repository,
-        payload: earlier.payload.clone(),
-    };
-    sending::send(shared, hook.clone(), parcel)
-}
-
 type Recipient = (HookRecord, Option<u64>);
 
 async fn recipients(shared: &Shared, entry: &RepositoryEntry, (face, event): (ApiKind, &str)) -> Vec<Recipient> {
-    let organization = render::owner(shared, &entry.owner()).id;
+    let organization = render::owner(shared, &entry.owner).id;
     let wants = |hook: &&HookRecord| {
         hook.face == face && hook.active && hook.events.iter().any(|filter| filter == "*" || filter == event)
     };
@@ -265,15 +190,7 @@ pub async fn dispatch(shared: &Arc<Shared>, entry: &RepositoryEntry, event: Even
         if let (Some(id), Value::Object(fields)) = (installation, &mut payload) {
             fields.insert("installation".to_owned(), render::installation_stub(id));
         }
-        let parcel = NewDelivery {
-            guid: new_guid(),
-            redelivery: false,
-            event: event.name.to_owned(),
-            action: event.action.clone(),
-            installation,
-            repository: event.repository,
-            payload,
-        };
+        let parcel = NewDelivery { guid: new_guid(), event: event.name, payload };
         if let Err(error) = sending::send(shared, hook, parcel) {
             tracing::warn!(error = %error, "event not delivered: failed to {error}");
         }
@@ -281,52 +198,39 @@ pub async fn dispatch(shared: &Arc<Shared>, entry: &RepositoryEntry, event: Even
 }
 
 fn new_guid() -> String {
-    let random = (rand::random::<u128>() & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
-    let hex = format!("{random:032x}");
+    let hex = format!("{:032x}", rand::random::<u128>());
     let part = |range: std::ops::Range<usize>| hex.get(range).unwrap_or_default().to_owned();
     [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
 }
 
-pub async fn render(shared: &Shared, hook: &HookRecord) -> Value {
-    let newest = shared.deliveries.list(hook.id, shared.clock.unix_secs()).into_iter().next();
-    let last = match newest {
-        None => json!({ "code": null, "status": "unused", "message": null }),
-        Some(newest) if newest.status == "OK" => {
-            json!({ "code": newest.status_code, "status": "active", "message": "OK" })
-        }
-        Some(newest) => {
-            let code = (newest.status_code != 0).then_some(newest.status_code);
-            let status = if code.is_none() { "timeout" } else { "misconfigured" };
-            json!({ "code": code, "status": status, "message": newest.status })
-        }
+pub fn render(shared: &Shared, hook: &HookRecord) -> Value {
+    let newest = shared.deliveries.list(hook.id).into_iter().next();
+    let (code, status, message) = match newest {
+        None => (None, "unused", None),
+        Some(newest) if newest.status == "OK" => (Some(newest.status_code), "active", Some(newest.status)),
+        Some(newest) if newest.status_code == 0 => (None, "timeout", Some(newest.status)),
+        Some(newest) => (Some(newest.status_code), "misconfigured", Some(newest.status)),
     };
-    let config = render_config(hook);
-    let base = hook_url(shared, hook).await;
-    let mut answer = json!({
+    let url = format!("{}/api/v3/hooks/{}", shared.url, hook.id);
+    json!({
         "id": hook.id,
         "name": "web",
         "active": hook.active,
         "events": hook.events,
-        "config": config,
+        "config": render_config(hook),
         "created_at": hook.created_at,
         "updated_at": hook.updated_at,
-        "url": base,
-        "ping_url": format!("{base}/pings"),
-        "deliveries_url": format!("{base}/deliveries"),
+        "url": url,
+        "test_url": url,
+        "ping_url": url,
+        "deliveries_url": url,
+        "last_response": { "code": code, "status": status, "message": message },
         "type": match hook.kind {
             TargetKind::Repository => "Repository",
             TargetKind::Organization => "Organization",
             TargetKind::Integration => "App",
         },
-    });
-    if hook.kind == TargetKind::Repository {
-        answer["test_url"] = json!(format!("{base}/test"));
-        answer["last_response"] = last;
-    }
-    if hook.kind == TargetKind::Integration {
-        answer["app_id"] = json!(hook.target);
-    }
-    answer
+    })
 }
 
 pub fn render_config(hook: &HookRecord) -> Value {
@@ -335,21 +239,4 @@ pub fn render_config(hook: &HookRecord) -> Value {
         config["secret"] = json!("********");
     }
     config
-}
-
-async fn hook_url(shared: &Shared, hook: &HookRecord) -> String {
-    let api = format!("{}/api/v3", shared.url);
-    match hook.kind {
-        TargetKind::Repository => match shared.repositories.by_id(hook.target).await {
-            Some(entry) => format!("{api}/repos/{}/hooks/{}", entry.full_name(), hook.id),
-            None => format!("{api}/repositories/{}/hooks/{}", hook.target, hook.id),
-        },
-        TargetKind::Organization => {
-            let all = shared.repositories.list().await;
-            let owner =
-                all.iter().map(|entry| entry.owner()).find(|owner| render::owner(shared, owner).id == hook.target);
-            format!("{api}/orgs/{}/hooks/{}", owner.unwrap_or_default(), hook.id)
-        }
-        TargetKind::Integration => format!("{api}/app/hook"),
-    }
 }

@@ -8,23 +8,14 @@ use crate::{
     access::Actor,
     events,
     forge_state::Shared,
-    pulls::{self},
+    pulls,
     record::{IssueCommentRecord, Pull},
     repositories::RepositoryEntry,
     reviews::{Rejection, require_updated},
 };
 
+/// `parent` is Bitbucket's: the comment that this one answers.
 pub async fn create(
-    shared: &Arc<Shared>,
-    entry: &RepositoryEntry,
-    actor: &Actor,
-    number: u64,
-    body: String,
-) -> Result<(IssueCommentRecord, Box<Pull>), Rejection> {
-    create_reply(shared, entry, actor, (number, None), body).await
-}
-
-pub async fn create_reply(
     shared: &Arc<Shared>,
     entry: &RepositoryEntry,
     actor: &Actor,

@@ -20,7 +20,6 @@ mod host;
 mod http_backend;
 mod ids;
 pub mod issue_comments;
-mod labels;
 mod link;
 pub mod merge;
 mod names;
@@ -39,7 +38,6 @@ pub mod role;
 mod sending;
 mod smart_http;
 pub mod state;
-mod transfers;
 mod user_actions;
 pub mod users;
 

@@ -1,4 +1,4 @@
-//! Merges pull requests and deletes branches.
+//! Merges pull requests.
 
 use std::{path::Path, sync::Arc};
 
@@ -10,24 +10,10 @@ use crate::{
     events,
     forge_state::Shared,
     git_queries::{CommitIdentity, MergeTree},
-    pulls::{self},
-    pushes,
+    pulls, pushes,
     record::{MergeRecord, Pull, PullState},
     repositories::RepositoryEntry,
 };
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Method {
-    Merge,
-    Squash,
-}
-
-pub struct MergeRequest {
-    pub method: Method,
-    pub title: Option<String>,
-    pub message: Option<String>,
-    pub sha: Option<String>,
-}
 
 pub enum MergeOutcome {
     Merged { sha: String },
@@ -47,7 +33,6 @@ pub enum Obstacle {
 }
 
 impl Obstacle {
-    /// The text of GitHub's response 405, if GitHub knows the obstacle.
     pub fn message(self) -> &'static str {
         match self {
             Self::Merged | Self::Closed | Self::Conflict => "Pull Request is not mergeable",
@@ -57,17 +42,18 @@ impl Obstacle {
     }
 }
 
-/// Merges unless head or base have moved. Writes: the base branch, if it has not moved; then the record.
+/// Merges unless the base, or the head that the user saw, has moved.
+/// Writes: the base branch, if it has not moved; then the record.
 pub async fn merge(
     shared: &Arc<Shared>,
     entry: &RepositoryEntry,
     actor: &Actor,
     number: u64,
-    wish: MergeRequest,
+    seen_head: Option<&str>,
 ) -> Result<MergeOutcome, Error> {
-    let git_dir = entry.git_dir();
+    let git_dir = &entry.git_dir;
     let mut record = entry.record.lock().await;
-    let branches = shared.git.branches(&git_dir).await?;
+    let branches = shared.git.branches(git_dir).await?;
     let mut changed = record.clone();
     let Some(stored) = changed.pulls.iter_mut().find(|pull| pull.number == number) else {
         return Ok(MergeOutcome::Missing);
@@ -82,17 +68,17 @@ pub async fn merge(
     if stored.draft {
         return Ok(MergeOutcome::NotMergeable(Obstacle::Draft));
     }
-    if wish.sha.as_ref().is_some_and(|sha| *sha != pull.head_sha) {
+    if seen_head.is_some_and(|sha| sha != pull.head_sha) {
         return Ok(MergeOutcome::Moved("Head branch was modified. Review and try the merge again."));
     }
-    let checked_out = shared.git.is_checked_out(&git_dir, &stored.base).await?;
-    let Some(sha) = create_merge_commit(shared, &git_dir, actor, &pull, (&entry.owner(), &wish)).await? else {
+    let checked_out = shared.git.is_checked_out(git_dir, &stored.base).await?;
+    let Some(sha) = create_merge_commit(shared, git_dir, actor, &pull, &entry.owner).await? else {
         return Ok(MergeOutcome::NotMergeable(Obstacle::Conflict));
     };
-    if checked_out && !shared.git.update_checkout(&git_dir, &pull.base_sha, &sha).await? {
+    if checked_out && !shared.git.update_checkout(git_dir, &pull.base_sha, &sha).await? {
         return Ok(MergeOutcome::NotMergeable(Obstacle::CheckedOut));
     }
-    if !shared.git.move_branch(&git_dir, &stored.base, &sha, &pull.base_sha).await? {
+    if !shared.git.move_branch(git_dir, &stored.base, &sha, &pull.base_sha).await? {
         return Ok(MergeOutcome::Moved("Base branch was modified. Review and try the merge again."));
     }
     let now = shared.clock.now();
@@ -112,53 +98,21 @@ pub async fn merge(
     Ok(MergeOutcome::Merged { sha })
 }
 
+/// Returns `None` for a conflict.
 async fn create_merge_commit(
     shared: &Shared,
     git_dir: &Path,
     actor: &Actor,
     pull: &Pull,
-    (owner, wish): (&str, &MergeRequest),
+    owner: &str,
 ) -> Result<Option<String>, Error> {
     let Pull { record, head_sha, base_sha } = pull;
     let MergeTree::Tree(tree) = shared.git.merge_tree(git_dir, base_sha, head_sha).await? else {
         return Ok(None);
     };
-    let (both, one) = ([base_sha.as_str(), head_sha.as_str()], [base_sha.as_str()]);
-    let (parents, title, message): (&[&str], _, _) = match wish.method {
-        Method::Merge => {
-            let title = format!("Merge pull request #{} from {owner}/{}", record.number, record.head);
-            (&both, title, record.title.clone())
-        }
-        Method::Squash => {
-            let title = format!("{} (#{})", record.title, record.number);
-            (&one, title, record.body.clone().unwrap_or_default())
-        }
-    };
-    let title = wish.title.clone().unwrap_or(title);
-    let text = format!("{title}\n\n{}", wish.message.clone().unwrap_or(message));
+    let message = format!("Merge pull request #{} from {owner}/{}\n\n{}", record.number, record.head, record.title);
     let login = &actor.account.login;
     let email = format!("{}+{login}@users.noreply.localhost", actor.account.id);
     let by = CommitIdentity { name: login, email: &email };
-    Ok(Some(shared.git.commit_tree(git_dir, (&tree, parents), by, text.trim_end()).await?))
-}
-
-pub enum DeleteOutcome {
-    Deleted,
-    Missing,
-}
-
-pub async fn delete_branch(
-    shared: &Arc<Shared>,
-    entry: &RepositoryEntry,
-    actor: &Actor,
-    branch: &str,
-) -> Result<DeleteOutcome, Error> {
-    let git_dir = entry.git_dir();
-    let branches = shared.git.branches(&git_dir).await?;
-    let Some(old) = branches.get(branch) else { return Ok(DeleteOutcome::Missing) };
-    if branch == entry.default_branch || !shared.git.delete_branch(&git_dir, branch, old).await? {
-        return Ok(DeleteOutcome::Missing);
-    }
-    pushes::apply_push(shared, entry, actor).await?;
-    Ok(DeleteOutcome::Deleted)
+    Ok(Some(shared.git.commit_tree(git_dir, &tree, [base_sha, head_sha], by, &message).await?))
 }

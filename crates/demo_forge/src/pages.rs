@@ -20,7 +20,7 @@ use crate::{
     access::{self, AccessDecision, Actor, Requirement},
     forge_state::Shared,
     pulls,
-    record::{Pull, PullRecord, ReviewRecord, ReviewState, StatusRecord},
+    record::{Pull, PullRecord, StatusRecord},
     repositories::RepositoryEntry,
     role::Role,
 };
@@ -88,7 +88,7 @@ async fn repository(
     render(&RepositoryPage {
         repository: RepositoryRow::load(&shared, &entry).await?,
         clone_url: shared.describe(&entry).clone_url,
-        branches: shared.git.branches(&entry.git_dir()).await?.into_iter().collect(),
+        branches: shared.git.branches(&entry.git_dir).await?.into_iter().collect(),
     })
 }
 
@@ -131,7 +131,7 @@ async fn actor(shared: &Shared, entry: &RepositoryEntry, login: &str, need: Requ
 
 async fn plain_diff(shared: &Shared, entry: &RepositoryEntry, pull: &Pull) -> Result<Response, PageError> {
     let (base, head) = (&pull.base_sha, &pull.head_sha);
-    let diff = shared.git.diff(&entry.git_dir(), base, head, MAX_PLAIN_DIFF_BYTES).await?;
+    let diff = shared.git.diff(&entry.git_dir, base, head, MAX_PLAIN_DIFF_BYTES).await?;
     if diff.truncated {
         // A truncated diff must not appear complete.
         return Err(PageError::TooLarge);
@@ -161,8 +161,6 @@ struct PullRequestPage<'a> {
     head_sha: &'a str,
     requested: Vec<String>,
     statuses: Vec<StatusRecord>,
-    /// Without pending ones.
-    reviews: Vec<&'a ReviewRecord>,
     commits: Vec<[String; 3]>,
     diff: String,
     truncated: bool,
@@ -178,7 +176,7 @@ async fn page(
     failed: FailedForm,
 ) -> Result<Response, PageError> {
     let Pull { record, head_sha, base_sha } = pull;
-    let diff = shared.git.diff(&entry.git_dir(), base_sha, head_sha, MAX_PAGE_DIFF_BYTES).await?;
+    let diff = shared.git.diff(&entry.git_dir, base_sha, head_sha, MAX_PAGE_DIFF_BYTES).await?;
     let statuses = entry.record.lock().await.newest_statuses(head_sha).into_iter().cloned().collect();
     let requested = record.requested.iter().filter_map(|id| shared.users.by_id(*id));
     render(&PullRequestPage {
@@ -187,8 +185,7 @@ async fn page(
         head_sha,
         requested: requested.map(|member| member.user.login).collect(),
         statuses,
-        reviews: record.reviews.iter().filter(|review| review.state != ReviewState::Pending).collect(),
-        commits: shared.git.commit_summaries(&entry.git_dir(), base_sha, head_sha, MAX_COMMITS).await?,
+        commits: shared.git.commit_summaries(&entry.git_dir, base_sha, head_sha, MAX_COMMITS).await?,
         diff: diff.text(),
         truncated: diff.truncated,
         mergers: accounts(shared, entry, record, Role::Write).await,

@@ -48,9 +48,9 @@ pub async fn open(
     author: &Actor,
     proposal: NewPull,
 ) -> Result<Outcome, Error> {
-    let (git, git_dir) = (&shared.git, entry.git_dir());
+    let (git, git_dir) = (&shared.git, &entry.git_dir);
     let mut record = entry.record.lock().await;
-    let branches = git.branches(&git_dir).await?;
+    let branches = git.branches(git_dir).await?;
     let head = parse_own_branch(entry, &proposal.head);
     let (head, head_sha, base_sha) =
         match (head.and_then(|head| branches.get_key_value(head)), branches.get(&proposal.base)) {
@@ -66,10 +66,10 @@ pub async fn open(
         .iter()
         .any(|pull| pull.state == PullState::Open && pull.head == *head && pull.base == proposal.base);
     let objection = if already_open {
-        Some(Rejection::AlreadyOpen { owner: entry.owner(), branch: head.clone() })
-    } else if git.merge_base(&git_dir, base_sha, head_sha).await?.is_none() {
+        Some(Rejection::AlreadyOpen { owner: entry.owner.clone(), branch: head.clone() })
+    } else if git.merge_base(git_dir, base_sha, head_sha).await?.is_none() {
         Some(Rejection::NoCommonHistory { base: proposal.base.clone(), head: head.clone() })
-    } else if git.commits_between(&git_dir, base_sha, head_sha).await? == 0 {
+    } else if git.commits_between(git_dir, base_sha, head_sha).await? == 0 {
         Some(Rejection::NoCommits { base: proposal.base.clone(), head: head.clone() })
     } else {
         None
@@ -86,7 +86,6 @@ pub async fn open(
         body: proposal.body,
         head: head.clone(),
         base: proposal.base,
-        state: PullState::Open,
         draft: proposal.draft,
         head_sha: head_sha.clone(),
         base_sha: base_sha.clone(),
@@ -94,18 +93,7 @@ pub async fn open(
         author: author.account.login.clone(),
         created_at: now.clone(),
         updated_at: now,
-        closed_at: None,
-        merged: None,
-        labels: Vec::new(),
-        requested: Vec::new(),
-        reviews: Vec::new(),
-        comments: Vec::new(),
-        notes: Vec::new(),
-        resolved: BTreeMap::new(),
-        fork: None,
-        answered: Vec::new(),
-        parents: BTreeMap::new(),
-        deleted: Vec::new(),
+        ..PullRecord::default()
     };
     let mut changed = record.clone();
     changed.next_number += 1;
@@ -126,7 +114,7 @@ pub async fn update(
     change: PullUpdate,
 ) -> Result<Outcome, Error> {
     let mut record = entry.record.lock().await;
-    let branches = shared.git.branches(&entry.git_dir()).await?;
+    let branches = shared.git.branches(&entry.git_dir).await?;
     let mut changed = record.clone();
     let others = record.pulls.clone();
     let Some(pull) = changed.pulls.iter_mut().find(|pull| pull.number == number) else {
@@ -201,14 +189,14 @@ async fn check_reopen(
         .iter()
         .find(|other| other.state == PullState::Open && other.head == pull.head && other.base == pull.base);
     if let Some(twin) = twin {
-        let (owner, head) = (entry.owner(), &pull.head);
+        let (owner, head) = (&entry.owner, &pull.head);
         return says(format!("state cannot be changed. Pull request #{} is open for {owner}:{head}.", twin.number));
     }
-    let git_dir = entry.git_dir();
-    if !shared.git.is_ancestor(&git_dir, &pull.head_sha, head).await? {
+    let git_dir = &entry.git_dir;
+    if !shared.git.is_ancestor(git_dir, &pull.head_sha, head).await? {
         return says(format!("state cannot be changed. The {} branch was force-pushed or recreated.", pull.head));
     }
-    if shared.git.commits_between(&git_dir, base, head).await? == 0 {
+    if shared.git.commits_between(git_dir, base, head).await? == 0 {
         return says(format!("state cannot be changed. There are no new commits on the {} branch.", pull.head));
     }
     Ok(None)
@@ -216,14 +204,14 @@ async fn check_reopen(
 
 pub async fn list(shared: &Shared, entry: &RepositoryEntry) -> Result<Vec<Pull>, Error> {
     let pulls = entry.record.lock().await.pulls.clone();
-    let branches = shared.git.branches(&entry.git_dir()).await?;
+    let branches = shared.git.branches(&entry.git_dir).await?;
     Ok(pulls.into_iter().rev().map(|pull| with_current_commits(pull, &branches)).collect())
 }
 
 pub async fn find(shared: &Shared, entry: &RepositoryEntry, number: u64) -> Result<Option<Pull>, Error> {
     let found = entry.record.lock().await.pulls.iter().find(|pull| pull.number == number).cloned();
     let Some(found) = found else { return Ok(None) };
-    let branches = shared.git.branches(&entry.git_dir()).await?;
+    let branches = shared.git.branches(&entry.git_dir).await?;
     Ok(Some(with_current_commits(found, &branches)))
 }
 
@@ -249,7 +237,7 @@ pub async fn update_record<T, E: From<Error>>(
     let pull = pull.clone();
     entry.save(&mut record, changed).await?;
     drop(record);
-    let branches = shared.git.branches(&entry.git_dir()).await?;
+    let branches = shared.git.branches(&entry.git_dir).await?;
     Ok(UpdateOutcome::Updated(outcome, Box::new(with_current_commits(pull, &branches))))
 }
 
@@ -266,6 +254,6 @@ pub fn with_current_commits(record: PullRecord, branches: &BTreeMap<String, Stri
 fn parse_own_branch<'a>(entry: &RepositoryEntry, head: &'a str) -> Option<&'a str> {
     match head.split_once(':') {
         None => Some(head),
-        Some((owner, branch)) => owner.eq_ignore_ascii_case(&entry.owner()).then_some(branch),
+        Some((owner, branch)) => owner.eq_ignore_ascii_case(&entry.owner).then_some(branch),
     }
 }

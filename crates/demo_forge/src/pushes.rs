@@ -10,15 +10,15 @@ use crate::{
     diff, events,
     forge_state::Shared,
     pulls,
-    record::{LineCommentRecord, MergeRecord, PullRecord, PullState, Side},
+    record::{MergeRecord, PullRecord, PullState},
     repositories::RepositoryEntry,
 };
 
 /// Writes: the repository's record, if a branch of an open pull request moved. Idempotent: by the recorded commits.
 pub(crate) async fn apply_push(shared: &Arc<Shared>, entry: &RepositoryEntry, by: &Actor) -> Result<(), Error> {
-    let git_dir = entry.git_dir();
+    let git_dir = &entry.git_dir;
     let mut record = entry.record.lock().await;
-    let branches = shared.git.branches(&git_dir).await?;
+    let branches = shared.git.branches(git_dir).await?;
     let mut changed = record.clone();
     let (mut happened, mut moved) = (Vec::new(), false);
     for pull in changed.pulls.iter_mut().filter(|pull| pull.state == PullState::Open) {
@@ -40,7 +40,7 @@ pub(crate) async fn apply_push(shared: &Arc<Shared>, entry: &RepositoryEntry, by
         if before != head {
             update_comments(shared, entry, pull, &head).await?;
         }
-        if base_moved && shared.git.is_ancestor(&git_dir, &head, &base).await? {
+        if base_moved && shared.git.is_ancestor(git_dir, &head, &base).await? {
             let at = pull.updated_at.clone();
             // Keep the old base; otherwise the pull request would show no change.
             pull.state = PullState::Closed;
@@ -76,38 +76,20 @@ async fn update_comments(
     pull: &mut PullRecord,
     head: &str,
 ) -> Result<(), Error> {
-    let git_dir = entry.git_dir();
+    let git_dir = &entry.git_dir;
     let mut changes = BTreeMap::new();
-    for comment in pull.comments.iter_mut().filter(|comment| comment.line.is_some() && comment.side == Side::Right) {
+    for comment in pull.comments.iter_mut().filter(|comment| comment.line.is_some()) {
         let key = (comment.commit.clone(), comment.path.clone());
         if !changes.contains_key(&key) {
-            let change = shared.git.zero_context_diff(&git_dir, &comment.commit, head, &comment.path).await?;
+            let change = shared.git.zero_context_diff(git_dir, &comment.commit, head, &comment.path).await?;
             changes.insert(key.clone(), change);
         }
         if let Some(change) = changes.get(&key) {
-            move_comment(comment, change, head);
+            comment.line = comment.line.and_then(|line| diff::map_line(change, line));
+            if comment.line.is_some() {
+                head.clone_into(&mut comment.commit);
+            }
         }
     }
     Ok(())
-}
-
-fn move_comment(comment: &mut LineCommentRecord, change: &str, head: &str) {
-    let line = comment.line.and_then(|line| diff::map_line(change, line));
-    let start = comment.start_line.map(|start| diff::map_line(change, start));
-    match (line, start) {
-        (Some(line), None) => {
-            comment.line = Some(line);
-            comment.commit = head.to_owned();
-        }
-        (Some(line), Some(Some(start))) => {
-            comment.line = Some(line);
-            comment.start_line = Some(start);
-            comment.commit = head.to_owned();
-        }
-        _ => {
-            comment.line = None;
-            comment.start_line = None;
-            comment.position = None;
-        }
-    }
 }

@@ -11,18 +11,14 @@ use tokio::io::AsyncWriteExt as _;
 use crate::{Error, role::Role, users::Account};
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RepositoryRecord {
     pub id: u64,
     pub full_name: String,
     pub default_branch: String,
     pub next_number: u64,
     pub pulls: Vec<PullRecord>,
-    // Records of older versions lack the following fields.
-    #[serde(default)]
     pub roles: BTreeMap<u64, Role>,
-    #[serde(default)]
-    pub labels: Vec<LabelRecord>,
-    #[serde(default)]
     pub statuses: Vec<StatusRecord>,
 }
 
@@ -32,7 +28,8 @@ impl RepositoryRecord {
     }
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct PullRecord {
     pub id: u64,
     pub number: u64,
@@ -49,30 +46,17 @@ pub struct PullRecord {
     pub created_at: String,
     pub updated_at: String,
     pub closed_at: Option<String>,
-    #[serde(default)]
     pub merged: Option<MergeRecord>,
-    #[serde(default)]
-    pub labels: Vec<String>,
-    #[serde(default)]
     pub requested: Vec<u64>,
-    #[serde(default)]
     pub reviews: Vec<ReviewRecord>,
-    #[serde(default)]
     pub comments: Vec<LineCommentRecord>,
-    #[serde(default)]
     pub notes: Vec<IssueCommentRecord>,
-    #[serde(default)]
-    pub resolved: BTreeMap<u64, Account>,
-    #[serde(default)]
     pub fork: Option<u64>,
     /// Reviewers who have reviewed; Bitbucket still lists them as reviewers.
-    #[serde(default)]
     pub answered: Vec<u64>,
     /// Parents of Bitbucket's replies, which may answer a whole-pull-request comment or a reply.
-    #[serde(default)]
     pub parents: BTreeMap<u64, u64>,
     /// Bitbucket still lists deleted comments.
-    #[serde(default)]
     pub deleted: Vec<DeletedRecord>,
 }
 
@@ -95,13 +79,6 @@ impl PullRecord {
         }
         self.requested.retain(|reviewer| *reviewer != of);
     }
-
-    /// The last approval or change request, unless dismissed.
-    pub fn current_verdict(&self, account: u64) -> Option<&ReviewRecord> {
-        let verdicts = self.reviews.iter().filter(|review| review.author.id == account && review.verdict().is_some());
-        let last = verdicts.max_by(|one, other| one.submitted_at.cmp(&other.submitted_at));
-        last.filter(|review| review.state != ReviewState::Dismissed)
-    }
 }
 
 #[derive(Clone, Debug)]
@@ -119,14 +96,6 @@ pub struct MergeRecord {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct LabelRecord {
-    pub id: u64,
-    pub name: String,
-    pub color: String,
-    pub description: Option<String>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StatusRecord {
     pub id: u64,
     pub sha: String,
@@ -137,9 +106,7 @@ pub struct StatusRecord {
     pub creator: Account,
     pub created_at: String,
     /// Bitbucket shows this name instead of the key; the key is GitHub's context.
-    #[serde(default)]
     pub name: Option<String>,
-    #[serde(default)]
     pub refname: Option<String>,
 }
 
@@ -150,9 +117,9 @@ pub struct ReviewRecord {
     pub body: String,
     pub state: ReviewState,
     pub commit: String,
-    pub submitted_at: Option<String>,
+    pub submitted_at: String,
     pub updated_at: String,
-    #[serde(default)]
+    /// The state before the dismissal.
     pub dismissed: Option<ReviewState>,
 }
 
@@ -160,9 +127,8 @@ impl ReviewRecord {
     pub fn verdict(&self) -> Option<ReviewState> {
         match self.state {
             ReviewState::Approved | ReviewState::ChangesRequested => Some(self.state),
-            // Records of older versions lack the dismissed state.
-            ReviewState::Dismissed => Some(self.dismissed.unwrap_or(ReviewState::ChangesRequested)),
-            ReviewState::Pending | ReviewState::Commented => None,
+            ReviewState::Dismissed => self.dismissed,
+            ReviewState::Commented => None,
         }
     }
 
@@ -176,7 +142,6 @@ impl ReviewRecord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReviewState {
-    Pending,
     Commented,
     ChangesRequested,
     Approved,
@@ -186,7 +151,6 @@ pub enum ReviewState {
 impl ReviewState {
     pub fn name(self) -> &'static str {
         match self {
-            Self::Pending => "pending",
             Self::Commented => "commented",
             Self::ChangesRequested => "changes requested",
             Self::Approved => "approved",
@@ -203,16 +167,10 @@ pub struct LineCommentRecord {
     pub author: Account,
     pub body: String,
     pub path: String,
-    pub side: Side,
-    /// `None` after a push changed the lines.
+    /// In the new file; `None` after a push changed the line.
     pub line: Option<u64>,
-    pub start_line: Option<u64>,
     pub original_line: u64,
-    pub original_start_line: Option<u64>,
-    pub position: Option<u64>,
-    pub original_position: u64,
-    pub diff_hunk: String,
-    /// The newest commit that contains the lines.
+    /// The newest commit that contains the line.
     pub commit: String,
     pub original_commit: String,
     pub created_at: String,
@@ -222,22 +180,6 @@ pub struct LineCommentRecord {
 impl LineCommentRecord {
     pub fn thread(&self) -> u64 {
         self.in_reply_to.unwrap_or(self.id)
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Side {
-    Left,
-    Right,
-}
-
-impl Side {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Left => "LEFT",
-            Self::Right => "RIGHT",
-        }
     }
 }
 
@@ -260,9 +202,10 @@ pub struct DeletedRecord {
     pub line: Option<LineCommentRecord>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PullState {
+    #[default]
     Open,
     Closed,
 }

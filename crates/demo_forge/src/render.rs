@@ -1,14 +1,16 @@
 //! Renders objects as GitHub's JSON, with every field that its schema requires.
 
 mod accounts;
-mod commits;
+mod branches;
 mod pulls;
 mod repositories;
 mod reviews;
 
-pub use accounts::{account, collaborator_permission, installation_stub, organization, owner, public_user};
-pub use commits::{branch, changed_file, combined_status, commit, short_branch, status};
-pub use pulls::{full_pull, issue, label, note, reduced_pull, requested_reviewers};
+pub use accounts::{
+    account, collaborator_permission, installation_stub, organization, owner, permissions, public_user,
+};
+pub use branches::{short_branch, status};
+pub use pulls::{full_pull, issue, note, reduced_pull};
 pub use repositories::{full_repository, repository};
 pub use reviews::{line_comment, review, review_in_webhook};
 

@@ -5,24 +5,14 @@ use std::sync::Arc;
 use crate::{
     access::Actor,
     forge_state::Shared,
-    pulls::{self},
+    pulls,
     record::{LineCommentRecord, Pull, ReviewRecord, ReviewState},
     repositories::RepositoryEntry,
     reviews::{Rejection, publish, require_updated},
 };
 
-/// A reply also creates an empty review, as on GitHub.
+/// A reply also creates an empty review, as on GitHub. `parent` is Bitbucket's: the comment that the reply answers.
 pub async fn create_reply(
-    shared: &Arc<Shared>,
-    entry: &RepositoryEntry,
-    actor: &Actor,
-    (number, first): (u64, u64),
-    body: String,
-) -> Result<(LineCommentRecord, Box<Pull>), Rejection> {
-    create_line_reply(shared, entry, actor, (number, first, None), body).await
-}
-
-pub async fn create_line_reply(
     shared: &Arc<Shared>,
     entry: &RepositoryEntry,
     actor: &Actor,
@@ -31,14 +21,8 @@ pub async fn create_line_reply(
 ) -> Result<(LineCommentRecord, Box<Pull>), Rejection> {
     let (review_id, id, now) = (shared.ids.next()?, shared.ids.next()?, shared.clock.now_unique());
     let changed = pulls::update_record(shared, entry, number, |pull| {
-        let pending: Vec<u64> =
-            pull.reviews.iter().filter(|review| review.state == ReviewState::Pending).map(|review| review.id).collect();
         // The first comment may be deleted, but every comment of the thread has the line.
-        let before = pull
-            .comments
-            .iter()
-            .find(|comment| comment.thread() == first && !pending.contains(&comment.review))
-            .ok_or(Rejection::NotFound)?;
+        let before = pull.comments.iter().find(|comment| comment.thread() == first).ok_or(Rejection::NotFound)?;
         let comment = LineCommentRecord {
             id,
             review: review_id,
@@ -55,12 +39,11 @@ pub async fn create_line_reply(
             body: String::new(),
             state: ReviewState::Commented,
             commit: comment.commit.clone(),
-            submitted_at: Some(now.clone()),
+            submitted_at: now.clone(),
             updated_at: now,
             dismissed: None,
         };
-        let answers_an_answer = parent.filter(|parent| *parent != first);
-        pull.parents.extend(answers_an_answer.map(|parent| (id, parent)));
+        pull.parents.extend(parent.filter(|parent| *parent != first).map(|parent| (id, parent)));
         pull.reviews.push(review.clone());
         pull.comments.push(comment.clone());
         Ok::<_, Rejection>((review, comment))

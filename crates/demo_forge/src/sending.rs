@@ -1,19 +1,16 @@
 //! Sends deliveries to hooks, once each, to loopback addresses only.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use serde_json::Value;
 use sha2::Sha256;
 
 use crate::{
     Error,
     deliveries::{DeliveryFault, DeliveryHeaders, DeliveryRecord, NewDelivery},
     forge_state::Shared,
-    state::{ApiKind, HookRecord, TargetKind},
+    state::{ApiKind, HookRecord},
 };
-
-const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
 /// Sends in a separate task, so that the caller does not wait for hooks.
 pub(crate) fn send(shared: &Arc<Shared>, hook: HookRecord, parcel: NewDelivery) -> Result<(), Error> {
@@ -27,13 +24,13 @@ pub(crate) fn send(shared: &Arc<Shared>, hook: HookRecord, parcel: NewDelivery) 
     tokio::spawn(async move {
         let _done = PendingGuard(shared.clone());
         let mut shutdown = shared.shutdown.clone();
-        let record = tokio::select! {
-            record = post_delivery(&shared, id, &hook, parcel, fault) => record,
+        let (status, status_code) = tokio::select! {
+            outcome = post_delivery(&shared, &hook, &parcel, fault) => outcome,
             _ = shutdown.changed() => return,
         };
-        if let Err(error) = shared.deliveries.record(record) {
-            tracing::warn!(error = %error, "delivery not recorded: failed to {error}");
-        }
+        let NewDelivery { guid, event, .. } = parcel;
+        let (event, delivered_at) = (event.to_owned(), shared.clock.now());
+        shared.deliveries.record(hook.id, DeliveryRecord { id, guid, delivered_at, status, status_code, event });
     });
     Ok(())
 }
@@ -47,86 +44,41 @@ impl Drop for PendingGuard {
     }
 }
 
+/// The status of the response, in words and as a number; 0 without a response.
 async fn post_delivery(
     shared: &Shared,
-    id: u64,
     hook: &HookRecord,
-    parcel: NewDelivery,
+    parcel: &NewDelivery,
     fault: Option<DeliveryFault>,
-) -> DeliveryRecord {
+) -> (String, u16) {
+    let unreachable = || ("failed to connect to host".to_owned(), 0);
+    let timed_out = || ("timed out".to_owned(), 0);
     let _slot = shared.deliveries.slots.acquire().await;
-    let body = encode_body(hook, &parcel.payload);
-    let sent_headers = delivery_headers(shared, hook, &parcel, &body);
-    let mut record = DeliveryRecord {
-        id,
-        hook: hook.id,
-        guid: parcel.guid,
-        delivered_at: shared.clock.now(),
-        redelivery: parcel.redelivery,
-        duration_secs: 0.0,
-        status: "failed to connect to host".to_owned(),
-        status_code: 0,
-        event: parcel.event,
-        action: parcel.action,
-        installation: parcel.installation,
-        repository: parcel.repository,
-        url: hook.url.clone(),
-        sent_headers,
-        payload: parcel.payload,
-        received_headers: BTreeMap::new(),
-        received: String::new(),
-    };
-    let client = shared.deliveries.client(hook.insecure_ssl == "1");
-    let (Some(client), None | Some(DeliveryFault::ResponseLost), true) = (client, fault, is_loopback(&hook.url)) else {
-        return record;
-    };
-    let mut request = client.post(&hook.url).body(body);
-    for (name, value) in &record.sent_headers {
+    let client = shared.deliveries.client().filter(|_| is_loopback(&hook.url) && fault != Some(DeliveryFault::NotSent));
+    let Some(client) = client else { return unreachable() };
+    let body = parcel.payload.to_string();
+    let mut request = client.post(&hook.url);
+    for (name, value) in delivery_headers(shared, hook, parcel, &body) {
         request = request.header(name, value);
     }
-    let started = Instant::now();
-    match request.send().await {
-        Ok(answer) if fault.is_none() => {
-            let status = answer.status();
-            record.status_code = status.as_u16();
-            record.status = if status.is_success() {
-                "OK".to_owned()
-            } else {
-                format!("Invalid HTTP Response: {}", status.as_u16())
-            };
-            let headers = answer.headers().iter();
-            record.received_headers = headers
-                .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
-                .collect();
-            let received = answer.bytes().await.unwrap_or_default();
-            record.received =
-                String::from_utf8_lossy(received.get(..MAX_RESPONSE_BYTES).unwrap_or(&received)).into_owned();
+    match request.body(body).send().await {
+        Ok(_) if fault.is_some() => timed_out(),
+        Ok(answer) if answer.status().is_success() => ("OK".to_owned(), answer.status().as_u16()),
+        Ok(answer) => {
+            let code = answer.status().as_u16();
+            (format!("Invalid HTTP Response: {code}"), code)
         }
-        Ok(_) => record.status = "timed out".to_owned(),
-        Err(error) if error.is_timeout() => record.status = "timed out".to_owned(),
-        Err(_) => {}
+        Err(error) if error.is_timeout() => timed_out(),
+        Err(_) => unreachable(),
     }
-    record.duration_secs = started.elapsed().as_secs_f64();
-    record
 }
 
-fn encode_body(hook: &HookRecord, payload: &Value) -> String {
-    let json = payload.to_string();
-    if hook.content_type != "form" {
-        return json;
-    }
-    let mut form = "payload=".to_owned();
-    for byte in json.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' => form.push(byte.into()),
-            b' ' => form.push('+'),
-            _ => form.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    form
-}
-
-fn delivery_headers(shared: &Shared, hook: &HookRecord, parcel: &NewDelivery, body: &str) -> BTreeMap<String, String> {
+fn delivery_headers(
+    shared: &Shared,
+    hook: &HookRecord,
+    parcel: &NewDelivery,
+    body: &str,
+) -> BTreeMap<&'static str, String> {
     let DeliveryHeaders { mut headers, signature } = match hook.face {
         ApiKind::GitHub => DeliveryHeaders { headers: github_headers(hook, parcel), signature: "X-Hub-Signature-256" },
         ApiKind::Bitbucket => shared.extension.delivery_headers(hook, parcel),
@@ -138,28 +90,16 @@ fn delivery_headers(shared: &Shared, hook: &HookRecord, parcel: &NewDelivery, bo
         let hex = data_encoding::HEXLOWER.encode(&mac.finalize().into_bytes());
         headers.insert(signature, format!("sha256={hex}"));
     }
-    headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    headers
 }
 
 fn github_headers(hook: &HookRecord, parcel: &NewDelivery) -> BTreeMap<&'static str, String> {
-    let kind = match hook.content_type.as_str() {
-        "form" => "application/x-www-form-urlencoded",
-        _ => "application/json",
-    };
-    let target = match hook.kind {
-        TargetKind::Repository => "repository",
-        TargetKind::Organization => "organization",
-        TargetKind::Integration => "integration",
-    };
     BTreeMap::from([
-        ("Accept", "*/*".to_owned()),
-        ("Content-Type", kind.to_owned()),
+        ("Content-Type", "application/json".to_owned()),
         ("User-Agent", "GitHub-Hookshot/demo".to_owned()),
         ("X-GitHub-Delivery", parcel.guid.clone()),
-        ("X-GitHub-Event", parcel.event.clone()),
+        ("X-GitHub-Event", parcel.event.to_owned()),
         ("X-GitHub-Hook-ID", hook.id.to_string()),
-        ("X-GitHub-Hook-Installation-Target-ID", hook.target.to_string()),
-        ("X-GitHub-Hook-Installation-Target-Type", target.to_owned()),
     ])
 }
 

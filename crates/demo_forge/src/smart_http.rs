@@ -16,7 +16,7 @@ use crate::{
     access::{AccessDecision, Actor, Authority, Requirement},
     forge_state::Shared,
     http_backend::{self, BackendRequest, OnFinish, RequestKind, Service},
-    names, pushes,
+    pushes,
     repositories::RepositoryEntry,
     users::Credentials,
 };
@@ -87,7 +87,7 @@ async fn serve(
     };
     let not_found = || (StatusCode::NOT_FOUND, "Repository not found.\n").into_response();
     let Some(entry) = shared.repositories.find(&owner, &name).await else {
-        return redirect_to_new_name(shared, (&owner, &name), (service, kind)).await.unwrap_or_else(not_found);
+        return not_found();
     };
     let requirement = match service {
         Service::UploadPack => Requirement::CONTENTS_READ,
@@ -136,25 +136,4 @@ fn on_finish(
             tracing::warn!(error = %error, "push not processed: failed to {error}");
         }
     })
-}
-
-/// Redirects to the new address of a renamed repository, as GitHub does. `None` if no repository had this name.
-/// Git follows the redirect of its first request only, and only to a URL with the same end (`/info/refs?service=…`). It
-/// sends the call to the new address, so a call arrives here only if the rename was between the two requests.
-async fn redirect_to_new_name(
-    shared: &Shared,
-    (owner, name): (&str, &str),
-    (service, kind): (Service, RequestKind),
-) -> Option<Response> {
-    let key = names::lookup_key(owner, name);
-    let id = shared.state.read(|state| state.moved.get(&key).copied()).await?;
-    let entry = shared.repositories.by_id(id).await?;
-    let base = shared.describe(&entry).clone_url;
-    let (status, url) = match kind {
-        RequestKind::Advertise => {
-            (StatusCode::MOVED_PERMANENTLY, format!("{base}/info/refs?service={}", service.name()))
-        }
-        RequestKind::Call => (StatusCode::PERMANENT_REDIRECT, format!("{base}/{}", service.name())),
-    };
-    Some((status, [(header::LOCATION, url)]).into_response())
 }

@@ -1,9 +1,6 @@
-//! The forge's record in one file: users, hooks and old repository names.
+//! The forge's record in one file: users and hooks.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::sync::Mutex;
@@ -14,7 +11,6 @@ use crate::{Error, record, users::Member};
 #[serde(default)]
 pub struct ForgeRecord {
     pub users: Vec<Member>,
-    pub moved: BTreeMap<String, u64>,
     pub hooks: Vec<HookRecord>,
 }
 
@@ -27,10 +23,9 @@ pub enum TargetKind {
 }
 
 /// The API that created an object, which determines its format.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ApiKind {
-    #[default]
     GitHub,
     Bitbucket,
 }
@@ -38,14 +33,12 @@ pub enum ApiKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HookRecord {
     pub id: u64,
-    /// The only API that shows the hook; hooks in older records are GitHub's.
-    #[serde(default)]
+    /// The only API that shows the hook.
     pub face: ApiKind,
     pub kind: TargetKind,
     pub target: u64,
     pub active: bool,
     pub events: Vec<String>,
-    #[serde(default)]
     pub description: Option<String>,
     pub url: String,
     pub secret: Option<String>,

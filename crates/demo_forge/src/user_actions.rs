@@ -3,10 +3,10 @@
 use crate::{
     DemoForge, Error,
     access::Actor,
-    merge::{self, MergeOutcome, MergeRequest, Method},
+    merge::{self, MergeOutcome},
     pulls,
-    record::{PullState, Side, StatusRecord},
-    reviews::{self, CommentPosition, NewComment, NewReview, Verdict},
+    record::{PullState, StatusRecord},
+    reviews::{self, NewComment, NewReview, Verdict},
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -41,16 +41,10 @@ impl DemoForge {
         let actor = Actor::from_member(&self.member(login)?);
         let comments = remarks.iter().map(|remark| NewComment {
             path: remark.path.to_owned(),
+            line: remark.line,
             body: remark.body.to_owned(),
-            position: CommentPosition::Line(Side::Right, remark.line),
-            start_line: None,
         });
-        let new = NewReview {
-            verdict: Some(Verdict::RequestChanges),
-            body: text.to_owned(),
-            commit: None,
-            comments: comments.collect(),
-        };
+        let new = NewReview { verdict: Verdict::RequestChanges, body: text.to_owned(), comments: comments.collect() };
         match reviews::create_review(&self.shared, &entry, &actor, number, new).await {
             Ok((review, _)) => Ok(review.id),
             Err(objection) => Err(to_refused_error("request changes", objection)),
@@ -58,27 +52,11 @@ impl DemoForge {
     }
 
     /// Errors: `Refused` with the forge's reason.
-    pub async fn edit_review(
-        &self,
-        full_name: &str,
-        number: u64,
-        review: u64,
-        login: &str,
-        text: &str,
-    ) -> Result<(), Error> {
-        let entry = self.entry(full_name).await?;
-        let actor = Actor::from_member(&self.member(login)?);
-        let edited = reviews::edit(&self.shared, &entry, &actor, (number, review), text.to_owned()).await;
-        edited.map(drop).map_err(|objection| to_refused_error("edit a review", objection))
-    }
-
-    /// Errors: `Refused` with the forge's reason.
     pub async fn merge(&self, full_name: &str, number: u64, login: &str) -> Result<String, Error> {
         let entry = self.entry(full_name).await?;
         let actor = Actor::from_member(&self.member(login)?);
-        let wish = MergeRequest { method: Method::Merge, title: None, message: None, sha: None };
         let refused = |reason: &str| Error::Refused { what: "merge", reason: reason.to_owned() };
-        match merge::merge(&self.shared, &entry, &actor, number, wish).await? {
+        match merge::merge(&self.shared, &entry, &actor, number, None).await? {
             MergeOutcome::Merged { sha } => Ok(sha),
             MergeOutcome::Missing => Err(refused("there is no such pull request")),
             MergeOutcome::NotMergeable(obstacle) => Err(refused(obstacle.message())),

@@ -124,7 +124,7 @@ impl AppPermissions for Grant {
 
 /// Whether an installation includes this repository. `None` means all repositories of the owner.
 fn includes(owner: &str, repositories: Option<&[u64]>, entry: &RepositoryEntry) -> bool {
-    owner.eq_ignore_ascii_case(&entry.owner()) && repositories.is_none_or(|ids| ids.contains(&entry.id))
+    owner.eq_ignore_ascii_case(&entry.owner) && repositories.is_none_or(|ids| ids.contains(&entry.id))
 }
 
 async fn records(shared: &Shared) -> Result<&State<AppsRecord>, Error> {

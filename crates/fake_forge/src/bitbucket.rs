@@ -32,7 +32,7 @@ use axum::{
     routing::{get, post, put},
 };
 
-pub(crate) use events::publish;
+pub(crate) use events::{publish, send_deleted, send_rename};
 pub(crate) use hooks::delivery_headers;
 use pullyard_demo_forge::{forge_state::Shared, pages};
 use refusal::Refusal;
@@ -50,7 +50,6 @@ fn api() -> Router<Arc<Shared>> {
     let of_repository = Router::new()
         .route("/", get(repositories::repository))
         // A slash in a branch name may be `/` or `%2F`.
-        .route("/refs/branches/{*branch}", get(repositories::branch))
         .route("/commit/{commit}", get(repositories::commit))
         .route("/commit/{commit}/statuses", get(statuses::list))
         .route("/commit/{commit}/statuses/build", post(statuses::create))

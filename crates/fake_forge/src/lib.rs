@@ -1,12 +1,16 @@
-//! Test extension of the demo forge: Bitbucket Cloud's REST API, GitHub Apps, and injected faults. Only tests link it.
+//! Test extension of the demo forge: Bitbucket Cloud's REST API, GitHub Apps, calls of reviewers, renamed repositories,
+//! and injected faults. Only tests link it.
 
 mod apps;
 mod bitbucket;
 mod faults;
+mod moves;
+mod reviewers;
 
 use std::{
+    collections::BTreeMap,
     io,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use axum::{Router, middleware};
@@ -16,7 +20,9 @@ use pullyard_demo_forge::{
     access::Actor,
     deliveries::{DeliveryHeaders, NewDelivery},
     forge_state::{ForgeEvent, Shared},
+    pulls,
     repositories::RepositoryEntry,
+    reviews::Rejection,
     state::{HookRecord, State},
     users::Account,
 };
@@ -32,9 +38,15 @@ use faults::{ConnectionHandle, CuttableListener, Faults};
 pub struct FakeForge {
     faults: Arc<Faults>,
     apps: OnceCell<State<AppsRecord>>,
+    /// The old names of repositories, in lower case, and their ids.
+    moved: Mutex<BTreeMap<String, u64>>,
 }
 
 impl FakeForge {
+    fn moved(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+        self.moved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub fn extension() -> Arc<dyn Extension> {
         Arc::new(Self::default())
     }
@@ -46,16 +58,21 @@ impl Extension for FakeForge {
     }
 
     fn rest_routes(&self) -> Router<Arc<Shared>> {
-        apps::rest_routes()
+        apps::rest_routes().merge(reviewers::routes())
     }
 
     fn serve(
         self: Arc<Self>,
+        shared: Arc<Shared>,
         listener: TcpListener,
         routes: Router,
         stop: BoxFuture<'static, ()>,
     ) -> BoxFuture<'static, io::Result<()>> {
-        let routes = routes.layer(middleware::from_fn_with_state(self.faults.clone(), faults::inject));
+        // A redirect may change the path, so it must run before routing.
+        let routes = Router::new()
+            .fallback_service(routes)
+            .layer(middleware::from_fn_with_state(shared, moves::redirect))
+            .layer(middleware::from_fn_with_state(self.faults.clone(), faults::inject));
         let routes = routes.into_make_service_with_connect_info::<ConnectionHandle>();
         axum::serve(CuttableListener(listener), routes).with_graceful_shutdown(stop).into_future().boxed()
     }
@@ -111,6 +128,41 @@ pub trait TestForge {
         owner: &str,
         full_names: Option<&[&str]>,
     ) -> impl Future<Output = Result<u64, Error>> + Send;
+
+    fn rename_repository(
+        &self,
+        full_name: &str,
+        new: &str,
+        login: &str,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    fn delete_repository(&self, full_name: &str) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Shows the head of a pull request as a branch of another repository.
+    fn set_head_fork(&self, full_name: &str, number: u64, fork: u64) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Raises the number of the next pull request; never lowers it.
+    fn set_next_number(&self, full_name: &str, next: u64) -> impl Future<Output = Result<(), Error>> + Send;
+
+    fn edit_review(
+        &self,
+        full_name: &str,
+        of: (u64, u64),
+        login: &str,
+        text: &str,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+fn actor(forge: &DemoForge, login: &str) -> Result<Actor, Error> {
+    let member = forge.state().users.by_login(login);
+    member.map(|member| Actor::from_member(&member)).ok_or_else(|| Error::UserMissing { login: login.to_owned() })
+}
+
+fn to_error(objection: Rejection) -> Error {
+    match objection {
+        Rejection::Internal(error) => error,
+        other => Error::Refused { what: "change the pull request", reason: format!("{other:?}") },
+    }
 }
 
 impl TestForge for DemoForge {
@@ -137,6 +189,38 @@ impl TestForge for DemoForge {
             ids.get_or_insert_with(Vec::new).push(id);
         }
         apps::install(self.state(), slug, owner, ids).await
+    }
+
+    async fn rename_repository(&self, full_name: &str, new: &str, login: &str) -> Result<(), Error> {
+        moves::rename(self.state(), &self.entry(full_name).await?, &actor(self, login)?, new).await
+    }
+
+    async fn delete_repository(&self, full_name: &str) -> Result<(), Error> {
+        moves::delete(self.state(), &self.entry(full_name).await?).await
+    }
+
+    async fn set_head_fork(&self, full_name: &str, number: u64, fork: u64) -> Result<(), Error> {
+        let entry = self.entry(full_name).await?;
+        let changed = pulls::update_record(self.state(), &entry, number, |pull| {
+            pull.fork = Some(fork);
+            Ok::<_, Error>(())
+        });
+        changed.await.map(drop)
+    }
+
+    async fn set_next_number(&self, full_name: &str, next: u64) -> Result<(), Error> {
+        let entry = self.entry(full_name).await?;
+        let mut record = entry.record.lock().await;
+        let mut changed = record.clone();
+        changed.next_number = changed.next_number.max(next);
+        entry.save(&mut record, changed).await
+    }
+
+    async fn edit_review(&self, full_name: &str, of: (u64, u64), login: &str, text: &str) -> Result<(), Error> {
+        let entry = self.entry(full_name).await?;
+        let actor = actor(self, login)?;
+        let edited = reviewers::edit_review(self.state(), &entry, &actor, of, text.to_owned());
+        edited.await.map(drop).map_err(to_error)
     }
 }
 

@@ -17,13 +17,12 @@ mod tests;
 mod threads;
 
 use reqwest::Url;
-use serde::de::IgnoredAny;
 use serde_json::json;
 
 use crate::{
-    Account, Branch, Endpoint, Error, NewPullRequest, PullRequest, Repository, Token,
+    Account, Endpoint, Error, NewPullRequest, PullRequest, Repository, Token,
     http_client::{self, RetryPolicy},
-    names::{RepositoryName, branch_name},
+    names::RepositoryName,
     retry,
 };
 
@@ -31,7 +30,7 @@ use credential::Credential;
 pub use credential::bitbucket_git_login;
 pub(crate) use id::{review_id, uuid_to_id};
 use pages::PageResponse;
-use responses::{AccountResponse, BranchResponse, PullRequestResponse, RepositoryDefect, RepositoryResponse};
+use responses::{AccountResponse, PullRequestResponse, RepositoryDefect, RepositoryResponse};
 
 type Client = http_client::Client<Credential>;
 
@@ -102,21 +101,6 @@ impl Bitbucket {
             },
             RepositoryDefect::CloneUrl => self.client.unexpected_response("the repository can't be cloned by HTTPS"),
         })
-    }
-
-    pub async fn branch(&self, full_name: &str, name: &str) -> Result<Option<Branch>, Error> {
-        let repository = RepositoryName::parse(full_name)?;
-        let Some(name) = branch_name(name) else { return Ok(None) };
-        let address = self.url(repository, &["refs", "branches", name]);
-        match self.client.get::<BranchResponse>(address, full_name, RetryPolicy::Retry).await {
-            Ok(answer) => Ok(Some(Branch::from(answer)).filter(|branch| branch.name == name)),
-            // A missing branch and a missing repository return the same status, so query the repository.
-            Err(Error::NotFound { .. }) => {
-                let address = self.url(repository, &[]);
-                self.client.get::<IgnoredAny>(address, full_name, RetryPolicy::Retry).await.map(|_| None)
-            }
-            Err(error) => Err(error),
-        }
     }
 
     pub async fn open_pull_request(&self, full_name: &str, head_branch: &str) -> Result<Option<PullRequest>, Error> {

@@ -8,6 +8,4 @@ pub struct Comment {
     pub body: String,
     pub author: Option<Actor>,
     pub created_at: Time,
-    pub updated_at: Time,
-    pub url: String,
 }

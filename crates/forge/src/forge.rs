@@ -3,7 +3,7 @@
 mod hooks;
 mod reviews;
 
-use crate::{Account, Bitbucket, Branch, Error, GitHub, NewPullRequest, PullRequest, Repository};
+use crate::{Account, Bitbucket, Error, GitHub, NewPullRequest, PullRequest, Repository};
 
 #[derive(Clone, Debug)]
 pub enum Forge {
@@ -30,13 +30,6 @@ impl Forge {
         match self {
             Self::GitHub(github) => github.repository(full_name).await,
             Self::Bitbucket(bitbucket) => bitbucket.repository(full_name).await,
-        }
-    }
-
-    pub async fn branch(&self, full_name: &str, name: &str) -> Result<Option<Branch>, Error> {
-        match self {
-            Self::GitHub(github) => github.branch(full_name, name).await,
-            Self::Bitbucket(bitbucket) => bitbucket.branch(full_name, name).await,
         }
     }
 

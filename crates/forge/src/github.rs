@@ -23,8 +23,7 @@ mod token_access;
 use serde_json::json;
 
 use crate::{
-    Account, Branch, Endpoint, Error, NewPullRequest, PullRequest, PullRequestState, Repository, Token,
-    names::{RepositoryName, branch_name},
+    Account, Endpoint, Error, NewPullRequest, PullRequest, PullRequestState, Repository, Token, names::RepositoryName,
     retry,
 };
 
@@ -34,7 +33,7 @@ pub use app::{
 };
 use client::{Client, RetryPolicy};
 pub use manifest::{AppManifest, GitHubSite, is_account_name};
-use responses::{AccountResponse, BranchResponse, PullRequestResponse, RepositoryResponse};
+use responses::{AccountResponse, PullRequestResponse, RepositoryResponse};
 pub use token_access::{TokenAccess, TokenPermission};
 
 #[derive(Clone, Debug)]
@@ -66,21 +65,6 @@ impl GitHub {
         let address = self.client.url(&["repos", owner, name]);
         let answer: RepositoryResponse = self.client.get(address, full_name, RetryPolicy::Retry).await?;
         Ok(answer.into())
-    }
-
-    /// Source: `GET /repos/{owner}/{repo}/branches/{branch}`.
-    pub async fn branch(&self, full_name: &str, name: &str) -> Result<Option<Branch>, Error> {
-        let repository = RepositoryName::parse(full_name)?;
-        let Some(name) = branch_name(name) else { return Ok(None) };
-        let segments = ["repos", repository.owner, repository.name, "branches", name];
-        let address = self.client.url(&segments);
-        match self.client.get::<BranchResponse>(address, full_name, RetryPolicy::Retry).await {
-            // GitHub redirects a renamed branch to its new name, but git does not follow.
-            Ok(answer) => Ok(Some(Branch::from(answer)).filter(|branch| branch.name == name)),
-            // A missing branch and a missing repository differ only in the message.
-            Err(Error::NotFound { message, .. }) if message == "Branch not found" => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 
     /// Source: `GET /repos/{owner}/{repo}/pulls`.

@@ -23,8 +23,6 @@ pub struct Hook {
     pub json: bool,
     pub has_secret: bool,
     pub verifies_tls: bool,
-    /// Status of the last response; only for repository webhooks on GitHub.
-    pub last_code: Option<u16>,
 }
 
 /// All settings together, because GitHub removes a secret that an edit omits. The caller checks the secret's length.
@@ -41,7 +39,6 @@ pub struct Delivery {
     pub status: String,
     /// 0 without a response.
     pub status_code: u16,
-    pub event: String,
 }
 
 impl Delivery {
@@ -56,7 +53,7 @@ mod tests {
 
     #[test]
     fn delivery_arrived_only_with_a_2xx_status() {
-        let answered = |status_code| Delivery { status: "OK".to_owned(), status_code, event: "ping".to_owned() };
+        let answered = |status_code| Delivery { status: "OK".to_owned(), status_code };
         for (code, arrived) in
             [(0, false), (199, false), (200, true), (202, true), (299, true), (300, false), (502, false)]
         {

@@ -35,11 +35,6 @@ pub(crate) fn account_name(login: &str) -> Result<&str, Error> {
     })
 }
 
-/// Returns `None` for `.`, `..` and the empty name, which would change the URL.
-pub(crate) fn branch_name(name: &str) -> Option<&str> {
-    Some(name).filter(|name| !matches!(*name, "" | "." | ".."))
-}
-
 /// Validates a commit hash or its prefix. Errors: `NotFound` for an invalid hash, as from the forge itself.
 pub(crate) fn commit_name<'a>(sha: &'a str, what: &str) -> Result<&'a str, Error> {
     let plain = !sha.is_empty() && sha.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -63,18 +58,12 @@ mod tests {
     }
 
     #[test]
-    fn commit_is_hexadecimal_and_branch_is_not_dots() {
+    fn commit_is_hexadecimal() {
         for good in ["0123456789abcdef", "ABCDEF0"] {
             assert_eq!(commit_name(good, "commit").ok(), Some(good));
         }
         for bad in ["", "..", "../x", "main", "abc/def", "abc%2f"] {
             assert!(matches!(commit_name(bad, "commit"), Err(Error::NotFound { .. })), "{bad:?}");
-        }
-        for good in ["main", "a/b", "a%2fb", "...", ".a"] {
-            assert_eq!(branch_name(good), Some(good));
-        }
-        for bad in ["", ".", ".."] {
-            assert_eq!(branch_name(bad), None, "{bad:?}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Pull requests of a forge, existing and new.
 
-use crate::{Actor, Time};
+use crate::Time;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PullRequest {
@@ -17,7 +17,6 @@ pub struct PullRequest {
     pub state: PullRequestState,
     pub draft: bool,
     pub title: String,
-    pub author: Option<Actor>,
     pub updated_at: Time,
 }
 

@@ -1,4 +1,4 @@
-//! Repositories, branches and accounts as a forge returns them.
+//! Repositories and accounts as a forge returns them.
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repository {
@@ -8,18 +8,10 @@ pub struct Repository {
     pub full_name: String,
     pub default_branch: String,
     pub clone_url: String,
-    pub html_url: String,
-    pub private: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     pub id: u64,
     pub login: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Branch {
-    pub name: String,
-    pub sha: String,
 }

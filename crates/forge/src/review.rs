@@ -11,16 +11,11 @@ pub struct Review {
     pub body: String,
     /// Bitbucket only: the comments that form the summary, in order.
     pub parts: Vec<SummaryPart>,
-    /// Reviewed commit; `None` on Bitbucket or if the forge has forgotten it.
-    pub commit: Option<String>,
     pub submitted_at: Option<Time>,
     pub updated_at: Option<Time>,
     /// The page of the review, on Bitbucket of the pull request.
     pub url: String,
     pub author: Option<Actor>,
-    /// GitHub's relation of the author to the repository, such as `MEMBER`; empty on Bitbucket. It is wrong for private
-    /// members of an organisation, so read the permission instead.
-    pub author_association: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,8 +65,6 @@ impl ReviewState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReviewComment {
     pub id: u64,
-    /// `None` for comments older than GitHub's reviews; on Bitbucket set only by `review_comments`.
-    pub review: Option<u64>,
     /// First comment of the thread; `None` for that comment itself.
     pub in_reply_to: Option<u64>,
     pub path: String,
@@ -82,10 +75,6 @@ pub struct ReviewComment {
     pub created_at: Time,
     pub updated_at: Time,
     pub url: String,
-    /// Commit of the current position; empty on Bitbucket.
-    pub commit: String,
-    /// Commit that was commented on; empty on Bitbucket.
-    pub original_commit: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,18 +101,6 @@ pub enum Side {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Thread {
     pub id: String,
-    pub resolved: bool,
-    pub outdated: bool,
-    pub path: String,
-    /// Line in the newest commit; `None` if removed, or for a thread on the file.
-    pub line: Option<u64>,
     /// Oldest first; the first id identifies the thread in REST.
     pub comments: Vec<u64>,
-    pub more_comments: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
-    pub id: u64,
-    pub url: String,
 }

@@ -14,8 +14,8 @@ mod value;
 mod tests;
 
 pub use event::{
-    CommentAction, CommentEvent, Event, EventRepository, InstallationChange, InstallationEvent, PullRequestAction,
-    PullRequestEvent, RepositoryChange, RepositoryEvent, ReviewAction, ReviewEvent,
+    CommentAction, CommentEvent, Event, EventRepository, PullRequestAction, PullRequestEvent, RepositoryChange,
+    RepositoryEvent, ReviewAction, ReviewEvent,
 };
 pub use parser::parse;
 pub use signature::{Secret, SignatureError, verify};

@@ -111,7 +111,7 @@ pub(crate) fn event_repository(event: &Event) -> Option<(u64, &str)> {
         Event::PullRequest(event) => &event.repository,
         Event::Comment(event) => &event.repository,
         Event::Repository(event) => &event.repository,
-        Event::Ping { .. } | Event::Installation(_) | Event::Ignored { .. } => return None,
+        Event::Ping | Event::Ignored { .. } => return None,
     };
     Some((named.id, &named.full_name))
 }
@@ -125,7 +125,7 @@ pub(crate) fn translate(
     now: Timestamp,
 ) -> Result<WebhookEvent, InvalidId> {
     Ok(match event {
-        Event::Ping { .. } => WebhookEvent::Ping,
+        Event::Ping => WebhookEvent::Ping,
         Event::Review(event) => {
             let name = RepositoryName::new(event.repository.full_name)?;
             let seen =
@@ -151,7 +151,6 @@ pub(crate) fn translate(
         Event::PullRequest(event) => translate_pull_request(hook, delivery, *event)?,
         Event::Comment(event) => translate_comment(*event)?,
         Event::Repository(event) => WebhookEvent::Repository(event),
-        Event::Installation(_) => WebhookEvent::Ignored { event: "installation".into() },
         Event::Ignored { event, action: None } => WebhookEvent::Ignored { event },
         Event::Ignored { event, action: Some(action) } => WebhookEvent::Ignored { event: format!("{event}.{action}") },
     })
@@ -229,7 +228,7 @@ fn translate_pull_request(
         PullRequestAction::Closed { merged: true } => news("closed by a merge", snapshot),
         PullRequestAction::Closed { merged: false } => news("closed", snapshot),
         PullRequestAction::Reopened => news("reopened", snapshot),
-        PullRequestAction::Synchronize { .. } => news("synchronize", snapshot),
+        PullRequestAction::Synchronize => news("synchronize", snapshot),
         PullRequestAction::Labeled { label } if label == REVISE_LABEL => {
             let author = to_author(event.sender.as_ref());
             // The body has no id for an added label, so its time and author identify it.
@@ -251,8 +250,6 @@ fn translate_pull_request(
             }))
         }
         PullRequestAction::Labeled { .. } => WebhookEvent::Ignored { event: "pull_request.labeled".into() },
-        PullRequestAction::Opened => WebhookEvent::Ignored { event: "pull_request.opened".into() },
-        PullRequestAction::Edited => WebhookEvent::Ignored { event: "pull_request.edited".into() },
         PullRequestAction::Other(action) => WebhookEvent::Ignored { event: format!("pull_request.{action}") },
     })
 }

@@ -14,8 +14,7 @@ use super::{FailedForm, PageError};
 use crate::{
     access::Requirement,
     forge_state::Shared,
-    record::Side,
-    reviews::{self, CommentPosition, NewComment, NewReview, Rejection, Verdict},
+    reviews::{self, NewComment, NewReview, Rejection, Verdict},
 };
 
 #[derive(Default, Deserialize)]
@@ -41,10 +40,9 @@ impl ReviewForm {
             let line =
                 line.map_err(|_| Rejection::Unprocessable("A comment on a line needs the line's number.".to_owned()))?;
             let (path, body) = (self.path.trim().to_owned(), normalize_newlines(&self.comment));
-            let position = CommentPosition::Line(Side::Right, line);
-            comments.push(NewComment { path, body, position, start_line: None });
+            comments.push(NewComment { path, line, body });
         }
-        Ok(NewReview { verdict: Some(verdict), body: normalize_newlines(&self.body), commit: None, comments })
+        Ok(NewReview { verdict, body: normalize_newlines(&self.body), comments })
     }
 }
 

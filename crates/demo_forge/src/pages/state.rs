@@ -15,7 +15,7 @@ use crate::{
     Error,
     access::{Actor, Requirement},
     forge_state::Shared,
-    merge::{self, MergeOutcome, MergeRequest, Method, Obstacle},
+    merge::{self, MergeOutcome, Obstacle},
     pulls::{self, Outcome, PullUpdate, Rejection},
     pushes,
     record::{Pull, PullState},
@@ -49,7 +49,7 @@ pub(super) async fn submit(
     };
     let actor = super::actor(&shared, &entry, &form.user, need).await?;
     let problem = match form.state {
-        NewState::Merged => merge(&shared, &entry, &actor, &pull, form.sha).await?,
+        NewState::Merged => merge(&shared, &entry, &actor, &pull, &form.sha).await?,
         NewState::Closed => update(&shared, &entry, &actor, &pull, PullState::Closed).await?,
         NewState::Open => update(&shared, &entry, &actor, &pull, PullState::Open).await?,
     };
@@ -66,13 +66,12 @@ async fn merge(
     entry: &RepositoryEntry,
     actor: &Actor,
     pull: &Pull,
-    sha: String,
+    sha: &str,
 ) -> Result<Option<String>, Error> {
     // In a linked repository, the user may have merged with git, without a push through the forge.
     pushes::apply_push(shared, entry, actor).await?;
     let record = &pull.record;
-    let wish = MergeRequest { method: Method::Merge, title: None, message: None, sha: Some(sha) };
-    let obstacle = match merge::merge(shared, entry, actor, record.number, wish).await? {
+    let obstacle = match merge::merge(shared, entry, actor, record.number, Some(sha)).await? {
         MergeOutcome::Merged { .. } => return Ok(None),
         MergeOutcome::NotMergeable(Obstacle::Merged) if record.is_open() => return Ok(None),
         MergeOutcome::NotMergeable(obstacle) => obstacle,

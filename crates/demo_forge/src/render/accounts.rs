@@ -50,12 +50,15 @@ pub fn public_user(shared: &Shared, member: &Account) -> Value {
     merge_json(account(shared, member), more)
 }
 
-pub fn collaborator_permission(shared: &Shared, member: &Member, role: Role) -> Value {
-    let permissions = json!({
+pub fn permissions(role: Role) -> Value {
+    json!({
         "pull": role >= Role::Read, "triage": role >= Role::Triage, "push": role >= Role::Write,
         "maintain": role >= Role::Maintain, "admin": role >= Role::Admin,
-    });
-    let more = json!({ "permissions": permissions, "role_name": role.name() });
+    })
+}
+
+pub fn collaborator_permission(shared: &Shared, member: &Member, role: Role) -> Value {
+    let more = json!({ "permissions": permissions(role), "role_name": role.name() });
     let user = merge_json(account(shared, &member.account()), more);
     json!({ "permission": role.permission(), "role_name": role.name(), "user": user })
 }
@@ -68,7 +71,7 @@ pub fn owner(shared: &Shared, login: &str) -> Account {
 }
 
 /// Hashes the name (FNV-1a), because organisations are not stored.
-pub(super) fn organization_id(login: &str) -> u64 {
+fn organization_id(login: &str) -> u64 {
     let start = 0xcbf2_9ce4_8422_2325_u64;
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     FIRST_ID + (login.to_ascii_lowercase().bytes().fold(start, step) >> 12)

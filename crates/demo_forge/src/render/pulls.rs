@@ -1,4 +1,4 @@
-//! Renders pull requests, the issues behind them, labels, notes and requested reviewers.
+//! Renders pull requests, the issues behind them, and comments on them.
 
 use serde_json::{Value, json};
 
@@ -6,32 +6,12 @@ use super::{ASSOCIATION, account, link, merge_json, owner, repository};
 use crate::{
     clock,
     forge_state::Shared,
-    git_queries::MergeTree,
-    record::{IssueCommentRecord, LabelRecord, Pull, PullRecord, PullState, ReviewState},
+    record::{IssueCommentRecord, Pull, PullRecord, PullState},
     repositories::RepositoryEntry,
     users::{Account, AccountKind},
 };
 
-pub fn label(shared: &Shared, entry: &RepositoryEntry, label: &LabelRecord) -> Value {
-    let LabelRecord { id, name, color, description } = label;
-    json!({
-        "id": id,
-        "node_id": format!("LA_{id}"),
-        "url": format!("{}/api/v3/repos/{}/labels/{name}", shared.url, entry.full_name()),
-        "name": name,
-        "color": color,
-        "description": description,
-        "default": false,
-    })
-}
-
-async fn labels(shared: &Shared, entry: &RepositoryEntry, pull: &PullRecord) -> Vec<Value> {
-    let existing = entry.record.lock().await.labels.clone();
-    let find = |name: &String| existing.iter().find(|existing| existing.name == *name);
-    pull.labels.iter().filter_map(find).map(|existing| label(shared, entry, existing)).collect()
-}
-
-pub(super) fn author(pull: &PullRecord) -> Account {
+fn author(pull: &PullRecord) -> Account {
     Account { id: pull.author_id, login: pull.author.clone(), kind: AccountKind::User }
 }
 
@@ -42,12 +22,12 @@ fn state(pull: &PullRecord) -> &'static str {
     }
 }
 
-pub fn requested_reviewers(shared: &Shared, pull: &PullRecord) -> Vec<Value> {
+fn requested_reviewers(shared: &Shared, pull: &PullRecord) -> Vec<Value> {
     let members = pull.requested.iter().filter_map(|id| shared.users.by_id(*id));
     members.map(|member| account(shared, &member.account())).collect()
 }
 
-pub async fn reduced_pull(shared: &Shared, entry: &RepositoryEntry, pull: &Pull) -> Value {
+pub fn reduced_pull(shared: &Shared, entry: &RepositoryEntry, pull: &Pull) -> Value {
     let record = &pull.record;
     let full_name = entry.full_name();
     let number = record.number;
@@ -62,10 +42,10 @@ pub async fn reduced_pull(shared: &Shared, entry: &RepositoryEntry, pull: &Pull)
     let statuses_url = format!("{repo}/statuses/{}", pull.head_sha);
     let end = |branch: &str, sha: &str| {
         json!({
-            "label": format!("{}:{branch}", entry.owner()),
+            "label": format!("{}:{branch}", entry.owner),
             "ref": branch,
             "sha": sha,
-            "user": account(shared, &owner(shared, &entry.owner())),
+            "user": account(shared, &owner(shared, &entry.owner)),
             "repo": repository(shared, entry),
         })
     };
@@ -106,7 +86,7 @@ pub async fn reduced_pull(shared: &Shared, entry: &RepositoryEntry, pull: &Pull)
         "user": account(shared, &author(record)),
         "author_association": ASSOCIATION,
         "draft": record.draft,
-        "labels": labels(shared, entry, record).await,
+        "labels": [],
         "milestone": null,
         "assignee": null,
         "assignees": [],
@@ -123,70 +103,27 @@ pub async fn reduced_pull(shared: &Shared, entry: &RepositoryEntry, pull: &Pull)
     })
 }
 
-struct PullSize {
-    commits: usize,
-    additions: u64,
-    deletions: u64,
-    files: usize,
-    mergeable: Option<bool>,
-}
-
-async fn load_size(shared: &Shared, entry: &RepositoryEntry, pull: &Pull) -> Result<PullSize, crate::Error> {
-    let git_dir = entry.git_dir();
-    let (base, head) = (&pull.base_sha, &pull.head_sha);
-    let files = shared.git.changed_files(&git_dir, base, head).await?;
-    let mergeable = match pull.record.state {
-        PullState::Closed => None,
-        PullState::Open => match shared.git.merge_tree(&git_dir, base, head).await {
-            Ok(MergeTree::Tree(_)) => Some(true),
-            Ok(MergeTree::Conflict) => Some(false),
-            // Unknown with an older git; GitHub often returns null as well.
-            Err(_) => None,
-        },
-    };
-    Ok(PullSize {
-        commits: shared.git.commits_between(&git_dir, base, head).await? as usize,
-        additions: files.iter().map(|file| file.additions).sum(),
-        deletions: files.iter().map(|file| file.deletions).sum(),
-        files: files.len(),
-        mergeable,
-    })
-}
-
-pub async fn full_pull(shared: &Shared, entry: &RepositoryEntry, pull: &Pull) -> Value {
+/// The sizes are zero, and whether it can be merged is unknown, because no client of this forge reads them.
+pub fn full_pull(shared: &Shared, entry: &RepositoryEntry, pull: &Pull) -> Value {
     let record = &pull.record;
-    let size = load_size(shared, entry, pull).await.unwrap_or_else(|error| {
-        tracing::warn!(error = %error, "pull request not measured: failed to {error}");
-        PullSize { commits: 0, additions: 0, deletions: 0, files: 0, mergeable: None }
-    });
-    let mergeable_state = match size.mergeable {
-        Some(true) => "clean",
-        Some(false) => "dirty",
-        None => "unknown",
-    };
-    let visible = record.comments.iter().filter(|comment| !is_pending(record, comment.review)).count();
     let more = json!({
         "merged": record.merged.is_some(),
         "merged_by": record.merged.as_ref().map(|merge| account(shared, &merge.by)),
-        "mergeable": size.mergeable,
-        "rebaseable": size.mergeable,
-        "mergeable_state": mergeable_state,
+        "mergeable": null,
+        "rebaseable": null,
+        "mergeable_state": "unknown",
         "comments": record.notes.len(),
-        "review_comments": visible,
+        "review_comments": record.comments.len(),
         "maintainer_can_modify": false,
-        "commits": size.commits,
-        "additions": size.additions,
-        "deletions": size.deletions,
-        "changed_files": size.files,
+        "commits": 0,
+        "additions": 0,
+        "deletions": 0,
+        "changed_files": 0,
     });
-    merge_json(reduced_pull(shared, entry, pull).await, more)
+    merge_json(reduced_pull(shared, entry, pull), more)
 }
 
-pub(super) fn is_pending(pull: &PullRecord, review: u64) -> bool {
-    pull.reviews.iter().any(|other| other.id == review && other.state == ReviewState::Pending)
-}
-
-pub async fn issue(shared: &Shared, entry: &RepositoryEntry, pull: &Pull) -> Value {
+pub fn issue(shared: &Shared, entry: &RepositoryEntry, pull: &Pull) -> Value {
     let record = &pull.record;
     let repo = format!("{}/api/v3/repos/{}", shared.url, entry.full_name());
     let url = format!("{repo}/issues/{}", record.number);
@@ -210,7 +147,7 @@ pub async fn issue(shared: &Shared, entry: &RepositoryEntry, pull: &Pull) -> Val
         "active_lock_reason": null,
         "user": account(shared, &author(record)),
         "author_association": ASSOCIATION,
-        "labels": labels(shared, entry, record).await,
+        "labels": [],
         "assignee": null,
         "assignees": [],
         "milestone": null,

@@ -52,11 +52,11 @@ pub fn repository(shared: &Shared, entry: &RepositoryEntry) -> Value {
     let own = json!({
         "id": described.id,
         "node_id": format!("R_{}", described.id),
-        "name": entry.name(),
+        "name": entry.name,
         "full_name": full_name,
         "private": true,
         "visibility": "private",
-        "owner": account(shared, &owner(shared, &entry.owner())),
+        "owner": account(shared, &owner(shared, &entry.owner)),
         "html_url": described.html_url,
         "clone_url": described.clone_url,
         "git_url": described.clone_url,

@@ -12,7 +12,6 @@ use crate::{
 
 fn state(state: ReviewState) -> &'static str {
     match state {
-        ReviewState::Pending => "PENDING",
         ReviewState::Commented => "COMMENTED",
         ReviewState::ChangesRequested => "CHANGES_REQUESTED",
         ReviewState::Approved => "APPROVED",
@@ -24,7 +23,7 @@ pub fn review(shared: &Shared, entry: &RepositoryEntry, number: u64, review: &Re
     let full_name = entry.full_name();
     let pull = format!("{}/api/v3/repos/{full_name}/pulls/{number}", shared.url);
     let html_url = format!("{}/{full_name}/pull/{number}#pullrequestreview-{}", shared.url, review.id);
-    let mut answer = json!({
+    json!({
         "id": review.id,
         "node_id": format!("PRR_{}", review.id),
         "user": account(shared, &review.author),
@@ -35,19 +34,14 @@ pub fn review(shared: &Shared, entry: &RepositoryEntry, number: u64, review: &Re
         "_links": { "html": link(&html_url), "pull_request": link(&pull) },
         "commit_id": review.commit,
         "author_association": ASSOCIATION,
-    });
-    // Pending reviews lack this field.
-    if let Some(at) = &review.submitted_at {
-        answer["submitted_at"] = json!(clock::truncate_to_seconds(at));
-    }
-    answer
+        "submitted_at": clock::truncate_to_seconds(&review.submitted_at),
+    })
 }
 
 /// Differs from the REST form: the state is lower case, and an empty summary is null.
 pub fn review_in_webhook(shared: &Shared, entry: &RepositoryEntry, number: u64, record: &ReviewRecord) -> Value {
     let mut answer = review(shared, entry, number, record);
     answer["state"] = json!(state(record.state).to_ascii_lowercase());
-    answer["submitted_at"] = json!(record.submitted_at.as_deref().map(clock::truncate_to_seconds));
     answer["updated_at"] = json!(clock::truncate_to_seconds(&record.updated_at));
     if record.body.is_empty() {
         answer["body"] = Value::Null;
@@ -55,6 +49,7 @@ pub fn review_in_webhook(shared: &Shared, entry: &RepositoryEntry, number: u64, 
     answer
 }
 
+/// `diff_hunk` and the positions have no meaning, because no client of this forge reads them.
 pub fn line_comment(shared: &Shared, entry: &RepositoryEntry, number: u64, comment: &LineCommentRecord) -> Value {
     let full_name = entry.full_name();
     let repo = format!("{}/api/v3/repos/{full_name}", shared.url);
@@ -72,18 +67,18 @@ pub fn line_comment(shared: &Shared, entry: &RepositoryEntry, number: u64, comme
         "user": account(shared, &comment.author),
         "author_association": ASSOCIATION,
         "body": comment.body,
-        "diff_hunk": comment.diff_hunk,
+        "diff_hunk": "",
         "path": comment.path,
         "commit_id": comment.commit,
         "original_commit_id": comment.original_commit,
-        "position": comment.position,
-        "original_position": comment.original_position,
-        "side": comment.side.name(),
+        "position": 1,
+        "original_position": 1,
+        "side": "RIGHT",
         "line": comment.line,
         "original_line": comment.original_line,
-        "start_line": comment.start_line,
-        "original_start_line": comment.original_start_line,
-        "start_side": comment.original_start_line.map(|_| comment.side.name()),
+        "start_line": null,
+        "start_side": null,
+        "original_start_line": null,
         "subject_type": "line",
         "created_at": clock::truncate_to_seconds(&comment.created_at),
         "updated_at": clock::truncate_to_seconds(&comment.updated_at),

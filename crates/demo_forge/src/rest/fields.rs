@@ -37,15 +37,6 @@ impl Fields {
         self.text(name)?.flatten().ok_or_else(|| ApiError::invalid_request(&format!("\"{name}\" wasn't supplied.")))
     }
 
-    pub fn number(&self, name: &str) -> Result<Option<u64>, ApiError> {
-        match self.0.get(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => value.as_u64().map(Some).ok_or_else(|| {
-                ApiError::invalid_request(&format!("For 'properties/{name}', {value} is not an integer."))
-            }),
-        }
-    }
-
     pub fn texts(&self, name: &str) -> Result<Option<Vec<String>>, ApiError> {
         let wrong = |value: &Value| {
             ApiError::invalid_request(&format!("For 'properties/{name}', {value} is not an array of strings."))
@@ -57,18 +48,6 @@ impl Fields {
                 texts.map(Some).ok_or_else(|| wrong(value))
             }
             Some(value) => Err(wrong(value)),
-        }
-    }
-
-    pub fn objects(&self, name: &str) -> Result<Vec<Self>, ApiError> {
-        let wrong = || ApiError::invalid_request(&format!("For 'properties/{name}', an array of objects is expected."));
-        match self.0.get(name) {
-            None | Some(Value::Null) => Ok(Vec::new()),
-            Some(Value::Array(list)) => {
-                let objects: Option<_> = list.iter().map(|one| Some(Self(one.as_object()?.clone()))).collect();
-                objects.ok_or_else(wrong)
-            }
-            Some(_) => Err(wrong()),
         }
     }
 

@@ -1,6 +1,6 @@
-//! GraphQL for review threads, which REST lacks: the threads of a pull request, a reply and a resolution.
+//! GraphQL for review threads, which REST lacks: the threads of a pull request, and a reply.
 //! An operation is recognised by the name of its field; its variables have fixed names, and the answer contains each
-//! field that the forge knows. A failed operation is null, with an error in a 200 answer.
+//! field that our client reads. A failed operation is null, with an error in a 200 answer.
 
 use std::sync::Arc;
 
@@ -11,13 +11,10 @@ use super::{caller::Caller, fields::Fields, refusal::ApiError};
 use crate::{
     access::{AccessDecision, Actor, Authority, Requirement},
     forge_state::Shared,
-    names,
-    pulls::{self, UpdateOutcome},
-    record::{LineCommentRecord, PullRecord, ReviewState},
-    render, replies,
+    record::{LineCommentRecord, PullRecord},
+    replies,
     repositories::RepositoryEntry,
     reviews::Rejection,
-    role::Role,
 };
 
 const PAGE: usize = 100;
@@ -62,12 +59,10 @@ pub(crate) async fn handle(
     };
     let (field, outcome) = if query.contains("addPullRequestReviewThreadReply(") {
         ("addPullRequestReviewThreadReply", reply(&shared, &actor, &variables).await)
-    } else if query.contains("resolveReviewThread(") {
-        ("resolveReviewThread", resolve(&shared, &actor, &variables).await)
     } else if query.contains("reviewThreads(") {
         ("repository", threads(&shared, &actor, &variables).await)
     } else {
-        let names = "reviewThreads, addPullRequestReviewThreadReply and resolveReviewThread";
+        let names = "reviewThreads and addPullRequestReviewThreadReply";
         return Err(ApiError::unsupported(format!("The demo forge knows the GraphQL fields {names} only")));
     };
     Ok(Json(match outcome {
@@ -91,16 +86,7 @@ async fn threads(shared: &Shared, actor: &Actor, variables: &Map<String, Value>)
         kind: "NOT_FOUND",
         message: format!("Could not resolve to a Repository with the name '{owner}/{name}'."),
     };
-    // GitHub follows renames here by default.
-    let entry = match shared.repositories.find(owner, name).await {
-        Some(entry) => Some(entry),
-        None => {
-            let key = names::lookup_key(owner, name);
-            let moved = shared.state.read(|state| state.moved.get(&key).copied()).await;
-            shared.repositories.by_id(moved.unwrap_or(0)).await
-        }
-    };
-    let entry = entry.ok_or_else(hidden)?;
+    let entry = shared.repositories.find(owner, name).await.ok_or_else(hidden)?;
     match actor.check(&entry, Requirement::PULLS_READ).await {
         AccessDecision::Yes => {}
         AccessDecision::No => return Err(FieldError::forbidden(actor, "repository")),
@@ -110,11 +96,8 @@ async fn threads(shared: &Shared, actor: &Actor, variables: &Map<String, Value>)
     let pull = entry.record.lock().await.pulls.iter().find(|pull| pull.number == number).cloned();
     let message = format!("Could not resolve to a PullRequest with the number of {number}.");
     let pull = pull.ok_or(FieldError { kind: "NOT_FOUND", message })?;
-    let pending = |comment: &LineCommentRecord| {
-        pull.reviews.iter().any(|review| review.id == comment.review && review.state == ReviewState::Pending)
-    };
-    let firsts = pull.comments.iter().filter(|comment| comment.in_reply_to.is_none() && !pending(comment));
-    let all = firsts.map(|first| thread_node(shared, &entry, &pull, first)).collect();
+    let firsts = pull.comments.iter().filter(|comment| comment.in_reply_to.is_none());
+    let all = firsts.map(|first| thread_node(&pull, first)).collect();
     Ok(json!({ "pullRequest": { "reviewThreads": page(all, text(variables, "after")) } }))
 }
 
@@ -128,21 +111,13 @@ fn page(nodes: Vec<Value>, after: &str) -> Value {
     })
 }
 
-fn comment_node(shared: &Shared, entry: &RepositoryEntry, pull: &PullRecord, comment: &LineCommentRecord) -> Value {
-    let url = &render::line_comment(shared, entry, pull.number, comment)["html_url"];
-    json!({ "fullDatabaseId": comment.id.to_string(), "url": url })
+fn comment_node(comment: &LineCommentRecord) -> Value {
+    json!({ "fullDatabaseId": comment.id.to_string() })
 }
 
-fn thread_node(shared: &Shared, entry: &RepositoryEntry, pull: &PullRecord, first: &LineCommentRecord) -> Value {
+fn thread_node(pull: &PullRecord, first: &LineCommentRecord) -> Value {
     let comments = pull.comments.iter().filter(|comment| comment.thread() == first.id);
-    json!({
-        "id": format!("PRRT_{}", first.id),
-        "isResolved": pull.resolved.contains_key(&first.id),
-        "isOutdated": first.line.is_none(),
-        "path": first.path,
-        "line": first.line,
-        "comments": page(comments.map(|comment| comment_node(shared, entry, pull, comment)).collect(), ""),
-    })
+    json!({ "id": format!("PRRT_{}", first.id), "comments": page(comments.map(comment_node).collect(), "") })
 }
 
 async fn find_thread(
@@ -175,33 +150,12 @@ async fn reply(shared: &Arc<Shared>, actor: &Actor, variables: &Map<String, Valu
     if body.trim().is_empty() {
         return Err(FieldError { kind: "UNPROCESSABLE", message: "Body can't be blank".to_owned() });
     }
-    let replied = replies::create_reply(shared, &entry, actor, (pull.number, first.id), body.to_owned()).await;
-    let (comment, pull) = replied.map_err(|objection| match objection {
+    let replied = replies::create_reply(shared, &entry, actor, (pull.number, first.id, None), body.to_owned()).await;
+    let (comment, _) = replied.map_err(|objection| match objection {
         Rejection::Unprocessable(message) => FieldError { kind: "UNPROCESSABLE", message },
         Rejection::Forbidden(message) => FieldError { kind: "FORBIDDEN", message: message.to_owned() },
         Rejection::NotFound => FieldError::not_found(id),
         Rejection::Internal(error) => error.into(),
     })?;
-    Ok(json!({ "comment": comment_node(shared, &entry, &pull.record, &comment) }))
-}
-
-/// GitHub requires permission to write contents as well, except of the pull request's author.
-async fn resolve(shared: &Arc<Shared>, actor: &Actor, variables: &Map<String, Value>) -> Result<Value, FieldError> {
-    let id = text(variables, "thread");
-    let (entry, pull, first) = find_thread(shared, actor, id).await?;
-    let needs = [Requirement { role: Role::Write, ..Requirement::PULLS_WRITE }, Requirement::CONTENTS_WRITE];
-    let mut allowed = pull.author_id == actor.account.id && matches!(actor.authority, Authority::ByRole);
-    if !allowed {
-        allowed = actor.check(&entry, needs[0]).await == AccessDecision::Yes
-            && actor.check(&entry, needs[1]).await == AccessDecision::Yes;
-    }
-    if !allowed {
-        return Err(FieldError::forbidden(actor, "ResolveReviewThread"));
-    }
-    let changed = pulls::update_record(shared, &entry, pull.number, |pull| {
-        pull.resolved.entry(first.id).or_insert_with(|| actor.account.clone());
-        Ok::<_, FieldError>(())
-    });
-    let UpdateOutcome::Updated((), pull) = changed.await? else { return Err(FieldError::not_found(id)) };
-    Ok(json!({ "thread": thread_node(shared, &entry, &pull.record, &first) }))
+    Ok(json!({ "comment": comment_node(&comment) }))
 }

@@ -24,7 +24,6 @@ use crate::{
 pub struct HookPath {
     pub target: Target,
     pub hook: Option<u64>,
-    delivery: Option<u64>,
 }
 
 impl FromRequestParts<Arc<Shared>> for HookPath {
@@ -35,8 +34,7 @@ impl FromRequestParts<Arc<Shared>> for HookPath {
         let params = RawPathParams::from_request_parts(parts, shared).await.map_err(|_| ApiError::not_found())?;
         let params: BTreeMap<String, String> =
             params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let number = |name: &str| params.get(name).map(|text| parse_number(text)).transpose();
-        let (hook, delivery) = (number("hook")?, number("delivery")?);
+        let hook = params.get("hook").map(|text| parse_number(text)).transpose()?;
         let need = if parts.method == Method::GET { Requirement::HOOKS_READ } else { Requirement::HOOKS_WRITE };
         let target = match (params.get("owner"), params.get("name"), params.get("org")) {
             (Some(owner), Some(name), _) => {
@@ -48,10 +46,10 @@ impl FromRequestParts<Arc<Shared>> for HookPath {
                 let app = caller.app()?;
                 let target = Target { api: ApiKind::GitHub, kind: TargetKind::Integration, id: app };
                 let own = hooks::list(shared, target).await.into_iter().next().ok_or_else(ApiError::not_found)?;
-                return Ok(Self { target, hook: Some(own.id), delivery });
+                return Ok(Self { target, hook: Some(own.id) });
             }
         };
-        Ok(Self { target, hook, delivery })
+        Ok(Self { target, hook })
     }
 }
 
@@ -59,7 +57,7 @@ impl FromRequestParts<Arc<Shared>> for HookPath {
 async fn organization(shared: &Shared, caller: Caller, org: &str, need: Requirement) -> Result<Target, ApiError> {
     let actor = caller.actor()?;
     let all = shared.repositories.list().await;
-    let own: Vec<_> = all.iter().filter(|entry| entry.owner().eq_ignore_ascii_case(org)).collect();
+    let own: Vec<_> = all.iter().filter(|entry| entry.owner.eq_ignore_ascii_case(org)).collect();
     for entry in &own {
         if actor.check(entry, need).await != AccessDecision::Yes {
             return Err(ApiError::not_found());
@@ -74,13 +72,6 @@ async fn organization(shared: &Shared, caller: Caller, org: &str, need: Requirem
 impl HookPath {
     pub async fn hook(&self, shared: &Shared) -> Result<HookRecord, ApiError> {
         Ok(hooks::find(shared, self.target, self.hook.unwrap_or(0)).await?)
-    }
-
-    async fn delivery(&self, shared: &Shared) -> Result<(HookRecord, Arc<DeliveryRecord>), ApiError> {
-        let hook = self.hook(shared).await?;
-        let deliveries = shared.deliveries.list(hook.id, shared.clock.unix_secs());
-        let found = deliveries.into_iter().find(|delivery| Some(delivery.id) == self.delivery);
-        Ok((hook, found.ok_or_else(ApiError::not_found)?))
     }
 }
 
@@ -107,44 +98,27 @@ fn parse_settings(body: &[u8]) -> Result<Settings, ApiError> {
         content_type: config.text("content_type")?.flatten(),
         insecure_ssl: insecure_ssl(&config),
         events: fields.texts("events")?,
-        add_events: fields.texts("add_events")?.unwrap_or_default(),
-        remove_events: fields.texts("remove_events")?.unwrap_or_default(),
         active,
     })
 }
 
 pub async fn list(State(shared): State<Arc<Shared>>, place: HookPath, paging: Paging) -> Result<Response, ApiError> {
-    let (headers, hooks) = paging.page(&shared, hooks::list(&shared, place.target).await);
-    let mut items = Vec::new();
-    for hook in &hooks {
-        items.push(hooks::render(&shared, hook).await);
-    }
-    Ok((headers, Json(items)).into_response())
+    let hooks = hooks::list(&shared, place.target).await;
+    Ok(paging.respond(&shared, hooks.iter().map(|hook| hooks::render(&shared, hook)).collect()))
 }
 
 pub async fn create(State(shared): State<Arc<Shared>>, place: HookPath, body: Bytes) -> Result<Response, ApiError> {
     let hook = hooks::create(&shared, place.target, parse_settings(&body)?).await?;
-    Ok((StatusCode::CREATED, Json(hooks::render(&shared, &hook).await)).into_response())
-}
-
-pub async fn show(State(shared): State<Arc<Shared>>, place: HookPath) -> Result<Json<Value>, ApiError> {
-    let hook = place.hook(&shared).await?;
-    Ok(Json(hooks::render(&shared, &hook).await))
+    Ok((StatusCode::CREATED, Json(hooks::render(&shared, &hook))).into_response())
 }
 
 pub async fn change(State(shared): State<Arc<Shared>>, place: HookPath, body: Bytes) -> Result<Json<Value>, ApiError> {
     let hook = hooks::update(&shared, place.target, place.hook.unwrap_or(0), parse_settings(&body)?).await?;
-    Ok(Json(hooks::render(&shared, &hook).await))
+    Ok(Json(hooks::render(&shared, &hook)))
 }
 
 pub async fn delete(State(shared): State<Arc<Shared>>, place: HookPath) -> Result<StatusCode, ApiError> {
     hooks::delete(&shared, place.target, place.hook.unwrap_or(0)).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-pub async fn ping(State(shared): State<Arc<Shared>>, place: HookPath) -> Result<StatusCode, ApiError> {
-    let hook = place.hook(&shared).await?;
-    hooks::ping(&shared, &hook).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -153,57 +127,22 @@ fn render_delivery(delivery: &DeliveryRecord) -> Value {
         "id": delivery.id,
         "guid": delivery.guid,
         "delivered_at": delivery.delivered_at,
-        "redelivery": delivery.redelivery,
-        "duration": delivery.duration_secs,
+        "redelivery": false,
+        "duration": 0,
         "status": delivery.status,
         "status_code": delivery.status_code,
         "event": delivery.event,
-        "action": delivery.action,
-        "installation_id": delivery.installation,
-        "repository_id": delivery.repository,
-        "throttled_at": null,
+        "action": null,
+        "installation_id": null,
+        "repository_id": null,
     })
-}
-
-/// As on GitHub, `status=failure` means 400 to 599; neither filter matches deliveries without a response.
-fn matches_filter(status: Option<&str>, delivery: &DeliveryRecord) -> bool {
-    match status {
-        Some("success") => (200..400).contains(&delivery.status_code),
-        Some("failure") => (400..600).contains(&delivery.status_code),
-        _ => true,
-    }
-}
-
-#[derive(serde::Deserialize)]
-pub struct Filter {
-    status: Option<String>,
 }
 
 pub async fn deliveries(
     State(shared): State<Arc<Shared>>,
     place: HookPath,
-    axum::extract::Query(filter): axum::extract::Query<Filter>,
     paging: Paging,
 ) -> Result<Response, ApiError> {
     let hook = place.hook(&shared).await?;
-    let mut records = shared.deliveries.list(hook.id, shared.clock.unix_secs());
-    records.retain(|delivery| matches_filter(filter.status.as_deref(), delivery));
-    let (headers, records) = paging.cursor_page(&shared, records, |delivery| delivery.id);
-    let items: Vec<Value> = records.iter().map(|delivery| render_delivery(delivery)).collect();
-    Ok((headers, Json(items)).into_response())
-}
-
-pub async fn delivery(State(shared): State<Arc<Shared>>, place: HookPath) -> Result<Json<Value>, ApiError> {
-    let (_, delivery) = place.delivery(&shared).await?;
-    let mut body = render_delivery(&delivery);
-    body["url"] = json!(delivery.url);
-    body["request"] = json!({ "headers": delivery.sent_headers, "payload": delivery.payload });
-    body["response"] = json!({ "headers": delivery.received_headers, "payload": delivery.received });
-    Ok(Json(body))
-}
-
-pub async fn redeliver(State(shared): State<Arc<Shared>>, place: HookPath) -> Result<Response, ApiError> {
-    let (hook, delivery) = place.delivery(&shared).await?;
-    hooks::redeliver(&shared, &hook, &delivery)?;
-    Ok((StatusCode::ACCEPTED, Json(json!({}))).into_response())
+    Ok(paging.respond(&shared, shared.deliveries.list(hook.id).iter().map(render_delivery).collect()))
 }

@@ -2,13 +2,12 @@
 
 use axum::{
     Json,
-    extract::FromRequestParts,
+    extract::{FromRequestParts, OriginalUri},
     http::{HeaderMap, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use serde_json::Value;
 
-use super::original_uri::OriginalUri;
 use crate::forge_state::Shared;
 
 const DEFAULT_PER_PAGE: usize = 30;
@@ -19,7 +18,6 @@ pub struct Paging {
     page: usize,
     path: String,
     other_params: Vec<String>,
-    pub cursor: Option<String>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Paging {
@@ -27,19 +25,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
-        let mut paging = Self {
-            per_page: DEFAULT_PER_PAGE,
-            page: 1,
-            path: uri.path().to_owned(),
-            other_params: Vec::new(),
-            cursor: None,
-        };
+        let mut paging =
+            Self { per_page: DEFAULT_PER_PAGE, page: 1, path: uri.path().to_owned(), other_params: Vec::new() };
         for pair in uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             match name {
                 "per_page" => paging.per_page = value.parse().unwrap_or(DEFAULT_PER_PAGE).clamp(1, MAX_PER_PAGE),
                 "page" => paging.page = value.parse().unwrap_or(1).max(1),
-                "cursor" => paging.cursor = Some(value.to_owned()),
                 _ => paging.other_params.push(pair.to_owned()),
             }
         }
@@ -61,16 +53,6 @@ impl Paging {
         let headers = self.headers(shared, links);
         let skipped = (self.page - 1).saturating_mul(self.per_page);
         (headers, all.into_iter().skip(skipped).take(self.per_page).collect())
-    }
-
-    /// Paginates a list ordered by descending `id`, to which newer entries may be added between pages.
-    pub fn cursor_page<T>(&self, shared: &Shared, all: Vec<T>, id: impl Fn(&T) -> u64) -> (HeaderMap, Vec<T>) {
-        let below = self.cursor.as_deref().and_then(|cursor| cursor.strip_prefix("v1_")?.parse().ok());
-        let mut items: Vec<T> = all.into_iter().filter(|one| below.is_none_or(|below: u64| id(one) < below)).collect();
-        let more = items.len() > self.per_page;
-        items.truncate(self.per_page);
-        let next = items.last().filter(|_| more).map(|last| ("next", format!("cursor=v1_{}", id(last))));
-        (self.headers(shared, next), items)
     }
 
     fn headers(&self, shared: &Shared, links: impl IntoIterator<Item = (&'static str, String)>) -> HeaderMap {

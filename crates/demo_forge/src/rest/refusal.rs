@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    http::{HeaderValue, StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -60,20 +60,15 @@ pub struct ApiError {
     status: StatusCode,
     message: String,
     errors: Vec<Value>,
-    location: Option<String>,
 }
 
 impl ApiError {
     fn plain(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), errors: Vec::new(), location: None }
+        Self { status, message: message.into(), errors: Vec::new() }
     }
 
     pub fn not_found() -> Self {
         Self::plain(StatusCode::NOT_FOUND, "Not Found")
-    }
-
-    pub fn branch_not_found() -> Self {
-        Self::plain(StatusCode::NOT_FOUND, "Branch not found")
     }
 
     pub fn requires_authentication() -> Self {
@@ -120,25 +115,6 @@ impl ApiError {
             Role::Admin => Self::forbidden("Must have admin rights to Repository."),
             _ => Self::forbidden("Resource not accessible by personal access token"),
         }
-    }
-
-    pub fn no_such_label() -> Self {
-        Self::plain(StatusCode::NOT_FOUND, "Label does not exist")
-    }
-
-    pub fn not_allowed(message: &str) -> Self {
-        Self::plain(StatusCode::METHOD_NOT_ALLOWED, message)
-    }
-
-    pub fn conflict(message: &str) -> Self {
-        Self::plain(StatusCode::CONFLICT, message)
-    }
-
-    /// Redirects; 307 preserves methods other than GET.
-    pub fn moved(url: String, is_get: bool) -> Self {
-        let status = if is_get { StatusCode::MOVED_PERMANENTLY } else { StatusCode::TEMPORARY_REDIRECT };
-        let message = if is_get { "Moved Permanently" } else { "Temporary Redirect" };
-        Self { location: Some(url), ..Self::plain(status, message) }
     }
 }
 
@@ -187,13 +163,6 @@ impl IntoResponse for ApiError {
         if !self.errors.is_empty() {
             body["errors"] = json!(self.errors);
         }
-        if let Some(url) = &self.location {
-            body["url"] = json!(url);
-        }
-        let mut response = (self.status, Json(body)).into_response();
-        if let Some(location) = self.location.and_then(|url| HeaderValue::from_str(&url).ok()) {
-            response.headers_mut().insert(header::LOCATION, location);
-        }
-        response
+        (self.status, Json(body)).into_response()
     }
 }

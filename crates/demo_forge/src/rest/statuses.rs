@@ -9,7 +9,6 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use serde_json::Value;
 
 use super::{
     caller::Caller,
@@ -18,12 +17,7 @@ use super::{
     pull_requests::PullPath,
     refusal::{ApiError, ErrorDetail},
 };
-use crate::{
-    access::Requirement, forge_state::Shared, git_queries::is_object_id, record::StatusRecord, render,
-    repositories::RepositoryEntry,
-};
-
-const MAX_PER_CONTEXT: usize = 1_000;
+use crate::{access::Requirement, forge_state::Shared, record::StatusRecord, render};
 
 pub(crate) async fn create(
     State(shared): State<Arc<Shared>>,
@@ -43,7 +37,7 @@ pub(crate) async fn create(
         let message = "description is too long (maximum is 140 characters)".to_owned();
         return Err(ApiError::validation_failed(vec![ErrorDetail::for_resource("Status", "description", message)]));
     }
-    if !shared.git.is_commit(&entry.git_dir(), &sha).await? {
+    if !shared.git.is_commit(&entry.git_dir, &sha).await? {
         return Err(ApiError::unsupported(format!("No commit found for SHA: {sha}")));
     }
     let status = StatusRecord {
@@ -59,47 +53,24 @@ pub(crate) async fn create(
         refname: None,
     };
     let mut record = entry.record.lock().await;
-    let same = |existing: &&StatusRecord| (&existing.sha, &existing.context) == (&status.sha, &status.context);
-    if record.statuses.iter().filter(same).count() >= MAX_PER_CONTEXT {
-        let message = "This SHA and context has reached the maximum number of statuses.".to_owned();
-        return Err(ApiError::validation_failed(vec![ErrorDetail::custom(message)]));
-    }
     let mut changed = record.clone();
     changed.statuses.push(status.clone());
     entry.save(&mut record, changed).await?;
     Ok((StatusCode::CREATED, Json(render::status(&shared, &entry, &status))).into_response())
 }
 
-async fn resolve_commit(shared: &Shared, entry: &RepositoryEntry, name: &str) -> Result<String, ApiError> {
-    let git_dir = entry.git_dir();
-    if is_object_id(name) && shared.git.is_commit(&git_dir, name).await? {
-        return Ok(name.to_ascii_lowercase());
-    }
-    let name = name.strip_prefix("heads/").unwrap_or(name);
-    let branches = shared.git.branches(&git_dir).await?;
-    branches.get(name).cloned().ok_or_else(|| ApiError::unsupported(format!("No commit found for SHA: {name}")))
-}
-
+/// The statuses of a branch's newest commit, newest first.
 pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Path((owner, name, named)): PullPath,
+    Path((owner, name, branch)): PullPath,
     paging: Paging,
 ) -> Result<Response, ApiError> {
     let (_, entry) = caller.authorize(&shared, (&owner, &name), Requirement::STATUSES_READ).await?;
-    let sha = resolve_commit(&shared, &entry, &named).await?;
+    let branches = shared.git.branches(&entry.git_dir).await?;
+    let missing = || ApiError::unsupported(format!("No commit found for SHA: {branch}"));
+    let sha = branches.get(&branch).ok_or_else(missing)?;
     let record = entry.record.lock().await;
-    let newest_first = record.statuses.iter().rev().filter(|status| status.sha == sha);
+    let newest_first = record.statuses.iter().rev().filter(|status| status.sha == *sha);
     Ok(paging.respond(&shared, newest_first.map(|status| render::status(&shared, &entry, status)).collect()))
-}
-
-pub(crate) async fn get_combined_status(
-    State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Path((owner, name, named)): PullPath,
-) -> Result<Json<Value>, ApiError> {
-    let (_, entry) = caller.authorize(&shared, (&owner, &name), Requirement::STATUSES_READ).await?;
-    let sha = resolve_commit(&shared, &entry, &named).await?;
-    let record = entry.record.lock().await;
-    Ok(Json(render::combined_status(&shared, &entry, &sha, &record.newest_statuses(&sha))))
 }

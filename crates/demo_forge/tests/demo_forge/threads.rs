@@ -1,20 +1,18 @@
-//! Threads: replies by REST and GraphQL, and resolution.
+//! Threads: their list and replies by GraphQL.
 
 use serde_json::{Value, json};
 
-use crate::world::{ANN, BOT, EVE, REPOSITORY, RON, World};
+use crate::world::{BOT, EVE, REPOSITORY, RON, World};
 
 const THREADS: &str = "query($owner: String!, $name: String!, $number: Int!, $after: String) {
   repository(owner: $owner, name: $name) { pullRequest(number: $number) {
     reviewThreads(first: 100, after: $after) {
       pageInfo { hasNextPage endCursor }
-      nodes { id isResolved isOutdated path line comments(first: 100) { nodes { fullDatabaseId } } }
+      nodes { id comments(first: 100) { nodes { fullDatabaseId } } }
     } } } }";
 const REPLY: &str = "mutation($thread: ID!, $body: String!) {
   addPullRequestReviewThreadReply(input: { pullRequestReviewThreadId: $thread, body: $body }) {
-    comment { fullDatabaseId url } } }";
-const RESOLVE: &str = "mutation($thread: ID!) {
-  resolveReviewThread(input: { threadId: $thread }) { thread { id isResolved } } }";
+    comment { fullDatabaseId } } }";
 
 async fn graphql(world: &World, who: &str, query: &str, variables: Value) -> (u16, Value) {
     let answer = world.post(who, "/graphql", json!({ "query": query, "variables": variables })).await;
@@ -30,7 +28,7 @@ async fn threads(world: &World, after: Value) -> Value {
 }
 
 #[tokio::test]
-async fn thread_is_answered_and_resolved() {
+async fn thread_is_listed_and_answered() {
     let world = World::new().await;
     for _ in 0..2 {
         world.request_changes(RON, "No.").await;
@@ -45,10 +43,7 @@ async fn thread_is_answered_and_resolved() {
     assert_eq!(status, 200);
     let replied = &answer["data"]["addPullRequestReviewThreadReply"]["comment"]["fullDatabaseId"];
     assert!(replied.is_string(), "{answer}");
-    let (_, answer) = graphql(&world, BOT, RESOLVE, json!({ "thread": thread })).await;
-    assert_eq!(answer["data"]["resolveReviewThread"]["thread"]["isResolved"], json!(true));
     let page = threads(&world, Value::Null).await;
-    assert_eq!(page["nodes"][0]["isResolved"], json!(true));
     assert_eq!(&page["nodes"][0]["comments"]["nodes"][1]["fullDatabaseId"], replied);
 }
 
@@ -57,11 +52,10 @@ async fn refused_operation_is_null_with_an_error() {
     let world = World::new().await;
     world.request_changes(RON, "No.").await;
     let id = threads(&world, Value::Null).await["nodes"][0]["id"].clone();
-    let none = json!("PRRT_1");
-    for (user, thread, kind) in [(RON, &id, "FORBIDDEN"), (EVE, &id, "NOT_FOUND"), (ANN, &none, "NOT_FOUND")] {
-        let (status, answer) = graphql(&world, user, RESOLVE, json!({ "thread": thread })).await;
-        let fault = &answer["errors"][0];
-        assert_eq!((status, &answer["data"]["resolveReviewThread"]), (200, &Value::Null), "{user}");
-        assert_eq!((&fault["type"], &fault["path"]), (&json!(kind), &json!(["resolveReviewThread"])), "{user}");
+    for (user, thread) in [(EVE, &id), (RON, &json!("PRRT_1"))] {
+        let (status, answer) = graphql(&world, user, REPLY, json!({ "thread": thread, "body": "x" })).await;
+        let (fault, field) = (&answer["errors"][0], "addPullRequestReviewThreadReply");
+        assert_eq!((status, &answer["data"][field]), (200, &Value::Null), "{user}");
+        assert_eq!((&fault["type"], &fault["path"]), (&json!("NOT_FOUND"), &json!([field])), "{user}");
     }
 }

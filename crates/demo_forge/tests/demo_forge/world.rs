@@ -1,7 +1,7 @@
 //! A forge with one repository, one pull request and four accounts, and an HTTP client for each account.
 
-use pullyard_demo_forge::{AccountKind, DemoForge, NoExtension, Options, Role, User};
-use reqwest::{Method, header::HeaderMap};
+use pullyard_demo_forge::{AccountKind, DemoForge, LineComment, NoExtension, Options, Role, User};
+use reqwest::Method;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -26,17 +26,10 @@ pub(crate) struct World {
 
 pub(crate) struct Response {
     pub(crate) status: u16,
-    pub(crate) headers: HeaderMap,
     pub(crate) body: Value,
 }
 
 impl Response {
-    pub(crate) fn next(&self) -> Option<String> {
-        let link = self.headers.get("link")?.to_str().unwrap();
-        let next = link.split(", ").find(|part| part.ends_with("rel=\"next\""))?;
-        Some(next.split(['<', '>']).nth(1).unwrap().to_owned())
-    }
-
     pub(crate) fn errors(&self) -> String {
         format!("{}: {}", self.body["message"].as_str().unwrap_or_default(), self.body["errors"])
     }
@@ -75,13 +68,6 @@ impl World {
         world
     }
 
-    /// Starts a new forge on the same folder.
-    pub(crate) async fn restart(self) -> Self {
-        self.forge.shutdown().await;
-        let forge = start(&self.dir).await;
-        Self { forge, dir: self.dir }
-    }
-
     pub(crate) async fn push(&self, changed: &[(usize, &str)]) -> String {
         self.forge.commit(REPOSITORY, "job", BOT, &[("change.txt", &lines(changed), false)]).await.unwrap()
     }
@@ -89,7 +75,6 @@ impl World {
     pub(crate) async fn call(&self, who: &str, method: Method, path: &str, body: Option<Value>) -> Response {
         let url = match path.strip_prefix('/') {
             Some(path) => format!("{}/{path}", self.forge.api_url()),
-            None if path.starts_with("http") => path.to_owned(),
             None => format!("{}/repos/{REPOSITORY}/{path}", self.forge.api_url()),
         };
         let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
@@ -98,10 +83,10 @@ impl World {
             request = request.json(body);
         }
         let answer = request.send().await.unwrap();
-        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let status = answer.status().as_u16();
         let text = answer.text().await.unwrap();
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Response { status, headers, body }
+        Response { status, body }
     }
 
     /// Sends a form of pull request 1's page, or to a path that starts with `/`.
@@ -128,20 +113,13 @@ impl World {
         self.call(who, Method::PATCH, path, Some(body)).await
     }
 
-    pub(crate) async fn put(&self, who: &str, path: &str, body: Value) -> Response {
-        self.call(who, Method::PUT, path, Some(body)).await
-    }
-
     pub(crate) async fn delete(&self, who: &str, path: &str) -> Response {
         self.call(who, Method::DELETE, path, None).await
     }
 
     pub(crate) async fn request_changes(&self, who: &str, summary: &str) -> u64 {
-        let comments = json!([{ "path": "change.txt", "line": 10, "side": "RIGHT", "body": "Why so?" }]);
-        let review = json!({ "event": "REQUEST_CHANGES", "body": summary, "comments": comments });
-        let answer = self.post(who, "pulls/1/reviews", review).await;
-        assert_eq!(answer.status, 200, "{}", answer.errors());
-        answer.body["id"].as_u64().unwrap()
+        let comment = LineComment { path: "change.txt", line: 10, body: "Why so?" };
+        self.forge.request_changes(REPOSITORY, 1, who, summary, &[comment]).await.unwrap()
     }
 }
 

@@ -239,7 +239,7 @@ pub(crate) async fn create_token(
             let mut requested = ids.unwrap_or_default();
             for name in &names {
                 // No repository has the id 0, so the check below rejects an unknown name.
-                let known = accessible.iter().find(|entry| entry.name().eq_ignore_ascii_case(name));
+                let known = accessible.iter().find(|entry| entry.name.eq_ignore_ascii_case(name));
                 requested.push(known.map_or(0, |entry| entry.id));
             }
             if requested.len() > MAX_REPOSITORIES || requested.is_empty() {

@@ -31,9 +31,9 @@ pub(super) async fn list(
     Path((workspace, slug, number)): ItemPath,
     paging: Paging,
 ) -> Result<Json<Value>, Refusal> {
-    let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::PULLS_READ).await?;
+    let (_, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::PULLS_READ).await?;
     let pull = pull_requests::find(&shared, &entry, &number).await?;
-    let Json(mut page) = paging.answer(&shared, activity_of(&shared, &entry, &pull, actor.account.id));
+    let Json(mut page) = paging.answer(&shared, activity_of(&shared, &entry, &pull));
     // Bitbucket's activity pages have no size and no page number.
     if let Some(fields) = page.as_object_mut() {
         for name in ["size", "page"] {
@@ -43,7 +43,7 @@ pub(super) async fn list(
     Ok(Json(page))
 }
 
-fn activity_of(shared: &Shared, entry: &RepositoryEntry, pull: &Pull, viewer: u64) -> Vec<Value> {
+fn activity_of(shared: &Shared, entry: &RepositoryEntry, pull: &Pull) -> Vec<Value> {
     let record = &pull.record;
     let pull_json = comments::short_pull_json(shared, entry, record);
     let pull_in_list = pull_answers::short_pull(shared, entry, pull);
@@ -52,12 +52,12 @@ fn activity_of(shared: &Shared, entry: &RepositoryEntry, pull: &Pull, viewer: u6
         (time(at), json!({ "pull_request": pull_json, "update": update }))
     };
     let mut entries = vec![update(&record.created_at, "OPEN")];
-    for comment in comments::comments_of(record, Some(viewer)).iter().filter(|comment| !comment.deleted) {
+    for comment in comments::comments_of(record).iter().filter(|comment| !comment.deleted) {
         let comment_json = comments::comment_json(shared, entry, record, comment);
         entries.push((time(comment.created_at), json!({ "pull_request": pull_json, "comment": comment_json })));
     }
     for review in &record.reviews {
-        let (Some(verdict), Some(at)) = (review.verdict(), review.submitted_at.as_deref()) else { continue };
+        let (Some(verdict), at) = (review.verdict(), &review.submitted_at) else { continue };
         let name = if verdict == ReviewState::Approved { "approval" } else { "changes_requested" };
         let verdict_json =
             json!({ "date": time(at), "user": account(shared, &review.author), "pullrequest": pull_json });

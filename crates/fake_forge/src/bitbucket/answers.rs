@@ -2,10 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::uuid;
+use super::{repositories::Commit, uuid};
 use pullyard_demo_forge::{
     forge_state::Shared,
-    git_queries::Commit,
     repositories::RepositoryEntry,
     users::{Account, AccountKind},
 };
@@ -52,7 +51,7 @@ pub(super) fn short_repository(entry: &RepositoryEntry) -> Value {
         "type": "repository",
         "uuid": uuid::of_repository(entry.id),
         "full_name": entry.full_name(),
-        "name": entry.name(),
+        "name": entry.name,
     })
 }
 
@@ -62,7 +61,7 @@ pub(super) fn repository(shared: &Shared, entry: &RepositoryEntry, asked_by: &Ac
     // App accounts contain `[` and `]`.
     let user = asked_by.login.replace('[', "%5B").replace(']', "%5D");
     let mut shown = short_repository(entry);
-    shown["slug"] = json!(entry.name());
+    shown["slug"] = json!(entry.name);
     shown["is_private"] = json!(true);
     shown["mainbranch"] = json!({ "type": "branch", "name": entry.default_branch });
     shown["links"] = json!({

@@ -6,10 +6,7 @@ use super::{
     body::{self, Content},
     refusal::Refusal,
 };
-use pullyard_demo_forge::{
-    record::Side,
-    reviews::{CommentPosition, NewComment},
-};
+use pullyard_demo_forge::reviews::NewComment;
 
 #[derive(Deserialize)]
 struct CommentBody {
@@ -26,10 +23,7 @@ struct Parent {
 #[derive(Deserialize)]
 struct Inline {
     path: Option<String>,
-    from: Option<u64>,
     to: Option<u64>,
-    start_from: Option<u64>,
-    start_to: Option<u64>,
 }
 
 pub(super) enum CommentRequest {
@@ -59,16 +53,9 @@ fn parse_text(content: Option<Content>) -> Result<String, Refusal> {
     if words.trim().is_empty() { Err(Refusal::field("content", "This field may not be blank.")) } else { Ok(words) }
 }
 
-/// `to` is a line of the new file, `from` of the old one.
 fn parse_inline(inline: Inline, body: String) -> Result<NewComment, Refusal> {
-    let Inline { path, from, to, start_from, start_to } = inline;
-    let path = path.ok_or_else(|| Refusal::missing("inline"))?;
-    let (at, start_line) = match (to, from) {
-        (Some(to), None) => (CommentPosition::Line(Side::Right, to), start_to),
-        (None, Some(from)) => (CommentPosition::Line(Side::Left, from), start_from),
-        (Some(_), Some(_)) | (None, None) => {
-            return Err(Refusal::field("inline", "the demo forge takes a comment on a line of one side only"));
-        }
-    };
-    Ok(NewComment { path, body, position: at, start_line })
+    match (inline.path, inline.to) {
+        (Some(path), Some(line)) => Ok(NewComment { path, line, body }),
+        _ => Err(Refusal::field("inline", "the demo forge takes a comment on a line of the new file only")),
+    }
 }

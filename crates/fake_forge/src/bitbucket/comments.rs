@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::answers::{account, content, link, time};
 use pullyard_demo_forge::{
     forge_state::Shared,
-    record::{LineCommentRecord, PullRecord, ReviewState, Side},
+    record::{LineCommentRecord, PullRecord},
     repositories::RepositoryEntry,
     users::Account,
 };
@@ -19,14 +19,11 @@ pub(super) struct Comment<'a> {
     pub(super) created_at: &'a str,
     updated_at: &'a str,
     pub(super) line: Option<&'a LineCommentRecord>,
-    pending: bool,
     pub(super) deleted: bool,
 }
 
-/// The comments that an account sees, oldest first; `None` sees the public ones.
-pub(super) fn comments_of(pull: &PullRecord, viewer: Option<u64>) -> Vec<Comment<'_>> {
-    let is_pending =
-        |review: u64| pull.reviews.iter().any(|known| known.id == review && known.state == ReviewState::Pending);
+/// All comments, oldest first.
+pub(super) fn comments_of(pull: &PullRecord) -> Vec<Comment<'_>> {
     let notes = pull.notes.iter().map(|note| Comment {
         id: note.id,
         parent: pull.parents.get(&note.id).copied(),
@@ -35,7 +32,6 @@ pub(super) fn comments_of(pull: &PullRecord, viewer: Option<u64>) -> Vec<Comment
         created_at: &note.created_at,
         updated_at: &note.updated_at,
         line: None,
-        pending: false,
         deleted: false,
     });
     let lines = pull.comments.iter().map(|comment| Comment {
@@ -46,7 +42,6 @@ pub(super) fn comments_of(pull: &PullRecord, viewer: Option<u64>) -> Vec<Comment
         created_at: &comment.created_at,
         updated_at: &comment.updated_at,
         line: Some(comment),
-        pending: is_pending(comment.review),
         deleted: false,
     });
     let said = pull.reviews.iter().filter(|review| !review.body.trim().is_empty());
@@ -55,10 +50,9 @@ pub(super) fn comments_of(pull: &PullRecord, viewer: Option<u64>) -> Vec<Comment
         parent: None,
         author: &review.author,
         raw: &review.body,
-        created_at: review.submitted_at.as_deref().unwrap_or(&review.updated_at),
+        created_at: &review.submitted_at,
         updated_at: &review.updated_at,
         line: None,
-        pending: review.state == ReviewState::Pending,
         deleted: false,
     });
     let deleted = pull.deleted.iter().map(|trace| Comment {
@@ -69,11 +63,9 @@ pub(super) fn comments_of(pull: &PullRecord, viewer: Option<u64>) -> Vec<Comment
         created_at: &trace.created_at,
         updated_at: &trace.updated_at,
         line: trace.line.as_ref(),
-        pending: false,
         deleted: true,
     });
     let mut all: Vec<Comment<'_>> = notes.chain(lines).chain(summaries).chain(deleted).collect();
-    all.retain(|comment| !comment.pending || viewer == Some(comment.author.id));
     // Ids rise in the order of creation.
     all.sort_by_key(|comment| comment.id);
     all
@@ -87,10 +79,6 @@ pub(super) fn page_url(shared: &Shared, entry: &RepositoryEntry, pull: &PullReco
 pub(super) fn short_pull_json(shared: &Shared, entry: &RepositoryEntry, pull: &PullRecord) -> Value {
     let html = link(page_url(shared, entry, pull));
     json!({ "type": "pullrequest", "id": pull.number, "title": pull.title, "links": { "html": html } })
-}
-
-pub(super) fn resolution(shared: &Shared, by: &Account) -> Value {
-    json!({ "type": "comment_resolution", "user": account(shared, by) })
 }
 
 pub(super) fn comment_json(
@@ -108,7 +96,7 @@ pub(super) fn comment_json(
         "created_on": time(comment.created_at),
         "updated_on": time(comment.updated_at),
         "deleted": comment.deleted,
-        "pending": comment.pending,
+        "pending": false,
         "pullrequest": short_pull_json(shared, entry, pull),
         "links": { "html": link(format!("{html}#comment-{}", comment.id)) },
     });
@@ -119,26 +107,17 @@ pub(super) fn comment_json(
     if let Some(line) = comment.line {
         shown["inline"] = inline(line);
     }
-    if let Some(by) = pull.resolved.get(&comment.id) {
-        shown["resolution"] = resolution(shared, by);
-    }
     shown
 }
 
-/// `to` is a line of the new file, `from` of the old one.
+/// `to` is a line of the new file. The forge has no comments on the old one.
 fn inline(comment: &LineCommentRecord) -> Value {
-    let line = comment.line.unwrap_or(comment.original_line);
-    let start = comment.start_line.or(comment.original_start_line);
-    let (to, from) = match comment.side {
-        Side::Right => ("to", "from"),
-        Side::Left => ("from", "to"),
-    };
     json!({
         "path": comment.path,
-        to: line,
-        from: null,
-        format!("start_{to}"): start,
-        format!("start_{from}"): null,
+        "to": comment.line.unwrap_or(comment.original_line),
+        "from": null,
+        "start_to": null,
+        "start_from": null,
         "outdated": comment.line.is_none(),
     })
 }

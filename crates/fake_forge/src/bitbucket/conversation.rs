@@ -28,7 +28,7 @@ use pullyard_demo_forge::{
     issue_comments,
     record::PullRecord,
     repositories::RepositoryEntry,
-    reviews::{self, Rejection},
+    reviews::{self, NewReview, Rejection, Verdict},
 };
 
 pub(super) type CommentPath = Path<(String, String, String, String)>;
@@ -37,10 +37,9 @@ fn comment_response(
     shared: &Shared,
     entry: &RepositoryEntry,
     pull: &PullRecord,
-    viewer: u64,
     id: u64,
 ) -> Result<Json<Value>, Refusal> {
-    let all = comments::comments_of(pull, Some(viewer));
+    let all = comments::comments_of(pull);
     let comment = all.iter().find(|comment| comment.id == id).ok_or_else(Refusal::no_comment)?;
     Ok(Json(comments::comment_json(shared, entry, pull, comment)))
 }
@@ -51,9 +50,9 @@ pub(super) async fn list(
     Path((workspace, slug, number)): ItemPath,
     paging: Paging,
 ) -> Result<Json<Value>, Refusal> {
-    let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::PULLS_READ).await?;
+    let (_, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::PULLS_READ).await?;
     let pull = pull_requests::find(&shared, &entry, &number).await?.record;
-    let all = comments::comments_of(&pull, Some(actor.account.id));
+    let all = comments::comments_of(&pull);
     Ok(paging
         .answer(&shared, all.iter().map(|comment| comments::comment_json(&shared, &entry, &pull, comment)).collect()))
 }
@@ -70,13 +69,14 @@ pub(super) async fn create(
     let number = pull.record.number;
     let (id, pull) = match new {
         CommentRequest::General(words) => {
-            let (note, pull) = issue_comments::create(&shared, &entry, &actor, number, words).await?;
+            let (note, pull) = issue_comments::create(&shared, &entry, &actor, (number, None), words).await?;
             (note.id, pull)
         }
         CommentRequest::OnLine(comment) => {
-            let at = (number, pull.head_sha);
-            let (comment, pull) = reviews::create_comment(&shared, &entry, &actor, at, comment).await?;
-            (comment.id, pull)
+            let new = NewReview { verdict: Verdict::Comment, body: String::new(), comments: vec![comment] };
+            let (review, pull) = reviews::create_review(&shared, &entry, &actor, number, new).await?;
+            let comment = pull.record.comments.iter().find(|comment| comment.review == review.id);
+            (comment.ok_or_else(Refusal::no_comment)?.id, pull)
         }
         CommentRequest::Reply { parent, words } => {
             let answered = replies::create_reply(&shared, &entry, &actor, (number, parent), words).await;
@@ -86,7 +86,7 @@ pub(super) async fn create(
             })?
         }
     };
-    let told = comment_response(&shared, &entry, &pull.record, actor.account.id, id)?;
+    let told = comment_response(&shared, &entry, &pull.record, id)?;
     Ok((StatusCode::CREATED, told).into_response())
 }
 
@@ -99,13 +99,12 @@ pub(super) async fn edit(
     let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::PULLS_WRITE).await?;
     let words = comment_bodies::parse_edited_text(&body)?;
     let (pull, id) = (pull_requests::find(&shared, &entry, &number).await?.record, parse_comment_id(&id)?);
-    let viewer = actor.account.id;
     // A deleted comment is found and stays deleted.
     if pull.deleted.iter().any(|trace| trace.id == id) {
-        return comment_response(&shared, &entry, &pull, viewer, id);
+        return comment_response(&shared, &entry, &pull, id);
     }
     let (_, pull) = issue_comments::edit_note(&shared, &entry, &actor, (pull.number, id), words).await?;
-    comment_response(&shared, &entry, &pull.record, viewer, id)
+    comment_response(&shared, &entry, &pull.record, id)
 }
 
 pub(super) fn parse_comment_id(id: &str) -> Result<u64, Refusal> {

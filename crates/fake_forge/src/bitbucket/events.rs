@@ -22,8 +22,6 @@ pub(crate) async fn publish(shared: &Arc<Shared>, entry: &RepositoryEntry, by: &
         ForgeEvent::PullRequest { pull, action } => pull_request(shared, entry, by, pull, action).await,
         ForgeEvent::Review { pull, review: given, action } => review(shared, entry, by, pull, given, action).await,
         ForgeEvent::Comment { pull, id, action } => comment(shared, entry, by, pull, id, action).await,
-        ForgeEvent::Renamed { owner, name } => send_rename(shared, entry, by, (owner, name)).await,
-        ForgeEvent::Deleted => send_event(shared, entry, by, "repo:deleted", || json!({})).await,
     }
 }
 
@@ -31,11 +29,11 @@ pub(crate) async fn publish(shared: &Arc<Shared>, entry: &RepositoryEntry, by: &
 async fn pull_request(shared: &Arc<Shared>, entry: &RepositoryEntry, by: &Account, pull: &Pull, action: &str) {
     let key = match action {
         "opened" => "pullrequest:created",
-        "edited" | "review_requested" | "review_request_removed" => "pullrequest:updated",
+        "edited" => "pullrequest:updated",
         "synchronize" => "pullrequest:push",
         "closed" if pull.record.merged.is_some() => "pullrequest:fulfilled",
         "closed" => "pullrequest:rejected",
-        // Bitbucket has no labels and cannot reopen a declined pull request.
+        // Bitbucket cannot reopen a declined pull request.
         _ => return,
     };
     let parts = || json!({ "pullrequest": pull_answers::pull(shared, entry, pull) });
@@ -63,7 +61,7 @@ async fn review(
     comment(shared, entry, by, pull, review.id, action).await;
     let Some((key, name)) = verdict else { return };
     let parts = || {
-        let date = review.submitted_at.as_deref().map(time);
+        let date = time(&review.submitted_at);
         json!({
             "pullrequest": pull_answers::pull(shared, entry, pull),
             name: { "date": date, "user": account(shared, &review.author) },
@@ -78,7 +76,7 @@ async fn comment(shared: &Arc<Shared>, entry: &RepositoryEntry, by: &Account, pu
         "edited" => "pullrequest:comment_updated",
         _ => return,
     };
-    let all = comments::comments_of(&pull.record, None);
+    let all = comments::comments_of(&pull.record);
     // A review without a body has no comment.
     let Some(comment) = all.iter().find(|comment| comment.id == id) else { return };
     let parts = || {
@@ -91,17 +89,25 @@ async fn comment(shared: &Arc<Shared>, entry: &RepositoryEntry, by: &Account, pu
 }
 
 /// A rename within a workspace, or a transfer to another one.
-async fn send_rename(shared: &Arc<Shared>, entry: &RepositoryEntry, by: &Account, (old_owner, old_name): (&str, &str)) {
-    let (owner, name) = (entry.owner(), entry.name());
-    if !old_owner.eq_ignore_ascii_case(&owner) {
+pub(crate) async fn send_rename(
+    shared: &Arc<Shared>,
+    entry: &RepositoryEntry,
+    by: &Account,
+    (old_owner, old_name): (&str, &str),
+) {
+    if old_owner != entry.owner {
         return send_event(shared, entry, by, "repo:transfer", || json!({})).await;
     }
     let parts = || {
         let change = |new: &str, old: &str| json!({ "new": new, "old": old });
         let full_name = change(&entry.full_name(), &format!("{old_owner}/{old_name}"));
-        json!({ "changes": { "name": change(&name, old_name), "full_name": full_name } })
+        json!({ "changes": { "name": change(&entry.name, old_name), "full_name": full_name } })
     };
     send_event(shared, entry, by, "repo:updated", parts).await;
+}
+
+pub(crate) async fn send_deleted(shared: &Arc<Shared>, entry: &RepositoryEntry, by: &Account) {
+    send_event(shared, entry, by, "repo:deleted", || json!({})).await;
 }
 
 async fn send_event(
@@ -118,6 +124,6 @@ async fn send_event(
     if let (Value::Object(payload), Value::Object(parts)) = (&mut payload, parts()) {
         payload.extend(parts);
     }
-    let event = Event { api: ApiKind::Bitbucket, name: key, action: None, repository: Some(entry.id), payload };
+    let event = Event { api: ApiKind::Bitbucket, name: key, payload };
     hooks::dispatch(shared, entry, event).await;
 }

@@ -80,11 +80,11 @@ impl FromRequestParts<Arc<Shared>> for HookScope {
 async fn workspace(shared: &Shared, caller: Caller, name: &str, need: Requirement) -> Result<Account, Refusal> {
     let actor = caller.actor()?;
     let all = shared.repositories.list().await;
-    let own: Vec<_> = all.iter().filter(|entry| entry.owner().eq_ignore_ascii_case(name)).collect();
+    let own: Vec<_> = all.iter().filter(|entry| entry.owner.eq_ignore_ascii_case(name)).collect();
     let mut of = None;
     for entry in own {
         match actor.check(entry, need).await {
-            AccessDecision::Yes => of = Some(owner(shared, &entry.owner())),
+            AccessDecision::Yes => of = Some(owner(shared, &entry.owner)),
             AccessDecision::No => return Err(Refusal::missing_permission(need)),
             AccessDecision::Hidden => return Err(Refusal::no_workspace(name)),
         }
@@ -155,7 +155,6 @@ impl HookBody {
             insecure_ssl: self.skip_cert_verification.map(|skip| u8::from(skip).to_string()),
             events: self.events,
             active: self.active,
-            ..Settings::default()
         })
     }
 }
@@ -212,7 +211,7 @@ pub(crate) fn delivery_headers(hook: &HookRecord, parcel: &NewDelivery) -> Deliv
         ("Content-Type", "application/json".to_owned()),
         ("User-Agent", "Bitbucket-Webhooks/2.0".to_owned()),
         ("X-Attempt-Number", "1".to_owned()),
-        ("X-Event-Key", parcel.event.clone()),
+        ("X-Event-Key", parcel.event.to_owned()),
         ("X-Hook-UUID", uuid::of_hook(hook.id).trim_matches(['{', '}']).to_owned()),
         ("X-Request-UUID", parcel.guid.clone()),
     ]);

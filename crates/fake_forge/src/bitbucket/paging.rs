@@ -1,10 +1,14 @@
 //! Pages of a list with the absolute address of the next page, as on Bitbucket.
 
-use axum::{Json, extract::FromRequestParts, http::request::Parts};
+use axum::{
+    Json,
+    extract::{FromRequestParts, OriginalUri},
+    http::request::Parts,
+};
 use serde_json::{Value, json};
 
 use super::refusal::Refusal;
-use pullyard_demo_forge::{forge_state::Shared, rest::original_uri::OriginalUri};
+use pullyard_demo_forge::forge_state::Shared;
 
 const DEFAULT_LENGTH: usize = 10;
 const MAX_LENGTH: usize = 100;

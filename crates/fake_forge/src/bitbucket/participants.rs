@@ -9,9 +9,16 @@ use super::{
 };
 use pullyard_demo_forge::{
     forge_state::Shared,
-    record::{PullRecord, ReviewState},
+    record::{PullRecord, ReviewRecord, ReviewState},
     users::Account,
 };
+
+/// The last approval or change request, unless dismissed.
+pub(super) fn current_verdict(pull: &PullRecord, account: u64) -> Option<&ReviewRecord> {
+    let verdicts = pull.reviews.iter().filter(|review| review.author.id == account && review.verdict().is_some());
+    let last = verdicts.max_by(|one, other| one.submitted_at.cmp(&other.submitted_at));
+    last.filter(|review| review.state != ReviewState::Dismissed)
+}
 
 pub(super) fn reviewers(shared: &Shared, pull: &PullRecord) -> Vec<Account> {
     let mut reviewers: Vec<Account> = Vec::new();
@@ -25,9 +32,8 @@ pub(super) fn reviewers(shared: &Shared, pull: &PullRecord) -> Vec<Account> {
 /// The reviewers, then the other participants by their first activity.
 pub(super) fn list_participants(shared: &Shared, pull: &PullRecord) -> Vec<Value> {
     let mut people = reviewers(shared, pull);
-    let said = comments::comments_of(pull, None).into_iter().map(|comment| (time(comment.created_at), comment.author));
-    let reviewed =
-        pull.reviews.iter().filter_map(|review| Some((time(review.submitted_at.as_deref()?), &review.author)));
+    let said = comments::comments_of(pull).into_iter().map(|comment| (time(comment.created_at), comment.author));
+    let reviewed = pull.reviews.iter().map(|review| (time(&review.submitted_at), &review.author));
     let mut others: Vec<(String, &Account)> = said.chain(reviewed).collect();
     // Times of one format sort as text.
     others.sort_by_cached_key(|(at, _)| at.clone());
@@ -41,7 +47,7 @@ pub(super) fn list_participants(shared: &Shared, pull: &PullRecord) -> Vec<Value
 
 pub(super) fn render_participant(shared: &Shared, pull: &PullRecord, person: &Account) -> Value {
     let is_reviewer = pull.answered.contains(&person.id) || pull.requested.contains(&person.id);
-    let state = match pull.current_verdict(person.id).map(|review| review.state) {
+    let state = match current_verdict(pull, person.id).map(|review| review.state) {
         Some(ReviewState::Approved) => Some("approved"),
         Some(ReviewState::ChangesRequested) => Some("changes_requested"),
         _ => None,

@@ -32,7 +32,7 @@ pub(super) fn short_pull(shared: &Shared, entry: &RepositoryEntry, pull: &Pull) 
     let mut source = end(&record.head, &pull.head_sha);
     if let Some(fork) = record.fork {
         source["repository"]["uuid"] = json!(uuid::of_repository(fork));
-        source["repository"]["full_name"] = json!(format!("fork/{}", entry.name()));
+        source["repository"]["full_name"] = json!(format!("fork/{}", entry.name));
     }
     json!({
         "type": "pullrequest",

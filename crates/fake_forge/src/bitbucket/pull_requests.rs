@@ -25,7 +25,7 @@ use super::{
 use pullyard_demo_forge::{
     access::{Actor, Requirement},
     forge_state::Shared,
-    merge::{self, MergeOutcome, MergeRequest, Method},
+    merge::{self, MergeOutcome},
     pulls::{self, NewPull, Outcome, PullUpdate, Rejection, UpdateOutcome},
     record::{Pull, PullState},
     repositories::RepositoryEntry,
@@ -256,8 +256,7 @@ pub(super) async fn merge(
 ) -> Result<Json<Value>, Refusal> {
     let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::CONTENTS_WRITE).await?;
     let number = find_open(&shared, &entry, &number).await?.record.number;
-    let wish = MergeRequest { method: Method::Merge, title: None, message: None, sha: None };
-    match merge::merge(&shared, &entry, &actor, number, wish).await? {
+    match merge::merge(&shared, &entry, &actor, number, None).await? {
         MergeOutcome::Merged { .. } => {}
         MergeOutcome::Missing => return Err(Refusal::no_pull_request()),
         MergeOutcome::NotMergeable(obstacle) => return Err(Refusal::bad_request(obstacle.message())),

@@ -45,10 +45,6 @@ impl Refusal {
         Self::plain(StatusCode::NOT_FOUND, message)
     }
 
-    pub(super) fn no_branch(name: &str) -> Self {
-        Self::not_found(&format!("Branch \"{name}\" not found"))
-    }
-
     pub(super) fn no_commit(name: &str) -> Self {
         Self::not_found(&format!("Commit \"{name}\" not found"))
     }

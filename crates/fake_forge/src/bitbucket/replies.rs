@@ -5,10 +5,9 @@ use std::sync::Arc;
 use pullyard_demo_forge::{
     access::Actor,
     forge_state::Shared,
-    issue_comments,
-    pulls::{self},
+    issue_comments, pulls,
     record::{LineCommentRecord, Pull, ReviewRecord},
-    replies::create_line_reply,
+    replies,
     repositories::RepositoryEntry,
     reviews::Rejection,
 };
@@ -24,16 +23,16 @@ pub(crate) async fn create_reply(
     let thread = record.comments.iter().find(|comment| comment.id == parent).map(LineCommentRecord::thread);
     if let Some(thread) = thread {
         let of = (number, thread, Some(parent));
-        let (comment, pull) = create_line_reply(shared, entry, actor, of, body).await?;
+        let (comment, pull) = replies::create_reply(shared, entry, actor, of, body).await?;
         return Ok((comment.id, pull));
     }
     // A review body is a comment in Bitbucket's API.
-    let is_summary = |review: &ReviewRecord| review.submitted_at.is_some() && !review.body.trim().is_empty();
+    let is_summary = |review: &ReviewRecord| !review.body.trim().is_empty();
     let is_there = record.notes.iter().any(|note| note.id == parent)
         || record.reviews.iter().any(|review| review.id == parent && is_summary(review));
     if !is_there {
         return Err(Rejection::NotFound);
     }
-    let (note, pull) = issue_comments::create_reply(shared, entry, actor, (number, Some(parent)), body).await?;
+    let (note, pull) = issue_comments::create(shared, entry, actor, (number, Some(parent)), body).await?;
     Ok((note.id, pull))
 }

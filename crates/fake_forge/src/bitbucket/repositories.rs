@@ -1,4 +1,4 @@
-//! Routes of the caller's account, repositories, branches and commits.
+//! Routes of the caller's account, repositories and commits.
 
 use std::sync::Arc;
 
@@ -6,10 +6,12 @@ use axum::{
     Json,
     extract::{Path, State},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{answers, caller::Caller, refusal::Refusal};
-use pullyard_demo_forge::{access::Requirement, forge_state::Shared, users::AccountKind};
+use pullyard_demo_forge::{
+    access::Requirement, forge_state::Shared, repositories::RepositoryEntry, users::AccountKind,
+};
 
 pub(super) type RepositoryPath = Path<(String, String)>;
 pub(super) type ItemPath = Path<(String, String, String)>;
@@ -32,29 +34,29 @@ pub(super) async fn repository(
     Ok(Json(answers::repository(&shared, &entry, &actor.account)))
 }
 
-pub(super) async fn branch(
-    State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Path((workspace, slug, name)): ItemPath,
-) -> Result<Json<Value>, Refusal> {
-    let (_, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::CONTENTS_READ).await?;
-    let git_dir = entry.git_dir();
-    let branches = shared.git.branches(&git_dir).await?;
-    let sha = branches.get(&name).ok_or_else(|| Refusal::no_branch(&name))?;
-    let commit = shared.git.commit(&git_dir, sha).await?.ok_or_else(|| Refusal::no_branch(&name))?;
-    let target = answers::commit(&commit);
-    Ok(Json(json!({ "type": "branch", "name": name, "target": target })))
-}
-
 pub(super) async fn commit(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     Path((workspace, slug, named)): ItemPath,
 ) -> Result<Json<Value>, Refusal> {
     let (_, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::CONTENTS_READ).await?;
-    let git_dir = entry.git_dir();
-    let missing = || Refusal::no_commit(&named);
-    let sha = shared.git.resolve_commit(&git_dir, &named).await?.ok_or_else(missing)?;
-    let commit = shared.git.commit(&git_dir, &sha).await?.ok_or_else(missing)?;
-    Ok(Json(answers::commit(&commit)))
+    Ok(Json(answers::commit(&load_commit(&shared, &entry, &named).await?)))
+}
+
+pub(super) struct Commit {
+    pub(super) sha: String,
+    pub(super) message: String,
+}
+
+/// `named` is the hash or its first characters.
+pub(super) async fn load_commit(shared: &Shared, entry: &RepositoryEntry, named: &str) -> Result<Commit, Refusal> {
+    if !(7..=64).contains(&named.len()) || !named.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(Refusal::no_commit(named));
+    }
+    let args = ["log", "--max-count=1", "--format=%H%n%B", named, "--"];
+    let output = shared.git.run_with_input(Some(&entry.git_dir), &args, &[], u64::MAX).await?;
+    match output.text().split_once('\n') {
+        Some((sha, message)) => Ok(Commit { sha: sha.to_owned(), message: message.trim_end().to_owned() }),
+        None => Err(Refusal::no_commit(named)),
+    }
 }

@@ -12,7 +12,13 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{body, caller::Caller, paging::Paging, refusal::Refusal, repositories::ItemPath};
+use super::{
+    body,
+    caller::Caller,
+    paging::Paging,
+    refusal::Refusal,
+    repositories::{ItemPath, load_commit},
+};
 use pullyard_demo_forge::{
     access::Requirement, forge_state::Shared, record::StatusRecord, repositories::RepositoryEntry,
 };
@@ -47,11 +53,6 @@ fn status_json(status: &StatusRecord) -> Value {
     })
 }
 
-async fn full_commit_id(shared: &Shared, entry: &RepositoryEntry, named: &str) -> Result<String, Refusal> {
-    let found = shared.git.resolve_commit(&entry.git_dir(), named).await?;
-    found.ok_or_else(|| Refusal::no_commit(named))
-}
-
 pub(super) async fn create(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
@@ -69,7 +70,7 @@ pub(super) async fn create(
     let state = github_state(&state.ok_or_else(|| Refusal::missing("state"))?)?;
     let url = url.ok_or_else(|| Refusal::missing("url"))?;
     check_url(&url)?;
-    let sha = full_commit_id(&shared, &entry, &commit).await?;
+    let sha = load_commit(&shared, &entry, &commit).await?.sha;
     let status = StatusRecord {
         id: shared.ids.next()?,
         sha,
@@ -93,7 +94,7 @@ pub(super) async fn list(
     paging: Paging,
 ) -> Result<Json<Value>, Refusal> {
     let (_, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::STATUSES_READ).await?;
-    let sha = full_commit_id(&shared, &entry, &commit).await?;
+    let sha = load_commit(&shared, &entry, &commit).await?.sha;
     let record = entry.record.lock().await;
     let newest = record.newest_statuses(&sha).into_iter();
     Ok(paging.answer(&shared, newest.map(status_json).collect()))

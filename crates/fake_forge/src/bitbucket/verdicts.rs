@@ -81,7 +81,7 @@ fn check_open(pull: &PullRecord) -> Result<(), Refusal> {
 }
 
 fn has_verdict(pull: &PullRecord, actor: &Actor, verdict: Verdict) -> bool {
-    pull.current_verdict(actor.account.id).is_some_and(|review| review.state == verdict.state())
+    participants::current_verdict(pull, actor.account.id).is_some_and(|review| review.state == verdict.state())
 }
 
 fn verdict_phrase(verdict: Verdict) -> &'static str {
@@ -118,7 +118,7 @@ async fn give_verdict(
             body: String::new(),
             state: verdict.state(),
             commit: head_sha,
-            submitted_at: Some(now.clone()),
+            submitted_at: now.clone(),
             updated_at: now,
             dismissed: None,
         };

@@ -75,8 +75,6 @@ impl From<CommentResponse> for Comment {
             body: response.text().to_owned(),
             author: response.user.as_ref().and_then(AccountResponse::actor),
             created_at: response.created_on,
-            updated_at: response.updated_on.unwrap_or(response.created_on),
-            url: response.links.url(),
         }
     }
 }

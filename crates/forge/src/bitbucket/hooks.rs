@@ -39,7 +39,6 @@ impl From<HookResponse> for Hook {
             json: true,
             has_secret: answer.secret_set,
             verifies_tls: answer.skip_cert_verification != Some(true),
-            last_code: None,
         }
     }
 }

@@ -4,7 +4,7 @@ use reqwest::Url;
 use serde::Deserialize;
 
 use super::uuid_to_id;
-use crate::{Account, Actor, BaseRepository, Branch, PullRequest, PullRequestState, Repository, Time};
+use crate::{Account, Actor, BaseRepository, PullRequest, PullRequestState, Repository, Time};
 
 /// A deleted account may have only a name.
 #[derive(Deserialize)]
@@ -58,13 +58,11 @@ pub(super) struct RepositoryResponse {
     uuid: String,
     full_name: String,
     mainbranch: Option<NameResponse>,
-    is_private: bool,
     links: RepositoryLinksResponse,
 }
 
 #[derive(Deserialize)]
 struct RepositoryLinksResponse {
-    html: LinkResponse,
     #[serde(default)]
     clone: Vec<CloneResponse>,
 }
@@ -95,8 +93,6 @@ impl RepositoryResponse {
             clone_url: strip_user_info(&clone.href).ok_or(RepositoryDefect::CloneUrl)?,
             full_name: self.full_name,
             default_branch: self.mainbranch.ok_or(RepositoryDefect::MainBranch)?.name,
-            html_url: self.links.html.href,
-            private: self.is_private,
         })
     }
 }
@@ -110,20 +106,8 @@ fn strip_user_info(address: &str) -> Option<String> {
 }
 
 #[derive(Deserialize)]
-pub(super) struct BranchResponse {
-    name: String,
-    target: CommitResponse,
-}
-
-#[derive(Deserialize)]
 pub(super) struct CommitResponse {
     pub(super) hash: String,
-}
-
-impl From<BranchResponse> for Branch {
-    fn from(BranchResponse { name, target }: BranchResponse) -> Self {
-        Self { name, sha: target.hash }
-    }
 }
 
 #[derive(Deserialize)]
@@ -133,7 +117,6 @@ pub(super) struct PullRequestResponse {
     state: StateResponse,
     #[serde(default)]
     draft: bool,
-    author: Option<AccountResponse>,
     updated_on: Time,
     source: RefResponse,
     destination: RefResponse,
@@ -194,7 +177,6 @@ impl From<PullRequestResponse> for PullRequest {
             },
             draft: answer.draft,
             title: answer.title,
-            author: answer.author.and_then(|author| author.actor()),
             updated_at: answer.updated_on,
         }
     }

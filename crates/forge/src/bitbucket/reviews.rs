@@ -81,12 +81,10 @@ impl VerdictEntry {
             },
             body: join_parts(&parts),
             parts,
-            commit: None,
             submitted_at: Some(self.at),
             updated_at: None,
             url: participants.links.url(),
             author: Some(self.author.clone()),
-            author_association: String::new(),
         }
     }
 
@@ -205,12 +203,10 @@ fn withdrawn_review(id: u64) -> Review {
         state: ReviewState::Dismissed,
         body: String::new(),
         parts: Vec::new(),
-        commit: None,
         submitted_at: None,
         updated_at: None,
         url: String::new(),
         author: None,
-        author_association: String::new(),
     }
 }
 
@@ -261,8 +257,7 @@ impl Bitbucket {
             return Ok(Listing { items: Vec::new(), truncated: false });
         };
         let all = self.all_comments(full_name, number).await?;
-        let comments =
-            line_comments(&all.items, Some(review), |comment, beginning| window.contains(comment, beginning));
+        let comments = line_comments(&all.items, |comment, beginning| window.contains(comment, beginning));
         // If the activity was cut before the previous request, these may include its comments.
         Ok(Listing { items: comments, truncated: all.truncated || (history.truncated && window.after.is_none()) })
     }

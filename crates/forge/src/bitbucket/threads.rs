@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::{
@@ -9,13 +10,9 @@ use super::{
     comments::{CommentResponse, InlineResponse, ThreadStart, comment_body, thread_starts},
     responses::AccountResponse,
 };
-use crate::{Error, Lines, Listing, Reply, ReviewComment, Side, Thread};
+use crate::{Error, Lines, Listing, ReviewComment, Side, Thread};
 
 impl InlineResponse {
-    fn is_outdated(&self) -> bool {
-        self.outdated == Some(true)
-    }
-
     fn position(&self) -> (Side, Lines) {
         let (side, start, end) = match (self.to, self.from) {
             (Some(to), _) => (Side::Right, self.start_to, to),
@@ -24,7 +21,7 @@ impl InlineResponse {
         };
         // One line is no range, as in GitHub's answers.
         let start = start.filter(|start| *start < end);
-        match self.is_outdated() {
+        match self.outdated == Some(true) {
             true => (side, Lines::Original { start, end }),
             false => (side, Lines::Current { start, end }),
         }
@@ -32,11 +29,10 @@ impl InlineResponse {
 }
 
 impl CommentResponse {
-    fn to_review_comment(&self, thread: u64, inline: &InlineResponse, review: Option<u64>) -> ReviewComment {
+    fn to_review_comment(&self, thread: u64, inline: &InlineResponse) -> ReviewComment {
         let (side, lines) = inline.position();
         ReviewComment {
             id: self.id,
-            review,
             in_reply_to: (thread != self.id).then_some(thread),
             path: inline.path.clone(),
             lines,
@@ -46,43 +42,34 @@ impl CommentResponse {
             created_at: self.created_on,
             updated_at: self.updated_on.unwrap_or(self.created_on),
             url: self.links.url(),
-            // Bitbucket does not return the original commit.
-            commit: String::new(),
-            original_commit: String::new(),
         }
     }
 }
 
-/// The visible comments on lines and files that match a filter. `review` is the id of the review that they belong to.
+/// The visible comments on lines and files that match a filter.
 pub(super) fn line_comments(
     all: &[CommentResponse],
-    review: Option<u64>,
     is_included: impl Fn(&CommentResponse, &ThreadStart) -> bool,
 ) -> Vec<ReviewComment> {
     let starts = thread_starts(all);
     let convert = |comment: &CommentResponse| {
         let start = starts.get(&comment.id)?;
         let inline = start.inline.as_ref()?;
-        is_included(comment, start).then(|| comment.to_review_comment(start.id, inline, review))
+        is_included(comment, start).then(|| comment.to_review_comment(start.id, inline))
     };
     all.iter().filter(|comment| comment.is_visible()).filter_map(convert).collect()
 }
 
-fn threads(all: &[CommentResponse], thread_id: impl Fn(u64) -> String, truncated: bool) -> Vec<Thread> {
+fn threads(all: &[CommentResponse], thread_id: impl Fn(u64) -> String) -> Vec<Thread> {
     let starts = thread_starts(all);
     let mut threads: BTreeMap<u64, Thread> = BTreeMap::new();
     for comment in all.iter().filter(|comment| comment.is_visible()) {
-        let Some(ThreadStart { id, inline: Some(inline), resolved }) = starts.get(&comment.id) else { continue };
+        let Some(ThreadStart { id, inline: Some(_), .. }) = starts.get(&comment.id) else { continue };
         let thread = threads.entry(*id).or_insert_with(|| Thread {
             // Reply to the first existing comment: Bitbucket does not document replies to a deleted one.
             id: thread_id(comment.id),
-            resolved: *resolved,
-            outdated: inline.is_outdated(),
-            path: inline.path.clone(),
-            line: inline.to.filter(|_| !inline.is_outdated()),
             // The first comment identifies the thread in `ReviewComment::in_reply_to`, even if it was deleted.
             comments: vec![*id],
-            more_comments: truncated,
         });
         if comment.id != *id {
             thread.comments.push(comment.id);
@@ -94,18 +81,18 @@ fn threads(all: &[CommentResponse], thread_id: impl Fn(u64) -> String, truncated
 impl Bitbucket {
     pub async fn comments(&self, full_name: &str, number: u64) -> Result<Listing<ReviewComment>, Error> {
         let Listing { items, truncated } = self.all_comments(full_name, number).await?;
-        Ok(Listing { items: line_comments(&items, None, |_, _| true), truncated })
+        Ok(Listing { items: line_comments(&items, |_, _| true), truncated })
     }
 
     pub async fn threads(&self, full_name: &str, number: u64) -> Result<Listing<Thread>, Error> {
         let Listing { items, truncated } = self.all_comments(full_name, number).await?;
         let thread_id = |comment: u64| format!("{full_name}/{number}/{comment}");
-        Ok(Listing { items: threads(&items, thread_id, truncated), truncated })
+        Ok(Listing { items: threads(&items, thread_id), truncated })
     }
 
     /// `thread` is a [`Thread::id`]: `WORKSPACE/SLUG/PULL-REQUEST/FIRST-VISIBLE-COMMENT`.
     /// Source: `POST /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}/comments`.
-    pub async fn reply(&self, thread: &str, body: &str) -> Result<Reply, Error> {
+    pub async fn reply(&self, thread: &str, body: &str) -> Result<(), Error> {
         let parts = || {
             let (rest, comment) = thread.rsplit_once('/')?;
             let (full_name, number) = rest.rsplit_once('/')?;
@@ -116,7 +103,7 @@ impl Bitbucket {
         let mut request = comment_body(body);
         request["parent"] = json!({ "id": comment });
         let address = self.comments_url(full_name, number)?;
-        let response: CommentResponse = self.client.post(address, "the thread", &request).await?;
-        Ok(Reply { id: response.id, url: response.links.url() })
+        self.client.post::<IgnoredAny>(address, "the thread", &request).await?;
+        Ok(())
     }
 }

@@ -1,8 +1,6 @@
 //! Calls for pull requests, reviews, comments and commit statuses.
 
-use crate::{
-    Access, Actor, Comment, CommitStatus, Error, Listing, Page, PullRequest, Reply, Review, ReviewComment, Thread,
-};
+use crate::{Access, Actor, Comment, CommitStatus, Error, Listing, Page, PullRequest, Review, ReviewComment, Thread};
 
 use super::Forge;
 
@@ -100,7 +98,7 @@ impl Forge {
     }
 
     /// Not idempotent: after a transient error it may exist. Errors: `NotFound` for a missing thread; `Refused`.
-    pub async fn reply(&self, thread: &str, body: &str) -> Result<Reply, Error> {
+    pub async fn reply(&self, thread: &str, body: &str) -> Result<(), Error> {
         match self {
             Self::GitHub(github) => github.reply(thread, body).await,
             Self::Bitbucket(bitbucket) => bitbucket.reply(thread, body).await,

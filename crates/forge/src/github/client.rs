@@ -60,13 +60,9 @@ impl Client {
         Self::build(endpoint, Credential::Anonymous)
     }
 
-    pub(super) async fn get_page<T: DeserializeOwned>(
-        &self,
-        address: &Url,
-        what: &str,
-    ) -> Result<(T, Option<Url>), Error> {
+    pub(super) async fn get_page<T: DeserializeOwned>(&self, address: &Url, what: &str) -> Result<(T, bool), Error> {
         let answer = self.call(Method::GET, address, None, what, RetryPolicy::Retry).await?;
-        Ok((self.parse(&answer)?, pages::parse_next_link(&answer.headers)))
+        Ok((self.parse(&answer)?, pages::has_next_page(&answer.headers)))
     }
 
     pub(super) async fn list<T: DeserializeOwned>(&self, address: Url, what: &str) -> Result<Listing<T>, Error> {
@@ -74,10 +70,9 @@ impl Client {
         for page in 1..=MAX_PAGES {
             let mut address = address.clone();
             address.query_pairs_mut().append_pair("per_page", pages::PER_PAGE).append_pair("page", &page.to_string());
-            // Build the URL here; the link only shows that a next page exists.
-            let (items, next): (Vec<T>, _) = self.get_page(&address, what).await?;
+            let (items, has_next): (Vec<T>, _) = self.get_page(&address, what).await?;
             all.extend(items);
-            if next.is_none() {
+            if !has_next {
                 return Ok(Listing { items: all, truncated: false });
             }
         }

@@ -13,8 +13,6 @@ struct CommentResponse {
     body: Option<String>,
     user: Option<ActorResponse>,
     created_at: Time,
-    updated_at: Time,
-    html_url: String,
 }
 
 impl From<CommentResponse> for Comment {
@@ -24,8 +22,6 @@ impl From<CommentResponse> for Comment {
             body: answer.body.unwrap_or_default(),
             author: answer.user.map(Actor::from),
             created_at: answer.created_at,
-            updated_at: answer.updated_at,
-            url: answer.html_url,
         }
     }
 }

@@ -11,12 +11,11 @@ struct DeliveryResponse {
     status: String,
     #[serde(default)]
     status_code: u16,
-    event: String,
 }
 
 impl From<DeliveryResponse> for Delivery {
     fn from(answer: DeliveryResponse) -> Self {
-        Self { status: answer.status, status_code: answer.status_code, event: answer.event }
+        Self { status: answer.status, status_code: answer.status_code }
     }
 }
 

@@ -16,7 +16,6 @@ struct HookResponse {
     active: bool,
     events: Vec<String>,
     config: ConfigResponse,
-    last_response: Option<LastResponse>,
 }
 
 #[derive(Deserialize)]
@@ -29,15 +28,9 @@ struct ConfigResponse {
     insecure_ssl: Option<Value>,
 }
 
-#[derive(Deserialize)]
-struct LastResponse {
-    code: Option<u16>,
-}
-
 impl From<HookResponse> for Hook {
     fn from(answer: HookResponse) -> Self {
-        let last_code = answer.last_response.and_then(|last| last.code);
-        Self { id: answer.id, active: answer.active, events: answer.events, last_code, ..answer.config.into() }
+        Self { id: answer.id, active: answer.active, events: answer.events, ..answer.config.into() }
     }
 }
 
@@ -52,7 +45,6 @@ impl From<ConfigResponse> for Hook {
             has_secret: config.secret.is_some_and(|secret| !secret.is_empty()),
             // GitHub returns a number or a string.
             verifies_tls: !matches!(&config.insecure_ssl, Some(word) if *word == json!("1") || *word == json!(1)),
-            last_code: None,
             url: config.url,
         }
     }

@@ -54,9 +54,9 @@ impl GitHub {
             .append_pair("direction", "desc")
             .append_pair("per_page", pages::PER_PAGE)
             .append_pair("page", &page.to_string());
-        let (answers, next): (Vec<PullRequestResponse>, _) = self.client.get_page(&address, full_name).await?;
+        let (answers, has_next): (Vec<PullRequestResponse>, _) = self.client.get_page(&address, full_name).await?;
         let pulls = answers.into_iter().map(PullRequest::from).collect();
-        Ok(Page { items: pulls, next: next.map(|_| page.saturating_add(1)) })
+        Ok(Page { items: pulls, next: has_next.then_some(page.saturating_add(1)) })
     }
 
     /// Source: `POST /repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers`.

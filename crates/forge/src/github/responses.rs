@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::{Account, Actor, BaseRepository, Branch, PullRequest, PullRequestState, Repository, Time};
+use crate::{Account, Actor, BaseRepository, PullRequest, PullRequestState, Repository, Time};
 
 #[derive(Deserialize)]
 pub(super) struct AccountResponse {
@@ -36,31 +36,12 @@ pub(super) struct RepositoryResponse {
     full_name: String,
     default_branch: String,
     clone_url: String,
-    html_url: String,
-    private: bool,
 }
 
 impl From<RepositoryResponse> for Repository {
     fn from(answer: RepositoryResponse) -> Self {
-        let RepositoryResponse { id, full_name, default_branch, clone_url, html_url, private } = answer;
-        Self { id, full_name, default_branch, clone_url, html_url, private }
-    }
-}
-
-#[derive(Deserialize)]
-pub(super) struct BranchResponse {
-    name: String,
-    commit: CommitResponse,
-}
-
-#[derive(Deserialize)]
-struct CommitResponse {
-    sha: String,
-}
-
-impl From<BranchResponse> for Branch {
-    fn from(BranchResponse { name, commit }: BranchResponse) -> Self {
-        Self { name, sha: commit.sha }
+        let RepositoryResponse { id, full_name, default_branch, clone_url } = answer;
+        Self { id, full_name, default_branch, clone_url }
     }
 }
 
@@ -72,7 +53,6 @@ pub(super) struct PullRequestResponse {
     state: StateResponse,
     #[serde(default)]
     draft: bool,
-    user: Option<ActorResponse>,
     updated_at: Time,
     merged_at: Option<String>,
     head: RefResponse,
@@ -133,7 +113,6 @@ impl From<PullRequestResponse> for PullRequest {
             },
             draft: answer.draft,
             title: answer.title,
-            author: answer.user.map(Actor::from),
             updated_at: answer.updated_at,
         }
     }

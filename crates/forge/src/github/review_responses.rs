@@ -10,12 +10,9 @@ pub(super) struct ReviewResponse {
     id: u64,
     state: String,
     body: Option<String>,
-    commit_id: Option<String>,
     submitted_at: Option<Time>,
     html_url: String,
     user: Option<ActorResponse>,
-    #[serde(default)]
-    author_association: String,
 }
 
 impl ReviewResponse {
@@ -25,12 +22,10 @@ impl ReviewResponse {
             state: ReviewState::parse(&self.state)?,
             body: self.body.unwrap_or_default(),
             parts: Vec::new(),
-            commit: self.commit_id,
             submitted_at: self.submitted_at,
             updated_at: None,
             url: self.html_url,
             author: self.user.map(Actor::from),
-            author_association: self.author_association,
         })
     }
 }
@@ -52,10 +47,6 @@ pub(super) struct ReviewCommentResponse {
     created_at: Time,
     updated_at: Time,
     html_url: String,
-    #[serde(default)]
-    commit_id: String,
-    #[serde(default)]
-    original_commit_id: String,
 }
 
 impl ReviewCommentResponse {
@@ -81,7 +72,6 @@ impl From<ReviewCommentResponse> for ReviewComment {
         };
         Self {
             id: answer.id,
-            review: answer.pull_request_review_id,
             in_reply_to: answer.in_reply_to_id,
             path: answer.path,
             lines,
@@ -91,8 +81,6 @@ impl From<ReviewCommentResponse> for ReviewComment {
             created_at: answer.created_at,
             updated_at: answer.updated_at,
             url: answer.html_url,
-            commit: answer.commit_id,
-            original_commit: answer.original_commit_id,
         }
     }
 }

@@ -1,20 +1,19 @@
 //! Reads review threads and replies to them with GraphQL; the REST API has no threads.
 
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, de, de::IgnoredAny};
 use serde_json::{Value, json};
 
 use super::{GitHub, client::RetryPolicy};
-use crate::{Error, Listing, Reply, Thread, names::RepositoryName, page::MAX_PAGES};
+use crate::{Error, Listing, Thread, names::RepositoryName, page::MAX_PAGES};
 
 const THREADS: &str = "query($owner: String!, $name: String!, $number: Int!, $after: String) { \
     repository(owner: $owner, name: $name) { pullRequest(number: $number) { \
     reviewThreads(first: 100, after: $after) { pageInfo { hasNextPage endCursor } \
-    nodes { id isResolved isOutdated path line \
-    comments(first: 100) { pageInfo { hasNextPage endCursor } nodes { fullDatabaseId } } } } } } }";
+    nodes { id comments(first: 100) { nodes { fullDatabaseId } } } } } } }";
 
 const REPLY: &str = "mutation($thread: ID!, $body: String!) { \
     addPullRequestReviewThreadReply(input: { pullRequestReviewThreadId: $thread, body: $body }) { \
-    comment { fullDatabaseId url } } }";
+    comment { fullDatabaseId } } }";
 
 #[derive(Deserialize)]
 struct ThreadsResponse {
@@ -30,14 +29,14 @@ struct RepositoryPart {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PullRequestPart {
-    review_threads: Nodes<ThreadPart>,
+    review_threads: ThreadNodes,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Nodes<T> {
+struct ThreadNodes {
     page_info: PageInfo,
-    nodes: Vec<Option<T>>,
+    nodes: Vec<Option<ThreadPart>>,
 }
 
 #[derive(Deserialize)]
@@ -48,14 +47,14 @@ struct PageInfo {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct ThreadPart {
     id: String,
-    is_resolved: bool,
-    is_outdated: bool,
-    path: String,
-    line: Option<u64>,
-    comments: Nodes<CommentPart>,
+    comments: CommentNodes,
+}
+
+#[derive(Deserialize)]
+struct CommentNodes {
+    nodes: Vec<Option<CommentPart>>,
 }
 
 #[derive(Deserialize)]
@@ -63,8 +62,6 @@ struct ThreadPart {
 struct CommentPart {
     #[serde(deserialize_with = "parse_database_id")]
     full_database_id: u64,
-    #[serde(default)]
-    url: String,
 }
 
 /// Parses a number in a string; the older `databaseId` has 32 bits and overflows.
@@ -82,19 +79,14 @@ struct ReplyResponse {
 
 #[derive(Deserialize)]
 struct ReplyPart {
-    comment: Option<CommentPart>,
+    comment: Option<IgnoredAny>,
 }
 
 impl From<ThreadPart> for Thread {
     fn from(part: ThreadPart) -> Self {
         Self {
             id: part.id,
-            resolved: part.is_resolved,
-            outdated: part.is_outdated,
-            path: part.path,
-            line: part.line,
             comments: part.comments.nodes.into_iter().flatten().map(|comment| comment.full_database_id).collect(),
-            more_comments: part.comments.page_info.has_next_page,
         }
     }
 }
@@ -122,12 +114,12 @@ impl GitHub {
     }
 
     /// Source: GraphQL `addPullRequestReviewThreadReply`.
-    pub async fn reply(&self, thread: &str, body: &str) -> Result<Reply, Error> {
+    pub async fn reply(&self, thread: &str, body: &str) -> Result<(), Error> {
         let variables = json!({ "thread": thread, "body": body });
         let answer: ReplyResponse = self.client.graphql(REPLY, &variables, "the thread", RetryPolicy::Once).await?;
         let comment = answer.add_pull_request_review_thread_reply.and_then(|reply| reply.comment);
         match comment {
-            Some(comment) => Ok(Reply { id: comment.full_database_id, url: comment.url }),
+            Some(_) => Ok(()),
             None => Err(Error::Refused { reason: "the reply was not written; GitHub gave no reason".to_owned() }),
         }
     }

@@ -51,21 +51,12 @@ fn parse_review(event: &str, body: &JsonCursor<'_>, action: ReviewAction) -> Res
         state,
         body: String::new(),
         parts: Vec::new(),
-        commit: None,
         submitted_at: Some(date),
         updated_at: None,
         url: pull_request.url.clone(),
         author: parse_optional_actor(&request, "user")?,
-        author_association: String::new(),
     };
-    Ok(Event::Review(Box::new(ReviewEvent {
-        action,
-        review,
-        pull_request,
-        repository: parse_repository(body)?,
-        sender: parse_sender(body)?,
-        installation: None,
-    })))
+    Ok(Event::Review(Box::new(ReviewEvent { action, review, pull_request, repository: parse_repository(body)? })))
 }
 
 /// Whether the participants in the same body confirm the request: a withdrawn one differs only in the unsigned event.
@@ -94,8 +85,6 @@ fn parse_comment(event: &str, body: &JsonCursor<'_>) -> Result<Option<Event>, Pa
         body: optional_string_field(&at.field("content")?, "raw")?,
         author: parse_optional_actor(&at, "user")?,
         created_at: at.field("created_on")?.time()?,
-        updated_at: at.field("updated_on")?.time()?,
-        url: parse_page_url(&at)?,
     };
     Ok(Some(Event::Comment(Box::new(CommentEvent {
         action: CommentAction::Created,
@@ -104,7 +93,6 @@ fn parse_comment(event: &str, body: &JsonCursor<'_>) -> Result<Option<Event>, Pa
         is_pull_request: true,
         repository: parse_repository(body)?,
         sender: parse_sender(body)?,
-        installation: None,
     }))))
 }
 
@@ -118,46 +106,30 @@ fn parse_pull_request_event(event: &str, body: &JsonCursor<'_>) -> Result<Event,
         ("pullrequest:fulfilled" | "pullrequest:rejected", _) => {
             return Err(at.field("state")?.error(format!("it does not match the event {event}")));
         }
-        ("pullrequest:created", _) => PullRequestAction::Opened,
-        ("pullrequest:push", _) => {
-            PullRequestAction::Synchronize { before: None, after: pull_request.head_sha.clone() }
-        }
-        _ => PullRequestAction::Edited,
+        ("pullrequest:push", _) => PullRequestAction::Synchronize,
+        _ => PullRequestAction::Other(event.to_owned()),
     };
     Ok(Event::PullRequest(Box::new(PullRequestEvent {
         action,
         pull_request,
         repository: parse_repository(body)?,
         sender: parse_optional_actor(body, "actor")?,
-        installation: None,
     })))
 }
 
 fn parse_repository_event(event: &str, body: &JsonCursor<'_>, change: RepositoryChange) -> Result<Event, ParseError> {
     shape::check_bitbucket_subjects(body, event, &[])?;
-    Ok(Event::Repository(RepositoryEvent {
-        change,
-        repository: parse_repository(body)?,
-        sender: parse_sender(body)?,
-        installation: None,
-    }))
+    Ok(Event::Repository(RepositoryEvent { change, repository: parse_repository(body)? }))
 }
 
 fn parse_rename(event: &str, body: &JsonCursor<'_>) -> Result<Option<Event>, ParseError> {
     shape::check_bitbucket_subjects(body, event, &["changes"])?;
     let changes = body.field("changes")?;
-    let old = |name: &str| changes.optional_field(name)?.map(|change| string_field(&change, "old")).transpose();
-    let from = match old("full_name")? {
-        Some(full_name) => Some(full_name.rsplit('/').next().unwrap_or_default().to_owned()),
-        None => old("name")?,
-    };
-    let Some(from) = from else { return Ok(None) };
-    Ok(Some(Event::Repository(RepositoryEvent {
-        change: RepositoryChange::Renamed { from },
-        repository: parse_repository(body)?,
-        sender: parse_sender(body)?,
-        installation: None,
-    })))
+    if changes.optional_field("full_name")?.is_none() && changes.optional_field("name")?.is_none() {
+        return Ok(None);
+    }
+    let repository = parse_repository(body)?;
+    Ok(Some(Event::Repository(RepositoryEvent { change: RepositoryChange::Renamed, repository })))
 }
 
 fn parse_pull_request(at: &JsonCursor<'_>) -> Result<PullRequest, ParseError> {
@@ -180,7 +152,6 @@ fn parse_pull_request(at: &JsonCursor<'_>) -> Result<PullRequest, ParseError> {
         },
         draft: parse_flag(at, "draft")?,
         title: string_field(at, "title")?,
-        author: parse_optional_actor(at, "author")?,
         updated_at: at.field("updated_on")?.time()?,
     })
 }

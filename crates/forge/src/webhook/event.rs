@@ -5,15 +5,11 @@ use crate::{Actor, Comment, PullRequest, Review};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// GitHub sends it when a webhook is created or tested.
-    Ping {
-        /// GitHub's schema allows it to be absent.
-        hook: Option<u64>,
-    },
+    Ping,
     Review(Box<ReviewEvent>),
     PullRequest(Box<PullRequestEvent>),
     Comment(Box<CommentEvent>),
     Repository(RepositoryEvent),
-    Installation(InstallationEvent),
     Ignored {
         event: String,
         action: Option<String>,
@@ -33,9 +29,6 @@ pub struct ReviewEvent {
     pub review: Review,
     pub pull_request: PullRequest,
     pub repository: EventRepository,
-    /// Not the review's author if another account dismissed it.
-    pub sender: Actor,
-    pub installation: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,25 +45,14 @@ pub struct PullRequestEvent {
     pub repository: EventRepository,
     /// GitHub's schema allows it to be absent.
     pub sender: Option<Actor>,
-    pub installation: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PullRequestAction {
-    Opened,
-    Closed {
-        merged: bool,
-    },
+    Closed { merged: bool },
     Reopened,
-    Synchronize {
-        /// Bitbucket does not send it.
-        before: Option<String>,
-        after: String,
-    },
-    Edited,
-    Labeled {
-        label: String,
-    },
+    Synchronize,
+    Labeled { label: String },
     Other(String),
 }
 
@@ -83,7 +65,6 @@ pub struct CommentEvent {
     pub repository: EventRepository,
     /// May differ from the comment's author.
     pub sender: Actor,
-    pub installation: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,44 +78,13 @@ pub enum CommentAction {
 pub struct RepositoryEvent {
     pub change: RepositoryChange,
     pub repository: EventRepository,
-    pub sender: Actor,
-    pub installation: Option<u64>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RepositoryChange {
-    Renamed {
-        /// Old name without the owner.
-        from: String,
-    },
+    Renamed,
     Transferred,
     Deleted,
     /// The signed body does not confirm the event, so the forge must be queried.
     MaybeDeleted,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InstallationEvent {
-    pub change: InstallationChange,
-    pub installation: u64,
-    pub app: u64,
-    /// `None` for an enterprise.
-    pub account: Option<Actor>,
-    pub sender: Actor,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum InstallationChange {
-    Created {
-        repositories: Vec<EventRepository>,
-    },
-    Deleted,
-    Suspended,
-    Unsuspended,
-    /// The owner accepted the App's current permissions.
-    PermissionsAccepted,
-    Repositories {
-        added: Vec<EventRepository>,
-        removed: Vec<EventRepository>,
-    },
 }

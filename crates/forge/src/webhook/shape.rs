@@ -25,18 +25,6 @@ const BITBUCKET_SUBJECTS: [&str; 9] =
 
 const ENVELOPE: [&str; 7] = ["action", "changes", "repository", "sender", "organization", "installation", "enterprise"];
 
-const INSTALLATION: [&str; 9] = [
-    "action",
-    "installation",
-    "repositories",
-    "repository",
-    "repository_selection",
-    "requester",
-    "sender",
-    "organization",
-    "enterprise",
-];
-
 /// Requires exactly these subjects. Other fields are ignored, because forges add some.
 pub(super) fn check_github_subjects(body: &JsonCursor<'_>, event: &str, subjects: &[&str]) -> Result<(), ParseError> {
     check_subjects(&GITHUB_SUBJECTS, body, event, subjects)
@@ -62,19 +50,8 @@ fn check_subjects(all: &[&str], body: &JsonCursor<'_>, event: &str, subjects: &[
 
 /// Allows only the listed fields, because repository events have no other distinguishing subject.
 pub(super) fn check_repository_fields(body: &JsonCursor<'_>) -> Result<(), ParseError> {
-    check_fields(body, "repository", &ENVELOPE)
-}
-
-pub(super) fn check_installation_fields(body: &JsonCursor<'_>, event: &str, lists: &[&str]) -> Result<(), ParseError> {
-    for list in lists {
-        body.field(list)?;
-    }
-    check_fields(body, event, &[&INSTALLATION[..], lists].concat())
-}
-
-fn check_fields(body: &JsonCursor<'_>, event: &str, listed: &[&str]) -> Result<(), ParseError> {
-    match body.field_names().find(|name| !listed.contains(name)) {
-        Some(other) => Err(unexpected_field(body, event, other)),
+    match body.field_names().find(|name| !ENVELOPE.contains(name)) {
+        Some(other) => Err(unexpected_field(body, "repository", other)),
         None => Ok(()),
     }
 }

@@ -9,15 +9,7 @@ use std::{fs, path::PathBuf};
 
 use super::{Event, WebhookSource::GitHub, parse};
 
-const SUPPORTED_EVENTS: [&str; 7] = [
-    "installation",
-    "installation_repositories",
-    "issue_comment",
-    "ping",
-    "pull_request",
-    "pull_request_review",
-    "repository",
-];
+const SUPPORTED_EVENTS: [&str; 5] = ["issue_comment", "ping", "pull_request", "pull_request_review", "repository"];
 
 struct Sample {
     event: String,

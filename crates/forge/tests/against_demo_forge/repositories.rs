@@ -1,4 +1,4 @@
-//! Accounts, repositories and branches, and refusals of wrong tokens and names.
+//! Accounts and repositories, and refusals of wrong tokens and names.
 
 use pullyard_demo_forge::Error as DemoError;
 use pullyard_forge::{Account, Error};
@@ -22,8 +22,6 @@ async fn repository_id_exceeds_double_precision() {
     assert_eq!(repository.full_name, REPOSITORY);
     assert_eq!(repository.default_branch, "main");
     assert_eq!(repository.clone_url, world.repository.clone_url);
-    assert_eq!(repository.html_url, format!("{}/{REPOSITORY}", world.demo.url()));
-    assert!(repository.private);
 }
 
 #[tokio::test]
@@ -34,8 +32,6 @@ async fn unknown_repository_is_not_found() {
         let error = forge.repository(unknown).await.unwrap_err();
         assert!(matches!(error, Error::NotFound { .. }), "{unknown}: {error:?}");
     }
-    let error = forge.branch("acme/none", "main").await.unwrap_err();
-    assert!(matches!(error, Error::NotFound { .. }), "{error:?}");
 }
 
 #[tokio::test]
@@ -46,7 +42,6 @@ async fn wrong_token_is_denied_in_every_call() {
         forge.account().await.unwrap_err(),
         forge.repository(REPOSITORY).await.unwrap_err(),
         forge.repository("acme/none").await.unwrap_err(),
-        forge.branch(REPOSITORY, "main").await.unwrap_err(),
         forge.open_pull_request(REPOSITORY, "x").await.unwrap_err(),
         forge.create_pull_request(REPOSITORY, &world::new_pull_request("x")).await.unwrap_err(),
         forge.find_or_create_pull_request(REPOSITORY, &world::new_pull_request("x")).await.unwrap_err(),
@@ -67,18 +62,6 @@ async fn private_repository_is_404_without_a_token() {
         assert_eq!(answer.status().as_u16(), expected, "{path}");
         let body: serde_json::Value = answer.json().await.unwrap();
         assert!(body["message"].is_string() && body["documentation_url"].is_string(), "{body}");
-    }
-}
-
-#[tokio::test]
-async fn branch_is_found_by_its_exact_name_only() {
-    let world = World::new().await;
-    let forge = world.forge();
-    let sha = world.push_branch("pullyard/acme/app-17+x").await;
-    let branch = forge.branch(REPOSITORY, "pullyard/acme/app-17+x").await.unwrap().unwrap();
-    assert_eq!((branch.name.as_str(), branch.sha), ("pullyard/acme/app-17+x", sha));
-    for unknown in ["pullyard", "pullyard/acme", "none", "", ".", "..", "a?b", "main/../main", "a%2fb"] {
-        assert_eq!(forge.branch(REPOSITORY, unknown).await.unwrap(), None, "{unknown:?}");
     }
 }
 

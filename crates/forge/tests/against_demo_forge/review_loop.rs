@@ -61,7 +61,6 @@ async fn review_is_read_with_comments_and_threads_and_answered() {
         (reviews[0].id, reviews[0].state, reviews[0].body.as_str()),
         (id, ReviewState::ChangesRequested, "Not yet.")
     );
-    assert_eq!(reviews[0].commit.as_ref(), Some(&pull.head_sha));
     assert_eq!(reviews[0].author.as_ref().map(|author| (author.id, author.is_bot)), Some((ANN, false)));
 
     let comments = forge.review_comments(REPOSITORY, pull.number, id).await.unwrap();
@@ -76,11 +75,10 @@ async fn review_is_read_with_comments_and_threads_and_answered() {
     let threads = forge.threads(REPOSITORY, pull.number).await.unwrap().items;
     assert_eq!(threads.len(), 2);
     let thread = threads.iter().find(|thread| thread.comments == [comments[0].id]).unwrap();
-    assert!(!thread.resolved && !thread.outdated);
-    let reply = forge.reply(&thread.id, "Renamed.").await.unwrap();
+    forge.reply(&thread.id, "Renamed.").await.unwrap();
     let all = forge.comments(REPOSITORY, pull.number).await.unwrap().items;
-    let written = all.iter().find(|comment| comment.id == reply.id).unwrap();
-    assert_eq!((written.in_reply_to, written.body.as_str()), (Some(comments[0].id), "Renamed."));
+    let written = all.iter().find(|comment| comment.body == "Renamed.").unwrap();
+    assert_eq!(written.in_reply_to, Some(comments[0].id));
     assert_eq!(forge.reply("PRRT_none", "x").await.unwrap_err().kind(), ErrorKind::Missing);
 
     // A reply creates a review of its own, without a body.
@@ -174,7 +172,7 @@ async fn every_review_event_is_signed_and_parsed() {
     call_as_ann(&world, "PUT", &format!("pulls/{}/reviews/{review}", pull.number), json!({"body": "Not at all."}))
         .await;
     call_as_ann(&world, "POST", &format!("issues/{}/comments", pull.number), json!({"body": "/pullyard revise"})).await;
-    let moved = world.demo.commit(REPOSITORY, BRANCH, "ann", &[("more.txt", "x\n", false)]).await.unwrap();
+    world.demo.commit(REPOSITORY, BRANCH, "ann", &[("more.txt", "x\n", false)]).await.unwrap();
     call_as_ann(&world, "PATCH", &format!("pulls/{}", pull.number), json!({"state": "closed"})).await;
     world.demo.rename_repository(REPOSITORY, "acme/shop", "pullyard-bot").await.unwrap();
     world.demo.wait_for_deliveries().await;
@@ -183,11 +181,10 @@ async fn every_review_event_is_signed_and_parsed() {
     let mut rest = Vec::new();
     for event in receiver.events() {
         match event {
-            Event::Ping { hook: told } => assert_eq!(told, Some(hook.id)),
+            Event::Ping => {}
             Event::Review(event) => {
-                assert_eq!((event.review.id, event.sender.id, event.repository.id), (review, ANN, world.repository.id));
+                assert_eq!((event.review.id, event.repository.id), (review, world.repository.id));
                 assert_eq!(event.pull_request.number, pull.number);
-                assert_eq!(event.review.commit.as_ref(), Some(&pull.head_sha));
                 reviews.push((event.action, event.review.state, event.review.body));
             }
             Event::PullRequest(event) => rest.push(format!("{:?}", event.action)),
@@ -197,11 +194,10 @@ async fn every_review_event_is_signed_and_parsed() {
             }
             Event::Repository(event) => {
                 assert_eq!(event.repository.full_name, "acme/shop");
-                assert_eq!(event.change, RepositoryChange::Renamed { from: "app".to_owned() });
+                assert_eq!(event.change, RepositoryChange::Renamed);
                 rest.push("renamed".to_owned());
             }
             Event::Ignored { event, .. } => assert_eq!(event, "pull_request_review_comment"),
-            other @ Event::Installation(_) => panic!("{other:?}"),
         }
     }
     let asked = ReviewState::ChangesRequested;
@@ -212,7 +208,7 @@ async fn every_review_event_is_signed_and_parsed() {
             (ReviewAction::Edited, asked, "Not at all.".to_owned())
         ]
     );
-    let pushed = PullRequestAction::Synchronize { before: Some(pull.head_sha.clone()), after: moved };
+    let pushed = PullRequestAction::Synchronize;
     let closed = PullRequestAction::Closed { merged: false };
     assert_eq!(
         rest,
@@ -232,4 +228,6 @@ async fn renamed_repository_is_read_by_its_old_name() {
     assert_eq!(forge.pull_request(REPOSITORY, pull.number).await.unwrap().base_repository, Some(named.clone()));
     let listed = forge.pull_requests(REPOSITORY, 1).await.unwrap().items;
     assert_eq!(listed[0].base_repository, Some(named));
+    // `clone` uses the old address.
+    assert_success(&world.clone("old-name").await.git(&["fetch", "-q", "origin"]).await);
 }

@@ -63,6 +63,14 @@ impl World {
         assert_success(&worktree.git(&["push", "-q", "origin", branch]).await);
         worktree.head().await
     }
+
+    /// Empty for a branch that does not exist.
+    pub(crate) async fn branch_head(&self, branch: &str) -> String {
+        let name = format!("refs/heads/{branch}");
+        let output = git(self.dir.path(), &["ls-remote", &self.repository.clone_url, &name]).await;
+        assert_success(&output);
+        String::from_utf8(output.stdout).unwrap().split_whitespace().next().unwrap_or_default().to_owned()
+    }
 }
 
 pub(crate) async fn start(dir: &Path) -> DemoForge {

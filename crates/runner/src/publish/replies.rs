@@ -94,14 +94,10 @@ impl ReviewReplies<'_> {
         let mut again = None;
         for thread in open.keys().copied().collect::<Vec<_>>() {
             let posted = match threads.items.iter().find(|one| one.comments.contains(&thread)) {
-                Some(at) => self
-                    .forge
-                    .reply(
-                        &at.id,
-                        &Marker::Job(job.clone()).append_to(kind, &self.render_reply(thread, &attempt.redactor)),
-                    )
-                    .await
-                    .map(drop),
+                Some(at) => {
+                    let text = self.render_reply(thread, &attempt.redactor);
+                    self.forge.reply(&at.id, &Marker::Job(job.clone()).append_to(kind, &text)).await
+                }
                 None => Err(Error::NotFound { what: "the thread".into(), message: "it is gone".into() }),
             };
             match posted {

@@ -217,7 +217,7 @@ async fn merged_pull_request_of_the_job_is_linked() {
         let closed = world.create_pull_request(BRANCH).await;
         call_forge(&world, "PATCH", &format!("pulls/{}", closed.number), json!({ "state": "closed" })).await;
         let pull = world.create_pull_request(BRANCH).await;
-        call_forge(&world, "PUT", &format!("pulls/{}/merge", pull.number), json!({})).await;
+        world.forge.merge("acme/app", pull.number, "pullyard-bot").await.unwrap();
         if !branch_is_kept {
             world.git_line(&["update-ref", "-d", &format!("refs/heads/{BRANCH}")]);
         }

@@ -58,7 +58,6 @@ async fn hooks_are_listed_with_their_settings() {
             json: true,
             has_secret: true,
             verifies_tls: true,
-            last_code: None,
         };
         let bad = Hook {
             id: uuid_to_id(SECOND),

@@ -37,24 +37,20 @@ async fn line_comments_name_the_first_of_their_thread() {
         (first.body.as_str(), first.author.as_ref().map(|author| author.id)),
         ("words 1", Some(uuid_to_id(ANN)))
     );
-    assert_eq!(first.review, None);
     assert_eq!(played.requests(), ["GET /repositories/acme/app/pullrequests/7/comments?pagelen=100"]);
 }
 
 #[tokio::test]
 async fn threads_group_line_comments_by_their_replies() {
     let found = scripted_client([page(conversation())]).forge.threads(REPOSITORY, 7).await.unwrap().items;
-    let told: Vec<_> = found
-        .iter()
-        .map(|one| (one.id.as_str(), one.comments.as_slice(), one.resolved, one.outdated, one.line))
-        .collect();
+    let told: Vec<_> = found.iter().map(|one| (one.id.as_str(), one.comments.as_slice())).collect();
     assert_eq!(
         told,
         [
-            ("acme/app/7/1", &[1, 2, 3][..], false, false, Some(9)),
-            ("acme/app/7/4", &[4][..], true, false, None),
-            ("acme/app/7/5", &[5][..], false, true, None),
-            ("acme/app/7/6", &[6][..], false, false, None),
+            ("acme/app/7/1", &[1, 2, 3][..]),
+            ("acme/app/7/4", &[4][..]),
+            ("acme/app/7/5", &[5][..]),
+            ("acme/app/7/6", &[6][..]),
         ]
     );
 }
@@ -81,9 +77,7 @@ async fn thread_with_deleted_first_comment_takes_the_next_id() {
 #[tokio::test]
 async fn reply_is_posted_below_the_threads_first_comment() {
     let played = scripted_client([Some((201, comment(11, json!({ "parent": { "id": 1 } }))))]);
-    let reply = played.forge.reply("acme/app/7/1", "Done.").await.unwrap();
-    assert_eq!(reply.id, 11);
-    assert!(reply.url.ends_with("#comment-11"), "{}", reply.url);
+    played.forge.reply("acme/app/7/1", "Done.").await.unwrap();
     assert_eq!(played.requests(), ["POST /repositories/acme/app/pullrequests/7/comments"]);
     assert_eq!(played.last_body(), json!({ "content": { "raw": "Done." }, "parent": { "id": 1 } }));
     for bad in ["", "PRRT_x", "acme/app/7", "acme/app/7/x", "acme/app/x/1", "acme/../7/1", "a/b/c/7/1"] {

@@ -64,22 +64,18 @@ fn change_request_is_parsed_completely() {
     assert_eq!((event.action, event.review.state), (ReviewAction::Submitted, ReviewState::ChangesRequested));
     assert_eq!(event.review.id, review_id(3, ANN, date), "the id that polling derives");
     assert_eq!((event.review.submitted_at, event.review.author.as_ref()), (Some(date), Some(&ann)));
-    assert_eq!((event.review.body.as_str(), event.review.commit), ("", None));
+    assert_eq!(event.review.body.as_str(), "");
     assert_eq!(event.review.url, "https://bitbucket.org/acme/shop/pull-requests/3");
     let pull = event.pull_request;
     assert_eq!((pull.number, pull.state, pull.draft), (3, PullRequestState::Open, false));
     assert_eq!((pull.head_branch.as_str(), pull.base_branch.as_str()), ("pullyard/acme/shop-17-1", "main"));
     assert_eq!((pull.head_sha.as_str(), pull.head_repository), ("a1b2c3d4e5f6", Some(uuid_to_id(SHOP))));
-    assert_eq!(pull.author.map(|author| (author.login, author.is_bot)), Some(("Pullyard".to_owned(), true)));
     assert_eq!(pull.updated_at, Time::parse("2026-11-20T12:04:01.900Z").unwrap());
     assert_eq!((event.repository.id, event.repository.full_name.as_str()), (uuid_to_id(SHOP), "acme/shop"));
-    assert_eq!((event.sender, event.installation), (ann, None));
 }
 
 #[test]
 fn deleted_accounts_and_branches_parse_as_none() {
-    let event = review(parse_sample("pullrequest.changes_request_created.deleted_author"));
-    assert!(event.pull_request.author.is_none() && event.review.author.is_some());
     let pull = review(parse_sample("pullrequest.changes_request_created.branch_gone")).pull_request;
     assert_eq!((pull.head_sha.as_str(), pull.head_repository), ("", None));
     for user in [json!(null), json!({ "type": "user", "display_name": "Former user" })] {
@@ -123,10 +119,10 @@ fn each_pull_request_event_has_its_action() {
         assert_eq!((event.action, event.pull_request.state), (action, state), "{name}");
         assert_eq!(event.sender.unwrap().id, uuid_to_id(ANN));
     };
-    let moved = PullRequestAction::Synchronize { before: None, after: "a1b2c3d4e5f6".to_owned() };
-    check("pullrequest.created.plain", PullRequestAction::Opened, PullRequestState::Open);
-    check("pullrequest.updated.title", PullRequestAction::Edited, PullRequestState::Open);
-    check("pullrequest.push.moved", moved, PullRequestState::Open);
+    let other = |event: &str| PullRequestAction::Other(event.to_owned());
+    check("pullrequest.created.plain", other("pullrequest:created"), PullRequestState::Open);
+    check("pullrequest.updated.title", other("pullrequest:updated"), PullRequestState::Open);
+    check("pullrequest.push.moved", PullRequestAction::Synchronize, PullRequestState::Open);
     check("pullrequest.fulfilled.merged", PullRequestAction::Closed { merged: true }, PullRequestState::Merged);
     check("pullrequest.rejected.declined", PullRequestAction::Closed { merged: false }, PullRequestState::Closed);
     check("pullrequest.rejected.superseded", PullRequestAction::Closed { merged: false }, PullRequestState::Closed);
@@ -153,7 +149,7 @@ fn line_and_general_comments_parse_alike() {
 #[test]
 fn renamed_repository_keeps_its_id() {
     for (name, expected, full_name) in [
-        ("repo.updated.name", RepositoryChange::Renamed { from: "shop".to_owned() }, "acme/store"),
+        ("repo.updated.name", RepositoryChange::Renamed, "acme/store"),
         ("repo.transfer.plain", RepositoryChange::Transferred, "acme/store"),
         ("repo.deleted.plain", RepositoryChange::MaybeDeleted, "acme/shop"),
     ] {
@@ -165,7 +161,7 @@ fn renamed_repository_keeps_its_id() {
     let mut told = body("repo.updated.name");
     told["changes"].as_object_mut().unwrap().remove("full_name");
     let Ok(Event::Repository(event)) = parse_event("repo:updated", &told) else { panic!() };
-    assert_eq!(event.change, RepositoryChange::Renamed { from: "shop".to_owned() });
+    assert_eq!(event.change, RepositoryChange::Renamed);
 }
 
 #[test]
@@ -264,12 +260,11 @@ fn fault_names_the_place_and_not_the_value() {
     check(asked, "/pullrequest/participants", json!({}), "/pullrequest/participants", "it is an object, not a list");
     check(asked, "/repository", json!({ "id": 1 }), "/repository/uuid", "it is missing");
     check(asked, "/repository/full_name", json!(7), "/repository/full_name", "it is a number, not a text");
-    check(asked, "/actor", json!({ "display_name": "x" }), "/actor/uuid", "it is missing");
     let comment = "pullrequest.comment_created.command";
     check(comment, "/comment/id", json!(-1), "/comment/id", "it is another number, not a whole number");
     check(comment, "/comment/content", json!(null), "/comment/content", "it is null, not an object");
     check("repo.updated.name", "/changes", json!([]), "/changes", "it is a list, not an object");
-    check("repo.updated.name", "/changes/full_name", json!({}), "/changes/full_name/old", "it is missing");
+    check(comment, "/actor", json!({ "display_name": "x" }), "/actor/uuid", "it is missing");
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn fault_names_the_place_and_not_the_value() {
     );
     check("/review", json!(null), "/review", "it is null, not an object");
     check("/pull_request", json!({}), "/pull_request/head", "it is missing");
-    check("/sender", json!([]), "/sender", "it is a list, not an object");
+    check("/repository", json!([]), "/repository", "it is a list, not an object");
     check("/action", json!(true), "/action", "it is a boolean, not a text");
 }
 

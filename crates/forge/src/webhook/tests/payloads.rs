@@ -4,8 +4,8 @@ use super::{SUPPORTED_EVENTS, all_github_samples, github_sample, parse_sample};
 use crate::{
     Actor, PullRequestState, ReviewState, Time,
     webhook::{
-        CommentAction, Event, InstallationChange, PullRequestAction, RepositoryChange, ReviewAction, ReviewEvent,
-        WebhookSource::GitHub, parse,
+        CommentAction, Event, PullRequestAction, RepositoryChange, ReviewAction, ReviewEvent, WebhookSource::GitHub,
+        parse,
     },
 };
 
@@ -31,18 +31,13 @@ fn change_request_is_parsed_completely() {
     assert_eq!((event.action, event.review.state), (ReviewAction::Submitted, ReviewState::ChangesRequested));
     assert_eq!(event.review.id, 9_007_199_254_740_993);
     assert_eq!(event.review.body, "Rename it.");
-    assert_eq!(event.review.commit, Some("a".repeat(40)));
     assert_eq!(event.review.submitted_at, Time::parse("2026-11-20T12:04:01Z"));
     assert_eq!(event.review.author, Some(Actor { id: ANN, login: "ann".to_owned(), is_bot: false }));
-    assert_eq!(event.review.author_association, "NONE");
     let pull = event.pull_request;
     assert_eq!((pull.number, pull.state, pull.draft), (3, PullRequestState::Open, false));
     assert_eq!((pull.head_branch.as_str(), pull.base_branch.as_str()), ("pullyard/acme/app-17-1", "main"));
     assert_eq!((pull.head_sha, pull.head_repository), ("a".repeat(40), Some(9_007_199_254_740_997)));
-    assert_eq!(pull.author.map(|author| (author.id, author.is_bot)), Some((77, true)));
     assert_eq!((event.repository.id, event.repository.full_name.as_str()), (9_007_199_254_740_997, "acme/app"));
-    assert_eq!(event.sender.id, ANN);
-    assert_eq!(event.installation, None);
 }
 
 #[test]
@@ -61,18 +56,15 @@ fn review_action_and_state_are_separate() {
     assert_eq!(said("pull_request_review.approved"), (ReviewAction::Submitted, ReviewState::Approved));
     assert_eq!(said("pull_request_review.edited"), (ReviewAction::Edited, ReviewState::ChangesRequested));
     assert_eq!(said("pull_request_review.dismissed"), (ReviewAction::Dismissed, ReviewState::Dismissed));
-    assert_eq!(review("pull_request_review.dismissed").sender.login, "bob");
 }
 
 #[test]
 fn each_pull_request_event_has_its_action() {
-    assert_eq!(action("pull_request.opened"), PullRequestAction::Opened);
+    assert_eq!(action("pull_request.opened"), PullRequestAction::Other("opened".to_owned()));
     assert_eq!(action("pull_request.reopened"), PullRequestAction::Reopened);
-    assert_eq!(action("pull_request.edited"), PullRequestAction::Edited);
     assert_eq!(action("pull_request.merged"), PullRequestAction::Closed { merged: true });
     assert_eq!(action("pull_request.closed"), PullRequestAction::Closed { merged: false });
-    let (before, after) = (Some("c".repeat(40)), "a".repeat(40));
-    assert_eq!(action("pull_request.synchronize"), PullRequestAction::Synchronize { before, after });
+    assert_eq!(action("pull_request.synchronize"), PullRequestAction::Synchronize);
     assert_eq!(action("pull_request.labeled"), PullRequestAction::Labeled { label: "pullyard:revise".to_owned() });
     assert_eq!(action("pull_request.ready_for_review"), PullRequestAction::Other("ready_for_review".to_owned()));
 }
@@ -98,7 +90,7 @@ fn pull_request_and_issue_comments_are_distinguished() {
 #[test]
 fn renamed_repository_keeps_its_id() {
     for (name, expected) in [
-        ("repository.renamed", RepositoryChange::Renamed { from: "old-app".to_owned() }),
+        ("repository.renamed", RepositoryChange::Renamed),
         ("repository.transferred", RepositoryChange::Transferred),
         ("repository.deleted", RepositoryChange::Deleted),
     ] {
@@ -109,24 +101,9 @@ fn renamed_repository_keeps_its_id() {
 }
 
 #[test]
-fn installation_has_account_and_repositories() {
-    let Event::Installation(event) = parse_sample("installation.created") else { panic!() };
-    assert_eq!((event.installation, event.app), (5, 6));
-    assert_eq!(event.account.unwrap().login, "acme");
-    let InstallationChange::Created { repositories } = event.change else { panic!() };
-    assert_eq!(repositories[0].full_name, "acme/app");
-    let Event::Installation(event) = parse_sample("installation_repositories.added") else { panic!() };
-    assert!(matches!(event.change, InstallationChange::Repositories { .. }));
-}
-
-#[test]
-fn ping_names_its_hook() {
-    assert_eq!(parse_sample("ping.ping"), Event::Ping { hook: Some(31) });
-}
-
-#[test]
 fn unsupported_events_are_ignored() {
     for (name, event, action) in [
+        ("installation.created", "installation", Some("created")),
         ("pull_request_review_comment.created", "pull_request_review_comment", Some("created")),
         ("push.push", "push", None),
         ("star.deleted", "star", Some("deleted")),
@@ -138,8 +115,7 @@ fn unsupported_events_are_ignored() {
 
 #[test]
 fn unknown_action_is_ignored() {
-    for name in ["pull_request_review.approved", "issue_comment.created", "repository.deleted", "installation.created"]
-    {
+    for name in ["pull_request_review.approved", "issue_comment.created", "repository.deleted"] {
         let sample = github_sample(name);
         let mut body: serde_json::Value = serde_json::from_slice(&sample.body).unwrap();
         body["action"] = "new_thing".into();
@@ -192,13 +168,11 @@ fn body_with_the_subject_of_another_event_is_rejected() {
         "thread",
         "zen",
     ];
-    let each: [(&str, &[&str]); 6] = [
+    let each: [(&str, &[&str]); 4] = [
         ("pull_request_review.changes_requested", &["review", "pull_request"]),
         ("pull_request.opened", &["pull_request"]),
         ("issue_comment.created", &["issue", "comment"]),
         ("repository.deleted", &[]),
-        ("installation.created", &[]),
-        ("installation_repositories.added", &[]),
     ];
     for (name, own) in each {
         let sample = github_sample(name);
@@ -214,25 +188,13 @@ fn body_with_the_subject_of_another_event_is_rejected() {
 
 #[test]
 fn common_fields_do_not_prevent_parsing() {
-    let each: [(&str, &[&str]); 2] = [
-        ("repository.deleted", &["organization", "enterprise", "changes"]),
-        ("installation.created", &["organization", "enterprise", "repository", "repository_selection", "requester"]),
-    ];
-    for (name, fields) in each {
-        let sample = github_sample(name);
-        let mut body: serde_json::Value = serde_json::from_slice(&sample.body).unwrap();
-        fields.iter().for_each(|field| body[*field] = serde_json::json!({}));
-        if name == "repository.deleted" {
-            body["installation"] = serde_json::json!({ "id": 5 });
-        }
-        match parse(GitHub, &sample.event, body.to_string().as_bytes()) {
-            Ok(Event::Repository(event)) => {
-                assert_eq!((event.change, event.installation), (RepositoryChange::Deleted, Some(5)));
-            }
-            Ok(Event::Installation(event)) => assert_eq!(event.installation, 5),
-            other => panic!("{name}: {other:?}"),
-        }
-    }
+    let sample = github_sample("repository.deleted");
+    let mut body: serde_json::Value = serde_json::from_slice(&sample.body).unwrap();
+    ["organization", "enterprise", "changes"].iter().for_each(|field| body[*field] = serde_json::json!({}));
+    body["installation"] = serde_json::json!({ "id": 5 });
+    let said = parse(GitHub, &sample.event, body.to_string().as_bytes());
+    let Ok(Event::Repository(event)) = said else { panic!("{said:?}") };
+    assert_eq!(event.change, RepositoryChange::Deleted);
 }
 
 #[test]

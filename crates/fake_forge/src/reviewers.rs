@@ -1,0 +1,130 @@
+//! GitHub's calls by which reviewers create, edit and dismiss reviews. Pullyard's client does not call them.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{Path, State},
+    routing::{get, post, put},
+};
+use pullyard_demo_forge::{
+    access::{Actor, Requirement},
+    events,
+    forge_state::Shared,
+    pulls,
+    record::{Pull, ReviewRecord, ReviewState},
+    render,
+    repositories::RepositoryEntry,
+    rest::{caller::Caller, fields::Fields, refusal::ApiError},
+    reviews::{self, NewComment, NewReview, Rejection, Verdict, require_updated},
+    role::Role,
+};
+use serde_json::{Value, json};
+
+pub(crate) fn routes() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/users/{login}", get(account))
+        .route("/repos/{owner}/{name}/pulls/{number}/reviews", post(create))
+        .route("/repos/{owner}/{name}/pulls/{number}/reviews/{id}", put(edit))
+        .route("/repos/{owner}/{name}/pulls/{number}/reviews/{id}/dismissals", put(dismiss))
+}
+
+async fn account(
+    State(shared): State<Arc<Shared>>,
+    _caller: Caller,
+    Path(login): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    let member = shared.users.by_login(&login).ok_or_else(ApiError::not_found)?;
+    Ok(Json(render::public_user(&shared, &member.account())))
+}
+
+fn parse_comment(comment: &Value) -> Result<NewComment, ApiError> {
+    let text = |name: &str| comment.get(name).and_then(Value::as_str).map(str::to_owned);
+    match (text("path"), comment.get("line").and_then(Value::as_u64), text("body")) {
+        (Some(path), Some(line), Some(body)) => Ok(NewComment { path, line, body }),
+        _ => Err(ApiError::unprocessable("A comment needs path, line and body")),
+    }
+}
+
+async fn create(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path((owner, name, number)): Path<(String, String, u64)>,
+    body: Bytes,
+) -> Result<Json<Value>, ApiError> {
+    let (actor, entry) = caller.authorize(&shared, (&owner, &name), Requirement::PULLS_WRITE).await?;
+    let fields = Fields::parse(&body)?;
+    let verdict = Verdict::parse(&fields.required("event")?);
+    let comments = fields.get("comments").and_then(Value::as_array).into_iter().flatten();
+    let new = NewReview {
+        verdict: verdict.ok_or_else(|| ApiError::unprocessable("event is unknown"))?,
+        body: fields.text("body")?.flatten().unwrap_or_default(),
+        comments: comments.map(parse_comment).collect::<Result<_, _>>()?,
+    };
+    let (review, _) = reviews::create_review(&shared, &entry, &actor, number, new).await?;
+    Ok(Json(render::review(&shared, &entry, number, &review)))
+}
+
+async fn edit(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path((owner, name, number, id)): Path<(String, String, u64, u64)>,
+    body: Bytes,
+) -> Result<Json<Value>, ApiError> {
+    let (actor, entry) = caller.authorize(&shared, (&owner, &name), Requirement::PULLS_WRITE).await?;
+    let body = Fields::parse(&body)?.required("body")?;
+    let review = edit_review(&shared, &entry, &actor, (number, id), body).await?;
+    Ok(Json(render::review(&shared, &entry, number, &review)))
+}
+
+pub(crate) async fn edit_review(
+    shared: &Arc<Shared>,
+    entry: &RepositoryEntry,
+    actor: &Actor,
+    (number, id): (u64, u64),
+    body: String,
+) -> Result<ReviewRecord, Rejection> {
+    let changed = pulls::update_record(shared, entry, number, |pull| {
+        let review = pull.reviews.iter_mut().find(|review| review.id == id).ok_or(Rejection::NotFound)?;
+        if review.author.id != actor.account.id {
+            return Err(Rejection::Forbidden("You can only change your own reviews"));
+        }
+        let before = std::mem::replace(&mut review.body, body);
+        review.updated_at = shared.clock.now_unique();
+        Ok((review.clone(), before))
+    });
+    let ((review, before), pull) = require_updated(changed.await?)?;
+    let more = json!({ "changes": { "body": { "from": before } } });
+    events::publish_review(shared, entry, actor, &pull, &review, ("edited", more)).await;
+    Ok(review)
+}
+
+async fn dismiss(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path((owner, name, number, id)): Path<(String, String, u64, u64)>,
+) -> Result<Json<Value>, ApiError> {
+    let need = Requirement { role: Role::Write, ..Requirement::PULLS_WRITE };
+    let (actor, entry) = caller.authorize(&shared, (&owner, &name), need).await?;
+    let (review, pull) = dismiss_review(&shared, &entry, (number, id)).await?;
+    events::publish_review(&shared, &entry, &actor, &pull, &review, ("dismissed", json!({}))).await;
+    Ok(Json(render::review(&shared, &entry, number, &review)))
+}
+
+async fn dismiss_review(
+    shared: &Shared,
+    entry: &RepositoryEntry,
+    (number, id): (u64, u64),
+) -> Result<(ReviewRecord, Box<Pull>), Rejection> {
+    let changed = pulls::update_record(shared, entry, number, |pull| {
+        let review = pull.reviews.iter_mut().find(|review| review.id == id).ok_or(Rejection::NotFound)?;
+        if matches!(review.state, ReviewState::Commented | ReviewState::Dismissed) {
+            let state = review.state.name();
+            return Err(Rejection::Unprocessable(format!("Can not dismiss a {state} pull request review")));
+        }
+        review.dismiss(shared.clock.now_unique());
+        Ok(review.clone())
+    });
+    require_updated(changed.await?)
+}
