@@ -15,19 +15,13 @@ const RESTART_REASON: &str = "The host of the task was restarted.";
 /// Adopts every task in a folder; logs and skips unreadable ones.
 /// Idempotent: a running or stopped task does not change.
 pub(super) async fn adopt_tasks(tasks: &Arc<TaskRegistry>, folder: &Path) -> io::Result<()> {
-    let mut records = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let folder = entry?.path();
         match load_record(&folder) {
-            Ok((id, record)) => records.push((folder, id, record)),
+            Ok((id, record)) => adopt_task(tasks, folder, id, record).await,
             // Omit the content: it may contain secrets.
             Err(error) => tracing::warn!(folder = %folder.display(), %error, "ECS task not readopted"),
         }
-    }
-    // Sort by creation time: `restore_token` must see the tasks of a client token in that order.
-    records.sort_by(|(_, _, one), (_, _, other)| one.task.created_at.total_cmp(&other.task.created_at));
-    for (folder, id, record) in records {
-        adopt_task(tasks, folder, id, record).await;
     }
     Ok(())
 }
@@ -50,7 +44,6 @@ async fn adopt_task(tasks: &Arc<TaskRegistry>, folder: PathBuf, id: String, reco
     let task = Arc::new(Task {
         id,
         cluster: record.cluster.clone(),
-        family: record.family.clone(),
         folder,
         // Only a start needs it, and an adopted task is never started again.
         environment: Vec::new(),

@@ -45,14 +45,11 @@ pub(super) async fn describe_tasks(tasks: &TaskRegistry, request: DescribeReques
 #[serde(rename_all = "camelCase")]
 pub(super) struct ListRequest {
     cluster: Option<String>,
-    family: Option<String>,
     started_by: Option<String>,
     desired_status: Option<String>,
-    max_results: Option<usize>,
-    next_token: Option<String>,
 }
 
-/// Answers ListTasks, ordered by id; `desiredStatus` defaults to RUNNING.
+/// Answers ListTasks with one page, ordered by id; `desiredStatus` defaults to RUNNING.
 pub(super) async fn list_tasks(tasks: &TaskRegistry, request: ListRequest) -> Result<Value, ApiError> {
     let cluster = cluster_name(request.cluster.as_deref())?;
     let status = match request.desired_status.as_deref() {
@@ -62,33 +59,13 @@ pub(super) async fn list_tasks(tasks: &TaskRegistry, request: ListRequest) -> Re
         Some("STOPPED") => Status::Stopped,
         Some(_) => return Err(ApiError::invalid_parameter("Invalid desiredStatus.")),
     };
-    let page = request.max_results.unwrap_or(MAX_TASKS);
-    if !(1..=MAX_TASKS).contains(&page) {
-        return Err(ApiError::invalid_parameter("maxResults must be between 1 and 100."));
-    }
     let mut arns = Vec::new();
-    let mut next_token = None;
-    for task in tasks.list() {
-        // The token is the last id of the previous page.
-        let is_listed = request.next_token.as_deref().is_some_and(|last| task.id.as_str() <= last);
-        let other = request.family.as_deref().is_some_and(|family| family != task.family);
-        if is_listed || other || task.cluster != cluster {
-            continue;
-        }
+    for task in tasks.list().into_iter().filter(|task| task.cluster == cluster) {
         let description = task.describe().await;
         let by_other = request.started_by.is_some() && request.started_by != description.started_by;
-        if by_other || description.desired_status != status {
-            continue;
+        if !by_other && description.desired_status == status && arns.len() < MAX_TASKS {
+            arns.push(description.task_arn);
         }
-        if arns.len() == page {
-            next_token = arns.last().map(|arn: &String| last_segment(arn).to_owned());
-            break;
-        }
-        arns.push(description.task_arn);
     }
-    let mut answer = json!({ "taskArns": arns });
-    if let (Some(token), Some(fields)) = (next_token, answer.as_object_mut()) {
-        fields.insert("nextToken".to_owned(), Value::String(token));
-    }
-    Ok(answer)
+    Ok(json!({ "taskArns": arns }))
 }

@@ -4,13 +4,13 @@ use serde::de::DeserializeOwned;
 
 #[derive(Debug)]
 pub(super) enum ApiError {
-    Exception { kind: &'static str, message: String, resource_ids: Vec<String> },
+    Exception { kind: &'static str, message: String },
     DropResponse,
 }
 
 impl ApiError {
     pub(super) fn exception(kind: &'static str, message: impl Into<String>) -> Self {
-        Self::Exception { kind, message: message.into(), resource_ids: Vec::new() }
+        Self::Exception { kind, message: message.into() }
     }
 
     pub(super) fn client(message: impl Into<String>) -> Self {

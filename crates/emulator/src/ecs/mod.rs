@@ -93,7 +93,6 @@ impl Ecs {
         tasks.background.spawn(retention::run_sweeper(Arc::clone(&tasks)));
         let router = Router::new()
             .route("/", post(protocol::handle))
-            .route("/v4/{task}", get(metadata::get_container))
             .route("/v4/{task}/task", get(metadata::get_task))
             .with_state(Arc::clone(&tasks));
         Ok(Self { url, tasks, server: Server::serve_router(listener, router) })

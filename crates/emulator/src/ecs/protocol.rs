@@ -24,16 +24,12 @@ pub(super) async fn handle(State(tasks): State<Arc<TaskRegistry>>, headers: Head
     match result {
         Ok(Ok(output)) => respond(StatusCode::OK, &output),
         Ok(Err(ApiError::DropResponse)) => dropped_response(),
-        Ok(Err(ApiError::Exception { kind, message, resource_ids })) => {
+        Ok(Err(ApiError::Exception { kind, message })) => {
             let status = match kind {
                 "ServerException" => StatusCode::INTERNAL_SERVER_ERROR,
                 _ => StatusCode::BAD_REQUEST,
             };
-            let mut error = json!({ "__type": kind, "message": message });
-            if let (false, Some(fields)) = (resource_ids.is_empty(), error.as_object_mut()) {
-                fields.insert("resourceIds".to_owned(), json!(resource_ids));
-            }
-            respond(status, &error)
+            respond(status, &json!({ "__type": kind, "message": message }))
         }
         // The spawned call panicked.
         Err(_) => respond(

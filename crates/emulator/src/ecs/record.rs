@@ -14,17 +14,6 @@ pub(super) enum Status {
     Stopped,
 }
 
-impl Status {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Provisioning => "PROVISIONING",
-            Self::Pending => "PENDING",
-            Self::Running => "RUNNING",
-            Self::Stopped => "STOPPED",
-        }
-    }
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum StopCode {
     EssentialContainerExited,
@@ -38,7 +27,6 @@ pub(super) struct TaskDescription {
     pub(super) task_arn: String,
     pub(super) cluster_arn: String,
     pub(super) task_definition_arn: String,
-    pub(super) group: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) started_by: Option<String>,
     pub(super) overrides: Value,
@@ -56,7 +44,6 @@ pub(super) struct TaskDescription {
     pub(super) stopping_at: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) stopped_at: Option<f64>,
-    pub(super) launch_type: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) capacity_provider_name: Option<String>,
     pub(super) version: u64,
@@ -89,7 +76,6 @@ pub(super) struct ProcessIdentity {
 #[serde(rename_all = "camelCase")]
 pub(super) struct TaskRecord {
     pub(super) task: TaskDescription,
-    pub(super) family: String,
     pub(super) cluster: String,
     pub(super) client_token: Option<String>,
     /// The request that used the token, to distinguish a repetition from another request.

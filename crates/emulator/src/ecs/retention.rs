@@ -22,7 +22,7 @@ pub(super) async fn run_sweeper(tasks: Arc<TaskRegistry>) {
 }
 
 async fn delete_expired(tasks: &TaskRegistry) {
-    // Hold the lock for the whole pass: a repeated RunTask finds all tasks of its token, or starts new ones.
+    // Hold the lock for the whole pass: a repeated RunTask finds the task of its token, or starts a new one.
     let mut tokens = tasks.tokens.lock().await;
     let before = Timestamp::now().epoch_secs() - tasks.options.retention.as_secs_f64();
     for task in tasks.list() {
@@ -34,7 +34,7 @@ async fn delete_expired(tasks: &TaskRegistry) {
             continue;
         }
         tasks.remove(&task.id);
-        tokens.retain(|_, used| used.remove_task(&task.id));
+        tokens.retain(|_, used| used.task.id != task.id);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Answers RunTask: validates parameters, applies the client token and creates tasks.
+//! Answers RunTask, which starts one task: validates parameters, applies the client token and creates the task.
 
 use std::sync::Arc;
 
@@ -19,11 +19,8 @@ use crate::{ACCOUNT, REGION};
 struct Request {
     cluster: Option<String>,
     task_definition: Option<String>,
-    count: Option<i64>,
     started_by: Option<String>,
-    group: Option<String>,
     client_token: Option<String>,
-    launch_type: Option<String>,
     #[serde(default)]
     capacity_provider_strategy: Vec<CapacityProvider>,
     overrides: Option<Value>,
@@ -71,16 +68,12 @@ pub(super) async fn run_task(tasks: &Arc<TaskRegistry>, body: &[u8]) -> Result<V
     };
     let started = match request.client_token {
         Some(token) => start_idempotent(tasks, plan, token, document).await?,
-        None => start_tasks(tasks, plan, None).await?,
+        None => start_task(tasks, plan, None).await?,
     };
     if outcome == RunTaskOutcome::ResponseLost {
         return Err(ApiError::DropResponse);
     }
-    let mut descriptions = Vec::new();
-    for task in started {
-        descriptions.push(task.describe().await.to_json());
-    }
-    Ok(json!({ "tasks": descriptions, "failures": [] }))
+    Ok(json!({ "tasks": [started.describe().await.to_json()], "failures": [] }))
 }
 
 fn scripted_response(outcome: RunTaskOutcome) -> Option<Result<Value, ApiError>> {
@@ -103,7 +96,7 @@ async fn start_idempotent(
     plan: ValidatedRequest,
     token: String,
     mut request: Value,
-) -> Result<Vec<Arc<Task>>, ApiError> {
+) -> Result<Arc<Task>, ApiError> {
     // A request without a cluster equals a request that names the default.
     if let Some(fields) = request.as_object_mut() {
         fields.insert("cluster".to_owned(), Value::String(plan.cluster.clone()));
@@ -111,38 +104,29 @@ async fn start_idempotent(
     let mut tokens = tasks.tokens.lock().await;
     if let Some(used) = tokens.get(&token) {
         if used.request == request {
-            return Ok(used.tasks.clone());
+            return Ok(Arc::clone(&used.task));
         }
-        return Err(ApiError::Exception {
-            kind: "ConflictException",
-            message: "The clientToken was already used with other parameters.".to_owned(),
-            resource_ids: used.tasks.iter().map(|task| task_arn(&task.cluster, &task.id)).collect(),
-        });
+        let message = "The clientToken was already used with other parameters.";
+        return Err(ApiError::exception("ConflictException", message));
     }
-    let started = start_tasks(tasks, plan, Some((&token, &request))).await?;
-    let used = TokenUse { request, tasks: started.clone() };
-    tokens.insert(token, used);
-    Ok(started)
+    let task = start_task(tasks, plan, Some((&token, &request))).await?;
+    tokens.insert(token, TokenUse { request, task: Arc::clone(&task) });
+    Ok(task)
 }
 
-/// Restores the client token of an adopted task. Must be called in the order of the tasks' starts.
+/// Restores the client token of an adopted task.
 pub(super) async fn restore_token(tasks: &TaskRegistry, task: &Arc<Task>) {
     let record = task.record.lock().await;
     if let (Some(token), Some(request)) = (&record.client_token, &record.request) {
-        let mut tokens = tasks.tokens.lock().await;
-        let used =
-            tokens.entry(token.clone()).or_insert_with(|| TokenUse { request: request.clone(), tasks: Vec::new() });
-        used.tasks.push(Arc::clone(task));
+        let used = TokenUse { request: request.clone(), task: Arc::clone(task) };
+        tasks.tokens.lock().await.insert(token.clone(), used);
     }
 }
 
 struct ValidatedRequest {
     cluster: String,
     definition: TaskDefinition,
-    count: i64,
     started_by: Option<String>,
-    group: String,
-    launch_type: String,
     capacity_provider: Option<String>,
     overrides: Value,
     command: Vec<String>,
@@ -155,10 +139,6 @@ impl ValidatedRequest {
         let cluster = cluster_name(request.cluster.as_deref())?;
         check_length("startedBy", request.started_by.as_deref(), 128)?;
         check_length("clientToken", request.client_token.as_deref(), 64)?;
-        let count = request.count.unwrap_or(1);
-        if !(1..=10).contains(&count) {
-            return Err(ApiError::invalid_parameter("Count should be between 1 and 10."));
-        }
         let raw = request.overrides.clone().unwrap_or_else(|| json!({}));
         if raw.to_string().chars().count() > 8192 {
             return Err(ApiError::invalid_parameter(
@@ -184,10 +164,7 @@ impl ValidatedRequest {
         }
         Ok(Self {
             cluster,
-            count,
             started_by: request.started_by.clone(),
-            group: request.group.clone().unwrap_or_else(|| format!("family:{}", definition.family)),
-            launch_type: request.launch_type.clone().unwrap_or_else(|| "FARGATE".to_owned()),
             capacity_provider,
             overrides: with_default_lists(raw),
             command,
@@ -206,11 +183,6 @@ fn validate_capacity_provider(request: &Request) -> Result<Option<String>, ApiEr
             _ => Err(ApiError::invalid_parameter("More than one capacity provider is not emulated.")),
         };
     };
-    if request.launch_type.is_some() {
-        return Err(ApiError::invalid_parameter(
-            "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.",
-        ));
-    }
     match of.capacity_provider.as_str() {
         "FARGATE" | "FARGATE_SPOT" => Ok(Some(of.capacity_provider.clone())),
         _ => Err(ApiError::invalid_parameter("The specified capacity provider was not found.")),
@@ -252,27 +224,23 @@ fn find_definition<'a>(tasks: &'a TaskRegistry, reference: Option<&str>) -> Resu
 
 type TokenRequest<'a> = (&'a str, &'a Value);
 
-async fn start_tasks(
+async fn start_task(
     tasks: &Arc<TaskRegistry>,
     plan: ValidatedRequest,
     call: Option<TokenRequest<'_>>,
-) -> Result<Vec<Arc<Task>>, ApiError> {
-    let mut started = Vec::new();
-    for _ in 0..plan.count {
-        let task = Arc::new(new_task(tasks, &plan, call));
-        let record = task.record.lock().await;
-        let has_folder = disk::create_folder(&task.folder).is_ok();
-        // Save the task before it runs and before the response.
-        if !has_folder || !task.save(&record).await {
-            return Err(ApiError::exception("ServerException", "The task could not be recorded."));
-        }
-        tasks.events.publish(&record.task);
-        drop(record);
-        tasks.insert(Arc::clone(&task));
-        tasks.background.spawn(lifecycle::run_task(Arc::clone(tasks), Arc::clone(&task)));
-        started.push(task);
+) -> Result<Arc<Task>, ApiError> {
+    let task = Arc::new(new_task(tasks, &plan, call));
+    let record = task.record.lock().await;
+    let has_folder = disk::create_folder(&task.folder).is_ok();
+    // Save the task before it runs and before the response.
+    if !has_folder || !task.save(&record).await {
+        return Err(ApiError::exception("ServerException", "The task could not be recorded."));
     }
-    Ok(started)
+    tasks.events.publish(&record.task);
+    drop(record);
+    tasks.insert(Arc::clone(&task));
+    tasks.background.spawn(lifecycle::run_task(Arc::clone(tasks), Arc::clone(&task)));
+    Ok(task)
 }
 
 fn new_task(tasks: &TaskRegistry, plan: &ValidatedRequest, call: Option<TokenRequest<'_>>) -> Task {
@@ -283,7 +251,6 @@ fn new_task(tasks: &TaskRegistry, plan: &ValidatedRequest, call: Option<TokenReq
         task_arn: arn.clone(),
         cluster_arn: format!("arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{}", plan.cluster),
         task_definition_arn: format!("arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/{family}:1"),
-        group: plan.group.clone(),
         started_by: plan.started_by.clone(),
         overrides: plan.overrides.clone(),
         containers: vec![Container {
@@ -305,20 +272,17 @@ fn new_task(tasks: &TaskRegistry, plan: &ValidatedRequest, call: Option<TokenReq
         started_at: None,
         stopping_at: None,
         stopped_at: None,
-        launch_type: plan.launch_type.clone(),
         capacity_provider_name: plan.capacity_provider.clone(),
         version: 1,
     };
     Task {
         folder: tasks.options.data_dir.join("tasks").join(&id),
         cluster: plan.cluster.clone(),
-        family: family.clone(),
         environment: plan.environment.clone(),
         can_start: plan.can_start,
         stop: tasks.shutdown.child_token(),
         record: tokio::sync::Mutex::new(TaskRecord {
             task: description,
-            family: family.clone(),
             cluster: plan.cluster.clone(),
             client_token: call.map(|(token, _)| token.to_owned()),
             request: call.map(|(_, request)| request.clone()),

@@ -36,7 +36,6 @@ pub(super) struct TaskRegistry {
 pub(super) struct Task {
     pub(super) id: String,
     pub(super) cluster: String,
-    pub(super) family: String,
     pub(super) folder: PathBuf,
     /// Variables of the child in addition to the inherited ones.
     pub(super) environment: Vec<(String, String)>,
@@ -140,19 +139,11 @@ impl Task {
     }
 }
 
-/// The request of each client token, kept as long as one of its tasks.
+/// The request of each client token, kept as long as its task.
 pub(super) type Tokens = HashMap<String, TokenUse>;
 
 #[derive(Debug)]
 pub(super) struct TokenUse {
     pub(super) request: Value,
-    pub(super) tasks: Vec<Arc<Task>>,
-}
-
-impl TokenUse {
-    /// Removes a deleted task; returns false if no task is left.
-    pub(super) fn remove_task(&mut self, id: &str) -> bool {
-        self.tasks.retain(|task| task.id != id);
-        !self.tasks.is_empty()
-    }
+    pub(super) task: Arc<Task>,
 }

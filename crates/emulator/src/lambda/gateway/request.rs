@@ -7,6 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
 use crate::ACCOUNT;
@@ -79,7 +80,7 @@ pub(super) fn to_event(head: &Parts, body: &[u8], client: IpAddr, port: u16) -> 
 /// Decodes a path and cuts it at a decoded question mark, as HTTP APIs do.
 /// Source: <https://github.com/honojs/hono/issues/2156>, <https://github.com/middleapi/standard-server/pull/93>.
 fn decode_path(sent: &str) -> String {
-    let mut path = percent_decode(sent.bytes());
+    let mut path = percent_decode(sent);
     path.truncate(path.find('?').unwrap_or(path.len()));
     path
 }
@@ -143,26 +144,12 @@ fn parse_query(query: &str) -> BTreeMap<String, String> {
 }
 
 fn decode_form(text: &str) -> String {
-    percent_decode(text.bytes().map(|byte| if byte == b'+' { b' ' } else { byte }))
+    percent_decode(&text.replace('+', " "))
 }
 
 /// Decodes `%xx`; a `%` without two digits stays unchanged.
-fn percent_decode(bytes: impl Iterator<Item = u8>) -> String {
-    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
-    let bytes = bytes.collect::<Vec<_>>();
-    let mut plain = Vec::with_capacity(bytes.len());
-    let mut rest = bytes.iter();
-    while let Some(byte) = rest.next() {
-        let after = rest.as_slice();
-        match (byte, digit(after.first()), digit(after.get(1))) {
-            (b'%', Some(high), Some(low)) => {
-                plain.push(u8::try_from(high * 16 + low).unwrap_or_default());
-                rest.nth(1);
-            }
-            _ => plain.push(*byte),
-        }
-    }
-    String::from_utf8_lossy(&plain).into_owned()
+fn percent_decode(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]
