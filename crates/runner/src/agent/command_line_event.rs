@@ -39,9 +39,9 @@ pub(super) fn parse_line(stream: Stream, line: &[u8]) -> Option<EventDraft> {
 
 /// The kind that an agent may send. The others are the runner's.
 fn parse_kind(kind: &Value) -> Option<EventKind> {
+    use EventKind::{Command, FileEdit, Question, Result, Text, ToolCall, ToolResult, Usage};
     let kind = EventKind::deserialize(kind).ok()?;
-    let is_own = matches!(kind, EventKind::Phase | EventKind::Steer | EventKind::Log | EventKind::Raw);
-    (!is_own).then_some(kind)
+    matches!(kind, Text | ToolCall | ToolResult | FileEdit | Command | Question | Usage | Result).then_some(kind)
 }
 
 fn event_from_object(kind: EventKind, mut object: Map<String, Value>) -> EventDraft {
