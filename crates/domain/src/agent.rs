@@ -20,8 +20,7 @@ const MAX_ARGUMENTS: usize = 50;
 const MAX_COMMAND_BYTES: usize = 4_096;
 const MAX_MODEL_BYTES: usize = 100;
 
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Agent {
     /// The capability that a runner needs: `claude_code`, `codex`, `command`, or `auto` for the first of Claude Code
@@ -120,8 +119,7 @@ pub(crate) fn is_valid_model_name(name: &str) -> bool {
 }
 
 /// The kind of credential that an agent uses for its model.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ModelKey {
     /// A key of Anthropic's API, for Claude Code.
@@ -135,8 +133,7 @@ pub enum ModelKey {
 }
 
 /// Names of the secrets with a project's model credentials.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelSecrets {
     pub anthropic_api_key: Option<String>,

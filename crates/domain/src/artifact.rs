@@ -12,9 +12,8 @@ pub const MAX_TOTAL_BYTES: u64 = 256 << 20;
 pub const MAX_COUNT: usize = 50;
 pub const RETENTION: Duration = Duration::from_secs(90 * 24 * 3_600);
 
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(rename = "Kind"))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "Kind")]
 #[serde(rename_all = "snake_case")]
 pub enum ArtifactKind {
     SetupOutput,
@@ -139,9 +138,8 @@ impl ArtifactRefusal {
 }
 
 /// Why a reserved checkpoint is unavailable.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(rename = "WhyMissing"))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "WhyMissing")]
 #[serde(rename_all = "snake_case")]
 pub enum MissingReason {
     NotUploaded,
@@ -150,7 +148,7 @@ pub enum MissingReason {
     TooFarBack,
     /// A reason that only a newer server sends. Without this variant, the runner could not parse the answer and would
     /// repeat its request until the attempt's time limit.
-    #[cfg_attr(feature = "schema", schemars(skip))]
+    #[schemars(skip)]
     #[serde(other)]
     Unknown,
 }

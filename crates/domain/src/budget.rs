@@ -16,8 +16,7 @@ const MAX_JOBS: u32 = 1_000_000;
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 /// A project's limits per day. Usage is only counted if there is a limit.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Budget {
     pub jobs_per_day: Option<u32>,

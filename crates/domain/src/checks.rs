@@ -10,8 +10,7 @@ pub(crate) const MAX_OUTPUT_KIB: u64 = 16_384;
 const MAX_RUNS: usize = 2 * crate::commands::MAX_COMMANDS;
 
 /// Commands that run in the checkout before the agent.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Setup {
     /// Run one after the other in the repository. The first failure ends the job.
@@ -27,8 +26,7 @@ impl Default for Setup {
 }
 
 /// Commands that check an agent's work before it is published.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Checks {
     /// All run, one after the other, in the repository.
@@ -58,9 +56,8 @@ impl Default for Checks {
 }
 
 /// What to do with work whose checks failed.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(rename = "FailedChecks"))]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "FailedChecks")]
 #[serde(rename_all = "snake_case")]
 pub enum FailedChecksPolicy {
     /// The job fails without a push.
@@ -71,9 +68,8 @@ pub enum FailedChecksPolicy {
 }
 
 /// A repository's commands in place of its project's. An absent list means the project's list.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(rename = "OwnCommands"))]
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "OwnCommands")]
 #[serde(default, deny_unknown_fields)]
 pub struct CommandOverrides {
     /// Commands before the agent.
@@ -99,8 +95,7 @@ impl CommandOverrides {
 }
 
 /// All commands around a job's agent, frozen when the job was created.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobCommands {
     /// The runner checks each command against this policy again.
     pub policy: CommandPolicy,
@@ -116,8 +111,7 @@ impl JobCommands {
 }
 
 /// The result of one run of a check.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckRun {
     pub command: String,
@@ -141,8 +135,7 @@ pub struct CheckRun {
 }
 
 /// How a check ended.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckOutcome {
     /// Exit code 0.

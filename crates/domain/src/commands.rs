@@ -8,8 +8,7 @@ pub const MAX_COMMANDS: usize = 20;
 pub const MAX_COMMAND_CHARS: usize = 500;
 
 /// Which commands may run.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CommandPolicy {
     /// Common test and package-manager commands, without a shell.

@@ -6,9 +6,8 @@ pub const DEFAULT_NAME: &str = "Pullyard";
 pub const DEFAULT_EMAIL: &str = "pullyard@users.noreply.github.com";
 pub(crate) const MAX_CHARS: usize = 100;
 
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(rename = "Commits"))]
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "Commits")]
 #[serde(default, deny_unknown_fields)]
 pub struct CommitSettings {
     /// Author and committer; "Pullyard" if absent.
@@ -20,8 +19,7 @@ pub struct CommitSettings {
 }
 
 /// Author and committer of one job's commits.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Author {
     pub name: String,
     pub email: String,

@@ -6,9 +6,8 @@ use crate::text::{Quoted, Rounds, Span, Until};
 use serde::{Deserialize, Serialize};
 
 /// Where the cause of a failure must be fixed.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(rename = "Class"))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "Class")]
 #[serde(rename_all = "snake_case")]
 pub enum FailureClass {
     /// A limit in the settings.

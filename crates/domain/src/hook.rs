@@ -97,9 +97,8 @@ fn default_forge() -> ForgeKind {
 }
 
 /// The scope of a webhook.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(rename = "HookKind"))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "HookKind")]
 #[serde(rename_all = "snake_case", tag = "of")]
 pub enum WebhookScope {
     Repository {
@@ -157,8 +156,7 @@ impl Webhook {
 }
 
 /// How Pullyard learns of events in a repository.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Ingress {
     /// The forge calls a webhook. A poll every five minutes finds missed events.

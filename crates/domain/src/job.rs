@@ -46,9 +46,8 @@ use crate::trace::TraceId;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::time::Duration;
 
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(rename = "Status"))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "Status")]
 #[serde(rename_all = "snake_case")]
 pub enum JobStatus {
     /// Waits until its reviews are read and its context is frozen.
@@ -127,9 +126,8 @@ impl JobStatus {
     }
 }
 
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(rename = "Kind"))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "Kind")]
 #[serde(rename_all = "snake_case")]
 pub enum JobKind {
     /// Do the work of the ticket or prompt, as a pull request.
@@ -139,9 +137,8 @@ pub enum JobKind {
 }
 
 /// The state that users want for the job. A level, not a message: each answer to the runner contains it.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(rename = "Want"))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "Want")]
 #[serde(rename_all = "snake_case")]
 pub enum DesiredState {
     Run,
@@ -149,9 +146,8 @@ pub enum DesiredState {
     Cancel,
 }
 
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(rename = "Place"))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "Place")]
 #[serde(rename_all = "snake_case")]
 pub enum Placement {
     /// In its own Fargate task.
@@ -374,8 +370,7 @@ impl JobPolicy {
 }
 
 /// Result of a job.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobResult {
     /// Branch that it pushed.
     pub branch: String,
@@ -397,8 +392,7 @@ pub struct JobResult {
 }
 
 /// How many review threads were answered.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Replies {
     /// Threads with an answer, including those of an earlier attempt.

@@ -4,8 +4,7 @@ use crate::agent::ModelKey;
 use serde::{Deserialize, Serialize};
 
 /// The provider's answer.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ModelKeyTest {
     /// The provider accepts the key.

@@ -27,8 +27,7 @@ pub const MAX_HOLD_REASON_CHARS: usize = 200;
 
 const MAX_HOLDER_CHARS: usize = 64;
 
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Project {
     /// The short name.
     pub id: ProjectId,
@@ -39,8 +38,7 @@ pub struct Project {
     pub rev: u64,
 }
 
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The columns of the board, and the ticket statuses with a meaning for Pullyard.
@@ -123,8 +121,7 @@ impl Default for Settings {
 }
 
 /// The columns of the board, and the ticket statuses with a meaning for Pullyard, in the ticket tool's spelling.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Statuses {
     /// The status after a failed or cancelled job.
@@ -157,8 +154,7 @@ impl Default for Statuses {
     }
 }
 
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Compute {
     /// One Fargate task per attempt.
@@ -168,8 +164,7 @@ pub enum Compute {
 }
 
 /// Limits of a job.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Time from the claim to the end. Units: seconds.
@@ -203,8 +198,7 @@ impl Default for Limits {
 }
 
 /// The effect of a runner's death while the agent works.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OfflinePolicy {
     /// The job fails.
@@ -214,8 +208,7 @@ pub enum OfflinePolicy {
 }
 
 /// The effect of a lost agent session, after a suspension or during the work.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Resume {
     /// The agent starts a new session with the questions and answers so far. The job's log records this.
@@ -226,8 +219,7 @@ pub enum Resume {
 }
 
 /// The kinds of forge that can be connected.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum ForgeKind {
     /// github.com or GitHub Enterprise Server.
     #[serde(rename = "github")]
@@ -340,8 +332,7 @@ impl TryFrom<StoredIntegration> for Integration {
 }
 
 /// The account of a token at its forge.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Account {
     /// The forge's id; may exceed 2^53. Derived from the UUID on Bitbucket.
     pub id: u64,
@@ -367,8 +358,7 @@ impl Account {
 }
 
 /// A repository connected to a project.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Repository {
     pub project: ProjectId,
     /// The forge of the repository.

@@ -12,8 +12,7 @@ use std::time::Duration;
 pub const REVISE_WINDOW: Duration = Duration::from_secs(3_600);
 
 /// Whether a pull request can still change.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PullRequestState {
     /// It awaits review or merge.

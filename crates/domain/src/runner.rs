@@ -95,8 +95,7 @@ pub struct Profile {
 }
 
 /// Isolation of a runner's agents from its machine.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunnerIsolation {
     /// `bubblewrap`, `external` or `none`.

@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The purpose of a secret. It determines which roles may read the value.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SecretKind {
     /// For calls to a forge and its webhooks: tokens, keys of Apps, secrets of webhooks.

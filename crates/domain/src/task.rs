@@ -4,8 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The size of a task. Each deployment has one task definition per size.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskSize {
     /// For small repositories, or agents that compute little.
@@ -30,8 +29,7 @@ impl TaskSize {
 }
 
 /// Which capacity a task is started on.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskCapacity {
     /// AWS does not take it back before the job ends.
@@ -51,8 +49,7 @@ impl TaskCapacity {
 }
 
 /// The task of a job, frozen when the job is created, so that every attempt gets the same.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Task {
     pub size: TaskSize,

@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// A duration in a sentence. Units: whole seconds.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct Span(pub u64);
 
@@ -24,8 +23,7 @@ impl From<Duration> for Span {
 }
 
 /// When something ends; `None` if its owner did not announce it.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct Until(pub Option<Timestamp>);
 
@@ -36,14 +34,12 @@ impl std::fmt::Display for Until {
 }
 
 /// Number of repair rounds after failed checks.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct Rounds(pub u64);
 
 /// A quotation at the end of a sentence; `None` if unknown.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct Quoted(pub Option<String>);
 
@@ -89,6 +85,12 @@ fn truncate_at_word(text: &str, limit: usize) -> String {
 fn is_safe_char(c: char) -> bool {
     let hides = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
     !c.is_control() && !hides
+}
+
+/// The text with a capital letter at its begin.
+pub fn capitalize(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
 }
 
 /// Encodes everything except unreserved characters, for a part of a URL.

@@ -69,7 +69,6 @@ impl Timestamp {
     }
 }
 
-#[cfg(feature = "schema")]
 impl schemars::JsonSchema for Timestamp {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Timestamp".into()

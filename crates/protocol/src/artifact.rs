@@ -4,7 +4,6 @@
 
 use crate::job::Explanation;
 use pullyard_domain::artifact::ArtifactKind;
-#[cfg(feature = "schema")]
 use pullyard_domain::artifact::MAX_SIZE_BYTES;
 use pullyard_domain::checks::CheckRun;
 use pullyard_domain::id::{ArtifactId, ArtifactName, JobId, RepositoryName, RunnerId, Sha256Hex};
@@ -14,8 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Body of `POST …/attempts/{n}/artifacts`, which reserves an artifact. Idempotent: by kind, name and content.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReserveArtifact {
     /// Kind of artifact.
@@ -23,16 +21,15 @@ pub struct ReserveArtifact {
     /// Name, unique in an attempt and kind.
     pub name: ArtifactName,
     /// Size. Units: bytes.
-    #[cfg_attr(feature = "schema", schemars(range(max = MAX_SIZE_BYTES)))]
+    #[schemars(range(max = MAX_SIZE_BYTES))]
     pub size_bytes: u64,
     /// Hash of the content.
     pub sha256: Sha256Hex,
 }
 
 /// Answer to a reservation.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", schemars(rename = "ArtifactPlace"))]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "ArtifactPlace")]
 pub struct ArtifactUpload {
     /// Id of the artifact.
     pub id: ArtifactId,
@@ -51,15 +48,13 @@ impl std::fmt::Debug for ArtifactUpload {
 }
 
 /// Body of `POST …/attempts/{n}/artifacts/{id}/stored`, which confirms an upload. No fields.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", schemars(rename = "StoredArtifact"))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "StoredArtifact")]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmArtifact {}
 
 /// A stored or reserved artifact of an attempt.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Artifact {
     /// Artifact id.
     pub id: ArtifactId,
@@ -75,23 +70,21 @@ pub struct Artifact {
     pub sha256: Sha256Hex,
     /// Time of the reservation.
     #[serde(with = "rfc3339")]
-    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
+    #[schemars(with = "Timestamp")]
     pub at: Timestamp,
     /// The upload was verified. If false, it is incomplete or was never made.
     pub stored: bool,
 }
 
 /// Answer to `GET /v1/jobs/{id}/artifacts`, oldest attempt first.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Artifacts {
     /// All artifacts that have not expired.
     pub artifacts: Vec<Artifact>,
 }
 
 /// An attempt of a job.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Attempt {
     /// Number.
     pub attempt: u32,
@@ -101,11 +94,11 @@ pub struct Attempt {
     pub task: Option<String>,
     /// Time of the claim.
     #[serde(with = "rfc3339")]
-    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
+    #[schemars(with = "Timestamp")]
     pub started: Timestamp,
     /// End; null while it runs.
     #[serde(with = "rfc3339::option")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
+    #[schemars(with = "Option<Timestamp>")]
     pub ended: Option<Timestamp>,
     /// Outcome.
     pub how: AttemptOutcome,
@@ -118,8 +111,7 @@ pub struct Attempt {
 }
 
 /// Outcome of an attempt.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptOutcome {
     /// Not ended.
@@ -139,8 +131,7 @@ pub enum AttemptOutcome {
 }
 
 /// Answer to `GET /v1/jobs/{id}/attempts`, oldest first.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Attempts {
     /// Job id.
     pub job: JobId,
@@ -149,8 +140,7 @@ pub struct Attempts {
 }
 
 /// Check results of one attempt.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AttemptChecks {
     /// Number.
     pub attempt: u32,
@@ -159,8 +149,7 @@ pub struct AttemptChecks {
 }
 
 /// Answer to `GET /v1/jobs/{id}/checks`. Contains ended attempts only; the events show the checks of a running one.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Checks {
     /// Job id.
     pub job: JobId,
@@ -169,8 +158,7 @@ pub struct Checks {
 }
 
 /// Answer to `GET /v1/jobs/{id}/context`: the agent's context, frozen before the job began.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobContext {
     /// Job id.
     pub job: JobId,

@@ -15,15 +15,13 @@ pub use finish::{
 };
 
 use crate::event::Event;
-#[cfg(feature = "schema")]
 use crate::limits;
 use pullyard_domain::artifact::MissingReason;
 use pullyard_domain::id::{ClaimId, InstanceId, JobId, Sha256Hex};
 use serde::{Deserialize, Serialize};
 
 /// Claims the attempt. Idempotent: by `claim_id`; a repeat returns the same assignment and lease.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartRequest {
     /// Id of the self-hosted runner's claim; on Fargate, chosen once per process.
@@ -32,21 +30,19 @@ pub struct StartRequest {
     pub instance: InstanceId,
     /// ARN of the ECS task, from the container metadata endpoint; absent outside ECS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::NAME), regex(pattern = limits::LINE)))]
+    #[schemars(length(min = 1, max = limits::NAME), regex(pattern = limits::LINE))]
     pub task: Option<String>,
 }
 
 /// Answer to `GET …/inputs?after=N`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct InputsAnswer {
     /// Inputs with a larger number, oldest first.
     pub inputs: Vec<Input>,
 }
 
 /// Answer to `GET …/checkpoint`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CheckpointAnswer {
     /// Newest checkpoint that can be downloaded, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,8 +53,7 @@ pub struct CheckpointAnswer {
 }
 
 /// A checkpoint that was reserved but cannot be downloaded.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct MissingCheckpoint {
     /// Job of the checkpoint: this job, or a job that it retries.
     pub job: JobId,
@@ -69,8 +64,7 @@ pub struct MissingCheckpoint {
 }
 
 /// A checkpoint from which another attempt resumes. `Debug` omits its URL.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Checkpoint {
     /// Job of the checkpoint: this job, or a job that it retries.
     pub job: JobId,
@@ -91,8 +85,7 @@ impl std::fmt::Debug for Checkpoint {
 }
 
 /// Reports the phase of the attempt.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StatusRequest {
     /// The phase that begins.
@@ -104,8 +97,7 @@ pub struct StatusRequest {
 }
 
 /// Phases of an attempt, in order.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Fetches the source and creates the worktree.
@@ -117,8 +109,7 @@ pub enum Phase {
 }
 
 /// Answer to a status.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct StatusAnswer {
     /// Requested state of the job.
     pub want: pullyard_domain::job::DesiredState,
@@ -132,15 +123,14 @@ pub struct StatusAnswer {
 }
 
 /// A batch of events; an empty one is a heartbeat. The runner never changes a batch that it sent, so a repeat is safe.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EventsRequest {
     /// Number of the first event; the others follow without gaps.
-    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1_000_000_000)))]
+    #[schemars(range(min = 1, max = 1_000_000_000))]
     pub first_seq: u64,
     /// At most 1,000.
-    #[cfg_attr(feature = "schema", schemars(length(max = 1000)))]
+    #[schemars(length(max = 1000))]
     pub events: Vec<Event>,
     /// Number of inputs that the agent has read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -148,8 +138,7 @@ pub struct EventsRequest {
 }
 
 /// Answer to a batch.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct EventsAnswer {
     /// Next number that the server expects.
     pub next_seq: u64,
@@ -165,14 +154,12 @@ pub struct EventsAnswer {
 }
 
 /// Requests the secrets of the attempt. No fields.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CredentialsRequest {}
 
 /// The secrets of the attempt. `Debug` omits them, so that they never reach a log.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Credentials {
     /// For git and the forge's REST API, limited to the needs of the job.
     pub forge_token: String,
@@ -188,8 +175,7 @@ pub struct Credentials {
 }
 
 /// A credential for the agent's model. `Debug` omits its value.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ModelCredential {
     /// Kind of credential.
     pub key: pullyard_domain::agent::ModelKey,

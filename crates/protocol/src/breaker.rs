@@ -1,13 +1,11 @@
 //! Breakers of model accounts: `/v1/breakers…`.
 
-#[cfg(feature = "schema")]
 use pullyard_domain::breaker::BreakerId;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 
 /// An open breaker of a model account.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Breaker {
     /// Account and capability: `project/acme/claude_code`, `runner/rnr_…/codex`.
     pub account: String,
@@ -17,37 +15,34 @@ pub struct Breaker {
     pub sentence: String,
     /// No job uses the account before this time. If it is past: when the last waiting job may start.
     #[serde(with = "rfc3339")]
-    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
+    #[schemars(with = "Timestamp")]
     pub until: Timestamp,
     /// When the breaker last opened.
     #[serde(with = "rfc3339")]
-    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
+    #[schemars(with = "Timestamp")]
     pub opened: Timestamp,
     /// How often it opened in a row.
     pub times: u32,
 }
 
 /// Answer to `GET /v1/breakers`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Breakers {
     /// At most 100, by account.
     pub breakers: Vec<Breaker>,
 }
 
 /// Body of `POST /v1/breakers/close`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CloseBreaker {
     /// Account and capability, as in `Breaker`.
-    #[cfg_attr(feature = "schema", schemars(regex(pattern = BreakerId::PATTERN)))]
+    #[schemars(regex(pattern = BreakerId::PATTERN))]
     pub account: String,
 }
 
 /// Answer to `POST /v1/breakers/close`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ClosedBreaker {
     /// Account and capability, as in `Breaker`.
     pub account: String,

@@ -10,8 +10,7 @@ use std::collections::BTreeSet;
 pub const MAX_MESSAGES: usize = 100;
 
 /// A message that failed too often.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DeadLetter {
     /// Message id, stable while the message is in the dead-letter queue.
     pub id: MessageId,
@@ -19,7 +18,7 @@ pub struct DeadLetter {
     pub queue: Queue,
     /// When it was sent; in `effects`, when it failed for the last time.
     #[serde(with = "rfc3339::option")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
+    #[schemars(with = "Option<Timestamp>")]
     pub sent_at: Option<Timestamp>,
     /// How often it was received, listings included.
     pub received: u32,
@@ -40,8 +39,7 @@ pub struct DeadLetter {
 }
 
 /// Answer to `GET /v1/dlq?queue=dispatch`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DeadLetters {
     /// At most 50 of each queue, unordered.
     pub letters: Vec<DeadLetter>,
@@ -50,19 +48,17 @@ pub struct DeadLetters {
 }
 
 /// Body of `POST /v1/dlq/redrive` and `POST /v1/dlq/drop`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MoveDeadLetters {
     /// 1 to 100 messages.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 100)))]
+    #[schemars(length(min = 1, max = 100))]
     pub messages: BTreeSet<MessageId>,
 }
 
 /// Answer to a redrive or drop.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", schemars(rename = "MovedDeadLetters"))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "MovedDeadLetters")]
 pub struct MoveDeadLettersAnswer {
     /// Messages that were moved, in their state before.
     pub done: Vec<DeadLetter>,

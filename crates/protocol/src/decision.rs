@@ -5,8 +5,7 @@ use pullyard_domain::id::{DeliveryId, JobId};
 use serde::{Deserialize, Serialize};
 
 /// A decision: the answer to every event, with any verdict.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Decision {
     /// Its ledger entry.
     pub delivery: DeliveryId,

@@ -7,8 +7,7 @@ use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 
 /// A delivery with its decision.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Delivery {
     /// Delivery id.
     pub id: DeliveryId,
@@ -22,7 +21,7 @@ pub struct Delivery {
     pub ticket: Option<TicketKey>,
     /// When it first arrived.
     #[serde(with = "rfc3339")]
-    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
+    #[schemars(with = "Timestamp")]
     pub at: Timestamp,
     /// Number of repeats; counts to 20.
     pub repeats: usize,
@@ -44,8 +43,7 @@ pub struct Delivery {
 }
 
 /// The pull request event of a delivery: a review, a request or a change.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ReviewSubject {
     /// Readable name of the pull request: `acme/app#7`.
     pub pull_request: String,
@@ -81,8 +79,7 @@ pub struct DeliveryQuery {
 }
 
 /// Answer to `GET /v1/deliveries?project=P&…`, newest first.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DeliveryPage {
     /// At most 50, or `limit`. A page may be empty without being the last.
     pub deliveries: Vec<Delivery>,
@@ -90,6 +87,6 @@ pub struct DeliveryPage {
     pub next: Option<String>,
     /// Arrival of the oldest entry examined; a page examines at most 500.
     #[serde(default, with = "rfc3339::option")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
+    #[schemars(with = "Option<Timestamp>")]
     pub looked_back_to: Option<Timestamp>,
 }

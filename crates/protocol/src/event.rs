@@ -6,8 +6,7 @@ use pullyard_domain::usage::Usage;
 use serde::{Deserialize, Serialize};
 
 /// One event, as the runner sends it.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Event {
     /// Number in the attempt, from 1, without gaps.
@@ -47,8 +46,7 @@ impl Event {
 }
 
 /// Kinds of events.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
     /// The runner begins a phase (`name`).
@@ -78,8 +76,7 @@ pub enum EventKind {
 }
 
 /// A page of a job's events, oldest first.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct EventPage {
     /// The events after the cursor.
     pub events: Vec<EventRecord>,
@@ -90,15 +87,14 @@ pub struct EventPage {
 }
 
 /// An event as the API returns it.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", schemars(rename = "SeenEvent"))]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "SeenEvent")]
 pub struct EventRecord {
     /// Attempt that sent it.
     pub attempt: u32,
     /// Time of the event by the server's clock.
     #[serde(with = "rfc3339")]
-    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
+    #[schemars(with = "Timestamp")]
     pub at: Timestamp,
     /// The event.
     pub event: Event,

@@ -7,8 +7,7 @@ use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 
 /// Body of `POST /v1/hooks`: creates or repairs a webhook. Set one of `repository`, `organisation` and `app`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InstallHook {
     /// Last part of its URL.
@@ -34,8 +33,7 @@ pub struct InstallHook {
 }
 
 /// A webhook of Pullyard.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Hook {
     /// Last part of its URL.
     pub name: HookName,
@@ -56,23 +54,22 @@ pub struct Hook {
     pub forge_id: Option<u64>,
     /// Last verified delivery, noted at most once a minute.
     #[serde(with = "rfc3339::option")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
+    #[schemars(with = "Option<Timestamp>")]
     pub verified_at: Option<Timestamp>,
     /// Last refused delivery.
     #[serde(with = "rfc3339::option")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
+    #[schemars(with = "Option<Timestamp>")]
     pub refused_at: Option<Timestamp>,
     /// Number of refused deliveries.
     pub refused: u64,
     /// Until when the previous value of the secret is accepted.
     #[serde(with = "rfc3339::option")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
+    #[schemars(with = "Option<Timestamp>")]
     pub old_secret_until: Option<Timestamp>,
 }
 
 /// Answer to `GET /v1/hooks?after=CURSOR`, by name. Omits webhooks of projects that the token may not access.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct HookPage {
     /// At most 50; a page may be empty without being the last.
     pub hooks: Vec<Hook>,
@@ -81,8 +78,7 @@ pub struct HookPage {
 }
 
 /// Answer to `POST /v1/hooks/{name}/verify` and `…/repair`: the webhook and its drifts.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct HookCheck {
     /// The webhook.
     pub hook: Hook,
@@ -91,8 +87,7 @@ pub struct HookCheck {
 }
 
 /// A difference between a webhook and its configuration at the forge.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Drift {
     /// Stable code: `missing`, `url`, `disabled`, `events`, `no_secret`, `secret`, `content_type`, `insecure_ssl`,
     /// `failing`, `deliveries`, `unreadable`; for an App's webhook also `permissions` and `silent`. Bitbucket has
@@ -105,20 +100,18 @@ pub struct Drift {
 }
 
 /// Body of `POST /v1/hooks/{name}/recover`: polls the webhook's repositories now for missed events.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RecoverHook {
     /// Searches again from this time; absent: from the last search.
     #[serde(with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
+    #[schemars(with = "Option<Timestamp>")]
     pub since: Option<Timestamp>,
 }
 
 /// Result of a recovery.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", schemars(rename = "Recovered"))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "Recovered")]
 pub struct RecoverAnswer {
     /// Repositories that were searched.
     pub repositories: usize,
@@ -133,16 +126,14 @@ pub struct RecoverAnswer {
 }
 
 /// Answer to `DELETE /v1/hooks/{name}`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RemovedHook {
     /// Name of the webhook.
     pub name: HookName,
 }
 
 /// Body of `PUT /v1/projects/{project}/ingress`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetIngress {
     /// Repository.
@@ -152,8 +143,7 @@ pub struct SetIngress {
 }
 
 /// Ingress of a repository.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RepositoryIngress {
     /// Repository.
     pub repository: RepositoryName,
@@ -161,19 +151,18 @@ pub struct RepositoryIngress {
     pub ingress: Ingress,
     /// All events before this time were seen by polling.
     #[serde(with = "rfc3339::option")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
+    #[schemars(with = "Option<Timestamp>")]
     pub seen_until: Option<Timestamp>,
     /// When the forge reported the repository as missing.
     #[serde(with = "rfc3339::option")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
+    #[schemars(with = "Option<Timestamp>")]
     pub gone_at: Option<Timestamp>,
     /// Error of the last poll.
     pub problem: Option<String>,
 }
 
 /// Answer to `GET /v1/projects/{project}/ingress`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Ingresses {
     /// By forge.
     pub repositories: Vec<RepositoryIngress>,

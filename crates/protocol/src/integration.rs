@@ -6,8 +6,7 @@ use pullyard_domain::project::{Account, ForgeKind};
 use serde::{Deserialize, Serialize};
 
 /// Body of `POST /v1/integrations`, which connects a forge and reads the account of the token from it.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateIntegration {
     /// Short name.
@@ -21,9 +20,8 @@ pub struct CreateIntegration {
 }
 
 /// Body of `POST /v1/github-apps/conversions`: creates and connects an App. Never repeat it, a code works once.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", schemars(rename = "MakeGitHubApp"))]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "MakeGitHubApp")]
 #[serde(deny_unknown_fields)]
 pub struct CreateGitHubApp {
     /// Short name of the integration.
@@ -42,8 +40,7 @@ impl std::fmt::Debug for CreateGitHubApp {
 }
 
 /// Body of `POST /v1/github-apps`, which connects an existing App.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConnectGitHubApp {
     /// Short name of the integration.
@@ -59,8 +56,7 @@ pub struct ConnectGitHubApp {
 }
 
 /// Answer to `GET /v1/integrations?after=CURSOR`, by id.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct IntegrationPage {
     /// At most 50.
     pub integrations: Vec<Integration>,
@@ -69,8 +65,7 @@ pub struct IntegrationPage {
 }
 
 /// Answer to `POST /v1/integrations/{id}/test`: whether the forge accepts our token now.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct IntegrationTest {
     /// Whether the token works and belongs to the account that was connected.
     pub works: bool,
@@ -81,8 +76,7 @@ pub struct IntegrationTest {
 }
 
 /// Answer to `DELETE /v1/integrations/{id}`, which disconnects a forge. The forge and the secrets stay unchanged.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RemovedIntegration {
     /// Short name. It stays reserved for this forge's REST base.
     pub id: IntegrationId,
@@ -91,8 +85,7 @@ pub struct RemovedIntegration {
 }
 
 /// A connected forge.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Integration {
     /// Short name.
     pub id: IntegrationId,

@@ -1,6 +1,5 @@
 //! Jobs: `/v1/jobs`, `/v1/jobs/{id}`, `…/why`.
 
-#[cfg(feature = "schema")]
 use crate::limits;
 use pullyard_domain::failure::FailureClass;
 use pullyard_domain::id::{JobId, ProjectId, RepositoryName, TicketKey};
@@ -10,8 +9,7 @@ use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 
 /// Body of `POST /v1/jobs`: requests a job for a ticket, from a prompt, or both.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateJob {
     /// Project.
@@ -21,7 +19,7 @@ pub struct CreateJob {
     pub ticket: Option<TicketKey>,
     /// Instructions, in addition to the ticket's text or instead of a ticket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(length(max = limits::PROMPT)))]
+    #[schemars(length(max = limits::PROMPT))]
     pub prompt: Option<String>,
     /// Repository; absent: the ticket's, or the project's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -38,72 +36,64 @@ pub struct CreateJob {
 }
 
 /// Body of `POST /v1/jobs/{id}/cancel`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CancelJob {
     /// Reason, in one line for users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = pullyard_domain::job::MAX_REASON_CHARS), regex(pattern = limits::LINE)))]
+    #[schemars(length(min = 1, max = pullyard_domain::job::MAX_REASON_CHARS), regex(pattern = limits::LINE))]
     pub reason: Option<String>,
 }
 
 /// Body of `POST /v1/jobs/{id}/pause`. No fields.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PauseJob {}
 
 /// Body of `POST /v1/jobs/{id}/continue`. No fields.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ContinueJob {}
 
 /// Body of `POST /v1/jobs/{id}/answer`: a user's message to the job's agent.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", schemars(rename = "AnswerJob"))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "AnswerJob")]
 #[serde(deny_unknown_fields)]
 pub struct SendInput {
     /// Message.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = pullyard_domain::job::MAX_INPUT_CHARS)))]
+    #[schemars(length(min = 1, max = pullyard_domain::job::MAX_INPUT_CHARS))]
     pub text: String,
 }
 
 /// A pause of a job, requested or in effect. The runner needs time to stop the agent.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Pause {
     /// Name of the requester.
     pub by: String,
     /// Time of the request; once the job is paused, the time when that happened.
     #[serde(with = "rfc3339")]
-    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
+    #[schemars(with = "Timestamp")]
     pub at: Timestamp,
 }
 
 /// An open question of a job's agent.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Question {
     /// Text of the agent.
     pub text: String,
     /// Time of the question.
     #[serde(with = "rfc3339")]
-    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
+    #[schemars(with = "Timestamp")]
     pub at: Timestamp,
 }
 
 /// Body of `POST /v1/jobs/{id}/retry`. No fields.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetryJob {}
 
 /// A cancellation of a job, requested or in effect. The runner needs time to stop the agent.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Cancel {
     /// Name of the requester.
     pub by: String,
@@ -111,11 +101,11 @@ pub struct Cancel {
     pub reason: Option<String>,
     /// Time of the request.
     #[serde(with = "rfc3339")]
-    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
+    #[schemars(with = "Timestamp")]
     pub at: Timestamp,
     /// Deadline for the runner to stop; null once the job has ended.
     #[serde(with = "rfc3339::option")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
+    #[schemars(with = "Option<Timestamp>")]
     pub until: Option<Timestamp>,
 }
 
@@ -137,8 +127,7 @@ pub struct JobQuery {
 }
 
 /// A job as the API shows it.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Job {
     /// Job id.
     pub id: JobId,
@@ -168,15 +157,15 @@ pub struct Job {
     pub branch: String,
     /// Creation time.
     #[serde(with = "rfc3339")]
-    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
+    #[schemars(with = "Timestamp")]
     pub created: Timestamp,
     /// When the current attempt was claimed.
     #[serde(with = "rfc3339::option")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
+    #[schemars(with = "Option<Timestamp>")]
     pub started: Option<Timestamp>,
     /// End.
     #[serde(with = "rfc3339::option")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
+    #[schemars(with = "Option<Timestamp>")]
     pub ended: Option<Timestamp>,
     /// Failure, if the job failed.
     pub failure: Option<Explanation>,
@@ -222,8 +211,7 @@ impl Job {
 }
 
 /// The pull request that a job revises.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RevisedPullRequest {
     /// Number.
     pub number: u64,
@@ -234,9 +222,8 @@ pub struct RevisedPullRequest {
 }
 
 /// A code with its sentence.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", schemars(rename = "Explained"))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "Explained")]
 pub struct Explanation {
     /// Stable code for programs.
     pub code: String,
@@ -252,8 +239,7 @@ pub struct Explanation {
 }
 
 /// Answer to `GET /v1/jobs?project=P&status=S,S&ticket=KEY&since=T&until=T&limit=N&after=CURSOR`, newest first.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobPage {
     /// At most 50, or `limit`. A page may be empty without being the last.
     pub jobs: Vec<Job>,
@@ -261,14 +247,13 @@ pub struct JobPage {
     pub next: Option<String>,
     /// Creation time of the oldest job examined; a page examines at most 500.
     #[serde(default, with = "rfc3339::option")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
+    #[schemars(with = "Option<Timestamp>")]
     pub looked_back_to: Option<Timestamp>,
 }
 
 /// Answer to `GET /v1/jobs/{id}/why`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", schemars(rename = "Why"))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "Why")]
 pub struct JobExplanation {
     /// Status of the job.
     pub status: JobStatus,

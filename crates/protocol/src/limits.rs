@@ -24,13 +24,9 @@ pub const ACTIVE_JOBS: usize = 24;
 pub const PULL_REQUEST: u64 = (1 << 53) - 1;
 
 /// Text with a visible character.
-#[cfg(feature = "schema")]
 pub(crate) const NON_BLANK: &str = r"^[^\x00]*[^\s\x00][^\x00]*$";
 /// One line with a visible character.
-#[cfg(feature = "schema")]
 pub(crate) const LINE: &str = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$";
 /// One line, possibly empty.
-#[cfg(feature = "schema")]
 pub(crate) const ANY_LINE: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
-#[cfg(feature = "schema")]
 pub(crate) const WEB_URL: &str = r"^https?://[^\x00-\x1f\x7f-\x9f]*$";

@@ -4,8 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Body of every error response. Its content type is `application/problem+json`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Problem {
     /// Always `about:blank`; `code` identifies the problem.
     #[serde(rename = "type")]

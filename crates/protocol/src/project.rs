@@ -1,6 +1,5 @@
 //! Projects and their repositories: `/v1/projects…`.
 
-#[cfg(feature = "schema")]
 use crate::limits;
 use pullyard_domain::agent::Agent;
 use pullyard_domain::budget::Budget;
@@ -12,14 +11,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 /// Body of `POST /v1/projects`. Idempotent: by its content.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateProject {
     /// Short name.
     pub id: ProjectId,
     /// Display name.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::NAME), regex(pattern = limits::LINE)))]
+    #[schemars(length(min = 1, max = limits::NAME), regex(pattern = limits::LINE))]
     pub name: String,
     /// Settings; absent ones have their defaults.
     #[serde(default)]
@@ -27,31 +25,28 @@ pub struct CreateProject {
 }
 
 /// Body of `PATCH /v1/projects/{id}`. Idempotent: by its content.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RenameProject {
     /// New display name.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::NAME), regex(pattern = limits::LINE)))]
+    #[schemars(length(min = 1, max = limits::NAME), regex(pattern = limits::LINE))]
     pub name: String,
 }
 
 /// Body of `POST /v1/projects/{id}/columns/rename`. Idempotent: a repeat continues an incomplete rename.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RenameColumn {
     /// Present name.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::STATUS), regex(pattern = limits::LINE)))]
+    #[schemars(length(min = 1, max = limits::STATUS), regex(pattern = limits::LINE))]
     pub from: String,
     /// New name.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::STATUS), regex(pattern = limits::LINE)))]
+    #[schemars(length(min = 1, max = limits::STATUS), regex(pattern = limits::LINE))]
     pub to: String,
 }
 
 /// Answer to `POST /v1/projects/{id}/columns/rename`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RenamedColumn {
     /// Tickets that this call moved to the new name. No job started.
     pub moved_tickets: u32,
@@ -62,8 +57,7 @@ pub struct RenamedColumn {
 }
 
 /// A project as the API shows it. To replace its settings, send them to `PUT /v1/projects/{id}/settings`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Project {
     /// Short name.
     pub id: ProjectId,
@@ -108,8 +102,7 @@ fn retain_known(told: &mut Value, known: &Value) {
 }
 
 /// Answer to `GET /v1/projects?after=CURSOR`, by id. Contains only projects that the token may access.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ProjectPage {
     /// At most 50.
     pub projects: Vec<Project>,
@@ -118,8 +111,7 @@ pub struct ProjectPage {
 }
 
 /// Answer to `DELETE /v1/projects/{id}`. Jobs and decisions stay.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DeletedProject {
     /// Project id.
     pub id: ProjectId,
@@ -130,24 +122,21 @@ pub struct DeletedProject {
 }
 
 /// Body of `POST /v1/projects/{id}/hold`, after which the project starts no jobs until it is released.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HoldProject {
     /// Reason, shown to users.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = pullyard_domain::project::MAX_HOLD_REASON_CHARS), regex(pattern = limits::LINE)))]
+    #[schemars(length(min = 1, max = pullyard_domain::project::MAX_HOLD_REASON_CHARS), regex(pattern = limits::LINE))]
     pub reason: String,
 }
 
 /// Body of `POST /v1/projects/{id}/release`. No fields.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseProject {}
 
 /// Answer to `GET /v1/projects/{id}/budget`: the daily limits and today's use.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct BudgetUse {
     /// Project.
     pub project: ProjectId,
@@ -157,7 +146,7 @@ pub struct BudgetUse {
     pub day: String,
     /// Start of the next day.
     #[serde(with = "rfc3339")]
-    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
+    #[schemars(with = "Timestamp")]
     pub until: Timestamp,
     /// Jobs created under a budget, without those that ended before an agent worked.
     pub jobs: u32,
@@ -168,8 +157,7 @@ pub struct BudgetUse {
 }
 
 /// Body of `POST /v1/projects/{id}/repositories`, which connects a repository.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddRepository {
     /// Forge of the repository.
@@ -187,9 +175,15 @@ pub struct AddRepository {
     pub commands: CommandOverrides,
 }
 
+impl AddRepository {
+    /// With the project's commands, and without the permission to change workflows.
+    pub fn new(integration: IntegrationId, name: RepositoryName, agent: Agent) -> Self {
+        Self { integration, name, agent, workflows: false, commands: CommandOverrides::default() }
+    }
+}
+
 /// A connected repository.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Repository {
     /// Forge of the repository.
     pub integration: IntegrationId,
@@ -212,16 +206,14 @@ pub struct Repository {
 }
 
 /// Answer to `GET /v1/projects/{id}/repositories`, without pages.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Repositories {
     /// By forge.
     pub repositories: Vec<Repository>,
 }
 
 /// Answer to `DELETE /v1/projects/{id}/repositories/{owner}/{name}`. The repository at the forge stays unchanged.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RemovedRepository {
     /// Forge of the repository.
     pub integration: IntegrationId,
@@ -232,8 +224,7 @@ pub struct RemovedRepository {
 }
 
 /// Answer to `POST /v1/projects/{id}/repositories/{owner}/{name}/test`, which changes nothing.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RepositoryTest {
     /// Jobs have every required permission that can be checked.
     pub works: bool,
@@ -246,8 +237,7 @@ pub struct RepositoryTest {
 }
 
 /// A feature of Pullyard in a repository.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Feature {
     /// Find the repository, and read a reviewer's permission.
@@ -269,8 +259,7 @@ pub enum Feature {
 }
 
 /// Test result of a feature.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct FeatureTest {
     /// Feature.
     pub feature: Feature,
@@ -285,8 +274,7 @@ pub struct FeatureTest {
 }
 
 /// Whether a feature works.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FeatureVerdict {
     /// Works.

@@ -1,6 +1,5 @@
 //! Pull requests: `/v1/pulls`, `/v1/pulls/revise`, `/v1/pulls/link`, `/v1/pulls/why`, and their names.
 
-#[cfg(feature = "schema")]
 use crate::limits;
 use pullyard_domain::id::{IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::pull_request::PullRequestState;
@@ -8,8 +7,7 @@ use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 
 /// Body of `POST /v1/pulls/revise`: requests a revision of a pull request.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevisePullRequest {
     /// Project.
@@ -17,20 +15,19 @@ pub struct RevisePullRequest {
     /// Connected repository.
     pub repository: RepositoryName,
     /// Number.
-    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = limits::PULL_REQUEST)))]
+    #[schemars(range(min = 1, max = limits::PULL_REQUEST))]
     pub number: u64,
     /// Forge; required only if several have a repository of that name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub integration: Option<IntegrationId>,
     /// Instructions, in addition to the reviews.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = pullyard_domain::review::MAX_MESSAGE_CHARS), regex(pattern = limits::NON_BLANK)))]
+    #[schemars(length(min = 1, max = pullyard_domain::review::MAX_MESSAGE_CHARS), regex(pattern = limits::NON_BLANK))]
     pub message: Option<String>,
 }
 
 /// Body of `PUT /v1/pulls/link`. Reviews of the pull request then start jobs of the ticket.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LinkPullRequest {
     /// Project.
@@ -38,7 +35,7 @@ pub struct LinkPullRequest {
     /// Connected repository.
     pub repository: RepositoryName,
     /// Number.
-    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = limits::PULL_REQUEST)))]
+    #[schemars(range(min = 1, max = limits::PULL_REQUEST))]
     pub number: u64,
     /// Forge; required only if several have a repository of that name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -61,8 +58,7 @@ pub struct PullRequestQuery {
 }
 
 /// A pull request and the state of its reviews.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PullRequest {
     /// Project.
     pub project: ProjectId,
@@ -86,11 +82,11 @@ pub struct PullRequest {
     pub job: Option<JobId>,
     /// Creation time of its last revise job.
     #[serde(with = "rfc3339::option")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
+    #[schemars(with = "Option<Timestamp>")]
     pub revised: Option<Timestamp>,
     /// Until when reviews are deferred, if any are.
     #[serde(with = "rfc3339::option")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
+    #[schemars(with = "Option<Timestamp>")]
     pub held_until: Option<Timestamp>,
     /// State of the reviews as a sentence.
     pub sentence: String,
@@ -99,8 +95,7 @@ pub struct PullRequest {
 }
 
 /// Answer to `GET /v1/pulls?project=P&after=CURSOR`: open pull requests that are linked to a ticket.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PullRequestPage {
     /// At most 50.
     pub pulls: Vec<PullRequest>,
@@ -109,8 +104,7 @@ pub struct PullRequestPage {
 }
 
 /// Answer to `DELETE /v1/pulls/link`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct UnlinkedPullRequest {
     /// Ticket that was linked; null if there was no link.
     pub ticket: Option<TicketKey>,

@@ -3,7 +3,6 @@
 //! replaced process gets 409 `runner_replaced`. For a claimed job, `run-job` calls `start` with the claim's id and
 //! bootstrap token. Runners receive only durations, because clocks differ.
 
-#[cfg(feature = "schema")]
 use crate::limits;
 use pullyard_domain::id::{ClaimId, InstanceId, JobId, RunnerId};
 pub use pullyard_domain::runner::RunnerIsolation;
@@ -14,31 +13,30 @@ use std::collections::BTreeSet;
 ///
 /// Errors: 409 `runner_live` while another process of this name is online; stop it, or use another name. 409
 /// `name_taken` if a runner of another token has the name.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegisterRequest {
     /// Unique among runners; 1 to 64 letters, digits, `-`, `_` and `.`.
-    #[cfg_attr(feature = "schema", schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,64}$")))]
+    #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,64}$"))]
     pub name: String,
     /// This process.
     pub instance: InstanceId,
     /// Agents that it can run, such as `command`; at least one.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::LABELS), inner(length(min = 1, max = limits::LABEL), regex(pattern = limits::LINE))))]
+    #[schemars(length(min = 1, max = limits::LABELS), inner(length(min = 1, max = limits::LABEL), regex(pattern = limits::LINE)))]
     pub capabilities: BTreeSet<String>,
     /// Labels that jobs may require.
     #[serde(default)]
-    #[cfg_attr(feature = "schema", schemars(length(max = limits::LABELS), inner(length(min = 1, max = limits::LABEL), regex(pattern = limits::LINE))))]
+    #[schemars(length(max = limits::LABELS), inner(length(min = 1, max = limits::LABEL), regex(pattern = limits::LINE)))]
     pub labels: BTreeSet<String>,
     /// Release.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::STATUS), regex(pattern = limits::LINE)))]
+    #[schemars(length(min = 1, max = limits::STATUS), regex(pattern = limits::LINE))]
     pub version: String,
     /// Number of jobs that it runs at once, 1 to 12.
-    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 12)))]
+    #[schemars(range(min = 1, max = 12))]
     pub slots: u32,
     /// Jobs that survived an earlier process of this runner. The restart does not fail them.
     #[serde(default)]
-    #[cfg_attr(feature = "schema", schemars(length(max = limits::ACTIVE_JOBS)))]
+    #[schemars(length(max = limits::ACTIVE_JOBS))]
     pub active: BTreeSet<JobId>,
     /// Isolation of its agents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,9 +44,8 @@ pub struct RegisterRequest {
 }
 
 /// Answer to a registration.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", schemars(rename = "Registered"))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "Registered")]
 pub struct RegisterAnswer {
     /// Id of the runner in the other routes.
     pub runner: RunnerId,
@@ -63,14 +60,13 @@ pub struct RegisterAnswer {
 }
 
 /// A heartbeat with the runner's jobs.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeartbeatRequest {
     /// This process.
     pub instance: InstanceId,
     /// All running jobs. A job that the runner claimed over a minute ago and omits here is ended as `runner_crashed`.
-    #[cfg_attr(feature = "schema", schemars(length(max = limits::ACTIVE_JOBS)))]
+    #[schemars(length(max = limits::ACTIVE_JOBS))]
     pub active: BTreeSet<JobId>,
     /// The runner finishes its jobs and takes no more.
     #[serde(default)]
@@ -81,8 +77,7 @@ pub struct HeartbeatRequest {
 }
 
 /// Answer to a heartbeat.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct HeartbeatAnswer {
     /// Time until the next heartbeat. Units: seconds.
     pub next_secs: u64,
@@ -91,8 +86,7 @@ pub struct HeartbeatAnswer {
 }
 
 /// Requests a job. Idempotent: by `claim_id`; a repeat returns the same job, so a lost answer is harmless.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClaimRequest {
     /// This process.
@@ -102,8 +96,7 @@ pub struct ClaimRequest {
 }
 
 /// Answer to a claim.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ClaimAnswer {
     /// The job, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -116,8 +109,7 @@ pub struct ClaimAnswer {
 }
 
 /// A claimed job.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ClaimedJob {
     /// Job id.
     pub job: JobId,

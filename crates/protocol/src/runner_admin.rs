@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// Status of a runner, from its heartbeats and their absence.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RunnerStatus {
     /// It sends heartbeats and takes jobs.
@@ -24,8 +23,7 @@ pub enum RunnerStatus {
 }
 
 /// A runner as the API shows it.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Runner {
     /// Runner id.
     pub id: RunnerId,
@@ -53,15 +51,14 @@ pub struct Runner {
     pub instance: InstanceId,
     /// Last heartbeat.
     #[serde(with = "rfc3339")]
-    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
+    #[schemars(with = "Timestamp")]
     pub heard: Timestamp,
     /// Drain that an administrator requested.
     pub drain: Option<RunnerDrain>,
 }
 
 /// A job on a runner.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RunnerJob {
     /// Job id.
     pub job: JobId,
@@ -71,37 +68,34 @@ pub struct RunnerJob {
     pub attempt: u32,
     /// Since when the runner holds the job.
     #[serde(with = "rfc3339")]
-    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
+    #[schemars(with = "Timestamp")]
     pub since: Timestamp,
 }
 
 /// A request that a runner takes no more jobs.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RunnerDrain {
     /// Name of the requester's token.
     pub by: String,
     /// Time of the request.
     #[serde(with = "rfc3339")]
-    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
+    #[schemars(with = "Timestamp")]
     pub at: Timestamp,
     /// When the runner first confirmed it.
     #[serde(with = "rfc3339::option")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
+    #[schemars(with = "Option<Timestamp>")]
     pub acknowledged: Option<Timestamp>,
 }
 
 /// Answer to `GET /v1/runners`: the runners that the caller may see, by name.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RunnerList {
     /// By name.
     pub runners: Vec<Runner>,
 }
 
 /// Commands to a runner.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RunnerOrder {
     /// Finish the current jobs and take no more.
@@ -111,8 +105,7 @@ pub enum RunnerOrder {
 }
 
 /// Body of `POST /v1/runners/{runner}/commands`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunnerCommand {
     /// Command.
@@ -120,9 +113,8 @@ pub struct RunnerCommand {
 }
 
 /// Answer to `DELETE /v1/runners/{runner}`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", schemars(rename = "RunnerRemoved"))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "RunnerRemoved")]
 pub struct RemovedRunner {
     /// Runner id.
     pub id: RunnerId,

@@ -7,13 +7,12 @@ use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 /// Body of `PUT /v1/secrets/{name}`, which creates or replaces the secret.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetSecret {
     /// 1 to 65536 bytes.
     #[serde(deserialize_with = "deserialize_string")]
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 65_536)))]
+    #[schemars(length(min = 1, max = 65_536))]
     pub value: String,
     /// Purpose; absent: credentials for forges.
     #[serde(default)]
@@ -35,8 +34,7 @@ fn deserialize_string<'de, D: Deserializer<'de>>(reader: D) -> Result<String, D:
 }
 
 /// A secret, without its value.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Secret {
     /// Short name, unique among the secrets of one kind.
     pub name: SecretName,
@@ -46,13 +44,12 @@ pub struct Secret {
     pub secret: String,
     /// When the value was last set.
     #[serde(with = "rfc3339::option")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
+    #[schemars(with = "Option<Timestamp>")]
     pub set_at: Option<Timestamp>,
 }
 
 /// Answer to `GET /v1/secrets?after=CURSOR`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SecretPage {
     /// At most 100; a page may be empty without being the last.
     pub secrets: Vec<Secret>,
@@ -61,13 +58,12 @@ pub struct SecretPage {
 }
 
 /// Body of `POST /v1/secrets/{name}/rotate`. The previous value stays valid for `overlap_secs`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotateSecret {
     /// 1 to 65536 bytes.
     #[serde(deserialize_with = "deserialize_string")]
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 65_536)))]
+    #[schemars(length(min = 1, max = 65_536))]
     pub value: String,
     /// How long signatures with the previous value are accepted: a day if absent, at most seven days.
     #[serde(default = "default_overlap_secs")]
@@ -85,8 +81,7 @@ impl std::fmt::Debug for RotateSecret {
 }
 
 /// Answer to a rotation.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RotatedSecret {
     /// Short name.
     pub name: SecretName,
@@ -94,13 +89,12 @@ pub struct RotatedSecret {
     pub secret: String,
     /// Until when the previous value is accepted; null if it is refused already.
     #[serde(with = "rfc3339::option")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
+    #[schemars(with = "Option<Timestamp>")]
     pub old_until: Option<Timestamp>,
 }
 
 /// Body of `POST /v1/secrets/{name}/test`, which sends one request to the model's provider.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TestSecret {
     /// The project whose `model_secrets` name the secret.
@@ -108,8 +102,7 @@ pub struct TestSecret {
 }
 
 /// Answer to the test of a model key.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SecretTest {
     /// Whether the provider accepts the key.
     pub works: bool,

@@ -3,14 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 /// Body of `POST /v1/sign-in-links`. The link gets the rights of the caller's token.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateSignInLink {}
 
 /// A link that signs in one browser, once.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SignInLink {
     /// URL to open. A credential until it is used: do not log it.
     pub url: String,

@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Counts of one round of the sweeper.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SweepReport {
     /// Due items examined.
     pub looked_at: u32,

@@ -1,7 +1,6 @@
 //! Tickets: `POST /v1/tickets/events` for ticket tools, `/v1/tickets…` for the built-in board.
 
 use crate::job::Explanation;
-#[cfg(feature = "schema")]
 use crate::limits;
 use pullyard_domain::id::{EventId, JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::pull_request::PullRequestState;
@@ -10,54 +9,52 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// A ticket tool's report that a ticket was created, changed or moved.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TicketEvent {
     /// The tool's id of this event. Idempotent: by this id.
     pub event_id: EventId,
     /// Time of the event by the tool's clock.
     #[serde(with = "rfc3339")]
-    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
+    #[schemars(with = "Timestamp")]
     pub occurred_at: Timestamp,
     /// Project of the ticket.
     pub project: ProjectId,
     /// The tool's account id of the user who caused the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(length(max = limits::NAME), regex(pattern = limits::ANY_LINE)))]
+    #[schemars(length(max = limits::NAME), regex(pattern = limits::ANY_LINE))]
     pub actor: Option<String>,
     /// Status before the event. Only recorded: the stored status decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(length(max = limits::STATUS), regex(pattern = limits::ANY_LINE)))]
+    #[schemars(length(max = limits::STATUS), regex(pattern = limits::ANY_LINE))]
     pub previous_status: Option<String>,
     /// The ticket after the event.
     pub ticket: EventTicket,
 }
 
 /// A ticket as its tool stores it.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EventTicket {
     /// Key.
     pub key: TicketKey,
     /// One line.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::TITLE), regex(pattern = limits::LINE)))]
+    #[schemars(length(min = 1, max = limits::TITLE), regex(pattern = limits::LINE))]
     pub title: String,
     /// Usually Markdown.
     #[serde(default)]
-    #[cfg_attr(feature = "schema", schemars(length(max = limits::DESCRIPTION)))]
+    #[schemars(length(max = limits::DESCRIPTION))]
     pub description: String,
     /// Status.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::STATUS), regex(pattern = limits::LINE)))]
+    #[schemars(length(min = 1, max = limits::STATUS), regex(pattern = limits::LINE))]
     pub status: String,
     /// Labels; `runner:gpu` requires a runner with the label `gpu`.
     #[serde(default)]
-    #[cfg_attr(feature = "schema", schemars(length(max = limits::LABELS), inner(length(min = 1, max = limits::LABEL), regex(pattern = limits::LINE))))]
+    #[schemars(length(max = limits::LABELS), inner(length(min = 1, max = limits::LABEL), regex(pattern = limits::LINE)))]
     pub labels: BTreeSet<String>,
     /// Page of the ticket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(length(max = limits::URL), regex(pattern = limits::WEB_URL)))]
+    #[schemars(length(max = limits::URL), regex(pattern = limits::WEB_URL))]
     pub url: Option<String>,
     /// Repository; absent: the project's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,8 +62,7 @@ pub struct EventTicket {
 }
 
 /// Body of `POST /v1/tickets`, which creates a ticket on the built-in board.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateTicket {
     /// Project.
@@ -74,19 +70,19 @@ pub struct CreateTicket {
     /// Key.
     pub key: TicketKey,
     /// One line.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::TITLE), regex(pattern = limits::LINE)))]
+    #[schemars(length(min = 1, max = limits::TITLE), regex(pattern = limits::LINE))]
     pub title: String,
     /// Usually Markdown.
     #[serde(default)]
-    #[cfg_attr(feature = "schema", schemars(length(max = limits::DESCRIPTION)))]
+    #[schemars(length(max = limits::DESCRIPTION))]
     pub description: String,
     /// First status; absent: the project's todo status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::STATUS), regex(pattern = limits::LINE)))]
+    #[schemars(length(min = 1, max = limits::STATUS), regex(pattern = limits::LINE))]
     pub status: Option<String>,
     /// Labels.
     #[serde(default)]
-    #[cfg_attr(feature = "schema", schemars(length(max = limits::LABELS), inner(length(min = 1, max = limits::LABEL), regex(pattern = limits::LINE))))]
+    #[schemars(length(max = limits::LABELS), inner(length(min = 1, max = limits::LABEL), regex(pattern = limits::LINE)))]
     pub labels: BTreeSet<String>,
     /// Repository; absent: the project's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -94,12 +90,11 @@ pub struct CreateTicket {
 }
 
 /// Body of `POST /v1/tickets/{key}/move?project=P`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MoveTicket {
     /// New status.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::STATUS), regex(pattern = limits::LINE)))]
+    #[schemars(length(min = 1, max = limits::STATUS), regex(pattern = limits::LINE))]
     pub status: String,
     /// Ticket of that status before which the card goes, also within a column. Absent: a card that enters the column is
     /// its last one.
@@ -118,21 +113,20 @@ impl MoveTicket {
 }
 
 /// Body of `PATCH /v1/tickets/{key}?project=P`. Absent fields stay unchanged.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EditTicket {
     /// One line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::TITLE), regex(pattern = limits::LINE)))]
+    #[schemars(length(min = 1, max = limits::TITLE), regex(pattern = limits::LINE))]
     pub title: Option<String>,
     /// Usually Markdown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(length(max = limits::DESCRIPTION)))]
+    #[schemars(length(max = limits::DESCRIPTION))]
     pub description: Option<String>,
     /// Labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(length(max = limits::LABELS), inner(length(min = 1, max = limits::LABEL), regex(pattern = limits::LINE))))]
+    #[schemars(length(max = limits::LABELS), inner(length(min = 1, max = limits::LABEL), regex(pattern = limits::LINE)))]
     pub labels: Option<BTreeSet<String>>,
     /// Repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -140,8 +134,7 @@ pub struct EditTicket {
 }
 
 /// Answer to a move of a ticket.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct MovedTicket {
     /// The ticket after the move.
     pub ticket: Ticket,
@@ -150,8 +143,7 @@ pub struct MovedTicket {
 }
 
 /// Answer to a creation or edit of a ticket.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TicketAnswer {
     /// The ticket after the change.
     pub ticket: Ticket,
@@ -160,8 +152,7 @@ pub struct TicketAnswer {
 }
 
 /// Answer to `DELETE /v1/tickets/{key}?project=P`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DeletedTicket {
     /// Project.
     pub project: ProjectId,
@@ -170,18 +161,16 @@ pub struct DeletedTicket {
 }
 
 /// Body of `POST /v1/tickets/{key}/comments?project=P` and `PATCH /v1/tickets/{key}/comments/{comment}?project=P`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WriteComment {
     /// Markdown. The agents of later jobs read it, too.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::COMMENT), regex(pattern = limits::NON_BLANK)))]
+    #[schemars(length(min = 1, max = limits::COMMENT), regex(pattern = limits::NON_BLANK))]
     pub text: String,
 }
 
 /// A comment on a ticket.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Comment {
     /// Number in its ticket, counted from 1; never used again.
     pub number: u32,
@@ -191,17 +180,16 @@ pub struct Comment {
     pub text: String,
     /// When it was written.
     #[serde(with = "rfc3339")]
-    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
+    #[schemars(with = "Timestamp")]
     pub created: Timestamp,
     /// When its text was last changed; null if it never was.
     #[serde(with = "rfc3339::option")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
+    #[schemars(with = "Option<Timestamp>")]
     pub edited: Option<Timestamp>,
 }
 
 /// Answer to `GET /v1/tickets/{key}/comments?project=P&after=CURSOR`, newest first.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CommentPage {
     /// At most 50.
     pub comments: Vec<Comment>,
@@ -210,8 +198,7 @@ pub struct CommentPage {
 }
 
 /// Answer to `DELETE /v1/tickets/{key}/comments/{comment}?project=P`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DeletedComment {
     /// Project.
     pub project: ProjectId,
@@ -222,8 +209,7 @@ pub struct DeletedComment {
 }
 
 /// A ticket as the API shows it.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Ticket {
     /// Project.
     pub project: ProjectId,
@@ -258,8 +244,7 @@ pub struct Ticket {
 }
 
 /// Answer to `GET /v1/tickets?project=P&after=CURSOR`, by key.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TicketPage {
     /// At most 50.
     pub tickets: Vec<Ticket>,

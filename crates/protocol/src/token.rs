@@ -1,6 +1,5 @@
 //! API and runner tokens: `/v1/tokens…`.
 
-#[cfg(feature = "schema")]
 use crate::limits;
 use pullyard_domain::id::{ProjectId, TokenId};
 use pullyard_domain::time::{Timestamp, rfc3339};
@@ -9,12 +8,11 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// Body of `POST /v1/tokens`. Idempotent: by `Idempotency-Key`; a repeat creates no token and fails with `token_shown`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateToken {
     /// Display name.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 100), regex(pattern = limits::LINE)))]
+    #[schemars(length(min = 1, max = 100), regex(pattern = limits::LINE))]
     pub name: String,
     /// Kind of holder.
     pub kind: TokenKind,
@@ -23,20 +21,19 @@ pub struct CreateToken {
     pub scopes: BTreeSet<Scope>,
     /// Projects that the token may access; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 50)))]
+    #[schemars(length(min = 1, max = 50))]
     pub projects: Option<BTreeSet<ProjectId>>,
     /// Name of the only runner that may use the token; only for runner tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runner: Option<String>,
     /// Lifetime; absent: until the token is revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(range(min = 60, max = 316_224_000)))]
+    #[schemars(range(min = 60, max = 316_224_000))]
     pub expires_in_secs: Option<u64>,
 }
 
 /// Answer to `POST /v1/tokens`. No other answer contains the token itself.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CreatedToken {
     /// The token itself, a credential.
     pub token: String,
@@ -52,8 +49,7 @@ impl std::fmt::Debug for CreatedToken {
 }
 
 /// A token as the API shows it; also the answer to `GET /v1/tokens/self`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Token {
     /// Public id.
     pub id: TokenId,
@@ -71,25 +67,24 @@ pub struct Token {
     pub runner: Option<String>,
     /// Creation time; null for the first token.
     #[serde(with = "rfc3339::option")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
+    #[schemars(with = "Option<Timestamp>")]
     pub created: Option<Timestamp>,
     /// Name of the token that created it.
     pub created_by: Option<String>,
     /// Last use, to about a minute.
     #[serde(with = "rfc3339::option")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
+    #[schemars(with = "Option<Timestamp>")]
     pub last_used: Option<Timestamp>,
     /// Expiry.
     #[serde(with = "rfc3339::option")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
+    #[schemars(with = "Option<Timestamp>")]
     pub expires_at: Option<Timestamp>,
     /// Whether the token is valid now.
     pub state: TokenState,
 }
 
 /// Whether a token is valid.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenState {
     /// Valid.
@@ -101,8 +96,7 @@ pub enum TokenState {
 }
 
 /// Answer to `GET /v1/tokens?after=CURSOR`, newest first.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TokenPage {
     /// At most 50.
     pub tokens: Vec<Token>,
@@ -111,8 +105,7 @@ pub struct TokenPage {
 }
 
 /// Answer to `DELETE /v1/tokens/{id}`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RevokedToken {
     /// Whether the caller used this token for the call itself; it then needs another one.
     pub own: bool,

@@ -10,8 +10,7 @@ pub const HEADER: &str = "pullyard-version";
 pub const PROTOCOL: u32 = 1;
 
 /// Version and clock of the server.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Version {
     /// Release.
     pub version: String,
@@ -22,13 +21,12 @@ pub struct Version {
     pub protocol: u32,
     /// The server's clock.
     #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
+    #[schemars(with = "Option<Timestamp>")]
     pub time: Option<Timestamp>,
 }
 
 /// Answer to `GET /readyz` if the deployment is ready; otherwise it is the problem `not_ready`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Readiness {
     /// `ok`.
     pub status: String,
@@ -39,8 +37,7 @@ pub struct Readiness {
 }
 
 /// Answer to `GET /healthz`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Health {
     /// `ok`.
     pub status: String,

@@ -57,9 +57,8 @@ pub enum PushSearch {
 }
 
 /// The agent of an attempt, with its usage, session and provenance.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(rename = "Work"))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "Work")]
 #[serde(deny_unknown_fields)]
 pub struct AgentReport {
     /// `claude_code`, `codex` or `command`.

@@ -6,8 +6,7 @@ use pullyard_domain::project::Resume as Policy;
 use serde::{Deserialize, Serialize};
 
 /// Everything that a runner needs for the job.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Assignment {
     /// Job id.
     pub job: JobId,
@@ -83,9 +82,8 @@ fn is_false(value: &bool) -> bool {
 }
 
 /// State from which an attempt resumes the work of an earlier one.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", schemars(rename = "Resume"))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "Resume")]
 pub struct ResumeState {
     /// Agent of the earlier attempt; absent if none started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,8 +100,7 @@ pub struct ResumeState {
 }
 
 /// A user's message to the job's agent.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Input {
     /// Number, from 1.
     pub seq: u32,
@@ -117,8 +114,7 @@ pub struct Input {
 }
 
 /// Ticket of a job.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AssignedTicket {
     /// Key in the ticket tool.
     pub key: TicketKey,
@@ -129,8 +125,7 @@ pub struct AssignedTicket {
 }
 
 /// Repository of a job.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AssignedRepository {
     /// Kind of forge.
     pub forge: pullyard_domain::project::ForgeKind,
@@ -150,9 +145,8 @@ impl AssignedRepository {
 }
 
 /// A pull request that the job continues.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", schemars(rename = "Continues"))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "Continues")]
 pub struct ContinuedPullRequest {
     /// Number at the forge.
     pub number: u64,
@@ -161,9 +155,8 @@ pub struct ContinuedPullRequest {
 }
 
 /// A pull request to revise, with the reviews to answer.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", schemars(rename = "Revises"))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "Revises")]
 pub struct RevisedPullRequest {
     /// Number at the forge.
     pub number: u64,
@@ -183,8 +176,7 @@ pub struct RevisedPullRequest {
 }
 
 /// A review that a job answers.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RevisedReview {
     /// Id at the forge.
     pub id: u64,
@@ -193,8 +185,7 @@ pub struct RevisedReview {
 }
 
 /// An inline comment that a job answers.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RevisedComment {
     /// Id at the forge.
     pub id: u64,
@@ -208,8 +199,7 @@ pub struct RevisedComment {
 }
 
 /// The agent of a job.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Agent {
     /// `claude_code`, `codex`, `command`, or `auto`: the first of Claude Code and Codex that is installed.
     pub capability: String,
@@ -221,8 +211,7 @@ pub struct Agent {
 }
 
 /// Title and text of a pull request.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PullRequestText {
     /// One line.
     pub title: String,
@@ -231,8 +220,7 @@ pub struct PullRequestText {
 }
 
 /// Limits of an attempt.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Limits {
     /// Time from the claim to the last call.
     pub wall_secs: u64,

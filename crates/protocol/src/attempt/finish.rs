@@ -5,8 +5,7 @@ use pullyard_domain::id::FinishId;
 use serde::{Deserialize, Serialize};
 
 /// Returns the job before its work is done. Idempotent: by `yield_id`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct YieldRequest {
     /// Chosen by the runner once per attempt.
@@ -34,9 +33,8 @@ pub struct YieldRequest {
 }
 
 /// Why a runner returns its job.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", schemars(rename = "YieldOutcome"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "YieldOutcome")]
 #[serde(rename_all = "snake_case")]
 pub enum YieldReason {
     /// The agent asked a question.
@@ -46,8 +44,7 @@ pub enum YieldReason {
 }
 
 /// Answer to a yield.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct YieldAnswer {
     /// Current status of the job.
     pub status: pullyard_domain::job::JobStatus,
@@ -57,8 +54,7 @@ pub struct YieldAnswer {
 }
 
 /// Ends the attempt. Idempotent: by `finish_id`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FinishRequest {
     /// Chosen by the runner once per finish, and stored on its disk until the server answers.
@@ -80,8 +76,7 @@ pub struct FinishRequest {
 }
 
 /// Outcome of an attempt, as reported by its runner.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishOutcome {
     /// The work is pushed and the pull request exists.
@@ -93,8 +88,7 @@ pub enum FinishOutcome {
 }
 
 /// Result of an attempt.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FinishResult {
     /// The pushed branch.
@@ -115,8 +109,7 @@ pub struct FinishResult {
 }
 
 /// The pull request that an attempt opened or continued.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FinishPullRequest {
     /// Number at the forge.
@@ -126,8 +119,7 @@ pub struct FinishPullRequest {
 }
 
 /// Answer to a finish.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct FinishAnswer {
     /// Current status of the job.
     pub status: pullyard_domain::job::JobStatus,
