@@ -16,8 +16,10 @@ mod secret;
 mod signing;
 mod sweeper;
 
-pub use commit::Commits;
-pub use label::ImageLabels;
+pub use agent::compare_agent as check_agents;
+pub use clock::check as check_clock;
+pub use commit::{Commits, compare_commits as check_commits};
+pub use label::{ImageLabels, load_labels};
 pub use model::ModelRequirement;
 pub use signing::SigningRequirement;
 
@@ -80,23 +82,6 @@ pub async fn check_models(aws: &Aws, needs: &[ModelRequirement]) -> Vec<Finding>
 
 pub async fn check_signing(aws: &Aws, needs: &[SigningRequirement]) -> Vec<Finding> {
     run_check("signing", signing::check(aws, needs)).await
-}
-
-pub async fn load_labels(aws: &Aws, stack: &Stack) -> Result<ImageLabels, Finding> {
-    label::load_labels(aws, stack).await
-}
-
-pub fn check_commits(stack: &Stack, commits: &Commits<'_>) -> Vec<Finding> {
-    commit::compare_commits(stack, commits)
-}
-
-pub fn check_agents(stack: &Stack, labels: &ImageLabels, needs: &[ModelRequirement]) -> Vec<Finding> {
-    agent::compare_agent(stack, labels, needs)
-}
-
-/// For use when the first call was refused: a wrong clock is a likely cause.
-pub fn check_clock(aws: &Aws) -> Option<Finding> {
-    clock::check(aws)
 }
 
 async fn run_check(check: &'static str, look: impl Future<Output = Result<Vec<Finding>, Error>>) -> Vec<Finding> {

@@ -5,11 +5,10 @@ use super::{Finding, ImageLabels, ModelRequirement};
 use crate::Stack;
 use pullyard_domain::agent::{AUTO, CLAUDE_CODE, CODEX};
 
-/// Agent, label with its version, and option that installs it.
 const AGENTS: [(&str, &str, &str); 2] =
     [(CLAUDE_CODE, "pullyard.agent.claude_code", "--claude-code"), (CODEX, "pullyard.agent.codex", "--codex")];
 
-pub(super) fn compare_agent(stack: &Stack, labels: &ImageLabels, needs: &[ModelRequirement]) -> Vec<Finding> {
+pub fn compare_agent(stack: &Stack, labels: &ImageLabels, needs: &[ModelRequirement]) -> Vec<Finding> {
     let push = format!("infra/image/push --stack {}", stack.name);
     // The Dockerfile sets all labels. The label of an agent that is not installed is empty.
     let labelled =

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// AWS accepts five minutes; warn early.
 const MAX_SKEW: Duration = Duration::from_secs(30);
 
-pub(super) fn check(aws: &Aws) -> Option<Finding> {
+pub fn check(aws: &Aws) -> Option<Finding> {
     let apart = aws.clock_sample()?.skew();
     Some(if apart > MAX_SKEW {
         Finding::wrong(

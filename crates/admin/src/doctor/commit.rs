@@ -19,7 +19,7 @@ struct Reference<'a> {
     part: &'static str,
 }
 
-pub(super) fn compare_commits(stack: &Stack, commits: &Commits<'_>) -> Vec<Finding> {
+pub fn compare_commits(stack: &Stack, commits: &Commits<'_>) -> Vec<Finding> {
     let (ours, templates) = (known_commit(commits.client), stack.commit.as_deref().and_then(known_commit));
     let program = commits.program.and_then(known_commit);
     let deployed = program.filter(|program| templates == Some(program));

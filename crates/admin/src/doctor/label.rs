@@ -44,7 +44,7 @@ impl From<Error> for LabelError {
     }
 }
 
-pub(super) async fn load_labels(aws: &Aws, stack: &Stack) -> Result<ImageLabels, Finding> {
+pub async fn load_labels(aws: &Aws, stack: &Stack) -> Result<ImageLabels, Finding> {
     let image = stack.image.clone().unwrap_or_else(|| format!("{}:latest", stack.repository_uri));
     get_labels(aws, stack, &image).await.map_err(|fault| {
         let push = format!("Build and push it: `infra/image/push --stack {}`.", stack.name);

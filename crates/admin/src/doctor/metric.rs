@@ -15,7 +15,6 @@ pub(super) struct Statistic<'a> {
 }
 
 impl Statistic<'_> {
-    /// Times and values, oldest first; empty without data.
     pub(super) async fn load(&self, aws: &Aws) -> Result<Vec<(String, f64)>, Error> {
         let now = aws.now();
         let mut parameters = vec![
