@@ -2,7 +2,7 @@
 
 mod sign;
 
-use crate::client::{CliError, Exit, Global, Screen};
+use crate::client::{CliError, Global, Screen};
 use clap::Subcommand;
 use pullyard_domain::text::format_error_chain;
 use pullyard_local::load_environment;
@@ -67,7 +67,7 @@ impl Events {
 }
 
 fn print_environment(screen: &Screen, data: &Path, host: &str) -> Result<(), CliError> {
-    let failed = |reason: String| CliError::new(Exit::Failed, reason);
+    let failed = |reason: String| CliError::failed(reason);
     let mut environment = load_environment(data)
         .map_err(|error| failed(format!("failed to {}", format_error_chain(&error))))?
         .ok_or_else(|| failed(format!("no `pullyard up` runs on the data folder {}", data.display())))

@@ -21,7 +21,6 @@ pub(crate) fn to_stderr() {
     tracing_subscriber::registry().with(lines.with_filter(filter())).init();
 }
 
-/// Omits the fields and the source of each line.
 pub(crate) fn sentences_to_stderr() {
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false);
     let lines = lines.fmt_fields(debug_fn(pullyard_runner::write_message));

@@ -5,7 +5,6 @@ use crate::logs;
 use crate::signals::{EndSignal, EndSignals};
 use pullyard_domain::agent::{AUTO, Agent, COMMAND};
 use pullyard_domain::budget::parse_usd_micros;
-use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::{Compute, ForgeKind, Limits, Settings};
 use pullyard_domain::secret::SecretKind;
@@ -142,13 +141,7 @@ impl Try {
             None => COMMAND.to_owned(),
         };
         let agent = Agent { capability, command: self.agent_command, model: self.model };
-        let add = AddRepository {
-            integration,
-            name: self.repository,
-            agent,
-            workflows: false,
-            commands: CommandOverrides::default(),
-        };
+        let add = AddRepository::new(integration, self.repository, agent);
         let repository = api.add_repository(&project, &add).await?;
         screen.note(&format!("works on {} as {}", repository.name, connected.account.login));
         let ask = CreateJob {
@@ -199,7 +192,7 @@ impl Try {
         if self.yes || screen.confirm(question)? {
             return Ok(());
         }
-        Err(CliError::new(Exit::Failed, "cancelled; nothing was changed").with_help(otherwise))
+        Err(CliError::failed("cancelled; nothing was changed").with_help(otherwise))
     }
 }
 
@@ -217,7 +210,7 @@ fn forge_host(api_url: &str) -> String {
 }
 
 fn to_fault(error: anyhow::Error) -> CliError {
-    CliError::new(Exit::Failed, format!("{error:#}"))
+    CliError::failed(format!("{error:#}"))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ mod faults;
 mod folder;
 mod watch;
 
-use crate::client::{CliError, Exit, Global, Screen, open_in_browser};
+use crate::client::{CliError, Global, Screen, open_in_browser};
 use crate::logs;
 use crate::signals::EndSignals;
 use pullyard_domain::id::IntegrationId;
@@ -80,8 +80,8 @@ impl Up {
 
     async fn serve(self, global: &Global, screen: &Screen) -> Result<ExitCode, CliError> {
         // Listen from the start, so that an interrupted start also shuts down in order.
-        let mut ends = EndSignals::listen()
-            .map_err(|error| CliError::new(Exit::Failed, format!("can't listen to signals: {error}")))?;
+        let mut ends =
+            EndSignals::listen().map_err(|error| CliError::failed(format!("can't listen to signals: {error}")))?;
         let data = folder::prepare(&self.data)?;
         let mut options = Options::new(data.clone(), runner_command()?);
         (options.api, options.forge) = addresses(self.listen.as_deref(), &data)?;
@@ -89,8 +89,7 @@ impl Up {
         options.task_environment = crate::runner::agent_environment();
         options.list_agents = pullyard_runner::list_local_agents;
         options.commit = pullyard_version::COMMIT;
-        let isolation = self.isolation.parse::<Isolation>();
-        let isolation = isolation.map_err(|error| CliError::new(Exit::Failed, error.to_string()))?;
+        let isolation = self.isolation.parse::<Isolation>().map_err(|error| CliError::failed(error.to_string()))?;
         options.isolation = isolation.as_str().into();
         options.work = Some(isolation).filter(|level| *level != Isolation::None).and_then(|_| root_work_folder(&data));
         let work = options.work.clone().unwrap_or_else(|| data.join("work"));
@@ -99,7 +98,7 @@ impl Up {
         options.new_admin_token = self.new_admin_token;
         options.deployment = self.deployment.clone().filter(|name| !name.is_empty());
         logs::to_folder(&folder::create_subfolder(&data, "logs")?)
-            .map_err(|error| CliError::new(Exit::Failed, format!("{error:#}")))?;
+            .map_err(|error| CliError::failed(format!("{error:#}")))?;
         let clock = watch::Clock::start(&data, screen);
         let local = tokio::select! {
             local = start(options) => local.map_err(|error| faults::start_fault(error, &data))?,
@@ -172,14 +171,14 @@ impl Up {
 async fn check_isolation(isolation: Isolation, work: PathBuf) -> Result<RunnerIsolation, CliError> {
     let checked = tokio::task::spawn_blocking(move || pullyard_runner::check_isolation(isolation, None, &work)).await;
     let checked = checked.unwrap_or_else(|error| Err(error.to_string()));
-    let result = checked.map_err(|why| CliError::new(Exit::Failed, why).with_help(OTHER_ISOLATIONS))?;
+    let result = checked.map_err(|why| CliError::failed(why).with_help(OTHER_ISOLATIONS))?;
     Ok(RunnerIsolation { level: isolation.as_str().into(), result })
 }
 
 /// This program also runs the jobs, so that `cargo run` needs no second binary.
 pub(crate) fn runner_command() -> Result<Vec<String>, CliError> {
     let program = std::env::current_exe()
-        .map_err(|error| CliError::new(Exit::Failed, format!("can't find this program on disk: {error}")))?;
+        .map_err(|error| CliError::failed(format!("can't find this program on disk: {error}")))?;
     Ok(vec![program.display().to_string(), "runner".into(), "run-job".into()])
 }
 
@@ -231,7 +230,7 @@ fn parse_loopback(text: &str) -> Result<String, CliError> {
 }
 
 async fn connect_forge(local: &LocalSystem, api: &ApiClient) -> Result<(), CliError> {
-    let id = IntegrationId::new(LOCAL_FORGE).map_err(|bad| CliError::new(Exit::Failed, bad.to_string()))?;
+    let id = IntegrationId::new(LOCAL_FORGE).map_err(|bad| CliError::failed(bad.to_string()))?;
     let request = CreateIntegration {
         id,
         kind: ForgeKind::GitHub,
@@ -240,11 +239,8 @@ async fn connect_forge(local: &LocalSystem, api: &ApiClient) -> Result<(), CliEr
     };
     let integration = api.create_integration(&request).await?;
     if integration.api_url != request.api_url {
-        return Err(CliError::new(
-            Exit::Failed,
-            format!("repositories of this folder are served at {}", integration.api_url),
-        )
-        .with_help("addresses.json in the data folder names another address; restore it"));
+        return Err(CliError::failed(format!("repositories of this folder are served at {}", integration.api_url))
+            .with_help("addresses.json in the data folder names another address; restore it"));
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 mod names;
 
-use super::fault::{CliError, Exit};
+use super::fault::CliError;
 use super::screen::Screen;
 use clap::builder::StyledStr;
 use clap::{Arg, Command};
@@ -32,7 +32,7 @@ pub(crate) struct Completions {
 
 impl Completions {
     pub(super) fn run(self, screen: &Screen) -> Result<(), CliError> {
-        let failed = |reason: String| CliError::new(Exit::Failed, format!("can't write the script: {reason}"));
+        let failed = |reason: String| CliError::failed(format!("can't write the script: {reason}"));
         let shells = Shells::builtins();
         let shell = shells.completer(&self.shell).ok_or_else(|| failed(format!("{} is unknown", self.shell)))?;
         let (name, mut script) = ("pullyard", Vec::new());

@@ -1,6 +1,6 @@
 //! Stores the user's contexts (server, token, default project) in one file that only its owner can read.
 
-use super::fault::{CliError, Exit};
+use super::fault::CliError;
 use pullyard_domain::nearest::find_nearest;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -34,22 +34,22 @@ impl Config {
         match fs::read_to_string(&path) {
             Ok(text) => toml::from_str(&text).map_err(|error| {
                 // Omit the full error: it quotes the line, which may contain a token.
-                CliError::new(Exit::Failed, format!("can't parse {}: {}", path.display(), error.message()))
+                CliError::failed(format!("can't parse {}: {}", path.display(), error.message()))
                     .with_help("correct the file, or remove it and sign in again")
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(CliError::new(Exit::Failed, format!("can't read {}: {error}", path.display()))),
+            Err(error) => Err(CliError::failed(format!("can't read {}: {error}", path.display()))),
         }
     }
 
     pub(crate) fn save(&self) -> Result<PathBuf, CliError> {
         let path = config_path().ok_or_else(|| {
-            CliError::new(Exit::Failed, "no folder to save contexts in").with_help("set HOME or XDG_CONFIG_HOME")
+            CliError::failed("no folder to save contexts in").with_help("set HOME or XDG_CONFIG_HOME")
         })?;
-        let text = toml::to_string(self)
-            .map_err(|error| CliError::new(Exit::Failed, format!("can't write the contexts: {error}")))?;
+        let text =
+            toml::to_string(self).map_err(|error| CliError::failed(format!("can't write the contexts: {error}")))?;
         write_atomic(&path, &text)
-            .map_err(|error| CliError::new(Exit::Failed, format!("can't write {}: {error}", path.display())))?;
+            .map_err(|error| CliError::failed(format!("can't write {}: {error}", path.display())))?;
         Ok(path)
     }
 

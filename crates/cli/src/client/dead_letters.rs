@@ -301,7 +301,7 @@ fn report(session: &Session, order: Action, moved: &MoveDeadLettersAnswer, reach
         }
     }
     if reached == Coverage::Partial {
-        let fault = CliError::new(Exit::Failed, "not all messages were moved").with_help(
+        let fault = CliError::failed("not all messages were moved").with_help(
             "redrive or drop what `pullyard dlq` lists, then run it again; an unreadable message can only be dropped, and \
              one that another command reads is hidden for half a minute",
         );

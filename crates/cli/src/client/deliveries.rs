@@ -3,7 +3,7 @@
 mod list;
 mod simulate;
 
-use super::fault::{CliError, Exit};
+use super::fault::CliError;
 use super::session::Session;
 use super::table::{Cell, print_facts};
 use super::{format, hooks};
@@ -12,6 +12,7 @@ use pullyard_domain::id::{DeliveryId, HookName};
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::delivery::Delivery;
 use pullyard_protocol::hook::{RecoverAnswer, RecoverHook};
+use std::time::Duration;
 
 /// List incoming events and Pullyard's decision on each.
 #[derive(clap::Args)]
@@ -60,7 +61,7 @@ enum Command {
         set: Vec<simulate::Change>,
         /// How far back, such as 7d; at most 30d, the retention of the ledger.
         #[arg(long, value_name = "TIME", default_value = "7d", value_parser = parse_days)]
-        since: u64,
+        since: Duration,
     },
     /// Show a delivery and the facts behind its decision.
     #[command(after_help = "Examples:
@@ -79,9 +80,7 @@ impl Deliveries {
                 .with_help("write it after the command: `pullyard deliveries list --verdict refused`"));
         }
         match self.command {
-            Some(Command::Simulate { set, since }) => {
-                simulate::run(session, &set, std::time::Duration::from_secs(since * 86_400)).await
-            }
+            Some(Command::Simulate { set, since }) => simulate::run(session, &set, since).await,
             Some(Command::Replay { id }) => {
                 let decision = session.api.replay_delivery(&id).await?;
                 session.screen.explain(&decision, &decision.sentence, &decision.help)
@@ -94,9 +93,9 @@ impl Deliveries {
     }
 }
 
-fn parse_days(text: &str) -> Result<u64, String> {
-    let days = text.strip_suffix('d').and_then(|days| days.parse().ok());
-    days.filter(|days| (1..=30).contains(days)).ok_or_else(|| "write it as 7d, at most 30d".into())
+fn parse_days(text: &str) -> Result<Duration, String> {
+    let secs = format::parse_seconds(text, "d").filter(|secs| (1..=30 * 86_400).contains(secs));
+    secs.map(Duration::from_secs).ok_or_else(|| "write it as 7d, at most 30d".into())
 }
 
 fn parse_timestamp(text: &str) -> Result<Timestamp, String> {
@@ -124,7 +123,7 @@ async fn recover(session: &Session, since: Option<Timestamp>, hook: Option<HookN
     }
     match problems.first() {
         None => Ok(()),
-        Some(first) => Err(CliError::new(Exit::Failed, first.clone()).printed(&session.screen)),
+        Some(first) => Err(CliError::failed(first.clone()).printed(&session.screen)),
     }
 }
 

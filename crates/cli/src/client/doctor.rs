@@ -10,6 +10,7 @@ use crate::client::screen::{Colour, Screen};
 use crate::disk::free_bytes;
 use pullyard_admin::doctor::{Finding, Verdict};
 use pullyard_domain::project::Compute;
+use pullyard_domain::text::capitalize;
 use pullyard_protocol::project::Project;
 use pullyard_protocol::token::Token;
 use pullyard_protocol::version::PROTOCOL;
@@ -236,9 +237,7 @@ fn error_sentence(fault: &CliError) -> String {
 }
 
 fn to_sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(char::to_uppercase).into_iter().flatten();
-    format!("{}.", first.chain(letters).collect::<String>())
+    format!("{}.", capitalize(text))
 }
 
 async fn check_forges(session: &Session, findings: &mut Vec<Finding>) {

@@ -39,6 +39,10 @@ impl CliError {
         Self { exit, error: error.into(), help: None, problem: None, unreachable: false }
     }
 
+    pub(crate) fn failed(error: impl Into<String>) -> Self {
+        Self::new(Exit::Failed, error)
+    }
+
     pub(crate) fn usage(error: impl Into<String>) -> Self {
         Self::new(Exit::Usage, error)
     }
@@ -279,7 +283,7 @@ mod tests {
             Error::Unreachable { url: "http://x".into(), reason: "Connection refused (os error 111)".into() };
         let fault = CliError::from(unreachable);
         assert_eq!(fault.message(), "can't reach http://x: connection refused");
-        let documents = [fault, CliError::usage("no"), CliError::not_found("no"), CliError::new(Exit::Failed, "no")];
+        let documents = [fault, CliError::usage("no"), CliError::not_found("no"), CliError::failed("no")];
         let said = documents.map(|fault| fault.into_problem()).map(|document| (document.status, document.code));
         let expected = [(503, "unreachable"), (400, "usage"), (404, "not_found"), (500, "failed")];
         assert_eq!(said, expected.map(|(status, code)| (status, code.to_owned())));

@@ -5,6 +5,7 @@ use super::table::Cell;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobStatus;
+use pullyard_domain::text::capitalize;
 use pullyard_domain::time::Timestamp;
 use serde::Serialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -61,8 +62,7 @@ pub(super) fn verdict_cell(screen: &Screen, verdict: Verdict) -> Cell {
     };
     let symbol = if screen.has_shapes() { symbol } else { ascii };
     let code = verdict.as_str();
-    let label = code.chars().next().map(|first| first.to_ascii_uppercase()).into_iter().chain(code.chars().skip(1));
-    Cell::new(format!("{symbol} {}", label.collect::<String>()), code).with_colour(colour)
+    Cell::new(format!("{symbol} {}", capitalize(code)), code).with_colour(colour)
 }
 
 /// Inserts the job's id into the commands of a help text from `domain`, which names them without an id.
@@ -97,6 +97,18 @@ pub(super) fn dollars_cell(micros: Option<u64>, estimated_micros: Option<u64>) -
     let digits = if micros < 10_000 { 4 } else { 2 };
     let about = if estimated_micros.is_some() { "about " } else { "" };
     Cell::new(format!("{about}${:.digits$}", micros as f64 / 1e6), micros.to_string())
+}
+
+/// Seconds of `30m`, `12h` or `7d`, whose unit is one of these.
+pub(super) fn parse_seconds(text: &str, units: &str) -> Option<u64> {
+    let unit = text.chars().last().filter(|unit| units.contains(*unit))?;
+    let secs = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        _ => 86_400,
+    };
+    text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(secs)
 }
 
 /// `59:59` is minutes and seconds; `1 h 04` is hours and minutes.

@@ -103,7 +103,7 @@ impl Init {
         };
 
         let loopback = Loopback::bind().await.map_err(|error| {
-            CliError::new(Exit::Failed, format!("can't listen on 127.0.0.1 for the browser's answer: {error}"))
+            CliError::failed(format!("can't listen on 127.0.0.1 for the browser's answer: {error}"))
         })?;
         let manifest = AppManifest {
             name: self.name.clone().unwrap_or_else(AppManifest::random_name),
@@ -117,7 +117,7 @@ impl Init {
         self.show_address(session, waiting.address())?;
 
         let Ok(Some(callback)) = timeout(BROWSER_TIMEOUT, waiting.callback()).await else {
-            return Err(CliError::new(Exit::Failed, "the setup at GitHub was not finished within an hour")
+            return Err(CliError::failed("the setup at GitHub was not finished within an hour")
                 .with_help("run it again; if GitHub has created an App, delete it there"));
         };
         let request = CreateGitHubApp { id: self.id.clone(), api_url: site.api_url(), code: callback.code.clone() };

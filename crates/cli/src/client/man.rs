@@ -1,6 +1,6 @@
 //! `pullyard man`: writes a manual page for each command.
 
-use super::fault::{CliError, Exit};
+use super::fault::CliError;
 use super::screen::Screen;
 use clap::Command;
 use clap_mangen::Man;
@@ -22,7 +22,7 @@ pub(crate) struct ManPages {
 impl ManPages {
     pub(super) fn run(self, screen: &Screen, program: Command) -> Result<(), CliError> {
         let failed = |error: io::Error| {
-            CliError::new(Exit::Failed, format!("can't write the pages into {}: {error}", self.folder.display()))
+            CliError::failed(format!("can't write the pages into {}: {error}", self.folder.display()))
         };
         fs::create_dir_all(&self.folder).map_err(failed)?;
         let pages = write_pages(&program, &self.folder).map_err(failed)?;

@@ -1,6 +1,6 @@
 //! Prompts on the terminal: confirmations, answers, hidden values.
 
-use super::fault::{CliError, Exit};
+use super::fault::CliError;
 use super::screen::{Screen, sanitize};
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 
@@ -16,7 +16,7 @@ pub(super) fn confirm(screen: &Screen, yes: bool, question: &str) -> Result<(), 
         return Err(CliError::usage("this can't be undone and needs confirmation, but there is no terminal")
             .with_help("add --yes"));
     }
-    let unread = |error: io::Error| CliError::new(Exit::Failed, format!("can't read the answer: {error}"));
+    let unread = |error: io::Error| CliError::failed(format!("can't read the answer: {error}"));
     let mut terminal = io::stderr().lock();
     let _ = write!(terminal, "{} [y/N] ", sanitize(question)).and_then(|()| terminal.flush());
     let mut answer = String::new();
@@ -24,14 +24,14 @@ pub(super) fn confirm(screen: &Screen, yes: bool, question: &str) -> Result<(), 
     if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
         return Ok(());
     }
-    Err(CliError::new(Exit::Failed, "cancelled; nothing was changed"))
+    Err(CliError::failed("cancelled; nothing was changed"))
 }
 
 pub(super) fn prompt_line(screen: &Screen, what: &str) -> Result<Option<String>, CliError> {
     if !is_interactive(screen) {
         return Ok(None);
     }
-    let unread = |error: io::Error| CliError::new(Exit::Failed, format!("can't read {what}: {error}"));
+    let unread = |error: io::Error| CliError::failed(format!("can't read {what}: {error}"));
     let mut terminal = io::stderr().lock();
     let _ = write!(terminal, "{}: ", sanitize(what)).and_then(|()| terminal.flush());
     let mut line = String::new();
@@ -54,7 +54,7 @@ pub(super) fn read_text(argument: &str, limit_bytes: usize) -> Result<String, Cl
 
 /// Reads a secret from a hidden prompt or stdin. An argument would be visible to other users of this machine.
 pub(super) fn prompt_hidden(screen: &Screen, what: &str, limit: usize) -> Result<String, CliError> {
-    let unread = |error: io::Error| CliError::new(Exit::Failed, format!("can't read {what}: {error}"));
+    let unread = |error: io::Error| CliError::failed(format!("can't read {what}: {error}"));
     if io::stdin().is_terminal() {
         if screen.is_json() {
             return Err(CliError::usage("--json never prompts").with_help(format!("pass {what} on stdin")));

@@ -84,14 +84,14 @@ impl Screen {
         let mut out = io::stdout().lock();
         writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| match error.kind() {
             io::ErrorKind::BrokenPipe => CliError::silent(Exit::Failed),
-            _ => CliError::new(Exit::Failed, format!("can't write the output: {error}")),
+            _ => CliError::failed(format!("can't write the output: {error}")),
         })
     }
 
     pub(crate) fn json(&self, body: &impl Serialize) -> Result<(), CliError> {
         let written =
             if self.width.is_some() { serde_json::to_string_pretty(body) } else { serde_json::to_string(body) };
-        self.print_line(&written.map_err(|error| CliError::new(Exit::Failed, format!("can't write JSON: {error}")))?)
+        self.print_line(&written.map_err(|error| CliError::failed(format!("can't write JSON: {error}")))?)
     }
 
     /// Prints the server's answer with `--json`; otherwise `show` prints it.
@@ -147,7 +147,7 @@ impl Screen {
             return Err(CliError::usage("this needs confirmation, but there is no terminal").with_help("add --yes"));
         }
         let mut err = io::stderr().lock();
-        let unread = |error: io::Error| CliError::new(Exit::Failed, format!("can't ask for confirmation: {error}"));
+        let unread = |error: io::Error| CliError::failed(format!("can't ask for confirmation: {error}"));
         write!(err, "{} [y/N] ", sanitize(question)).and_then(|()| err.flush()).map_err(unread)?;
         let mut answer = String::new();
         io::stdin().lock().read_line(&mut answer).map_err(unread)?;

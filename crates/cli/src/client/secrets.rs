@@ -147,10 +147,8 @@ fn token_warning(name: &SecretName, value: &str) -> Option<String> {
 }
 
 fn parse_overlap(text: &str) -> Result<u64, String> {
-    let units = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400)];
-    let seconds =
-        units.iter().find_map(|(unit, secs)| Some(text.strip_suffix(*unit)?.parse::<u64>().ok()?.checked_mul(*secs)));
-    seconds.flatten().filter(|secs| *secs <= 7 * 86_400).ok_or_else(|| "write it as 24h, at most 7d".into())
+    let secs = format::parse_seconds(text, "smhd").filter(|secs| *secs <= 7 * 86_400);
+    secs.ok_or_else(|| "write it as 24h, at most 7d".into())
 }
 
 async fn list(session: &Session, after: Option<String>) -> Result<(), CliError> {

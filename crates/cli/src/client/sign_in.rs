@@ -1,7 +1,7 @@
 //! `pullyard login`, `logout` and `contexts`: saves, removes and selects contexts.
 
 use super::config::{Config, SavedContext};
-use super::fault::{CliError, Exit};
+use super::fault::CliError;
 use super::screen::Screen;
 use super::session::LOCAL_URL;
 use super::table::{Cell, Fixed, Flexible, Table};
@@ -58,7 +58,7 @@ impl Login {
 }
 
 fn prompt_token(screen: &Screen, url: &str) -> Result<String, CliError> {
-    let unread = |error: io::Error| CliError::new(Exit::Failed, format!("can't read the token: {error}"));
+    let unread = |error: io::Error| CliError::failed(format!("can't read the token: {error}"));
     let input = if io::stdin().is_terminal() {
         if screen.is_json() {
             return Err(

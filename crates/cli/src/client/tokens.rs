@@ -92,16 +92,8 @@ impl Tokens {
 }
 
 fn parse_duration(text: &str) -> Result<u64, String> {
-    let bad = || "write it as 90d, 12h or 30m".to_owned();
-    let unit = text.chars().last().ok_or_else(bad)?;
-    let secs = match unit {
-        'd' => 86_400,
-        'h' => 3_600,
-        'm' => 60,
-        _ => return Err(bad()),
-    };
-    let count = text.strip_suffix(unit).and_then(|count| count.parse::<u64>().ok()).filter(|count| *count > 0);
-    count.and_then(|count| count.checked_mul(secs)).ok_or_else(bad)
+    let secs = format::parse_seconds(text, "mhd").filter(|secs| *secs > 0);
+    secs.ok_or_else(|| "write it as 90d, 12h or 30m".into())
 }
 
 async fn create(session: &Session, new: Create) -> Result<(), CliError> {

@@ -29,7 +29,6 @@ impl AgentChoice {
         }
     }
 
-    /// The demo checks no sandbox.
     pub(super) fn isolation_notice(&self) -> &'static str {
         if self.is_ai() {
             "none: the agent has all rights of this user"

@@ -4,7 +4,6 @@ use super::agent::{AgentChoice, FILES, REPOSITORY};
 use super::screen::DemoScreen;
 use super::verify::ExpectedResult;
 use anyhow::{Context as _, bail, ensure};
-use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{EventId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::JobStatus;
@@ -81,13 +80,7 @@ impl DemoRun<'_> {
         self.api.create_project(&create).await?;
         let agent = self.agent_choice.agent();
         let works = if self.agent_choice.is_ai() { self.agent_choice.agent.clone() } else { "./agent.sh".into() };
-        let add = AddRepository {
-            integration,
-            name: RepositoryName::new(REPOSITORY)?,
-            agent,
-            workflows: false,
-            commands: CommandOverrides::default(),
-        };
+        let add = AddRepository::new(integration, RepositoryName::new(REPOSITORY)?, agent);
         let repository = self.api.add_repository(&self.project, &add).await?;
         self.screen
             .step("Connected", &format!("{} as {}, the agent is {works}", repository.name, connected.account.login));

@@ -125,7 +125,6 @@ impl DemoScreen {
         }
     }
 
-    /// `context` is the saved context of this demo, if there is one.
     pub(super) fn print_running(&self, api: &str, forge: &str, folder: &Path, context: Option<&str>) {
         self.line("");
         self.line(&format!("Still running until Ctrl-C: pull requests {forge}/acme/shop, API {api}/v1"));

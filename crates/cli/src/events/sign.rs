@@ -1,6 +1,6 @@
 //! `pullyard events sign`: signs an API Gateway event.
 
-use crate::client::{CliError, Exit, Global, Screen, forge_parser, token};
+use crate::client::{CliError, Global, Screen, forge_parser, token};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use pullyard_domain::project::ForgeKind;
@@ -47,7 +47,7 @@ impl Sign {
         set_header(&mut event, header, value)?;
         let Some(out) = self.out else { return screen.print_line(&format!("{event:#}")) };
         fs::write(&out, format!("{event:#}\n"))
-            .map_err(|error| CliError::new(Exit::Failed, format!("cannot write {}: {error}", out.display())))
+            .map_err(|error| CliError::failed(format!("cannot write {}: {error}", out.display())))
     }
 
     fn secret(&self) -> Result<Secret, CliError> {

@@ -1,17 +1,16 @@
 //! Explains why `up` did not start.
 
-use crate::client::{CliError, Exit};
+use crate::client::CliError;
 use crate::disk::free_bytes;
 use pullyard_domain::text::format_error_chain;
 use pullyard_local::{Addresses, Error};
 use std::io;
 use std::path::Path;
 
-/// Units: bytes.
 const MIN_FREE_BYTES: u64 = 4 << 20;
 
 pub(super) fn start_fault(error: Error, data: &Path) -> CliError {
-    let failed = |message: String| CliError::new(Exit::Failed, message);
+    let failed = |message: String| CliError::failed(message);
     let full = |source: &io::Error| source.kind() == io::ErrorKind::StorageFull;
     match &error {
         Error::InUse { data, holder } => {
@@ -38,7 +37,7 @@ fn is_forge(address: &str, data: &Path) -> bool {
 }
 
 pub(super) fn disk_full_fault(data: &Path) -> CliError {
-    CliError::new(Exit::Failed, format!("the disk of {} is full", data.display()))
+    CliError::failed(format!("the disk of {} is full", data.display()))
         .with_help("free some space, then start again; nothing is lost")
 }
 

@@ -1,7 +1,7 @@
 //! Prepares the data folder: private, and never committed by accident.
 
 use super::faults::disk_full_fault;
-use crate::client::{CliError, Exit};
+use crate::client::CliError;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ pub(super) fn prepare(folder: &Path) -> Result<PathBuf, CliError> {
         if error.kind() == io::ErrorKind::StorageFull {
             return disk_full_fault(folder);
         }
-        CliError::new(Exit::Failed, format!("can't use the data folder {}: {error}", folder.display()))
+        CliError::failed(format!("can't use the data folder {}: {error}", folder.display()))
             .with_help("choose another one with --data")
     };
     let mut builder = DirBuilder::new();
@@ -30,7 +30,6 @@ pub(super) fn prepare(folder: &Path) -> Result<PathBuf, CliError> {
 
 pub(super) fn create_subfolder(data: &Path, name: &str) -> Result<PathBuf, CliError> {
     let path = data.join(name);
-    fs::create_dir_all(&path)
-        .map_err(|error| CliError::new(Exit::Failed, format!("can't create {}: {error}", path.display())))?;
+    fs::create_dir_all(&path).map_err(|error| CliError::failed(format!("can't create {}: {error}", path.display())))?;
     Ok(path)
 }

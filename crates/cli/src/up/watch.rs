@@ -11,7 +11,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// Corrections by time services are smaller.
 const MIN_JUMP: Duration = Duration::from_secs(60);
-/// Units: bytes.
 const LOW_DISK_BYTES: u64 = 256 << 20;
 
 pub(super) struct Clock {

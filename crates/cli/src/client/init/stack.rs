@@ -9,7 +9,6 @@ use crate::client::session::Session;
 use crate::client::{Global, prompt};
 use pullyard_admin::{Aws, Error, FirstTokenOutcome, Renew, Stack, create_first_token, generate_token};
 use pullyard_domain::agent::Agent;
-use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::{ForgeKind, Settings};
 use pullyard_domain::secret::SecretKind;
@@ -89,11 +88,17 @@ impl StackSetUp {
         let stack = Stack::load(&aws, &name).await.map_err(to_fault)?;
         let renew = if self.new_admin_token { Renew::First } else { Renew::Never };
         let context = global.context_name().unwrap_or(name);
-        let mut steps = vec![sign_in(&aws, &stack, &context, renew).await?];
-        steps[0].print(screen);
+        let mut steps = Vec::new();
+        let mut record = |step: Step| {
+            if step.did != StepOutcome::Skipped {
+                screen.note(&step.sentence);
+            }
+            steps.push(step);
+        };
+        record(sign_in(&aws, &stack, &context, renew).await?);
 
         let Some(session) = Session::open_for_url(global, &stack.api_url)? else {
-            return Err(CliError::new(Exit::Failed, format!("another process removed context {context}")));
+            return Err(CliError::failed(format!("another process removed context {context}")));
         };
         session.api.own_token().await.map_err(|error| {
             CliError::from(error).with_help(format!(
@@ -102,29 +107,18 @@ impl StackSetUp {
             ))
         })?;
         let (project, step) = ensure_first_project(&session).await?;
-        step.print(screen);
-        steps.push(step);
+        record(step);
         save_project(&context, &project)?;
         if self.no_forge {
-            let sentence = "No forge is connected: connect one with `pullyard init --github-app`.".to_owned();
-            steps.push(Step { step: "forge", did: StepOutcome::Skipped, sentence });
+            let sentence = "No forge is connected: connect one with `pullyard init --github-app`.";
+            record(Step::new("forge", StepOutcome::Skipped, sentence));
         } else {
-            let step = ensure_integration(&session, &forge).await?;
-            step.print(screen);
-            steps.push(step);
+            record(ensure_integration(&session, &forge).await?);
         }
         if let Some(name) = self.repo {
             let agent = Agent { capability: self.agent, command: self.agent_command, model: None };
-            let request = AddRepository {
-                integration: forge.id.clone(),
-                name,
-                agent,
-                workflows,
-                commands: CommandOverrides::default(),
-            };
-            let step = ensure_repository(&session, &project, &request).await?;
-            step.print(screen);
-            steps.push(step);
+            let request = AddRepository { workflows, ..AddRepository::new(forge.id.clone(), name, agent) };
+            record(ensure_repository(&session, &project, &request).await?);
         }
         let next = next_steps(&stack, &forge, &project);
         if screen.is_json() {
@@ -141,10 +135,6 @@ impl StackSetUp {
 impl Step {
     fn new(step: &'static str, did: StepOutcome, sentence: impl Into<String>) -> Self {
         Self { step, did, sentence: sentence.into() }
-    }
-
-    fn print(&self, screen: &Screen) {
-        screen.note(&self.sentence);
     }
 }
 

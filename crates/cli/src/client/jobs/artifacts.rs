@@ -139,13 +139,13 @@ async fn download_artifact(session: &Session, id: &JobId, one: &Artifact, out: O
     let Some(out) = out else {
         let unwritten = |error: io::Error| match error.kind() {
             io::ErrorKind::BrokenPipe => CliError::silent(Exit::Failed),
-            _ => CliError::new(Exit::Failed, format!("can't write {}: {error}", one.name)),
+            _ => CliError::failed(format!("can't write {}: {error}", one.name)),
         };
         copy_download(&mut download, one, &mut io::stdout(), unwritten).await?;
         return Ok(());
     };
     let unwritten = |error: io::Error| {
-        CliError::new(Exit::Failed, format!("can't write {}: {error}", out.display()))
+        CliError::failed(format!("can't write {}: {error}", out.display()))
             .with_help("choose another file with --out, in a folder that you can write to")
     };
     // Rename a complete file, so that a partial one never has the final name.
@@ -171,8 +171,7 @@ async fn copy_download(
     unwritten: impl Fn(io::Error) -> CliError,
 ) -> Result<(), CliError> {
     let broken = |why: String| {
-        CliError::new(Exit::Failed, format!("the download of {} stopped: {why}", one.name))
-            .with_help("run the same command again")
+        CliError::failed(format!("the download of {} stopped: {why}", one.name)).with_help("run the same command again")
     };
     let mut size = 0;
     while let Some(bytes) = download.next_chunk().await.map_err(|error| broken(CliError::from(error).message()))? {

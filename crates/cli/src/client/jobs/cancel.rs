@@ -42,7 +42,7 @@ impl Cancel {
             }
         }
         if !self.yes && !confirm_cancel(session, &meant).await? {
-            return Err(CliError::new(Exit::Failed, "cancelled; nothing was changed"));
+            return Err(CliError::failed("cancelled; nothing was changed"));
         }
         let request = CancelJob { reason: self.reason.clone() };
         let (mut answers, mut first) = (Vec::new(), None);

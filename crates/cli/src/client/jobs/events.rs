@@ -1,7 +1,7 @@
 //! `pullyard jobs events`: prints all events, one per line.
 
 use super::JobArg;
-use crate::client::fault::{CliError, Exit};
+use crate::client::fault::CliError;
 use crate::client::screen::Screen;
 use crate::client::session::Session;
 use crate::client::watch;
@@ -50,6 +50,6 @@ impl Events {
 }
 
 pub(super) fn print_json(screen: &Screen, event: &EventRecord) -> Result<(), CliError> {
-    let line = serde_json::to_string(event).map_err(|error| CliError::new(Exit::Failed, error.to_string()))?;
+    let line = serde_json::to_string(event).map_err(|error| CliError::failed(error.to_string()))?;
     screen.print_line(&line)
 }

@@ -127,19 +127,10 @@ fn status_parser() -> impl TypedValueParser<Value = JobStatus> {
 }
 
 pub(in crate::client) fn parse_time(text: &str) -> Result<Timestamp, String> {
-    let bad = || "use 30m, 12h, 7d, 2026-11-20 or 2026-11-20T12:00:00Z".to_owned();
     if let Ok(at) = Timestamp::parse(text).or_else(|_| Timestamp::parse(&format!("{text}T00:00:00Z"))) {
         return Ok(at);
     }
-    let unit = text.chars().last().ok_or_else(bad)?;
-    let count: u64 = text.strip_suffix(unit).and_then(|count| count.parse().ok()).ok_or_else(bad)?;
-    let secs = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        'd' => 24 * 3_600,
-        _ => return Err(bad()),
-    };
-    let length = count.checked_mul(secs).filter(|length| *length <= 100 * 366 * 24 * 3_600).ok_or_else(bad)?;
-    Ok(format::now().minus(Duration::from_secs(length)))
+    let secs = format::parse_seconds(text, "smhd").filter(|secs| *secs <= 100 * 366 * 86_400);
+    let ago = secs.map(|secs| format::now().minus(Duration::from_secs(secs)));
+    ago.ok_or_else(|| "use 30m, 12h, 7d, 2026-11-20 or 2026-11-20T12:00:00Z".into())
 }

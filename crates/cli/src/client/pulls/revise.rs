@@ -99,7 +99,7 @@ async fn wait_for_job(session: &Session, request: &DeliveryId) -> Result<JobId, 
 
 fn read_message(file: &Path) -> Result<String, CliError> {
     let what = file.display();
-    let failed = |error: std::io::Error| CliError::new(Exit::Failed, format!("can't read {what}: {error}"));
+    let failed = |error: std::io::Error| CliError::failed(format!("can't read {what}: {error}"));
     let mut bytes = Vec::new();
     // At most four bytes per character, and one more to detect excess.
     let limit = MAX_MESSAGE_CHARS as u64 * 4 + 1;

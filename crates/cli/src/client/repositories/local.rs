@@ -24,8 +24,7 @@ pub(super) fn link(
     };
     pullyard_local::link(&LocalSystem::forge_folder(data), name.as_str(), path)
         .map_err(|error| to_fault(&error, &name))?;
-    let integration =
-        INTEGRATION.parse().map_err(|bad| CliError::new(Exit::Failed, format!("{INTEGRATION}: {bad}")))?;
+    let integration = INTEGRATION.parse().map_err(|bad| CliError::failed(format!("{INTEGRATION}: {bad}")))?;
     Ok((name, integration))
 }
 
@@ -55,7 +54,7 @@ fn to_fault(error: &ForgeError, name: &RepositoryName) -> CliError {
             CliError::new(Exit::Refused, format!("{name} already names another repository"))
                 .with_help("give it another name")
         }
-        ForgeError::Storage { .. } => CliError::new(Exit::Failed, format!("failed to {}", format_error_chain(error))),
+        ForgeError::Storage { .. } => CliError::failed(format!("failed to {}", format_error_chain(error))),
         _ => CliError::usage(format!("can't {error}")),
     }
 }
