@@ -18,7 +18,6 @@ use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
 
-/// Scopes as types, for the signatures of handlers.
 pub mod scope {
     use pullyard_store::Scope;
 

@@ -140,7 +140,6 @@ pub fn check_runner(request: &RegisterRequest) -> Result<(), FieldError> {
     check_active(&request.active)
 }
 
-/// Checks a runner's active jobs, which include a few whose end the runner has not received.
 pub fn check_active(jobs: &BTreeSet<JobId>) -> Result<(), FieldError> {
     if jobs.len() > ACTIVE_JOBS {
         return fault("/active", format!("use at most {ACTIVE_JOBS} jobs"));

@@ -121,7 +121,6 @@ pub(crate) fn write_line(line: &str) {
     tracing::info!(target: TARGET, emf = line);
 }
 
-/// Units: milliseconds since 1970.
 fn format_line(deployment: &str, at: i64, values: &[(Metric, u64)]) -> String {
     let names: Vec<_> = values.iter().map(|(metric, _)| json!({ "Name": metric.name, "Unit": metric.unit })).collect();
     let mut line = Map::new();

@@ -48,12 +48,10 @@ impl Visitor {
         if self.may_administer() { Editor::Admin } else { Editor::Token(self.id.clone()) }
     }
 
-    /// Whether the visitor may use what belongs to all projects: connections, secrets, tokens.
     pub fn may_access_all_projects(&self) -> bool {
         self.projects.is_none()
     }
 
-    /// Whether the visitor administers the whole installation: `admin` on all projects.
     pub fn may_operate(&self) -> bool {
         self.may_administer() && self.projects.is_none()
     }

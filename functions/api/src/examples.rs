@@ -41,7 +41,6 @@ fn answer(response: Value) -> Option<Example> {
     Some(Example { request: None, response })
 }
 
-/// The example of an operation; `None` for a redirect, which has no body.
 pub(crate) fn find_example(operation: &str) -> Option<Example> {
     match operation {
         "tell_ticket_event" => call(
@@ -347,7 +346,6 @@ fn accepted() -> Value {
     })
 }
 
-/// The decision about an edit, which never starts a job.
 fn unchanged() -> Value {
     json!({
         "delivery": DELIVERY, "verdict": "refused", "code": "status_unchanged",

@@ -55,7 +55,6 @@ pub(crate) async fn show(
     OpenApiResponse(cache.get_or_init(|| Bytes::from(document(&ctx.api_url).to_string())).clone())
 }
 
-/// The document of the deployment at `api_url`.
 pub fn document(api_url: &str) -> Value {
     let mut document =
         openapi::build_document(|| add_tickets_route(crate::documented_routes()), SUMMARIES, path_parameter_schema);

@@ -2,6 +2,7 @@
 
 use pullyard_domain::budget::Day;
 use pullyard_domain::job::JobStatus;
+use pullyard_domain::text::capitalize;
 use pullyard_domain::time::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -46,7 +47,6 @@ pub struct Bar {
     pub height: u64,
 }
 
-/// The first of the last `DAYS` days including the day of `now`.
 pub fn first_day(now: Timestamp) -> Day {
     Day::containing(now.minus(Duration::from_secs((DAYS as u64 - 1) * 24 * 3_600)))
 }
@@ -79,7 +79,6 @@ fn count_day(endings: &[Ending], day: Day) -> DayNumbers {
     }
 }
 
-/// The mean of the two middle values if their number is even.
 pub fn median(sorted: &[Duration]) -> Option<Duration> {
     let upper = *sorted.get(sorted.len() / 2)?;
     let lower = *sorted.get(sorted.len().saturating_sub(1) / 2)?;
@@ -122,7 +121,6 @@ pub fn percent(part: u64, whole: u64) -> u64 {
     (part.min(whole) * 100).checked_div(whole).unwrap_or_default()
 }
 
-/// The `most` most frequent names with their counts.
 pub fn most_frequent<'a>(names: impl Iterator<Item = &'a str>, most: usize) -> Vec<(&'a str, u64)> {
     let mut counts = BTreeMap::new();
     for name in names {
@@ -136,7 +134,5 @@ pub fn most_frequent<'a>(names: impl Iterator<Item = &'a str>, most: usize) -> V
 
 /// `checks_failed` as `Checks failed`.
 pub fn words_of_code(code: &str) -> String {
-    let words = code.replace('_', " ");
-    let mut letters = words.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    capitalize(&code.replace('_', " "))
 }

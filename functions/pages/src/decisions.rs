@@ -54,7 +54,6 @@ struct Decisions {
     refresh: u32,
 }
 
-/// A link that shows decisions of one verdict.
 struct Tab {
     word: &'static str,
     address: String,

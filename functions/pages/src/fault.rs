@@ -35,7 +35,6 @@ impl FrameOfFault {
     }
 }
 
-/// What an error page shows of its request.
 pub(crate) struct FailedRequest {
     frame: FrameOfFault,
     headers: HeaderMap,
@@ -45,7 +44,6 @@ pub(crate) struct FailedRequest {
 }
 
 impl FailedRequest {
-    /// Also prepares the request for [`FrameOfFault`].
     pub(crate) fn prepare(request: &mut Request) -> Self {
         let frame = FrameOfFault::default();
         request.extensions_mut().insert(frame.clone());

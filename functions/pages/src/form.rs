@@ -38,7 +38,6 @@ pub(crate) fn non_empty(field: &str) -> Option<String> {
     (!field.is_empty()).then(|| field.to_owned())
 }
 
-/// The key of a submitted form.
 pub(crate) fn request_key(once: &str) -> Option<EventId> {
     non_empty(once).and_then(|once| EventId::new(once).ok())
 }

@@ -31,7 +31,6 @@ pub(crate) struct VisitorView {
 }
 
 impl Frame {
-    /// A frame without a sidebar.
     pub(crate) fn bare(title: &str, headers: &HeaderMap) -> Self {
         Self {
             title: line(title),
@@ -45,7 +44,6 @@ impl Frame {
         }
     }
 
-    /// Only for pages that show the log of a job.
     pub(crate) fn log_script(&self) -> &'static str {
         &assets::LOG_SCRIPT.url
     }
@@ -115,7 +113,6 @@ pub(crate) fn own_path(path: Option<&str>) -> &str {
     path.filter(own).unwrap_or("/")
 }
 
-/// The theme of the cookie. `None` follows the system.
 fn find_theme(headers: &HeaderMap) -> Option<&'static str> {
     let lists = headers.get_all(header::COOKIE).into_iter().filter_map(|list| list.to_str().ok());
     let chosen = lists.flat_map(|list| list.split(';')).find_map(|pair| pair.trim().strip_prefix("theme="))?;

@@ -14,22 +14,14 @@ pub struct NextStep {
     pub address: String,
 }
 
-struct Control {
-    name: String,
-    /// Replaces the word `with` before the command.
-    preposition: &'static str,
-}
-
 pub fn name_buttons(help: &str, page: Page) -> String {
     let mut out = String::with_capacity(help.len());
     let mut rest = help;
     while let Some((before, opened)) = rest.split_once('`') {
         let Some((command, after)) = opened.split_once('`') else { break };
         match (find_control(command, page), before.strip_suffix("with ")) {
-            (Some(Control { name, preposition }), Some(before)) => {
-                out.push_str(&format!("{before}{preposition} {name}"));
-            }
-            (Some(control), None) => out.push_str(&format!("{before}{}", control.name)),
+            (Some((name, preposition)), Some(before)) => out.push_str(&format!("{before}{preposition} {name}")),
+            (Some((name, _)), None) => out.push_str(&format!("{before}{name}")),
             (None, _) => out.push_str(&format!("{before}`{command}`")),
         }
         rest = after;
@@ -38,7 +30,6 @@ pub fn name_buttons(help: &str, page: Page) -> String {
     out
 }
 
-/// The pages that the commands in the advice stand for, in their order.
 pub fn next_steps(help: &str, project: &str) -> Vec<NextStep> {
     let commands = help.split('`').skip(1).step_by(2).filter_map(|command| command.strip_prefix("pullyard "));
     let mut steps: Vec<NextStep> = Vec::new();
@@ -57,11 +48,12 @@ pub fn next_steps(help: &str, project: &str) -> Vec<NextStep> {
     steps
 }
 
-fn find_control(command: &str, page: Page) -> Option<Control> {
+/// The name of a button or page, and the preposition that replaces `with` before the command.
+fn find_control(command: &str, page: Page) -> Option<(String, &'static str)> {
     let mut parts = command.strip_prefix("pullyard ")?.split(' ');
     let on = |own: Page, name: &str, place: &str| if page == own { name.to_owned() } else { format!("{name} {place}") };
     let of_job = |name: &str| on(Page::Job, name, "on the job’s page");
-    let (name, preposition) = match (parts.next()?, parts.next()) {
+    Some(match (parts.next()?, parts.next()) {
         ("jobs", Some("retry")) => (of_job("“Retry”"), "with"),
         ("jobs", Some("answer")) => (of_job("“Answer”"), "with"),
         ("jobs", Some("continue")) => (of_job("“Continue”"), "with"),
@@ -81,7 +73,7 @@ fn find_control(command: &str, page: Page) -> Option<Control> {
         ("integrations", Some("test")) => ("“Test again” on the connection’s page".to_owned(), "with"),
         ("secrets", Some("set" | "rotate")) => ("“Set secret” on the Secrets page".to_owned(), "with"),
         ("settings", Some("set")) => match parts.next() {
-            Some(setting) => return Some(Control { name: format!("`{setting}` in Settings"), preposition: "with" }),
+            Some(setting) => (format!("`{setting}` in Settings"), "with"),
             None => ("Settings".to_owned(), "in"),
         },
         ("runners", None) => ("the Runners page".to_owned(), "on"),
@@ -89,6 +81,5 @@ fn find_control(command: &str, page: Page) -> Option<Control> {
         ("release", _) => ("“Release” on the board".to_owned(), "with"),
         ("revise", _) => (on(Page::Ticket, "“Revise”", "on the ticket’s page"), "with"),
         _ => return None,
-    };
-    Some(Control { name, preposition })
+    })
 }

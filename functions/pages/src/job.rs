@@ -28,7 +28,6 @@ use pullyard_protocol::event::Event;
 use runner_link::RunnerLink;
 use tabs::{Records, Tabs};
 
-/// Events for the timeline, the result and the end of the log.
 const LAST_EVENTS: usize = 300;
 
 /// The phases before the agent's work are among these events of an attempt.
@@ -109,7 +108,6 @@ impl Subject {
         head
     }
 
-    /// A tab that shows the job's records.
     pub(crate) async fn load_tab(&self, visit: &PageContext, at: &'static str) -> Result<(Shell, Records), Error> {
         let last = self.load_last_events(&visit.ctx).await?;
         let head = self.head(visit, &last);

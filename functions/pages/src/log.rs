@@ -86,7 +86,6 @@ pub(crate) enum RowContent {
 }
 
 impl Entry {
-    /// A failed check or setup command, which explains most failures of a job.
     pub(crate) fn is_failed_check(&self) -> bool {
         self.failed && matches!(self.content, RowContent::Step { check: true, .. })
     }
@@ -267,7 +266,6 @@ fn message(job: &Job, input: &Input, position: (u32, u64)) -> Entry {
     Entry { meta: line(meta), cut, ..entry(job, (format!("m{}", input.seq), position), input.at, content) }
 }
 
-/// The number of the user's message that this event reports.
 fn read_input(event: &Event) -> Option<u64> {
     let data = event.data.as_ref().filter(|_| event.kind == EventKind::Steer)?;
     data["input"].as_u64()

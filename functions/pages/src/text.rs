@@ -44,7 +44,6 @@ const MAX_LINE_CHARS: usize = 2_000;
 
 const MAX_BYTES: usize = 64 * 1_024;
 
-/// Replaces line ends by spaces.
 pub fn line(text: &str) -> SafeText {
     let one: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
     SafeText(truncate_line(&sanitize(one.trim())))

@@ -9,7 +9,6 @@ use axum::response::Response;
 use pullyard_control::Context;
 use serde::Deserialize;
 
-/// Value and label of each theme.
 pub(crate) const CHOICES: [(&str, &str); 3] =
     [("system", "System theme"), ("light", "Light theme"), ("dark", "Dark theme")];
 

@@ -31,7 +31,6 @@ pub(crate) struct TicketQuery {
     key: Option<TicketKey>,
 }
 
-/// Loads the project of a form about one ticket, and resolves the ticket's key.
 pub(crate) async fn load_place(
     visit: &PageContext,
     key: TicketKey,

@@ -82,7 +82,6 @@ pub(crate) fn is_fragment(parts: &Parts) -> bool {
     parts.headers.get(header::ACCEPT).is_some_and(|accept| accept == FRAGMENT)
 }
 
-/// The project of the address, for the links of an error page.
 fn find_project(parts: &Parts) -> Option<ProjectId> {
     let pairs = parts.uri.query()?.split('&');
     pairs.filter_map(|pair| pair.strip_prefix("project=")).find_map(|id| ProjectId::new(id).ok())
@@ -128,7 +127,6 @@ impl PageContext {
         project.ok_or_else(|| Fault::not_found(&format!("There is no project {id}.")))
     }
 
-    /// Loads the project that a form names.
     pub(crate) async fn load_named_project(&self, id: &str) -> Result<Project, Fault> {
         let id = ProjectId::new(id).map_err(|_| Fault::not_found("There is no such project."))?;
         self.load_project(&id).await

@@ -88,7 +88,6 @@ pub(crate) async fn list(State(ctx): State<Context>, caller: Caller<scope::Read>
     Ok(Json(RunnerList { runners }))
 }
 
-/// Finds a runner by id or name. A runner that the caller may not see counts as missing.
 async fn load_visible<S>(ctx: &Context, caller: &Caller<S>, id: &str) -> Result<(Member, Runner), Problem> {
     let member = control::load_runner(ctx, id).await?;
     let runner = view_runner(member.clone(), caller.projects(), ctx.clock.now());

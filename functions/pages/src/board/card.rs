@@ -10,7 +10,6 @@ use pullyard_domain::pull_request::PullRequestState;
 use pullyard_domain::ticket::Ticket;
 
 const MAX_LABELS: usize = 3;
-/// A card shows one line.
 const MAX_FACT_CHARS: usize = 120;
 
 pub(crate) struct Card {
@@ -100,7 +99,6 @@ fn job_line(view: &JobView) -> JobLine {
     }
 }
 
-/// The repository of the ticket's next job.
 pub(crate) fn repository<'a>(view: &'a TicketView, project: &'a Project) -> Option<&'a RepositoryName> {
     view.text.repository.as_ref().or(project.settings.default_repository.as_ref())
 }
@@ -132,7 +130,6 @@ pub(crate) fn pull_request(view: &TicketView) -> Option<PullRequestLink> {
     })
 }
 
-/// Lists every other status that the project accepts.
 pub(crate) fn list_moves(ticket: &Ticket, statuses: &[String], own: &Statuses) -> Vec<Move> {
     let others = statuses.iter().filter(|status| **status != ticket.status && own.accepts(status));
     others.map(|status| Move::to(status, own)).collect()

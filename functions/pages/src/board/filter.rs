@@ -29,7 +29,6 @@ impl Filter {
                 || repository.is_some_and(|name| name.as_str().eq_ignore_ascii_case(&self.repository)))
     }
 
-    /// The filter as query parameters, with a leading `&`.
     pub(super) fn to_query(&self) -> String {
         let fields = [("q", &self.q), ("repository", &self.repository), ("label", &self.label)];
         let set = fields.iter().filter(|(_, value)| !value.is_empty());

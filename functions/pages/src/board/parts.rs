@@ -2,12 +2,10 @@
 
 use std::ops::Range;
 
-/// Cards of one page.
 pub(super) const MAX_CARDS: usize = 32;
 /// Cards of the one column that the visitor opened.
 pub(super) const MAX_OPEN: usize = 26;
 
-/// Cards that a link replaces.
 pub(super) struct Hidden {
     pub(super) range: Range<usize>,
     /// The first card of the open column that the link shows.

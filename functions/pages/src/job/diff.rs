@@ -49,7 +49,6 @@ struct Hunk {
     new_left: u32,
 }
 
-/// Shows the lines of one file only, if `only` has its number.
 pub(super) fn parse(patch: &str, only: Option<usize>) -> Diff {
     let mut diff = Diff::default();
     let (mut hunk, mut size, mut number) = (Hunk::default(), 0, 0);

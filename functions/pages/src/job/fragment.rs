@@ -53,7 +53,6 @@ pub(super) async fn show(
     render(visit, &snapshot, begin, is_held).await
 }
 
-/// A change of the timeline or of the tabs.
 fn changes_records(event: &Arrived, begin: Cursor) -> bool {
     let (attempt, _, event) = event;
     let names_artifact = event.data.as_ref().is_some_and(|data| data.get("artifact").is_some());

@@ -8,7 +8,6 @@ use pullyard_control::JobView;
 use pullyard_domain::job::LiveUpdates;
 use pullyard_entry::Problem;
 
-/// The last event seen.
 const CURSOR_HEADER: HeaderName = HeaderName::from_static("pullyard-cursor");
 
 const HELD_NEXT: u32 = 1;

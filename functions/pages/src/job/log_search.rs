@@ -20,7 +20,6 @@ use serde_json::Value;
 
 const MAX_MATCHES: usize = 100;
 const LINE_CHARS: usize = 160;
-/// Characters of the line before the match.
 const CHARS_BEFORE: usize = 40;
 
 #[derive(Template)]

@@ -13,7 +13,6 @@ pub(crate) struct RunnerLink {
 }
 
 impl RunnerLink {
-    /// All links in one read.
     pub(super) async fn load_all(ctx: &Context, ids: BTreeSet<RunnerId>) -> Result<BTreeMap<RunnerId, Self>, Error> {
         if ids.is_empty() {
             return Ok(BTreeMap::new());

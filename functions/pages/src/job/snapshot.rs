@@ -26,7 +26,6 @@ impl Snapshot {
         Ok(Self::new(subject, begin, read.events, read.cursor, read.is_complete))
     }
 
-    /// Begins at the end of the log.
     pub(super) async fn load_end(ctx: &Context, id: &JobId) -> Result<Self, Error> {
         let subject = Subject::load(ctx, id).await?;
         let end = (subject.view.job.attempt, u64::MAX);

@@ -24,7 +24,6 @@ pub(crate) struct Step {
     pub(crate) time: String,
 }
 
-/// What a job's events and attempts record.
 pub(crate) struct Records {
     pub(crate) artifacts: Vec<(u32, Artifact)>,
     pub(crate) attempts: Vec<AttemptRecord>,

@@ -127,7 +127,6 @@ async fn run_one(visit: &PageContext, form: &BulkForm, project: &ProjectId, id: 
     }
 }
 
-/// Another project's job counts as missing.
 async fn try_one(
     visit: &PageContext,
     form: &BulkForm,

@@ -64,7 +64,6 @@ impl CallResult {
     }
 }
 
-/// The content, and whether its text is cut.
 pub(super) fn to_content(event: &Event, full: bool) -> (RowContent, bool) {
     let text = event.text.as_deref().unwrap_or_default();
     let under = |shown: &str| {

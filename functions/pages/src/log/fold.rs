@@ -5,9 +5,7 @@ use super::{Entry, RowContent};
 use crate::text::{SafeText, line};
 use pullyard_protocol::event::Event;
 
-/// Fewer rows stay as they are.
 const MIN_ROWS: usize = 3;
-/// The head names so many.
 const NAMED: usize = 2;
 const NAME_CHARS: usize = 80;
 

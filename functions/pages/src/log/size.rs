@@ -5,7 +5,6 @@ use std::borrow::Cow;
 
 const PAGE_BYTES: usize = 56 * 1_024;
 const ROW_BYTES: usize = 4 * 1_024;
-/// A row with its own address shows this much.
 const FULL_BYTES: usize = 40 * 1_024;
 pub(super) const MESSAGE_BYTES: usize = 12 * 1_024;
 const ROW_MARKUP: usize = 420;

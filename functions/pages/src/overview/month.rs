@@ -84,7 +84,6 @@ fn to_ending(job: &Job) -> Option<Ending> {
     Some(Ending { at, status: job.status, took: at.since(job.created) })
 }
 
-/// Labels today and every fifth day before.
 fn label(at: usize, day: Day) -> String {
     match (charts::DAYS - 1 - at) % LABEL_STEP {
         0 => day.to_string().chars().skip(8).collect(),

@@ -108,7 +108,6 @@ async fn delete(visit: PageContext, Form(fields): Form<Vec<(String, String)>>) -
     move_letters(&visit, fields, LetterAction::Drop, "deleted").await
 }
 
-/// A form sends each ticked message as one field.
 async fn move_letters(
     visit: &PageContext,
     fields: Vec<(String, String)>,

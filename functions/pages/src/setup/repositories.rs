@@ -27,6 +27,7 @@ use pullyard_control::{Context, Error};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{Integration, Repository};
+use pullyard_domain::text::capitalize;
 use serde::Deserialize;
 
 pub(super) fn routes() -> Router<Context> {
@@ -122,7 +123,6 @@ impl RemovalPage {
     }
 }
 
-/// An error of a form, and the name of the field that it is about.
 struct FormFault {
     field: &'static str,
     fault: Fault,
@@ -130,9 +130,7 @@ struct FormFault {
 
 impl FormFault {
     fn at(field: &'static str, sentence: &str) -> Self {
-        let mut letters = sentence.chars();
-        let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
-        let sentence = format!("{first}{}.", letters.as_str().trim_end_matches('.'));
+        let sentence = format!("{}.", capitalize(sentence.trim_end_matches('.')));
         let sentence = name_buttons(&sentence, Page::Other);
         Self { field, fault: Fault::invalid(&sentence) }
     }

@@ -96,7 +96,6 @@ struct RotateForm {
     overlap_secs: u64,
 }
 
-/// The result of a test, or a refused form without its value.
 enum Note {
     Test(Option<ModelKeyTest>),
     SetRefused { name: String, kind: SecretKind, fault: Fault },

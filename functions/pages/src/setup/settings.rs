@@ -22,6 +22,7 @@ use pullyard_domain::egress;
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::project::{Project, Settings};
 use pullyard_domain::secret::SecretKind;
+use pullyard_domain::text::capitalize;
 use pullyard_protocol::setting::{Kind, Section, Setting};
 use serde::Deserialize;
 use serde_json::Value;
@@ -222,7 +223,6 @@ async fn render(
     Ok(render_page(refusal.as_ref().map_or(StatusCode::OK, |refusal| refusal.status), &page))
 }
 
-/// Whether the columns' own forms change the setting.
 fn has_own_form(setting: &Setting) -> bool {
     matches!(setting.path, "statuses.columns" | "statuses.closed")
 }
@@ -272,8 +272,7 @@ fn label_of(setting: &Setting, value: &str) -> String {
 }
 
 pub(super) fn sentence(fault: &str) -> String {
-    let mut letters = fault.chars();
-    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
+    format!("{}.", capitalize(fault))
 }
 
 fn usage(budget: &Budget, today: &DailyUsage) -> Usage {

@@ -10,7 +10,6 @@ use pullyard_control as control;
 use pullyard_domain::comment::Comment;
 use pullyard_domain::ticket::Ticket;
 
-/// One page of a ticket's comments.
 pub(super) struct Comments {
     /// Oldest first.
     pub(super) rows: Vec<CommentRow>,
@@ -44,7 +43,6 @@ pub(super) struct EditLinks {
     pub(super) delete: String,
 }
 
-/// The open form of one comment.
 pub(super) struct CommentEdit {
     pub(super) text: String,
     pub(super) fault: Option<Fault>,

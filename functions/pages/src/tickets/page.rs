@@ -153,7 +153,6 @@ pub(super) async fn load_page(visit: &PageContext, project: &Project, key: &Tick
     load_page_at(visit, project, key, None, None).await
 }
 
-/// The page with the comments before `before`, and the form of the comment `open`.
 pub(super) async fn load_page_at(
     visit: &PageContext,
     project: &Project,

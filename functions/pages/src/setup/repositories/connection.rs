@@ -105,7 +105,6 @@ pub(super) struct CredentialForm {
     value: String,
 }
 
-/// Replaces the token or private key. The page that follows tests it.
 pub(super) async fn replace_credential(
     visit: PageContext,
     Path(id): Path<IntegrationId>,

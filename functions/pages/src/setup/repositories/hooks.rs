@@ -152,7 +152,6 @@ fn describe_recovery(repositories: u64, query: &HookQuery) -> String {
     said
 }
 
-/// The page that follows compares again.
 pub(super) async fn repair(visit: PageContext, Path(name): Path<HookName>) -> Result<Response, Fault> {
     let hook = load_own(&visit, name).await?;
     match control::repair_hook(&visit.ctx, &hook.name).await {

@@ -106,7 +106,6 @@ pub(super) async fn install(visit: PageContext, Form(form): Form<InstallForm>) -
     }
 }
 
-/// Installs the webhook of a new App, then shows its connection. A refusal shows the form.
 pub(super) async fn install_app_hook(
     visit: &PageContext,
     project: &Project,

@@ -39,7 +39,6 @@ pub(super) struct RunnerForm {
     change: Option<String>,
 }
 
-/// A valid form.
 struct Plan {
     name: String,
     slots: u32,

@@ -57,7 +57,6 @@ pub(super) async fn load(
     Ok(Facts { project, repositories, problem, agent, check, ticket, job })
 }
 
-/// The repository of tickets that name none.
 pub(super) fn first_repository<'a>(project: &Project, repositories: &'a [Repository]) -> Option<&'a Repository> {
     let default = project.settings.default_repository.as_ref();
     repositories.iter().find(|repository| Some(&repository.name) == default).or(repositories.first())
@@ -68,7 +67,6 @@ impl Facts {
         first_repository(&self.project, &self.repositories)
     }
 
-    /// Whether each of the five steps is done.
     pub(super) fn done(&self) -> [bool; 5] {
         let has_pull_request = self.job.as_ref().is_some_and(|view| view.job.result.is_some());
         let has_repository = !self.repositories.is_empty() && self.problem.is_none();
@@ -140,7 +138,6 @@ impl Facts {
     }
 }
 
-/// The sentences of an installation without a project.
 pub(super) const EMPTY: [&str; 5] = [
     "A project has a board, repositories and settings.",
     "A folder of this machine, GitHub or Bitbucket.",

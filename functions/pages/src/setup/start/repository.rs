@@ -15,7 +15,6 @@ use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::id::{IntegrationId, RepositoryName};
 use pullyard_domain::project::{ForgeKind, Project};
 use pullyard_domain::text::format_error_chain;
-use pullyard_protocol::project::AddRepository;
 use serde::Deserialize;
 use std::path::Path;
 
@@ -73,15 +72,9 @@ async fn connect_repository(
     if form.by != "folder" {
         (form.by, form.connection) = ("connection".into(), integration.to_string());
     }
-    let new = AddRepository {
-        integration,
-        name,
-        agent: Agent::project_default(),
-        workflows: false,
-        commands: CommandOverrides::default(),
-    };
-    let works = RepositorySettings { agent: new.agent, workflows: new.workflows, commands: new.commands };
-    control::add_repository(ctx, &project.id, &new.integration, &new.name, works).await?;
+    let commands = CommandOverrides::default();
+    let works = RepositorySettings { agent: Agent::project_default(), workflows: false, commands };
+    control::add_repository(ctx, &project.id, &integration, &name, works).await?;
     Ok(control::make_only_repository_default(ctx, &project.id).await?)
 }
 

@@ -12,7 +12,6 @@ use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{DeliveryId, TicketKey};
 use pullyard_domain::project::Project;
 use pullyard_entry::limits;
-use pullyard_protocol::ticket::CreateTicket;
 use serde::Deserialize;
 
 #[derive(Default, Deserialize)]
@@ -45,25 +44,17 @@ pub(super) async fn create(
 }
 
 async fn create_ticket(visit: &PageContext, project: &Project, form: &TicketForm) -> Result<DeliveryId, Fault> {
-    let new = CreateTicket {
-        project: project.id.clone(),
-        key: TicketKey::new(form.key.trim()).map_err(|bad| Fault::of_field("key", bad.0))?,
+    let key = TicketKey::new(form.key.trim()).map_err(|bad| Fault::of_field("key", bad.0))?;
+    let text = TicketText {
         title: form.title.trim().to_owned(),
         description: form.description.replace("\r\n", "\n"),
-        status: None,
         labels: Default::default(),
+        url: None,
         repository: None,
     };
-    limits::check_ticket(&new)?;
-    let text = TicketText {
-        title: new.title,
-        description: new.description,
-        labels: new.labels,
-        url: None,
-        repository: new.repository,
-    };
+    limits::check_new_ticket(&text.title, &text.description, None, &text.labels)?;
     let request = request_key(&form.once);
     let caller = visit.requester();
-    let new = NewTicket { project: new.project, key: Some(new.key), text, status: new.status, caller, request };
+    let new = NewTicket { project: project.id.clone(), key: Some(key), text, status: None, caller, request };
     Ok(control::create_ticket(&visit.ctx, new).await?.delivery)
 }

@@ -12,7 +12,6 @@ use pullyard_entry::strict::FieldError;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Name in the form, label and effect of each scope.
 pub(super) const SCOPES: [(Scope, &str, &str, &str); 4] = [
     (Scope::Read, "read", "Read", "View everything in its projects except the values of secrets"),
     (Scope::Jobs, "jobs", "Jobs", "Create, answer, cancel and retry jobs, and move tickets"),
