@@ -87,11 +87,11 @@ async fn app_created_by_cli_mints_tokens_per_attempt() {
         })
     );
     assert_eq!(shown["account"]["login"], "pullyard-acme[bot]");
-    assert!(user.run(&["integrations", "test", "github"]).await.assert_success().contains("accepts our token"));
+    assert!(user.ok(&["integrations", "test", "github"]).await.contains("accepts our token"));
 
     let add = ["repos", "add", SHOP, "--integration", "github", "--agent-command", "./agent.sh"];
-    user.run(&add).await.assert_success();
-    let table = user.run(&["repos", "test", SHOP]).await.assert_success();
+    user.ok(&add).await;
+    let table = user.ok(&["repos", "test", SHOP]).await;
     assert!(table.contains("works\tpush\tcontents: write\t") && !table.contains("missing"), "{table}");
     let before = github.token_requests().len();
 
@@ -130,7 +130,7 @@ async fn missing_app_permission_is_reported_and_credentials_refused() {
     let (story, user, github) = world(Task::Waiting).await;
     init(&user, &github, &[]).await;
     let add = ["repos", "add", SHOP, "--integration", "github", "--workflows", "--agent-command", "./agent.sh"];
-    user.run(&add).await.assert_success();
+    user.ok(&add).await;
     let ran = user.run(&["repos", "test", SHOP]).await.assert_exit(1, "Jobs can't work in acme/shop.");
     assert!(ran.out.contains("missing\tworkflows\tworkflows: write\t"), "{ran:?}");
     assert!(ran.out.contains("grant the App workflows: write"), "{ran:?}");
@@ -147,7 +147,7 @@ async fn missing_app_permission_is_reported_and_credentials_refused() {
     assert_eq!(github.token_requests().len(), before, "a token was requested");
 
     github.grant("workflows", "write");
-    user.run(&["repos", "test", SHOP]).await.assert_success();
+    user.ok(&["repos", "test", SHOP]).await;
     let given = client.credentials().await.unwrap();
     assert!(given.expires_in_secs.is_some_and(|secs| (3_500..=3_600).contains(&secs)), "{given:?}");
     assert_eq!(given.forge_token.len(), 520);
@@ -164,9 +164,7 @@ async fn missing_app_permission_is_reported_and_credentials_refused() {
 async fn token_minted_during_the_attempts_end_is_revoked() {
     let (story, user, github) = world(Task::Waiting).await;
     init(&user, &github, &[]).await;
-    user.run(&["repos", "add", SHOP, "--integration", "github", "--agent-command", "./agent.sh"])
-        .await
-        .assert_success();
+    user.ok(&["repos", "add", SHOP, "--integration", "github", "--agent-command", "./agent.sh"]).await;
     let request: CreateJob =
         serde_json::from_value(json!({ "project": "acme", "prompt": "Do it.", "repository": SHOP })).unwrap();
     let job = story.api.create_job(&request, None).await.unwrap().job.unwrap();
@@ -200,8 +198,8 @@ async fn app_without_webhook_secret_is_refused_but_its_key_stored() {
     let key = format!("pullyard/user/github-app-{app}-key");
     let add = ["integrations", "add", "github", "--api-url", &api, "--app-id", &app, "--key-secret", &key];
     let add = [&add[..], &["--webhook-secret", "pullyard/user/hook"]].concat();
-    user.run(&add).await.assert_success();
-    user.run(&add).await.assert_success();
+    user.ok(&add).await;
+    user.ok(&add).await;
     let elsewhere = add.iter().map(|word| if *word == app { "8" } else { word }).collect::<Vec<_>>();
     user.run(&elsewhere).await.assert_exit(1, "taken");
     // A taken name is refused before GitHub creates an App.

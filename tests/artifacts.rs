@@ -45,8 +45,7 @@ fn problem_of<T: std::fmt::Debug>(answer: Result<T, Error>) -> (u16, String) {
 }
 
 async fn claimed_story() -> (Story, JobId, AttemptClient) {
-    let story = Story::start_with_waiting_tasks().await;
-    let job = story.create_job("e1", "APP-1", 1).await;
+    let (story, job) = Story::with_job().await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     (story, job, client)
 }
@@ -108,10 +107,10 @@ async fn cli_and_page_show_patch_output_and_final_message() {
         [("agent-output.jsonl", "agent_output"), ("changes.patch", "patch"), ("final-message.md", "final_message")];
     assert_eq!(found, expected);
     assert!(names.iter().all(|one| one["stored"] == true && one["attempt"] == 1), "{listed}");
-    let table = user.run(&["jobs", "artifacts", &short(&job)]).await.assert_success();
+    let table = user.ok(&["jobs", "artifacts", &short(&job)]).await;
     assert_eq!(table.lines().count(), 3, "{table}");
 
-    let patch = user.run(&["jobs", "diff", job.as_str()]).await.assert_success();
+    let patch = user.ok(&["jobs", "diff", job.as_str()]).await;
     assert!(patch.starts_with("diff --git a/work.txt b/work.txt\nnew file mode 100644\n"), "{patch}");
     assert!(patch.ends_with("@@ -0,0 +1 @@\n+done\n"), "{patch}");
     let folder = tempfile::tempdir().unwrap();
@@ -119,9 +118,9 @@ async fn cli_and_page_show_patch_output_and_final_message() {
     let ran = user.run(&["jobs", "diff", job.as_str(), "--out", &out]).await;
     assert!(ran.err.contains("Wrote "), "{ran:?}");
     assert_eq!((ran.assert_success().as_str(), std::fs::read_to_string(&out).unwrap()), ("", patch));
-    let word = user.run(&["jobs", "artifacts", job.as_str(), "final-message.md"]).await.assert_success();
+    let word = user.ok(&["jobs", "artifacts", job.as_str(), "final-message.md"]).await;
     assert_eq!(word, "All is done.");
-    let log = user.run(&["jobs", "artifacts", job.as_str(), "agent-output.jsonl"]).await.assert_success();
+    let log = user.ok(&["jobs", "artifacts", job.as_str(), "agent-output.jsonl"]).await;
     let first: Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
     assert_eq!((&first["kind"], &first["text"]), (&json!("text"), &json!("I look around.")));
     user.run(&["jobs", "artifacts", job.as_str(), "nothing.txt"]).await.assert_exit(5, "has no artifact nothing.txt");
@@ -147,7 +146,7 @@ async fn cli_and_page_show_patch_output_and_final_message() {
     assert!(disposition.starts_with("attachment; filename=\""), "{disposition}");
     assert_eq!(got.headers()["content-type"], "application/octet-stream");
 
-    let prompt = user.run(&["jobs", "context", job.as_str()]).await.assert_success();
+    let prompt = user.ok(&["jobs", "context", job.as_str()]).await;
     assert!(prompt.contains("APP-1: About APP-1"), "{prompt}");
     let whole = user.json(&["jobs", "context", job.as_str()]).await;
     assert_eq!((&whole["base"], &whole["repository"]), (&json!("main"), &json!("acme/app")));
@@ -222,8 +221,7 @@ async fn failed_download_leaves_no_file_and_names_the_artifact() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn diff_of_a_job_without_changes_reports_no_patch() {
-    let story = Story::start_with_waiting_tasks().await;
-    let user = User::of(&story);
+    let (story, user) = Story::with_user().await;
     let job = story.create_job("e1", "APP-1", 1).await;
     user.run(&["jobs", "diff", job.as_str()]).await.assert_exit(5, "no diff yet");
     let (_, client) = story.claim(&job, "c1").await.unwrap();
@@ -292,7 +290,7 @@ async fn cut_upload_stores_nothing_and_its_repeat_succeeds() {
     bucket.inject_fault(Fault::LoseResponse);
     assert_eq!(upload(&place, b"all of it").await, None);
     client.confirm_artifact(&place.id).await.unwrap();
-    let got = User::of(&story).run(&["jobs", "artifacts", job.as_str(), "log.jsonl"]).await.assert_success();
+    let got = User::of(&story).ok(&["jobs", "artifacts", job.as_str(), "log.jsonl"]).await;
     assert_eq!(got, "all of it");
 }
 
@@ -334,8 +332,8 @@ async fn superseded_attempt_cannot_add_artifacts() {
     let again = store_artifact(&second, ArtifactKind::AgentOutput, "log.jsonl", b"second").await;
     assert_ne!(again, kept);
     let user = User::of(&story);
-    assert_eq!(user.run(&["jobs", "artifacts", job.as_str(), "log.jsonl"]).await.assert_success(), "second");
-    let first = user.run(&["jobs", "artifacts", job.as_str(), "log.jsonl", "--attempt", "1"]).await.assert_success();
+    assert_eq!(user.ok(&["jobs", "artifacts", job.as_str(), "log.jsonl"]).await, "second");
+    let first = user.ok(&["jobs", "artifacts", job.as_str(), "log.jsonl", "--attempt", "1"]).await;
     assert_eq!(first, "first");
 }
 
@@ -381,7 +379,7 @@ async fn provenance_shows_agent_and_usage_of_an_attempt() {
     assert_eq!(attempt["failure"]["code"], "no_changes");
     assert_eq!((&attempt["work"]["turns"], &attempt["work"]["input_tokens"]), (&json!(7), &json!(12_000)));
     assert_eq!(attempt["work"]["model"].as_str().unwrap().chars().count(), 200, "the model name is not truncated");
-    let lines = user.run(&["jobs", "provenance", &short(&job)]).await.assert_success();
+    let lines = user.ok(&["jobs", "provenance", &short(&job)]).await;
     for line in [
         "agent\tclaude_code",
         "version\t2.1.197",

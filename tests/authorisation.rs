@@ -94,13 +94,11 @@ impl World {
         story.update_settings(|settings| settings.model_secrets.claude_token = Some(key)).await;
         let settings = story.api.project(&story.project).await.unwrap().settings;
         story.api.create_project(&CreateProject { id: other.clone(), name: "Other".into(), settings }).await.unwrap();
-        let add = AddRepository {
-            integration: IntegrationId::new("gh1").unwrap(),
-            name: RepositoryName::new(REPOSITORY).unwrap(),
-            agent: Agent { capability: "command".into(), command: vec!["./agent.sh".into()], model: None },
-            workflows: false,
-            commands: CommandOverrides::default(),
-        };
+        let add = AddRepository::new(
+            IntegrationId::new("gh1").unwrap(),
+            RepositoryName::new(REPOSITORY).unwrap(),
+            Agent { capability: "command".into(), command: vec!["./agent.sh".into()], model: None },
+        );
         story.api.add_repository(&other, &add).await.unwrap();
         let acme = Objects::of(&story, "acme", "APP-1").await;
         let other = Objects::of(&story, "other", "OTH-1").await;

@@ -29,10 +29,8 @@ impl World {
         let user = User::of(&story);
         user.run_with(&["secrets", "set", "bitbucket"], &token).await.assert_success();
         let add = ["integrations", "add", "bb", "--kind", "bitbucket", "--api-url", &api];
-        user.run(&[&add[..], &["--token-secret", "pullyard/user/bitbucket"]].concat()).await.assert_success();
-        user.run(&["repos", "add", SHOP, "--integration", "bb", "--agent-command", "./agent.sh"])
-            .await
-            .assert_success();
+        user.ok(&[&add[..], &["--token-secret", "pullyard/user/bitbucket"]].concat()).await;
+        user.ok(&["repos", "add", SHOP, "--integration", "bb", "--agent-command", "./agent.sh"]).await;
         Self { story, user, token }
     }
 
@@ -104,7 +102,7 @@ impl World {
 
     async fn recover(&self, more: &[&str]) -> String {
         let recover = ["deliveries", "recover", "--hook", "acme-shop"];
-        self.user.run(&[&recover[..], more].concat()).await.assert_success()
+        self.user.ok(&[&recover[..], more].concat()).await
     }
 }
 
@@ -127,7 +125,7 @@ async fn bitbucket_hook_is_installed_verified_repaired_and_removed() {
         is_ours(&made);
         let shown = world.user.json(&["hooks", "list"]).await;
         assert_eq!((&shown[0]["forge"], &shown[0]["url"]), (&json!("bitbucket"), &json!(url)), "{shown}");
-        let said = world.user.run(&["hooks", "verify", hook]).await.assert_success();
+        let said = world.user.ok(&["hooks", "verify", hook]).await;
         assert!(said.contains("OK") && said.contains("no delivery yet"), "{said}");
 
         let spoiled = json!({
@@ -137,13 +135,13 @@ async fn bitbucket_hook_is_installed_verified_repaired_and_removed() {
         world.change_hook(path, spoiled).await;
         assert_eq!(world.drifts(hook).await, ["url", "disabled", "events", "no_secret", "insecure_ssl"]);
         assert_eq!(world.user.run(&["hooks", "verify", hook]).await.code, 3);
-        world.user.run(&["hooks", "repair", hook]).await.assert_success();
+        world.user.ok(&["hooks", "repair", hook]).await;
         let mended = world.only_hook(path).await;
         is_ours(&mended);
         assert_eq!((&mended["uuid"], &mended["description"]), (&made["uuid"], &json!("Theirs")));
         assert!(world.drifts(hook).await.is_empty());
 
-        world.user.run(&["hooks", "delete", hook, "--yes"]).await.assert_success();
+        world.user.ok(&["hooks", "delete", hook, "--yes"]).await;
         assert_eq!(world.list_hooks(path).await, Vec::<Value>::new());
         assert_eq!(world.user.json(&["hooks"]).await, json!([]));
     }
@@ -169,7 +167,7 @@ async fn manually_created_bitbucket_hook_is_matched_by_url() {
     let number = world.open_pull().await;
     world.request_changes(number).await;
     world.wait_for_revision().await;
-    world.user.run(&["hooks", "delete", "acme-shop", "--yes"]).await.assert_success();
+    world.user.ok(&["hooks", "delete", "acme-shop", "--yes"]).await;
     assert!(world.list_hooks(SHOP_HOOKS_PATH).await.is_empty());
 }
 
@@ -193,8 +191,8 @@ async fn unsupported_bitbucket_hooks_are_refused_before_any_write() {
         world.user.run(command).await.assert_exit(2, fault);
     }
     assert_eq!(world.only_hook(SHOP_HOOKS_PATH).await, made);
-    world.user.run(&["secrets", "rotate", "hook-acme-shop", "--generate"]).await.assert_success();
-    world.user.run(&["hooks", "repair"]).await.assert_success();
+    world.user.ok(&["secrets", "rotate", "hook-acme-shop", "--generate"]).await;
+    world.user.ok(&["hooks", "repair"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

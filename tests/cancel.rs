@@ -15,8 +15,7 @@ async fn want(client: &AttemptClient) -> DesiredState {
 }
 
 async fn claimed_job() -> (Story, JobId, AttemptClient) {
-    let story = Story::start_with_waiting_tasks().await;
-    let job = story.create_job("e1", "APP-1", 1).await;
+    let (story, job) = Story::with_job().await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     (story, job, client)
 }
@@ -28,8 +27,7 @@ async fn assert_ticket_reset(story: &Story, key: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cancel_ends_a_ready_job_and_stops_its_task() {
-    let story = Story::start_with_waiting_tasks().await;
-    let job = story.create_job("e1", "APP-1", 1).await;
+    let (story, job) = Story::with_job().await;
     let task = story.wait_for_task(&job, 1).await;
     story.wait_for_empty_queues().await;
     let reason = Some("the wrong ticket".to_owned());

@@ -16,8 +16,8 @@ async fn story_with_repairing_agent() -> (Story, User) {
 async fn checks_are_set_by_cli_and_shown_in_every_view() {
     let (story, user) = story_with_repairing_agent().await;
     let set = ["settings", "set", "command_policy=unrestricted", "checks.repair=true"];
-    user.run(&set).await.assert_success();
-    user.run(&["settings", "set", r#"checks.commands=["grep right work.txt","echo '<b>'"]"#]).await.assert_success();
+    user.ok(&set).await;
+    user.ok(&["settings", "set", r#"checks.commands=["grep right work.txt","echo '<b>'"]"#]).await;
     let job = story.create_job("e1", "APP-1", 1).await;
     assert_eq!(story.wait_for_end(&job).await.status, JobStatus::Completed);
 
@@ -31,10 +31,10 @@ async fn checks_are_set_by_cli_and_shown_in_every_view() {
     let expected =
         [(&right, &first, &failed), (&echo, &first, &passed), (&right, &second, &passed), (&echo, &second, &passed)];
     assert_eq!(ends, expected);
-    let table = user.run(&["jobs", "checks", job.as_str()]).await.assert_success();
+    let table = user.ok(&["jobs", "checks", job.as_str()]).await;
     assert!(table.lines().next().unwrap().starts_with("grep right work.txt\tfailed\texit code 1\t"), "{table}");
     assert_eq!(table.lines().count(), 4, "{table}");
-    let output = user.run(&["jobs", "checks", job.as_str(), "--output", "check-1-again.txt"]).await.assert_success();
+    let output = user.ok(&["jobs", "checks", job.as_str(), "--output", "check-1-again.txt"]).await;
     assert_eq!(output, "right\n");
     let absent = user.run(&["jobs", "checks", job.as_str(), "--attempt", "2"]).await;
     absent.assert_exit(5, "has no attempt 2; it has attempt 1 only");
@@ -57,8 +57,7 @@ async fn checks_are_set_by_cli_and_shown_in_every_view() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn invalid_project_command_is_refused_when_set() {
-    let story = Story::start_with_waiting_tasks().await;
-    let user = User::of(&story);
+    let (_story, user) = Story::with_user().await;
     let set = async |change: &str| user.run(&["settings", "set", change]).await;
     set(r#"checks.commands=["npm test | tee x"]"#).await.assert_exit(2, "`|` is a pipe");
     set(r#"setup.commands=["curl x"]"#).await.assert_exit(2, "curl is not on the list of allowed programs");
@@ -71,14 +70,14 @@ async fn invalid_project_command_is_refused_when_set() {
     assert_eq!(commands(&before), json!({}));
 
     let named = ["repos", "set", REPOSITORY, "--check", "make test", "--check", "make lint", "--no-setup"];
-    user.run(&named).await.assert_success();
+    user.ok(&named).await;
     let set = user.json(&["repos", "list"]).await;
     assert_eq!(commands(&set), json!({ "setup": [], "checks": ["make test", "make lint"] }));
     assert_eq!(set["repositories"][0]["agent"], before["repositories"][0]["agent"], "the agent changed");
-    user.run(&["repos", "set", REPOSITORY, "--setup", "npm ci"]).await.assert_success();
+    user.ok(&["repos", "set", REPOSITORY, "--setup", "npm ci"]).await;
     let set = user.json(&["repos", "list"]).await;
     assert_eq!(commands(&set), json!({ "setup": ["npm ci"], "checks": ["make test", "make lint"] }));
-    user.run(&["repos", "set", REPOSITORY, "--project-commands"]).await.assert_success();
+    user.ok(&["repos", "set", REPOSITORY, "--project-commands"]).await;
     assert_eq!(user.json(&["repos", "list"]).await, before);
     user.run(&["repos", "set", "acme/none", "--no-checks"]).await.assert_exit(5, "acme/none is not connected");
 }
@@ -86,7 +85,7 @@ async fn invalid_project_command_is_refused_when_set() {
 #[tokio::test(flavor = "multi_thread")]
 async fn failed_check_fails_the_job_and_a_retry_uses_new_settings() {
     let (story, user) = story_with_repairing_agent().await;
-    user.run(&["settings", "set", r#"checks.commands=["bash no-such-file.sh"]"#]).await.assert_success();
+    user.ok(&["settings", "set", r#"checks.commands=["bash no-such-file.sh"]"#]).await;
     let job = story.create_job("e1", "APP-1", 1).await;
     let ended = story.wait_for_end(&job).await;
     assert_eq!(ended.failure.unwrap().code, "checks_failed");
@@ -96,7 +95,7 @@ async fn failed_check_fails_the_job_and_a_retry_uses_new_settings() {
     assert!(why.out.contains("Check `bash no-such-file.sh` failed with exit code 127"), "{why:?}");
     assert!(story.pull_requests().await.is_empty());
 
-    user.run(&["settings", "set", r#"checks.commands=["git diff --check"]"#]).await.assert_success();
+    user.ok(&["settings", "set", r#"checks.commands=["git diff --check"]"#]).await;
     let again = user.json(&["jobs", "retry", job.as_str()]).await;
     let again = serde_json::from_value(again["job"].clone()).unwrap_or_else(|_| panic!("{again}"));
     assert_eq!(story.wait_for_end(&again).await.status, JobStatus::Completed);

@@ -24,8 +24,7 @@ fn check(looks: &[(String, String)], verdict: &str, said: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn doctor_reports_a_project_without_runners() {
-    let story = Story::start_with_waiting_tasks().await;
-    let user = User::of(&story);
+    let (story, user) = Story::with_user().await;
     assert_eq!(doctor_findings(&user, "runners").await, [], "runners are checked on Fargate");
     story.update_settings(|settings| settings.compute = Compute::Runners).await;
     let start = format!("pullyard runner start --api-url {}", story.local.api_url());
@@ -34,18 +33,17 @@ async fn doctor_reports_a_project_without_runners() {
     story.register_runner(&token, "kite-2", "i1").await;
     check(&doctor_findings(&user, "runners").await, "good", "1 runner claims jobs of acme.");
     check(&doctor_findings(&user, "isolation").await, "warning", "Agents on the runner kite-2 have all rights");
-    user.run(&["runners", "drain", "kite-2"]).await.assert_success();
+    user.ok(&["runners", "drain", "kite-2"]).await;
     check(&doctor_findings(&user, "runners").await, "wrong", "`pullyard runners resume kite-2`");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn doctor_warns_of_a_token_that_expires_soon() {
-    let story = Story::start_with_waiting_tasks().await;
-    let user = User::of(&story);
+    let (story, user) = Story::with_user().await;
     check(&doctor_findings(&user, "token").await, "good", "does not expire");
     let made = async |length: &str| {
         let new = ["tokens", "create", "--name", "ci", "--kind", "api", "--scope", "admin", "--expires", length];
-        user.run(&new).await.assert_success().trim_end().to_owned()
+        user.ok(&new).await.trim_end().to_owned()
     };
     check(
         &doctor_findings(&User::with(&story, &made("3d").await), "token").await,
@@ -61,7 +59,7 @@ async fn doctor_warns_of_a_token_that_expires_soon() {
 async fn status_works_without_a_project() {
     let story = Story::start_with(Setup::default()).await;
     let user = User::of(&story);
-    user.run(&["projects", "create", "other"]).await.assert_success();
+    user.ok(&["projects", "create", "other"]).await;
     let ran = user.run(&["status"]).await.assert_exit(0, "--project");
     assert!(ran.out.contains("token\tadmin\n") && ran.out.contains("project\t\n"), "{ran:?}");
     assert_eq!(user.json(&["status"]).await["project"], Value::Null);
@@ -98,13 +96,12 @@ async fn wrong_server_url_and_short_secret_name_are_explained() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn doctor_and_test_report_a_changed_or_refused_forge_token() {
-    let story = Story::start_with_waiting_tasks().await;
-    let user = User::of(&story);
+    let (story, user) = Story::with_user().await;
     user.run_with(&["secrets", "set", "spare"], &story.forge_token()).await.assert_success();
     let forge = story.local.forge().api_url();
     let add = ["integrations", "add", "spare", "--api-url", &forge, "--token-secret", "pullyard/user/spare"];
-    user.run(&add).await.assert_success();
-    assert!(user.run(&["integrations", "test", "spare"]).await.assert_success().contains("spare accepts our token."));
+    user.ok(&add).await;
+    assert!(user.ok(&["integrations", "test", "spare"]).await.contains("spare accepts our token."));
     check(&doctor_findings(&user, "forge").await[1..], "good", "spare accepts our token.");
 
     let ann = pullyard_local::User { login: "ann".into(), id: ANN, token: ANNS_TOKEN.into() };
@@ -120,7 +117,7 @@ async fn doctor_and_test_report_a_changed_or_refused_forge_token() {
     let refused = user.run(&["integrations", "test", "spare"]).await.assert_exit(1, "error: spare failed to");
     assert!(refused.err.contains("renew the token") && !refused.err.contains("ghp_taken-back"), "{refused:?}");
     check(&doctor_findings(&user, "forge").await[1..], "wrong", "spare failed to");
-    let listed = user.run(&["integrations"]).await.assert_success();
+    let listed = user.ok(&["integrations"]).await;
     assert_eq!(listed.lines().map(|line| line.split('\t').next().unwrap()).collect::<Vec<_>>(), ["gh1", "spare"]);
     user.run(&["integrations", "test", "nobody"]).await.assert_exit(5, "there is no integration nobody");
 }

@@ -24,8 +24,7 @@ async fn cancel(story: &Story, job: &JobId) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cli_cancel_needs_confirmation_and_reports_each_job() {
-    let story = Story::start_with_waiting_tasks().await;
-    let user = User::of(&story);
+    let (story, user) = Story::with_user().await;
     let (one, other) = (story.create_job("e1", "APP-1", 1).await, story.create_job("e2", "APP-2", 1).await);
     // There is no terminal for a prompt.
     user.run(&["jobs", "cancel", one.as_str()]).await.assert_exit(2, "add --yes");
@@ -40,12 +39,12 @@ async fn cli_cancel_needs_confirmation_and_reports_each_job() {
     let ran = user.run(&["jobs", "cancel", &short(&one), one.as_str(), "--yes", "--reason", "wrong ticket"]).await;
     assert_eq!(ran.err.trim(), format!("Job {} was cancelled by admin.", short(&one)));
     assert_eq!(ran.assert_success(), "");
-    let shown = user.run(&["jobs", "show", one.as_str()]).await.assert_success();
+    let shown = user.ok(&["jobs", "show", one.as_str()]).await;
     assert!(shown.contains("cancelled_by\tadmin: wrong ticket\n"), "{shown}");
-    assert_eq!(user.run(&["why", one.as_str()]).await.assert_success().trim(), "Cancelled by admin: \"wrong ticket\".");
+    assert_eq!(user.ok(&["why", one.as_str()]).await.trim(), "Cancelled by admin: \"wrong ticket\".");
     // No agent worked, so this is not the ticket's last job, but `why` still shows it.
     let said = format!("Job {}: Cancelled by admin: \"wrong ticket\".", short(&one));
-    assert_eq!(user.run(&["why", "APP-1"]).await.assert_success().trim(), said);
+    assert_eq!(user.ok(&["why", "APP-1"]).await.trim(), said);
     // A repeat succeeds; a finished job does not prevent the cancel of another.
     assert_eq!(user.json(&["jobs", "cancel", one.as_str(), "--yes"]).await["status"], "cancelled");
     let failed = story.create_job("e3", "APP-3", 1).await;
@@ -60,8 +59,7 @@ async fn cli_cancel_needs_confirmation_and_reports_each_job() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn declined_prompt_changes_nothing_and_fails() {
-    let story = Story::start_with_waiting_tasks().await;
-    let user = User::of(&story);
+    let (story, user) = Story::with_user().await;
     let job = story.create_job("e1", "APP-1", 1).await;
     for (command, question) in [
         (&["jobs", "cancel", job.as_str()][..], "its work is not pushed. [y/N]"),
@@ -84,8 +82,7 @@ async fn declined_prompt_changes_nothing_and_fails() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cancel_with_wait_returns_when_the_job_ends() {
-    let story = Story::start_with_waiting_tasks().await;
-    let user = User::of(&story);
+    let (story, user) = Story::with_user().await;
     let job = story.create_job("e1", "APP-1", 1).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     let mut waiting = user.spawn(&["jobs", "cancel", job.as_str(), "--yes", "--wait"]);
@@ -107,7 +104,7 @@ async fn retry_prints_its_job_and_can_wait_for_it() {
         user.run(&["jobs", "logs", job.as_str(), "-f"]).await.assert_exit(6, "(no_changes); cause: the agent");
     assert!(watched.err.contains("-- executing, attempt 1 --"), "{watched:?}");
     assert!(watched.err.contains("-- agent: command, isolation: none --"), "{watched:?}");
-    let failed = user.run(&["jobs", "show", job.as_str()]).await.assert_success();
+    let failed = user.ok(&["jobs", "show", job.as_str()]).await;
     assert!(failed.contains("cause\tagent\n"), "{failed}");
     assert_eq!(user.json(&["jobs", "show", job.as_str()]).await["failure"]["class"], "agent");
     story.wait_for_settled_ticket("APP-1").await;
@@ -119,7 +116,7 @@ async fn retry_prints_its_job_and_can_wait_for_it() {
     let done = story.api.job(&again).await.unwrap();
     assert_eq!((done.retry_of.as_ref(), done.status), (Some(&job), JobStatus::Completed));
     assert_eq!(out.lines().last(), done.result.map(|made| made.url).as_deref());
-    let shown = user.run(&["jobs", "show", again.as_str()]).await.assert_success();
+    let shown = user.ok(&["jobs", "show", again.as_str()]).await;
     assert!(shown.contains(&format!("retry_of\t{job}\n")) && !shown.contains("\ncause\t"), "{shown}");
     user.run(&["jobs", "retry", again.as_str()]).await.assert_exit(3, "(not_failed)");
     let key = ["jobs", "retry", job.as_str(), "--idempotency-key", "k1", "--wait", "--json"];
@@ -129,8 +126,7 @@ async fn retry_prints_its_job_and_can_wait_for_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn log_shows_text_commands_and_warnings() {
-    let story = Story::start_with_waiting_tasks().await;
-    let user = User::of(&story);
+    let (story, user) = Story::with_user().await;
     let job = story.create_job("e1", "APP-1", 1).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     let event = |seq, kind, text: &str| Event {
@@ -151,12 +147,12 @@ async fn log_shows_text_commands_and_warnings() {
         event(5, EventKind::Usage, "12 tokens"),
     ];
     client.events(&EventsRequest { first_seq: 1, events: events.clone(), inputs: None }).await.unwrap();
-    let log = user.run(&["jobs", "logs", job.as_str()]).await.assert_success();
+    let log = user.ok(&["jobs", "logs", job.as_str()]).await;
     assert_eq!(log, "Looking.\n  indented [31m red\n$ npm test\n1 passed\na warning\n");
-    assert_eq!(user.run(&["jobs", "logs", "@last", "--attempt", "1"]).await.assert_success(), log);
+    assert_eq!(user.ok(&["jobs", "logs", "@last", "--attempt", "1"]).await, log);
     user.run(&["jobs", "logs", "@last", "--attempt", "2"]).await.assert_exit(5, "no attempt 2");
     user.run(&["jobs", "logs", "@last", "-f", "--json"]).await.assert_exit(2, "--jsonl");
-    let jsonl = user.run(&["jobs", "logs", "@last", "--jsonl"]).await.assert_success();
+    let jsonl = user.ok(&["jobs", "logs", "@last", "--jsonl"]).await;
     assert_eq!(jsonl.lines().count(), 5);
     let whole = user.json(&["jobs", "logs", "@last"]).await;
     assert_eq!(whole, body(&story, &format!("/v1/jobs/{job}/events")).await);
@@ -176,8 +172,7 @@ async fn log_shows_text_commands_and_warnings() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn log_and_watch_show_growing_usage() {
-    let story = Story::start_with_waiting_tasks().await;
-    let user = User::of(&story);
+    let (story, user) = Story::with_user().await;
     let job = story.create_job("e1", "APP-1", 1).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     let event = |seq: u64, kind: &str, more: Value| {
@@ -199,7 +194,7 @@ async fn log_and_watch_show_growing_usage() {
     let log = user.run(&["jobs", "logs", job.as_str()]).await;
     assert!(log.err.contains("-- so far about $0.12, 3 turns --") && !log.err.contains("$0.04"), "{log:?}");
     assert_eq!(log.assert_success(), "Looking.\n");
-    let all = user.run(&["jobs", "events", job.as_str()]).await.assert_success();
+    let all = user.ok(&["jobs", "events", job.as_str()]).await;
     let said = all.lines().map(|line| line.rsplit('\t').next().unwrap()).collect::<Vec<_>>();
     let expected = ["so far about $0.04, 1 turn", "Looking.", "so far about $0.12, 3 turns", "$0.13, 7 tokens written"];
     assert_eq!(said, expected);
@@ -221,8 +216,7 @@ async fn log_and_watch_show_growing_usage() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn log_of_an_ended_job_ends_with_its_total_usage() {
-    let story = Story::start_with_waiting_tasks().await;
-    let user = User::of(&story);
+    let (story, user) = Story::with_user().await;
     let sums = |turns: u32, cost: &str, micros: u64| json!({ "so_far": true, "turns": turns, cost: micros });
     let end = |micros: u64| json!({ "cost_usd_micros": micros, "output_tokens": 7 });
     let work = json!({
@@ -256,8 +250,7 @@ async fn log_of_an_ended_job_ends_with_its_total_usage() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn job_list_filters_and_returns_how_far_back_it_looked() {
-    let story = Story::start_with_waiting_tasks().await;
-    let user = User::of(&story);
+    let (story, user) = Story::with_user().await;
     let ticket = story.create_job("e1", "APP-1", 1).await;
     let first = create_prompt_job(&story, "One.").await;
     cancel(&story, &first).await;
@@ -269,7 +262,7 @@ async fn job_list_filters_and_returns_how_far_back_it_looked() {
     let third = create_prompt_job(&story, "Three.").await;
 
     let listed = async |arguments: &[&str]| {
-        let out = user.run(&[&["jobs", "list"], arguments].concat()).await.assert_success();
+        let out = user.ok(&[&["jobs", "list"], arguments].concat()).await;
         out.lines().map(|line| line.split('\t').nth(1).unwrap().to_owned()).collect::<Vec<_>>()
     };
     let ids = |jobs: &[&JobId]| jobs.iter().map(|job| job.to_string()).collect::<Vec<_>>();
@@ -364,9 +357,9 @@ async fn help_covers_topics_and_job_commands() {
         (&["jobs", "cancel"], "pullyard jobs cancel 7F2K"),
         (&[], "Operate:\n  doctor"),
     ] {
-        let out = user.run(&[&["help"], about].concat()).await.assert_success();
+        let out = user.ok(&[&["help"], about].concat()).await;
         assert!(out.contains(said), "{about:?}: {out}");
     }
     user.run(&["help", "nonsense"]).await.assert_exit(2, "topics are exit-codes, json, environment");
-    assert!(user.run(&["jobs", "list", "--help"]).await.assert_success().contains("PULLYARD_PROJECT"));
+    assert!(user.ok(&["jobs", "list", "--help"]).await.contains("PULLYARD_PROJECT"));
 }

@@ -11,7 +11,7 @@ async fn cli_links_revises_explains_and_unlinks_a_pull_request() {
     let hash = format!("#{number}");
     story.send_ticket_event("e1", "APP-1", TODO, 1).await;
     let unlinked = format!("{label} is not linked to an active ticket");
-    assert_eq!(user.run(&["why", &label]).await.assert_success().trim_end(), format!("{unlinked}."));
+    assert_eq!(user.ok(&["why", &label]).await.trim_end(), format!("{unlinked}."));
     let refused = user.run(&["revise", &label]).await.assert_exit(3, &format!("{unlinked} (no_linked_ticket)"));
     assert!(refused.out.is_empty() && refused.err.contains("pullyard link"), "{refused:?}");
 
@@ -23,7 +23,7 @@ async fn cli_links_revises_explains_and_unlinks_a_pull_request() {
     user.run(&["link", &label, "APP-2"]).await.assert_exit(3, "(linked_elsewhere)");
     let url = user.json(&["pulls"]).await["pulls"][0]["url"].as_str().unwrap().to_owned();
     assert_eq!(user.json(&["pulls", "list"]).await, body(&story, "/v1/pulls?project=acme").await);
-    let listed = user.run(&["prs"]).await.assert_success();
+    let listed = user.ok(&["prs"]).await;
     assert!(listed.starts_with(&format!("{url}\tAPP-1\t")), "{listed}");
 
     // A page below the pull request's URL works; the same path on another forge does not.
@@ -32,10 +32,10 @@ async fn cli_links_revises_explains_and_unlinks_a_pull_request() {
     let job: JobId = ran.assert_success().trim_end().parse().unwrap();
     let elsewhere = format!("https://forge.example/{REPOSITORY}/pull/{number}");
     user.run(&["revise", &elsewhere]).await.assert_exit(5, "on forge.example is not connected to project acme");
-    let jobs = user.run(&["jobs", "show", job.as_str()]).await.assert_success();
+    let jobs = user.ok(&["jobs", "show", job.as_str()]).await;
     assert!(jobs.contains(&format!("revises\t{url}\n")), "{jobs}");
     for name in [url.as_str(), &label, &hash] {
-        let why = user.run(&["why", name]).await.assert_success();
+        let why = user.ok(&["why", name]).await;
         assert!(why.starts_with(&format!("Job {} works on {label}: ", short(&job))), "{name}: {why}");
     }
     // The next request waits without a job of its own.
@@ -75,8 +75,7 @@ async fn revise_refuses_invalid_names_and_empty_messages() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deliveries_are_filtered_and_paged() {
-    let story = Story::start_with_waiting_tasks().await;
-    let user = User::of(&story);
+    let (story, user) = Story::with_user().await;
     assert!(user.run(&["deliveries"]).await.err.contains("No delivery yet."));
     let store = story.store().await;
     let hour = Duration::from_secs(3_600);
@@ -89,7 +88,7 @@ async fn deliveries_are_filtered_and_paged() {
         assert_eq!(store.record_delivery(&entry).await.unwrap(), Write::Applied);
     }
     let quiet = story.send_ticket_event("e1", "APP-1", TODO, 1).await;
-    let listed = user.run(&["deliveries", "--pull-request", "acme/app#7"]).await.assert_success();
+    let listed = user.ok(&["deliveries", "--pull-request", "acme/app#7"]).await;
     let lines = listed.lines().map(|line| line.split('\t').collect::<Vec<_>>()).collect::<Vec<_>>();
     assert_eq!(lines.len(), 2, "{listed}");
     assert_eq!((lines[0][0], lines[0][2], lines[0][3]), ("held", "webhook", "acme/app#7"));
@@ -103,7 +102,7 @@ async fn deliveries_are_filtered_and_paged() {
         (&["--until", "2d"], 1),
         (&["--limit", "1"], 1),
     ] {
-        let out = user.run(&[&["deliveries", "list"], arguments].concat()).await.assert_success();
+        let out = user.ok(&[&["deliveries", "list"], arguments].concat()).await;
         assert_eq!(out.lines().count(), count, "{arguments:?}: {out}");
     }
     // Paging crosses a day without entries.
@@ -117,6 +116,6 @@ async fn deliveries_are_filtered_and_paged() {
     user.run(&["deliveries", "--ticket", "A-1", "show", quiet.delivery.as_str()])
         .await
         .assert_exit(2, "precedes another command");
-    let shown = user.run(&["deliveries", "show", quiet.delivery.as_str()]).await.assert_success();
+    let shown = user.ok(&["deliveries", "show", quiet.delivery.as_str()]).await;
     assert!(shown.contains(&quiet.sentence), "{shown}");
 }

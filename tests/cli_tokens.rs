@@ -8,8 +8,7 @@ async fn status_of(story: &Story, token: &str) -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cli_creates_lists_and_revokes_a_token() {
-    let story = Story::start_with_waiting_tasks().await;
-    let user = User::of(&story);
+    let (story, user) = Story::with_user().await;
     let new = ["tokens", "create", "--name", "ci", "--kind", "api", "--scope", "read,jobs", "--project", "acme"];
     let made = user.run(&[&new[..], &["--expires", "90d"]].concat()).await;
     assert!(made.err.contains("it is shown only once") && made.err.contains("acme"), "{made:?}");
@@ -27,24 +26,20 @@ async fn cli_creates_lists_and_revokes_a_token() {
         (&json!(["read", "jobs"]), &json!(["acme"]), &json!("admin"))
     );
     assert!(!listed.to_string().contains(&text[8..]), "the list contains the whole token");
-    let rows = user.run(&["tokens"]).await.assert_success();
+    let rows = user.ok(&["tokens"]).await;
     assert!(rows.starts_with("ci\t"), "newest first: {rows}");
 
     user.run(&["tokens", "revoke", "ci"]).await.assert_exit(2, "--yes");
     assert_eq!(status_of(&story, text).await, 200, "the token was revoked without confirmation");
     user.run(&["tokens", "revoke", &text[..8], "--yes"]).await.assert_exit(0, "Revoked token ci");
     assert_eq!(status_of(&story, text).await, 401, "the revoked token is accepted");
-    user.run(&["tokens", "revoke", ci["id"].as_str().unwrap(), "--yes"]).await.assert_success();
-    assert!(
-        user.run(&["tokens", "list"]).await.assert_success().contains("\trevoked\t"),
-        "the revoked token is missing from the list"
-    );
+    user.ok(&["tokens", "revoke", ci["id"].as_str().unwrap(), "--yes"]).await;
+    assert!(user.ok(&["tokens", "list"]).await.contains("\trevoked\t"), "the revoked token is missing from the list");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn invalid_token_requests_create_no_token() {
-    let story = Story::start_with_waiting_tasks().await;
-    let user = User::of(&story);
+    let (story, user) = Story::with_user().await;
     let before = user.json(&["tokens", "list"]).await;
     for (arguments, code, said) in [
         (&["--kind", "api"][..], 2, "--scope"),
@@ -75,7 +70,7 @@ async fn revoking_the_token_in_use_prints_a_warning() {
     let mine = User::with(&story, made.assert_success().trim());
     let status = mine.json(&["status"]).await;
     assert_eq!((&status["token"]["name"], &status["token"]["scopes"]), (&json!("mine"), &json!(["admin"])));
-    let facts = mine.run(&["status"]).await.assert_success();
+    let facts = mine.ok(&["status"]).await;
     assert!(
         facts.contains("token\tmine\n") && facts.contains("scopes\tadmin\n") && facts.contains("expires\t\n"),
         "{facts}"
@@ -86,8 +81,7 @@ async fn revoking_the_token_in_use_prints_a_warning() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn secret_is_read_from_stdin_and_never_printed() {
-    let story = Story::start_with_waiting_tasks().await;
-    let user = User::of(&story);
+    let (_story, user) = Story::with_user().await;
     let set = user.run_with(&["secrets", "set", "github"], "ghp_planted\n").await;
     assert!(!set.err.contains("planted"), "{set:?}");
     let whole = set.assert_success();
@@ -99,7 +93,7 @@ async fn secret_is_read_from_stdin_and_never_printed() {
     assert_eq!(names, ["demo-forge-token", "github"], "the list contains another secret: {listed}");
     assert!(secrets.iter().all(|secret| secret["set_at"].is_string()), "{listed}");
     assert!(!listed.to_string().contains("planted"), "{listed}");
-    assert!(user.run(&["secrets"]).await.assert_success().lines().any(|line| line.starts_with("github\t")));
+    assert!(user.ok(&["secrets"]).await.lines().any(|line| line.starts_with("github\t")));
     user.run_with(&["secrets", "set", "github"], "").await.assert_exit(2, "use 1 to");
     user.run_with(&["secrets", "set", "../signing-key"], "x").await.assert_exit(2, "letters");
     user.run_with(&["secrets", "set", "big"], &"x".repeat(65_537)).await.assert_exit(2, "65536");

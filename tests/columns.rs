@@ -46,7 +46,7 @@ async fn unknown_status_is_refused_with_the_columns() {
     assert_eq!(story.api.delivery(&refused.delivery).await.unwrap().code, "unknown_status");
     assert_eq!(story.ticket("APP-1").await.status, "QA");
     // A ticket outside of the columns can be edited and moved back.
-    user.run(&["tickets", "edit", "APP-1", "--title", "Second"]).await.assert_success();
+    user.ok(&["tickets", "edit", "APP-1", "--title", "Second"]).await;
     assert_eq!(story.place("APP-1", TRIGGER).await.unwrap().decision.unwrap().code, "accepted");
 }
 

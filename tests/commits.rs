@@ -19,7 +19,7 @@ async fn commits_have_the_projects_author_and_signature() {
     let set = user.run_with(&["secrets", "set", "signing", "--for-jobs"], &key).await.assert_success();
     let secret = format!("commits.signing_secret={}", set.trim());
     let set = ["settings", "set", "commits.name=Acme Bot", "commits.email=bot@acme.example", &secret];
-    user.run(&set).await.assert_success();
+    user.ok(&set).await;
     let job = story.create_job("e1", "APP-1", 1).await;
     assert_eq!(story.wait_for_end(&job).await.status, JobStatus::Completed);
     let branch = story.branches().await.into_iter().find(|branch| branch.starts_with("pullyard/")).unwrap();
@@ -33,14 +33,13 @@ async fn commits_have_the_projects_author_and_signature() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn signing_secret_must_be_a_job_secret_and_exist() {
-    let story = Story::start_with_waiting_tasks().await;
-    let user = User::of(&story);
+    let (story, user) = Story::with_user().await;
     user.run(&["settings", "set", "commits.signing_secret=production/database"]).await.assert_exit(2, "use a secret");
     let of_forges = format!("commits.signing_secret={}", story.local.forge_secret());
     user.run(&["settings", "set", &of_forges]).await.assert_exit(2, "--for-jobs");
     user.run(&["settings", "set", "commits.email=bot"]).await.assert_exit(2, "use an address");
     user.run(&["settings", "set", "commits.name=Bot <x>"]).await.assert_exit(2, "without < and >");
-    user.run(&["settings", "set", "commits.signing_secret=pullyard/job/none"]).await.assert_success();
+    user.ok(&["settings", "set", "commits.signing_secret=pullyard/job/none"]).await;
     let job = story.create_job("e1", "APP-1", 1).await;
     let (assignment, client) = story.claim(&job, "c1").await.unwrap();
     assert_eq!(assignment.author, None);
@@ -49,6 +48,6 @@ async fn signing_secret_must_be_a_job_secret_and_exist() {
     assert!(problem.detail.contains("/none"), "{}", problem.detail);
 
     // A key removed from the settings no longer signs.
-    user.run(&["settings", "set", "commits.signing_secret=null"]).await.assert_success();
+    user.ok(&["settings", "set", "commits.signing_secret=null"]).await;
     assert_eq!(client.credentials().await.unwrap().signing_key, None);
 }

@@ -65,8 +65,7 @@ async fn story_without_hints() -> Story {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unreadable_message_becomes_a_dead_letter_and_is_dropped() {
-    let story = Story::start_with_waiting_tasks().await;
-    let user = User::of(&story);
+    let (story, user) = Story::with_user().await;
     set_visibility_timeout(&story, "dispatch", "0").await;
     let gone = JobId::for_request(&story.project, "a test", "gone");
     renew_polls(&story, "dispatch", [json!({ "job": gone }), json!({ "job": gone })]).await;
@@ -84,11 +83,11 @@ async fn unreadable_message_becomes_a_dead_letter_and_is_dropped() {
     let short = &sent[..8];
     user.run(&["dlq", "redrive", short]).await.assert_exit(3, "can't be requeued");
     assert_eq!(only_letter(&story).await.id.as_str(), sent, "the refused letter is gone");
-    let said = user.run(&["dlq", "show", short]).await.assert_success();
+    let said = user.ok(&["dlq", "show", short]).await;
     assert!(said.contains("This version of Pullyard can't read it"), "{said}");
     // Without a terminal for the prompt nothing is dropped.
     user.run(&["dlq", "drop", short]).await.assert_exit(2, "no terminal");
-    assert_eq!(user.run(&["dlq", "drop", short, "--yes"]).await.assert_success().trim(), sent);
+    assert_eq!(user.ok(&["dlq", "drop", short, "--yes"]).await.trim(), sent);
     assert!(list_letters(&story).await.is_empty());
     let gone = user.run(&["dlq", "drop", &sent, "--yes", "--json"]).await.assert_exit(5, "there is no dead letter");
     let answer: Value = serde_json::from_str(&gone.out).expect("one JSON document");
@@ -98,8 +97,7 @@ async fn unreadable_message_becomes_a_dead_letter_and_is_dropped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn failed_effect_succeeds_after_a_redrive() {
-    let story = Story::start_with_waiting_tasks().await;
-    let user = User::of(&story);
+    let (story, user) = Story::with_user().await;
     // An unsettled ticket whose project does not exist.
     story.send_ticket_event("e1", "APP-1", TODO, 1).await;
     story.wait_for_empty_queues().await;
@@ -126,9 +124,9 @@ async fn failed_effect_succeeds_after_a_redrive() {
     // Once the project is restored, the redriven message settles the ticket.
     set_visibility_timeout(&story, "effects.fifo", "30").await;
     story.call_dynamodb("PutItem", json!({ "TableName": "pullyard", "Item": project })).await;
-    let table = user.run(&["dlq"]).await.assert_success();
+    let table = user.ok(&["dlq"]).await;
     assert!(table.contains("effects\t") && table.contains("\tAPP-1\teither\t"), "{table}");
-    assert_eq!(user.run(&["dlq", "redrive", "--all"]).await.assert_success().trim(), sent);
+    assert_eq!(user.ok(&["dlq", "redrive", "--all"]).await.trim(), sent);
     story.wait_for_settled_ticket("APP-1").await;
     story.wait_for_empty_queues().await;
     assert!(list_letters(&story).await.is_empty());
@@ -177,7 +175,7 @@ async fn drop_all_handles_more_than_one_page() {
     for n in 0..3 {
         story.local.aws().sqs().call("SendMessage", &asked(n).await).await.unwrap();
     }
-    let ran = user.run(&["dlq", "drop", "--all", "--yes", "--json"]).await.assert_success();
+    let ran = user.ok(&["dlq", "drop", "--all", "--yes", "--json"]).await;
     let moved: Value = serde_json::from_str(&ran).unwrap();
     let done = moved["done"].as_array().unwrap();
     assert_eq!(done.len(), 73, "{moved}");
@@ -215,7 +213,7 @@ async fn undelivered_task_stop_is_shown_redacted_and_redriven() {
     assert_eq!(letter.name.as_deref(), Some(job.as_str()));
     assert!(letter.sentence.starts_with("The tasks function failed three times"), "{}", letter.sentence);
     assert!(letter.body.contains(arn) && !letter.body.contains("a-token"), "{}", letter.body);
-    assert_eq!(user.run(&["dlq", "redrive", "--all", "--queue", "undelivered"]).await.assert_success().trim(), sent);
+    assert_eq!(user.ok(&["dlq", "redrive", "--all", "--queue", "undelivered"]).await.trim(), sent);
     let died = story.load_job_item(&job).await["run"]["died"].clone();
     assert!(died.is_object(), "the death is not recorded");
     assert!(list_letters(&story).await.is_empty());
@@ -226,7 +224,7 @@ async fn undelivered_task_stop_is_shown_redacted_and_redriven() {
     let shown = user.run(&["dlq", "show", letter.id.as_str()]).await;
     assert!(shown.err.contains("if it was not invoked, see FailedInvocations of the rule"), "{shown:?}");
     shown.assert_success();
-    user.run(&["dlq", "redrive", "--all"]).await.assert_success();
+    user.ok(&["dlq", "redrive", "--all"]).await;
     assert_eq!(story.load_job_item(&job).await["run"]["died"], died, "the death was recorded twice");
     assert!(list_letters(&story).await.is_empty());
 }

@@ -154,31 +154,28 @@ async fn release_without_any_wake_up_is_completed_by_sweeps() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cli_holds_and_releases_a_project_and_sets_its_budget() {
-    let story = Story::start_with_waiting_tasks().await;
-    let user = User::of(&story);
-    let held = user.run(&["hold", "--all", "--reason", "a freeze."]).await.assert_success();
+    let (story, user) = Story::with_user().await;
+    let held = user.ok(&["hold", "--all", "--reason", "a freeze."]).await;
     assert_eq!(held, "acme is on hold (admin: a freeze).\n");
     story.send_ticket_event("e1", "APP-1", TRIGGER, 1).await;
     let why = user.run(&["why", "APP-1"]).await;
     assert_eq!(why.out, "APP-1 waits: admin put acme on hold.\n");
     assert!(why.err.contains("pullyard release"), "{why:?}");
     for command in [&["status"][..], &["projects", "show"]] {
-        let shown = user.run(command).await.assert_success();
+        let shown = user.ok(command).await;
         assert!(shown.contains("admin: a freeze"), "{shown}");
     }
-    user.run(&["budgets", "set", "--jobs-per-day", "20", "--usd-per-day", "50", "--usd-per-job", "2.50"])
-        .await
-        .assert_success();
+    user.ok(&["budgets", "set", "--jobs-per-day", "20", "--usd-per-day", "50", "--usd-per-job", "2.50"]).await;
     let shown = user.json(&["budgets", "list"]).await;
     let budget = &shown["budget"];
     assert_eq!((&budget["jobs_per_day"], &budget["usd_micros_per_day"]), (&20.into(), &50_000_000.into()));
     assert_eq!(budget["usd_micros_per_job"], 2_500_000);
     // Other limits stay unchanged.
-    user.run(&["budgets", "set", "--usd-per-day", "none"]).await.assert_success();
-    let shown = user.run(&["projects", "show"]).await.assert_success();
+    user.ok(&["budgets", "set", "--usd-per-day", "none"]).await;
+    let shown = user.ok(&["projects", "show"]).await;
     assert!(shown.contains("20 jobs a day"), "{shown}");
     user.run(&["budgets", "set"]).await.assert_exit(2, "required");
     user.run(&["budgets", "set", "--usd-per-day", "1"]).await.assert_exit(2, "less than the reservation of one job");
-    assert_eq!(user.run(&["release"]).await.assert_success(), "Released acme.\n");
+    assert_eq!(user.ok(&["release"]).await, "Released acme.\n");
     wait_for_decision(&story, "e1", "accepted").await.unwrap();
 }

@@ -52,6 +52,11 @@ impl Answer {
         (self.status, self.header("location"))
     }
 
+    #[track_caller]
+    fn assert_contains(&self, expected: &[&str]) {
+        expected.iter().for_each(|words| assert!(self.contains(words), "{words}: {}", self.body));
+    }
+
     pub(crate) fn contains(&self, words: &str) -> bool {
         self.body.contains(words)
     }
@@ -134,6 +139,14 @@ impl Browser {
         let answer = self.post("/sign-in", &[("code", code_of(link))]).await;
         self.store_cookie(&answer);
         answer
+    }
+}
+
+impl Story {
+    async fn with_browser() -> (Self, Browser) {
+        let story = Self::start_with_waiting_tasks().await;
+        let browser = Browser::admin(&story).await;
+        (story, browser)
     }
 }
 

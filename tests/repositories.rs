@@ -28,8 +28,7 @@ impl World {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rename_to_another_repositorys_name_is_ignored() {
-    let world = World::new().await;
-    world.install_by_hand("acme").await;
+    let world = World::with_hook().await;
     let before = world.connected_repository().await;
     let files = [("README.md", "# Site\n", false)];
     world.story.local.forge().create_repository("acme/site", "main", &files).await.unwrap();
@@ -39,8 +38,7 @@ async fn rename_to_another_repositorys_name_is_ignored() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn renamed_repository_is_cloned_from_new_name_at_same_host() {
-    let world = World::new().await;
-    world.install_by_hand("acme").await;
+    let world = World::with_hook().await;
     let (story, store) = (&world.story, world.story.store().await);
     let forge = story.local.forge();
     forge.rename_repository(REPOSITORY, "acme/shop", "pullyard-bot").await.unwrap();
@@ -95,8 +93,7 @@ async fn repository_with_a_foreign_clone_host_is_not_connected() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn repos_test_reports_no_missing_permission() {
-    let story = Story::start_with_waiting_tasks().await;
-    let user = User::of(&story);
+    let (_story, user) = Story::with_user().await;
     let tested = user.run(&["repos", "test", REPOSITORY]).await;
     assert_eq!(tested.err, format!("No missing permission was found in {REPOSITORY}.\n"), "stderr has no further help");
     let table = tested.assert_success();
@@ -123,7 +120,7 @@ async fn repository_removal_names_blocking_job_pr_or_webhook() {
 
     let expected = format!("Job {} is for {REPOSITORY} and has not ended.", short(&job));
     assert_eq!(refused().await, (409, "job_in_repository".to_owned(), expected));
-    user.run(&["jobs", "cancel", job.as_str(), "--yes"]).await.assert_success();
+    user.ok(&["jobs", "cancel", job.as_str(), "--yes"]).await;
     story.wait_for_end(&job).await;
 
     let expected = format!("{REPOSITORY}#{number} is open and linked to APP-1.");
@@ -146,9 +143,8 @@ async fn repository_removal_names_blocking_job_pr_or_webhook() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn removed_repository_starts_no_jobs_and_can_be_reconnected() {
-    let story = Story::start_with_waiting_tasks().await;
-    let user = User::of(&story);
-    user.run(&["repos", "ingress", REPOSITORY, "poll"]).await.assert_success();
+    let (story, user) = Story::with_user().await;
+    user.ok(&["repos", "ingress", REPOSITORY, "poll"]).await;
     user.run(&["repos", "delete", REPOSITORY]).await.assert_exit(2, "--yes");
     user.run(&["repos", "delete", "acme/none", "--yes"]).await.assert_exit(5, "there is no repository acme/none");
     let ran = user.run(&["repos", "delete", &REPOSITORY.to_uppercase(), "--yes"]).await;
@@ -163,7 +159,7 @@ async fn removed_repository_starts_no_jobs_and_can_be_reconnected() {
     assert_eq!((refused.0, refused.1.as_str()), (409, "repository_not_integrated"));
 
     let add = ["repos", "add", REPOSITORY, "--integration", "gh1", "--agent-command", "./agent.sh"];
-    user.run(&add).await.assert_success();
+    user.ok(&add).await;
     let removed = user.json(&["repos", "delete", REPOSITORY, "--yes"]).await;
     let expected = json!({ "integration": "gh1", "name": REPOSITORY, "was_default": true });
     assert_eq!(removed, expected, "the only repository became the default again");
@@ -208,25 +204,24 @@ async fn integration_removal_names_blocking_repository_hook_or_job() {
     assert_eq!(store.put_repository(&repository, None).await.unwrap(), Write::Applied);
     let api_url = story.local.forge().api_url();
     let add = ["integrations", "add", "gh1", "--api-url", &api_url, "--token-secret", story.local.forge_secret()];
-    User::of(story).run(&add).await.assert_success();
+    User::of(story).ok(&add).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn integration_removal_needs_yes_and_names_its_secret() {
-    let story = Story::start_with_waiting_tasks().await;
-    let user = User::of(&story);
+    let (story, user) = Story::with_user().await;
     user.run(&["integrations", "delete", "gh1"]).await.assert_exit(2, "--yes");
     user.run(&["integrations", "delete", "none", "--yes"]).await.assert_exit(5, "there is no integration none");
     let ran = user.run(&["integrations", "delete", "gh1", "--yes"]).await.assert_exit(3, "(repository_of_integration)");
     assert!(ran.err.contains("pullyard repos delete acme/app --project acme"), "{ran:?}");
-    user.run(&["repos", "delete", REPOSITORY, "--yes"]).await.assert_success();
+    user.ok(&["repos", "delete", REPOSITORY, "--yes"]).await;
     let secret = story.local.forge_secret();
     let ran = user.run(&["integrations", "delete", "gh1", "--yes"]).await;
     assert!(ran.err.contains("Deleted gh1") && ran.err.contains(&format!("its secret {secret} stays")), "{ran:?}");
     ran.assert_success();
 
     let api_url = story.local.forge().api_url();
-    user.run(&["integrations", "add", "gh1", "--api-url", &api_url, "--token-secret", secret]).await.assert_success();
+    user.ok(&["integrations", "add", "gh1", "--api-url", &api_url, "--token-secret", secret]).await;
     let removed = user.json(&["integrations", "delete", "gh1", "--yes"]).await;
     assert_eq!(removed, json!({ "id": "gh1", "secrets": [secret] }), "the name gh1 can be used again");
 }
@@ -236,8 +231,8 @@ async fn integration_removal_needs_yes_and_names_its_secret() {
 async fn name_of_a_removed_integration_is_reserved_for_its_forge() {
     let story = Story::start_with_waiting_tasks().await;
     let (user, secret) = (User::of(&story), story.local.forge_secret());
-    user.run(&["repos", "delete", REPOSITORY, "--yes"]).await.assert_success();
-    user.run(&["integrations", "delete", "gh1", "--yes"]).await.assert_success();
+    user.ok(&["repos", "delete", REPOSITORY, "--yes"]).await;
+    user.ok(&["integrations", "delete", "gh1", "--yes"]).await;
     let elsewhere = "http://127.0.0.1:9/api/v3";
     let token = json!({ "id": "gh1", "kind": "github", "api_url": elsewhere, "token_secret": secret });
     let app = json!({
@@ -255,5 +250,5 @@ async fn name_of_a_removed_integration_is_reserved_for_its_forge() {
     }
     assert!(story.api.integrations(None).await.unwrap().integrations.is_empty());
     let same = story.local.forge().api_url();
-    user.run(&["integrations", "add", "gh1", "--api-url", &same, "--token-secret", secret]).await.assert_success();
+    user.ok(&["integrations", "add", "gh1", "--api-url", &same, "--token-secret", secret]).await;
 }

@@ -9,8 +9,7 @@ use pullyard_protocol::client::Error;
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
 async fn start_executing_job() -> (Story, JobId, AttemptClient) {
-    let story = Story::start_with_waiting_tasks().await;
-    let job = story.create_job("e1", "APP-1", 1).await;
+    let (story, job) = Story::with_job().await;
     let (assignment, client) = story.claim(&job, "c1").await.unwrap();
     assert_eq!(assignment.resume, None);
     enter_phases(&client, Phase::Executing).await;

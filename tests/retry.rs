@@ -44,8 +44,7 @@ async fn retry_of_failed_job_completes_and_updates_its_ticket() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ticket_is_in_trigger_status_without_badge_during_retry() {
-    let story = Story::start_with_waiting_tasks().await;
-    let job = story.create_job("e1", "APP-1", 1).await;
+    let (story, job) = Story::with_job().await;
     fail_job(&story, &job).await;
     story.wait_for_settled_ticket("APP-1").await;
     let edit = EditTicket { description: Some("Do it better.".into()), ..EditTicket::default() };
@@ -85,8 +84,7 @@ async fn retry_of_cancelled_prompt_has_the_same_prompt_and_base() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_failed_or_cancelled_jobs_are_retried_under_guards() {
-    let story = Story::start_with_waiting_tasks().await;
-    let job = story.create_job("e1", "APP-1", 1).await;
+    let (story, job) = Story::with_job().await;
     let (status, code, said) = problem_of(story.api.retry_job(&job, None).await);
     assert_eq!((status, code.as_str()), (409, "not_over"));
     let only = "only a failed or cancelled job can be retried.";
@@ -108,8 +106,7 @@ async fn only_failed_or_cancelled_jobs_are_retried_under_guards() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn retry_uses_the_same_repository_after_renames() {
-    let story = Story::start_with_waiting_tasks().await;
-    let job = story.create_job("e1", "APP-1", 1).await;
+    let (story, job) = Story::with_job().await;
     fail_job(&story, &job).await;
     story.wait_for_settled_ticket("APP-1").await;
     let store = story.store().await;
@@ -132,8 +129,7 @@ async fn retry_uses_the_same_repository_after_renames() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn same_idempotency_key_returns_the_same_retry() {
-    let story = Story::start_with_waiting_tasks().await;
-    let job = story.create_job("e1", "APP-1", 1).await;
+    let (story, job) = Story::with_job().await;
     fail_job(&story, &job).await;
     let answers = join_all((0..8).map(|_| story.api.retry_job(&job, Some("k1")))).await;
     let jobs =

@@ -95,8 +95,7 @@ async fn answer_lost_beyond_sdk_retries_leads_to_the_same_task() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn job_fails_after_three_tasks_died_before_their_claim() {
-    let story = Story::start_with_waiting_tasks().await;
-    let job = story.create_job("e1", "APP-1", 1).await;
+    let (story, job) = Story::with_job().await;
     for (number, back_off) in (1..=3).zip([5, 10, 20]) {
         let task = story.wait_for_task(&job, number).await;
         wait_for_task_arn(&story, &job).await;
@@ -115,8 +114,7 @@ async fn job_fails_after_three_tasks_died_before_their_claim() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn silent_task_may_still_claim_before_its_replacement() {
-    let story = Story::start_with_waiting_tasks().await;
-    let job = story.create_job("e1", "APP-1", 1).await;
+    let (story, job) = Story::with_job().await;
     let first = story.wait_for_task(&job, 1).await;
     wait_for_task_arn(&story, &job).await;
     story.advance_and_sweep(START_WITHIN).await;

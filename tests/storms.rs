@@ -59,8 +59,7 @@ async fn send_storm(world: &World, bodies: Vec<String>, answered: impl Fn()) -> 
 #[tokio::test(flavor = "multi_thread")]
 async fn storm_of_one_review_makes_one_job_and_named_decisions() {
     let count = requested_size().unwrap_or(100);
-    let world = World::new().await;
-    world.install_by_hand("acme").await;
+    let world = World::with_hook().await;
     let id = request_changes(&world, 0).await;
     let body = world.review(id, "submitted", "changes_requested").to_string();
     let answers = send_storm(&world, vec![body; count], || {}).await;
@@ -93,8 +92,7 @@ async fn reviews_during_a_failing_job_are_refused() {
 /// Sends each review twice; the job ends when half of the answers have arrived.
 async fn check_storm_during_job_end(end: JobEnd) {
     let count = if requested_size().is_some() { 60 } else { 24 };
-    let world = World::new().await;
-    world.install_by_hand("acme").await;
+    let world = World::with_hook().await;
     let story = &world.story;
     let first = request_changes(&world, 0).await;
     let body = world.review(first, "submitted", "changes_requested");

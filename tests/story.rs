@@ -157,6 +157,19 @@ impl Story {
         Self::start_with(Setup { task: Task::Waiting, ..Setup::default() }).await
     }
 
+    /// A job whose task waits.
+    pub(crate) async fn with_job() -> (Self, JobId) {
+        let story = Self::start_with_waiting_tasks().await;
+        let job = story.create_job("e1", "APP-1", 1).await;
+        (story, job)
+    }
+
+    pub(crate) async fn with_user() -> (Self, User) {
+        let story = Self::start_with_waiting_tasks().await;
+        let user = User::of(&story);
+        (story, user)
+    }
+
     pub(crate) async fn start_with(setup: Setup) -> Self {
         Self::start_prepared(setup, async |_| {}).await
     }
@@ -340,13 +353,8 @@ impl Story {
     }
 
     pub(crate) async fn connect_repository(&self, agent: Agent) {
-        let add = AddRepository {
-            integration: IntegrationId::new("gh1").unwrap(),
-            name: RepositoryName::new(REPOSITORY).unwrap(),
-            agent,
-            workflows: false,
-            commands: CommandOverrides::default(),
-        };
+        let add =
+            AddRepository::new(IntegrationId::new("gh1").unwrap(), RepositoryName::new(REPOSITORY).unwrap(), agent);
         self.api.add_repository(&self.project, &add).await.unwrap();
     }
 

@@ -135,8 +135,7 @@ async fn unreadable_item_is_postponed_an_hour_and_blocks_no_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bootstrap_token_of_a_dead_attempt_claims_nothing() {
-    let story = Story::start_with_waiting_tasks().await;
-    let job = story.create_job("e1", "APP-1", 1).await;
+    let (story, job) = Story::with_job().await;
     let first = story.wait_for_task(&job, 1).await;
     story.claim(&job, "c1").await.unwrap();
     story.kill_task(&first).await;

@@ -65,8 +65,7 @@ async fn tasks_keep_the_size_and_capacity_of_their_job() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn task_gets_the_tags_of_its_definition() {
-    let story = Story::start_with_waiting_tasks().await;
-    let job = story.create_job("e1", "APP-1", 1).await;
+    let (story, job) = Story::with_job().await;
     let task = story.wait_for_task(&job, 1).await;
     let id = task["taskArn"].as_str().unwrap().rsplit('/').next().unwrap();
     let record = std::fs::read(story.folder().join("ecs/tasks").join(id).join("task.json")).unwrap();

@@ -100,6 +100,18 @@ impl Machine {
     }
 
     /// Starts on its own ports, or on its previous ones. On the default ports the `up` of another test could take them.
+    pub(crate) async fn started() -> (Self, Up) {
+        let machine = Self::new();
+        let up = machine.up().await;
+        (machine, up)
+    }
+
+    async fn with_project() -> (Self, Up) {
+        let (machine, up) = Self::started().await;
+        machine.create_project().await;
+        (machine, up)
+    }
+
     pub(crate) async fn up(&self) -> Up {
         let addresses = self.path("data/addresses.json");
         if !addresses.exists() {
@@ -216,9 +228,7 @@ fn ticket_key() -> TicketKey {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ticket_becomes_a_branch_of_the_users_checkout() {
-    let machine = Machine::new();
-    let up = machine.up().await;
-    machine.create_project().await;
+    let (machine, up) = Machine::with_project().await;
     machine.open_gate();
     let job = machine.start_job(&up).await;
     let job = up.wait_until_ended(&job).await;
@@ -231,9 +241,7 @@ async fn ticket_becomes_a_branch_of_the_users_checkout() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn job_completes_once_after_up_is_killed_and_restarted() {
-    let machine = Machine::new();
-    let up = machine.up().await;
-    machine.create_project().await;
+    let (machine, up) = Machine::with_project().await;
     let (job, url) = (machine.start_working_job(&up).await, up.url().to_owned());
     up.kill().await;
     // The agent completes while `up` is down.
@@ -255,9 +263,7 @@ async fn job_completes_once_after_up_is_killed_and_restarted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn job_fails_when_killed_together_with_up() {
-    let machine = Machine::new();
-    let up = machine.up().await;
-    machine.create_project().await;
+    let (machine, up) = Machine::with_project().await;
     let job = machine.start_working_job(&up).await;
     let tasks = machine.tasks();
     assert_eq!(tasks.len(), 1);
@@ -282,9 +288,7 @@ async fn job_fails_when_killed_together_with_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stopped_up_leaves_its_job_running() {
-    let machine = Machine::new();
-    let up = machine.up().await;
-    machine.create_project().await;
+    let (machine, up) = Machine::with_project().await;
     let job = machine.start_working_job(&up).await;
     let (code, err) = up.stop(Signal::SIGTERM).await;
     assert_eq!(code, 0, "{err}");
@@ -297,8 +301,7 @@ async fn stopped_up_leaves_its_job_running() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn up_refuses_a_used_folder_or_address() {
-    let machine = Machine::new();
-    let up = machine.up().await;
+    let (machine, up) = Machine::started().await;
     let second = machine.output(&["up", "--data", "data"]).await;
     let err = String::from_utf8(second.stderr).unwrap();
     assert_eq!(second.status.code(), Some(1), "{err}");
@@ -367,8 +370,7 @@ async fn clock_that_runs_behind_is_reported() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn repos_add_refuses_a_folder_where_no_job_can_work() {
-    let machine = Machine::new();
-    let up = machine.up().await;
+    let (machine, up) = Machine::started().await;
     machine.stdout(&["projects", "create", "shop", "--name", "Shop"]).await;
     fs::create_dir_all(machine.path("empty")).unwrap();
     let refused = async |expected: &str| {
@@ -397,8 +399,7 @@ async fn repos_add_refuses_a_folder_where_no_job_can_work() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn new_admin_token_revokes_the_old_one() {
-    let machine = Machine::new();
-    let up = machine.up().await;
+    let (machine, up) = Machine::started().await;
     let old = up.api.clone();
     assert!(old.projects(None).await.is_ok());
     up.stop(Signal::SIGTERM).await;
@@ -418,9 +419,7 @@ async fn new_admin_token_revokes_the_old_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn doctor_finds_a_moved_repository() {
-    let machine = Machine::new();
-    let up = machine.up().await;
-    machine.create_project().await;
+    let (machine, up) = Machine::with_project().await;
     let looks = async || machine.output(&["doctor", "--json"]).await;
     assert!(looks().await.status.success());
     fs::rename(machine.path("shop"), machine.path("moved")).unwrap();

@@ -39,6 +39,12 @@ impl World {
         Self::with_setup(Setup::default()).await
     }
 
+    pub(crate) async fn with_hook() -> Self {
+        let world = Self::new().await;
+        world.install_by_hand("acme").await;
+        world
+    }
+
     pub(crate) async fn with_setup(setup: Setup) -> Self {
         Self::with_prepared(setup, async |_| {}).await
     }
@@ -179,8 +185,7 @@ impl World {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deliveries_are_checked_in_the_published_order() {
-    let world = World::new().await;
-    world.install_by_hand("acme").await;
+    let world = World::with_hook().await;
     let review = world.review(80, "submitted", "changes_requested");
     let bytes = || review.to_string().into_bytes();
     let good = signature(SECRET, &bytes());
@@ -242,8 +247,7 @@ async fn deliveries_are_checked_in_the_published_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn review_from_two_hooks_and_a_redelivery_starts_one_job() {
-    let world = World::new().await;
-    world.install_by_hand("acme").await;
+    let world = World::with_hook().await;
     world.install_by_hand("second").await;
     let body = world.review(80, "submitted", "changes_requested");
     let (first, second) = tokio::join!(
@@ -264,8 +268,7 @@ async fn review_from_two_hooks_and_a_redelivery_starts_one_job() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn comment_or_label_of_a_user_with_push_starts_a_revision() {
-    let world = World::new().await;
-    world.install_by_hand("acme").await;
+    let world = World::with_hook().await;
     let who = json!({ "id": ANN, "login": "ann", "type": "User" });
     let said = world.send("acme", "issue_comment", &world.comment(1, "Looks good.", &who)).await.1;
     assert_eq!(said["code"], "event_ignored");
@@ -281,8 +284,7 @@ async fn comment_or_label_of_a_user_with_push_starts_a_revision() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn comment_or_label_of_a_stranger_starts_no_revision() {
-    let world = World::new().await;
-    world.install_by_hand("acme").await;
+    let world = World::with_hook().await;
     let forge = world.story.local.forge();
     let ben = User { login: "ben".into(), id: ANN + 1, token: "ghp_ben".into() };
     forge.add_user(ben, AccountKind::User).await.unwrap();
@@ -298,8 +300,7 @@ async fn comment_or_label_of_a_stranger_starts_no_revision() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reused_login_or_revoked_permission_starts_no_revision() {
-    let world = World::new().await;
-    world.install_by_hand("acme").await;
+    let world = World::with_hook().await;
     let code = async |body: &Value| world.send("acme", "pull_request_review", body).await.1["code"].clone();
     let mut other = world.review(80, "submitted", "changes_requested");
     for who in ["/review/user/id", "/sender/id"] {

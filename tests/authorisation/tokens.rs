@@ -4,8 +4,7 @@ use crate::prelude::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bootstrap_token_expires_and_lease_ends_with_its_attempt() {
-    let story = Story::start_with_waiting_tasks().await;
-    let job = story.create_job("e1", "APP-1", 1).await;
+    let (story, job) = Story::with_job().await;
     let bootstrap = task_variable(&story.wait_for_task(&job, 1).await, "PULLYARD_BOOTSTRAP");
     let (assignment, client) = story.claim(&job, "c1").await.unwrap();
     let start = async |attempt: u32, claim: &str| {

@@ -18,7 +18,7 @@ async fn usage_error_with_json_prints_a_problem_document() {
     let missing = user.run(&["jobs", "cancel", "--json"]).await;
     assert!(missing.out.contains("required arguments were not provided: <JOB>..."), "{missing:?}");
     assert_eq!(
-        serde_json::from_str::<Value>(&user.run(&["--help", "--json"]).await.assert_success()).ok(),
+        serde_json::from_str::<Value>(&user.ok(&["--help", "--json"]).await).ok(),
         None,
         "requested help is JSON"
     );
@@ -50,7 +50,7 @@ async fn every_command_has_an_example() {
     let (mut left, mut seen) = (vec![Vec::<String>::new()], 0);
     while let Some(command) = left.pop() {
         let words: Vec<&str> = command.iter().map(String::as_str).chain(["--help"]).collect();
-        let help = user.run(&words).await.assert_success();
+        let help = user.ok(&words).await;
         let (own, examples) = help.split_once("Examples:").unwrap_or_else(|| panic!("{command:?}: {help}"));
         assert!(examples.contains("  pullyard "), "{command:?}: {examples}");
         left.extend(listed_commands(own).into_iter().map(|name| [command.clone(), vec![name]].concat()));
@@ -66,7 +66,7 @@ async fn completions_know_commands_and_live_names() {
     story.send_ticket_event("e2", "$(reboot)", TODO, 2).await;
     let mut user = User::of(&story);
     for shell in ["bash", "zsh", "fish", "powershell"] {
-        assert!(user.run(&["completions", shell]).await.assert_success().contains("PULLYARD_COMPLETE"), "{shell}");
+        assert!(user.ok(&["completions", shell]).await.contains("PULLYARD_COMPLETE"), "{shell}");
     }
     user.set_env("PULLYARD_COMPLETE", "fish");
     for (line, name, absent) in [
@@ -78,7 +78,7 @@ async fn completions_know_commands_and_live_names() {
         (&["repos", "set", "acme/"], REPOSITORY, "APP-1"),
         (&["version", "--"], "--json", "--project"),
     ] {
-        let out = user.run(&[&["--", "pullyard"], line].concat()).await.assert_success();
+        let out = user.ok(&[&["--", "pullyard"], line].concat()).await;
         assert!(out.contains(name) && !out.contains(absent), "{line:?}: {out}");
     }
     user.set_env("PULLYARD_URL", "http://127.0.0.1:1");
@@ -97,13 +97,13 @@ async fn flag_without_effect_is_hidden_and_refused() {
         (&["projects", "delete", "x"], "--project"),
         (&["demo"], "--url"),
     ] {
-        let help = user.run(&[command, &["--help"]].concat()).await.assert_success();
+        let help = user.ok(&[command, &["--help"]].concat()).await;
         assert!(!help.contains(&format!("{flag} ")), "{command:?}: {help}");
         let value: &[&str] = if flag == "--json" { &[] } else { &["http://x"] };
         let line = [command, &[flag], value].concat();
         user.run(&line).await.assert_exit(2, &format!("{flag} has no effect on `pullyard "));
     }
-    assert!(user.run(&["projects", "show", "--help"]).await.assert_success().contains("--project <ID>"));
+    assert!(user.ok(&["projects", "show", "--help"]).await.contains("--project <ID>"));
 }
 
 #[tokio::test]

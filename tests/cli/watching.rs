@@ -7,16 +7,16 @@ use crate::prelude::*;
 async fn watch_prints_the_events_and_the_pull_request() {
     let story = Story::begin_story().await;
     let user = User::of(&story);
-    user.run(&["tickets", "create", "B-1", "--title", "t", "--status", TRIGGER]).await.assert_success();
+    user.ok(&["tickets", "create", "B-1", "--title", "t", "--status", TRIGGER]).await;
     let watched = user.run(&["jobs", "watch", "@last"]).await;
     assert!(watched.err.contains("Completed in "), "{watched:?}");
     let out = watched.assert_success();
     let job = story.jobs().await.pop().unwrap();
     assert_eq!(out.lines().last(), job.result.map(|made| made.url).as_deref());
     assert!(out.lines().any(|line| line.contains("\t1.1\tphase\tpreparing")), "{out}");
-    let events = user.run(&["jobs", "events", "@last"]).await.assert_success();
+    let events = user.ok(&["jobs", "events", "@last"]).await;
     assert_eq!(events.lines().count() + 1, out.lines().count(), "{events}\n{out}");
-    let jsonl = user.run(&["jobs", "events", "@last", "--jsonl"]).await.assert_success();
+    let jsonl = user.ok(&["jobs", "events", "@last", "--jsonl"]).await;
     let page = body(&story, &format!("/v1/jobs/{}/events", job.id)).await;
     let lines = jsonl.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>();
     assert_eq!(Value::from(lines), page["events"]);
@@ -25,8 +25,7 @@ async fn watch_prints_the_events_and_the_pull_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn interrupted_watch_does_not_cancel_the_job() {
-    let story = Story::start_with_waiting_tasks().await;
-    let job = story.create_job("e1", "APP-1", 1).await;
+    let (story, job) = Story::with_job().await;
     let mut watch = User::of(&story).spawn(&["jobs", "watch", job.as_str()]);
     let mut said = BufReader::new(watch.stderr.take().unwrap()).lines();
     assert!(said.next_line().await.unwrap().unwrap().starts_with("Waiting: "));

@@ -103,8 +103,7 @@ async fn older_protocol_version_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_runner_input_is_refused_or_truncated() {
-    let story = Story::start_with_waiting_tasks().await;
-    let job = story.create_job("e1", "APP-1", 1).await;
+    let (story, job) = Story::with_job().await;
     let (assignment, client) = story.claim(&job, "c1").await.unwrap();
     let call = async |what: &str, body: String| {
         let path = format!("/v1/jobs/{job}/attempts/1/{what}");

@@ -87,8 +87,7 @@ async fn registration_and_heartbeat_lists_have_limits() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn claim_validates_its_task_and_batches_have_1000_events() {
-    let story = Story::start_with_waiting_tasks().await;
-    let job = story.create_job("e1", "APP-1", 1).await;
+    let (story, job) = Story::with_job().await;
     let bootstrap = task_variable(&story.wait_for_task(&job, 1).await, "PULLYARD_BOOTSTRAP");
     let call = async |what: &str, token: &str, body: Value| {
         let path = format!("/v1/jobs/{job}/attempts/1/{what}");

@@ -89,8 +89,7 @@ fn routes(job: &JobId, artifact: &str) -> Vec<Route> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_page_requires_exactly_its_permission() {
-    let story = Story::start_with_waiting_tasks().await;
-    let job = story.create_job("e1", "APP-1", 1).await;
+    let (story, job) = Story::with_job().await;
     assert_eq!(crate::pulls::open_pull(&story, "feature").await, 1);
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     let artifact = crate::artifacts::store_artifact(&client, ArtifactKind::Patch, "changes.patch", b"one").await;
@@ -166,8 +165,7 @@ fn page_table_matches_the_router() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_hide_jobs_and_decisions_of_another_project() {
-    let story = Story::start_with_waiting_tasks().await;
-    let job = story.create_job("e1", "APP-1", 1).await;
+    let (story, job) = Story::with_job().await;
     let absent = format!("job_{}", "a".repeat(26));
     let browser = Browser::with(&story, &[Scope::Read, Scope::Jobs], Some(&["other"])).await;
     let (there, gone) = (browser.get(&format!("/jobs/{job}")).await, browser.get(&format!("/jobs/{absent}")).await);
@@ -257,8 +255,7 @@ async fn reader_sees_no_buttons_and_cannot_act() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_response_has_strict_security_headers() {
-    let story = Story::start_with_waiting_tasks().await;
-    let job = story.create_job("e1", "APP-1", 1).await;
+    let (story, job) = Story::with_job().await;
     let browser = Browser::admin(&story).await;
     let board = browser.get("/board").await.body;
     let assets = board.split('"').filter(|part| part.starts_with("/assets/")).collect::<BTreeSet<_>>();

@@ -5,8 +5,7 @@ use crate::prelude::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn job_page_cancels_and_retries_the_job() {
-    let story = Story::start_with_waiting_tasks().await;
-    let job = story.create_job("e1", "APP-1", 1).await;
+    let (story, job) = Story::with_job().await;
     let browser = Browser::admin(&story).await;
     let address = format!("/jobs/{job}");
     let page = browser.get(&address).await;
@@ -32,8 +31,7 @@ async fn job_page_cancels_and_retries_the_job() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn job_page_pauses_continues_and_answers_the_job() {
-    let story = Story::start_with_waiting_tasks().await;
-    let job = story.create_job("e1", "APP-1", 1).await;
+    let (story, job) = Story::with_job().await;
     let browser = Browser::admin(&story).await;
     let reader = Browser::with(&story, &[Scope::Read], None).await;
     let address = format!("/jobs/{job}");
@@ -63,11 +61,7 @@ async fn job_page_pauses_continues_and_answers_the_job() {
         work: None,
     };
     let works = browser.get(&address).await;
-    assert!(
-        works.contains("Send a message to the agent") && works.contains("by the end of its turn"),
-        "{}",
-        works.body
-    );
+    works.assert_contains(&["Send a message to the agent", "by the end of its turn"]);
     assert!(!reader.get(&address).await.contains("Send a message"));
     assert!(works.contains(r#"id="speak" data-kind="say executing""#), "{}", works.body);
     client.yield_job(&asks).await.unwrap();
@@ -75,8 +69,7 @@ async fn job_page_pauses_continues_and_answers_the_job() {
     let live = browser.fragment(&format!("{address}?after=1.0")).await;
     assert!(live.contains(r#"id="speak" data-kind="answer""#) && live.contains("Your answer"), "{}", live.body);
     assert!(live.contains(&format!(r#"href="{address}#speak""#)), "{}", live.body);
-    let page = browser.get(&address).await;
-    assert!(page.contains("Which &#60;b&#62;list&#60;/b&#62;?") && page.contains("Your answer"), "{}", page.body);
+    browser.get(&address).await.assert_contains(&["Which &#60;b&#62;list&#60;/b&#62;?", "Your answer"]);
     assert!(!reader.get(&address).await.contains("Your answer"));
     assert_eq!(browser.post(&format!("{address}/answer"), &[("text", " ")]).await.status, 422);
     let twice = [("text", "The empty one."), ("once", "form-1")];
@@ -92,8 +85,7 @@ async fn job_page_pauses_continues_and_answers_the_job() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_answer_is_shown_again_with_its_text() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
+    let (story, browser) = Story::with_browser().await;
     let job = story.create_job("e1", "APP-1", 1).await;
     let address = format!("/jobs/{job}");
     let long = "é".repeat(10_001);
@@ -102,11 +94,7 @@ async fn refused_answer_is_shown_again_with_its_text() {
     assert_eq!(browser.post(&format!("{address}/cancel"), &[]).await.status, 303);
     let late = browser.post(&format!("{address}/answer"), &[("text", "Use <b>tabs</b>.")]).await;
     assert_eq!(late.status, 409, "{}", late.body);
-    assert!(
-        late.contains("Your text") && late.contains("readonly>Use &#60;b&#62;tabs&#60;/b&#62;.</textarea>"),
-        "{}",
-        late.body
-    );
+    late.assert_contains(&["Your text", "readonly>Use &#60;b&#62;tabs&#60;/b&#62;.</textarea>"]);
     for path in ["/nope", "/tickets/NO-1?project=acme", "/jobs?project=nobody"] {
         let gone = browser.get(path).await;
         assert_eq!(gone.status, 404, "{path}");
@@ -126,7 +114,7 @@ async fn job_buttons_are_named_like_their_commands() {
     for button in pages.split("<button").skip(1) {
         let words = button.split_once('>').unwrap().1.split('<').next().unwrap();
         let command = words.split(' ').next().unwrap().to_lowercase();
-        user.run(&["jobs", &command, "--help"]).await.assert_success();
+        user.ok(&["jobs", &command, "--help"]).await;
         buttons += 1;
     }
     assert_eq!(buttons, 6, "expected continue, pause, cancel, retry, answer and send");
@@ -134,8 +122,7 @@ async fn job_buttons_are_named_like_their_commands() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn board_holds_and_releases_a_project() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
+    let (story, browser) = Story::with_browser().await;
     let reader = Browser::with(&story, &[Scope::Read, Scope::Jobs], None).await;
     assert!(browser.get("/board").await.contains("Hold acme") && !reader.get("/board").await.contains("Hold acme"));
     let form = [("project", "acme"), ("reason", "a <b>freeze</b>")];

@@ -1,13 +1,11 @@
 //! Tests how a job's artifacts appear on an open page.
 
-use super::Browser;
 use super::job_pages::{Agent, text};
 use crate::prelude::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn job_page_lists_artifacts_and_counts_new_ones() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
+    let (story, browser) = Story::with_browser().await;
     let job = story.create_job("e1", "APP-1", 1).await;
     let mut agent = Agent::start_executing(&story, &job).await;
     let tab = format!("/jobs/{job}/artifacts");
@@ -33,8 +31,6 @@ async fn job_page_lists_artifacts_and_counts_new_ones() {
     assert_eq!(tabs(&last.body), tabs(&page.body));
     assert!(tabs(&page.body).contains("Artifacts<span class=\"n\">2</span>"), "{}", page.body);
     let page = browser.get(&tab).await;
-    for words in ["output-1.txt</a>", "changes.patch</a>", "Patch", "4 B, attempt 1"] {
-        assert!(page.contains(words), "{words}: {}", page.body);
-    }
+    page.assert_contains(&["output-1.txt</a>", "changes.patch</a>", "Patch", "4 B, attempt 1"]);
     assert!(browser.get(&format!("/jobs/{job}/attempts")).await.contains("Cancelled</span>"));
 }

@@ -106,16 +106,17 @@ async fn forms_alone_lead_from_a_ticket_to_its_pull_request() {
     story.wait_for_end(&job).await;
     story.wait_for_settled_ticket("ACME-1").await;
     let page = browser.get(&format!("/jobs/{job}")).await;
-    for words in ["Completed", "pull request #1", "Greet in French", "Executing", "Pushing", "class=\"diff\""] {
-        assert!(page.contains(words), "{words}: {}", page.body);
-    }
+    page.assert_contains(&[
+        "Completed",
+        "pull request #1",
+        "Greet in French",
+        "Executing",
+        "Pushing",
+        "class=\"diff\"",
+    ]);
     assert!(browser.get(&format!("/jobs/{job}/log")).await.contains("data-next=\"0\""));
     let ticket = browser.get("/tickets/ACME-1?project=acme").await;
-    assert!(
-        ticket.contains(REVIEW) && ticket.contains("#1<span") && ticket.contains(&format!("/jobs/{job}")),
-        "{}",
-        ticket.body
-    );
+    ticket.assert_contains(&[REVIEW, "#1<span", &format!("/jobs/{job}")]);
     assert!(browser.get("/jobs").await.contains(&job.short()));
     // The page offers the empty column "Done".
     assert!(ticket.contains(r#"name="status" value="Done""#), "{}", ticket.body);
@@ -130,8 +131,7 @@ async fn forms_alone_lead_from_a_ticket_to_its_pull_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_move_is_explained_on_the_page_after_it() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
+    let (story, browser) = Story::with_browser().await;
     let job = story.create_job("e1", "APP-1", 1).await;
     let back = "/tickets/APP-1?project=acme";
     let out = browser.post("/tickets/APP-1/move?project=acme", &[("status", "Blocked"), ("back", back)]).await;
@@ -155,8 +155,7 @@ fn idempotency_key(form: &str) -> &str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn repeated_move_is_one_move_and_another_button_is_another() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
+    let (story, browser) = Story::with_browser().await;
     for key in ["ACME-1", "ACME-2"] {
         let form = [("project", "acme"), ("key", key), ("title", "Greet in French")];
         assert_eq!(browser.post("/tickets", &form).await.status, 303);
@@ -190,8 +189,7 @@ async fn repeated_move_is_one_move_and_another_button_is_another() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn menu_of_a_card_changes_the_order_of_its_column() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
+    let (story, browser) = Story::with_browser().await;
     for (number, status) in [(1, TODO), (2, TODO), (3, "Blocked")] {
         story.send_ticket_event(&format!("e{number}"), &format!("ACME-{number}"), status, number).await;
     }
@@ -227,8 +225,7 @@ async fn menu_of_a_card_changes_the_order_of_its_column() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn repeated_job_form_creates_one_job() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
+    let (story, browser) = Story::with_browser().await;
     let page = browser.get("/jobs/new?project=acme").await;
     let form = [("project", "acme"), ("prompt", "Do it."), ("once", idempotency_key(&page.body))];
     let (one, two) = (browser.post("/jobs", &form).await, browser.post("/jobs", &form).await);
@@ -242,24 +239,15 @@ async fn repeated_job_form_creates_one_job() {
     let job = story.create_job("e1", "APP-1", 1).await;
     let refused = browser.post("/jobs", &[("project", "acme"), ("ticket", "APP-1")]).await;
     assert_eq!(refused.status, 409);
-    assert!(
-        refused.contains("already has an active job") && refused.contains(&format!("/jobs/{job}")),
-        "{}",
-        refused.body
-    );
+    refused.assert_contains(&["already has an active job", &format!("/jobs/{job}")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fragment_returns_new_events_once_and_says_when_to_stop() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
+    let (story, browser) = Story::with_browser().await;
     let job = story.create_job("e1", "APP-1", 1).await;
     let page = browser.get(&format!("/jobs/{job}")).await;
-    assert!(
-        page.contains("No output yet") && page.contains(r#"data-cursor="1.0" data-next="1" data-live="longpoll""#),
-        "{}",
-        page.body
-    );
+    page.assert_contains(&["No output yet", r#"data-cursor="1.0" data-next="1" data-live="longpoll""#]);
 
     let mut agent = Agent::start_executing(&story, &job).await;
     agent.send_events(&[text("one"), text("two")]).await;
@@ -302,14 +290,15 @@ async fn fragment_returns_new_events_once_and_says_when_to_stop() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn running_job_shows_its_agent_and_isolation() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
+    let (story, browser) = Story::with_browser().await;
     let job = story.create_job("e1", "APP-1", 1).await;
     let mut agent = Agent::start_executing(&story, &job).await;
     let begins = |words: &str| json!({ "kind": "phase", "name": "executing", "text": words });
     agent.send_events(&[begins("claude_code 2.1.197, isolation: none <b>")]).await;
-    let page = browser.get(&format!("/jobs/{job}")).await;
-    assert!(page.contains("Executing: claude_code 2.1.197, isolation: none &#60;b&#62;<time"), "{}", page.body);
+    browser
+        .get(&format!("/jobs/{job}"))
+        .await
+        .assert_contains(&["Executing: claude_code 2.1.197, isolation: none &#60;b&#62;<time"]);
     // Older runners send no text with the phase.
     agent.send_events(&[json!({ "kind": "phase", "name": "executing" })]).await;
     let fragment = browser.fragment(&format!("/jobs/{job}?after=1.1")).await;
@@ -329,16 +318,17 @@ async fn job_with_usage(story: &Story) -> (JobId, Agent) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn intermediate_usage_is_shown_above_the_log() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
+    let (story, browser) = Story::with_browser().await;
     let (job, mut agent) = job_with_usage(&story).await;
     let address = format!("/jobs/{job}");
     let page = browser.get(&address).await;
     assert!(page.contains(">so far $0.12, 3 turns</span>") && !page.contains("$0.04"), "{}", page.body);
     assert_eq!(row_ids(&page), ["1.2", "1.4"]);
     // A fragment contains the usage only if it is new.
-    let fragment = browser.fragment(&format!("{address}?after=1.2")).await;
-    assert!(fragment.contains("<span id=\"used\">so far $0.12, 3 turns</span>"), "{}", fragment.body);
+    browser
+        .fragment(&format!("{address}?after=1.2"))
+        .await
+        .assert_contains(&["<span id=\"used\">so far $0.12, 3 turns</span>"]);
     let fragment = browser.fragment(&format!("{address}?after=1.3")).await;
     assert!(fragment.contains("two") && !fragment.contains("id=\"used\""), "{}", fragment.body);
     // The final usage of a start is a row; the totals are stored with the attempt.
@@ -356,8 +346,7 @@ async fn intermediate_usage_is_shown_above_the_log() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tool_call_and_its_result_share_a_row() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
+    let (story, browser) = Story::with_browser().await;
     let job = story.create_job("e1", "APP-1", 1).await;
     let mut agent = Agent::claim(&story, &job).await;
     agent
@@ -384,8 +373,7 @@ async fn tool_call_and_its_result_share_a_row() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn failed_job_page_names_the_cause() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
+    let (story, browser) = Story::with_browser().await;
     let job = story.create_job("e1", "APP-1", 1).await;
     let path = format!("/jobs/{job}");
     let agent = Agent::claim(&story, &job).await;
@@ -455,8 +443,7 @@ async fn hostile_text_is_escaped_on_every_page() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ticket_pages_work_with_unusual_keys() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
+    let (story, browser) = Story::with_browser().await;
     for (at, key) in ["new", "a/b", "ä ö?&#", "%41", "APP-1"].into_iter().enumerate() {
         story.send_ticket_event(&format!("e{at}"), key, TODO, 1).await;
     }

@@ -53,8 +53,10 @@ async fn log_of_50000_events_is_shown_in_small_parts() {
     assert!(searched.contains(&format!("{log}?at=1.31415#e1.31415")), "{}", searched.body);
     let many = browser.get(&format!("{log}?q=Event")).await;
     assert!(many.contains("Searched 100 of 50000 events") && many.body.len() < MAX_PAGE_BYTES);
-    let more = browser.get(&link_of(&many.body, "Continue").replace("&#38;", "&")).await;
-    assert!(more.contains("Searched 200 of 50000 events") && more.contains("#e1.101\""), "{}", more.body);
+    browser
+        .get(&link_of(&many.body, "Continue").replace("&#38;", "&"))
+        .await
+        .assert_contains(&["Searched 200 of 50000 events", "#e1.101\""]);
     for bad in ["at=x", "before=1", "after=1.x"] {
         assert_eq!(browser.get(&format!("{log}?{bad}")).await.status, 400, "{bad}");
     }
@@ -137,8 +139,7 @@ async fn messages_of_users_have_their_place_in_the_log() {
         work: None,
     };
     agent.client.yield_job(&asks).await.unwrap();
-    let page = browser.get(&address).await;
-    assert!(page.contains("The work so far is discarded; the branch is not pushed."), "{}", page.body);
+    browser.get(&address).await.assert_contains(&["The work so far is discarded; the branch is not pushed."]);
     story.advance_and_sweep(Duration::from_secs(1)).await;
     assert_eq!(browser.post(&format!("{address}/answer"), &[("text", "The second one.")]).await.status, 303);
     let page = browser.get(&address).await;
@@ -167,15 +168,13 @@ async fn failed_job_links_the_failed_command() {
     let failure = json!({ "code": "setup_failed", "command": "npm ci", "exit": "exit code 1" });
     agent.finish(json!({ "finish_id": "f1", "outcome": "failed", "failure": failure })).await;
     let page = browser.get(&format!("/jobs/{job}")).await;
-    for words in [
+    page.assert_contains(&[
         "Setup `npm ci` failed with exit code 1.",
         "class=\"ev row fails\" id=\"e1.1\"",
         ">exit 1 · 2.1 s</span>",
         ">Retry</button>",
         "<li class=\"failed\">",
-    ] {
-        assert!(page.contains(words), "{words}: {}", page.body);
-    }
+    ]);
     assert_eq!(link_of(&page.body, "Show it in the log"), format!("/jobs/{job}/log#e1.1"));
 }
 
@@ -195,7 +194,7 @@ async fn changes_show_the_stored_patch_per_file() {
     let patch = patch();
     store_artifact(&agent.client, ArtifactKind::Patch, "changes.patch", patch.as_bytes()).await;
     let page = browser.get(&tab).await;
-    for words in [
+    page.assert_contains(&[
         "3 files",
         "<details class=\"panel\" id=\"f1\" open>",
         "<td class=\"n\" data-n=\"11\"></td><td class=\"n\"></td><td class=\"s\" data-s=\"−\"></td><td>old &#60;script&#62;",
@@ -205,9 +204,7 @@ async fn changes_show_the_stored_patch_per_file() {
         "<span class=\"tag\">created</span>",
         "<td>red</td>",
         "<span class=\"tag\">deleted</span>",
-    ] {
-        assert!(page.contains(words), "{words}: {}", page.body);
-    }
+    ]);
     assert!(!page.contains(&"w".repeat(501)), "a long line is not cut");
     assert_harmless(&page);
 }

@@ -7,11 +7,9 @@ use pullyard_domain::breaker::{AttemptRef, Breaker, BreakerCause};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operations_page_resumes_accounts_and_moves_dead_letters() {
-    let story = Story::start_with_waiting_tasks().await;
-    let job = story.create_job("e1", "APP-1", 1).await;
+    let (story, job) = Story::with_job().await;
     let browser = Browser::admin(&story).await;
-    let empty = browser.get("/setup/operations").await;
-    assert!(empty.contains("No model account is paused.") && empty.contains("queue is empty."), "{}", empty.body);
+    browser.get("/setup/operations").await.assert_contains(&["No model account is paused.", "queue is empty."]);
 
     let now = story.clock.now();
     let breaker = Breaker {
@@ -27,9 +25,7 @@ async fn operations_page_resumes_accounts_and_moves_dead_letters() {
     let first = send_message(&story, "dispatch-dead", "<b>poison</b>").await;
     let second = send_message(&story, "dispatch-dead", &json!({ "job": job }).to_string()).await;
     let page = browser.get("/setup/operations").await;
-    for words in ["project/acme/codex", "2 times in a row", "&#60;b&#62;poison", job.as_str()] {
-        assert!(page.contains(words), "{words}: {}", page.body);
-    }
+    page.assert_contains(&["project/acme/codex", "2 times in a row", "&#60;b&#62;poison", job.as_str()]);
 
     let resumed = browser.post("/setup/operations/resume", &[("account", "project/acme/codex")]).await;
     assert_eq!(resumed.redirect(), (303, "/setup/operations?resumed=project/acme/codex"));

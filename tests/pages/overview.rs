@@ -32,8 +32,7 @@ async fn asking_job(story: &Story, key: &str, question: &str) -> JobId {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn overview_lists_questions_failures_and_waiting_jobs() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
+    let (story, browser) = Story::with_browser().await;
     assert!(browser.get("/").await.contains("No job yet"));
     let failed = failed_job(&story, "APP-1").await;
     let asking = asking_job(&story, "APP-2", &format!("Which list? {HOSTILE}")).await;
@@ -56,8 +55,7 @@ async fn overview_lists_questions_failures_and_waiting_jobs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn overview_shows_pull_requests_and_spending() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
+    let (story, browser) = Story::with_browser().await;
     let job = story.create_job("e1", "APP-1", 1).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     enter_phases(&client, Phase::Syncing).await;

@@ -11,11 +11,10 @@ const QUERY: &str = "?project=acme&repository=acme%2Fapp";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn repositories_page_shows_state_and_broken_webhook() {
-    let world = World::new().await;
-    world.install_by_hand("acme").await;
+    let world = World::with_hook().await;
     let browser = Browser::admin(&world.story).await;
     let page = browser.get(LIST).await;
-    for words in [
+    page.assert_contains(&[
         REPOSITORY,
         "The local forge, account pullyard-bot",
         "gh1, with 1 repository of acme",
@@ -24,18 +23,14 @@ async fn repositories_page_shows_state_and_broken_webhook() {
         "./agent.sh",
         "No delivery yet",
         "/setup/repositories/webhooks/acme\"",
-    ] {
-        assert!(page.contains(words), "{words}: {}", page.body);
-    }
+    ]);
     assert!(!page.contains("Repair webhook"), "{}", page.body);
 
     let review = world.review(80, "submitted", "changes_requested").to_string().into_bytes();
     let wrong = signature("another secret", &review);
     assert_eq!(world.send_as("acme", "pull_request_review", "g", &wrong, review).await.0, 401);
     let page = browser.get(LIST).await;
-    for words in ["Webhook failing", "had a wrong signature", "reviews arrive later", "Repair webhook"] {
-        assert!(page.contains(words), "{words}: {}", page.body);
-    }
+    page.assert_contains(&["Webhook failing", "had a wrong signature", "reviews arrive later", "Repair webhook"]);
 
     let reader = Browser::with(&world.story, &[Scope::Read], Some(&["acme"])).await;
     let page = reader.get(LIST).await;
@@ -47,15 +42,16 @@ async fn repositories_page_shows_state_and_broken_webhook() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn token_connects_forge_and_is_never_shown() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
+    let (story, browser) = Story::with_browser().await;
     let (url, good) = (story.local.forge().api_url(), story.forge_token());
     let connect = async |id: &str, url: &str, token: &str| {
         let form = [("kind", "github"), ("id", id), ("api_url", url), ("token", token)];
         browser.post("/setup/repositories/connect?project=acme", &form).await
     };
-    let page = browser.get("/setup/repositories/connect?kind=bitbucket&project=acme").await;
-    assert!(page.contains("https://api.bitbucket.org/2.0"), "{}", page.body);
+    browser
+        .get("/setup/repositories/connect?kind=bitbucket&project=acme")
+        .await
+        .assert_contains(&["https://api.bitbucket.org/2.0"]);
 
     let hostile = "\"><script>alert(1)</script>";
     for (id, url, token, field, sentence) in [
@@ -197,15 +193,13 @@ async fn repository_is_added_changed_tested_and_removed() {
     let tested = "/setup/repositories/test?project=acme&repository=acme%2Fshop&added=1";
     assert_eq!(add(SHOP, &agent).await.redirect(), (303, tested));
     let page = browser.get(tested).await;
-    for words in ["acme/shop is connected.", "No missing permission was found", "contents: write", "Unknown"] {
-        assert!(page.contains(words), "{words}: {}", page.body);
-    }
+    page.assert_contains(&["acme/shop is connected.", "No missing permission was found", "contents: write", "Unknown"]);
     let page = browser.get(LIST).await;
-    for words in ["acme/shop", "<dd>trunk</dd>", "sh ./agent.sh", "npm test", "no webhook is installed"] {
-        assert!(page.contains(words), "{words}: {}", page.body);
-    }
-    let form = browser.get("/setup/repositories/add?project=acme&repository=acme%2Fshop").await;
-    assert!(form.contains("Change acme/shop") && form.contains(">sh\n./agent.sh</textarea>"), "{}", form.body);
+    page.assert_contains(&["acme/shop", "<dd>trunk</dd>", "sh ./agent.sh", "npm test", "no webhook is installed"]);
+    browser
+        .get("/setup/repositories/add?project=acme&repository=acme%2Fshop")
+        .await
+        .assert_contains(&["Change acme/shop", ">sh\n./agent.sh</textarea>"]);
 
     let set = [("project", "acme"), ("repository", SHOP), ("ingress", "poll")];
     let polled = browser.post("/setup/repositories/ingress", &set).await;
@@ -214,8 +208,10 @@ async fn repository_is_added_changed_tested_and_removed() {
     assert!(ingresses.iter().any(|one| one.repository.as_str() == SHOP && one.ingress == Ingress::Poll));
     assert!(browser.get(LIST).await.contains("Polling every minute"));
 
-    let page = browser.get("/setup/repositories/remove?project=acme&repository=acme%2Fshop").await;
-    assert!(page.contains("Remove acme/shop from acme?") && page.contains("no longer start jobs"), "{}", page.body);
+    browser
+        .get("/setup/repositories/remove?project=acme&repository=acme%2Fshop")
+        .await
+        .assert_contains(&["Remove acme/shop from acme?", "no longer start jobs"]);
     story.create_job("e1", "APP-1", 1).await;
     let busy = browser.post("/setup/repositories/remove", &[("project", "acme"), ("repository", REPOSITORY)]).await;
     assert!(busy.status == 409 && busy.contains("has not ended"), "{}", busy.body);
@@ -226,14 +222,12 @@ async fn repository_is_added_changed_tested_and_removed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn first_repository_becomes_the_projects_default() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
+    let (story, browser) = Story::with_browser().await;
     let default = async || story.api.project(&story.project).await.unwrap().settings.default_repository;
     let remove = [("project", "acme"), ("repository", REPOSITORY)];
     assert_eq!(browser.post("/setup/repositories/remove", &remove).await.status, 303);
     assert_eq!(default().await, None);
-    let page = browser.get(LIST).await;
-    assert!(page.contains("No repository yet") && page.contains("Not used here"), "{}", page.body);
+    browser.get(LIST).await.assert_contains(&["No repository yet", "Not used here"]);
     let add = [("project", "acme"), ("integration", "gh1"), ("name", REPOSITORY)];
     assert_eq!(browser.post("/setup/repositories/add", &add).await.status, 303);
     assert_eq!(default().await.unwrap().as_str(), REPOSITORY);
@@ -245,8 +239,10 @@ async fn webhook_is_installed_repaired_searched_and_removed() {
     let world = World::new().await;
     let story = &world.story;
     let browser = Browser::admin(story).await;
-    let form = browser.get(&format!("/setup/repositories/install-webhook{QUERY}")).await;
-    assert!(form.contains("value=\"acme/app\"") && form.contains(story.local.api_url()), "{}", form.body);
+    browser
+        .get(&format!("/setup/repositories/install-webhook{QUERY}"))
+        .await
+        .assert_contains(&["value=\"acme/app\"", story.local.api_url()]);
     let install = async |base_url: &str| {
         let form = [("project", "acme"), ("integration", "gh1"), ("scope", "repository"), ("repository", REPOSITORY)];
         browser.post("/setup/repositories/install-webhook", &[&form[..], &[("base_url", base_url)]].concat()).await
@@ -255,8 +251,7 @@ async fn webhook_is_installed_repaired_searched_and_removed() {
     assert!(refused.status == 422 && refused.contains("id=\"bad-base_url\""), "{}", refused.body);
     let address = "/setup/repositories/webhooks/acme-app";
     assert_eq!(install(story.local.api_url()).await.redirect(), (303, address));
-    let page = browser.get(address).await;
-    assert!(page.contains("For acme/app, through gh1") && page.contains("Verify again"), "{}", page.body);
+    browser.get(address).await.assert_contains(&["For acme/app, through gh1", "Verify again"]);
 
     // The forge has another secret than this one, until the repair.
     assert_eq!(browser.post(&format!("{address}/secret"), &[("value", "typed")]).await.redirect(), (303, address));
@@ -279,8 +274,7 @@ async fn webhook_is_installed_repaired_searched_and_removed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn repositories_forms_need_admin_of_their_projects() {
-    let world = World::new().await;
-    world.install_by_hand("acme").await;
+    let world = World::with_hook().await;
     let reader = Browser::with(&world.story, &[Scope::Read, Scope::Jobs], None).await;
     let (own, other) = (
         Browser::with(&world.story, &[Scope::Admin], Some(&["acme"])).await,

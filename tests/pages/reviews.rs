@@ -10,8 +10,7 @@ use pullyard_domain::prompt::review::{FrozenComment, FrozenReview, ReviewContext
 
 #[tokio::test(flavor = "multi_thread")]
 async fn decisions_page_lists_and_filters_decisions() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
+    let (story, browser) = Story::with_browser().await;
     let empty = browser.get("/decisions?project=acme").await;
     assert!(empty.status == 200 && empty.contains("No decisions yet") && empty.contains("a review"), "{}", empty.body);
     assert_eq!(browser.get("/deliveries?project=acme").await.redirect(), (303, "/decisions?project=acme"));
@@ -21,15 +20,20 @@ async fn decisions_page_lists_and_filters_decisions() {
     assert_eq!(story.store().await.record_delivery(&entry).await.unwrap(), Write::Applied);
     let job = story.create_job("e1", "APP-1", 1).await;
     let page = browser.get("/decisions?project=acme").await;
-    for words in ["Accepted", "Queued", "bo reviewed", "acme/app#7", "Webhook", "Ticket tool", &held.sentence()] {
-        assert!(page.contains(words), "{words}: {}", page.body);
-    }
+    page.assert_contains(&[
+        "Accepted",
+        "Queued",
+        "bo reviewed",
+        "acme/app#7",
+        "Webhook",
+        "Ticket tool",
+        &held.sentence(),
+    ]);
     assert!(page.contains(&format!("/jobs/{job}")) && page.contains("/tickets/APP-1?project=acme"), "{}", page.body);
     let only = browser.get("/decisions?project=acme&verdict=held&ticket=&code=&pull_request=acme%2Fapp%237").await;
     assert!(only.contains(&held.sentence()) && !only.contains(&format!("/jobs/{job}")), "{}", only.body);
     assert!(only.contains("Show all"), "{}", only.body);
-    let none = browser.get("/decisions?project=acme&verdict=invalid").await;
-    assert!(none.contains("No matching decisions") && none.contains("30 days"), "{}", none.body);
+    browser.get("/decisions?project=acme&verdict=invalid").await.assert_contains(&["No matching decisions", "30 days"]);
     for bad in ["verdict=good", "code=nope", "pull_request=x", "ticket=%20%0a"] {
         let page = browser.get(&format!("/decisions?project=acme&{bad}")).await;
         if bad.starts_with("ticket") {
@@ -65,11 +69,7 @@ async fn decision_page_lists_guards_and_replays() {
     let answer = browser.post(&replay, &[]).await;
     assert_eq!(answer.redirect(), (303, format!("{address}?project=acme").as_str()), "{}", answer.body);
     let page = browser.get(&address).await;
-    assert!(
-        page.contains("Accepted") && page.contains("13 of 13 guards") && page.contains("has its job"),
-        "{}",
-        page.body
-    );
+    page.assert_contains(&["Accepted", "13 of 13 guards", "has its job"]);
     assert_eq!(browser.get("/decisions/dlv_aaaaaaaaaaaaaaaaaaaaaaaaaa").await.status, 404);
 }
 
@@ -81,11 +81,7 @@ async fn ticket_page_shows_reviews_and_requests_a_revision() {
     assert!(!browser.get("/tickets/APP-1?project=acme").await.contains("Reviews of"));
     link_new_ticket(&story, number, "APP-1").await;
     let page = browser.get("/tickets/APP-1?project=acme").await;
-    assert!(
-        page.contains("Reviews of") && page.contains("No reviews are waiting. A review that requests changes"),
-        "{}",
-        page.body
-    );
+    page.assert_contains(&["Reviews of", "No reviews are waiting. A review that requests changes"]);
     let watcher = Browser::with(&story, &[pullyard_store::Scope::Read], None).await;
     assert!(!watcher.get("/tickets/APP-1?project=acme").await.contains("/pulls/revise"));
 
@@ -109,8 +105,7 @@ async fn ticket_page_shows_reviews_and_requests_a_revision() {
         (303, asked.redirect().1),
         "the second click was another request"
     );
-    let shown = browser.get(asked.redirect().1).await;
-    assert!(shown.contains(&format!("Revise {REPOSITORY}#{number}")), "{}", shown.body);
+    browser.get(asked.redirect().1).await.assert_contains(&[&format!("Revise {REPOSITORY}#{number}")]);
     assert!(browser.get("/jobs?project=acme").await.contains(&format!("Revise #{number}")));
 
     // A second request waits; the ticket's page shows its decision.
@@ -121,8 +116,7 @@ async fn ticket_page_shows_reviews_and_requests_a_revision() {
     let said = held.redirect().1.split("said=").nth(1).unwrap().parse().unwrap();
     let entry = story.api.delivery(&said).await.unwrap();
     assert_eq!(entry.code, "held_for_job");
-    let page = browser.get(held.redirect().1).await;
-    assert!(page.contains(&entry.sentence) && page.contains(&format!("Job {} works on", job.short())), "{}", page.body);
+    browser.get(held.redirect().1).await.assert_contains(&[&entry.sentence, &format!("Job {} works on", job.short())]);
 
     let long = "x".repeat(4_001);
     let mut long_one = other.clone();
@@ -153,7 +147,7 @@ async fn ticket_shows_the_state_of_its_pull_request_everywhere() {
         assert_eq!(story.ticket("APP-1").await.pull_request_state, Some(state));
         let listed = story.api.tickets(&story.project, None).await.unwrap().tickets;
         assert_eq!(listed[0].pull_request_state, Some(state));
-        let said = user.run(&["tickets", "show", "APP-1"]).await.assert_success();
+        let said = user.ok(&["tickets", "show", "APP-1"]).await;
         assert!(said.contains(&format!("pull_request_state\t{word}\n")), "{said}");
     }
     story.send_ticket_event("e2", "APP-2", TODO, 1).await;

@@ -29,16 +29,16 @@ async fn runner_page_drains_resumes_and_deletes_the_runner() {
     let page = browser.get(&address).await;
     assert!(page.contains("none: agents have all rights of this user"), "{}", page.body);
     for page in ["log", "attempts"] {
-        let page = browser.get(&format!("/jobs/{job}/{page}")).await;
-        assert!(page.contains(&format!("<a class=\"link\" href=\"{address}\">kite</a>")), "{}", page.body);
+        browser
+            .get(&format!("/jobs/{job}/{page}"))
+            .await
+            .assert_contains(&[&format!("<a class=\"link\" href=\"{address}\">kite</a>")]);
     }
-    let page = browser.get(&address).await;
-    assert!(page.contains("· attempt 1 ·") && page.contains("1 running job will be requeued"), "{}", page.body);
+    browser.get(&address).await.assert_contains(&["· attempt 1 ·", "1 running job will be requeued"]);
 
     let drained = browser.post(&format!("{address}/command"), &[("command", "drain")]).await;
     assert_eq!(drained.redirect(), (303, address.as_str()));
-    let page = browser.get(&address).await;
-    assert!(page.contains("Draining") && page.contains("the runner has not confirmed it"), "{}", page.body);
+    browser.get(&address).await.assert_contains(&["Draining", "the runner has not confirmed it"]);
     assert_eq!(browser.post(&format!("{address}/command"), &[("command", "resume")]).await.status, 303);
     assert_eq!(story.api.runner("kite").await.unwrap().status, RunnerStatus::Online);
     assert_eq!(browser.post(&format!("{address}/command"), &[("command", "restart")]).await.status, 400);

@@ -6,8 +6,7 @@ use crate::pulls::{link_new_ticket, open_pull};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn search_finds_tickets_jobs_and_pull_requests() {
-    let story = Story::start_with_waiting_tasks().await;
-    let job = story.create_job("e1", "APP-1", 1).await;
+    let (story, job) = Story::with_job().await;
     story.send_ticket_event("e2", "APP-12", TODO, 1).await;
     let number = open_pull(&story, "feature").await;
     link_new_ticket(&story, number, "APP-3").await;
@@ -34,6 +33,8 @@ async fn search_finds_tickets_jobs_and_pull_requests() {
     let other =
         CreateProject { id: ProjectId::new("other").unwrap(), name: "Other".into(), settings: Settings::default() };
     story.api.create_project(&other).await.unwrap();
-    let page = browser.get(&format!("/search?project=other&q={job}")).await;
-    assert!(page.contains("No ticket, job or pull request of other matches"), "{}", page.body);
+    browser
+        .get(&format!("/search?project=other&q={job}"))
+        .await
+        .assert_contains(&["No ticket, job or pull request of other matches"]);
 }

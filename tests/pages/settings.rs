@@ -28,8 +28,7 @@ async fn settings(story: &Story) -> Settings {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_page_shows_and_changes_each_setting() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
+    let (story, browser) = Story::with_browser().await;
     let page = browser.get(PAGE).await;
     // The columns have forms of their own.
     let has_row = |path| !["statuses.columns", "statuses.closed"].contains(&path);
@@ -70,8 +69,7 @@ async fn settings_page_shows_and_changes_each_setting() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_setting_is_explained_at_its_field() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
+    let (story, browser) = Story::with_browser().await;
     let first = revision(&browser.get(PAGE).await);
     let before = settings(&story).await;
     for (section, name, value, expected) in [
@@ -105,8 +103,7 @@ async fn refused_setting_is_explained_at_its_field() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn columns_are_changed_by_forms_and_refused_at_their_field() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
+    let (story, browser) = Story::with_browser().await;
     story.send_ticket_event("e1", "APP-1", "Todo", 1).await;
     let change = async |change: &str, name: &str, to: &str| {
         let revision = revision(&browser.get(PAGE).await);
@@ -127,8 +124,7 @@ async fn columns_are_changed_by_forms_and_refused_at_their_field() {
     assert_eq!(statuses.columns.join(", "), "Backlog, AI Processing, In Review, Done, Won’t do <b>");
     assert!(statuses.is_closed("Won’t do <b>") && statuses.todo == "Backlog", "{statuses:?}");
     assert_eq!(story.ticket("APP-1").await.status, "Backlog");
-    let board = browser.get("/board?project=acme").await;
-    assert!(board.contains(r#"data-status="Won’t do &#60;b&#62;""#), "{}", board.body);
+    browser.get("/board?project=acme").await.assert_contains(&[r#"data-status="Won’t do &#60;b&#62;""#]);
     for (word, name, to, id, fault) in [
         ("add", "done", "", "new-column", "Done is already a column"),
         ("rename", "Backlog", "Done", "column-1", "Done is already a column; choose another name."),
@@ -160,8 +156,7 @@ async fn settings_are_read_only_without_the_admin_scope() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn budget_section_shows_the_spending_of_today() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
+    let (story, browser) = Story::with_browser().await;
     let page = browser.get(PAGE).await;
     assert!(page.contains("counts today’s spending once"), "{}", page.body);
     let values = [("budget.usd_per_day", "50"), ("budget.jobs_per_day", "20"), ("budget.usd_per_job", "5")];
@@ -174,8 +169,7 @@ async fn budget_section_shows_the_spending_of_today() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_page_sets_and_rotates_without_values() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
+    let (story, browser) = Story::with_browser().await;
     let set = |name, kind, value| [("project", "acme"), ("name", name), ("kind", kind), ("value", value)];
     let answer = browser.post("/setup/secrets", &set("anthropic", "job", "sk-planted\r\n")).await;
     assert_eq!(answer.redirect(), (303, "/setup/secrets?saved=anthropic&project=acme"));
@@ -216,9 +210,9 @@ async fn secrets_page_sets_and_rotates_without_values() {
 async fn settings_describe_needs_no_server() {
     let mut user = User::new();
     user.set_env("PULLYARD_URL", "http://127.0.0.1:1");
-    let all = user.run(&["settings", "describe"]).await.assert_success();
+    let all = user.ok(&["settings", "describe"]).await;
     assert_eq!(all.lines().count(), SETTINGS.len());
-    let one = user.run(&["settings", "describe", "limits.cost_usd"]).await.assert_success();
+    let one = user.ok(&["settings", "describe", "limits.cost_usd"]).await;
     assert!(one.contains("meaning\tCost of one attempt") && one.contains("unit\tUSD\n"), "{one}");
     let wrong = user.run(&["settings", "describe", "limits.wal_secs"]).await;
     wrong.assert_exit(2, "did you mean limits.wall_secs?");
@@ -227,14 +221,12 @@ async fn settings_describe_needs_no_server() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn project_is_deleted_after_a_question_unless_it_is_used() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
+    let (story, browser) = Story::with_browser().await;
     assert!(browser.get(PAGE).await.contains("/setup/settings/delete?project=acme"));
-    let question = browser.get("/setup/settings/delete?project=acme").await;
-    assert!(question.contains("all its tickets are deleted"), "{}", question.body);
+    browser.get("/setup/settings/delete?project=acme").await.assert_contains(&["all its tickets are deleted"]);
     let used = browser.post("/setup/settings/delete", &[("project", "acme")]).await;
     assert!(used.status == 409 && used.contains("Connected to acme: acme/app."), "{}", used.body);
-    User::of(&story).run(&["repos", "delete", "acme/app", "--yes"]).await.assert_success();
+    User::of(&story).ok(&["repos", "delete", "acme/app", "--yes"]).await;
     assert_eq!(browser.post("/setup/settings/delete", &[("project", "acme")]).await.redirect(), (303, "/"));
     assert_eq!(browser.get("/setup/settings/delete?project=acme").await.status, 404);
     let reader = Browser::with(&story, &[Scope::Read, Scope::Jobs], None).await;

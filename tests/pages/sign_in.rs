@@ -179,8 +179,7 @@ async fn sign_in_redirects_only_to_own_pages() {
     let mut browser = Browser::new(&story);
     let sent = browser.get("/tickets/APP-1?project=acme").await;
     assert_eq!(sent.redirect(), (303, "/sign-in?to=%2Ftickets%2FAPP-1%3Fproject%3Dacme"));
-    let page = browser.get(sent.redirect().1).await;
-    assert!(page.contains(r#"name="to" value="/tickets/APP-1?project=acme""#), "{}", page.body);
+    browser.get(sent.redirect().1).await.assert_contains(&[r#"name="to" value="/tickets/APP-1?project=acme""#]);
     let token = story.local.admin_token().to_owned();
     for (to, expected) in [
         ("/jobs?project=acme", "/jobs?project=acme"),

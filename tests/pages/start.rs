@@ -49,8 +49,7 @@ async fn first_run_leads_to_a_pull_request_by_forms_alone() {
     let browser = Browser::admin(&story).await;
     assert!(browser.get("/setup/start?new=project").await.contains(r#"value="AI Processing""#));
     create_shop(&browser).await;
-    let page = browser.get(SHOP).await;
-    assert!(page.contains("Shop (shop). A ticket that enters Go starts a job."), "{}", page.body);
+    browser.get(SHOP).await.assert_contains(&["Shop (shop). A ticket that enters Go starts a job."]);
 
     let folder = create_folder(&story);
     let form = [("project", "shop"), ("by", "folder"), ("folder", folder.as_str())];
@@ -79,8 +78,7 @@ async fn first_run_leads_to_a_pull_request_by_forms_alone() {
     assert!(page.contains("git add --chmod=+x absent.sh"), "{}", page.body);
     let agent = [("project", "shop"), ("agent", "command"), ("command", "./agent.sh\r\n")];
     assert_eq!(browser.post("/setup/start/agent", &agent).await.redirect(), (303, SHOP));
-    let page = browser.get(SHOP).await;
-    assert!(page.contains("The custom command: ./agent.sh.") && page.contains(r#"value="SHOP-1""#), "{}", page.body);
+    browser.get(SHOP).await.assert_contains(&["The custom command: ./agent.sh.", r#"value="SHOP-1""#]);
 
     let ticket = [("project", "shop"), ("key", "SHOP-1"), ("title", "Say <b>hi</b>"), ("once", "form-1")];
     let first = browser.post("/setup/start/ticket", &ticket).await;
@@ -133,8 +131,7 @@ async fn user_without_a_project_is_sent_to_the_first_run() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn token_and_key_become_secrets_that_no_page_shows() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
+    let (story, browser) = Story::with_browser().await;
     create_shop(&browser).await;
     let (url, token) = (story.local.forge().api_url(), story.forge_token());
     let post = async |id: &str, token: &str, name: &str| {

@@ -18,10 +18,8 @@ async fn with_ticket(story: &Story, browser: &Browser, key: &str, title: &str, l
 
 #[tokio::test(flavor = "multi_thread")]
 async fn quick_form_creates_numbered_tickets_in_its_column() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
-    let board = browser.get("/board").await;
-    assert!(board.contains(r#"<form id="quick-form" method="post" action="/tickets">"#), "{}", board.body);
+    let (story, browser) = Story::with_browser().await;
+    browser.get("/board").await.assert_contains(&[r#"<form id="quick-form" method="post" action="/tickets">"#]);
     let form = [("project", "acme"), ("status", TODO), ("title", HOSTILE), ("once", "page-1")];
     let made = browser.post("/tickets", &form).await;
     assert_eq!(browser.post("/tickets", &form).await.redirect(), made.redirect(), "a repeat created a second ticket");
@@ -36,8 +34,7 @@ async fn quick_form_creates_numbered_tickets_in_its_column() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn board_search_shows_only_matching_tickets() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
+    let (story, browser) = Story::with_browser().await;
     with_ticket(&story, &browser, "ACME-1", "Export orders", "api, csv").await;
     with_ticket(&story, &browser, "ACME-2", "Rename the page", "copy").await;
     for (query, found) in [
@@ -59,8 +56,7 @@ async fn board_search_shows_only_matching_tickets() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ticket_form_edits_the_text_unless_it_is_outdated() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
+    let (story, browser) = Story::with_browser().await;
     with_ticket(&story, &browser, "ACME-1", "Export orders", "api").await;
     let page = browser.get("/tickets/ACME-1?project=acme&edit=1").await;
     let (based_on, once) = (hidden(&page.body, "based_on"), hidden(&page.body, "once"));
@@ -88,8 +84,7 @@ async fn ticket_form_edits_the_text_unless_it_is_outdated() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn comment_is_added_edited_and_deleted_on_the_page() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
+    let (story, browser) = Story::with_browser().await;
     let ana = Browser::with(&story, &[Scope::Read, Scope::Jobs], None).await;
     with_ticket(&story, &browser, "ACME-1", "Export orders", "api").await;
     let (page, path) = ("/tickets/ACME-1?project=acme", "/tickets/ACME-1/comments?project=acme");
@@ -142,6 +137,6 @@ async fn ticket_is_deleted_by_page_and_command_without_active_job() {
     assert_eq!(browser.post(path, &[("x", "y")]).await.status, 404);
 
     assert_ne!(story.send_ticket_event("e2", "APP-2", TODO, 2).await.verdict, Verdict::Accepted);
-    user.run(&["tickets", "delete", "APP-2", "--yes"]).await.assert_success();
+    user.ok(&["tickets", "delete", "APP-2", "--yes"]).await;
     assert_eq!(browser.get("/tickets/APP-2?project=acme").await.status, 404);
 }

@@ -12,8 +12,7 @@ fn value_of(body: &str) -> Option<&str> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn token_page_creates_shows_once_and_revokes_a_token() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
+    let (story, browser) = Story::with_browser().await;
     let form = [
         ("once", "one"),
         ("name", "ci <b>"),
@@ -53,8 +52,7 @@ async fn token_page_creates_shows_once_and_revokes_a_token() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_token_form_keeps_its_values() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
+    let (story, browser) = Story::with_browser().await;
     let before = story.api.tokens(None).await.unwrap().tokens.len();
     for (extra, field) in [
         (&[("projects", "all")][..], "scopes"),
@@ -94,11 +92,9 @@ async fn tokens_need_admin_of_all_projects() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn runner_token_names_its_runner_and_its_jobs() {
-    let story = Story::start_with_waiting_tasks().await;
-    let browser = Browser::admin(&story).await;
+    let (story, browser) = Story::with_browser().await;
     let token = story.runner_token("kite", None, Some("kite")).await;
     assert!(browser.get(PAGE).await.contains("runner kite, not connected yet"));
     story.register_runner(&token, "kite", "i1").await;
-    let page = browser.get(PAGE).await;
-    assert!(page.contains("runner kite<") && page.contains("kite: no more jobs."), "{}", page.body);
+    browser.get(PAGE).await.assert_contains(&["runner kite<", "kite: no more jobs."]);
 }

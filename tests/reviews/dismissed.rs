@@ -43,8 +43,7 @@ async fn dismissing_all_reviews_cancels_the_job_and_frees_the_hour() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requested_revision_runs_after_its_reviews_are_dismissed() {
-    let desk = ReviewWorld::with_linked_pull_request().await;
-    desk.block_agents();
+    let desk = ReviewWorld::with_blocked_agents().await;
     desk.request_changes("First.", &[]).await;
     let first = desk.revision().await;
     desk.prompt(&first.id).await;

@@ -5,8 +5,7 @@ use crate::prelude::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_edited_review_is_marked_as_changed() {
-    let desk = ReviewWorld::with_linked_pull_request().await;
-    desk.block_agents();
+    let desk = ReviewWorld::with_blocked_agents().await;
     desk.request_changes("First.", &[]).await;
     let first = desk.revision().await;
     desk.prompt(&first.id).await;

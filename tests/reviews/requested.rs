@@ -46,8 +46,7 @@ async fn requested_revision_passes_guards_and_adds_refused_reviews() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn request_after_a_failed_request_repeats_its_inputs_once() {
-    let desk = ReviewWorld::with_linked_pull_request().await;
-    desk.block_agents();
+    let desk = ReviewWorld::with_blocked_agents().await;
     desk.request_changes("First.", &[]).await;
     let revision = desk.revision().await;
     desk.prompt(&revision.id).await;

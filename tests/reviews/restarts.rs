@@ -61,8 +61,7 @@ async fn task_survives_a_restart_after_the_push_and_completes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn retry_completes_a_revision_killed_while_executing() {
-    let desk = ReviewWorld::with_linked_pull_request().await;
-    desk.block_agents();
+    let desk = ReviewWorld::with_blocked_agents().await;
     desk.request_changes("Not yet.", &REMARKS).await;
     let job = desk.revision().await;
     desk.prompt(&job.id).await;

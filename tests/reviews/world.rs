@@ -37,6 +37,12 @@ impl ReviewWorld {
         Self::start(ReviewSetup::default()).await
     }
 
+    pub(super) async fn with_blocked_agents() -> Self {
+        let desk = Self::with_linked_pull_request().await;
+        desk.block_agents();
+        desk
+    }
+
     pub(super) async fn start(begin: ReviewSetup) -> Self {
         let mut desk = Self::without_pull_request(&begin).await;
         desk.story.send_ticket_event("told", KEY, TODO, 0).await;

@@ -223,7 +223,7 @@ async fn missing_or_disabled_webhook_is_reported() {
 
     let url = sick.story.local.api_url().to_owned();
     let install = ["hooks", "install", "--base-url", &url, "--integration", "gh1", "--repo", "acme/app", "--url", &url];
-    sick.user.run(&[&install[..], &["--project", "acme"]].concat()).await.assert_success();
+    sick.user.ok(&[&install[..], &["--project", "acme"]].concat()).await;
     sick.assert_finding("hook", "good", &["1 repository"]).await;
     let hooks = sick.story.call_forge(reqwest::Method::GET, "/hooks", Value::Null).await;
     let id = hooks[0]["id"].as_u64().unwrap();
@@ -233,9 +233,9 @@ async fn missing_or_disabled_webhook_is_reported() {
     sick.story.call_forge(reqwest::Method::PATCH, &format!("/hooks/{id}"), json!({ "active": true })).await;
 
     // The webhook of a repository serves one project.
-    sick.user.run(&["projects", "create", "late", "--url", &url]).await.assert_success();
+    sick.user.ok(&["projects", "create", "late", "--url", &url]).await;
     let add = ["repos", "add", "acme/app", "--integration", "gh1", "--url", &url, "--project", "late"];
-    sick.user.run(&[&add[..], &["--agent-command", "./agent.sh"]].concat()).await.assert_success();
+    sick.user.ok(&[&add[..], &["--agent-command", "./agent.sh"]].concat()).await;
     let said = ["No webhook sends reviews of acme/app to the project late.", "--project late"];
     sick.assert_finding("hook", "warning", &said).await;
 }

@@ -192,8 +192,7 @@ async fn unreported_death_is_found_at_the_start_deadline() {
 #[tokio::test(flavor = "multi_thread")]
 async fn finish_after_a_noted_death_counts_within_the_grace() {
     for late in [false, true] {
-        let story = Story::start_with_waiting_tasks().await;
-        let job = story.create_job("e1", "APP-1", 1).await;
+        let (story, job) = Story::with_job().await;
         let task = story.wait_for_task(&job, 1).await;
         let (_, client) = story.claim(&job, "c1").await.unwrap();
         enter_phases(&client, Phase::Syncing).await;

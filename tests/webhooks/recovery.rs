@@ -22,13 +22,6 @@ pub(super) fn pull_request_json(number: u64, updated_at: Timestamp) -> Value {
 }
 
 impl World {
-    async fn with_hook() -> Self {
-        let world = Self::new().await;
-        world.story.api.install_hook(&world.install_request("acme", false)).await.unwrap();
-        world.story.local.forge().wait_for_deliveries().await;
-        world
-    }
-
     async fn recover(&self, hook: &str) -> RecoverAnswer {
         let found = self.story.api.recover_hook(&hook_name(hook), &RecoverHook::default()).await.unwrap();
         self.story.local.forge().wait_for_deliveries().await;
@@ -38,8 +31,10 @@ impl World {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn review_is_decided_once_its_authors_permission_is_known() {
-    let world = World::with_hook().await;
+    let world = World::new().await;
+    world.story.api.install_hook(&world.install_request("acme", false)).await.unwrap();
     let forge = world.story.local.forge();
+    forge.wait_for_deliveries().await;
     let asking = CallFilter { method: Some("GET".into()), path: "/collaborators/".into() };
     forge.inject_fault(asking, 10_000, Fault::status(500));
     world.request_changes().await;

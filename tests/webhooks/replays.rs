@@ -44,8 +44,7 @@ async fn replay_of_a_dismissed_review_starts_no_job() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replay_of_a_strangers_comment_is_refused_again() {
-    let world = World::new().await;
-    world.install_by_hand("acme").await;
+    let world = World::with_hook().await;
     let forge = world.story.local.forge();
     let ben = User { login: "ben".into(), id: ANN + 1, token: "ghp_ben".into() };
     forge.add_user(ben, AccountKind::User).await.unwrap();
@@ -69,8 +68,7 @@ async fn replay_of_our_own_comment_is_refused_again() {
 
 async fn check_own_comment(kind: AccountKind, called: &str, words: String) {
     let words = words.as_str();
-    let world = World::new().await;
-    world.install_by_hand("acme").await;
+    let world = World::with_hook().await;
     let (story, forge) = (&world.story, world.story.local.forge());
     let known = story.store().await.load_integration(&IntegrationId::new("gh1").unwrap()).await.unwrap().unwrap();
     let token = story.forge_token();
