@@ -11,7 +11,6 @@ use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
 use pullyard_domain::project::ForgeKind;
 use pullyard_protocol::hook::{Hook, HookCheck, InstallHook};
 
-
 const NO_HOOKS: &str = "No hook. Create one with `pullyard hooks install`; its help has examples.";
 
 /// Install, verify and repair the webhooks through which forges send reviews.
