@@ -224,7 +224,7 @@ fn payload(language: WebhookSource, input: &[u8]) -> (String, String) {
             let whole: Value = serde_json::from_slice(body).unwrap();
             let number = |pointer: &str| whole.pointer(pointer).and_then(Value::as_u64);
             let said = match &read {
-                Event::Ping { hook } => format!("ping {}", hook.is_some()),
+                Event::Ping => "ping".to_owned(),
                 Event::Review(it) => {
                     // For duplicate names both parsers use the last value.
                     match language {
@@ -256,7 +256,6 @@ fn payload(language: WebhookSource, input: &[u8]) -> (String, String) {
                 }
                 Event::Comment(it) => format!("{:?} {} {}", it.action, it.is_pull_request, it.comment.author.is_some()),
                 Event::Repository(it) => format!("{:?}", std::mem::discriminant(&it.change)),
-                Event::Installation(it) => format!("{:?} {}", std::mem::discriminant(&it.change), it.account.is_some()),
                 Event::Ignored { event: ignored, action } => {
                     assert_eq!(ignored, &*event);
                     format!("ignored {}", action.is_some())
