@@ -78,6 +78,14 @@ impl Error {
         }
     }
 
+    pub(crate) fn not_found(what: &'static str, name: impl ToString) -> Self {
+        Self::NotFound { what, name: name.to_string() }
+    }
+
+    pub(crate) fn from_denial(denial: Option<Denial>, refusal: TransitionRefusal, now: Timestamp) -> Self {
+        denial.map_or_else(|| Self::from_refusal(refusal, now), Self::Denied)
+    }
+
     pub(crate) fn from_refusal(refusal: TransitionRefusal, now: Timestamp) -> Self {
         match refusal {
             TransitionRefusal::LeaseLost => Self::LeaseLost { recorded: false },

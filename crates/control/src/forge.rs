@@ -19,15 +19,9 @@ pub(crate) async fn forge_client(
     let token = match &integration.auth {
         Auth::Token { secret } => load_token(ctx, secret).await?,
         Auth::App { .. } => {
+            let only = RepositorySelector::Id(repository.id);
             let mint = async || {
-                mint_installation_token(
-                    ctx,
-                    integration,
-                    &repository.name,
-                    RepositorySelector::Id(repository.id),
-                    control_permissions,
-                )
-                .await
+                mint_installation_token(ctx, integration, &repository.name, only, features::control_permissions).await
             };
             let of = (integration.id.clone(), integration.auth.issuer(), repository.id);
             ctx.forge_tokens.get(of, &ctx.clock, mint).await?
@@ -44,15 +38,8 @@ pub(crate) async fn forge_client_by_name(
     let token = match &integration.auth {
         Auth::Token { secret } => load_token(ctx, secret).await?,
         Auth::App { .. } => {
-            mint_installation_token(
-                ctx,
-                integration,
-                repository,
-                RepositorySelector::Name(repository.as_str()),
-                control_permissions,
-            )
-            .await?
-            .token
+            let only = RepositorySelector::Name(repository.as_str());
+            mint_installation_token(ctx, integration, repository, only, features::control_permissions).await?.token
         }
     };
     client(ctx, integration.kind, &integration.api_url, token)
@@ -151,10 +138,6 @@ pub(crate) fn timeout_error(integration: &Integration, within: Duration) -> Erro
 
 pub(crate) fn endpoint(ctx: &Context, api_url: &str) -> Endpoint {
     Endpoint { api_url: api_url.to_owned(), connections: ctx.forge_connections().clone() }
-}
-
-fn control_permissions(granted: &Permissions) -> Permissions {
-    features::control_permissions(granted)
 }
 
 async fn load_token(ctx: &Context, secret: &str) -> Result<Token, Error> {

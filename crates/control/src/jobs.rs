@@ -3,7 +3,6 @@
 pub(crate) mod answer_job;
 pub(crate) mod artifacts;
 pub(crate) mod cancel_job;
-pub(crate) mod continue_job;
 pub(crate) mod create_job;
 pub(crate) mod dispatch;
 pub(crate) mod event_pages;

@@ -87,13 +87,12 @@ pub use jobs::artifacts::{
     reserve_artifact,
 };
 pub use jobs::cancel_job::cancel_job;
-pub use jobs::continue_job::continue_job;
 pub use jobs::create_job::{JobRequest, create_job};
 pub use jobs::dispatch::{DispatchOutcome, dispatch};
 pub use jobs::event_pages::{list_events_before, list_events_from};
 pub use jobs::list_jobs::{JobList, list_jobs};
 pub use jobs::overview::{Overview, PullRequestCount, load_overview};
-pub use jobs::pause_job::pause_job;
+pub use jobs::pause_job::{continue_job, pause_job};
 pub use jobs::record_task_stop::record_task_stop;
 pub use jobs::retry_job::retry_job;
 pub use jobs::search_events::{EventSearch, search_events};

@@ -70,8 +70,7 @@ pub async fn poll_hook_repositories(
     name: &HookName,
     since: Option<Timestamp>,
 ) -> Result<PollSummary, Error> {
-    let hook = ctx.store.load_hook(name).await?;
-    let hook = hook.ok_or_else(|| Error::NotFound { what: "hook", name: name.to_string() })?;
+    let hook = ctx.store.load_hook(name).await?.ok_or_else(|| Error::not_found("hook", name))?;
     let began = ctx.clock.now();
     let mut looked = PollSummary::default();
     for repository in list_repositories_of_hook(ctx, &hook).await? {
@@ -114,24 +113,17 @@ async fn make_poll_due(
     repository: &Repository,
     since: Option<Timestamp>,
 ) -> Result<Option<Poll>, Error> {
-    let mut rounds = ctx.retries(&repository.name);
-    loop {
-        let now = ctx.clock.now();
-        let stored = ctx.store.load_poll(&repository.project, &repository.integration, repository.id).await?;
-        let mut poll = stored.unwrap_or_else(|| Poll::new(repository, now));
+    let poll = update_poll(ctx, repository, |poll, now| {
         if poll.gone_at.is_some() {
-            return Ok(None);
+            return false;
         }
         if let Some(since) = since {
             poll.look = PollProgress::starting_at(poll.look.since.map_or(since, |last| last.min(since)));
         }
         (poll.next, poll.not_before) = (now, None);
-        if ctx.store.put_poll(&poll).await? == Write::Applied {
-            poll.rev += 1;
-            return Ok(Some(poll));
-        }
-        rounds.backoff().await?;
-    }
+        true
+    });
+    Ok(Some(poll.await?).filter(|poll| poll.gone_at.is_none()))
 }
 
 /// Polls once. `None` if another process polls, or changed the settings.
@@ -165,15 +157,30 @@ async fn poll_once(ctx: &Context, mut poll: Poll) -> Result<Option<PollCounts>, 
 /// Idempotent: by the value.
 /// Errors: `Contended`; `Store`.
 pub async fn set_ingress(ctx: &Context, repository: &Repository, ingress: Ingress) -> Result<Poll, Error> {
+    let set = |poll: &mut Poll, now| {
+        let is_new = poll.ingress != ingress || poll.rev == 0;
+        if is_new {
+            (poll.ingress, poll.next, poll.gone_at) = (ingress, now, None);
+        }
+        is_new
+    };
+    update_poll(ctx, repository, set).await
+}
+
+/// Stores the change of a repository's poll, unless `change` returns that there is none.
+async fn update_poll(
+    ctx: &Context,
+    repository: &Repository,
+    change: impl Fn(&mut Poll, Timestamp) -> bool,
+) -> Result<Poll, Error> {
     let mut rounds = ctx.retries(&repository.name);
     loop {
         let now = ctx.clock.now();
         let stored = ctx.store.load_poll(&repository.project, &repository.integration, repository.id).await?;
         let mut poll = stored.unwrap_or_else(|| Poll::new(repository, now));
-        if poll.ingress == ingress && poll.rev > 0 {
+        if !change(&mut poll, now) {
             return Ok(poll);
         }
-        (poll.ingress, poll.next, poll.gone_at) = (ingress, now, None);
         if ctx.store.put_poll(&poll).await? == Write::Applied {
             poll.rev += 1;
             return Ok(poll);

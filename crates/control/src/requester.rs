@@ -1,5 +1,6 @@
 //! The user or program behind a request, and the hash by which a repeated request is recognised.
 
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -12,6 +13,5 @@ pub struct Requester {
 
 /// Hash of a request. A key with other content is refused.
 pub(crate) fn hash_request(request: &impl Serialize) -> String {
-    let json = serde_json::to_vec(request).unwrap_or_default();
-    Sha256::digest(&json).iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&Sha256::digest(serde_json::to_vec(request).unwrap_or_default()))
 }

@@ -39,12 +39,12 @@ pub struct RunnerToken {
 /// Loads a runner of this token. Another token's runner is `NotFound`.
 async fn load_own_runner(ctx: &Context, token: &RunnerToken, id: &RunnerId) -> Result<Runner, Error> {
     let runner = ctx.store.load_runner(id).await?.filter(|runner| runner.token == token.hash);
-    runner.ok_or_else(|| Error::NotFound { what: "runner", name: id.to_string() })
+    runner.ok_or_else(|| Error::not_found("runner", id))
 }
 
 async fn load_own_member(ctx: &Context, token: &RunnerToken, id: &RunnerId) -> Result<Member, Error> {
     let member = ctx.store.load_member(id).await?.filter(|member| member.runner.token == token.hash);
-    member.ok_or_else(|| Error::NotFound { what: "runner", name: id.to_string() })
+    member.ok_or_else(|| Error::not_found("runner", id))
 }
 
 pub(crate) async fn load_token_state(ctx: &Context, hash: &str) -> Result<TokenState, Error> {

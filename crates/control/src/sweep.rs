@@ -9,7 +9,7 @@ mod ready_jobs;
 mod report;
 mod runners;
 
-use crate::jobs::finish_job::write_end;
+use crate::jobs::finish_job::{WriteParts, write_end};
 use crate::jobs::requeue::write_requeue;
 use crate::{Context, Error};
 use deadlines::{Limits, RoundTimer, rotated_shards};
@@ -17,12 +17,14 @@ use gauges::ScheduledItems;
 use held_entries::sweep_held_entries;
 use postpone::postpone;
 use pullyard_domain::id::JobId;
+use pullyard_domain::job::Job;
 use pullyard_domain::runner::sweep::uninterrupted_since;
 use pullyard_domain::sweep::{JobStep, next_step};
+use pullyard_domain::time::Timestamp;
 use pullyard_domain::wakeup::{JobWakeup, PollWakeup, PullRequestWakeup, TicketWakeup};
 use pullyard_store::{Gauges, MAX_CLOCK_SKEW, RunnerCondition, SweeperState, WorkKey, Write};
 use ready_jobs::{move_if_misplaced, sweep_ready};
-use report::Failures;
+use report::{Failures, Repair};
 pub use report::{Report, SweepResult};
 use runners::sweep_runners;
 use std::time::Duration;
@@ -122,14 +124,7 @@ async fn sweep_shard(
 
 async fn sweep_item(ctx: &Context, key: &WorkKey, time: &RoundTimer<'_>, report: &mut Report) {
     match time.run("take up an item", repair_item(ctx, key)).await {
-        Ok(Repair::Start) => report.started += 1,
-        Ok(Repair::Requeue) => report.requeued += 1,
-        Ok(Repair::End) => report.ended += 1,
-        Ok(Repair::Ticket) => report.tickets += 1,
-        Ok(Repair::Admit) => report.admitted += 1,
-        Ok(Repair::Poll) => report.polls += 1,
-        Ok(Repair::PullRequest) => report.pull_requests += 1,
-        Ok(Repair::Skip) => report.unchanged += 1,
+        Ok(repair) => report.count(repair),
         Err(error) => {
             report.failed += 1;
             tracing::error!(item = ?key, error = %error, "sweep of an item failed");
@@ -163,17 +158,6 @@ async fn repair_item(ctx: &Context, key: &WorkKey) -> Result<Repair, Error> {
     }
 }
 
-enum Repair {
-    Start,
-    Requeue,
-    End,
-    Ticket,
-    Admit,
-    PullRequest,
-    Poll,
-    Skip,
-}
-
 async fn sweep_job(ctx: &Context, job: &JobId) -> Result<Repair, Error> {
     let mut rounds = ctx.retries(job);
     loop {
@@ -182,7 +166,6 @@ async fn sweep_job(ctx: &Context, job: &JobId) -> Result<Repair, Error> {
             return Ok(Repair::Skip);
         };
         let (written, done) = match next_step(&job, now) {
-            JobStep::Skip => return Ok(Repair::Skip),
             JobStep::Admit => {
                 // Another function may call forges. It checks the job again.
                 ctx.wakeups.admit_job(&JobWakeup { job: job.id.clone() }).await?;
@@ -194,31 +177,38 @@ async fn sweep_job(ctx: &Context, job: &JobId) -> Result<Repair, Error> {
                 ctx.wakeups.wake_job(&JobWakeup { job: job.id.clone() }).await?;
                 return Ok(Repair::Start);
             }
-            JobStep::Requeue(failure) => {
-                let next = job.requeue(now).map_err(|refusal| Error::from_refusal(refusal, now))?;
-                (write_requeue(ctx, &job, &next, failure, RunnerCondition::Exists, now).await?, Repair::Requeue)
-            }
-            JobStep::Adopt(loss) => {
-                let next =
-                    job.requeue_to_adopt(loss.clone(), now).map_err(|refusal| Error::from_refusal(refusal, now))?;
-                (write_requeue(ctx, &job, &next, loss, RunnerCondition::Exists, now).await?, Repair::Requeue)
-            }
-            JobStep::Expire => {
-                let next = job.expire_suspension(now).map_err(|refusal| Error::from_refusal(refusal, now))?;
-                (write_end(ctx, &job, &next, RunnerCondition::Exists, now).await?, Repair::End)
-            }
-            JobStep::Cancel => {
-                let next = job.enforce_cancel(now).map_err(|refusal| Error::from_refusal(refusal, now))?;
-                (write_end(ctx, &job, &next, RunnerCondition::Exists, now).await?, Repair::End)
-            }
-            JobStep::Fail(failure) => {
-                let next = job.fail(failure, now).map_err(|refusal| Error::from_refusal(refusal, now))?;
-                (write_end(ctx, &job, &next, RunnerCondition::Exists, now).await?, Repair::End)
-            }
+            step => match write_step(ctx, &job, step, RunnerCondition::Exists, now).await? {
+                Some(written) => written,
+                None => return Ok(Repair::Skip),
+            },
         };
         if written == Write::Applied {
             return Ok(done);
         }
         rounds.backoff().await?;
     }
+}
+
+/// Writes a requeue or an end of a job. `None` for other steps.
+async fn write_step(
+    ctx: &Context,
+    job: &Job,
+    step: JobStep,
+    proof: RunnerCondition,
+    now: Timestamp,
+) -> Result<Option<(Write, Repair)>, Error> {
+    let (next, failure) = match step {
+        JobStep::Requeue(failure) => (job.requeue(now), Some(failure)),
+        JobStep::Adopt(failure) => (job.requeue_to_adopt(failure.clone(), now), Some(failure)),
+        JobStep::Expire => (job.expire_suspension(now), None),
+        JobStep::Cancel => (job.enforce_cancel(now), None),
+        JobStep::Fail(failure) => (job.fail(failure, now), None),
+        JobStep::Skip | JobStep::Admit | JobStep::Start | JobStep::Restart(_) => return Ok(None),
+    };
+    let next = next.map_err(|refusal| Error::from_refusal(refusal, now))?;
+    let parts = WriteParts { runner: Some(proof), ..WriteParts::default() };
+    Ok(Some(match failure {
+        Some(failure) => (write_requeue(ctx, job, &next, failure, parts, now).await?, Repair::Requeue),
+        None => (write_end(ctx, job, &next, parts, now).await?, Repair::End),
+    }))
 }

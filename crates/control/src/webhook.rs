@@ -7,18 +7,19 @@ mod verify;
 pub use rejected_deliveries::RejectedDeliveries;
 
 use crate::counters::Counter;
-use crate::forge::{forge_client, timeout_error};
+use crate::forge::{forge_client, load_repository_of_hook, timeout_error};
 use crate::review::translate::{WebhookEvent, event_repository, translate};
 use crate::review::{
     ProjectScope, PullRequestChange, decide_or_queue, record_pull_request_change, record_repository_change,
 };
 use crate::{Answer, Context, Error};
+use data_encoding::HEXLOWER;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, MAX_REPEATS, ReviewSubject, Source};
 use pullyard_domain::hook::Webhook;
-use pullyard_domain::id::{DeliveryId, EventId, HookName, IntegrationId, RepositoryName};
-use pullyard_domain::project::{ForgeKind, Repository};
-use pullyard_domain::pull_request::{PullRequestId, pull_request_label};
+use pullyard_domain::id::{DeliveryId, EventId, HookName, RepositoryName};
+use pullyard_domain::project::ForgeKind;
+use pullyard_domain::pull_request::pull_request_label;
 use pullyard_domain::review::{PullRequestSnapshot, ReviewEvent};
 use pullyard_domain::text::truncate;
 use pullyard_forge::webhook::{Event, WebhookSource, parse};
@@ -111,15 +112,13 @@ async fn decide_event(
         }
         WebhookEvent::Review(event) => decide_review_event(ctx, &reach, &event).await?,
         WebhookEvent::Comment(command) => {
-            let Some(connected) = load_connected_repository(ctx, &reach, &hook.integration, command.repository).await?
-            else {
+            let Some(connected) = load_repository_of_hook(ctx, hook, command.repository).await? else {
                 let repo = command.repository_name.clone();
                 let reason = Reason::RepositoryNotIntegrated { repo, project: hook.home.clone() };
                 return record_delivery(ctx, hook, call, reason, None).await.map(WebhookOutcome::Decided);
             };
             let integration = ctx.store.load_integration(&hook.integration).await?;
-            let integration = integration
-                .ok_or_else(|| Error::NotFound { what: "integration", name: hook.integration.to_string() })?;
+            let integration = integration.ok_or_else(|| Error::not_found("integration", &hook.integration))?;
             let lookup = async {
                 let forge = forge_client(ctx, &integration, &connected).await?;
                 Ok::<_, Error>(forge.pull_request(connected.name.as_str(), command.number).await?)
@@ -167,20 +166,6 @@ async fn decide_review_event(ctx: &Context, reach: &ProjectScope, event: &Review
     Box::pin(decide_or_queue(ctx, reach, event)).await
 }
 
-async fn load_connected_repository(
-    ctx: &Context,
-    reach: &ProjectScope,
-    integration: &IntegrationId,
-    repository: u64,
-) -> Result<Option<Repository>, Error> {
-    for project in reach.projects() {
-        if let Some(stored) = ctx.store.load_repository(project, integration, repository).await? {
-            return Ok(Some(stored));
-        }
-    }
-    Ok(None)
-}
-
 /// The hook's project and, for a shared hook, all projects that connect the event's repository.
 async fn load_project_scope(ctx: &Context, hook: &Webhook, repository: Option<u64>) -> Result<ProjectScope, Error> {
     let connections = match repository.filter(|_| hook.is_shared()) {
@@ -212,12 +197,10 @@ fn display_event_id(call: &WebhookRequest<'_>) -> Option<EventId> {
 }
 
 fn review_subject(snapshot: &PullRequestSnapshot) -> ReviewSubject {
-    let PullRequestSnapshot { id, repository, url, .. } = snapshot;
-    let id: &PullRequestId = id;
     ReviewSubject {
-        pull_request: id.clone(),
-        label: pull_request_label(Some(repository), id.number),
-        url: url.clone(),
+        pull_request: snapshot.id.clone(),
+        label: pull_request_label(Some(&snapshot.repository), snapshot.id.number),
+        url: snapshot.url.clone(),
         review: None,
         author: String::new(),
         facts: None,
@@ -232,7 +215,7 @@ async fn record_delivery(
     reason: Reason,
     review: Option<ReviewSubject>,
 ) -> Result<Answer, Error> {
-    let hash: String = Sha256::digest(call.body).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = HEXLOWER.encode(&Sha256::digest(call.body));
     let id = DeliveryId::for_webhook(&hook.name, &hash);
     let event = display_event_id(call)
         .or_else(|| EventId::new(truncate(&format!("sha256:{hash}"), 40)).ok())

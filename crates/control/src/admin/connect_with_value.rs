@@ -4,6 +4,7 @@ use crate::admin::connect_app::{ExistingApp, connect_github_app};
 use crate::admin::projects::{check_former_name, connect_forge, parse_api_url};
 use crate::admin::secrets::set_secret;
 use crate::{Context, Error};
+use data_encoding::HEXLOWER;
 use pullyard_domain::auth::Auth;
 use pullyard_domain::id::{IntegrationId, SecretName};
 use pullyard_domain::project::{ForgeKind, Integration};
@@ -43,8 +44,7 @@ pub async fn connect_github_app_with_key(
     check_key("/key", key)?;
     let key = set_secret(ctx, SecretKind::Forge, &secret_name(&id, "key")?, key).await?;
     let random: [u8; 32] = rand::random();
-    let value: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    let webhook = set_secret(ctx, SecretKind::Forge, &secret_name(&id, "webhook")?, &value).await?;
+    let webhook = set_secret(ctx, SecretKind::Forge, &secret_name(&id, "webhook")?, &HEXLOWER.encode(&random)).await?;
     let app = ExistingApp { app_id, key_secret: key.secret, webhook_secret: webhook.secret };
     connect_github_app(ctx, id, &api_url, app).await
 }
@@ -53,9 +53,7 @@ pub async fn connect_github_app_with_key(
 /// Idempotent: by the value.
 /// Errors: `NotFound`; `Invalid` with `/value`; `Cloud`.
 pub async fn replace_credential(ctx: &Context, id: &IntegrationId, value: &str) -> Result<(), Error> {
-    let Some(integration) = ctx.store.load_integration(id).await? else {
-        return Err(Error::NotFound { what: "integration", name: id.to_string() });
-    };
+    let integration = ctx.store.load_integration(id).await?.ok_or_else(|| Error::not_found("integration", id))?;
     let secret = match &integration.auth {
         Auth::Token { secret } => {
             check_token("/value", value)?;

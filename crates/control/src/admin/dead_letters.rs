@@ -90,7 +90,7 @@ pub async fn get_dead_letter(ctx: &Context, id: &MessageId) -> Result<DeadLetter
             return Ok(letter);
         }
     }
-    Err(Error::NotFound { what: "dead letter", name: id.to_string() })
+    Err(Error::not_found("dead letter", id))
 }
 
 /// Redrives or drops letters. A redriven task death is recorded.

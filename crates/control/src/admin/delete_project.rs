@@ -26,9 +26,7 @@ pub struct ProjectDeletion {
 pub async fn delete_project(ctx: &Context, id: &ProjectId) -> Result<ProjectDeletion, Error> {
     let mut rounds = ctx.retries(id);
     loop {
-        let Some(project) = ctx.store.load_project(id).await? else {
-            return Err(Error::NotFound { what: "project", name: id.to_string() });
-        };
+        let project = ctx.store.load_project(id).await?.ok_or_else(|| Error::not_found("project", id))?;
         if let Some(denial) = find_use(ctx, id).await? {
             return Err(Error::Denied(denial));
         }

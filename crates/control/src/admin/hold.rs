@@ -32,8 +32,7 @@ pub async fn release_project(ctx: &Context, id: &ProjectId) -> Result<Project, E
 }
 
 pub async fn load_budget(ctx: &Context, id: &ProjectId) -> Result<(Project, DailyUsage), Error> {
-    let found = ctx.store.load_project(id).await?;
-    let project = found.ok_or_else(|| Error::NotFound { what: "project", name: id.to_string() })?;
+    let project = ctx.store.load_project(id).await?.ok_or_else(|| Error::not_found("project", id))?;
     let today = load_usage_today(ctx, Some(&project), ctx.clock.now()).await?;
     Ok((project, today))
 }
@@ -41,9 +40,7 @@ pub async fn load_budget(ctx: &Context, id: &ProjectId) -> Result<(Project, Dail
 async fn update_settings(ctx: &Context, id: &ProjectId, to: impl Fn(Settings) -> Settings) -> Result<Project, Error> {
     let mut rounds = ctx.retries(id);
     loop {
-        let Some(project) = ctx.store.load_project(id).await? else {
-            return Err(Error::NotFound { what: "project", name: id.to_string() });
-        };
+        let project = ctx.store.load_project(id).await?.ok_or_else(|| Error::not_found("project", id))?;
         let settings = to(project.settings.clone());
         if settings == project.settings {
             return Ok(project);

@@ -37,9 +37,7 @@ pub async fn create_project(ctx: &Context, id: ProjectId, name: String, settings
 pub async fn rename_project(ctx: &Context, id: &ProjectId, name: &str) -> Result<Project, Error> {
     let mut rounds = ctx.retries(id);
     loop {
-        let Some(project) = ctx.store.load_project(id).await? else {
-            return Err(Error::NotFound { what: "project", name: id.to_string() });
-        };
+        let project = ctx.store.load_project(id).await?.ok_or_else(|| Error::not_found("project", id))?;
         if project.name == name {
             return Ok(project);
         }
@@ -55,9 +53,7 @@ pub async fn rename_project(ctx: &Context, id: &ProjectId, name: &str) -> Result
 pub async fn set_settings(ctx: &Context, id: &ProjectId, settings: Settings, revision: u64) -> Result<Project, Error> {
     let settings = settings.normalize();
     check_settings(ctx, &settings)?;
-    let Some(project) = ctx.store.load_project(id).await? else {
-        return Err(Error::NotFound { what: "project", name: id.to_string() });
-    };
+    let project = ctx.store.load_project(id).await?.ok_or_else(|| Error::not_found("project", id))?;
     if project.rev != revision {
         return Err(Error::RevisionMismatch { revision: project.rev });
     }
@@ -126,12 +122,10 @@ pub async fn add_repository(
     name: &RepositoryName,
     works: RepositorySettings,
 ) -> Result<Repository, Error> {
-    let Some(Project { settings, .. }) = ctx.store.load_project(project).await? else {
-        return Err(Error::NotFound { what: "project", name: project.to_string() });
-    };
-    let Some(integration) = ctx.store.load_integration(integration).await? else {
-        return Err(Error::NotFound { what: "integration", name: integration.to_string() });
-    };
+    let Project { settings, .. } =
+        ctx.store.load_project(project).await?.ok_or_else(|| Error::not_found("project", project))?;
+    let integration =
+        ctx.store.load_integration(integration).await?.ok_or_else(|| Error::not_found("integration", integration))?;
     let RepositorySettings { agent, workflows, commands } = works;
     let refused = |(field, fault)| Error::Invalid { pointer: commands_pointer(field), fault };
     commands.check(settings.command_policy).map_err(refused)?;

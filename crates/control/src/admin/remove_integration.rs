@@ -18,9 +18,7 @@ const MOST_JOBS: usize = 200;
 pub async fn remove_integration(ctx: &Context, id: &IntegrationId) -> Result<Integration, Error> {
     let mut rounds = ctx.retries(id);
     loop {
-        let Some(integration) = ctx.store.load_integration(id).await? else {
-            return Err(Error::NotFound { what: "integration", name: id.to_string() });
-        };
+        let integration = ctx.store.load_integration(id).await?.ok_or_else(|| Error::not_found("integration", id))?;
         if let Some(denial) = find_use(ctx, id).await? {
             return Err(Error::Denied(denial));
         }

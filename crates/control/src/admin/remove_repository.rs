@@ -34,8 +34,8 @@ pub async fn remove_repository(
     loop {
         let Some(repository) = ctx.store.load_repository_by_name(project, name).await? else {
             return Err(match ctx.store.load_project(project).await? {
-                Some(_) => Error::NotFound { what: "repository", name: name.to_string() },
-                None => Error::NotFound { what: "project", name: project.to_string() },
+                Some(_) => Error::not_found("repository", name),
+                None => Error::not_found("project", project),
             });
         };
         if let Some(denial) = find_use(ctx, &repository).await? {

@@ -16,9 +16,7 @@ pub enum IntegrationTestResult {
 
 /// Errors: `NotFound`, `Store`, `Cloud`. A forge's error is part of the result.
 pub async fn test_integration(ctx: &Context, id: &IntegrationId) -> Result<IntegrationTestResult, Error> {
-    let Some(integration) = ctx.store.load_integration(id).await? else {
-        return Err(Error::NotFound { what: "integration", name: id.to_string() });
-    };
+    let integration = ctx.store.load_integration(id).await?.ok_or_else(|| Error::not_found("integration", id))?;
     match load_account(ctx, &integration).await {
         Ok(account) if account.may_equal(&integration.account) => Ok(IntegrationTestResult::Works),
         Ok(account) => Ok(IntegrationTestResult::OtherAccount(account)),

@@ -60,7 +60,7 @@ pub async fn test_model_key_of_project(
     name: &SecretName,
 ) -> Result<ModelKeyTest, Error> {
     let key = keys.iter().find(|(_, secret)| secret.rsplit('/').next() == Some(name.as_str()));
-    let absent = || Error::NotFound { what: "model key of the project in the secret", name: name.to_string() };
+    let absent = || Error::not_found("model key of the project in the secret", name);
     let (kind, secret) = key.ok_or_else(absent)?;
     test_stored_model_key(ctx, urls, kind, secret).await
 }

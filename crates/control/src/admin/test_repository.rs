@@ -26,9 +26,8 @@ pub async fn test_repository(
     project: &ProjectId,
     name: &RepositoryName,
 ) -> Result<RepositoryTestResult, Error> {
-    let Some(repository) = ctx.store.load_repository_by_name(project, name).await? else {
-        return Err(Error::NotFound { what: "repository", name: name.to_string() });
-    };
+    let repository =
+        ctx.store.load_repository_by_name(project, name).await?.ok_or_else(|| Error::not_found("repository", name))?;
     let integration = ctx.store.load_integration(&repository.integration).await?;
     let integration =
         integration.ok_or_else(|| Error::Inconsistent(format!("the integration of {name} does not exist any more")))?;

@@ -1,7 +1,8 @@
 //! Creates, lists and revokes API and runner tokens.
 
-use crate::requester::Requester;
+use crate::requester::{Requester, hash_request};
 use crate::{Context, Error};
+use data_encoding::HEXLOWER;
 use pullyard_domain::id::{EventId, TokenId};
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::token::{NewToken, VISIBLE_CHARS};
@@ -21,7 +22,7 @@ impl std::fmt::Debug for CreatedToken {
 }
 
 pub fn token_hash(text: &str) -> String {
-    hex(&Sha256::digest(text.as_bytes()))
+    HEXLOWER.encode(&Sha256::digest(text.as_bytes()))
 }
 
 /// Idempotent: with a key, by caller and key, for 24 hours; a token is shown only once, so a repeat is
@@ -40,7 +41,7 @@ pub async fn create_token(
     refuse_repeat(ctx, request.as_ref(), now).await?;
     for project in new.projects.iter().flatten() {
         if ctx.store.load_project(project).await?.is_none() {
-            return Err(Error::NotFound { what: "project", name: project.to_string() });
+            return Err(Error::not_found("project", project));
         }
     }
     let mut rounds = ctx.retries("the tokens");
@@ -70,7 +71,7 @@ async fn refuse_repeat(ctx: &Context, request: Option<&Request>, now: Timestamp)
 
 fn generate_token(new: &NewToken, caller: &Requester, now: Timestamp) -> CreatedToken {
     // The thread's generator is cryptographic and seeded by the operating system.
-    let text = format!("{}{}", new.kind.prefix(), hex(&rand::random::<[u8; 32]>()));
+    let text = format!("{}{}", new.kind.prefix(), HEXLOWER.encode(&rand::random::<[u8; 32]>()));
     let stored = Token {
         hash: token_hash(&text),
         kind: new.kind,
@@ -105,7 +106,7 @@ pub async fn list_tokens(
 /// Idempotent: a revoked token stays revoked.
 /// Errors: `NotFound`.
 pub async fn revoke_token(ctx: &Context, id: &TokenId, caller: &Requester) -> Result<Token, Error> {
-    let missing = || Error::NotFound { what: "token", name: id.to_string() };
+    let missing = || Error::not_found("token", id);
     let token = ctx.store.load_token_by_id(id).await?.ok_or_else(missing)?;
     if !token.revoked {
         if ctx.store.revoke_token(&token.hash).await? == Write::Stale {
@@ -114,12 +115,4 @@ pub async fn revoke_token(ctx: &Context, id: &TokenId, caller: &Requester) -> Re
         tracing::info!(token = %id, name = token.name, caller = caller.name, "token revoked");
     }
     Ok(Token { revoked: true, ..token })
-}
-
-fn hash_request(new: &NewToken) -> String {
-    hex(&Sha256::digest(serde_json::to_vec(new).unwrap_or_default()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,8 +1,8 @@
 //! Finishes an attempt when its runner reports the outcome.
 
 use crate::attempt::breaker::{load_capability, open_breaker};
-use crate::jobs::finish_job::{AttemptUsage, load_linked_pull_request, write_end_with_usage};
-use crate::jobs::requeue::write_requeue_with_usage;
+use crate::jobs::finish_job::{WriteParts, load_linked_pull_request, write_end};
+use crate::jobs::requeue::write_requeue;
 use crate::{Context, Error};
 use pullyard_domain::breaker::AccountFault;
 use pullyard_domain::failure::Failure;
@@ -10,7 +10,7 @@ use pullyard_domain::id::FinishId;
 use pullyard_domain::job::{AgentReport, End, Fence, Job, JobStatus, ModelFaultReport, TransitionRefusal};
 use pullyard_domain::outcome::pull_request_link;
 use pullyard_domain::ticket::Ticket;
-use pullyard_store::{RunnerCondition, Write};
+use pullyard_store::Write;
 
 #[derive(Clone, Debug)]
 pub struct Finish {
@@ -19,6 +19,12 @@ pub struct Finish {
     /// Known or estimated cost. Units: millionths of a US dollar.
     pub spent_usd_micros: Option<u64>,
     pub work: Option<AgentReport>,
+}
+
+impl Finish {
+    fn write_parts(&self) -> WriteParts<'_> {
+        WriteParts { work: self.work.as_ref(), spent_usd_micros: self.spent_usd_micros, ..WriteParts::default() }
+    }
 }
 
 /// Ends an attempt and its job. If the model's account is unavailable, the job waits instead (see `breaker.rs`).
@@ -51,8 +57,7 @@ pub async fn finish_attempt(ctx: &Context, fence: &Fence, finish: &Finish) -> Re
             }
             Err(refusal) => return Err(Error::from_refusal(refusal, now)),
         };
-        let took = AttemptUsage { work: finish.work.as_ref(), spent_usd_micros: finish.spent_usd_micros };
-        if write_end_with_usage(ctx, &job, &ended, took, RunnerCondition::Exists, now).await? == Write::Applied {
+        if write_end(ctx, &job, &ended, finish.write_parts(), now).await? == Write::Applied {
             return Ok(ended.status);
         }
         rounds.backoff().await?;
@@ -89,13 +94,8 @@ async fn wait_for_model(
     let now = ctx.clock.now();
     let next = job.requeue_for_model(fence, &met, now).map_err(|refusal| Error::from_refusal(refusal, now))?;
     let next = next.with_cost(finish.spent_usd_micros.unwrap_or(0));
-    let took = AttemptUsage { work: finish.work.as_ref(), spent_usd_micros: finish.spent_usd_micros };
-    let written =
-        write_requeue_with_usage(ctx, job, &next, (failure.clone(), took), RunnerCondition::Exists, now).await?;
-    if written == Write::Stale {
-        return Ok(None);
-    }
-    Ok(Some(next.status))
+    let written = write_requeue(ctx, job, &next, failure.clone(), finish.write_parts(), now).await?;
+    Ok((written == Write::Applied).then_some(next.status))
 }
 
 async fn store_late_result(ctx: &Context, job: &Job, fence: &Fence, end: &End) -> Result<bool, Error> {

@@ -1,10 +1,10 @@
 //! Suspends a job at its runner's request: its agent asks a question, or a user wants a pause.
 
-use crate::jobs::finish_job::AttemptUsage;
-use crate::jobs::suspension::write_suspension_with_usage;
+use crate::jobs::finish_job::WriteParts;
+use crate::jobs::suspension::write_suspension;
 use crate::{Context, Error};
 use pullyard_domain::job::{AgentReport, AttemptEnd, Fence, JobStatus, SuspendReport, Suspension, TransitionRefusal};
-use pullyard_store::{RunnerCondition, Write};
+use pullyard_store::Write;
 
 #[derive(Clone, Debug)]
 pub struct YieldReport {
@@ -25,7 +25,7 @@ pub enum YieldOutcome {
 /// Errors: `LeaseLost` if the attempt no longer holds the job; `WrongStatus` if it may not stop now.
 pub async fn yield_job(ctx: &Context, fence: &Fence, gives: &YieldReport) -> Result<YieldOutcome, Error> {
     let YieldReport { report: yielded, spent_usd_micros, work } = gives;
-    let took = AttemptUsage { work: work.as_ref(), spent_usd_micros: *spent_usd_micros };
+    let parts = WriteParts { work: work.as_ref(), spent_usd_micros: *spent_usd_micros, ..WriteParts::default() };
     let mut rounds = ctx.retries(&fence.job);
     loop {
         let now = ctx.clock.now();
@@ -42,9 +42,7 @@ pub async fn yield_job(ctx: &Context, fence: &Fence, gives: &YieldReport) -> Res
             Suspension::Question { .. } => AttemptEnd::Asked {},
             Suspension::Pause => AttemptEnd::Paused {},
         };
-        if write_suspension_with_usage(ctx, &job, &next, (ended, took), RunnerCondition::Exists, now).await?
-            == Write::Applied
-        {
+        if write_suspension(ctx, &job, &next, ended, parts, now).await? == Write::Applied {
             return Ok(YieldOutcome::Yielded(next.status));
         }
         rounds.backoff().await?;

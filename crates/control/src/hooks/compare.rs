@@ -43,8 +43,7 @@ pub async fn load_hook_view(ctx: &Context, hook: Webhook) -> Result<HookView, Er
 
 /// Errors: `NotFound`, `Store`. Any other failure is reported as a drift.
 pub async fn verify_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Vec<Drift>), Error> {
-    let hook = ctx.store.load_hook(name).await?;
-    let hook = hook.ok_or_else(|| Error::NotFound { what: "hook", name: name.to_string() })?;
+    let hook = ctx.store.load_hook(name).await?.ok_or_else(|| Error::not_found("hook", name))?;
     let view = load_hook_view(ctx, hook).await?;
     let mut drifts = match compare_at_forge(ctx, &view).await {
         Ok(drifts) => drifts,
@@ -60,8 +59,7 @@ pub async fn verify_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Ve
 pub async fn repair_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Vec<Drift>), Error> {
     let mut rounds = ctx.retries(name);
     loop {
-        let hook = ctx.store.load_hook(name).await?;
-        let hook = hook.ok_or_else(|| Error::NotFound { what: "hook", name: name.to_string() })?;
+        let hook = ctx.store.load_hook(name).await?.ok_or_else(|| Error::not_found("hook", name))?;
         let integration = load_integration(ctx, &hook.integration).await?;
         let hook = Webhook { forge: integration.kind, ..hook };
         let forge_id = sync_forge_hook(ctx, &integration, &hook).await?;

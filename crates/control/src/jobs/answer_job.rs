@@ -1,12 +1,13 @@
 //! Stores a user's input for a job's agent, such as the answer to its question.
 
+use crate::jobs::finish_job::WriteParts;
 use crate::jobs::suspension::write_suspension;
 use crate::requester::Requester;
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{EventId, JobId};
 use pullyard_domain::job::{AttemptEnd, Job};
-use pullyard_store::{RunnerCondition, Write};
+use pullyard_store::Write;
 
 /// Stores an input of a job, for the API and the page of a job. A job in AwaitingInput or Paused becomes Ready; in any
 /// other status, only its number of inputs rises.
@@ -24,9 +25,7 @@ pub async fn answer_job(
     let mut rounds = ctx.retries(id);
     loop {
         let now = ctx.clock.now();
-        let Some(job) = ctx.store.load_job(id).await? else {
-            return Err(Error::NotFound { what: "job", name: id.to_string() });
-        };
+        let job = ctx.store.load_job(id).await?.ok_or_else(|| Error::not_found("job", id))?;
         let input = job.new_input(&caller.name, text, Some(key.clone()), now);
         // Listed after the job is loaded: an input that is stored later raises the job's rev, so the write below fails.
         let inputs = ctx.store.list_inputs(id, 0).await?;
@@ -35,14 +34,11 @@ pub async fn answer_job(
         }
         let next = match job.resume_with_input(now) {
             Ok(next) => next,
-            Err(refusal) => {
-                let denial = Denial::for_continue(&job, &refusal);
-                return Err(denial.map_or_else(|| Error::from_refusal(refusal, now), Error::Denied));
-            }
+            Err(refusal) => return Err(Error::from_denial(Denial::for_continue(&job, &refusal), refusal, now)),
         };
-        // An input never ends an attempt, so the attempt's end and the runner's condition are unused.
-        let change = (AttemptEnd::Paused {}, Some(&input));
-        if write_suspension(ctx, &job, &next, change, RunnerCondition::Exists, now).await? == Write::Applied {
+        let parts = WriteParts { input: Some(&input), ..WriteParts::default() };
+        // An input never ends an attempt, so the attempt's end is unused.
+        if write_suspension(ctx, &job, &next, AttemptEnd::Paused {}, parts, now).await? == Write::Applied {
             tracing::info!(job.id = %id, caller = caller.name, input = input.seq, "input added to job");
             return Ok(next);
         }

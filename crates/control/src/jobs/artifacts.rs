@@ -119,7 +119,7 @@ pub async fn load_context(ctx: &Context, job: &Job) -> Result<Option<prompt::Con
 }
 
 fn artifact_not_found(id: &ArtifactId) -> Error {
-    Error::NotFound { what: "artifact", name: id.to_string() }
+    Error::not_found("artifact", id)
 }
 
 /// Omits expired rows that DynamoDB has not deleted yet, because the bucket may have deleted their objects.

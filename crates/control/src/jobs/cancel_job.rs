@@ -1,11 +1,11 @@
 //! Cancels a job.
 
-use crate::jobs::finish_job::write_end;
+use crate::jobs::finish_job::{WriteParts, write_end};
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Cancel, Job, TransitionRefusal};
-use pullyard_store::{RunnerCondition, Write};
+use pullyard_store::Write;
 
 /// Cancels a job. Without an attempt it ends at once; otherwise its runner stops it, or the sweeper after a time limit.
 /// Idempotent: a job that is cancelled, or being cancelled, keeps the first requester's name.
@@ -14,9 +14,7 @@ pub async fn cancel_job(ctx: &Context, id: &JobId, by: &str, reason: Option<&str
     let mut rounds = ctx.retries(id);
     loop {
         let now = ctx.clock.now();
-        let Some(job) = ctx.store.load_job(id).await? else {
-            return Err(Error::NotFound { what: "job", name: id.to_string() });
-        };
+        let job = ctx.store.load_job(id).await?.ok_or_else(|| Error::not_found("job", id))?;
         let next = match job.cancel(Cancel::new(by, reason, now), now) {
             Ok(next) => next,
             Err(TransitionRefusal::AlreadyDone) => return Ok(job),
@@ -24,7 +22,7 @@ pub async fn cancel_job(ctx: &Context, id: &JobId, by: &str, reason: Option<&str
             Err(refusal) => return Err(Error::from_refusal(refusal, now)),
         };
         let written = if next.status.is_terminal() {
-            write_end(ctx, &job, &next, RunnerCondition::Exists, now).await?
+            write_end(ctx, &job, &next, WriteParts::default(), now).await?
         } else {
             ctx.store.update_job(&next).await?
         };

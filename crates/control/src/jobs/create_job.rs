@@ -94,9 +94,8 @@ async fn decide_request_once(
     key: Option<&Request>,
 ) -> Result<Option<Answer>, Error> {
     let now = ctx.clock.now();
-    let Some(project) = ctx.store.load_project(&request.project).await? else {
-        return Err(Error::NotFound { what: "project", name: request.project.to_string() });
-    };
+    let project =
+        ctx.store.load_project(&request.project).await?.ok_or_else(|| Error::not_found("project", &request.project))?;
     let ticket = match &request.ticket {
         None => None,
         Some(key) => {
@@ -104,7 +103,7 @@ async fn decide_request_once(
                 ctx.store.load_ticket(&project.id, key),
                 ctx.store.load_ticket_text(&project.id, key)
             )?;
-            let ticket = ticket.ok_or_else(|| Error::NotFound { what: "ticket", name: key.to_string() })?;
+            let ticket = ticket.ok_or_else(|| Error::not_found("ticket", key))?;
             Some((ticket, text.map(|stored| stored.text).unwrap_or_default()))
         }
     };

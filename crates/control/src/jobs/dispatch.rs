@@ -23,9 +23,7 @@ pub enum DispatchOutcome {
 pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<DispatchOutcome, Error> {
     let mut rounds = ctx.retries(job);
     let stored = loop {
-        let Some(job) = ctx.store.load_job(job).await? else {
-            return Err(Error::NotFound { what: "job", name: job.to_string() });
-        };
+        let job = ctx.store.load_job(job).await?.ok_or_else(|| Error::not_found("job", job))?;
         if job.may_have_orphaned_task() {
             stop_leftover_tasks(ctx, &job).await?;
             return Ok(DispatchOutcome::Stopped);

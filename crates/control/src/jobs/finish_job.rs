@@ -4,69 +4,38 @@ use crate::review::set_job_of_unread_reviews;
 use crate::{Context, Error};
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::failure::Failure;
-use pullyard_domain::job::{AgentReport, AttemptEnd, AttemptRecord, Job, JobStatus};
+use pullyard_domain::job::{AgentReport, AttemptEnd, AttemptRecord, Input, Job, JobStatus};
 use pullyard_domain::outcome::{pull_request_after_revision, ticket_after_job};
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{JobEnd, RunnerCondition, Write};
 
-/// The runner's report on its work, for the attempt's record. Empty if another process ended the attempt.
+/// What is written together with a job. Empty if another process than the runner ended the attempt.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct AttemptUsage<'a> {
+pub(crate) struct WriteParts<'a> {
+    /// The runner's report on its work, for the attempt's record.
     pub(crate) work: Option<&'a AgentReport>,
     pub(crate) spent_usd_micros: Option<u64>,
+    pub(crate) input: Option<&'a Input>,
+    /// The pull request whose event ends the job.
+    pub(crate) pull_request: Option<&'a PullRequest>,
+    /// A condition on the runner's state. By default, that is irrelevant.
+    pub(crate) runner: Option<RunnerCondition>,
 }
 
-/// Writes an ended job with its ticket, attempt and pull request in one transaction, if `proof` holds for its runner.
+/// Writes an ended job with its ticket, attempt and pull request in one transaction.
 pub(crate) async fn write_end(
     ctx: &Context,
     before: &Job,
     ended: &Job,
-    proof: RunnerCondition,
-    now: Timestamp,
-) -> Result<Write, Error> {
-    write_end_with_usage(ctx, before, ended, AttemptUsage::default(), proof, now).await
-}
-
-/// Like `write_end`, for a job that a pull request event ends. Writes that pull request, too.
-pub(crate) async fn write_end_with_pull_request(
-    ctx: &Context,
-    before: &Job,
-    ended: &Job,
-    pull_request: &PullRequest,
-    now: Timestamp,
-) -> Result<Write, Error> {
-    write(ctx, before, ended, (AttemptUsage::default(), Some(pull_request)), RunnerCondition::Exists, now).await
-}
-
-pub(crate) async fn write_end_with_usage(
-    ctx: &Context,
-    before: &Job,
-    ended: &Job,
-    took: AttemptUsage<'_>,
-    proof: RunnerCondition,
-    now: Timestamp,
-) -> Result<Write, Error> {
-    write(ctx, before, ended, (took, None), proof, now).await
-}
-
-async fn write(
-    ctx: &Context,
-    before: &Job,
-    ended: &Job,
-    (took, current): (AttemptUsage<'_>, Option<&PullRequest>),
-    proof: RunnerCondition,
+    parts: WriteParts<'_>,
     now: Timestamp,
 ) -> Result<Write, Error> {
     if before.status == JobStatus::Pending {
         set_job_of_unread_reviews(ctx, before).await?;
     }
-    let attempt = ended_attempt(before, ended.attempt_end(), now).map(|attempt| AttemptRecord {
-        work: took.work.cloned(),
-        spent_usd_micros: took.spent_usd_micros,
-        ..attempt
-    });
+    let attempt = ended_attempt(before, ended.attempt_end(), parts, now);
     let ticket = match &ended.ticket {
         None => None,
         Some(key) => {
@@ -79,7 +48,7 @@ async fn write(
             }
         }
     };
-    let pull_request = match (ended.pull_request(), current) {
+    let pull_request = match (ended.pull_request(), parts.pull_request) {
         (Some(_), Some(current)) => Some(pull_request_after_revision(ended, current)),
         // The pull request is older than the job, so it exists even if the job has no result.
         (Some(id), None) => {
@@ -103,7 +72,7 @@ async fn write(
             ticket: ticket.as_ref(),
             pull_request: pull_request.as_ref(),
             refund: returned.as_ref(),
-            runner: proof,
+            runner: parts.runner.unwrap_or(RunnerCondition::Exists),
         })
         .await?;
     if written == Write::Applied {
@@ -156,10 +125,21 @@ fn needs_settling(ticket: &Ticket, now: Timestamp) -> bool {
     }
 }
 
-pub(crate) fn ended_attempt(before: &Job, ended: AttemptEnd, now: Timestamp) -> Option<AttemptRecord> {
-    let run = before.run.clone().filter(|_| before.status.is_active())?;
-    let (job, number) = (before.id.clone(), before.attempt);
-    Some(AttemptRecord { job, number, run, ended_at: now, ended, work: None, spent_usd_micros: None })
+pub(crate) fn ended_attempt(
+    before: &Job,
+    ended: AttemptEnd,
+    parts: WriteParts<'_>,
+    now: Timestamp,
+) -> Option<AttemptRecord> {
+    Some(AttemptRecord {
+        run: before.run.clone().filter(|_| before.status.is_active())?,
+        job: before.id.clone(),
+        number: before.attempt,
+        ended_at: now,
+        ended,
+        work: parts.work.cloned(),
+        spent_usd_micros: parts.spent_usd_micros,
+    })
 }
 
 /// Returns the link of a job's pull request. Another ticket's link does not change and does not block the job's end.

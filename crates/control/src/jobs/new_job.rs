@@ -19,6 +19,7 @@ use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{JobCreation, Request, TicketCreation, Write};
+use std::collections::BTreeSet;
 
 pub(crate) struct NewJob<'a> {
     pub(crate) id: JobId,
@@ -143,15 +144,22 @@ async fn plan_job(ctx: &Context, new: NewJob<'_>) -> Result<PlannedJob, Error> {
         }
         None => prepared,
     };
-    if prepared.job.place == Placement::Runners {
-        let needs = ClassRequirements {
-            capability: new.repository.agent.capability.clone(),
-            labels,
-            key: prepared.job.policy.key_owner(),
-        };
-        ctx.store.create_class(&prepared.job.project, &prepared.job.class, &needs).await?;
-    }
+    create_class(ctx, &prepared.job, new.repository, labels).await?;
     Ok(prepared)
+}
+
+/// Stores the class of a job that waits for a runner.
+pub(crate) async fn create_class(
+    ctx: &Context,
+    job: &Job,
+    repository: &Repository,
+    labels: BTreeSet<String>,
+) -> Result<(), Error> {
+    if job.place == Placement::Runners {
+        let (capability, key) = (repository.agent.capability.clone(), job.policy.key_owner());
+        ctx.store.create_class(&job.project, &job.class, &ClassRequirements { capability, labels, key }).await?;
+    }
+    Ok(())
 }
 
 /// Plans the retry of a revision as a revision while its pull request is open. Reuses the frozen review texts.

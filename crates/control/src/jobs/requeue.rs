@@ -1,11 +1,11 @@
 //! Requeues a job after a lost or failed attempt.
 
 use crate::counters::Counter;
-use crate::jobs::finish_job::{AttemptUsage, ended_attempt, write_end_with_usage};
-use crate::jobs::suspension::write_suspension_with_usage;
+use crate::jobs::finish_job::{WriteParts, ended_attempt};
+use crate::jobs::suspension::write_suspension;
 use crate::{Context, Error};
 use pullyard_domain::failure::Failure;
-use pullyard_domain::job::{AttemptEnd, AttemptRecord, Job, JobStatus, Placement};
+use pullyard_domain::job::{AttemptEnd, Job, JobStatus, Placement};
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{RunnerCondition, Write};
 
@@ -15,31 +15,17 @@ pub(crate) async fn write_requeue(
     before: &Job,
     job: &Job,
     failure: Failure,
-    proof: RunnerCondition,
+    parts: WriteParts<'_>,
     now: Timestamp,
 ) -> Result<Write, Error> {
-    write_requeue_with_usage(ctx, before, job, (failure, AttemptUsage::default()), proof, now).await
-}
-
-pub(crate) async fn write_requeue_with_usage(
-    ctx: &Context,
-    before: &Job,
-    job: &Job,
-    (failure, took): (Failure, AttemptUsage<'_>),
-    proof: RunnerCondition,
-    now: Timestamp,
-) -> Result<Write, Error> {
-    if job.status.is_terminal() {
-        return write_end_with_usage(ctx, before, job, took, proof, now).await;
+    let ended = AttemptEnd::Requeued { failure: failure.clone() };
+    if job.status.is_terminal() || job.status == JobStatus::Paused {
+        return write_suspension(ctx, before, job, ended, parts, now).await;
     }
-    if job.status == JobStatus::Paused {
-        return write_suspension_with_usage(ctx, before, job, (AttemptEnd::Requeued { failure }, took), proof, now)
-            .await;
-    }
-    let Some(attempt) = ended_attempt(before, AttemptEnd::Requeued { failure: failure.clone() }, now) else {
+    let Some(attempt) = ended_attempt(before, ended, parts, now) else {
         return Err(Error::Inconsistent("a job that nobody holds can't go back".into()));
     };
-    let attempt = AttemptRecord { work: took.work.cloned(), spent_usd_micros: took.spent_usd_micros, ..attempt };
+    let proof = parts.runner.unwrap_or(RunnerCondition::Exists);
     let written = ctx.store.requeue_job(before, job, &attempt, proof).await?;
     if written == Write::Applied {
         ctx.counters().add(Counter::JobRequeued);

@@ -12,9 +12,7 @@ use pullyard_domain::job::{Job, check_retryable};
 /// Idempotent: with a key, like `create_job`.
 /// Errors: `NotFound` (job, ticket), `KeyReused`, `Contended`; `Denied` if the job has not failed.
 pub async fn retry_job(ctx: &Context, of: &JobId, caller: &Requester, key: Option<EventId>) -> Result<Answer, Error> {
-    let Some(job) = ctx.store.load_job(of).await? else {
-        return Err(Error::NotFound { what: "job", name: of.to_string() });
-    };
+    let job = ctx.store.load_job(of).await?.ok_or_else(|| Error::not_found("job", of))?;
     if check_retryable(&job).is_err() {
         return Err(Error::Denied(Denial::not_retryable(&job)));
     }
@@ -53,5 +51,5 @@ async fn repository_name(ctx: &Context, job: &Job) -> Result<RepositoryName, Err
         None => None,
     };
     let name = linked.and_then(|linked| linked.repository_name);
-    name.ok_or_else(|| Error::NotFound { what: "repository", name: job.repository.to_string() })
+    name.ok_or_else(|| Error::not_found("repository", &job.repository))
 }

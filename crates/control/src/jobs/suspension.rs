@@ -1,8 +1,8 @@
 //! Writes the suspension or resumption of a job.
 
-use crate::jobs::finish_job::{AttemptUsage, apply_board_status, write_end_with_usage};
+use crate::jobs::finish_job::{WriteParts, apply_board_status, ended_attempt, write_end};
 use crate::{Context, Error};
-use pullyard_domain::job::{AttemptEnd, AttemptRecord, Input, Job, JobStatus, Placement};
+use pullyard_domain::job::{AttemptEnd, Job, JobStatus, Placement};
 use pullyard_domain::outcome::update_waiting_badge;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{RunnerCondition, SuspensionWrite, Write};
@@ -13,46 +13,14 @@ pub(crate) async fn write_suspension(
     ctx: &Context,
     before: &Job,
     job: &Job,
-    (ended, input): (AttemptEnd, Option<&Input>),
-    proof: RunnerCondition,
-    now: Timestamp,
-) -> Result<Write, Error> {
-    write(ctx, before, job, (ended, input, AttemptUsage::default()), proof, now).await
-}
-
-pub(crate) async fn write_suspension_with_usage(
-    ctx: &Context,
-    before: &Job,
-    job: &Job,
-    (ended, took): (AttemptEnd, AttemptUsage<'_>),
-    proof: RunnerCondition,
-    now: Timestamp,
-) -> Result<Write, Error> {
-    write(ctx, before, job, (ended, None, took), proof, now).await
-}
-
-async fn write(
-    ctx: &Context,
-    before: &Job,
-    job: &Job,
-    (ended, input, took): (AttemptEnd, Option<&Input>, AttemptUsage<'_>),
-    proof: RunnerCondition,
+    ended: AttemptEnd,
+    parts: WriteParts<'_>,
     now: Timestamp,
 ) -> Result<Write, Error> {
     if job.status.is_terminal() {
-        return write_end_with_usage(ctx, before, job, took, proof, now).await;
+        return write_end(ctx, before, job, parts, now).await;
     }
-    let run = before.run.clone().filter(|_| before.status.is_active() && job.run.is_none());
-    let (id, number) = (before.id.clone(), before.attempt);
-    let attempt = run.map(|run| AttemptRecord {
-        job: id,
-        number,
-        run,
-        ended_at: now,
-        ended,
-        work: took.work.cloned(),
-        spent_usd_micros: took.spent_usd_micros,
-    });
+    let attempt = ended_attempt(before, ended, parts, now).filter(|_| job.run.is_none());
     let ticket = match job.ticket.as_ref().filter(|_| before.status != job.status) {
         None => None,
         Some(key) => {
@@ -64,6 +32,7 @@ async fn write(
             }
         }
     };
+    let (input, proof) = (parts.input, parts.runner.unwrap_or(RunnerCondition::Exists));
     let rested = SuspensionWrite { before, job, attempt: attempt.as_ref(), ticket: ticket.as_ref(), input, proof };
     let written = ctx.store.write_suspension(&rested).await?;
     if written == Write::Applied {

@@ -6,7 +6,7 @@ use crate::{Context, Error};
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::Job;
-use pullyard_domain::pull_request::{PullRequestId, PullRequestState, pull_request_label};
+use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState, pull_request_label};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wait::Wait;
@@ -38,6 +38,8 @@ pub struct TicketView {
     pub pull_request: Option<PullRequestState>,
 }
 
+type LinkedPullRequests = BTreeMap<PullRequestId, PullRequest>;
+
 impl TicketView {
     fn linked_pull_request(&self) -> Option<&PullRequestId> {
         self.ticket.shown.pull_request.as_ref().map(|link| &link.id)
@@ -57,9 +59,7 @@ pub struct JobEvents<E> {
 }
 
 pub async fn job_view(ctx: &Context, id: &JobId) -> Result<JobView, Error> {
-    let Some(job) = ctx.store.load_job(id).await? else {
-        return Err(Error::NotFound { what: "job", name: id.to_string() });
-    };
+    let job = ctx.store.load_job(id).await?.ok_or_else(|| Error::not_found("job", id))?;
     load_view(ctx, job, &mut WaitExplainer::default()).await
 }
 
@@ -104,13 +104,14 @@ pub(crate) async fn load_text(ctx: &Context, job: &Job) -> Result<JobText, Error
     Ok(JobText { title, repository, agent: None })
 }
 
+fn result_id(job: &Job) -> Option<PullRequestId> {
+    let result = job.result.as_ref()?;
+    Some(PullRequestId { integration: job.integration.clone(), repository: job.repository, number: result.number })
+}
+
 /// The last known state of a job's pull request. `None` if it is unreadable or now belongs to another project.
 pub async fn load_pull_request_state(ctx: &Context, job: &Job) -> Result<Option<PullRequestState>, Error> {
-    let Some(result) = &job.result else { return Ok(None) };
-    let (integration, repository) = (job.integration.clone(), job.repository);
-    let id = PullRequestId { integration, repository, number: result.number };
-    let linked = skip_corrupt(ctx, ctx.store.load_pull_request(&id).await)?.flatten();
-    Ok(linked.filter(|linked| linked.project == job.project).map(|linked| linked.state))
+    Ok(load_pull_request_states(ctx, &[job]).await?.remove(&job.id))
 }
 
 /// The last known states of the pull requests of these jobs, by job. Omits the same as `load_pull_request_state`.
@@ -118,20 +119,23 @@ pub(crate) async fn load_pull_request_states(
     ctx: &Context,
     jobs: &[&Job],
 ) -> Result<BTreeMap<JobId, PullRequestState>, Error> {
-    let id_of = |job: &Job| {
-        let (integration, repository) = (job.integration.clone(), job.repository);
-        job.result.as_ref().map(|result| PullRequestId { integration, repository, number: result.number })
-    };
-    let ids: BTreeSet<_> = jobs.iter().filter_map(|job| id_of(job)).collect();
+    let linked = load_pull_requests(ctx, jobs.iter().filter_map(|job| result_id(job)).collect()).await?;
+    let state_of = |job: &&Job| Some((job.id.clone(), state_in(&linked, &result_id(job)?, &job.project)?));
+    Ok(jobs.iter().filter_map(state_of).collect())
+}
+
+/// Skips pull requests that are unreadable.
+async fn load_pull_requests(ctx: &Context, ids: BTreeSet<PullRequestId>) -> Result<LinkedPullRequests, Error> {
     let mut linked = BTreeMap::new();
     for one in ctx.store.load_pull_requests(&ids).await? {
         linked.extend(skip_corrupt(ctx, one)?.map(|one| (one.id.clone(), one)));
     }
-    let state_of = |job: &&Job| {
-        let linked = linked.get(&id_of(job)?).filter(|linked| linked.project == job.project)?;
-        Some((job.id.clone(), linked.state))
-    };
-    Ok(jobs.iter().filter_map(state_of).collect())
+    Ok(linked)
+}
+
+/// `None` for a pull request that is unreadable or now belongs to another project.
+fn state_in(linked: &LinkedPullRequests, id: &PullRequestId, project: &ProjectId) -> Option<PullRequestState> {
+    linked.get(id).filter(|linked| linked.project == *project).map(|linked| linked.state)
 }
 
 async fn load_title_and_repository(ctx: &Context, job: &Job) -> Result<(String, Option<RepositoryName>), Error> {
@@ -164,22 +168,18 @@ pub async fn ticket_view(ctx: &Context, project: &ProjectId, key: &TicketKey) ->
 async fn load_ticket_with_text(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<TicketView, Error> {
     let (ticket, text) =
         tokio::try_join!(ctx.store.load_ticket(project, key), ctx.store.load_ticket_text(project, key))?;
-    let ticket = ticket.ok_or_else(|| Error::NotFound { what: "ticket", name: key.to_string() })?;
+    let ticket = ticket.ok_or_else(|| Error::not_found("ticket", key))?;
     let project = if ticket.held { ctx.store.load_project(project).await? } else { None };
     let waits = project.and_then(|project| ticket.wait_reason(&project, ctx.clock.now()));
     Ok(TicketView { ticket, text: text.map(|stored| stored.text).unwrap_or_default(), waits, pull_request: None })
 }
 
-/// Skips pull requests that are unreadable or now belong to another project.
 async fn add_states(ctx: &Context, views: &mut [TicketView]) -> Result<(), Error> {
-    let ids: BTreeSet<_> = views.iter().filter_map(TicketView::linked_pull_request).cloned().collect();
-    let mut pull_requests = BTreeMap::new();
-    for linked in ctx.store.load_pull_requests(&ids).await? {
-        pull_requests.extend(skip_corrupt(ctx, linked)?.map(|linked| (linked.id.clone(), linked)));
-    }
+    let ids = views.iter().filter_map(TicketView::linked_pull_request).cloned().collect();
+    let linked = load_pull_requests(ctx, ids).await?;
     for view in views {
-        let linked = view.linked_pull_request().and_then(|id| pull_requests.get(id));
-        view.pull_request = linked.filter(|linked| linked.project == view.ticket.project).map(|linked| linked.state);
+        let state = view.linked_pull_request().and_then(|id| state_in(&linked, id, &view.ticket.project));
+        view.pull_request = state;
     }
     Ok(())
 }
@@ -212,9 +212,7 @@ pub async fn list_events<E: DeserializeOwned>(
     id: &JobId,
     cursor: (u32, u64),
 ) -> Result<JobEvents<E>, Error> {
-    let Some(job) = ctx.store.load_job(id).await? else {
-        return Err(Error::NotFound { what: "job", name: id.to_string() });
-    };
+    let job = ctx.store.load_job(id).await?.ok_or_else(|| Error::not_found("job", id))?;
     mark_watched(ctx, &job).await;
     let (mut attempt, mut seq) = (cursor.0.max(1), cursor.1);
     let mut events = Vec::new();

@@ -5,7 +5,7 @@ use super::reviews_for_job::{assign_reviews, defer_reviews, first_of_retries, re
 use super::source::{ReviewSource, SourceError};
 use crate::corrupt::skip_corrupt;
 use crate::forge::forge_client;
-use crate::jobs::finish_job::write_end;
+use crate::jobs::finish_job::{WriteParts, write_end};
 use crate::sweep::postpone::postpone;
 use crate::{Context, Error};
 use pullyard_domain::checks::JobCommands;
@@ -18,7 +18,7 @@ use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState
 use pullyard_domain::review::{Review, covered_reviews, request_messages};
 use pullyard_domain::text::format_error_chain;
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Conclusion, RunnerCondition, WorkKey, Write};
+use pullyard_store::{Conclusion, WorkKey, Write};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -81,7 +81,7 @@ async fn freeze_if_due(ctx: &Context, id: &JobId) -> Result<FreezeOutcome, Error
             Err(refusal) => return Err(Error::from_refusal(refusal, now)),
         };
         let written = match next.status.is_terminal() {
-            true => write_end(ctx, &job, &next, RunnerCondition::Exists, now).await?,
+            true => write_end(ctx, &job, &next, WriteParts::default(), now).await?,
             false => ctx.store.update_job(&next).await?,
         };
         if written == Write::Applied {

@@ -1,11 +1,11 @@
 //! Plans a revise job, and sends its hints.
 
+use crate::jobs::new_job::create_class;
 use crate::{Context, Error};
 use pullyard_domain::id::{JobId, ReviewId};
 use pullyard_domain::job::{Job, JobPlan, Placement, RevisionPlan, plan_revision};
 use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::pull_request::PullRequest;
-use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use std::collections::BTreeSet;
@@ -38,14 +38,7 @@ pub(super) async fn plan_review_job(
         now,
     };
     let planned = plan_revision(&plan, ticket, pull_request, RevisionPlan { review, head: None });
-    if planned.0.place == Placement::Runners {
-        let needs = ClassRequirements {
-            capability: repository.agent.capability.clone(),
-            labels,
-            key: planned.0.policy.key_owner(),
-        };
-        ctx.store.create_class(&project.id, &planned.0.class, &needs).await?;
-    }
+    create_class(ctx, &planned.0, repository, labels).await?;
     Ok(planned)
 }
 

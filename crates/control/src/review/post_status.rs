@@ -130,18 +130,14 @@ impl StatusTarget<'_> {
             target_url: note.url.clone(),
             branch: Some(self.pull_request.branch.clone()).filter(|branch| !branch.is_empty()),
         };
-        let refused = if self.pull_request.comment.is_none() && !self.pull_request.head.is_empty() {
+        if self.pull_request.comment.is_none() && !self.pull_request.head.is_empty() {
             match forge.set_status(self.repository.name.as_str(), &self.pull_request.head, &status).await {
                 Ok(()) => return Ok(None),
-                Err(error) => error,
+                Err(error) if is_refused(&error) => {}
+                Err(error) => return Err(error.into()),
             }
-        } else {
-            return self.post_comment(&forge, note).await;
-        };
-        match refused.kind() {
-            ErrorKind::Missing | ErrorKind::Denied | ErrorKind::Refused => self.post_comment(&forge, note).await,
-            _ => Err(refused.into()),
         }
+        self.post_comment(&forge, note).await
     }
 
     async fn post_comment(&self, forge: &Forge, status: &StatusText) -> Result<Option<u64>, Error> {
@@ -175,16 +171,18 @@ impl StatusTarget<'_> {
         }
         match written {
             Ok(id) => Ok(Some(id)),
-            Err(error) => match error.kind() {
-                ErrorKind::Missing | ErrorKind::Denied | ErrorKind::Refused => {
-                    // A retry would be refused, too; the ledger has the answer.
-                    tracing::warn!(pull_request = %self.pull_request.id, error = %error, "pull request not writable");
-                    Ok(self.pull_request.comment)
-                }
-                _ => Err(error.into()),
-            },
+            Err(error) if is_refused(&error) => {
+                // A retry would be refused, too; the ledger has the answer.
+                tracing::warn!(pull_request = %self.pull_request.id, error = %error, "pull request not writable");
+                Ok(self.pull_request.comment)
+            }
+            Err(error) => Err(error.into()),
         }
     }
+}
+
+pub(super) fn is_refused(error: &pullyard_forge::Error) -> bool {
+    matches!(error.kind(), ErrorKind::Missing | ErrorKind::Denied | ErrorKind::Refused)
 }
 
 fn comment_body(kind: ForgeKind, status: &StatusText) -> String {

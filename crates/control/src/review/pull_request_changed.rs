@@ -2,7 +2,7 @@
 
 use super::facts::ProjectScope;
 use super::freeze_reviews::{cancel_for_closed_pull_request, is_revising};
-use crate::jobs::finish_job::write_end_with_pull_request;
+use crate::jobs::finish_job::{WriteParts, write_end};
 use crate::{Context, Error};
 use pullyard_domain::job::{Job, TransitionRefusal};
 use pullyard_domain::pull_request::{PullRequest, PullRequestState};
@@ -17,8 +17,8 @@ pub enum PullRequestChange {
 }
 
 /// Records a pull request's state. If closed, it also ends the revise job in the same write and settles the reviews.
-/// Idempotent: ordered by the forge's time. Each call for a closed pull request ends the job and settles again. After a
-/// crash, the end of their hour settles waiting reviews.
+/// Idempotent: ordered by the forge's time. Each call for a closed pull request settles again. After a crash, the end of
+/// their hour settles waiting reviews.
 pub async fn record_pull_request_change(
     ctx: &Context,
     reach: &ProjectScope,
@@ -43,9 +43,6 @@ pub async fn record_pull_request_change(
         rounds.backoff().await?;
     };
     if linked.state != PullRequestState::Open {
-        if changed == PullRequestChange::Unchanged {
-            cancel_revise_job(ctx, &linked).await?;
-        }
         wake_waiting_reviews(ctx, &linked).await?;
     }
     Ok(changed)
@@ -63,23 +60,6 @@ async fn write_change(ctx: &Context, pull_request: &PullRequest) -> Result<Write
     }
 }
 
-/// Ends the job of a pull request stored as closed by an older version, which used two writes.
-async fn cancel_revise_job(ctx: &Context, linked: &PullRequest) -> Result<(), Error> {
-    let mut rounds = ctx.retries(&linked.id);
-    let mut linked = linked.clone();
-    while let Some((job, next)) = plan_cancel(ctx, &linked).await? {
-        if write_cancel(ctx, &linked, &job, &next).await? == Write::Applied {
-            break;
-        }
-        rounds.backoff().await?;
-        match ctx.store.load_pull_request(&linked.id).await? {
-            Some(again) if again.state != PullRequestState::Open => linked = again,
-            _ => break,
-        }
-    }
-    Ok(())
-}
-
 async fn plan_cancel(ctx: &Context, linked: &PullRequest) -> Result<Option<(Job, Job)>, Error> {
     let Some(key) = &linked.ticket else { return Ok(None) };
     let ticket = ctx.store.load_ticket(&linked.project, key).await?;
@@ -94,8 +74,9 @@ async fn plan_cancel(ctx: &Context, linked: &PullRequest) -> Result<Option<(Job,
 }
 
 async fn write_cancel(ctx: &Context, linked: &PullRequest, job: &Job, next: &Job) -> Result<Write, Error> {
+    let parts = WriteParts { pull_request: Some(linked), ..WriteParts::default() };
     let written = match next.status.is_terminal() {
-        true => write_end_with_pull_request(ctx, job, next, linked, ctx.clock.now()).await?,
+        true => write_end(ctx, job, next, parts, ctx.clock.now()).await?,
         false => ctx.store.request_cancel(next, linked).await?,
     };
     if written == Write::Applied {

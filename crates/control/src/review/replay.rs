@@ -16,8 +16,7 @@ use pullyard_forge::{Forge, ReviewState};
 /// Idempotent: a final answer stays, as with a redelivery.
 /// Errors: `NotFound`; `Invalid` for a delivery without stored content; `Forge`; `Contended`.
 pub async fn replay_delivery(ctx: &Context, id: &DeliveryId) -> Result<Answer, Error> {
-    let delivery = ctx.store.load_delivery(id).await?;
-    let delivery = delivery.ok_or_else(|| Error::NotFound { what: "delivery", name: id.to_string() })?;
+    let delivery = ctx.store.load_delivery(id).await?.ok_or_else(|| Error::not_found("delivery", id))?;
     match (&delivery.review, &delivery.facts, &delivery.ticket) {
         (Some(subject), _, _) => {
             let event = reload_event(ctx, &delivery, subject).await?;
@@ -52,9 +51,11 @@ async fn reload_event(ctx: &Context, delivery: &Delivery, subject: &ReviewSubjec
     let Some(review) = &subject.review else {
         return Err(not_replayable("it concerns only the pull request itself; the next poll finds that"));
     };
-    let integration = ctx.store.load_integration(&id.integration).await?;
-    let integration =
-        integration.ok_or_else(|| Error::NotFound { what: "integration", name: id.integration.to_string() })?;
+    let integration = ctx
+        .store
+        .load_integration(&id.integration)
+        .await?
+        .ok_or_else(|| Error::not_found("integration", &id.integration))?;
     let connected = ctx.store.load_repository(&delivery.project, &id.integration, id.repository).await?;
     let connected = connected.ok_or_else(|| not_replayable("its repository is no longer connected"))?;
     let (name, forge) = (connected.name.clone(), forge_client(ctx, &integration, &connected).await?);

@@ -2,7 +2,7 @@
 
 use super::decide::decide_review;
 use super::facts::ProjectScope;
-use super::read::{state_of, time_of};
+use super::translate::to_pull_request_snapshot;
 use crate::forge::forge_client;
 use crate::tickets::move_ticket::Answer;
 use crate::{Context, Error, Requester};
@@ -86,7 +86,7 @@ pub async fn link_pull_request(ctx: &Context, named: &PullRequestRef, key: &Tick
     loop {
         let (stored, ticket) =
             tokio::try_join!(ctx.store.load_pull_request(&snapshot.id), ctx.store.load_ticket(&named.project, key))?;
-        let mut ticket = ticket.ok_or_else(|| Error::NotFound { what: "ticket", name: key.to_string() })?;
+        let mut ticket = ticket.ok_or_else(|| Error::not_found("ticket", key))?;
         if let Some(stored) = &stored
             && let Some(other) = &stored.ticket
         {
@@ -155,12 +155,12 @@ pub async fn unlink_pull_request(ctx: &Context, named: &PullRequestRef) -> Resul
 
 pub async fn load_repository(ctx: &Context, named: &PullRequestRef) -> Result<Repository, Error> {
     if ctx.store.load_project(&named.project).await?.is_none() {
-        return Err(Error::NotFound { what: "project", name: named.project.to_string() });
+        return Err(Error::not_found("project", &named.project));
     }
     let found = ctx.store.load_repository_by_name(&named.project, &named.repository).await?;
     found
         .filter(|found| named.integration.as_ref().is_none_or(|id| found.integration == *id))
-        .ok_or_else(|| Error::NotFound { what: "repository", name: named.repository.to_string() })
+        .ok_or_else(|| Error::not_found("repository", &named.repository))
 }
 
 struct LoadedPullRequest {
@@ -171,31 +171,21 @@ struct LoadedPullRequest {
 
 async fn load_pull_request(ctx: &Context, named: &PullRequestRef) -> Result<LoadedPullRequest, Error> {
     let repository = load_repository(ctx, named).await?;
-    let Some(integration) = ctx.store.load_integration(&repository.integration).await? else {
-        return Err(Error::NotFound { what: "integration", name: repository.integration.to_string() });
-    };
+    let integration = ctx
+        .store
+        .load_integration(&repository.integration)
+        .await?
+        .ok_or_else(|| Error::not_found("integration", &repository.integration))?;
     let forge = forge_client(ctx, &integration, &repository).await?;
     let pull = match forge.pull_request(repository.name.as_str(), named.number).await {
         Ok(pull) => pull,
         Err(pullyard_forge::Error::NotFound { .. }) => {
-            return Err(Error::NotFound {
-                what: "pull request",
-                name: format!("{}#{}", repository.name, named.number),
-            });
+            return Err(Error::not_found("pull request", format!("{}#{}", repository.name, named.number)));
         }
         Err(error) => return Err(error.into()),
     };
     let from_fork = pull.head_repository != Some(repository.id);
-    let id =
-        PullRequestId { integration: repository.integration.clone(), repository: repository.id, number: named.number };
-    let snapshot = PullRequestSnapshot {
-        id,
-        repository: repository.name.clone(),
-        state: state_of(pull.state),
-        head: pull.head_sha,
-        branch: pull.head_branch,
-        url: pull.url,
-        updated_at: time_of(pull.updated_at),
-    };
+    let (integration, name) = (repository.integration.clone(), repository.name.clone());
+    let snapshot = to_pull_request_snapshot(integration, repository.id, name, &pull);
     Ok(LoadedPullRequest { repository, pull_request: snapshot, from_fork })
 }

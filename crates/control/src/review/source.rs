@@ -2,6 +2,7 @@
 //! requests. The job of a Bitbucket review takes over its author's earlier reviews.
 
 use super::permission::get_permission;
+use super::post_status::is_refused;
 use super::read::{ReadError, load_unanswered_reviews, read_pull_request, read_reviews, time_of};
 use super::reviews_for_job::{list_unfinished_jobs, readable_job};
 use crate::corrupt::skip_corrupt;
@@ -16,7 +17,7 @@ use pullyard_domain::review::{
     Author, Permission, Review, ReviewState, UnansweredScope, absorbed_reviews, jobs_of_earlier_requests,
     unanswered_requests, unanswered_scope,
 };
-use pullyard_forge::{ErrorKind, Forge};
+use pullyard_forge::Forge;
 use pullyard_store::Write;
 
 pub(super) struct ReviewSource<'a> {
@@ -155,7 +156,7 @@ impl ReviewSource<'_> {
         }
         match get_permission(self.ctx, self.integration, self.repository, number, &author).await {
             Ok(permission) => Ok((permission == Permission::Write).then_some(author)),
-            Err(Error::Forge(error)) if is_lasting(&error) => {
+            Err(Error::Forge(error)) if is_refused(&error) => {
                 tracing::warn!(job.id = %self.job.id, review = review.id, error = %error, "review omitted: its author's permission is unknown");
                 Ok(None)
             }
@@ -168,8 +169,4 @@ impl ReviewSource<'_> {
         let written = self.ctx.store.assign_review(&review, from).await?;
         Ok((written == Write::Applied).then_some(review))
     }
-}
-
-fn is_lasting(error: &pullyard_forge::Error) -> bool {
-    matches!(error.kind(), ErrorKind::Missing | ErrorKind::Denied | ErrorKind::Refused)
 }

@@ -16,9 +16,7 @@ pub enum RunnerCommand {
 pub async fn command_runner(ctx: &Context, id: &RunnerId, command: &RunnerCommand) -> Result<Runner, Error> {
     let mut rounds = ctx.retries(id);
     loop {
-        let Some(runner) = ctx.store.load_runner(id).await? else {
-            return Err(Error::NotFound { what: "runner", name: id.to_string() });
-        };
+        let runner = ctx.store.load_runner(id).await?.ok_or_else(|| Error::not_found("runner", id))?;
         if runner.status == Presence::Deleting {
             return Err(Error::Runner(Refusal::Deleting { name: runner.name }));
         }

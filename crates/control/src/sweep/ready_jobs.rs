@@ -4,7 +4,7 @@ use super::deadlines::RoundTimer;
 use super::gauges::count_waiting;
 use super::projects::list_projects_rotated;
 use super::report::Report;
-use crate::jobs::finish_job::write_end;
+use crate::jobs::finish_job::{WriteParts, write_end};
 use crate::runner::WaitExplainer;
 use crate::{Context, Error};
 use pullyard_domain::id::{ClassId, JobId, ProjectId};
@@ -14,7 +14,7 @@ use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::sweep::{WaitingStep, next_waiting_step, required_place};
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wait::Wait;
-use pullyard_store::{Error as StoreError, Gauges, RunnerCondition, Write};
+use pullyard_store::{Error as StoreError, Gauges, Write};
 
 const MAX_JOBS_SWEPT: usize = 25;
 /// Jobs counted per class. A read costs at least half a unit, which covers as many.
@@ -126,7 +126,7 @@ async fn sweep_ready_job(
         }
         WaitingStep::Fail(failure) => {
             let next = job.fail(failure, now).map_err(|refusal| Error::from_refusal(refusal, now))?;
-            let written = write_end(ctx, &job, &next, RunnerCondition::Exists, now).await?;
+            let written = write_end(ctx, &job, &next, WriteParts::default(), now).await?;
             report.ended += u32::from(written == Write::Applied);
             return Ok(None);
         }

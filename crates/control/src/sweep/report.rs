@@ -3,6 +3,17 @@
 use crate::Error;
 use pullyard_store::Gauges;
 
+pub(super) enum Repair {
+    Start,
+    Requeue,
+    End,
+    Ticket,
+    Admit,
+    PullRequest,
+    Poll,
+    Skip,
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     pub checked: u32,
@@ -23,39 +34,27 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn add(&mut self, part: Self) {
-        let Self {
-            checked: looked_at,
-            started,
-            requeued,
-            ended,
-            tickets,
-            admitted,
-            pull_requests,
-            polls: looks,
-            unchanged: nothing,
-            failed,
-            offline,
-            has_more: more,
-            gauges,
-        } = part;
-        for (sum, count) in [
-            (&mut self.checked, looked_at),
-            (&mut self.started, started),
-            (&mut self.requeued, requeued),
-            (&mut self.ended, ended),
-            (&mut self.tickets, tickets),
-            (&mut self.admitted, admitted),
-            (&mut self.pull_requests, pull_requests),
-            (&mut self.polls, looks),
-            (&mut self.unchanged, nothing),
-            (&mut self.failed, failed),
-            (&mut self.offline, offline),
-        ] {
-            *sum = sum.saturating_add(count);
-        }
-        self.has_more |= more;
-        self.gauges = gauges.or(self.gauges.take());
+    pub(super) fn count(&mut self, repair: Repair) {
+        let count = match repair {
+            Repair::Start => &mut self.started,
+            Repair::Requeue => &mut self.requeued,
+            Repair::End => &mut self.ended,
+            Repair::Ticket => &mut self.tickets,
+            Repair::Admit => &mut self.admitted,
+            Repair::PullRequest => &mut self.pull_requests,
+            Repair::Poll => &mut self.polls,
+            Repair::Skip => &mut self.unchanged,
+        };
+        *count += 1;
+    }
+
+    /// Adds the report of one runner.
+    pub(super) fn add_runner(&mut self, part: &Self) {
+        self.requeued += part.requeued;
+        self.ended += part.ended;
+        self.failed += part.failed;
+        self.offline += part.offline;
+        self.has_more |= part.has_more;
     }
 
     pub fn repair_count(&self) -> u32 {
@@ -119,39 +118,25 @@ impl Failures {
 mod tests {
     use super::*;
 
-    /// A report of `n` equal rounds. Powers of two identify each field in a sum.
-    fn rounds(n: u32) -> Report {
-        Report {
-            checked: n,
-            started: 2 * n,
-            requeued: 4 * n,
-            ended: 8 * n,
-            tickets: 16 * n,
-            admitted: 32 * n,
-            pull_requests: 64 * n,
-            polls: 128 * n,
-            unchanged: 256 * n,
-            failed: 512 * n,
-            offline: 1_024 * n,
-            has_more: true,
-            gauges: None,
-        }
-    }
-
-    #[test]
-    fn reports_of_a_round_are_summed() {
-        let mut whole = Report::default();
-        whole.add(rounds(1));
-        assert_eq!(whole, rounds(1));
-        let gauges = Some(Gauges { waiting: 3, ..Gauges::default() });
-        whole.add(Report { has_more: false, gauges: gauges.clone(), ..rounds(1) });
-        whole.add(Report::default());
-        assert_eq!(whole, Report { gauges, ..rounds(2) });
-    }
-
     #[test]
     fn healed_counts_only_repaired_items() {
-        assert_eq!(rounds(1).repair_count(), 2 + 4 + 8 + 16 + 32 + 64 + 1_024);
+        // Powers of two identify each field in a sum.
+        let report = Report {
+            checked: 1,
+            started: 2,
+            requeued: 4,
+            ended: 8,
+            tickets: 16,
+            admitted: 32,
+            pull_requests: 64,
+            polls: 128,
+            unchanged: 256,
+            failed: 512,
+            offline: 1_024,
+            has_more: true,
+            gauges: None,
+        };
+        assert_eq!(report.repair_count(), 2 + 4 + 8 + 16 + 32 + 64 + 1_024);
     }
 
     #[test]

@@ -3,15 +3,14 @@
 use super::deadlines::RoundTimer;
 use super::gauges::count_runner;
 use super::report::{Failures, Report};
-use crate::jobs::finish_job::write_end;
-use crate::jobs::requeue::write_requeue;
+use super::write_step;
 use crate::runner::load_token_state;
 use crate::{Context, Error};
 use futures::StreamExt as _;
 use pullyard_domain::id::JobId;
 use pullyard_domain::runner::sweep::{self, LossReason, RunnerStep, TokenState};
 use pullyard_domain::runner::{Runner, Slot};
-use pullyard_domain::sweep::{JobStep, step_after_runner_loss};
+use pullyard_domain::sweep::step_after_runner_loss;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Gauges, RunnerCondition, Store, Write};
 use std::collections::HashMap;
@@ -75,7 +74,7 @@ pub(super) async fn sweep_runners(
     });
     let mut swept = std::pin::pin!(swept.buffer_unordered(CONCURRENCY));
     while let Some(one) = swept.next().await {
-        report.add(one);
+        report.add_runner(&one);
     }
     faults.into_result()
 }
@@ -168,23 +167,9 @@ async fn take_job_away(
         LossReason::Deleted | LossReason::TokenInvalid => RunnerCondition::Exists,
     };
     // Stale is harmless: the job ended, or the runner sent a heartbeat. The next round judges again.
-    match step_after_runner_loss(&job, loss.failure(runner, now), now) {
-        JobStep::Requeue(failure) => {
-            let next = job.requeue(now).map_err(|refusal| Error::from_refusal(refusal, now))?;
-            let written = write_requeue(ctx, &job, &next, failure, proof, now).await?;
-            report.requeued += u32::from(written == Write::Applied);
-        }
-        JobStep::Adopt(loss) => {
-            let next = job.requeue_to_adopt(loss.clone(), now).map_err(|refusal| Error::from_refusal(refusal, now))?;
-            let written = write_requeue(ctx, &job, &next, loss, proof, now).await?;
-            report.requeued += u32::from(written == Write::Applied);
-        }
-        JobStep::Fail(failure) => {
-            let next = job.fail(failure, now).map_err(|refusal| Error::from_refusal(refusal, now))?;
-            let written = write_end(ctx, &job, &next, proof, now).await?;
-            report.ended += u32::from(written == Write::Applied);
-        }
-        _ => {}
+    let step = step_after_runner_loss(&job, loss.failure(runner, now), now);
+    if let Some((Write::Applied, repair)) = write_step(ctx, &job, step, proof, now).await? {
+        report.count(repair);
     }
     Ok(())
 }

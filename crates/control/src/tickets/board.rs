@@ -84,9 +84,7 @@ pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Erro
         if let Some(first) = find_first_answer(ctx, request.as_ref()).await? {
             return Ok(first);
         }
-        let Some(stored) = ctx.store.load_project(&project).await? else {
-            return Err(Error::NotFound { what: "project", name: project.to_string() });
-        };
+        let stored = ctx.store.load_project(&project).await?.ok_or_else(|| Error::not_found("project", &project))?;
         let key = match &wanted {
             Some(key) => key.clone(),
             None => suggest_ticket_key(ctx, &project).await?,
@@ -168,7 +166,7 @@ pub struct TicketMove {
 /// Errors: `NotFound` (ticket); `KeyReused`; `Denied` without such a place; `Invalid` for a status that is no column.
 pub async fn move_board_ticket(ctx: &Context, command: TicketMove) -> Result<Option<Answer>, Error> {
     let TicketMove { project, key, status, place, caller, request } = command;
-    let ticket = load_ticket(ctx, &project, &key).await?;
+    let ticket = ctx.store.load_ticket(&project, &key).await?.ok_or_else(|| Error::not_found("ticket", &key))?;
     let status = status.unwrap_or_else(|| ticket.status.clone());
     let named = request.map(|request| EventId::for_move(&caller.id, request.as_str()));
     let mut moved = new_board_event(&ticket, ctx.clock.now(), status, None, caller.name);
@@ -189,7 +187,7 @@ pub async fn move_board_ticket(ctx: &Context, command: TicketMove) -> Result<Opt
     let stays = ticket.status == moved.status;
     if !stays {
         let stored = ctx.store.load_project(&project).await?;
-        let unknown = || Error::NotFound { what: "project", name: project.to_string() };
+        let unknown = || Error::not_found("project", &project);
         check_status(&stored.ok_or_else(unknown)?, &moved.status)?;
     }
     moved.rank = match place {
@@ -230,7 +228,7 @@ pub async fn edit_ticket(ctx: &Context, command: TicketEdit) -> Result<Answer, E
         if let Some(first) = find_first_answer(ctx, request.as_ref()).await? {
             return Ok(first);
         }
-        let ticket = load_ticket(ctx, &project, &key).await?;
+        let ticket = ctx.store.load_ticket(&project, &key).await?.ok_or_else(|| Error::not_found("ticket", &key))?;
         let stored = ctx.store.load_ticket_text(&project, &key).await?;
         let before = stored.as_ref().map(|stored| stored.text.clone()).unwrap_or_default();
         if based_on.as_ref().is_some_and(|version| *version != text_version(&before)) {
@@ -290,11 +288,6 @@ fn stored_answer(event: &TicketEvent, stored: &FirstDecision) -> Answer {
         _ => None,
     };
     Answer { delivery: DeliveryId::for_ticket_event(&event.project, &event.event), reason: stored.reason.clone(), job }
-}
-
-async fn load_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Ticket, Error> {
-    let found = ctx.store.load_ticket(project, key).await?;
-    found.ok_or_else(|| Error::NotFound { what: "ticket", name: key.to_string() })
 }
 
 /// Creates a board event, later than the ticket's last event even if a tool's clock is ahead. Otherwise a repeat that

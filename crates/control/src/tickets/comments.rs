@@ -49,7 +49,7 @@ pub async fn list_comments(
     key: &TicketKey,
     before: Option<u32>,
 ) -> Result<CommentPage, Error> {
-    let ticket = load_ticket(ctx, project, key).await?;
+    let ticket = ctx.store.load_ticket(project, key).await?.ok_or_else(|| Error::not_found("ticket", key))?;
     list_comments_of(ctx, &ticket, before).await
 }
 
@@ -82,7 +82,7 @@ pub async fn add_comment(ctx: &Context, new: NewComment) -> Result<AddedComment,
         if let Some(first) = find_first_comment(ctx, &project, &key, request.as_ref()).await? {
             return Ok(AddedComment::Existing(first));
         }
-        let ticket = load_ticket(ctx, &project, &key).await?;
+        let ticket = ctx.store.load_ticket(&project, &key).await?.ok_or_else(|| Error::not_found("ticket", &key))?;
         let (ticket, number) = ticket.add_comment().map_err(Error::Denied)?;
         let comment = Comment {
             project: project.clone(),
@@ -153,11 +153,6 @@ async fn find_first_comment(
     }
     let comment = ctx.store.load_comment(project, key, number).await?;
     comment.map(Some).ok_or_else(|| comment_not_found(key, number))
-}
-
-async fn load_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Ticket, Error> {
-    let ticket = ctx.store.load_ticket(project, key).await?;
-    ticket.ok_or_else(|| Error::NotFound { what: "ticket", name: key.to_string() })
 }
 
 fn comment_not_found(key: &TicketKey, number: u32) -> Error {
