@@ -4,7 +4,7 @@ use crate::{Context, Error};
 use pullyard_domain::budget::{DailyUsage, Day};
 use pullyard_domain::event::{TicketEvent, TicketText};
 use pullyard_domain::facts::{Facts, FirstDecision, RepositoryFact};
-use pullyard_domain::id::{DeliveryId, ProjectId, RepositoryName};
+use pullyard_domain::id::{DeliveryId, RepositoryName};
 use pullyard_domain::job::Job;
 use pullyard_domain::project::Project;
 use pullyard_domain::time::Timestamp;

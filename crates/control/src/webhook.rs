@@ -7,7 +7,7 @@ mod verify;
 pub use rejected_deliveries::RejectedDeliveries;
 
 use crate::counters::Counter;
-use crate::forge::{forge_client, load_repository_of_hook, timeout_error};
+use crate::forge::{forge_client, timeout_error};
 use crate::review::translate::{WebhookEvent, event_repository, translate};
 use crate::review::{
     ProjectScope, PullRequestChange, decide_or_queue, record_pull_request_change, record_repository_change,
@@ -17,8 +17,8 @@ use data_encoding::HEXLOWER;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, MAX_REPEATS, ReviewSubject, Source};
 use pullyard_domain::hook::Webhook;
-use pullyard_domain::id::{DeliveryId, EventId, HookName, RepositoryName};
-use pullyard_domain::project::ForgeKind;
+use pullyard_domain::id::{DeliveryId, EventId, HookName, IntegrationId, RepositoryName};
+use pullyard_domain::project::{ForgeKind, Repository};
 use pullyard_domain::pull_request::pull_request_label;
 use pullyard_domain::review::{PullRequestSnapshot, ReviewEvent};
 use pullyard_domain::text::truncate;
@@ -112,7 +112,8 @@ async fn decide_event(
         }
         WebhookEvent::Review(event) => decide_review_event(ctx, &reach, &event).await?,
         WebhookEvent::Comment(command) => {
-            let Some(connected) = load_repository_of_hook(ctx, hook, command.repository).await? else {
+            let Some(connected) = load_connected_repository(ctx, &reach, &hook.integration, command.repository).await?
+            else {
                 let repo = command.repository_name.clone();
                 let reason = Reason::RepositoryNotIntegrated { repo, project: hook.home.clone() };
                 return record_delivery(ctx, hook, call, reason, None).await.map(WebhookOutcome::Decided);
@@ -164,6 +165,20 @@ async fn decide_event(
 
 async fn decide_review_event(ctx: &Context, reach: &ProjectScope, event: &ReviewEvent) -> Result<Answer, Error> {
     Box::pin(decide_or_queue(ctx, reach, event)).await
+}
+
+async fn load_connected_repository(
+    ctx: &Context,
+    reach: &ProjectScope,
+    integration: &IntegrationId,
+    repository: u64,
+) -> Result<Option<Repository>, Error> {
+    for project in reach.projects() {
+        if let Some(stored) = ctx.store.load_repository(project, integration, repository).await? {
+            return Ok(Some(stored));
+        }
+    }
+    Ok(None)
 }
 
 /// The hook's project and, for a shared hook, all projects that connect the event's repository.

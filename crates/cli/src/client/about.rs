@@ -58,7 +58,7 @@ impl Status {
             lines.push(("Jobs", Cell::new("none yet", "0")));
         }
         let of = JobStatus::ALL.into_iter().filter_map(|status| Some((status, counts.get(&status)?)));
-        lines.extend(of.map(|(status, count)| (format::status_name(status), Cell::text(&count))));
+        lines.extend(of.map(|(status, count)| (format::status_name(status), Cell::text(count))));
         print_facts(&session.screen, &lines)?;
         if let Some(help) = missing.as_ref().and_then(CliError::help_text) {
             session.screen.hint(help);

@@ -45,11 +45,8 @@ async fn list(session: &Session) -> Result<(), CliError> {
     }
     let mut table = Table::new([Flexible("ACCOUNT"), Fixed("SHUT"), Right("TIMES")]);
     for breaker in &page.breakers {
-        let cells = [
-            Cell::text(&breaker.account),
-            format::time_cell(breaker.opened, format::now()),
-            Cell::text(&breaker.times),
-        ];
+        let cells =
+            [Cell::text(&breaker.account), format::time_cell(breaker.opened, format::now()), Cell::text(breaker.times)];
         table.row_with(cells, &breaker.sentence);
     }
     table.show(&session.screen, "No model account is paused.")

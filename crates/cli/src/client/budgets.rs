@@ -88,7 +88,7 @@ fn show(session: &Session, used: &BudgetUse) -> Result<(), CliError> {
     ];
     if used.budget.has_limit() {
         lines.push(("Today (UTC)", Cell::text(&used.day)));
-        lines.push(("Jobs today", Cell::text(&used.jobs)));
+        lines.push(("Jobs today", Cell::text(used.jobs)));
         lines.push(("Spent today", Cell::new(spent, used.spent_usd_micros.to_string())));
     }
     print_facts(&session.screen, &lines)

@@ -118,7 +118,7 @@ async fn list(session: &Session, queue: Option<Queue>) -> Result<(), CliError> {
         let cells = [
             Cell::text(letter.queue.as_str()),
             format::optional_time_cell(letter.sent_at, format::now()),
-            Cell::text(&letter.received),
+            Cell::text(letter.received),
             about_cell(letter),
             advice_cell(letter.advice),
             Cell::text(&letter.id),
@@ -163,7 +163,7 @@ async fn show(session: &Session, id: &str) -> Result<(), CliError> {
         ("Message", Cell::text(&letter.id)),
         ("Queue", Cell::text(letter.queue.as_str())),
         ("When", format::optional_time_cell(letter.sent_at, format::now())),
-        ("Seen", Cell::text(&letter.received)),
+        ("Seen", Cell::text(letter.received)),
         ("About", about_cell(&letter)),
         ("Project", Cell::optional(letter.project.as_ref())),
         ("What it does", Cell::text(&letter.sentence)),

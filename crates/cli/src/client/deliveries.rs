@@ -158,7 +158,7 @@ fn show(session: &Session, delivery: &Delivery) -> Result<(), CliError> {
         ("Ticket", Cell::optional(delivery.ticket.as_ref())),
         ("Job", Cell::optional(delivery.job.as_ref())),
         ("When", format::time_cell(delivery.at, format::now())),
-        ("Repeats", Cell::text(&delivery.repeats)),
+        ("Repeats", Cell::text(delivery.repeats)),
         ("Facts", Cell::text(&delivery.facts)),
     ];
     print_facts(screen, &lines)?;

@@ -230,7 +230,7 @@ fn list(session: &Session, hooks: &[Hook]) -> Result<(), CliError> {
             Cell::text(hook.kind.label()),
             Cell::text(&hook.integration),
             format::optional_time_cell(hook.verified_at, now),
-            Cell::text(&hook.refused),
+            Cell::text(hook.refused),
             Cell::optional(hook.url.as_deref()),
         ];
         table.row(cells);

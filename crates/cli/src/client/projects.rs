@@ -166,7 +166,7 @@ async fn list(session: &Session, after: Option<String>) -> Result<(), CliError> 
     for Project { id, name, settings, .. } in &page.projects {
         let auto = Cell::new(if settings.auto_create { "on" } else { "off" }, settings.auto_create.to_string());
         let repository = settings.default_repository.as_ref().map(|name| name.as_str());
-        table.row([Cell::text(&id), Cell::text(name), auto, Cell::optional(repository)]);
+        table.row([Cell::text(id), Cell::text(name), auto, Cell::optional(repository)]);
     }
     table.show(&session.screen, "No project yet. Create one with `pullyard projects create ID`.")?;
     hint_more(&session.screen, "projects list", page.next);
@@ -189,7 +189,7 @@ fn show(session: &Session, project: &Project) -> Result<(), CliError> {
         ("Model", Cell::optional(model.as_ref())),
         ("Held by", Cell::optional(hold::describe(project).as_ref())),
         ("Budget", Cell::optional(budgets::describe(budget).as_ref())),
-        ("Revision", Cell::text(&project.revision)),
+        ("Revision", Cell::text(project.revision)),
     ];
     print_facts(&session.screen, &lines)
 }

@@ -51,5 +51,5 @@ async fn repository_name(ctx: &Context, job: &Job) -> Result<RepositoryName, Err
         None => None,
     };
     let name = linked.and_then(|linked| linked.repository_name);
-    name.ok_or_else(|| Error::not_found("repository", &job.repository))
+    name.ok_or_else(|| Error::not_found("repository", job.repository))
 }

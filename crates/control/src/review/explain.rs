@@ -110,7 +110,7 @@ async fn explain_next_review(ctx: &Context, linked: &PullRequest) -> Result<(Str
     let repository = ctx.store.load_repository(&linked.project, &linked.id.integration, linked.id.repository).await?;
     let name = linked.repository_name.clone().or(repository.map(|repository| repository.name));
     let Some(name) = name else {
-        return Err(Error::not_found("repository", &linked.id.repository));
+        return Err(Error::not_found("repository", linked.id.repository));
     };
     let review = ReviewId::new("none").map_err(|_| Error::Inconsistent("no id".into()))?;
     let event = ReviewEvent {

@@ -35,7 +35,7 @@ pub(crate) async fn record_repository_change(
                 outcome = "deleted";
                 refresh_repository(ctx, stored, &event.repository.full_name).await?;
             }
-            RepositoryChange::Renamed { .. } | RepositoryChange::Transferred => {
+            RepositoryChange::Renamed | RepositoryChange::Transferred => {
                 outcome = if event.change == RepositoryChange::Transferred { "transferred" } else { "renamed" };
                 refresh_repository(ctx, stored, &event.repository.full_name).await?;
             }

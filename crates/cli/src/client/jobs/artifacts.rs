@@ -121,7 +121,7 @@ fn show_list(session: &Session, artifacts: Vec<Artifact>, of: &str) -> Result<()
             Cell::text(&one.name),
             Cell::new(one.kind.label(), one.kind.as_str()),
             format::bytes_cell(one.size_bytes),
-            Cell::text(&one.attempt),
+            Cell::text(one.attempt),
             format::time_cell(one.at, now),
             Cell::text(if one.stored { "yes" } else { "no" }),
         ]);

@@ -69,7 +69,7 @@ fn row(attempt: u32, run: &CheckRun) -> [Cell; 7] {
         Cell::new(run.outcome.label(), format::to_code(&run.outcome)),
         Cell::text(run.end_phrase()),
         format::duration_cell(Duration::from_millis(run.took_ms)),
-        Cell::text(&attempt),
+        Cell::text(attempt),
         Cell::text(if run.round == 0 { "work" } else { "again" }),
         Cell::optional(run.artifact.as_ref()),
     ]

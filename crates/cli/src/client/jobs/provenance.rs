@@ -33,9 +33,9 @@ fn lines(attempt: &Attempt) -> Vec<(&'static str, Cell)> {
         AttemptOutcome::Paused => "Paused",
     };
     let mut lines =
-        vec![("Attempt", Cell::text(&attempt.attempt)), ("Ended as", Cell::new(how, format::to_code(&attempt.how)))];
+        vec![("Attempt", Cell::text(attempt.attempt)), ("Ended as", Cell::new(how, format::to_code(&attempt.how)))];
     lines.extend(attempt.failure.as_ref().map(|failure| ("Why", Cell::text(&failure.sentence))));
-    lines.extend(attempt.runner.as_ref().map(|runner| ("Runner", Cell::text(&runner))));
+    lines.extend(attempt.runner.as_ref().map(|runner| ("Runner", Cell::text(runner))));
     lines.extend(attempt.task.as_ref().map(|task| ("Task", Cell::text(task))));
     lines.extend(attempt.ended.map(|ended| ("Took", format::duration_cell(ended.since(attempt.started)))));
     match &attempt.work {
@@ -49,7 +49,7 @@ fn lines(attempt: &Attempt) -> Vec<(&'static str, Cell)> {
 }
 
 fn work_lines(work: &AgentReport) -> Vec<(&'static str, Cell)> {
-    let count = |count: u64| Cell::text(&count);
+    let count = |count: u64| Cell::text(count);
     let mut lines = vec![
         ("Agent", Cell::text(&work.agent)),
         ("Version", Cell::optional(work.version.as_ref())),

@@ -45,7 +45,7 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<(), CliError> 
         ("Repository", Cell::optional(job.repository.as_ref())),
         ("Branch", Cell::text(&job.branch)),
         ("Where", compute_cell(session, job.place)),
-        ("Attempt", Cell::text(&job.attempt)),
+        ("Attempt", Cell::text(job.attempt)),
         ("Took", format::duration_cell(job_duration(&job, now))),
         ("Created", format::time_cell(job.created, now)),
     ]);

@@ -53,7 +53,7 @@ pub(super) fn piped_unit(kind: Kind) -> &'static str {
 fn default_cell(setting: &Setting) -> Cell {
     match setting.default_value() {
         Value::Null => Cell::none(),
-        list @ Value::Array(_) => Cell::text(&list),
+        list @ Value::Array(_) => Cell::text(list),
         value => Cell::text(setting.format(value)),
     }
 }

@@ -114,7 +114,7 @@ fn list(session: &Session, key: &TicketKey, comments: &[Comment]) -> Result<(), 
     let mut table = Table::new([Fixed("NUMBER"), Flexible("AUTHOR"), Fixed("WRITTEN"), Flexible("TEXT")]);
     for comment in comments {
         table.row([
-            Cell::text(&comment.number),
+            Cell::text(comment.number),
             Cell::text(&comment.author),
             time_cell(comment.created, now()),
             Cell::text(&comment.text),
