@@ -27,7 +27,7 @@ const WITH_WALK: &[(&str, &str)] = &[
     ("jobs/cancel_job::cancel_job", "working_job_is_cancelled_after_a_crash"),
     ("admin/columns::rename_column", "column_is_renamed_after_a_crash"),
     ("attempt/close_breaker::close_breaker", "job_waits_until_its_breaker_closes_after_a_crash"),
-    ("jobs/continue_job::continue_job", "job_is_answered_paused_and_resumed_after_a_crash"),
+    ("jobs/pause_job::continue_job", "job_is_answered_paused_and_resumed_after_a_crash"),
     ("jobs/create_job::create_job", "requested_job_is_retried_and_cancelled_after_a_crash"),
     ("admin/dead_letters::move_dead_letters", "dead_letters_are_redriven_or_dropped_after_a_crash"),
     ("jobs/dispatch::dispatch", "ticket_job_completes_after_a_crash"),
