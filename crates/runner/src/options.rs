@@ -1,6 +1,7 @@
 //! The flags of `run-job`, each with an environment name. Its only secret comes from the environment.
 
 use crate::agent::restart::{RestartPauses, parse_pauses};
+use crate::process::pid_namespace::ProcessNamespace;
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};
 use pullyard_domain::trace::TraceId;
 use pullyard_sandbox::{Containers, Level as Isolation};
@@ -10,16 +11,6 @@ use std::time::Duration;
 
 /// The choices where no sandbox starts.
 pub const OTHER_ISOLATIONS: &str = "without a sandbox: `--isolation none`; in a container or virtual machine only for Pullyard: `--isolation external`";
-
-/// Whether agents run in a process namespace of their own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum ProcessNamespace {
-    /// If this machine supports it.
-    #[default]
-    Auto,
-    /// Never.
-    Off,
-}
 
 /// Run one job, then exit.
 /// Exits with 0 if the control plane has the result or the job belongs to another attempt, with 143 after a signal,

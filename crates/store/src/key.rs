@@ -1,7 +1,6 @@
 //! Defines the keys of all items.
 //! Free text in a key is percent-encoded, so that a `#` in it cannot merge two keys.
 
-use crate::item::Attributes;
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::breaker::BreakerId;
 use pullyard_domain::budget::Day;
@@ -11,6 +10,7 @@ use pullyard_domain::id::{
 };
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::time::Timestamp;
+use std::collections::HashMap;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
@@ -23,7 +23,7 @@ impl Key {
         Self { pk: pk.into(), sk: sk.into() }
     }
 
-    pub(crate) fn attributes(&self) -> Attributes {
+    pub(crate) fn attributes(&self) -> HashMap<String, AttributeValue> {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         [("pk".to_owned(), text(&self.pk)), ("sk".to_owned(), text(&self.sk))].into()
     }

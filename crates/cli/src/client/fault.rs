@@ -1,6 +1,7 @@
 //! Errors of commands: exit code, sentence, and help.
 
-use super::screen::Screen;
+mod report;
+
 use pullyard_protocol::Problem;
 use pullyard_protocol::client::Error;
 use std::process::ExitCode;
@@ -75,32 +76,6 @@ impl CliError {
 
     pub(super) fn exit(&self) -> Exit {
         self.exit
-    }
-
-    pub(crate) fn print_with_document(self, screen: &Screen) -> ExitCode {
-        let exit = self.exit.into();
-        if self.error.is_empty() {
-            return exit;
-        }
-        self.print(screen);
-        if screen.is_json() {
-            // Best effort: the reader may be gone.
-            let _ = screen.json(&self.into_problem());
-        }
-        exit
-    }
-
-    /// Prints only to stderr: with `--json`, stdout already has its one document.
-    pub(super) fn printed(self, screen: &Screen) -> Self {
-        self.print(screen);
-        Self::silent(self.exit)
-    }
-
-    pub(super) fn print(&self, screen: &Screen) {
-        screen.error(&self.error);
-        if let Some(help) = &self.help {
-            screen.help(help);
-        }
     }
 
     pub(super) fn into_problem(self) -> Problem {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{repositories::Commit, uuid};
+use super::uuid;
 use pullyard_demo_forge::{
     forge_state::Shared,
     repositories::RepositoryEntry,
@@ -73,6 +73,11 @@ pub(super) fn repository(shared: &Shared, entry: &RepositoryEntry, asked_by: &Ac
         ],
     });
     shown
+}
+
+pub(super) struct Commit {
+    pub(super) sha: String,
+    pub(super) message: String,
 }
 
 pub(super) fn commit(commit: &Commit) -> Value {

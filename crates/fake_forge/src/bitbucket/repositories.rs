@@ -43,20 +43,19 @@ pub(super) async fn commit(
     Ok(Json(answers::commit(&load_commit(&shared, &entry, &named).await?)))
 }
 
-pub(super) struct Commit {
-    pub(super) sha: String,
-    pub(super) message: String,
-}
-
 /// `named` is the hash or its first characters.
-pub(super) async fn load_commit(shared: &Shared, entry: &RepositoryEntry, named: &str) -> Result<Commit, Refusal> {
+pub(super) async fn load_commit(
+    shared: &Shared,
+    entry: &RepositoryEntry,
+    named: &str,
+) -> Result<answers::Commit, Refusal> {
     if !(7..=64).contains(&named.len()) || !named.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(Refusal::no_commit(named));
     }
     let args = ["log", "--max-count=1", "--format=%H%n%B", named, "--"];
     let output = shared.git.run_with_input(Some(&entry.git_dir), &args, &[], u64::MAX).await?;
     match output.text().split_once('\n') {
-        Some((sha, message)) => Ok(Commit { sha: sha.to_owned(), message: message.trim_end().to_owned() }),
+        Some((sha, message)) => Ok(answers::Commit { sha: sha.to_owned(), message: message.trim_end().to_owned() }),
         None => Err(Refusal::no_commit(named)),
     }
 }

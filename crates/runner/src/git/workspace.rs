@@ -11,7 +11,7 @@ mod snapshot;
 mod stash;
 
 pub(crate) use mirror::Mirror;
-pub(crate) use remove::remove_entry;
+pub(crate) use remove::{is_folder, remove_entry};
 
 use crate::git::nested;
 use crate::git::{self, Git, GitCall, GitError};
@@ -139,7 +139,7 @@ impl Workspace {
         // The repository's programs have run by now and may have created links here. Do not follow them.
         let folders = [self.repository(), self.tree().join(".git")];
         let write = move || {
-            for dir in folders.iter().filter(|dir| disk::is_folder(dir)) {
+            for dir in folders.iter().filter(|dir| is_folder(dir)) {
                 create_private_dir(&dir.join("info"))?;
                 write_private_file(&dir.join("info/exclude"), &lines)?;
             }

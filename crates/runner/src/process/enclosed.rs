@@ -2,10 +2,9 @@
 
 use super::group::Group;
 use super::orphans::{self, CleanupError};
-use super::pid_namespace::{Exit, PidNamespace};
+use super::pid_namespace::{Exit, PidNamespace, ProcessNamespace};
 use super::sandbox::{Confined, Inside, JobSandbox};
 use crate::git::workspace::Workspace;
-use crate::options::ProcessNamespace;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use std::io;

@@ -6,7 +6,6 @@
 
 mod parent_death_signal;
 
-use crate::options::ProcessNamespace;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::ExitStatus;
@@ -27,6 +26,16 @@ const INIT_COMMAND: [&str; 3] = ["/bin/sh", "-c", "exec 3>&2 2>/dev/null; (exec 
 pub(crate) struct PidNamespace {
     unshare_args: Option<&'static [&'static str]>,
     has_death_signal: bool,
+}
+
+/// Whether agents run in a process namespace of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ProcessNamespace {
+    /// If this machine supports it.
+    #[default]
+    Auto,
+    /// Never.
+    Off,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

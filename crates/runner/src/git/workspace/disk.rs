@@ -11,15 +11,10 @@ pub(crate) fn create_private_dirs(dir: &Path) -> io::Result<()> {
 }
 
 pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
-    if !is_folder(dir) {
+    if !remove::is_folder(dir) {
         remove::remove_entry(dir)?;
     }
     create_private_dirs(dir)
-}
-
-/// Links do not count: an agent may have made one.
-pub(crate) fn is_folder(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|about| about.is_dir())
 }
 
 /// Creates a file that only this user can read from its first byte on. Replaces any entry.

@@ -1,10 +1,14 @@
 //! Removes folders that an agent wrote, of any depth and with any permissions, and files on which git would block.
 
-use super::disk::is_folder;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+
+/// Links do not count: an agent may have made one.
+pub(crate) fn is_folder(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|about| about.is_dir())
+}
 
 /// Deeper folders are moved up before removal, because removal needs an open file and stack space for each level.
 const MAX_DEPTH: usize = 64;
