@@ -5,7 +5,6 @@ pub(crate) mod terminal;
 use crate::demo::{processes_of, wait_until_gone};
 use crate::prelude::*;
 use pullyard_demo_forge::{DemoForge, NoExtension, Options, Repository, User};
-use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 use terminal::Terminal;
 
@@ -57,10 +56,7 @@ impl ForeignForge {
 
     fn command_with_gh(&self, words: &[&str], gh: &str) -> Command {
         let bin = self.dir.path().join("bin");
-        std::fs::create_dir_all(&bin).unwrap();
-        let program = bin.join("gh");
-        std::fs::write(&program, format!("#!/bin/sh\n{gh}\n")).unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        pullyard_test_script::write_script(bin.join("gh"), gh);
         let mut path = bin.into_os_string();
         path.push(":");
         path.push(std::env::var_os("PATH").unwrap());

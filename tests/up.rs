@@ -439,10 +439,9 @@ async fn doctor_finds_a_moved_repository() {
 async fn browser_signs_in_through_a_page_private_to_the_owner() {
     use std::os::unix::fs::PermissionsExt;
     let machine = Machine::new();
-    let (program, told) = (machine.path("bin/xdg-open"), machine.path("told"));
-    fs::create_dir(machine.path("bin")).unwrap();
-    fs::write(&program, format!("#!/bin/sh\necho \"$@\" > '{0}.half'\nmv '{0}.half' '{0}'\n", told.display())).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let told = machine.path("told");
+    let script = format!("echo \"$@\" > '{0}.half'\nmv '{0}.half' '{0}'", told.display());
+    pullyard_test_script::write_script(machine.path("bin/xdg-open"), &script);
     let up = machine.up_with(&["--listen", "127.0.0.1:0", "--open"]).await;
     let arguments =
         wait_until("a browser is asked", async || fs::read_to_string(&told).map_err(|error| error.to_string())).await;

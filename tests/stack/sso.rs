@@ -2,7 +2,6 @@
 
 use super::account::Account;
 use crate::prelude::*;
-use std::os::unix::fs::PermissionsExt;
 
 const PROFILE: &str = "[profile work]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = Admin\n\
                        [sso-session corp]\nsso_start_url = https://example.com/start\nsso_region = us-east-1\n";
@@ -17,9 +16,7 @@ fn sso_user(account: &Account, folder: &Path) -> User {
 }
 
 fn write_cli(folder: &Path, body: &str) {
-    let path = folder.join("aws");
-    std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
-    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    pullyard_test_script::write_script(folder.join("aws"), body);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,6 @@
 
 use super::{FINISH_GRACE, assert_done_once, assert_ticket_failed};
 use crate::prelude::*;
-use std::os::unix::fs::PermissionsExt;
 
 const BLOCKING_AGENT: &str = "#!/bin/sh
 cat > /dev/null
@@ -11,8 +10,7 @@ while [ -e \"$1\" ]; do sleep 0.05; done
 echo done >> work.txt
 ";
 
-const BLOCKING_GIT: &str = r#"#!/bin/sh
-hold() {
+const BLOCKING_GIT: &str = r#"hold() {
   if [ -e "$PULLYARD_HOLD/$1" ]; then
     echo $$ > "$PULLYARD_HOLD/$1.pid"
     mv "$PULLYARD_HOLD/$1.pid" "$PULLYARD_HOLD/$1.reached"
@@ -24,8 +22,7 @@ for word in "$@"; do
     push) hold push; "$REAL_GIT" "$@"; code=$?; hold pushed; exit $code ;;
   esac
 done
-exec "$REAL_GIT" "$@"
-"#;
+exec "$REAL_GIT" "$@""#;
 
 pub(super) struct Blocker(TempDir);
 
@@ -37,9 +34,7 @@ impl Blocker {
         let script = BLOCKING_GIT
             .replace("$PULLYARD_HOLD", folder.path().to_str().unwrap())
             .replace("$REAL_GIT", real.to_str().unwrap());
-        let git = folder.path().join("git");
-        std::fs::write(&git, script).unwrap();
-        std::fs::set_permissions(&git, std::fs::Permissions::from_mode(0o755)).unwrap();
+        pullyard_test_script::write_script(folder.path().join("git"), &script);
         Self(folder)
     }
 

@@ -1,11 +1,7 @@
 //! Tests the export of credentials with a script in place of the AWS CLI.
 
 use super::*;
-use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
-
-/// Another test's child process may inherit the open script, whose start then fails with "text file busy".
-static SCRIPT_LOCK: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 const SECRET: &str = "wJalrXUtnFEMI";
 
@@ -14,11 +10,9 @@ async fn export_with_script(body: &str, profile: Option<&str>) -> Result<Credent
 }
 
 async fn export_with_script_within(body: &str, profile: Option<&str>, timeout: Duration) -> Result<Credentials, Error> {
-    let _guard = SCRIPT_LOCK.lock().await;
     let folder = TempDir::new().unwrap();
     let program = folder.path().join("aws");
-    std::fs::write(&program, format!("#!/bin/sh\n{body}\n")).unwrap();
-    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    pullyard_test_script::write_script(&program, body);
     export(program.as_os_str(), profile, timeout).await
 }
 

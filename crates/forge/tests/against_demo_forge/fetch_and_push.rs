@@ -1,6 +1,6 @@
 //! Clones and pushes with git over HTTP, and their refusals.
 
-use std::{os::unix::fs::PermissionsExt as _, time::Duration};
+use std::time::Duration;
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -172,11 +172,8 @@ async fn path_traversal_and_git_files_return_404() {
 async fn start_blocked_push(world: &World) -> (TcpStream, String) {
     let job = world.push_branch("job").await;
     let (hook, begun) = (world.repository.git_dir.join("hooks/pre-receive"), world.dir.path().join("begun"));
-    let script =
-        format!("#!/bin/sh\necho $$ > {0}.new; mv {0}.new {0}\nwhile :; do sleep 0.05; done\n", begun.display());
-    std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
-    std::fs::write(&hook, script).unwrap();
-    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let script = format!("echo $$ > {0}.new; mv {0}.new {0}\nwhile :; do sleep 0.05; done", begun.display());
+    pullyard_test_script::write_script(&hook, &script);
     // Deleting a branch needs no objects.
     let command = format!("{job} {} refs/heads/job\0 report-status delete-refs", "0".repeat(40));
     let body = format!("{:04x}{command}0000", command.len() + 4);

@@ -218,15 +218,10 @@ fn parse_version_word(output: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pullyard_test_script::write_script;
     use std::ffi::OsString;
-    use std::fs::{self, Permissions};
-    use std::os::unix::fs::{PermissionsExt, symlink};
-
-    fn executable(path: &Path, script: &str) {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
-    }
+    use std::fs;
+    use std::os::unix::fs::symlink;
 
     async fn check(known: AgentKind, set: &[(&str, &Path)]) -> Result<InstalledAgent, String> {
         let set: Vec<(String, OsString)> =
@@ -238,8 +233,8 @@ mod tests {
     #[tokio::test]
     async fn setting_precedes_the_path_lookup() {
         let dir = tempfile::tempdir().unwrap();
-        executable(&dir.path().join("path/claude"), "echo '1.0.1 (Claude Code)'");
-        executable(&dir.path().join("own/claude-nightly"), "echo '2.1.197 (Claude Code)'");
+        write_script(dir.path().join("path/claude"), "echo '1.0.1 (Claude Code)'");
+        write_script(dir.path().join("own/claude-nightly"), "echo '2.1.197 (Claude Code)'");
         let (path, own) = (dir.path().join("path"), dir.path().join("own/claude-nightly"));
         let found = check(AgentKind::ClaudeCode, &[("PATH", &path)]).await.unwrap();
         assert_eq!((found.version.as_str(), found.program), ("1.0.1", path.join("claude")));
@@ -260,12 +255,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let modules = dir.path().join("node_modules");
         let platform = format!("{}-{}", system(), architecture());
-        executable(&modules.join("@anthropic-ai/claude-code/bin/claude.exe"), "echo 'not installed' >&2; exit 1");
+        write_script(modules.join("@anthropic-ai/claude-code/bin/claude.exe"), "echo 'not installed' >&2; exit 1");
         let native = modules.join(format!("@anthropic-ai/claude-code-{platform}/claude"));
-        executable(&native, "echo '2.1.197 (Claude Code)'");
-        executable(&modules.join("@openai/codex/bin/codex.js"), "exit 1");
+        write_script(&native, "echo '2.1.197 (Claude Code)'");
+        write_script(modules.join("@openai/codex/bin/codex.js"), "exit 1");
         let nested = format!("@openai/codex/node_modules/@openai/codex-{platform}/vendor/some-triple/bin/codex");
-        executable(&modules.join(nested), "echo codex-cli 0.169.0");
+        write_script(modules.join(nested), "echo codex-cli 0.169.0");
         let bin = modules.join(".bin");
         fs::create_dir_all(&bin).unwrap();
         symlink("../@anthropic-ai/claude-code/bin/claude.exe", bin.join("claude")).unwrap();
@@ -284,7 +279,7 @@ mod tests {
             ("echo codex-cli 0.147.0", "is 0.147.0: update it to 0.148.0 or newer"),
         ] {
             let program = dir.path().join("codex");
-            executable(&program, script);
+            write_script(&program, script);
             let found = check(AgentKind::Codex, &[("PULLYARD_CODEX", &program)]).await;
             assert!(found.unwrap_err().contains(reason), "{script}");
         }
@@ -294,7 +289,7 @@ mod tests {
     async fn version_probe_sees_only_the_path() {
         let dir = tempfile::tempdir().unwrap();
         let (program, seen) = (dir.path().join("claude"), dir.path().join("env"));
-        executable(&program, &format!("env > {}; echo '2.1.197 (Claude Code)'", seen.display()));
+        write_script(&program, &format!("env > {}; echo '2.1.197 (Claude Code)'", seen.display()));
         let (path, key) = (Path::new("/usr/bin:/bin"), Path::new("sk-planted"));
         let set = [("PATH", path), ("PULLYARD_CLAUDE_CODE", program.as_path()), ("ANTHROPIC_API_KEY", key)];
         check(AgentKind::ClaudeCode, &set).await.unwrap();

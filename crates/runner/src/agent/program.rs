@@ -66,13 +66,9 @@ fn has_interpreter(file: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs::{self, Permissions};
+    use pullyard_test_script::write_script;
+    use std::fs;
     use std::os::unix::fs::symlink;
-
-    fn executable(path: &Path) {
-        fs::write(path, "#!/bin/sh\n").unwrap();
-        fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
-    }
 
     #[test]
     fn script_without_its_interpreter_is_no_program() {
@@ -81,7 +77,7 @@ mod tests {
             [("#!/bin/sh\n", true), ("#! /bin/sh -e", true), ("#!/no/such/one\n", false), ("", true)]
         {
             let file = dir.path().join("script");
-            executable(&file);
+            write_script(&file, "");
             fs::write(&file, begin).unwrap();
             assert_eq!(executable_file(file).is_some(), expected, "{begin:?}");
         }
@@ -93,7 +89,7 @@ mod tests {
         let (tree, outside) = (dir.path().join("tree"), dir.path().join("outside"));
         for folder in [&tree, &outside] {
             fs::create_dir(folder).unwrap();
-            executable(&folder.join("agent.sh"));
+            write_script(folder.join("agent.sh"), "");
         }
         fs::write(tree.join("plain"), "").unwrap();
         symlink("agent.sh", tree.join("inner")).unwrap();
@@ -110,7 +106,7 @@ mod tests {
     #[test]
     fn bare_name_is_searched_in_absolute_path_entries_only() {
         let dir = tempfile::tempdir().unwrap();
-        executable(&dir.path().join("tool"));
+        write_script(dir.path().join("tool"), "");
         let path = std::env::join_paths([Path::new("."), Path::new("/nowhere"), dir.path()]).unwrap();
         assert_eq!(find_program("tool", dir.path(), Some(&path)), Ok(dir.path().join("tool")));
         assert!(find_program("tool", dir.path(), Some(OsStr::new("."))).is_err());

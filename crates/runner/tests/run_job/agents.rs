@@ -37,13 +37,12 @@ impl AgentMachine {
             .replace("@CODEX@", &runs("codex", CODEX));
         let starts = world.outside_path("starts");
         let script = format!(
-            "#!/bin/sh\nif [ \"$1\" = --version ]; then echo '{version}'; exit 0; fi\n\
-             for arg; do printf '%s\\n' \"$arg\"; done > {0}.args\ncat {0}.args >> {0}; echo ---- >> {0}\n{says}\n",
+            "if [ \"$1\" = --version ]; then echo '{version}'; exit 0; fi\n\
+             for arg; do printf '%s\\n' \"$arg\"; done > {0}.args\ncat {0}.args >> {0}; echo ---- >> {0}\n{says}",
             starts.display()
         );
         let program = world.outside_path("agent");
-        std::fs::write(&program, script).unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        pullyard_test_script::write_script(&program, &script);
         world.api.change_assignment(|job| {
             job.agent.capability = if setting == CODEX.0 { "codex".into() } else { "claude_code".into() };
             job.agent.command.clear();

@@ -46,12 +46,11 @@ async fn machine_with_both_agents() -> AgentMachine {
     let machine = AgentMachine::with_agent(CODEX, CODEX_WORKS).await;
     let other = machine.world.outside_path("other");
     let script = format!(
-        "#!/bin/sh\nif [ \"$1\" = --version ]; then echo '{}'; exit 0; fi\ntouch {}\nexit 1\n",
+        "if [ \"$1\" = --version ]; then echo '{}'; exit 0; fi\ntouch {}\nexit 1",
         CLAUDE.1,
         machine.world.outside_path("other-began").display()
     );
-    std::fs::write(&other, script).unwrap();
-    std::fs::set_permissions(&other, std::fs::Permissions::from_mode(0o755)).unwrap();
+    pullyard_test_script::write_script(&other, &script);
     machine.world.api.change_assignment(|job| job.agent.capability = "auto".into());
     machine
 }

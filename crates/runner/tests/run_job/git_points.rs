@@ -50,12 +50,9 @@ struct FinalState {
 
 pub(crate) fn path_with_git_script(world: &World, script: impl FnOnce(&str) -> String) -> OsString {
     let folder = world.outside_path("before-git");
-    std::fs::create_dir(&folder).unwrap();
     let path = std::env::var_os("PATH").unwrap();
     let git = std::env::split_paths(&path).map(|folder| folder.join("git")).find(|git| git.is_file()).unwrap();
-    let program = folder.join("git");
-    std::fs::write(&program, script(git.to_str().unwrap())).unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    pullyard_test_script::write_script(folder.join("git"), &script(git.to_str().unwrap()));
     std::env::join_paths(std::iter::once(folder).chain(std::env::split_paths(&path))).unwrap()
 }
 
@@ -63,7 +60,7 @@ fn path_with_numbered_git(world: &World, at: usize) -> OsString {
     let calls = call_log(world).display().to_string();
     path_with_git_script(world, |git| {
         format!(
-            "#!/bin/sh\necho \"$1\" >> '{calls}'\n[ $(wc -l < '{calls}') -eq {at} ] || exec '{git}' \"$@\"\n\
+            "echo \"$1\" >> '{calls}'\n[ $(wc -l < '{calls}') -eq {at} ] || exec '{git}' \"$@\"\n\
              '{git}' \"$@\"\nkill -KILL $PPID\n"
         )
     })

@@ -12,26 +12,21 @@ pub(crate) const SIGNING_KEY: &str =
 
 pub(crate) fn write_fake_signer(world: &World) -> OsString {
     let folder = world.outside_path("bin");
-    std::fs::create_dir(&folder).unwrap();
-    let program = folder.join("ssh-keygen");
     let script = format!(
-        "#!/bin/sh\nfor last; do :; done\n\
+        "for last; do :; done\n\
          while [ $# -gt 0 ]; do [ \"$1\" = -f ] && key=$2; shift; done\n\
          {{ ls -l \"$key\" | cut -c1-10; cat \"$key\"; }} >> {}\n\
-         printf -- '-----BEGIN SSH SIGNATURE-----\\nZmFrZQ==\\n-----END SSH SIGNATURE-----\\n' > \"$last.sig\"\n",
+         printf -- '-----BEGIN SSH SIGNATURE-----\\nZmFrZQ==\\n-----END SSH SIGNATURE-----\\n' > \"$last.sig\"",
         world.outside_path("signed").display()
     );
-    std::fs::write(&program, script).unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    pullyard_test_script::write_script(folder.join("ssh-keygen"), &script);
     let path = std::env::var_os("PATH").unwrap();
     std::env::join_paths(std::iter::once(folder).chain(std::env::split_paths(&path))).unwrap()
 }
 
 fn write_marker_program(world: &World) {
-    let program = world.outside_path("evil.sh");
-    let script = format!("#!/bin/sh\ntouch {}\ncat\n", world.outside_path("pwned").display());
-    std::fs::write(&program, script).unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let script = format!("touch {}\ncat", world.outside_path("pwned").display());
+    pullyard_test_script::write_script(world.outside_path("evil.sh"), &script);
 }
 
 async fn run_to_success(world: &World) {

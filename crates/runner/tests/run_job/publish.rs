@@ -273,11 +273,7 @@ async fn too_little_time_prevents_the_push() {
 }
 
 pub(crate) fn install_hook(world: &World, name: &str, script: &str) {
-    use std::os::unix::fs::PermissionsExt;
-    let path = world.repository.git_dir.join("hooks").join(name);
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    pullyard_test_script::write_script(world.repository.git_dir.join("hooks").join(name), script);
 }
 
 #[tokio::test]

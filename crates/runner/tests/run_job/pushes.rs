@@ -154,8 +154,8 @@ async fn run_where_a_fetch_fails_once(world: &World, first: impl FnOnce(&str) ->
     let once = world.outside_path("once").display().to_string();
     let path = path_with_git_script(world, |git| {
         format!(
-            "#!/bin/sh\n{}case \"$*\" in *:refs/pullyard/found) if [ ! -e '{once}' ]; then\n\
-             touch '{once}'; echo 'fatal: Could not resolve host: x' >&2; exit 128; fi;; esac\nexec '{git}' \"$@\"\n",
+            "{}case \"$*\" in *:refs/pullyard/found) if [ ! -e '{once}' ]; then\n\
+             touch '{once}'; echo 'fatal: Could not resolve host: x' >&2; exit 128; fi;; esac\nexec '{git}' \"$@\"",
             first(git)
         )
     });

@@ -209,8 +209,7 @@ impl DaemonMachine {
         let routes = plane.routes();
         tokio::spawn(async move { axum::serve(listener, routes).await });
         let path = dir.path().join("run-job.sh");
-        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        pullyard_test_script::write_script(&path, script);
         Self { dir, runner_api: plane, url, script: path }
     }
 

@@ -3,7 +3,6 @@
 use crate::leftover_processes::{kill_leftovers, leftover_processes};
 use crate::world::{BRANCH, RunResult, World, wait_for_exit};
 use pullyard_protocol::attempt::{FinishOutcome, FinishRequest};
-use std::os::unix::fs::PermissionsExt;
 
 /// The final line of a successful Claude Code run.
 pub(super) const SUCCESS_RESULT: &str = r#"{"type":"result","subtype":"success","is_error":false,"result":"All done.","session_id":"s","num_turns":1,"total_cost_usd":0.01,"permission_denials":[],"terminal_reason":"completed","modelUsage":{}}"#;
@@ -27,11 +26,8 @@ impl FakeAgent {
             .replace("@BEGIN@", &format!("echo '{INIT_EVENT}'"))
             .replace("@WELL@", &format!("echo '{SUCCESS_RESULT}'"));
         let does = does.replace("@DIR@/", &outside);
-        let script =
-            format!("#!/bin/sh\nif [ \"$1\" = --version ]; then echo '2.1.197 (Claude Code)'; exit 0; fi\n{does}\n");
-        let path = world.outside_path("claude");
-        std::fs::write(&path, script).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let script = format!("if [ \"$1\" = --version ]; then echo '2.1.197 (Claude Code)'; exit 0; fi\n{does}");
+        pullyard_test_script::write_script(world.outside_path("claude"), &script);
         Self { world }
     }
 
