@@ -177,8 +177,7 @@ impl World {
     }
 
     async fn enable_polling(&self) {
-        let set = SetIngress { repository: RepositoryName::new(SHOP).unwrap(), ingress: Ingress::Both };
-        self.story.api.set_ingress(&self.story.project, &set).await.unwrap();
+        self.story.set_ingress(SHOP, Ingress::Both).await;
     }
 
     async fn poll(&self) {

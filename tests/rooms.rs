@@ -4,7 +4,7 @@ use crate::prelude::*;
 use serde::Deserialize;
 use std::process::Command;
 
-const CRATES: [(&str, &str); 30] = [
+const CRATES: [(&str, &str); 31] = [
     ("domain", ""),
     ("version", ""),
     ("protocol", "domain"),
@@ -34,6 +34,7 @@ const CRATES: [(&str, &str); 30] = [
     ("fake-forge", "demo-forge"),
     ("demo-model", ""),
     ("testkit", "emulator"),
+    ("test-script", ""),
     ("models", ""),
     ("simulation", ""),
     (

@@ -358,6 +358,11 @@ impl Story {
         self.api.add_repository(&self.project, &add).await.unwrap();
     }
 
+    pub(crate) async fn set_ingress(&self, repository: &str, ingress: Ingress) {
+        let set = SetIngress { repository: RepositoryName::new(repository).unwrap(), ingress };
+        self.api.set_ingress(&self.project, &set).await.unwrap();
+    }
+
     pub(crate) async fn set_agent_command(&self, command: &[&str]) {
         let command = command.iter().map(|word| word.to_string()).collect();
         self.connect_repository(Agent { capability: "command".into(), command, model: None }).await;

@@ -12,6 +12,7 @@ const QUERY: &str = "?project=acme&repository=acme%2Fapp";
 #[tokio::test(flavor = "multi_thread")]
 async fn repositories_page_shows_state_and_broken_webhook() {
     let world = World::with_hook().await;
+    world.story.set_ingress(REPOSITORY, Ingress::Webhook).await;
     let browser = Browser::admin(&world.story).await;
     let page = browser.get(LIST).await;
     page.assert_contains(&[
@@ -195,18 +196,18 @@ async fn repository_is_added_changed_tested_and_removed() {
     let page = browser.get(tested).await;
     page.assert_contains(&["acme/shop is connected.", "No missing permission was found", "contents: write", "Unknown"]);
     let page = browser.get(LIST).await;
-    page.assert_contains(&["acme/shop", "<dd>trunk</dd>", "sh ./agent.sh", "npm test", "no webhook is installed"]);
+    page.assert_contains(&["acme/shop", "<dd>trunk</dd>", "sh ./agent.sh", "npm test", "Polling every minute"]);
     browser
         .get("/setup/repositories/add?project=acme&repository=acme%2Fshop")
         .await
         .assert_contains(&["Change acme/shop", ">sh\n./agent.sh</textarea>"]);
 
-    let set = [("project", "acme"), ("repository", SHOP), ("ingress", "poll")];
-    let polled = browser.post("/setup/repositories/ingress", &set).await;
-    assert!(polled.status == 303 && polled.redirect().1.starts_with(&format!("{LIST}#r-gh1-")), "{}", polled.body);
+    let set = [("project", "acme"), ("repository", SHOP), ("ingress", "webhook")];
+    let changed = browser.post("/setup/repositories/ingress", &set).await;
+    assert!(changed.status == 303 && changed.redirect().1.starts_with(&format!("{LIST}#r-gh1-")), "{}", changed.body);
     let ingresses = story.api.ingresses(&story.project).await.unwrap().repositories;
-    assert!(ingresses.iter().any(|one| one.repository.as_str() == SHOP && one.ingress == Ingress::Poll));
-    assert!(browser.get(LIST).await.contains("Polling every minute"));
+    assert!(ingresses.iter().any(|one| one.repository.as_str() == SHOP && one.ingress == Ingress::Webhook));
+    assert!(browser.get(LIST).await.contains("Polling every 5 minutes; no webhook is installed"));
 
     browser
         .get("/setup/repositories/remove?project=acme&repository=acme%2Fshop")

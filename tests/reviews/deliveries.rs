@@ -1,6 +1,6 @@
 //! Tests duplicate and lost reports of a review: two webhooks, polling, redelivery and loss lead to one job.
 
-use super::world::{HOUR, KEY, ReviewWorld, repository};
+use super::world::{HOUR, KEY, ReviewWorld};
 use crate::prelude::*;
 use crate::story::Tasks;
 
@@ -8,8 +8,7 @@ use crate::story::Tasks;
 async fn review_reported_by_two_webhooks_and_poll_makes_one_job() {
     let desk = ReviewWorld::with_linked_pull_request().await;
     desk.install_hook("second").await;
-    let set = SetIngress { repository: repository(), ingress: Ingress::Poll };
-    desk.story.api.set_ingress(&desk.story.project, &set).await.unwrap();
+    desk.story.set_ingress(REPOSITORY, Ingress::Poll).await;
     desk.block_agents();
     let review = desk.request_changes("Not yet.", &[("change.txt", 1, "This.")]).await;
     let job = desk.revision().await;

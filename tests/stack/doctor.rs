@@ -19,6 +19,7 @@ impl DoctorWorld {
         let account = Account::healthy(&story).await;
         let mut user = account.operator();
         user.set_env("PULLYARD_TOKEN", story.local.admin_token());
+        story.set_ingress(REPOSITORY, Ingress::Webhook).await;
         Self { story, account, user }
     }
 
@@ -198,17 +199,14 @@ async fn bitbucket_repository_without_a_webhook_is_reported() {
     let add =
         json!({ "integration": "bb", "name": "acme/api", "agent": { "capability": "command", "command": ["a"] } });
     api.add_repository(project, &serde_json::from_value(add).unwrap()).await.unwrap();
-    let look_at = async |repository: &str| {
-        let poll = json!({ "repository": repository, "ingress": "poll" });
-        api.set_ingress(project, &serde_json::from_value(poll).unwrap()).await.unwrap();
-    };
     sick.story.update_settings(|settings| settings.revise_on_review = true).await;
-    look_at("acme/app").await;
+    sick.story.set_ingress(REPOSITORY, Ingress::Poll).await;
+    sick.story.set_ingress("acme/api", Ingress::Webhook).await;
     let install = "--integration bb --repo acme/api --project acme";
     let mend = "pullyard repos ingress acme/api poll --project acme";
     sick.assert_finding("hook", "wrong", &["No webhook sends reviews of acme/api to the project acme.", install, mend])
         .await;
-    look_at("acme/api").await;
+    sick.story.set_ingress("acme/api", Ingress::Poll).await;
     sick.assert_finding("hook", "good", &["No repository needs a webhook"]).await;
 }
 
@@ -236,6 +234,7 @@ async fn missing_or_disabled_webhook_is_reported() {
     sick.user.ok(&["projects", "create", "late", "--url", &url]).await;
     let add = ["repos", "add", "acme/app", "--integration", "gh1", "--url", &url, "--project", "late"];
     sick.user.ok(&[&add[..], &["--agent-command", "./agent.sh"]].concat()).await;
+    sick.user.ok(&["repos", "ingress", "acme/app", "webhook", "--url", &url, "--project", "late"]).await;
     let said = ["No webhook sends reviews of acme/app to the project late.", "--project late"];
     sick.assert_finding("hook", "warning", &said).await;
 }

@@ -31,8 +31,6 @@ async fn recovery_finds_events_that_an_organisation_hook_lost() {
 #[tokio::test(flavor = "multi_thread")]
 async fn repository_without_a_hook_is_polled_every_minute() {
     let world = World::new().await;
-    let set = SetIngress { repository: RepositoryName::new(REPOSITORY).unwrap(), ingress: Ingress::Poll };
-    world.story.api.set_ingress(&world.story.project, &set).await.unwrap();
     world.request_changes().await;
     world.story.advance_and_sweep(Duration::from_secs(61)).await;
     let job = world.wait_for_revision().await;
@@ -47,8 +45,6 @@ async fn repository_without_a_hook_is_polled_every_minute() {
 #[tokio::test(flavor = "multi_thread")]
 async fn poll_ignores_a_request_followed_by_an_approval() {
     let world = World::new().await;
-    let set = SetIngress { repository: RepositoryName::new(REPOSITORY).unwrap(), ingress: Ingress::Poll };
-    world.story.api.set_ingress(&world.story.project, &set).await.unwrap();
     let (forge, bens_token) = (world.story.local.forge(), "ghp_ben");
     let ben = pullyard_local::User { login: "ben".into(), id: ANN + 1, token: bens_token.into() };
     forge.add_user(ben, AccountKind::User).await.unwrap();
@@ -79,8 +75,6 @@ async fn poll_ignores_a_request_followed_by_an_approval() {
 #[tokio::test(flavor = "multi_thread")]
 async fn poll_finds_a_reopened_pull_request() {
     let world = World::new().await;
-    let set = SetIngress { repository: RepositoryName::new(REPOSITORY).unwrap(), ingress: Ingress::Poll };
-    world.story.api.set_ingress(&world.story.project, &set).await.unwrap();
     let store = world.story.store().await;
     let id = PullRequestId {
         integration: IntegrationId::new("gh1").unwrap(),
@@ -101,8 +95,6 @@ async fn poll_finds_a_reopened_pull_request() {
 #[tokio::test(flavor = "multi_thread")]
 async fn poll_stores_the_new_name_of_a_renamed_repository() {
     let world = World::new().await;
-    let set = SetIngress { repository: RepositoryName::new(REPOSITORY).unwrap(), ingress: Ingress::Poll };
-    world.story.api.set_ingress(&world.story.project, &set).await.unwrap();
     let forge = world.story.local.forge();
     forge.rename_repository(REPOSITORY, "acme/renamed", "pullyard-bot").await.unwrap();
     world.story.advance_and_sweep(Duration::from_secs(61)).await;

@@ -409,7 +409,7 @@ fn pull_request() -> Value {
         "project": PROJECT, "integration": "gh1", "repository": REPOSITORY, "number": 7, "label": "acme/app#7",
         "url": PULL_REQUEST, "branch": BRANCH, "state": "open", "ticket": TICKET, "job": JOB, "revised": null,
         "held_until": null, "help": NO_ACTION,
-        "sentence": "No reviews are waiting. A review that requests changes on acme/app#7 starts a job at once.",
+        "sentence": "No reviews are waiting. A review that requests changes on acme/app#7 starts a job.",
     })
 }
 

@@ -9,7 +9,8 @@ use crate::{Context, Error};
 use pullyard_domain::agent::{Agent, ModelKey};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::checks::CommandOverrides;
-use pullyard_domain::hook::Poll;
+use pullyard_domain::hook::poll_progress::poll_interval;
+use pullyard_domain::hook::{Ingress, Poll};
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{ForgeKind, Integration, Project, Repository, SettingFault, Settings, validate_change};
 use pullyard_domain::removal::reused_name_fault;
@@ -113,6 +114,8 @@ pub struct RepositorySettings {
     pub commands: CommandOverrides,
 }
 
+/// `pullyard up` polls it every minute from the start, because no forge can call the webhook of a machine without a
+/// public address.
 /// Idempotent: adding the same repository again replaces its settings.
 /// Errors: `Forge`; `NotFound` (project, integration); `Invalid`; `NameTaken`.
 pub async fn add_repository(
@@ -132,6 +135,8 @@ pub async fn add_repository(
     agent
         .check_for_repository()
         .map_err(|bad| Error::Invalid { pointer: agent_pointer(bad.field), fault: bad.message })?;
+    let ingress = if ctx.runs_on_one_machine() { Ingress::Poll } else { Ingress::Webhook };
+    let interval = poll_interval(ingress, integration.kind);
     let requested_at = ctx.clock.now();
     let found = forge_client_by_name(ctx, &integration, name).await?.repository(name.as_str()).await?;
     if !is_same_forge_host(&integration.api_url, &found.clone_url) {
@@ -155,7 +160,8 @@ pub async fn add_repository(
     let mut rounds = ctx.retries(&repository.name);
     loop {
         let stored = ctx.store.load_poll(project, &repository.integration, repository.id).await?;
-        let new = stored.is_none().then(|| Poll::new(&repository, ctx.clock.now()));
+        let now = ctx.clock.now();
+        let new = stored.is_none().then(|| Poll { ingress, next: now.plus(interval), ..Poll::new(&repository, now) });
         if ctx.store.put_repository(&repository, new.as_ref()).await? == Write::Applied {
             // The forge just returned the repository. If it was marked as gone, poll it again.
             clear_gone(ctx, &repository, requested_at).await?;

@@ -6,6 +6,8 @@ use crate::runner::WaitExplainer;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::explanation::explain_job;
+use pullyard_domain::hook::Ingress;
+use pullyard_domain::hook::poll_progress::describe_poll_interval;
 use pullyard_domain::id::{JobId, ProjectId, ReviewId};
 use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId, PullRequestState};
 use pullyard_domain::review::guard::{Decision, DecisionStep, decide};
@@ -148,13 +150,18 @@ async fn explain_next_review(ctx: &Context, linked: &PullRequest) -> Result<(Str
         DecisionStep::Decided(decision) if decision.reason.code() != "accepted" => {
             (decision.reason.sentence(), decision.reason.help())
         }
-        _ => (
-            format!(
-                "No reviews are waiting. A review that requests changes on {} starts a job at once.",
-                linked.label()
-            ),
-            "Nothing to do.".into(),
-        ),
+        _ => {
+            let label = linked.label();
+            let PullRequestId { integration, repository, .. } = &linked.id;
+            let poll = ctx.store.load_poll(&linked.project, integration, *repository).await?;
+            let ingress = poll.map(|poll| poll.ingress).unwrap_or_default();
+            let polling = describe_poll_interval(ingress, loaded.integration.kind);
+            let sources = if ingress == Ingress::Poll { "polling" } else { "a webhook, or by polling" };
+            (
+                format!("No reviews are waiting. A review that requests changes on {label} starts a job."),
+                format!("Nothing to do. Pullyard learns of reviews by {sources} {polling}."),
+            )
+        }
     })
 }
 

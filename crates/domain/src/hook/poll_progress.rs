@@ -61,3 +61,11 @@ pub fn poll_interval(ingress: Ingress, kind: ForgeKind) -> Duration {
         _ => RECOVERY_INTERVAL,
     }
 }
+
+/// Returns `every minute` or `every 5 minutes`.
+pub fn describe_poll_interval(ingress: Ingress, kind: ForgeKind) -> String {
+    match poll_interval(ingress, kind).as_secs() / 60 {
+        0 | 1 => "every minute".into(),
+        minutes => format!("every {minutes} minutes"),
+    }
+}

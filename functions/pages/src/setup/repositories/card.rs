@@ -9,7 +9,7 @@ use crate::visit::PageContext;
 use pullyard_control::Error;
 use pullyard_control::hooks::{HookView, list_hook_views};
 use pullyard_domain::agent::{AUTO, CLAUDE_CODE, CODEX, COMMAND, PROJECT};
-use pullyard_domain::hook::poll_progress::poll_interval;
+use pullyard_domain::hook::poll_progress::describe_poll_interval;
 use pullyard_domain::hook::{Ingress, Poll};
 use pullyard_domain::id::{IntegrationId, ProjectId};
 use pullyard_domain::project::{ForgeKind, Project, Repository};
@@ -156,18 +156,11 @@ fn describe_agent(project: &Project, repository: &Repository) -> String {
 }
 
 fn describe_ingress(ingress: Ingress, kind: ForgeKind, has_hook: bool) -> String {
-    let every = describe_interval(ingress, kind);
+    let every = describe_poll_interval(ingress, kind);
     match ingress {
         Ingress::Poll => format!("Polling {every}"),
         Ingress::Webhook | Ingress::Both if has_hook => format!("Webhook, and polling {every}"),
         Ingress::Webhook | Ingress::Both => format!("Polling {every}; no webhook is installed"),
-    }
-}
-
-fn describe_interval(ingress: Ingress, kind: ForgeKind) -> String {
-    match poll_interval(ingress, kind).as_secs() / 60 {
-        0 | 1 => "every minute".into(),
-        minutes => format!("every {minutes} minutes"),
     }
 }
 
@@ -197,7 +190,7 @@ fn forge_note(poll: &Poll, repository: &Repository) -> Option<Note> {
 
 fn refusing_note(view: &HookView, ingress: Ingress, kind: ForgeKind) -> Note {
     let name = &view.hook.name;
-    let every = describe_interval(ingress, kind);
+    let every = describe_poll_interval(ingress, kind);
     Note {
         cause: line(&format!("The newest deliveries of the webhook {name} had a wrong signature.")),
         effect: line(&format!(
