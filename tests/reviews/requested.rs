@@ -110,3 +110,18 @@ async fn pull_request_of_a_fork_is_not_linked() {
     assert!(format!("{problem:?}").contains("comes from a fork"), "{problem:?}");
     desk.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explanation_of_a_refused_review_follows_the_settings() {
+    let desk = ReviewWorld::with_linked_pull_request().await;
+    desk.story.update_settings(|settings| settings.revise_on_review = false).await;
+    let review = desk.request_changes("First.", &[]).await;
+    assert_eq!(desk.ledger_entry(review).await.code, "retrigger_disabled");
+    let off = "Revising on review is switched off for acme.";
+    assert_eq!(desk.why().await.sentence, off);
+    desk.story.update_settings(|settings| settings.revise_on_review = true).await;
+    let why = desk.why().await;
+    assert_eq!(why.sentence, format!("The newest review of {REPOSITORY}#1 started no job. The reason was: {off}"));
+    assert!(why.help.ends_with(&format!("`pullyard revise {REPOSITORY}#1`.")), "{}", why.help);
+    desk.end().await;
+}

@@ -86,7 +86,7 @@ async fn load_view(ctx: &Context, linked: PullRequest) -> Result<PullRequestView
         None => None,
     };
     let (sentence, help) = if linked.state != PullRequestState::Open || linked.ticket.is_none() {
-        explain_next_review(ctx, &linked).await?
+        explain_next_review(ctx, &linked, None).await?
     } else if let Some(job) = job.as_ref().filter(|job| !job.status.is_terminal()) {
         let wait = WaitExplainer::default().explain(ctx, job, now).await?;
         let (sentence, help) = explain_job(job, wait.as_ref(), None, now);
@@ -99,16 +99,38 @@ async fn load_view(ctx: &Context, linked: PullRequest) -> Result<PullRequestView
         )
     } else {
         match &linked.note {
+            Some(Note::Decision { reason }) if depends_on_state(reason) => {
+                explain_next_review(ctx, &linked, Some(reason)).await?
+            }
             Some(Note::Decision { reason }) => (reason.sentence(), reason.help()),
-            _ => explain_next_review(ctx, &linked).await?,
+            _ => explain_next_review(ctx, &linked, None).await?,
         }
     };
     let job = job.map(|job| job.id);
     Ok(PullRequestView { pull_request: linked, job, deferred_until, sentence, help })
 }
 
-/// Explains how a permitted reviewer's request for changes would be decided now.
-async fn explain_next_review(ctx: &Context, linked: &PullRequest) -> Result<(String, String), Error> {
+/// Whether the reason is a setting or a state that somebody can change, not the review itself or its author.
+fn depends_on_state(reason: &Reason) -> bool {
+    matches!(
+        reason,
+        Reason::RetriggerDisabled { .. }
+            | Reason::ProjectHeld { .. }
+            | Reason::BudgetExhausted { .. }
+            | Reason::RepositoryNotIntegrated { .. }
+            | Reason::NoLinkedTicket { .. }
+            | Reason::TicketInactive { .. }
+            | Reason::PreviousJobNotCompleted { .. }
+    )
+}
+
+/// Explains how a permitted reviewer's request for changes would be decided now. `refused` is why the newest review
+/// started no job.
+async fn explain_next_review(
+    ctx: &Context,
+    linked: &PullRequest,
+    refused: Option<&Reason>,
+) -> Result<(String, String), Error> {
     let repository = ctx.store.load_repository(&linked.project, &linked.id.integration, linked.id.repository).await?;
     let name = linked.repository_name.clone().or(repository.map(|repository| repository.name));
     let Some(name) = name else {
@@ -135,23 +157,29 @@ async fn explain_next_review(ctx: &Context, linked: &PullRequest) -> Result<(Str
     };
     let loaded =
         load_facts(ctx, &ProjectScope::single(linked.project.clone()), &event, Some(Permission::Write)).await?;
-    Ok(match decide(&loaded.facts, JobId::for_review(&linked.id, &event.review)) {
+    let reason = match decide(&loaded.facts, JobId::for_review(&linked.id, &event.review)) {
+        DecisionStep::Decided(Decision { reason, .. }) => Some(reason),
+        _ => None,
+    };
+    let label = linked.label();
+    Ok(match (reason, refused) {
+        (Some(reason), _) if !matches!(reason, Reason::Accepted { .. } | Reason::HeldUntil { .. }) => {
+            (reason.sentence(), reason.help())
+        }
+        (_, Some(refused)) => (
+            format!("The newest review of {label} started no job. The reason was: {}", refused.sentence()),
+            format!("That no longer applies. Start a job for the review: `pullyard revise {label}`."),
+        ),
         // Rephrased, because the reason's sentence is about an existing review.
-        DecisionStep::Decided(Decision { reason: Reason::HeldUntil { ago, time }, .. }) => {
-            let (label, remaining) = (linked.label(), Span::from(time.since(loaded.facts.now)));
-            (
-                format!(
-                    "No reviews are waiting. {label} was revised {ago} ago; the next review that requests changes \
-                     starts a job in {remaining}."
-                ),
-                format!("To start one at once: `pullyard revise {label}`."),
-            )
-        }
-        DecisionStep::Decided(decision) if decision.reason.code() != "accepted" => {
-            (decision.reason.sentence(), decision.reason.help())
-        }
+        (Some(Reason::HeldUntil { ago, time }), None) => (
+            format!(
+                "No reviews are waiting. {label} was revised {ago} ago; the next review that requests changes starts a \
+                 job in {}.",
+                Span::from(time.since(loaded.facts.now))
+            ),
+            format!("To start one at once: `pullyard revise {label}`."),
+        ),
         _ => {
-            let label = linked.label();
             let PullRequestId { integration, repository, .. } = &linked.id;
             let poll = ctx.store.load_poll(&linked.project, integration, *repository).await?;
             let ingress = poll.map(|poll| poll.ingress).unwrap_or_default();
