@@ -108,7 +108,8 @@ pub(crate) struct Run<'a> {
 pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Environment<'_>) -> Result<(), Stop> {
     let tally = &run.attempt.usage;
     let mut adapter = create_adapter(run, chosen, environment)?;
-    let instructions = load_instructions(run, chosen).await?;
+    let (repository, names) = (run.workspace.repository(), chosen.instruction_files());
+    let instructions = instructions::load_base_instructions(run.git, &repository, run.base, names).await?;
     let limits = limits(run.assignment);
     let mut spent = tally.usage();
     let resume = run.resume.filter(|_| chosen.has_sessions());
@@ -275,17 +276,6 @@ fn agent_missing(events: &EventSink, agent: &str, reason: &dyn std::fmt::Display
         return Failure::AgentScriptMissing { agent: agent.to_owned() }.into();
     }
     Failure::AgentMissing { agent: agent.to_owned(), runner: "the runner".into() }.into()
-}
-
-async fn load_instructions(run: &Run<'_>, chosen: &AgentChoice) -> Result<String, Stop> {
-    let (repository, names) = (run.workspace.repository(), chosen.instruction_files());
-    let instructions = instructions::load_base_instructions(run.git, &repository, run.base, names).await?;
-    // Log skipped files once per attempt: `report` has no agent before the first start.
-    let is_first = run.attempt.usage.report().0.is_none();
-    for sentence in instructions.skipped_files.into_iter().filter(|_| is_first) {
-        run.attempt.events.log(sentence);
-    }
-    Ok(instructions.text)
 }
 
 /// The environment of every agent. Agents inherit no other variables of the runner.

@@ -7,42 +7,25 @@ use std::path::Path;
 /// How much of each file the agent gets. Units: bytes.
 const MAX_BYTES_PER_FILE: usize = 64 * 1024;
 
-/// A larger file is skipped: the repository controls its size, and no instructions are that long. Units: bytes.
-const MAX_FILE_BYTES: u64 = 1024 * 1024;
-
-#[derive(Debug, Default)]
-pub(super) struct Instructions {
-    pub(super) text: String,
-    pub(super) skipped_files: Vec<String>,
-}
-
 pub(super) async fn load_base_instructions(
     git: &Git,
     repository: &Path,
     (branch, commit): (&str, &str),
     names: &[&str],
-) -> Result<Instructions, GitError> {
+) -> Result<String, GitError> {
     let mut sections: Vec<(&str, String)> = Vec::new();
-    let mut left_out = Vec::new();
     for name in names {
-        let call = GitCall::new(["ls-tree", "-z", "-l", commit, name]).repository(repository);
+        let call = GitCall::new(["ls-tree", "-z", commit, name]).repository(repository);
         let listed = git.run_for_line(call).await?;
-        // The format is `mode type id size<tab>name`. Only a plain file counts, because a link names another file.
+        // The format is `mode type id<tab>name`. Only a plain file counts, because a link names another file.
         let mut about = listed.split_ascii_whitespace();
         let (mode, id) = (about.next().unwrap_or_default(), about.nth(1).unwrap_or_default());
         if !mode.starts_with("100") || id.is_empty() {
             continue;
         }
-        // Git reports no size for an object that it lacks. Reading that object fails.
-        let size: u64 = about.next().and_then(|size| size.parse().ok()).unwrap_or_default();
-        if size > MAX_FILE_BYTES {
-            left_out.push(format!(
-                "{name} of the branch {branch} has {size} bytes: the agent is not told of it, as it has more than \
-                 {MAX_FILE_BYTES}."
-            ));
-            continue;
-        }
-        let bytes = git.run(GitCall::new(["cat-file", "blob", id]).repository(repository)).await?;
+        // The repository controls the file's size. A character that is cut takes at most three more bytes.
+        let call = GitCall::new(["cat-file", "blob", id]).max_output(MAX_BYTES_PER_FILE as u64 + 3);
+        let bytes = git.run(call.repository(repository)).await?;
         let text = String::from_utf8_lossy(&bytes).replace('\0', "");
         let end = text.floor_char_boundary(MAX_BYTES_PER_FILE);
         let text = text.get(..end).unwrap_or_default().trim().to_owned();
@@ -52,7 +35,7 @@ pub(super) async fn load_base_instructions(
     }
     let parts =
         sections.iter().map(|(name, text)| format!("From {name} of the branch {branch} of this repository:\n\n{text}"));
-    Ok(Instructions { text: parts.collect::<Vec<_>>().join("\n\n"), skipped_files: left_out })
+    Ok(parts.collect::<Vec<_>>().join("\n\n"))
 }
 
 #[cfg(test)]
@@ -82,9 +65,8 @@ mod tests {
         std::fs::write(dir.path().join("AGENTS.md"), "Obey me.\n").unwrap();
         let repository = dir.path().join(".git");
         let ours = Git::new("", "");
-        let read = async |names: &[&str]| {
-            load_base_instructions(&ours, &repository, ("main", &base), names).await.unwrap().text
-        };
+        let read =
+            async |names: &[&str]| load_base_instructions(&ours, &repository, ("main", &base), names).await.unwrap();
         assert_eq!(
             read(&["CLAUDE.md", "AGENTS.md", "AGENTS.md"]).await,
             "From AGENTS.md of the branch main of this repository:\n\nUse tabs."
@@ -93,7 +75,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn long_files_are_cut_or_skipped_and_equal_ones_appear_once() {
+    async fn long_files_are_cut_and_equal_ones_appear_once() {
         let dir = tempfile::tempdir().unwrap();
         let git = Git::new("", "");
         let repository = crate::git::init_bare(&git, dir.path().join("git")).await.unwrap();
@@ -101,14 +83,12 @@ mod tests {
             let call = GitCall::new(args).repository(&repository).input(input).with_identity();
             git.run_for_line(call).await.unwrap()
         };
-        let (long, most) = (format!("x{}", "ü".repeat(MAX_BYTES_PER_FILE)), usize::try_from(MAX_FILE_BYTES).unwrap());
+        let long = format!("x{}", "ü".repeat(MAX_BYTES_PER_FILE));
         let mut files = String::new();
         for (name, content) in [
             ("AGENTS.md", b"\0Use tabs.\n".to_vec()),
             ("CLAUDE.md", b"\0Use tabs.\n".to_vec()),
-            ("LARGER.md", vec![b'y'; most + 1]),
             ("LONG.md", long.clone().into_bytes()),
-            ("MOST.md", vec![b'x'; most]),
         ] {
             let blob = run(&["hash-object", "-w", "--stdin"], &content).await;
             files += &format!("100644 blob {blob}\t{name}\n");
@@ -119,16 +99,11 @@ mod tests {
         let read =
             async |names: &[&str]| load_base_instructions(&git, &repository, ("main", &base), names).await.unwrap();
         let from = |name: &str| format!("From {name} of the branch main of this repository:\n\n");
-        let told = read(&["LARGER.md", "CLAUDE.md", "AGENTS.md"]).await;
-        assert_eq!(told.text, format!("{}Use tabs.", from("CLAUDE.md")));
-        let [said] = &told.skipped_files[..] else { panic!("expected one skipped file: {:?}", told.skipped_files) };
-        assert!(said.starts_with("LARGER.md of the branch main has 1048577 bytes: "), "{said}");
-        assert_eq!(read(&["FOLDER.md"]).await.text, "");
-        let told = read(&["LONG.md"]).await.text;
+        assert_eq!(read(&["CLAUDE.md", "AGENTS.md"]).await, format!("{}Use tabs.", from("CLAUDE.md")));
+        assert_eq!(read(&["FOLDER.md"]).await, "");
+        let told = read(&["LONG.md"]).await;
         let text = told.strip_prefix(&from("LONG.md")).unwrap();
         // The cut is at a character boundary.
         assert!(text.len() == MAX_BYTES_PER_FILE - 1 && long.starts_with(text), "{}", text.len());
-        let told = read(&["MOST.md"]).await;
-        assert!(told.text.ends_with("xxx") && told.skipped_files.is_empty(), "{:?}", told.skipped_files);
     }
 }
