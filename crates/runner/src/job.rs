@@ -151,7 +151,7 @@ async fn run(options: &RunJob, bootstrap: &str, secrets: Vec<String>) -> Result<
     attempt.minted_tokens.revoke_all(&assignment.repository).await;
     if let Some(workspace) = workspace {
         match options.keep_worktree {
-            true => workspace.keep().await,
+            true => workspace.keep(),
             false => workspace.close().await,
         }
     }

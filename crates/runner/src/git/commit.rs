@@ -18,7 +18,7 @@ use pullyard_domain::job::JobKind;
 use pullyard_domain::prompt::{QUESTION_FILE, REPLIES_FILE};
 use pullyard_protocol::attempt::Assignment;
 use std::collections::HashSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -135,14 +135,12 @@ pub(crate) async fn restore_tree(git: &Git, workspace: &Workspace, tree: &str) -
     let (files, repository) = (workspace.tree(), workspace.repository());
     // The seal also ensures that no file elsewhere is removed.
     workspace.reset_repository(None).await?;
-    workspace.stash_excluded_repositories().await?;
     prepare_tree(workspace).await?;
-    let replies = format!("--exclude=/{REPLIES_FILE}");
-    for args in [["read-tree", "--reset", "-u", tree], ["clean", "-ffd", "--quiet", &replies]] {
-        let call = GitCall::new(args).repository(&repository).tree(&files);
-        git.run(call).await?;
+    let clean = ["clean", "-ffd", "--quiet", &format!("--exclude=/{REPLIES_FILE}")].map(OsString::from);
+    let clean = clean.into_iter().chain(workspace.clean_exceptions()).collect();
+    for args in [["read-tree", "--reset", "-u", tree].map(OsString::from).to_vec(), clean] {
+        git.run(GitCall::new(args).repository(&repository).tree(&files)).await?;
     }
-    workspace.restore_stash().await?;
     workspace.snapshot_index().await?;
     Ok(())
 }

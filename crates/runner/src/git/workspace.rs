@@ -8,12 +8,11 @@ pub(crate) mod mirror;
 mod remove;
 mod settings;
 mod snapshot;
-mod stash;
 
 pub(crate) use mirror::Mirror;
 pub(crate) use remove::{is_folder, remove_entry};
 
-use crate::git::nested;
+use crate::git::nested::{self, ExcludedRepository};
 use crate::git::{self, Git, GitCall, GitError};
 use crate::process::orphans;
 use disk::{
@@ -21,10 +20,10 @@ use disk::{
 };
 use pullyard_domain::id::JobId;
 use snapshot::{Index, RepositorySnapshot};
-use stash::Stash;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -49,8 +48,15 @@ pub(crate) struct Workspace {
     root: PathBuf,
     has_survivors: AtomicBool,
     snapshot: Mutex<RepositorySnapshot>,
-    stash: Arc<Mutex<Stash>>,
+    excluded: Mutex<Exclusions>,
     _attempt_lock: File,
+}
+
+/// Nested repositories that are excluded from the work, and those that were reported last.
+#[derive(Debug, Default)]
+struct Exclusions {
+    now: Vec<ExcludedRepository>,
+    reported: Vec<ExcludedRepository>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -100,7 +106,7 @@ impl Workspace {
             root: root.canonicalize()?,
             has_survivors: AtomicBool::new(false),
             snapshot: Mutex::new(RepositorySnapshot::default()),
-            stash: Arc::default(),
+            excluded: Mutex::default(),
             _attempt_lock: living,
         };
         for dir in [workspace.tree(), workspace.home(), workspace.temp_dir()] {
@@ -248,15 +254,44 @@ impl Workspace {
         Ok(tokio::fs::write(dir.join("config"), AGENT_CONFIG).await?)
     }
 
+    pub(crate) fn set_excluded_repositories(&self, repositories: Vec<ExcludedRepository>) {
+        self.lock_exclusions().now = repositories;
+    }
+
+    pub(crate) fn excluded_repositories(&self) -> Vec<ExcludedRepository> {
+        self.lock_exclusions().now.clone()
+    }
+
+    /// Whether the excluded folders changed since the last call. Each change is reported once.
+    pub(crate) fn take_exclusion_change(&self) -> bool {
+        let mut exclusions = self.lock_exclusions();
+        let Exclusions { now, reported } = &mut *exclusions;
+        std::mem::replace(reported, now.clone()) != *now
+    }
+
+    /// Options that make `git clean` spare the excluded folders.
+    pub(crate) fn clean_exceptions(&self) -> Vec<OsString> {
+        let option = |repository: &ExcludedRepository| {
+            let mut pattern = exclude_pattern(repository.folder.as_os_str().as_bytes());
+            // A pattern has no line break at its end here.
+            pattern.pop();
+            let mut option = OsString::from("--exclude=");
+            option.push(OsString::from_vec(pattern));
+            option
+        };
+        self.lock_exclusions().now.iter().map(option).collect()
+    }
+
+    fn lock_exclusions(&self) -> MutexGuard<'_, Exclusions> {
+        self.excluded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Records that processes could not be killed. The folders then stay, so that the next attempt finds the processes.
     pub(crate) fn keep_for_orphan_cleanup(&self) {
         self.has_survivors.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) async fn keep(self) {
-        if let Err(error) = self.restore_stash().await {
-            tracing::warn!(error = %error, "cannot restore uncommitted files to the worktree: {error}");
-        }
+    pub(crate) fn keep(self) {
         tracing::info!(worktree = %self.root.display(), "worktree kept until the next run");
     }
 
@@ -353,7 +388,7 @@ mod tests {
         assert!(!three.tree().join("dirty").exists());
         two.close().await;
         assert!(!living.exists());
-        three.keep().await;
+        three.keep();
         assert!(dead.is_dir());
     }
 

@@ -132,7 +132,6 @@ impl WorkContext<'_> {
             let (Some(beside), Some(commands)) = (self.command_runner, commands) else {
                 break (tree, CheckResults::default(), left_out);
             };
-            workspace.stash_excluded_repositories().await?;
             let earlier = match commands.checks.read_only {
                 true => Some(attempt.unless_ordered(load_tree_state(git, workspace)).await?),
                 false => None,
