@@ -42,7 +42,7 @@ impl Shared {
         Arc::new(Self {
             redactor,
             state: Mutex::new(State {
-                queue: Queue::new(),
+                queue: Queue::default(),
                 in_flight: false,
                 flush_requested: false,
                 has_ended: false,
