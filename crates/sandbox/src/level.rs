@@ -61,15 +61,13 @@ impl FromStr for Level {
         match word {
             "auto" if cfg!(target_os = "linux") => Ok(Self::Bubblewrap),
             "auto" => Err(Error::NoAutomaticLevel),
-            "bubblewrap" | "bwrap" => Ok(Self::Bubblewrap),
-            "podman" => Ok(Self::Podman),
-            "docker" => Ok(Self::Docker),
-            "landlock" => Ok(Self::Landlock),
+            "bwrap" => Ok(Self::Bubblewrap),
             // Other runners name the kind of boundary.
-            "external" | "container" | "jail" | "vm" => Ok(Self::External),
-            "seatbelt" => Ok(Self::Seatbelt),
-            "none" => Ok(Self::None),
-            other => Err(Error::UnknownLevel(other.to_owned())),
+            "container" | "jail" | "vm" => Ok(Self::External),
+            word => {
+                let level = Self::ALL.into_iter().find(|level| level.as_str() == word);
+                level.ok_or_else(|| Error::UnknownLevel(word.to_owned()))
+            }
         }
     }
 }
