@@ -71,54 +71,38 @@ impl Section {
         Self::Hold,
     ];
 
-    /// The name in addresses.
-    pub fn code(self) -> &'static str {
+    /// Code, title and summary.
+    fn texts(self) -> [&'static str; 3] {
         match self {
-            Self::Columns => "columns",
-            Self::Flow => "flow",
-            Self::Agent => "agent",
-            Self::Limits => "limits",
-            Self::Checks => "checks",
-            Self::Budgets => "budgets",
-            Self::Compute => "compute",
-            Self::Reviews => "reviews",
-            Self::Commits => "commits",
-            Self::Secrets => "secrets",
-            Self::Hold => "hold",
+            Self::Columns => ["columns", "Columns", "The board, from left to right"],
+            Self::Flow => ["flow", "Workflow", "How tickets start jobs"],
+            Self::Agent => ["agent", "Agent and model", "Defaults for new jobs"],
+            Self::Limits => ["limits", "Limits", "Per job"],
+            Self::Checks => ["checks", "Checks", "Commands around the agent"],
+            Self::Budgets => ["budgets", "Budgets", "Per project and day (UTC)"],
+            Self::Compute => ["compute", "Compute", "Where jobs run"],
+            Self::Reviews => ["reviews", "Reviews", "When a reviewer requests changes"],
+            Self::Commits => ["commits", "Commits", "Author and signature"],
+            Self::Secrets => ["secrets", "Model keys", "Names of secrets, never their values"],
+            Self::Hold => ["hold", "Hold", "A held project starts no jobs"],
         }
     }
 
+    /// The name in addresses.
+    pub fn code(self) -> &'static str {
+        let [code, ..] = self.texts();
+        code
+    }
+
     pub fn title(self) -> &'static str {
-        match self {
-            Self::Columns => "Columns",
-            Self::Flow => "Workflow",
-            Self::Agent => "Agent and model",
-            Self::Limits => "Limits",
-            Self::Checks => "Checks",
-            Self::Budgets => "Budgets",
-            Self::Compute => "Compute",
-            Self::Reviews => "Reviews",
-            Self::Commits => "Commits",
-            Self::Secrets => "Model keys",
-            Self::Hold => "Hold",
-        }
+        let [_, title, _] = self.texts();
+        title
     }
 
     /// The subject of the section, in a few words.
     pub fn summary(self) -> &'static str {
-        match self {
-            Self::Columns => "The board, from left to right",
-            Self::Flow => "How tickets start jobs",
-            Self::Agent => "Defaults for new jobs",
-            Self::Limits => "Per job",
-            Self::Checks => "Commands around the agent",
-            Self::Budgets => "Per project and day (UTC)",
-            Self::Compute => "Where jobs run",
-            Self::Reviews => "When a reviewer requests changes",
-            Self::Commits => "Author and signature",
-            Self::Secrets => "Names of secrets, never their values",
-            Self::Hold => "A held project starts no jobs",
-        }
+        let [.., summary] = self.texts();
+        summary
     }
 
     pub fn settings(self) -> impl Iterator<Item = &'static Setting> {
