@@ -16,16 +16,8 @@ impl FunctionOverrides {
         Self(Arc::new(deploy))
     }
 
-    pub(crate) async fn resolve(
-        deploy: Option<&Self>,
-        name: &'static str,
-        config: &Config,
-        library: impl Future<Output = Function>,
-    ) -> Function {
-        match deploy.and_then(|deploy| (deploy.0)(name, config)) {
-            Some(function) => function,
-            None => library.await,
-        }
+    pub(crate) fn find(&self, name: &'static str, config: &Config) -> Option<Function> {
+        (self.0)(name, config)
     }
 }
 

@@ -5,12 +5,13 @@ use crate::keys::LocalKeys;
 use crate::{Error, FunctionOverrides, environment, functions};
 use pullyard_cloud::{Secrets, TaskDefinitions, setup};
 use pullyard_demo_forge::{DemoForge, Extension, NoExtension, User, check_linked_repository, link};
+use pullyard_emulator::lambda::Function;
 use pullyard_emulator::lambda::gateway::{self, Gateway, Method, Route};
 use pullyard_emulator::lambda::{event_source, events, schedule};
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, Endpoints, REGION, SECRET_ACCESS_KEY, ecs};
 use pullyard_entry::auth::to_stored_token;
 use pullyard_entry::config::{self, ARTIFACTS_KEPT as KEPT, Config, LiveUpdates};
-use pullyard_entry::{Clock, ModelUrls};
+use pullyard_entry::{Clock, Context, ModelUrls};
 use pullyard_function_pages::{LocalMachine, RepositoryProblem};
 use pullyard_store::{Scope, Store};
 use std::path::{Path, PathBuf};
@@ -270,43 +271,23 @@ impl LocalSystem {
             },
         };
         // One context per function, as on AWS: functions share no connections and caches.
-        let of = async |function, config: &Config| {
-            let sdk = config::local_sdk_config_for(function, REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
-            config.clone().context(&sdk, clock.clone())
+        let start = async |name: &'static str, config: &Config, library: &dyn Fn(Context) -> Function| {
+            if let Some(function) = deploy.as_ref().and_then(|deploy| deploy.find(name, config)) {
+                return function;
+            }
+            let sdk = config::local_sdk_config_for(name, REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
+            library(config.clone().context(&sdk, clock.clone()))
         };
-        let deploy = deploy.as_ref();
-        let sweeper = FunctionOverrides::resolve(deploy, "sweeper", &delivering_config, async {
-            functions::sweeper(of("sweeper", &delivering_config).await)
-        })
-        .await;
-        let dispatcher = FunctionOverrides::resolve(deploy, "dispatcher", &config, async {
-            functions::dispatcher(of("dispatcher", &config).await)
-        })
-        .await;
-        let effects = FunctionOverrides::resolve(deploy, "effects", &config, async {
-            functions::effects(of("effects", &config).await)
-        })
-        .await;
-        let tasks = FunctionOverrides::resolve(deploy, "tasks", &config, async {
-            functions::tasks(of("tasks", &config).await)
-        })
-        .await;
-        let api = FunctionOverrides::resolve(deploy, "api", &config, async {
-            functions::api(of("api", &config).await, commit, machine(&forge_folder, list_agents, task_environment))
-        })
-        .await;
-        let tickets = FunctionOverrides::resolve(deploy, "tickets", &config, async {
-            functions::tickets(of("tickets", &config).await)
-        })
-        .await;
-        let webhook = FunctionOverrides::resolve(deploy, "webhook", &config, async {
-            functions::webhook(of("webhook", &config).await)
-        })
-        .await;
-        let pages = FunctionOverrides::resolve(deploy, "pages", &config, async {
-            functions::pages(of("pages", &config).await)
-        })
-        .await;
+        let api_library =
+            |ctx| functions::api(ctx, commit, machine(&forge_folder, list_agents, task_environment.clone()));
+        let sweeper = start("sweeper", &delivering_config, &functions::sweeper).await;
+        let dispatcher = start("dispatcher", &config, &functions::dispatcher).await;
+        let effects = start("effects", &config, &functions::effects).await;
+        let tasks = start("tasks", &config, &functions::tasks).await;
+        let api = start("api", &config, &api_library).await;
+        let tickets = start("tickets", &config, &functions::tickets).await;
+        let webhook = start("webhook", &config, &functions::webhook).await;
+        let pages = start("pages", &config, &functions::pages).await;
         let under = |prefix: &str, function| Route { method: None, prefix: prefix.into(), exact: false, function };
         let exactly = |method, path: &str, function| Route { method, prefix: path.into(), exact: true, function };
         let routes = vec![
