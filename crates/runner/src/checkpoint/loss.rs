@@ -9,7 +9,7 @@ use std::io;
 const LONGEST_REASON: usize = 200;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum SessionLoss {
+pub(crate) enum SessionLoss {
     #[error("{0}")]
     NotStored(String),
     /// The checkpoint may be in the bucket, so a retry may resume it.

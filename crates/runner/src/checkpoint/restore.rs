@@ -29,21 +29,18 @@ const UNPACK_FOLDER: &str = "earlier";
 const MAX_PATH_CHARS: usize = 500;
 const MAX_AGENT_NAME_CHARS: usize = 48;
 
-/// The checkpoint of an earlier attempt, before agent and commit are known.
-pub(crate) struct EarlierCheckpoint(EarlierState);
-
-enum EarlierState {
+pub(crate) enum EarlierCheckpoint {
     NotExpected,
     Lost(SessionLoss),
     Available(Box<AvailableCheckpoint>),
 }
 
 pub(crate) struct CheckpointPlan {
-    state: EarlierState,
+    state: EarlierCheckpoint,
     requires_session: bool,
 }
 
-struct AvailableCheckpoint {
+pub(crate) struct AvailableCheckpoint {
     about: CheckpointMetadata,
     folder: PathBuf,
     attempt: u32,
@@ -67,10 +64,6 @@ pub(crate) struct RestoredSession {
 }
 
 impl EarlierCheckpoint {
-    pub(crate) fn none() -> Self {
-        Self(EarlierState::NotExpected)
-    }
-
     /// Fetches the checkpoint and reads its description. `bucket_away` is how long an unreachable bucket is retried.
     /// Writes: the attempt's folder.
     pub(crate) async fn download(
@@ -80,32 +73,29 @@ impl EarlierCheckpoint {
     ) -> Result<Self, Stop> {
         let expected = is_expected(attempt);
         if !(attempt.assignment.checkpoint || expected) {
-            return Ok(Self(EarlierState::NotExpected));
+            return Ok(Self::NotExpected);
         }
         let (packed, folder) = (workspace.root().join("earlier.tar.zst"), workspace.root().join(UNPACK_FOLDER));
         let number = match download_checkpoint(attempt, &packed, bucket_away).await? {
             Ok(Some(number)) => number,
-            Ok(None) if !expected => return Ok(Self(EarlierState::NotExpected)),
-            Ok(None) => return Ok(Self(EarlierState::Lost(SessionLoss::NotStored("nothing of it was kept".into())))),
-            Err(lost) => return Ok(Self(EarlierState::Lost(lost))),
+            Ok(None) if !expected => return Ok(Self::NotExpected),
+            Ok(None) => return Ok(Self::Lost(SessionLoss::NotStored("nothing of it was kept".into()))),
+            Err(lost) => return Ok(Self::Lost(lost)),
         };
         let into = folder.clone();
         let read = tokio::task::spawn_blocking(move || read_archive(&packed, &into)).await;
-        Ok(Self(match read.map_err(|error| SessionLoss::Unreadable(error.to_string())).flatten() {
-            Ok(about) => EarlierState::Available(Box::new(AvailableCheckpoint {
-                about,
-                folder,
-                attempt: number,
-                session_loss: None,
-            })),
-            Err(lost) => EarlierState::Lost(lost),
-        }))
+        Ok(match read.map_err(|error| SessionLoss::Unreadable(error.to_string())).flatten() {
+            Ok(about) => {
+                Self::Available(Box::new(AvailableCheckpoint { about, folder, attempt: number, session_loss: None }))
+            }
+            Err(lost) => Self::Lost(lost),
+        })
     }
 
     pub(crate) fn agent(&self) -> Option<&str> {
-        match &self.0 {
-            EarlierState::Available(available) => Some(&available.about.agent),
-            EarlierState::NotExpected | EarlierState::Lost(_) => None,
+        match self {
+            Self::Available(available) => Some(&available.about.agent),
+            Self::NotExpected | Self::Lost(_) => None,
         }
     }
 }
@@ -134,16 +124,15 @@ impl CheckpointPlan {
         let (assignment, expected) = (attempt.assignment, is_expected(attempt));
         let binds = |session: bool| assignment.fails_without_session() && (expected || session);
         let plan = |state, session| Self { state, requires_session: binds(session) }.fail_if_session_lost(attempt);
-        // Work that an earlier attempt pushed is done.
         if target.adopted_commit.is_some() {
-            return plan(EarlierState::NotExpected, false);
+            return plan(EarlierCheckpoint::NotExpected, false);
         }
         // An unreadable checkpoint may contain a session.
         let may_have_session = matches!(chosen, AgentChoice::Installed(_));
-        let mut available = match earlier.0 {
-            EarlierState::NotExpected => return plan(EarlierState::NotExpected, false),
-            EarlierState::Lost(lost) => return plan(EarlierState::Lost(lost), may_have_session),
-            EarlierState::Available(available) => available,
+        let mut available = match earlier {
+            EarlierCheckpoint::NotExpected => return plan(EarlierCheckpoint::NotExpected, false),
+            EarlierCheckpoint::Lost(lost) => return plan(EarlierCheckpoint::Lost(lost), may_have_session),
+            EarlierCheckpoint::Available(available) => available,
         };
         let about = &available.about;
         let mut session = about.session.is_some();
@@ -157,21 +146,21 @@ impl CheckpointPlan {
         if available.folder.join(PATCH_FILE).exists() {
             if was_pushed(git, mirror, &available.about, target).await? {
                 // The agent already begins with the pushed work.
-                return plan(EarlierState::Lost(SessionLoss::DoesNotFit("it was pushed".into())), false);
+                return plan(EarlierCheckpoint::Lost(SessionLoss::DoesNotFit("it was pushed".into())), false);
             }
             if !set_target_start(git, mirror, &available.about, target).await? {
                 let gone = "the commit that it started from is gone from the branch";
-                return plan(EarlierState::Lost(SessionLoss::DoesNotFit(gone.into())), session);
+                return plan(EarlierCheckpoint::Lost(SessionLoss::DoesNotFit(gone.into())), session);
             }
         }
-        plan(EarlierState::Available(available), session)
+        plan(EarlierCheckpoint::Available(available), session)
     }
 
     fn fail_if_session_lost(self, attempt: &Attempt<'_>) -> Result<Self, Stop> {
         let (lost, available) = match &self.state {
-            EarlierState::NotExpected => (None, None),
-            EarlierState::Lost(lost) => (Some(lost), None),
-            EarlierState::Available(available) => (available.session_loss.as_ref(), Some(available.as_ref())),
+            EarlierCheckpoint::NotExpected => (None, None),
+            EarlierCheckpoint::Lost(lost) => (Some(lost), None),
+            EarlierCheckpoint::Available(available) => (available.session_loss.as_ref(), Some(available.as_ref())),
         };
         match lost.filter(|_| self.requires_session) {
             Some(lost) => Err(lost.fail_job(attempt, &agent_suffix(attempt, available))),
@@ -188,9 +177,9 @@ impl CheckpointPlan {
         workspace: &Workspace,
     ) -> Result<RestoredWork, Stop> {
         let (restored, lost, available) = match &self.state {
-            EarlierState::NotExpected => return Ok(RestoredWork::default()),
-            EarlierState::Lost(lost) => (RestoredWork::default(), Some(lost.clone()), None),
-            EarlierState::Available(available) => match restore_work(attempt, git, workspace, available).await {
+            EarlierCheckpoint::NotExpected => return Ok(RestoredWork::default()),
+            EarlierCheckpoint::Lost(lost) => (RestoredWork::default(), Some(lost.clone()), None),
+            EarlierCheckpoint::Available(available) => match restore_work(attempt, git, workspace, available).await {
                 Ok(restored) => (restored, available.session_loss.clone(), Some(available.as_ref())),
                 Err(lost) => (RestoredWork::default(), Some(lost), Some(available.as_ref())),
             },
@@ -354,7 +343,6 @@ async fn restore_work(
     Ok(RestoredWork { session: Some(session), has_work })
 }
 
-/// Moves the session's files into the agent's home, which is still empty.
 fn restore_session(session: &AgentSession<'_>, from: &Path, below: &str) -> io::Result<()> {
     for entry in fs::read_dir(from.join(below))? {
         let entry = entry?;
