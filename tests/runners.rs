@@ -95,7 +95,8 @@ impl Story {
             task: None,
         };
         let base = self.local.api_url();
-        let made = AttemptClient::start(base, &claimed.bootstrap, &claimed.job, claimed.attempt, &request).await?;
+        let client = AttemptClient::new(base, &claimed.bootstrap, &claimed.job, claimed.attempt)?;
+        let made = client.start(&request).await?;
         let client = AttemptClient::new(base, &made.lease, &claimed.job, made.attempt)?;
         Ok((made, client))
     }

@@ -75,7 +75,8 @@ impl Story {
             task: task["taskArn"].as_str().map(str::to_owned),
         };
         let base = self.local.api_url();
-        let assignment = AttemptClient::start(base, &told("PULLYARD_BOOTSTRAP"), job, attempt, &request).await?;
+        let client = AttemptClient::new(base, &told("PULLYARD_BOOTSTRAP"), job, attempt)?;
+        let assignment = client.start(&request).await?;
         let client = AttemptClient::new(base, &assignment.lease, job, assignment.attempt)?;
         Ok((assignment, client))
     }

@@ -9,7 +9,7 @@ use crate::attempt::{
 use pullyard_domain::id::{ArtifactId, JobId};
 use pullyard_domain::trace::TraceId;
 
-/// A client with an attempt's lease.
+/// A client with an attempt's lease, or with the task's bootstrap token for [`start`](Self::start).
 #[derive(Clone)]
 pub struct AttemptClient {
     http: Http,
@@ -17,30 +17,6 @@ pub struct AttemptClient {
 }
 
 impl AttemptClient {
-    /// Exchanges the task's bootstrap token for the assignment and its lease.
-    pub async fn start(
-        base: &str,
-        bootstrap: &str,
-        job: &JobId,
-        attempt: u32,
-        request: &StartRequest,
-    ) -> Result<Assignment, Error> {
-        Self::start_with_trace(None, base, bootstrap, job, attempt, request).await
-    }
-
-    /// Like [`start`](Self::start), within a trace.
-    pub async fn start_with_trace(
-        trace: Option<&TraceId>,
-        base: &str,
-        bootstrap: &str,
-        job: &JobId,
-        attempt: u32,
-        request: &StartRequest,
-    ) -> Result<Assignment, Error> {
-        let http = Http { trace: trace.cloned(), ..Http::new(base, bootstrap)? };
-        http.post(&format!("/v1/jobs/{job}/attempts/{attempt}/start"), request, RetryPolicy::Idempotent).await
-    }
-
     pub fn new(base: &str, lease: &str, job: &JobId, attempt: u32) -> Result<Self, Error> {
         Ok(Self { http: Http::new(base, lease)?, path: format!("/v1/jobs/{job}/attempts/{attempt}") })
     }
@@ -48,6 +24,11 @@ impl AttemptClient {
     pub fn with_trace(mut self, trace: Option<TraceId>) -> Self {
         self.http.trace = trace;
         self
+    }
+
+    /// Exchanges the bootstrap token for the assignment and its lease.
+    pub async fn start(&self, request: &StartRequest) -> Result<Assignment, Error> {
+        self.call("start", request).await
     }
 
     pub async fn status(&self, request: &StatusRequest) -> Result<StatusAnswer, Error> {

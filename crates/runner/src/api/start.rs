@@ -12,7 +12,6 @@ use tokio::time::{Instant, sleep};
 
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The assignment, or why there is none.
 pub(crate) type ClaimResult = Result<Box<Assignment>, Exit>;
 
 /// Idempotent: by the claim id, from the daemon or created here once. A claim with a lost answer can be repeated.
@@ -35,15 +34,16 @@ pub(crate) async fn claim(options: &RunJob, bootstrap: &str, orders: &Orders) ->
 }
 
 async fn send_claim(options: &RunJob, bootstrap: &str, request: &StartRequest) -> Result<ClaimResult, Error> {
-    let (RunJob { api_url, job, attempt, .. }, trace) = (options, options.trace());
+    let client =
+        AttemptClient::new(&options.api_url, bootstrap, &options.job, options.attempt).map_err(Error::Start)?;
+    let client = client.with_trace(options.trace());
     let until = Instant::now() + CLAIM_TIMEOUT;
     let mut back_off = BackOff::new();
     loop {
-        let error =
-            match AttemptClient::start_with_trace(trace.as_ref(), api_url, bootstrap, job, *attempt, request).await {
-                Ok(assignment) => return Ok(Ok(Box::new(assignment))),
-                Err(error) => error,
-            };
+        let error = match client.start(request).await {
+            Ok(assignment) => return Ok(Ok(Box::new(assignment))),
+            Err(error) => error,
+        };
         match classify_error(&error) {
             AttemptCallFailure::LeaseLost | AttemptCallFailure::JobCancelled => {
                 tracing::info!(error = %error, "claim refused: {error}");
