@@ -136,7 +136,6 @@ impl<'a> GitCall<'a> {
         self
     }
 
-    /// Writes a commit for publishing, signed if the project signs.
     pub(crate) fn published_commit(mut self) -> Self {
         self.is_published = true;
         self.with_identity()
@@ -359,14 +358,7 @@ pub(crate) fn branch_ref(branch: &str) -> String {
 }
 
 pub(crate) async fn init_bare(git: &Git, dir: PathBuf) -> Result<PathBuf, GitError> {
-    let args = [
-        OsStr::new("init"),
-        "--quiet".as_ref(),
-        "--bare".as_ref(),
-        "--template=".as_ref(),
-        "--".as_ref(),
-        dir.as_os_str(),
-    ];
+    let args = "init --quiet --bare --template= --".split(' ').map(OsStr::new).chain([dir.as_os_str()]);
     git.run(GitCall::new(args)).await?;
     Ok(dir)
 }

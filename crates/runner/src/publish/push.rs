@@ -198,17 +198,8 @@ impl Push<'_> {
         let expected = change.expected_head.as_deref().unwrap_or_default();
         let lease = format!("--force-with-lease={reference}:{expected}");
         let refspec = format!("{}:{reference}", change.commit);
-        let args = [
-            "push",
-            "--porcelain",
-            "--no-verify",
-            "--no-follow-tags",
-            "--recurse-submodules=no",
-            &lease,
-            "--",
-            self.git.url(),
-            &refspec,
-        ];
+        let options = "push --porcelain --no-verify --no-follow-tags --recurse-submodules=no".split(' ');
+        let args = options.chain([&lease, "--", self.git.url(), &refspec]);
         self.git.run(GitCall::new(args).repository(self.repository).with_forge_access()).await.map(drop)
     }
 
@@ -224,16 +215,8 @@ impl Push<'_> {
     /// Fetches the branch's head, and determines which attempt or user pushed it. `None` if the branch is gone.
     async fn resolve_remote_head(&self, change: &Change) -> Result<Option<PushOutcome>, GitError> {
         let refspec = format!("+{}:{FOREIGN_HEAD_REF}", git::branch_ref(&self.target.branch));
-        let args = [
-            "fetch",
-            "--quiet",
-            "--no-tags",
-            "--no-write-fetch-head",
-            "--no-recurse-submodules",
-            "--",
-            self.git.url(),
-            &refspec,
-        ];
+        let options = "fetch --quiet --no-tags --no-write-fetch-head --no-recurse-submodules --".split(' ');
+        let args = options.chain([self.git.url(), &refspec]);
         self.git.run(GitCall::new(args).repository(self.repository).with_forge_access()).await?;
         // The branch may have moved again; the fetched head counts.
         let Some(head) = git::resolve_commit(self.git, self.repository, FOREIGN_HEAD_REF).await? else {

@@ -42,17 +42,8 @@ impl Mirror {
         for foreign in ["worktrees", ALTERNATES] {
             remove::remove_entry(&dir.join(foreign))?;
         }
-        let args = [
-            "fetch",
-            "--quiet",
-            "--prune",
-            "--no-tags",
-            "--no-write-fetch-head",
-            "--no-recurse-submodules",
-            "--",
-            git.url(),
-            "+refs/heads/*:refs/heads/*",
-        ];
+        let options = "fetch --quiet --prune --no-tags --no-write-fetch-head --no-recurse-submodules --".split(' ');
+        let args = options.chain([git.url(), "+refs/heads/*:refs/heads/*"]);
         git.run(GitCall::new(args).repository(&dir).with_forge_access()).await?;
         Ok(Self { dir })
     }
