@@ -72,7 +72,6 @@ impl Api {
     }
 }
 
-/// How the real key is sent.
 #[derive(Clone)]
 pub enum Key {
     /// In `x-api-key`.
@@ -90,7 +89,6 @@ impl std::fmt::Debug for Key {
     }
 }
 
-/// The model's provider, or a gateway to it.
 pub struct Provider {
     pub api: Api,
     /// The address as the agent would get it: `https://api.anthropic.com`, which precedes `/v1`, or

@@ -11,12 +11,10 @@ pub(crate) struct TlsServer {
     pub(crate) address: SocketAddr,
     /// In PEM.
     pub(crate) certificate: String,
-    /// A client that trusts the server.
     pub(crate) connector: TlsConnector,
 }
 
 impl TlsServer {
-    /// Answers the first bytes of each connection.
     pub(crate) async fn start(names: Vec<String>, answer: &'static [u8]) -> Self {
         let made = rcgen::generate_simple_self_signed(names).unwrap();
         let mut roots = RootCertStore::empty();

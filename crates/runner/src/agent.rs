@@ -215,7 +215,6 @@ async fn can_read_more_inputs(run: &Run<'_>) -> Result<bool, Stop> {
     Ok(has_unread && !log_exhausted_limit(run.attempt))
 }
 
-/// Loads the question that the agent left in a file, and adds it as an event.
 async fn load_question(run: &Run<'_>) -> Option<String> {
     let question = agent_files::take_question(run.git, run.workspace).await?;
     run.attempt.events.add(EventDraft::text(EventKind::Question, question.as_str()));
@@ -227,7 +226,6 @@ fn new_session_prompt(run: &Run<'_>, chosen: &AgentChoice) -> String {
     format!("{}{note}", run.assignment.prompt)
 }
 
-/// Whether a limit allows no turn for new messages. If so, logs it.
 pub(crate) fn log_exhausted_limit(attempt: &Attempt<'_>) -> bool {
     let Some(failure) = exhausted_limit(attempt) else { return false };
     attempt.events.log(format!("The agent did not hear what people said last. {}", failure.sentence()));
@@ -288,7 +286,7 @@ fn common_environment(run: &Run<'_>, environment: &Environment<'_>) -> Vec<(&'st
         ("TMPDIR", run.workspace.temp_dir().into()),
         ("HOME", run.workspace.home().into()),
         ("PULLYARD_JOB", assignment.job.as_str().into()),
-        ("PULLYARD_KIND", job_kind_name(assignment).into()),
+        ("PULLYARD_KIND", variant_name(assignment.kind).into()),
         ("PULLYARD_TICKET", ticket.into()),
     ]);
     if let Some(resume) = &assignment.resume {
@@ -299,8 +297,9 @@ fn common_environment(run: &Run<'_>, environment: &Environment<'_>) -> Vec<(&'st
     common
 }
 
-pub(crate) fn job_kind_name(assignment: &Assignment) -> String {
-    let name = serde_json::to_value(assignment.kind).ok();
+/// The name of an enum's variant on the wire.
+pub(crate) fn variant_name(variant: impl serde::Serialize) -> String {
+    let name = serde_json::to_value(variant).ok();
     name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
 }
 

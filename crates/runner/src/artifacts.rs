@@ -158,7 +158,6 @@ impl Artifacts {
         }
     }
 
-    /// The agent's last message, from the newest part of the record that has one.
     pub(crate) async fn last_message(&self) -> Option<String> {
         let file = self.0.last_message.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         tokio::fs::read_to_string(file).await.ok()
@@ -169,7 +168,6 @@ impl Artifacts {
         self.queue_as(kind, name, kind == ArtifactKind::CheckOutput)
     }
 
-    /// Like `queue_upload`, for large outputs next to the record.
     fn queue_large_output(&self, name: &str) -> bool {
         self.queue_as(ArtifactKind::AgentOutput, name, true)
     }

@@ -43,7 +43,6 @@ const SHUTDOWN_EVENTS_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longer, because the next attempt resumes from the checkpoint.
 const SHUTDOWN_ARTIFACTS_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// Limit for the last event, which reports how the artifacts were stored.
 const LAST_EVENT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Writes: the work folder; the branch and pull request at the forge; the attempt at the control plane.
@@ -98,7 +97,6 @@ async fn run(options: &RunJob, bootstrap: &str, secrets: Vec<String>) -> Result<
     let ended = match run_phases(&attempt, options, &mut workspace).await {
         Err(Stop::Order(Order::Pause)) => match conversation::yield_for_pause(&attempt, workspace.as_ref()).await {
             Ok(()) => Err(Stop::Yielded),
-            // A cancel, a shutdown or a lost lease arrived during the pause.
             Err(stop) => Err(conversation::checkpoint_before_end(&attempt, workspace.as_ref(), stop).await),
         },
         Err(stop) => Err(conversation::checkpoint_before_end(&attempt, workspace.as_ref(), stop).await),

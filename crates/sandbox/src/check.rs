@@ -61,7 +61,6 @@ impl Sandbox {
         report
     }
 
-    /// The account and Landlock, each as it is in force.
     fn describe_parts(&self, landlock: u32) -> String {
         let user = match self.account_uid() {
             Some(uid) => format!("user {uid}"),

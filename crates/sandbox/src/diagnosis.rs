@@ -44,7 +44,6 @@ const INSTALLERS: [(&str, &str); 5] = [
     ("sbin/apk", "apk add bubblewrap"),
 ];
 
-/// The command of this distribution that installs bubblewrap, by the package managers below `root`.
 pub(crate) fn install_command(root: &Path) -> &'static str {
     let found = INSTALLERS.iter().find(|(program, _)| root.join(program).exists());
     found.map_or("apt install bubblewrap", |(_, command)| command)

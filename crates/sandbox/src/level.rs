@@ -41,7 +41,6 @@ impl Level {
         self == Self::Bubblewrap || self.is_container()
     }
 
-    /// Whether a command sees the system folders of an image.
     pub fn is_container(self) -> bool {
         matches!(self, Self::Podman | Self::Docker)
     }

@@ -23,7 +23,6 @@ macro_rules! canaries {
                 match self { $(Self::$canary => $attack),* }
             }
 
-            /// The levels that promise against it.
             fn levels(self) -> &'static [Level] {
                 match self { $(Self::$canary => $levels),* }
             }

@@ -297,7 +297,6 @@ impl Sandbox {
     }
 }
 
-/// A file in memory with this content, read from its beginning.
 fn memory_file(content: &[u8]) -> io::Result<OwnedFd> {
     let mut file = File::from(memfd_create("pullyard", MemfdFlags::CLOEXEC)?);
     file.write_all(content)?;

@@ -48,9 +48,7 @@ pub struct Limits {
     pub threads: u64,
     /// Percent of one CPU; `None` for all CPUs. Needs a delegated cgroup.
     pub cpu_percent: Option<u32>,
-    /// Size of a file.
     pub file_bytes: u64,
-    /// Descriptors of a process.
     pub open_files: u64,
     /// Size of `/tmp`, which is in memory at levels with mounts. Other levels have no `/tmp`.
     pub tmp_bytes: u64,
@@ -78,14 +76,11 @@ pub struct Spec {
     pub args: Vec<OsString>,
     /// Replaces the defaults for `PATH`, `HOME`, `TMPDIR`, `USER` and `LANG`. No other variable exists.
     pub env: Vec<(OsString, OsString)>,
-    /// The working folder.
     pub worktree: Place,
     pub access: Access,
     /// Of the worktree's `.git`. Read-only applies at levels with mounts, or if the runner keeps it at `chown_to_account`.
     pub git: Access,
-    /// A folder of this attempt, for files that outlive the command.
     pub home: Place,
-    /// Further folders that the command may write.
     pub writable: Vec<Place>,
     /// Caches, toolchains and the agent's program. No links; resolve them first.
     pub read_only: Vec<Place>,
@@ -93,7 +88,6 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// A command in a worktree, without further folders.
     pub fn new(program: impl Into<PathBuf>, worktree: Place, home: Place) -> Self {
         Self {
             program: program.into(),
@@ -109,7 +103,6 @@ impl Spec {
         }
     }
 
-    /// The whole environment: defaults, then the caller's variables.
     pub(crate) fn environment(&self, level: Level, has_account: bool) -> Vec<(OsString, OsString)> {
         let home = self.home.seen_at(level);
         let temporary = if level.has_mounts() { Path::new("/tmp") } else { home };
@@ -132,7 +125,6 @@ impl Spec {
         env
     }
 
-    /// Every folder or file of this machine that the command may write.
     pub(crate) fn writable_places(&self) -> impl Iterator<Item = &Place> {
         let worktree = (self.access == Access::ReadWrite).then_some(&self.worktree);
         worktree.into_iter().chain([&self.home]).chain(&self.writable)

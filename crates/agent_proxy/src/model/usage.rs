@@ -45,7 +45,6 @@ pub(super) struct UsageReader {
 }
 
 impl UsageReader {
-    /// Reads the next bytes. Returns the usage if it changed.
     pub(super) fn read(&mut self, part: &[u8]) -> Option<Usage> {
         let before = self.usage();
         for piece in part.split_inclusive(|byte| *byte == b'\n') {
@@ -69,7 +68,6 @@ impl UsageReader {
         Some(self.usage()).filter(|usage| *usage != before)
     }
 
-    /// Whether the provider reported the answer's end.
     pub(super) fn has_ended(&self) -> bool {
         self.has_ended
     }
@@ -114,7 +112,6 @@ impl UsageReader {
     }
 }
 
-/// The length of the text in a part of an answer.
 fn text_bytes(event: &Value) -> u64 {
     let Some(delta) = event.get("delta") else { return 0 };
     let texts = [Some(delta), delta.get("text"), delta.get("thinking"), delta.get("partial_json")];

@@ -33,10 +33,8 @@ pub(super) enum AgentEvent {
     TokenUsage(Tokens),
     /// The cost of this start so far. Units: millionths of a US dollar.
     Cost(u64),
-    /// An upper bound of the cost, if the price is unknown.
     CostUpperBound(u64),
     CostEstimate(Option<u64>),
-    /// The total usage of this start, from an agent that counts it.
     UsageTotals(UsageTotals),
     EndReport(EndReport),
 }

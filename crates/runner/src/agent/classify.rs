@@ -192,7 +192,6 @@ fn failure_cause(terminal: &EndReport) -> Option<FailureCause> {
     cause_from_code(terminal).or_else(|| cause_from_status(terminal)).or_else(|| cause_from_text(&terminal.message))
 }
 
-/// Whether the agent's report blames its account or its provider.
 pub(super) fn is_account_failure(terminal: &EndReport) -> bool {
     !terminal.success && failure_cause(terminal).is_some_and(FailureCause::is_account_wide)
 }

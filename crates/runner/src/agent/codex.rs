@@ -163,7 +163,6 @@ fn exec_args(start: &StartInput<'_>) -> Vec<OsString> {
     args.into_iter().map(OsString::from).collect()
 }
 
-/// Copies a file. Only this user can read the copy, from its first byte on.
 fn copy_secret(from: &Path, to: &Path) -> io::Result<()> {
     let secret = fs::read(from).map_err(|error| {
         io::Error::new(error.kind(), format!("{CODEX_AUTH} names {}, which can't be read: {error}", from.display()))

@@ -64,14 +64,10 @@ fn event_from_object(kind: EventKind, mut object: Map<String, Value>) -> EventDr
     draft
 }
 
-pub(super) fn kind_name(kind: EventKind) -> String {
-    let name = serde_json::to_value(kind).ok();
-    name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::variant_name;
     use serde_json::json;
 
     fn parse_stdout(line: &str) -> EventDraft {
@@ -89,7 +85,7 @@ mod tests {
         let said = parse_stdout(r#"{"kind":"text","text":"hi"}"#);
         assert_eq!((said.kind, said.text.as_deref(), said.data), (EventKind::Text, Some("hi"), None));
         for kind in ["text", "tool_call", "tool_result", "file_edit", "command", "question", "usage", "result"] {
-            assert_eq!(kind_name(parse_stdout(&format!(r#"{{"kind":"{kind}"}}"#)).kind), kind);
+            assert_eq!(variant_name(parse_stdout(&format!(r#"{{"kind":"{kind}"}}"#)).kind), kind);
         }
     }
 

@@ -15,7 +15,6 @@ use tokio::time::timeout;
 
 /// Time limit for `--version`: the first start after a reboot reads the whole program.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(20);
-/// Time between SIGTERM and SIGKILL for processes that still run after `--version`.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 const MAX_VERSION_BYTES: u64 = 64 * 1024;
 
@@ -176,7 +175,6 @@ async fn query_version(program: &Path, environment: &Environment<'_>) -> Result<
     parse_version_word(&output).ok_or_else(|| format!("{} printed no version", program.display()))
 }
 
-/// Runs the program with `--version` and returns its output. Its environment has no API key.
 async fn version_output(program: &Path, environment: &Environment<'_>) -> Result<String, String> {
     let path = program.display();
     let mut command = Command::new(program);

@@ -14,7 +14,6 @@ const MAX_PAUSE: Duration = Duration::from_secs(30);
 const PAUSE_FACTOR: u32 = 20;
 const MIB: u64 = 1024 * 1024;
 
-/// Waits until a folder exceeds its limit; forever without a limit.
 pub(crate) async fn wait_until_too_large(folder: PathBuf, limit_mib: Option<u64>) -> Failure {
     if limit_mib.is_none() {
         return std::future::pending().await;

@@ -40,7 +40,6 @@ impl<'a> Environment<'a> {
         Self(read)
     }
 
-    /// A variable; an empty one counts as unset.
     pub(crate) fn get(&self, name: &str) -> Option<OsString> {
         (self.0)(name).filter(|value| !value.is_empty())
     }

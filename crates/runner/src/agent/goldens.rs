@@ -21,7 +21,6 @@ pub(super) fn versions(agent: &str) -> Vec<String> {
     versions
 }
 
-/// The lines of a run, such as `overloaded`.
 pub(super) fn run(version: &str, name: &str) -> String {
     let path = folder(version).join(format!("{name}.jsonl"));
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -35,7 +34,6 @@ pub(super) fn newest_run(agent: &str, name: &str) -> String {
     run(newest.unwrap_or_else(|| panic!("no version of {agent} has {name}")), name)
 }
 
-/// The names of the runs in a folder, such as `codex-0.169.0`.
 pub(super) fn runs(version: &str) -> BTreeSet<String> {
     let entries = std::fs::read_dir(folder(version)).unwrap_or_else(|error| panic!("{version}: {error}"));
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());

@@ -88,7 +88,6 @@ impl Limits {
         self.check_total(spent, record)
     }
 
-    /// The failure after the model's proxy refused a request.
     pub(super) fn check_refused_request(&self, spent: &UsageTotal, record: &RunState) -> Option<Failure> {
         record.has_refused_request.then(|| self.check_total(spent, record)).flatten()
     }

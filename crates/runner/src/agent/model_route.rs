@@ -16,7 +16,6 @@ pub(super) const PLACEHOLDER_KEY: &str = "placeholder";
 pub(super) struct ModelRoute {
     provider: Provider,
     prices: Prices,
-    /// Certificates of the operator in PEM.
     authorities: Vec<u8>,
 }
 

@@ -29,7 +29,6 @@ pub(crate) fn parse_pauses(text: &str) -> Result<RestartPauses, String> {
     }
 }
 
-/// Announces the pause before the next start and waits. Orders and the end of the attempt's time interrupt it.
 /// Errors: no further start is left; the pause was interrupted.
 pub(super) async fn wait_before_restart(transient: Transient, run: &Run<'_>) -> Result<(), Stop> {
     let (pauses, usage) = (&run.options.agent_waits.0, &run.attempt.usage);

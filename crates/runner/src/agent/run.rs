@@ -35,7 +35,6 @@ const READ_INTERVAL: Duration = Duration::from_millis(250);
 /// The same when the next answer may exceed a limit. After a failed call Codex prints no line, and sends its next
 /// request 20 to 40 ms after the answer is in its files.
 const READ_INTERVAL_NEAR_LIMIT: Duration = Duration::from_millis(10);
-/// Time limit for an agent to exit after its input is closed.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Copy)]
@@ -176,14 +175,12 @@ async fn supervise(
             events.add(usage_event);
         }
         if let_go.is_some() {
-            // The agent's work is done, and another input would exceed a limit.
             return ProcessEnd { exit: Exit::Code(0), stop: None, released_end: let_go };
         }
         if let Some(failure) = passed {
             return stop(failure.into());
         }
         if close_at.is_some_and(|at| at <= Instant::now()) {
-            // The agent reported its end, and waits only for its input to close.
             input.close();
         }
         tokio::select! {

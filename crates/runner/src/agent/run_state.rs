@@ -2,7 +2,8 @@
 
 use super::agent_event::{AgentEvent, EndReport, Tokens, UsageTotals};
 use super::classify::is_account_failure;
-use super::command_line_event::{Stream, kind_name};
+use super::command_line_event::Stream;
+use super::variant_name;
 use crate::api::event_draft::EventDraft;
 use pullyard_protocol::event::EventKind;
 use serde_json::Value;
@@ -35,7 +36,6 @@ impl Default for LastSign {
 pub(super) struct RunState {
     pub(super) last_sign: LastSign,
     pub(super) running_tools: BTreeSet<String>,
-    /// Every tool call has its answer, so the model is next.
     calls_answered: bool,
     pub(super) session: Option<String>,
     pub(super) model: Option<String>,
@@ -211,7 +211,7 @@ impl RunState {
             self.price_list_date = of.map(str::to_owned).or_else(|| self.price_list_date.take());
         }
         let text = text_tail(draft.text.as_deref().or(draft.name.as_deref()).unwrap_or_default());
-        self.last_sign.event = if text.is_empty() { kind_name(draft.kind) } else { text.clone() };
+        self.last_sign.event = if text.is_empty() { variant_name(draft.kind) } else { text.clone() };
         if !text.is_empty() && draft.kind != EventKind::Usage {
             match stream {
                 Stream::Out => self.last_output = text,
@@ -243,13 +243,11 @@ impl RunState {
         self.end_report.is_some() && !self.continued_after_end
     }
 
-    /// The agent ended well, and its model has not spoken since.
     pub(super) fn has_succeeded(&self) -> bool {
         self.end_report.as_ref().is_some_and(|terminal| terminal.success)
             && self.model_messages == self.model_messages_at_end
     }
 
-    /// The agent ended, or reported more ends than `ends`.
     pub(super) fn has_ended_since(&self, ends: u32) -> bool {
         self.has_ended() || self.end_count > ends
     }
@@ -304,7 +302,6 @@ impl SharedRunState {
         Self::create(false)
     }
 
-    /// A state whose usage is the count of the model's proxy.
     pub(super) fn metered() -> Self {
         Self::create(true)
     }

@@ -11,7 +11,6 @@ pub(super) struct StartInput<'a> {
     pub(super) remaining_turns: Option<u32>,
     /// The rest of the budget. Units: millionths of a US dollar.
     pub(super) remaining_cost: Option<u64>,
-    /// The agent's home, used by this attempt only.
     pub(super) home: &'a Path,
     pub(super) tree: &'a Path,
     pub(super) isolation: Isolation,

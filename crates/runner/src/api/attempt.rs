@@ -28,9 +28,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-/// How long the last events may delay the end of an attempt.
 pub(crate) const LAST_EVENTS_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long artifacts may delay a yield.
 const YIELD_ARTIFACTS_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Token files of signed-in agents, below their home.
@@ -54,7 +52,6 @@ pub(crate) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// Runs a step that any order and the time limit interrupt.
     pub(crate) async fn unless_ordered<T>(&self, step: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
         self.unless(Order::Pause, step).await
     }
@@ -218,7 +215,6 @@ impl Attempt<'_> {
         self.retry_or_fail(call, |error| Failure::Unknown { last_words: error.to_string() }).await
     }
 
-    /// Like `retry_until_answered`, with a failure for a final refusal.
     async fn retry_or_fail<T>(
         &self,
         call: impl AsyncFn() -> Result<T, Error>,

@@ -30,6 +30,7 @@ struct Shared {
     batch_answered: Notify,
 }
 
+#[derive(Default)]
 struct State {
     queue: Queue,
     in_flight: bool,
@@ -41,12 +42,7 @@ impl Shared {
     fn new(redactor: Redactor) -> Arc<Self> {
         Arc::new(Self {
             redactor,
-            state: Mutex::new(State {
-                queue: Queue::default(),
-                in_flight: false,
-                flush_requested: false,
-                has_ended: false,
-            }),
+            state: Mutex::default(),
             record: OnceLock::new(),
             queue_changed: Notify::new(),
             batch_answered: Notify::new(),

@@ -37,7 +37,6 @@ struct RecorderState {
     raw_lines: Option<LineFile>,
     large_outputs: usize,
     large_output_bytes: u64,
-    /// The agent's last message, and whether it is its result.
     last_message: Option<(bool, String)>,
 }
 
@@ -86,7 +85,6 @@ impl OutputRecorder {
         }
     }
 
-    /// Ends this part after the agent's end, and hands in its files.
     pub(crate) fn end(&self) {
         let mut open = self.lock();
         let (output, payload) = (open.output.take(), open.raw_lines.take());

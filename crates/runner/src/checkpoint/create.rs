@@ -118,7 +118,6 @@ async fn write_archive(attempt: &Attempt<'_>, workspace: &Workspace) -> Result<S
             about.session = match copy_session(&work.agent, (&home, &tree), &id, &to, &redactor)? {
                 SessionCopy::Complete => Some(id),
                 SessionCopy::None => None,
-                // Store the work without the session.
                 SessionCopy::SecretInSealed(fault) => {
                     fs::remove_dir_all(&to)?;
                     without = Some(fault);
@@ -178,7 +177,6 @@ async fn write_patch(
         Some(tree) => workspace.reset_repository(Some(&facts.mirror)).await.map(|()| tree.clone()).map_err(Stop::from),
         None => {
             let written = commit::write_tree(&git, workspace, &facts.mirror, &facts.target, attempt.assignment).await;
-            // The checkpoint omits these folders as well.
             exclusion_report::report_excluded_folders(attempt, workspace);
             written
         }

@@ -44,7 +44,6 @@ impl CheckpointState {
         self.update(|facts| facts.read_inputs = facts.read_inputs.max(input));
     }
 
-    /// Forgets a session that no longer exists, so that the next attempt does not look for it.
     pub(crate) fn forget_session(&self, session: &str) {
         self.update(|facts| facts.resumed_session.take_if(|(before, ..)| before.as_str() == session));
     }

@@ -187,7 +187,7 @@ impl Start {
             (_, true) => JobLimit::OneJob,
             _ => JobLimit::Unlimited,
         };
-        match lifecycle::run(lifecycle::DaemonPlan { settings, take, idle_timeout: self.idle_timeout, command }).await {
+        match lifecycle::run(settings, take, self.idle_timeout, command).await {
             Ok(DaemonExit { code, message }) => {
                 if let Some(message) = message {
                     print_error(&message);

@@ -16,7 +16,6 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// Mirrors and worktrees need more space than this.
 const MIN_FREE_GIB: f64 = 1.0;
 const GIB: f64 = 1_073_741_824.0;
 const SERVER_TIMEOUT: Duration = Duration::from_secs(15);

@@ -78,7 +78,6 @@ pub(crate) async fn run(world: &DaemonContext) {
     }
 }
 
-/// Sends the last heartbeat of this process. Returns whether it was answered.
 pub(crate) async fn send_last(world: &DaemonContext) -> bool {
     let state = world.state().read(HeartbeatState::from_state);
     match post_heartbeat(world, &HeartbeatState { draining: true, ..state }, true).await {

@@ -2,7 +2,6 @@
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JobLimit {
-    /// The result of one claim, even if it is no job.
     OneClaim,
     OneJob,
     Unlimited,

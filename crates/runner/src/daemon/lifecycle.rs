@@ -34,13 +34,6 @@ const UNUSABLE_SANDBOX_EXIT: u8 = 2;
 const LAST_FINISHES_TIMEOUT: Duration = Duration::from_secs(10);
 const LAST_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(crate) struct DaemonPlan {
-    pub(crate) settings: Settings,
-    pub(crate) take: JobLimit,
-    pub(crate) idle_timeout: Option<Duration>,
-    pub(crate) command: Vec<OsString>,
-}
-
 pub(crate) struct DaemonExit {
     pub(crate) code: u8,
     pub(crate) message: Option<String>,
@@ -68,8 +61,12 @@ impl Signals {
 }
 
 /// Idempotent: it takes over the living processes of an earlier daemon.
-pub(crate) async fn run(plan: DaemonPlan) -> Result<DaemonExit, Error> {
-    let DaemonPlan { mut settings, take, idle_timeout, command } = plan;
+pub(crate) async fn run(
+    mut settings: Settings,
+    job_limit: JobLimit,
+    idle_timeout: Option<Duration>,
+    command: Vec<OsString>,
+) -> Result<DaemonExit, Error> {
     let mut signals = Signals::listen()?;
     let isolation = match check_isolation(&settings).await {
         Ok(isolation) => isolation,
@@ -120,7 +117,7 @@ pub(crate) async fn run(plan: DaemonPlan) -> Result<DaemonExit, Error> {
         runner.id = %registered.runner, name = settings.name, slots = settings.slots,
         "registered {} as {}{}", settings.name, registered.runner, token.unwrap_or_default()
     );
-    let world = Arc::new(DaemonContext { settings, job_limit: take, client, registration: registered, home, jobs });
+    let world = Arc::new(DaemonContext { settings, job_limit, client, registration: registered, home, jobs });
     Ok(run_tasks(&world, &mut signals, idle_timeout).await)
 }
 
@@ -284,7 +281,6 @@ async fn run_tasks(world: &Arc<DaemonContext>, signals: &mut Signals, idle_timeo
     DaemonExit { code, message: None }
 }
 
-/// Sends SIGTERM to every process and waits for them, until a limit or a third signal.
 async fn stop_jobs(world: &DaemonContext, signals: &mut Signals) {
     let running: Vec<_> = world.state().read(|now| now.running.values().cloned().collect());
     tracing::warn!(count = running.len(), "second signal: stopping {} jobs", running.len());

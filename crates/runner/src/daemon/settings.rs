@@ -253,7 +253,6 @@ fn mask_secret(secret: &str) -> String {
     }
 }
 
-/// A folder that survives a reboot, if there is one.
 fn default_work_dir(environment: &dyn Fn(&str) -> Option<String>, is_root: bool) -> PathBuf {
     let folder = |name: &str| environment(name).filter(|dir| dir.starts_with('/')).map(PathBuf::from);
     folder("STATE_DIRECTORY")

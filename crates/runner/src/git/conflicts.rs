@@ -52,7 +52,6 @@ pub(crate) async fn find_conflicts(
 }
 
 async fn list_other_branches(git: &Git, mirror: &Mirror, target: &Target) -> Result<Vec<(String, String)>, GitError> {
-    // The job adopts a commit, so no agent will run.
     if target.adopted_commit.is_some() {
         return Ok(Vec::new());
     }

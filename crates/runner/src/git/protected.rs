@@ -166,7 +166,6 @@ fn parse_changes(output: &[u8]) -> Vec<ChangedFile<'_>> {
     all
 }
 
-/// The filter of each path that has one, from the output of `check-attr -z`.
 fn parse_filters(output: &[u8]) -> BTreeMap<&[u8], &[u8]> {
     let mut parts = output.split(|byte| *byte == 0);
     let mut filters = BTreeMap::new();

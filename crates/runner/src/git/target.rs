@@ -182,7 +182,6 @@ fn candidate_branches<'a>(branch: &'a str, assignment: &'a Assignment) -> impl I
     std::iter::once(branch).chain(others.into_iter().flatten().filter(move |other| *other != branch))
 }
 
-/// The head of another branch at the forge, if the name is valid and the branch exists.
 async fn load_head(git: &Git, mirror: &Mirror, branch: &str) -> Result<Option<String>, GitError> {
     if git::is_branch_name(git, branch).await? { mirror.branch(git, branch).await } else { Ok(None) }
 }

@@ -23,7 +23,6 @@ pub(crate) struct TreeState {
     /// Differences from the runner's index, which has the agent's work.
     changed: BTreeSet<Vec<u8>>,
     watched: BTreeMap<PathBuf, (u64, Vec<u8>)>,
-    /// Folders that git ignores, which may change.
     pub(crate) ignored: Vec<PathBuf>,
 }
 

@@ -136,8 +136,9 @@ impl Workspace {
     }
 
     pub(crate) async fn exclude(&self, paths: &[u8]) -> io::Result<()> {
-        let lines = paths.split(|byte| *byte == 0).filter(|path| !path.is_empty()).flat_map(exclude_pattern);
-        let lines: Vec<u8> = lines.collect();
+        // A line cannot hold a path with a line break.
+        let paths = paths.split(|byte| *byte == 0).filter(|path| !path.is_empty() && !path.contains(&b'\n'));
+        let lines: Vec<u8> = paths.flat_map(|path| [exclude_pattern(path), vec![b'\n']].concat()).collect();
         self.snapshot().exclude.clone_from(&lines);
         if lines.is_empty() {
             return Ok(());
@@ -154,7 +155,6 @@ impl Workspace {
         run_blocking(write).await
     }
 
-    /// Kills the remaining processes of an attempt whose runner died.
     pub(crate) async fn kill_orphans(work_dir: &Path, job: &JobId, attempt: u32) {
         // The attempt used the canonical path as its mark. Without the folder, it started no process.
         if let Ok(root) = Self::root_path(work_dir, job, attempt).canonicalize()
@@ -272,12 +272,8 @@ impl Workspace {
     /// Options that make `git clean` spare the excluded folders.
     pub(crate) fn clean_exceptions(&self) -> Vec<OsString> {
         let option = |repository: &ExcludedRepository| {
-            let mut pattern = exclude_pattern(repository.folder.as_os_str().as_bytes());
-            // A pattern has no line break at its end here.
-            pattern.pop();
-            let mut option = OsString::from("--exclude=");
-            option.push(OsString::from_vec(pattern));
-            option
+            let pattern = exclude_pattern(repository.folder.as_os_str().as_bytes());
+            OsString::from_vec([b"--exclude=".as_slice(), &pattern].concat())
         };
         self.lock_exclusions().now.iter().map(option).collect()
     }
@@ -309,11 +305,8 @@ impl Workspace {
     }
 }
 
-/// The line that makes git exclude exactly this path. Empty for a path with a line break.
+/// The pattern that makes git exclude exactly this path.
 fn exclude_pattern(path: &[u8]) -> Vec<u8> {
-    if path.contains(&b'\n') {
-        return Vec::new();
-    }
     let mut line = vec![b'/'];
     for byte in path {
         if b"\\*?[ ".contains(byte) {
@@ -321,7 +314,6 @@ fn exclude_pattern(path: &[u8]) -> Vec<u8> {
         }
         line.push(*byte);
     }
-    line.push(b'\n');
     line
 }
 
@@ -355,7 +347,6 @@ async fn remove_stale_worktrees(all: &Path) {
     }
 }
 
-/// The folders of dead attempts, each with its lock held.
 fn list_stale(all: &Path) -> io::Result<Vec<(PathBuf, File)>> {
     let dead = |entry: fs::DirEntry| {
         let root = entry.file_type().is_ok_and(|kind| kind.is_dir()).then(|| entry.path().canonicalize().ok())??;
@@ -506,7 +497,8 @@ mod tests {
         fs::create_dir_all(tree.join("j")).unwrap();
         let stays = ["ax", "b1", "c d", "e", "f", "gh", "ii", "j/kk", "k"];
         out.iter().chain(&stays).for_each(|name| fs::write(tree.join(name), "").unwrap());
-        workspace.exclude(out.join("\0").as_bytes()).await.unwrap();
+        let with_line_break = "x\nk";
+        workspace.exclude([&out[..], &[with_line_break]].concat().join("\0").as_bytes()).await.unwrap();
         let listed = GitCall::new(["ls-files", "-z", "--others", "--exclude-standard"]);
         let listed = git.run(listed.repository(&repository).tree(&tree)).await.unwrap();
         let mut listed: Vec<_> = listed.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
@@ -515,6 +507,5 @@ mod tests {
         assert_eq!(listed, stays);
         let agents = fs::read(tree.join(".git/info/exclude")).unwrap();
         assert_eq!(agents, fs::read(repository.join("info/exclude")).unwrap(), "the agent's git shows the same");
-        assert_eq!(exclude_pattern(b"two\nlines"), b"");
     }
 }

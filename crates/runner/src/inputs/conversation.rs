@@ -119,7 +119,6 @@ impl Conversation {
     }
 }
 
-/// The prompt for the agent's own session, if it has a session.
 pub(crate) fn continue_session(attempt: &Attempt<'_>, prompt: &str) -> Option<SessionResume> {
     let work = attempt.usage.report().0?;
     let (tokens, session) =

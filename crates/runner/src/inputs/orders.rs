@@ -6,9 +6,7 @@ use tokio::sync::watch;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Order {
-    /// Pause: the attempt yields.
     Pause,
-    /// Cancel: the attempt reports its end.
     Cancel,
     LeaseLost,
     Shutdown,

@@ -35,7 +35,6 @@ impl CheckResults {
         &self.0
     }
 
-    /// The verdict for the commit; `None` without checks.
     pub(crate) fn verdict(&self) -> Option<Verdict> {
         if self.0.is_empty() {
             return None;
@@ -103,7 +102,6 @@ fn store_output(attempt: &Attempt<'_>, call: &str, ran: &CommandResult) -> Optio
     attempt.artifacts.store_text(ArtifactKind::CheckOutput, &name, &ran.output).then_some(name)
 }
 
-/// The result of a check that ended by itself or at its limit. Stores its output.
 fn to_check_run(attempt: &Attempt<'_>, line: &str, (round, call): (u32, &str), ran: &CommandResult) -> CheckRun {
     let (outcome, exit_code, signal) = match ran.exit {
         None => (CheckOutcome::TimedOut, None, None),

@@ -5,7 +5,7 @@ mod output;
 
 use crate::Isolation;
 use crate::agent::environment::Environment;
-use crate::agent::{disk_usage, find_program_at, job_kind_name};
+use crate::agent::{disk_usage, find_program_at, variant_name};
 use crate::api::attempt::Attempt;
 use crate::api::event_draft::EventDraft;
 use crate::git::workspace::Workspace;
@@ -35,7 +35,6 @@ use tokio_util::task::AbortOnDropHandle;
 const LAST_OUTPUT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How much of the output's end is in an event. Units: bytes.
 const EVENT_OUTPUT_BYTES: usize = 8 * 1024;
-/// A shell's exit code for a program that cannot be started.
 const NOT_STARTED_EXIT: i32 = 127;
 
 pub(crate) struct CommandRunner<'a> {
@@ -172,7 +171,7 @@ impl CommandRunner<'_> {
             ("TMPDIR", self.workspace.temp_dir().into()),
             ("HOME", home.into()),
             ("PULLYARD_JOB", assignment.job.as_str().into()),
-            ("PULLYARD_KIND", job_kind_name(assignment).into()),
+            ("PULLYARD_KIND", variant_name(assignment.kind).into()),
             ("PULLYARD_TICKET", ticket.into()),
         ]);
         Ok(env)

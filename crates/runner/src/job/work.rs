@@ -7,7 +7,6 @@ use crate::agent::{self, AgentChoice};
 use crate::api::attempt::Attempt;
 use crate::api::event_draft::EventDraft;
 use crate::checkpoint::restore::RestoredWork;
-use crate::git::Git;
 use crate::git::commit;
 use crate::git::exclusion_report;
 use crate::git::patch::{self, Binaries};
@@ -15,6 +14,8 @@ use crate::git::protected;
 use crate::git::target::Target;
 use crate::git::tree_state::TreeState;
 use crate::git::workspace::Workspace;
+use crate::git::workspace::disk::run_blocking;
+use crate::git::{Git, GitError};
 use crate::hash::sha256_hex;
 use crate::inputs::conversation::{self, Conversation, QuestionResult};
 use crate::inputs::messages::{InputTracker, newest_number};
@@ -30,6 +31,7 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::id::Sha256Hex;
 use pullyard_domain::published::nested_repository::NestedRepository;
 
+#[derive(Default)]
 pub(crate) struct WorkResult {
     pub(crate) commit: String,
     /// `None` if an earlier attempt made the commit.
@@ -43,16 +45,7 @@ pub(crate) struct WorkResult {
 
 impl WorkResult {
     pub(crate) fn from_adopted_commit(commit: &str) -> Self {
-        let (commit, rounds, left_out) = (commit.to_owned(), Rounds::default(), Vec::new());
-        Self {
-            commit,
-            tree: None,
-            rounds,
-            round: 0,
-            replies: AgentReplies::default(),
-            results: CheckResults::default(),
-            omitted_folders: left_out,
-        }
+        Self { commit: commit.to_owned(), ..Self::default() }
     }
 
     /// Whether new messages lead to another round, because the agent can read them.
@@ -175,7 +168,8 @@ impl WorkContext<'_> {
                 &attempt.redactor,
             ))
             .await?;
-        attempt.unless_ordered(store_patch(attempt, (git, workspace, target), &commit, times)).await?;
+        let patch = store_patch(attempt, (git, workspace, target), &commit, times);
+        attempt.unless_ordered(async { Ok(patch.await) }).await?;
         let agent_replies = match &assignment.revises {
             Some(_) => attempt.unless_ordered(async { Ok(replies::load_agent_replies(git, workspace).await) }).await?,
             None => AgentReplies::default(),
@@ -247,39 +241,28 @@ async fn store_patch(
     (git, workspace, target): (&Git, &Workspace, &Target),
     commit: &str,
     times: u32,
-) -> Result<(), Stop> {
+) {
     let name = if times > 1 { format!("changes-{times}.patch") } else { "changes.patch".into() };
-    let Some(file) = attempt.artifacts.path_for(&name) else { return Ok(()) };
-    let (unredacted, repository, range) =
-        (workspace.root().join(&name), workspace.repository(), (&*target.start_commit, commit));
-    let written = match patch::diff_contains_secret(git, &repository, range, attempt.redactor.search()).await {
-        Ok(true) => patch::write(git, &repository, range, Binaries::Omitted, &unredacted).await,
-        Ok(false) => patch::write(git, &repository, range, Binaries::Full, &unredacted).await,
-        Err(fault) => Err(fault),
+    let Some(file) = attempt.artifacts.path_for(&name) else { return };
+    let (unredacted, repository) = (workspace.root().join(&name), workspace.repository());
+    let range = (&*target.start_commit, commit);
+    let written = async {
+        let contains_secret = patch::diff_contains_secret(git, &repository, range, attempt.redactor.search()).await?;
+        let binaries = if contains_secret { Binaries::Omitted } else { Binaries::Full };
+        patch::write(git, &repository, range, binaries, &unredacted).await?;
+        let stream = attempt.redactor.stream();
+        let redacted = run_blocking(move || {
+            let redacted = patch::redact_patch(&unredacted, &file, stream);
+            let _ = std::fs::remove_file(&unredacted);
+            redacted
+        });
+        Ok::<_, GitError>(redacted.await?)
     };
-    if let Err(fault) = written {
-        attempt.artifacts.log_skipped_artifact(
-            ArtifactKind::Patch,
-            &name,
-            &format!("it could not be made: {}", fault.reason()),
-        );
-        return Ok(());
-    }
-    let stream = attempt.redactor.stream();
-    let cleaned = tokio::task::spawn_blocking(move || {
-        let cleaned = patch::redact_patch(&unredacted, &file, stream);
-        let _ = std::fs::remove_file(&unredacted);
-        cleaned
-    });
-    match cleaned.await.map_err(std::io::Error::from).flatten() {
-        Ok(()) => {
-            attempt.artifacts.queue_upload(ArtifactKind::Patch, &name);
+    match written.await {
+        Ok(()) => drop(attempt.artifacts.queue_upload(ArtifactKind::Patch, &name)),
+        Err(fault) => {
+            let reason = format!("it could not be made: {}", fault.reason());
+            attempt.artifacts.log_skipped_artifact(ArtifactKind::Patch, &name, &reason);
         }
-        Err(error) => attempt.artifacts.log_skipped_artifact(
-            ArtifactKind::Patch,
-            &name,
-            &format!("it could not be written: {error}"),
-        ),
     }
-    Ok(())
 }

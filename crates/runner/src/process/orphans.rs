@@ -57,15 +57,16 @@ struct OrphanSearch {
 /// Kills processes with this `TMPDIR`, which belongs to one attempt. If this process adopts orphans, also kills every
 /// descendant. No other child of this process may be running.
 pub(crate) async fn kill_descendants(temporary: &Path) -> Result<(), CleanupError> {
-    OrphanSearch { marks: vec![tmpdir_mark(temporary)], include_descendants: is_child_subreaper() }.kill().await
+    OrphanSearch { marks: vec![environment_entry("TMPDIR", temporary)], include_descendants: is_child_subreaper() }
+        .kill()
+        .await
 }
 
 /// Kills the processes of an earlier attempt whose runner died: those with this `TMPDIR`, git in this repository of the
 /// runner, and their descendants.
 pub(crate) async fn kill_marked_processes(temporary: &Path, repository: &Path) -> Result<(), CleanupError> {
-    OrphanSearch { marks: vec![tmpdir_mark(temporary), git_dir_mark(repository)], include_descendants: false }
-        .kill()
-        .await
+    let marks = vec![environment_entry("TMPDIR", temporary), environment_entry("GIT_DIR", repository)];
+    OrphanSearch { marks, include_descendants: false }.kill().await
 }
 
 pub(crate) fn count_processes() -> Result<Option<usize>, ProcReadError> {
@@ -153,16 +154,8 @@ impl OrphanSearch {
     }
 }
 
-fn tmpdir_mark(temporary: &Path) -> Vec<u8> {
-    environment_entry(b"TMPDIR=", temporary)
-}
-
-fn git_dir_mark(repository: &Path) -> Vec<u8> {
-    environment_entry(b"GIT_DIR=", repository)
-}
-
-fn environment_entry(name: &[u8], value: &Path) -> Vec<u8> {
-    [name, value.as_os_str().as_encoded_bytes()].concat()
+fn environment_entry(name: &str, value: &Path) -> Vec<u8> {
+    [name.as_bytes(), b"=", value.as_os_str().as_encoded_bytes()].concat()
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -192,7 +185,7 @@ mod tests {
     }
 
     fn search_for(temporary: &Path) -> OrphanSearch {
-        OrphanSearch { marks: vec![tmpdir_mark(temporary)], include_descendants: false }
+        OrphanSearch { marks: vec![environment_entry("TMPDIR", temporary)], include_descendants: false }
     }
 
     #[test]
@@ -237,7 +230,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut command = tokio::process::Command::new("sleep");
         let child = command.arg("600").env("TMPDIR", dir.path()).kill_on_drop(true).spawn().unwrap();
-        wait_for_variable(&child, &tmpdir_mark(dir.path())).await;
+        wait_for_variable(&child, &environment_entry("TMPDIR", dir.path())).await;
         search_for(dir.path()).kill_within(Duration::ZERO).await.unwrap();
         // Dead processes have no environment.
         let environ = std::fs::read(format!("/proc/{}/environ", child.id().unwrap()));
@@ -256,7 +249,7 @@ mod tests {
             stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next())
         };
         let search = search_for(dir.path());
-        wait_for_variable(&child, &tmpdir_mark(dir.path())).await;
+        wait_for_variable(&child, &environment_entry("TMPDIR", dir.path())).await;
         assert_eq!(search.stop_processes().unwrap(), pids([pid]));
         let stopped = async {
             while state() != Some('T') {
@@ -279,7 +272,7 @@ mod tests {
         let children = [at_work("git"), at_work("git-of-another")];
         let environments = children.each_ref().map(|child| format!("/proc/{}/environ", child.id().unwrap()));
         for (child, name) in children.iter().zip(["git", "git-of-another"]) {
-            wait_for_variable(child, &git_dir_mark(&dir.path().join(name))).await;
+            wait_for_variable(child, &environment_entry("GIT_DIR", &dir.path().join(name))).await;
         }
         kill_marked_processes(&dir.path().join("tmp"), &dir.path().join("git")).await.unwrap();
         let lives = environments.map(|environ| !std::fs::read(environ).unwrap_or_default().is_empty());

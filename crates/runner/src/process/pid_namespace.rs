@@ -31,10 +31,8 @@ pub(crate) struct PidNamespace {
 /// Whether agents run in a process namespace of their own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum ProcessNamespace {
-    /// If this machine supports it.
     #[default]
     Auto,
-    /// Never.
     Off,
 }
 

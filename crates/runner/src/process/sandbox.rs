@@ -126,13 +126,11 @@ impl JobSandbox {
         &self.check
     }
 
-    /// The egress proxy, and a port for the model's proxy, which the caller creates.
     pub(crate) fn network(&self, has_model: bool) -> Result<Network, Failure> {
         let ports = self.sandbox.reserve_ports(1 + usize::from(has_model)).map_err(|error| to_failure(&error))?;
         Ok(Network { ports, model: None })
     }
 
-    /// Starts a command. `set_streams` sets its standard streams.
     /// Errors: `SandboxFailed`.
     pub(crate) async fn start(
         &self,
@@ -174,7 +172,6 @@ impl JobSandbox {
         let (child, start) = spawned.map_err(|error| to_failure(&error))?;
         let mut running = blocking(move || start.finish(START_LIMIT)).await?;
         let sandbox = Arc::clone(&self.sandbox);
-        // For the next command of this kind.
         tokio::task::spawn_blocking(move || sandbox.prepare_ahead(&spec));
         let listeners = std::mem::take(&mut running.listeners);
         let proxies =
@@ -221,7 +218,6 @@ impl Confined {
         self.sandbox.level().is_container()
     }
 
-    /// Asks the command to end, and waits for it at most `grace`.
     pub(crate) async fn terminate(&self, child: &mut Child, grace: Duration) {
         if self.running.terminate() {
             let _ = timeout(grace, child.wait()).await;

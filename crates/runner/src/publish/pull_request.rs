@@ -26,7 +26,6 @@ pub(crate) struct PullRequestFacts<'a> {
     pub(crate) isolation: Option<Isolation>,
     pub(crate) agent: Option<&'a str>,
     pub(crate) summary: Option<&'a str>,
-    /// The results of the checks. After failed checks the pull request is a draft.
     pub(crate) checks: CheckResults<'a>,
     /// The commit was replayed on top of other users' commits after the checks ran.
     pub(crate) is_rebased: bool,

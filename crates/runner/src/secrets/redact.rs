@@ -70,7 +70,6 @@ impl Redactor {
         self.add_secrets(credentials::extract_secrets(secret));
     }
 
-    /// Adds the tokens of a file of credentials. Ignores any other text.
     pub(crate) fn add_file_tokens(&self, text: &str) {
         self.add_secrets(credentials::parse_tokens(text).unwrap_or_default());
     }
@@ -168,7 +167,6 @@ impl Redactor {
         self.scanner().contains_known(bytes)
     }
 
-    /// Redacts every text and number in the value, and the names of fields.
     pub(crate) fn redact_value(&self, value: &mut Value) {
         self.redact_value_except(value, &[]);
     }

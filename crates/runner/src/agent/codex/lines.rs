@@ -26,7 +26,6 @@ pub(super) struct ExecJsonParser {
 
 impl ExecJsonParser {
     pub(super) fn new(tree: &Path, counted: Arc<Mutex<Rollouts>>) -> Self {
-        // Item numbers begin again with each start.
         let start = counted.lock().unwrap_or_else(PoisonError::into_inner).start_count();
         Self { items: ItemParser::new(tree, start), rollouts: counted }
     }

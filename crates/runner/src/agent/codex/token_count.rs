@@ -9,7 +9,6 @@ pub(super) const MAX_CALL_ID_BYTES: usize = 16 * 1024;
 /// Most tracked calls; Codex never runs more at once. With the longest ids, they take 16 MiB.
 pub(super) const MAX_CALLS: usize = 1024;
 
-/// Parses a count, which has the same form in lines and in session files.
 pub(super) fn parse_count(usage: &Value) -> BilledTokens {
     let count = |name: &str| usage.get(name).and_then(Value::as_u64).unwrap_or(0);
     let (input, cached, output) = (count("input_tokens"), count("cached_input_tokens"), count("output_tokens"));

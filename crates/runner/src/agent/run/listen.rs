@@ -68,7 +68,6 @@ pub(super) fn read_stderr(
     })
 }
 
-/// Calls `on_line` for each line of a pipe until the pipe ends, with the state of keys that span lines.
 fn for_each_line(
     pipe: impl AsyncRead + Unpin + Send + 'static,
     events: &EventSink,

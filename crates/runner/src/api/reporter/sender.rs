@@ -60,7 +60,6 @@ impl EventSender {
         }
     }
 
-    /// Waits until a batch is full, the send interval is over, or a heartbeat is due.
     async fn wait_until_due(&self, last: Instant) {
         let heartbeat = last + self.heartbeat;
         let due = (last + self.send_interval).min(heartbeat);

@@ -31,7 +31,6 @@ async fn probe() -> bool {
     works
 }
 
-/// Whether a probe exits with 0 in time.
 pub(super) async fn succeeds(mut command: Command) -> bool {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
     let Ok(mut child) = command.spawn() else { return false };

@@ -280,7 +280,6 @@ fn is_valid_position(shape: &Shape, text: Text<'_>, start: usize) -> bool {
     if near.len() == CONTEXT || text.context.is_empty() { looks(near) } else { looks(&[text.context, near].concat()) }
 }
 
-/// The length of a block: to the dashes after its second label.
 fn pem_length(after: &[u8]) -> Option<usize> {
     const END: &[u8] = b"-----END ";
     let end = after.windows(END.len()).position(|part| part == END)? + END.len();

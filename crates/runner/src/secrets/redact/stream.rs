@@ -52,7 +52,6 @@ impl SecretSearch {
         Self { scanner, buffer: Vec::new() }
     }
 
-    /// Adds a piece, and returns whether a secret was found.
     pub(crate) fn push(&mut self, piece: &[u8]) -> bool {
         self.buffer.extend_from_slice(piece);
         let contains_secret = self.scanner.contains_known(&self.buffer);
