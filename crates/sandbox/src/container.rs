@@ -26,6 +26,9 @@ use std::time::{Duration, Instant, SystemTime};
 pub(crate) const SOCKET: &str = "/run/pullyard/start";
 const FOLDER: &str = "/run/pullyard";
 const START_LIMIT: Duration = Duration::from_secs(30);
+/// SELinux is off, because it would deny the mounted folders and the socket. The other levels do not use it either.
+const OPTIONS: &str = "run --detach --pull never --read-only --cap-drop ALL --security-opt no-new-privileges \
+    --security-opt label=disable --shm-size 64m --ipc private --hostname sandbox --workdir / --stop-timeout 1";
 /// How often a container that does not connect is checked.
 const LOOK_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
 
@@ -156,20 +159,16 @@ struct Arguments<'a> {
 impl Arguments<'_> {
     /// `run` with its options, which both engines read alike. Pure, apart from this process's limits.
     fn to_words(&self, level: Level, containers: &Containers, limits: &Limits) -> Vec<OsString> {
-        let mut words: Vec<OsString> = ["run", "--detach", "--pull", "never"].map(Into::into).to_vec();
+        let mut words: Vec<OsString> = OPTIONS.split_whitespace().map(Into::into).collect();
         let mut add = |option: &str, value: &dyn AsRef<std::ffi::OsStr>| {
             words.extend([option.into(), value.as_ref().to_owned()]);
         };
         add("--name", &self.name);
         add("--label", &format!("{LABEL}={}", containers.label));
         add("--network", &containers.network);
-        add("--cap-drop", &"ALL");
-        add("--security-opt", &"no-new-privileges");
         let mut filter = OsString::from("seccomp=");
         filter.push(self.folder.join("seccomp.json"));
         add("--security-opt", &filter);
-        // SELinux would deny the mounted folders and the socket. The other levels do not use it either.
-        add("--security-opt", &"label=disable");
         add("--pids-limit", &limits.threads.to_string());
         let memory = format!("{}b", containers.memory_bytes);
         add("--memory", &memory);
@@ -186,11 +185,6 @@ impl Arguments<'_> {
         let (uid, gid) = self.user;
         add("--user", &format!("{uid}:{gid}"));
         add("--tmpfs", &format!("/tmp:rw,exec,nosuid,nodev,mode=1777,size={}", limits.tmp_bytes));
-        add("--shm-size", &"64m");
-        add("--ipc", &"private");
-        add("--hostname", &"sandbox");
-        add("--workdir", &"/");
-        add("--stop-timeout", &"1");
         add("--entrypoint", &PROGRAM);
         let own = [
             (self.folder.to_owned(), FOLDER),
@@ -204,7 +198,6 @@ impl Arguments<'_> {
         for mount in self.mounts {
             add("--mount", mount);
         }
-        words.push("--read-only".into());
         if level == Level::Podman {
             words.extend(["--read-only-tmpfs=false", "--http-proxy=false"].map(OsString::from));
             if uid != 0 && nix::unistd::geteuid().as_raw() == uid {
@@ -251,24 +244,25 @@ mod tests {
 --host unix:///engine.sock run
 --detach
 --pull never
+--read-only
+--cap-drop ALL
+--security-opt no-new-privileges
+--security-opt label=disable
+--shm-size 64m
+--ipc private
+--hostname sandbox
+--workdir /
+--stop-timeout 1
 --name c
 --label pullyard.runner=ins_1
 --network none
---cap-drop ALL
---security-opt no-new-privileges
 --security-opt seccomp=/work/containers/c/seccomp.json
---security-opt label=disable
 --pids-limit 4096
 --memory 2147483648b
 --memory-swap 2147483648b
 --cpus 1.50
 --user 7:8
 --tmpfs /tmp:rw,exec,nosuid,nodev,mode=1777,size=1073741824
---shm-size 64m
---ipc private
---hostname sandbox
---workdir /
---stop-timeout 1
 --entrypoint /run/pullyard-program
 --mount type=bind,src=/work/containers/c,dst=/run/pullyard,readonly
 --mount type=bind,src=/work/containers/c/passwd,dst=/etc/passwd,readonly
@@ -277,12 +271,11 @@ mod tests {
 --mount type=bind,src=/work/1/tree,dst=/work/1/tree
 --mount type=bind,src=/work/1/home,dst=/work/1/home
 --mount type=bind,src=/work/1/tree/.git,dst=/work/1/tree/.git,readonly
---mount type=bind,src=/opt/go,dst=/opt/go,readonly
---read-only executor:1 sandbox-helper contained";
+--mount type=bind,src=/opt/go,dst=/opt/go,readonly executor:1 sandbox-helper contained";
         assert_eq!(words_at(Level::Docker), expected);
         let podman = expected
             .replace("--host unix", "--url unix")
-            .replace("--read-only ", "--read-only\n--read-only-tmpfs=false\n--http-proxy=false ");
+            .replace(" executor:1", "\n--read-only-tmpfs=false\n--http-proxy=false executor:1");
         assert_eq!(words_at(Level::Podman), podman);
     }
 
