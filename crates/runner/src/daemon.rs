@@ -10,7 +10,6 @@ mod claims;
 mod container_settings;
 mod context;
 mod heartbeat;
-mod job_limit;
 mod lifecycle;
 mod outbox_delivery;
 mod output;

@@ -3,7 +3,7 @@
 //! that a flag and a variable cause the same errors.
 
 use super::call_failure::{REFUSED_EXIT, TOKEN_REFUSED_EXIT};
-use super::job_limit::JobLimit;
+use super::context::JobLimit;
 use super::lifecycle::{self, DaemonExit};
 use super::setting_names::{SettingSources, SettingValue};
 use super::settings::{ParsedSettings, Settings, parse_duration};

@@ -1,9 +1,8 @@
 //! Claims jobs for all slots in one loop, so that claims of one runner never race.
 
 use super::call_failure::{CallKind, RunnerCallFailure, classify_failure};
-use super::context::DaemonContext;
+use super::context::{DaemonContext, JobLimit};
 use super::heartbeat::with_timeout;
-use super::job_limit::JobLimit;
 use super::pauses;
 use super::state::FatalExit;
 use crate::Error;

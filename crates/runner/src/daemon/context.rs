@@ -1,7 +1,6 @@
 //! The state of the registered daemon, and two common steps: watch a process, and handle the end of an attempt.
 
 use super::child::{ProcessExit, ProcessStarter, RunningProcess, remove_record};
-use super::job_limit::JobLimit;
 use super::process_record::AttemptKey;
 use super::process_record::ProcessRecord;
 use super::settings::Settings;
@@ -18,6 +17,14 @@ pub(crate) struct JobProcesses {
     pub(crate) state: State,
     pub(crate) starter: ProcessStarter,
     pub(crate) outbox: Outbox,
+}
+
+/// How many jobs a runner takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JobLimit {
+    OneClaim,
+    OneJob,
+    Unlimited,
 }
 
 pub(crate) struct DaemonContext {

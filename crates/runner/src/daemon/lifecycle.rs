@@ -2,9 +2,8 @@
 
 use super::call_failure::{CallKind, RunnerCallFailure, TOKEN_REFUSED_EXIT, classify_failure};
 use super::child::{self, ProcessStarter};
-use super::context::{DaemonContext, JobProcesses};
+use super::context::{DaemonContext, JobLimit, JobProcesses};
 use super::heartbeat::{self, with_timeout};
-use super::job_limit::JobLimit;
 use super::settings::Settings;
 use super::state::{FatalExit, State, StateSnapshot};
 use super::state_folder::StateFolder;
@@ -148,7 +147,7 @@ async fn take_over(
     // An absolute path, because children run in other folders.
     let work_dir = settings.work_dir.canonicalize().map_err(unusable)?;
     let jobs = Arc::new(JobProcesses {
-        state: State::new(),
+        state: State::default(),
         outbox: Outbox::new(&work_dir),
         starter: ProcessStarter {
             command,

@@ -31,24 +31,16 @@ impl StateSnapshot {
     }
 }
 
+#[derive(Default)]
 pub(crate) struct State(watch::Sender<StateSnapshot>);
 
 impl State {
-    pub(crate) fn new() -> Self {
-        Self(watch::Sender::new(StateSnapshot::default()))
-    }
-
     pub(crate) fn read<T>(&self, at: impl FnOnce(&StateSnapshot) -> T) -> T {
         at(&self.0.borrow())
     }
 
-    pub(crate) fn update<T>(&self, change: impl FnOnce(&mut StateSnapshot) -> T) -> T {
-        let mut result = None;
-        self.0.send_modify(|now| result = Some(change(now)));
-        match result {
-            Some(result) => result,
-            None => unreachable!(),
-        }
+    pub(crate) fn update<T>(&self, change: impl FnOnce(&mut StateSnapshot) -> T) {
+        self.0.send_modify(|now| drop(change(now)));
     }
 
     pub(crate) async fn wait_until(&self, is_so: impl FnMut(&StateSnapshot) -> bool) {
@@ -86,7 +78,7 @@ mod tests {
 
     #[tokio::test]
     async fn first_reason_to_stop_is_reported() {
-        let state = State::new();
+        let state = State::default();
         let fall = |code, sentence: &str| FatalExit { code, message: sentence.into() };
         state.leave_with_error(fall(4, "The token was revoked."));
         state.leave_with_error(fall(3, "Another process has taken the place."));
@@ -96,7 +88,7 @@ mod tests {
 
     #[test]
     fn running_and_undelivered_jobs_are_active() {
-        let state = State::new();
+        let state = State::default();
         let record =
             ProcessRecord { job: job("a"), attempt: 1, claim_id: ClaimId::new("c").unwrap(), pid: None, began: None };
         state.update(|now| now.running.insert(record.key(), record.clone()));

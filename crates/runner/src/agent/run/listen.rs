@@ -30,17 +30,16 @@ pub(super) fn read_stdout(
     let shared = shared.clone();
     for_each_line(pipe, events, move |line, filter, events| {
         let signs = reader.parse_line(line);
-        // A key is recognized only as a whole, and each line is examined alone. A part of a message is not recorded,
-        // because the message arrives again as a whole.
+        // A part of a message may have a part of a key, which is not recognized. The whole message arrives later.
         let is_piece = signs.contains(&AgentEvent::PartialMessage);
-        let mut shows = KeyRedaction::None;
+        let mut has_key = false;
         let unkeyed = signs.into_iter().map(|sign| match sign {
-            AgentEvent::Event(draft) => AgentEvent::Event(filter.filter_event(draft, &mut shows)),
-            AgentEvent::Retrying(draft) => AgentEvent::Retrying(filter.filter_event(draft, &mut shows)),
+            AgentEvent::Event(draft) => AgentEvent::Event(filter.filter_event(draft, &mut has_key)),
+            AgentEvent::Retrying(draft) => AgentEvent::Retrying(filter.filter_event(draft, &mut has_key)),
             other => other,
         });
         let signs: Vec<AgentEvent> = unkeyed.collect();
-        if let Some(line) = filter.filter_line(line, shows).filter(|_| !is_piece) {
+        if let Some(line) = filter.filter_line(line, has_key).filter(|_| !is_piece) {
             events.record_raw_line(&line);
         }
         apply_events(signs, events, &shared);
@@ -54,11 +53,11 @@ pub(super) fn read_stderr(
 ) -> AbortOnDropHandle<()> {
     let shared = shared.clone();
     for_each_line(pipe, events, move |line, filter, events| {
-        let mut shows = KeyRedaction::None;
+        let mut has_key = false;
         // The end is classified by the original text, which stays on this machine.
         let draft = command_line_event::parse_line(Stream::Err, line)
-            .map(|draft| (draft.text.clone(), filter.filter_event(draft, &mut shows)));
-        if let Some(line) = filter.filter_line(line, shows) {
+            .map(|draft| (draft.text.clone(), filter.filter_event(draft, &mut has_key)));
+        if let Some(line) = filter.filter_line(line, has_key) {
             events.record_raw_line(&line);
         }
         if let Some((text, draft)) = draft {
@@ -90,33 +89,26 @@ struct KeyFilter {
     texts: PrivateKeyFilter,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum KeyRedaction {
-    None,
-    /// A text contains lines of a key.
-    Removed,
-}
-
 impl KeyFilter {
     /// The raw line; `None` if it would show a removed part of its texts.
-    fn filter_line<'l>(&mut self, line: &'l [u8], shows: KeyRedaction) -> Option<Cow<'l, [u8]>> {
+    fn filter_line<'l>(&mut self, line: &'l [u8], has_key: bool) -> Option<Cow<'l, [u8]>> {
         // A JSON line is no line of a key, even if it mentions one.
         let clean = match std::str::from_utf8(line) {
             Ok(text) if !text.trim_start().starts_with('{') => self.lines.redact(text),
-            _ => return (shows == KeyRedaction::None).then_some(Cow::Borrowed(line)),
+            _ => return (!has_key).then_some(Cow::Borrowed(line)),
         };
         match clean {
-            Cow::Borrowed(_) => (shows == KeyRedaction::None).then_some(Cow::Borrowed(line)),
+            Cow::Borrowed(_) => (!has_key).then_some(Cow::Borrowed(line)),
             Cow::Owned(text) => Some(Cow::Owned(text.into_bytes())),
         }
     }
 
-    fn filter_event(&mut self, mut draft: EventDraft, shows: &mut KeyRedaction) -> EventDraft {
+    fn filter_event(&mut self, mut draft: EventDraft, has_key: &mut bool) -> EventDraft {
         if let Some(text) = &mut draft.text
             && let Cow::Owned(clean) = self.texts.redact(text)
         {
             *text = clean;
-            *shows = KeyRedaction::Removed;
+            *has_key = true;
         }
         draft
     }
@@ -133,9 +125,9 @@ mod tests {
     fn upload_lines(lines: &[(&str, &str)]) -> Vec<Option<String>> {
         let mut kept = KeyFilter::default();
         let each = lines.iter().map(|(line, text)| {
-            let mut shows = KeyRedaction::None;
-            kept.filter_event(EventDraft::text(EventKind::Text, *text), &mut shows);
-            let line = kept.filter_line(line.as_bytes(), shows);
+            let mut has_key = false;
+            kept.filter_event(EventDraft::text(EventKind::Text, *text), &mut has_key);
+            let line = kept.filter_line(line.as_bytes(), has_key);
             line.map(|line| String::from_utf8_lossy(&line).into_owned())
         });
         each.collect()
