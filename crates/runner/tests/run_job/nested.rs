@@ -56,7 +56,7 @@ async fn nested_repositories_survive_a_repair() {
            git -C 'deep/a [b]' status --porcelain | grep -q work.txt || exit 8
            cp 'deep/a [b]/work.txt' work.txt
          else
-           git worktree add -q 'deep/a [b]' 2>&1 || exit 9; echo work > 'deep/a [b]/work.txt'
+           git worktree add -q --detach 'deep/a [b]' 2>&1 || exit 9; echo work > 'deep/a [b]/work.txt'
          fi";
     // The check's own file is removed before the repair.
     let check = "[ -e work.txt ] && [ ! -e deep/left.txt ] || { echo left > deep/left.txt; exit 4; }";
