@@ -91,8 +91,7 @@ impl std::fmt::Debug for Key {
 
 pub struct Provider {
     pub api: Api,
-    /// The address as the agent would get it: `https://api.anthropic.com`, which precedes `/v1`, or
-    /// `https://api.openai.com/v1`, which includes it.
+    /// As the agent would get it: `https://api.anthropic.com`, but `https://api.openai.com/v1`.
     pub base_url: String,
     pub key: Key,
 }
@@ -101,8 +100,7 @@ pub struct Provider {
 pub trait Meter: Send + Sync {
     /// Called before each request. Errors: a sentence for the agent; the request is refused.
     fn check(&self) -> Result<(), String>;
-    /// Called with the usage of a request each time it changes, in total for this request. `false` cuts the answer.
-    /// `is_complete` once the provider reported its end.
+    /// Called with a request's total usage when it changes. `is_complete`: the answer has ended. `false` cuts it.
     fn record(&self, request: u64, usage: &Usage, is_complete: bool) -> bool;
 }
 
@@ -160,8 +158,7 @@ impl ModelProxy {
 
     fn headers(&self, from_agent: &HeaderMap) -> Option<HeaderMap> {
         let mut headers = from_agent.clone();
-        // What belongs to this connection, the placeholder, and other accounts of the key. Without the encodings, the
-        // answer can be counted.
+        // Fields of this connection, the placeholder, other accounts of the key, and encodings that prevent counting.
         for name in [
             HOST,
             EXPECT,

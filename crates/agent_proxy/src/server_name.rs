@@ -6,8 +6,7 @@ use tokio_rustls::rustls::server::Acceptor;
 /// A first message with many extensions and a post-quantum key is about 2 KB.
 const MAX_HELLO_BYTES: usize = 32 * 1024;
 
-/// Reads a TLS ClientHello. Returns its bytes, to be forwarded, and its server name in lower case; `None` if it is
-/// invalid, too long, or names no server.
+/// Reads a TLS ClientHello. Returns its bytes and its server name in lower case; `None` if it has no valid one.
 pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<(Vec<u8>, String)> {
     let mut acceptor = Acceptor::default();
     let mut hello = Vec::new();

@@ -101,10 +101,8 @@ pub(crate) struct Run<'a> {
     pub(crate) sandbox: Option<&'a JobSandbox>,
 }
 
-/// Runs the agent, with further starts, until its work is done or a `Stop` ends it.
-///
-/// `WorkContext::run_agent` calls this for the task, to repair failed checks, and for answers and messages that arrive
-/// before the push. Usage and restarts count for the whole attempt.
+/// Runs the agent, with further starts, until its work is done or a `Stop` ends it. Called again to repair failed
+/// checks, and for messages before the push. Usage and restarts count for the whole attempt.
 pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Environment<'_>) -> Result<(), Stop> {
     let tally = &run.attempt.usage;
     let mut adapter = create_adapter(run, chosen, environment)?;

@@ -104,9 +104,8 @@ impl Sandbox {
         self.lease.as_ref().map(|lease| lease.account)
     }
 
-    /// Changes the owner of a folder of the job to the commands' account, before its first command and after the runner wrote into it.
-    /// `.git` stays with the runner and must be readable for all users. Does nothing if commands have this process's
-    /// account.
+    /// Changes the owner of a folder to the commands' account, before a command and after the runner wrote into it.
+    /// `.git` stays with the runner and must be readable for all users. Nothing changes if the accounts are the same.
     pub fn chown_to_account(&self, folder: &Path) -> Result<(), Error> {
         self.account().map_or(Ok(()), |account| ownership::change_owner(folder, account))
     }

@@ -94,8 +94,7 @@ pub(crate) async fn probe(kind: AgentKind, environment: &Environment<'_>) -> Res
     Ok(InstalledAgent { kind, program, version })
 }
 
-/// Capabilities of the agents whose programs are on this machine, each with whether this process has a key for it.
-/// Starts no program.
+/// Capabilities of this machine's agents, each with whether this process has a key for it. Starts no program.
 pub fn list_local_agents() -> Vec<(&'static str, bool)> {
     let environment = Environment::from_process();
     let installed = AgentKind::ALL.into_iter().filter(|kind| locate(*kind, &environment).is_ok());
@@ -147,8 +146,7 @@ fn find_program_in_package(kind: AgentKind, package: &Path) -> Option<PathBuf> {
     }
 }
 
-/// Whether this machine can load the file. Claude Code's builds for musl need musl's loader; Codex's builds, in
-/// `vendor`, are static.
+/// Whether this machine can load the file: Claude Code's builds for musl need its loader, Codex's are static.
 fn is_supported_libc(file: &Path) -> bool {
     let musl = file.components().any(|part| part.as_os_str().to_string_lossy().ends_with("-musl"));
     let is_static = file.to_string_lossy().contains("/vendor/");

@@ -44,8 +44,7 @@ impl UsageTotal {
         self.cost_upper_bound = self.cost_upper_bound.saturating_add(record.cost_upper_bound);
     }
 
-    /// Adds the usage of a start that ended. An estimate replaces cost that the agent did not report. Before the end,
-    /// the agent may still report it.
+    /// Adds the usage of a start that ended. An estimate replaces cost that the agent did not report.
     pub(super) fn add_ended_run(&mut self, record: &RunState) {
         self.add_run(record);
         if let Some(unsaid) = record.unreported_cost() {

@@ -120,8 +120,7 @@ impl Prices {
         Some(price.cost(count))
     }
 
-    /// The cost at the highest known price, for limits on models without a price: stopping too early is safe. Units:
-    /// millionths of a US dollar.
+    /// The cost at the highest known price, for models without a price. Units: millionths of a US dollar.
     pub(super) fn highest_cost(&self, count: BilledTokens) -> u64 {
         let all = LISTED.values().chain(self.by_operator.values());
         all.map(|price| price.cost(count)).max().unwrap_or(u64::MAX)

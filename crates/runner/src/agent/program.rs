@@ -52,8 +52,7 @@ pub(super) fn executable_file(file: PathBuf) -> Option<PathBuf> {
     (about.is_file() && about.permissions().mode() & 0o111 != 0 && has_interpreter(&file)).then_some(file)
 }
 
-/// Whether a script's interpreter exists. Otherwise the failed start cannot be distinguished from the agent's own end.
-/// An unreadable file counts as a program.
+/// Whether a script's interpreter exists; without it, the failed start would look like the agent's own end.
 fn has_interpreter(file: &Path) -> bool {
     let mut begin = [0; 256];
     let read = File::open(file).and_then(|mut file| file.read(&mut begin)).unwrap_or_default();

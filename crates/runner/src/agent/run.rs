@@ -32,8 +32,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_unti
 const LAST_OUTPUT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often the agent's files are read while it prints nothing.
 const READ_INTERVAL: Duration = Duration::from_millis(250);
-/// The same when the next answer may exceed a limit. After a failed call Codex prints no line, and sends its next
-/// request 20 to 40 ms after the answer is in its files.
+/// The same near a limit: Codex may send its next request 20 to 40 ms after an answer is in its files.
 const READ_INTERVAL_NEAR_LIMIT: Duration = Duration::from_millis(10);
 const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 

@@ -61,8 +61,7 @@ impl Shared {
 }
 
 impl EventSink {
-    /// Adds an event without its secrets. A record gets it whole, and the control plane gets it cut. Cutting comes
-    /// last, because half of a secret would not be recognized.
+    /// Adds an event without its secrets. It is cut after that, because half of a secret would not be recognized.
     pub(crate) fn add(&self, draft: EventDraft) {
         let draft = self.0.redactor.redact_draft(draft);
         let draft = match self.0.record.get() {

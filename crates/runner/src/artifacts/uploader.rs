@@ -17,8 +17,7 @@ pub(crate) struct Uploader {
 }
 
 impl Uploader {
-    /// Starts uploading, and logs each artifact that is not stored. Without a checkpoint, the next attempt may begin
-    /// again, so its upload is retried for `bucket_away`.
+    /// Starts uploading, and logs each artifact that is not stored. A checkpoint's upload is retried for `bucket_away`.
     pub(crate) fn start(client: AttemptClient, events: EventSink, bucket_away: Duration) -> Self {
         let (artifacts, waiting) = Artifacts::new();
         let task = tokio::spawn(run((client, bucket_away), waiting, artifacts.clone(), events));

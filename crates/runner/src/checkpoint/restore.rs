@@ -247,8 +247,7 @@ fn parse_failure(error: serde_json::Error) -> SessionLoss {
     SessionLoss::Unreadable(format!("`{METADATA_FILE}`: {wrong}, at line {}, column {}", error.line(), error.column()))
 }
 
-/// Whether the branch already has the work, because an attempt died between push and finish. It would not apply twice.
-/// Pushes of this job are adopted earlier.
+/// Whether the branch already has the work, because an attempt of an earlier job died between push and finish.
 async fn was_pushed(git: &Git, mirror: &Mirror, about: &CheckpointMetadata, target: &Target) -> Result<bool, Stop> {
     let (Some(job), Some(_)) = (&about.job, &target.pull_request) else { return Ok(false) };
     if !commit_exists(git, mirror, &about.start).await? {

@@ -112,8 +112,7 @@ pub(crate) async fn has_failed_checks(git: &Git, repository: &Path, commit: &str
     output.map_or(true, |output| output.lines().any(|word| word.trim() == Verdict::Failed.as_str()))
 }
 
-/// The agent of a commit, if an attempt of this job created it. Every user with push access can write trailers, so only
-/// names of a fixed list count.
+/// The agent of a commit of this job. Every user can write trailers, so only names of a fixed list count.
 pub(crate) async fn load_commit_agent(git: &Git, repository: &Path, commit: &str, job: &JobId) -> Option<&'static str> {
     let [jobs, agents] =
         [JOB_TRAILER, AGENT_TRAILER].map(|key| format!("%(trailers:key={key},valueonly,separator=%x20)"));

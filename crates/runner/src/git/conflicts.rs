@@ -15,8 +15,7 @@ use std::time::Duration;
 /// Time limit, after which the agent starts without the list. A repository can make git work for very long.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
-/// Returns the prompt about conflicts, empty if there are none, and adds an event for each branch. Git errors are only
-/// logged, because the push detects conflicts as well.
+/// Returns the prompt about conflicts, and adds an event for each branch. Git errors are only logged.
 /// Writes: objects, and the index of the runner's own repository if there is earlier work.
 pub(crate) async fn find_conflicts(
     attempt: &Attempt<'_>,

@@ -32,8 +32,7 @@ pub(crate) async fn write(
     diff(git, repository, range, (how, None), file).await
 }
 
-/// Whether added or removed lines contain a secret of the job. Includes binary files: a patch for `git apply` encodes
-/// them, which would hide a secret.
+/// Whether added or removed lines contain a secret of the job, also in binary files, which the patch encodes.
 pub(crate) async fn diff_contains_secret(
     git: &Git,
     repository: &Path,
@@ -84,8 +83,7 @@ async fn diff(
     git.run(GitCall::new(args).repository(repository)).await.map(drop)
 }
 
-/// Copies a patch and redacts the secrets in all lines. Removed lines and context lines may contain secrets that were
-/// in the repository before. A redacted part no longer applies.
+/// Copies a patch and redacts the secrets in all lines, also removed ones. A redacted part no longer applies.
 pub(crate) fn redact_patch(patch: &Path, to: &Path, mut stream: RedactionStream) -> io::Result<()> {
     let (mut from, mut to) = (File::open(patch)?, File::create(to)?);
     let mut piece = vec![0; CHUNK_BYTES];

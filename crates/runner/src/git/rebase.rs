@@ -14,8 +14,7 @@ pub(crate) struct Rebase<'a> {
 }
 
 impl Rebase<'_> {
-    /// Applies the changes between `start` and `commit` to `head`, as a commit with the same message. `None` if `head`
-    /// has them already.
+    /// Applies the changes from `start` to `commit` to `head`, as a new commit; `None` if `head` has them already.
     /// Errors: `Conflict`.
     pub(crate) async fn replay(&self, start: &str, commit: &str, head: &str) -> Result<Option<String>, Stop> {
         // Merge two changes of one tree. The histories do not matter, because a user may have rewritten a branch.

@@ -21,8 +21,7 @@ pub(crate) struct Target {
     pub(crate) expected_head: Option<String>,
     /// The open pull request to continue. For an adopted commit it may also be merged.
     pub(crate) pull_request: Option<PullRequest>,
-    /// A commit that an earlier attempt of this job pushed before it died. No agent is needed. Other users may have
-    /// pushed on top.
+    /// What an earlier attempt of this job pushed before it died; no agent is needed. Users may have pushed on top.
     pub(crate) adopted_commit: Option<String>,
 }
 
@@ -186,8 +185,7 @@ async fn load_head(git: &Git, mirror: &Mirror, branch: &str) -> Result<Option<St
     if git::is_branch_name(git, branch).await? { mirror.branch(git, branch).await } else { Ok(None) }
 }
 
-/// The newest commit between `base` and `head` whose trailer names an attempt of this job. It is not always the head,
-/// because other users may have pushed since.
+/// The newest commit between `base` and `head` of this job, by its trailer. Users may have pushed on top.
 pub(crate) async fn find_job_commit(
     git: &Git,
     repository: &Path,

@@ -105,7 +105,7 @@ impl Workspace {
             // Git and the agent run in other folders, so the path must be absolute.
             root: root.canonicalize()?,
             has_survivors: AtomicBool::new(false),
-            snapshot: Mutex::new(RepositorySnapshot::default()),
+            snapshot: Mutex::default(),
             excluded: Mutex::default(),
             _attempt_lock: living,
         };
@@ -179,8 +179,7 @@ impl Workspace {
     pub(crate) async fn check_out(&self, git: &Git, mirror: &Mirror, at: Checkout<'_>) -> Result<(), GitError> {
         let (tree, repository) = (self.tree(), git::init_bare(git, self.repository()).await?);
         settings::reset(&repository, Some(mirror.dir()))?;
-        // The index stores the times of files. With it, git reads only touched files again, and reports no file as
-        // changed that it would write differently today.
+        // With the index, git reads only touched files again, and reports no old line endings as changes.
         let call = GitCall::new(["reset", "--hard", "--quiet", at.start]);
         git.run(GitCall::new(["update-ref", "--no-deref", "HEAD", at.start]).repository(&repository)).await?;
         git.run(call.repository(&repository).tree(&tree)).await?;
@@ -194,8 +193,7 @@ impl Workspace {
         Ok(self.snapshot_index().await?)
     }
 
-    /// Makes the runner's git skip submodules. An agent may have put repositories there: git would read them with their
-    /// settings, and could block on pipes.
+    /// Makes the runner's git skip submodules, where an agent may have put repositories with settings of their own.
     async fn skip_submodules(&self, git: &Git) -> Result<(), GitError> {
         let (tree, repository) = (self.tree(), self.repository());
         let listed = git.run(GitCall::new(["ls-files", "--stage", "-z"]).repository(&repository)).await?;
@@ -328,8 +326,7 @@ const AGENT_CONFIG: &str = "\
 \temail = agent@localhost
 ";
 
-/// Removes the worktrees of dead runners, which no longer hold their lock. Kills their processes first: a surviving
-/// agent would write files and call its model.
+/// Removes the worktrees of dead runners, which no longer hold their lock. Kills their processes first.
 async fn remove_stale_worktrees(all: &Path) {
     let all = all.to_owned();
     for (root, lock) in run_blocking(move || list_stale(&all)).await.unwrap_or_default() {

@@ -75,8 +75,7 @@ impl CommandResult {
 }
 
 impl CommandRunner<'_> {
-    /// Errors: `CommandNotAllowed`, and processes that could not be killed. A result that an order or a limit stopped
-    /// is no error, because its output is shown.
+    /// Errors: `CommandNotAllowed`, and processes that could not be killed. An order or a limit gives a result.
     pub(crate) async fn run(&self, line: CommandLine<'_>) -> Result<CommandResult, Stop> {
         let argv = self.policy.parse_command(line.line);
         let argv = argv.map_err(|_| Failure::CommandNotAllowed { command: line.line.to_owned() })?;

@@ -32,8 +32,7 @@ impl Group {
         Some(Self { id: Pid::from_raw(id), known_empty: false })
     }
 
-    /// Stops the group: SIGTERM, then SIGKILL after `grace`. Verifies that the group is empty, and returns the exit
-    /// status of the leader, if known.
+    /// Stops the group, by SIGKILL after `grace`, until it is empty. Returns the leader's exit status, if known.
     pub(crate) async fn stop(
         &mut self,
         leader: &mut Child,

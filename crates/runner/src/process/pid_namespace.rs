@@ -13,8 +13,7 @@ use tokio::process::Command;
 use tokio::sync::OnceCell;
 
 const UNSHARE: &str = "unshare";
-/// As root, and as another user. The latter needs a user namespace too, in which no process gains rights, even with
-/// `sudo`.
+/// As root, and as another user, who needs a user namespace too. In it, no process gains rights with `sudo`.
 const UNSHARE_ARGS: [&[&str]; 2] =
     [ROOT_ARGS, &["--user", "--map-current-user", "--pid", "--fork", "--kill-child", "--mount-proc"]];
 const ROOT_ARGS: &[&str] = &["--pid", "--fork", "--kill-child", "--mount-proc"];
@@ -86,8 +85,7 @@ impl PidNamespace {
         parent_death_signal::succeeds(command).await
     }
 
-    /// A command that runs the program in the enclosure. Send signals to its process group: the leader may be another
-    /// program.
+    /// A command that runs the program inside. Send signals to its group, because the leader may be another program.
     pub(crate) fn command(self, program: &Path) -> Command {
         let first = if self.unshare_args.is_some() { Path::new(UNSHARE) } else { program };
         let mut command = if self.has_death_signal { parent_death_signal::command(first) } else { Command::new(first) };

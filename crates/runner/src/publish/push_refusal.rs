@@ -5,8 +5,7 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::text::Quoted;
 
-/// Parses the refusal of a push to a branch of the repository. `None` if the push failed for another reason and may be
-/// tried again.
+/// Parses the refusal of a push to a branch; `None` if the push failed otherwise and may be tried again.
 pub(super) fn parse_refusal(
     forge: &str,
     (repository, branch): (&RepositoryName, &str),

@@ -62,8 +62,7 @@ impl ReviewReplies<'_> {
         (all > 0).then(|| Replies { answered: count(all - open.len()), failed: count(open.len()) })
     }
 
-    /// Replies in the `open` threads. Threads without a reply remain in `open`, with the reason. Returns a pause if
-    /// another try may help.
+    /// Replies in the `open` threads; failed ones stay in it, with the reason. Returns a pause if another try may help.
     async fn post_replies(
         &self,
         attempt: &Attempt<'_>,
@@ -141,7 +140,6 @@ impl ReviewReplies<'_> {
         let reviewers: BTreeSet<&str> = self.revises.reviews.iter().map(|review| review.author.as_str()).collect();
         for reviewer in reviewers {
             // Request each review separately: GitHub refuses all reviewers if one is not allowed.
-            // Retries are safe, because a repeated request changes nothing.
             let limit = until.saturating_duration_since(Instant::now());
             let request = async || self.forge.request_reviewers(name, self.revises.number, &[reviewer]).await;
             if let Err(error) = retry_with_pause(limit, retry_pause, request).await {

@@ -126,8 +126,7 @@ impl Redactor {
         draft
     }
 
-    /// Redacts the facts of a failure. An agent's output must be complete until here, so that no part of a secret
-    /// remains. Afterwards only its last line is returned.
+    /// Redacts the facts of a failure, and only then cuts an agent's output to its last line.
     pub(crate) fn redact_failure(&self, failure: Failure) -> Failure {
         let mut failure = self.redact_failure_facts(failure);
         if let Failure::AgentFailed { last_words: text, .. }

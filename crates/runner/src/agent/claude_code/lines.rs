@@ -85,8 +85,7 @@ impl StreamJsonParser {
         let is_own = text_field(object, "parent_tool_use_id").is_none();
         if text_field(message, "id").is_none_or(|id| self.counted_messages.insert(id.to_owned())) {
             if is_own {
-                // A new answer means that the model got results for all earlier calls. An open call is from an answer
-                // whose stream broke and which the model repeated. No tool runs for it.
+                // An open call is from an answer whose stream broke and which the model repeated. No tool runs for it.
                 signs.extend(std::mem::take(&mut self.open_calls).into_iter().map(AgentEvent::ToolEnded));
             }
             signs.push(AgentEvent::ModelAnswer);
@@ -305,8 +304,7 @@ impl StreamJsonParser {
 
     fn rate_limit_event(&mut self, object: &Value) -> Vec<AgentEvent> {
         let about = object.get("rate_limit_info").unwrap_or(&Value::Null);
-        // The end of a limit is also reported while the limit still allows requests. Only a rejection explains a
-        // failure, and a later report replaces an earlier one. An account with extra usage is not rejected.
+        // Also reported while the limit still allows requests. Only a rejection explains a failure.
         let draws_on_more = about.get("isUsingOverage").and_then(Value::as_bool) == Some(true);
         let rejects = text_field(about, "status") == Some("rejected") && !draws_on_more;
         let seconds = about.get("resetsAt").and_then(Value::as_i64).filter(|_| rejects);

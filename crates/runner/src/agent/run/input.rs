@@ -68,8 +68,7 @@ impl Input {
         self.sent_inputs.iter().any(|(mark, _)| !record.read_inputs.contains(mark))
     }
 
-    /// When the input may be closed after the agent's end. A late input causes another turn, and the agent can be
-    /// interrupted only while its input is open.
+    /// When the input may be closed after the agent's end. The agent can be interrupted only while its input is open.
     pub(super) fn close_at(&self, record: &RunState) -> Option<Instant> {
         let ended_at = record.ended_at.filter(|_| record.has_ended())?;
         Some(match self.last_sent_at {

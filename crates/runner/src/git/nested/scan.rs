@@ -81,8 +81,7 @@ pub(crate) async fn find_nested_repositories(git: &Git, workspace: &Workspace) -
     Ok(NestedRepositories { submodules, excluded: left_out, removable_git_dirs: plain })
 }
 
-/// Separates the folders to exclude from the repositories whose `.git` is removed. A repository
-/// inside an excluded folder is part of that folder.
+/// Separates the folders to exclude, each with all repositories inside, from those whose `.git` is removed.
 fn partition_repositories(mut all: Vec<NestedRepository>) -> (Vec<ExcludedRepository>, Vec<PathBuf>) {
     all.sort_by(|one, other| one.git.parent().cmp(&other.git.parent()));
     let (mut left_out, mut plain) = (Vec::<ExcludedRepository>::new(), Vec::new());

@@ -21,8 +21,7 @@ pub(crate) struct Mirror {
 }
 
 impl Mirror {
-    /// Fetches all branches into the mirror. Waits while another attempt fetches the same repository, so the caller
-    /// must apply a time limit.
+    /// Fetches all branches into the mirror. Waits without limit while another attempt fetches the same repository.
     /// Errors: `Disk` for local causes, otherwise the error of git.
     pub(crate) async fn fetch(git: &Git, work_dir: &Path) -> Result<Self, GitError> {
         let mirrors = work_dir.join("mirrors");

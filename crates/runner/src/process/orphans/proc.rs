@@ -25,8 +25,7 @@ pub(super) fn descendants(parents: &Parents, mut roots: Vec<i32>) -> BTreeSet<i3
     below
 }
 
-/// Lists all running processes with their parents. Calls `tell` at once for each process whose environment has one of
-/// the marks (`NAME=VALUE`).
+/// Lists all processes with their parents. Calls `tell` at once for each with a mark (`NAME=VALUE`) as a variable.
 pub(super) fn list_processes(marks: &[Vec<u8>], mut tell: impl FnMut(i32)) -> Result<Parents, ProcReadError> {
     let unseen = |error: io::Error| ProcReadError(format!("/proc: {error}"));
     let reaps = is_orphan_reaper();

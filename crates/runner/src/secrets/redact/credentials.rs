@@ -34,8 +34,7 @@ pub(super) fn parse_tokens(text: &str) -> Option<Vec<String>> {
     Some(tokens)
 }
 
-/// Whether a text repeats four characters more often than any token. Such a text would slow down each search, which
-/// tries every place with these characters.
+/// Whether a text repeats four characters more often than any token, which would slow down each search.
 pub(super) fn is_repetitive(text: &str) -> bool {
     let mut often = HashMap::<_, usize>::new();
     text.as_bytes().windows(4).any(|part| {

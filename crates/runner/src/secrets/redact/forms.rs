@@ -68,8 +68,7 @@ pub(super) fn secret_forms(secret: &str) -> BTreeSet<Form> {
     forms
 }
 
-/// The base64 characters that depend on the secret alone if so many bytes, modulo three, precede it, as in
-/// `user:secret`.
+/// The base64 characters that depend on the secret alone, if so many bytes (modulo three) precede it.
 fn base64_at_offset(before: usize, secret: &[u8]) -> (String, String) {
     let mut all = vec![0; before];
     all.extend_from_slice(secret);

@@ -249,8 +249,7 @@ fn match_shape(shape: &Shape, text: Text<'_>, begin: usize) -> Option<Candidate>
     enough.then(|| Candidate { begin, secret: Some(begin..first + length) })
 }
 
-/// Whether the first bytes exclude a token. In a hostile text each byte may begin one, so the rest must not be read
-/// each time.
+/// Whether the first bytes exclude a token, because reading the rest for each byte of a hostile text is slow.
 fn cannot_match(body: TokenBody, after: &[u8]) -> bool {
     let ends = |byte: &u8| *byte == b'.' || !body.is_valid_byte(*byte);
     match body {
