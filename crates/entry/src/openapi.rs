@@ -1,5 +1,5 @@
 //! Builds the OpenAPI 3.1 document from the handlers, so that a route's description cannot differ from its code.
-//! Summaries and refusal codes come from the function's table of [`RouteDoc`].
+//! Summaries, refusal codes and examples come from the function's list of [`RouteDoc`].
 
 mod answers;
 mod inputs;
@@ -18,6 +18,7 @@ use aide::openapi::{
 use pullyard_protocol as protocol;
 use schemars::Schema;
 use schemars::generate::SchemaSettings;
+use serde::Deserialize;
 use serde_json::Value;
 
 const API_TOKEN: &str = "api_token";
@@ -26,15 +27,20 @@ const BOOTSTRAP: &str = "bootstrap";
 const LEASE: &str = "lease";
 
 /// Parts of a route's description that its types do not contain.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RouteDoc {
-    pub method: &'static str,
-    pub route: &'static str,
-    pub id: &'static str,
-    pub tag: &'static str,
-    pub summary: &'static str,
+    pub method: String,
+    pub route: String,
+    pub id: String,
+    pub tag: String,
+    pub summary: String,
     /// Statuses with their comma-separated codes.
-    pub refusals: &'static [(u16, &'static str)],
+    #[serde(default)]
+    pub refusals: Vec<(u16, String)>,
+    /// Examples of the bodies.
+    pub request: Option<Value>,
+    pub response: Option<Value>,
 }
 
 /// Adds routes and their descriptions. `parameters` returns a path parameter's schema, which is the same on all routes.
@@ -57,7 +63,7 @@ pub fn build_document<S: Clone + Send + Sync + 'static>(
         route.split('{').skip(1).filter_map(|rest| rest.split('}').next()).map(str::to_owned).collect()
     };
     let mut of_paths = std::collections::BTreeMap::new();
-    for name in docs.iter().flat_map(|doc| names(doc.route)) {
+    for name in docs.iter().flat_map(|doc| names(&doc.route)) {
         let schema = in_context(|ctx| parameters(&mut ctx.schema, &name));
         of_paths.insert(name, schema);
     }
@@ -92,20 +98,20 @@ pub fn build_document<S: Clone + Send + Sync + 'static>(
             ("delete", &mut item.delete),
         ];
         for (method, operation) in operations.into_iter().filter_map(|(method, it)| Some((method, it.as_mut()?))) {
-            let Some(doc) = docs.iter().find(|doc| doc.method == method && doc.route == route) else { continue };
-            operation.operation_id = Some(doc.id.into());
-            operation.summary = Some(doc.summary.into());
-            operation.tags = vec![doc.tag.into()];
+            let Some(doc) = docs.iter().find(|doc| doc.method == method && doc.route == *route) else { continue };
+            operation.operation_id = Some(doc.id.clone());
+            operation.summary = Some(doc.summary.clone());
+            operation.tags = vec![doc.tag.clone()];
             let answers = &mut operation.responses.get_or_insert_default().responses;
             for answer in answers.values_mut() {
                 // A plain body has no description.
                 if let ReferenceOr::Item(Response { description, .. }) = answer
                     && description.is_empty()
                 {
-                    *description = doc.summary.into();
+                    *description = doc.summary.clone();
                 }
             }
-            for (status, codes) in doc.refusals {
+            for (status, codes) in &doc.refusals {
                 let codes = codes.split(", ").map(|code| format!("`{code}`")).collect::<Vec<_>>().join(", ");
                 let response = answers.entry(StatusCode::Code(*status));
                 let response = response.or_insert_with(|| ReferenceOr::Item(answers::problem(String::new())));

@@ -17,6 +17,7 @@ mod routes {
     pub(crate) mod meta;
     pub(crate) mod metrics;
     pub(crate) mod page;
+    pub(crate) mod prelude;
     pub(crate) mod projects;
     pub(crate) mod pulls;
     pub(crate) mod repository_test;
@@ -26,9 +27,8 @@ mod routes {
     pub(crate) mod tickets;
     pub(crate) mod tokens;
 }
-mod examples;
 mod openapi_document;
-mod summaries;
+mod route_docs;
 mod wire;
 
 pub use openapi_document::document;

@@ -1,7 +1,6 @@
 //! `GET /openapi.json`: the OpenAPI document of all routes, including the tickets function's.
 
-use crate::examples::{Example, load_examples};
-use crate::summaries::{AUDIENCES, SUMMARIES};
+use crate::route_docs::load_route_docs;
 use aide::axum::ApiRouter;
 use aide::axum::routing::post;
 use axum::body::Bytes;
@@ -13,6 +12,7 @@ use pullyard_control::Context;
 use pullyard_domain::id::{
     ArtifactId, DeliveryId, HookName, IntegrationId, JobId, MessageId, ProjectId, SecretName, TokenId,
 };
+use pullyard_entry::openapi::RouteDoc;
 use pullyard_entry::{Caller, Problem, StrictJson, openapi, scope};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::ticket::TicketEvent;
@@ -56,31 +56,30 @@ pub(crate) async fn show(
 }
 
 pub fn document(api_url: &str) -> Value {
-    let mut document =
-        openapi::build_document(|| add_tickets_route(crate::documented_routes()), SUMMARIES, path_parameter_schema);
+    // The file is a part of this program, so a test shows that it can be read.
+    let docs = load_route_docs().unwrap_or_default();
+    let routes = || add_tickets_route(crate::documented_routes());
+    let mut document = openapi::build_document(routes, &docs.routes, path_parameter_schema);
     let url = api_url.trim_end_matches('/');
     document["servers"] = json!([{ "url": url, "description": "This deployment of Pullyard." }]);
-    document["tags"] =
-        AUDIENCES.iter().map(|(name, description)| json!({ "name": name, "description": description })).collect();
-    // The file is a part of this program, so a test shows that it can be read.
-    let mut examples = load_examples().unwrap_or_default();
-    for doc in SUMMARIES {
-        if let Some(example) = examples.remove(doc.id) {
-            add_example(&mut document["paths"][doc.route][doc.method], example);
-        }
+    document["tags"] = docs.tags;
+    for doc in &docs.routes {
+        add_example(&mut document["paths"][&doc.route][&doc.method], doc);
     }
     document
 }
 
 /// A repeated request returns the same body, so the example is added to 200 and 201.
-fn add_example(operation: &mut Value, Example { request, response }: Example) {
-    if let Some(request) = request {
-        operation["requestBody"]["content"]["application/json"]["example"] = request;
+fn add_example(operation: &mut Value, doc: &RouteDoc) {
+    if let Some(request) = &doc.request {
+        operation["requestBody"]["content"]["application/json"]["example"] = request.clone();
     }
     for status in ["200", "201"] {
         let content = operation.pointer_mut(&format!("/responses/{status}/content")).and_then(Value::as_object_mut);
         for media_type in content.into_iter().flat_map(|content| content.values_mut()) {
-            media_type["example"] = response.clone();
+            if let Some(response) = &doc.response {
+                media_type["example"] = response.clone();
+            }
         }
     }
 }

@@ -1,17 +1,13 @@
 //! Artifacts, attempts, checks and contexts of jobs.
 
 use super::jobs::load_visible;
-use crate::wire;
-use axum::Json;
-use axum::extract::State;
-use pullyard_control::{self as control, Context};
+use crate::routes::prelude::*;
 use pullyard_domain::artifact::NewArtifact;
 use pullyard_domain::id::{ArtifactId, JobId};
+use pullyard_entry::LeaseCaller;
 use pullyard_entry::openapi::TemporaryRedirect;
-use pullyard_entry::{Caller, LeaseCaller, Path, Problem, StrictJson, scope};
-use pullyard_protocol::artifact;
 use pullyard_protocol::artifact::{
-    ArtifactUpload, Artifacts, AttemptChecks, Attempts, Checks, ConfirmArtifact, JobContext, ReserveArtifact,
+    self, ArtifactUpload, Artifacts, AttemptChecks, Attempts, Checks, ConfirmArtifact, JobContext, ReserveArtifact,
 };
 
 pub(crate) async fn reserve(

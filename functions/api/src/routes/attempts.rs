@@ -1,21 +1,18 @@
 //! Routes for the runner of one attempt.
 
-use axum::Json;
-use axum::extract::State;
+use crate::routes::prelude::*;
 use pullyard_control::attempt as control;
-use pullyard_control::{Context, Error};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{self as domain, AgentReport, End, JobResult, JobStatus};
 use pullyard_domain::project::Resume as Policy;
 use pullyard_domain::prompt::review::ReviewContext;
-use pullyard_entry::{BootstrapCaller, LeaseCaller, Problem, Query, StrictJson, limits, strict};
-use pullyard_protocol::attempt as wire;
+use pullyard_entry::{BootstrapCaller, LeaseCaller, strict};
 use pullyard_protocol::attempt::{
-    Agent, AssignedRepository, AssignedTicket, Assignment, CheckpointAnswer, ContinuedPullRequest, Credentials,
-    CredentialsRequest, EventsAnswer, EventsRequest, FinishAnswer, FinishOutcome, FinishRequest, InputsAnswer, Limits,
-    ModelCredential, Phase, PullRequestText, ResumeState, RevisedComment, RevisedPullRequest, RevisedReview,
-    StartRequest, StatusAnswer, StatusRequest, YieldAnswer, YieldReason, YieldRequest,
+    self as wire, Agent, AssignedRepository, AssignedTicket, Assignment, CheckpointAnswer, ContinuedPullRequest,
+    Credentials, CredentialsRequest, EventsAnswer, EventsRequest, FinishAnswer, FinishOutcome, FinishRequest,
+    InputsAnswer, Limits, ModelCredential, Phase, PullRequestText, ResumeState, RevisedComment, RevisedPullRequest,
+    RevisedReview, StartRequest, StatusAnswer, StatusRequest, YieldAnswer, YieldReason, YieldRequest,
 };
 
 const HEARTBEAT_SECS: u64 = 10;

@@ -1,11 +1,8 @@
 //! Breakers of model accounts. A project's breaker requires access to the project. A runner's requires access to all
 //! projects, because the runner's token decides which it serves.
 
-use axum::Json;
-use axum::extract::State;
-use pullyard_control::{self as control, Context};
+use crate::routes::prelude::*;
 use pullyard_domain::breaker::{Account, BreakerId};
-use pullyard_entry::{Caller, Problem, StrictJson, scope};
 use pullyard_protocol::breaker::{Breaker, Breakers, CloseBreaker, ClosedBreaker};
 
 fn may_touch<S>(caller: &Caller<S>, account: &Account) -> Result<(), Problem> {

@@ -1,16 +1,12 @@
 //! Comments on tickets.
 
 use super::tickets::TicketQuery;
-use crate::wire;
-use axum::Json;
-use axum::extract::State;
-use pullyard_control::{self as control, AddedComment, CommentChange, Context, NewComment};
-use pullyard_domain::id::{ProjectId, TicketKey};
+use crate::routes::prelude::*;
+use pullyard_control::{AddedComment, CommentChange, NewComment};
+use pullyard_domain::id::TicketKey;
 use pullyard_entry::openapi::CreatedOrExisting;
-use pullyard_entry::{Caller, IdempotencyKey, Path, Problem, Query, StrictJson, limits, resolve_ticket_key, scope};
+use pullyard_entry::resolve_ticket_key;
 use pullyard_protocol::ticket::{Comment, CommentPage, DeletedComment, WriteComment};
-use schemars::JsonSchema;
-use serde::Deserialize;
 
 /// A page of a ticket's comments.
 #[derive(Deserialize, JsonSchema)]

@@ -1,18 +1,13 @@
 //! Messages that failed too often. They belong to the deployment, so callers need access to all projects.
 
-use axum::Json;
-use axum::extract::State;
-use pullyard_control::{self as control, Context, DeadLetterView, LetterAction};
+use crate::routes::prelude::*;
+use pullyard_control::{DeadLetterView, LetterAction};
 use pullyard_domain::dead_letter::Queue;
 use pullyard_domain::id::MessageId;
-use pullyard_entry::{Caller, Path, Problem, Query, StrictJson, limits, scope};
 use pullyard_protocol::dead_letter::{DeadLetter, DeadLetters, MoveDeadLetters, MoveDeadLettersAnswer};
-use schemars::JsonSchema;
-use serde::Deserialize;
 
 /// Selects a queue; all queues by default.
 #[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "Of")]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub(crate) struct QueueQuery {

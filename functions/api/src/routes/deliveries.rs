@@ -1,28 +1,21 @@
 //! Lists, shows and replays entries of the ledger.
 
-use crate::wire;
-use axum::Json;
-use axum::extract::State;
-use pullyard_control::{self as control, Context, DeliveryList, Error};
+use super::page::{check_limit, parse_time};
+use crate::routes::prelude::*;
+use pullyard_control::DeliveryList;
 use pullyard_domain::decision::{Reason, Verdict};
-use pullyard_domain::id::{DeliveryId, ProjectId, TicketKey};
+use pullyard_domain::id::{DeliveryId, TicketKey};
 use pullyard_domain::listing::{DeliveryFilter, PullRequestFilter};
 use pullyard_domain::time::Timestamp;
-use pullyard_entry::{Caller, Path, Problem, Query, scope};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::delivery::{Delivery, DeliveryPage};
 use pullyard_protocol::pull_request::{PULL_REQUEST_NAME_HELP, PullRequestName};
-use schemars::JsonSchema;
-use serde::Deserialize;
 use std::time::Duration;
-
-const PAGE_SIZE: usize = 50;
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 /// A page of the ledger. Verdicts and codes are separated by commas; times are RFC 3339.
 #[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "Page")]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub(crate) struct DeliveryQuery {
@@ -54,11 +47,8 @@ pub(crate) struct DeliveryQuery {
 
 impl DeliveryQuery {
     fn filter(&self) -> Result<DeliveryFilter, Problem> {
-        let time = |name, value: &Option<String>| {
-            let read = value.as_deref().map(Timestamp::parse).transpose();
-            read.map_err(|_| Problem::bad_parameter(name, "write it as 2026-11-20T12:04:01Z"))
-        };
-        let (mut since, mut until) = (time("since", &self.since)?, time("until", &self.until)?);
+        let (mut since, mut until) =
+            (parse_time("since", self.since.as_ref())?, parse_time("until", self.until.as_ref())?);
         if let Some(day) = &self.day {
             if since.is_some() || until.is_some() {
                 return Err(Problem::bad_parameter("day", "omit it with since and until"));
@@ -95,13 +85,6 @@ impl DeliveryQuery {
             until,
         })
     }
-
-    fn limit(&self) -> Result<usize, Problem> {
-        match self.limit.unwrap_or(PAGE_SIZE) {
-            limit @ 1..=PAGE_SIZE => Ok(limit),
-            _ => Err(Problem::bad_parameter("limit", &format!("use 1 to {PAGE_SIZE}"))),
-        }
-    }
 }
 
 pub(crate) async fn list(
@@ -110,7 +93,7 @@ pub(crate) async fn list(
     Query(page): Query<DeliveryQuery>,
 ) -> Result<Json<DeliveryPage>, Problem> {
     caller.authorize_project(&page.project)?;
-    let (filter, limit) = (page.filter()?, page.limit()?);
+    let (filter, limit) = (page.filter()?, check_limit(page.limit)?);
     let list = control::list_deliveries(&ctx, &page.project, &filter, page.after.as_deref(), limit).await?;
     let DeliveryList { deliveries, next, oldest_read: looked_back_to } = list;
     Ok(Json(DeliveryPage { deliveries: deliveries.into_iter().map(wire::delivery).collect(), next, looked_back_to }))

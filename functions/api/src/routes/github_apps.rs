@@ -1,10 +1,9 @@
 //! Connects GitHub Apps.
 
 use super::integrations::to_wire;
-use axum::extract::State;
-use pullyard_control::{self as control, Context, ExistingApp};
+use crate::routes::prelude::*;
+use pullyard_control::ExistingApp;
 use pullyard_entry::openapi::CreatedResponse;
-use pullyard_entry::{Caller, Problem, StrictJson, scope};
 use pullyard_protocol::integration::{ConnectGitHubApp, CreateGitHubApp, Integration};
 
 pub(crate) async fn create(

@@ -1,11 +1,7 @@
 //! A project's hold and budget.
 
 use super::projects::project_to_wire;
-use axum::Json;
-use axum::extract::State;
-use pullyard_control::{self as control, Context};
-use pullyard_domain::id::ProjectId;
-use pullyard_entry::{Caller, Path, Problem, StrictJson, limits, scope};
+use crate::routes::prelude::*;
 use pullyard_protocol::project::{BudgetUse, HoldProject, Project, ReleaseProject};
 
 pub(crate) async fn hold(

@@ -1,21 +1,15 @@
 //! Manages our webhooks. Callers need access to every project that a webhook serves.
 
-use super::page::{CursorQuery, PAGE_SIZE};
-use axum::Json;
-use axum::extract::State;
+use crate::routes::prelude::*;
 use pullyard_control::hooks::{self as control, Drift, HookView, NewHook, Target};
-use pullyard_control::{Context, Error, poll_hook_repositories};
+use pullyard_control::poll_hook_repositories;
 use pullyard_domain::hook::Webhook;
 use pullyard_domain::id::HookName;
 use pullyard_entry::openapi::CreatedResponse;
-use pullyard_entry::{Caller, Path, Problem, Query, StrictJson, scope};
 use pullyard_protocol::hook as wire;
-use schemars::JsonSchema;
-use serde::Deserialize;
 
 /// Options for removing a webhook.
 #[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "Removal")]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub(crate) struct RemovalQuery {

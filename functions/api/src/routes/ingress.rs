@@ -1,11 +1,9 @@
 //! Lists and sets the ingress of a project's repositories: webhook, polling or both.
 
-use axum::Json;
-use axum::extract::State;
-use pullyard_control::{Context, Error, set_ingress};
+use crate::routes::prelude::*;
+use pullyard_control::set_ingress;
 use pullyard_domain::hook::Poll;
-use pullyard_domain::id::{ProjectId, RepositoryName};
-use pullyard_entry::{Caller, Path, Problem, StrictJson, scope};
+use pullyard_domain::id::RepositoryName;
 use pullyard_protocol::hook::{Ingresses, RepositoryIngress, SetIngress};
 
 /// A repository without polling state has the default ingress, `Webhook`.

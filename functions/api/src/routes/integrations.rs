@@ -1,12 +1,9 @@
 //! Connected forges, which belong to all projects.
 
-use super::page::{CursorQuery, PAGE_SIZE};
-use axum::Json;
-use axum::extract::State;
-use pullyard_control::{self as control, Context, Error, TestSummary};
+use crate::routes::prelude::*;
+use pullyard_control::TestSummary;
 use pullyard_domain::id::IntegrationId;
 use pullyard_entry::openapi::CreatedResponse;
-use pullyard_entry::{Caller, Path, Problem, Query, StrictJson, scope};
 use pullyard_protocol::integration::{
     CreateIntegration, Integration, IntegrationPage, IntegrationTest, RemovedIntegration,
 };

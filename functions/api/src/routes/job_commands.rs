@@ -1,13 +1,9 @@
 //! Requests about an existing job: cancel, pause, continue, answer, retry.
 
 use super::jobs::{load_visible, to_response};
-use crate::wire;
-use axum::Json;
-use axum::extract::State;
-use pullyard_control::{self as control, Context};
+use crate::routes::prelude::*;
 use pullyard_domain::id::JobId;
 use pullyard_entry::openapi::{AcceptedResponse, CreatedOrExisting};
-use pullyard_entry::{Caller, IdempotencyKey, Path, Problem, StrictJson, limits, scope};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::job::{CancelJob, ContinueJob, Job, PauseJob, RetryJob, SendInput};
 

@@ -1,31 +1,23 @@
 //! Creates, lists and explains jobs.
 
-use super::page::CursorQuery;
-use crate::wire;
-use axum::Json;
-use axum::extract::State;
+use super::page::{check_limit, parse_time};
+use crate::routes::prelude::*;
 use axum::http::StatusCode;
-use pullyard_control::{self as control, Answer, Context, JobList, JobRequest, JobView};
+use pullyard_control::{Answer, JobList, JobRequest, JobView};
 use pullyard_domain::decision::{Reason, Verdict};
 use pullyard_domain::explanation;
-use pullyard_domain::id::{JobId, ProjectId, TicketKey};
+use pullyard_domain::id::{JobId, TicketKey};
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::listing::JobFilter;
 use pullyard_domain::time::Timestamp;
 use pullyard_entry::openapi::CreatedOrExisting;
-use pullyard_entry::{Caller, IdempotencyKey, Path, Problem, Query, StrictJson, limits, scope};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::event::{Event, EventPage, EventRecord};
 use pullyard_protocol::job::{CreateJob, Job, JobExplanation, JobPage};
-use schemars::JsonSchema;
-use serde::Deserialize;
 use std::time::Duration;
-
-const PAGE_SIZE: usize = 50;
 
 /// A page of a project's jobs. Statuses are separated by commas; times are RFC 3339.
 #[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "Page")]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub(crate) struct JobQuery {
@@ -50,10 +42,6 @@ pub(crate) struct JobQuery {
 
 impl JobQuery {
     fn filter(&self) -> Result<JobFilter, Problem> {
-        let time = |name, value: &Option<String>| {
-            let read = value.as_deref().map(Timestamp::parse).transpose();
-            read.map_err(|_| Problem::bad_parameter(name, "write it as 2026-11-20T12:04:01Z"))
-        };
         let status = |word: &str| {
             let found = JobStatus::ALL.into_iter().find(|status| status.as_str() == word);
             found.ok_or_else(|| Problem::bad_parameter("status", "use statuses of jobs, separated by commas"))
@@ -62,16 +50,9 @@ impl JobQuery {
         Ok(JobFilter {
             statuses: words.map(status).collect::<Result<_, _>>()?,
             ticket: self.ticket.clone(),
-            since: time("since", &self.since)?,
-            until: time("until", &self.until)?,
+            since: parse_time("since", self.since.as_ref())?,
+            until: parse_time("until", self.until.as_ref())?,
         })
-    }
-
-    fn limit(&self) -> Result<usize, Problem> {
-        match self.limit.unwrap_or(PAGE_SIZE) {
-            limit @ 1..=PAGE_SIZE => Ok(limit),
-            _ => Err(Problem::bad_parameter("limit", &format!("use 1 to {PAGE_SIZE}"))),
-        }
     }
 }
 
@@ -116,7 +97,7 @@ pub(crate) async fn list(
     Query(page): Query<JobQuery>,
 ) -> Result<Json<JobPage>, Problem> {
     caller.authorize_project(&page.project)?;
-    let (filter, limit) = (page.filter()?, page.limit()?);
+    let (filter, limit) = (page.filter()?, check_limit(page.limit)?);
     let list = control::list_jobs(&ctx, &page.project, &filter, page.after.as_deref(), limit).await?;
     let JobList { jobs, next, oldest_read: looked_back_to } = list;
     Ok(Json(JobPage { jobs: jobs.into_iter().map(wire::job).collect(), next, looked_back_to }))

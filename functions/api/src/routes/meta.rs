@@ -1,12 +1,11 @@
 //! Health, version, and one sweep on demand.
 
 use crate::Commit;
-use axum::extract::State;
+use crate::routes::prelude::*;
+use axum::Extension;
 use axum::http::StatusCode;
-use axum::{Extension, Json};
-use pullyard_control::{self as control, Context, SweeperGauges};
+use pullyard_control::SweeperGauges;
 use pullyard_domain::text::Span;
-use pullyard_entry::{Caller, Problem, scope};
 use pullyard_protocol::sweep::SweepReport;
 use pullyard_protocol::version::{Health, PROTOCOL, Readiness, Version};
 

@@ -1,14 +1,13 @@
 //! `GET /metrics`: the sweeper's last snapshot in the Prometheus format. Costs one read per call.
 //! Source: <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>.
 
+use crate::routes::prelude::*;
 use aide::generate::GenContext;
 use aide::openapi::{MediaType, Operation, Response as Described, SchemaObject};
-use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use pullyard_control::{self as control, Context, Snapshot};
+use pullyard_control::Snapshot;
 use pullyard_domain::time::Timestamp;
-use pullyard_entry::{Caller, Problem, scope};
 use std::fmt::Write;
 
 const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

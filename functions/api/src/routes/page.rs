@@ -1,5 +1,7 @@
-//! The query of lists without filters.
+//! The query of lists without filters, and parameters of lists with filters.
 
+use pullyard_domain::time::Timestamp;
+use pullyard_entry::Problem;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -7,10 +9,22 @@ pub(crate) const PAGE_SIZE: i32 = 50;
 
 /// The position from which a list continues.
 #[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "After")]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub(crate) struct CursorQuery {
     /// The cursor of an earlier page.
     pub(crate) after: Option<String>,
+}
+
+pub(crate) fn parse_time(name: &str, value: Option<&String>) -> Result<Option<Timestamp>, Problem> {
+    let time = value.map(|value| Timestamp::parse(value)).transpose();
+    time.map_err(|_| Problem::bad_parameter(name, "write it as 2026-11-20T12:04:01Z"))
+}
+
+pub(crate) fn check_limit(limit: Option<usize>) -> Result<usize, Problem> {
+    let most = PAGE_SIZE as usize;
+    match limit.unwrap_or(most) {
+        limit if (1..=most).contains(&limit) => Ok(limit),
+        _ => Err(Problem::bad_parameter("limit", &format!("use 1 to {most}"))),
+    }
 }

@@ -1,13 +1,11 @@
 //! Projects, their settings and their repositories.
 
-use super::page::{CursorQuery, PAGE_SIZE};
-use axum::Json;
-use axum::extract::State;
-use pullyard_control::{self as control, Context, Error, RepositorySettings};
-use pullyard_domain::id::{ProjectId, RepositoryName};
+use crate::routes::prelude::*;
+use pullyard_control::RepositorySettings;
+use pullyard_domain::id::RepositoryName;
 use pullyard_domain::project::Settings;
+use pullyard_entry::Revision;
 use pullyard_entry::openapi::CreatedResponse;
-use pullyard_entry::{Caller, Path, Problem, Query, Revision, StrictJson, limits, scope};
 use pullyard_protocol::project::{
     AddRepository, CreateProject, DeletedProject, Project, ProjectPage, RemovedRepository, RenameColumn, RenameProject,
     RenamedColumn, Repositories, Repository,

@@ -1,27 +1,20 @@
 //! Pull requests: revisions, links to tickets, and the state of reviews.
 
 use super::jobs::refusal_problem;
-use super::page::PAGE_SIZE;
-use crate::wire;
-use axum::Json;
-use axum::extract::State;
+use crate::routes::prelude::*;
+use pullyard_control::Answer;
 use pullyard_control::review::{self, PullRequestRef};
-use pullyard_control::{Answer, Context};
 use pullyard_domain::decision::Verdict;
-use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
+use pullyard_domain::id::{IntegrationId, RepositoryName};
 use pullyard_entry::openapi::RequestOutcome;
-use pullyard_entry::{Caller, IdempotencyKey, Problem, Query, StrictJson, limits, scope};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::limits::PULL_REQUEST;
 use pullyard_protocol::pull_request::{
     LinkPullRequest, PullRequest, PullRequestPage, RevisePullRequest, UnlinkedPullRequest,
 };
-use schemars::JsonSchema;
-use serde::Deserialize;
 
 /// A page of a project's open linked pull requests.
 #[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "Page")]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub(crate) struct PullRequestPageQuery {
@@ -33,7 +26,6 @@ pub(crate) struct PullRequestPageQuery {
 
 /// One pull request.
 #[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "Which")]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub(crate) struct PullRequestQuery {

@@ -1,12 +1,8 @@
 //! Tests which features work in a repository.
 
-use axum::Json;
-use axum::extract::State;
-use pullyard_control::{
-    self as control, Context, Feature, FeatureRow, FeatureStatus, RepositoryTestResult, TestSummary,
-};
-use pullyard_domain::id::{ProjectId, RepositoryName};
-use pullyard_entry::{Caller, Path, Problem, scope};
+use crate::routes::prelude::*;
+use pullyard_control::{Feature, FeatureRow, FeatureStatus, RepositoryTestResult, TestSummary};
+use pullyard_domain::id::RepositoryName;
 use pullyard_protocol::project::{self, FeatureTest, FeatureVerdict, RepositoryTest};
 
 pub(crate) async fn test(

@@ -1,15 +1,13 @@
 //! Self-hosted runners: their calls between jobs, and their administration.
 
-use axum::Json;
-use axum::extract::State;
-use pullyard_control::Context;
+use crate::routes::prelude::*;
 use pullyard_control::runner as control;
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::RunnerId;
 use pullyard_domain::runner::{CLAIM_INTERVAL, HEARTBEAT_BUSY, HEARTBEAT_IDLE, Heartbeat, OFFLINE_AFTER};
+use pullyard_entry::RunnerCaller;
 use pullyard_entry::openapi::AcceptedResponse;
 use pullyard_entry::runner_view::view_runner;
-use pullyard_entry::{Caller, Path, Problem, RunnerCaller, StrictJson, limits, scope};
 use pullyard_protocol::runner::{
     ClaimAnswer, ClaimRequest, ClaimedJob, HeartbeatAnswer, HeartbeatRequest, RegisterAnswer, RegisterRequest,
 };

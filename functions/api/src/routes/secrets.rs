@@ -1,12 +1,10 @@
 //! Sets, lists and rotates users' secrets. No answer contains a value.
 
-use super::page::CursorQuery;
-use axum::extract::State;
-use axum::{Extension, Json};
-use pullyard_control::{self as control, Context, Error, ModelUrls, UserSecret};
+use crate::routes::prelude::*;
+use axum::Extension;
+use pullyard_control::{ModelUrls, UserSecret};
 use pullyard_domain::id::SecretName;
 use pullyard_domain::model_key_test::ModelKeyTest;
-use pullyard_entry::{Caller, Path, Problem, Query, StrictJson, scope};
 use pullyard_protocol::secret::{RotateSecret, RotatedSecret, Secret, SecretPage, SecretTest, SetSecret, TestSecret};
 use std::time::Duration;
 

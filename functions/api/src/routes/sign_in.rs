@@ -1,9 +1,8 @@
 //! Creates links that sign in a browser.
 
-use axum::extract::State;
-use pullyard_control::{self as control, Context};
+use crate::routes::prelude::*;
+use pullyard_entry::TokenCaller;
 use pullyard_entry::openapi::CreatedNoStore;
-use pullyard_entry::{Problem, StrictJson, TokenCaller};
 use pullyard_protocol::sign_in::{CreateSignInLink, SignInLink};
 
 pub(crate) async fn link(

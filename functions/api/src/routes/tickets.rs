@@ -1,25 +1,19 @@
 //! Tickets of the built-in board.
 
-use super::page::PAGE_SIZE;
-use crate::wire;
-use axum::Json;
-use axum::extract::State;
-use pullyard_control::{self as control, Answer, Context, NewTicket, TextChanges, TicketEdit, TicketMove};
+use crate::routes::prelude::*;
+use pullyard_control::{Answer, NewTicket, TextChanges, TicketEdit, TicketMove};
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::event::TicketText;
-use pullyard_domain::id::{ProjectId, TicketKey};
+use pullyard_domain::id::TicketKey;
 use pullyard_domain::ticket::rank::Place;
 use pullyard_entry::openapi::CreatedOrExisting;
-use pullyard_entry::{Caller, IdempotencyKey, Path, Problem, Query, StrictJson, limits, resolve_ticket_key, scope};
+use pullyard_entry::resolve_ticket_key;
 use pullyard_protocol::ticket::{
     CreateTicket, DeletedTicket, EditTicket, MoveTicket, MovedTicket, Ticket, TicketAnswer, TicketPage,
 };
-use schemars::JsonSchema;
-use serde::Deserialize;
 
 /// A page of a project's tickets.
 #[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "Page")]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub(crate) struct TicketPageQuery {
@@ -31,7 +25,6 @@ pub(crate) struct TicketPageQuery {
 
 /// The project of a ticket, because a key is unique only in its project.
 #[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "In")]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub(crate) struct TicketQuery {

@@ -1,14 +1,12 @@
 //! Creates, lists and revokes tokens.
 
-use super::page::{CursorQuery, PAGE_SIZE};
-use axum::Json;
-use axum::extract::State;
-use pullyard_control::{self as control, Context, Error, StoredToken};
+use crate::routes::prelude::*;
+use pullyard_control::StoredToken;
 use pullyard_domain::id::TokenId;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::token::NewToken;
+use pullyard_entry::AnyTokenCaller;
 use pullyard_entry::openapi::CreatedNoStore;
-use pullyard_entry::{AnyTokenCaller, Caller, IdempotencyKey, Path, Problem, Query, StrictJson, scope};
 use pullyard_protocol::token::{CreateToken, CreatedToken, RevokedToken, Token, TokenPage, TokenState};
 use std::time::Duration;
 

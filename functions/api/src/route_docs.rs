@@ -1,33 +1,30 @@
-//! One example per route for the OpenAPI document. All tell the story of ticket APP-1 in project acme.
+//! Reads `route_docs.json`: summary, refusal codes and an example of each route, for the OpenAPI document. All examples
+//! tell the story of ticket APP-1 in project acme. A test compares the file with the router.
 
 use pullyard_domain::project::Settings;
+use pullyard_entry::openapi::RouteDoc;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
 
-#[derive(Deserialize)]
-pub(crate) struct Example {
-    pub(crate) request: Option<Value>,
-    pub(crate) response: Value,
+#[derive(Default, Deserialize)]
+pub(crate) struct RouteDocs {
+    /// The tags of the routes with their descriptions, in the order of the document.
+    pub(crate) tags: Value,
+    pub(crate) routes: Vec<RouteDoc>,
 }
 
+/// Values that several routes contain: `"$name"` stands for one, and `"$base"` adds the fields of one to an object.
 #[derive(Deserialize)]
-struct ExampleFile {
-    /// Values that several examples contain: `"$name"` stands for one, and `"$base"` adds the fields of one.
+struct Shared {
     shared: Map<String, Value>,
-    operations: BTreeMap<String, Example>,
 }
 
-/// The examples by operation id.
-pub(crate) fn load_examples() -> serde_json::Result<BTreeMap<String, Example>> {
-    let ExampleFile { mut shared, mut operations } = serde_json::from_str(include_str!("../examples.json"))?;
+pub(crate) fn load_route_docs() -> serde_json::Result<RouteDocs> {
+    let file: Value = serde_json::from_str(include_str!("../route_docs.json"))?;
+    let Shared { mut shared } = Shared::deserialize(&file)?;
     shared.insert("version".into(), env!("CARGO_PKG_VERSION").into());
     shared.insert("default_settings".into(), serde_json::to_value(Settings::default())?);
-    for Example { request, response } in operations.values_mut() {
-        *request = request.as_ref().map(|request| expand(request, &shared));
-        *response = expand(response, &shared);
-    }
-    Ok(operations)
+    serde_json::from_value(expand(&file, &shared))
 }
 
 fn expand(value: &Value, shared: &Map<String, Value>) -> Value {
