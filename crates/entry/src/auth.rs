@@ -97,7 +97,6 @@ where
     }
 }
 
-/// A valid token of either kind.
 #[derive(Clone, Debug)]
 pub struct AnyTokenCaller(pub Token);
 

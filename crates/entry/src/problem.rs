@@ -38,6 +38,14 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
 
+    fn conflict(code: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, detail)
+    }
+
+    fn unprocessable(code: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
+    }
+
     pub fn unreadable(pointer: impl Into<String>, fault: &str) -> Self {
         let pointer = pointer.into();
         let detail = if pointer.is_empty() { format!("The body: {fault}.") } else { format!("`{pointer}`: {fault}.") };
@@ -102,10 +110,10 @@ impl From<Error> for Problem {
                     "repository" => "Repository names are unique in a project: connect this one in another project.",
                     _ => "Choose another name, or use the existing one.",
                 };
-                Self::new(S::CONFLICT, "taken", format!("The {what} {name} already exists.")).with_help(help)
+                Self::conflict("taken", format!("The {what} {name} already exists.")).with_help(help)
             }
             Error::Invalid { pointer, fault } => {
-                Self::new(S::UNPROCESSABLE_ENTITY, "invalid", format!("`{pointer}`: {fault}.")).with_pointer(pointer)
+                Self::unprocessable("invalid", format!("`{pointer}`: {fault}.")).with_pointer(pointer)
             }
             Error::RevisionMismatch { revision } => Self::new(
                 S::PRECONDITION_FAILED,
@@ -113,14 +121,11 @@ impl From<Error> for Problem {
                 format!("Another request changed it; it is now at revision {revision}."),
             )
             .with_help("Load it again and send the change with that revision."),
-            Error::KeyReused => Self::new(
-                S::UNPROCESSABLE_ENTITY,
-                "idempotency_key_reused",
-                "This Idempotency-Key was used for another request.",
-            )
-            .with_help("Use a new key for a new request."),
-            Error::TokenAlreadyShown { token } => Self::new(
-                S::CONFLICT,
+            Error::KeyReused => {
+                Self::unprocessable("idempotency_key_reused", "This Idempotency-Key was used for another request.")
+                    .with_help("Use a new key for a new request.")
+            }
+            Error::TokenAlreadyShown { token } => Self::conflict(
                 "token_shown",
                 format!("This request already created the token {token}, and a token is shown only once."),
             )
@@ -128,31 +133,28 @@ impl From<Error> for Problem {
                 "If the token is lost, revoke it with `pullyard tokens revoke {token}` and create another."
             )),
             Error::LeaseLost { recorded } => {
-                Self::new(S::CONFLICT, "lease_lost", "This attempt no longer holds its job.")
-                    .with_recorded_flag(recorded)
+                Self::conflict("lease_lost", "This attempt no longer holds its job.").with_recorded_flag(recorded)
             }
-            Error::WrongStatus(status) => Self::new(
-                S::CONFLICT,
+            Error::WrongStatus(status) => Self::conflict(
                 "wrong_status",
                 format!("The job is {}, which does not allow this step.", status.label()),
             ),
-            Error::Denied(denial) => Self::new(S::CONFLICT, denial.code(), denial.sentence()).with_help(denial.help()),
-            Error::StopRequested => Self::new(S::CONFLICT, "unwanted", "The job must stop."),
-            Error::Runner(refusal) => {
-                Self::new(S::CONFLICT, refusal.code(), refusal.sentence()).with_help(refusal.help())
-            }
+            Error::Denied(denial) => Self::conflict(denial.code(), denial.sentence()).with_help(denial.help()),
+            Error::StopRequested => Self::conflict("unwanted", "The job must stop."),
+            Error::Runner(refusal) => Self::conflict(refusal.code(), refusal.sentence()).with_help(refusal.help()),
             Error::Artifact(refusal @ ArtifactRefusal::Missing) => {
                 Self::new(S::NOT_FOUND, refusal.code(), refusal.sentence()).with_help(
                     "Try again after the attempt has ended; an artifact that is missing then was not uploaded.",
                 )
             }
-            Error::Artifact(refusal) => Self::new(S::UNPROCESSABLE_ENTITY, refusal.code(), refusal.sentence())
-                .with_help("Store less, or use another name."),
+            Error::Artifact(refusal) => {
+                Self::unprocessable(refusal.code(), refusal.sentence()).with_help("Store less, or use another name.")
+            }
             Error::InvalidToken => Self::not_signed_in(),
             Error::Forge(error) if !error.is_transient() => {
                 let sentence =
                     format!("The forge refused the request: failed to {}.", error.to_string().trim_end_matches('.'));
-                Self::new(S::UNPROCESSABLE_ENTITY, "forge_refused", sentence)
+                Self::unprocessable("forge_refused", sentence)
                     .with_help("Check the address, the name, and the token's permissions.")
             }
             Error::Forge(error) => {
@@ -171,26 +173,23 @@ impl From<Error> for Problem {
                 };
                 Self::new(S::SERVICE_UNAVAILABLE, "unavailable", sentence).with_help(help).with_retry_after(secs)
             }
-            Error::Cloud(pullyard_cloud::Error::NoSecret { name }) => Self::new(
-                S::UNPROCESSABLE_ENTITY,
-                "secret_missing",
-                format!("The secret {name} does not exist or is empty."),
-            )
-            .with_help("Put the value into Secrets Manager under that name, for example with `pullyard secrets set`."),
-            Error::NoModelSecret { name } => Self::new(
-                S::UNPROCESSABLE_ENTITY,
+            Error::Cloud(pullyard_cloud::Error::NoSecret { name }) => {
+                Self::unprocessable("secret_missing", format!("The secret {name} does not exist or is empty."))
+                    .with_help(
+                        "Put the value into Secrets Manager under that name, for example with `pullyard secrets set`.",
+                    )
+            }
+            Error::NoModelSecret { name } => Self::unprocessable(
                 "model_secret_missing",
                 format!("The secret {name} for the agent's model does not exist or is empty."),
             )
             .with_help("Set it with `pullyard secrets set`, or remove it from the project's `model_secrets`."),
-            Error::NoSigningSecret { name } => Self::new(
-                S::UNPROCESSABLE_ENTITY,
+            Error::NoSigningSecret { name } => Self::unprocessable(
                 "signing_secret_missing",
                 format!("The secret {name} that signs commits does not exist or is empty."),
             )
             .with_help("Set it with `pullyard secrets set`, or remove it from the project's `commits.signing_secret`."),
-            Error::Cloud(pullyard_cloud::Error::SecretRefused { name }) => Self::new(
-                S::CONFLICT,
+            Error::Cloud(pullyard_cloud::Error::SecretRefused { name }) => Self::conflict(
                 "secret_refused",
                 format!("Secrets Manager refuses a value for {name}; it may be marked for deletion."),
             )
