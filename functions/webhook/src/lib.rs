@@ -20,9 +20,14 @@ use serde_json::json;
 const MAX_BODY_BYTES: usize = 5 * 1024 * 1024;
 
 pub fn router(ctx: Context) -> Router {
+    let receive = |forge: ForgeKind| {
+        post(async move |State(ctx): State<Context>, Path(hook): Path<String>, headers: HeaderMap, request: Request| {
+            handle_delivery(&ctx, forge, &hook, &headers, request).await
+        })
+    };
     let routes = Router::new()
-        .route("/webhooks/github/{hook}", post(receive_github))
-        .route("/webhooks/bitbucket/{hook}", post(receive_bitbucket))
+        .route("/webhooks/github/{hook}", receive(ForgeKind::GitHub))
+        .route("/webhooks/bitbucket/{hook}", receive(ForgeKind::Bitbucket))
         .with_state(ctx.clone());
     http::with_logging("webhook", &ctx, http::with_fallbacks(routes))
 }
@@ -42,24 +47,6 @@ fn header_names(forge: ForgeKind) -> HeaderNames {
             HeaderNames { event: "x-event-key", delivery: "x-request-uuid", signature: "x-hub-signature" }
         }
     }
-}
-
-async fn receive_github(
-    State(ctx): State<Context>,
-    Path(hook): Path<String>,
-    headers: HeaderMap,
-    request: Request,
-) -> Result<Response, Problem> {
-    handle_delivery(&ctx, ForgeKind::GitHub, &hook, &headers, request).await
-}
-
-async fn receive_bitbucket(
-    State(ctx): State<Context>,
-    Path(hook): Path<String>,
-    headers: HeaderMap,
-    request: Request,
-) -> Result<Response, Problem> {
-    handle_delivery(&ctx, ForgeKind::Bitbucket, &hook, &headers, request).await
 }
 
 /// `200` with any decision, `202` for a queued review. After an error, the forge can redeliver the failed delivery.
