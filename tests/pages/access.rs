@@ -77,7 +77,6 @@ fn routes(job: &JobId, artifact: &str) -> Vec<Route> {
         ),
         route(&get, "/decisions", Project, acme, &[]),
         route(&get, "/decisions/{delivery}", Object, "", &[]),
-        route(&get, "/deliveries", Nothing, "", &[]),
         route(&get, "/search", Project, "?project=acme&q=app-1", &[]),
         route(&post, "/theme", Nothing, "", &[("theme", "dark")]),
         route(&get, "/sign-in", Nothing, "", &[]),

@@ -1,18 +1,11 @@
 //! The artifacts of a job: their list, and a redirect to each.
 
-use crate::fault::Fault;
-use crate::frame::{Frame, render_page};
 use crate::job::head::JobHead;
 use crate::job::tabs::Tabs;
 use crate::job::{Shell, load_subject};
-use crate::labels;
-use crate::params::Path;
-use crate::text::{SafeText, line};
-use crate::visit::PageContext;
-use askama::Template;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use pullyard_control::{self as control, Error};
+use crate::prelude::*;
+use axum::http::{HeaderValue, header};
+use axum::response::IntoResponse;
 use pullyard_domain::id::{ArtifactId, JobId};
 
 #[derive(Template)]
@@ -53,14 +46,7 @@ pub(crate) async fn redirect_to_artifact(
     visit: PageContext,
     Path((job, artifact)): Path<(JobId, ArtifactId)>,
 ) -> Result<Response, Fault> {
-    let gone = || Fault::not_found(&format!("There is no job {job}."));
-    let stored = match visit.ctx.store.load_job(&job).await {
-        Ok(stored) => stored.ok_or_else(gone)?,
-        Err(error) => return Err(Error::from(error).into()),
-    };
-    if !visit.visitor.may_access(&stored.project) {
-        return Err(gone());
-    }
+    visit.load_job(&job).await?;
     let address = control::artifact_url(&visit.ctx, &job, &artifact).await?;
     let unusable = |_| {
         Fault::new(

@@ -19,9 +19,7 @@ pub(crate) struct Asset {
 pub(crate) static STYLE: LazyLock<Asset> =
     LazyLock::new(|| asset("ui", "css", "text/css; charset=utf-8", minify_style(include_str!("../assets/ui.css"))));
 pub(crate) static SCRIPT: LazyLock<Asset> = LazyLock::new(|| script("ui", include_str!("../assets/ui.js")));
-/// Only the board loads it.
 pub(crate) static BOARD_SCRIPT: LazyLock<Asset> = LazyLock::new(|| script("board", include_str!("../assets/board.js")));
-/// Only a job's log loads it.
 pub(crate) static LOG_SCRIPT: LazyLock<Asset> = LazyLock::new(|| script("log", include_str!("../assets/log.js")));
 pub(crate) static ICON: LazyLock<Asset> =
     LazyLock::new(|| asset("icon", "svg", "image/svg+xml", include_str!("../assets/icon.svg").into()));

@@ -9,26 +9,15 @@ pub(crate) use card::{
 };
 
 use crate::assets;
-use crate::fault::Fault;
-use crate::form::new_form_key;
-use crate::frame::{Frame, redirect_to_start, render_page};
 use crate::hold::HoldView;
-use crate::labels;
-use crate::params::Query;
-use crate::text::{SafeText, line, percent_encode};
+use crate::prelude::*;
 use crate::verdict::{self, DecisionLine};
-use crate::visit::PageContext;
-use askama::Template;
-use axum::http::StatusCode;
-use axum::response::Response;
 use card::{Card, to_card};
 use filter::Filter;
 use parts::{MAX_CARDS, MAX_OPEN, hide_middle, hide_outside, share};
-use pullyard_control::{self as control, Error};
-use pullyard_domain::id::{DeliveryId, ProjectId};
+use pullyard_domain::id::DeliveryId;
 use pullyard_domain::project::{Settings, Statuses};
 use pullyard_domain::ticket::Ticket;
-use serde::Deserialize;
 use std::collections::BTreeSet;
 
 const PAGE_SIZE: i32 = 200;
@@ -66,7 +55,6 @@ struct Board {
     /// The address of the board with all columns alike, if one is open.
     whole: Option<String>,
     refresh: u32,
-    /// Key of the quick form.
     once: String,
     script: &'static str,
 }

@@ -3,25 +3,12 @@
 pub(crate) mod detail;
 
 use crate::board::ticket_url;
-use crate::fault::Fault;
-use crate::form::non_empty;
-use crate::frame::{Frame, redirect, redirect_to_start, render_page};
-use crate::labels::{self, Pill, TimeLabel};
-use crate::params::Query;
-use crate::text::{SafeText, http_url, line, percent_encode};
-use crate::visit::PageContext;
-use askama::Template;
-use axum::extract::RawQuery;
-use axum::http::StatusCode;
-use axum::response::Response;
-use pullyard_control::{self as control, DeliveryList};
+use crate::prelude::*;
+use pullyard_control::DeliveryList;
 use pullyard_domain::decision::{Reason, Verdict};
 use pullyard_domain::delivery::{Delivery, Source};
-use pullyard_domain::id::{ProjectId, TicketKey};
 use pullyard_domain::listing::{DeliveryFilter, PullRequestFilter};
-use pullyard_domain::time::Timestamp;
 use pullyard_protocol::pull_request::{PULL_REQUEST_NAME_HELP, PullRequestName};
-use serde::Deserialize;
 
 const PAGE_SIZE: usize = 50;
 
@@ -91,7 +78,6 @@ pub(crate) async fn list(visit: PageContext, Query(query): Query<DeliveryQuery>)
         Err(fault) => (DeliveryList { deliveries: Vec::new(), next: None, oldest_read: None }, Some(fault)),
     };
     let now = visit.ctx.clock.now();
-    let status = fault.as_ref().map_or(StatusCode::OK, |fault| fault.status);
     let address = query.to_url(&project.id);
     let rows = list.deliveries.iter().map(|delivery| Row::new(delivery, now));
     let page = Decisions {
@@ -99,7 +85,7 @@ pub(crate) async fn list(visit: PageContext, Query(query): Query<DeliveryQuery>)
         project: project.id.to_string(),
         tabs: query.tabs(&project.id),
         fault,
-        filtered: query.is_filtered(),
+        filtered: !query.to_query().is_empty(),
         days: group_by_day(rows),
         back_to: list.next.as_ref().and(list.oldest_read).map(Timestamp::day),
         later: query.after.is_some(),
@@ -108,12 +94,7 @@ pub(crate) async fn list(visit: PageContext, Query(query): Query<DeliveryQuery>)
         refresh: labels::refresh_ms(false),
         form: query,
     };
-    Ok(render_page(status, &page))
-}
-
-/// The address of this page before it was named after its content.
-pub(crate) async fn redirect_from_old_address(RawQuery(query): RawQuery) -> Response {
-    redirect(&query.map_or_else(|| "/decisions".to_owned(), |query| format!("/decisions?{query}")))
+    Ok(render_form(page.fault.as_ref(), &page))
 }
 
 fn group_by_day(rows: impl Iterator<Item = Row>) -> Vec<Day> {
@@ -137,22 +118,17 @@ impl DeliveryQuery {
         std::iter::once(tab("", "All")).chain(verdicts).collect()
     }
 
-    fn is_filtered(&self) -> bool {
-        [&self.verdict, &self.code, &self.ticket, &self.pull_request].iter().any(|field| non_empty(field).is_some())
-    }
-
-    fn to_url(&self, project: &ProjectId) -> String {
-        let mut address = format!("/decisions?project={project}");
-        let fields = [
+    fn to_query(&self) -> String {
+        text::format_query(&[
             ("verdict", &self.verdict),
             ("code", &self.code),
             ("ticket", &self.ticket),
             ("pull_request", &self.pull_request),
-        ];
-        for (name, field) in fields {
-            address.extend(non_empty(field).map(|word| format!("&{name}={}", percent_encode(&word))));
-        }
-        address
+        ])
+    }
+
+    fn to_url(&self, project: &ProjectId) -> String {
+        format!("/decisions?project={project}{}", self.to_query())
     }
 
     fn filter(&self) -> Result<DeliveryFilter, Fault> {
@@ -169,12 +145,10 @@ impl DeliveryQuery {
                 PullRequestName::parse(&text).ok_or_else(|| Fault::of_field("pull request", PULL_REQUEST_NAME_HELP))?;
             Ok::<_, Fault>(PullRequestFilter { repository: name.repository, number: name.number })
         };
-        let ticket =
-            non_empty(&self.ticket).map(TicketKey::new).transpose().map_err(|bad| Fault::of_field("ticket", bad.0))?;
         Ok(DeliveryFilter {
             verdicts: non_empty(&self.verdict).map(verdict).transpose()?.into_iter().collect(),
             codes: non_empty(&self.code).map(code).transpose()?.into_iter().collect(),
-            ticket,
+            ticket: parse_optional_id("ticket", &self.ticket)?,
             pull_request: non_empty(&self.pull_request).map(meant).transpose()?,
             since: None,
             until: None,

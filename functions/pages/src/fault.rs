@@ -185,6 +185,11 @@ fn default_help(status: StatusCode) -> &'static str {
     }
 }
 
+/// Renders the page of a form, with the status of its refusal.
+pub(crate) fn render_form(refusal: Option<&Fault>, page: &impl Template) -> Response {
+    render_page(refusal.map_or(StatusCode::OK, |fault| fault.status), page)
+}
+
 pub(crate) async fn unknown_method() -> Fault {
     Fault::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This page does not accept this kind of request.")
 }

@@ -4,8 +4,9 @@ use crate::fault::Fault;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use axum::http::StatusCode;
-use pullyard_domain::id::EventId;
+use pullyard_domain::id::{EventId, InvalidId};
 use serde::de::DeserializeOwned;
+use std::str::FromStr;
 
 /// The API's longest description with every byte percent-encoded. Units: bytes.
 pub(crate) const MAX_BODY_BYTES: usize = 768 * 1_024;
@@ -36,6 +37,15 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
 pub(crate) fn non_empty(field: &str) -> Option<String> {
     let field = field.trim();
     (!field.is_empty()).then(|| field.to_owned())
+}
+
+pub(crate) fn parse_id<T: FromStr<Err = InvalidId>>(field: &str, text: &str) -> Result<T, Fault> {
+    text.parse().map_err(|bad: InvalidId| Fault::of_field(field, bad.0))
+}
+
+/// As [`parse_id`], for a field that may be empty.
+pub(crate) fn parse_optional_id<T: FromStr<Err = InvalidId>>(field: &str, text: &str) -> Result<Option<T>, Fault> {
+    non_empty(text).map(|text| parse_id(field, &text)).transpose()
 }
 
 pub(crate) fn request_key(once: &str) -> Option<EventId> {

@@ -1,6 +1,5 @@
 //! Replaces commands in advice by the buttons and pages that do the same. Other commands stay.
 
-/// The page that shows the advice.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Page {
     Job,
@@ -8,7 +7,6 @@ pub enum Page {
     Other,
 }
 
-/// A page where the visitor can do what the advice says.
 pub struct NextStep {
     pub label: &'static str,
     pub address: String,

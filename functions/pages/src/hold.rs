@@ -1,17 +1,8 @@
 //! Holds and releases a project from its board.
 
-use crate::fault::Fault;
-use crate::form::Form;
-use crate::frame::redirect;
-use crate::text::{SafeText, line};
-use crate::visit::PageContext;
-use axum::response::Response;
-use pullyard_control as control;
-use pullyard_domain::id::ProjectId;
+use crate::prelude::*;
 use pullyard_domain::project::Settings;
-use pullyard_entry::limits;
 use pullyard_protocol::project::HoldProject;
-use serde::Deserialize;
 
 pub(crate) struct HoldView {
     pub(crate) who: SafeText,

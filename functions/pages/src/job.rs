@@ -15,12 +15,10 @@ mod runner_link;
 mod snapshot;
 pub(crate) mod tabs;
 
-use crate::fault::Fault;
-use crate::frame::Frame;
 use crate::log::{self, Arrived, LogPart};
-use crate::visit::PageContext;
+use crate::prelude::*;
 use head::JobHead;
-use pullyard_control::{self as control, Context, Error, JobView};
+use pullyard_control::JobView;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::pull_request::PullRequestState;

@@ -6,25 +6,16 @@ mod filter;
 
 use crate::board::ticket_url;
 use crate::charts;
-use crate::fault::Fault;
-use crate::form::new_form_key;
-use crate::frame::{Frame, redirect, redirect_to_start, render_page};
-use crate::labels::{self, AGENTS, Pill, TimeLabel};
-use crate::params::Query;
-use crate::text::{SafeText, http_url, line};
-use crate::visit::PageContext;
-use askama::Template;
-use axum::http::StatusCode;
-use axum::response::Response;
+use crate::labels::AGENTS;
+use crate::prelude::*;
 use filter::{JobsQuery, PERIODS, Tab};
-use pullyard_control::{self as control, Context, Error, FoundJob, FoundJobs, JobView};
+use pullyard_control::{FoundJob, FoundJobs, JobView};
 use pullyard_domain::budget::format_usd;
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::{JobId, RunnerId};
 use pullyard_domain::job::{Job, JobStatus, Placement};
 use pullyard_domain::listing::JobTotals;
 use pullyard_domain::pull_request::PullRequestState;
-use pullyard_domain::time::Timestamp;
 
 const PAGE_SIZE: usize = 50;
 
@@ -128,13 +119,12 @@ pub(crate) async fn list(visit: PageContext, Query(query): Query<JobsQuery>) -> 
         }
     };
     let may_work = visit.visitor.may_run_jobs();
-    let status = fault.as_ref().map_or(StatusCode::OK, |fault| fault.status);
     let address = query.to_url(&project.id);
     let page = JobsPage {
         frame: visit.frame(&format!("Jobs of {}", project.name), "jobs", Some(&project.id)),
         tabs: query.tabs(&project.id),
         repositories: repositories.iter().map(|repository| repository.name.to_string()).collect(),
-        filtered: query.is_filtered() && fault.is_none(),
+        filtered: !query.to_query().is_empty() && fault.is_none(),
         fault,
         totals: describe_totals(&found.totals),
         jobs: to_rows(&visit, &found.jobs, may_work).await?,
@@ -148,7 +138,7 @@ pub(crate) async fn list(visit: PageContext, Query(query): Query<JobsQuery>) -> 
         once: new_form_key(),
         form: query,
     };
-    Ok(render_page(status, &page))
+    Ok(render_form(page.fault.as_ref(), &page))
 }
 
 async fn to_rows(visit: &PageContext, found: &[FoundJob], may_work: bool) -> Result<Vec<Row>, Fault> {

@@ -20,6 +20,7 @@ mod log;
 pub mod markdown;
 mod overview;
 mod params;
+mod prelude;
 mod pulls;
 mod revise_request;
 mod search;
@@ -37,7 +38,6 @@ use pullyard_control::Context;
 use pullyard_entry::http;
 pub use setup::{CheckRepository, LinkFolder, LocalMachine, RepositoryProblem};
 
-/// Routes of the pages function.
 pub fn router(ctx: Context) -> Router {
     let routes = Router::new()
         .route("/", get(overview::show))
@@ -68,7 +68,6 @@ pub fn router(ctx: Context) -> Router {
         .route("/pulls/revise", post(pulls::revise))
         .route("/decisions", get(decisions::list))
         .route("/decisions/{delivery}", get(decisions::detail::show))
-        .route("/deliveries", get(decisions::redirect_from_old_address))
         .route("/search", get(search::show))
         .route("/theme", post(theme::set))
         .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))

@@ -5,14 +5,13 @@ mod content;
 mod fold;
 mod size;
 
-use crate::labels;
 use crate::markdown::SafeHtml;
-use crate::text::{SafeText, block, line, output};
+use crate::prelude::*;
+use crate::text::{block, output};
 use content::{CallResult, full_text_link, to_content};
 pub(crate) use fold::{FoldHead, fold};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Input, Job};
-use pullyard_domain::time::Timestamp;
 use pullyard_protocol::event::{Event, EventKind};
 pub(crate) use size::{keep_first, keep_last};
 use std::collections::HashMap;
@@ -35,7 +34,6 @@ pub(crate) struct Entry {
     pub(crate) call: Option<SafeText>,
     /// Artifacts with the full text, if that was too large for the log.
     pub(crate) whole: Vec<FullText>,
-    /// The row shows a part of its text.
     pub(crate) cut: bool,
     /// Neighbouring calls of the same kind fold: `Read`, `Searched`, or the tool's name.
     kind: Option<String>,
@@ -53,11 +51,9 @@ pub(crate) struct FullText {
 
 pub(crate) enum RowContent {
     Heading(SafeText),
-    /// Text of the agent.
     Said(SafeHtml),
     Result(SafeHtml),
     Question(SafeHtml),
-    /// A user's message or answer.
     Message {
         by: SafeText,
         answers: bool,
@@ -122,7 +118,6 @@ impl Entry {
 pub(crate) struct LogPart<'a> {
     pub(crate) job: &'a Job,
     pub(crate) events: &'a [Arrived],
-    /// The users' messages in this part.
     pub(crate) inputs: &'a [Input],
     /// The users' messages up to this number have a row of their own, here or in another part.
     pub(crate) known_inputs: u32,
@@ -130,7 +125,6 @@ pub(crate) struct LogPart<'a> {
     pub(crate) last_attempt: u32,
     /// Attempts whose newest usage becomes a row, because no record contains it.
     pub(crate) unsaid: &'a [u32],
-    /// The event whose text is shown in full length.
     pub(crate) full: Option<(u32, u64)>,
 }
 

@@ -3,27 +3,15 @@
 mod month;
 mod tiles;
 
-use crate::fault::Fault;
-use crate::frame::{Frame, redirect_to_start, render_page};
 use crate::jobs::{PullRequestView, find_place};
-use crate::labels::{self, Pill, TimeLabel};
-use crate::params::Query;
-use crate::text::{SafeText, line};
-use crate::visit::PageContext;
-use askama::Template;
-use axum::http::StatusCode;
-use axum::response::Response;
+use crate::prelude::*;
 use month::Month;
-use pullyard_control::{self as control, JobView};
+use pullyard_control::JobView;
 use pullyard_domain::fleet::Member;
 use pullyard_domain::hook::Webhook;
-use pullyard_domain::id::ProjectId;
 use pullyard_domain::job::JobStatus;
-use pullyard_domain::project::Project;
 use pullyard_domain::runner::Presence;
 use pullyard_domain::text::truncate;
-use pullyard_domain::time::Timestamp;
-use serde::Deserialize;
 use tiles::Tile;
 
 /// Each load reads up to 500 jobs, so the page refreshes less often than a list. Units: milliseconds.
@@ -67,12 +55,8 @@ struct Need {
 }
 
 enum Action {
-    Link {
-        address: String,
-        words: &'static str,
-    },
+    Link { address: String, words: &'static str },
     Release,
-    /// The visitor may not do it.
     Nothing,
 }
 

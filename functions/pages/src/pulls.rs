@@ -1,21 +1,13 @@
 //! A ticket's pull request: the state of its reviews, and the form that requests a revision.
 
 use crate::board::ticket_url;
-use crate::fault::Fault;
-use crate::form::{Form, new_form_key, non_empty, request_key};
-use crate::frame::redirect;
 use crate::hints::{Page, name_buttons};
-use crate::text::{self, Help, SafeText, http_url, line, percent_encode};
-use crate::visit::PageContext;
-use axum::response::Response;
+use crate::prelude::*;
 use pullyard_control::review::{self, PullRequestRef};
 use pullyard_domain::decision::Verdict;
-use pullyard_domain::id::{IntegrationId, RepositoryName, TicketKey};
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_domain::ticket::Ticket;
-use pullyard_entry::limits;
 use pullyard_protocol::pull_request::RevisePullRequest;
-use serde::Deserialize;
 
 pub(crate) struct Reviews {
     pub(crate) label: SafeText,
@@ -70,13 +62,12 @@ pub(crate) struct ReviseForm {
 pub(crate) async fn revise(visit: PageContext, Form(form): Form<ReviseForm>) -> Result<Response, Fault> {
     visit.check_may_work()?;
     let project = visit.load_named_project(&form.project).await?;
-    let ticket = TicketKey::new(form.ticket).map_err(|bad| Fault::of_field("ticket", bad.0))?;
-    let integration = non_empty(&form.integration).map(IntegrationId::new).transpose();
+    let ticket = parse_id("ticket", &form.ticket)?;
     let request = RevisePullRequest {
         project: project.id,
-        repository: RepositoryName::new(form.repository).map_err(|bad| Fault::of_field("repository", bad.0))?,
+        repository: parse_id("repository", &form.repository)?,
         number: form.number,
-        integration: integration.map_err(|bad| Fault::of_field("integration", bad.0))?,
+        integration: parse_optional_id("integration", &form.integration)?,
         message: non_empty(&form.message.replace("\r\n", "\n")),
     };
     let written = request.message.clone().unwrap_or_default();

@@ -1,11 +1,9 @@
 //! Shows the request of a revise job: its frozen reviews and the user's message, as text only.
 
-use crate::fault::Fault;
-use crate::labels::{self, TimeLabel};
-use crate::text::{SafeText, block, http_url, line};
-use pullyard_control::{Context, Error, JobView};
+use crate::prelude::*;
+use crate::text::block;
+use pullyard_control::JobView;
 use pullyard_domain::prompt::review::{FrozenComment, FrozenReview, Omitted, Side};
-use pullyard_domain::time::Timestamp;
 
 pub(crate) struct ReviseRequest {
     pub(crate) count: String,

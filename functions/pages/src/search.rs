@@ -1,18 +1,7 @@
 //! Finds tickets, jobs and pull requests of a project. The command palette shows the same results.
 
 use crate::board::ticket_url;
-use crate::fault::Fault;
-use crate::frame::{Frame, redirect_to_start, render_page};
-use crate::labels;
-use crate::params::Query;
-use crate::text::{SafeText, http_url, line};
-use crate::visit::PageContext;
-use askama::Template;
-use axum::http::StatusCode;
-use axum::response::Response;
-use pullyard_control as control;
-use pullyard_domain::id::ProjectId;
-use serde::Deserialize;
+use crate::prelude::*;
 
 #[derive(Deserialize)]
 pub(crate) struct SearchQuery {
@@ -34,7 +23,6 @@ struct Hit {
     address: String,
     title: SafeText,
     detail: SafeText,
-    /// On another site.
     foreign: bool,
 }
 

@@ -1,26 +1,19 @@
 //! Signs visitors in with a link that works once or with an API token, and out.
 
-use crate::fault::Fault;
-use crate::form::{Form, non_empty};
-use crate::frame::{Frame, own_path, redirect, render_page};
+use crate::frame::own_path;
 use crate::guard::is_cross_site;
-use crate::params::Query;
-use crate::text::{SafeText, line};
-use askama::Template;
+use crate::prelude::*;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::Response;
-use pullyard_control::{self as control, Context, Error, SessionCookie};
+use axum::http::{HeaderMap, HeaderValue, header};
+use pullyard_control::SessionCookie;
 use pullyard_domain::token::TokenKind;
 use pullyard_entry::auth::hash_token;
 use pullyard_entry::{Visitor, session};
-use serde::Deserialize;
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
 struct SignIn {
     frame: Frame,
-    /// Name of this server.
     host: SafeText,
     code: Option<String>,
     to: String,

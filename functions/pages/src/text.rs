@@ -64,6 +64,12 @@ pub fn http_url(url: &str) -> Option<String> {
     (web && !url.contains(|c: char| c.is_control() || c.is_whitespace())).then(|| url.to_owned())
 }
 
+/// The fields that are not blank, each as `&name=value`.
+pub(crate) fn format_query(fields: &[(&str, &String)]) -> String {
+    let set = fields.iter().map(|(name, value)| (name, value.trim())).filter(|(_, value)| !value.is_empty());
+    set.map(|(name, value)| format!("&{name}={}", percent_encode(value))).collect()
+}
+
 /// Replaces control characters and bidirectional overrides by visible text, and drops characters without width.
 fn sanitize(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

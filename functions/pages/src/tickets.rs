@@ -8,22 +8,15 @@ mod page;
 
 pub(crate) use comments::{add as add_comment, edit as edit_comment};
 pub(crate) use edit::edit;
-pub(crate) use new::{create, show_form};
+pub(crate) use new::{TicketForm, create, create_ticket, show_form};
 pub(crate) use page::{render_refusal, show};
 
-use crate::fault::Fault;
-use crate::form::{Form, non_empty};
-use crate::frame::{own_path, redirect};
-use crate::params::{Path, Query};
-use crate::visit::PageContext;
-use axum::response::Response;
-use pullyard_control as control;
-use pullyard_domain::id::{EventId, ProjectId, TicketKey};
-use pullyard_domain::project::Project;
+use crate::frame::own_path;
+use crate::prelude::*;
+use pullyard_domain::id::{EventId, TicketKey};
 use pullyard_domain::ticket::rank::Place;
-use pullyard_entry::{limits, resolve_ticket_key};
+use pullyard_entry::resolve_ticket_key;
 use pullyard_protocol::ticket::MoveTicket;
-use serde::Deserialize;
 
 #[derive(Deserialize)]
 pub(crate) struct TicketQuery {
@@ -68,9 +61,7 @@ pub(crate) async fn move_ticket(
     let place = match before.as_deref() {
         None => None,
         Some("") => Some(Place::Last),
-        Some(next) => {
-            Some(Place::Before(TicketKey::new(next).map_err(|fault| Fault::of_field("before", &fault.to_string()))?))
-        }
+        Some(next) => Some(Place::Before(parse_id("before", next)?)),
     };
     let caller = visit.requester();
     let (to, next) = (status.as_deref().unwrap_or_default(), before.as_deref().unwrap_or_default());

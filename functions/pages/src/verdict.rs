@@ -1,13 +1,10 @@
 //! Shows one line about a decision after a form was sent. Read from the ledger, so that reloading shows the same.
 
-use crate::fault::Fault;
 use crate::hints::{Page, name_buttons};
-use crate::text::{self, Help, SafeText, line};
-use crate::visit::PageContext;
-use pullyard_control::Error;
+use crate::prelude::*;
 use pullyard_domain::decision::{Reason, Verdict};
 use pullyard_domain::delivery::Delivery;
-use pullyard_domain::id::{DeliveryId, ProjectId};
+use pullyard_domain::id::DeliveryId;
 
 pub(crate) struct DecisionLine {
     pub(crate) tone: &'static str,

@@ -11,7 +11,8 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use pullyard_control::{Context, Error, Requester};
 use pullyard_domain::hook::Webhook;
-use pullyard_domain::id::ProjectId;
+use pullyard_domain::id::{JobId, ProjectId};
+use pullyard_domain::job::Job;
 use pullyard_domain::project::Project;
 use pullyard_entry::Visitor;
 
@@ -130,6 +131,13 @@ impl PageContext {
     pub(crate) async fn load_named_project(&self, id: &str) -> Result<Project, Fault> {
         let id = ProjectId::new(id).map_err(|_| Fault::not_found("There is no such project."))?;
         self.load_project(&id).await
+    }
+
+    /// Another project's job counts as missing.
+    pub(crate) async fn load_job(&self, id: &JobId) -> Result<Job, Fault> {
+        let job = self.ctx.store.load_job(id).await.map_err(Error::from)?;
+        let own = job.filter(|job| self.visitor.may_access(&job.project));
+        own.ok_or_else(|| Fault::not_found(&format!("There is no job {id}.")))
     }
 
     pub(crate) fn requester(&self) -> Requester {

@@ -1,11 +1,10 @@
 //! A ticket's card, and the links and moves that its page shares.
 
-use crate::labels::{self, Pill};
-use crate::text::{SafeText, http_url, line, percent_encode};
-use pullyard_control::{self as control, JobView, TicketView};
-use pullyard_domain::id::{ProjectId, RepositoryName, TicketKey};
+use crate::prelude::*;
+use pullyard_control::{JobView, TicketView};
+use pullyard_domain::id::{RepositoryName, TicketKey};
 use pullyard_domain::job::JobStatus;
-use pullyard_domain::project::{Project, Statuses};
+use pullyard_domain::project::Statuses;
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_domain::ticket::Ticket;
 
@@ -13,13 +12,11 @@ const MAX_LABELS: usize = 3;
 const MAX_FACT_CHARS: usize = 120;
 
 pub(crate) struct Card {
-    /// Its id in the page, so that an update finds it.
     pub(crate) id: String,
     pub(crate) key: SafeText,
     pub(crate) repository: Option<SafeText>,
     pub(crate) address: String,
     pub(crate) title: SafeText,
-    /// The badge, with the job that failed.
     pub(crate) badge: Option<(Pill, Option<String>)>,
     pub(crate) pull_request: Option<PullRequestLink>,
     pub(crate) labels: Vec<SafeText>,
@@ -81,7 +78,6 @@ fn has_question(view: &JobView) -> bool {
     view.job.status == JobStatus::AwaitingInput && view.job.question.is_some()
 }
 
-/// The job in one line, with the fact that helps most in its state.
 fn job_line(view: &JobView) -> JobLine {
     let JobView { job, revises, now, .. } = view;
     let fact = match (job.status, &job.question, revises) {

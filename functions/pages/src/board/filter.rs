@@ -1,6 +1,6 @@
 //! The board's search and filters.
 
-use crate::text::percent_encode;
+use crate::text;
 use pullyard_control::TicketView;
 use pullyard_domain::id::RepositoryName;
 use serde::Deserialize;
@@ -16,7 +16,7 @@ pub(crate) struct Filter {
 
 impl Filter {
     pub(crate) fn is_empty(&self) -> bool {
-        [&self.q, &self.repository, &self.label].iter().all(|field| field.trim().is_empty())
+        self.to_query().is_empty()
     }
 
     pub(super) fn matches(&self, view: &TicketView, repository: Option<&RepositoryName>) -> bool {
@@ -30,8 +30,6 @@ impl Filter {
     }
 
     pub(super) fn to_query(&self) -> String {
-        let fields = [("q", &self.q), ("repository", &self.repository), ("label", &self.label)];
-        let set = fields.iter().filter(|(_, value)| !value.is_empty());
-        set.map(|(name, value)| format!("&{name}={}", percent_encode(value))).collect()
+        text::format_query(&[("q", &self.q), ("repository", &self.repository), ("label", &self.label)])
     }
 }

@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 pub(super) const MAX_CARDS: usize = 32;
-/// Cards of the one column that the visitor opened.
 pub(super) const MAX_OPEN: usize = 26;
 
 pub(super) struct Hidden {

@@ -1,16 +1,9 @@
 //! One decision: the guards in their order, each with the fact that it read, and Replay.
 
 use super::Row;
-use crate::fault::Fault;
-use crate::frame::{Frame, redirect, render_page};
 use crate::hints::{Page, name_buttons};
-use crate::params::Path;
-use crate::text::{self, Help, SafeText, block, line};
-use crate::visit::PageContext;
-use askama::Template;
-use axum::http::StatusCode;
-use axum::response::Response;
-use pullyard_control::{self as control, Error};
+use crate::prelude::*;
+use crate::text::block;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::guard_steps::{GuardResult, GuardStep, guard_steps};

@@ -3,16 +3,8 @@
 use super::runner_link::RunnerLink;
 use super::tabs::Tabs;
 use super::{Shell, load_subject};
-use crate::fault::Fault;
-use crate::frame::{Frame, render_page};
 use crate::job::head::JobHead;
-use crate::labels::{self, Pill};
-use crate::params::Path;
-use crate::text::{SafeText, line};
-use crate::visit::PageContext;
-use askama::Template;
-use axum::http::StatusCode;
-use axum::response::Response;
+use crate::prelude::*;
 use pullyard_domain::checks::{CheckOutcome, CheckRun};
 use pullyard_domain::id::{JobId, RunnerId};
 use pullyard_domain::job::{AgentReport, AttemptEnd, AttemptRecord, JobStatus};

@@ -3,24 +3,15 @@
 use super::diff::{self, Diff};
 use super::tabs::Tabs;
 use super::{Shell, Subject, load_subject};
-use crate::fault::Fault;
-use crate::frame::{Frame, render_page};
 use crate::job::head::JobHead;
-use crate::params::{Path, Query};
-use crate::visit::PageContext;
-use askama::Template;
-use axum::http::StatusCode;
-use axum::response::Response;
-use pullyard_control as control;
+use crate::prelude::*;
 use pullyard_domain::id::JobId;
-use serde::Deserialize;
 
 /// The rest of a longer patch is only in its artifact. Units: bytes.
 const MAX_PATCH_BYTES: usize = 2 << 20;
 
 #[derive(Deserialize)]
 pub(crate) struct ChangesQuery {
-    /// The number of the only file whose lines are shown.
     file: Option<usize>,
 }
 
@@ -31,7 +22,6 @@ struct ChangesPage {
     head: JobHead,
     tabs: Tabs,
     diff: Option<Diff>,
-    /// The artifact with the whole patch.
     patch: Option<String>,
     attempt: u32,
     is_cut: bool,

@@ -1,25 +1,13 @@
 //! Forms that cancel, pause, continue, answer and retry a job.
 
-use crate::fault::Fault;
-use crate::form::{Form, request_key};
-use crate::frame::redirect;
-use crate::params::Path;
-use crate::visit::PageContext;
-use axum::response::Response;
-use pullyard_control::{self as control, Error};
+use crate::prelude::*;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::JobId;
-use pullyard_entry::limits;
 use pullyard_protocol::job::SendInput;
-use serde::Deserialize;
 
 async fn load_commandable(visit: &PageContext, id: JobId) -> Result<JobId, Fault> {
     visit.check_may_work()?;
-    let job = visit.ctx.store.load_job(&id).await.map_err(Error::from)?;
-    match job.filter(|job| visit.visitor.may_access(&job.project)) {
-        Some(job) => Ok(job.id),
-        None => Err(Fault::not_found(&format!("There is no job {id}."))),
-    }
+    Ok(visit.load_job(&id).await?.id)
 }
 
 pub(crate) async fn cancel(visit: PageContext, Path(id): Path<JobId>) -> Result<Response, Fault> {

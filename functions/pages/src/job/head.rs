@@ -3,13 +3,11 @@
 use super::Subject;
 use super::runner_link::RunnerLink;
 use crate::board::{Link, ticket_url};
-use crate::form::new_form_key;
 use crate::hints::{NextStep, Page, name_buttons, next_steps};
-use crate::labels::{self, Pill, TimeLabel};
 use crate::log::{Arrived, Entry};
 use crate::markdown::{self, SafeHtml};
-use crate::text::{self, Help, SafeText, block, http_url, line};
-use crate::visit::PageContext;
+use crate::prelude::*;
+use crate::text::block;
 use pullyard_control::JobView;
 use pullyard_domain::explanation;
 use pullyard_domain::failure::{Failure, FailureClass};
@@ -38,7 +36,6 @@ pub(crate) struct JobHead {
     pub(crate) repository: Option<SafeText>,
     pub(crate) branch: SafeText,
     pub(crate) place: String,
-    /// Isolation of the newest attempt, once it ended.
     pub(crate) isolation: Option<SafeText>,
     pub(crate) refused_hosts: Vec<SafeText>,
     pub(crate) runner: Option<RunnerLink>,
@@ -56,7 +53,6 @@ pub(crate) struct JobHead {
     pub(crate) may_continue: bool,
     pub(crate) question: Option<SafeText>,
     pub(crate) may_answer: bool,
-    /// When the agent will read a message that is sent now.
     pub(crate) hears: Option<&'static str>,
     /// Kind of the message form, which the script replaces on a change: empty, `answer`, or `say` with the status.
     pub(crate) speaks: String,
@@ -71,7 +67,6 @@ pub(crate) struct JobResult {
     pub(crate) state: &'static str,
     pub(crate) commit: SafeText,
     pub(crate) changed: String,
-    /// The agent's final message.
     pub(crate) html: Option<SafeHtml>,
 }
 

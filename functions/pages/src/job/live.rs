@@ -22,7 +22,6 @@ pub(super) struct Cursor {
     pub(super) event: (u32, u64),
     /// The number of the last user's message.
     pub(super) inputs: u32,
-    /// The job's revision.
     pub(super) rev: Option<u64>,
 }
 

@@ -4,17 +4,9 @@ use super::head::JobHead;
 use super::log_query::LogQuery;
 use super::tabs::Tabs;
 use super::{Shell, Subject};
-use crate::fault::Fault;
-use crate::frame::{Frame, render_page};
 use crate::job::live::Cursor;
-use crate::labels;
 use crate::log::{Arrived, happened};
-use crate::text::{SafeText, line, percent_encode};
-use crate::visit::PageContext;
-use askama::Template;
-use axum::http::StatusCode;
-use axum::response::Response;
-use pullyard_control as control;
+use crate::prelude::*;
 use pullyard_protocol::event::Event;
 use serde_json::Value;
 
@@ -32,7 +24,6 @@ struct SearchPage {
     matches: Vec<Match>,
     searched: u64,
     total: u64,
-    /// The search of the next part.
     more: Option<String>,
 }
 

@@ -5,21 +5,15 @@ use super::log_query::LogQuery;
 use super::reader::JobReaders;
 use super::tabs::Tabs;
 use super::{LAST_EVENTS, Shell, Subject, changes, fragment, load_subject, log_search};
-use crate::fault::Fault;
-use crate::frame::{Frame, render_page};
 use crate::job::head::JobHead;
 use crate::log::{self, Arrived, Entry, LogPart, position};
-use crate::params::{Path, Query};
+use crate::prelude::*;
 use crate::revise_request;
-use crate::visit::{FRAGMENT, PageContext};
-use askama::Template;
+use crate::visit::FRAGMENT;
 use axum::Extension;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::Response;
-use pullyard_control::{self as control, Error};
+use axum::http::{HeaderMap, header};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Input;
-use pullyard_domain::time::Timestamp;
 use pullyard_protocol::event::Event;
 
 const MAX_SEARCH_CHARS: usize = 200;
@@ -40,7 +34,6 @@ struct LogPage {
 
 struct Part {
     events: Vec<Arrived>,
-    /// The first event after the part, with its time.
     next: Option<((u32, u64), Timestamp)>,
     cursor: (u32, u64),
     is_complete: bool,

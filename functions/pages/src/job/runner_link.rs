@@ -1,7 +1,6 @@
 //! Names the runner of an attempt, with a link to its page.
 
-use crate::text::{SafeText, line};
-use pullyard_control::{Context, Error};
+use crate::prelude::*;
 use pullyard_domain::id::RunnerId;
 use std::collections::{BTreeMap, BTreeSet};
 

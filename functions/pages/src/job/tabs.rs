@@ -36,7 +36,6 @@ impl Records {
         self.artifacts.iter().rev().find(|(_, one)| one.kind == ArtifactKind::Patch && one.stored)
     }
 
-    /// The attempts whose usage is in no record.
     pub(crate) fn attempts_without_usage(&self) -> Vec<u32> {
         self.attempts.iter().filter(|attempt| !attempt.has_usage_and_cost()).map(|attempt| attempt.number).collect()
     }

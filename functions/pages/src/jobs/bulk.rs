@@ -1,18 +1,10 @@
 //! Cancels or retries several jobs of the list.
 
-use crate::fault::Fault;
-use crate::form::Form;
-use crate::frame::{Frame, own_path, render_page};
-use crate::labels;
-use crate::text::{Help, SafeText, line};
-use crate::visit::PageContext;
-use askama::Template;
-use axum::http::StatusCode;
-use axum::response::Response;
-use pullyard_control::{self as control, Error};
+use crate::frame::own_path;
+use crate::prelude::*;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::explanation;
-use pullyard_domain::id::{EventId, JobId, ProjectId};
+use pullyard_domain::id::{EventId, JobId};
 
 const MAX_JOBS: usize = super::PAGE_SIZE;
 
@@ -45,7 +37,6 @@ struct Outcome {
     job: SafeText,
     address: String,
     is_refused: bool,
-    /// The job that a retry created.
     new_job: Option<(String, String)>,
     sentence: SafeText,
     help: Help,

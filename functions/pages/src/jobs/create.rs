@@ -1,22 +1,12 @@
 //! The form that creates a job.
 
 use super::filter::JobsQuery;
-use crate::fault::Fault;
-use crate::form::{Form, new_form_key, non_empty, request_key};
-use crate::frame::{Frame, redirect, redirect_to_start, render_page};
 use crate::labels::AGENTS;
-use crate::params::Query;
-use crate::visit::PageContext;
-use askama::Template;
-use axum::http::StatusCode;
-use axum::response::Response;
-use pullyard_control::{self as control, Error, JobRequest};
+use crate::prelude::*;
+use pullyard_control::JobRequest;
 use pullyard_domain::decision::Verdict;
-use pullyard_domain::id::{JobId, ProjectId, RepositoryName, TicketKey};
-use pullyard_domain::project::Project;
-use pullyard_entry::limits;
+use pullyard_domain::id::JobId;
 use pullyard_protocol::job::CreateJob;
-use serde::Deserialize;
 
 #[derive(Template)]
 #[template(path = "job_new.html")]
@@ -53,10 +43,10 @@ pub(crate) async fn show_form(visit: PageContext, Query(query): Query<JobsQuery>
     let Some(project) = visit.load_selected_project(query.project).await? else { return Ok(redirect_to_start()) };
     visit.check_may_work()?;
     let form = JobForm { ticket: query.ticket, ..JobForm::default() };
-    render_form(&visit, &project, form, None).await
+    render(&visit, &project, form, None).await
 }
 
-async fn render_form(
+async fn render(
     visit: &PageContext,
     project: &Project,
     form: JobForm,
@@ -64,7 +54,6 @@ async fn render_form(
 ) -> Result<Response, Fault> {
     let repositories = visit.ctx.store.list_repositories(&project.id).await.map_err(Error::from)?;
     let (fault, other) = refused.map_or((None, None), |refused| (Some(refused.fault), refused.existing_job));
-    let status = fault.as_ref().map_or(StatusCode::OK, |fault| fault.status);
     let page = JobFormPage {
         frame: visit.frame("Create job", "jobs", Some(&project.id)),
         project: project.id.to_string(),
@@ -74,7 +63,7 @@ async fn render_form(
         fault,
         other: other.map(|job| format!("/jobs/{job}")),
     };
-    Ok(render_page(status, &page))
+    Ok(render_form(page.fault.as_ref(), &page))
 }
 
 struct FormRefusal {
@@ -93,22 +82,17 @@ pub(crate) async fn create(visit: PageContext, Form(form): Form<JobForm>) -> Res
     let project = visit.load_named_project(&form.project).await?;
     match create_job(&visit, &project.id, &form).await {
         Ok(job) => Ok(redirect(&format!("/jobs/{job}"))),
-        Err(refused) if refused.fault.status.is_client_error() => {
-            render_form(&visit, &project, form, Some(refused)).await
-        }
+        Err(refused) if refused.fault.status.is_client_error() => render(&visit, &project, form, Some(refused)).await,
         Err(refused) => Err(refused.fault),
     }
 }
 
 async fn create_job(visit: &PageContext, project: &ProjectId, form: &JobForm) -> Result<JobId, FormRefusal> {
-    let ticket =
-        non_empty(&form.ticket).map(TicketKey::new).transpose().map_err(|bad| Fault::of_field("ticket", bad.0))?;
-    let repository = non_empty(&form.repository).map(RepositoryName::new).transpose();
     let new = CreateJob {
         project: project.clone(),
-        ticket,
+        ticket: parse_optional_id("ticket", &form.ticket)?,
         prompt: non_empty(&form.prompt.replace("\r\n", "\n")),
-        repository: repository.map_err(|bad| Fault::of_field("repository", bad.0))?,
+        repository: parse_optional_id("repository", &form.repository)?,
         base: non_empty(&form.base),
         agent: non_empty(&form.agent),
         model: non_empty(&form.model),

@@ -1,16 +1,11 @@
 //! The filters of the list of jobs, in its URL.
 
-use crate::fault::Fault;
-use crate::form::non_empty;
-use crate::text::percent_encode;
+use crate::prelude::*;
 use pullyard_domain::agent;
 use pullyard_domain::failure::Failure;
-use pullyard_domain::id::{ProjectId, TicketKey};
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::listing::{JobFilter, JobSearch};
 use pullyard_domain::project::Repository;
-use pullyard_domain::time::Timestamp;
-use serde::Deserialize;
 use std::time::Duration;
 
 const MAX_WORDS: usize = 8;
@@ -39,7 +34,6 @@ pub(crate) struct JobsQuery {
     pub(super) repository: String,
     pub(super) agent: String,
     pub(super) since: String,
-    /// The code of a failure, from the overview.
     pub(super) failure: String,
 }
 
@@ -50,8 +44,8 @@ pub(super) struct Tab {
 }
 
 impl JobsQuery {
-    fn fields(&self) -> [(&'static str, &String); 7] {
-        [
+    pub(super) fn to_query(&self) -> String {
+        text::format_query(&[
             ("status", &self.status),
             ("q", &self.q),
             ("ticket", &self.ticket),
@@ -59,19 +53,11 @@ impl JobsQuery {
             ("agent", &self.agent),
             ("since", &self.since),
             ("failure", &self.failure),
-        ]
-    }
-
-    pub(super) fn is_filtered(&self) -> bool {
-        self.fields().iter().any(|(_, field)| non_empty(field).is_some())
+        ])
     }
 
     pub(super) fn to_url(&self, project: &ProjectId) -> String {
-        let mut address = format!("/jobs?project={project}");
-        for (name, field) in self.fields() {
-            address.extend(non_empty(field).map(|word| format!("&{name}={}", percent_encode(&word))));
-        }
-        address
+        format!("/jobs?project={project}{}", self.to_query())
     }
 
     pub(super) fn tabs(&self, project: &ProjectId) -> Vec<Tab> {
@@ -107,13 +93,11 @@ impl JobsQuery {
             let is_known = Failure::rows().iter().any(|row| row.code == code);
             is_known.then_some(code).ok_or_else(|| Fault::of_field("failure", "unknown code"))
         };
-        let ticket =
-            non_empty(&self.ticket).map(TicketKey::new).transpose().map_err(|bad| Fault::of_field("ticket", bad.0))?;
         let statuses = non_empty(&self.status).map(statuses).transpose()?.unwrap_or_default();
         Ok(JobSearch {
             filter: JobFilter {
                 statuses: statuses.iter().copied().collect(),
-                ticket,
+                ticket: parse_optional_id("ticket", &self.ticket)?,
                 since: non_empty(&self.since).map(since).transpose()?,
                 until: None,
             },

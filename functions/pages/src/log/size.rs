@@ -8,7 +8,6 @@ const ROW_BYTES: usize = 4 * 1_024;
 const FULL_BYTES: usize = 40 * 1_024;
 pub(super) const MESSAGE_BYTES: usize = 12 * 1_024;
 const ROW_MARKUP: usize = 420;
-/// Lines at the beginning and at the end of a long output.
 const HEAD_LINES: usize = 10;
 const TAIL_LINES: usize = 30;
 

@@ -2,16 +2,13 @@
 
 use crate::charts::{self, Bar, Ending};
 use crate::labels::format_duration;
-use crate::text::{SafeText, line};
+use crate::prelude::*;
 use pullyard_domain::budget::Day;
-use pullyard_domain::id::ProjectId;
 use pullyard_domain::job::{Job, JobStatus};
-use pullyard_domain::time::Timestamp;
 use std::time::Duration;
 
 const MAX_FAILURES: usize = 5;
 
-/// Distance between the labelled days of a chart.
 const LABEL_STEP: usize = 5;
 
 pub(super) struct Month {
@@ -41,7 +38,6 @@ pub(super) struct DayRow {
 
 pub(super) struct FailureRow {
     pub(super) words: String,
-    /// Of the newest job with this failure.
     pub(super) sentence: SafeText,
     pub(super) address: String,
     pub(super) count: u64,

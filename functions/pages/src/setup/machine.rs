@@ -16,7 +16,6 @@ pub type LinkFolder = dyn Fn(&str, &Path) -> Result<(), Box<dyn Error + Send + S
 /// Checks the base branch of `owner/name` at the local forge, and the script of the agent's command.
 pub type CheckRepository = dyn Fn(&str, &str, &[String]) -> Option<RepositoryProblem> + Send + Sync;
 
-/// Why no job can work in a repository.
 #[derive(Clone, Debug)]
 pub struct RepositoryProblem {
     pub sentence: String,
@@ -30,7 +29,6 @@ pub struct LocalMachine {
     pub check_repository: Arc<CheckRepository>,
     /// Lists the capabilities of installed agents, each with whether the environment has a key for it.
     pub list_agents: fn() -> Vec<(&'static str, bool)>,
-    /// The git repository in which `pullyard up` was started.
     pub folder: Option<PathBuf>,
     pub model_urls: ModelUrls,
 }

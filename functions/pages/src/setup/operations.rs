@@ -1,24 +1,14 @@
 //! Operations: paused model accounts and dead letters. Only for visitors with access to all projects.
 
-use crate::fault::Fault;
-use crate::form::Form;
-use crate::frame::{Frame, redirect, render_page};
-use crate::labels::{TimeLabel, format_time};
-use crate::params::Query;
-use crate::text::{SafeText, block, line};
-use crate::visit::PageContext;
-use askama::Template;
+use crate::labels::format_time;
+use crate::prelude::*;
+use crate::text::block;
 use axum::Router;
-use axum::http::StatusCode;
-use axum::response::Response;
 use axum::routing::{get, post};
-use pullyard_control::{self as control, Context, DeadLetterView, LetterAction};
+use pullyard_control::{DeadLetterView, LetterAction};
 use pullyard_domain::breaker::BreakerId;
 use pullyard_domain::id::MessageId;
-use pullyard_domain::time::Timestamp;
-use pullyard_entry::limits;
 use pullyard_protocol::dead_letter::MoveDeadLetters;
-use serde::Deserialize;
 
 pub(super) fn routes() -> Router<Context> {
     Router::new()
@@ -136,7 +126,7 @@ fn check_operator(visit: &PageContext) -> Result<(), Fault> {
 
 impl OperationsQuery {
     fn notice(&self) -> Option<String> {
-        let messages = |n: u32| if n == 1 { "1 message".to_owned() } else { format!("{n} messages") };
+        let messages = |n: u32| labels::format_count(n.into(), "message");
         let left = match self.left {
             0 => String::new(),
             n => format!(" {} stayed: unreadable, or gone meanwhile.", messages(n)),

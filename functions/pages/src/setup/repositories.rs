@@ -9,26 +9,19 @@ mod install_hook;
 mod repository;
 mod repository_test;
 
-use crate::fault::Fault;
-use crate::frame::{Frame, redirect_to_start, render_page};
+pub(super) use repository_test::{FeatureRow, list_features};
+
 use crate::hints::{Page, name_buttons};
-use crate::labels::Pill;
-use crate::params::Query;
-use crate::text::{SafeText, line, percent_encode};
-use crate::visit::PageContext;
-use askama::Template;
+use crate::prelude::*;
 use axum::Router;
-use axum::http::StatusCode;
-use axum::response::Response;
 use axum::routing::{get, post};
 use card::{Card, list_hooks};
 use hooks::HookRow;
-use pullyard_control::{Context, Error};
 use pullyard_domain::auth::Auth;
-use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
+use pullyard_domain::id::{IntegrationId, InvalidId, RepositoryName};
 use pullyard_domain::project::{Integration, Repository};
 use pullyard_domain::text::capitalize;
-use serde::Deserialize;
+use std::str::FromStr;
 
 pub(super) fn routes() -> Router<Context> {
     Router::new()
@@ -111,7 +104,6 @@ pub(super) struct RemovalPage {
     pub(super) verb: &'static str,
     pub(super) action: String,
     pub(super) fields: Vec<(&'static str, String)>,
-    /// Label of the checkbox `keep_at_forge`.
     pub(super) option: Option<&'static str>,
     pub(super) back: String,
     pub(super) fault: Option<Fault>,
@@ -119,7 +111,7 @@ pub(super) struct RemovalPage {
 
 impl RemovalPage {
     pub(super) fn render(self) -> Response {
-        render_page(self.fault.as_ref().map_or(StatusCode::OK, |fault| fault.status), &self)
+        render_form(self.fault.as_ref(), &self)
     }
 }
 
@@ -133,6 +125,10 @@ impl FormFault {
         let sentence = format!("{}.", capitalize(sentence.trim_end_matches('.')));
         let sentence = name_buttons(&sentence, Page::Other);
         Self { field, fault: Fault::invalid(&sentence) }
+    }
+
+    fn parse<T: FromStr<Err = InvalidId>>(field: &'static str, text: &str) -> Result<T, Self> {
+        text.trim().parse().map_err(|bad: InvalidId| Self::at(field, bad.0))
     }
 
     fn is_at(&self, field: &str) -> bool {

@@ -3,26 +3,15 @@
 mod new;
 mod sentences;
 
-use crate::fault::Fault;
-use crate::form::Form;
-use crate::frame::{Frame, redirect, render_page};
-use crate::labels::{self, Pill, TimeLabel};
-use crate::params::{Path, Query};
-use crate::text::{SafeText, line};
-use crate::visit::PageContext;
-use askama::Template;
+use crate::prelude::*;
 use axum::Router;
-use axum::http::StatusCode;
-use axum::response::Response;
 use axum::routing::{get, post};
-use pullyard_control::runner as control;
-use pullyard_control::{Context, job_view};
+use pullyard_control::{job_view, runner as control};
 use pullyard_domain::fleet::Member;
-use pullyard_domain::id::{ProjectId, RunnerId};
+use pullyard_domain::id::RunnerId;
 use pullyard_domain::runner::sweep::LossReason;
 use pullyard_entry::runner_view::view_runner;
 use pullyard_protocol::runner_admin::{Runner, RunnerOrder, RunnerStatus};
-use serde::Deserialize;
 
 pub(super) fn routes() -> Router<Context> {
     Router::new()
@@ -53,7 +42,6 @@ struct Row {
     pill: Pill,
     sentence: Option<SafeText>,
     jobs: Vec<(String, String)>,
-    /// Whether each slot is busy.
     slots: Vec<bool>,
     load: String,
     capabilities: Vec<SafeText>,
@@ -134,7 +122,6 @@ impl Row {
 #[derive(Deserialize)]
 pub(crate) struct RunnerQuery {
     project: Option<ProjectId>,
-    /// Opens the confirmation of a deletion.
     delete: Option<String>,
 }
 

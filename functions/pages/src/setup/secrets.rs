@@ -3,25 +3,14 @@
 use super::key_test::KeyTestView;
 use super::machine::{LocalMachine, model_urls};
 use super::settings::sentence;
-use crate::fault::Fault;
-use crate::form::{Form, non_empty};
-use crate::frame::{Frame, redirect, render_page};
-use crate::labels::{TimeLabel, format_time};
-use crate::params::Query;
-use crate::text::{SafeText, line, percent_encode};
-use crate::visit::PageContext;
-use askama::Template;
-use axum::http::StatusCode;
-use axum::response::Response;
+use crate::labels::format_time;
+use crate::prelude::*;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
-use pullyard_control::{self as control, Context, Error};
-use pullyard_domain::id::{ProjectId, SecretName};
+use pullyard_domain::id::SecretName;
 use pullyard_domain::model_key_test::ModelKeyTest;
-use pullyard_domain::project::Project;
 use pullyard_domain::secret::SecretKind;
 use pullyard_protocol::secret::{RotateSecret, SetSecret};
-use serde::Deserialize;
 use std::time::Duration;
 
 pub(super) fn routes() -> Router<Context> {
@@ -37,7 +26,6 @@ struct SecretsQuery {
     project: Option<ProjectId>,
     after: Option<String>,
     saved: Option<SecretName>,
-    /// Prefills the form that sets a secret.
     name: Option<SecretName>,
     kind: Option<SecretKind>,
     rotate: Option<SecretName>,
@@ -54,13 +42,24 @@ struct SecretsPage {
     saved: Option<SafeText>,
     key_test: Option<KeyTestView>,
     is_hook: bool,
+    forms: Forms,
+}
+
+struct Forms {
     name: SafeText,
     kind: SecretKind,
+    set_fault: Option<Fault>,
     rotate: SafeText,
     /// Units: seconds.
     overlap: u64,
-    set_fault: Option<Fault>,
     rotate_fault: Option<Fault>,
+}
+
+impl Default for Forms {
+    fn default() -> Self {
+        let (name, rotate) = (SafeText::default(), SafeText::default());
+        Self { name, kind: SecretKind::default(), set_fault: None, rotate, overlap: 86_400, rotate_fault: None }
+    }
 }
 
 struct Row {
@@ -96,12 +95,6 @@ struct RotateForm {
     overlap_secs: u64,
 }
 
-enum Note {
-    Test(Option<ModelKeyTest>),
-    SetRefused { name: String, kind: SecretKind, fault: Fault },
-    RotateRefused { name: String, overlap_secs: u64, fault: Fault },
-}
-
 async fn show(
     visit: PageContext,
     Extension(machine): Extension<Option<LocalMachine>>,
@@ -116,7 +109,10 @@ async fn show(
         }
         _ => None,
     };
-    render(&visit, project.as_ref(), query, Note::Test(test)).await
+    let text = |name: &Option<SecretName>| line(name.as_ref().map(SecretName::as_str).unwrap_or_default());
+    let (name, rotate) = (text(&query.name), text(&query.rotate));
+    let forms = Forms { name, kind: query.kind.unwrap_or_default(), rotate, ..Forms::default() };
+    render(&visit, project.as_ref(), query, test, forms).await
 }
 
 async fn set(visit: PageContext, Form(form): Form<SetForm>) -> Result<Response, Fault> {
@@ -129,9 +125,8 @@ async fn set(visit: PageContext, Form(form): Form<SetForm>) -> Result<Response, 
     match result {
         Ok(secret) => Ok(redirect(&address(&form.project, &secret.name))),
         Err(fault) if fault.status.is_client_error() => {
-            let project = visit.load_selected_project(ProjectId::new(form.project).ok()).await?;
-            let refused = Note::SetRefused { name: form.name, kind: form.kind, fault };
-            render(&visit, project.as_ref(), SecretsQuery::default(), refused).await
+            let forms = Forms { name: line(&form.name), kind: form.kind, set_fault: Some(fault), ..Forms::default() };
+            render_refusal(&visit, form.project, forms).await
         }
         Err(fault) => Err(fault),
     }
@@ -153,9 +148,9 @@ async fn rotate(visit: PageContext, Form(form): Form<RotateForm>) -> Result<Resp
     match result {
         Ok((secret, _)) => Ok(redirect(&address(&form.project, &secret.name))),
         Err(fault) if fault.status.is_client_error() => {
-            let project = visit.load_selected_project(ProjectId::new(form.project).ok()).await?;
-            let refused = Note::RotateRefused { name: form.name, overlap_secs: form.overlap_secs, fault };
-            render(&visit, project.as_ref(), SecretsQuery::default(), refused).await
+            let (rotate, overlap) = (line(&form.name), form.overlap_secs);
+            let forms = Forms { rotate, overlap, rotate_fault: Some(fault), ..Forms::default() };
+            render_refusal(&visit, form.project, forms).await
         }
         Err(fault) => Err(fault),
     }
@@ -192,11 +187,17 @@ fn address(project: &str, saved: &SecretName) -> String {
     format!("/setup/secrets?saved={saved}{}", project.unwrap_or_default())
 }
 
+async fn render_refusal(visit: &PageContext, project: String, forms: Forms) -> Result<Response, Fault> {
+    let project = visit.load_selected_project(ProjectId::new(project).ok()).await?;
+    render(visit, project.as_ref(), SecretsQuery::default(), None, forms).await
+}
+
 async fn render(
     visit: &PageContext,
     project: Option<&Project>,
     query: SecretsQuery,
-    note: Note,
+    test: Option<ModelKeyTest>,
+    forms: Forms,
 ) -> Result<Response, Fault> {
     let keys: Vec<_> = project.iter().flat_map(|project| project.settings.model_secrets.iter()).collect();
     let project = project.map(|project| &project.id);
@@ -223,37 +224,16 @@ async fn render(
             },
         });
     }
-    let text = |name: Option<&SecretName>| line(name.map(SecretName::as_str).unwrap_or_default());
-    let mut page = SecretsPage {
+    let page = SecretsPage {
         frame: visit.frame("Secrets", "settings", project),
         rows,
         next: next.map(|next| format!("/setup/secrets?after={next}")),
         is_hook: query.saved.as_ref().is_some_and(is_hook),
         saved: query.saved.as_ref().map(|name| line(name.as_str())),
-        key_test: None,
-        name: text(query.name.as_ref()),
-        kind: query.kind.unwrap_or_default(),
-        rotate: text(query.rotate.as_ref()),
-        overlap: 86_400,
-        set_fault: None,
-        rotate_fault: None,
+        key_test: test.map(KeyTestView::from),
+        forms,
         project: project.map(ToString::to_string).unwrap_or_default(),
     };
-    let status = match note {
-        Note::Test(test) => {
-            page.key_test = test.map(KeyTestView::from);
-            StatusCode::OK
-        }
-        Note::SetRefused { name, kind, fault } => {
-            let status = fault.status;
-            (page.name, page.kind, page.set_fault) = (line(&name), kind, Some(fault));
-            status
-        }
-        Note::RotateRefused { name, overlap_secs, fault } => {
-            let status = fault.status;
-            (page.rotate, page.overlap, page.rotate_fault) = (line(&name), overlap_secs, Some(fault));
-            status
-        }
-    };
-    Ok(render_page(status, &page))
+    let refusal = page.forms.set_fault.as_ref().or(page.forms.rotate_fault.as_ref());
+    Ok(render_form(refusal, &page))
 }

@@ -3,28 +3,17 @@
 mod columns;
 mod deletion;
 
-use crate::fault::Fault;
-use crate::form::Form;
-use crate::frame::{Frame, redirect, redirect_to_start, render_page};
 use crate::labels::format_count;
-use crate::params::Query;
-use crate::text::{self, Help, SafeText, line};
-use crate::visit::PageContext;
-use askama::Template;
+use crate::prelude::*;
 use axum::Router;
-use axum::http::StatusCode;
-use axum::response::Response;
 use axum::routing::{get, post};
 use columns::{ColumnForm, ColumnRow, NewColumn};
-use pullyard_control::{self as control, Context, Error};
 use pullyard_domain::budget::{Budget, DailyUsage, format_usd};
 use pullyard_domain::egress;
-use pullyard_domain::id::ProjectId;
-use pullyard_domain::project::{Project, Settings};
+use pullyard_domain::project::Settings;
 use pullyard_domain::secret::SecretKind;
 use pullyard_domain::text::capitalize;
 use pullyard_protocol::setting::{Kind, Section, Setting};
-use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -75,10 +64,8 @@ struct Row {
     name: String,
     /// Raw, because a changed character would be saved.
     text: String,
-    /// The options of a column's name.
     choices: Vec<String>,
     changed: bool,
-    /// Label of the button that resets the value.
     reset: Option<SafeText>,
     fault: Option<Help>,
     warning: Option<&'static str>,
@@ -169,7 +156,6 @@ fn to_json(settings: &Settings) -> Value {
     serde_json::to_value(settings).unwrap_or_default()
 }
 
-/// The result of an earlier form.
 #[derive(Default)]
 struct Saved {
     section: Option<String>,

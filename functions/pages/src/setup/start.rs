@@ -9,32 +9,21 @@ mod repository;
 mod ticket;
 mod view;
 
-use crate::fault::Fault;
-use crate::form::new_form_key;
-use crate::frame::{Frame, render_page};
-use crate::params::Query;
+use crate::prelude::*;
 use crate::setup::key_test::KeyTestView;
 use crate::setup::machine::LocalMachine;
-use crate::text::{self, Help, SafeText, line};
+use crate::tickets::TicketForm;
 use crate::verdict::{self, DecisionLine};
-use crate::visit::PageContext;
-use askama::Template;
-use axum::http::StatusCode;
-use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use choices::{AgentChoice, RepositoryChoice};
 use facts::Facts;
 use permissions::Permissions;
-use pullyard_control::Context;
 use pullyard_domain::agent_check::AgentCheck;
-use pullyard_domain::id::{DeliveryId, ProjectId};
+use pullyard_domain::id::DeliveryId;
 use pullyard_domain::model_key_test::ModelKeyTest;
-use pullyard_domain::project::Project;
-use serde::Deserialize;
 use view::{FirstJob, MoveTarget};
 
-/// The machine of `pullyard up`, if the server runs there.
 type Machine = Option<LocalMachine>;
 
 const TITLES: [&str; 5] = [
@@ -61,11 +50,8 @@ pub(super) fn routes() -> Router<Context> {
 #[derive(Default, Deserialize)]
 struct StartQuery {
     project: Option<ProjectId>,
-    /// Opens the form for another project.
     new: Option<String>,
-    /// Opens the second step with this choice.
     by: Option<String>,
-    /// Opens the third step with this choice.
     agent: Option<String>,
     /// Tests the repository, or the agent's key for `key`.
     test: Option<String>,
@@ -79,7 +65,7 @@ struct Drafts {
     project: project::ProjectForm,
     repository: repository::RepositoryForm,
     agent: agent::AgentForm,
-    ticket: ticket::TicketForm,
+    ticket: TicketForm,
 }
 
 struct Failure {
@@ -87,13 +73,22 @@ struct Failure {
     fault: Fault,
 }
 
-impl Failure {
-    /// Returns a failure that the form of this step shows. Errors: a fault that the user cannot repair there.
-    fn of_step(step: usize, fault: Fault) -> Result<Self, Fault> {
-        let repairable = fault.status.is_client_error() && fault.status != StatusCode::FORBIDDEN;
-        let forge_unavailable = fault.status == StatusCode::SERVICE_UNAVAILABLE;
-        if repairable || forge_unavailable { Ok(Self { step, fault }) } else { Err(fault) }
+/// Shows the page with the refused form of a step. Errors: a fault that the user cannot repair there.
+async fn render_failure(
+    visit: &PageContext,
+    machine: Machine,
+    project: Option<ProjectId>,
+    drafts: Drafts,
+    (step, fault): (usize, Fault),
+) -> Result<Response, Fault> {
+    let repairable = fault.status.is_client_error() && fault.status != StatusCode::FORBIDDEN;
+    let forge_unavailable = fault.status == StatusCode::SERVICE_UNAVAILABLE;
+    if !repairable && !forge_unavailable {
+        return Err(fault);
     }
+    let new = project.is_none().then(|| "project".to_owned());
+    let query = StartQuery { project, new, ..StartQuery::default() };
+    render(visit, machine.as_ref(), query, drafts, Some(Failure { step, fault })).await
 }
 
 struct Step {
@@ -119,14 +114,11 @@ struct StartPage {
     may_work: bool,
     drafts: Drafts,
     repository: RepositoryChoice,
-    /// Why no job can work in the repository, and the repair.
     problem: Option<(SafeText, Help)>,
     agent: AgentChoice,
     permissions: Option<Permissions>,
     key_test: Option<KeyTestView>,
-    /// The agent has a stored key.
     has_key: bool,
-    /// The target of the button that moves the first ticket.
     move_to: Option<MoveTarget>,
     job: Option<FirstJob>,
     place: &'static str,
@@ -244,7 +236,7 @@ async fn render(
         once: new_form_key(),
         fault: failure.map(|failure| failure.fault),
     };
-    Ok(render_page(page.fault.as_ref().map_or(StatusCode::OK, |fault| fault.status), &page))
+    Ok(render_form(page.fault.as_ref(), &page))
 }
 
 fn start_url(project: &ProjectId) -> String {

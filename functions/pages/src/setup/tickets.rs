@@ -1,18 +1,12 @@
 //! Deletes tickets and comments. The API function runs these forms, because only its role may delete their items.
 
 use crate::board::ticket_url;
-use crate::fault::Fault;
-use crate::frame::redirect;
-use crate::params::{Path, Query};
+use crate::prelude::*;
 use crate::tickets::{self, TicketQuery};
-use crate::visit::PageContext;
 use axum::Router;
-use axum::http::StatusCode;
-use axum::response::Response;
 use axum::routing::post;
-use pullyard_control::{self as control, CommentChange, Context, Error};
+use pullyard_control::CommentChange;
 use pullyard_domain::id::TicketKey;
-use pullyard_domain::project::Project;
 
 pub(super) fn routes() -> Router<Context> {
     Router::new()

@@ -2,26 +2,16 @@
 
 mod form;
 
-use crate::fault::Fault;
-use crate::form::{Form, new_form_key};
-use crate::frame::{Frame, redirect, render_page};
-use crate::labels::{self, Pill, TimeLabel, format_count};
-use crate::params::{Path, Query};
-use crate::text::{SafeText, line};
-use crate::visit::PageContext;
-use askama::Template;
+use crate::labels::format_count;
+use crate::prelude::*;
 use axum::Router;
-use axum::http::StatusCode;
-use axum::response::Response;
 use axum::routing::{get, post};
 use form::{Created, LIFETIMES, SCOPES, TokenForm, create_token};
+use pullyard_control::StoredToken;
 use pullyard_control::runner::list_runners;
-use pullyard_control::{self as control, Context, StoredToken};
 use pullyard_domain::fleet::Member;
-use pullyard_domain::id::{ProjectId, TokenId};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::id::TokenId;
 use pullyard_domain::token::TokenKind;
-use serde::Deserialize;
 use std::time::Duration;
 
 const PAGE_SIZE: i32 = 50;
@@ -106,7 +96,6 @@ async fn render(
     let project = visit.load_selected_project(query.project).await?;
     let (tokens, next) = control::list_tokens(&visit.ctx, query.after.as_deref(), PAGE_SIZE).await?;
     let runners = list_runners(&visit.ctx).await?;
-    let status = fault.as_ref().map_or(StatusCode::OK, |fault| fault.status);
     let page = TokensPage {
         frame: visit.frame("Tokens", "tokens", project.as_ref().map(|project| &project.id)),
         rows: tokens.iter().map(|token| Row::new(visit, token, &runners)).collect(),
@@ -117,7 +106,7 @@ async fn render(
         fault,
         once: new_form_key(),
     };
-    Ok(render_page(status, &page))
+    Ok(render_form(page.fault.as_ref(), &page))
 }
 
 fn list_scopes(token: &StoredToken) -> Vec<&'static str> {

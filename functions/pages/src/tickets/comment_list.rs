@@ -1,27 +1,20 @@
 //! The comments of a ticket as its page lists them.
 
-use crate::fault::Fault;
-use crate::form::new_form_key;
-use crate::labels::{TimeLabel, format_time};
+use crate::labels::format_time;
 use crate::markdown::{self, SafeHtml};
-use crate::text::{SafeText, line};
-use crate::visit::PageContext;
-use pullyard_control as control;
+use crate::prelude::*;
 use pullyard_domain::comment::Comment;
 use pullyard_domain::ticket::Ticket;
 
 pub(super) struct Comments {
     /// Oldest first.
     pub(super) rows: Vec<CommentRow>,
-    /// Address with older comments.
     pub(super) older: Option<String>,
     /// Whether newer comments exist that are not on this page.
     pub(super) is_older_page: bool,
     pub(super) address: String,
     pub(super) once: String,
-    /// Text of the refused form for a new comment.
     pub(super) typed: String,
-    /// Refusal of the form for a new comment.
     pub(super) fault: Option<Fault>,
 }
 

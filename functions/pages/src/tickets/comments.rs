@@ -4,18 +4,10 @@ use super::comment_list::CommentEdit;
 use super::page::{self, TicketPage};
 use super::{TicketQuery, load_place};
 use crate::board::ticket_url;
-use crate::fault::Fault;
-use crate::form::{Form, request_key};
-use crate::frame::{redirect, render_page};
-use crate::params::{Path, Query};
-use crate::visit::PageContext;
-use axum::response::Response;
-use pullyard_control::{self as control, AddedComment, CommentChange, NewComment};
+use crate::prelude::*;
+use pullyard_control::{AddedComment, CommentChange, NewComment};
 use pullyard_domain::id::TicketKey;
-use pullyard_domain::project::Project;
-use pullyard_entry::limits;
 use pullyard_protocol::ticket::WriteComment;
-use serde::Deserialize;
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -3,16 +3,9 @@
 use super::page::{self, EditForm};
 use super::{TicketQuery, load_place};
 use crate::board::ticket_url;
-use crate::fault::Fault;
-use crate::form::{Form, non_empty, request_key};
-use crate::frame::redirect;
-use crate::params::{Path, Query};
-use crate::visit::PageContext;
-use axum::response::Response;
-use pullyard_control::{self as control, TextChanges, TicketEdit};
-use pullyard_domain::id::{RepositoryName, TicketKey};
-use pullyard_domain::project::Project;
-use pullyard_entry::limits;
+use crate::prelude::*;
+use pullyard_control::{TextChanges, TicketEdit};
+use pullyard_domain::id::TicketKey;
 use pullyard_protocol::ticket::EditTicket;
 
 pub(crate) async fn edit(
@@ -32,12 +25,11 @@ pub(crate) async fn edit(
 }
 
 async fn edit_ticket(visit: &PageContext, project: &Project, key: &TicketKey, form: &EditForm) -> Result<(), Fault> {
-    let repository = non_empty(&form.repository).map(RepositoryName::new).transpose();
     let change = EditTicket {
         title: Some(form.title.trim().to_owned()),
         description: Some(form.description.replace("\r\n", "\n")),
         labels: Some(form.labels.split(',').filter_map(non_empty).collect()),
-        repository: repository.map_err(|bad| Fault::of_field("repository", bad.0))?,
+        repository: parse_optional_id("repository", &form.repository)?,
     };
     limits::check_edit(&change)?;
     let EditTicket { title, description, labels, repository } = change;

@@ -2,20 +2,10 @@
 
 use super::page::TicketPageQuery;
 use crate::board::{Move, list_statuses};
-use crate::fault::Fault;
-use crate::form::{Form, new_form_key, non_empty, request_key};
-use crate::frame::{Frame, redirect, redirect_to_start, render_page};
-use crate::params::Query;
-use crate::visit::PageContext;
-use askama::Template;
-use axum::http::StatusCode;
-use axum::response::Response;
-use pullyard_control::{self as control, Error, NewTicket};
+use crate::prelude::*;
+use pullyard_control::NewTicket;
 use pullyard_domain::event::TicketText;
-use pullyard_domain::id::{DeliveryId, RepositoryName, TicketKey};
-use pullyard_domain::project::Project;
-use pullyard_entry::limits;
-use serde::Deserialize;
+use pullyard_domain::id::DeliveryId;
 
 #[derive(Template)]
 #[template(path = "ticket_new.html")]
@@ -29,32 +19,26 @@ struct TicketFormPage {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub(crate) struct TicketForm {
-    project: String,
+    pub(crate) project: String,
     /// Empty for the next number.
-    #[serde(default)]
-    key: String,
-    title: String,
-    #[serde(default)]
-    description: String,
-    #[serde(default)]
+    pub(crate) key: String,
+    pub(crate) title: String,
+    pub(crate) description: String,
     labels: String,
-    #[serde(default)]
     status: String,
-    #[serde(default)]
     repository: String,
-    #[serde(default)]
     once: String,
 }
 
 pub(crate) async fn show_form(visit: PageContext, Query(query): Query<TicketPageQuery>) -> Result<Response, Fault> {
     let Some(project) = visit.load_selected_project(query.project).await? else { return Ok(redirect_to_start()) };
     visit.check_may_work()?;
-    render_form(&visit, &project, TicketForm::default(), None).await
+    render(&visit, &project, TicketForm::default(), None).await
 }
 
-async fn render_form(
+async fn render(
     visit: &PageContext,
     project: &Project,
     form: TicketForm,
@@ -75,8 +59,7 @@ async fn render_form(
         form: TicketForm { once: new_form_key(), key, ..form },
         fault,
     };
-    let status = page.fault.as_ref().map_or(StatusCode::OK, |fault| fault.status);
-    Ok(render_page(status, &page))
+    Ok(render_form(page.fault.as_ref(), &page))
 }
 
 pub(crate) async fn create(visit: PageContext, Form(form): Form<TicketForm>) -> Result<Response, Fault> {
@@ -84,20 +67,23 @@ pub(crate) async fn create(visit: PageContext, Form(form): Form<TicketForm>) -> 
     let project = visit.load_named_project(&form.project).await?;
     match create_ticket(&visit, &project, &form).await {
         Ok(delivery) => Ok(redirect(&format!("/board?project={}&said={delivery}", project.id))),
-        Err(fault) if fault.status.is_client_error() => render_form(&visit, &project, form, Some(fault)).await,
+        Err(fault) if fault.status.is_client_error() => render(&visit, &project, form, Some(fault)).await,
         Err(fault) => Err(fault),
     }
 }
 
-async fn create_ticket(visit: &PageContext, project: &Project, form: &TicketForm) -> Result<DeliveryId, Fault> {
-    let key = non_empty(&form.key).map(TicketKey::new).transpose().map_err(|bad| Fault::of_field("key", bad.0))?;
-    let repository = non_empty(&form.repository).map(RepositoryName::new).transpose();
+pub(crate) async fn create_ticket(
+    visit: &PageContext,
+    project: &Project,
+    form: &TicketForm,
+) -> Result<DeliveryId, Fault> {
+    let key = parse_optional_id("key", &form.key)?;
     let text = TicketText {
         title: form.title.trim().to_owned(),
         description: form.description.replace("\r\n", "\n"),
         labels: form.labels.split(',').filter_map(non_empty).collect(),
         url: None,
-        repository: repository.map_err(|bad| Fault::of_field("repository", bad.0))?,
+        repository: parse_optional_id("repository", &form.repository)?,
     };
     let status = non_empty(&form.status);
     limits::check_new_ticket(&text.title, &text.description, status.as_deref(), &text.labels)?;

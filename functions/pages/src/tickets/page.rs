@@ -4,27 +4,15 @@ use super::comment_list::{Comments, load_comments};
 use crate::board::{
     Move, PullRequestLink, list_moves, list_statuses, move_url, pull_request, repository, ticket_url, title_or_key,
 };
-use crate::fault::Fault;
-use crate::form::new_form_key;
-use crate::frame::{Frame, redirect_to_start, render_page};
 use crate::jobs::Row;
-use crate::labels::{self, Pill};
 use crate::markdown::{self, SafeHtml};
-use crate::params::{Path, Query};
+use crate::prelude::*;
 use crate::pulls::{self, Reviews};
-use crate::text::{SafeText, http_url, line, percent_encode};
 use crate::verdict::{self, DecisionLine};
-use crate::visit::PageContext;
-use askama::Template;
-use axum::http::StatusCode;
-use axum::response::Response;
-use pullyard_control::{self as control, Error};
 use pullyard_domain::event::TicketText;
-use pullyard_domain::id::{DeliveryId, ProjectId, TicketKey};
-use pullyard_domain::project::Project;
+use pullyard_domain::id::{DeliveryId, TicketKey};
 use pullyard_domain::ticket::Ticket;
 use pullyard_entry::resolve_ticket_key;
-use serde::Deserialize;
 
 #[derive(Deserialize)]
 pub(crate) struct TicketPageQuery {
@@ -35,9 +23,7 @@ pub(crate) struct TicketPageQuery {
     /// Opens the menu of moves, with the places in the column.
     #[serde(rename = "move")]
     moves: Option<String>,
-    /// The comment whose form is open.
     comment: Option<u32>,
-    /// The page of comments before this number.
     before: Option<u32>,
 }
 
@@ -51,7 +37,6 @@ pub(crate) struct EditForm {
     pub(crate) labels: String,
     #[serde(default)]
     pub(crate) repository: String,
-    /// Version of the text that the form showed.
     #[serde(default)]
     pub(crate) based_on: String,
     #[serde(default)]
@@ -100,7 +85,6 @@ pub(super) struct TicketPage {
     moves: Vec<Move>,
     /// Values of `before` of the move form, with the words of their buttons. Only an open menu has them.
     places: Option<Vec<(String, &'static str)>>,
-    /// The page after a move.
     back: String,
     jobs: Vec<Row>,
     refresh: u32,

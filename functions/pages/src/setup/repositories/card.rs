@@ -2,17 +2,14 @@
 
 use super::hooks::hook_url;
 use super::{HEALTHY, NEEDS_ATTENTION, WEBHOOK_FAILING, repository_query};
-use crate::fault::Fault;
-use crate::labels::{Pill, TimeLabel, format_time};
-use crate::text::{SafeText, line};
-use crate::visit::PageContext;
-use pullyard_control::Error;
+use crate::labels::format_time;
+use crate::prelude::*;
 use pullyard_control::hooks::{HookView, list_hook_views};
 use pullyard_domain::agent::{AUTO, CLAUDE_CODE, CODEX, COMMAND, PROJECT};
 use pullyard_domain::hook::poll_progress::describe_poll_interval;
 use pullyard_domain::hook::{Ingress, Poll};
-use pullyard_domain::id::{IntegrationId, ProjectId};
-use pullyard_domain::project::{ForgeKind, Project, Repository};
+use pullyard_domain::id::IntegrationId;
+use pullyard_domain::project::{ForgeKind, Repository};
 
 pub(super) const AGENTS: [(&str, &str); 5] = [
     (PROJECT, "The project’s agent"),
@@ -37,7 +34,6 @@ pub(super) struct Card {
     pub(super) hooks: Vec<(String, SafeText)>,
     pub(super) checked: Option<TimeLabel>,
     pub(super) last_event: Option<TimeLabel>,
-    /// The other ingresses, with the words of their buttons.
     pub(super) ingresses: Vec<(&'static str, &'static str)>,
 }
 
@@ -48,7 +44,6 @@ pub(super) struct Note {
     pub(super) repair: Option<String>,
 }
 
-/// The project's webhooks, if the visitor may manage them.
 pub(super) async fn list_hooks(visit: &PageContext, project: &ProjectId) -> Result<Vec<HookView>, Fault> {
     let mut hooks = Vec::new();
     if !visit.visitor.may_administer() {

@@ -1,18 +1,8 @@
 //! The form that connects a forge by a token. The token becomes a secret and is not shown again.
 
 use super::{FormFault, ProjectQuery, check_admin_of_all_projects, list_url, project_query};
-use crate::fault::Fault;
-use crate::form::Form;
-use crate::frame::{Frame, redirect, render_page};
-use crate::params::Query;
-use crate::visit::PageContext;
-use askama::Template;
-use axum::http::StatusCode;
-use axum::response::Response;
-use pullyard_control::{self as control, Error};
-use pullyard_domain::id::{IntegrationId, ProjectId};
+use crate::prelude::*;
 use pullyard_domain::project::{ForgeKind, Integration};
-use serde::Deserialize;
 
 #[derive(Deserialize)]
 pub(super) struct TokenQuery {
@@ -65,7 +55,6 @@ async fn render_token_form(
 ) -> Result<Response, Fault> {
     let project = visit.load_selected_project(project).await?.map(|project| project.id);
     let kind = ForgeKind::from_code(&form.kind).unwrap_or(ForgeKind::GitHub);
-    let status = fault.as_ref().map_or(StatusCode::OK, |fault| fault.fault.status);
     let page = TokenPage {
         frame: visit.frame(&format!("Connect {}", kind.display_name()), "repositories", project.as_ref()),
         forge: kind.display_name(),
@@ -75,7 +64,7 @@ async fn render_token_form(
         form: TokenForm { token: String::new(), ..form },
         fault,
     };
-    Ok(render_page(status, &page))
+    Ok(render_form(page.fault.as_ref().map(|refusal| &refusal.fault), &page))
 }
 
 pub(super) async fn connect_token(
@@ -91,14 +80,10 @@ pub(super) async fn connect_token(
 }
 
 async fn connect_by_token(visit: &PageContext, form: &TokenForm) -> Result<Integration, FormFault> {
-    let id = parse_id(&form.id)?;
+    let id = FormFault::parse("id", &form.id)?;
     let kind = ForgeKind::from_code(&form.kind).ok_or_else(|| FormFault::at("kind", "unknown forge"))?;
     let connected = control::connect_forge_with_token(&visit.ctx, id, kind, form.api_url.trim(), form.token.trim());
     connected.await.map_err(to_form_fault)
-}
-
-pub(super) fn parse_id(id: &str) -> Result<IntegrationId, FormFault> {
-    IntegrationId::new(id.trim()).map_err(|bad| FormFault::at("id", bad.0))
 }
 
 pub(super) fn to_form_fault(error: Error) -> FormFault {

@@ -1,25 +1,17 @@
 //! Creates a GitHub App from a manifest, or connects an existing one by its key, which becomes a hidden secret.
 
-use super::connect::{parse_id, redirect_to_connection, to_form_fault};
+use super::connect::{redirect_to_connection, to_form_fault};
 use super::install_hook::install_app_hook;
 use super::{
     FormFault, ProjectQuery, check_admin_of_all_projects, free_connection_id, list_integrations, list_url,
     project_query,
 };
-use crate::fault::Fault;
-use crate::form::{Form, non_empty};
-use crate::frame::{Frame, render_page};
 use crate::guard::FormTarget;
-use crate::params::Query;
-use crate::visit::PageContext;
-use askama::Template;
-use axum::http::StatusCode;
-use axum::response::Response;
-use pullyard_control::{self as control, AppManifest, AppRequest, Error, GitHubSite, WorkflowPolicy, is_account_name};
-use pullyard_domain::id::{IntegrationId, ProjectId};
+use crate::prelude::*;
+use pullyard_control::{AppManifest, AppRequest, GitHubSite, WorkflowPolicy, is_account_name};
+use pullyard_domain::id::IntegrationId;
 use pullyard_domain::project::{ForgeKind, Integration};
 use pullyard_protocol::integration::CreateGitHubApp;
-use serde::Deserialize;
 use std::time::Duration;
 
 /// GitHub accepts the code of a manifest for an hour.
@@ -89,7 +81,6 @@ async fn render(
         Err(fault) => (None, Some(fault)),
     };
     let fault = fault.or(refused);
-    let status = fault.as_ref().map_or(StatusCode::OK, |fault| fault.fault.status);
     let target = new_app.as_ref().map(|new_app| FormTarget(new_app.origin.clone()));
     let page = AppPage {
         frame: visit.frame("Connect a GitHub App", "repositories", project.as_ref()),
@@ -111,7 +102,7 @@ async fn render(
         back: list_url(project.as_ref()),
         fault,
     };
-    let mut response = render_page(status, &page);
+    let mut response = render_form(page.fault.as_ref().map(|refusal| &refusal.fault), &page);
     if let Some(target) = target {
         response.extensions_mut().insert(target);
     }
@@ -138,7 +129,7 @@ async fn prepare_app(
     let Some(site) = GitHubSite::parse(site) else {
         return Ok(Err(FormFault::at("site", "enter the address of GitHub as https://HOST")));
     };
-    let id = match parse_id(id) {
+    let id: IntegrationId = match FormFault::parse("id", id) {
         Ok(id) => id,
         Err(fault) => return Ok(Err(fault)),
     };
@@ -240,7 +231,7 @@ pub(super) async fn connect(
 }
 
 async fn connect_by_key(visit: &PageContext, form: &AppForm) -> Result<Integration, FormFault> {
-    let id: IntegrationId = parse_id(&form.id)?;
+    let id = FormFault::parse("id", &form.id)?;
     let app_id = form.app_id.trim().parse().map_err(|_| FormFault::at("app_id", "use the number on the App’s page"))?;
     // Browsers send the lines of a text area with CRLF.
     let key = format!("{}\n", form.key.trim().replace("\r\n", "\n"));

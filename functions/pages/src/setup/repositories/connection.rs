@@ -3,21 +3,12 @@
 use super::{
     FormFault, ProjectQuery, RemovalPage, check_admin_of_all_projects, connection_title, list_url, project_query,
 };
-use crate::fault::Fault;
-use crate::form::Form;
-use crate::frame::{Frame, redirect, render_page};
 use crate::hints::{Page, name_buttons};
-use crate::params::{Path, Query};
-use crate::text::{self, Help, SafeText, http_url, line};
-use crate::visit::PageContext;
-use askama::Template;
-use axum::http::StatusCode;
-use axum::response::Response;
-use pullyard_control::{self as control, Error, GitHubSite, TestSummary};
+use crate::prelude::*;
+use pullyard_control::{GitHubSite, TestSummary};
 use pullyard_domain::auth::Auth;
-use pullyard_domain::id::{IntegrationId, ProjectId};
+use pullyard_domain::id::IntegrationId;
 use pullyard_domain::project::Integration;
-use serde::Deserialize;
 
 #[derive(Template)]
 #[template(path = "connection.html")]
@@ -69,7 +60,6 @@ async fn render(
             ("Webhook secret", line(&format!("secret {webhook_secret}"))),
         ]),
     }
-    let status = fault.as_ref().map_or(StatusCode::OK, |fault| fault.fault.status);
     let page = ConnectionPage {
         frame: visit.frame(&format!("Connection {id}"), "repositories", project.as_ref()),
         project: project.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -85,7 +75,7 @@ async fn render(
         id: id.to_string(),
         fault,
     };
-    Ok(render_page(status, &page))
+    Ok(render_form(page.fault.as_ref().map(|refusal| &refusal.fault), &page))
 }
 
 async fn load_connection(visit: &PageContext, id: &IntegrationId) -> Result<Integration, Fault> {

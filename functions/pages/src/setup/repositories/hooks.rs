@@ -3,24 +3,14 @@
 use super::{
     FormFault, HEALTHY, NO_DELIVERY, RemovalPage, WEBHOOK_FAILING, check_admin, check_admin_of_all_projects, list_url,
 };
-use crate::fault::Fault;
-use crate::form::Form;
-use crate::frame::{Frame, redirect, render_page};
-use crate::labels::{Pill, TimeLabel, format_count, format_time};
-use crate::params::{Path, Query};
-use crate::text::{SafeText, line};
-use crate::visit::PageContext;
-use askama::Template;
-use axum::http::StatusCode;
-use axum::response::Response;
+use crate::labels::{format_count, format_time};
+use crate::prelude::*;
 use pullyard_control::hooks::{self as control, Drift, HookView};
-use pullyard_control::{Error, poll_hook_repositories};
+use pullyard_control::poll_hook_repositories;
 use pullyard_domain::hook::{Webhook, subscribed_events};
 use pullyard_domain::id::HookName;
 use pullyard_domain::secret::SecretKind;
-use pullyard_domain::time::Timestamp;
 use pullyard_protocol::hook::RecoverHook;
-use serde::Deserialize;
 use std::time::Duration;
 
 /// The result of a search for missed events, after the redirect.
@@ -121,7 +111,7 @@ async fn render(
         back: list_url(Some(&hook.home)),
         fault,
     };
-    Ok(render_page(page.fault.as_ref().map_or(StatusCode::OK, |fault| fault.fault.status), &page))
+    Ok(render_form(page.fault.as_ref().map(|refusal| &refusal.fault), &page))
 }
 
 fn list_facts(view: &HookView) -> Vec<(&'static str, SafeText)> {

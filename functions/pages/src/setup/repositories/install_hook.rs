@@ -3,20 +3,11 @@
 use super::connect::redirect_to_connection;
 use super::hooks::hook_url;
 use super::{FormFault, check_admin, check_admin_of_all_projects, list_integrations, list_url};
-use crate::fault::Fault;
-use crate::form::{Form, non_empty};
-use crate::frame::{Frame, redirect, render_page};
-use crate::params::Query;
-use crate::visit::PageContext;
-use askama::Template;
-use axum::http::StatusCode;
-use axum::response::Response;
-use pullyard_control::Error;
+use crate::prelude::*;
 use pullyard_control::hooks::{NewHook, Target, install_hook};
 use pullyard_domain::hook::Webhook;
-use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName};
-use pullyard_domain::project::{Integration, Project};
-use serde::Deserialize;
+use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
+use pullyard_domain::project::Integration;
 
 #[derive(Deserialize)]
 pub(super) struct InstallQuery {
@@ -91,7 +82,7 @@ async fn render(
         back: list_url(Some(&project.id)),
         fault,
     };
-    Ok(render_page(page.fault.as_ref().map_or(StatusCode::OK, |fault| fault.fault.status), &page))
+    Ok(render_form(page.fault.as_ref().map(|refusal| &refusal.fault), &page))
 }
 
 pub(super) async fn install(visit: PageContext, Form(form): Form<InstallForm>) -> Result<Response, Fault> {
@@ -125,11 +116,10 @@ pub(super) async fn install_app_hook(
 }
 
 async fn install_checked(visit: &PageContext, project: &Project, form: &InstallForm) -> Result<Webhook, FormFault> {
-    let integration = IntegrationId::new(form.integration.trim()).map_err(|bad| FormFault::at("integration", bad.0))?;
+    let integration: IntegrationId = FormFault::parse("integration", &form.integration)?;
     let (target, subject) = match form.scope.as_str() {
         "repository" => {
-            let name = RepositoryName::new(form.repository.trim());
-            let name = name.map_err(|bad| FormFault::at("repository", bad.0))?;
+            let name: RepositoryName = FormFault::parse("repository", &form.repository)?;
             (Target::Repository(name.clone()), name.to_string())
         }
         "organisation" => {
@@ -139,8 +129,7 @@ async fn install_checked(visit: &PageContext, project: &Project, form: &InstallF
         }
         _ => (Target::App, integration.to_string()),
     };
-    let name = HookName::new(non_empty(&form.name).unwrap_or_else(|| derive_name(&subject)));
-    let name = name.map_err(|bad| FormFault::at("name", bad.0))?;
+    let name: HookName = FormFault::parse("name", &non_empty(&form.name).unwrap_or_else(|| derive_name(&subject)))?;
     let taken = || FormFault::at("name", &format!("another webhook is named {name}; choose another name"));
     let existing = visit.ctx.store.load_hook(&name).await.map_err(Error::from)?;
     if existing.is_some_and(|hook| !visit.may_manage_hook(&hook)) {

@@ -5,22 +5,13 @@ use super::{
     FormFault, RemovalPage, RepositoryQuery, check_admin, list_integrations, list_url, load_repository,
     repository_query,
 };
-use crate::fault::Fault;
-use crate::form::{Form, non_empty};
-use crate::frame::{Frame, redirect, render_page};
-use crate::params::Query;
-use crate::text::{line, percent_encode};
-use crate::visit::PageContext;
-use askama::Template;
-use axum::http::StatusCode;
-use axum::response::Response;
-use pullyard_control::{self as control, Error, RepositorySettings};
+use crate::prelude::*;
+use pullyard_control::RepositorySettings;
 use pullyard_domain::agent::{Agent, COMMAND};
 use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::hook::Ingress;
-use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
-use pullyard_domain::project::{Project, Repository};
-use serde::Deserialize;
+use pullyard_domain::id::{IntegrationId, RepositoryName};
+use pullyard_domain::project::Repository;
 
 #[derive(Deserialize)]
 pub(super) struct FormQuery {
@@ -68,10 +59,10 @@ pub(super) async fn show_form(visit: PageContext, Query(query): Query<FormQuery>
         }
         None => RepositoryForm { integration: query.integration, ..RepositoryForm::default() },
     };
-    render_form(&visit, &project, form, None).await
+    render(&visit, &project, form, None).await
 }
 
-async fn render_form(
+async fn render(
     visit: &PageContext,
     project: &Project,
     form: RepositoryForm,
@@ -97,7 +88,7 @@ async fn render_form(
         back: list_url(Some(&project.id)),
         fault,
     };
-    Ok(render_page(page.fault.as_ref().map_or(StatusCode::OK, |fault| fault.fault.status), &page))
+    Ok(render_form(page.fault.as_ref().map(|refusal| &refusal.fault), &page))
 }
 
 impl RepositoryForm {
@@ -124,8 +115,7 @@ impl RepositoryForm {
     }
 
     fn parse(&self) -> Result<(IntegrationId, RepositoryName, RepositorySettings), FormFault> {
-        let integration = IntegrationId::new(self.integration.trim());
-        let name = RepositoryName::new(self.name.trim()).map_err(|bad| FormFault::at("name", bad.0))?;
+        let name = FormFault::parse("name", &self.name)?;
         let lines = |text: &str| text.lines().filter_map(non_empty).collect::<Vec<_>>();
         let commands = |from: &str, text: &str| match from {
             "none" => Some(Vec::new()),
@@ -141,7 +131,7 @@ impl RepositoryForm {
             setup: commands(&self.setup_from, &self.setup),
             checks: commands(&self.checks_from, &self.checks),
         };
-        let integration = integration.map_err(|bad| FormFault::at("integration", bad.0))?;
+        let integration = FormFault::parse("integration", &self.integration)?;
         Ok((integration, name, RepositorySettings { agent, workflows: self.workflows.is_some(), commands }))
     }
 }
@@ -151,7 +141,7 @@ pub(super) async fn add(visit: PageContext, Form(form): Form<RepositoryForm>) ->
     let project = visit.load_named_project(&form.project).await?;
     match add_repository(&visit, &project, &form).await {
         Ok(added) => Ok(redirect(&format!("/setup/repositories/test{}&added=1", repository_query(&added)))),
-        Err(fault) => render_form(&visit, &project, form, Some(fault)).await,
+        Err(fault) => render(&visit, &project, form, Some(fault)).await,
     }
 }
 

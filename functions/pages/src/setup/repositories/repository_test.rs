@@ -1,19 +1,10 @@
 //! The test of a repository: each feature with its permissions.
 
 use super::{RepositoryQuery, check_admin, list_url, load_repository, repository_query};
-use crate::fault::Fault;
-use crate::frame::{Frame, render_page};
 use crate::hints::{Page, name_buttons};
-use crate::labels::Pill;
-use crate::params::Query;
-use crate::text::{self, Help, SafeText, line};
-use crate::visit::PageContext;
-use askama::Template;
-use axum::http::StatusCode;
-use axum::response::Response;
-use pullyard_control::{self as control, FeatureStatus, RepositoryTestResult, TestSummary};
-use pullyard_domain::id::{ProjectId, RepositoryName};
-use serde::Deserialize;
+use crate::prelude::*;
+use pullyard_control::{FeatureStatus, RepositoryTestResult, TestSummary};
+use pullyard_domain::id::RepositoryName;
 
 const WORKS: Pill = Pill { word: "Works", shape: "tick", path: "M2 6.5 5 9.5 10 3", tone: "ok" };
 const MISSING: Pill = Pill { word: "Missing", shape: "tri", path: super::TRIANGLE, tone: "warn" };
@@ -41,11 +32,11 @@ struct TestPage {
     back: String,
 }
 
-struct FeatureRow {
-    state: Pill,
-    what: &'static str,
-    permissions: String,
-    note: Option<SafeText>,
+pub(in crate::setup) struct FeatureRow {
+    pub(in crate::setup) state: Pill,
+    pub(in crate::setup) what: &'static str,
+    pub(in crate::setup) permissions: String,
+    pub(in crate::setup) note: Option<SafeText>,
 }
 
 /// Tests the repository on each view. A test only reads.
@@ -58,10 +49,21 @@ pub(super) async fn show(
     let repository = load_repository(&visit, &query).await?;
     let result = control::test_repository(&visit.ctx, &query.project, &repository.name).await?;
     let TestSummary { works, sentence, help } = result.summarize(&repository.name);
-    let rows = match result {
-        RepositoryTestResult::Refused { .. } => Vec::new(),
-        RepositoryTestResult::Features(rows) => rows,
+    let page = TestPage {
+        frame: visit.frame(&format!("Test of {}", repository.name), "repositories", Some(&query.project)),
+        name: line(repository.name.as_str()),
+        added: added.is_some(),
+        works,
+        sentence: line(&sentence),
+        help: text::help(&name_buttons(&help, Page::Other)),
+        rows: list_features(result),
+        query: repository_query(&repository),
+        back: list_url(Some(&query.project)),
     };
+    Ok(render_page(StatusCode::OK, &page))
+}
+
+pub(in crate::setup) fn list_features(result: RepositoryTestResult) -> Vec<FeatureRow> {
     let row = |(row, status): (&'static control::FeatureRow, FeatureStatus)| {
         let (state, note) = match status {
             FeatureStatus::Works => (WORKS, None),
@@ -72,16 +74,8 @@ pub(super) async fn show(
         let permissions = row.permissions.iter().map(|(name, level)| format!("{name}: {}", level.code()));
         FeatureRow { state, what: row.description, permissions: permissions.collect::<Vec<_>>().join(", "), note }
     };
-    let page = TestPage {
-        frame: visit.frame(&format!("Test of {}", repository.name), "repositories", Some(&query.project)),
-        name: line(repository.name.as_str()),
-        added: added.is_some(),
-        works,
-        sentence: line(&sentence),
-        help: text::help(&name_buttons(&help, Page::Other)),
-        rows: rows.into_iter().map(row).collect(),
-        query: repository_query(&repository),
-        back: list_url(Some(&query.project)),
-    };
-    Ok(render_page(StatusCode::OK, &page))
+    match result {
+        RepositoryTestResult::Refused { .. } => Vec::new(),
+        RepositoryTestResult::Features(rows) => rows.into_iter().map(row).collect(),
+    }
 }

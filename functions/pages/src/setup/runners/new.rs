@@ -3,26 +3,15 @@
 //! may load the page again without a second token.
 
 use super::super::tokens::check_may_manage;
-use crate::fault::Fault;
-use crate::form::{Form, new_form_key, non_empty};
-use crate::frame::{Frame, render_page};
-use crate::labels::{self, Pill};
-use crate::params::Query;
-use crate::text::{SafeText, block, line, percent_encode};
-use crate::visit::PageContext;
-use askama::Template;
-use axum::http::StatusCode;
-use axum::response::Response;
+use crate::prelude::*;
+use crate::text::block;
 use pullyard_control::runner::load_runner;
-use pullyard_control::{self as control, Error};
-use pullyard_domain::id::{EventId, ProjectId};
+use pullyard_domain::id::EventId;
 use pullyard_domain::runner::{MAX_SLOTS, Refusal, validate_name};
 use pullyard_domain::token::{NewToken, TokenKind};
-use pullyard_entry::limits;
 use pullyard_entry::runner_view::view_runner;
 use pullyard_entry::strict::FieldError;
 use pullyard_protocol::runner_admin::RunnerStatus;
-use serde::Deserialize;
 use std::collections::BTreeSet;
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -35,7 +24,6 @@ pub(super) struct RunnerForm {
     isolation: String,
     /// The only project that the runner serves; empty means all.
     serves: String,
-    /// Shows the first step again.
     change: Option<String>,
 }
 
@@ -53,7 +41,6 @@ struct NewRunnerPage {
     frame: Frame,
     form: RunnerForm,
     fault: Option<Fault>,
-    /// Describes the runner once the form is valid.
     plan: Option<SafeText>,
     command: Option<SafeText>,
     joined: Option<Joined>,
@@ -110,13 +97,12 @@ fn plan_runner(form: &RunnerForm) -> Result<Plan, Fault> {
     let labels = form.labels.split(',').filter_map(non_empty).collect();
     limits::check_labels("/labels", &labels)?;
     let isolation = ["auto", "external", "none"].into_iter().find(|known| *known == form.isolation);
-    let serves = non_empty(&form.serves).map(ProjectId::new).transpose().map_err(|bad| wrong("project", bad.0))?;
     Ok(Plan {
         name,
         slots: slots.ok_or_else(|| wrong("slots", &format!("use 1 to {MAX_SLOTS}")))?,
         labels,
         isolation: isolation.ok_or_else(|| wrong("isolation", "choose one"))?,
-        serves,
+        serves: parse_optional_id("project", &form.serves)?,
     })
 }
 
@@ -154,7 +140,6 @@ async fn render(
         Ok(token) => (token, None),
         Err(fault) => (None, Some(fault)),
     };
-    let status = fault.as_ref().map_or(StatusCode::OK, |fault| fault.status);
     let url = visit.ctx.api_url.trim_end_matches('/');
     let page = NewRunnerPage {
         frame: visit.frame("Add runner", "runners", project.as_ref().map(|project| &project.id)),
@@ -171,7 +156,7 @@ async fn render(
             ..form
         },
     };
-    Ok(render_page(status, &page))
+    Ok(render_form(page.fault.as_ref(), &page))
 }
 
 async fn find_runner(visit: &PageContext, name: &str) -> Result<Option<Joined>, Fault> {

@@ -1,13 +1,10 @@
 //! Sentences about a runner's state, and about its jobs when it loses them.
 
-use crate::fault::Fault;
-use crate::labels::{self, format_count};
-use crate::text::{SafeText, line};
-use crate::visit::PageContext;
+use crate::labels::format_count;
+use crate::prelude::*;
 use pullyard_control::runner::{self as control, LossForecast};
 use pullyard_domain::fleet::Member;
 use pullyard_domain::runner::sweep::LossReason;
-use pullyard_domain::time::Timestamp;
 use pullyard_protocol::runner_admin::{Runner, RunnerStatus};
 
 /// Explains a runner that takes no jobs, and what happens to the jobs that it holds.

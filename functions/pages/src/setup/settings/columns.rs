@@ -1,20 +1,10 @@
 //! Changes the columns of a project's board, one at a time.
 
 use super::{Refusal, SectionForm, bad_form, render};
-use crate::fault::Fault;
-use crate::form::Form;
-use crate::frame::redirect;
-use crate::text::{self, Help, SafeText, line, percent_encode};
-use crate::visit::PageContext;
-use axum::http::StatusCode;
-use axum::response::Response;
-use pullyard_control::{self as control, Error};
-use pullyard_domain::id::ProjectId;
-use pullyard_domain::project::{ColumnChange, Project, Settings, Statuses};
-use pullyard_entry::limits;
+use crate::prelude::*;
+use pullyard_domain::project::{ColumnChange, Settings, Statuses};
 use pullyard_protocol::project::RenameColumn;
 use pullyard_protocol::setting::Section;
-use serde::Deserialize;
 use std::collections::BTreeMap;
 
 #[derive(Clone, Deserialize)]

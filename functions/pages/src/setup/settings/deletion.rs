@@ -1,19 +1,8 @@
 //! Deletes a project, after a question.
 
-use crate::fault::Fault;
-use crate::form::Form;
-use crate::frame::redirect;
 use crate::labels::format_count;
-use crate::params::Query;
+use crate::prelude::*;
 use crate::setup::repositories::RemovalPage;
-use crate::text::line;
-use crate::visit::PageContext;
-use axum::http::StatusCode;
-use axum::response::Response;
-use pullyard_control::{self as control, Error};
-use pullyard_domain::id::ProjectId;
-use pullyard_domain::project::Project;
-use serde::Deserialize;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

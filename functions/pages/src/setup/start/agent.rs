@@ -1,21 +1,16 @@
 //! Step 3: chooses the agent, tests its key and stores it as a secret of jobs.
 
-use super::facts::Facts;
-use super::{Drafts, Failure, Machine, StartQuery, facts, render, start_url};
-use crate::fault::Fault;
-use crate::form::{Form, non_empty};
-use crate::frame::redirect;
+use super::facts::{self, Facts};
+use super::{Drafts, Machine, render_failure, start_url};
+use crate::prelude::*;
 use crate::setup::machine::{LocalMachine, model_urls};
-use crate::visit::PageContext;
 use axum::Extension;
-use axum::response::Response;
-use pullyard_control::{self as control, Error, RepositorySettings};
+use pullyard_control::RepositorySettings;
 use pullyard_domain::agent::{Agent, COMMAND, ModelKey, PROJECT};
 use pullyard_domain::id::SecretName;
 use pullyard_domain::model_key_test::ModelKeyTest;
-use pullyard_domain::project::{Project, Repository, Settings};
+use pullyard_domain::project::{Repository, Settings};
 use pullyard_domain::secret::{SecretKind, token_fault};
-use serde::Deserialize;
 
 /// Contains a key, so it has no `Debug`; templates show the other fields only.
 #[derive(Default, Deserialize)]
@@ -26,7 +21,6 @@ pub(super) struct AgentForm {
     pub(super) kind: String,
     key: String,
     pub(super) model: String,
-    /// Program and arguments, one per line.
     pub(super) command: String,
 }
 
@@ -43,10 +37,8 @@ pub(super) async fn choose(
             Ok(redirect(&format!("{}&key={}", start_url(&project.id), code.as_str().unwrap_or_default())))
         }
         Err(fault) => {
-            let failure = Failure::of_step(3, fault)?;
-            let query = StartQuery { project: Some(project.id), ..StartQuery::default() };
             let drafts = Drafts { agent: form, ..Drafts::default() };
-            render(&visit, machine.as_ref(), query, drafts, Some(failure)).await
+            render_failure(&visit, machine, Some(project.id), drafts, (3, fault)).await
         }
     }
 }

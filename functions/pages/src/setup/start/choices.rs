@@ -3,11 +3,9 @@
 use super::agent::AgentForm;
 use super::facts::Facts;
 use super::repository::RepositoryForm;
-use crate::fault::Fault;
+use crate::prelude::*;
 use crate::setup::machine::{LOCAL_FORGE, LocalMachine};
 use crate::setup::repositories::{free_connection_id, list_integrations};
-use crate::text::{SafeText, line};
-use crate::visit::PageContext;
 use pullyard_domain::agent::{CLAUDE_CODE, CODEX, COMMAND};
 use pullyard_domain::project::{ForgeKind, Integration};
 
@@ -43,9 +41,7 @@ const CODEX_KEYS: [(&str, &str); 2] = [("openai_api_key", "OpenAI API key"), ("c
 pub(super) struct RepositoryChoice {
     pub(super) all: Vec<Choice>,
     pub(super) chosen: &'static str,
-    /// Connected forges: id and description.
     pub(super) connections: Vec<(String, SafeText)>,
-    /// A name for a new connection that no other has.
     pub(super) free_id: String,
     pub(super) api_url: &'static str,
 }
@@ -105,7 +101,6 @@ impl RepositoryChoice {
 pub(super) struct AgentChoice {
     pub(super) all: Vec<Choice>,
     pub(super) chosen: &'static str,
-    /// Kinds of key: value and name.
     pub(super) keys: &'static [(&'static str, &'static str)],
 }
 

@@ -1,15 +1,13 @@
 //! Loads the state of each step, and says it in a sentence.
 
-use crate::fault::Fault;
-use crate::labels;
+use crate::prelude::*;
 use crate::setup::machine::{LOCAL_FORGE, LocalMachine, RepositoryProblem};
-use crate::visit::PageContext;
-use pullyard_control::{self as control, Error, JobView, TicketView};
+use pullyard_control::{JobView, TicketView};
 use pullyard_domain::agent::{Agent, CLAUDE_CODE, CODEX, COMMAND};
 use pullyard_domain::agent_check::{AgentCheck, LocalAgent};
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::listing::JobFilter;
-use pullyard_domain::project::{Project, Repository};
+use pullyard_domain::project::Repository;
 
 const MAX_JOBS: usize = 5;
 

@@ -1,18 +1,10 @@
 //! Step 1: creates a project.
 
-use super::{Drafts, Failure, Machine, StartQuery, render, start_url};
-use crate::fault::Fault;
-use crate::form::{Form, non_empty};
-use crate::frame::redirect;
-use crate::visit::PageContext;
+use super::{Drafts, Machine, render_failure, start_url};
+use crate::prelude::*;
 use axum::Extension;
-use axum::response::Response;
-use pullyard_control as control;
-use pullyard_domain::id::ProjectId;
 use pullyard_domain::project::{Settings, Statuses};
-use pullyard_entry::limits;
 use pullyard_protocol::project::CreateProject;
-use serde::Deserialize;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,10 +35,8 @@ pub(super) async fn create(
     match create_project(&visit, &form).await {
         Ok(project) => Ok(redirect(&start_url(&project))),
         Err(fault) => {
-            let failure = Failure::of_step(1, fault)?;
             let drafts = Drafts { project: form, ..Drafts::default() };
-            let query = StartQuery { new: Some("project".into()), ..StartQuery::default() };
-            render(&visit, machine.as_ref(), query, drafts, Some(failure)).await
+            render_failure(&visit, machine, None, drafts, (1, fault)).await
         }
     }
 }

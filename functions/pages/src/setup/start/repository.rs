@@ -1,21 +1,15 @@
 //! Step 2: connects a forge and a repository.
 
-use super::{Drafts, Failure, Machine, StartQuery, render, start_url};
-use crate::fault::Fault;
-use crate::form::{Form, non_empty};
-use crate::frame::redirect;
+use super::{Drafts, Machine, render_failure, start_url};
+use crate::prelude::*;
 use crate::setup::machine::{LOCAL_FORGE, LocalMachine};
-use crate::visit::PageContext;
 use axum::Extension;
-use axum::http::StatusCode;
-use axum::response::Response;
-use pullyard_control::{self as control, Error, RepositorySettings};
+use pullyard_control::RepositorySettings;
 use pullyard_domain::agent::Agent;
 use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::id::{IntegrationId, RepositoryName};
-use pullyard_domain::project::{ForgeKind, Project};
+use pullyard_domain::project::ForgeKind;
 use pullyard_domain::text::format_error_chain;
-use serde::Deserialize;
 use std::path::Path;
 
 /// Contains a token, so it has no `Debug`; templates show the other fields only.
@@ -42,10 +36,8 @@ pub(super) async fn connect(
     match connect_repository(&visit, machine.as_ref(), &project, &mut form).await {
         Ok(()) => Ok(redirect(&start_url(&project.id))),
         Err(fault) => {
-            let failure = Failure::of_step(2, fault)?;
-            let query = StartQuery { project: Some(project.id), ..StartQuery::default() };
             let drafts = Drafts { repository: form, ..Drafts::default() };
-            render(&visit, machine.as_ref(), query, drafts, Some(failure)).await
+            render_failure(&visit, machine, Some(project.id), drafts, (2, fault)).await
         }
     }
 }
@@ -59,7 +51,7 @@ async fn connect_repository(
     if form.by == "folder" && form.name.trim().is_empty() {
         form.name = name_of_folder(&form.folder);
     }
-    let name = RepositoryName::new(form.name.trim()).map_err(|bad| Fault::of_field("repository", bad.0))?;
+    let name: RepositoryName = parse_id("repository", form.name.trim())?;
     let ctx = &visit.ctx;
     if ctx.store.load_repository_by_name(&project.id, &name).await.map_err(Error::from)?.is_some() {
         // A crash may have come before this write.
@@ -87,7 +79,7 @@ async fn connect_forge(
 ) -> Result<IntegrationId, Fault> {
     let ctx = &visit.ctx;
     if form.by == "connection" {
-        return IntegrationId::new(form.connection.trim()).map_err(|bad| Fault::of_field("connection", bad.0));
+        return parse_id("connection", form.connection.trim());
     }
     super::check_all_projects(visit)?;
     if form.by == "folder" {
@@ -101,9 +93,9 @@ async fn connect_forge(
             Fault::invalid(&sentence)
                 .help("Enter the top folder of a git repository that has a commit, and a name that is free.")
         })?;
-        return IntegrationId::new(LOCAL_FORGE).map_err(|bad| Fault::of_field("connection", bad.0));
+        return parse_id("connection", LOCAL_FORGE);
     }
-    let id = IntegrationId::new(form.id.trim()).map_err(|bad| Fault::of_field("name of the connection", bad.0))?;
+    let id = parse_id("name of the connection", form.id.trim())?;
     let kind = if form.by == "bitbucket" { ForgeKind::Bitbucket } else { ForgeKind::GitHub };
     let api_url = non_empty(&form.api_url).unwrap_or_else(|| kind.default_api_url().to_owned());
     Ok(control::connect_forge_with_token(ctx, id, kind, &api_url, form.token.trim()).await?.id)

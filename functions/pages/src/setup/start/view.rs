@@ -2,9 +2,8 @@
 
 use super::facts::Facts;
 use crate::board::move_url;
-use crate::labels::{self, Pill};
+use crate::prelude::*;
 use crate::setup::machine::LocalMachine;
-use crate::text::{SafeText, http_url, line, percent_encode};
 use pullyard_domain::project::Compute;
 
 pub(super) struct PullRequest {
@@ -23,7 +22,6 @@ pub(super) struct MoveTarget {
     pub(super) status: String,
     pub(super) words: SafeText,
     pub(super) starts_jobs: bool,
-    /// Creates a job for the ticket without a move.
     pub(super) job: String,
 }
 

@@ -1,12 +1,8 @@
 //! The form that creates a token.
 
 use super::{join_projects, list_scopes};
-use crate::fault::Fault;
-use crate::text::{SafeText, line};
-use crate::visit::PageContext;
-use pullyard_control::{self as control, Error};
-use pullyard_domain::id::{EventId, ProjectId};
-use pullyard_domain::time::Timestamp;
+use crate::prelude::*;
+use pullyard_domain::id::EventId;
 use pullyard_domain::token::{NewToken, Scope, TokenKind};
 use pullyard_entry::strict::FieldError;
 use std::collections::BTreeSet;
