@@ -23,6 +23,7 @@ mod man;
 mod open;
 mod pages;
 mod parse_error;
+mod prelude;
 mod projects;
 mod prompt;
 mod pulls;

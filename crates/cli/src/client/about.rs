@@ -1,9 +1,7 @@
 //! `pullyard status` and `version`: shows the server, the token, counts of jobs, and versions.
 
-use super::fault::CliError;
-use super::session::Session;
-use super::table::{Cell, print_facts};
-use super::{budgets, format, hold, tokens};
+use super::{budgets, hold, tokens};
+use crate::client::prelude::*;
 use pullyard_domain::job::JobStatus;
 use pullyard_protocol::version::{self, PROTOCOL};
 use pullyard_version::{COMMIT, LONG, VERSION, short_commit};

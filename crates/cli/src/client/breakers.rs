@@ -1,10 +1,6 @@
 //! `pullyard breakers`: lists and closes the breakers of model accounts.
 
-use super::fault::CliError;
-use super::format;
-use super::session::Session;
-use super::table::{Cell, Fixed, Flexible, Right, Table};
-use clap::Subcommand;
+use crate::client::prelude::*;
 
 /// List model accounts paused after errors, and resume one early.
 #[derive(clap::Args)]
@@ -40,16 +36,13 @@ impl Breakers {
 
 async fn list(session: &Session) -> Result<(), CliError> {
     let page = session.api.breakers().await?;
-    if session.screen.is_json() {
-        return session.screen.json(&page);
-    }
     let mut table = Table::new([Flexible("ACCOUNT"), Fixed("SHUT"), Right("TIMES")]);
     for breaker in &page.breakers {
         let cells =
             [Cell::text(&breaker.account), format::time_cell(breaker.opened, format::now()), Cell::text(breaker.times)];
         table.row_with(cells, &breaker.sentence);
     }
-    table.show(&session.screen, "No model account is paused.")
+    table.show_answer(&session.screen, &page, "No model account is paused.")
 }
 
 async fn close(session: &Session, account: &str) -> Result<(), CliError> {

@@ -1,10 +1,7 @@
 //! `pullyard budgets`: shows and sets a project's daily limits, and shows today's usage.
 
-use super::fault::CliError;
 use super::format::format_count;
-use super::session::Session;
-use super::table::{Cell, print_facts};
-use clap::Subcommand;
+use crate::client::prelude::*;
 use pullyard_domain::budget::{Budget, format_usd, parse_usd_micros};
 use pullyard_protocol::project::BudgetUse;
 
@@ -70,9 +67,6 @@ impl Budgets {
 }
 
 fn show(session: &Session, used: &BudgetUse) -> Result<(), CliError> {
-    if session.screen.is_json() {
-        return session.screen.json(used);
-    }
     let Budget { jobs_per_day, usd_micros_per_day, usd_micros_per_job } = used.budget;
     let none = || Cell::new("no limit", "");
     let jobs = jobs_per_day.map_or_else(none, |limit| Cell::new(format!("{limit} a day"), limit.to_string()));
@@ -91,7 +85,7 @@ fn show(session: &Session, used: &BudgetUse) -> Result<(), CliError> {
         lines.push(("Jobs today", Cell::text(used.jobs)));
         lines.push(("Spent today", Cell::new(spent, used.spent_usd_micros.to_string())));
     }
-    print_facts(&session.screen, &lines)
+    session.screen.show(used, |_| print_facts(&session.screen, &lines))
 }
 
 pub(super) fn describe(budget: &Budget) -> Option<String> {

@@ -1,10 +1,8 @@
 //! Sends typed lines to the agent while a job is followed.
 
-use super::fault::{CliError, Exit};
 use super::jobs::answer::send_text;
 use super::prompt::is_interactive;
-use super::screen::{Screen, sanitize};
-use super::session::Session;
+use crate::client::prelude::*;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::time::Timestamp;

@@ -1,12 +1,8 @@
 //! `pullyard dlq`: lists, shows, redrives and drops dead letters.
 
 use super::choices::choices;
-use super::fault::{CliError, Exit};
-use super::screen::Colour;
-use super::session::Session;
-use super::table::{Cell, Fixed, Flexible, Right, Table, print_facts};
-use super::{format, prompt};
-use clap::Subcommand;
+use super::prompt;
+use crate::client::prelude::*;
 use clap::builder::TypedValueParser;
 use pullyard_domain::dead_letter::{Advice, Queue};
 use pullyard_domain::id::MessageId;

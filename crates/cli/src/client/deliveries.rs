@@ -3,11 +3,8 @@
 mod list;
 mod simulate;
 
-use super::fault::CliError;
-use super::session::Session;
-use super::table::{Cell, print_facts};
-use super::{format, hooks};
-use clap::Subcommand;
+use super::hooks;
+use crate::client::prelude::*;
 use pullyard_domain::id::{DeliveryId, HookName};
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::delivery::Delivery;

@@ -3,10 +3,8 @@
 mod project;
 mod stack;
 
-use super::fault::{CliError, Exit};
-use super::session::Session;
-use super::{Global, format, integrations};
-use crate::client::screen::{Colour, Screen};
+use super::{Global, integrations};
+use crate::client::prelude::*;
 use crate::disk::free_bytes;
 use pullyard_admin::doctor::{Finding, Verdict};
 use pullyard_domain::project::Compute;

@@ -1,11 +1,7 @@
 //! `pullyard hooks`: installs, verifies, repairs and deletes webhooks at forges.
 
-use super::fault::{CliError, Exit};
-use super::prompt::confirm;
-use super::session::Session;
-use super::table::{Cell, Fixed, Flexible, Table, print_facts};
-use super::{format, pages};
-use clap::Subcommand;
+use super::pages;
+use crate::client::prelude::*;
 use pullyard_domain::hook::subscribed_events;
 use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
 use pullyard_domain::project::ForgeKind;
@@ -212,9 +208,6 @@ pub(super) async fn list_all(session: &Session) -> Result<Vec<Hook>, CliError> {
 }
 
 fn list(session: &Session, hooks: &[Hook]) -> Result<(), CliError> {
-    if session.screen.is_json() {
-        return session.screen.json(&hooks);
-    }
     let mut table = Table::new([
         Fixed("HOOK"),
         Flexible("OF"),
@@ -235,7 +228,7 @@ fn list(session: &Session, hooks: &[Hook]) -> Result<(), CliError> {
         ];
         table.row(cells);
     }
-    table.show(&session.screen, NO_HOOKS)
+    table.show_answer(&session.screen, &hooks, NO_HOOKS)
 }
 
 async fn verify_or_repair(session: &Session, names: Vec<HookName>, repair: bool) -> Result<(), CliError> {

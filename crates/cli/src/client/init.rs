@@ -5,11 +5,9 @@ mod loopback;
 mod manifest;
 mod stack;
 
-use super::fault::{CliError, Exit};
 use super::open::open_in_browser;
-use super::screen::Screen;
-use super::session::Session;
 use super::{Global, integrations};
+use crate::client::prelude::*;
 use axum::http::StatusCode;
 use loopback::{Loopback, Page};
 use pullyard_domain::auth::Auth;

@@ -1,12 +1,8 @@
 //! `pullyard integrations`: connects, lists, tests and deletes forges.
 
 use super::choices::forge_parser;
-use super::fault::CliError;
 use super::pages;
-use super::prompt::confirm;
-use super::session::Session;
-use super::table::{Cell, Fixed, Flexible, Table, print_facts};
-use clap::Subcommand;
+use crate::client::prelude::*;
 use pullyard_domain::auth::Auth;
 use pullyard_domain::id::IntegrationId;
 use pullyard_domain::project::ForgeKind;
@@ -165,9 +161,6 @@ pub(super) async fn list_all(session: &Session) -> Result<Vec<Integration>, CliE
 
 async fn list(session: &Session) -> Result<(), CliError> {
     let all = list_all(session).await?;
-    if session.screen.is_json() {
-        return session.screen.json(&all);
-    }
     let mut table =
         Table::new([Fixed("INTEGRATION"), Fixed("KIND"), Flexible("ADDRESS"), Flexible("ACCOUNT"), Flexible("BY")]);
     for integration in &all {
@@ -179,11 +172,8 @@ async fn list(session: &Session) -> Result<(), CliError> {
             Cell::text(describe_auth(&integration.auth)),
         ]);
     }
-    table.show(
-        &session.screen,
-        "No forge is connected. Add one with `pullyard integrations add`; its help has examples.",
-    )?;
-    Ok(())
+    let empty = "No forge is connected. Add one with `pullyard integrations add`; its help has examples.";
+    table.show_answer(&session.screen, &all, empty)
 }
 
 async fn delete(session: &Session, id: &IntegrationId, yes: bool) -> Result<(), CliError> {
@@ -214,9 +204,6 @@ fn describe_auth(auth: &Auth) -> String {
 }
 
 pub(super) fn show(session: &Session, integration: &Integration) -> Result<(), CliError> {
-    if session.screen.is_json() {
-        return session.screen.json(integration);
-    }
     let mut lines = vec![
         ("Integration", Cell::text(&integration.id)),
         ("Kind", Cell::new(integration.kind.display_name(), super::format::to_code(&integration.kind))),
@@ -231,7 +218,7 @@ pub(super) fn show(session: &Session, integration: &Integration) -> Result<(), C
             ("Webhook secret", Cell::text(webhook_secret)),
         ]),
     }
-    print_facts(&session.screen, &lines)
+    session.screen.show(integration, |_| print_facts(&session.screen, &lines))
 }
 
 #[cfg(test)]

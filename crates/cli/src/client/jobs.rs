@@ -16,11 +16,8 @@ mod show;
 pub(super) use create::print_decision;
 pub(super) use list::parse_time;
 
-use super::fault::CliError;
-use super::open;
-use super::session::Session;
-use super::watch;
-use clap::Subcommand;
+use super::{open, watch};
+use crate::client::prelude::*;
 use pullyard_domain::id::JobId;
 use pullyard_protocol::job::Job;
 

@@ -13,23 +13,41 @@ pub(super) struct Page<T> {
     pub(super) searched_to: Option<Timestamp>,
 }
 
-pub(super) async fn load_pages<T>(
+#[derive(Clone, Default, clap::Args)]
+pub(super) struct PageArgs {
+    /// Maximum number (default: 50).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     limit: Option<u16>,
+    /// Continue after the page that printed this cursor.
+    #[arg(long, value_name = "CURSOR", value_parser = super::parse_cursor)]
     after: Option<String>,
-    mut ask: impl AsyncFnMut(Option<usize>, Option<String>) -> Result<Page<T>, CliError>,
-) -> Result<Page<T>, CliError> {
-    let max_items = limit.map_or(PAGE_SIZE, usize::from);
-    let mut all = Page { items: Vec::new(), next: after, searched_to: None };
-    loop {
-        let remaining = max_items.saturating_sub(all.items.len());
-        let page = ask((remaining < PAGE_SIZE).then_some(remaining), all.next.take()).await?;
-        let count = page.items.len();
-        all.items.extend(page.items);
-        all.next = page.next;
-        all.searched_to = page.searched_to.or(all.searched_to);
-        // A page that is not full ended at the server's search limit.
-        if all.next.is_none() || all.items.len() >= max_items || count < remaining.min(PAGE_SIZE) {
-            return Ok(all);
+    /// Refresh every two seconds until Ctrl-C.
+    #[arg(long)]
+    pub(super) watch: bool,
+}
+
+impl PageArgs {
+    pub(super) fn has_flags(&self) -> bool {
+        self.limit.is_some() || self.after.is_some() || self.watch
+    }
+
+    pub(super) async fn load<T>(
+        &self,
+        mut ask: impl AsyncFnMut(Option<usize>, Option<String>) -> Result<Page<T>, CliError>,
+    ) -> Result<Page<T>, CliError> {
+        let max_items = self.limit.map_or(PAGE_SIZE, usize::from);
+        let mut all = Page { items: Vec::new(), next: self.after.clone(), searched_to: None };
+        loop {
+            let remaining = max_items.saturating_sub(all.items.len());
+            let page = ask((remaining < PAGE_SIZE).then_some(remaining), all.next.take()).await?;
+            let count = page.items.len();
+            all.items.extend(page.items);
+            all.next = page.next;
+            all.searched_to = page.searched_to.or(all.searched_to);
+            // A page that is not full ended at the server's search limit.
+            if all.next.is_none() || all.items.len() >= max_items || count < remaining.min(PAGE_SIZE) {
+                return Ok(all);
+            }
         }
     }
 }

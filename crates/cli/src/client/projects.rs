@@ -2,14 +2,10 @@
 
 mod columns;
 
-use super::fault::CliError;
 use super::format::format_count;
 use super::pages::hint_more;
-use super::prompt::confirm;
-use super::session::Session;
-use super::table::{Cell, Fixed, Flexible, Table, print_facts};
 use super::{budgets, hold};
-use clap::Subcommand;
+use crate::client::prelude::*;
 use columns::Columns;
 use pullyard_domain::agent::PROJECT_CHOICES;
 use pullyard_domain::id::{ProjectId, RepositoryName};
@@ -174,9 +170,6 @@ async fn list(session: &Session, after: Option<String>) -> Result<(), CliError> 
 }
 
 fn show(session: &Session, project: &Project) -> Result<(), CliError> {
-    if session.screen.is_json() {
-        return session.screen.json(project);
-    }
     let Settings { statuses, auto_create, default_repository, agent, model, budget, .. } = &project.settings;
     let flow = format!("{} starts jobs, then {}; back to {}", statuses.trigger, statuses.completion, statuses.todo);
     let lines = [
@@ -191,5 +184,5 @@ fn show(session: &Session, project: &Project) -> Result<(), CliError> {
         ("Budget", Cell::optional(budgets::describe(budget).as_ref())),
         ("Revision", Cell::text(project.revision)),
     ];
-    print_facts(&session.screen, &lines)
+    session.screen.show(project, |_| print_facts(&session.screen, &lines))
 }

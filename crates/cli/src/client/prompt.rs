@@ -9,22 +9,7 @@ pub(super) fn is_interactive(screen: &Screen) -> bool {
 }
 
 pub(super) fn confirm(screen: &Screen, yes: bool, question: &str) -> Result<(), CliError> {
-    if yes {
-        return Ok(());
-    }
-    if !is_interactive(screen) {
-        return Err(CliError::usage("this can't be undone and needs confirmation, but there is no terminal")
-            .with_help("add --yes"));
-    }
-    let unread = |error: io::Error| CliError::failed(format!("can't read the answer: {error}"));
-    let mut terminal = io::stderr().lock();
-    let _ = write!(terminal, "{} [y/N] ", sanitize(question)).and_then(|()| terminal.flush());
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).map_err(unread)?;
-    if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
-        return Ok(());
-    }
-    Err(CliError::failed("cancelled; nothing was changed"))
+    if yes || screen.confirm(question)? { Ok(()) } else { Err(CliError::failed("cancelled; nothing was changed")) }
 }
 
 pub(super) fn prompt_line(screen: &Screen, what: &str) -> Result<Option<String>, CliError> {

@@ -4,13 +4,9 @@ mod revise;
 
 pub(crate) use revise::Revise;
 
-use super::fault::{CliError, Exit};
-use super::format;
 use super::pages::hint_more;
 use super::refresh::show_list;
-use super::session::Session;
-use super::table::{Cell, Fixed, Flexible, Table};
-use clap::Subcommand;
+use crate::client::prelude::*;
 use pullyard_domain::id::{IntegrationId, TicketKey};
 use pullyard_protocol::pull_request::{
     LinkPullRequest, PULL_REQUEST_NAME_HELP, PullRequestName, PullRequestPage, PullRequestQuery,

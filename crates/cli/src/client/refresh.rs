@@ -1,7 +1,6 @@
 //! Shows a list once, or with `--watch` repaints it until Ctrl-C.
 
-use super::fault::{CliError, Exit};
-use super::session::Session;
+use crate::client::prelude::*;
 use serde::Serialize;
 use std::time::Duration;
 

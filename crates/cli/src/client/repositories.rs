@@ -5,11 +5,7 @@ mod local;
 mod test;
 
 use super::choices::choices;
-use super::fault::CliError;
-use super::prompt::confirm;
-use super::session::Session;
-use super::table::{Cell, Fixed, Flexible, Table};
-use clap::Subcommand;
+use crate::client::prelude::*;
 use clap::builder::TypedValueParser;
 use pullyard_domain::agent::{Agent, COMMAND, PROJECT, REPOSITORY_CHOICES};
 use pullyard_domain::hook::Ingress;

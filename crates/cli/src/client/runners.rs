@@ -1,13 +1,9 @@
 //! `pullyard runners`: lists, shows, drains, resumes and deletes runners.
 
-use super::fault::CliError;
 use super::format::{now, time_cell, to_code};
 use super::prompt;
 use super::refresh::show_list;
-use super::screen::{Colour, Screen};
-use super::session::Session;
-use super::table::{Cell, Fixed, Flexible, Table, print_facts};
-use clap::Subcommand;
+use crate::client::prelude::*;
 use pullyard_domain::runner::validate_name;
 use pullyard_protocol::runner_admin::{Runner, RunnerOrder, RunnerStatus};
 
@@ -186,9 +182,6 @@ fn print_list(session: &Session, runners: &[Runner]) -> Result<(), CliError> {
 }
 
 fn show(session: &Session, runner: &Runner) -> Result<(), CliError> {
-    if session.screen.is_json() {
-        return session.screen.json(runner);
-    }
     let now = now();
     let jobs = runner.jobs.iter().map(|job| job.job.to_string()).collect::<Vec<_>>();
     let projects = runner.projects.as_ref().map(|all| all.iter().map(|id| id.to_string()).collect::<Vec<_>>());
@@ -211,5 +204,5 @@ fn show(session: &Session, runner: &Runner) -> Result<(), CliError> {
         ("Last seen", time_cell(runner.heard, now)),
         ("Drain", Cell::optional(drain.as_ref())),
     ];
-    print_facts(&session.screen, &lines)
+    session.screen.show(runner, |_| print_facts(&session.screen, &lines))
 }

@@ -1,11 +1,8 @@
 //! `pullyard secrets`: sets, rotates, tests and lists secrets; never reads values.
 
-use super::fault::CliError;
 use super::pages::hint_more;
-use super::session::Session;
-use super::table::{Cell, Fixed, Flexible, Table};
-use super::{format, prompt};
-use clap::Subcommand;
+use super::prompt;
+use crate::client::prelude::*;
 use pullyard_domain::id::SecretName;
 use pullyard_domain::secret::{SecretKind, token_fault};
 use pullyard_protocol::secret::{RotateSecret, SetSecret, TestSecret};

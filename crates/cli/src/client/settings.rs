@@ -3,12 +3,8 @@
 mod change;
 mod describe;
 
-use super::fault::CliError;
-use super::screen::Screen;
-use super::session::Session;
-use super::table::{Cell, Fixed, Flexible, Table, print_facts};
+use crate::client::prelude::*;
 use change::apply_change;
-use clap::Subcommand;
 use pullyard_domain::egress::warn_if_open;
 use pullyard_domain::nearest::find_nearest;
 use pullyard_protocol::project::RawProject;
@@ -164,9 +160,6 @@ fn show(session: &Session, project: &RawProject, keys: &[String]) -> Result<(), 
     if let Some(key) = keys.iter().find(|key| !entries.iter().any(|entry| is_under(&entry.name, key))) {
         return Err(unknown_setting(key, entries.iter().map(|entry| entry.name.as_str())));
     }
-    if session.screen.is_json() {
-        return session.screen.json(project);
-    }
     let mut table = Table::new([Fixed("KEY"), Flexible("VALUE"), Fixed("UNIT"), Fixed("ORIGIN")]);
     for entry in entries.iter().filter(|entry| keys.is_empty() || keys.iter().any(|key| is_under(&entry.name, key))) {
         let kind = entry.known.map(|setting| setting.kind);
@@ -176,7 +169,7 @@ fn show(session: &Session, project: &RawProject, keys: &[String]) -> Result<(), 
         let meaning = entry.known.map(|setting| setting.meaning).unwrap_or_default();
         table.row_with([Cell::text(&entry.name), entry.cell(), unit, Cell::text(entry.origin())], meaning);
     }
-    table.show(&session.screen, "There are no settings.")
+    table.show_answer(&session.screen, project, "There are no settings.")
 }
 
 fn show_values(session: &Session, project: &RawProject, changes: &[String]) -> Result<(), CliError> {

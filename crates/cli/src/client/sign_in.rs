@@ -1,12 +1,9 @@
 //! `pullyard login`, `logout` and `contexts`: saves, removes and selects contexts.
 
 use super::config::{Config, SavedContext};
-use super::fault::CliError;
-use super::screen::Screen;
 use super::session::LOCAL_URL;
-use super::table::{Cell, Fixed, Flexible, Table};
 use super::{Global, parse_token, parse_url};
-use clap::Subcommand;
+use crate::client::prelude::*;
 use pullyard_protocol::client::ApiClient;
 use serde_json::json;
 use std::io::{self, BufRead, IsTerminal};

@@ -2,6 +2,7 @@
 
 use super::fault::CliError;
 use super::screen::{Colour, Screen, sanitize};
+use serde::Serialize;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 const MIN_TEXT_WIDTH: usize = 8;
@@ -77,6 +78,11 @@ impl Table {
 
     pub(super) fn row_with(&mut self, cells: impl Into<Vec<Cell>>, sentence: &str) {
         self.rows.push((cells.into(), sanitize(sentence)));
+    }
+
+    /// Prints the server's answer with `--json`, otherwise the table.
+    pub(super) fn show_answer(&self, screen: &Screen, answer: &impl Serialize, empty: &str) -> Result<(), CliError> {
+        if screen.is_json() { screen.json(answer) } else { self.show(screen, empty) }
     }
 
     pub(super) fn show(&self, screen: &Screen, empty: &str) -> Result<(), CliError> {

@@ -2,15 +2,10 @@
 
 mod comments;
 
-use super::fault::{CliError, Exit};
-use super::format;
 use super::open;
 use super::pages::hint_more;
-use super::prompt::confirm;
 use super::refresh::show_list;
-use super::session::Session;
-use super::table::{Cell, Fixed, Flexible, Table, print_facts};
-use clap::Subcommand;
+use crate::client::prelude::*;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{RepositoryName, TicketKey};
 use pullyard_domain::pull_request::PullRequestState;

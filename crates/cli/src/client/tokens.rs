@@ -1,13 +1,9 @@
 //! `pullyard tokens`: creates, lists and revokes tokens.
 
 use super::choices::choices;
-use super::fault::{CliError, Exit};
 use super::pages::load_all;
-use super::screen::Colour;
-use super::session::Session;
-use super::table::{Cell, Fixed, Flexible, Table};
-use super::{format, prompt};
-use clap::Subcommand;
+use super::prompt;
+use crate::client::prelude::*;
 use pullyard_domain::id::{ProjectId, TokenId};
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::token::{CreateToken, Scope, Token, TokenKind, TokenState};

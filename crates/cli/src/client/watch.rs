@@ -1,11 +1,8 @@
 //! `pullyard jobs watch`: prints a job's events as they arrive, until the job ends.
 
 use super::conversation::Conversation;
-use super::fault::{CliError, Exit};
-use super::format;
-use super::screen::{Colour, Screen, sanitize};
-use super::session::Session;
 use super::table::truncate;
+use crate::client::prelude::*;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::time::Timestamp;

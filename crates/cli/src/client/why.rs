@@ -1,9 +1,8 @@
 //! `pullyard why`: explains a job, a ticket, a pull request or a delivery in one sentence.
 
-use super::fault::{CliError, NOTHING_TO_DO};
-use super::format;
+use super::fault::NOTHING_TO_DO;
 use super::pulls;
-use super::session::Session;
+use crate::client::prelude::*;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{DeliveryId, JobId, ProjectId, TicketKey};
 use pullyard_protocol::delivery::{Delivery, DeliveryQuery};

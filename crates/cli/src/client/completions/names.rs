@@ -1,9 +1,8 @@
 //! Loads the names for a completion. Fails silently and within a time limit, because a user is typing.
 
+use crate::client::Global;
 use crate::client::config::Config;
-use crate::client::fault::CliError;
-use crate::client::session::Session;
-use crate::client::{Global, format};
+use crate::client::prelude::*;
 use clap::ColorChoice;
 use pullyard_domain::text::truncate;
 use pullyard_protocol::job::Job;

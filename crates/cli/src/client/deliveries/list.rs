@@ -1,13 +1,10 @@
 //! `pullyard deliveries list`: lists the ledger, with filters.
 
 use crate::client::choices::choices;
-use crate::client::fault::CliError;
-use crate::client::format;
 use crate::client::jobs::parse_time;
-use crate::client::pages::{self, Page};
+use crate::client::pages::{Page, PageArgs, empty_message, hint_next_page};
+use crate::client::prelude::*;
 use crate::client::refresh::show_list;
-use crate::client::session::Session;
-use crate::client::table::{Cell, Fixed, Flexible, Table};
 use clap::builder::TypedValueParser;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::TicketKey;
@@ -42,20 +39,13 @@ pub(super) struct List {
     /// Only deliveries before then.
     #[arg(long, value_name = "WHEN", value_parser = parse_time)]
     until: Option<Timestamp>,
-    /// Maximum number (default: 50).
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
-    limit: Option<u16>,
-    /// Continue after the page that printed this cursor.
-    #[arg(long, value_name = "CURSOR", value_parser = crate::client::parse_cursor)]
-    after: Option<String>,
-    /// Refresh every two seconds until Ctrl-C.
-    #[arg(long)]
-    watch: bool,
+    #[command(flatten)]
+    pages: PageArgs,
 }
 
 impl List {
     pub(super) fn has_flags(&self) -> bool {
-        self.is_filtered() || self.limit.is_some() || self.after.is_some() || self.watch
+        self.is_filtered() || self.pages.has_flags()
     }
 
     fn is_filtered(&self) -> bool {
@@ -65,28 +55,30 @@ impl List {
     }
 
     pub(super) async fn run(&self, session: &Session) -> Result<(), CliError> {
-        show_list(session, self.watch, async || self.page(session).await, |page| self.show(session, page)).await
+        show_list(session, self.pages.watch, async || self.page(session).await, |page| self.show(session, page)).await
     }
 
     async fn page(&self, session: &Session) -> Result<DeliveryPage, CliError> {
         let project = session.project().await?;
-        let all = pages::load_pages(self.limit, self.after.clone(), async |limit, after| {
-            let query = DeliveryQuery {
-                day: self.day.clone(),
-                verdicts: self.verdict.clone(),
-                codes: self.code.clone(),
-                ticket: self.ticket.clone(),
-                pull_request: self.pull_request.clone(),
-                since: self.since,
-                until: self.until,
-                limit,
-                after,
-            };
-            let page = session.api.list_deliveries_matching(&project, &query).await?;
-            let DeliveryPage { deliveries, next, looked_back_to } = page;
-            Ok(Page { items: deliveries, next, searched_to: looked_back_to })
-        })
-        .await?;
+        let all = self
+            .pages
+            .load(async |limit, after| {
+                let query = DeliveryQuery {
+                    day: self.day.clone(),
+                    verdicts: self.verdict.clone(),
+                    codes: self.code.clone(),
+                    ticket: self.ticket.clone(),
+                    pull_request: self.pull_request.clone(),
+                    since: self.since,
+                    until: self.until,
+                    limit,
+                    after,
+                };
+                let page = session.api.list_deliveries_matching(&project, &query).await?;
+                let DeliveryPage { deliveries, next, looked_back_to } = page;
+                Ok(Page { items: deliveries, next, searched_to: looked_back_to })
+            })
+            .await?;
         session.ensure_project_exists(all.items.is_empty(), &project).await?;
         Ok(DeliveryPage { deliveries: all.items, next: all.next, looked_back_to: all.searched_to })
     }
@@ -115,11 +107,11 @@ impl List {
         }
         let next = page.next.as_deref();
         let empty = match self.is_filtered() {
-            true => pages::empty_message("delivery", next, page.looked_back_to),
+            true => empty_message("delivery", next, page.looked_back_to),
             false => "No delivery yet.".to_owned(),
         };
         table.show(&session.screen, &empty)?;
-        pages::hint_next_page(&session.screen, next, page.looked_back_to);
+        hint_next_page(&session.screen, next, page.looked_back_to);
         Ok(())
     }
 }

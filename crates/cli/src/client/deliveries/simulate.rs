@@ -1,9 +1,7 @@
 //! `pullyard deliveries simulate`: decides each delivery of the ledger by itself with other settings; changes nothing.
 
-use super::super::fault::CliError;
-use super::super::session::Session;
-use super::super::table::{Cell, Fixed, Flexible, Table};
-use super::super::{format, pages};
+use super::super::pages;
+use crate::client::prelude::*;
 use pullyard_domain::id::JobId;
 use pullyard_domain::nearest::find_nearest;
 use pullyard_domain::review::guard::{DecisionStep, ReviewFacts, ReviewSettings, decide};
@@ -73,9 +71,6 @@ pub(super) async fn run(session: &Session, changes: &[Change], since: Duration) 
             differences.push(Difference { delivery, was, would_be });
         }
     }
-    if session.screen.is_json() {
-        return session.screen.json(&json!({ "decided": reviews.len(), "different": differences }));
-    }
     let mut table = Table::new([Fixed("WHEN"), Flexible("WAS"), Flexible("WOULD BE"), Fixed("DELIVERY")]);
     for difference in &differences {
         table.row([
@@ -85,7 +80,8 @@ pub(super) async fn run(session: &Session, changes: &[Change], since: Duration) 
             Cell::text(&difference.delivery.id),
         ]);
     }
-    table.show(&session.screen, &format!("No decision on {} reviews would differ.", reviews.len()))
+    let answer = json!({ "decided": reviews.len(), "different": differences });
+    table.show_answer(&session.screen, &answer, &format!("No decision on {} reviews would differ.", reviews.len()))
 }
 
 fn apply_changes(settings: ReviewSettings, changes: &[Change]) -> ReviewSettings {

@@ -1,9 +1,7 @@
 //! `pullyard doctor --stack`: checks a stack, from the AWS account to the webhooks.
 
 use super::{Account, check_projects, check_token, error_sentence, show_all, to_sentence};
-use crate::client::fault::CliError;
-use crate::client::screen::Screen;
-use crate::client::session::Session;
+use crate::client::prelude::*;
 use crate::client::{Global, hooks, integrations};
 use pullyard_admin::doctor::{self, Commits, Finding, ImageLabels, ModelRequirement, SigningRequirement, Verdict};
 use pullyard_admin::{Aws, Error, Stack};

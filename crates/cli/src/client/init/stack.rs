@@ -3,9 +3,7 @@
 
 use crate::client::config::{Config, SavedContext};
 use crate::client::doctor::Account;
-use crate::client::fault::{CliError, Exit};
-use crate::client::screen::Screen;
-use crate::client::session::Session;
+use crate::client::prelude::*;
 use crate::client::{Global, prompt};
 use pullyard_admin::{Aws, Error, FirstTokenOutcome, Renew, Stack, create_first_token, generate_token};
 use pullyard_domain::agent::Agent;

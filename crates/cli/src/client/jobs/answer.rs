@@ -1,10 +1,8 @@
 //! `pullyard jobs answer` and `send`: sends text to a job's agent.
 
 use super::JobArg;
-use crate::client::fault::CliError;
-use crate::client::format;
+use crate::client::prelude::*;
 use crate::client::prompt::read_text;
-use crate::client::session::Session;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{JobStatus, MAX_INPUT_CHARS};
 use pullyard_protocol::job::Job;

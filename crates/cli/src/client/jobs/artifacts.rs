@@ -1,10 +1,7 @@
 //! `pullyard jobs artifacts` and `diff`: lists and downloads artifacts.
 
 use super::{JobArg, describe_subject, ensure_attempt_exists};
-use crate::client::fault::{CliError, Exit};
-use crate::client::format;
-use crate::client::session::Session;
-use crate::client::table::{Cell, Fixed, Flexible, Right, Table};
+use crate::client::prelude::*;
 use pullyard_domain::artifact::ArtifactKind;
 use pullyard_domain::id::JobId;
 use pullyard_protocol::artifact::{Artifact, Artifacts};

@@ -1,8 +1,6 @@
 //! `pullyard jobs cancel`: cancels jobs.
 
-use crate::client::fault::{CliError, Exit};
-use crate::client::screen::Screen;
-use crate::client::session::Session;
+use crate::client::prelude::*;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobStatus;
 use pullyard_protocol::job::{CancelJob, Job};
@@ -41,8 +39,8 @@ impl Cancel {
                 meant.push(id);
             }
         }
-        if !self.yes && !confirm_cancel(session, &meant).await? {
-            return Err(CliError::failed("cancelled; nothing was changed"));
+        if !self.yes {
+            confirm(&session.screen, false, &cancel_question(session, &meant).await?)?;
         }
         let request = CancelJob { reason: self.reason.clone() };
         let (mut answers, mut first) = (Vec::new(), None);
@@ -100,8 +98,8 @@ fn print_state(screen: &Screen, job: &Job) {
     }
 }
 
-async fn confirm_cancel(session: &Session, jobs: &[JobId]) -> Result<bool, CliError> {
-    let question = match jobs {
+async fn cancel_question(session: &Session, jobs: &[JobId]) -> Result<String, CliError> {
+    Ok(match jobs {
         [one] => {
             let job = session.api.job(one).await?;
             format!("Cancel job {} ({})? Its agent stops, and its work is not pushed.", one.short(), job.title)
@@ -110,6 +108,5 @@ async fn confirm_cancel(session: &Session, jobs: &[JobId]) -> Result<bool, CliEr
             let names = all.iter().map(JobId::short).collect::<Vec<_>>().join(", ");
             format!("Cancel {} jobs ({names})? Their agents stop, and their work is not pushed.", all.len())
         }
-    };
-    session.screen.confirm(&question)
+    })
 }

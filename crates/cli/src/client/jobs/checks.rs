@@ -1,10 +1,7 @@
 //! `pullyard jobs checks`: shows the results of a job's checks.
 
 use super::{JobArg, describe_subject, ensure_attempt_exists};
-use crate::client::fault::CliError;
-use crate::client::format;
-use crate::client::session::Session;
-use crate::client::table::{Cell, Fixed, Flexible, Right, Table};
+use crate::client::prelude::*;
 use pullyard_domain::checks::CheckRun;
 use pullyard_protocol::artifact::{AttemptChecks, Checks};
 use std::time::Duration;
@@ -43,9 +40,6 @@ impl Show {
 
 fn show_checks(session: &Session, checks: &Checks, of: &str) -> Result<(), CliError> {
     let screen = &session.screen;
-    if screen.is_json() {
-        return screen.json(checks);
-    }
     let mut table = Table::new([
         Flexible("CHECK"),
         Fixed("RESULT"),
@@ -60,7 +54,7 @@ fn show_checks(session: &Session, checks: &Checks, of: &str) -> Result<(), CliEr
             table.row(row(*attempt, run));
         }
     }
-    table.show(screen, &format!("No checks ran in {of}."))
+    table.show_answer(screen, checks, &format!("No checks ran in {of}."))
 }
 
 fn row(attempt: u32, run: &CheckRun) -> [Cell; 7] {

@@ -1,9 +1,7 @@
 //! `pullyard jobs events`: prints all events, one per line.
 
 use super::JobArg;
-use crate::client::fault::CliError;
-use crate::client::screen::Screen;
-use crate::client::session::Session;
+use crate::client::prelude::*;
 use crate::client::watch;
 use pullyard_protocol::event::{EventPage, EventRecord};
 

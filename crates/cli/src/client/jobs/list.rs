@@ -2,12 +2,9 @@
 
 use super::show::{compute_cell, job_duration};
 use crate::client::choices::choices;
-use crate::client::fault::CliError;
-use crate::client::format;
-use crate::client::pages::{self, Page};
+use crate::client::pages::{Page, PageArgs, empty_message, hint_next_page};
+use crate::client::prelude::*;
 use crate::client::refresh::show_list;
-use crate::client::session::Session;
-use crate::client::table::{Cell, Fixed, Flexible, Right, Table};
 use clap::builder::TypedValueParser;
 use pullyard_domain::id::TicketKey;
 use pullyard_domain::job::JobStatus;
@@ -33,24 +30,17 @@ pub(super) struct List {
     /// Only jobs created before then.
     #[arg(long, value_name = "WHEN", value_parser = parse_time)]
     until: Option<Timestamp>,
-    /// Maximum number (default: 50).
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
-    limit: Option<u16>,
-    /// Continue after the page that printed this cursor.
-    #[arg(long, value_name = "CURSOR", value_parser = crate::client::parse_cursor)]
-    after: Option<String>,
-    /// Refresh every two seconds until Ctrl-C.
-    #[arg(long)]
-    watch: bool,
+    #[command(flatten)]
+    pages: PageArgs,
 }
 
 impl List {
     pub(super) fn has_flags(&self) -> bool {
-        self.is_filtered() || self.limit.is_some() || self.after.is_some() || self.watch
+        self.is_filtered() || self.pages.has_flags()
     }
 
     pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
-        show_list(session, self.watch, async || self.page(session).await, |page| self.show(session, page)).await
+        show_list(session, self.pages.watch, async || self.page(session).await, |page| self.show(session, page)).await
     }
 
     fn is_filtered(&self) -> bool {
@@ -59,19 +49,21 @@ impl List {
 
     async fn page(&self, session: &Session) -> Result<JobPage, CliError> {
         let project = session.project().await?;
-        let all = pages::load_pages(self.limit, self.after.clone(), async |limit, after| {
-            let query = JobQuery {
-                statuses: self.status.clone(),
-                ticket: self.ticket.clone(),
-                since: self.since,
-                until: self.until,
-                limit,
-                after,
-            };
-            let JobPage { jobs, next, looked_back_to } = session.api.list_jobs_matching(&project, &query).await?;
-            Ok(Page { items: jobs, next, searched_to: looked_back_to })
-        })
-        .await?;
+        let all = self
+            .pages
+            .load(async |limit, after| {
+                let query = JobQuery {
+                    statuses: self.status.clone(),
+                    ticket: self.ticket.clone(),
+                    since: self.since,
+                    until: self.until,
+                    limit,
+                    after,
+                };
+                let JobPage { jobs, next, looked_back_to } = session.api.list_jobs_matching(&project, &query).await?;
+                Ok(Page { items: jobs, next, searched_to: looked_back_to })
+            })
+            .await?;
         session.ensure_project_exists(all.items.is_empty(), &project).await?;
         Ok(JobPage { jobs: all.items, next: all.next, looked_back_to: all.searched_to })
     }
@@ -101,11 +93,11 @@ impl List {
         }
         let next = page.next.as_deref();
         let empty = match self.is_filtered() {
-            true => pages::empty_message("job", next, page.looked_back_to),
+            true => empty_message("job", next, page.looked_back_to),
             false => "No job yet. Request one with `pullyard jobs create`.".to_owned(),
         };
         table.show(&session.screen, &empty)?;
-        pages::hint_next_page(&session.screen, next, page.looked_back_to);
+        hint_next_page(&session.screen, next, page.looked_back_to);
         Ok(())
     }
 }

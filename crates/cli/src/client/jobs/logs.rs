@@ -2,9 +2,7 @@
 
 use super::JobArg;
 use super::events::print_json;
-use crate::client::fault::{CliError, Exit};
-use crate::client::screen::{Colour, Screen, sanitize};
-use crate::client::session::Session;
+use crate::client::prelude::*;
 use crate::client::watch;
 use pullyard_domain::id::JobId;
 use pullyard_domain::usage::Usage;

@@ -1,9 +1,6 @@
 //! `pullyard jobs provenance` and `context`: shows agent, cost and commits of each attempt, and the prompt.
 
-use crate::client::fault::CliError;
-use crate::client::format;
-use crate::client::session::Session;
-use crate::client::table::{Cell, print_facts};
+use crate::client::prelude::*;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::AgentReport;
 use pullyard_protocol::artifact::{Attempt, AttemptOutcome};

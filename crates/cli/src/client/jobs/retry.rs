@@ -1,9 +1,7 @@
 //! `pullyard jobs retry`: repeats an ended job as a new job.
 
 use super::create::print_decision;
-use crate::client::fault::CliError;
-use crate::client::format;
-use crate::client::session::Session;
+use crate::client::prelude::*;
 
 /// Retry a failed or cancelled job as a new job; prints its id.
 ///

@@ -1,10 +1,7 @@
 //! `pullyard jobs show`: shows a job.
 
 use super::provenance::isolation_lines;
-use crate::client::fault::CliError;
-use crate::client::format;
-use crate::client::session::Session;
-use crate::client::table::{Cell, print_facts};
+use crate::client::prelude::*;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{JobStatus, Placement};
 use pullyard_domain::time::Timestamp;

@@ -1,9 +1,7 @@
 //! `pullyard projects columns`: lists and changes the columns of a project's board.
 
-use crate::client::fault::CliError;
-use crate::client::session::Session;
-use crate::client::table::{Cell, Flexible, Table};
-use clap::{Subcommand, ValueEnum};
+use crate::client::prelude::*;
+use clap::ValueEnum;
 use pullyard_domain::project::{ColumnChange, Statuses};
 use pullyard_protocol::project::{RawProject, RenameColumn, parse_known_settings};
 use pullyard_protocol::setting::Setting;

@@ -1,10 +1,9 @@
 //! `pullyard revise`: requests a revision of a pull request.
 
 use super::PullRequestArgs;
-use crate::client::fault::{CliError, Exit};
 use crate::client::jobs::print_decision;
-use crate::client::session::Session;
-use crate::client::{format, watch};
+use crate::client::prelude::*;
+use crate::client::watch;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{DeliveryId, JobId};
 use pullyard_domain::review::MAX_MESSAGE_CHARS;

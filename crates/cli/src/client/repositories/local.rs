@@ -1,7 +1,6 @@
 //! Connects a repository on this machine to a server on this machine.
 
-use crate::client::fault::{CliError, Exit};
-use crate::client::session::Session;
+use crate::client::prelude::*;
 use pullyard_domain::id::{IntegrationId, RepositoryName};
 use pullyard_domain::text::format_error_chain;
 use pullyard_local::{ForgeError, LocalSystem, RepositoryFault};

@@ -1,10 +1,6 @@
 //! `pullyard repos test`: prints one row per feature, then the result and help.
 
-use crate::client::fault::{CliError, Exit};
-use crate::client::format;
-use crate::client::screen::Colour;
-use crate::client::session::Session;
-use crate::client::table::{Cell, Fixed, Flexible, Table};
+use crate::client::prelude::*;
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_protocol::project::{FeatureTest, FeatureVerdict};
 

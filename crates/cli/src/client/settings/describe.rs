@@ -1,9 +1,7 @@
 //! `pullyard settings describe`: the table of all settings.
 
 use super::{is_under, unknown_setting};
-use crate::client::fault::CliError;
-use crate::client::screen::Screen;
-use crate::client::table::{Cell, Fixed, Flexible, Table, print_facts};
+use crate::client::prelude::*;
 use pullyard_protocol::setting::{Kind, SETTINGS, Setting};
 use serde_json::{Value, json};
 

@@ -1,13 +1,9 @@
 //! `pullyard tickets comment` and `comments`: adds, lists, edits and deletes comments on a ticket.
 
-use crate::client::fault::CliError;
 use crate::client::format::{new_idempotency_key, now, time_cell};
 use crate::client::pages::hint_more;
-use crate::client::prompt::{confirm, read_text};
-use crate::client::screen::sanitize;
-use crate::client::session::Session;
-use crate::client::table::{Cell, Fixed, Flexible, Table};
-use clap::Subcommand;
+use crate::client::prelude::*;
+use crate::client::prompt::read_text;
 use pullyard_domain::id::{ProjectId, TicketKey};
 use pullyard_protocol::limits;
 use pullyard_protocol::ticket::Comment;
