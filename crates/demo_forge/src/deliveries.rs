@@ -17,8 +17,6 @@ const MAX_RECORDED: usize = 100;
 #[derive(Clone, Debug)]
 pub struct DeliveryRecord {
     pub id: u64,
-    pub guid: String,
-    pub delivered_at: String,
     pub status: String,
     pub status_code: u16,
     pub event: String,

@@ -102,7 +102,7 @@ pub async fn emit(
     payload.insert("sender".to_owned(), render::account(shared, &actor.account));
     let owner = render::owner(shared, &entry.owner);
     if owner.kind == AccountKind::Organization {
-        payload.insert("organization".to_owned(), render::organization(shared, &owner));
+        payload.insert("organization".to_owned(), render::organization(&owner));
     }
     if let Authority::App(permit) = &actor.authority {
         payload.insert("installation".to_owned(), render::installation_stub(permit.installation()));

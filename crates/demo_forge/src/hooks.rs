@@ -72,7 +72,6 @@ fn apply(hook: HookRecord, settings: Settings) -> HookRecord {
 /// Creates a hook and, on GitHub, pings it.
 /// Writes: the forge's record, on GitHub only if no hook of the target has the same URL and a common event.
 pub async fn create(shared: &Arc<Shared>, target: Target, settings: Settings) -> Result<HookRecord, Rejection> {
-    let now = shared.clock.now();
     let hook = HookRecord {
         id: shared.ids.next()?,
         face: target.api,
@@ -85,8 +84,6 @@ pub async fn create(shared: &Arc<Shared>, target: Target, settings: Settings) ->
         secret: None,
         content_type: "json".to_owned(),
         insecure_ssl: "0".to_owned(),
-        created_at: now.clone(),
-        updated_at: now,
     };
     let hook = apply(hook, settings);
     validate(&hook)?;
@@ -109,7 +106,7 @@ pub async fn create(shared: &Arc<Shared>, target: Target, settings: Settings) ->
         let payload = json!({
             "zen": "Keep it logically awesome.",
             "hook_id": hook.id,
-            "hook": render(shared, &hook),
+            "hook": render(&hook),
         });
         sending::send(shared, hook.clone(), NewDelivery { guid: new_guid(), event: "ping", payload })?;
     }
@@ -122,11 +119,10 @@ pub async fn update(
     id: u64,
     settings: Settings,
 ) -> Result<HookRecord, Rejection> {
-    let now = shared.clock.now();
     let changed = shared.state.update(|state| {
         let hook = state.hooks.iter_mut().find(|hook| belongs_to(hook, target) && hook.id == id);
         let hook = hook.ok_or(Rejection::NotFound)?;
-        *hook = HookRecord { updated_at: now, ..apply(hook.clone(), settings) };
+        *hook = apply(hook.clone(), settings);
         validate(hook)?;
         Ok(hook.clone())
     });
@@ -203,34 +199,8 @@ fn new_guid() -> String {
     [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
 }
 
-pub fn render(shared: &Shared, hook: &HookRecord) -> Value {
-    let newest = shared.deliveries.list(hook.id).into_iter().next();
-    let (code, status, message) = match newest {
-        None => (None, "unused", None),
-        Some(newest) if newest.status == "OK" => (Some(newest.status_code), "active", Some(newest.status)),
-        Some(newest) if newest.status_code == 0 => (None, "timeout", Some(newest.status)),
-        Some(newest) => (Some(newest.status_code), "misconfigured", Some(newest.status)),
-    };
-    let url = format!("{}/api/v3/hooks/{}", shared.url, hook.id);
-    json!({
-        "id": hook.id,
-        "name": "web",
-        "active": hook.active,
-        "events": hook.events,
-        "config": render_config(hook),
-        "created_at": hook.created_at,
-        "updated_at": hook.updated_at,
-        "url": url,
-        "test_url": url,
-        "ping_url": url,
-        "deliveries_url": url,
-        "last_response": { "code": code, "status": status, "message": message },
-        "type": match hook.kind {
-            TargetKind::Repository => "Repository",
-            TargetKind::Organization => "Organization",
-            TargetKind::Integration => "App",
-        },
-    })
+pub fn render(hook: &HookRecord) -> Value {
+    json!({ "id": hook.id, "name": "web", "active": hook.active, "events": hook.events, "config": render_config(hook) })
 }
 
 pub fn render_config(hook: &HookRecord) -> Value {

@@ -28,9 +28,8 @@ pub(crate) fn send(shared: &Arc<Shared>, hook: HookRecord, parcel: NewDelivery) 
             outcome = post_delivery(&shared, &hook, &parcel, fault) => outcome,
             _ = shutdown.changed() => return,
         };
-        let NewDelivery { guid, event, .. } = parcel;
-        let (event, delivered_at) = (event.to_owned(), shared.clock.now());
-        shared.deliveries.record(hook.id, DeliveryRecord { id, guid, delivered_at, status, status_code, event });
+        let event = parcel.event.to_owned();
+        shared.deliveries.record(hook.id, DeliveryRecord { id, status, status_code, event });
     });
     Ok(())
 }

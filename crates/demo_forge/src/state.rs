@@ -44,8 +44,6 @@ pub struct HookRecord {
     pub secret: Option<String>,
     pub content_type: String,
     pub insecure_ssl: String,
-    pub created_at: String,
-    pub updated_at: String,
 }
 
 #[derive(Debug)]

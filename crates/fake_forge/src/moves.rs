@@ -65,7 +65,7 @@ pub(crate) async fn rename(
 fn previous_owner(shared: &Shared, login: &str) -> Value {
     let owner = render::owner(shared, login);
     match owner.kind {
-        AccountKind::Organization => json!({ "organization": render::organization(shared, &owner) }),
+        AccountKind::Organization => json!({ "organization": render::organization(&owner) }),
         _ => json!({ "user": render::account(shared, &owner) }),
     }
 }

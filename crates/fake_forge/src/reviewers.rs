@@ -36,7 +36,7 @@ async fn account(
     Path(login): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
     let member = shared.users.by_login(&login).ok_or_else(ApiError::not_found)?;
-    Ok(Json(render::public_user(&shared, &member.account())))
+    Ok(Json(render::account(&shared, &member.account())))
 }
 
 fn parse_comment(comment: &Value) -> Result<NewComment, ApiError> {

@@ -104,17 +104,17 @@ fn parse_settings(body: &[u8]) -> Result<Settings, ApiError> {
 
 pub async fn list(State(shared): State<Arc<Shared>>, place: HookPath, paging: Paging) -> Result<Response, ApiError> {
     let hooks = hooks::list(&shared, place.target).await;
-    Ok(paging.respond(&shared, hooks.iter().map(|hook| hooks::render(&shared, hook)).collect()))
+    Ok(paging.respond(&shared, hooks.iter().map(hooks::render).collect()))
 }
 
 pub async fn create(State(shared): State<Arc<Shared>>, place: HookPath, body: Bytes) -> Result<Response, ApiError> {
     let hook = hooks::create(&shared, place.target, parse_settings(&body)?).await?;
-    Ok((StatusCode::CREATED, Json(hooks::render(&shared, &hook))).into_response())
+    Ok((StatusCode::CREATED, Json(hooks::render(&hook))).into_response())
 }
 
 pub async fn change(State(shared): State<Arc<Shared>>, place: HookPath, body: Bytes) -> Result<Json<Value>, ApiError> {
     let hook = hooks::update(&shared, place.target, place.hook.unwrap_or(0), parse_settings(&body)?).await?;
-    Ok(Json(hooks::render(&shared, &hook)))
+    Ok(Json(hooks::render(&hook)))
 }
 
 pub async fn delete(State(shared): State<Arc<Shared>>, place: HookPath) -> Result<StatusCode, ApiError> {
@@ -123,19 +123,7 @@ pub async fn delete(State(shared): State<Arc<Shared>>, place: HookPath) -> Resul
 }
 
 fn render_delivery(delivery: &DeliveryRecord) -> Value {
-    json!({
-        "id": delivery.id,
-        "guid": delivery.guid,
-        "delivered_at": delivery.delivered_at,
-        "redelivery": false,
-        "duration": 0,
-        "status": delivery.status,
-        "status_code": delivery.status_code,
-        "event": delivery.event,
-        "action": null,
-        "installation_id": null,
-        "repository_id": null,
-    })
+    json!({ "id": delivery.id, "event": delivery.event, "status": delivery.status, "status_code": delivery.status_code })
 }
 
 pub async fn deliveries(

@@ -18,7 +18,7 @@ use crate::{
 };
 
 pub(crate) async fn own_account(State(shared): State<Arc<Shared>>, caller: Caller) -> Result<Json<Value>, ApiError> {
-    Ok(Json(render::public_user(&shared, &caller.user()?.account)))
+    Ok(Json(render::account(&shared, &caller.user()?.account)))
 }
 
 pub(crate) async fn repository(
@@ -27,7 +27,7 @@ pub(crate) async fn repository(
     Path((owner, name)): Path<(String, String)>,
 ) -> Result<Json<Value>, ApiError> {
     let (actor, entry) = caller.authorize(&shared, (&owner, &name), Requirement::METADATA).await?;
-    let mut body = render::full_repository(&shared, &entry);
+    let mut body = render::repository(&shared, &entry);
     // The role of the account, independent of its token's permissions. An App's token has no account.
     let role = match actor.authority {
         Authority::Admin => Some(Role::Admin),
@@ -59,6 +59,6 @@ pub(crate) async fn branches(
 ) -> Result<Response, ApiError> {
     let (_, entry) = caller.authorize(&shared, (&owner, &name), Requirement::CONTENTS_READ).await?;
     let branches = shared.git.branches(&entry.git_dir).await?;
-    let items = branches.iter().map(|(branch, sha)| render::short_branch(&shared, &entry, branch, sha)).collect();
+    let items = branches.iter().map(|(branch, sha)| render::branch(branch, sha)).collect();
     Ok(paging.respond(&shared, items))
 }

@@ -56,7 +56,7 @@ pub(crate) async fn create(
     let mut changed = record.clone();
     changed.statuses.push(status.clone());
     entry.save(&mut record, changed).await?;
-    Ok((StatusCode::CREATED, Json(render::status(&shared, &entry, &status))).into_response())
+    Ok((StatusCode::CREATED, Json(render::status(&shared, &status))).into_response())
 }
 
 /// The statuses of a branch's newest commit, newest first.
@@ -72,5 +72,5 @@ pub(crate) async fn list(
     let sha = branches.get(&branch).ok_or_else(missing)?;
     let record = entry.record.lock().await;
     let newest_first = record.statuses.iter().rev().filter(|status| status.sha == *sha);
-    Ok(paging.respond(&shared, newest_first.map(|status| render::status(&shared, &entry, status)).collect()))
+    Ok(paging.respond(&shared, newest_first.map(|status| render::status(&shared, status)).collect()))
 }

@@ -65,7 +65,7 @@ async fn review_and_its_comments_are_delivered() {
         (&review["id"], &review["state"], &review["body"]),
         (&json!(id), &json!("changes_requested"), &Value::Null)
     );
-    assert!(heard[0].body["pull_request"].get("mergeable").is_none(), "the short form");
+    assert!(heard[0].body["pull_request"].get("merged").is_none(), "the short form");
     assert_eq!(heard[0].body["organization"]["login"], json!("acme"));
 }
 

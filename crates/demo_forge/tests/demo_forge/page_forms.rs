@@ -48,8 +48,7 @@ async fn merge_form_merges_once_and_sends_the_webhook() {
     assert_eq!(set_state(&world, "ron", "merged").await.0, 404, "a reader can't merge");
     assert_eq!(set_state(&world, ANN, "merged").await.0, 303);
     assert_eq!(received(&world, &listener).await, ["pull_request closed"]);
-    let pull = world.get(BOT, "pulls/1").await.body;
-    assert_eq!((&pull["merged"], &pull["merged_by"]["login"]), (&json!(true), &json!(ANN)));
+    assert_eq!(world.get(BOT, "pulls/1").await.body["merged"], json!(true));
     for state in ["merged", "closed"] {
         let again = set_state(&world, ANN, state).await;
         check_problem(&again, "Pull request #1 is already merged.");
