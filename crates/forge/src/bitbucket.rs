@@ -26,11 +26,14 @@ use crate::{
     retry,
 };
 
+pub(crate) use comments::CommentResponse;
 use credential::Credential;
 pub use credential::bitbucket_git_login;
 pub(crate) use id::{review_id, uuid_to_id};
 use pages::PageResponse;
-use responses::{AccountResponse, PullRequestResponse, RepositoryDefect, RepositoryResponse};
+pub(crate) use participants::ParticipantsResponse;
+pub(crate) use responses::{AccountResponse, PullRequestResponse};
+use responses::{RepositoryDefect, RepositoryResponse};
 
 type Client = http_client::Client<Credential>;
 

@@ -32,8 +32,11 @@ pub use app::{
     revoke_installation_token,
 };
 use client::{Client, RetryPolicy};
+pub(crate) use comments::CommentResponse;
 pub use manifest::{AppManifest, GitHubSite, is_account_name};
-use responses::{AccountResponse, PullRequestResponse, RepositoryResponse};
+use responses::{AccountResponse, RepositoryResponse};
+pub(crate) use responses::{ActorResponse, PullRequestResponse};
+pub(crate) use review_responses::ReviewResponse;
 pub use token_access::{TokenAccess, TokenPermission};
 
 #[derive(Clone, Debug)]

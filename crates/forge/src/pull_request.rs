@@ -12,7 +12,7 @@ pub struct PullRequest {
     /// Repository of the head branch, which may be a fork; `None` if deleted.
     pub head_repository: Option<u64>,
     pub base_branch: String,
-    /// Repository of the base branch; `None` in webhooks, which have a repository of their own.
+    /// Repository of the base branch, which the forge may omit.
     pub base_repository: Option<BaseRepository>,
     pub state: PullRequestState,
     pub draft: bool,

@@ -16,7 +16,7 @@ use crate::{Comment, Error, Listing, Time, http_client::RetryPolicy, names::Repo
 const PER_PAGE: &str = "100";
 
 #[derive(Deserialize)]
-pub(super) struct CommentResponse {
+pub(crate) struct CommentResponse {
     pub(super) id: u64,
     pub(super) created_on: Time,
     pub(super) updated_on: Option<Time>,
@@ -59,7 +59,7 @@ pub(super) struct InlineResponse {
 }
 
 impl CommentResponse {
-    pub(super) fn is_visible(&self) -> bool {
+    pub(crate) fn is_visible(&self) -> bool {
         !self.deleted && !self.pending
     }
 

@@ -15,7 +15,7 @@ pub(super) enum Verdict {
 }
 
 #[derive(Deserialize)]
-pub(super) struct ParticipantsResponse {
+pub(crate) struct ParticipantsResponse {
     /// Reviewers, and every account that commented or gave a verdict.
     #[serde(default)]
     participants: Vec<ParticipantResponse>,
@@ -57,6 +57,12 @@ impl ParticipantsResponse {
             .iter()
             .filter(|participant| participant.has_account(account))
             .find_map(ParticipantResponse::verdict)
+    }
+
+    /// Whether the account is a participant without a change request.
+    pub(crate) fn lacks_change_request_of(&self, account: u64) -> bool {
+        let mut of_account = self.participants.iter().filter(|participant| participant.has_account(account));
+        of_account.next().is_some_and(|participant| participant.verdict() != Some(Verdict::ChangesRequested))
     }
 
     pub(super) fn change_requesters(&self) -> impl Iterator<Item = u64> {

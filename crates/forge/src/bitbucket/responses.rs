@@ -8,8 +8,8 @@ use crate::{Account, Actor, BaseRepository, PullRequest, PullRequestState, Repos
 
 /// A deleted account may have only a name.
 #[derive(Deserialize)]
-pub(super) struct AccountResponse {
-    pub(super) uuid: Option<String>,
+pub(crate) struct AccountResponse {
+    pub(crate) uuid: Option<String>,
     nickname: Option<String>,
     display_name: Option<String>,
     #[serde(rename = "type", default)]
@@ -28,11 +28,11 @@ impl AccountResponse {
         Some(Account { id: uuid_to_id(self.uuid.as_ref()?), login: self.login() })
     }
 
-    pub(super) fn id(&self) -> Option<u64> {
+    pub(crate) fn id(&self) -> Option<u64> {
         Some(uuid_to_id(self.uuid.as_ref()?))
     }
 
-    pub(super) fn actor(&self) -> Option<Actor> {
+    pub(crate) fn actor(&self) -> Option<Actor> {
         Some(Actor { id: uuid_to_id(self.uuid.as_ref()?), login: self.login(), is_bot: self.kind == "app_user" })
     }
 }
@@ -111,8 +111,8 @@ pub(super) struct CommitResponse {
 }
 
 #[derive(Deserialize)]
-pub(super) struct PullRequestResponse {
-    id: u64,
+pub(crate) struct PullRequestResponse {
+    pub(crate) id: u64,
     title: String,
     state: StateResponse,
     #[serde(default)]

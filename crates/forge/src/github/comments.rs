@@ -8,7 +8,7 @@ use super::{GitHub, client::RetryPolicy, responses::ActorResponse};
 use crate::{Actor, Comment, Error, Listing, Time, names::RepositoryName};
 
 #[derive(Deserialize)]
-struct CommentResponse {
+pub(crate) struct CommentResponse {
     id: u64,
     body: Option<String>,
     user: Option<ActorResponse>,

@@ -17,7 +17,7 @@ impl From<AccountResponse> for Account {
 }
 
 #[derive(Deserialize)]
-pub(super) struct ActorResponse {
+pub(crate) struct ActorResponse {
     id: u64,
     login: String,
     #[serde(rename = "type", default)]
@@ -46,7 +46,7 @@ impl From<RepositoryResponse> for Repository {
 }
 
 #[derive(Deserialize)]
-pub(super) struct PullRequestResponse {
+pub(crate) struct PullRequestResponse {
     number: u64,
     html_url: String,
     title: String,

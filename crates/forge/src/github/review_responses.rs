@@ -6,24 +6,27 @@ use super::responses::ActorResponse;
 use crate::{Actor, Lines, Review, ReviewComment, ReviewState, Side, Time};
 
 #[derive(Deserialize)]
-pub(super) struct ReviewResponse {
+pub(crate) struct ReviewResponse {
     id: u64,
     state: String,
     body: Option<String>,
     submitted_at: Option<Time>,
+    /// Only in webhooks.
+    updated_at: Option<Time>,
     html_url: String,
     user: Option<ActorResponse>,
 }
 
 impl ReviewResponse {
-    pub(super) fn into_review(self) -> Option<Review> {
+    /// `None` for an unknown verdict: GitHub's schema allows any text.
+    pub(crate) fn into_review(self) -> Option<Review> {
         Some(Review {
             id: self.id,
             state: ReviewState::parse(&self.state)?,
             body: self.body.unwrap_or_default(),
             parts: Vec::new(),
             submitted_at: self.submitted_at,
-            updated_at: None,
+            updated_at: self.updated_at,
             url: self.html_url,
             author: self.user.map(Actor::from),
         })

@@ -1,5 +1,7 @@
 //! Events of a delivery, reduced to the fields that we use.
 
+use serde::Deserialize;
+
 use crate::{Actor, Comment, PullRequest, Review};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +18,7 @@ pub enum Event {
     },
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct EventRepository {
     pub id: u64,
     /// `owner/name` at the time of the delivery.

@@ -2,18 +2,12 @@
 
 use serde_json::Value;
 
-use super::{
-    bitbucket,
-    event::Event,
-    github,
-    source::WebhookSource,
-    value::{JsonCursor, ParseError},
-};
+use super::{bitbucket, event::Event, github, source::WebhookSource, value::ParseError};
 
 /// `body` has the verified bytes. Ignores unknown fields, events and actions, because forges add some.
 /// Errors: `ParseError` for a body without the shape of its claimed event.
 pub fn parse(language: WebhookSource, event_header: &str, body: &[u8]) -> Result<Event, ParseError> {
-    let to_error = |fault: &str| ParseError { pointer: String::new(), fault: fault.to_owned() };
+    let to_error = |fault: &str| ParseError::new("", fault);
     if !language.is_valid_name(event_header) {
         return Err(to_error("the header has no event"));
     }
@@ -27,9 +21,8 @@ pub fn parse(language: WebhookSource, event_header: &str, body: &[u8]) -> Result
     if !value.is_object() {
         return Err(to_error("it is not an object"));
     }
-    let body = JsonCursor::root(&value);
     match language {
-        WebhookSource::GitHub => github::parse_event(event_header, &body),
-        WebhookSource::Bitbucket => bitbucket::parse_event(event_header, &body),
+        WebhookSource::GitHub => github::parse_event(event_header, &value),
+        WebhookSource::Bitbucket => bitbucket::parse_event(event_header, &value),
     }
 }

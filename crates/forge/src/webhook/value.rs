@@ -1,8 +1,8 @@
-//! Reads typed values from the JSON body of a webhook. Errors contain the JSON pointer but never the content.
+//! Reads typed fields of a webhook's JSON body. Errors contain the JSON pointer but never the content.
 
-use serde_json::{Map, Value};
-
-use crate::Time;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_path_to_error::Segment;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("read the body at {pointer:?}: {fault}")]
@@ -11,87 +11,45 @@ pub struct ParseError {
     pub fault: String,
 }
 
-pub(super) struct JsonCursor<'a> {
-    value: &'a Value,
-    pointer: String,
-}
-
-impl<'a> JsonCursor<'a> {
-    pub(super) fn root(value: &'a Value) -> Self {
-        Self { value, pointer: String::new() }
+impl ParseError {
+    pub(super) fn new(pointer: impl Into<String>, fault: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), fault: fault.into() }
     }
 
-    pub(super) fn error(&self, fault: impl Into<String>) -> ParseError {
-        ParseError { pointer: self.pointer.clone(), fault: fault.into() }
+    pub(super) fn missing(pointer: impl Into<String>) -> Self {
+        Self::new(pointer, "it is missing")
     }
 
-    fn type_error(&self, expected: &str) -> ParseError {
-        let actual = match self.value {
-            Value::Null => "null",
-            Value::Bool(_) => "a boolean",
-            Value::Number(_) if expected.contains("number") => "another number",
-            Value::Number(_) => "a number",
-            Value::String(_) if expected.contains("text") => "another text",
-            Value::String(_) => "a text",
-            Value::Array(_) => "a list",
-            Value::Object(_) => "an object",
+    fn from_serde(field: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> Self {
+        let mut pointer = format!("/{field}");
+        for segment in error.path() {
+            match segment {
+                Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+                Segment::Map { key } => pointer.push_str(&format!("/{key}")),
+                Segment::Enum { .. } | Segment::Unknown => {}
+            }
+        }
+        let message = error.inner().to_string();
+        if let Some(name) = message.strip_prefix("missing field `") {
+            return Self::missing(format!("{pointer}/{}", name.trim_end_matches('`')));
+        }
+        // serde repeats the content before this word, and only our types after it.
+        let expected = match message.rsplit_once(", expected ").map(|(_, expected)| expected) {
+            Some("u64") => "a whole number",
+            Some(structure) if structure.starts_with("struct ") => "an object",
+            Some(other) => other,
+            None => "valid",
         };
-        self.error(format!("it is {actual}, not {expected}"))
-    }
-
-    fn child(&self, name: &str, value: &'a Value) -> Self {
-        Self { value, pointer: format!("{}/{name}", self.pointer) }
-    }
-
-    fn object(&self) -> Result<&'a Map<String, Value>, ParseError> {
-        self.value.as_object().ok_or_else(|| self.type_error("an object"))
-    }
-
-    /// Empty if the value is no object.
-    pub(super) fn field_names(&self) -> impl Iterator<Item = &'a str> {
-        self.value.as_object().into_iter().flat_map(|object| object.keys().map(String::as_str))
-    }
-
-    pub(super) fn field(&self, name: &str) -> Result<Self, ParseError> {
-        let value = self.object()?.get(name).ok_or_else(|| ParseError {
-            pointer: format!("{}/{name}", self.pointer),
-            fault: "it is missing".to_owned(),
-        })?;
-        Ok(self.child(name, value))
-    }
-
-    /// `None` also for `null`: forges send it for an empty review body or a deleted account.
-    pub(super) fn optional_field(&self, name: &str) -> Result<Option<Self>, ParseError> {
-        let value = self.object()?.get(name).filter(|value| !value.is_null());
-        Ok(value.map(|value| self.child(name, value)))
-    }
-
-    pub(super) fn elements(&self) -> Result<Vec<Self>, ParseError> {
-        let list = self.value.as_array().ok_or_else(|| self.type_error("a list"))?;
-        Ok(list.iter().enumerate().map(|(index, value)| self.child(&index.to_string(), value)).collect())
-    }
-
-    pub(super) fn text(&self) -> Result<&'a str, ParseError> {
-        self.value.as_str().ok_or_else(|| self.type_error("a text"))
-    }
-
-    pub(super) fn id(&self) -> Result<u64, ParseError> {
-        self.value.as_u64().ok_or_else(|| self.type_error("a whole number"))
-    }
-
-    pub(super) fn flag(&self) -> Result<bool, ParseError> {
-        self.value.as_bool().ok_or_else(|| self.type_error("a boolean"))
-    }
-
-    pub(super) fn time(&self) -> Result<Time, ParseError> {
-        Time::parse(self.text()?).ok_or_else(|| self.type_error("a time as RFC 3339 text"))
+        Self::new(pointer, format!("it is not {expected}"))
     }
 }
 
-pub(super) fn string_field(at: &JsonCursor<'_>, name: &str) -> Result<String, ParseError> {
-    Ok(at.field(name)?.text()?.to_owned())
+pub(super) fn field<T: DeserializeOwned>(body: &Value, name: &str) -> Result<T, ParseError> {
+    let value = body.get(name).ok_or_else(|| ParseError::missing(format!("/{name}")))?;
+    serde_path_to_error::deserialize(value).map_err(|error| ParseError::from_serde(name, &error))
 }
 
-pub(super) fn optional_string_field(at: &JsonCursor<'_>, name: &str) -> Result<String, ParseError> {
-    Ok(at.optional_field(name)?.map_or(Ok(""), |text| text.text())?.to_owned())
+/// `None` also for `null`.
+pub(super) fn optional_field<T: DeserializeOwned>(body: &Value, name: &str) -> Result<Option<T>, ParseError> {
+    body.get(name).map_or(Ok(None), |_| field(body, name))
 }
