@@ -168,8 +168,11 @@ impl WorkContext<'_> {
                 &attempt.redactor,
             ))
             .await?;
-        let patch = store_patch(attempt, (git, workspace, target), &commit, times);
-        attempt.unless_ordered(async { Ok(patch.await) }).await?;
+        let patch = async {
+            store_patch(attempt, (git, workspace, target), &commit, times).await;
+            Ok(())
+        };
+        attempt.unless_ordered(patch).await?;
         let agent_replies = match &assignment.revises {
             Some(_) => attempt.unless_ordered(async { Ok(replies::load_agent_replies(git, workspace).await) }).await?,
             None => AgentReplies::default(),
