@@ -55,8 +55,8 @@ pub(crate) struct PullRequestResponse {
     draft: bool,
     updated_at: Time,
     merged_at: Option<String>,
-    head: RefResponse,
-    base: RefResponse,
+    head: HeadResponse,
+    base: BaseResponse,
 }
 
 #[derive(Deserialize)]
@@ -67,10 +67,17 @@ enum StateResponse {
 }
 
 #[derive(Deserialize)]
-struct RefResponse {
+struct HeadResponse {
     #[serde(rename = "ref")]
     branch: String,
     sha: String,
+    repo: Option<RefRepositoryResponse>,
+}
+
+#[derive(Deserialize)]
+struct BaseResponse {
+    #[serde(rename = "ref")]
+    branch: String,
     repo: Option<RefRepositoryResponse>,
 }
 
