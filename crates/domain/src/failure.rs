@@ -79,7 +79,6 @@ vocabulary! {
         ProtectedContent { path: String, by: String } [Repo] "protected_content", "`{path}` is protected by {by}, and the work would store its plain content in git; nothing was pushed.", "State in the ticket that such files must not change, or change them yourself; then `pullyard jobs retry`.";
         AgentRefused {} [Agent] "agent_refused", "The agent declined the work.", "Read its last message with `pullyard jobs logs`.";
         AgentFailed { agent: String, exit: String, last_words: String } [Agent] "agent_failed", "{agent} stopped with {exit}: \"{last_words}\".", "Read `pullyard jobs logs`; then `pullyard jobs retry`.";
-        ToolServerFailed { name: String } [Agent] "tool_server_failed", "Tool server `{name}` did not start.", "Check its command and secret.";
         TreeChanged { paths: String } [Checks] "tree_changed", "A step that must not change files changed {paths}; nothing was pushed.", "Write to ignored folders or to `TMPDIR` there, or set `checks.read_only=false` with `pullyard settings set`; then `pullyard jobs retry`.";
         ChecksFailed { command: String, exit: String, rounds: Rounds } [Checks] "checks_failed", "Check `{command}` failed with {exit}, {rounds}.", "Read its output with `pullyard jobs checks`; then `pullyard jobs retry`.";
         ChecksTimedOut { command: String, limit: Span } [Checks] "checks_timed_out", "Check `{command}` took longer than {limit}.", "Raise `checks.limit_secs` with `pullyard settings set`; then `pullyard jobs retry`.";

@@ -1,7 +1,7 @@
 //! Why a job waits, in one sentence.
 
 use crate::code::vocabulary;
-use crate::id::{IntegrationId, JobId, ProjectId};
+use crate::id::{IntegrationId, ProjectId};
 use crate::text::Span;
 use crate::time::Timestamp;
 
@@ -19,20 +19,14 @@ vocabulary! {
         NoLabel { label: String } [Person] "no_label", "No online runner has the label `{label}`.", "Start a runner with it: `pullyard runner start --labels {label}`.";
         SlotsBusy { total: u64, n: u64, m: u64 } [Itself] "slots_busy", "All {total} slots of {n} matching runners are busy; {m} jobs are ahead.", "Wait, add a runner, or start one with more `--slots`.";
         RunnersPaused { n: u64, name: String } [Person] "runners_paused", "All {n} matching runners are paused or draining.", "`pullyard runners resume {name}`.";
-        ConcurrencyKey { key: String, used: u64, limit: u64, job: JobId } [Itself] "concurrency_key", "`{key}` is at {used} of {limit}.", "Wait for {job}, or raise the limit.";
-        BlockedByJob { job: JobId, status: String } [Itself] "waits_for_job", "The job waits for {job} ({status}).", "Nothing to do.";
         FargateCapacity { time: Timestamp, next: Timestamp } [Itself] "fargate_capacity", "AWS has had no Fargate capacity since {time}; next try at {next}.", "Nothing to do; no attempt is used up.";
         FargateThrottled { next: Timestamp } [Itself] "fargate_throttled", "AWS is throttling task starts; next try at {next}.", "Nothing to do.";
         SpotInterrupted { next: Timestamp } [Itself] "spot_interrupted", "AWS reclaimed the Spot capacity before the work started; next try at {next}.", "Nothing to do; no attempt is used up.";
         StartFailed { reason: String, next: Timestamp } [Person] "start_failed", "No container claimed the job ({reason}); next try at {next}.", "Check the image, the task definition and the role: `pullyard doctor`.";
         TaskStarting { time: Timestamp, ago: Span } [Itself] "task_starting", "The container has been starting for {ago}.", "Nothing to do.";
-        OverflowWait { time: Timestamp } [Itself] "overflow_wait", "Runners are busy; Fargate takes over at {time}.", "Nothing to do.";
         ContextFetch { forge: IntegrationId, n: u64, time: Timestamp } [Itself] "context_fetch", "The review's comments are being read from {forge}; try {n} is at {time}.", "Nothing to do.";
         ForgeRateLimited { forge: IntegrationId, time: Timestamp } [Itself] "forge_rate_limited", "{forge} limits our requests until {time}.", "Nothing to do.";
         NoReviewText { time: Timestamp } [Person] "no_words", "The reviews have no text yet; the job waits for it until {time}.", "Describe the change in a comment on the pull request.";
-        RetryAt { time: Timestamp, failure: String } [Itself] "retry_at", "The next try is at {time}, after {failure}.", "Nothing to do.";
-        OwnerOffline { user: String, ago: Span, left: Span } [Itself] "owner_offline", "{user}'s runner is silent for {ago}; a steward takes over in {left}.", "Nothing to do.";
-        OwnerOnly { user: String } [Person] "owner_only", "Only {user}'s runner may claim the job, and it is offline.", "Start it, or allow a steward.";
         NeedsInput { ago: Span } [Person] "needs_input", "The agent asked a question {ago} ago.", "Answer it: `pullyard jobs answer`.";
         Paused { who: String, ago: Span } [Person] "paused", "{who} paused the job {ago} ago.", "Continue it with `pullyard jobs continue`, or cancel it.";
         ProjectHeld { project: ProjectId, who: String } [Person] "project_held", "{who} put {project} on hold.", "`pullyard release`.";
