@@ -170,6 +170,7 @@ async fn cli_holds_and_releases_a_project_and_sets_its_budget() {
     let budget = &shown["budget"];
     assert_eq!((&budget["jobs_per_day"], &budget["usd_micros_per_day"]), (&20.into(), &50_000_000.into()));
     assert_eq!(budget["usd_micros_per_job"], 2_500_000);
+    assert!(user.ok(&["budgets", "list"]).await.contains("50.00"));
     // Other limits stay unchanged.
     user.ok(&["budgets", "set", "--usd-per-day", "none"]).await;
     let shown = user.ok(&["projects", "show"]).await;

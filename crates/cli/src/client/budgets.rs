@@ -2,7 +2,7 @@
 
 use super::format::format_count;
 use crate::client::prelude::*;
-use pullyard_domain::budget::{Budget, format_usd, parse_usd_micros};
+use pullyard_domain::budget::{Budget, format_usd, format_usd_exact, parse_usd_micros};
 use pullyard_protocol::project::BudgetUse;
 
 /// Show and set a project's daily limits.
@@ -71,19 +71,19 @@ fn show(session: &Session, used: &BudgetUse) -> Result<(), CliError> {
     let none = || Cell::new("no limit", "");
     let jobs = jobs_per_day.map_or_else(none, |limit| Cell::new(format!("{limit} a day"), limit.to_string()));
     let dollars = usd_micros_per_day
-        .map_or_else(none, |limit| Cell::new(format!("{} a day", format_usd(limit)), limit.to_string()));
+        .map_or_else(none, |limit| Cell::new(format!("{} a day", format_usd(limit)), format_usd_exact(limit)));
     let per_job = format!("{} until it ends", format_usd(usd_micros_per_job));
     let spent = format!("{}, and reserved {}", format_usd(used.spent_usd_micros), format_usd(used.reserved_usd_micros));
     let mut lines = vec![
         ("Project", Cell::text(&used.project)),
         ("Jobs", jobs),
         ("Dollars", dollars),
-        ("A job reserves", Cell::new(per_job, usd_micros_per_job.to_string())),
+        ("A job reserves", Cell::new(per_job, format_usd_exact(usd_micros_per_job))),
     ];
     if used.budget.has_limit() {
         lines.push(("Today (UTC)", Cell::text(&used.day)));
         lines.push(("Jobs today", Cell::text(used.jobs)));
-        lines.push(("Spent today", Cell::new(spent, used.spent_usd_micros.to_string())));
+        lines.push(("Spent today", Cell::new(spent, format_usd_exact(used.spent_usd_micros))));
     }
     session.screen.show(used, |_| print_facts(&session.screen, &lines))
 }
