@@ -43,7 +43,7 @@ async fn assert_idle(story: &Story, lag: &LagProxy, jobs: usize) {
     assert_eq!(story.jobs().await.len(), jobs);
     story.clock.advance(Duration::from_secs(86_400));
     let swept = story.api.sweep().await.unwrap();
-    assert_eq!(swept.looked_at, swept.looks, "more than the repository's poll is due: {swept:?}");
+    assert_eq!(swept.checked, swept.polls, "more than the repository's poll is due: {swept:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -97,7 +97,7 @@ async fn repos_test_reports_no_missing_permission() {
     let tested = user.run(&["repos", "test", REPOSITORY]).await;
     assert_eq!(tested.err, format!("No missing permission was found in {REPOSITORY}.\n"), "stderr has no further help");
     let table = tested.assert_success();
-    assert!(table.contains("untold\tpush\tcontents: write\t") && !table.contains("missing\t"), "{table}");
+    assert!(table.contains("unknown\tpush\tcontents: write\t") && !table.contains("missing\t"), "{table}");
 }
 
 fn name() -> RepositoryName {

@@ -51,7 +51,7 @@ async fn sweeps_complete_a_job_whose_hints_are_all_lost() {
     story.wait_for_empty_queues().await;
     story.clock.advance(Duration::from_secs(86_400));
     let swept = story.api.sweep().await.unwrap();
-    assert_eq!(swept.looked_at, swept.looks, "only polls of the repository are due: {swept:?}");
+    assert_eq!(swept.checked, swept.polls, "only polls of the repository are due: {swept:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

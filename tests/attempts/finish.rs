@@ -125,7 +125,7 @@ async fn adopting_job_reports_an_earlier_push_and_unread_input() {
     enter_phases(&client, Phase::Syncing).await;
     client.finish(&failed_finish("f2")).await.unwrap();
     let ended = story.wait_for_end(&job).await;
-    assert!(ended.unlooked.is_some() && ended.unlooked == ended.failure, "{ended:?}");
+    assert!(ended.push_search_error.is_some() && ended.push_search_error == ended.failure, "{ended:?}");
     let why = story.api.explain_job(&job).await.unwrap().sentence;
     assert!(why.ends_with(" An earlier attempt may have pushed."), "{why}");
     let shown = user.ok(&["jobs", "show", job.as_str()]).await;

@@ -21,7 +21,6 @@ const READERS: &[(&str, &str)] = &[
     ("crates/sandbox/src/contained.rs", "the image's PATH"),
     ("crates/sandbox/src/engine.rs", "what podman and docker inherit"),
     ("crates/sandbox/src/inside.rs", "the key that a canary looks for"),
-    ("crates/sandbox/src/main.rs", "an image to check by hand"),
 ];
 
 fn root() -> PathBuf {

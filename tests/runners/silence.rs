@@ -53,7 +53,7 @@ async fn possible_push_is_checked_before_the_job_fails() {
     let ended = story.wait_for_end(&job).await;
     let failure = ended.failure.unwrap();
     assert_eq!((failure.code.as_str(), failure.facts["runner"].as_str()), ("runner_offline", Some("kite")));
-    assert_eq!(ended.unlooked.unwrap().code, "source_denied");
+    assert_eq!(ended.push_search_error.unwrap().code, "source_denied");
     let why = story.api.explain_job(&job).await.unwrap();
     let unlooked =
         " An earlier attempt may have pushed, but the check failed: GitHub refused the credentials for acme/app.";

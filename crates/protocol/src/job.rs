@@ -175,10 +175,10 @@ pub struct Job {
     pub adopts: Option<Explanation>,
     /// Only of a failed job: the cause that ended the search for a lost attempt's push. The branch may exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unlooked: Option<Explanation>,
+    pub push_search_error: Option<Explanation>,
     /// Only of an ended job: a sentence that it may have pushed, if no attempt verified that. The branch may exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub untold_push: Option<String>,
+    pub unverified_push: Option<String>,
     /// Reason for the wait, if the job waits.
     pub waits: Option<Explanation>,
     /// Cancellation, requested or in effect.
@@ -281,7 +281,10 @@ mod tests {
         let job: Job = serde_json::from_value(older).unwrap();
         assert_eq!((&job.adopts, job.delivery_hint()), (&None, Some("The agent reads this when it starts.")));
         let told = serde_json::to_value(&job).unwrap();
-        assert!(["adopts", "unlooked", "untold_push"].iter().all(|field| told.get(*field).is_none()), "{told}");
+        assert!(
+            ["adopts", "push_search_error", "unverified_push"].iter().all(|field| told.get(*field).is_none()),
+            "{told}"
+        );
         let loss = json!({ "code": "runner_offline", "sentence": "It is gone.", "help": "Retry.", "facts": {} });
         let adopting = Job { adopts: serde_json::from_value(loss).unwrap(), ..job };
         assert!(adopting.delivery_hint().unwrap().starts_with("No agent works on this job any more"), "{adopting:?}");

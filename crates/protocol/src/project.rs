@@ -282,7 +282,7 @@ pub enum FeatureVerdict {
     /// A permission is missing.
     Missing,
     /// Unknown: only a change in the repository could test it.
-    Untold,
+    Unknown,
     /// Not needed here.
-    Needless,
+    NotNeeded,
 }

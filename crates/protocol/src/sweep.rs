@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SweepReport {
     /// Due items examined.
-    pub looked_at: u32,
+    pub checked: u32,
     /// Jobs whose start was requested.
     pub started: u32,
     /// Jobs returned to Ready.
@@ -23,9 +23,9 @@ pub struct SweepReport {
     pub pull_requests: u32,
     /// Repositories queued for a comparison with their forge.
     #[serde(default)]
-    pub looks: u32,
+    pub polls: u32,
     /// Items that needed no work: the index lagged, or another process was faster.
-    pub nothing: u32,
+    pub unchanged: u32,
     /// Items that failed, which the sweeper puts off, and parts of the round that failed.
     pub failed: u32,
     /// Self-hosted runners marked Offline.

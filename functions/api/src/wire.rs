@@ -68,7 +68,7 @@ fn failure(failure: &Failure) -> Explanation {
 pub(crate) fn job(view: JobView) -> Job {
     let JobView { job, title, repository, waits, revises, .. } = view;
     let waits = waits.map(wait_to_wire);
-    let (until, untold_push) = (job.stop_deadline(), explanation::unresolved_push_note(&job));
+    let (until, unverified_push) = (job.stop_deadline(), explanation::unresolved_push_note(&job));
     Job {
         waits,
         cancel: job.cancel.map(|cancel| Cancel { by: cancel.by, reason: cancel.reason, at: cancel.at, until }),
@@ -79,11 +79,11 @@ pub(crate) fn job(view: JobView) -> Job {
         retry_of: job.retry_of,
         failure: job.failure.as_ref().map(failure),
         adopts: job.adopts.as_ref().map(failure),
-        unlooked: match &job.looked {
+        push_search_error: match &job.looked {
             Some(domain::PushSearch::Failed { failure: why }) => Some(failure(why)),
             Some(domain::PushSearch::FoundNothing {}) | None => None,
         },
-        untold_push,
+        unverified_push,
         started: job.run.as_ref().map(|run| run.started),
         result: job.result,
         id: job.id,

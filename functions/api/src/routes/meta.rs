@@ -47,15 +47,15 @@ pub(crate) async fn sweep(
         return Err(fault.into());
     }
     Ok(Json(SweepReport {
-        looked_at: report.checked,
+        checked: report.checked,
         started: report.started,
         requeued: report.requeued,
         ended: report.ended,
         tickets: report.tickets,
         admitted: report.admitted,
         pull_requests: report.pull_requests,
-        looks: report.polls,
-        nothing: report.unchanged,
+        polls: report.polls,
+        unchanged: report.unchanged,
         failed: report.failed,
         offline: report.offline,
         more: report.has_more,

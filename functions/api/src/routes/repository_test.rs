@@ -26,8 +26,8 @@ fn to_wire_feature_test((row, verdict): (&FeatureRow, FeatureStatus)) -> Feature
     let (verdict, note) = match verdict {
         FeatureStatus::Works => (FeatureVerdict::Works, None),
         FeatureStatus::Missing(what) => (FeatureVerdict::Missing, Some(what)),
-        FeatureStatus::Unknown(what) => (FeatureVerdict::Untold, Some(what)),
-        FeatureStatus::NotNeeded(why) => (FeatureVerdict::Needless, Some(why.to_owned())),
+        FeatureStatus::Unknown(what) => (FeatureVerdict::Unknown, Some(what)),
+        FeatureStatus::NotNeeded(why) => (FeatureVerdict::NotNeeded, Some(why.to_owned())),
     };
     let permissions = row.permissions.iter().map(|(name, level)| format!("{name}: {}", level.code())).collect();
     FeatureTest { feature: to_wire_feature(row.feature), words: row.description.into(), permissions, verdict, note }

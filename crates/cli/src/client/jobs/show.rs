@@ -30,7 +30,7 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<(), CliError> 
             format!("only the commit that a lost attempt may have pushed. Cause of the loss: {}", loss.sentence);
         lines.push(("Adopts", Cell::text(looks)));
     }
-    lines.extend(job.untold_push.as_ref().map(|untold| ("Pushed", Cell::text(untold))));
+    lines.extend(job.unverified_push.as_ref().map(|sentence| ("Pushed", Cell::text(sentence))));
     lines.extend(job.question.as_ref().map(|question| ("Question", Cell::text(&question.text))));
     if let Some(cancel) = &job.cancel {
         let reason = cancel.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();

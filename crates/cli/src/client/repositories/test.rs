@@ -29,8 +29,8 @@ fn show(session: &Session, features: &[FeatureTest]) -> Result<(), CliError> {
         let (text, colour) = match feature.verdict {
             FeatureVerdict::Works => ("works", Some(Colour::Green)),
             FeatureVerdict::Missing => ("missing", Some(Colour::Red)),
-            FeatureVerdict::Untold => ("unknown", None),
-            FeatureVerdict::Needless => ("not needed", None),
+            FeatureVerdict::Unknown => ("unknown", None),
+            FeatureVerdict::NotNeeded => ("not needed", None),
         };
         let cell = Cell::new(text, format::to_code(&feature.verdict));
         let cells = [
