@@ -90,11 +90,11 @@ async fn usage_of_all_starts_counts_towards_the_cost_limit() {
 #[tokio::test]
 async fn large_output_and_unread_prompt_do_not_block() {
     let world = World::with_agent(
-        "head -c 20000000 /dev/zero | tr '\\0' x | fold -w 50000; echo; head -c 3000000 /dev/zero | tr '\\0' y; echo
+        "head -c 4000000 /dev/zero | tr '\\0' x | fold -w 50000; echo; head -c 300000 /dev/zero | tr '\\0' y; echo
          echo oops >&2; echo the-end; echo hello > greeting.txt",
     )
     .await;
-    world.api.change_assignment(|job| job.prompt = "p".repeat(3_000_000));
+    world.api.change_assignment(|job| job.prompt = "p".repeat(300_000));
     world.completes().await;
     let events = world.api.events();
     assert!(world.api.event_texts().contains("the-end"));

@@ -1,5 +1,6 @@
 //! A scripted control plane that uses the wire types, records every call, and fails on request.
 
+use crate::world::serve;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Path, State};
@@ -139,10 +140,8 @@ impl Api {
             .route("/ecs/task", get(async || axum::Json(json!({ "TaskARN": TASK }))))
             .with_state(inner.clone())
             .merge(more);
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let url = serve(routes).await;
         inner.url.set(url.clone()).unwrap();
-        tokio::spawn(async move { axum::serve(listener, routes).await });
         Self { url, inner }
     }
 

@@ -4,13 +4,12 @@
 //! Only the first batch of events has a number, because further batches and heartbeats depend on the clock. An answer
 //! after the time limit of twenty seconds equals a lost answer.
 
+use crate::crash_walk::{Published, assert_same_ends};
 use crate::gate::{Break, Fault, Gate, Point};
 use crate::prelude::*;
 use crate::world::World;
-use futures::stream;
 use pullyard_domain::project::Resume;
 
-const PARALLEL_WALKS: usize = 4;
 const MAX_ATTEMPTS: usize = 4;
 
 /// Suffixes of the calls of every job.
@@ -49,7 +48,8 @@ impl Flow {
         let is_by_the_clock = name.ends_with("/events") && *number > 1;
         let is_here = match self {
             Self::SingleAttempt => is_one(&COMMON_CALLS),
-            Self::QuestionAndResume => is_one(&YIELD_CALLS) || !is_one(&COMMON_CALLS),
+            // The artifacts after the resume are stored as in the other flow.
+            Self::QuestionAndResume => (is_one(&YIELD_CALLS) || !is_one(&COMMON_CALLS)) && *number <= 2,
         };
         is_here && !is_by_the_clock
     }
@@ -60,16 +60,14 @@ struct FinalState {
     outcome: FinishOutcome,
     names_head_and_pull_request: (bool, bool),
     max_finish_ids: Option<usize>,
-    file: Option<String>,
-    commits: String,
-    has_second_pull_request: bool,
+    published: Published,
     outbox_files: usize,
 }
 
 async fn final_state(world: &World) -> FinalState {
     let finish = world.api.final_finish().unwrap();
     let result = finish.result.unwrap();
-    let pull = world.open_pull_request(BRANCH).await.unwrap();
+    let published = Published::load(world).await;
     let mut told: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
     for call in world.api.calls("finish") {
         told.entry(call.attempt).or_default().insert(call.body["finish_id"].to_string());
@@ -78,12 +76,10 @@ async fn final_state(world: &World) -> FinalState {
         outcome: finish.outcome,
         names_head_and_pull_request: (
             Some(result.head) == world.branch_head(BRANCH),
-            result.pull_request.number == pull.number,
+            result.pull_request.number == published.pull_request,
         ),
         max_finish_ids: told.values().map(BTreeSet::len).max(),
-        file: world.file_at(BRANCH, "greeting.txt"),
-        commits: world.git_line(&["rev-list", "--count", &format!("main..{BRANCH}")]),
-        has_second_pull_request: world.forge.pull_snapshot("acme/app", pull.number + 1).await.unwrap().is_some(),
+        published,
         outbox_files: world.outbox_files().len(),
     }
 }
@@ -185,8 +181,8 @@ async fn run_undisturbed(flow: Flow, least: usize, among: &[&str]) -> (Vec<Point
         (end.outcome, end.names_head_and_pull_request, end.max_finish_ids),
         (FinishOutcome::Completed, (true, true), Some(1))
     );
-    assert_eq!((end.commits.as_str(), end.file.as_deref()), ("1", Some("hello\n")));
-    assert_eq!((end.has_second_pull_request, end.outbox_files), (false, 0));
+    assert_eq!((end.published.commits.as_str(), end.published.file.as_deref()), ("1", Some("hello\n")));
+    assert_eq!((end.published.has_second_pull_request, end.outbox_files), (false, 0));
     let points: Vec<Point> = calls.into_iter().filter(|call| flow.covers(call)).collect();
     println!("{flow:?}: {} calls of the control plane: {points:?}", points.len());
     assert!(points.len() >= least, "{points:?}");
@@ -198,17 +194,11 @@ async fn run_undisturbed(flow: Flow, least: usize, among: &[&str]) -> (Vec<Point
 
 async fn walk(flow: Flow, faults: Vec<Fault>, undisturbed: FinalState) {
     println!("{flow:?}: {} walks", faults.len());
-    let walks = faults.into_iter().map(|fault| async move {
-        let end = match fault.1 {
-            Break::KilledBefore | Break::KilledAfter => final_state_after_kill(flow, &fault).await,
-            Break::AfterCall | Break::Refused => run_without_kill(flow, Some(fault.clone())).await.1,
-        };
-        (fault, end)
-    });
-    let ends: Vec<_> = stream::iter(walks).buffer_unordered(PARALLEL_WALKS).collect().await;
-    for (fault, end) in ends {
-        assert_eq!(end, undisturbed, "{fault:?}");
-    }
+    assert_same_ends(faults, &undisturbed, async |fault| match fault.1 {
+        Break::KilledBefore | Break::KilledAfter => final_state_after_kill(flow, fault).await,
+        Break::AfterCall | Break::Refused => run_without_kill(flow, Some(fault.clone())).await.1,
+    })
+    .await;
 }
 
 /// Kills after each changing call, and before the first call of each name.
@@ -240,12 +230,12 @@ async fn job_ends_once_despite_lost_or_refused_calls() {
 
 #[tokio::test]
 async fn yielding_job_survives_a_kill_at_any_call() {
-    let (points, end) = run_undisturbed(Flow::QuestionAndResume, 14, &YIELD_CALLS).await;
+    let (points, end) = run_undisturbed(Flow::QuestionAndResume, 9, &YIELD_CALLS).await;
     walk(Flow::QuestionAndResume, kill_faults(&points), end).await;
 }
 
 #[tokio::test]
 async fn yielded_job_resumes_once_despite_lost_or_refused_calls() {
-    let (points, end) = run_undisturbed(Flow::QuestionAndResume, 14, &YIELD_CALLS).await;
+    let (points, end) = run_undisturbed(Flow::QuestionAndResume, 9, &YIELD_CALLS).await;
     walk(Flow::QuestionAndResume, answer_faults(&points), end).await;
 }

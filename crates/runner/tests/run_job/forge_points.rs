@@ -3,10 +3,10 @@
 //! The kills are before the first call, before the first changing call, and after each changing call. Other points are
 //! equivalent, because a call that only reads leaves nothing. `git_points` and `api_crash_points` walk the other calls.
 
+use crate::crash_walk::{Published, assert_same_ends};
 use crate::gate::{Break, Fault, Gate, Point};
 use crate::prelude::*;
 use crate::world::World;
-use futures::stream;
 use pullyard_demo_forge::{AccountKind, LineComment, Role, User};
 use pullyard_domain::job::Replies;
 use pullyard_domain::marker::Marker;
@@ -15,7 +15,6 @@ use pullyard_protocol::attempt::{RevisedComment, RevisedPullRequest, RevisedRevi
 
 const REPOSITORY: &str = "acme/app";
 const COUNTING_AGENT: &str = "cat > /dev/null; echo x >> greeting.txt; echo \"Round $(grep -c x greeting.txt).\"";
-const PARALLEL_WALKS: usize = 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Work {
@@ -34,8 +33,7 @@ async fn start_behind_gate(world: &World, fault: Option<Fault>) -> Arc<Gate> {
 struct FinalState {
     outcome: FinishOutcome,
     replies: Option<Replies>,
-    commits: String,
-    has_second_pull_request: bool,
+    published: Published,
     newest_commit_marks: (bool, usize),
     answers: usize,
     requested_reviewers: BTreeSet<String>,
@@ -44,15 +42,15 @@ struct FinalState {
 
 async fn final_state(world: &World) -> FinalState {
     let finish = world.api.finishes().pop().unwrap();
-    let number = world.open_pull_request(BRANCH).await.unwrap().number;
+    let published = Published::load(world).await;
+    let number = published.pull_request;
     let look = world.forge.pull_snapshot(REPOSITORY, number).await.unwrap().unwrap();
     let text = world.forge_client().pull_request_text(REPOSITORY, number).await.unwrap();
     let mark = Some(Marker::Job(world.api.assignment().job));
     FinalState {
         outcome: finish.outcome,
         replies: finish.result.and_then(|result| result.replies),
-        commits: world.git_line(&["rev-list", "--count", &format!("main..{BRANCH}")]),
-        has_second_pull_request: world.forge.pull_snapshot(REPOSITORY, number + 1).await.unwrap().is_some(),
+        published,
         newest_commit_marks: (
             text.contains(&world.branch_head(BRANCH).unwrap()),
             text.matches("pullyard:newest").count(),
@@ -102,7 +100,7 @@ pub(crate) async fn add_review(world: &World, forge: &Forge, number: u64) -> Vec
     threads
 }
 
-async fn final_state_after_kill(work: Work, killed: Fault) -> FinalState {
+async fn final_state_after_kill(work: Work, killed: &Fault) -> FinalState {
     let world = prepare_world(work).await;
     let gate = start_behind_gate(&world, Some(killed.clone())).await;
     let mut runner = world.spawn(|_| ());
@@ -128,7 +126,7 @@ async fn walk(work: Work, least: usize, among: &[&str]) {
         Work::Revision => (2, Some(Replies { answered: 2, failed: 0 })),
     };
     assert_eq!((undisturbed.answers, &undisturbed.replies), (answers, &replies));
-    assert_eq!((undisturbed.has_second_pull_request, undisturbed.newest_commit_marks), (false, (true, 2)));
+    assert_eq!((undisturbed.published.has_second_pull_request, undisturbed.newest_commit_marks), (false, (true, 2)));
     let calls = gate.calls();
     println!("{work:?}: {} calls of the forge: {calls:?}", calls.len());
     assert!(calls.len() >= least, "{calls:?}");
@@ -139,11 +137,7 @@ async fn walk(work: Work, least: usize, among: &[&str]) {
     let before = [&calls[0], changes[0]].map(|point| (point.clone(), Break::KilledBefore));
     let after = changes.into_iter().map(|point| (point.clone(), Break::KilledAfter));
     let points = before.into_iter().chain(after);
-    let walks = points.map(|killed| async move { (killed.clone(), final_state_after_kill(work, killed).await) });
-    let ends: Vec<_> = stream::iter(walks).buffer_unordered(PARALLEL_WALKS).collect().await;
-    for (killed, end) in ends {
-        assert_eq!(end, undisturbed, "killed {killed:?} of {calls:?}");
-    }
+    assert_same_ends(points, &undisturbed, async |killed| final_state_after_kill(work, killed).await).await;
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ mod checkpoints;
 mod checks;
 mod conflicts;
 mod containers;
+mod crash_walk;
 mod daemon;
 mod daemon_points;
 mod daemon_shutdown;

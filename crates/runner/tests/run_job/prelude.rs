@@ -6,7 +6,7 @@ pub(crate) use crate::checks::{pull_request, with_checks};
 pub(crate) use crate::publish::install_hook;
 pub(crate) use crate::revise::{commit_file, world_under_review};
 pub(crate) use crate::runner_api::{DaemonMachine, job, wait_for_file};
-pub(crate) use crate::world::{BRANCH, RunResult, TOKEN, WAITING_AGENT, wait_for_exit};
+pub(crate) use crate::world::{BRANCH, RunResult, TOKEN, WAITING_AGENT, serve, wait_for_exit};
 pub(crate) use crate::yields::{input, run_on_another_machine, set_command, set_resume, unpack_checkpoint};
 pub(crate) use axum::extract::State;
 pub(crate) use axum::http::{HeaderMap, StatusCode};

@@ -303,9 +303,7 @@ async fn refused_push_opens_no_pull_request() {
 
 pub(crate) async fn replace_pulls_api(world: &World, pulls: MethodRouter) {
     let forge = Router::new().route("/repos/acme/app/pulls", pulls);
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, forge).await });
+    let url = serve(forge).await;
     world.api.change_assignment(|job| job.repository.api_url = url);
 }
 

@@ -281,11 +281,9 @@ async fn unreadable_pull_request_fails_before_the_agent_starts() {
         let mut world = World::with_agent("touch @DIR@/began; echo hello > greeting.txt").await;
         let no = move || async move { (status, Json(json!({ "message": "No" }))) };
         let forge = Router::new().fallback(no);
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut assignment = world.api.assignment();
-        assignment.repository.api_url = format!("http://{}", listener.local_addr().unwrap());
+        assignment.repository.api_url = serve(forge).await;
         assignment.continues = Some(ContinuedPullRequest { number: 1, branch: "feature".into() });
-        tokio::spawn(async move { axum::serve(listener, forge).await });
         world.api = Api::start(assignment, TOKEN).await;
         run_to_exit(&world).await;
         assert_eq!((world.api.failure_code(), world.api.statuses()), (code, vec!["preparing".to_owned()]), "{status}");

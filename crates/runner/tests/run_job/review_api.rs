@@ -54,9 +54,7 @@ impl ReviewApi {
             .route("/repos/acme/app/pulls/{number}/requested_reviewers", post(request_reviewers))
             .route("/graphql", post(graphql))
             .with_state(state.clone());
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, routes).await });
+        let url = serve(routes).await;
         Self { url, state }
     }
 

@@ -204,10 +204,7 @@ impl DaemonMachine {
     pub(crate) async fn with_job_script(script: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let plane = RunnerApi::new();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let routes = plane.routes();
-        tokio::spawn(async move { axum::serve(listener, routes).await });
+        let url = serve(plane.routes()).await;
         let path = dir.path().join("run-job.sh");
         pullyard_test_script::write_script(&path, script);
         Self { dir, runner_api: plane, url, script: path }

@@ -75,9 +75,7 @@ async fn refused_host_is_recorded_once() {
 
 /// Runs Claude Code, played by a script, in a sandbox with a model at this address. It prints a recorded run.
 async fn run_claude_code(model: Router, script: &str, cost_limit: Option<u64>) -> (AgentMachine, FinishRequest) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, model).await });
+    let url = serve(model).await;
     let script = format!("{script}; cat @DIR@/said.jsonl; cat > /dev/null");
     let machine = AgentMachine::with_agent(CLAUDE, &script).await;
     machine.world.api.change_assignment(|job| job.limits.cost_usd_micros = cost_limit);

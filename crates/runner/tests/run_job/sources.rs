@@ -31,10 +31,7 @@ async fn check_in(world: &World, code: &str, words: &str) {
 async fn start_server(status: StatusCode, kind: &'static str, body: &'static str) -> String {
     let routes =
         Router::new().fallback(move || async move { (status, [(header::CONTENT_TYPE, kind)], body).into_response() });
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/acme/app.git", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, routes).await });
-    url
+    format!("{}/acme/app.git", serve(routes).await)
 }
 
 fn file_url(dir: &Path, init: bool) -> String {
@@ -86,8 +83,11 @@ async fn missing_branch_is_named() {
 #[tokio::test]
 async fn unreachable_forge_is_reported_with_its_cause() {
     let down = start_server(StatusCode::BAD_GATEWAY, "text/plain", "upstream").await;
-    check_url(|_| down, "source_unreachable", "502").await;
-    check_url(|_| "http://127.0.0.1:1/acme/app.git".into(), "source_unreachable", "Failed to connect").await;
-    // The `ext::` transport would run a command and is refused.
-    check_url(|_| "ext::sh -c true".into(), "source_unreachable", "").await;
+    // The runner retries each for twenty seconds, so they run at once.
+    tokio::join!(
+        check_url(|_| down, "source_unreachable", "502"),
+        check_url(|_| "http://127.0.0.1:1/acme/app.git".into(), "source_unreachable", "Failed to connect"),
+        // The `ext::` transport would run a command and is refused.
+        check_url(|_| "ext::sh -c true".into(), "source_unreachable", ""),
+    );
 }

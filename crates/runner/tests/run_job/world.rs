@@ -1,6 +1,7 @@
 //! A test world: a forge with a repository, a control plane with one assignment, and a work folder.
 
 use crate::api::{Api, BOOTSTRAP};
+use axum::Router;
 use pullyard_demo_forge::{DemoForge, Options, Repository, User};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{JobId, RepositoryName, TicketKey};
@@ -274,6 +275,14 @@ impl World {
     pub(crate) fn outbox_files(&self) -> Vec<PathBuf> {
         entries(&self.work_dir().join("outbox"))
     }
+}
+
+/// Serves these routes on a port of their own; returns the address.
+pub(crate) async fn serve(routes: Router) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    url
 }
 
 fn entries(dir: &Path) -> Vec<PathBuf> {
