@@ -40,7 +40,6 @@ mod guarantees;
 mod hold;
 mod infra;
 mod inputs;
-mod lag;
 mod observability;
 mod openapi;
 mod pages;

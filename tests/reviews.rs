@@ -6,7 +6,6 @@ mod dismissed;
 mod edited;
 mod failed;
 mod faults;
-mod lagging;
 mod life;
 mod replies;
 mod requested;

@@ -1,7 +1,7 @@
 //! The test world of reviews: a linked pull request, a reviewer, a scripted agent, and queries of the forge's state.
 
 use crate::prelude::*;
-use crate::story::{DynamodbProxy, Tasks};
+use crate::story::Tasks;
 use pullyard_local::{LineComment, User};
 use pullyard_protocol::delivery::Delivery;
 use pullyard_protocol::pull_request::{LinkPullRequest, PullRequest, PullRequestQuery, RevisePullRequest};
@@ -23,12 +23,11 @@ pub(super) struct ReviewSetup {
     pub(super) install_hook: bool,
     pub(super) settings: fn(&mut Settings),
     pub(super) task: fn() -> Task,
-    pub(super) before_dynamodb: Option<DynamodbProxy>,
 }
 
 impl Default for ReviewSetup {
     fn default() -> Self {
-        Self { install_hook: true, settings: |_| {}, task: || Task::Runner, before_dynamodb: None }
+        Self { install_hook: true, settings: |_| {}, task: || Task::Runner }
     }
 }
 
@@ -66,9 +65,7 @@ impl ReviewWorld {
     async fn without_pull_request(begin: &ReviewSetup) -> Self {
         let mut settings = Settings { revise_on_review: true, ..Setup::default().settings };
         (begin.settings)(&mut settings);
-        let before_dynamodb = begin.before_dynamodb.clone();
-        let task = (begin.task)();
-        let story = Story::start_with(Setup { task, settings, before_dynamodb, ..Setup::default() }).await;
+        let story = Story::start_with(Setup { task: (begin.task)(), settings, ..Setup::default() }).await;
         let forge = story.local.forge();
         let ann = User { login: ANN.into(), id: 9_007_199_254_740_997, token: ANNS_TOKEN.into() };
         forge.add_user(ann, AccountKind::User).await.unwrap();
