@@ -37,29 +37,11 @@ use world::World;
 const SEEDS: u64 = 16;
 
 /// Events that happen at least once in [`SEEDS`] lives.
-const EVENTS: [&str; 17] = [
-    "Completed",
-    "Failed",
-    "Cancelled",
-    "on Fargate",
-    "on runners",
-    "requeued",
-    "retries",
-    "pushed",
-    "killed",
-    "refused",
-    "answers lost",
-    "errors after effect",
-    "stopped before",
-    "stopped after",
-    "no task",
-    "calls",
-    "came late",
-];
+const EVENTS: &str = "Completed, Failed, Cancelled, on Fargate, on runners, requeued, retries, pushed, \
+    killed, refused, answers lost, errors after effect, stopped before, stopped after, no task, calls, came late";
 
 /// Events that happen at least once in [`MANY_SEEDS`] lives.
-const RARE_EVENTS: [&str; 8] =
-    ["continued", "lease_lost", "reviews", "revisions", "reviews found by looking", "asked", "paused", "inputs"];
+const RARE_EVENTS: &str = "continued, lease_lost, reviews, revisions, reviews found by looking, asked, paused, inputs";
 
 /// Enough lives for rare events.
 const MANY_SEEDS: u64 = 300;
@@ -147,7 +129,8 @@ fn every_law_holds_in_every_life() {
         lived as f64 * 60.0 / secs,
     );
     println!("simulation: {tally}");
-    let expected = EVENTS.iter().filter(|_| seeds >= SEEDS).chain(RARE_EVENTS.iter().filter(|_| seeds >= MANY_SEEDS));
+    let expected = [(EVENTS, SEEDS), (RARE_EVENTS, MANY_SEEDS)].into_iter().filter(|(_, least)| seeds >= *least);
+    let expected = expected.flat_map(|(events, _)| events.split(", "));
     for what in expected {
         assert!(tally.count(what) > 0, "never in {lived} lives: {what}");
     }
@@ -155,7 +138,7 @@ fn every_law_holds_in_every_life() {
 
 #[test]
 fn same_seed_gives_the_same_trace() {
-    for seed in [3, 8, 12] {
+    for seed in [3, 12] {
         let (one, other) = (simulate_seed(seed), simulate_seed(seed));
         let ways = one.trace.lines().iter().zip(other.trace.lines());
         for (at, (one, other)) in ways.enumerate() {
