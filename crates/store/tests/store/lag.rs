@@ -1,8 +1,7 @@
-//! Tests lagging indexes: each row is current or outdated, never invented, and catches up. Reads of items never lag.
+//! Tests lagging indexes: each row is current or outdated, never invented, and catches up.
 
 use crate::prelude::*;
 use crate::sample;
-use crate::suspensions::answered_job;
 use crate::world::{World, seed, text_attribute};
 use pullyard_domain::due;
 use pullyard_testkit::Lag;
@@ -81,48 +80,4 @@ async fn lagging_index_names_only_past_rows_and_catches_up() {
         lag.catch_up().await.unwrap();
         assert_eq!(index_rows(&world).await, past.record_rows(&world).await);
     }
-}
-
-/// Each consistent read of several items includes the latest write, although no shadow table has it.
-#[tokio::test]
-async fn consistent_reads_return_the_latest_items() {
-    let lag = Lag::frozen();
-    let world = World::lagging(&lag).await;
-    let (store, project, key) = (&world.store, sample::project(), sample::ticket_key("APP-1"));
-    world.expect_applied(store.put_project(&sample::project_with_id(project.as_str()))).await;
-    world.expect_applied(store.put_repository(&sample::repository(99, "acme/app"), None)).await;
-    let kite = world.register_runner(&sample::runner("kite", 1)).await;
-    let job = answered_job(&world, "APP-1").await;
-    let read = [
-        ("jobs", store.load_jobs(std::slice::from_ref(&job.id)).await.unwrap().len()),
-        ("members", store.load_members(&BTreeSet::from([kite.id])).await.unwrap().len()),
-        ("a ticket with its project", {
-            let (project, ticket) = store.load_project_and_ticket(&project, &key).await.unwrap();
-            usize::from(project.is_some() && ticket.is_some())
-        }),
-        ("repositories", store.list_repositories(&project).await.unwrap().len()),
-        ("attempts", store.list_attempts(&job.id).await.unwrap().len()),
-        ("what people said", store.list_inputs(&job.id, 0).await.unwrap().len()),
-    ];
-    for (what, found) in read {
-        assert_eq!(found, 1, "{what}");
-    }
-    assert!(lag.count_stale() > 0);
-}
-
-#[tokio::test]
-async fn reviews_and_events_are_read_consistently() {
-    let lag = Lag::frozen();
-    let world = World::lagging(&lag).await;
-    world.expect_applied(world.store.assign_review(&waiting_review("r1"), None)).await;
-    let (_, review, _) = world.store.load_link_and_review(&pull_request_id(), &review_id("r1")).await.unwrap();
-    assert!(review.is_some());
-    assert_eq!(world.store.list_reviews(&pull_request_id()).await.unwrap().len(), 1, "reviews are read consistently");
-    let (_, reviews) = world.store.load_link_and_reviews(&pull_request_id()).await.unwrap();
-    assert_eq!(reviews.len(), 1, "reviews are read consistently with their link");
-    let (job, said) = (sample::job_id("one"), ["It works.".to_owned()]);
-    let batch = EventBatch { job: &job, attempt: 1, first: 1, at: at(1), events: &said[..] };
-    world.expect_applied(world.store.create_event_batch(&batch)).await;
-    let batches = world.store.list_event_batches::<String>(&job, 1, 0, 10).await.unwrap();
-    assert_eq!(batches.len(), 1, "event batches are read consistently");
 }

@@ -1,7 +1,7 @@
 //! Generates docs/reference/table.md from the items that the store's writes create.
 
 use crate::prelude::*;
-use crate::shape::{kind, world_with_every_item};
+use crate::shape::{every_item, kind};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -16,103 +16,47 @@ struct Kind {
     description: &'static str,
 }
 
-const fn kind_entry(name: &'static str, pk: &'static str, sk: &'static str, what: &'static str) -> Kind {
-    Kind { name, pk, sk, description: what }
-}
+/// Name, partition key, sort key and description of each kind of item.
+const KINDS: &str = "\
+SETTINGS | PROJECT#{project} | SETTINGS | A project: its name and settings.
+REPO | PROJECT#{project} | REPO#{integration}#{repository id} | A connected repository and its agent.
+REPONAME | PROJECT#{project} | REPONAME#{owner/name, lower case} | Alias to the repository.
+INTEGRATION | INTEGRATION#{integration} | INTEGRATION | A connected forge: URLs, account, names of its secrets. With `gone`, the forge was disconnected.
+CLASS | POOL#{project} | CLASS#{class} | The runner requirements of a job class.
+BUDGET | BUDGET#{project} | {day} | The project's jobs and their cost on a day in UTC.
+TICKET | TICKET#{project}#{key} | TICKET | A ticket: status, lock, last entry, second entry, wanted and shown state.
+TEXT | TICKET#{project}#{key} | TEXT | The ticket's text, zstd.
+COMMENT | TICKET#{project}#{key} | COMMENT#{number:010} | A user's comment on the ticket.
+JOB | JOB#{job} | JOB | The job.
+CONTEXT | JOB#{job} | CONTEXT#{hash} | The job's frozen prompt context, zstd.
+ATTEMPT | JOB#{job} | ATTEMPT#{n:04} | A finished attempt: its run and its end.
+ARTIFACTS | JOB#{job} | ARTIFACTS#{n:04} | The artifacts of one attempt: kinds, names, sizes, hashes, and whether the bucket has the object.
+INPUT | JOB#{job} | INPUT#{seq:010} | A user's message to the job's agent.
+EVENTS | EVENTS#{job}#{n:04} | {first seq:010} | One batch of events, zstd.
+PR | PR#{integration}#{repository id}#{number} | PR | The link from a pull request to its ticket and job, and the note to show on it.
+REVIEW | PR#{integration}#{repository id}#{number} | REVIEW#{review} | The state of one review or revision request; `had` is its job before it waited or was refused again.
+DELIVERY | DELIVERY#{delivery} | DELIVERY | One decision with its facts.
+RUNNERS | RUNNERS#{shard} | {runner} | A self-hosted runner's slots, its reported jobs and its last heartbeat.
+PROFILE | RUNNER#{runner} | PROFILE | A runner's capabilities and labels.
+NAME | NAME#runner#{name} | NAME | The runner that owns a name.
+HOOK | HOOK#{name} | HOOK | A webhook: forge, projects, name of its secret.
+HEARD | HOOK#{name} | HEARD | A webhook's last verified delivery, last refused delivery and number of refused deliveries.
+POLL | POLL#{project}#{integration}#{repository id} | POLL | A repository's ingress and polling state.
+BREAKER | BREAKER#{project or runner}#{which}#{capability} | BREAKER | A paused model account: the cause and the end of the pause.
+ROTATION | ROTATION#{secret} | ROTATION | The previous version of a rotated secret, and the end of its validity.
+SWEEPER | SWEEPER | SWEEPER | The time of the last sweep, and its gauges.
+IDEMPOTENCY | IDEMPOTENCY#{caller}#{key} | IDEMPOTENCY | An idempotency key: its request, and the resulting job, token, comment or ledger entry.
+TOKEN | TOKEN#{sha256} | TOKEN | An API or runner token: scopes, expiry, last use to the minute.
+FIRST | FIRST | FIRST | The hash of the first admin token.
+SIGNIN | SIGNIN#{nonce} | SIGNIN | A used sign-in link.
+";
 
-const KINDS: &[Kind] = &[
-    kind_entry("SETTINGS", "PROJECT#{project}", "SETTINGS", "A project: its name and settings."),
-    kind_entry(
-        "REPO",
-        "PROJECT#{project}",
-        "REPO#{integration}#{repository id}",
-        "A connected repository and its agent.",
-    ),
-    kind_entry("REPONAME", "PROJECT#{project}", "REPONAME#{owner/name, lower case}", "Alias to the repository."),
-    kind_entry(
-        "INTEGRATION",
-        "INTEGRATION#{integration}",
-        "INTEGRATION",
-        "A connected forge: URLs, account, names of its secrets. With `gone`, the forge was disconnected.",
-    ),
-    kind_entry("CLASS", "POOL#{project}", "CLASS#{class}", "The runner requirements of a job class."),
-    kind_entry("BUDGET", "BUDGET#{project}", "{day}", "The project's jobs and their cost on a day in UTC."),
-    kind_entry(
-        "TICKET",
-        "TICKET#{project}#{key}",
-        "TICKET",
-        "A ticket: status, lock, last entry, second entry, wanted and shown state.",
-    ),
-    kind_entry("TEXT", "TICKET#{project}#{key}", "TEXT", "The ticket's text, zstd."),
-    kind_entry("COMMENT", "TICKET#{project}#{key}", "COMMENT#{number:010}", "A user's comment on the ticket."),
-    kind_entry("JOB", "JOB#{job}", "JOB", "The job."),
-    kind_entry("CONTEXT", "JOB#{job}", "CONTEXT#{hash}", "The job's frozen prompt context, zstd."),
-    kind_entry("ATTEMPT", "JOB#{job}", "ATTEMPT#{n:04}", "A finished attempt: its run and its end."),
-    kind_entry(
-        "ARTIFACTS",
-        "JOB#{job}",
-        "ARTIFACTS#{n:04}",
-        "The artifacts of one attempt: kinds, names, sizes, hashes, and whether the bucket has the object.",
-    ),
-    kind_entry("INPUT", "JOB#{job}", "INPUT#{seq:010}", "A user's message to the job's agent."),
-    kind_entry("EVENTS", "EVENTS#{job}#{n:04}", "{first seq:010}", "One batch of events, zstd."),
-    kind_entry(
-        "PR",
-        "PR#{integration}#{repository id}#{number}",
-        "PR",
-        "The link from a pull request to its ticket and job, and the note to show on it.",
-    ),
-    kind_entry(
-        "REVIEW",
-        "PR#{integration}#{repository id}#{number}",
-        "REVIEW#{review}",
-        "The state of one review or revision request; `had` is its job before it waited or was refused again.",
-    ),
-    kind_entry("DELIVERY", "DELIVERY#{delivery}", "DELIVERY", "One decision with its facts."),
-    kind_entry(
-        "RUNNERS",
-        "RUNNERS#{shard}",
-        "{runner}",
-        "A self-hosted runner's slots, its reported jobs and its last heartbeat.",
-    ),
-    kind_entry("PROFILE", "RUNNER#{runner}", "PROFILE", "A runner's capabilities and labels."),
-    kind_entry("NAME", "NAME#runner#{name}", "NAME", "The runner that owns a name."),
-    kind_entry("HOOK", "HOOK#{name}", "HOOK", "A webhook: forge, projects, name of its secret."),
-    kind_entry(
-        "HEARD",
-        "HOOK#{name}",
-        "HEARD",
-        "A webhook's last verified delivery, last refused delivery and number of refused deliveries.",
-    ),
-    kind_entry(
-        "POLL",
-        "POLL#{project}#{integration}#{repository id}",
-        "POLL",
-        "A repository's ingress and polling state.",
-    ),
-    kind_entry(
-        "BREAKER",
-        "BREAKER#{project or runner}#{which}#{capability}",
-        "BREAKER",
-        "A paused model account: the cause and the end of the pause.",
-    ),
-    kind_entry(
-        "ROTATION",
-        "ROTATION#{secret}",
-        "ROTATION",
-        "The previous version of a rotated secret, and the end of its validity.",
-    ),
-    kind_entry("SWEEPER", "SWEEPER", "SWEEPER", "The time of the last sweep, and its gauges."),
-    kind_entry(
-        "IDEMPOTENCY",
-        "IDEMPOTENCY#{caller}#{key}",
-        "IDEMPOTENCY",
-        "An idempotency key: its request, and the resulting job, token, comment or ledger entry.",
-    ),
-    kind_entry("TOKEN", "TOKEN#{sha256}", "TOKEN", "An API or runner token: scopes, expiry, last use to the minute."),
-    kind_entry("FIRST", "FIRST", "FIRST", "The hash of the first admin token."),
-    kind_entry("SIGNIN", "SIGNIN#{nonce}", "SIGNIN", "A used sign-in link."),
-];
+fn kinds() -> impl Iterator<Item = Kind> {
+    KINDS.lines().map(|line| {
+        let [name, pk, sk, description] = line.split(" | ").collect::<Vec<_>>().try_into().unwrap();
+        Kind { name, pk, sk, description }
+    })
+}
 
 fn matches_pattern(key: &str, pattern: &str) -> bool {
     let (key, pattern) = (key.split('#').collect::<Vec<_>>(), pattern.split('#').collect::<Vec<_>>());
@@ -220,17 +164,17 @@ fn unsampled_rows(kind: &str) -> &'static [&'static str] {
 #[tokio::test]
 async fn table_reference_matches_the_stores_writes() {
     let mut seen: BTreeMap<String, KindSummary> = BTreeMap::new();
-    for ((pk, sk), item) in world_with_every_item().await.items().await {
-        let kind = kind(&pk, &sk);
-        let known = KINDS.iter().find(|known| known.name == kind);
+    for ((pk, sk), item) in every_item().await {
+        let kind = kind(pk, sk);
+        let known = kinds().find(|known| known.name == kind);
         let known = known.unwrap_or_else(|| panic!("{pk} / {sk} matches no item kind of docs/reference/table.md"));
         assert!(
-            matches_pattern(&pk, known.pk) && matches_pattern(&sk, known.sk),
+            matches_pattern(pk, known.pk) && matches_pattern(sk, known.sk),
             "{pk} / {sk} does not match {} / {}",
             known.pk,
             known.sk
         );
-        seen.entry(kind).or_default().add(&item);
+        seen.entry(kind).or_default().add(item);
     }
     let mut page = String::from(
         "# The table\n\nGenerated by `crates/store/tests/store/reference.rs` from the items that the store's writes create.\n\nOne table in on-demand mode with the keys `pk` and `sk` (S), point-in-time recovery on AWS, and a time to live in `expires` (N, epoch seconds).\nTwo sparse, keys-only indexes: `work` by `wk` (S) and `ws` (N), and `list` by `lk` and `ls` (S).\nEvery item has its schema version in `v`; most writes add a random `mark` that identifies the write after a lost answer.\n`?` marks an attribute that only some items of the kind have.\nFree text in a key is percent-encoded.\n\n| item | pk | sk | index `work` | index `list` | TTL | written by |\n|---|---|---|---|---|---|---|\n",
@@ -240,7 +184,7 @@ async fn table_reference_matches_the_stores_writes() {
         let all = seen.iter().map(String::as_str).chain(more.iter().copied()).collect::<BTreeSet<_>>();
         all.into_iter().map(|row| format!("`{row}`")).collect::<Vec<_>>().join(", ")
     };
-    for kind in KINDS {
+    for kind in kinds() {
         let found = seen.get(kind.name).unwrap_or_else(|| panic!("no sample of {}", kind.name));
         let writers = written_by.get(kind.name).unwrap_or_else(|| panic!("no write creates {}", kind.name));
         let writers = writers.iter().map(|file| format!("`{file}`"));
@@ -251,7 +195,7 @@ async fn table_reference_matches_the_stores_writes() {
             .unwrap();
     }
     page.push_str("\nThe files are in `crates/store/src/write`. Each function there documents its condition after `Writes:`.\n\n## Attributes\n\nS text, N number, B bytes, BOOL, M map, L list; times are N, milliseconds since 1970.\n\n");
-    for kind in KINDS {
+    for kind in kinds() {
         writeln!(page, "### {}\n\n{}\n\n{}\n", kind.name, kind.description, seen[kind.name].attributes()).unwrap();
     }
     generated::compare_or_write("docs/reference/table.md", &format!("{}\n", page.trim_end()));

@@ -34,6 +34,19 @@ fn source_contains_no_scan() {
     }
 }
 
+#[test]
+fn only_reads_of_an_index_may_be_stale() {
+    for (path, text) in sources() {
+        for call in [".query()", ".get_item()", "KeysAndAttributes::builder()"] {
+            for read in text.split(call).skip(1) {
+                let request = read.split(';').next().unwrap_or_default();
+                let is_consistent = request.contains(".consistent_read(true)") || request.contains(".index_name(");
+                assert!(is_consistent, "{}: {call}", path.display());
+            }
+        }
+    }
+}
+
 /// Conditions, marks and retries belong to that module only.
 #[test]
 fn every_write_uses_the_transaction_module() {
