@@ -11,7 +11,6 @@ use pullyard_domain::prompt::review::{
 };
 use pullyard_domain::prompt::untrusted::{fence, remove_hidden, to_single_line, truncate_with_count};
 use pullyard_entry::{http, limits, strict};
-use pullyard_forge::webhook::{Event, Secret, SignatureError, WebhookSource, parse, verify};
 use pullyard_protocol::ticket::TicketEvent;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -23,54 +22,7 @@ pub(super) struct Target {
     pub(super) run: fn(&[u8]) -> u64,
 }
 
-pub(super) const TARGETS: [Target; 6] = [
-    Target {
-        name: "signature",
-        seeds: signatures,
-        words: &["sha256=", "sha1=", "SHA256=", "\n", "==", " "],
-        run: |input| kind(&signature(input)),
-    },
-    Target {
-        name: "payload",
-        seeds: payloads,
-        words: &[
-            "\"action\":\"submitted\",",
-            "\"review\":{}",
-            "\"pull_request\":null",
-            "\"installation\":{\"id\":1}",
-            "pull_request_review\n",
-            "pull_request\n",
-            "issue_comment\n",
-            "payload=%7B",
-            "2026-11-20T12:00:00Z",
-            "9999-12-31T23:59:60+99:99",
-            "changes_requested",
-            "\"type\":\"Bot\"",
-            "\"labeled\"",
-            "\"renamed\"",
-        ],
-        run: |input| kind(&payload(WebhookSource::GitHub, input)),
-    },
-    Target {
-        name: "bitbucket_payload",
-        seeds: bitbucket_payloads,
-        words: &[
-            "\"changes_request\":{},",
-            "\"participants\":[],",
-            "\"pullrequest\":null",
-            "\"uuid\":\"{1}\"",
-            "pullrequest:changes_request_created\n",
-            "pullrequest:comment_created\n",
-            "pullrequest:fulfilled\n",
-            "repo:deleted\n",
-            "2026-11-20T12:00:00.000001+00:00",
-            "9999-12-31T23:59:60+99:99",
-            "changes_requested",
-            "\"full_name\":{\"old\":\"\"}",
-            "\"SUPERSEDED\"",
-        ],
-        run: |input| kind(&payload(WebhookSource::Bitbucket, input)),
-    },
+pub(super) const TARGETS: [Target; 3] = [
     Target {
         name: "envelope",
         seeds: envelopes,
@@ -148,122 +100,6 @@ fn file(path: &Path) -> Vec<u8> {
 
 fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-}
-
-const SECRETS: [&str; 3] = ["a secret of the hook", "", "the next secret"];
-
-fn signatures() -> Vec<Vec<u8>> {
-    let signed =
-        |secret: &str, body: &str| format!("{}\n{body}", Secret::new(secret).sign(body.as_bytes())).into_bytes();
-    let [first, empty, next] = SECRETS;
-    vec![signed(first, "{}"), signed(next, "Hello"), signed(empty, "{}"), signed("x", "{}"), b"sha1=00\n".to_vec()]
-}
-
-/// Input: the header on the first line, then the body.
-fn signature(input: &[u8]) -> (String, usize) {
-    let (header, body) = halves(input);
-    let header = String::from_utf8_lossy(header);
-    let secrets = SECRETS.map(Secret::new);
-    let verified = verify(&secrets, body, Some(&header));
-    let made = |secret: &Secret| {
-        header.strip_prefix("sha256=").is_some_and(|hex| secret.sign(body)[7..] == hex.to_ascii_lowercase())
-    };
-    let expected = (0..secrets.len()).find(|n| !SECRETS[*n].is_empty() && made(&secrets[*n]));
-    assert_eq!(verified.ok(), expected, "verification disagrees with the secrets");
-    let fault = verified.err().map(|fault| match fault {
-        SignatureError::Missing => "missing",
-        SignatureError::Malformed => "malformed",
-        SignatureError::Wrong => "wrong",
-    });
-    (format!("{fault:?}"), verified.unwrap_or(9))
-}
-
-fn halves(input: &[u8]) -> (&[u8], &[u8]) {
-    let at = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
-    (&input[..at], input.get(at + 1..).unwrap_or_default())
-}
-
-fn payloads() -> Vec<Vec<u8>> {
-    let folder = root().join("crates/forge/tests/fixtures/webhooks");
-    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    let with_event = |path: &std::path::PathBuf| {
-        let event = path.file_name().unwrap().to_str().unwrap().split('.').next().unwrap().to_owned();
-        [event.as_bytes(), b"\n", &file(path)].concat()
-    };
-    paths.iter().map(with_event).collect()
-}
-
-fn bitbucket_payloads() -> Vec<Vec<u8>> {
-    let folder = root().join("crates/forge/tests/fixtures/bitbucket_webhooks");
-    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    let with_event = |path: &std::path::PathBuf| {
-        let name = path.file_name().unwrap().to_str().unwrap();
-        let event = name.split('.').take(2).collect::<Vec<_>>().join(":");
-        [event.as_bytes(), b"\n", &file(path)].concat()
-    };
-    paths.iter().map(with_event).collect()
-}
-
-/// Input: the event's name on the first line, then the body.
-fn payload(language: WebhookSource, input: &[u8]) -> (String, String) {
-    let (event, body) = halves(input);
-    let event = String::from_utf8_lossy(event);
-    match parse(language, &event, body) {
-        Err(bad) => {
-            assert!(!bad.fault.is_empty() && (bad.pointer.is_empty() || bad.pointer.starts_with('/')), "{bad:?}");
-            assert!(
-                bad.fault.len() < 160 && bad.pointer.len() < 200,
-                "the fault repeats too much of the input: {bad:?}"
-            );
-            let place: String = bad.pointer.chars().map(|c| if c.is_ascii_digit() { '#' } else { c }).collect();
-            (place, bad.fault)
-        }
-        Ok(read) => {
-            let whole: Value = serde_json::from_slice(body).unwrap();
-            let number = |pointer: &str| whole.pointer(pointer).and_then(Value::as_u64);
-            let said = match &read {
-                Event::Ping => "ping".to_owned(),
-                Event::Review(it) => {
-                    // For duplicate names both parsers use the last value.
-                    match language {
-                        WebhookSource::GitHub => {
-                            assert_eq!(Some(it.review.id), number("/review/id"));
-                            assert_eq!(Some(it.repository.id), number("/repository/id"));
-                        }
-                        WebhookSource::Bitbucket => {
-                            assert_eq!(Some(it.pull_request.number), number("/pullrequest/id"));
-                            assert!(it.review.id < 1 << 53 && it.repository.id < 1 << 53);
-                        }
-                    }
-                    format!(
-                        "{:?} {:?} {} {:?}",
-                        it.action,
-                        it.review.state,
-                        it.review.author.is_some(),
-                        it.pull_request.state
-                    )
-                }
-                Event::PullRequest(it) => {
-                    let of_its_kind = match language {
-                        WebhookSource::GitHub => "/pull_request/number",
-                        WebhookSource::Bitbucket => "/pullrequest/id",
-                    };
-                    assert_eq!(Some(it.pull_request.number), number(of_its_kind));
-                    let action = format!("{:?}", it.action);
-                    format!("{} {:?}", action.split(['(', '{']).next().unwrap_or_default(), it.pull_request.state)
-                }
-                Event::Comment(it) => format!("{:?} {} {}", it.action, it.is_pull_request, it.comment.author.is_some()),
-                Event::Repository(it) => format!("{:?}", std::mem::discriminant(&it.change)),
-                Event::Ignored { event: ignored, action } => {
-                    assert_eq!(ignored, &*event);
-                    format!("ignored {}", action.is_some())
-                }
-            };
-            (said, String::new())
-        }
-    }
 }
 
 fn envelopes() -> Vec<Vec<u8>> {
