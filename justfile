@@ -18,7 +18,7 @@ release-check:
 mutants package="domain" *arguments="":
     .ci/mutants {{package}} {{arguments}}
 
-# The CPU and memory of each function and of Node.js. Needs an idle machine.
+# The CPU, memory and time of each function. Needs an idle machine.
 figures:
     .ci/sam-build --release
     .ci/functions-figures

@@ -1,12 +1,10 @@
-//! Measures the time and DynamoDB request units of a delivery and a revision, for docs/capacity.md.
-//!
-//! Times are printed and never asserted; units are the capacity that the embedded DynamoDB returns.
+//! Tests the DynamoDB request units of a delivery and a revision, as the embedded DynamoDB returns them.
 
 pub(crate) mod flows;
 mod meter;
 
 use crate::prelude::*;
-use crate::webhooks::{ANNS_TOKEN, BRANCH, World};
+use crate::webhooks::{ANNS_TOKEN, World};
 use flows::{EVENT_BATCH_READS, REVISE};
 use meter::{Meter, Units};
 use pullyard_local::User;
@@ -23,65 +21,6 @@ async fn request_changes(story: &Story, number: u64, path: &str) -> u64 {
     let call = reqwest::Client::new().post(url).bearer_auth(ANNS_TOKEN).body(asked.to_string());
     let made: Value = call.send().await.unwrap().error_for_status().unwrap().json().await.unwrap();
     made["id"].as_u64().unwrap()
-}
-
-/// A percentile. Units: milliseconds.
-fn percentile_ms(times: &[Duration], share: usize) -> f64 {
-    let mut times = times.to_vec();
-    times.sort();
-    times[(times.len() * share / 100).min(times.len() - 1)].as_secs_f64() * 1e3
-}
-
-fn format_ms(ms: f64) -> String {
-    if ms < 10.0 { format!("{ms:.1} ms") } else { format!("{ms:.0} ms") }
-}
-
-/// A row of docs/capacity.md about deliveries that were sent one at a time.
-fn row(figure: &str, times: &[Duration], more: &str) -> String {
-    let (half, most) = (format_ms(percentile_ms(times, 50)), format_ms(percentile_ms(times, 99)));
-    format!("| {figure} | p50 {half}, p99 {most} | {}, one at a time{more} |", times.len())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "it measures times, for docs/capacity.md"]
-async fn delivery_latency_is_measured() {
-    let world = World::with_setup(Setup { hints: HintDelivery::Drop, ..Setup::default() }).await;
-    world.install_by_hand("acme").await;
-    let timed = async |body: &Value, expected: &str| {
-        let since = Instant::now();
-        let (status, said) = world.send("acme", EVENT, body).await;
-        let took = since.elapsed();
-        assert_eq!((status, said["code"].as_str()), (200, Some(expected)), "{said}");
-        took
-    };
-    let asks = |id: u64| world.review(id, "submitted", "changes_requested");
-    let first = timed(&asks(1), "accepted").await;
-    let first = format_ms(first.as_secs_f64() * 1e3);
-    let mut rows = vec![format!("| first delivery of a process, accepted | {first} | one |")];
-    for (name, code) in [("refused", "event_ignored"), ("duplicate", "repeat"), ("held", "held_for_job")] {
-        let mut times = Vec::new();
-        for n in 0..500 {
-            let body = match code {
-                "event_ignored" => world.review(10_000 + n, "submitted", "approved"),
-                "repeat" => asks(1),
-                _ => asks(20_000 + n),
-            };
-            times.push(timed(&body, code).await);
-        }
-        rows.push(row(&format!("{name} (`{code}`)"), &times, ""));
-    }
-    // One pull request each, because a second review within the hour would be held.
-    let mut times = Vec::new();
-    for n in 1_000..1_500 {
-        let branch = format!("{BRANCH}-{n}");
-        world.link(n, &format!("APP-{n}"), &branch, &"a".repeat(40)).await;
-        let mut body = asks(40_000 + n);
-        body["pull_request"]["number"] = n.into();
-        body["pull_request"]["head"]["ref"] = branch.into();
-        times.push(timed(&body, "accepted").await);
-    }
-    rows.push(row("accepted", &times, ", each on a pull request of its own"));
-    println!("\n| figure | value | how |\n|---|---|---|\n{}", rows.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,7 +97,7 @@ async fn revise_job_stays_within_its_request_units() {
     })
     .await;
     let units = meter.units();
-    let all = format!("a whole revise job: {units}\n{}\n{}", meter.writes(), meter.calls());
+    let all = format!("a whole revise job: {units}\n{}", meter.calls());
     println!("{all}");
     assert!(
         units.written <= REVISE.written && units.read <= REVISE.read + EVENT_BATCH_READS && units.refused == 0,

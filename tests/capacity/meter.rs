@@ -37,8 +37,6 @@ impl AddAssign for Units {
 struct MeterState {
     units: Units,
     calls: BTreeMap<String, (u64, f64)>,
-    /// The successful writes in their order, with the kinds of their items.
-    writes: Vec<(String, f64)>,
     calls_at_last_check: u64,
 }
 
@@ -97,22 +95,14 @@ impl Meter {
         seen.calls.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
-    pub(super) fn writes(&self) -> String {
-        let line = |(what, units): &(String, f64)| format!("  {units:>4} {what}");
-        self.lock().writes.iter().map(line).collect::<Vec<_>>().join("\n")
-    }
-
-    fn is_read(call: &str) -> bool {
-        ["GetItem", "Query", "BatchGetItem", "TransactGetItems"].iter().any(|read| call.starts_with(read))
-    }
-
-    fn count(&self, operation: &str, is_ok: bool, answer: &Value) {
+    fn count(&self, operation: &str, is_ok: bool, is_event_batch: bool, answer: &Value) {
         let each = match &answer["ConsumedCapacity"] {
             Value::Array(each) => each.clone(),
             one => vec![one.clone()],
         };
         let units: f64 = each.iter().filter_map(|one| one["CapacityUnits"].as_f64()).sum();
-        let taken = match (is_ok, Self::is_read(operation), operation == "PutItem EVENTS") {
+        let is_read = ["GetItem", "Query", "BatchGetItem", "TransactGetItems"].contains(&operation);
+        let taken = match (is_ok, is_read, is_event_batch) {
             (false, ..) => Units { refused: 1, ..Units::default() },
             (true, true, _) => Units { read: units, ..Units::default() },
             // The eventually consistent read of the job cannot be distinguished from other reads.
@@ -121,54 +111,9 @@ impl Meter {
         };
         let mut seen = self.lock();
         seen.units += taken;
-        if is_ok && !Self::is_read(operation) {
-            seen.writes.push((operation.to_owned(), units));
-        }
         let refused = if is_ok { "" } else { ", refused" };
         let call = seen.calls.entry(format!("{operation}{refused}")).or_default();
         *call = (call.0 + 1, call.1 + units);
-    }
-}
-
-/// The kinds of items in a call: the first words of partition key and sort key.
-fn item_kinds(asked: &Value) -> String {
-    let kind = |key: &Value| {
-        let word = |name: &str| key[name]["S"].as_str().unwrap_or("?").split('#').next().unwrap_or_default().to_owned();
-        match (word("pk"), word("sk")) {
-            (pk, sk) if pk == sk || sk.parse::<u64>().is_ok() => pk,
-            (pk, sk) => format!("{pk}/{sk}"),
-        }
-    };
-    let of = |call: &Value| match call["Item"].is_object() {
-        true => match (kind(&call["Item"]).as_str(), call["Item"]["status"]["S"].as_str()) {
-            ("JOB", Some(status)) => format!("JOB {status}"),
-            (kind, _) => kind.to_owned(),
-        },
-        false => kind(&call["Key"]),
-    };
-    if let Some(tables) = asked["RequestItems"].as_object() {
-        // Name each kind of a page once.
-        let all = tables.values().filter_map(|one| one["Keys"].as_array()).flatten().map(kind);
-        let mut kinds = Vec::new();
-        for kind in all {
-            if !kinds.contains(&kind) {
-                kinds.push(kind);
-            }
-        }
-        return kinds.join(" + ");
-    }
-    match asked["TransactItems"].as_array() {
-        Some(each) => {
-            let all = each.iter().filter_map(|one| one.as_object()?.values().next().map(of));
-            all.collect::<Vec<_>>().join(" + ")
-        }
-        None => match asked["ExpressionAttributeValues"][":pk"]["S"].as_str() {
-            // A query names its partition and no item.
-            Some(pk) if asked["KeyConditionExpression"].is_string() => {
-                format!("{}/…", pk.split('#').next().unwrap_or_default())
-            }
-            _ => of(asked),
-        },
     }
 }
 
@@ -177,7 +122,7 @@ async fn forward(State(meter): State<Meter>, headers: HeaderMap, body: Bytes) ->
     let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
     let mut asked: Value = serde_json::from_slice(&body).unwrap();
     asked["ReturnConsumedCapacity"] = json!("TOTAL");
-    let operation = format!("{operation} {}", item_kinds(&asked));
+    let is_event_batch = asked["Item"]["pk"]["S"].as_str().is_some_and(|key| key.starts_with("EVENTS#"));
     let mut call = meter.http.post(meter.behind.get().unwrap()).body(asked.to_string());
     for name in ["x-amz-target", "content-type", "authorization", "x-amz-date", "user-agent"] {
         if let Some(value) = headers.get(name) {
@@ -188,7 +133,7 @@ async fn forward(State(meter): State<Meter>, headers: HeaderMap, body: Bytes) ->
     let (status, headers) = (answer.status(), answer.headers().clone());
     let bytes = answer.bytes().await.unwrap();
     let said = serde_json::from_slice(&bytes).unwrap_or_default();
-    meter.count(&operation, status.is_success(), &said);
+    meter.count(&operation, status.is_success(), is_event_batch, &said);
     let kept = ["content-type", "x-amzn-requestid", "x-amz-crc32"];
     let kept = kept.iter().filter_map(|name| Some((*name, headers.get(*name)?.clone()))).collect::<Vec<_>>();
     let mut passed = (status, bytes).into_response();

@@ -1,16 +1,14 @@
-//! Measures each function, and Node.js with the same calls; `.ci/functions-figures` runs it.
+//! Measures the CPU, memory and time of each function; `.ci/functions-figures` runs it.
 //!
 //! All calls use TLS on loopback. CPU and memory exclude the embedded services; wall times include them.
 
-use super::recorder::Recorder;
 use super::tls::Tls;
 use super::{kill_and_wait, processes};
 use crate::functions::setup;
 use crate::prelude::*;
 use crate::webhooks::{BRANCH, SECRET, World, signature};
 use pullyard_domain::ticket::Badge;
-use pullyard_emulator::Endpoints;
-use pullyard_testkit::lambda::{FunctionConfig, Runtime, Usage};
+use pullyard_testkit::lambda::{Runtime, Usage};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
@@ -82,35 +80,6 @@ fn read(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-fn node(folder: &Path, program: &str, tls: &Tls, calls: &[Value]) -> Runtime {
-    let file = folder.join("calls.json");
-    std::fs::write(&file, json!(calls).to_string()).unwrap();
-    let told = |name: &str, value: &Path| (name.to_owned(), value.display().to_string());
-    let own = [told("CALLS", &file), told("NODE_EXTRA_CA_CERTS", tls.authority())];
-    Runtime::deploy(FunctionConfig {
-        name: "node".into(),
-        handler: "index.handler".into(),
-        command: vec!["node".into(), program.into()],
-        environment: tls.environment().into_iter().chain(own).collect(),
-        timeout: Duration::from_secs(29),
-        memory_mb: 256,
-        max_environments: 1,
-        log: folder.join("node.log"),
-    })
-}
-
-async fn recorded_endpoints(recorder: &Recorder, local: &LocalSystem) -> Endpoints {
-    let at = local.aws().endpoints();
-    Endpoints {
-        dynamodb: recorder.start_proxy(&at.dynamodb).await,
-        sqs: recorder.start_proxy(&at.sqs).await,
-        secretsmanager: recorder.start_proxy(&at.secretsmanager).await,
-        ecs: recorder.start_proxy(&at.ecs).await,
-        // No measured function stores an artifact.
-        s3: at.s3.clone(),
-    }
-}
-
 fn review(world: &World, kept: &str, number: u64) -> Value {
     let mut event = read(kept);
     let mut body = world.review(90_000 + number, "submitted", "changes_requested");
@@ -163,20 +132,14 @@ impl Work {
     }
 }
 
-fn writes(call: &Value) -> bool {
-    let operation = call["operation"].as_str().unwrap();
-    ["Put", "Update", "Transact", "Send", "Run"].iter().any(|begins| operation.starts_with(begins))
-}
-
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "measures; `.ci/functions-figures` runs it"]
-async fn functions_are_measured_against_node_with_the_same_calls() {
+async fn functions_are_measured() {
     let folder = TempDir::new().unwrap();
     let tls = Tls::start(folder.path()).await;
     let functions = processes(tls.environment());
-    let recorder = Recorder::default();
     let world = World::with_prepared(Setup { functions, ..setup() }, async |local| {
-        tls.connect(&recorded_endpoints(&recorder, local).await);
+        tls.connect(local.function_endpoints());
     })
     .await;
     world.install_by_hand("acme").await;
@@ -218,8 +181,7 @@ async fn functions_are_measured_against_node_with_the_same_calls() {
         ("effects", "a ticket that is written back", Box::new(|| work.borrow_mut().tickets.pop_front().unwrap())),
         ("tasks", "a task that died", Box::new(|| work.borrow_mut().deaths.pop_front().unwrap())),
     ];
-    let bundle = std::env::var("PULLYARD_NODE").ok();
-    println!("| function | event | {COLUMNS} | its calls |\n|---|---|---|---|---|---|---|---|---|");
+    println!("| function | event | {COLUMNS} |\n|---|---|---|---|---|---|---|---|");
     for (name, what, mut event) in subjects {
         if name == "dispatcher" {
             // Prepared late, because the sweeper would find all of this work.
@@ -234,39 +196,12 @@ async fn functions_are_measured_against_node_with_the_same_calls() {
         // Warm up: the first event finds the leftovers of earlier ones.
         runtime.invoke(&event()).await.answer.unwrap();
         kill_and_wait(story.function_processes(name)[0].pid).await;
-        recorder.begin();
-        runtime.invoke(&event()).await.answer.unwrap();
-        let calls = recorder.end();
-        assert!(["api", "pages"].contains(&name) || calls.iter().any(writes), "{name} made no write: {calls:?}");
-        kill_and_wait(story.function_processes(name)[0].pid).await;
-        let twin = bundle.as_ref().map(|program| node(folder.path(), program, &tls, &calls));
-        let (mut ours, mut theirs) = (Measurements::default(), Measurements::default());
-        let mut count = 0_u64;
+        let mut ours = Measurements::default();
         for round in 0..COLD {
             let warm = if round == 0 { WARM } else { 0 };
             measure(&runtime, warm, &mut ours, &mut event).await;
-            if let Some(twin) = &twin {
-                measure(twin, warm, &mut theirs, || numbered_event(&mut count)).await;
-            }
         }
-        println!("| {name} | {what} | {ours} | {} |", call_counts(&calls));
-        if twin.is_some() {
-            let less = percentile(&theirs.cpu, 0.5) / percentile(&ours.cpu, 0.5);
-            println!("| Node.js | the calls of {name} | {theirs} | {less:.1} × the CPU |");
-        }
+        println!("| {name} | {what} | {ours} |");
     }
     world.story.shut_down().await;
-}
-
-fn numbered_event(count: &mut u64) -> Value {
-    *count += 1;
-    json!({ "n": *count })
-}
-
-fn call_counts(calls: &[Value]) -> String {
-    let mut counted = BTreeMap::<&str, usize>::new();
-    for call in calls {
-        *counted.entry(call["operation"].as_str().unwrap()).or_default() += 1;
-    }
-    counted.iter().map(|(operation, count)| format!("{count} {operation}")).collect::<Vec<_>>().join(", ")
 }

@@ -19,7 +19,6 @@ pub(crate) struct Tls {
     behind: [Arc<OnceLock<String>>; 4],
     /// The test authority and the system's authorities, so that reading them costs as much as on AWS.
     bundle: PathBuf,
-    authority: PathBuf,
 }
 
 impl Tls {
@@ -44,8 +43,7 @@ impl Tls {
         let acceptor = TlsAcceptor::from(Arc::new(config));
 
         let of_the_system = SYSTEM_BUNDLES.iter().find_map(|path| std::fs::read_to_string(path).ok());
-        let (bundle, own) = (folder.join("bundle.pem"), folder.join("authority.pem"));
-        std::fs::write(&own, authority.pem()).unwrap();
+        let bundle = folder.join("bundle.pem");
         std::fs::write(&bundle, of_the_system.unwrap_or_default() + &authority.pem()).unwrap();
 
         let mut urls = <[String; 4]>::default();
@@ -55,7 +53,7 @@ impl Tls {
             *url = format!("https://{}", listener.local_addr().unwrap());
             tokio::spawn(serve(listener, acceptor.clone(), Arc::clone(behind)));
         }
-        Self { urls, behind, bundle, authority: own }
+        Self { urls, behind, bundle }
     }
 
     pub(crate) fn environment(&self) -> Vec<(String, String)> {
@@ -70,10 +68,6 @@ impl Tls {
         // measurement.
         let trusted = [("SSL_CERT_FILE", self.bundle.display().to_string()), ("SSL_CERT_DIR", String::new())];
         told.chain(trusted.map(|(name, value)| (name.to_owned(), value))).collect()
-    }
-
-    pub(crate) fn authority(&self) -> &Path {
-        &self.authority
     }
 
     pub(crate) fn connect(&self, services: &Endpoints) {
