@@ -55,7 +55,6 @@ walks! {
     review_webhook_lost_in_a_crash_waits_for_the_working_job: flows::lost_webhooks::lost_review_during_job().only_own_steps(), 146;
     close_webhook_lost_in_a_crash_still_cancels_the_job: flows::lost_webhooks::lost_close().only_own_steps(), 54;
     close_webhook_lost_in_a_crash_refuses_the_deferred_review: flows::lost_webhooks::lost_close_with_deferred_review().only_own_steps(), 146;
-    bitbucket_review_is_revised_after_a_crash: flows::bitbucket::review().only_own_steps(), 65;
     bitbucket_webhook_lost_in_a_crash_is_still_revised: flows::bitbucket::lost_webhook().only_own_steps(), 65;
     polled_bitbucket_review_is_revised_after_a_crash: flows::bitbucket::polled_review().only_own_steps(), 115;
     bitbucket_job_waits_for_a_late_comment_after_a_crash: flows::bitbucket::late_comment().only_own_steps(), 122;
@@ -71,7 +70,6 @@ walks! {
     hook_is_installed_and_repaired_after_a_crash: flows::hooks::hook_repair(), 45;
     hook_is_removed_here_and_at_the_forge_after_a_crash: flows::hooks::hook_removal(), 8;
     bitbucket_hook_is_installed_and_repaired_after_a_crash: flows::bitbucket::hook_repair(), 45;
-    bitbucket_hook_is_removed_after_a_crash: flows::bitbucket::hook_removal(), 10;
     requested_hook_recovery_and_polling_run_after_a_crash: flows::hooks::recover_and_poll(), 18;
     forge_is_connected_and_its_secret_rotated_after_a_crash: flows::setup::connect_and_rotate(), 23;
     forge_is_disconnected_after_a_crash: flows::setup::disconnect_forge(), 15;

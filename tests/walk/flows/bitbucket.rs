@@ -3,7 +3,7 @@
 //! The delivered webhook is a recorded call of the forge, so that it names the request as the API does.
 
 use super::flow_after;
-use super::hooks::{remove_hook, repair_hook, verify_hook};
+use super::hooks::{repair_hook, verify_hook};
 use super::reviews::{at_the_forge, broken_elsewhere, link, number, open_pull_request, publish, start_attempt};
 use crate::prelude::*;
 use crate::walk::attempt;
@@ -103,14 +103,6 @@ fn complete_job() -> impl Iterator<Item = Step> {
     broken_elsewhere(start_attempt().into_iter().chain(publish("one.txt")))
 }
 
-pub(in crate::walk) fn review() -> Flow {
-    let mut steps = vec![deliver_review(), Step::messages()];
-    steps.extend(complete_job());
-    steps.push(Step::messages());
-    let name = "a review on Bitbucket is told and answered";
-    flow_after(name, &["completed"], |world| with_review(world).boxed(), steps)
-}
-
 /// The process that receives the webhook dies, and the forge does not repeat it: a poll finds the review.
 pub(in crate::walk) fn lost_webhook() -> Flow {
     let mut steps = vec![deliver_review().without_repeat(WithoutRepeat::FoundByPolling)];
@@ -174,14 +166,4 @@ fn break_hook() -> Step {
 pub(in crate::walk) fn hook_repair() -> Flow {
     let steps = vec![install_hook(), break_hook(), verify_hook(), repair_hook()];
     flow_after("a hook on Bitbucket is installed and repaired", &[], |world| connect(world).boxed(), steps)
-}
-
-async fn with_hook(world: &World) {
-    connect(world).await;
-    let made = base::post_ok(world, "/v1/hooks", hook_request()).await;
-    world.note("hook secret", made["secret"].clone());
-}
-
-pub(in crate::walk) fn hook_removal() -> Flow {
-    flow_after("a hook on Bitbucket is removed", &[], |world| with_hook(world).boxed(), vec![remove_hook()])
 }

@@ -45,7 +45,7 @@ pub(super) fn repair_hook() -> Step {
 }
 
 /// A repeat is refused, because the hook is gone.
-pub(super) fn remove_hook() -> Step {
+fn remove_hook() -> Step {
     Step::request("somebody removes it", delete("/v1/hooks/acme")).refused_on_repeat("404")
 }
 
