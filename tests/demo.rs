@@ -33,10 +33,6 @@ struct RunningDemo {
 }
 
 impl RunningDemo {
-    fn start(arguments: &[&str]) -> Self {
-        Self::of(pullyard(arguments))
-    }
-
     fn of(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -68,10 +64,6 @@ impl RunningDemo {
     async fn send(&self, signal: &str) {
         let sent = Command::new("/bin/kill").args([signal, &self.pid.to_string()]).status().await.unwrap();
         assert!(sent.success());
-    }
-
-    async fn wait_after_interrupt(self) -> (Option<i32>, String) {
-        self.wait_after_signal("-INT").await
     }
 
     async fn wait_after_signal(mut self, signal: &str) -> (Option<i32>, String) {
@@ -162,7 +154,7 @@ async fn demo_prints_its_steps_stays_and_keeps_its_results() {
     let arguments: Vec<_> = line.split_whitespace().skip(1).collect();
     let jobs = pullyard(&arguments).env("XDG_CONFIG_HOME", &config).output().await.unwrap();
     assert_eq!(text(&jobs.stdout).lines().count(), 5, "{jobs:?}");
-    let (code, complaints) = demo.wait_after_interrupt().await;
+    let (code, complaints) = demo.wait_after_signal("-INT").await;
     assert_eq!((code, complaints.as_str()), (Some(0), ""));
     let contexts = pullyard(&["contexts", "--json"]).env("XDG_CONFIG_HOME", &config).output().await.unwrap();
     assert_eq!(text(&contexts.stdout).trim(), "[]");
@@ -219,39 +211,32 @@ async fn demo_with_json_prints_one_document() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn interrupted_demo_leaves_no_process() {
-    for signal in ["-INT", "-TERM"] {
-        let folder = TempDir::new().unwrap();
-        let kept = folder.path().join("demo");
-        let mut demo = RunningDemo::start(&["demo", "--keep", kept.to_str().unwrap()]);
-        demo.wait_for_line("Executing").await;
-        demo.wait_for_line("says").await;
-        assert!(processes_of(&kept).len() > 1, "the demo or its task was not found");
-        let (code, complaints) = demo.wait_after_signal(signal).await;
-        assert_eq!(code, Some(130), "{signal}: {complaints}");
-        assert!(complaints.starts_with("interrupted: ") && complaints.lines().count() == 1, "{signal}: {complaints}");
-        wait_until_gone(&kept).await;
-    }
+    let folder = TempDir::new().unwrap();
+    let kept = folder.path().join("demo");
+    let mut demo = RunningDemo::of(pullyard(&["demo", "--keep", kept.to_str().unwrap()]));
+    demo.wait_for_line("Executing").await;
+    demo.wait_for_line("says").await;
+    assert!(processes_of(&kept).len() > 1, "the demo or its task was not found");
+    let (code, complaints) = demo.wait_after_signal("-TERM").await;
+    assert_eq!(code, Some(130), "{complaints}");
+    assert!(complaints.starts_with("interrupted: ") && complaints.lines().count() == 1, "{complaints}");
+    wait_until_gone(&kept).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_demo_leaves_no_process_and_no_temporary_folder() {
-    for keeps in [false, true] {
-        let folder = TempDir::new().unwrap();
-        let kept = folder.path().join("kept");
-        let keep = ["--keep", kept.to_str().unwrap()];
-        let mut command = pullyard(&["demo"]);
-        command.args(keep.iter().filter(|_| keeps)).env("TMPDIR", folder.path());
-        let mut demo = RunningDemo::of(command);
-        demo.wait_for_line("Executing").await;
-        demo.wait_for_line("says").await;
-        assert!(processes_of(folder.path()).len() > 1, "the demo or its task was not found");
-        let (code, complaints) = demo.wait_after_signal("-KILL").await;
-        assert_eq!((code, complaints.as_str()), (None, ""));
-        wait_until_gone(folder.path()).await;
-        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        let left = left.iter().any(|name| name.to_string_lossy().starts_with("pullyard-demo-"));
-        assert_eq!((left, kept.join("keys.json").exists()), (false, keeps));
-    }
+    let folder = TempDir::new().unwrap();
+    let mut command = pullyard(&["demo"]);
+    command.env("TMPDIR", folder.path());
+    let mut demo = RunningDemo::of(command);
+    demo.wait_for_line("Executing").await;
+    demo.wait_for_line("says").await;
+    assert!(processes_of(folder.path()).len() > 1, "the demo or its task was not found");
+    let (code, complaints) = demo.wait_after_signal("-KILL").await;
+    assert_eq!((code, complaints.as_str()), (None, ""));
+    wait_until_gone(folder.path()).await;
+    let mut left = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(!left.any(|name| name.to_string_lossy().starts_with("pullyard-demo-")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -261,7 +246,7 @@ async fn demo_interrupted_at_its_start_leaves_no_folder() {
     command.env("TMPDIR", folder.path());
     let mut demo = RunningDemo::of(command);
     demo.wait_for_line("Starting").await;
-    let (code, complaints) = demo.wait_after_interrupt().await;
+    let (code, complaints) = demo.wait_after_signal("-INT").await;
     assert_eq!(code, Some(130), "{complaints}");
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().flatten().map(|entry| entry.path()).collect();
     assert!(left.is_empty(), "{left:?}");

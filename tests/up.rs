@@ -227,19 +227,6 @@ fn ticket_key() -> TicketKey {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ticket_becomes_a_branch_of_the_users_checkout() {
-    let (machine, up) = Machine::with_project().await;
-    machine.open_gate();
-    let job = machine.start_job(&up).await;
-    let job = up.wait_until_ended(&job).await;
-    assert_eq!(job.status, JobStatus::Completed, "{job:?}");
-    let result = job.result.unwrap();
-    assert_eq!(machine.branches(), [result.branch.as_str()]);
-    // SIGINT is the normal end, so its exit code is 0.
-    assert_eq!(up.stop(Signal::SIGINT).await.0, 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn job_completes_once_after_up_is_killed_and_restarted() {
     let (machine, up) = Machine::with_project().await;
     let (job, url) = (machine.start_working_job(&up).await, up.url().to_owned());
@@ -295,8 +282,11 @@ async fn stopped_up_leaves_its_job_running() {
     assert!(err.contains("1 job keeps running"), "{err}");
     let up = machine.up().await;
     machine.open_gate();
-    assert_eq!(up.wait_until_ended(&job).await.status, JobStatus::Completed);
-    up.stop(Signal::SIGTERM).await;
+    let job = up.wait_until_ended(&job).await;
+    assert_eq!(job.status, JobStatus::Completed, "{job:?}");
+    assert_eq!(machine.branches(), [job.result.unwrap().branch], "the branch is not in the user's checkout");
+    // SIGINT is the normal end, so its exit code is 0.
+    assert_eq!(up.stop(Signal::SIGINT).await.0, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

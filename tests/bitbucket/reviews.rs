@@ -324,17 +324,3 @@ async fn change_request_without_comments_starts_no_agent() {
     world.wait_completed(&job).await;
     assert!(world.prompt(&job).contains("Say it twice."), "{}", world.prompt(&job));
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn pending_job_waits_for_comments_after_the_request() {
-    let (world, first) = polled_pull().await;
-    let ann = world.reviewer("ann", 77, Role::Write, first.number).await;
-    ann.request_changes().await;
-    world.poll().await;
-    let job = world.nth_revision(1).await;
-    assert_eq!(world.story.api.job(&job).await.unwrap().status, JobStatus::Pending);
-    ann.comment("Say it twice.").await;
-    world.advance(Duration::from_secs(61)).await;
-    world.wait_completed(&job).await;
-    assert!(world.prompt(&job).contains("Say it twice."), "{}", world.prompt(&job));
-}
