@@ -11,13 +11,10 @@ async fn newer_server() -> (User, SharedSettings) {
     settings["limits"]["patience_secs"] = json!(5);
     settings["weather"] = json!({ "rain": true });
     let held = SharedSettings::new(Mutex::new(settings));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut user = User::new();
-    user.set_env("PULLYARD_URL", &format!("http://{}", listener.local_addr().unwrap()));
+    user.set_env("PULLYARD_URL", &serve(Router::new().fallback(answer).with_state(held.clone())).await);
     user.set_env("PULLYARD_TOKEN", "pat_x");
     user.set_env("PULLYARD_PROJECT", "acme");
-    let served = Router::new().fallback(answer).with_state(held.clone());
-    tokio::spawn(async move { axum::serve(listener, served).await.unwrap() });
     (user, held)
 }
 

@@ -375,29 +375,11 @@ fn template_has_the_version_of_the_program() {
 fn template_has_every_output_that_commands_read() {
     let root = parse(include_str!("../infra/template.yaml"));
     let outputs = root["Outputs"].as_object().unwrap();
-    for name in [
-        "ApiUrl",
-        "TableName",
-        "KeySecretName",
-        "UserSecretPrefix",
-        "DispatchQueueUrl",
-        "DispatchDeadLetterUrl",
-        "EffectsQueueUrl",
-        "EffectsDeadLetterUrl",
-        "UndeliveredUrl",
-        "ClusterName",
-        "TaskDefinitions",
-        "RepositoryUri",
-        "Subnets",
-        "SecurityGroup",
-        "AlarmTopicArn",
-        "Version",
-        "Commit",
-        "Image",
-        "BucketName",
-        "ArtifactsBucketName",
-        "Architecture",
-    ] {
+    let names = "ApiUrl TableName KeySecretName UserSecretPrefix DispatchQueueUrl DispatchDeadLetterUrl \
+        EffectsQueueUrl EffectsDeadLetterUrl UndeliveredUrl ClusterName TaskDefinitions RepositoryUri \
+        Subnets SecurityGroup AlarmTopicArn Version Commit Image BucketName ArtifactsBucketName \
+        Architecture";
+    for name in names.split(' ') {
         assert!(outputs.contains_key(name), "{name}");
     }
     let push = include_str!("../infra/image/push");

@@ -59,11 +59,7 @@ async fn renamed_repository_is_cloned_from_new_name_at_same_host() {
 
 /// Proxies the forge at another address; clone URLs in its answers name the original host.
 async fn start_forge_proxy(forge: String) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let router = Router::new().fallback(forward).with_state(forge);
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    url
+    serve(Router::new().fallback(forward).with_state(forge)).await
 }
 
 async fn forward(State(forge): State<String>, headers: HeaderMap, uri: Uri) -> (StatusCode, String) {

@@ -21,7 +21,7 @@ async fn heartbeat(client: &AttemptClient) -> (DesiredState, u32) {
     (answer.want, answer.inputs)
 }
 
-fn yield_request(question: Option<&str>, inputs: u32) -> YieldRequest {
+pub(crate) fn yield_request(question: Option<&str>, inputs: u32) -> YieldRequest {
     YieldRequest {
         yield_id: FinishId::new("y1").unwrap(),
         outcome: if question.is_some() { YieldReason::Asks } else { YieldReason::Paused },

@@ -481,6 +481,14 @@ pub(crate) async fn wait_until<T>(what: &str, mut look: impl AsyncFnMut() -> Res
     }
 }
 
+/// Serves these routes on a port of their own; returns the address.
+pub(crate) async fn serve(routes: Router) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    url
+}
+
 pub(crate) fn has_status(status: JobStatus) -> impl Fn(&Job) -> bool {
     move |job| job.status == status
 }

@@ -54,8 +54,7 @@ async fn sweeps_complete_a_job_whose_hints_are_all_lost() {
     assert_eq!(swept.checked, swept.polls, "only polls of the repository are due: {swept:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn failing_item_is_postponed_and_blocks_no_other() {
+async fn two_working_jobs() -> (Story, JobId, JobId) {
     let story = Story::start_with_waiting_tasks().await;
     let (sick, well) = (story.create_job("e1", "APP-1", 1).await, story.create_job("e2", "APP-2", 1).await);
     for job in [&sick, &well] {
@@ -63,6 +62,12 @@ async fn failing_item_is_postponed_and_blocks_no_other() {
         enter_phases(&client, Phase::Executing).await;
     }
     story.wait_for_empty_queues().await;
+    (story, sick, well)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failing_item_is_postponed_and_blocks_no_other() {
+    let (story, sick, well) = two_working_jobs().await;
     let edit = |expression: &str, values: Value| {
         let mut edit = json!({
             "TableName": "pullyard",
@@ -99,13 +104,7 @@ async fn failing_item_is_postponed_and_blocks_no_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unreadable_item_is_postponed_an_hour_and_blocks_no_other() {
-    let story = Story::start_with_waiting_tasks().await;
-    let (sick, well) = (story.create_job("e1", "APP-1", 1).await, story.create_job("e2", "APP-2", 1).await);
-    for job in [&sick, &well] {
-        let (_, client) = story.claim(job, "c1").await.unwrap();
-        enter_phases(&client, Phase::Executing).await;
-    }
-    story.wait_for_empty_queues().await;
+    let (story, sick, well) = two_working_jobs().await;
     // Make the job unreadable, and place it before the other one in the index.
     let key = json!({ "pk": { "S": format!("JOB#{sick}") }, "sk": { "S": "JOB" } });
     let kept = story.call_dynamodb("GetItem", json!({ "TableName": "pullyard", "Key": key })).await["Item"].take();

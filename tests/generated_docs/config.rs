@@ -4,156 +4,56 @@ use super::{generated, table_cell};
 use crate::prelude::*;
 use pullyard_entry::config::VARIABLES;
 
-/// Variables without a flag: name, reader, unit, default, description.
-pub(super) const WITHOUT_A_FLAG: &[(&str, &str, &str, &str, &str)] = &[
-    ("RUST_LOG", "every function, `up`, runner", "levels by target: `info,pullyard=debug`", "`info`", "Log filter."),
-    ("NO_COLOR", "command line", "anything", "off", "No colours, unless `--color always`."),
-    (
-        "PULLYARD_COMPLETE",
-        "command line",
-        "shell",
-        "off",
-        "Complete the line after `--`. Set by the scripts of `pullyard completions`.",
-    ),
-    (
-        "LC_ALL",
-        "command line",
-        "locale",
-        "the value of LC_CTYPE",
-        "Together with LC_CTYPE and LANG: whether output may have non-ASCII symbols.",
-    ),
-    ("LC_CTYPE", "command line", "locale", "the value of LANG", "As LC_ALL, which has precedence."),
-    ("LANG", "command line", "locale", "off: ASCII", "As LC_CTYPE, which has precedence."),
-    ("XDG_CONFIG_HOME", "command line", "folder", "`~/.config`", "Folder of the saved contexts, in `pullyard/`."),
-    (
-        "HOME",
-        "command line, runner",
-        "folder",
-        "off: no contexts are saved, and a runner works in the temporary folder",
-        "Parent of the default folders.",
-    ),
-    ("PULLYARD_BOOTSTRAP", "`run-job`", "token", "required", "The bootstrap token; never a flag."),
-    ("PULLYARD_CLAIM", "`run-job`", "id", "a new one", "The claim that `start` made."),
-    (
-        "PULLYARD_ISOLATION_CHECK",
-        "`run-job`",
-        "text",
-        "the job checks",
-        "Result of the check of the isolation. Set by `start` and `up`.",
-    ),
-    ("PULLYARD_CONTAINERS", "`run-job`", "JSON", "no containers", "Image and limits of containers. Set by `start`."),
-    ("PULLYARD_INSTANCE", "`run-job`", "id", "a new one", "The process of the runner that made the claim."),
-    (
-        "PULLYARD_PARENT",
-        "`run-job`",
-        "process number",
-        "off: the job outlives its parent process",
-        "Stop when this process exits. Set by `try` and `demo` as a flag.",
-    ),
-    (
-        "PULLYARD_PARENT_FOLDER",
-        "`run-job`",
-        "folder",
-        "off: no folder is removed",
-        "Folder to remove when that process has exited. Set by `try` and `demo` as a flag.",
-    ),
-    ("PULLYARD_TRACE_ID", "`run-job`", "id", "a new one", "Trace id of the dispatch, for logs and API calls."),
-    (
-        "PULLYARD_BUCKET_AWAY_SECS",
-        "`run-job`",
-        "seconds",
-        "`60`",
-        "Time to retry an unreachable bucket for a checkpoint. Also a flag that the help omits.",
-    ),
-    ("_HANDLER", "every function", "name", "required", "The function that this process serves. Set by Lambda."),
-    (
-        "AWS_SDK_UA_APP_ID",
-        "every function",
-        "name",
-        "off: calls do not name the function",
-        "The function's name in the User-Agent of its AWS calls. Set by the template.",
-    ),
-    (
-        "AWS_PROFILE",
-        "`init --stack`, `doctor --stack`",
-        "name",
-        "`default`",
-        "AWS credentials and region, as for every program with the AWS SDK.",
-    ),
-    (
-        "ECS_CONTAINER_METADATA_URI_V4",
-        "`run-job`",
-        "URL",
-        "off: the process is not an ECS task",
-        "URL of the task's metadata. Set by ECS.",
-    ),
-    (
-        "PULLYARD_RUNNER_TOKEN",
-        "`start`",
-        "token",
-        "required, or a file",
-        "The runner token; also RUNNER_TOKEN. Never a flag.",
-    ),
-    (
-        "HTTPS_PROXY",
-        "command line, runner, git",
-        "URL",
-        "off: no proxy",
-        "Proxy, as usual; also HTTP_PROXY, ALL_PROXY and NO_PROXY, in upper or lower case.",
-    ),
-    (
-        "SSL_CERT_FILE",
-        "runner, git",
-        "file",
-        "the system's",
-        "Authorities to trust; also SSL_CERT_DIR, and GIT_SSL_CAINFO for git.",
-    ),
-    ("PULLYARD_CLAUDE_CODE", "runner", "file", "`claude` in PATH", "Path of Claude Code."),
-    ("PULLYARD_CODEX", "runner", "file", "`codex` in PATH", "Path of Codex."),
-    (
-        "ANTHROPIC_API_KEY",
-        "runner, for Claude Code",
-        "key",
-        "off: Claude Code has no key",
-        "Claude Code's API key; or CLAUDE_CODE_OAUTH_TOKEN, for a subscription.",
-    ),
-    ("ANTHROPIC_BASE_URL", "runner, for Claude Code", "URL", "Anthropic's", "Base URL of its model."),
-    ("OPENAI_API_KEY", "runner, for Codex", "key", "off: Codex has no key", "Codex's API key."),
-    ("OPENAI_BASE_URL", "runner, for Codex", "URL", "OpenAI's", "Base URL of its model; ignored without a key."),
-    (
-        "PULLYARD_CODEX_AUTH",
-        "runner, for Codex",
-        "file",
-        "off: Codex has no subscription",
-        "`auth.json` of a Codex with a subscription; ignored if there is a key.",
-    ),
-    (
-        "PULLYARD_CODEX_PRICES",
-        "runner, for Codex",
-        "MODEL=INPUT/CACHED/OUTPUT,…",
-        "our table",
-        "Prices of models that the table lacks or has differently; three more amounts are for requests with over \
-         272,000 input tokens. Units: US dollars for a million tokens.",
-    ),
-    (
-        "NODE_EXTRA_CA_CERTS",
-        "runner, for agents",
-        "file",
-        "off: the agent's built-in authorities",
-        "Additional authorities for agents on Node.js.",
-    ),
-    ("PATH", "runner, demo forge", "folders", "the usual ones", "Folders with git and the agents."),
-];
+/// The end of the page: variables without a flag, and those of the agent.
+const END_OF_PAGE: &str = "
+## Without a flag
 
-const AGENT_VARIABLES: &[(&str, &str)] = &[
-    ("PULLYARD_JOB", "The job's id."),
-    ("PULLYARD_KIND", "The kind of job."),
-    ("PULLYARD_TICKET", "The ticket's key; empty for a job without one."),
-    (
-        "PULLYARD_SESSION",
-        "The session to continue, or the job's id if there is none. Set only with a session of an earlier attempt or input from users.",
-    ),
-];
+| variable | read by | value | default | meaning |
+|---|---|---|---|---|
+| `RUST_LOG` | every function, `up`, runner | levels by target: `info,pullyard=debug` | `info` | Log filter. |
+| `NO_COLOR` | command line | anything | off | No colours, unless `--color always`. |
+| `PULLYARD_COMPLETE` | command line | shell | off | Complete the line after `--`. Set by the scripts of `pullyard completions`. |
+| `LC_ALL` | command line | locale | the value of LC_CTYPE | Together with LC_CTYPE and LANG: whether output may have non-ASCII symbols. |
+| `LC_CTYPE` | command line | locale | the value of LANG | As LC_ALL, which has precedence. |
+| `LANG` | command line | locale | off: ASCII | As LC_CTYPE, which has precedence. |
+| `XDG_CONFIG_HOME` | command line | folder | `~/.config` | Folder of the saved contexts, in `pullyard/`. |
+| `HOME` | command line, runner | folder | off: no contexts are saved, and a runner works in the temporary folder | Parent of the default folders. |
+| `PULLYARD_BOOTSTRAP` | `run-job` | token | required | The bootstrap token; never a flag. |
+| `PULLYARD_CLAIM` | `run-job` | id | a new one | The claim that `start` made. |
+| `PULLYARD_ISOLATION_CHECK` | `run-job` | text | the job checks | Result of the check of the isolation. Set by `start` and `up`. |
+| `PULLYARD_CONTAINERS` | `run-job` | JSON | no containers | Image and limits of containers. Set by `start`. |
+| `PULLYARD_INSTANCE` | `run-job` | id | a new one | The process of the runner that made the claim. |
+| `PULLYARD_PARENT` | `run-job` | process number | off: the job outlives its parent process | Stop when this process exits. Set by `try` and `demo` as a flag. |
+| `PULLYARD_PARENT_FOLDER` | `run-job` | folder | off: no folder is removed | Folder to remove when that process has exited. Set by `try` and `demo` as a flag. |
+| `PULLYARD_TRACE_ID` | `run-job` | id | a new one | Trace id of the dispatch, for logs and API calls. |
+| `PULLYARD_BUCKET_AWAY_SECS` | `run-job` | seconds | `60` | Time to retry an unreachable bucket for a checkpoint. Also a flag that the help omits. |
+| `_HANDLER` | every function | name | required | The function that this process serves. Set by Lambda. |
+| `AWS_SDK_UA_APP_ID` | every function | name | off: calls do not name the function | The function's name in the User-Agent of its AWS calls. Set by the template. |
+| `AWS_PROFILE` | `init --stack`, `doctor --stack` | name | `default` | AWS credentials and region, as for every program with the AWS SDK. |
+| `ECS_CONTAINER_METADATA_URI_V4` | `run-job` | URL | off: the process is not an ECS task | URL of the task's metadata. Set by ECS. |
+| `PULLYARD_RUNNER_TOKEN` | `start` | token | required, or a file | The runner token; also RUNNER_TOKEN. Never a flag. |
+| `HTTPS_PROXY` | command line, runner, git | URL | off: no proxy | Proxy, as usual; also HTTP_PROXY, ALL_PROXY and NO_PROXY, in upper or lower case. |
+| `SSL_CERT_FILE` | runner, git | file | the system's | Authorities to trust; also SSL_CERT_DIR, and GIT_SSL_CAINFO for git. |
+| `PULLYARD_CLAUDE_CODE` | runner | file | `claude` in PATH | Path of Claude Code. |
+| `PULLYARD_CODEX` | runner | file | `codex` in PATH | Path of Codex. |
+| `ANTHROPIC_API_KEY` | runner, for Claude Code | key | off: Claude Code has no key | Claude Code's API key; or CLAUDE_CODE_OAUTH_TOKEN, for a subscription. |
+| `ANTHROPIC_BASE_URL` | runner, for Claude Code | URL | Anthropic's | Base URL of its model. |
+| `OPENAI_API_KEY` | runner, for Codex | key | off: Codex has no key | Codex's API key. |
+| `OPENAI_BASE_URL` | runner, for Codex | URL | OpenAI's | Base URL of its model; ignored without a key. |
+| `PULLYARD_CODEX_AUTH` | runner, for Codex | file | off: Codex has no subscription | `auth.json` of a Codex with a subscription; ignored if there is a key. |
+| `PULLYARD_CODEX_PRICES` | runner, for Codex | MODEL=INPUT/CACHED/OUTPUT,… | our table | Prices of models that the table lacks or has differently; three more amounts are for requests with over 272,000 input tokens. Units: US dollars for a million tokens. |
+| `NODE_EXTRA_CA_CERTS` | runner, for agents | file | off: the agent's built-in authorities | Additional authorities for agents on Node.js. |
+| `PATH` | runner, demo forge | folders | the usual ones | Folders with git and the agents. |
+
+## Variables of the agent
+
+| variable | meaning |
+|---|---|
+| `PULLYARD_JOB` | The job's id. |
+| `PULLYARD_KIND` | The kind of job. |
+| `PULLYARD_TICKET` | The ticket's key; empty for a job without one. |
+| `PULLYARD_SESSION` | The session to continue, or the job's id if there is none. Set only with a session of an earlier attempt or input from users. |
+";
 
 struct HelpVariable {
     names: Vec<String>,
@@ -257,14 +157,7 @@ pub(super) async fn page() -> String {
     table(&mut page, &not_global(help_variables(&help(&["runner", "start"]).await)));
     page.push_str("\n### `pullyard-runner run-job`\n\nECS and `start` set these.\n\n");
     table(&mut page, &not_global(help_variables(&help(&["runner", "run-job"]).await)));
-    page.push_str("\n## Without a flag\n\n| variable | read by | value | default | meaning |\n|---|---|---|---|---|\n");
-    for (name, reader, unit, default, says) in WITHOUT_A_FLAG {
-        writeln!(page, "| `{name}` | {reader} | {unit} | {default} | {says} |").unwrap();
-    }
-    page.push_str("\n## Variables of the agent\n\n| variable | meaning |\n|---|---|\n");
-    for (name, says) in AGENT_VARIABLES {
-        writeln!(page, "| `{name}` | {says} |").unwrap();
-    }
+    page.push_str(END_OF_PAGE);
     page
 }
 

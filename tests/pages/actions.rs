@@ -50,16 +50,7 @@ async fn job_page_pauses_continues_and_answers_the_job() {
     story.wait_for_task(&job, 2).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     enter_phases(&client, Phase::Executing).await;
-    let asks = YieldRequest {
-        yield_id: FinishId::new("y1").unwrap(),
-        outcome: YieldReason::Asks,
-        question: Some("Which <b>list</b>?".into()),
-        agent: Some("command".into()),
-        session: None,
-        inputs: 0,
-        spent_usd_micros: None,
-        work: None,
-    };
+    let asks = yield_request(Some("Which <b>list</b>?"), 0);
     let works = browser.get(&address).await;
     works.assert_contains(&["Send a message to the agent", "by the end of its turn"]);
     assert!(!reader.get(&address).await.contains("Send a message"));

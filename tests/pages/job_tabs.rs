@@ -128,16 +128,7 @@ async fn messages_of_users_have_their_place_in_the_log() {
     let fragment = browser.fragment(&format!("{address}?after=1.1.1")).await;
     assert!(!fragment.contains("id=\"m1\"") && fragment.contains("The agent received the message of rita."));
 
-    let asks = YieldRequest {
-        yield_id: FinishId::new("y1").unwrap(),
-        outcome: YieldReason::Asks,
-        question: Some("Which <b>list</b>?".into()),
-        agent: Some("command".into()),
-        session: None,
-        inputs: 1,
-        spent_usd_micros: None,
-        work: None,
-    };
+    let asks = yield_request(Some("Which <b>list</b>?"), 1);
     agent.client.yield_job(&asks).await.unwrap();
     browser.get(&address).await.assert_contains(&["The work so far is discarded; the branch is not pushed."]);
     story.advance_and_sweep(Duration::from_secs(1)).await;

@@ -6,16 +6,12 @@ use axum::routing::get;
 
 /// A provider that knows two keys, one without quota. Returns its address.
 async fn start_provider() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
     let models = async |headers: HeaderMap| match headers["x-api-key"].to_str().unwrap() {
         "sk-planted-good" => StatusCode::OK,
         "sk-planted-poor" => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::UNAUTHORIZED,
     };
-    let routes = Router::new().route("/v1/models", get(models));
-    tokio::spawn(async move { axum::serve(listener, routes).await });
-    url
+    serve(Router::new().route("/v1/models", get(models))).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

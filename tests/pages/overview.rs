@@ -16,16 +16,7 @@ async fn failed_job(story: &Story, key: &str) -> JobId {
 async fn asking_job(story: &Story, key: &str, question: &str) -> JobId {
     let job = story.create_job(&format!("event of {key}"), key, 1).await;
     let agent = Agent::start_executing(story, &job).await;
-    let asks = YieldRequest {
-        yield_id: FinishId::new("y1").unwrap(),
-        outcome: YieldReason::Asks,
-        question: Some(question.into()),
-        agent: Some("command".into()),
-        session: None,
-        inputs: 0,
-        spent_usd_micros: None,
-        work: None,
-    };
+    let asks = yield_request(Some(question), 0);
     agent.client.yield_job(&asks).await.unwrap();
     job
 }

@@ -363,9 +363,7 @@ pub(super) async fn serve_version(version: &str, protocol: u32) -> String {
         async move { ([("content-type", "application/json")], said) }
     };
     let router = axum::Router::new().route("/v1/version", axum::routing::get(answer));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let url = serve(router).await;
     url
 }
 
