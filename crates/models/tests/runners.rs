@@ -57,7 +57,6 @@ struct Setting {
     /// Runners still work on their jobs two hours later.
     works_for_hours: bool,
     clock_skew_secs: i64,
-    stale_reads: bool,
     /// A job whose runner was lost while the agent worked is requeued; otherwise it fails.
     requeues: bool,
 }

@@ -92,12 +92,11 @@ impl World {
         self.double_call(state, at, Change::Claim { runner: to_u8(at), claim }, None, next);
         for job in 0..self.setting.jobs {
             let change = Change::Claim { runner: to_u8(at), claim };
-            for (seen, fresh) in self.possible_reads(state, job) {
-                if matches!(self.rules.change(change, seen, state.now), Outcome::Changed(_)) {
-                    let mut asked = *state;
-                    asked.calls[at] = Call::Claim { job: to_u8(job), seen, then: state.now, fresh };
-                    next.push((does("is to get a job: runner"), asked));
-                }
+            let seen = state.jobs[job];
+            if matches!(self.rules.change(change, seen, state.now), Outcome::Changed(_)) {
+                let mut asked = *state;
+                asked.calls[at] = Call::Claim { job: to_u8(job), seen, then: state.now, fresh: true };
+                next.push((does("is to get a job: runner"), asked));
             }
         }
     }
@@ -114,17 +113,6 @@ impl World {
             && state.now < self.setting.moments.first_without_starts()
     }
 
-    /// The versions that a read of this job may return: the current one, and the previous one if reads lag.
-    pub(super) fn possible_reads(
-        &self,
-        state: &State,
-        job: usize,
-    ) -> impl Iterator<Item = (ItemVersion, bool)> + use<> {
-        let (now, before) = (state.jobs[job], state.previous_jobs[job]);
-        let lags = self.setting.stale_reads && before != now;
-        [Some((now, true)), lags.then_some((before, false))].into_iter().flatten()
-    }
-
     fn send_call(
         &mut self,
         state: &State,
@@ -136,51 +124,48 @@ impl World {
         let job = usize::from(work.job);
         let (ticket, then) = (state.tickets[job], state.now);
         self.double_call(state, at, change, Some(work.job), next);
-        for (seen, fresh) in self.possible_reads(state, job) {
-            let outcome = self.rules.change(change, seen, then);
-            let mut asked = *state;
-            let name = match outcome {
-                Outcome::Changed(_) => {
-                    asked.calls[at] = match change {
-                        Change::Finish { .. } => Call::Finish { seen, ticket, then, fresh },
-                        Change::Yield { .. } => Call::Yield { seen, ticket, then, fresh },
-                        _ => Call::Progress { seen, then, fresh },
-                    };
-                    "is read: the call of runner"
+        let (seen, fresh) = (state.jobs[job], true);
+        let outcome = self.rules.change(change, seen, then);
+        let mut asked = *state;
+        let name = match outcome {
+            Outcome::Changed(_) => {
+                asked.calls[at] = match change {
+                    Change::Finish { .. } => Call::Finish { seen, ticket, then, fresh },
+                    Change::Yield { .. } => Call::Yield { seen, ticket, then, fresh },
+                    _ => Call::Progress { seen, then, fresh },
+                };
+                "is read: the call of runner"
+            }
+            Outcome::AlreadyDone if matches!(change, Change::Finish { .. } | Change::Yield { .. }) => {
+                drop_work(&mut asked, at);
+                "is told that it has finished: runner"
+            }
+            Outcome::AlreadyDone => {
+                self.advance_phase(&mut asked, at, work, then);
+                "repeats its phase: runner"
+            }
+            Outcome::StopRequested => {
+                let pause = self.rules.job(seen).want == DesiredState::Pause;
+                let phase = if pause { Phase::Pausing } else { Phase::Stopping };
+                asked.work[at] = Some(Work { phase, ..work });
+                "is told to stop: runner"
+            }
+            Outcome::NewerInput => {
+                let read = u8::try_from(self.rules.job(seen).inputs).unwrap_or(u8::MAX);
+                asked.work[at] = Some(Work { phase: Phase::Executing, inputs_read: read, ..work });
+                "reads what was said: runner"
+            }
+            Outcome::LeaseLost | Outcome::NoChange => {
+                let held = self.rules.job(state.jobs[job]).status.is_active()
+                    && self.rules.is_claimed_by(state.jobs[job], to_u8(at), state.claims[at]);
+                if held {
+                    return Err(format!("runner {at} is told that it has lost job {job}, which it holds"));
                 }
-                // A consistent read follows, which the current version covers.
-                _ if !fresh => continue,
-                Outcome::AlreadyDone if matches!(change, Change::Finish { .. } | Change::Yield { .. }) => {
-                    drop_work(&mut asked, at);
-                    "is told that it has finished: runner"
-                }
-                Outcome::AlreadyDone => {
-                    self.advance_phase(&mut asked, at, work, then);
-                    "repeats its phase: runner"
-                }
-                Outcome::StopRequested => {
-                    let pause = self.rules.job(seen).want == DesiredState::Pause;
-                    let phase = if pause { Phase::Pausing } else { Phase::Stopping };
-                    asked.work[at] = Some(Work { phase, ..work });
-                    "is told to stop: runner"
-                }
-                Outcome::NewerInput => {
-                    let read = u8::try_from(self.rules.job(seen).inputs).unwrap_or(u8::MAX);
-                    asked.work[at] = Some(Work { phase: Phase::Executing, inputs_read: read, ..work });
-                    "reads what was said: runner"
-                }
-                Outcome::LeaseLost | Outcome::NoChange => {
-                    let held = self.rules.job(state.jobs[job]).status.is_active()
-                        && self.rules.is_claimed_by(state.jobs[job], to_u8(at), state.claims[at]);
-                    if held {
-                        return Err(format!("runner {at} is told that it has lost job {job}, which it holds"));
-                    }
-                    drop_work(&mut asked, at);
-                    "has lost its job: runner"
-                }
-            };
-            next.push((Step::new(name, at), asked));
-        }
+                drop_work(&mut asked, at);
+                "has lost its job: runner"
+            }
+        };
+        next.push((Step::new(name, at), asked));
         Ok(())
     }
 
@@ -251,9 +236,9 @@ impl World {
         let written = match change {
             Change::Claim { claim, .. } => {
                 let claim = NewClaim { claim, job, after, fresh };
-                table::claim(state, claim, &mut self.rules, &self.setting)?
+                table::claim(state, claim, &mut self.rules)?
             }
-            Change::Progress { .. } => table::update_job(state, job, after, fresh, &self.setting),
+            Change::Progress { .. } => table::update_job(state, job, after, fresh),
             _ => {
                 let ending = JobEnd { job, before: seen, after, ticket, fresh, proof: None };
                 table::end(state, ending, &mut self.rules, &self.setting)?

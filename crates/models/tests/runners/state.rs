@@ -117,7 +117,6 @@ pub(super) struct UserCall {
 pub(super) struct State {
     pub(super) now: u8,
     pub(super) jobs: [ItemVersion; MAX_OF_EACH],
-    pub(super) previous_jobs: [ItemVersion; MAX_OF_EACH],
     pub(super) tickets: [ItemVersion; MAX_OF_EACH],
     pub(super) runners: [ItemVersion; MAX_OF_EACH],
     pub(super) work: [Option<Work>; MAX_OF_EACH],
@@ -148,7 +147,6 @@ impl State {
         Self {
             now: 0,
             jobs: made.map(|(job, _)| job),
-            previous_jobs: made.map(|(job, _)| job),
             tickets: made.map(|(_, ticket)| ticket),
             runners: [0, 1].map(|at| rules.new_runner(at)),
             work: [None; MAX_OF_EACH],

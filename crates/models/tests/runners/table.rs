@@ -18,14 +18,11 @@ pub(super) struct JobEnd {
     pub(super) proof: Option<(ItemVersion, LossKind)>,
 }
 
-pub(super) fn update_job(state: &State, job: u8, after: ItemVersion, fresh: bool, setting: &Setting) -> Option<State> {
+pub(super) fn update_job(state: &State, job: u8, after: ItemVersion, fresh: bool) -> Option<State> {
     if !fresh {
         return None;
     }
     let mut next = *state;
-    if setting.stale_reads {
-        next.previous_jobs[usize::from(job)] = state.jobs[usize::from(job)];
-    }
     next.jobs[usize::from(job)] = after;
     next.mark_reads_stale(usize::from(job));
     Some(next)
@@ -40,7 +37,7 @@ pub(super) struct NewClaim {
 }
 
 /// `claim`: the job, and a slot of its runner.
-pub(super) fn claim(state: &State, claiming: NewClaim, rules: &mut Rules, setting: &Setting) -> Write {
+pub(super) fn claim(state: &State, claiming: NewClaim, rules: &mut Rules) -> Write {
     let NewClaim { claim: number, job, after, fresh } = claiming;
     let Some(runner) = rules.runner_of(after) else { return Err(format!("job {job} is claimed by nobody")) };
     let stored = rules.runner(state.runners[runner]);
@@ -50,7 +47,7 @@ pub(super) fn claim(state: &State, claiming: NewClaim, rules: &mut Rules, settin
         && !stored.slots.contains_key(&rules.job(after).id)
         && stored.free_slots() > 0
         && claim.is_none_or(|claim| !stored.claims.contains(claim));
-    let Some(mut next) = update_job(state, job, after, fresh, setting).filter(|_| may) else { return Ok(None) };
+    let Some(mut next) = update_job(state, job, after, fresh).filter(|_| may) else { return Ok(None) };
     let bit = 1 << number;
     if state.used_claims[runner] & bit != 0 {
         return Err(format!("one claim of runner {runner} got two attempts"));
@@ -73,7 +70,7 @@ pub(super) fn end(state: &State, ending: JobEnd, rules: &mut Rules, setting: &Se
             return Ok(None);
         }
     }
-    let Some(mut next) = update_job(state, ending.job, ending.after, ending.fresh, setting) else { return Ok(None) };
+    let Some(mut next) = update_job(state, ending.job, ending.after, ending.fresh) else { return Ok(None) };
     if let Some(runner) = runner {
         match ending.proof {
             Some((_, LossKind::Silent))

@@ -29,7 +29,6 @@ const ONE: Setting = Setting {
     moments: MINUTES,
     works_for_hours: true,
     clock_skew_secs: 0,
-    stale_reads: false,
     requeues: true,
 };
 
@@ -83,10 +82,7 @@ fn question_waits_for_its_own_answer() {
 
 #[test]
 fn concurrent_user_requests_end_the_job_once() {
-    check(
-        "wishes",
-        &[Setting { pauses: 1, cancels: 1, ..QUESTION }, Setting { stale_reads: true, moments: NOW, ..PAUSE }],
-    );
+    check("wishes", &[Setting { pauses: 1, cancels: 1, ..QUESTION }]);
 }
 
 #[test]
@@ -97,11 +93,6 @@ fn suspended_job_resumes_on_another_runner() {
 #[test]
 fn two_runners_never_hold_one_job() {
     check("two runners", &[Setting { moments: NOW, ..RACE }]);
-}
-
-#[test]
-fn stale_reads_cause_no_wrong_write() {
-    check("late reads", &[Setting { stale_reads: true, ..ONE }, Setting { stale_reads: true, moments: NOW, ..RACE }]);
 }
 
 #[test]
@@ -128,12 +119,8 @@ fn dying_processes_lose_no_job() {
 }
 
 #[test]
-fn cancel_stale_reads_and_clocks_keep_two_tickets_consistent() {
+fn cancel_and_clocks_keep_two_tickets_consistent() {
     check("two tickets, cancel", &[Setting { cancels: 1, ..PAIR }]);
-    check(
-        "two tickets, late reads",
-        &[Setting { stale_reads: true, ..PAIR }, Setting { stale_reads: true, faults: 1, ..PAIR }],
-    );
     check(
         "two tickets, clocks apart",
         &[Setting { clock_skew_secs: 180, ..PAIR }, Setting { clock_skew_secs: -180, ..PAIR }],

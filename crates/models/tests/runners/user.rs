@@ -21,7 +21,7 @@ impl World {
         };
         // An active job is written alone, because its runner holds it; any other is written with runner and ticket.
         let written: Write = if self.rules.job(after).status.is_active() {
-            Ok(table::update_job(state, job, after, fresh, &self.setting))
+            Ok(table::update_job(state, job, after, fresh))
         } else {
             let ending = JobEnd { job, before: value, after, ticket, fresh, proof: None };
             table::end(state, ending, &mut self.rules, &self.setting)
