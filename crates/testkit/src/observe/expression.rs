@@ -43,32 +43,3 @@ fn attribute_names(expression: &str, meant: impl Fn(&str) -> String) -> Vec<Stri
     }
     found
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn check(update: &str, condition: &str, expected: &[&str]) {
-        let request = json!({
-            "Key": { "pk": { "S": "a" } },
-            "UpdateExpression": update,
-            "ConditionExpression": condition,
-            "ExpressionAttributeNames": { "#e": "expires", "#n": "name" },
-        });
-        assert_eq!(attributes(&request), expected, "{update} / {condition}");
-    }
-
-    #[test]
-    fn only_attribute_names_are_found_in_expressions() {
-        check("SET mark = :mark", "", &["mark", "pk"]);
-        check("SET a = if_not_exists(b, :zero) + :one REMOVE c, d ADD e :f", "", &["a", "b", "c", "d", "e", "pk"]);
-        check("SET slots.#n = :s, list[3] = :t", "", &["list", "pk", "slots"]);
-        check(
-            "SET #e = :e",
-            "(attribute_exists(pk) AND size (slots) < :max) AND NOT mark = :m",
-            &["expires", "mark", "pk", "slots"],
-        );
-        check("set x=:x", "attribute_not_exists (#e) or y between :a and :b", &["expires", "pk", "x", "y"]);
-    }
-}

@@ -1,6 +1,5 @@
 //! Tests that an observer receives every request to every service, with the name of its caller.
 
-use crate::support::client;
 use pullyard_emulator::{Aws, Options, ecs};
 use pullyard_testkit::observe::Observer;
 use serde_json::{Value, json};
@@ -19,7 +18,7 @@ async fn every_request_is_observed_before_its_answer() {
     let options = Options { data: None, tasks: ecs::Options::new(folder.path().to_owned(), Vec::new()) };
     let aws = Aws::start(options).await.unwrap();
     let at = observer.start_taps(aws.endpoints()).unwrap();
-    let http = client();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let long = json!({ "TableName": "t", "Item": { "pk": { "S": "x".repeat(200_000) } } });
     for (url, target, body, action) in [
         (&at.dynamodb, "DynamoDB_20120810.ListTables", json!({}), "dynamodb:ListTables"),
