@@ -10,16 +10,7 @@ use crate::faults::{AnswerEnd, StreamFault};
 #[derive(Clone, Debug, PartialEq)]
 pub enum Part {
     Text(String),
-    Tool {
-        name: String,
-        arguments: Value,
-    },
-    /// Calls a tool with text, as OpenAI's `custom` tools expect. Anthropic's API has no such tools; there the text
-    /// becomes the argument `input`.
-    Freeform {
-        name: String,
-        input: String,
-    },
+    Tool { name: String, arguments: Value },
 }
 
 /// Units: tokens.
@@ -49,19 +40,10 @@ impl Answer {
         Self::from_parts(vec![Part::Tool { name: name.into(), arguments }])
     }
 
-    pub fn freeform(name: impl Into<String>, input: impl Into<String>) -> Self {
-        Self::from_parts(vec![Part::Freeform { name: name.into(), input: input.into() }])
-    }
-
     /// An answer with these parts in this order, and a usage of 100 input and 20 output tokens.
     pub fn from_parts(parts: Vec<Part>) -> Self {
         let usage = Usage { input: 100, cached: 0, output: 20 };
         Self { parts, usage, is_declined: false, pause: Duration::ZERO, ending: AnswerEnd::Complete }
-    }
-
-    pub fn with_part(mut self, part: Part) -> Self {
-        self.parts.push(part);
-        self
     }
 
     pub fn with_usage(mut self, usage: Usage) -> Self {

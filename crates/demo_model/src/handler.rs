@@ -2,24 +2,20 @@
 
 use std::sync::Arc;
 
-use axum::{
-    body::Bytes,
-    extract::{ConnectInfo, State},
-    http::{HeaderMap, Method, Uri},
-    response::Response,
-};
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, Method, Uri};
+use axum::response::Response;
 use serde_json::{Value, json};
 
-use crate::{
-    answer::Answer,
-    log::{Log, Outcome, Request},
-    messages,
-    refusal::Refusal,
-    resettable::ConnectionReset,
-    responses,
-    script::{Script, Step},
-    send_answer::{self, RenderedAnswer},
-};
+use crate::answer::Answer;
+use crate::log::{Log, Outcome, Request};
+use crate::refusal::Refusal;
+use crate::resettable::ConnectionReset;
+use crate::script::{Script, Step};
+use crate::send_answer;
+use crate::send_answer::RenderedAnswer;
+use crate::{messages, responses};
 
 #[derive(Debug)]
 pub(crate) struct Shared {

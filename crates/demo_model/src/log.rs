@@ -1,10 +1,8 @@
 //! The log of requests, in the order of their arrival. It stores a fingerprint of each key, never the key.
 
-use std::{
-    borrow::Cow,
-    hash::{DefaultHasher, Hash, Hasher},
-    io::Read,
-};
+use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Read;
 
 use axum::http::{HeaderMap, Method, Uri};
 use serde_json::Value;

@@ -2,12 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::{
-    answer::{Answer, Part},
-    faults::StreamFault,
-    send_answer::RenderedAnswer,
-    sse::split_half,
-};
+use crate::answer::{Answer, Part};
+use crate::faults::StreamFault;
+use crate::send_answer::RenderedAnswer;
+use crate::sse::split_half;
 
 pub(crate) fn render(answer: &Answer, number: usize, model: &str) -> RenderedAnswer {
     let blocks: Vec<Value> = answer.parts.iter().enumerate().map(|(n, part)| block(part, number, n)).collect();
@@ -61,11 +59,11 @@ fn usage(answer: &Answer, output: u64) -> Value {
 }
 
 fn block(part: &Part, number: usize, n: usize) -> Value {
-    let tool = |name: &str, input: &Value| json!({ "type": "tool_use", "id": format!("toolu_{number:04}_{n}"), "name": name, "input": input });
     match part {
         Part::Text(words) => json!({ "type": "text", "text": words }),
-        Part::Tool { name, arguments } => tool(name, arguments),
-        Part::Freeform { name, input } => tool(name, &json!({ "input": input })),
+        Part::Tool { name, arguments } => {
+            json!({ "type": "tool_use", "id": format!("toolu_{number:04}_{n}"), "name": name, "input": arguments })
+        }
     }
 }
 

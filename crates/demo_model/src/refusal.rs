@@ -1,10 +1,8 @@
 //! Scripted error answers of the providers: status, headers and body.
 
-use axum::{
-    Json,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
-    response::{IntoResponse, Response},
-};
+use axum::Json;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 /// An error response of a provider.

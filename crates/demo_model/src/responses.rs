@@ -2,12 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::{
-    answer::{Answer, Part},
-    faults::StreamFault,
-    send_answer::RenderedAnswer,
-    sse::split_half,
-};
+use crate::answer::{Answer, Part};
+use crate::faults::StreamFault;
+use crate::send_answer::RenderedAnswer;
+use crate::sse::split_half;
 
 pub(crate) fn render(answer: &Answer, number: usize, model: &str) -> RenderedAnswer {
     let response = |status: &str, output: &[Value], usage: Value| {
@@ -33,7 +31,6 @@ pub(crate) fn render(answer: &Answer, number: usize, model: &str) -> RenderedAns
         let (item, of_item) = match part {
             Part::Text(words) => message(words, number, index),
             Part::Tool { name, arguments } => function_call(name, &arguments.to_string(), number, index),
-            Part::Freeform { name, input } => custom_call(name, input, number, index),
         };
         events.extend(of_item);
         output.push(item);
@@ -108,23 +105,6 @@ fn function_call(name: &str, arguments: &str, number: usize, index: usize) -> (V
         item_done(index, &item("completed", arguments)),
     ];
     (item("completed", arguments), events)
-}
-
-fn custom_call(name: &str, input: &str, number: usize, index: usize) -> (Value, Vec<Value>) {
-    let id = format!("ctc_{number:04}_{index}");
-    let item = |status: &str, input: &str| {
-        json!({ "type": "custom_tool_call", "id": id, "call_id": format!("call_{number:04}_{index}"),
-                "status": status, "name": name, "input": input })
-    };
-    let events = vec![
-        item_added(index, &item("in_progress", "")),
-        json!({ "type": "response.custom_tool_call_input.delta", "item_id": id, "output_index": index,
-                "delta": input }),
-        json!({ "type": "response.custom_tool_call_input.done", "item_id": id, "output_index": index,
-                "input": input }),
-        item_done(index, &item("completed", input)),
-    ];
-    (item("completed", input), events)
 }
 
 fn render_fault(stumble: &StreamFault) -> Value {

@@ -1,9 +1,7 @@
 //! The script: a queue of steps, of which each request to the model consumes one.
 
-use std::{
-    collections::VecDeque,
-    sync::{Mutex, PoisonError},
-};
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
 
 use crate::{answer::Answer, refusal::Refusal};
 
@@ -50,9 +48,5 @@ impl Script {
     pub(crate) fn next(&self) -> Option<Step> {
         let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
         steps.queue.pop_front().or_else(|| steps.repeating_step.clone())
-    }
-
-    pub(crate) fn remaining(&self) -> usize {
-        self.steps.lock().unwrap_or_else(PoisonError::into_inner).queue.len()
     }
 }

@@ -6,12 +6,10 @@ use axum::{body::Body, http::header::CONTENT_TYPE, response::Response};
 use bytes::Bytes;
 use futures::stream;
 
-use crate::{
-    answer::Answer,
-    faults::{AnswerEnd, StreamFault},
-    refusal::Refusal,
-    sse,
-};
+use crate::answer::Answer;
+use crate::faults::{AnswerEnd, StreamFault};
+use crate::refusal::Refusal;
+use crate::sse;
 
 pub(crate) struct RenderedAnswer {
     pub(crate) events: Vec<serde_json::Value>,

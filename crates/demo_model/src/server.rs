@@ -1,30 +1,24 @@
 //! The HTTP server and its routes.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use axum::{
-    Json, Router,
-    body::Bytes,
-    extract::State,
-    http::{HeaderMap, Method, StatusCode, Uri},
-    response::{IntoResponse, Response},
-    routing::{head, post},
-};
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{head, post};
+use axum::{Json, Router};
 use serde_json::json;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
 
-use crate::{
-    error::Error,
-    handler::{Shared, anthropic, openai},
-    log::{Log, Outcome, Request},
-    resettable::{ConnectionReset, ResettableListener},
-    script::{Script, Step},
-    subscription,
-};
+use crate::error::Error;
+use crate::handler::{Shared, anthropic, openai};
+use crate::log::{Log, Outcome, Request};
+use crate::resettable::{ConnectionReset, ResettableListener};
+use crate::script::{Script, Step};
+use crate::subscription;
 
 /// Time limit for open responses at shutdown; scripted ones may never end.
 const STOP_LIMIT: Duration = Duration::from_millis(200);
@@ -99,10 +93,6 @@ impl DemoModel {
 
     pub fn set_repeating_step(&self, step: impl Into<Step>) {
         self.shared.script.set_repeating_step(step.into());
-    }
-
-    pub fn remaining_steps(&self) -> usize {
-        self.shared.script.remaining()
     }
 
     pub fn requests(&self) -> Vec<Request> {

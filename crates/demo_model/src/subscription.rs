@@ -3,20 +3,16 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Json, Router,
-    body::Bytes,
-    extract::State,
-    http::{HeaderMap, Method, StatusCode, Uri},
-    response::{IntoResponse, Response},
-    routing::{get, post},
-};
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use crate::{
-    handler::{Shared, openai},
-    log::{Outcome, Request},
-};
+use crate::handler::{Shared, openai};
+use crate::log::{Outcome, Request};
 
 const ORIGIN: &str = "https://chatgpt.com";
 

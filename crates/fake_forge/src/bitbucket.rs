@@ -27,10 +27,8 @@ mod verdicts;
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    routing::{get, post, put},
-};
+use axum::Router;
+use axum::routing::{get, post, put};
 
 pub(crate) use events::{publish, send_deleted, send_rename};
 pub(crate) use hooks::delivery_headers;

@@ -1,30 +1,23 @@
 //! Ordered faults: refused calls, lost responses, lost deliveries.
 
-use std::{
-    collections::VecDeque,
-    io,
-    net::SocketAddr,
-    pin::Pin,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::{Context, Poll},
-};
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
-use axum::{
-    Json,
-    extract::{ConnectInfo, Request, State, connect_info::Connected},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode},
-    middleware::Next,
-    response::{IntoResponse, Response},
-    serve::{IncomingStream, Listener},
-};
+use axum::Json;
+use axum::extract::connect_info::Connected;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::serve::{IncomingStream, Listener};
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream},
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::{DeliveryFault, bitbucket};
 
@@ -49,19 +42,6 @@ impl Fault {
             headers: vec![("retry-after".to_owned(), retry_after_secs.to_string())],
             message: "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."
                 .to_owned(),
-        }
-    }
-
-    /// 403 with `x-ratelimit-remaining: 0`: the hourly limit until the given reset.
-    pub fn hourly_rate_limit(reset_unix_secs: u64) -> Self {
-        Self::Status {
-            status: 403,
-            headers: vec![
-                ("x-ratelimit-limit".to_owned(), "5000".to_owned()),
-                ("x-ratelimit-remaining".to_owned(), "0".to_owned()),
-                ("x-ratelimit-reset".to_owned(), reset_unix_secs.to_string()),
-            ],
-            message: "API rate limit exceeded for installation.".to_owned(),
         }
     }
 

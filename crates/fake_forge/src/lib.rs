@@ -7,25 +7,20 @@ mod faults;
 mod moves;
 mod reviewers;
 
-use std::{
-    collections::BTreeMap,
-    io,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use axum::{Router, middleware};
 use futures::future::{BoxFuture, FutureExt as _};
-use pullyard_demo_forge::{
-    DemoForge, Error, Extension,
-    access::Actor,
-    deliveries::{DeliveryHeaders, NewDelivery},
-    forge_state::{ForgeEvent, Shared},
-    pulls,
-    repositories::RepositoryEntry,
-    reviews::Rejection,
-    state::{HookRecord, State},
-    users::Account,
-};
+use pullyard_demo_forge::access::Actor;
+use pullyard_demo_forge::deliveries::{DeliveryHeaders, NewDelivery};
+use pullyard_demo_forge::forge_state::{ForgeEvent, Shared};
+use pullyard_demo_forge::repositories::RepositoryEntry;
+use pullyard_demo_forge::reviews::Rejection;
+use pullyard_demo_forge::state::{HookRecord, State};
+use pullyard_demo_forge::users::Account;
+use pullyard_demo_forge::{DemoForge, Error, Extension, pulls};
 use tokio::{net::TcpListener, sync::OnceCell};
 
 pub use faults::{CallFilter, Fault};

@@ -2,23 +2,19 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Json,
-    extract::{Request, State},
-    http::{HeaderValue, Method, StatusCode, Uri, header::LOCATION},
-    middleware::Next,
-    response::{IntoResponse, Response},
-};
-use pullyard_demo_forge::{
-    Error,
-    access::Actor,
-    events,
-    forge_state::Shared,
-    record::{self, RepositoryRecord},
-    render,
-    repositories::RepositoryEntry,
-    users::AccountKind,
-};
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::header::LOCATION;
+use axum::http::{HeaderValue, Method, StatusCode, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use pullyard_demo_forge::access::Actor;
+use pullyard_demo_forge::forge_state::Shared;
+use pullyard_demo_forge::record;
+use pullyard_demo_forge::record::RepositoryRecord;
+use pullyard_demo_forge::repositories::RepositoryEntry;
+use pullyard_demo_forge::users::AccountKind;
+use pullyard_demo_forge::{Error, events, render};
 use serde_json::{Value, json};
 
 use crate::{FakeForge, bitbucket};

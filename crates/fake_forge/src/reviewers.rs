@@ -2,24 +2,21 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Json, Router,
-    body::Bytes,
-    extract::{Path, State},
-    routing::{get, post, put},
-};
-use pullyard_demo_forge::{
-    access::{Actor, Requirement},
-    events,
-    forge_state::Shared,
-    pulls,
-    record::{Pull, ReviewRecord, ReviewState},
-    render,
-    repositories::RepositoryEntry,
-    rest::{caller::Caller, fields::Fields, refusal::ApiError},
-    reviews::{self, NewComment, NewReview, Rejection, Verdict, require_updated},
-    role::Role,
-};
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::routing::{get, post, put};
+use axum::{Json, Router};
+use pullyard_demo_forge::access::{Actor, Requirement};
+use pullyard_demo_forge::forge_state::Shared;
+use pullyard_demo_forge::record::{Pull, ReviewRecord, ReviewState};
+use pullyard_demo_forge::repositories::RepositoryEntry;
+use pullyard_demo_forge::rest::caller::Caller;
+use pullyard_demo_forge::rest::fields::Fields;
+use pullyard_demo_forge::rest::refusal::ApiError;
+use pullyard_demo_forge::reviews;
+use pullyard_demo_forge::reviews::{NewComment, NewReview, Rejection, Verdict, require_updated};
+use pullyard_demo_forge::role::Role;
+use pullyard_demo_forge::{events, pulls, render};
 use serde_json::{Value, json};
 
 pub(crate) fn routes() -> Router<Arc<Shared>> {

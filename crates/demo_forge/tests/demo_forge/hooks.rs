@@ -2,10 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::{
-    listener::{Listener, ReceivedDelivery},
-    world::{ANN, BOT, REPOSITORY, RON, Response, World},
-};
+use crate::listener::{Listener, ReceivedDelivery};
+use crate::world::{ANN, BOT, REPOSITORY, RON, Response, World};
 
 const SECRET: &str = "hush";
 

@@ -5,10 +5,8 @@ use std::process::Command;
 use pullyard_demo_forge::link;
 use serde_json::json;
 
-use crate::{
-    listener::{Listener, ReceivedDelivery},
-    world::{ANN, BOT, REPOSITORY, World, lines},
-};
+use crate::listener::{Listener, ReceivedDelivery};
+use crate::world::{ANN, BOT, REPOSITORY, World, lines};
 
 const SAME_ORIGIN: &[(&str, &str)] = &[("sec-fetch-site", "same-origin")];
 

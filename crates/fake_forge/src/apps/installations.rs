@@ -2,26 +2,19 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use aws_lc_rs::{
-    encoding::{AsDer, Pkcs8V1Der},
-    rsa::{KeyPair, KeySize},
-    signature::KeyPair as _,
-};
-use base64::{
-    Engine as _,
-    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
-};
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::KeyPair as _;
+use base64::Engine as _;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 
-use pullyard_demo_forge::{
-    Error,
-    access::Level,
-    clock,
-    forge_state::Shared,
-    hooks::{self, Settings, Target},
-    render,
-    state::{ApiKind, TargetKind},
-    users::{AccountKind, Member, MemberScope, User},
-};
+use pullyard_demo_forge::access::Level;
+use pullyard_demo_forge::forge_state::Shared;
+use pullyard_demo_forge::hooks;
+use pullyard_demo_forge::hooks::{Settings, Target};
+use pullyard_demo_forge::state::{ApiKind, TargetKind};
+use pullyard_demo_forge::users::{AccountKind, Member, MemberScope, User};
+use pullyard_demo_forge::{Error, clock, render};
 use serde_json::{Value, json};
 
 use super::{AppRecord, CodeRecord, Grant, InstallationRecord, TokenRecord, records};

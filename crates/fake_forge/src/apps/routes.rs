@@ -2,33 +2,26 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Json, Router,
-    body::Bytes,
-    extract::{Path, State},
-    http::{HeaderMap, StatusCode},
-    response::{IntoResponse, Response},
-    routing::{get, post},
-};
-use pullyard_demo_forge::{
-    Error,
-    forge_state::Shared,
-    hooks::{self, Settings},
-    rest::{
-        caller::Caller,
-        fields::Fields,
-        hooks::{HookPath, deliveries, insecure_ssl},
-        refusal::ApiError,
-    },
-    users::Credentials,
-};
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use pullyard_demo_forge::Error;
+use pullyard_demo_forge::forge_state::Shared;
+use pullyard_demo_forge::hooks;
+use pullyard_demo_forge::hooks::Settings;
+use pullyard_demo_forge::rest::caller::Caller;
+use pullyard_demo_forge::rest::fields::Fields;
+use pullyard_demo_forge::rest::hooks::{HookPath, deliveries, insecure_ssl};
+use pullyard_demo_forge::rest::refusal::ApiError;
+use pullyard_demo_forge::users::Credentials;
 use serde_json::Value;
 
-use super::{
-    find,
-    installations::{self, Rejection, TokenRequest},
-    records,
-};
+use super::installations;
+use super::installations::{Rejection, TokenRequest};
+use super::{find, records};
 
 pub(crate) fn routes() -> Router<Arc<Shared>> {
     Router::new()

@@ -3,27 +3,20 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Json,
-    extract::{Path, State},
-};
+use axum::Json;
+use axum::extract::{Path, State};
 use serde_json::{Value, json};
 
-use super::{
-    answers::{account, time},
-    caller::Caller,
-    comments,
-    paging::Paging,
-    pull_answers, pull_request_filter, pull_requests,
-    refusal::Refusal,
-    repositories::ItemPath,
-};
-use pullyard_demo_forge::{
-    access::Requirement,
-    forge_state::Shared,
-    record::{Pull, ReviewState},
-    repositories::RepositoryEntry,
-};
+use super::answers::{account, time};
+use super::caller::Caller;
+use super::paging::Paging;
+use super::refusal::Refusal;
+use super::repositories::ItemPath;
+use super::{comments, pull_answers, pull_request_filter, pull_requests};
+use pullyard_demo_forge::access::Requirement;
+use pullyard_demo_forge::forge_state::Shared;
+use pullyard_demo_forge::record::{Pull, ReviewState};
+use pullyard_demo_forge::repositories::RepositoryEntry;
 
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,

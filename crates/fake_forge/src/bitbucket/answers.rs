@@ -3,11 +3,9 @@
 use serde_json::{Value, json};
 
 use super::uuid;
-use pullyard_demo_forge::{
-    forge_state::Shared,
-    repositories::RepositoryEntry,
-    users::{Account, AccountKind},
-};
+use pullyard_demo_forge::forge_state::Shared;
+use pullyard_demo_forge::repositories::RepositoryEntry;
+use pullyard_demo_forge::users::{Account, AccountKind};
 
 /// Characters of a commit's hash in a pull request.
 const SHORT_HASH: usize = 12;

@@ -5,12 +5,10 @@ use std::sync::Arc;
 use axum::{extract::FromRequestParts, http::request::Parts};
 
 use super::{refusal::Refusal, uuid};
-use pullyard_demo_forge::{
-    access::{AccessDecision, Actor, Requirement},
-    forge_state::Shared,
-    repositories::RepositoryEntry,
-    users::{Credentials, basic_password},
-};
+use pullyard_demo_forge::access::{AccessDecision, Actor, Requirement};
+use pullyard_demo_forge::forge_state::Shared;
+use pullyard_demo_forge::repositories::RepositoryEntry;
+use pullyard_demo_forge::users::{Credentials, basic_password};
 
 pub(crate) struct Caller(Option<Actor>);
 

@@ -2,10 +2,9 @@
 
 use serde::Deserialize;
 
-use super::{
-    body::{self, Content},
-    refusal::Refusal,
-};
+use super::body;
+use super::body::Content;
+use super::refusal::Refusal;
 use pullyard_demo_forge::reviews::NewComment;
 
 #[derive(Deserialize)]

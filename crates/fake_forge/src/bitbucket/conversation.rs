@@ -3,33 +3,27 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Json,
-    body::Bytes,
-    extract::{Path, State},
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
-use super::{
-    caller::Caller,
-    comment_bodies::{self, CommentRequest},
-    comments,
-    paging::Paging,
-    pull_requests,
-    refusal::Refusal,
-    replies,
-    repositories::ItemPath,
-};
-use pullyard_demo_forge::{
-    access::Requirement,
-    forge_state::Shared,
-    issue_comments,
-    record::PullRecord,
-    repositories::RepositoryEntry,
-    reviews::{self, NewReview, Rejection, Verdict},
-};
+use super::caller::Caller;
+use super::comment_bodies;
+use super::comment_bodies::CommentRequest;
+use super::paging::Paging;
+use super::refusal::Refusal;
+use super::repositories::ItemPath;
+use super::{comments, pull_requests, replies};
+use pullyard_demo_forge::access::Requirement;
+use pullyard_demo_forge::forge_state::Shared;
+use pullyard_demo_forge::issue_comments;
+use pullyard_demo_forge::record::PullRecord;
+use pullyard_demo_forge::repositories::RepositoryEntry;
+use pullyard_demo_forge::reviews;
+use pullyard_demo_forge::reviews::{NewReview, Rejection, Verdict};
 
 pub(super) type CommentPath = Path<(String, String, String, String)>;
 

@@ -5,15 +5,12 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use pullyard_demo_forge::{
-    access::Actor,
-    events,
-    forge_state::Shared,
-    pulls,
-    record::{DeletedRecord, LineCommentRecord},
-    repositories::RepositoryEntry,
-    reviews::{Rejection, require_updated},
-};
+use pullyard_demo_forge::access::Actor;
+use pullyard_demo_forge::forge_state::Shared;
+use pullyard_demo_forge::record::{DeletedRecord, LineCommentRecord};
+use pullyard_demo_forge::repositories::RepositoryEntry;
+use pullyard_demo_forge::reviews::{Rejection, require_updated};
+use pullyard_demo_forge::{events, pulls};
 
 pub(crate) async fn delete(
     shared: &Arc<Shared>,

@@ -2,26 +2,24 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use axum::{
-    Json,
-    body::Bytes,
-    extract::{FromRequestParts, RawPathParams, State},
-    http::{Method, StatusCode, request::Parts},
-    response::{IntoResponse, Response},
-};
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{FromRequestParts, RawPathParams, State};
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::{body, caller::Caller, paging::Paging, refusal::Refusal, uuid};
-use pullyard_demo_forge::{
-    access::{AccessDecision, Requirement},
-    deliveries::{DeliveryHeaders, NewDelivery},
-    forge_state::Shared,
-    hooks::{self, Settings, Target},
-    render::owner,
-    state::{ApiKind, HookRecord, TargetKind},
-    users::Account,
-};
+use pullyard_demo_forge::access::{AccessDecision, Requirement};
+use pullyard_demo_forge::deliveries::{DeliveryHeaders, NewDelivery};
+use pullyard_demo_forge::forge_state::Shared;
+use pullyard_demo_forge::hooks;
+use pullyard_demo_forge::hooks::{Settings, Target};
+use pullyard_demo_forge::render::owner;
+use pullyard_demo_forge::state::{ApiKind, HookRecord, TargetKind};
+use pullyard_demo_forge::users::Account;
 
 /// The events that the forge accepts. It sends no `repo:push`: a push appears as a pull request update.
 const EVENTS: &[&str] = &[

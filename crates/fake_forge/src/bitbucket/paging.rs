@@ -1,10 +1,8 @@
 //! Pages of a list with the absolute address of the next page, as on Bitbucket.
 
-use axum::{
-    Json,
-    extract::{FromRequestParts, OriginalUri},
-    http::request::Parts,
-};
+use axum::Json;
+use axum::extract::{FromRequestParts, OriginalUri};
+use axum::http::request::Parts;
 use serde_json::{Value, json};
 
 use super::refusal::Refusal;

@@ -3,15 +3,11 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    answers::{account, time},
-    comments,
-};
-use pullyard_demo_forge::{
-    forge_state::Shared,
-    record::{PullRecord, ReviewRecord, ReviewState},
-    users::Account,
-};
+use super::answers::{account, time};
+use super::comments;
+use pullyard_demo_forge::forge_state::Shared;
+use pullyard_demo_forge::record::{PullRecord, ReviewRecord, ReviewState};
+use pullyard_demo_forge::users::Account;
 
 /// The last approval or change request, unless dismissed.
 pub(super) fn current_verdict(pull: &PullRecord, account: u64) -> Option<&ReviewRecord> {

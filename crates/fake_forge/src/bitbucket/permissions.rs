@@ -3,25 +3,20 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Json,
-    extract::{Path, Query, State},
-};
+use axum::Json;
+use axum::extract::{Path, Query, State};
 use serde_json::{Value, json};
 
-use super::{
-    answers::{account, short_repository},
-    caller::Caller,
-    paging::Paging,
-    refusal::Refusal,
-    repositories::RepositoryPath,
-    uuid,
-};
-use pullyard_demo_forge::{
-    access::{self, AccessDecision, Requirement},
-    forge_state::Shared,
-    role::Role,
-};
+use super::answers::{account, short_repository};
+use super::caller::Caller;
+use super::paging::Paging;
+use super::refusal::Refusal;
+use super::repositories::RepositoryPath;
+use super::uuid;
+use pullyard_demo_forge::access;
+use pullyard_demo_forge::access::{AccessDecision, Requirement};
+use pullyard_demo_forge::forge_state::Shared;
+use pullyard_demo_forge::role::Role;
 
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,

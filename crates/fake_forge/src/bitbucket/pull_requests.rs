@@ -2,26 +2,22 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Json,
-    body::Bytes,
-    extract::{Path, Query, State},
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{
-    body::{self, AccountRef},
-    caller::Caller,
-    paging::Paging,
-    pull_answers,
-    pull_request_filter::PullRequestFilter,
-    refusal::Refusal,
-    repositories::{ItemPath, RepositoryPath},
-    uuid,
-};
+use super::body;
+use super::body::AccountRef;
+use super::caller::Caller;
+use super::paging::Paging;
+use super::pull_request_filter::PullRequestFilter;
+use super::refusal::Refusal;
+use super::repositories::{ItemPath, RepositoryPath};
+use super::{pull_answers, uuid};
 use pullyard_demo_forge::{
     access::{Actor, Requirement},
     forge_state::Shared,

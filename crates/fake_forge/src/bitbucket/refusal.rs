@@ -1,17 +1,12 @@
 //! Errors as Bitbucket writes them.
 
-use axum::{
-    Json,
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use pullyard_demo_forge::{
-    Error,
-    access::{Level, Requirement},
-    hooks, reviews,
-};
+use pullyard_demo_forge::access::{Level, Requirement};
+use pullyard_demo_forge::{Error, hooks, reviews};
 
 pub(crate) fn error(message: &str) -> Value {
     json!({ "type": "error", "error": { "message": message } })

@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use pullyard_demo_forge::{
-    access::Actor,
-    forge_state::Shared,
-    issue_comments, pulls,
-    record::{LineCommentRecord, Pull, ReviewRecord},
-    replies,
-    repositories::RepositoryEntry,
-    reviews::Rejection,
-};
+use pullyard_demo_forge::access::Actor;
+use pullyard_demo_forge::forge_state::Shared;
+use pullyard_demo_forge::record::{LineCommentRecord, Pull, ReviewRecord};
+use pullyard_demo_forge::repositories::RepositoryEntry;
+use pullyard_demo_forge::reviews::Rejection;
+use pullyard_demo_forge::{issue_comments, pulls, replies};
 
 pub(crate) async fn create_reply(
     shared: &Arc<Shared>,

@@ -2,23 +2,19 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Json,
-    body::Bytes,
-    extract::{Path, State},
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{
-    body,
-    caller::Caller,
-    paging::Paging,
-    refusal::Refusal,
-    repositories::{ItemPath, load_commit},
-};
+use super::body;
+use super::caller::Caller;
+use super::paging::Paging;
+use super::refusal::Refusal;
+use super::repositories::{ItemPath, load_commit};
 use pullyard_demo_forge::{
     access::Requirement, forge_state::Shared, record::StatusRecord, repositories::RepositoryEntry,
 };

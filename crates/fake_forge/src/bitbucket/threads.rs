@@ -2,17 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::{
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
 
-use super::{
-    caller::Caller,
-    conversation::{CommentPath, parse_comment_id},
-    deletions, pull_requests,
-    refusal::Refusal,
-};
+use super::caller::Caller;
+use super::conversation::{CommentPath, parse_comment_id};
+use super::refusal::Refusal;
+use super::{deletions, pull_requests};
 use pullyard_demo_forge::{access::Requirement, forge_state::Shared, reviews::Rejection};
 
 pub(super) async fn delete(

@@ -4,23 +4,20 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{caller::Caller, participants, pull_requests, refusal::Refusal, repositories::ItemPath};
-use pullyard_demo_forge::{
-    access::{Actor, Requirement},
-    events,
-    forge_state::Shared,
-    pulls::{self, UpdateOutcome},
-    record::{Pull, PullRecord, PullState, ReviewRecord},
-    repositories::RepositoryEntry,
-    reviews::{Verdict, publish},
-};
+use pullyard_demo_forge::access::{Actor, Requirement};
+use pullyard_demo_forge::events;
+use pullyard_demo_forge::forge_state::Shared;
+use pullyard_demo_forge::pulls;
+use pullyard_demo_forge::pulls::UpdateOutcome;
+use pullyard_demo_forge::record::{Pull, PullRecord, PullState, ReviewRecord};
+use pullyard_demo_forge::repositories::RepositoryEntry;
+use pullyard_demo_forge::reviews::{Verdict, publish};
 
 type PullRequestPath = (String, String, String);
 

@@ -3,10 +3,8 @@
 use crate::prelude::*;
 use pullyard_forge::{Error, TokenPermission};
 
-use crate::{
-    scripted_forge::{ScriptLine, ScriptedExchange},
-    world::TOKEN,
-};
+use crate::scripted_forge::{ScriptLine, ScriptedExchange};
+use crate::world::TOKEN;
 
 const CLASSIC: &[(&str, &str)] = &[("x-oauth-scopes", "repo, workflow")];
 

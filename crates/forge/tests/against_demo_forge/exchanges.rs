@@ -1,20 +1,17 @@
 //! Records requests and responses as JSON lines in the file named by PULLYARD_EXCHANGES.
 //! `.ci/octokit` compares them with GitHub's schema. Without the variable nothing is recorded.
 
-use std::{
-    fs::OpenOptions,
-    io::Write as _,
-    sync::{Arc, Mutex},
-};
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::sync::{Arc, Mutex};
 
 use crate::prelude::*;
-use axum::{
-    Router,
-    body::{Body, to_bytes},
-    extract::{Request, State},
-    http::{Method, Uri, header::LOCATION},
-    response::Response,
-};
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::header::LOCATION;
+use axum::http::{Method, Uri};
+use axum::response::Response;
 
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Source {

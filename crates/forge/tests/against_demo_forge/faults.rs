@@ -1,21 +1,15 @@
 //! Forges and networks that fail: retries, refusals and errors.
 
-use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::prelude::*;
 use axum::{Json, Router, http::HeaderMap, serve::ListenerExt};
 use pullyard_forge::{Connections, Error};
 
-use crate::{
-    scripted_forge::{ScriptLine, ScriptedExchange},
-    world::{REPOSITORY, TOKEN, forge_at, new_pull_request},
-};
+use crate::scripted_forge::{ScriptLine, ScriptedExchange};
+use crate::world::{REPOSITORY, TOKEN, forge_at, new_pull_request};
 
 fn user() -> ScriptLine {
     (200, &[], json!({"id": u64::MAX, "login": "bot"}).to_string())

@@ -3,12 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use crate::prelude::*;
-use axum::{
-    Router,
-    body::Bytes,
-    extract::State,
-    http::{HeaderMap, StatusCode},
-};
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
 use pullyard_demo_forge::{AccountKind, Role, User};
 use pullyard_forge::{
     BaseRepository, CommitState, CommitStatus, ErrorKind, Forge, HookScope, HookSettings, Lines, PullRequest,

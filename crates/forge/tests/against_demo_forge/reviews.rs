@@ -5,10 +5,8 @@ use pullyard_forge::{
     CommitState, CommitStatus, Error, ErrorKind, Lines, Permission, PullRequestState, ReviewState, Side, Time,
 };
 
-use crate::{
-    scripted_forge::{ScriptLine, ok, script_forge},
-    world::{REPOSITORY, actor},
-};
+use crate::scripted_forge::{ScriptLine, ok, script_forge};
+use crate::world::{REPOSITORY, actor};
 
 const TIME: &str = "2026-11-20T12:04:01Z";
 const BIG: u64 = 9_007_199_254_740_993;

@@ -1,24 +1,19 @@
 //! A server that returns scripted responses and records the requests.
 //! Only the requests are compared with GitHub's schema.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex},
-};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
 
 use crate::prelude::*;
-use axum::{
-    Router,
-    body::to_bytes,
-    extract::{Request, State},
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::Router;
+use axum::body::to_bytes;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 
-use crate::{
-    exchanges::{self, Source},
-    world::{TOKEN, forge_at},
-};
+use crate::exchanges;
+use crate::exchanges::Source;
+use crate::world::{TOKEN, forge_at};
 
 pub(crate) type ScriptLine = (u16, &'static [(&'static str, &'static str)], String);
 

@@ -1,10 +1,8 @@
 //! A demo forge for each test, and git as a runner calls it.
 
-use std::{
-    path::{Path, PathBuf},
-    process::{Output, Stdio},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use crate::prelude::*;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
