@@ -48,6 +48,7 @@ pub mod scope {
 
 #[derive(Clone, Debug)]
 pub struct Caller<S> {
+    pub ctx: Context,
     pub id: String,
     pub name: String,
     projects: Option<BTreeSet<ProjectId>>,
@@ -158,13 +159,14 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &T) -> Result<Self, Problem> {
-        let token = load_valid_token(&Context::from_ref(state), bearer_token(parts)?, TokenKind::Api).await?;
+        let ctx = Context::from_ref(state);
+        let token = load_valid_token(&ctx, bearer_token(parts)?, TokenKind::Api).await?;
         let administers = token.scopes.contains(&Scope::Admin);
         if !administers && !token.scopes.contains(&S::SCOPE) {
             return Err(Problem::not_allowed(S::DESCRIPTION));
         }
         let id = token.id().to_string();
-        Ok(Self { id, name: token.name, projects: token.projects, administers, scope: PhantomData })
+        Ok(Self { ctx, id, name: token.name, projects: token.projects, administers, scope: PhantomData })
     }
 }
 

@@ -1,7 +1,7 @@
 //! `POST /v1/tickets/events`: decides events of ticket tools, separately, so that they cannot block the runners' calls.
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use pullyard_control::{self as control, Context};
@@ -20,48 +20,38 @@ pub fn router(ctx: Context) -> Router {
 }
 
 /// `200` with any decision, including a refusal. An unreadable body is an error that the ledger records, too.
-async fn ticket_event(
-    State(ctx): State<Context>,
-    caller: Caller<scope::Tickets>,
-    request: Request,
-) -> Result<Response, Problem> {
+async fn ticket_event(caller: Caller<scope::Tickets>, request: Request) -> Result<Response, Problem> {
     let body = match strict::read(request.into_body(), strict::MAX_BODY_BYTES).await {
         Ok(body) => body,
         Err(unread) => {
             if let ReadError::TooLarge(max_bytes) = unread {
                 let size = format!("over {} KiB", max_bytes / 1024);
                 let reason = Reason::BodyTooLarge { size, limit: format!("{} KiB", max_bytes / 1024) };
-                record_unreadable(&ctx, &caller, b"too large", reason).await?;
+                record_unreadable(&caller, b"too large", reason).await?;
             }
             return Err(unread.into());
         }
     };
     let read = strict::parse::<wire::TicketEvent>(&body)
-        .and_then(|event| limits::check_event(&event, ctx.clock.now()).map(|()| event));
+        .and_then(|event| limits::check_event(&event, caller.ctx.clock.now()).map(|()| event));
     let event = match read {
         Ok(event) => event,
         Err(fault) => {
             let pointer = if fault.pointer.is_empty() { "/".into() } else { fault.pointer.clone() };
-            record_unreadable(&ctx, &caller, &body, Reason::BodyUnreadable { pointer, fault: fault.message.clone() })
-                .await?;
+            record_unreadable(&caller, &body, Reason::BodyUnreadable { pointer, fault: fault.message.clone() }).await?;
             return Err(fault.into());
         }
     };
     caller.authorize_project(&event.project)?;
     invocation::record_id("project", &event.project);
     invocation::record_id("ticket", &event.ticket.key);
-    let answer = control::move_ticket(&ctx, &to_domain_event(event)).await?;
+    let answer = control::move_ticket(&caller.ctx, &to_domain_event(event)).await?;
     invocation::record_id("delivery", &answer.delivery);
     answer.job.iter().for_each(|job| invocation::record_id("job", job));
     Ok(axum::Json(Decision::new(answer.delivery, &answer.reason, answer.job)).into_response())
 }
 
-async fn record_unreadable(
-    ctx: &Context,
-    caller: &Caller<scope::Tickets>,
-    body: &[u8],
-    reason: Reason,
-) -> Result<(), Problem> {
+async fn record_unreadable(caller: &Caller<scope::Tickets>, body: &[u8], reason: Reason) -> Result<(), Problem> {
     let named = serde_json::from_slice::<serde_json::Value>(body)
         .ok()
         .and_then(|body| ProjectId::new(body.get("project")?.as_str()?).ok())
@@ -69,7 +59,7 @@ async fn record_unreadable(
     // Without a readable project, the entry belongs to the project `unreadable`.
     let project = named.or_else(|| ProjectId::new("unreadable").ok());
     if let Some(project) = project {
-        control::record_unreadable(ctx, &caller.id, &project, body, reason).await?;
+        control::record_unreadable(&caller.ctx, &caller.id, &project, body, reason).await?;
     }
     Ok(())
 }

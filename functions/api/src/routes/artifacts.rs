@@ -31,13 +31,9 @@ pub(crate) async fn mark_stored(
     Ok(Json(ConfirmArtifact {}))
 }
 
-pub(crate) async fn list(
-    State(ctx): State<Context>,
-    caller: Caller<scope::Read>,
-    Path(job): Path<JobId>,
-) -> Result<Json<Artifacts>, Problem> {
-    load_visible(&ctx, &caller, &job).await?;
-    let artifacts = control::list_artifacts(&ctx, &job).await?;
+pub(crate) async fn list(caller: Caller<scope::Read>, Path(job): Path<JobId>) -> Result<Json<Artifacts>, Problem> {
+    load_visible(&caller, &job).await?;
+    let artifacts = control::list_artifacts(&caller.ctx, &job).await?;
     let entries = artifacts.into_iter().map(|(attempt, record)| artifact::Artifact {
         id: record.id,
         attempt,
@@ -52,45 +48,33 @@ pub(crate) async fn list(
 }
 
 pub(crate) async fn show(
-    State(ctx): State<Context>,
     caller: Caller<scope::Read>,
     Path((job, artifact)): Path<(JobId, ArtifactId)>,
 ) -> Result<TemporaryRedirect, Problem> {
-    load_visible(&ctx, &caller, &job).await?;
-    Ok(TemporaryRedirect(control::artifact_url(&ctx, &job, &artifact).await?))
+    load_visible(&caller, &job).await?;
+    Ok(TemporaryRedirect(control::artifact_url(&caller.ctx, &job, &artifact).await?))
 }
 
-pub(crate) async fn attempts(
-    State(ctx): State<Context>,
-    caller: Caller<scope::Read>,
-    Path(job): Path<JobId>,
-) -> Result<Json<Attempts>, Problem> {
-    let view = load_visible(&ctx, &caller, &job).await?;
-    let mut attempts: Vec<_> = control::list_attempts(&ctx, &job).await?.into_iter().map(wire::attempt).collect();
+pub(crate) async fn attempts(caller: Caller<scope::Read>, Path(job): Path<JobId>) -> Result<Json<Attempts>, Problem> {
+    let view = load_visible(&caller, &job).await?;
+    let mut attempts: Vec<_> =
+        control::list_attempts(&caller.ctx, &job).await?.into_iter().map(wire::attempt).collect();
     attempts.extend(wire::running_attempt(&view.job));
     Ok(Json(Attempts { job, attempts }))
 }
 
-pub(crate) async fn checks(
-    State(ctx): State<Context>,
-    caller: Caller<scope::Read>,
-    Path(job): Path<JobId>,
-) -> Result<Json<Checks>, Problem> {
-    load_visible(&ctx, &caller, &job).await?;
-    let attempts = control::list_attempts(&ctx, &job).await?.into_iter().filter_map(|attempt| {
+pub(crate) async fn checks(caller: Caller<scope::Read>, Path(job): Path<JobId>) -> Result<Json<Checks>, Problem> {
+    load_visible(&caller, &job).await?;
+    let attempts = control::list_attempts(&caller.ctx, &job).await?.into_iter().filter_map(|attempt| {
         let checks = attempt.work?.checks;
         (!checks.is_empty()).then_some(AttemptChecks { attempt: attempt.number, checks })
     });
     Ok(Json(Checks { attempts: attempts.collect(), job }))
 }
 
-pub(crate) async fn context(
-    State(ctx): State<Context>,
-    caller: Caller<scope::Read>,
-    Path(job): Path<JobId>,
-) -> Result<Json<JobContext>, Problem> {
-    let view = load_visible(&ctx, &caller, &job).await?;
-    let context = control::load_context(&ctx, &view.job).await?;
+pub(crate) async fn context(caller: Caller<scope::Read>, Path(job): Path<JobId>) -> Result<Json<JobContext>, Problem> {
+    let view = load_visible(&caller, &job).await?;
+    let context = control::load_context(&caller.ctx, &view.job).await?;
     let context = context.ok_or_else(|| Problem::not_found(format!("The context of {job} is not available yet.")))?;
     let (repository, base, prompt) = (context.repository_name().clone(), context.base.clone(), context.prompt());
     Ok(Json(JobContext { job, hash: view.job.context, repository, base, prompt }))

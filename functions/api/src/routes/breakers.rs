@@ -12,9 +12,9 @@ fn may_touch<S>(caller: &Caller<S>, account: &Account) -> Result<(), Problem> {
     }
 }
 
-pub(crate) async fn list(State(ctx): State<Context>, caller: Caller<scope::Read>) -> Result<Json<Breakers>, Problem> {
-    let now = ctx.clock.now();
-    let all = control::list_open_breakers(&ctx).await?;
+pub(crate) async fn list(caller: Caller<scope::Read>) -> Result<Json<Breakers>, Problem> {
+    let now = caller.ctx.clock.now();
+    let all = control::list_open_breakers(&caller.ctx).await?;
     let mine = all.into_iter().filter(|breaker| may_touch(&caller, &breaker.id.account).is_ok());
     let entries = mine.map(|breaker| {
         let until = breaker.blocked_until(now);
@@ -32,13 +32,12 @@ pub(crate) async fn list(State(ctx): State<Context>, caller: Caller<scope::Read>
 }
 
 pub(crate) async fn close(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     StrictJson(CloseBreaker { account }): StrictJson<CloseBreaker>,
 ) -> Result<Json<ClosedBreaker>, Problem> {
     let id: BreakerId =
         account.parse().map_err(|fault: pullyard_domain::id::InvalidId| Problem::unreadable("/account", fault.0))?;
     may_touch(&caller, &id.account)?;
-    let closed = control::close_breaker(&ctx, &id, &caller.name).await?;
+    let closed = control::close_breaker(&caller.ctx, &id, &caller.name).await?;
     Ok(Json(ClosedBreaker { account: id.to_string(), closed }))
 }

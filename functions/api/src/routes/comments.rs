@@ -22,20 +22,18 @@ pub(crate) struct CommentPageQuery {
 }
 
 pub(crate) async fn list(
-    State(ctx): State<Context>,
     caller: Caller<scope::Read>,
     Path(path): Path<TicketKey>,
     Query(CommentPageQuery { project, key, after }): Query<CommentPageQuery>,
 ) -> Result<Json<CommentPage>, Problem> {
     caller.authorize_project(&project)?;
     let key = resolve_ticket_key(path, key)?;
-    let page = control::list_comments(&ctx, &project, &key, after).await?;
+    let page = control::list_comments(&caller.ctx, &project, &key, after).await?;
     Ok(Json(CommentPage { comments: page.comments.into_iter().map(wire::comment).collect(), next: page.next }))
 }
 
 /// `201` for a new comment, `200` for a repeated request.
 pub(crate) async fn add(
-    State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
     Path(path): Path<TicketKey>,
     Query(TicketQuery { project, key }): Query<TicketQuery>,
@@ -46,14 +44,13 @@ pub(crate) async fn add(
     let key = resolve_ticket_key(path, key)?;
     limits::check_comment(&comment)?;
     let new = NewComment { project, key, text: comment.text, caller: caller.requester(), request };
-    Ok(match control::add_comment(&ctx, new).await? {
+    Ok(match control::add_comment(&caller.ctx, new).await? {
         AddedComment::New(comment) => CreatedOrExisting::Created(wire::comment(comment)),
         AddedComment::Existing(comment) => CreatedOrExisting::Existing(wire::comment(comment)),
     })
 }
 
 pub(crate) async fn edit(
-    State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
     Path((path, number)): Path<(TicketKey, u32)>,
     Query(TicketQuery { project, key }): Query<TicketQuery>,
@@ -63,11 +60,10 @@ pub(crate) async fn edit(
     let key = resolve_ticket_key(path, key)?;
     limits::check_comment(&comment)?;
     let change = CommentChange { project, key, number, editor: caller.editor() };
-    Ok(Json(wire::comment(control::edit_comment(&ctx, change, &comment.text).await?)))
+    Ok(Json(wire::comment(control::edit_comment(&caller.ctx, change, &comment.text).await?)))
 }
 
 pub(crate) async fn delete(
-    State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
     Path((path, number)): Path<(TicketKey, u32)>,
     Query(TicketQuery { project, key }): Query<TicketQuery>,
@@ -75,6 +71,6 @@ pub(crate) async fn delete(
     caller.authorize_project(&project)?;
     let key = resolve_ticket_key(path, key)?;
     let change = CommentChange { project: project.clone(), key: key.clone(), number, editor: caller.editor() };
-    control::delete_comment(&ctx, change).await?;
+    control::delete_comment(&caller.ctx, change).await?;
     Ok(Json(DeletedComment { project, key, number }))
 }

@@ -16,40 +16,37 @@ pub(crate) struct QueueQuery {
 }
 
 pub(crate) async fn list(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Query(QueueQuery { queue }): Query<QueueQuery>,
 ) -> Result<Json<DeadLetters>, Problem> {
     caller.authorize_all_projects()?;
-    let control::DeadLetterPage { letters, is_truncated: more } = control::list_dead_letters(&ctx, queue).await?;
+    let control::DeadLetterPage { letters, is_truncated: more } =
+        control::list_dead_letters(&caller.ctx, queue).await?;
     Ok(Json(DeadLetters { letters: to_wire_list(letters), more }))
 }
 
 pub(crate) async fn show(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(message): Path<MessageId>,
 ) -> Result<Json<DeadLetter>, Problem> {
     caller.authorize_all_projects()?;
-    Ok(Json(to_wire(control::get_dead_letter(&ctx, &message).await?)))
+    Ok(Json(to_wire(control::get_dead_letter(&caller.ctx, &message).await?)))
 }
 
 pub(crate) async fn redrive(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     StrictJson(request): StrictJson<MoveDeadLetters>,
 ) -> Result<Json<MoveDeadLettersAnswer>, Problem> {
     caller.authorize_all_projects()?;
-    move_letters(&ctx, &request, LetterAction::Redrive).await
+    move_letters(&caller.ctx, &request, LetterAction::Redrive).await
 }
 
 pub(crate) async fn drop(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     StrictJson(request): StrictJson<MoveDeadLetters>,
 ) -> Result<Json<MoveDeadLettersAnswer>, Problem> {
     caller.authorize_all_projects()?;
-    move_letters(&ctx, &request, LetterAction::Drop).await
+    move_letters(&caller.ctx, &request, LetterAction::Drop).await
 }
 
 async fn move_letters(

@@ -88,36 +88,30 @@ impl DeliveryQuery {
 }
 
 pub(crate) async fn list(
-    State(ctx): State<Context>,
     caller: Caller<scope::Read>,
     Query(page): Query<DeliveryQuery>,
 ) -> Result<Json<DeliveryPage>, Problem> {
     caller.authorize_project(&page.project)?;
     let (filter, limit) = (page.filter()?, check_limit(page.limit)?);
-    let list = control::list_deliveries(&ctx, &page.project, &filter, page.after.as_deref(), limit).await?;
+    let list = control::list_deliveries(&caller.ctx, &page.project, &filter, page.after.as_deref(), limit).await?;
     let DeliveryList { deliveries, next, oldest_read: looked_back_to } = list;
     Ok(Json(DeliveryPage { deliveries: deliveries.into_iter().map(wire::delivery).collect(), next, looked_back_to }))
 }
 
 /// Another project's entry counts as missing.
-pub(crate) async fn show(
-    State(ctx): State<Context>,
-    caller: Caller<scope::Read>,
-    Path(id): Path<DeliveryId>,
-) -> Result<Json<Delivery>, Problem> {
-    let delivery = ctx.store.load_delivery(&id).await.map_err(Error::from)?;
+pub(crate) async fn show(caller: Caller<scope::Read>, Path(id): Path<DeliveryId>) -> Result<Json<Delivery>, Problem> {
+    let delivery = caller.ctx.store.load_delivery(&id).await.map_err(Error::from)?;
     let visible = delivery.filter(|delivery| caller.authorize_project(&delivery.project).is_ok());
     Ok(Json(wire::delivery(visible.ok_or_else(|| Problem::not_found(format!("There is no delivery {id}.")))?)))
 }
 
 pub(crate) async fn replay(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(id): Path<DeliveryId>,
 ) -> Result<Json<Decision>, Problem> {
-    let delivery = ctx.store.load_delivery(&id).await.map_err(Error::from)?;
+    let delivery = caller.ctx.store.load_delivery(&id).await.map_err(Error::from)?;
     if delivery.is_none_or(|delivery| caller.authorize_project(&delivery.project).is_err()) {
         return Err(Problem::not_found(format!("There is no delivery {id}.")));
     }
-    Ok(Json(wire::decision(pullyard_control::replay_delivery(&ctx, &id).await?)))
+    Ok(Json(wire::decision(pullyard_control::replay_delivery(&caller.ctx, &id).await?)))
 }

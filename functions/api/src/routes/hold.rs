@@ -5,33 +5,30 @@ use crate::routes::prelude::*;
 use pullyard_protocol::project::{BudgetUse, HoldProject, Project, ReleaseProject};
 
 pub(crate) async fn hold(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(project): Path<ProjectId>,
     StrictJson(request): StrictJson<HoldProject>,
 ) -> Result<Json<Project>, Problem> {
     caller.authorize_project(&project)?;
     limits::check_hold(&request)?;
-    Ok(Json(project_to_wire(control::hold_project(&ctx, &project, &caller.name, &request.reason).await?)))
+    Ok(Json(project_to_wire(control::hold_project(&caller.ctx, &project, &caller.name, &request.reason).await?)))
 }
 
 pub(crate) async fn release(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(project): Path<ProjectId>,
     StrictJson(ReleaseProject {}): StrictJson<ReleaseProject>,
 ) -> Result<Json<Project>, Problem> {
     caller.authorize_project(&project)?;
-    Ok(Json(project_to_wire(control::release_project(&ctx, &project).await?)))
+    Ok(Json(project_to_wire(control::release_project(&caller.ctx, &project).await?)))
 }
 
 pub(crate) async fn budget(
-    State(ctx): State<Context>,
     caller: Caller<scope::Read>,
     Path(project): Path<ProjectId>,
 ) -> Result<Json<BudgetUse>, Problem> {
     caller.authorize_project(&project)?;
-    let (project, today) = control::load_budget(&ctx, &project).await?;
+    let (project, today) = control::load_budget(&caller.ctx, &project).await?;
     Ok(Json(BudgetUse {
         project: project.id,
         budget: project.settings.budget,

@@ -43,8 +43,8 @@ fn check_to_wire((view, drifts): (HookView, Vec<Drift>)) -> wire::HookCheck {
 }
 
 /// A webhook that the caller may not access counts as missing.
-async fn load_own(ctx: &Context, caller: &Caller<scope::Admin>, name: &HookName) -> Result<Webhook, Problem> {
-    let hook = ctx.store.load_hook(name).await.map_err(Error::from)?;
+async fn load_own(caller: &Caller<scope::Admin>, name: &HookName) -> Result<Webhook, Problem> {
+    let hook = caller.ctx.store.load_hook(name).await.map_err(Error::from)?;
     let visible = hook.filter(|hook| may_touch(caller, hook));
     visible.ok_or_else(|| Problem::not_found(format!("There is no hook {name}.")))
 }
@@ -57,26 +57,23 @@ fn may_touch(caller: &Caller<scope::Admin>, hook: &Webhook) -> bool {
 }
 
 pub(crate) async fn list(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Query(CursorQuery { after }): Query<CursorQuery>,
 ) -> Result<Json<wire::HookPage>, Problem> {
     let may_see = |hook: &Webhook| may_touch(&caller, hook);
-    let (hooks, next) = control::list_hook_views(&ctx, after.as_deref(), PAGE_SIZE, may_see).await?;
+    let (hooks, next) = control::list_hook_views(&caller.ctx, after.as_deref(), PAGE_SIZE, may_see).await?;
     Ok(Json(wire::HookPage { hooks: hooks.into_iter().map(to_wire).collect(), next }))
 }
 
 pub(crate) async fn show(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(name): Path<HookName>,
 ) -> Result<Json<wire::Hook>, Problem> {
-    let hook = load_own(&ctx, &caller, &name).await?;
-    Ok(Json(to_wire(control::load_hook_view(&ctx, hook).await?)))
+    let hook = load_own(&caller, &name).await?;
+    Ok(Json(to_wire(control::load_hook_view(&caller.ctx, hook).await?)))
 }
 
 pub(crate) async fn install(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     StrictJson(new): StrictJson<wire::InstallHook>,
 ) -> Result<CreatedResponse<wire::Hook>, Problem> {
@@ -86,7 +83,7 @@ pub(crate) async fn install(
         caller.authorize_all_projects()?;
     }
     // The name may belong to another project's webhook.
-    let existing = ctx.store.load_hook(&new.name).await.map_err(Error::from)?;
+    let existing = caller.ctx.store.load_hook(&new.name).await.map_err(Error::from)?;
     if existing.is_some_and(|hook| !may_touch(&caller, &hook)) {
         return Err(Error::NameTaken { what: "hook", name: new.name.to_string() }.into());
     }
@@ -107,36 +104,33 @@ pub(crate) async fn install(
         base_url: new.base_url,
         is_manual: new.by_hand,
     };
-    let hook = control::install_hook(&ctx, &new).await?;
-    Ok(CreatedResponse(to_wire(control::load_hook_view(&ctx, hook).await?)))
+    let hook = control::install_hook(&caller.ctx, &new).await?;
+    Ok(CreatedResponse(to_wire(control::load_hook_view(&caller.ctx, hook).await?)))
 }
 
 pub(crate) async fn verify(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(name): Path<HookName>,
 ) -> Result<Json<wire::HookCheck>, Problem> {
-    load_own(&ctx, &caller, &name).await?;
-    Ok(Json(check_to_wire(control::verify_hook(&ctx, &name).await?)))
+    load_own(&caller, &name).await?;
+    Ok(Json(check_to_wire(control::verify_hook(&caller.ctx, &name).await?)))
 }
 
 pub(crate) async fn repair(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(name): Path<HookName>,
 ) -> Result<Json<wire::HookCheck>, Problem> {
-    load_own(&ctx, &caller, &name).await?;
-    Ok(Json(check_to_wire(control::repair_hook(&ctx, &name).await?)))
+    load_own(&caller, &name).await?;
+    Ok(Json(check_to_wire(control::repair_hook(&caller.ctx, &name).await?)))
 }
 
 pub(crate) async fn recover(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(name): Path<HookName>,
     StrictJson(request): StrictJson<wire::RecoverHook>,
 ) -> Result<Json<wire::RecoverAnswer>, Problem> {
-    load_own(&ctx, &caller, &name).await?;
-    let outcome = poll_hook_repositories(&ctx, &name, request.since).await?;
+    load_own(&caller, &name).await?;
+    let outcome = poll_hook_repositories(&caller.ctx, &name, request.since).await?;
     Ok(Json(wire::RecoverAnswer {
         repositories: outcome.repositories,
         waiting: outcome.waiting,
@@ -147,12 +141,11 @@ pub(crate) async fn recover(
 }
 
 pub(crate) async fn remove(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(name): Path<HookName>,
     Query(RemovalQuery { keep_at_forge }): Query<RemovalQuery>,
 ) -> Result<Json<wire::RemovedHook>, Problem> {
-    load_own(&ctx, &caller, &name).await?;
-    control::remove_hook(&ctx, &name, keep_at_forge).await?;
+    load_own(&caller, &name).await?;
+    control::remove_hook(&caller.ctx, &name, keep_at_forge).await?;
     Ok(Json(wire::RemovedHook { name }))
 }

@@ -18,33 +18,33 @@ fn to_wire(repository: RepositoryName, poll: Option<Poll>) -> RepositoryIngress 
 }
 
 pub(crate) async fn list(
-    State(ctx): State<Context>,
     caller: Caller<scope::Read>,
     Path(project): Path<ProjectId>,
 ) -> Result<Json<Ingresses>, Problem> {
     caller.authorize_project(&project)?;
     // The list of an unknown project would be empty.
-    if ctx.store.load_project(&project).await.map_err(Error::from)?.is_none() {
+    if caller.ctx.store.load_project(&project).await.map_err(Error::from)?.is_none() {
         return Err(Problem::not_found(format!("There is no project {project}.")));
     }
     let mut repositories = Vec::new();
-    for repository in ctx.store.list_repositories(&project).await.map_err(Error::from)? {
-        let poll = ctx.store.load_poll(&project, &repository.integration, repository.id).await.map_err(Error::from)?;
+    for repository in caller.ctx.store.list_repositories(&project).await.map_err(Error::from)? {
+        let poll =
+            caller.ctx.store.load_poll(&project, &repository.integration, repository.id).await.map_err(Error::from)?;
         repositories.push(to_wire(repository.name, poll));
     }
     Ok(Json(Ingresses { repositories }))
 }
 
 pub(crate) async fn set(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(project): Path<ProjectId>,
     StrictJson(request): StrictJson<SetIngress>,
 ) -> Result<Json<RepositoryIngress>, Problem> {
     caller.authorize_project(&project)?;
-    let repository = ctx.store.load_repository_by_name(&project, &request.repository).await.map_err(Error::from)?;
+    let repository =
+        caller.ctx.store.load_repository_by_name(&project, &request.repository).await.map_err(Error::from)?;
     let repository =
         repository.ok_or_else(|| Problem::not_found(format!("{project} has no repository {}.", request.repository)))?;
-    let poll = set_ingress(&ctx, &repository, request.ingress).await?;
+    let poll = set_ingress(&caller.ctx, &repository, request.ingress).await?;
     Ok(Json(to_wire(repository.name, Some(poll))))
 }

@@ -9,14 +9,13 @@ use pullyard_protocol::job::{CancelJob, ContinueJob, Job, PauseJob, RetryJob, Se
 
 /// `200` if the job has ended, `202` if its runner must stop it first, `409` if it ended otherwise.
 pub(crate) async fn cancel(
-    State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
     Path(job): Path<JobId>,
     StrictJson(request): StrictJson<CancelJob>,
 ) -> Result<AcceptedResponse<Job>, Problem> {
     limits::check_cancel(&request)?;
-    let before = load_visible(&ctx, &caller, &job).await?;
-    let job = control::cancel_job(&ctx, &job, &caller.name, request.reason.as_deref()).await?;
+    let before = load_visible(&caller, &job).await?;
+    let job = control::cancel_job(&caller.ctx, &job, &caller.name, request.reason.as_deref()).await?;
     let is_terminal = job.status.is_terminal();
     let job = wire::job(control::JobView { job, ..before });
     Ok(if is_terminal { AcceptedResponse::Done(job) } else { AcceptedResponse::Pending(job) })
@@ -24,50 +23,46 @@ pub(crate) async fn cancel(
 
 /// `200` if the job is paused, `202` if its runner must stop first, `409` if it cannot be paused.
 pub(crate) async fn pause(
-    State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
     Path(job): Path<JobId>,
     StrictJson(PauseJob {}): StrictJson<PauseJob>,
 ) -> Result<AcceptedResponse<Job>, Problem> {
-    load_visible(&ctx, &caller, &job).await?;
-    let paused = control::pause_job(&ctx, &job, &caller.name).await?;
+    load_visible(&caller, &job).await?;
+    let paused = control::pause_job(&caller.ctx, &job, &caller.name).await?;
     let stands = !paused.status.is_active();
-    let job = wire::job(control::job_view(&ctx, &job).await?);
+    let job = wire::job(control::job_view(&caller.ctx, &job).await?);
     Ok(if stands { AcceptedResponse::Done(job) } else { AcceptedResponse::Pending(job) })
 }
 
 /// Continues a paused job, or withdraws a pause that its runner has not executed yet.
 pub(crate) async fn continue_job(
-    State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
     Path(job): Path<JobId>,
     StrictJson(ContinueJob {}): StrictJson<ContinueJob>,
 ) -> Result<Json<Job>, Problem> {
-    load_visible(&ctx, &caller, &job).await?;
-    control::continue_job(&ctx, &job, &caller.name).await?;
-    Ok(Json(wire::job(control::job_view(&ctx, &job).await?)))
+    load_visible(&caller, &job).await?;
+    control::continue_job(&caller.ctx, &job, &caller.name).await?;
+    Ok(Json(wire::job(control::job_view(&caller.ctx, &job).await?)))
 }
 
 pub(crate) async fn answer(
-    State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
     IdempotencyKey(key): IdempotencyKey,
     Path(job): Path<JobId>,
     StrictJson(request): StrictJson<SendInput>,
 ) -> Result<Json<Job>, Problem> {
     limits::check_answer(&request)?;
-    load_visible(&ctx, &caller, &job).await?;
-    control::answer_job(&ctx, &job, &request.text, &caller.requester(), key).await?;
-    Ok(Json(wire::job(control::job_view(&ctx, &job).await?)))
+    load_visible(&caller, &job).await?;
+    control::answer_job(&caller.ctx, &job, &request.text, &caller.requester(), key).await?;
+    Ok(Json(wire::job(control::job_view(&caller.ctx, &job).await?)))
 }
 
 pub(crate) async fn retry(
-    State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
     IdempotencyKey(key): IdempotencyKey,
     Path(job): Path<JobId>,
     StrictJson(RetryJob {}): StrictJson<RetryJob>,
 ) -> Result<CreatedOrExisting<Decision>, Problem> {
-    load_visible(&ctx, &caller, &job).await?;
-    to_response(control::retry_job(&ctx, &job, &caller.requester(), key).await?)
+    load_visible(&caller, &job).await?;
+    to_response(control::retry_job(&caller.ctx, &job, &caller.requester(), key).await?)
 }

@@ -58,7 +58,6 @@ impl JobQuery {
 
 /// `201` for a new job, `200` for a repeated request, `409` with the code of the guard that refuses.
 pub(crate) async fn create(
-    State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
     IdempotencyKey(key): IdempotencyKey,
     StrictJson(new): StrictJson<CreateJob>,
@@ -75,7 +74,7 @@ pub(crate) async fn create(
         model: new.model,
         retry_of: None,
     };
-    to_response(control::create_job(&ctx, &request, &caller.requester(), key).await?)
+    to_response(control::create_job(&caller.ctx, &request, &caller.requester(), key).await?)
 }
 
 /// A guard's refusal is an error here, unlike in the ledger, because the caller wants a job.
@@ -91,42 +90,33 @@ pub(super) fn refusal_problem(reason: &Reason) -> Problem {
     Problem::new(StatusCode::CONFLICT, reason.code(), reason.sentence()).with_help(reason.help())
 }
 
-pub(crate) async fn list(
-    State(ctx): State<Context>,
-    caller: Caller<scope::Read>,
-    Query(page): Query<JobQuery>,
-) -> Result<Json<JobPage>, Problem> {
+pub(crate) async fn list(caller: Caller<scope::Read>, Query(page): Query<JobQuery>) -> Result<Json<JobPage>, Problem> {
     caller.authorize_project(&page.project)?;
     let (filter, limit) = (page.filter()?, check_limit(page.limit)?);
-    let list = control::list_jobs(&ctx, &page.project, &filter, page.after.as_deref(), limit).await?;
+    let list = control::list_jobs(&caller.ctx, &page.project, &filter, page.after.as_deref(), limit).await?;
     let JobList { jobs, next, oldest_read: looked_back_to } = list;
     Ok(Json(JobPage { jobs: jobs.into_iter().map(wire::job).collect(), next, looked_back_to }))
 }
 
 /// Another project's job counts as missing.
-pub(crate) async fn load_visible<S>(ctx: &Context, caller: &Caller<S>, job: &JobId) -> Result<JobView, Problem> {
-    let view = control::job_view(ctx, job).await?;
+pub(crate) async fn load_visible<S>(caller: &Caller<S>, job: &JobId) -> Result<JobView, Problem> {
+    let view = control::job_view(&caller.ctx, job).await?;
     match caller.authorize_project(&view.job.project) {
         Ok(()) => Ok(view),
         Err(_) => Err(Problem::not_found(format!("There is no job {job}."))),
     }
 }
 
-pub(crate) async fn show(
-    State(ctx): State<Context>,
-    caller: Caller<scope::Read>,
-    Path(job): Path<JobId>,
-) -> Result<Json<Job>, Problem> {
-    Ok(Json(wire::job(load_visible(&ctx, &caller, &job).await?)))
+pub(crate) async fn show(caller: Caller<scope::Read>, Path(job): Path<JobId>) -> Result<Json<Job>, Problem> {
+    Ok(Json(wire::job(load_visible(&caller, &job).await?)))
 }
 
 pub(crate) async fn explain_job(
-    State(ctx): State<Context>,
     caller: Caller<scope::Read>,
     Path(job): Path<JobId>,
 ) -> Result<Json<JobExplanation>, Problem> {
-    let JobView { job, waits, now, .. } = load_visible(&ctx, &caller, &job).await?;
-    let pull_request = control::load_pull_request_state(&ctx, &job).await?;
+    let JobView { job, waits, now, .. } = load_visible(&caller, &job).await?;
+    let pull_request = control::load_pull_request_state(&caller.ctx, &job).await?;
     let (sentence, help) = explanation::explain_job(&job, waits.as_ref(), pull_request, now);
     let waits = waits.map(|wait| wait.code().to_owned());
     let code = waits.or_else(|| job.failure.as_ref().map(|failure| failure.code().to_owned()));
@@ -135,12 +125,11 @@ pub(crate) async fn explain_job(
 
 /// Oldest first. The cursor is `ATTEMPT.NUMBER` of the last event seen.
 pub(crate) async fn events(
-    State(ctx): State<Context>,
     caller: Caller<scope::Read>,
     Path(job): Path<JobId>,
     Query(CursorQuery { after }): Query<CursorQuery>,
 ) -> Result<Json<EventPage>, Problem> {
-    load_visible(&ctx, &caller, &job).await?;
+    load_visible(&caller, &job).await?;
     let cursor = match &after {
         None => (1, 0),
         Some(text) => text
@@ -148,7 +137,7 @@ pub(crate) async fn events(
             .and_then(|(attempt, seq)| Some((attempt.parse().ok()?, seq.parse().ok()?)))
             .ok_or_else(|| Problem::bad_parameter("after", "use the cursor of an earlier page"))?,
     };
-    let page = control::list_events::<Event>(&ctx, &job, cursor).await?;
+    let page = control::list_events::<Event>(&caller.ctx, &job, cursor).await?;
     let to_record = |(attempt, arrived, event): (u32, _, Event)| EventRecord {
         attempt,
         at: pullyard_domain::time::Timestamp::minus(arrived, Duration::from_millis(event.age_ms)),

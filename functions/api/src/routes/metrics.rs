@@ -31,9 +31,9 @@ impl aide::OperationOutput for Exposition {
     }
 }
 
-pub(crate) async fn show(State(ctx): State<Context>, caller: Caller<scope::Read>) -> Result<Exposition, Problem> {
+pub(crate) async fn show(caller: Caller<scope::Read>) -> Result<Exposition, Problem> {
     caller.authorize_all_projects()?;
-    Ok(Exposition(exposition(&control::load_snapshot(&ctx).await?, ctx.clock.now())))
+    Ok(Exposition(exposition(&control::load_snapshot(&caller.ctx).await?, caller.ctx.clock.now())))
 }
 
 /// Before the first snapshot the counts are absent, because an unknown count is not zero.

@@ -30,75 +30,68 @@ fn repository_to_wire(repository: pullyard_domain::project::Repository) -> Repos
 
 /// Filtered after the read, so an empty page need not be the last.
 pub(crate) async fn list(
-    State(ctx): State<Context>,
     caller: Caller<scope::Read>,
     Query(CursorQuery { after }): Query<CursorQuery>,
 ) -> Result<Json<ProjectPage>, Problem> {
-    let (ids, next) = ctx.store.list_project_ids(after.as_deref(), PAGE_SIZE).await.map_err(Error::from)?;
+    let (ids, next) = caller.ctx.store.list_project_ids(after.as_deref(), PAGE_SIZE).await.map_err(Error::from)?;
     let mut projects = Vec::with_capacity(ids.len());
     for id in ids.iter().filter(|id| caller.authorize_project(id).is_ok()) {
-        projects.extend(ctx.store.load_project(id).await.map_err(Error::from)?.map(project_to_wire));
+        projects.extend(caller.ctx.store.load_project(id).await.map_err(Error::from)?.map(project_to_wire));
     }
     Ok(Json(ProjectPage { projects, next }))
 }
 
 pub(crate) async fn create(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     StrictJson(new): StrictJson<CreateProject>,
 ) -> Result<CreatedResponse<Project>, Problem> {
     caller.authorize_project(&new.id)?;
     limits::check_project(&new)?;
-    let project = control::create_project(&ctx, new.id, new.name, new.settings).await?;
+    let project = control::create_project(&caller.ctx, new.id, new.name, new.settings).await?;
     Ok(CreatedResponse(project_to_wire(project)))
 }
 
 pub(crate) async fn show(
-    State(ctx): State<Context>,
     caller: Caller<scope::Read>,
     Path(project): Path<ProjectId>,
 ) -> Result<Json<Project>, Problem> {
     caller.authorize_project(&project)?;
-    let stored = ctx.store.load_project(&project).await.map_err(Error::from)?;
+    let stored = caller.ctx.store.load_project(&project).await.map_err(Error::from)?;
     Ok(Json(project_to_wire(stored.ok_or_else(|| Problem::not_found(format!("There is no project {project}.")))?)))
 }
 
 pub(crate) async fn rename(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(project): Path<ProjectId>,
     StrictJson(request): StrictJson<RenameProject>,
 ) -> Result<Json<Project>, Problem> {
     caller.authorize_project(&project)?;
     limits::check_rename(&request)?;
-    Ok(Json(project_to_wire(control::rename_project(&ctx, &project, &request.name).await?)))
+    Ok(Json(project_to_wire(control::rename_project(&caller.ctx, &project, &request.name).await?)))
 }
 
 pub(crate) async fn delete(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(project): Path<ProjectId>,
 ) -> Result<Json<DeletedProject>, Problem> {
     caller.authorize_project(&project)?;
-    let deletion = control::delete_project(&ctx, &project).await?;
+    let deletion = control::delete_project(&caller.ctx, &project).await?;
     let tickets = u32::try_from(deletion.tickets).unwrap_or(u32::MAX);
     Ok(Json(DeletedProject { id: project, tickets, deleted: !deletion.has_more_tickets }))
 }
 
 /// `If-Match` must contain the current revision.
 pub(crate) async fn set_settings(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(project): Path<ProjectId>,
     Revision(revision): Revision,
     StrictJson(settings): StrictJson<Settings>,
 ) -> Result<Json<Project>, Problem> {
     caller.authorize_project(&project)?;
-    Ok(Json(project_to_wire(control::set_settings(&ctx, &project, settings, revision).await?)))
+    Ok(Json(project_to_wire(control::set_settings(&caller.ctx, &project, settings, revision).await?)))
 }
 
 pub(crate) async fn rename_column(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(project): Path<ProjectId>,
     StrictJson(request): StrictJson<RenameColumn>,
@@ -106,37 +99,34 @@ pub(crate) async fn rename_column(
     caller.authorize_project(&project)?;
     limits::check_rename_column(&request)?;
     let control::RenamedColumn { project, moved_tickets, is_complete } =
-        control::rename_column(&ctx, &project, &request.from, &request.to).await?;
+        control::rename_column(&caller.ctx, &project, &request.from, &request.to).await?;
     Ok(Json(RenamedColumn { moved_tickets, complete: is_complete, columns: project.settings.statuses.columns }))
 }
 
 pub(crate) async fn add_repository(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(project): Path<ProjectId>,
     StrictJson(new): StrictJson<AddRepository>,
 ) -> Result<CreatedResponse<Repository>, Problem> {
     caller.authorize_project(&project)?;
     let work = RepositorySettings { agent: new.agent, workflows: new.workflows, commands: new.commands };
-    let repository = control::add_repository(&ctx, &project, &new.integration, &new.name, work).await?;
+    let repository = control::add_repository(&caller.ctx, &project, &new.integration, &new.name, work).await?;
     Ok(CreatedResponse(repository_to_wire(repository)))
 }
 
 pub(crate) async fn repositories(
-    State(ctx): State<Context>,
     caller: Caller<scope::Read>,
     Path(project): Path<ProjectId>,
 ) -> Result<Json<Repositories>, Problem> {
     caller.authorize_project(&project)?;
-    if ctx.store.load_project(&project).await.map_err(Error::from)?.is_none() {
+    if caller.ctx.store.load_project(&project).await.map_err(Error::from)?.is_none() {
         return Err(Problem::not_found(format!("There is no project {project}.")));
     }
-    let repositories = ctx.store.list_repositories(&project).await.map_err(Error::from)?;
+    let repositories = caller.ctx.store.list_repositories(&project).await.map_err(Error::from)?;
     Ok(Json(Repositories { repositories: repositories.into_iter().map(repository_to_wire).collect() }))
 }
 
 pub(crate) async fn remove_repository(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path((project, owner, name)): Path<(ProjectId, String, String)>,
 ) -> Result<Json<RemovedRepository>, Problem> {
@@ -144,6 +134,6 @@ pub(crate) async fn remove_repository(
     let unknown = |_| Problem::not_found(format!("There is no repository {owner}/{name}."));
     let repository = RepositoryName::new(format!("{owner}/{name}")).map_err(unknown)?;
     let control::RemovedRepository { repository, was_default } =
-        control::remove_repository(&ctx, &project, &repository).await?;
+        control::remove_repository(&caller.ctx, &project, &repository).await?;
     Ok(Json(RemovedRepository { integration: repository.integration, name: repository.name, was_default }))
 }

@@ -53,7 +53,6 @@ impl PullRequestQuery {
 
 /// `201` for a new job, `200` for a repeat, `202` if it waits for the running job, `409` with the code of the guard.
 pub(crate) async fn revise(
-    State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
     IdempotencyKey(key): IdempotencyKey,
     StrictJson(request): StrictJson<RevisePullRequest>,
@@ -62,7 +61,7 @@ pub(crate) async fn revise(
     limits::check_revise(&request)?;
     let RevisePullRequest { project, repository, number, integration, message } = request;
     let named = PullRequestRef { project, repository, number, integration };
-    let answer = review::request_revision(&ctx, &named, message, &caller.requester(), key.as_ref()).await?;
+    let answer = review::request_revision(&caller.ctx, &named, message, &caller.requester(), key.as_ref()).await?;
     to_response(answer)
 }
 
@@ -76,7 +75,6 @@ fn to_response(answer: Answer) -> Result<RequestOutcome<Decision>, Problem> {
 }
 
 pub(crate) async fn link(
-    State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
     StrictJson(request): StrictJson<LinkPullRequest>,
 ) -> Result<Json<PullRequest>, Problem> {
@@ -84,34 +82,32 @@ pub(crate) async fn link(
     limits::check_link(&request)?;
     let LinkPullRequest { project, repository, number, integration, ticket } = request;
     let named = PullRequestRef { project, repository, number, integration };
-    review::link_pull_request(&ctx, &named, &ticket).await?;
-    Ok(Json(wire::pull_request(review::pull_request_view(&ctx, &named).await?)))
+    review::link_pull_request(&caller.ctx, &named, &ticket).await?;
+    Ok(Json(wire::pull_request(review::pull_request_view(&caller.ctx, &named).await?)))
 }
 
 pub(crate) async fn unlink(
-    State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
     Query(which): Query<PullRequestQuery>,
 ) -> Result<Json<UnlinkedPullRequest>, Problem> {
     let named = which.into_reference(&caller)?;
-    Ok(Json(UnlinkedPullRequest { ticket: review::unlink_pull_request(&ctx, &named).await? }))
+    Ok(Json(UnlinkedPullRequest { ticket: review::unlink_pull_request(&caller.ctx, &named).await? }))
 }
 
 pub(crate) async fn list(
-    State(ctx): State<Context>,
     caller: Caller<scope::Read>,
     Query(page): Query<PullRequestPageQuery>,
 ) -> Result<Json<PullRequestPage>, Problem> {
     caller.authorize_project(&page.project)?;
-    let (views, next) = review::list_pull_request_views(&ctx, &page.project, page.after.as_deref(), PAGE_SIZE).await?;
+    let (views, next) =
+        review::list_pull_request_views(&caller.ctx, &page.project, page.after.as_deref(), PAGE_SIZE).await?;
     Ok(Json(PullRequestPage { pulls: views.into_iter().map(wire::pull_request).collect(), next }))
 }
 
 pub(crate) async fn explain_pull_request(
-    State(ctx): State<Context>,
     caller: Caller<scope::Read>,
     Query(which): Query<PullRequestQuery>,
 ) -> Result<Json<PullRequest>, Problem> {
     let named = which.into_reference(&caller)?;
-    Ok(Json(wire::pull_request(review::pull_request_view(&ctx, &named).await?)))
+    Ok(Json(wire::pull_request(review::pull_request_view(&caller.ctx, &named).await?)))
 }

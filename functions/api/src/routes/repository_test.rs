@@ -6,14 +6,13 @@ use pullyard_domain::id::RepositoryName;
 use pullyard_protocol::project::{self, FeatureTest, FeatureVerdict, RepositoryTest};
 
 pub(crate) async fn test(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path((project, owner, name)): Path<(ProjectId, String, String)>,
 ) -> Result<Json<RepositoryTest>, Problem> {
     caller.authorize_project(&project)?;
     let unknown = |_| Problem::not_found(format!("There is no repository {owner}/{name}."));
     let repository = RepositoryName::new(format!("{owner}/{name}")).map_err(unknown)?;
-    let result = control::test_repository(&ctx, &project, &repository).await?;
+    let result = control::test_repository(&caller.ctx, &project, &repository).await?;
     let TestSummary { works, sentence, help } = result.summarize(&repository);
     let features = match result {
         RepositoryTestResult::Refused { .. } => Vec::new(),

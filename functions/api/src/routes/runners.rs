@@ -79,22 +79,22 @@ pub(crate) async fn claim(
     Ok(Json(ClaimAnswer { job, spent, poll_ms: poll_ms() }))
 }
 
-pub(crate) async fn list(State(ctx): State<Context>, caller: Caller<scope::Read>) -> Result<Json<RunnerList>, Problem> {
-    let now = ctx.clock.now();
-    let members = control::list_runners(&ctx).await?.into_iter();
+pub(crate) async fn list(caller: Caller<scope::Read>) -> Result<Json<RunnerList>, Problem> {
+    let now = caller.ctx.clock.now();
+    let members = control::list_runners(&caller.ctx).await?.into_iter();
     let runners = members.filter_map(|member| view_runner(member, caller.projects(), now)).collect();
     Ok(Json(RunnerList { runners }))
 }
 
-async fn load_visible<S>(ctx: &Context, caller: &Caller<S>, id: &str) -> Result<(Member, Runner), Problem> {
-    let member = control::load_runner(ctx, id).await?;
-    let runner = view_runner(member.clone(), caller.projects(), ctx.clock.now());
+async fn load_visible<S>(caller: &Caller<S>, id: &str) -> Result<(Member, Runner), Problem> {
+    let member = control::load_runner(&caller.ctx, id).await?;
+    let runner = view_runner(member.clone(), caller.projects(), caller.ctx.clock.now());
     runner.map(|runner| (member, runner)).ok_or_else(|| Problem::not_found(format!("There is no runner {id}.")))
 }
 
 /// Requires access to all projects of the runner.
-async fn load_commandable(ctx: &Context, caller: &Caller<scope::Admin>, id: &str) -> Result<RunnerId, Problem> {
-    let (member, _) = load_visible(ctx, caller, id).await?;
+async fn load_commandable(caller: &Caller<scope::Admin>, id: &str) -> Result<RunnerId, Problem> {
+    let (member, _) = load_visible(caller, id).await?;
     match &member.profile.projects {
         Some(projects) => projects.iter().try_for_each(|project| caller.authorize_project(project))?,
         None => caller.authorize_all_projects()?,
@@ -102,37 +102,31 @@ async fn load_commandable(ctx: &Context, caller: &Caller<scope::Admin>, id: &str
     Ok(member.runner.id)
 }
 
-pub(crate) async fn show(
-    State(ctx): State<Context>,
-    caller: Caller<scope::Read>,
-    Path(runner): Path<String>,
-) -> Result<Json<Runner>, Problem> {
-    Ok(Json(load_visible(&ctx, &caller, &runner).await?.1))
+pub(crate) async fn show(caller: Caller<scope::Read>, Path(runner): Path<String>) -> Result<Json<Runner>, Problem> {
+    Ok(Json(load_visible(&caller, &runner).await?.1))
 }
 
 pub(crate) async fn command(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(runner): Path<String>,
     StrictJson(request): StrictJson<RunnerCommand>,
 ) -> Result<Json<Runner>, Problem> {
-    let id = load_commandable(&ctx, &caller, &runner).await?;
+    let id = load_commandable(&caller, &runner).await?;
     let command = match request.command {
         RunnerOrder::Drain => control::RunnerCommand::Drain { by: caller.name.clone() },
         RunnerOrder::Resume => control::RunnerCommand::Resume,
     };
-    control::command_runner(&ctx, &id, &command).await?;
-    Ok(Json(load_visible(&ctx, &caller, id.as_str()).await?.1))
+    control::command_runner(&caller.ctx, &id, &command).await?;
+    Ok(Json(load_visible(&caller, id.as_str()).await?.1))
 }
 
 /// `200` if the runner is removed, `202` if its jobs are requeued first.
 pub(crate) async fn remove(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(runner): Path<String>,
 ) -> Result<AcceptedResponse<RemovedRunner>, Problem> {
-    let id = load_commandable(&ctx, &caller, &runner).await?;
-    let removed = control::remove_runner(&ctx, &id).await?;
+    let id = load_commandable(&caller, &runner).await?;
+    let removed = control::remove_runner(&caller.ctx, &id).await?;
     let gone = removed == control::RemovalState::Removed;
     let removed = RemovedRunner { id, gone };
     Ok(if gone { AcceptedResponse::Done(removed) } else { AcceptedResponse::Pending(removed) })

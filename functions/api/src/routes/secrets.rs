@@ -13,27 +13,24 @@ fn to_wire(UserSecret { kind, name, secret, set_at }: UserSecret) -> Secret {
 }
 
 pub(crate) async fn set(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(name): Path<SecretName>,
     StrictJson(secret): StrictJson<SetSecret>,
 ) -> Result<Json<Secret>, Problem> {
     caller.authorize_all_projects()?;
-    Ok(Json(to_wire(control::set_secret(&ctx, secret.kind, &name, &secret.value).await?)))
+    Ok(Json(to_wire(control::set_secret(&caller.ctx, secret.kind, &name, &secret.value).await?)))
 }
 
 pub(crate) async fn list(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Query(CursorQuery { after }): Query<CursorQuery>,
 ) -> Result<Json<SecretPage>, Problem> {
     caller.authorize_all_projects()?;
-    let (secrets, next) = control::list_secrets(&ctx, after.as_deref()).await?;
+    let (secrets, next) = control::list_secrets(&caller.ctx, after.as_deref()).await?;
     Ok(Json(SecretPage { secrets: secrets.into_iter().map(to_wire).collect(), next }))
 }
 
 pub(crate) async fn rotate(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(name): Path<SecretName>,
     StrictJson(request): StrictJson<RotateSecret>,
@@ -41,21 +38,20 @@ pub(crate) async fn rotate(
     caller.authorize_all_projects()?;
     let overlap = Duration::from_secs(request.overlap_secs);
     let (UserSecret { name, secret, .. }, old_until) =
-        control::rotate_secret(&ctx, &name, &request.value, overlap).await?;
+        control::rotate_secret(&caller.ctx, &name, &request.value, overlap).await?;
     Ok(Json(RotatedSecret { name, secret, old_until }))
 }
 
 pub(crate) async fn test(
-    State(ctx): State<Context>,
     Extension(urls): Extension<ModelUrls>,
     caller: Caller<scope::Admin>,
     Path(name): Path<SecretName>,
     StrictJson(request): StrictJson<TestSecret>,
 ) -> Result<Json<SecretTest>, Problem> {
     caller.authorize_all_projects()?;
-    let project = ctx.store.load_project(&request.project).await.map_err(Error::from)?;
+    let project = caller.ctx.store.load_project(&request.project).await.map_err(Error::from)?;
     let project = project.ok_or_else(|| Problem::not_found(format!("There is no project {}.", request.project)))?;
-    let result = control::test_model_key_of_project(&ctx, &urls, &project.settings.model_secrets, &name).await?;
+    let result = control::test_model_key_of_project(&caller.ctx, &urls, &project.settings.model_secrets, &name).await?;
     let works = result == ModelKeyTest::Accepted;
     Ok(Json(SecretTest { works, result, sentence: result.sentence().into(), help: result.help().into() }))
 }

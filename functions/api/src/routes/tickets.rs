@@ -46,7 +46,6 @@ async fn load_answer(
 
 /// `201` for a new ticket, `200` for a repeated request.
 pub(crate) async fn create(
-    State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
     IdempotencyKey(request): IdempotencyKey,
     StrictJson(new): StrictJson<CreateTicket>,
@@ -61,38 +60,35 @@ pub(crate) async fn create(
         url: None,
         repository: new.repository,
     };
-    let caller = caller.requester();
-    let ticket = NewTicket { project: new.project, key: Some(new.key), text, status: new.status, caller, request };
-    let answer = control::create_ticket(&ctx, ticket).await?;
+    let (status, requester) = (new.status, caller.requester());
+    let ticket = NewTicket { project: new.project, key: Some(new.key), text, status, caller: requester, request };
+    let answer = control::create_ticket(&caller.ctx, ticket).await?;
     let verdict = answer.reason.verdict();
-    let Json(body) = load_answer(&ctx, &project, &key, answer).await?;
+    let Json(body) = load_answer(&caller.ctx, &project, &key, answer).await?;
     Ok(if verdict == Verdict::Duplicate { CreatedOrExisting::Existing(body) } else { CreatedOrExisting::Created(body) })
 }
 
 pub(crate) async fn list(
-    State(ctx): State<Context>,
     caller: Caller<scope::Read>,
     Query(page): Query<TicketPageQuery>,
 ) -> Result<Json<TicketPage>, Problem> {
     caller.authorize_project(&page.project)?;
-    let (views, next) = control::ticket_views(&ctx, &page.project, page.after.as_deref(), PAGE_SIZE).await?;
+    let (views, next) = control::ticket_views(&caller.ctx, &page.project, page.after.as_deref(), PAGE_SIZE).await?;
     Ok(Json(TicketPage { tickets: views.into_iter().map(wire::ticket).collect(), next }))
 }
 
 pub(crate) async fn show(
-    State(ctx): State<Context>,
     caller: Caller<scope::Read>,
     Path(path): Path<TicketKey>,
     Query(TicketQuery { project, key }): Query<TicketQuery>,
 ) -> Result<Json<Ticket>, Problem> {
     caller.authorize_project(&project)?;
     let key = resolve_ticket_key(path, key)?;
-    Ok(Json(wire::ticket(control::ticket_view(&ctx, &project, &key).await?)))
+    Ok(Json(wire::ticket(control::ticket_view(&caller.ctx, &project, &key).await?)))
 }
 
 /// The move succeeds regardless of the decision about a job.
 pub(crate) async fn move_ticket(
-    State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
     Path(path): Path<TicketKey>,
     Query(TicketQuery { project, key }): Query<TicketQuery>,
@@ -105,13 +101,12 @@ pub(crate) async fn move_ticket(
     let (project_id, ticket) = (project.clone(), key.clone());
     let place = to.before.map(Place::Before).or(to.last.then_some(Place::Last));
     let ticket_move = TicketMove { project, key, status: Some(to.status), place, caller: caller.requester(), request };
-    let decision = control::move_board_ticket(&ctx, ticket_move).await?.map(wire::decision);
-    let ticket = wire::ticket(control::ticket_view(&ctx, &project_id, &ticket).await?);
+    let decision = control::move_board_ticket(&caller.ctx, ticket_move).await?.map(wire::decision);
+    let ticket = wire::ticket(control::ticket_view(&caller.ctx, &project_id, &ticket).await?);
     Ok(Json(MovedTicket { ticket, decision }))
 }
 
 pub(crate) async fn edit(
-    State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
     Path(path): Path<TicketKey>,
     Query(TicketQuery { project, key }): Query<TicketQuery>,
@@ -125,18 +120,17 @@ pub(crate) async fn edit(
     let changes = TextChanges { title, description, labels, repository };
     let (project_id, ticket) = (project.clone(), key.clone());
     let ticket_edit = TicketEdit { project, key, changes, based_on: None, caller: caller.requester(), request };
-    let answer = control::edit_ticket(&ctx, ticket_edit).await?;
-    load_answer(&ctx, &project_id, &ticket, answer).await
+    let answer = control::edit_ticket(&caller.ctx, ticket_edit).await?;
+    load_answer(&caller.ctx, &project_id, &ticket, answer).await
 }
 
 pub(crate) async fn delete(
-    State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
     Path(path): Path<TicketKey>,
     Query(TicketQuery { project, key }): Query<TicketQuery>,
 ) -> Result<Json<DeletedTicket>, Problem> {
     caller.authorize_project(&project)?;
     let key = resolve_ticket_key(path, key)?;
-    control::delete_ticket(&ctx, &project, &key).await?;
+    control::delete_ticket(&caller.ctx, &project, &key).await?;
     Ok(Json(DeletedTicket { project, key }))
 }

@@ -34,7 +34,6 @@ fn to_wire(token: StoredToken, now: Timestamp) -> Token {
 
 /// Requires access to all projects, because a limited token could otherwise create an unlimited one.
 pub(crate) async fn create(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     IdempotencyKey(key): IdempotencyKey,
     StrictJson(new): StrictJson<CreateToken>,
@@ -43,19 +42,18 @@ pub(crate) async fn create(
     let CreateToken { name, kind, scopes, projects, runner, expires_in_secs } = new;
     let expires_in = expires_in_secs.map(Duration::from_secs);
     let new = NewToken { name, kind, scopes, projects, runner, expires_in };
-    let token = control::create_token(&ctx, new, &caller.requester(), key).await?;
-    let created = CreatedToken { token: token.text, about: to_wire(token.record, ctx.clock.now()) };
+    let token = control::create_token(&caller.ctx, new, &caller.requester(), key).await?;
+    let created = CreatedToken { token: token.text, about: to_wire(token.record, caller.ctx.clock.now()) };
     Ok(CreatedNoStore(created))
 }
 
 pub(crate) async fn list(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Query(CursorQuery { after }): Query<CursorQuery>,
 ) -> Result<Json<TokenPage>, Problem> {
     caller.authorize_all_projects()?;
-    let (tokens, next) = control::list_tokens(&ctx, after.as_deref(), PAGE_SIZE).await?;
-    let now = ctx.clock.now();
+    let (tokens, next) = control::list_tokens(&caller.ctx, after.as_deref(), PAGE_SIZE).await?;
+    let now = caller.ctx.clock.now();
     Ok(Json(TokenPage { tokens: tokens.into_iter().map(|token| to_wire(token, now)).collect(), next }))
 }
 
@@ -64,15 +62,14 @@ pub(crate) async fn show_own(State(ctx): State<Context>, AnyTokenCaller(token): 
 }
 
 pub(crate) async fn revoke(
-    State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(id): Path<TokenId>,
 ) -> Result<Json<RevokedToken>, Problem> {
     caller.authorize_all_projects()?;
-    let revoked = control::revoke_token(&ctx, &id, &caller.requester()).await.map_err(|error| match error {
+    let revoked = control::revoke_token(&caller.ctx, &id, &caller.requester()).await.map_err(|error| match error {
         Error::NotFound { .. } => Problem::not_found(format!("There is no token {id}."))
             .with_help("See `pullyard tokens list`; a token created a second ago may not be listed yet."),
         error => error.into(),
     })?;
-    Ok(Json(RevokedToken { own: caller.id == id.as_str(), about: to_wire(revoked, ctx.clock.now()) }))
+    Ok(Json(RevokedToken { own: caller.id == id.as_str(), about: to_wire(revoked, caller.ctx.clock.now()) }))
 }
