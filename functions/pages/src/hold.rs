@@ -1,5 +1,6 @@
 //! Holds and releases a project from its board.
 
+use crate::params::ProjectForm;
 use crate::prelude::*;
 use pullyard_domain::project::Settings;
 use pullyard_protocol::project::HoldProject;
@@ -23,12 +24,6 @@ pub(crate) struct HoldForm {
     reason: String,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ReleaseForm {
-    project: ProjectId,
-}
-
 pub(crate) async fn hold(visit: PageContext, Form(form): Form<HoldForm>) -> Result<Response, Fault> {
     let project = check_admin(&visit, form.project).await?;
     let request = HoldProject { reason: form.reason.trim().to_owned() };
@@ -37,7 +32,7 @@ pub(crate) async fn hold(visit: PageContext, Form(form): Form<HoldForm>) -> Resu
     Ok(redirect(&format!("/board?project={project}")))
 }
 
-pub(crate) async fn release(visit: PageContext, Form(form): Form<ReleaseForm>) -> Result<Response, Fault> {
+pub(crate) async fn release(visit: PageContext, Form(form): Form<ProjectForm>) -> Result<Response, Fault> {
     let project = check_admin(&visit, form.project).await?;
     control::release_project(&visit.ctx, &project).await?;
     Ok(redirect(&format!("/board?project={project}")))

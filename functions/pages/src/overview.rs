@@ -21,11 +21,6 @@ const MAX_HOOKS: i32 = 50;
 
 const MAX_QUESTION_CHARS: usize = 200;
 
-#[derive(Deserialize)]
-pub(crate) struct OverviewQuery {
-    project: Option<ProjectId>,
-}
-
 #[derive(Template)]
 #[template(path = "overview.html")]
 struct OverviewPage {
@@ -77,7 +72,7 @@ struct PullRow {
     pull: PullRequestView,
 }
 
-pub(crate) async fn show(visit: PageContext, Query(query): Query<OverviewQuery>) -> Result<Response, Fault> {
+pub(crate) async fn show(visit: PageContext, Query(query): Query<ProjectQuery>) -> Result<Response, Fault> {
     let Some(project) = visit.load_selected_project(query.project).await? else { return Ok(redirect_to_start()) };
     let (_, today) = control::load_budget(&visit.ctx, &project.id).await?;
     let view = control::load_overview(&visit.ctx, &project.id).await?;

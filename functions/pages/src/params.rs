@@ -3,11 +3,24 @@
 use crate::fault::Fault;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use pullyard_domain::id::ProjectId;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) struct Path<T>(pub(crate) T);
 
 pub(crate) struct Query<T>(pub(crate) T);
+
+#[derive(Deserialize)]
+pub(crate) struct ProjectQuery {
+    pub(crate) project: Option<ProjectId>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProjectForm {
+    pub(crate) project: ProjectId,
+}
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
     type Rejection = Fault;

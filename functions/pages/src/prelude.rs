@@ -4,7 +4,7 @@ pub(crate) use crate::fault::{Fault, render_form};
 pub(crate) use crate::form::{Form, new_form_key, non_empty, parse_id, parse_optional_id, request_key};
 pub(crate) use crate::frame::{Frame, redirect, redirect_to_start, render_page};
 pub(crate) use crate::labels::{self, Pill, TimeLabel};
-pub(crate) use crate::params::{Path, Query};
+pub(crate) use crate::params::{Path, ProjectQuery, Query};
 pub(crate) use crate::text::{self, Help, SafeText, http_url, line, percent_encode};
 pub(crate) use crate::visit::PageContext;
 pub(crate) use askama::Template;

@@ -154,8 +154,11 @@ impl PageContext {
         if self.visitor.may_operate() { Ok(()) } else { Err(Fault::not_allowed(action)) }
     }
 
-    pub(crate) fn check_all_projects(&self, action: &str) -> Result<(), Fault> {
-        if self.visitor.may_access_all_projects() { Ok(()) } else { Err(Fault::not_allowed(action)) }
+    pub(crate) fn check_all_projects(&self) -> Result<(), Fault> {
+        match self.visitor.may_access_all_projects() {
+            true => Ok(()),
+            false => Err(Fault::not_allowed("access settings of all projects")),
+        }
     }
 
     pub(crate) fn check_may_work(&self) -> Result<(), Fault> {

@@ -20,7 +20,6 @@ const NEXT_HEADER: HeaderName = HeaderName::from_static("pullyard-next");
 pub(super) struct Cursor {
     /// Attempt and number of the last event.
     pub(super) event: (u32, u64),
-    /// The number of the last user's message.
     pub(super) inputs: u32,
     pub(super) rev: Option<u64>,
 }

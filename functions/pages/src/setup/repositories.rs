@@ -64,11 +64,6 @@ struct ListQuery {
 }
 
 #[derive(Deserialize)]
-struct ProjectQuery {
-    project: Option<ProjectId>,
-}
-
-#[derive(Deserialize)]
 struct RepositoryQuery {
     project: ProjectId,
     repository: RepositoryName,
@@ -158,7 +153,7 @@ fn check_admin(visit: &PageContext) -> Result<(), Fault> {
 /// Connections and their secrets belong to all projects.
 fn check_admin_of_all_projects(visit: &PageContext) -> Result<(), Fault> {
     check_admin(visit)?;
-    visit.check_all_projects("access settings of all projects")
+    visit.check_all_projects()
 }
 
 fn list_url(project: Option<&ProjectId>) -> String {

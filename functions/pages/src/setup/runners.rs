@@ -22,11 +22,6 @@ pub(super) fn routes() -> Router<Context> {
         .route("/setup/runners/{runner}/delete", post(delete))
 }
 
-#[derive(Deserialize)]
-pub(crate) struct RunnersQuery {
-    project: Option<ProjectId>,
-}
-
 #[derive(Template)]
 #[template(path = "runners.html")]
 struct RunnersPage {
@@ -55,7 +50,7 @@ struct Row {
     may_delete: bool,
 }
 
-async fn list(visit: PageContext, Query(query): Query<RunnersQuery>) -> Result<Response, Fault> {
+async fn list(visit: PageContext, Query(query): Query<ProjectQuery>) -> Result<Response, Fault> {
     let project = visit.load_selected_project(query.project).await?;
     let (mut rows, mut online, mut total) = (Vec::new(), 0, 0);
     let (mut busy, mut slots) = (0, 0);

@@ -247,11 +247,6 @@ fn check_admin(visit: &PageContext) -> Result<(), Fault> {
     visit.check_admin("set up projects and repositories")
 }
 
-/// Connections and secrets belong to all projects.
-fn check_all_projects(visit: &PageContext) -> Result<(), Fault> {
-    visit.check_all_projects("access settings of all projects")
-}
-
 async fn load_project(visit: &PageContext, id: &str) -> Result<Project, Fault> {
     check_admin(visit)?;
     visit.load_named_project(id).await

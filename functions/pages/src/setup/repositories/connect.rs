@@ -1,6 +1,6 @@
 //! The form that connects a forge by a token. The token becomes a secret and is not shown again.
 
-use super::{FormFault, ProjectQuery, check_admin_of_all_projects, list_url, project_query};
+use super::{FormFault, check_admin_of_all_projects, list_url, project_query};
 use crate::prelude::*;
 use pullyard_domain::project::{ForgeKind, Integration};
 

@@ -2,10 +2,7 @@
 
 use super::connect::{redirect_to_connection, to_form_fault};
 use super::install_hook::install_app_hook;
-use super::{
-    FormFault, ProjectQuery, check_admin_of_all_projects, free_connection_id, list_integrations, list_url,
-    project_query,
-};
+use super::{FormFault, check_admin_of_all_projects, free_connection_id, list_integrations, list_url, project_query};
 use crate::guard::FormTarget;
 use crate::prelude::*;
 use pullyard_control::{AppManifest, AppRequest, GitHubSite, WorkflowPolicy, is_account_name};

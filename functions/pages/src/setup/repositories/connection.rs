@@ -1,8 +1,6 @@
 //! A connection: its test, its credential and its removal.
 
-use super::{
-    FormFault, ProjectQuery, RemovalPage, check_admin_of_all_projects, connection_title, list_url, project_query,
-};
+use super::{FormFault, RemovalPage, check_admin_of_all_projects, connection_title, list_url, project_query};
 use crate::hints::{Page, name_buttons};
 use crate::prelude::*;
 use pullyard_control::{GitHubSite, TestSummary};

@@ -1,14 +1,9 @@
 //! Deletes a project, after a question.
 
 use crate::labels::format_count;
+use crate::params::ProjectForm;
 use crate::prelude::*;
 use crate::setup::repositories::RemovalPage;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ProjectForm {
-    project: ProjectId,
-}
 
 pub(super) async fn confirm(visit: PageContext, Query(query): Query<ProjectForm>) -> Result<Response, Fault> {
     let project = load(&visit, &query).await?;

@@ -86,7 +86,7 @@ async fn store_key(
     settings: &mut Settings,
     (kind, key): (&str, &str),
 ) -> Result<ModelKeyTest, Fault> {
-    super::check_all_projects(visit)?;
+    visit.check_all_projects()?;
     let secrets = &mut settings.model_secrets;
     let (kind, part, secret) = match kind {
         "anthropic_api_key" => (ModelKey::AnthropicApiKey, "anthropic-api-key", &mut secrets.anthropic_api_key),
@@ -117,7 +117,7 @@ pub(super) async fn test_key(
     facts: &Facts,
 ) -> Result<Option<ModelKeyTest>, Fault> {
     super::check_admin(visit)?;
-    super::check_all_projects(visit)?;
+    visit.check_all_projects()?;
     let capability = &facts.agent.capability;
     let mut keys: Vec<_> = facts.project.settings.model_secrets.iter().collect();
     keys.retain(|(kind, _)| kind.supports_capability(capability));

@@ -81,7 +81,7 @@ async fn connect_forge(
     if form.by == "connection" {
         return parse_id("connection", form.connection.trim());
     }
-    super::check_all_projects(visit)?;
+    visit.check_all_projects()?;
     if form.by == "folder" {
         let machine = machine.ok_or_else(|| Fault::not_found("This server has no folder of yours."))?;
         let folder = Path::new(form.folder.trim());
