@@ -52,7 +52,7 @@ pub(crate) use open::open_in_browser;
 pub(crate) use parse_error::report_parse_error;
 use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_protocol::client::ApiClient;
-pub(crate) use screen::Screen;
+pub(crate) use screen::{Screen, write_stderr};
 use session::Session;
 pub(crate) use session::{saved_url, token};
 use std::process::ExitCode;

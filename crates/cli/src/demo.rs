@@ -8,13 +8,13 @@ mod scenario;
 mod screen;
 mod verify;
 
+use crate::client::write_stderr;
 use crate::logs;
 use crate::signals::EndSignals;
 use agent::AgentChoice;
 use anyhow::Context as _;
 use pullyard_local::{LocalSystem, Options};
 use screen::DemoScreen;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -83,7 +83,7 @@ impl Demo {
         let (local, is_interrupted) = tokio::select! {
             started = &mut starts => (started?, false),
             _ = ends.next() => {
-                print_stderr("interrupted: the demo stops after its start; press Ctrl-C again to stop at once");
+                write_stderr("interrupted: the demo stops after its start; press Ctrl-C again to stop at once");
                 tokio::select! {
                     started = &mut starts => (started?, true),
                     // The embedded services and the runners end with this process.
@@ -103,7 +103,7 @@ impl Demo {
         let ended = tokio::select! {
             biased;
             () = interrupted => {
-                print_stderr("interrupted: stopping everything that the demo started");
+                write_stderr("interrupted: stopping everything that the demo started");
                 Ok(ExitCode::from(INTERRUPTED))
             }
             ended = result => ended,
@@ -137,11 +137,6 @@ impl Demo {
         screen.end(&record, result.is_ok());
         Ok(if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
-}
-
-/// Best effort: the terminal may be closed.
-fn print_stderr(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 async fn verify_and_merge(

@@ -198,10 +198,10 @@ impl Try {
 
 /// Prints nothing for other signals, because their sender does not read this terminal.
 fn interruption(screen: &Screen, end: EndSignal, consequence: &str) -> CliError {
-    if end == EndSignal::Interrupt {
-        screen.note(&format!("interrupted: {consequence}"));
+    match end {
+        EndSignal::Interrupt => CliError::interrupted(screen, consequence),
+        _ => CliError::silent(Exit::Interrupted),
     }
-    CliError::silent(Exit::Interrupted)
 }
 
 fn forge_host(api_url: &str) -> String {

@@ -3,7 +3,6 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use pullyard_domain::project::ForgeKind;
 
-/// A parser of these codes; with `ignore_case` in any case.
 pub(crate) fn choices<T: Copy + Send + Sync + 'static, const N: usize>(
     all: [(&'static str, T); N],
 ) -> impl TypedValueParser<Value = T> {

@@ -60,7 +60,6 @@ fn find_names(path: &str, arg: &Arg) -> Option<Names> {
     let value = arg.get_value_names().and_then(|names| names.first()).map_or("", |name| name.as_str());
     let group = path.split(' ').next().unwrap_or_default();
     match (path, group, arg.get_id().as_str(), value) {
-        // New names.
         ("projects create" | "tickets create" | "repos add" | "try", _, "id" | "key" | "name" | "repository", _) => {
             None
         }

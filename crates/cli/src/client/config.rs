@@ -2,6 +2,7 @@
 
 use super::fault::CliError;
 use pullyard_domain::nearest::find_nearest;
+use pullyard_local::LocalSystem;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -26,6 +27,13 @@ pub(crate) struct SavedContext {
     pub(crate) project: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) data: Option<PathBuf>,
+}
+
+impl SavedContext {
+    pub(crate) fn of_system(local: &LocalSystem, data: &Path, project: Option<String>) -> Self {
+        let (url, token) = (local.api_url().into(), local.admin_token().into());
+        Self { url, token, project, data: Some(data.to_owned()) }
+    }
 }
 
 impl Config {

@@ -87,8 +87,7 @@ fn show(screen: &Screen, finding: &Finding) -> Result<(), CliError> {
         Verdict::Warning => ("!", "!", Colour::Yellow),
         Verdict::Wrong => ("✕", "x", Colour::Red),
     };
-    let shape = if screen.has_shapes() { shape } else { plain };
-    let shape = screen.paint(Some(colour), shape);
+    let shape = screen.paint(Some(colour), screen.symbol(shape, plain));
     screen.print_line(&format!("{shape} {:<12} {}", finding.check, super::screen::sanitize(&finding.sentence)))?;
     match &finding.help {
         Some(help) => screen.print_line(&format!("  {:<12} {}", "", super::screen::sanitize(help))),

@@ -15,7 +15,6 @@ pub(super) fn now() -> Timestamp {
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// A unique idempotency key, for retries after a lost answer.
 pub(super) fn new_idempotency_key() -> String {
     format!("cli-{:032x}", rand::random::<u128>())
 }
@@ -48,8 +47,7 @@ pub(super) fn status_name(status: JobStatus) -> &'static str {
 
 pub(super) fn status_cell(screen: &Screen, status: JobStatus) -> Cell {
     let (symbol, ascii, label, colour) = status_style(status);
-    let symbol = if screen.has_shapes() { symbol } else { ascii };
-    Cell::new(format!("{symbol} {label}"), to_code(&status)).with_colour(colour)
+    Cell::new(format!("{} {label}", screen.symbol(symbol, ascii)), to_code(&status)).with_colour(colour)
 }
 
 pub(super) fn verdict_cell(screen: &Screen, verdict: Verdict) -> Cell {
@@ -60,9 +58,8 @@ pub(super) fn verdict_cell(screen: &Screen, verdict: Verdict) -> Cell {
         Verdict::Ignored | Verdict::Duplicate => ("–", "-", Colour::Grey),
         Verdict::Invalid => ("✕", "x", Colour::Red),
     };
-    let symbol = if screen.has_shapes() { symbol } else { ascii };
     let code = verdict.as_str();
-    Cell::new(format!("{symbol} {}", capitalize(code)), code).with_colour(colour)
+    Cell::new(format!("{} {}", screen.symbol(symbol, ascii), capitalize(code)), code).with_colour(colour)
 }
 
 /// Inserts the job's id into the commands of a help text from `domain`, which names them without an id.

@@ -46,7 +46,6 @@ A flag overrides a variable, and a variable overrides the context.";
 
 const TOPICS: [&str; 3] = ["exit-codes", "json", "environment"];
 
-/// The commands by purpose, in the order of a new user's needs.
 const GROUPS: [(&str, &str); 4] = [
     ("Start", "demo try up open login logout contexts status version help completions man"),
     ("Work", "tickets jobs pulls revise link unlink why hold release"),

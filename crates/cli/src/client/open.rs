@@ -30,7 +30,6 @@ impl Open {
         self.open_page(session, None).await
     }
 
-    /// Prints one link that signs in and continues to `path`, and opens it on a terminal.
     async fn open_page(self, session: &Session, path: Option<&str>) -> Result<(), CliError> {
         let mut link = session.api.create_sign_in_link().await?;
         if let Some(path) = path {

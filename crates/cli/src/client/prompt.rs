@@ -37,8 +37,11 @@ pub(super) fn read_text(argument: &str, limit_bytes: usize) -> Result<String, Cl
     Ok(text)
 }
 
+/// Limit of Secrets Manager. Units: bytes.
+const MAX_SECRET_BYTES: usize = 65_536;
+
 /// Reads a secret from a hidden prompt or stdin. An argument would be visible to other users of this machine.
-pub(super) fn prompt_hidden(screen: &Screen, what: &str, limit: usize) -> Result<String, CliError> {
+pub(super) fn prompt_hidden(screen: &Screen, what: &str) -> Result<String, CliError> {
     let unread = |error: io::Error| CliError::failed(format!("can't read {what}: {error}"));
     if io::stdin().is_terminal() {
         if screen.is_json() {
@@ -48,12 +51,12 @@ pub(super) fn prompt_hidden(screen: &Screen, what: &str, limit: usize) -> Result
     }
     let mut bytes = Vec::new();
     // Two more bytes for the line end, one more to detect excess.
-    io::stdin().lock().take(limit as u64 + 3).read_to_end(&mut bytes).map_err(unread)?;
+    io::stdin().lock().take(MAX_SECRET_BYTES as u64 + 3).read_to_end(&mut bytes).map_err(unread)?;
     let text = String::from_utf8(bytes).map_err(|_| CliError::usage(format!("{what} is not UTF-8 text")))?;
     let line = text.strip_suffix('\n').unwrap_or(&text);
     let value = line.strip_suffix('\r').unwrap_or(line);
-    if value.is_empty() || value.len() > limit {
-        return Err(CliError::usage(format!("{what} has {} bytes; use 1 to {limit}", value.len())));
+    if value.is_empty() || value.len() > MAX_SECRET_BYTES {
+        return Err(CliError::usage(format!("{what} has {} bytes; use 1 to {MAX_SECRET_BYTES}", value.len())));
     }
     Ok(value.to_owned())
 }

@@ -140,9 +140,8 @@ fn status_style(status: RunnerStatus) -> (&'static str, &'static str, &'static s
 }
 
 fn status_cell(screen: &Screen, status: RunnerStatus) -> Cell {
-    let (shape, plain, word, colour) = status_style(status);
-    let shape = if screen.has_shapes() { shape } else { plain };
-    Cell::new(format!("{shape} {word}"), to_code(&status)).with_colour(colour)
+    let (symbol, ascii, label, colour) = status_style(status);
+    Cell::new(format!("{} {label}", screen.symbol(symbol, ascii)), to_code(&status)).with_colour(colour)
 }
 
 fn joined_cell<'a>(values: impl IntoIterator<Item = &'a String>) -> Cell {

@@ -69,8 +69,8 @@ impl Screen {
         self.width
     }
 
-    pub(super) fn has_shapes(&self) -> bool {
-        self.shapes
+    pub(super) fn symbol(&self, symbol: &'static str, ascii: &'static str) -> &'static str {
+        if self.shapes { symbol } else { ascii }
     }
 
     pub(super) fn paint(&self, colour: Option<Colour>, text: &str) -> String {
@@ -103,7 +103,6 @@ impl Screen {
         if self.json { self.json(answer) } else { show(answer) }
     }
 
-    /// Prints the server's answer with `--json`, otherwise a note.
     pub(super) fn report(&self, answer: &impl Serialize, note: &str) -> Result<(), CliError> {
         if self.json {
             return self.json(answer);
@@ -112,7 +111,6 @@ impl Screen {
         Ok(())
     }
 
-    /// Prints the server's answer with `--json`, otherwise its sentence and help.
     pub(super) fn explain(&self, answer: &impl Serialize, sentence: &str, help: &str) -> Result<(), CliError> {
         if self.json {
             return self.json(answer);
@@ -196,7 +194,7 @@ pub(super) fn sanitize(text: &str) -> String {
     truncate(text, usize::MAX)
 }
 
-fn write_stderr(line: &str) {
+pub(crate) fn write_stderr(line: &str) {
     // Best effort: the reader may be gone.
     let _ = writeln!(io::stderr().lock(), "{line}");
 }

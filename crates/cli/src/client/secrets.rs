@@ -7,9 +7,6 @@ use pullyard_domain::id::SecretName;
 use pullyard_domain::secret::{SecretKind, token_fault};
 use pullyard_protocol::secret::{RotateSecret, SetSecret, TestSecret};
 
-/// Limit of Secrets Manager. Units: bytes.
-const MAX_SECRET_BYTES: usize = 65_536;
-
 /// Set secrets, such as a forge's token, and list their names.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -86,7 +83,7 @@ impl Secrets {
 }
 
 async fn set(session: &Session, name: &SecretName, kind: SecretKind) -> Result<(), CliError> {
-    let value = prompt::prompt_hidden(&session.screen, &format!("the value of {name}"), MAX_SECRET_BYTES)?;
+    let value = prompt::prompt_hidden(&session.screen, &format!("the value of {name}"))?;
     let warning = token_warning(name, &value);
     let set = session.api.set_secret(name, &SetSecret { value, kind }).await?;
     if let Some(warning) = warning {
@@ -111,7 +108,7 @@ async fn set(session: &Session, name: &SecretName, kind: SecretKind) -> Result<(
 async fn rotate(session: &Session, name: &SecretName, overlap_secs: u64, generate: bool) -> Result<(), CliError> {
     let value = match generate {
         true => rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect(),
-        false => prompt::prompt_hidden(&session.screen, &format!("the new value of {name}"), MAX_SECRET_BYTES)?,
+        false => prompt::prompt_hidden(&session.screen, &format!("the new value of {name}"))?,
     };
     let warning = token_warning(name, &value);
     let rotated = session.api.rotate_secret(name, &RotateSecret { value, overlap_secs }).await?;

@@ -80,7 +80,6 @@ impl Table {
         self.rows.push((cells.into(), sanitize(sentence)));
     }
 
-    /// Prints the server's answer with `--json`, otherwise the table.
     pub(super) fn show_answer(&self, screen: &Screen, answer: &impl Serialize, empty: &str) -> Result<(), CliError> {
         if screen.is_json() { screen.json(answer) } else { self.show(screen, empty) }
     }

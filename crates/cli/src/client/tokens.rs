@@ -170,7 +170,7 @@ async fn list(session: &Session, after: Option<String>) -> Result<(), CliError> 
         Fixed("ID"),
     ]);
     let now = format::now();
-    let dots = if session.screen.has_shapes() { "…" } else { "..." };
+    let dots = session.screen.symbol("…", "...");
     for token in &page.tokens {
         let used = token.last_used.map_or_else(|| Cell::new("never", ""), |at| format::time_cell(at, now));
         let projects = token.projects.as_ref().map(join);

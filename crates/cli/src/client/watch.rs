@@ -20,11 +20,12 @@ const EXPLAIN_AFTER: Duration = Duration::from_secs(2);
 pub(super) async fn watch(session: &Session, job: &JobId) -> Result<(), CliError> {
     tokio::select! {
         ended = follow(session, job, None) => ended,
-        _ = tokio::signal::ctrl_c() => {
-            session.screen.note(&format!("interrupted: job {} is still running", job.short()));
-            Err(CliError::silent(Exit::Interrupted))
-        }
+        _ = tokio::signal::ctrl_c() => Err(interrupted(session, job)),
     }
+}
+
+pub(super) fn interrupted(session: &Session, job: &JobId) -> CliError {
+    CliError::interrupted(&session.screen, &format!("job {} is still running", job.short()))
 }
 
 pub(super) async fn watch_with_input(session: &Session, job: &JobId) -> Result<(), CliError> {

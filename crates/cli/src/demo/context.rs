@@ -13,13 +13,7 @@ pub(super) fn save(local: &LocalSystem, folder: &Path) -> Option<&'static str> {
     if config.contexts.get(NAME).is_some_and(|saved| !is_ended_demo(saved)) {
         return None;
     }
-    let context = SavedContext {
-        url: local.api_url().into(),
-        token: local.admin_token().into(),
-        project: None,
-        data: Some(folder.to_owned()),
-    };
-    config.contexts.insert(NAME.into(), context);
+    config.contexts.insert(NAME.into(), SavedContext::of_system(local, folder, None));
     config.save().ok().map(|_| NAME)
 }
 
@@ -36,7 +30,6 @@ pub(super) fn remove(folder: &Path) {
     let _ = config.save();
 }
 
-/// Whether a demo that was killed saved this context.
 fn is_ended_demo(saved: &SavedContext) -> bool {
     let Some(data) = &saved.data else { return false };
     if data.exists() {

@@ -9,7 +9,6 @@ use pullyard_local::LocalSystem;
 use std::path::Path;
 use tokio::process::Command;
 
-/// One pull request: the result that the API reported, and the change that its ticket requested.
 pub(super) struct ExpectedResult {
     pub(super) ticket: TicketKey,
     pub(super) job: JobId,

@@ -19,13 +19,7 @@ pub(super) fn save(local: &LocalSystem, data: &Path, name: Option<String>) -> Sa
         Err(fault) => return SaveOutcome::Failed(fault.message()),
     };
     let project = config.contexts.get(&name).and_then(|before| before.project.clone());
-    let context = SavedContext {
-        url: local.api_url().into(),
-        token: local.admin_token().into(),
-        project,
-        data: Some(data.to_owned()),
-    };
-    config.contexts.insert(name.clone(), context);
+    config.contexts.insert(name.clone(), SavedContext::of_system(local, data, project));
     let current = config.current.get_or_insert_with(|| name.clone()) == &name;
     match config.save() {
         Ok(_) if current => SaveOutcome::Current(name),

@@ -80,7 +80,6 @@ fn clean(text: &str) -> String {
     truncate(text, MAX_CHARS)
 }
 
-/// The global flags of the line that is typed, or their variables.
 fn typed_flags() -> Global {
     let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     let flag = |name: &str| {

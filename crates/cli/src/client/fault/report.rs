@@ -1,6 +1,6 @@
 //! Prints errors.
 
-use super::CliError;
+use super::{CliError, Exit};
 use crate::client::screen::Screen;
 use std::process::ExitCode;
 
@@ -16,6 +16,11 @@ impl CliError {
             let _ = screen.json(&self.into_problem());
         }
         exit
+    }
+
+    pub(crate) fn interrupted(screen: &Screen, consequence: &str) -> Self {
+        screen.note(&format!("interrupted: {consequence}"));
+        Self::silent(Exit::Interrupted)
     }
 
     /// Prints only to stderr: with `--json`, stdout already has its one document.

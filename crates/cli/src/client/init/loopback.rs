@@ -84,7 +84,6 @@ impl LoopbackServer {
         callback
     }
 
-    /// Answers the browser and ends the server.
     pub(super) async fn answer(mut self, callback: Callback, status: StatusCode, message: &str) {
         let _ = callback.answer.send(respond(status, sentence_page(message)));
         self.end.notify_one();

@@ -15,9 +15,6 @@ use pullyard_protocol::project::{AddRepository, CreateProject};
 use pullyard_protocol::secret::SetSecret;
 use serde::Serialize;
 
-/// Limit of Secrets Manager. Units: bytes.
-const MAX_SECRET_BYTES: usize = 65_536;
-
 /// Options of `--stack`.
 #[derive(clap::Args)]
 pub(super) struct StackSetUp {
@@ -274,7 +271,7 @@ async fn ensure_integration(session: &Session, forge: &Forge) -> Result<Step, Cl
         ForgeKind::GitHub => format!("the token of Pullyard's account at {api_url}"),
         ForgeKind::Bitbucket => format!("an access token for {api_url}, or E-MAIL:API-TOKEN of Pullyard's account"),
     };
-    let value = prompt::prompt_hidden(&session.screen, &what, MAX_SECRET_BYTES)?;
+    let value = prompt::prompt_hidden(&session.screen, &what)?;
     let set = session.api.set_secret(&name, &SetSecret { value, kind: SecretKind::Forge }).await?;
     let request =
         CreateIntegration { id: id.clone(), kind: *kind, api_url: api_url.clone(), token_secret: set.secret.clone() };

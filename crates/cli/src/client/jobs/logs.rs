@@ -37,10 +37,7 @@ impl Logs {
         let id = self.job.resolve(session).await?;
         tokio::select! {
             ended = self.read(session, &id) => ended,
-            _ = tokio::signal::ctrl_c() => {
-                session.screen.note(&format!("interrupted: job {} is still running", id.short()));
-                Err(CliError::silent(Exit::Interrupted))
-            }
+            _ = tokio::signal::ctrl_c() => Err(watch::interrupted(session, &id)),
         }
     }
 

@@ -66,7 +66,6 @@ fn work_lines(work: &AgentReport) -> Vec<(&'static str, Cell)> {
     lines
 }
 
-/// Isolation, limits in force, and one line for each refused host.
 pub(super) fn isolation_lines(work: &AgentReport) -> Vec<(&'static str, Cell)> {
     let mut lines = vec![("Isolation", Cell::text(work.describe_isolation()))];
     lines.extend(work.refused_hosts.iter().map(|host| ("Refused host", Cell::text(host))));

@@ -71,10 +71,7 @@ async fn follow_held_request(session: &Session, decision: &Decision, wait: bool)
     }
     let job = tokio::select! {
         covered = wait_for_job(session, &decision.delivery) => covered?,
-        _ = tokio::signal::ctrl_c() => {
-            screen.note("interrupted: the request keeps waiting");
-            return Err(CliError::silent(Exit::Interrupted));
-        }
+        _ = tokio::signal::ctrl_c() => return Err(CliError::interrupted(screen, "the request keeps waiting")),
     };
     if !screen.is_json() {
         screen.print_line(job.as_str())?;

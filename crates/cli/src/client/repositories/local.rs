@@ -27,7 +27,6 @@ pub(super) fn link(
     Ok((name, integration))
 }
 
-/// Checks that jobs can work there, on the checked-out branch.
 pub(super) fn check(path: &Path, agent_command: &[String]) -> Result<(), CliError> {
     pullyard_local::check_repository(path, None, agent_command).map_err(|fault| {
         let sentence = format!("the repository {} {fault}", path.display());

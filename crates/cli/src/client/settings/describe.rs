@@ -43,7 +43,6 @@ fn print_one(screen: &Screen, setting: &Setting) -> Result<(), CliError> {
     )
 }
 
-/// The unit of a value without a unit, as programs read it.
 pub(super) fn piped_unit(kind: Kind) -> &'static str {
     if kind == Kind::Seconds { "s" } else { kind.unit() }
 }

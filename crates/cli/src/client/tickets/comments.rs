@@ -119,7 +119,6 @@ fn list(session: &Session, key: &TicketKey, comments: &[Comment]) -> Result<(), 
     table.show(&session.screen, &format!("No comment yet. Write one with `pullyard tickets comment {key} TEXT`."))
 }
 
-/// Prints comments in full below a ticket, oldest first.
 pub(super) fn print_comments(session: &Session, newest_first: &[Comment]) -> Result<(), CliError> {
     let screen = &session.screen;
     for Comment { number, author, text, created, edited } in newest_first.iter().rev() {
