@@ -36,7 +36,6 @@ pub struct Secrets {
     versions: Arc<Mutex<HashMap<String, versions::CachedVersions>>>,
     /// Missing names and the times of their lookups. Few: only webhooks and admin requests look up versions.
     absent: Arc<Mutex<HashMap<String, Duration>>>,
-    /// Allows one refetch of versions at a time.
     refetch_lock: Arc<tokio::sync::Mutex<()>>,
     clock: MonotonicClock,
     kms_key: Option<String>,
