@@ -16,6 +16,8 @@ mod statuses;
 mod tests;
 mod threads;
 
+use std::time::Duration;
+
 use reqwest::Url;
 use serde_json::json;
 
@@ -23,7 +25,6 @@ use crate::{
     Account, Endpoint, Error, NewPullRequest, PullRequest, Repository, Token,
     http_client::{self, RetryPolicy},
     names::RepositoryName,
-    retry,
 };
 
 pub(crate) use comments::CommentResponse;
@@ -65,9 +66,9 @@ impl Bitbucket {
         Ok(Self { client: Client::build(&endpoint, login)?, is_api_token })
     }
 
-    fn url(&self, repository: RepositoryName<'_>, rest: &[&str]) -> Url {
-        let segments = [&["repositories", repository.owner, repository.name][..], rest].concat();
-        self.client.url(&segments)
+    fn url(&self, full_name: &str, rest: &[&str]) -> Result<Url, Error> {
+        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
+        Ok(self.client.url(&[&["repositories", owner, name][..], rest].concat()))
     }
 
     pub async fn account(&self) -> Result<Account, Error> {
@@ -95,7 +96,7 @@ impl Bitbucket {
     }
 
     pub async fn repository(&self, full_name: &str) -> Result<Repository, Error> {
-        let address = self.url(RepositoryName::parse(full_name)?, &[]);
+        let address = self.url(full_name, &[])?;
         let answer: RepositoryResponse = self.client.get(address, full_name, RetryPolicy::Retry).await?;
         answer.repository().map_err(|lacks| match lacks {
             RepositoryDefect::MainBranch => Error::NotFound {
@@ -106,41 +107,33 @@ impl Bitbucket {
         })
     }
 
-    pub async fn open_pull_request(&self, full_name: &str, head_branch: &str) -> Result<Option<PullRequest>, Error> {
-        self.find_open_pull(RepositoryName::parse(full_name)?, head_branch, None, RetryPolicy::Retry).await
+    pub(crate) async fn open_pull_requests(
+        &self,
+        full_name: &str,
+        head_branch: &str,
+        tries: RetryPolicy,
+    ) -> Result<Vec<PullRequest>, Error> {
+        self.list_branch_pulls(full_name, head_branch, "OPEN", tries).await
     }
 
     pub async fn merged_pull_request(&self, full_name: &str, head_branch: &str) -> Result<Option<PullRequest>, Error> {
-        let repository = RepositoryName::parse(full_name)?;
-        Ok(self.list_branch_pulls(repository, head_branch, "MERGED", RetryPolicy::Retry).await?.into_iter().next())
-    }
-
-    async fn find_open_pull(
-        &self,
-        repository: RepositoryName<'_>,
-        head_branch: &str,
-        preferred_base: Option<&str>,
-        tries: RetryPolicy,
-    ) -> Result<Option<PullRequest>, Error> {
-        let pulls = self.list_branch_pulls(repository, head_branch, "OPEN", tries).await?;
-        Ok(PullRequest::prefer_base(pulls, preferred_base))
+        Ok(self.list_branch_pulls(full_name, head_branch, "MERGED", RetryPolicy::Retry).await?.into_iter().next())
     }
 
     async fn list_branch_pulls(
         &self,
-        repository: RepositoryName<'_>,
+        full_name: &str,
         head_branch: &str,
         state: &str,
         tries: RetryPolicy,
     ) -> Result<Vec<PullRequest>, Error> {
-        let mut address = self.url(repository, &["pullrequests"]);
+        let mut address = self.url(full_name, &["pullrequests"])?;
         address
             .query_pairs_mut()
             .append_pair("q", &format!("source.branch.name={} AND state={}", quote(head_branch), quote(state)))
             .append_pair("sort", "-updated_on")
             .append_pair("pagelen", pull_requests::PER_PAGE);
-        let what = format!("{}/{}", repository.owner, repository.name);
-        let page: PageResponse<PullRequestResponse> = self.client.get(address, &what, tries).await?;
+        let page: PageResponse<PullRequestResponse> = self.client.get(address, full_name, tries).await?;
         // Forks may have a branch of the same name.
         let ours = page.values.into_iter().filter(PullRequestResponse::is_same_repository).map(PullRequest::from);
         let mut pulls: Vec<PullRequest> = ours.filter(|pull| pull.head_branch == head_branch).collect();
@@ -151,7 +144,7 @@ impl Bitbucket {
     /// Bitbucket overwrites title and text of an open pull request with the same head and base, and returns it.
     /// Source: `POST /repositories/{workspace}/{repo_slug}/pullrequests`.
     pub async fn create_pull_request(&self, full_name: &str, new: &NewPullRequest) -> Result<PullRequest, Error> {
-        let address = self.url(RepositoryName::parse(full_name)?, &["pullrequests"]);
+        let address = self.url(full_name, &["pullrequests"])?;
         let body = json!({
             "title": new.title,
             "description": new.body,
@@ -163,43 +156,7 @@ impl Bitbucket {
         Ok(answer.into())
     }
 
-    pub async fn find_or_create_pull_request(
-        &self,
-        full_name: &str,
-        new: &NewPullRequest,
-    ) -> Result<PullRequest, Error> {
-        let repository = RepositoryName::parse(full_name)?;
-        let mut tried = 0;
-        loop {
-            let error = match self.find_or_create_once(full_name, repository, new).await {
-                Ok(pull) => return Ok(pull),
-                Err(error) => error,
-            };
-            tried += 1;
-            // Safe to repeat: each round searches first and finds a pull request whose response was lost.
-            match retry::retry_delay(&error, tried) {
-                Some(pause) => self.client.pause(pause).await,
-                None => return Err(error),
-            }
-        }
-    }
-
-    async fn find_or_create_once(
-        &self,
-        full_name: &str,
-        repository: RepositoryName<'_>,
-        new: &NewPullRequest,
-    ) -> Result<PullRequest, Error> {
-        let base = Some(new.base.as_str());
-        if let Some(pull) = self.find_open_pull(repository, &new.head, base, RetryPolicy::Once).await? {
-            return Ok(pull);
-        }
-        match self.create_pull_request(full_name, new).await {
-            // Bitbucket overwrites the pull request of a concurrent call. Search again in case it refuses instead.
-            Err(error @ Error::Refused { .. }) => {
-                self.find_open_pull(repository, &new.head, base, RetryPolicy::Once).await?.ok_or(error)
-            }
-            other => other,
-        }
+    pub(crate) async fn pause(&self, by: Duration) {
+        self.client.pause(by).await;
     }
 }

@@ -20,11 +20,13 @@ mod statuses;
 mod threads;
 mod token_access;
 
+use std::time::Duration;
+
+use reqwest::Url;
 use serde_json::json;
 
 use crate::{
     Account, Endpoint, Error, NewPullRequest, PullRequest, PullRequestState, Repository, Token, names::RepositoryName,
-    retry,
 };
 
 pub use app::{
@@ -33,6 +35,7 @@ pub use app::{
 };
 use client::{Client, RetryPolicy};
 pub(crate) use comments::CommentResponse;
+pub(crate) use error_body::is_already_exists;
 pub use manifest::{AppManifest, GitHubSite, is_account_name};
 use responses::{AccountResponse, RepositoryResponse};
 pub(crate) use responses::{ActorResponse, PullRequestResponse};
@@ -64,52 +67,42 @@ impl GitHub {
 
     /// Source: `GET /repos/{owner}/{repo}`.
     pub async fn repository(&self, full_name: &str) -> Result<Repository, Error> {
-        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
-        let address = self.client.url(&["repos", owner, name]);
+        let address = self.url(full_name, &[])?;
         let answer: RepositoryResponse = self.client.get(address, full_name, RetryPolicy::Retry).await?;
         Ok(answer.into())
     }
 
-    /// Source: `GET /repos/{owner}/{repo}/pulls`.
-    pub async fn open_pull_request(&self, full_name: &str, head_branch: &str) -> Result<Option<PullRequest>, Error> {
-        let repository = RepositoryName::parse(full_name)?;
-        self.find_open_pull(repository, head_branch, None, RetryPolicy::Retry).await
+    pub(crate) async fn open_pull_requests(
+        &self,
+        full_name: &str,
+        head_branch: &str,
+        tries: RetryPolicy,
+    ) -> Result<Vec<PullRequest>, Error> {
+        self.list_branch_pulls(full_name, head_branch, "open", tries).await
     }
 
-    /// Source: `GET /repos/{owner}/{repo}/pulls`.
     pub async fn merged_pull_request(&self, full_name: &str, head_branch: &str) -> Result<Option<PullRequest>, Error> {
-        let repository = RepositoryName::parse(full_name)?;
         // The list is newest first and includes pull requests closed without a merge.
-        let closed = self.list_branch_pulls(repository, head_branch, "closed", RetryPolicy::Retry).await?;
+        let closed = self.list_branch_pulls(full_name, head_branch, "closed", RetryPolicy::Retry).await?;
         Ok(closed.into_iter().find(|pull| pull.state == PullRequestState::Merged))
     }
 
-    async fn find_open_pull(
-        &self,
-        repository: RepositoryName<'_>,
-        head_branch: &str,
-        preferred_base: Option<&str>,
-        tries: RetryPolicy,
-    ) -> Result<Option<PullRequest>, Error> {
-        let pulls = self.list_branch_pulls(repository, head_branch, "open", tries).await?;
-        Ok(PullRequest::prefer_base(pulls, preferred_base))
-    }
-
+    /// Source: `GET /repos/{owner}/{repo}/pulls`.
     async fn list_branch_pulls(
         &self,
-        RepositoryName { owner, name }: RepositoryName<'_>,
+        full_name: &str,
         head_branch: &str,
         state: &str,
         tries: RetryPolicy,
     ) -> Result<Vec<PullRequest>, Error> {
-        let mut address = self.client.url(&["repos", owner, name, "pulls"]);
+        let RepositoryName { owner, .. } = RepositoryName::parse(full_name)?;
+        let mut address = self.url(full_name, &["pulls"])?;
         address
             .query_pairs_mut()
             .append_pair("state", state)
             .append_pair("head", &format!("{owner}:{head_branch}"))
             .append_pair("per_page", "100");
-        let what = format!("{owner}/{name}");
-        let answers: Vec<PullRequestResponse> = self.client.get(address, &what, tries).await?;
+        let answers: Vec<PullRequestResponse> = self.client.get(address, full_name, tries).await?;
         // GitHub ignores a filter that it cannot parse, so filter again. Forks may have a branch of the same name.
         let ours = answers.into_iter().filter(PullRequestResponse::is_same_repository).map(PullRequest::from);
         Ok(ours.filter(|pull| pull.head_branch == head_branch).collect())
@@ -117,8 +110,7 @@ impl GitHub {
 
     /// Source: `POST /repos/{owner}/{repo}/pulls`.
     pub async fn create_pull_request(&self, full_name: &str, new: &NewPullRequest) -> Result<PullRequest, Error> {
-        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
-        let address = self.client.url(&["repos", owner, name, "pulls"]);
+        let address = self.url(full_name, &["pulls"])?;
         let body = json!({
             "title": new.title,
             "body": new.body,
@@ -130,47 +122,12 @@ impl GitHub {
         Ok(answer.into())
     }
 
-    pub async fn find_or_create_pull_request(
-        &self,
-        full_name: &str,
-        new: &NewPullRequest,
-    ) -> Result<PullRequest, Error> {
-        let repository = RepositoryName::parse(full_name)?;
-        let mut tried = 0;
-        loop {
-            let error = match self.find_or_create_once(full_name, repository, new).await {
-                Ok(pull) => return Ok(pull),
-                Err(error) => error,
-            };
-            tried += 1;
-            // Safe to repeat: each round searches first. A concurrent call may cause a refusal before it is listed.
-            let pause = if error_body::is_already_exists(&error) {
-                retry::backoff(tried)
-            } else {
-                retry::retry_delay(&error, tried)
-            };
-            match pause {
-                Some(pause) => self.client.pause(pause).await,
-                None => return Err(error),
-            }
-        }
+    pub(crate) async fn pause(&self, by: Duration) {
+        self.client.pause(by).await;
     }
 
-    async fn find_or_create_once(
-        &self,
-        full_name: &str,
-        repository: RepositoryName<'_>,
-        new: &NewPullRequest,
-    ) -> Result<PullRequest, Error> {
-        let base = Some(new.base.as_str());
-        if let Some(pull) = self.find_open_pull(repository, &new.head, base, RetryPolicy::Once).await? {
-            return Ok(pull);
-        }
-        match self.create_pull_request(full_name, new).await {
-            Err(error) if error_body::is_already_exists(&error) => {
-                self.find_open_pull(repository, &new.head, base, RetryPolicy::Once).await?.ok_or(error)
-            }
-            other => other,
-        }
+    fn url(&self, full_name: &str, rest: &[&str]) -> Result<Url, Error> {
+        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
+        Ok(self.client.url(&[&["repos", owner, name][..], rest].concat()))
     }
 }

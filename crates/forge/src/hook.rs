@@ -1,6 +1,8 @@
 //! Webhooks stored by a forge, and their deliveries.
 
-use crate::webhook::Secret;
+use serde::Deserialize;
+
+use crate::{Error, webhook::Secret};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HookScope {
@@ -9,6 +11,16 @@ pub enum HookScope {
     /// The webhook of the calling App, see [`GitHub::as_app`](crate::GitHub::as_app). It has no id, so any id works. It
     /// cannot be created or deleted, and its events are settings of the App.
     App,
+}
+
+impl HookScope {
+    /// For errors.
+    pub(crate) fn description(&self) -> String {
+        match self {
+            Self::Repository(name) | Self::Organisation(name) => format!("the hooks of {name}"),
+            Self::App => "the hook of the App".to_owned(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,10 +46,19 @@ pub struct HookSettings {
     pub active: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+impl HookSettings {
+    pub(crate) fn secret_text(&self) -> Result<&str, Error> {
+        let refused = || Error::Settings { reason: "the webhook's secret is empty or not text".to_owned() };
+        self.secret.as_str().ok_or_else(refused)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Delivery {
+    #[serde(default)]
     pub status: String,
     /// 0 without a response.
+    #[serde(default)]
     pub status_code: u16,
 }
 

@@ -206,6 +206,14 @@ impl<C: ForgeApi> Client<C> {
         }
     }
 
+    /// Idempotent: a missing item counts as deleted.
+    pub(crate) async fn delete(&self, address: Url, what: &str) -> Result<(), Error> {
+        match self.send_ignoring_response(Method::DELETE, address, what, RetryPolicy::Retry).await {
+            Err(Error::NotFound { .. }) | Ok(()) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     pub(crate) async fn pause(&self, by: Duration) {
         self.transport.pause(by).await;
     }

@@ -21,8 +21,8 @@ pub struct PullRequest {
 }
 
 impl PullRequest {
-    pub(crate) fn prefer_base(pulls: Vec<Self>, base: Option<&str>) -> Option<Self> {
-        let at = pulls.iter().position(|pull| Some(pull.base_branch.as_str()) == base);
+    pub(crate) fn prefer_base(pulls: Vec<Self>, base: &str) -> Option<Self> {
+        let at = pulls.iter().position(|pull| pull.base_branch == base);
         pulls.into_iter().nth(at.unwrap_or(0))
     }
 }

@@ -11,7 +11,7 @@ use super::{
     Bitbucket,
     responses::{AccountResponse, PageLinkResponse},
 };
-use crate::{Comment, Error, Listing, Time, http_client::RetryPolicy, names::RepositoryName};
+use crate::{Comment, Error, Listing, Time, http_client::RetryPolicy};
 
 const PER_PAGE: &str = "100";
 
@@ -135,7 +135,7 @@ impl Bitbucket {
 
     pub async fn edit_comment(&self, full_name: &str, number: u64, comment: u64, body: &str) -> Result<Comment, Error> {
         let segments = ["pullrequests", &number.to_string(), "comments", &comment.to_string()];
-        let address = self.url(RepositoryName::parse(full_name)?, &segments);
+        let address = self.url(full_name, &segments)?;
         let what = format!("comment {comment} of pull request {number} of {full_name}");
         let response: CommentResponse =
             self.client.send(Method::PUT, address, &what, &comment_body(body), RetryPolicy::Retry).await?;
@@ -147,8 +147,7 @@ impl Bitbucket {
     }
 
     pub(super) fn comments_url(&self, full_name: &str, number: u64) -> Result<Url, Error> {
-        let repository = RepositoryName::parse(full_name)?;
-        Ok(self.url(repository, &["pullrequests", &number.to_string(), "comments"]))
+        self.url(full_name, &["pullrequests", &number.to_string(), "comments"])
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     Bitbucket,
     responses::{AccountResponse, PageLinkResponse},
 };
-use crate::{Error, http_client::RetryPolicy, names::RepositoryName};
+use crate::{Error, http_client::RetryPolicy};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -59,7 +59,6 @@ impl ParticipantsResponse {
             .find_map(ParticipantResponse::verdict)
     }
 
-    /// Whether the account is a participant without a change request.
     pub(crate) fn lacks_change_request_of(&self, account: u64) -> bool {
         let mut of_account = self.participants.iter().filter(|participant| participant.has_account(account));
         of_account.next().is_some_and(|participant| participant.verdict() != Some(Verdict::ChangesRequested))
@@ -94,7 +93,7 @@ impl Bitbucket {
         what: &str,
         tries: RetryPolicy,
     ) -> Result<ParticipantsResponse, Error> {
-        let address = self.url(RepositoryName::parse(full_name)?, &["pullrequests", &number.to_string()]);
+        let address = self.url(full_name, &["pullrequests", &number.to_string()])?;
         self.client.get(address, what, tries).await
     }
 }

@@ -9,7 +9,7 @@ use super::{
     pages::PageResponse,
     responses::{CommitResponse, PullRequestResponse},
 };
-use crate::{Error, Page, PullRequest, http_client::RetryPolicy, names::RepositoryName};
+use crate::{Error, Page, PullRequest, http_client::RetryPolicy};
 
 pub(super) const PER_PAGE: &str = "50";
 
@@ -44,14 +44,13 @@ impl Bitbucket {
     /// Reads the pull request, which has twelve characters of the hash, then the commit for the full hash.
     /// Source: `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}` and `/commit/{commit}`.
     pub async fn pull_request(&self, full_name: &str, number: u64) -> Result<PullRequest, Error> {
-        let repository = RepositoryName::parse(full_name)?;
-        let address = self.url(repository, &["pullrequests", &number.to_string()]);
+        let address = self.url(full_name, &["pullrequests", &number.to_string()])?;
         let what = format!("pull request {number} of {full_name}");
         let answer: PullRequestResponse = self.client.get(address, &what, RetryPolicy::Retry).await?;
         let mut pull = PullRequest::from(answer);
         let is_short = !pull.head_sha.is_empty() && pull.head_sha.len() < FULL_HASH_LENGTH;
         if is_short && pull.head_sha.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            let address = self.url(repository, &["commit", &pull.head_sha]);
+            let address = self.url(full_name, &["commit", &pull.head_sha])?;
             match self.client.get::<CommitResponse>(address, &what, RetryPolicy::Retry).await {
                 Ok(commit) if commit.hash.starts_with(&pull.head_sha) => pull.head_sha = commit.hash,
                 // The commit is in a fork, or its branch was deleted.
@@ -69,7 +68,7 @@ impl Bitbucket {
     }
 
     pub async fn edit_pull_request_text(&self, full_name: &str, number: u64, text: &str) -> Result<(), Error> {
-        let address = self.url(RepositoryName::parse(full_name)?, &["pullrequests", &number.to_string()]);
+        let address = self.url(full_name, &["pullrequests", &number.to_string()])?;
         let what = format!("the text of pull request {number} of {full_name}");
         // A PUT without reviewers removes them.
         let now = self.get_editable_fields(full_name, number).await?;
@@ -87,14 +86,14 @@ impl Bitbucket {
     }
 
     async fn get_editable_fields(&self, full_name: &str, number: u64) -> Result<EditableFieldsResponse, Error> {
-        let address = self.url(RepositoryName::parse(full_name)?, &["pullrequests", &number.to_string()]);
+        let address = self.url(full_name, &["pullrequests", &number.to_string()])?;
         let what = format!("pull request {number} of {full_name}");
         self.client.get(address, &what, RetryPolicy::Retry).await
     }
 
     pub async fn pull_requests(&self, full_name: &str, page: u32) -> Result<Page<PullRequest, u32>, Error> {
         let page = page.max(1);
-        let mut address = self.url(RepositoryName::parse(full_name)?, &["pullrequests"]);
+        let mut address = self.url(full_name, &["pullrequests"])?;
         address
             .query_pairs_mut()
             .extend_pairs(["OPEN", "MERGED", "DECLINED", "SUPERSEDED"].map(|state| ("state", state)))

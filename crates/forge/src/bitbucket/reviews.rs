@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     Actor, Error, Listing, Review, ReviewComment, ReviewState, SummaryPart, Time, http_client::RetryPolicy,
-    names::RepositoryName, review::join_parts,
+    review::join_parts,
 };
 
 /// Starts the last line of our comments. Without it, our comments would count as the review of our token's account.
@@ -265,8 +265,7 @@ impl Bitbucket {
     /// Reads the activity, newest first; a long one is cut at its oldest entries.
     /// Source: `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}/activity`.
     async fn get_history(&self, full_name: &str, number: u64, what: &str) -> Result<History, Error> {
-        let repository = RepositoryName::parse(full_name)?;
-        let address = self.url(repository, &["pullrequests", &number.to_string(), "activity"]);
+        let address = self.url(full_name, &["pullrequests", &number.to_string(), "activity"])?;
         let activity: Listing<ActivityResponse> = self.client.list(address, what, PER_PAGE).await?;
         let pushed = last_push(&activity.items);
         Ok(History {

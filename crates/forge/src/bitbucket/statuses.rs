@@ -5,15 +5,10 @@ use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::Bitbucket;
-use crate::{
-    CommitState, CommitStatus, Error,
-    http_client::RetryPolicy,
-    names::{RepositoryName, commit_name},
-};
+use crate::{CommitState, CommitStatus, Error, http_client::RetryPolicy, names::commit_name};
 
 impl Bitbucket {
     pub async fn set_status(&self, full_name: &str, sha: &str, status: &CommitStatus) -> Result<(), Error> {
-        let repository = RepositoryName::parse(full_name)?;
         let what = format!("commit {sha} of {full_name}");
         let sha = commit_name(sha, &what)?;
         let mut body = json!({
@@ -33,7 +28,7 @@ impl Bitbucket {
         if let Some(branch) = &status.branch {
             body["refname"] = json!(branch);
         }
-        let address = self.url(repository, &["commit", sha, "statuses", "build"]);
+        let address = self.url(full_name, &["commit", sha, "statuses", "build"])?;
         // Retrying is safe: setting the same status twice has no effect.
         self.client.send::<IgnoredAny>(Method::POST, address, &what, &body, RetryPolicy::Retry).await?;
         Ok(())

@@ -10,35 +10,23 @@ const DELIVERIES: &str = "list deliveries";
 impl Forge {
     /// Errors: `NotFound`, also if the token may not list them; `Unsupported` for an App on Bitbucket.
     pub async fn hooks(&self, scope: &HookScope) -> Result<Listing<Hook>, Error> {
-        match self {
-            Self::GitHub(github) => github.hooks(scope).await,
-            Self::Bitbucket(bitbucket) => bitbucket.hooks(scope).await,
-        }
+        dispatch!(self, hooks(scope))
     }
 
     /// Not idempotent: after a transient error the webhook may exist.
     /// Errors: `Refused` for an App and for a duplicate of URL and events; `Settings` for an invalid secret.
     pub async fn create_hook(&self, scope: &HookScope, settings: &HookSettings) -> Result<Hook, Error> {
-        match self {
-            Self::GitHub(github) => github.create_hook(scope, settings).await,
-            Self::Bitbucket(bitbucket) => bitbucket.create_hook(scope, settings).await,
-        }
+        dispatch!(self, create_hook(scope, settings))
     }
 
     /// Idempotent: by the webhook's id.
     pub async fn edit_hook(&self, scope: &HookScope, hook: u64, settings: &HookSettings) -> Result<Hook, Error> {
-        match self {
-            Self::GitHub(github) => github.edit_hook(scope, hook, settings).await,
-            Self::Bitbucket(bitbucket) => bitbucket.edit_hook(scope, hook, settings).await,
-        }
+        dispatch!(self, edit_hook(scope, hook, settings))
     }
 
     /// Idempotent: a missing webhook counts as deleted. Errors: `Refused` for an App.
     pub async fn delete_hook(&self, scope: &HookScope, hook: u64) -> Result<(), Error> {
-        match self {
-            Self::GitHub(github) => github.delete_hook(scope, hook).await,
-            Self::Bitbucket(bitbucket) => bitbucket.delete_hook(scope, hook).await,
-        }
+        dispatch!(self, delete_hook(scope, hook))
     }
 
     /// Returns up to 100 deliveries, newest first. Errors: `Unsupported` on Bitbucket.

@@ -6,37 +6,25 @@ use super::Forge;
 
 impl Forge {
     pub async fn pull_request(&self, full_name: &str, number: u64) -> Result<PullRequest, Error> {
-        match self {
-            Self::GitHub(github) => github.pull_request(full_name, number).await,
-            Self::Bitbucket(bitbucket) => bitbucket.pull_request(full_name, number).await,
-        }
+        dispatch!(self, pull_request(full_name, number))
     }
 
     /// Returns the description, or an empty text. Errors: `NotFound` for a missing pull request.
     pub async fn pull_request_text(&self, full_name: &str, number: u64) -> Result<String, Error> {
-        match self {
-            Self::GitHub(github) => github.pull_request_text(full_name, number).await,
-            Self::Bitbucket(bitbucket) => bitbucket.pull_request_text(full_name, number).await,
-        }
+        dispatch!(self, pull_request_text(full_name, number))
     }
 
     /// Not idempotent and not conditional: a concurrent edit is lost, though GitHub retains it in the edit history.
     /// Bitbucket also overwrites title, reviewers, draft and close-branch settings with values read just before.
     /// Errors: `Forbidden` without permission, `Refused` for a text that is too long.
     pub async fn edit_pull_request_text(&self, full_name: &str, number: u64, text: &str) -> Result<(), Error> {
-        match self {
-            Self::GitHub(github) => github.edit_pull_request_text(full_name, number, text).await,
-            Self::Bitbucket(bitbucket) => bitbucket.edit_pull_request_text(full_name, number, text).await,
-        }
+        dispatch!(self, edit_pull_request_text(full_name, number, text))
     }
 
     /// Returns a page, starting at 1, of pull requests in any state, most recently updated first.
     /// A pull request updated between two calls may be on both pages or on none.
     pub async fn pull_requests(&self, full_name: &str, page: u32) -> Result<Page<PullRequest, u32>, Error> {
-        match self {
-            Self::GitHub(github) => github.pull_requests(full_name, page).await,
-            Self::Bitbucket(bitbucket) => bitbucket.pull_requests(full_name, page).await,
-        }
+        dispatch!(self, pull_requests(full_name, page))
     }
 
     /// Requests reviews, also from accounts that already reviewed. Does nothing on Bitbucket.
@@ -53,20 +41,14 @@ impl Forge {
     /// On Bitbucket a long activity is cut at its oldest entries, and deleted accounts are omitted. Withdrawn or
     /// replaced verdicts are `Dismissed`. Bodies are empty; call `review` for the body.
     pub async fn reviews(&self, full_name: &str, number: u64) -> Result<Listing<Review>, Error> {
-        match self {
-            Self::GitHub(github) => github.reviews(full_name, number).await,
-            Self::Bitbucket(bitbucket) => bitbucket.reviews(full_name, number).await,
-        }
+        dispatch!(self, reviews(full_name, number))
     }
 
     /// On Bitbucket the body contains the author's unresolved comments between the previous and this request, without
     /// ours. For the latest request, it contains all comments up to now.
     /// Errors: `NotFound`; on Bitbucket only if the activity is too long to be read completely.
     pub async fn review(&self, full_name: &str, number: u64, review: u64) -> Result<Review, Error> {
-        match self {
-            Self::GitHub(github) => github.review(full_name, number, review).await,
-            Self::Bitbucket(bitbucket) => bitbucket.review(full_name, number, review).await,
-        }
+        dispatch!(self, review(full_name, number, review))
     }
 
     /// Comments on lines in a review. Bitbucket: by the same author and period as the review's body.
@@ -76,49 +58,31 @@ impl Forge {
         number: u64,
         review: u64,
     ) -> Result<Listing<ReviewComment>, Error> {
-        match self {
-            Self::GitHub(github) => github.review_comments(full_name, number, review).await,
-            Self::Bitbucket(bitbucket) => bitbucket.review_comments(full_name, number, review).await,
-        }
+        dispatch!(self, review_comments(full_name, number, review))
     }
 
     /// All comments on lines, oldest first; Bitbucket does not return their reviews.
     pub async fn comments(&self, full_name: &str, number: u64) -> Result<Listing<ReviewComment>, Error> {
-        match self {
-            Self::GitHub(github) => github.comments(full_name, number).await,
-            Self::Bitbucket(bitbucket) => bitbucket.comments(full_name, number).await,
-        }
+        dispatch!(self, comments(full_name, number))
     }
 
     pub async fn threads(&self, full_name: &str, number: u64) -> Result<Listing<Thread>, Error> {
-        match self {
-            Self::GitHub(github) => github.threads(full_name, number).await,
-            Self::Bitbucket(bitbucket) => bitbucket.threads(full_name, number).await,
-        }
+        dispatch!(self, threads(full_name, number))
     }
 
     /// Not idempotent: after a transient error it may exist. Errors: `NotFound` for a missing thread; `Refused`.
     pub async fn reply(&self, thread: &str, body: &str) -> Result<(), Error> {
-        match self {
-            Self::GitHub(github) => github.reply(thread, body).await,
-            Self::Bitbucket(bitbucket) => bitbucket.reply(thread, body).await,
-        }
+        dispatch!(self, reply(thread, body))
     }
 
     /// Comments on an issue or a whole pull request, oldest first, without those on lines.
     pub async fn issue_comments(&self, full_name: &str, number: u64) -> Result<Listing<Comment>, Error> {
-        match self {
-            Self::GitHub(github) => github.issue_comments(full_name, number).await,
-            Self::Bitbucket(bitbucket) => bitbucket.issue_comments(full_name, number).await,
-        }
+        dispatch!(self, issue_comments(full_name, number))
     }
 
     /// Not idempotent: after a transient error the comment may exist.
     pub async fn create_comment(&self, full_name: &str, number: u64, body: &str) -> Result<Comment, Error> {
-        match self {
-            Self::GitHub(github) => github.create_comment(full_name, number, body).await,
-            Self::Bitbucket(bitbucket) => bitbucket.create_comment(full_name, number, body).await,
-        }
+        dispatch!(self, create_comment(full_name, number, body))
     }
 
     /// Idempotent: by comment. Errors: `NotFound` for a deleted comment.
@@ -131,10 +95,7 @@ impl Forge {
 
     /// Idempotent: by commit and context. Truncates a long description.
     pub async fn set_status(&self, full_name: &str, sha: &str, status: &CommitStatus) -> Result<(), Error> {
-        match self {
-            Self::GitHub(github) => github.set_status(full_name, sha, status).await,
-            Self::Bitbucket(bitbucket) => bitbucket.set_status(full_name, sha, status).await,
-        }
+        dispatch!(self, set_status(full_name, sha, status))
     }
 
     /// Reads an account's access to the repository. On Bitbucket the account must participate in the pull request.

@@ -3,10 +3,7 @@
 use serde::Deserialize;
 
 use super::{GitHub, client::RetryPolicy};
-use crate::{
-    Access, Error, Permission,
-    names::{RepositoryName, account_name},
-};
+use crate::{Access, Error, Permission, names::account_name};
 
 #[derive(Deserialize)]
 struct AccessResponse {
@@ -24,10 +21,9 @@ struct IdResponse {
 impl GitHub {
     /// Source: `GET /repos/{owner}/{repo}/collaborators/{username}/permission`.
     pub async fn permission(&self, full_name: &str, login: &str) -> Result<Access, Error> {
-        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
-        let segments = ["repos", owner, name, "collaborators", account_name(login)?, "permission"];
+        let address = self.url(full_name, &["collaborators", account_name(login)?, "permission"])?;
         let what = format!("what {login} may do in {full_name}");
-        let answer: AccessResponse = self.client.get(self.client.url(&segments), &what, RetryPolicy::Short).await?;
+        let answer: AccessResponse = self.client.get(address, &what, RetryPolicy::Short).await?;
         let permission = match answer.permission.as_str() {
             "admin" => Permission::Admin,
             "write" => Permission::Write,

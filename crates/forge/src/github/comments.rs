@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{GitHub, client::RetryPolicy, responses::ActorResponse};
-use crate::{Actor, Comment, Error, Listing, Time, names::RepositoryName};
+use crate::{Actor, Comment, Error, Listing, Time};
 
 #[derive(Deserialize)]
 pub(crate) struct CommentResponse {
@@ -29,8 +29,7 @@ impl From<CommentResponse> for Comment {
 impl GitHub {
     /// Source: `GET /repos/{owner}/{repo}/issues/{issue_number}/comments`.
     pub async fn issue_comments(&self, full_name: &str, number: u64) -> Result<Listing<Comment>, Error> {
-        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
-        let address = self.client.url(&["repos", owner, name, "issues", &number.to_string(), "comments"]);
+        let address = self.url(full_name, &["issues", &number.to_string(), "comments"])?;
         let what = format!("the comments of {number} of {full_name}");
         let answers: Listing<CommentResponse> = self.client.list(address, &what).await?;
         Ok(answers.filter_map(|answer| Some(answer.into())))
@@ -38,8 +37,7 @@ impl GitHub {
 
     /// Source: `POST /repos/{owner}/{repo}/issues/{issue_number}/comments`.
     pub async fn create_comment(&self, full_name: &str, number: u64, body: &str) -> Result<Comment, Error> {
-        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
-        let address = self.client.url(&["repos", owner, name, "issues", &number.to_string(), "comments"]);
+        let address = self.url(full_name, &["issues", &number.to_string(), "comments"])?;
         let what = format!("{number} of {full_name}");
         let answer: CommentResponse = self.client.post(address, &what, &json!({ "body": body })).await?;
         Ok(answer.into())
@@ -47,8 +45,7 @@ impl GitHub {
 
     /// Source: `PATCH /repos/{owner}/{repo}/issues/comments/{comment_id}`.
     pub async fn edit_comment(&self, full_name: &str, comment: u64, body: &str) -> Result<Comment, Error> {
-        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
-        let address = self.client.url(&["repos", owner, name, "issues", "comments", &comment.to_string()]);
+        let address = self.url(full_name, &["issues", "comments", &comment.to_string()])?;
         let what = format!("comment {comment} of {full_name}");
         let body = json!({ "body": body });
         let answer: CommentResponse =

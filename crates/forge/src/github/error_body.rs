@@ -42,7 +42,7 @@ fn parse_error_entry(fault: &Value) -> Option<String> {
     })
 }
 
-pub(super) fn is_already_exists(error: &Error) -> bool {
+pub(crate) fn is_already_exists(error: &Error) -> bool {
     // GitHub's code is only `custom`, so check the text.
     matches!(error, Error::Refused { reason } if reason.contains("pull request already exists"))
 }

@@ -50,49 +50,28 @@ impl From<ConfigResponse> for Hook {
     }
 }
 
-pub(super) enum GitHubHookOwner<'a> {
-    Repository(RepositoryName<'a>),
-    Organisation(&'a str),
-    App,
-}
-
-impl<'a> GitHubHookOwner<'a> {
-    pub(super) fn from_scope(scope: &'a HookScope) -> Result<Self, Error> {
-        Ok(match scope {
-            HookScope::Repository(full_name) => Self::Repository(RepositoryName::parse(full_name)?),
-            HookScope::Organisation(name) => Self::Organisation(account_name(name)?),
-            HookScope::App => Self::App,
-        })
-    }
-
-    pub(super) fn description(&self) -> String {
-        match self {
-            Self::Repository(RepositoryName { owner, name }) => format!("the hooks of {owner}/{name}"),
-            Self::Organisation(name) => format!("the hooks of {name}"),
-            Self::App => "the hook of the App".to_owned(),
-        }
-    }
-}
-
 impl GitHub {
-    pub(super) fn hook_url(&self, place: &GitHubHookOwner<'_>, hook: Option<u64>, rest: &[&str]) -> Url {
-        let id = hook.map(|hook| hook.to_string());
-        let mut segments = match place {
-            GitHubHookOwner::Repository(RepositoryName { owner, name }) => vec!["repos", owner, name, "hooks"],
-            GitHubHookOwner::Organisation(name) => vec!["orgs", name, "hooks"],
-            GitHubHookOwner::App => vec!["app", "hook"],
+    /// The id is ignored for an App.
+    pub(super) fn hook_url(&self, scope: &HookScope, hook: Option<u64>, rest: &[&str]) -> Result<Url, Error> {
+        let id = hook.filter(|_| *scope != HookScope::App).map(|hook| hook.to_string());
+        let mut segments = match scope {
+            HookScope::Repository(full_name) => {
+                let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
+                vec!["repos", owner, name, "hooks"]
+            }
+            HookScope::Organisation(name) => vec!["orgs", account_name(name)?, "hooks"],
+            HookScope::App => vec!["app", "hook"],
         };
-        segments.extend(id.as_deref().filter(|_| !matches!(place, GitHubHookOwner::App)));
+        segments.extend(id.as_deref());
         segments.extend(rest);
-        self.client.url(&segments)
+        Ok(self.client.url(&segments))
     }
 
     /// Source: `GET /repos/{owner}/{repo}/hooks`, `GET /orgs/{org}/hooks`, `GET /app/hook/config`.
     pub async fn hooks(&self, scope: &HookScope) -> Result<Listing<Hook>, Error> {
-        let place = GitHubHookOwner::from_scope(scope)?;
-        if let GitHubHookOwner::App = place {
-            let address = self.hook_url(&place, None, &["config"]);
-            let items = match self.client.get::<ConfigResponse>(address, &place.description(), RetryPolicy::Retry).await
+        if *scope == HookScope::App {
+            let address = self.hook_url(scope, None, &["config"])?;
+            let items = match self.client.get::<ConfigResponse>(address, &scope.description(), RetryPolicy::Retry).await
             {
                 Ok(config) => vec![config.into()],
                 // The App was created without a webhook.
@@ -102,33 +81,32 @@ impl GitHub {
             return Ok(Listing { items, truncated: false });
         }
         let answers: Listing<HookResponse> =
-            self.client.list(self.hook_url(&place, None, &[]), &place.description()).await?;
+            self.client.list(self.hook_url(scope, None, &[])?, &scope.description()).await?;
         Ok(answers.filter_map(|answer| Some(answer.into())))
     }
 
     /// Source: `POST /repos/{owner}/{repo}/hooks`, `POST /orgs/{org}/hooks`.
     pub async fn create_hook(&self, scope: &HookScope, settings: &HookSettings) -> Result<Hook, Error> {
-        let place = reject_app(scope, "made")?;
+        reject_app(scope, "made")?;
         let mut body = to_body(settings)?;
         body["name"] = "web".into();
         let answer: HookResponse =
-            self.client.post(self.hook_url(&place, None, &[]), &place.description(), &body).await?;
+            self.client.post(self.hook_url(scope, None, &[])?, &scope.description(), &body).await?;
         Ok(answer.into())
     }
 
     /// Source: `PATCH /repos/{owner}/{repo}/hooks/{hook_id}`, `PATCH /orgs/{org}/hooks/{hook_id}`,
     /// `PATCH /app/hook/config`.
     pub async fn edit_hook(&self, scope: &HookScope, hook: u64, settings: &HookSettings) -> Result<Hook, Error> {
-        let place = GitHubHookOwner::from_scope(scope)?;
-        let what = place.description();
-        if let GitHubHookOwner::App = place {
-            let address = self.hook_url(&place, None, &["config"]);
+        let what = scope.description();
+        if *scope == HookScope::App {
+            let address = self.hook_url(scope, None, &["config"])?;
             let body = to_config(settings)?;
             let answer: ConfigResponse =
                 self.client.send(Method::PATCH, address, &what, &body, RetryPolicy::Retry).await?;
             return Ok(answer.into());
         }
-        let address = self.hook_url(&place, Some(hook), &[]);
+        let address = self.hook_url(scope, Some(hook), &[])?;
         let body = to_body(settings)?;
         let answer: HookResponse = self.client.send(Method::PATCH, address, &what, &body, RetryPolicy::Retry).await?;
         Ok(answer.into())
@@ -136,34 +114,24 @@ impl GitHub {
 
     /// Source: `DELETE /repos/{owner}/{repo}/hooks/{hook_id}`, `DELETE /orgs/{org}/hooks/{hook_id}`.
     pub async fn delete_hook(&self, scope: &HookScope, hook: u64) -> Result<(), Error> {
-        let place = reject_app(scope, "deleted")?;
-        let address = self.hook_url(&place, Some(hook), &[]);
-        match self
-            .client
-            .send_ignoring_response(Method::DELETE, address, &place.description(), RetryPolicy::Retry)
-            .await
-        {
-            Err(Error::NotFound { .. }) | Ok(()) => Ok(()),
-            Err(error) => Err(error),
-        }
+        reject_app(scope, "deleted")?;
+        let address = self.hook_url(scope, Some(hook), &[])?;
+        self.client.delete(address, &scope.description()).await
     }
 }
 
 /// GitHub's API cannot create or delete an App's webhook.
-fn reject_app<'a>(scope: &'a HookScope, done: &str) -> Result<GitHubHookOwner<'a>, Error> {
-    match GitHubHookOwner::from_scope(scope)? {
-        GitHubHookOwner::App => {
+fn reject_app(scope: &HookScope, done: &str) -> Result<(), Error> {
+    match scope {
+        HookScope::App => {
             Err(Error::Refused { reason: format!("the webhook of an App can't be {done} through the API") })
         }
-        place => Ok(place),
+        HookScope::Repository(_) | HookScope::Organisation(_) => Ok(()),
     }
 }
 
 fn to_config(settings: &HookSettings) -> Result<Value, Error> {
-    let secret = settings
-        .secret
-        .as_str()
-        .ok_or_else(|| Error::Settings { reason: "the webhook's secret is empty or not text".to_owned() })?;
+    let secret = settings.secret_text()?;
     Ok(json!({ "url": settings.url, "content_type": "json", "insecure_ssl": "0", "secret": secret }))
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::json;
 
 use super::{GitHub, client::RetryPolicy, pages, responses::PullRequestResponse};
-use crate::{Error, Page, PullRequest, names::RepositoryName};
+use crate::{Error, Page, PullRequest};
 
 #[derive(Deserialize)]
 struct TextResponse {
@@ -15,8 +15,7 @@ struct TextResponse {
 impl GitHub {
     /// Source: `GET /repos/{owner}/{repo}/pulls/{pull_number}`.
     pub async fn pull_request(&self, full_name: &str, number: u64) -> Result<PullRequest, Error> {
-        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
-        let address = self.client.url(&["repos", owner, name, "pulls", &number.to_string()]);
+        let address = self.url(full_name, &["pulls", &number.to_string()])?;
         let what = format!("pull request {number} of {full_name}");
         let answer: PullRequestResponse = self.client.get(address, &what, RetryPolicy::Retry).await?;
         Ok(answer.into())
@@ -24,8 +23,7 @@ impl GitHub {
 
     /// Source: `GET /repos/{owner}/{repo}/pulls/{pull_number}`.
     pub async fn pull_request_text(&self, full_name: &str, number: u64) -> Result<String, Error> {
-        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
-        let address = self.client.url(&["repos", owner, name, "pulls", &number.to_string()]);
+        let address = self.url(full_name, &["pulls", &number.to_string()])?;
         let what = format!("pull request {number} of {full_name}");
         let answer: TextResponse = self.client.get(address, &what, RetryPolicy::Retry).await?;
         Ok(answer.body.unwrap_or_default())
@@ -33,8 +31,7 @@ impl GitHub {
 
     /// Source: `PATCH /repos/{owner}/{repo}/pulls/{pull_number}`.
     pub async fn edit_pull_request_text(&self, full_name: &str, number: u64, text: &str) -> Result<(), Error> {
-        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
-        let address = self.client.url(&["repos", owner, name, "pulls", &number.to_string()]);
+        let address = self.url(full_name, &["pulls", &number.to_string()])?;
         let what = format!("the text of pull request {number} of {full_name}");
         let body = json!({ "body": text });
         // No retry: the text may have changed, so the caller must read it again first.
@@ -44,9 +41,8 @@ impl GitHub {
 
     /// Source: `GET /repos/{owner}/{repo}/pulls`.
     pub async fn pull_requests(&self, full_name: &str, page: u32) -> Result<Page<PullRequest, u32>, Error> {
-        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
         let page = page.max(1);
-        let mut address = self.client.url(&["repos", owner, name, "pulls"]);
+        let mut address = self.url(full_name, &["pulls"])?;
         address
             .query_pairs_mut()
             .append_pair("state", "all")
@@ -61,12 +57,10 @@ impl GitHub {
 
     /// Source: `POST /repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers`.
     pub async fn request_reviewers(&self, full_name: &str, number: u64, logins: &[&str]) -> Result<(), Error> {
-        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
-        let segments = ["repos", owner, name, "pulls", &number.to_string(), "requested_reviewers"];
+        let address = self.url(full_name, &["pulls", &number.to_string(), "requested_reviewers"])?;
         let what = format!("pull request {number} of {full_name}");
         let body = json!({ "reviewers": logins });
         // Retrying is safe: requesting a reviewer twice has no effect.
-        let address = self.client.url(&segments);
         self.client.send::<IgnoredAny>(Method::POST, address, &what, &body, RetryPolicy::Retry).await?;
         Ok(())
     }

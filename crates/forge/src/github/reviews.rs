@@ -5,13 +5,12 @@ use super::{
     client::RetryPolicy,
     review_responses::{ReviewCommentResponse, ReviewResponse},
 };
-use crate::{Error, Listing, Review, ReviewComment, names::RepositoryName};
+use crate::{Error, Listing, Review, ReviewComment};
 
 impl GitHub {
     /// Source: `GET /repos/{owner}/{repo}/pulls/{pull_number}/reviews`.
     pub async fn reviews(&self, full_name: &str, number: u64) -> Result<Listing<Review>, Error> {
-        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
-        let address = self.client.url(&["repos", owner, name, "pulls", &number.to_string(), "reviews"]);
+        let address = self.url(full_name, &["pulls", &number.to_string(), "reviews"])?;
         let what = format!("the reviews of pull request {number} of {full_name}");
         let answers: Listing<ReviewResponse> = self.client.list(address, &what).await?;
         Ok(answers.filter_map(ReviewResponse::into_review))
@@ -19,9 +18,8 @@ impl GitHub {
 
     /// Source: `GET /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}`.
     pub async fn review(&self, full_name: &str, number: u64, review: u64) -> Result<Review, Error> {
-        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
         let (number, review) = (number.to_string(), review.to_string());
-        let address = self.client.url(&["repos", owner, name, "pulls", &number, "reviews", &review]);
+        let address = self.url(full_name, &["pulls", &number, "reviews", &review])?;
         let what = format!("review {review} of pull request {number} of {full_name}");
         let answer: ReviewResponse = self.client.get(address, &what, RetryPolicy::Retry).await?;
         answer
@@ -36,11 +34,10 @@ impl GitHub {
         number: u64,
         review: u64,
     ) -> Result<Listing<ReviewComment>, Error> {
-        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
         let (number_text, review_text) = (number.to_string(), review.to_string());
-        let segments = ["repos", owner, name, "pulls", &number_text, "reviews", &review_text, "comments"];
+        let address = self.url(full_name, &["pulls", &number_text, "reviews", &review_text, "comments"])?;
         let what = format!("the comments of review {review} of pull request {number} of {full_name}");
-        let mut answers: Listing<ReviewCommentResponse> = self.client.list(self.client.url(&segments), &what).await?;
+        let mut answers: Listing<ReviewCommentResponse> = self.client.list(address, &what).await?;
         // Line fields are optional in this list. Read missing ones from the pull request's list of comments.
         if answers.items.iter().any(|answer| !answer.has_position()) {
             let mut placed = self.list_comments(full_name, number).await?.items;
@@ -60,8 +57,7 @@ impl GitHub {
     }
 
     async fn list_comments(&self, full_name: &str, number: u64) -> Result<Listing<ReviewCommentResponse>, Error> {
-        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
-        let address = self.client.url(&["repos", owner, name, "pulls", &number.to_string(), "comments"]);
+        let address = self.url(full_name, &["pulls", &number.to_string(), "comments"])?;
         let what = format!("the comments on lines of pull request {number} of {full_name}");
         self.client.list(address, &what).await
     }

@@ -5,15 +5,11 @@ use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::{GitHub, client::RetryPolicy};
-use crate::{
-    CommitState, CommitStatus, Error,
-    names::{RepositoryName, commit_name},
-};
+use crate::{CommitState, CommitStatus, Error, names::commit_name};
 
 impl GitHub {
     /// Source: `POST /repos/{owner}/{repo}/statuses/{sha}`.
     pub async fn set_status(&self, full_name: &str, sha: &str, status: &CommitStatus) -> Result<(), Error> {
-        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
         let what = format!("commit {sha} of {full_name}");
         let sha = commit_name(sha, &what)?;
         let mut body = json!({
@@ -29,7 +25,7 @@ impl GitHub {
         if let Some(url) = &status.target_url {
             body["target_url"] = url.as_str().into();
         }
-        let address = self.client.url(&["repos", owner, name, "statuses", sha]);
+        let address = self.url(full_name, &["statuses", sha])?;
         // Retrying is safe: setting the same status twice has no effect.
         self.client.send::<IgnoredAny>(Method::POST, address, &what, &body, RetryPolicy::Retry).await?;
         Ok(())

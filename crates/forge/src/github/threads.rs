@@ -1,6 +1,6 @@
 //! Reads review threads and replies to them with GraphQL; the REST API has no threads.
 
-use serde::{Deserialize, Deserializer, de, de::IgnoredAny};
+use serde::{Deserialize, Deserializer, de};
 use serde_json::{Value, json};
 
 use super::{GitHub, client::RetryPolicy};
@@ -14,23 +14,6 @@ const THREADS: &str = "query($owner: String!, $name: String!, $number: Int!, $af
 const REPLY: &str = "mutation($thread: ID!, $body: String!) { \
     addPullRequestReviewThreadReply(input: { pullRequestReviewThreadId: $thread, body: $body }) { \
     comment { fullDatabaseId } } }";
-
-#[derive(Deserialize)]
-struct ThreadsResponse {
-    repository: Option<RepositoryPart>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RepositoryPart {
-    pull_request: Option<PullRequestPart>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PullRequestPart {
-    review_threads: ThreadNodes,
-}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -71,17 +54,6 @@ fn parse_database_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, 
     id.ok_or_else(|| de::Error::custom("an id is not a whole number"))
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ReplyResponse {
-    add_pull_request_review_thread_reply: Option<ReplyPart>,
-}
-
-#[derive(Deserialize)]
-struct ReplyPart {
-    comment: Option<IgnoredAny>,
-}
-
 impl From<ThreadPart> for Thread {
     fn from(part: ThreadPart) -> Self {
         Self {
@@ -101,9 +73,10 @@ impl GitHub {
         let mut after = None;
         for _ in 0..MAX_PAGES {
             let variables = json!({ "owner": owner, "name": name, "number": number, "after": after });
-            let answer: ThreadsResponse = self.client.graphql(THREADS, &variables, &what, RetryPolicy::Retry).await?;
-            let pull_request = answer.repository.and_then(|repository| repository.pull_request);
-            let threads = pull_request.ok_or_else(missing)?.review_threads;
+            let answer: Value = self.client.graphql(THREADS, &variables, &what, RetryPolicy::Retry).await?;
+            let threads = answer.pointer("/repository/pullRequest/reviewThreads").ok_or_else(missing)?;
+            let threads = ThreadNodes::deserialize(threads)
+                .map_err(|_| self.client.unexpected_response("the threads have another form"))?;
             all.extend(threads.nodes.into_iter().flatten().map(Thread::from));
             after = threads.page_info.end_cursor.filter(|_| threads.page_info.has_next_page);
             if after.is_none() {
@@ -116,11 +89,10 @@ impl GitHub {
     /// Source: GraphQL `addPullRequestReviewThreadReply`.
     pub async fn reply(&self, thread: &str, body: &str) -> Result<(), Error> {
         let variables = json!({ "thread": thread, "body": body });
-        let answer: ReplyResponse = self.client.graphql(REPLY, &variables, "the thread", RetryPolicy::Once).await?;
-        let comment = answer.add_pull_request_review_thread_reply.and_then(|reply| reply.comment);
-        match comment {
-            Some(_) => Ok(()),
-            None => Err(Error::Refused { reason: "the reply was not written; GitHub gave no reason".to_owned() }),
+        let answer: Value = self.client.graphql(REPLY, &variables, "the thread", RetryPolicy::Once).await?;
+        match answer.pointer("/addPullRequestReviewThreadReply/comment") {
+            Some(comment) if comment.is_object() => Ok(()),
+            _ => Err(Error::Refused { reason: "the reply was not written; GitHub gave no reason".to_owned() }),
         }
     }
 }

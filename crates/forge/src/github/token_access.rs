@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{GitHub, client::RetryPolicy};
-use crate::{Error, names::RepositoryName};
+use crate::Error;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenAccess {
@@ -58,8 +58,7 @@ impl GitHub {
     /// Source: `GET /repos/{o}/{r}` with its headers, then one small list of each kind.
     /// Errors: `NotFound` for a repository hidden from the token.
     pub async fn access(&self, full_name: &str) -> Result<TokenAccess, Error> {
-        let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
-        let address = self.client.url(&["repos", owner, name]);
+        let address = self.url(full_name, &[])?;
         let (answer, headers) =
             self.client.get_with_headers::<RepositoryResponse>(address, full_name, RetryPolicy::Retry).await?;
         let scopes = headers.get("x-oauth-scopes").and_then(|scopes| scopes.to_str().ok()).map(|scopes| {
@@ -79,8 +78,7 @@ impl GitHub {
             if right == TokenPermission::Issues && answer.has_issues == Some(false) {
                 continue;
             }
-            let segments = [&["repos", owner, name][..], path].concat();
-            let mut address = self.client.url(&segments);
+            let mut address = self.url(full_name, path)?;
             address.query_pairs_mut().append_pair("per_page", "1");
             match self.client.get::<serde::de::IgnoredAny>(address, full_name, RetryPolicy::Retry).await {
                 Ok(_) => {}
