@@ -146,10 +146,8 @@ impl Service {
                 set.ok_or_else(|| std::io::Error::other(format!("the secret {name} can't be set again")))?;
                 create = json!({ "SecretId": name, "ClientRequestToken": token() });
             }
-            match (&secret.secret_string, &secret.secret_binary) {
-                (Some(text), _) => create["SecretString"] = json!(text),
-                (None, Some(bytes)) => create["SecretBinary"] = json!(bytes),
-                (None, None) => {}
+            if let Some(text) = &secret.secret_string {
+                create["SecretString"] = json!(text);
             }
             // Fail instead of skipping the secret, because the next write would drop it from the file.
             let operation = if secret.previous.is_some() { "PutSecretValue" } else { "CreateSecret" };
@@ -176,7 +174,6 @@ impl Service {
                 // A secret may have no value yet.
                 let value = self.call_internal("GetSecretValue", json!({ "SecretId": name })).await.unwrap_or_default();
                 let word = |field: &str| value.get(field).and_then(Value::as_str).map(str::to_owned);
-                let (secret_string, secret_binary) = (word("SecretString"), word("SecretBinary"));
                 let before = json!({ "SecretId": name, "VersionStage": "AWSPREVIOUS" });
                 // A refusal means that no previous version exists.
                 let before = self.call_internal("GetSecretValue", before).await.unwrap_or_default();
@@ -192,8 +189,7 @@ impl Service {
                 now.insert(
                     name.to_owned(),
                     StoredSecret {
-                        secret_string,
-                        secret_binary,
+                        secret_string: word("SecretString"),
                         previous,
                         version_id: word("VersionId"),
                         last_changed_date,

@@ -7,7 +7,7 @@ use pullyard_cloud::{Secrets, TaskDefinitions, setup};
 use pullyard_demo_forge::{DemoForge, Extension, NoExtension, User, check_linked_repository, link};
 use pullyard_emulator::lambda::Function;
 use pullyard_emulator::lambda::gateway::{self, Gateway, Method, Route};
-use pullyard_emulator::lambda::{event_source, events, schedule};
+use pullyard_emulator::lambda::{Trigger, event_source, events, schedule};
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, Endpoints, REGION, SECRET_ACCESS_KEY, ecs};
 use pullyard_entry::auth::to_stored_token;
 use pullyard_entry::config::{self, ARTIFACTS_KEPT as KEPT, Config, LiveUpdates};
@@ -126,9 +126,9 @@ pub struct LocalSystem {
     admin_token: String,
     forge: DemoForge,
     gateway: Gateway,
-    dispatcher: event_source::EventSource,
-    effects: event_source::EventSource,
-    tasks: events::Rule,
+    dispatcher: Trigger,
+    effects: Trigger,
+    tasks: Trigger,
     sweeper: schedule::Schedule,
     function_endpoints: Endpoints,
     aws: Aws,

@@ -114,7 +114,6 @@ async fn start_idempotent(
     Ok(task)
 }
 
-/// Restores the client token of an adopted task.
 pub(super) async fn restore_token(tasks: &TaskRegistry, task: &Arc<Task>) {
     let record = task.record.lock().await;
     if let (Some(token), Some(request)) = (&record.client_token, &record.request) {

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Function;
 use super::invoke::Invoker;
-use super::trigger::Background;
+use super::trigger::Trigger;
 use crate::sqs::{CallError, Sqs};
 use crate::{ACCOUNT, REGION};
 
@@ -28,42 +28,23 @@ impl Default for Options {
     }
 }
 
-#[derive(Debug)]
-pub struct EventSource {
-    invoker: Arc<Invoker>,
-    background: Background,
-}
-
-/// Dropping the handle stops polling after the current invocations and their deletes.
+/// Stops after the deletes of the current invocations.
 #[must_use]
-pub fn poll(sqs: &Sqs, queue_url: &str, options: Options, function: Function) -> EventSource {
-    let invoker = Arc::new(Invoker::new(function));
-    let background = Background::spawn(|stop| {
+pub fn poll(sqs: &Sqs, queue_url: &str, options: Options, function: Function) -> Trigger {
+    Trigger::spawn(function, |invoker, stop| {
         (0..options.concurrency.max(1))
             .map(|_| {
                 Poller {
                     sqs: sqs.clone(),
                     queue_url: queue_url.to_owned(),
                     batch_size: options.batch_size.clamp(1, 10),
-                    invoker: Arc::clone(&invoker),
+                    invoker: Arc::clone(invoker),
                     stop: stop.clone(),
                 }
                 .run()
             })
             .collect()
-    });
-    EventSource { invoker, background }
-}
-
-impl EventSource {
-    #[must_use]
-    pub fn invocations(&self) -> u64 {
-        self.invoker.invocations()
-    }
-
-    pub async fn shutdown(self) {
-        self.background.shutdown().await;
-    }
+    })
 }
 
 struct Poller {

@@ -9,26 +9,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::Function;
 use super::invoke::Invoker;
-use super::trigger::Background;
+use super::trigger::Trigger;
 
 /// Attempts per event before it is dropped; EventBridge retries for a day.
 const MAX_ATTEMPTS: u32 = 6;
 /// Pause after the first failure; doubles with each further failure.
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 
-#[derive(Debug)]
-pub struct Rule {
-    invoker: Arc<Invoker>,
-    background: Background,
-}
-
-/// Dropping the handle stops delivery after the current invocation; undelivered events are lost.
+/// Once stopped, undelivered events are lost.
 #[must_use]
-pub fn forward(mut events: UnboundedReceiver<Value>, function: Function) -> Rule {
-    let invoker = Arc::new(Invoker::new(function));
-    let delivering = Arc::clone(&invoker);
-    let background = Background::spawn(move |stop| {
-        let stop = stop.clone();
+pub fn forward(mut events: UnboundedReceiver<Value>, function: Function) -> Trigger {
+    Trigger::spawn(function, move |invoker, stop| {
+        let (invoker, stop) = (Arc::clone(invoker), stop.clone());
         vec![async move {
             loop {
                 let event = tokio::select! {
@@ -37,25 +29,12 @@ pub fn forward(mut events: UnboundedReceiver<Value>, function: Function) -> Rule
                     event = events.recv() => event,
                 };
                 match event {
-                    Some(event) => deliver(&delivering, event, &stop).await,
+                    Some(event) => deliver(&invoker, event, &stop).await,
                     None => return,
                 }
             }
         }]
-    });
-    Rule { invoker, background }
-}
-
-impl Rule {
-    #[must_use]
-    pub fn invocations(&self) -> u64 {
-        self.invoker.invocations()
-    }
-
-    pub async fn shutdown(self) {
-        self.background.shutdown().await;
-        self.invoker.wait_idle().await;
-    }
+    })
 }
 
 async fn deliver(invoker: &Invoker, event: Value, stop: &CancellationToken) {

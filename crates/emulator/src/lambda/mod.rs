@@ -14,6 +14,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use serde_json::Value;
+pub use trigger::Trigger;
 
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 

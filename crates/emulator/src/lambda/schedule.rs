@@ -8,24 +8,18 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::Function;
-use super::invoke::Invoker;
-use super::trigger::Background;
+use super::trigger::Trigger;
 use crate::timestamp::{Timestamp, random_uuid};
 use crate::{ACCOUNT, REGION};
 
 #[derive(Debug)]
-pub struct Schedule {
-    invoker: Arc<Invoker>,
-    background: Background,
-}
+pub struct Schedule(Trigger);
 
-/// First after one period. Dropping the handle stops the schedule after the current invocation.
+/// First after one period.
 #[must_use]
 pub fn every(period: Duration, function: Function) -> Schedule {
-    let invoker = Arc::new(Invoker::new(function));
-    let ticking = Arc::clone(&invoker);
-    let background = Background::spawn(move |stop| {
-        let stop = stop.clone();
+    Schedule(Trigger::spawn(function, move |invoker, stop| {
+        let (invoker, stop) = (Arc::clone(invoker), stop.clone());
         vec![async move {
             // Tokio rejects a period of zero.
             let period = period.max(Duration::from_millis(1));
@@ -37,28 +31,26 @@ pub fn every(period: Duration, function: Function) -> Schedule {
                     () = stop.cancelled() => return,
                     _ = ticks.tick() => {}
                 }
-                if let Err(error) = ticking.invoke(scheduled_event()).await {
+                if let Err(error) = invoker.invoke(scheduled_event()).await {
                     tracing::warn!(error, "scheduled invocation failed");
                 }
             }
         }]
-    });
-    Schedule { invoker, background }
+    }))
 }
 
 impl Schedule {
     pub async fn invoke_now(&self) -> Result<Value, String> {
-        self.invoker.invoke(scheduled_event()).await
+        self.0.invoker.invoke(scheduled_event()).await
     }
 
     #[must_use]
     pub fn invocations(&self) -> u64 {
-        self.invoker.invocations()
+        self.0.invocations()
     }
 
     pub async fn shutdown(self) {
-        self.background.shutdown().await;
-        self.invoker.wait_idle().await;
+        self.0.shutdown().await;
     }
 }
 

@@ -11,14 +11,9 @@ use serde_json::Value;
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct StoredSecret {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) secret_string: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) secret_binary: Option<String>,
     /// The previous value and its version id, which a rotation needs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) previous: Option<SecretVersion>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) version_id: Option<String>,
     /// The time in the format of `ListSecrets`.
     #[serde(default, skip_serializing_if = "Value::is_null")]

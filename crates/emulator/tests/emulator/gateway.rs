@@ -131,9 +131,6 @@ async fn longest_prefix_wins_and_invocations_are_counted() {
     assert_eq!(ask(Method::GET, "/apix").await, "root");
     assert_eq!(ask(Method::GET, "/").await, "root");
     assert_eq!(gateway.invocations(), 6);
-    let counts: Vec<_> = gateway.invocations_by_route().into_iter().collect();
-    let expected = [("ANY /", 2), ("ANY /api", 3), ("POST /api", 1)];
-    assert_eq!(counts, expected.map(|(name, count)| (name.to_owned(), count)));
     gateway.shutdown().await;
 }
 

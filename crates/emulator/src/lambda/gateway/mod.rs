@@ -4,7 +4,6 @@
 mod request;
 mod response;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,16 +70,6 @@ impl Gateway {
     #[must_use]
     pub fn invocations(&self) -> u64 {
         self.inner.routes.iter().map(|target| target.invoker.invocations()).sum()
-    }
-
-    /// Number of started invocations by route, such as `POST /prefix` or `ANY /prefix`.
-    #[must_use]
-    pub fn invocations_by_route(&self) -> BTreeMap<String, u64> {
-        let mut counts = BTreeMap::new();
-        for target in &self.inner.routes {
-            *counts.entry(target.name()).or_default() += target.invoker.invocations();
-        }
-        counts
     }
 
     pub async fn shutdown(mut self) {
