@@ -6,7 +6,6 @@ use pullyard_domain::decision::Reason;
 use pullyard_domain::hook::{RECORD_INTERVAL, Webhook};
 use pullyard_domain::id::{DeliveryId, EventId, HookName};
 use pullyard_domain::time::Timestamp;
-use pullyard_store::Write;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -59,9 +58,7 @@ pub(super) async fn record_refused(ctx: &Context, hook: &Webhook, reason: &Reaso
         noted.refused_at = Some(now);
         std::mem::take(&mut noted.refused)
     };
-    if ctx.store.update_hook_refusal(hook, more, now).await? == Write::Stale {
-        return Ok(());
-    }
+    ctx.store.update_hook_refusal(hook, more, now).await?;
     let all = ctx.store.load_hook_stats(hook).await?.refused;
     let id = DeliveryId::for_webhook(&hook.name, &format!("{} {}", reason.code(), now.day()));
     // Refused deliveries have no trusted id, so show the count instead.

@@ -45,16 +45,6 @@ pub struct HookStats {
     pub verified_at: Option<Timestamp>,
     pub refused_at: Option<Timestamp>,
     pub refused: u64,
-    /// When the hook was created. A slow writer may store a note after the hook was deleted, and another hook of its
-    /// name must not use that. `None` in notes that are older than this field.
-    pub hook_created: Option<Timestamp>,
-}
-
-impl HookStats {
-    /// Whether the note is about this hook, and not about another one of its name.
-    pub(crate) fn belongs_to(&self, hook: &Webhook) -> bool {
-        self.hook_created.is_none_or(|created| created == hook.created)
-    }
 }
 
 /// A rotated secret, and how long its previous value stays valid.

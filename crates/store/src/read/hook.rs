@@ -22,10 +22,8 @@ impl Store {
         Ok((names, next))
     }
 
-    /// The note about a webhook; empty if it is about another webhook of this name.
     pub async fn load_hook_stats(&self, hook: &Webhook) -> Result<HookStats, Error> {
-        let stats: Option<HookStats> = self.load(&hook_stats_key(&hook.name)).await?;
-        Ok(stats.filter(|stats| stats.belongs_to(hook)).unwrap_or_default())
+        Ok(self.load(&hook_stats_key(&hook.name)).await?.unwrap_or_default())
     }
 
     pub async fn load_poll(

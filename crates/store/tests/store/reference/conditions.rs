@@ -74,13 +74,9 @@ const WRITES: &[(&str, Forms)] = writes! { store:
         store.create_class(&project(), &class, &needs).await?;
     }
     update_hook_refusal {
-        let later = Webhook { created: at(9), ..hook("acme") };
-        store.update_hook_refusal(&later, 1, at(9)).await?;
         store.update_hook_refusal(&hook("acme"), 1, at(9)).await?;
     }
     update_hook_verified_at {
-        let later = Webhook { created: at(9), ..hook("acme") };
-        store.update_hook_verified_at(&later, at(9)).await?;
         store.update_hook_verified_at(&hook("acme"), at(9)).await?;
     }
     update_late_result { store.update_late_result(&job_id("one"), 1, &sample::result(7)).await?; }
