@@ -96,7 +96,6 @@ pub struct Artifacts {
     pub attempt: u32,
     pub kept: Vec<Artifact>,
     pub at: Timestamp,
-    #[serde(default)]
     pub rev: u64,
 }
 

@@ -46,7 +46,6 @@ impl Comment {
 }
 
 impl Ticket {
-    /// The ticket with one more comment, and the number of that comment.
     pub fn add_comment(&self) -> Result<(Self, u32), Denial> {
         let number = self.last_comment.unwrap_or(0) + 1;
         if number > MAX_COMMENTS {

@@ -83,7 +83,6 @@ pub enum DeadLetterMessage {
     Start(JobId),
     Effect(EffectMessage),
     TaskStop(UnhandledCause, Box<TaskStop>),
-    /// The stop of a task that no job started.
     ForeignTaskStop(UnhandledCause),
     Unreadable,
 }

@@ -25,7 +25,6 @@ pub struct Delivery {
     pub job: Option<JobId>,
     /// The facts of the decision; `None` for an unreadable call.
     pub facts: Option<RecordedFacts>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<ReviewSubject>,
     pub seen: Vec<Timestamp>,
 }

@@ -50,6 +50,5 @@ pub struct RecordedFacts {
     pub auto_create: Option<bool>,
     pub held_by: Option<String>,
     pub repository: Option<RepositoryName>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub today: Option<DailyUsage>,
 }

@@ -78,7 +78,6 @@ pub const RECORD_INTERVAL: Duration = Duration::from_secs(60);
 pub struct Webhook {
     pub name: HookName,
     pub integration: IntegrationId,
-    #[serde(default = "default_forge", skip_serializing_if = "ForgeKind::is_github")]
     pub forge: ForgeKind,
     /// Project for events of repositories that no served project connects.
     pub home: ProjectId,
@@ -89,11 +88,6 @@ pub struct Webhook {
     pub forge_id: Option<u64>,
     pub created: Timestamp,
     pub rev: u64,
-}
-
-/// Items from before Bitbucket support have no kind.
-fn default_forge() -> ForgeKind {
-    ForgeKind::GitHub
 }
 
 /// The scope of a webhook.
@@ -174,14 +168,10 @@ pub struct Poll {
     pub integration: IntegrationId,
     pub repository: u64,
     pub ingress: Ingress,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone_at: Option<Timestamp>,
     pub next: Timestamp,
-    #[serde(default)]
     pub look: PollProgress,
-    #[serde(default)]
     pub tries: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
     pub rev: u64,
 }

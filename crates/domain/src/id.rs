@@ -89,9 +89,7 @@ ids! {
     HookName checked by slug, r"^[a-z0-9][a-z0-9-]{0,39}$";
     /// `owner/name` as the forge spells it.
     RepositoryName checked by repository_name, r"^(?!.*\.git(/|$))[A-Za-z0-9_][A-Za-z0-9._-]{0,99}/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$";
-    /// A job, `job_` and 26 characters.
     JobId checked by job_id, r"^job_[a-z0-9]{26}$";
-    /// A delivery in the ledger, `dlv_` and 26 characters.
     DeliveryId checked by delivery_id, r"^dlv_[a-z0-9]{26}$";
     RunnerId checked by runner_id, r"^rnr_[a-z0-9]{26}$";
     /// A claim's id, chosen by the runner so that a repeat is recognised; 1 to 64 of `A-Za-z0-9._-`.
@@ -104,15 +102,11 @@ ids! {
     ClassId checked by token, r"^[A-Za-z0-9._-]{1,64}$";
     /// A token's public id: the first 16 hex digits of its hash.
     TokenId checked by token_id, r"^[0-9a-f]{16}$";
-    /// The name of a secret, chosen by a user; 1 to 128 of `A-Za-z0-9._-`.
     SecretName checked by secret_name, r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$";
     /// The queue's id of a message, unchanged while the message is in the queue; 1 to 64 of `A-Za-z0-9._-`.
     MessageId checked by token, r"^[A-Za-z0-9._-]{1,64}$";
-    /// An artifact of an attempt, `art_` and 26 characters.
     ArtifactId checked by artifact_id, r"^art_[a-z0-9]{26}$";
-    /// An artifact's file name: 1 to 100 of `A-Za-z0-9._-`.
     ArtifactName checked by artifact_name, r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$";
-    /// A SHA-256: 64 hex digits.
     Sha256Hex checked by sha256_hex, r"^[0-9a-f]{64}$";
 }
 

@@ -43,7 +43,7 @@ use crate::pull_request_id::PullRequestId;
 use crate::task::Task;
 use crate::time::Timestamp;
 use crate::trace::TraceId;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -177,20 +177,15 @@ pub struct Job {
     pub project: ProjectId,
     pub kind: JobKind,
     pub status: JobStatus,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<TicketKey>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_of: Option<JobId>,
     pub integration: IntegrationId,
     pub repository: u64,
     pub branch: String,
     /// The ticket's earlier pull request, to continue if it is still open.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continues: Option<ContinuedPullRequest>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revises: Option<RevisedPullRequest>,
     /// In Pending: the progress of reading its review.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits: Option<ContextWait>,
     pub class: ClassId,
     pub place: Placement,
@@ -207,58 +202,41 @@ pub struct Job {
     pub lost_a_push: bool,
     /// Its attempts only search for a lost push, and adopt it. If none is found, the job fails with this loss. Implies
     /// `lost_a_push`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopts: Option<Failure>,
     /// In Failed: the state of a lost attempt's push. `None` if no such attempt was lost, or if a later attempt found
-    /// no
-    /// push and failed by its own work.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// no push and failed by its own work.
     pub looked: Option<PushSearch>,
     pub dispatch: Dispatch,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<ActiveAttempt>,
     pub want: DesiredState,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel: Option<Cancel>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause: Option<Pause>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<Question>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub inputs: u32,
     /// Number of inputs that an agent has read, as reported by its runner.
     #[serde(default, skip_serializing_if = "is_default")]
     pub heard: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<Session>,
     /// The last trouble with the agent's model, while the job waits and while troubles are counted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelWait>,
     /// Before this time only its runner may end it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub push_until: Option<Timestamp>,
     pub policy: JobPolicy,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reserved: Option<Reservation>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub spent_usd_micros: u64,
     pub context: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<JobResult>,
     /// The last end or yield, so that a repeat is recognised.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_by: Option<LastReport>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
     /// Failed sweeps since the last success.
     #[serde(default, skip_serializing_if = "is_default")]
     pub tries: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
     /// A user watches it at least until this time. Written without raising `rev`, because it is repeated anyway.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watched_until: Option<Timestamp>,
     pub rev: u64,
 }
@@ -274,22 +252,7 @@ pub struct RevisedPullRequest {
     pub number: u64,
     pub branch: String,
     pub head: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<ReviewId>,
-}
-
-/// Also parses the older format with a single dead task.
-fn deserialize_one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Stored {
-        Several(Vec<String>),
-        One(String),
-    }
-    Stored::deserialize(from).map(|stored| match stored {
-        Stored::Several(all) => all,
-        Stored::One(one) => vec![one],
-    })
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -298,31 +261,25 @@ pub struct Dispatch {
     pub due: Timestamp,
     /// A start was requested, and no claim has followed.
     pub starting: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
     /// Tasks of this attempt that stopped before they claimed, in order. Their claims may still arrive.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "deserialize_one_or_many")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dead: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<DispatchFault>,
     /// The trace of the start: a repeated RunTask request must be identical, but its message has another trace.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<TraceId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActiveAttempt {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runner: Option<RunnerId>,
     pub instance: InstanceId,
     /// The claim, so that its repeat gets the same answer.
     pub claim: ClaimId,
     pub started: Timestamp,
     /// The Fargate task. In an ended job usually only the ATTEMPT item has it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
     /// The container stopped. The runner's finish may still arrive.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub died: Option<ContainerStop>,
 }
 
@@ -340,19 +297,14 @@ pub struct JobPolicy {
     pub requeues: u32,
     pub offline: OfflinePolicy,
     /// Cost of one attempt. Units: millionths of a US dollar.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_usd_micros: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turns: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_mib: Option<u64>,
     /// Longest wait for an answer, or longest pause; one week if `None`. Units: seconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_secs: Option<u64>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub resume: Resume,
     /// The agent's capability, if the project names secrets for the model. They are read when the runner requests them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_of: Option<String>,
     /// The project names a signing key, which is read when the runner requests it.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -426,7 +378,6 @@ impl JobResult {
 pub struct LastReport {
     pub attempt: u32,
     /// The runner's finish; `None` if the job was ended by another caller.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish: Option<FinishId>,
 }
 

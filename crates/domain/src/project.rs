@@ -244,11 +244,6 @@ impl ForgeKind {
         }
     }
 
-    /// For `skip_serializing_if`: GitHub is the default for stored items.
-    pub(crate) fn is_github(&self) -> bool {
-        *self == Self::GitHub
-    }
-
     pub fn from_code(code: &str) -> Option<Self> {
         [Self::GitHub, Self::Bitbucket].into_iter().find(|kind| kind.code() == code)
     }
@@ -298,7 +293,6 @@ impl ForgeKind {
 
 /// A connected forge. It contains the names of its secrets, never the secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "StoredIntegration")]
 pub struct Integration {
     pub id: IntegrationId,
     pub kind: ForgeKind,
@@ -306,29 +300,6 @@ pub struct Integration {
     pub auth: Auth,
     /// Our account at the forge, or an App's bot. Its reviews never start a job.
     pub account: Account,
-}
-
-/// A stored integration. Versions before Apps stored the name of the token's secret in `token_secret`.
-#[derive(Deserialize)]
-struct StoredIntegration {
-    id: IntegrationId,
-    kind: ForgeKind,
-    api_url: String,
-    #[serde(default)]
-    auth: Option<Auth>,
-    #[serde(default)]
-    token_secret: Option<String>,
-    account: Account,
-}
-
-impl TryFrom<StoredIntegration> for Integration {
-    type Error = &'static str;
-
-    fn try_from(stored: StoredIntegration) -> Result<Self, &'static str> {
-        let StoredIntegration { id, kind, api_url, auth, token_secret, account } = stored;
-        let auth = auth.or(token_secret.map(|secret| Auth::Token { secret }));
-        Ok(Self { id, kind, api_url, auth: auth.ok_or("it names no secret")?, account })
-    }
 }
 
 /// The account of a token at its forge.
@@ -351,7 +322,6 @@ impl Account {
         self.id == other.id || is_untold(self) || is_untold(other)
     }
 
-    /// Whether this account may have written a text of this author.
     pub fn may_be_author(&self, author: u64) -> bool {
         self.may_equal(&Self { id: author, login: String::new() })
     }

@@ -48,35 +48,24 @@ pub struct PullRequest {
     /// `None` for a job without a ticket.
     pub ticket: Option<TicketKey>,
     /// The job that last pushed to it; `None` if a user linked it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
     pub url: String,
     pub branch: String,
     pub head: String,
     /// The repository's name when that job ended. Names change, the id does not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository_name: Option<RepositoryName>,
-    #[serde(default)]
     pub state: PullRequestState,
     /// The forge's time of its last change. Older reports are ignored.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updated_at: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revised: Option<LastRevision>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<Note>,
     /// Raised with every change of `note`.
-    #[serde(default)]
     pub note_version: u32,
     /// The version of `note` that the forge shows.
-    #[serde(default)]
     pub noted_version: u32,
     /// The id of our comment, if a status could not be set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<u64>,
-    #[serde(default)]
     pub tries: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
     pub rev: u64,
 }
@@ -86,7 +75,6 @@ pub struct LastRevision {
     pub at: Timestamp,
     pub job: JobId,
     /// The previous revision. Its window applies if this one ends before an agent works.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub earlier: Option<Box<LastRevision>>,
 }
 
@@ -102,12 +90,12 @@ impl LastRevision {
 #[serde(rename_all = "snake_case", tag = "about")]
 pub enum Note {
     /// The decision about the newest review.
-    Decision { reason: Reason },
+    Decision {
+        reason: Reason,
+    },
     Job {
         job: JobId,
-        /// `None` in items of versions that did not store it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        stage: Option<Stage>,
+        stage: Stage,
     },
 }
 
@@ -120,11 +108,11 @@ pub enum Stage {
 
 impl Note {
     pub fn job_created(job: JobId) -> Self {
-        Self::Job { job, stage: Some(Stage::Begun) }
+        Self::Job { job, stage: Stage::Begun }
     }
 
     pub fn job_ended(job: JobId) -> Self {
-        Self::Job { job, stage: Some(Stage::Ended) }
+        Self::Job { job, stage: Stage::Ended }
     }
 }
 

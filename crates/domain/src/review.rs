@@ -91,24 +91,19 @@ pub struct Review {
     pub author: Author,
     pub submitted_at: Timestamp,
     /// `None` for a review.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<RevisionRequest>,
     pub at: Timestamp,
     pub state: ReviewState,
     /// Raised when it absorbs other reviews and when it waits again. A refusal is conditional on this version.
-    #[serde(default)]
     pub version: u32,
     /// The forge reported an edit after the submission. Its list of reviews does not show edits.
-    #[serde(default)]
     pub edited: bool,
     /// The last job of the review when it waited or was refused again. The next job's id derives from it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub had: Option<JobId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RevisionRequest {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
 

@@ -54,10 +54,8 @@ pub struct Runner {
     pub max: u32,
     pub draining: bool,
     /// An operator wants that. Every answer to a heartbeat repeats it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain: Option<Drain>,
     /// Its jobs do not fail before this time, because many runners fell silent at once or the sweeper was late.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spared_until: Option<Timestamp>,
     /// The newest successful claims, at least [`MIN_REMEMBERED_CLAIMS`], so that a repeated claim gets no second job.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -68,7 +66,6 @@ pub struct Runner {
 pub struct Drain {
     pub by: String,
     pub at: Timestamp,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acknowledged: Option<Timestamp>,
 }
 
@@ -87,10 +84,8 @@ pub struct Profile {
     pub capabilities: BTreeSet<String>,
     pub labels: BTreeSet<String>,
     pub version: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub projects: Option<BTreeSet<ProjectId>>,
     /// `None` if the runner reported none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isolation: Option<RunnerIsolation>,
 }
 
@@ -300,7 +295,6 @@ impl Runner {
         self.slots.iter().find(|(_, slot)| slot.claim == *claim)
     }
 
-    /// Whether a claim of this process may search for a job.
     pub fn check_claim(
         &self,
         instance: &InstanceId,

@@ -35,7 +35,6 @@ pub struct Candidate {
 
 impl Candidate {
     /// Whether the job only adopts. Such a job calls no model, waits for no breaker and stays adopting.
-    /// False for rows of older versions, which do not show it.
     pub fn is_adopting(&self) -> bool {
         self.order < 0
     }

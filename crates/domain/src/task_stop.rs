@@ -38,7 +38,6 @@ impl TaskStop {
 }
 
 impl Job {
-    /// Whether this task was started for the job and has not claimed it.
     pub fn is_awaiting_claim(&self, task: &str) -> bool {
         self.status == JobStatus::Ready && self.dispatch.task.as_deref() == Some(task)
     }

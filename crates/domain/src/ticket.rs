@@ -28,12 +28,10 @@ pub struct Ticket {
     /// Another entry during a job, or while the project is held. It is settled afterwards.
     pub again: Option<Entry>,
     /// Whether `again` waits for the project, not for a job.
-    #[serde(default)]
     pub held: bool,
     /// The badge of the last job, withheld because of `again`. It is shown if that entry creates no job.
     pub owed: Option<Badge>,
     /// When the waiting reviews of each pull request are due, by its id: `gh1/99/231`. Stored even if empty.
-    #[serde(default)]
     pub deferred: BTreeMap<String, Timestamp>,
     pub active_job: Option<JobId>,
     /// The status in which the active job found the ticket. The job's end moves the ticket only from there.
@@ -41,7 +39,6 @@ pub struct Ticket {
     pub last_job: Option<LastJob>,
     pub branches: u32,
     /// The number of the newest comment, even if that was deleted.
-    #[serde(default)]
     pub last_comment: Option<u32>,
     pub pull_request: Option<PullRequestLink>,
     pub wanted: DesiredState,
@@ -50,7 +47,6 @@ pub struct Ticket {
     pub tries: u32,
     pub not_before: Option<Timestamp>,
     /// The place in the column; see `rank`.
-    #[serde(default)]
     pub rank: i64,
     pub rev: u64,
 }

@@ -2,6 +2,7 @@
 //! The random text and its hash are made elsewhere, because this crate has no random numbers.
 
 use crate::id::ProjectId;
+use crate::setting_fault::SettingFault;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -60,16 +61,10 @@ pub struct NewToken {
     pub expires_in: Option<Duration>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenFault {
-    pub pointer: &'static str,
-    pub fault: &'static str,
-}
-
 impl NewToken {
     /// Refuses tokens without any use, and rights that their kind does not have.
-    pub fn validate(&self) -> Result<(), TokenFault> {
-        let fault = |pointer, fault| Err(TokenFault { pointer, fault });
+    pub fn validate(&self) -> Result<(), SettingFault> {
+        let fault = |pointer, fault: &'static str| Err(SettingFault { pointer, fault: fault.into() });
         let named = |name: &str, limit: usize| {
             !name.trim().is_empty() && name.chars().count() <= limit && !name.chars().any(char::is_control)
         };

@@ -40,7 +40,6 @@ pub struct PollWakeup {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QueuedReview {
-    /// The hook that delivered the review, if any.
     pub hook: Option<HookName>,
     /// The projects that may decide it. The first one records it if it belongs to none.
     pub projects: Vec<ProjectId>,

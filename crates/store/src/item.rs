@@ -89,19 +89,25 @@ pub(crate) fn encode<T: Item>(value: &T) -> Result<Attributes, Error> {
     Ok(item)
 }
 
-/// Removes nulls at any depth. An absent attribute has the same meaning and costs nothing.
+/// Removes the nulls of a map and of the maps in it. An absent attribute has the same meaning and costs nothing.
 fn drop_nulls(map: &mut Attributes) {
     map.retain(|_, value| !value.is_null());
-    for value in map.values_mut() {
-        if let AttributeValue::M(inner) = value {
-            drop_nulls(inner);
-        }
+    map.values_mut().for_each(drop_inner_nulls);
+}
+
+fn drop_inner_nulls(value: &mut AttributeValue) {
+    match value {
+        AttributeValue::M(map) => drop_nulls(map),
+        AttributeValue::L(list) => list.iter_mut().for_each(drop_inner_nulls),
+        _ => {}
     }
 }
 
 /// A part of the item `key`, as the value of an update.
 pub(crate) fn encode_part(key: &Key, part: &impl Serialize) -> Result<AttributeValue, Error> {
-    serde_dynamo::to_attribute_value(part).map_err(|error| Error::corrupt(key, error))
+    let mut value = serde_dynamo::to_attribute_value(part).map_err(|error| Error::corrupt(key, error))?;
+    drop_inner_nulls(&mut value);
+    Ok(value)
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(item: Attributes, key: &Key) -> Result<T, Error> {

@@ -1,7 +1,7 @@
 //! Shows a job's state on its pull request, as a commit status, or as one comment where statuses are not permitted.
 
 use crate::forge::forge_client;
-use crate::sweep::postpone::postpone;
+use crate::sweep::postpone::postpone_after;
 use crate::{Context, Error};
 use pullyard_domain::decision::{Reason, Verdict};
 use pullyard_domain::explanation::explain_job;
@@ -20,13 +20,9 @@ const STATUS_NAME: &str = "pullyard";
 /// Idempotent: a status replaces the one with its name; our comment is found by its marker.
 /// Errors: after any error but `Contended`, the pull request is put off, longer each time.
 pub async fn post_status(ctx: &Context, id: &PullRequestId) -> Result<(), Error> {
-    match post_pending_note(ctx, id).await {
-        Err(error) if !matches!(error, Error::Contended { .. }) => {
-            postpone(ctx, &WorkKey::PullRequest(id.clone()), Some(&error)).await;
-            Err(error)
-        }
-        result => result,
-    }
+    let posted = post_pending_note(ctx, id).await;
+    let is_lasting = |error: &Error| !matches!(error, Error::Contended { .. });
+    postpone_after(ctx, &WorkKey::PullRequest(id.clone()), posted, is_lasting).await
 }
 
 async fn post_pending_note(ctx: &Context, id: &PullRequestId) -> Result<(), Error> {
@@ -69,8 +65,8 @@ async fn load_status_text(ctx: &Context, linked: &PullRequest) -> Result<Option<
         None => None,
         Some(Note::Decision { reason }) => Some(decision_text(reason)),
         // The job's end replaces this note, so the job is still running.
-        Some(Note::Job { job, stage: Some(Stage::Begun) }) => Some(with_job_url(ctx, job, running_text(job))),
-        Some(Note::Job { job, .. }) => {
+        Some(Note::Job { job, stage: Stage::Begun }) => Some(with_job_url(ctx, job, running_text(job))),
+        Some(Note::Job { job, stage: Stage::Ended }) => {
             let of = ctx.store.load_job(job).await?;
             of.map(|of| with_job_url(ctx, job, job_text(&of, ctx.clock.now())))
         }

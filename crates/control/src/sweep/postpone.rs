@@ -2,22 +2,28 @@
 
 use crate::error::format_for_table;
 use crate::{Context, Error};
-use pullyard_domain::id::{IntegrationId, JobId, ProjectId, TicketKey};
-use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::sweep::back_off;
+use pullyard_domain::time::Timestamp;
 use pullyard_store::{Error as StoreError, WorkKey};
+
+/// Puts the item off if `result` is an error for which `is_lasting` is true.
+pub(crate) async fn postpone_after<T>(
+    ctx: &Context,
+    key: &WorkKey,
+    result: Result<T, Error>,
+    is_lasting: impl Fn(&Error) -> bool,
+) -> Result<T, Error> {
+    if let Err(error) = &result
+        && is_lasting(error)
+    {
+        postpone(ctx, key, Some(error)).await;
+    }
+    result
+}
 
 /// Puts an item off, longer each time, with the reason if it has a field for it. Only moves an unreadable item.
 pub(crate) async fn postpone(ctx: &Context, key: &WorkKey, why: Option<&Error>) {
-    let put_off = match key {
-        WorkKey::Job(job) => postpone_job(ctx, job).await,
-        WorkKey::Ticket(project, ticket) => postpone_ticket(ctx, project, ticket).await,
-        WorkKey::PullRequest(id) => postpone_pull_request(ctx, id).await,
-        WorkKey::Poll(project, integration, repository) => {
-            postpone_poll(ctx, project, integration, *repository, why).await
-        }
-    };
-    let put_off = match put_off {
+    let put_off = match put_off(ctx, key, why).await {
         Err(Error::Store(StoreError::Corrupt { .. })) => {
             let until = ctx.clock.now().plus(back_off(u32::MAX));
             ctx.store.postpone_row(key, until).await.map(|_| ()).map_err(Error::from)
@@ -29,47 +35,35 @@ pub(crate) async fn postpone(ctx: &Context, key: &WorkKey, why: Option<&Error>) 
     }
 }
 
-// Stale is harmless in all of these: the concurrent write moved the item.
-
-async fn postpone_job(ctx: &Context, job: &JobId) -> Result<(), Error> {
-    if let Some(mut job) = ctx.store.load_job(job).await? {
-        job.not_before = Some(ctx.clock.now().plus(back_off(job.tries)));
-        job.tries += 1;
-        ctx.store.update_job(&job).await?;
-    }
-    Ok(())
-}
-
-async fn postpone_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<(), Error> {
-    if let Some(mut ticket) = ctx.store.load_ticket(project, key).await? {
-        ticket.not_before = Some(ctx.clock.now().plus(back_off(ticket.tries)));
-        ticket.tries += 1;
-        ctx.store.update_ticket(&ticket).await?;
-    }
-    Ok(())
-}
-
-async fn postpone_pull_request(ctx: &Context, id: &PullRequestId) -> Result<(), Error> {
-    if let Some(mut pull_request) = ctx.store.load_pull_request(id).await? {
-        pull_request.not_before = Some(ctx.clock.now().plus(back_off(pull_request.tries)));
-        pull_request.tries += 1;
-        ctx.store.update_pull_request(&pull_request).await?;
-    }
-    Ok(())
-}
-
-async fn postpone_poll(
-    ctx: &Context,
-    project: &ProjectId,
-    integration: &IntegrationId,
-    repository: u64,
-    why: Option<&Error>,
-) -> Result<(), Error> {
-    if let Some(mut poll) = ctx.store.load_poll(project, integration, repository).await? {
-        poll.not_before = Some(ctx.clock.now().plus(back_off(poll.tries)));
-        poll.tries += 1;
-        poll.look.problem = why.map(format_for_table).or(poll.look.problem);
-        ctx.store.put_poll(&poll).await?;
+/// Stale is harmless: the concurrent write moved the item.
+async fn put_off(ctx: &Context, key: &WorkKey, why: Option<&Error>) -> Result<(), Error> {
+    let now = ctx.clock.now();
+    let delay = |not_before: &mut Option<Timestamp>, tries: &mut u32| {
+        *not_before = Some(now.plus(back_off(*tries)));
+        *tries += 1;
+    };
+    match key {
+        WorkKey::Job(id) => {
+            let Some(mut job) = ctx.store.load_job(id).await? else { return Ok(()) };
+            delay(&mut job.not_before, &mut job.tries);
+            ctx.store.update_job(&job).await?;
+        }
+        WorkKey::Ticket(project, key) => {
+            let Some(mut ticket) = ctx.store.load_ticket(project, key).await? else { return Ok(()) };
+            delay(&mut ticket.not_before, &mut ticket.tries);
+            ctx.store.update_ticket(&ticket).await?;
+        }
+        WorkKey::PullRequest(id) => {
+            let Some(mut pull_request) = ctx.store.load_pull_request(id).await? else { return Ok(()) };
+            delay(&mut pull_request.not_before, &mut pull_request.tries);
+            ctx.store.update_pull_request(&pull_request).await?;
+        }
+        WorkKey::Poll(project, integration, repository) => {
+            let Some(mut poll) = ctx.store.load_poll(project, integration, *repository).await? else { return Ok(()) };
+            delay(&mut poll.not_before, &mut poll.tries);
+            poll.look.problem = why.map(format_for_table).or(poll.look.problem);
+            ctx.store.put_poll(&poll).await?;
+        }
     }
     Ok(())
 }

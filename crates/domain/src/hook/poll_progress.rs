@@ -15,17 +15,12 @@ const FULL_COMPARISON_INTERVAL: Duration = Duration::from_secs(3_600);
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PollProgress {
     /// Everything submitted before this was seen. Set when the repository is connected and by full comparisons.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began: Option<Timestamp>,
     /// The row of the project's open pull requests after which the comparison continues.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
     /// When the forge's list of changed pull requests was last read to its end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listed: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<u64>,

@@ -52,7 +52,6 @@ impl JobId {
 }
 
 impl EventId {
-    /// One move on the board with the caller's idempotency key.
     pub fn for_move(caller: &str, key: &str) -> Self {
         Self(hash_id("board-", "move", &[caller, key]))
     }

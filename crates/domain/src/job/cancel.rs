@@ -28,10 +28,8 @@ const MAX_NAME_CHARS: usize = 48;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancel {
     pub by: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The event that caused the cancel instead of a user, as part of a sentence: `acme/app#231 was merged`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
     pub at: Timestamp,
 }

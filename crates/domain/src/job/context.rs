@@ -28,7 +28,6 @@ const MAX_BACKOFF: Duration = Duration::from_secs(30 * 60);
 pub struct ContextWait {
     pub tries: u32,
     pub next: Timestamp,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<ContextFault>,
 }
 

@@ -15,10 +15,8 @@ pub struct AttemptRecord {
     pub ended_at: Timestamp,
     pub ended: AttemptEnd,
     /// Agent and usage. `None` if no agent started, or the runner did not report.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub work: Option<AgentReport>,
     /// Its cost, if known, or estimated (`Work::about_usd_micros`). Units: millionths of a US dollar.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spent_usd_micros: Option<u64>,
 }
 

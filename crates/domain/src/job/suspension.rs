@@ -59,12 +59,9 @@ pub struct Question {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     pub agent: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runner: Option<RunnerId>,
     pub attempt: u32,
-    #[serde(default)]
     pub inputs: u32,
 }
 
@@ -92,9 +89,7 @@ pub struct Input {
     pub by: String,
     pub at: Timestamp,
     pub text: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
 }
 

@@ -24,7 +24,7 @@ pub enum ColumnChange {
     Remove,
 }
 
-/// Parses statuses. Those of older versions have no columns: these are derived, and every status is accepted.
+/// Parses statuses. Without columns, these are derived, and every status is accepted.
 pub(super) fn deserialize_statuses<'de, D: Deserializer<'de>>(from: D) -> Result<Statuses, D::Error> {
     let statuses = Statuses::deserialize(from)?;
     match statuses.columns.is_empty() {

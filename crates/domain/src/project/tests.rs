@@ -125,18 +125,6 @@ fn repository_inherits_the_agent_of_its_project() {
 }
 
 #[test]
-fn integration_stored_without_auth_has_a_token() {
-    let old = r#"{"id":"gh1","kind":"github","api_url":"https://api.github.com","token_secret":"pullyard/user/t",
-        "account":{"id":9007199254740993,"login":"ann"}}"#;
-    let read: Integration = serde_json::from_str(old).unwrap();
-    assert_eq!(read.auth, Auth::Token { secret: "pullyard/user/t".into() });
-    let again: Integration = serde_json::from_str(&serde_json::to_string(&read).unwrap()).unwrap();
-    assert_eq!(again, read);
-    let neither = old.replace(r#""token_secret":"pullyard/user/t","#, "");
-    assert!(serde_json::from_str::<Integration>(&neither).is_err());
-}
-
-#[test]
 fn unknown_account_matches_any_account() {
     let account = |id| Account { id, login: "ann".into() };
     assert!(account(1).may_equal(&account(1)) && !account(1).may_equal(&account(2)));

@@ -34,7 +34,6 @@ impl NestedKind {
 pub struct OuterState {
     /// Whether the outer repository has files there, or a file in place of the folder.
     pub has_files: bool,
-    /// Whether the outer repository ignores the folder.
     pub is_ignored: bool,
 }
 

@@ -18,51 +18,34 @@ pub struct SweeperState {
     /// The last round that checked the Ready jobs of runners.
     pub ready_at: Timestamp,
     /// Since when the sweeper runs without a pause.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
     /// The deployment's gauges when the Ready jobs were last checked. They are stored here because each round writes
     /// this item; a separate item would need a second write.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gauges: Option<Gauges>,
 }
 
 /// Counts that the sweeper takes once a minute from the rows it reads anyway.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gauges {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
-    #[serde(default)]
     pub waiting: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest: Option<Timestamp>,
     /// Jobs whose review is not read yet.
-    #[serde(default)]
     pub pending: u32,
-    #[serde(default)]
     pub running: u32,
-    #[serde(default)]
     pub held: u32,
     /// Tickets that are due later, because of a delayed review or a retry.
-    #[serde(default)]
     pub later: u32,
-    #[serde(default)]
     pub online: u32,
     /// Runners with a heartbeat that accept no further jobs.
-    #[serde(default)]
     pub draining: u32,
-    #[serde(default)]
     pub offline: u32,
-    #[serde(default)]
     pub slots_busy: u32,
-    #[serde(default)]
     pub slots_free: u32,
     /// `waiting` by project, without zeros.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub waiting_by: BTreeMap<ProjectId, u32>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub held_by: BTreeMap<ProjectId, u32>,
     /// Some rows were not counted, so each count is a lower bound.
-    #[serde(default)]
     pub more: bool,
 }
 

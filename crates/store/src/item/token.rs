@@ -14,7 +14,6 @@ use std::collections::BTreeSet;
 pub struct Token {
     /// SHA-256 of the token, hex.
     pub hash: String,
-    #[serde(default)]
     pub kind: TokenKind,
     pub name: String,
     /// The first characters of the token, by which users recognise it.
@@ -24,15 +23,11 @@ pub struct Token {
     pub expires_at: Option<Timestamp>,
     pub revoked: bool,
     /// The name of the only runner that may use it; `None` for any. Only set for a runner's token.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runner: Option<String>,
     /// `None` for the first token.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by: Option<String>,
     /// The last use, accurate to about a minute.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used: Option<Timestamp>,
 }
 

@@ -20,7 +20,6 @@ pub struct RepositoryRemoval<'a> {
     pub project: Option<&'a Project>,
 }
 
-/// The item that leads from a repository's name to the repository.
 fn alias_item(alias: &Key, repository: &Repository) -> Attributes {
     let mut item = alias.attributes();
     item.insert("integration".into(), string_value(repository.integration.as_str()));
@@ -124,10 +123,9 @@ impl Store {
         let as_read =
             |proof: &str| Condition::new(&format!("api_url = :api_url AND #account.#id = :account AND {proof}"));
         let proven = match &integration.auth {
-            // In old items, a token's secret is not in `auth`.
-            Auth::Token { secret } => as_read("(#auth.#secret = :secret OR token_secret = :secret)")
-                .name("#secret", "secret")
-                .value(":secret", string_value(secret)),
+            Auth::Token { secret } => {
+                as_read("#auth.#secret = :secret").name("#secret", "secret").value(":secret", string_value(secret))
+            }
             Auth::App { app_id, key_secret, .. } => as_read("#auth.#secret = :secret AND #auth.#app = :app")
                 .name("#secret", "key_secret")
                 .name("#app", "app_id")

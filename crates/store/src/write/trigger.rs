@@ -63,18 +63,18 @@ impl Store {
         key: &EventId,
         now: Timestamp,
     ) -> Result<Option<(String, JobId)>, Error> {
-        let remembered = self.load_request(caller, key, "job", now).await?;
-        Ok(remembered.and_then(|(content, job)| JobId::new(job).ok().map(|job| (content, job))))
+        self.load_request(caller, key, "job", now, |id| JobId::new(id).ok()).await
     }
 
     /// The content hash of a caller's request with this key, and the id of its result, stored under `attribute`.
-    pub(crate) async fn load_request(
+    pub(crate) async fn load_request<T>(
         &self,
         caller: &str,
         key: &EventId,
         attribute: &str,
         now: Timestamp,
-    ) -> Result<Option<(String, String)>, Error> {
+        parse: impl FnOnce(String) -> Option<T>,
+    ) -> Result<Option<(String, T)>, Error> {
         let Some(item) = self.load_attributes(&key::idempotency(caller, key)).await? else {
             return Ok(None);
         };
@@ -88,7 +88,7 @@ impl Store {
         if expired {
             return Ok(None);
         }
-        Ok(word("content").zip(word(attribute)))
+        Ok(word("content").zip(word(attribute).and_then(parse)))
     }
 }
 

@@ -1,7 +1,6 @@
 //! Tests single conditions of a write: one fact is stale and must refuse, all others are as read.
 
 use crate::prelude::*;
-use crate::reviews::remember;
 use crate::sample;
 use crate::world::World;
 
@@ -53,17 +52,6 @@ async fn offline_mark_needs_an_online_runner_of_the_same_epoch() {
     world.expect_applied(world.store.mark_offline(&new, &marked_offline(&new))).await;
     let gone = world.runner(&new).await;
     world.expect_refused(world.store.mark_offline(&gone, &marked_offline(&gone))).await;
-}
-
-#[tokio::test]
-async fn missing_deferred_map_is_created_by_remember_review() {
-    let (world, job) = World::with_running_job().await;
-    let mut item = world.item("TICKET#", "TICKET").await.clone();
-    item.remove("deferred").expect("the ticket has a map for deferred reviews");
-    world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
-    world.expect_refused(world.store.wait_for_job(&wait_request(&waiting_review("r1"), &held_entry("r1"), &job))).await;
-    world.expect_applied(remember(&world.store, &waiting_review("r1"), &held_entry("r1"))).await;
-    world.expect_applied(world.store.wait_for_job(&wait_request(&waiting_review("r2"), &held_entry("r2"), &job))).await;
 }
 
 #[tokio::test]

@@ -79,22 +79,6 @@ async fn name_of_a_removed_integration_keeps_its_address() {
     assert_eq!(world.store.load_former_url(&by_app.id).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn integration_from_before_apps_is_removed() {
-    let world = World::new().await;
-    let forge = sample::forge("gh1");
-    world.expect_applied(world.store.put_integration(&forge)).await;
-    let mut item = world.item("INTEGRATION#gh1", "INTEGRATION").await;
-    item.remove("auth");
-    item.insert("token_secret".into(), AttributeValue::S("pullyard/gh1".into()));
-    world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
-    assert_eq!(world.store.load_integration(&forge.id).await.unwrap(), Some(forge.clone()));
-    let other = Integration { auth: Auth::Token { secret: "pullyard/other".into() }, ..forge.clone() };
-    world.expect_refused(world.store.remove_integration(&other)).await;
-    world.expect_applied(world.store.remove_integration(&forge)).await;
-    assert_eq!(world.store.load_integration(&forge.id).await.unwrap(), None);
-}
-
 fn app_auth(key: &str) -> Auth {
     Auth::App {
         app_id: 1,

@@ -152,10 +152,3 @@ fn last_ten_stopped_tasks_cannot_claim() {
     assert_eq!(many.dispatch.dead.len(), 10, "the item stays small");
     assert_eq!(many.dispatch.dead.last().map(String::as_str), Some("arn:40"));
 }
-
-#[test]
-fn single_dead_task_of_an_older_version_is_parsed() {
-    let mut stored = serde_json::to_value(ready_job()).unwrap();
-    stored["dispatch"]["dead"] = "arn:1".into();
-    assert_eq!(serde_json::from_value::<Job>(stored).unwrap().dispatch.dead, ["arn:1"]);
-}
