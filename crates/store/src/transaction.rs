@@ -8,7 +8,9 @@ use crate::key::Key;
 use crate::mark::{self, Mark};
 use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, Delete, Put, ReturnValuesOnConditionCheckFailure as OnFailure,
     TransactWriteItem, Update,
@@ -127,7 +129,6 @@ impl Transaction {
         Ok(self.put_item(item, condition))
     }
 
-    /// Like `revise`, if there is a value.
     pub(crate) fn revise_some<T: RevisionedItem>(self, value: Option<&T>) -> Result<Self, Error> {
         match value {
             Some(value) => self.revise(value),
@@ -243,7 +244,19 @@ async fn commit_one(store: &Store, operation: &'static str, mark: &Mark, action:
 
 async fn send_one(store: &Store, operation: &'static str, mark: &Mark, action: Action) -> Result<SendResult, Error> {
     // DynamoDB refuses a plain write while a transaction uses its item, and the SDK does not retry that.
-    let (failed, old) = match action {
+    macro_rules! send {
+        ($call:expr, $Error:ident) => {
+            match $call.send().await {
+                Ok(_) => return Ok(SendResult::Decided(Write::Applied)),
+                Err(error) => match error.as_service_error() {
+                    Some($Error::ConditionalCheckFailedException(refused)) => refused.item.clone(),
+                    Some($Error::TransactionConflictException(_)) => return Ok(SendResult::Retry),
+                    _ => return Err(Error::unavailable(operation, error)),
+                },
+            }
+        };
+    }
+    let stored = match action {
         Action::Put { item, condition } => {
             let call = store
                 .client
@@ -254,29 +267,8 @@ async fn send_one(store: &Store, operation: &'static str, mark: &Mark, action: A
                 .set_expression_attribute_names(condition.names)
                 .set_expression_attribute_values(condition.values)
                 .return_values_on_condition_check_failure(OnFailure::AllOld);
-            match call.send().await {
-                Ok(_) => return Ok(SendResult::Decided(Write::Applied)),
-                Err(error) => {
-                    use aws_sdk_dynamodb::operation::put_item::PutItemError::{
-                        ConditionalCheckFailedException as Refused, TransactionConflictException as Conflict,
-                    };
-                    match error.as_service_error() {
-                        Some(Refused(refused)) => (None, refused.item.clone()),
-                        Some(Conflict(_)) => return Ok(SendResult::Retry),
-                        _ => (Some(Error::unavailable(operation, error)), None),
-                    }
-                }
-            }
+            send!(call, PutItemError)
         }
-        // `commit` never sends a delete alone.
-        Action::Delete { .. } => (
-            Some(Error::Unavailable {
-                operation,
-                reason: "a delete is part of a transaction".into(),
-                transient: false,
-            }),
-            None,
-        ),
         Action::Update { key, expression, condition } => {
             let call = store
                 .client
@@ -288,26 +280,15 @@ async fn send_one(store: &Store, operation: &'static str, mark: &Mark, action: A
                 .set_expression_attribute_names(condition.names)
                 .set_expression_attribute_values(condition.values)
                 .return_values_on_condition_check_failure(OnFailure::AllOld);
-            match call.send().await {
-                Ok(_) => return Ok(SendResult::Decided(Write::Applied)),
-                Err(error) => {
-                    use aws_sdk_dynamodb::operation::update_item::UpdateItemError::{
-                        ConditionalCheckFailedException as Refused, TransactionConflictException as Conflict,
-                    };
-                    match error.as_service_error() {
-                        Some(Refused(refused)) => (None, refused.item.clone()),
-                        Some(Conflict(_)) => return Ok(SendResult::Retry),
-                        _ => (Some(Error::unavailable(operation, error)), None),
-                    }
-                }
-            }
+            send!(call, UpdateItemError)
+        }
+        // `commit` never sends a delete alone.
+        Action::Delete { .. } => {
+            let reason = "a delete is part of a transaction".into();
+            return Err(Error::Unavailable { operation, reason, transient: false });
         }
     };
-    match failed {
-        Some(error) => Err(error),
-        None if mark.is_on(old.as_ref()) => Ok(SendResult::Decided(Write::Applied)),
-        None => Ok(SendResult::Decided(Write::Stale)),
-    }
+    Ok(SendResult::Decided(if mark.is_on(stored.as_ref()) { Write::Applied } else { Write::Stale }))
 }
 
 async fn commit_all(store: &Store, operation: &'static str, mark: &Mark, actions: Vec<Action>) -> Result<Write, Error> {

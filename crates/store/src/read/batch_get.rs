@@ -1,9 +1,11 @@
 //! Reads many items by their keys in as few calls as possible.
 
-use crate::item::Attributes;
+use crate::item::{Attributes, decode, key_of};
 use crate::key::Key;
 use crate::{Error, Store};
 use aws_sdk_dynamodb::types::KeysAndAttributes;
+use serde::de::DeserializeOwned;
+use std::collections::HashMap;
 use std::time::Duration;
 
 const MAX_BATCH_ITEMS: usize = 100;
@@ -20,7 +22,14 @@ impl Store {
         Ok(items)
     }
 
-    /// Like `many`, for keys that fit into one call.
+    /// Decodes the items under these keys, in their order. Missing items are omitted.
+    pub(crate) async fn load_in_order<T: DeserializeOwned>(&self, keys: Vec<Key>) -> Result<Vec<T>, Error> {
+        let items = self.load_many(&keys).await?;
+        let mut items: HashMap<Key, Attributes> = items.into_iter().map(|item| (key_of(&item), item)).collect();
+        keys.iter().filter_map(|key| Some(decode(items.remove(key)?, key))).collect()
+    }
+
+    /// Like `load_many`, for keys that fit into one call.
     pub(crate) async fn load_few(&self, keys: &[&Key]) -> Result<Vec<Attributes>, Error> {
         let mut items = Vec::with_capacity(keys.len());
         self.load_batch(keys.iter().map(|key| key.attributes()).collect(), &mut items).await?;

@@ -1,7 +1,7 @@
 //! Reads the events of an attempt in order.
 
 use crate::item::{Attributes, blob, key_of};
-use crate::transaction::string_value;
+use crate::read::partition::SortKeys;
 use crate::{Error, Store, key};
 use pullyard_domain::id::JobId;
 use pullyard_domain::time::Timestamp;
@@ -17,12 +17,6 @@ pub struct StoredBatch<E> {
 /// Largest number that a key orders correctly.
 const MAX_SEQ: u64 = 9_999_999_999;
 
-#[derive(Clone, Copy)]
-enum Range {
-    After,
-    Before,
-}
-
 impl Store {
     /// The batches of an attempt whose first event is after `seq`, oldest first. Fewer than `limit` are the last ones.
     pub async fn list_event_batches<E: DeserializeOwned>(
@@ -32,9 +26,9 @@ impl Store {
         seq: u64,
         limit: i32,
     ) -> Result<Vec<StoredBatch<E>>, Error> {
-        let from = key::events(job, attempt, seq);
-        let items = self.query_batches(from, Range::After, limit).await?;
-        items.into_iter().map(unpack_batch).collect()
+        let Some(first) = seq.checked_add(1).filter(|first| *first <= MAX_SEQ) else { return Ok(Vec::new()) };
+        let [first, last] = [first, MAX_SEQ].map(|seq| key::events(job, attempt, seq));
+        self.query_batches(&first.pk, SortKeys::Ascending(&first, &last), limit).await
     }
 
     /// The newest batches of an attempt whose first event is before `seq`, oldest first. Fewer than `limit` are all.
@@ -45,41 +39,22 @@ impl Store {
         seq: u64,
         limit: i32,
     ) -> Result<Vec<StoredBatch<E>>, Error> {
-        let until = key::events(job, attempt, seq.min(MAX_SEQ));
-        let items = self.query_batches(until, Range::Before, limit).await?;
-        items.into_iter().rev().map(unpack_batch).collect()
+        let Some(last) = seq.min(MAX_SEQ).checked_sub(1) else { return Ok(Vec::new()) };
+        let [first, last] = [0, last].map(|seq| key::events(job, attempt, seq));
+        let mut batches = self.query_batches(&first.pk, SortKeys::Descending(&first, &last), limit).await?;
+        batches.reverse();
+        Ok(batches)
     }
 
-    async fn query_batches(&self, bound: key::Key, range: Range, limit: i32) -> Result<Vec<Attributes>, Error> {
-        let (condition, oldest_first) = match range {
-            Range::After => ("pk = :pk AND sk > :sk", true),
-            Range::Before => ("pk = :pk AND sk < :sk", false),
-        };
-        let mut items = Vec::new();
-        let mut start = None;
-        loop {
-            let remaining = limit.saturating_sub(i32::try_from(items.len()).unwrap_or(i32::MAX));
-            let page = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .key_condition_expression(condition)
-                .expression_attribute_values(":pk", string_value(&bound.pk))
-                .expression_attribute_values(":sk", string_value(&bound.sk))
-                .consistent_read(true)
-                .scan_index_forward(oldest_first)
-                .set_exclusive_start_key(start)
-                .limit(remaining)
-                .send()
-                .await
-                .map_err(|error| Error::unavailable("read events", error))?;
-            items.extend(page.items.unwrap_or_default());
-            start = page.last_evaluated_key;
-            // DynamoDB ends an answer at one megabyte, even below the limit.
-            if start.is_none() || i32::try_from(items.len()).is_ok_and(|read| read >= limit) {
-                return Ok(items);
-            }
-        }
+    async fn query_batches<E: DeserializeOwned>(
+        &self,
+        pk: &str,
+        keys: SortKeys<'_>,
+        limit: i32,
+    ) -> Result<Vec<StoredBatch<E>>, Error> {
+        let limit = usize::try_from(limit).unwrap_or_default();
+        let items = self.query_items(pk, keys, Some(limit), "read events").await?;
+        items.into_iter().map(unpack_batch).collect()
     }
 }
 

@@ -1,14 +1,13 @@
 //! Reads jobs, their attempts, lists of jobs, and pull request links.
 
-use crate::item::{self, Item};
-use crate::read::list::{Order, to_cursor};
-use crate::transaction::string_value;
+use crate::item;
+use crate::read::list::{Order, cursor_of};
 use crate::{Error, Store, key};
 use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::job::Job;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::time::Timestamp;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 impl Store {
     pub async fn load_job(&self, job: &JobId) -> Result<Option<Job>, Error> {
@@ -58,20 +57,12 @@ impl Store {
     }
 
     pub fn cursor_after(&self, job: &Job) -> String {
-        let key = job.key();
-        let order = job.list_row().map(|(_, order)| order).unwrap_or_default();
-        let row = [("ls", order), ("pk", key.pk), ("sk", key.sk)];
-        to_cursor(&row.map(|(name, value)| (name.to_owned(), string_value(value))).into())
+        cursor_of(job)
     }
 
     /// Many jobs in the order of their ids, read strongly. Missing jobs are omitted.
     pub async fn load_jobs(&self, ids: &[JobId]) -> Result<Vec<Job>, Error> {
-        let mut jobs = HashMap::with_capacity(ids.len());
-        for item in self.load_many(&ids.iter().map(key::job).collect::<Vec<_>>()).await? {
-            let job: Job = item::decode_item(item)?;
-            jobs.insert(job.id.clone(), job);
-        }
-        Ok(ids.iter().filter_map(|id| jobs.remove(id)).collect())
+        self.load_in_order(ids.iter().map(key::job).collect()).await
     }
 }
 

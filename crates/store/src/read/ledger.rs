@@ -1,12 +1,9 @@
 //! Reads the ledger.
 
-use crate::item::{self, Item};
-use crate::read::list::{Order, to_cursor};
-use crate::transaction::string_value;
+use crate::read::list::{Order, cursor_of};
 use crate::{Error, Store, key};
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::id::{DeliveryId, ProjectId};
-use std::collections::HashMap;
 
 impl Store {
     pub async fn load_delivery(&self, delivery: &DeliveryId) -> Result<Option<Delivery>, Error> {
@@ -28,18 +25,10 @@ impl Store {
 
     /// Many entries in the order of their ids, read strongly. Missing entries are omitted.
     pub async fn load_deliveries(&self, ids: &[DeliveryId]) -> Result<Vec<Delivery>, Error> {
-        let mut deliveries = HashMap::with_capacity(ids.len());
-        for item in self.load_many(&ids.iter().map(key::delivery).collect::<Vec<_>>()).await? {
-            let delivery: Delivery = item::decode_item(item)?;
-            deliveries.insert(delivery.id.clone(), delivery);
-        }
-        Ok(ids.iter().filter_map(|id| deliveries.remove(id)).collect())
+        self.load_in_order(ids.iter().map(key::delivery).collect()).await
     }
 
     pub fn cursor_after_delivery(&self, delivery: &Delivery) -> String {
-        let key = delivery.key();
-        let order = delivery.list_row().map(|(_, order)| order).unwrap_or_default();
-        let row = [("ls", order), ("pk", key.pk), ("sk", key.sk)];
-        to_cursor(&row.map(|(name, value)| (name.to_owned(), string_value(value))).into())
+        cursor_of(delivery)
     }
 }

@@ -1,5 +1,6 @@
 //! Reads pages of the `list` index, and converts rows to cursors.
 
+use crate::item::Item;
 use crate::schema::LIST;
 use crate::transaction::string_value;
 use crate::{Error, Store};
@@ -87,9 +88,16 @@ fn string_attribute(item: &HashMap<String, AttributeValue>, name: &str) -> Strin
 }
 
 /// Encodes a row as text that needs no escaping in a URL.
-pub(crate) fn to_cursor(row: &HashMap<String, AttributeValue>) -> String {
+fn to_cursor(row: &HashMap<String, AttributeValue>) -> String {
     let row = ["ls", "pk", "sk"].map(|name| string_attribute(row, name)).join("\n");
     BASE64URL_NOPAD.encode(row.as_bytes())
+}
+
+pub(crate) fn cursor_of(item: &impl Item) -> String {
+    let key = item.key();
+    let order = item.list_row().map(|(_, order)| order).unwrap_or_default();
+    let row = [("ls", order), ("pk", key.pk), ("sk", key.sk)];
+    to_cursor(&row.map(|(name, value)| (name.to_owned(), string_value(value))).into())
 }
 
 fn parse_cursor(list: &str, cursor: &str) -> Option<HashMap<String, AttributeValue>> {

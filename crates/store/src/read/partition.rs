@@ -1,9 +1,19 @@
-//! Reads the items of a partition: all, or those with a common prefix of their sort keys.
+//! Reads the items of a partition: all, those with a common prefix of their sort keys, or a range.
 
 use crate::item::{Attributes, decode_item};
+use crate::key::Key;
 use crate::transaction::string_value;
 use crate::{Error, Store};
 use serde::de::DeserializeOwned;
+
+pub(crate) enum SortKeys<'a> {
+    All,
+    Prefix(&'a str),
+    /// Both included, first to last.
+    Ascending(&'a Key, &'a Key),
+    /// Both included, last to first.
+    Descending(&'a Key, &'a Key),
+}
 
 impl Store {
     /// Decodes the items whose sort keys begin with `begins`, in their order. Reads strongly.
@@ -13,39 +23,45 @@ impl Store {
         begins: &str,
         operation: &'static str,
     ) -> Result<Vec<T>, Error> {
-        let items = self.query_pages(pk, begins, operation).await?;
+        let items = self.query_items(pk, SortKeys::Prefix(begins), None, operation).await?;
         items.into_iter().map(decode_item).collect()
     }
 
-    pub(crate) async fn list_partition(&self, pk: &str, operation: &'static str) -> Result<Vec<Attributes>, Error> {
-        self.query_pages(pk, "", operation).await
-    }
-
-    /// The items whose sort keys begin with `begins`, or all if it is empty. Reads strongly.
-    pub(crate) async fn query_pages(
+    /// At most `limit` items, in the order of `keys`. Reads strongly.
+    pub(crate) async fn query_items(
         &self,
         pk: &str,
-        begins: &str,
+        keys: SortKeys<'_>,
+        limit: Option<usize>,
         operation: &'static str,
     ) -> Result<Vec<Attributes>, Error> {
-        // A condition does not accept an empty text.
-        let condition = if begins.is_empty() { "pk = :pk" } else { "pk = :pk AND begins_with(sk, :sk)" };
+        let (condition, values) = match keys {
+            SortKeys::All => ("pk = :pk", Vec::new()),
+            SortKeys::Prefix(begins) => ("pk = :pk AND begins_with(sk, :sk)", vec![(":sk", begins)]),
+            SortKeys::Ascending(first, last) | SortKeys::Descending(first, last) => {
+                ("pk = :pk AND sk BETWEEN :first AND :last", vec![(":first", &*first.sk), (":last", &last.sk)])
+            }
+        };
+        let values = [(":pk", pk)].into_iter().chain(values);
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression(condition)
+            .set_expression_attribute_values(Some(
+                values.map(|(name, text)| (name.into(), string_value(text))).collect(),
+            ))
+            .scan_index_forward(!matches!(keys, SortKeys::Descending(..)))
+            .consistent_read(true);
         let (mut items, mut start) = (Vec::new(), None);
         loop {
-            let page = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .key_condition_expression(condition)
-                .expression_attribute_values(":pk", string_value(pk))
-                .consistent_read(true)
-                .set_exclusive_start_key(start);
-            let page =
-                if begins.is_empty() { page } else { page.expression_attribute_values(":sk", string_value(begins)) };
-            let page = page.send().await.map_err(|error| Error::unavailable(operation, error))?;
+            let remaining = limit.map(|limit| i32::try_from(limit.saturating_sub(items.len())).unwrap_or(i32::MAX));
+            let page = query.clone().set_limit(remaining).set_exclusive_start_key(start).send().await;
+            let page = page.map_err(|error| Error::unavailable(operation, error))?;
             items.extend(page.items.unwrap_or_default());
             start = page.last_evaluated_key;
-            if start.is_none() {
+            // DynamoDB ends an answer at one megabyte, even below the limit.
+            if start.is_none() || limit.is_some_and(|limit| items.len() >= limit) {
                 return Ok(items);
             }
         }

@@ -2,6 +2,7 @@
 
 use crate::item::{decode, key_of};
 use crate::read::list::Order;
+use crate::read::partition::SortKeys;
 use crate::{Error, Store, key};
 use pullyard_domain::id::{ProjectId, ReviewId};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
@@ -22,7 +23,7 @@ impl Store {
     pub async fn load_link_and_reviews(&self, id: &PullRequestId) -> Result<(Option<PullRequest>, Vec<Review>), Error> {
         let link = key::pull_request(id);
         let (mut linked, mut reviews) = (None, Vec::new());
-        for item in self.list_partition(&link.pk, "read a pull request and its reviews").await? {
+        for item in self.query_items(&link.pk, SortKeys::All, None, "read a pull request and its reviews").await? {
             let of = key_of(&item);
             if of == link {
                 linked = Some(decode(item, &of)?);

@@ -4,6 +4,7 @@ use crate::item::class::Class;
 use crate::item::sweeper_state::SweeperState;
 use crate::item::{RunnerName, decode_item, key_of};
 use crate::key::{self, RUNNER_SHARDS};
+use crate::read::partition::SortKeys;
 use crate::{Error, Store};
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::{ClassId, ProjectId, RunnerId};
@@ -47,7 +48,7 @@ impl Store {
 
     /// Read strongly. A runner that cannot be decoded is returned as its error, so that it hides no other.
     pub async fn list_shard_runners(&self, shard: u8) -> Result<Vec<Result<Runner, Error>>, Error> {
-        let items = self.query_pages(&key::runner_shard(shard), "", "read the runners").await?;
+        let items = self.query_items(&key::runner_shard(shard), SortKeys::All, None, "read the runners").await?;
         Ok(items.into_iter().map(decode_item).collect())
     }
 
@@ -72,7 +73,7 @@ impl Store {
         project: &ProjectId,
     ) -> Result<Vec<Result<(ClassId, ClassRequirements), Error>>, Error> {
         let pk = key::class_pool(project);
-        let items = self.query_pages(&pk, "CLASS#", "read the classes of a project").await?;
+        let items = self.query_items(&pk, SortKeys::Prefix("CLASS#"), None, "read the classes of a project").await?;
         let class = |item| decode_item::<Class>(item).map(|class| (class.class, class.needs));
         Ok(items.into_iter().map(class).collect())
     }

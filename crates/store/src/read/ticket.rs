@@ -57,10 +57,7 @@ impl Store {
         key: &EventId,
         now: Timestamp,
     ) -> Result<Option<(String, DeliveryId)>, Error> {
-        Ok(self
-            .load_request(caller, key, "delivery", now)
-            .await?
-            .and_then(|(content, delivery)| DeliveryId::new(delivery).ok().map(|delivery| (content, delivery))))
+        self.load_request(caller, key, "delivery", now, |id| DeliveryId::new(id).ok()).await
     }
 
     /// Lists a page of a project's ticket keys, sorted as text, with the cursor of the next page.

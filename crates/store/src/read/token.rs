@@ -53,9 +53,6 @@ impl Store {
         key: &EventId,
         now: Timestamp,
     ) -> Result<Option<(String, TokenId)>, Error> {
-        Ok(self
-            .load_request(caller, key, "token", now)
-            .await?
-            .and_then(|(content, token)| TokenId::new(token).ok().map(|token| (content, token))))
+        self.load_request(caller, key, "token", now, |id| TokenId::new(id).ok()).await
     }
 }
