@@ -5,10 +5,14 @@ use crate::review::PermissionCache;
 use crate::webhook::RejectedDeliveries;
 use crate::{Clock, Error, ForgeTokens, SigningKey};
 use pullyard_cloud::{DeadLetters, Objects, Secrets, Tasks, Wakeups};
-use pullyard_domain::id::{JobId, ProjectId, SecretName, TicketKey};
-use pullyard_domain::job::LiveUpdates;
+use pullyard_domain::hook::Webhook;
+use pullyard_domain::id::{HookName, IntegrationId, JobId, ProjectId, RunnerId, SecretName, TicketKey};
+use pullyard_domain::job::{Job, LiveUpdates};
+use pullyard_domain::project::{Integration, Project};
 use pullyard_domain::pull_request::PullRequestId;
+use pullyard_domain::runner::Runner;
 use pullyard_domain::secret::SecretKind;
+use pullyard_domain::ticket::Ticket;
 use pullyard_domain::wakeup::{JobWakeup, PullRequestWakeup, TicketWakeup};
 use pullyard_forge::Connections;
 use pullyard_store::Store;
@@ -139,6 +143,30 @@ impl Context {
             self.counters().add(Counter::WakeupLost);
             tracing::warn!(pull_request = %id, error = %error, "pull request wake-up not sent; the sweeper will send it");
         }
+    }
+
+    pub(crate) async fn load_project(&self, id: &ProjectId) -> Result<Project, Error> {
+        self.store.load_project(id).await?.ok_or_else(|| Error::not_found("project", id))
+    }
+
+    pub(crate) async fn load_integration(&self, id: &IntegrationId) -> Result<Integration, Error> {
+        self.store.load_integration(id).await?.ok_or_else(|| Error::not_found("integration", id))
+    }
+
+    pub(crate) async fn load_hook(&self, name: &HookName) -> Result<Webhook, Error> {
+        self.store.load_hook(name).await?.ok_or_else(|| Error::not_found("hook", name))
+    }
+
+    pub(crate) async fn load_ticket(&self, project: &ProjectId, key: &TicketKey) -> Result<Ticket, Error> {
+        self.store.load_ticket(project, key).await?.ok_or_else(|| Error::not_found("ticket", key))
+    }
+
+    pub(crate) async fn load_job(&self, id: &JobId) -> Result<Job, Error> {
+        self.store.load_job(id).await?.ok_or_else(|| Error::not_found("job", id))
+    }
+
+    pub(crate) async fn load_runner(&self, id: &RunnerId) -> Result<Runner, Error> {
+        self.store.load_runner(id).await?.ok_or_else(|| Error::not_found("runner", id))
     }
 
     pub(crate) fn retries(&self, subject: impl std::fmt::Display) -> Retries {

@@ -2,9 +2,10 @@
 
 use pullyard_domain::artifact::ArtifactRefusal as Refused;
 use pullyard_domain::denial::Denial;
-use pullyard_domain::id::TokenId;
+use pullyard_domain::id::{InvalidId, TokenId};
 use pullyard_domain::job::{JobStatus, TransitionRefusal};
 use pullyard_domain::runner::Refusal;
+use pullyard_domain::setting_fault::SettingFault;
 use pullyard_domain::time::Timestamp;
 use std::time::Duration;
 
@@ -67,6 +68,18 @@ pub enum Error {
     Inconsistent(String),
 }
 
+impl From<InvalidId> for Error {
+    fn from(bad: InvalidId) -> Self {
+        Self::Inconsistent(bad.to_string())
+    }
+}
+
+impl From<SettingFault> for Error {
+    fn from(SettingFault { pointer, fault }: SettingFault) -> Self {
+        Self::Invalid { pointer, fault: fault.into() }
+    }
+}
+
 impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
@@ -103,7 +116,6 @@ impl Error {
     }
 }
 
-/// Formats an error for display in a field of the table.
 pub(crate) fn format_for_table(error: &Error) -> String {
     pullyard_domain::text::truncate(&format!("failed to {error}"), 300)
 }

@@ -5,7 +5,7 @@
 mod repository_poll;
 
 use crate::error::format_for_table;
-use crate::sweep::postpone::postpone;
+use crate::sweep::postpone::postpone_after;
 use crate::{Context, Error};
 use pullyard_domain::hook::poll_progress::{PollProgress, poll_interval};
 use pullyard_domain::hook::{Ingress, Poll, Webhook, WebhookScope};
@@ -38,13 +38,9 @@ pub async fn poll_repository(
     integration: &IntegrationId,
     repository: u64,
 ) -> Result<(), Error> {
-    match poll_if_due(ctx, project, integration, repository).await {
-        Err(error) if !error.is_transient() => {
-            postpone(ctx, &WorkKey::Poll(project.clone(), integration.clone(), repository), Some(&error)).await;
-            Err(error)
-        }
-        polled => polled,
-    }
+    let polled = poll_if_due(ctx, project, integration, repository).await;
+    let key = WorkKey::Poll(project.clone(), integration.clone(), repository);
+    postpone_after(ctx, &key, polled, |error| !error.is_transient()).await
 }
 
 async fn poll_if_due(
@@ -70,7 +66,7 @@ pub async fn poll_hook_repositories(
     name: &HookName,
     since: Option<Timestamp>,
 ) -> Result<PollSummary, Error> {
-    let hook = ctx.store.load_hook(name).await?.ok_or_else(|| Error::not_found("hook", name))?;
+    let hook = ctx.load_hook(name).await?;
     let began = ctx.clock.now();
     let mut looked = PollSummary::default();
     for repository in list_repositories_of_hook(ctx, &hook).await? {
@@ -113,15 +109,14 @@ async fn make_poll_due(
     repository: &Repository,
     since: Option<Timestamp>,
 ) -> Result<Option<Poll>, Error> {
-    let poll = update_poll(ctx, repository, |poll, now| {
+    let poll = update_poll(ctx, repository, |mut poll, now| {
         if poll.gone_at.is_some() {
-            return false;
+            return None;
         }
         if let Some(since) = since {
             poll.look = PollProgress::starting_at(poll.look.since.map_or(since, |last| last.min(since)));
         }
-        (poll.next, poll.not_before) = (now, None);
-        true
+        Some(Poll { next: now, not_before: None, ..poll })
     });
     Ok(Some(poll.await?).filter(|poll| poll.gone_at.is_none()))
 }
@@ -157,33 +152,27 @@ async fn poll_once(ctx: &Context, mut poll: Poll) -> Result<Option<PollCounts>, 
 /// Idempotent: by the value.
 /// Errors: `Contended`; `Store`.
 pub async fn set_ingress(ctx: &Context, repository: &Repository, ingress: Ingress) -> Result<Poll, Error> {
-    let set = |poll: &mut Poll, now| {
+    let set = |poll: Poll, now| {
         let is_new = poll.ingress != ingress || poll.rev == 0;
-        if is_new {
-            (poll.ingress, poll.next, poll.gone_at) = (ingress, now, None);
-        }
-        is_new
+        is_new.then_some(Poll { ingress, next: now, gone_at: None, ..poll })
     };
     update_poll(ctx, repository, set).await
 }
 
 /// Stores the change of a repository's poll, unless `change` returns that there is none.
-async fn update_poll(
+pub(crate) async fn update_poll(
     ctx: &Context,
     repository: &Repository,
-    change: impl Fn(&mut Poll, Timestamp) -> bool,
+    change: impl Fn(Poll, Timestamp) -> Option<Poll>,
 ) -> Result<Poll, Error> {
     let mut rounds = ctx.retries(&repository.name);
     loop {
         let now = ctx.clock.now();
         let stored = ctx.store.load_poll(&repository.project, &repository.integration, repository.id).await?;
-        let mut poll = stored.unwrap_or_else(|| Poll::new(repository, now));
-        if !change(&mut poll, now) {
-            return Ok(poll);
-        }
-        if ctx.store.put_poll(&poll).await? == Write::Applied {
-            poll.rev += 1;
-            return Ok(poll);
+        let poll = stored.unwrap_or_else(|| Poll::new(repository, now));
+        let Some(changed) = change(poll.clone(), now) else { return Ok(poll) };
+        if ctx.store.put_poll(&changed).await? == Write::Applied {
+            return Ok(Poll { rev: changed.rev + 1, ..changed });
         }
         rounds.backoff().await?;
     }

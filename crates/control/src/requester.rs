@@ -1,6 +1,9 @@
 //! The user or program behind a request, and the hash by which a repeated request is recognised.
 
 use data_encoding::HEXLOWER;
+use pullyard_domain::id::EventId;
+use pullyard_domain::time::Timestamp;
+use pullyard_store::Request;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -9,6 +12,16 @@ pub struct Requester {
     /// The credential's id, the scope of idempotency keys.
     pub id: String,
     pub name: String,
+}
+
+/// The record of a request with an idempotency key, in a scope of the caller.
+pub(crate) fn new_request(
+    scope: String,
+    key: Option<EventId>,
+    content: &impl Serialize,
+    at: Timestamp,
+) -> Option<Request> {
+    key.map(|key| Request { caller: scope, key, content: hash_request(content), at })
 }
 
 /// Hash of a request. A key with other content is refused.

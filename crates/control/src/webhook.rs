@@ -118,8 +118,7 @@ async fn decide_event(
                 let reason = Reason::RepositoryNotIntegrated { repo, project: hook.home.clone() };
                 return record_delivery(ctx, hook, call, reason, None).await.map(WebhookOutcome::Decided);
             };
-            let integration = ctx.store.load_integration(&hook.integration).await?;
-            let integration = integration.ok_or_else(|| Error::not_found("integration", &hook.integration))?;
+            let integration = ctx.load_integration(&hook.integration).await?;
             let lookup = async {
                 let forge = forge_client(ctx, &integration, &connected).await?;
                 Ok::<_, Error>(forge.pull_request(connected.name.as_str(), command.number).await?)

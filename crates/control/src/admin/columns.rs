@@ -51,10 +51,9 @@ pub async fn rename_column(ctx: &Context, id: &ProjectId, from: &str, to: &str) 
 async fn rename_in_settings(ctx: &Context, id: &ProjectId, from: &str, to: &str) -> Result<Project, Error> {
     let mut rounds = ctx.retries(id);
     loop {
-        let project = ctx.store.load_project(id).await?.ok_or_else(|| Error::not_found("project", id))?;
-        let statuses = project.settings.statuses.clone().rename_column(from, to);
-        let settings = statuses.map(|statuses| Settings { statuses, ..project.settings.clone() });
-        let settings = settings.map_err(|bad| Error::Invalid { pointer: bad.pointer, fault: bad.fault.into() })?;
+        let project = ctx.load_project(id).await?;
+        let statuses = project.settings.statuses.clone().rename_column(from, to)?;
+        let settings = Settings { statuses, ..project.settings.clone() };
         if settings == project.settings {
             return Ok(project);
         }

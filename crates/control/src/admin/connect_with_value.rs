@@ -2,11 +2,10 @@
 
 use crate::admin::connect_app::{ExistingApp, connect_github_app};
 use crate::admin::projects::{check_former_name, connect_forge, parse_api_url};
-use crate::admin::secrets::set_secret;
+use crate::admin::secrets::{generate_secret_value, set_secret};
 use crate::{Context, Error};
-use data_encoding::HEXLOWER;
 use pullyard_domain::auth::Auth;
-use pullyard_domain::id::{IntegrationId, SecretName};
+use pullyard_domain::id::{IntegrationId, InvalidId, SecretName};
 use pullyard_domain::project::{ForgeKind, Integration};
 use pullyard_domain::secret::{SecretKind, token_fault};
 
@@ -43,8 +42,8 @@ pub async fn connect_github_app_with_key(
     let api_url = check_new(ctx, &id, api_url).await?;
     check_key("/key", key)?;
     let key = set_secret(ctx, SecretKind::Forge, &secret_name(&id, "key")?, key).await?;
-    let random: [u8; 32] = rand::random();
-    let webhook = set_secret(ctx, SecretKind::Forge, &secret_name(&id, "webhook")?, &HEXLOWER.encode(&random)).await?;
+    let random = generate_secret_value();
+    let webhook = set_secret(ctx, SecretKind::Forge, &secret_name(&id, "webhook")?, &random).await?;
     let app = ExistingApp { app_id, key_secret: key.secret, webhook_secret: webhook.secret };
     connect_github_app(ctx, id, &api_url, app).await
 }
@@ -53,7 +52,7 @@ pub async fn connect_github_app_with_key(
 /// Idempotent: by the value.
 /// Errors: `NotFound`; `Invalid` with `/value`; `Cloud`.
 pub async fn replace_credential(ctx: &Context, id: &IntegrationId, value: &str) -> Result<(), Error> {
-    let integration = ctx.store.load_integration(id).await?.ok_or_else(|| Error::not_found("integration", id))?;
+    let integration = ctx.load_integration(id).await?;
     let secret = match &integration.auth {
         Auth::Token { secret } => {
             check_token("/value", value)?;
@@ -64,8 +63,7 @@ pub async fn replace_credential(ctx: &Context, id: &IntegrationId, value: &str) 
             key_secret
         }
     };
-    let name = secret.rsplit('/').next().unwrap_or_default();
-    let name = SecretName::new(name).map_err(|bad| Error::Inconsistent(bad.to_string()))?;
+    let name = SecretName::new(secret.rsplit('/').next().unwrap_or_default())?;
     set_secret(ctx, SecretKind::Forge, &name, value).await.map(drop)
 }
 
@@ -92,6 +90,6 @@ async fn check_new(ctx: &Context, id: &IntegrationId, api_url: &str) -> Result<S
     Ok(api_url)
 }
 
-fn secret_name(id: &IntegrationId, part: &str) -> Result<SecretName, Error> {
-    SecretName::new(format!("integration-{id}-{part}")).map_err(|bad| Error::Inconsistent(bad.to_string()))
+fn secret_name(id: &IntegrationId, part: &str) -> Result<SecretName, InvalidId> {
+    SecretName::new(format!("integration-{id}-{part}"))
 }

@@ -8,7 +8,7 @@ use pullyard_domain::id::ProjectId;
 /// Idempotent. A concurrent change of the settings wins.
 /// Errors: `NotFound`; `Store`.
 pub async fn make_only_repository_default(ctx: &Context, project: &ProjectId) -> Result<(), Error> {
-    let stored = ctx.store.load_project(project).await?.ok_or_else(|| Error::not_found("project", project))?;
+    let stored = ctx.load_project(project).await?;
     let repositories = ctx.store.list_repositories(project).await?;
     let Some(settings) = stored.settings.with_only_repository(&repositories) else { return Ok(()) };
     match set_settings(ctx, project, settings, stored.rev).await {

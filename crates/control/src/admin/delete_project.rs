@@ -26,7 +26,7 @@ pub struct ProjectDeletion {
 pub async fn delete_project(ctx: &Context, id: &ProjectId) -> Result<ProjectDeletion, Error> {
     let mut rounds = ctx.retries(id);
     loop {
-        let project = ctx.store.load_project(id).await?.ok_or_else(|| Error::not_found("project", id))?;
+        let project = ctx.load_project(id).await?;
         if let Some(denial) = find_use(ctx, id).await? {
             return Err(Error::Denied(denial));
         }

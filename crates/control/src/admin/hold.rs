@@ -1,12 +1,13 @@
 //! Holds and releases a project. A held project starts no jobs, and its ticket entries wait.
 
+use crate::admin::projects::update_project;
 use crate::context::HintOutcome;
 use crate::facts::load_usage_today;
 use crate::{Context, Error};
 use pullyard_domain::budget::DailyUsage;
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::project::{Project, Settings};
-use pullyard_store::{WorkKey, Write};
+use pullyard_store::WorkKey;
 use std::time::Duration;
 
 /// Limit of tickets woken at once, oldest entry first. The sweeper wakes more a minute later.
@@ -32,27 +33,20 @@ pub async fn release_project(ctx: &Context, id: &ProjectId) -> Result<Project, E
 }
 
 pub async fn load_budget(ctx: &Context, id: &ProjectId) -> Result<(Project, DailyUsage), Error> {
-    let project = ctx.store.load_project(id).await?.ok_or_else(|| Error::not_found("project", id))?;
+    let project = ctx.load_project(id).await?;
     let today = load_usage_today(ctx, Some(&project), ctx.clock.now()).await?;
     Ok((project, today))
 }
 
 async fn update_settings(ctx: &Context, id: &ProjectId, to: impl Fn(Settings) -> Settings) -> Result<Project, Error> {
-    let mut rounds = ctx.retries(id);
-    loop {
-        let project = ctx.store.load_project(id).await?.ok_or_else(|| Error::not_found("project", id))?;
+    let change = |project: Project| {
         let settings = to(project.settings.clone());
-        if settings == project.settings {
-            return Ok(project);
-        }
-        settings.validate().map_err(|bad| Error::Invalid { pointer: bad.pointer, fault: bad.fault.into() })?;
-        let changed = Project { settings, ..project };
-        if ctx.store.put_project(&changed).await? == Write::Applied {
-            tracing::info!(project = %id, held_by = changed.settings.held_by, "project hold changed");
-            return Ok(Project { rev: changed.rev + 1, ..changed });
-        }
-        rounds.backoff().await?;
-    }
+        settings.validate()?;
+        Ok(Project { settings, ..project })
+    };
+    let project = update_project(ctx, id, change).await?;
+    tracing::info!(project = %id, held_by = project.settings.held_by, "project hold changed");
+    Ok(project)
 }
 
 pub(crate) async fn wake_held_tickets(ctx: &Context, project: &Project) {

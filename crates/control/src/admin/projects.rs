@@ -12,7 +12,7 @@ use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::hook::poll_progress::poll_interval;
 use pullyard_domain::hook::{Ingress, Poll};
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
-use pullyard_domain::project::{ForgeKind, Integration, Project, Repository, SettingFault, Settings, validate_change};
+use pullyard_domain::project::{ForgeKind, Integration, Project, Repository, Settings, validate_change};
 use pullyard_domain::removal::reused_name_fault;
 use pullyard_domain::secret::SecretKind;
 use pullyard_store::Write;
@@ -36,15 +36,24 @@ pub async fn create_project(ctx: &Context, id: ProjectId, name: String, settings
 /// Idempotent: a project with this name does not change.
 /// Errors: `NotFound`; `Contended`.
 pub async fn rename_project(ctx: &Context, id: &ProjectId, name: &str) -> Result<Project, Error> {
+    update_project(ctx, id, |project| Ok(Project { name: name.to_owned(), ..project })).await
+}
+
+/// Writes: PROJECT if `rev` is unchanged and `change` changes it.
+pub(crate) async fn update_project(
+    ctx: &Context,
+    id: &ProjectId,
+    change: impl Fn(Project) -> Result<Project, Error>,
+) -> Result<Project, Error> {
     let mut rounds = ctx.retries(id);
     loop {
-        let project = ctx.store.load_project(id).await?.ok_or_else(|| Error::not_found("project", id))?;
-        if project.name == name {
+        let project = ctx.load_project(id).await?;
+        let changed = change(project.clone())?;
+        if changed == project {
             return Ok(project);
         }
-        let renamed = Project { name: name.to_owned(), ..project };
-        if ctx.store.put_project(&renamed).await? == Write::Applied {
-            return Ok(Project { rev: renamed.rev + 1, ..renamed });
+        if ctx.store.put_project(&changed).await? == Write::Applied {
+            return Ok(Project { rev: changed.rev + 1, ..changed });
         }
         rounds.backoff().await?;
     }
@@ -54,11 +63,11 @@ pub async fn rename_project(ctx: &Context, id: &ProjectId, name: &str) -> Result
 pub async fn set_settings(ctx: &Context, id: &ProjectId, settings: Settings, revision: u64) -> Result<Project, Error> {
     let settings = settings.normalize();
     check_settings(ctx, &settings)?;
-    let project = ctx.store.load_project(id).await?.ok_or_else(|| Error::not_found("project", id))?;
+    let project = ctx.load_project(id).await?;
     if project.rev != revision {
         return Err(Error::RevisionMismatch { revision: project.rev });
     }
-    validate_change(&project.settings, &settings).map_err(setting_error)?;
+    validate_change(&project.settings, &settings)?;
     check_removed_columns(ctx, &project, &settings).await?;
     let changed = Project { settings, ..project };
     match ctx.store.put_project(&changed).await? {
@@ -125,10 +134,8 @@ pub async fn add_repository(
     name: &RepositoryName,
     works: RepositorySettings,
 ) -> Result<Repository, Error> {
-    let Project { settings, .. } =
-        ctx.store.load_project(project).await?.ok_or_else(|| Error::not_found("project", project))?;
-    let integration =
-        ctx.store.load_integration(integration).await?.ok_or_else(|| Error::not_found("integration", integration))?;
+    let Project { settings, .. } = ctx.load_project(project).await?;
+    let integration = ctx.load_integration(integration).await?;
     let RepositorySettings { agent, workflows, commands } = works;
     let refused = |(field, fault)| Error::Invalid { pointer: commands_pointer(field), fault };
     commands.check(settings.command_policy).map_err(refused)?;
@@ -188,12 +195,8 @@ pub(crate) fn parse_api_url(api_url: &str) -> Result<String, Error> {
     Ok(api_url)
 }
 
-fn setting_error(bad: SettingFault) -> Error {
-    Error::Invalid { pointer: bad.pointer, fault: bad.fault.into() }
-}
-
 fn check_settings(ctx: &Context, settings: &Settings) -> Result<(), Error> {
-    settings.validate().map_err(setting_error)?;
+    settings.validate()?;
     // Runners receive the values of these secrets.
     settings.model_secrets.iter().try_for_each(|(key, secret)| {
         let pointer = match key {
@@ -224,42 +227,15 @@ fn agent_pointer(field: &str) -> &'static str {
 
 /// Git sends the forge's token to the clone URL. It must have the forge's own host and the scheme of its API.
 fn is_same_forge_host(api_url: &str, clone_url: &str) -> bool {
-    let parts = |url: &str| {
-        let (scheme, rest) = url.split_once("://")?;
-        Some((scheme.to_owned(), rest.split('/').next()?.to_owned()))
-    };
-    let (Some((api_scheme, api_host)), Some((scheme, host))) = (parts(api_url), parts(clone_url)) else { return false };
-    scheme == api_scheme && (host == api_host || format!("api.{host}") == api_host)
+    match (scheme_and_host(api_url), scheme_and_host(clone_url)) {
+        (Some((api_scheme, api_host)), Some((scheme, host))) => {
+            scheme == api_scheme && (host == api_host || format!("api.{host}") == api_host)
+        }
+        _ => false,
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::{is_same_forge_host, parse_api_url};
-
-    #[test]
-    fn api_url_may_be_plain_http_on_loopback_only() {
-        let check =
-            |url: &str, expected: Option<&str>| assert_eq!(parse_api_url(url).ok().as_deref(), expected, "{url}");
-        check("https://api.github.com/", Some("https://api.github.com"));
-        check("http://127.0.0.1:5/api/v3", Some("http://127.0.0.1:5/api/v3"));
-        check("http://127.0.0.1.evil.example/api/v3", None);
-        check("http://api.github.com", None);
-        check("http:https://api.github.com", None);
-        check("https://api.bitbucket.org/2.0?pagelen=9", None);
-        check("https://api.bitbucket.org/2.0#repositories", None);
-        check("", None);
-    }
-
-    #[test]
-    fn clone_url_must_be_on_the_forge_host() {
-        let check = |api, clone, expected| assert_eq!(is_same_forge_host(api, clone), expected, "{clone}");
-        check("https://api.github.com", "https://github.com/acme/app.git", true);
-        check("https://git.acme.example/api/v3", "https://git.acme.example/acme/app.git", true);
-        check("http://127.0.0.1:5/api/v3", "http://127.0.0.1:5/acme/app.git", true);
-        check("https://api.github.com", "http://github.com/acme/app.git", false);
-        check("https://api.github.com", "https://github.com.evil.example/acme/app.git", false);
-        check("https://api.github.com", "https://x@github.com/acme/app.git", false);
-        check("https://api.github.com", "file:///etc", false);
-        check("http://127.0.0.1:5/api/v3", "http://127.0.0.1:6/acme/app.git", false);
-    }
+pub(crate) fn scheme_and_host(url: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    Some((scheme, rest.split('/').next()?))
 }

@@ -18,7 +18,7 @@ const MOST_JOBS: usize = 200;
 pub async fn remove_integration(ctx: &Context, id: &IntegrationId) -> Result<Integration, Error> {
     let mut rounds = ctx.retries(id);
     loop {
-        let integration = ctx.store.load_integration(id).await?.ok_or_else(|| Error::not_found("integration", id))?;
+        let integration = ctx.load_integration(id).await?;
         if let Some(denial) = find_use(ctx, id).await? {
             return Err(Error::Denied(denial));
         }

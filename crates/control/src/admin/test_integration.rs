@@ -16,7 +16,7 @@ pub enum IntegrationTestResult {
 
 /// Errors: `NotFound`, `Store`, `Cloud`. A forge's error is part of the result.
 pub async fn test_integration(ctx: &Context, id: &IntegrationId) -> Result<IntegrationTestResult, Error> {
-    let integration = ctx.store.load_integration(id).await?.ok_or_else(|| Error::not_found("integration", id))?;
+    let integration = ctx.load_integration(id).await?;
     match load_account(ctx, &integration).await {
         Ok(account) if account.may_equal(&integration.account) => Ok(IntegrationTestResult::Works),
         Ok(account) => Ok(IntegrationTestResult::OtherAccount(account)),

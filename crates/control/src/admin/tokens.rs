@@ -1,6 +1,6 @@
 //! Creates, lists and revokes API and runner tokens.
 
-use crate::requester::{Requester, hash_request};
+use crate::requester::{Requester, new_request};
 use crate::{Context, Error};
 use data_encoding::HEXLOWER;
 use pullyard_domain::id::{EventId, TokenId};
@@ -34,10 +34,9 @@ pub async fn create_token(
     caller: &Requester,
     key: Option<EventId>,
 ) -> Result<CreatedToken, Error> {
-    new.validate().map_err(|bad| Error::Invalid { pointer: bad.pointer, fault: bad.fault.into() })?;
+    new.validate()?;
     let now = ctx.clock.now();
-    let request =
-        key.map(|key| Request { caller: idempotency_scope(caller), key, content: hash_request(&new), at: now });
+    let request = new_request(format!("{} tokens", caller.id), key, &new, now);
     refuse_repeat(ctx, request.as_ref(), now).await?;
     for project in new.projects.iter().flatten() {
         if ctx.store.load_project(project).await?.is_none() {
@@ -54,10 +53,6 @@ pub async fn create_token(
         refuse_repeat(ctx, request.as_ref(), now).await?;
         rounds.backoff().await?;
     }
-}
-
-fn idempotency_scope(caller: &Requester) -> String {
-    format!("{} tokens", caller.id)
 }
 
 async fn refuse_repeat(ctx: &Context, request: Option<&Request>, now: Timestamp) -> Result<(), Error> {

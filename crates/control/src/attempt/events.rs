@@ -1,6 +1,6 @@
 //! Stores the events of an agent. An empty batch is a heartbeat.
 
-use super::load_leased_job;
+use super::{load_job_of, load_leased_job};
 use crate::{Context, Error};
 use pullyard_domain::job::{DesiredState, Fence, TransitionRefusal};
 use pullyard_store::{EventBatch, Write};
@@ -47,9 +47,7 @@ pub async fn record_events<E: Serialize>(
 async fn acknowledge_inputs(ctx: &Context, fence: &Fence, inputs: u32) -> Result<(), Error> {
     let mut rounds = ctx.retries(&fence.job);
     loop {
-        let Some(job) = ctx.store.load_job(&fence.job).await? else {
-            return Err(Error::LeaseLost { recorded: false });
-        };
+        let job = load_job_of(ctx, fence).await?;
         let next = match job.acknowledge_inputs(fence, inputs) {
             Ok(next) => next,
             Err(TransitionRefusal::AlreadyDone) => return Ok(()),

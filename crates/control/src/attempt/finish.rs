@@ -1,6 +1,7 @@
 //! Finishes an attempt when its runner reports the outcome.
 
 use crate::attempt::breaker::{load_capability, open_breaker};
+use crate::attempt::load_job_of;
 use crate::jobs::finish_job::{WriteParts, load_linked_pull_request, write_end};
 use crate::jobs::requeue::write_requeue;
 use crate::{Context, Error};
@@ -35,9 +36,7 @@ pub async fn finish_attempt(ctx: &Context, fence: &Fence, finish: &Finish) -> Re
     let mut rounds = ctx.retries(&fence.job);
     loop {
         let now = ctx.clock.now();
-        let Some(job) = ctx.store.load_job(&fence.job).await? else {
-            return Err(Error::LeaseLost { recorded: false });
-        };
+        let job = load_job_of(ctx, fence).await?;
         // An adopting job needs no model. An older runner starts its agent without a key; ignore that failure.
         let asks_its_model = job.adopts.is_none() && job.check_fence(fence).is_ok();
         if let Some((failure, trouble)) = model_trouble(&finish.end).filter(|_| asks_its_model) {

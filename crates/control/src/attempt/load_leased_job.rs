@@ -4,9 +4,14 @@ use crate::runner::check_runner_trust;
 use crate::{Context, Error};
 use pullyard_domain::job::{Fence, Job};
 
+/// Errors: `LeaseLost` if the job is gone.
+pub(crate) async fn load_job_of(ctx: &Context, fence: &Fence) -> Result<Job, Error> {
+    ctx.store.load_job(&fence.job).await?.ok_or(Error::LeaseLost { recorded: false })
+}
+
 /// Errors: `LeaseLost` if the attempt does not hold the job.
 pub(crate) async fn load_leased_job(ctx: &Context, fence: &Fence) -> Result<Job, Error> {
-    let job = ctx.store.load_job(&fence.job).await?.ok_or(Error::LeaseLost { recorded: false })?;
+    let job = load_job_of(ctx, fence).await?;
     job.check_fence(fence).map_err(|refusal| Error::from_refusal(refusal, ctx.clock.now()))?;
     Ok(job)
 }

@@ -1,5 +1,6 @@
 //! Records the next phase of an attempt.
 
+use crate::attempt::load_job_of;
 use crate::runner::check_runner_trust;
 use crate::{Context, Error};
 use pullyard_domain::job::{DesiredState, Fence, Job, JobStatus, TransitionRefusal};
@@ -30,9 +31,7 @@ pub async fn set_phase(
     let mut rounds = ctx.retries(&fence.job);
     loop {
         let now = ctx.clock.now();
-        let Some(job) = ctx.store.load_job(&fence.job).await? else {
-            return Err(Error::LeaseLost { recorded: false });
-        };
+        let job = load_job_of(ctx, fence).await?;
         let answer = |job: &Job| PhaseAnswer {
             want: job.want,
             push_window: job.push_until.map(|until| until.since(now)),

@@ -47,7 +47,7 @@ pub async fn start_attempt(
     let mut rounds = ctx.retries(&bootstrap.job);
     let job = loop {
         let now = ctx.clock.now();
-        let job = ctx.store.load_job(&bootstrap.job).await?.ok_or_else(|| Error::not_found("job", &bootstrap.job))?;
+        let job = ctx.load_job(&bootstrap.job).await?;
         if claim.task.is_none() && job.dispatch.number == bootstrap.dispatch {
             // The task could not read its ARN from ECS. Use the stored one, or its death would go unnoticed.
             claim.task.clone_from(&job.dispatch.task);

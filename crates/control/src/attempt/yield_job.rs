@@ -1,5 +1,6 @@
 //! Suspends a job at its runner's request: its agent asks a question, or a user wants a pause.
 
+use crate::attempt::load_job_of;
 use crate::jobs::finish_job::WriteParts;
 use crate::jobs::suspension::write_suspension;
 use crate::{Context, Error};
@@ -29,9 +30,7 @@ pub async fn yield_job(ctx: &Context, fence: &Fence, gives: &YieldReport) -> Res
     let mut rounds = ctx.retries(&fence.job);
     loop {
         let now = ctx.clock.now();
-        let Some(job) = ctx.store.load_job(&fence.job).await? else {
-            return Err(Error::LeaseLost { recorded: false });
-        };
+        let job = load_job_of(ctx, fence).await?;
         let next = match job.suspend(fence, yielded, now) {
             Ok(next) => next.with_cost(spent_usd_micros.unwrap_or(0)),
             Err(TransitionRefusal::AlreadyDone) => return Ok(YieldOutcome::Yielded(job.status)),

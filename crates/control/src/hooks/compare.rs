@@ -2,7 +2,7 @@
 
 use super::app;
 use super::drift::{Drift, drift};
-use super::install::{load_hook_scope, load_integration, sync_forge_hook};
+use super::install::{load_hook_scope, sync_forge_hook};
 use crate::admin::rotate_secret::previous_valid_until;
 use crate::error::format_for_table;
 use crate::forge::forge_client_for_hook;
@@ -43,7 +43,7 @@ pub async fn load_hook_view(ctx: &Context, hook: Webhook) -> Result<HookView, Er
 
 /// Errors: `NotFound`, `Store`. Any other failure is reported as a drift.
 pub async fn verify_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Vec<Drift>), Error> {
-    let hook = ctx.store.load_hook(name).await?.ok_or_else(|| Error::not_found("hook", name))?;
+    let hook = ctx.load_hook(name).await?;
     let view = load_hook_view(ctx, hook).await?;
     let mut drifts = match compare_at_forge(ctx, &view).await {
         Ok(drifts) => drifts,
@@ -59,8 +59,8 @@ pub async fn verify_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Ve
 pub async fn repair_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Vec<Drift>), Error> {
     let mut rounds = ctx.retries(name);
     loop {
-        let hook = ctx.store.load_hook(name).await?.ok_or_else(|| Error::not_found("hook", name))?;
-        let integration = load_integration(ctx, &hook.integration).await?;
+        let hook = ctx.load_hook(name).await?;
+        let integration = ctx.load_integration(&hook.integration).await?;
         let hook = Webhook { forge: integration.kind, ..hook };
         let forge_id = sync_forge_hook(ctx, &integration, &hook).await?;
         if ctx.store.put_hook(&Webhook { forge_id, ..hook }).await? == Write::Applied {
@@ -72,7 +72,7 @@ pub async fn repair_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Ve
 
 async fn compare_at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, Error> {
     let hook = &view.hook;
-    let integration = load_integration(ctx, &hook.integration).await?;
+    let integration = ctx.load_integration(&hook.integration).await?;
     let forge = forge_client_for_hook(ctx, &integration, hook).await?;
     let scope = load_hook_scope(ctx, hook).await?;
     let hooks = forge.hooks(&scope).await?.items;

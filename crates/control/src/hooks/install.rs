@@ -1,14 +1,13 @@
 //! Installs and removes a hook, in the table and at its forge.
 
 use super::app;
+use crate::admin::secrets::generate_secret_value;
 use crate::forge::{forge_client_by_name, forge_client_for_hook};
 use crate::{Context, Error};
 use pullyard_domain::auth::Auth;
-use pullyard_domain::hook::{
-    Webhook, WebhookScope, app_webhook_refusal, max_secret_chars, secret_fault, subscribed_events,
-};
+use pullyard_domain::hook::{Webhook, WebhookScope, app_webhook_refusal, secret_fault, subscribed_events};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
-use pullyard_domain::project::{ForgeKind, Integration};
+use pullyard_domain::project::Integration;
 use pullyard_domain::secret::SecretKind;
 use pullyard_forge::Error::NotFound;
 use pullyard_forge::webhook::Secret;
@@ -39,11 +38,9 @@ pub struct NewHook {
 /// Errors: `NotFound` (project, integration); `Forge`; `Contended`; `NameTaken` if the name belongs to another hook;
 /// `Invalid` for an App's hook at a forge without Apps, or a secret that the forge does not accept.
 pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Webhook, Error> {
-    if ctx.store.load_project(&new.main_project).await?.is_none() {
-        return Err(Error::NotFound { what: "project", name: new.main_project.to_string() });
-    }
+    ctx.load_project(&new.main_project).await?;
     let base_url = parse_base_url(&new.base_url)?;
-    let integration = load_integration(ctx, &new.integration).await?;
+    let integration = ctx.load_integration(&new.integration).await?;
     let kind = match &new.target {
         Target::App => match app_webhook_refusal(integration.kind, &integration.id) {
             Some(fault) => return Err(Error::Invalid { pointer: "/app", fault }),
@@ -73,7 +70,6 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Webhook, Error
             forge: integration.kind,
             ..existing.clone().map_or_else(|| new_hook(ctx, new, kind.clone(), &integration), Ok)?
         };
-        check_secret_length(ctx, integration.kind, &hook.secret).await?;
         if existing.as_ref() != Some(&hook) && ctx.store.put_hook(&hook).await? == Write::Stale {
             rounds.backoff().await?;
             continue;
@@ -121,28 +117,25 @@ pub(super) async fn sync_forge_hook(
     Ok(Some(forge_hook.id))
 }
 
-/// Removes a hook, first at its forge with any hook of the same address, which would otherwise get a 404 for ever.
+/// Removes a hook, first at its forge, which would otherwise get a 404 for ever.
 /// Idempotent: a hook that is missing at the forge is no error.
 /// Errors: `NotFound`; `Contended`; `Forge`, unless `keep_at_forge`.
 pub async fn remove_hook(ctx: &Context, name: &HookName, keep_at_forge: bool) -> Result<(), Error> {
     let mut rounds = ctx.retries(name);
     loop {
-        let hook = ctx.store.load_hook(name).await?;
-        let hook = hook.ok_or_else(|| Error::NotFound { what: "hook", name: name.to_string() })?;
+        let hook = ctx.load_hook(name).await?;
         // The API cannot delete an App's hook.
         let is_deletable = !matches!(hook.kind, WebhookScope::App {});
         if is_deletable && !keep_at_forge {
-            let integration = load_integration(ctx, &hook.integration).await?;
+            let integration = ctx.load_integration(&hook.integration).await?;
             let scope = load_hook_scope(ctx, &hook).await?;
             let forge = forge_client_for_hook(ctx, &integration, &hook).await?;
-            if let Some(id) = hook.forge_id {
+            let id = match hook.forge_id {
+                Some(id) => Some(id),
+                None => find_hook_by_url(&forge, &scope, &hook).await?,
+            };
+            if let Some(id) = id {
                 forge.delete_hook(&scope, id).await?;
-            }
-            match find_hook_to_delete(&forge, &scope, &hook).await {
-                Ok(Some(id)) => forge.delete_hook(&scope, id).await?,
-                Ok(None) => {}
-                Err(_) if hook.forge_id.is_some() => {}
-                Err(error) => return Err(error),
             }
         }
         if ctx.store.delete_hook(&hook).await? == Write::Applied {
@@ -153,22 +146,11 @@ pub async fn remove_hook(ctx: &Context, name: &HookName, keep_at_forge: bool) ->
     }
 }
 
-/// Returns the forge's id of the hook with our address: an active one if possible, then the oldest.
-async fn find_hook_by_url(
-    forge: &Forge,
-    scope: &HookScope,
-    hook: &Webhook,
-) -> Result<Option<u64>, pullyard_forge::Error> {
-    let Some(url) = hook.url() else { return Ok(None) };
-    let hooks = forge.hooks(scope).await?.items;
-    let ours = hooks.iter().filter(|one| one.url == url);
-    Ok(ours.min_by_key(|one| (!one.active, one.id)).map(|one| one.id))
-}
-
-/// Like `find_hook_by_url`, but a deleted repository has no hooks.
-async fn find_hook_to_delete(forge: &Forge, scope: &HookScope, hook: &Webhook) -> Result<Option<u64>, Error> {
-    match (find_hook_by_url(forge, scope, hook).await, scope) {
-        (Ok(id), _) => Ok(id),
+/// Returns the forge's id of the hook with our address. A deleted repository has no hooks.
+async fn find_hook_by_url(forge: &Forge, scope: &HookScope, hook: &Webhook) -> Result<Option<u64>, Error> {
+    let url = hook.url();
+    match (forge.hooks(scope).await, scope) {
+        (Ok(hooks), _) => Ok(hooks.items.iter().find(|one| Some(&one.url) == url.as_ref()).map(|one| one.id)),
         // A 404 may also mean that the token may not list hooks. Reading the repository distinguishes the two.
         (Err(error @ NotFound { .. }), HookScope::Repository(name)) => match forge.repository(name).await {
             Err(NotFound { .. }) => Ok(None),
@@ -176,11 +158,6 @@ async fn find_hook_to_delete(forge: &Forge, scope: &HookScope, hook: &Webhook) -
         },
         (Err(error), _) => Err(error.into()),
     }
-}
-
-pub(super) async fn load_integration(ctx: &Context, id: &IntegrationId) -> Result<Integration, Error> {
-    let found = ctx.store.load_integration(id).await?;
-    found.ok_or_else(|| Error::NotFound { what: "integration", name: id.to_string() })
 }
 
 async fn load_hook_settings(ctx: &Context, integration: &Integration, hook: &Webhook) -> Result<HookSettings, Error> {
@@ -207,7 +184,7 @@ fn new_hook(ctx: &Context, new: &NewHook, kind: WebhookScope, integration: &Inte
         }
         _ => format!("hook-{}", new.name),
     };
-    let secret = SecretName::new(secret).map_err(|bad| Error::Inconsistent(bad.to_string()))?;
+    let secret = SecretName::new(secret)?;
     Ok(Webhook {
         name: new.name.clone(),
         integration: new.integration.clone(),
@@ -241,30 +218,12 @@ fn is_same_target(one: &WebhookScope, other: &WebhookScope) -> bool {
     }
 }
 
-async fn check_secret_length(ctx: &Context, kind: ForgeKind, secret: &SecretName) -> Result<(), Error> {
-    if max_secret_chars(kind).is_none() {
-        return Ok(());
-    }
-    match ctx.secrets.load_versions(&ctx.secret_name(SecretKind::Forge, secret)).await {
-        Ok(versions) => match secret_fault(kind, secret, &versions.current.value) {
-            Some(fault) => Err(Error::Invalid { pointer: "/name", fault }),
-            None => Ok(()),
-        },
-        Err(pullyard_cloud::Error::NoSecret { .. }) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// Creates the hook's secret if absent; never replaces one.
 async fn ensure_secret(ctx: &Context, hook: &Webhook) -> Result<(), Error> {
     let name = ctx.secret_name(SecretKind::Forge, &hook.secret);
     match ctx.secrets.load_versions(&name).await {
         Ok(_) => Ok(()),
-        Err(pullyard_cloud::Error::NoSecret { .. }) => {
-            let value: [u8; 32] = rand::random();
-            let text: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
-            Ok(ctx.secrets.put(&name, &text).await?)
-        }
+        Err(pullyard_cloud::Error::NoSecret { .. }) => Ok(ctx.secrets.put(&name, &generate_secret_value()).await?),
         Err(error) => Err(error.into()),
     }
 }

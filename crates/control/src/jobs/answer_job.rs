@@ -25,7 +25,7 @@ pub async fn answer_job(
     let mut rounds = ctx.retries(id);
     loop {
         let now = ctx.clock.now();
-        let job = ctx.store.load_job(id).await?.ok_or_else(|| Error::not_found("job", id))?;
+        let job = ctx.load_job(id).await?;
         let input = job.new_input(&caller.name, text, Some(key.clone()), now);
         // Listed after the job is loaded: an input that is stored later raises the job's rev, so the write below fails.
         let inputs = ctx.store.list_inputs(id, 0).await?;

@@ -14,7 +14,7 @@ pub async fn cancel_job(ctx: &Context, id: &JobId, by: &str, reason: Option<&str
     let mut rounds = ctx.retries(id);
     loop {
         let now = ctx.clock.now();
-        let job = ctx.store.load_job(id).await?.ok_or_else(|| Error::not_found("job", id))?;
+        let job = ctx.load_job(id).await?;
         let next = match job.cancel(Cancel::new(by, reason, now), now) {
             Ok(next) => next,
             Err(TransitionRefusal::AlreadyDone) => return Ok(job),

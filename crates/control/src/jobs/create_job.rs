@@ -2,7 +2,7 @@
 
 use crate::facts::{load_repository_fact, load_repository_of_retry, load_usage_today};
 use crate::jobs::new_job::{NewJob, write_new_job};
-use crate::requester::{Requester, hash_request};
+use crate::requester::{Requester, new_request};
 use crate::tickets::move_ticket::Answer;
 use crate::{Clock, Context, Error};
 use pullyard_domain::budget::DailyUsage;
@@ -46,7 +46,7 @@ pub async fn create_job(
     key: Option<EventId>,
 ) -> Result<Answer, Error> {
     let now = ctx.clock.now();
-    let key = key.map(|key| Request { caller: caller.id.clone(), key, content: hash_request(request), at: now });
+    let key = new_request(caller.id.clone(), key, request, now);
     check_base_branch(request)?;
     let id = new_job_id(&ctx.clock);
     let mut rounds = ctx.retries(&id);
@@ -94,8 +94,7 @@ async fn decide_request_once(
     key: Option<&Request>,
 ) -> Result<Option<Answer>, Error> {
     let now = ctx.clock.now();
-    let project =
-        ctx.store.load_project(&request.project).await?.ok_or_else(|| Error::not_found("project", &request.project))?;
+    let project = ctx.load_project(&request.project).await?;
     let ticket = match &request.ticket {
         None => None,
         Some(key) => {

@@ -23,7 +23,7 @@ pub enum DispatchOutcome {
 pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<DispatchOutcome, Error> {
     let mut rounds = ctx.retries(job);
     let stored = loop {
-        let job = ctx.store.load_job(job).await?.ok_or_else(|| Error::not_found("job", job))?;
+        let job = ctx.load_job(job).await?;
         if job.may_have_orphaned_task() {
             stop_leftover_tasks(ctx, &job).await?;
             return Ok(DispatchOutcome::Stopped);

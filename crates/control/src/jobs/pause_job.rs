@@ -34,7 +34,7 @@ async fn update_job(
     let mut rounds = ctx.retries(id);
     loop {
         let now = ctx.clock.now();
-        let job = ctx.store.load_job(id).await?.ok_or_else(|| Error::not_found("job", id))?;
+        let job = ctx.load_job(id).await?;
         let next = match to(&job, now) {
             Ok(next) => next,
             Err(TransitionRefusal::AlreadyDone) => return Ok(job),

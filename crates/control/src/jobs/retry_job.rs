@@ -12,7 +12,7 @@ use pullyard_domain::job::{Job, check_retryable};
 /// Idempotent: with a key, like `create_job`.
 /// Errors: `NotFound` (job, ticket), `KeyReused`, `Contended`; `Denied` if the job has not failed.
 pub async fn retry_job(ctx: &Context, of: &JobId, caller: &Requester, key: Option<EventId>) -> Result<Answer, Error> {
-    let job = ctx.store.load_job(of).await?.ok_or_else(|| Error::not_found("job", of))?;
+    let job = ctx.load_job(of).await?;
     if check_retryable(&job).is_err() {
         return Err(Error::Denied(Denial::not_retryable(&job)));
     }

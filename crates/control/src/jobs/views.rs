@@ -59,7 +59,7 @@ pub struct JobEvents<E> {
 }
 
 pub async fn job_view(ctx: &Context, id: &JobId) -> Result<JobView, Error> {
-    let job = ctx.store.load_job(id).await?.ok_or_else(|| Error::not_found("job", id))?;
+    let job = ctx.load_job(id).await?;
     load_view(ctx, job, &mut WaitExplainer::default()).await
 }
 
@@ -212,7 +212,7 @@ pub async fn list_events<E: DeserializeOwned>(
     id: &JobId,
     cursor: (u32, u64),
 ) -> Result<JobEvents<E>, Error> {
-    let job = ctx.store.load_job(id).await?.ok_or_else(|| Error::not_found("job", id))?;
+    let job = ctx.load_job(id).await?;
     mark_watched(ctx, &job).await;
     let (mut attempt, mut seq) = (cursor.0.max(1), cursor.1);
     let mut events = Vec::new();

@@ -308,7 +308,7 @@ impl RepositoryPoll<'_> {
         }
         let Some(name) = &base.full_name else { return Ok(repository.name.clone()) };
         update_repository_name(self.ctx, &self.scope, self.integration, repository, name).await?;
-        RepositoryName::new(name).map_err(|bad| Error::Inconsistent(bad.to_string()))
+        Ok(RepositoryName::new(name)?)
     }
 }
 

@@ -4,6 +4,7 @@ use super::facts::{LoadedFacts, ProjectScope, answered_job, load_facts, load_pro
 use super::permission::get_permission_or_unknown;
 use super::plan_review_job::{plan_review_job, send_revision_hints};
 use super::pull_request_changed::record_pull_request_change;
+use super::settle::show_decision;
 use crate::tickets::move_ticket::Answer;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
@@ -250,7 +251,7 @@ async fn store_waiting_review(
                 let wait = ReviewWait { review, from: None, delivery: Some(delivery), job, opens_at };
                 match ctx.store.wait_for_job(&wait).await? {
                     Write::Applied => Write::Applied,
-                    // The job ended, or an older version wrote the ticket: write over the revision that was read.
+                    // The job ended: write over the revision that was read.
                     Write::Stale => ctx.store.create_deferred_review(review, delivery, &marked).await?,
                 }
             }
@@ -299,28 +300,10 @@ async fn post_refusal(ctx: &Context, loaded: &LoadedFacts, reason: &Reason) -> R
 
 /// Best effort: the ledger has the answer, and the final one is shown later.
 async fn post_note(ctx: &Context, loaded: &LoadedFacts, reason: &Reason) {
-    let Some(id) = loaded.pull_request.as_ref().map(|linked| &linked.id) else { return };
-    for _ in 0..3 {
-        let result = match ctx.store.load_pull_request(id).await {
-            Ok(Some(mut linked)) => {
-                linked.repository_name = Some(loaded.facts.repository.clone());
-                linked.set_note(Note::Decision { reason: reason.clone().clipped() });
-                if !linked.is_note_outdated() {
-                    return;
-                }
-                ctx.store.update_pull_request(&linked).await
-            }
-            Ok(None) => return,
-            Err(error) => Err(error),
-        };
-        match result {
-            Ok(Write::Applied) => return ctx.wake_pull_request(id).await,
-            Ok(Write::Stale) => {}
-            Err(error) => {
-                tracing::warn!(pull_request = %id, error = %error, "answer not queued for its pull request");
-                return;
-            }
-        }
+    let Some(stored) = &loaded.pull_request else { return };
+    let linked = PullRequest { repository_name: Some(loaded.facts.repository.clone()), ..stored.clone() };
+    if let Err(error) = show_decision(ctx, linked, reason).await {
+        tracing::warn!(pull_request = %stored.id, error = %error, "answer not queued for its pull request");
     }
 }
 

@@ -6,7 +6,7 @@ use super::source::{ReviewSource, SourceError};
 use crate::corrupt::skip_corrupt;
 use crate::forge::forge_client;
 use crate::jobs::finish_job::{WriteParts, write_end};
-use crate::sweep::postpone::postpone;
+use crate::sweep::postpone::postpone_after;
 use crate::{Context, Error};
 use pullyard_domain::checks::JobCommands;
 use pullyard_domain::commits;
@@ -40,13 +40,8 @@ pub enum FreezeOutcome {
 /// Errors: `Store`, `Cloud`; errors of the forge are stored on the job. After a permanent error the job is put off,
 /// longer each time; otherwise every sweep would send it again.
 pub async fn freeze_reviews(ctx: &Context, id: &JobId) -> Result<FreezeOutcome, Error> {
-    match freeze_if_due(ctx, id).await {
-        Err(error) if !error.is_transient() => {
-            postpone(ctx, &WorkKey::Job(id.clone()), Some(&error)).await;
-            Err(error)
-        }
-        admitted => admitted,
-    }
+    let admitted = freeze_if_due(ctx, id).await;
+    postpone_after(ctx, &WorkKey::Job(id.clone()), admitted, |error| !error.is_transient()).await
 }
 
 async fn freeze_if_due(ctx: &Context, id: &JobId) -> Result<FreezeOutcome, Error> {

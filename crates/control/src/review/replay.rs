@@ -1,17 +1,15 @@
 //! Decides a delivery again at a user's request, with the forge's current data.
 
 use crate::forge::forge_client;
-use crate::review::translate::{parse_command, review_event, to_pull_request_snapshot};
+use crate::review::translate::{comment_event, review_event, to_pull_request_snapshot};
 use crate::review::{ProjectScope, decide_review};
 use crate::tickets::move_ticket::{Answer, move_ticket};
 use crate::{Context, Error};
 use pullyard_domain::delivery::{Delivery, ReviewSubject};
 use pullyard_domain::event::TicketEvent;
-use pullyard_domain::id::{DeliveryId, RepositoryName};
-use pullyard_domain::marker::Marker;
-use pullyard_domain::review::{Author, MAX_MESSAGE_CHARS, RequestedAction, ReviewEvent};
-use pullyard_domain::time::Timestamp;
-use pullyard_forge::{Forge, ReviewState};
+use pullyard_domain::id::DeliveryId;
+use pullyard_domain::review::{RequestedAction, ReviewEvent};
+use pullyard_forge::ReviewState;
 
 /// Idempotent: a final answer stays, as with a redelivery.
 /// Errors: `NotFound`; `Invalid` for a delivery without stored content; `Forge`; `Contended`.
@@ -51,11 +49,7 @@ async fn reload_event(ctx: &Context, delivery: &Delivery, subject: &ReviewSubjec
     let Some(review) = &subject.review else {
         return Err(not_replayable("it concerns only the pull request itself; the next poll finds that"));
     };
-    let integration = ctx
-        .store
-        .load_integration(&id.integration)
-        .await?
-        .ok_or_else(|| Error::not_found("integration", &id.integration))?;
+    let integration = ctx.load_integration(&id.integration).await?;
     let connected = ctx.store.load_repository(&delivery.project, &id.integration, id.repository).await?;
     let connected = connected.ok_or_else(|| not_replayable("its repository is no longer connected"))?;
     let (name, forge) = (connected.name.clone(), forge_client(ctx, &integration, &connected).await?);
@@ -73,41 +67,10 @@ async fn reload_event(ctx: &Context, delivery: &Delivery, subject: &ReviewSubjec
     let Some(comment) = review.as_str().strip_prefix("comment-").and_then(|id| id.parse::<u64>().ok()) else {
         return Err(not_replayable("the forge does not store such requests; use `pullyard revise`"));
     };
-    let CommentRequest { author, submitted_at, message, has_marker: marked } =
-        get_comment_request(&forge, &name, id.number, comment).await?;
-    Ok(ReviewEvent {
-        source: delivery.source,
-        delivery: called,
-        review: review.clone(),
-        asks: RequestedAction::Revision { message },
-        author,
-        submitted_at,
-        marked,
-        pull_request: now,
-    })
-}
-
-struct CommentRequest {
-    author: Author,
-    submitted_at: Timestamp,
-    message: Option<String>,
-    has_marker: bool,
-}
-
-async fn get_comment_request(
-    forge: &Forge,
-    name: &RepositoryName,
-    number: u64,
-    comment: u64,
-) -> Result<CommentRequest, Error> {
-    let all = forge.issue_comments(name.as_str(), number).await?.items;
-    let found = all.into_iter().find(|one| one.id == comment);
-    let found = found.ok_or_else(|| not_replayable("the comment was deleted"))?;
-    let message =
-        parse_command(&found.body).ok_or_else(|| not_replayable("the comment no longer requests a revision"))?;
-    let author = found.author.ok_or_else(|| not_replayable("the comment's author no longer has an account"))?;
-    let author = Author { id: author.id, login: author.login, bot: author.is_bot };
-    let message = (!message.is_empty()).then(|| message.chars().take(MAX_MESSAGE_CHARS).collect());
-    let (submitted_at, marked) = (Timestamp::from_millis(found.created_at.millis()), Marker::is_present(&found.body));
-    Ok(CommentRequest { author, submitted_at, message, has_marker: marked })
+    let all = forge.issue_comments(name.as_str(), id.number).await?.items;
+    let comment =
+        all.into_iter().find(|one| one.id == comment).ok_or_else(|| not_replayable("the comment was deleted"))?;
+    let event =
+        comment_event(&comment, now).ok_or_else(|| not_replayable("the comment no longer requests a revision"))?;
+    Ok(ReviewEvent { source: delivery.source, delivery: called, ..event })
 }

@@ -1,10 +1,11 @@
 //! Records that a repository was renamed, transferred or deleted. Its id does not change, so every link stays valid.
 
 use super::facts::ProjectScope;
+use crate::admin::projects::scheme_and_host;
 use crate::forge::forge_client;
+use crate::poll::update_poll;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
-use pullyard_domain::hook::Poll;
 use pullyard_domain::id::{IntegrationId, RepositoryName};
 use pullyard_domain::project::{Integration, Repository};
 use pullyard_domain::time::Timestamp;
@@ -49,9 +50,7 @@ pub(crate) async fn record_repository_change(
 }
 
 async fn refresh_repository(ctx: &Context, stored: Repository, name: &str) -> Result<(), Error> {
-    let integration = ctx.store.load_integration(&stored.integration).await?;
-    let integration =
-        integration.ok_or_else(|| Error::NotFound { what: "integration", name: stored.integration.to_string() })?;
+    let integration = ctx.load_integration(&stored.integration).await?;
     let forge = forge_client(ctx, &integration, &stored).await?;
     let requested_at = ctx.clock.now();
     let found = match forge.repository(name).await {
@@ -111,7 +110,7 @@ async fn store_repository_name(
     stored: Repository,
     at_forge: &pullyard_forge::Repository,
 ) -> Result<(), Error> {
-    let name = RepositoryName::new(&at_forge.full_name).map_err(|bad| Error::Inconsistent(bad.to_string()))?;
+    let name = RepositoryName::new(&at_forge.full_name)?;
     let mut rounds = ctx.retries(&name);
     let mut stored = stored;
     loop {
@@ -142,39 +141,15 @@ async fn store_repository_name(
 
 /// Marks a repository as gone. It stays connected, because old jobs refer to it.
 async fn mark_gone(ctx: &Context, repository: &Repository, since: Timestamp) -> Result<(), Error> {
-    let Repository { project, integration, id, .. } = repository;
-    let mut rounds = ctx.retries(id);
-    loop {
-        let stored = ctx.store.load_poll(project, integration, *id).await?;
-        let poll = stored.unwrap_or_else(|| Poll::new(repository, since));
-        let Some(poll) = poll.mark_gone(since) else { return Ok(()) };
-        if ctx.store.put_poll(&poll).await? == Write::Applied {
-            return Ok(());
-        }
-        rounds.backoff().await?;
-    }
+    update_poll(ctx, repository, |poll, _| poll.mark_gone(since)).await.map(drop)
 }
 
 /// Clears the mark after the forge returned the repository, unless the mark is newer than the request (`requested_at`).
 pub(crate) async fn clear_gone(ctx: &Context, repository: &Repository, requested_at: Timestamp) -> Result<(), Error> {
-    let Repository { project, integration, id, .. } = repository;
-    let mut rounds = ctx.retries(id);
-    loop {
-        let stored = ctx.store.load_poll(project, integration, *id).await?;
-        let Some(poll) = stored.and_then(|stored| stored.mark_present(requested_at, ctx.clock.now())) else {
-            return Ok(());
-        };
-        if ctx.store.put_poll(&poll).await? == Write::Applied {
-            return Ok(());
-        }
-        rounds.backoff().await?;
-    }
+    update_poll(ctx, repository, |poll, now| poll.mark_present(requested_at, now)).await.map(drop)
 }
 
 fn is_same_host(one: &str, other: &str) -> bool {
-    let host = |url: &str| {
-        let (scheme, rest) = url.split_once("://")?;
-        Some((scheme.to_owned(), rest.split('/').next()?.to_owned()))
-    };
-    host(one).is_some() && host(one) == host(other)
+    let host = scheme_and_host(one);
+    host.is_some() && host == scheme_and_host(other)
 }

@@ -171,11 +171,7 @@ struct LoadedPullRequest {
 
 async fn load_pull_request(ctx: &Context, named: &PullRequestRef) -> Result<LoadedPullRequest, Error> {
     let repository = load_repository(ctx, named).await?;
-    let integration = ctx
-        .store
-        .load_integration(&repository.integration)
-        .await?
-        .ok_or_else(|| Error::not_found("integration", &repository.integration))?;
+    let integration = ctx.load_integration(&repository.integration).await?;
     let forge = forge_client(ctx, &integration, &repository).await?;
     let pull = match forge.pull_request(repository.name.as_str(), named.number).await {
         Ok(pull) => pull,

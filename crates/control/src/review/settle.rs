@@ -112,7 +112,7 @@ async fn refuse_reviews(
             .await?;
     }
     if let Some(linked) = linked {
-        post_refusal(ctx, linked, reason).await?;
+        show_decision(ctx, linked, reason).await?;
     }
     for some in others.chunks(MAX_ABSORBED) {
         if ctx.store.refuse_absorbed_reviews(newest, some, &state).await? == Write::Stale {
@@ -167,13 +167,16 @@ async fn load_facts(
     }))
 }
 
-/// Shows the refusal on the pull request, unless its note is newer than in `pull_request`.
-async fn post_refusal(ctx: &Context, pull_request: PullRequest, reason: &Reason) -> Result<(), Error> {
+/// Shows the decision on the pull request, unless its note is newer than in `pull_request`.
+pub(super) async fn show_decision(ctx: &Context, pull_request: PullRequest, reason: &Reason) -> Result<(), Error> {
     let mut rounds = ctx.retries(&pull_request.id);
     let version = pull_request.note_version;
     let mut linked = pull_request;
     loop {
         linked.set_note(Note::Decision { reason: reason.clone().clipped() });
+        if !linked.is_note_outdated() {
+            return Ok(());
+        }
         if ctx.store.update_pull_request(&linked).await? == Write::Applied {
             ctx.wake_pull_request(&linked.id).await;
             return Ok(());

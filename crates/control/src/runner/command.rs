@@ -16,7 +16,7 @@ pub enum RunnerCommand {
 pub async fn command_runner(ctx: &Context, id: &RunnerId, command: &RunnerCommand) -> Result<Runner, Error> {
     let mut rounds = ctx.retries(id);
     loop {
-        let runner = ctx.store.load_runner(id).await?.ok_or_else(|| Error::not_found("runner", id))?;
+        let runner = ctx.load_runner(id).await?;
         if runner.status == Presence::Deleting {
             return Err(Error::Runner(Refusal::Deleting { name: runner.name }));
         }

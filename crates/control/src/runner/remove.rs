@@ -16,7 +16,7 @@ pub enum RemovalState {
 pub async fn remove_runner(ctx: &Context, id: &RunnerId) -> Result<RemovalState, Error> {
     let mut rounds = ctx.retries(id);
     loop {
-        let runner = ctx.store.load_runner(id).await?.ok_or_else(|| Error::not_found("runner", id))?;
+        let runner = ctx.load_runner(id).await?;
         if runner.status != Presence::Deleting {
             if ctx.store.begin_removal(&runner).await? == Write::Stale {
                 rounds.backoff().await?;

@@ -63,53 +63,41 @@ impl RoundTimer<'_> {
         if self.is_past(until) { Err(Error::Timeout { what, within: until }) } else { Ok(()) }
     }
 
-    pub(super) async fn run<T, E>(
+    pub(super) async fn run<T>(
         &self,
         what: &'static str,
-        doing: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, Error>
-    where
-        Error: From<E>,
-    {
+        doing: impl Future<Output = Result<T, impl Into<Error>>>,
+    ) -> Result<T, Error> {
         self.run_within(self.limits.call, what, doing).await
     }
 
-    pub(super) async fn run_before<T, E>(
+    pub(super) async fn run_before<T>(
         &self,
         until: Duration,
         what: &'static str,
-        doing: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, Error>
-    where
-        Error: From<E>,
-    {
+        doing: impl Future<Output = Result<T, impl Into<Error>>>,
+    ) -> Result<T, Error> {
         self.check(until, what)?;
         self.run(what, doing).await
     }
 
-    pub(super) async fn run_last<T, E>(
+    pub(super) async fn run_last<T>(
         &self,
         what: &'static str,
-        doing: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, Error>
-    where
-        Error: From<E>,
-    {
+        doing: impl Future<Output = Result<T, impl Into<Error>>>,
+    ) -> Result<T, Error> {
         self.run_within(self.remaining(self.limits.end).max(self.limits.call / 2), what, doing).await
     }
 
-    async fn run_within<T, E>(
+    async fn run_within<T>(
         &self,
         limit: Duration,
         what: &'static str,
-        doing: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, Error>
-    where
-        Error: From<E>,
-    {
+        doing: impl Future<Output = Result<T, impl Into<Error>>>,
+    ) -> Result<T, Error> {
         // Boxed: the future of a job's end is large and has many call sites here.
         match self.clock.with_timeout(limit, Box::pin(doing)).await {
-            Some(done) => Ok(done?),
+            Some(done) => done.map_err(Into::into),
             None => Err(Error::Timeout { what, within: limit }),
         }
     }

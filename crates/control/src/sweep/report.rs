@@ -48,7 +48,6 @@ impl Report {
         *count += 1;
     }
 
-    /// Adds the report of one runner.
     pub(super) fn add_runner(&mut self, part: &Self) {
         self.requeued += part.requeued;
         self.ended += part.ended;

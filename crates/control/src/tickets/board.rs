@@ -2,7 +2,7 @@
 
 use crate::facts::load_facts;
 use crate::jobs::new_job::write_new_ticket_and_job;
-use crate::requester::{Requester, hash_request};
+use crate::requester::{Requester, hash_request, new_request};
 use crate::tickets::move_ticket::{Answer, log_answer, move_ticket, new_delivery, plan_new_job};
 use crate::tickets::order::load_rank_before;
 use crate::tickets::suggest_key::suggest_ticket_key;
@@ -72,19 +72,15 @@ impl TextChanges {
 /// Errors: `NotFound` (project); `NameTaken`; `KeyReused`; `Invalid` for a status that is no column; `Contended`.
 pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Error> {
     let NewTicket { project, key: wanted, text, status, caller, request } = new;
-    let request = request.map(|own| Request {
-        caller: format!("{} new tickets of {project}", caller.id),
-        key: own,
-        content: hash_request(&(&wanted, &text, &status)),
-        at: ctx.clock.now(),
-    });
+    let scope = format!("{} new tickets of {project}", caller.id);
+    let request = new_request(scope, request, &(&wanted, &text, &status), ctx.clock.now());
     let id = new_event_id();
     let mut rounds = ctx.retries(wanted.as_ref().map_or(project.as_str(), TicketKey::as_str));
     loop {
         if let Some(first) = find_first_answer(ctx, request.as_ref()).await? {
             return Ok(first);
         }
-        let stored = ctx.store.load_project(&project).await?.ok_or_else(|| Error::not_found("project", &project))?;
+        let stored = ctx.load_project(&project).await?;
         let key = match &wanted {
             Some(key) => key.clone(),
             None => suggest_ticket_key(ctx, &project).await?,
@@ -166,7 +162,7 @@ pub struct TicketMove {
 /// Errors: `NotFound` (ticket); `KeyReused`; `Denied` without such a place; `Invalid` for a status that is no column.
 pub async fn move_board_ticket(ctx: &Context, command: TicketMove) -> Result<Option<Answer>, Error> {
     let TicketMove { project, key, status, place, caller, request } = command;
-    let ticket = ctx.store.load_ticket(&project, &key).await?.ok_or_else(|| Error::not_found("ticket", &key))?;
+    let ticket = ctx.load_ticket(&project, &key).await?;
     let status = status.unwrap_or_else(|| ticket.status.clone());
     let named = request.map(|request| EventId::for_move(&caller.id, request.as_str()));
     let mut moved = new_board_event(&ticket, ctx.clock.now(), status, None, caller.name);
@@ -216,19 +212,15 @@ fn check_status(project: &Project, status: &str) -> Result<(), Error> {
 /// `Contended`, with nothing stored.
 pub async fn edit_ticket(ctx: &Context, command: TicketEdit) -> Result<Answer, Error> {
     let TicketEdit { project, key, changes, based_on, caller, request } = command;
-    let request = request.map(|own| Request {
-        caller: format!("{} edits of {project}", caller.id),
-        key: own,
-        content: hash_request(&(&key, &changes)),
-        at: ctx.clock.now(),
-    });
+    let scope = format!("{} edits of {project}", caller.id);
+    let request = new_request(scope, request, &(&key, &changes), ctx.clock.now());
     let id = new_event_id();
     let mut rounds = ctx.retries(&key);
     loop {
         if let Some(first) = find_first_answer(ctx, request.as_ref()).await? {
             return Ok(first);
         }
-        let ticket = ctx.store.load_ticket(&project, &key).await?.ok_or_else(|| Error::not_found("ticket", &key))?;
+        let ticket = ctx.load_ticket(&project, &key).await?;
         let stored = ctx.store.load_ticket_text(&project, &key).await?;
         let before = stored.as_ref().map(|stored| stored.text.clone()).unwrap_or_default();
         if based_on.as_ref().is_some_and(|version| *version != text_version(&before)) {

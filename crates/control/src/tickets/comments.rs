@@ -1,6 +1,6 @@
 //! Comments of users on a ticket.
 
-use crate::requester::{Requester, hash_request};
+use crate::requester::{Requester, new_request};
 use crate::{Context, Error};
 use pullyard_domain::comment::{Comment, Editor};
 use pullyard_domain::id::{EventId, ProjectId, TicketKey};
@@ -49,7 +49,7 @@ pub async fn list_comments(
     key: &TicketKey,
     before: Option<u32>,
 ) -> Result<CommentPage, Error> {
-    let ticket = ctx.store.load_ticket(project, key).await?.ok_or_else(|| Error::not_found("ticket", key))?;
+    let ticket = ctx.load_ticket(project, key).await?;
     list_comments_of(ctx, &ticket, before).await
 }
 
@@ -71,18 +71,14 @@ pub async fn list_comments_of(ctx: &Context, ticket: &Ticket, before: Option<u32
 /// `Denied` if the ticket can get no more comments; `Contended`.
 pub async fn add_comment(ctx: &Context, new: NewComment) -> Result<AddedComment, Error> {
     let NewComment { project, key, text, caller, request } = new;
-    let request = request.map(|own| Request {
-        caller: format!("{} comments of {project}", caller.id),
-        key: own,
-        content: hash_request(&(&key, &text)),
-        at: ctx.clock.now(),
-    });
+    let scope = format!("{} comments of {project}", caller.id);
+    let request = new_request(scope, request, &(&key, &text), ctx.clock.now());
     let mut rounds = ctx.retries(&key);
     loop {
         if let Some(first) = find_first_comment(ctx, &project, &key, request.as_ref()).await? {
             return Ok(AddedComment::Existing(first));
         }
-        let ticket = ctx.store.load_ticket(&project, &key).await?.ok_or_else(|| Error::not_found("ticket", &key))?;
+        let ticket = ctx.load_ticket(&project, &key).await?;
         let (ticket, number) = ticket.add_comment().map_err(Error::Denied)?;
         let comment = Comment {
             project: project.clone(),

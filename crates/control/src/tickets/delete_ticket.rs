@@ -14,7 +14,7 @@ use pullyard_store::Write;
 pub async fn delete_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<(), Error> {
     let mut retries = ctx.retries(key);
     loop {
-        let ticket = ctx.store.load_ticket(project, key).await?.ok_or_else(|| Error::not_found("ticket", key))?;
+        let ticket = ctx.load_ticket(project, key).await?;
         let pull_request = match &ticket.pull_request {
             Some(link) => ctx.store.load_pull_request(&link.id).await?,
             None => None,

@@ -29,7 +29,6 @@ pub(super) async fn load_rank_before(
     rank_before(&ticket.key, &found, &column).ok_or_else(full)
 }
 
-/// The tickets of a column in their order.
 pub async fn load_column(ctx: &Context, project: &ProjectId, status: &str) -> Result<Vec<Ticket>, Error> {
     let mut column = Vec::new();
     let mut after = None;

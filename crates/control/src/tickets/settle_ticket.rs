@@ -2,7 +2,7 @@
 
 use crate::facts::load_facts;
 use crate::review::settle_reviews;
-use crate::sweep::postpone::postpone;
+use crate::sweep::postpone::postpone_after;
 use crate::tickets::move_ticket::{create_triggered_job, new_delivery};
 use crate::{Context, Error};
 use pullyard_domain::delivery::Source;
@@ -24,13 +24,9 @@ pub struct SettleResult {
 /// Idempotent: by the ticket's revision.
 /// Errors: after any error but `Contended`, the ticket is put off, longer each time.
 pub async fn settle_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<SettleResult, Error> {
-    match settle_steps(ctx, project, key).await {
-        Err(error) if !matches!(error, Error::Contended { .. }) => {
-            postpone(ctx, &WorkKey::Ticket(project.clone(), key.clone()), Some(&error)).await;
-            Err(error)
-        }
-        settled => settled,
-    }
+    let settled = settle_steps(ctx, project, key).await;
+    let is_lasting = |error: &Error| !matches!(error, Error::Contended { .. });
+    postpone_after(ctx, &WorkKey::Ticket(project.clone(), key.clone()), settled, is_lasting).await
 }
 
 async fn settle_steps(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<SettleResult, Error> {
