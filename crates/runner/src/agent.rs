@@ -162,29 +162,24 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
         spent.add_ended_run(&end.record);
         tally.note_usage(&end.record, &spent);
         match classify_end(run, chosen, &end, &limits, &spent).await? {
-            Verdict::Succeeded => {
+            // New messages may make a denied tool unnecessary, and the agent's question may concern it.
+            verdict @ (Verdict::Succeeded | Verdict::Failed(Failure::PermissionDenied { .. })) => {
                 // Claude Code and Codex work on after a question in their output, so only a question file counts.
                 let question = match end.record.question.filter(|_| !chosen.has_sessions()) {
                     Some(question) => Some(question),
                     None => load_question(run).await,
                 };
                 if !chosen.has_sessions() || !can_read_more_inputs(run).await? {
-                    return question.map_or(Ok(()), |question| Err(Stop::Question(question)));
+                    return match (question, verdict) {
+                        (Some(question), _) => Err(Stop::Question(question)),
+                        (None, Verdict::Failed(failure)) => Err(failure.into()),
+                        (None, _) => Ok(()),
+                    };
                 }
                 session = end.record.session.or(session);
                 resume_prompt = if question.is_some() { QUESTION_SUPERSEDED_PROMPT } else { READ_INPUTS_PROMPT };
             }
             Verdict::Stopped(stop) => return Err(stop),
-            // New messages may make the denied tool unnecessary.
-            Verdict::Failed(failure @ Failure::PermissionDenied { .. }) => {
-                // The agent's question may concern the denied tool.
-                let question = load_question(run).await;
-                if !can_read_more_inputs(run).await? {
-                    return Err(question.map_or_else(|| failure.into(), Stop::Question));
-                }
-                session = end.record.session.or(session);
-                resume_prompt = if question.is_some() { QUESTION_SUPERSEDED_PROMPT } else { READ_INPUTS_PROMPT };
-            }
             Verdict::Failed(failure) => return Err(failure.into()),
             Verdict::Retry(transient) => {
                 restart::wait_before_restart(transient, run).await?;

@@ -114,14 +114,8 @@ impl WorkContext<'_> {
             let left_out = exclusion_report::report_excluded_folders(attempt, workspace);
             let tree = tree?;
             attempt.checkpoint_state.set_tree(&tree);
-            attempt
-                .unless_ordered(protected::check_protected_files(
-                    attempt,
-                    git,
-                    workspace,
-                    (&target.start_commit, &tree),
-                ))
-                .await?;
+            let change = (target.start_commit.as_str(), tree.as_str());
+            attempt.unless_ordered(protected::check_protected_files(attempt, git, workspace, change)).await?;
             let (Some(beside), Some(commands)) = (self.command_runner, commands) else {
                 break (tree, CheckResults::default(), left_out);
             };
@@ -160,14 +154,8 @@ impl WorkContext<'_> {
         let commit = attempt.unless_ordered(commit::create_commit(git, workspace, &tree, target, &about)).await?;
         attempt.usage.set_commit(&commit);
         let repository = workspace.repository();
-        attempt
-            .unless_ordered(secret_scan::scan_commit(
-                git,
-                &repository,
-                (&target.start_commit, &commit),
-                &attempt.redactor,
-            ))
-            .await?;
+        let change = (target.start_commit.as_str(), commit.as_str());
+        attempt.unless_ordered(secret_scan::scan_commit(git, &repository, change, &attempt.redactor)).await?;
         let patch = async {
             store_patch(attempt, (git, workspace, target), &commit, times).await;
             Ok(())
