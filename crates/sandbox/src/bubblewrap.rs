@@ -108,7 +108,6 @@ impl Options {
 /// All options, each with its values, in the order of the mounts: the last mount at a path wins.
 pub(crate) fn options(
     spec: &Spec,
-    git: Option<&crate::spec::Place>,
     env: &[(OsString, OsString)],
     system: &System,
     descriptors: &Descriptors,
@@ -136,23 +135,20 @@ pub(crate) fn options(
     options.words(["--proc", "/proc", "--dev", "/dev"]);
     options.tmpfs("1777", SHARED_MEMORY_BYTES, Path::new("/dev/shm"));
     options.tmpfs("1777", limits.tmp_bytes, Path::new("/tmp"));
-    options.bind("--bind", &spec.home.host, &spec.home.inside);
+    options.bind("--bind", &spec.home, &spec.home);
     let worktree = match spec.access {
         Access::ReadWrite => "--bind",
         Access::ReadOnly => "--ro-bind",
     };
-    options.bind(worktree, &spec.worktree.host, &spec.worktree.inside);
-    if let Some(git) = git {
-        options.bind("--ro-bind", &git.host, &git.inside);
+    options.bind(worktree, &spec.worktree, &spec.worktree);
+    for path in &spec.writable {
+        options.bind("--bind", path, path);
     }
-    for place in &spec.writable {
-        options.bind("--bind", &place.host, &place.inside);
-    }
-    for place in &spec.read_only {
-        options.bind("--ro-bind", &place.host, &place.inside);
+    for path in &spec.read_only {
+        options.bind("--ro-bind", path, path);
     }
     options.words(["--remount-ro", "/", "--chdir"]);
-    options.add([spec.worktree.inside.as_ref()]);
+    options.add([spec.worktree.as_ref()]);
     for descriptor in &descriptors.filters {
         options.words(["--add-seccomp-fd", &descriptor.to_string()]);
     }
@@ -163,23 +159,20 @@ pub(crate) fn options(
 mod tests {
     use super::*;
     use crate::level::Level;
-    use crate::spec::Place;
 
     fn options_of(spec: &Spec) -> String {
-        let git = Place::new("/jobs/1/work/.git", "/work/.git");
         let system = System { folders: vec!["/usr".into()], links: vec![("usr/bin".into(), "/bin".into())] };
         let descriptors = Descriptors { etc: vec![7, 8, 9, 10, 11], filters: vec![12, 13] };
-        let env = spec.environment(Level::Bubblewrap, false);
-        let words = options(spec, Some(&git), &env, &system, &descriptors);
+        let env = spec.environment(Level::Bubblewrap);
+        let words = options(spec, &env, &system, &descriptors);
         words.iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ").replace(" --", "\n--")
     }
 
     #[test]
     fn options_show_only_the_listed_places() {
-        let home = Place::new("/jobs/1/home", "/home/agent");
-        let mut spec = Spec::new("/opt/agent/claude", Place::new("/jobs/1/work", "/work"), home);
+        let mut spec = Spec::new("/opt/agent/claude", "/jobs/1/work", "/jobs/1/home");
         spec.env = vec![("ANTHROPIC_API_KEY".into(), "placeholder".into())];
-        spec.read_only = vec![Place::new("/opt/claude", "/opt/agent")];
+        spec.read_only = vec!["/opt/agent".into()];
         let expected = "--unshare-user
 --unshare-ipc
 --unshare-pid
@@ -195,7 +188,7 @@ mod tests {
 --cap-drop ALL
 --clearenv
 --setenv PATH /usr/local/bin:/usr/bin:/bin
---setenv HOME /home/agent
+--setenv HOME /jobs/1/home
 --setenv USER agent
 --setenv LANG C.UTF-8
 --setenv TMPDIR /tmp
@@ -230,12 +223,11 @@ mod tests {
 --perms 1777
 --size 1073741824
 --tmpfs /tmp
---bind /jobs/1/home /home/agent
---bind /jobs/1/work /work
---ro-bind /jobs/1/work/.git /work/.git
---ro-bind /opt/claude /opt/agent
+--bind /jobs/1/home /jobs/1/home
+--bind /jobs/1/work /jobs/1/work
+--ro-bind /opt/agent /opt/agent
 --remount-ro /
---chdir /work
+--chdir /jobs/1/work
 --add-seccomp-fd 12
 --add-seccomp-fd 13";
         assert_eq!(options_of(&spec), expected);
@@ -243,10 +235,9 @@ mod tests {
 
     #[test]
     fn read_only_worktree_is_bound_so() {
-        let home = Place::new("/jobs/1/home", "/home/agent");
-        let mut spec = Spec::new("/bin/true", Place::new("/jobs/1/work", "/work"), home);
+        let mut spec = Spec::new("/bin/true", "/jobs/1/work", "/jobs/1/home");
         spec.access = Access::ReadOnly;
         let options = options_of(&spec);
-        assert!(options.contains("--ro-bind /jobs/1/work /work\n"), "{options}");
+        assert!(options.contains("--ro-bind /jobs/1/work /jobs/1/work\n"), "{options}");
     }
 }

@@ -12,7 +12,7 @@ use crate::promises::{Canary, Promise};
 use crate::report::{Outcome, Report, Verdict};
 use crate::running::Running;
 use crate::sandbox::Sandbox;
-use crate::spec::{Place, Spec};
+use crate::spec::Spec;
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, BufRead, BufReader, Read};
@@ -78,16 +78,14 @@ impl Sandbox {
         let scene =
             Scene::create(folder, self.helper()).map_err(|error| format!("the check has no targets: {error}"))?;
         let words = |error: Error| error.to_string();
-        let place = |name: &str, inside: &str| Place::new(scene.folder.join(name), inside);
-        let mut spec = Spec::new("/proc/self/exe", place("work", "/work"), place("home", "/home/agent"));
+        let mut spec = Spec::new("/proc/self/exe", scene.folder.join("work"), scene.folder.join("home"));
         if self.level() == Level::Landlock {
             let program = fs::canonicalize(self.helper()).map_err(|error| error.to_string())?;
-            spec.read_only.push(Place::same(program));
+            spec.read_only.push(program);
         }
         let ports = self.reserve_ports(1).map_err(words)?;
         let proxy_port = *ports.numbers().first().ok_or("it has no port")?;
-        let targets =
-            scene.targets(spec.worktree.seen_at(self.level()), proxy_port).map_err(|error| error.to_string())?;
+        let targets = scene.targets(proxy_port).map_err(|error| error.to_string())?;
         let targets = serde_json::to_string(&targets).map_err(|error| error.to_string())?;
         spec.args = [WORD, "canaries", &targets].map(Into::into).to_vec();
         for name in ["work", "home"] {
@@ -144,7 +142,7 @@ impl Scene {
         let nonce: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         let folder = fs::canonicalize(parent)?.join(format!("sandbox-check-{nonce}"));
         // Every user may read and write the targets, so that only the sandbox can protect them.
-        for name in ["", "work", "work/.git", "work/.git/hooks", "home", "ssh/.ssh"] {
+        for name in ["", "work", "home", "ssh/.ssh"] {
             DirBuilder::new().recursive(true).mode(0o755).create(folder.join(name))?;
             fs::set_permissions(folder.join(name), Permissions::from_mode(0o755))?;
         }
@@ -161,7 +159,7 @@ impl Scene {
         Ok(Self { folder, nonce, tcp, udp, socket, bait })
     }
 
-    fn targets(&self, worktree: &Path, proxy_port: u16) -> io::Result<Targets> {
+    fn targets(&self, proxy_port: u16) -> io::Result<Targets> {
         let own = std::env::home_dir().map(|home| home.join(".ssh"));
         let socket_name = self.socket.local_addr()?;
         let socket_name = socket_name.as_abstract_name().map(|name| String::from_utf8_lossy(name).into_owned());
@@ -174,7 +172,7 @@ impl Scene {
             udp_port: self.udp.local_addr()?.port(),
             socket_name: socket_name.unwrap_or_default(),
             bait: self.bait.id(),
-            worktree: worktree.to_owned(),
+            worktree: self.folder.join("work"),
             proxy_port,
         })
     }
@@ -226,11 +224,8 @@ impl Scene {
 
     /// The traces of canaries that succeeded, whatever they report.
     fn look_from_outside(&self, outcomes: &mut BTreeMap<Canary, Outcome>) {
-        let exists = |path: &str| fs::symlink_metadata(self.folder.join(path)).is_ok();
         let traces = [
-            (Canary::HostWrite, exists("open/written")),
-            (Canary::GitReplace, !exists("work/.git")),
-            (Canary::GitWrite, exists("work/.git/hooks/post-commit") || exists("work/git/hooks/post-commit")),
+            (Canary::HostWrite, self.folder.join("open/written").exists()),
             (Canary::NetworkTcp, self.tcp.accept().is_ok()),
             (Canary::NetworkUdp, self.udp.recv(&mut [0; 64]).is_ok()),
         ];

@@ -11,7 +11,7 @@ use crate::launch::WORD;
 use crate::level::Level;
 use crate::limits::SHARED_ACCOUNT_THREADS;
 use crate::seccomp;
-use crate::spec::{Access, Limits, Place, Spec};
+use crate::spec::{Access, Limits, Spec};
 use nix::sys::resource::{Resource, getrlimit};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::ffi::OsString;
@@ -125,14 +125,13 @@ fn prepare_folder(folder: &Path, (uid, gid): (u32, u32)) -> io::Result<UnixListe
     Ok(listener)
 }
 
-/// The mounts of a command's places, at the same paths as at the other level with mounts.
+/// The mounts of a command's files and folders.
 /// Errors: a path that the engines cannot read.
-pub(crate) fn mounts(spec: &Spec, git: Option<&Place>) -> Result<Vec<OsString>, Error> {
-    let places = [(&spec.worktree, spec.access), (&spec.home, Access::ReadWrite)];
-    let places = places.into_iter().chain(git.map(|git| (git, Access::ReadOnly)));
-    let places = places.chain(spec.writable.iter().map(|place| (place, Access::ReadWrite)));
-    let places = places.chain(spec.read_only.iter().map(|place| (place, Access::ReadOnly)));
-    places.map(|(place, access)| mount(&place.host, &place.inside, access)).collect()
+pub(crate) fn mounts(spec: &Spec) -> Result<Vec<OsString>, Error> {
+    let paths = [(&spec.worktree, spec.access), (&spec.home, Access::ReadWrite)];
+    let paths = paths.into_iter().chain(spec.writable.iter().map(|path| (path, Access::ReadWrite)));
+    let paths = paths.chain(spec.read_only.iter().map(|path| (path, Access::ReadOnly)));
+    paths.map(|(path, access)| mount(path, path, access)).collect()
 }
 
 fn mount(host: &Path, inside: &Path, access: Access) -> Result<OsString, Error> {
@@ -225,10 +224,9 @@ mod tests {
             label: "ins_1".into(),
             folder: "/work/containers".into(),
         };
-        let mut spec = Spec::new("/bin/true", Place::same("/work/1/tree"), Place::same("/work/1/home"));
-        spec.read_only = vec![Place::same("/opt/go")];
-        let git = Place::same("/work/1/tree/.git");
-        let mounts = mounts(&spec, Some(&git)).unwrap();
+        let mut spec = Spec::new("/bin/true", "/work/1/tree", "/work/1/home");
+        spec.read_only = vec!["/opt/go".into()];
+        let mounts = mounts(&spec).unwrap();
         let (folder, helper) = (Path::new("/work/containers/c"), Path::new("/usr/bin/pullyard-runner"));
         let about = Arguments { name: "c", folder, helper, user: (7, 8), mounts: &mounts };
         let words = about.to_words(level, &containers, &spec.limits);
@@ -270,7 +268,6 @@ mod tests {
 --mount type=bind,src=/usr/bin/pullyard-runner,dst=/run/pullyard-program,readonly
 --mount type=bind,src=/work/1/tree,dst=/work/1/tree
 --mount type=bind,src=/work/1/home,dst=/work/1/home
---mount type=bind,src=/work/1/tree/.git,dst=/work/1/tree/.git,readonly
 --mount type=bind,src=/opt/go,dst=/opt/go,readonly executor:1 sandbox-helper contained";
         assert_eq!(words_at(Level::Docker), expected);
         let podman = expected

@@ -25,7 +25,7 @@ pub struct Containers {
     pub cpu_percent: Option<u32>,
     /// After it, the container of a command ends with exit code 124.
     pub time_limit: Option<Duration>,
-    /// How many started containers wait for the next command with the same places.
+    /// How many started containers wait for the next command with the same paths.
     pub pool: usize,
     /// Marks the containers, so that `remove_left_containers` finds them after a crash.
     pub label: String,

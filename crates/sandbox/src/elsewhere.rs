@@ -70,7 +70,7 @@ impl Sandbox {
     }
 
     pub fn prepare(&self, spec: &Spec, ports: Ports) -> Result<Prepared, Error> {
-        spec.validate(self.level)?;
+        spec.validate()?;
         let mut command = match self.level {
             #[cfg(target_os = "macos")]
             Level::Seatbelt => crate::seatbelt::command(spec, &ports.numbers),
@@ -80,7 +80,7 @@ impl Sandbox {
                 command
             }
         };
-        command.current_dir(&spec.worktree.host).env_clear().envs(spec.environment(self.level, false));
+        command.current_dir(&spec.worktree).env_clear().envs(spec.environment(self.level));
         Ok(Prepared { command, start: PendingStart { ports } })
     }
 

@@ -93,8 +93,6 @@ fn has_fired(canary: Canary, targets: &Targets) -> bool {
         Canary::Signal => i32::try_from(targets.bait).is_ok_and(|bait| kill(Pid::from_raw(bait), None).is_ok()),
         Canary::Privileges => status_value("NoNewPrivs") != Some(1) || status_value("CapEff") != Some(0),
         Canary::SystemCalls => status_value("Seccomp") != Some(2) || personality::get().is_ok(),
-        Canary::GitWrite => fs::write(targets.worktree.join(".git/hooks/post-commit"), "").is_ok(),
-        Canary::GitReplace => fs::rename(targets.worktree.join(".git"), targets.worktree.join("git")).is_ok(),
         // The check sees from outside whether the process outlives this one.
         Canary::Orphan => {
             let _ = helper("orphan").process_group(0).spawn();

@@ -84,4 +84,4 @@ pub use report::{LimitsInForce, Outcome, Report, Verdict};
 pub use running::{PendingStart, Prepared, Running};
 #[cfg(target_os = "linux")]
 pub use sandbox::Sandbox;
-pub use spec::{Access, Limits, Place, Spec};
+pub use spec::{Access, Limits, Spec};

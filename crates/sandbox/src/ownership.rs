@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// Changes the owner of a folder and of its content. The kernel removes set-user-id bits of files on the way.
 ///
-/// `.git` of the folder itself stays with the runner. Another file system below is an error.
+/// Another file system below is an error.
 /// Idempotent: a repeated call continues. Errors: a path of more than 4096 bytes.
 pub(crate) fn change_owner(folder: &Path, owner: Account) -> Result<(), Error> {
     change(folder, owner).map_err(Error::io(format!("change the owner of {}", folder.display())))
@@ -31,7 +31,7 @@ fn change(folder: &Path, owner: Account) -> io::Result<()> {
             let entry = entry?;
             let name = entry.file_name();
             let bytes = name.to_bytes();
-            if matches!(bytes, b"." | b"..") || (bytes == b".git" && path == Path::new(".")) {
+            if matches!(bytes, b"." | b"..") {
                 continue;
             }
             chownat(&open, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
@@ -74,10 +74,10 @@ mod tests {
         let agent = Account { uid: 1_900_000_007, gid: 1_900_000_008 };
         change_owner(&work, agent).unwrap();
         let owner = |path: &Path| fs::symlink_metadata(path).map(|about| (about.uid(), about.gid())).unwrap();
-        for path in ["", "deep", "deep/er/tool", "link", "deep/link"] {
+        for path in ["", ".git/hooks", "deep", "deep/er/tool", "link", "deep/link"] {
             assert_eq!(owner(&work.join(path)), (agent.uid, agent.gid), "{path}");
         }
-        for path in [work.join(".git"), work.join(".git/hooks"), outside.clone(), outside.join("file")] {
+        for path in [outside.clone(), outside.join("file")] {
             assert_eq!(owner(&path), (0, 0), "{}", path.display());
         }
         // The agent could otherwise leave a program that runs as root for everyone.

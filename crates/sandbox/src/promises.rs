@@ -53,8 +53,6 @@ canaries! {
     Signal "signal" "signal processes of this machine" NAMESPACES,
     Privileges "privileges" "gain privileges" RESTRICTED,
     SystemCalls "system_calls" "make rare system calls" RESTRICTED,
-    GitWrite "git_write" "write into .git" NAMESPACES,
-    GitReplace "git_replace" "replace .git" NAMESPACES,
     Orphan "orphan" "leave processes behind" NAMESPACES,
 }
 

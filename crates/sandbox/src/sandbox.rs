@@ -105,7 +105,7 @@ impl Sandbox {
     }
 
     /// Changes the owner of a folder to the commands' account, before a command and after the runner wrote into it.
-    /// `.git` stays with the runner and must be readable for all users. Nothing changes if the accounts are the same.
+    /// Nothing changes if the accounts are the same.
     pub fn chown_to_account(&self, folder: &Path) -> Result<(), Error> {
         self.account().map_or(Ok(()), |account| ownership::change_owner(folder, account))
     }
@@ -126,10 +126,10 @@ impl Sandbox {
 
     /// Errors: a description that is unsafe, or a folder that the account cannot enter.
     pub fn prepare(&self, spec: &Spec, ports: Ports) -> Result<Prepared, Error> {
-        spec.validate(self.level)?;
+        spec.validate()?;
         // An engine that is root mounts every folder.
         if let Some(account) = self.account().filter(|_| !self.level.is_container()) {
-            spec.places().try_for_each(|place| check_reachable(&place.host, account))?;
+            spec.paths().try_for_each(|path| check_reachable(path, account))?;
         }
         let failed = |error| Error::io("prepare a command")(error);
         let cgroup = self.cgroups.as_ref().map(|groups| groups.create(&group_name(), &spec.limits)).transpose()?;
@@ -164,11 +164,11 @@ impl Sandbox {
         Ok(Prepared { command, start: PendingStart { socket: ours, ports, ending } })
     }
 
-    /// Starts containers for later commands with the same places, as many as `Containers::pool`. Blocks.
+    /// Starts containers for later commands with the same paths, as many as `Containers::pool`. Blocks.
     /// A failure is not reported: the next `prepare` reports it.
     pub fn prepare_ahead(&self, spec: &Spec) {
         let Some((_, Containers { pool, .. })) = &self.engine else { return };
-        let Ok(mounts) = self.mounts(spec) else { return };
+        let Ok(mounts) = container::mounts(spec) else { return };
         for _ in 0..*pool {
             // Locked during the start, because the next command would otherwise start another one at the same time.
             let mut waiting = self.waiting();
@@ -192,12 +192,8 @@ impl Sandbox {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn mounts(&self, spec: &Spec) -> Result<Vec<OsString>, Error> {
-        container::mounts(spec, spec.git_folder()?.as_ref())
-    }
-
     fn take_container(&self, spec: &Spec) -> Result<Container, Error> {
-        let mounts = self.mounts(spec)?;
+        let mounts = container::mounts(spec)?;
         let prepared = self.waiting().as_mut().and_then(|waiting| {
             let index = waiting.iter().position(|container| container.has_mounts(&mounts))?;
             Some(waiting.swap_remove(index))
@@ -215,11 +211,11 @@ impl Sandbox {
     fn container_orders(&self, spec: &Spec, ports: &Ports) -> Orders {
         let limit = self.engine.as_ref().and_then(|(_, containers)| containers.time_limit);
         let target = Target::Container {
-            folder: spec.worktree.inside.clone(),
+            folder: spec.worktree.clone(),
             ports: ports.numbers.clone(),
             time_limit_secs: limit.map(|limit| limit.as_secs()),
         };
-        let env = spec.environment(self.level, self.lease.is_some());
+        let env = spec.environment(self.level);
         Orders { env, ..self.orders(spec, target, spec.program.clone(), spec.args.clone()) }
     }
 
@@ -254,10 +250,9 @@ impl Sandbox {
         let etc = ETC_FILES.iter().map(|(_, content)| add(content.as_bytes())).collect::<Result<_, _>>()?;
         let filters = seccomp::filters(Sockets::All)?;
         let filters = filters.iter().map(|filter| add(&seccomp::to_bytes(filter))).collect::<Result<_, _>>()?;
-        let env = spec.environment(self.level, self.lease.is_some());
-        let git = spec.git_folder()?;
+        let env = spec.environment(self.level);
         let descriptors = Descriptors { etc, filters };
-        let options = bubblewrap::options(spec, git.as_ref(), &env, &System::read(), &descriptors);
+        let options = bubblewrap::options(spec, &env, &System::read(), &descriptors);
         let options: Vec<u8> = options.iter().flat_map(|word| [word.as_encoded_bytes(), b"\0"].concat()).collect();
         let options = add(&options)?;
         let mut args: Vec<OsString> = vec!["--args".into(), options.to_string().into(), "--".into()];
@@ -280,8 +275,8 @@ impl Sandbox {
         let confinement = strictness.map(|strictness| Confinement {
             rules: Rules {
                 strictness,
-                read: spec.places().map(|place| place.host.clone()).collect(),
-                write: spec.writable_places().map(|place| place.host.clone()).collect(),
+                read: spec.paths().cloned().collect(),
+                write: spec.writable_paths().cloned().collect(),
                 ports: (is_strict || !ports.numbers.is_empty()).then(|| ports.numbers.clone()),
             },
             sockets: match (is_strict, ports.numbers.is_empty()) {
@@ -290,8 +285,8 @@ impl Sandbox {
                 (false, true) => Sockets::All,
             },
         });
-        let target = Target::Command { folder: spec.worktree.host.clone(), confinement };
-        let env = spec.environment(self.level, self.lease.is_some());
+        let target = Target::Command { folder: spec.worktree.clone(), confinement };
+        let env = spec.environment(self.level);
         Orders { env, ..self.orders(spec, target, spec.program.clone(), spec.args.clone()) }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Source: sandbox-exec(1), and the profile of Codex (`seatbelt_base_policy.sbpl`).
 
-use crate::spec::{Access, Spec};
+use crate::spec::Spec;
 use std::ffi::OsString;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -33,8 +33,8 @@ const BASE: &str = "(version 1)
 
 /// Paths are parameters, so that no path is parsed as a rule.
 pub(crate) fn command(spec: &Spec, ports: &[u16]) -> Command {
-    let writable: Vec<_> = spec.writable_places().map(|place| resolve(&place.host)).collect();
-    let readable = spec.places().map(|place| resolve(&place.host)).filter(|path| !writable.contains(path));
+    let writable: Vec<_> = spec.writable_paths().map(|path| resolve(path)).collect();
+    let readable = spec.paths().map(|path| resolve(path)).filter(|path| !writable.contains(path));
     let mut profile = BASE.to_owned();
     let mut parameters = Vec::new();
     for (number, path) in readable.enumerate() {
@@ -44,11 +44,6 @@ pub(crate) fn command(spec: &Spec, ports: &[u16]) -> Command {
     for (number, path) in writable.into_iter().enumerate() {
         let _ = writeln!(profile, "(allow file-read* file-write* (subpath (param \"WRITE{number}\")))");
         parameters.push((format!("WRITE{number}="), path));
-    }
-    if spec.git == Access::ReadOnly {
-        // The last rule wins.
-        profile.push_str("(deny file-write* (subpath (param \"GIT\")))\n");
-        parameters.push(("GIT=".into(), resolve(&spec.worktree.host).join(".git")));
     }
     for port in ports {
         let _ = writeln!(profile, "(allow network-outbound (remote ip \"localhost:{port}\"))");
@@ -72,13 +67,12 @@ fn resolve(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::Place;
 
     #[test]
     fn profile_allows_the_listed_places_and_ports() {
-        let mut spec = Spec::new("/opt/agent/claude", Place::same("/jobs/1/tree"), Place::same("/jobs/1/home"));
+        let mut spec = Spec::new("/opt/agent/claude", "/jobs/1/tree", "/jobs/1/home");
         spec.args = vec!["-p".into()];
-        spec.read_only = vec![Place::same("/opt/agent")];
+        spec.read_only = vec!["/opt/agent".into()];
         let command = command(&spec, &[4001, 4002]);
         let words: Vec<_> = command.get_args().map(|word| word.to_str().unwrap()).collect();
         assert_eq!(command.get_program(), "/usr/bin/sandbox-exec");
@@ -86,19 +80,18 @@ mod tests {
         let rules = "(allow file-read* (subpath (param \"READ0\")))
 (allow file-read* file-write* (subpath (param \"WRITE0\")))
 (allow file-read* file-write* (subpath (param \"WRITE1\")))
-(deny file-write* (subpath (param \"GIT\")))
 (allow network-outbound (remote ip \"localhost:4001\"))
 (allow network-outbound (remote ip \"localhost:4002\"))
 ";
         assert_eq!((*flag, *profile), ("-p", format!("{BASE}{rules}").as_str()));
-        let parameters = "-D READ0=/opt/agent -D WRITE0=/jobs/1/tree -D WRITE1=/jobs/1/home -D GIT=/jobs/1/tree/.git";
+        let parameters = "-D READ0=/opt/agent -D WRITE0=/jobs/1/tree -D WRITE1=/jobs/1/home";
         assert_eq!(rest.join(" "), format!("{parameters} -- /opt/agent/claude -p"));
     }
 
     #[test]
     fn read_only_worktree_is_readable_only() {
-        let mut spec = Spec::new("/bin/true", Place::same("/jobs/1/tree"), Place::same("/jobs/1/home"));
-        (spec.access, spec.git) = (Access::ReadOnly, Access::ReadWrite);
+        let mut spec = Spec::new("/bin/true", "/jobs/1/tree", "/jobs/1/home");
+        spec.access = crate::spec::Access::ReadOnly;
         let words = format!("{:?}", command(&spec, &[]));
         assert!(words.contains("READ0=/jobs/1/tree") && words.contains("WRITE0=/jobs/1/home"), "{words}");
         assert!(!words.contains("WRITE1") && !words.contains("network"), "{words}");

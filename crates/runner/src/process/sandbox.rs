@@ -17,7 +17,7 @@ use pullyard_agent_proxy::model::ModelProxy;
 use pullyard_domain::egress::{self, AllowList};
 use pullyard_domain::failure::Failure;
 use pullyard_protocol::event::EventKind;
-use pullyard_sandbox::{Access, Containers, Error, Level, Place, Ports, Running, Sandbox, Spec};
+use pullyard_sandbox::{Access, Containers, Error, Level, Ports, Running, Sandbox, Spec};
 use std::ffi::OsString;
 use std::io;
 use std::net::TcpListener;
@@ -38,7 +38,7 @@ pub(crate) struct JobSandbox {
     events: EventSink,
     refused_hosts: Arc<RefusedHosts>,
     /// Toolchains and caches, and the objects that the worktree's repository borrows.
-    read_only: Vec<Place>,
+    read_only: Vec<PathBuf>,
     check: String,
 }
 
@@ -116,8 +116,8 @@ impl JobSandbox {
             attempt.events.log(warning);
         }
         let paths = options.sandbox_paths.iter().filter(|path| path.is_absolute());
-        let shown = paths.filter_map(|path| path.canonicalize().ok()).map(Place::same);
-        let read_only = std::iter::once(Place::same(borrowed)).chain(shown).collect();
+        let shown = paths.filter_map(|path| path.canonicalize().ok());
+        let read_only = std::iter::once(borrowed.to_owned()).chain(shown).collect();
         let (events, refused_hosts) = (attempt.events.clone(), Arc::clone(&attempt.usage.refused_hosts));
         Ok(Some(Self { sandbox: Arc::new(sandbox), allowed, events, refused_hosts, read_only, check }))
     }
@@ -139,23 +139,22 @@ impl JobSandbox {
         set_streams: impl FnOnce(&mut Command),
     ) -> Result<(Child, Confined), Failure> {
         let tree = workspace.tree();
-        let given = vec![tree.join(".git"), tree.clone(), inside.home.to_owned(), workspace.temp_dir()];
+        let given = vec![tree.clone(), inside.home.to_owned(), workspace.temp_dir()];
         let (sandbox, folders) = (Arc::clone(&self.sandbox), given.clone());
         blocking(move || folders.iter().filter(|dir| is_folder(dir)).try_for_each(|dir| sandbox.chown_to_account(dir)))
             .await?;
         let Network { ports, model } = inside.network;
         let is_container = self.sandbox.level().is_container();
-        let shown = place_of_program(inside.program, workspace.root(), is_container);
+        let shown = path_to_show(inside.program, workspace.root(), is_container);
         // A link to a program that is shown does not exist inside.
         let real = shown.as_ref().and_then(|_| inside.program.canonicalize().ok());
         let program = real.as_deref().unwrap_or(inside.program);
-        let mut spec = Spec::new(program, Place::same(&tree), Place::same(inside.home));
+        let mut spec = Spec::new(program, &tree, inside.home);
         spec.args = inside.args;
-        spec.git = Access::ReadWrite;
-        spec.writable = vec![Place::same(workspace.temp_dir())];
+        spec.writable = vec![workspace.temp_dir()];
         if let TreeAccess::ReadExcept(folders) = inside.tree {
             spec.access = Access::ReadOnly;
-            spec.writable.extend(folders.iter().filter(|folder| is_folder(folder)).map(Place::same));
+            spec.writable.extend(folders.iter().filter(|folder| is_folder(folder)).cloned());
         }
         spec.read_only.clone_from(&self.read_only);
         spec.read_only.extend(shown);
@@ -295,7 +294,7 @@ fn to_tokio(listener: TcpListener) -> io::Result<tokio::net::TcpListener> {
 
 /// What must be visible for a program outside of the system's folders: its npm package, or only its file. Its folder may
 /// be a home. A container shows the system's folders of its image, and there only an agent's package comes from here.
-fn place_of_program(program: &Path, workspace: &Path, is_container: bool) -> Option<Place> {
+fn path_to_show(program: &Path, workspace: &Path, is_container: bool) -> Option<PathBuf> {
     if program.starts_with(workspace) || !program.is_absolute() {
         return None;
     }
@@ -311,8 +310,8 @@ fn place_of_program(program: &Path, workspace: &Path, is_container: bool) -> Opt
         (parent == "node_modules" && !is_scope) || is_scoped
     };
     match real.ancestors().skip(1).find(is_package) {
-        Some(package) => Some(Place::same(package)),
-        None => (!is_of_system(&real)).then(|| Place::same(&real)),
+        Some(package) => Some(package.to_owned()),
+        None => (!is_of_system(&real)).then_some(real),
     }
 }
 
@@ -351,14 +350,10 @@ mod tests {
             let path = home.join(program);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, "").unwrap();
-            assert_eq!(
-                place_of_program(&path, Path::new("/work"), false),
-                Some(Place::same(home.join(shown))),
-                "{program}"
-            );
+            assert_eq!(path_to_show(&path, Path::new("/work"), false), Some(home.join(shown)), "{program}");
         }
-        assert_eq!(place_of_program(Path::new("/usr/bin/env"), Path::new("/work"), false), None);
-        assert_eq!(place_of_program(Path::new("/usr/bin/env"), Path::new("/work"), true), None);
-        assert_eq!(place_of_program(&home.join("agent"), &home, true), None);
+        assert_eq!(path_to_show(Path::new("/usr/bin/env"), Path::new("/work"), false), None);
+        assert_eq!(path_to_show(Path::new("/usr/bin/env"), Path::new("/work"), true), None);
+        assert_eq!(path_to_show(&home.join("agent"), &home, true), None);
     }
 }

@@ -70,7 +70,7 @@ async fn refused_host_is_recorded_once() {
     assert_eq!((log.matches(line).count(), log.matches("evil.test").count()), (1, 1), "{log}");
     let work = world.api.only_finish().work.unwrap();
     assert_eq!(work.refused_hosts, ["evil.test"]);
-    assert!(work.isolation_check.is_some_and(|check| check.starts_with("18 of 18 attacks stopped; ")));
+    assert!(work.isolation_check.is_some_and(|check| check.starts_with("16 of 16 attacks stopped; ")));
 }
 
 /// Runs Claude Code, played by a script, in a sandbox with a model at this address. It prints a recorded run.

@@ -1,10 +1,10 @@
 //! Single promises of a command in bubblewrap, and its start and end.
 
 use crate::world::{HELPER, Job, LIMIT, has_bubblewrap, is_root};
-use pullyard_sandbox::{Access, Error, Level, Limits, Place, Ports, Spec};
+use pullyard_sandbox::{Access, Error, Level, Limits, Ports, Spec};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,11 +16,12 @@ fn job() -> Option<Job> {
 fn command_sees_only_the_listed_places_and_variables() {
     let Some(job) = job() else { return };
     let mut spec =
-        job.shell("env | sort; pwd; cat /cache/crate; echo; ls -A / /home /run 2>/dev/null; id -u; echo $$ > file");
+        job.shell("env | sort; pwd; cat ../cache/crate; echo; ls -A / .. /run 2>/dev/null; id -u; echo $$ > file");
     spec.env = vec![("KEY".into(), "placeholder".into())];
     let output = job.output(&spec);
     let text = String::from_utf8(output.stdout).unwrap();
-    for line in ["HOME=/home/agent", "KEY=placeholder", "TMPDIR=/tmp", "/work", "cached", "agent", "1000"] {
+    let (work, home) = (job.path("work").display().to_string(), format!("HOME={}", job.path("home").display()));
+    for line in [&work, &home, "KEY=placeholder", "TMPDIR=/tmp", "cached", "cache", "1000"] {
         assert!(text.lines().any(|found| found == line), "{line}: {text}");
     }
     for hidden in ["root", "var", "opt", "mnt", "srv", "sys", "CARGO_MANIFEST_DIR"] {
@@ -58,43 +59,14 @@ fn exit_code_of_the_command_passes_through() {
 fn sandbox_that_cannot_be_created_is_an_error() {
     let Some(job) = job() else { return };
     let mut spec = job.shell("true");
-    // A file cannot be mounted on a folder.
-    spec.read_only = vec![Place::new(job.path("cache/crate"), "/usr")];
-    let spawned = job
-        .sandbox
-        .prepare(&spec, Ports::none())
-        .unwrap()
-        .spawn(|mut command| command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn());
+    spec.read_only = vec![job.path("cache/crate")];
+    let prepared = job.sandbox.prepare(&spec, Ports::none()).unwrap();
+    fs::remove_file(job.path("cache/crate")).unwrap();
+    let spawned = prepared.spawn(|mut command| command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn());
     let (child, start) = spawned.unwrap();
     assert!(matches!(start.finish(LIMIT), Err(Error::NotStarted(_))));
     let output = child.wait_with_output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).starts_with("bwrap: "), "{output:?}");
-}
-
-#[test]
-fn git_reads_the_protected_repository() {
-    let Some(job) = job() else { return };
-    let git = |args: &[&str]| {
-        let output = Command::new("git").arg("-C").arg(job.path("work")).args(args).output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-    };
-    git(&["init", "-q"]);
-    git(&[
-        "-c",
-        "safe.directory=*",
-        "-c",
-        "user.name=a",
-        "-c",
-        "user.email=a@b",
-        "commit",
-        "-q",
-        "--allow-empty",
-        "-m",
-        "first",
-    ]);
-    let text =
-        job.read("git status --short; echo x > new; git status --short; git log --format=%s; mv .git git 2>&1; true");
-    assert!(text.starts_with("?? new\nfirst\n") && text.contains("busy"), "{text}");
 }
 
 #[test]
@@ -231,14 +203,6 @@ fn folder_that_the_account_cannot_enter_is_refused() {
     fs::set_permissions(job.folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
     let refused = job.sandbox.prepare(&job.shell("true"), Ports::none()).unwrap_err();
     assert!(matches!(refused, Error::Unreachable { .. }), "{refused}");
-}
-
-#[test]
-fn links_of_an_earlier_command_are_refused() {
-    let Some(job) = job() else { return };
-    fs::remove_dir_all(job.path("work/.git")).unwrap();
-    symlink("/etc", job.path("work/.git")).unwrap();
-    assert!(matches!(job.sandbox.prepare(&job.shell("true"), Ports::none()), Err(Error::InvalidSpec(_))));
 }
 
 /// Prints the time to start and end `/bin/true` at each level: the median of 40.

@@ -4,7 +4,7 @@
 //! `pullyard-sandbox run LEVEL WORKTREE HOME PROGRAM ARGS` runs a command in a worktree.
 //! Containers have the image in the variable `IMAGE`, on the engine at `ENGINE`.
 
-use pullyard_sandbox::{Containers, Error, Level, Place, Ports, Sandbox, Spec};
+use pullyard_sandbox::{Containers, Error, Level, Ports, Sandbox, Spec};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -62,7 +62,7 @@ fn check(level: &str, folder: &str) -> Result<ExitCode, Error> {
 
 fn run(level: &str, worktree: &str, home: &str, program: &str, args: &[&str]) -> Result<ExitCode, Error> {
     let sandbox = sandbox(level, &std::env::temp_dir())?;
-    let mut spec = Spec::new(program, Place::new(worktree, "/work"), Place::new(home, "/home/agent"));
+    let mut spec = Spec::new(program, worktree, home);
     spec.args = args.iter().map(Into::into).collect();
     for folder in [worktree, home] {
         sandbox.chown_to_account(Path::new(folder))?;

@@ -1,6 +1,6 @@
 //! A job's folders, and commands in them.
 
-use pullyard_sandbox::{Level, Place, Ports, Running, Sandbox, Spec};
+use pullyard_sandbox::{Level, Ports, Running, Sandbox, Spec};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -40,7 +40,7 @@ pub(crate) struct Job {
 impl Job {
     pub(crate) fn new(level: Level) -> Self {
         let folder = folder();
-        for name in ["work", "work/.git", "work/.git/hooks", "home", "cache"] {
+        for name in ["work", "home", "cache"] {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
         fs::write(folder.path().join("cache/crate"), "cached").unwrap();
@@ -57,10 +57,9 @@ impl Job {
 
     /// A shell script.
     pub(crate) fn shell(&self, script: &str) -> Spec {
-        let home = Place::new(self.path("home"), "/home/agent");
-        let mut spec = Spec::new("/bin/sh", Place::new(self.path("work"), "/work"), home);
+        let mut spec = Spec::new("/bin/sh", self.path("work"), self.path("home"));
         spec.args = vec!["-c".into(), script.into()];
-        spec.read_only = vec![Place::new(self.path("cache"), "/cache")];
+        spec.read_only = vec![self.path("cache")];
         spec
     }
 
