@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// The group of this process itself: a group with limits for its children has no processes of its own.
 const OWN_GROUP: &str = "pullyard-runner";
-const CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
-const CPU_PERIOD_MICROS: u64 = 100_000;
+const CONTROLLERS: [&str; 2] = ["memory", "pids"];
 /// The limit of an account that is not only the agent's, because it counts all threads of the account.
 pub(crate) const SHARED_ACCOUNT_THREADS: u64 = 32_768;
 
@@ -70,10 +69,7 @@ impl Delegated {
         let group = Cgroup { folder: folder.clone() };
         let written = fs::create_dir(&folder).and_then(|()| {
             fs::write(folder.join("memory.max"), limits.memory_bytes.to_string())?;
-            fs::write(folder.join("pids.max"), limits.threads.to_string())?;
-            let cpu = limits.cpu_percent.map(|percent| u64::from(percent) * CPU_PERIOD_MICROS / 100);
-            let cpu = cpu.map_or("max".to_owned(), |micros| micros.to_string());
-            fs::write(folder.join("cpu.max"), format!("{cpu} {CPU_PERIOD_MICROS}"))
+            fs::write(folder.join("pids.max"), limits.threads.to_string())
         });
         written.map_err(Error::io(format!("create the cgroup {}", folder.display())))?;
         Ok(group)
@@ -160,13 +156,10 @@ mod tests {
         let delegated = Delegated { folder: folder.into() }.prepare().unwrap();
         let again = Delegated { folder: folder.join(OWN_GROUP) }.prepare().unwrap();
         assert_eq!(delegated.folder, again.folder);
-        let limits = Limits { memory_bytes: 5, threads: 6, cpu_percent: Some(150), ..Limits::default() };
+        let limits = Limits { memory_bytes: 5, threads: 6, ..Limits::default() };
         let group = again.create("job", &limits).unwrap();
         let read = |name: &str| fs::read_to_string(group.folder.join(name)).unwrap();
-        assert_eq!(
-            (read("memory.max"), read("pids.max"), read("cpu.max")),
-            ("5".into(), "6".into(), "150000 100000".into())
-        );
-        assert_eq!(fs::read_to_string(folder.join("cgroup.subtree_control")).unwrap(), "+memory +pids +cpu");
+        assert_eq!((read("memory.max"), read("pids.max")), ("5".into(), "6".into()));
+        assert_eq!(fs::read_to_string(folder.join("cgroup.subtree_control")).unwrap(), "+memory +pids");
     }
 }

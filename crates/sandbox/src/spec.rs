@@ -22,8 +22,6 @@ pub struct Limits {
     pub memory_bytes: u64,
     /// With a cgroup: threads of the command. Otherwise: threads of its account.
     pub threads: u64,
-    /// Percent of one CPU; `None` for all CPUs. Needs a delegated cgroup.
-    pub cpu_percent: Option<u32>,
     pub file_bytes: u64,
     pub open_files: u64,
     /// Size of `/tmp`, which is in memory at levels with mounts. Other levels have no `/tmp`.
@@ -33,14 +31,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         const GIB: u64 = 1 << 30;
-        Self {
-            memory_bytes: 8 * GIB,
-            threads: 4096,
-            cpu_percent: None,
-            file_bytes: 8 * GIB,
-            open_files: 65_536,
-            tmp_bytes: GIB,
-        }
+        Self { memory_bytes: 8 * GIB, threads: 4096, file_bytes: 8 * GIB, open_files: 65_536, tmp_bytes: GIB }
     }
 }
 
