@@ -352,7 +352,7 @@ async fn provenance_shows_agent_and_usage_of_an_attempt() {
         model: Some("opus <b>".repeat(100)),
         session: Some("4f2a".into()),
         isolation: "bubblewrap".into(),
-        isolation_check: Some("18 of 18 attacks stopped".into()),
+        isolation_check: Some("16 of 16 attacks stopped".into()),
         refused_hosts: vec!["evil.example".into()],
         starts: 2,
         turns: 7,
@@ -399,7 +399,7 @@ async fn provenance_shows_agent_and_usage_of_an_attempt() {
     let took = ["7 turns, 12000 tokens read", "about $0.42"];
     for words in [
         "claude_code 2.1.197",
-        "isolation bubblewrap: 18 of 18 attacks stopped",
+        "isolation bubblewrap: 16 of 16 attacks stopped",
         "evil.example",
         "session 4f2a",
         commits,

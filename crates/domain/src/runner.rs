@@ -95,7 +95,7 @@ pub struct Profile {
 pub struct RunnerIsolation {
     /// `bubblewrap`, `external` or `none`.
     pub level: String,
-    /// Result of the check at the runner's start, such as `18 of 18 attacks stopped; limits: per process`.
+    /// Result of the check at the runner's start, such as `16 of 16 attacks stopped; limits: per process`.
     pub result: String,
 }
 

@@ -70,7 +70,7 @@ pub struct AgentReport {
     pub session: Option<String>,
     /// Isolation of the agent from the machine: `bubblewrap`, `external`, `none`.
     pub isolation: String,
-    /// Result of the check of the isolation: `18 of 18 attacks stopped; limits: per process`.
+    /// Result of the check of the isolation: `16 of 16 attacks stopped; limits: per process`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isolation_check: Option<String>,
     /// The first hosts to which the sandbox refused connections.
@@ -116,7 +116,7 @@ pub struct AgentReport {
 const MAX_REFUSED_HOSTS: usize = 20;
 
 impl AgentReport {
-    /// Isolation and its check: `bubblewrap: 18 of 18 attacks stopped; limits: per process`.
+    /// Isolation and its check: `bubblewrap: 16 of 16 attacks stopped; limits: per process`.
     pub fn describe_isolation(&self) -> String {
         let check = self.isolation_check.as_ref().map(|check| format!(": {check}")).unwrap_or_default();
         format!("{}{check}", self.isolation)
