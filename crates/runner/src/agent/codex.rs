@@ -19,6 +19,7 @@ use super::prompt_escape;
 use super::start::StartInput;
 use crate::Isolation;
 use crate::git::workspace::disk::{create_private_dir, write_private_file};
+use config::ModelProvider;
 use lines::ExecJsonParser;
 use pullyard_agent_proxy::model::{Api, Key, Provider};
 use rollout::Rollouts;
@@ -28,20 +29,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-const COMMON_ARGS: [&str; 10] = [
-    "--disable",
-    "plugins",
-    "--disable",
-    "unbounded_connection_retries",
-    // With a subscription, the agent would also get the account's connected apps and image generation.
-    "--disable",
-    "apps",
-    "--disable",
-    "image_generation",
-    // The agent's commands must not see the model's key.
-    "-c",
-    "shell_environment_policy.inherit=\"core\"",
-];
+/// With a subscription, the agent would also get the account's connected apps and image generation. The agent's commands
+/// must not see the model's key.
+const COMMON_ARGS: &str = "--disable plugins --disable unbounded_connection_retries --disable apps \
+    --disable image_generation -c shell_environment_policy.inherit=\"core\"";
 
 pub(super) struct Codex {
     program: PathBuf,
@@ -88,11 +79,14 @@ impl Adapter for Codex {
         // An earlier agent may have put a link here, which would lead a secret elsewhere.
         create_private_dir(&home)?;
         let proxied = start.model_port.map(|port| format!("http://127.0.0.1:{port}/v1"));
-        let sign_in = match (&self.key, &self.auth, &proxied) {
-            (Some(_), ..) => config::SignIn::Key { url: proxied.as_deref().or(self.url.as_deref()) },
+        let provider = match (&self.key, &self.auth, &proxied) {
+            (Some(_), ..) => {
+                let url = proxied.as_deref().or(self.url.as_deref()).unwrap_or(config::OPENAI_BASE_URL);
+                Some(ModelProvider { url, has_key: true })
+            }
             (None, Some(_), Some(url)) => {
                 write_private_file(&home.join("auth.json"), sign_in::render_placeholder(now()).as_bytes())?;
-                config::SignIn::ProxiedSubscription { url }
+                Some(ModelProvider { url, has_key: false })
             }
             (None, Some(auth), None) => {
                 let own = home.join("auth.json");
@@ -100,12 +94,13 @@ impl Adapter for Codex {
                 if own.symlink_metadata().is_err() {
                     copy_secret(auth, &own)?;
                 }
-                config::SignIn::Subscription
+                None
             }
-            (None, None, _) => config::SignIn::None,
+            // Codex reports itself that it is not signed in.
+            (None, None, _) => None,
         };
         // An earlier agent may have put a link, a pipe or a folder here. `write_private_file` replaces it.
-        let settings = config::render_config(&sign_in, start.instructions, start.tree);
+        let settings = config::render_config(provider, start.instructions, start.tree);
         write_private_file(&home.join("config.toml"), settings.as_bytes())?;
         let mut env = self.env.clone();
         env.push(("CODEX_HOME", home.clone().into()));
@@ -147,7 +142,7 @@ fn exec_args(start: &StartInput<'_>) -> Vec<OsString> {
         args.push("resume");
     }
     args.push("--json");
-    args.extend(COMMON_ARGS);
+    args.extend(COMMON_ARGS.split_whitespace());
     if start.model_port.is_some() {
         // The model's proxy reads the requests.
         args.extend(["--disable", "enable_request_compression"]);

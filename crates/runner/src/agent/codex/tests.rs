@@ -37,34 +37,19 @@ fn launch_disables_network_features_and_hides_the_key() {
         ("TZ", "America/New_York"),
     ];
     let launch = codex(&set).prepare(&start(home.path())).unwrap();
-    let args = args(&launch);
-    assert_eq!(
-        args,
-        [
-            "exec",
-            "--json",
-            "--disable",
-            "plugins",
-            "--disable",
-            "unbounded_connection_retries",
-            "--disable",
-            "apps",
-            "--disable",
-            "image_generation",
-            "-c",
-            "shell_environment_policy.inherit=\"core\"",
-            "-c",
-            "sandbox_mode=\"workspace-write\"",
-            "--",
-            "-"
-        ]
-    );
+    let expected = "exec --json --disable plugins --disable unbounded_connection_retries --disable apps \
+                    --disable image_generation -c shell_environment_policy.inherit=\"core\" \
+                    -c sandbox_mode=\"workspace-write\" -- -";
+    assert_eq!(args(&launch).join(" "), expected);
     let names: Vec<_> = launch.env.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, ["CODEX_HOME", "TZ", "OPENAI_API_KEY"]);
     assert_eq!(launch.env[1].1, "UTC");
     assert_eq!(launch.input, b"Fix it.");
-    let config = fs::read_to_string(home.path().join("codex/config.toml")).unwrap();
-    assert!(config.contains("http://127.0.0.1:8080/v1") && config.contains("Use tabs.") && !config.contains("sk-test"));
+    let settings = || fs::read_to_string(home.path().join("codex/config.toml")).unwrap();
+    let own = settings();
+    assert!(own.contains("http://127.0.0.1:8080/v1") && own.contains("Use tabs.") && !own.contains("sk-test"));
+    codex(&[("OPENAI_API_KEY", "sk-test")]).prepare(&start(home.path())).unwrap();
+    assert!(settings().contains(config::OPENAI_BASE_URL));
 }
 
 #[test]
