@@ -1,6 +1,7 @@
 //! Interface to each kind of agent: how to start it, read it, stop it and resume it.
 
 use super::agent_event::{AgentEvent, Tokens};
+use super::codex::RolloutReader;
 use super::start::StartInput;
 use pullyard_agent_proxy::model::Provider;
 use std::ffi::OsString;
@@ -26,33 +27,21 @@ pub(super) struct Launch {
     pub(super) args: Vec<OsString>,
     pub(super) env: Vec<(&'static str, OsString)>,
     pub(super) input: Vec<u8>,
-    pub(super) input_end: InputEnd,
+    /// For an agent that takes further inputs until it has reported its end. The input of others ends with the prompt.
+    pub(super) input_encoder: Option<InputEncoder>,
     pub(super) reader: Box<dyn LineParser>,
     /// Reads the files that the agent writes besides its output.
-    pub(super) meter: Option<Box<dyn UsageReader>>,
+    pub(super) meter: Option<RolloutReader>,
 }
 
-pub(super) enum InputEnd {
-    AfterPrompt,
-    /// After the agent reported its end and took up all inputs. Until then it accepts further inputs.
-    AfterReportedEnd(Box<dyn InputEncoder>),
-}
-
-pub(super) trait InputEncoder: Send {
-    /// A request to send no further model request; `None` if the agent has no such request.
-    fn encode_interrupt(&mut self) -> Option<Vec<u8>>;
-
+pub(super) struct InputEncoder {
+    /// Requests that the agent sends no further model request.
+    pub(super) interrupt: &'static str,
     /// Encodes messages with a mark. The agent's lines repeat the mark when the model gets the messages.
-    fn encode_messages(&mut self, text: &str, mark: &str) -> Vec<u8>;
+    pub(super) encode_messages: fn(&str, &str) -> Vec<u8>,
 }
 
 /// Parses the lines of one start. Unknown lines become `raw` events.
 pub(super) trait LineParser: Send {
     fn parse_line(&mut self, line: &[u8]) -> Vec<AgentEvent>;
-}
-
-pub(super) trait UsageReader: Send {
-    fn poll(&mut self) -> Vec<AgentEvent>;
-
-    fn finish(&mut self) -> Vec<AgentEvent>;
 }

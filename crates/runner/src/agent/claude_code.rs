@@ -2,7 +2,7 @@
 
 mod lines;
 
-use super::adapter::{Adapter, InputEncoder, InputEnd, Launch};
+use super::adapter::{Adapter, InputEncoder, Launch};
 use super::environment::{ANTHROPIC_KEY, ANTHROPIC_URL, CLAUDE_KEYS, CLAUDE_TOKEN, Environment};
 use super::model_route::PLACEHOLDER_KEY;
 use super::prompt_escape;
@@ -49,6 +49,8 @@ const PINNED_ENVIRONMENT: &[(&str, &str)] = &[
 
 /// Linux limits one argument to 128 KiB.
 const MAX_INSTRUCTIONS_BYTES: usize = 96 * 1024;
+
+const INTERRUPT: &str = r#"{"type":"control_request","request_id":"stop","request":{"subtype":"interrupt"}}"#;
 
 pub(super) struct ClaudeCode {
     program: PathBuf,
@@ -141,25 +143,10 @@ impl Adapter for ClaudeCode {
             args,
             env,
             input: encode_user_message(start.prompt, &ids::new_uuid()),
-            input_end: InputEnd::AfterReportedEnd(Box::new(MessageEncoder)),
+            input_encoder: Some(InputEncoder { interrupt: INTERRUPT, encode_messages: encode_user_message }),
             reader: Box::new(StreamJsonParser::new(start.tree)),
             meter: None,
         })
-    }
-}
-
-struct MessageEncoder;
-
-impl InputEncoder for MessageEncoder {
-    fn encode_interrupt(&mut self) -> Option<Vec<u8>> {
-        let interrupt = json!({
-            "type": "control_request", "request_id": "stop", "request": {"subtype": "interrupt"},
-        });
-        Some(format!("{interrupt}\n").into_bytes())
-    }
-
-    fn encode_messages(&mut self, text: &str, mark: &str) -> Vec<u8> {
-        encode_user_message(text, mark)
     }
 }
 
@@ -302,7 +289,7 @@ mod tests {
     #[test]
     fn file_mentions_in_prompt_and_inputs_are_escaped() {
         let launch = launch(|start| start.prompt = "> @/etc/passwd");
-        let said = MessageEncoder.encode_messages("> @/etc/passwd", "m1");
+        let said = encode_user_message("> @/etc/passwd", "m1");
         for input in [&launch.input, &said] {
             let message: serde_json::Value = serde_json::from_slice(input).unwrap();
             let text = message["message"]["content"][0]["text"].as_str().unwrap();

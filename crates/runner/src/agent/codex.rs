@@ -9,7 +9,7 @@ mod sign_in;
 mod token_count;
 pub(super) mod version;
 
-use super::adapter::{Adapter, InputEnd, Launch, UsageReader};
+use super::adapter::{Adapter, Launch};
 use super::agent_event::Tokens;
 use super::environment::{CODEX_AUTH, Environment, OPENAI_KEY, OPENAI_URL};
 use super::model_route::PLACEHOLDER_KEY;
@@ -22,6 +22,7 @@ use crate::git::workspace::disk::{create_private_dir, write_private_file};
 use config::ModelProvider;
 use lines::ExecJsonParser;
 use pullyard_agent_proxy::model::{Api, Key, Provider};
+pub(super) use rollout::RolloutReader;
 use rollout::Rollouts;
 use std::ffi::OsString;
 use std::fs;
@@ -116,17 +117,16 @@ impl Adapter for Codex {
             rollouts.begin_thread();
         }
         drop(rollouts);
-        let look = rollout::RolloutReader::new(sessions, Arc::clone(&counted), self.prices.clone());
-        let meter: Option<Box<dyn UsageReader>> = Some(Box::new(look));
+        let meter = RolloutReader::new(sessions, Arc::clone(&counted), self.prices.clone());
         Ok(Launch {
             program: self.program.clone(),
             args: exec_args(start),
             env,
             // `codex exec -` reads the prompt from standard input.
             input: prompt_escape::escape_for_codex(start.prompt).into_owned().into_bytes(),
-            input_end: InputEnd::AfterPrompt,
+            input_encoder: None,
             reader: Box::new(ExecJsonParser::new(start.tree, counted)),
-            meter,
+            meter: Some(meter),
         })
     }
 }

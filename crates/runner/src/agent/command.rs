@@ -1,7 +1,7 @@
 //! The `command` agent: any program that reads its prompt from standard input.
 //! `line` parses its output, `reported_usage` adds up the usage that it reports.
 
-use super::adapter::{Adapter, InputEnd, Launch, LineParser};
+use super::adapter::{Adapter, Launch, LineParser};
 use super::agent_event::AgentEvent;
 use super::command_line_event::{self, Stream};
 use super::reported_usage::ReportedUsageCounter;
@@ -28,7 +28,7 @@ impl Adapter for CommandAgent {
             args: self.args.iter().map(OsString::from).collect(),
             env: Vec::new(),
             input: start.prompt.as_bytes().to_vec(),
-            input_end: InputEnd::AfterPrompt,
+            input_encoder: None,
             reader: Box::new(CommandLineParser::default()),
             meter: None,
         })

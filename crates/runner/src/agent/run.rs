@@ -5,8 +5,9 @@ mod input;
 mod listen;
 
 use super::Run;
-use super::adapter::{Launch, UsageReader};
+use super::adapter::Launch;
 use super::agent_event::EndReport;
+use super::codex::RolloutReader;
 use super::disk_usage;
 use super::limits::{Limits, UsageTotal};
 use super::model_route::ModelRoute;
@@ -70,7 +71,7 @@ pub(super) async fn run(
     let enclosure = (run.sandbox, run.options.process_namespace);
     let started = Enclosed::start(workspace, enclosure, inside, set_streams).await?;
     let mut running = started.map_err(|error| super::agent_missing(events, &program.display().to_string(), &error))?;
-    let mut input = Input::open(running.child.stdin.take(), launch.input, launch.input_end);
+    let mut input = Input::open(running.child.stdin.take(), launch.input, launch.input_encoder);
     let readers = [
         running.child.stdout.take().map(|pipe| read_stdout(pipe, launch.reader, events, &shared)),
         running.child.stderr.take().map(|pipe| read_stderr(pipe, events, &shared)),
@@ -88,12 +89,8 @@ pub(super) async fn run(
         let _ = timeout(LAST_OUTPUT_TIMEOUT, reader).await;
     }
     let UsageCounters { usage_reader: meter, usage_reporter: mut so_far } = counted;
-    if let Some(meter) = meter {
-        let looked = tokio::task::spawn_blocking(move || {
-            let mut meter = meter;
-            meter.finish()
-        })
-        .await;
+    if let Some(mut meter) = meter {
+        let looked = tokio::task::spawn_blocking(move || meter.finish()).await;
         apply_events(looked.unwrap_or_default(), events, &shared);
     }
     ended?;
@@ -125,7 +122,7 @@ struct ProcessEnd {
 }
 
 struct UsageCounters {
-    usage_reader: Option<Box<dyn UsageReader>>,
+    usage_reader: Option<RolloutReader>,
     usage_reporter: UsageReporter,
 }
 
@@ -220,7 +217,7 @@ async fn supervise(
     }
 }
 
-async fn read_usage(meter: &mut Option<Box<dyn UsageReader>>, events: &EventSink, shared: &SharedRunState) {
+async fn read_usage(meter: &mut Option<RolloutReader>, events: &EventSink, shared: &SharedRunState) {
     let Some(mut looking) = meter.take() else { return };
     let looked = tokio::task::spawn_blocking(move || {
         let signs = looking.poll();

@@ -4,7 +4,6 @@
 //! reads never block, and only counts are used.
 
 use super::token_count::{MAX_CALL_ID_BYTES, MAX_CALLS, parse_count};
-use crate::agent::adapter::UsageReader;
 use crate::agent::agent_event::{AgentEvent, Tokens};
 use crate::agent::json_lines::text_field;
 use crate::agent::prices::{self, BilledTokens, Prices};
@@ -174,7 +173,7 @@ impl Rollouts {
     }
 }
 
-pub(super) struct RolloutReader {
+pub(in crate::agent) struct RolloutReader {
     sessions: PathBuf,
     rollouts: Arc<Mutex<Rollouts>>,
     prices: Prices,
@@ -184,15 +183,13 @@ impl RolloutReader {
     pub(super) fn new(sessions: PathBuf, counted: Arc<Mutex<Rollouts>>, prices: Prices) -> Self {
         Self { sessions, rollouts: counted, prices }
     }
-}
 
-impl UsageReader for RolloutReader {
-    fn poll(&mut self) -> Vec<AgentEvent> {
+    pub(in crate::agent) fn poll(&mut self) -> Vec<AgentEvent> {
         let mut counted = self.rollouts.lock().unwrap_or_else(PoisonError::into_inner);
         counted.poll(&self.sessions, &self.prices)
     }
 
-    fn finish(&mut self) -> Vec<AgentEvent> {
+    pub(in crate::agent) fn finish(&mut self) -> Vec<AgentEvent> {
         let mut signs = self.poll();
         signs.extend(self.rollouts.lock().unwrap_or_else(PoisonError::into_inner).finish(&self.prices));
         signs

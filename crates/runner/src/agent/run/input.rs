@@ -1,6 +1,6 @@
 //! The agent's input: its prompt, messages of users, a request to stop, and the end.
 
-use crate::agent::adapter::{InputEncoder, InputEnd};
+use crate::agent::adapter::InputEncoder;
 use crate::agent::run_state::RunState;
 use crate::api::ids;
 use crate::deadline::instant_after;
@@ -19,7 +19,7 @@ const ACCEPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The agent's standard input, written by its own task, so that an unread prompt never blocks reading. Closed on drop.
 pub(super) struct Input {
     sender: Option<UnboundedSender<Vec<u8>>>,
-    encoder: Option<Box<dyn InputEncoder>>,
+    encoder: Option<InputEncoder>,
     /// Inputs sent while the agent works: mark, and number of the newest input.
     sent_inputs: Vec<(String, u32)>,
     last_sent_at: Option<Instant>,
@@ -27,33 +27,28 @@ pub(super) struct Input {
 }
 
 impl Input {
-    pub(super) fn open(stdin: Option<ChildStdin>, prompt: Vec<u8>, ends: InputEnd) -> Self {
+    pub(super) fn open(stdin: Option<ChildStdin>, prompt: Vec<u8>, encoder: Option<InputEncoder>) -> Self {
         let (further, more) = unbounded_channel();
         let writer = stdin.map(|stdin| AbortOnDropHandle::new(tokio::spawn(write(stdin, prompt, more))));
-        let nothing_more = Self { sender: None, encoder: None, sent_inputs: Vec::new(), last_sent_at: None, writer };
-        match ends {
-            InputEnd::AfterPrompt => nothing_more,
-            InputEnd::AfterReportedEnd(encoder) => {
-                Self { sender: Some(further), encoder: Some(encoder), ..nothing_more }
-            }
-        }
+        let sender = encoder.is_some().then_some(further);
+        Self { sender, encoder, sent_inputs: Vec::new(), last_sent_at: None, writer }
     }
 
     /// Requests that the agent sends no further model request. Returns whether that is possible.
-    pub(super) fn interrupt(&mut self) -> bool {
-        let (Some(further), Some(encoder)) = (&self.sender, &mut self.encoder) else { return false };
-        encoder.encode_interrupt().is_some_and(|interrupt| further.send(interrupt).is_ok())
+    pub(super) fn interrupt(&self) -> bool {
+        let (Some(further), Some(encoder)) = (&self.sender, &self.encoder) else { return false };
+        further.send(format!("{}\n", encoder.interrupt).into_bytes()).is_ok()
     }
 
     pub(super) fn is_open(&self) -> bool {
-        self.sender.is_some() && self.encoder.is_some()
+        self.sender.is_some()
     }
 
     /// Sends messages. The agent's lines show which of these it reads; the others go to the next start.
     pub(super) fn send(&mut self, messages: &[Words], tracker: &InputTracker<'_>) {
-        let (Some(further), Some(encoder)) = (&self.sender, &mut self.encoder) else { return };
+        let (Some(further), Some(encoder)) = (&self.sender, &self.encoder) else { return };
         let mark = ids::new_uuid();
-        if further.send(encoder.encode_messages(&format_for_working_agent(messages), &mark)).is_ok() {
+        if further.send((encoder.encode_messages)(&format_for_working_agent(messages), &mark)).is_ok() {
             tracker.report(messages);
             self.sent_inputs.push((mark, newest_number(messages)));
             self.last_sent_at = Some(Instant::now());
