@@ -15,6 +15,7 @@ use crate::git::workspace::mirror::Mirror;
 use crate::git::workspace::{Checkout, Workspace};
 use crate::secrets::access::{self, ForgeAccess};
 use crate::stop::Stop;
+use pullyard_domain::agent::AUTO;
 use pullyard_domain::checks::JobCommands;
 use pullyard_domain::failure::Failure;
 use pullyard_forge::{Forge, PullRequest};
@@ -41,7 +42,7 @@ pub(super) async fn prepare<'a>(
     options: &RunJob,
     workspace: &'a mut Option<Workspace>,
 ) -> Result<Preparation<'a>, Stop> {
-    let Assignment { job, attempt: number, repository, commands, adopts, .. } = attempt.assignment;
+    let Assignment { job, attempt: number, repository, commands, agent, checkpoint, adopts, .. } = attempt.assignment;
     attempt.report_phase(Phase::Preparing).await?;
     // The policy may have changed since the commands were set.
     if let Some(command) = commands.as_ref().and_then(JobCommands::first_disallowed) {
@@ -50,21 +51,28 @@ pub(super) async fn prepare<'a>(
     let mut access = access::request_access(attempt).await?;
     let auth = Workspace::root_path(&options.work_dir, job, *number).join("auth.json");
     let model_keys = ModelKeys::new(std::mem::take(&mut access.model_credentials), auth);
-    let work_dir = create_work_dir(options)?;
-    let workspace: &Workspace = workspace.insert(Workspace::create(&work_dir, job, *number).await?);
-    let (earlier, chosen) = match adopts {
-        true => (EarlierCheckpoint::NotExpected, AgentChoice::Command),
+    let mut earlier = None;
+    if agent.capability == AUTO && *checkpoint && !adopts {
+        // With agent `auto`, only the checkpoint shows which agent worked.
+        let existing = workspace.insert(Workspace::create(&create_work_dir(options)?, job, *number).await?);
+        earlier = Some(EarlierCheckpoint::download(attempt, existing, options.bucket_away).await?);
+    }
+    let chosen = match *adopts {
+        true => AgentChoice::Command,
         // Before the fetch, so that a missing agent fails at once.
         false => {
-            let earlier = EarlierCheckpoint::download(attempt, workspace, options.bucket_away).await?;
-            let variables = |name: &str| attempt.agent_variable(&model_keys, name);
-            let environment = Environment::from_fn(&variables);
-            let chosen = agent::choose_agent(attempt.assignment, earlier.agent(), &environment).await?;
-            (earlier, chosen)
+            let left_by = earlier.as_ref().and_then(EarlierCheckpoint::agent);
+            agent::choose_agent(
+                attempt.assignment,
+                left_by,
+                &Environment::from_fn(&|name| attempt.agent_variable(&model_keys, name)),
+            )
+            .await?
         }
     };
     let ForgeAccess { git, forge, .. } = &access;
     let open = get_open_pull_request(attempt, forge).await?;
+    let work_dir = create_work_dir(options)?;
     let of_source = |fault: GitError| fault.to_source_failure(&repository.forge_name(), &repository.name);
     let is_away = |failure: &Failure| matches!(failure, Failure::SourceUnreachable { .. });
     let mirror = retry_while_unreachable(FORGE_RETRY_TIMEOUT, is_away, async || {
@@ -76,6 +84,16 @@ pub(super) async fn prepare<'a>(
         attempt.events.log("No commit of an earlier attempt is on the branch.");
     }
     let mut target = target?;
+    let workspace: &Workspace = match workspace {
+        Some(existing) => existing,
+        None => workspace.insert(Workspace::create(&work_dir, job, *number).await?),
+    };
+    let earlier = match earlier {
+        Some(earlier) => earlier,
+        // Pushed work needs no checkpoint.
+        None if target.adopted_commit.is_some() => EarlierCheckpoint::NotExpected,
+        None => EarlierCheckpoint::download(attempt, workspace, options.bucket_away).await?,
+    };
     let checkpoint_plan = CheckpointPlan::prepare(attempt, (git, &mirror), earlier, &chosen, &mut target).await?;
     let at = Checkout {
         branch: &target.branch,
