@@ -27,6 +27,11 @@ pub(super) fn text_field<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
     object.get(name).and_then(Value::as_str)
 }
 
+/// The elements of a list; none without a list.
+pub(super) fn list_field<'a>(object: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+    object.get(name).and_then(Value::as_array).into_iter().flatten()
+}
+
 pub(super) fn relative_path(tree: &Path, path: &str) -> String {
     let inner = Path::new(path).strip_prefix(tree).ok().and_then(Path::to_str);
     inner.unwrap_or(path).to_owned()

@@ -7,7 +7,7 @@
 
 use crate::agent::adapter::LineParser;
 use crate::agent::agent_event::{AgentEvent, EndReport, Tokens, dollars_to_micros};
-use crate::agent::json_lines::{self, raw_event, relative_path, text_field};
+use crate::agent::json_lines::{self, list_field, raw_event, relative_path, text_field};
 use crate::agent::prices::{BilledTokens, Prices};
 use crate::api::event_draft::EventDraft;
 use pullyard_domain::time::Timestamp;
@@ -77,9 +77,8 @@ impl StreamJsonParser {
         let mut signs = vec![AgentEvent::Activity];
         if text_field(message, "model") == Some(SYNTHETIC) {
             self.error_kind = text_field(object, "error").map(str::to_owned);
-            let text =
-                content_blocks(message).filter_map(|block| text_field(block, "text")).collect::<Vec<_>>().join("\n");
-            signs.push(log_event(text, object));
+            let texts = list_field(message, "content").filter_map(|block| text_field(block, "text"));
+            signs.push(log_event(texts.collect::<Vec<_>>().join("\n"), object));
             return signs;
         }
         let is_own = text_field(object, "parent_tool_use_id").is_none();
@@ -90,7 +89,7 @@ impl StreamJsonParser {
             }
             signs.push(AgentEvent::ModelAnswer);
         }
-        for block in content_blocks(message) {
+        for block in list_field(message, "content") {
             if is_own && text_field(block, "type") == Some("tool_use") {
                 self.open_calls.extend(text_field(block, "id").map(str::to_owned));
             }
@@ -143,7 +142,7 @@ impl StreamJsonParser {
             signs.extend(text_field(object, "uuid").map(|mark| AgentEvent::InputSent(mark.to_owned())));
             return signs;
         }
-        for block in content_blocks(message) {
+        for block in list_field(message, "content") {
             match text_field(block, "type") {
                 Some("tool_result") => signs.extend(self.tool_result(block, object.get("tool_use_result"))),
                 Some("text") => {
@@ -164,17 +163,17 @@ impl StreamJsonParser {
         let edits = matches!(name.as_deref(), Some("Write" | "Edit" | "MultiEdit" | "NotebookEdit"));
         let path = about.and_then(|about| text_field(about, "filePath").or_else(|| text_field(about, "notebook_path")));
         if let Some(path) = path.filter(|_| edits && !failed) {
-            let change =
-                if about.and_then(|about| text_field(about, "type")) == Some("create") { "add" } else { "update" };
-            let draft = EventDraft { call: Some(id.clone()), ..file_edit(relative_path(&self.tree, path), change) };
-            signs.push(AgentEvent::Event(draft));
+            let is_new = about.and_then(|about| text_field(about, "type")) == Some("create");
+            let (path, change) = (relative_path(&self.tree, path), if is_new { "add" } else { "update" });
+            let draft =
+                EventDraft { path: Some(path), name: Some(change.into()), ..EventDraft::new(EventKind::FileEdit) };
+            signs.push(AgentEvent::Event(EventDraft { call: Some(id.clone()), ..draft }));
         }
         let text = match block.get("content") {
             Some(Value::String(text)) => text.clone(),
-            Some(Value::Array(parts)) => {
-                parts.iter().filter_map(|part| text_field(part, "text")).collect::<Vec<_>>().join("\n")
+            _ => {
+                list_field(block, "content").filter_map(|part| text_field(part, "text")).collect::<Vec<_>>().join("\n")
             }
-            _ => String::new(),
         };
         let draft = EventDraft {
             name,
@@ -259,7 +258,7 @@ impl StreamJsonParser {
         let used = total - self.reported_tokens;
         self.reported_tokens += used;
         self.estimated_cost = cost.or(self.estimated_cost);
-        let errors = object.get("errors").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let errors = list_field(object, "errors").filter_map(Value::as_str);
         let text =
             text_field(object, "result").map(str::to_owned).unwrap_or_else(|| errors.collect::<Vec<_>>().join("; "));
         let is_error = object.get("is_error").and_then(Value::as_bool).unwrap_or(false);
@@ -267,18 +266,14 @@ impl StreamJsonParser {
         let declined = text_field(object, "stop_reason").filter(|reason| *reason == "refusal");
         let kind = text_field(object, "api_error");
         let marks = [Some(subtype), text_field(object, "terminal_reason"), self.error_kind.as_deref(), declined, kind];
-        let denials = object.get("permission_denials").and_then(Value::as_array);
+        let denied_tools =
+            list_field(object, "permission_denials").filter_map(|denial| text_field(denial, "tool_name"));
         let terminal = EndReport {
             success: subtype == "success" && !is_error,
             codes: marks.into_iter().flatten().filter(|mark| !mark.is_empty()).map(str::to_owned).collect(),
             status: object.get("api_error_status").and_then(Value::as_u64).and_then(|status| status.try_into().ok()),
             message: text.clone(),
-            denied_tools: denials
-                .into_iter()
-                .flatten()
-                .filter_map(|denial| text_field(denial, "tool_name"))
-                .map(str::to_owned)
-                .collect(),
+            denied_tools: denied_tools.map(str::to_owned).collect(),
             limit_resets_at: self.limit_resets_at,
         };
         let usage = EventDraft {
@@ -328,10 +323,6 @@ impl LineParser for StreamJsonParser {
     }
 }
 
-fn content_blocks(message: &Value) -> impl Iterator<Item = &Value> {
-    message.get("content").and_then(Value::as_array).into_iter().flatten()
-}
-
 fn usage_since_last_result(object: &Value) -> Option<&Value> {
     object.get("model_usage_since_last_result").filter(|models| models.is_object())
 }
@@ -364,10 +355,6 @@ fn log_draft(text: String, object: &Value) -> EventDraft {
     EventDraft { data, ..EventDraft::text(EventKind::Log, text) }
 }
 
-fn file_edit(path: String, change: &str) -> EventDraft {
-    EventDraft { path: Some(path), name: Some(change.to_owned()), ..EventDraft::new(EventKind::FileEdit) }
-}
-
 fn retry_message(object: &Value) -> String {
     let number = |name: &str| object.get(name).and_then(Value::as_f64).unwrap_or(0.0);
     let cause = match object.get("error_status").and_then(Value::as_u64) {
@@ -380,8 +367,7 @@ fn retry_message(object: &Value) -> String {
 }
 
 fn question_text(input: &Value) -> String {
-    let questions = input.get("questions").and_then(Value::as_array).into_iter().flatten();
-    let questions: Vec<&str> = questions.filter_map(|one| text_field(one, "question")).collect();
+    let questions: Vec<&str> = list_field(input, "questions").filter_map(|one| text_field(one, "question")).collect();
     if questions.is_empty() {
         text_field(input, "question").unwrap_or_default().to_owned()
     } else {

@@ -2,7 +2,7 @@
 
 use super::token_count::{MAX_CALL_ID_BYTES, MAX_CALLS};
 use crate::agent::agent_event::{AgentEvent, EndReport};
-use crate::agent::json_lines::{relative_path, text_field};
+use crate::agent::json_lines::{list_field, relative_path, text_field};
 use crate::api::event_draft::EventDraft;
 use pullyard_protocol::event::EventKind;
 use serde_json::{Value, json};
@@ -36,14 +36,12 @@ impl ItemParser {
                 self.running.clear();
                 signs.extend([AgentEvent::AllToolsEnded, AgentEvent::Event(EventDraft::text(EventKind::Text, text))]);
             }
-            Some("command_execution") => signs.extend(self.command(item, id, ended)),
-            Some("file_change") => signs.extend(self.file_change(item, id, ended)),
-            Some("mcp_tool_call" | "web_search" | "collab_tool_call") => signs.extend(self.tool(item, id, ended)),
+            Some("command_execution") => signs.extend(self.command(item, &id, ended)),
+            Some("file_change") => signs.extend(self.file_change(item, &id, ended)),
+            Some("mcp_tool_call" | "web_search" | "collab_tool_call") => signs.extend(self.tool(item, &id, ended)),
             Some("error") => {
-                signs.push(AgentEvent::Event(EventDraft::text(
-                    EventKind::Log,
-                    text_field(item, "message").unwrap_or_default(),
-                )));
+                let message = text_field(item, "message").unwrap_or_default();
+                signs.push(AgentEvent::Event(EventDraft::text(EventKind::Log, message)));
             }
             // Thoughts are not reported. The others arrive again when they are complete.
             Some("reasoning" | "agent_message" | "todo_list") => {}
@@ -65,87 +63,51 @@ impl ItemParser {
         vec![AgentEvent::ToolStarted(id.to_owned()), draft]
     }
 
-    fn end_call(&mut self, id: &str) -> AgentEvent {
-        self.running.remove(id);
-        AgentEvent::ToolEnded(id.to_owned())
+    /// The signs of a call and, once it has ended, its results.
+    fn call(&mut self, id: &str, ended: bool, draft: EventDraft, results: Vec<EventDraft>) -> Vec<AgentEvent> {
+        let mut signs = self.begin_call(id, draft);
+        if ended {
+            self.running.remove(id);
+            signs.push(AgentEvent::ToolEnded(id.to_owned()));
+            let result = |draft| AgentEvent::Event(EventDraft { call: Some(id.to_owned()), ..draft });
+            signs.extend(results.into_iter().map(result));
+        }
+        signs
     }
 
-    fn command(&mut self, item: &Value, id: String, ended: bool) -> Vec<AgentEvent> {
-        let line = text_field(item, "command").unwrap_or_default();
+    fn command(&mut self, item: &Value, id: &str, ended: bool) -> Vec<AgentEvent> {
+        let text = |field: &str| text_field(item, field).unwrap_or_default();
         let name = Some("exec_command".to_owned());
-        let draft = EventDraft { name: name.clone(), ..EventDraft::text(EventKind::Command, line) };
-        let mut signs = self.begin_call(&id, draft);
-        if ended {
-            signs.push(self.end_call(&id));
-            let data = json!({ "exit_code": item.get("exit_code"), "failed": text_field(item, "status") != Some("completed") });
-            let output = text_field(item, "aggregated_output").unwrap_or_default();
-            let draft = EventDraft {
-                name,
-                call: Some(id),
-                data: Some(data),
-                ..EventDraft::text(EventKind::ToolResult, output)
-            };
-            signs.push(AgentEvent::Event(draft));
-        }
-        signs
+        let draft = EventDraft { name: name.clone(), ..EventDraft::text(EventKind::Command, text("command")) };
+        let data = json!({ "exit_code": item.get("exit_code"), "failed": text("status") != "completed" });
+        let result = EventDraft::text(EventKind::ToolResult, text("aggregated_output"));
+        self.call(id, ended, draft, vec![EventDraft { name, data: Some(data), ..result }])
     }
 
-    fn file_change(&mut self, item: &Value, id: String, ended: bool) -> Vec<AgentEvent> {
+    fn file_change(&mut self, item: &Value, id: &str, ended: bool) -> Vec<AgentEvent> {
         let name = Some("apply_patch".to_owned());
-        let changes = item.get("changes").and_then(Value::as_array).into_iter().flatten();
-        let changes: Vec<(String, &str)> = changes
-            .filter_map(|change| {
-                Some((
-                    relative_path(&self.tree, text_field(change, "path")?),
-                    text_field(change, "kind").unwrap_or("update"),
-                ))
-            })
-            .collect();
-        let entries = changes.iter().map(|(path, kind)| json!({ "path": path, "kind": kind }));
-        let data = json!({ "changes": entries.collect::<Vec<_>>() });
-        let mut signs = self.begin_call(
-            &id,
-            EventDraft { name: name.clone(), data: Some(data), ..EventDraft::new(EventKind::ToolCall) },
-        );
-        if !ended {
-            return signs;
-        }
-        signs.push(self.end_call(&id));
         let failed = text_field(item, "status") != Some("completed");
-        for (path, kind) in changes.into_iter().filter(|_| !failed) {
-            let draft = EventDraft {
-                call: Some(id.clone()),
-                path: Some(path),
-                name: Some(kind.into()),
-                ..EventDraft::new(EventKind::FileEdit)
-            };
-            signs.push(AgentEvent::Event(draft));
+        let (mut entries, mut results) = (Vec::new(), Vec::new());
+        for change in list_field(item, "changes") {
+            let Some(path) = text_field(change, "path") else { continue };
+            let (path, kind) = (relative_path(&self.tree, path), text_field(change, "kind").unwrap_or("update"));
+            entries.push(json!({ "path": path, "kind": kind }));
+            if !failed {
+                let name = Some(kind.to_owned());
+                results.push(EventDraft { path: Some(path), name, ..EventDraft::new(EventKind::FileEdit) });
+            }
         }
-        let draft = EventDraft {
-            name,
-            call: Some(id),
-            data: Some(json!({ "failed": failed })),
-            ..EventDraft::new(EventKind::ToolResult)
-        };
-        signs.push(AgentEvent::Event(draft));
-        signs
+        let data = Some(json!({ "failed": failed }));
+        results.push(EventDraft { name: name.clone(), data, ..EventDraft::new(EventKind::ToolResult) });
+        let data = Some(json!({ "changes": entries }));
+        self.call(id, ended, EventDraft { name, data, ..EventDraft::new(EventKind::ToolCall) }, results)
     }
 
-    fn tool(&mut self, item: &Value, id: String, ended: bool) -> Vec<AgentEvent> {
+    fn tool(&mut self, item: &Value, id: &str, ended: bool) -> Vec<AgentEvent> {
         let name = text_field(item, "tool").or_else(|| text_field(item, "type")).map(str::to_owned);
-        let draft = EventDraft { name: name.clone(), data: Some(item.clone()), ..EventDraft::new(EventKind::ToolCall) };
-        let mut signs = self.begin_call(&id, draft);
-        if ended {
-            signs.push(self.end_call(&id));
-            let data = Some(item.clone());
-            signs.push(AgentEvent::Event(EventDraft {
-                name,
-                call: Some(id),
-                data,
-                ..EventDraft::new(EventKind::ToolResult)
-            }));
-        }
-        signs
+        let data = Some(item.clone());
+        let result = EventDraft { name: name.clone(), data: data.clone(), ..EventDraft::new(EventKind::ToolResult) };
+        self.call(id, ended, EventDraft { name, data, ..EventDraft::new(EventKind::ToolCall) }, vec![result])
     }
 
     pub(super) fn take_last_message(&mut self) -> String {
