@@ -363,8 +363,7 @@ pub(super) async fn serve_version(version: &str, protocol: u32) -> String {
         async move { ([("content-type", "application/json")], said) }
     };
     let router = axum::Router::new().route("/v1/version", axum::routing::get(answer));
-    let url = serve(router).await;
-    url
+    serve(router).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

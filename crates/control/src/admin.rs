@@ -24,3 +24,4 @@ pub(crate) mod test_model_key;
 pub(crate) mod test_repository;
 pub(crate) mod test_summary;
 pub(crate) mod tokens;
+pub(crate) mod update_project;

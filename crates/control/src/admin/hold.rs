@@ -1,6 +1,6 @@
 //! Holds and releases a project. A held project starts no jobs, and its ticket entries wait.
 
-use crate::admin::projects::update_project;
+use crate::admin::update_project::update_project;
 use crate::context::HintOutcome;
 use crate::facts::load_usage_today;
 use crate::{Context, Error};

@@ -3,6 +3,7 @@
 use crate::admin::columns::check_removed_columns;
 use crate::admin::hold::wake_held_tickets;
 use crate::admin::secrets::check_secret_kind;
+use crate::admin::update_project::update_project;
 use crate::forge::{forge_client_by_name, forge_client_with_secret, get_account, load_token_or_flaw};
 use crate::review::clear_gone;
 use crate::{Context, Error};
@@ -37,26 +38,6 @@ pub async fn create_project(ctx: &Context, id: ProjectId, name: String, settings
 /// Errors: `NotFound`; `Contended`.
 pub async fn rename_project(ctx: &Context, id: &ProjectId, name: &str) -> Result<Project, Error> {
     update_project(ctx, id, |project| Ok(Project { name: name.to_owned(), ..project })).await
-}
-
-/// Writes: PROJECT if `rev` is unchanged and `change` changes it.
-pub(crate) async fn update_project(
-    ctx: &Context,
-    id: &ProjectId,
-    change: impl Fn(Project) -> Result<Project, Error>,
-) -> Result<Project, Error> {
-    let mut rounds = ctx.retries(id);
-    loop {
-        let project = ctx.load_project(id).await?;
-        let changed = change(project.clone())?;
-        if changed == project {
-            return Ok(project);
-        }
-        if ctx.store.put_project(&changed).await? == Write::Applied {
-            return Ok(Project { rev: changed.rev + 1, ..changed });
-        }
-        rounds.backoff().await?;
-    }
 }
 
 /// Errors: `Invalid`, also if a removed column has tickets; `NotFound`; `RevisionMismatch`.

@@ -1,7 +1,7 @@
 //! Interface to each kind of agent: how to start it, read it, stop it and resume it.
 
 use super::agent_event::{AgentEvent, Tokens};
-use super::codex::RolloutReader;
+use super::codex::rollout::RolloutReader;
 use super::start::StartInput;
 use pullyard_agent_proxy::model::Provider;
 use std::ffi::OsString;

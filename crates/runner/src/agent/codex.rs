@@ -4,7 +4,7 @@
 mod config;
 mod items;
 mod lines;
-mod rollout;
+pub(super) mod rollout;
 mod sign_in;
 mod token_count;
 pub(super) mod version;
@@ -22,8 +22,7 @@ use crate::git::workspace::disk::{create_private_dir, write_private_file};
 use config::ModelProvider;
 use lines::ExecJsonParser;
 use pullyard_agent_proxy::model::{Api, Key, Provider};
-pub(super) use rollout::RolloutReader;
-use rollout::Rollouts;
+use rollout::{RolloutReader, Rollouts};
 use std::ffi::OsString;
 use std::fs;
 use std::io;

@@ -7,7 +7,7 @@ mod listen;
 use super::Run;
 use super::adapter::Launch;
 use super::agent_event::EndReport;
-use super::codex::RolloutReader;
+use super::codex::rollout::RolloutReader;
 use super::disk_usage;
 use super::limits::{Limits, UsageTotal};
 use super::model_route::ModelRoute;
