@@ -112,7 +112,7 @@ pub(super) struct CommitResponse {
 
 #[derive(Deserialize)]
 pub(crate) struct PullRequestResponse {
-    pub(crate) id: u64,
+    id: u64,
     title: String,
     state: StateResponse,
     #[serde(default)]

@@ -71,6 +71,10 @@ fn parse_review(event: &str, body: &Value, action: ReviewAction) -> Result<Event
 
 /// An edited comment has the same fields and id, so it causes no second decision.
 fn parse_comment(event: &str, body: &Value) -> Result<Option<Event>, ParseError> {
+    #[derive(Deserialize)]
+    struct PullRequestNumber {
+        id: u64,
+    }
     shape::check_bitbucket_subjects(body, event, &["comment", "pullrequest"])?;
     let comment: CommentResponse = field(body, "comment")?;
     if !comment.is_visible() {
@@ -80,7 +84,7 @@ fn parse_comment(event: &str, body: &Value) -> Result<Option<Event>, ParseError>
     Ok(Some(Event::Comment(Box::new(CommentEvent {
         action: CommentAction::Created,
         comment: comment.into(),
-        number: field::<PullRequestResponse>(body, "pullrequest")?.id,
+        number: field::<PullRequestNumber>(body, "pullrequest")?.id,
         is_pull_request: true,
         repository: parse_repository(body)?,
         sender: sender.ok_or_else(|| ParseError::missing("/actor/uuid"))?,
