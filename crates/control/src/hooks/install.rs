@@ -70,12 +70,12 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Webhook, Error
             forge: integration.kind,
             ..existing.clone().map_or_else(|| new_hook(ctx, new, kind.clone(), &integration), Ok)?
         };
+        ensure_secret(ctx, &hook).await?;
         if existing.as_ref() != Some(&hook) && ctx.store.put_hook(&hook).await? == Write::Stale {
             rounds.backoff().await?;
             continue;
         }
         let hook = Webhook { rev: hook.rev + u64::from(existing.as_ref() != Some(&hook)), ..hook };
-        ensure_secret(ctx, &hook).await?;
         if new.is_manual {
             return Ok(hook);
         }
@@ -219,10 +219,14 @@ fn is_same_target(one: &WebhookScope, other: &WebhookScope) -> bool {
 }
 
 /// Creates the hook's secret if absent; never replaces one.
+/// Errors: `Invalid` if the forge does not accept the present value.
 async fn ensure_secret(ctx: &Context, hook: &Webhook) -> Result<(), Error> {
     let name = ctx.secret_name(SecretKind::Forge, &hook.secret);
     match ctx.secrets.load_versions(&name).await {
-        Ok(_) => Ok(()),
+        Ok(versions) => match secret_fault(hook.forge, &hook.secret, &versions.current.value) {
+            Some(fault) => Err(Error::Invalid { pointer: "/name", fault }),
+            None => Ok(()),
+        },
         Err(pullyard_cloud::Error::NoSecret { .. }) => Ok(ctx.secrets.put(&name, &generate_secret_value()).await?),
         Err(error) => Err(error.into()),
     }
