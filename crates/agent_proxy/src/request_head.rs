@@ -6,7 +6,6 @@ const MAX_HEAD_BYTES: usize = 16 * 1024;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request {
-    /// A tunnel to a port of a host.
     Connect { host: String, port: u16 },
     /// A download without TLS from port 80, which package managers such as apt do. `head` is for the host.
     Download { host: String, head: Vec<u8> },

@@ -22,7 +22,6 @@ pub(crate) fn map_line(change: &str, line: u64) -> Option<u64> {
     u64::try_from(moved).ok()
 }
 
-/// The first line and the number of lines.
 type Range = (u64, u64);
 
 /// `@@ -old,count +new,count @@`

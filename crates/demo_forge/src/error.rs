@@ -41,7 +41,6 @@ pub enum Error {
     RepositoryExists { full_name: String },
     #[error("serve {}: {reason}", path.display())]
     InvalidRepository {
-        /// The folder to be linked.
         path: PathBuf,
         reason: &'static str,
     },

@@ -89,7 +89,6 @@ pub enum ForgeEvent<'a> {
         review: &'a ReviewRecord,
         action: &'a str,
     },
-    /// A comment on a line or on the whole pull request.
     Comment {
         pull: &'a Pull,
         id: u64,

@@ -119,7 +119,6 @@ pub struct ReviewRecord {
     pub commit: String,
     pub submitted_at: String,
     pub updated_at: String,
-    /// The state before the dismissal.
     pub dismissed: Option<ReviewState>,
 }
 

@@ -49,7 +49,6 @@ pub struct NewReview {
     pub comments: Vec<NewComment>,
 }
 
-/// A comment on a line of the new file.
 pub struct NewComment {
     pub path: String,
     pub line: u64,

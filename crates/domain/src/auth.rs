@@ -7,18 +7,15 @@ use serde::{Deserialize, Serialize};
 pub enum Auth {
     /// With a token that a user created.
     Token {
-        /// The name of the secret with the token.
         secret: String,
     },
     /// As a GitHub App, with tokens that are valid for one repository and one hour.
     App {
-        /// The forge's id of the App.
         app_id: u64,
         /// The App's client id, if the forge has one. It is the issuer of the App's JWTs.
         client_id: Option<String>,
         /// The App's name in URLs.
         slug: String,
-        /// The name of the secret with the App's private key.
         key_secret: String,
         /// The name of the secret that signs the App's deliveries.
         webhook_secret: String,

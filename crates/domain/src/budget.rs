@@ -69,7 +69,6 @@ impl Budget {
         self.has_limit().then(|| Reservation { day: Day::containing(now), usd_micros: self.usd_micros_per_job })
     }
 
-    /// Rejects a budget that allows no job.
     pub(crate) fn check(&self) -> Result<(), SettingFault> {
         let fault = |pointer, fault: &'static str| Err(SettingFault { pointer, fault: fault.into() });
         if self.jobs_per_day.is_some_and(|jobs| !(1..=MAX_JOBS).contains(&jobs)) {

@@ -138,7 +138,6 @@ pub struct CheckRun {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckOutcome {
-    /// Exit code 0.
     Passed,
     /// Another exit code, or a signal.
     Failed,

@@ -6,7 +6,6 @@ pub struct Row {
     pub code: &'static str,
     /// The verdict, class or kind in brackets.
     pub class: String,
-    /// The sentence with its facts in braces.
     pub sentence: &'static str,
     /// The advice with its facts in braces.
     pub help: &'static str,

@@ -19,7 +19,6 @@ pub const OVERDUE_GRACE: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Due {
-    /// The sweeper processes it at this time.
     At(Timestamp),
     /// Its project may start no job. Processed after the hold or when there is budget, lowest order first.
     Held {

@@ -21,13 +21,11 @@ const REGISTRIES: &[(&str, &[&str])] = &[
 /// The rule for the host of the job's repository.
 const FORGE: &str = "forge";
 
-/// The warning about rules that allow every host.
 pub fn warn_if_open<S: AsRef<str>>(rules: impl IntoIterator<Item = S>) -> Option<&'static str> {
     let is_open = rules.into_iter().any(|rule| rule.as_ref().trim() == "*");
     is_open.then_some("Sandboxed agents can send data to every public host: `*` is in `egress`. List hosts instead.")
 }
 
-/// The allowed names. An empty list allows nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowList {
     names: BTreeSet<String>,

@@ -201,7 +201,6 @@ impl Default for Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OfflinePolicy {
-    /// The job fails.
     Fail,
     /// The job is requeued, up to the limit.
     Requeue,
@@ -327,7 +326,6 @@ impl Account {
     }
 }
 
-/// A repository connected to a project.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Repository {
     pub project: ProjectId,

@@ -87,7 +87,6 @@ fn is_safe_char(c: char) -> bool {
     !c.is_control() && !hides
 }
 
-/// The text with a capital letter at its begin.
 pub fn capitalize(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()

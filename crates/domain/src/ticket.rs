@@ -122,10 +122,8 @@ pub struct SyncedState {
 /// The next step for a ticket without an active job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SettleStep {
-    /// Write to the tool; contains the ticket afterwards.
     WriteBack(Box<Ticket>),
     DecideEntry(Entry),
-    /// Drop a void entry; contains the ticket afterwards.
     DropEntry(Box<Ticket>),
     DecideReviews(PullRequestId),
     /// Remove a mark that names no pull request; contains the ticket afterwards.

@@ -17,7 +17,6 @@ const MISSING_SCOPE: &str = "the key may not list models";
 
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// How a provider receives its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ModelApi {
     /// The header `x-api-key`.

@@ -53,7 +53,6 @@ pub struct Options {
     /// Name in the metrics, which are written to the log; `None` writes none.
     pub deployment: Option<String>,
     pub commit: &'static str,
-    /// Isolation of agents from this machine.
     pub isolation: String,
     /// Worktrees, mirrors and undelivered results; in the data folder if `None`.
     pub work: Option<PathBuf>,

@@ -7,7 +7,6 @@ use std::fmt::Debug;
 use tracing::field::Field;
 use tracing_subscriber::fmt::format::Writer;
 
-/// The runner's commands.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum Command {
     /// Take jobs and run them until stopped.

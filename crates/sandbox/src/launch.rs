@@ -71,7 +71,6 @@ pub(crate) enum Target {
     Bubblewrap { last_descriptor: RawFd },
     /// The command in a container, whose first process is connected to `FIRST_FILE`.
     Container { folder: PathBuf, ports: Vec<u16>, time_limit_secs: Option<u64> },
-    /// The command itself, in this folder.
     Command { folder: PathBuf, confinement: Option<Confinement> },
 }
 

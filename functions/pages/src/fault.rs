@@ -185,7 +185,6 @@ fn default_help(status: StatusCode) -> &'static str {
     }
 }
 
-/// Renders the page of a form, with the status of its refusal.
 pub(crate) fn render_form(refusal: Option<&Fault>, page: &impl Template) -> Response {
     render_page(refusal.map_or(StatusCode::OK, |fault| fault.status), page)
 }

@@ -10,7 +10,6 @@ pub struct Usage {
     pub model: Option<String>,
     /// All input, including what was read from or written to a cache.
     pub input: u64,
-    /// The part of the input that was read from a cache.
     pub cached: u64,
     /// The part of the input that was written to a cache.
     pub cache_write: u64,

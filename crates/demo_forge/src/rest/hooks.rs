@@ -53,7 +53,6 @@ impl FromRequestParts<Arc<Shared>> for HookPath {
     }
 }
 
-/// Requires the permission in every repository of the organisation.
 async fn organization(shared: &Shared, caller: Caller, org: &str, need: Requirement) -> Result<Target, ApiError> {
     let actor = caller.actor()?;
     let all = shared.repositories.list().await;

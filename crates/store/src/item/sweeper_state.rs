@@ -15,7 +15,6 @@ pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SweeperState {
     pub at: Timestamp,
-    /// The last round that checked the Ready jobs of runners.
     pub ready_at: Timestamp,
     /// Since when the sweeper runs without a pause.
     pub since: Option<Timestamp>,

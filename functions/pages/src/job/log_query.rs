@@ -4,9 +4,7 @@ use serde::Deserialize;
 
 #[derive(Deserialize)]
 pub(crate) struct LogQuery {
-    /// Shows the part after this event.
     pub(super) after: Option<String>,
-    /// Shows the part that ends before this event.
     pub(super) before: Option<String>,
     /// Shows the part that begins with this event, whose text is not cut.
     pub(super) at: Option<String>,

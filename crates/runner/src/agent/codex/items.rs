@@ -63,7 +63,6 @@ impl ItemParser {
         vec![AgentEvent::ToolStarted(id.to_owned()), draft]
     }
 
-    /// The signs of a call and, once it has ended, its results.
     fn call(&mut self, id: &str, ended: bool, draft: EventDraft, results: Vec<EventDraft>) -> Vec<AgentEvent> {
         let mut signs = self.begin_call(id, draft);
         if ended {

@@ -13,7 +13,6 @@ pub(super) struct ColumnForm {
     project: String,
     revision: u64,
     change: String,
-    /// The column; of a new one, the typed name.
     name: String,
     /// The typed name of a renamed column. Every button of a column's form sends it.
     #[serde(default)]
