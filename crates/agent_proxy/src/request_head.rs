@@ -6,9 +6,15 @@ const MAX_HEAD_BYTES: usize = 16 * 1024;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request {
-    Connect { host: String, port: u16 },
+    Connect {
+        host: String,
+        port: u16,
+    },
     /// A download without TLS from port 80, which package managers such as apt do. `head` is for the host.
-    Download { host: String, head: Vec<u8> },
+    Download {
+        host: String,
+        head: Vec<u8>,
+    },
 }
 
 /// Reads a head byte by byte, so that nothing of the tunnel is consumed. `None` if it is invalid or too long.

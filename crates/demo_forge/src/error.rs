@@ -40,10 +40,7 @@ pub enum Error {
     #[error("create {full_name}: it already exists")]
     RepositoryExists { full_name: String },
     #[error("serve {}: {reason}", path.display())]
-    InvalidRepository {
-        path: PathBuf,
-        reason: &'static str,
-    },
+    InvalidRepository { path: PathBuf, reason: &'static str },
     #[error("find the user {login}")]
     UserMissing { login: String },
     #[error("{what}: {reason}")]

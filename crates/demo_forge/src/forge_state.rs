@@ -80,20 +80,9 @@ impl Shared {
 
 #[derive(Clone, Copy, Debug)]
 pub enum ForgeEvent<'a> {
-    PullRequest {
-        pull: &'a Pull,
-        action: &'a str,
-    },
-    Review {
-        pull: &'a Pull,
-        review: &'a ReviewRecord,
-        action: &'a str,
-    },
-    Comment {
-        pull: &'a Pull,
-        id: u64,
-        action: &'a str,
-    },
+    PullRequest { pull: &'a Pull, action: &'a str },
+    Review { pull: &'a Pull, review: &'a ReviewRecord, action: &'a str },
+    Comment { pull: &'a Pull, id: u64, action: &'a str },
 }
 
 pub trait Extension: Any + Debug + Send + Sync {

@@ -6,9 +6,7 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Auth {
     /// With a token that a user created.
-    Token {
-        secret: String,
-    },
+    Token { secret: String },
     /// As a GitHub App, with tokens that are valid for one repository and one hour.
     App {
         app_id: u64,

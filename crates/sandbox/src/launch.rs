@@ -68,10 +68,19 @@ pub(crate) enum Privileges {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Target {
     /// Bubblewrap, which needs all inherited descriptors.
-    Bubblewrap { last_descriptor: RawFd },
+    Bubblewrap {
+        last_descriptor: RawFd,
+    },
     /// The command in a container, whose first process is connected to `FIRST_FILE`.
-    Container { folder: PathBuf, ports: Vec<u16>, time_limit_secs: Option<u64> },
-    Command { folder: PathBuf, confinement: Option<Confinement> },
+    Container {
+        folder: PathBuf,
+        ports: Vec<u16>,
+        time_limit_secs: Option<u64>,
+    },
+    Command {
+        folder: PathBuf,
+        confinement: Option<Confinement>,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
