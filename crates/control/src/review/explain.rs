@@ -110,7 +110,7 @@ async fn load_view(ctx: &Context, linked: PullRequest) -> Result<PullRequestView
     Ok(PullRequestView { pull_request: linked, job, deferred_until, sentence, help })
 }
 
-/// Whether the reason is a setting or a state that somebody can change, not the review itself or its author.
+/// Whether the reason is a setting or a state, which may have changed since, and not the review or its author.
 fn depends_on_state(reason: &Reason) -> bool {
     matches!(
         reason,
