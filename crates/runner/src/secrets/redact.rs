@@ -7,7 +7,6 @@ mod credentials;
 mod escapes;
 mod form_index;
 mod forms;
-mod hex;
 mod line_breaks;
 mod names;
 mod private_key;

@@ -1,7 +1,11 @@
 //! Quotes a text as programs in many languages do: in JSON, in HTML and for a shell.
 
-use super::hex::HexCase;
-use std::fmt::Write;
+/// Letter case of hexadecimal digits.
+#[derive(Clone, Copy)]
+pub(super) enum HexCase {
+    Upper,
+    Lower,
+}
 
 pub(super) fn escape_all(text: &str) -> Vec<String> {
     let mut all = Vec::new();
@@ -56,11 +60,10 @@ fn escape_json(text: &str, style: &JsonStyle, hex: HexCase) -> String {
         } else if by_number {
             let mut units = [0; 2];
             for unit in letter.encode_utf16(&mut units) {
-                let written = match hex {
-                    HexCase::Upper => write!(quoted, "\\u{unit:04X}"),
-                    HexCase::Lower => write!(quoted, "\\u{unit:04x}"),
-                };
-                debug_assert!(written.is_ok(), "a string takes everything");
+                quoted.push_str(&match hex {
+                    HexCase::Upper => format!("\\u{unit:04X}"),
+                    HexCase::Lower => format!("\\u{unit:04x}"),
+                });
             }
         } else {
             quoted.push(letter);

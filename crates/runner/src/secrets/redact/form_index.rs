@@ -20,7 +20,7 @@ pub(super) enum MatchMode {
 pub(super) struct FormIndex {
     forms: Vec<Form>,
     stride: usize,
-    /// A bit for the hash of each gram, so that hardly any other sample has to be looked up.
+    /// A bit for the hash of each gram (four bytes of a form), so that hardly any other sample has to be looked up.
     bits: Vec<u64>,
     entries: Vec<IndexEntry>,
     longest: usize,
@@ -38,23 +38,23 @@ impl FormIndex {
         let stride = STRIDES.into_iter().find(|stride| forms.iter().all(|form| is_always_sampled(form, *stride)));
         let [.., shortest] = STRIDES;
         let stride = stride.unwrap_or(shortest);
-        let mut places = Vec::new();
+        let mut entries = Vec::new();
         for (form, number) in forms.iter().zip(0..) {
             let grams = form.bytes.windows(GRAM).filter_map(|gram| gram.first_chunk().copied());
-            let all = grams.zip(0..).map(|(gram, of)| IndexEntry { gram, form: number, offset: of });
+            let all = grams.zip(0..).map(|(gram, offset)| IndexEntry { gram, form: number, offset });
             // If a form never breaks, its beginning is enough: the first sampled position and its neighbour.
-            places.extend(all.take(if form.breaks == LineBreaks::Never { stride + GRAM } else { usize::MAX }));
+            entries.extend(all.take(if form.breaks == LineBreaks::Never { stride + GRAM } else { usize::MAX }));
         }
-        places.sort_by_key(|place| place.gram);
-        let mut bits = vec![0; (places.len() / 2).next_power_of_two().clamp(1 << 10, 1 << 14)];
-        for place in &places {
-            let (word, bit) = bit_position(place.gram, bits.len());
+        entries.sort_by_key(|entry| entry.gram);
+        let mut bits = vec![0; (entries.len() / 2).next_power_of_two().clamp(1 << 10, 1 << 14)];
+        for entry in &entries {
+            let (word, bit) = bit_position(entry.gram, bits.len());
             if let Some(word) = bits.get_mut(word) {
                 *word |= bit;
             }
         }
         let longest = forms.iter().map(max_length).max().unwrap_or(1);
-        Self { forms, stride, bits, entries: places, longest }
+        Self { forms, stride, bits, entries, longest }
     }
 
     pub(super) fn max_length(&self) -> usize {
@@ -62,14 +62,14 @@ impl FormIndex {
     }
 
     /// The first match at or after `from`, and of several the longest.
-    pub(super) fn find(&self, bytes: &[u8], from: usize, looks: MatchMode) -> Option<Range<usize>> {
+    pub(super) fn find(&self, bytes: &[u8], from: usize, mode: MatchMode) -> Option<Range<usize>> {
         if self.entries.is_empty() {
             return None;
         }
         match self.stride {
-            16 => self.find_with_stride::<16>(bytes, from, looks),
-            8 => self.find_with_stride::<8>(bytes, from, looks),
-            _ => self.find_with_stride::<4>(bytes, from, looks),
+            16 => self.find_with_stride::<16>(bytes, from, mode),
+            8 => self.find_with_stride::<8>(bytes, from, mode),
+            _ => self.find_with_stride::<4>(bytes, from, mode),
         }
     }
 
@@ -77,12 +77,12 @@ impl FormIndex {
         &self,
         bytes: &[u8],
         from: usize,
-        looks: MatchMode,
+        mode: MatchMode,
     ) -> Option<Range<usize>> {
         let samples = bytes.get(from..)?.chunks(STRIDE).map(<[u8]>::first_chunk);
         let possible = samples.enumerate().filter(|(_, gram)| gram.is_some_and(|gram| self.may_contain(*gram)));
         let mut places = possible.map(|(number, _)| from + number * STRIDE);
-        places.find_map(|place| self.match_at(bytes, from, place, looks))
+        places.find_map(|place| self.match_at(bytes, from, place, mode))
     }
 
     fn may_contain(&self, gram: [u8; GRAM]) -> bool {
@@ -90,7 +90,7 @@ impl FormIndex {
         self.bits.get(word).is_some_and(|word| word & bit != 0)
     }
 
-    fn match_at(&self, bytes: &[u8], from: usize, place: usize, looks: MatchMode) -> Option<Range<usize>> {
+    fn match_at(&self, bytes: &[u8], from: usize, place: usize, mode: MatchMode) -> Option<Range<usize>> {
         let gram_at = |place: usize| bytes.get(place..).and_then(<[u8]>::first_chunk::<GRAM>).copied();
         let gram = gram_at(place)?;
         // A match that is long enough also covers the next sample on one side.
@@ -102,7 +102,7 @@ impl FormIndex {
         let same = self.entries.get(first..)?.iter().take_while(|other| other.gram == gram);
         let matches = same.filter_map(|IndexEntry { form, offset: of, .. }| {
             let form = self.forms.get(usize::try_from(*form).ok()?)?;
-            self.match_form_at(form, bytes, from, (place, usize::try_from(*of).ok()?), looks)
+            self.match_form_at(form, bytes, from, (place, usize::try_from(*of).ok()?), mode)
         });
         matches.max_by_key(|range| (std::cmp::Reverse(range.start), range.end))
     }
@@ -113,7 +113,7 @@ impl FormIndex {
         bytes: &[u8],
         from: usize,
         (place, of): (usize, usize),
-        looks: MatchMode,
+        mode: MatchMode,
     ) -> Option<Range<usize>> {
         if form.breaks == LineBreaks::Never {
             let start = place.checked_sub(of).filter(|start| *start >= from)?;
@@ -125,7 +125,7 @@ impl FormIndex {
             return None;
         }
         let part = line_breaks::match_lines(&form.bytes, bytes, from, line);
-        let parts_count = looks == MatchMode::Parts && form.breaks == LineBreaks::Parts;
+        let parts_count = mode == MatchMode::Parts && form.breaks == LineBreaks::Parts;
         let counts = part.in_form == (0..form.bytes.len()) || (parts_count && part.in_form.len() >= SHORTEST_PART);
         counts.then_some(part.in_text)
     }

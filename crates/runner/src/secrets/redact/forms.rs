@@ -1,11 +1,9 @@
 //! Lists the forms in which programs write a secret: plain, in base64 at any offset, in URLs, in JSON, HTML and shells.
 
-use super::escapes;
-use super::hex::HexCase;
+use super::escapes::{self, HexCase};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use std::collections::BTreeSet;
-use std::fmt::Write;
 
 /// A shorter value is ordinary text. Units: bytes.
 const MIN_SECRET_BYTES: usize = 8;
@@ -108,20 +106,17 @@ const URL_ENCODINGS: [UrlEncoding; 9] = [
 fn percent_encode(text: &str, style: UrlEncoding, hex: HexCase) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
-        let written = match (byte, hex) {
-            (b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_', _) => {
-                encoded.push(char::from(byte));
-                Ok(())
-            }
-            (b' ', _) => encoded.write_str(style.space),
-            (plain, _) if style.unescaped.as_bytes().contains(&plain) => {
-                encoded.push(char::from(plain));
-                Ok(())
-            }
-            (_, HexCase::Upper) => write!(encoded, "%{byte:02X}"),
-            (_, HexCase::Lower) => write!(encoded, "%{byte:02x}"),
-        };
-        debug_assert!(written.is_ok(), "a string takes everything");
+        let is_plain = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+        if byte == b' ' {
+            encoded.push_str(style.space);
+        } else if is_plain || style.unescaped.as_bytes().contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&match hex {
+                HexCase::Upper => format!("%{byte:02X}"),
+                HexCase::Lower => format!("%{byte:02x}"),
+            });
+        }
     }
     encoded
 }

@@ -11,7 +11,7 @@ const SHORTEST_LINE: usize = 16;
 /// Number of equal characters on both sides that prove a break.
 const MIN_OVERLAP: usize = 4;
 
-/// A part of a form: its range `of` in the form, found in the range `at` of the text.
+/// A part of a form that was found in a text, as a range of each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FormMatch {
     pub(super) in_text: Range<usize>,
@@ -67,7 +67,7 @@ fn match_previous_line(form: &[u8], bytes: &[u8], from: usize, line: &FormMatch)
     (1..=LONGEST_BREAK).find_map(|gap| {
         let end = line.in_text.start.checked_sub(gap).filter(|end| *end > from)?;
         let is_one = bytes.get(from..end)?.ends_with(proof) && skip_break(bytes, end, rest) == Some(line.in_text.start);
-        is_one.then(|| self::match_line(preceding, bytes, from, (end - proof.len(), line.in_form.start - proof.len())))
+        is_one.then(|| match_line(preceding, bytes, from, (end - proof.len(), line.in_form.start - proof.len())))
     })
 }
 

@@ -209,7 +209,7 @@ impl SecretScan<'_> {
 }
 
 fn match_shape(shape: &Shape, text: Text<'_>, begin: usize) -> Option<Candidate> {
-    let Text { bytes, completeness: rests, .. } = text;
+    let Text { bytes, completeness, .. } = text;
     if !is_valid_position(shape, text, begin) {
         return None;
     }
@@ -226,7 +226,7 @@ fn match_shape(shape: &Shape, text: Text<'_>, begin: usize) -> Option<Candidate>
     };
     let length = match end {
         Some(length) => length,
-        None if rests == Completeness::Partial && !cut => return Some(Candidate { begin, secret: None }),
+        None if completeness == Completeness::Partial && !cut => return Some(Candidate { begin, secret: None }),
         None => after.len(),
     };
     let body = after.get(..length).unwrap_or_default();

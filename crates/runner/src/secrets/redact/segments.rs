@@ -8,15 +8,15 @@ pub(super) enum Segment {
     Secret(Range<usize>),
 }
 
-/// Passes each certain part to `tell`. Returns the number of certain bytes.
-pub(super) fn for_each_segment(scanner: &Scanner, text: Text<'_>, mut tell: impl FnMut(Segment)) -> usize {
+/// Passes each certain part to `visit`. Returns the number of certain bytes.
+pub(super) fn for_each_segment(scanner: &Scanner, text: Text<'_>, mut visit: impl FnMut(Segment)) -> usize {
     let (mut walk, mut at) = (scanner.walk(text), 0);
     loop {
         let certain = match walk.next(at) {
             ScanResult::Secret(range) => {
-                tell(Segment::Text(at..range.start));
+                visit(Segment::Text(at..range.start));
                 at = range.end;
-                tell(Segment::Secret(range));
+                visit(Segment::Secret(range));
                 continue;
             }
             ScanResult::Undecided(start) => start,
@@ -25,7 +25,7 @@ pub(super) fn for_each_segment(scanner: &Scanner, text: Text<'_>, mut tell: impl
                 Completeness::Partial => at.max(text.bytes.len().saturating_sub(scanner.lookahead() - 1)),
             },
         };
-        tell(Segment::Text(at..certain));
+        visit(Segment::Text(at..certain));
         return certain;
     }
 }

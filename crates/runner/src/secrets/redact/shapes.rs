@@ -5,7 +5,7 @@
 
 pub(super) struct Shape {
     pub(super) prefix: &'static str,
-    /// The part of `begins` to search for. It is rare in other text, so that few candidates are checked.
+    /// The part of `prefix` to search for. It is rare in other text, so that few candidates are checked.
     pub(super) search_key: &'static str,
     pub(super) position: Position,
     pub(super) body: TokenBody,
@@ -38,21 +38,21 @@ pub(super) enum TokenBody {
 }
 
 impl Shape {
-    const fn with_search_key(self, by: &'static str) -> Self {
-        Self { search_key: by, ..self }
+    const fn with_search_key(self, search_key: &'static str) -> Self {
+        Self { search_key, ..self }
     }
 }
 
-const fn shape_at_word(begins: &'static str, body: TokenBody) -> Shape {
-    Shape { prefix: begins, search_key: begins, position: Position::WordStart, body }
+const fn shape_at_word(prefix: &'static str, body: TokenBody) -> Shape {
+    Shape { prefix, search_key: prefix, position: Position::WordStart, body }
 }
 
-const fn shape_anywhere(begins: &'static str, body: TokenBody) -> Shape {
-    Shape { prefix: begins, search_key: begins, position: Position::Anywhere, body }
+const fn shape_anywhere(prefix: &'static str, body: TokenBody) -> Shape {
+    Shape { prefix, search_key: prefix, position: Position::Anywhere, body }
 }
 
-const fn upper_case(begins: &'static str, body: TokenBody) -> Shape {
-    Shape { prefix: begins, search_key: begins, position: Position::UpperCaseStart, body }
+const fn shape_at_upper_case(prefix: &'static str, body: TokenBody) -> Shape {
+    Shape { prefix, search_key: prefix, position: Position::UpperCaseStart, body }
 }
 
 pub(super) const SHAPES: &[Shape] = &[
@@ -69,9 +69,9 @@ pub(super) const SHAPES: &[Shape] = &[
     shape_anywhere("rk_live_", TokenBody::Plain(20)).with_search_key("k_live_"),
     shape_anywhere("GOCSPX-", TokenBody::Word(20)),
     shape_at_word("sk-", TokenBody::Word(32)),
-    upper_case("AKIA", TokenBody::Upper(16)),
-    upper_case("ASIA", TokenBody::Upper(16)),
-    upper_case("ATBB", TokenBody::Plain(28)),
+    shape_at_upper_case("AKIA", TokenBody::Upper(16)),
+    shape_at_upper_case("ASIA", TokenBody::Upper(16)),
+    shape_at_upper_case("ATBB", TokenBody::Plain(28)),
     shape_at_word("AIza", TokenBody::Word(35)),
     shape_at_word("ya29.", TokenBody::Dotted(20)),
     shape_at_word("SG.", TokenBody::Pair(16, 32)),

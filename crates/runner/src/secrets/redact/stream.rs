@@ -29,10 +29,10 @@ impl RedactionStream {
         self.redact(&[], Completeness::Complete)
     }
 
-    fn redact(&mut self, piece: &[u8], rests: Completeness) -> Vec<u8> {
-        self.colours.redact(&self.scanner, piece, rests, &mut self.buffer);
+    fn redact(&mut self, piece: &[u8], completeness: Completeness) -> Vec<u8> {
+        self.colours.redact(&self.scanner, piece, completeness, &mut self.buffer);
         let mut clean = Vec::with_capacity(self.buffer.len());
-        let text = Text { bytes: &self.buffer, context: &self.context, completeness: rests };
+        let text = Text { bytes: &self.buffer, context: &self.context, completeness };
         let certain = write_segments(&self.scanner, text, &mut clean);
         let last = self.buffer.get(certain.saturating_sub(CONTEXT)..certain).unwrap_or_default();
         self.context.extend_from_slice(last);

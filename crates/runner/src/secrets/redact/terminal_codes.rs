@@ -25,17 +25,17 @@ pub(super) struct TerminalCodeFilter {
 
 impl TerminalCodeFilter {
     /// Adds a piece. Appends the bytes that contain no such secret to `clean`.
-    pub(super) fn redact(&mut self, scanner: &Scanner, piece: &[u8], rests: Completeness, clean: &mut Vec<u8>) {
+    pub(super) fn redact(&mut self, scanner: &Scanner, piece: &[u8], completeness: Completeness, clean: &mut Vec<u8>) {
         if self.has_code {
             self.buffer.extend_from_slice(piece);
         } else {
-            self.pass_through(scanner, piece, rests, clean);
+            self.pass_through(scanner, piece, completeness, clean);
         }
         if !self.has_code {
             return;
         }
-        let plain = SplitText::split(&self.buffer, rests);
-        let text = Text { bytes: &plain.bytes, context: &self.context, completeness: rests };
+        let plain = SplitText::split(&self.buffer, completeness);
+        let text = Text { bytes: &plain.bytes, context: &self.context, completeness };
         let part = |from: usize, to: usize| plain.bytes.get(from..to).unwrap_or_default();
         let mut codes = plain.codes.iter().peekable();
         let certain = for_each_segment(scanner, text, |piece| match piece {
@@ -60,11 +60,14 @@ impl TerminalCodeFilter {
     }
 
     /// Handles a piece while no code was found: passes on the bytes that are far enough from the first code.
-    fn pass_through(&mut self, scanner: &Scanner, piece: &[u8], rests: Completeness, clean: &mut Vec<u8>) {
+    fn pass_through(&mut self, scanner: &Scanner, piece: &[u8], completeness: Completeness, clean: &mut Vec<u8>) {
         let (first, before) = (find_escape(piece), self.buffer.len());
         self.has_code = first.is_some();
-        let near =
-            if self.has_code || rests == Completeness::Partial { scanner.lookahead().max(MIN_HELD_BYTES) } else { 0 };
+        let near = if self.has_code || completeness == Completeness::Partial {
+            scanner.lookahead().max(MIN_HELD_BYTES)
+        } else {
+            0
+        };
         let certain = (before + first.unwrap_or(piece.len())).saturating_sub(near);
         let (passed, rest) = piece.split_at_checked(certain.saturating_sub(before)).unwrap_or((piece, &[]));
         let (from, of_held) = (clean.len(), certain.min(before));
@@ -103,7 +106,7 @@ struct SplitText {
 
 impl SplitText {
     /// Splits a text. Stops at an incomplete code at its end if more follows.
-    fn split(text: &[u8], rests: Completeness) -> Self {
+    fn split(text: &[u8], completeness: Completeness) -> Self {
         let (mut bytes, mut codes, mut at) = (Vec::with_capacity(text.len()), Vec::new(), 0);
         while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
             at += match parse_code(rest) {
@@ -111,7 +114,7 @@ impl SplitText {
                     codes.push((bytes.len(), at..at + length));
                     length
                 }
-                CodeStart::Open if rests == Completeness::Partial => break,
+                CodeStart::Open if completeness == Completeness::Partial => break,
                 CodeStart::Open | CodeStart::Text => {
                     let after = rest.get(1..).unwrap_or_default();
                     let length = 1 + find_escape(after).unwrap_or(after.len());

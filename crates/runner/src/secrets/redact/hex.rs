@@ -1,7 +1,0 @@
-//! Letter case of hexadecimal numbers.
-
-#[derive(Clone, Copy)]
-pub(super) enum HexCase {
-    Upper,
-    Lower,
-}
