@@ -13,7 +13,6 @@ pub(crate) mod protected;
 pub(crate) mod rebase;
 mod signing;
 pub(crate) mod target;
-pub(crate) mod trailers;
 pub(crate) mod tree_state;
 pub(crate) mod workspace;
 
@@ -324,18 +323,6 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>, limit: u64) -> std::io::Resu
         tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await?;
     }
     Ok(output)
-}
-
-/// Whether the text is a plain branch name, not an option or a revision.
-pub(crate) async fn is_branch_name(git: &Git, name: &str) -> Result<bool, GitError> {
-    if name.starts_with('-') || name.is_empty() {
-        return Ok(false);
-    }
-    match git.run_for_line(GitCall::new(["check-ref-format", "--branch", name])).await {
-        Ok(same) => Ok(same == name),
-        Err(GitError::Failed { .. }) => Ok(false),
-        Err(fault) => Err(fault),
-    }
 }
 
 pub(crate) async fn resolve_commit(git: &Git, repository: &Path, reference: &str) -> Result<Option<String>, GitError> {

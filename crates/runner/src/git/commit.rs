@@ -4,8 +4,7 @@
 //! agent committed them.
 
 use crate::git::nested::scan::{NestedRepositories, find_nested_repositories, prepare_tree, remove_nested_git_dirs};
-use crate::git::target::Target;
-use crate::git::trailers::JOB_TRAILER;
+use crate::git::target::{JOB_TRAILER, Target};
 use crate::git::workspace::Workspace;
 use crate::git::workspace::mirror::Mirror;
 use crate::git::{Git, GitCall};

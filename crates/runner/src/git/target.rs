@@ -1,6 +1,5 @@
 //! Chooses the branch, the start commit, and the head that the push expects.
 
-use crate::git::trailers::JOB_TRAILER;
 use crate::git::workspace::mirror::Mirror;
 use crate::git::{self, Git, GitCall, GitError};
 use crate::stop::Stop;
@@ -10,6 +9,8 @@ use pullyard_forge::{Forge, PullRequest, PullRequestState};
 use pullyard_protocol::attempt::{AssignedRepository, Assignment, ContinuedPullRequest, RevisedPullRequest};
 use std::path::Path;
 
+/// The trailer by which an attempt recognises its job's commits.
+pub(crate) const JOB_TRAILER: &str = "Pullyard-Job";
 const MAX_SEARCHED_COMMITS: u32 = 200;
 
 #[derive(Clone, Debug)]
@@ -21,7 +22,8 @@ pub(crate) struct Target {
     pub(crate) expected_head: Option<String>,
     /// The open pull request to continue. For an adopted commit it may also be merged.
     pub(crate) pull_request: Option<PullRequest>,
-    /// What an earlier attempt of this job pushed before it died; no agent is needed. Users may have pushed on top.
+    /// The commit that an earlier attempt of this job pushed before it died; no agent is needed. Users may have pushed on
+    /// top.
     pub(crate) adopted_commit: Option<String>,
 }
 
@@ -88,23 +90,16 @@ pub(crate) async fn choose_target(
 ) -> Result<Target, Stop> {
     let repo = assignment.repository.name.clone();
     let branch = open.as_ref().map_or(&assignment.branch, |pull| &pull.head_branch).clone();
-    if !git::is_branch_name(git, &branch).await? {
-        let reason = format!("`{branch}` can't be a branch");
-        return Err(Failure::WorkspaceFailed { reason }.into());
-    }
     // A user may have changed the base branch of the pull request.
     let revised = open.as_ref().filter(|_| assignment.revises.is_some());
     let base_branch = revised.map_or(&assignment.base, |pull| &pull.base_branch).clone();
     let missing = || Failure::BaseBranchMissing { repo: repo.clone(), branch: base_branch.clone() };
-    if !git::is_branch_name(git, &base_branch).await? {
-        return Err(missing().into());
-    }
     let base = mirror.branch(git, &base_branch).await?.ok_or_else(missing)?;
     let head = mirror.branch(git, &branch).await?;
     for pushed_to in candidate_branches(&branch, assignment) {
         let head = match pushed_to == branch {
             true => head.clone(),
-            false => load_head(git, mirror, pushed_to).await?,
+            false => mirror.branch(git, pushed_to).await?,
         };
         let Some(head) = head else { continue };
         let ours = find_job_commit(git, mirror.dir(), &head, &base, &assignment.job).await?;
@@ -179,10 +174,6 @@ fn candidate_branches<'a>(branch: &'a str, assignment: &'a Assignment) -> impl I
     let continued = assignment.continues.as_ref().map(|continues| continues.branch.as_str());
     let others = [own, continued.filter(|continued| Some(*continued) != own)];
     std::iter::once(branch).chain(others.into_iter().flatten().filter(move |other| *other != branch))
-}
-
-async fn load_head(git: &Git, mirror: &Mirror, branch: &str) -> Result<Option<String>, GitError> {
-    if git::is_branch_name(git, branch).await? { mirror.branch(git, branch).await } else { Ok(None) }
 }
 
 /// The newest commit between `base` and `head` of this job, by its trailer. Users may have pushed on top.

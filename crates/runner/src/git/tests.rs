@@ -2,17 +2,6 @@
 
 use super::*;
 
-#[tokio::test]
-async fn branch_names_are_validated_by_git() {
-    let git = Git::new("https://forge.test/a/b.git", "secret");
-    for good in ["main", "pullyard/acme/app-17-1", "a.b", "ü"] {
-        assert!(is_branch_name(&git, good).await.unwrap(), "{good}");
-    }
-    for bad in ["", "-x", "--all", "a..b", "a b", "@{-1}", "a~1", "x.lock", "a:b", "/a"] {
-        assert!(!is_branch_name(&git, bad).await.unwrap(), "{bad}");
-    }
-}
-
 #[test]
 fn only_commands_for_the_forge_carry_the_token() {
     let git = Git::new("https://forge.test/a/b.git", "secret");

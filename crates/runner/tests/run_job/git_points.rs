@@ -16,7 +16,7 @@ const AGENT: &str = "cat > /dev/null; echo hello > greeting.txt";
 const MIN_CHANGES: usize = 5;
 const WAIT_LIMIT: Duration = Duration::from_secs(90);
 
-const READ_COMMANDS: &str = "--exec-path cat-file check-attr check-ref-format diff diff-index diff-tree for-each-ref log \
+const READ_COMMANDS: &str = "--exec-path cat-file check-attr diff diff-index diff-tree for-each-ref log \
      ls-files ls-remote ls-tree merge-base rev-list rev-parse show-ref status version";
 
 #[derive(Debug, PartialEq, Eq)]

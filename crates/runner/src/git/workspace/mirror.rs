@@ -52,7 +52,13 @@ impl Mirror {
     }
 
     pub(crate) async fn branch(&self, git: &Git, name: &str) -> Result<Option<String>, GitError> {
-        git::resolve_commit(git, &self.dir, &git::branch_ref(name)).await
+        // `show-ref` resolves no revision syntax: a name such as `main~1` is no branch.
+        let call = GitCall::new(["show-ref", "--verify", "--hash", "--", &git::branch_ref(name)]);
+        match git.run_for_line(call.repository(&self.dir)).await {
+            Ok(commit) => Ok(Some(commit)),
+            Err(GitError::Failed { stderr, .. }) if stderr.contains("not a valid ref") => Ok(None),
+            Err(fault) => Err(fault),
+        }
     }
 }
 
@@ -95,6 +101,30 @@ fn remove_stale_locks(dir: &Path) {
             } else if path.extension().is_some_and(|end| end == "lock") {
                 let _ = fs::remove_file(path);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn branch_is_found_by_its_exact_name_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let git = Git::new("", "");
+        let mirror = Mirror { dir: git::init_bare(&git, dir.path().join("git")).await.unwrap() };
+        let run = async |args: &[&str]| {
+            git.run_for_line(GitCall::new(args).repository(mirror.dir()).with_identity()).await.unwrap()
+        };
+        let tree = run(&["mktree"]).await;
+        let commit = run(&["commit-tree", &tree, "-m", "base"]).await;
+        for name in ["main", "pullyard/acme/app-17-1", "ü"] {
+            run(&["update-ref", &git::branch_ref(name), &commit]).await;
+            assert_eq!(mirror.branch(&git, name).await.unwrap().as_ref(), Some(&commit), "{name}");
+        }
+        for name in ["", "-x", "a b", "main~0", "main^{commit}", "@{-1}", "../heads/main", "ma*", "pullyard", "HEAD"] {
+            assert_eq!(mirror.branch(&git, name).await.unwrap(), None, "{name}");
         }
     }
 }
