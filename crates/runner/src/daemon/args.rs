@@ -182,12 +182,12 @@ impl Start {
                 return 1;
             }
         };
-        let take = match (self.once, self.disconnect_after_job) {
+        let job_limit = match (self.once, self.disconnect_after_job) {
             (true, _) => JobLimit::OneClaim,
             (_, true) => JobLimit::OneJob,
             _ => JobLimit::Unlimited,
         };
-        match lifecycle::run(settings, take, self.idle_timeout, command).await {
+        match lifecycle::run(settings, job_limit, self.idle_timeout, command).await {
             Ok(DaemonExit { code, message }) => {
                 if let Some(message) = message {
                     print_error(&message);

@@ -91,7 +91,7 @@ mod tests {
             recorded: None,
         };
         let got = match classify_failure(&Error::Problem(Box::new(problem)), asked, "kite") {
-            RunnerCallFailure::Fatal(fall) => Ok(fall.code),
+            RunnerCallFailure::Fatal(fatal) => Ok(fatal.code),
             other => Err(other),
         };
         assert_eq!(got, expected, "{status} {code} {asked:?}");

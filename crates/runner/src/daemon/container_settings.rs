@@ -9,17 +9,19 @@ use std::time::Duration;
 const GIB: u64 = 1 << 30;
 const MIN_MEMORY_BYTES: u64 = 64 << 20;
 
-/// The engine's own variable, which need not be meant for the runner.
+/// A variable of the engine's own, which may be set for other programs than the runner.
 const SHARED: &str = "DOCKER_HOST";
 
 impl SettingsParser<'_> {
-    /// `None` if the isolation needs no container. Label and folder are the daemon's to set.
-    pub(super) fn containers(&mut self, isolation: Option<Isolation>) -> Option<Containers> {
+    /// `None` if the isolation needs no container. `Settings::containers_of` sets label and folder.
+    pub(super) fn parse_containers(&mut self, isolation: Option<Isolation>) -> Option<Containers> {
         let image = self.find(&setting_names::CONTAINER_IMAGE, "").map(|setting| setting.value).unwrap_or_default();
         let containers = Containers {
-            memory_bytes: self.parsed(&setting_names::CONTAINER_MEMORY, "8g", parse_memory).unwrap_or(8 * GIB),
-            cpu_percent: self.parsed(&setting_names::CONTAINER_CPUS, "all", parse_cpus),
-            network: self.parsed(&setting_names::CONTAINER_NETWORK, "none", parse_network).unwrap_or("none".into()),
+            memory_bytes: self.parse_setting(&setting_names::CONTAINER_MEMORY, "8g", parse_memory).unwrap_or(8 * GIB),
+            cpu_percent: self.parse_setting(&setting_names::CONTAINER_CPUS, "all", parse_cpus),
+            network: self
+                .parse_setting(&setting_names::CONTAINER_NETWORK, "none", parse_network)
+                .unwrap_or("none".into()),
             time_limit: self.number(&setting_names::CONTAINER_LIMIT, "none", 1, 1_000_000).map(Duration::from_secs),
             pool: usize::try_from(self.number(&setting_names::CONTAINER_POOL, "0", 0, 8).unwrap_or(0)).unwrap_or(0),
             host: self.find(&setting_names::CONTAINER_HOST, "").map(|setting| setting.value),
@@ -30,12 +32,12 @@ impl SettingsParser<'_> {
         let isolation = isolation.filter(|isolation| isolation.is_container())?;
         if containers.image.is_empty() || containers.image.starts_with('-') {
             let how = setting_names::CONTAINER_IMAGE.how_to_set();
-            self.fault(format!("Isolation {} needs an image. Set {how}.", isolation.as_str()));
+            self.add_error(format!("Isolation {} needs an image. Set {how}.", isolation.as_str()));
         }
         Some(containers)
     }
 
-    fn parsed<T>(
+    fn parse_setting<T>(
         &mut self,
         named: &SettingName,
         default: &str,
@@ -43,14 +45,14 @@ impl SettingsParser<'_> {
     ) -> Option<T> {
         let setting = self.find(named, default)?;
         parse(&setting.value)
-            .map_err(|help| self.fault(format!("{} is {}. {help}", setting.source, setting.value)))
+            .map_err(|help| self.add_error(format!("{} is {}. {help}", setting.source, setting.value)))
             .ok()
     }
 
     /// Variables of containers that are set although no container is used.
-    pub(super) fn unused_containers(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        let of_containers = setting_names::ALL.iter().filter(|named| named.flag.starts_with("--container-"));
-        let names = of_containers.flat_map(|named| named.environment.iter().copied()).filter(|name| *name != SHARED);
+    pub(super) fn unused_container_variables(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let settings = setting_names::ALL.iter().filter(|setting| setting.flag.starts_with("--container-"));
+        let names = settings.flat_map(|setting| setting.environment.iter().copied()).filter(|name| *name != SHARED);
         names
             .filter(|name| (self.sources.environment)(name).is_some())
             .map(|name| (name, "only --isolation podman and docker use it"))

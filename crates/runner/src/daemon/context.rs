@@ -32,7 +32,7 @@ pub(crate) struct DaemonContext {
     pub(crate) job_limit: JobLimit,
     pub(crate) client: RunnerClient,
     pub(crate) registration: RegisterAnswer,
-    pub(crate) home: StateFolder,
+    pub(crate) state_folder: StateFolder,
     pub(crate) jobs: Arc<JobProcesses>,
 }
 

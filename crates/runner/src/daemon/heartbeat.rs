@@ -26,35 +26,35 @@ impl HeartbeatState {
     }
 }
 
-pub(crate) async fn run(world: &DaemonContext) {
-    let offline_after = Duration::from_secs(world.registration.offline_after_secs);
-    let (mut answered_at, mut failures, mut feared) = (Instant::now(), 0_u32, false);
+pub(crate) async fn run(daemon: &DaemonContext) {
+    let offline_after = Duration::from_secs(daemon.registration.offline_after_secs);
+    let (mut answered_at, mut failures, mut has_warned) = (Instant::now(), 0_u32, false);
     loop {
         // Start the clock before the request; the control plane starts its own later.
         let sent = Instant::now();
-        let state = world.state().read(HeartbeatState::from_state);
-        let pause = match post_heartbeat(world, &state, false).await {
+        let state = daemon.state().read(HeartbeatState::from_state);
+        let pause = match post_heartbeat(daemon, &state, false).await {
             Ok(answer) => {
                 if failures > 0 {
                     tracing::info!(failures, "heartbeats succeed again");
                 }
-                (answered_at, failures, feared) = (sent, 0, false);
-                if world.state().read(|now| now.is_draining) != answer.drain {
+                (answered_at, failures, has_warned) = (sent, 0, false);
+                if daemon.state().read(|now| now.is_draining) != answer.drain {
                     let what = if answer.drain { "draining" } else { "resumed" };
                     tracing::info!(drain = answer.drain, "runner {what}");
-                    world.state().update(|now| now.is_draining = answer.drain);
+                    daemon.state().update(|now| now.is_draining = answer.drain);
                 }
                 Duration::from_secs(answer.next_secs)
             }
-            Err(error) => match classify_failure(&error, CallKind::Heartbeat, &world.settings.name) {
-                RunnerCallFailure::Fatal(fall) => return world.state().leave_with_error(fall),
+            Err(error) => match classify_failure(&error, CallKind::Heartbeat, &daemon.settings.name) {
+                RunnerCallFailure::Fatal(fatal) => return daemon.state().leave_with_error(fatal),
                 RunnerCallFailure::RetryLater | RunnerCallFailure::NotNow => {
                     failures = failures.saturating_add(1);
                     if failures == 1 {
                         tracing::warn!(error = %error, "heartbeat failed, retrying: {error}");
                     }
-                    if !feared && sent.duration_since(answered_at) > offline_after {
-                        feared = true;
+                    if !has_warned && sent.duration_since(answered_at) > offline_after {
+                        has_warned = true;
                         tracing::error!(
                             "no heartbeat reached the control plane for {} s: the runner counts as Offline, and its jobs may fail",
                             offline_after.as_secs()
@@ -64,23 +64,23 @@ pub(crate) async fn run(world: &DaemonContext) {
                 }
             },
         };
-        let busy = world.registration.heartbeat_busy_secs;
+        let busy = daemon.registration.heartbeat_busy_secs;
         let pause = if state.active.is_empty() { pause } else { pause.min(Duration::from_secs(busy)) };
-        let next = sent + pauses::heartbeat_pause(pause, world.settings.heartbeat_interval);
-        let news = async {
+        let next = sent + pauses::heartbeat_pause(pause, daemon.settings.heartbeat_interval);
+        let change = async {
             sleep_until((sent + MIN_INTERVAL).min(next)).await;
-            world.state().wait_until(|now| failures == 0 && HeartbeatState::from_state(now) != state).await;
+            daemon.state().wait_until(|now| failures == 0 && HeartbeatState::from_state(now) != state).await;
         };
         tokio::select! {
             () = sleep_until(next) => {}
-            () = news => {}
+            () = change => {}
         }
     }
 }
 
-pub(crate) async fn send_last(world: &DaemonContext) -> bool {
-    let state = world.state().read(HeartbeatState::from_state);
-    match post_heartbeat(world, &HeartbeatState { draining: true, ..state }, true).await {
+pub(crate) async fn send_last(daemon: &DaemonContext) -> bool {
+    let state = daemon.state().read(HeartbeatState::from_state);
+    match post_heartbeat(daemon, &HeartbeatState { draining: true, ..state }, true).await {
         Ok(_) => true,
         Err(error) => {
             tracing::warn!(error = %error, "last heartbeat failed: {error}");
@@ -90,18 +90,18 @@ pub(crate) async fn send_last(world: &DaemonContext) -> bool {
 }
 
 async fn post_heartbeat(
-    world: &DaemonContext,
+    daemon: &DaemonContext,
     state: &HeartbeatState,
     last: bool,
 ) -> Result<pullyard_protocol::runner::HeartbeatAnswer, Error> {
     let request = HeartbeatRequest {
-        instance: world.home.instance.clone(),
+        instance: daemon.state_folder.instance.clone(),
         active: state.active.clone(),
         draining: state.draining,
         last,
     };
-    let limit = world.settings.request_timeout;
-    with_timeout(limit, &world.settings.api_url, world.client.heartbeat(world.runner_id(), &request)).await
+    let limit = daemon.settings.request_timeout;
+    with_timeout(limit, &daemon.settings.api_url, daemon.client.heartbeat(daemon.runner_id(), &request)).await
 }
 
 pub(crate) async fn with_timeout<T>(

@@ -82,13 +82,13 @@ pub(crate) async fn run(
         let only_runner = token.as_ref().and_then(|token| token.runner.clone());
         settings.name = only_runner.filter(|name| validate_name(name).is_ok()).unwrap_or(settings.name);
     }
-    let home = StateFolder::lock(&settings.work_dir, &settings.name, &settings.api_url)?;
+    let state_folder = StateFolder::lock(&settings.work_dir, &settings.name, &settings.api_url)?;
     let client = RunnerClient::new(&settings.api_url, &settings.token).map_err(Error::Client)?;
     let check = isolation.as_ref().map(|isolation| isolation.result.clone());
-    let jobs = take_over(&settings, &home, command, check).await?;
+    let jobs = take_over(&settings, &state_folder, command, check).await?;
     let request = RegisterRequest {
         name: settings.name.clone(),
-        instance: home.instance.clone(),
+        instance: state_folder.instance.clone(),
         capabilities: settings.capabilities.clone(),
         labels: settings.labels.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
@@ -116,8 +116,8 @@ pub(crate) async fn run(
         runner.id = %registered.runner, name = settings.name, slots = settings.slots,
         "registered {} as {}{}", settings.name, registered.runner, token.unwrap_or_default()
     );
-    let world = Arc::new(DaemonContext { settings, job_limit, client, registration: registered, home, jobs });
-    Ok(run_tasks(&world, &mut signals, idle_timeout).await)
+    let daemon = Arc::new(DaemonContext { settings, job_limit, client, registration: registered, state_folder, jobs });
+    Ok(run_tasks(&daemon, &mut signals, idle_timeout).await)
 }
 
 /// Checks the isolation before the runner takes a job. Returns its level and the result.
@@ -139,7 +139,7 @@ async fn check_isolation(settings: &Settings) -> Result<Option<RunnerIsolation>,
 
 async fn take_over(
     settings: &Settings,
-    home: &StateFolder,
+    state_folder: &StateFolder,
     command: Vec<OsString>,
     isolation_check: Option<String>,
 ) -> Result<Arc<JobProcesses>, Error> {
@@ -154,12 +154,12 @@ async fn take_over(
             api_url: settings.api_url.clone(),
             isolation: settings.isolation,
             isolation_check,
-            containers: settings.containers_of(home.instance.as_str(), &work_dir),
+            containers: settings.containers_of(state_folder.instance.as_str(), &work_dir),
             work_dir,
-            instance: home.instance.clone(),
+            instance: state_folder.instance.clone(),
             stop_grace: settings.stop_grace,
-            jobs: home.jobs(),
-            logs: home.logs(),
+            jobs: state_folder.jobs(),
+            logs: state_folder.logs(),
             keep_logs: settings.keep_logs,
         },
     });
@@ -204,8 +204,8 @@ async fn until_reachable<T>(
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
-        if let RunnerCallFailure::Fatal(fall) = classify_failure(&error, CallKind::Registration, &settings.name) {
-            return Err(fall);
+        if let RunnerCallFailure::Fatal(fatal) = classify_failure(&error, CallKind::Registration, &settings.name) {
+            return Err(fatal);
         }
         failures += 1;
         if failures == 1 {
@@ -220,12 +220,11 @@ async fn request_token(settings: &Settings) -> Result<Token, client::Error> {
     with_timeout(settings.request_timeout, &settings.api_url, api.own_token()).await
 }
 
-async fn run_tasks(world: &Arc<DaemonContext>, signals: &mut Signals, idle_timeout: Option<Duration>) -> DaemonExit {
-    let part = |what: &Arc<DaemonContext>| Arc::clone(what);
-    let (speaker, claimer, postman) = (part(world), part(world), Arc::clone(&world.jobs));
-    let heartbeat_task = AbortOnDropHandle::new(tokio::spawn(async move { heartbeat::run(&speaker).await }));
-    let claims = AbortOnDropHandle::new(tokio::spawn(async move { claims::run(&claimer).await }));
-    let post = AbortOnDropHandle::new(tokio::spawn(async move { outbox_delivery::run(&postman).await }));
+async fn run_tasks(daemon: &Arc<DaemonContext>, signals: &mut Signals, idle_timeout: Option<Duration>) -> DaemonExit {
+    let (for_heartbeats, for_claims, jobs) = (Arc::clone(daemon), Arc::clone(daemon), Arc::clone(&daemon.jobs));
+    let heartbeats = AbortOnDropHandle::new(tokio::spawn(async move { heartbeat::run(&for_heartbeats).await }));
+    let claims = AbortOnDropHandle::new(tokio::spawn(async move { claims::run(&for_claims).await }));
+    let deliveries = AbortOnDropHandle::new(tokio::spawn(async move { outbox_delivery::run(&jobs).await }));
 
     let mut exit_code = None;
     tokio::select! {
@@ -233,16 +232,16 @@ async fn run_tasks(world: &Arc<DaemonContext>, signals: &mut Signals, idle_timeo
             tracing::info!("stopping after the running jobs; a second signal stops them");
             exit_code = Some(code);
         }
-        () = world.state().wait_until_leaving() => {}
-        () = wait_until_idle(world, idle_timeout) => tracing::info!("idle timeout reached; stopping"),
+        () = daemon.state().wait_until_leaving() => {}
+        () = wait_until_idle(daemon, idle_timeout) => tracing::info!("idle timeout reached; stopping"),
     }
-    world.state().begin_leaving();
+    daemon.state().begin_leaving();
 
     let mut code = 0;
     {
         let all = async {
             let _ = claims.await;
-            world.state().wait_until(|now| now.running.is_empty()).await;
+            daemon.state().wait_until(|now| now.running.is_empty()).await;
         };
         tokio::pin!(all);
         loop {
@@ -254,55 +253,55 @@ async fn run_tasks(world: &Arc<DaemonContext>, signals: &mut Signals, idle_timeo
                         continue;
                     }
                     code = signal;
-                    stop_jobs(world, signals).await;
+                    stop_jobs(daemon, signals).await;
                     break;
                 }
             }
         }
     }
-    drop(post);
-    if world.state().read(|now| !now.pending_reports.is_empty()) {
-        let _ = timeout(LAST_FINISHES_TIMEOUT, world.jobs.deliver_finishes()).await;
+    drop(deliveries);
+    if daemon.state().read(|now| !now.pending_reports.is_empty()) {
+        let _ = timeout(LAST_FINISHES_TIMEOUT, daemon.jobs.deliver_finishes()).await;
     }
     // No other heartbeat may follow the last one.
-    heartbeat_task.abort();
-    let _ = heartbeat_task.await;
-    if let Some(FatalExit { code, message: sentence }) = world.state().read(|now| now.fatal_exit.clone()) {
+    heartbeats.abort();
+    let _ = heartbeats.await;
+    if let Some(FatalExit { code, message: sentence }) = daemon.state().read(|now| now.fatal_exit.clone()) {
         if code != TOKEN_REFUSED_EXIT {
             // The next process does not continue this one.
-            world.home.clear_instance();
+            daemon.state_folder.clear_instance();
         }
         return DaemonExit { code, message: Some(sentence) };
     }
-    if timeout(LAST_HEARTBEAT_TIMEOUT, heartbeat::send_last(world)).await == Ok(true) {
-        world.home.clear_instance();
+    if timeout(LAST_HEARTBEAT_TIMEOUT, heartbeat::send_last(daemon)).await == Ok(true) {
+        daemon.state_folder.clear_instance();
     }
     DaemonExit { code, message: None }
 }
 
-async fn stop_jobs(world: &DaemonContext, signals: &mut Signals) {
-    let running: Vec<_> = world.state().read(|now| now.running.values().cloned().collect());
+async fn stop_jobs(daemon: &DaemonContext, signals: &mut Signals) {
+    let running: Vec<_> = daemon.state().read(|now| now.running.values().cloned().collect());
     tracing::warn!(count = running.len(), "second signal: stopping {} jobs", running.len());
     for record in running {
-        record.terminate(&world.jobs.starter.jobs);
+        record.terminate(&daemon.jobs.starter.jobs);
     }
-    let limit = world.settings.stop_grace + STOP_MARGIN;
+    let limit = daemon.settings.stop_grace + STOP_MARGIN;
     tokio::select! {
-        () = world.state().wait_until(|now| now.running.is_empty()) => {}
+        () = daemon.state().wait_until(|now| now.running.is_empty()) => {}
         () = sleep(limit) => tracing::error!("exiting while jobs are still running"),
         _ = signals.next() => tracing::error!("third signal: exiting while jobs are still running"),
     }
 }
 
-async fn wait_until_idle(world: &DaemonContext, limit: Option<Duration>) {
+async fn wait_until_idle(daemon: &DaemonContext, limit: Option<Duration>) {
     let Some(limit) = limit else {
         return std::future::pending().await;
     };
     loop {
-        world.state().wait_until(|now| now.running.is_empty()).await;
+        daemon.state().wait_until(|now| now.running.is_empty()).await;
         tokio::select! {
             () = sleep(limit) => return,
-            () = world.state().wait_until(|now| !now.running.is_empty()) => {}
+            () = daemon.state().wait_until(|now| !now.running.is_empty()) => {}
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Parses and checks the settings: every value with its source, and all faults at once.
+//! Parses and checks the settings: every value with its source, and all errors at once.
 
 use super::setting_names::{self, SettingName, SettingSources, SettingValue};
 use super::state_folder::host_name;
@@ -60,7 +60,7 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) fn parse(sources: &SettingSources<'_>) -> ParsedSettings {
-        let mut reader = SettingsParser { sources, rows: Vec::new(), faults: Vec::new() };
+        let mut reader = SettingsParser { sources, rows: Vec::new(), errors: Vec::new() };
         let mut settings = Self {
             api_url: reader.api_url(),
             token: reader.token(),
@@ -84,13 +84,13 @@ impl Settings {
                 .unwrap_or(50),
             stop_grace: Duration::from_secs(reader.number(&setting_names::STOP_GRACE, "10", 0, 3_600).unwrap_or(10)),
         };
-        settings.containers = reader.containers(settings.isolation);
+        settings.containers = reader.parse_containers(settings.isolation);
         let mut unused_variables = sources.unused_variables();
         if settings.containers.is_none() {
-            unused_variables.extend(reader.unused_containers());
+            unused_variables.extend(reader.unused_container_variables());
         }
-        let SettingsParser { rows, faults, .. } = reader;
-        ParsedSettings { settings, rows, errors: faults, unused_variables }
+        let SettingsParser { rows, errors, .. } = reader;
+        ParsedSettings { settings, rows, errors, unused_variables }
     }
 
     pub(crate) fn containers_of(&self, label: &str, work_dir: &Path) -> Option<Containers> {
@@ -102,7 +102,7 @@ impl Settings {
 pub(super) struct SettingsParser<'a> {
     pub(super) sources: &'a SettingSources<'a>,
     rows: Vec<SettingRow>,
-    faults: Vec<SettingError>,
+    errors: Vec<SettingError>,
 }
 
 impl SettingsParser<'_> {
@@ -121,19 +121,19 @@ impl SettingsParser<'_> {
         self.rows.push(SettingRow { name, value, source: from });
     }
 
-    pub(super) fn fault(&mut self, sentence: String) {
-        self.faults.push(SettingError { message: sentence, is_token_error: false });
+    pub(super) fn add_error(&mut self, message: String) {
+        self.errors.push(SettingError { message, is_token_error: false });
     }
 
     fn api_url(&mut self) -> String {
         let Some(setting) = self.find(&setting_names::API_URL, "") else {
-            self.fault(format!("The control plane's URL is missing. Set {}.", setting_names::API_URL.how_to_set()));
+            self.add_error(format!("The control plane's URL is missing. Set {}.", setting_names::API_URL.how_to_set()));
             return String::new();
         };
         let url = setting.value.trim_end_matches('/').to_owned();
         let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
         if host.is_none_or(|host| host.is_empty() || host.starts_with('/') || url.contains(char::is_whitespace)) {
-            self.fault(format!("`{url}` ({}) is not a URL. Write it as https://HOST.", setting.source));
+            self.add_error(format!("`{url}` ({}) is not a URL. Write it as https://HOST.", setting.source));
         }
         url
     }
@@ -145,7 +145,7 @@ impl SettingsParser<'_> {
             (None, Some(SettingValue { value: path, source: from })) => match std::fs::read_to_string(&path) {
                 Ok(text) => Some(SettingValue { value: text.trim().to_owned(), source: format!("{from} {path}") }),
                 Err(error) => {
-                    self.faults.push(SettingError {
+                    self.errors.push(SettingError {
                         message: format!("Cannot read the token file {path}: {error}."),
                         is_token_error: true,
                     });
@@ -160,14 +160,14 @@ impl SettingsParser<'_> {
                 "The runner token is missing. Set {} or --token-file.",
                 setting_names::TOKEN.environment.join(" or ")
             );
-            self.faults.push(SettingError { message: sentence, is_token_error: true });
+            self.errors.push(SettingError { message: sentence, is_token_error: true });
             self.row(&setting_names::TOKEN, String::new(), "default".into());
             return String::new();
         };
         self.row(&setting_names::TOKEN, mask_secret(&value), from.clone());
         if !value.starts_with("rnt_") || !value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
             let sentence = format!("The value of {from} is not a runner token. Runner tokens begin with rnt_.");
-            self.faults.push(SettingError { message: sentence, is_token_error: true });
+            self.errors.push(SettingError { message: sentence, is_token_error: true });
         }
         value
     }
@@ -178,7 +178,7 @@ impl SettingsParser<'_> {
         let name = setting.map_or(host, |setting| setting.value);
         let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if !(1..=64).contains(&name.len()) || !name.chars().all(good) {
-            self.fault(format!(
+            self.add_error(format!(
                 "`{name}` is not a valid runner name. Use 1 to 64 letters, digits, dashes, underscores and dots ({}).",
                 setting_names::NAME.how_to_set()
             ));
@@ -196,7 +196,7 @@ impl SettingsParser<'_> {
         match setting.value.parse() {
             Ok(number) if (least..=max).contains(&number) => Some(number),
             _ => {
-                self.fault(format!(
+                self.add_error(format!(
                     "{} is {}. Use a whole number from {least} to {max}.",
                     setting.source, setting.value
                 ));
@@ -222,10 +222,10 @@ impl SettingsParser<'_> {
             text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect();
         for word in &words {
             if word.chars().count() > 64 || word.chars().any(|c| c.is_control() || c.is_whitespace()) {
-                self.fault(format!("`{word}` ({from}) is invalid. Use at most 64 characters without spaces."));
+                self.add_error(format!("`{word}` ({from}) is invalid. Use at most 64 characters without spaces."));
             }
             if let Some(reason) = refused(word) {
-                self.fault(format!("{from}: {reason}."));
+                self.add_error(format!("{from}: {reason}."));
             }
         }
         words
@@ -241,7 +241,7 @@ impl SettingsParser<'_> {
         let setting = self.find(&setting_names::ISOLATION, AUTO);
         let (word, source) = setting
             .map_or((AUTO.to_owned(), "The default isolation".to_owned()), |setting| (setting.value, setting.source));
-        word.parse().map_err(|error: pullyard_sandbox::Error| self.fault(format!("{source}: {error}."))).ok()
+        word.parse().map_err(|error: pullyard_sandbox::Error| self.add_error(format!("{source}: {error}."))).ok()
     }
 }
 

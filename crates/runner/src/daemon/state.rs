@@ -58,10 +58,10 @@ impl State {
         self.update(|now| now.is_leaving = true);
     }
 
-    pub(crate) fn leave_with_error(&self, fall: FatalExit) {
-        tracing::error!(reason = %fall.message, "{}", fall.message);
+    pub(crate) fn leave_with_error(&self, fatal: FatalExit) {
+        tracing::error!(reason = %fatal.message, "{}", fatal.message);
         self.update(|now| {
-            now.fatal_exit.get_or_insert(fall);
+            now.fatal_exit.get_or_insert(fatal);
             now.is_leaving = true;
         });
     }
@@ -79,11 +79,11 @@ mod tests {
     #[tokio::test]
     async fn first_reason_to_stop_is_reported() {
         let state = State::default();
-        let fall = |code, sentence: &str| FatalExit { code, message: sentence.into() };
-        state.leave_with_error(fall(4, "The token was revoked."));
-        state.leave_with_error(fall(3, "Another process has taken the place."));
+        let fatal = |code, sentence: &str| FatalExit { code, message: sentence.into() };
+        state.leave_with_error(fatal(4, "The token was revoked."));
+        state.leave_with_error(fatal(3, "Another process has taken the place."));
         state.wait_until_leaving().await;
-        assert_eq!(state.read(|now| now.fatal_exit.clone()), Some(fall(4, "The token was revoked.")));
+        assert_eq!(state.read(|now| now.fatal_exit.clone()), Some(fatal(4, "The token was revoked.")));
     }
 
     #[test]
