@@ -1,5 +1,5 @@
 //! Stores artifacts of an attempt: each is a file first, then uploaded in the background, one at a time.
-//! A lost artifact fails no job, and the log reports it. `record` writes the agent's output, `patch` the patch.
+//! A lost artifact fails no job, and the log reports it. `output_recorder` writes the agent's output.
 
 pub(crate) mod bucket;
 pub(crate) mod output_recorder;
@@ -100,23 +100,23 @@ fn not_stored_message(name: &str, why: &str) -> String {
     format!("{name} is not kept: {why}.")
 }
 
-fn checkpoint_lost_message(because: &str) -> String {
+pub(crate) fn checkpoint_lost_message(because: &str) -> String {
     format!("What the agent did so far is not kept, because {because}.")
 }
 
 impl Artifacts {
     fn new() -> (Self, UnboundedReceiver<QueueEntry>) {
-        let (handed_in, waiting) = unbounded_channel();
+        let (queue, entries) = unbounded_channel();
         let shared = Shared {
             folder: OnceLock::new(),
             last_message: Mutex::default(),
-            queue: handed_in,
+            queue,
             used_space: Mutex::default(),
             queued_count: AtomicUsize::new(0),
             finished_count: watch::Sender::new(0),
             pending_checkpoints: AtomicUsize::new(0),
         };
-        (Self(Arc::new(shared)), waiting)
+        (Self(Arc::new(shared)), entries)
     }
 
     pub(crate) fn set_folder(&self, folder: PathBuf) -> io::Result<()> {
@@ -201,13 +201,13 @@ impl Artifacts {
         }
     }
 
-    fn push(&self, handed: QueueEntry) -> bool {
-        if handed.is_checkpoint() {
+    fn push(&self, entry: QueueEntry) -> bool {
+        if entry.is_checkpoint() {
             self.0.pending_checkpoints.fetch_add(1, Ordering::Relaxed);
         }
         self.0.queued_count.fetch_add(1, Ordering::Relaxed);
         // The receiver lives as long as the attempt.
-        self.0.queue.send(handed).is_ok()
+        self.0.queue.send(entry).is_ok()
     }
 }
 

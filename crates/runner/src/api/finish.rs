@@ -13,10 +13,10 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(600);
 const SHUTDOWN_DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Writes: the outbox before the first call; removed when the answer came.
-/// Idempotent: by the finish id in the letter.
-pub(crate) async fn deliver_finish(outbox: &Outbox, letter: PendingFinish, orders: &Orders) -> Result<Exit, Error> {
+/// Idempotent: by the finish id.
+pub(crate) async fn deliver_finish(outbox: &Outbox, pending: PendingFinish, orders: &Orders) -> Result<Exit, Error> {
     // Send the finish even if it could not be stored.
-    let stored = match outbox.store(&letter) {
+    let stored = match outbox.store(&pending) {
         Ok(path) => Some(path),
         Err(error) => {
             tracing::error!(error = %error, "cannot store the finish in the outbox: {error}");
@@ -31,10 +31,10 @@ pub(crate) async fn deliver_finish(outbox: &Outbox, letter: PendingFinish, order
         }
     };
     let delivered = tokio::select! {
-        delivered = outbox::deliver_until_answered(&letter) => delivered,
+        delivered = outbox::deliver_until_answered(&pending) => delivered,
         () = patience => {
             return Err(Error::FinishUndelivered(client::Error::Unreachable {
-                url: letter.api_url,
+                url: pending.api_url,
                 reason: "it stays in the outbox for the next run".into(),
             }));
         }

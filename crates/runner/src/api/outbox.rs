@@ -49,10 +49,10 @@ impl Outbox {
         Self { dir: work_dir.join("outbox") }
     }
 
-    pub(crate) fn store(&self, letter: &PendingFinish) -> io::Result<PathBuf> {
+    pub(crate) fn store(&self, pending: &PendingFinish) -> io::Result<PathBuf> {
         create_private_dirs(&self.dir)?;
-        let path = self.dir.join(format!("{}-{}-{}.json", letter.job, letter.attempt, letter.finish.finish_id));
-        durable_file::write(&path, letter)?;
+        let path = self.dir.join(format!("{}-{}-{}.json", pending.job, pending.attempt, pending.finish.finish_id));
+        durable_file::write(&path, pending)?;
         Ok(path)
     }
 
@@ -74,14 +74,14 @@ impl Outbox {
     }
 
     async fn deliver_one(&self, path: &Path) {
-        let Some(letter) = durable_file::read::<PendingFinish>(path) else { return remove_if_old(path) };
-        match deliver(&letter).await {
+        let Some(pending) = durable_file::read::<PendingFinish>(path) else { return remove_if_old(path) };
+        match deliver(&pending).await {
             Ok(delivered) => {
-                tracing::info!(job.id = %letter.job, attempt = letter.attempt, outcome = ?delivered, "earlier finish delivered");
+                tracing::info!(job.id = %pending.job, attempt = pending.attempt, outcome = ?delivered, "earlier finish delivered");
                 durable_file::remove(path);
             }
             Err(error) => {
-                tracing::warn!(job.id = %letter.job, attempt = letter.attempt, error = %error, "earlier finish not delivered: {error}");
+                tracing::warn!(job.id = %pending.job, attempt = pending.attempt, error = %error, "earlier finish not delivered: {error}");
                 remove_if_old(path);
             }
         }
@@ -96,13 +96,13 @@ impl Outbox {
             return Vec::new();
         };
         let paths = listing.flatten().map(|entry| entry.path());
-        let mut letters: Vec<_> = paths.filter(|path| path.extension().is_some_and(|end| end == "json")).collect();
-        letters.sort();
-        letters
+        let mut files: Vec<_> = paths.filter(|path| path.extension().is_some_and(|end| end == "json")).collect();
+        files.sort();
+        files
     }
 }
 
-/// The attempt of a letter, by its name `{job}-{attempt}-{finish}.json`. An id of a job has no dash.
+/// The attempt of a file in the outbox, by its name `{job}-{attempt}-{finish}.json`. An id of a job has no dash.
 fn parse_file_name(path: &Path) -> Option<(JobId, u32)> {
     let mut parts = path.file_stem()?.to_str()?.splitn(3, '-');
     Some((JobId::new(parts.next()?).ok()?, parts.next()?.parse().ok()?))
@@ -117,10 +117,10 @@ fn remove_if_old(path: &Path) {
     }
 }
 
-pub(crate) async fn deliver_until_answered(letter: &PendingFinish) -> DeliveryResult {
+pub(crate) async fn deliver_until_answered(pending: &PendingFinish) -> DeliveryResult {
     let mut back_off = BackOff::new();
     loop {
-        match deliver(letter).await {
+        match deliver(pending).await {
             Ok(delivered) => return delivered,
             Err(error) => {
                 tracing::warn!(error = %error, "finish not delivered, retrying: {error}");
@@ -130,10 +130,10 @@ pub(crate) async fn deliver_until_answered(letter: &PendingFinish) -> DeliveryRe
     }
 }
 
-async fn deliver(letter: &PendingFinish) -> Result<DeliveryResult, Error> {
-    let client = AttemptClient::new(&letter.api_url, &letter.lease, &letter.job, letter.attempt)?
-        .with_trace(letter.trace.clone());
-    match client.finish(&letter.finish).await {
+async fn deliver(pending: &PendingFinish) -> Result<DeliveryResult, Error> {
+    let client = AttemptClient::new(&pending.api_url, &pending.lease, &pending.job, pending.attempt)?
+        .with_trace(pending.trace.clone());
+    match client.finish(&pending.finish).await {
         Ok(_) => Ok(DeliveryResult::Accepted),
         Err(error) => match classify_error(&error) {
             AttemptCallFailure::LeaseLost | AttemptCallFailure::JobCancelled => Ok(DeliveryResult::Late),
@@ -150,7 +150,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     /// A finish for a control plane that is unreachable.
-    fn finish_letter(job: &str) -> PendingFinish {
+    fn pending_finish(job: &str) -> PendingFinish {
         PendingFinish {
             api_url: "http://127.0.0.1:1".into(),
             job: JobId::new(format!("job_{}", job.repeat(26))).unwrap(),
@@ -169,28 +169,28 @@ mod tests {
     }
 
     #[test]
-    fn letter_is_stored_completely_with_mode_0600() {
+    fn finish_is_stored_completely_with_mode_0600() {
         let dir = tempfile::tempdir().unwrap();
         let outbox = Outbox::new(dir.path());
-        let letter = finish_letter("a");
-        let path = outbox.store(&letter).unwrap();
+        let pending = pending_finish("a");
+        let path = outbox.store(&pending).unwrap();
         assert_eq!(outbox.list_files(), vec![path.clone()]);
-        assert_eq!(outbox.list_pending(), BTreeSet::from([(letter.job.clone(), 2)]));
+        assert_eq!(outbox.list_pending(), BTreeSet::from([(pending.job.clone(), 2)]));
         for (private, mode) in [(path.as_path(), 0o600), (path.parent().unwrap(), 0o700)] {
             assert_eq!(fs::metadata(private).unwrap().permissions().mode() & 0o777, mode);
         }
         let read: PendingFinish = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-        assert!(read == letter);
+        assert!(read == pending);
         durable_file::remove(&path);
         assert!(outbox.list_files().is_empty());
     }
 
     #[tokio::test]
-    async fn letters_expire_after_a_week_unless_their_attempt_lives() {
+    async fn pending_finishes_expire_after_a_week_unless_their_attempt_lives() {
         let dir = tempfile::tempdir().unwrap();
         let outbox = Outbox::new(dir.path());
         let kept = |job: &str, days: u64| {
-            let path = outbox.store(&finish_letter(job)).unwrap();
+            let path = outbox.store(&pending_finish(job)).unwrap();
             let file = fs::File::options().write(true).open(&path).unwrap();
             file.set_modified(SystemTime::now() - Duration::from_secs(days * 24 * 3_600)).unwrap();
             path
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn file_name_of_a_letter_names_its_attempt() {
+    fn file_name_of_a_finish_names_its_attempt() {
         let job = format!("job_{}", "a".repeat(26));
         let of = |name: &str| parse_file_name(Path::new(name)).map(|(job, attempt)| (job.to_string(), attempt));
         assert_eq!(of(&format!("/o/{job}-12-a-b_c.json")), Some((job.clone(), 12)));

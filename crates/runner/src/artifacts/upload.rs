@@ -44,7 +44,7 @@ pub(super) async fn upload(
     bucket_away: Duration,
 ) -> Result<(), UploadError> {
     let path = pending.path.clone();
-    let lasts = if pending.kind == ArtifactKind::Checkpoint { bucket_away } else { Duration::ZERO };
+    let retry_limit = if pending.kind == ArtifactKind::Checkpoint { bucket_away } else { Duration::ZERO };
     let (size_bytes, sha256) =
         tokio::task::spawn_blocking(move || size_and_hash(&path)).await.map_err(std::io::Error::from)??;
     let request = ReserveArtifact { kind: pending.kind, name: pending.name, size_bytes, sha256 };
@@ -52,10 +52,10 @@ pub(super) async fn upload(
     loop {
         // Reserve in each try: the address expires, and bytes that arrived without an answer need none.
         match upload_once(client, &request, &pending.path).await {
-            Err(failed) if is_transient(&failed) && (tries < MIN_TRIES || since.elapsed() < lasts) => {
+            Err(failed) if is_transient(&failed) && (tries < MIN_TRIES || since.elapsed() < retry_limit) => {
                 sleep(back_off.next()).await;
             }
-            ended => return ended,
+            result => return result,
         }
         tries += 1;
     }

@@ -19,8 +19,8 @@ pub(crate) struct Uploader {
 impl Uploader {
     /// Starts uploading, and logs each artifact that is not stored. A checkpoint's upload is retried for `bucket_away`.
     pub(crate) fn start(client: AttemptClient, events: EventSink, bucket_away: Duration) -> Self {
-        let (artifacts, waiting) = Artifacts::new();
-        let task = tokio::spawn(run((client, bucket_away), waiting, artifacts.clone(), events));
+        let (artifacts, entries) = Artifacts::new();
+        let task = tokio::spawn(run((client, bucket_away), entries, artifacts.clone(), events));
         Self { artifacts, _task: AbortOnDropHandle::new(task) }
     }
 
@@ -31,19 +31,18 @@ impl Uploader {
 
 async fn run(
     (client, bucket_away): (AttemptClient, Duration),
-    mut waiting: UnboundedReceiver<QueueEntry>,
+    mut entries: UnboundedReceiver<QueueEntry>,
     artifacts: Artifacts,
     events: EventSink,
 ) {
-    let say = |message: String| events.log(message);
+    let log = |message: String| events.log(message);
     let mut lost = false;
-    while let Some(handed) = waiting.recv().await {
-        let is_checkpoint = handed.is_checkpoint();
-        match handed {
+    while let Some(entry) = entries.recv().await {
+        let is_checkpoint = entry.is_checkpoint();
+        match entry {
             QueueEntry::Upload(pending) if !lost => {
                 let (kind, name) = (pending.kind, pending.name.clone());
-                let uploaded = upload::upload(&client, pending, bucket_away).await;
-                match uploaded {
+                match upload::upload(&client, pending, bucket_away).await {
                     Ok(()) => tracing::debug!(kind = kind.as_str(), name = %name, "artifact uploaded"),
                     Err(failed) => {
                         // The attempt that has the lease now stores its own artifacts.
@@ -52,15 +51,15 @@ async fn run(
                         tracing::warn!(kind = label, name = %name, error = %failed, "artifact not stored: {failed}");
                         let reason = truncate(&failed.to_string(), MAX_REASON_CHARS);
                         if is_checkpoint {
-                            say(checkpoint_lost_message(&format!("its upload failed: {reason}")));
+                            log(checkpoint_lost_message(&format!("its upload failed: {reason}")));
                         } else if !lost && is_reported_kind(kind) {
-                            say(not_stored_message(name.as_str(), &reason));
+                            log(not_stored_message(name.as_str(), &reason));
                         }
                     }
                 }
             }
             QueueEntry::Upload(_) => {}
-            QueueEntry::Message(message) => say(message),
+            QueueEntry::Message(message) => log(message),
         }
         if is_checkpoint {
             artifacts.0.pending_checkpoints.fetch_sub(1, Ordering::Relaxed);

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::agent::session::AgentSession;
 use crate::api::attempt::Attempt;
+use crate::artifacts::checkpoint_lost_message;
 use crate::git::commit;
 use crate::git::exclusion_report;
 use crate::git::patch::{self, Binaries, Lines};
@@ -79,21 +80,20 @@ async fn create_within(attempt: &Attempt<'_>, workspace: &Workspace, limit: Dura
         return;
     }
     let result = timeout(limit, write_archive(attempt, workspace)).await;
-    let because = match result {
+    let because: String = match result {
         Ok(Ok(name)) => {
             if attempt.artifacts.queue_upload(ArtifactKind::Checkpoint, &name) {
                 attempt.checkpoint_state.note_checkpoint();
                 return;
             }
-            "there is no place for it".to_owned()
+            "there is no place for it".into()
         }
         Ok(Err(NoCheckpoint::NoWork)) => return,
         Ok(Err(NoCheckpoint::Reason(reason))) => reason,
         Err(_) => "there was no time for it".into(),
     };
     tracing::warn!("no checkpoint stored: {because}");
-    let message = format!("What the agent did so far is not kept, because {because}.");
-    attempt.events.log(message);
+    attempt.events.log(checkpoint_lost_message(&because));
 }
 
 async fn write_archive(attempt: &Attempt<'_>, workspace: &Workspace) -> Result<String, NoCheckpoint> {
