@@ -5,7 +5,6 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use std::process::ExitStatus;
 use std::time::Duration;
 use tokio::process::Child;
 use tokio::time::{Instant, sleep};
@@ -32,12 +31,8 @@ impl Group {
         Some(Self { id: Pid::from_raw(id), known_empty: false })
     }
 
-    /// Stops the group, by SIGKILL after `grace`, until it is empty. Returns the leader's exit status, if known.
-    pub(crate) async fn stop(
-        &mut self,
-        leader: &mut Child,
-        grace: Duration,
-    ) -> Result<Option<ExitStatus>, GroupStillAlive> {
+    /// Stops the group, by SIGKILL after `grace`, until it is empty.
+    pub(crate) async fn stop(&mut self, leader: &mut Child, grace: Duration) -> Result<(), GroupStillAlive> {
         for (signal, limit) in [(Signal::SIGTERM, grace), (Signal::SIGKILL, KILL_LIMIT)] {
             if self.is_empty(leader) {
                 break;
@@ -48,11 +43,7 @@ impl Group {
                 sleep(POLL_INTERVAL).await;
             }
         }
-        if self.is_empty(leader) {
-            Ok(leader.try_wait().ok().flatten())
-        } else {
-            Err(GroupStillAlive { group: self.id })
-        }
+        if self.is_empty(leader) { Ok(()) } else { Err(GroupStillAlive { group: self.id }) }
     }
 
     /// Whether no process of the group is alive. Stores a positive result, because the id may be reused soon.
@@ -153,8 +144,8 @@ mod tests {
         let mut group = Group::from_child(&child).unwrap();
         let member: i32 = first_line(&mut child).await.parse().unwrap();
         assert!(!group.is_empty(&mut child));
-        let status = group.stop(&mut child, Duration::from_millis(50)).await.unwrap();
-        assert!(!status.unwrap().success());
+        group.stop(&mut child, Duration::from_millis(50)).await.unwrap();
+        assert!(!child.wait().await.unwrap().success());
         assert!(group.known_empty);
         assert!(!is_alive(member));
     }

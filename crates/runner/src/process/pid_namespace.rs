@@ -212,8 +212,8 @@ mod tests {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         assert_eq!(lines.next_line().await.unwrap().unwrap(), "ready");
         let mut group = Group::from_child(&child).unwrap();
-        let status = group.stop(&mut child, Duration::from_secs(20)).await.unwrap();
-        assert_eq!(status.and_then(|status| status.code()), Some(9));
+        group.stop(&mut child, Duration::from_secs(20)).await.unwrap();
+        assert_eq!(child.wait().await.unwrap().code(), Some(9));
     }
 
     #[tokio::test]

@@ -54,7 +54,7 @@ pub(crate) struct Inside<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum TreeAccess<'a> {
     Write,
-    /// It may write only into these folders.
+    /// The command may write only into these folders.
     ReadExcept(&'a [PathBuf]),
 }
 
@@ -292,8 +292,8 @@ fn to_tokio(listener: TcpListener) -> io::Result<tokio::net::TcpListener> {
     tokio::net::TcpListener::from_std(listener)
 }
 
-/// What must be visible for a program outside of the system's folders: its npm package, or only its file. Its folder may
-/// be a home. A container shows the system's folders of its image, and there only an agent's package comes from here.
+/// The path to make visible for a program outside of the system's folders: its npm package, or only its file, because
+/// its folder may be a home. A container shows the system's folders of its image, and there only an agent's package comes from here.
 fn path_to_show(program: &Path, workspace: &Path, is_container: bool) -> Option<PathBuf> {
     if program.starts_with(workspace) || !program.is_absolute() {
         return None;

@@ -25,8 +25,8 @@ pub(super) fn descendants(parents: &Parents, mut roots: Vec<i32>) -> BTreeSet<i3
     below
 }
 
-/// Lists all processes with their parents. Calls `tell` at once for each with a mark (`NAME=VALUE`) as a variable.
-pub(super) fn list_processes(marks: &[Vec<u8>], mut tell: impl FnMut(i32)) -> Result<Parents, ProcReadError> {
+/// Lists all processes with their parents. Calls `on_marked` at once for each with a mark (`NAME=VALUE`) as a variable.
+pub(super) fn list_processes(marks: &[Vec<u8>], mut on_marked: impl FnMut(i32)) -> Result<Parents, ProcReadError> {
     let unseen = |error: io::Error| ProcReadError(format!("/proc: {error}"));
     let reaps = is_orphan_reaper();
     let mut parents = Parents::new();
@@ -40,7 +40,7 @@ pub(super) fn list_processes(marks: &[Vec<u8>], mut tell: impl FnMut(i32)) -> Re
             continue;
         }
         if is_marked(pid, marks)? {
-            tell(pid);
+            on_marked(pid);
         }
         parents.insert(pid, parent);
     }
