@@ -67,6 +67,7 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::attempt::Assignment;
 use pullyard_protocol::event::EventKind;
+use run::RunEnd;
 use start::StartInput;
 use std::ffi::OsString;
 use std::time::{Duration, SystemTime};
@@ -101,15 +102,25 @@ pub(crate) struct Run<'a> {
     pub(crate) sandbox: Option<&'a JobSandbox>,
 }
 
+/// An agent and what its starts share.
+struct Agent<'a> {
+    chosen: &'a AgentChoice,
+    environment: &'a Environment<'a>,
+    adapter: Box<dyn Adapter>,
+    instructions: String,
+    limits: Limits,
+    /// The usage of all starts that ended.
+    usage: UsageTotal,
+}
+
 /// Runs the agent, with further starts, until its work is done or a `Stop` ends it. Called again to repair failed
 /// checks, and for messages before the push. Usage and restarts count for the whole attempt.
 pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Environment<'_>) -> Result<(), Stop> {
-    let tally = &run.attempt.usage;
-    let mut adapter = create_adapter(run, chosen, environment)?;
+    let adapter = create_adapter(run, chosen, environment)?;
     let (repository, names) = (run.workspace.repository(), chosen.instruction_files());
     let instructions = instructions::load_base_instructions(run.git, &repository, run.base, names).await?;
-    let limits = limits(run.assignment);
-    let mut spent = tally.usage();
+    let usage = run.attempt.usage.usage();
+    let mut agent = Agent { chosen, environment, adapter, instructions, limits: limits(run.assignment), usage };
     let resume = run.resume.filter(|_| chosen.has_sessions());
     let mut session = resume.map(|earlier| earlier.session.clone());
     let mut prompt = match resume {
@@ -118,50 +129,15 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
         None => run.assignment.prompt.clone(),
     };
     if let Some(earlier) = resume {
-        adapter.set_resumed_tokens(earlier.tokens);
+        agent.adapter.set_resumed_tokens(earlier.tokens);
     }
     let mut resume_prompt = CONTINUE_PROMPT;
     loop {
-        if let Some(failure) = limits.check_before_start(&spent) {
+        if let Some(failure) = agent.limits.check_before_start(&agent.usage) {
             return Err(failure.into());
         }
-        // The assignment's prompt already contains the messages for a `command` agent.
-        let inputs = match &session {
-            _ if !chosen.has_sessions() => Vec::new(),
-            Some(_) => run.inputs.unread().await?,
-            // A new session has read no message, so it gets all of them. `unread` fetches the newest.
-            None => run.inputs.unread().await.map(|_| run.inputs.all())?,
-        };
-        let full_prompt = prompt_with_messages(&prompt, &inputs);
-        let provider = match run.sandbox {
-            Some(_) => adapter.model_provider().map_err(|reason| Failure::SandboxFailed { reason })?,
-            None => None,
-        };
-        let route = provider.map(|provider| ModelRoute::new(provider, environment)).transpose()?;
-        let network = run.sandbox.map(|sandbox| sandbox.network(route.is_some())).transpose()?.unwrap_or_default();
-        let start = StartInput {
-            prompt: &full_prompt,
-            instructions: &instructions,
-            session: session.as_deref(),
-            model: run.assignment.agent.model.as_deref(),
-            remaining_turns: limits.remaining_turns(&spent),
-            remaining_cost: limits.remaining_cost(&spent),
-            home: &run.workspace.home(),
-            tree: &run.workspace.tree(),
-            isolation: run.isolation,
-            model_port: network.model_port(),
-        };
-        let launch = adapter.prepare(&start).map_err(|error| Failure::WorkspaceFailed { reason: error.to_string() })?;
-        let check = run.sandbox.map(|sandbox| sandbox.check_result().to_owned());
-        tally.note_start((chosen.capability(), chosen.version()), run.isolation, check, session.as_deref());
-        run.inputs.report(&inputs);
-        let bounds = run::RunLimits { newest_input: newest_number(&inputs), limits, usage: spent };
-        let env = common_environment(run, environment);
-        let mut end = run::run(run, launch, env, (network, route), bounds).await?;
-        end.record.denied_tool = tally.note_denied_tool(end.record.denied_tool.take());
-        spent.add_ended_run(&end.record);
-        tally.note_usage(&end.record, &spent);
-        match classify_end(run, chosen, &end, &limits, &spent).await? {
+        let end = agent.start(run, &prompt, session.as_deref()).await?;
+        match agent.classify_end(run, &end).await? {
             // New messages may make a denied tool unnecessary, and the agent's question may concern it.
             verdict @ (Verdict::Succeeded | Verdict::Failed(Failure::PermissionDenied { .. })) => {
                 // Claude Code and Codex work on after a question in their output, so only a question file counts.
@@ -190,7 +166,7 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
                 let Some(lost_session) = session.take().filter(|_| !run.assignment.fails_without_session()) else {
                     return Err(Failure::SessionLost {}.into());
                 };
-                tally.forget_session(&lost_session);
+                run.attempt.usage.forget_session(&lost_session);
                 run.attempt.checkpoint_state.forget_session(&lost_session);
                 let message = format!("The earlier session of {} is lost: it begins again.", chosen.name());
                 run.attempt.events.log(message);
@@ -200,6 +176,78 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
             Some(_) => resume_prompt.to_owned(),
             None => new_session_prompt(run, chosen),
         };
+    }
+}
+
+impl Agent<'_> {
+    /// Runs one start to the end of its processes, and adds its usage.
+    async fn start(&mut self, run: &Run<'_>, prompt: &str, session: Option<&str>) -> Result<RunEnd, Stop> {
+        let Self { chosen, environment, adapter, instructions, limits, usage } = self;
+        // The assignment's prompt already contains the messages for a `command` agent.
+        let inputs = match session {
+            _ if !chosen.has_sessions() => Vec::new(),
+            Some(_) => run.inputs.unread().await?,
+            // A new session has read no message, so it gets all of them. `unread` fetches the newest.
+            None => run.inputs.unread().await.map(|_| run.inputs.all())?,
+        };
+        let provider = match run.sandbox {
+            Some(_) => adapter.model_provider().map_err(|reason| Failure::SandboxFailed { reason })?,
+            None => None,
+        };
+        let route = provider.map(|provider| ModelRoute::new(provider, environment)).transpose()?;
+        let network = run.sandbox.map(|sandbox| sandbox.network(route.is_some())).transpose()?.unwrap_or_default();
+        let start = StartInput {
+            prompt: &prompt_with_messages(prompt, &inputs),
+            instructions,
+            session,
+            model: run.assignment.agent.model.as_deref(),
+            remaining_turns: limits.remaining_turns(usage),
+            remaining_cost: limits.remaining_cost(usage),
+            home: &run.workspace.home(),
+            tree: &run.workspace.tree(),
+            isolation: run.isolation,
+            model_port: network.model_port(),
+        };
+        let launch = adapter.prepare(&start).map_err(|error| Failure::WorkspaceFailed { reason: error.to_string() })?;
+        let attempt_usage = &run.attempt.usage;
+        let check = run.sandbox.map(|sandbox| sandbox.check_result().to_owned());
+        attempt_usage.note_start((chosen.capability(), chosen.version()), run.isolation, check, session);
+        run.inputs.report(&inputs);
+        let bounds = run::RunLimits { newest_input: newest_number(&inputs), limits: *limits, usage: *usage };
+        let env = agent_environment(run, environment);
+        let mut end = run::run(run, launch, env, (network, route), bounds).await?;
+        end.record.denied_tool = attempt_usage.note_denied_tool(end.record.denied_tool.take());
+        usage.add_ended_run(&end.record);
+        attempt_usage.note_usage(&end.record, usage);
+        Ok(end)
+    }
+
+    async fn classify_end(&self, run: &Run<'_>, end: &RunEnd) -> Result<Verdict, Stop> {
+        let record = &end.record;
+        let denied = record.denied_tool.as_deref();
+        // After a stop, skip the check for changes: the files may be gone or the disk full.
+        let has_changes = if denied.is_some() && end.stop.is_none() {
+            commit::is_changed(run.git, run.workspace, run.assignment.kind).await?
+        } else {
+            true
+        };
+        let model = record.model.as_deref().or(run.assignment.agent.model.as_deref());
+        Ok(classify::classify(&EndFacts {
+            agent: self.chosen.name(),
+            has_sessions: self.chosen.has_sessions(),
+            stop: end.stop.as_ref(),
+            exit: end.exit,
+            end_report: record.end_report.as_ref(),
+            denied_tool: denied,
+            stderr: &record.stderr,
+            last_message: &record.last_message(),
+            has_changes,
+            model,
+            turn_limit: self.limits.turns,
+            cost_limit: self.limits.cost,
+            cost_upper_bound: self.usage.cost_upper_bound,
+            now: now(),
+        }))
     }
 }
 
@@ -270,64 +318,21 @@ fn agent_missing(events: &EventSink, agent: &str, reason: &dyn std::fmt::Display
 }
 
 /// The environment of every agent. Agents inherit no other variables of the runner.
-fn common_environment(run: &Run<'_>, environment: &Environment<'_>) -> Vec<(&'static str, OsString)> {
+fn agent_environment(run: &Run<'_>, environment: &Environment<'_>) -> Vec<(&'static str, OsString)> {
     let assignment = run.assignment;
-    let ticket = assignment.ticket.as_ref().map_or("", |ticket| ticket.key.as_str());
-    let mut common = environment.inherited_variables();
-    common.extend([
-        ("TERM", "dumb".into()),
-        ("TMPDIR", run.workspace.temp_dir().into()),
-        ("HOME", run.workspace.home().into()),
-        ("PULLYARD_JOB", assignment.job.as_str().into()),
-        ("PULLYARD_KIND", variant_name(assignment.kind).into()),
-        ("PULLYARD_TICKET", ticket.into()),
-    ]);
+    let mut variables = environment.for_job(assignment, &run.workspace.temp_dir(), &run.workspace.home());
     if let Some(resume) = &assignment.resume {
         // A `command` program may store its state under this name and find it in the next attempt.
         let session = resume.session.as_deref().unwrap_or(assignment.job.as_str());
-        common.extend([("PULLYARD_SESSION", session.into())]);
+        variables.push(("PULLYARD_SESSION", session.into()));
     }
-    common
+    variables
 }
 
 /// The name of an enum's variant on the wire.
 pub(crate) fn variant_name(variant: impl serde::Serialize) -> String {
     let name = serde_json::to_value(variant).ok();
     name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
-}
-
-async fn classify_end(
-    run: &Run<'_>,
-    chosen: &AgentChoice,
-    end: &run::RunEnd,
-    limits: &Limits,
-    spent: &UsageTotal,
-) -> Result<Verdict, Stop> {
-    let record = &end.record;
-    let denied = record.denied_tool.as_deref();
-    // After a stop, skip the check for changes: the files may be gone or the disk full.
-    let changed = if denied.is_some() && end.stop.is_none() {
-        commit::is_changed(run.git, run.workspace, run.assignment.kind).await?
-    } else {
-        true
-    };
-    let model = record.model.as_deref().or(run.assignment.agent.model.as_deref());
-    Ok(classify::classify(&EndFacts {
-        agent: chosen.name(),
-        has_sessions: chosen.has_sessions(),
-        stop: end.stop.as_ref(),
-        exit: end.exit,
-        end_report: record.end_report.as_ref(),
-        denied_tool: denied,
-        stderr: &record.stderr,
-        last_message: &record.last_message(),
-        has_changes: changed,
-        model,
-        turn_limit: limits.turns,
-        cost_limit: limits.cost,
-        cost_upper_bound: spent.cost_upper_bound,
-        now: now(),
-    }))
 }
 
 fn now() -> Timestamp {

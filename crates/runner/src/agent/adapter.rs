@@ -13,7 +13,7 @@ pub(super) trait Adapter: Send {
     fn set_resumed_tokens(&mut self, _tokens: Tokens) {}
 
     /// The provider for the proxy of a sandboxed agent. `None` for an agent without a model of its own, or without a key.
-    /// Errors: a sentence about an unusable sign-in.
+    /// Errors: a sentence about an unusable event-in.
     fn model_provider(&self) -> Result<Option<Provider>, String> {
         Ok(None)
     }
@@ -31,7 +31,7 @@ pub(super) struct Launch {
     pub(super) input_encoder: Option<InputEncoder>,
     pub(super) reader: Box<dyn LineParser>,
     /// Reads the files that the agent writes besides its output.
-    pub(super) meter: Option<RolloutReader>,
+    pub(super) rollouts: Option<RolloutReader>,
 }
 
 pub(super) struct InputEncoder {

@@ -1,4 +1,4 @@
-//! Signs: the parsed meaning of an agent's lines, the same for all agents. A sign is an event, or a fact about the run.
+//! The parsed meaning of an agent's lines, the same for all agents: an event for users, or a fact about the run.
 //! `classify` and `limits` decide how a fact affects the job.
 
 use crate::api::event_draft::EventDraft;
@@ -10,9 +10,9 @@ use std::ops::{AddAssign, Sub};
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum AgentEvent {
     Event(EventDraft),
-    /// Like `Event`, but the agent only repeats a request to its model, which is no sign of life.
+    /// Like `Event`, but the agent only repeats a request to its model, which does not count as activity.
     Retrying(EventDraft),
-    /// No event, but a sign of life.
+    /// Only shows that the agent is alive.
     Activity,
     /// Like `Activity`, for a part of a message that arrives as a whole later.
     PartialMessage,

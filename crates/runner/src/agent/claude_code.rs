@@ -145,7 +145,7 @@ impl Adapter for ClaudeCode {
             input: encode_user_message(start.prompt, &ids::new_uuid()),
             input_encoder: Some(InputEncoder { interrupt: INTERRUPT, encode_messages: encode_user_message }),
             reader: Box::new(StreamJsonParser::new(start.tree)),
-            meter: None,
+            rollouts: None,
         })
     }
 }

@@ -109,14 +109,13 @@ impl Adapter for Codex {
         let key = self.key.clone().map(|key| if proxied.is_some() { PLACEHOLDER_KEY.into() } else { key });
         env.extend(key.map(|key| (OPENAI_KEY, key)));
         let sessions = home.join("sessions");
-        let counted = Arc::clone(&self.rollouts);
-        let mut rollouts = counted.lock().unwrap_or_else(PoisonError::into_inner);
-        rollouts.begin_start(&sessions);
-        if start.session.is_none() {
-            rollouts.begin_thread();
+        {
+            let mut rollouts = self.rollouts.lock().unwrap_or_else(PoisonError::into_inner);
+            rollouts.begin_start(&sessions);
+            if start.session.is_none() {
+                rollouts.begin_thread();
+            }
         }
-        drop(rollouts);
-        let meter = RolloutReader::new(sessions, Arc::clone(&counted), self.prices.clone());
         Ok(Launch {
             program: self.program.clone(),
             args: exec_args(start),
@@ -124,8 +123,8 @@ impl Adapter for Codex {
             // `codex exec -` reads the prompt from standard input.
             input: prompt_escape::escape_for_codex(start.prompt).into_owned().into_bytes(),
             input_encoder: None,
-            reader: Box::new(ExecJsonParser::new(start.tree, counted)),
-            meter: Some(meter),
+            reader: Box::new(ExecJsonParser::new(start.tree, Arc::clone(&self.rollouts))),
+            rollouts: Some(RolloutReader::new(sessions, Arc::clone(&self.rollouts), self.prices.clone())),
         })
     }
 }

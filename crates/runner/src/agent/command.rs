@@ -1,5 +1,5 @@
 //! The `command` agent: any program that reads its prompt from standard input.
-//! `line` parses its output, `reported_usage` adds up the usage that it reports.
+//! `command_line_event` parses its output, `reported_usage` adds up the usage that it reports.
 
 use super::adapter::{Adapter, Launch, LineParser};
 use super::agent_event::AgentEvent;
@@ -30,7 +30,7 @@ impl Adapter for CommandAgent {
             input: start.prompt.as_bytes().to_vec(),
             input_encoder: None,
             reader: Box::new(CommandLineParser::default()),
-            meter: None,
+            rollouts: None,
         })
     }
 }
@@ -58,9 +58,9 @@ mod tests {
     #[test]
     fn usage_line_is_an_event_and_a_sum() {
         let mut reader = CommandLineParser::default();
-        let signs =
+        let events =
             reader.parse_line(br#"{"kind":"usage","turns":1,"output_tokens":7,"cost_usd_micros":30,"odd":true}"#);
-        let [AgentEvent::Event(said), AgentEvent::UsageTotals(sum)] = &signs[..] else { panic!("{signs:?}") };
+        let [AgentEvent::Event(said), AgentEvent::UsageTotals(sum)] = &events[..] else { panic!("{events:?}") };
         let data = json!({"turns": 1, "output_tokens": 7, "cost_usd_micros": 30, "odd": true});
         assert_eq!((said.kind, &said.data), (EventKind::Usage, &Some(data)));
         let tokens = Tokens { output: 7, ..Tokens::default() };
@@ -71,8 +71,8 @@ mod tests {
     fn lines_without_valid_usage_are_events_only() {
         let mut reader = CommandLineParser::default();
         for line in [r#"{"kind":"usage","turns":-1}"#, r#"{"kind":"usage"}"#, r#"{"usage":1}"#, "words"] {
-            let signs = reader.parse_line(line.as_bytes());
-            assert!(matches!(signs[..], [AgentEvent::Event(_)]), "{line}: {signs:?}");
+            let events = reader.parse_line(line.as_bytes());
+            assert!(matches!(events[..], [AgentEvent::Event(_)]), "{line}: {events:?}");
         }
         assert!(reader.parse_line(b"").is_empty());
     }

@@ -1,8 +1,11 @@
-//! Reads this process's environment for agents, which get no other variables: search path, settings and model keys.
+//! Selects the variables of this process that agents and commands get: search path, settings and model keys.
 
+use super::variant_name;
 use crate::Isolation;
 use crate::git::NETWORK_ENVIRONMENT;
+use pullyard_protocol::attempt::Assignment;
 use std::ffi::OsString;
+use std::path::Path;
 
 pub(crate) const CLAUDE_CODE: &str = "PULLYARD_CLAUDE_CODE";
 pub(crate) const CODEX: &str = "PULLYARD_CODEX";
@@ -42,6 +45,26 @@ impl<'a> Environment<'a> {
 
     pub(crate) fn get(&self, name: &str) -> Option<OsString> {
         (self.0)(name).filter(|value| !value.is_empty())
+    }
+
+    /// The variables of every program of a job: the inherited ones, its folders, and the job's names.
+    pub(crate) fn for_job(
+        &self,
+        assignment: &Assignment,
+        temp_dir: &Path,
+        home: &Path,
+    ) -> Vec<(&'static str, OsString)> {
+        let ticket = assignment.ticket.as_ref().map_or("", |ticket| ticket.key.as_str());
+        let mut variables = self.inherited_variables();
+        variables.extend([
+            ("TERM", "dumb".into()),
+            ("TMPDIR", temp_dir.into()),
+            ("HOME", home.into()),
+            ("PULLYARD_JOB", assignment.job.as_str().into()),
+            ("PULLYARD_KIND", variant_name(assignment.kind).into()),
+            ("PULLYARD_TICKET", ticket.into()),
+        ]);
+        variables
     }
 
     pub(crate) fn inherited_variables(&self) -> Vec<(&'static str, OsString)> {

@@ -6,15 +6,15 @@ use pullyard_protocol::event::EventKind;
 use serde_json::Value;
 use std::path::Path;
 
-/// Passes the object of a line to `means`. Other text becomes a `raw` event; an empty line gives no sign.
-pub(super) fn parse_json_line(line: &[u8], means: impl FnOnce(&Value) -> Vec<AgentEvent>) -> Vec<AgentEvent> {
+/// Parses the object of a line with `parse`. Other text becomes a `raw` event; an empty line is skipped.
+pub(super) fn parse_json_line(line: &[u8], parse: impl FnOnce(&Value) -> Vec<AgentEvent>) -> Vec<AgentEvent> {
     let text = String::from_utf8_lossy(line);
     let text = text.trim();
     if text.is_empty() {
         return Vec::new();
     }
     match serde_json::from_str(text) {
-        Ok(object @ Value::Object(_)) => means(&object),
+        Ok(object @ Value::Object(_)) => parse(&object),
         _ => vec![AgentEvent::Event(EventDraft::text(EventKind::Raw, text))],
     }
 }

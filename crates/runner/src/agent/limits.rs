@@ -1,4 +1,4 @@
-//! Decides which limit an agent has exceeded. `once` stops the agent.
+//! Decides which limit an agent has exceeded. `run` stops the agent.
 //! A limit on turns or cost applies before the next request to the model. An agent that just gave its last answer may
 //! end, even if that answer exceeded the limit.
 
@@ -16,7 +16,7 @@ const TOOL_STALL_FACTOR: u32 = 3;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// Longest time without a sign of life while the model is next.
+    /// Longest time without activity while the agent waits for its model.
     pub(super) stall: Duration,
     /// Requests to the model, over all starts.
     pub(super) turns: Option<u32>,
@@ -118,8 +118,8 @@ impl Limits {
     /// The failure after too long a silence. It is the provider's if the agent only repeated its request. Other jobs of
     /// the account are not held up, because a tool can print such a line and block its agent.
     pub(super) fn stall_failure(&self, record: &RunState) -> Failure {
-        let (limit, event) = (Span::from(self.allowed_silence(record)), record.last_sign.event.clone());
-        if record.last_sign.is_retrying {
+        let (limit, event) = (Span::from(self.allowed_silence(record)), record.last_activity.event.clone());
+        if record.last_activity.is_retrying {
             Failure::ProviderStalled { limit, event }
         } else {
             Failure::Stalled { limit, event }
@@ -127,7 +127,7 @@ impl Limits {
     }
 
     pub(super) fn stall_deadline(&self, record: &RunState) -> Instant {
-        instant_after(record.last_sign.at, self.allowed_silence(record))
+        instant_after(record.last_activity.at, self.allowed_silence(record))
     }
 }
 
@@ -142,15 +142,15 @@ mod tests {
 
     const LIMITS: Limits = Limits { stall: Duration::from_secs(60), turns: Some(3), cost: Some(1_000_000) };
 
-    fn record(signs: &[AgentEvent]) -> RunState {
+    fn record(events: &[AgentEvent]) -> RunState {
         let shared = SharedRunState::new();
-        signs.iter().for_each(|sign| shared.apply(sign));
+        events.iter().for_each(|event| shared.apply(event));
         shared.lock().clone()
     }
 
-    fn check(spent: UsageTotal, signs: &[AgentEvent], expected: Option<&str>) {
-        let passed = LIMITS.check_while_running(&spent, &record(signs));
-        assert_eq!(passed.map(|failure| failure.sentence()).as_deref(), expected, "{spent:?} {signs:?}");
+    fn check(spent: UsageTotal, events: &[AgentEvent], expected: Option<&str>) {
+        let passed = LIMITS.check_while_running(&spent, &record(events));
+        assert_eq!(passed.map(|failure| failure.sentence()).as_deref(), expected, "{spent:?} {events:?}");
     }
 
     #[test]
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn limit_is_near_when_the_next_answer_may_exceed_it() {
-        let near = |spent: UsageTotal, signs: &[AgentEvent]| LIMITS.is_near(&spent, &record(signs));
+        let near = |spent: UsageTotal, events: &[AgentEvent]| LIMITS.is_near(&spent, &record(events));
         let none = UsageTotal::default();
         assert!(!near(none, &[AgentEvent::ModelAnswer]));
         assert!(near(none, &[AgentEvent::ModelAnswer, AgentEvent::ModelAnswer]));
@@ -216,9 +216,9 @@ mod tests {
     fn agent_without_turns_left_gets_no_late_input() {
         let ended = |well| AgentEvent::EndReport(EndReport { success: well, ..EndReport::default() });
         let taken_up = || AgentEvent::InputSent("m".into());
-        let check = |turns: u32, signs: &[AgentEvent], expected: bool| {
+        let check = |turns: u32, events: &[AgentEvent], expected: bool| {
             let spent = UsageTotal { turns, ..UsageTotal::default() };
-            assert_eq!(LIMITS.has_exhausted_turns(&spent, &record(signs)), expected, "{turns} {signs:?}");
+            assert_eq!(LIMITS.has_exhausted_turns(&spent, &record(events)), expected, "{turns} {events:?}");
         };
         check(2, &[AgentEvent::ModelAnswer, ended(true)], true);
         check(2, &[AgentEvent::ModelAnswer, ended(true), taken_up()], true);
@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn running_tool_triples_the_silence_limit() {
-        let silence = |signs: &[AgentEvent]| LIMITS.allowed_silence(&record(signs)).as_secs();
+        let silence = |events: &[AgentEvent]| LIMITS.allowed_silence(&record(events)).as_secs();
         assert_eq!(silence(&[]), 60);
         let busy = [
             AgentEvent::ToolStarted("a".into()),
@@ -279,14 +279,14 @@ mod tests {
         assert_eq!(silence(&busy), 180);
         assert_eq!(silence(&[&busy[..], &[AgentEvent::AllToolsEnded]].concat()), 60);
         let record = record(&busy);
-        assert_eq!(LIMITS.stall_deadline(&record), record.last_sign.at + Duration::from_secs(180));
+        assert_eq!(LIMITS.stall_deadline(&record), record.last_activity.at + Duration::from_secs(180));
     }
 
     #[test]
     fn silence_during_a_retry_is_provider_stalled() {
         let again = || AgentEvent::Retrying(EventDraft::text(EventKind::Log, "again"));
         let tool = || AgentEvent::ToolStarted("t".into());
-        for (signs, code, sentence) in [
+        for (events, code, sentence) in [
             (vec![], "stalled", "The agent was inactive for 60 s; the last event was \"its start\"."),
             (vec![again()], "provider_stalled", "The agent waited 60 s for the model's provider: \"again\"."),
             (
@@ -297,8 +297,8 @@ mod tests {
             // A subagent retries.
             (vec![tool(), again()], "provider_stalled", "The agent waited 3 min for the model's provider: \"again\"."),
         ] {
-            let failure = LIMITS.stall_failure(&record(&signs));
-            assert_eq!((failure.code(), failure.sentence().as_str()), (code, sentence), "{signs:?}");
+            let failure = LIMITS.stall_failure(&record(&events));
+            assert_eq!((failure.code(), failure.sentence().as_str()), (code, sentence), "{events:?}");
         }
     }
 

@@ -67,12 +67,12 @@ mod tests {
         let said = format!("{line}\nnext");
         let mut lines = LineReader::new(said.as_bytes(), &Redactor::new([]));
         let read = lines.next().await.unwrap();
-        let signs = codex::test_reader(Path::new("/workspace")).parse_line(&read);
-        let is_whole = |sign: &AgentEvent| match sign {
+        let events = codex::test_reader(Path::new("/workspace")).parse_line(&read);
+        let is_whole = |event: &AgentEvent| match event {
             AgentEvent::Event(said) => said.kind == EventKind::ToolResult && said.text.as_ref() == Some(&output),
             _ => false,
         };
-        assert!(signs.iter().any(is_whole), "{} bytes were read", read.len());
+        assert!(events.iter().any(is_whole), "{} bytes were read", read.len());
         assert_eq!(lines.next().await.as_deref(), Some(b"next".as_slice()));
     }
 

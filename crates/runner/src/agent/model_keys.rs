@@ -20,15 +20,15 @@ impl ModelKeys {
         Self { keys, auth }
     }
 
-    /// The value of a variable for the agent's driver. One given key hides all own keys of the runner for the same
-    /// agent. With two keys, the agent would choose which one is billed.
-    pub(crate) fn variable(&self, name: &str, ours: impl Fn(&str) -> Option<OsString>) -> Option<OsString> {
-        let Some(agent) = agent_of(name) else { return ours(name) };
-        let mut for_it = self.keys.iter().filter(|credential| credential.key.supports_capability(agent)).peekable();
-        if for_it.peek().is_none() {
-            return ours(name);
+    /// The value of a variable for the agent's driver; `runner_variable` reads the runner's own. A key from the control
+    /// plane hides all keys of the runner for the same agent. With two keys, the agent would choose which one is billed.
+    pub(crate) fn variable(&self, name: &str, runner_variable: impl Fn(&str) -> Option<OsString>) -> Option<OsString> {
+        let Some(agent) = agent_of(name) else { return runner_variable(name) };
+        let mut agent_keys = self.keys.iter().filter(|credential| credential.key.supports_capability(agent)).peekable();
+        if agent_keys.peek().is_none() {
+            return runner_variable(name);
         }
-        let credential = for_it.find(|credential| variable_of(credential.key) == name)?;
+        let credential = agent_keys.find(|credential| variable_of(credential.key) == name)?;
         Some(if credential.key == ModelKey::CodexAuth {
             self.auth.clone().into()
         } else {

@@ -13,6 +13,7 @@ use super::limits::{Limits, UsageTotal};
 use super::model_route::ModelRoute;
 use super::run_state::{RunState, SharedRunState};
 use super::usage_reporter::UsageReporter;
+use crate::api::event_draft::EventDraft;
 use crate::api::reporter::EventSink;
 use crate::deadline::instant_after;
 use crate::process::enclosed::Enclosed;
@@ -63,8 +64,8 @@ pub(super) async fn run(
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     };
     let shared = if route.is_some() { SharedRunState::metered() } else { SharedRunState::new() };
-    let left = bounds.limits.remaining_cost(&bounds.usage);
-    let model = route.map(|route| route.into_proxy(left, &shared)).transpose()?;
+    let remaining_cost = bounds.limits.remaining_cost(&bounds.usage);
+    let model = route.map(|route| route.into_proxy(remaining_cost, &shared)).transpose()?;
     let (program, env) = (&launch.program, env.into_iter().chain(launch.env).collect());
     let (home, network) = (workspace.home(), network.with_model(model));
     let inside = Inside { program, args: launch.args, env, home: &home, network, tree: TreeAccess::Write };
@@ -72,46 +73,45 @@ pub(super) async fn run(
     let started = Enclosed::start(workspace, enclosure, inside, set_streams).await?;
     let mut running = started.map_err(|error| super::agent_missing(events, &program.display().to_string(), &error))?;
     let mut input = Input::open(running.child.stdin.take(), launch.input, launch.input_encoder);
-    let readers = [
+    let pipe_readers = [
         running.child.stdout.take().map(|pipe| read_stdout(pipe, launch.reader, events, &shared)),
         running.child.stderr.take().map(|pipe| read_stderr(pipe, events, &shared)),
     ];
-    let so_far = UsageReporter::new(&bounds.usage);
-    let mut counted = UsageCounters { usage_reader: launch.meter, usage_reporter: so_far };
-    let around = RunContext { run, shared: &shared, bounds: &bounds };
-    let ending = supervise(&mut running, &mut input, &mut counted, &around).await;
-    if ending.stop.is_some() {
+    let mut counters = UsageCounters { rollouts: launch.rollouts, reporter: UsageReporter::new(&bounds.usage) };
+    let context = RunContext { run, shared: &shared, bounds: &bounds };
+    let end = supervise(&mut running, &mut input, &mut counters, &context).await;
+    if end.stop.is_some() {
         interrupt(&mut running.child, &shared, &mut input, grace).await;
     }
     input.abort();
-    let ended = running.end(workspace, grace, "the agent").await;
-    for reader in readers.into_iter().flatten() {
+    let killed = running.end(workspace, grace, "the agent").await;
+    for reader in pipe_readers.into_iter().flatten() {
         let _ = timeout(LAST_OUTPUT_TIMEOUT, reader).await;
     }
-    let UsageCounters { usage_reader: meter, usage_reporter: mut so_far } = counted;
-    if let Some(mut meter) = meter {
-        let looked = tokio::task::spawn_blocking(move || meter.finish()).await;
-        apply_events(looked.unwrap_or_default(), events, &shared);
+    let UsageCounters { rollouts, mut reporter } = counters;
+    if let Some(mut rollouts) = rollouts {
+        let last = tokio::task::spawn_blocking(move || rollouts.finish()).await;
+        apply_events(last.unwrap_or_default(), events, &shared);
     }
-    ended?;
+    killed?;
     input.report_read_inputs(&shared.lock(), run.inputs, bounds.newest_input);
     let mut record = shared.lock().clone();
-    if let Some(usage_event) = so_far.report_last(&record) {
+    if let Some(usage_event) = reporter.report_last(&record) {
         events.add(usage_event);
     }
-    if let Some(terminal) = ending.released_end {
+    if let Some(end_report) = end.released_end {
         // The agent's reaction to the stop is not its end.
-        record.end_report = Some(terminal);
+        record.end_report = Some(end_report);
     }
-    let stopped = match ending.stop {
+    let stop = match end.stop {
         // The agent may have ended before the loop saw the refusal, and the folder may have grown since the last check.
         None => match bounds.limits.check_refused_request(&bounds.usage, &record) {
             None => disk_usage::exceeded_limit(workspace.root(), run.assignment.limits.disk_mib).await.map(Stop::from),
             refused => refused.map(Stop::from),
         },
-        stopped => stopped,
+        stop => stop,
     };
-    Ok(RunEnd { exit: ending.exit, stop: stopped, record })
+    Ok(RunEnd { exit: end.exit, stop, record })
 }
 
 struct ProcessEnd {
@@ -122,8 +122,23 @@ struct ProcessEnd {
 }
 
 struct UsageCounters {
-    usage_reader: Option<RolloutReader>,
-    usage_reporter: UsageReporter,
+    rollouts: Option<RolloutReader>,
+    reporter: UsageReporter,
+}
+
+impl UsageCounters {
+    /// Reads what the agent wrote to its session files, on a thread where that blocks no other task.
+    async fn read_rollouts(&mut self, events: &EventSink, shared: &SharedRunState) {
+        let Some(mut rollouts) = self.rollouts.take() else { return };
+        let read = tokio::task::spawn_blocking(move || {
+            let new_events = rollouts.poll();
+            (rollouts, new_events)
+        });
+        if let Ok((rollouts, new_events)) = read.await {
+            self.rollouts = Some(rollouts);
+            apply_events(new_events, events, shared);
+        }
+    }
 }
 
 struct RunContext<'a> {
@@ -132,51 +147,68 @@ struct RunContext<'a> {
     bounds: &'a RunLimits,
 }
 
+/// The next steps of the supervisor, decided from one state of the run.
+struct NextSteps {
+    stall_deadline: Instant,
+    exceeded_limit: Option<Failure>,
+    is_near_limit: bool,
+    close_input_at: Option<Instant>,
+    released_end: Option<EndReport>,
+    usage_event: Option<EventDraft>,
+    report_at: Option<Instant>,
+}
+
+impl NextSteps {
+    fn decide(input: &Input, reporter: &mut UsageReporter, context: &RunContext<'_>) -> Self {
+        let RunLimits { newest_input, limits, usage } = context.bounds;
+        let record = context.shared.lock();
+        input.report_read_inputs(&record, context.run.inputs, *newest_input);
+        let is_released = input.has_unanswered(&record) && limits.has_exhausted_turns(usage, &record);
+        Self {
+            stall_deadline: limits.stall_deadline(&record),
+            exceeded_limit: limits.check_while_running(usage, &record),
+            is_near_limit: limits.is_near(usage, &record),
+            close_input_at: input.close_at(&record),
+            released_end: record.end_report.clone().filter(|_| is_released),
+            usage_event: reporter.report_if_due(&record, Instant::now()),
+            report_at: reporter.report_due_at(&record),
+        }
+    }
+}
+
+/// Waits for the end of the process, or for a reason to stop it. Meanwhile sends inputs and reports usage.
 async fn supervise(
     running: &mut Enclosed,
     input: &mut Input,
-    counted: &mut UsageCounters,
-    around: &RunContext<'_>,
+    counters: &mut UsageCounters,
+    context: &RunContext<'_>,
 ) -> ProcessEnd {
-    let RunContext { run, shared, bounds } = *around;
+    let RunContext { run, shared, bounds } = *context;
     let (events, allowed) = (run.attempt.events, &run.assignment.limits);
     let stop = |stop: Stop| ProcessEnd { exit: Exit::Unknown, stop: Some(stop), released_end: None };
-    let spoken = run.inputs.wait_for_messages();
-    tokio::pin!(spoken);
+    let new_messages = run.inputs.wait_for_messages();
+    tokio::pin!(new_messages);
     let too_large = disk_usage::wait_until_too_large(run.workspace.root().to_owned(), allowed.disk_mib);
     tokio::pin!(too_large);
-    let mut looks = interval(READ_INTERVAL);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut near_looks = interval_at(Instant::now() + READ_INTERVAL_NEAR_LIMIT, READ_INTERVAL_NEAR_LIMIT);
-    near_looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = interval(READ_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks_near_limit = interval_at(Instant::now() + READ_INTERVAL_NEAR_LIMIT, READ_INTERVAL_NEAR_LIMIT);
+    ticks_near_limit.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // Until then, an agent may exit by itself after its input was closed because of silence.
-    let mut may_leave_until = Instant::now();
+    let mut may_exit_until = Instant::now();
     loop {
-        let (silent_until, passed, is_near, close_at, let_go, usage_event, tell_at) = {
-            let record = shared.lock();
-            input.report_read_inputs(&record, run.inputs, bounds.newest_input);
-            let goes = input.has_unanswered(&record) && bounds.limits.has_exhausted_turns(&bounds.usage, &record);
-            let usage_event = counted.usage_reporter.report_if_due(&record, Instant::now());
-            (
-                bounds.limits.stall_deadline(&record).max(may_leave_until),
-                bounds.limits.check_while_running(&bounds.usage, &record),
-                bounds.limits.is_near(&bounds.usage, &record),
-                input.close_at(&record),
-                record.end_report.clone().filter(|_| goes),
-                usage_event,
-                counted.usage_reporter.report_due_at(&record),
-            )
-        };
-        if let Some(usage_event) = usage_event {
+        let next = NextSteps::decide(input, &mut counters.reporter, context);
+        let silent_until = next.stall_deadline.max(may_exit_until);
+        if let Some(usage_event) = next.usage_event {
             events.add(usage_event);
         }
-        if let_go.is_some() {
-            return ProcessEnd { exit: Exit::Code(0), stop: None, released_end: let_go };
+        if next.released_end.is_some() {
+            return ProcessEnd { exit: Exit::Code(0), stop: None, released_end: next.released_end };
         }
-        if let Some(failure) = passed {
+        if let Some(failure) = next.exceeded_limit {
             return stop(failure.into());
         }
-        if close_at.is_some_and(|at| at <= Instant::now()) {
+        if next.close_input_at.is_some_and(|at| at <= Instant::now()) {
             input.close();
         }
         tokio::select! {
@@ -198,34 +230,22 @@ async fn supervise(
                         return stop(bounds.limits.stall_failure(&record).into());
                     }
                     // The agent reported its end before, and may wait only for its input to close.
-                    may_leave_until = instant_after(Instant::now(), bounds.limits.allowed_silence(&record));
+                    may_exit_until = instant_after(Instant::now(), bounds.limits.allowed_silence(&record));
                 }
             }
-            () = sleep_until(close_at.unwrap_or(silent_until)), if close_at.is_some() && input.is_open() => {}
-            () = sleep_until(tell_at.unwrap_or(silent_until)), if tell_at.is_some() => {}
-            messages = &mut spoken, if input.is_open() => {
+            () = sleep_until(next.close_input_at.unwrap_or(silent_until)), if next.close_input_at.is_some() && input.is_open() => {}
+            () = sleep_until(next.report_at.unwrap_or(silent_until)), if next.report_at.is_some() => {}
+            messages = &mut new_messages, if input.is_open() => {
                 input.send(&messages, run.inputs);
-                spoken.set(run.inputs.wait_for_messages());
+                new_messages.set(run.inputs.wait_for_messages());
             }
             // This line may end a tool, and the next request follows, so count the usage first.
-            () = shared.wait_for_change() => read_usage(&mut counted.usage_reader, events, shared).await,
-            _ = looks.tick(), if counted.usage_reader.is_some() => read_usage(&mut counted.usage_reader, events, shared).await,
-            _ = near_looks.tick(), if is_near && counted.usage_reader.is_some() => {
-                read_usage(&mut counted.usage_reader, events, shared).await;
+            () = shared.wait_for_change() => counters.read_rollouts(events, shared).await,
+            _ = ticks.tick(), if counters.rollouts.is_some() => counters.read_rollouts(events, shared).await,
+            _ = ticks_near_limit.tick(), if next.is_near_limit && counters.rollouts.is_some() => {
+                counters.read_rollouts(events, shared).await;
             }
         }
-    }
-}
-
-async fn read_usage(meter: &mut Option<RolloutReader>, events: &EventSink, shared: &SharedRunState) {
-    let Some(mut looking) = meter.take() else { return };
-    let looked = tokio::task::spawn_blocking(move || {
-        let signs = looking.poll();
-        (looking, signs)
-    });
-    if let Ok((looked, signs)) = looked.await {
-        *meter = Some(looked);
-        apply_events(signs, events, shared);
     }
 }
 

@@ -19,14 +19,14 @@ const STDERR_TAIL_BYTES: usize = 8 * 1024;
 const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 
 #[derive(Clone, Debug)]
-pub(super) struct LastSign {
+pub(super) struct LastActivity {
     pub(super) at: Instant,
     /// Since then the agent only repeats requests to its model.
     pub(super) is_retrying: bool,
     pub(super) event: String,
 }
 
-impl Default for LastSign {
+impl Default for LastActivity {
     fn default() -> Self {
         Self { at: Instant::now(), is_retrying: false, event: "its start".into() }
     }
@@ -34,7 +34,7 @@ impl Default for LastSign {
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct RunState {
-    pub(super) last_sign: LastSign,
+    pub(super) last_activity: LastActivity,
     pub(super) running_tools: BTreeSet<String>,
     calls_answered: bool,
     pub(super) session: Option<String>,
@@ -105,21 +105,21 @@ impl Add for MeteredUsage {
 }
 
 impl RunState {
-    fn apply(&mut self, sign: &AgentEvent, now: Instant) {
-        match sign {
-            // Facts from files and totals after the end are no sign of life.
+    fn apply(&mut self, event: &AgentEvent, now: Instant) {
+        match event {
+            // Facts from files and totals after the end do not show that the agent is alive.
             AgentEvent::TokenUsage(_)
             | AgentEvent::Cost(_)
             | AgentEvent::CostUpperBound(_)
             | AgentEvent::CostEstimate(_)
             | AgentEvent::Model(_) => {}
-            AgentEvent::Retrying(_) => self.last_sign.is_retrying = true,
+            AgentEvent::Retrying(_) => self.last_activity.is_retrying = true,
             _ => {
-                self.last_sign.at = now;
-                self.last_sign.is_retrying = false;
+                self.last_activity.at = now;
+                self.last_activity.is_retrying = false;
             }
         }
-        match sign {
+        match event {
             AgentEvent::Event(draft) | AgentEvent::Retrying(draft) => self.note_event(Stream::Out, draft),
             AgentEvent::Activity | AgentEvent::PartialMessage => {}
             AgentEvent::Session(id) => self.session = Some(id.clone()),
@@ -164,21 +164,22 @@ impl RunState {
                 self.tool_calls_pending = sum.may_continue;
                 self.reported_totals = Some(*sum);
             }
-            AgentEvent::EndReport(terminal) => {
+            AgentEvent::EndReport(end_report) => {
                 self.running_tools.clear();
                 self.end_count = self.end_count.saturating_add(1);
                 self.ended_at = Some(now);
                 self.model_messages_at_end = self.model_messages;
                 self.continued_after_end = false;
-                self.denied_tool = self.denied_tool.take().or_else(|| terminal.denied_tools.first().cloned());
+                self.denied_tool = self.denied_tool.take().or_else(|| end_report.denied_tools.first().cloned());
                 // A second end comes from a turn for late inputs, and the first failure stays. Exception: an account
                 // failure yields to another failure, which could not follow a real one.
                 let stays = self.end_report.as_ref().is_some_and(|report| {
-                    let gives_way = is_account_failure(report) && !terminal.success && !is_account_failure(terminal);
+                    let gives_way =
+                        is_account_failure(report) && !end_report.success && !is_account_failure(end_report);
                     !report.success && !gives_way
                 });
                 if !stays {
-                    self.end_report = Some(terminal.clone());
+                    self.end_report = Some(end_report.clone());
                 }
             }
         }
@@ -211,7 +212,7 @@ impl RunState {
             self.price_list_date = of.map(str::to_owned).or_else(|| self.price_list_date.take());
         }
         let text = text_tail(draft.text.as_deref().or(draft.name.as_deref()).unwrap_or_default());
-        self.last_sign.event = if text.is_empty() { variant_name(draft.kind) } else { text.clone() };
+        self.last_activity.event = if text.is_empty() { variant_name(draft.kind) } else { text.clone() };
         if !text.is_empty() && draft.kind != EventKind::Usage {
             match stream {
                 Stream::Out => self.last_output = text,
@@ -244,7 +245,7 @@ impl RunState {
     }
 
     pub(super) fn has_succeeded(&self) -> bool {
-        self.end_report.as_ref().is_some_and(|terminal| terminal.success)
+        self.end_report.as_ref().is_some_and(|end_report| end_report.success)
             && self.model_messages == self.model_messages_at_end
     }
 
@@ -261,7 +262,7 @@ impl RunState {
     }
 
     pub(super) fn last_message(&self) -> String {
-        let own = self.end_report.as_ref().map(|terminal| one_line(&terminal.message)).unwrap_or_default();
+        let own = self.end_report.as_ref().map(|end_report| one_line(&end_report.message)).unwrap_or_default();
         let text = [&own, &self.last_error_output, &self.last_output].into_iter().find(|text| !text.is_empty());
         text.map_or_else(|| "it said nothing".into(), String::clone)
     }
@@ -312,8 +313,8 @@ impl SharedRunState {
     }
 
     /// Whether an event counts. The agent's own reports of usage do not where the model's proxy counts.
-    pub(super) fn accepts(&self, sign: &AgentEvent) -> bool {
-        !self.0.is_metered || !sign.is_usage_report()
+    pub(super) fn accepts(&self, event: &AgentEvent) -> bool {
+        !self.0.is_metered || !event.is_usage_report()
     }
 
     pub(super) fn set_metered_usage(&self, usage: &MeteredUsage) {
@@ -333,16 +334,16 @@ impl SharedRunState {
         self.0.change.notify_one();
     }
 
-    pub(super) fn apply(&self, sign: &AgentEvent) {
-        self.lock().apply(sign, Instant::now());
+    pub(super) fn apply(&self, event: &AgentEvent) {
+        self.lock().apply(event, Instant::now());
         self.0.change.notify_one();
     }
 
     pub(super) fn note_error(&self, line: &str, draft: &EventDraft) {
         let mut record = self.lock();
         // During a retry of the model's request, the line is about the retry.
-        if !record.last_sign.is_retrying {
-            record.last_sign.at = Instant::now();
+        if !record.last_activity.is_retrying {
+            record.last_activity.at = Instant::now();
         }
         record.note_event(Stream::Err, draft);
         record.append_stderr(line);

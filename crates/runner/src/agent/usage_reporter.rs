@@ -87,8 +87,8 @@ mod tests {
         [AgentEvent::ModelAnswer, cost, AgentEvent::TokenUsage(Tokens { input: 100, cached: 40, output: 10 })]
     }
 
-    fn note(shared: &SharedRunState, signs: impl IntoIterator<Item = AgentEvent>) {
-        signs.into_iter().for_each(|sign| shared.apply(&sign));
+    fn note(shared: &SharedRunState, events: impl IntoIterator<Item = AgentEvent>) {
+        events.into_iter().for_each(|event| shared.apply(&event));
     }
 
     fn data(said: Option<EventDraft>) -> Option<Value> {
@@ -99,9 +99,9 @@ mod tests {
         report_after(spent, answer(cost))
     }
 
-    fn report_after(spent: UsageTotal, signs: impl IntoIterator<Item = AgentEvent>) -> Value {
+    fn report_after(spent: UsageTotal, events: impl IntoIterator<Item = AgentEvent>) -> Value {
         let (shared, mut so_far) = (SharedRunState::new(), UsageReporter::new(&spent));
-        note(&shared, signs);
+        note(&shared, events);
         data(so_far.report_if_due(&shared.lock(), Instant::now())).unwrap()
     }
 

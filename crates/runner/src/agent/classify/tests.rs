@@ -13,16 +13,16 @@ use std::path::Path;
 
 const NOW: i64 = 1_795_255_200_000;
 
-fn claude_code_end(terminal: &EndReport) -> EndFacts<'_> {
+fn claude_code_end(end_report: &EndReport) -> EndFacts<'_> {
     EndFacts {
         agent: "Claude Code",
         has_sessions: true,
         stop: None,
-        exit: Exit::Code(if terminal.success { 0 } else { 1 }),
-        end_report: Some(terminal),
-        denied_tool: terminal.denied_tools.first().map(String::as_str),
+        exit: Exit::Code(if end_report.success { 0 } else { 1 }),
+        end_report: Some(end_report),
+        denied_tool: end_report.denied_tools.first().map(String::as_str),
         stderr: "",
-        last_message: &terminal.message,
+        last_message: &end_report.message,
         has_changes: true,
         model: Some("the-model"),
         turn_limit: Some(2),
@@ -36,30 +36,30 @@ fn success() -> EndReport {
     EndReport { success: true, codes: vec!["success".into()], message: "Done.".into(), ..EndReport::default() }
 }
 
-fn terminal_of<'l>(mut reader: impl LineParser, lines: impl IntoIterator<Item = &'l str>) -> Option<EndReport> {
+fn end_report_of<'l>(mut reader: impl LineParser, lines: impl IntoIterator<Item = &'l str>) -> Option<EndReport> {
     let shared = crate::agent::run_state::SharedRunState::new();
     for line in lines {
-        reader.parse_line(line.as_bytes()).iter().for_each(|sign| shared.apply(sign));
+        reader.parse_line(line.as_bytes()).iter().for_each(|event| shared.apply(event));
     }
     shared.lock().end_report.clone()
 }
 
-fn load_recorded_terminal(version: &str, name: &str) -> Option<EndReport> {
+fn load_recorded_end_report(version: &str, name: &str) -> Option<EndReport> {
     let lines = goldens::run(version, name);
     let tree = Path::new("/workspace");
     match version.split_once('-') {
-        Some(("codex", _)) => terminal_of(crate::agent::codex::test_reader(tree), lines.lines()),
-        _ => terminal_of(crate::agent::claude_code::test_reader(tree), lines.lines()),
+        Some(("codex", _)) => end_report_of(crate::agent::codex::test_reader(tree), lines.lines()),
+        _ => end_report_of(crate::agent::claude_code::test_reader(tree), lines.lines()),
     }
 }
 
-fn verdict_code(terminal: &EndReport) -> &'static str {
-    match classify(&claude_code_end(terminal)) {
+fn verdict_code(end_report: &EndReport) -> &'static str {
+    match classify(&claude_code_end(end_report)) {
         Retry(transient) if transient == Transient::overloaded() => "overloaded",
         Retry(transient) if transient == Transient::slow_down() => "slow_down",
         Retry(Transient { failure: Failure::AgentUnreachable { .. }, .. }) => "unreachable",
         Failed(failure) => failure.code(),
-        other => panic!("{terminal:?}: {other:?}"),
+        other => panic!("{end_report:?}: {other:?}"),
     }
 }
 
@@ -84,20 +84,20 @@ fn failed_with(agent: &str, exit: &str, last_words: &str) -> Verdict {
 }
 
 fn parse_claude_code<'l>(lines: impl IntoIterator<Item = &'l str>) -> EndReport {
-    terminal_of(crate::agent::claude_code::test_reader(Path::new("/workspace")), lines).unwrap()
+    end_report_of(crate::agent::claude_code::test_reader(Path::new("/workspace")), lines).unwrap()
 }
 
 #[test]
 fn success_needs_exit_code_zero_and_a_terminal_line() {
-    let terminal = success();
-    assert_eq!(classify(&claude_code_end(&terminal)), Succeeded);
+    let end_report = success();
+    assert_eq!(classify(&claude_code_end(&end_report)), Succeeded);
     let stop = Stop::Order(Order::Cancel);
-    assert_eq!(classify(&EndFacts { stop: Some(&stop), ..claude_code_end(&terminal) }), Stopped(stop));
+    assert_eq!(classify(&EndFacts { stop: Some(&stop), ..claude_code_end(&end_report) }), Stopped(stop));
     for exit in [Exit::Code(1), Exit::Signal(15), Exit::Unknown] {
-        let ended = EndFacts { exit, ..claude_code_end(&terminal) };
+        let ended = EndFacts { exit, ..claude_code_end(&end_report) };
         assert_eq!(classify(&ended), failed_with("Claude Code", &exit.to_string(), "Done."));
     }
-    let silent = EndFacts { end_report: None, exit: Exit::Code(0), ..claude_code_end(&terminal) };
+    let silent = EndFacts { end_report: None, exit: Exit::Code(0), ..claude_code_end(&end_report) };
     assert_eq!(classify(&silent), failed_with("Claude Code", "exit code 0", "Done."));
 }
 
@@ -140,8 +140,8 @@ fn missing_session_on_stderr_is_session_lost() {
         assert_eq!(classify(&ended), expected, "{stderr}");
     }
     for version in goldens::versions("claude_code") {
-        let terminal = load_recorded_terminal(&version, "session_unknown").unwrap();
-        assert_eq!(classify(&claude_code_end(&terminal)), SessionLost, "{version}");
+        let end_report = load_recorded_end_report(&version, "session_unknown").unwrap();
+        assert_eq!(classify(&claude_code_end(&end_report)), SessionLost, "{version}");
     }
 }
 
@@ -232,13 +232,13 @@ fn failed_resume_loses_the_session_only_if_unreadable() {
 #[test]
 fn stderr_loses_no_session_after_a_terminal_line() {
     for version in goldens::versions("claude_code") {
-        let terminal = load_recorded_terminal(&version, "overloaded").unwrap();
+        let end_report = load_recorded_end_report(&version, "overloaded").unwrap();
         for stderr in [
             "port 3000 is already in use",
             "Error: Session ID 2222 is already in use.",
             "No conversation found with session ID: 3333",
         ] {
-            let ended = EndFacts { stderr, ..claude_code_end(&terminal) };
+            let ended = EndFacts { stderr, ..claude_code_end(&end_report) };
             assert_eq!(classify(&ended), Retry(Transient::overloaded()), "{version}: {stderr}");
         }
     }

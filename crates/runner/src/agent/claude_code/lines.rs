@@ -65,7 +65,7 @@ impl StreamJsonParser {
                 [Some(AgentEvent::Activity), session, model].into_iter().flatten().collect()
             }
             Some("api_retry") => vec![AgentEvent::Retrying(log_draft(retry_message(object), object))],
-            // A new request to the model is no sign of an answer. It follows immediately after lines that are.
+            // A new request to the model does not show that the model answers.
             Some("status") if text_field(object, "status") == Some("requesting") => Vec::new(),
             Some("status" | "task_started" | "task_notification" | "task_progress") => vec![AgentEvent::Activity],
             _ => vec![raw_event(object)],
@@ -74,28 +74,28 @@ impl StreamJsonParser {
 
     fn assistant(&mut self, object: &Value) -> Vec<AgentEvent> {
         let Some(message) = object.get("message") else { return vec![raw_event(object)] };
-        let mut signs = vec![AgentEvent::Activity];
+        let mut events = vec![AgentEvent::Activity];
         if text_field(message, "model") == Some(SYNTHETIC) {
             self.error_kind = text_field(object, "error").map(str::to_owned);
             let texts = list_field(message, "content").filter_map(|block| text_field(block, "text"));
-            signs.push(log_event(texts.collect::<Vec<_>>().join("\n"), object));
-            return signs;
+            events.push(log_event(texts.collect::<Vec<_>>().join("\n"), object));
+            return events;
         }
         let is_own = text_field(object, "parent_tool_use_id").is_none();
         if text_field(message, "id").is_none_or(|id| self.counted_messages.insert(id.to_owned())) {
             if is_own {
                 // An open call is from an answer whose stream broke and which the model repeated. No tool runs for it.
-                signs.extend(std::mem::take(&mut self.open_calls).into_iter().map(AgentEvent::ToolEnded));
+                events.extend(std::mem::take(&mut self.open_calls).into_iter().map(AgentEvent::ToolEnded));
             }
-            signs.push(AgentEvent::ModelAnswer);
+            events.push(AgentEvent::ModelAnswer);
         }
         for block in list_field(message, "content") {
             if is_own && text_field(block, "type") == Some("tool_use") {
                 self.open_calls.extend(text_field(block, "id").map(str::to_owned));
             }
-            signs.extend(self.block(block));
+            events.extend(self.block(block));
         }
-        signs
+        events
     }
 
     fn block(&mut self, block: &Value) -> Vec<AgentEvent> {
@@ -136,22 +136,22 @@ impl StreamJsonParser {
 
     fn user(&mut self, object: &Value) -> Vec<AgentEvent> {
         let Some(message) = object.get("message") else { return vec![raw_event(object)] };
-        let mut signs = vec![AgentEvent::Activity];
+        let mut events = vec![AgentEvent::Activity];
         if object.get("isReplay").and_then(Value::as_bool) == Some(true) {
             // A replayed input of the runner, which now goes to the model.
-            signs.extend(text_field(object, "uuid").map(|mark| AgentEvent::InputSent(mark.to_owned())));
-            return signs;
+            events.extend(text_field(object, "uuid").map(|mark| AgentEvent::InputSent(mark.to_owned())));
+            return events;
         }
         for block in list_field(message, "content") {
             match text_field(block, "type") {
-                Some("tool_result") => signs.extend(self.tool_result(block, object.get("tool_use_result"))),
+                Some("tool_result") => events.extend(self.tool_result(block, object.get("tool_use_result"))),
                 Some("text") => {
-                    signs.push(log_event(text_field(block, "text").unwrap_or_default().to_owned(), &Value::Null))
+                    events.push(log_event(text_field(block, "text").unwrap_or_default().to_owned(), &Value::Null))
                 }
-                _ => signs.push(raw_event(block)),
+                _ => events.push(raw_event(block)),
             }
         }
-        signs
+        events
     }
 
     fn tool_result(&mut self, block: &Value, about: Option<&Value>) -> Vec<AgentEvent> {
@@ -159,7 +159,7 @@ impl StreamJsonParser {
         let name = self.tool_names.remove(&id);
         self.open_calls.remove(&id);
         let failed = block.get("is_error").and_then(Value::as_bool).unwrap_or(false);
-        let mut signs = vec![AgentEvent::ToolEnded(id.clone())];
+        let mut events = vec![AgentEvent::ToolEnded(id.clone())];
         let edits = matches!(name.as_deref(), Some("Write" | "Edit" | "MultiEdit" | "NotebookEdit"));
         let path = about.and_then(|about| text_field(about, "filePath").or_else(|| text_field(about, "notebook_path")));
         if let Some(path) = path.filter(|_| edits && !failed) {
@@ -167,7 +167,7 @@ impl StreamJsonParser {
             let (path, change) = (relative_path(&self.tree, path), if is_new { "add" } else { "update" });
             let draft =
                 EventDraft { path: Some(path), name: Some(change.into()), ..EventDraft::new(EventKind::FileEdit) };
-            signs.push(AgentEvent::Event(EventDraft { call: Some(id.clone()), ..draft }));
+            events.push(AgentEvent::Event(EventDraft { call: Some(id.clone()), ..draft }));
         }
         let text = match block.get("content") {
             Some(Value::String(text)) => text.clone(),
@@ -181,17 +181,17 @@ impl StreamJsonParser {
             data: Some(json!({ "failed": failed })),
             ..EventDraft::text(EventKind::ToolResult, text)
         };
-        signs.push(AgentEvent::Event(draft));
-        signs
+        events.push(AgentEvent::Event(draft));
+        events
     }
 
-    /// Parts of messages. They are signs of life, and have the token counts that the message lacks.
+    /// Parts of messages. They show that the agent is alive, and have the token counts that the message lacks.
     fn stream_event(&mut self, object: &Value) -> Vec<AgentEvent> {
         let event = object.get("event").unwrap_or(&Value::Null);
         if text_field(event, "type") == Some("content_block_delta") {
             return vec![AgentEvent::PartialMessage];
         }
-        let mut signs = vec![AgentEvent::Activity];
+        let mut events = vec![AgentEvent::Activity];
         let whose = text_field(object, "parent_tool_use_id").unwrap_or_default();
         match text_field(event, "type") {
             Some("message_start") => {
@@ -199,11 +199,11 @@ impl StreamJsonParser {
                 self.answer_models.insert(whose.to_owned(), model.unwrap_or_default().to_owned());
             }
             Some("message_delta") => {
-                signs.extend(event.get("usage").into_iter().flat_map(|usage| self.answer_usage(whose, usage)));
+                events.extend(event.get("usage").into_iter().flat_map(|usage| self.answer_usage(whose, usage)));
             }
             _ => {}
         }
-        signs
+        events
     }
 
     /// The usage of one answer. The cost comes first, because an answer counts as complete with its tokens.
@@ -268,7 +268,7 @@ impl StreamJsonParser {
         let marks = [Some(subtype), text_field(object, "terminal_reason"), self.error_kind.as_deref(), declined, kind];
         let denied_tools =
             list_field(object, "permission_denials").filter_map(|denial| text_field(denial, "tool_name"));
-        let terminal = EndReport {
+        let end_report = EndReport {
             success: subtype == "success" && !is_error,
             codes: marks.into_iter().flatten().filter(|mark| !mark.is_empty()).map(str::to_owned).collect(),
             status: object.get("api_error_status").and_then(Value::as_u64).and_then(|status| status.try_into().ok()),
@@ -288,13 +288,13 @@ impl StreamJsonParser {
         };
         let result = EventDraft {
             name: Some(subtype.to_owned()),
-            data: Some(json!({ "well": terminal.success, "marks": terminal.codes, "status": terminal.status })),
+            data: Some(json!({ "well": end_report.success, "marks": end_report.codes, "status": end_report.status })),
             ..EventDraft::text(EventKind::Result, text)
         };
-        let mut signs = vec![AgentEvent::TokenUsage(used)];
-        signs.extend(cost.map(AgentEvent::Cost));
-        signs.extend([AgentEvent::Event(usage), AgentEvent::Event(result), AgentEvent::EndReport(terminal)]);
-        signs
+        let mut events = vec![AgentEvent::TokenUsage(used)];
+        events.extend(cost.map(AgentEvent::Cost));
+        events.extend([AgentEvent::Event(usage), AgentEvent::Event(result), AgentEvent::EndReport(end_report)]);
+        events
     }
 
     fn rate_limit_event(&mut self, object: &Value) -> Vec<AgentEvent> {

@@ -7,7 +7,7 @@ use std::path::Path;
 #[derive(Clone, Copy)]
 pub(super) struct ModelProvider<'a> {
     pub(super) url: &'a str,
-    /// The key is in the environment, else the sign-in is in `auth.json`.
+    /// The key is in the environment, else the event-in is in `auth.json`.
     pub(super) has_key: bool,
 }
 
@@ -30,9 +30,8 @@ pub(super) fn render_config(provider: Option<ModelProvider<'_>>, instructions: &
     file.push_str("\n[analytics]\nenabled = false\n");
     // Skills in the worktree must not instruct the agent either. Codex finds them in an untrusted folder as well.
     file.push_str("\n[skills]\ninclude_instructions = false\n");
-    // In a trusted folder the repository's own settings would apply, and a server trusts an unlisted folder by itself.
-    // Measured: `thread/start` writes `trust_level = "trusted"` into this file, starts the repository's MCP servers,
-    // and sends AGENTS.md despite `project_doc_max_bytes`. `exec` does not.
+    // In a trusted folder the repository's own settings would apply: Codex would start its MCP servers, and would send
+    // AGENTS.md despite `project_doc_max_bytes`.
     file.push_str(&format!("\n[projects.{}]\ntrust_level = \"untrusted\"\n", toml_string(&tree.to_string_lossy())));
     if let Some(ModelProvider { url, has_key }) = provider {
         let credential = if has_key { "env_key = \"OPENAI_API_KEY\"" } else { "requires_openai_auth = true" };

@@ -27,30 +27,30 @@ impl ItemParser {
     pub(super) fn parse_item(&mut self, item: &Value, ended: bool) -> Option<Vec<AgentEvent>> {
         let id = text_field(item, "id").unwrap_or_default();
         let id = if self.start > 1 { format!("{id}.{}", self.start) } else { id.to_owned() };
-        let mut signs = vec![AgentEvent::Activity];
+        let mut events = vec![AgentEvent::Activity];
         match text_field(item, "type") {
             Some("agent_message") if ended => {
                 let text = text_field(item, "text").unwrap_or_default();
                 self.last_message = text.to_owned();
                 // The model answers only after its tools, so a tool without a reported end has ended as well.
                 self.running.clear();
-                signs.extend([AgentEvent::AllToolsEnded, AgentEvent::Event(EventDraft::text(EventKind::Text, text))]);
+                events.extend([AgentEvent::AllToolsEnded, AgentEvent::Event(EventDraft::text(EventKind::Text, text))]);
             }
-            Some("command_execution") => signs.extend(self.command(item, &id, ended)),
-            Some("file_change") => signs.extend(self.file_change(item, &id, ended)),
-            Some("mcp_tool_call" | "web_search" | "collab_tool_call") => signs.extend(self.tool(item, &id, ended)),
+            Some("command_execution") => events.extend(self.command(item, &id, ended)),
+            Some("file_change") => events.extend(self.file_change(item, &id, ended)),
+            Some("mcp_tool_call" | "web_search" | "collab_tool_call") => events.extend(self.tool(item, &id, ended)),
             Some("error") => {
                 let message = text_field(item, "message").unwrap_or_default();
-                signs.push(AgentEvent::Event(EventDraft::text(EventKind::Log, message)));
+                events.push(AgentEvent::Event(EventDraft::text(EventKind::Log, message)));
             }
             // Thoughts are not reported. The others arrive again when they are complete.
             Some("reasoning" | "agent_message" | "todo_list") => {}
             _ => return None,
         }
-        Some(signs)
+        Some(events)
     }
 
-    /// The signs of a new call. A call with an impossible id, or beyond the limit, is reported but not tracked.
+    /// The events of a new call. A call with an impossible id, or beyond the limit, is reported but not tracked.
     fn begin_call(&mut self, id: &str, draft: EventDraft) -> Vec<AgentEvent> {
         if self.running.contains(id) {
             return Vec::new();
@@ -64,14 +64,14 @@ impl ItemParser {
     }
 
     fn call(&mut self, id: &str, ended: bool, draft: EventDraft, results: Vec<EventDraft>) -> Vec<AgentEvent> {
-        let mut signs = self.begin_call(id, draft);
+        let mut events = self.begin_call(id, draft);
         if ended {
             self.running.remove(id);
-            signs.push(AgentEvent::ToolEnded(id.to_owned()));
+            events.push(AgentEvent::ToolEnded(id.to_owned()));
             let result = |draft| AgentEvent::Event(EventDraft { call: Some(id.to_owned()), ..draft });
-            signs.extend(results.into_iter().map(result));
+            events.extend(results.into_iter().map(result));
         }
-        signs
+        events
     }
 
     fn command(&mut self, item: &Value, id: &str, ended: bool) -> Vec<AgentEvent> {
@@ -114,8 +114,8 @@ impl ItemParser {
     }
 }
 
-pub(super) fn turn_end_events(terminal: EndReport) -> Vec<AgentEvent> {
-    let data = Some(json!({ "well": terminal.success }));
-    let draft = EventDraft { data, ..EventDraft::text(EventKind::Result, terminal.message.clone()) };
-    vec![AgentEvent::Event(draft), AgentEvent::EndReport(terminal)]
+pub(super) fn turn_end_events(end_report: EndReport) -> Vec<AgentEvent> {
+    let data = Some(json!({ "well": end_report.success }));
+    let draft = EventDraft { data, ..EventDraft::text(EventKind::Result, end_report.message.clone()) };
+    vec![AgentEvent::Event(draft), AgentEvent::EndReport(end_report)]
 }

@@ -25,9 +25,9 @@ pub(super) struct ExecJsonParser {
 }
 
 impl ExecJsonParser {
-    pub(super) fn new(tree: &Path, counted: Arc<Mutex<Rollouts>>) -> Self {
-        let start = counted.lock().unwrap_or_else(PoisonError::into_inner).start_count();
-        Self { items: ItemParser::new(tree, start), rollouts: counted }
+    pub(super) fn new(tree: &Path, rollouts: Arc<Mutex<Rollouts>>) -> Self {
+        let start = rollouts.lock().unwrap_or_else(PoisonError::into_inner).start_count();
+        Self { items: ItemParser::new(tree, start), rollouts }
     }
 
     fn item(&mut self, object: &Value, ended: bool) -> Vec<AgentEvent> {
@@ -47,9 +47,8 @@ impl LineParser for ExecJsonParser {
             Some("item.started" | "item.updated") => self.item(object, false),
             Some("item.completed") => self.item(object, true),
             Some("turn.completed") => {
-                let mut counted = self.rollouts.lock().unwrap_or_else(PoisonError::into_inner);
-                counted.set_thread_total(parse_count(object.get("usage").unwrap_or(&Value::Null)));
-                drop(counted);
+                let total = parse_count(object.get("usage").unwrap_or(&Value::Null));
+                self.rollouts.lock().unwrap_or_else(PoisonError::into_inner).set_thread_total(total);
                 turn_end_events(EndReport {
                     success: true,
                     message: self.items.take_last_message(),

@@ -75,7 +75,7 @@ impl Rollouts {
     }
 
     fn poll(&mut self, sessions: &Path, prices: &Prices) -> Vec<AgentEvent> {
-        let mut signs = Vec::new();
+        let mut events = Vec::new();
         let files = list_session_files(sessions);
         self.positions.retain(|file, _| files.contains(file));
         for file in files {
@@ -84,26 +84,26 @@ impl Rollouts {
             self.positions.insert(file, end);
             for line in new.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
                 if let Ok(line) = serde_json::from_slice::<Value>(line) {
-                    self.parse_line(&line, prices, &mut signs);
+                    self.parse_line(&line, prices, &mut events);
                 }
             }
         }
-        // Decide after all lines of this look, because the next call may be among them.
+        // Decide after all new lines, because the next call may be among them.
         let answered = self.has_answers && self.open_calls.is_empty();
         if answered != self.calls_answered {
             self.calls_answered = answered;
-            signs.push(AgentEvent::CallsAnswered(answered));
+            events.push(AgentEvent::CallsAnswered(answered));
         }
-        signs
+        events
     }
 
-    fn parse_line(&mut self, line: &Value, prices: &Prices, signs: &mut Vec<AgentEvent>) {
+    fn parse_line(&mut self, line: &Value, prices: &Prices, events: &mut Vec<AgentEvent>) {
         let about = line.get("payload").unwrap_or(&Value::Null);
         match text_field(line, "type") {
             Some("turn_context") => {
                 if let Some(model) = text_field(about, "model") {
                     self.model = Some(model.to_owned());
-                    signs.push(AgentEvent::Model(model.to_owned()));
+                    events.push(AgentEvent::Model(model.to_owned()));
                 }
             }
             Some("response_item") => {
@@ -119,10 +119,10 @@ impl Rollouts {
                 }
             }
             Some(USAGE_RECORD) => {
-                self.add_count(parse_count(about.get("usage").unwrap_or(&Value::Null)), prices, signs);
-                signs.push(AgentEvent::CountedAnswer);
+                self.add_count(parse_count(about.get("usage").unwrap_or(&Value::Null)), prices, events);
+                events.push(AgentEvent::CountedAnswer);
                 if std::mem::take(&mut self.calls_tool) {
-                    signs.push(AgentEvent::ToolCallsPending);
+                    events.push(AgentEvent::ToolCallsPending);
                 }
                 self.records += 1;
             }
@@ -130,16 +130,16 @@ impl Rollouts {
         }
     }
 
-    fn add_count(&mut self, count: BilledTokens, prices: &Prices, signs: &mut Vec<AgentEvent>) {
+    fn add_count(&mut self, count: BilledTokens, prices: &Prices, events: &mut Vec<AgentEvent>) {
         self.thread_count += count;
         self.start_tokens += count.tokens;
-        signs.push(AgentEvent::TokenUsage(count.tokens));
+        events.push(AgentEvent::TokenUsage(count.tokens));
         let model = self.model.as_deref().unwrap_or_default();
         self.uses_price_list |= prices.is_listed(model);
         let cost = prices.cost(model, count);
         self.is_upper_bound |= cost.is_none();
         self.cost = self.cost.saturating_add(cost.unwrap_or_else(|| prices.highest_cost(count)));
-        signs.push(if self.is_upper_bound {
+        events.push(if self.is_upper_bound {
             AgentEvent::CostUpperBound(self.cost)
         } else {
             AgentEvent::Cost(self.cost)
@@ -148,13 +148,13 @@ impl Rollouts {
 
     /// Ends a start. Without usage in the files, the thread's total from the last line counts.
     fn finish(&mut self, prices: &Prices) -> Vec<AgentEvent> {
-        let mut signs = Vec::new();
+        let mut events = Vec::new();
         if let Some(thread) = self.reported_thread_total.filter(|_| self.records == 0) {
-            self.add_count(thread - self.thread_count, prices, &mut signs);
-            signs.push(AgentEvent::CountedAnswer);
+            self.add_count(thread - self.thread_count, prices, &mut events);
+            events.push(AgentEvent::CountedAnswer);
         }
         if self.start_tokens == Tokens::default() {
-            return signs;
+            return events;
         }
         let cost = (!self.is_upper_bound).then_some(self.cost);
         let usage = EventDraft {
@@ -168,8 +168,8 @@ impl Rollouts {
             })),
             ..EventDraft::new(EventKind::Usage)
         };
-        signs.push(AgentEvent::Event(usage));
-        signs
+        events.push(AgentEvent::Event(usage));
+        events
     }
 }
 
@@ -180,27 +180,27 @@ pub(in crate::agent) struct RolloutReader {
 }
 
 impl RolloutReader {
-    pub(super) fn new(sessions: PathBuf, counted: Arc<Mutex<Rollouts>>, prices: Prices) -> Self {
-        Self { sessions, rollouts: counted, prices }
+    pub(super) fn new(sessions: PathBuf, rollouts: Arc<Mutex<Rollouts>>, prices: Prices) -> Self {
+        Self { sessions, rollouts, prices }
     }
 
     pub(in crate::agent) fn poll(&mut self) -> Vec<AgentEvent> {
-        let mut counted = self.rollouts.lock().unwrap_or_else(PoisonError::into_inner);
-        counted.poll(&self.sessions, &self.prices)
+        let mut rollouts = self.rollouts.lock().unwrap_or_else(PoisonError::into_inner);
+        rollouts.poll(&self.sessions, &self.prices)
     }
 
     pub(in crate::agent) fn finish(&mut self) -> Vec<AgentEvent> {
-        let mut signs = self.poll();
-        signs.extend(self.rollouts.lock().unwrap_or_else(PoisonError::into_inner).finish(&self.prices));
-        signs
+        let mut events = self.poll();
+        events.extend(self.rollouts.lock().unwrap_or_else(PoisonError::into_inner).finish(&self.prices));
+        events
     }
 }
 
 fn list_session_files(sessions: &Path) -> Vec<PathBuf> {
     let (mut files, mut folders) = (Vec::new(), vec![(sessions.to_owned(), MAX_DEPTH)]);
-    let mut looked = 0;
-    while let Some((folder, depth)) = folders.pop().filter(|_| looked < MAX_FILES) {
-        looked += 1;
+    let mut listed_folders = 0;
+    while let Some((folder, depth)) = folders.pop().filter(|_| listed_folders < MAX_FILES) {
+        listed_folders += 1;
         for entry in fs::read_dir(folder).into_iter().flatten().flatten().take(MAX_FILES) {
             let Ok(kind) = entry.file_type() else { continue };
             let path = entry.path();
@@ -220,7 +220,7 @@ struct NewLines {
     end: u64,
 }
 
-/// Reads a file up to its last complete line. Skips a line beyond the limit of a look, which is not Codex's.
+/// Reads a file up to its last complete line. Skips a line longer than `max_bytes`, which Codex did not write.
 fn read_complete_lines(file: &Path, from: u64, max_bytes: u64) -> io::Result<NewLines> {
     // A pipe in the file's place must not block.
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;

@@ -1,4 +1,4 @@
-//! Reads an agent's pipes: removes private keys from each line and derives its signs.
+//! Reads an agent's pipes: removes private keys from each line, parses it, and applies its events.
 
 use crate::agent::adapter::LineParser;
 use crate::agent::agent_event::AgentEvent;
@@ -12,11 +12,11 @@ use std::borrow::Cow;
 use tokio::io::AsyncRead;
 use tokio_util::task::AbortOnDropHandle;
 
-pub(super) fn apply_events(signs: Vec<AgentEvent>, events: &EventSink, shared: &SharedRunState) {
-    for sign in signs.into_iter().filter(|sign| shared.accepts(sign)) {
-        shared.apply(&sign);
-        if let AgentEvent::Event(draft) | AgentEvent::Retrying(draft) = sign {
-            events.add(draft);
+pub(super) fn apply_events(agent_events: Vec<AgentEvent>, sink: &EventSink, shared: &SharedRunState) {
+    for event in agent_events.into_iter().filter(|event| shared.accepts(event)) {
+        shared.apply(&event);
+        if let AgentEvent::Event(draft) | AgentEvent::Retrying(draft) = event {
+            sink.add(draft);
         }
     }
 }
@@ -29,20 +29,20 @@ pub(super) fn read_stdout(
 ) -> AbortOnDropHandle<()> {
     let shared = shared.clone();
     for_each_line(pipe, events, move |line, filter, events| {
-        let signs = reader.parse_line(line);
+        let agent_events = reader.parse_line(line);
         // A part of a message may have a part of a key, which is not recognized. The whole message arrives later.
-        let is_piece = signs.contains(&AgentEvent::PartialMessage);
+        let is_partial = agent_events.contains(&AgentEvent::PartialMessage);
         let mut has_key = false;
-        let unkeyed = signs.into_iter().map(|sign| match sign {
+        let without_keys = agent_events.into_iter().map(|event| match event {
             AgentEvent::Event(draft) => AgentEvent::Event(filter.filter_event(draft, &mut has_key)),
             AgentEvent::Retrying(draft) => AgentEvent::Retrying(filter.filter_event(draft, &mut has_key)),
             other => other,
         });
-        let signs: Vec<AgentEvent> = unkeyed.collect();
-        if let Some(line) = filter.filter_line(line, has_key).filter(|_| !is_piece) {
+        let agent_events: Vec<AgentEvent> = without_keys.collect();
+        if let Some(line) = filter.filter_line(line, has_key).filter(|_| !is_partial) {
             events.record_raw_line(&line);
         }
-        apply_events(signs, events, &shared);
+        apply_events(agent_events, events, &shared);
     })
 }
 

@@ -1,23 +1,22 @@
 use super::*;
 use std::time::Duration;
 
-fn record(signs: &[AgentEvent]) -> RunState {
+fn record(events: &[AgentEvent]) -> RunState {
     let mut record = RunState::default();
-    for sign in signs {
-        record.apply(sign, Instant::now());
+    for event in events {
+        record.apply(event, Instant::now());
     }
     record
 }
 
-fn terminal_sign(well: bool, words: &str) -> AgentEvent {
+fn end_event(well: bool, words: &str) -> AgentEvent {
     AgentEvent::EndReport(EndReport { success: well, message: words.into(), ..EndReport::default() })
 }
 
 #[test]
 fn failure_outweighs_a_later_success() {
-    let heard =
-        record(&[terminal_sign(true, "fine"), terminal_sign(false, "overloaded"), terminal_sign(true, "fine again")]);
-    assert_eq!(heard.end_report.unwrap().message, "overloaded");
+    let state = record(&[end_event(true, "fine"), end_event(false, "overloaded"), end_event(true, "fine again")]);
+    assert_eq!(state.end_report.unwrap().message, "overloaded");
 }
 
 #[test]
@@ -26,26 +25,22 @@ fn first_denial_is_recorded_across_turns() {
         let denied = tools.iter().map(|tool| (*tool).to_owned()).collect();
         AgentEvent::EndReport(EndReport { success: well, denied_tools: denied, ..EndReport::default() })
     };
-    let heard = record(&[denied(true, &["Bash", "Write"]), terminal_sign(true, "fine")]);
-    assert!(heard.end_report.unwrap().denied_tools.is_empty());
-    assert_eq!(heard.denied_tool.as_deref(), Some("Bash"));
-    let heard = record(&[terminal_sign(true, "fine"), denied(false, &["Write"]), denied(true, &["Bash"])]);
-    assert_eq!(heard.denied_tool.as_deref(), Some("Write"));
-    assert_eq!(record(&[terminal_sign(true, "fine")]).denied_tool, None);
+    let state = record(&[denied(true, &["Bash", "Write"]), end_event(true, "fine")]);
+    assert!(state.end_report.unwrap().denied_tools.is_empty());
+    assert_eq!(state.denied_tool.as_deref(), Some("Bash"));
+    let state = record(&[end_event(true, "fine"), denied(false, &["Write"]), denied(true, &["Bash"])]);
+    assert_eq!(state.denied_tool.as_deref(), Some("Write"));
+    assert_eq!(record(&[end_event(true, "fine")]).denied_tool, None);
 }
 
 #[test]
 fn limit_message_yields_to_another_failure() {
-    let (limit, other) =
-        (terminal_sign(false, "You've hit your session limit"), terminal_sign(false, "it was interrupted"));
+    let (limit, other) = (end_event(false, "You've hit your session limit"), end_event(false, "it was interrupted"));
     for said in [vec![&limit, &other], vec![&other, &limit], vec![&limit, &other, &limit]] {
         let said: Vec<AgentEvent> = said.into_iter().cloned().collect();
         assert_eq!(record(&said).end_report.unwrap().message, "it was interrupted", "{said:?}");
     }
-    assert_eq!(
-        record(&[limit, terminal_sign(true, "fine")]).end_report.unwrap().message,
-        "You've hit your session limit"
-    );
+    assert_eq!(record(&[limit, end_event(true, "fine")]).end_report.unwrap().message, "You've hit your session limit");
 }
 
 #[test]
@@ -55,35 +50,35 @@ fn retry_is_no_sign_of_life_and_other_signs_are() {
     let again = || AgentEvent::Retrying(EventDraft::text(EventKind::Log, "The model could not be reached."));
     let text = AgentEvent::Event(EventDraft::text(EventKind::Text, "hello"));
     let used = AgentEvent::TokenUsage(Tokens { input: 1, cached: 0, output: 1 });
-    for (signs, last, tries_again) in [
+    for (events, last, tries_again) in [
         (vec![again()], 0, true),
         (vec![again(), again(), again()], 0, true),
         (vec![AgentEvent::Activity, again()], 1, true),
         (vec![AgentEvent::Activity, again(), used], 1, true),
         (vec![again(), AgentEvent::PartialMessage], 2, false),
         (vec![again(), again(), text], 3, false),
-        (vec![again(), terminal_sign(false, "overloaded")], 2, false),
+        (vec![again(), end_event(false, "overloaded")], 2, false),
     ] {
         let mut record = RunState::default();
-        record.last_sign.at = start;
-        signs.iter().zip(1..).for_each(|(sign, secs)| record.apply(sign, at(secs)));
-        assert_eq!((record.last_sign.at, record.last_sign.is_retrying), (at(last), tries_again), "{signs:?}");
+        record.last_activity.at = start;
+        events.iter().zip(1..).for_each(|(event, secs)| record.apply(event, at(secs)));
+        assert_eq!((record.last_activity.at, record.last_activity.is_retrying), (at(last), tries_again), "{events:?}");
     }
-    assert_eq!(record(&[AgentEvent::Activity, again()]).last_sign.event, "The model could not be reached.");
+    assert_eq!(record(&[AgentEvent::Activity, again()]).last_activity.event, "The model could not be reached.");
 }
 
 #[test]
 fn stderr_during_a_retry_is_no_sign_of_life() {
     let warning = EventDraft::text(EventKind::Log, "retrying");
-    let note = |signs: &[AgentEvent]| {
+    let note = |events: &[AgentEvent]| {
         let shared = SharedRunState::new();
-        signs.iter().for_each(|sign| shared.apply(sign));
+        events.iter().for_each(|event| shared.apply(event));
         // A time in the future shows whether `last` was set, without comparing two clock reads.
         let before = Instant::now() + Duration::from_secs(3_600);
-        shared.lock().last_sign.at = before;
+        shared.lock().last_activity.at = before;
         shared.note_error("retrying", &warning);
         let record = shared.lock();
-        (record.last_sign.at != before, record.last_sign.is_retrying, record.last_sign.event.clone())
+        (record.last_activity.at != before, record.last_activity.is_retrying, record.last_activity.event.clone())
     };
     let again = || AgentEvent::Retrying(EventDraft::text(EventKind::Log, "again"));
     assert_eq!(note(&[again()]), (false, true, "retrying".into()));
@@ -92,7 +87,7 @@ fn stderr_during_a_retry_is_no_sign_of_life() {
 
 #[test]
 fn late_input_reopens_the_run_until_its_next_end() {
-    let end = || terminal_sign(true, "fine");
+    let end = || end_event(true, "fine");
     assert!(!record(&[AgentEvent::InputSent("m".into()), AgentEvent::ModelAnswer]).has_ended());
     assert!(record(&[AgentEvent::InputSent("m".into()), AgentEvent::ModelAnswer, end()]).has_ended());
     let again = [end(), AgentEvent::InputSent("m".into())];
@@ -105,14 +100,13 @@ fn late_input_reopens_the_run_until_its_next_end() {
 fn end_is_noticed_although_another_turn_follows() {
     let before = record(&[AgentEvent::ModelAnswer]).end_count;
     assert!(!record(&[AgentEvent::ModelAnswer, AgentEvent::InputSent("m".into())]).has_ended_since(before));
-    let again = [AgentEvent::ModelAnswer, terminal_sign(false, "interrupted"), AgentEvent::InputSent("m".into())];
+    let again = [AgentEvent::ModelAnswer, end_event(false, "interrupted"), AgentEvent::InputSent("m".into())];
     assert!(record(&again).has_ended_since(before));
     // Now wait for the end of that second turn.
     let before = record(&again).end_count;
     assert!(!record(&[&again[..], &[AgentEvent::ModelAnswer]].concat()).has_ended_since(before));
     assert!(
-        record(&[&again[..], &[AgentEvent::ModelAnswer, terminal_sign(false, "again")]].concat())
-            .has_ended_since(before)
+        record(&[&again[..], &[AgentEvent::ModelAnswer, end_event(false, "again")]].concat()).has_ended_since(before)
     );
 }
 
@@ -121,7 +115,7 @@ fn late_count_starts_no_turn_and_acknowledges_no_input() {
     // A count from the session file may belong to the answer before the input.
     let late = record(&[AgentEvent::InputSent("m".into()), AgentEvent::CountedAnswer]);
     assert_eq!((late.turns, late.read_inputs.len()), (1, 0));
-    let after = record(&[AgentEvent::ModelAnswer, terminal_sign(true, "fine"), AgentEvent::CountedAnswer]);
+    let after = record(&[AgentEvent::ModelAnswer, end_event(true, "fine"), AgentEvent::CountedAnswer]);
     assert!(after.has_ended() && after.has_succeeded());
     assert_eq!(after.turns, 2);
 }
@@ -135,8 +129,8 @@ fn answer_with_tool_calls_is_not_the_last() {
 
 #[test]
 fn unknown_cost_is_unreported_and_bounded() {
-    let heard = record(&[AgentEvent::Cost(10), AgentEvent::CostUpperBound(30)]);
-    assert_eq!((heard.cost, heard.cost_upper_bound), (None, 30));
+    let state = record(&[AgentEvent::Cost(10), AgentEvent::CostUpperBound(30)]);
+    assert_eq!((state.cost, state.cost_upper_bound), (None, 30));
 }
 
 #[test]
@@ -145,11 +139,11 @@ fn newer_sums_replace_older_ones() {
         let tokens = Tokens { input: 10 * u64::from(turns), cached: 0, output: 1 };
         AgentEvent::UsageTotals(UsageTotals { turns, tokens, cost, may_continue: true, is_reported: true })
     };
-    let heard = record(&[sum(2, Some(20)), sum(3, Some(15))]);
-    assert_eq!((heard.turns, heard.tokens.input, heard.cost), (3, 30, Some(15)));
+    let state = record(&[sum(2, Some(20)), sum(3, Some(15))]);
+    assert_eq!((state.turns, state.tokens.input, state.cost), (3, 30, Some(15)));
     // The bound for limits never decreases.
     assert_eq!(
-        (heard.cost_upper_bound, heard.displayed_cost, heard.tool_calls_pending),
+        (state.cost_upper_bound, state.displayed_cost, state.tool_calls_pending),
         (20, DisplayedCost::Exact(15), true)
     );
     assert_eq!(record(&[sum(1, None)]).cost, None);
@@ -157,28 +151,28 @@ fn newer_sums_replace_older_ones() {
 
 #[test]
 fn estimated_cost_is_shown_until_a_cost_is_reported() {
-    let mut heard = record(&[AgentEvent::CostEstimate(Some(30))]);
-    assert_eq!((heard.cost, heard.cost_upper_bound, heard.displayed_cost), (None, 0, DisplayedCost::Estimate(30)));
-    assert_eq!(heard.unreported_cost(), Some(30));
-    heard.apply(&AgentEvent::Cost(20), Instant::now());
-    assert_eq!((heard.cost, heard.cost_upper_bound, heard.displayed_cost), (Some(20), 20, DisplayedCost::Exact(20)));
-    assert_eq!(heard.unreported_cost(), None);
+    let mut state = record(&[AgentEvent::CostEstimate(Some(30))]);
+    assert_eq!((state.cost, state.cost_upper_bound, state.displayed_cost), (None, 0, DisplayedCost::Estimate(30)));
+    assert_eq!(state.unreported_cost(), Some(30));
+    state.apply(&AgentEvent::Cost(20), Instant::now());
+    assert_eq!((state.cost, state.cost_upper_bound, state.displayed_cost), (Some(20), 20, DisplayedCost::Exact(20)));
+    assert_eq!(state.unreported_cost(), None);
     // It continues with inputs: the earlier cost still counts for limits and records.
-    heard.apply(&AgentEvent::CostEstimate(Some(25)), Instant::now());
-    assert_eq!((heard.cost, heard.cost_upper_bound, heard.displayed_cost), (Some(20), 20, DisplayedCost::Estimate(25)));
-    assert_eq!(heard.unreported_cost(), Some(5));
-    heard.apply(&AgentEvent::CostEstimate(None), Instant::now());
-    assert_eq!((heard.cost, heard.displayed_cost, heard.unreported_cost()), (Some(20), DisplayedCost::Unknown, None));
+    state.apply(&AgentEvent::CostEstimate(Some(25)), Instant::now());
+    assert_eq!((state.cost, state.cost_upper_bound, state.displayed_cost), (Some(20), 20, DisplayedCost::Estimate(25)));
+    assert_eq!(state.unreported_cost(), Some(5));
+    state.apply(&AgentEvent::CostEstimate(None), Instant::now());
+    assert_eq!((state.cost, state.displayed_cost, state.unreported_cost()), (Some(20), DisplayedCost::Unknown, None));
 }
 
 #[test]
 fn last_words_prefer_result_then_stderr_then_output() {
-    let mut heard = record(&[AgentEvent::Event(EventDraft::text(EventKind::Text, "hello\n\n"))]);
-    assert_eq!(heard.last_message(), "hello");
-    heard.note_event(Stream::Err, &EventDraft::text(EventKind::Log, "oops"));
-    assert_eq!((heard.last_message().as_str(), heard.last_sign.event.as_str()), ("oops", "oops"));
-    heard.apply(&terminal_sign(false, "No credit"), Instant::now());
-    assert_eq!(heard.last_message(), "No credit");
+    let mut state = record(&[AgentEvent::Event(EventDraft::text(EventKind::Text, "hello\n\n"))]);
+    assert_eq!(state.last_message(), "hello");
+    state.note_event(Stream::Err, &EventDraft::text(EventKind::Log, "oops"));
+    assert_eq!((state.last_message().as_str(), state.last_activity.event.as_str()), ("oops", "oops"));
+    state.apply(&end_event(false, "No credit"), Instant::now());
+    assert_eq!(state.last_message(), "No credit");
     assert_eq!(record(&[]).last_message(), "it said nothing");
 }
 
@@ -189,9 +183,9 @@ fn last_words_are_stored_completely() {
     assert_eq!(record(&[said("a key:\nits end\n")]).last_message(), "a key:\nits end");
     let long = "x".repeat(1_000);
     assert_eq!(record(&[said(&long)]).last_message(), long);
-    assert_eq!(record(&[said(&long)]).last_sign.event, long);
-    assert_eq!(record(&[terminal_sign(false, &long)]).last_message(), long);
-    assert_eq!(record(&[terminal_sign(false, "one\ntwo\r\n")]).last_message(), "one two");
+    assert_eq!(record(&[said(&long)]).last_activity.event, long);
+    assert_eq!(record(&[end_event(false, &long)]).last_message(), long);
+    assert_eq!(record(&[end_event(false, "one\ntwo\r\n")]).last_message(), "one two");
 }
 
 #[test]
@@ -206,10 +200,10 @@ fn overlong_last_words_end_with_the_last_line() {
 
 #[test]
 fn stderr_is_cut_to_its_end() {
-    let mut heard = record(&[]);
+    let mut state = record(&[]);
     for number in 0..10_000 {
-        heard.append_stderr(&format!("ü line {number}"));
+        state.append_stderr(&format!("ü line {number}"));
     }
-    assert!(heard.stderr.len() <= 2 * STDERR_TAIL_BYTES + 100);
-    assert!(heard.stderr.ends_with("line 9999\n"));
+    assert!(state.stderr.len() <= 2 * STDERR_TAIL_BYTES + 100);
+    assert!(state.stderr.ends_with("line 9999\n"));
 }

@@ -25,8 +25,8 @@ fn reached_limit_yields_to_more_specific_causes() {
         (None, None, "You've reached your rate limit", "slow_down"),
     ] {
         let marks = mark.map(String::from).into_iter().collect();
-        let terminal = EndReport { status, codes: marks, message: words.into(), ..EndReport::default() };
-        assert_eq!(verdict_code(&terminal), expected, "{status:?} {mark:?} {words}");
+        let end_report = EndReport { status, codes: marks, message: words.into(), ..EndReport::default() };
+        assert_eq!(verdict_code(&end_report), expected, "{status:?} {mark:?} {words}");
     }
 }
 
@@ -78,10 +78,10 @@ fn codex_limit_ends_at_the_time_in_its_message() {
     ] {
         let line = serde_json::json!({ "type": "turn.failed", "error": { "message": said } }).to_string();
         let reader = crate::agent::codex::test_reader(Path::new("/workspace"));
-        let terminal = terminal_of(reader, [line.as_str()]).unwrap();
+        let end_report = end_report_of(reader, [line.as_str()]).unwrap();
         let now = Timestamp::parse("2026-11-21T10:00:00Z").unwrap();
         let quota = Failure::AgentQuota { time: Until(Some(Timestamp::parse(end).unwrap())) };
-        assert_eq!(classify(&EndFacts { now, ..claude_code_end(&terminal) }), Failed(quota), "{said}");
+        assert_eq!(classify(&EndFacts { now, ..claude_code_end(&end_report) }), Failed(quota), "{said}");
     }
 }
 
@@ -112,8 +112,8 @@ fn limit_counts_while_its_last_report_is_rejected() {
             .collect();
         lines.push(result.into());
         let reader = crate::agent::claude_code::test_reader(Path::new("/workspace"));
-        let terminal = terminal_of(reader, lines.iter().map(String::as_str)).unwrap();
-        assert_eq!(classify(&claude_code_end(&terminal)), expected, "{reports:?} {result}");
+        let end_report = end_report_of(reader, lines.iter().map(String::as_str)).unwrap();
+        assert_eq!(classify(&claude_code_end(&end_report)), expected, "{reports:?} {result}");
     }
 }
 
@@ -152,9 +152,9 @@ fn claude_code_limit_ends_at_the_time_in_its_message() {
         ("You've reached your Fable 5 limit · resets Nov 24, 3am (UTC)", Some("2026-11-24T03:00:00Z")),
         ("You've hit your weekly limit · resets 7pm (Europe/London)", None),
     ] {
-        let terminal = EndReport { codes: vec!["rate_limit".into()], message: words.into(), ..EndReport::default() };
+        let end_report = EndReport { codes: vec!["rate_limit".into()], message: words.into(), ..EndReport::default() };
         let time = Until(end.map(|end| Timestamp::parse(end).unwrap()));
-        assert_eq!(classify(&claude_code_end(&terminal)), Failed(Failure::AgentQuota { time }), "{words}");
+        assert_eq!(classify(&claude_code_end(&end_report)), Failed(Failure::AgentQuota { time }), "{words}");
     }
 }
 
@@ -178,14 +178,14 @@ fn provider_failure_is_doubtful_unless_exit_code_is_1() {
         ("Prompt is too long", false),
         ("something new", false),
     ] {
-        let terminal = EndReport { message: words.into(), ..EndReport::default() };
+        let end_report = EndReport { message: words.into(), ..EndReport::default() };
         for exit in [Exit::Code(0), Exit::Code(2), Exit::Code(143), Exit::Signal(9), Exit::Unknown] {
-            let verdict = classify(&EndFacts { exit, ..claude_code_end(&terminal) });
+            let verdict = classify(&EndFacts { exit, ..claude_code_end(&end_report) });
             let cause = format!("Claude Code said that it failed, and ended with {exit}");
             let doubtful = matches!(&verdict, Retry(transient) if transient.cause == cause);
             assert_eq!(doubtful, others, "{words} {exit}: {verdict:?}");
         }
-        let believed = classify(&claude_code_end(&terminal));
+        let believed = classify(&claude_code_end(&end_report));
         let is_doubtful = matches!(&believed, Retry(transient) if transient.cause.contains("said that it failed"));
         assert!(!is_doubtful, "{words}: {believed:?}");
     }
@@ -194,17 +194,17 @@ fn provider_failure_is_doubtful_unless_exit_code_is_1() {
 #[test]
 fn limit_printed_by_a_tool_is_agent_failed() {
     // Measured: the agent continues, and its exit code matches its own last line.
-    let terminal = parse_claude_code(CLAIMS.into_iter().chain([SUCCESS]));
-    let Retry(transient) = classify(&EndFacts { exit: Exit::Code(0), ..claude_code_end(&terminal) }) else {
-        panic!("{terminal:?}")
+    let end_report = parse_claude_code(CLAIMS.into_iter().chain([SUCCESS]));
+    let Retry(transient) = classify(&EndFacts { exit: Exit::Code(0), ..claude_code_end(&end_report) }) else {
+        panic!("{end_report:?}")
     };
     assert_eq!(transient.into_failure(3).code(), "agent_failed");
     // Measured: the agent also fails if the tool interrupts it.
     for version in goldens::versions("claude_code") {
         let interrupted = goldens::run(&version, "interrupted_in_tool");
         for claims in [&CLAIMS[..], &CLAIMS[..1]] {
-            let terminal = parse_claude_code(claims.iter().copied().chain(interrupted.lines()));
-            assert_eq!(verdict_code(&terminal), "agent_failed", "{version}: {terminal:?}");
+            let end_report = parse_claude_code(claims.iter().copied().chain(interrupted.lines()));
+            assert_eq!(verdict_code(&end_report), "agent_failed", "{version}: {end_report:?}");
         }
     }
 }

@@ -56,10 +56,10 @@ fn documented_error_messages_have_their_verdict() {
         ("You hit your spend cap set in your workspace. Increase your spend cap to continue.", "agent_billing"),
         (
             "Your access token could not be refreshed because your refresh token was already used. Please log out and \
-             sign in again.",
+             event in again.",
             "agent_auth",
         ),
-        ("Your access token could not be refreshed. Please log out and sign in again.", "agent_auth"),
+        ("Your access token could not be refreshed. Please log out and event in again.", "agent_auth"),
         ("HTTP 429", "slow_down"),
         ("HTTP 503", "overloaded"),
         ("429 files changed", "agent_failed"),
@@ -84,14 +84,14 @@ fn timeout_in_model_or_tool_text_blames_no_provider() {
     let result = |is_error: bool, words: &str| {
         serde_json::json!({ "type": "result", "subtype": "success", "is_error": is_error, "result": words }).to_string()
     };
-    let heard = parse_claude_code([message.as_str(), result(true, "something new").as_str()]);
-    assert_eq!(verdict_code(&heard), "agent_failed");
+    let end_report = parse_claude_code([message.as_str(), result(true, "something new").as_str()]);
+    assert_eq!(verdict_code(&end_report), "agent_failed");
     // The last line reports success, and the exit code does not.
-    let heard = parse_claude_code([message.as_str(), result(false, said).as_str()]);
-    assert_eq!(classify(&claude_code_end(&heard)), Succeeded);
-    let ended = EndFacts { exit: Exit::Code(1), ..claude_code_end(&heard) };
+    let end_report = parse_claude_code([message.as_str(), result(false, said).as_str()]);
+    assert_eq!(classify(&claude_code_end(&end_report)), Succeeded);
+    let ended = EndFacts { exit: Exit::Code(1), ..claude_code_end(&end_report) };
     assert_eq!(classify(&ended), failed_with("Claude Code", "exit code 1", said));
-    // Any program may write to stderr: without a terminal line, the agent is restarted and no provider is blamed.
+    // Any program may write to stderr: without an end report, the agent is restarted and no provider is blamed.
     let ended = EndFacts { end_report: None, stderr: said, last_message: said, ..ended };
     let cause = "Claude Code crashed over its connection (exit code 1)".into();
     let (agent, exit) = ("Claude Code".into(), "exit code 1".into());
@@ -101,7 +101,7 @@ fn timeout_in_model_or_tool_text_blames_no_provider() {
     let item = serde_json::json!({ "type": "item.completed", "item": item }).to_string();
     let failed = serde_json::json!({ "type": "turn.failed", "error": { "message": "something new" } }).to_string();
     let reader = crate::agent::codex::test_reader(Path::new("/workspace"));
-    assert_eq!(verdict_code(&terminal_of(reader, [item.as_str(), failed.as_str()]).unwrap()), "agent_failed");
+    assert_eq!(verdict_code(&end_report_of(reader, [item.as_str(), failed.as_str()]).unwrap()), "agent_failed");
 }
 
 #[test]
@@ -142,8 +142,8 @@ fn mark_precedes_status_and_status_precedes_text() {
         (unmarked, Some(400), "Overloaded", "overloaded"),
         (unmarked, Some(400), "x", "agent_failed"),
     ] {
-        let terminal = EndReport { codes: vec![mark.into()], status, message: words.into(), ..EndReport::default() };
-        assert_eq!(verdict_code(&terminal), expected, "{terminal:?}");
+        let end_report = EndReport { codes: vec![mark.into()], status, message: words.into(), ..EndReport::default() };
+        assert_eq!(verdict_code(&end_report), expected, "{end_report:?}");
     }
 }
 
@@ -189,7 +189,7 @@ fn faults_of_claude_code_2_1_330_have_the_same_verdict() {
         let end = format!(
             r#"{{"type":"result","subtype":"success","is_error":true,"terminal_reason":"api_error",{result}}}"#
         );
-        let terminal = parse_claude_code([message.as_str(), end.as_str()]);
-        assert_eq!(verdict_code(&terminal), expected, "{terminal:?}");
+        let end_report = parse_claude_code([message.as_str(), end.as_str()]);
+        assert_eq!(verdict_code(&end_report), expected, "{end_report:?}");
     }
 }

@@ -42,7 +42,7 @@ fn claude_code_rows() -> Vec<(&'static str, Verdict)> {
 }
 
 fn codex_rows() -> Vec<(&'static str, Verdict)> {
-    // SIGTERM killed it during a command, so it has no terminal line.
+    // SIGTERM killed it during a command, so it has no end_report line.
     let terminated = ("terminated", failure_without_text("signal 15"));
     let (overloaded, slow_down) = (|| Retry(Transient::overloaded()), || Retry(Transient::slow_down()));
     vec![
@@ -66,12 +66,12 @@ fn codex_rows() -> Vec<(&'static str, Verdict)> {
     ]
 }
 
-/// A recording of Codex's session file, which has no terminal line.
+/// A recording of Codex's session file, which has no end_report line.
 const SESSION_FILE: &str = "rollout";
 
-/// The verdict on a recorded run without its message. Checks that the message is the terminal line's text.
+/// The verdict on a recorded run without its message. Checks that the message is the end_report line's text.
 fn verdict_without_text(ended: &EndFacts<'_>, run: &str) -> Verdict {
-    let said = ended.end_report.map(|terminal| terminal.message.as_str()).unwrap_or_default();
+    let said = ended.end_report.map(|end_report| end_report.message.as_str()).unwrap_or_default();
     match classify(ended) {
         Retry(Transient { failure: Failure::AgentUnreachable { reason }, .. }) => {
             assert_eq!(reason, said, "{run}");
@@ -91,10 +91,10 @@ fn every_recorded_run_has_its_expected_verdict() {
     for (agent, rows) in [("claude_code", claude_code_rows()), ("codex", codex_rows())] {
         for version in goldens::versions(agent) {
             for (name, expected) in &rows {
-                let (run, terminal, nothing) =
-                    (format!("{version}/{name}"), load_recorded_terminal(&version, name), success());
-                let ended = match &terminal {
-                    Some(terminal) => EndFacts { last_message: &terminal.message, ..claude_code_end(terminal) },
+                let (run, end_report, nothing) =
+                    (format!("{version}/{name}"), load_recorded_end_report(&version, name), success());
+                let ended = match &end_report {
+                    Some(end_report) => EndFacts { last_message: &end_report.message, ..claude_code_end(end_report) },
                     None => EndFacts {
                         end_report: None,
                         exit: Exit::Signal(15),
@@ -102,12 +102,12 @@ fn every_recorded_run_has_its_expected_verdict() {
                         ..claude_code_end(&nothing)
                     },
                 };
-                assert_eq!(&verdict_without_text(&ended, &run), expected, "{run}: {terminal:?}");
+                assert_eq!(&verdict_without_text(&ended, &run), expected, "{run}: {end_report:?}");
             }
         }
     }
     for version in goldens::versions("claude_code") {
-        let denied = load_recorded_terminal(&version, "denied").unwrap();
+        let denied = load_recorded_end_report(&version, "denied").unwrap();
         let kept = EndFacts { has_changes: false, ..claude_code_end(&denied) };
         assert_eq!(classify(&kept), Failed(Failure::PermissionDenied { tool: "Bash".into() }), "{version}");
     }

@@ -16,9 +16,9 @@ fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> (Vec<EventDraft>, RunSt
     let (mut reader, shared, mut said) =
         (StreamJsonParser::new(Path::new("/workspace")), SharedRunState::new(), Vec::new());
     for line in lines {
-        for sign in reader.parse_line(line.as_bytes()) {
-            shared.apply(&sign);
-            if let AgentEvent::Event(event) | AgentEvent::Retrying(event) = sign {
+        for event in reader.parse_line(line.as_bytes()) {
+            shared.apply(&event);
+            if let AgentEvent::Event(event) | AgentEvent::Retrying(event) = event {
                 said.push(event);
             }
         }
@@ -61,10 +61,10 @@ fn tool_run_becomes_events_and_a_record() {
         assert_eq!((record.turns, record.tool_calls_pending, record.cost), (4, false, Some(7_000)));
         assert_eq!(record.tokens, Tokens { input: 400, cached: 0, output: 200 });
         assert!(record.running_tools.is_empty());
-        let terminal = record.end_report.unwrap();
-        assert!(terminal.success && terminal.denied_tools.is_empty());
+        let end_report = record.end_report.unwrap();
+        assert!(end_report.success && end_report.denied_tools.is_empty());
         assert_eq!(
-            (terminal.message.as_str(), terminal.codes),
+            (end_report.message.as_str(), end_report.codes),
             ("All done.", vec!["success".into(), "completed".into()])
         );
     }
@@ -76,8 +76,8 @@ fn api_retry_is_logged_and_is_no_sign_of_life() {
         for name in ["reset", "overloaded", "connection_refused", "rate_limited"] {
             let recorded = run(&version, name);
             let retry = recorded.lines().find(|line| line.contains("api_retry")).unwrap();
-            let signs = StreamJsonParser::new(Path::new("/workspace")).parse_line(retry.as_bytes());
-            let [AgentEvent::Retrying(said)] = &signs[..] else { panic!("{version} {name}: {signs:?}") };
+            let events = StreamJsonParser::new(Path::new("/workspace")).parse_line(retry.as_bytes());
+            let [AgentEvent::Retrying(said)] = &events[..] else { panic!("{version} {name}: {events:?}") };
             let text = said.text.as_deref().unwrap();
             assert!(text.contains("Claude Code tries again in"), "{said:?}");
             match name {
@@ -88,7 +88,7 @@ fn api_retry_is_logged_and_is_no_sign_of_life() {
                 _ => {}
             }
             // A later line ended the retry.
-            assert!(!read_golden(&version, name).1.last_sign.is_retrying, "{version} {name}");
+            assert!(!read_golden(&version, name).1.last_activity.is_retrying, "{version} {name}");
         }
     }
     let asks = r#"{"type":"system","subtype":"status","status":"requesting"}"#;
@@ -230,7 +230,7 @@ fn result_without_numbers_keeps_the_known_usage() {
             result[name] = value.clone();
         }
         let (_, record) = read([start.as_str(), delta.as_str(), result.to_string().as_str()]);
-        assert!(record.end_report.as_ref().is_some_and(|terminal| terminal.success), "{says}");
+        assert!(record.end_report.as_ref().is_some_and(|end_report| end_report.success), "{says}");
         assert_eq!((record.tokens.input, record.cost), (1_000_000, None), "{says}");
         assert_eq!(record.unreported_cost(), Some(4_000_000), "{says}");
     }
@@ -248,7 +248,7 @@ fn result_without_numbers_keeps_the_known_usage() {
     .to_string();
     let of = |lines: &[&String]| read(lines.iter().map(|line| line.as_str())).1;
     let record = of(&[&start, &delta, &breaks]);
-    assert!(record.end_report.as_ref().is_some_and(|terminal| !terminal.success));
+    assert!(record.end_report.as_ref().is_some_and(|end_report| !end_report.success));
     assert_eq!((record.tokens.input, record.cost, record.unreported_cost()), (1_000_000, None, Some(4_000_000)));
     // The reported cost stays, and later answers add an estimate.
     let record = of(&[&start, &delta, &result, &breaks]);
@@ -286,13 +286,13 @@ fn token_counts_saturate_at_their_maximum() {
 fn result_reports_denials_and_interruptions() {
     for version in golden_versions() {
         let (_, record) = read_golden(&version, "denied");
-        let terminal = record.end_report.unwrap();
-        assert_eq!((terminal.success, terminal.denied_tools), (true, vec!["Bash".to_owned()]), "{version}");
+        let end_report = record.end_report.unwrap();
+        assert_eq!((end_report.success, end_report.denied_tools), (true, vec!["Bash".to_owned()]), "{version}");
         // The result of the next turn no longer lists the denial.
         let turns = [run(&version, "denied"), run(&version, "resume_after")].concat();
         let (_, record) = read(turns.lines());
-        let terminal = record.end_report.unwrap();
-        assert_eq!((record.end_count, terminal.success, terminal.denied_tools), (2, true, Vec::new()), "{version}");
+        let end_report = record.end_report.unwrap();
+        assert_eq!((record.end_count, end_report.success, end_report.denied_tools), (2, true, Vec::new()), "{version}");
         assert_eq!(record.denied_tool.as_deref(), Some("Bash"), "{version}");
         for name in ["interrupted_in_tool", "interrupted_waiting", "interrupted_in_stream"] {
             let (_, record) = read_golden(&version, name);
@@ -335,8 +335,8 @@ fn repeated_answer_ends_the_calls_of_the_broken_one() {
     // The broken call ends before the new answer counts, which may be the last turn.
     let mut reader = StreamJsonParser::new(Path::new("/workspace"));
     reader.parse_line(broken.as_bytes());
-    let signs = reader.parse_line(anew.as_bytes());
-    assert_eq!(signs[..3], [AgentEvent::Activity, AgentEvent::ToolEnded("a".into()), AgentEvent::ModelAnswer]);
+    let events = reader.parse_line(anew.as_bytes());
+    assert_eq!(events[..3], [AgentEvent::Activity, AgentEvent::ToolEnded("a".into()), AgentEvent::ModelAnswer]);
     let last = message("m2", None, None);
     let (_, record) = read([broken.as_str(), last.as_str()]);
     assert!(record.running_tools.is_empty() && !record.tool_calls_pending);
@@ -377,7 +377,7 @@ fn partial_messages_are_signs_of_life_without_events() {
     let part = r#"{"type":"stream_event","event":{"type":"content_block_delta"}}"#;
     let (said, record) = read([delta, part]);
     assert_eq!((said, record.tokens), (vec![], Tokens { input: 15, cached: 5, output: 3 }));
-    // Without this sign, a long thought would count as a stall.
+    // Without this event, a long thought would count as a stall.
     assert_eq!(
         StreamJsonParser::new(Path::new("/workspace")).parse_line(part.as_bytes()),
         [AgentEvent::PartialMessage]
@@ -407,7 +407,7 @@ fn unknown_lines_become_raw_events() {
         r#"{"type":"user","message":{"content":[{"type":"tool_result","content":[{}]}]}}"#,
     ] {
         let (_, record) = read([broken]);
-        assert!(record.end_report.is_none_or(|terminal| !terminal.success), "{broken}");
+        assert!(record.end_report.is_none_or(|end_report| !end_report.success), "{broken}");
     }
 }
 

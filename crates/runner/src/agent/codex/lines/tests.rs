@@ -14,9 +14,9 @@ fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> (Vec<EventDraft>, RunSt
     let (mut reader, shared, mut said) =
         (ExecJsonParser::new(Path::new("/workspace"), counted), SharedRunState::new(), Vec::new());
     for line in lines {
-        for sign in reader.parse_line(line.as_bytes()) {
-            shared.apply(&sign);
-            if let AgentEvent::Event(event) | AgentEvent::Retrying(event) = sign {
+        for event in reader.parse_line(line.as_bytes()) {
+            shared.apply(&event);
+            if let AgentEvent::Event(event) | AgentEvent::Retrying(event) = event {
                 said.push(event);
             }
         }
@@ -44,8 +44,8 @@ fn tool_run_becomes_events_and_a_record() {
         assert_eq!((edits[0].path.as_deref(), edits[0].name.as_deref()), (Some("b.txt"), Some("add")));
         assert_eq!((edits[1].path.as_deref(), edits[1].name.as_deref()), (Some("hello.txt"), Some("update")));
         assert_eq!(record.session.as_deref(), Some("01a1fbad-d7a7-71b0-93ec-bf8d23475498"));
-        let terminal = record.end_report.unwrap();
-        assert_eq!((terminal.success, terminal.message.as_str()), (true, "All done."));
+        let end_report = record.end_report.unwrap();
+        assert_eq!((end_report.success, end_report.message.as_str()), (true, "All done."));
         assert!(record.running_tools.is_empty());
     }
 }
@@ -56,8 +56,8 @@ fn failed_turn_ends_the_run_and_a_retry_does_not() {
         let (said, record) = read_golden(&version, "overloaded");
         assert_eq!(said[0].kind, EventKind::Log);
         assert!(said[0].text.as_deref().unwrap().starts_with("Reconnecting... 1/1"));
-        let terminal = record.end_report.unwrap();
-        assert!(!terminal.success && terminal.message.starts_with("unexpected status 529"), "{terminal:?}");
+        let end_report = record.end_report.unwrap();
+        assert!(!end_report.success && end_report.message.starts_with("unexpected status 529"), "{end_report:?}");
         let (_, record) = read_golden(&version, "terminated");
         assert!(record.end_report.is_none() && !record.running_tools.is_empty());
     }
@@ -69,13 +69,13 @@ fn reconnect_is_a_retry_and_the_final_error_is_not() {
         for name in ["overloaded", "reset", "connection_refused", "rate_limited"] {
             let recorded = run(&version, name);
             let errors: Vec<&str> = recorded.lines().filter(|line| line.contains(r#""type":"error""#)).collect();
-            let tries_again = errors.iter().map(|line| read([*line]).1.last_sign.is_retrying);
+            let tries_again = errors.iter().map(|line| read([*line]).1.last_activity.is_retrying);
             assert_eq!(tries_again.collect::<Vec<_>>(), [true, false], "{version} {name}");
         }
     }
     // Codex waits without a limit unless that feature is disabled.
     let waits = r#"{"type":"error","message":"Reconnecting... waiting for network (Connection failed: error sending request)"}"#;
-    assert!(read([waits]).1.last_sign.is_retrying);
+    assert!(read([waits]).1.last_activity.is_retrying);
 }
 
 #[test]
@@ -108,9 +108,9 @@ fn calls_of_a_second_start_have_their_own_ids() {
     counted.begin_start(nowhere);
     counted.begin_start(nowhere);
     let mut reader = ExecJsonParser::new(nowhere, Arc::new(Mutex::new(counted)));
-    let signs = reader
+    let events = reader
         .parse_line(br#"{"type":"item.started","item":{"id":"item_0","type":"command_execution","command":"x"}}"#);
-    assert!(signs.contains(&AgentEvent::ToolStarted("item_0.2".into())), "{signs:?}");
+    assert!(events.contains(&AgentEvent::ToolStarted("item_0.2".into())), "{events:?}");
 }
 
 #[test]
@@ -119,12 +119,12 @@ fn overlong_or_excess_call_ids_are_logged_and_not_tracked() {
     let mut began = |id: &str| {
         let line =
             format!(r#"{{"type":"item.started","item":{{"id":"{id}","type":"command_execution","command":"x"}}}}"#);
-        let signs = reader.parse_line(line.as_bytes());
+        let events = reader.parse_line(line.as_bytes());
         assert!(
-            signs.iter().any(|sign| matches!(sign, AgentEvent::Event(said) if said.call.as_deref() == Some(id))),
+            events.iter().any(|event| matches!(event, AgentEvent::Event(said) if said.call.as_deref() == Some(id))),
             "{id}"
         );
-        signs.contains(&AgentEvent::ToolStarted(id.into()))
+        events.contains(&AgentEvent::ToolStarted(id.into()))
     };
     assert!(began(&"x".repeat(16 * 1024)), "the longest remembered id");
     assert!(!began(&"x".repeat(16 * 1024 + 1)), "its id is too long");

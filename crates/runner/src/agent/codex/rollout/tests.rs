@@ -54,17 +54,17 @@ fn each_request_is_counted_once_during_the_run() {
         let recorded = run(&version, "rollout");
         let (first, rest) = recorded.split_at(recorded.len() / 2);
         world.write(first);
-        let mut signs = world.meter().poll();
+        let mut events = world.meter().poll();
         world.write(rest);
-        signs.extend(world.meter().poll());
+        events.extend(world.meter().poll());
         assert_eq!(world.meter().poll(), []);
-        signs.retain(|sign| !matches!(sign, AgentEvent::CallsAnswered(_)));
+        events.retain(|event| !matches!(event, AgentEvent::CallsAnswered(_)));
         // 100 × 2 + 50 × 10 millionths per request.
         let more =
             |cost| vec![REQUEST_USAGE, AgentEvent::Cost(cost), AgentEvent::CountedAnswer, AgentEvent::ToolCallsPending];
         let model = || vec![AgentEvent::Model("gpt-6.1-sol".into())];
         let last = vec![REQUEST_USAGE, AgentEvent::Cost(2_100), AgentEvent::CountedAnswer];
-        assert_eq!(signs, [model(), more(700), model(), more(1_400), last].concat());
+        assert_eq!(events, [model(), more(700), model(), more(1_400), last].concat());
     }
 }
 
@@ -119,11 +119,11 @@ fn thread_totals_replace_missing_file_records() {
     assert!(world.meter().finish().contains(&REQUEST_USAGE));
     world.begin();
     world.note_thread(300, 150, 0);
-    let signs = world.meter().finish();
-    assert!(signs.contains(&AgentEvent::TokenUsage(Tokens { input: 200, cached: 0, output: 100 })), "{signs:?}");
+    let events = world.meter().finish();
+    assert!(events.contains(&AgentEvent::TokenUsage(Tokens { input: 200, cached: 0, output: 100 })), "{events:?}");
     // Without a known model there is only an upper bound of the cost.
-    assert!(signs.iter().any(|sign| matches!(sign, AgentEvent::CostUpperBound(_))));
-    let Some(AgentEvent::Event(usage)) = signs.last() else { panic!("{signs:?}") };
+    assert!(events.iter().any(|event| matches!(event, AgentEvent::CostUpperBound(_))));
+    let Some(AgentEvent::Event(usage)) = events.last() else { panic!("{events:?}") };
     assert_eq!(usage.data.as_ref().unwrap()["cost_usd_micros"], Value::Null);
 }
 
@@ -139,9 +139,9 @@ fn cost_signs_in(world: &Sessions, model: &str, inputs: &[u64]) -> Vec<AgentEven
         let usage = json!({"input_tokens": input, "cached_input_tokens": 0, "output_tokens": 0});
         world.write(&format!("{}\n", json!({"type": "token_usage_record", "payload": {"usage": usage}})));
     }
-    let mut signs = world.meter().poll();
-    signs.retain(|sign| matches!(sign, AgentEvent::Cost(_) | AgentEvent::CostUpperBound(_)));
-    signs
+    let mut events = world.meter().poll();
+    events.retain(|event| matches!(event, AgentEvent::Cost(_) | AgentEvent::CostUpperBound(_)));
+    events
 }
 
 #[test]
@@ -159,17 +159,17 @@ fn cache_writes_have_their_own_price() {
     });
     world.write(&format!("{}\n", json!({"type": "turn_context", "payload": {"model": "gpt-6-sol"}})));
     world.write(&format!("{}\n", json!({"type": "token_usage_record", "payload": {"usage": usage}})));
-    let signs = world.meter().poll();
+    let events = world.meter().poll();
     // 500 × 2 + 200 × 2.5 + 300 × 0.2 + 50 × 10
-    assert!(signs.contains(&AgentEvent::Cost(2_060)), "{signs:?}");
+    assert!(events.contains(&AgentEvent::Cost(2_060)), "{events:?}");
     // The thread's totals do not count these tokens again.
     world.begin();
     world.rollouts.lock().unwrap().set_thread_total(parse_count(&json!({
         "input_tokens": 1_100, "cached_input_tokens": 300, "cache_write_input_tokens": 240, "output_tokens": 50,
     })));
-    let signs = world.meter().finish();
+    let events = world.meter().finish();
     // 60 × 2 + 40 × 2.5
-    assert!(signs.contains(&AgentEvent::Cost(220)), "{signs:?}");
+    assert!(events.contains(&AgentEvent::Cost(220)), "{events:?}");
 }
 
 #[test]
@@ -181,13 +181,13 @@ fn thread_that_replaces_a_lost_one_is_counted_from_zero() {
     world.begin();
     world.rollouts.lock().unwrap().begin_thread();
     world.note_thread(100, 50, 0);
-    let signs = world.meter().finish();
-    assert!(signs.contains(&REQUEST_USAGE), "{signs:?}");
+    let events = world.meter().finish();
+    assert!(events.contains(&REQUEST_USAGE), "{events:?}");
     // The next start continues the new thread.
     world.begin();
     world.note_thread(200, 100, 0);
-    let signs = world.meter().finish();
-    assert!(signs.contains(&REQUEST_USAGE), "{signs:?}");
+    let events = world.meter().finish();
+    assert!(events.contains(&REQUEST_USAGE), "{events:?}");
 }
 
 #[test]
@@ -197,8 +197,8 @@ fn finish_reports_usage_cost_and_price_date() {
         let world = Sessions { prices: Prices::parse(told), ..Sessions::new() };
         world.begin();
         world.write(&golden_rollout());
-        let signs = world.meter().finish();
-        let Some(AgentEvent::Event(usage)) = signs.last() else { panic!("{signs:?}") };
+        let events = world.meter().finish();
+        let Some(AgentEvent::Event(usage)) = events.last() else { panic!("{events:?}") };
         let data = usage.data.as_ref().unwrap();
         assert_eq!((&data["input_tokens"], &data["cost_usd_micros"]), (&json!(300), &json!(2_100)));
         assert_eq!(data["prices_of"], prices_of);
