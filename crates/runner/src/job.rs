@@ -21,7 +21,7 @@ use crate::artifacts::uploader::Uploader;
 use crate::checkpoint::state::CheckpointState;
 use crate::deadline::instant_after;
 use crate::inputs::conversation;
-use crate::inputs::messages::input_counts::InputCounts as Inputs;
+use crate::inputs::messages::input_counts::InputCounts;
 use crate::inputs::orders::{Order, Orders};
 use crate::process::parent;
 use crate::process::signals;
@@ -76,9 +76,9 @@ async fn run(options: &RunJob, bootstrap: &str, secrets: Vec<String>) -> Result<
     let heartbeat = Duration::from_secs(assignment.heartbeat_secs);
     let redactor = Redactor::new(secrets);
     [bootstrap, lease].into_iter().for_each(|secret| redactor.add_secret(secret));
-    let input_counts = Inputs::new();
-    let heeds = AnswerHandlers { orders: orders.clone(), input_counts: input_counts.clone() };
-    let reporter = Reporter::start(client.clone(), heartbeat, heeds, redactor.clone());
+    let input_counts = InputCounts::new();
+    let handlers = AnswerHandlers { orders: orders.clone(), input_counts: input_counts.clone() };
+    let reporter = Reporter::start(client.clone(), heartbeat, handlers, redactor.clone());
     let uploads = Uploader::start(client.clone(), reporter.events().clone(), options.bucket_away);
     let attempt = Attempt {
         artifacts: uploads.artifacts(),
@@ -107,15 +107,34 @@ async fn run(options: &RunJob, bootstrap: &str, secrets: Vec<String>) -> Result<
         attempt.learn_current_tokens(workspace);
     }
 
-    let parts = match ended {
-        Ok(result) => Ok((FinishOutcome::Completed, None, Some(result))),
+    let finish = async |outcome, failure: Option<Failure>, result| {
+        let (work, spent_usd_micros) = attempt.work_report();
+        tracing::info!(
+            job.id = %job, attempt = number, outcome = ?outcome,
+            failure = failure.as_ref().map(Failure::code), "attempt finished"
+        );
+        let finish_id = ids::new_finish_id()?;
+        let pending = PendingFinish {
+            api_url: options.api_url.clone(),
+            job: job.clone(),
+            attempt: *number,
+            lease: lease.clone(),
+            trace: options.trace(),
+            finish: FinishRequest { finish_id, outcome, failure, result, spent_usd_micros, work },
+        };
+        flush(&reporter, &uploads, &orders).await;
+        deliver_finish(&outbox, pending, &orders).await
+    };
+    let exit = match ended {
+        Ok(result) => finish(FinishOutcome::Completed, None, Some(result)).await,
         Err(Stop::Failure(failure)) => {
-            Ok((FinishOutcome::Failed, Some(attempt.redactor.redact_failure(failure).clipped()), None))
+            let failure = attempt.redactor.redact_failure(failure).clipped();
+            finish(FinishOutcome::Failed, Some(failure), None).await
         }
-        Err(Stop::Order(Order::Cancel)) => Ok((FinishOutcome::Cancelled, None, None)),
+        Err(Stop::Order(Order::Cancel)) => finish(FinishOutcome::Cancelled, None, None).await,
         Err(Stop::Yielded | Stop::Question(_)) => {
             tracing::info!(job.id = %job, attempt = number, "attempt returned its job");
-            Err(Exit::Finished)
+            Ok(Exit::Finished)
         }
         Err(Stop::Order(Order::Shutdown)) => {
             send_last(&reporter, attempt.artifacts, (SHUTDOWN_EVENTS_TIMEOUT, SHUTDOWN_ARTIFACTS_TIMEOUT)).await;
@@ -123,28 +142,7 @@ async fn run(options: &RunJob, bootstrap: &str, secrets: Vec<String>) -> Result<
             // The next run removes the worktree, because little time is left.
             return Ok(Exit::Stopped);
         }
-        Err(Stop::Order(_)) => Err(Exit::LeaseLost),
-    };
-    let exit = match parts {
-        Ok((outcome, failure, result)) => {
-            let (work, spent_usd_micros) = attempt.work_report();
-            tracing::info!(
-                job.id = %job, attempt = number, outcome = ?outcome,
-                failure = failure.as_ref().map(Failure::code), "attempt finished"
-            );
-            let finish_id = ids::new_finish_id()?;
-            let letter = PendingFinish {
-                api_url: options.api_url.clone(),
-                job: job.clone(),
-                attempt: *number,
-                lease: lease.clone(),
-                trace: options.trace(),
-                finish: FinishRequest { finish_id, outcome, failure, result, spent_usd_micros, work },
-            };
-            flush(&reporter, &uploads, &orders).await;
-            deliver_finish(&outbox, letter, &orders).await
-        }
-        Err(exit) => Ok(exit),
+        Err(Stop::Order(_)) => Ok(Exit::LeaseLost),
     };
     attempt.minted_tokens.revoke_all(&assignment.repository).await;
     if let Some(workspace) = workspace {

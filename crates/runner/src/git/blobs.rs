@@ -29,8 +29,8 @@ pub(crate) async fn map_blobs<T>(
     let is_small = |blob: &&[u8]| sizes.get(blob).is_some_and(|size| *size <= max_bytes);
     // A missing blob is among the others, so that git reports an error for it.
     let (small, others): (BTreeSet<&[u8]>, BTreeSet<&[u8]>) = blobs.iter().partition(|blob| is_small(blob));
-    for some in Vec::from_iter(small).chunks(BATCH_SIZE) {
-        let input = to_id_lines(some);
+    for batch in Vec::from_iter(small).chunks(BATCH_SIZE) {
+        let input = to_id_lines(batch);
         let read = git.run(GitCall::new(CONTENTS_COMMAND).repository(repository).input(&input)).await?;
         results.extend(parse_contents(&read).into_iter().map(|(blob, content)| (blob.to_vec(), of(content))));
     }

@@ -58,9 +58,9 @@ pub(crate) async fn check_protected_files(
     range: (&str, &str),
 ) -> Result<(), Stop> {
     let plain = find_plain_files(git, workspace, range).await?;
+    let Some((path, by)) = plain.first() else { return Ok(()) };
     // Redact the whole path, before it is cut.
     let clean = |name: &[u8]| attempt.redactor.redact_text(&remove_hidden(&String::from_utf8_lossy(name))).into_owned();
-    let Some((path, by)) = plain.first() else { return Ok(()) };
     let names: Vec<_> =
         plain.iter().take(MAX_REPORTED).map(|(path, _)| to_code_span(&clean(path), LONGEST_PATH)).collect();
     let others = match plain.len().saturating_sub(MAX_REPORTED) {
@@ -82,18 +82,16 @@ async fn find_plain_files(
     let output = git.run(GitCall::new(args).repository(&repository)).await?;
     let changed = parse_changes(&output);
     let mut plain = Vec::new();
-    for some in changed.chunks(BATCH_SIZE) {
-        let blobs: BTreeSet<&[u8]> = some.iter().flat_map(|file| [Some(file.after), file.before]).flatten().collect();
+    for batch in changed.chunks(BATCH_SIZE) {
+        let blobs: BTreeSet<&[u8]> = batch.iter().flat_map(|file| [Some(file.after), file.before]).flatten().collect();
         let protections = blobs::map_blobs(git, &repository, &blobs, MAX_READ_BYTES, detect_protection).await?;
-        let paths = some.iter().map(|file| file.path).collect::<Vec<_>>().join(&0u8);
-        let of_index = GitCall::new(["check-attr", "-z", "--cached", "--stdin", "filter"]);
-        let of_files = GitCall::new(["check-attr", "-z", "--stdin", "filter"]).tree(&files);
-        let mut answers = Vec::new();
-        for call in [of_index, of_files] {
-            answers.push(git.run(call.repository(&repository).input(&paths)).await?);
-        }
-        let filters: Vec<_> = answers.iter().map(|output| parse_filters(output)).collect();
-        for file in some {
+        let paths = batch.iter().map(|file| file.path).collect::<Vec<_>>().join(&0u8);
+        let in_index = GitCall::new(["check-attr", "-z", "--cached", "--stdin", "filter"]);
+        let in_files = GitCall::new(["check-attr", "-z", "--stdin", "filter"]).tree(&files);
+        let in_index = git.run(in_index.repository(&repository).input(&paths)).await?;
+        let in_files = git.run(in_files.repository(&repository).input(&paths)).await?;
+        let filters = [parse_filters(&in_index), parse_filters(&in_files)];
+        for file in batch {
             let of_path = filters.iter().filter_map(|filters| filters.get(file.path).copied());
             if let Some(by) = find_protection(file, of_path, &protections) {
                 plain.push((file.path.to_vec(), by.to_vec()));

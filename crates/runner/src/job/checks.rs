@@ -1,5 +1,5 @@
 //! Checks the agent's work before it is published: runs the project's checks and decides about failures.
-//! `beside` runs a command, `made` lets the agent repair its work.
+//! `project_command` runs a command, `work` lets the agent repair its work.
 
 use crate::agent;
 use crate::api::attempt::Attempt;
@@ -43,18 +43,18 @@ impl CheckResults {
     }
 }
 
-/// Runs every check and decides the next step. `goes_on`: the work is for a pull request that is open.
+/// Runs every check and decides the next step. `has_pull_request`: the work continues an open pull request.
 /// Errors: `ChecksFailed`, `ChecksTimedOut`, and everything else that ends the attempt.
 pub(crate) async fn run_checks(
-    beside: &CommandRunner<'_>,
+    command_runner: &CommandRunner<'_>,
     (checks, tree): (&Checks, TreeAccess<'_>),
     rounds: Rounds,
-    goes_on: bool,
+    has_pull_request: bool,
 ) -> Result<CheckDecision, Stop> {
     if checks.commands.is_empty() {
         return Ok(CheckDecision::Publish(CheckResults::default()));
     }
-    let attempt = beside.this;
+    let attempt = command_runner.attempt;
     attempt.events.add(EventDraft::phase("checking"));
     let limit = Duration::from_secs(checks.limit_secs);
     let max_output_bytes = usize::try_from(checks.output_kib.saturating_mul(1024)).unwrap_or(usize::MAX);
@@ -65,14 +65,14 @@ pub(crate) async fn run_checks(
             1 => format!("check-{number}-again"),
             before => format!("check-{number}-again-{before}"),
         };
-        let ran = beside.run(CommandLine { line, call: &call, limit, max_output_bytes, tree }).await?;
-        if let Some(stop) = &ran.stop {
-            store_output(attempt, &call, &ran);
+        let result = command_runner.run(CommandLine { line, call: &call, limit, max_output_bytes, tree }).await?;
+        if let Some(stop) = &result.stop {
+            store_output(attempt, &call, &result);
             return Err(stop.clone());
         }
-        let run = to_check_run(attempt, line, (rounds.check_rounds, &call), &ran);
+        let run = to_check_run(attempt, line, (rounds.check_rounds, &call), &result);
         if !run.is_success() {
-            failed.push(FailedCheck { command: run.command.clone(), exit: run.end_phrase(), output: ran.output });
+            failed.push(FailedCheck { command: run.command.clone(), exit: run.end_phrase(), output: result.output });
         }
         attempt.usage.add_check(run.clone());
         runs.push(run);
@@ -90,20 +90,20 @@ pub(crate) async fn run_checks(
         };
         log(format!("{} The agent has nothing left to mend it with. {}", failure.sentence(), limit.sentence()));
     }
-    if checks.failed == FailedChecksPolicy::Draft && !goes_on {
+    if checks.failed == FailedChecksPolicy::Draft && !has_pull_request {
         log(format!("{} The work is published as a draft.", failure.sentence()));
         return Ok(CheckDecision::Publish(CheckResults(runs)));
     }
     Err(failure.into())
 }
 
-fn store_output(attempt: &Attempt<'_>, call: &str, ran: &CommandResult) -> Option<String> {
+fn store_output(attempt: &Attempt<'_>, call: &str, result: &CommandResult) -> Option<String> {
     let name = format!("{call}.txt");
-    attempt.artifacts.store_text(ArtifactKind::CheckOutput, &name, &ran.output).then_some(name)
+    attempt.artifacts.store_text(ArtifactKind::CheckOutput, &name, &result.output).then_some(name)
 }
 
-fn to_check_run(attempt: &Attempt<'_>, line: &str, (round, call): (u32, &str), ran: &CommandResult) -> CheckRun {
-    let (outcome, exit_code, signal) = match ran.exit {
+fn to_check_run(attempt: &Attempt<'_>, line: &str, (round, call): (u32, &str), result: &CommandResult) -> CheckRun {
+    let (outcome, exit_code, signal) = match result.exit {
         None => (CheckOutcome::TimedOut, None, None),
         Some(Exit::Code(0)) => (CheckOutcome::Passed, Some(0), None),
         Some(Exit::Code(code)) => (CheckOutcome::Failed, Some(code), None),
@@ -116,9 +116,9 @@ fn to_check_run(attempt: &Attempt<'_>, line: &str, (round, call): (u32, &str), r
         outcome,
         exit_code,
         signal,
-        took_ms: u64::try_from(ran.duration.as_millis()).unwrap_or(u64::MAX),
-        truncated: ran.truncated,
-        artifact: store_output(attempt, call, ran),
+        took_ms: u64::try_from(result.duration.as_millis()).unwrap_or(u64::MAX),
+        truncated: result.truncated,
+        artifact: store_output(attempt, call, result),
     }
 }
 

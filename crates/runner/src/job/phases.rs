@@ -66,18 +66,18 @@ async fn run_agent_and_publish(
     let of_job = (workspace, mirror.dir());
     let sandbox = JobSandbox::create(options, isolation, attempt, of_job).await?;
     let sandbox = sandbox.as_ref();
-    let beside =
-        commands.map(|commands| CommandRunner { this: attempt, options, workspace, sandbox, policy: commands.policy });
-    if let (Some(beside), Some(commands)) = (&beside, commands) {
-        setup::run(beside, &commands.setup, (git, mirror), &target.start_commit).await?;
+    let command_runner =
+        commands.map(|commands| CommandRunner { attempt, options, workspace, sandbox, policy: commands.policy });
+    if let (Some(command_runner), Some(commands)) = (&command_runner, commands) {
+        setup::run(command_runner, &commands.setup, (git, mirror), &target.start_commit).await?;
     }
 
     // Before the phase `executing`, because an attempt without its session starts no agent.
     let restored = attempt.unless_ordered(prepared.checkpoint.restore(attempt, git, workspace)).await?;
     attempt.unless_ordered(attempt.report_executing(Some(prepared.agent.describe(isolation)))).await?;
-    let look = conflicts::find_conflicts(attempt, (git, mirror, workspace), target, restored.has_work);
+    let search = conflicts::find_conflicts(attempt, (git, mirror, workspace), target, restored.has_work);
     let conflicts =
-        attempt.unless_ordered(async { Ok(timeout(conflicts::LIMIT, look).await.unwrap_or_default()) }).await?;
+        attempt.unless_ordered(async { Ok(timeout(conflicts::LIMIT, search).await.unwrap_or_default()) }).await?;
     let mut conversation = Conversation::new(attempt.assignment, &restored, conflicts);
     attempt.checkpoint_state.begin(mirror, target, conversation.resumed_session());
     prepared.model_keys.write_auth_file()?;
@@ -89,7 +89,7 @@ async fn run_agent_and_publish(
             isolation,
             sandbox,
             preparation: prepared,
-            command_runner: beside.as_ref(),
+            command_runner: command_runner.as_ref(),
             restored_work: &restored,
         };
         let done = match work_result.take() {

@@ -5,7 +5,7 @@ mod output;
 
 use crate::Isolation;
 use crate::agent::environment::Environment;
-use crate::agent::{disk_usage, find_program_at, variant_name};
+use crate::agent::{disk_usage, find_program_at};
 use crate::api::attempt::Attempt;
 use crate::api::event_draft::EventDraft;
 use crate::git::workspace::Workspace;
@@ -38,7 +38,7 @@ const EVENT_OUTPUT_BYTES: usize = 8 * 1024;
 const NOT_STARTED_EXIT: i32 = 127;
 
 pub(crate) struct CommandRunner<'a> {
-    pub(crate) this: &'a Attempt<'a>,
+    pub(crate) attempt: &'a Attempt<'a>,
     pub(crate) options: &'a RunJob,
     pub(crate) workspace: &'a Workspace,
     pub(crate) sandbox: Option<&'a JobSandbox>,
@@ -80,21 +80,21 @@ impl CommandRunner<'_> {
         let argv = self.policy.parse_command(line.line);
         let argv = argv.map_err(|_| Failure::CommandNotAllowed { command: line.line.to_owned() })?;
         let call = Some(line.call.to_owned());
-        self.this.events.add(EventDraft { call: call.clone(), ..EventDraft::text(EventKind::Command, line.line) });
-        let ran = self.start_and_wait(&argv, line).await?;
-        let end = match ran.exit {
+        self.attempt.events.add(EventDraft { call: call.clone(), ..EventDraft::text(EventKind::Command, line.line) });
+        let result = self.start_and_wait(&argv, line).await?;
+        let end = match result.exit {
             Some(exit) => exit.to_string(),
-            None if ran.stop.is_some() => "stopped with its attempt".to_owned(),
+            None if result.stop.is_some() => "stopped with its attempt".to_owned(),
             None => format!("stopped after {}", Span::from(line.limit)),
         };
-        tracing::info!(job.id = %self.this.assignment.job, end, "project command finished");
-        let took_ms = u64::try_from(ran.duration.as_millis()).unwrap_or(u64::MAX);
-        self.this.events.add(EventDraft {
+        tracing::info!(job.id = %self.attempt.assignment.job, end, "project command finished");
+        let took_ms = u64::try_from(result.duration.as_millis()).unwrap_or(u64::MAX);
+        self.attempt.events.add(EventDraft {
             call,
-            data: Some(json!({ "end": end, "took_ms": took_ms, "truncated": ran.truncated })),
-            ..EventDraft::text(EventKind::ToolResult, output_tail(&ran.output))
+            data: Some(json!({ "end": end, "took_ms": took_ms, "truncated": result.truncated })),
+            ..EventDraft::text(EventKind::ToolResult, output_tail(&result.output))
         });
-        Ok(ran)
+        Ok(result)
     }
 
     async fn start_and_wait(&self, argv: &[String], line: CommandLine<'_>) -> Result<CommandResult, Stop> {
@@ -125,7 +125,7 @@ impl CommandRunner<'_> {
             Ok(running) => running,
             Err(error) => return Ok(CommandResult::from_start_error(&error.to_string(), began.elapsed())),
         };
-        let reader = read_output(pipe, &self.this.redactor, line.max_output_bytes);
+        let reader = read_output(pipe, &self.attempt.redactor, line.max_output_bytes);
         let ended = self.supervise(&mut running, line.limit).await;
         let took = began.elapsed();
         running.end(self.workspace, self.options.stop_grace, "a command").await?;
@@ -136,7 +136,7 @@ impl CommandRunner<'_> {
         let (exit, stopped) = match ended {
             Ok(exit) => {
                 let passed =
-                    disk_usage::exceeded_limit(self.workspace.root(), self.this.assignment.limits.disk_mib).await;
+                    disk_usage::exceeded_limit(self.workspace.root(), self.attempt.assignment.limits.disk_mib).await;
                 (exit, passed.map(Stop::from))
             }
             Err(stop) => (None, Some(stop)),
@@ -145,7 +145,7 @@ impl CommandRunner<'_> {
     }
 
     async fn supervise(&self, running: &mut Enclosed, limit: Duration) -> Result<Option<Exit>, Stop> {
-        let Attempt { assignment, orders, deadline: until, .. } = self.this;
+        let Attempt { assignment, orders, deadline: until, .. } = self.attempt;
         let disk_mib = assignment.limits.disk_mib;
         tokio::select! {
             biased;
@@ -159,20 +159,11 @@ impl CommandRunner<'_> {
 
     /// A home other than the agent's, and no secrets.
     fn environment(&self) -> Result<Vec<(&'static str, OsString)>, Stop> {
-        let assignment = self.this.assignment;
-        let ticket = assignment.ticket.as_ref().map_or("", |ticket| ticket.key.as_str());
         let home = self.workspace.commands_home();
         create_private_dirs(&home)?;
-        let mut env = Environment::from_process().inherited_variables();
-        env.extend([
-            ("TERM", "dumb".into()),
-            ("CI", "true".into()),
-            ("TMPDIR", self.workspace.temp_dir().into()),
-            ("HOME", home.into()),
-            ("PULLYARD_JOB", assignment.job.as_str().into()),
-            ("PULLYARD_KIND", variant_name(assignment.kind).into()),
-            ("PULLYARD_TICKET", ticket.into()),
-        ]);
+        let temp_dir = self.workspace.temp_dir();
+        let mut env = Environment::from_process().for_job(self.attempt.assignment, &temp_dir, &home);
+        env.push(("CI", "true".into()));
         Ok(env)
     }
 }

@@ -22,7 +22,7 @@ const MAX_OUTPUT_BYTES: usize = 1024 * 1024;
 
 /// Errors: `SetupFailed`, `CommandNotAllowed`, and everything else that ends the attempt.
 pub(crate) async fn run(
-    beside: &CommandRunner<'_>,
+    command_runner: &CommandRunner<'_>,
     setup: &Setup,
     (git, mirror): (&Git, &Mirror),
     start: &str,
@@ -30,50 +30,46 @@ pub(crate) async fn run(
     if setup.commands.is_empty() {
         return Ok(());
     }
-    beside.this.events.add(EventDraft::phase("setup"));
+    let attempt = command_runner.attempt;
+    attempt.events.add(EventDraft::phase("setup"));
+    let mut output = String::new();
+    let result = run_commands(command_runner, setup, &mut output).await;
+    // Store the output in any case. The commands themselves may contain secrets.
+    let output = attempt.redactor.redact_text(&output);
+    attempt.artifacts.store_text(ArtifactKind::SetupOutput, OUTPUT_FILE, &output);
+    result?;
+    let restore = restore_tree(command_runner, (git, mirror), start);
+    attempt.unless_ordered(async { Ok(restore.await?) }).await
+}
+
+async fn run_commands(command_runner: &CommandRunner<'_>, setup: &Setup, output: &mut String) -> Result<(), Stop> {
     let limit = Duration::from_secs(setup.limit_secs);
-    let mut all = String::new();
-    let mut ended = None;
     for (number, line) in (1..).zip(&setup.commands) {
-        let call = format!("setup-{number}");
-        let tree = TreeAccess::Write;
+        let (call, tree) = (format!("setup-{number}"), TreeAccess::Write);
         let command = CommandLine { line, call: &call, limit, max_output_bytes: MAX_OUTPUT_BYTES, tree };
-        let ran = match beside.run(command).await {
-            Ok(ran) => ran,
-            Err(stop) => {
-                ended = Some(stop);
-                break;
-            }
-        };
-        let _ = writeln!(all, "$ {line}\n{}", ran.output);
-        if ran.stop.is_some() {
-            ended = ran.stop;
-            break;
+        let result = command_runner.run(command).await?;
+        let _ = writeln!(output, "$ {line}\n{}", result.output);
+        if let Some(stop) = &result.stop {
+            return Err(stop.clone());
         }
-        if !ran.is_success() {
-            let exit = match ran.exit {
+        if !result.is_success() {
+            let exit = match result.exit {
                 Some(exit) => exit.to_string(),
                 None => format!("a stop after {}", Span::from(limit)),
             };
-            ended = Some(Failure::SetupFailed { command: line.clone(), exit }.into());
-            break;
+            return Err(Failure::SetupFailed { command: line.clone(), exit }.into());
         }
     }
-    // Store the output in any case. The commands themselves may contain secrets.
-    let all = beside.this.redactor.redact_text(&all);
-    beside.this.artifacts.store_text(ArtifactKind::SetupOutput, OUTPUT_FILE, &all);
-    match ended {
-        Some(stop) => Err(stop),
-        None => {
-            let putting = restore_tree(beside, (git, mirror), start);
-            beside.this.unless_ordered(async { Ok(putting.await?) }).await
-        }
-    }
+    Ok(())
 }
 
 /// Restores git's view of the worktree, so that only the agent's work is a change.
-async fn restore_tree(beside: &CommandRunner<'_>, (git, mirror): (&Git, &Mirror), start: &str) -> Result<(), GitError> {
-    let workspace = beside.workspace;
+async fn restore_tree(
+    command_runner: &CommandRunner<'_>,
+    (git, mirror): (&Git, &Mirror),
+    start: &str,
+) -> Result<(), GitError> {
+    let workspace = command_runner.workspace;
     let (tree, repository) = (workspace.tree(), workspace.repository());
     // The commands run programs of the repository, which can find our repository.
     workspace.reset_repository(Some(mirror)).await?;

@@ -7,7 +7,7 @@ use crate::agent::{self, AgentChoice};
 use crate::api::attempt::Attempt;
 use crate::api::event_draft::EventDraft;
 use crate::checkpoint::restore::RestoredWork;
-use crate::git::commit;
+use crate::git::commit::{self, Verdict};
 use crate::git::exclusion_report;
 use crate::git::patch::{self, Binaries};
 use crate::git::protected;
@@ -100,83 +100,103 @@ impl WorkContext<'_> {
     async fn run_rounds(
         &self,
         conversation: &mut Conversation,
-        mut further: Option<String>,
-        (mut rounds, times): (Rounds, u32),
+        mut further_prompt: Option<String>,
+        (mut rounds, number): (Rounds, u32),
     ) -> Result<WorkResult, Stop> {
         let Self { attempt, preparation: prepared, .. } = *self;
-        let Preparation { access, mirror, target, workspace, .. } = prepared;
-        let (assignment, git) = (attempt.assignment, &access.git);
-        let commands = assignment.commands.as_ref();
-        let (tree, results, left_out) = loop {
-            self.run_agent(conversation, further.as_deref()).await?;
-            let tree = attempt.unless_ordered(commit::write_tree(git, workspace, mirror, target, assignment)).await;
-            // The folder may contain the work, especially if there is no other change.
-            let left_out = exclusion_report::report_excluded_folders(attempt, workspace);
-            let tree = tree?;
-            attempt.checkpoint_state.set_tree(&tree);
-            let change = (target.start_commit.as_str(), tree.as_str());
-            attempt.unless_ordered(protected::check_protected_files(attempt, git, workspace, change)).await?;
-            let (Some(beside), Some(commands)) = (self.command_runner, commands) else {
-                break (tree, CheckResults::default(), left_out);
-            };
-            let earlier = match commands.checks.read_only {
-                true => Some(attempt.unless_ordered(load_tree_state(git, workspace)).await?),
-                false => None,
-            };
-            let access = earlier.as_ref().map_or(TreeAccess::Write, |earlier| TreeAccess::ReadExcept(&earlier.ignored));
-            let checks = (&commands.checks, access);
-            let checked = checks::run_checks(beside, checks, rounds, target.pull_request.is_some()).await;
-            // The repository's commands may have changed our repository's settings, which signing and pushing use next.
-            let sealed = workspace.reset_repository(Some(mirror)).await;
-            let checked = checked?;
-            sealed?;
-            if let Some(earlier) = earlier {
-                let now = attempt.unless_ordered(load_tree_state(git, workspace)).await?;
-                if let Some(paths) = now.describe_changes(&earlier) {
-                    let paths = attempt.redactor.redact_text(&paths).into_owned();
-                    return Err(Failure::TreeChanged { paths }.into());
-                }
-            }
+        let (git, workspace) = (&prepared.access.git, prepared.workspace);
+        let (tree, results, omitted_folders) = loop {
+            self.run_agent(conversation, further_prompt.as_deref()).await?;
+            let (tree, omitted_folders) = self.write_tree().await?;
+            let decision = self.check_tree(rounds).await?;
             rounds.check_rounds += 1;
-            match checked {
-                CheckDecision::Publish(results) => break (tree, results, left_out),
-                CheckDecision::Repair(prompt) => further = Some(prompt),
+            match decision {
+                CheckDecision::Publish(results) => break (tree, results, omitted_folders),
+                CheckDecision::Repair(prompt) => further_prompt = Some(prompt),
             }
             rounds.repair_rounds += 1;
             attempt.unless_ordered(commit::restore_tree(git, workspace, &tree)).await?;
             attempt.events.add(EventDraft::phase("repairing"));
         };
         attempt.events.end_record();
-        let (worked, _) = attempt.work_report();
-        let agent = worked.as_ref().map(|work| work.agent.as_str());
-        let about =
-            commit::CommitMessageParts { assignment, agent, checks: results.verdict(), redactor: &attempt.redactor };
-        let commit = attempt.unless_ordered(commit::create_commit(git, workspace, &tree, target, &about)).await?;
-        attempt.usage.set_commit(&commit);
-        let repository = workspace.repository();
-        let change = (target.start_commit.as_str(), commit.as_str());
-        attempt.unless_ordered(secret_scan::scan_commit(git, &repository, change, &attempt.redactor)).await?;
-        let patch = async {
-            store_patch(attempt, (git, workspace, target), &commit, times).await;
-            Ok(())
-        };
-        attempt.unless_ordered(patch).await?;
-        let agent_replies = match &assignment.revises {
+        let commit = self.create_commit(&tree, results.verdict(), number).await?;
+        let replies = match &attempt.assignment.revises {
             Some(_) => attempt.unless_ordered(async { Ok(replies::load_agent_replies(git, workspace).await) }).await?,
             None => AgentReplies::default(),
         };
-        Ok(WorkResult {
-            commit,
-            tree: Some(tree),
-            rounds,
-            round: times,
-            replies: agent_replies,
-            results,
-            omitted_folders: left_out,
-        })
+        Ok(WorkResult { commit, tree: Some(tree), rounds, round: number, replies, results, omitted_folders })
     }
 
-    async fn run_agent(&self, conversation: &mut Conversation, further: Option<&str>) -> Result<(), Stop> {
+    /// Writes the work as a tree without protected content. Returns also the folders that the tree omits.
+    async fn write_tree(&self) -> Result<(String, Vec<NestedRepository>), Stop> {
+        let Self { attempt, preparation: prepared, .. } = *self;
+        let Preparation { access, mirror, target, workspace, .. } = prepared;
+        let git = &access.git;
+        let tree = commit::write_tree(git, workspace, mirror, target, attempt.assignment);
+        let tree = attempt.unless_ordered(tree).await;
+        // The folder may contain the work, especially if there is no other change.
+        let omitted_folders = exclusion_report::report_excluded_folders(attempt, workspace);
+        let tree = tree?;
+        attempt.checkpoint_state.set_tree(&tree);
+        let change = (target.start_commit.as_str(), tree.as_str());
+        attempt.unless_ordered(protected::check_protected_files(attempt, git, workspace, change)).await?;
+        Ok((tree, omitted_folders))
+    }
+
+    /// Runs the project's checks on the tree.
+    /// Errors: `TreeChanged` if read-only checks changed it.
+    async fn check_tree(&self, rounds: Rounds) -> Result<CheckDecision, Stop> {
+        let Self { attempt, preparation: prepared, .. } = *self;
+        let Preparation { access, mirror, target, workspace, .. } = prepared;
+        let git = &access.git;
+        let (Some(command_runner), Some(commands)) = (self.command_runner, &attempt.assignment.commands) else {
+            return Ok(CheckDecision::Publish(CheckResults::default()));
+        };
+        let before = match commands.checks.read_only {
+            true => Some(attempt.unless_ordered(load_tree_state(git, workspace)).await?),
+            false => None,
+        };
+        let access = before.as_ref().map_or(TreeAccess::Write, |before| TreeAccess::ReadExcept(&before.ignored));
+        let has_pull_request = target.pull_request.is_some();
+        let decision = checks::run_checks(command_runner, (&commands.checks, access), rounds, has_pull_request).await;
+        // The repository's commands may have changed our repository's settings, which signing and pushing use next.
+        let reset = workspace.reset_repository(Some(mirror)).await;
+        let decision = decision?;
+        reset?;
+        if let Some(before) = before {
+            let after = attempt.unless_ordered(load_tree_state(git, workspace)).await?;
+            if let Some(paths) = after.describe_changes(&before) {
+                let paths = attempt.redactor.redact_text(&paths).into_owned();
+                return Err(Failure::TreeChanged { paths }.into());
+            }
+        }
+        Ok(decision)
+    }
+
+    /// Commits the tree, and stores the change as an artifact.
+    /// Errors: also if the change contains a secret.
+    async fn create_commit(&self, tree: &str, checks: Option<Verdict>, number: u32) -> Result<String, Stop> {
+        let Self { attempt, preparation: prepared, .. } = *self;
+        let Preparation { access, target, workspace, .. } = prepared;
+        let git = &access.git;
+        let (report, _) = attempt.work_report();
+        let agent = report.as_ref().map(|report| report.agent.as_str());
+        let (assignment, redactor) = (attempt.assignment, &attempt.redactor);
+        let about = commit::CommitMessageParts { assignment, agent, checks, redactor };
+        let commit = attempt.unless_ordered(commit::create_commit(git, workspace, tree, target, &about)).await?;
+        attempt.usage.set_commit(&commit);
+        let repository = workspace.repository();
+        let change = (target.start_commit.as_str(), commit.as_str());
+        attempt.unless_ordered(secret_scan::scan_commit(git, &repository, change, redactor)).await?;
+        let patch = async {
+            store_patch(attempt, (git, workspace, target), &commit, number).await;
+            Ok(())
+        };
+        attempt.unless_ordered(patch).await?;
+        Ok(commit)
+    }
+
+    async fn run_agent(&self, conversation: &mut Conversation, further_prompt: Option<&str>) -> Result<(), Stop> {
         let Self { attempt, options, isolation, sandbox, preparation: prepared, restored_work: restored, .. } = *self;
         let Preparation { access, agent: chosen, model_keys, target, workspace, .. } = prepared;
         let read = |name: &str| attempt.agent_variable(model_keys, name);
@@ -184,11 +204,11 @@ impl WorkContext<'_> {
         attempt.usage.begin_work(&target.start_commit, Sha256Hex::new(sha256_hex(&attempt.assignment.prompt)).ok());
         loop {
             let mut assignment = conversation.assignment_with_conversation(attempt.assignment);
-            let goes_on = match answered.as_deref().or(further) {
+            let resume = match answered.as_deref().or(further_prompt) {
                 Some(answer) => conversation::continue_session(attempt, answer),
                 None => conversation.resume_prompt(workspace),
             };
-            if let Some(further) = further {
+            if let Some(further) = further_prompt {
                 assignment.prompt = format!("{}\n\n{further}", assignment.prompt);
             }
             attempt.checkpoint_state.begin_run(conversation.read_inputs());
@@ -197,7 +217,7 @@ impl WorkContext<'_> {
                 attempt,
                 options,
                 assignment: &assignment,
-                resume: goes_on.as_ref(),
+                resume: resume.as_ref(),
                 has_earlier_work: restored.has_work,
                 workspace,
                 inputs: &inputs,
@@ -231,9 +251,9 @@ async fn store_patch(
     attempt: &Attempt<'_>,
     (git, workspace, target): (&Git, &Workspace, &Target),
     commit: &str,
-    times: u32,
+    number: u32,
 ) {
-    let name = if times > 1 { format!("changes-{times}.patch") } else { "changes.patch".into() };
+    let name = if number > 1 { format!("changes-{number}.patch") } else { "changes.patch".into() };
     let Some(file) = attempt.artifacts.path_for(&name) else { return };
     let (unredacted, repository) = (workspace.root().join(&name), workspace.repository());
     let range = (&*target.start_commit, commit);
