@@ -6,7 +6,7 @@
 use crate::diagnosis;
 use crate::error::Error;
 use crate::inside::{BAIT_VARIABLE, END, FIRED, KEY_VARIABLE, PROOF, QUIET, Targets};
-use crate::launch::WORD;
+use crate::launch::HELPER_WORD;
 use crate::level::Level;
 use crate::promises::{Canary, Promise};
 use crate::report::{Outcome, Report, Verdict};
@@ -87,7 +87,7 @@ impl Sandbox {
         let proxy_port = *ports.numbers().first().ok_or("it has no port")?;
         let targets = scene.targets(proxy_port).map_err(|error| error.to_string())?;
         let targets = serde_json::to_string(&targets).map_err(|error| error.to_string())?;
-        spec.args = [WORD, "canaries", &targets].map(Into::into).to_vec();
+        spec.args = [HELPER_WORD, "canaries", &targets].map(Into::into).to_vec();
         for name in ["work", "home"] {
             self.chown_to_account(&scene.folder.join(name)).map_err(words)?;
         }
@@ -154,8 +154,11 @@ impl Scene {
         let socket = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&nonce)?)?;
         tcp.set_nonblocking(true)?;
         udp.set_nonblocking(true)?;
-        let bait =
-            Command::new(helper).args([WORD, "bait"]).env(BAIT_VARIABLE, &nonce).stdin(Stdio::piped()).spawn()?;
+        let bait = Command::new(helper)
+            .args([HELPER_WORD, "bait"])
+            .env(BAIT_VARIABLE, &nonce)
+            .stdin(Stdio::piped())
+            .spawn()?;
         Ok(Self { folder, nonce, tcp, udp, socket, bait })
     }
 

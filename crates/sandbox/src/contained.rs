@@ -1,6 +1,6 @@
-//! The first process of a container: it gets a command from the runner, runs it, and ends with it.
+//! The first process of a container: receives a command from the runner, runs it, and ends with it.
 //!
-//! It also ends, and with it every process of the container, when the runner closes the connection or dies.
+//! When the runner closes the connection or dies, this process ends, and with it every process of the container.
 
 use crate::container::SOCKET;
 use crate::launch::{self, NOT_STARTED, Orders, READY, Target};
@@ -17,16 +17,16 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// As `timeout` reports it.
+/// The exit code of timeout(1) for a command that it killed.
 const TIME_LIMIT_EXIT: u8 = 124;
 
-/// Errors: the runner is gone, or its orders make no sense.
+/// Errors: the runner is gone, or its orders are invalid.
 pub(crate) fn run() -> io::Result<()> {
     let mut runner = UnixStream::connect(SOCKET)?;
     let (orders, files) = read_orders(&mut runner)?;
     let [input, output, errors, reports] =
         <[OwnedFd; 4]>::try_from(files).map_err(|_| io::Error::other("the runner sent no streams"))?;
-    let mut said = File::from(errors.try_clone()?);
+    let mut error_output = File::from(errors.try_clone()?);
     let Target::Container { folder, ports, time_limit_secs } = &orders.target else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
@@ -37,23 +37,23 @@ pub(crate) fn run() -> io::Result<()> {
     let mut command = command(&orders, folder);
     let started = command.stdin(input).stdout(output).stderr(errors).spawn();
     drop(command);
-    let own = match &started {
+    let command_pid = match &started {
         Ok(child) => rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap_or(getpid()),
         Err(error) => {
-            writeln!(said, "pullyard: cannot start {}: {error}", orders.program.display())?;
+            writeln!(error_output, "pullyard: cannot start {}: {error}", orders.program.display())?;
             getpid()
         }
     };
-    let handle = pidfd_open(own, PidfdFlags::empty())?;
+    let handle = pidfd_open(command_pid, PidfdFlags::empty())?;
     let report: Vec<_> =
         [handle.as_raw_fd(), first.as_raw_fd()].into_iter().chain(listeners.iter().map(AsRawFd::as_raw_fd)).collect();
     launch::send(reports.as_raw_fd(), READY, &[], &report)?;
     drop((reports, listeners));
     end_with_runner(runner.try_clone()?);
     if let Some(secs) = *time_limit_secs {
-        end_after(secs, runner.try_clone()?, said);
+        end_after(secs, runner.try_clone()?, error_output);
     }
-    let code = if started.is_ok() { wait_for(own)? } else { NOT_STARTED };
+    let code = if started.is_ok() { wait_for(command_pid)? } else { NOT_STARTED };
     end(&mut runner, code)
 }
 
@@ -69,7 +69,7 @@ fn read_orders(runner: &mut UnixStream) -> io::Result<(Orders, Vec<OwnedFd>)> {
     Ok((serde_json::from_slice(&text).map_err(io::Error::other)?, files))
 }
 
-/// The image's variables, then the job's. Programs are searched in the image's folders first.
+/// Adds the job's variables to the image's. Programs are searched in the image's folders first.
 fn command(orders: &Orders, folder: &Path) -> Command {
     let mut command = Command::new(&orders.program);
     command.args(&orders.args).envs(orders.env.iter().map(|(name, value)| (name, value))).current_dir(folder);
@@ -108,11 +108,11 @@ fn end_with_runner(mut runner: UnixStream) {
     });
 }
 
-fn end_after(secs: u64, mut runner: UnixStream, mut said: File) {
+fn end_after(secs: u64, mut runner: UnixStream, mut error_output: File) {
     std::thread::spawn(move || {
         std::thread::sleep(Duration::from_secs(secs));
         let limit = format!("the container reached its time limit of {secs} s (DOCKER_TIMEOUT_SECONDS)");
-        let _ = writeln!(said, "pullyard: {limit}");
+        let _ = writeln!(error_output, "pullyard: {limit}");
         end(&mut runner, TIME_LIMIT_EXIT)
     });
 }

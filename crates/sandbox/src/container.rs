@@ -7,7 +7,7 @@
 use crate::containers::{Containers, LABEL, PROGRAM};
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::launch::WORD;
+use crate::launch::HELPER_WORD;
 use crate::level::Level;
 use crate::limits::SHARED_ACCOUNT_THREADS;
 use crate::seccomp;
@@ -22,7 +22,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-/// The path inside of the socket, of which the folder is mounted.
+/// The socket's path in the container, where its folder is mounted.
 pub(crate) const SOCKET: &str = "/run/pullyard/start";
 const FOLDER: &str = "/run/pullyard";
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -30,7 +30,7 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 const OPTIONS: &str = "run --detach --pull never --read-only --cap-drop ALL --security-opt no-new-privileges \
     --security-opt label=disable --shm-size 64m --ipc private --hostname sandbox --workdir / --stop-timeout 1";
 /// How often a container that does not connect is checked.
-const LOOK_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
+const POLL_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
 
 /// A container whose first process waits for its command. Removed when dropped.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl Container {
         let failed = |error: io::Error| Error::io("wait for the container")(error);
         let until = Instant::now() + START_LIMIT;
         while Instant::now() < until {
-            let polled = poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(&LOOK_INTERVAL));
+            let polled = poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(&POLL_INTERVAL));
             if polled.map_err(|error| failed(error.into()))? > 0 {
                 return Ok(listener.accept().map_err(failed)?.0);
             }
@@ -107,7 +107,7 @@ impl Drop for Container {
 
 /// The folder that the container gets: the socket, and files for the engine.
 fn prepare_folder(folder: &Path, (uid, gid): (u32, u32)) -> io::Result<UnixListener> {
-    // Of the command's account. Other users of this machine cannot enter the folder above.
+    // The command's account must enter it. Other users of this machine cannot enter the folder above.
     DirBuilder::new().mode(0o755).create(folder)?;
     fs::set_permissions(folder, Permissions::from_mode(0o755))?;
     let files = [
@@ -203,7 +203,7 @@ impl Arguments<'_> {
                 words.extend(["--userns", "keep-id"].map(OsString::from));
             }
         }
-        words.extend([containers.image.clone().into(), WORD.into(), "contained".into()]);
+        words.extend([containers.image.clone().into(), HELPER_WORD.into(), "contained".into()]);
         words
     }
 }

@@ -4,17 +4,17 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The path inside of the runner's own program.
+/// The path of the runner's own program in a container.
 #[cfg(target_os = "linux")]
 pub(crate) const PROGRAM: &str = "/run/pullyard-program";
-/// Of the containers, with the runner's instance as its value.
+/// The label of all containers. Its value is the runner's instance.
 #[cfg(target_os = "linux")]
 pub(crate) const LABEL: &str = "pullyard.runner";
 
 /// Units: bytes, except where the name says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Containers {
-    /// It must be on this machine, and needs a C library that can run the runner's program.
+    /// An image on this machine, with a C library that can run the runner's program.
     pub image: String,
     /// `none`, or a network of the engine, through which commands reach more than the proxies.
     pub network: String,

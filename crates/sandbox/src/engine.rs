@@ -12,9 +12,9 @@ use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// Of an engine's message that is shown. Docker repeats whole files. Units: bytes.
+/// Longest quoted message of an engine, because Docker repeats whole files. Units: bytes.
 const MESSAGE_BYTES: usize = 400;
-/// Of one call of the engine's program. Its daemon may hang.
+/// Time limit of one call of the engine's program, whose daemon may hang.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug)]
@@ -59,7 +59,7 @@ impl Engine {
     }
 
     pub(crate) fn remove(&self, name: &str) {
-        // It may be gone. One that stays is removed at the next start of the runner.
+        // The container may be gone. A remaining one is removed at the next start of the runner.
         let _ = self.run_words(["rm", "-f", name]);
     }
 

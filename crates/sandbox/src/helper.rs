@@ -1,6 +1,6 @@
 //! The hidden commands of the runner's own program. Each runs in a process of its own.
 
-use crate::launch::{self, WORD};
+use crate::launch::{self, HELPER_WORD};
 use crate::{contained, inside};
 use std::ffi::OsString;
 use std::io;
@@ -15,7 +15,7 @@ use std::process::{Command, ExitCode};
 pub fn run_helper(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     let args: Vec<OsString> = args.into_iter().skip(1).collect();
     let (word, args) = args.split_first()?;
-    if word != WORD {
+    if word != HELPER_WORD {
         return None;
     }
     let (command, args) = args.split_first()?;

@@ -2,7 +2,7 @@
 //!
 //! Each prints one line when it ran. A canary that did not run is therefore never counted as quiet.
 
-use crate::launch::WORD;
+use crate::launch::HELPER_WORD;
 use crate::promises::Canary;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -104,7 +104,7 @@ fn has_fired(canary: Canary, targets: &Targets) -> bool {
 /// A hidden command of this program, which works also if the program has no path here.
 fn helper(command: &str) -> Command {
     let mut helper = Command::new("/proc/self/exe");
-    helper.args([WORD, command]);
+    helper.args([HELPER_WORD, command]);
     helper
 }
 
@@ -137,7 +137,7 @@ fn has_variable(name: &str, nonce: &str) -> bool {
 fn has_more_files() -> bool {
     let open = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
     let numbers = open.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    // One is the listing's own, and one the connection to the proxy.
+    // The listing itself needs one descriptor, the connection to the proxy another.
     numbers.filter(|number| *number > 2).count() > 2
 }
 

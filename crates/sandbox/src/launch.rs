@@ -27,7 +27,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// The first argument of every hidden command.
-pub(crate) const WORD: &str = "sandbox-helper";
+pub(crate) const HELPER_WORD: &str = "sandbox-helper";
 /// Descriptors that the launcher inherits: its orders, the socket to the runner, and its own program.
 pub(crate) const ORDERS: RawFd = 3;
 pub(crate) const SOCKET: RawFd = 4;

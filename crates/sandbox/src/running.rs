@@ -3,7 +3,7 @@
 use crate::account::{self, AccountLease};
 use crate::container::Container;
 use crate::error::Error;
-use crate::launch::{FAILED, READY, WORD};
+use crate::launch::{FAILED, HELPER_WORD, READY};
 use crate::limits::Cgroup;
 use crate::ports::{INSIDE_PORTS, Ports};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -19,7 +19,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Two handles of processes, and the listeners. Or the streams of a command in a container, and its socket.
+/// Two handles of processes and the listeners, or the four streams of a command in a container.
 const MAX_DESCRIPTORS: usize = 2 + INSIDE_PORTS.len();
 const MAX_MESSAGE_BYTES: usize = 4096;
 
@@ -47,7 +47,7 @@ impl Prepared {
 pub struct PendingStart {
     pub(crate) socket: UnixStream,
     pub(crate) ports: Ports,
-    pub(crate) ending: Ending,
+    pub(crate) cleanup: Cleanup,
 }
 
 impl PendingStart {
@@ -55,7 +55,7 @@ impl PendingStart {
     /// Errors: `NotStarted` if the sandbox could not be created. Bubblewrap's own message is in the error output of the
     /// command. Kill the child then.
     pub fn finish(self, limit: Duration) -> Result<Running, Error> {
-        let Self { socket, ports, ending } = self;
+        let Self { socket, ports, cleanup } = self;
         let not_started = |why: &str| Error::NotStarted(why.to_owned());
         if !is_readable_within(&socket, limit).map_err(Error::io("wait for the sandbox"))? {
             return Err(not_started("it was not complete in time"));
@@ -77,16 +77,16 @@ impl PendingStart {
         if listeners.len() != ports.numbers.len() {
             return Err(not_started("its ports are missing"));
         }
-        let first = ending.has_namespace.then_some(first);
-        Ok(Running { listeners, landlock, command, first, ending })
+        let first = cleanup.has_namespace.then_some(first);
+        Ok(Running { listeners, landlock, command, first, cleanup })
     }
 }
 
 #[derive(Debug)]
-pub(crate) struct Ending {
+pub(crate) struct Cleanup {
     pub(crate) cgroup: Option<Cgroup>,
-    /// The account whose processes are all killed.
-    pub(crate) sweep: Option<Arc<AccountLease>>,
+    /// Set if the kill must include every process of this account.
+    pub(crate) account: Option<Arc<AccountLease>>,
     pub(crate) helper: PathBuf,
     pub(crate) has_namespace: bool,
     pub(crate) _container: Option<Container>,
@@ -102,7 +102,7 @@ pub struct Running {
     command: OwnedFd,
     /// The first process of the command's process namespace. It ends after all others.
     first: Option<OwnedFd>,
-    ending: Ending,
+    cleanup: Cleanup,
 }
 
 impl Running {
@@ -117,20 +117,20 @@ impl Running {
     /// group only if they are in its cgroup or have an account of their own.
     pub fn kill(&self) {
         let _ = pidfd_send_signal(self.first.as_ref().unwrap_or(&self.command), Signal::KILL);
-        if let Some(cgroup) = &self.ending.cgroup {
+        if let Some(cgroup) = &self.cleanup.cgroup {
             cgroup.kill();
         }
-        if let Some(lease) = &self.ending.sweep {
+        if let Some(lease) = &self.cleanup.account {
             let ids = [lease.account.uid, lease.account.gid].map(|id| id.to_string());
-            let mut kill = Command::new(&self.ending.helper);
-            kill.args([WORD, "kill"]).args(ids).env_clear().stdin(Stdio::null()).stdout(Stdio::null());
+            let mut kill = Command::new(&self.cleanup.helper);
+            kill.args([HELPER_WORD, "kill"]).args(ids).env_clear().stdin(Stdio::null()).stdout(Stdio::null());
             // The caller sees by `wait_ended` whether it worked.
             let _ = kill.status();
         }
     }
 
-    /// Waits until no process of the command exists; `false` at the limit. Without a namespace, an account of its own
-    /// is needed to know of more than the command itself. Blocks.
+    /// Waits until no process of the command exists; `false` at the limit. Without a namespace and without an account of
+    /// its own, waits only for the command itself. Blocks.
     pub fn wait_ended(&self, limit: Duration) -> bool {
         let until = Instant::now() + limit;
         let last = self.first.as_ref().unwrap_or(&self.command);
@@ -138,10 +138,10 @@ impl Running {
             return false;
         }
         if let Some(first) = &self.first {
-            // Bubblewrap leaves it to the system's first process, which in a container is the runner.
+            // Its parent is the system's first process, which in a container is the runner.
             let _ = waitid(WaitId::PidFd(first.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
         }
-        let Some(lease) = &self.ending.sweep else { return true };
+        let Some(lease) = &self.cleanup.account else { return true };
         while !account::is_idle(lease.account.uid) {
             if Instant::now() > until {
                 return false;

@@ -1,4 +1,4 @@
-//! Prepares commands at a level, for an account.
+//! Prepares commands at an isolation level, for the account of a job.
 
 use crate::account::{self, Account, AccountLease};
 use crate::bubblewrap::{self, Descriptors, ETC_FILES, System};
@@ -7,13 +7,13 @@ use crate::containers::Containers;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::landlock::{Rules, Strictness};
-use crate::launch::{Confinement, FIRST_FILE, ORDERS, OWN_PROGRAM, Orders, Privileges, SOCKET, Target, WORD};
+use crate::launch::{Confinement, FIRST_FILE, HELPER_WORD, ORDERS, OWN_PROGRAM, Orders, Privileges, SOCKET, Target};
 use crate::level::Level;
 use crate::limits::Delegated;
 use crate::ownership;
 use crate::ports::Ports;
 use crate::report::LimitsInForce;
-use crate::running::{Ending, PendingStart, Prepared};
+use crate::running::{Cleanup, PendingStart, Prepared};
 use crate::seccomp::{self, Sockets};
 use crate::spec::Spec;
 use command_fds::{CommandFdExt, FdMapping};
@@ -156,12 +156,12 @@ impl Sandbox {
         let inherited = inherited.into_iter().chain((FIRST_FILE..).zip(files));
         let inherited = inherited.map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd }).collect();
         let mut command = Command::new(&self.helper);
-        command.args([WORD, "launch"]).env_clear();
+        command.args([HELPER_WORD, "launch"]).env_clear();
         command.fd_mappings(inherited).map_err(|error| failed(io::Error::other(error)))?;
-        let sweep = self.lease.clone().filter(|_| !self.level.has_mounts());
+        let account = self.lease.clone().filter(|_| !self.level.has_mounts());
         let has_namespace = self.level.has_mounts();
-        let ending = Ending { cgroup, sweep, helper: self.helper.clone(), has_namespace, _container: container };
-        Ok(Prepared { command, start: PendingStart { socket: ours, ports, ending } })
+        let cleanup = Cleanup { cgroup, account, helper: self.helper.clone(), has_namespace, _container: container };
+        Ok(Prepared { command, start: PendingStart { socket: ours, ports, cleanup } })
     }
 
     /// Starts containers for later commands with the same paths, as many as `Containers::pool`. Blocks.
@@ -257,7 +257,7 @@ impl Sandbox {
         let options = add(&options)?;
         let mut args: Vec<OsString> = vec!["--args".into(), options.to_string().into(), "--".into()];
         // The path leads to the inherited file, so the runner's program needs no mount.
-        args.extend([format!("/proc/self/fd/{OWN_PROGRAM}").into(), WORD.into(), "enter".into()]);
+        args.extend([format!("/proc/self/fd/{OWN_PROGRAM}").into(), HELPER_WORD.into(), "enter".into()]);
         args.extend(ports.numbers.iter().map(|port| port.to_string().into()));
         args.extend(["--".into(), spec.program.clone().into()]);
         args.extend(spec.args.iter().cloned());
