@@ -123,7 +123,7 @@ impl Egress {
         client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
         let hello = timeout(self.head_timeout, server_name::read(&mut client)).await.ok().flatten();
         let Some((hello, _)) = hello.filter(|(_, name)| Some(name) == normalize(host).as_ref()) else {
-            self.note(host, Reason::OtherServerName);
+            self.report_refusal(host, Reason::OtherServerName);
             return client.shutdown().await;
         };
         server.write_all(&hello).await?;
@@ -165,7 +165,7 @@ impl Egress {
     }
 
     async fn refuse(&self, client: &mut TcpStream, host: &str, reason: Reason) -> io::Result<()> {
-        self.note(host, reason);
+        self.report_refusal(host, reason);
         let text = format!("Pullyard refused this connection: {}.\n", reason.sentence());
         let head = format!(
             "HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{text}",
@@ -175,7 +175,7 @@ impl Egress {
         client.shutdown().await
     }
 
-    fn note(&self, host: &str, reason: Reason) {
+    fn report_refusal(&self, host: &str, reason: Reason) {
         let end = host.floor_char_boundary(253);
         let host = host.get(..end).unwrap_or_default().to_ascii_lowercase();
         let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);

@@ -243,7 +243,7 @@ async fn forward(State(proxy): State<Arc<ModelProxy>>, request: Request) -> Resp
     match proxy.client.request(parts.method, url).headers(headers).body(body).send().await {
         Ok(answer) => {
             count.is_billed &= answer.status().is_success();
-            hand_back(answer, count, memory)
+            forward_answer(answer, count, memory)
         }
         Err(error) => {
             count.is_billed = false;
@@ -254,7 +254,7 @@ async fn forward(State(proxy): State<Arc<ModelProxy>>, request: Request) -> Resp
     }
 }
 
-fn hand_back(answer: reqwest::Response, count: RequestCount, memory: OwnedSemaphorePermit) -> Response {
+fn forward_answer(answer: reqwest::Response, count: RequestCount, memory: OwnedSemaphorePermit) -> Response {
     let (status, mut headers) = (answer.status(), answer.headers().clone());
     for name in [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
         headers.remove(name);

@@ -3,6 +3,9 @@
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 const MAX_HEAD_BYTES: usize = 16 * 1024;
+/// The fields of a download that are forwarded.
+const FORWARDED_FIELDS: [&str; 7] =
+    ["accept", "if-modified-since", "if-none-match", "if-range", "range", "user-agent", "cache-control"];
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request {
@@ -55,8 +58,7 @@ fn parse(head: &str) -> Option<Request> {
         if !is_plain || value.contains(['\r', '\n']) {
             return None;
         }
-        let kept = ["accept", "if-modified-since", "if-none-match", "if-range", "range", "user-agent", "cache-control"];
-        if kept.contains(&name.to_ascii_lowercase().as_str()) {
+        if FORWARDED_FIELDS.contains(&name.to_ascii_lowercase().as_str()) {
             forwarded.push_str(&format!("{name}:{value}\r\n"));
         }
     }

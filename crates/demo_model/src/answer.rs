@@ -74,8 +74,8 @@ impl Answer {
         self
     }
 
-    pub fn fail_after(mut self, events: usize, stumble: StreamFault) -> Self {
-        self.ending = AnswerEnd::FaultAfter(events, stumble);
+    pub fn fail_after(mut self, events: usize, fault: StreamFault) -> Self {
+        self.ending = AnswerEnd::FaultAfter(events, fault);
         self
     }
 

@@ -3,7 +3,6 @@
 use std::{io, net::SocketAddr};
 
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum Error {
     /// The server checks no key, so it does not serve other machines.
     #[error("serve {address}: the demo model serves loopback addresses only")]
@@ -19,13 +18,4 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-}
-
-impl Error {
-    /// Always false.
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::NotLoopback { .. } | Self::Listener { .. } | Self::Certificate { .. } => false,
-        }
-    }
 }

@@ -30,19 +30,23 @@ impl HostProxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|source| Error::Listener { source })?;
         let address = listener.local_addr().map_err(|source| Error::Listener { source })?;
         let (authority, acceptor) = create_certificate(host).map_err(|source| Error::Certificate { source })?;
-        let refused = Arc::<Mutex<Vec<String>>>::default();
-        let door =
-            Arc::new(Proxy { host: host.to_owned(), model: model.url(), acceptor, rejected_hosts: refused.clone() });
+        let rejected_hosts = Arc::<Mutex<Vec<String>>>::default();
+        let proxy = Arc::new(Proxy {
+            host: host.to_owned(),
+            model: model.url(),
+            acceptor,
+            rejected_hosts: rejected_hosts.clone(),
+        });
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let door = door.clone();
+                let proxy = proxy.clone();
                 tokio::spawn(async move {
                     // An error here is the client closing its connection, which is normal.
-                    let _ = door.serve(stream).await;
+                    let _ = proxy.serve(stream).await;
                 });
             }
         });
-        Ok(Self { url: format!("http://{address}"), authority, rejected_hosts: refused, server })
+        Ok(Self { url: format!("http://{address}"), authority, rejected_hosts, server })
     }
 
     pub fn url(&self) -> String {
@@ -74,15 +78,15 @@ struct Proxy {
 impl Proxy {
     async fn serve(&self, stream: TcpStream) -> io::Result<()> {
         let mut client = BufReader::new(stream);
-        let mut asked = String::new();
-        client.read_line(&mut asked).await?;
-        let mut line = asked.clone();
+        let mut request_line = String::new();
+        client.read_line(&mut request_line).await?;
+        let mut line = request_line.clone();
         while !line.trim().is_empty() {
             line.clear();
             client.read_line(&mut line).await?;
         }
-        if asked.split(' ').nth(1) != Some(&format!("{}:443", self.host)) {
-            self.rejected_hosts.lock().unwrap_or_else(PoisonError::into_inner).push(asked.trim().to_owned());
+        if request_line.split(' ').nth(1) != Some(&format!("{}:443", self.host)) {
+            self.rejected_hosts.lock().unwrap_or_else(PoisonError::into_inner).push(request_line.trim().to_owned());
             let refusal = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
             return client.write_all(refusal).await;
         }

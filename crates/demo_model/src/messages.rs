@@ -9,7 +9,7 @@ use crate::sse::split_half;
 
 pub(crate) fn render(answer: &Answer, number: usize, model: &str) -> RenderedAnswer {
     let blocks: Vec<Value> = answer.parts.iter().enumerate().map(|(n, part)| block(part, number, n)).collect();
-    let ended_by = match (answer.is_declined, answer.has_tool_call()) {
+    let stop_reason = match (answer.is_declined, answer.has_tool_call()) {
         (true, _) => "refusal",
         (false, true) => "tool_use",
         (false, false) => "end_turn",
@@ -30,7 +30,7 @@ pub(crate) fn render(answer: &Answer, number: usize, model: &str) -> RenderedAns
     }
     events.push(json!({
         "type": "message_delta",
-        "delta": { "stop_reason": ended_by, "stop_sequence": null },
+        "delta": { "stop_reason": stop_reason, "stop_sequence": null },
         // The provider sends the complete usage here, and repeats the usage of `message_start`.
         "usage": {
             "input_tokens": answer.usage.input,
@@ -42,7 +42,7 @@ pub(crate) fn render(answer: &Answer, number: usize, model: &str) -> RenderedAns
     events.push(json!({ "type": "message_stop" }));
     if let Some(fields) = message.as_object_mut() {
         fields.insert("content".to_owned(), Value::Array(blocks));
-        fields.insert("stop_reason".to_owned(), json!(ended_by));
+        fields.insert("stop_reason".to_owned(), json!(stop_reason));
         fields.insert("usage".to_owned(), usage(answer, answer.usage.output));
     }
     RenderedAnswer { events, body: message, render_fault }
@@ -85,16 +85,16 @@ fn render_block_events(index: usize, block: &Value) -> Vec<Value> {
             (empty, [delta(first), delta(second)])
         }
     };
-    let begins = [
+    let start = [
         json!({ "type": "content_block_start", "index": index, "content_block": empty }),
         // The provider sends pings at any time; clients ignore them.
         json!({ "type": "ping" }),
     ];
-    let goes_on = deltas.map(|delta| json!({ "type": "content_block_delta", "index": index, "delta": delta }));
-    let ends = json!({ "type": "content_block_stop", "index": index });
-    begins.into_iter().chain(goes_on).chain([ends]).collect()
+    let deltas = deltas.map(|delta| json!({ "type": "content_block_delta", "index": index, "delta": delta }));
+    let stop = json!({ "type": "content_block_stop", "index": index });
+    start.into_iter().chain(deltas).chain([stop]).collect()
 }
 
-fn render_fault(stumble: &StreamFault) -> Value {
-    json!({ "type": "error", "error": { "type": stumble.code, "message": stumble.message } })
+fn render_fault(fault: &StreamFault) -> Value {
+    json!({ "type": "error", "error": { "type": fault.code, "message": fault.message } })
 }

@@ -28,16 +28,16 @@ pub(crate) fn render(answer: &Answer, number: usize, model: &str) -> RenderedAns
     ];
     let mut output = Vec::new();
     for (index, part) in answer.parts.iter().enumerate() {
-        let (item, of_item) = match part {
+        let (item, item_events) = match part {
             Part::Text(words) => message(words, number, index),
             Part::Tool { name, arguments } => function_call(name, &arguments.to_string(), number, index),
         };
-        events.extend(of_item);
+        events.extend(item_events);
         output.push(item);
     }
-    let ended = if answer.is_declined { "incomplete" } else { "completed" };
-    let whole = response(ended, &output, usage(answer));
-    events.push(json!({ "type": format!("response.{ended}"), "response": whole }));
+    let status = if answer.is_declined { "incomplete" } else { "completed" };
+    let whole = response(status, &output, usage(answer));
+    events.push(json!({ "type": format!("response.{status}"), "response": whole }));
     for (n, event) in events.iter_mut().enumerate() {
         if let Some(fields) = event.as_object_mut() {
             fields.insert("sequence_number".to_owned(), json!(n));
@@ -107,14 +107,14 @@ fn function_call(name: &str, arguments: &str, number: usize, index: usize) -> (V
     (item("completed", arguments), events)
 }
 
-fn render_fault(stumble: &StreamFault) -> Value {
+fn render_fault(fault: &StreamFault) -> Value {
     json!({
         "type": "response.failed",
         "response": {
             "id": "resp_failed",
             "object": "response",
             "status": "failed",
-            "error": { "code": stumble.code, "message": stumble.message },
+            "error": { "code": fault.code, "message": fault.message },
             "output": [],
             "usage": null,
         },

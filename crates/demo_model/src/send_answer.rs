@@ -32,9 +32,9 @@ pub(crate) fn send(answer: &Answer, written: RenderedAnswer, streamed: bool) -> 
             events.truncate(*most);
             StreamEnd::Hang
         }
-        AnswerEnd::FaultAfter(most, stumble) => {
+        AnswerEnd::FaultAfter(most, fault) => {
             events.truncate(*most);
-            events.push_back(sse::event(&(written.render_fault)(stumble)));
+            events.push_back(sse::event(&(written.render_fault)(fault)));
             StreamEnd::End
         }
     };
@@ -48,10 +48,10 @@ fn send_body(answer: &Answer, whole: &serde_json::Value) -> Response {
         AnswerEnd::Complete => (Bytes::from(text), StreamEnd::End),
         AnswerEnd::CutAfter(_) => (Bytes::copy_from_slice(half.as_bytes()), StreamEnd::Cut),
         AnswerEnd::HangsAfter(_) => (Bytes::copy_from_slice(half.as_bytes()), StreamEnd::Hang),
-        AnswerEnd::FaultAfter(_, stumble) => {
+        AnswerEnd::FaultAfter(_, fault) => {
             let body = serde_json::json!({
                 "type": "error",
-                "error": { "type": stumble.code, "code": stumble.code, "message": stumble.message },
+                "error": { "type": fault.code, "code": fault.code, "message": fault.message },
             });
             return Refusal::new(500, body).to_response();
         }
