@@ -1,7 +1,7 @@
-//! A DynamoDB proxy with stale reads, which the embedded DynamoDB never returns.
-//! Writes go to the real table. Reads of an index, and reads without `ConsistentRead`, use two shadow tables. A seeded
-//! copier updates the shadows item by item, in any order and some reads late. Each item is thus an earlier state of
-//! itself, and two items may be of different moments.
+//! A DynamoDB proxy with stale indexes, which the embedded DynamoDB never has.
+//! Reads of an index use a shadow table. A seeded copier updates it item by item, in any order and some reads late. Each
+//! item is thus an earlier state of itself, and two items may be of different moments. All other calls use the real
+//! table. Its reads must be strongly consistent; the proxy refuses any other.
 
 use crate::rng::SeededRng;
 use crate::wire::collect_body;
@@ -30,14 +30,11 @@ enum CopyPolicy {
     OneIn(usize),
     Nothing,
 }
-const SHADOWS: [&str; 2] = [INDEX, ITEMS];
-const INDEX: &str = "-index";
-const ITEMS: &str = "-items";
 
 /// Sends a call of the copier to the real DynamoDB: operation and body to answer.
-pub type SendCall = Arc<dyn Fn(&'static str, Value) -> CallFuture + Send + Sync>;
+type SendCall = Arc<dyn Fn(&'static str, Value) -> CallFuture + Send + Sync>;
 /// The answer, or a description of the failure.
-pub type CallFuture = Pin<Box<dyn Future<Output = Result<Value, String>> + Send>>;
+type CallFuture = Pin<Box<dyn Future<Output = Result<Value, String>> + Send>>;
 
 #[derive(Clone)]
 pub struct Lag {
@@ -50,32 +47,17 @@ pub struct Lag {
 
 #[derive(Debug, Default)]
 struct LagState {
+    /// The key attributes of each table.
     tables: BTreeMap<String, Vec<String>>,
-    stale_keys: BTreeMap<(String, &'static str), BTreeSet<String>>,
+    stale_keys: BTreeMap<String, BTreeSet<String>>,
 }
 
 #[derive(Debug)]
-pub struct RewrittenCall {
-    pub body: Vec<u8>,
+struct RewrittenCall {
+    body: Vec<u8>,
     lag: Lag,
     /// The keys that the call writes. They are stale from its start, and again from its answer.
     written_keys: Vec<(String, Value)>,
-    /// The shadow that answers the call, and the table that it stands for.
-    shadow: Option<(String, String)>,
-}
-
-impl RewrittenCall {
-    /// The answer with the name of the real table.
-    #[must_use]
-    pub fn answer(&self, body: Vec<u8>) -> Vec<u8> {
-        match (&self.shadow, String::from_utf8(body)) {
-            (Some((shadow, table)), Ok(text)) => {
-                text.replace(&format!("\"{shadow}\""), &format!("\"{table}\"")).into_bytes()
-            }
-            (_, Ok(text)) => text.into_bytes(),
-            (_, Err(raw)) => raw.into_bytes(),
-        }
-    }
 }
 
 impl Drop for RewrittenCall {
@@ -109,31 +91,26 @@ impl Lag {
         Self { policy: CopyPolicy::Nothing, ..Self::new(0) }
     }
 
-    /// Rewrites a call to DynamoDB.
-    ///
-    /// # Errors
-    /// The real DynamoDB did not answer a call of the copier.
-    pub async fn rewrite(&self, operation: &str, body: &[u8], ask: &SendCall) -> Result<RewrittenCall, String> {
-        let mut passing =
-            RewrittenCall { body: body.to_vec(), lag: self.clone(), written_keys: Vec::new(), shadow: None };
+    /// Directs a query of an index to the shadow. Errors: the real DynamoDB did not answer a call of the copier, or the
+    /// call is an eventually consistent read of the table.
+    async fn rewrite(&self, operation: &str, body: &[u8], ask: &SendCall) -> Result<RewrittenCall, String> {
+        let mut passing = RewrittenCall { body: body.to_vec(), lag: self.clone(), written_keys: Vec::new() };
         let Ok(mut call) = serde_json::from_slice::<Value>(body) else { return Ok(passing) };
         *self.last_connection.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(ask));
+        let index_read = operation == "Query" && call["IndexName"].is_string();
+        if !index_read && is_weak_read(operation, &call) {
+            return Err(format!("{operation} must be strongly consistent: {call}"));
+        }
         for table in tables_of(operation, &call) {
-            self.create_shadows(&table, ask).await?;
+            self.create_shadow(&table, ask).await?;
         }
         passing.written_keys = self.written_keys(operation, &call);
         self.mark_stale(&passing.written_keys);
-        let Some((table, shadow)) = shadow_of(operation, &call) else { return Ok(passing) };
-        self.copy_stale_items(&table, shadow, self.policy, ask).await?;
-        let name = format!("{table}{shadow}");
-        if operation == "BatchGetItem" {
-            let wanted = call["RequestItems"].as_object_mut().and_then(|all| all.remove(&table));
-            call["RequestItems"] = json!({ &name: wanted });
-        } else {
-            call["TableName"] = json!(name);
+        if index_read && let Some(table) = call["TableName"].as_str().map(str::to_owned) {
+            self.copy_stale_items(&table, self.policy, ask).await?;
+            call["TableName"] = json!(shadow_name(&table));
+            passing.body = call.to_string().into_bytes();
         }
-        passing.body = call.to_string().into_bytes();
-        passing.shadow = Some((name, table));
         Ok(passing)
     }
 
@@ -146,42 +123,33 @@ impl Lag {
             self.last_connection.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or("nobody called yet")?;
         let tables: Vec<_> = self.lock_state().tables.keys().cloned().collect();
         for table in &tables {
-            for shadow in SHADOWS {
-                self.copy_stale_items(table, shadow, CopyPolicy::Everything, &ask).await?;
-            }
+            self.copy_stale_items(table, CopyPolicy::Everything, &ask).await?;
         }
         Ok(())
-    }
-
-    #[must_use]
-    pub fn count_stale(&self) -> usize {
-        self.lock_state().stale_keys.values().map(BTreeSet::len).sum()
     }
 
     fn lock_state(&self) -> MutexGuard<'_, LagState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn has_shadows(&self, table: &str) -> bool {
+    fn has_shadow(&self, table: &str) -> bool {
         self.lock_state().tables.contains_key(table)
     }
 
     fn mark_stale(&self, written: &[(String, Value)]) {
         let mut known = self.lock_state();
         for (table, key) in written {
-            for shadow in SHADOWS {
-                known.stale_keys.entry((table.clone(), shadow)).or_default().insert(key.to_string());
-            }
+            known.stale_keys.entry(table.clone()).or_default().insert(key.to_string());
         }
     }
 
-    async fn create_shadows(&self, table: &str, ask: &SendCall) -> Result<(), String> {
+    async fn create_shadow(&self, table: &str, ask: &SendCall) -> Result<(), String> {
         // Checked without the copier's lock, so that a write waits for no copy.
-        if self.has_shadows(table) {
+        if self.has_shadow(table) {
             return Ok(());
         }
         let _one = self.copier.lock().await;
-        if self.has_shadows(table) {
+        if self.has_shadow(table) {
             return Ok(());
         }
         let described = ask("DescribeTable", json!({ "TableName": table })).await?;
@@ -191,13 +159,11 @@ impl Lag {
         };
         let indexes = described["GlobalSecondaryIndexes"].as_array().into_iter().flatten();
         let indexes: Vec<_> = indexes.map(|index| words(index, &["IndexName", "KeySchema", "Projection"])).collect();
-        for shadow in SHADOWS {
-            let mut made = words(described, &["AttributeDefinitions", "KeySchema"]);
-            made["TableName"] = json!(format!("{table}{shadow}"));
-            made["BillingMode"] = json!("PAY_PER_REQUEST");
-            made["GlobalSecondaryIndexes"] = json!(indexes);
-            ask("CreateTable", made).await?;
-        }
+        let mut made = words(described, &["AttributeDefinitions", "KeySchema"]);
+        made["TableName"] = json!(shadow_name(table));
+        made["BillingMode"] = json!("PAY_PER_REQUEST");
+        made["GlobalSecondaryIndexes"] = json!(indexes);
+        ask("CreateTable", made).await?;
         let keys = described["KeySchema"].as_array().into_iter().flatten();
         let keys = keys.filter_map(|key| key["AttributeName"].as_str().map(str::to_owned)).collect();
         self.lock_state().tables.insert(table.to_owned(), keys);
@@ -224,29 +190,23 @@ impl Lag {
         }
     }
 
-    async fn copy_stale_items(
-        &self,
-        table: &str,
-        shadow: &'static str,
-        pace: CopyPolicy,
-        ask: &SendCall,
-    ) -> Result<(), String> {
-        let mut hand = self.copier.lock().await;
-        let behind = self.lock_state().stale_keys.get(&(table.to_owned(), shadow)).cloned().unwrap_or_default();
-        for key in behind {
-            match pace {
+    async fn copy_stale_items(&self, table: &str, policy: CopyPolicy, ask: &SendCall) -> Result<(), String> {
+        let mut rng = self.copier.lock().await;
+        let stale_keys = self.lock_state().stale_keys.get(table).cloned().unwrap_or_default();
+        for key in stale_keys {
+            match policy {
                 CopyPolicy::Everything => {}
-                CopyPolicy::OneIn(one_of) if hand.below(one_of) == 0 => {}
+                CopyPolicy::OneIn(one_of) if rng.below(one_of) == 0 => {}
                 CopyPolicy::OneIn(_) | CopyPolicy::Nothing => continue,
             }
             // Removed before the read, so that a later write makes the item stale again.
-            if let Some(behind) = self.lock_state().stale_keys.get_mut(&(table.to_owned(), shadow)) {
-                behind.remove(&key);
+            if let Some(stale_keys) = self.lock_state().stale_keys.get_mut(table) {
+                stale_keys.remove(&key);
             }
             let named: Value = serde_json::from_str(&key).map_err(|error| error.to_string())?;
             let read = json!({ "TableName": table, "Key": named, "ConsistentRead": true });
             let found = ask("GetItem", read).await?;
-            let name = format!("{table}{shadow}");
+            let name = shadow_name(table);
             match found.get("Item") {
                 Some(item) => ask("PutItem", json!({ "TableName": name, "Item": item })).await?,
                 None => ask("DeleteItem", json!({ "TableName": name, "Key": named })).await?,
@@ -266,8 +226,7 @@ impl Lag {
 fn tables_of(operation: &str, call: &Value) -> Vec<String> {
     let named = |of: &Value| of["TableName"].as_str().map(str::to_owned);
     match operation {
-        "GetItem" | "Query" | "PutItem" | "UpdateItem" | "DeleteItem" => named(call).into_iter().collect(),
-        "BatchGetItem" => call["RequestItems"].as_object().into_iter().flat_map(|all| all.keys().cloned()).collect(),
+        "Query" | "PutItem" | "UpdateItem" | "DeleteItem" => named(call).into_iter().collect(),
         "TransactWriteItems" => {
             let actions = call["TransactItems"].as_array().into_iter().flatten();
             let parts = actions.flat_map(|action| ["Put", "Update", "Delete"].map(|kind| &action[kind]));
@@ -277,17 +236,17 @@ fn tables_of(operation: &str, call: &Value) -> Vec<String> {
     }
 }
 
-/// The table and the shadow of a read that may be stale.
-fn shadow_of(operation: &str, call: &Value) -> Option<(String, &'static str)> {
-    let table = || call["TableName"].as_str().map(str::to_owned);
+fn shadow_name(table: &str) -> String {
+    format!("{table}-index")
+}
+
+fn is_weak_read(operation: &str, call: &Value) -> bool {
     match operation {
-        "Query" if call["IndexName"].is_string() => Some((table()?, INDEX)),
-        "Query" | "GetItem" if call["ConsistentRead"] != true => Some((table()?, ITEMS)),
-        "BatchGetItem" => {
-            let (table, wanted) = call["RequestItems"].as_object()?.iter().next()?;
-            (wanted["ConsistentRead"] != true).then(|| (table.clone(), ITEMS))
-        }
-        _ => None,
+        "Query" | "GetItem" => call["ConsistentRead"] != true,
+        "BatchGetItem" => call["RequestItems"]
+            .as_object()
+            .is_some_and(|tables| tables.values().any(|wanted| wanted["ConsistentRead"] != true)),
+        _ => false,
     }
 }
 
@@ -326,16 +285,7 @@ impl HttpConnector for LagConnector {
             let mut request = request;
             request.headers_mut().insert("content-length", passing.body.len().to_string());
             *request.body_mut() = SdkBody::from(passing.body.clone());
-            let mut response = inner.call(request).await?;
-            if passing.shadow.is_some() {
-                let body = collect_body(&mut response).await.map_err(|why| ConnectorError::io(why.into()))?;
-                let body = passing.answer(body);
-                // Both headers belong to the shadow's answer.
-                response.headers_mut().remove("x-amz-crc32");
-                response.headers_mut().remove("content-length");
-                *response.body_mut() = SdkBody::from(body);
-            }
-            Ok(response)
+            inner.call(request).await
         })
     }
 }
@@ -364,29 +314,4 @@ fn sender_to(request: &HttpRequest, inner: &SharedHttpConnector) -> SendCall {
             serde_json::from_slice(&body).map_err(|error| error.to_string())
         })
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_eventually_consistent_reads_use_a_shadow() {
-        let table = |shadow| Some(("t".to_owned(), shadow));
-        let get = |strong: bool| json!({ "TableName": "t", "ConsistentRead": strong });
-        assert_eq!(shadow_of("GetItem", &get(true)), None);
-        assert_eq!(shadow_of("GetItem", &get(false)), table(ITEMS));
-        assert_eq!(shadow_of("GetItem", &json!({ "TableName": "t" })), table(ITEMS));
-        assert_eq!(shadow_of("Query", &json!({ "TableName": "t", "IndexName": "work" })), table(INDEX));
-        assert_eq!(shadow_of("Query", &get(false)), table(ITEMS));
-        assert_eq!(shadow_of("Query", &get(true)), None);
-        let batch = |strong: bool| json!({ "RequestItems": { "t": { "ConsistentRead": strong } } });
-        assert_eq!(
-            (shadow_of("BatchGetItem", &batch(true)), shadow_of("BatchGetItem", &batch(false))),
-            (None, table(ITEMS))
-        );
-        for operation in ["PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"] {
-            assert_eq!(shadow_of(operation, &get(false)), None);
-        }
-    }
 }

@@ -14,7 +14,7 @@ mod wire;
 
 pub use conditions::WriteConditions;
 pub use fault::Fault;
-pub use lag::{CallFuture, Lag, RewrittenCall, SendCall};
+pub use lag::Lag;
 pub use meter::{Meter, Units};
 pub use proxy::Proxy;
 pub use rng::SeededRng;
