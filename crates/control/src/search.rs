@@ -31,7 +31,8 @@ pub async fn search_project(ctx: &Context, project: &ProjectId, text: &str) -> R
         return Ok(SearchResults::default());
     }
     let (mut keys, _) = ctx.store.list_ticket_keys(project, None, MAX_KEYS).await?;
-    keys.sort_by_key(|key| Reverse(number_of(key)));
+    // Newer tickets have higher numbers.
+    keys.sort_by_key(|key| Reverse(key.prefix_and_number().1));
     keys.truncate(MAX_TICKETS);
     keys.extend(TicketKey::new(text).ok().filter(|key| !keys.contains(key)));
     let (tickets, jobs, pull_requests) = tokio::try_join!(
@@ -61,15 +62,9 @@ async fn find_tickets(
             hits.push((key, text.title));
         }
     }
-    hits.sort_by_key(|(key, _)| (key.as_str().to_lowercase() != text, Reverse(number_of(key))));
+    hits.sort_by_key(|(key, _)| (key.as_str().to_lowercase() != text, Reverse(key.prefix_and_number().1)));
     hits.truncate(MAX_HITS);
     Ok(hits)
-}
-
-/// The number at the end of a key. Newer tickets have higher numbers.
-fn number_of(key: &TicketKey) -> u64 {
-    let prefix = key.as_str().trim_end_matches(|c: char| c.is_ascii_digit());
-    key.as_str()[prefix.len()..].parse().unwrap_or(0)
 }
 
 async fn find_jobs(ctx: &Context, project: &ProjectId, text: &str) -> Result<Vec<JobView>, Error> {

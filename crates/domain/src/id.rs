@@ -111,6 +111,12 @@ ids! {
 }
 
 impl TicketKey {
+    /// The parts of `APP-10`: `APP-` and 10. A key without digits at its end has the number 0.
+    pub fn prefix_and_number(&self) -> (&str, u64) {
+        let prefix = self.0.trim_end_matches(|c: char| c.is_ascii_digit());
+        (prefix, self.0[prefix.len()..].parse().unwrap_or(0))
+    }
+
     /// Whether the key can be a path segment of a URL. Gateways decode paths and would change other keys.
     pub fn is_path_segment(&self) -> bool {
         self.0.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~'))

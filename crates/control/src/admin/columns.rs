@@ -8,7 +8,8 @@ use pullyard_domain::ticket::Ticket;
 use pullyard_store::Write;
 use std::time::Duration;
 
-const PAGE_SIZE: i32 = 100;
+/// Tickets loaded at once.
+const BATCH_SIZE: usize = 100;
 
 /// Time limit of one call, below the 28 s of a function.
 const TIME_LIMIT: Duration = Duration::from_secs(20);
@@ -30,22 +31,21 @@ pub struct RenamedColumn {
 pub async fn rename_column(ctx: &Context, id: &ProjectId, from: &str, to: &str) -> Result<RenamedColumn, Error> {
     let began = ctx.clock.monotonic();
     let project = rename_in_settings(ctx, id, from, to).await?;
-    let (mut moved_tickets, mut after) = (0, None);
-    loop {
-        let (tickets, next) = load_page(ctx, id, after.as_deref()).await?;
-        for ticket in tickets.iter().filter(|ticket| ticket.rename_status(from, to).is_some()) {
+    let mut moved_tickets = 0;
+    for keys in ctx.store.list_all_ticket_keys(id).await?.chunks(BATCH_SIZE) {
+        for ticket in load_tickets(ctx, id, keys).await? {
+            if ticket.rename_status(from, to).is_none() {
+                continue;
+            }
             if ctx.clock.monotonic().saturating_sub(began) >= TIME_LIMIT {
                 return Ok(RenamedColumn { project, moved_tickets, is_complete: false });
             }
-            rename_in_ticket(ctx, ticket, from, to).await?;
+            rename_in_ticket(ctx, &ticket, from, to).await?;
             moved_tickets += u32::from(ticket.status == from);
         }
-        after = next;
-        if after.is_none() {
-            tracing::info!(project = %id, tickets = moved_tickets, "column renamed");
-            return Ok(RenamedColumn { project, moved_tickets, is_complete: true });
-        }
     }
+    tracing::info!(project = %id, tickets = moved_tickets, "column renamed");
+    Ok(RenamedColumn { project, moved_tickets, is_complete: true })
 }
 
 async fn rename_in_settings(ctx: &Context, id: &ProjectId, from: &str, to: &str) -> Result<Project, Error> {
@@ -102,28 +102,19 @@ async fn find_ticket(
     project: &ProjectId,
     matches: impl Fn(&Ticket) -> bool,
 ) -> Result<Option<TicketKey>, Error> {
-    let mut after = None;
-    loop {
-        let (tickets, next) = load_page(ctx, project, after.as_deref()).await?;
-        if let Some(ticket) = tickets.into_iter().find(|ticket| matches(ticket)) {
+    for keys in ctx.store.list_all_ticket_keys(project).await?.chunks(BATCH_SIZE) {
+        if let Some(ticket) = load_tickets(ctx, project, keys).await?.into_iter().find(|ticket| matches(ticket)) {
             return Ok(Some(ticket.key));
         }
-        after = next;
-        if after.is_none() {
-            return Ok(None);
-        }
     }
+    Ok(None)
 }
 
-async fn load_page(
-    ctx: &Context,
-    project: &ProjectId,
-    after: Option<&str>,
-) -> Result<(Vec<Ticket>, Option<String>), Error> {
-    let (keys, next) = ctx.store.list_ticket_keys(project, after, PAGE_SIZE).await?;
+/// Skips tickets that are unreadable.
+async fn load_tickets(ctx: &Context, project: &ProjectId, keys: &[TicketKey]) -> Result<Vec<Ticket>, Error> {
     let mut tickets = Vec::with_capacity(keys.len());
-    for ticket in ctx.store.load_tickets(project, &keys).await? {
+    for ticket in ctx.store.load_tickets(project, keys).await? {
         tickets.extend(skip_corrupt(ctx, ticket)?);
     }
-    Ok((tickets, next))
+    Ok(tickets)
 }

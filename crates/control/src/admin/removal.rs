@@ -32,18 +32,11 @@ pub(crate) async fn find_use_by_hooks(
     ctx: &Context,
     keeps: impl Fn(&Webhook) -> Option<Denial>,
 ) -> Result<Option<Denial>, Error> {
-    let mut after: Option<String> = None;
-    loop {
-        let (names, next) = ctx.store.list_hook_names(after.as_deref(), PAGE_SIZE).await?;
-        for name in names {
-            let hook = ctx.store.load_hook(&name).await?;
-            if let Some(denial) = hook.as_ref().and_then(&keeps) {
-                return Ok(Some(denial));
-            }
+    for name in ctx.store.list_all_hook_names().await? {
+        let hook = ctx.store.load_hook(&name).await?;
+        if let Some(denial) = hook.as_ref().and_then(&keeps) {
+            return Ok(Some(denial));
         }
-        if next.is_none() {
-            return Ok(None);
-        }
-        after = next;
     }
+    Ok(None)
 }

@@ -34,9 +34,8 @@ pub fn rank_before<'a>(ticket: &TicketKey, next: &Ticket, column: impl IntoItera
 impl Ticket {
     /// Sorts the cards of a column. Equal ranks sort by key, `APP-10` after `APP-2`.
     pub fn card_order(&self) -> (i64, &str, u64, &str) {
-        let key = self.key.as_str();
-        let prefix = key.trim_end_matches(|c: char| c.is_ascii_digit());
-        (self.rank, prefix, key[prefix.len()..].parse().unwrap_or(0), key)
+        let (prefix, number) = self.key.prefix_and_number();
+        (self.rank, prefix, number, self.key.as_str())
     }
 }
 

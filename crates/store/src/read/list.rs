@@ -28,7 +28,20 @@ impl Store {
         self.list_keys_between(list, order, None, after, limit).await
     }
 
-    /// Like `list`, for the rows whose order is between two values, both included.
+    /// Returns the partition keys of a whole list, in order.
+    pub(crate) async fn list_all_keys(&self, list: &str) -> Result<Vec<String>, Error> {
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let (keys, next) = self.list_keys(list, Order::ByName, after.as_deref(), 1_000).await?;
+            all.extend(keys);
+            after = next;
+            if after.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Like `list_keys`, for the rows whose order is between two values, both included.
     /// Errors: `BadCursor` also for a cursor of another row.
     pub(crate) async fn list_keys_between(
         &self,

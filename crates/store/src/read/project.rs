@@ -11,6 +11,10 @@ pub(crate) fn is_disconnected(integration: &Attributes) -> bool {
     integration.contains_key(key::DISCONNECTED)
 }
 
+fn parse_project_id(pk: &String) -> Option<ProjectId> {
+    ProjectId::new(pk.strip_prefix("PROJECT#")?).ok()
+}
+
 impl Store {
     pub async fn load_project(&self, project: &ProjectId) -> Result<Option<Project>, Error> {
         self.load(&key::project(project)).await
@@ -23,21 +27,12 @@ impl Store {
         limit: i32,
     ) -> Result<(Vec<ProjectId>, Option<String>), Error> {
         let (keys, next) = self.list_keys(key::PROJECT_LIST, Order::ByName, after, limit).await?;
-        let ids = keys.iter().filter_map(|pk| ProjectId::new(pk.strip_prefix("PROJECT#")?).ok()).collect();
-        Ok((ids, next))
+        Ok((keys.iter().filter_map(parse_project_id).collect(), next))
     }
 
     /// The ids of all projects in order. The index may lack a project that was created in the last second.
     pub async fn list_all_project_ids(&self) -> Result<Vec<ProjectId>, Error> {
-        let (mut all, mut after) = (Vec::new(), None);
-        loop {
-            let (ids, next) = self.list_project_ids(after.as_deref(), 100).await?;
-            all.extend(ids);
-            after = next;
-            if after.is_none() {
-                return Ok(all);
-            }
-        }
+        Ok(self.list_all_keys(key::PROJECT_LIST).await?.iter().filter_map(parse_project_id).collect())
     }
 
     pub async fn list_repositories(&self, project: &ProjectId) -> Result<Vec<Repository>, Error> {
