@@ -312,7 +312,7 @@ async fn job_list_with_few_matches_searches_older_pages() {
     let query = JobQuery { statuses: vec![JobStatus::Cancelled], limit: Some(2), ..JobQuery::default() };
     let page = story.api.list_jobs_matching(&story.project, &query).await.unwrap();
     assert_eq!((page.jobs.len(), page.next, page.jobs[0].id.clone()), (1, None, wanted));
-    assert_eq!(page.looked_back_to, Some(page.jobs[0].created));
+    assert_eq!(page.searched_to, Some(page.jobs[0].created));
     let ask = async |query: &str| {
         let path = format!("/v1/jobs?project=acme&{query}");
         let (status, _, said) = story.request(Method::GET, &path, Some(story.local.admin_token()), Vec::new()).await;

@@ -116,7 +116,7 @@ async fn heartbeat_error(client: &AttemptClient) -> String {
 async fn question_is_shown_and_answered_on_the_command_line() {
     let (story, job, client) = start_executing_job().await;
     let answer = yield_question(&client, 0).await;
-    assert_eq!((answer.status, answer.goes_on), (JobStatus::AwaitingInput, false));
+    assert_eq!((answer.status, answer.has_unread_inputs), (JobStatus::AwaitingInput, false));
     assert_eq!(badges(&story).await, ["AI Waiting"]);
     let shown = story.api.job(&job).await.unwrap();
     assert_eq!(
@@ -176,7 +176,7 @@ async fn answer_before_the_question_is_read_by_the_same_attempt() {
     assert_eq!(heartbeat(&client).await.1, 1);
 
     let answer = yield_question(&client, 0).await;
-    assert_eq!((answer.status, answer.goes_on), (JobStatus::Executing, true));
+    assert_eq!((answer.status, answer.has_unread_inputs), (JobStatus::Executing, true));
     let inputs = client.inputs(0).await.unwrap().inputs;
     assert_eq!(
         inputs.iter().map(|input| (input.seq, input.text.as_str())).collect::<Vec<_>>(),
@@ -189,7 +189,7 @@ async fn answer_before_the_question_is_read_by_the_same_attempt() {
 
 async fn request_push(client: &AttemptClient, told: u32) -> (bool, bool) {
     let answer = client.status(&StatusRequest { status: Phase::Syncing, inputs: Some(told) }).await.unwrap();
-    (answer.goes_on, answer.push_for_secs.is_some())
+    (answer.has_unread_inputs, answer.push_for_secs.is_some())
 }
 
 #[tokio::test(flavor = "multi_thread")]

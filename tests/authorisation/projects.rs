@@ -61,7 +61,7 @@ async fn hook_is_created_only_for_the_tokens_projects() {
         (json!({ "project": "acme", "name": "taken" }), 403),
         (json!({ "name": "app", "repository": null, "app": true }), 403),
         (json!({ "name": "all", "repository": null, "organisation": "acme" }), 403),
-        // An organisation or App hook covers all projects and cannot be combined with a repository.
+        // An organization or App hook covers all projects and cannot be combined with a repository.
         (json!({ "app": true }), 422),
         (json!({ "organisation": "acme" }), 422),
     ] {

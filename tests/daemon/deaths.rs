@@ -20,7 +20,7 @@ async fn restarted_daemon_keeps_its_identity_and_completes_its_job() {
     })
     .await;
     assert_eq!((&after.instance, after.busy), (&before.instance, 1));
-    assert!(after.labels.contains("gpu") && after.heard > before.heard);
+    assert!(after.labels.contains("gpu") && after.last_heartbeat > before.last_heartbeat);
     story.pass_with_heartbeats(&["kite"], 120).await;
     assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Executing);
     machine.release_agents();

@@ -37,7 +37,7 @@ impl Story {
             let now = self.clock.now();
             for name in runners {
                 wait_until("the runner is heard", async || {
-                    let heard = self.api.runner(name).await.unwrap().heard;
+                    let heard = self.api.runner(name).await.unwrap().last_heartbeat;
                     if heard >= now { Ok(()) } else { Err(format!("{name}: {heard:?}")) }
                 })
                 .await;

@@ -114,7 +114,7 @@ pub(super) const CALLS: &[Row] = &[
     ("webhook", "dynamodb:GetItem", Table, "the hook, the day's budget"),
     ("webhook", "dynamodb:BatchGetItem", Table, "the facts of a decision"),
     ("webhook", "dynamodb:Query", Table, "the reviews of a pull request"),
-    ("webhook", "dynamodb:Query", ListIndex, "the projects that an organisation's or App's webhook serves"),
+    ("webhook", "dynamodb:Query", ListIndex, "the projects that an organization's or App's webhook serves"),
     ("webhook", "dynamodb:PutItem", Table, "jobs, tickets, links, reviews and ledger entries"),
     ("webhook", "dynamodb:UpdateItem", Table, "a hook's last call, marks of reviews, the day's budget"),
     ("webhook", "dynamodb:DeleteItem", Table, "the alias of a repository that was renamed"),

@@ -4,7 +4,7 @@ use super::{ANN, ANNS_TOKEN, World, hook_name};
 use crate::prelude::*;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn recovery_finds_events_that_an_organisation_hook_lost() {
+async fn recovery_finds_events_that_an_organization_hook_lost() {
     let world = World::new().await;
     let hook =
         InstallHook { repository: None, organisation: Some("acme".into()), ..world.install_request("acme", false) };

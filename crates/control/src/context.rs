@@ -8,7 +8,8 @@ use pullyard_cloud::{DeadLetters, Objects, Secrets, Tasks, Wakeups};
 use pullyard_domain::hook::Webhook;
 use pullyard_domain::id::{HookName, IntegrationId, JobId, ProjectId, RunnerId, SecretName, TicketKey};
 use pullyard_domain::job::{Job, LiveUpdates};
-use pullyard_domain::project::{Integration, Project};
+use pullyard_domain::project::{Integration, Project, Repository};
+use pullyard_domain::prompt;
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::runner::Runner;
 use pullyard_domain::secret::SecretKind;
@@ -163,6 +164,20 @@ impl Context {
 
     pub(crate) async fn load_job(&self, id: &JobId) -> Result<Job, Error> {
         self.store.load_job(id).await?.ok_or_else(|| Error::not_found("job", id))
+    }
+
+    /// Errors: `Inconsistent` for a job without a frozen context.
+    pub(crate) async fn load_context_of(&self, job: &Job) -> Result<prompt::Context, Error> {
+        let context = self.store.load_context(&job.id, &job.context).await?;
+        context.ok_or_else(|| Error::Inconsistent(format!("{} has no context", job.id)))
+    }
+
+    /// If the repository was removed while the job was created, returns the job's frozen copy.
+    pub(crate) async fn load_repository_of(&self, job: &Job) -> Result<Option<Repository>, Error> {
+        match self.store.load_repository(&job.project, &job.integration, job.repository).await? {
+            Some(repository) => Ok(Some(repository)),
+            None => Ok(self.store.load_context(&job.id, &job.context).await?.map(|context| context.repository)),
+        }
     }
 
     pub(crate) async fn load_runner(&self, id: &RunnerId) -> Result<Runner, Error> {

@@ -128,13 +128,7 @@ async fn sweep_item(ctx: &Context, key: &WorkKey, time: &RoundTimer<'_>, report:
         Err(error) => {
             report.failed += 1;
             tracing::error!(item = ?key, error = %error, "sweep of an item failed");
-            let putting = async {
-                postpone(ctx, key, None).await;
-                Ok::<_, Error>(())
-            };
-            if let Err(error) = time.run("postpone an item", putting).await {
-                tracing::warn!(item = ?key, error = %error, "failed item not postponed");
-            }
+            postpone::log_failure(key, time.run("postpone an item", postpone(ctx, key, None)).await);
         }
     }
 }

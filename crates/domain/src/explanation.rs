@@ -43,18 +43,18 @@ pub fn wait_reason(job: &Job, fleet: Option<&Fleet<'_>>, now: Timestamp) -> Opti
         return Some(wait);
     }
     let next = job.dispatch.due;
-    Some(match (&job.dispatch.fault, job.place) {
+    Some(match (job.dispatch.fault.as_ref().map(|failed| &failed.last), job.place) {
         (_, Placement::Fargate) if job.dispatch.starting => {
             let time = next.minus(crate::job::START_TIMEOUT);
             Wait::TaskStarting { time, ago: now.since(time).into() }
         }
-        (Some(DispatchFault::Capacity { since, .. }), _) => Wait::FargateCapacity { time: *since, next },
-        (Some(DispatchFault::Interrupted { .. }), _) => Wait::SpotInterrupted { next },
-        (Some(DispatchFault::Throttled { .. }), _) => Wait::FargateThrottled { next },
-        (Some(DispatchFault::Refused { reason, .. } | DispatchFault::Died { reason, .. }), _) => {
+        (Some(DispatchFault::Capacity { since }), _) => Wait::FargateCapacity { time: *since, next },
+        (Some(DispatchFault::Interrupted), _) => Wait::SpotInterrupted { next },
+        (Some(DispatchFault::Throttled), _) => Wait::FargateThrottled { next },
+        (Some(DispatchFault::Refused { reason } | DispatchFault::Died { reason }), _) => {
             Wait::StartFailed { reason: reason.clone(), next }
         }
-        (Some(DispatchFault::Silent { .. }), _) => Wait::StartFailed { reason: "it never connected".into(), next },
+        (Some(DispatchFault::Silent), _) => Wait::StartFailed { reason: "it never connected".into(), next },
         (None, _) => Wait::StartingNow { ago: Span::from(now.since(job.ready_since)) },
     })
 }

@@ -17,7 +17,7 @@ mod watch;
 
 pub use cancel::{Cancel, MAX_REASON_CHARS, STOP_TIMEOUT};
 pub use context::{CONTEXT_TIMEOUT, ContextFault, ContextWait};
-pub use fault::DispatchFault;
+pub use fault::{DispatchFault, FailedStarts};
 pub use model::{MAX_MODEL_FAULTS, ModelFaultReport, ModelWait};
 pub use plan::{JobPlan, RevisionPlan, branch_name, plan_for_ticket, plan_revision, plan_without_ticket};
 pub use record::{AgentReport, AttemptEnd, AttemptRecord, PushSearch};
@@ -215,8 +215,8 @@ pub struct Job {
     #[serde(default, skip_serializing_if = "is_default")]
     pub inputs: u32,
     /// Number of inputs that an agent has read, as reported by its runner.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub heard: u32,
+    #[serde(default, rename = "heard", skip_serializing_if = "is_default")]
+    pub read_inputs: u32,
     pub session: Option<Session>,
     /// The last trouble with the agent's model, while the job waits and while troubles are counted.
     pub model: Option<ModelWait>,
@@ -265,7 +265,7 @@ pub struct Dispatch {
     /// Tasks of this attempt that stopped before they claimed, in order. Their claims may still arrive.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dead: Vec<String>,
-    pub fault: Option<DispatchFault>,
+    pub fault: Option<FailedStarts>,
     /// The trace of the start: a repeated RunTask request must be identical, but its message has another trace.
     pub trace: Option<TraceId>,
 }

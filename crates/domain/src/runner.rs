@@ -46,8 +46,8 @@ pub struct Runner {
     /// The process that acts as the runner. Any other process is outdated or a copy.
     pub instance: InstanceId,
     pub last_heartbeat: Timestamp,
-    /// Whether it has sent a heartbeat since its first registration.
-    pub heard: bool,
+    #[serde(rename = "heard")]
+    pub has_sent_heartbeat: bool,
     pub slots: BTreeMap<JobId, Slot>,
     /// The jobs of its last heartbeat. A slot whose job is missing here has lost its process.
     pub active: BTreeSet<JobId>,
@@ -208,7 +208,7 @@ impl Runner {
     }
 
     pub fn has_been_seen(&self) -> bool {
-        self.heard || !self.claims.is_empty()
+        self.has_sent_heartbeat || !self.claims.is_empty()
     }
 
     pub fn is_draining(&self) -> bool {
@@ -233,7 +233,7 @@ impl Runner {
                 epoch: 1,
                 instance,
                 last_heartbeat: now,
-                heard: false,
+                has_sent_heartbeat: false,
                 slots: BTreeMap::new(),
                 active: active_jobs,
                 max,
@@ -270,7 +270,7 @@ impl Runner {
         self.check_instance(&heartbeat.instance)?;
         let mut runner = self.clone();
         runner.last_heartbeat = now.max(self.last_heartbeat);
-        runner.heard = true;
+        runner.has_sent_heartbeat = true;
         runner.active = heartbeat.active_jobs;
         runner.draining = heartbeat.draining;
         runner.spared_until = None;

@@ -60,7 +60,7 @@ fn next_step_ready(job: &Job, now: Timestamp) -> JobStep {
         let why = why.trim_end_matches('.').into();
         return JobStep::Fail(Failure::NeverClaimed { limit: Span::from(MAX_READY_TIME), why });
     }
-    if job.dispatch.starting { JobStep::Restart(DispatchFault::Silent { times: 1 }) } else { JobStep::Start }
+    if job.dispatch.starting { JobStep::Restart(DispatchFault::Silent) } else { JobStep::Start }
 }
 
 fn next_step_active(job: &Job, now: Timestamp) -> JobStep {
@@ -88,21 +88,25 @@ pub fn step_after_runner_loss(job: &Job, failure: Failure, now: Timestamp) -> Jo
     requeue_or_fail(job, failure)
 }
 
-/// Decides about a Ready job that waits for runners. `compute`: the project's current setting. `why`: why it waits.
-pub fn next_waiting_step(job: &Job, compute: Compute, why: &str, now: Timestamp) -> WaitingStep {
+/// Decides about a Ready job that waits for runners. `compute`: the project's current setting.
+pub fn next_waiting_step(job: &Job, compute: Compute, now: Timestamp) -> WaitingStep {
     if job.status != JobStatus::Ready || job.place != Placement::Runners {
         return WaitingStep::Skip;
     }
-    let waited = now.since(job.ready_since);
-    if waited >= MAX_READY_TIME {
-        // Drop the part after the semicolon, which is about the current moment.
-        let why = why.split(';').next().unwrap_or_default().trim_end_matches('.').into();
-        return WaitingStep::Fail(Failure::NeverClaimed { limit: Span::from(MAX_READY_TIME), why });
+    if now.since(job.ready_since) >= MAX_READY_TIME {
+        return WaitingStep::Fail;
     }
     match required_place(job, compute, now) {
         Some(place) => WaitingStep::Move(place),
         None => WaitingStep::Skip,
     }
+}
+
+/// The failure of a job that no runner claimed. `why`: the sentence about its wait.
+pub fn unclaimed_failure(why: &str) -> Failure {
+    // Drop the part after the semicolon, which is about the current moment.
+    let why = why.split(';').next().unwrap_or_default().trim_end_matches('.').into();
+    Failure::NeverClaimed { limit: Span::from(MAX_READY_TIME), why }
 }
 
 /// The place where a Ready job should wait, if it waits in the wrong one.
@@ -116,7 +120,8 @@ pub fn required_place(job: &Job, compute: Compute, now: Timestamp) -> Option<Pla
 pub enum WaitingStep {
     Skip,
     Move(Placement),
-    Fail(Failure),
+    /// Fails with [`unclaimed_failure`].
+    Fail,
 }
 
 /// A platform fault before the agent worked requeues the job, up to the limit. Afterwards the project's policy decides,

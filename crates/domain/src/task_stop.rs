@@ -50,8 +50,8 @@ impl Job {
             return self.record_container_stop(&stopped.arn, stopped.failure(), now);
         }
         let fault = match stopped.failure() {
-            Failure::SpotInterrupted {} => DispatchFault::Interrupted { times: 1 },
-            other => DispatchFault::Died { reason: other.sentence(), times: 1 },
+            Failure::SpotInterrupted {} => DispatchFault::Interrupted,
+            other => DispatchFault::Died { reason: other.sentence() },
         };
         self.record_start_fault(self.attempt + 1, self.dispatch.number, fault, now)
     }
@@ -124,9 +124,10 @@ mod tests {
     #[test]
     fn spot_interruption_is_distinguished_from_an_exit() {
         let started = ready_job().begin_dispatch(time_at(1)).unwrap().set_task(1, 1, TASK).unwrap();
-        let fault = |cause| started.record_task_stop(&stop_event(cause), time_at(2)).unwrap().dispatch.fault.unwrap();
-        assert_eq!(fault(StopCause::SpotInterruption), DispatchFault::Interrupted { times: 1 });
+        let fault =
+            |cause| started.record_task_stop(&stop_event(cause), time_at(2)).unwrap().dispatch.fault.unwrap().last;
+        assert_eq!(fault(StopCause::SpotInterruption), DispatchFault::Interrupted);
         let reason = "The runner failed with signal 9.".into();
-        assert_eq!(fault(StopCause::Exited { code: Some(137) }), DispatchFault::Died { reason, times: 1 });
+        assert_eq!(fault(StopCause::Exited { code: Some(137) }), DispatchFault::Died { reason });
     }
 }

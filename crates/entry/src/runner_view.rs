@@ -39,7 +39,7 @@ pub fn view_runner(member: Member, projects: Option<&BTreeSet<ProjectId>>, now: 
         isolation: profile.isolation,
         projects: profile.projects.map(|served| served.into_iter().filter(may_access).collect()),
         instance: runner.instance,
-        heard: runner.last_heartbeat,
+        last_heartbeat: runner.last_heartbeat,
         drain: runner.drain.map(|drain| RunnerDrain { by: drain.by, at: drain.at, acknowledged: drain.acknowledged }),
     })
 }

@@ -43,13 +43,13 @@ impl Connections {
     pub(crate) fn client(
         &self,
         this_machine: bool,
-        begin: impl FnOnce() -> Result<reqwest::Client, reqwest::Error>,
+        build: impl FnOnce() -> Result<reqwest::Client, reqwest::Error>,
     ) -> Result<reqwest::Client, reqwest::Error> {
-        let [world, machine] = &self.0.clients;
-        let cell = if this_machine { machine } else { world };
+        let [remote, local] = &self.0.clients;
+        let cell = if this_machine { local } else { remote };
         match cell.get() {
             Some(client) => Ok(client.clone()),
-            None => begin().map(|client| cell.get_or_init(|| client).clone()),
+            None => build().map(|client| cell.get_or_init(|| client).clone()),
         }
     }
 }

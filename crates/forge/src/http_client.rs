@@ -109,7 +109,7 @@ impl RawResponse {
 
 impl<C: ForgeApi> Client<C> {
     /// Makes no call. Errors: `Settings` for a malformed address.
-    pub(crate) fn build(endpoint: &Endpoint, caller: C) -> Result<Self, Error> {
+    pub(crate) fn build(endpoint: &Endpoint, api: C) -> Result<Self, Error> {
         let refuse = |reason: &str| Error::Settings { reason: reason.to_owned() };
         let api_url: Url = endpoint.api_url.parse().map_err(|_| refuse("the API's address is not a URL"))?;
         if !matches!(api_url.scheme(), "https" | "http") {
@@ -123,7 +123,7 @@ impl<C: ForgeApi> Client<C> {
             (Some(host), None) => host.to_owned(),
             (None, _) => return Err(refuse("the API's address has no host")),
         };
-        let wire = match endpoint.connections.stand_in() {
+        let transport = match endpoint.connections.stand_in() {
             Some(stand_in) => Transport::StandIn(stand_in.clone()),
             None => {
                 let this_machine = is_loopback(&api_url);
@@ -131,7 +131,7 @@ impl<C: ForgeApi> Client<C> {
                 Transport::Network(http.map_err(|error| refuse(&innermost_cause(&error)))?)
             }
         };
-        Ok(Self { transport: wire, api_url, host, api: caller })
+        Ok(Self { transport, api_url, host, api })
     }
 
     pub(crate) fn url(&self, segments: &[&str]) -> Url {

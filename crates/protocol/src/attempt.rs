@@ -118,8 +118,8 @@ pub struct StatusAnswer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub push_for_secs: Option<u64>,
     /// Only for `syncing`: the push may not begin, because the job has inputs that the agent has not read.
-    #[serde(default)]
-    pub goes_on: bool,
+    #[serde(default, rename = "goes_on")]
+    pub has_unread_inputs: bool,
 }
 
 /// A batch of events; an empty one is a heartbeat. The runner never changes a batch that it sent, so a repeat is safe.

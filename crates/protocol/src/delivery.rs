@@ -86,7 +86,7 @@ pub struct DeliveryPage {
     /// Cursor of the next page; null on the last page.
     pub next: Option<String>,
     /// Arrival of the oldest entry examined; a page examines at most 500.
-    #[serde(default, with = "rfc3339::option")]
+    #[serde(default, rename = "looked_back_to", with = "rfc3339::option")]
     #[schemars(with = "Option<Timestamp>")]
-    pub looked_back_to: Option<Timestamp>,
+    pub searched_to: Option<Timestamp>,
 }

@@ -19,7 +19,7 @@ pub struct InstallHook {
     /// Scope: this repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<RepositoryName>,
-    /// Scope: all repositories of this organisation, or of this Bitbucket workspace.
+    /// Scope: all repositories of this organization, or of this Bitbucket workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organisation: Option<String>,
     /// Scope: the integration's App; GitHub only.

@@ -194,8 +194,8 @@ pub struct Job {
     #[serde(default)]
     pub inputs: u32,
     /// Number of inputs that an agent has read, as its runner reported.
-    #[serde(default)]
-    pub heard: u32,
+    #[serde(default, rename = "heard")]
+    pub read_inputs: u32,
     /// The ended job that this one retries.
     #[serde(default)]
     pub retry_of: Option<JobId>,
@@ -246,9 +246,9 @@ pub struct JobPage {
     /// Cursor of the next page; null on the last page.
     pub next: Option<String>,
     /// Creation time of the oldest job examined; a page examines at most 500.
-    #[serde(default, with = "rfc3339::option")]
+    #[serde(default, rename = "looked_back_to", with = "rfc3339::option")]
     #[schemars(with = "Option<Timestamp>")]
-    pub looked_back_to: Option<Timestamp>,
+    pub searched_to: Option<Timestamp>,
 }
 
 /// Answer to `GET /v1/jobs/{id}/why`.

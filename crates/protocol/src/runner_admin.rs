@@ -50,9 +50,9 @@ pub struct Runner {
     /// Process that acts as the runner.
     pub instance: InstanceId,
     /// Last heartbeat.
-    #[serde(with = "rfc3339")]
+    #[serde(rename = "heard", with = "rfc3339")]
     #[schemars(with = "Timestamp")]
-    pub heard: Timestamp,
+    pub last_heartbeat: Timestamp,
     /// Drain that an administrator requested.
     pub drain: Option<RunnerDrain>,
 }

@@ -75,7 +75,7 @@ pub(crate) fn job(view: JobView) -> Job {
         pause: job.pause.map(|pause| Pause { by: pause.by, at: pause.at }),
         question: job.question.map(|question| Question { text: question.text, at: question.at }),
         inputs: job.inputs,
-        heard: job.heard,
+        read_inputs: job.read_inputs,
         retry_of: job.retry_of,
         failure: job.failure.as_ref().map(failure),
         adopts: job.adopts.as_ref().map(failure),

@@ -256,7 +256,7 @@ fn message(job: &Job, input: &Input, position: (u32, u64)) -> Entry {
     let (words, cut) = size::clip(&input.text, size::MESSAGE_BYTES);
     let words = block(&words);
     let content = RowContent::Message { by: line(&input.by), answers: input.question.is_some(), words };
-    let meta = if input.seq <= job.heard { "" } else { "not read yet" };
+    let meta = if input.seq <= job.read_inputs { "" } else { "not read yet" };
     Entry { meta: line(meta), cut, ..entry(job, (format!("m{}", input.seq), position), input.at, content) }
 }
 

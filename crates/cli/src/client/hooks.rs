@@ -22,9 +22,9 @@ pub(crate) struct Hooks {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Create or repair webhooks of repositories or of an organisation, here and at the forge.
+    /// Create or repair webhooks of repositories or of an organization, here and at the forge.
     ///
-    /// On Bitbucket an organisation is a workspace, and there are no Apps.
+    /// On Bitbucket an organization is a workspace, and there are no Apps.
     #[command(after_help = "Examples:
   pullyard hooks install --integration gh1 --base-url https://pullyard.acme.example --repo acme/app
   pullyard hooks install --integration gh1 --base-url https://pullyard.acme.example --org acme
@@ -36,7 +36,7 @@ enum Command {
         /// Repository; can be repeated.
         #[arg(long, value_name = "OWNER/NAME", required_unless_present_any = ["org", "app"], conflicts_with_all = ["org", "app"])]
         repo: Vec<RepositoryName>,
-        /// All repositories of an organisation or workspace, in all projects.
+        /// All repositories of an organization or workspace, in all projects.
         #[arg(long, value_name = "LOGIN", conflicts_with = "app")]
         org: Option<String>,
         /// All installations of the integration's App, in all projects; points the App's webhook here.
@@ -45,7 +45,7 @@ enum Command {
         /// Integration.
         #[arg(long, value_name = "ID")]
         integration: IntegrationId,
-        /// Last part of its URL (default: derived from the repository or organisation).
+        /// Last part of its URL (default: derived from the repository or organization).
         #[arg(long, value_name = "NAME")]
         name: Option<HookName>,
         /// Print what to enter at the forge, for a token that can't create webhooks.

@@ -74,16 +74,16 @@ pub(super) fn hint_more(screen: &Screen, command: &str, next: Option<impl Displa
     }
 }
 
-pub(super) fn empty_message(what: &str, next: Option<&str>, looked_back_to: Option<Timestamp>) -> String {
-    match looked_back_to.filter(|_| next.is_some()) {
+pub(super) fn empty_message(what: &str, next: Option<&str>, searched_to: Option<Timestamp>) -> String {
+    match searched_to.filter(|_| next.is_some()) {
         Some(to) => format!("No such {what} back to {}.", to.day()),
         None => format!("No such {what}."),
     }
 }
 
-pub(super) fn hint_next_page(screen: &Screen, next: Option<&str>, looked_back_to: Option<Timestamp>) {
+pub(super) fn hint_next_page(screen: &Screen, next: Option<&str>, searched_to: Option<Timestamp>) {
     if let Some(next) = next {
-        let to = looked_back_to.map(|to| format!(", looked back to {}", to.day())).unwrap_or_default();
+        let to = searched_to.map(|to| format!(", looked back to {}", to.day())).unwrap_or_default();
         screen.hint(&format!("there are older ones{to}: go on with `--after {next}`"));
     }
 }

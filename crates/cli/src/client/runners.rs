@@ -171,7 +171,7 @@ fn print_list(session: &Session, runners: &[Runner]) -> Result<(), CliError> {
             joined_cell(&runner.labels),
             Cell::optional(runner.isolation.as_ref().map(|isolation| &isolation.level)),
             Cell::text(&runner.version),
-            time_cell(runner.heard, now),
+            time_cell(runner.last_heartbeat, now),
         ]);
     }
     table.show(
@@ -200,7 +200,7 @@ fn show(session: &Session, runner: &Runner) -> Result<(), CliError> {
         ("Projects", projects.map_or_else(|| Cell::new("all", ""), |projects| joined_cell(&projects))),
         ("Isolation", Cell::optional(isolation.as_ref())),
         ("Version", Cell::text(&runner.version)),
-        ("Last seen", time_cell(runner.heard, now)),
+        ("Last seen", time_cell(runner.last_heartbeat, now)),
         ("Drain", Cell::optional(drain.as_ref())),
     ];
     session.screen.show(runner, |_| print_facts(&session.screen, &lines))

@@ -31,7 +31,7 @@ pub async fn record_events<E: Serialize>(
         let batch = EventBatch { job: &fence.job, attempt: fence.attempt, first, at: ctx.clock.now(), events };
         ctx.store.create_event_batch(&batch).await?;
     }
-    if let Some(inputs) = inputs.filter(|inputs| *inputs > job.heard) {
+    if let Some(inputs) = inputs.filter(|inputs| *inputs > job.read_inputs) {
         acknowledge_inputs(ctx, fence, inputs).await?;
     }
     let now = ctx.clock.now();

@@ -102,7 +102,7 @@ fn next_start_step(job: &Job, now: Timestamp) -> StartStep {
             (false, Some(_)) => StartStep::Skip,
             (false, None) => StartStep::Repeat,
             (true, _) => {
-                let silent = DispatchFault::Silent { times: 1 };
+                let silent = DispatchFault::Silent;
                 job.record_start_fault(job.attempt + 1, job.dispatch.number, silent, now)
                     .map_or(StartStep::Skip, |next| StartStep::Write(Box::new(next)))
             }
@@ -143,22 +143,22 @@ async fn run_task(ctx: &Context, job: &Job) -> Result<DispatchOutcome, Error> {
     let now = ctx.clock.now();
     let started = ctx.tasks.run(&start).await?;
     tracing::info!(job.id = %job.id, attempt, dispatch = number, started = ?started, "task requested");
-    let (fault, answer) = match started {
+    let fault = match started {
         StartOutcome::Task { arn } => {
             ctx.counters().add(Counter::TaskStarted);
             store_task_arn(ctx, job, attempt, number, &arn).await;
             return Ok(DispatchOutcome::Started);
         }
-        StartOutcome::NoCapacity => (DispatchFault::Capacity { since: now, times: 1 }, DispatchOutcome::Postponed),
-        StartOutcome::Throttled => (DispatchFault::Throttled { times: 1 }, DispatchOutcome::Postponed),
+        StartOutcome::NoCapacity => DispatchFault::Capacity { since: now },
+        StartOutcome::Throttled => DispatchFault::Throttled,
         StartOutcome::Refused { reason } => {
             tracing::error!(job.id = %job.id, reason, "ECS refused the task");
-            (DispatchFault::Refused { reason, times: 1 }, DispatchOutcome::Postponed)
+            DispatchFault::Refused { reason }
         }
     };
     ctx.counters().add(Counter::TaskStartFailed);
     record_start_failure(ctx, &job.id, attempt, number, fault).await?;
-    Ok(answer)
+    Ok(DispatchOutcome::Postponed)
 }
 
 /// Stores the task's ARN. Best effort: without it, a death before the claim is noticed only when the start is due.

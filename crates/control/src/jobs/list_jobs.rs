@@ -29,7 +29,7 @@ pub async fn list_jobs(
     limit: usize,
 ) -> Result<JobList, Error> {
     let together = if filter.is_time_range_only() { limit } else { PAGE_SIZE };
-    let (mut jobs, mut next, mut looked_back_to) = (Vec::new(), after.map(str::to_owned), None);
+    let (mut jobs, mut next, mut oldest_read) = (Vec::new(), after.map(str::to_owned), None);
     let mut looked_at = 0;
     let mut waits = WaitExplainer::default();
     while jobs.len() < limit && looked_at < MAX_JOBS_READ {
@@ -41,7 +41,7 @@ pub async fn list_jobs(
         let found = ctx.store.load_jobs(&ids).await?;
         let last = found.len();
         for (number, job) in found.into_iter().enumerate() {
-            looked_back_to = Some(job.created);
+            oldest_read = Some(job.created);
             if !filter.matches(&job) {
                 continue;
             }
@@ -58,5 +58,5 @@ pub async fn list_jobs(
             break;
         }
     }
-    Ok(JobList { jobs, next, oldest_read: looked_back_to })
+    Ok(JobList { jobs, next, oldest_read })
 }

@@ -16,22 +16,26 @@ pub(crate) async fn postpone_after<T>(
     if let Err(error) = &result
         && is_lasting(error)
     {
-        postpone(ctx, key, Some(error)).await;
+        log_failure(key, postpone(ctx, key, Some(error)).await);
     }
     result
 }
 
+pub(super) fn log_failure(key: &WorkKey, postponed: Result<(), Error>) {
+    if let Err(error) = postponed {
+        tracing::warn!(item = ?key, error = %error, "failed item not postponed");
+    }
+}
+
 /// Puts an item off, longer each time, with the reason if it has a field for it. Only moves an unreadable item.
-pub(crate) async fn postpone(ctx: &Context, key: &WorkKey, why: Option<&Error>) {
-    let put_off = match put_off(ctx, key, why).await {
+pub(super) async fn postpone(ctx: &Context, key: &WorkKey, why: Option<&Error>) -> Result<(), Error> {
+    match put_off(ctx, key, why).await {
         Err(Error::Store(StoreError::Corrupt { .. })) => {
             let until = ctx.clock.now().plus(back_off(u32::MAX));
-            ctx.store.postpone_row(key, until).await.map(|_| ()).map_err(Error::from)
+            ctx.store.postpone_row(key, until).await?;
+            Ok(())
         }
         put_off => put_off,
-    };
-    if let Err(error) = put_off {
-        tracing::warn!(item = ?key, error = %error, "failed item not postponed");
     }
 }
 

@@ -11,10 +11,10 @@ use pullyard_domain::id::{ClassId, JobId, ProjectId};
 use pullyard_domain::job::{Job, JobStatus, Placement};
 use pullyard_domain::project::Project;
 use pullyard_domain::select::ClassRequirements;
-use pullyard_domain::sweep::{WaitingStep, next_waiting_step, required_place};
+use pullyard_domain::sweep::{WaitingStep, next_waiting_step, required_place, unclaimed_failure};
 use pullyard_domain::time::Timestamp;
-use pullyard_domain::wait::Wait;
-use pullyard_store::{Error as StoreError, Gauges, Write};
+use pullyard_store::{Gauges, Write};
+use std::time::Duration;
 
 const MAX_JOBS_SWEPT: usize = 25;
 /// Jobs counted per class. A read costs at least half a unit, which covers as many.
@@ -26,112 +26,99 @@ pub(super) async fn sweep_ready(
     gauges: &mut Gauges,
     report: &mut Report,
 ) -> Result<(), Error> {
-    let until = time.limits.ready;
-    let mut waits = WaitExplainer::default();
-    for id in list_projects_rotated(ctx, time, until).await? {
-        time.check(until, "sweep the waiting jobs of runners")?;
-        match sweep_project(ctx, time, &id, gauges, &mut waits, report).await {
-            Ok(()) => {}
-            Err(error @ Error::Timeout { .. }) if time.is_past(until) => return Err(error),
-            Err(error) => {
-                report.failed += 1;
-                gauges.more = true;
-                tracing::error!(project = %id, error = %error, "sweep of a project's waiting jobs failed");
-            }
-        }
-    }
-    Ok(())
+    ReadySweep { ctx, time, until: time.limits.ready, waits: WaitExplainer::default(), gauges, report }.run().await
 }
 
-async fn sweep_project(
-    ctx: &Context,
-    time: &RoundTimer<'_>,
-    id: &ProjectId,
-    gauges: &mut Gauges,
-    waits: &mut WaitExplainer,
-    report: &mut Report,
-) -> Result<(), Error> {
-    // Read once for all jobs of the project; the next round sees changes.
-    let until = time.limits.ready;
-    let Some(project) = time.run_before(until, "read a project", ctx.store.load_project(id)).await? else {
-        return Ok(());
-    };
-    for class in time.run_before(until, "read the classes of a project", ctx.store.list_classes(&project.id)).await? {
-        time.check(until, "sweep the waiting jobs of a project")?;
-        match sweep_class(ctx, time, &project, class, gauges, waits, report).await {
-            Ok(()) => {}
-            Err(error @ Error::Timeout { .. }) if time.is_past(until) => return Err(error),
-            Err(error) => {
-                report.failed += 1;
-                gauges.more = true;
-                tracing::error!(project = %id, error = %error, "sweep of a class's waiting jobs failed");
-            }
-        }
-    }
-    Ok(())
+struct ReadySweep<'a> {
+    ctx: &'a Context,
+    time: &'a RoundTimer<'a>,
+    until: Duration,
+    waits: WaitExplainer,
+    gauges: &'a mut Gauges,
+    report: &'a mut Report,
 }
 
-async fn sweep_class(
-    ctx: &Context,
-    time: &RoundTimer<'_>,
-    project: &Project,
-    class: Result<(ClassId, ClassRequirements), StoreError>,
-    gauges: &mut Gauges,
-    waits: &mut WaitExplainer,
-    report: &mut Report,
-) -> Result<(), Error> {
-    let (class, _) = class?;
-    let until = time.limits.ready;
-    let rows = time
-        .run_before(until, "read the waiting jobs of a class", ctx.store.list_ready_jobs(&class, MAX_COUNTED))
-        .await?;
-    gauges.more |= i32::try_from(rows.len()).is_ok_and(|len| len >= MAX_COUNTED);
-    let mut oldest = None;
-    for row in rows.iter().take(MAX_JOBS_SWEPT) {
-        time.check(until, "sweep the waiting jobs of a class")?;
-        match time.run("sweep a waiting job", sweep_ready_job(ctx, project, &row.job, waits, report)).await {
-            Ok(since) => oldest = [oldest, since].into_iter().flatten().min(),
-            Err(error) => {
-                report.failed += 1;
-                tracing::error!(job.id = %row.job, error = %error, "sweep of a waiting job failed");
+impl ReadySweep<'_> {
+    async fn run(mut self) -> Result<(), Error> {
+        for id in list_projects_rotated(self.ctx, self.time, self.until).await? {
+            self.time.check(self.until, "sweep the waiting jobs of runners")?;
+            let swept = self.sweep_project(&id).await;
+            self.record_failure(swept, &id, "project")?;
+        }
+        Ok(())
+    }
+
+    async fn sweep_project(&mut self, id: &ProjectId) -> Result<(), Error> {
+        let store = &self.ctx.store;
+        // Read once for all jobs of the project; the next round sees changes.
+        let project = self.time.run_before(self.until, "read a project", store.load_project(id)).await?;
+        let Some(project) = project else { return Ok(()) };
+        let classes = self.time.run_before(self.until, "read the classes of a project", store.list_classes(id)).await?;
+        for class in classes {
+            self.time.check(self.until, "sweep the waiting jobs of a project")?;
+            let swept = match class {
+                Ok((class, _)) => self.sweep_class(&project, &class).await,
+                Err(error) => Err(error.into()),
+            };
+            self.record_failure(swept, id, "class")?;
+        }
+        Ok(())
+    }
+
+    /// Counts and logs a failure, so that the rest is swept. Errors: the time for Ready jobs is over.
+    fn record_failure(&mut self, swept: Result<(), Error>, project: &ProjectId, part: &str) -> Result<(), Error> {
+        let Err(error) = swept else { return Ok(()) };
+        if matches!(error, Error::Timeout { .. }) && self.time.is_past(self.until) {
+            return Err(error);
+        }
+        self.report.failed += 1;
+        self.gauges.more = true;
+        tracing::error!(project = %project, error = %error, "sweep of a {part}'s waiting jobs failed");
+        Ok(())
+    }
+
+    async fn sweep_class(&mut self, project: &Project, class: &ClassId) -> Result<(), Error> {
+        let read = self.ctx.store.list_ready_jobs(class, MAX_COUNTED);
+        let rows = self.time.run_before(self.until, "read the waiting jobs of a class", read).await?;
+        self.gauges.more |= i32::try_from(rows.len()).is_ok_and(|len| len >= MAX_COUNTED);
+        let (time, mut oldest) = (self.time, None);
+        for row in rows.iter().take(MAX_JOBS_SWEPT) {
+            time.check(self.until, "sweep the waiting jobs of a class")?;
+            match time.run("sweep a waiting job", self.sweep_job(project, &row.job)).await {
+                Ok(since) => oldest = [oldest, since].into_iter().flatten().min(),
+                Err(error) => {
+                    self.report.failed += 1;
+                    tracing::error!(job.id = %row.job, error = %error, "sweep of a waiting job failed");
+                }
             }
         }
+        count_waiting(self.gauges, &project.id, u32::try_from(rows.len()).unwrap_or(u32::MAX), oldest);
+        Ok(())
     }
-    count_waiting(gauges, &project.id, u32::try_from(rows.len()).unwrap_or(u32::MAX), oldest);
-    Ok(())
-}
 
-async fn sweep_ready_job(
-    ctx: &Context,
-    project: &Project,
-    id: &JobId,
-    waits: &mut WaitExplainer,
-    report: &mut Report,
-) -> Result<Option<Timestamp>, Error> {
-    let Some(job) = ctx.store.load_job(id).await? else { return Ok(None) };
-    report.checked += 1;
-    let now = ctx.clock.now();
-    let compute = project.settings.compute;
-    // Only giving up needs the reason, which requires reading the runners.
-    let why = match next_waiting_step(&job, compute, "", now) {
-        WaitingStep::Fail(_) => {
-            waits.explain(ctx, &job, now).await?.map(|wait: Wait| wait.sentence()).unwrap_or_default()
+    /// Returns since when the job has been waiting, unless it stopped waiting.
+    async fn sweep_job(&mut self, project: &Project, id: &JobId) -> Result<Option<Timestamp>, Error> {
+        let ctx = self.ctx;
+        let Some(job) = ctx.store.load_job(id).await? else { return Ok(None) };
+        self.report.checked += 1;
+        let now = ctx.clock.now();
+        match next_waiting_step(&job, project.settings.compute, now) {
+            WaitingStep::Skip => {}
+            WaitingStep::Move(place) => {
+                move_job(ctx, &job, place).await?;
+            }
+            WaitingStep::Fail => {
+                let wait = self.waits.explain(ctx, &job, now).await?;
+                let why = wait.map(|wait| wait.sentence()).unwrap_or_default();
+                let next =
+                    job.fail(unclaimed_failure(&why), now).map_err(|refusal| Error::from_refusal(refusal, now))?;
+                let written = write_end(ctx, &job, &next, WriteParts::default(), now).await?;
+                self.report.ended += u32::from(written == Write::Applied);
+                return Ok(None);
+            }
         }
-        _ => String::new(),
-    };
-    match next_waiting_step(&job, compute, &why, now) {
-        WaitingStep::Skip => {}
-        WaitingStep::Move(place) => {
-            move_job(ctx, &job, place).await?;
-        }
-        WaitingStep::Fail(failure) => {
-            let next = job.fail(failure, now).map_err(|refusal| Error::from_refusal(refusal, now))?;
-            let written = write_end(ctx, &job, &next, WriteParts::default(), now).await?;
-            report.ended += u32::from(written == Write::Applied);
-            return Ok(None);
-        }
+        Ok((job.status == JobStatus::Ready).then_some(job.ready_since))
     }
-    Ok((job.status == JobStatus::Ready).then_some(job.ready_since))
 }
 
 /// Writes: JOB if `rev` is unchanged; CLASS first, if the job moves to runners.
@@ -148,8 +135,7 @@ async fn move_job(ctx: &Context, job: &Job, place: Placement) -> Result<bool, Er
     let Ok(mut next) = job.move_to(place, now) else { return Ok(false) };
     if place == Placement::Runners {
         // The class of a job planned for Fargate may lack labels.
-        let context = ctx.store.load_context(&job.id, &job.context).await?;
-        let context = context.ok_or_else(|| Error::Inconsistent(format!("{} has no context", job.id)))?;
+        let context = ctx.load_context_of(job).await?;
         let labels = context.ticket.as_ref().map(|(_, text)| text.runner_labels()).unwrap_or_default();
         let needs = ClassRequirements {
             capability: context.repository.agent.capability.clone(),

@@ -24,8 +24,8 @@ pub(crate) struct DelayedCall {
 impl DelayedCall {
     /// `operation` is an AWS name such as `RunTask`.
     pub(crate) fn before(operation: &'static str) -> Self {
-        let (asked, goes_on) = Default::default();
-        Self { wire: Wire::default(), operation, armed: Arc::default(), reached: asked, resume: goes_on }
+        let (reached, resume) = Default::default();
+        Self { wire: Wire::default(), operation, armed: Arc::default(), reached, resume }
     }
 
     pub(crate) async fn run_before_call<T: Debug>(&self, of: impl Future<Output = T>, meanwhile: impl Future) -> T {

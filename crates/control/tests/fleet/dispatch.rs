@@ -68,7 +68,7 @@ async fn wake_up_starts_no_task_after_the_last_failed_start() {
     let mut job = waiting_job(&world, &wire).await;
     for _ in 0..3 {
         let now = ctx.clock.now();
-        let fault = DispatchFault::Refused { reason: "no role".into(), times: 1 };
+        let fault = DispatchFault::Refused { reason: "no role".into() };
         job = job.begin_dispatch(now).unwrap();
         job = job.record_start_fault(1, job.dispatch.number, fault, now).unwrap();
     }
@@ -110,7 +110,7 @@ async fn claimed_task(number: u32) -> Option<String> {
     let job = waiting_job(&world, &wire).await;
     let now = ctx.clock.now();
     let first = job.begin_dispatch(now).unwrap().set_task(1, 1, "task-1").unwrap();
-    let silent = first.record_start_fault(1, 1, DispatchFault::Silent { times: 1 }, now).unwrap();
+    let silent = first.record_start_fault(1, 1, DispatchFault::Silent, now).unwrap();
     let second = silent.begin_dispatch(now).unwrap().set_task(1, 2, "task-2").unwrap();
     assert_applied(ctx.store.update_job(&second).await);
     let bootstrap = Bootstrap { job: job.id, attempt: 1, dispatch: number, expires: now };

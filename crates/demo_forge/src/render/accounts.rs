@@ -1,4 +1,4 @@
-//! Renders accounts, organisations and installations.
+//! Renders accounts, organizations and installations.
 
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ pub fn owner(shared: &Shared, login: &str) -> Account {
     Account { id: organization_id(login), login: login.to_owned(), kind: AccountKind::Organization }
 }
 
-/// Hashes the name (FNV-1a), because organisations are not stored.
+/// Hashes the name (FNV-1a), because organizations are not stored.
 fn organization_id(login: &str) -> u64 {
     let start = 0xcbf2_9ce4_8422_2325_u64;
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);

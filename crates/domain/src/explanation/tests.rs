@@ -20,20 +20,20 @@ fn ready_job_names_what_its_start_waits_for() {
     let code = |job: &Job| wait_reason(job, None, time_at(400)).unwrap().code();
     assert_eq!(wait_reason(&ready_job(), None, time_at(400)), Some(Wait::StartingNow { ago: Span(400) }));
     assert_eq!(code(&ready_job().begin_dispatch(time_at(10)).unwrap()), "task_starting");
-    assert_eq!(code(&job_with_failed_start(DispatchFault::Throttled { times: 1 })), "fargate_throttled");
-    assert_eq!(code(&job_with_failed_start(DispatchFault::Interrupted { times: 1 })), "spot_interrupted");
-    assert_eq!(code(&job_with_failed_start(DispatchFault::Silent { times: 1 })), "start_failed");
+    assert_eq!(code(&job_with_failed_start(DispatchFault::Throttled)), "fargate_throttled");
+    assert_eq!(code(&job_with_failed_start(DispatchFault::Interrupted)), "spot_interrupted");
+    assert_eq!(code(&job_with_failed_start(DispatchFault::Silent)), "start_failed");
     let reason = "no role".to_owned();
-    let refused = job_with_failed_start(DispatchFault::Refused { reason: reason.clone(), times: 1 });
+    let refused = job_with_failed_start(DispatchFault::Refused { reason: reason.clone() });
     let next = time_at(65);
     assert_eq!(wait_reason(&refused, None, time_at(400)), Some(Wait::StartFailed { reason, next }));
-    let capacity = job_with_failed_start(DispatchFault::Capacity { since: time_at(5), times: 1 });
+    let capacity = job_with_failed_start(DispatchFault::Capacity { since: time_at(5) });
     assert_eq!(wait_reason(&capacity, None, time_at(400)), Some(Wait::FargateCapacity { time: time_at(5), next }));
     // A container that died had started, so the sentence names no refusal.
     for fault in [
-        DispatchFault::Died { reason: "exit code 1".into(), times: 1 },
-        DispatchFault::Silent { times: 1 },
-        DispatchFault::Refused { reason: "no role".into(), times: 1 },
+        DispatchFault::Died { reason: "exit code 1".into() },
+        DispatchFault::Silent,
+        DispatchFault::Refused { reason: "no role".into() },
     ] {
         let says = wait_reason(&job_with_failed_start(fault), None, time_at(400)).unwrap().sentence();
         assert!(says.starts_with("No container claimed the job ("), "{says}");

@@ -11,7 +11,7 @@ impl Job {
         self.check_fence(fence)?;
         let mut job = self.clone();
         job.raise_acked_inputs(inputs);
-        if job.heard == self.heard { Err(TransitionRefusal::AlreadyDone) } else { Ok(job) }
+        if job.read_inputs == self.read_inputs { Err(TransitionRefusal::AlreadyDone) } else { Ok(job) }
     }
 
     /// Lets the runner push work that considers this many inputs.
@@ -29,7 +29,7 @@ impl Job {
 
     /// Clamped to the number of inputs; never decreases.
     pub(super) fn raise_acked_inputs(&mut self, inputs: u32) {
-        self.heard = self.heard.max(inputs.min(self.inputs));
+        self.read_inputs = self.read_inputs.max(inputs.min(self.inputs));
     }
 }
 
@@ -66,10 +66,10 @@ mod tests {
         let fence = fence(&job, 1, "c1");
         let one = job.acknowledge_inputs(&fence, 1).unwrap();
         assert_eq!(
-            (one.heard, one.acknowledge_inputs(&fence, 1), one.acknowledge_inputs(&fence, 0)),
+            (one.read_inputs, one.acknowledge_inputs(&fence, 1), one.acknowledge_inputs(&fence, 0)),
             (1, Err(TransitionRefusal::AlreadyDone), Err(TransitionRefusal::AlreadyDone))
         );
-        assert_eq!(one.acknowledge_inputs(&fence, 9).unwrap().heard, 2);
+        assert_eq!(one.acknowledge_inputs(&fence, 9).unwrap().read_inputs, 2);
         assert_eq!(
             (one.status, one.want, one.inputs),
             (JobStatus::Executing, DesiredState::Run, 2),
@@ -83,7 +83,7 @@ mod tests {
         assert_eq!(job.acknowledge_inputs(&fence(&job, 1, "other"), 1), Err(TransitionRefusal::LeaseLost));
         let gone = job.suspend(&fence(&job, 1, "c1"), &suspend_report(Suspension::Pause, 1), time_at(250)).unwrap();
         assert_eq!(
-            (gone.heard, gone.acknowledge_inputs(&fence(&job, 1, "c1"), 1)),
+            (gone.read_inputs, gone.acknowledge_inputs(&fence(&job, 1, "c1"), 1)),
             (1, Err(TransitionRefusal::LeaseLost))
         );
     }

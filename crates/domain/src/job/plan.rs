@@ -142,7 +142,7 @@ fn new_job(plan: &JobPlan<'_>, branch: String) -> Job {
         pause: None,
         question: None,
         inputs: 0,
-        heard: 0,
+        read_inputs: 0,
         session: None,
         model: None,
         push_until: None,

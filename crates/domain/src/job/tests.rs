@@ -22,7 +22,7 @@ const TRANSITIONS: [(&str, Transition); 21] = [
     ("dispatched", |job, now| job.begin_dispatch(now)),
     ("start_named", |job, _| job.set_task(job.attempt + 1, job.dispatch.number, "task-9")),
     ("start_failed", |job, now| {
-        job.record_start_fault(job.attempt + 1, job.dispatch.number, DispatchFault::Throttled { times: 1 }, now)
+        job.record_start_fault(job.attempt + 1, job.dispatch.number, DispatchFault::Throttled, now)
     }),
     ("claimed", |job, now| job.claim(&claim(job.attempt + 1, "c2"), now)),
     ("pending", |job, now| progress_to(job, JobStatus::Pending, now)),
@@ -207,7 +207,7 @@ fn repeats_are_distinguished_from_new_calls() {
     // These calls carry no id, so a repeat is refused for the new status.
     check(|job| job.fail(crash_failure(), time_at(210)), &active(JobStatus::Claimed), WrongStatus(JobStatus::Failed));
     check(|job| job.requeue(time_at(210)), &active(JobStatus::Claimed), WrongStatus(JobStatus::Ready));
-    let silent = |job: &Job| job.record_start_fault(1, 1, DispatchFault::Silent { times: 1 }, time_at(20));
+    let silent = |job: &Job| job.record_start_fault(1, 1, DispatchFault::Silent, time_at(20));
     check(silent, &job_with_start(), LeaseLost);
 }
 
@@ -255,7 +255,7 @@ fn only_its_runner_ends_a_job_before_push_until() {
 
 #[test]
 fn claim_holds_the_job_and_clears_start_faults() {
-    let faulty = job_with_start().record_start_fault(1, 1, DispatchFault::Throttled { times: 1 }, time_at(20)).unwrap();
+    let faulty = job_with_start().record_start_fault(1, 1, DispatchFault::Throttled, time_at(20)).unwrap();
     let job = faulty.begin_dispatch(time_at(30)).unwrap().claim(&claim(1, "c1"), time_at(40)).unwrap();
     assert_eq!(job.dispatch.fault, None);
     assert!(!job.dispatch.starting);
@@ -337,9 +337,9 @@ fn stored_failures_are_clipped() {
     );
     assert!(stored(ready_job().fail(long(), time_at(210)).unwrap()) < small);
     assert!(stored(active(JobStatus::Claimed).record_container_stop("task-c1", long(), time_at(210)).unwrap()) < small);
-    let refused = DispatchFault::Refused { reason: "x".repeat(9_000), times: 1 };
+    let refused = DispatchFault::Refused { reason: "x".repeat(9_000) };
     assert!(stored(job_with_start().record_start_fault(1, 1, refused, time_at(20)).unwrap()) < small);
-    let died = DispatchFault::Died { reason: "x".repeat(9_000), times: 1 };
+    let died = DispatchFault::Died { reason: "x".repeat(9_000) };
     assert!(stored(job_with_start().record_start_fault(1, 1, died, time_at(20)).unwrap()) < small);
 }
 
@@ -360,9 +360,9 @@ fn task_death_is_recorded_only_for_the_holding_task() {
     );
 }
 
-const SILENT_START: DispatchFault = DispatchFault::Silent { times: 1 };
-const THROTTLED_START: DispatchFault = DispatchFault::Throttled { times: 1 };
-const INTERRUPTED_START: DispatchFault = DispatchFault::Interrupted { times: 1 };
+const SILENT_START: DispatchFault = DispatchFault::Silent;
+const THROTTLED_START: DispatchFault = DispatchFault::Throttled;
+const INTERRUPTED_START: DispatchFault = DispatchFault::Interrupted;
 
 fn config() -> ProptestConfig {
     ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() }

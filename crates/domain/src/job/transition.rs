@@ -6,7 +6,7 @@
 //! A job that only adopts fails with the loss for which it was requeued, unless it found a push. `looked` records
 //! whether an attempt searched for the push. The same holds for a job that failed before it could search.
 
-use super::fault::DispatchFault;
+use super::fault::{DispatchFault, FailedStarts};
 use super::{
     ActiveAttempt, AttemptEnd, DesiredState, Dispatch, Job, JobResult, JobStatus, LastReport, Placement, PushSearch,
 };
@@ -116,15 +116,15 @@ impl Job {
         if self.attempt + 1 != attempt || self.dispatch.number != number || !self.dispatch.starting {
             return Err(TransitionRefusal::LeaseLost);
         }
-        let fault = fault.continue_count(self.dispatch.fault.as_ref());
         let mut job = self.clone();
         job.dispatch.starting = false;
-        if matches!(fault, DispatchFault::Died { .. } | DispatchFault::Interrupted { .. }) {
+        if matches!(fault, DispatchFault::Died { .. } | DispatchFault::Interrupted) {
             job.dispatch.reject_task();
         }
         job.dispatch.task = None;
-        job.dispatch.due = now.plus(fault.backoff());
-        job.dispatch.fault = Some(fault);
+        let failed = FailedStarts::after(self.dispatch.fault.as_ref(), fault);
+        job.dispatch.due = now.plus(failed.backoff());
+        job.dispatch.fault = Some(failed);
         Ok(job)
     }
 
@@ -146,10 +146,8 @@ impl Job {
     }
 
     pub fn start_failure(&self) -> Option<Failure> {
-        let fault = self.dispatch.fault.as_ref()?;
-        let enough = fault.max_consecutive().is_some_and(|limit| fault.count() >= limit);
-        (self.status == JobStatus::Ready && enough)
-            .then(|| Failure::TaskNeverStarted { limit: START_TIMEOUT.into(), reason: fault.description() })
+        let reason = self.dispatch.fault.as_ref()?.lasting_reason()?;
+        (self.status == JobStatus::Ready).then(|| Failure::TaskNeverStarted { limit: START_TIMEOUT.into(), reason })
     }
 
     pub fn claim(&self, claim: &Claim, now: Timestamp) -> Result<Self, TransitionRefusal> {

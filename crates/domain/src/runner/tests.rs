@@ -90,7 +90,10 @@ fn takeover_keeps_slots_and_the_requested_drain() {
 fn heartbeat_sets_online_and_the_last_one_offline() {
     let offline = Runner { status: Presence::Offline, spared_until: Some(time_at(300)), epoch: 4, ..runner("kite") };
     let back = offline.with_heartbeat(heartbeat("i1"), time_at(200)).unwrap();
-    assert_eq!((back.status, back.epoch, back.spared_until, back.heard), (Presence::Online, 4, None, true));
+    assert_eq!(
+        (back.status, back.epoch, back.spared_until, back.has_sent_heartbeat),
+        (Presence::Online, 4, None, true)
+    );
     let gone = back.with_heartbeat(Heartbeat { is_sign_off: true, ..heartbeat("i1") }, time_at(210)).unwrap();
     assert_eq!((gone.status, gone.epoch), (Presence::Offline, 5));
     let again = gone.with_heartbeat(Heartbeat { is_sign_off: true, ..heartbeat("i1") }, time_at(211)).unwrap();

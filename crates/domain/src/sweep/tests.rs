@@ -44,7 +44,7 @@ fn job_is_due_exactly_when_it_needs_a_sweeper_step() {
 }
 
 fn silent_start() -> DispatchFault {
-    DispatchFault::Silent { times: 1 }
+    DispatchFault::Silent
 }
 
 fn job_with_stopped_task(job: &Job, failure: Failure, secs: u64) -> Job {
@@ -172,33 +172,23 @@ fn failed_items_back_off_from_a_minute_to_an_hour() {
 #[track_caller]
 fn check_waiting(secs: u64, compute: Compute, expected: &WaitingStep) {
     let job = Job { place: Placement::Runners, ..ready_job() };
-    assert_eq!(&next_waiting_step(&job, compute, "No online runner has codex.", time_at(secs)), expected);
+    assert_eq!(&next_waiting_step(&job, compute, time_at(secs)), expected);
 }
 
 #[test]
 fn runner_job_is_given_up_after_a_day_with_the_reason() {
     let day = 24 * 3_600;
-    let limit = Span::from(MAX_READY_TIME);
-    let failure = Failure::NeverClaimed { limit, why: "No online runner has codex".into() };
     check_waiting(day - 1, Compute::Runners, &WaitingStep::Skip);
-    check_waiting(day, Compute::Runners, &WaitingStep::Fail(failure.clone()));
-    check_waiting(day, Compute::Fargate, &WaitingStep::Fail(failure));
-    let job = Job { place: Placement::Runners, ..ready_job() };
-    let waited = next_waiting_step(
-        &job,
-        Compute::Runners,
-        "No runner of acme is online; the last heartbeat was 24 h ago.",
-        time_at(day),
-    );
-    let WaitingStep::Fail(failure) = waited else { panic!("{waited:?}") };
-    assert_eq!(failure.sentence(), "The job was not started within 24 h: No runner of acme is online.");
+    check_waiting(day, Compute::Runners, &WaitingStep::Fail);
+    check_waiting(day, Compute::Fargate, &WaitingStep::Fail);
+    for why in ["No runner of acme is online; the last heartbeat was 24 h ago.", "No runner of acme is online."] {
+        let sentence = unclaimed_failure(why).sentence();
+        assert_eq!(sentence, "The job was not started within 24 h: No runner of acme is online.");
+    }
     let claimed = Job { place: Placement::Runners, ..active(JobStatus::Claimed) };
-    assert_eq!(next_waiting_step(&claimed, Compute::Fargate, "", time_at(day)), WaitingStep::Skip);
-    assert_eq!(
-        next_waiting_step(&ready_job(), Compute::Runners, "", time_at(day)),
-        WaitingStep::Skip,
-        "not a job of runners"
-    );
+    assert_eq!(next_waiting_step(&claimed, Compute::Fargate, time_at(day)), WaitingStep::Skip);
+    let on_fargate = next_waiting_step(&ready_job(), Compute::Runners, time_at(day));
+    assert_eq!(on_fargate, WaitingStep::Skip, "not a job of runners");
 }
 
 #[test]

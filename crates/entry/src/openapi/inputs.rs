@@ -45,7 +45,7 @@ impl<T: JsonSchema> OperationInput for Query<T> {
     }
 }
 
-/// [`build_document`](super::described) adds the parameters from the route.
+/// [`build_document`](super::build_document) adds the parameters from the route.
 impl<T> OperationInput for Path<T> {
     fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Responses {
         problems([(404, "Not found, or not visible to this credential. `not_found`.".to_owned())])

@@ -18,7 +18,9 @@ use pullyard_domain::project::{Compute, Limits, OfflinePolicy, Settings};
 use pullyard_domain::runner::sweep::{self, LossReason, TokenState, is_slot_of_job};
 use pullyard_domain::runner::{Heartbeat, Presence, Runner, Slot};
 use pullyard_domain::select::is_claimable;
-use pullyard_domain::sweep::{JobStep, WaitingStep, next_step, next_waiting_step, step_after_runner_loss};
+use pullyard_domain::sweep::{
+    JobStep, WaitingStep, next_step, next_waiting_step, step_after_runner_loss, unclaimed_failure,
+};
 use pullyard_domain::ticket::{SettleStep, Ticket};
 use pullyard_domain::time::Timestamp;
 use std::time::Duration;
@@ -178,7 +180,7 @@ impl Rules {
     pub(super) fn new_runner(&mut self, at: u8) -> ItemVersion {
         let mut runner = runner(runner_name(at));
         runner.max = 1;
-        runner.heard = true;
+        runner.has_sent_heartbeat = true;
         self.runners.number(runner)
     }
 
@@ -270,14 +272,11 @@ impl Rules {
                 };
                 take(job, now, step_after_runner_loss(job, loss.failure(runner, now), now))
             }
-            Change::SweepDueJob => {
-                let why = "no runner is online";
-                match next_waiting_step(job, self.settings.compute, why, now) {
-                    WaitingStep::Fail(failure) => job.fail(failure, now).map(Some),
-                    WaitingStep::Move(place) => job.move_to(place, now).map(Some),
-                    WaitingStep::Skip => take(job, now, next_step(job, now)),
-                }
-            }
+            Change::SweepDueJob => match next_waiting_step(job, self.settings.compute, now) {
+                WaitingStep::Fail => job.fail(unclaimed_failure("no runner is online"), now).map(Some),
+                WaitingStep::Move(place) => job.move_to(place, now).map(Some),
+                WaitingStep::Skip => take(job, now, next_step(job, now)),
+            },
             Change::Yield { runner, claim, attempt, asks, read } => {
                 let rest = if asks { fixtures::question() } else { Suspension::Pause };
                 let id = finish_id(&format!("{}-{claim}-{asks}", runner_name(runner)));

@@ -308,7 +308,7 @@ impl World {
                 if then == state.now {
                     told.last_heartbeat[at] = then;
                 }
-                next.push((does("is heard: runner"), told));
+                next.push((does("sends a heartbeat: runner"), told));
             }
         }
     }

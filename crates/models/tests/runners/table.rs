@@ -39,7 +39,7 @@ pub(super) struct NewClaim {
 /// `claim`: the job, and a slot of its runner.
 pub(super) fn claim(state: &State, claiming: NewClaim, rules: &mut Rules) -> Write {
     let NewClaim { claim: number, job, after, fresh } = claiming;
-    let Some(runner) = rules.runner_of(after) else { return Err(format!("job {job} is claimed by nobody")) };
+    let Some(runner) = rules.runner_of(after) else { return Err(format!("job {job} is claimed without a runner")) };
     let stored = rules.runner(state.runners[runner]);
     let claim = rules.job(after).run.as_ref().map(|run| &run.claim);
     let may = stored.status == Presence::Online
@@ -78,10 +78,10 @@ pub(super) fn end(state: &State, ending: JobEnd, rules: &mut Rules, setting: &Se
                     && setting.moments.time(state.now).since(setting.moments.time(state.last_heartbeat[runner]))
                         <= OFFLINE_AFTER =>
             {
-                return Err(format!("runner {runner} was heard and loses job {} for its silence", ending.job));
+                return Err(format!("runner {runner} sent a heartbeat and loses job {} for its silence", ending.job));
             }
             Some((_, LossKind::NoProcess)) if rules.lists_job(state.runners[runner], ending.job) => {
-                return Err(format!("runner {runner} says that it runs job {} and loses it", ending.job));
+                return Err(format!("runner {runner} lists job {} in its heartbeat and loses it", ending.job));
             }
             _ => {}
         }
@@ -102,8 +102,8 @@ pub(super) fn take_offline(
     rules: &mut Rules,
 ) -> Option<State> {
     let (stored, seen) = (rules.runner(state.runners[runner]), rules.runner(seen));
-    let unheard = stored.last_heartbeat == seen.last_heartbeat;
-    if stored.status != Presence::Online || stored.epoch != seen.epoch || !unheard {
+    let is_silent = stored.last_heartbeat == seen.last_heartbeat;
+    if stored.status != Presence::Online || stored.epoch != seen.epoch || !is_silent {
         return None;
     }
     let mut next = *state;

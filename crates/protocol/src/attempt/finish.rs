@@ -49,8 +49,8 @@ pub struct YieldAnswer {
     /// Current status of the job.
     pub status: pullyard_domain::job::JobStatus,
     /// The attempt continues, because the job has inputs that the agent has not read.
-    #[serde(default)]
-    pub goes_on: bool,
+    #[serde(default, rename = "goes_on")]
+    pub has_unread_inputs: bool,
 }
 
 /// Ends the attempt. Idempotent: by `finish_id`.

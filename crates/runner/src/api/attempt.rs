@@ -99,7 +99,7 @@ impl Attempt<'_> {
         tracing::info!(job.id = %self.assignment.job, attempt = self.assignment.attempt, phase = name, "{name} started");
         let request = StatusRequest { status: phase, inputs };
         let answer = self.retry_until_answered(async || self.client.status(&request).await).await?;
-        if !answer.goes_on {
+        if !answer.has_unread_inputs {
             self.events.add(EventDraft { text, ..EventDraft::phase(name) });
         }
         Ok(answer)

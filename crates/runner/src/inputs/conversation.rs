@@ -103,7 +103,7 @@ impl Conversation {
         attempt.events.end_record();
         checkpoint::create_checkpoint(attempt, workspace, checkpoint::YIELD_TIMEOUT).await;
         let request = yield_request(attempt, YieldReason::Asks, Some(question), self.read_inputs())?;
-        if !attempt.yield_job(&request).await?.goes_on {
+        if !attempt.yield_job(&request).await?.has_unread_inputs {
             return Ok(QuestionResult::Yielded);
         }
         attempt.events.resume_recording();

@@ -34,7 +34,7 @@ pub(super) async fn publish(
         // A granted push takes precedence over a pause.
         DesiredState::Run | DesiredState::Pause => {}
     }
-    if answer.goes_on {
+    if answer.has_unread_inputs {
         return Ok(None);
     }
     let Preparation { access: ForgeAccess { git, .. }, target, workspace, .. } = prepared;

@@ -151,8 +151,9 @@ fn check_transition(before: &Job, after: &Job, now: Timestamp, faults: &mut Vec<
             faults.push(format!("{id} was ended by {word}, which does not hold it: {holder:?}"));
         }
     }
-    let goes_on = after.status == JobStatus::Ready || after.status.is_terminal() || after.status == before.status;
-    if is_suspended(before) && !goes_on {
+    let resumes_or_ends =
+        after.status == JobStatus::Ready || after.status.is_terminal() || after.status == before.status;
+    if is_suspended(before) && !resumes_or_ends {
         faults.push(format!("{id} stood still and is {:?}", after.status));
     }
     if before.status == JobStatus::AwaitingInput
@@ -219,9 +220,9 @@ fn check_runner(one: &ItemChange, now: Timestamp, faults: &mut Vec<String>) {
     if after.epoch < before.epoch || after.last_heartbeat < before.last_heartbeat {
         faults.push(format!("{} goes back: epoch {} to {}", after.name, before.epoch, after.epoch));
     }
-    let heard = now.since(after.last_heartbeat);
-    if before.status == Presence::Online && after.status == Presence::Offline && heard < OFFLINE_AFTER {
-        faults.push(format!("{} was taken Offline, and was heard {heard:?} before", after.name));
+    let silence = now.since(after.last_heartbeat);
+    if before.status == Presence::Online && after.status == Presence::Offline && silence < OFFLINE_AFTER {
+        faults.push(format!("{} was marked Offline {silence:?} after its last heartbeat", after.name));
     }
     if after.slots.len() > after.max as usize && after.slots.len() > before.slots.len() {
         faults.push(format!("{} has room for {} and has {:?}", after.name, after.max, after.slots));

@@ -1,7 +1,7 @@
 //! Simulates the whole control plane on a fake AWS. A seed decides which call returns next and how, which process dies,
 //! which message is lost, doubled or late, and when time passes.
 //!
-//! A seed is one life of the system: some minutes with faults, then recovery. Invariants are checked after every write
+//! A seed gives one life of the system: some minutes with faults, then recovery. Invariants are checked after every write
 //! and at the end. The same seed gives the same trace:
 //!
 //!     PULLYARD_SIM_FROM=17 PULLYARD_SIM_SEEDS=1 cargo test -p pullyard-simulation -- --nocapture
@@ -113,26 +113,26 @@ fn simulate_seeds(next: &AtomicU64, end: u64) -> Totals {
 fn every_law_holds_in_every_life() {
     let (from, seeds) = (env_number("PULLYARD_SIM_FROM", 1), env_number("PULLYARD_SIM_SEEDS", SEEDS));
     let (next, cores) = (AtomicU64::new(from), std::thread::available_parallelism().map_or(1, usize::from));
-    let (began, mut seen) = (Instant::now(), Totals::default());
+    let (began, mut totals) = (Instant::now(), Totals::default());
     std::thread::scope(|scope| {
         let each = (0..cores).map(|_| scope.spawn(|| simulate_seeds(&next, from + seeds))).collect::<Vec<_>>();
         for one in each {
-            seen.add(&one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            totals.add(&one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         }
     });
-    let Totals { seed_count: lived, simulated_secs, steps, tally } = seen;
-    assert_eq!(lived, seeds);
+    let Totals { seed_count, simulated_secs, steps, tally } = totals;
+    assert_eq!(seed_count, seeds);
     let secs = began.elapsed().as_secs_f64();
     println!(
-        "simulation: {lived} seeds from {from}, {steps} steps, {:.1} hours of life in {secs:.1} s: {:.0} seeds per minute on {cores} cores",
+        "simulation: {seed_count} seeds from {from}, {steps} steps, {:.1} hours of life in {secs:.1} s: {:.0} seeds per minute on {cores} cores",
         simulated_secs as f64 / 3_600.0,
-        lived as f64 * 60.0 / secs,
+        seed_count as f64 * 60.0 / secs,
     );
     println!("simulation: {tally}");
     let expected = [(EVENTS, SEEDS), (RARE_EVENTS, MANY_SEEDS)].into_iter().filter(|(_, least)| seeds >= *least);
     let expected = expected.flat_map(|(events, _)| events.split(", "));
     for what in expected {
-        assert!(tally.count(what) > 0, "never in {lived} lives: {what}");
+        assert!(tally.count(what) > 0, "never in {seed_count} lives: {what}");
     }
 }
 
@@ -140,8 +140,8 @@ fn every_law_holds_in_every_life() {
 fn same_seed_gives_the_same_trace() {
     for seed in [3, 12] {
         let (one, other) = (simulate_seed(seed), simulate_seed(seed));
-        let ways = one.trace.lines().iter().zip(other.trace.lines());
-        for (at, (one, other)) in ways.enumerate() {
+        let pairs = one.trace.lines().iter().zip(other.trace.lines());
+        for (at, (one, other)) in pairs.enumerate() {
             assert_eq!(one, other, "seed {seed}, line {at}");
         }
         assert_eq!(one.trace.lines().len(), other.trace.lines().len());

@@ -180,7 +180,7 @@ pub(crate) fn runner(name: &str, max: u32) -> Runner {
         epoch: 1,
         instance: InstanceId::new("process-1").unwrap(),
         last_heartbeat: at(0),
-        heard: false,
+        has_sent_heartbeat: false,
         slots: BTreeMap::new(),
         active: BTreeSet::new(),
         max,

@@ -130,7 +130,7 @@ pub(crate) async fn status(
     };
     let answer = control::set_phase(&ctx, &fence, to, request.inputs).await?;
     let push_for_secs = answer.push_window.map(|window| window.as_secs());
-    Ok(Json(StatusAnswer { want: answer.want, push_for_secs, goes_on: answer.has_unread_inputs }))
+    Ok(Json(StatusAnswer { want: answer.want, push_for_secs, has_unread_inputs: answer.has_unread_inputs }))
 }
 
 pub(crate) async fn events(
@@ -228,11 +228,11 @@ pub(crate) async fn yield_job(
     let yielded = domain::SuspendReport { id: request.yield_id, suspension, agent, session, inputs };
     let (spent_usd_micros, work) = (request.spent_usd_micros, request.work.map(AgentReport::truncate_texts));
     let gives = control::YieldReport { report: yielded, spent_usd_micros, work };
-    let (status, goes_on) = match control::yield_job(&ctx, &fence, &gives).await? {
+    let (status, has_unread_inputs) = match control::yield_job(&ctx, &fence, &gives).await? {
         control::YieldOutcome::Yielded(status) => (status, false),
         control::YieldOutcome::NewerInput => (JobStatus::Executing, true),
     };
-    Ok(Json(YieldAnswer { status, goes_on }))
+    Ok(Json(YieldAnswer { status, has_unread_inputs }))
 }
 
 fn question_error(fault: &str) -> Problem {

@@ -94,8 +94,8 @@ pub(crate) async fn list(
     caller.authorize_project(&page.project)?;
     let (filter, limit) = (page.filter()?, check_limit(page.limit)?);
     let list = control::list_deliveries(&caller.ctx, &page.project, &filter, page.after.as_deref(), limit).await?;
-    let DeliveryList { deliveries, next, oldest_read: looked_back_to } = list;
-    Ok(Json(DeliveryPage { deliveries: deliveries.into_iter().map(wire::delivery).collect(), next, looked_back_to }))
+    let DeliveryList { deliveries, next, oldest_read: searched_to } = list;
+    Ok(Json(DeliveryPage { deliveries: deliveries.into_iter().map(wire::delivery).collect(), next, searched_to }))
 }
 
 /// Another project's entry counts as missing.

@@ -78,7 +78,7 @@ pub(crate) async fn install(
     StrictJson(new): StrictJson<wire::InstallHook>,
 ) -> Result<CreatedResponse<wire::Hook>, Problem> {
     caller.authorize_project(&new.project)?;
-    // Webhooks of Apps and organisations deliver events of all projects.
+    // Webhooks of Apps and organizations deliver events of all projects.
     if new.repository.is_none() {
         caller.authorize_all_projects()?;
     }

@@ -94,8 +94,8 @@ pub(crate) async fn list(caller: Caller<scope::Read>, Query(page): Query<JobQuer
     caller.authorize_project(&page.project)?;
     let (filter, limit) = (page.filter()?, check_limit(page.limit)?);
     let list = control::list_jobs(&caller.ctx, &page.project, &filter, page.after.as_deref(), limit).await?;
-    let JobList { jobs, next, oldest_read: looked_back_to } = list;
-    Ok(Json(JobPage { jobs: jobs.into_iter().map(wire::job).collect(), next, looked_back_to }))
+    let JobList { jobs, next, oldest_read: searched_to } = list;
+    Ok(Json(JobPage { jobs: jobs.into_iter().map(wire::job).collect(), next, searched_to }))
 }
 
 /// Another project's job counts as missing.

@@ -44,7 +44,7 @@ struct Row {
     version: SafeText,
     /// Level, and the result of the check.
     isolation: Option<(SafeText, SafeText)>,
-    heard: TimeLabel,
+    last_heartbeat: TimeLabel,
     /// The command that the runner accepts now: its name in the form, and on the button.
     order: Option<(&'static str, &'static str)>,
     may_delete: bool,
@@ -107,7 +107,7 @@ impl Row {
             labels: runner.labels.iter().map(|one| line(one)).collect(),
             version: line(&runner.version),
             isolation: runner.isolation.as_ref().map(|one| (line(&one.level), line(&one.result))),
-            heard: labels::format_time(runner.heard, now),
+            last_heartbeat: labels::format_time(runner.last_heartbeat, now),
             order: may_command.then_some(order),
             may_delete: may_command,
         })

@@ -75,12 +75,12 @@ impl List {
                     after,
                 };
                 let page = session.api.list_deliveries_matching(&project, &query).await?;
-                let DeliveryPage { deliveries, next, looked_back_to } = page;
-                Ok(Page { items: deliveries, next, searched_to: looked_back_to })
+                let DeliveryPage { deliveries, next, searched_to } = page;
+                Ok(Page { items: deliveries, next, searched_to })
             })
             .await?;
         session.ensure_project_exists(all.items.is_empty(), &project).await?;
-        Ok(DeliveryPage { deliveries: all.items, next: all.next, looked_back_to: all.searched_to })
+        Ok(DeliveryPage { deliveries: all.items, next: all.next, searched_to: all.searched_to })
     }
 
     fn show(&self, session: &Session, page: &DeliveryPage) -> Result<(), CliError> {
@@ -107,11 +107,11 @@ impl List {
         }
         let next = page.next.as_deref();
         let empty = match self.is_filtered() {
-            true => empty_message("delivery", next, page.looked_back_to),
+            true => empty_message("delivery", next, page.searched_to),
             false => "No delivery yet.".to_owned(),
         };
         table.show(&session.screen, &empty)?;
-        hint_next_page(&session.screen, next, page.looked_back_to);
+        hint_next_page(&session.screen, next, page.searched_to);
         Ok(())
     }
 }

@@ -90,7 +90,7 @@ pub(super) fn check_runners(url: &str, project: &Project, runners: &Result<Vec<R
         return Some(Finding::good("runners", format!("{online} {verb} jobs of {id}.")));
     }
     let drained = all.iter().filter(serves).find(|runner| runner.drain.is_some());
-    let last = all.iter().filter(serves).max_by_key(|runner| runner.heard);
+    let last = all.iter().filter(serves).max_by_key(|runner| runner.last_heartbeat);
     let (sentence, help) = match (drained, last) {
         (Some(runner), _) => (
             format!("No runner claims jobs of {id}: {} is draining.", runner.name),

@@ -60,12 +60,12 @@ impl List {
                     limit,
                     after,
                 };
-                let JobPage { jobs, next, looked_back_to } = session.api.list_jobs_matching(&project, &query).await?;
-                Ok(Page { items: jobs, next, searched_to: looked_back_to })
+                let JobPage { jobs, next, searched_to } = session.api.list_jobs_matching(&project, &query).await?;
+                Ok(Page { items: jobs, next, searched_to })
             })
             .await?;
         session.ensure_project_exists(all.items.is_empty(), &project).await?;
-        Ok(JobPage { jobs: all.items, next: all.next, looked_back_to: all.searched_to })
+        Ok(JobPage { jobs: all.items, next: all.next, searched_to: all.searched_to })
     }
 
     fn show(&self, session: &Session, page: &JobPage) -> Result<(), CliError> {
@@ -93,11 +93,11 @@ impl List {
         }
         let next = page.next.as_deref();
         let empty = match self.is_filtered() {
-            true => empty_message("job", next, page.looked_back_to),
+            true => empty_message("job", next, page.searched_to),
             false => "No job yet. Request one with `pullyard jobs create`.".to_owned(),
         };
         table.show(&session.screen, &empty)?;
-        hint_next_page(&session.screen, next, page.looked_back_to);
+        hint_next_page(&session.screen, next, page.searched_to);
         Ok(())
     }
 }

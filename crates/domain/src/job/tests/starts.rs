@@ -8,9 +8,7 @@ use std::time::Duration;
 #[test]
 fn start_is_identified_by_attempt_and_number() {
     let job = job_with_start();
-    let fail = |job: &Job, attempt, number| {
-        job.record_start_fault(attempt, number, DispatchFault::Silent { times: 1 }, time_at(20))
-    };
+    let fail = |job: &Job, attempt, number| job.record_start_fault(attempt, number, DispatchFault::Silent, time_at(20));
     for (attempt, number) in [(0, 1), (2, 1), (1, 0), (1, 2)] {
         assert_eq!(fail(&job, attempt, number), Err(TransitionRefusal::LeaseLost), "{attempt} {number}");
         assert_eq!(job.set_task(attempt, number, "t"), Err(TransitionRefusal::LeaseLost), "{attempt} {number}");
@@ -42,15 +40,15 @@ fn after_faults(faults: &[DispatchFault]) -> (Job, u64) {
 }
 
 fn no_capacity(secs: u64) -> DispatchFault {
-    DispatchFault::Capacity { since: time_at(secs), times: 1 }
+    DispatchFault::Capacity { since: time_at(secs) }
 }
 
 fn start_refusal() -> DispatchFault {
-    DispatchFault::Refused { reason: "no role".into(), times: 1 }
+    DispatchFault::Refused { reason: "no role".into() }
 }
 
 fn container_death() -> DispatchFault {
-    DispatchFault::Died { reason: "exit code 1".into(), times: 1 }
+    DispatchFault::Died { reason: "exit code 1".into() }
 }
 
 #[test]
@@ -68,9 +66,9 @@ fn transient_start_faults_never_give_up() {
         assert_eq!(after_faults(&vec![fault; 200]).0.start_failure(), None);
     }
     let (job, _) = after_faults(&[no_capacity(1), no_capacity(2), no_capacity(3)]);
-    assert_eq!(job.dispatch.fault, Some(DispatchFault::Capacity { since: time_at(1), times: 3 }));
+    assert_eq!(job.dispatch.fault, Some(FailedStarts { last: no_capacity(1), count: 3 }));
     let (job, _) = after_faults(&[no_capacity(1), THROTTLED_START, no_capacity(3)]);
-    assert_eq!(job.dispatch.fault, Some(DispatchFault::Capacity { since: time_at(3), times: 3 }));
+    assert_eq!(job.dispatch.fault, Some(FailedStarts { last: no_capacity(3), count: 3 }));
 }
 
 #[test]
@@ -94,8 +92,6 @@ fn transient_and_permanent_start_faults_count_apart() {
     assert!(!gives_up(&[SILENT_START, SILENT_START, THROTTLED_START, SILENT_START, SILENT_START]));
     assert!(gives_up(&[SILENT_START, THROTTLED_START, SILENT_START, SILENT_START, SILENT_START]));
     assert_eq!(after_faults(&[SILENT_START, SILENT_START, THROTTLED_START]).1, 5);
-    // The count that the caller passes is ignored.
-    assert!(!gives_up(&[DispatchFault::Silent { times: 40 }]));
 }
 
 #[test]
@@ -104,7 +100,7 @@ fn claim_or_requeue_resets_the_fault_count() {
     let claimed = twice.claim(&claim(1, "c1"), time_at(5_000)).unwrap();
     let back = claimed.requeue(time_at(5_100)).unwrap().begin_dispatch(time_at(5_200)).unwrap();
     let failed = back.record_start_fault(2, 1, SILENT_START, time_at(5_300)).unwrap();
-    assert_eq!(failed.dispatch.fault, Some(SILENT_START));
+    assert_eq!(failed.dispatch.fault, Some(FailedStarts { last: SILENT_START, count: 1 }));
     let claimed_at_last = after_faults(&[SILENT_START; 3]).0.claim(&claim(1, "c1"), time_at(5_000)).unwrap();
     assert_eq!(claimed_at_last.start_failure(), None);
 }
@@ -133,14 +129,7 @@ fn last_ten_stopped_tasks_cannot_claim() {
     let dies = |job: Job, number: u32, task: &str| {
         let started = job.begin_dispatch(time_at(u64::from(number) * 100)).unwrap();
         let named = started.set_task(1, number, task).unwrap();
-        named
-            .record_start_fault(
-                1,
-                number,
-                DispatchFault::Interrupted { times: 1 },
-                time_at(u64::from(number) * 100 + 1),
-            )
-            .unwrap()
+        named.record_start_fault(1, number, DispatchFault::Interrupted, time_at(u64::from(number) * 100 + 1)).unwrap()
     };
     let died = (1..=2).fold(ready_job(), |job, number| dies(job, number, &format!("arn:{number}")));
     let by = |task: &str| Claim { task: Some(task.into()), ..claim(1, "c1") };

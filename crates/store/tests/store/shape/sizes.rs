@@ -47,7 +47,7 @@ async fn usual_sizes(world: &World) -> BTreeMap<String, (usize, usize)> {
     let task = sample::claim_by_task(&job, "x").task.unwrap();
     measure(world, &mut sizes, "made").await;
     job = write_and_measure(world, &mut sizes, "started", job.begin_dispatch(at(1)).unwrap()).await;
-    let fault = DispatchFault::Capacity { since: at(2), times: 1 };
+    let fault = DispatchFault::Capacity { since: at(2) };
     job =
         write_and_measure(world, &mut sizes, "no capacity", job.record_start_fault(1, 1, fault, at(2)).unwrap()).await;
     job = write_and_measure(world, &mut sizes, "started again", job.begin_dispatch(at(9)).unwrap()).await;
@@ -108,7 +108,7 @@ fn largest_job() -> Job {
     let review = Some(pullyard_domain::id::ReviewId::new(u64::MAX.to_string()).unwrap());
     job.revises = Some(RevisedPullRequest { number, branch, head: "f".repeat(64), review });
     job.repository = u64::MAX;
-    let refused = DispatchFault::Refused { reason: wide_text(500), times: 1 };
+    let refused = DispatchFault::Refused { reason: wide_text(500) };
     job.rev = 1;
     let job = job.begin_dispatch(at(0)).unwrap().record_start_fault(1, 1, refused, at(0)).unwrap();
     let fault = job.dispatch.fault.clone();

@@ -1,4 +1,4 @@
-//! The form that installs a webhook for a repository, an organisation or an App.
+//! The form that installs a webhook for a repository, an organization or an App.
 
 use super::connect::redirect_to_connection;
 use super::hooks::hook_url;
@@ -36,7 +36,7 @@ pub(super) struct InstallForm {
 struct InstallPage {
     frame: Frame,
     integrations: Vec<String>,
-    /// Webhooks of organisations and Apps deliver events of all projects.
+    /// Webhooks of organizations and Apps deliver events of all projects.
     may_share: bool,
     is_private: bool,
     form: InstallForm,
@@ -124,7 +124,7 @@ async fn install_checked(visit: &PageContext, project: &Project, form: &InstallF
         }
         "organisation" => {
             let login = non_empty(&form.organisation);
-            let login = login.ok_or_else(|| FormFault::at("organisation", "name the organisation"))?;
+            let login = login.ok_or_else(|| FormFault::at("organisation", "name the organization"))?;
             (Target::Organisation(login.clone()), login)
         }
         _ => (Target::App, integration.to_string()),
