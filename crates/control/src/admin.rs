@@ -7,7 +7,6 @@ pub(crate) mod connect_with_value;
 pub(crate) mod dead_letters;
 pub(crate) mod default_repository;
 pub(crate) mod delete_project;
-pub(crate) mod forge_tokens;
 pub(crate) mod hold;
 pub(crate) mod projects;
 pub(crate) mod readiness;

@@ -1,5 +1,9 @@
 //! Creates forge clients with a stored token or an App's token. `attempt::issue_credentials` mints those of attempts.
 
+mod tokens;
+
+pub use tokens::ForgeTokens;
+
 use crate::{Context, Error};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::hook::{Webhook, WebhookScope};
@@ -63,7 +67,7 @@ pub(crate) async fn get_account(forge: &Forge) -> Result<Account, Error> {
     }
 }
 
-/// Errors: `Invalid` for an organisation's hook with an App, or an App's hook without an App.
+/// Errors: `Invalid` for an organization's hook with an App, or an App's hook without an App.
 pub(crate) async fn forge_client_for_hook(
     ctx: &Context,
     integration: &Integration,
@@ -88,7 +92,7 @@ pub(crate) async fn forge_client_for_hook(
         }
         (Auth::App { .. }, WebhookScope::Organisation { .. }) => Err(Error::Invalid {
             pointer: "/integration",
-            fault: "an App can't change an organisation's webhook; it has its own for all installations".into(),
+            fault: "an App can't change an organization's webhook; it has its own for all installations".into(),
         }),
     }
 }

@@ -54,7 +54,6 @@ pub use admin::dead_letters::{
 };
 pub use admin::default_repository::make_only_repository_default;
 pub use admin::delete_project::{ProjectDeletion, delete_project};
-pub use admin::forge_tokens::ForgeTokens;
 pub use admin::hold::{hold_project, load_budget, release_project};
 pub use admin::projects::{
     RepositorySettings, add_repository, connect_forge, create_project, rename_project, set_settings,
@@ -81,15 +80,15 @@ pub use clock::{Clock, PauseFuture};
 pub use context::{Context, ContextParts};
 pub use counters::{Counter, Counters};
 pub use error::Error;
+pub use forge::ForgeTokens;
 pub use jobs::answer_job::answer_job;
 pub use jobs::artifacts::{
-    ArtifactUpload, artifact_url, list_artifacts, list_attempts, load_context, mark_artifact_stored, read_artifact,
-    reserve_artifact,
+    ArtifactUpload, artifact_url, list_artifacts, mark_artifact_stored, read_artifact, reserve_artifact,
 };
 pub use jobs::cancel_job::cancel_job;
 pub use jobs::create_job::{JobRequest, create_job};
 pub use jobs::dispatch::{DispatchOutcome, dispatch};
-pub use jobs::event_pages::{list_events_before, list_events_from};
+pub use jobs::event_pages::{JobEvents, list_events, list_events_before, list_events_from};
 pub use jobs::list_jobs::{JobList, list_jobs};
 pub use jobs::overview::{Overview, PullRequestCount, load_overview};
 pub use jobs::pause_job::{continue_job, pause_job};
@@ -97,10 +96,7 @@ pub use jobs::record_task_stop::record_task_stop;
 pub use jobs::retry_job::retry_job;
 pub use jobs::search_events::{EventSearch, search_events};
 pub use jobs::search_jobs::{FoundJob, FoundJobs, search_jobs};
-pub use jobs::views::{
-    JobEvents, JobView, RevisedPullRequest, TicketView, job_view, list_events, load_pull_request_state, ticket_view,
-    ticket_views,
-};
+pub use jobs::views::{JobView, RevisedPullRequest, job_view, list_attempts, load_context, load_pull_request_state};
 pub use poll::{PollSummary, poll_hook_repositories, poll_repository, set_ingress};
 pub use pullyard_forge::features::WorkflowPolicy;
 pub use pullyard_forge::{AppManifest, Connections, GitHubSite, is_account_name};
@@ -110,16 +106,17 @@ pub use review::list_deliveries::{DeliveryList, list_deliveries};
 pub use review::replay::replay_delivery;
 pub use search::{SearchResults, search_project};
 pub use sweep::{Report, SweepResult, sweep, sweep_on_demand};
-pub use tickets::board::{
-    NewTicket, TextChanges, TicketEdit, TicketMove, create_ticket, edit_ticket, move_board_ticket, text_version,
-};
 pub use tickets::board_view::{BoardView, Card, list_jobs_of_ticket, load_board};
 pub use tickets::comments::{
     AddedComment, CommentChange, CommentPage, NewComment, add_comment, delete_comment, edit_comment, list_comments,
     list_comments_of,
 };
+pub use tickets::create_ticket::{NewTicket, create_ticket};
 pub use tickets::delete_ticket::delete_ticket;
+pub use tickets::edit_ticket::{TextChanges, TicketEdit, edit_ticket, text_version};
+pub use tickets::move_board_ticket::{TicketMove, move_board_ticket};
 pub use tickets::move_ticket::{Answer, move_ticket};
 pub use tickets::order::load_column;
-pub use tickets::settle_ticket::{SettleResult, settle_ticket};
+pub use tickets::settle_ticket::settle_ticket;
 pub use tickets::suggest_key::suggest_ticket_key;
+pub use tickets::views::{TicketView, ticket_view, ticket_views};

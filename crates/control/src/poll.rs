@@ -2,6 +2,7 @@
 //! Finds reviews, `/pullyard revise` comments, closed, merged and reopened pull requests, and moved heads. Labels
 //! cannot be polled: a forge's lists do not show who set a label and when.
 
+mod comparison;
 mod repository_poll;
 
 use crate::error::format_for_table;

@@ -3,9 +3,11 @@
 //! [`freeze_reviews`] reads their texts before a job starts, and [`post_status`] shows the result.
 
 mod decide;
+mod defer_review;
 mod explain;
 mod facts;
 mod freeze_reviews;
+mod job_in_ledger;
 pub(crate) mod list_deliveries;
 mod permission;
 mod plan_review_job;
@@ -17,14 +19,15 @@ mod repository;
 mod request;
 mod reviews_for_job;
 mod settle;
+mod show_decision;
 mod source;
 pub(crate) mod translate;
 
 pub use decide::{decide_or_queue, decide_review};
 pub use explain::{PullRequestView, list_pull_request_views, load_pull_request_of_ticket, pull_request_view};
 pub use facts::ProjectScope;
-pub(crate) use freeze_reviews::set_job_of_unread_reviews;
 pub use freeze_reviews::{FreezeOutcome, freeze_reviews};
+pub(crate) use job_in_ledger::set_job_of_unread_reviews;
 pub use permission::PermissionCache;
 pub use post_status::post_status;
 pub use pull_request_changed::{PullRequestChange, record_pull_request_change};

@@ -9,6 +9,7 @@ mod register;
 mod remove;
 mod trust;
 mod view;
+mod wait_explainer;
 
 pub use claim::{ClaimAnswer, ClaimResult, claim_job};
 pub use command::{RunnerCommand, command_runner};
@@ -17,8 +18,8 @@ pub use loss::{LossForecast, forecast_loss};
 pub use register::{Registration, register_runner};
 pub use remove::{RemovalState, remove_runner};
 pub(crate) use trust::check_runner_trust;
-pub(crate) use view::WaitExplainer;
 pub use view::{list_runners, load_runner};
+pub(crate) use wait_explainer::WaitExplainer;
 
 use crate::{Context, Error};
 use pullyard_domain::fleet::Member;

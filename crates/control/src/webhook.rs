@@ -8,18 +8,17 @@ pub use rejected_deliveries::RejectedDeliveries;
 
 use crate::counters::Counter;
 use crate::forge::{forge_client, timeout_error};
-use crate::review::translate::{WebhookEvent, event_repository, translate};
+use crate::review::translate::{ReviseComment, WebhookEvent, event_repository, to_pull_request_snapshot, translate};
 use crate::review::{
     ProjectScope, PullRequestChange, decide_or_queue, record_pull_request_change, record_repository_change,
 };
 use crate::{Answer, Context, Error};
 use data_encoding::HEXLOWER;
 use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::{Delivery, MAX_REPEATS, ReviewSubject, Source};
+use pullyard_domain::delivery::{Delivery, ReviewSubject, Source, arrival_times};
 use pullyard_domain::hook::Webhook;
 use pullyard_domain::id::{DeliveryId, EventId, HookName, IntegrationId, RepositoryName};
 use pullyard_domain::project::{ForgeKind, Repository};
-use pullyard_domain::pull_request::pull_request_label;
 use pullyard_domain::review::{PullRequestSnapshot, ReviewEvent};
 use pullyard_domain::text::truncate;
 use pullyard_forge::webhook::{Event, WebhookSource, parse};
@@ -126,11 +125,14 @@ async fn decide_event(
             // The forge waits ten seconds for our answer. After a failure, polling finds the comment.
             let lookup = tokio::time::timeout(FORGE_TIMEOUT, lookup).await;
             let pull_request = lookup.unwrap_or_else(|_| Err(timeout_error(&integration, FORGE_TIMEOUT)))?;
-            decide_review_event(ctx, &reach, &command.with_pull_request(hook, display_event_id(call), &pull_request))
-                .await?
+            let ReviseComment { request, repository, repository_name, .. } = *command;
+            let snapshot =
+                to_pull_request_snapshot(hook.integration.clone(), repository, repository_name, &pull_request);
+            let event = request.into_event(Source::Webhook, display_event_id(call), snapshot);
+            decide_review_event(ctx, &reach, &event).await?
         }
         WebhookEvent::PullRequest { seen: snapshot, event } => {
-            let about = pull_request_label(Some(&snapshot.repository), snapshot.id.number);
+            let about = snapshot.label();
             let reason = match record_pull_request_change(ctx, &reach, &snapshot).await? {
                 PullRequestChange::Unlinked => {
                     Reason::EventIgnored { event: format!("{event} of {about}, which has no ticket,") }
@@ -213,7 +215,7 @@ fn display_event_id(call: &WebhookRequest<'_>) -> Option<EventId> {
 fn review_subject(snapshot: &PullRequestSnapshot) -> ReviewSubject {
     ReviewSubject {
         pull_request: snapshot.id.clone(),
-        label: pull_request_label(Some(&snapshot.repository), snapshot.id.number),
+        label: snapshot.label(),
         url: snapshot.url.clone(),
         review: None,
         author: String::new(),
@@ -252,12 +254,7 @@ async fn new_delivery(
     reason: Reason,
     review: Option<ReviewSubject>,
 ) -> Result<Delivery, Error> {
-    let now = ctx.clock.now();
-    let (at, mut seen) = match ctx.store.load_delivery(&id).await? {
-        None => (now, Vec::new()),
-        Some(first) => (first.at, first.seen.into_iter().chain([now]).collect()),
-    };
-    seen.truncate(MAX_REPEATS);
+    let (at, seen) = arrival_times(ctx.store.load_delivery(&id).await?.as_ref(), ctx.clock.now());
     Ok(Delivery {
         id,
         project: hook.home.clone(),

@@ -3,7 +3,6 @@
 //! message contains, and the stop of a task, which is reported once.
 
 use crate::id::{JobId, ProjectId};
-use crate::pull_request::pull_request_label;
 use crate::task_stop::{TaskStop, UnhandledCause};
 use crate::wakeup::{EffectMessage, QueuedReview};
 use serde::{Deserialize, Serialize};
@@ -151,5 +150,5 @@ impl DeadLetterMessage {
 }
 
 fn review_label(queued: &QueuedReview) -> String {
-    pull_request_label(Some(&queued.event.pull_request.repository), queued.event.pull_request.id.number)
+    queued.event.pull_request.label()
 }

@@ -96,4 +96,11 @@ impl Reason {
     pub fn is_final(&self) -> bool {
         matches!(self.verdict(), Verdict::Accepted | Verdict::Held | Verdict::Duplicate)
     }
+
+    pub fn created_job(&self) -> Option<&JobId> {
+        match self {
+            Self::Accepted { job } => Some(job),
+            _ => None,
+        }
+    }
 }

@@ -40,6 +40,14 @@ impl Delivery {
     }
 }
 
+/// When a delivery first arrived, and its repeats including `now`. `first`: its entry in the ledger.
+pub fn arrival_times(first: Option<&Delivery>, now: Timestamp) -> (Timestamp, Vec<Timestamp>) {
+    match first {
+        None => (now, Vec::new()),
+        Some(first) => (first.at, first.seen.iter().copied().chain([now]).take(MAX_REPEATS).collect()),
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReviewSubject {
     pub pull_request: PullRequestId,

@@ -67,6 +67,8 @@ fn stopping_guard(reason: &Reason) -> Option<&'static str> {
         Reason::HeldForJob { .. } => Some("job_active"),
         Reason::HeldUntil { .. } => Some("rate_limited"),
         Reason::PermissionUnknown { .. } => Some("author_not_permitted"),
+        // The only ignored review that reached the guards has a job in another project.
+        Reason::EventIgnored { .. } => Some("duplicate_review"),
         other => Some(other.code()),
     }
 }
@@ -86,8 +88,6 @@ fn title(guard: &str) -> &'static str {
         "budget_exhausted" => "The daily budget is available",
         "ticket_without_repository" => "The ticket has a repository",
         "repository_not_integrated" => "The repository is connected",
-        "edited_review" => "The review was submitted, not edited",
-        "event_ignored" => "The event requests a revision",
         "duplicate_review" => "The review has not started a job yet",
         "own_review" => "Pullyard did not write the review itself",
         "pull_request_closed" => "The pull request is open",

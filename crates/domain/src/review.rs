@@ -10,7 +10,7 @@ use crate::delivery::Source;
 use crate::id::{DeliveryId, EventId, JobId, ProjectId, RepositoryName, ReviewId, TicketKey};
 use crate::job::{Job, check_retryable};
 use crate::project::{ForgeKind, Settings};
-use crate::pull_request::PullRequestState;
+use crate::pull_request::{PullRequestState, pull_request_label};
 use crate::pull_request_id::PullRequestId;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -48,10 +48,6 @@ pub enum RequestedAction {
     Revision {
         message: Option<String>,
     },
-    Edited {},
-    Nothing {
-        event: String,
-    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +67,12 @@ pub struct PullRequestSnapshot {
     pub branch: String,
     pub url: String,
     pub updated_at: Timestamp,
+}
+
+impl PullRequestSnapshot {
+    pub fn label(&self) -> String {
+        pull_request_label(Some(&self.repository), self.id.number)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,4 +1,5 @@
-//! Opens the breaker of a model account, before its job is written: a missing breaker would cost another attempt.
+//! Opens the breaker of a model account. Callers do this before they write the job: without the breaker, another job
+//! would spend an attempt on the same account.
 
 use crate::counters::Counter;
 use crate::{Context, Error};
@@ -12,9 +13,7 @@ pub(crate) async fn load_capability(ctx: &Context, job: &Job) -> Result<String, 
     if let Some(capability) = &job.policy.model_of {
         return Ok(capability.clone());
     }
-    let context = ctx.store.load_context(&job.id, &job.context).await?;
-    let context = context.ok_or_else(|| Error::Inconsistent(format!("{} has no context", job.id)))?;
-    Ok(context.repository.agent.capability)
+    Ok(ctx.load_context_of(job).await?.repository.agent.capability)
 }
 
 /// Writes: see `Store::put_breaker`.
@@ -24,11 +23,11 @@ pub(crate) async fn open_breaker(
     job: &Job,
     capability: &str,
     runner: Option<&RunnerId>,
-    trouble: &AccountFault,
+    fault: &AccountFault,
 ) -> Result<Timestamp, Error> {
-    let Some(account) = trouble.account(job.policy.key_owner(), &job.project, runner) else {
+    let Some(account) = fault.account(job.policy.key_owner(), &job.project, runner) else {
         let times = job.model.as_ref().map_or(0, |model| model.times).saturating_add(1);
-        return Ok(trouble.blocked_until(times, ctx.clock.now()));
+        return Ok(fault.blocked_until(times, ctx.clock.now()));
     };
     let id = BreakerId { account, capability: capability.to_owned() };
     let by = AttemptRef { job: job.id.clone(), attempt: job.attempt };
@@ -36,7 +35,7 @@ pub(crate) async fn open_breaker(
     loop {
         let before = ctx.store.load_breaker(&id).await?;
         let now = ctx.clock.now();
-        match (Breaker::record_fault(before.as_ref(), &id, trouble, &by, now), before) {
+        match (Breaker::record_fault(before.as_ref(), &id, fault, &by, now), before) {
             (Some(next), before) => {
                 if ctx.store.put_breaker(&next, before.as_ref()).await? == Write::Applied {
                     if before.is_none_or(|before| before.opened != next.opened) {
@@ -50,8 +49,8 @@ pub(crate) async fn open_breaker(
                 }
                 rounds.backoff().await?;
             }
-            (None, Some(stands)) => return Ok(stands.until),
-            (None, None) => return Ok(trouble.blocked_until(1, now)),
+            (None, Some(open)) => return Ok(open.until),
+            (None, None) => return Ok(fault.blocked_until(1, now)),
         }
     }
 }

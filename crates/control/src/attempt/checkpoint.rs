@@ -36,21 +36,21 @@ pub struct MissingCheckpoint {
 /// Returns the newest downloadable checkpoint of an earlier attempt or retried job, and a newer one as missing.
 /// Errors: `LeaseLost`.
 pub async fn find_checkpoint(ctx: &Context, fence: &Fence) -> Result<CheckpointLookup, Error> {
-    let (mut of, now) = (load_trusted_job(ctx, fence).await?, ctx.clock.now());
-    let (mut back, mut missing) = (0, None);
+    let (mut searched, now) = (load_trusted_job(ctx, fence).await?, ctx.clock.now());
+    let (mut retries, mut missing) = (0, None);
     for _ in 0..MAX_JOBS {
-        for artifacts in ctx.store.list_artifacts(&of.id).await?.into_iter().rev() {
-            let is_earlier = of.id != fence.job || artifacts.attempt < fence.attempt;
+        for artifacts in ctx.store.list_artifacts(&searched.id).await?.into_iter().rev() {
+            let is_earlier = searched.id != fence.job || artifacts.attempt < fence.attempt;
             if !is_earlier || artifacts.checkpoints().next().is_none() {
                 continue;
             }
-            let (job, attempt) = (of.id.clone(), artifacts.attempt);
-            let lost = |why| MissingCheckpoint { job: job.clone(), attempt, reason: why };
+            let (job, attempt) = (searched.id.clone(), artifacts.attempt);
+            let lost = |reason| MissingCheckpoint { job: job.clone(), attempt, reason };
             if artifacts.is_expired(now) {
                 missing.get_or_insert_with(|| lost(MissingReason::Expired));
                 continue;
             }
-            if back > MAX_RETRIES {
+            if retries > MAX_RETRIES {
                 missing.get_or_insert_with(|| lost(MissingReason::TooFarBack));
                 return Ok(CheckpointLookup { checkpoint: None, missing });
             }
@@ -65,11 +65,11 @@ pub async fn find_checkpoint(ctx: &Context, fence: &Fence) -> Result<CheckpointL
                 });
             }
         }
-        let Some(before) = &of.retry_of else { break };
+        let Some(before) = &searched.retry_of else { break };
         match ctx.store.load_job(before).await? {
-            Some(before) if can_resume_work(&of, &before) => {
-                back += usize::from(before.worked);
-                of = before;
+            Some(before) if can_resume_work(&searched, &before) => {
+                retries += usize::from(before.worked);
+                searched = before;
             }
             _ => break,
         }

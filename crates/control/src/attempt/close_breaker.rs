@@ -6,9 +6,9 @@ use pullyard_store::Write;
 
 pub async fn list_open_breakers(ctx: &Context) -> Result<Vec<Breaker>, Error> {
     let now = ctx.clock.now();
-    let mut standing = ctx.store.list_breakers().await?;
-    standing.retain(|breaker| !breaker.is_over(now));
-    Ok(standing)
+    let mut breakers = ctx.store.list_breakers().await?;
+    breakers.retain(|breaker| !breaker.is_over(now));
+    Ok(breakers)
 }
 
 /// Closes a breaker early. Jobs on Fargate notice within five minutes, runners at their next claim.

@@ -50,14 +50,11 @@ async fn load_project_for_secrets(ctx: &Context, job: &Job) -> Result<Option<Pro
 }
 
 async fn load_signing_key(ctx: &Context, job: &Job, project: Option<&Project>) -> Result<Option<Arc<str>>, Error> {
-    let named =
-        project.filter(|_| job.policy.signs).and_then(|project| project.settings.commits.signing_secret.as_ref());
-    let Some(secret) = named else { return Ok(None) };
-    match ctx.secrets.get(secret).await {
-        Ok(key) => Ok(Some(key)),
-        Err(pullyard_cloud::Error::NoSecret { name }) => Err(Error::NoSigningSecret { name }),
-        Err(error) => Err(error.into()),
-    }
+    let project = project.filter(|_| job.policy.signs);
+    let Some(secret) = project.and_then(|project| project.settings.commits.signing_secret.as_ref()) else {
+        return Ok(None);
+    };
+    load_secret(ctx, secret, |name| Error::NoSigningSecret { name }).await.map(Some)
 }
 
 async fn load_model_secrets(
@@ -68,18 +65,20 @@ async fn load_model_secrets(
     let (Some(capability), Some(project)) = (&job.policy.model_of, project) else {
         return Ok(Vec::new());
     };
-    let named = &project.settings.model_secrets;
-    let mut model = Vec::new();
-    for (key, secret) in named.iter().filter(|(key, _)| key.supports_capability(capability)) {
-        match ctx.secrets.get(secret).await {
-            Ok(value) => model.push((key, value)),
-            Err(pullyard_cloud::Error::NoSecret { name }) => {
-                return Err(Error::NoModelSecret { name });
-            }
-            Err(error) => return Err(error.into()),
+    let mut keys = Vec::new();
+    for (key, secret) in project.settings.model_secrets.iter() {
+        if key.supports_capability(capability) {
+            keys.push((key, load_secret(ctx, secret, |name| Error::NoModelSecret { name }).await?));
         }
     }
-    Ok(model)
+    Ok(keys)
+}
+
+async fn load_secret(ctx: &Context, name: &str, missing: impl Fn(String) -> Error) -> Result<Arc<str>, Error> {
+    ctx.secrets.get(name).await.map_err(|error| match error {
+        pullyard_cloud::Error::NoSecret { name } => missing(name),
+        error => error.into(),
+    })
 }
 
 async fn mint_forge_token(
@@ -88,11 +87,7 @@ async fn mint_forge_token(
     job: &Job,
     integration: &Integration,
 ) -> Result<(Arc<str>, Option<Duration>), Error> {
-    let repository = match ctx.store.load_repository(&job.project, &job.integration, job.repository).await? {
-        Some(repository) => Some(repository),
-        // The repository was removed while the job was created; use the job's frozen copy.
-        None => ctx.store.load_context(&job.id, &job.context).await?.map(|context| context.repository),
-    };
+    let repository = ctx.load_repository_of(job).await?;
     let Repository { name, workflows, .. } = repository
         .ok_or_else(|| Error::Inconsistent(format!("the repository of {} does not exist any more", job.id)))?;
     let workflows = if workflows { WorkflowPolicy::Allow } else { WorkflowPolicy::Forbid };

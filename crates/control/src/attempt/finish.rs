@@ -39,8 +39,8 @@ pub async fn finish_attempt(ctx: &Context, fence: &Fence, finish: &Finish) -> Re
         let job = load_job_of(ctx, fence).await?;
         // An adopting job needs no model. An older runner starts its agent without a key; ignore that failure.
         let asks_its_model = job.adopts.is_none() && job.check_fence(fence).is_ok();
-        if let Some((failure, trouble)) = model_trouble(&finish.end).filter(|_| asks_its_model) {
-            match wait_for_model(ctx, &job, fence, finish, (failure, &trouble)).await? {
+        if let Some((failure, fault)) = model_fault(&finish.end).filter(|_| asks_its_model) {
+            match wait_for_model(ctx, &job, fence, finish, (failure, &fault)).await? {
                 Some(status) => return Ok(status),
                 None => {
                     rounds.backoff().await?;
@@ -63,9 +63,9 @@ pub async fn finish_attempt(ctx: &Context, fence: &Fence, finish: &Finish) -> Re
     }
 }
 
-fn model_trouble(end: &End) -> Option<(&Failure, AccountFault)> {
+fn model_fault(end: &End) -> Option<(&Failure, AccountFault)> {
     match end {
-        End::Failed(failure, None) => AccountFault::from_failure(failure).map(|trouble| (failure, trouble)),
+        End::Failed(failure, None) => AccountFault::from_failure(failure).map(|fault| (failure, fault)),
         End::Completed(_) | End::Failed(..) | End::Cancelled => None,
     }
 }
@@ -77,15 +77,15 @@ async fn wait_for_model(
     job: &Job,
     fence: &Fence,
     finish: &Finish,
-    (failure, trouble): (&Failure, &AccountFault),
+    (failure, fault): (&Failure, &AccountFault),
 ) -> Result<Option<JobStatus>, Error> {
     let runner = job.run.as_ref().and_then(|run| run.runner.as_ref());
     let capability = load_capability(ctx, job).await?;
-    let until = open_breaker(ctx, job, &capability, runner, trouble).await?;
+    let until = open_breaker(ctx, job, &capability, runner, fault).await?;
     let met = ModelFaultReport {
         finish: finish.id.clone(),
         failure: failure.clone(),
-        fault: *trouble,
+        fault: *fault,
         capability,
         blocked_until: until,
         session: finish.work.as_ref().map(|work| (work.agent.clone(), work.session.clone())),

@@ -41,52 +41,56 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Webhook, Error
     ctx.load_project(&new.main_project).await?;
     let base_url = parse_base_url(&new.base_url)?;
     let integration = ctx.load_integration(&new.integration).await?;
-    let kind = match &new.target {
-        Target::App => match app_webhook_refusal(integration.kind, &integration.id) {
-            Some(fault) => return Err(Error::Invalid { pointer: "/app", fault }),
-            None => WebhookScope::App {},
-        },
-        Target::Organisation(login) => WebhookScope::Organisation { login: login.clone() },
-        Target::Repository(name) => {
-            let found = forge_client_by_name(ctx, &integration, name).await?.repository(name.as_str()).await?;
-            let name = RepositoryName::new(found.full_name)
-                .map_err(|bad| Error::Invalid { pointer: "/repository", fault: bad.to_string() })?;
-            WebhookScope::Repository { name, id: found.id }
-        }
-    };
+    let scope = load_scope(ctx, &integration, &new.target).await?;
     let mut rounds = ctx.retries(&new.name);
     loop {
         let existing = ctx.store.load_hook(&new.name).await?;
-        if existing
-            .as_ref()
-            .is_some_and(|existing| existing.integration != new.integration || !is_same_target(&existing.kind, &kind))
-        {
-            return Err(Error::NameTaken { what: "hook", name: new.name.to_string() });
-        }
-        let hook = Webhook {
-            home: new.main_project.clone(),
-            base_url: Some(base_url.clone()),
-            kind: kind.clone(),
-            forge: integration.kind,
-            ..existing.clone().map_or_else(|| new_hook(ctx, new, kind.clone(), &integration), Ok)?
+        let mut hook = match &existing {
+            Some(hook) if hook.integration != new.integration || !is_same_target(&hook.kind, &scope) => {
+                return Err(Error::NameTaken { what: "hook", name: new.name.to_string() });
+            }
+            Some(hook) => hook.clone(),
+            None => new_hook(ctx, new, scope.clone(), &integration)?,
         };
+        hook.home = new.main_project.clone();
+        hook.base_url = Some(base_url.clone());
+        hook.kind = scope.clone();
+        hook.forge = integration.kind;
         ensure_secret(ctx, &hook).await?;
-        if existing.as_ref() != Some(&hook) && ctx.store.put_hook(&hook).await? == Write::Stale {
-            rounds.backoff().await?;
-            continue;
+        if existing.as_ref() != Some(&hook) {
+            if ctx.store.put_hook(&hook).await? == Write::Stale {
+                rounds.backoff().await?;
+                continue;
+            }
+            hook.rev += 1;
         }
-        let hook = Webhook { rev: hook.rev + u64::from(existing.as_ref() != Some(&hook)), ..hook };
         if new.is_manual {
             return Ok(hook);
         }
-        let forge_id = sync_forge_hook(ctx, &integration, &hook).await?;
-        let stored = Webhook { forge_id, ..hook };
+        hook.forge_id = sync_forge_hook(ctx, &integration, &hook).await?;
         // Write even if unchanged: a concurrent install is then stale and updates the forge again.
-        if ctx.store.put_hook(&stored).await? == Write::Applied {
-            tracing::info!(hook = %stored.name, of = stored.kind.label(), "hook installed");
-            return Ok(Webhook { rev: stored.rev + 1, ..stored });
+        if ctx.store.put_hook(&hook).await? == Write::Applied {
+            tracing::info!(hook = %hook.name, of = hook.kind.label(), "hook installed");
+            hook.rev += 1;
+            return Ok(hook);
         }
         rounds.backoff().await?;
+    }
+}
+
+async fn load_scope(ctx: &Context, integration: &Integration, target: &Target) -> Result<WebhookScope, Error> {
+    match target {
+        Target::App => match app_webhook_refusal(integration.kind, &integration.id) {
+            Some(fault) => Err(Error::Invalid { pointer: "/app", fault }),
+            None => Ok(WebhookScope::App {}),
+        },
+        Target::Organisation(login) => Ok(WebhookScope::Organisation { login: login.clone() }),
+        Target::Repository(name) => {
+            let found = forge_client_by_name(ctx, integration, name).await?.repository(name.as_str()).await?;
+            let name = RepositoryName::new(found.full_name)
+                .map_err(|bad| Error::Invalid { pointer: "/repository", fault: bad.to_string() })?;
+            Ok(WebhookScope::Repository { name, id: found.id })
+        }
     }
 }
 
@@ -103,7 +107,7 @@ pub(super) async fn sync_forge_hook(
     if let Some(app) = app::load_app_of_hook(ctx, integration, hook).await? {
         return match forge.edit_hook(&scope, 0, &settings).await {
             Ok(_) => Ok(hook.forge_id),
-            Err(pullyard_forge::Error::NotFound { .. }) => Err(app::missing_hook_error(&app).await?),
+            Err(NotFound { .. }) => Err(app::missing_hook_error(&app).await?),
             Err(error) => Err(error.into()),
         };
     }
@@ -233,13 +237,10 @@ async fn ensure_secret(ctx: &Context, hook: &Webhook) -> Result<(), Error> {
 }
 
 fn parse_base_url(url: &str) -> Result<String, Error> {
-    let bad = |fault: &str| Err(Error::Invalid { pointer: "/base_url", fault: fault.into() });
-    let Some(host) = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")) else {
-        return bad("write it as https://HOST");
-    };
-    let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '?' | '#' | '@' | '"' | '<' | '>');
-    if host.is_empty() || host.starts_with('/') || url.len() > 300 || !url.chars().all(plain) {
-        return bad("write it as https://HOST");
+    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).unwrap_or_default();
+    let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, '?' | '#' | '@' | '"' | '<' | '>');
+    if host.is_empty() || host.starts_with('/') || url.len() > 300 || !url.chars().all(is_plain) {
+        return Err(Error::Invalid { pointer: "/base_url", fault: "write it as https://HOST".into() });
     }
     Ok(url.trim_end_matches('/').to_owned())
 }

@@ -6,8 +6,7 @@ use crate::{Context, Error};
 use pullyard_cloud::Upload;
 use pullyard_domain::artifact::{Artifact, ArtifactRefusal, ArtifactReservation, Artifacts, NewArtifact, object_key};
 use pullyard_domain::id::{ArtifactId, JobId};
-use pullyard_domain::job::{AttemptRecord, Fence, Job};
-use pullyard_domain::prompt;
+use pullyard_domain::job::Fence;
 use pullyard_store::Write;
 
 #[derive(Clone, Debug)]
@@ -108,14 +107,6 @@ pub(crate) async fn find_uploaded_checkpoint(
         }
     }
     Ok((None, is_missing))
-}
-
-pub async fn list_attempts(ctx: &Context, job: &JobId) -> Result<Vec<AttemptRecord>, Error> {
-    Ok(ctx.store.list_attempts(job).await?)
-}
-
-pub async fn load_context(ctx: &Context, job: &Job) -> Result<Option<prompt::Context>, Error> {
-    Ok(ctx.store.load_context(&job.id, &job.context).await?)
 }
 
 fn artifact_not_found(id: &ArtifactId) -> Error {

@@ -12,6 +12,7 @@ use pullyard_domain::facts::RepositoryFact;
 use pullyard_domain::guard::{decide_request, project_block};
 use pullyard_domain::id::{DeliveryId, EventId, JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::Job;
+use pullyard_domain::project::Project;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Request, Write};
 use serde::{Serialize, Serializer};
@@ -70,12 +71,12 @@ pub async fn create_job(
 }
 
 fn check_base_branch(request: &JobRequest) -> Result<(), Error> {
-    let good = |base: &String| {
+    let is_valid = |base: &String| {
         (1..=200).contains(&base.len())
             && !base.starts_with('-')
             && !base.contains(|c: char| c.is_control() || c == ' ')
     };
-    if request.base.as_ref().is_none_or(good) {
+    if request.base.as_ref().is_none_or(is_valid) {
         Ok(())
     } else {
         Err(Error::Invalid { pointer: "/base", fault: "use a branch name of at most 200 bytes".into() })
@@ -125,7 +126,7 @@ async fn decide_request_once(
         ticket: request.ticket.clone(),
         at: now,
         reason: reason.clone(),
-        job: matches!(reason, Reason::Accepted { .. }).then(|| id.clone()),
+        job: reason.created_job().cloned(),
         facts: None,
         review: None,
         seen: Vec::new(),
@@ -165,7 +166,7 @@ async fn decide_request_once(
 }
 
 fn decide_without_ticket(
-    project: &pullyard_domain::project::Project,
+    project: &Project,
     fact: &RepositoryFact,
     today: &DailyUsage,
     request: &JobRequest,

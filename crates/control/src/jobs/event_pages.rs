@@ -1,7 +1,7 @@
-//! Reads a part of a job's log: its end, what precedes an event, or what follows one.
+//! Reads a part of a job's log: the events before an event, or after one.
 
-use crate::jobs::views::{JobEvents, list_events, mark_watched};
 use crate::{Context, Error};
+use pullyard_domain::id::JobId;
 use pullyard_domain::job::Job;
 use pullyard_domain::time::Timestamp;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -10,6 +10,21 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 /// thousands of events, and that of a watched job often has one.
 const FIRST_BATCHES: i32 = 4;
 const MAX_BATCHES: i32 = 64;
+
+/// Batches read by [`list_events`].
+const PAGE_BATCHES: i32 = 20;
+
+#[derive(Clone, Debug)]
+pub struct JobEvents<E> {
+    /// Attempt, arrival, event; oldest first.
+    pub events: Vec<(u32, Timestamp, E)>,
+    /// Attempt and number of the last event; the cursor of the next page.
+    pub cursor: (u32, u64),
+    /// The job has ended, and this page reaches its last event.
+    pub is_complete: bool,
+    /// The job's revision when they were read.
+    pub rev: u64,
+}
 
 /// At least `count` events before `end` (attempt, number), oldest first, or all of them. `cursor` is the last one's.
 /// While the attempt runs, the list ends before a missing batch.
@@ -56,6 +71,38 @@ pub async fn list_events_before<E: DeserializeOwned>(
     Ok(JobEvents { events: events.collect(), cursor, is_complete: job.status.is_terminal(), rev: job.rev })
 }
 
+/// Events after `cursor` (attempt, number). While the attempt runs, the list ends before a missing batch.
+pub async fn list_events<E: DeserializeOwned>(
+    ctx: &Context,
+    id: &JobId,
+    cursor: (u32, u64),
+) -> Result<JobEvents<E>, Error> {
+    let job = ctx.load_job(id).await?;
+    mark_watched(ctx, &job).await;
+    let (mut attempt, mut seq) = (cursor.0.max(1), cursor.1);
+    let mut events = Vec::new();
+    loop {
+        let running = attempt == job.attempt && job.status.is_active();
+        let batches = ctx.store.list_event_batches::<E>(id, attempt, seq, PAGE_BATCHES).await?;
+        let full = i32::try_from(batches.len()).is_ok_and(|len| len >= PAGE_BATCHES);
+        for batch in batches {
+            if running && batch.first > seq + 1 {
+                break;
+            }
+            // Batches may overlap; skip numbers that were read before.
+            let known = usize::try_from((seq + 1).saturating_sub(batch.first)).unwrap_or(usize::MAX);
+            seq = seq.max(batch.first + batch.events.len() as u64 - 1);
+            let new = batch.events.into_iter().skip(known);
+            events.extend(new.map(|event| (attempt, batch.at, event)));
+        }
+        if full || attempt >= job.attempt {
+            let end = job.status.is_terminal() && !full;
+            return Ok(JobEvents { events, cursor: (attempt, seq), is_complete: end, rev: job.rev });
+        }
+        (attempt, seq) = (attempt + 1, 0);
+    }
+}
+
 /// The events from `start` (attempt, number), which may be inside a batch.
 pub async fn list_events_from<E: DeserializeOwned>(
     ctx: &Context,
@@ -69,4 +116,12 @@ pub async fn list_events_from<E: DeserializeOwned>(
     let before = usize::try_from(seq - first).unwrap_or(usize::MAX).min(len).min(read.events.len());
     read.events.drain(..before);
     Ok(read)
+}
+
+/// Marks the job as watched, so that its runner sends events sooner. Best effort; the next page repeats it.
+async fn mark_watched(ctx: &Context, job: &Job) {
+    let Some(until) = job.renew_watch(ctx.clock.now()) else { return };
+    if let Err(error) = ctx.store.update_watched_until(&job.id, until).await {
+        tracing::warn!(job.id = %job.id, error = %error, "viewer of a job not recorded");
+    }
 }

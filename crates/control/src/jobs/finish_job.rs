@@ -58,9 +58,9 @@ pub(crate) async fn write_end(
         }
         (None, _) => load_linked_pull_request(ctx, ended).await?,
     };
-    let returned = match ended.refund() {
+    let refund = match ended.refund() {
         // The budget of a past day may be deleted already; it is not read again.
-        Some(returned) if ctx.store.load_budget(&returned.project, returned.day).await?.is_some() => Some(returned),
+        Some(refund) if ctx.store.load_budget(&refund.project, refund.day).await?.is_some() => Some(refund),
         _ => None,
     };
     let written = ctx
@@ -71,7 +71,7 @@ pub(crate) async fn write_end(
             attempt: attempt.as_ref(),
             ticket: ticket.as_ref(),
             pull_request: pull_request.as_ref(),
-            refund: returned.as_ref(),
+            refund: refund.as_ref(),
             runner: parts.runner.unwrap_or(RunnerCondition::Exists),
         })
         .await?;
@@ -156,13 +156,8 @@ pub(crate) async fn load_linked_pull_request(ctx: &Context, job: &Job) -> Result
         stored.unwrap_or_else(|| PullRequest::new(id, job.project.clone(), job.ticket.clone(), None));
     pull_request.job = Some(job.id.clone());
     if pull_request.repository_name.is_none() {
-        let repository = ctx.store.load_repository(&job.project, &job.integration, job.repository).await?;
-        let repository = match repository {
-            Some(repository) => Some(repository),
-            // The repository was removed while the job was created. A link without a name could not be listed.
-            None => ctx.store.load_context(&job.id, &job.context).await?.map(|context| context.repository),
-        };
-        pull_request.repository_name = repository.map(|repository| repository.name);
+        // A link without a name could not be listed.
+        pull_request.repository_name = ctx.load_repository_of(job).await?.map(|repository| repository.name);
     }
     pull_request.url.clone_from(&result.url);
     pull_request.branch.clone_from(&result.branch);

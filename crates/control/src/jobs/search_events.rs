@@ -1,7 +1,6 @@
 //! Searches a part of a job's log.
 
-use crate::jobs::event_pages::list_events_from;
-use crate::jobs::views::list_events;
+use crate::jobs::event_pages::{list_events, list_events_from};
 use crate::{Context, Error};
 use pullyard_domain::job::Job;
 use pullyard_domain::time::Timestamp;

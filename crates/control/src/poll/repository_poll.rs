@@ -3,19 +3,15 @@
 use crate::corrupt::skip_corrupt;
 use crate::error::format_for_table;
 use crate::forge::{forge_client, timeout_error};
-use crate::review::translate::{comment_event, review_event, to_pull_request_snapshot};
-use crate::review::{ProjectScope, decide_review, record_pull_request_change, update_repository_name};
+use crate::review::{ProjectScope, update_repository_name};
 use crate::{Context, Error};
-use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::Source;
 use pullyard_domain::hook::poll_progress::{MAX_CHANGED, PollProgress};
-use pullyard_domain::hook::{Poll, is_decided, is_decided_for_linked, max_compared_per_poll, should_retry_permission};
+use pullyard_domain::hook::{Poll, max_compared_per_poll};
 use pullyard_domain::id::RepositoryName;
-use pullyard_domain::project::{ForgeKind, Integration, Repository};
-use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
-use pullyard_domain::review::{RequestedAction, ReviewEvent};
+use pullyard_domain::project::{Integration, Repository};
+use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::time::Timestamp;
-use pullyard_forge::{PullRequest as WebhookEvent, Review, ReviewState};
+use pullyard_forge::PullRequest as ForgePullRequest;
 use pullyard_store::Error as StoreError;
 use std::time::Duration;
 
@@ -40,14 +36,14 @@ pub(super) struct PollCounts {
     pub(super) problem: Option<String>,
 }
 
-struct RepositoryPoll<'a> {
-    ctx: &'a Context,
-    integration: &'a Integration,
-    repository: &'a Repository,
-    scope: ProjectScope,
+pub(super) struct RepositoryPoll<'a> {
+    pub(super) ctx: &'a Context,
+    pub(super) integration: &'a Integration,
+    pub(super) repository: &'a Repository,
+    pub(super) scope: ProjectScope,
     started: Timestamp,
     /// Earlier rounds have seen reviews from before this time.
-    since: Timestamp,
+    pub(super) since: Timestamp,
     counts: PollCounts,
     progress: PollProgress,
     compared_numbers: Vec<u64>,
@@ -234,73 +230,9 @@ impl RepositoryPoll<'_> {
         }
     }
 
-    async fn compare_reviews(&self, id: &PullRequestId) -> Result<Comparison, Error> {
-        let mut compared = Comparison::default();
-        let linked = self.ctx.store.load_pull_request(id).await?.filter(|linked| self.scope.includes(&linked.project));
-        let Some(linked) = linked else { return Ok(compared) };
-        let forge = forge_client(self.ctx, self.integration, self.repository).await?;
-        let pull_request = forge.pull_request(self.repository.name.as_str(), id.number).await?;
-        let name = self.current_name(&pull_request).await?;
-        let now = to_pull_request_snapshot(id.integration.clone(), id.repository, name.clone(), &pull_request);
-        record_pull_request_change(self.ctx, &self.scope, &now).await?;
-        if now.state != PullRequestState::Open {
-            return Ok(compared);
-        }
-        let reviews = forge.reviews(name.as_str(), id.number).await?.items;
-        // A review without this time is not submitted yet.
-        for review in
-            active_change_requests(self.integration.kind, &reviews).filter(|review| review.submitted_at.is_some())
-        {
-            let event = review_event(
-                Source::Poll,
-                None,
-                RequestedAction::Changes {},
-                review,
-                now.clone(),
-                self.ctx.clock.now(),
-            );
-            self.decide_missed_reviews(&linked, &event, &mut compared).await?;
-        }
-        // Last, so that a failure to list comments does not block reviews.
-        for comment in forge.issue_comments(name.as_str(), id.number).await?.items {
-            let Some(event) = comment_event(&comment, now.clone()) else { continue };
-            self.decide_missed_reviews(&linked, &event, &mut compared).await?;
-        }
-        Ok(compared)
-    }
-
-    async fn decide_missed_reviews(
-        &self,
-        linked: &PullRequest,
-        event: &ReviewEvent,
-        compared: &mut Comparison,
-    ) -> Result<(), Error> {
-        if event.submitted_at < self.since {
-            return Ok(());
-        }
-        let first = self.ctx.store.load_delivery(&event.ledger_id(&linked.project)).await?;
-        let first = first.as_ref().map(|first| &first.reason);
-        let is_known = match linked.ticket {
-            Some(_) => is_decided_for_linked(first),
-            None => is_decided(first),
-        };
-        if is_known {
-            return Ok(());
-        }
-        let answer = Box::pin(decide_review(self.ctx, &self.scope, event)).await?;
-        match answer.reason {
-            reason if should_retry_permission(&reason, self.ctx.clock.now().since(event.submitted_at)) => {
-                compared.undecided_reason = Some(reason.sentence());
-            }
-            Reason::PermissionUnknown { .. } => {}
-            _ => compared.reviews += 1,
-        }
-        Ok(())
-    }
-
     /// Returns the repository's name from the forge's answer. Stores a new name.
     /// Errors: `NameTaken` if another repository now has the stored name, so that the answer is about that one.
-    async fn current_name(&self, pull_request: &WebhookEvent) -> Result<RepositoryName, Error> {
+    pub(super) async fn current_name(&self, pull_request: &ForgePullRequest) -> Result<RepositoryName, Error> {
         let repository = self.repository;
         let Some(base) = &pull_request.base_repository else { return Ok(repository.name.clone()) };
         if base.id != repository.id {
@@ -310,13 +242,6 @@ impl RepositoryPoll<'_> {
         update_repository_name(self.ctx, &self.scope, self.integration, repository, name).await?;
         Ok(RepositoryName::new(name)?)
     }
-}
-
-#[derive(Default)]
-struct Comparison {
-    reviews: usize,
-    /// Why a review or comment is undecided: the forge did not return its author's permission.
-    undecided_reason: Option<String>,
 }
 
 /// Returns an error after which the round continues. Contention and an unreadable item affect one pull request only.
@@ -336,22 +261,4 @@ async fn with_timeout<T>(integration: &Integration, step: impl Future<Output = R
         Ok(done) => done,
         Err(_) => Err(timeout_error(integration, PULL_REQUEST_TIMEOUT)),
     }
-}
-
-/// Returns the reviews that still request changes. A later approval by the same user withdraws earlier requests. If the
-/// forge has one request per user, only the last one counts.
-fn active_change_requests(kind: ForgeKind, reviews: &[Review]) -> impl Iterator<Item = &Review> {
-    let asks = |review: &&Review| review.state == ReviewState::ChangesRequested;
-    let overrules = move |state: ReviewState| match state {
-        ReviewState::Approved => true,
-        ReviewState::ChangesRequested => kind.limits_requests_per_user(),
-        ReviewState::Commented | ReviewState::Dismissed | ReviewState::Pending => false,
-    };
-    let overruled = move |review: &Review| {
-        reviews.iter().any(|later| {
-            let same = later.author.as_ref().map(|author| author.id) == review.author.as_ref().map(|author| author.id);
-            overrules(later.state) && same && later.submitted_at > review.submitted_at
-        })
-    };
-    reviews.iter().filter(asks).filter(move |review| !overruled(review))
 }

@@ -1,22 +1,21 @@
 //! Decides a review: creates its job, stores it to wait, or records the refusal.
 
+use super::defer_review::{WaitCondition, store_waiting_review};
 use super::facts::{LoadedFacts, ProjectScope, answered_job, load_facts, load_project_id};
 use super::permission::get_permission_or_unknown;
 use super::plan_review_job::{plan_review_job, send_revision_hints};
 use super::pull_request_changed::record_pull_request_change;
-use super::settle::show_decision;
+use super::show_decision::{is_shown_to_users, post_note, post_refusal};
 use crate::tickets::move_ticket::Answer;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::{Delivery, MAX_REPEATS, ReviewSubject, Source};
+use pullyard_domain::delivery::{Delivery, ReviewSubject, Source, arrival_times};
 use pullyard_domain::id::{EventId, JobId};
-use pullyard_domain::pull_request::{Note, PullRequest};
-use pullyard_domain::review::guard::{Decision, DecisionStep, ReviewFollowUp, StoredResult, decide};
+use pullyard_domain::pull_request::PullRequest;
+use pullyard_domain::review::guard::{Decision, DecisionStep, ReviewFacts, ReviewFollowUp, decide};
 use pullyard_domain::review::{Permission, RequestedAction, Review, ReviewEvent, ReviewState};
-use pullyard_domain::ticket::Ticket;
-use pullyard_domain::time::Timestamp;
 use pullyard_domain::wakeup::QueuedReview;
-use pullyard_store::{ReviewTrigger, ReviewWait, Write};
+use pullyard_store::{ReviewTrigger, Write};
 
 /// Idempotent: by the review's id, across all sources; a repeat gets the first answer.
 /// Errors: `Contended` if concurrent writers kept changing the ticket. The review is then not stored; try again.
@@ -83,10 +82,7 @@ pub async fn decide_or_queue(ctx: &Context, reach: &ProjectScope, event: &Review
             ctx.wakeups
                 .queue_review(&QueuedReview { hook: reach.hook.clone(), projects, event: event.clone() })
                 .await?;
-            let pr = pullyard_domain::pull_request::pull_request_label(
-                Some(&event.pull_request.repository),
-                event.pull_request.id.number,
-            );
+            let pr = event.pull_request.label();
             let project = load_project_id(ctx, reach, &event.pull_request).await?;
             Ok(Answer { delivery: event.ledger_id(&project), reason: Reason::Queued { pr }, job: None })
         }
@@ -122,7 +118,7 @@ async fn apply(
     if written == Write::Stale {
         return Ok(None);
     }
-    let remembered = matches!(decision.follow, ReviewFollowUp::Defer { .. });
+    let is_waiting = matches!(decision.follow, ReviewFollowUp::Defer { .. });
     if let Reason::Repeat { .. } | Reason::DuplicateReview { .. } = decision.reason {
         let answered = match &loaded.first_delivery {
             Some(first) => {
@@ -133,10 +129,10 @@ async fn apply(
         };
         return Ok(Some(Answer { delivery: answered, reason: decision.reason, job: answered_job(loaded) }));
     }
-    let is_for_people = is_shown_to_users(&decision.reason);
-    if !remembered {
+    let is_shown = is_shown_to_users(&decision.reason);
+    if !is_waiting {
         // Show the refusal first: once it is in the ledger, no later round returns to it.
-        if is_for_people && post_refusal(ctx, loaded, &decision.reason).await? == Write::Stale {
+        if is_shown && post_refusal(ctx, loaded, &decision.reason).await? == Write::Stale {
             return Ok(None);
         }
         // Stale: another process decided the review finally. A waiting review already has its entry.
@@ -145,7 +141,7 @@ async fn apply(
         }
     }
     log_decision(event, loaded, &decision.reason);
-    if remembered && is_for_people {
+    if is_waiting && is_shown {
         post_note(ctx, loaded, &decision.reason).await;
     }
     let job = match &decision.reason {
@@ -212,101 +208,6 @@ pub(super) fn set_display_fields(linked: &mut PullRequest, event: &ReviewEvent) 
     }
 }
 
-#[derive(Clone, Copy)]
-struct WaitCondition {
-    opens_at: Timestamp,
-    is_project_held: bool,
-}
-
-/// One write with the mark on the ticket: a review without a mark would never be settled after a crash.
-async fn store_waiting_review(
-    ctx: &Context,
-    event: &ReviewEvent,
-    loaded: &LoadedFacts,
-    delivery: &Delivery,
-    wait: WaitCondition,
-) -> Result<Write, Error> {
-    let (Some(project), Some(ticket), Some(pull_request)) = (&loaded.project, &loaded.ticket, &loaded.pull_request)
-    else {
-        return Err(Error::Inconsistent("a review waits without its ticket".into()));
-    };
-    let opens_at = wait.opens_at;
-    let remembering = ticket.schedule_review(&pull_request.id, opens_at);
-    let marked = Ticket { held: remembering.held || wait.is_project_held, ..remembering };
-    let written = if matches!(loaded.facts.stored, Some(StoredResult::Deferred {})) {
-        // A repeat changes at most the time on the ticket that the review waits for, not on a ticket linked later.
-        let is_its = |waits: &Review| waits.project == ticket.project && waits.ticket == ticket.key;
-        if marked == *ticket || !loaded.review.as_ref().is_some_and(is_its) {
-            return Ok(Write::Applied);
-        }
-        ctx.store.update_ticket(&marked).await?
-    } else {
-        let waits = Review::from_event(event, &project.id, &ticket.key, ReviewState::Deferred {}, loaded.facts.now);
-        // Makes a concurrent final refusal of the same review stale.
-        let review = &waits.next_version(loaded.review.as_ref());
-        let is_request = matches!(event.asks, RequestedAction::Revision { .. });
-        // A request may shorten the wait of other reviews, so it needs the condition on the ticket.
-        match ticket.active_job.as_ref().filter(|_| !is_request) {
-            Some(job) => {
-                let wait = ReviewWait { review, from: None, delivery: Some(delivery), job, opens_at };
-                match ctx.store.wait_for_job(&wait).await? {
-                    Write::Applied => Write::Applied,
-                    // The job ended: write over the revision that was read.
-                    Write::Stale => ctx.store.create_deferred_review(review, delivery, &marked).await?,
-                }
-            }
-            None => ctx.store.create_deferred_review(review, delivery, &marked).await?,
-        }
-    };
-    if written == Write::Applied && ticket.active_job.is_none() && !wait.is_project_held && opens_at <= ctx.clock.now()
-    {
-        ctx.wake_ticket(&ticket.project, &ticket.key).await;
-    }
-    Ok(written)
-}
-
-/// Strangers, our own comments and irrelevant events get no visible answer.
-fn is_shown_to_users(reason: &Reason) -> bool {
-    matches!(
-        reason,
-        Reason::RetriggerDisabled { .. }
-            | Reason::TicketInactive { .. }
-            | Reason::JobActive { .. }
-            | Reason::PreviousJobNotCompleted { .. }
-            | Reason::RateLimited { .. }
-            | Reason::HeldForJob { .. }
-            | Reason::HeldUntil { .. }
-            | Reason::HeldWithOthers { .. }
-            | Reason::ProjectHeld { .. }
-            | Reason::BudgetExhausted { .. }
-    )
-}
-
-/// Stores a refusal to be shown on the pull request. `Stale` means that the pull request changed, so decide again.
-/// Idempotent: the same refusal is not stored twice.
-async fn post_refusal(ctx: &Context, loaded: &LoadedFacts, reason: &Reason) -> Result<Write, Error> {
-    let Some(stored) = &loaded.pull_request else { return Ok(Write::Applied) };
-    let mut linked = stored.clone();
-    linked.repository_name = Some(loaded.facts.repository.clone());
-    linked.set_note(Note::Decision { reason: reason.clone().clipped() });
-    if linked != *stored && ctx.store.update_pull_request(&linked).await? == Write::Stale {
-        return Ok(Write::Stale);
-    }
-    if linked.is_note_outdated() {
-        ctx.wake_pull_request(&linked.id).await;
-    }
-    Ok(Write::Applied)
-}
-
-/// Best effort: the ledger has the answer, and the final one is shown later.
-async fn post_note(ctx: &Context, loaded: &LoadedFacts, reason: &Reason) {
-    let Some(stored) = &loaded.pull_request else { return };
-    let linked = PullRequest { repository_name: Some(loaded.facts.repository.clone()), ..stored.clone() };
-    if let Err(error) = show_decision(ctx, linked, reason).await {
-        tracing::warn!(pull_request = %stored.id, error = %error, "answer not queued for its pull request");
-    }
-}
-
 fn log_decision(event: &ReviewEvent, loaded: &LoadedFacts, reason: &Reason) {
     tracing::info!(
         project = %loaded.facts.project,
@@ -320,13 +221,8 @@ fn log_decision(event: &ReviewEvent, loaded: &LoadedFacts, reason: &Reason) {
 
 fn delivery_of(event: &ReviewEvent, loaded: &LoadedFacts, reason: &Reason) -> Delivery {
     let now = loaded.facts.now;
-    let (at, mut seen) = loaded.first_delivery.as_ref().map_or((now, Vec::new()), |first| {
-        let mut seen = first.seen.clone();
-        seen.push(now);
-        (first.at, seen)
-    });
-    seen.truncate(MAX_REPEATS);
-    let facts = pullyard_domain::review::guard::ReviewFacts {
+    let (at, seen) = arrival_times(loaded.first_delivery.as_ref(), now);
+    let facts = ReviewFacts {
         // Omitted, because the message may be long and does not affect the decision.
         asks: match &event.asks {
             RequestedAction::Revision { .. } => RequestedAction::Revision { message: None },
@@ -342,17 +238,11 @@ fn delivery_of(event: &ReviewEvent, loaded: &LoadedFacts, reason: &Reason) -> De
         ticket: loaded.ticket.as_ref().map(|ticket| ticket.key.clone()),
         at,
         reason: reason.clone().clipped(),
-        job: match reason {
-            Reason::Accepted { job } => Some(job.clone()),
-            _ => None,
-        },
+        job: reason.created_job().cloned(),
         facts: None,
         review: Some(ReviewSubject {
             pull_request: event.pull_request.id.clone(),
-            label: pullyard_domain::pull_request::pull_request_label(
-                Some(&event.pull_request.repository),
-                event.pull_request.id.number,
-            ),
+            label: event.pull_request.label(),
             url: event.pull_request.url.clone(),
             review: Some(event.review.clone()),
             author: event.author.login.clone(),

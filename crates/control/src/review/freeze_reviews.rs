@@ -1,25 +1,24 @@
 //! Reads and freezes the texts of a job's reviews before the job may start. Waits while the forge is unreachable.
 
+use super::job_in_ledger::set_job_in_ledger;
 use super::read::ReadError;
 use super::reviews_for_job::{assign_reviews, defer_reviews, first_of_retries, reviews_covered_with, reviews_for_job};
 use super::source::{ReviewSource, SourceError};
-use crate::corrupt::skip_corrupt;
 use crate::forge::forge_client;
 use crate::jobs::finish_job::{WriteParts, write_end};
 use crate::sweep::postpone::postpone_after;
 use crate::{Context, Error};
 use pullyard_domain::checks::JobCommands;
 use pullyard_domain::commits;
-use pullyard_domain::id::{DeliveryId, JobId, ReviewId};
+use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Cancel, ContextFault, Job, JobKind, JobStatus, Placement, TransitionRefusal};
 use pullyard_domain::prompt;
 use pullyard_domain::prompt::comments::freeze_comments;
-use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
+use pullyard_domain::pull_request::{PullRequest, PullRequestState};
 use pullyard_domain::review::{Review, covered_reviews, request_messages};
 use pullyard_domain::text::format_error_chain;
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Conclusion, WorkKey, Write};
-use std::collections::BTreeSet;
+use pullyard_store::{WorkKey, Write};
 use std::time::Duration;
 
 /// Limit of tries for a job that can work without its reviews.
@@ -116,9 +115,7 @@ async fn freeze_without_reviews(ctx: &Context, job: &Job, read: ReadResult) -> R
 }
 
 async fn load_own_context(ctx: &Context, job: &Job) -> Result<ReadResult, Error> {
-    let context = load_frozen_context(ctx, job).await?;
-    let context = context.ok_or_else(|| Error::Inconsistent(format!("{} has no context", job.id)))?;
-    Ok(ReadResult::Context(Box::new(context)))
+    Ok(ReadResult::Context(Box::new(ctx.load_context_of(job).await?)))
 }
 
 async fn send_freeze_hints(ctx: &Context, job: &Job) -> FreezeOutcome {
@@ -166,14 +163,13 @@ async fn read_reviews(ctx: &Context, job: &Job) -> Result<ReadResult, Error> {
         ctx.store.load_link_and_reviews(&id),
         ctx.store.load_text_and_comments(&job.project, key, MAX_COMMENTS),
     )?;
-    let mut review_ids = BTreeSet::new();
     // The covered reviews, and the owed ones, which the job takes over once their texts are read.
     let (first, mut covered, owed) = match job.kind {
         JobKind::Revise => {
             let first = first_of_retries(ctx, job).await?;
             let covered: Vec<Review> = covered_reviews(&first, &all).into_iter().cloned().collect();
             // First, because later steps may end the job, and its reviews' ledger entries must name it.
-            set_job_in_ledger(ctx, job, &id, &covered, &mut review_ids).await?;
+            set_job_in_ledger(ctx, job, &id, &covered).await?;
             (first, covered, Vec::new())
         }
         JobKind::Implement => {
@@ -221,9 +217,9 @@ async fn read_reviews(ctx: &Context, job: &Job) -> Result<ReadResult, Error> {
     if job.kind == JobKind::Implement && covered.is_empty() {
         return load_own_context(ctx, job).await;
     }
-    set_job_in_ledger(ctx, job, &id, &covered, &mut review_ids).await?;
+    set_job_in_ledger(ctx, job, &id, &covered).await?;
     let messages = request_messages(&covered);
-    let context = match load_frozen_context(ctx, job).await? {
+    let context = match ctx.store.load_context(&job.id, &job.context).await? {
         Some(frozen) => prompt::Context { review: Some(review), ..frozen.with_requests(&messages) },
         None => prompt::Context {
             v: 2,
@@ -240,52 +236,6 @@ async fn read_reviews(ctx: &Context, job: &Job) -> Result<ReadResult, Error> {
         },
     };
     Ok(ReadResult::Context(Box::new(context)))
-}
-
-async fn load_frozen_context(ctx: &Context, job: &Job) -> Result<Option<prompt::Context>, Error> {
-    if job.context.is_empty() { Ok(None) } else { Ok(ctx.store.load_context(&job.id, &job.context).await?) }
-}
-
-/// Sets the job in the ledger entries of its reviews. `review_ids` collects the reviews already done.
-async fn set_job_in_ledger(
-    ctx: &Context,
-    job: &Job,
-    id: &PullRequestId,
-    covered: &[Review],
-    review_ids: &mut BTreeSet<ReviewId>,
-) -> Result<(), Error> {
-    for review in covered {
-        if !review_ids.insert(review.id.clone()) {
-            continue;
-        }
-        let entry = DeliveryId::for_review(&review.project, id, &review.id);
-        // Most entries name their job already, and a refused conditional write costs as much as a successful one.
-        if ctx.store.load_delivery(&entry).await?.is_some_and(|delivery| delivery.job.is_some()) {
-            continue;
-        }
-        ctx.store.conclude_review(&entry, &Conclusion::Job(job.id.clone())).await?;
-    }
-    Ok(())
-}
-
-/// Sets the job in the ledger entries of its unread reviews. It runs before the job's end is written, because no later
-/// step would do it; after a crash the job is still Pending.
-/// Idempotent: each entry is set once, and repeats are answered from the review. No entry names a wrong job, even if
-/// another process ends the job and the next job takes over a review concurrently.
-pub(crate) async fn set_job_of_unread_reviews(ctx: &Context, job: &Job) -> Result<(), Error> {
-    let Some(id) = job.reviewed_pull_request() else { return Ok(()) };
-    let read = async {
-        let first = match job.kind {
-            JobKind::Revise => first_of_retries(ctx, job).await?,
-            JobKind::Implement => job.id.clone(),
-        };
-        Ok::<_, Error>((first, ctx.store.list_reviews(&id).await?))
-    };
-    let Some((first, all)) = skip_corrupt(ctx, read.await)? else { return Ok(()) };
-    for review in covered_reviews(&first, &all) {
-        skip_corrupt(ctx, set_job_in_ledger(ctx, job, &id, std::slice::from_ref(review), &mut BTreeSet::new()).await)?;
-    }
-    Ok(())
 }
 
 fn classify_forge_error(job: &JobId, error: &pullyard_forge::Error, now: Timestamp) -> ReadResult {

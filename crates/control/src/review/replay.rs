@@ -8,7 +8,7 @@ use crate::{Context, Error};
 use pullyard_domain::delivery::{Delivery, ReviewSubject};
 use pullyard_domain::event::TicketEvent;
 use pullyard_domain::id::DeliveryId;
-use pullyard_domain::review::{RequestedAction, ReviewEvent};
+use pullyard_domain::review::ReviewEvent;
 use pullyard_forge::ReviewState;
 
 /// Idempotent: a final answer stays, as with a redelivery.
@@ -58,13 +58,12 @@ async fn reload_event(ctx: &Context, delivery: &Delivery, subject: &ReviewSubjec
     let called = Some(delivery.event.clone());
     if let Ok(number) = review.as_str().parse::<u64>() {
         let review = forge.review(name.as_str(), id.number, number).await?;
-        let asks = match review.state {
-            ReviewState::ChangesRequested => RequestedAction::Changes {},
-            _ => return Err(not_replayable("the review no longer requests changes")),
-        };
-        return Ok(review_event(delivery.source, called, asks, &review, now, ctx.clock.now()));
+        if review.state != ReviewState::ChangesRequested {
+            return Err(not_replayable("the review no longer requests changes"));
+        }
+        return Ok(review_event(delivery.source, called, &review, now, ctx.clock.now()));
     }
-    let Some(comment) = review.as_str().strip_prefix("comment-").and_then(|id| id.parse::<u64>().ok()) else {
+    let Some(comment) = review.comment() else {
         return Err(not_replayable("the forge does not store such requests; use `pullyard revise`"));
     };
     let all = forge.issue_comments(name.as_str(), id.number).await?.items;

@@ -14,7 +14,6 @@ use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestLink,
 use pullyard_domain::review::{Author, MAX_MESSAGE_CHARS, PullRequestSnapshot, RequestedAction, ReviewEvent};
 use pullyard_domain::text::truncate;
 use pullyard_store::Write;
-use sha2::{Digest, Sha256};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PullRequestRef {
@@ -34,11 +33,12 @@ pub async fn request_revision(
     key: Option<&EventId>,
 ) -> Result<Answer, Error> {
     let LoadedPullRequest { pull_request: snapshot, .. } = load_pull_request(ctx, named).await?;
-    let review = request_id(caller, key);
+    // Without a key, each call is a request of its own.
+    let key = key.map_or_else(|| ctx.clock.ulid(), |key| key.to_string());
     let event = ReviewEvent {
         source: Source::Person,
         delivery: None,
-        review,
+        review: ReviewId::for_request(&caller.id, &key),
         asks: RequestedAction::Revision {
             message: message.map(|message| message.chars().take(MAX_MESSAGE_CHARS).collect()),
         },
@@ -50,21 +50,6 @@ pub async fn request_revision(
     decide_review(ctx, &ProjectScope::single(named.project.clone()), &event).await
 }
 
-fn request_id(caller: &Requester, key: Option<&EventId>) -> ReviewId {
-    let id = match key {
-        None => ulid::Ulid::generate().to_string().to_lowercase(),
-        Some(key) => {
-            let mut hash = Sha256::new();
-            for part in [caller.id.as_str(), key.as_str()] {
-                hash.update((part.len() as u64).to_be_bytes());
-                hash.update(part.as_bytes());
-            }
-            hash.finalize().iter().take(13).map(|byte| format!("{byte:02x}")).collect()
-        }
-    };
-    ReviewId::new(format!("request-{id}")).unwrap_or_else(|_| unreachable!("letters, digits and a dash"))
-}
-
 /// Idempotent: an existing link stays.
 /// Errors: `NotFound` (project, repository, ticket, pull request); `Forge`; `Contended`; `Denied` if it is linked to
 /// another ticket; `Invalid` if it was closed, merged or comes from a fork.
@@ -72,14 +57,11 @@ pub async fn link_pull_request(ctx: &Context, named: &PullRequestRef, key: &Tick
     let LoadedPullRequest { repository, pull_request: snapshot, from_fork, .. } = load_pull_request(ctx, named).await?;
     if from_fork {
         // Jobs cannot push to a fork, and its text is untrusted.
-        let fault = format!(
-            "{}#{} comes from a fork, and Pullyard can't push to forks",
-            snapshot.repository, snapshot.id.number
-        );
+        let fault = format!("{} comes from a fork, and Pullyard can't push to forks", snapshot.label());
         return Err(Error::Invalid { pointer: "/number", fault });
     }
     if snapshot.state != PullRequestState::Open {
-        let fault = format!("{}#{} is {}", snapshot.repository, snapshot.id.number, snapshot.state.display_name());
+        let fault = format!("{} is {}", snapshot.label(), snapshot.state.display_name());
         return Err(Error::Invalid { pointer: "/number", fault });
     }
     let mut rounds = ctx.retries(&snapshot.id);

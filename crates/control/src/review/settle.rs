@@ -2,13 +2,14 @@
 
 use super::facts::ticket_facts;
 use super::plan_review_job::{plan_review_job, send_revision_hints};
+use super::show_decision::show_decision;
 use crate::facts::load_usage_today;
 use crate::tickets::settle_ticket::StepResult;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::id::DeliveryId;
 use pullyard_domain::project::Project;
-use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId};
+use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::review::guard::{FACTS_VERSION, ReviewFacts};
 use pullyard_domain::review::settle::{
     MAX_ABSORBED, Settlement, combined_action, newest_review, reviews_to_settle, settle,
@@ -165,27 +166,4 @@ async fn load_facts(
         revised: linked.and_then(|linked| linked.revised.clone()),
         today: load_usage_today(ctx, Some(project), now).await?,
     }))
-}
-
-/// Shows the decision on the pull request, unless its note is newer than in `pull_request`.
-pub(super) async fn show_decision(ctx: &Context, pull_request: PullRequest, reason: &Reason) -> Result<(), Error> {
-    let mut rounds = ctx.retries(&pull_request.id);
-    let version = pull_request.note_version;
-    let mut linked = pull_request;
-    loop {
-        linked.set_note(Note::Decision { reason: reason.clone().clipped() });
-        if !linked.is_note_outdated() {
-            return Ok(());
-        }
-        if ctx.store.update_pull_request(&linked).await? == Write::Applied {
-            ctx.wake_pull_request(&linked.id).await;
-            return Ok(());
-        }
-        // Usually a concurrent write marked the earlier note as shown.
-        rounds.backoff().await?;
-        match ctx.store.load_pull_request(&linked.id).await? {
-            Some(again) if again.note_version == version => linked = again,
-            _ => return Ok(()),
-        }
-    }
 }

@@ -91,11 +91,11 @@ impl ReviewSource<'_> {
 
     /// Lists the jobs of these authors' earlier requests that were cancelled before an agent read them.
     async fn list_unread_jobs(&self, covered: &[Review], all: &[Review]) -> Result<Vec<JobId>, Error> {
-        let mut unheard = Vec::new();
+        let mut unread = Vec::new();
         for id in jobs_of_earlier_requests(self.integration.kind, covered, all) {
-            unheard.extend(readable_job(self.ctx, id).await?.filter(is_withdrawn_unread).map(|job| job.id));
+            unread.extend(readable_job(self.ctx, id).await?.filter(is_withdrawn_unread).map(|job| job.id));
         }
-        Ok(unheard)
+        Ok(unread)
     }
 
     /// Collects the comments that completed jobs of these authors' earlier requests handled.
@@ -121,8 +121,7 @@ impl ReviewSource<'_> {
         let Some(key) = &self.job.ticket else { return Ok(Vec::new()) };
         let mut admitted = Vec::with_capacity(found.len());
         for review in found {
-            let name = ReviewId::new(review.id.to_string())
-                .map_err(|_| Error::Inconsistent("a forge's id is no number".into()))?;
+            let name = ReviewId::for_forge_review(review.id);
             let (project, ticket) = (self.job.project.clone(), key.clone());
             if let Some(stored) = all.iter().find(|stored| stored.id == name) {
                 admitted.push(Review { project, ticket, ..stored.assign_to(self.owner_job) });

@@ -13,7 +13,6 @@ use pullyard_forge::webhook::{
     CommentAction, CommentEvent, Event, PullRequestAction, PullRequestEvent, RepositoryEvent, ReviewAction,
 };
 use pullyard_forge::{Actor, Comment, PullRequest, Review, ReviewState};
-use sha2::{Digest, Sha256};
 
 /// The label that requests a revision. Bitbucket has no labels.
 const REVISE_LABEL: &str = "pullyard:revise";
@@ -24,7 +23,6 @@ const REVISE_COMMAND: [&str; 2] = ["/pullyard", "revise"];
 pub(crate) enum WebhookEvent {
     /// A review or request with all data for a decision.
     Review(Box<ReviewEvent>),
-    /// A request whose pull request must be read first.
     Comment(Box<ReviseComment>),
     /// An edit of a review. A ledger entry of its own keeps it from replacing the review's entry.
     Edited {
@@ -67,39 +65,53 @@ impl WebhookEvent {
     }
 }
 
+/// A comment with the revise command. Its pull request must be read before a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ReviseComment {
-    pub(crate) review: ReviewId,
     pub(crate) repository: u64,
     pub(crate) repository_name: RepositoryName,
     pub(crate) number: u64,
-    pub(crate) author: Author,
-    pub(crate) created_at: Timestamp,
-    pub(crate) has_marker: bool,
-    pub(crate) message: Option<String>,
+    pub(crate) request: RevisionRequest,
 }
 
-impl ReviseComment {
-    pub(crate) fn with_pull_request(
+/// A request for a revision, without its pull request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RevisionRequest {
+    review: ReviewId,
+    message: Option<String>,
+    author: Author,
+    created_at: Timestamp,
+    has_marker: bool,
+}
+
+impl RevisionRequest {
+    /// `None` if the comment is no command.
+    fn from_comment(comment: &Comment, author: Option<&Actor>) -> Option<Self> {
+        let message = parse_command(&comment.body)?;
+        Some(Self {
+            review: ReviewId::for_comment(comment.id),
+            message: (!message.is_empty()).then(|| message.chars().take(MAX_MESSAGE_CHARS).collect()),
+            author: to_author(author),
+            created_at: time_of(comment.created_at),
+            has_marker: Marker::is_present(&comment.body),
+        })
+    }
+
+    pub(crate) fn into_event(
         self,
-        hook: &Webhook,
+        source: Source,
         delivery: Option<EventId>,
-        pull_request: &PullRequest,
+        pull_request: PullRequestSnapshot,
     ) -> ReviewEvent {
         ReviewEvent {
-            source: Source::Webhook,
+            source,
             delivery,
             review: self.review,
             asks: RequestedAction::Revision { message: self.message },
             author: self.author,
             submitted_at: self.created_at,
             marked: self.has_marker,
-            pull_request: to_pull_request_snapshot(
-                hook.integration.clone(),
-                self.repository,
-                self.repository_name,
-                pull_request,
-            ),
+            pull_request,
         }
     }
 }
@@ -132,18 +144,11 @@ pub(crate) fn translate(
                 to_pull_request_snapshot(hook.integration.clone(), event.repository.id, name, &event.pull_request);
             match (event.action, event.review.state) {
                 (ReviewAction::Submitted, ReviewState::ChangesRequested) => {
-                    let asks = RequestedAction::Changes {};
-                    WebhookEvent::Review(Box::new(review_event(
-                        Source::Webhook,
-                        delivery,
-                        asks,
-                        &event.review,
-                        seen,
-                        now,
-                    )))
+                    let event = review_event(Source::Webhook, delivery, &event.review, seen, now);
+                    WebhookEvent::Review(Box::new(event))
                 }
                 (ReviewAction::Edited, ReviewState::ChangesRequested) => {
-                    WebhookEvent::Edited { pull_request: seen.id, review: ReviewId::new(event.review.id.to_string())? }
+                    WebhookEvent::Edited { pull_request: seen.id, review: ReviewId::for_forge_review(event.review.id) }
                 }
                 (action, state) => WebhookEvent::Ignored { event: describe_review(action, state) },
             }
@@ -156,10 +161,10 @@ pub(crate) fn translate(
     })
 }
 
+/// Returns the event of a review that requests changes.
 pub(crate) fn review_event(
     source: Source,
     delivery: Option<EventId>,
-    asks: RequestedAction,
     review: &Review,
     pull_request: PullRequestSnapshot,
     now: Timestamp,
@@ -167,8 +172,8 @@ pub(crate) fn review_event(
     ReviewEvent {
         source,
         delivery,
-        review: ReviewId::new(review.id.to_string()).unwrap_or_else(|_| unreachable!("a number is plain text")),
-        asks,
+        review: ReviewId::for_forge_review(review.id),
+        asks: RequestedAction::Changes {},
         author: to_author(review.author.as_ref()),
         submitted_at: review.submitted_at.or(review.updated_at).map_or(now, time_of),
         marked: Marker::is_present(&review.body),
@@ -179,21 +184,8 @@ pub(crate) fn review_event(
 /// Returns the event of a comment read from the forge. Its id is the webhook's, so that both create one job. `None` if
 /// the comment is no command, or its author's account is deleted.
 pub(crate) fn comment_event(comment: &Comment, pull_request: PullRequestSnapshot) -> Option<ReviewEvent> {
-    let (message, author) = (parse_command(&comment.body)?, comment.author.as_ref()?);
-    Some(ReviewEvent {
-        source: Source::Poll,
-        delivery: None,
-        review: ReviewId::new(format!("comment-{}", comment.id)).ok()?,
-        asks: RequestedAction::Revision { message: clip_message(&message) },
-        author: self::to_author(Some(author)),
-        submitted_at: time_of(comment.created_at),
-        marked: Marker::is_present(&comment.body),
-        pull_request,
-    })
-}
-
-fn clip_message(message: &str) -> Option<String> {
-    (!message.is_empty()).then(|| message.chars().take(MAX_MESSAGE_CHARS).collect())
+    let author = comment.author.as_ref()?;
+    Some(RevisionRequest::from_comment(comment, Some(author))?.into_event(Source::Poll, None, pull_request))
 }
 
 pub(crate) fn to_pull_request_snapshot(
@@ -231,17 +223,10 @@ fn translate_pull_request(
         PullRequestAction::Synchronize => news("synchronize", snapshot),
         PullRequestAction::Labeled { label } if label == REVISE_LABEL => {
             let author = to_author(event.sender.as_ref());
-            // The body has no id for an added label, so its time and author identify it.
-            let mut hash = Sha256::new();
-            for part in [snapshot.id.to_string(), author.id.to_string(), snapshot.updated_at.millis().to_string()] {
-                hash.update((part.len() as u64).to_be_bytes());
-                hash.update(part.as_bytes());
-            }
-            let short: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
             WebhookEvent::Review(Box::new(ReviewEvent {
                 source: Source::Webhook,
                 delivery,
-                review: ReviewId::new(format!("label-{short}"))?,
+                review: ReviewId::for_label(&snapshot.id, author.id, snapshot.updated_at),
                 asks: RequestedAction::Revision { message: None },
                 author,
                 submitted_at: snapshot.updated_at,
@@ -255,10 +240,11 @@ fn translate_pull_request(
 }
 
 fn translate_comment(event: CommentEvent) -> Result<WebhookEvent, InvalidId> {
+    let author = event.comment.author.as_ref().or(Some(&event.sender));
     let request = (event.action == CommentAction::Created && event.is_pull_request)
-        .then(|| parse_command(&event.comment.body))
+        .then(|| RevisionRequest::from_comment(&event.comment, author))
         .flatten();
-    let Some(message) = request else {
+    let Some(request) = request else {
         let action = match event.action {
             CommentAction::Created => "created",
             CommentAction::Edited => "edited",
@@ -266,16 +252,9 @@ fn translate_comment(event: CommentEvent) -> Result<WebhookEvent, InvalidId> {
         };
         return Ok(WebhookEvent::Ignored { event: format!("issue_comment.{action}") });
     };
-    Ok(WebhookEvent::Comment(Box::new(ReviseComment {
-        review: ReviewId::new(format!("comment-{}", event.comment.id))?,
-        repository: event.repository.id,
-        repository_name: RepositoryName::new(event.repository.full_name)?,
-        number: event.number,
-        author: to_author(event.comment.author.as_ref().or(Some(&event.sender))),
-        created_at: time_of(event.comment.created_at),
-        has_marker: Marker::is_present(&event.comment.body),
-        message: clip_message(&message),
-    })))
+    let repository_name = RepositoryName::new(event.repository.full_name)?;
+    let (repository, number) = (event.repository.id, event.number);
+    Ok(WebhookEvent::Comment(Box::new(ReviseComment { repository, repository_name, number, request })))
 }
 
 /// Returns the text after the command, or `None` if the comment is no command.

@@ -1,8 +1,9 @@
 //! Reads the board, and the jobs of one ticket.
 
 use crate::jobs::list_jobs::list_jobs;
-use crate::jobs::views::{JobView, TicketView, job_view, load_view, ticket_views};
+use crate::jobs::views::{JobView, job_view, load_view};
 use crate::runner::WaitExplainer;
+use crate::tickets::views::{TicketView, ticket_views};
 use crate::{Context, Error};
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::listing::JobFilter;

@@ -184,10 +184,7 @@ pub(crate) fn new_delivery(event: &TicketEvent, facts: &Facts, reason: &Reason) 
         ticket: Some(event.key.clone()),
         at,
         reason: reason.clone().clipped(),
-        job: match reason {
-            Reason::Accepted { job } => Some(job.clone()),
-            _ => None,
-        },
+        job: reason.created_job().cloned(),
         facts: Some(guard::record_facts(event, facts)),
         review: None,
         seen,

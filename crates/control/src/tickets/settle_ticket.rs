@@ -13,60 +13,45 @@ use pullyard_domain::project::Settings;
 use pullyard_domain::ticket::{Entry, SettleStep, Ticket};
 use pullyard_store::{WorkKey, Write};
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SettleResult {
-    pub has_written_back: bool,
-    pub has_decided_entry: bool,
-    pub has_settled_reviews: bool,
-}
-
 /// Reads the ticket and not the message, so that duplicate and late wake-ups are harmless.
 /// Idempotent: by the ticket's revision.
 /// Errors: after any error but `Contended`, the ticket is put off, longer each time.
-pub async fn settle_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<SettleResult, Error> {
+pub async fn settle_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<(), Error> {
     let settled = settle_steps(ctx, project, key).await;
     let is_lasting = |error: &Error| !matches!(error, Error::Contended { .. });
     postpone_after(ctx, &WorkKey::Ticket(project.clone(), key.clone()), settled, is_lasting).await
 }
 
-async fn settle_steps(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<SettleResult, Error> {
-    let mut settled = SettleResult::default();
+async fn settle_steps(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<(), Error> {
     // Terminates: each step leaves less to do, and each has bounded rounds.
-    while let Some(step) = next_step(ctx, project, key).await? {
-        match step {
-            SettleStep::WriteBack(_) => settled.has_written_back = true,
-            SettleStep::DecideEntry(_) | SettleStep::DropEntry(_) => settled.has_decided_entry = true,
-            SettleStep::DecideReviews(_) | SettleStep::DropInvalidMark(_) => settled.has_settled_reviews = true,
-            SettleStep::Skip => break,
-        }
-    }
-    Ok(settled)
+    while take_step(ctx, project, key).await? {}
+    Ok(())
 }
 
-async fn next_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Option<SettleStep>, Error> {
+/// Returns whether another step may follow.
+async fn take_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<bool, Error> {
     let mut rounds = ctx.retries(key);
     loop {
         let Some(ticket) = ctx.store.load_ticket(project, key).await? else {
-            return Ok(None);
+            return Ok(false);
         };
         let Some(stored) = ctx.store.load_project(project).await? else {
             return Err(Error::Inconsistent(format!("the ticket {key} has no project {project}")));
         };
-        let step = ticket.next_settle_step(&stored.settings, ctx.clock.now());
-        let done = match &step {
-            SettleStep::Skip => return Ok(None),
-            SettleStep::DecideReviews(pull_request) => settle_reviews(ctx, &stored, &ticket, pull_request).await?,
+        let done = match ticket.next_settle_step(&stored.settings, ctx.clock.now()) {
+            SettleStep::Skip => return Ok(false),
+            SettleStep::DecideReviews(pull_request) => settle_reviews(ctx, &stored, &ticket, &pull_request).await?,
             SettleStep::WriteBack(next) | SettleStep::DropEntry(next) | SettleStep::DropInvalidMark(next) => {
-                StepResult::from_write(ctx.store.update_ticket(next).await?)
+                StepResult::from_write(ctx.store.update_ticket(&next).await?)
             }
-            SettleStep::DecideEntry(entry) => decide_queued_entry(ctx, &ticket, entry, &stored.settings).await?,
+            SettleStep::DecideEntry(entry) => decide_queued_entry(ctx, &ticket, &entry, &stored.settings).await?,
         };
         match done {
             StepResult::Applied => {
                 tracing::info!(project = %project, ticket = %key, version = ticket.wanted.version, "ticket settled");
-                return Ok(Some(step));
+                return Ok(true);
             }
-            StepResult::Waiting => return Ok(None),
+            StepResult::Waiting => return Ok(false),
             StepResult::Stale => rounds.backoff().await?,
         }
     }

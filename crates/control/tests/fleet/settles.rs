@@ -42,7 +42,7 @@ impl Board {
     }
 
     async fn settle(&self) -> Result<(), Error> {
-        settle_ticket(&self.world.ctx, &self.world.project, &self.key).await.map(|_| ())
+        settle_ticket(&self.world.ctx, &self.world.project, &self.key).await
     }
 }
 

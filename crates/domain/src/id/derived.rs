@@ -6,6 +6,7 @@ use crate::artifact::ArtifactKind;
 use crate::key_of::KeyOwner;
 use crate::pull_request_id::PullRequestId;
 use crate::ticket::Entry;
+use crate::time::Timestamp;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
@@ -48,6 +49,31 @@ impl JobId {
     /// The last four characters in capitals, for display: `7F2K`.
     pub fn short(&self) -> String {
         self.0.chars().skip(self.0.len().saturating_sub(4)).collect::<String>().to_uppercase()
+    }
+}
+
+impl ReviewId {
+    pub fn for_forge_review(id: u64) -> Self {
+        Self(id.to_string())
+    }
+
+    pub fn for_comment(id: u64) -> Self {
+        Self(format!("comment-{id}"))
+    }
+
+    /// A webhook has no id for an added label, so its time and author identify it.
+    pub fn for_label(pull_request: &PullRequestId, author: u64, at: Timestamp) -> Self {
+        let (author, at) = (author.to_string(), at.millis().to_string());
+        Self(hash_id("label-", "label", &[&pull_request.to_string(), &author, &at]))
+    }
+
+    pub fn for_request(caller: &str, key: &str) -> Self {
+        Self(hash_id("request-", "revision", &[caller, key]))
+    }
+
+    /// The forge's id of the comment that requests this revision.
+    pub fn comment(&self) -> Option<u64> {
+        self.0.strip_prefix("comment-")?.parse().ok()
     }
 }
 

@@ -108,9 +108,7 @@ pub enum DecisionStep {
 
 type ReviewGuard = fn(&ReviewFacts) -> Option<Reason>;
 
-pub const REVIEW_GUARDS: [(&str, ReviewGuard); 17] = [
-    ("edited_review", edited_review),
-    ("event_ignored", event_ignored),
+pub const REVIEW_GUARDS: [(&str, ReviewGuard); 15] = [
     ("repeat", repeat),
     ("duplicate_review", duplicate_review),
     ("unknown_project", unknown_project),
@@ -193,17 +191,6 @@ fn is_deferred(facts: &ReviewFacts) -> bool {
 
 fn has_deferred_reviews(facts: &ReviewFacts) -> bool {
     facts.ticket.as_ref().is_some_and(|ticket| ticket.defers)
-}
-
-fn edited_review(facts: &ReviewFacts) -> Option<Reason> {
-    matches!(facts.asks, RequestedAction::Edited {}).then_some(Reason::EditedReview {})
-}
-
-fn event_ignored(facts: &ReviewFacts) -> Option<Reason> {
-    match &facts.asks {
-        RequestedAction::Nothing { event } => Some(Reason::EventIgnored { event: event.clone() }),
-        _ => None,
-    }
 }
 
 /// The review has a final answer. Checked early, because a redelivery would find its own job as `job_active`.

@@ -52,9 +52,7 @@ pub(in crate::review) fn budget_exhausted() -> Reason {
 type Change = fn(&mut ReviewFacts);
 
 /// A change per guard that makes it refuse, in the published order.
-const CONDITIONS: [(&str, Change); 18] = [
-    ("edited_review", |facts| facts.asks = RequestedAction::Edited {}),
-    ("event_ignored", |facts| facts.asks = RequestedAction::Nothing { event: "pull_request_review dismissed".into() }),
+const CONDITIONS: [(&str, Change); 16] = [
     ("repeat", |facts| facts.first = Some(("accepted".into(), Some(job_id("j1"))))),
     ("duplicate_review", |facts| facts.stored = Some(StoredResult::Started { job: job_id("j1") })),
     ("unknown_project", |facts| facts.settings = None),
@@ -128,8 +126,6 @@ fn review_that_passes_all_guards_starts_a_job() {
 fn each_guard_refuses_with_its_reason() {
     let (project, repo) = (project_id(), repository().name);
     for reason in [
-        Reason::EditedReview {},
-        Reason::EventIgnored { event: "pull_request_review dismissed".into() },
         Reason::Repeat { first: "accepted".into() },
         Reason::DuplicateReview { job: job_id("j1") },
         Reason::UnknownProject { project: project.clone() },
@@ -298,7 +294,6 @@ fn repeated_deferred_review_marks_its_ticket_again() {
 fn user_request_overrides_exactly_three_guards() {
     let overridden: Vec<_> = CONDITIONS
         .iter()
-        .filter(|(name, _)| !["edited_review", "event_ignored"].contains(name))
         .filter(|(_, change)| {
             let mut facts = accepted_facts();
             change(&mut facts);

@@ -1,0 +1,99 @@
+//! Compares a pull request's reviews and comments with the ledger, and decides the missed ones.
+
+use super::repository_poll::RepositoryPoll;
+use crate::Error;
+use crate::forge::forge_client;
+use crate::review::translate::{comment_event, review_event, to_pull_request_snapshot};
+use crate::review::{decide_review, record_pull_request_change};
+use pullyard_domain::decision::Reason;
+use pullyard_domain::delivery::Source;
+use pullyard_domain::hook::{is_decided, is_decided_for_linked, should_retry_permission};
+use pullyard_domain::project::ForgeKind;
+use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
+use pullyard_domain::review::ReviewEvent;
+use pullyard_forge::{Review, ReviewState};
+
+#[derive(Default)]
+pub(super) struct Comparison {
+    pub(super) reviews: usize,
+    /// Why a review or comment is undecided: the forge did not return its author's permission.
+    pub(super) undecided_reason: Option<String>,
+}
+
+impl RepositoryPoll<'_> {
+    /// Decides the reviews and comments of a pull request that no webhook delivered.
+    pub(super) async fn compare_reviews(&self, id: &PullRequestId) -> Result<Comparison, Error> {
+        let mut compared = Comparison::default();
+        let linked = self.ctx.store.load_pull_request(id).await?.filter(|linked| self.scope.includes(&linked.project));
+        let Some(linked) = linked else { return Ok(compared) };
+        let forge = forge_client(self.ctx, self.integration, self.repository).await?;
+        let pull_request = forge.pull_request(self.repository.name.as_str(), id.number).await?;
+        let name = self.current_name(&pull_request).await?;
+        let now = to_pull_request_snapshot(id.integration.clone(), id.repository, name.clone(), &pull_request);
+        record_pull_request_change(self.ctx, &self.scope, &now).await?;
+        if now.state != PullRequestState::Open {
+            return Ok(compared);
+        }
+        let reviews = forge.reviews(name.as_str(), id.number).await?.items;
+        for review in active_change_requests(self.integration.kind, &reviews) {
+            if review.submitted_at.is_none() {
+                continue;
+            }
+            let event = review_event(Source::Poll, None, review, now.clone(), self.ctx.clock.now());
+            self.decide_missed_event(&linked, &event, &mut compared).await?;
+        }
+        // Last, so that a failure to list comments does not block reviews.
+        for comment in forge.issue_comments(name.as_str(), id.number).await?.items {
+            let Some(event) = comment_event(&comment, now.clone()) else { continue };
+            self.decide_missed_event(&linked, &event, &mut compared).await?;
+        }
+        Ok(compared)
+    }
+
+    async fn decide_missed_event(
+        &self,
+        linked: &PullRequest,
+        event: &ReviewEvent,
+        compared: &mut Comparison,
+    ) -> Result<(), Error> {
+        if event.submitted_at < self.since {
+            return Ok(());
+        }
+        let first = self.ctx.store.load_delivery(&event.ledger_id(&linked.project)).await?;
+        let first = first.as_ref().map(|first| &first.reason);
+        let is_known = match linked.ticket {
+            Some(_) => is_decided_for_linked(first),
+            None => is_decided(first),
+        };
+        if is_known {
+            return Ok(());
+        }
+        let answer = Box::pin(decide_review(self.ctx, &self.scope, event)).await?;
+        match answer.reason {
+            reason if should_retry_permission(&reason, self.ctx.clock.now().since(event.submitted_at)) => {
+                compared.undecided_reason = Some(reason.sentence());
+            }
+            Reason::PermissionUnknown { .. } => {}
+            _ => compared.reviews += 1,
+        }
+        Ok(())
+    }
+}
+
+/// Returns the reviews that still request changes. A later approval by the same user withdraws earlier requests. If the
+/// forge has one request per user, only the last one counts.
+fn active_change_requests(kind: ForgeKind, reviews: &[Review]) -> impl Iterator<Item = &Review> {
+    let asks = |review: &&Review| review.state == ReviewState::ChangesRequested;
+    let overrules = move |state: ReviewState| match state {
+        ReviewState::Approved => true,
+        ReviewState::ChangesRequested => kind.limits_requests_per_user(),
+        ReviewState::Commented | ReviewState::Dismissed | ReviewState::Pending => false,
+    };
+    let overruled = move |review: &Review| {
+        reviews.iter().any(|later| {
+            let same = later.author.as_ref().map(|author| author.id) == review.author.as_ref().map(|author| author.id);
+            overrules(later.state) && same && later.submitted_at > review.submitted_at
+        })
+    };
+    reviews.iter().filter(asks).filter(move |review| !overruled(review))
+}

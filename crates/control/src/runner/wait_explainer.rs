@@ -1,0 +1,52 @@
+//! Explains what jobs wait for.
+
+use super::view::list_runners;
+use crate::{Context, Error};
+use pullyard_domain::breaker::Breaker;
+use pullyard_domain::explanation;
+use pullyard_domain::fleet::{Fleet, Member};
+use pullyard_domain::id::{ClassId, JobId};
+use pullyard_domain::job::{Job, JobStatus, Placement};
+use pullyard_domain::select::ClassRequirements;
+use pullyard_domain::time::Timestamp;
+use pullyard_domain::wait::Wait;
+use std::collections::BTreeMap;
+
+const MAX_AHEAD: i32 = 200;
+
+/// Reads the runners, the breakers and each class at most once for all jobs.
+#[derive(Default)]
+pub(crate) struct WaitExplainer {
+    fleet: Option<(Vec<Member>, Vec<Breaker>)>,
+    classes: BTreeMap<ClassId, ClassQueue>,
+}
+
+struct ClassQueue {
+    requirements: Option<ClassRequirements>,
+    ready_jobs: Vec<JobId>,
+}
+
+impl WaitExplainer {
+    pub(crate) async fn explain(&mut self, ctx: &Context, job: &Job, now: Timestamp) -> Result<Option<Wait>, Error> {
+        if job.status != JobStatus::Ready || job.place != Placement::Runners {
+            return Ok(explanation::wait_reason(job, None, now));
+        }
+        if self.fleet.is_none() {
+            self.fleet = Some((list_runners(ctx).await?, ctx.store.list_breakers().await?));
+        }
+        if !self.classes.contains_key(&job.class) {
+            let requirements = ctx.store.load_class(&job.project, &job.class).await?;
+            let rows = ctx.store.list_ready_jobs(&job.class, MAX_AHEAD).await?;
+            let ready_jobs = rows.into_iter().map(|row| row.job).collect();
+            self.classes.insert(job.class.clone(), ClassQueue { requirements, ready_jobs });
+        }
+        let (Some((members, breakers)), Some(ClassQueue { requirements: Some(requirements), ready_jobs })) =
+            (&self.fleet, self.classes.get(&job.class))
+        else {
+            return Ok(explanation::wait_reason(job, None, now));
+        };
+        let jobs_ahead = ready_jobs.iter().take_while(|id| **id != job.id).count();
+        let jobs_ahead = u64::try_from(jobs_ahead).unwrap_or(u64::MAX);
+        Ok(explanation::wait_reason(job, Some(&Fleet { members, requirements, jobs_ahead, breakers }), now))
+    }
+}

@@ -1,0 +1,70 @@
+//! Moves a ticket on the built-in board, to another column or within its column.
+
+use crate::requester::Requester;
+use crate::tickets::board::{check_status, new_board_event};
+use crate::tickets::move_ticket::{Answer, move_ticket};
+use crate::tickets::order::load_rank_before;
+use crate::{Context, Error};
+use pullyard_domain::decision::Reason;
+use pullyard_domain::denial::Denial;
+use pullyard_domain::id::{DeliveryId, EventId, ProjectId, TicketKey};
+use pullyard_domain::ticket::rank::{Place, rank_at};
+use pullyard_store::Write;
+
+#[derive(Clone, Debug)]
+pub struct TicketMove {
+    pub project: ProjectId,
+    pub key: TicketKey,
+    /// `None` for the ticket's present status.
+    pub status: Option<String>,
+    /// `None` for the end of another column. In its own column the card then stays where it is.
+    pub place: Option<Place>,
+    pub caller: Requester,
+    pub request: Option<EventId>,
+}
+
+/// Moves a ticket to another column, or within its column. `None` if only the order changed: that starts no job, and
+/// the ledger has no entry.
+/// Idempotent: with a key, by caller, project and key, while its ledger entry exists: a repeat returns `repeat` and
+/// moves nothing. If the first call crashed after its ledger entry, a repeat completes it, unless the ticket has a
+/// newer event. Without a key each call is a new move. A repeated change of the order leads to the same order.
+/// Errors: `NotFound` (ticket); `KeyReused`; `Denied` without such a place; `Invalid` for a status that is no column.
+pub async fn move_board_ticket(ctx: &Context, command: TicketMove) -> Result<Option<Answer>, Error> {
+    let TicketMove { project, key, status, place, caller, request } = command;
+    let ticket = ctx.load_ticket(&project, &key).await?;
+    let status = status.unwrap_or_else(|| ticket.status.clone());
+    let named = request.map(|request| EventId::for_move(&caller.id, request.as_str()));
+    let mut moved = new_board_event(&ticket, ctx.clock.now(), status, None, caller.name);
+    if let Some(event) = named {
+        let first = ctx.store.load_delivery(&DeliveryId::for_ticket_event(&project, &event)).await?;
+        moved.event = event;
+        if let Some(first) = first {
+            let same = first.facts.as_ref().filter(|facts| facts.status == moved.status);
+            let same = same.filter(|_| first.ticket.as_ref() == Some(&key)).ok_or(Error::KeyReused)?;
+            if !first.is_unapplied(&ticket) {
+                let reason = Reason::Repeat { first: first.reason.verdict().as_str().into() };
+                return Ok(Some(Answer { delivery: first.id, reason, job: first.job }));
+            }
+            // Use the time of the first call, so that later events are newer.
+            moved.occurred_at = same.occurred_at;
+        }
+    }
+    let stays = ticket.status == moved.status;
+    if !stays {
+        let stored = ctx.store.load_project(&project).await?;
+        let unknown = || Error::not_found("project", &project);
+        check_status(&stored.ok_or_else(unknown)?, &moved.status)?;
+    }
+    moved.rank = match place {
+        Some(Place::Before(next)) => Some(load_rank_before(ctx, &ticket, &next, &moved.status).await?),
+        None if stays => None,
+        Some(Place::Last) | None => Some(rank_at(moved.occurred_at)),
+    };
+    match moved.rank {
+        Some(rank) if stays => match ctx.store.store_rank(&ticket, rank).await? {
+            Write::Applied => Ok(None),
+            Write::Stale => Err(Error::Denied(Denial::NotInColumn { ticket: key, status: moved.status })),
+        },
+        _ => move_ticket(ctx, &moved).await.map(Some),
+    }
+}

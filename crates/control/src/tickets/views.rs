@@ -1,0 +1,69 @@
+//! Views of tickets, each with its text, wait and pull request.
+
+use crate::jobs::views::{load_pull_requests, state_in};
+use crate::{Context, Error};
+use pullyard_domain::event::TicketText;
+use pullyard_domain::id::{ProjectId, TicketKey};
+use pullyard_domain::pull_request::{PullRequestId, PullRequestState};
+use pullyard_domain::ticket::Ticket;
+use pullyard_domain::wait::Wait;
+
+#[derive(Clone, Debug)]
+pub struct TicketView {
+    pub ticket: Ticket,
+    pub text: TicketText,
+    pub waits: Option<Wait>,
+    pub pull_request: Option<PullRequestState>,
+}
+
+impl TicketView {
+    fn linked_pull_request(&self) -> Option<&PullRequestId> {
+        self.ticket.shown.pull_request.as_ref().map(|link| &link.id)
+    }
+}
+
+pub async fn ticket_view(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<TicketView, Error> {
+    let mut view = [load_ticket_with_text(ctx, project, key).await?];
+    add_states(ctx, &mut view).await?;
+    let [view] = view;
+    Ok(view)
+}
+
+async fn load_ticket_with_text(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<TicketView, Error> {
+    let (ticket, text) =
+        tokio::try_join!(ctx.store.load_ticket(project, key), ctx.store.load_ticket_text(project, key))?;
+    let ticket = ticket.ok_or_else(|| Error::not_found("ticket", key))?;
+    let project = if ticket.held { ctx.store.load_project(project).await? } else { None };
+    let waits = project.and_then(|project| ticket.wait_reason(&project, ctx.clock.now()));
+    Ok(TicketView { ticket, text: text.map(|stored| stored.text).unwrap_or_default(), waits, pull_request: None })
+}
+
+async fn add_states(ctx: &Context, views: &mut [TicketView]) -> Result<(), Error> {
+    let ids = views.iter().filter_map(TicketView::linked_pull_request).cloned().collect();
+    let linked = load_pull_requests(ctx, ids).await?;
+    for view in views {
+        let state = view.linked_pull_request().and_then(|id| state_in(&linked, id, &view.ticket.project));
+        view.pull_request = state;
+    }
+    Ok(())
+}
+
+pub async fn ticket_views(
+    ctx: &Context,
+    project: &ProjectId,
+    after: Option<&str>,
+    limit: i32,
+) -> Result<(Vec<TicketView>, Option<String>), Error> {
+    let (keys, next) = ctx.store.list_ticket_keys(project, after, limit).await?;
+    let mut views = Vec::with_capacity(keys.len());
+    for key in keys {
+        match load_ticket_with_text(ctx, project, &key).await {
+            Ok(view) => views.push(view),
+            // The index may lag behind a deletion.
+            Err(Error::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    add_states(ctx, &mut views).await?;
+    Ok((views, next))
+}
