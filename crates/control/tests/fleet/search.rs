@@ -61,7 +61,7 @@ fn remaining_jobs(jobs: &[Job], taken: Option<&JobId>) -> Vec<JobId> {
 
 #[tokio::test]
 async fn concurrent_claims_take_each_job_once() {
-    const AT_ONCE: usize = 64;
+    const AT_ONCE: usize = 24;
     let world = &World::begin().await;
     let runners = world.runners(AT_ONCE, 1, 3).await;
     let jobs = world.jobs("each", 2 * AT_ONCE, 1).await;
