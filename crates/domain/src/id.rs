@@ -2,6 +2,7 @@
 //! Random ids are created elsewhere, because this crate has no random numbers.
 
 pub mod derived;
+mod hook_names;
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -94,6 +94,7 @@ async fn set(session: &Session, name: &SecretName, kind: SecretKind) -> Result<(
     }
     session.screen.print_line(&set.secret)?;
     session.screen.note(&match kind {
+        _ if name.is_for_hook() => format!("Set {name}; send it to the forge with `pullyard hooks repair`"),
         SecretKind::Forge => {
             format!("Set {name}; use it with `pullyard integrations add ID --token-secret {}`", set.secret)
         }
@@ -121,7 +122,7 @@ async fn rotate(session: &Session, name: &SecretName, overlap_secs: u64, generat
     session.screen.print_line(&rotated.secret)?;
     let validity = rotated.old_until.map_or_else(|| "no longer valid".into(), |until| format!("valid until {until}"));
     session.screen.note(&format!("Replaced the value of {name}; the old one is {validity}"));
-    if name.as_str().starts_with("hook-") {
+    if name.is_for_hook() {
         session.screen.hint("send it to the forge with `pullyard hooks repair`");
     }
     Ok(())
@@ -135,7 +136,7 @@ async fn test(session: &Session, name: &SecretName) -> Result<(), CliError> {
 /// Warns about a value that cannot be a token. Skips private keys, JSON and webhook secrets.
 fn token_warning(name: &SecretName, value: &str) -> Option<String> {
     let has_lines = value.contains("-----BEGIN ") || value.trim_start().starts_with('{');
-    let is_other = has_lines || name.as_str().starts_with("hook-");
+    let is_other = has_lines || name.is_for_hook();
     let flaw = token_fault(value).filter(|_| !is_other)?;
     Some(format!("the value of {name} {flaw}; if it is a token or a model's key, set it again without that"))
 }

@@ -180,15 +180,14 @@ fn new_hook(ctx: &Context, new: &NewHook, kind: WebhookScope, integration: &Inte
     let secret = match (&kind, &integration.auth) {
         (WebhookScope::App {}, Auth::App { webhook_secret, .. }) => {
             // The forge created this secret with the App, and signs with it.
-            webhook_secret.rsplit('/').next().unwrap_or(webhook_secret).to_owned()
+            SecretName::new(webhook_secret.rsplit('/').next().unwrap_or(webhook_secret))?
         }
         (WebhookScope::App {}, Auth::Token { .. }) => {
             let fault = format!("{} uses a token, not an App", new.integration);
             return Err(Error::Invalid { pointer: "/app", fault });
         }
-        _ => format!("hook-{}", new.name),
+        _ => SecretName::for_hook(&new.name),
     };
-    let secret = SecretName::new(secret)?;
     Ok(Webhook {
         name: new.name.clone(),
         integration: new.integration.clone(),
