@@ -100,7 +100,7 @@ pub use jobs::views::{JobView, RevisedPullRequest, job_view, list_attempts, load
 pub use poll::{PollSummary, poll_hook_repositories, poll_repository, set_ingress};
 pub use pullyard_forge::features::WorkflowPolicy;
 pub use pullyard_forge::{AppManifest, Connections, GitHubSite, is_account_name};
-pub use pullyard_store::Token as StoredToken;
+pub use pullyard_store::{Error as StoreError, Token as StoredToken};
 pub use requester::Requester;
 pub use review::list_deliveries::{DeliveryList, list_deliveries};
 pub use review::replay::replay_delivery;

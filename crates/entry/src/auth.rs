@@ -24,25 +24,29 @@ pub mod scope {
     pub trait RequiredScope: Send + Sync {
         const SCOPE: Scope;
         const DESCRIPTION: &'static str;
+        /// Refuses tokens that are limited to some projects.
+        const ALL_PROJECTS: bool;
     }
 
     macro_rules! needed {
-        ($($(#[$doc:meta])* $name:ident = $description:literal;)*) => {$(
-            $(#[$doc])*
+        ($($name:ident = $scope:ident, $description:literal, all_projects: $all_projects:literal;)*) => {$(
             #[derive(Clone, Copy, Debug)]
             pub struct $name;
             impl RequiredScope for $name {
-                const SCOPE: Scope = Scope::$name;
+                const SCOPE: Scope = Scope::$scope;
                 const DESCRIPTION: &'static str = $description;
+                const ALL_PROJECTS: bool = $all_projects;
             }
         )*};
     }
 
     needed! {
-        Read = "read";
-        Tickets = "send ticket events";
-        Jobs = "create jobs or move tickets";
-        Admin = "administer";
+        Read = Read, "read", all_projects: false;
+        ReadAllProjects = Read, "read", all_projects: true;
+        Tickets = Tickets, "send ticket events", all_projects: false;
+        Jobs = Jobs, "create jobs or move tickets", all_projects: false;
+        Admin = Admin, "administer", all_projects: false;
+        AdminAllProjects = Admin, "administer", all_projects: true;
     }
 }
 
@@ -166,7 +170,38 @@ where
             return Err(Problem::not_allowed(S::DESCRIPTION));
         }
         let id = token.id().to_string();
-        Ok(Self { ctx, id, name: token.name, projects: token.projects, administers, scope: PhantomData })
+        let caller = Self { ctx, id, name: token.name, projects: token.projects, administers, scope: PhantomData };
+        if S::ALL_PROJECTS {
+            caller.authorize_all_projects()?;
+        }
+        Ok(caller)
+    }
+}
+
+/// An API token that may access the project in the route.
+#[derive(Clone, Debug)]
+pub struct ProjectCaller<S> {
+    pub caller: Caller<S>,
+    pub project: ProjectId,
+}
+
+impl<T, S> FromRequestParts<T> for ProjectCaller<S>
+where
+    T: Send + Sync,
+    S: scope::RequiredScope,
+    Context: FromRef<T>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &T) -> Result<Self, Problem> {
+        #[derive(Deserialize)]
+        struct Named {
+            project: ProjectId,
+        }
+        let caller = Caller::from_request_parts(parts, state).await?;
+        let crate::Path(Named { project }) = crate::Path::from_request_parts(parts, state).await?;
+        caller.authorize_project(&project)?;
+        Ok(Self { caller, project })
     }
 }
 

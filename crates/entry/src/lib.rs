@@ -20,7 +20,7 @@ pub mod session;
 pub mod strict;
 pub mod telemetry;
 
-pub use auth::{AnyTokenCaller, BootstrapCaller, Caller, LeaseCaller, TokenCaller, scope};
+pub use auth::{AnyTokenCaller, BootstrapCaller, Caller, LeaseCaller, ProjectCaller, TokenCaller, scope};
 pub use config::Config;
 pub use idempotency::IdempotencyKey;
 pub use params::{Path, Query, resolve_ticket_key};

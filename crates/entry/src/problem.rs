@@ -92,6 +92,12 @@ impl IntoResponse for Problem {
     }
 }
 
+impl From<pullyard_store::Error> for Problem {
+    fn from(error: pullyard_store::Error) -> Self {
+        Error::from(error).into()
+    }
+}
+
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         use StatusCode as S;

@@ -87,7 +87,7 @@ pub(crate) async fn show(
 ) -> Result<Response, Fault> {
     let Some(project) = visit.load_selected_project(project).await? else { return Ok(redirect_to_start()) };
     let view = control::load_board(&visit.ctx, &project.id, after.as_deref(), PAGE_SIZE).await?;
-    let repositories = visit.ctx.store.list_repositories(&project.id).await.map_err(Error::from)?;
+    let repositories = visit.ctx.store.list_repositories(&project.id).await?;
     let statuses = list_statuses(&project.settings.statuses, view.cards.iter().map(|card| &card.view.ticket));
     let labels = view.cards.iter().flat_map(|card| card.view.text.labels.iter().cloned());
     let labels = labels.chain(Some(filter.label.clone()).filter(|label| !label.is_empty())).collect();

@@ -8,7 +8,7 @@ use askama::Template;
 use axum::extract::Request;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use pullyard_control::Error;
+use pullyard_control::{Error, StoreError};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::time::Timestamp;
 use pullyard_entry::http::RequestId;
@@ -117,6 +117,12 @@ impl From<Problem> for Fault {
         let body = problem.body();
         let status = StatusCode::from_u16(body.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Self::new(status, &body.code, &body.detail).help(body.help.as_deref().unwrap_or_default())
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Problem::from(error).into()
     }
 }
 

@@ -107,7 +107,7 @@ pub(crate) async fn list(visit: PageContext, Query(query): Query<JobsQuery>) -> 
     if let Ok(id) = JobId::new(query.q.trim().to_owned()) {
         return Ok(redirect(&format!("/jobs/{id}")));
     }
-    let repositories = visit.ctx.store.list_repositories(&project.id).await.map_err(Error::from)?;
+    let repositories = visit.ctx.store.list_repositories(&project.id).await?;
     let (found, fault) = match query.to_search(&repositories, visit.ctx.clock.now()) {
         Ok(search) => {
             let after = query.after.as_deref();

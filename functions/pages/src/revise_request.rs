@@ -38,7 +38,7 @@ pub(crate) async fn load_revise_request(ctx: &Context, view: &JobView) -> Result
     if job.revises.is_none() || job.context.is_empty() {
         return Ok(None);
     }
-    let context = ctx.store.load_context(&job.id, &job.context).await.map_err(Error::from)?;
+    let context = ctx.store.load_context(&job.id, &job.context).await?;
     let Some(context) = context else { return Ok(None) };
     let message = context.instructions.as_deref().map(block).filter(|message| !message.is_empty());
     let (reviews, cut) = context.review.map(|review| (review.reviews, review.cut)).unwrap_or_default();

@@ -19,7 +19,7 @@ pub(crate) async fn load_decision_line(
     entry: Option<&DeliveryId>,
 ) -> Result<Option<DecisionLine>, Fault> {
     let Some(entry) = entry else { return Ok(None) };
-    let delivery = visit.ctx.store.load_delivery(entry).await.map_err(Error::from)?;
+    let delivery = visit.ctx.store.load_delivery(entry).await?;
     Ok(delivery.filter(|delivery| delivery.project == *project).map(|delivery| to_decision_line(&delivery)))
 }
 

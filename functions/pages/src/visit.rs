@@ -124,7 +124,7 @@ impl PageContext {
         if !self.visitor.may_access(id) {
             return Err(Fault::not_allowed(&format!("use the project {id}")));
         }
-        let project = self.ctx.store.load_project(id).await.map_err(Error::from)?;
+        let project = self.ctx.store.load_project(id).await?;
         project.ok_or_else(|| Fault::not_found(&format!("There is no project {id}.")))
     }
 
@@ -135,7 +135,7 @@ impl PageContext {
 
     /// Another project's job counts as missing.
     pub(crate) async fn load_job(&self, id: &JobId) -> Result<Job, Fault> {
-        let job = self.ctx.store.load_job(id).await.map_err(Error::from)?;
+        let job = self.ctx.store.load_job(id).await?;
         let own = job.filter(|job| self.visitor.may_access(&job.project));
         own.ok_or_else(|| Fault::not_found(&format!("There is no job {id}.")))
     }

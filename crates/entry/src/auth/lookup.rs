@@ -1,7 +1,7 @@
 //! Looks up a stored token by its text.
 
 use crate::Problem;
-use pullyard_control::{Context, Error, token_hash};
+use pullyard_control::{Context, token_hash};
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::token::should_record_use;
 use pullyard_store::{Token, TokenKind};
@@ -16,7 +16,7 @@ pub async fn load_valid_token(ctx: &Context, text: &str, kind: TokenKind) -> Res
         return Err(Problem::not_signed_in());
     }
     let now = ctx.clock.now();
-    let stored = ctx.store.load_token(&token_hash(text)).await.map_err(Error::from)?;
+    let stored = ctx.store.load_token(&token_hash(text)).await?;
     let token = stored.filter(|token| token.kind == kind && token.is_valid(now)).ok_or_else(Problem::not_signed_in)?;
     record_token_use(ctx, &token, now);
     Ok(token)

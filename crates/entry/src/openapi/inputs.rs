@@ -4,14 +4,14 @@ use super::answers::problems;
 use super::{API_TOKEN, BOOTSTRAP, LEASE, RUNNER_TOKEN, media_type, parameter_data};
 use crate::auth::scope::RequiredScope;
 use crate::{
-    AnyTokenCaller, BootstrapCaller, Caller, IdempotencyKey, LeaseCaller, Path, Query, Revision, RunnerCaller,
-    StrictJson, TokenCaller,
+    AnyTokenCaller, BootstrapCaller, Caller, IdempotencyKey, LeaseCaller, Path, ProjectCaller, Query, Revision,
+    RunnerCaller, StrictJson, TokenCaller,
 };
 use aide::OperationInput;
 use aide::generate::GenContext;
 use aide::openapi::{HeaderStyle, Operation, Parameter, RequestBody, Response};
 use aide::operation::{ParamLocation, add_parameters, parameters_from_schema, set_body};
-use pullyard_domain::id::EventId;
+use pullyard_domain::id::{EventId, ProjectId};
 use pullyard_protocol::version;
 use schemars::{JsonSchema, Schema, json_schema};
 
@@ -92,11 +92,24 @@ fn unauthorized() -> (u16, String) {
 
 impl<S: RequiredScope> OperationInput for Caller<S> {
     fn operation_input(_: &mut GenContext, operation: &mut Operation) {
-        require_credential(operation, API_TOKEN, Some(format!("For tokens that may {}.", S::DESCRIPTION)));
+        let projects = if S::ALL_PROJECTS { " and access all projects" } else { "" };
+        require_credential(operation, API_TOKEN, Some(format!("For tokens that may {}{projects}.", S::DESCRIPTION)));
     }
 
     fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Responses {
         problems([unauthorized(), (403, "The token lacks the scope or the project. `not_allowed`.".to_owned())])
+    }
+}
+
+impl<S: RequiredScope> OperationInput for ProjectCaller<S> {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        Caller::<S>::operation_input(ctx, operation);
+    }
+
+    fn inferred_early_responses(ctx: &mut GenContext, operation: &mut Operation) -> Responses {
+        let mut responses = Caller::<S>::inferred_early_responses(ctx, operation);
+        responses.extend(Path::<ProjectId>::inferred_early_responses(ctx, operation));
+        responses
     }
 }
 

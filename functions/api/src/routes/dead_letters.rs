@@ -16,36 +16,32 @@ pub(crate) struct QueueQuery {
 }
 
 pub(crate) async fn list(
-    caller: Caller<scope::Admin>,
+    caller: Caller<scope::AdminAllProjects>,
     Query(QueueQuery { queue }): Query<QueueQuery>,
 ) -> Result<Json<DeadLetters>, Problem> {
-    caller.authorize_all_projects()?;
     let control::DeadLetterPage { letters, is_truncated: more } =
         control::list_dead_letters(&caller.ctx, queue).await?;
     Ok(Json(DeadLetters { letters: to_wire_list(letters), more }))
 }
 
 pub(crate) async fn show(
-    caller: Caller<scope::Admin>,
+    caller: Caller<scope::AdminAllProjects>,
     Path(message): Path<MessageId>,
 ) -> Result<Json<DeadLetter>, Problem> {
-    caller.authorize_all_projects()?;
     Ok(Json(to_wire(control::get_dead_letter(&caller.ctx, &message).await?)))
 }
 
 pub(crate) async fn redrive(
-    caller: Caller<scope::Admin>,
+    caller: Caller<scope::AdminAllProjects>,
     StrictJson(request): StrictJson<MoveDeadLetters>,
 ) -> Result<Json<MoveDeadLettersAnswer>, Problem> {
-    caller.authorize_all_projects()?;
     move_letters(&caller.ctx, &request, LetterAction::Redrive).await
 }
 
 pub(crate) async fn drop(
-    caller: Caller<scope::Admin>,
+    caller: Caller<scope::AdminAllProjects>,
     StrictJson(request): StrictJson<MoveDeadLetters>,
 ) -> Result<Json<MoveDeadLettersAnswer>, Problem> {
-    caller.authorize_all_projects()?;
     move_letters(&caller.ctx, &request, LetterAction::Drop).await
 }
 

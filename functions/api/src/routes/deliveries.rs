@@ -100,7 +100,7 @@ pub(crate) async fn list(
 
 /// Another project's entry counts as missing.
 pub(crate) async fn show(caller: Caller<scope::Read>, Path(id): Path<DeliveryId>) -> Result<Json<Delivery>, Problem> {
-    let delivery = caller.ctx.store.load_delivery(&id).await.map_err(Error::from)?;
+    let delivery = caller.ctx.store.load_delivery(&id).await?;
     let visible = delivery.filter(|delivery| caller.authorize_project(&delivery.project).is_ok());
     Ok(Json(wire::delivery(visible.ok_or_else(|| Problem::not_found(format!("There is no delivery {id}.")))?)))
 }
@@ -109,7 +109,7 @@ pub(crate) async fn replay(
     caller: Caller<scope::Admin>,
     Path(id): Path<DeliveryId>,
 ) -> Result<Json<Decision>, Problem> {
-    let delivery = caller.ctx.store.load_delivery(&id).await.map_err(Error::from)?;
+    let delivery = caller.ctx.store.load_delivery(&id).await?;
     if delivery.is_none_or(|delivery| caller.authorize_project(&delivery.project).is_err()) {
         return Err(Problem::not_found(format!("There is no delivery {id}.")));
     }

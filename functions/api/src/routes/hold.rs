@@ -5,29 +5,23 @@ use crate::routes::prelude::*;
 use pullyard_protocol::project::{BudgetUse, HoldProject, Project, ReleaseProject};
 
 pub(crate) async fn hold(
-    caller: Caller<scope::Admin>,
-    Path(project): Path<ProjectId>,
+    ProjectCaller { caller, project }: ProjectCaller<scope::Admin>,
     StrictJson(request): StrictJson<HoldProject>,
 ) -> Result<Json<Project>, Problem> {
-    caller.authorize_project(&project)?;
     limits::check_hold(&request)?;
     Ok(Json(project_to_wire(control::hold_project(&caller.ctx, &project, &caller.name, &request.reason).await?)))
 }
 
 pub(crate) async fn release(
-    caller: Caller<scope::Admin>,
-    Path(project): Path<ProjectId>,
+    ProjectCaller { caller, project }: ProjectCaller<scope::Admin>,
     StrictJson(ReleaseProject {}): StrictJson<ReleaseProject>,
 ) -> Result<Json<Project>, Problem> {
-    caller.authorize_project(&project)?;
     Ok(Json(project_to_wire(control::release_project(&caller.ctx, &project).await?)))
 }
 
 pub(crate) async fn budget(
-    caller: Caller<scope::Read>,
-    Path(project): Path<ProjectId>,
+    ProjectCaller { caller, project }: ProjectCaller<scope::Read>,
 ) -> Result<Json<BudgetUse>, Problem> {
-    caller.authorize_project(&project)?;
     let (project, today) = control::load_budget(&caller.ctx, &project).await?;
     Ok(Json(BudgetUse {
         project: project.id,

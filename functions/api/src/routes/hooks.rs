@@ -44,7 +44,7 @@ fn check_to_wire((view, drifts): (HookView, Vec<Drift>)) -> wire::HookCheck {
 
 /// A webhook that the caller may not access counts as missing.
 async fn load_own(caller: &Caller<scope::Admin>, name: &HookName) -> Result<Webhook, Problem> {
-    let hook = caller.ctx.store.load_hook(name).await.map_err(Error::from)?;
+    let hook = caller.ctx.store.load_hook(name).await?;
     let visible = hook.filter(|hook| may_touch(caller, hook));
     visible.ok_or_else(|| Problem::not_found(format!("There is no hook {name}.")))
 }
@@ -83,7 +83,7 @@ pub(crate) async fn install(
         caller.authorize_all_projects()?;
     }
     // The name may belong to another project's webhook.
-    let existing = caller.ctx.store.load_hook(&new.name).await.map_err(Error::from)?;
+    let existing = caller.ctx.store.load_hook(&new.name).await?;
     if existing.is_some_and(|hook| !may_touch(&caller, &hook)) {
         return Err(Error::NameTaken { what: "hook", name: new.name.to_string() }.into());
     }

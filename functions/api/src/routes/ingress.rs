@@ -1,5 +1,6 @@
 //! Lists and sets the ingress of a project's repositories: webhook, polling or both.
 
+use super::projects::load_project;
 use crate::routes::prelude::*;
 use pullyard_control::set_ingress;
 use pullyard_domain::hook::Poll;
@@ -18,31 +19,23 @@ fn to_wire(repository: RepositoryName, poll: Option<Poll>) -> RepositoryIngress 
 }
 
 pub(crate) async fn list(
-    caller: Caller<scope::Read>,
-    Path(project): Path<ProjectId>,
+    ProjectCaller { caller, project }: ProjectCaller<scope::Read>,
 ) -> Result<Json<Ingresses>, Problem> {
-    caller.authorize_project(&project)?;
     // The list of an unknown project would be empty.
-    if caller.ctx.store.load_project(&project).await.map_err(Error::from)?.is_none() {
-        return Err(Problem::not_found(format!("There is no project {project}.")));
-    }
+    load_project(&caller.ctx, &project).await?;
     let mut repositories = Vec::new();
-    for repository in caller.ctx.store.list_repositories(&project).await.map_err(Error::from)? {
-        let poll =
-            caller.ctx.store.load_poll(&project, &repository.integration, repository.id).await.map_err(Error::from)?;
+    for repository in caller.ctx.store.list_repositories(&project).await? {
+        let poll = caller.ctx.store.load_poll(&project, &repository.integration, repository.id).await?;
         repositories.push(to_wire(repository.name, poll));
     }
     Ok(Json(Ingresses { repositories }))
 }
 
 pub(crate) async fn set(
-    caller: Caller<scope::Admin>,
-    Path(project): Path<ProjectId>,
+    ProjectCaller { caller, project }: ProjectCaller<scope::Admin>,
     StrictJson(request): StrictJson<SetIngress>,
 ) -> Result<Json<RepositoryIngress>, Problem> {
-    caller.authorize_project(&project)?;
-    let repository =
-        caller.ctx.store.load_repository_by_name(&project, &request.repository).await.map_err(Error::from)?;
+    let repository = caller.ctx.store.load_repository_by_name(&project, &request.repository).await?;
     let repository =
         repository.ok_or_else(|| Problem::not_found(format!("{project} has no repository {}.", request.repository)))?;
     let poll = set_ingress(&caller.ctx, &repository, request.ingress).await?;

@@ -19,53 +19,48 @@ pub(super) fn to_wire(integration: pullyard_domain::project::Integration) -> Jso
 }
 
 pub(crate) async fn show(
-    caller: Caller<scope::Read>,
+    caller: Caller<scope::ReadAllProjects>,
     Path(integration): Path<IntegrationId>,
 ) -> Result<Json<Integration>, Problem> {
-    caller.authorize_all_projects()?;
-    let stored = caller.ctx.store.load_integration(&integration).await.map_err(Error::from)?;
+    let stored = caller.ctx.store.load_integration(&integration).await?;
     Ok(to_wire(stored.ok_or_else(|| Problem::not_found(format!("There is no integration {integration}.")))?))
 }
 
 pub(crate) async fn list(
-    caller: Caller<scope::Read>,
+    caller: Caller<scope::ReadAllProjects>,
     Query(CursorQuery { after }): Query<CursorQuery>,
 ) -> Result<Json<IntegrationPage>, Problem> {
-    caller.authorize_all_projects()?;
-    let (ids, next) = caller.ctx.store.list_integration_ids(after.as_deref(), PAGE_SIZE).await.map_err(Error::from)?;
+    let (ids, next) = caller.ctx.store.list_integration_ids(after.as_deref(), PAGE_SIZE).await?;
     let mut integrations = Vec::with_capacity(ids.len());
     for id in &ids {
-        let stored = caller.ctx.store.load_integration(id).await.map_err(Error::from)?;
+        let stored = caller.ctx.store.load_integration(id).await?;
         integrations.extend(stored.map(|integration| to_wire(integration).0));
     }
     Ok(Json(IntegrationPage { integrations, next }))
 }
 
 pub(crate) async fn test(
-    caller: Caller<scope::Admin>,
+    caller: Caller<scope::AdminAllProjects>,
     Path(integration): Path<IntegrationId>,
 ) -> Result<Json<IntegrationTest>, Problem> {
-    caller.authorize_all_projects()?;
     let result = control::test_integration(&caller.ctx, &integration).await?;
     let TestSummary { works, sentence, help } = result.summarize(&integration);
     Ok(Json(IntegrationTest { works, sentence, help }))
 }
 
 pub(crate) async fn remove(
-    caller: Caller<scope::Admin>,
+    caller: Caller<scope::AdminAllProjects>,
     Path(integration): Path<IntegrationId>,
 ) -> Result<Json<RemovedIntegration>, Problem> {
-    caller.authorize_all_projects()?;
     let removed = control::remove_integration(&caller.ctx, &integration).await?;
     let secrets = removed.auth.secrets().into_iter().map(str::to_owned).collect();
     Ok(Json(RemovedIntegration { id: removed.id, secrets }))
 }
 
 pub(crate) async fn create(
-    caller: Caller<scope::Admin>,
+    caller: Caller<scope::AdminAllProjects>,
     StrictJson(new): StrictJson<CreateIntegration>,
 ) -> Result<CreatedResponse<Integration>, Problem> {
-    caller.authorize_all_projects()?;
     let integration = control::connect_forge(&caller.ctx, new.id, new.kind, &new.api_url, new.token_secret).await?;
     Ok(CreatedResponse(to_wire(integration).0))
 }

@@ -31,8 +31,7 @@ impl aide::OperationOutput for Exposition {
     }
 }
 
-pub(crate) async fn show(caller: Caller<scope::Read>) -> Result<Exposition, Problem> {
-    caller.authorize_all_projects()?;
+pub(crate) async fn show(caller: Caller<scope::ReadAllProjects>) -> Result<Exposition, Problem> {
     Ok(Exposition(exposition(&control::load_snapshot(&caller.ctx).await?, caller.ctx.clock.now())))
 }
 

@@ -6,6 +6,8 @@ pub(crate) use axum::Json;
 pub(crate) use axum::extract::State;
 pub(crate) use pullyard_control::{self as control, Context, Error};
 pub(crate) use pullyard_domain::id::ProjectId;
-pub(crate) use pullyard_entry::{Caller, IdempotencyKey, Path, Problem, Query, StrictJson, limits, scope};
+pub(crate) use pullyard_entry::{
+    Caller, IdempotencyKey, Path, Problem, ProjectCaller, Query, StrictJson, limits, scope,
+};
 pub(crate) use schemars::JsonSchema;
 pub(crate) use serde::Deserialize;

@@ -28,15 +28,20 @@ fn repository_to_wire(repository: pullyard_domain::project::Repository) -> Repos
     }
 }
 
+pub(super) async fn load_project(ctx: &Context, id: &ProjectId) -> Result<pullyard_domain::project::Project, Problem> {
+    let project = ctx.store.load_project(id).await?;
+    project.ok_or_else(|| Problem::not_found(format!("There is no project {id}.")))
+}
+
 /// Filtered after the read, so an empty page need not be the last.
 pub(crate) async fn list(
     caller: Caller<scope::Read>,
     Query(CursorQuery { after }): Query<CursorQuery>,
 ) -> Result<Json<ProjectPage>, Problem> {
-    let (ids, next) = caller.ctx.store.list_project_ids(after.as_deref(), PAGE_SIZE).await.map_err(Error::from)?;
+    let (ids, next) = caller.ctx.store.list_project_ids(after.as_deref(), PAGE_SIZE).await?;
     let mut projects = Vec::with_capacity(ids.len());
     for id in ids.iter().filter(|id| caller.authorize_project(id).is_ok()) {
-        projects.extend(caller.ctx.store.load_project(id).await.map_err(Error::from)?.map(project_to_wire));
+        projects.extend(caller.ctx.store.load_project(id).await?.map(project_to_wire));
     }
     Ok(Json(ProjectPage { projects, next }))
 }
@@ -52,29 +57,22 @@ pub(crate) async fn create(
 }
 
 pub(crate) async fn show(
-    caller: Caller<scope::Read>,
-    Path(project): Path<ProjectId>,
+    ProjectCaller { caller, project }: ProjectCaller<scope::Read>,
 ) -> Result<Json<Project>, Problem> {
-    caller.authorize_project(&project)?;
-    let stored = caller.ctx.store.load_project(&project).await.map_err(Error::from)?;
-    Ok(Json(project_to_wire(stored.ok_or_else(|| Problem::not_found(format!("There is no project {project}.")))?)))
+    Ok(Json(project_to_wire(load_project(&caller.ctx, &project).await?)))
 }
 
 pub(crate) async fn rename(
-    caller: Caller<scope::Admin>,
-    Path(project): Path<ProjectId>,
+    ProjectCaller { caller, project }: ProjectCaller<scope::Admin>,
     StrictJson(request): StrictJson<RenameProject>,
 ) -> Result<Json<Project>, Problem> {
-    caller.authorize_project(&project)?;
     limits::check_rename(&request)?;
     Ok(Json(project_to_wire(control::rename_project(&caller.ctx, &project, &request.name).await?)))
 }
 
 pub(crate) async fn delete(
-    caller: Caller<scope::Admin>,
-    Path(project): Path<ProjectId>,
+    ProjectCaller { caller, project }: ProjectCaller<scope::Admin>,
 ) -> Result<Json<DeletedProject>, Problem> {
-    caller.authorize_project(&project)?;
     let deletion = control::delete_project(&caller.ctx, &project).await?;
     let tickets = u32::try_from(deletion.tickets).unwrap_or(u32::MAX);
     Ok(Json(DeletedProject { id: project, tickets, deleted: !deletion.has_more_tickets }))
@@ -82,21 +80,17 @@ pub(crate) async fn delete(
 
 /// `If-Match` must contain the current revision.
 pub(crate) async fn set_settings(
-    caller: Caller<scope::Admin>,
-    Path(project): Path<ProjectId>,
+    ProjectCaller { caller, project }: ProjectCaller<scope::Admin>,
     Revision(revision): Revision,
     StrictJson(settings): StrictJson<Settings>,
 ) -> Result<Json<Project>, Problem> {
-    caller.authorize_project(&project)?;
     Ok(Json(project_to_wire(control::set_settings(&caller.ctx, &project, settings, revision).await?)))
 }
 
 pub(crate) async fn rename_column(
-    caller: Caller<scope::Admin>,
-    Path(project): Path<ProjectId>,
+    ProjectCaller { caller, project }: ProjectCaller<scope::Admin>,
     StrictJson(request): StrictJson<RenameColumn>,
 ) -> Result<Json<RenamedColumn>, Problem> {
-    caller.authorize_project(&project)?;
     limits::check_rename_column(&request)?;
     let control::RenamedColumn { project, moved_tickets, is_complete } =
         control::rename_column(&caller.ctx, &project, &request.from, &request.to).await?;
@@ -104,33 +98,27 @@ pub(crate) async fn rename_column(
 }
 
 pub(crate) async fn add_repository(
-    caller: Caller<scope::Admin>,
-    Path(project): Path<ProjectId>,
+    ProjectCaller { caller, project }: ProjectCaller<scope::Admin>,
     StrictJson(new): StrictJson<AddRepository>,
 ) -> Result<CreatedResponse<Repository>, Problem> {
-    caller.authorize_project(&project)?;
     let work = RepositorySettings { agent: new.agent, workflows: new.workflows, commands: new.commands };
     let repository = control::add_repository(&caller.ctx, &project, &new.integration, &new.name, work).await?;
     Ok(CreatedResponse(repository_to_wire(repository)))
 }
 
 pub(crate) async fn repositories(
-    caller: Caller<scope::Read>,
-    Path(project): Path<ProjectId>,
+    ProjectCaller { caller, project }: ProjectCaller<scope::Read>,
 ) -> Result<Json<Repositories>, Problem> {
-    caller.authorize_project(&project)?;
-    if caller.ctx.store.load_project(&project).await.map_err(Error::from)?.is_none() {
-        return Err(Problem::not_found(format!("There is no project {project}.")));
-    }
-    let repositories = caller.ctx.store.list_repositories(&project).await.map_err(Error::from)?;
+    // The list of an unknown project would be empty.
+    load_project(&caller.ctx, &project).await?;
+    let repositories = caller.ctx.store.list_repositories(&project).await?;
     Ok(Json(Repositories { repositories: repositories.into_iter().map(repository_to_wire).collect() }))
 }
 
 pub(crate) async fn remove_repository(
-    caller: Caller<scope::Admin>,
-    Path((project, owner, name)): Path<(ProjectId, String, String)>,
+    ProjectCaller { caller, project }: ProjectCaller<scope::Admin>,
+    Path((_, owner, name)): Path<(ProjectId, String, String)>,
 ) -> Result<Json<RemovedRepository>, Problem> {
-    caller.authorize_project(&project)?;
     let unknown = |_| Problem::not_found(format!("There is no repository {owner}/{name}."));
     let repository = RepositoryName::new(format!("{owner}/{name}")).map_err(unknown)?;
     let control::RemovedRepository { repository, was_default } =

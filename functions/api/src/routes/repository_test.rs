@@ -6,10 +6,9 @@ use pullyard_domain::id::RepositoryName;
 use pullyard_protocol::project::{self, FeatureTest, FeatureVerdict, RepositoryTest};
 
 pub(crate) async fn test(
-    caller: Caller<scope::Admin>,
-    Path((project, owner, name)): Path<(ProjectId, String, String)>,
+    ProjectCaller { caller, project }: ProjectCaller<scope::Admin>,
+    Path((_, owner, name)): Path<(ProjectId, String, String)>,
 ) -> Result<Json<RepositoryTest>, Problem> {
-    caller.authorize_project(&project)?;
     let unknown = |_| Problem::not_found(format!("There is no repository {owner}/{name}."));
     let repository = RepositoryName::new(format!("{owner}/{name}")).map_err(unknown)?;
     let result = control::test_repository(&caller.ctx, &project, &repository).await?;
@@ -29,7 +28,13 @@ fn to_wire_feature_test((row, verdict): (&FeatureRow, FeatureStatus)) -> Feature
         FeatureStatus::NotNeeded(why) => (FeatureVerdict::NotNeeded, Some(why.to_owned())),
     };
     let permissions = row.permissions.iter().map(|(name, level)| format!("{name}: {}", level.code())).collect();
-    FeatureTest { feature: to_wire_feature(row.feature), words: row.description.into(), permissions, verdict, note }
+    FeatureTest {
+        feature: to_wire_feature(row.feature),
+        words: row.description.into(),
+        permissions,
+        verdict,
+        note,
+    }
 }
 
 fn to_wire_feature(feature: Feature) -> project::Feature {

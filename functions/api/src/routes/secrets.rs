@@ -1,5 +1,6 @@
 //! Sets, lists and rotates users' secrets. No answer contains a value.
 
+use super::projects::load_project;
 use crate::routes::prelude::*;
 use axum::Extension;
 use pullyard_control::{ModelUrls, UserSecret};
@@ -13,29 +14,26 @@ fn to_wire(UserSecret { kind, name, secret, set_at }: UserSecret) -> Secret {
 }
 
 pub(crate) async fn set(
-    caller: Caller<scope::Admin>,
+    caller: Caller<scope::AdminAllProjects>,
     Path(name): Path<SecretName>,
     StrictJson(secret): StrictJson<SetSecret>,
 ) -> Result<Json<Secret>, Problem> {
-    caller.authorize_all_projects()?;
     Ok(Json(to_wire(control::set_secret(&caller.ctx, secret.kind, &name, &secret.value).await?)))
 }
 
 pub(crate) async fn list(
-    caller: Caller<scope::Admin>,
+    caller: Caller<scope::AdminAllProjects>,
     Query(CursorQuery { after }): Query<CursorQuery>,
 ) -> Result<Json<SecretPage>, Problem> {
-    caller.authorize_all_projects()?;
     let (secrets, next) = control::list_secrets(&caller.ctx, after.as_deref()).await?;
     Ok(Json(SecretPage { secrets: secrets.into_iter().map(to_wire).collect(), next }))
 }
 
 pub(crate) async fn rotate(
-    caller: Caller<scope::Admin>,
+    caller: Caller<scope::AdminAllProjects>,
     Path(name): Path<SecretName>,
     StrictJson(request): StrictJson<RotateSecret>,
 ) -> Result<Json<RotatedSecret>, Problem> {
-    caller.authorize_all_projects()?;
     let overlap = Duration::from_secs(request.overlap_secs);
     let (UserSecret { name, secret, .. }, old_until) =
         control::rotate_secret(&caller.ctx, &name, &request.value, overlap).await?;
@@ -44,13 +42,11 @@ pub(crate) async fn rotate(
 
 pub(crate) async fn test(
     Extension(urls): Extension<ModelUrls>,
-    caller: Caller<scope::Admin>,
+    caller: Caller<scope::AdminAllProjects>,
     Path(name): Path<SecretName>,
     StrictJson(request): StrictJson<TestSecret>,
 ) -> Result<Json<SecretTest>, Problem> {
-    caller.authorize_all_projects()?;
-    let project = caller.ctx.store.load_project(&request.project).await.map_err(Error::from)?;
-    let project = project.ok_or_else(|| Problem::not_found(format!("There is no project {}.", request.project)))?;
+    let project = load_project(&caller.ctx, &request.project).await?;
     let result = control::test_model_key_of_project(&caller.ctx, &urls, &project.settings.model_secrets, &name).await?;
     let works = result == ModelKeyTest::Accepted;
     Ok(Json(SecretTest { works, result, sentence: result.sentence().into(), help: result.help().into() }))

@@ -34,11 +34,10 @@ fn to_wire(token: StoredToken, now: Timestamp) -> Token {
 
 /// Requires access to all projects, because a limited token could otherwise create an unlimited one.
 pub(crate) async fn create(
-    caller: Caller<scope::Admin>,
+    caller: Caller<scope::AdminAllProjects>,
     IdempotencyKey(key): IdempotencyKey,
     StrictJson(new): StrictJson<CreateToken>,
 ) -> Result<CreatedNoStore<CreatedToken>, Problem> {
-    caller.authorize_all_projects()?;
     let CreateToken { name, kind, scopes, projects, runner, expires_in_secs } = new;
     let expires_in = expires_in_secs.map(Duration::from_secs);
     let new = NewToken { name, kind, scopes, projects, runner, expires_in };
@@ -48,10 +47,9 @@ pub(crate) async fn create(
 }
 
 pub(crate) async fn list(
-    caller: Caller<scope::Admin>,
+    caller: Caller<scope::AdminAllProjects>,
     Query(CursorQuery { after }): Query<CursorQuery>,
 ) -> Result<Json<TokenPage>, Problem> {
-    caller.authorize_all_projects()?;
     let (tokens, next) = control::list_tokens(&caller.ctx, after.as_deref(), PAGE_SIZE).await?;
     let now = caller.ctx.clock.now();
     Ok(Json(TokenPage { tokens: tokens.into_iter().map(|token| to_wire(token, now)).collect(), next }))
@@ -62,10 +60,9 @@ pub(crate) async fn show_own(State(ctx): State<Context>, AnyTokenCaller(token): 
 }
 
 pub(crate) async fn revoke(
-    caller: Caller<scope::Admin>,
+    caller: Caller<scope::AdminAllProjects>,
     Path(id): Path<TokenId>,
 ) -> Result<Json<RevokedToken>, Problem> {
-    caller.authorize_all_projects()?;
     let revoked = control::revoke_token(&caller.ctx, &id, &caller.requester()).await.map_err(|error| match error {
         Error::NotFound { .. } => Problem::not_found(format!("There is no token {id}."))
             .with_help("See `pullyard tokens list`; a token created a second ago may not be listed yet."),

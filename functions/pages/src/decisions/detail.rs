@@ -77,7 +77,7 @@ pub(crate) async fn replay(visit: PageContext, Path(id): Path<DeliveryId>) -> Re
 }
 
 async fn load(visit: &PageContext, id: DeliveryId) -> Result<Delivery, Fault> {
-    let delivery = visit.ctx.store.load_delivery(&id).await.map_err(Error::from)?;
+    let delivery = visit.ctx.store.load_delivery(&id).await?;
     let visible = delivery.filter(|delivery| visit.visitor.may_access(&delivery.project));
     visible.ok_or_else(|| {
         Fault::not_found(&format!("There is no decision {id}."))

@@ -57,11 +57,8 @@ async fn render(visit: &PageContext, snapshot: &Snapshot, begin: Cursor, is_held
     let subject = &snapshot.subject;
     let job = &subject.view.job;
     let new = snapshot.events_after(begin.event).unwrap_or_default();
-    let inputs = if job.inputs > begin.inputs {
-        visit.ctx.store.list_inputs(&job.id, begin.inputs).await.map_err(Error::from)?
-    } else {
-        Vec::new()
-    };
+    let inputs =
+        if job.inputs > begin.inputs { visit.ctx.store.list_inputs(&job.id, begin.inputs).await? } else { Vec::new() };
     let known_inputs = inputs.last().map_or(begin.inputs, |input| input.seq);
     let cursor = Cursor { event: snapshot.cursor, inputs: known_inputs, rev: is_held.then_some(job.rev) };
     let live = LiveUpdate::new(&subject.view, new.len(), cursor, snapshot.is_complete);

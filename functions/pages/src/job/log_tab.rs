@@ -80,8 +80,7 @@ pub(crate) async fn show(
 async fn show_page(visit: &PageContext, subject: &Subject, query: &LogQuery) -> Result<Response, Fault> {
     let job = &subject.view.job;
     let last = subject.load_last_events(&visit.ctx).await?;
-    let inputs =
-        if job.inputs > 0 { visit.ctx.store.list_inputs(&job.id, 0).await.map_err(Error::from)? } else { Vec::new() };
+    let inputs = if job.inputs > 0 { visit.ctx.store.list_inputs(&job.id, 0).await? } else { Vec::new() };
     let part = load_part(visit, subject, query, &last).await?;
     let known_inputs = inputs.last().map_or(0, |input| input.seq);
     let head = subject.head(visit, &last);

@@ -126,7 +126,7 @@ async fn try_one(
 ) -> Result<(String, Option<JobId>), Fault> {
     let missing = || Fault::not_found(&format!("There is no job {id}."));
     let id = JobId::new(id.to_owned()).map_err(|_| missing())?;
-    let job = visit.ctx.store.load_job(&id).await.map_err(Error::from)?;
+    let job = visit.ctx.store.load_job(&id).await?;
     job.filter(|job| job.project == *project).ok_or_else(missing)?;
     if form.action == Action::Cancel {
         let job = control::cancel_job(&visit.ctx, &id, &visit.visitor.name, None).await?;

@@ -52,7 +52,7 @@ async fn render(
     form: JobForm,
     refused: Option<FormRefusal>,
 ) -> Result<Response, Fault> {
-    let repositories = visit.ctx.store.list_repositories(&project.id).await.map_err(Error::from)?;
+    let repositories = visit.ctx.store.list_repositories(&project.id).await?;
     let (fault, other) = refused.map_or((None, None), |refused| (Some(refused.fault), refused.existing_job));
     let page = JobFormPage {
         frame: visit.frame("Create job", "jobs", Some(&project.id)),

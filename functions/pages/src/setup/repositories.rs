@@ -171,16 +171,16 @@ fn repository_query(repository: &Repository) -> String {
 async fn load_repository(visit: &PageContext, query: &RepositoryQuery) -> Result<Repository, Fault> {
     let RepositoryQuery { project, repository: name } = query;
     let project = visit.load_project(project).await?.id;
-    let repository = visit.ctx.store.load_repository_by_name(&project, name).await.map_err(Error::from)?;
+    let repository = visit.ctx.store.load_repository_by_name(&project, name).await?;
     repository.ok_or_else(|| Fault::not_found(&format!("{project} has no repository {name}.")))
 }
 
 pub(super) async fn list_integrations(visit: &PageContext) -> Result<Vec<Integration>, Fault> {
     let store = &visit.ctx.store;
-    let (ids, _) = store.list_integration_ids(None, MAX_CONNECTIONS).await.map_err(Error::from)?;
+    let (ids, _) = store.list_integration_ids(None, MAX_CONNECTIONS).await?;
     let mut integrations = Vec::with_capacity(ids.len());
     for id in &ids {
-        integrations.extend(store.load_integration(id).await.map_err(Error::from)?);
+        integrations.extend(store.load_integration(id).await?);
     }
     Ok(integrations)
 }
@@ -203,7 +203,7 @@ fn connection_title(integration: &Integration) -> String {
 async fn show(visit: PageContext, Query(query): Query<ListQuery>) -> Result<Response, Fault> {
     let Some(project) = visit.load_selected_project(query.project).await? else { return Ok(redirect_to_start()) };
     let may_connect = visit.visitor.may_administer() && visit.visitor.may_access_all_projects();
-    let repositories = visit.ctx.store.list_repositories(&project.id).await.map_err(Error::from)?;
+    let repositories = visit.ctx.store.list_repositories(&project.id).await?;
     let hooks = list_hooks(&visit, &project.id).await?;
     let mut cards = Vec::with_capacity(repositories.len());
     for repository in &repositories {

@@ -139,7 +139,7 @@ async fn rotate(visit: PageContext, Form(form): Form<RotateForm>) -> Result<Resp
     let request = RotateSecret { value, overlap_secs: form.overlap_secs };
     let overlap = Duration::from_secs(request.overlap_secs);
     let result = match parse_name(&form.name) {
-        Ok(name) if form.value.trim().is_empty() && !is_hook(&name) => {
+        Ok(name) if form.value.trim().is_empty() && !name.is_for_hook() => {
             Err(Fault::invalid("Enter the new value. Pullyard generates one only for a webhook’s secret."))
         }
         Ok(name) => control::rotate_secret(&visit.ctx, &name, &request.value, overlap).await.map_err(explain),
@@ -175,11 +175,6 @@ fn parse_name(name: &str) -> Result<SecretName, Fault> {
 fn normalize_value(value: &str) -> String {
     let value = value.replace("\r\n", "\n");
     value.strip_suffix('\n').unwrap_or(&value).to_owned()
-}
-
-/// Whether the secret verifies a webhook. Its new value must be sent to the forge.
-fn is_hook(name: &SecretName) -> bool {
-    name.as_str().starts_with("hook-")
 }
 
 fn address(project: &str, saved: &SecretName) -> String {
@@ -228,7 +223,7 @@ async fn render(
         frame: visit.frame("Secrets", "settings", project),
         rows,
         next: next.map(|next| format!("/setup/secrets?after={next}")),
-        is_hook: query.saved.as_ref().is_some_and(is_hook),
+        is_hook: query.saved.as_ref().is_some_and(SecretName::is_for_hook),
         saved: query.saved.as_ref().map(|name| line(name.as_str())),
         key_test: test.map(KeyTestView::from),
         forms,

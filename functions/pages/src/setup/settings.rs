@@ -177,7 +177,7 @@ async fn render(
         true => control::list_secrets(&visit.ctx, None).await.unwrap_or_default().0,
         false => Vec::new(),
     };
-    let repositories = visit.ctx.store.list_repositories(id).await.map_err(Error::from)?;
+    let repositories = visit.ctx.store.list_repositories(id).await?;
     let section_view = |section: Section| {
         let refusal = refusal.as_ref().filter(|refusal| refusal.form.section == section);
         let foreign = refusal.iter().flat_map(|refusal| &refusal.faults).find_map(|(pointer, fault)| {

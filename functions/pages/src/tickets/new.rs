@@ -45,7 +45,7 @@ async fn render(
     fault: Option<Fault>,
 ) -> Result<Response, Fault> {
     let own = &project.settings.statuses;
-    let repositories = visit.ctx.store.list_repositories(&project.id).await.map_err(Error::from)?;
+    let repositories = visit.ctx.store.list_repositories(&project.id).await?;
     let key = match form.key.trim().is_empty() {
         true => control::suggest_ticket_key(&visit.ctx, &project.id).await?.to_string(),
         false => form.key.clone(),

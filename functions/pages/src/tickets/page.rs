@@ -155,7 +155,7 @@ pub(super) async fn load_page_at(
     let own = &project.settings.statuses;
     let active = jobs.iter().find(|view| Some(&view.job.id) == ticket.active_job.as_ref());
     let badge = ticket.shown.badge.map(labels::badge);
-    let repositories = visit.ctx.store.list_repositories(&project.id).await.map_err(Error::from)?;
+    let repositories = visit.ctx.store.list_repositories(&project.id).await?;
     let address = ticket_url(&project.id, key);
     Ok(TicketPage {
         frame: visit.frame(&format!("{key} {}", text.title), "board", Some(&project.id)),

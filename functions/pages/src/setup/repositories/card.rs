@@ -71,8 +71,8 @@ impl Card {
         hooks: &[HookView],
     ) -> Result<Self, Fault> {
         let store = &visit.ctx.store;
-        let poll = store.load_poll(&project.id, &repository.integration, repository.id).await.map_err(Error::from)?;
-        let forge = store.load_integration(&repository.integration).await.map_err(Error::from)?;
+        let poll = store.load_poll(&project.id, &repository.integration, repository.id).await?;
+        let forge = store.load_integration(&repository.integration).await?;
         let now = visit.ctx.clock.now();
         let kind = forge.as_ref().map_or(ForgeKind::GitHub, |forge| forge.kind);
         let forge = forge.map_or_else(

@@ -131,7 +131,7 @@ async fn prepare_app(
         Err(fault) => return Ok(Err(fault)),
     };
     // Check before GitHub creates an App that could not be connected.
-    if visit.ctx.store.load_integration(&id).await.map_err(Error::from)?.is_some() {
+    if visit.ctx.store.load_integration(&id).await?.is_some() {
         return Ok(Err(to_form_fault(Error::NameTaken { what: "integration", name: id.to_string() })));
     }
     let home = visit.ctx.api_url.trim_end_matches('/');

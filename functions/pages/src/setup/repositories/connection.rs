@@ -78,7 +78,7 @@ async fn render(
 
 async fn load_connection(visit: &PageContext, id: &IntegrationId) -> Result<Integration, Fault> {
     check_admin_of_all_projects(visit)?;
-    let stored = visit.ctx.store.load_integration(id).await.map_err(Error::from)?;
+    let stored = visit.ctx.store.load_integration(id).await?;
     stored.ok_or_else(|| Fault::not_found(&format!("There is no connection {id}.")))
 }
 

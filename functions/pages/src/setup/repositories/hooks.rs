@@ -67,7 +67,7 @@ struct HookPage {
 /// A webhook that the visitor may not manage counts as missing.
 async fn load_own(visit: &PageContext, name: HookName) -> Result<Webhook, Fault> {
     check_admin(visit)?;
-    let hook = visit.ctx.store.load_hook(&name).await.map_err(Error::from)?;
+    let hook = visit.ctx.store.load_hook(&name).await?;
     let own = hook.filter(|hook| visit.may_manage_hook(hook));
     own.ok_or_else(|| Fault::not_found(&format!("There is no webhook {name}.")))
 }

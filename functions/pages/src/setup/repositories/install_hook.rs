@@ -52,7 +52,7 @@ pub(super) async fn show_form(
     let project = visit.load_project(&project).await?;
     let scope = if repository.is_none() && !integration.is_empty() { "app" } else { "repository" };
     let repository = match repository {
-        Some(name) => visit.ctx.store.load_repository_by_name(&project.id, &name).await.map_err(Error::from)?,
+        Some(name) => visit.ctx.store.load_repository_by_name(&project.id, &name).await?,
         None => None,
     };
     let form = InstallForm {
@@ -129,9 +129,10 @@ async fn install_checked(visit: &PageContext, project: &Project, form: &InstallF
         }
         _ => (Target::App, integration.to_string()),
     };
-    let name: HookName = FormFault::parse("name", &non_empty(&form.name).unwrap_or_else(|| derive_name(&subject)))?;
+    let name = non_empty(&form.name).map_or_else(|| HookName::derive(&subject), |name| name.parse());
+    let name = name.map_err(|bad| FormFault::at("name", bad.0))?;
     let taken = || FormFault::at("name", &format!("another webhook is named {name}; choose another name"));
-    let existing = visit.ctx.store.load_hook(&name).await.map_err(Error::from)?;
+    let existing = visit.ctx.store.load_hook(&name).await.map_err(Fault::from)?;
     if existing.is_some_and(|hook| !visit.may_manage_hook(&hook)) {
         return Err(taken());
     }
@@ -150,11 +151,4 @@ async fn install_checked(visit: &PageContext, project: &Project, form: &InstallF
         }
         installed => Ok(installed?),
     }
-}
-
-/// `acme-app` for `acme/app`.
-fn derive_name(subject: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
-    let name: String = subject.chars().map(plain).take(40).collect();
-    name.trim_matches('-').to_owned()
 }

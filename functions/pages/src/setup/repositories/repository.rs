@@ -74,7 +74,7 @@ async fn render(
         false => Vec::new(),
     };
     let known = match RepositoryName::new(form.name.trim()) {
-        Ok(name) => visit.ctx.store.load_repository_by_name(&project.id, &name).await.map_err(Error::from)?,
+        Ok(name) => visit.ctx.store.load_repository_by_name(&project.id, &name).await?,
         Err(_) => None,
     };
     let exists = known.is_some();

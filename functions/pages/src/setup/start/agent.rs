@@ -49,7 +49,7 @@ async fn choose_agent(
     project: &Project,
     form: &AgentForm,
 ) -> Result<Option<ModelKeyTest>, Fault> {
-    let repositories = visit.ctx.store.list_repositories(&project.id).await.map_err(Error::from)?;
+    let repositories = visit.ctx.store.list_repositories(&project.id).await?;
     let repository = facts::first_repository(project, &repositories);
     if form.agent == COMMAND {
         let repository = repository.ok_or_else(|| Fault::of_field("command", "connect a repository first"))?;

@@ -29,7 +29,7 @@ pub(super) async fn load(
     project: Project,
 ) -> Result<Facts, Fault> {
     let ctx = &visit.ctx;
-    let repositories = ctx.store.list_repositories(&project.id).await.map_err(Error::from)?;
+    let repositories = ctx.store.list_repositories(&project.id).await?;
     let local: Option<Vec<_>> = machine.map(|machine| {
         let agents = (machine.list_agents)().into_iter();
         agents.map(|(capability, has_key)| LocalAgent { capability, has_key }).collect()
@@ -43,7 +43,7 @@ pub(super) async fn load(
     let jobs = control::list_jobs(ctx, &project.id, &JobFilter::default(), None, MAX_JOBS).await?.jobs;
     let best = jobs.iter().position(|view| view.job.result.is_some()).unwrap_or_default();
     let job = jobs.into_iter().nth(best);
-    let (keys, _) = ctx.store.list_ticket_keys(&project.id, None, 1).await.map_err(Error::from)?;
+    let (keys, _) = ctx.store.list_ticket_keys(&project.id, None, 1).await?;
     let key = job.as_ref().and_then(|view| view.job.ticket.clone()).or(keys.into_iter().next());
     let ticket = match key {
         Some(key) => match control::ticket_view(ctx, &project.id, &key).await {

@@ -53,7 +53,7 @@ async fn connect_repository(
     }
     let name: RepositoryName = parse_id("repository", form.name.trim())?;
     let ctx = &visit.ctx;
-    if ctx.store.load_repository_by_name(&project.id, &name).await.map_err(Error::from)?.is_some() {
+    if ctx.store.load_repository_by_name(&project.id, &name).await?.is_some() {
         // A crash may have come before this write.
         control::make_only_repository_default(ctx, &project.id).await?;
         let sentence = format!("{name} is already connected to {}; nothing was changed.", project.id);
