@@ -56,7 +56,7 @@ impl Install {
                 integration: self.integration.clone(),
                 project: project.clone(),
                 repository: None,
-                organization: None,
+                organisation: None,
                 app: false,
                 base_url: self.base_url.clone(),
                 by_hand: self.by_hand,
@@ -67,7 +67,7 @@ impl Install {
             requests.push(InstallHook { repository: Some(repository.clone()), ..request(repository.as_str())? });
         }
         if let Some(login) = &self.org {
-            requests.push(InstallHook { organization: Some(login.clone()), ..request(login)? });
+            requests.push(InstallHook { organisation: Some(login.clone()), ..request(login)? });
         }
         if self.app {
             requests.push(InstallHook { app: true, ..request(&format!("{}-app", self.integration))? });
