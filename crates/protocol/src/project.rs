@@ -264,7 +264,7 @@ pub struct FeatureTest {
     /// Feature.
     pub feature: Feature,
     /// Description of the feature.
-    pub words: String,
+    pub description: String,
     /// Required permissions, as `name: level`.
     pub permissions: Vec<String>,
     /// Whether the feature works.

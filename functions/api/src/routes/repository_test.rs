@@ -30,7 +30,7 @@ fn to_wire_feature_test((row, verdict): (&FeatureRow, FeatureStatus)) -> Feature
     let permissions = row.permissions.iter().map(|(name, level)| format!("{name}: {}", level.code())).collect();
     FeatureTest {
         feature: to_wire_feature(row.feature),
-        words: row.description.into(),
+        description: row.description.into(),
         permissions,
         verdict,
         note,

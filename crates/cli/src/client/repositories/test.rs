@@ -37,7 +37,7 @@ fn show(session: &Session, features: &[FeatureTest]) -> Result<(), CliError> {
             colour.into_iter().fold(cell, Cell::with_colour),
             Cell::text(format::to_code(&feature.feature)),
             Cell::text(feature.permissions.join(", ")),
-            Cell::text(&feature.words),
+            Cell::text(&feature.description),
         ];
         table.row_with(cells, feature.note.as_deref().unwrap_or_default());
     }
