@@ -1,4 +1,4 @@
-//! Starts, recognises and kills a task's child process and its descendants.
+//! Starts, adopts and ends a task's process with its descendants.
 
 use std::fs::File;
 use std::io;
@@ -7,12 +7,12 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 
 use super::names::last_segment;
+use super::process_tree::{METADATA_URI_VARIABLE, ProcessTree, find_process, signal_group, start_identity};
 use super::record::ProcessIdentity;
 
 const INHERITED_VARIABLES: [&str; 5] = ["PATH", "HOME", "TMPDIR", "LANG", "USER"];
@@ -22,9 +22,6 @@ const INHERITED_VARIABLES: [&str; 5] = ["PATH", "HOME", "TMPDIR", "LANG", "USER"
 const SCAN_INTERVAL: Duration = Duration::from_secs(1);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
-
-/// Variable in every process of a task; its value ends with the task's id.
-pub(super) const METADATA_URI_VARIABLE: &str = "ECS_CONTAINER_METADATA_URI_V4";
 
 #[derive(Debug)]
 pub(super) struct Process {
@@ -148,73 +145,6 @@ pub(super) async fn kill_orphans(task: &str) {
     ProcessTree::new(None, task).kill().await;
 }
 
-#[derive(Debug)]
-struct ProcessTree {
-    group: Option<Pid>,
-    /// The task's id; members have it in their metadata URI.
-    task: String,
-    /// Members at the last check: once the leader is dead, its descendants cannot be found through it.
-    members: Vec<Member>,
-}
-
-impl ProcessTree {
-    fn new(group: Option<Pid>, task: &str) -> Self {
-        Self { group, task: task.to_owned(), members: Vec::new() }
-    }
-
-    fn scan(&mut self) {
-        self.members = self.list_living();
-    }
-
-    /// Sends SIGKILL to the group and to members with their own group or session.
-    /// Repeats until no member is left, because a member may fork between check and kill.
-    async fn kill(&mut self) {
-        for _ in 0..100 {
-            // Look before killing the group: the leader still shows its children.
-            self.scan();
-            for member in &self.members {
-                let _gone = kill(member.pid, Signal::SIGKILL);
-            }
-            if let Some(group) = self.group {
-                signal_group(group, Signal::SIGKILL);
-            }
-            if self.members.is_empty() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        tracing::warn!(task = self.task, "processes of an ECS task survive SIGKILL");
-    }
-
-    /// Returns living known members, the group, processes with the task's URI, and descendants; none without `/proc`.
-    fn list_living(&self) -> Vec<Member> {
-        let Ok(table) = std::fs::read_dir("/proc") else {
-            return Vec::new();
-        };
-        let mut unknown: Vec<ProcessEntry> = table
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-            .filter_map(|pid| ProcessEntry::read(pid, &self.task))
-            .collect();
-        let mut members: Vec<Member> = Vec::new();
-        loop {
-            let before = members.len();
-            unknown.retain(|entry| {
-                let is_member = entry.has_metadata_uri
-                    || self.group.is_some_and(|group| group.as_raw() == entry.group)
-                    || self.members.contains(&entry.member)
-                    || members.iter().any(|parent| parent.pid.as_raw() == entry.parent);
-                if is_member {
-                    members.push(entry.member.clone());
-                }
-                !is_member
-            });
-            if members.len() == before {
-                return members;
-            }
-        }
-    }
-}
-
 impl Drop for Process {
     /// Kills the group of a process that neither ended nor was released by `release`.
     fn drop(&mut self) {
@@ -224,105 +154,16 @@ impl Drop for Process {
     }
 }
 
-/// Signals a group. Its id is not reused while a member lives, even if the leader is reaped.
-fn signal_group(group: Pid, signal: Signal) {
-    match killpg(group, signal) {
-        Ok(()) | Err(Errno::ESRCH | Errno::EPERM) => {}
-        Err(error) => tracing::warn!(%error, "ECS task not signalled"),
-    }
-}
-
 /// 128 + n after signal n, as container runtimes report it.
 fn exit_code(status: ExitStatus) -> i32 {
     status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(-1)
 }
 
-/// Boot id and start time, which identify one process together with the pid. Linux only.
-fn start_identity(pid: Pid) -> Option<String> {
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    let stat = Stat::read(pid.as_raw())?;
-    Some(format!("{}/{}", boot.trim(), stat.start))
-}
-
-/// Returns the group of a marked process if that process lives.
-/// A mark without a start time counts as dead, because a later process may have its pid.
-fn find_process(mark: &ProcessIdentity) -> Option<Pid> {
-    let pid = i32::try_from(mark.pid).ok()?;
-    let stat = Stat::read(pid)?;
-    let pid = Pid::from_raw(pid);
-    let same = mark.start_mark.is_some() && mark.start_mark == start_identity(pid);
-    (same && !stat.is_dead()).then_some(pid)
-}
-
-/// A process, identified even if its pid is reused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Member {
-    pid: Pid,
-    start: String,
-}
-
-struct ProcessEntry {
-    member: Member,
-    parent: i32,
-    group: i32,
-    has_metadata_uri: bool,
-}
-
-impl ProcessEntry {
-    /// Reads a living process; dead ones need no kill.
-    fn read(pid: i32, task: &str) -> Option<Self> {
-        let stat = Stat::read(pid)?;
-        if stat.is_dead() {
-            return None;
-        }
-        // The environment of other users' processes is unreadable; they are not members.
-        let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        Some(Self {
-            member: Member { pid: Pid::from_raw(pid), start: stat.start },
-            parent: stat.parent,
-            group: stat.group,
-            has_metadata_uri: environ.split(|byte| *byte == 0).any(|pair| is_metadata_uri(pair, task)),
-        })
-    }
-}
-
-/// Whether a variable is the task's metadata URI. Compares only the id: the port changes with a restart.
-fn is_metadata_uri(pair: &[u8], task: &str) -> bool {
-    let text = std::str::from_utf8(pair).unwrap_or_default();
-    let uri = text.strip_prefix(METADATA_URI_VARIABLE).and_then(|rest| rest.strip_prefix('='));
-    uri.is_some_and(|uri| last_segment(uri) == task)
-}
-
-struct Stat {
-    state: String,
-    parent: i32,
-    group: i32,
-    /// Units: ticks since boot.
-    start: String,
-}
-
-impl Stat {
-    fn read(pid: i32) -> Option<Self> {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // Count fields after the closing bracket, because the command may contain spaces.
-        let (_, after) = stat.rsplit_once(')')?;
-        let mut fields = after.split_whitespace();
-        Some(Self {
-            state: fields.next()?.to_owned(),
-            parent: fields.next()?.parse().ok()?,
-            group: fields.next()?.parse().ok()?,
-            start: fields.nth(16)?.to_owned(),
-        })
-    }
-
-    fn is_dead(&self) -> bool {
-        matches!(self.state.as_str(), "Z" | "X")
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::process_tree::{Member, ProcessEntry};
     use super::*;
+    use nix::sys::signal::kill;
 
     #[tokio::test]
     async fn killing_the_leader_kills_known_group_members() {

@@ -12,6 +12,7 @@ mod lifecycle;
 mod metadata;
 mod names;
 mod process;
+mod process_tree;
 mod protocol;
 mod record;
 mod retention;
