@@ -11,7 +11,7 @@ use crate::{
     pulls,
     record::{IssueCommentRecord, Pull},
     repositories::RepositoryEntry,
-    reviews::{Rejection, require_updated},
+    reviews::Rejection,
 };
 
 /// `parent` is Bitbucket's: the comment that this one answers.
@@ -29,7 +29,7 @@ pub async fn create(
         pull.notes.push(note.clone());
         Ok::<_, Rejection>(())
     });
-    let ((), pull) = require_updated(changed.await?)?;
+    let ((), pull) = changed.await?.ok_or(Rejection::NotFound)?;
     events::publish_issue_comment(shared, entry, actor, &pull, &note, ("created", json!({}))).await;
     Ok((note, pull))
 }
@@ -50,7 +50,7 @@ pub async fn edit_note(
         note.updated_at = shared.clock.now_unique();
         Ok((note.clone(), before))
     });
-    let ((note, before), pull) = require_updated(changed.await?)?;
+    let ((note, before), pull) = changed.await?.ok_or(Rejection::NotFound)?;
     let more = json!({ "changes": { "body": { "from": before } } });
     events::publish_issue_comment(shared, entry, actor, &pull, &note, ("edited", more)).await;
     Ok((note, pull))

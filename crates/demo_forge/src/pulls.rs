@@ -215,22 +215,18 @@ pub async fn find(shared: &Shared, entry: &RepositoryEntry, number: u64) -> Resu
     Ok(Some(with_current_commits(found, &branches)))
 }
 
-pub enum UpdateOutcome<T> {
-    Updated(T, Box<Pull>),
-    Missing,
-}
-
-/// Changes one pull request under the record's lock; an error of `change` stores nothing.
+/// Changes one pull request under the record's lock; an error of `change` stores nothing. `None` if there is no such
+/// pull request.
 pub async fn update_record<T, E: From<Error>>(
     shared: &Shared,
     entry: &RepositoryEntry,
     number: u64,
     change: impl FnOnce(&mut PullRecord) -> Result<T, E>,
-) -> Result<UpdateOutcome<T>, E> {
+) -> Result<Option<(T, Box<Pull>)>, E> {
     let mut record = entry.record.lock().await;
     let mut changed = record.clone();
     let Some(pull) = changed.pulls.iter_mut().find(|pull| pull.number == number) else {
-        return Ok(UpdateOutcome::Missing);
+        return Ok(None);
     };
     let outcome = change(pull)?;
     pull.updated_at = shared.clock.now();
@@ -238,7 +234,7 @@ pub async fn update_record<T, E: From<Error>>(
     entry.save(&mut record, changed).await?;
     drop(record);
     let branches = shared.git.branches(&entry.git_dir).await?;
-    Ok(UpdateOutcome::Updated(outcome, Box::new(with_current_commits(pull, &branches))))
+    Ok(Some((outcome, Box::new(with_current_commits(pull, &branches)))))
 }
 
 pub fn with_current_commits(record: PullRecord, branches: &BTreeMap<String, String>) -> Pull {

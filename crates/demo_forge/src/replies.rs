@@ -8,7 +8,7 @@ use crate::{
     pulls,
     record::{LineCommentRecord, Pull, ReviewRecord, ReviewState},
     repositories::RepositoryEntry,
-    reviews::{Rejection, publish, require_updated},
+    reviews::{Rejection, publish},
 };
 
 /// A reply also creates an empty review, as on GitHub. `parent` is Bitbucket's: the comment that the reply answers.
@@ -48,7 +48,7 @@ pub async fn create_reply(
         pull.comments.push(comment.clone());
         Ok::<_, Rejection>((review, comment))
     });
-    let ((review, comment), pull) = require_updated(changed.await?)?;
+    let ((review, comment), pull) = changed.await?.ok_or(Rejection::NotFound)?;
     publish(shared, entry, actor, &pull, &review).await;
     Ok((comment, pull))
 }

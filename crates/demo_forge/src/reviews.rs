@@ -9,7 +9,7 @@ use crate::{
     access::Actor,
     diff, events,
     forge_state::Shared,
-    pulls::{self, UpdateOutcome},
+    pulls,
     record::{LineCommentRecord, Pull, ReviewRecord, ReviewState},
     repositories::RepositoryEntry,
 };
@@ -73,13 +73,6 @@ fn unprocessable<T>(message: &str) -> Result<T, Rejection> {
     Err(Rejection::Unprocessable(message.to_owned()))
 }
 
-pub fn require_updated<T>(touched: UpdateOutcome<T>) -> Result<(T, Box<Pull>), Rejection> {
-    match touched {
-        UpdateOutcome::Updated(value, pull) => Ok((value, pull)),
-        UpdateOutcome::Missing => Err(Rejection::NotFound),
-    }
-}
-
 /// Reviews the newest commit.
 pub async fn create_review(
     shared: &Arc<Shared>,
@@ -112,7 +105,7 @@ pub async fn create_review(
         pull.comments.extend(comments);
         Ok::<_, Rejection>(())
     });
-    let ((), pull) = require_updated(changed.await?)?;
+    let ((), pull) = changed.await?.ok_or(Rejection::NotFound)?;
     publish(shared, entry, actor, &pull, &review).await;
     Ok((review, pull))
 }

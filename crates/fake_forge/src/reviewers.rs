@@ -13,8 +13,7 @@ use pullyard_demo_forge::repositories::RepositoryEntry;
 use pullyard_demo_forge::rest::caller::Caller;
 use pullyard_demo_forge::rest::fields::Fields;
 use pullyard_demo_forge::rest::refusal::ApiError;
-use pullyard_demo_forge::reviews;
-use pullyard_demo_forge::reviews::{NewComment, NewReview, Rejection, Verdict, require_updated};
+use pullyard_demo_forge::reviews::{self, NewComment, NewReview, Rejection, Verdict};
 use pullyard_demo_forge::role::Role;
 use pullyard_demo_forge::{events, pulls, render};
 use serde_json::{Value, json};
@@ -91,7 +90,7 @@ pub(crate) async fn edit_review(
         review.updated_at = shared.clock.now_unique();
         Ok((review.clone(), before))
     });
-    let ((review, before), pull) = require_updated(changed.await?)?;
+    let ((review, before), pull) = changed.await?.ok_or(Rejection::NotFound)?;
     let more = json!({ "changes": { "body": { "from": before } } });
     events::publish_review(shared, entry, actor, &pull, &review, ("edited", more)).await;
     Ok(review)
@@ -123,5 +122,5 @@ async fn dismiss_review(
         review.dismiss(shared.clock.now_unique());
         Ok(review.clone())
     });
-    require_updated(changed.await?)
+    changed.await?.ok_or(Rejection::NotFound)
 }

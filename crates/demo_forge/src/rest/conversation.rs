@@ -21,9 +21,7 @@ use super::{
 use crate::{
     access::{self, Requirement},
     forge_state::Shared,
-    issue_comments,
-    pulls::{self, UpdateOutcome},
-    render,
+    issue_comments, pulls, render,
     repositories::RepositoryEntry,
     role::Role,
 };
@@ -71,7 +69,7 @@ pub(crate) async fn request_reviewers(
         pull.requested.extend(new);
         Ok::<_, ApiError>(())
     });
-    let UpdateOutcome::Updated((), pull) = changed.await? else { return Err(ApiError::not_found()) };
+    let ((), pull) = changed.await?.ok_or_else(ApiError::not_found)?;
     Ok((StatusCode::CREATED, Json(render::reduced_pull(&shared, &entry, &pull))).into_response())
 }
 

@@ -9,7 +9,7 @@ use pullyard_demo_forge::access::Actor;
 use pullyard_demo_forge::forge_state::Shared;
 use pullyard_demo_forge::record::{DeletedRecord, LineCommentRecord};
 use pullyard_demo_forge::repositories::RepositoryEntry;
-use pullyard_demo_forge::reviews::{Rejection, require_updated};
+use pullyard_demo_forge::reviews::Rejection;
 use pullyard_demo_forge::{events, pulls};
 
 pub(crate) async fn delete(
@@ -53,7 +53,7 @@ async fn delete_note(
         pull.deleted.push(deleted);
         Ok::<_, Rejection>(note)
     });
-    let (note, pull) = require_updated(changed.await?)?;
+    let (note, pull) = changed.await?.ok_or(Rejection::NotFound)?;
     events::publish_issue_comment(shared, entry, actor, &pull, &note, ("deleted", json!({}))).await;
     Ok(())
 }
@@ -79,7 +79,7 @@ async fn delete_line_comment(
         pull.deleted.push(deleted);
         Ok::<_, Rejection>(comment)
     });
-    let (comment, pull) = require_updated(changed.await?)?;
+    let (comment, pull) = changed.await?.ok_or(Rejection::NotFound)?;
     events::publish_line_comment(shared, entry, actor, &pull, &comment, ("deleted", json!({}))).await;
     Ok(())
 }

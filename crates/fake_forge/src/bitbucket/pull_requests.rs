@@ -22,7 +22,7 @@ use pullyard_demo_forge::{
     access::{Actor, Requirement},
     forge_state::Shared,
     merge::{self, MergeOutcome},
-    pulls::{self, NewPull, Outcome, PullUpdate, Rejection, UpdateOutcome},
+    pulls::{self, NewPull, Outcome, PullUpdate, Rejection},
     record::{Pull, PullState},
     repositories::RepositoryEntry,
 };
@@ -185,10 +185,8 @@ async fn set_reviewers(
         (pull.answered, pull.requested) = ids.into_iter().partition(has_answered);
         Ok::<_, Refusal>(())
     });
-    match changed.await? {
-        UpdateOutcome::Updated((), pull) => Ok(pull),
-        UpdateOutcome::Missing => Err(Refusal::no_pull_request()),
-    }
+    let ((), pull) = changed.await?.ok_or_else(Refusal::no_pull_request)?;
+    Ok(pull)
 }
 
 pub(super) async fn find(shared: &Shared, entry: &RepositoryEntry, number: &str) -> Result<Pull, Refusal> {

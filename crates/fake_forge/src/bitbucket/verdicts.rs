@@ -1,6 +1,5 @@
-//! Routes that approve a pull request, request changes, and withdraw either. Bitbucket's verdicts have no text, and
-//! each
-//! account has one. GitHub's API shows them as reviews, although GitHub's own change requests need a text.
+//! Routes that approve a pull request, request changes, and withdraw either. On Bitbucket a verdict has no text, and an
+//! account has at most one. GitHub's API shows them as reviews, although GitHub's own change requests need a text.
 
 use std::sync::Arc;
 
@@ -14,7 +13,6 @@ use pullyard_demo_forge::access::{Actor, Requirement};
 use pullyard_demo_forge::events;
 use pullyard_demo_forge::forge_state::Shared;
 use pullyard_demo_forge::pulls;
-use pullyard_demo_forge::pulls::UpdateOutcome;
 use pullyard_demo_forge::record::{Pull, PullRecord, PullState, ReviewRecord};
 use pullyard_demo_forge::repositories::RepositoryEntry;
 use pullyard_demo_forge::reviews::{Verdict, publish};
@@ -63,13 +61,6 @@ async fn authorize(
     Ok((actor, entry, pull))
 }
 
-fn touched_or_missing<T>(touched: UpdateOutcome<T>) -> Result<(T, Box<Pull>), Refusal> {
-    match touched {
-        UpdateOutcome::Updated(value, pull) => Ok((value, pull)),
-        UpdateOutcome::Missing => Err(Refusal::no_pull_request()),
-    }
-}
-
 fn check_open(pull: &PullRecord) -> Result<(), Refusal> {
     match pull.state {
         PullState::Open => Ok(()),
@@ -102,8 +93,7 @@ async fn give_verdict(
     let changed = pulls::update_record(shared, &entry, record.number, |pull| {
         check_open(pull)?;
         if pull.author_id == actor.account.id {
-            let words = "the demo forge takes no verdict of whoever opened the pull request";
-            return Err(Refusal::bad_request(words));
+            return Err(Refusal::bad_request("the demo forge accepts no verdict from the pull request's author"));
         }
         if has_verdict(pull, &actor, verdict) {
             return Err(Refusal::conflict(&format!("You already {} this pull request.", verdict_phrase(verdict))));
@@ -123,7 +113,7 @@ async fn give_verdict(
         pull.complete_review_request(actor.account.id);
         Ok(review)
     });
-    let (review, pull) = touched_or_missing(changed.await?)?;
+    let (review, pull) = changed.await?.ok_or_else(Refusal::no_pull_request)?;
     publish(shared, &entry, &actor, &pull, &review).await;
     Ok(Json(participants::render_participant(shared, &pull.record, &actor.account)))
 }
@@ -151,7 +141,7 @@ async fn withdraw_verdict(
         }
         Ok(dismissed)
     });
-    let (dismissed, pull) = touched_or_missing(changed.await?)?;
+    let (dismissed, pull) = changed.await?.ok_or_else(Refusal::no_pull_request)?;
     for review in &dismissed {
         events::publish_review(shared, &entry, &actor, &pull, review, ("dismissed", json!({}))).await;
     }
