@@ -1,6 +1,12 @@
 //! Signed calls to AWS over its Query and JSON protocols, without an SDK per service.
 //! `AWS_ENDPOINT_URL` replaces every address.
 
+mod clock;
+mod service;
+
+pub(crate) use clock::ClockSample;
+pub use service::Service;
+
 use crate::error::is_transient_code;
 use crate::xml::Element;
 use crate::{Error, credentials};
@@ -13,6 +19,7 @@ use pullyard_domain::time::Timestamp;
 use pullyard_entry::config::with_timeouts;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName};
 use serde_json::Value;
+use service::Protocol;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
@@ -23,88 +30,12 @@ const TRIES: u32 = 3;
 /// The configuration of an image has a few kilobytes. Units: bytes.
 const MAX_DOWNLOAD_BYTES: usize = 1 << 20;
 
-/// Largest clock difference without correction. AWS refuses signatures older than five minutes, some services fifteen.
-const MAX_CLOCK_SKEW: Duration = Duration::from_secs(240);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Service {
-    CloudFormation,
-    CloudWatch,
-    Ec2,
-    Ecr,
-    Ecs,
-    SecretsManager,
-    ServiceQuotas,
-    Sns,
-    Sqs,
-}
-
-enum Protocol {
-    Query(&'static str),
-    /// Prefix of the target header, and version of the protocol.
-    Json(&'static str, &'static str),
-}
-
-impl Service {
-    fn names(self) -> (&'static str, &'static str, &'static str) {
-        match self {
-            Self::CloudFormation => ("cloudformation", "cloudformation", "CloudFormation"),
-            Self::CloudWatch => ("monitoring", "monitoring", "CloudWatch"),
-            Self::Ec2 => ("ec2", "ec2", "EC2"),
-            Self::Ecr => ("api.ecr", "ecr", "ECR"),
-            Self::Ecs => ("ecs", "ecs", "ECS"),
-            Self::SecretsManager => ("secretsmanager", "secretsmanager", "Secrets Manager"),
-            Self::ServiceQuotas => ("servicequotas", "servicequotas", "Service Quotas"),
-            Self::Sns => ("sns", "sns", "SNS"),
-            Self::Sqs => ("sqs", "sqs", "SQS"),
-        }
-    }
-
-    fn protocol(self) -> Protocol {
-        match self {
-            Self::CloudFormation => Protocol::Query("2010-05-15"),
-            Self::CloudWatch => Protocol::Query("2010-08-01"),
-            Self::Ec2 => Protocol::Query("2016-11-15"),
-            Self::Sns => Protocol::Query("2010-03-31"),
-            Self::Ecr => Protocol::Json("AmazonEC2ContainerRegistry_V20150921", "1.1"),
-            Self::Ecs => Protocol::Json("AmazonEC2ContainerServiceV20141113", "1.1"),
-            Self::SecretsManager => Protocol::Json("secretsmanager", "1.1"),
-            Self::ServiceQuotas => Protocol::Json("ServiceQuotasV20190624", "1.1"),
-            Self::Sqs => Protocol::Json("AmazonSQS", "1.0"),
-        }
-    }
-}
-
 #[derive(Debug)]
 pub struct Aws {
     sdk: SdkConfig,
     region: String,
     http: reqwest::Client,
     clocks: Mutex<Option<ClockSample>>,
-}
-
-/// The clocks of AWS and of this machine at the same moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClockSample {
-    /// AWS's time from the `Date` header, in whole seconds: a smaller difference counts as none.
-    pub aws: SystemTime,
-    /// Middle of the call.
-    pub local: SystemTime,
-}
-
-impl ClockSample {
-    pub fn skew(&self) -> Duration {
-        let apart = self.aws.duration_since(self.local).unwrap_or_else(|behind| behind.duration());
-        if apart < Duration::from_secs(1) { Duration::ZERO } else { apart }
-    }
-
-    /// Converts a time of this machine to AWS's clock.
-    fn aws_time(&self, time: SystemTime) -> SystemTime {
-        match self.aws.duration_since(self.local) {
-            Ok(ahead) => time + ahead,
-            Err(behind) => time.checked_sub(behind.duration()).unwrap_or(time),
-        }
-    }
 }
 
 struct Call<'a> {
@@ -150,19 +81,19 @@ impl Aws {
         &self.sdk
     }
 
-    pub fn clock_sample(&self) -> Option<ClockSample> {
+    pub(crate) fn clock_sample(&self) -> Option<ClockSample> {
         *self.clocks.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// AWS's time if the clocks differ by minutes, because callers compare it with times that AWS wrote.
     pub(crate) fn now(&self) -> Timestamp {
-        let ours = SystemTime::now();
-        let theirs = self
-            .clock_sample()
-            .filter(|clocks| clocks.skew() > MAX_CLOCK_SKEW)
-            .map_or(ours, |clocks| clocks.aws_time(ours));
-        let since = theirs.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let since = self.corrected_time().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    fn corrected_time(&self) -> SystemTime {
+        let now = SystemTime::now();
+        self.clock_sample().filter(ClockSample::is_skewed).map_or(now, |clocks| clocks.aws_time(now))
     }
 
     pub(crate) async fn call_json(&self, service: Service, operation: &str, body: &Value) -> Result<Value, Error> {
@@ -177,12 +108,7 @@ impl Aws {
 
     /// Downloads JSON from a presigned URL. Errors omit the URL, because its signature is a secret.
     pub(crate) async fn get_json(&self, service: Service, url: &str) -> Result<Value, Error> {
-        let (_, _, display_name) = service.names();
-        let unreachable = |error: reqwest::Error| Error::Unreachable {
-            service: display_name,
-            region: self.region.clone(),
-            reason: format_error_chain(&error.without_url()),
-        };
+        let unreachable = |error: reqwest::Error| self.unreachable(service, &error.without_url());
         let answer = self.http.get(url).send().await.and_then(reqwest::Response::error_for_status);
         let mut answer = answer.map_err(unreachable)?;
         let mut body = Vec::new();
@@ -228,28 +154,19 @@ impl Aws {
 
     /// The first call is signed before AWS's time is known.
     fn is_skewed(&self, error: &Error) -> bool {
-        matches!(error, Error::Refused { .. })
-            && self.clock_sample().is_some_and(|clocks| clocks.skew() > MAX_CLOCK_SKEW)
+        matches!(error, Error::Refused { .. }) && self.clock_sample().is_some_and(|clocks| clocks.is_skewed())
     }
 
     async fn send_once(&self, call: &Call<'_>) -> Result<String, Error> {
-        let (host, _, display_name) = call.service.names();
-        let unreachable = |error: &reqwest::Error| Error::Unreachable {
-            service: display_name,
-            region: self.region.clone(),
-            reason: format_error_chain(error),
-        };
-        let url = self
-            .sdk
-            .endpoint_url()
-            .map_or_else(|| self.endpoint_url(host), |url| format!("{}/", url.trim_end_matches('/')));
+        let unreachable = |error: reqwest::Error| self.unreachable(call.service, &error);
+        let url = self.url_of(call.service);
         let headers = self.signed_headers(call, &url).await?;
         let sent_at = SystemTime::now();
         let answer = self.http.post(&url).headers(headers).body(call.body.clone()).send().await;
-        let answer = answer.map_err(|error| unreachable(&error))?;
+        let answer = answer.map_err(unreachable)?;
         self.record_clock(sent_at, answer.headers());
         let (status, headers) = (answer.status(), answer.headers().clone());
-        let text = answer.text().await.map_err(|error| unreachable(&error))?;
+        let text = answer.text().await.map_err(unreachable)?;
         if status.is_success() {
             return Ok(text);
         }
@@ -259,12 +176,23 @@ impl Aws {
         } else {
             code
         };
-        Err(Error::Refused { operation: format!("{display_name} {}", call.operation), code, message })
+        Err(Error::Refused { operation: format!("{} {}", call.service.display_name(), call.operation), code, message })
     }
 
-    fn endpoint_url(&self, host: &str) -> String {
+    fn url_of(&self, service: Service) -> String {
+        if let Some(url) = self.sdk.endpoint_url() {
+            return format!("{}/", url.trim_end_matches('/'));
+        }
         let suffix = if self.region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-        format!("https://{host}.{}.{suffix}/", self.region)
+        format!("https://{}.{}.{suffix}/", service.host(), self.region)
+    }
+
+    fn unreachable(&self, service: Service, error: &reqwest::Error) -> Error {
+        Error::Unreachable {
+            service: service.display_name(),
+            region: self.region.clone(),
+            reason: format_error_chain(error),
+        }
     }
 
     async fn signed_headers(&self, call: &Call<'_>, url: &str) -> Result<HeaderMap, Error> {
@@ -272,14 +200,12 @@ impl Aws {
         let provider = self.sdk.credentials_provider().ok_or_else(|| none("there are no credentials".into()))?;
         let credentials = provider.provide_credentials().await.map_err(|error| none(format_error_chain(&error)))?;
         let identity = credentials.into();
-        let now = SystemTime::now();
-        let skewed = self.clock_sample().filter(|clocks| clocks.skew() > MAX_CLOCK_SKEW);
         let unsigned = |error: &dyn std::error::Error| none(format!("the call can't be signed: {error}"));
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
             .region(&self.region)
-            .name(call.service.names().1)
-            .time(skewed.map_or(now, |clocks| clocks.aws_time(now)))
+            .name(call.service.signing_name())
+            .time(self.corrected_time())
             .settings(SigningSettings::default())
             .build()
             .map_err(|error| unsigned(&error))?
@@ -353,14 +279,5 @@ mod tests {
         let ec2 = "<Response><Errors><Error><Code>InvalidSubnetID.NotFound</Code><Message>no</Message></Error></Errors></Response>";
         check("text/xml;charset=UTF-8", ec2, ("InvalidSubnetID.NotFound", "no"));
         check("text/html", "<html>", ("400", "no reason given"));
-    }
-
-    #[test]
-    fn clock_skew_is_measured_in_seconds_and_corrected() {
-        let at = |ms| SystemTime::UNIX_EPOCH + Duration::from_millis(ms);
-        let apart = |theirs, ours| ClockSample { aws: at(theirs), local: at(ours) }.skew().as_secs();
-        assert_eq!((apart(60_000, 0), apart(0, 60_000), apart(1_000, 1_999)), (60, 60, 0));
-        let clocks = ClockSample { aws: at(10_000), local: at(70_000) };
-        assert_eq!(clocks.aws_time(at(71_000)), at(11_000));
     }
 }

@@ -3,7 +3,7 @@
 use super::Finding;
 use super::secret::{SecretState, load_state, restore_help, set_help};
 use crate::{Aws, Error};
-use futures::future::join_all;
+use futures::future::try_join_all;
 use pullyard_domain::agent::{CLAUDE_CODE, CODEX, ModelSecrets};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,36 +16,29 @@ pub struct ModelRequirement {
     pub on_fargate: bool,
 }
 
-pub(super) async fn check(aws: &Aws, needs: &[ModelRequirement]) -> Result<Vec<Finding>, Error> {
-    let (mut findings, mut named) = (Vec::new(), BTreeMap::new());
-    for need in needs {
-        for agent in &need.agents {
-            let fit: Vec<&str> = need
-                .secrets
-                .iter()
-                .filter(|(key, _)| key.supports_capability(agent))
-                .map(|(_, secret)| secret)
-                .collect();
-            if fit.is_empty() && need.on_fargate {
-                findings.push(missing_key(&need.project, agent));
+pub(super) async fn check(aws: &Aws, requirements: &[ModelRequirement]) -> Result<Vec<Finding>, Error> {
+    let (mut findings, mut project_of_secret) = (Vec::new(), BTreeMap::new());
+    for ModelRequirement { project, agents, secrets, on_fargate } in requirements {
+        for agent in agents {
+            let mut usable = secrets.iter().filter(|(key, _)| key.supports_capability(agent)).peekable();
+            if usable.peek().is_none() && *on_fargate {
+                findings.push(missing_key(project, agent));
             }
-            named.extend(fit.into_iter().map(|secret| (secret, need.project.as_str())));
+            project_of_secret.extend(usable.map(|(_, secret)| (secret, project.as_str())));
         }
     }
-    let looks =
-        named.iter().map(async |(name, project)| Ok::<_, Error>((*name, *project, load_state(aws, name).await?)));
-    for result in join_all(looks).await {
-        let (name, project, state) = result?;
-        let Some(what) = state.problem() else { continue };
+    let states = try_join_all(project_of_secret.keys().map(|name| load_state(aws, name))).await?;
+    for ((name, project), state) in project_of_secret.iter().zip(states) {
+        let Some(problem) = state.problem() else { continue };
         let help = match state {
             SecretState::Deleted => restore_help(name),
             _ => set_help(name, project, ""),
         };
-        let sentence = format!("The secret {name}, which {project} names for an agent's model, {what}.");
+        let sentence = format!("The secret {name}, which {project} names for an agent's model, {problem}.");
         findings.push(Finding::wrong("model", sentence, help));
     }
     if findings.is_empty() {
-        let sentence = match needs.iter().all(|need| need.agents.is_empty()) {
+        let sentence = match requirements.iter().all(|requirement| requirement.agents.is_empty()) {
             true => "No agent of a repository needs a model key.",
             false => "Every model key that jobs need from this stack has a value.",
         };

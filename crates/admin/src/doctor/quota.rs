@@ -4,7 +4,7 @@ use super::Finding;
 use super::metric::Statistic;
 use crate::aws::Service;
 use crate::{Aws, Error};
-use futures::future::join_all;
+use futures::future::try_join_all;
 use serde_json::json;
 use std::time::Duration;
 
@@ -50,29 +50,29 @@ const QUOTAS: [Quota; 3] = [
 pub(super) async fn check(aws: &Aws) -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
     let mut usages = Vec::new();
-    for result in
-        join_all(QUOTAS.iter().map(async |quota| Ok::<_, Error>((quota, load_usage(aws, quota).await?)))).await
-    {
-        let (quota, (limit, used)) = result?;
+    let loaded = try_join_all(QUOTAS.iter().map(|quota| load_usage(aws, quota))).await?;
+    for (quota, (limit, used)) in QUOTAS.iter().zip(loaded) {
         let raise = format!(
             "Request more: `aws service-quotas request-service-quota-increase --service-code {} --quota-code {} \
              --desired-value N`.",
             quota.service, quota.code
         );
-        let Quota { name: what, consequence: then, .. } = quota;
+        let Quota { name, consequence, .. } = quota;
         match used {
             Some(used) if used >= limit * WARN_PERCENT / 100.0 => findings.push(Finding::wrong(
                 "quota",
-                format!("{used:.0} of {limit:.0} {what} were in use within the last hour; at the limit, {then}."),
+                format!(
+                    "{used:.0} of {limit:.0} {name} were in use within the last hour; at the limit, {consequence}."
+                ),
                 raise,
             )),
             _ if limit < quota.min_limit => findings.push(Finding::warning(
                 "quota",
-                format!("This account may use only {limit:.0} {what}; at the limit, {then}."),
+                format!("This account may use only {limit:.0} {name}; at the limit, {consequence}."),
                 raise,
             )),
-            Some(used) => usages.push(format!("{used:.0} of {limit:.0} {what}")),
-            None => usages.push(format!("at most {limit:.0} {what}")),
+            Some(used) => usages.push(format!("{used:.0} of {limit:.0} {name}")),
+            None => usages.push(format!("at most {limit:.0} {name}")),
         }
     }
     if findings.is_empty() {
@@ -99,14 +99,14 @@ async fn load_usage(aws: &Aws, quota: &Quota) -> Result<(f64, Option<f64>), Erro
         .flatten()
         .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
         .collect();
-    let named = |part: &str| usage[part].as_str();
-    let metric = named("MetricNamespace").zip(named("MetricName")).or(quota.usage_metric);
+    let field = |name: &str| usage[name].as_str();
+    let metric = field("MetricNamespace").zip(field("MetricName")).or(quota.usage_metric);
     let Some((namespace, metric)) = metric else { return Ok((limit, None)) };
     let statistic = Statistic {
         namespace,
         metric,
         dimensions: &dimensions,
-        statistic: named("MetricStatisticRecommendation").filter(|name| *name != "None").unwrap_or("Maximum"),
+        statistic: field("MetricStatisticRecommendation").filter(|name| *name != "None").unwrap_or("Maximum"),
         window: Duration::from_secs(3_600),
         period_secs: 300,
     };

@@ -3,7 +3,7 @@
 use super::Finding;
 use crate::aws::Service;
 use crate::{Aws, Error, Stack};
-use futures::future::join_all;
+use futures::future::try_join_all;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -43,11 +43,10 @@ pub(super) fn set_help(name: &str, project: &str, from: &str) -> String {
 pub(super) async fn check(aws: &Aws, stack: &Stack, others: &[String]) -> Result<Vec<Finding>, Error> {
     let mut names: BTreeSet<&str> = others.iter().map(String::as_str).collect();
     names.insert(&stack.key_secret);
-    let looks = names.iter().map(async |name| Ok::<_, Error>((*name, load_state(aws, name).await?)));
+    let states = try_join_all(names.iter().map(|name| load_state(aws, name))).await?;
     let mut findings = Vec::new();
-    for result in join_all(looks).await {
-        let (name, state) = result?;
-        let Some(what) = state.problem() else { continue };
+    for (name, state) in names.iter().zip(states) {
+        let Some(problem) = state.problem() else { continue };
         let short = name.strip_prefix(&stack.user_secret_prefix);
         let help = match (state, short) {
             (SecretState::Deleted, _) => restore_help(name),
@@ -59,7 +58,7 @@ pub(super) async fn check(aws: &Aws, stack: &Stack, others: &[String]) -> Result
                  attempts will fail."
             ),
         };
-        findings.push(Finding::wrong("secret", format!("The secret {name} {what}."), help));
+        findings.push(Finding::wrong("secret", format!("The secret {name} {problem}."), help));
     }
     if findings.is_empty() {
         let all = match names.len() {

@@ -5,7 +5,7 @@ use super::Finding;
 use super::secret::{SecretState, load_state, restore_help, set_help};
 use crate::aws::Service;
 use crate::{Aws, Error};
-use futures::future::join_all;
+use futures::future::try_join_all;
 use serde_json::json;
 
 const BEGIN: &str = "-----BEGIN OPENSSH PRIVATE KEY-----";
@@ -63,15 +63,12 @@ impl KeyFormat {
     }
 }
 
-pub(super) async fn check(aws: &Aws, needs: &[SigningRequirement]) -> Result<Vec<Finding>, Error> {
-    let looks = needs.iter().map(|need| async move { Ok::<_, Error>((need, load_key(aws, &need.secret).await?)) });
-    let mut findings = Vec::new();
-    for result in join_all(looks).await {
-        let (need, key) = result?;
-        findings.extend(to_finding(need, key));
-    }
+pub(super) async fn check(aws: &Aws, requirements: &[SigningRequirement]) -> Result<Vec<Finding>, Error> {
+    let keys = try_join_all(requirements.iter().map(|requirement| load_key(aws, &requirement.secret))).await?;
+    let findings = requirements.iter().zip(keys).filter_map(|(requirement, key)| to_finding(requirement, key));
+    let mut findings: Vec<Finding> = findings.collect();
     if findings.is_empty() {
-        let sentence = match needs.is_empty() {
+        let sentence = match requirements.is_empty() {
             true => "No project signs its commits.",
             false => "Every commit signing key has a value that git can use.",
         };
@@ -92,13 +89,13 @@ async fn load_key(aws: &Aws, name: &str) -> Result<KeyState, Error> {
     }
 }
 
-fn to_finding(need: &SigningRequirement, key: KeyState) -> Option<Finding> {
-    let SigningRequirement { project, secret } = need;
-    let named = format!("The secret {secret}, the commit signing key of {project},");
+fn to_finding(requirement: &SigningRequirement, key: KeyState) -> Option<Finding> {
+    let SigningRequirement { project, secret } = requirement;
+    let subject = format!("The secret {secret}, the commit signing key of {project},");
     let set = set_help(secret, project, " < key");
-    let form = match key {
+    let format = match key {
         KeyState::Missing(state) => {
-            let what = state.problem()?;
+            let problem = state.problem()?;
             let help = match state {
                 SecretState::Deleted => restore_help(secret),
                 _ => format!(
@@ -106,19 +103,19 @@ fn to_finding(need: &SigningRequirement, key: KeyState) -> Option<Finding> {
                      {project}`."
                 ),
             };
-            return Some(Finding::wrong("signing", format!("{named} {what}."), help));
+            return Some(Finding::wrong("signing", format!("{subject} {problem}."), help));
         }
         KeyState::AccessDenied => {
             let sentence =
-                format!("{named} has a value, but these credentials may not read it, so its format is unknown.");
+                format!("{subject} has a value, but these credentials may not read it, so its format is unknown.");
             let help = "Grant `secretsmanager:GetSecretValue` on it to the caller, or check that the first job's \
                         commit is signed.";
             return Some(Finding::warning("signing", sentence, help));
         }
-        KeyState::Readable(form) => form,
+        KeyState::Readable(format) => format,
     };
-    let what = form.problem()?;
-    let help = match form {
+    let problem = format.problem()?;
+    let help = match format {
         KeyFormat::Encrypted | KeyFormat::NotOpenSsh => {
             format!("Convert a copy of it with `ssh-keygen -p -N '' -f key`. {set}")
         }
@@ -127,7 +124,7 @@ fn to_finding(need: &SigningRequirement, key: KeyState) -> Option<Finding> {
              {set}"
         ),
     };
-    Some(Finding::wrong("signing", format!("{named} {what}."), help))
+    Some(Finding::wrong("signing", format!("{subject} {problem}."), help))
 }
 
 #[cfg(test)]

@@ -10,17 +10,19 @@ use std::time::Duration;
 const MAX_SILENCE: Duration = Duration::from_secs(5 * 60);
 
 pub(super) async fn check(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error> {
-    let last = open_store(aws, stack).load_sweeper_state().await?.map(|sweeps| aws.now().since(sweeps.at));
-    let mend = format!(
+    let silence = open_store(aws, stack).load_sweeper_state().await?.map(|sweeps| aws.now().since(sweeps.at));
+    let help = format!(
         "Check its errors with `aws logs tail /pullyard/{}/sweeper --since 1h`, and check that its schedule is \
          enabled. It catches up by itself.",
         stack.name
     );
-    Ok(vec![match last {
-        None => Finding::wrong("sweeper", "The sweeper never ran.", mend),
-        Some(ago) if ago > MAX_SILENCE => {
-            Finding::wrong("sweeper", format!("The sweeper is late: its last run was {} ago.", Span::from(ago)), mend)
-        }
+    Ok(vec![match silence {
+        None => Finding::wrong("sweeper", "The sweeper never ran.", help),
+        Some(silence) if silence > MAX_SILENCE => Finding::wrong(
+            "sweeper",
+            format!("The sweeper is late: its last run was {} ago.", Span::from(silence)),
+            help,
+        ),
         Some(_) => Finding::good("sweeper", "The sweeper ran within the last 5 minutes."),
     }])
 }
