@@ -3,6 +3,7 @@
 
 mod agent;
 mod context;
+mod follow;
 mod review;
 mod scenario;
 mod screen;
@@ -60,11 +61,11 @@ impl Demo {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         // Listen before creating the folder, so that an interrupt during the start also deletes it.
         let mut ends = EndSignals::listen()?;
-        let cast = self.agent_choice();
-        let mut screen = DemoScreen::new(self.json, cast.is_ai());
+        let agent_choice = self.agent_choice();
+        let mut screen = DemoScreen::new(self.json, agent_choice.is_ai());
         screen.title(&format!(
             "Pullyard demo: tickets become pull requests, on this machine only. {}",
-            cast.billing_notice()
+            agent_choice.billing_notice()
         ));
         let temporary;
         let folder = match &self.keep {
@@ -75,7 +76,7 @@ impl Demo {
             }
         };
         logs::to_file(&folder.join("pullyard.log"))?;
-        screen.step("Isolation", cast.isolation_notice());
+        screen.step("Isolation", agent_choice.isolation_notice());
         screen.step("Starting", "DynamoDB, SQS, ECS, Secrets Manager, Pullyard's functions, a git forge");
         let removed = self.keep.is_none().then_some(folder.as_path());
         let starts = start(&folder, removed);
@@ -142,12 +143,12 @@ impl Demo {
 async fn verify_and_merge(
     local: &LocalSystem,
     screen: &mut DemoScreen,
-    cast: AgentChoice,
+    agent_choice: AgentChoice,
     claims: &[verify::ExpectedResult],
 ) -> anyhow::Result<()> {
     verify::check(local, screen, claims).await?;
     let first = claims.first().context("the story has no pull request")?;
-    scenario::DemoRun::new(local, screen, cast)?.play_merge(local, first).await
+    scenario::DemoRun::new(local, screen, agent_choice)?.play_merge(local, first).await
 }
 
 /// Starts the local system with this program as its runner. If this process is killed, its runners delete `removed`.

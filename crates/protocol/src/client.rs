@@ -13,6 +13,7 @@ mod operator;
 mod pull;
 mod runner;
 mod sign_in;
+mod ticket;
 
 pub use artifact::Download;
 pub use attempt::AttemptClient;

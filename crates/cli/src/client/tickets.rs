@@ -1,18 +1,16 @@
 //! `pullyard tickets`: lists, shows, creates, edits, moves and deletes tickets, and comments on them.
 
+mod answer;
 mod comments;
 
 use super::open;
 use super::pages::hint_more;
 use super::refresh::show_list;
 use crate::client::prelude::*;
-use pullyard_domain::decision::Verdict;
+use answer::{Change, print_answer, print_move};
 use pullyard_domain::id::{RepositoryName, TicketKey};
 use pullyard_domain::pull_request::PullRequestState;
-use pullyard_protocol::decision::Decision;
-use pullyard_protocol::ticket::{
-    Comment, CreateTicket, EditTicket, MoveTicket, MovedTicket, Ticket, TicketAnswer, TicketPage,
-};
+use pullyard_protocol::ticket::{Comment, CreateTicket, EditTicket, MoveTicket, Ticket, TicketPage};
 
 /// List, create, edit, move and delete tickets, and comment on them.
 #[derive(clap::Args)]
@@ -174,85 +172,6 @@ impl Tickets {
     }
 }
 
-/// A move without a decision changed only the order.
-fn print_move(session: &Session, moved: MovedTicket, to: &MoveTicket) -> Result<(), CliError> {
-    if session.screen.is_json() && moved.decision.is_none() {
-        return session.screen.json(&moved);
-    }
-    let MovedTicket { ticket, decision } = moved;
-    let Some(decision) = decision else {
-        let place = to.before.as_ref().map_or_else(|| "to the end".to_owned(), |next| format!("before {next}"));
-        let line = format!("Moved {} {place} in {}", ticket.key, ticket.status);
-        session.screen.print_line(&super::screen::sanitize(&line))?;
-        return Ok(());
-    };
-    print_answer(session, &TicketAnswer { ticket, decision }, Change::Moved)
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Change {
-    Created,
-    Edited,
-    Moved,
-}
-
-impl Change {
-    fn past_tense(self) -> &'static str {
-        match self {
-            Self::Created => "Created",
-            Self::Edited => "Edited",
-            Self::Moved => "Moved",
-        }
-    }
-}
-
-/// A refusal concerns only the job; the ticket was changed. An edit requests no job.
-fn print_answer(session: &Session, answer: &TicketAnswer, done: Change) -> Result<(), CliError> {
-    let TicketAnswer { ticket, decision } = answer;
-    let screen = &session.screen;
-    if screen.is_json() {
-        screen.json(answer)?;
-    }
-    if done != Change::Edited && matches!(decision.verdict, Verdict::Refused | Verdict::Invalid) {
-        let sentence = decision.sentence.trim_end_matches('.');
-        let all_the_same = match decision.code.as_str() {
-            "status_unchanged" => String::new(),
-            _ => format!(". {}", change_phrase(ticket, done)),
-        };
-        screen.error(&format!("{sentence} ({}){all_the_same}", decision.code));
-        screen.help(&decision.help);
-        return Err(CliError::silent(Exit::Refused));
-    }
-    if !screen.is_json() {
-        match screen.width() {
-            Some(_) => {
-                let outcome = match (done, decision.code.as_str()) {
-                    (Change::Created, "not_trigger_status") => &decision.help,
-                    _ => &decision.sentence,
-                };
-                screen.print_line(&super::screen::sanitize(&format!("{}. {outcome}", change_phrase(ticket, done))))?
-            }
-            None => screen.print_line(&render_plain(ticket, decision))?,
-        }
-        if let Some(job) = &decision.job {
-            screen.hint(&format!("watch it with `pullyard jobs watch {}`", job.short()));
-        }
-    }
-    Ok(())
-}
-
-fn change_phrase(ticket: &Ticket, done: Change) -> String {
-    let preposition = if done == Change::Moved { "to" } else { "in" };
-    format!("{} {} {preposition} {}", done.past_tense(), ticket.key, ticket.status)
-}
-
-fn render_plain(ticket: &Ticket, decision: &Decision) -> String {
-    let job = decision.job.as_ref().map(|job| job.as_str()).unwrap_or_default();
-    let fields =
-        [ticket.key.as_str(), &ticket.status, decision.verdict.as_str(), &decision.code, job, &decision.sentence];
-    fields.map(super::screen::sanitize).join("\t")
-}
-
 fn list(session: &Session, page: &TicketPage) -> Result<(), CliError> {
     let mut table = Table::new([
         Flexible("STATUS"),
@@ -308,17 +227,17 @@ fn show(session: &Session, ticket: &Ticket, comments: &[Comment]) -> Result<(), 
     ];
     if screen.width().is_none() {
         lines.push(("Description", Cell::text(&ticket.description)));
-        let said = |comment: &Comment| {
+        let fact = |comment: &Comment| {
             ("Comment", Cell::text(format!("{} {}: {}", comment.created, comment.author, comment.text)))
         };
-        lines.extend(comments.iter().rev().map(said));
+        lines.extend(comments.iter().rev().map(fact));
         return print_facts(screen, &lines);
     }
     print_facts(screen, &lines)?;
     if !ticket.description.is_empty() {
         screen.print_line("")?;
     }
-    ticket.description.lines().try_for_each(|line| screen.print_line(&super::screen::sanitize(line)))?;
+    ticket.description.lines().try_for_each(|line| screen.print_line(&sanitize(line)))?;
     comments::print_comments(session, comments)
 }
 

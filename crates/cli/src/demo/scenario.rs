@@ -12,13 +12,11 @@ use pullyard_domain::time::Timestamp;
 use pullyard_local::LocalSystem;
 use pullyard_protocol::client::ApiClient;
 use pullyard_protocol::decision::Decision;
-use pullyard_protocol::event::{EventKind, EventRecord};
 use pullyard_protocol::integration::CreateIntegration;
-use pullyard_protocol::job::Job;
 use pullyard_protocol::project::{AddRepository, CreateProject};
-use pullyard_protocol::ticket::{CreateTicket, EditTicket, EventTicket, MoveTicket, Ticket, TicketEvent};
+use pullyard_protocol::ticket::{CreateTicket, EditTicket, EventTicket, MoveTicket, TicketEvent};
 use serde_json::json;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const TODO: &str = "Todo";
 const TRIGGER: &str = "AI Processing";
@@ -35,25 +33,29 @@ pub(super) struct DemoRun<'a> {
 }
 
 impl<'a> DemoRun<'a> {
-    pub(super) fn new(local: &LocalSystem, screen: &'a mut DemoScreen, cast: AgentChoice) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        local: &LocalSystem,
+        screen: &'a mut DemoScreen,
+        agent_choice: AgentChoice,
+    ) -> anyhow::Result<Self> {
         let api = ApiClient::new(local.api_url(), local.admin_token())?;
-        Ok(Self { api, project: ProjectId::new("demo")?, screen, agent_choice: cast })
+        Ok(Self { api, project: ProjectId::new("demo")?, screen, agent_choice })
     }
 }
 
 pub(super) async fn run_scenario(
     local: &LocalSystem,
     screen: &mut DemoScreen,
-    cast: AgentChoice,
+    agent_choice: AgentChoice,
 ) -> anyhow::Result<Vec<ExpectedResult>> {
-    let is_ai = cast.is_ai();
-    let mut teller = DemoRun::new(local, screen, cast)?;
-    teller.set_up(local).await?;
-    let mut first = teller.play_ticket().await?;
+    let is_ai = agent_choice.is_ai();
+    let mut run = DemoRun::new(local, screen, agent_choice)?;
+    run.set_up(local).await?;
+    let mut first = run.play_ticket().await?;
     // An AI may find the right file despite the wrong name in the ticket.
-    let second = if is_ai { None } else { Some(teller.play_failure().await?) };
-    let third = teller.play_edit().await?;
-    teller.play_review(local, &mut first).await?;
+    let second = if is_ai { None } else { Some(run.play_failure().await?) };
+    let third = run.play_edit().await?;
+    run.play_review(local, &mut first).await?;
     Ok([Some(first), second, Some(third)].into_iter().flatten().collect())
 }
 
@@ -79,11 +81,13 @@ impl DemoRun<'_> {
         let create = CreateProject { id: self.project.clone(), name: "Demo".into(), settings };
         self.api.create_project(&create).await?;
         let agent = self.agent_choice.agent();
-        let works = if self.agent_choice.is_ai() { self.agent_choice.agent.clone() } else { "./agent.sh".into() };
+        let agent_name = if self.agent_choice.is_ai() { self.agent_choice.agent.clone() } else { "./agent.sh".into() };
         let add = AddRepository::new(integration, RepositoryName::new(REPOSITORY)?, agent);
         let repository = self.api.add_repository(&self.project, &add).await?;
-        self.screen
-            .step("Connected", &format!("{} as {}, the agent is {works}", repository.name, connected.account.login));
+        self.screen.step(
+            "Connected",
+            &format!("{} as {}, the agent is {agent_name}", repository.name, connected.account.login),
+        );
         self.set_up_reviews(local, &connected.id).await
     }
 
@@ -248,73 +252,5 @@ impl DemoRun<'_> {
             "head": result.head,
         }));
         Ok(ExpectedResult { ticket: key.clone(), job: job.id, result, file, line, commits: 1 })
-    }
-
-    pub(super) async fn follow(&mut self, id: &JobId) -> anyhow::Result<Job> {
-        let (mut cursor, mut attempt, mut printed) = (None, 0, None);
-        let started = Instant::now();
-        loop {
-            let job = self.api.job(id).await?;
-            let page = self.api.events(id, cursor.as_deref()).await?;
-            cursor = Some(page.cursor);
-            if job.attempt != attempt {
-                attempt = job.attempt;
-                self.screen.step("Claimed", &format!("attempt {attempt}, by a task of the embedded ECS"));
-            }
-            for record in &page.events {
-                self.show(record);
-            }
-            if job.status.is_terminal() && page.end {
-                return Ok(job);
-            }
-            let waits = job.waits.filter(|_| started.elapsed() > Duration::from_secs(2)).map(|waits| waits.sentence);
-            if let Some(waits) = waits.filter(|waits| printed.as_ref() != Some(waits)) {
-                self.screen.step("Waiting", &waits);
-                printed = Some(waits);
-            }
-            ensure!(
-                started.elapsed() < self.agent_choice.timeout(),
-                "the job {} is still {} after {} s",
-                id.short(),
-                job.status.label(),
-                self.agent_choice.timeout().as_secs()
-            );
-            tokio::time::sleep(POLL_INTERVAL).await;
-        }
-    }
-
-    fn show(&mut self, record: &EventRecord) {
-        let event = &record.event;
-        let text = event.text.as_deref().or(event.name.as_deref()).or(event.path.as_deref()).unwrap_or_default();
-        let (what, detail) = match (event.kind, event.name.as_deref()) {
-            (EventKind::Phase, Some("preparing")) => ("Preparing", "fetching the repository, creating a worktree"),
-            (EventKind::Phase, Some("executing")) => ("Executing", "the agent works in it"),
-            (EventKind::Phase, Some("syncing")) => ("Syncing", "commit, push, pull request"),
-            (EventKind::Text, _) => ("says", text),
-            (EventKind::ToolCall, _) => ("calls", text),
-            (EventKind::FileEdit, _) => ("edits", text),
-            (EventKind::Result, _) => ("result", text),
-            (EventKind::Steer, _) => ("receives", text),
-            (EventKind::Log, _) => ("stderr", text),
-            _ => return,
-        };
-        self.screen.step(what, detail);
-    }
-
-    async fn wait_for_ticket(
-        &mut self,
-        key: &TicketKey,
-        what: &str,
-        good: impl Fn(&Ticket) -> bool,
-    ) -> anyhow::Result<Ticket> {
-        let started = Instant::now();
-        loop {
-            let ticket = self.api.ticket(&self.project, key).await?;
-            if good(&ticket) {
-                return Ok(ticket);
-            }
-            ensure!(started.elapsed() < self.agent_choice.timeout(), "{key} never {what}");
-            tokio::time::sleep(POLL_INTERVAL).await;
-        }
     }
 }

@@ -16,12 +16,8 @@ use crate::project::{
     RenameProject, RenamedColumn, Repositories, Repository, RepositoryTest,
 };
 use crate::sweep::SweepReport;
-use crate::ticket::{
-    Comment, CommentPage, CreateTicket, DeletedComment, DeletedTicket, EditTicket, MoveTicket, MovedTicket, Ticket,
-    TicketAnswer, TicketEvent, TicketPage, WriteComment,
-};
 use crate::version::Version;
-use pullyard_domain::id::{DeliveryId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::id::{DeliveryId, IntegrationId, JobId, ProjectId, RepositoryName};
 use pullyard_domain::text::percent_encode;
 use reqwest::Method;
 use serde::Serialize;
@@ -145,102 +141,6 @@ impl ApiClient {
         self.http.get(&format!("/v1/projects/{project}/repositories")).await
     }
 
-    /// Sends a ticket tool's event. Idempotent: by the event's id.
-    pub async fn send_ticket_event(&self, event: &TicketEvent) -> Result<Decision, Error> {
-        self.http.post("/v1/tickets/events", event, RetryPolicy::Idempotent).await
-    }
-
-    /// Creates a ticket. Idempotent: by `idempotency_key`.
-    pub async fn create_ticket(
-        &self,
-        request: &CreateTicket,
-        idempotency_key: Option<&str>,
-    ) -> Result<TicketAnswer, Error> {
-        let call = self.http.request(Method::POST, "/v1/tickets").json(request);
-        self.http.send_keyed(call, idempotency_key).await
-    }
-
-    /// Moves a ticket. Idempotent: by `idempotency_key`.
-    pub async fn move_ticket(
-        &self,
-        project: &ProjectId,
-        key: &TicketKey,
-        to: &MoveTicket,
-        idempotency_key: Option<&str>,
-    ) -> Result<MovedTicket, Error> {
-        let call = self.http.request(Method::POST, &ticket_path(project, key, "/move")).json(to);
-        self.http.send_keyed(call, idempotency_key).await
-    }
-
-    /// Edits a ticket. Idempotent: by `idempotency_key`.
-    pub async fn edit_ticket(
-        &self,
-        project: &ProjectId,
-        key: &TicketKey,
-        edit: &EditTicket,
-        idempotency_key: Option<&str>,
-    ) -> Result<TicketAnswer, Error> {
-        let call = self.http.request(Method::PATCH, &ticket_path(project, key, "")).json(edit);
-        self.http.send_keyed(call, idempotency_key).await
-    }
-
-    pub async fn delete_ticket(&self, project: &ProjectId, key: &TicketKey) -> Result<DeletedTicket, Error> {
-        self.http.delete(&ticket_path(project, key, "")).await
-    }
-
-    /// Adds a comment to a ticket. Idempotent: by `idempotency_key`.
-    pub async fn add_comment(
-        &self,
-        project: &ProjectId,
-        key: &TicketKey,
-        text: &str,
-        idempotency_key: Option<&str>,
-    ) -> Result<Comment, Error> {
-        let body = WriteComment { text: text.into() };
-        let call = self.http.request(Method::POST, &ticket_path(project, key, "/comments")).json(&body);
-        self.http.send_keyed(call, idempotency_key).await
-    }
-
-    /// Replaces the text of a comment. Idempotent.
-    pub async fn edit_comment(
-        &self,
-        project: &ProjectId,
-        key: &TicketKey,
-        number: u32,
-        text: &str,
-    ) -> Result<Comment, Error> {
-        let body = WriteComment { text: text.into() };
-        let path = ticket_path(project, key, &format!("/comments/{number}"));
-        self.http.send(self.http.request(Method::PATCH, &path).json(&body), RetryPolicy::Idempotent).await
-    }
-
-    pub async fn delete_comment(
-        &self,
-        project: &ProjectId,
-        key: &TicketKey,
-        number: u32,
-    ) -> Result<DeletedComment, Error> {
-        let path = ticket_path(project, key, &format!("/comments/{number}"));
-        self.http.delete(&path).await
-    }
-
-    pub async fn comments(
-        &self,
-        project: &ProjectId,
-        key: &TicketKey,
-        after: Option<u32>,
-    ) -> Result<CommentPage, Error> {
-        self.http.get_page(&ticket_path(project, key, "/comments"), after).await
-    }
-
-    pub async fn ticket(&self, project: &ProjectId, key: &TicketKey) -> Result<Ticket, Error> {
-        self.http.get(&ticket_path(project, key, "")).await
-    }
-
-    pub async fn tickets(&self, project: &ProjectId, after: Option<&str>) -> Result<TicketPage, Error> {
-        self.http.get_page(&format!("/v1/tickets?project={project}"), after).await
-    }
-
     /// Requests a job. Idempotent: by `idempotency_key`.
     pub async fn create_job(&self, request: &CreateJob, idempotency_key: Option<&str>) -> Result<Decision, Error> {
         let call = self.http.request(Method::POST, "/v1/jobs").json(request);
@@ -327,14 +227,5 @@ impl ApiClient {
 
     pub async fn sweep(&self) -> Result<SweepReport, Error> {
         self.http.post("/v1/sweep", &serde_json::json!({}), RetryPolicy::Idempotent).await
-    }
-}
-
-/// Ticket keys may be any text. A key that does not fit into a path is sent in the query.
-fn ticket_path(project: &ProjectId, key: &TicketKey, deed: &str) -> String {
-    if key.is_path_segment() {
-        format!("/v1/tickets/{key}{deed}?project={project}")
-    } else {
-        format!("/v1/tickets/-{deed}?project={project}&key={}", percent_encode(key.as_str()))
     }
 }

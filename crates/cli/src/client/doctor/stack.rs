@@ -37,11 +37,11 @@ async fn run_checks(aws: &Aws, stack: &Stack, global: &Global) -> Result<Vec<Fin
         image: labels.as_ref().ok().map(ImageLabels::commit),
     };
     let commits = doctor::check_commits(stack, &commits);
-    let (mut of_api, mut secrets, mut needs) =
+    let (mut api_findings, mut secrets, mut needs) =
         (vec![check_version(stack, server)], Vec::new(), Requirements::default());
-    of_api.extend(commits);
+    api_findings.extend(commits);
     match &session {
-        None => of_api.push(Finding::wrong(
+        None => api_findings.push(Finding::wrong(
             "token",
             format!(
                 "This command line has no token for {}: hooks, forges and model keys were not checked.",
@@ -50,13 +50,13 @@ async fn run_checks(aws: &Aws, stack: &Stack, global: &Global) -> Result<Vec<Fin
             format!("Set the stack up with `pullyard init --stack {}`, or sign in with `pullyard login`.", stack.name),
         )),
         Some(session) => {
-            if let Some(all) = check_token(session, &mut of_api).await {
+            if let Some(all) = check_token(session, &mut api_findings).await {
                 secrets = secrets_in_use(session, stack).await;
                 needs = Requirements::load(session, &all).await;
-                of_api.extend(check_models(aws, &needs).await);
-                of_api.extend(doctor::check_signing(aws, &signing_requirements(&all)).await);
-                of_api.push(check_hooks(session, &all).await);
-                check_projects(session, &all, &mut of_api).await;
+                api_findings.extend(check_models(aws, &needs).await);
+                api_findings.extend(doctor::check_signing(aws, &signing_requirements(&all)).await);
+                api_findings.push(check_hooks(session, &all).await);
+                check_projects(session, &all, &mut api_findings).await;
             }
         }
     }
@@ -65,7 +65,7 @@ async fn run_checks(aws: &Aws, stack: &Stack, global: &Global) -> Result<Vec<Fin
         Ok(labels) => findings.extend(doctor::check_agents(stack, &labels, &needs.models)),
         Err(finding) => findings.push(finding),
     }
-    findings.extend(of_api);
+    findings.extend(api_findings);
     Ok(findings)
 }
 

@@ -1,11 +1,13 @@
 //! `pullyard init --stack`: sets up a deployed stack up to its first project.
-//! Steps skip existing items, so the command can be repeated. This machine saves the token before the stack gets it.
+//! Steps skip existing items, so the command can be repeated.
 
-use crate::client::config::{Config, SavedContext};
+mod sign_in;
+
+use crate::client::config::Config;
 use crate::client::doctor::Account;
 use crate::client::prelude::*;
 use crate::client::{Global, prompt};
-use pullyard_admin::{Aws, Error, FirstTokenOutcome, Renew, Stack, create_first_token, generate_token};
+use pullyard_admin::{Aws, Error, Renew, Stack};
 use pullyard_domain::agent::Agent;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::{ForgeKind, Settings};
@@ -14,6 +16,7 @@ use pullyard_protocol::integration::CreateIntegration;
 use pullyard_protocol::project::{AddRepository, CreateProject};
 use pullyard_protocol::secret::SetSecret;
 use serde::Serialize;
+use sign_in::sign_in;
 
 /// Options of `--stack`.
 #[derive(clap::Args)]
@@ -157,68 +160,6 @@ fn to_fault(error: Error) -> CliError {
     CliError::new(exit, format!("failed to {}", pullyard_domain::text::format_error_chain(&error))).with_help(help)
 }
 
-async fn sign_in(aws: &Aws, stack: &Stack, context: &str, renew: Renew) -> Result<Step, CliError> {
-    let before = Config::load()?;
-    let url = &stack.api_url;
-    if let Some(other) = before.contexts.get(context).filter(|other| other.url != *url) {
-        return Err(CliError::usage(format!("context {context} belongs to another server, {}", other.url))
-            .with_help("choose another with --context, or remove it with `pullyard logout`"));
-    }
-    let saved = before.contexts.get(context).or_else(|| before.contexts.values().find(|other| other.url == *url));
-    let token = match (saved, renew) {
-        (Some(saved), Renew::Never) => saved.token.clone(),
-        _ => generate_token(),
-    };
-    let mut config = Config::load()?;
-    let project = saved.and_then(|saved| saved.project.clone());
-    config
-        .contexts
-        .insert(context.into(), SavedContext { url: url.clone(), token: token.clone(), project, data: None });
-    config.current = Some(context.into());
-    config.save()?;
-    let created = match create_first_token(aws, stack, &token, renew).await {
-        Ok(created) => created,
-        // The write may have succeeded: keep the token for a second run.
-        Err(error) if error.is_transient() => return Err(to_fault(error)),
-        Err(error) => {
-            before.save()?;
-            return Err(to_fault(error));
-        }
-    };
-    match created {
-        FirstTokenOutcome::Created => {
-            let sentence =
-                format!("Created the first admin token; this command line is signed in to {url} as context {context}.");
-            Ok(Step::new("token", StepOutcome::Made, sentence))
-        }
-        FirstTokenOutcome::AlreadyExists => {
-            let sentence =
-                format!("The first admin token exists; this command line is signed in to {url} as context {context}.");
-            Ok(Step::new("token", StepOutcome::Existed, sentence))
-        }
-        FirstTokenOutcome::OtherAdmin { name, prefix } => {
-            let works =
-                saved.is_some() && pullyard_protocol::client::ApiClient::new(url, &token)?.own_token().await.is_ok();
-            if works {
-                let sentence =
-                    format!("An admin token exists, {name} ({prefix}…); context {context} is signed in to {url}.");
-                return Ok(Step::new("token", StepOutcome::Existed, sentence));
-            }
-            before.save()?;
-            Err(CliError::new(Exit::Refused, format!("{} already has an admin token, {name} ({prefix}…)", stack.name)).with_help(
-                "sign in with it: `pullyard login`; if it is lost, --new-admin-token revokes the first one and creates another",
-            ))
-        }
-        FirstTokenOutcome::Unusable { name, prefix } => {
-            before.save()?;
-            let error = format!("the saved token of {url}, {name} ({prefix}…), is not a valid admin token");
-            Err(CliError::new(Exit::Refused, error).with_help(
-                "it was revoked, has expired or is limited: sign in with an admin token (`pullyard login`), or replace the first one with --new-admin-token",
-            ))
-        }
-    }
-}
-
 async fn ensure_first_project(session: &Session) -> Result<(ProjectId, Step), CliError> {
     let id = if session.has_no_project() && session.projects().await?.is_empty() {
         prompt_project_id(&session.screen)?
@@ -298,7 +239,7 @@ async fn ensure_repository(session: &Session, project: &ProjectId, request: &Add
 }
 
 fn next_steps(stack: &Stack, forge: &Forge, project: &ProjectId) -> Vec<String> {
-    let heard_of = match forge.kind {
+    let ingress = match forge.kind {
         ForgeKind::GitHub => format!(
             "receive reviews: pullyard hooks install --base-url {} --integration {} --repo OWNER/NAME",
             stack.api_url, forge.id
@@ -309,7 +250,7 @@ fn next_steps(stack: &Stack, forge: &Forge, project: &ProjectId) -> Vec<String> 
     };
     vec![
         format!("build and push the image of tasks: infra/image/push --stack {}", stack.name),
-        heard_of,
+        ingress,
         format!("let tickets start jobs: pullyard settings set auto_create=true --project {project}"),
         format!(
             "or run jobs on machines of your own: pullyard tokens create --name NAME --kind runner --projects {project}"

@@ -1,0 +1,79 @@
+//! Waits for the end of a job or a state of a ticket, and prints the job's events.
+
+use super::scenario::{DemoRun, POLL_INTERVAL};
+use anyhow::ensure;
+use pullyard_domain::id::{JobId, TicketKey};
+use pullyard_protocol::event::{EventKind, EventRecord};
+use pullyard_protocol::job::Job;
+use pullyard_protocol::ticket::Ticket;
+use std::time::{Duration, Instant};
+
+impl DemoRun<'_> {
+    pub(super) async fn follow(&mut self, id: &JobId) -> anyhow::Result<Job> {
+        let (mut cursor, mut attempt, mut printed) = (None, 0, None);
+        let started = Instant::now();
+        loop {
+            let job = self.api.job(id).await?;
+            let page = self.api.events(id, cursor.as_deref()).await?;
+            cursor = Some(page.cursor);
+            if job.attempt != attempt {
+                attempt = job.attempt;
+                self.screen.step("Claimed", &format!("attempt {attempt}, by a task of the embedded ECS"));
+            }
+            for record in &page.events {
+                self.show(record);
+            }
+            if job.status.is_terminal() && page.end {
+                return Ok(job);
+            }
+            let waits = job.waits.filter(|_| started.elapsed() > Duration::from_secs(2)).map(|waits| waits.sentence);
+            if let Some(waits) = waits.filter(|waits| printed.as_ref() != Some(waits)) {
+                self.screen.step("Waiting", &waits);
+                printed = Some(waits);
+            }
+            ensure!(
+                started.elapsed() < self.agent_choice.timeout(),
+                "the job {} is still {} after {} s",
+                id.short(),
+                job.status.label(),
+                self.agent_choice.timeout().as_secs()
+            );
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    fn show(&mut self, record: &EventRecord) {
+        let event = &record.event;
+        let text = event.text.as_deref().or(event.name.as_deref()).or(event.path.as_deref()).unwrap_or_default();
+        let (what, detail) = match (event.kind, event.name.as_deref()) {
+            (EventKind::Phase, Some("preparing")) => ("Preparing", "fetching the repository, creating a worktree"),
+            (EventKind::Phase, Some("executing")) => ("Executing", "the agent works in it"),
+            (EventKind::Phase, Some("syncing")) => ("Syncing", "commit, push, pull request"),
+            (EventKind::Text, _) => ("says", text),
+            (EventKind::ToolCall, _) => ("calls", text),
+            (EventKind::FileEdit, _) => ("edits", text),
+            (EventKind::Result, _) => ("result", text),
+            (EventKind::Steer, _) => ("receives", text),
+            (EventKind::Log, _) => ("stderr", text),
+            _ => return,
+        };
+        self.screen.step(what, detail);
+    }
+
+    pub(super) async fn wait_for_ticket(
+        &mut self,
+        key: &TicketKey,
+        what: &str,
+        is_expected: impl Fn(&Ticket) -> bool,
+    ) -> anyhow::Result<Ticket> {
+        let started = Instant::now();
+        loop {
+            let ticket = self.api.ticket(&self.project, key).await?;
+            if is_expected(&ticket) {
+                return Ok(ticket);
+            }
+            ensure!(started.elapsed() < self.agent_choice.timeout(), "{key} never {what}");
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+}
