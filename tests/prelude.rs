@@ -4,11 +4,11 @@ pub(crate) use crate::artifacts::store_artifact;
 pub(crate) use crate::calls::FUNCTIONS;
 pub(crate) use crate::cli::User;
 pub(crate) use crate::cli::{body, short};
-pub(crate) use crate::rests::yield_request;
 pub(crate) use crate::story::{
     REPOSITORY, REVIEW, Setup, Story, TODO, TRIGGER, Task, enter_phases, failed_finish, has_status, serve, wait_until,
 };
 pub(crate) use crate::story::{WORKING_AGENT, completed_finish, problem_of, task_variable};
+pub(crate) use crate::suspended_jobs::yield_request;
 pub(crate) use axum::Router;
 pub(crate) use axum::body::Bytes;
 pub(crate) use axum::extract::Request;

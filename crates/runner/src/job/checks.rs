@@ -1,5 +1,4 @@
 //! Checks the agent's work before it is published: runs the project's checks and decides about failures.
-//! `project_command` runs a command, `work` lets the agent repair its work.
 
 use crate::agent;
 use crate::api::attempt::Attempt;

@@ -4,6 +4,7 @@ use crate::prelude::*;
 use serde::Deserialize;
 use std::process::Command;
 
+/// Each crate of the workspace with the crates of the workspace that it may link.
 const CRATES: [(&str, &str); 31] = [
     ("domain", ""),
     ("version", ""),
@@ -103,9 +104,9 @@ fn packages() -> Vec<Package> {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["metadata", "--no-deps", "--format-version=1", "--manifest-path", manifest]);
-    let said = cargo.output().unwrap();
-    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
-    let metadata: Metadata = serde_json::from_slice(&said.stdout).unwrap();
+    let output = cargo.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Metadata = serde_json::from_slice(&output.stdout).unwrap();
     metadata.packages
 }
 
@@ -139,27 +140,27 @@ fn parse_words(list: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_crate_imports_only_the_listed_crates() {
-    let listed: BTreeMap<_, _> = CRATES.iter().map(|(room, may)| (room.to_string(), parse_words(may))).collect();
+    let listed: BTreeMap<_, _> = CRATES.iter().map(|(name, may)| (name.to_string(), parse_words(may))).collect();
     for (package, dependencies) in dependencies() {
-        let room = package.strip_prefix("pullyard-").unwrap_or(&package);
-        let may = listed.get(room).unwrap_or_else(|| panic!("the crate {room} is not listed"));
+        let name = package.strip_prefix("pullyard-").unwrap_or(&package);
+        let may = listed.get(name).unwrap_or_else(|| panic!("the crate {name} is not listed"));
         let ours: BTreeSet<_> =
             dependencies.iter().filter_map(|name| name.strip_prefix("pullyard-")).map(str::to_owned).collect();
         let unlisted: Vec<_> = ours.difference(may).collect();
-        assert!(unlisted.is_empty(), "{room} imports {unlisted:?}, which is not listed");
+        assert!(unlisted.is_empty(), "{name} imports {unlisted:?}, which is not listed");
         let unused: Vec<_> = may.difference(&ours).collect();
-        assert!(unused.is_empty(), "{room} no longer imports {unused:?}: remove it from the list");
+        assert!(unused.is_empty(), "{name} no longer imports {unused:?}: remove it from the list");
     }
 }
 
 #[test]
 fn reserved_libraries_are_linked_only_by_listed_crates() {
     let dependencies = dependencies();
-    for (library, rooms) in RESERVED_LIBRARIES {
-        let may = parse_words(rooms);
+    for (library, crates) in RESERVED_LIBRARIES {
+        let may = parse_words(crates);
         for (package, uses) in &dependencies {
-            let room = package.strip_prefix("pullyard-").unwrap_or(package);
-            assert!(!uses.contains(library) || may.contains(room), "{room} links {library}");
+            let name = package.strip_prefix("pullyard-").unwrap_or(package);
+            assert!(!uses.contains(library) || may.contains(name), "{name} links {library}");
         }
     }
 }
