@@ -141,6 +141,8 @@ async fn repository_removal_names_blocking_job_pr_or_webhook() {
 async fn removed_repository_starts_no_jobs_and_can_be_reconnected() {
     let (story, user) = Story::with_user().await;
     user.ok(&["repos", "ingress", REPOSITORY, "poll"]).await;
+    assert_eq!(user.ok(&["repos", "ingress", REPOSITORY]).await, "poll\n");
+    user.run(&["repos", "ingress", "acme/none"]).await.assert_exit(5, "has no repository acme/none");
     user.run(&["repos", "delete", REPOSITORY]).await.assert_exit(2, "--yes");
     user.run(&["repos", "delete", "acme/none", "--yes"]).await.assert_exit(5, "there is no repository acme/none");
     let ran = user.run(&["repos", "delete", &REPOSITORY.to_uppercase(), "--yes"]).await;

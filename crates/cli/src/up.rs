@@ -34,8 +34,8 @@ const LOCAL_FORGE: &str = "local";
 /// Run all of Pullyard on this machine until Ctrl-C.
 ///
 /// Everything is embedded: DynamoDB, SQS, ECS, Secrets Manager, a git forge for local repositories.
-/// Needs git, no account, no Docker. All state is in the data folder. Restart with the same folder to continue,
-/// including running jobs.
+/// Needs git and, on Linux, bubblewrap for the agents' sandbox; no account, no Docker. All state is in the data folder.
+/// Restart with the same folder to continue, including running jobs.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard up

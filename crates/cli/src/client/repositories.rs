@@ -62,16 +62,16 @@ enum Command {
         commands: commands::CommandArgs,
     },
     Set(commands::Set),
-    /// Choose how Pullyard learns of repository events: webhook, poll or both.
+    /// Show or choose how Pullyard learns of repository events: webhook, poll or both.
     ///
     /// Polling queries GitHub every minute and Bitbucket every five minutes.
-    #[command(after_help = "Examples:\n  pullyard repos ingress acme/app poll")]
+    #[command(after_help = "Examples:\n  pullyard repos ingress acme/app\n  pullyard repos ingress acme/app poll")]
     Ingress {
         /// Repository.
         name: RepositoryName,
-        /// Source of events.
+        /// Source of events (default: shows the current one).
         #[arg(ignore_case = true, value_parser = ingress_parser())]
-        ingress: Ingress,
+        ingress: Option<Ingress>,
     },
     /// Check which features work in a repository, and which permissions are missing.
     ///
@@ -118,9 +118,10 @@ impl Repos {
                 let looks = session.api.ingresses(&project).await?.repositories;
                 show(session, &answer.repositories, &looks)
             }
-            Command::Ingress { name, ingress } => {
+            Command::Ingress { name, ingress: None } => show_ingress(session, &project, &name).await,
+            Command::Ingress { name, ingress: Some(ingress) } => {
                 let set = session.api.set_ingress(&project, &SetIngress { repository: name, ingress }).await?;
-                let source = super::format::to_code(&set.ingress);
+                let source = format::to_code(&set.ingress);
                 session.screen.report(&set, &format!("Events of {} now arrive by {source}", set.repository))
             }
             Command::Test { name } => test::test(session, &project, &name).await,
@@ -165,6 +166,15 @@ impl Repos {
             }
         }
     }
+}
+
+async fn show_ingress(session: &Session, project: &ProjectId, name: &RepositoryName) -> Result<(), CliError> {
+    let repositories = session.api.ingresses(project).await?.repositories;
+    let look = repositories.into_iter().find(|look| look.repository == *name);
+    let look = look.ok_or_else(|| {
+        CliError::not_found(format!("{project} has no repository {name}")).with_help("`pullyard repos list` lists them")
+    })?;
+    session.screen.show(&look, |look| session.screen.print_line(&format::to_code(&look.ingress)))
 }
 
 /// Makes the first repository the project's default, unless a concurrent change has set one.

@@ -48,11 +48,12 @@ pub(crate) struct Flags {
     capabilities: Option<String>,
     /// Folder for mirrors, worktrees, logs and state; `~/.local/state/pullyard-runner`, or
     /// `/var/lib/pullyard-jobs/runner` as root, unless STATE_DIRECTORY or XDG_STATE_HOME is set, if not given.
-    /// [env: PULLYARD_WORK_DIR]
+    /// [env: PULLYARD_WORK_DIR, DOCKER_WORKSPACE_BASE, OVERSIGHT_REPO_DIR, SPAWND_SCRATCH_ROOT]
     #[arg(long, value_name = "DIR")]
     work_dir: Option<String>,
     /// `bubblewrap`, `podman`, `docker` or `landlock` to run agents in a sandbox, `external` if this machine is one,
-    /// `none` to run agents as this user; `auto`, this system's sandbox, if not given. [env: PULLYARD_ISOLATION]
+    /// `none` to run agents as this user; `auto`, this system's sandbox, if not given.
+    /// [env: PULLYARD_ISOLATION, SPAWND_RUNTIME_ISOLATION]
     #[arg(long, value_name = "WHAT")]
     isolation: Option<String>,
     /// Poll for jobs less often than the control plane suggests; the control plane's interval if not given.
