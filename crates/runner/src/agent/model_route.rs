@@ -86,11 +86,11 @@ impl Meter for CostMeter {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).insert(request, priced);
         let total = self.total();
         self.run_state.set_metered_usage(&total);
-        let goes_on = is_complete || !self.is_used_up(&total);
-        if !goes_on {
+        let may_continue = is_complete || !self.is_used_up(&total);
+        if !may_continue {
             self.run_state.note_refused_request();
         }
-        goes_on
+        may_continue
     }
 }
 

@@ -27,8 +27,8 @@ pub(super) fn escape_for_claude_code(text: &str) -> Cow<'_, str> {
     let mut letters = text.char_indices().peekable();
     while let Some((at, letter)) = letters.next() {
         let begins = before.is_none_or(|before| is_space(before) || PUNCTUATION.contains(&before));
-        let goes_on = letters.peek().is_some_and(|(_, next)| !is_space(*next));
-        if letter == '@' && begins && goes_on {
+        let continues = letters.peek().is_some_and(|(_, next)| !is_space(*next));
+        if letter == '@' && begins && continues {
             places.push(at);
         }
         before = Some(letter);

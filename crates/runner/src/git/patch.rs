@@ -42,12 +42,12 @@ pub(crate) async fn diff_contains_secret(
     let file = repository.join("changed.diff");
     write_text(git, repository, range, None, &file).await?;
     // The patch may be large. Time limits and orders are handled while it is searched.
-    let looked = run_blocking(move || {
-        let contains = has_secret(&file, Lines::All, search);
+    let contains = run_blocking(move || {
+        let result = has_secret(&file, Lines::All, search);
         let _ = fs::remove_file(&file);
-        contains
+        result
     });
-    Ok(looked.await?)
+    Ok(contains.await?)
 }
 
 /// Writes a patch for a search: binary files as text, and no context lines. With `name`, only this file.

@@ -80,7 +80,7 @@ impl Network {
 pub(crate) struct Confined {
     running: Arc<Running>,
     sandbox: Arc<Sandbox>,
-    given: Vec<PathBuf>,
+    owned_folders: Vec<PathBuf>,
     _proxies: Vec<AbortOnDropHandle<()>>,
 }
 
@@ -116,8 +116,8 @@ impl JobSandbox {
             attempt.events.log(warning);
         }
         let paths = options.sandbox_paths.iter().filter(|path| path.is_absolute());
-        let shown = paths.filter_map(|path| path.canonicalize().ok());
-        let read_only = std::iter::once(borrowed.to_owned()).chain(shown).collect();
+        let visible = paths.filter_map(|path| path.canonicalize().ok());
+        let read_only = std::iter::once(borrowed.to_owned()).chain(visible).collect();
         let (events, refused_hosts) = (attempt.events.clone(), Arc::clone(&attempt.usage.refused_hosts));
         Ok(Some(Self { sandbox: Arc::new(sandbox), allowed, events, refused_hosts, read_only, check }))
     }
@@ -139,15 +139,15 @@ impl JobSandbox {
         set_streams: impl FnOnce(&mut Command),
     ) -> Result<(Child, Confined), Failure> {
         let tree = workspace.tree();
-        let given = vec![tree.clone(), inside.home.to_owned(), workspace.temp_dir()];
-        let (sandbox, folders) = (Arc::clone(&self.sandbox), given.clone());
+        let owned_folders = vec![tree.clone(), inside.home.to_owned(), workspace.temp_dir()];
+        let (sandbox, folders) = (Arc::clone(&self.sandbox), owned_folders.clone());
         blocking(move || folders.iter().filter(|dir| is_folder(dir)).try_for_each(|dir| sandbox.chown_to_account(dir)))
             .await?;
         let Network { ports, model } = inside.network;
         let is_container = self.sandbox.level().is_container();
-        let shown = path_to_show(inside.program, workspace.root(), is_container);
-        // A link to a program that is shown does not exist inside.
-        let real = shown.as_ref().and_then(|_| inside.program.canonicalize().ok());
+        let program_path = visible_program_path(inside.program, workspace.root(), is_container);
+        // Only the target of a link exists inside.
+        let real = program_path.as_ref().and_then(|_| inside.program.canonicalize().ok());
         let program = real.as_deref().unwrap_or(inside.program);
         let mut spec = Spec::new(program, &tree, inside.home);
         spec.args = inside.args;
@@ -157,7 +157,7 @@ impl JobSandbox {
             spec.writable.extend(folders.iter().filter(|folder| is_folder(folder)).cloned());
         }
         spec.read_only.clone_from(&self.read_only);
-        spec.read_only.extend(shown);
+        spec.read_only.extend(program_path);
         let variables = inside.env.into_iter().map(|(name, value)| (name.into(), value));
         spec.env =
             variables.chain(ports.numbers().last().into_iter().flat_map(|port| proxy_variables(*port))).collect();
@@ -175,8 +175,12 @@ impl JobSandbox {
         let listeners = std::mem::take(&mut running.listeners);
         let proxies =
             self.serve(listeners, model).map_err(|error| Failure::SandboxFailed { reason: error.to_string() })?;
-        let confined =
-            Confined { running: Arc::new(running), sandbox: Arc::clone(&self.sandbox), given, _proxies: proxies };
+        let confined = Confined {
+            running: Arc::new(running),
+            sandbox: Arc::clone(&self.sandbox),
+            owned_folders,
+            _proxies: proxies,
+        };
         Ok((child, confined))
     }
 
@@ -226,13 +230,16 @@ impl Confined {
     /// Kills what is left, and takes the folders back.
     /// Errors: `SandboxFailed`; a process may still write.
     pub(crate) async fn end(self) -> Result<(), Failure> {
-        let Self { running, sandbox, given, .. } = self;
+        let Self { running, sandbox, owned_folders, .. } = self;
         let ended = blocking(move || {
             running.kill();
             if !running.wait_ended(END_LIMIT) {
                 return Err(Error::NotStarted("a process of it did not end".into()));
             }
-            given.iter().filter(|folder| is_folder(folder)).try_for_each(|folder| sandbox.chown_to_runner(folder))
+            owned_folders
+                .iter()
+                .filter(|folder| is_folder(folder))
+                .try_for_each(|folder| sandbox.chown_to_runner(folder))
         });
         ended.await
     }
@@ -294,7 +301,7 @@ fn to_tokio(listener: TcpListener) -> io::Result<tokio::net::TcpListener> {
 
 /// The path to make visible for a program outside of the system's folders: its npm package, or only its file, because
 /// its folder may be a home. A container shows the system's folders of its image, and there only an agent's package comes from here.
-fn path_to_show(program: &Path, workspace: &Path, is_container: bool) -> Option<PathBuf> {
+fn visible_program_path(program: &Path, workspace: &Path, is_container: bool) -> Option<PathBuf> {
     if program.starts_with(workspace) || !program.is_absolute() {
         return None;
     }
@@ -350,10 +357,10 @@ mod tests {
             let path = home.join(program);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, "").unwrap();
-            assert_eq!(path_to_show(&path, Path::new("/work"), false), Some(home.join(shown)), "{program}");
+            assert_eq!(visible_program_path(&path, Path::new("/work"), false), Some(home.join(shown)), "{program}");
         }
-        assert_eq!(path_to_show(Path::new("/usr/bin/env"), Path::new("/work"), false), None);
-        assert_eq!(path_to_show(Path::new("/usr/bin/env"), Path::new("/work"), true), None);
-        assert_eq!(path_to_show(&home.join("agent"), &home, true), None);
+        assert_eq!(visible_program_path(Path::new("/usr/bin/env"), Path::new("/work"), false), None);
+        assert_eq!(visible_program_path(Path::new("/usr/bin/env"), Path::new("/work"), true), None);
+        assert_eq!(visible_program_path(&home.join("agent"), &home, true), None);
     }
 }

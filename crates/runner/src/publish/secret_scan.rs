@@ -51,10 +51,10 @@ async fn contains_new_secret(
     patch::write_text(git, repository, range, name, &file).await?;
     let search = redactor.search();
     // The patch may be large. Time limits and orders are handled while it is searched.
-    let looked = run_blocking(move || {
-        let has_secret = patch::has_secret(&file, Lines::Added, search);
+    let contains = run_blocking(move || {
+        let result = patch::has_secret(&file, Lines::Added, search);
         let _ = std::fs::remove_file(&file);
-        has_secret
+        result
     });
-    Ok(looked.await?)
+    Ok(contains.await?)
 }

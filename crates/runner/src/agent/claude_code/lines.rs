@@ -84,7 +84,7 @@ impl StreamJsonParser {
         let is_own = text_field(object, "parent_tool_use_id").is_none();
         if text_field(message, "id").is_none_or(|id| self.counted_messages.insert(id.to_owned())) {
             if is_own {
-                // An open call is from an answer whose stream broke and which the model repeated. No tool runs for it.
+                // An open call is from an answer caller stream broke and which the model repeated. No tool runs for it.
                 events.extend(std::mem::take(&mut self.open_calls).into_iter().map(AgentEvent::ToolEnded));
             }
             events.push(AgentEvent::ModelAnswer);
@@ -192,14 +192,14 @@ impl StreamJsonParser {
             return vec![AgentEvent::PartialMessage];
         }
         let mut events = vec![AgentEvent::Activity];
-        let whose = text_field(object, "parent_tool_use_id").unwrap_or_default();
+        let caller = text_field(object, "parent_tool_use_id").unwrap_or_default();
         match text_field(event, "type") {
             Some("message_start") => {
                 let model = event.get("message").and_then(|message| text_field(message, "model"));
-                self.answer_models.insert(whose.to_owned(), model.unwrap_or_default().to_owned());
+                self.answer_models.insert(caller.to_owned(), model.unwrap_or_default().to_owned());
             }
             Some("message_delta") => {
-                events.extend(event.get("usage").into_iter().flat_map(|usage| self.answer_usage(whose, usage)));
+                events.extend(event.get("usage").into_iter().flat_map(|usage| self.answer_usage(caller, usage)));
             }
             _ => {}
         }
@@ -207,13 +207,13 @@ impl StreamJsonParser {
     }
 
     /// The usage of one answer. The cost comes first, because an answer counts as complete with its tokens.
-    fn answer_usage(&mut self, whose: &str, usage: &Value) -> [AgentEvent; 2] {
+    fn answer_usage(&mut self, caller: &str, usage: &Value) -> [AgentEvent; 2] {
         let count = |name: &str| usage.get(name).and_then(Value::as_u64).unwrap_or(0);
         let (cached, cache_write) = (count("cache_read_input_tokens"), count("cache_creation_input_tokens"));
         let input = count("input_tokens").saturating_add(cached).saturating_add(cache_write);
         let used = Tokens { input, cached, output: count("output_tokens") };
         let answer = BilledTokens { tokens: used, cache_write };
-        let about = self.answer_models.get(whose).and_then(|model| Prices::default().cost(model, answer));
+        let about = self.answer_models.get(caller).and_then(|model| Prices::default().cost(model, answer));
         self.estimated_cost = self.estimated_cost.zip(about).map(|(before, more)| before.saturating_add(more));
         self.reported_tokens += used;
         [AgentEvent::CostEstimate(self.estimated_cost), AgentEvent::TokenUsage(used)]
