@@ -226,7 +226,7 @@ pub struct Limits {
     pub wall_secs: u64,
     /// Time without an event from the agent.
     pub stall_secs: u64,
-    /// Cost by the agent's own count. Units: millionths of a US dollar.
+    /// Cost of the requests to the model: counted by the runner's proxy in a sandbox, else by the agent. Units: millionths of a US dollar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_usd_micros: Option<u64>,
     /// Requests to the model.
