@@ -112,9 +112,9 @@ impl AccountFault {
         }
     }
 
-    /// The end of a breaker after the `times`th trouble in a row.
+    /// The end of a breaker after the `times`th fault in a row.
     /// A limit with a known end lasts until then: at least one minute (doubling, in case a clock is wrong), at most a
-    /// day. Any other trouble lasts 5 min, doubling to one hour.
+    /// day. Any other fault lasts 5 min, doubling to one hour.
     pub fn blocked_until(&self, times: u32, now: Timestamp) -> Timestamp {
         let doubled = |first: Duration| first.saturating_mul(1 << times.clamp(1, 7).saturating_sub(1)).min(MAX_BACKOFF);
         match (self.cause, self.ends_at) {
@@ -125,7 +125,7 @@ impl AccountFault {
         }
     }
 
-    /// The account that had this trouble. `None` if no other job uses it, so that only this job waits.
+    /// The account that had this fault. `None` if no other job uses it, so that only this job waits.
     /// A limit belongs to the key. Other failures belong to the self-hosted runner, because its own network may be
     /// broken while other runners work.
     pub fn account(&self, key: KeyOwner, project: &ProjectId, runner: Option<&RunnerId>) -> Option<Account> {
@@ -174,12 +174,12 @@ pub fn longest_delay<'a>(
 }
 
 impl Breaker {
-    /// `None`: no change, because the trouble is known already or ends no later. An open breaker is only extended. A
-    /// trouble within an hour after its end opens it for longer; a later one starts a new series.
+    /// `None`: no change, because the fault is known already or ends no later. An open breaker is only extended. A
+    /// fault within an hour after its end opens it for longer; a later one starts a new series.
     pub fn record_fault(
         before: Option<&Self>,
         id: &BreakerId,
-        trouble: &AccountFault,
+        fault: &AccountFault,
         by: &AttemptRef,
         now: Timestamp,
     ) -> Option<Self> {
@@ -190,15 +190,15 @@ impl Breaker {
         let before = before.filter(|before| now < before.until.plus(SERIES_WINDOW));
         match before.filter(|before| now < before.until) {
             Some(open) => {
-                let until = trouble.blocked_until(open.times, now);
-                (until > open.until).then(|| Self { until, cause: trouble.cause, by: by.clone(), ..open.clone() })
+                let until = fault.blocked_until(open.times, now);
+                (until > open.until).then(|| Self { until, cause: fault.cause, by: by.clone(), ..open.clone() })
             }
             None => {
                 let times = before.map_or(0, |before| before.times).saturating_add(1);
                 Some(Self {
                     id: id.clone(),
-                    cause: trouble.cause,
-                    until: trouble.blocked_until(times, now),
+                    cause: fault.cause,
+                    until: fault.blocked_until(times, now),
                     times,
                     opened: now,
                     by: by.clone(),

@@ -218,7 +218,7 @@ pub struct Job {
     #[serde(default, rename = "heard", skip_serializing_if = "is_default")]
     pub read_inputs: u32,
     pub session: Option<Session>,
-    /// The last trouble with the agent's model, while the job waits and while troubles are counted.
+    /// The last fault of the agent's model, while the job waits and while faults are counted.
     pub model: Option<ModelWait>,
     /// Before this time only its runner may end it.
     pub push_until: Option<Timestamp>,

@@ -100,9 +100,9 @@ impl Job {
 
     /// Whether it was cancelled without its runner, and a task may still start or run.
     pub fn may_have_orphaned_task(&self) -> bool {
-        let unheard = self.ended_by.as_ref().is_some_and(|by| by.finish.is_none());
+        let is_unreported = self.ended_by.as_ref().is_some_and(|by| by.finish.is_none());
         let was_started = self.dispatch.starting || self.last_tasks().next().is_some();
-        self.status == JobStatus::Cancelled && self.place == Placement::Fargate && unheard && was_started
+        self.status == JobStatus::Cancelled && self.place == Placement::Fargate && is_unreported && was_started
     }
 
     pub fn last_tasks(&self) -> impl Iterator<Item = &str> {

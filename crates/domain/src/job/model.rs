@@ -17,7 +17,7 @@ use crate::time::Timestamp;
 use crate::wait::Wait;
 use serde::{Deserialize, Serialize};
 
-/// Most model troubles that a job survives.
+/// Most model faults that a job survives.
 pub const MAX_MODEL_FAULTS: u32 = 20;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,40 +49,37 @@ pub struct ModelFaultReport {
 }
 
 impl Job {
-    /// Yields the job because its model is unavailable. The job fails after too many troubles, if it would wait for
+    /// Yields the job because its model is unavailable. The job fails after too many faults, if it would wait for
     /// more than a day in all, or if no agent worked. A requested cancel or pause takes effect.
     pub fn requeue_for_model(
         &self,
         fence: &Fence,
-        met: &ModelFaultReport,
+        report: &ModelFaultReport,
         now: Timestamp,
     ) -> Result<Self, TransitionRefusal> {
-        let ended_by = self.ended_by.as_ref();
-        if ended_by.is_some_and(|by| by.finish.as_ref() == Some(&met.finish) && by.attempt == fence.attempt) {
-            return Err(TransitionRefusal::AlreadyDone);
-        }
+        self.check_new_report(fence, &report.finish)?;
         let runner = self.check_fence(fence)?.runner.clone();
-        let finish = || Some(met.finish.clone());
+        let finish = || Some(report.finish.clone());
         if self.want == DesiredState::Cancel {
             return Ok(self.end(End::Cancelled, finish(), now));
         }
         let since = self.model.as_ref().map_or(now, |model| model.since);
         let times = self.model.as_ref().map_or(0, |model| model.times) + 1;
         // If the account's limit lasts longer, fail at once with its end, instead of waiting in vain.
-        let ends = met.fault.ends_at.map_or(met.blocked_until, |ends| ends.max(met.blocked_until));
+        let ends = report.fault.ends_at.map_or(report.blocked_until, |ends| ends.max(report.blocked_until));
         if self.status != JobStatus::Executing || times > MAX_MODEL_FAULTS || ends > since.plus(MAX_WAIT) {
-            return Ok(self.end(End::Failed(met.failure.clone(), None), finish(), now));
+            return Ok(self.end(End::Failed(report.failure.clone(), None), finish(), now));
         }
         let mut job = self.clone();
         job.model = Some(ModelWait {
-            cause: met.fault.cause,
-            capability: met.capability.clone(),
-            until: met.blocked_until,
+            cause: report.fault.cause,
+            capability: report.capability.clone(),
+            until: report.blocked_until,
             since,
             times,
         });
         // With `Resume::Require` a job may continue only from a checkpoint, and a limit may come before the first one.
-        if let Some((agent, session)) = met.session.as_ref().filter(|_| self.policy.resume == Resume::Prefer) {
+        if let Some((agent, session)) = report.session.as_ref().filter(|_| self.policy.resume == Resume::Prefer) {
             // It is unknown which inputs the session had read; the next one gets all of them.
             job.session = Some(Session::new(agent, session.as_deref(), runner, self.attempt));
         }
@@ -92,7 +89,7 @@ impl Job {
             job.clear_attempt(now);
             job.status = JobStatus::Ready;
             job.ready_since = now;
-            job.dispatch.due = next_check(met.blocked_until, now);
+            job.dispatch.due = next_check(report.blocked_until, now);
             job.reset_sweep_backoff();
         }
         job.ended_by = Some(LastReport { attempt: self.attempt, finish: finish() });
@@ -115,8 +112,8 @@ impl Job {
             return Err(TransitionRefusal::WrongStatus(self.status));
         }
         let due = next_check(until, now);
-        let knows = self.model.as_ref().is_some_and(|model| model.cause == cause && model.until == until);
-        if knows && self.dispatch.due > now && self.dispatch.due <= due {
+        let is_recorded = self.model.as_ref().is_some_and(|model| model.cause == cause && model.until == until);
+        if is_recorded && self.dispatch.due > now && self.dispatch.due <= due {
             return Err(TransitionRefusal::AlreadyDone);
         }
         let mut job = self.clone();

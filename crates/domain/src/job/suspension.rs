@@ -104,9 +104,8 @@ impl Session {
 impl Job {
     /// Pauses the job for a user. Without an attempt it pauses at once; otherwise its runner is requested to stop.
     ///
-    /// `AlreadyDone`: it is paused, or will be. `StopRequested`: it is being cancelled. `Status`: it cannot be paused
-    /// in this
-    /// status.
+    /// `AlreadyDone`: it is paused, or will be. `StopRequested`: it is being cancelled. `WrongStatus`: it cannot be
+    /// paused in this status.
     pub fn pause(&self, pause: Pause, now: Timestamp) -> Result<Self, TransitionRefusal> {
         match self.status {
             JobStatus::Paused => Err(TransitionRefusal::AlreadyDone),
@@ -160,8 +159,8 @@ impl Job {
         if self.inputs >= MAX_INPUTS {
             return Err(TransitionRefusal::TooManyInputs);
         }
-        let stands = matches!(self.status, JobStatus::AwaitingInput | JobStatus::Paused);
-        let mut job = if stands { self.to_ready(now) } else { self.clone() };
+        let is_suspended = matches!(self.status, JobStatus::AwaitingInput | JobStatus::Paused);
+        let mut job = if is_suspended { self.to_ready(now) } else { self.clone() };
         job.inputs += 1;
         Ok(job)
     }
@@ -182,10 +181,7 @@ impl Job {
     /// Suspends the job at the request of its runner. A job with a requested cancel is cancelled. A job whose pause was
     /// withdrawn becomes Ready. `NewerInput`: an input may answer the question already, so the agent must continue.
     pub fn suspend(&self, fence: &Fence, yielded: &SuspendReport, now: Timestamp) -> Result<Self, TransitionRefusal> {
-        let ended_by = self.ended_by.as_ref();
-        if ended_by.is_some_and(|by| by.finish.as_ref() == Some(&yielded.id) && by.attempt == fence.attempt) {
-            return Err(TransitionRefusal::AlreadyDone);
-        }
+        self.check_new_report(fence, &yielded.id)?;
         let runner = self.check_fence(fence)?.runner.clone();
         let question = match &yielded.suspension {
             Suspension::Question { question } if self.status == JobStatus::Executing => Some(question),
@@ -251,8 +247,8 @@ impl Job {
     /// Whether this runner may claim it now. A suspended job is reserved for its earlier runner for a while, because
     /// that runner has a copy of the repository.
     pub fn may_be_claimed_by(&self, runner: &RunnerId, now: Timestamp) -> bool {
-        let keeper = self.session.as_ref().and_then(|session| session.runner.as_ref());
-        keeper.is_none_or(|keeper| keeper == runner || now >= self.ready_since.plus(RUNNER_AFFINITY))
+        let earlier = self.session.as_ref().and_then(|session| session.runner.as_ref());
+        earlier.is_none_or(|earlier| earlier == runner || now >= self.ready_since.plus(RUNNER_AFFINITY))
     }
 
     pub(super) fn enter_paused(&mut self, now: Timestamp) {
@@ -284,7 +280,7 @@ impl Job {
         job.want = DesiredState::Run;
         job.pause = None;
         job.question = None;
-        // The count of model troubles begins again.
+        // The count of model faults begins again.
         job.model = None;
         job.ready_since = now;
         job.dispatch.fault = None;

@@ -226,12 +226,7 @@ impl Job {
         end: End,
         now: Timestamp,
     ) -> Result<Self, TransitionRefusal> {
-        if let Some(by) = &self.ended_by
-            && by.finish.as_ref() == Some(finish)
-            && by.attempt == fence.attempt
-        {
-            return Err(TransitionRefusal::AlreadyDone);
-        }
+        self.check_new_report(fence, finish)?;
         self.check_fence(fence)?;
         if matches!(end, End::Completed(_)) && self.status != JobStatus::Syncing {
             return Err(TransitionRefusal::WrongStatus(self.status));
@@ -321,6 +316,12 @@ impl Job {
             .as_ref()
             .filter(|run| self.status.is_active() && self.attempt == fence.attempt && run.claim == fence.claim)
             .ok_or(TransitionRefusal::LeaseLost)
+    }
+
+    /// `AlreadyDone`: this attempt sent this report before.
+    pub(super) fn check_new_report(&self, fence: &Fence, id: &FinishId) -> Result<(), TransitionRefusal> {
+        let is_known = |last: &LastReport| last.attempt == fence.attempt && last.finish.as_ref() == Some(id);
+        if self.ended_by.as_ref().is_some_and(is_known) { Err(TransitionRefusal::AlreadyDone) } else { Ok(()) }
     }
 
     pub fn attempt_end(&self) -> AttemptEnd {
