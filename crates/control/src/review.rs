@@ -26,7 +26,7 @@ pub(crate) mod translate;
 pub use decide::{decide_or_queue, decide_review};
 pub use explain::{PullRequestView, list_pull_request_views, load_pull_request_of_ticket, pull_request_view};
 pub use facts::ProjectScope;
-pub use freeze_reviews::{FreezeOutcome, freeze_reviews};
+pub use freeze_reviews::freeze_reviews;
 pub(crate) use job_in_ledger::set_job_of_unread_reviews;
 pub use permission::PermissionCache;
 pub use post_status::post_status;

@@ -8,7 +8,7 @@ use pullyard_entry::messages;
 pub async fn handle(ctx: &Context, event: SqsEvent) -> SqsBatchResponse {
     messages::process_batch("dispatcher", event, |wakeup: JobWakeup| async move {
         match control::dispatch(ctx, &wakeup.job).await {
-            Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
+            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
     })

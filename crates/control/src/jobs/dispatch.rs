@@ -10,30 +10,22 @@ use pullyard_domain::job::{DispatchFault, Job, JobStatus, Placement, START_TIMEO
 use pullyard_domain::time::Timestamp;
 use pullyard_store::Write;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DispatchOutcome {
-    Started,
-    Postponed,
-    Stopped,
-    NotNeeded,
-}
-
 /// Stores the start, then calls RunTask with the start's number in the client token, so that a repeat is the same task.
 /// Idempotent: by that number; stopping a task is repeatable.
-pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<DispatchOutcome, Error> {
+pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<(), Error> {
     let mut rounds = ctx.retries(job);
     let stored = loop {
         let job = ctx.load_job(job).await?;
         if job.may_have_orphaned_task() {
             stop_leftover_tasks(ctx, &job).await?;
-            return Ok(DispatchOutcome::Stopped);
+            return Ok(());
         }
         let next = match next_start_step(&job, ctx.clock.now()) {
-            StartStep::Skip => return Ok(DispatchOutcome::NotNeeded),
+            StartStep::Skip => return Ok(()),
             StartStep::Repeat => break job,
             StartStep::Write(next) if next.dispatch.starting => match check_breaker(ctx, &job).await? {
                 StartPermission::Blocked(Some(waits)) => *waits,
-                StartPermission::Blocked(None) => return Ok(DispatchOutcome::Postponed),
+                StartPermission::Blocked(None) => return Ok(()),
                 StartPermission::Now => {
                     let mut next = *next;
                     // Stored with the start, so that a repeated RunTask has the same parameters.
@@ -49,12 +41,12 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<DispatchOutcome, Err
         match ctx.store.update_job(&next).await? {
             Write::Applied if next.is_waiting_for_model(ctx.clock.now()) && !next.dispatch.starting => {
                 tracing::info!(job.id = %next.id, "job waits for its model account's breaker");
-                return Ok(DispatchOutcome::Postponed);
+                return Ok(());
             }
             // A start got no answer and was given up. The next one is due later.
             Write::Applied if !next.dispatch.starting => {
                 ctx.counters().add(Counter::TaskStartFailed);
-                return Ok(DispatchOutcome::Postponed);
+                return Ok(());
             }
             Write::Applied => break Job { rev: next.rev + 1, ..next },
             Write::Stale => rounds.backoff().await?,
@@ -116,7 +108,7 @@ fn next_start_step(job: &Job, now: Timestamp) -> StartStep {
     }
 }
 
-async fn run_task(ctx: &Context, job: &Job) -> Result<DispatchOutcome, Error> {
+async fn run_task(ctx: &Context, job: &Job) -> Result<(), Error> {
     let (attempt, number) = (job.attempt + 1, job.dispatch.number);
     let bootstrap = Bootstrap {
         job: job.id.clone(),
@@ -147,7 +139,7 @@ async fn run_task(ctx: &Context, job: &Job) -> Result<DispatchOutcome, Error> {
         StartOutcome::Task { arn } => {
             ctx.counters().add(Counter::TaskStarted);
             store_task_arn(ctx, job, attempt, number, &arn).await;
-            return Ok(DispatchOutcome::Started);
+            return Ok(());
         }
         StartOutcome::NoCapacity => DispatchFault::Capacity { since: now },
         StartOutcome::Throttled => DispatchFault::Throttled,
@@ -157,8 +149,8 @@ async fn run_task(ctx: &Context, job: &Job) -> Result<DispatchOutcome, Error> {
         }
     };
     ctx.counters().add(Counter::TaskStartFailed);
-    record_start_failure(ctx, &job.id, attempt, number, fault).await?;
-    Ok(DispatchOutcome::Postponed)
+    let now = ctx.clock.now();
+    update_job(ctx, &job.id, |job| job.record_start_fault(attempt, number, fault.clone(), now)).await
 }
 
 /// Stores the task's ARN. Best effort: without it, a death before the claim is noticed only when the start is due.
@@ -196,17 +188,6 @@ async fn stop_leftover_tasks(ctx: &Context, job: &Job) -> Result<(), Error> {
     }
     tracing::info!(job.id = %job.id, tasks = tasks.len(), ok = stopped.is_ok(), "tasks of a cancelled job stopped");
     Ok(stopped?)
-}
-
-async fn record_start_failure(
-    ctx: &Context,
-    job: &JobId,
-    attempt: u32,
-    number: u32,
-    fault: DispatchFault,
-) -> Result<(), Error> {
-    let now = ctx.clock.now();
-    update_job(ctx, job, |job| job.record_start_fault(attempt, number, fault.clone(), now)).await
 }
 
 async fn update_job(

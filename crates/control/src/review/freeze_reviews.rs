@@ -27,31 +27,23 @@ const MAX_TRIES: u32 = 5;
 /// The most comments of the ticket that a revision's prompt contains.
 const MAX_COMMENTS: u8 = 50;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FreezeOutcome {
-    Ready,
-    Retrying,
-    Ended,
-    NotPending,
-}
-
 /// Idempotent: only a Pending job changes; frozen contexts are named by their content.
 /// Errors: `Store`, `Cloud`; errors of the forge are stored on the job. After a permanent error the job is put off,
 /// longer each time; otherwise every sweep would send it again.
-pub async fn freeze_reviews(ctx: &Context, id: &JobId) -> Result<FreezeOutcome, Error> {
+pub async fn freeze_reviews(ctx: &Context, id: &JobId) -> Result<(), Error> {
     let admitted = freeze_if_due(ctx, id).await;
     postpone_after(ctx, &WorkKey::Job(id.clone()), admitted, |error| !error.is_transient()).await
 }
 
-async fn freeze_if_due(ctx: &Context, id: &JobId) -> Result<FreezeOutcome, Error> {
+async fn freeze_if_due(ctx: &Context, id: &JobId) -> Result<(), Error> {
     let mut rounds = ctx.retries(id);
     loop {
         let now = ctx.clock.now();
-        let Some(job) = ctx.store.load_job(id).await? else { return Ok(FreezeOutcome::NotPending) };
+        let Some(job) = ctx.store.load_job(id).await? else { return Ok(()) };
         let again = job.waits.as_ref().is_some_and(|waits| waits.tries > 0 && now < waits.next);
         let is_put_off = job.not_before.is_some_and(|not_before| now < not_before);
         if job.status != JobStatus::Pending || again || is_put_off {
-            return Ok(FreezeOutcome::NotPending);
+            return Ok(());
         }
         let read = match read_reviews(ctx, &job).await? {
             read if may_start_without_reviews(&read, &job) => freeze_without_reviews(ctx, &job, read).await?,
@@ -71,7 +63,7 @@ async fn freeze_if_due(ctx: &Context, id: &JobId) -> Result<FreezeOutcome, Error
         };
         let next = match next {
             Ok(next) => next,
-            Err(TransitionRefusal::AlreadyDone) => return Ok(FreezeOutcome::NotPending),
+            Err(TransitionRefusal::AlreadyDone) => return Ok(()),
             Err(refusal) => return Err(Error::from_refusal(refusal, now)),
         };
         let written = match next.status.is_terminal() {
@@ -79,7 +71,8 @@ async fn freeze_if_due(ctx: &Context, id: &JobId) -> Result<FreezeOutcome, Error
             false => ctx.store.update_job(&next).await?,
         };
         if written == Write::Applied {
-            return Ok(send_freeze_hints(ctx, &next).await);
+            send_freeze_hints(ctx, &next).await;
+            return Ok(());
         }
         rounds.backoff().await?;
     }
@@ -118,21 +111,15 @@ async fn load_own_context(ctx: &Context, job: &Job) -> Result<ReadResult, Error>
     Ok(ReadResult::Context(Box::new(ctx.load_context_of(job).await?)))
 }
 
-async fn send_freeze_hints(ctx: &Context, job: &Job) -> FreezeOutcome {
-    match job.status {
-        JobStatus::Ready => {
-            tracing::info!(job.id = %job.id, "review of a job read");
-            if job.place == Placement::Fargate {
-                ctx.wake_job(&job.id).await;
-            }
-            FreezeOutcome::Ready
+async fn send_freeze_hints(ctx: &Context, job: &Job) {
+    if job.status == JobStatus::Ready {
+        tracing::info!(job.id = %job.id, "review of a job read");
+        if job.place == Placement::Fargate {
+            ctx.wake_job(&job.id).await;
         }
-        JobStatus::Pending => {
-            let fault = job.waits.as_ref().and_then(|waits| waits.fault.as_ref());
-            tracing::info!(job.id = %job.id, fault = ?fault, "review of a job not readable; will retry");
-            FreezeOutcome::Retrying
-        }
-        _ => FreezeOutcome::Ended,
+    } else if job.status == JobStatus::Pending {
+        let fault = job.waits.as_ref().and_then(|waits| waits.fault.as_ref());
+        tracing::info!(job.id = %job.id, fault = ?fault, "review of a job not readable; will retry");
     }
 }
 

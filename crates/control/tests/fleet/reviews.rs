@@ -3,7 +3,7 @@
 use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::review::{
-    FreezeOutcome, ProjectScope, PullRequestChange, decide_review, freeze_reviews, record_pull_request_change,
+    ProjectScope, PullRequestChange, decide_review, freeze_reviews, record_pull_request_change,
 };
 use pullyard_control::{Answer, cancel_job, retry_job, settle_ticket, ticket_view};
 use pullyard_domain::decision::Reason;
@@ -182,7 +182,7 @@ async fn waiting_review_names_its_job_cancelled_at_admission() {
     let store = &desk.world.ctx.store;
     let linked = store.load_pull_request(&desk.id).await.unwrap().unwrap();
     assert_applied(store.update_pull_request(&PullRequest { state: PullRequestState::Closed, ..linked }).await);
-    assert_eq!(freeze_reviews(&desk.world.ctx, &job).await.unwrap(), FreezeOutcome::Ended);
+    freeze_reviews(&desk.world.ctx, &job).await.unwrap();
     assert_eq!(desk.world.load_job(&job).await.status, JobStatus::Cancelled);
     assert_eq!(ledger_jobs(&desk).await, [Some(job.clone()), Some(job)]);
 }
@@ -244,7 +244,7 @@ async fn rate_limited_forge_is_not_called_by_a_repeated_message() {
     let waits = world.load_job(&job.id).await.record_context_fault(asked, now).unwrap();
     assert_applied(ctx.store.update_job(&waits).await);
     let before = world.load_job(&job.id).await;
-    assert_eq!(freeze_reviews(ctx, &job.id).await.unwrap(), FreezeOutcome::NotPending);
+    freeze_reviews(ctx, &job.id).await.unwrap();
     assert_eq!(world.load_job(&job.id).await, before);
 }
 
@@ -259,17 +259,20 @@ async fn failing_admission_backs_off() {
         let least = ctx.clock.now().plus(rest);
         wire.fail_next("GetItem", Fault::error(400, "AccessDenied"));
         assert!(freeze_reviews(ctx, &job).await.is_err());
-        // A repeated message finds nothing due.
-        assert_eq!(freeze_reviews(ctx, &job).await.unwrap(), FreezeOutcome::NotPending);
-        let most = ctx.clock.now().plus(rest);
         let put_off = desk.world.load_job(&job).await;
+        // A repeated message finds nothing due.
+        freeze_reviews(ctx, &job).await.unwrap();
+        assert_eq!(desk.world.load_job(&job).await, put_off);
+        let most = ctx.clock.now().plus(rest);
         assert_eq!((put_off.status, put_off.tries), (JobStatus::Pending, times));
         let not_before = put_off.not_before.unwrap();
         assert!(least <= not_before && not_before <= most, "{not_before}: {least} to {most}");
         assert_eq!(due::job(&put_off), Some(Due::At(not_before)), "the sweeper waits until then");
         ctx.clock.advance(rest);
     }
-    assert_ne!(freeze_reviews(ctx, &job).await.unwrap(), FreezeOutcome::NotPending);
+    let waiting = desk.world.load_job(&job).await;
+    freeze_reviews(ctx, &job).await.unwrap();
+    assert_ne!(desk.world.load_job(&job).await, waiting);
 }
 
 #[tokio::test]
