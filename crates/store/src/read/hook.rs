@@ -6,7 +6,7 @@ use crate::{Error, Store, key};
 use pullyard_domain::hook::{Poll, Webhook};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId};
 
-fn parse_hook_name(pk: &String) -> Option<HookName> {
+fn parse_hook_name(pk: &str) -> Option<HookName> {
     HookName::new(pk.strip_prefix(key::HOOKS)?).ok()
 }
 
@@ -22,11 +22,11 @@ impl Store {
         limit: i32,
     ) -> Result<(Vec<HookName>, Option<String>), Error> {
         let (keys, next) = self.list_keys(key::HOOK_LIST, Order::ByName, after, limit).await?;
-        Ok((keys.iter().filter_map(parse_hook_name).collect(), next))
+        Ok((keys.iter().filter_map(|pk| parse_hook_name(pk)).collect(), next))
     }
 
     pub async fn list_all_hook_names(&self) -> Result<Vec<HookName>, Error> {
-        Ok(self.list_all_keys(key::HOOK_LIST).await?.iter().filter_map(parse_hook_name).collect())
+        Ok(self.list_all_keys(key::HOOK_LIST).await?.iter().filter_map(|pk| parse_hook_name(pk)).collect())
     }
 
     pub async fn load_hook_stats(&self, hook: &Webhook) -> Result<HookStats, Error> {

@@ -11,7 +11,7 @@ pub(crate) fn is_disconnected(integration: &Attributes) -> bool {
     integration.contains_key(key::DISCONNECTED)
 }
 
-fn parse_project_id(pk: &String) -> Option<ProjectId> {
+fn parse_project_id(pk: &str) -> Option<ProjectId> {
     ProjectId::new(pk.strip_prefix("PROJECT#")?).ok()
 }
 
@@ -27,12 +27,12 @@ impl Store {
         limit: i32,
     ) -> Result<(Vec<ProjectId>, Option<String>), Error> {
         let (keys, next) = self.list_keys(key::PROJECT_LIST, Order::ByName, after, limit).await?;
-        Ok((keys.iter().filter_map(parse_project_id).collect(), next))
+        Ok((keys.iter().filter_map(|pk| parse_project_id(pk)).collect(), next))
     }
 
     /// The ids of all projects in order. The index may lack a project that was created in the last second.
     pub async fn list_all_project_ids(&self) -> Result<Vec<ProjectId>, Error> {
-        Ok(self.list_all_keys(key::PROJECT_LIST).await?.iter().filter_map(parse_project_id).collect())
+        Ok(self.list_all_keys(key::PROJECT_LIST).await?.iter().filter_map(|pk| parse_project_id(pk)).collect())
     }
 
     pub async fn list_repositories(&self, project: &ProjectId) -> Result<Vec<Repository>, Error> {

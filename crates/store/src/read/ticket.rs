@@ -68,15 +68,15 @@ impl Store {
         limit: i32,
     ) -> Result<(Vec<TicketKey>, Option<String>), Error> {
         let (keys, next) = self.list_keys(&key::ticket_list(project), Order::ByName, after, limit).await?;
-        Ok((keys.iter().filter_map(parse_ticket_key).collect(), next))
+        Ok((keys.iter().filter_map(|pk| parse_ticket_key(pk)).collect(), next))
     }
 
     pub async fn list_all_ticket_keys(&self, project: &ProjectId) -> Result<Vec<TicketKey>, Error> {
-        Ok(self.list_all_keys(&key::ticket_list(project)).await?.iter().filter_map(parse_ticket_key).collect())
+        Ok(self.list_all_keys(&key::ticket_list(project)).await?.iter().filter_map(|pk| parse_ticket_key(pk)).collect())
     }
 }
 
-fn parse_ticket_key(pk: &String) -> Option<TicketKey> {
+fn parse_ticket_key(pk: &str) -> Option<TicketKey> {
     TicketKey::new(key::percent_decode(pk.strip_prefix("TICKET#")?.split_once('#')?.1)?).ok()
 }
 
