@@ -3,8 +3,8 @@
 use crate::prelude::*;
 use pullyard_domain::budget::Day;
 use pullyard_function_pages::charts::{
-    Bar, DAYS, Ending, HEIGHT, WIDTH, bars, by_day, first_day, median, most_frequent, percent, stacked_bars,
-    words_of_code,
+    Bar, DAYS, Ending, HEIGHT, WIDTH, bars, by_day, first_day, label_of_code, median, most_frequent, percent,
+    stacked_bars,
 };
 
 fn secs(secs: u64) -> Duration {
@@ -71,6 +71,6 @@ fn shares_and_frequencies_are_bounded() {
     assert_eq!([percent(1, 3), percent(0, 0), percent(5, 4), percent(4, 4)], [33, 0, 100, 100]);
     let names = ["b", "a", "b", "c", "a", "b"];
     assert_eq!(most_frequent(names.into_iter(), 2), [("b", 3), ("a", 2)]);
-    assert_eq!(words_of_code("checks_failed"), "Checks failed");
-    assert_eq!(words_of_code(""), "");
+    assert_eq!(label_of_code("checks_failed"), "Checks failed");
+    assert_eq!(label_of_code(""), "");
 }

@@ -133,6 +133,6 @@ pub fn most_frequent<'a>(names: impl Iterator<Item = &'a str>, most: usize) -> V
 }
 
 /// `checks_failed` as `Checks failed`.
-pub fn words_of_code(code: &str) -> String {
+pub fn label_of_code(code: &str) -> String {
     capitalize(&code.replace('_', " "))
 }

@@ -57,7 +57,7 @@ pub(crate) enum RowContent {
     Message {
         by: SafeText,
         answers: bool,
-        words: SafeText,
+        text: SafeText,
     },
     Step {
         icon: &'static str,
@@ -253,9 +253,9 @@ pub(crate) fn gap(job: &Job, (attempt, seq): (u32, u64), happened: Timestamp) ->
 }
 
 fn message(job: &Job, input: &Input, position: (u32, u64)) -> Entry {
-    let (words, cut) = size::clip(&input.text, size::MESSAGE_BYTES);
-    let words = block(&words);
-    let content = RowContent::Message { by: line(&input.by), answers: input.question.is_some(), words };
+    let (text, cut) = size::clip(&input.text, size::MESSAGE_BYTES);
+    let (by, answers) = (line(&input.by), input.question.is_some());
+    let content = RowContent::Message { by, answers, text: block(&text) };
     let meta = if input.seq <= job.read_inputs { "" } else { "not read yet" };
     Entry { meta: line(meta), cut, ..entry(job, (format!("m{}", input.seq), position), input.at, content) }
 }

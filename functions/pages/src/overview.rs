@@ -50,7 +50,7 @@ struct Need {
 }
 
 enum Action {
-    Link { address: String, words: &'static str },
+    Link { address: String, label: &'static str },
     Release,
     Nothing,
 }
@@ -118,7 +118,7 @@ async fn list_needs(visit: &PageContext, project: &Project, view: &control::Over
                 when: None,
                 action: Action::Link {
                     address: format!("/setup/repositories?project={}", project.id),
-                    words: "Fix webhook",
+                    label: "Fix webhook",
                 },
             });
         }
@@ -148,7 +148,7 @@ fn question(view: &JobView, may_work: bool) -> Need {
         when: question.map(|question| labels::format_time(question.at, view.now)),
         action: Action::Link {
             address: format!("/jobs/{}#speak", view.job.id),
-            words: if may_work { "Answer" } else { "View job" },
+            label: if may_work { "Answer" } else { "View job" },
         },
         ..need_of_job(view)
     }
@@ -170,7 +170,7 @@ fn need_of_job(view: &JobView) -> Need {
         about: ticket_of(view),
         sentence: SafeText::default(),
         when: None,
-        action: Action::Link { address: address.clone(), words: "View job" },
+        action: Action::Link { address: address.clone(), label: "View job" },
         address,
     }
 }
@@ -191,7 +191,7 @@ fn list_more(project: &ProjectId, view: &control::Overview) -> Vec<(String, Stri
     let count = |is: fn(JobStatus) -> bool| view.jobs.iter().filter(|job| is(job.status)).count();
     let asking = count(|status| status == JobStatus::AwaitingInput);
     let unfinished = count(|status| !status.is_terminal()) - asking;
-    let link = |status: &str, words: String| (format!("/jobs?project={project}&status={status}"), words);
+    let link = |status: &str, label: String| (format!("/jobs?project={project}&status={status}"), label);
     let questions = (asking > view.asking.len()).then(|| link("needs_answer", format!("All {asking} questions")));
     let others = (unfinished > view.unfinished.len())
         .then(|| (format!("/jobs?project={project}"), format!("{unfinished} jobs run or wait")));

@@ -35,7 +35,7 @@ pub(crate) struct JobLine {
 
 pub(crate) struct Link {
     pub(crate) address: String,
-    pub(crate) words: String,
+    pub(crate) label: String,
 }
 
 pub(crate) struct PullRequestLink {
@@ -45,7 +45,7 @@ pub(crate) struct PullRequestLink {
 
 pub(crate) struct Move {
     pub(crate) status: String,
-    pub(crate) words: SafeText,
+    pub(crate) label: SafeText,
     pub(crate) starts_jobs: bool,
 }
 
@@ -121,7 +121,7 @@ pub(crate) fn title_or_key(view: &TicketView) -> SafeText {
 pub(crate) fn pull_request(view: &TicketView) -> Option<PullRequestLink> {
     let link = view.ticket.shown.pull_request.as_ref()?;
     Some(PullRequestLink {
-        link: Link { address: http_url(&link.url)?, words: format!("#{}", link.id.number) },
+        link: Link { address: http_url(&link.url)?, label: format!("#{}", link.id.number) },
         state: view.pull_request.unwrap_or(PullRequestState::Open).display_name(),
     })
 }
@@ -133,6 +133,6 @@ pub(crate) fn list_moves(ticket: &Ticket, statuses: &[String], own: &Statuses) -
 
 impl Move {
     pub(crate) fn to(status: &str, own: &Statuses) -> Self {
-        Self { status: status.to_owned(), words: line(status), starts_jobs: status == own.trigger }
+        Self { status: status.to_owned(), label: line(status), starts_jobs: status == own.trigger }
     }
 }

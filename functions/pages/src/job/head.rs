@@ -150,8 +150,8 @@ impl JobHead {
         if let Some(result) = &mut self.result {
             let mut newest_first = events.iter().rev().filter(|(attempt, ..)| *attempt == job.attempt);
             let last = newest_first.find(|(.., event)| matches!(event.kind, EventKind::Result | EventKind::Text));
-            let words = last.and_then(|(.., event)| event.text.as_deref()).filter(|words| words.len() <= 8_192);
-            result.html = words.map(markdown::render).filter(|html| !html.is_empty());
+            let text = last.and_then(|(.., event)| event.text.as_deref()).filter(|text| text.len() <= 8_192);
+            result.html = text.map(markdown::render).filter(|html| !html.is_empty());
         }
     }
 }
@@ -160,7 +160,7 @@ fn to_result(job: &Job, became: Option<PullRequestState>) -> Option<JobResult> {
     let result = job.result.as_ref()?;
     let files = labels::format_count(result.files.into(), "file");
     Some(JobResult {
-        pull_request: http_url(&result.url).map(|address| Link { address, words: format!("#{}", result.number) }),
+        pull_request: http_url(&result.url).map(|address| Link { address, label: format!("#{}", result.number) }),
         state: match became {
             Some(PullRequestState::Merged) => "merged",
             Some(PullRequestState::Closed) => "closed",

@@ -85,9 +85,9 @@ pub(super) fn to_content(event: &Event, full: bool) -> (RowContent, bool) {
         EventKind::Result => prose(text, full, RowContent::Result),
         EventKind::Question => prose(text, full, RowContent::Question),
         EventKind::Steer => {
-            let (words, cut) = clip_text(text, full);
+            let (text, cut) = clip_text(text, full);
             let by = line(event.name.as_deref().unwrap_or("a user"));
-            (RowContent::Message { by, answers: false, words: block(&words) }, cut)
+            (RowContent::Message { by, answers: false, text: block(&text) }, cut)
         }
         EventKind::ToolCall => {
             let name = event.name.as_deref().unwrap_or_default();

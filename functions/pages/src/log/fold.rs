@@ -12,7 +12,7 @@ const NAME_CHARS: usize = 80;
 pub(crate) struct FoldHead {
     pub(crate) icon: &'static str,
     /// `Read 5 files`.
-    pub(crate) words: SafeText,
+    pub(crate) text: SafeText,
     /// `src/a.rs, src/b.rs and 3 more`.
     pub(crate) named: SafeText,
 }
@@ -49,7 +49,7 @@ fn head(rows: &[Entry]) -> Option<FoldHead> {
     let rest = rows.len().saturating_sub(NAMED);
     Some(FoldHead {
         icon: first.icon(),
-        words: line(&format!("{kind} {} {unit}", rows.len())),
+        text: line(&format!("{kind} {} {unit}", rows.len())),
         named: line(&format!("{named} and {rest} more")),
     })
 }

@@ -74,11 +74,11 @@ fn html_len(text: &str) -> usize {
 impl Entry {
     fn size(&self) -> usize {
         let text = match &self.content {
-            RowContent::Heading(words) | RowContent::Note(words) | RowContent::Output(words) => {
-                html_len(&words.to_string())
+            RowContent::Heading(text) | RowContent::Note(text) | RowContent::Output(text) => {
+                html_len(&text.to_string())
             }
             RowContent::Said(html) | RowContent::Result(html) | RowContent::Question(html) => html.to_string().len(),
-            RowContent::Message { by, words, .. } => html_len(&by.to_string()) + html_len(&words.to_string()),
+            RowContent::Message { by, text, .. } => html_len(&by.to_string()) + html_len(&text.to_string()),
             RowContent::Step { what, under, .. } => {
                 let under = under.as_ref().map(|under| html_len(&under.to_string()));
                 html_len(&what.to_string()) + under.unwrap_or_default()

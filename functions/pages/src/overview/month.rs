@@ -37,7 +37,7 @@ pub(super) struct DayRow {
 }
 
 pub(super) struct FailureRow {
-    pub(super) words: String,
+    pub(super) label: String,
     pub(super) sentence: SafeText,
     pub(super) address: String,
     pub(super) count: u64,
@@ -95,7 +95,7 @@ fn list_failures(project: &ProjectId, jobs: &[Job], start: Timestamp) -> Vec<Fai
     let counts = charts::most_frequent(failed().map(|(_, failure)| failure.code()), MAX_FAILURES);
     let highest = counts.first().map_or(0, |(_, count)| *count);
     let row = |(code, count)| FailureRow {
-        words: charts::words_of_code(code),
+        label: charts::label_of_code(code),
         sentence: failed()
             .find(|(_, failure)| failure.code() == code)
             .map(|(_, failure)| line(&failure.sentence()))

@@ -125,7 +125,7 @@ impl Card {
             ]
             .into_iter()
             .filter(|(one, ..)| *one != ingress)
-            .map(|(_, code, words)| (code, words))
+            .map(|(_, code, label)| (code, label))
             .collect(),
         })
     }

@@ -20,7 +20,7 @@ pub(super) struct FirstJob {
 pub(super) struct MoveTarget {
     pub(super) address: String,
     pub(super) status: String,
-    pub(super) words: SafeText,
+    pub(super) label: SafeText,
     pub(super) starts_jobs: bool,
     pub(super) job: String,
 }
@@ -31,7 +31,7 @@ pub(super) fn move_target(facts: &Facts) -> Option<MoveTarget> {
     facts.job.is_none().then(|| MoveTarget {
         address: move_url(&project.id, &ticket.key),
         status: trigger.clone(),
-        words: line(trigger),
+        label: line(trigger),
         starts_jobs: project.settings.auto_create && ticket.status != *trigger,
         job: format!("/jobs/new?project={}&ticket={}", project.id, percent_encode(ticket.key.as_str())),
     })
