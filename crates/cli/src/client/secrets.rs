@@ -94,7 +94,9 @@ async fn set(session: &Session, name: &SecretName, kind: SecretKind) -> Result<(
     }
     session.screen.print_line(&set.secret)?;
     session.screen.note(&match kind {
-        _ if name.is_for_hook() => format!("Set {name}; send it to the forge with `pullyard hooks repair`"),
+        _ if name.is_for_hook() => format!(
+            "Set {name}; send it to the forge with `pullyard hooks repair`, or enter it there for a hook made by hand"
+        ),
         SecretKind::Forge => {
             format!("Set {name}; use it with `pullyard integrations add ID --token-secret {}`", set.secret)
         }
