@@ -105,8 +105,8 @@ impl Meter {
         let taken = match (is_ok, is_read, is_event_batch) {
             (false, ..) => Units { refused: 1, ..Units::default() },
             (true, true, _) => Units { read: units, ..Units::default() },
-            // The eventually consistent read of the job cannot be distinguished from other reads.
-            (true, false, true) => Units { read: -0.5, live: units + 0.5, ..Units::default() },
+            // The read of the job cannot be distinguished from other reads.
+            (true, false, true) => Units { read: -1.0, live: units + 1.0, ..Units::default() },
             (true, false, false) => Units { written: units, ..Units::default() },
         };
         let mut seen = self.lock();
