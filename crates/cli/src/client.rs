@@ -148,7 +148,6 @@ fn parse_token(token: &str) -> Result<String, CliError> {
     Err(CliError::usage("the token is empty or contains invalid characters"))
 }
 
-/// The commands.
 #[derive(Subcommand)]
 pub(crate) enum Command {
     Login(sign_in::Login),

@@ -215,8 +215,7 @@ pub async fn find(shared: &Shared, entry: &RepositoryEntry, number: u64) -> Resu
     Ok(Some(with_current_commits(found, &branches)))
 }
 
-/// Changes one pull request under the record's lock; an error of `change` stores nothing. `None` if there is no such
-/// pull request.
+/// Changes one pull request under the record's lock; an error of `change` stores nothing. `None` if it is missing.
 pub async fn update_record<T, E: From<Error>>(
     shared: &Shared,
     entry: &RepositoryEntry,

@@ -98,8 +98,7 @@ impl Agent {
         next
     }
 
-    /// Applies a user's choice for one job. The command is retained, so that the user may choose `command` where the
-    /// repository has one.
+    /// Applies a user's choice for one job. The repository's command is retained, so that the user may choose it.
     pub fn with_job_choice(&self, capability: Option<&str>, model: Option<&str>) -> Result<Self, AgentFault> {
         let chosen = self.with_overrides(capability, model);
         chosen.check_among(&AGENTS)?;

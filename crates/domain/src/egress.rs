@@ -50,8 +50,7 @@ impl std::fmt::Display for InvalidRule {
 }
 
 impl AllowList {
-    /// Parses rules: a registry's name, `forge`, a domain such as `example.com`, `*.example.com` for all names below it,
-    /// or `*` for all names.
+    /// Parses rules: a registry's name, `forge`, a domain (`example.com`), all names below it (`*.example.com`), `*`.
     /// Errors: the first invalid rule. An IP address is one, because the provider's names are checked, not addresses.
     pub fn parse<S: AsRef<str>>(rules: impl IntoIterator<Item = S>) -> Result<Self, InvalidRule> {
         let mut list = Self::default();
@@ -73,8 +72,7 @@ impl AllowList {
         Ok(list)
     }
 
-    /// Applies the rule `forge` to a repository's address. Agents have no token of the forge, so they can read public
-    /// repositories only.
+    /// Applies the rule `forge` to a repository's address. Without the forge's token, agents read public repositories.
     pub fn with_forge(mut self, clone_url: &str) -> Self {
         let authority = clone_url.strip_prefix("https://").and_then(|rest| rest.split('/').next()).unwrap_or_default();
         let host = authority.rsplit('@').next().unwrap_or_default();

@@ -90,7 +90,6 @@ pub struct Webhook {
     pub rev: u64,
 }
 
-/// The scope of a webhook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[schemars(rename = "HookKind")]
 #[serde(rename_all = "snake_case", tag = "of")]
@@ -121,7 +120,7 @@ impl WebhookScope {
 }
 
 impl Webhook {
-    /// Whether it serves every project that connects an event's repository. A repository's webhook serves its home only.
+    /// Whether it serves all projects that connect an event's repository, and not only its home.
     pub fn is_shared(&self) -> bool {
         !matches!(self.kind, WebhookScope::Repository { .. })
     }

@@ -200,8 +200,7 @@ pub struct Job {
     /// A lost attempt may have pushed, and no later attempt has found or excluded that push.
     #[serde(default, skip_serializing_if = "is_default")]
     pub lost_a_push: bool,
-    /// Its attempts only search for a lost push, and adopt it. If none is found, the job fails with this loss. Implies
-    /// `lost_a_push`.
+    /// Its attempts only adopt a lost push. If none is found, the job fails with this loss. Implies `lost_a_push`.
     pub adopts: Option<Failure>,
     /// In Failed: the state of a lost attempt's push. `None` if no such attempt was lost, or if a later attempt found
     /// no push and failed by its own work.
@@ -321,7 +320,6 @@ impl JobPolicy {
     }
 }
 
-/// Result of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobResult {
     /// Branch that it pushed.

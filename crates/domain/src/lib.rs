@@ -1,7 +1,6 @@
 //! The rules of Pullyard as plain data and pure functions.
 //! Contains ids, times, guards, decisions, the job's state machine, matching, failures, the outcome of a job for its
-//! ticket, and the time when each item is due next. Does no IO: no clock, no random numbers, no environment, no async.
-//! `now` is always an argument.
+//! ticket, and the time when each item is due next. No IO: no clock (`now` is an argument), random numbers or async.
 
 pub mod agent;
 pub mod agent_check;

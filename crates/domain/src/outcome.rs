@@ -32,8 +32,7 @@ pub fn ticket_after_job(ended: &Job, ticket: &Ticket) -> Ticket {
     let never_began = ended.kind == JobKind::Revise && !ended.worked && outcome == LastOutcome::Failed;
     if let Some(now) = ended.ended_at.filter(|_| outcome != LastOutcome::Completed) {
         // Settle the waiting reviews now, not at the end of the hour. After a job that did not complete they are
-        // refused, or start a job if this one does not count towards the hourly limit. Settling defers those that must
-        // still wait.
+        // refused, or start a job if this one does not count towards the hourly limit. Settling defers the others.
         ticket.deferred.values_mut().for_each(|opens_at| *opens_at = now.min(*opens_at));
     }
     // A retry moved the ticket into the trigger status, and its end must move the ticket out again.

@@ -48,8 +48,7 @@ pub struct Settings {
     pub auto_create: bool,
     /// Whether a review that requests changes gets a job that revises the pull request.
     pub revise_on_review: bool,
-    /// Whether reviews wait while a job runs, and for an hour after a revision began. One job covers all waiting
-    /// reviews.
+    /// Whether reviews wait for the running job, and for an hour after a revision began. One job covers all of them.
     pub coalesce: bool,
     pub compute: Compute,
     /// The size of new jobs' Fargate tasks.
@@ -75,8 +74,7 @@ pub struct Settings {
     pub budget: Budget,
     /// Our account in the ticket tool. Its events are echoes of our own changes.
     pub tool_account: Option<String>,
-    /// The names of the secrets that authenticate agents to their models, by kind. For a kind without a name, a runner
-    /// uses its own environment.
+    /// The secrets that authenticate agents to their models, by kind. For other kinds, a runner uses its environment.
     pub model_secrets: ModelSecrets,
     /// Commands that run before the agent, unless the repository has its own.
     pub setup: Setup,
@@ -132,8 +130,7 @@ pub struct Statuses {
     pub completion: String,
     /// Statuses of closed tickets: reviews of their pull requests start no job.
     pub closed: BTreeSet<String>,
-    /// The columns of the board in their order; each status with a meaning is one. Absent or empty: the statuses with a
-    /// meaning, and `allow_others` is true.
+    /// The board's columns in their order. Absent or empty: the statuses with a meaning, and `allow_others` is true.
     #[serde(default)]
     pub columns: Vec<String>,
     /// Whether tickets may have a status that is no column. The board shows it after the columns.
@@ -173,7 +170,7 @@ pub struct Limits {
     pub stall_secs: u64,
     /// How often a job is requeued after platform faults.
     pub requeues: u32,
-    /// Cost of one attempt, as the sandbox's proxy counts or the agent reports it. None means no limit. Units: millionths of a US dollar.
+    /// Cost of one attempt, by the sandbox's proxy or the agent. None: no limit. Units: millionths of a US dollar.
     pub cost_usd_micros: Option<u64>,
     /// Requests to the model in one attempt. None means no limit.
     pub turns: Option<u32>,
@@ -254,8 +251,7 @@ impl ForgeKind {
         }
     }
 
-    /// The display name of the forge with this API URL. A forge on this machine, such as the demo's, only imitates this
-    /// kind.
+    /// The display name of the forge with this API URL. A forge on this machine, such as the demo's, only imitates it.
     pub fn display_name_at(self, api_url: &str) -> String {
         let address = api_url.split_once("://").map_or(api_url, |(_, address)| address);
         let authority = address.split('/').next().unwrap_or_default();

@@ -101,8 +101,7 @@ pub struct NewestCommit<'a> {
     pub agent: Option<&'a str>,
     pub summary: Option<&'a str>,
     pub checks: CheckResults<'a>,
-    /// Whether the commit was rebased onto other commits after the checks ran. Ignored for `FailedEarlier`, because the
-    /// base of an earlier attempt's checks is unknown.
+    /// Whether the commit was rebased after the checks ran. Ignored for `FailedEarlier`: the base of those is unknown.
     pub is_rebased: bool,
 }
 

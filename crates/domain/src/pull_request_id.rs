@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// The forge's ids of a pull request, which survive renames. Two hosts may use the same repository ids, so the id
-/// includes the integration.
+/// The forge's ids of a pull request, which survive renames. Two hosts may use equal ids, hence the integration.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PullRequestId {
     pub integration: IntegrationId,

@@ -29,8 +29,7 @@ pub fn deny_for_open_pull_request(repository: &Repository, pull: &PullRequest) -
     Some(Denial::PullRequestOpen { pr, ticket: ticket.clone() })
 }
 
-/// Refuses to delete a ticket that a job will change at its end, or whose open pull request may get reviews. A new
-/// ticket of the same key would receive both.
+/// Refuses to delete a ticket that a job or a review may still change: a new ticket of its key would get the change.
 pub fn deny_ticket_removal(ticket: &Ticket, pull: Option<&PullRequest>) -> Option<Denial> {
     if let Some(job) = &ticket.active_job {
         return Some(Denial::JobOfTicket { job: job.clone(), ticket: ticket.key.clone() });

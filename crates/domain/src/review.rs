@@ -18,8 +18,7 @@ use std::collections::BTreeSet;
 
 pub const MAX_MESSAGE_CHARS: usize = 4_000;
 
-/// A request for changes to a pull request, in one form for all forges. The names come from signed data or from the
-/// forge's own answer.
+/// A request for changes to a pull request, in one form for all forges, from signed data or the forge's answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReviewEvent {

@@ -42,8 +42,7 @@ impl Job {
         self.status == JobStatus::Ready && self.dispatch.task.as_deref() == Some(task)
     }
 
-    /// Records the stop of a task. A task that had not claimed is started again later; otherwise the job waits a short
-    /// time for the finish of the attempt.
+    /// Records the stop of a task: it is started again later, or its finish is awaited a short time if it had claimed.
     /// Errors: `AlreadyDone` if the stop is recorded; `LeaseLost` if the job has another task now.
     pub fn record_task_stop(&self, stopped: &TaskStop, now: Timestamp) -> Result<Self, TransitionRefusal> {
         if !self.is_awaiting_claim(&stopped.arn) {

@@ -1,7 +1,6 @@
 //! ECS on a loopback port: a task is a child process with its own process group, logs and state file.
 //! A task belongs to the cluster that started it; clusters need no creation. Task definitions are fixed at startup and
-//! have one revision. Tasks survive a crash of the host: the next start on the folder adopts them. Services, task sets
-//! and capacity are not emulated.
+//! have one revision. The next start on the folder adopts the tasks of a crashed host. There are no services.
 
 mod adopt;
 mod describe;

@@ -65,8 +65,7 @@ impl ForgeApi for Caller {
 
 /// Lists the models, which is free. `endpoint` has the base URL that the agent would get. Takes at most seven seconds.
 /// Source: Anthropic's and OpenAI's `GET /v1/models`.
-/// Errors: `Denied` for an unknown key; `Forbidden` for a key without this permission; `RateLimited`; `Unreachable`,
-/// after a second try.
+/// Errors: `Denied`: unknown key; `Forbidden`: no permission; `RateLimited`; `Unreachable`, after a second try.
 pub async fn check_model_key(endpoint: &Endpoint, api: ModelApi, key: Token) -> Result<(), Error> {
     let client = Client::build(endpoint, Caller { api, key })?;
     // OpenAI's base URL contains the version.

@@ -1,6 +1,5 @@
 //! Chooses the agent of an attempt, and starts it repeatedly until its work is done or it fails for good.
-//! `run::run` runs one start, `classify` judges its end, `limits` checks limits. `adapter` hides the kinds of agents:
-//! `claude_code`, `codex`, `command`.
+//! `run::run` runs one start, `classify` judges its end, `limits` checks limits, `adapter` hides the kind of agent.
 
 mod adapter;
 pub(crate) mod agent_event;

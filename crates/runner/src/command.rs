@@ -32,8 +32,7 @@ impl Command {
         !matches!(self, Self::RunJob(_))
     }
 
-    /// Sets the control plane's URL for when neither a flag nor a variable does. `load` returns the URL and its source;
-    /// only commands with this setting call it.
+    /// Sets the control plane's URL for when neither a flag nor a variable does. `load` returns the URL and its source.
     pub fn with_saved_url(mut self, load: impl FnOnce() -> Option<(String, String)>) -> Self {
         let flags = match &mut self {
             Self::Start(start) => &mut start.flags,

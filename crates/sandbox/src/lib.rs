@@ -13,8 +13,7 @@
 //! 4. `enter` opens the ports in the sandbox's network, sends the listeners and handles of its processes to the runner
 //!    (`PendingStart::finish`), and becomes the command.
 //!
-//! With podman and docker, `prepare` starts a container with the runner's program in it, and `launch` sends it the
-//! command and its streams. The rest is the same.
+//! With podman and docker, `prepare` starts a container with the runner's program, and `launch` sends it the command.
 //!
 //! Exit codes are the command's. Bubblewrap reports a signal as 128 plus its number. A command that cannot be started
 //! exits with 126, and says why in its error output.

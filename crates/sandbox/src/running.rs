@@ -33,8 +33,7 @@ pub struct Prepared {
 impl Prepared {
     /// Starts the command. `start` sets standard streams and process group, and spawns; it drops the `Command`.
     ///
-    /// The command is killed when the thread that spawned it ends, so spawn on a thread that lives as long as this
-    /// process, such as a runtime's worker.
+    /// The command is killed when the thread that spawned it ends, so spawn on a long-lived one, as a runtime's.
     pub fn spawn<C>(self, start: impl FnOnce(Command) -> io::Result<C>) -> Result<(C, PendingStart), Error> {
         let child = start(self.command).map_err(Error::io("start the sandbox"))?;
         Ok((child, self.start))
@@ -52,8 +51,7 @@ pub struct PendingStart {
 
 impl PendingStart {
     /// Waits until the sandbox is complete and the command begins. Blocks for about 20 ms.
-    /// Errors: `NotStarted` if the sandbox could not be created. Bubblewrap's own message is in the error output of the
-    /// command. Kill the child then.
+    /// Errors: `NotStarted` if the sandbox could not be created; kill the child then. Its error output says why.
     pub fn finish(self, limit: Duration) -> Result<Running, Error> {
         let Self { socket, ports, cleanup } = self;
         let not_started = |why: &str| Error::NotStarted(why.to_owned());

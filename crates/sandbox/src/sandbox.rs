@@ -105,7 +105,6 @@ impl Sandbox {
     }
 
     /// Changes the owner of a folder to the commands' account, before a command and after the runner wrote into it.
-    /// Nothing changes if the accounts are the same.
     pub fn chown_to_account(&self, folder: &Path) -> Result<(), Error> {
         self.account().map_or(Ok(()), |account| ownership::change_owner(folder, account))
     }

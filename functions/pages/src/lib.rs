@@ -1,6 +1,5 @@
 //! The web pages, rendered on the server. Every page works with plain HTML forms and links; a small script adds live
-//! text and dragging. Pages have no rules: they use the API's use cases. Foreign text reaches a template only as
-//! [`text::SafeText`].
+//! text and dragging. Pages use the API's use cases. Foreign text reaches a template only as [`text::SafeText`].
 
 mod artifacts;
 mod assets;

@@ -1,6 +1,5 @@
 //! `POST /webhooks/github/{hook}` and `POST /webhooks/bitbucket/{hook}`: decides deliveries of forges. A separate
-//! function, so that many deliveries block no other call. It passes on the raw bytes, which the signature covers, and
-//! never logs headers or bodies.
+//! function, so that many deliveries block no other call. It passes on the signed raw bytes, and logs none of them.
 
 use axum::Router;
 use axum::extract::{Path, Request, State};

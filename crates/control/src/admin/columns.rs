@@ -23,8 +23,7 @@ pub struct RenamedColumn {
 }
 
 /// Renames a column in the settings, then in its tickets. Nothing enters a status: no job starts, and the end of a
-/// running job moves its ticket from the new name. Until a ticket has the new name, the board shows the old one after
-/// the columns.
+/// running job moves its ticket from the new name. Until then the board shows a ticket's old name after the columns.
 /// Writes: PROJECT if `rev` is unchanged; then each TICKET that names the column, if `rev` is unchanged.
 /// Idempotent: a repeat moves the tickets that still have the old name.
 /// Errors: `NotFound`; `Invalid`, also while an entry waits in the column, because it would be dropped; `Contended`.

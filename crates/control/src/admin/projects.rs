@@ -104,8 +104,7 @@ pub struct RepositorySettings {
     pub commands: CommandOverrides,
 }
 
-/// `pullyard up` polls it every minute from the start, because no forge can call the webhook of a machine without a
-/// public address.
+/// `pullyard up` polls it every minute from the start: no forge can call a machine without a public address.
 /// Idempotent: adding the same repository again replaces its settings.
 /// Errors: `Forge`; `NotFound` (project, integration); `Invalid`; `NameTaken`.
 pub async fn add_repository(

@@ -25,8 +25,7 @@ pub fn token_hash(text: &str) -> String {
     HEXLOWER.encode(&Sha256::digest(text.as_bytes()))
 }
 
-/// Idempotent: with a key, by caller and key, for 24 hours; a token is shown only once, so a repeat is
-/// `TokenAlreadyShown`.
+/// Idempotent: by caller and key, for 24 hours; a token is shown only once, so a repeat is `TokenAlreadyShown`.
 /// Errors: `Invalid`; `NotFound` (project); `TokenAlreadyShown`; `KeyReused`; `Contended`.
 pub async fn create_token(
     ctx: &Context,

@@ -124,8 +124,7 @@ fn depends_on_state(reason: &Reason) -> bool {
     )
 }
 
-/// Explains how a permitted reviewer's request for changes would be decided now. `refused` is why the newest review
-/// started no job.
+/// Explains how a request for changes would be decided now. `refused` is why the newest review started no job.
 async fn explain_next_review(
     ctx: &Context,
     linked: &PullRequest,

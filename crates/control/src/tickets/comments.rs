@@ -65,8 +65,7 @@ pub async fn list_comments_of(ctx: &Context, ticket: &Ticket, before: Option<u32
 }
 
 /// Writes: see `Store::create_comment`.
-/// Idempotent: with a key, by caller, project and key, for 24 hours: a repeat returns the first comment. Without a key
-/// each call adds a comment.
+/// Idempotent: with a key, by caller, project and key, for 24 hours: a repeat returns the first comment.
 /// Errors: `NotFound` (ticket, or a comment that was deleted after an earlier call with the same key); `KeyReused`;
 /// `Denied` if the ticket can get no more comments; `Contended`.
 pub async fn add_comment(ctx: &Context, new: NewComment) -> Result<AddedComment, Error> {

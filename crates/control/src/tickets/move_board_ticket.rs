@@ -23,8 +23,7 @@ pub struct TicketMove {
     pub request: Option<EventId>,
 }
 
-/// Moves a ticket to another column, or within its column. `None` if only the order changed: that starts no job, and
-/// the ledger has no entry.
+/// Moves a ticket to another column, or within its column. `None` if only the order changed: that starts no job.
 /// Idempotent: with a key, by caller, project and key, while its ledger entry exists: a repeat returns `repeat` and
 /// moves nothing. If the first call crashed after its ledger entry, a repeat completes it, unless the ticket has a
 /// newer event. Without a key each call is a new move. A repeated change of the order leads to the same order.

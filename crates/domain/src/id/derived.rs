@@ -94,8 +94,7 @@ impl DeliveryId {
     }
 
     /// The ledger entry of a review, derived only from its signed body, so that repeats and all webhooks of a project
-    /// share it. Projects that share a repository have separate entries: one must not read or overwrite the decision of
-    /// another.
+    /// share it. Projects that share a repository have separate entries: none may read or overwrite another's decision.
     pub fn for_review(project: &ProjectId, pull_request: &PullRequestId, review: &ReviewId) -> Self {
         let (repository, number) = (pull_request.repository.to_string(), pull_request.number.to_string());
         let parts = [project.as_str(), pull_request.integration.as_str(), &repository, &number, review.as_str()];
@@ -147,8 +146,7 @@ impl ClassId {
 }
 
 /// Prefix and 26 base32 characters of SHA-256 over a domain and length-prefixed parts.
-/// The lengths distinguish `("ab", "c")` from `("a", "bc")`. The domain prevents a chosen idempotency key from
-/// naming a ticket's job.
+/// Lengths distinguish `("ab", "c")` from `("a", "bc")`; the domain keeps a chosen key from naming a ticket's job.
 pub(super) fn hash_id(prefix: &str, domain: &str, parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in std::iter::once(&domain).chain(parts) {

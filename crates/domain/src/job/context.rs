@@ -37,8 +37,7 @@ impl ContextWait {
     }
 }
 
-/// When a newly admitted job is swept. Reuses the due time of the Pending job if it leaves enough time for the wake-up:
-/// moving an index row costs two write units.
+/// When a newly admitted job is swept: at the due time of the Pending job if possible, because a move costs two writes.
 fn wake_deadline(waits: Option<&ContextWait>, now: Timestamp) -> Timestamp {
     let (soonest, latest) = (now.plus(MIN_WAKE_DELAY), now.plus(WAKE_TIMEOUT));
     waits.map(|waits| waits.next).filter(|next| (soonest..=latest).contains(next)).unwrap_or(latest)

@@ -94,8 +94,7 @@ pub struct AgentReport {
     /// Units: millionths of a US dollar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about_usd_micros: Option<u64>,
-    /// The month in which the price table was last compared with the public list: `2026-06`. Absent if the agent
-    /// reported the cost itself.
+    /// The month of the price table (`2026-06`). Absent if the agent reported the cost itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prices_of: Option<String>,
     /// The SHA-256 of the job's frozen prompt, as received by the runner.

@@ -48,8 +48,7 @@ pub fn has_reviews_to_pass_on(of: &Job, last: Option<&JobId>) -> bool {
     check_retryable(of).is_ok() && (of.kind == JobKind::Implement || last == Some(&of.id))
 }
 
-/// Whether Pullyard cancelled a revision before an agent read its reviews. An author who withdraws a request and
-/// repeats it has had no answer.
+/// Whether Pullyard cancelled a revision before an agent read its reviews, so that their authors have no answer.
 pub fn is_withdrawn_unread(of: &Job) -> bool {
     let by_itself = of.cancel.as_ref().is_some_and(|cancel| cancel.because.is_some());
     of.kind == JobKind::Revise && of.status == JobStatus::Cancelled && by_itself && !of.worked

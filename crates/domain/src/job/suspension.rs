@@ -104,8 +104,7 @@ impl Session {
 impl Job {
     /// Pauses the job for a user. Without an attempt it pauses at once; otherwise its runner is requested to stop.
     ///
-    /// `AlreadyDone`: it is paused, or will be. `StopRequested`: it is being cancelled. `WrongStatus`: it cannot be
-    /// paused in this status.
+    /// `AlreadyDone`: it is paused, or will be. `StopRequested`: it is being cancelled. `WrongStatus`: it can't pause.
     pub fn pause(&self, pause: Pause, now: Timestamp) -> Result<Self, TransitionRefusal> {
         match self.status {
             JobStatus::Paused => Err(TransitionRefusal::AlreadyDone),
@@ -244,8 +243,7 @@ impl Job {
         Some(since.unwrap_or(self.created).plus(self.policy.max_suspension()))
     }
 
-    /// Whether this runner may claim it now. A suspended job is reserved for its earlier runner for a while, because
-    /// that runner has a copy of the repository.
+    /// Whether this runner may claim it now. For a while, only its earlier runner, which has the repository, may do so.
     pub fn may_be_claimed_by(&self, runner: &RunnerId, now: Timestamp) -> bool {
         let earlier = self.session.as_ref().and_then(|session| session.runner.as_ref());
         earlier.is_none_or(|earlier| earlier == runner || now >= self.ready_since.plus(RUNNER_AFFINITY))

@@ -240,8 +240,7 @@ impl Job {
         Ok(self.end(self.cancel_or(End::Failed(failure, None)), None, now))
     }
 
-    /// Returns a job to Ready after a platform fault. The caller checks the limit of requeues. A requested cancel or
-    /// pause takes effect instead.
+    /// Returns a job to Ready after a platform fault, unless it is to be cancelled or paused. The caller checks limits.
     ///
     /// `lost_a_push` stays set, so that each later attempt searches for the pushed commit again.
     pub fn requeue(&self, now: Timestamp) -> Result<Self, TransitionRefusal> {

@@ -7,8 +7,7 @@ use crate::commits::{Author, CommitSettings, DEFAULT_EMAIL, DEFAULT_NAME};
 use crate::task::Task;
 
 impl Agent {
-    /// Resolves `project` to the agent and model of these settings, or to `auto` if they name none. Other agents stay
-    /// unchanged. `command` always stays.
+    /// Resolves `project` to the agent and model of these settings, or to `auto` if they name none. Others stay.
     pub fn resolve(self, settings: &Settings) -> Self {
         if self.capability != PROJECT {
             return self;

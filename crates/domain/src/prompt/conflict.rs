@@ -1,5 +1,4 @@
-//! The prompt about a branch that conflicts with the work folder. Names of files and branches are untrusted: each is
-//! limited to one line, and the list is fenced.
+//! The prompt about a branch that conflicts with the work folder. Untrusted names get one line each, inside a fence.
 
 use super::untrusted::{fence, to_single_line};
 use std::fmt::Write;

@@ -1,6 +1,5 @@
 //! Reviews as they were frozen when they were read from the forge, and their part of the prompt.
-//! All text, names and paths of reviewers are fenced; only numbers and our own text appear outside a fence. The part
-//! has a size limit and states how much it omits.
+//! Text, names and paths of reviewers are fenced. The part has a size limit and states how much it omits.
 
 use super::untrusted::{fence, remove_hidden, to_single_line, truncate_with_count};
 use crate::time::Timestamp;

@@ -1,6 +1,5 @@
 //! Decides about waiting reviews once their ticket has no active job.
-//! The guards run again for the newest review. Then one job covers all reviews at the newest head, or they continue to
-//! wait, or all are refused.
+//! The guards run again for the newest review. Then one job covers all reviews, or they wait on, or all are refused.
 
 use super::guard::{self, ReviewFacts, next_revision_at};
 use super::{RequestedAction, Review, ReviewState, resolve_absorbed};

@@ -9,8 +9,7 @@ use crate::job::{FINISH_GRACE, Job};
 use crate::time::Timestamp;
 use std::time::Duration;
 
-/// A heartbeat that does not list a slot's job ends the slot only at this age. The runner may have sent the heartbeat
-/// before it received the claim's answer.
+/// A heartbeat without a slot's job ends the slot only at this age: it may have been sent before the claim's answer.
 pub const GHOST_AFTER: Duration = Duration::from_secs(60);
 
 /// A runner without jobs is deleted after this time without a heartbeat.

@@ -73,8 +73,7 @@ async fn wait_for_stop(tasks: &TaskRegistry, task: &Task) -> WaitResult {
 }
 
 /// Starts the child and records it as RUNNING, or ends the task if it cannot start or must not.
-/// The record stays locked, so that a stop comes before or after the start. A child that queries the metadata endpoint
-/// waits until it is recorded as running.
+/// The locked record puts a stop before or after the start, and the metadata endpoint waits for it.
 async fn start_process(tasks: &TaskRegistry, task: &Task) -> Option<Process> {
     let mut record = task.record.lock().await;
     if record.task.desired_status == Status::Stopped {

@@ -11,8 +11,7 @@ pub(crate) fn uuid_to_id(uuid: &str) -> u64 {
     hash_to_id(Sha256::digest(normalize_uuid(uuid).as_bytes()).iter())
 }
 
-/// Derives the id of a verdict, which Bitbucket does not number. Webhooks and the activity yield the same id.
-/// Unique within the pull request; below 2^53.
+/// Derives the id of a verdict, which Bitbucket does not number: the same for webhooks and the activity, below 2^53.
 pub(crate) fn review_id(pull_request: u64, account_uuid: &str, date: Time) -> u64 {
     let mut hash = Sha256::new();
     for part in [pull_request.to_string(), normalize_uuid(account_uuid), date.millis().to_string()] {

@@ -100,8 +100,7 @@ impl Forge {
 
     /// Reads an account's access to the repository. On Bitbucket the account must participate in the pull request.
     /// Each call takes at most 3 s and is never retried. GitHub identifies the account by login, Bitbucket by UUID.
-    /// Bitbucket shows permissions to administrators only. Otherwise a reviewer counts as `Write`, because only writers
-    /// can add reviewers, and others count as `Read`.
+    /// Bitbucket shows permissions to administrators only. Else reviewers count as `Write`: only writers add them.
     /// Errors: `NotFound` for a missing repository or account, on GitHub also if the token may not read permissions, on
     /// Bitbucket also for an account that does not participate.
     pub async fn permission(&self, full_name: &str, number: u64, account: &Actor) -> Result<Access, Error> {

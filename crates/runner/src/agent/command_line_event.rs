@@ -1,6 +1,5 @@
 //! Parses a line of the `command` agent.
-//! On standard output, a JSON object with a known `kind` becomes that event, and with another `kind` a `raw` event. Any
-//! other line is `text`. Standard error is `log`.
+//! On standard output, a JSON object becomes an event of its `kind` or `raw`, another line `text`. Errors: `log`.
 
 use crate::api::event_draft::EventDraft;
 use pullyard_protocol::event::EventKind;

@@ -1,6 +1,5 @@
 //! Decides which limit an agent has exceeded. `run` stops the agent.
-//! A limit on turns or cost applies before the next request to the model. An agent that just gave its last answer may
-//! end, even if that answer exceeded the limit.
+//! A limit on turns or cost applies before the next request to the model, so an agent may end with its last answer.
 
 use super::agent_event::Tokens;
 use super::limit_failure::{cost_limit_failure, turn_limit_failure};

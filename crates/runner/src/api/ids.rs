@@ -18,7 +18,6 @@ pub(crate) fn new_instance_id() -> Result<InstanceId, Error> {
     InstanceId::new(random_id()).map_err(Error::Id)
 }
 
-/// A random UUID (version 4).
 pub(crate) fn new_uuid() -> String {
     let number: u128 = rand::rng().random();
     let number = (number & !(0xf000 << 64) & !(0xc000 << 48)) | (0x4000 << 64) | (0x8000 << 48);

@@ -59,8 +59,7 @@ fn too_large_reason() -> NoCheckpoint {
     NoCheckpoint::Reason(format!("it is larger than {packed} MiB packed or {unpacked} MiB unpacked"))
 }
 
-/// Makes a checkpoint and hands it in, unless an urgent order arrives or the same work was handed in before. If none
-/// can be made, an event reports why.
+/// Hands in a checkpoint, unless an urgent order arrives or it has the same work as the last. A failure is an event.
 /// Writes: the attempt's own folders.
 pub(crate) async fn create_checkpoint(attempt: &Attempt<'_>, workspace: &Workspace, limit: Duration) {
     tokio::select! {

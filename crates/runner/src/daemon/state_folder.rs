@@ -1,6 +1,5 @@
 //! The folder with the state of one runner, which outlives the runner's processes.
-//! It has a lock for one process at a time, the instance, and the claim's id. `child` owns the records of jobs. No
-//! secret is ever written here.
+//! It has a lock for one process, the instance, and the claim's id, but no secret. `child` owns the records of jobs.
 
 use crate::Error;
 use crate::api::ids;

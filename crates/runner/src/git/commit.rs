@@ -1,7 +1,6 @@
 //! Creates one commit from the files that the agent wrote.
 //! Commits of the agent are dropped: it was instructed to create none, and they could have any author, message and
-//! trailers. Their content is in the tree, and thus in the runner's commit. Ignored files are excluded, even if the
-//! agent committed them.
+//! trailers. Their content is in the runner's commit. Ignored files are excluded, even if the agent committed them.
 
 use crate::git::nested::scan::{NestedRepositories, find_nested_repositories, prepare_tree, remove_nested_git_dirs};
 use crate::git::target::{JOB_TRAILER, Target};

@@ -24,8 +24,7 @@ pub(crate) struct ExcludedRepository {
 }
 
 /// Classifies a repository inside the tree as a copy of another one; `None` if the agent created it there. A `.git`
-/// file points to a repository elsewhere, as in a worktree or a submodule. A `.git` folder is a clone if its
-/// configuration has a remote.
+/// file points elsewhere, as in a worktree or a submodule. A `.git` folder is a clone if its settings have a remote.
 pub(crate) fn classify_git_dir(git: &Path) -> Option<NestedKind> {
     let about = fs::symlink_metadata(git).ok()?;
     if about.is_file() {

@@ -1,6 +1,5 @@
 //! Signs commits with a project's SSH key, and explains why a key does not work.
-//! The key is a file only while git signs, when no agent runs. Git starts `ssh-keygen -Y sign` of OpenSSH 8.2 or later,
-//! which needs a key file or an SSH agent.
+//! The key is a file only while git signs, when no agent runs: `ssh-keygen -Y sign` (OpenSSH 8.2) needs one.
 
 use super::GitError;
 use crate::git::workspace::disk::write_private_file;

@@ -22,8 +22,7 @@ pub(crate) struct Target {
     pub(crate) expected_head: Option<String>,
     /// The open pull request to continue. For an adopted commit it may also be merged.
     pub(crate) pull_request: Option<PullRequest>,
-    /// The commit that an earlier attempt of this job pushed before it died; no agent is needed. Users may have pushed on
-    /// top.
+    /// The commit that an earlier attempt pushed before it died; no agent is needed. Users may have pushed on top.
     pub(crate) adopted_commit: Option<String>,
 }
 

@@ -209,8 +209,7 @@ impl Workspace {
         git.run(pass_over.repository(&repository).tree(&tree)).await.map(drop)
     }
 
-    /// Resets the runner's repository to its state before foreign code ran: settings, HEAD, index and excludes. Each of
-    /// them could hide work or name a program.
+    /// Resets settings, HEAD, index and excludes, which foreign code may have changed to hide work or name a program.
     /// Errors: `Disk`, also if the mirror or a folder of the attempt was replaced or is a link.
     pub(crate) async fn reset_repository(&self, mirror: Option<&Mirror>) -> Result<(), GitError> {
         let (folders, repository) = ([self.root.clone(), self.tree(), self.repository()], self.repository());

@@ -1,5 +1,4 @@
-//! Runs a command of the project without secrets, with a time limit, and without leaving a process behind.
-//! `setup` and `checks` decide which commands run.
+//! Runs a command of `setup` or `checks` without secrets, with a time limit, and without leaving a process behind.
 
 mod output;
 

@@ -2,8 +2,7 @@
 //! Git is killed well before another attempt may start. All attempts push with the same expected old head, so the forge
 //! accepts only one. An attempt whose push is refused adopts the commit of its own job on the branch. After a push
 //! without an answer, the branch is read for a while. That needs no grant, and nothing more is pushed.
-//! If another user pushed to the pull request, the commit is replayed once on top (`onto`). Other users' commits are
-//! never rewritten.
+//! If a user pushed to the pull request, the commit is replayed once on top (`onto`). Users' commits are kept.
 
 use super::push_refusal::parse_refusal;
 use crate::api::retry::BackOff;

@@ -88,8 +88,7 @@ impl Store {
         Ok(found)
     }
 
-    /// All names of a repository in its project, in lower case; `remove_repository` deletes them. A repository added
-    /// again after an unreported rename has two names.
+    /// All names of a repository in its project, in lower case: two if it was added again after an unreported rename.
     pub async fn list_repository_names(&self, repository: &Repository) -> Result<Vec<RepositoryName>, Error> {
         #[derive(serde::Deserialize)]
         struct Alias {

@@ -60,8 +60,7 @@ impl Store {
         Ok(runners)
     }
 
-    /// The profiles of these runners, in any order, read strongly. Missing ones are omitted; errors as in
-    /// `list_shard_runners`.
+    /// The profiles of these runners, in any order, without missing ones. Errors: as in `list_shard_runners`.
     pub async fn load_runner_profiles(&self, runners: &[RunnerId]) -> Result<Vec<Result<Profile, Error>>, Error> {
         let keys: Vec<_> = runners.iter().map(key::runner_profile).collect();
         Ok(self.load_many(&keys).await?.into_iter().map(decode_item).collect())

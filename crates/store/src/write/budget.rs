@@ -42,8 +42,7 @@ impl Transaction {
         self.update(key::budget(&charge.project, charge.day), sets, "", condition)
     }
 
-    /// Adds the refund, if there is one, to the transaction that ends a job. A job ends only once, so its refund is
-    /// written once.
+    /// Adds the refund, if any, to the transaction that ends a job; it is written once, because a job ends once.
     /// Writes: BUDGET if it exists: the reservation is subtracted, the spent amount is added.
     pub(super) fn refund(self, returned: Option<&Refund>) -> Self {
         let Some(returned) = returned else { return self };

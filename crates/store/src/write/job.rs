@@ -9,8 +9,7 @@ use pullyard_domain::time::Timestamp;
 
 impl Store {
     /// Replaces a job by the state that the domain computed.
-    /// Writes: JOB if `rev` is the one seen. The domain checked attempt, claim and status on that revision, so `rev`
-    /// proves them.
+    /// Writes: JOB if `rev` is the one seen; this proves attempt, claim and status, which the domain checked on it.
     /// Idempotent: through the domain; a repeat reads the job again and finds it done.
     pub async fn update_job(&self, job: &Job) -> Result<Write, Error> {
         Transaction::new("change a job").revise(job)?.commit(self).await
@@ -38,8 +37,7 @@ impl Store {
             .await
     }
 
-    /// Postpones the row of an item that cannot be read, so that it does not block the others. No other write changes
-    /// an item without knowing it.
+    /// Postpones the row of an item that cannot be read, so that it does not block the others.
     /// Writes: `ws` of the item, if it has a row.
     pub async fn postpone_row(&self, key: &WorkKey, until: Timestamp) -> Result<Write, Error> {
         let key = match key {

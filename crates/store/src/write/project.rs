@@ -116,8 +116,7 @@ impl Store {
 
     /// Disconnects a forge. Its item is marked and remains, but it is in no list and reads as absent. Links, jobs and
     /// the ledger use its name for repositories whose ids another forge may use too.
-    /// Writes: INTEGRATION if its URL, account, first secret and App are those seen. `Stale` if another forge was
-    /// connected under its name since.
+    /// Writes: INTEGRATION if its URL, account, first secret and App are those seen.
     /// Idempotent: a repeat marks it again.
     pub async fn remove_integration(&self, integration: &Integration) -> Result<Write, Error> {
         let as_read =

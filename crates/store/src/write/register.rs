@@ -16,8 +16,7 @@ pub struct RegistrationWrite<'a> {
 }
 
 impl Store {
-    /// Stores a new runner, a new process of a silent runner, or newer data of the same process. A daemon registers
-    /// when it starts.
+    /// Stores a new runner, a new process of a silent runner, or newer data of the same process.
     /// Writes: RUNNER if absent, or if `epoch`, `last_heartbeat`, `slots`, `claims` and the presence of `drain` equal
     /// those of `previous`; PROFILE and NAME if absent or of this runner. RUNNER is replaced as a whole, so a
     /// heartbeat, a claim or a drain request since the read makes this write `Stale`.

@@ -57,8 +57,7 @@ impl Store {
             .await
     }
 
-    /// Stores a waiting review with its ledger entry and its ticket's mark. One transaction, because a review without a
-    /// mark on its ticket would be forgotten.
+    /// Stores a waiting review with its ledger entry and its ticket's mark, without which it would be forgotten.
     /// Writes: REVIEW if absent, or refused in the version before; DELIVERY if absent or not final; TICKET if `rev` is
     /// the one seen. `rev` rises, so that a settlement that did not see this review fails. `Stale` if the review waits
     /// or has its job, or the ticket changed.

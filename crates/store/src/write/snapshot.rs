@@ -17,8 +17,7 @@ pub enum SnapshotResult {
 impl Store {
     /// Stores a ticket's status and the event that reported it.
     /// Writes: TICKET updated unless a newer event is stored; put if absent. Not over `rev`, because fifty refused
-    /// callers must not compete. `rev` rises, so that a job which is being created from the older state is decided
-    /// again.
+    /// callers must not compete. `rev` rises, so that a job that is created from the older state is decided again.
     /// Idempotent: by the event's time and id.
     pub async fn update_snapshot(&self, event: &TicketEvent) -> Result<SnapshotResult, Error> {
         // Most tickets are known, so the update comes first.
@@ -41,8 +40,7 @@ impl Store {
     }
 
     /// Notes an event that reports the status which a ticket already has.
-    /// Writes: TICKET if it has that status and no newer event is stored. `Stale` means that it moved since the
-    /// decision, so that the event may be an entry.
+    /// Writes: TICKET if it has that status and no newer event is stored. If `Stale`, the event may be an entry.
     pub async fn confirm_status(&self, event: &TicketEvent) -> Result<Write, Error> {
         let condition =
             Condition::new("attribute_exists(pk) AND seen_at <= :at AND #status = :status").name("#status", "status");

@@ -37,8 +37,7 @@ pub struct TextEdit<'a> {
 
 impl Store {
     /// Replaces a ticket by the state that the domain computed: written back, entered again, or delayed.
-    /// Writes: TICKET if `rev` is the one seen (absent if there was no ticket). For the built-in board this is the
-    /// write-back itself: the ticket is the tool.
+    /// Writes: TICKET if `rev` is the one seen (absent if there was none). In the built-in board, it is the write-back.
     /// Idempotent: a repeat is `Stale`, and reading again shows the change.
     pub async fn update_ticket(&self, ticket: &Ticket) -> Result<Write, Error> {
         Transaction::new("change a ticket").revise(ticket)?.commit(self).await

@@ -1,5 +1,4 @@
-//! Finds the cause of a failure that an agent reported: by the code on its last line, else by the provider's status, else
-//! by its text.
+//! Finds the cause of a reported failure: by the code on its last line, the provider's status, or its text.
 
 use crate::agent::agent_event::EndReport;
 

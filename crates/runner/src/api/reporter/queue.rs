@@ -1,6 +1,5 @@
 //! Queues events for sending, in bounded memory.
-//! If an agent prints more than can be sent, further events are dropped, and one event counts them. The record of the
-//! agent's output has them all.
+//! If an agent prints more than can be sent, one event counts the dropped ones. The record of its output has them all.
 
 use crate::api::event_draft::EventDraft;
 use pullyard_protocol::event::{Event, EventKind};

@@ -136,8 +136,7 @@ async fn list_ignored_paths(
 }
 
 /// Finds the repositories inside the tree by their `.git`, also in other repositories and in ignored folders. Makes
-/// everything readable, because git omits unreadable folders. Removes pipes, sockets and devices, because git would
-/// block on them.
+/// everything readable, because git omits unreadable folders. Removes pipes, sockets and devices, which block git.
 /// Errors: `InvalidFilename` for a folder that is too deep.
 fn walk_tree(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<Vec<PathBuf>> {
     let (mut folders, mut git_dirs) = (vec![PathBuf::new()], Vec::new());

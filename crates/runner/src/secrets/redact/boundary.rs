@@ -1,6 +1,5 @@
 //! Decides whether a word can begin at a position.
-//! It can do so after a character that is no letter, and after an escape sequence that only ends with letters, such as
-//! `\n`, `%3A` and `\x1b[32m`.
+//! It can do so after a character that is no letter, and after an escape sequence (`\n`, `%3A`, `\x1b[32m`).
 
 pub(super) const CONTEXT: usize = 16;
 

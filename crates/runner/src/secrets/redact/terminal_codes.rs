@@ -1,7 +1,6 @@
 //! Finds secrets that contain terminal codes, as in the output of `grep --color`.
 //! From shortly before the first code on, a text is searched without its codes first. The search with codes comes
-//! second, because it may match only a part of a token. Codes inside a secret are redacted with it; all other codes
-//! remain.
+//! second, because it may match only a part of a token. Codes inside a secret are redacted with it; others remain.
 
 use super::MARK;
 use super::boundary::CONTEXT;

@@ -1,6 +1,5 @@
 //! Adds a runner: names it, creates its token, and waits for its first heartbeat.
-//! The name and the options are in the URL, the token is only in the response that creates it. So the script and a link
-//! may load the page again without a second token.
+//! The name and the options are in the URL, the token only in the response that creates it, so a reload creates none.
 
 use super::super::tokens::check_may_manage;
 use crate::prelude::*;
