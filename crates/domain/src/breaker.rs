@@ -2,7 +2,7 @@
 //! A breaker belongs to an account, not to a job. A claim that has not seen the breaker costs one more attempt. An
 //! attempt opens the breaker and stores its end. After the end each job may start at a time of its own within
 //! [`START_SPREAD`], so that early jobs probe the account. If they fail, the breaker opens again for longer before most
-//! others start. The times follow from the clock, the stored breaker and the job's id, so its end needs no write.
+//! others start. Times follow from the clock, the stored breaker and the job's id, so a breaker ends without a write.
 
 use crate::agent::{CLAUDE_CODE, CODEX};
 use crate::failure::Failure;

@@ -12,7 +12,7 @@ use pullyard_domain::secret::{SecretKind, token_fault};
 /// Stores the token, then connects its forge.
 /// Writes: the secret `integration-ID-token`; INTEGRATION, if absent.
 /// Idempotent until the forge is connected; then its token is replaced as a secret only.
-/// Errors: `NameTaken`, before the forge's secret is replaced; `Invalid`, with `/token` for no token; `Forge`.
+/// Errors: `NameTaken`, before the forge's secret is replaced; `Invalid`, with `/token` if it is no token; `Forge`.
 pub async fn connect_forge_with_token(
     ctx: &Context,
     id: IntegrationId,

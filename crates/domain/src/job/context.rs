@@ -37,7 +37,7 @@ impl ContextWait {
     }
 }
 
-/// When a newly admitted job is swept: at the due time of the Pending job if possible, because a move costs two writes.
+/// When a newly admitted job is swept: if possible at the Pending job's due time, as a new one moves an index row.
 fn wake_deadline(waits: Option<&ContextWait>, now: Timestamp) -> Timestamp {
     let (soonest, latest) = (now.plus(MIN_WAKE_DELAY), now.plus(WAKE_TIMEOUT));
     waits.map(|waits| waits.next).filter(|next| (soonest..=latest).contains(next)).unwrap_or(latest)

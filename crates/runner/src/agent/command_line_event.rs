@@ -1,5 +1,6 @@
 //! Parses a line of the `command` agent.
-//! On standard output, a JSON object becomes an event of its `kind` or `raw`, another line `text`. Errors: `log`.
+//! On standard output, a JSON object becomes an event of its `kind` or `raw`, any other line `text`.
+//! A line of standard error becomes `log`.
 
 use crate::api::event_draft::EventDraft;
 use pullyard_protocol::event::EventKind;

@@ -7,7 +7,7 @@ use pullyard_domain::job::{AttemptRecord, Job};
 
 impl Store {
     /// Requeues a job. Its ticket stays locked, because the job has not ended.
-    /// Writes: JOB if `rev` is the one seen; ATTEMPT if absent (for ever); RUNNER one slot less, if the proof holds.
+    /// Writes: JOB if `rev` is the one seen; ATTEMPT if absent; RUNNER one slot less, if the proof holds.
     /// Idempotent: a repeat is `Stale`, and reading again shows the job Ready.
     pub async fn requeue_job(
         &self,
