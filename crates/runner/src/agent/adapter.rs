@@ -13,7 +13,7 @@ pub(super) trait Adapter: Send {
     fn set_resumed_tokens(&mut self, _tokens: Tokens) {}
 
     /// The provider for the proxy of a sandboxed agent. `None` for an agent without a model of its own, or without a key.
-    /// Errors: a sentence about an unusable event-in.
+    /// Errors: a sentence about an unusable sign-in.
     fn model_provider(&self) -> Result<Option<Provider>, String> {
         Ok(None)
     }

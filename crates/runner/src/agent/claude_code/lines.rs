@@ -84,7 +84,7 @@ impl StreamJsonParser {
         let is_own = text_field(object, "parent_tool_use_id").is_none();
         if text_field(message, "id").is_none_or(|id| self.counted_messages.insert(id.to_owned())) {
             if is_own {
-                // An open call is from an answer caller stream broke and which the model repeated. No tool runs for it.
+                // An open call is from an answer whose stream broke and which the model repeated. No tool runs for it.
                 events.extend(std::mem::take(&mut self.open_calls).into_iter().map(AgentEvent::ToolEnded));
             }
             events.push(AgentEvent::ModelAnswer);

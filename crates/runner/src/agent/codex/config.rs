@@ -7,7 +7,7 @@ use std::path::Path;
 #[derive(Clone, Copy)]
 pub(super) struct ModelProvider<'a> {
     pub(super) url: &'a str,
-    /// The key is in the environment, else the event-in is in `auth.json`.
+    /// The key is in the environment, else the sign-in is in `auth.json`.
     pub(super) has_key: bool,
 }
 

@@ -105,7 +105,7 @@ fn sandboxed_subscription_leaves_its_tokens_outside() {
     let mut signed_in = codex(&[("PULLYARD_CODEX_AUTH", auth.to_str().unwrap())]);
     let Some(Provider { base_url, key: Key::ChatGpt { token, account }, .. }) = signed_in.model_provider().unwrap()
     else {
-        panic!("no provider with the event-in");
+        panic!("no provider with the sign-in");
     };
     assert_eq!(
         (base_url.as_str(), token.as_str(), account.as_str()),

@@ -42,7 +42,7 @@ fn claude_code_rows() -> Vec<(&'static str, Verdict)> {
 }
 
 fn codex_rows() -> Vec<(&'static str, Verdict)> {
-    // SIGTERM killed it during a command, so it has no end_report line.
+    // SIGTERM killed it during a command, so it has no end report.
     let terminated = ("terminated", failure_without_text("signal 15"));
     let (overloaded, slow_down) = (|| Retry(Transient::overloaded()), || Retry(Transient::slow_down()));
     vec![
@@ -66,10 +66,10 @@ fn codex_rows() -> Vec<(&'static str, Verdict)> {
     ]
 }
 
-/// A recording of Codex's session file, which has no end_report line.
+/// A recording of Codex's session file, which has no end report.
 const SESSION_FILE: &str = "rollout";
 
-/// The verdict on a recorded run without its message. Checks that the message is the end_report line's text.
+/// The verdict on a recorded run without its message. Checks that the message is the text of the end report.
 fn verdict_without_text(ended: &EndFacts<'_>, run: &str) -> Verdict {
     let said = ended.end_report.map(|end_report| end_report.message.as_str()).unwrap_or_default();
     match classify(ended) {
