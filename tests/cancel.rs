@@ -53,6 +53,19 @@ async fn cancel_ends_a_ready_job_and_stops_its_task() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn task_whose_start_got_no_answer_is_found_and_stopped_by_a_cancel() {
+    let story = Story::start_with_waiting_tasks().await;
+    // No retry gets an answer, so the job never knows its task.
+    story.local.aws().ecs().queue_outcomes(vec![RunTaskOutcome::ResponseLost; 1_000]);
+    let job = story.create_job("e1", "APP-1", 1).await;
+    let task = story.wait_for_task(&job, 1).await;
+    assert_eq!(cancel(&story, &job).await.unwrap().status, JobStatus::Cancelled);
+    story.wait_for_stopped_task(&task).await;
+    assert!(story.load_job_item(&job).await["dispatch"]["task"].is_null());
+    assert_eq!(story.list_tasks(&job).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn runner_receives_a_cancel_at_its_next_call_and_finishes() {
     for phase in [None, Some(Phase::Preparing), Some(Phase::Executing)] {
         let (story, job, client) = claimed_job().await;
