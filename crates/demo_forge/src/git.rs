@@ -2,7 +2,6 @@
 //! Arguments from HTTP callers are only hexadecimal ids, or paths in positions where git accepts only paths.
 
 use std::{
-    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
     process::Stdio,
@@ -12,7 +11,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     process::Command,
-    sync::watch,
+    sync::{OnceCell, watch},
     time::timeout,
 };
 
@@ -39,6 +38,9 @@ const CONFIG: &str = "\
 [http]
 \tgetanyfile = false
 ";
+
+/// The same for all forges of this process.
+static EXEC_PATH: OnceCell<String> = OnceCell::const_new();
 
 #[derive(Debug)]
 pub struct Git {
@@ -91,7 +93,8 @@ impl Git {
         tokio::fs::write(&config, CONFIG).await.map_err(Error::storage(&config))?;
         let (home, at_work) = (dir.to_owned(), watch::Sender::new(()));
         let mut git = Self { home, config, git: find_on_path(), http_backend: PathBuf::new(), running: at_work };
-        let exec_path = git.run(None, &["--exec-path"]).await?.text();
+        let find = async || Ok(git.run(None, &["--exec-path"]).await?.text());
+        let exec_path = EXEC_PATH.get_or_try_init(find).await?;
         let name = format!("git-http-backend{}", std::env::consts::EXE_SUFFIX);
         let http_backend = Path::new(exec_path.trim()).join(name);
         if !http_backend.is_file() {
@@ -130,6 +133,8 @@ impl Git {
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_CONFIG_GLOBAL", &self.config)
             .env("GIT_TERMINAL_PROMPT", "0")
+            // Other formats are not read by `read_branches`.
+            .env("GIT_DEFAULT_REF_FORMAT", "files")
             .env("LC_ALL", "C")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -198,16 +203,6 @@ impl Git {
 
     pub async fn run_with_stdin(&self, repository: &Path, args: &[&str], input: &[u8]) -> Result<(), Error> {
         self.run_with_input(Some(repository), args, input, u64::MAX).await?.into_success().map(drop)
-    }
-
-    pub async fn branches(&self, repository: &Path) -> Result<BTreeMap<String, String>, Error> {
-        let args = ["for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/"];
-        let listed = self.run(Some(repository), &args).await?.text();
-        Ok(listed
-            .lines()
-            .filter_map(|line| line.split_once(" refs/heads/"))
-            .map(|(sha, branch)| (branch.to_owned(), sha.to_owned()))
-            .collect())
     }
 
     pub async fn commits_between(&self, repository: &Path, base: &str, head: &str) -> Result<u64, Error> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{Error, git::Git};
+use crate::{Error, branches::read_branches, git::Git};
 
 const MAX_FILE_DIFF_BYTES: u64 = 8 * 1024 * 1024;
 
@@ -41,6 +41,10 @@ impl Git {
     pub async fn is_commit(&self, dir: &Path, sha: &str) -> Result<bool, Error> {
         if !is_object_id(sha) {
             return Ok(false);
+        }
+        // Usually the head of a branch, which is found without starting git.
+        if read_branches(dir).await?.values().any(|head| head == sha) {
+            return Ok(true);
         }
         let output = self.run_with_input(Some(dir), &["cat-file", "-t", sha], &[], 64).await?;
         Ok(output.code == Some(0) && output.text().trim() == "commit")

@@ -1,5 +1,6 @@
 //! The host's API without HTTP: users, roles, commits.
 
+use crate::branches::read_branches;
 use std::{sync::Arc, time::Duration};
 
 use crate::{
@@ -39,7 +40,7 @@ impl DemoForge {
         let git_dir = &entry.git_dir;
         repositories::commit(&self.shared.git, git_dir, (branch, &entry.default_branch), login, files).await?;
         pushes::apply_push(&self.shared, &entry, &actor).await?;
-        let branches = self.shared.git.branches(git_dir).await?;
+        let branches = read_branches(git_dir).await?;
         branches.get(branch).cloned().ok_or_else(|| Error::RepositoryMissing { full_name: full_name.to_owned() })
     }
 

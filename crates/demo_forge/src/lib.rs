@@ -6,6 +6,7 @@
 #![expect(missing_docs, reason = "the public modules serve one crate of this workspace")]
 
 pub mod access;
+pub mod branches;
 pub mod clock;
 pub mod deliveries;
 mod diff;

@@ -1,5 +1,6 @@
 //! Merges pull requests.
 
+use crate::branches::read_branches;
 use std::{path::Path, sync::Arc};
 
 use serde_json::json;
@@ -53,7 +54,7 @@ pub async fn merge(
 ) -> Result<MergeOutcome, Error> {
     let git_dir = &entry.git_dir;
     let mut record = entry.record.lock().await;
-    let branches = shared.git.branches(git_dir).await?;
+    let branches = read_branches(git_dir).await?;
     let mut changed = record.clone();
     let Some(stored) = changed.pulls.iter_mut().find(|pull| pull.number == number) else {
         return Ok(MergeOutcome::Missing);

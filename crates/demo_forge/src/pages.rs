@@ -5,6 +5,7 @@ mod guard;
 mod review;
 mod state;
 
+use crate::branches::read_branches;
 use std::sync::Arc;
 
 use askama::Template;
@@ -53,8 +54,8 @@ struct RepositoryRow {
 }
 
 impl RepositoryRow {
-    async fn load(shared: &Shared, entry: &RepositoryEntry) -> Result<Self, PageError> {
-        Ok(Self { full_name: entry.full_name(), pulls: pulls::list(shared, entry).await? })
+    async fn load(entry: &RepositoryEntry) -> Result<Self, PageError> {
+        Ok(Self { full_name: entry.full_name(), pulls: pulls::list(entry).await? })
     }
 }
 
@@ -67,7 +68,7 @@ struct IndexPage {
 async fn index(State(shared): State<Arc<Shared>>) -> Result<Response, PageError> {
     let mut repositories = Vec::new();
     for entry in shared.repositories.list().await {
-        repositories.push(RepositoryRow::load(&shared, &entry).await?);
+        repositories.push(RepositoryRow::load(&entry).await?);
     }
     render(&IndexPage { repositories })
 }
@@ -86,9 +87,9 @@ async fn repository(
 ) -> Result<Response, PageError> {
     let entry = shared.repositories.find(&owner, &name).await.ok_or(PageError::NotFound)?;
     render(&RepositoryPage {
-        repository: RepositoryRow::load(&shared, &entry).await?,
+        repository: RepositoryRow::load(&entry).await?,
         clone_url: shared.describe(&entry).clone_url,
-        branches: shared.git.branches(&entry.git_dir).await?.into_iter().collect(),
+        branches: read_branches(&entry.git_dir).await?.into_iter().collect(),
     })
 }
 
@@ -116,7 +117,7 @@ async fn find(
 ) -> Result<(Arc<RepositoryEntry>, Pull), PageError> {
     let number = number.parse().map_err(|_| PageError::NotFound)?;
     let entry = shared.repositories.find(owner, name).await.ok_or(PageError::NotFound)?;
-    let pull = pulls::find(shared, &entry, number).await?.ok_or(PageError::NotFound)?;
+    let pull = pulls::find(&entry, number).await?.ok_or(PageError::NotFound)?;
     Ok((entry, pull))
 }
 

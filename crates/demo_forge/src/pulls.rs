@@ -1,5 +1,6 @@
 //! Opens and changes pull requests, and finds their current commits.
 
+use crate::branches::read_branches;
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
@@ -50,7 +51,7 @@ pub async fn open(
 ) -> Result<Outcome, Error> {
     let (git, git_dir) = (&shared.git, &entry.git_dir);
     let mut record = entry.record.lock().await;
-    let branches = git.branches(git_dir).await?;
+    let branches = read_branches(git_dir).await?;
     let head = parse_own_branch(entry, &proposal.head);
     let (head, head_sha, base_sha) =
         match (head.and_then(|head| branches.get_key_value(head)), branches.get(&proposal.base)) {
@@ -114,7 +115,7 @@ pub async fn update(
     change: PullUpdate,
 ) -> Result<Outcome, Error> {
     let mut record = entry.record.lock().await;
-    let branches = shared.git.branches(&entry.git_dir).await?;
+    let branches = read_branches(&entry.git_dir).await?;
     let mut changed = record.clone();
     let others = record.pulls.clone();
     let Some(pull) = changed.pulls.iter_mut().find(|pull| pull.number == number) else {
@@ -202,16 +203,16 @@ async fn check_reopen(
     Ok(None)
 }
 
-pub async fn list(shared: &Shared, entry: &RepositoryEntry) -> Result<Vec<Pull>, Error> {
+pub async fn list(entry: &RepositoryEntry) -> Result<Vec<Pull>, Error> {
     let pulls = entry.record.lock().await.pulls.clone();
-    let branches = shared.git.branches(&entry.git_dir).await?;
+    let branches = read_branches(&entry.git_dir).await?;
     Ok(pulls.into_iter().rev().map(|pull| with_current_commits(pull, &branches)).collect())
 }
 
-pub async fn find(shared: &Shared, entry: &RepositoryEntry, number: u64) -> Result<Option<Pull>, Error> {
+pub async fn find(entry: &RepositoryEntry, number: u64) -> Result<Option<Pull>, Error> {
     let found = entry.record.lock().await.pulls.iter().find(|pull| pull.number == number).cloned();
     let Some(found) = found else { return Ok(None) };
-    let branches = shared.git.branches(&entry.git_dir).await?;
+    let branches = read_branches(&entry.git_dir).await?;
     Ok(Some(with_current_commits(found, &branches)))
 }
 
@@ -232,7 +233,7 @@ pub async fn update_record<T, E: From<Error>>(
     let pull = pull.clone();
     entry.save(&mut record, changed).await?;
     drop(record);
-    let branches = shared.git.branches(&entry.git_dir).await?;
+    let branches = read_branches(&entry.git_dir).await?;
     Ok(Some((outcome, Box::new(with_current_commits(pull, &branches)))))
 }
 

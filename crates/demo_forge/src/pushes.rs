@@ -1,5 +1,6 @@
 //! Applies pushes to pull requests: updates heads and comments, and closes or merges.
 
+use crate::branches::read_branches;
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::json;
@@ -18,7 +19,7 @@ use crate::{
 pub(crate) async fn apply_push(shared: &Arc<Shared>, entry: &RepositoryEntry, by: &Actor) -> Result<(), Error> {
     let git_dir = &entry.git_dir;
     let mut record = entry.record.lock().await;
-    let branches = shared.git.branches(git_dir).await?;
+    let branches = read_branches(git_dir).await?;
     let mut changed = record.clone();
     let (mut happened, mut moved) = (Vec::new(), false);
     for pull in changed.pulls.iter_mut().filter(|pull| pull.state == PullState::Open) {

@@ -1,5 +1,6 @@
 //! Stores and finds repositories; paths come only from names that were validated at creation.
 
+use crate::branches::read_branches;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -193,7 +194,7 @@ pub async fn commit(
     login: &str,
     files: &[(&str, &str, bool)],
 ) -> Result<(), Error> {
-    let branches = git.branches(git_dir).await?;
+    let branches = read_branches(git_dir).await?;
     let parent = branches.get(branch).or_else(|| branches.get(from)).map(String::as_str);
     let message = format!("Change {}", files.iter().map(|(path, ..)| *path).collect::<Vec<_>>().join(", "));
     let committer = format!("{login} <{login}@localhost> now");

@@ -81,7 +81,7 @@ pub async fn create_review(
     number: u64,
     new: NewReview,
 ) -> Result<(ReviewRecord, Box<Pull>), Rejection> {
-    let pull = pulls::find(shared, entry, number).await?.ok_or(Rejection::NotFound)?;
+    let pull = pulls::find(entry, number).await?.ok_or(Rejection::NotFound)?;
     check_verdict(pull.record.author_id, actor, &new)?;
     let now = shared.clock.now_unique();
     let review = ReviewRecord {

@@ -66,7 +66,7 @@ impl DemoForge {
 
     pub async fn pull_snapshot(&self, full_name: &str, number: u64) -> Result<Option<PullSnapshot>, Error> {
         let entry = self.entry(full_name).await?;
-        let Some(pull) = pulls::find(&self.shared, &entry, number).await? else { return Ok(None) };
+        let Some(pull) = pulls::find(&entry, number).await? else { return Ok(None) };
         let summary = |status: &StatusRecord| {
             (status.context.clone(), status.state.clone(), status.description.clone().unwrap_or_default())
         };

@@ -62,7 +62,7 @@ pub(crate) async fn request_reviewers(
     let (_, entry) = caller.authorize(&shared, (&owner, &name), Requirement::PULLS_CHANGE).await?;
     let number = parse_number(&number)?;
     let logins = Fields::parse(&body)?.texts("reviewers")?.unwrap_or_default();
-    let pull = pulls::find(&shared, &entry, number).await?.ok_or_else(ApiError::not_found)?;
+    let pull = pulls::find(&entry, number).await?.ok_or_else(ApiError::not_found)?;
     let ids = resolve_reviewers(&shared, &entry, pull.record.author_id, &logins).await?;
     let changed = pulls::update_record(&shared, &entry, number, |pull| {
         let new: Vec<u64> = ids.into_iter().filter(|id| !pull.requested.contains(id)).collect();
@@ -80,7 +80,7 @@ pub(crate) async fn issues(
     paging: Paging,
 ) -> Result<Response, ApiError> {
     let (_, entry) = caller.authorize(&shared, (&owner, &name), Requirement::ISSUES_READ).await?;
-    let pulls = pulls::list(&shared, &entry).await?;
+    let pulls = pulls::list(&entry).await?;
     Ok(paging.respond(&shared, pulls.iter().map(|pull| render::issue(&shared, &entry, pull)).collect()))
 }
 
@@ -91,7 +91,7 @@ pub(crate) async fn list_issue_comments(
     paging: Paging,
 ) -> Result<Response, ApiError> {
     let (_, entry) = caller.authorize(&shared, (&owner, &name), Requirement::ISSUES_READ).await?;
-    let pull = pulls::find(&shared, &entry, parse_number(&number)?).await?.ok_or_else(ApiError::not_found)?.record;
+    let pull = pulls::find(&entry, parse_number(&number)?).await?.ok_or_else(ApiError::not_found)?.record;
     let items = pull.notes.iter().map(|note| render::note(&shared, &entry, pull.number, note)).collect();
     Ok(paging.respond(&shared, items))
 }

@@ -63,7 +63,7 @@ pub(crate) async fn list(
         state.is_none_or(|state| pull.record.state == state)
             && head.is_none_or(|(named, branch)| named.eq_ignore_ascii_case(&entry.owner) && pull.record.head == branch)
     };
-    let mut pulls = pulls::list(&shared, &entry).await?;
+    let mut pulls = pulls::list(&entry).await?;
     pulls.retain(fits);
     if filter.sort.as_deref() == Some("updated") {
         pulls.sort_by(|one, other| other.record.updated_at.cmp(&one.record.updated_at));
@@ -107,7 +107,7 @@ pub(super) async fn load_pull(
     (owner, name, number): (String, String, String),
 ) -> Result<(Arc<RepositoryEntry>, Pull), ApiError> {
     let (_, entry) = caller.authorize(shared, (&owner, &name), Requirement::PULLS_READ).await?;
-    let pull = pulls::find(shared, &entry, parse_number(&number)?).await?.ok_or_else(ApiError::not_found)?;
+    let pull = pulls::find(&entry, parse_number(&number)?).await?.ok_or_else(ApiError::not_found)?;
     Ok((entry, pull))
 }
 

@@ -1,5 +1,6 @@
 //! Routes for accounts, repositories, collaborators and branches.
 
+use crate::branches::read_branches;
 use std::sync::Arc;
 
 use axum::{
@@ -58,7 +59,7 @@ pub(crate) async fn branches(
     paging: Paging,
 ) -> Result<Response, ApiError> {
     let (_, entry) = caller.authorize(&shared, (&owner, &name), Requirement::CONTENTS_READ).await?;
-    let branches = shared.git.branches(&entry.git_dir).await?;
+    let branches = read_branches(&entry.git_dir).await?;
     let items = branches.iter().map(|(branch, sha)| render::branch(branch, sha)).collect();
     Ok(paging.respond(&shared, items))
 }

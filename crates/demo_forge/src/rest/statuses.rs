@@ -1,5 +1,6 @@
 //! Routes for commit statuses.
 
+use crate::branches::read_branches;
 use std::sync::Arc;
 
 use axum::{
@@ -67,7 +68,7 @@ pub(crate) async fn list(
     paging: Paging,
 ) -> Result<Response, ApiError> {
     let (_, entry) = caller.authorize(&shared, (&owner, &name), Requirement::STATUSES_READ).await?;
-    let branches = shared.git.branches(&entry.git_dir).await?;
+    let branches = read_branches(&entry.git_dir).await?;
     let missing = || ApiError::unsupported(format!("No commit found for SHA: {branch}"));
     let sha = branches.get(&branch).ok_or_else(missing)?;
     let record = entry.record.lock().await;

@@ -25,7 +25,7 @@ pub(super) async fn list(
     paging: Paging,
 ) -> Result<Json<Value>, Refusal> {
     let (_, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::PULLS_READ).await?;
-    let pull = pull_requests::find(&shared, &entry, &number).await?;
+    let pull = pull_requests::find(&entry, &number).await?;
     let Json(mut page) = paging.answer(&shared, activity_of(&shared, &entry, &pull));
     // Bitbucket's activity pages have no size and no page number.
     if let Some(fields) = page.as_object_mut() {

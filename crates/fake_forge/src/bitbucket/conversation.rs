@@ -45,7 +45,7 @@ pub(super) async fn list(
     paging: Paging,
 ) -> Result<Json<Value>, Refusal> {
     let (_, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::PULLS_READ).await?;
-    let pull = pull_requests::find(&shared, &entry, &number).await?.record;
+    let pull = pull_requests::find(&entry, &number).await?.record;
     let all = comments::comments_of(&pull);
     Ok(paging
         .answer(&shared, all.iter().map(|comment| comments::comment_json(&shared, &entry, &pull, comment)).collect()))
@@ -59,7 +59,7 @@ pub(super) async fn create(
 ) -> Result<Response, Refusal> {
     let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::PULLS_WRITE).await?;
     let new = comment_bodies::parse_new_comment(&body)?;
-    let pull = pull_requests::find(&shared, &entry, &number).await?;
+    let pull = pull_requests::find(&entry, &number).await?;
     let number = pull.record.number;
     let (id, pull) = match new {
         CommentRequest::General(words) => {
@@ -92,7 +92,7 @@ pub(super) async fn edit(
 ) -> Result<Json<Value>, Refusal> {
     let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::PULLS_WRITE).await?;
     let words = comment_bodies::parse_edited_text(&body)?;
-    let (pull, id) = (pull_requests::find(&shared, &entry, &number).await?.record, parse_comment_id(&id)?);
+    let (pull, id) = (pull_requests::find(&entry, &number).await?.record, parse_comment_id(&id)?);
     // A deleted comment is found and stays deleted.
     if pull.deleted.iter().any(|trace| trace.id == id) {
         return comment_response(&shared, &entry, &pull, id);

@@ -18,7 +18,7 @@ pub(crate) async fn delete(
     actor: &Actor,
     (number, id): (u64, u64),
 ) -> Result<(), Rejection> {
-    let pull = pulls::find(shared, entry, number).await?.ok_or(Rejection::NotFound)?.record;
+    let pull = pulls::find(entry, number).await?.ok_or(Rejection::NotFound)?.record;
     if pull.notes.iter().any(|note| note.id == id) {
         return delete_note(shared, entry, actor, (number, id)).await;
     }

@@ -81,7 +81,7 @@ pub(super) async fn list(
     let (_, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::PULLS_READ).await?;
     paging.check_length(MAX_PAGE)?;
     let wanted = PullRequestFilter::parse(&asked)?;
-    let found = wanted.apply(pulls::list(&shared, &entry).await?);
+    let found = wanted.apply(pulls::list(&entry).await?);
     Ok(paging.answer(&shared, found.iter().map(|pull| pull_answers::short_pull(&shared, &entry, pull)).collect()))
 }
 
@@ -129,7 +129,7 @@ async fn update_open_pull_request(
     (head, base): (&str, &str),
     change: PullUpdate,
 ) -> Result<Box<Pull>, Refusal> {
-    let all = pulls::list(shared, entry).await?;
+    let all = pulls::list(entry).await?;
     let open = |pull: &&Pull| {
         let record = &pull.record;
         record.state == PullState::Open && record.head == head && record.base == base
@@ -189,9 +189,9 @@ async fn set_reviewers(
     Ok(pull)
 }
 
-pub(super) async fn find(shared: &Shared, entry: &RepositoryEntry, number: &str) -> Result<Pull, Refusal> {
+pub(super) async fn find(entry: &RepositoryEntry, number: &str) -> Result<Pull, Refusal> {
     let number: u64 = number.parse().map_err(|_| Refusal::no_pull_request())?;
-    pulls::find(shared, entry, number).await?.ok_or_else(Refusal::no_pull_request)
+    pulls::find(entry, number).await?.ok_or_else(Refusal::no_pull_request)
 }
 
 pub(super) async fn show(
@@ -200,7 +200,7 @@ pub(super) async fn show(
     Path((workspace, slug, number)): ItemPath,
 ) -> Result<Json<Value>, Refusal> {
     let (_, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::PULLS_READ).await?;
-    let pull = find(&shared, &entry, &number).await?;
+    let pull = find(&entry, &number).await?;
     Ok(Json(pull_answers::pull(&shared, &entry, &pull)))
 }
 
@@ -213,7 +213,7 @@ pub(super) async fn update(
 ) -> Result<Json<Value>, Refusal> {
     let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::PULLS_CHANGE).await?;
     let sent = PullRequestBody::read(&body)?;
-    let pull = find_open(&shared, &entry, &number).await?;
+    let pull = find_open(&entry, &number).await?;
     let record = &pull.record;
     let asked = resolve_reviewers(&shared, record.author_id, sent.reviewers.unwrap_or_default())?;
     let title = sent.title.ok_or_else(|| Refusal::field("title", "This field is required."))?;
@@ -223,8 +223,8 @@ pub(super) async fn update(
     Ok(Json(pull_answers::pull(&shared, &entry, &pull)))
 }
 
-async fn find_open(shared: &Shared, entry: &RepositoryEntry, number: &str) -> Result<Pull, Refusal> {
-    let pull = find(shared, entry, number).await?;
+async fn find_open(entry: &RepositoryEntry, number: &str) -> Result<Pull, Refusal> {
+    let pull = find(entry, number).await?;
     match pull.record.state {
         PullState::Open => Ok(pull),
         PullState::Closed => Err(Refusal::with_detail("You can only edit an open pull request.")),
@@ -237,7 +237,7 @@ pub(super) async fn decline(
     Path((workspace, slug, number)): ItemPath,
 ) -> Result<Json<Value>, Refusal> {
     let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::PULLS_OPEN).await?;
-    let number = find_open(&shared, &entry, &number).await?.record.number;
+    let number = find_open(&entry, &number).await?.record.number;
     let change = PullUpdate { title: None, body: None, state: Some(PullState::Closed) };
     let pull = pull_or_refusal(pulls::update(&shared, &entry, &actor, number, change).await?)?;
     Ok(Json(pull_answers::pull(&shared, &entry, &pull)))
@@ -249,13 +249,13 @@ pub(super) async fn merge(
     Path((workspace, slug, number)): ItemPath,
 ) -> Result<Json<Value>, Refusal> {
     let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::CONTENTS_WRITE).await?;
-    let number = find_open(&shared, &entry, &number).await?.record.number;
+    let number = find_open(&entry, &number).await?.record.number;
     match merge::merge(&shared, &entry, &actor, number, None).await? {
         MergeOutcome::Merged { .. } => {}
         MergeOutcome::Missing => return Err(Refusal::no_pull_request()),
         MergeOutcome::NotMergeable(obstacle) => return Err(Refusal::bad_request(obstacle.message())),
         MergeOutcome::Moved(words) => return Err(Refusal::conflict(words)),
     }
-    let pull = pulls::find(&shared, &entry, number).await?.ok_or_else(Refusal::no_pull_request)?;
+    let pull = pulls::find(&entry, number).await?.ok_or_else(Refusal::no_pull_request)?;
     Ok(Json(pull_answers::pull(&shared, &entry, &pull)))
 }

@@ -16,7 +16,7 @@ pub(crate) async fn create_reply(
     (number, parent): (u64, u64),
     body: String,
 ) -> Result<(u64, Box<Pull>), Rejection> {
-    let record = pulls::find(shared, entry, number).await?.ok_or(Rejection::NotFound)?.record;
+    let record = pulls::find(entry, number).await?.ok_or(Rejection::NotFound)?.record;
     let thread = record.comments.iter().find(|comment| comment.id == parent).map(LineCommentRecord::thread);
     if let Some(thread) = thread {
         let of = (number, thread, Some(parent));

@@ -17,7 +17,7 @@ pub(super) async fn delete(
     Path((workspace, slug, number, id)): CommentPath,
 ) -> Result<StatusCode, Refusal> {
     let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::PULLS_WRITE).await?;
-    let number = pull_requests::find(&shared, &entry, &number).await?.record.number;
+    let number = pull_requests::find(&entry, &number).await?.record.number;
     match deletions::delete(&shared, &entry, &actor, (number, parse_comment_id(&id)?)).await {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
         Err(Rejection::Forbidden(_)) => Err(Refusal::forbidden("You do not have permission to delete this comment.")),

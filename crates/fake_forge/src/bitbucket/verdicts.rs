@@ -57,7 +57,7 @@ async fn authorize(
     (workspace, slug, number): PullRequestPath,
 ) -> Result<(Actor, Arc<RepositoryEntry>, Pull), Refusal> {
     let (actor, entry) = caller.repository(shared, (&workspace, &slug), Requirement::PULLS_WRITE).await?;
-    let pull = pull_requests::find(shared, &entry, &number).await?;
+    let pull = pull_requests::find(&entry, &number).await?;
     Ok((actor, entry, pull))
 }
 

@@ -1,0 +1,113 @@
+//! Reads the branches of a repository from its files, because starting git for each request takes longer than the rest
+//! of the answer.
+//!
+//! Source: <https://git-scm.com/docs/gitrepository-layout>. A repository in the reftable format has no such files;
+//! `link` finds no branch there.
+
+use crate::Error;
+use crate::git_queries::is_object_id;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+/// The commit of each branch, by the branch's name without `refs/heads/`. Errors: `Storage`.
+pub async fn read_branches(git_dir: &Path) -> Result<BTreeMap<String, String>, Error> {
+    let dir = git_dir.to_owned();
+    let read = tokio::task::spawn_blocking(move || read_files(&dir)).await.unwrap_or_else(|error| Err(error.into()));
+    read.map_err(Error::storage(git_dir))
+}
+
+fn read_files(git_dir: &Path) -> io::Result<BTreeMap<String, String>> {
+    // First the loose files: git packs a branch before it deletes the file.
+    let mut branches = BTreeMap::new();
+    let heads = git_dir.join("refs/heads");
+    let mut folders = vec![heads.clone()];
+    while let Some(folder) = folders.pop() {
+        for path in list(&folder)? {
+            if path.is_dir() {
+                folders.push(path);
+            } else if let Some(sha) = read_if_present(&path)?.map(|sha| sha.trim().to_owned())
+                && is_object_id(&sha)
+                && let Some(name) = path.strip_prefix(&heads).ok().and_then(Path::to_str)
+            {
+                branches.insert(name.to_owned(), sha);
+            }
+        }
+    }
+    for line in read_if_present(&git_dir.join("packed-refs"))?.unwrap_or_default().lines() {
+        if let Some((sha, name)) = line.split_once(" refs/heads/")
+            && is_object_id(sha)
+        {
+            branches.entry(name.to_owned()).or_insert_with(|| sha.to_owned());
+        }
+    }
+    Ok(branches)
+}
+
+/// Git deletes empty folders at any time. A lock file is the next state of a branch.
+fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    match fs::read_dir(folder) {
+        Ok(entries) => {
+            let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+            paths
+                .filter(|path| !matches!(path, Ok(path) if path.extension().is_some_and(|end| end == "lock")))
+                .collect()
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+fn read_if_present(path: &Path) -> io::Result<Option<String>> {
+    match fs::read(path) {
+        Ok(contents) => Ok(Some(String::from_utf8_lossy(&contents).into_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    fn git(dir: &Path, args: &[&str]) -> String {
+        let mut command = Command::new("git");
+        command.args(args).current_dir(dir).env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+        let done = command.env("GIT_DEFAULT_REF_FORMAT", "files").output().unwrap();
+        assert!(done.status.success(), "{args:?}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
+    }
+
+    async fn assert_like_git(dir: &Path) -> usize {
+        let listed = git(dir, &["for-each-ref", "--format=%(refname:strip=2) %(objectname)", "refs/heads/"]);
+        let read = read_branches(dir).await.unwrap();
+        assert_eq!(read.iter().map(|(name, sha)| format!("{name} {sha}\n")).collect::<String>(), listed);
+        read.len()
+    }
+
+    #[tokio::test]
+    async fn branches_are_the_ones_that_git_lists() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        git(dir, &["init", "--quiet", "--bare"]);
+        assert_eq!(assert_like_git(dir).await, 0);
+        let tree = git(dir, &["mktree", "--missing"]);
+        let commit = |message: &str| {
+            let author = ["-c", "user.name=ana", "-c", "user.email=ana@example.org"];
+            git(dir, &[&author[..], &["commit-tree", "-m", message, tree.trim()]].concat()).trim().to_owned()
+        };
+        let (first, second) = (commit("first"), commit("second"));
+        for branch in ["main", "pullyard/acme/app-1-1", "pullyard/acme/app-2-1"] {
+            git(dir, &["update-ref", &format!("refs/heads/{branch}"), &first]);
+        }
+        git(dir, &["tag", "main", &second]);
+        assert_eq!(assert_like_git(dir).await, 3);
+        git(dir, &["pack-refs", "--all"]);
+        assert_eq!(assert_like_git(dir).await, 3);
+        git(dir, &["update-ref", "refs/heads/main", &second]);
+        git(dir, &["update-ref", "-d", "refs/heads/pullyard/acme/app-2-1"]);
+        fs::write(dir.join("refs/heads/next.lock"), &first).unwrap();
+        assert_eq!(assert_like_git(dir).await, 2);
+    }
+}
