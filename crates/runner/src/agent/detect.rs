@@ -4,8 +4,8 @@
 
 use super::codex::version::check_version;
 use super::environment::{self, Environment};
-use super::program;
 use crate::process::group::Group;
+use crate::process::program;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Finds the agent's program: a name in `PATH`, or a relative path that does not leave the untrusted worktree.
+//! Finds a program: a name in `PATH`, or a relative path that does not leave the untrusted worktree.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -47,7 +47,14 @@ pub(crate) fn find_program(named: &str, tree: &Path, path: Option<&OsStr>) -> Re
         .ok_or_else(|| format!("{named} is not in the runner's path"))
 }
 
-pub(super) fn executable_file(file: PathBuf) -> Option<PathBuf> {
+/// The absolute path of a program of this machine; its name if it is not found. With a bare name and a changed `PATH`,
+/// the standard library starts a program by a fork, which copies this process's page tables.
+pub(crate) fn system_program(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    find_program(name, Path::new("/"), Some(&path)).unwrap_or_else(|_| name.into())
+}
+
+pub(crate) fn executable_file(file: PathBuf) -> Option<PathBuf> {
     let about = file.metadata().ok()?;
     (about.is_file() && about.permissions().mode() & 0o111 != 0 && has_interpreter(&file)).then_some(file)
 }

@@ -4,6 +4,7 @@
 //! depends on the thread that starts the program, which must live as long as this process.
 //! Source: PR_SET_PDEATHSIG(2const), setpriv(1) of util-linux from 2.33 on.
 
+use crate::process::program::system_program;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -40,7 +41,7 @@ pub(super) async fn succeeds(mut command: Command) -> bool {
 /// A command that becomes the program and keeps its process id.
 pub(super) fn command(program: &Path) -> Command {
     let [setpriv, args @ ..] = SETPRIV;
-    let mut command = Command::new(setpriv);
+    let mut command = Command::new(system_program(setpriv));
     command.args(args).args(EXIT_IF_ORPHANED).arg(std::process::id().to_string()).arg(program);
     command
 }
