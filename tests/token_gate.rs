@@ -38,7 +38,12 @@ impl Gate {
         let inner = GateState {
             forge_url: behind.to_owned(),
             token: token.to_owned(),
-            http: reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap(),
+            http: reqwest::Client::builder()
+                .no_proxy()
+                .tls_certs_only([])
+                .redirect(reqwest::redirect::Policy::none())
+                .build()
+                .unwrap(),
             valid_tokens: Mutex::default(),
             calls: Mutex::default(),
         };

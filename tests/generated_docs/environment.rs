@@ -18,6 +18,7 @@ const READERS: &[(&str, &str)] = &[
     ("crates/runner/src/daemon/child.rs", "what `run-job` inherits"),
     ("crates/runner/src/git.rs", "what git inherits"),
     ("crates/runner/src/main.rs", "what is logged"),
+    ("crates/runner/src/process/program.rs", "where programs of the machine are"),
     ("crates/sandbox/src/contained.rs", "the image's PATH"),
     ("crates/sandbox/src/engine.rs", "what podman and docker inherit"),
     ("crates/sandbox/src/inside.rs", "the key that a canary looks for"),

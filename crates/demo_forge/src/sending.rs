@@ -1,4 +1,4 @@
-//! Sends deliveries to hooks, once each, to loopback addresses only.
+//! Sends deliveries to hooks, once each, over plain HTTP to loopback addresses only.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -53,7 +53,8 @@ async fn post_delivery(
     let unreachable = || ("failed to connect to host".to_owned(), 0);
     let timed_out = || ("timed out".to_owned(), 0);
     let _slot = shared.deliveries.slots.acquire().await;
-    let client = shared.deliveries.client().filter(|_| is_loopback(&hook.url) && fault != Some(DeliveryFault::NotSent));
+    let client =
+        shared.deliveries.client().filter(|_| is_local_http(&hook.url) && fault != Some(DeliveryFault::NotSent));
     let Some(client) = client else { return unreachable() };
     let body = parcel.payload.to_string();
     let mut request = client.post(&hook.url);
@@ -102,9 +103,9 @@ fn github_headers(hook: &HookRecord, parcel: &NewDelivery) -> BTreeMap<&'static 
     ])
 }
 
-fn is_loopback(url: &str) -> bool {
+fn is_local_http(url: &str) -> bool {
     let Ok(url) = reqwest::Url::parse(url) else { return false };
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let is_here = host.parse::<std::net::IpAddr>().map_or(host == "localhost", |address| address.is_loopback());
-    matches!(url.scheme(), "http" | "https") && is_here
+    url.scheme() == "http" && is_here
 }

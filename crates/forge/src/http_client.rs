@@ -126,7 +126,7 @@ impl<C: ForgeApi> Client<C> {
         let transport = match endpoint.connections.stand_in() {
             Some(stand_in) => Transport::StandIn(stand_in.clone()),
             None => {
-                let this_machine = is_loopback(&api_url);
+                let this_machine = api_url.scheme() == "http" && is_loopback(&api_url);
                 let http = endpoint.connections.client(this_machine, || build_http_client(this_machine));
                 Transport::Network(http.map_err(|error| refuse(&innermost_cause(&error)))?)
             }
@@ -384,8 +384,8 @@ fn build_http_client(to_this_machine: bool) -> Result<reqwest::Client, reqwest::
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
         // reqwest would turn a redirected POST into a GET.
         .redirect(redirect::Policy::none());
-    // A proxy cannot reach loopback addresses.
-    if to_this_machine { http.no_proxy() } else { http }.build()
+    // A proxy cannot reach loopback addresses, and plain HTTP needs no certificates, which take long to read.
+    if to_this_machine { http.no_proxy().tls_certs_only([]) } else { http }.build()
 }
 
 fn is_loopback(address: &Url) -> bool {

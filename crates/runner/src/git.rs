@@ -19,6 +19,7 @@ pub(crate) mod workspace;
 pub(crate) use error::GitError;
 
 use crate::process::group::Group;
+use crate::process::program::system_program;
 use crate::secrets::redact::Redactor;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -230,7 +231,7 @@ impl Git {
     }
 
     fn command(&self, call: &GitCall<'_>, key: Option<&KeyFile>) -> Command {
-        let mut command = Command::new("git");
+        let mut command = Command::new(system_program("git"));
         let mut settings = self.settings(call.reaches_forge);
         settings.extend(key.into_iter().flat_map(KeyFile::settings));
         let (name, args) = call.args.split_at_checked(1).unwrap_or_default();

@@ -5,6 +5,7 @@ pub(crate) mod group;
 pub(crate) mod orphans;
 pub(crate) mod parent;
 pub(crate) mod pid_namespace;
+pub(crate) mod program;
 pub(crate) mod refused_hosts;
 pub(crate) mod root_folder;
 pub(crate) mod sandbox;

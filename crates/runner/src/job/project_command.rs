@@ -3,8 +3,8 @@
 mod output;
 
 use crate::Isolation;
+use crate::agent::disk_usage;
 use crate::agent::environment::Environment;
-use crate::agent::{disk_usage, find_program_at};
 use crate::api::attempt::Attempt;
 use crate::api::event_draft::EventDraft;
 use crate::git::workspace::Workspace;
@@ -12,6 +12,7 @@ use crate::git::workspace::disk::create_private_dirs;
 use crate::options::RunJob;
 use crate::process::enclosed::Enclosed;
 use crate::process::pid_namespace::Exit;
+use crate::process::program::find_program_at;
 use crate::process::sandbox::{Inside, JobSandbox, TreeAccess};
 use crate::secrets::redact::Redactor;
 use crate::stop::Stop;

@@ -42,7 +42,7 @@ impl Gate {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let ours = listener.local_addr().unwrap().to_string();
         let server = url.split('/').nth(2).unwrap().to_owned();
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
         let (calls, reached) = (Mutex::default(), watch::Sender::new(false));
         let gate = Arc::new(Self { server_address: server, gate_address: ours, http, fault, calls, reached });
         let routes = Router::new().fallback(handle).with_state(gate.clone());
