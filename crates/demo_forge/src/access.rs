@@ -19,7 +19,6 @@ pub struct Requirement {
 pub enum Level {
     Read,
     Write,
-    /// A separate scope on Bitbucket.
     Delete,
 }
 

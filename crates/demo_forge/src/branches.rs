@@ -1,8 +1,5 @@
-//! Reads the branches of a repository from its files, because starting git for each request takes longer than the rest
-//! of the answer.
-//!
-//! Source: <https://git-scm.com/docs/gitrepository-layout>. A repository in the reftable format has no such files;
-//! `link` finds no branch there.
+//! Reads the branches of a repository from its files, because starting git takes longer than the rest of an answer.
+//! Source: <https://git-scm.com/docs/gitrepository-layout>. A repository in the reftable format has no such files.
 
 use crate::Error;
 use crate::git_queries::is_object_id;

@@ -56,7 +56,6 @@ pub fn truncate_to_seconds(moment: &str) -> String {
 }
 
 fn format(time: OffsetDateTime) -> String {
-    // Cannot fail for a present-day UTC time.
     time.replace_nanosecond(0).ok().and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()
 }
 

@@ -88,7 +88,6 @@ impl Deliveries {
 
     pub(crate) fn client(&self) -> Option<&reqwest::Client> {
         let build = || {
-            // Hooks are called over plain HTTP, which needs no certificates; these take long to read.
             let builder = reqwest::Client::builder()
                 .no_proxy()
                 .tls_certs_only([])

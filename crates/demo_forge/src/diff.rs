@@ -24,7 +24,6 @@ pub(crate) fn map_line(change: &str, line: u64) -> Option<u64> {
 
 type Range = (u64, u64);
 
-/// `@@ -old,count +new,count @@`
 fn parse_hunk_header(line: &str) -> Option<(Range, Range)> {
     let mut parts = line.strip_prefix("@@ -")?.split(' ');
     let (old, new) = (parts.next()?, parts.next()?.strip_prefix('+')?);

@@ -16,11 +16,7 @@ pub enum Error {
         source: io::Error,
     },
     #[error("run git {command}: {reason}")]
-    GitFailed {
-        /// The subcommand without its arguments.
-        command: String,
-        reason: String,
-    },
+    GitFailed { command: String, reason: String },
     #[error("run git {command} within {} s", limit.as_secs())]
     GitTimedOut { command: String, limit: Duration },
     #[error("use {}", path.display())]

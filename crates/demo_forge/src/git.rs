@@ -39,7 +39,6 @@ const CONFIG: &str = "\
 \tgetanyfile = false
 ";
 
-/// The same for all forges of this process.
 static EXEC_PATH: OnceCell<String> = OnceCell::const_new();
 
 #[derive(Debug)]

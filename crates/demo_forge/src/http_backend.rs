@@ -209,7 +209,6 @@ async fn copy_request(body: Body, mut stdin: ChildStdin) -> io::Result<()> {
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(io::Error::other)?;
         if stdin.write_all(&chunk).await.is_err() {
-            // Git stopped reading early; its response has the reason.
             return Ok(());
         }
     }
@@ -219,7 +218,6 @@ async fn copy_request(body: Body, mut stdin: ChildStdin) -> io::Result<()> {
 async fn read_stderr(stderr: &mut ChildStderr) -> String {
     let mut read = Vec::new();
     let _ = (&mut *stderr).take(MAX_STDERR_BYTES).read_to_end(&mut read).await;
-    // Drain stderr, so that git never blocks on it.
     drain(stderr).await;
     String::from_utf8_lossy(&read).trim().to_owned()
 }

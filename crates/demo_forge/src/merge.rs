@@ -99,7 +99,6 @@ pub async fn merge(
     Ok(MergeOutcome::Merged { sha })
 }
 
-/// Returns `None` for a conflict.
 async fn create_merge_commit(
     shared: &Shared,
     git_dir: &Path,

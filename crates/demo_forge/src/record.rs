@@ -214,7 +214,6 @@ pub async fn load<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
     serde_json::from_slice(&bytes).map_err(|source| Error::RecordUnreadable { path: path.to_owned(), source })
 }
 
-/// Writes: the record atomically.
 pub async fn save<T: Serialize>(record: &T, path: &Path) -> Result<(), Error> {
     let bytes = serde_json::to_vec_pretty(record)
         .map_err(|source| Error::RecordUnreadable { path: path.to_owned(), source })?;

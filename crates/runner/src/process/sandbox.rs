@@ -86,7 +86,6 @@ pub(crate) struct Confined {
 
 impl JobSandbox {
     /// `None` if the level needs no sandbox. `borrowed` is the mirror.
-    /// Errors: `SandboxFailed`.
     pub(crate) async fn create(
         options: &RunJob,
         level: Level,
@@ -131,7 +130,6 @@ impl JobSandbox {
         Ok(Network { ports, model: None })
     }
 
-    /// Errors: `SandboxFailed`.
     pub(crate) async fn start(
         &self,
         workspace: &Workspace,
