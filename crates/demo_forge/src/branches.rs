@@ -4,7 +4,7 @@
 use crate::Error;
 use crate::git_queries::is_object_id;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::{fs, io};
 
 /// The commit of each branch, by the branch's name without `refs/heads/`. Errors: `Storage`.
@@ -20,14 +20,23 @@ fn read_files(git_dir: &Path) -> io::Result<BTreeMap<String, String>> {
     let heads = git_dir.join("refs/heads");
     let mut folders = vec![heads.clone()];
     while let Some(folder) = folders.pop() {
-        for path in list(&folder)? {
-            if path.is_dir() {
+        let entries = match fs::read_dir(&folder) {
+            // Git deletes empty folders at any time.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            entries => entries?,
+        };
+        for entry in entries {
+            let (path, kind) = entry.and_then(|entry| Ok((entry.path(), entry.file_type()?)))?;
+            if kind.is_dir() {
                 folders.push(path);
-            } else if let Some(sha) = read_if_present(&path)?.map(|sha| sha.trim().to_owned())
-                && is_object_id(&sha)
+            } else if kind.is_file()
+                // A lock file is the next state of a branch.
+                && path.extension().is_none_or(|extension| extension != "lock")
+                && let Some(sha) = read_if_present(&path)?
+                && is_object_id(sha.trim())
                 && let Some(name) = path.strip_prefix(&heads).ok().and_then(Path::to_str)
             {
-                branches.insert(name.to_owned(), sha);
+                branches.insert(name.to_owned(), sha.trim().to_owned());
             }
         }
     }
@@ -39,20 +48,6 @@ fn read_files(git_dir: &Path) -> io::Result<BTreeMap<String, String>> {
         }
     }
     Ok(branches)
-}
-
-/// Git deletes empty folders at any time. A lock file is the next state of a branch.
-fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    match fs::read_dir(folder) {
-        Ok(entries) => {
-            let paths = entries.map(|entry| entry.map(|entry| entry.path()));
-            paths
-                .filter(|path| !matches!(path, Ok(path) if path.extension().is_some_and(|end| end == "lock")))
-                .collect()
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
 }
 
 fn read_if_present(path: &Path) -> io::Result<Option<String>> {
