@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Serialize, Deserialize)]
 pub struct User {
     pub login: String,
-    /// May exceed 2^53.
     pub id: u64,
     pub token: String,
 }
