@@ -51,6 +51,11 @@ pub(crate) fn lines(changed: &[(usize, &str)]) -> String {
     (1..=30).map(|at| line(at) + "\n").collect()
 }
 
+fn http_client() -> reqwest::Client {
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]);
+    client.redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
+
 impl World {
     /// `change.txt` has thirty lines; pull request 1 changes the tenth on branch `job`.
     pub(crate) async fn new() -> Self {
@@ -77,12 +82,7 @@ impl World {
             Some(path) => format!("{}/{path}", self.forge.api_url()),
             None => format!("{}/repos/{REPOSITORY}/{path}", self.forge.api_url()),
         };
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .tls_certs_only([])
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .unwrap();
+        let client = http_client();
         let mut request = client.request(method.clone(), &url).bearer_auth(token(who));
         if let Some(body) = &body {
             request = request.json(body);
@@ -97,12 +97,7 @@ impl World {
     /// Sends a form of pull request 1's page, or to a path that starts with `/`.
     pub(crate) async fn submit(&self, form: &str, body: &str, headers: &[(&str, &str)]) -> reqwest::Response {
         let path = if form.starts_with('/') { form.to_owned() } else { format!("/{REPOSITORY}/pull/1/{form}") };
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .tls_certs_only([])
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .unwrap();
+        let client = http_client();
         let mut request = client.post(format!("{}{path}", self.forge.url()));
         for (name, value) in headers {
             request = request.header(*name, *value);
