@@ -53,7 +53,7 @@ async fn cancel_ends_a_ready_job_and_stops_its_task() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn task_whose_start_got_no_answer_is_found_and_stopped_by_a_cancel() {
+async fn cancel_stops_a_task_whose_start_got_no_answer() {
     let story = Story::start_with_waiting_tasks().await;
     // No retry gets an answer, so the job never knows its task.
     story.local.aws().ecs().queue_outcomes(vec![RunTaskOutcome::ResponseLost; 1_000]);

@@ -209,6 +209,7 @@ async fn copy_request(body: Body, mut stdin: ChildStdin) -> io::Result<()> {
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(io::Error::other)?;
         if stdin.write_all(&chunk).await.is_err() {
+            // Git stopped reading early; its response has the reason.
             return Ok(());
         }
     }

@@ -47,8 +47,7 @@ pub(crate) fn find_program(named: &str, tree: &Path, path: Option<&OsStr>) -> Re
         .ok_or_else(|| format!("{named} is not in the runner's path"))
 }
 
-/// The absolute path of a program of this machine; its name if it is not found. With a bare name and a changed `PATH`,
-/// the standard library starts a program by a fork, which copies this process's page tables.
+/// A program's absolute path, or its name if not found. A bare name with a changed `PATH` would fork this process.
 pub(crate) fn system_program(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     find_program(name, Path::new("/"), Some(&path)).unwrap_or_else(|_| name.into())
