@@ -8,7 +8,7 @@ use pullyard_emulator::{Aws, Options, ecs};
 use pullyard_entry::{config, metrics};
 use pullyard_store::Store;
 
-const GATEWAY: &str = include_str!("../crates/local/src/system.rs");
+const GATEWAY: &str = include_str!("../crates/local/src/functions.rs");
 const CONFIG: &str = include_str!("../crates/entry/src/config.rs");
 
 fn resources(template: &str) -> BTreeMap<String, Value> {
@@ -70,8 +70,8 @@ async fn templates_table_matches_the_stores_table() {
 
 /// The local gateway's routes in API Gateway's format, each with its function.
 fn local_routes() -> BTreeSet<(String, String)> {
-    let (_, after) = GATEWAY.split_once("let routes = vec![").unwrap();
-    let (list, _) = after.split_once("];").unwrap();
+    let (_, after) = GATEWAY.split_once(" vec![").unwrap();
+    let (list, _) = after.split_once("\n        ]\n").unwrap();
     let route = |line: &str| {
         let (how, rest) = line.split_once('(').unwrap();
         let (before, rest) = rest.split_once('"').unwrap();

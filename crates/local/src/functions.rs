@@ -1,36 +1,101 @@
 //! Runs the functions' libraries inside this process, from event to response.
 
+use crate::Options;
 use pullyard_emulator::lambda::Function;
-use pullyard_entry::{Context, http, invocation};
+use pullyard_emulator::lambda::gateway::{Method, Route};
+use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
+use pullyard_entry::{Config, Context, config, http, invocation};
 use pullyard_function_pages::LocalMachine;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::sync::Arc;
 
-pub(crate) fn api(ctx: Context, commit: &'static str, machine: LocalMachine) -> Function {
+pub(crate) struct Functions {
+    pub(crate) dispatcher: Function,
+    pub(crate) effects: Function,
+    pub(crate) tasks: Function,
+    pub(crate) sweeper: Function,
+    api: Function,
+    tickets: Function,
+    webhook: Function,
+    pages: Function,
+}
+
+impl Functions {
+    pub(crate) async fn start(
+        options: &Options,
+        config: &Config,
+        sweeper_config: &Config,
+        machine: LocalMachine,
+    ) -> Self {
+        Self {
+            sweeper: start(options, "sweeper", sweeper_config, sweeper).await,
+            dispatcher: start(options, "dispatcher", config, dispatcher).await,
+            effects: start(options, "effects", config, effects).await,
+            tasks: start(options, "tasks", config, tasks).await,
+            api: start(options, "api", config, |ctx| api(ctx, options.commit, machine)).await,
+            tickets: start(options, "tickets", config, tickets).await,
+            webhook: start(options, "webhook", config, webhook).await,
+            pages: start(options, "pages", config, pages).await,
+        }
+    }
+
+    pub(crate) fn routes(self) -> Vec<Route> {
+        let under = |prefix: &str, function| Route { method: None, prefix: prefix.into(), exact: false, function };
+        let exactly = |method, path: &str, function| Route { method, prefix: path.into(), exact: true, function };
+        let Self { api, tickets, webhook, pages, .. } = self;
+        vec![
+            exactly(Some(Method::POST), "/v1/tickets/events", tickets),
+            under("/webhooks", webhook),
+            under("/v1", api.clone()),
+            under("/setup", api.clone()),
+            exactly(None, "/healthz", api.clone()),
+            exactly(None, "/readyz", api.clone()),
+            exactly(None, "/metrics", api.clone()),
+            exactly(None, "/openapi.json", api),
+            under("/", pages),
+        ]
+    }
+}
+
+/// Gives each function its own context, as on AWS: functions share no connections and caches.
+async fn start(
+    options: &Options,
+    name: &'static str,
+    config: &Config,
+    library: impl FnOnce(Context) -> Function,
+) -> Function {
+    if let Some(function) = options.function_overrides.as_ref().and_then(|overrides| overrides.find(name, config)) {
+        return function;
+    }
+    let sdk = config::local_sdk_config_for(name, REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
+    library(config.clone().context(&sdk, options.clock.clone()))
+}
+
+fn api(ctx: Context, commit: &'static str, machine: LocalMachine) -> Function {
     let model_urls = machine.model_urls.clone();
     let setup = pullyard_function_pages::setup_router(ctx.clone(), Some(machine));
     let router = pullyard_function_api::router(ctx, commit, model_urls).merge(setup);
     Arc::new(move |event| Box::pin(http::invoke(router.clone(), event)))
 }
 
-pub(crate) fn tickets(ctx: Context) -> Function {
+fn tickets(ctx: Context) -> Function {
     let router = pullyard_function_tickets::router(ctx);
     Arc::new(move |event| Box::pin(http::invoke(router.clone(), event)))
 }
 
-pub(crate) fn webhook(ctx: Context) -> Function {
+fn webhook(ctx: Context) -> Function {
     let router = pullyard_function_webhook::router(ctx);
     Arc::new(move |event| Box::pin(http::invoke(router.clone(), event)))
 }
 
-pub(crate) fn pages(ctx: Context) -> Function {
+fn pages(ctx: Context) -> Function {
     let router = pullyard_function_pages::router(ctx);
     Arc::new(move |event| Box::pin(http::invoke(router.clone(), event)))
 }
 
-pub(crate) fn dispatcher(ctx: Context) -> Function {
+fn dispatcher(ctx: Context) -> Function {
     Arc::new(move |event| {
         let ctx = ctx.clone();
         Box::pin(async move {
@@ -40,7 +105,7 @@ pub(crate) fn dispatcher(ctx: Context) -> Function {
     })
 }
 
-pub(crate) fn effects(ctx: Context) -> Function {
+fn effects(ctx: Context) -> Function {
     Arc::new(move |event| {
         let ctx = ctx.clone();
         Box::pin(async move {
@@ -50,7 +115,7 @@ pub(crate) fn effects(ctx: Context) -> Function {
     })
 }
 
-pub(crate) fn tasks(ctx: Context) -> Function {
+fn tasks(ctx: Context) -> Function {
     Arc::new(move |event| {
         let ctx = ctx.clone();
         Box::pin(async move {
@@ -61,7 +126,7 @@ pub(crate) fn tasks(ctx: Context) -> Function {
     })
 }
 
-pub(crate) fn sweeper(ctx: Context) -> Function {
+fn sweeper(ctx: Context) -> Function {
     Arc::new(move |_| {
         let ctx = ctx.clone();
         Box::pin(async move {

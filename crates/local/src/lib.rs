@@ -1,20 +1,22 @@
 //! Runs the whole system in one process: embedded AWS, functions, demo forge.
 //! The functions receive API Gateway and AWS events. Runners are child processes of the embedded ECS.
 
-mod deploy;
 mod environment;
 mod error;
 mod folder;
 mod functions;
 mod keys;
+mod machine;
+mod options;
+mod resources;
 mod system;
 
-pub use deploy::FunctionOverrides;
 pub use environment::load_environment;
 pub use error::Error;
 pub use folder::{Addresses, is_abandoned};
+pub use options::{AwsProxies, FunctionOverrides, HintDelivery, Options, TaskEnvironment};
 pub use pullyard_demo_forge::{
     AccountKind, DemoForge, Error as ForgeError, LineComment, RepositoryFault, Role, User, check_repository, link,
 };
 pub use pullyard_entry::{Clock, telemetry};
-pub use system::{AwsProxies, HintDelivery, Invocations, LocalSystem, Options, TaskEnvironment};
+pub use system::{Invocations, LocalSystem};

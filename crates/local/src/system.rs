@@ -1,122 +1,20 @@
 //! Starts and stops the local system.
 
 use crate::folder::{self, Addresses, Lock};
+use crate::functions::Functions;
 use crate::keys::LocalKeys;
-use crate::{Error, FunctionOverrides, environment, functions};
-use pullyard_cloud::{Secrets, TaskDefinitions, setup};
-use pullyard_demo_forge::{DemoForge, Extension, NoExtension, User, check_linked_repository, link};
-use pullyard_emulator::lambda::Function;
-use pullyard_emulator::lambda::gateway::{self, Gateway, Method, Route};
-use pullyard_emulator::lambda::{Trigger, event_source, events, schedule};
-use pullyard_emulator::{ACCESS_KEY_ID, Aws, Endpoints, REGION, SECRET_ACCESS_KEY, ecs};
-use pullyard_entry::auth::to_stored_token;
-use pullyard_entry::config::{self, ARTIFACTS_KEPT as KEPT, Config, LiveUpdates};
-use pullyard_entry::{Clock, Context, ModelUrls};
-use pullyard_function_pages::{LocalMachine, RepositoryProblem};
-use pullyard_store::{Scope, Store};
+use crate::machine::machine;
+use crate::resources::{self, CONTAINER, FORGE_SECRET, TASK_FAMILIES};
+use crate::{Error, Options, environment};
+use pullyard_cloud::QueuePair;
+use pullyard_demo_forge::{DemoForge, User};
+use pullyard_emulator::lambda::gateway::{self, Gateway};
+use pullyard_emulator::lambda::{Function, Trigger, event_source, events, schedule};
+use pullyard_emulator::{Aws, Endpoints, ecs};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpListener;
 
-const TABLE: &str = "pullyard";
-const SIGNING_KEY_SECRET: &str = "pullyard/signing-key";
-/// In the namespace of secrets that users set, as for every forge.
-const FORGE_SECRET: &str = "pullyard/user/demo-forge-token";
-const BUCKET: &str = "pullyard-artifacts";
 const FORGE_FOLDER: &str = "forge";
-/// On this machine the families differ only in name.
-const TASK_FAMILIES: [&str; 3] = ["pullyard-runner-small", "pullyard-runner", "pullyard-runner-large"];
-const CONTAINER: &str = "runner";
-/// A failed message is retried after this time. It is shorter than on AWS, because a person waits. A function that runs
-/// longer receives its message again, which is harmless.
-const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(30);
-
-#[derive(Clone, Debug)]
-pub struct Options {
-    pub data: PathBuf,
-    pub api: String,
-    pub forge: String,
-    pub forge_extension: Arc<dyn Extension>,
-    /// First of five preferred ports; free ports if `None`.
-    pub aws_first_port: Option<u16>,
-    pub runner: Vec<String>,
-    pub task_environment: TaskEnvironment,
-    /// Lists the capabilities of this machine's agents, each with whether this process has a key for it.
-    pub list_agents: fn() -> Vec<(&'static str, bool)>,
-    pub sweep_interval: Duration,
-    pub clock: Clock,
-    pub hints: HintDelivery,
-    pub new_admin_token: bool,
-    pub aws_proxies: Option<AwsProxies>,
-    pub function_overrides: Option<FunctionOverrides>,
-    /// Name in the metrics, which are written to the log; `None` writes none.
-    pub deployment: Option<String>,
-    pub commit: &'static str,
-    pub isolation: String,
-    /// Worktrees, mirrors and undelivered results; in the data folder if `None`.
-    pub work: Option<PathBuf>,
-}
-
-/// Contains keys, so `Debug` shows only the names.
-#[derive(Clone, Default)]
-pub struct TaskEnvironment(pub Vec<(String, String)>);
-
-impl std::fmt::Debug for TaskEnvironment {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.iter().map(|(name, _)| name)).finish()
-    }
-}
-
-/// Proxies of a test between the functions and AWS, which observe or break calls.
-#[derive(Clone)]
-pub struct AwsProxies(Arc<dyn Fn(Endpoints) -> Endpoints + Send + Sync>);
-
-impl AwsProxies {
-    /// `before` converts the addresses of the services to those that the functions call.
-    pub fn new(before: impl Fn(Endpoints) -> Endpoints + Send + Sync + 'static) -> Self {
-        Self(Arc::new(before))
-    }
-}
-
-impl std::fmt::Debug for AwsProxies {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Between { .. }")
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HintDelivery {
-    Deliver,
-    /// Drops all hints except the sweeper's, so that only the table can restore the work.
-    Drop,
-}
-
-impl Options {
-    pub fn new(data: PathBuf, runner: Vec<String>) -> Self {
-        let any = || "127.0.0.1:0".to_owned();
-        Self {
-            data,
-            api: any(),
-            forge: any(),
-            forge_extension: Arc::new(NoExtension),
-            aws_first_port: None,
-            runner,
-            task_environment: TaskEnvironment::default(),
-            list_agents: Vec::new,
-            sweep_interval: Duration::from_secs(5),
-            clock: Clock::default(),
-            hints: HintDelivery::Deliver,
-            new_admin_token: false,
-            aws_proxies: None,
-            function_overrides: None,
-            deployment: None,
-            commit: "unknown",
-            isolation: "none".into(),
-            work: None,
-        }
-    }
-}
 
 /// Dropping the value stops everything. At most one exists per data folder.
 #[derive(Debug)]
@@ -146,168 +44,43 @@ pub struct Invocations {
 
 impl LocalSystem {
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let Options {
-            data,
-            api,
-            forge,
-            forge_extension,
-            aws_first_port,
-            runner,
-            task_environment,
-            list_agents,
-            sweep_interval: sweep_every,
-            clock,
-            hints,
-            new_admin_token,
-            aws_proxies: before_aws,
-            function_overrides: deploy,
-            deployment,
-            commit,
-            isolation,
-            work,
-        } = options;
-        let inner = |name: &str| {
-            let path = data.join(name);
-            std::fs::create_dir_all(&path).map_err(folder::data_error(&path))?;
-            Ok::<_, Error>(path)
-        };
-        std::fs::create_dir_all(&data).map_err(folder::data_error(&data))?;
-        let lock = Lock::acquire(&data)?;
-        let mut keys = LocalKeys::load_or_create(&data)?;
-        if new_admin_token {
-            keys.renew_admin_token(&data)?;
+        let data = &options.data;
+        std::fs::create_dir_all(data).map_err(folder::data_error(data))?;
+        let lock = Lock::acquire(data)?;
+        let mut keys = LocalKeys::load_or_create(data)?;
+        if options.new_admin_token {
+            keys.renew_admin_token(data)?;
         }
-        let (api_listener, forge_listener) = (listen(&api).await?, listen(&forge).await?);
-        let bound =
-            Addresses { api: bound_address(&api, &api_listener)?, forge: bound_address(&forge, &forge_listener)? };
-        bound.save(&data)?;
-        let api_url = format!("http://{}", bound.api);
+        let (api_listener, forge_listener) = (listen(&options.api).await?, listen(&options.forge).await?);
+        let addresses = Addresses {
+            api: bound_address(&options.api, &api_listener)?,
+            forge: bound_address(&options.forge, &forge_listener)?,
+        };
+        addresses.save(data)?;
+        let api_url = format!("http://{}", addresses.api);
 
-        let work = work.map_or_else(|| inner("work"), Ok)?.display().to_string();
-        let definition = |family: &str| ecs::TaskDefinition {
-            family: family.into(),
-            container: CONTAINER.into(),
-            command: runner.clone(),
-            environment: [("PULLYARD_WORK_DIR".into(), work.clone())]
-                .into_iter()
-                .chain(task_environment.0.clone())
-                .collect(),
+        let aws = start_aws(&options).await?;
+        let forge = start_forge(&options, forge_listener, &keys).await?;
+        let queues = resources::create(&aws, &keys, options.hints).await?;
+        let endpoints = match &options.aws_proxies {
+            Some(proxies) => proxies.convert(aws.endpoints().clone()),
+            None => aws.endpoints().clone(),
         };
-        let services = pullyard_emulator::Options {
-            data: Some(inner("dynamodb")?),
-            tasks: ecs::Options::new(inner("ecs")?, TASK_FAMILIES.map(definition).into()),
+        let sweeper_config = resources::config(&options, &queues, &endpoints, &api_url);
+        environment::save_environment(data, &sweeper_config)?;
+        let config = resources::without_hints(sweeper_config.clone(), &queues);
+        let machine = machine(&Self::forge_folder(data), options.list_agents, options.task_environment.clone());
+        let functions = Functions::start(&options, &config, &sweeper_config, machine).await;
+        let poll = |queue: &QueuePair, function: &Function| {
+            event_source::poll(aws.sqs(), &queue.queue_url, event_source::Options::default(), function.clone())
         };
-        let aws = Aws::start_on(services, aws_first_port).await?;
-
-        let bot = User { login: "pullyard-bot".into(), id: (1 << 53) + 7, token: keys.forge_token.clone() };
-        // The person at the forge's pages: the bot cannot review its own pull requests. An empty token never matches.
-        let person = User { login: "local-user".into(), id: (1 << 53) + 9, token: String::new() };
-        let forge_folder = inner(FORGE_FOLDER)?;
-        let forge = DemoForge::start(pullyard_demo_forge::Options {
-            dir: forge_folder.clone(),
-            listener: forge_listener,
-            users: vec![bot, person],
-            extension: forge_extension,
-        })
-        .await?;
-
-        let sdk = config::local_sdk_config(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
-        let at = aws.endpoints().clone();
-        let store = Store::new(&sdk, Some(&at.dynamodb), TABLE);
-        store.create_table().await?;
-        let all = [Scope::Admin].into();
-        // `Stale`: the token exists from an earlier start.
-        store.put_token(&to_stored_token(&keys.admin_token, "admin", all, None)).await?;
-        for hash in &keys.retired {
-            // `Stale`: the data folder is new.
-            store.revoke_token(hash).await?;
-        }
-        // The stored keys override values from an earlier start.
-        let secrets = Secrets::new(&sdk, Some(&at.secretsmanager));
-        secrets.put(SIGNING_KEY_SECRET, &keys.signing_key).await?;
-        secrets.put(FORGE_SECRET, &keys.forge_token).await?;
-        let dispatch_queue = setup::create_queue(&sdk, &at.sqs, "dispatch", VISIBILITY_TIMEOUT).await?;
-        let effects_queue = setup::create_queue(&sdk, &at.sqs, "effects.fifo", VISIBILITY_TIMEOUT).await?;
-        let undelivered = setup::create_dead_letter_queue(&sdk, &at.sqs, "undelivered").await?;
-
-        aws.s3().create(BUCKET, Some(KEPT))?;
-        let called = before_aws.map_or_else(|| at.clone(), |between| (between.0)(at.clone()));
-        let config = Config {
-            table: TABLE.into(),
-            dispatch_queue_url: dispatch_queue.queue_url.clone(),
-            effects_queue_url: effects_queue.queue_url.clone(),
-            dispatch_dlq_url: dispatch_queue.dead_url.clone(),
-            effects_dlq_url: effects_queue.dead_url.clone(),
-            undelivered_dlq_url: Some(undelivered),
-            cluster: "pullyard".into(),
-            task_definitions: task_definitions(),
-            container: CONTAINER.into(),
-            network: None,
-            key_secret: SIGNING_KEY_SECRET.into(),
-            api_url: api_url.clone(),
-            task_isolation: isolation,
-            // One process serves all pages, so a held request costs nothing.
-            live_updates: LiveUpdates::LongPoll,
-            artifacts_bucket: BUCKET.into(),
-            kms_key: None,
-            deployment,
-            endpoints: config::Endpoints {
-                dynamodb: Some(called.dynamodb.clone()),
-                sqs: Some(called.sqs.clone()),
-                ecs: Some(called.ecs.clone()),
-                secretsmanager: Some(called.secretsmanager.clone()),
-                s3: Some(called.s3.clone()),
-            },
-        };
-        environment::save_environment(&data, &config)?;
-        let delivering_config = config.clone();
-        let config = match hints {
-            HintDelivery::Deliver => config,
-            HintDelivery::Drop => Config {
-                dispatch_queue_url: setup::create_queue(&sdk, &at.sqs, "lost", VISIBILITY_TIMEOUT).await?.queue_url,
-                effects_queue_url: setup::create_queue(&sdk, &at.sqs, "lost.fifo", VISIBILITY_TIMEOUT).await?.queue_url,
-                ..config
-            },
-        };
-        // One context per function, as on AWS: functions share no connections and caches.
-        let start = async |name: &'static str, config: &Config, library: &dyn Fn(Context) -> Function| {
-            if let Some(function) = deploy.as_ref().and_then(|deploy| deploy.find(name, config)) {
-                return function;
-            }
-            let sdk = config::local_sdk_config_for(name, REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
-            library(config.clone().context(&sdk, clock.clone()))
-        };
-        let api_library =
-            |ctx| functions::api(ctx, commit, machine(&forge_folder, list_agents, task_environment.clone()));
-        let sweeper = start("sweeper", &delivering_config, &functions::sweeper).await;
-        let dispatcher = start("dispatcher", &config, &functions::dispatcher).await;
-        let effects = start("effects", &config, &functions::effects).await;
-        let tasks = start("tasks", &config, &functions::tasks).await;
-        let api = start("api", &config, &api_library).await;
-        let tickets = start("tickets", &config, &functions::tickets).await;
-        let webhook = start("webhook", &config, &functions::webhook).await;
-        let pages = start("pages", &config, &functions::pages).await;
-        let under = |prefix: &str, function| Route { method: None, prefix: prefix.into(), exact: false, function };
-        let exactly = |method, path: &str, function| Route { method, prefix: path.into(), exact: true, function };
-        let routes = vec![
-            exactly(Some(Method::POST), "/v1/tickets/events", tickets),
-            under("/webhooks", webhook),
-            under("/v1", api.clone()),
-            under("/setup", api.clone()),
-            exactly(None, "/healthz", api.clone()),
-            exactly(None, "/readyz", api.clone()),
-            exactly(None, "/metrics", api.clone()),
-            exactly(None, "/openapi.json", api),
-            under("/", pages),
-        ];
-        let batches = event_source::Options::default();
         Ok(Self {
-            gateway: gateway::serve(api_listener, routes),
-            dispatcher: event_source::poll(aws.sqs(), &dispatch_queue.queue_url, batches, dispatcher),
-            effects: event_source::poll(aws.sqs(), &effects_queue.queue_url, batches, effects),
-            tasks: events::forward(aws.ecs().subscribe(), tasks),
-            sweeper: schedule::every(sweep_every, sweeper),
-            function_endpoints: called,
+            dispatcher: poll(&queues.dispatch, &functions.dispatcher),
+            effects: poll(&queues.effects, &functions.effects),
+            tasks: events::forward(aws.ecs().subscribe(), functions.tasks.clone()),
+            sweeper: schedule::every(options.sweep_interval, functions.sweeper.clone()),
+            gateway: gateway::serve(api_listener, functions.routes()),
+            function_endpoints: endpoints,
             api_url,
             admin_token: keys.admin_token,
             forge,
@@ -386,29 +159,40 @@ impl LocalSystem {
     }
 }
 
-/// The pages link and check folders as `pullyard repos add --path` does.
-fn machine(
-    forge: &Path,
-    list_agents: fn() -> Vec<(&'static str, bool)>,
-    TaskEnvironment(environment): TaskEnvironment,
-) -> LocalMachine {
-    let (links, checks) = (forge.to_owned(), forge.to_owned());
-    let variable = |name: &str| environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-    LocalMachine {
-        link_folder: Arc::new(move |name, path| Ok(link(&links, name, path).map(drop)?)),
-        check_repository: Arc::new(move |name, branch, command| {
-            let fault = check_linked_repository(&checks, name, branch, command).err()?;
-            Some(RepositoryProblem { sentence: format!("{name} {fault}."), help: fault.help() })
-        }),
-        list_agents,
-        folder: std::env::current_dir().ok().filter(|folder| folder.join(".git").is_dir()),
-        model_urls: ModelUrls { anthropic: variable("ANTHROPIC_BASE_URL"), openai: variable("OPENAI_BASE_URL") },
-    }
+async fn start_aws(options: &Options) -> Result<Aws, Error> {
+    let work = options.work.clone().map_or_else(|| create_folder(&options.data, "work"), Ok)?.display().to_string();
+    let environment: Vec<_> =
+        [("PULLYARD_WORK_DIR".into(), work)].into_iter().chain(options.task_environment.0.clone()).collect();
+    let definition = |family: &str| ecs::TaskDefinition {
+        family: family.into(),
+        container: CONTAINER.into(),
+        command: options.runner.clone(),
+        environment: environment.clone(),
+    };
+    let services = pullyard_emulator::Options {
+        data: Some(create_folder(&options.data, "dynamodb")?),
+        tasks: ecs::Options::new(create_folder(&options.data, "ecs")?, TASK_FAMILIES.map(definition).into()),
+    };
+    Ok(Aws::start_on(services, options.aws_first_port).await?)
 }
 
-fn task_definitions() -> TaskDefinitions {
-    let [small, medium, large] = TASK_FAMILIES.map(str::to_owned);
-    TaskDefinitions { small, medium, large }
+async fn start_forge(options: &Options, listener: TcpListener, keys: &LocalKeys) -> Result<DemoForge, Error> {
+    let bot = User { login: "pullyard-bot".into(), id: (1 << 53) + 7, token: keys.forge_token.clone() };
+    // The person at the forge's pages: the bot cannot review its own pull requests. An empty token never matches.
+    let person = User { login: "local-user".into(), id: (1 << 53) + 9, token: String::new() };
+    let forge = pullyard_demo_forge::Options {
+        dir: create_folder(&options.data, FORGE_FOLDER)?,
+        listener,
+        users: vec![bot, person],
+        extension: options.forge_extension.clone(),
+    };
+    Ok(DemoForge::start(forge).await?)
+}
+
+fn create_folder(data: &Path, name: &str) -> Result<PathBuf, Error> {
+    let path = data.join(name);
+    std::fs::create_dir_all(&path).map_err(folder::data_error(&path))?;
+    Ok(path)
 }
 
 async fn listen(address: &str) -> Result<TcpListener, Error> {

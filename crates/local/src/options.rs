@@ -1,0 +1,122 @@
+//! The options of the local system.
+
+use pullyard_demo_forge::{Extension, NoExtension};
+use pullyard_emulator::Endpoints;
+use pullyard_emulator::lambda::Function;
+use pullyard_entry::{Clock, Config};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub data: PathBuf,
+    pub api: String,
+    pub forge: String,
+    pub forge_extension: Arc<dyn Extension>,
+    /// First of five preferred ports; free ports if `None`.
+    pub aws_first_port: Option<u16>,
+    pub runner: Vec<String>,
+    pub task_environment: TaskEnvironment,
+    /// Lists the capabilities of this machine's agents, each with whether this process has a key for it.
+    pub list_agents: fn() -> Vec<(&'static str, bool)>,
+    pub sweep_interval: Duration,
+    pub clock: Clock,
+    pub hints: HintDelivery,
+    pub new_admin_token: bool,
+    pub aws_proxies: Option<AwsProxies>,
+    pub function_overrides: Option<FunctionOverrides>,
+    /// Name in the metrics, which are written to the log; `None` writes none.
+    pub deployment: Option<String>,
+    pub commit: &'static str,
+    pub isolation: String,
+    /// Worktrees, mirrors and undelivered results; in the data folder if `None`.
+    pub work: Option<PathBuf>,
+}
+
+/// Contains keys, so `Debug` shows only the names.
+#[derive(Clone, Default)]
+pub struct TaskEnvironment(pub Vec<(String, String)>);
+
+impl std::fmt::Debug for TaskEnvironment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+/// Proxies of a test between the functions and AWS, which observe or break calls.
+#[derive(Clone)]
+pub struct AwsProxies(Arc<dyn Fn(Endpoints) -> Endpoints + Send + Sync>);
+
+impl AwsProxies {
+    /// `convert` returns the addresses that the functions call instead of those of the services.
+    pub fn new(convert: impl Fn(Endpoints) -> Endpoints + Send + Sync + 'static) -> Self {
+        Self(Arc::new(convert))
+    }
+
+    pub(crate) fn convert(&self, endpoints: Endpoints) -> Endpoints {
+        (self.0)(endpoints)
+    }
+}
+
+impl std::fmt::Debug for AwsProxies {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AwsProxies { .. }")
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HintDelivery {
+    Deliver,
+    /// Drops all hints except the sweeper's, so that only the table can restore the work.
+    Drop,
+}
+
+impl Options {
+    pub fn new(data: PathBuf, runner: Vec<String>) -> Self {
+        let any = || "127.0.0.1:0".to_owned();
+        Self {
+            data,
+            api: any(),
+            forge: any(),
+            forge_extension: Arc::new(NoExtension),
+            aws_first_port: None,
+            runner,
+            task_environment: TaskEnvironment::default(),
+            list_agents: Vec::new,
+            sweep_interval: Duration::from_secs(5),
+            clock: Clock::default(),
+            hints: HintDelivery::Deliver,
+            new_admin_token: false,
+            aws_proxies: None,
+            function_overrides: None,
+            deployment: None,
+            commit: "unknown",
+            isolation: "none".into(),
+            work: None,
+        }
+    }
+}
+
+#[derive(Clone)]
+pub struct FunctionOverrides(Arc<OverrideFn>);
+
+/// Returns the replacement of the function with this name, or `None` to run its library.
+type OverrideFn = dyn Fn(&'static str, &Config) -> Option<Function> + Send + Sync;
+
+impl FunctionOverrides {
+    /// The system calls `replace` once for each function when it starts.
+    pub fn new(replace: impl Fn(&'static str, &Config) -> Option<Function> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(replace))
+    }
+
+    pub(crate) fn find(&self, name: &'static str, config: &Config) -> Option<Function> {
+        (self.0)(name, config)
+    }
+}
+
+impl std::fmt::Debug for FunctionOverrides {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FunctionOverrides { .. }")
+    }
+}
