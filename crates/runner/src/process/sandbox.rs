@@ -10,8 +10,10 @@ use crate::git::workspace::Workspace;
 use crate::git::workspace::disk::create_private_dirs;
 use crate::git::workspace::is_folder;
 use crate::options::RunJob;
+use crate::process::proxy_variables::proxy_variables;
 use crate::process::refused_hosts::RefusedHosts;
 use crate::process::root_folder::{self, make_enterable};
+use crate::process::visible_program::visible_program_path;
 use pullyard_agent_proxy::egress::{Egress, Refusal};
 use pullyard_agent_proxy::model::ModelProxy;
 use pullyard_domain::egress::{self, AllowList};
@@ -30,7 +32,6 @@ use tokio_util::task::AbortOnDropHandle;
 
 const START_LIMIT: Duration = Duration::from_secs(10);
 const END_LIMIT: Duration = Duration::from_secs(10);
-const SYSTEM: [&str; 8] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store"];
 
 pub(crate) struct JobSandbox {
     sandbox: Arc<Sandbox>,
@@ -295,70 +296,4 @@ fn describe(refusal: &Refusal) -> EventDraft {
 fn to_tokio(listener: TcpListener) -> io::Result<tokio::net::TcpListener> {
     listener.set_nonblocking(true)?;
     tokio::net::TcpListener::from_std(listener)
-}
-
-/// The path to make visible for a program outside of the system's folders: its npm package, or only its file, because
-/// its folder may be a home. A container shows the system's folders of its image, and there only an agent's package comes from here.
-fn visible_program_path(program: &Path, workspace: &Path, is_container: bool) -> Option<PathBuf> {
-    if program.starts_with(workspace) || !program.is_absolute() {
-        return None;
-    }
-    let is_of_system = |path: &Path| SYSTEM.iter().any(|folder| path.starts_with(folder));
-    if is_of_system(program) && !is_container {
-        return None;
-    }
-    let real = program.canonicalize().ok()?;
-    let is_package = |folder: &&Path| {
-        let parent = folder.parent().and_then(Path::file_name).unwrap_or_default();
-        let is_scope = folder.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"@"));
-        let is_scoped = parent.as_encoded_bytes().starts_with(b"@");
-        (parent == "node_modules" && !is_scope) || is_scoped
-    };
-    match real.ancestors().skip(1).find(is_package) {
-        Some(package) => Some(package.to_owned()),
-        None => (!is_of_system(&real)).then_some(real),
-    }
-}
-
-/// Programs read the proxy's address under several names. Java reads none of them.
-fn proxy_variables(port: u16) -> Vec<(OsString, OsString)> {
-    let url = format!("http://127.0.0.1:{port}");
-    let java =
-        ["http", "https"].map(|kind| format!("-D{kind}.proxyHost=127.0.0.1 -D{kind}.proxyPort={port}")).join(" ");
-    let mut variables: Vec<(OsString, OsString)> = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"]
-        .map(|name| (name.into(), url.clone().into()))
-        .to_vec();
-    let others = [
-        ("NO_PROXY", "127.0.0.1,localhost"),
-        ("no_proxy", "127.0.0.1,localhost"),
-        ("NODE_USE_ENV_PROXY", "1"),
-        ("JAVA_TOOL_OPTIONS", &java),
-    ];
-    variables.extend(others.map(|(name, value)| (name.into(), value.into())));
-    variables
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fs;
-
-    #[test]
-    fn only_a_program_or_its_npm_package_is_shown() {
-        let home = tempfile::tempdir().unwrap();
-        let home = home.path().canonicalize().unwrap();
-        for (program, shown) in [
-            ("agent", "agent"),
-            ("bin/node_modules/tool/bin/run", "bin/node_modules/tool"),
-            ("lib/node_modules/@scope/tool/cli", "lib/node_modules/@scope/tool"),
-        ] {
-            let path = home.join(program);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(&path, "").unwrap();
-            assert_eq!(visible_program_path(&path, Path::new("/work"), false), Some(home.join(shown)), "{program}");
-        }
-        assert_eq!(visible_program_path(Path::new("/usr/bin/env"), Path::new("/work"), false), None);
-        assert_eq!(visible_program_path(Path::new("/usr/bin/env"), Path::new("/work"), true), None);
-        assert_eq!(visible_program_path(&home.join("agent"), &home, true), None);
-    }
 }
