@@ -23,7 +23,6 @@ const MAX_CONNECTIONS: usize = 128;
 /// Time for the agent to send the head of its request, and the first message of TLS.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest life of a connection.
 const TUNNEL_TIMEOUT: Duration = Duration::from_secs(3600);
 /// Hosts beyond this number are refused without a report.
 const MAX_REPORTED_HOSTS: usize = 100;

@@ -84,7 +84,6 @@ pub enum Key {
 
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // A key never reaches a log.
         f.write_str("Key")
     }
 }
@@ -149,7 +148,6 @@ impl ModelProxy {
         let handle = move |stream| {
             let connection = http.serve_connection(TokioIo::new(stream), router.clone());
             async move {
-                // The agent may break off at any time.
                 let _ = connection.await;
             }
         };
