@@ -128,6 +128,36 @@ struct StartPage {
     once: String,
 }
 
+fn open_step(failure: Option<&Failure>, facts: Option<&Facts>, query: &StartQuery, current: usize) -> usize {
+    match (failure, facts) {
+        (Some(failure), _) => failure.step,
+        (None, Some(_)) if query.by.is_some() => 2,
+        (None, Some(_)) if query.agent.is_some() => 3,
+        // The repository is connected. The repair is in a terminal.
+        (None, Some(facts)) if facts.problem.is_some() && current == 2 => 0,
+        _ => current,
+    }
+}
+
+fn list_steps(facts: Option<&Facts>, current: usize, open: usize) -> Vec<Step> {
+    let sentences = match facts {
+        Some(facts) => facts.sentences().map(|sentence| line(&sentence)),
+        None => facts::EMPTY.map(line),
+    };
+    let done = facts.map(Facts::done).unwrap_or_default();
+    let steps = TITLES.into_iter().zip(sentences).zip(done).zip(1..);
+    steps
+        .map(|(((title, sentence), done), number)| Step {
+            number,
+            title,
+            sentence,
+            done,
+            current: number == current,
+            open: number == open,
+        })
+        .collect()
+}
+
 async fn show(
     visit: PageContext,
     Extension(machine): Extension<Machine>,
@@ -145,7 +175,7 @@ async fn render(
 ) -> Result<Response, Fault> {
     let project = match query.new {
         Some(_) => None,
-        None => visit.load_selected_project(query.project).await?,
+        None => visit.load_selected_project(query.project.clone()).await?,
     };
     let facts = match project {
         Some(project) => Some(facts::load(visit, machine, project).await?),
@@ -153,14 +183,7 @@ async fn render(
     };
     let done = facts.as_ref().map(Facts::done).unwrap_or_default();
     let current = done.iter().position(|done| !done).map_or(done.len() + 1, |at| at + 1);
-    let open = match (&failure, &facts) {
-        (Some(failure), _) => failure.step,
-        (None, Some(_)) if query.by.is_some() => 2,
-        (None, Some(_)) if query.agent.is_some() => 3,
-        // The repository is connected. The repair is in a terminal.
-        (None, Some(facts)) if facts.problem.is_some() && current == 2 => 0,
-        _ => current,
-    };
+    let open = open_step(failure.as_ref(), facts.as_ref(), &query, current);
     let visitor = &visit.visitor;
     let (admin, owner) = (visitor.may_administer(), visitor.may_administer() && visitor.may_access_all_projects());
     let repository = match &facts {
@@ -198,14 +221,6 @@ async fn render(
         Some(facts) => verdict::load_decision_line(visit, &facts.project.id, query.said.as_ref()).await?,
         None => None,
     };
-    let sentences = match &facts {
-        Some(facts) => facts.sentences().map(|sentence| line(&sentence)),
-        None => facts::EMPTY.map(line),
-    };
-    let steps = TITLES.into_iter().zip(sentences).zip(done).enumerate().map(|(at, ((title, sentence), done))| {
-        let number = at + 1;
-        Step { number, title, sentence, done, current: number == current, open: number == open }
-    });
     let id = facts.as_ref().map(|facts| &facts.project.id);
     let runs = facts.as_ref().and_then(|facts| facts.job.as_ref()).is_some_and(|view| !view.job.status.is_terminal());
     // A test calls another service, and the page of a refused form has no address of its own.
@@ -213,7 +228,7 @@ async fn render(
     let page = StartPage {
         frame: visit.frame("Set up", "start", id),
         project: id.map(ToString::to_string).unwrap_or_default(),
-        steps: steps.collect(),
+        steps: list_steps(facts.as_ref(), current, open),
         complete: current > done.len(),
         admin,
         owner,
