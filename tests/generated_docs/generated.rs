@@ -1,4 +1,4 @@
-//! Compares a generated page with the file in the repository. `PULLYARD_WRITE_PAPERS=1` writes the file instead.
+//! Compares a generated page with the file in the repository. `PULLYARD_WRITE_DOCS=1` writes the file instead.
 //!
 //! Tests of three crates include this file, each for the pages of its own crate.
 
@@ -8,7 +8,7 @@ use std::path::Path;
 #[track_caller]
 pub(crate) fn compare_or_write(path: &str, page: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
-    if std::env::var("PULLYARD_WRITE_PAPERS").is_ok_and(|value| value == "1") {
+    if std::env::var("PULLYARD_WRITE_DOCS").is_ok_and(|value| value == "1") {
         std::fs::write(&file, page).unwrap();
         return;
     }
@@ -16,6 +16,6 @@ pub(crate) fn compare_or_write(path: &str, page: &str) {
     let difference = stored.lines().zip(page.lines()).enumerate().find(|(_, (stored, page))| stored != page);
     assert!(
         stored == page,
-        "{path} is outdated; the first difference is {difference:?}. PULLYARD_WRITE_PAPERS=1 updates it."
+        "{path} is outdated; the first difference is {difference:?}. PULLYARD_WRITE_DOCS=1 updates it."
     );
 }

@@ -8,7 +8,7 @@ const HEAD: &str = "\
 # What each function may do on AWS
 
 Each function has its own role. A role allows only the calls in these tables.
-Generated from `tests/roles/aws_calls.rs`: `PULLYARD_WRITE_PAPERS=1 cargo test -p pullyard-cli --test system roles::`.
+Generated from `tests/roles/aws_calls.rs`: `PULLYARD_WRITE_DOCS=1 cargo test -p pullyard-cli --test system roles::`.
 
 - The tests record the permissions that each call needs in IAM: an action for each item of a transaction, an ARN for each index.
 - A test fails if a function makes another call. `.ci/roles` fails if no test makes a listed call.
@@ -39,9 +39,9 @@ fn render_page() -> String {
     let mut page = HEAD.to_owned();
     for function in FUNCTIONS {
         let _ = write!(page, "\n## {function}\n\n| action | on | index | why |\n|---|---|---|---|\n");
-        for (_, action, what, why) in CALLS.iter().filter(|(of, ..)| *of == function) {
-            let (on, index) = what.page_text();
-            let _ = writeln!(page, "| `{action}` | {on} | {index} | {why} |");
+        for (_, action, resource, reason) in CALLS.iter().filter(|(of, ..)| *of == function) {
+            let (on, index) = resource.page_text();
+            let _ = writeln!(page, "| `{action}` | {on} | {index} | {reason} |");
         }
     }
     page.push_str(ITEMS);
@@ -51,9 +51,9 @@ fn render_page() -> String {
         FUNCTIONS.join(" | "),
         "---|".repeat(FUNCTIONS.len())
     );
-    for (items, what, writers) in WRITERS {
+    for (items, content, writers) in WRITERS {
         let marks = FUNCTIONS.map(|function| if writers.contains(&function) { "x" } else { "" });
-        let _ = writeln!(page, "| `{items}` | {what} | {} |", marks.join(" | "));
+        let _ = writeln!(page, "| `{items}` | {content} | {} |", marks.join(" | "));
     }
     let _ = writeln!(
         page,
@@ -77,22 +77,22 @@ fn render_page() -> String {
     page.push_str(
         "\n## Allowed actions that our code does not call\n\n| function | action | on | why |\n|---|---|---|---|\n",
     );
-    for (action, on, why) in EXTRA_OF_ALL {
+    for (action, on, reason) in EXTRA_OF_ALL {
         let on = if *on == "*" { "`*`" } else { "its own log" };
-        let _ = writeln!(page, "| all | `{action}` | {on} | {why} |");
+        let _ = writeln!(page, "| all | `{action}` | {on} | {reason} |");
     }
-    for (function, action, on, why) in EXTRA_ACTIONS {
+    for (function, action, on, reason) in EXTRA_ACTIONS {
         let on = on.trim_start_matches(':').replacen("pullyard", "{stack}", 1);
-        let _ = writeln!(page, "| {function} | `{action}` | `{on}` | {why} |");
+        let _ = writeln!(page, "| {function} | `{action}` | `{on}` | {reason} |");
     }
     page.push_str(OTHERS);
-    for (role, action, on, why) in SERVICE_ROLE_ACTIONS {
+    for (role, action, on, reason) in SERVICE_ROLE_ACTIONS {
         let on = match on.strip_prefix(':') {
             Some(group) if group.starts_with("log-group:") => "the log of tasks".to_owned(),
             Some(named) => format!("`{}`", named.replacen("pullyard", "{stack}", 1)),
             None => format!("`{on}`"),
         };
-        let _ = writeln!(page, "| {role} | `{action}` | {on} | {why} |");
+        let _ = writeln!(page, "| {role} | `{action}` | {on} | {reason} |");
     }
     let _ = write!(
         page,
@@ -108,12 +108,12 @@ fn render_page() -> String {
 pub(super) fn check_page() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/roles.md");
     let page = render_page();
-    if std::env::var("PULLYARD_WRITE_PAPERS").as_deref() == Ok("1") {
+    if std::env::var("PULLYARD_WRITE_DOCS").as_deref() == Ok("1") {
         std::fs::write(&path, &page).unwrap();
     }
     let there = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         there == page,
-        "docs/reference/roles.md differs from tests/roles/aws_calls.rs; set PULLYARD_WRITE_PAPERS=1 to write it"
+        "docs/reference/roles.md differs from tests/roles/aws_calls.rs; set PULLYARD_WRITE_DOCS=1 to write it"
     );
 }

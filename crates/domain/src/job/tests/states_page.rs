@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 #[path = "../../../../../tests/generated_docs/generated.rs"]
-#[expect(clippy::disallowed_methods, reason = "the test that holds a paper also writes it")]
+#[expect(clippy::disallowed_methods, reason = "the test that verifies the page also writes it")]
 mod generated;
 
 const OTHER_TRANSITIONS: [(&str, Transition); 8] = [
