@@ -80,8 +80,8 @@ async fn cli_sets_and_resets_agents_of_project_and_repository() {
     user.run(&["projects", "create", "other", "--agent", "command"]).await.assert_exit(2, "command");
     user.run(&["projects", "create", "other", "--model", "opus"]).await.assert_exit(2, "--agent");
     let other = ["projects", "create", "other", "--agent", "claude_code", "--model", "opus"];
-    let shown = user.ok(&other).await;
-    assert!(shown.contains("agent\tclaude_code\nmodel\topus\n"), "{shown}");
+    let output = user.ok(&other).await;
+    assert!(output.contains("agent\tclaude_code\nmodel\topus\n"), "{output}");
 
     let set = async |changes: &[&str]| user.run(&[&["settings", "set"][..], changes].concat()).await;
     set(&["agent=command"]).await.assert_exit(2, "agent must be claude_code, codex or auto");
@@ -137,9 +137,9 @@ async fn model_keys_go_only_to_jobs_of_their_agent() {
     ] {
         let job = create_job(&story, agent, None).await;
         let (_, client) = story.claim(&job, "c1").await.unwrap();
-        let given = client.credentials().await.unwrap().model;
-        let given = given.iter().map(|one| (one.key, one.value.as_str())).collect::<Vec<_>>();
-        assert_eq!(given, expected, "{agent:?}");
+        let model_keys = client.credentials().await.unwrap().model;
+        let model_keys = model_keys.iter().map(|one| (one.key, one.value.as_str())).collect::<Vec<_>>();
+        assert_eq!(model_keys, expected, "{agent:?}");
     }
 }
 
@@ -180,9 +180,9 @@ async fn new_project_cannot_name_foreign_secrets() {
             body[parent][key] = others.into();
             let create = serde_json::json!({ "id": "new", "name": "New", "settings": body }).to_string();
             let token = Some(story.local.admin_token());
-            let (status, _, said) = story.request(reqwest::Method::POST, "/v1/projects", token, create.into()).await;
+            let (status, _, problem) = story.request(reqwest::Method::POST, "/v1/projects", token, create.into()).await;
             let pointer = format!("/{parent}/{key}");
-            assert_eq!((status, said["pointer"].as_str()), (422, Some(pointer.as_str())), "{others}: {said}");
+            assert_eq!((status, problem["pointer"].as_str()), (422, Some(pointer.as_str())), "{others}: {problem}");
         }
     }
     assert_eq!(story.api.projects(None).await.unwrap().projects.len(), 1);

@@ -14,8 +14,8 @@ async fn assert_failed(story: &Story, key: &str, job: &JobId, code: &str, senten
     let job = story.wait_for_end(job).await;
     let failure = job.failure.clone().unwrap_or_else(|| panic!("{code}: {job:?}"));
     assert_eq!((job.status, failure.code.as_str(), failure.sentence.as_str()), (JobStatus::Failed, code, sentence));
-    let why = story.api.explain_job(&job.id).await.unwrap();
-    assert_eq!((why.sentence.as_str(), why.code.as_deref()), (sentence, Some(code)));
+    let explanation = story.api.explain_job(&job.id).await.unwrap();
+    assert_eq!((explanation.sentence.as_str(), explanation.code.as_deref()), (sentence, Some(code)));
     let ticket = story.wait_for_settled_ticket(key).await;
     assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (TODO, &["AI Failed".to_owned()][..]), "{code}");
     assert_eq!((ticket.pull_request, ticket.active_job), (None, None));
@@ -43,7 +43,7 @@ async fn each_agent_failure_has_its_code_and_sentence() {
     let story = start_story().await;
     let missing = |agent: &str| format!("{agent} is not installed on the runner or can't be started.");
     let uncommitted = |agent: &str| format!("The repository has no executable file `{agent}`.");
-    let ended = |exit: &str, words: &str| format!("The agent stopped with {exit}: \"{words}\".");
+    let ended = |exit: &str, message: &str| format!("The agent stopped with {exit}: \"{message}\".");
     let none = "The agent finished without changing a file.".to_owned();
     let ways: Vec<(&[&str], &str, String)> = vec![
         (&["./nothing.sh"], "agent_script_missing", uncommitted("./nothing.sh")),
@@ -76,17 +76,17 @@ async fn each_agent_failure_has_its_code_and_sentence() {
 }
 
 /// Collects every file below a folder with this text in its path or content. Files may vanish during the search.
-fn find_text(folder: &Path, words: &str, found: &mut Vec<String>) {
+fn find_text(folder: &Path, text: &str, found: &mut Vec<String>) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let (path, Ok(kind)) = (entry.path(), entry.file_type()) else { continue };
-        if path.display().to_string().contains(words) {
+        if path.display().to_string().contains(text) {
             found.push(path.display().to_string());
         }
         if kind.is_dir() {
-            find_text(&path, words, found);
+            find_text(&path, text, found);
         } else if kind.is_file() {
             let bytes = std::fs::read(&path).unwrap_or_default();
-            if bytes.windows(words.len()).any(|window| window == words.as_bytes()) {
+            if bytes.windows(text.len()).any(|window| window == text.as_bytes()) {
                 found.push(path.display().to_string());
             }
         }
@@ -134,8 +134,8 @@ async fn hostile_ticket_text_reaches_only_the_fenced_prompt() {
     assert_eq!(show("args.txt").await.lines().last(), Some("0"), "the agent received arguments");
     let environment = show("env.txt").await;
     assert!(!environment.contains(marker) && !environment.contains("touch PWNED;"), "{environment}");
-    let told = environment.lines().filter(|line| line.contains("PWNED")).collect::<Vec<_>>();
-    assert_eq!(told, [format!("PULLYARD_TICKET={key}")]);
+    let lines = environment.lines().filter(|line| line.contains("PWNED")).collect::<Vec<_>>();
+    assert_eq!(lines, [format!("PULLYARD_TICKET={key}")]);
     for secret in ["PULLYARD_BOOTSTRAP", "TOKEN", "pyb_", "pyl_", "demo_"] {
         assert!(!environment.contains(secret), "{environment}");
     }

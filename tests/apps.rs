@@ -47,24 +47,24 @@ async fn init(user: &User, github: &GitHub, more: &[&str]) -> (Value, u16, i32, 
     let address = out.next_line().await.unwrap().unwrap();
     let (manifest, browser) = submit_manifest(github, &address).await;
     let ended = child.wait_with_output().await.unwrap();
-    let mut said = String::from_utf8(ended.stderr).unwrap();
+    let mut output = String::from_utf8(ended.stderr).unwrap();
     while let Some(line) = out.next_line().await.unwrap() {
-        said.push_str(&line);
-        said.push('\n');
+        output.push_str(&line);
+        output.push('\n');
     }
-    (manifest, browser.status().as_u16(), ended.status.code().unwrap(), said)
+    (manifest, browser.status().as_u16(), ended.status.code().unwrap(), output)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn app_created_by_cli_mints_tokens_per_attempt() {
     let (story, user, github) = world(Task::Runner).await;
-    let (manifest, browser, code, said) = init(&user, &github, &["--base-url", "https://p.example"]).await;
-    assert_eq!((browser, code), (200, 0), "{said}");
+    let (manifest, browser, code, output) = init(&user, &github, &["--base-url", "https://p.example"]).await;
+    assert_eq!((browser, code), (200, 0), "{output}");
     assert_eq!(
         manifest["hook_attributes"],
         json!({ "url": "https://p.example/webhooks/github/github", "active": true })
     );
-    assert!(said.contains("/github-apps/pullyard-acme/installations/new") && !said.contains("PRIVATE"), "{said}");
+    assert!(output.contains("/github-apps/pullyard-acme/installations/new") && !output.contains("PRIVATE"), "{output}");
     let hook = &user.json(&["hooks"]).await[0];
     assert_eq!(
         (&hook["name"], &hook["kind"]),
@@ -72,21 +72,21 @@ async fn app_created_by_cli_mints_tokens_per_attempt() {
         "the App's webhook is not registered"
     );
     assert_eq!(hook["url"], "https://p.example/webhooks/github/github");
-    let told = json!({
+    let expected = json!({
         "url": "https://p.example/webhooks/github/github", "content_type": "json", "insecure_ssl": "0",
         "secret": "wh-s3cret",
     });
-    assert_eq!(github.hook(), told);
-    let shown = user.json(&["integrations", "show", "github"]).await;
+    assert_eq!(github.hook(), expected);
+    let integration = user.json(&["integrations", "show", "github"]).await;
     assert_eq!(
-        shown["auth"],
+        integration["auth"],
         json!({
             "kind": "app", "app_id": github::APP, "client_id": "Iv23test", "slug": "pullyard-acme",
             "key_secret": format!("pullyard/user/github-app-{}-key", github::APP),
             "webhook_secret": format!("pullyard/user/github-app-{}-webhook", github::APP),
         })
     );
-    assert_eq!(shown["account"]["login"], "pullyard-acme[bot]");
+    assert_eq!(integration["account"]["login"], "pullyard-acme[bot]");
     assert!(user.ok(&["integrations", "test", "github"]).await.contains("accepts our token"));
 
     let add = ["repos", "add", SHOP, "--integration", "github", "--agent-command", "./agent.sh"];
@@ -120,7 +120,7 @@ async fn app_created_by_cli_mints_tokens_per_attempt() {
     // The remaining token comes from connecting the repository; it cannot push.
     crate::story::wait_until("tokens are taken back", async || match github.gate.valid_tokens().len() {
         1 => Ok(()),
-        left => Err(format!("{left} are left")),
+        count => Err(format!("{count} are left")),
     })
     .await;
 }
@@ -148,10 +148,14 @@ async fn missing_app_permission_is_reported_and_credentials_refused() {
 
     github.grant("workflows", "write");
     user.ok(&["repos", "test", SHOP]).await;
-    let given = client.credentials().await.unwrap();
-    assert!(given.expires_in_secs.is_some_and(|secs| (3_500..=3_600).contains(&secs)), "{given:?}");
-    assert_eq!(given.forge_token.len(), 520);
-    assert_ne!(client.credentials().await.unwrap().forge_token, given.forge_token, "two calls returned one token");
+    let credentials = client.credentials().await.unwrap();
+    assert!(credentials.expires_in_secs.is_some_and(|secs| (3_500..=3_600).contains(&secs)), "{credentials:?}");
+    assert_eq!(credentials.forge_token.len(), 520);
+    assert_ne!(
+        client.credentials().await.unwrap().forge_token,
+        credentials.forge_token,
+        "two calls returned one token"
+    );
 
     github.suspend();
     user.run(&["repos", "test", SHOP]).await.assert_exit(1, "the App's installation is suspended");
@@ -186,10 +190,10 @@ async fn token_minted_during_the_attempts_end_is_revoked() {
 async fn app_without_webhook_secret_is_refused_but_its_key_stored() {
     let (_story, user, github) = world(Task::Waiting).await;
     github.forget_webhook_secret();
-    let (manifest, browser, code, said) = init(&user, &github, &[]).await;
+    let (manifest, browser, code, output) = init(&user, &github, &[]).await;
     assert_eq!(manifest["hook_attributes"]["active"], false, "the hook is active for a private address");
-    assert_eq!((browser, code), (502, 2), "{said}");
-    assert!(said.contains("without a webhook secret"), "{said}");
+    assert_eq!((browser, code), (502, 2), "{output}");
+    assert!(output.contains("without a webhook secret"), "{output}");
     user.run(&["integrations", "show", "github"]).await.assert_exit(5, "there is no integration github");
 
     // Follow the refusal: set a webhook secret, then add the App with its stored key.

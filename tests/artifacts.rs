@@ -148,8 +148,8 @@ async fn cli_and_page_show_patch_output_and_final_message() {
 
     let prompt = user.ok(&["jobs", "context", job.as_str()]).await;
     assert!(prompt.contains("APP-1: About APP-1"), "{prompt}");
-    let whole = user.json(&["jobs", "context", job.as_str()]).await;
-    assert_eq!((&whole["base"], &whole["repository"]), (&json!("main"), &json!("acme/app")));
+    let context = user.json(&["jobs", "context", job.as_str()]).await;
+    assert_eq!((&context["base"], &context["repository"]), (&json!("main"), &json!("acme/app")));
 
     let stranger = story.create_token(&[Scope::Read], Some(&["other"])).await;
     let others = User::with(&story, &stranger);
@@ -207,14 +207,14 @@ async fn failed_download_leaves_no_file_and_names_the_artifact() {
     let taken = folder.path().join("taken");
     std::fs::create_dir(&taken).unwrap();
     for place in [taken, folder.path().join("nowhere/my.patch")] {
-        let said = format!("can't write {}: ", place.display());
+        let message = format!("can't write {}: ", place.display());
         fetched("whole", place.as_path())
             .await
-            .assert_exit(1, &said)
+            .assert_exit(1, &message)
             .assert_exit(1, "help: choose another file with --out");
     }
-    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left, ["taken"], "a partial file is left");
+    let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["taken"], "a partial file is left");
     fetched("whole", out.as_path()).await.assert_success();
     assert_eq!(std::fs::read_to_string(&out).unwrap(), "half");
 }
@@ -309,7 +309,7 @@ async fn bucket_faults_do_not_fail_a_job() {
 #[tokio::test(flavor = "multi_thread")]
 async fn superseded_attempt_cannot_add_artifacts() {
     let (story, job, client) = claimed_story().await;
-    let kept = store_artifact(&client, ArtifactKind::AgentOutput, "log.jsonl", b"first").await;
+    let first_id = store_artifact(&client, ArtifactKind::AgentOutput, "log.jsonl", b"first").await;
     let place = client.reserve_artifact(&reservation(ArtifactKind::Patch, "changes.patch", b"one")).await.unwrap();
     let task = story.wait_for_task(&job, 1).await;
     story.kill_task(&task).await;
@@ -330,7 +330,7 @@ async fn superseded_attempt_cannot_add_artifacts() {
     );
     // The second attempt stores an artifact of the same name; the first one remains.
     let again = store_artifact(&second, ArtifactKind::AgentOutput, "log.jsonl", b"second").await;
-    assert_ne!(again, kept);
+    assert_ne!(again, first_id);
     let user = User::of(&story);
     assert_eq!(user.ok(&["jobs", "artifacts", job.as_str(), "log.jsonl"]).await, "second");
     let first = user.ok(&["jobs", "artifacts", job.as_str(), "log.jsonl", "--attempt", "1"]).await;
@@ -372,8 +372,8 @@ async fn provenance_shows_agent_and_usage_of_an_attempt() {
     });
     let finish: FinishRequest = serde_json::from_value(finish).unwrap();
     client.finish(&finish).await.unwrap();
-    let told = user.json(&["jobs", "provenance", job.as_str()]).await;
-    let attempt = &told["attempts"][0];
+    let provenance = user.json(&["jobs", "provenance", job.as_str()]).await;
+    let attempt = &provenance["attempts"][0];
     assert_eq!((&attempt["how"], &attempt["spent_usd_micros"]), (&json!("failed"), &json!(420_000)));
     assert_eq!(attempt["work"]["about_usd_micros"], 20_000, "the estimated part of the cost is wrong");
     assert_eq!(attempt["failure"]["code"], "no_changes");
@@ -392,12 +392,12 @@ async fn provenance_shows_agent_and_usage_of_an_attempt() {
         "base_commit\t0c1d2e3f4a5b0c1d2e3f4a5b0c1d2e3f4a5b0c1d",
         "commit\t903f6c2900cd903f6c2900cd903f6c2900cd903f",
     ] {
-        assert!(lines.lines().any(|said| said == line), "{line}: {lines}");
+        assert!(lines.lines().any(|candidate| candidate == line), "{line}: {lines}");
     }
     let page = Browser::admin(&story).await.get(&format!("/jobs/{job}/attempts")).await;
     let commits = "commit 903f6c2900cd on 0c1d2e3f4a5b";
     let took = ["7 turns, 12000 tokens read", "about $0.42"];
-    for words in [
+    for text in [
         "claude_code 2.1.197",
         "isolation bubblewrap: 16 of 16 attacks stopped",
         "evil.example",
@@ -407,6 +407,6 @@ async fn provenance_shows_agent_and_usage_of_an_attempt() {
     .into_iter()
     .chain(took)
     {
-        assert!(page.contains(words), "{words}: {}", page.body);
+        assert!(page.contains(text), "{text}: {}", page.body);
     }
 }

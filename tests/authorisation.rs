@@ -156,10 +156,10 @@ async fn every_route_accepts_exactly_its_credentials() {
     }
     let none = format!("Bearer {}", story.create_token(&[], None).await);
     let now = story.clock.now();
-    let made = async |new: Value| story.api.create_token(&serde_json::from_value(new).unwrap()).await.unwrap();
-    let revoked = made(json!({ "name": "t", "kind": "api", "scopes": ["admin"] })).await;
+    let create_token = async |new: Value| story.api.create_token(&serde_json::from_value(new).unwrap()).await.unwrap();
+    let revoked = create_token(json!({ "name": "t", "kind": "api", "scopes": ["admin"] })).await;
     story.api.revoke_token(&revoked.about.id).await.unwrap();
-    let runner = made(json!({ "name": "t", "kind": "runner" })).await.token;
+    let runner = create_token(json!({ "name": "t", "kind": "runner" })).await.token;
     let admin = story.local.admin_token();
     let nobody = [
         None,
@@ -192,7 +192,7 @@ async fn every_route_accepts_exactly_its_credentials() {
         Some(format!("Bearer {}", runner.replace("rnt_", "pat_"))),
     ];
     let runner = format!("Bearer {runner}");
-    let mut asked = 0;
+    let mut calls = 0;
     let (of, foreign) = (&world.acme, &world.other);
     let mut kinds = Vec::new();
     for route in world.routes(of) {
@@ -203,20 +203,22 @@ async fn every_route_accepts_exactly_its_credentials() {
             format!("Bearer {}", of.lease.replace("pyl_", "pyb_")),
             format!("Bearer {}", of.bootstrap.replace("pyb_", "pyl_")),
         ];
-        let what = |who: &str| format!("{} {} as {who}", route.method, route.path);
+        let describe = |caller: &str| format!("{} {} as {caller}", route.method, route.path);
         // All routes of a kind read the token in one place, so one of them meets every malformed token.
         let nobody = if kinds.contains(&route.needs) { &nobody[..3] } else { &nobody[..] };
         kinds.push(route.needs);
-        for who in nobody.iter().cloned().chain(strangers.map(Some)) {
+        for header in nobody.iter().cloned().chain(strangers.map(Some)) {
             // HTTP trims trailing spaces of a header value.
-            let admin_after_all = who.as_deref().is_some_and(|who| who.trim_end() == format!("Bearer {admin}"));
-            let (status, code) = world.call(&route, who.as_deref()).await;
+            let admin_after_all = header.as_deref().is_some_and(|value| value.trim_end() == format!("Bearer {admin}"));
+            let (status, code) = world.call(&route, header.as_deref()).await;
             match route.needs {
-                RequiredCredential::Nothing => assert_eq!(status, 200, "{}", what("nobody")),
+                RequiredCredential::Nothing => assert_eq!(status, 200, "{}", describe("nobody")),
                 _ if admin_after_all => continue,
-                _ => assert_eq!((status, code.as_str()), (401, "not_signed_in"), "{}", what(&format!("{who:?}"))),
+                _ => {
+                    assert_eq!((status, code.as_str()), (401, "not_signed_in"), "{}", describe(&format!("{header:?}")))
+                }
             }
-            asked += 1;
+            calls += 1;
         }
         for (credential, is_bootstrap) in [(&bootstrap, true), (&lease, false)] {
             let (status, code) = match route.needs {
@@ -227,15 +229,15 @@ async fn every_route_accepts_exactly_its_credentials() {
             match route.needs {
                 RequiredCredential::Nothing => assert_eq!(status, 200),
                 RequiredCredential::Bootstrap if is_bootstrap => {
-                    assert_eq!(status, 200, "{}: {code}", what("its task"))
+                    assert_eq!(status, 200, "{}: {code}", describe("its task"))
                 }
-                _ => assert_eq!((status, code.as_str()), (401, "not_signed_in"), "{}", what("a task")),
+                _ => assert_eq!((status, code.as_str()), (401, "not_signed_in"), "{}", describe("a task")),
             }
-            asked += 1;
+            calls += 1;
         }
         for (scope, projects, token) in &tokens {
             let (status, code) = world.call(&route, Some(token)).await;
-            let who = what(&format!("{scope:?} of {projects:?}"));
+            let caller = describe(&format!("{scope:?} of {projects:?}"));
             let has = |needed: Scope| *scope == needed || *scope == Scope::Admin;
             let ours = projects.is_none_or(|projects| projects.contains(&of.project));
             let expected = match route.needs {
@@ -257,12 +259,12 @@ async fn every_route_accepts_exactly_its_credentials() {
                 _ => None,
             };
             match expected {
-                Some(expected) => assert_eq!((status, code.as_str()), expected, "{who}"),
+                Some(expected) => assert_eq!((status, code.as_str()), expected, "{caller}"),
                 // An earlier call has deleted the object.
                 None if route.method == Method::DELETE && code == "not_found" => {}
-                None => assert!(is_accepted(status), "{who}: {status} {code}"),
+                None => assert!(is_accepted(status), "{caller}: {status} {code}"),
             }
-            asked += 1;
+            calls += 1;
         }
         let (status, _) = world.call(&route, Some(&none)).await;
         let as_it_should = match route.needs {
@@ -272,7 +274,7 @@ async fn every_route_accepts_exactly_its_credentials() {
             RequiredCredential::Bootstrap | RequiredCredential::Lease | RequiredCredential::Runner => status == 401,
             _ => status == 403,
         };
-        assert!(as_it_should, "{}: {status}", what("a token without scopes"));
+        assert!(as_it_should, "{}: {status}", describe("a token without scopes"));
         // A runner, a runner of another project, and a runner token without a registered runner.
         let runners =
             [(true, format!("Bearer {}", of.runner_token)), (false, format!("Bearer {}", foreign.runner_token))];
@@ -280,22 +282,22 @@ async fn every_route_accepts_exactly_its_credentials() {
             let (status, code) = world.call(&route, Some(&token)).await;
             match route.needs {
                 RequiredCredential::Nothing | RequiredCredential::AnyToken => assert_eq!(status, 200),
-                RequiredCredential::Runner if own => assert_eq!(status, 200, "{}: {code}", what("its runner")),
+                RequiredCredential::Runner if own => assert_eq!(status, 200, "{}: {code}", describe("its runner")),
                 RequiredCredential::Runner => {
-                    assert!(matches!(status, 404 | 409), "{}: {status} {code}", what("another runner"))
+                    assert!(matches!(status, 404 | 409), "{}: {status} {code}", describe("another runner"))
                 }
-                _ => assert_eq!((status, code.as_str()), (401, "not_signed_in"), "{}", what("a runner")),
+                _ => assert_eq!((status, code.as_str()), (401, "not_signed_in"), "{}", describe("a runner")),
             }
-            asked += 1;
+            calls += 1;
         }
         if route.needs == RequiredCredential::Lease {
             let (status, code) = world.call(&route, Some(&lease)).await;
             // After the finish a yield is refused, but its own lease is still recognized.
             let expected = if route.path.ends_with("/yield") { (409, "lease_lost") } else { (200, code.as_str()) };
-            assert_eq!((status, code.as_str()), expected, "{}", what("its runner"));
+            assert_eq!((status, code.as_str()), expected, "{}", describe("its runner"));
         }
     }
-    println!("{asked} calls");
+    println!("{calls} calls");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -62,10 +62,10 @@ impl World {
     }
 
     async fn run_ticket(&self, event: &str, minute: i64) -> (Job, JobResult) {
-        let mut told = self.story.event(event, "BB-1", TRIGGER, minute);
-        told.ticket.repository = Some(RepositoryName::new(SHOP).unwrap());
-        told.ticket.url = Some("https://tickets.example/BB-1".into());
-        let decision = self.story.api.send_ticket_event(&told).await.unwrap();
+        let mut ticket_event = self.story.event(event, "BB-1", TRIGGER, minute);
+        ticket_event.ticket.repository = Some(RepositoryName::new(SHOP).unwrap());
+        ticket_event.ticket.url = Some("https://tickets.example/BB-1".into());
+        let decision = self.story.api.send_ticket_event(&ticket_event).await.unwrap();
         assert_eq!(decision.verdict, Verdict::Accepted, "{}: {}", decision.code, decision.sentence);
         let ended = self.wait_completed(&decision.job.unwrap()).await;
         assert_eq!(self.story.wait_for_settled_ticket("BB-1").await.status, REVIEW);
@@ -140,14 +140,14 @@ async fn bitbucket_ticket_opens_a_pull_request_that_continues() {
     };
     assert_eq!(look().await, (json!("poll"), Value::Null));
     assert_eq!(look().await, (json!("poll"), Value::Null));
-    let why = world.user.ok(&["why", &url]).await;
-    assert!(why.contains("Revising on review is switched off for acme."), "{why}");
+    let explanation = world.user.ok(&["why", &url]).await;
+    assert!(explanation.contains("Revising on review is switched off for acme."), "{explanation}");
     world.story.local.forge().merge(SHOP, first.number, "pullyard-bot").await.unwrap();
     assert_eq!(look().await, (json!("poll"), Value::Null));
-    let shown = world.user.json(&["tickets", "show", "BB-1"]).await;
-    assert_eq!(shown["pull_request_state"], "merged", "{shown}");
-    let why = world.user.run(&["why", "BB-1"]).await;
-    assert!(why.out.contains("The pull request is merged.") && !why.err.contains("Review it"), "{why:?}");
+    let ticket = world.user.json(&["tickets", "show", "BB-1"]).await;
+    assert_eq!(ticket["pull_request_state"], "merged", "{ticket}");
+    let output = world.user.run(&["why", "BB-1"]).await;
+    assert!(output.out.contains("The pull request is merged.") && !output.err.contains("Review it"), "{output:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -175,15 +175,15 @@ async fn revise_accepts_a_bitbucket_pull_request_url() {
 #[tokio::test(flavor = "multi_thread")]
 async fn own_comment_is_found_by_its_mark_without_an_account() {
     let world = World::with_token(Task::Runner, working_agent, TokenAccount::Unnamed).await;
-    let shown = world.user.json(&["integrations", "show", "bb"]).await;
-    assert_eq!(shown["account"], json!({ "id": 0, "login": "access token" }));
+    let integration = world.user.json(&["integrations", "show", "bb"]).await;
+    assert_eq!(integration["account"], json!({ "id": 0, "login": "access token" }));
     let (_, first) = world.run_ticket("e1", 1).await;
     // Statuses are refused, and the earlier comment is not stored anywhere.
     let calls = CallFilter { method: Some("POST".into()), path: "/statuses/build".into() };
     world.story.local.forge().inject_fault(calls, 10_000, Fault::status(403));
     let comments = format!("/pullrequests/{}/comments", first.number);
-    let said = json!({ "content": { "raw": "An earlier sentence.\n\n[//]: # (pullyard:status)" } });
-    world.story.call_bitbucket(&world.token, Method::POST, &format!("/repositories/{SHOP}{comments}"), said).await;
+    let comment = json!({ "content": { "raw": "An earlier sentence.\n\n[//]: # (pullyard:status)" } });
+    world.story.call_bitbucket(&world.token, Method::POST, &format!("/repositories/{SHOP}{comments}"), comment).await;
     let ran = world.user.run(&["revise", &first.url, "-m", "Say it twice."]).await;
     let job: JobId = ran.assert_success().trim_end().parse().unwrap();
     world.wait_completed(&job).await;
@@ -198,10 +198,10 @@ async fn own_comment_is_found_by_its_mark_without_an_account() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bitbucket_secret_is_redacted_in_all_runner_output() {
     let written = |token: &str| {
-        let whole = format!("{BOT_EMAIL}:{token}");
-        let [basic, of_git] =
-            [whole.clone(), format!("x-bitbucket-api-token-auth:{token}")].map(|text| BASE64_STANDARD.encode(text));
-        [token.to_owned(), whole, basic, of_git]
+        let credentials = format!("{BOT_EMAIL}:{token}");
+        let [basic, of_git] = [credentials.clone(), format!("x-bitbucket-api-token-auth:{token}")]
+            .map(|text| BASE64_STANDARD.encode(text));
+        [token.to_owned(), credentials, basic, of_git]
     };
     let world = World::new(Task::Runner, |story, token| {
         let leak = story.folder().join("leak.txt");
@@ -210,17 +210,17 @@ async fn bitbucket_secret_is_redacted_in_all_runner_output() {
     })
     .await;
     let (job, result) = world.run_ticket("e1", 1).await;
-    let mut left = vec![
+    let mut texts = vec![
         world.get(&format!("/pullrequests/{}", result.number)).await.to_string(),
         world.get(&format!("/pullrequests/{}/comments", result.number)).await.to_string(),
         world.git(&["log", "-p", &result.branch]).await,
     ];
     for path in ["", "/attempts", "/events", "/artifacts", "/checks"] {
-        left.push(body(&world.story, &format!("/v1/jobs/{}{path}", job.id)).await.to_string());
+        texts.push(body(&world.story, &format!("/v1/jobs/{}{path}", job.id)).await.to_string());
     }
-    assert!(left.iter().any(|text| text.contains("[redacted]")), "nothing was redacted: {left:?}");
+    assert!(texts.iter().any(|text| text.contains("[redacted]")), "nothing was redacted: {texts:?}");
     for part in written(&world.token) {
-        assert!(!left.iter().any(|text| text.contains(&part)), "{part}");
+        assert!(!texts.iter().any(|text| text.contains(&part)), "{part}");
     }
 }
 
@@ -234,8 +234,8 @@ async fn bitbucket_refusals_name_the_missing_or_denied_thing() {
     assert!(denied.err.contains("check that it is Bitbucket (--kind)"), "{denied:?}");
     // An error about a token given instead of a secret's name does not repeat the token.
     let add = ["integrations", "add", "x", "--kind", "bitbucket", "--token-secret", world.token.as_str()];
-    let given = world.user.run(&add).await.assert_exit(2, "give the name of a secret, not the token");
-    assert!(!given.err.contains(&world.token), "{given:?}");
+    let output = world.user.run(&add).await.assert_exit(2, "give the name of a secret, not the token");
+    assert!(!output.err.contains(&world.token), "{output:?}");
     world.add_integration("none", "not-set").await.assert_exit(1, "the secret pullyard/user/not-set does not exist");
     let add = ["repos", "add", "acme/none", "--integration", "bb", "--agent-command", "./agent.sh"];
     let missing = world.user.run(&add).await;
@@ -276,7 +276,7 @@ async fn invalid_token_value_is_reported_when_set_used_and_tested() {
     assert!(tested.err.contains("`pullyard secrets set`"), "{tested:?}");
     let repository = world.user.run(&["repos", "test", SHOP]).await;
     let repository = repository.assert_exit(1, "the value of pullyard/user/bitbucket contains a space");
-    for said in [set, refused, lines, tested, repository] {
-        assert!(!said.err.contains("planted") && !said.out.contains("planted"), "{said:?}");
+    for output in [set, refused, lines, tested, repository] {
+        assert!(!output.err.contains("planted") && !output.out.contains("planted"), "{output:?}");
     }
 }

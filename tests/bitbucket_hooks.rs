@@ -50,13 +50,13 @@ impl Shop {
             base_url: story.local.api_url().into(),
             by_hand: true,
         };
-        let made = story.api.install_hook(&hook).await.unwrap();
-        assert_eq!(made.url, Some(format!("{}/webhooks/bitbucket/{HOOK}", story.local.api_url())));
+        let webhook = story.api.install_hook(&hook).await.unwrap();
+        assert_eq!(webhook.url, Some(format!("{}/webhooks/bitbucket/{HOOK}", story.local.api_url())));
         let secret = SetSecret { value: SECRET.into(), kind: SecretKind::Forge };
-        story.api.set_secret(&made.secret, &secret).await.unwrap();
+        story.api.set_secret(&webhook.secret, &secret).await.unwrap();
         let token = story.forge_token();
-        let told = story.call_bitbucket(&token, Method::GET, &format!("/repositories/{SHOP}"), Value::Null).await;
-        Self { id: added.id, uuid: told["uuid"].as_str().unwrap().to_owned(), token }
+        let repository = story.call_bitbucket(&token, Method::GET, &format!("/repositories/{SHOP}"), Value::Null).await;
+        Self { id: added.id, uuid: repository["uuid"].as_str().unwrap().to_owned(), token }
     }
 }
 
@@ -90,8 +90,8 @@ impl World {
         let body = json!({
             "title": key, "source": { "branch": { "name": branch } }, "destination": { "branch": { "name": "main" } },
         });
-        let made = self.call_forge(Method::POST, "/pullrequests", body).await;
-        let number = made["id"].as_u64().unwrap();
+        let pull = self.call_forge(Method::POST, "/pullrequests", body).await;
+        let number = pull["id"].as_u64().unwrap();
         self.story.link_pull_request(self.id(number), key, SHOP, (&branch, &head)).await;
         number
     }
@@ -120,8 +120,8 @@ impl World {
             "actor": self.account(ANN_TOKEN).await,
             "pullrequest": self.call_forge(Method::GET, &format!("/pullrequests/{number}"), Value::Null).await,
         });
-        for (name, what) in more {
-            body[*name] = (*what).clone();
+        for (name, value) in more {
+            body[*name] = (*value).clone();
         }
         body
     }
@@ -132,14 +132,15 @@ impl World {
             self.call_forge(Method::GET, &format!("/pullrequests/{}/activity", self.number), Value::Null).await;
         let all = activity["values"].as_array().unwrap();
         // The activity lists the newest entry first.
-        let asked = all.iter().map(|entry| &entry["changes_requested"]).find(|asked| asked.is_object()).unwrap();
-        let request = json!({ "date": asked["date"], "user": asked["user"] });
+        let change_request =
+            all.iter().map(|entry| &entry["changes_requested"]).find(|entry| entry.is_object()).unwrap();
+        let request = json!({ "date": change_request["date"], "user": change_request["user"] });
         self.delivery_body(self.number, &[("changes_request", &request)]).await
     }
 
     /// Comments with a user's token; returns the body of Bitbucket's delivery.
-    async fn list_comments(&self, token: &str, words: &str) -> Value {
-        let comment = self.call_pull(token, Method::POST, "/comments", json!({ "content": { "raw": words } })).await;
+    async fn list_comments(&self, token: &str, text: &str) -> Value {
+        let comment = self.call_pull(token, Method::POST, "/comments", json!({ "content": { "raw": text } })).await;
         let mut body = self.delivery_body(self.number, &[("comment", &comment)]).await;
         body["actor"] = self.account(token).await;
         body
@@ -161,15 +162,15 @@ impl World {
         if !signature.is_empty() {
             headers.push(("x-hub-signature", signature));
         }
-        let (status, _, said) =
+        let (status, _, response) =
             self.story.request_with_headers(Method::POST, &format!("/webhooks/{to}"), &headers, body).await;
-        (status, said)
+        (status, response)
     }
 
     async fn check(&self, event: &str, body: &Value, code: &str) -> Value {
-        let (status, said) = self.send(event, body).await;
-        assert_eq!((status, said["code"].as_str()), (200, Some(code)), "{event}: {said}");
-        said
+        let (status, decision) = self.send(event, body).await;
+        assert_eq!((status, decision["code"].as_str()), (200, Some(code)), "{event}: {decision}");
+        decision
     }
 
     async fn revisions(&self) -> Vec<Job> {
@@ -206,8 +207,8 @@ async fn bitbucket_delivery_is_verified_in_the_documented_order() {
     let (good, wrong) = (signature(SECRET, &bytes()), signature("x", &bytes()));
     let ours = format!("bitbucket/{HOOK}");
     let check = async |to: &str, event: &str, signature: &str, body: Vec<u8>, expected: (u16, &str)| {
-        let (status, said) = world.send_as(to, event, signature, body).await;
-        assert_eq!((status, said["code"].as_str().unwrap_or_default()), expected, "{to} {event}: {said}");
+        let (status, response) = world.send_as(to, event, signature, body).await;
+        assert_eq!((status, response["code"].as_str().unwrap_or_default()), expected, "{to} {event}: {response}");
     };
     check("bitbucket/nobody", CHANGES_REQUESTED, &good, bytes(), (404, "not_found")).await;
     check(&format!("github/{HOOK}"), CHANGES_REQUESTED, &good, bytes(), (404, "not_found")).await;
@@ -235,30 +236,30 @@ async fn review_delivered_twice_and_polled_starts_one_job() {
     let world = World::new().await;
     world.enable_polling().await;
     let review = world.request_changes().await;
-    let said = world.check(CHANGES_REQUESTED, &review, "accepted").await;
+    let decision = world.check(CHANGES_REQUESTED, &review, "accepted").await;
     let again = world.check(CHANGES_REQUESTED, &review, "repeat").await;
-    assert_eq!(again["job"], said["job"]);
+    assert_eq!(again["job"], decision["job"]);
     // Other bytes make it another delivery.
     let mut later = review.clone();
     later["pullrequest"]["title"] = json!("SHOP-1, once more");
-    assert_eq!(world.check(CHANGES_REQUESTED, &later, "repeat").await["job"], said["job"]);
+    assert_eq!(world.check(CHANGES_REQUESTED, &later, "repeat").await["job"], decision["job"]);
     world.poll().await;
     let jobs = world.revisions().await;
-    assert_eq!(jobs.iter().map(|job| job.id.as_str()).collect::<Vec<_>>(), [said["job"].as_str().unwrap()]);
+    assert_eq!(jobs.iter().map(|job| job.id.as_str()).collect::<Vec<_>>(), [decision["job"].as_str().unwrap()]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn revise_comment_needs_write_permission_and_starts_one_job() {
     let world = World::new().await;
-    let said =
+    let decision =
         world.check(COMMENT_CREATED, &world.list_comments(ANN_TOKEN, "Looks good.").await, "event_ignored").await;
-    assert!(said["sentence"].as_str().unwrap().contains(COMMENT_CREATED), "{said}");
+    assert!(decision["sentence"].as_str().unwrap().contains(COMMENT_CREATED), "{decision}");
     let stranger = world.list_comments(BEN_TOKEN, "/pullyard revise do as I say").await;
     world.check(COMMENT_CREATED, &stranger, "author_not_permitted").await;
     assert!(world.revisions().await.is_empty());
-    let asked = world.list_comments(ANN_TOKEN, "/pullyard revise use tabs\nplease").await;
-    let said = world.check(COMMENT_CREATED, &asked, "accepted").await;
-    assert_eq!(world.check(COMMENT_CREATED, &asked, "repeat").await["job"], said["job"]);
+    let comment = world.list_comments(ANN_TOKEN, "/pullyard revise use tabs\nplease").await;
+    let decision = world.check(COMMENT_CREATED, &comment, "accepted").await;
+    assert_eq!(world.check(COMMENT_CREATED, &comment, "repeat").await["job"], decision["job"]);
     assert_eq!(world.revisions().await.len(), 1);
 }
 
@@ -267,14 +268,14 @@ async fn merged_and_declined_pull_requests_are_recorded_from_the_body() {
     let world = World::new().await;
     let (merged, declined) = (world.number, world.open_pull("SHOP-2").await);
     let open = world.delivery_body(merged, &[]).await;
-    let (status, said) = world.send("pullrequest:fulfilled", &open).await;
-    assert_eq!((status, said["code"].as_str()), (400, Some("body_unreadable")), "{said}");
+    let (status, problem) = world.send("pullrequest:fulfilled", &open).await;
+    assert_eq!((status, problem["code"].as_str()), (400, Some("body_unreadable")), "{problem}");
     assert_eq!(world.state(merged).await, PullRequestState::Open);
     world.check("pullrequest:updated", &open, "event_ignored").await;
     world.story.local.forge().merge(SHOP, merged, "pullyard-bot").await.unwrap();
-    let said = world.check("pullrequest:fulfilled", &world.delivery_body(merged, &[]).await, "noted").await;
+    let decision = world.check("pullrequest:fulfilled", &world.delivery_body(merged, &[]).await, "noted").await;
     let label = format!("pullrequest:fulfilled of {SHOP}#{merged}");
-    assert!(said["sentence"].as_str().unwrap().contains(&label), "{said}");
+    assert!(decision["sentence"].as_str().unwrap().contains(&label), "{decision}");
     assert_eq!(world.state(merged).await, PullRequestState::Merged);
     world.call_forge(Method::POST, &format!("/pullrequests/{declined}/decline"), Value::Null).await;
     world.check("pullrequest:rejected", &world.delivery_body(declined, &[]).await, "noted").await;
@@ -313,9 +314,9 @@ async fn delivery_with_an_unknown_former_name_deletes_no_repository() {
     let world = World::new().await;
     let mut repository = world.call_forge(Method::GET, "", Value::Null).await;
     repository["full_name"] = json!("acme/outlet");
-    let told = json!({ "repository": repository, "actor": world.account(ANN_TOKEN).await });
+    let body = json!({ "repository": repository, "actor": world.account(ANN_TOKEN).await });
     for event in ["repo:transfer", "repo:deleted"] {
-        world.check(event, &told, "noted").await;
+        world.check(event, &body, "noted").await;
         assert!(!world.is_gone().await, "{event}: the existing repository was recorded as deleted");
     }
     let forge = world.story.local.forge();
@@ -326,6 +327,6 @@ async fn delivery_with_an_unknown_former_name_deletes_no_repository() {
     forge.delete_repository(SHOP).await.unwrap();
     // The name belongs to another repository now.
     assert_ne!(forge.create_repository(SHOP, "main", &files).await.unwrap().id, ours);
-    world.check("repo:deleted", &told, "noted").await;
+    world.check("repo:deleted", &body, "noted").await;
     assert!(world.is_gone().await);
 }

@@ -113,20 +113,20 @@ async fn bitbucket_hook_is_installed_verified_repaired_and_removed() {
         [(["--repo", SHOP], SHOP_HOOKS_PATH, "acme-shop"), (["--org", "acme"], "/workspaces/acme/hooks", "acme")]
     {
         world.install(&of).await.assert_exit(0, "Bitbucket has no test deliveries");
-        let made = world.only_hook(path).await;
+        let original = world.only_hook(path).await;
         world.install(&of).await.assert_success();
-        assert_eq!(world.only_hook(path).await["uuid"], made["uuid"]);
+        assert_eq!(world.only_hook(path).await["uuid"], original["uuid"]);
         let url = format!("{}/webhooks/bitbucket/{hook}", world.story.local.api_url());
         let is_ours = |one: &Value| {
-            let told: Vec<&str> = one["events"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-            assert_eq!(told, subscribed_events(ForgeKind::Bitbucket), "{one}");
+            let events: Vec<&str> = one["events"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+            assert_eq!(events, subscribed_events(ForgeKind::Bitbucket), "{one}");
             assert_eq!((&one["url"], &one["active"], &one["secret_set"]), (&json!(url), &json!(true), &json!(true)));
         };
-        is_ours(&made);
-        let shown = world.user.json(&["hooks", "list"]).await;
-        assert_eq!((&shown[0]["forge"], &shown[0]["url"]), (&json!("bitbucket"), &json!(url)), "{shown}");
-        let said = world.user.ok(&["hooks", "verify", hook]).await;
-        assert!(said.contains("OK") && said.contains("no delivery yet"), "{said}");
+        is_ours(&original);
+        let hooks = world.user.json(&["hooks", "list"]).await;
+        assert_eq!((&hooks[0]["forge"], &hooks[0]["url"]), (&json!("bitbucket"), &json!(url)), "{hooks}");
+        let output = world.user.ok(&["hooks", "verify", hook]).await;
+        assert!(output.contains("OK") && output.contains("no delivery yet"), "{output}");
 
         let spoiled = json!({
             "url": "http://127.0.0.1:9/elsewhere", "active": false, "events": ["repo:push"], "secret": null,
@@ -138,7 +138,7 @@ async fn bitbucket_hook_is_installed_verified_repaired_and_removed() {
         world.user.ok(&["hooks", "repair", hook]).await;
         let mended = world.only_hook(path).await;
         is_ours(&mended);
-        assert_eq!((&mended["uuid"], &mended["description"]), (&made["uuid"], &json!("Theirs")));
+        assert_eq!((&mended["uuid"], &mended["description"]), (&original["uuid"], &json!("Theirs")));
         assert!(world.drifts(hook).await.is_empty());
 
         world.user.ok(&["hooks", "delete", hook, "--yes"]).await;
@@ -150,10 +150,10 @@ async fn bitbucket_hook_is_installed_verified_repaired_and_removed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn manually_created_bitbucket_hook_is_matched_by_url() {
     let world = World::new().await;
-    let told =
+    let output =
         world.install(&["--repo", SHOP, "--by-hand"]).await.assert_exit(0, "the triggers pullrequest:changes_request");
     let url = format!("{}/webhooks/bitbucket/acme-shop", world.story.local.api_url());
-    assert!(told.err.contains(&url) && told.err.contains("`pullyard secrets set hook-acme-shop`"), "{told:?}");
+    assert!(output.err.contains(&url) && output.err.contains("`pullyard secrets set hook-acme-shop`"), "{output:?}");
     assert!(world.list_hooks(SHOP_HOOKS_PATH).await.is_empty());
     assert_eq!(world.drifts("acme-shop").await, ["missing"]);
 
@@ -185,12 +185,12 @@ async fn unsupported_bitbucket_hooks_are_refused_before_any_write() {
 
     world.user.run_with(&["secrets", "set", "hook-acme-shop"], &longest).await.assert_success();
     world.install(&["--repo", SHOP]).await.assert_success();
-    let made = world.only_hook(SHOP_HOOKS_PATH).await;
+    let original = world.only_hook(SHOP_HOOKS_PATH).await;
     world.user.run_with(&["secrets", "rotate", "hook-acme-shop"], &longer).await.assert_success();
     for command in [&["hooks", "repair", "acme-shop"][..], &["hooks", "repair"]] {
         world.user.run(command).await.assert_exit(2, fault);
     }
-    assert_eq!(world.only_hook(SHOP_HOOKS_PATH).await, made);
+    assert_eq!(world.only_hook(SHOP_HOOKS_PATH).await, original);
     world.user.ok(&["secrets", "rotate", "hook-acme-shop", "--generate"]).await;
     world.user.ok(&["hooks", "repair"]).await;
 }

@@ -41,8 +41,8 @@ impl Story {
             [("authorization", bearer.as_str()), ("idempotency-key", key), ("content-type", "application/json")];
         let path = format!("/v1/tickets/{name}/move?project={}", self.project);
         let body = json!({ "status": status }).to_string().into_bytes();
-        let (code, _, said) = self.request_with_headers(Method::POST, &path, &headers, body).await;
-        (code, said)
+        let (code, _, response) = self.request_with_headers(Method::POST, &path, &headers, body).await;
+        (code, response)
     }
 
     async fn edit_ticket(&self, name: &str, title: &str) -> Result<TicketAnswer, Error> {
@@ -54,9 +54,9 @@ impl Story {
 #[tokio::test(flavor = "multi_thread")]
 async fn board_ticket_is_created_once_and_starts_in_todo() {
     let story = story_without_hints().await;
-    let made = story.create_ticket("B-1", None).await.unwrap();
-    assert_eq!((made.ticket.status.as_str(), made.decision.code.as_str()), (TODO, "not_trigger_status"));
-    assert_eq!((made.ticket.title.as_str(), made.ticket.description.as_str()), ("About B-1", "Do it."));
+    let answer = story.create_ticket("B-1", None).await.unwrap();
+    assert_eq!((answer.ticket.status.as_str(), answer.decision.code.as_str()), (TODO, "not_trigger_status"));
+    assert_eq!((answer.ticket.title.as_str(), answer.ticket.description.as_str()), ("About B-1", "Do it."));
     assert_eq!(code(&story.create_ticket("B-1", None).await.unwrap_err()), "taken");
     assert_eq!(code(&story.create_ticket("B-1", Some(TRIGGER)).await.unwrap_err()), "taken");
     let mut stray = serde_json::from_value::<CreateTicket>(serde_json::json!({
@@ -136,8 +136,8 @@ async fn tickets_with_unusual_keys_work_in_every_route() {
     let unusual =
         ["A#1/ü", "50%", "A%2FB", "a b", "x?y&z=1", "+", "ключ", "日本", "a|b", "\"quoted\"", "$(id)", "-", "..."];
     for name in unusual.into_iter().chain(["events", "new", "move"]) {
-        let made = story.create_ticket(name, None).await.unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(made.ticket.key.as_str(), name);
+        let answer = story.create_ticket(name, None).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(answer.ticket.key.as_str(), name);
         assert_eq!(story.ticket(name).await.title, format!("About {name}"));
         assert_eq!(story.move_ticket(name, "Blocked").await.unwrap().ticket.status, "Blocked", "{name}");
         assert_eq!(story.edit_ticket(name, "Other").await.unwrap().ticket.title, "Other", "{name}");
@@ -156,8 +156,8 @@ async fn comment_is_changed_by_its_author_and_read_by_the_agent() {
     let call = async |token: &str, method: Method, path: &str, body: Value| {
         let path = format!("/v1/tickets/B-1/comments{path}?project={}", story.project);
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-        let (status, _, said) = story.request(method, &path, Some(token), body).await;
-        (status, said)
+        let (status, _, response) = story.request(method, &path, Some(token), body).await;
+        (status, response)
     };
     let text = |text: &str| json!({ "text": text });
     let (status, comment) = call(&ana, Method::POST, "", text("Use the other library.")).await;
@@ -168,16 +168,16 @@ async fn comment_is_changed_by_its_author_and_read_by_the_agent() {
         assert_eq!((second.number, second.text.as_str()), (2, "Never mind."));
     }
     for (method, body) in [(Method::PATCH, text("No.")), (Method::DELETE, Value::Null)] {
-        let (status, said) = call(&ben, method, "/1", body).await;
-        assert_eq!((status, said["code"].as_str()), (409, Some("comment_of_other")), "{said}");
+        let (status, problem) = call(&ben, method, "/1", body).await;
+        assert_eq!((status, problem["code"].as_str()), (409, Some("comment_of_other")), "{problem}");
     }
     let (status, edited) = call(&ana, Method::PATCH, "/1", text("Use the new library.")).await;
     assert!(status == 200 && edited["edited"].is_string(), "{edited}");
     assert_eq!(story.api.delete_comment(&story.project, &key, 2).await.unwrap().number, 2);
     assert_eq!(call(&ana, Method::DELETE, "/2", Value::Null).await.0, 404);
     for bad in ["", " \n", &"x".repeat(16 * 1024 + 1)] {
-        let (status, said) = call(&ana, Method::POST, "", text(bad)).await;
-        assert_eq!((status, said["code"].as_str()), (400, Some("body_unreadable")), "{said}");
+        let (status, problem) = call(&ana, Method::POST, "", text(bad)).await;
+        assert_eq!((status, problem["code"].as_str()), (400, Some("body_unreadable")), "{problem}");
     }
     let listed = story.api.comments(&story.project, &key, None).await.unwrap();
     assert_eq!((listed.comments.len(), listed.next), (1, None));

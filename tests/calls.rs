@@ -39,9 +39,9 @@ impl Calls {
     }
 
     pub(crate) fn record(&self, call: &Call) {
-        for asked in permissions_of(call) {
-            let refusal = refusal(&asked);
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(asked, refusal);
+        for permission in permissions_of(call) {
+            let refusal = refusal(&permission);
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(permission, refusal);
         }
     }
 
@@ -65,30 +65,30 @@ impl Drop for AllowedCalls {
         if refusals.is_empty() {
             return;
         }
-        let said = format!("AWS would have refused:\n{}", refusals.join("\n"));
+        let message = format!("AWS would have refused:\n{}", refusals.join("\n"));
         // The test is failing already, perhaps because of this call.
-        if std::thread::panicking() { eprintln!("{said}") } else { panic!("{said}") }
+        if std::thread::panicking() { eprintln!("{message}") } else { panic!("{message}") }
     }
 }
 
 /// The refusal of a call, cached per process. Notes an allowed call in the file.
-fn refusal(asked: &UsedPermission) -> Option<String> {
+fn refusal(permission: &UsedPermission) -> Option<String> {
     static JUDGED: Mutex<BTreeMap<UsedPermission, Option<String>>> = Mutex::new(BTreeMap::new());
     let mut judged = JUDGED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = judged.get(asked) {
+    if let Some(known) = judged.get(permission) {
         return known.clone();
     }
-    let refusal = roles::refusal(asked);
+    let refusal = roles::refusal(permission);
     if refusal.is_none() {
-        append(asked);
+        append(permission);
     }
-    judged.insert(asked.clone(), refusal.clone());
+    judged.insert(permission.clone(), refusal.clone());
     refusal
 }
 
 fn permissions_of(call: &Call) -> Vec<UsedPermission> {
     let Some(function) = call.app.as_deref().filter(|app| FUNCTIONS.contains(app)) else { return Vec::new() };
-    let asked = call.permissions().into_iter().map(|permission| UsedPermission {
+    let permissions = call.permissions().into_iter().map(|permission| UsedPermission {
         function: function.to_owned(),
         action: permission.action,
         resource: without_ids(permission.resource),
@@ -96,7 +96,7 @@ fn permissions_of(call: &Call) -> Vec<UsedPermission> {
         items: permission.leading_key.map(|key| kind_of(&key).to_owned()),
         attributes: permission.attributes,
     });
-    asked.collect()
+    permissions.collect()
 }
 
 /// The prefix of a key: `JOB#` of `JOB#1`, and `SWEEPER` of `SWEEPER`.
@@ -118,13 +118,13 @@ fn without_ids(resource: String) -> String {
 }
 
 /// Appends a line in one write, because several processes share the file.
-fn append(asked: &UsedPermission) {
+fn append(permission: &UsedPermission) {
     static OPEN: LazyLock<Option<File>> = LazyLock::new(|| {
         let path = std::env::var_os(FILE)?;
         Some(File::options().create(true).append(true).open(&path).expect("the file that PULLYARD_CALLS names"))
     });
     if let Some(mut file) = OPEN.as_ref() {
-        let line = serde_json::to_string(asked).unwrap() + "\n";
+        let line = serde_json::to_string(permission).unwrap() + "\n";
         file.write_all(line.as_bytes()).unwrap();
     }
 }

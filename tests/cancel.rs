@@ -32,9 +32,9 @@ async fn cancel_ends_a_ready_job_and_stops_its_task() {
     story.wait_for_empty_queues().await;
     let reason = Some("the wrong ticket".to_owned());
     let ended = story.api.cancel_job(&job, &CancelJob { reason: reason.clone() }).await.unwrap();
-    let said = ended.cancel.clone().unwrap();
+    let cancellation = ended.cancel.clone().unwrap();
     assert_eq!(
-        (ended.status, said.by.as_str(), said.reason, said.until),
+        (ended.status, cancellation.by.as_str(), cancellation.reason, cancellation.until),
         (JobStatus::Cancelled, "admin", reason, None)
     );
     assert_eq!((ended.failure, ended.result, ended.attempt), (None, None, 0));
@@ -73,9 +73,9 @@ async fn runner_receives_a_cancel_at_its_next_call_and_finishes() {
             enter_phases(&client, phase).await;
         }
         assert_eq!(want(&client).await, DesiredState::Run);
-        let asked = cancel(&story, &job).await.unwrap();
-        assert!(!asked.status.is_terminal(), "{phase:?}");
-        let (at, until) = asked.cancel.map(|cancel| (cancel.at, cancel.until.unwrap())).unwrap();
+        let updated_job = cancel(&story, &job).await.unwrap();
+        assert!(!updated_job.status.is_terminal(), "{phase:?}");
+        let (at, until) = updated_job.cancel.map(|cancel| (cancel.at, cancel.until.unwrap())).unwrap();
         assert_eq!(until.since(at), Duration::from_secs(60));
         assert!(story.api.explain_job(&job).await.unwrap().sentence.starts_with("admin cancelled the job "));
         assert_eq!(want(&client).await, DesiredState::Cancel);
@@ -123,26 +123,26 @@ async fn unresponsive_runners_job_is_cancelled_after_a_minute() {
 async fn completed_push_wins_over_a_cancel() {
     let (story, job, client) = claimed_job().await;
     enter_phases(&client, Phase::Syncing).await;
-    let asked = cancel(&story, &job).await.unwrap();
-    assert_eq!((asked.status, want(&client).await), (JobStatus::Syncing, DesiredState::Cancel));
+    let updated_job = cancel(&story, &job).await.unwrap();
+    assert_eq!((updated_job.status, want(&client).await), (JobStatus::Syncing, DesiredState::Cancel));
     // The minute is over, but the push window is open.
     story.advance_and_sweep(Duration::from_secs(75)).await;
     assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Syncing);
     assert_eq!(client.finish(&completed_finish("f1", 7)).await.unwrap().status, JobStatus::Completed);
     let done = story.api.job(&job).await.unwrap();
     assert_eq!((done.status, done.cancel), (JobStatus::Completed, None));
-    let (status, code, said) = problem_of(cancel(&story, &job).await);
+    let (status, code, sentence) = problem_of(cancel(&story, &job).await);
     assert_eq!((status, code.as_str()), (409, "too_late"));
-    assert_eq!(said, format!("Too late: job {} completed with pull request #7.", job.short()));
+    assert_eq!(sentence, format!("Too late: job {} completed with pull request #7.", job.short()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cancel_refuses_failed_jobs_and_is_idempotent() {
     let (story, job, client) = claimed_job().await;
     client.finish(&failed_finish("f1")).await.unwrap();
-    let (status, code, said) = problem_of(cancel(&story, &job).await);
+    let (status, code, sentence) = problem_of(cancel(&story, &job).await);
     assert_eq!((status, code.as_str()), (409, "too_late"));
-    assert!(said.ends_with("failed (`no_changes`)."), "{said}");
+    assert!(sentence.ends_with("failed (`no_changes`)."), "{sentence}");
 
     let other = story.create_job("e2", "APP-2", 1).await;
     let answers = join_all((0..16).map(|_| cancel(&story, &other))).await;

@@ -14,13 +14,13 @@ const EVENT: &str = "pull_request_review";
 /// Requests changes as Ann, with a comment on a line of this file; returns the review's id.
 async fn request_changes(story: &Story, number: u64, path: &str) -> u64 {
     let url = format!("{}/repos/{REPOSITORY}/pulls/{number}/reviews", story.local.forge().api_url());
-    let asked = json!({
+    let review = json!({
         "event": "REQUEST_CHANGES", "body": "Not yet.",
         "comments": [{ "path": path, "line": 1, "side": "RIGHT", "body": "Say more." }],
     });
-    let call = reqwest::Client::new().post(url).bearer_auth(ANNS_TOKEN).body(asked.to_string());
-    let made: Value = call.send().await.unwrap().error_for_status().unwrap().json().await.unwrap();
-    made["id"].as_u64().unwrap()
+    let call = reqwest::Client::new().post(url).bearer_auth(ANNS_TOKEN).body(review.to_string());
+    let response: Value = call.send().await.unwrap().error_for_status().unwrap().json().await.unwrap();
+    response["id"].as_u64().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,8 +35,8 @@ async fn delivery_stays_within_its_request_units() {
     world.send("acme", EVENT, &approved).await;
     let cost = async |body: &Value, expected: &str| {
         meter.reset();
-        let (_, said) = world.send("acme", EVENT, body).await;
-        assert_eq!(said["code"], expected, "{said}");
+        let (_, decision) = world.send("acme", EVENT, body).await;
+        assert_eq!(decision["code"], expected, "{decision}");
         let units = meter.units();
         println!("{expected}: {units}\n{}", meter.calls());
         units
@@ -73,9 +73,9 @@ async fn revise_job_stays_within_its_request_units() {
     let mut body = world.review(review, "submitted", "changes_requested");
     body["pull_request"]["head"] = pull["head"].clone();
     meter.reset();
-    let (_, said) = world.send("acme", EVENT, &body).await;
-    assert_eq!(said["code"], "accepted", "{said}");
-    let revision = JobId::new(said["job"].as_str().unwrap()).unwrap();
+    let (_, decision) = world.send("acme", EVENT, &body).await;
+    assert_eq!(decision["code"], "accepted", "{decision}");
+    let revision = JobId::new(decision["job"].as_str().unwrap()).unwrap();
     // Poll past the meter, because polling costs units as well.
     crate::story::wait_until("the revision is done", async || {
         let job = world.story.load_job_item(&revision).await;
@@ -91,9 +91,9 @@ async fn revise_job_stays_within_its_request_units() {
     world.story.wait_for_empty_queues().await;
     let pull_request = format!("PR#gh1#{}#{number}", world.repository);
     crate::story::wait_until("its pull request says so", async || {
-        let told = world.story.load_item(&pull_request, "PR").await;
-        let is_told = told["note_version"] == 2 && told["noted_version"] == 2;
-        if is_told { Ok(()) } else { Err(told.to_string()) }
+        let item = world.story.load_item(&pull_request, "PR").await;
+        let is_noted = item["note_version"] == 2 && item["noted_version"] == 2;
+        if is_noted { Ok(()) } else { Err(item.to_string()) }
     })
     .await;
     let units = meter.units();

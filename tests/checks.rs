@@ -21,9 +21,9 @@ async fn checks_are_set_by_cli_and_shown_in_every_view() {
     let job = story.create_job("e1", "APP-1", 1).await;
     assert_eq!(story.wait_for_end(&job).await.status, JobStatus::Completed);
 
-    let told = user.json(&["jobs", "checks", job.as_str()]).await;
-    assert_eq!(told, body(&story, &format!("/v1/jobs/{job}/checks")).await);
-    let checks = told["attempts"][0]["checks"].as_array().unwrap();
+    let document = user.json(&["jobs", "checks", job.as_str()]).await;
+    assert_eq!(document, body(&story, &format!("/v1/jobs/{job}/checks")).await);
+    let checks = document["attempts"][0]["checks"].as_array().unwrap();
     let ends: Vec<_> = checks.iter().map(|one| (&one["command"], &one["round"], &one["outcome"])).collect();
     let (right, echo) = (json!("grep right work.txt"), json!("echo '<b>'"));
     let (passed, failed) = (json!("passed"), json!("failed"));
@@ -91,8 +91,8 @@ async fn failed_check_fails_the_job_and_a_retry_uses_new_settings() {
     assert_eq!(ended.failure.unwrap().code, "checks_failed");
     let ticket = story.wait_for_settled_ticket("APP-1").await;
     assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (crate::story::TODO, &["AI Failed".to_owned()][..]));
-    let why = user.run(&["why", job.as_str()]).await;
-    assert!(why.out.contains("Check `bash no-such-file.sh` failed with exit code 127"), "{why:?}");
+    let output = user.run(&["why", job.as_str()]).await;
+    assert!(output.out.contains("Check `bash no-such-file.sh` failed with exit code 127"), "{output:?}");
     assert!(story.pull_requests().await.is_empty());
 
     user.ok(&["settings", "set", r#"checks.commands=["git diff --check"]"#]).await;

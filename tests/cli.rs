@@ -53,7 +53,7 @@ impl User {
     }
 
     pub(crate) fn set_env(&mut self, name: &'static str, value: &str) {
-        self.env.retain(|(told, _)| *told != name);
+        self.env.retain(|(key, _)| *key != name);
         self.env.push((name, value.to_owned()));
     }
 
@@ -139,7 +139,8 @@ async fn json_output_equals_the_apis_body() {
         assert_eq!(user.json(arguments).await, body(&story, path).await, "{arguments:?}");
     }
     // Without its sentence, which counts seconds.
-    let timeless = |mut why: Value| why.as_object_mut().unwrap().remove("sentence").map(|_| why);
+    let timeless =
+        |mut explanation: Value| explanation.as_object_mut().unwrap().remove("sentence").map(|_| explanation);
     assert_eq!(timeless(user.json(&["why", job]).await), timeless(body(&story, &format!("{one}/why")).await));
     // Without the server's time, which advances.
     let timeless = |mut version: Value| version.as_object_mut().unwrap().remove("time").map(|_| version);
@@ -158,8 +159,8 @@ async fn cli_creates_edits_and_moves_tickets() {
     let (story, user) = Story::with_user().await;
     let create =
         ["tickets", "create", "B-1", "--title", "First", "--description", "Do it.", "--label", "a", "--label", "b"];
-    let made = user.ok(&create).await;
-    assert!(made.starts_with("B-1\tTodo\tignored\tnot_trigger_status\t\t"), "{made}");
+    let output = user.ok(&create).await;
+    assert!(output.starts_with("B-1\tTodo\tignored\tnot_trigger_status\t\t"), "{output}");
     user.run(&create).await.assert_exit(1, "(taken)");
     user.ok(&["tickets", "edit", "B-1", "--title", "Second"]).await;
     let ticket = story.ticket("B-1").await;
@@ -221,8 +222,8 @@ async fn each_kind_of_error_has_its_exit_code() {
 async fn settings_set_changes_only_the_named_settings() {
     let (story, user) = Story::with_user().await;
     let set = ["settings", "set", "limits.wall_secs=1800", "tool_account=5", "default_repository=null"];
-    let shown = user.ok(&set).await;
-    assert_eq!(shown, "default_repository\t\nlimits.wall_secs\t1800\ntool_account\t5\n");
+    let output = user.ok(&set).await;
+    assert_eq!(output, "default_repository\t\nlimits.wall_secs\t1800\ntool_account\t5\n");
     let settings = story.api.project(&story.project).await.unwrap().settings;
     assert_eq!((settings.limits.wall_secs, settings.tool_account.as_deref()), (1_800, Some("5")));
     assert!(settings.default_repository.is_none() && settings.auto_create);
@@ -246,8 +247,8 @@ async fn settings_set_changes_only_the_named_settings() {
 #[tokio::test(flavor = "multi_thread")]
 async fn version_and_status_show_the_commit_of_client_and_server() {
     let (_story, user) = Story::with_user().await;
-    let said = user.json(&["version"]).await;
-    assert_eq!((&said["client"]["commit"], &said["server"]["commit"]), (&json!(COMMIT), &json!(COMMIT)));
+    let versions = user.json(&["version"]).await;
+    assert_eq!((&versions["client"]["commit"], &versions["server"]["commit"]), (&json!(COMMIT), &json!(COMMIT)));
     let release = format!("{VERSION} ({})", short_commit(COMMIT));
     let version = user.ok(&["version"]).await;
     assert_eq!(version, format!("client\t{release}\nserver\t{release}\n"));
@@ -288,12 +289,12 @@ async fn job_is_found_by_short_id_prefix_and_last() {
     let (_story, user) = Story::with_user().await;
     user.run(&["jobs", "show", "@last"]).await.assert_exit(5, "no job in project acme yet");
     let create = ["jobs", "create", "--prompt", "Do it.", "--idempotency-key", "k1"];
-    let made = user.ok(&create).await;
-    let job: JobId = made.trim_end().parse().expect("stdout is not exactly the job's id");
-    assert_eq!(user.ok(&create).await, made, "the same key created another job");
+    let output = user.ok(&create).await;
+    let job: JobId = output.trim_end().parse().expect("stdout is not exactly the job's id");
+    assert_eq!(user.ok(&create).await, output, "the same key created another job");
     let begun = &job.as_str()[..12];
-    for said in [short(&job).as_str(), &short(&job).to_lowercase(), begun, "@last", job.as_str()] {
-        assert_eq!(user.json(&["jobs", "show", said]).await["id"], job.as_str(), "{said}");
+    for name in [short(&job).as_str(), &short(&job).to_lowercase(), begun, "@last", job.as_str()] {
+        assert_eq!(user.json(&["jobs", "show", name]).await["id"], job.as_str(), "{name}");
     }
     user.ok(&["jobs", "create", "--prompt", "Do more."]).await;
     user.run(&["jobs", "show", "job_"]).await.assert_exit(2, "more than one job");
@@ -303,8 +304,8 @@ async fn job_is_found_by_short_id_prefix_and_last() {
 async fn why_explains_jobs_tickets_and_deliveries() {
     let (story, user) = Story::with_user().await;
     let quiet = story.send_ticket_event("e1", "APP-1", TODO, 1).await;
-    let why = user.ok(&["why", "APP-1"]).await;
-    assert_eq!(why.trim_end(), format!("No job was started for APP-1: {}", quiet.sentence));
+    let explanation = user.ok(&["why", "APP-1"]).await;
+    assert_eq!(explanation.trim_end(), format!("No job was started for APP-1: {}", quiet.sentence));
     assert_eq!(user.ok(&["why", quiet.delivery.as_str()]).await.trim_end(), quiet.sentence);
     let job = story.create_job("e2", "APP-1", 2).await;
     story.claim(&job, "c1").await.unwrap();
@@ -338,8 +339,8 @@ async fn project_delete_needs_an_unused_project() {
     assert!(used.err.contains(&format!("Connected to acme: {REPOSITORY}")), "{used:?}");
     assert!(used.err.contains("pullyard repos delete OWNER/NAME --project acme"), "{used:?}");
     user.ok(&["repos", "delete", REPOSITORY, "--yes"]).await;
-    let gone = json!({ "id": "acme", "tickets": 1, "deleted": true });
-    assert_eq!(user.json(&["projects", "delete", "acme", "--yes"]).await, gone);
+    let expected = json!({ "id": "acme", "tickets": 1, "deleted": true });
+    assert_eq!(user.json(&["projects", "delete", "acme", "--yes"]).await, expected);
     user.run(&["projects", "delete", "acme", "--yes"]).await.assert_exit(5, "there is no project acme");
     assert_eq!(user.ok(&["projects", "list"]).await, "");
     let late = story.event("e2", "APP-1", TRIGGER, 2);
@@ -420,12 +421,12 @@ async fn login_saves_a_private_context_and_logout_removes_it() {
     let ask = ["jobs", "create", "--prompt", "x", "--project", "acme", "--url", &other];
     let hear = async {
         let (mut stream, _) = listener.accept().await.unwrap();
-        let mut heard = vec![0; 4_096];
-        let count = tokio::io::AsyncReadExt::read(&mut stream, &mut heard).await.unwrap();
-        String::from_utf8_lossy(&heard[..count]).into_owned()
+        let mut buffer = vec![0; 4_096];
+        let count = tokio::io::AsyncReadExt::read(&mut stream, &mut buffer).await.unwrap();
+        String::from_utf8_lossy(&buffer[..count]).into_owned()
     };
-    let (ran, heard) = tokio::join!(user.run(&ask), hear);
-    assert!(heard.to_lowercase().contains("authorization: bearer") && !heard.contains(token), "{heard}");
+    let (ran, request) = tokio::join!(user.run(&ask), hear);
+    assert!(request.to_lowercase().contains("authorization: bearer") && !request.contains(token), "{request}");
     ran.assert_exit(1, "can't reach");
     assert_eq!(user.json(&["logout"]).await, json!({ "forgot": "work", "current": null }));
     assert!(!std::fs::read_to_string(&file).unwrap().contains("work"));

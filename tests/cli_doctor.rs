@@ -9,17 +9,17 @@ async fn doctor_findings(user: &User, check: &str) -> Vec<(String, String)> {
     let wrong = findings.iter().any(|finding| finding["verdict"] == "wrong");
     assert_eq!(ran.code, i32::from(wrong), "{ran:?}");
     let of_kind = findings.iter().filter(|finding| finding["check"] == check);
-    let words = |finding: &Value| {
-        let said = ["sentence", "help"].map(|part| finding[part].as_str().unwrap_or_default().to_owned()).join(" ");
-        (finding["verdict"].as_str().unwrap_or_default().to_owned(), said)
+    let verdict_and_text = |finding: &Value| {
+        let text = ["sentence", "help"].map(|part| finding[part].as_str().unwrap_or_default().to_owned()).join(" ");
+        (finding["verdict"].as_str().unwrap_or_default().to_owned(), text)
     };
-    of_kind.map(words).collect()
+    of_kind.map(verdict_and_text).collect()
 }
 
 #[track_caller]
-fn check(looks: &[(String, String)], verdict: &str, said: &str) {
-    let [(is, words)] = looks else { panic!("not one look: {looks:?}") };
-    assert!(is == verdict && words.contains(said), "{verdict} {said}: {looks:?}");
+fn check(looks: &[(String, String)], verdict: &str, expected: &str) {
+    let [(actual, text)] = looks else { panic!("not one look: {looks:?}") };
+    assert!(actual == verdict && text.contains(expected), "{verdict} {expected}: {looks:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,16 +41,16 @@ async fn doctor_reports_a_project_without_runners() {
 async fn doctor_warns_of_a_token_that_expires_soon() {
     let (story, user) = Story::with_user().await;
     check(&doctor_findings(&user, "token").await, "good", "does not expire");
-    let made = async |length: &str| {
+    let create_token = async |length: &str| {
         let new = ["tokens", "create", "--name", "ci", "--kind", "api", "--scope", "admin", "--expires", length];
         user.ok(&new).await.trim_end().to_owned()
     };
     check(
-        &doctor_findings(&User::with(&story, &made("3d").await), "token").await,
+        &doctor_findings(&User::with(&story, &create_token("3d").await), "token").await,
         "warning",
         "ci is valid, but expires in",
     );
-    check(&doctor_findings(&User::with(&story, &made("30d").await), "token").await, "good", "expires in");
+    check(&doctor_findings(&User::with(&story, &create_token("30d").await), "token").await, "good", "expires in");
     let unknown = format!("pat_{}", "0".repeat(64));
     check(&doctor_findings(&User::with(&story, &unknown), "token").await, "wrong", "The credential is missing, wrong");
 }
@@ -74,8 +74,8 @@ async fn help_for_a_failed_job_names_its_retry_command() {
     let job = story.create_job("e1", "APP-1", 1).await;
     story.wait_for_end(&job).await;
     let command = format!("`pullyard jobs retry {}`", job.short());
-    for said in [&["why", job.as_str()][..], &["why", "APP-1"], &["jobs", "show", job.as_str()]] {
-        user.run(said).await.assert_exit(0, &command);
+    for arguments in [&["why", job.as_str()][..], &["why", "APP-1"], &["jobs", "show", job.as_str()]] {
+        user.run(arguments).await.assert_exit(0, &command);
     }
     user.run(&["jobs", "watch", job.as_str()]).await.assert_exit(6, &command);
 }

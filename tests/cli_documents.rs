@@ -77,9 +77,9 @@ fn commands(text: &str) -> Vec<String> {
 #[tokio::test]
 async fn every_documented_command_exists_with_its_flags() {
     let (user, mut helps) = (User::new(), HelpCache::default());
-    for (paper, text) in DOCUMENTS {
+    for (document, text) in DOCUMENTS {
         let commands = commands(text);
-        assert!(paper == "SECURITY.md" || commands.len() >= 3, "{paper}: {commands:?}");
+        assert!(document == "SECURITY.md" || commands.len() >= 3, "{document}: {commands:?}");
         for line in commands {
             helps.check(&user, &line).await;
         }

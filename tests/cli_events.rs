@@ -32,8 +32,8 @@ async fn events_env_prints_the_endpoints_of_the_running_up() {
     assert_eq!(without_ports(&printed), without_ports(&read(&event("env.json"))));
     assert_eq!(printed["Parameters"]["PULLYARD_API_URL"], up.url());
 
-    let words = ["events", "env", "--data", "data", "--host", "127.0.0.1"];
-    let here: Value = serde_json::from_str(&machine.stdout(&words).await).unwrap();
+    let arguments = ["events", "env", "--data", "data", "--host", "127.0.0.1"];
+    let here: Value = serde_json::from_str(&machine.stdout(&arguments).await).unwrap();
     let dynamodb = here["Parameters"]["PULLYARD_DYNAMODB_ENDPOINT"].as_str().unwrap();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     assert_eq!(http.get(dynamodb).send().await.unwrap().status(), 200);
@@ -68,8 +68,8 @@ async fn events_sign_adds_signature_or_token() {
             "authorization" => "Bearer pat_of_ana".into(),
             _ => signature(SECRET, expected["body"].as_str().unwrap().as_bytes()).into(),
         };
-        let words = [&["events", "sign", file.to_str().unwrap()], flags].concat();
-        let printed: Value = serde_json::from_str(&user.ok(&words).await).unwrap();
+        let arguments = [&["events", "sign", file.to_str().unwrap()], flags].concat();
+        let printed: Value = serde_json::from_str(&user.ok(&arguments).await).unwrap();
         assert_eq!(printed, expected, "{name}");
     }
 }
@@ -80,13 +80,13 @@ async fn events_sign_reports_missing_secret_token_or_file() {
     let (webhook, ticket) = (event("webhook.review.json"), event("tickets.ignored.json"));
     let (webhook, ticket) = (webhook.to_str().unwrap(), ticket.to_str().unwrap());
     let records = event("dispatcher.empty.json");
-    for (words, code, reason) in [
+    for (arguments, code, reason) in [
         (&["events", "sign", webhook][..], 2, "--secret-env"),
         (&["events", "sign", webhook, "--secret-env", "NO_SUCH"], 2, "the variable NO_SUCH is not set"),
         (&["events", "sign", ticket], 4, "there is no API token"),
         (&["events", "sign", "no-such-file"], 2, "cannot read no-such-file"),
         (&["events", "sign", records.to_str().unwrap(), "--token", "t"], 2, "the event has no headers"),
     ] {
-        user.run(words).await.assert_exit(code, reason);
+        user.run(arguments).await.assert_exit(code, reason);
     }
 }

@@ -4,12 +4,12 @@ use crate::prelude::*;
 use pullyard_protocol::event::{Event, EventKind};
 use pullyard_protocol::job::JobQuery;
 
-async fn create_prompt_job(story: &Story, words: &str) -> JobId {
+async fn create_prompt_job(story: &Story, prompt: &str) -> JobId {
     let project = story.project.clone();
     let request = CreateJob {
         project,
         ticket: None,
-        prompt: Some(words.into()),
+        prompt: Some(prompt.into()),
         repository: None,
         base: None,
         agent: None,
@@ -39,12 +39,12 @@ async fn cli_cancel_needs_confirmation_and_reports_each_job() {
     let ran = user.run(&["jobs", "cancel", &short(&one), one.as_str(), "--yes", "--reason", "wrong ticket"]).await;
     assert_eq!(ran.err.trim(), format!("Job {} was cancelled by admin.", short(&one)));
     assert_eq!(ran.assert_success(), "");
-    let shown = user.ok(&["jobs", "show", one.as_str()]).await;
-    assert!(shown.contains("cancelled_by\tadmin: wrong ticket\n"), "{shown}");
+    let output = user.ok(&["jobs", "show", one.as_str()]).await;
+    assert!(output.contains("cancelled_by\tadmin: wrong ticket\n"), "{output}");
     assert_eq!(user.ok(&["why", one.as_str()]).await.trim(), "Cancelled by admin: \"wrong ticket\".");
     // No agent worked, so this is not the ticket's last job, but `why` still shows it.
-    let said = format!("Job {}: Cancelled by admin: \"wrong ticket\".", short(&one));
-    assert_eq!(user.ok(&["why", "APP-1"]).await.trim(), said);
+    let sentence = format!("Job {}: Cancelled by admin: \"wrong ticket\".", short(&one));
+    assert_eq!(user.ok(&["why", "APP-1"]).await.trim(), sentence);
     // A repeat succeeds; a finished job does not prevent the cancel of another.
     assert_eq!(user.json(&["jobs", "cancel", one.as_str(), "--yes"]).await["status"], "cancelled");
     let failed = story.create_job("e3", "APP-3", 1).await;
@@ -86,11 +86,11 @@ async fn cancel_with_wait_returns_when_the_job_ends() {
     let job = story.create_job("e1", "APP-1", 1).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     let mut waiting = user.spawn(&["jobs", "cancel", job.as_str(), "--yes", "--wait"]);
-    let mut said = BufReader::new(waiting.stderr.take().unwrap()).lines();
-    assert!(said.next_line().await.unwrap().unwrap().contains("Stopping job"));
+    let mut stderr = BufReader::new(waiting.stderr.take().unwrap()).lines();
+    assert!(stderr.next_line().await.unwrap().unwrap().contains("Stopping job"));
     let finish = json!({ "finish_id": "f1", "outcome": "cancelled" });
     client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
-    assert_eq!(said.next_line().await.unwrap().unwrap(), format!("Job {} was cancelled by admin.", short(&job)));
+    assert_eq!(stderr.next_line().await.unwrap().unwrap(), format!("Job {} was cancelled by admin.", short(&job)));
     assert_eq!(waiting.wait().await.unwrap().code(), Some(0));
 }
 
@@ -115,9 +115,9 @@ async fn retry_prints_its_job_and_can_wait_for_it() {
     let again: JobId = out.lines().next().unwrap().parse().unwrap();
     let done = story.api.job(&again).await.unwrap();
     assert_eq!((done.retry_of.as_ref(), done.status), (Some(&job), JobStatus::Completed));
-    assert_eq!(out.lines().last(), done.result.map(|made| made.url).as_deref());
-    let shown = user.ok(&["jobs", "show", again.as_str()]).await;
-    assert!(shown.contains(&format!("retry_of\t{job}\n")) && !shown.contains("\ncause\t"), "{shown}");
+    assert_eq!(out.lines().last(), done.result.map(|result| result.url).as_deref());
+    let output = user.ok(&["jobs", "show", again.as_str()]).await;
+    assert!(output.contains(&format!("retry_of\t{job}\n")) && !output.contains("\ncause\t"), "{output}");
     user.run(&["jobs", "retry", again.as_str()]).await.assert_exit(3, "(not_failed)");
     let key = ["jobs", "retry", job.as_str(), "--idempotency-key", "k1", "--wait", "--json"];
     let ended: Value = serde_json::from_str(&user.run(&key).await.out).unwrap();
@@ -154,8 +154,8 @@ async fn log_shows_text_commands_and_warnings() {
     user.run(&["jobs", "logs", "@last", "-f", "--json"]).await.assert_exit(2, "--jsonl");
     let jsonl = user.ok(&["jobs", "logs", "@last", "--jsonl"]).await;
     assert_eq!(jsonl.lines().count(), 5);
-    let whole = user.json(&["jobs", "logs", "@last"]).await;
-    assert_eq!(whole, body(&story, &format!("/v1/jobs/{job}/events")).await);
+    let document = user.json(&["jobs", "logs", "@last"]).await;
+    assert_eq!(document, body(&story, &format!("/v1/jobs/{job}/events")).await);
     let mut follow = user.spawn(&["jobs", "logs", job.as_str(), "--follow"]);
     let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines();
     while lines.next_line().await.unwrap().unwrap() != "a warning" {}
@@ -195,16 +195,16 @@ async fn log_and_watch_show_growing_usage() {
     assert!(log.err.contains("-- so far about $0.12, 3 turns --") && !log.err.contains("$0.04"), "{log:?}");
     assert_eq!(log.assert_success(), "Looking.\n");
     let all = user.ok(&["jobs", "events", job.as_str()]).await;
-    let said = all.lines().map(|line| line.rsplit('\t').next().unwrap()).collect::<Vec<_>>();
+    let texts = all.lines().map(|line| line.rsplit('\t').next().unwrap()).collect::<Vec<_>>();
     let expected = ["so far about $0.04, 1 turn", "Looking.", "so far about $0.12, 3 turns", "$0.13, 7 tokens written"];
-    assert_eq!(said, expected);
+    assert_eq!(texts, expected);
     let mut watch = user.spawn(&["jobs", "watch", job.as_str()]);
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
     while !lines.next_line().await.unwrap().unwrap().ends_with("\t$0.13, 7 tokens written") {}
     let events = vec![used(5, 4, "cost_usd_micros", 250_000)];
     client.events(&EventsRequest { first_seq: 5, events, inputs: None }).await.unwrap();
-    let told = lines.next_line().await.unwrap().unwrap();
-    assert!(told.ends_with("\t1.5\tusage\tso far $0.25, 4 turns"), "{told}");
+    let line = lines.next_line().await.unwrap().unwrap();
+    assert!(line.ends_with("\t1.5\tusage\tso far $0.25, 4 turns"), "{line}");
     story.api.cancel_job(&job, &CancelJob::default()).await.unwrap();
     let finish = json!({ "finish_id": "f1", "outcome": "cancelled" });
     client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
@@ -231,10 +231,10 @@ async fn log_of_an_ended_job_ends_with_its_total_usage() {
         (vec![end(100_000), sums(4, "cost_usd_micros", 150_000), end(50_000)], &Value::Null, "so far $0.15, 4 turns"),
         (vec![about], &without_cost, "so far about $0.12, 3 turns"),
     ];
-    for (n, (told, took, expected)) in cases.into_iter().enumerate() {
+    for (n, (usages, took, expected)) in cases.into_iter().enumerate() {
         let job = story.create_job(&format!("e{n}"), &format!("APP-{n}"), 1).await;
         let (_, client) = story.claim(&job, "c1").await.unwrap();
-        let numbered = told.iter().zip(1..);
+        let numbered = usages.iter().zip(1..);
         let events = numbered.map(|(data, seq)| json!({ "seq": seq, "age_ms": 0, "kind": "usage", "data": data }));
         let batch = json!({ "first_seq": 1, "events": events.collect::<Vec<_>>() });
         client.events(&serde_json::from_value(batch).unwrap()).await.unwrap();
@@ -242,8 +242,8 @@ async fn log_of_an_ended_job_ends_with_its_total_usage() {
         finish.as_object_mut().unwrap().extend(took.as_object().cloned().unwrap_or_default());
         client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
         let log = user.run(&["jobs", "logs", job.as_str()]).await;
-        assert_eq!(log.err.matches("$0.").count(), 1, "{told:?}: {log:?}");
-        assert!(log.err.contains(&format!("-- {expected} --")), "{told:?}: {log:?}");
+        assert_eq!(log.err.matches("$0.").count(), 1, "{usages:?}: {log:?}");
+        assert!(log.err.contains(&format!("-- {expected} --")), "{usages:?}: {log:?}");
         assert_eq!(log.assert_success(), "");
     }
 }
@@ -315,14 +315,15 @@ async fn job_list_with_few_matches_searches_older_pages() {
     assert_eq!(page.searched_to, Some(page.jobs[0].created));
     let ask = async |query: &str| {
         let path = format!("/v1/jobs?project=acme&{query}");
-        let (status, _, said) = story.request(Method::GET, &path, Some(story.local.admin_token()), Vec::new()).await;
-        (status, said["code"].as_str().unwrap_or_default().to_owned(), said)
+        let (status, _, response) =
+            story.request(Method::GET, &path, Some(story.local.admin_token()), Vec::new()).await;
+        (status, response["code"].as_str().unwrap_or_default().to_owned(), response)
     };
     for query in
         ["status=done", "status=", "limit=0", "limit=51", "limit=x", "since=yesterday", "until=1", "ticket=", "what=1"]
     {
-        let (status, code, said) = ask(query).await;
-        assert_eq!((status, code.as_str()), (400, "bad_parameter"), "{query}: {said}");
+        let (status, code, problem) = ask(query).await;
+        assert_eq!((status, code.as_str()), (400, "bad_parameter"), "{query}: {problem}");
     }
     // A cursor is valid only for its own time range.
     let next = ask("limit=1").await.2["next"].as_str().unwrap().to_owned();
@@ -338,19 +339,19 @@ async fn watch_explains_a_long_wait() {
     story.wait_for_task(&job, 1).await;
     story.wait_for_empty_queues().await;
     let mut watch = User::of(&story).spawn(&["jobs", "watch", job.as_str()]);
-    let mut said = BufReader::new(watch.stderr.take().unwrap()).lines();
-    assert_eq!(said.next_line().await.unwrap().unwrap(), "Waiting: task starting");
-    let why = said.next_line().await.unwrap().unwrap();
-    assert!(why.starts_with("The container has been starting for "), "{why}");
+    let mut stderr = BufReader::new(watch.stderr.take().unwrap()).lines();
+    assert_eq!(stderr.next_line().await.unwrap().unwrap(), "Waiting: task starting");
+    let reason = stderr.next_line().await.unwrap().unwrap();
+    assert!(reason.starts_with("The container has been starting for "), "{reason}");
     cancel(&story, &job).await;
-    assert!(said.next_line().await.unwrap().unwrap().contains("was cancelled by admin"));
+    assert!(stderr.next_line().await.unwrap().unwrap().contains("was cancelled by admin"));
     assert_eq!(watch.wait().await.unwrap().code(), Some(6));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn help_covers_topics_and_job_commands() {
     let user = User::new();
-    for (about, said) in [
+    for (about, expected) in [
         (&["exit-codes"][..], "6    the watched job failed"),
         (&["json"], "--jsonl"),
         (&["environment"], "PULLYARD_TOKEN"),
@@ -358,7 +359,7 @@ async fn help_covers_topics_and_job_commands() {
         (&[], "Operate:\n  doctor"),
     ] {
         let out = user.ok(&[&["help"], about].concat()).await;
-        assert!(out.contains(said), "{about:?}: {out}");
+        assert!(out.contains(expected), "{about:?}: {out}");
     }
     user.run(&["help", "nonsense"]).await.assert_exit(2, "topics are exit-codes, json, environment");
     assert!(user.ok(&["jobs", "list", "--help"]).await.contains("PULLYARD_PROJECT"));

@@ -35,8 +35,8 @@ async fn cli_links_revises_explains_and_unlinks_a_pull_request() {
     let jobs = user.ok(&["jobs", "show", job.as_str()]).await;
     assert!(jobs.contains(&format!("revises\t{url}\n")), "{jobs}");
     for name in [url.as_str(), &label, &hash] {
-        let why = user.ok(&["why", name]).await;
-        assert!(why.starts_with(&format!("Job {} works on {label}: ", short(&job))), "{name}: {why}");
+        let output = user.ok(&["why", name]).await;
+        assert!(output.starts_with(&format!("Job {} works on {label}: ", short(&job))), "{name}: {output}");
     }
     // The next request waits without a job of its own.
     let held = user.run(&["revise", &label, "-m", "And in German."]).await;
@@ -79,11 +79,11 @@ async fn deliveries_are_filtered_and_paged() {
     assert!(user.run(&["deliveries"]).await.err.contains("No delivery yet."));
     let store = story.store().await;
     let hour = Duration::from_secs(3_600);
-    let told = [
+    let deliveries = [
         ("r1", 1, Reason::HeldWithOthers { pr: format!("{REPOSITORY}#7") }),
         ("r2", 50, Reason::NoLinkedTicket { pr: format!("{REPOSITORY}#7") }),
     ];
-    for (review, hours, reason) in told {
+    for (review, hours, reason) in deliveries {
         let entry = review_delivery(&story, review, story.clock.now().minus(hour * hours), reason, "bo");
         assert_eq!(store.record_delivery(&entry).await.unwrap(), Write::Applied);
     }
@@ -116,6 +116,6 @@ async fn deliveries_are_filtered_and_paged() {
     user.run(&["deliveries", "--ticket", "A-1", "show", quiet.delivery.as_str()])
         .await
         .assert_exit(2, "precedes another command");
-    let shown = user.ok(&["deliveries", "show", quiet.delivery.as_str()]).await;
-    assert!(shown.contains(&quiet.sentence), "{shown}");
+    let output = user.ok(&["deliveries", "show", quiet.delivery.as_str()]).await;
+    assert!(output.contains(&quiet.sentence), "{output}");
 }

@@ -10,9 +10,9 @@ async fn status_of(story: &Story, token: &str) -> u16 {
 async fn cli_creates_lists_and_revokes_a_token() {
     let (story, user) = Story::with_user().await;
     let new = ["tokens", "create", "--name", "ci", "--kind", "api", "--scope", "read,jobs", "--project", "acme"];
-    let made = user.run(&[&new[..], &["--expires", "90d"]].concat()).await;
-    assert!(made.err.contains("it is shown only once") && made.err.contains("acme"), "{made:?}");
-    let token = made.assert_success();
+    let output = user.run(&[&new[..], &["--expires", "90d"]].concat()).await;
+    assert!(output.err.contains("it is shown only once") && output.err.contains("acme"), "{output:?}");
+    let token = output.assert_success();
     let (text, rest) = token.split_at(token.len() - 1);
     assert_eq!((rest, text.len()), ("\n", 68), "stdout is not exactly the token");
     assert!(text.starts_with("pat_") && text[4..].bytes().all(|b| b.is_ascii_hexdigit()), "{text}");
@@ -41,7 +41,7 @@ async fn cli_creates_lists_and_revokes_a_token() {
 async fn invalid_token_requests_create_no_token() {
     let (story, user) = Story::with_user().await;
     let before = user.json(&["tokens", "list"]).await;
-    for (arguments, code, said) in [
+    for (arguments, code, message) in [
         (&["--kind", "api"][..], 2, "--scope"),
         (&["--kind", "runner", "--scope", "read"], 2, "/scopes"),
         (&["--kind", "api", "--scope", "read", "--runner", "kite"], 2, "/runner"),
@@ -49,7 +49,7 @@ async fn invalid_token_requests_create_no_token() {
         (&["--kind", "api", "--scope", "read", "--expires", "soon"], 2, "90d"),
         (&["--kind", "api", "--scope", "read", "--project", "nowhere"], 5, "there is no project nowhere"),
     ] {
-        user.run(&[&["tokens", "create", "--name", "t"], arguments].concat()).await.assert_exit(code, said);
+        user.run(&[&["tokens", "create", "--name", "t"], arguments].concat()).await.assert_exit(code, message);
     }
     let limited = User::with(&story, &story.create_token(&[Scope::Admin], Some(&["acme"])).await);
     limited.run(&["tokens", "create", "--name", "t", "--kind", "runner"]).await.assert_exit(4, "not_allowed");
@@ -66,8 +66,9 @@ async fn invalid_token_requests_create_no_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn revoking_the_token_in_use_prints_a_warning() {
     let story = Story::start_with_waiting_tasks().await;
-    let made = User::of(&story).run(&["tokens", "create", "--name", "mine", "--kind", "api", "--scope", "admin"]).await;
-    let mine = User::with(&story, made.assert_success().trim());
+    let output =
+        User::of(&story).run(&["tokens", "create", "--name", "mine", "--kind", "api", "--scope", "admin"]).await;
+    let mine = User::with(&story, output.assert_success().trim());
     let status = mine.json(&["status"]).await;
     assert_eq!((&status["token"]["name"], &status["token"]["scopes"]), (&json!("mine"), &json!(["admin"])));
     let facts = mine.ok(&["status"]).await;
@@ -84,8 +85,8 @@ async fn secret_is_read_from_stdin_and_never_printed() {
     let (_story, user) = Story::with_user().await;
     let set = user.run_with(&["secrets", "set", "github"], "ghp_planted\n").await;
     assert!(!set.err.contains("planted"), "{set:?}");
-    let whole = set.assert_success();
-    assert_eq!(whole, "pullyard/user/github\n", "stdout is not exactly the secret's name");
+    let output = set.assert_success();
+    assert_eq!(output, "pullyard/user/github\n", "stdout is not exactly the secret's name");
     let listed = user.json(&["secrets", "list"]).await;
     let secrets = listed["secrets"].as_array().unwrap();
     let mut names = secrets.iter().map(|secret| secret["name"].as_str().unwrap()).collect::<Vec<_>>();

@@ -11,8 +11,8 @@ async fn commits_have_the_projects_author_and_signature() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("key");
     let mut make = std::process::Command::new("ssh-keygen");
-    let made = make.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&path).status();
-    assert!(made.unwrap().success());
+    let status = make.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&path).status();
+    assert!(status.unwrap().success());
     let story = Story::start_with(Setup { agent: GREETING_AGENT, ..Setup::default() }).await;
     let user = User::of(&story);
     let key = std::fs::read_to_string(&path).unwrap();

@@ -7,12 +7,12 @@ use pullyard_entry::{Config, ModelUrls, http};
 use pullyard_protocol::dead_letter::{DeadLetter, MoveDeadLetters};
 
 pub(crate) async fn send_message(story: &Story, queue: &str, body: &str) -> String {
-    let mut asked = json!({ "QueueUrl": story.queue_url(queue).await, "MessageBody": body });
+    let mut request = json!({ "QueueUrl": story.queue_url(queue).await, "MessageBody": body });
     if queue.ends_with(".fifo") {
-        asked["MessageGroupId"] = json!(format!("group-{body}"));
-        asked["MessageDeduplicationId"] = json!(body);
+        request["MessageGroupId"] = json!(format!("group-{body}"));
+        request["MessageDeduplicationId"] = json!(body);
     }
-    story.local.aws().sqs().call("SendMessage", &asked).await.unwrap()["MessageId"].as_str().unwrap().to_owned()
+    story.local.aws().sqs().call("SendMessage", &request).await.unwrap()["MessageId"].as_str().unwrap().to_owned()
 }
 
 async fn list_letters(story: &Story) -> Vec<DeadLetter> {
@@ -31,8 +31,8 @@ fn selection(ids: &[&str]) -> MoveDeadLetters {
 
 /// Sets how long a received message is hidden. With 0 a failing message reaches its fifth try at once.
 async fn set_visibility_timeout(story: &Story, queue: &str, secs: &str) {
-    let asked = json!({ "QueueUrl": story.queue_url(queue).await, "Attributes": { "VisibilityTimeout": secs } });
-    story.local.aws().sqs().call("SetQueueAttributes", &asked).await.unwrap();
+    let request = json!({ "QueueUrl": story.queue_url(queue).await, "Attributes": { "VisibilityTimeout": secs } });
+    story.local.aws().sqs().call("SetQueueAttributes", &request).await.unwrap();
 }
 
 /// Lets both pollers of a queue begin another poll, because a poll keeps the timeout from its beginning.
@@ -67,8 +67,8 @@ async fn story_without_hints() -> Story {
 async fn unreadable_message_becomes_a_dead_letter_and_is_dropped() {
     let (story, user) = Story::with_user().await;
     set_visibility_timeout(&story, "dispatch", "0").await;
-    let gone = JobId::for_request(&story.project, "a test", "gone");
-    renew_polls(&story, "dispatch", [json!({ "job": gone }), json!({ "job": gone })]).await;
+    let job = JobId::for_request(&story.project, "a test", "gone");
+    renew_polls(&story, "dispatch", [json!({ "job": job }), json!({ "job": job })]).await;
     // SQS refuses ESC but accepts U+009B, which also begins terminal escape sequences.
     let poison = "\u{9b}31m{\"job\":\u{202e}5}\n";
     let sent = send_message(&story, "dispatch", poison).await;
@@ -83,14 +83,14 @@ async fn unreadable_message_becomes_a_dead_letter_and_is_dropped() {
     let short = &sent[..8];
     user.run(&["dlq", "redrive", short]).await.assert_exit(3, "can't be requeued");
     assert_eq!(only_letter(&story).await.id.as_str(), sent, "the refused letter is gone");
-    let said = user.ok(&["dlq", "show", short]).await;
-    assert!(said.contains("This version of Pullyard can't read it"), "{said}");
+    let details = user.ok(&["dlq", "show", short]).await;
+    assert!(details.contains("This version of Pullyard can't read it"), "{details}");
     // Without a terminal for the prompt nothing is dropped.
     user.run(&["dlq", "drop", short]).await.assert_exit(2, "no terminal");
     assert_eq!(user.ok(&["dlq", "drop", short, "--yes"]).await.trim(), sent);
     assert!(list_letters(&story).await.is_empty());
-    let gone = user.run(&["dlq", "drop", &sent, "--yes", "--json"]).await.assert_exit(5, "there is no dead letter");
-    let answer: Value = serde_json::from_str(&gone.out).expect("one JSON document");
+    let output = user.run(&["dlq", "drop", &sent, "--yes", "--json"]).await.assert_exit(5, "there is no dead letter");
+    let answer: Value = serde_json::from_str(&output.out).expect("one JSON document");
     assert_eq!(answer["not_moved"], json!([sent]));
     user.run(&["dlq", "show", &sent]).await.assert_exit(5, "no dead letter");
 }
@@ -102,15 +102,16 @@ async fn failed_effect_succeeds_after_a_redrive() {
     story.send_ticket_event("e1", "APP-1", TODO, 1).await;
     story.wait_for_empty_queues().await;
     set_visibility_timeout(&story, "effects.fifo", "0").await;
-    renew_polls(&story, "effects.fifo", ["A", "B"].map(|gone| json!({ "project": "acme", "ticket": gone }))).await;
+    renew_polls(&story, "effects.fifo", ["A", "B"].map(|ticket| json!({ "project": "acme", "ticket": ticket }))).await;
     let unsynced = json!({
         "TableName": "pullyard", "Key": { "pk": { "S": "TICKET#acme#APP-1" }, "sk": { "S": "TICKET" } },
         "UpdateExpression": "SET wanted.version = :v", "ExpressionAttributeValues": { ":v": { "N": "7" } },
     });
     story.call_dynamodb("UpdateItem", unsynced).await;
-    let asked = json!({ "TableName": "pullyard", "Key": { "pk": { "S": "PROJECT#acme" }, "sk": { "S": "SETTINGS" } } });
-    let project = story.call_dynamodb("GetItem", asked.clone()).await["Item"].clone();
-    story.call_dynamodb("DeleteItem", asked).await;
+    let request =
+        json!({ "TableName": "pullyard", "Key": { "pk": { "S": "PROJECT#acme" }, "sk": { "S": "SETTINGS" } } });
+    let project = story.call_dynamodb("GetItem", request.clone()).await["Item"].clone();
+    story.call_dynamodb("DeleteItem", request).await;
     let wakeup = json!({ "project": "acme", "ticket": "APP-1" }).to_string();
     let sent = send_message(&story, "effects.fifo", &wakeup).await;
     let letter = wait_until("it is a dead letter", async || {
@@ -143,8 +144,8 @@ async fn dispatch_letter_is_redriven_or_dropped_once() {
     // The redrive uses the functions' own queue, which holds the job's lost hint as well.
     let moved = story.api.redrive(&selection(&[&sent])).await.unwrap();
     assert_eq!((moved.done.len(), moved.not_moved.len()), (1, 0));
-    let asked = json!({ "QueueUrl": story.queue_url("lost").await, "AttributeNames": ["All"] });
-    let about = story.local.aws().sqs().call("GetQueueAttributes", &asked).await.unwrap();
+    let request = json!({ "QueueUrl": story.queue_url("lost").await, "AttributeNames": ["All"] });
+    let about = story.local.aws().sqs().call("GetQueueAttributes", &request).await.unwrap();
     assert_eq!(about["Attributes"]["ApproximateNumberOfMessages"], "2", "{about}");
     assert!(list_letters(&story).await.is_empty());
     let again = story.api.redrive(&selection(&[&sent])).await.unwrap();
@@ -158,22 +159,22 @@ async fn dispatch_letter_is_redriven_or_dropped_once() {
 async fn drop_all_handles_more_than_one_page() {
     let story = story_without_hints().await;
     let user = User::of(&story);
-    let gone = JobId::for_request(&story.project, "a test", "gone");
+    let job = JobId::for_request(&story.project, "a test", "gone");
     for n in 0..70 {
-        let body = if n % 2 == 0 { json!({ "job": gone }).to_string() } else { format!("poison {n}") };
+        let body = if n % 2 == 0 { json!({ "job": job }).to_string() } else { format!("poison {n}") };
         send_message(&story, "dispatch-dead", &body).await;
     }
     let page = story.api.dead_letters(None).await.unwrap();
     assert_eq!((page.letters.len(), page.more), (50, true));
     // A group of a FIFO queue is handled from its head.
-    let asked = async |n: usize| {
+    let build_request = async |n: usize| {
         json!({
             "QueueUrl": story.queue_url("effects-dead.fifo").await, "MessageBody": json!({ "project": "acme", "ticket": format!("T-{n}") }).to_string(),
             "MessageGroupId": "one", "MessageDeduplicationId": n.to_string(),
         })
     };
     for n in 0..3 {
-        story.local.aws().sqs().call("SendMessage", &asked(n).await).await.unwrap();
+        story.local.aws().sqs().call("SendMessage", &build_request(n).await).await.unwrap();
     }
     let ran = user.ok(&["dlq", "drop", "--all", "--yes", "--json"]).await;
     let moved: Value = serde_json::from_str(&ran).unwrap();
@@ -205,8 +206,8 @@ async fn undelivered_task_stop_is_shown_redacted_and_redriven() {
     story.claim(&job, "c1").await.unwrap();
     let arn = task["taskArn"].as_str().unwrap();
     // First in Lambda's format after three failures, later in EventBridge's format for an unreachable target.
-    let kept = json!({ "requestContext": { "condition": "RetriesExhausted" }, "requestPayload": task_stopped_event(&job, arn) });
-    let sent = send_message(&story, "undelivered", &kept.to_string()).await;
+    let message = json!({ "requestContext": { "condition": "RetriesExhausted" }, "requestPayload": task_stopped_event(&job, arn) });
+    let sent = send_message(&story, "undelivered", &message.to_string()).await;
     let letter = only_letter(&story).await;
     assert_eq!((letter.queue, letter.about), (Queue::Undelivered, Subject::Job));
     assert_eq!(letter.advice, Advice::Redrive, "{}", letter.sentence);
@@ -221,9 +222,9 @@ async fn undelivered_task_stop_is_shown_redacted_and_redriven() {
     let letter = only_letter(&story).await;
     assert!(letter.sentence.contains("was not reached"), "{}", letter.sentence);
     // A function that was not invoked has no log.
-    let shown = user.run(&["dlq", "show", letter.id.as_str()]).await;
-    assert!(shown.err.contains("if it was not invoked, see FailedInvocations of the rule"), "{shown:?}");
-    shown.assert_success();
+    let output = user.run(&["dlq", "show", letter.id.as_str()]).await;
+    assert!(output.err.contains("if it was not invoked, see FailedInvocations of the rule"), "{output:?}");
+    output.assert_success();
     user.ok(&["dlq", "redrive", "--all"]).await;
     assert_eq!(story.load_job_item(&job).await["run"]["died"], died, "the death was recorded twice");
     assert!(list_letters(&story).await.is_empty());
@@ -234,11 +235,11 @@ async fn letter_stays_when_its_queue_refuses_the_redrive() {
     let story = story_without_hints().await;
     let job = JobId::for_request(&story.project, "a test", "gone");
     let sent = send_message(&story, "dispatch-dead", &json!({ "job": job }).to_string()).await;
-    let told = story.function_config("lost", "lost.fifo").await;
-    let dispatch_queue_url = format!("{}-gone", told.dispatch_queue_url);
+    let config = story.function_config("lost", "lost.fifo").await;
+    let dispatch_queue_url = format!("{}-gone", config.dispatch_queue_url);
     let dispatch_dlq_url = Some(story.queue_url("dispatch-dead").await.as_str().unwrap().to_owned());
-    let ctx = story.function_context_of(Config { dispatch_queue_url, dispatch_dlq_url, ..told }).await;
-    let (status, said) = call_instance(&story, &ctx, "POST /v1/dlq/redrive", json!({ "messages": [sent] })).await;
-    assert_eq!((status, &said["code"]), (503, &json!("unavailable")), "{said}");
+    let ctx = story.function_context_of(Config { dispatch_queue_url, dispatch_dlq_url, ..config }).await;
+    let (status, problem) = call_instance(&story, &ctx, "POST /v1/dlq/redrive", json!({ "messages": [sent] })).await;
+    assert_eq!((status, &problem["code"]), (503, &json!("unavailable")), "{problem}");
     assert_eq!(only_letter(&story).await.id.as_str(), sent);
 }

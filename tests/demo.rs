@@ -40,24 +40,24 @@ impl RunningDemo {
         Self { child, lines, pid }
     }
 
-    async fn wait_for_line(&mut self, words: &str) -> String {
-        self.read_until(words).await.1
+    async fn wait_for_line(&mut self, expected: &str) -> String {
+        self.read_until(expected).await.1
     }
 
     /// The lines before the first one with these words, and that line.
-    async fn read_until(&mut self, words: &str) -> (String, String) {
+    async fn read_until(&mut self, expected: &str) -> (String, String) {
         let mut seen = String::new();
         let found = async {
             while let Some(line) = self.lines.next_line().await.unwrap() {
-                if line.contains(words) {
+                if line.contains(expected) {
                     return line;
                 }
                 seen += &format!("{line}\n");
             }
-            panic!("no line contains {words:?}:\n{seen}");
+            panic!("no line contains {expected:?}:\n{seen}");
         };
         let found = tokio::time::timeout(TIME_LIMIT, found).await;
-        let line = found.unwrap_or_else(|_| panic!("{words:?} was not printed in time"));
+        let line = found.unwrap_or_else(|_| panic!("{expected:?} was not printed in time"));
         (seen, line)
     }
 
@@ -70,9 +70,9 @@ impl RunningDemo {
         self.send(signal).await;
         let rest = async {
             while self.lines.next_line().await.unwrap().is_some() {}
-            let mut said = String::new();
-            self.child.stderr.take().unwrap().read_to_string(&mut said).await.unwrap();
-            (self.child.wait().await.unwrap().code(), said)
+            let mut stderr = String::new();
+            self.child.stderr.take().unwrap().read_to_string(&mut stderr).await.unwrap();
+            (self.child.wait().await.unwrap().code(), stderr)
         };
         tokio::time::timeout(TIME_LIMIT, rest).await.expect("the demo did not stop")
     }
@@ -86,8 +86,8 @@ pub(crate) fn processes_of(folder: &Path) -> Vec<String> {
         .filter(|entry| entry.file_name().to_string_lossy() != std::process::id().to_string())
         .filter_map(|entry| {
             let read = |name: &str| std::fs::read(entry.path().join(name)).unwrap_or_default();
-            let said = String::from_utf8_lossy(&[read("cmdline"), read("environ")].concat()).replace('\0', " ");
-            said.contains(&folder).then_some(said)
+            let details = String::from_utf8_lossy(&[read("cmdline"), read("environ")].concat()).replace('\0', " ");
+            details.contains(&folder).then_some(details)
         })
         .collect()
 }
@@ -95,8 +95,8 @@ pub(crate) fn processes_of(folder: &Path) -> Vec<String> {
 /// Waits until no such process exists; the kernel may need a moment after a kill.
 pub(crate) async fn wait_until_gone(folder: &Path) {
     wait_until("every process is gone", async || {
-        let left = processes_of(folder);
-        if left.is_empty() { Ok(()) } else { Err(left.join("\n")) }
+        let processes = processes_of(folder);
+        if processes.is_empty() { Ok(()) } else { Err(processes.join("\n")) }
     })
     .await;
 }
@@ -123,17 +123,17 @@ fn names_the_commit_and_its_agent(line: &str) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn demo_prints_its_steps_stays_and_keeps_its_results() {
     let folder = TempDir::new().unwrap();
-    let kept = folder.path().join("demo");
+    let demo_folder = folder.path().join("demo");
     let config = folder.path().join("config");
-    let mut command = pullyard(&["demo", "--stay", "--keep", kept.to_str().unwrap()]);
+    let mut command = pullyard(&["demo", "--stay", "--keep", demo_folder.to_str().unwrap()]);
     command.env("XDG_CONFIG_HOME", &config);
     let mut demo = RunningDemo::of(command);
     assert_eq!(demo.lines.next_line().await.unwrap().as_deref(), Some(FIRST_LINE));
-    let (said, last) = demo.read_until("No AI was called.").await;
+    let (stdout, last) = demo.read_until("No AI was called.").await;
     assert!(last.starts_with("Done in ") && last.ends_with(" No AI was called."), "{last}");
     assert!(last.contains("3 tickets, 5 jobs, 3 pull requests, 1 revised"), "{last}");
-    assert!(!said.contains('\u{1b}'), "escape sequences in a pipe");
-    for words in [
+    assert!(!stdout.contains('\u{1b}'), "escape sequences in a pipe");
+    for expected in [
         "DEMO-1",
         "DEMO-2",
         "DEMO-3",
@@ -142,9 +142,9 @@ async fn demo_prints_its_steps_stays_and_keeps_its_results() {
         "are waiting; one job for all of them",
         "is merged",
     ] {
-        assert!(said.contains(words), "{words}: {said}");
+        assert!(stdout.contains(expected), "{expected}: {stdout}");
     }
-    assert!(said.lines().any(names_the_commit_and_its_agent), "{said}");
+    assert!(stdout.lines().any(names_the_commit_and_its_agent), "{stdout}");
 
     let stays = demo.wait_for_line("Still running until Ctrl-C").await;
     let api = stays.rsplit("API ").next().unwrap();
@@ -160,67 +160,67 @@ async fn demo_prints_its_steps_stays_and_keeps_its_results() {
     assert_eq!(text(&contexts.stdout).trim(), "[]");
     assert!(reqwest::get(format!("{api}/version")).await.is_err(), "the API still answers");
 
-    let told: Value = serde_json::from_slice(&std::fs::read(kept.join("demo.json")).unwrap()).unwrap();
-    assert_eq!((&told["ok"], &told["ai_called"]), (&Value::Bool(true), &Value::Bool(false)));
-    assert_eq!(told["tickets"].as_array().unwrap().len(), 3);
+    let summary: Value = serde_json::from_slice(&std::fs::read(demo_folder.join("demo.json")).unwrap()).unwrap();
+    assert_eq!((&summary["ok"], &summary["ai_called"]), (&Value::Bool(true), &Value::Bool(false)));
+    assert_eq!(summary["tickets"].as_array().unwrap().len(), 3);
     let clone = folder.path().join("clone");
-    let from = kept.join("forge/acme/shop.git");
+    let from = demo_folder.join("forge/acme/shop.git");
     let git = async |arguments: &[&str]| {
         let output = Command::new("git").args(arguments).output().await.unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         text(&output.stdout).trim().to_owned()
     };
     git(&["clone", "--quiet", from.to_str().unwrap(), clone.to_str().unwrap()]).await;
-    for ticket in told["tickets"].as_array().unwrap() {
+    for ticket in summary["tickets"].as_array().unwrap() {
         let branch = format!("origin/{}", ticket["branch"].as_str().unwrap());
         let head = git(&["-C", clone.to_str().unwrap(), "rev-parse", &branch]).await;
         assert_eq!(ticket["head"].as_str(), Some(head.as_str()));
     }
-    let tasks = std::fs::read_dir(kept.join("ecs/tasks")).unwrap().flatten().collect::<Vec<_>>();
+    let tasks = std::fs::read_dir(demo_folder.join("ecs/tasks")).unwrap().flatten().collect::<Vec<_>>();
     assert_eq!(tasks.len(), 5, "expected one task per job");
     for task in tasks {
         assert!(task.path().join("stderr.log").metadata().unwrap().len() > 0, "{}", task.path().display());
     }
-    assert_eq!(warnings(&kept), Vec::<String>::new());
-    assert_eq!(processes_of(&kept), Vec::<String>::new());
+    assert_eq!(warnings(&demo_folder), Vec::<String>::new());
+    assert_eq!(processes_of(&demo_folder), Vec::<String>::new());
 
-    let again = run(&["demo", "--keep", kept.to_str().unwrap()]).await;
+    let again = run(&["demo", "--keep", demo_folder.to_str().unwrap()]).await;
     let complaints = text(&again.stderr);
     assert_eq!(again.status.code(), Some(1), "{complaints}");
     assert!(complaints.starts_with("error: ") && complaints.contains("is not empty"), "{complaints}");
     assert!(complaints.lines().last().unwrap().starts_with("help: "), "{complaints}");
-    let unchanged: Value = serde_json::from_slice(&std::fs::read(kept.join("demo.json")).unwrap()).unwrap();
-    assert_eq!(unchanged, told);
+    let unchanged: Value = serde_json::from_slice(&std::fs::read(demo_folder.join("demo.json")).unwrap()).unwrap();
+    assert_eq!(unchanged, summary);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn demo_with_json_prints_one_document() {
     let output = run(&["demo", "--json"]).await;
     assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&told["ok"], &told["ai_called"]), (&Value::Bool(true), &Value::Bool(false)));
-    let tickets = told["tickets"].as_array().unwrap();
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&summary["ok"], &summary["ai_called"]), (&Value::Bool(true), &Value::Bool(false)));
+    let tickets = summary["tickets"].as_array().unwrap();
     assert_eq!(tickets.iter().map(|ticket| &ticket["key"]).collect::<Vec<_>>(), ["DEMO-1", "DEMO-2", "DEMO-3"]);
     for ticket in tickets {
         assert_eq!(ticket["status"], "In Review");
         assert_eq!(ticket["head"].as_str().unwrap().len(), 40);
         assert!(ticket["pull_request"].as_str().unwrap().contains("/acme/shop/pull"), "{ticket}");
     }
-    assert!(told["steps"].as_array().unwrap().len() > 20);
+    assert!(summary["steps"].as_array().unwrap().len() > 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn interrupted_demo_leaves_no_process() {
     let folder = TempDir::new().unwrap();
-    let kept = folder.path().join("demo");
-    let mut demo = RunningDemo::of(pullyard(&["demo", "--keep", kept.to_str().unwrap()]));
+    let demo_folder = folder.path().join("demo");
+    let mut demo = RunningDemo::of(pullyard(&["demo", "--keep", demo_folder.to_str().unwrap()]));
     demo.wait_for_line("Executing").await;
     demo.wait_for_line("says").await;
-    assert!(processes_of(&kept).len() > 1, "the demo or its task was not found");
+    assert!(processes_of(&demo_folder).len() > 1, "the demo or its task was not found");
     let (code, complaints) = demo.wait_after_signal("-TERM").await;
     assert_eq!(code, Some(130), "{complaints}");
     assert!(complaints.starts_with("interrupted: ") && complaints.lines().count() == 1, "{complaints}");
-    wait_until_gone(&kept).await;
+    wait_until_gone(&demo_folder).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -235,8 +235,8 @@ async fn killed_demo_leaves_no_process_and_no_temporary_folder() {
     let (code, complaints) = demo.wait_after_signal("-KILL").await;
     assert_eq!((code, complaints.as_str()), (None, ""));
     wait_until_gone(folder.path()).await;
-    let mut left = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
-    assert!(!left.any(|name| name.to_string_lossy().starts_with("pullyard-demo-")));
+    let mut names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(!names.any(|name| name.to_string_lossy().starts_with("pullyard-demo-")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -248,6 +248,6 @@ async fn demo_interrupted_at_its_start_leaves_no_folder() {
     demo.wait_for_line("Starting").await;
     let (code, complaints) = demo.wait_after_signal("-INT").await;
     assert_eq!(code, Some(130), "{complaints}");
-    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().flatten().map(|entry| entry.path()).collect();
-    assert!(left.is_empty(), "{left:?}");
+    let entries: Vec<_> = std::fs::read_dir(folder.path()).unwrap().flatten().map(|entry| entry.path()).collect();
+    assert!(entries.is_empty(), "{entries:?}");
 }

@@ -112,7 +112,7 @@ async fn check(world: &World, shop: &Shop, doer: &Target, file: &Path) -> Result
     let read = |path: PathBuf| std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()));
     let (event, expected) = (read(file.to_owned())?, read(file.with_file_name(format!("{name}.expected.json")))?);
     let all = format!("{event}{expected}");
-    let made = match all.contains("<job>") || all.contains("<ticket>") {
+    let event_job = match all.contains("<job>") || all.contains("<ticket>") {
         true => Some(create_event_job(story, doer, &name, all.contains("<task>")).await),
         false => None,
     };
@@ -120,7 +120,7 @@ async fn check(world: &World, shop: &Shop, doer: &Target, file: &Path) -> Result
         let mut text = text.replace("<admin>", story.local.admin_token());
         text = text.replace("<repository>", &world.repository.to_string()).replace("<pull>", &world.number.to_string());
         text = text.replace("<shop>", &shop.uuid);
-        if let Some(EventJob { job, ticket, task }) = &made {
+        if let Some(EventJob { job, ticket, task }) = &event_job {
             text = text.replace("<job>", job.as_str()).replace("<ticket>", ticket).replace("<task>", task);
         }
         text
@@ -147,10 +147,10 @@ async fn check(world: &World, shop: &Shop, doer: &Target, file: &Path) -> Result
             }
             contains(&answer, &expected["answer"], "answer")?;
         }
-        (Err(error), Value::String(words)) if error.contains(words) => {}
+        (Err(error), Value::String(message)) if error.contains(message) => {}
         (answered, _) => return Err(format!("it answered {answered:?}")),
     }
-    let Some(EventJob { job, ticket, .. }) = made else { return Ok(()) };
+    let Some(EventJob { job, ticket, .. }) = event_job else { return Ok(()) };
     let stored = story.load_job_item(&job).await;
     let key = TicketKey::new(ticket).unwrap();
     let after = json!({

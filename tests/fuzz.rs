@@ -95,10 +95,10 @@ fn fuzz(name: &str) {
     let mut dice = SeededRng::new(number("PULLYARD_FUZZ_SEED").unwrap_or(1));
     let mut run =
         Run { target, answers: BTreeSet::new(), corpus: Vec::new(), tried: 0, slowest: Duration::ZERO, stored: 0 };
-    let mut kept: Vec<PathBuf> =
+    let mut paths: Vec<PathBuf> =
         fs::read_dir(folder(name)).map_or_else(|_| Vec::new(), |all| all.map(|one| one.unwrap().path()).collect());
-    kept.sort();
-    let seeds = (target.seeds)().into_iter().chain(kept.iter().map(|path| fs::read(path).unwrap()));
+    paths.sort();
+    let seeds = (target.seeds)().into_iter().chain(paths.iter().map(|path| fs::read(path).unwrap()));
     for seed in seeds {
         let known = run.corpus.len();
         run.run_input(seed.clone(), false);

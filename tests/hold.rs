@@ -158,23 +158,23 @@ async fn cli_holds_and_releases_a_project_and_sets_its_budget() {
     let held = user.ok(&["hold", "--all", "--reason", "a freeze."]).await;
     assert_eq!(held, "acme is on hold (admin: a freeze).\n");
     story.send_ticket_event("e1", "APP-1", TRIGGER, 1).await;
-    let why = user.run(&["why", "APP-1"]).await;
-    assert_eq!(why.out, "APP-1 waits: admin put acme on hold.\n");
-    assert!(why.err.contains("pullyard release"), "{why:?}");
+    let output = user.run(&["why", "APP-1"]).await;
+    assert_eq!(output.out, "APP-1 waits: admin put acme on hold.\n");
+    assert!(output.err.contains("pullyard release"), "{output:?}");
     for command in [&["status"][..], &["projects", "show"]] {
-        let shown = user.ok(command).await;
-        assert!(shown.contains("admin: a freeze"), "{shown}");
+        let details = user.ok(command).await;
+        assert!(details.contains("admin: a freeze"), "{details}");
     }
     user.ok(&["budgets", "set", "--jobs-per-day", "20", "--usd-per-day", "50", "--usd-per-job", "2.50"]).await;
-    let shown = user.json(&["budgets", "list"]).await;
-    let budget = &shown["budget"];
+    let document = user.json(&["budgets", "list"]).await;
+    let budget = &document["budget"];
     assert_eq!((&budget["jobs_per_day"], &budget["usd_micros_per_day"]), (&20.into(), &50_000_000.into()));
     assert_eq!(budget["usd_micros_per_job"], 2_500_000);
     assert!(user.ok(&["budgets", "list"]).await.contains("50.00"));
     // Other limits stay unchanged.
     user.ok(&["budgets", "set", "--usd-per-day", "none"]).await;
-    let shown = user.ok(&["projects", "show"]).await;
-    assert!(shown.contains("20 jobs a day"), "{shown}");
+    let settings = user.ok(&["projects", "show"]).await;
+    assert!(settings.contains("20 jobs a day"), "{settings}");
     user.run(&["budgets", "set"]).await.assert_exit(2, "required");
     user.run(&["budgets", "set", "--usd-per-day", "1"]).await.assert_exit(2, "less than the reservation of one job");
     assert_eq!(user.ok(&["release"]).await, "Released acme.\n");

@@ -16,14 +16,14 @@ fn resources(template: &str) -> BTreeMap<String, Value> {
 }
 
 async fn describe_table(endpoint: &str, operation: &str) -> Value {
-    let asked = reqwest::Client::builder().no_proxy().build().unwrap().post(endpoint);
-    let asked = asked.header("X-Amz-Target", format!("DynamoDB_20120810.{operation}"));
+    let request = reqwest::Client::builder().no_proxy().build().unwrap().post(endpoint);
+    let request = request.header("X-Amz-Target", format!("DynamoDB_20120810.{operation}"));
     // A signature is required but not verified.
     let signed =
         "AWS4-HMAC-SHA256 Credential=x/20261120/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=x";
-    let asked = asked.header("Content-Type", "application/x-amz-json-1.0").header("Authorization", signed);
-    let asked = asked.header("X-Amz-Date", "20261120T000000Z");
-    let answer = asked.body(json!({ "TableName": "table" }).to_string()).send().await.unwrap();
+    let request = request.header("Content-Type", "application/x-amz-json-1.0").header("Authorization", signed);
+    let request = request.header("X-Amz-Date", "20261120T000000Z");
+    let answer = request.body(json!({ "TableName": "table" }).to_string()).send().await.unwrap();
     let (status, body) = (answer.status(), answer.text().await.unwrap());
     assert!(status.is_success(), "{body}");
     serde_json::from_str(&body).unwrap()
@@ -46,26 +46,28 @@ async fn templates_table_matches_the_stores_table() {
     let endpoint = aws.endpoints().dynamodb.clone();
     let sdk = config::local_sdk_config(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
     Store::new(&sdk, Some(&endpoint), "table").create_table().await.unwrap();
-    let made = describe_table(&endpoint, "DescribeTable").await["Table"].clone();
+    let table = describe_table(&endpoint, "DescribeTable").await["Table"].clone();
     let expiry = describe_table(&endpoint, "DescribeTimeToLive").await["TimeToLiveDescription"].clone();
     aws.shutdown().await;
 
     let written = resources(include_str!("../infra/data.yaml"))["Table"]["Properties"].clone();
     let keys = ["AttributeName", "KeyType"];
-    assert_eq!(pick_fields(&written["KeySchema"], &keys), pick_fields(&made["KeySchema"], &keys));
+    assert_eq!(pick_fields(&written["KeySchema"], &keys), pick_fields(&table["KeySchema"], &keys));
     let types = ["AttributeName", "AttributeType"];
     assert_eq!(
         pick_fields(&written["AttributeDefinitions"], &types),
-        pick_fields(&made["AttributeDefinitions"], &types)
+        pick_fields(&table["AttributeDefinitions"], &types)
     );
     let shape = ["IndexName", "KeySchema", "Projection"];
-    let (mine, theirs) =
-        (pick_fields(&written["GlobalSecondaryIndexes"], &shape), pick_fields(&made["GlobalSecondaryIndexes"], &shape));
+    let (mine, theirs) = (
+        pick_fields(&written["GlobalSecondaryIndexes"], &shape),
+        pick_fields(&table["GlobalSecondaryIndexes"], &shape),
+    );
     assert_eq!(mine.len(), 2, "expected two indexes");
     assert_eq!(mine, theirs);
     assert_eq!(written["TimeToLiveSpecification"]["AttributeName"], expiry["AttributeName"]);
     assert_eq!(written["TimeToLiveSpecification"]["Enabled"], true);
-    assert_eq!(written["BillingMode"], made["BillingModeSummary"]["BillingMode"]);
+    assert_eq!(written["BillingMode"], table["BillingModeSummary"]["BillingMode"]);
 }
 
 /// The local gateway's routes in API Gateway's format, each with its function.
@@ -73,11 +75,11 @@ fn local_routes() -> BTreeSet<(String, String)> {
     let (_, after) = GATEWAY.split_once(" vec![").unwrap();
     let (list, _) = after.split_once("\n        ]\n").unwrap();
     let route = |line: &str| {
-        let (how, rest) = line.split_once('(').unwrap();
+        let (matcher, rest) = line.split_once('(').unwrap();
         let (before, rest) = rest.split_once('"').unwrap();
         let (path, function) = rest.split_once('"').unwrap();
         let method = before.split("Method::").nth(1).map_or("ANY", |after| after.split(')').next().unwrap());
-        let key = match (how, path) {
+        let key = match (matcher, path) {
             ("under", "/") => "$default".to_owned(),
             ("under", path) => format!("{method} {path}/{{proxy+}}"),
             ("exactly", path) => format!("{method} {path}"),
@@ -143,8 +145,8 @@ fn access_log_contains_no_header_path_or_query() {
     assert_eq!((&line["status"], &line["deployment"]), (&json!(502), &json!("pullyard")));
     // The filter counts only the webhook function's answers, by fields of the line.
     let pattern = api["WebhookServerErrors"]["Properties"]["FilterPattern"].as_str().unwrap();
-    let asked = pattern.strip_prefix("{ $.status >= 500 && $.route = \"").and_then(|rest| rest.strip_suffix("*\" }"));
-    let counted = local_routes().into_iter().filter(|(route, _)| route.starts_with(asked.expect(pattern)));
+    let prefix = pattern.strip_prefix("{ $.status >= 500 && $.route = \"").and_then(|rest| rest.strip_suffix("*\" }"));
+    let counted = local_routes().into_iter().filter(|(route, _)| route.starts_with(prefix.expect(pattern)));
     let functions: Vec<String> = counted.map(|(_, function)| function).collect();
     assert!(functions == ["webhook"] && line["route"].is_string(), "{pattern}: {functions:?}");
 }
@@ -152,14 +154,14 @@ fn access_log_contains_no_header_path_or_query() {
 #[test]
 fn template_sets_every_variable_that_functions_need() {
     let functions = parse(include_str!("../infra/functions.yaml"));
-    let given = functions["Globals"]["Function"]["Environment"]["Variables"].as_object().unwrap();
+    let variables = functions["Globals"]["Function"]["Environment"]["Variables"].as_object().unwrap();
     let needed: Vec<&str> =
         CONFIG.split("needed(\"").skip(1).map(|rest| rest.split('"').next().unwrap_or_default()).collect();
     assert!(needed.len() >= 7, "{needed:?}");
     for name in needed.into_iter() {
-        assert!(given.contains_key(name), "{name} is not in infra/functions.yaml");
+        assert!(variables.contains_key(name), "{name} is not in infra/functions.yaml");
     }
-    for name in given.keys().filter(|name| *name != "RUST_LOG") {
+    for name in variables.keys().filter(|name| *name != "RUST_LOG") {
         assert!(CONFIG.contains(name.as_str()), "{name} is not read by the functions");
     }
 }
@@ -194,9 +196,9 @@ fn queue_age_alarms_fire_early_enough_and_count_unreceived() {
     let number = |one: &Value, name: &str| one["Properties"][name].as_u64().unwrap();
     let hidden_secs = |queue: &str| number(&queues[queue], "VisibilityTimeout");
     let (dispatch, effects) = (&watch["DispatchOldestAlarm"], &watch["EffectsOldestAlarm"]);
-    let told_secs = number(effects, "Threshold") + number(effects, "EvaluationPeriods") * number(effects, "Period");
+    let alarm_secs = number(effects, "Threshold") + number(effects, "EvaluationPeriods") * number(effects, "Period");
     let tries = queues["EffectsQueue"]["Properties"]["RedrivePolicy"]["maxReceiveCount"].as_u64().unwrap();
-    assert!(told_secs < tries * hidden_secs("EffectsQueue"), "{told_secs}");
+    assert!(alarm_secs < tries * hidden_secs("EffectsQueue"), "{alarm_secs}");
     assert!(
         3 * hidden_secs("DispatchQueue") <= number(dispatch, "Threshold"),
         "the alarm would report only some failures"
@@ -209,25 +211,25 @@ fn queue_age_alarms_fire_early_enough_and_count_unreceived() {
 fn image_matches_the_task_definitions() {
     let image = include_str!("../infra/image/Dockerfile");
     let (_, last) = image.rsplit_once("\nFROM ").unwrap();
-    let said = |word: &str| last.lines().filter_map(|line| line.strip_prefix(word)).next_back().unwrap();
-    let [volumes, command] = ["VOLUME ", "CMD "].map(|word| serde_json::from_str::<Value>(said(word)).unwrap());
+    let instruction = |word: &str| last.lines().filter_map(|line| line.strip_prefix(word)).next_back().unwrap();
+    let [volumes, command] = ["VOLUME ", "CMD "].map(|word| serde_json::from_str::<Value>(instruction(word)).unwrap());
     let tasks = resources(include_str!("../infra/tasks.yaml"));
     for size in ["SmallTask", "MediumTask", "LargeTask"] {
         let container = &tasks[size]["Properties"]["ContainerDefinitions"][0];
         let mounts = container["MountPoints"].as_array().unwrap().iter();
         assert_eq!(mounts.map(|one| one["ContainerPath"].clone()).collect::<Value>(), volumes, "{size}");
         assert_eq!(container["Command"], command, "{size}");
-        assert_eq!(container["User"], said("USER "), "{size}");
+        assert_eq!(container["User"], instruction("USER "), "{size}");
         let [name, folder] = ["Name", "Value"].map(|field| container["Environment"][0][field].as_str().unwrap());
-        assert!(said("ENV ").split(' ').any(|one| one == format!("{name}={folder}")), "{size}");
+        assert!(instruction("ENV ").split(' ').any(|one| one == format!("{name}={folder}")), "{size}");
     }
     // The step that removes setuid bits follows the steps that install programs.
-    let places = |words: &str| last.match_indices(words).map(|(at, _)| at).collect::<Vec<_>>();
-    let taken_away = places("find / -xdev -type f -perm /6000 -exec chmod a-s {} +");
-    assert_eq!(taken_away.len(), 1);
+    let places = |text: &str| last.match_indices(text).map(|(at, _)| at).collect::<Vec<_>>();
+    let removals = places("find / -xdev -type f -perm /6000 -exec chmod a-s {} +");
+    assert_eq!(removals.len(), 1);
     let installs = [places("prepare packages"), places("prepare agents")].concat();
-    assert!(installs.len() == 2 && installs.iter().all(|at| *at < taken_away[0]), "{installs:?}");
-    assert!(taken_away[0] < places("\nUSER 10001:10001")[0], "only root can change the mode");
+    assert!(installs.len() == 2 && installs.iter().all(|at| *at < removals[0]), "{installs:?}");
+    assert!(removals[0] < places("\nUSER 10001:10001")[0], "only root can change the mode");
 }
 
 #[test]
@@ -238,20 +240,20 @@ fn operations_page_lists_exactly_the_alarms() {
         .map(|alarm| alarm["Properties"]["AlarmName"]["Fn::Sub"].as_str().unwrap())
         .map(|name| name.strip_prefix("${Deployment}").unwrap())
         .collect();
-    let paper = include_str!("../docs/operations.md");
-    let rows = paper.lines().filter_map(|line| line.strip_prefix("| `-")).map(|row| row.split(" | ").next().unwrap());
-    let told: BTreeSet<String> =
+    let page = include_str!("../docs/operations.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `-")).map(|row| row.split(" | ").next().unwrap());
+    let page_names: BTreeSet<String> =
         rows.flat_map(|row| row.split(", ")).map(|name| format!("-{}", name.trim_matches(['`', '-']))).collect();
-    assert_eq!(told.iter().map(String::as_str).collect::<BTreeSet<_>>(), named);
+    assert_eq!(page_names.iter().map(String::as_str).collect::<BTreeSet<_>>(), named);
 }
 
 /// The metrics and dimensions in the sum of an alarm. Emulators do not support alarms on sums, so only this test
 /// covers them.
 fn summed_metrics<'a>(watch: &'a BTreeMap<String, Value>, alarm: &str) -> Vec<(&'a str, &'a Value)> {
     let all = watch[alarm]["Properties"]["Metrics"].as_array().unwrap();
-    let (told, parts): (Vec<&Value>, Vec<&Value>) = all.iter().partition(|one| one["MetricStat"].is_null());
-    assert_eq!(told.len(), 1, "{alarm}");
-    assert_eq!(told[0]["Expression"], "SUM(METRICS())", "{alarm}");
+    let (sums, parts): (Vec<&Value>, Vec<&Value>) = all.iter().partition(|one| one["MetricStat"].is_null());
+    assert_eq!(sums.len(), 1, "{alarm}");
+    assert_eq!(sums[0]["Expression"], "SUM(METRICS())", "{alarm}");
     assert!(parts.iter().all(|one| one["ReturnData"] == false && one["MetricStat"]["Stat"] == "Sum"), "{alarm}");
     let metrics = parts.into_iter().map(|one| &one["MetricStat"]["Metric"]);
     metrics.map(|one| (one["MetricName"].as_str().unwrap(), &one["Dimensions"])).collect()
@@ -289,23 +291,24 @@ fn work_queues_alarm_by_age_and_other_queues_by_count() {
     let queues = parse(include_str!("../infra/queues.yaml"));
     let root = parse(include_str!("../infra/template.yaml"));
     let watch = resources(include_str!("../infra/watch.yaml"));
-    let looked_at = |metric: &str| -> BTreeSet<String> {
+    let watched_queues = |metric: &str| -> BTreeSet<String> {
         let alarms = watch.values().filter(|one| one["Properties"]["MetricName"] == metric);
         alarms
             .map(|alarm| {
                 let parameter = alarm["Properties"]["Dimensions"][0]["Value"]["Ref"].as_str().unwrap();
-                let given = &root["Resources"]["Watch"]["Properties"]["Parameters"][parameter]["Fn::GetAtt"];
-                let output = given[1].as_str().unwrap().strip_prefix("Outputs.").unwrap();
+                let source = &root["Resources"]["Watch"]["Properties"]["Parameters"][parameter]["Fn::GetAtt"];
+                let output = source[1].as_str().unwrap().strip_prefix("Outputs.").unwrap();
                 queues["Outputs"][output]["Value"]["Fn::GetAtt"][0].as_str().unwrap().to_owned()
             })
             .collect()
     };
     let all = queues["Resources"].as_object().unwrap().iter().filter(|(_, one)| one["Type"] == "AWS::SQS::Queue");
-    let (worked_on, others): (Vec<_>, Vec<_>) = all.partition(|(_, one)| !one["Properties"]["RedrivePolicy"].is_null());
-    assert_eq!((worked_on.len(), others.len()), (2, 3));
+    let (work_queues, others): (Vec<_>, Vec<_>) =
+        all.partition(|(_, one)| !one["Properties"]["RedrivePolicy"].is_null());
+    assert_eq!((work_queues.len(), others.len()), (2, 3));
     let names = |some: Vec<(&String, &Value)>| some.into_iter().map(|(name, _)| name.clone()).collect::<BTreeSet<_>>();
-    assert_eq!(looked_at("ApproximateAgeOfOldestMessage"), names(worked_on));
-    assert_eq!(looked_at("ApproximateNumberOfMessagesVisible"), names(others));
+    assert_eq!(watched_queues("ApproximateAgeOfOldestMessage"), names(work_queues));
+    assert_eq!(watched_queues("ApproximateNumberOfMessagesVisible"), names(others));
 }
 
 #[test]
@@ -313,10 +316,10 @@ fn every_own_metric_of_an_alarm_is_emitted() {
     let (watch, api) = (resources(include_str!("../infra/watch.yaml")), resources(include_str!("../infra/api.yaml")));
     let filters = api.values().filter(|one| one["Type"] == "AWS::Logs::MetricFilter");
     let counted = filters.map(|one| one["Properties"]["MetricTransformations"][0]["MetricName"].as_str().unwrap());
-    let told: BTreeSet<&str> = metrics::METRICS.iter().map(|metric| metric.name).chain(counted).collect();
+    let emitted_metrics: BTreeSet<&str> = metrics::METRICS.iter().map(|metric| metric.name).chain(counted).collect();
     let ours = watch.values().filter(|one| one["Properties"]["Namespace"] == metrics::NAMESPACE);
-    let looked_at: BTreeSet<&str> = ours.map(|alarm| alarm["Properties"]["MetricName"].as_str().unwrap()).collect();
-    assert!(looked_at.contains("SweepFailed") && looked_at.is_subset(&told), "{looked_at:?}");
+    let alarm_metrics: BTreeSet<&str> = ours.map(|alarm| alarm["Properties"]["MetricName"].as_str().unwrap()).collect();
+    assert!(alarm_metrics.contains("SweepFailed") && alarm_metrics.is_subset(&emitted_metrics), "{alarm_metrics:?}");
 }
 
 #[test]

@@ -67,10 +67,10 @@ impl Story {
 }
 
 /// Checks the shape of a refusal: a problem document with code and sentence.
-fn check_problem(what: &str, answer: &Answer) -> Result<(), String> {
+fn check_problem(case: &str, answer: &Answer) -> Result<(), String> {
     let (status, headers, body) = answer;
     let text = |name: &str| body[name].as_str().unwrap_or_default();
-    let held = [
+    let claims = [
         ("it is an error of the caller", (400..500).contains(status)),
         ("it is a problem document", headers.get("content-type").is_some_and(|it| it == "application/problem+json")),
         ("it says its status", body["status"] == *status),
@@ -79,17 +79,17 @@ fn check_problem(what: &str, answer: &Answer) -> Result<(), String> {
         ("the sentence is one line", !text("detail").contains(char::is_control)),
         ("the sentence is short", text("detail").chars().count() < 700),
     ];
-    match held.iter().find(|(_, held)| !held) {
+    match claims.iter().find(|(_, is_met)| !is_met) {
         None => Ok(()),
-        Some((claim, _)) => Err(format!("{what}: not so: {claim}: {status} {body}")),
+        Some((claim, _)) => Err(format!("{case}: not so: {claim}: {status} {body}")),
     }
 }
 
-fn check(what: &str, answer: &Answer, status: u16, code: &str, pointer: Option<&str>) {
-    check_problem(what, answer).unwrap();
-    assert_eq!((answer.0, answer.2["code"].as_str()), (status, Some(code)), "{what}: {}", answer.2);
+fn check(case: &str, answer: &Answer, status: u16, code: &str, pointer: Option<&str>) {
+    check_problem(case, answer).unwrap();
+    assert_eq!((answer.0, answer.2["code"].as_str()), (status, Some(code)), "{case}: {}", answer.2);
     if let Some(pointer) = pointer {
-        assert_eq!(answer.2["pointer"].as_str(), Some(pointer), "{what}: {}", answer.2);
+        assert_eq!(answer.2["pointer"].as_str(), Some(pointer), "{case}: {}", answer.2);
     }
 }
 
@@ -184,18 +184,18 @@ fn malformed_events() -> Vec<(Vec<u8>, Option<&'static str>)> {
 async fn malformed_event_is_refused_with_a_pointer_and_recorded() {
     let story = story_without_hints().await;
     let all = malformed_events();
-    let mut kept = std::collections::BTreeMap::<_, usize>::new();
+    let mut counts = std::collections::BTreeMap::<_, usize>::new();
     for (body, pointer) in &all {
-        let what: String = String::from_utf8_lossy(body).chars().take(300).collect();
+        let excerpt: String = String::from_utf8_lossy(body).chars().take(300).collect();
         let answer = story.post_ticket_event(body.clone()).await;
-        check(&what, &answer, 400, "body_unreadable", *pointer);
-        assert!(answer.2["pointer"].is_string(), "{what}: {}", answer.2);
+        check(&excerpt, &answer, 400, "body_unreadable", *pointer);
+        assert!(answer.2["pointer"].is_string(), "{excerpt}: {}", answer.2);
         let named = serde_json::from_slice::<Value>(body).is_ok_and(|body| body["project"] == "acme");
-        *kept.entry(if named { "acme" } else { "unreadable" }).or_default() += 1;
+        *counts.entry(if named { "acme" } else { "unreadable" }).or_default() += 1;
     }
     // A repeat of the same body is the same entry.
     story.post_ticket_event(all[0].0.clone()).await;
-    for (project, count) in kept {
+    for (project, count) in counts {
         let entries = story.ledger(project).await;
         assert_eq!(entries.len(), count, "{project}");
         for entry in entries {
@@ -244,8 +244,8 @@ async fn text_limits_hold_for_ticket_tool_and_board() {
     let mut ticket = texts.clone();
     ticket["project"] = "acme".into();
     ticket["key"] = "B-1".into();
-    let (status, _, said) = story.call_as_admin(Method::POST, "/v1/tickets", ticket.to_string()).await;
-    assert_eq!(status, 201, "{said}");
+    let (status, _, response) = story.call_as_admin(Method::POST, "/v1/tickets", ticket.to_string()).await;
+    assert_eq!(status, 201, "{response}");
     for (name, bad) in [
         ("title", json!("")),
         ("title", json!("x".repeat(301))),
@@ -293,9 +293,9 @@ fn noise(bytes: usize) -> String {
 async fn longest_incompressible_texts_create_a_job() {
     let story = story_without_hints().await;
     let new = json!({ "project": "acme", "key": "B-1", "title": "t", "description": noise(200 * 1024) });
-    let (status, _, said) = story.call_as_admin(Method::POST, "/v1/tickets", new.to_string()).await;
-    assert_eq!(status, 201, "{said}");
+    let (status, _, response) = story.call_as_admin(Method::POST, "/v1/tickets", new.to_string()).await;
+    assert_eq!(status, 201, "{response}");
     let job = json!({ "project": "acme", "ticket": "B-1", "prompt": noise(100 * 1024) });
-    let (status, _, said) = story.call_as_admin(Method::POST, "/v1/jobs", job.to_string()).await;
-    assert_eq!(status, 201, "{said}");
+    let (status, _, response) = story.call_as_admin(Method::POST, "/v1/jobs", job.to_string()).await;
+    assert_eq!(status, 201, "{response}");
 }

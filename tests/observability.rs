@@ -39,7 +39,7 @@ async fn trace_id_covers_a_job_and_no_line_has_a_secret() {
         "ticket": { "key": "S-1", "title": PLANTED_SECRET, "description": PLANTED_SECRET, "status": TRIGGER },
     });
     let http = reqwest::Client::new();
-    let told = http
+    let response = http
         .post(format!("{}/v1/tickets/events?q={PLANTED_SECRET}", up.url()))
         .bearer_auth(machine.token())
         .header("x-amzn-trace-id", format!("Root={TRACE};Sampled=1"))
@@ -48,7 +48,7 @@ async fn trace_id_covers_a_job_and_no_line_has_a_secret() {
         .send()
         .await
         .unwrap();
-    let decision: Value = told.json().await.unwrap();
+    let decision: Value = response.json().await.unwrap();
     let job: JobId = serde_json::from_value(decision["job"].clone()).unwrap_or_else(|_| panic!("{decision}"));
     // A delivery to an unknown hook, with an invalid trace header.
     let hook = format!("{}/webhooks/github/nobody?code={PLANTED_SECRET}", up.url());
@@ -100,13 +100,13 @@ async fn trace_id_covers_a_job_and_no_line_has_a_secret() {
     assert_eq!((&stranger["function"], &stranger["status"]), (&json!("webhook"), &json!(404)), "{stranger}");
     assert!(stranger["trace_id"].as_str().unwrap().starts_with("1-"), "{stranger}");
     // Each metric is logged after the function's answer.
-    let told = async || {
+    let metric_lines = async || {
         let all = lines(&data);
         let sum = |name: &str| all.iter().filter_map(|line| line[name].as_u64()).sum::<u64>();
         let counted = ["DeliveriesAccepted", "TasksStarted", "JobsCompleted", "SignaturesRefused"].map(sum);
         if counted == [1, 1, 1, 1] { Ok(all) } else { Err(format!("{counted:?}")) }
     };
-    let all = wait_until("each was counted once", told).await;
+    let all = wait_until("each was counted once", metric_lines).await;
     for line in all.iter().filter(|line| line["_aws"].is_object()) {
         assert_eq!(line["Deployment"], "shop-dev", "{line}");
         assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Namespace"], "Pullyard", "{line}");
@@ -135,19 +135,19 @@ async fn failing_sweep_logs_failures_and_completes_only_if_recorded() {
     let written = telemetry::layer(log, "off".parse().unwrap(), Timestamps::Omit);
     // A subscriber for this thread only; the test continues on it after each await.
     let _written = tracing_subscriber::registry().with(written).set_default();
-    let told = async || {
+    let sweep = async || {
         story.clock.advance(Duration::from_secs(61));
         let swept = pullyard_function_sweeper::handle(&ctx).await;
-        let told = lines(folder.path()).pop().expect("the sweep logged no line");
-        let [completed, failed] = ["SweepsCompleted", "SweepFailed"].map(|name| told[name].as_u64().unwrap());
-        (swept.is_ok(), completed, failed, told["JobsWaiting"].as_u64())
+        let line = lines(folder.path()).pop().expect("the sweep logged no line");
+        let [completed, failed] = ["SweepsCompleted", "SweepFailed"].map(|name| line[name].as_u64().unwrap());
+        (swept.is_ok(), completed, failed, line["JobsWaiting"].as_u64())
     };
-    assert_eq!(told().await, (true, 1, 0, Some(0)));
+    assert_eq!(sweep().await, (true, 1, 0, Some(0)));
     story.corrupt_sweep_note().await;
-    assert_eq!(told().await, (false, 1, 1, Some(0)), "an unreadable last-sweep item is not reported");
-    assert_eq!(told().await, (true, 1, 0, Some(0)), "the last-sweep item was not rewritten");
+    assert_eq!(sweep().await, (false, 1, 1, Some(0)), "an unreadable last-sweep item is not reported");
+    assert_eq!(sweep().await, (true, 1, 0, Some(0)), "the last-sweep item was not rewritten");
     story.call_dynamodb("DeleteTable", json!({ "TableName": "pullyard" })).await;
-    let (is_ok, completed, failed, waiting) = told().await;
+    let (is_ok, completed, failed, waiting) = sweep().await;
     assert_eq!((is_ok, completed, waiting), (false, 0, None), "the sweep succeeded without a table");
     assert!(failed > 1, "{failed}");
     assert_eq!(lines(folder.path()).len(), 4, "expected one line per sweep");

@@ -64,7 +64,7 @@ fn unknown_field_bodies(document: &Value, schema: &Value, found: &mut Vec<(Value
 async fn api_bodies_refuse_unknown_fields_with_their_pointer() {
     let document = document();
     let world = World::new().await;
-    let (mut bodies, mut asked) = (0, 0);
+    let (mut bodies, mut fields) = (0, 0);
     for route in world.routes(&world.acme) {
         let method = route.method.as_str().to_lowercase();
         let operation = &document["paths"][route.route][&method];
@@ -83,17 +83,17 @@ async fn api_bodies_refuse_unknown_fields_with_their_pointer() {
         let bearer = format!("Bearer {}", world.credential(&world.acme, route.needs));
         let headers = [("authorization", bearer.as_str()), ("if-match", "\"1\""), ("content-type", "application/json")];
         for (body, pointer) in found {
-            let what = format!("{method} {} {body}", route.path);
+            let case = format!("{method} {} {body}", route.path);
             let sent = body.to_string().into_bytes();
-            let (status, _, said) =
+            let (status, _, problem) =
                 world.story.request_with_headers(route.method.clone(), &route.path, &headers, sent).await;
-            assert_eq!((status, &said["code"]), (400, &json!("body_unreadable")), "{what}: {said}");
-            assert_eq!(said["pointer"], json!(pointer), "{what}: {said}");
-            asked += 1;
+            assert_eq!((status, &problem["code"]), (400, &json!("body_unreadable")), "{case}: {problem}");
+            assert_eq!(problem["pointer"], json!(pointer), "{case}: {problem}");
+            fields += 1;
         }
     }
-    assert!(bodies >= 20 && asked > bodies, "{bodies} bodies, {asked} unknown fields");
-    println!("{bodies} bodies, {asked} unknown fields");
+    assert!(bodies >= 20 && fields > bodies, "{bodies} bodies, {fields} unknown fields");
+    println!("{bodies} bodies, {fields} unknown fields");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,8 +173,8 @@ fn runner_responses_contain_durations_and_no_instants() {
             instants(&document, schema, "", &mut found);
             assert!(found.is_empty(), "{name} contains instants: {found:?}");
             answers += 1;
-            let words = resolve_schema(&document, schema).to_string();
-            lengths += usize::from(words.contains("_secs") || words.contains("_ms"));
+            let text = resolve_schema(&document, schema).to_string();
+            lengths += usize::from(text.contains("_secs") || text.contains("_ms"));
         }
     }
     assert!(answers >= 8 && lengths >= 3, "{answers} answers, {lengths} with lengths");
@@ -203,7 +203,7 @@ fn openapi_references_and_schemas_match() {
     let document = document();
     let mut used = BTreeSet::new();
     check(&document, &document, &mut used);
-    let had = document["components"]["schemas"].as_object().unwrap();
-    let had: BTreeSet<_> = had.keys().map(|name| format!("#/components/schemas/{name}")).collect();
-    assert_eq!(used, had, "referenced and defined schemas differ");
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let schemas: BTreeSet<_> = schemas.keys().map(|name| format!("#/components/schemas/{name}")).collect();
+    assert_eq!(used, schemas, "referenced and defined schemas differ");
 }

@@ -54,7 +54,7 @@ impl Answer {
 
     #[track_caller]
     fn assert_contains(&self, expected: &[&str]) {
-        expected.iter().for_each(|words| assert!(self.contains(words), "{words}: {}", self.body));
+        expected.iter().for_each(|text| assert!(self.contains(text), "{text}: {}", self.body));
     }
 
     pub(crate) fn contains(&self, words: &str) -> bool {

@@ -83,15 +83,15 @@ async fn ticket_becomes_a_pull_request_through_function_processes() {
 async fn unknown_handler_error_lists_the_known_handlers() {
     let program = program();
     let (first, arguments) = program.split_first().unwrap();
-    for (handler, words) in [(Some("bootstrap"), "no handler \"bootstrap\""), (None, "_HANDLER is not set")] {
+    for (handler, expected) in [(Some("bootstrap"), "no handler \"bootstrap\""), (None, "_HANDLER is not set")] {
         let mut command = Command::new(first);
         command.args(arguments).env_clear().stdin(Stdio::null());
         if let Some(handler) = handler {
             command.env("_HANDLER", handler);
         }
         let output = command.output().await.unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{said}");
-        assert!(said.contains(words) && said.contains("webhook") && said.contains("sweeper"), "{said}");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains(expected) && stderr.contains("webhook") && stderr.contains("sweeper"), "{stderr}");
     }
 }

@@ -16,12 +16,12 @@ pub(crate) async fn with_pull_request() -> (Story, u64) {
 }
 
 pub(crate) async fn open_pull(story: &Story, branch: &str) -> u64 {
-    let who = ["-c", "user.name=ana", "-c", "user.email=ana@example.test"];
-    let commit = [&who[..], &["commit-tree", "main^{tree}", "-p", "main", "-m", branch]].concat();
+    let author = ["-c", "user.name=ana", "-c", "user.email=ana@example.test"];
+    let commit = [&author[..], &["commit-tree", "main^{tree}", "-p", "main", "-m", branch]].concat();
     let commit = story.git(&commit).await;
     story.git(&["update-ref", &format!("refs/heads/{branch}"), &commit]).await;
-    let asked = json!({ "title": branch, "head": branch, "base": "main", "body": "" });
-    story.call_forge(Method::POST, "/pulls", asked).await["number"].as_u64().unwrap()
+    let body = json!({ "title": branch, "head": branch, "base": "main", "body": "" });
+    story.call_forge(Method::POST, "/pulls", body).await["number"].as_u64().unwrap()
 }
 
 fn repository() -> RepositoryName {
@@ -56,8 +56,8 @@ async fn requested_revision_starts_a_job_and_later_requests_wait() {
     assert_eq!((open.label.as_str(), open.ticket.as_ref().unwrap().as_str()), (label.as_str(), "APP-1"));
     assert!(open.sentence.starts_with("No reviews are waiting"), "{}", open.sentence);
 
-    let asked = revise_request(&story, number, Some("Say it in French, too."));
-    let decision = story.api.revise_pull_request(&asked, Some("k1")).await.unwrap();
+    let request = revise_request(&story, number, Some("Say it in French, too."));
+    let decision = story.api.revise_pull_request(&request, Some("k1")).await.unwrap();
     assert_eq!(decision.verdict, Verdict::Accepted, "{decision:?}");
     let id = decision.job.clone().unwrap();
     let job = story.api.job(&id).await.unwrap();
@@ -84,22 +84,26 @@ async fn requested_revision_starts_a_job_and_later_requests_wait() {
     let admin = story.local.admin_token();
     let (status, _, held) = story.request(Method::POST, "/v1/pulls/revise", Some(admin), body).await;
     assert_eq!((status, &held["verdict"], &held["code"]), (202, &json!("held"), &json!("held_for_job")), "{held}");
-    let why = story.api.explain_pull_request(&pull_query(&story, number)).await.unwrap();
-    assert_eq!((why.job.as_ref(), why.held_until.is_some()), (Some(&id), true));
-    assert!(why.sentence.starts_with(&format!("Job {} works on {label}: ", id.short())), "{}", why.sentence);
+    let explanation = story.api.explain_pull_request(&pull_query(&story, number)).await.unwrap();
+    assert_eq!((explanation.job.as_ref(), explanation.held_until.is_some()), (Some(&id), true));
+    assert!(
+        explanation.sentence.starts_with(&format!("Job {} works on {label}: ", id.short())),
+        "{}",
+        explanation.sentence
+    );
     let pulls = story.api.pulls(&story.project, None).await.unwrap();
     assert_eq!((pulls.pulls.len(), pulls.next), (1, None));
-    assert_eq!(pulls.pulls[0].revised, why.revised);
+    assert_eq!(pulls.pulls[0].revised, explanation.revised);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_revision_returns_a_problem_with_its_sentence() {
     let (story, number) = with_pull_request().await;
     let label = format!("{REPOSITORY}#{number}");
-    let (status, code, said) =
+    let (status, code, sentence) =
         problem_of(story.api.revise_pull_request(&revise_request(&story, number, None), None).await);
     let unlinked = format!("{label} is not linked to an active ticket.");
-    assert_eq!((status, code.as_str(), said.as_str()), (409, "no_linked_ticket", unlinked.as_str()));
+    assert_eq!((status, code.as_str(), sentence.as_str()), (409, "no_linked_ticket", unlinked.as_str()));
     assert_eq!(story.api.explain_pull_request(&pull_query(&story, number)).await.unwrap().sentence, unlinked);
     let query = DeliveryQuery { pull_request: Some(label), ..DeliveryQuery::default() };
     let ledger = story.api.list_deliveries_matching(&story.project, &query).await.unwrap().deliveries;
@@ -129,15 +133,16 @@ async fn pull_request_is_linked_to_one_ticket_until_unlinked() {
     story.send_ticket_event("e2", "APP-2", TODO, 1).await;
     let again = story.api.link_pull_request(&link_request(&story, number, "APP-1")).await.unwrap();
     assert_eq!(again.ticket.unwrap().as_str(), "APP-1");
-    let (status, code, said) = problem_of(story.api.link_pull_request(&link_request(&story, number, "APP-2")).await);
+    let (status, code, sentence) =
+        problem_of(story.api.link_pull_request(&link_request(&story, number, "APP-2")).await);
     assert_eq!((status, code.as_str()), (409, "linked_elsewhere"));
-    assert_eq!(said, format!("{REPOSITORY}#{number} is already linked to APP-1."));
+    assert_eq!(sentence, format!("{REPOSITORY}#{number} is already linked to APP-1."));
     assert_eq!(problem_of(story.api.link_pull_request(&link_request(&story, number, "NO-1")).await).0, 404);
     story.advance_and_sweep(Duration::from_secs(60)).await;
     assert_eq!(story.wait_for_settled_ticket("APP-1").await.pull_request, Some(again.url));
 
-    let gone = story.api.unlink_pull_request(&pull_query(&story, number)).await.unwrap();
-    assert_eq!(gone.ticket.unwrap().as_str(), "APP-1");
+    let response = story.api.unlink_pull_request(&pull_query(&story, number)).await.unwrap();
+    assert_eq!(response.ticket.unwrap().as_str(), "APP-1");
     assert_eq!(story.api.unlink_pull_request(&pull_query(&story, number)).await.unwrap().ticket, None);
     assert!(story.api.pulls(&story.project, None).await.unwrap().pulls.is_empty());
     story.api.link_pull_request(&link_request(&story, number, "APP-2")).await.unwrap();
@@ -152,23 +157,23 @@ async fn link_of_another_project_is_neither_shown_nor_removed() {
     let other = pullyard_domain::id::ProjectId::new("other").unwrap();
     let create = CreateProject { id: other.clone(), name: "Other".into(), settings: Settings::default() };
     story.api.create_project(&create).await.unwrap();
-    let mut asked = link_request(&story, number, "OTH-1");
-    asked.project = other;
+    let mut request = link_request(&story, number, "OTH-1");
+    request.project = other;
     assert_eq!(
-        problem_of(story.api.link_pull_request(&asked).await).0,
+        problem_of(story.api.link_pull_request(&request).await).0,
         404,
         "a pull request of an unconnected repository was linked"
     );
     let add =
         json!({ "integration": "gh1", "name": REPOSITORY, "agent": { "capability": "command", "command": ["a"] } });
-    story.api.add_repository(&asked.project, &serde_json::from_value(add).unwrap()).await.unwrap();
+    story.api.add_repository(&request.project, &serde_json::from_value(add).unwrap()).await.unwrap();
     let mut event = story.event("o1", "OTH-1", TODO, 1);
-    event.project = asked.project.clone();
+    event.project = request.project.clone();
     story.api.send_ticket_event(&event).await.unwrap();
-    let (status, code, said) = problem_of(story.api.link_pull_request(&asked).await);
+    let (status, code, sentence) = problem_of(story.api.link_pull_request(&request).await);
     assert_eq!((status, code.as_str()), (409, "linked_elsewhere"));
-    assert!(said.contains("a ticket of another project") && !said.contains("SECRET"), "{said}");
-    let from_there = PullRequestQuery { project: asked.project.clone(), ..pull_query(&story, number) };
+    assert!(sentence.contains("a ticket of another project") && !sentence.contains("SECRET"), "{sentence}");
+    let from_there = PullRequestQuery { project: request.project.clone(), ..pull_query(&story, number) };
     assert_eq!(story.api.unlink_pull_request(&from_there).await.unwrap().ticket, None);
     let still = story.api.explain_pull_request(&pull_query(&story, number)).await.unwrap();
     assert_eq!(still.ticket.unwrap().as_str(), "SECRET-1");
@@ -189,8 +194,8 @@ async fn invalid_pull_request_parameters_are_refused_with_a_pointer() {
         (body(json!(1), json!(" \n")), 400, "/message"),
         (body(json!(1), json!("x".repeat(4_001))), 400, "/message"),
     ] {
-        let (got, _, said) = story.request(Method::POST, "/v1/pulls/revise", Some(admin), body.into_bytes()).await;
-        assert_eq!((got, &said["pointer"]), (status, &json!(pointer)), "{said}");
+        let (got, _, problem) = story.request(Method::POST, "/v1/pulls/revise", Some(admin), body.into_bytes()).await;
+        assert_eq!((got, &problem["pointer"]), (status, &json!(pointer)), "{problem}");
     }
     let which = format!("project=acme&repository={REPOSITORY}");
     for path in [
@@ -207,8 +212,8 @@ async fn invalid_pull_request_parameters_are_refused_with_a_pointer() {
         "/v1/deliveries?project=acme&since=today".into(),
         "/v1/deliveries?project=acme&day=2026-11-20&since=2026-11-20T00:00:00Z".into(),
     ] {
-        let (status, _, said) = story.request(Method::GET, &path, Some(admin), Vec::new()).await;
-        assert_eq!((status, &said["code"]), (400, &json!("bad_parameter")), "{path}: {said}");
+        let (status, _, problem) = story.request(Method::GET, &path, Some(admin), Vec::new()).await;
+        assert_eq!((status, &problem["code"]), (400, &json!("bad_parameter")), "{path}: {problem}");
     }
 }
 
@@ -242,13 +247,13 @@ async fn deliveries_are_filtered_and_paged_across_days() {
     let story = Story::start_with(Setup { task: Task::Waiting, ..Setup::default() }).await;
     let (store, now) = (story.store().await, story.clock.now());
     let pr = || format!("{REPOSITORY}#7");
-    let told = [
+    let deliveries = [
         ("r1", 1, Reason::HeldWithOthers { pr: pr() }),
         ("r2", 30, Reason::PullRequestClosed { pr: pr(), state: "closed".into() }),
         ("r3", 31, Reason::OwnReview {}),
         ("r4", 200, Reason::NoLinkedTicket { pr: pr() }),
     ];
-    for (review, hours, reason) in told {
+    for (review, hours, reason) in deliveries {
         let entry = review_delivery(&story, review, now.minus(HOUR * hours), reason, "bo");
         assert_eq!(store.record_delivery(&entry).await.unwrap(), Write::Applied);
     }
@@ -256,23 +261,23 @@ async fn deliveries_are_filtered_and_paged_across_days() {
     let ask = async |query: &DeliveryQuery| story.api.list_deliveries_matching(&story.project, query).await.unwrap();
     let codes = |page: &DeliveryPage| page.deliveries.iter().map(|entry| entry.code.clone()).collect::<Vec<_>>();
     let all = DeliveryQuery::default();
-    let whole = ask(&all).await;
+    let full_page = ask(&all).await;
     let in_order = ["not_trigger_status", "held_with_others", "pull_request_closed", "own_review", "no_linked_ticket"];
-    assert_eq!((codes(&whole), &whole.next), (in_order.map(str::to_owned).to_vec(), &None));
-    assert_eq!(whole.deliveries[0].sentence, quiet.sentence);
+    assert_eq!((codes(&full_page), &full_page.next), (in_order.map(str::to_owned).to_vec(), &None));
+    assert_eq!(full_page.deliveries[0].sentence, quiet.sentence);
 
     // Pages of one entry return every entry once, across days, without an empty last page.
-    let (mut turned, mut query) = (Vec::new(), DeliveryQuery { limit: Some(1), ..all.clone() });
+    let (mut paged_codes, mut query) = (Vec::new(), DeliveryQuery { limit: Some(1), ..all.clone() });
     loop {
         let page = ask(&query).await;
         assert_eq!(page.deliveries.len(), 1);
-        turned.extend(codes(&page));
+        paged_codes.extend(codes(&page));
         query.after = page.next;
         if query.after.is_none() {
             break;
         }
     }
-    assert_eq!(turned, in_order);
+    assert_eq!(paged_codes, in_order);
 
     for (query, found) in [
         (DeliveryQuery { verdicts: vec![Verdict::Refused, Verdict::Held], ..all.clone() }, &[1, 2, 4][..]),

@@ -15,8 +15,8 @@ impl World {
             "repository": { "id": self.repository, "full_name": name },
             "sender": { "id": ANN, "login": "ann", "type": "User" },
         });
-        let (status, said) = self.send("acme", "repository", &body).await;
-        assert_eq!((status, said["code"].as_str()), (200, Some("noted")), "{said}");
+        let (status, response) = self.send("acme", "repository", &body).await;
+        assert_eq!((status, response["code"].as_str()), (200, Some("noted")), "{response}");
     }
 
     async fn connected_repository(&self) -> Repository {
@@ -80,10 +80,10 @@ async fn repository_with_a_foreign_clone_host_is_not_connected() {
         "integration": "gh2", "name": REPOSITORY, "agent": { "capability": "command", "command": ["./agent.sh"] },
     });
     let path = "/v1/projects/acme/repositories";
-    let (status, _, said) =
+    let (status, _, problem) =
         story.request(Method::POST, path, Some(story.local.admin_token()), add.to_string().into_bytes()).await;
-    assert_eq!((status, &said["code"], &said["pointer"]), (422, &json!("invalid"), &json!("/name")), "{said}");
-    assert!(said["detail"].as_str().unwrap().contains("clone URL is on another host"), "{said}");
+    assert_eq!((status, &problem["code"], &problem["pointer"]), (422, &json!("invalid"), &json!("/name")), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("clone URL is on another host"), "{problem}");
     assert_eq!(story.api.repositories(&story.project).await.unwrap().repositories.len(), 1);
 }
 
@@ -106,8 +106,8 @@ async fn repository_removal_names_blocking_job_pr_or_webhook() {
     let hook = world.install_by_hand("acme").await;
     let (story, number) = (&world.story, world.number);
     let user = User::of(story);
-    let asked = json!({ "project": "acme", "prompt": "Do it.", "repository": REPOSITORY });
-    let job = story.api.create_job(&serde_json::from_value(asked).unwrap(), None).await.unwrap().job.unwrap();
+    let request = json!({ "project": "acme", "prompt": "Do it.", "repository": REPOSITORY });
+    let job = story.api.create_job(&serde_json::from_value(request).unwrap(), None).await.unwrap().job.unwrap();
     let refused = async || {
         let (status, code, sentence) = problem_of(story.api.remove_repository(&story.project, &name()).await);
         assert_eq!(story.api.repositories(&story.project).await.unwrap().repositories.len(), 1, "{sentence}");
@@ -152,8 +152,8 @@ async fn removed_repository_starts_no_jobs_and_can_be_reconnected() {
 
     let project = story.api.project(&story.project).await.unwrap();
     assert_eq!(project.settings.default_repository, None);
-    let asked = json!({ "project": "acme", "prompt": "Do it.", "repository": REPOSITORY });
-    let refused = problem_of(story.api.create_job(&serde_json::from_value(asked).unwrap(), None).await);
+    let request = json!({ "project": "acme", "prompt": "Do it.", "repository": REPOSITORY });
+    let refused = problem_of(story.api.create_job(&serde_json::from_value(request).unwrap(), None).await);
     assert_eq!((refused.0, refused.1.as_str()), (409, "repository_not_integrated"));
 
     let add = ["repos", "add", REPOSITORY, "--integration", "gh1", "--agent-command", "./agent.sh"];
@@ -168,8 +168,8 @@ async fn integration_removal_names_blocking_repository_hook_or_job() {
     let world = World::new().await;
     let hook = world.install_by_hand("acme").await;
     let (story, gh1) = (&world.story, IntegrationId::new("gh1").unwrap());
-    let asked = json!({ "project": "acme", "prompt": "Do it.", "repository": REPOSITORY });
-    let job = story.api.create_job(&serde_json::from_value(asked).unwrap(), None).await.unwrap().job.unwrap();
+    let request = json!({ "project": "acme", "prompt": "Do it.", "repository": REPOSITORY });
+    let job = story.api.create_job(&serde_json::from_value(request).unwrap(), None).await.unwrap().job.unwrap();
     let refused = async || {
         let (status, code, sentence) = problem_of(story.api.remove_integration(&gh1).await);
         assert!(story.api.integration(&gh1).await.is_ok(), "{sentence}");
@@ -239,11 +239,11 @@ async fn name_of_a_removed_integration_is_reserved_for_its_forge() {
     let code = json!({ "id": "gh1", "api_url": elsewhere, "code": "abc" });
     for (path, body) in [("/v1/integrations", token), ("/v1/github-apps", app), ("/v1/github-apps/conversions", code)] {
         let admin = Some(story.local.admin_token());
-        let (status, _, said) = story.request(Method::POST, path, admin, body.to_string().into_bytes()).await;
+        let (status, _, problem) = story.request(Method::POST, path, admin, body.to_string().into_bytes()).await;
         assert_eq!(
-            (status, &said["code"], &said["pointer"]),
+            (status, &problem["code"], &problem["pointer"]),
             (422, &json!("invalid"), &json!("/id")),
-            "{path}: {said}"
+            "{path}: {problem}"
         );
     }
     assert!(story.api.integrations(None).await.unwrap().integrations.is_empty());

@@ -66,8 +66,8 @@ async fn prompt_job_branches_from_and_targets_its_base() {
     let ahead = story.git(&commit).await;
     story.git(&["update-ref", "refs/heads/develop", &ahead]).await;
 
-    let words = "\n\n  Make it better\u{1b}[31m\n\n```\nand `better`\n```";
-    let request = CreateJob { base: Some("develop".into()), ..create_request(&story, None, Some(words)) };
+    let request_text = "\n\n  Make it better\u{1b}[31m\n\n```\nand `better`\n```";
+    let request = CreateJob { base: Some("develop".into()), ..create_request(&story, None, Some(request_text)) };
     let job = story.wait_for_end(&create_job(&story, &request).await).await;
     assert_eq!(job.status, JobStatus::Completed, "{:?}", job.failure);
     assert_eq!((job.ticket, job.title.as_str()), (None, "Make it better [31m"));
@@ -200,12 +200,12 @@ async fn repeated_idempotency_key_returns_the_first_job() {
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_are_listed_newest_first_in_stable_pages() {
     let story = story_without_hints().await;
-    let mut asked = Vec::new();
+    let mut expected = Vec::new();
     for n in 0..53 {
-        asked.push(create_job(&story, &create_request(&story, None, Some(&format!("Job {n}")))).await);
+        expected.push(create_job(&story, &create_request(&story, None, Some(&format!("Job {n}")))).await);
         story.clock.advance(std::time::Duration::from_millis(5));
     }
-    asked.reverse();
+    expected.reverse();
     let mut listed = Vec::new();
     let mut after = None::<String>;
     let mut sizes = Vec::new();
@@ -222,7 +222,7 @@ async fn jobs_are_listed_newest_first_in_stable_pages() {
             None => break,
         }
     }
-    assert_eq!(listed, asked);
+    assert_eq!(listed, expected);
     assert_eq!(sizes, [50, 3]);
     let other = ProjectId::new("other").unwrap();
     assert!(story.api.jobs(&other, None).await.unwrap().jobs.is_empty());

@@ -85,14 +85,14 @@ async fn retry_of_cancelled_prompt_has_the_same_prompt_and_base() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_failed_or_cancelled_jobs_are_retried_under_guards() {
     let (story, job) = Story::with_job().await;
-    let (status, code, said) = problem_of(story.api.retry_job(&job, None).await);
+    let (status, code, sentence) = problem_of(story.api.retry_job(&job, None).await);
     assert_eq!((status, code.as_str()), (409, "not_over"));
     let only = "only a failed or cancelled job can be retried.";
-    assert_eq!(said, format!("Job {} is ready; {only}", job.short()));
+    assert_eq!(sentence, format!("Job {} is ready; {only}", job.short()));
     fail_job(&story, &job).await;
     let decisions = join_all((0..8).map(|_| story.api.retry_job(&job, None))).await;
-    let made = decisions.iter().filter(|decision| decision.is_ok()).count();
-    assert_eq!(made, 1, "exactly one concurrent retry succeeds");
+    let successes = decisions.iter().filter(|decision| decision.is_ok()).count();
+    assert_eq!(successes, 1, "exactly one concurrent retry succeeds");
     for refused in decisions.into_iter().filter(Result::is_err) {
         let (status, code, _) = problem_of(refused);
         assert!(status == 409 && code == "job_active" || status == 503, "{status} {code}");
@@ -174,8 +174,9 @@ async fn retry_gets_checkpoint_after_limit_not_secret_or_cancel() {
         assert!(finish_attempt(&client, outcome, failure).await.is_terminal(), "{key}");
         let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
         let (_, client) = story.claim(&again, "c2").await.unwrap();
-        let left = client.checkpoint().await.unwrap().checkpoint.map(|left| (left.job, left.attempt));
-        assert_eq!(left, goes_on.then_some((job, 1)), "{key}");
+        let checkpoint =
+            client.checkpoint().await.unwrap().checkpoint.map(|checkpoint| (checkpoint.job, checkpoint.attempt));
+        assert_eq!(checkpoint, goes_on.then_some((job, 1)), "{key}");
     }
 }
 
@@ -192,9 +193,13 @@ async fn retry_finds_checkpoints_at_most_three_jobs_back() {
     for (back, found) in [(1, true), (2, true), (3, true), (4, false)] {
         last = story.api.retry_job(&last, None).await.unwrap().job.unwrap();
         let (_, client) = story.claim(&last, &format!("c{back}")).await.unwrap();
-        let left = client.checkpoint().await.unwrap();
-        assert_eq!(left.checkpoint.map(|left| left.job), found.then(|| first.clone()), "{back} jobs back");
-        let missing = left.missing.map(|missing| (missing.job, missing.attempt, missing.why));
+        let response = client.checkpoint().await.unwrap();
+        assert_eq!(
+            response.checkpoint.map(|checkpoint| checkpoint.job),
+            found.then(|| first.clone()),
+            "{back} jobs back"
+        );
+        let missing = response.missing.map(|missing| (missing.job, missing.attempt, missing.why));
         let expected = (first.clone(), 1, artifact::MissingReason::TooFarBack);
         assert_eq!(missing, (!found).then_some(expected), "{back} jobs back");
         enter_phases(&client, Phase::Executing).await;
@@ -214,9 +219,9 @@ async fn retries_that_start_no_agent_keep_the_checkpoint() {
     for back in 1..=5 {
         last = story.api.retry_job(&last, None).await.unwrap().job.unwrap();
         let (_, client) = story.claim(&last, &format!("c{back}")).await.unwrap();
-        let left = client.checkpoint().await.unwrap();
+        let response = client.checkpoint().await.unwrap();
         assert_eq!(
-            (left.checkpoint.map(|left| left.job), left.missing),
+            (response.checkpoint.map(|checkpoint| checkpoint.job), response.missing),
             (Some(first.clone()), None),
             "{back} jobs back"
         );

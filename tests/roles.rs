@@ -28,22 +28,23 @@ const RECORDED_CALLS_VARIABLE: &str = "PULLYARD_RECORDED_CALLS";
 type Line = (String, String, Resource);
 
 fn listed_calls() -> BTreeSet<Line> {
-    CALLS.iter().map(|(function, action, what, _)| (function.to_string(), action.to_string(), *what)).collect()
+    CALLS.iter().map(|(function, action, resource, _)| (function.to_string(), action.to_string(), *resource)).collect()
 }
 
 pub(crate) fn refusal(asked: &UsedPermission) -> Option<String> {
     let (function, action) = (asked.function.as_str(), asked.action.as_str());
-    let is_listed =
-        |what: Resource| CALLS.iter().any(|(of, does, on, _)| *of == function && *does == action && *on == what);
-    let why = match Resource::of_call(asked) {
+    let is_listed = |resource: Resource| {
+        CALLS.iter().any(|(of, does, on, _)| *of == function && *does == action && *on == resource)
+    };
+    let reason = match Resource::of_call(asked) {
         None => "`What` in tests/roles/aws_calls.rs knows nothing of ours that this is about".to_owned(),
-        Some(what) if !is_listed(what) => format!(
-            "no row of tests/roles/aws_calls.rs lets it do so on `{what:?}`; add one with its reason, and its statement in \
-             infra/functions.yaml"
+        Some(resource) if !is_listed(resource) => format!(
+            "no row of tests/roles/aws_calls.rs lets it do so on `{resource:?}`; add one with its reason, and its \
+             statement in infra/functions.yaml"
         ),
         Some(_) => items::refusal(asked)?,
     };
-    Some(format!("the function {function} calls {action} on {}: {why}", asked.resource))
+    Some(format!("the function {function} calls {action} on {}: {reason}", asked.resource))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,9 +53,9 @@ async fn aws_calls_of_all_functions_are_in_the_list() {
     let world = World::with_setup(Setup { calls: calls.clone(), ..Setup::default() }).await;
     world.install_by_hand("acme").await;
     let story = &world.story;
-    let (status, said) =
+    let (status, response) =
         world.send("acme", "pull_request_review", &world.review(1, "submitted", "changes_requested")).await;
-    assert_eq!((status, said["code"].as_str()), (200, Some("accepted")), "{said}");
+    assert_eq!((status, response["code"].as_str()), (200, Some("accepted")), "{response}");
     let (status, _) = world.send_as("acme", "pull_request_review", "g", "sha256=00", b"{}".to_vec()).await;
     assert_eq!(status, 401);
     let job = story.create_job("e2", "APP-2", 2).await;
@@ -77,10 +78,10 @@ async fn aws_calls_of_all_functions_are_in_the_list() {
     story.wait_for_empty_queues().await;
     story.shut_down().await;
 
-    let asked = calls.all();
-    let functions = asked.iter().map(|asked| asked.function.as_str()).collect::<BTreeSet<_>>();
+    let permissions = calls.all();
+    let functions = permissions.iter().map(|permission| permission.function.as_str()).collect::<BTreeSet<_>>();
     assert_eq!(functions, BTreeSet::from(FUNCTIONS), "every function was called");
-    assert_eq!(asked.iter().find_map(refusal), None);
+    assert_eq!(permissions.iter().find_map(refusal), None);
 }
 
 fn tasks_call(service: Service, operation: &str, body: Value) -> Call {
@@ -114,9 +115,9 @@ fn refused_aws_call_fails_the_test_and_is_named() {
     ] {
         let calls = Calls::default();
         calls.record(&tasks_call(service, operation, body));
-        let said = drop_panic_message(AllowedCalls(calls));
-        assert!(said.contains("the function tasks "), "{said}");
-        assert!(named.iter().all(|word| said.contains(word)), "{said}");
+        let message = drop_panic_message(AllowedCalls(calls));
+        assert!(message.contains("the function tasks "), "{message}");
+        assert!(named.iter().all(|word| message.contains(word)), "{message}");
     }
 }
 
@@ -124,10 +125,12 @@ fn refused_aws_call_fails_the_test_and_is_named() {
 #[ignore = "it is about what all other tests wrote down: .ci/roles"]
 fn every_listed_aws_call_was_recorded() {
     let file = PathBuf::from(std::env::var_os(RECORDED_CALLS_VARIABLE).expect("PULLYARD_RECORDED_CALLS names a file"));
-    let asked = calls::read(&file);
-    items::assert_all_recorded(&asked);
-    let line = |asked: &UsedPermission| Some((asked.function.clone(), asked.action.clone(), Resource::of_call(asked)?));
-    let recorded = asked.iter().filter_map(line).collect::<BTreeSet<Line>>();
+    let permissions = calls::read(&file);
+    items::assert_all_recorded(&permissions);
+    let line = |permission: &UsedPermission| {
+        Some((permission.function.clone(), permission.action.clone(), Resource::of_call(permission)?))
+    };
+    let recorded = permissions.iter().filter_map(line).collect::<BTreeSet<Line>>();
     let never = listed_calls().difference(&recorded).map(|line| format!("{line:?}\n")).collect::<String>();
     assert!(never.is_empty(), "in tests/roles/aws_calls.rs but never called:\n{never}");
 }
@@ -141,13 +144,13 @@ fn roles_page_is_generated_from_the_list() {
 fn each_role_allows_the_listed_calls_of_its_function() {
     let deployed = Deployment::read();
     let mut refused = Vec::new();
-    for (function, action, what, _) in CALLS {
-        let (resources, cluster) = what.arns();
-        let key = items::example_allowed_key(function, action).filter(|_| *what == Resource::Table);
+    for (function, action, target, _) in CALLS {
+        let (resources, cluster) = target.arns();
+        let key = items::example_allowed_key(function, action).filter(|_| *target == Resource::Table);
         let cluster = cluster.iter().map(|cluster| ("ecs:cluster", cluster.as_str()));
         let keys = key.iter().map(|key| (items::LEADING_KEYS, key.as_str()));
-        let made = (*action == "ecs:TagResource").then_some(("ecs:CreateAction", "RunTask"));
-        let context = cluster.chain(keys).chain(made).collect::<Vec<_>>();
+        let create_action = (*action == "ecs:TagResource").then_some(("ecs:CreateAction", "RunTask"));
+        let context = cluster.chain(keys).chain(create_action).collect::<Vec<_>>();
         for resource in &resources {
             if !deployed.role(function).allows(&Request { action, resource, context: &context }) {
                 refused.push(format!("{function} {action} {resource}"));
@@ -160,18 +163,19 @@ fn each_role_allows_the_listed_calls_of_its_function() {
 /// Whether a resource of a role is in the list or in its exceptions.
 fn is_listed(function: &str, action: &str, resource: &str) -> bool {
     let rows = CALLS.iter().filter(|(of, does, ..)| *of == function && *does == action);
-    let mut named = rows.flat_map(|(_, _, what, _)| what.arns().0);
+    let mut named = rows.flat_map(|(_, _, target, _)| target.arns().0);
     let is_exact = |pattern: &str, resource: &str| {
         // A star is accepted only at the end, for names chosen by AWS or users.
         matches_pattern(pattern, resource) && (resource == pattern || pattern.find('*') == Some(pattern.len() - 1))
     };
-    let everybody = EXTRA_OF_ALL.iter().any(|(does, what, _)| {
-        let what = what.replace("FUNCTION", function);
-        *does == action && resource.ends_with(&what)
+    let is_extra_of_all = EXTRA_OF_ALL.iter().any(|(does, suffix, _)| {
+        let suffix = suffix.replace("FUNCTION", function);
+        *does == action && resource.ends_with(&suffix)
     });
-    let besides =
-        |(of, does, what, _): &aws_calls::ExtraAction| *of == function && *does == action && resource.ends_with(what);
-    named.any(|wanted| is_exact(resource, &wanted)) || everybody || EXTRA_ACTIONS.iter().any(besides)
+    let is_extra = |(of, does, suffix, _): &aws_calls::ExtraAction| {
+        *of == function && *does == action && resource.ends_with(suffix)
+    };
+    named.any(|wanted| is_exact(resource, &wanted)) || is_extra_of_all || EXTRA_ACTIONS.iter().any(is_extra)
 }
 
 #[test]
@@ -190,9 +194,9 @@ fn no_role_allows_more_than_the_listed_calls() {
         }
     }
     assert!(too_much.is_empty(), "allowed by infra/functions.yaml but never called:\n{}", too_much.join("\n"));
-    let mut unused = EXTRA_ACTIONS.iter().filter(|(function, action, what, _)| {
+    let mut unused = EXTRA_ACTIONS.iter().filter(|(function, action, suffix, _)| {
         let mut all = deployed.role(function).statements.iter();
-        !all.any(|one| one.actions.iter().any(|a| a == action) && one.resources.iter().any(|r| r.ends_with(what)))
+        !all.any(|one| one.actions.iter().any(|a| a == action) && one.resources.iter().any(|r| r.ends_with(suffix)))
     });
     assert_eq!(unused.next(), None, "allowed by no role: remove it from BESIDES");
 }
@@ -208,8 +212,8 @@ fn roles_of_aws_services_allow_only_the_listed_actions() {
             for (action, resource) in
                 statement.actions.iter().flat_map(|action| statement.resources.iter().map(move |one| (action, one)))
             {
-                let is_listed = |(role, does, what, _): &aws_calls::ExtraAction| {
-                    let is_about = if *what == "*" { resource == "*" } else { resource.ends_with(what) };
+                let is_listed = |(role, does, suffix, _): &aws_calls::ExtraAction| {
+                    let is_about = if *suffix == "*" { resource == "*" } else { resource.ends_with(suffix) };
                     name == role && action == does && is_about
                 };
                 let row = SERVICE_ROLE_ACTIONS.iter().position(is_listed);
@@ -233,14 +237,14 @@ fn own_kms_key_is_used_only_through_called_services() {
     let other = KMS_KEY_ARN.replace("0123", "9876");
     for function in FUNCTIONS {
         for action in KMS_ACTIONS {
-            let asked =
+            let allowed_services =
                 services.into_iter().filter(|one| may_use_key(&deployed, function, action, KMS_KEY_ARN, Some(one)));
-            assert_eq!(asked.collect::<Vec<_>>(), aws_calls::kms_services(function), "{function} {action}");
+            assert_eq!(allowed_services.collect::<Vec<_>>(), aws_calls::kms_services(function), "{function} {action}");
             assert!(!may_use_key(&deployed, function, action, KMS_KEY_ARN, None), "{function} {action} directly");
             let another = |one: &str| may_use_key(&deployed, function, action, &other, Some(one));
             assert!(!services.into_iter().any(another), "{function} {action} with another key");
-            let unasked = |one: &str| may_use_key(&without, function, action, KMS_KEY_ARN, Some(one));
-            assert!(!services.into_iter().any(unasked), "{function} {action} without a key");
+            let without_key = |one: &str| may_use_key(&without, function, action, KMS_KEY_ARN, Some(one));
+            assert!(!services.into_iter().any(without_key), "{function} {action} without a key");
         }
     }
     // A key adds one statement per function role and changes no other role.

@@ -28,8 +28,8 @@ impl RunnerProcess {
 
     async fn try_heartbeat(&self, active: &[&JobId], draining: bool, last: bool) -> Result<HeartbeatAnswer, Error> {
         let active = active.iter().map(|job| (*job).clone()).collect();
-        let said = HeartbeatRequest { instance: self.instance.clone(), active, draining, last };
-        self.client.heartbeat(&self.id, &said).await
+        let request = HeartbeatRequest { instance: self.instance.clone(), active, draining, last };
+        self.client.heartbeat(&self.id, &request).await
     }
 
     async fn try_claim_job(&self, claim: &str) -> Result<Option<ClaimedJob>, Error> {
@@ -96,9 +96,9 @@ impl Story {
         };
         let base = self.local.api_url();
         let client = AttemptClient::new(base, &claimed.bootstrap, &claimed.job, claimed.attempt)?;
-        let made = client.start(&request).await?;
-        let client = AttemptClient::new(base, &made.lease, &claimed.job, made.attempt)?;
-        Ok((made, client))
+        let assignment = client.start(&request).await?;
+        let client = AttemptClient::new(base, &assignment.lease, &claimed.job, assignment.attempt)?;
+        Ok((assignment, client))
     }
 
     async fn claim_and_start(&self, process: &RunnerProcess, claim: &str, last: Phase) -> (JobId, AttemptClient) {
@@ -112,11 +112,11 @@ impl Story {
     async fn pass_in_steps(&self, secs: u64) {
         let end = self.clock.now().plus(Duration::from_secs(secs));
         loop {
-            let left = end.since(self.clock.now());
-            if left.is_zero() {
+            let remaining = end.since(self.clock.now());
+            if remaining.is_zero() {
                 return;
             }
-            self.advance_and_sweep(left.min(Duration::from_secs(10))).await;
+            self.advance_and_sweep(remaining.min(Duration::from_secs(10))).await;
         }
     }
 
@@ -125,8 +125,8 @@ impl Story {
     }
 
     async fn assert_waits(&self, job: &JobId, code: &str) {
-        let why = self.api.explain_job(job).await.unwrap();
-        assert_eq!(why.code.as_deref(), Some(code), "{}", why.sentence);
+        let explanation = self.api.explain_job(job).await.unwrap();
+        assert_eq!(explanation.code.as_deref(), Some(code), "{}", explanation.sentence);
         assert_eq!(self.api.job(job).await.unwrap().waits.map(|wait| wait.code), Some(code.to_owned()));
     }
 
@@ -170,8 +170,8 @@ async fn repeated_claim_returns_the_same_job_until_it_ends() {
     let (repeat, _) = story.start_claimed(&claimed, "c1").await.unwrap();
     assert_eq!(assignment.lease, repeat.lease);
     assert_eq!(story.start_claimed(&claimed, "other").await.err().unwrap().code(), Some("lease_lost"));
-    let shown = story.api.runner("kite").await.unwrap();
-    assert_eq!((shown.busy, shown.slots, &shown.jobs[0].job), (1, 2, &job));
+    let runner = story.api.runner("kite").await.unwrap();
+    assert_eq!((runner.busy, runner.slots, &runner.jobs[0].job), (1, 2, &job));
     client.finish(&failed_finish("f1")).await.unwrap();
     assert_eq!(story.wait_for_end(&job).await.status, JobStatus::Failed);
     assert_eq!(story.api.runner("kite").await.unwrap().busy, 0);
@@ -270,8 +270,8 @@ async fn full_runner_gets_no_job_and_why_counts_the_jobs_ahead() {
     let last = story.ticket("APP-3").await.active_job.unwrap();
     assert!(kite.claim("c2").await.is_none());
     story.assert_waits(&last, "slots_busy").await;
-    let why = story.api.explain_job(&last).await.unwrap();
-    assert_eq!(why.sentence, "All 1 slots of 1 matching runners are busy; 1 jobs are ahead.");
+    let explanation = story.api.explain_job(&last).await.unwrap();
+    assert_eq!(explanation.sentence, "All 1 slots of 1 matching runners are busy; 1 jobs are ahead.");
     story.clock.advance(Duration::from_secs(91));
     // `why` is computed at read time and needs no sweep.
     story.assert_waits(&last, "no_online_runner").await;

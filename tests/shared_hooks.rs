@@ -23,10 +23,10 @@ impl World {
     }
 
     async fn install_other_hook(&self, wanted: InstallHook) {
-        let made = self.story.api.install_hook(&InstallHook { project: other_project(), ..wanted }).await.unwrap();
-        assert_eq!(made.project, other_project());
+        let hook = self.story.api.install_hook(&InstallHook { project: other_project(), ..wanted }).await.unwrap();
+        assert_eq!(hook.project, other_project());
         let set = SetSecret { value: SECRET.into(), kind: SecretKind::Forge };
-        self.story.api.set_secret(&made.secret, &set).await.unwrap();
+        self.story.api.set_secret(&hook.secret, &set).await.unwrap();
     }
 
     async fn install_shared_hook(&self) {
@@ -67,12 +67,12 @@ impl World {
     }
 
     async fn send_review(&self, hook: &str, review: u64, action: &str) -> Decision {
-        let said = self.send(hook, EVENT, &self.review(review, action, "changes_requested")).await.1;
-        serde_json::from_value(said.clone()).unwrap_or_else(|error| panic!("{error}: {said}"))
+        let response = self.send(hook, EVENT, &self.review(review, action, "changes_requested")).await.1;
+        serde_json::from_value(response.clone()).unwrap_or_else(|error| panic!("{error}: {response}"))
     }
 
-    async fn ledger_entry(&self, told: &Decision) -> Value {
-        serde_json::to_value(self.story.api.delivery(&told.delivery).await.unwrap()).unwrap()
+    async fn ledger_entry(&self, decision: &Decision) -> Value {
+        serde_json::to_value(self.story.api.delivery(&decision.delivery).await.unwrap()).unwrap()
     }
 
     async fn link_to_other_project(&self) {
@@ -157,12 +157,12 @@ async fn queued_review_is_decided_for_the_same_project() {
     let crowded = story.function_config("lost", "lost.fifo").await.context(&sdk, story.clock.clone());
     let review = world.review(80, "submitted", "changes_requested").to_string();
     let answer = invoke(&crowded, "webhook", gateway_event(&review)).await.unwrap();
-    let said: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
-    assert_eq!((&answer["statusCode"], &said["code"]), (&json!(202), &json!("queued")), "{answer}");
+    let decision: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    assert_eq!((&answer["statusCode"], &decision["code"]), (&json!(202), &json!("queued")), "{answer}");
     assert!(world.revisions().await.is_empty());
 
-    let asked = json!({ "QueueUrl": story.queue_url("lost.fifo").await, "MaxNumberOfMessages": 10 });
-    let waiting = story.local.aws().sqs().call("ReceiveMessage", &asked).await.unwrap();
+    let request = json!({ "QueueUrl": story.queue_url("lost.fifo").await, "MaxNumberOfMessages": 10 });
+    let waiting = story.local.aws().sqs().call("ReceiveMessage", &request).await.unwrap();
     let bodies = waiting["Messages"].as_array().unwrap().iter().map(|message| message["Body"].as_str().unwrap());
     let queued: Vec<&str> = bodies.filter(|body| serde_json::from_str::<QueuedReview>(body).is_ok()).collect();
     assert_eq!(queued.len(), 1, "{waiting}");
@@ -176,15 +176,15 @@ async fn queued_review_is_decided_for_the_same_project() {
 #[tokio::test(flavor = "multi_thread")]
 async fn webhook_answer_omits_the_job_of_another_project() {
     let world = World::with_two_projects().await;
-    let made = world.send_review("acme", 80, "submitted").await;
-    assert_eq!((made.code.as_str(), made.job.is_some()), ("accepted", true), "{}", made.sentence);
-    let before = world.ledger_entry(&made).await;
+    let decision = world.send_review("acme", 80, "submitted").await;
+    assert_eq!((decision.code.as_str(), decision.job.is_some()), ("accepted", true), "{}", decision.sentence);
+    let before = world.ledger_entry(&decision).await;
     for _ in 0..2 {
-        let told = world.send_review("other", 80, "submitted").await;
-        assert_eq!((told.code.as_str(), &told.job), ("no_linked_ticket", &None), "{}", told.sentence);
-        assert_ne!(told.delivery, made.delivery);
+        let other = world.send_review("other", 80, "submitted").await;
+        assert_eq!((other.code.as_str(), &other.job), ("no_linked_ticket", &None), "{}", other.sentence);
+        assert_ne!(other.delivery, decision.delivery);
     }
-    assert_eq!(world.ledger_entry(&made).await, before, "the ledger entry is unchanged");
+    assert_eq!(world.ledger_entry(&decision).await, before, "the ledger entry is unchanged");
     world.assert_separate_entries("accepted").await;
     assert_eq!(world.revisions().await.len(), 1);
 }
@@ -202,19 +202,19 @@ async fn only_the_webhook_of_its_project_affects_a_review() {
     assert!(!edited().await);
     assert_eq!(world.send_review("acme", 80, "edited").await.code, "edited_review");
     assert!(edited().await);
-    let said = world.send("other", "pull_request", &world.closed_event()).await.1;
-    assert_eq!(said["code"], "event_ignored", "{said}");
+    let response = world.send("other", "pull_request", &world.closed_event()).await.1;
+    assert_eq!(response["code"], "event_ignored", "{response}");
     assert_eq!(world.revisions().await[0].status, JobStatus::Pending);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn relinked_review_of_another_project_names_no_job() {
     let world = World::with_two_projects().await;
-    let made = world.send_review("acme", 80, "submitted").await;
-    assert_eq!(made.code, "accepted", "{}", made.sentence);
+    let decision = world.send_review("acme", 80, "submitted").await;
+    assert_eq!(decision.code, "accepted", "{}", decision.sentence);
     world.link_to_other_project().await;
-    let told = world.send_review("other", 80, "submitted").await;
-    assert_eq!((told.code.as_str(), &told.job), ("event_ignored", &None), "{}", told.sentence);
+    let other = world.send_review("other", 80, "submitted").await;
+    assert_eq!((other.code.as_str(), &other.job), ("event_ignored", &None), "{}", other.sentence);
     let next = world.send_review("other", 81, "submitted").await;
     assert_eq!(next.code, "held_until", "the hour of the pull request still counts: {}", next.sentence);
 }

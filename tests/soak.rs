@@ -202,8 +202,8 @@ impl Soak {
         git.arg("-C").arg(self.machine.path("shop")).args(["log", "--branches=pullyard", "^main"]);
         let output = git.arg("--format=%(trailers:key=Pullyard-Job,valueonly)").output().unwrap();
         assert!(output.status.success(), "{output:?}");
-        let said = String::from_utf8(output.stdout).unwrap();
-        let jobs = said.lines().filter(|line| !line.is_empty()).map(|line| line.split('/').next().unwrap().to_owned());
+        let log = String::from_utf8(output.stdout).unwrap();
+        let jobs = log.lines().filter(|line| !line.is_empty()).map(|line| line.split('/').next().unwrap().to_owned());
         jobs.collect()
     }
 
@@ -243,9 +243,9 @@ impl Soak {
             }
             faults.extend(self.jobs_of(name).into_iter().map(|pid| format!("the process {pid} of {name} is left")));
         }
-        let (code, said) = self.up.take().unwrap().stop(Signal::SIGTERM).await;
+        let (code, stderr) = self.up.take().unwrap().stop(Signal::SIGTERM).await;
         if code != 0 {
-            faults.push(format!("up ended with {code}: {said}"));
+            faults.push(format!("up ended with {code}: {stderr}"));
         }
         faults
     }

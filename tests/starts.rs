@@ -61,7 +61,7 @@ async fn task_is_started_in_the_configured_network() {
     let story = Story::start_with(Setup { task: Task::Waiting, hints: HintDelivery::Drop, ..Setup::default() }).await;
     let recorder = Recorder::default();
     let ecs = recorder.start_proxy(&story.local.aws().endpoints().ecs).await;
-    for (key, public_ip, said) in [("APP-1", true, "ENABLED"), ("APP-2", false, "DISABLED")] {
+    for (key, public_ip, assign_public_ip) in [("APP-1", true, "ENABLED"), ("APP-2", false, "DISABLED")] {
         let (subnets, security_groups) = (vec!["subnet-a".into(), "subnet-b".into()], vec!["sg-a".into()]);
         let mut config = story.function_config("dispatch", "effects.fifo").await;
         config.network = Some(TaskNetwork { subnets, security_groups, public_ip });
@@ -71,10 +71,10 @@ async fn task_is_started_in_the_configured_network() {
         dispatch(&story.function_context_of(config).await, &job).await;
         let calls = recorder.end();
         let run = calls.iter().find(|call| call["operation"] == "RunTask").unwrap();
-        let told = json!({
-            "subnets": ["subnet-a", "subnet-b"], "securityGroups": ["sg-a"], "assignPublicIp": said,
+        let expected = json!({
+            "subnets": ["subnet-a", "subnet-b"], "securityGroups": ["sg-a"], "assignPublicIp": assign_public_ip,
         });
-        assert_eq!(run["body"]["networkConfiguration"], json!({ "awsvpcConfiguration": told }));
+        assert_eq!(run["body"]["networkConfiguration"], json!({ "awsvpcConfiguration": expected }));
     }
 }
 

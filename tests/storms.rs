@@ -18,9 +18,9 @@ fn requested_size() -> Option<usize> {
 
 fn count_codes(answers: &[(u16, Value)]) -> BTreeMap<String, usize> {
     let mut codes = BTreeMap::new();
-    for (status, said) in answers {
-        assert!((200..300).contains(status), "{status} {said}");
-        let code = said["code"].as_str().unwrap_or_else(|| panic!("no code: {said}"));
+    for (status, response) in answers {
+        assert!((200..300).contains(status), "{status} {response}");
+        let code = response["code"].as_str().unwrap_or_else(|| panic!("no code: {response}"));
         *codes.entry(code.to_owned()).or_default() += 1;
     }
     codes
@@ -96,9 +96,9 @@ async fn check_storm_during_job_end(end: JobEnd) {
     let story = &world.story;
     let first = request_changes(&world, 0).await;
     let body = world.review(first, "submitted", "changes_requested");
-    let (_, said) = world.send("acme", EVENT, &body).await;
-    assert_eq!(said["code"], "accepted", "{said}");
-    let running = JobId::new(said["job"].as_str().unwrap()).unwrap();
+    let (_, response) = world.send("acme", EVENT, &body).await;
+    assert_eq!(response["code"], "accepted", "{response}");
+    let running = JobId::new(response["job"].as_str().unwrap()).unwrap();
     let (_, client) = story.claim(&running, "c1").await.unwrap();
     enter_phases(&client, Phase::Syncing).await;
 
@@ -110,7 +110,7 @@ async fn check_storm_during_job_end(end: JobEnd) {
     let count_one = || {
         answers.fetch_add(1, Ordering::Relaxed);
     };
-    let (told, ()) = tokio::join!(send_storm(&world, bodies, count_one), async {
+    let (responses, ()) = tokio::join!(send_storm(&world, bodies, count_one), async {
         wait_until("half of the storm is over", async || match answers.load(Ordering::Relaxed) {
             few if few < count => Err(format!("{few} answers")),
             _ => Ok(()),
@@ -118,7 +118,7 @@ async fn check_storm_during_job_end(end: JobEnd) {
         .await;
         finish_job(&world, &client, end).await;
     },);
-    count_codes(&told);
+    count_codes(&responses);
     story.wait_for_empty_queues().await;
     match end {
         JobEnd::Completes => {
@@ -178,8 +178,8 @@ async fn request_changes(world: &World, n: usize) -> u64 {
     let url = format!("{forge}/repos/{REPOSITORY}/pulls/{}/reviews", world.number);
     let body = json!({ "event": "REQUEST_CHANGES", "body": review_text(n) }).to_string();
     let answer = reqwest::Client::new().post(url).bearer_auth(ANNS_TOKEN).body(body).send().await.unwrap();
-    let made: Value = answer.error_for_status().unwrap().json().await.unwrap();
-    made["id"].as_u64().unwrap()
+    let review: Value = answer.error_for_status().unwrap().json().await.unwrap();
+    review["id"].as_u64().unwrap()
 }
 
 async fn ledger_entry(world: &World, review: u64) -> Delivery {

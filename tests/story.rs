@@ -176,10 +176,10 @@ impl Story {
 
     pub(crate) async fn start_prepared(setup: Setup, prepare: impl AsyncFnOnce(&LocalSystem)) -> Self {
         let (folder, calls) = (TempDir::new().unwrap(), AllowedCalls(setup.calls));
-        let words = |words: &[&str]| words.iter().map(|word| word.to_string()).collect();
+        let command = |words: &[&str]| words.iter().map(|word| word.to_string()).collect();
         let runner = match setup.task {
-            Task::Runner => words(&[env!("CARGO_BIN_EXE_pullyard"), "runner", "run-job"]),
-            Task::Waiting => words(&["sleep", "3600"]),
+            Task::Runner => command(&[env!("CARGO_BIN_EXE_pullyard"), "runner", "run-job"]),
+            Task::Waiting => command(&["sleep", "3600"]),
             Task::Program(program) => program,
         };
         let mut options = Options::new(folder.path().to_path_buf(), runner.clone());
@@ -425,8 +425,8 @@ impl Story {
     }
 
     pub(crate) async fn branches(&self) -> Vec<String> {
-        let said = self.git(&["for-each-ref", "--format=%(refname:short)", "refs/heads/pullyard"]).await;
-        said.lines().map(str::to_owned).collect()
+        let output = self.git(&["for-each-ref", "--format=%(refname:short)", "refs/heads/pullyard"]).await;
+        output.lines().map(str::to_owned).collect()
     }
 
     pub(crate) fn folder(&self) -> &std::path::Path {

@@ -73,8 +73,8 @@ fn problem_code<T: std::fmt::Debug>(answer: Result<T, Error>) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn paused_job_resumes_and_completes_with_its_pull_request() {
     let (story, job, client) = start_executing_job().await;
-    let asked = story.api.pause_job(&job).await.unwrap();
-    assert_eq!((asked.status, asked.pause.unwrap().by.as_str()), (JobStatus::Executing, "admin"));
+    let details = story.api.pause_job(&job).await.unwrap();
+    assert_eq!((details.status, details.pause.unwrap().by.as_str()), (JobStatus::Executing, "admin"));
     assert_eq!(
         story.api.pause_job(&job).await.unwrap().status,
         JobStatus::Executing,
@@ -118,23 +118,23 @@ async fn question_is_shown_and_answered_on_the_command_line() {
     let answer = yield_question(&client, 0).await;
     assert_eq!((answer.status, answer.has_unread_inputs), (JobStatus::AwaitingInput, false));
     assert_eq!(badges(&story).await, ["AI Waiting"]);
-    let shown = story.api.job(&job).await.unwrap();
+    let details = story.api.job(&job).await.unwrap();
     assert_eq!(
-        (shown.question.unwrap().text.as_str(), shown.waits.unwrap().code.as_str()),
+        (details.question.unwrap().text.as_str(), details.waits.unwrap().code.as_str()),
         ("Which list?", "needs_input")
     );
     assert_eq!(problem_code(story.api.continue_job(&job).await), "asks");
     assert_eq!(problem_code(story.api.pause_job(&job).await), "not_pausable");
 
     let user = User::of(&story);
-    let shown = user.run(&["jobs", "show", job.as_str()]).await;
-    assert!(shown.out.contains("Which list?"), "{shown:?}");
-    shown.assert_exit(0, &format!("`pullyard jobs answer {}`", job.short()));
-    let said = user.run_with(&["jobs", "answer", job.as_str(), "-"], "An empty list.\nNothing else.").await;
-    said.assert_exit(0, ", which resumes.");
+    let output = user.run(&["jobs", "show", job.as_str()]).await;
+    assert!(output.out.contains("Which list?"), "{output:?}");
+    output.assert_exit(0, &format!("`pullyard jobs answer {}`", job.short()));
+    let reply = user.run_with(&["jobs", "answer", job.as_str(), "-"], "An empty list.\nNothing else.").await;
+    reply.assert_exit(0, ", which resumes.");
     let resume = complete_second_attempt(&story, &job).await.resume.unwrap();
-    let told: Vec<_> = resume.inputs.iter().map(|input| (input.question.as_deref(), input.text.as_str())).collect();
-    assert_eq!(told, [(Some("Which list?"), "An empty list.\nNothing else.")]);
+    let inputs: Vec<_> = resume.inputs.iter().map(|input| (input.question.as_deref(), input.text.as_str())).collect();
+    assert_eq!(inputs, [(Some("Which list?"), "An empty list.\nNothing else.")]);
     assert_eq!((resume.read, resume.inputs[0].by.as_str()), (0, "admin"));
 }
 
@@ -187,8 +187,8 @@ async fn answer_before_the_question_is_read_by_the_same_attempt() {
     assert_eq!(problem_code(client.inputs(0).await), "lease_lost");
 }
 
-async fn request_push(client: &AttemptClient, told: u32) -> (bool, bool) {
-    let answer = client.status(&StatusRequest { status: Phase::Syncing, inputs: Some(told) }).await.unwrap();
+async fn request_push(client: &AttemptClient, input_count: u32) -> (bool, bool) {
+    let answer = client.status(&StatusRequest { status: Phase::Syncing, inputs: Some(input_count) }).await.unwrap();
     (answer.has_unread_inputs, answer.push_for_secs.is_some())
 }
 
@@ -196,8 +196,8 @@ async fn request_push(client: &AttemptClient, told: u32) -> (bool, bool) {
 async fn message_to_a_working_agent_is_delivered_before_the_push() {
     let (story, job, client) = start_executing_job().await;
     let user = User::of(&story);
-    let said = user.run(&["jobs", "send", job.as_str(), "Use tabs."]).await;
-    said.assert_exit(0, ". Claude Code reads this before its next step, Codex by the end of its turn");
+    let output = user.run(&["jobs", "send", job.as_str(), "Use tabs."]).await;
+    output.assert_exit(0, ". Claude Code reads this before its next step, Codex by the end of its turn");
     assert_eq!(heartbeat(&client).await, (DesiredState::Run, 1));
     assert_eq!(request_push(&client, 0).await, (true, false));
     assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Executing);
@@ -205,8 +205,8 @@ async fn message_to_a_working_agent_is_delivered_before_the_push() {
     assert_eq!(request_push(&client, 1).await, (false, true));
     assert_eq!(request_push(&client, 1).await, (false, true), "a repeated request gets the same answer");
     // A message sent during the push is too late for this attempt; the answer contains a notice.
-    let said = user.run(&["jobs", "send", job.as_str(), "And this."]).await;
-    said.assert_exit(0, ". The work is being published; only another attempt would read this.");
+    let output = user.run(&["jobs", "send", job.as_str(), "And this."]).await;
+    output.assert_exit(0, ". The work is being published; only another attempt would read this.");
     assert_eq!(request_push(&client, 1).await, (false, true));
 }
 
@@ -234,9 +234,12 @@ async fn answered_job_continues_from_its_checkpoint() {
     story.wait_for_job(&job, has_status(JobStatus::AwaitingInput)).await;
     let rested = story.api.attempts(&job).await.unwrap().attempts.remove(0);
     assert_eq!((rested.how, rested.work.unwrap().agent.as_str()), (AttemptOutcome::Asked, "command"));
-    let kept = story.api.artifacts(&job).await.unwrap().artifacts;
+    let artifacts = story.api.artifacts(&job).await.unwrap().artifacts;
     for kind in [ArtifactKind::AgentOutput, ArtifactKind::Checkpoint] {
-        assert!(kept.iter().any(|one| one.kind == kind && one.stored && one.attempt == 1), "{kind:?}: {kept:?}");
+        assert!(
+            artifacts.iter().any(|one| one.kind == kind && one.stored && one.attempt == 1),
+            "{kind:?}: {artifacts:?}"
+        );
     }
     story.api.send_input(&job, "The empty one.", None).await.unwrap();
     let done = story.wait_for_end(&job).await;

@@ -8,8 +8,8 @@ use crate::prelude::*;
 const WAKE_UP_LOST_AFTER: Duration = Duration::from_secs(61);
 const FINISH_GRACE: Duration = Duration::from_secs(16);
 
-async fn sweep_until<T>(story: &Story, what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
-    wait_until(what, async || {
+async fn sweep_until<T>(story: &Story, condition: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
+    wait_until(condition, async || {
         story.local.sweep().await.unwrap();
         look().await
     })
@@ -107,7 +107,7 @@ async fn unreadable_item_is_postponed_an_hour_and_blocks_no_other() {
     let (story, sick, well) = two_working_jobs().await;
     // Make the job unreadable, and place it before the other one in the index.
     let key = json!({ "pk": { "S": format!("JOB#{sick}") }, "sk": { "S": "JOB" } });
-    let kept = story.call_dynamodb("GetItem", json!({ "TableName": "pullyard", "Key": key })).await["Item"].take();
+    let item = story.call_dynamodb("GetItem", json!({ "TableName": "pullyard", "Key": key })).await["Item"].take();
     let row = story.load_job_item(&well).await;
     let broken = json!({
         "TableName": "pullyard",
@@ -126,7 +126,7 @@ async fn unreadable_item_is_postponed_an_hour_and_blocks_no_other() {
         story.clock.advance(Duration::from_secs(secs));
         assert_eq!(story.api.sweep().await.unwrap().failed, failed, "after another {secs} s");
     }
-    story.call_dynamodb("PutItem", json!({ "TableName": "pullyard", "Item": kept })).await;
+    story.call_dynamodb("PutItem", json!({ "TableName": "pullyard", "Item": item })).await;
     assert_eq!(story.api.sweep().await.unwrap().ended, 1);
     assert_eq!(story.wait_for_end(&sick).await.failure.unwrap().code, "time_limit");
     assert_ticket_failed(&story, "APP-1").await;

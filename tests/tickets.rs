@@ -71,8 +71,8 @@ async fn contended_entry_returns_503_and_creates_no_job() {
     });
     for (status, code, retry_after, jobs) in [(503, "contended", json!("1"), 0), (200, "accepted", Value::Null, 1)] {
         let answer = invoke(&ctx, "tickets", call.clone()).await.unwrap();
-        let said: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
-        assert_eq!((&answer["statusCode"], &said["code"]), (&json!(status), &json!(code)), "{answer}");
+        let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        assert_eq!((&answer["statusCode"], &body["code"]), (&json!(status), &json!(code)), "{answer}");
         assert_eq!(answer["headers"]["retry-after"], retry_after, "{answer}");
         assert_eq!(story.jobs().await.len(), jobs);
     }
@@ -94,16 +94,16 @@ async fn repeated_refusal_keeps_its_time_and_counts_repeats() {
 async fn replayed_entry_keeps_its_time_and_uses_the_ticket_text() {
     let story = Story::start_with_waiting_tasks().await;
     story.update_settings(|settings| settings.auto_create = false).await;
-    let (left, stays) = (
+    let (first, second) = (
         story.send_ticket_event("e1", "APP-1", TRIGGER, 1).await,
         story.send_ticket_event("e2", "APP-2", TRIGGER, 1).await,
     );
-    assert_eq!([left.code, stays.code], ["auto_create_off"; 2]);
+    assert_eq!([first.code, second.code], ["auto_create_off"; 2]);
     story.send_ticket_event("e3", "APP-1", TODO, 2).await;
     story.update_settings(|settings| settings.auto_create = true).await;
-    assert_eq!(story.api.replay_delivery(&left.delivery).await.unwrap().code, "stale_event");
+    assert_eq!(story.api.replay_delivery(&first.delivery).await.unwrap().code, "stale_event");
     assert!(story.jobs().await.is_empty());
-    let replayed = story.api.replay_delivery(&stays.delivery).await.unwrap();
+    let replayed = story.api.replay_delivery(&second.delivery).await.unwrap();
     assert_eq!(replayed.code, "accepted", "{}", replayed.sentence);
     let prompt = story.claim(&replayed.job.unwrap(), "c1").await.unwrap().0.prompt;
     assert!(prompt.contains("APP-2: About APP-2\n\nDo it."), "{prompt}");

@@ -12,24 +12,24 @@ fn token_request(name: &str) -> CreateToken {
 async fn post(story: &Story, key: &str, body: &Value) -> (u16, Value) {
     let admin = format!("Bearer {}", story.local.admin_token());
     let headers = [("authorization", admin.as_str()), ("idempotency-key", key), ("content-type", "application/json")];
-    let (status, headers, said) =
+    let (status, headers, response) =
         story.request_with_headers(Method::POST, "/v1/tokens", &headers, body.to_string().into()).await;
     if status == 201 {
         assert_eq!(headers["cache-control"], "no-store");
     }
-    (status, said)
+    (status, response)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn repeated_request_returns_409_and_creates_no_token() {
     let story = Story::start_with_waiting_tasks().await;
     let body = json!(token_request("ci"));
-    let (status, made) = post(&story, "k1", &body).await;
-    assert_eq!(status, 201, "{made}");
+    let (status, token) = post(&story, "k1", &body).await;
+    assert_eq!(status, 201, "{token}");
     let (status, repeat) = post(&story, "k1", &body).await;
     assert_eq!((status, &repeat["code"]), (409, &json!("token_shown")));
-    assert!(repeat["detail"].as_str().unwrap().contains(made["id"].as_str().unwrap()), "{repeat}");
-    assert!(!repeat.to_string().contains(&made["token"].as_str().unwrap()[8..]), "{repeat}");
+    assert!(repeat["detail"].as_str().unwrap().contains(token["id"].as_str().unwrap()), "{repeat}");
+    assert!(!repeat.to_string().contains(&token["token"].as_str().unwrap()[8..]), "{repeat}");
     let (status, other) = post(&story, "k1", &json!(token_request("other"))).await;
     assert_eq!((status, &other["code"]), (422, &json!("idempotency_key_reused")));
     // The same key for a job is another request.
@@ -44,23 +44,24 @@ async fn repeated_request_returns_409_and_creates_no_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_revocations_succeed_and_tokens_expire() {
     let story = Story::start_with_waiting_tasks().await;
-    let state = async |made: &CreatedToken| {
+    let state = async |new_token: &CreatedToken| {
         let all = story.api.tokens(None).await.unwrap().tokens;
-        all.into_iter().find(|token| token.id == made.about.id).unwrap().state
+        all.into_iter().find(|token| token.id == new_token.about.id).unwrap().state
     };
-    let works = async |made: &CreatedToken| {
-        ApiClient::new(story.local.api_url(), &made.token).unwrap().own_token().await.is_ok()
+    let works = async |new_token: &CreatedToken| {
+        ApiClient::new(story.local.api_url(), &new_token.token).unwrap().own_token().await.is_ok()
     };
-    let made = story.api.create_token(&token_request("one")).await.unwrap();
-    let (first, second) = tokio::join!(story.api.revoke_token(&made.about.id), story.api.revoke_token(&made.about.id));
+    let new_token = story.api.create_token(&token_request("one")).await.unwrap();
+    let (first, second) =
+        tokio::join!(story.api.revoke_token(&new_token.about.id), story.api.revoke_token(&new_token.about.id));
     assert!(!first.unwrap().own && !second.unwrap().own);
-    assert_eq!((state(&made).await, works(&made).await), (TokenState::Revoked, false));
+    assert_eq!((state(&new_token).await, works(&new_token).await), (TokenState::Revoked, false));
 
     let short = CreateToken { expires_in_secs: Some(60), ..token_request("short") };
-    let made = story.api.create_token(&short).await.unwrap();
-    assert_eq!((state(&made).await, works(&made).await), (TokenState::Active, true));
+    let new_token = story.api.create_token(&short).await.unwrap();
+    assert_eq!((state(&new_token).await, works(&new_token).await), (TokenState::Active, true));
     story.clock.advance(Duration::from_secs(61));
-    assert_eq!((state(&made).await, works(&made).await), (TokenState::Expired, false));
+    assert_eq!((state(&new_token).await, works(&new_token).await), (TokenState::Expired, false));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,8 +89,8 @@ async fn project_admin_cannot_create_tokens_or_set_secrets() {
     let story = Story::start_with_waiting_tasks().await;
     let limited = story.create_token(&[Scope::Admin], Some(&["acme"])).await;
     let ask = async |method: Method, path: &str, body: Value| {
-        let (status, _, said) = story.request(method, path, Some(&limited), body.to_string().into()).await;
-        (status, said["code"].as_str().unwrap_or_default().to_owned())
+        let (status, _, response) = story.request(method, path, Some(&limited), body.to_string().into()).await;
+        (status, response["code"].as_str().unwrap_or_default().to_owned())
     };
     let of_acme = json!({ "name": "t", "kind": "api", "scopes": ["read"], "projects": ["acme"] });
     let refused = (403, "not_allowed".to_owned());
@@ -102,9 +103,9 @@ async fn responses_never_contain_a_secret_value() {
     let story = Story::start_with_waiting_tasks().await;
     let put = async |name: &str, body: &str| {
         let path = format!("/v1/secrets/{name}");
-        let (status, _, said) =
+        let (status, _, response) =
             story.request(Method::PUT, &path, Some(story.local.admin_token()), body.as_bytes().to_vec()).await;
-        assert!(!said.to_string().contains("77123456"), "{body}: {said}");
+        assert!(!response.to_string().contains("77123456"), "{body}: {response}");
         status
     };
     assert_eq!(put("a", r#"{"value":"77123456"}"#).await, 200);
@@ -127,10 +128,10 @@ async fn responses_never_contain_a_secret_value() {
     let connect = json!({
         "id": "evil", "kind": "github", "api_url": "https://forge.example/api/v3", "token_secret": "pullyard/signing-key",
     });
-    let (status, _, said) = story
+    let (status, _, response) = story
         .request(Method::POST, "/v1/integrations", Some(story.local.admin_token()), connect.to_string().into())
         .await;
-    assert_eq!((status, &said["pointer"]), (422, &json!("/token_secret")), "{said}");
+    assert_eq!((status, &response["pointer"]), (422, &json!("/token_secret")), "{response}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,8 +150,8 @@ async fn signing_key_cannot_be_set_rotated_or_sent() {
         ("POST /v1/secrets/key/rotate", &rotate, "/name"),
         ("POST /v1/integrations", &connect, "/token_secret"),
     ] {
-        let (status, said) = crate::dead_letters::call_instance(&story, &ctx, call, body.clone()).await;
-        assert_eq!((status, &said["pointer"]), (422, &json!(pointer)), "{call}: {said}");
+        let (status, response) = crate::dead_letters::call_instance(&story, &ctx, call, body.clone()).await;
+        assert_eq!((status, &response["pointer"]), (422, &json!(pointer)), "{call}: {response}");
     }
     assert_eq!(crate::dead_letters::call_instance(&story, &ctx, "PUT /v1/secrets/another", value).await.0, 200);
 }
@@ -183,7 +184,7 @@ async fn secrets_and_tokens_survive_a_restart() {
         .body(json!({ "SecretId": first.secret }).to_string());
     let got: Value = serde_json::from_str(&got.send().await.unwrap().text().await.unwrap()).unwrap();
     assert_eq!(got["SecretString"], "two");
-    let kept = ApiClient::new(local.api_url(), &token.token).unwrap();
-    assert_eq!(kept.own_token().await.unwrap().name, "kept");
+    let client = ApiClient::new(local.api_url(), &token.token).unwrap();
+    assert_eq!(client.own_token().await.unwrap().name, "kept");
     local.shutdown().await;
 }

@@ -35,13 +35,13 @@ impl ForeignForge {
     }
 
     /// A try of a user who is not signed in.
-    fn command(&self, words: &[&str]) -> Command {
+    fn command(&self, arguments: &[&str]) -> Command {
         let temporary = self.dir.path().join("tmp");
         std::fs::create_dir_all(&temporary).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_pullyard"));
         command
             .args(["try", "acme/app", "Write a greeting.", "--api-url", &self.forge.api_url()])
-            .args(words)
+            .args(arguments)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
             .env("HOME", self.dir.path())
@@ -50,17 +50,17 @@ impl ForeignForge {
         command
     }
 
-    async fn run_try(&self, words: &[&str], token: &str) -> Output {
-        self.command(words).env("GH_TOKEN", token).output().await.unwrap()
+    async fn run_try(&self, arguments: &[&str], token: &str) -> Output {
+        self.command(arguments).env("GH_TOKEN", token).output().await.unwrap()
     }
 
-    fn command_with_gh(&self, words: &[&str], gh: &str) -> Command {
+    fn command_with_gh(&self, arguments: &[&str], gh: &str) -> Command {
         let bin = self.dir.path().join("bin");
         pullyard_test_script::write_script(bin.join("gh"), gh);
         let mut path = bin.into_os_string();
         path.push(":");
         path.push(std::env::var_os("PATH").unwrap());
-        let mut command = self.command(words);
+        let mut command = self.command(arguments);
         command.env("PATH", path);
         command
     }
@@ -87,18 +87,18 @@ async fn try_opens_a_pull_request_and_removes_its_folder() {
     assert!(err.contains("works on acme/app as ana"), "{err}");
     assert!(elsewhere.branches().contains("pullyard/try/job-"), "{}", elsewhere.branches());
     assert!(!out.contains(TOKEN) && !err.contains(TOKEN), "{out}{err}");
-    let left = std::fs::read_dir(elsewhere.dir.path().join("tmp")).unwrap().count();
-    assert_eq!(left, 0, "the folder was not removed");
+    let entry_count = std::fs::read_dir(elsewhere.dir.path().join("tmp")).unwrap().count();
+    assert_eq!(entry_count, 0, "the folder was not removed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn try_needs_confirmation_a_valid_token_and_an_agent() {
     let elsewhere = ForeignForge::start("#!/bin/sh\nexit 1\n").await;
-    let check = async |said: &[&str], token: &str, code: i32, says: &str| {
-        let tried = elsewhere.run_try(said, token).await;
+    let check = async |arguments: &[&str], token: &str, code: i32, says: &str| {
+        let tried = elsewhere.run_try(arguments, token).await;
         let err = text(&tried.stderr);
-        assert_eq!(tried.status.code(), Some(code), "{said:?}: {}{err}", text(&tried.stdout));
-        assert!(err.contains(says), "{said:?}: {err}");
+        assert_eq!(tried.status.code(), Some(code), "{arguments:?}: {}{err}", text(&tried.stdout));
+        assert!(err.contains(says), "{arguments:?}: {err}");
     };
     check(&["--agent-command", "./agent.sh"], TOKEN, 2, "add --yes").await;
     check(&["--yes", "--agent-command", "./agent.sh"], "wrong-token-0123", 1, "refused").await;
@@ -174,9 +174,9 @@ async fn token_of_gh_needs_consent() {
     let says = format!("[ \"$*\" = \"auth token --hostname $HOST\" ] && echo {TOKEN}");
     let address = elsewhere.forge.api_url();
     let host = address.split('/').nth(2).unwrap();
-    let words = ["--agent-command", "./agent.sh"];
+    let arguments = ["--agent-command", "./agent.sh"];
 
-    let mut terminal = Terminal::open(elsewhere.command_with_gh(&words, &says).env("HOST", host));
+    let mut terminal = Terminal::open(elsewhere.command_with_gh(&arguments, &says).env("HOST", host));
     terminal.wait_for_text("it can read and change the same files as you. Continue? [y/N]").await;
     terminal.write("y\n");
     terminal.wait_for_text("Use `gh`'s token to push").await;
@@ -188,7 +188,7 @@ async fn token_of_gh_needs_consent() {
         terminal.text()
     );
 
-    let mut terminal = Terminal::open(elsewhere.command_with_gh(&words, &says).env("HOST", host));
+    let mut terminal = Terminal::open(elsewhere.command_with_gh(&arguments, &says).env("HOST", host));
     terminal.wait_for_text("Continue? [y/N]").await;
     terminal.write("y\n");
     terminal.wait_for_text("Use `gh`'s token to push").await;
@@ -268,8 +268,8 @@ async fn killing_the_try_kills_its_agent_and_removes_its_folder() {
     assert!(processes_of(&folder).len() > 1, "the try and its agent run");
     tried.kill().await.unwrap();
     wait_until_gone(&folder).await;
-    let left: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("pullyard-try-")), "{left:?}");
+    let entries: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!entries.iter().any(|name| name.to_string_lossy().starts_with("pullyard-try-")), "{entries:?}");
     assert!(!elsewhere.branches().contains("pullyard/"), "{}", elsewhere.branches());
 }
 

@@ -129,10 +129,10 @@ impl Machine {
         let Some(line) = line else {
             panic!("up did not start: {:?}", child.wait_with_output().await.unwrap());
         };
-        let said: Value = serde_json::from_str(&line).unwrap();
-        let url = said["api"].as_str().unwrap_or_else(|| panic!("up did not start: {said}"));
+        let startup: Value = serde_json::from_str(&line).unwrap();
+        let url = startup["api"].as_str().unwrap_or_else(|| panic!("up did not start: {startup}"));
         let api = ApiClient::new(url, &self.token()).unwrap();
-        Up { child, api, startup: said }
+        Up { child, api, startup }
     }
 
     pub(crate) fn token(&self) -> String {
@@ -336,11 +336,11 @@ async fn context_of_another_server_stays_current() {
     fs::write(folder.join("config.toml"), other).unwrap();
     let mut child = machine.command(&["up", "--data", "data", "--listen", "127.0.0.1:0"]).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut said = String::new();
-    while !said.contains("Pullyard") {
-        said = tokio::time::timeout(TIME_LIMIT, lines.next_line()).await.unwrap().unwrap().unwrap();
+    let mut line = String::new();
+    while !line.contains("Pullyard") {
+        line = tokio::time::timeout(TIME_LIMIT, lines.next_line()).await.unwrap().unwrap().unwrap();
     }
-    assert!(said.contains("pullyard contexts use local"), "{said}");
+    assert!(line.contains("pullyard contexts use local"), "{line}");
     let config = fs::read_to_string(folder.join("config.toml")).unwrap();
     assert!(config.contains("current = \"work\"") && config.contains("[contexts.local]"), "{config}");
     child.kill().await.unwrap();
@@ -414,12 +414,12 @@ async fn doctor_finds_a_moved_repository() {
     assert!(looks().await.status.success());
     fs::rename(machine.path("shop"), machine.path("moved")).unwrap();
     let found = looks().await;
-    let said = String::from_utf8(found.stdout).unwrap();
-    assert_eq!(found.status.code(), Some(1), "{said}");
-    assert!(said.contains("local/shop of shop is no longer in its folder."), "{said}");
+    let report = String::from_utf8(found.stdout).unwrap();
+    assert_eq!(found.status.code(), Some(1), "{report}");
+    assert!(report.contains("local/shop of shop is no longer in its folder."), "{report}");
     machine.stdout(&["repos", "add", "--path", "moved", "--agent-command", "./agent.sh"]).await;
     assert_eq!(up.api.repositories(&shop_project()).await.unwrap().repositories.len(), 2);
-    assert!(said.contains("pullyard repos delete local/shop --project shop"), "{said}");
+    assert!(report.contains("pullyard repos delete local/shop --project shop"), "{report}");
     machine.stdout(&["repos", "delete", "local/shop", "--yes"]).await;
     assert!(looks().await.status.success());
     up.stop(Signal::SIGTERM).await;
@@ -429,12 +429,12 @@ async fn doctor_finds_a_moved_repository() {
 async fn browser_signs_in_through_a_page_private_to_the_owner() {
     use std::os::unix::fs::PermissionsExt;
     let machine = Machine::new();
-    let told = machine.path("told");
-    let script = format!("echo \"$@\" > '{0}.half'\nmv '{0}.half' '{0}'", told.display());
+    let record = machine.path("told");
+    let script = format!("echo \"$@\" > '{0}.half'\nmv '{0}.half' '{0}'", record.display());
     pullyard_test_script::write_script(machine.path("bin/xdg-open"), &script);
     let up = machine.up_with(&["--listen", "127.0.0.1:0", "--open"]).await;
     let arguments =
-        wait_until("a browser is asked", async || fs::read_to_string(&told).map_err(|error| error.to_string())).await;
+        wait_until("a browser is asked", async || fs::read_to_string(&record).map_err(|error| error.to_string())).await;
     assert!(!arguments.contains("code="), "{arguments}");
     let page = std::path::Path::new(arguments.trim());
     assert_eq!(fs::metadata(page).unwrap().permissions().mode() & 0o777, 0o600);

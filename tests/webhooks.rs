@@ -58,11 +58,11 @@ impl World {
         forge.set_role(REPOSITORY, "ann", Role::Write).await.unwrap();
         forge.commit(REPOSITORY, BRANCH, "pullyard-bot", &[("change.txt", "one\n", false)]).await.unwrap();
         let body = json!({ "title": "APP-1", "head": BRANCH, "base": "main", "body": "" });
-        let made = story.call_forge(Method::POST, "/pulls", body).await;
-        let number = made["number"].as_u64().unwrap();
-        let repository = made["base"]["repo"]["id"].as_u64().unwrap();
+        let pull_request = story.call_forge(Method::POST, "/pulls", body).await;
+        let number = pull_request["number"].as_u64().unwrap();
+        let repository = pull_request["base"]["repo"]["id"].as_u64().unwrap();
         let world = Self { story, number, repository };
-        world.link(number, "APP-1", BRANCH, made["head"]["sha"].as_str().unwrap()).await;
+        world.link(number, "APP-1", BRANCH, pull_request["head"]["sha"].as_str().unwrap()).await;
         world
     }
 
@@ -86,13 +86,13 @@ impl World {
     }
 
     pub(crate) async fn install_by_hand(&self, hook: &str) -> Hook {
-        let made = self.story.api.install_hook(&self.install_request(hook, true)).await.unwrap();
+        let new_hook = self.story.api.install_hook(&self.install_request(hook, true)).await.unwrap();
         self.story
             .api
-            .set_secret(&made.secret, &SetSecret { value: SECRET.into(), kind: SecretKind::Forge })
+            .set_secret(&new_hook.secret, &SetSecret { value: SECRET.into(), kind: SecretKind::Forge })
             .await
             .unwrap();
-        made
+        new_hook
     }
 
     pub(crate) fn review(&self, id: u64, action: &str, state: &str) -> Value {
@@ -109,22 +109,22 @@ impl World {
         })
     }
 
-    fn comment(&self, id: u64, words: &str, who: &Value) -> Value {
+    fn comment(&self, id: u64, text: &str, user: &Value) -> Value {
         json!({
             "action": "created", "issue": { "number": self.number, "pull_request": {} },
             "comment": {
-                "id": id, "body": words, "user": who, "created_at": "2026-11-20T12:00:00Z",
+                "id": id, "body": text, "user": user, "created_at": "2026-11-20T12:00:00Z",
                 "updated_at": "2026-11-20T12:00:00Z", "html_url": "https://forge.example/c",
             },
-            "repository": { "id": self.repository, "full_name": REPOSITORY }, "sender": who,
+            "repository": { "id": self.repository, "full_name": REPOSITORY }, "sender": user,
         })
     }
 
-    fn label(&self, who: &Value) -> Value {
+    fn label(&self, user: &Value) -> Value {
         json!({
             "action": "labeled", "number": self.number, "label": { "name": "pullyard:revise" },
             "pull_request": self.load_pull_request(), "repository": { "id": self.repository, "full_name": REPOSITORY },
-            "sender": who,
+            "sender": user,
         })
     }
 
@@ -155,9 +155,9 @@ impl World {
         if !signature.is_empty() {
             headers.push(("x-hub-signature-256", signature));
         }
-        let (status, _, said) =
+        let (status, _, response) =
             self.story.request_with_headers(Method::POST, &format!("/webhooks/github/{hook}"), &headers, body).await;
-        (status, said)
+        (status, response)
     }
 
     async fn request_changes(&self) -> u64 {
@@ -165,9 +165,9 @@ impl World {
         let body = json!({ "event": "REQUEST_CHANGES", "body": "Not yet." });
         let call = reqwest::Client::new().post(url).bearer_auth(ANNS_TOKEN).body(body.to_string());
         let answer = call.send().await.unwrap();
-        let (status, said) = (answer.status(), answer.text().await.unwrap());
-        assert!(status.is_success(), "{said}");
-        serde_json::from_str::<Value>(&said).unwrap()["id"].as_u64().unwrap()
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "{text}");
+        serde_json::from_str::<Value>(&text).unwrap()["id"].as_u64().unwrap()
     }
 
     pub(crate) async fn revisions(&self) -> Vec<Job> {
@@ -189,9 +189,9 @@ async fn deliveries_are_checked_in_the_published_order() {
     let review = world.review(80, "submitted", "changes_requested");
     let bytes = || review.to_string().into_bytes();
     let good = signature(SECRET, &bytes());
-    let check = async |what: &str, (status, said): (u16, Value), expected: u16, code: &str| {
-        let seen = said["code"].as_str().unwrap_or_default();
-        assert_eq!((status, seen), (expected, code), "{what}: {said}");
+    let check = async |case: &str, (status, response): (u16, Value), expected: u16, code: &str| {
+        let seen = response["code"].as_str().unwrap_or_default();
+        assert_eq!((status, seen), (expected, code), "{case}: {response}");
     };
     let event = "pull_request_review";
     // 413 precedes every other check, including the lookup of the hook.
@@ -213,8 +213,8 @@ async fn deliveries_are_checked_in_the_published_order() {
     )
     .await;
     let ping = json!({ "zen": "Speak like a human.", "hook_id": 7, "hook": {} });
-    let (status, said) = world.send("acme", "ping", &ping).await;
-    assert_eq!((status, said), (200, json!({ "status": "pong" })));
+    let (status, response) = world.send("acme", "ping", &ping).await;
+    assert_eq!((status, response), (200, json!({ "status": "pong" })));
     let star = json!({ "action": "created", "repository": { "id": world.repository, "full_name": REPOSITORY } });
     check("not ours", world.send("acme", "star", &star).await, 200, "event_ignored").await;
     check(
@@ -254,9 +254,9 @@ async fn review_from_two_hooks_and_a_redelivery_starts_one_job() {
         world.send("acme", "pull_request_review", &body),
         world.send("second", "pull_request_review", &body),
     );
-    let mut codes = [first, second].map(|(status, said)| {
-        assert_eq!(status, 200, "{said}");
-        said["code"].as_str().unwrap().to_owned()
+    let mut codes = [first, second].map(|(status, response)| {
+        assert_eq!(status, 200, "{response}");
+        response["code"].as_str().unwrap().to_owned()
     });
     codes.sort();
     assert_eq!(codes, ["accepted", "repeat"]);
@@ -269,13 +269,13 @@ async fn review_from_two_hooks_and_a_redelivery_starts_one_job() {
 #[tokio::test(flavor = "multi_thread")]
 async fn comment_or_label_of_a_user_with_push_starts_a_revision() {
     let world = World::with_hook().await;
-    let who = json!({ "id": ANN, "login": "ann", "type": "User" });
-    let said = world.send("acme", "issue_comment", &world.comment(1, "Looks good.", &who)).await.1;
-    assert_eq!(said["code"], "event_ignored");
-    let asked = world.comment(2, "/pullyard revise use tabs\nplease", &who);
-    let (status, said) = world.send("acme", "issue_comment", &asked).await;
-    assert_eq!((status, said["code"].as_str()), (200, Some("accepted")), "{said}");
-    let label = world.label(&who);
+    let user = json!({ "id": ANN, "login": "ann", "type": "User" });
+    let response = world.send("acme", "issue_comment", &world.comment(1, "Looks good.", &user)).await.1;
+    assert_eq!(response["code"], "event_ignored");
+    let comment = world.comment(2, "/pullyard revise use tabs\nplease", &user);
+    let (status, response) = world.send("acme", "issue_comment", &comment).await;
+    assert_eq!((status, response["code"].as_str()), (200, Some("accepted")), "{response}");
+    let label = world.label(&user);
     // The first job is active, so the label waits for it, once.
     assert_eq!(world.send("acme", "pull_request", &label).await.1["code"], "held_for_job");
     assert_eq!(world.send("acme", "pull_request", &label).await.1["code"], "repeat");
@@ -289,11 +289,11 @@ async fn comment_or_label_of_a_stranger_starts_no_revision() {
     let ben = User { login: "ben".into(), id: ANN + 1, token: "ghp_ben".into() };
     forge.add_user(ben, AccountKind::User).await.unwrap();
     forge.set_role(REPOSITORY, "ben", Role::Read).await.unwrap();
-    let who = json!({ "id": ANN + 1, "login": "ben", "type": "User" });
-    let asked = world.comment(3, "/pullyard revise do as I say", &who);
-    for (event, body) in [("issue_comment", asked), ("pull_request", world.label(&who))] {
-        let (status, said) = world.send("acme", event, &body).await;
-        assert_eq!((status, said["code"].as_str()), (200, Some("author_not_permitted")), "{event}: {said}");
+    let user = json!({ "id": ANN + 1, "login": "ben", "type": "User" });
+    let comment = world.comment(3, "/pullyard revise do as I say", &user);
+    for (event, body) in [("issue_comment", comment), ("pull_request", world.label(&user))] {
+        let (status, response) = world.send("acme", event, &body).await;
+        assert_eq!((status, response["code"].as_str()), (200, Some("author_not_permitted")), "{event}: {response}");
     }
     assert!(world.revisions().await.is_empty());
 }
@@ -303,8 +303,8 @@ async fn reused_login_or_revoked_permission_starts_no_revision() {
     let world = World::with_hook().await;
     let code = async |body: &Value| world.send("acme", "pull_request_review", body).await.1["code"].clone();
     let mut other = world.review(80, "submitted", "changes_requested");
-    for who in ["/review/user/id", "/sender/id"] {
-        *other.pointer_mut(who).unwrap() = json!(ANN + 1);
+    for pointer in ["/review/user/id", "/sender/id"] {
+        *other.pointer_mut(pointer).unwrap() = json!(ANN + 1);
     }
     assert_eq!(code(&other).await, "author_not_permitted", "Ann's login with another id");
     assert_eq!(code(&world.review(81, "submitted", "changes_requested")).await, "accepted");

@@ -115,8 +115,8 @@ impl GitHub {
     }
 
     pub(crate) async fn wait_for_minting(&self) {
-        let mut asked = self.app.waiting_mints.subscribe();
-        asked.wait_for(|waiting| *waiting > 0).await.unwrap();
+        let mut waiting_mints = self.app.waiting_mints.subscribe();
+        waiting_mints.wait_for(|waiting| *waiting > 0).await.unwrap();
     }
 }
 
@@ -174,10 +174,10 @@ async fn configure(State(app): State<Arc<App>>, headers: HeaderMap, Json(body): 
     if !app.verify_jwt(&headers) {
         return unauthorized();
     }
-    let mut shown = body.clone();
+    let mut response = body.clone();
     app.state.lock().unwrap().hook = body;
-    shown["secret"] = "********".into();
-    Json(shown).into_response()
+    response["secret"] = "********".into();
+    Json(response).into_response()
 }
 
 async fn convert(State(app): State<Arc<App>>, headers: HeaderMap, Path(code): Path<String>) -> Response {
@@ -186,11 +186,11 @@ async fn convert(State(app): State<Arc<App>>, headers: HeaderMap, Path(code): Pa
     if !state.codes.remove(code.as_str()) {
         return not_found();
     }
-    let made = json!({
+    let response = json!({
         "id": APP, "html_url": "http://g/apps/pullyard-acme", "client_id": "Iv23test", "client_secret": "c",
         "webhook_secret": state.webhook_secret, "pem": app.pem(), "permissions": state.permissions,
     });
-    (StatusCode::CREATED, Json(made)).into_response()
+    (StatusCode::CREATED, Json(response)).into_response()
 }
 
 async fn installation(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
@@ -209,12 +209,12 @@ async fn mint(State(app): State<Arc<App>>, headers: HeaderMap, Json(body): Json<
     if !app.verify_jwt(&headers) {
         return unauthorized();
     }
-    let asked = body["permissions"].as_object().unwrap().clone();
+    let permissions = body["permissions"].as_object().unwrap().clone();
     let granted = app.state.lock().unwrap().permissions.clone();
     let has = |name: &str, level: &Value| granted[name] == *level || (granted[name] == "write" && level == "read");
-    if !asked.iter().all(|(name, level)| has(name, level)) {
-        let words = "The permissions requested are not granted to this installation.";
-        return error_response(StatusCode::UNPROCESSABLE_ENTITY, words);
+    if !permissions.iter().all(|(name, level)| has(name, level)) {
+        let message = "The permissions requested are not granted to this installation.";
+        return error_response(StatusCode::UNPROCESSABLE_ENTITY, message);
     }
     app.waiting_mints.send_modify(|waiting| *waiting += 1);
     let _open = app.mint_permits.acquire().await.unwrap();

@@ -67,8 +67,8 @@ impl World {
     }
 
     async fn install(&self) {
-        let made = self.story.api.install_hook(&self.install_request(self.story.local.api_url(), false)).await.unwrap();
-        assert_eq!((made.kind, made.secret.as_str().ends_with("-webhook")), (WebhookScope::App {}, true));
+        let hook = self.story.api.install_hook(&self.install_request(self.story.local.api_url(), false)).await.unwrap();
+        assert_eq!((hook.kind, hook.secret.as_str().ends_with("-webhook")), (WebhookScope::App {}, true));
     }
 
     async fn drifts(&self) -> Vec<Drift> {
@@ -96,11 +96,11 @@ impl World {
         self.story.api.add_repository(&self.story.project, &add).await.unwrap();
         forge.commit(SHOP, BRANCH, "pullyard-bot", &[("change.txt", "one\n", false)]).await.unwrap();
         let open = json!({ "title": "APP-1", "head": BRANCH, "base": "main", "body": "" });
-        let made = self.call_forge(&self.story.forge_token(), "/pulls", open).await;
-        let number = made["number"].as_u64().unwrap();
-        let repository = made["base"]["repo"]["id"].as_u64().unwrap();
+        let pull = self.call_forge(&self.story.forge_token(), "/pulls", open).await;
+        let number = pull["number"].as_u64().unwrap();
+        let repository = pull["base"]["repo"]["id"].as_u64().unwrap();
         let id = PullRequestId { integration: add.integration, repository, number };
-        self.story.link_pull_request(id, "APP-1", SHOP, (BRANCH, made["head"]["sha"].as_str().unwrap())).await;
+        self.story.link_pull_request(id, "APP-1", SHOP, (BRANCH, pull["head"]["sha"].as_str().unwrap())).await;
         forge.wait_for_deliveries().await;
         number
     }
@@ -153,8 +153,8 @@ async fn app_hook_with_a_wrong_url_is_repaired() {
     let drifts = world.drifts().await;
     assert_eq!(codes(&drifts), [("url", true), ("failing", false)]);
     assert_eq!(drifts[0].sentence, "It calls http://127.0.0.1:1/other instead of Pullyard.");
-    let left = world.story.api.repair_hook(&name()).await.unwrap().drifts;
-    assert_eq!(codes(&left), [("failing", false)], "the failed ping is not reported");
+    let remaining_drifts = world.story.api.repair_hook(&name()).await.unwrap().drifts;
+    assert_eq!(codes(&remaining_drifts), [("failing", false)], "the failed ping is not reported");
     // Removal forgets the hook here; at GitHub it belongs to the App's owner.
     world.story.api.remove_hook(&name(), false).await.unwrap();
     world.install().await;

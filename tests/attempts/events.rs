@@ -103,8 +103,8 @@ async fn events_are_sent_faster_only_while_watched() {
     assert_eq!(wanted().await, (false, 800));
     story.api.events(&job, None).await.unwrap();
     wait_until("it is told that somebody looks", async || {
-        let told = wanted().await;
-        if told == (true, 200) { Ok(()) } else { Err(format!("{told:?}")) }
+        let answer = wanted().await;
+        if answer == (true, 200) { Ok(()) } else { Err(format!("{answer:?}")) }
     })
     .await;
     story.advance_and_sweep(Duration::from_secs(31)).await;

@@ -113,12 +113,12 @@ async fn adopting_job_reports_an_earlier_push_and_unread_input() {
     story.advance_and_sweep(Duration::from_secs(121)).await;
     story.wait_for_job(&job, has_status(JobStatus::Ready)).await;
     let loss = story.api.job(&job).await.unwrap().adopts.unwrap();
-    let said = user.run(&["jobs", "send", job.as_str(), "Use tabs."]).await;
-    said.assert_exit(0, ". No agent works on this job any more; only a new job would read this.");
-    let shown = user.ok(&["jobs", "show", job.as_str()]).await;
+    let output = user.run(&["jobs", "send", job.as_str(), "Use tabs."]).await;
+    output.assert_exit(0, ". No agent works on this job any more; only a new job would read this.");
+    let details = user.ok(&["jobs", "show", job.as_str()]).await;
     let looks =
         format!("adopts\tonly the commit that a lost attempt may have pushed. Cause of the loss: {}\n", loss.sentence);
-    assert!(shown.contains(&looks), "{shown}");
+    assert!(details.contains(&looks), "{details}");
     story.wait_for_task(&job, 2).await;
     let (assignment, client) = story.claim(&job, "c2").await.unwrap();
     assert!(assignment.adopts);
@@ -126,12 +126,12 @@ async fn adopting_job_reports_an_earlier_push_and_unread_input() {
     client.finish(&failed_finish("f2")).await.unwrap();
     let ended = story.wait_for_end(&job).await;
     assert!(ended.push_search_error.is_some() && ended.push_search_error == ended.failure, "{ended:?}");
-    let why = story.api.explain_job(&job).await.unwrap().sentence;
-    assert!(why.ends_with(" An earlier attempt may have pushed."), "{why}");
-    let shown = user.ok(&["jobs", "show", job.as_str()]).await;
+    let sentence = story.api.explain_job(&job).await.unwrap().sentence;
+    assert!(sentence.ends_with(" An earlier attempt may have pushed."), "{sentence}");
+    let details = user.ok(&["jobs", "show", job.as_str()]).await;
     assert!(
-        shown.contains("\npushed\tAn earlier attempt may have pushed.\n") && !shown.contains("adopts\t"),
-        "{shown}"
+        details.contains("\npushed\tAn earlier attempt may have pushed.\n") && !details.contains("adopts\t"),
+        "{details}"
     );
 }
 

@@ -21,9 +21,9 @@ impl World {
     }
 
     async fn get(&self, path: &str, token: &str) -> String {
-        let (status, _, said) = self.story.request(Method::GET, path, Some(token), Vec::new()).await;
-        assert_eq!(status, 200, "{path}: {said}");
-        said.to_string()
+        let (status, _, body) = self.story.request(Method::GET, path, Some(token), Vec::new()).await;
+        assert_eq!(status, 200, "{path}: {body}");
+        body.to_string()
     }
 }
 
@@ -76,9 +76,9 @@ async fn token_for_one_project_sees_no_names_of_another() {
     assert!(paths.len() > 20, "{paths:?}");
     paths.push(format!("/v1/runners/{}", runner.id));
     for path in &paths {
-        let said = world.get(path, &token).await;
-        let named: Vec<_> = theirs.iter().filter(|word| said.contains(**word)).collect();
-        assert!(named.is_empty(), "{path} names {named:?}: {said}");
+        let body = world.get(path, &token).await;
+        let named: Vec<_> = theirs.iter().filter(|word| body.contains(**word)).collect();
+        assert!(named.is_empty(), "{path} names {named:?}: {body}");
     }
     // The administrator sees these names.
     let admin = story.local.admin_token();
@@ -90,11 +90,11 @@ async fn token_for_one_project_sees_no_names_of_another() {
         ("/v1/runners", acme.runner_name.as_str()),
         ("/v1/hooks", acme.hook.as_str()),
     ] {
-        let said = world.get(path, admin).await;
-        assert!(said.contains(word), "{path} does not name {word}: {said}");
+        let body = world.get(path, admin).await;
+        assert!(body.contains(word), "{path} does not name {word}: {body}");
     }
     // The token may not close a breaker of a shared runner's account either.
     let close = json!({ "account": of_runner }).to_string().into_bytes();
-    let (status, _, said) = story.request(Method::POST, "/v1/breakers/close", Some(&token), close).await;
-    assert_eq!((status, &said["code"]), (403, &Value::from("not_allowed")), "{said}");
+    let (status, _, problem) = story.request(Method::POST, "/v1/breakers/close", Some(&token), close).await;
+    assert_eq!((status, &problem["code"]), (403, &Value::from("not_allowed")), "{problem}");
 }

@@ -11,14 +11,18 @@ async fn objects_of_another_project_are_not_found() {
     let absent = format!("job_{}", "a".repeat(26));
     let ask = async |path: &str| story.request(Method::GET, path, Some(&token), Vec::new()).await;
     for tail in ["", "/why", "/events"] {
-        let (there, _, said) = ask(&format!("/v1/jobs/{}{tail}", world.acme.job)).await;
-        let (gone, _, silence) = ask(&format!("/v1/jobs/{absent}{tail}")).await;
-        assert_eq!((there, gone), (404, 404));
+        let (status, _, problem) = ask(&format!("/v1/jobs/{}{tail}", world.acme.job)).await;
+        let (absent_status, _, absent_problem) = ask(&format!("/v1/jobs/{absent}{tail}")).await;
+        assert_eq!((status, absent_status), (404, 404));
         let same = |body: &Value, job: &str| body.to_string().replace(job, "JOB");
-        assert_eq!(same(&said, world.acme.job.as_str()), same(&silence, &absent), "the answers reveal the job");
+        assert_eq!(
+            same(&problem, world.acme.job.as_str()),
+            same(&absent_problem, &absent),
+            "the answers reveal the job"
+        );
     }
-    let (status, _, said) = ask(&format!("/v1/deliveries/{}", world.acme.delivery)).await;
-    assert_eq!((status, &said["code"]), (404, &json!("not_found")));
+    let (status, _, problem) = ask(&format!("/v1/deliveries/{}", world.acme.delivery)).await;
+    assert_eq!((status, &problem["code"]), (404, &json!("not_found")));
     for (token, count) in [(token.as_str(), 1), (story.local.admin_token(), 2)] {
         let (status, _, page) = story.request(Method::GET, "/v1/projects", Some(token), Vec::new()).await;
         assert_eq!((status, page["projects"].as_array().unwrap().len()), (200, count), "{page}");
@@ -67,8 +71,9 @@ async fn hook_is_created_only_for_the_tokens_projects() {
     ] {
         let mut body = manual_hook(story, "other");
         body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-        let (status, _, said) = story.request(Method::POST, "/v1/hooks", Some(&admin), body.to_string().into()).await;
-        assert_eq!(status, expected, "{change}: {said}");
+        let (status, _, response) =
+            story.request(Method::POST, "/v1/hooks", Some(&admin), body.to_string().into()).await;
+        assert_eq!(status, expected, "{change}: {response}");
     }
     let (_, _, hook) =
         story.request(Method::GET, "/v1/hooks/hook-acme", Some(story.local.admin_token()), Vec::new()).await;
@@ -85,8 +90,8 @@ async fn hook_of_all_projects_is_hidden_from_a_token_for_some() {
     story.api.install_hook(&serde_json::from_value(wanted.clone()).unwrap()).await.unwrap();
     let ask = async |token: &str, method: Method, path: &str, body: &Value| {
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-        let (status, _, said) = story.request(method, path, Some(token), body).await;
-        (status, said)
+        let (status, _, response) = story.request(method, path, Some(token), body).await;
+        (status, response)
     };
     for projects in [&["acme"][..], &["other"], &["acme", "other"]] {
         let token = story.create_token(&[Scope::Admin], Some(projects)).await;
@@ -97,8 +102,8 @@ async fn hook_of_all_projects_is_hidden_from_a_token_for_some() {
             (Method::POST, "/recover", json!({})),
             (Method::DELETE, "", Value::Null),
         ] {
-            let (status, said) = ask(&token, method.clone(), &format!("/v1/hooks/shared{tail}"), &body).await;
-            assert_eq!((status, &said["code"]), (404, &json!("not_found")), "{method} {tail} of {projects:?}");
+            let (status, problem) = ask(&token, method.clone(), &format!("/v1/hooks/shared{tail}"), &body).await;
+            assert_eq!((status, &problem["code"]), (404, &json!("not_found")), "{method} {tail} of {projects:?}");
         }
         let (_, listed) = ask(&token, Method::GET, "/v1/hooks", &Value::Null).await;
         let names: Vec<_> = listed["hooks"].as_array().unwrap().iter().map(|hook| hook["name"].clone()).collect();

@@ -20,16 +20,16 @@ async fn bootstrap_token_expires_and_lease_ends_with_its_attempt() {
     assert_eq!(start(1, "c1").await.0, 200, "the repeated claim is refused");
     let finish = json!({ "finish_id": "f1", "outcome": "cancelled" });
     client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
-    for what in ["credentials", "events", "status"] {
-        let body = match what {
+    for endpoint in ["credentials", "events", "status"] {
+        let body = match endpoint {
             "credentials" => json!({}),
             "events" => json!({ "first_seq": 1, "events": [] }),
             _ => json!({ "status": "executing" }),
         };
-        let path = format!("/v1/jobs/{job}/attempts/1/{what}");
+        let path = format!("/v1/jobs/{job}/attempts/1/{endpoint}");
         let body = body.to_string().into_bytes();
-        let (status, _, said) = story.request(Method::POST, &path, Some(&assignment.lease), body).await;
-        assert_eq!((status, &said["code"]), (409, &json!("lease_lost")), "{what}: {said}");
+        let (status, _, problem) = story.request(Method::POST, &path, Some(&assignment.lease), body).await;
+        assert_eq!((status, &problem["code"]), (409, &json!("lease_lost")), "{endpoint}: {problem}");
     }
     assert_eq!(start(1, "c1").await, (409, "lease_lost".into()));
     story.clock.advance(Duration::from_secs(601));

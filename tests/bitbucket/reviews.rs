@@ -62,8 +62,8 @@ impl World {
     async fn thread_replies(&self, number: u64, thread: u64) -> Vec<String> {
         let all = self.get(&format!("/pullrequests/{number}/comments?pagelen=100")).await;
         let is_of = |comment: &&Value| comment["parent"]["id"] == json!(thread);
-        let words = |comment: &Value| comment["content"]["raw"].as_str().unwrap().to_owned();
-        all["values"].as_array().unwrap().iter().filter(is_of).map(words).collect()
+        let text = |comment: &Value| comment["content"]["raw"].as_str().unwrap().to_owned();
+        all["values"].as_array().unwrap().iter().filter(is_of).map(text).collect()
     }
 
     async fn deliveries_by(&self, login: &str) -> Vec<Delivery> {
@@ -84,12 +84,12 @@ impl Reviewer<'_> {
         self.world.story.call_bitbucket(&self.token, method, &path, body).await
     }
 
-    async fn comment(&self, words: &str) {
-        self.call(Method::POST, "/comments", json!({ "content": { "raw": words } })).await;
+    async fn comment(&self, text: &str) {
+        self.call(Method::POST, "/comments", json!({ "content": { "raw": text } })).await;
     }
 
-    async fn comment_on_line(&self, path: &str, line: u64, words: &str) -> u64 {
-        let body = json!({ "content": { "raw": words }, "inline": { "path": path, "to": line } });
+    async fn comment_on_line(&self, path: &str, line: u64, text: &str) -> u64 {
+        let body = json!({ "content": { "raw": text }, "inline": { "path": path, "to": line } });
         self.call(Method::POST, "/comments", body).await["id"].as_u64().unwrap()
     }
 
@@ -131,8 +131,8 @@ async fn polled_change_request_becomes_one_commit_with_one_reply() {
     assert_eq!(world.git(&["rev-parse", &format!("{}^", revised.head)]).await, first.head);
 
     let prompt = world.prompt(&job);
-    for words in ["This line, please.", "Say it twice.", "With tabs.", "work.txt", "line 1", "ann", &first.url] {
-        assert!(prompt.contains(words), "{words:?} is not in:\n{prompt}");
+    for text in ["This line, please.", "Say it twice.", "With tabs.", "work.txt", "line 1", "ann", &first.url] {
+        assert!(prompt.contains(text), "{text:?} is not in:\n{prompt}");
     }
     assert!(!prompt.contains("changed after"), "{prompt}");
     let answers = world.thread_replies(first.number, thread).await;
@@ -159,9 +159,9 @@ async fn second_change_request_includes_only_new_comments() {
     world.poll().await;
     let job = world.nth_revision(1).await;
     world.wait_completed(&job).await;
-    let told = ["This line, please.", "With tabs.", "At the end."];
+    let comments = ["This line, please.", "With tabs.", "At the end."];
     let prompt = world.prompt(&job);
-    assert!(told.iter().all(|words| prompt.contains(words)), "{prompt}");
+    assert!(comments.iter().all(|text| prompt.contains(text)), "{prompt}");
 
     ann.withdraw_request().await;
     let thread = ann.comment_on_line("work.txt", 2, "And that one.").await;
@@ -174,7 +174,7 @@ async fn second_change_request_includes_only_new_comments() {
     let job = world.nth_revision(2).await;
     world.wait_completed(&job).await;
     let prompt = world.prompt(&job);
-    assert!(prompt.contains("And that one.") && !told.iter().any(|words| prompt.contains(words)), "{prompt}");
+    assert!(prompt.contains("And that one.") && !comments.iter().any(|text| prompt.contains(text)), "{prompt}");
     for thread in [before, after, thread] {
         assert_eq!(world.thread_replies(first.number, thread).await.len(), 1);
     }
@@ -220,8 +220,8 @@ async fn change_request_withdrawn_before_admission_cancels_its_job() {
     world.story.advance_and_sweep(Duration::from_secs(60)).await;
     let ended = world.story.wait_for_end(&job).await;
     assert_eq!(ended.status, JobStatus::Cancelled, "{ended:?}");
-    let why = world.story.api.explain_job(&job).await.unwrap().sentence;
-    assert_eq!(why, "Cancelled because all its reviews were dismissed.");
+    let sentence = world.story.api.explain_job(&job).await.unwrap().sentence;
+    assert_eq!(sentence, "Cancelled because all its reviews were dismissed.");
 
     // No agent received the comments, so the next request includes them.
     ann.request_changes().await;
@@ -245,8 +245,8 @@ async fn stranger_is_refused_and_reviewer_is_accepted() {
     let [entry] = &entries[..] else { panic!("not one entry: {entries:?}") };
     assert_eq!(entry.code, "author_not_permitted");
     assert!(entry.sentence.contains("ben has no write access to acme/shop"), "{}", entry.sentence);
-    for words in ["as a reviewer", "an administrator's token"] {
-        assert!(entry.help.contains(words), "{words}: {}", entry.help);
+    for text in ["as a reviewer", "an administrator's token"] {
+        assert!(entry.help.contains(text), "{text}: {}", entry.help);
     }
     assert_eq!(world.revisions().await.len(), 0);
 
@@ -266,18 +266,18 @@ async fn stranger_is_refused_and_reviewer_is_accepted() {
     world.wait_completed(&job).await;
     let prompt = world.prompt(&job);
     assert!(prompt.contains("Say it twice.") && !prompt.contains("evil"), "{prompt}");
-    let mut told: Vec<_> = world.deliveries_by("ben").await.into_iter().map(|entry| entry.job).collect();
-    told.dedup();
-    assert_eq!(told, [Some(job)], "one of his requests has another job");
+    let mut jobs: Vec<_> = world.deliveries_by("ben").await.into_iter().map(|entry| entry.job).collect();
+    jobs.dedup();
+    assert_eq!(jobs, [Some(job)], "one of his requests has another job");
 }
 
 /// The ten-minute cache of permissions is per pull request.
 #[tokio::test(flavor = "multi_thread")]
 async fn reviewer_of_one_pull_request_starts_no_job_on_another() {
     let (world, first) = polled_pull().await;
-    let mut told = world.story.event("e2", "BB-2", TRIGGER, 2);
-    told.ticket.repository = Some(RepositoryName::new(SHOP).unwrap());
-    let decision = world.story.api.send_ticket_event(&told).await.unwrap();
+    let mut event = world.story.event("e2", "BB-2", TRIGGER, 2);
+    event.ticket.repository = Some(RepositoryName::new(SHOP).unwrap());
+    let decision = world.story.api.send_ticket_event(&event).await.unwrap();
     let (_, second) = world.wait_completed(&decision.job.unwrap()).await;
 
     // Only an administrator's token may read permissions.
@@ -307,13 +307,13 @@ async fn change_request_without_comments_starts_no_agent() {
     ann.request_changes().await;
     world.poll().await;
     let silent = world.nth_revision(1).await;
-    let why = world.story.api.explain_job(&silent).await.unwrap();
-    assert!(why.sentence.starts_with("The reviews have no text yet; "), "{}", why.sentence);
-    assert_eq!(why.help, "Describe the change in a comment on the pull request.");
+    let explanation = world.story.api.explain_job(&silent).await.unwrap();
+    assert!(explanation.sentence.starts_with("The reviews have no text yet; "), "{}", explanation.sentence);
+    assert_eq!(explanation.help, "Describe the change in a comment on the pull request.");
     world.advance(Duration::from_secs(901)).await;
     assert_eq!(world.story.wait_for_end(&silent).await.status, JobStatus::Cancelled);
-    let why = world.story.api.explain_job(&silent).await.unwrap().sentence;
-    assert_eq!(why, "Cancelled because all its reviews are empty.");
+    let sentence = world.story.api.explain_job(&silent).await.unwrap().sentence;
+    assert_eq!(sentence, "Cancelled because all its reviews are empty.");
     world.poll().await;
     assert_eq!(world.nth_revision(1).await, silent, "a new revision started without a request");
     ann.withdraw_request().await;

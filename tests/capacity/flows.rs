@@ -84,8 +84,9 @@ async fn job_and_idle_calls_stay_within_their_bounds() {
     let runner = story.register_runner(&token, "kite", "i1").await.id;
     let ask = async |path: &str, body: serde_json::Value| {
         let path = format!("/v1/runners/{runner}/{path}");
-        let (status, _, said) = story.request(Method::POST, &path, Some(&token), body.to_string().into_bytes()).await;
-        assert_eq!(status, 200, "{said}");
+        let (status, _, response) =
+            story.request(Method::POST, &path, Some(&token), body.to_string().into_bytes()).await;
+        assert_eq!(status, 200, "{response}");
     };
     let beat = json!({ "instance": "i1", "active": [] });
     ask("heartbeat", beat.clone()).await;

@@ -120,10 +120,10 @@ impl Meter {
 async fn forward(State(meter): State<Meter>, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
     let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
-    let mut asked: Value = serde_json::from_slice(&body).unwrap();
-    asked["ReturnConsumedCapacity"] = json!("TOTAL");
-    let is_event_batch = asked["Item"]["pk"]["S"].as_str().is_some_and(|key| key.starts_with("EVENTS#"));
-    let mut call = meter.http.post(meter.behind.get().unwrap()).body(asked.to_string());
+    let mut request: Value = serde_json::from_slice(&body).unwrap();
+    request["ReturnConsumedCapacity"] = json!("TOTAL");
+    let is_event_batch = request["Item"]["pk"]["S"].as_str().is_some_and(|key| key.starts_with("EVENTS#"));
+    let mut call = meter.http.post(meter.behind.get().unwrap()).body(request.to_string());
     for name in ["x-amz-target", "content-type", "authorization", "x-amz-date", "user-agent"] {
         if let Some(value) = headers.get(name) {
             call = call.header(name, value);
@@ -132,12 +132,13 @@ async fn forward(State(meter): State<Meter>, headers: HeaderMap, body: Bytes) ->
     let answer = call.send().await.unwrap();
     let (status, headers) = (answer.status(), answer.headers().clone());
     let bytes = answer.bytes().await.unwrap();
-    let said = serde_json::from_slice(&bytes).unwrap_or_default();
-    meter.count(&operation, status.is_success(), is_event_batch, &said);
-    let kept = ["content-type", "x-amzn-requestid", "x-amz-crc32"];
-    let kept = kept.iter().filter_map(|name| Some((*name, headers.get(*name)?.clone()))).collect::<Vec<_>>();
+    let response = serde_json::from_slice(&bytes).unwrap_or_default();
+    meter.count(&operation, status.is_success(), is_event_batch, &response);
+    let names = ["content-type", "x-amzn-requestid", "x-amz-crc32"];
+    let response_headers =
+        names.iter().filter_map(|name| Some((*name, headers.get(*name)?.clone()))).collect::<Vec<_>>();
     let mut passed = (status, bytes).into_response();
-    for (name, value) in kept {
+    for (name, value) in response_headers {
         passed.headers_mut().insert(name, value);
     }
     passed

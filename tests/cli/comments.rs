@@ -9,9 +9,9 @@ async fn cli_adds_shows_edits_and_deletes_comments() {
     let added = user.run(&["tickets", "comment", "B-1", "Use tabs."]).await;
     assert!(added.code == 0 && added.err.contains("Added comment 1 to B-1"), "{added:?}");
     user.run_with(&["tickets", "comment", "B-1", "-"], "Or\n\u{1b}[31mspaces.\n").await.assert_success();
-    let shown = user.ok(&["tickets", "show", "B-1"]).await;
-    let lines: Vec<_> = shown.lines().filter(|line| line.starts_with("comment\t")).collect();
-    assert!(lines.len() == 2 && lines[0].ends_with(": Use tabs.") && !shown.contains('\u{1b}'), "{shown}");
+    let output = user.ok(&["tickets", "show", "B-1"]).await;
+    let lines: Vec<_> = output.lines().filter(|line| line.starts_with("comment\t")).collect();
+    assert!(lines.len() == 2 && lines[0].ends_with(": Use tabs.") && !output.contains('\u{1b}'), "{output}");
     user.ok(&["tickets", "comments", "edit", "B-1", "1", "Use both."]).await;
     user.run(&["tickets", "comments", "delete", "B-1", "2"]).await.assert_exit(2, "--yes");
     user.ok(&["tickets", "comments", "delete", "B-1", "2", "--yes"]).await;

@@ -10,9 +10,9 @@ async fn usage_error_with_json_prints_a_problem_document() {
         let plain = user.run(line).await.assert_exit(2, "error: ");
         assert_eq!(plain.out, "", "{line:?}");
         let ran = user.run(&[line, &["--json"]].concat()).await.assert_exit(2, "error: ");
-        let said: Value = serde_json::from_str(&ran.out).unwrap();
-        assert_eq!((&said["status"], &said["code"]), (&json!(400), &json!("usage")), "{said}");
-        let detail = said["detail"].as_str().unwrap();
+        let problem: Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!((&problem["status"], &problem["code"]), (&json!(400), &json!("usage")), "{problem}");
+        let detail = problem["detail"].as_str().unwrap();
         assert!(!detail.contains("error:") && !detail.contains("Usage") && !detail.contains('\n'), "{detail}");
     }
     let missing = user.run(&["jobs", "cancel", "--json"]).await;
@@ -47,13 +47,13 @@ fn listed_commands(help: &str) -> Vec<String> {
 #[tokio::test]
 async fn every_command_has_an_example() {
     let user = User::new();
-    let (mut left, mut seen) = (vec![Vec::<String>::new()], 0);
-    while let Some(command) = left.pop() {
-        let words: Vec<&str> = command.iter().map(String::as_str).chain(["--help"]).collect();
-        let help = user.ok(&words).await;
+    let (mut pending, mut seen) = (vec![Vec::<String>::new()], 0);
+    while let Some(command) = pending.pop() {
+        let arguments: Vec<&str> = command.iter().map(String::as_str).chain(["--help"]).collect();
+        let help = user.ok(&arguments).await;
         let (own, examples) = help.split_once("Examples:").unwrap_or_else(|| panic!("{command:?}: {help}"));
         assert!(examples.contains("  pullyard "), "{command:?}: {examples}");
-        left.extend(listed_commands(own).into_iter().map(|name| [command.clone(), vec![name]].concat()));
+        pending.extend(listed_commands(own).into_iter().map(|name| [command.clone(), vec![name]].concat()));
         seen += 1;
     }
     assert!(seen > 60, "{seen} commands");

@@ -70,8 +70,8 @@ async fn cli_lists_drains_and_deletes_runners_by_name() {
     let drained = user.ok(&["runners", "drain", "kite-2"]).await;
     assert!(drained.contains("draining") && drained.contains("not acknowledged yet"), "{drained}");
     assert_eq!(user.json(&["runners", "resume", kite.id.as_str()]).await["status"], "online");
-    let shown = user.json(&["runners", "show", "kite-2"]).await;
-    assert_eq!((&shown["id"], &shown["drain"]), (&json!(kite.id), &Value::Null));
+    let runner = user.json(&["runners", "show", "kite-2"]).await;
+    assert_eq!((&runner["id"], &runner["drain"]), (&json!(kite.id), &Value::Null));
     user.run(&["runners", "delete", "kite-2"]).await.assert_exit(2, "--yes");
     assert_eq!(user.json(&["runners", "delete", "kite-2", "--yes"]).await["gone"], true);
     user.run(&["runners", "show", "kite-2"]).await.assert_exit(5, "there is no runner kite-2");

@@ -12,7 +12,7 @@ async fn watch_prints_the_events_and_the_pull_request() {
     assert!(watched.err.contains("Completed in "), "{watched:?}");
     let out = watched.assert_success();
     let job = story.jobs().await.pop().unwrap();
-    assert_eq!(out.lines().last(), job.result.map(|made| made.url).as_deref());
+    assert_eq!(out.lines().last(), job.result.map(|result| result.url).as_deref());
     assert!(out.lines().any(|line| line.contains("\t1.1\tphase\tpreparing")), "{out}");
     let events = user.ok(&["jobs", "events", "@last"]).await;
     assert_eq!(events.lines().count() + 1, out.lines().count(), "{events}\n{out}");
@@ -27,13 +27,13 @@ async fn watch_prints_the_events_and_the_pull_request() {
 async fn interrupted_watch_does_not_cancel_the_job() {
     let (story, job) = Story::with_job().await;
     let mut watch = User::of(&story).spawn(&["jobs", "watch", job.as_str()]);
-    let mut said = BufReader::new(watch.stderr.take().unwrap()).lines();
-    assert!(said.next_line().await.unwrap().unwrap().starts_with("Waiting: "));
+    let mut stderr = BufReader::new(watch.stderr.take().unwrap()).lines();
+    assert!(stderr.next_line().await.unwrap().unwrap().starts_with("Waiting: "));
     let pid = watch.id().unwrap().to_string();
     assert!(Command::new("/bin/kill").args(["-INT", &pid]).status().await.unwrap().success());
     assert_eq!(watch.wait().await.unwrap().code(), Some(130));
     let mut last = String::new();
-    while let Some(line) = said.next_line().await.unwrap() {
+    while let Some(line) = stderr.next_line().await.unwrap() {
         last = line;
     }
     assert_eq!(last, format!("interrupted: job {} is still running", short(&job)));

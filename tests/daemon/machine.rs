@@ -37,8 +37,8 @@ impl Story {
             let now = self.clock.now();
             for name in runners {
                 wait_until("the runner is heard", async || {
-                    let heard = self.api.runner(name).await.unwrap().last_heartbeat;
-                    if heard >= now { Ok(()) } else { Err(format!("{name}: {heard:?}")) }
+                    let heartbeat = self.api.runner(name).await.unwrap().last_heartbeat;
+                    if heartbeat >= now { Ok(()) } else { Err(format!("{name}: {heartbeat:?}")) }
                 })
                 .await;
             }
@@ -62,9 +62,9 @@ impl Story {
     }
 
     pub(super) async fn commits_of(&self, job: &JobId) -> usize {
-        let said =
+        let trailers =
             self.git(&["log", "--glob=refs/heads/pullyard/*", "--format=%(trailers:key=Pullyard-Job,valueonly)"]).await;
-        said.lines().filter(|line| line.split('/').next() == Some(job.as_str())).count()
+        trailers.lines().filter(|line| line.split('/').next() == Some(job.as_str())).count()
     }
 
     pub(super) async fn assert_completed(&self, job: &JobId, key: &str) {
@@ -145,7 +145,7 @@ impl Machine {
 
     pub(crate) fn daemon(&self, name: &str, flags: &[&str]) -> Daemon {
         let log = self.path(&format!("{name}.log"));
-        let said = File::options().create(true).append(true).open(&log).unwrap();
+        let log_file = File::options().create(true).append(true).open(&log).unwrap();
         fs::create_dir_all(self.path("work")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_pullyard"))
             .args(["runner", "start", "--name", name, "--heartbeat-interval-ms", "1000", "--stop-grace-secs", "1"])
@@ -158,8 +158,8 @@ impl Machine {
             .env("PULLYARD_WORK_DIR", self.path("work"))
             .env("PULLYARD_ISOLATION", "none")
             .stdin(Stdio::null())
-            .stdout(said.try_clone().unwrap())
-            .stderr(said)
+            .stdout(log_file.try_clone().unwrap())
+            .stderr(log_file)
             .kill_on_drop(true)
             .spawn()
             .unwrap();

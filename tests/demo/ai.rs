@@ -12,16 +12,16 @@ fn program(variable: &str) -> String {
 
 /// A fake model that answers the demo's tickets and review with calls of this tool.
 async fn model(folder: &Path, tool: &str, argument: &str) -> (Child, String) {
-    let matched = |turn: u32, words: Option<&str>| json!({ "turnIndex": turn, "userMessage": words });
+    let matched = |turn: u32, message: Option<&str>| json!({ "turnIndex": turn, "userMessage": message });
     // First match wins. A review's prompt contains the ticket's text as well, so reviews come first.
     let edits = [
         ("with `Bonsoir`", "sed -i s/Bonjour/Bonsoir/ greeting.txt"),
         ("with `Bonjour`", "sed -i s/Hello/Bonjour/ greeting.txt"),
         ("with `The Acme shop`", "sed -i 's/A small shop/The Acme shop/' README.md"),
     ];
-    let edits = edits.map(|(words, command)| {
+    let edits = edits.map(|(message, command)| {
         let arguments = json!({ argument: command, "description": "edit" });
-        json!({ "match": matched(0, Some(words)),
+        json!({ "match": matched(0, Some(message)),
             "response": { "toolCalls": [{ "name": tool, "arguments": arguments }] } })
     });
     let mut fixtures = edits.to_vec();
@@ -50,20 +50,20 @@ async fn model(folder: &Path, tool: &str, argument: &str) -> (Child, String) {
 
 async fn check(agent: &str, tool: &str, argument: &str) {
     let folder = TempDir::new().unwrap();
-    let kept = folder.path().join("demo");
+    let demo_folder = folder.path().join("demo");
     let (_model, url) = model(folder.path(), tool, argument).await;
-    let mut demo = pullyard(&["demo", "--agent", agent, "--keep", kept.to_str().unwrap()]);
+    let mut demo = pullyard(&["demo", "--agent", agent, "--keep", demo_folder.to_str().unwrap()]);
     demo.env("ANTHROPIC_API_KEY", "sk-ant-demo").env("ANTHROPIC_BASE_URL", &url);
     demo.env("OPENAI_API_KEY", "sk-demo").env("OPENAI_BASE_URL", format!("{url}/v1"));
     let output = tokio::time::timeout(TIME_LIMIT, demo.output()).await.expect("the demo did not end").unwrap();
-    let (said, complaints) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!((output.status.code(), complaints.as_str()), (Some(0), ""), "{said}");
-    let last = said.lines().last().unwrap();
+    let (stdout, complaints) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!((output.status.code(), complaints.as_str()), (Some(0), ""), "{stdout}");
+    let last = stdout.lines().last().unwrap();
     assert!(last.ends_with("An AI was called.") && last.contains("2 tickets, 3 jobs, 2 pull requests"), "{last}");
-    assert!(said.contains(&format!("the agent is {agent}")) && said.contains("is merged"), "{said}");
-    let told: Value = serde_json::from_slice(&std::fs::read(kept.join("demo.json")).unwrap()).unwrap();
-    assert_eq!((&told["ok"], &told["ai_called"]), (&Value::Bool(true), &Value::Bool(true)));
-    assert_eq!(warnings(&kept), Vec::<String>::new());
+    assert!(stdout.contains(&format!("the agent is {agent}")) && stdout.contains("is merged"), "{stdout}");
+    let summary: Value = serde_json::from_slice(&std::fs::read(demo_folder.join("demo.json")).unwrap()).unwrap();
+    assert_eq!((&summary["ok"], &summary["ai_called"]), (&Value::Bool(true), &Value::Bool(true)));
+    assert_eq!(warnings(&demo_folder), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]

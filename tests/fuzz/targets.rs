@@ -135,9 +135,9 @@ fn envelope(input: &[u8]) -> (String, u64) {
     };
     let status = answer["statusCode"].as_u64().unwrap();
     assert!(status < 500, "{answer}");
-    let Some(told) = answer["body"].as_str().filter(|_| status == 200) else { return (String::new(), status) };
-    let told: Value = serde_json::from_str(told).unwrap();
-    let came = STANDARD.decode(told["body"].as_str().unwrap()).unwrap();
+    let Some(request_text) = answer["body"].as_str().filter(|_| status == 200) else { return (String::new(), status) };
+    let request: Value = serde_json::from_str(request_text).unwrap();
+    let came = STANDARD.decode(request["body"].as_str().unwrap()).unwrap();
     let sent = event["body"].as_str().unwrap_or_default();
     let expected = match event["isBase64Encoded"].as_bool() {
         Some(true) => STANDARD.decode(sent).expect("invalid base64 was passed on"),
@@ -145,7 +145,7 @@ fn envelope(input: &[u8]) -> (String, u64) {
     };
     assert_eq!(came, expected, "the bytes differ from the signed ones");
     (
-        told["headers"].as_array().unwrap().iter().map(|one| if one == "-" { '-' } else { 'x' }).collect(),
+        request["headers"].as_array().unwrap().iter().map(|one| if one == "-" { '-' } else { 'x' }).collect(),
         status + u64::from(size(came.len())),
     )
 }
@@ -170,7 +170,7 @@ fn set_gateway_fields(event: &mut Value) -> bool {
 }
 
 fn ticket_events() -> Vec<Vec<u8>> {
-    let whole = json!({
+    let full_event = json!({
         "event_id": "e-1", "occurred_at": "2026-11-20T12:00:00Z", "project": "acme", "actor": "ana",
         "previous_status": "Todo",
         "ticket": {
@@ -182,7 +182,7 @@ fn ticket_events() -> Vec<Vec<u8>> {
         "event_id": "e", "occurred_at": "2026-11-20T12:00:00.123456789+02:00", "project": "p",
         "ticket": { "key": "A-1", "title": "t", "status": "s" },
     });
-    vec![whole.to_string().into_bytes(), least.to_string().into_bytes()]
+    vec![full_event.to_string().into_bytes(), least.to_string().into_bytes()]
 }
 
 fn ticket_event(input: &[u8]) -> (String, String) {
@@ -205,8 +205,8 @@ fn ticket_event(input: &[u8]) -> (String, String) {
     assert!(fault.pointer.is_empty() || fault.pointer.starts_with('/'), "{fault:?}");
     assert!(fault.pointer.chars().count() <= 301 && fault.message.chars().count() <= 301, "{fault:?}");
     let known = |place: &str| place.split('/').filter(|part| !part.is_empty()).count();
-    let words = fault.message.split(['`', '"', ':']).next().unwrap_or_default();
-    (words.chars().filter(|c| !c.is_ascii_digit()).take(40).collect(), known(&fault.pointer).to_string())
+    let prefix = fault.message.split(['`', '"', ':']).next().unwrap_or_default();
+    (prefix.chars().filter(|c| !c.is_ascii_digit()).take(40).collect(), known(&fault.pointer).to_string())
 }
 
 fn review_texts() -> Vec<Vec<u8>> {

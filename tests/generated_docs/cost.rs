@@ -131,12 +131,12 @@ fn traced_calls(calls: f64, seconds: f64) -> f64 {
 fn event_costs() -> Vec<Line> {
     // The read is eventually consistent.
     let batch = FlowCost { written: 1.0, read: 0.5, requests: 1.0, messages: 0.0 };
-    per_thousand(batch).into_iter().map(|(what, dollars)| (what, dollars * EVENT_BATCHES)).collect()
+    per_thousand(batch).into_iter().map(|(item, dollars)| (item, dollars * EVENT_BATCHES)).collect()
 }
 
 /// The artifacts of a thousand jobs besides the patch, and the bucket's requests and storage for all of them.
 fn artifacts() -> Vec<Line> {
-    let calls = per_thousand(ARTIFACT).into_iter().map(|(what, dollars)| (what, dollars * ARTIFACTS));
+    let calls = per_thousand(ARTIFACT).into_iter().map(|(item, dollars)| (item, dollars * ARTIFACTS));
     let bucket = (ARTIFACTS + 1.0) * (PUT_THOUSAND + GET_THOUSAND);
     calls
         .chain([("S3, requests", bucket), ("S3, storage", 1_000.0 * ARTIFACT_GB * ARTIFACT_MONTHS * STORED_GB_MONTH)])
@@ -232,8 +232,8 @@ fn heartbeat_interval_matches_the_capacity_page() {
     assert!(source.contains("const HEARTBEAT_SECS: u64 = 10;"));
     assert!((JOB_HEARTBEATS - 60.0).abs() < 1e-9, "{JOB_HEARTBEATS}");
     // 7,000 concurrent jobs on average, 28,000 at the peak.
-    for words in ["| 162, and 700 to 7,000 |", "| 700, and 2,800 to 28,000 |", "| 300, and 700 to 7,000 |"] {
-        assert!(PAGE.contains(words), "docs/capacity.md does not contain {words}");
+    for cells in ["| 162, and 700 to 7,000 |", "| 700, and 2,800 to 28,000 |", "| 300, and 700 to 7,000 |"] {
+        assert!(PAGE.contains(cells), "docs/capacity.md does not contain {cells}");
     }
 }
 
@@ -256,8 +256,9 @@ fn idle_cost_counts_exactly_the_metrics_of_a_sweep() {
     let source = include_str!("../../crates/entry/src/metrics.rs");
     let (_, after) = source.split_once("fn sweep_values(").unwrap();
     let (body, _) = after.split_once("\n}\n").unwrap();
-    let told = metrics::METRICS.iter().filter(|metric| body.contains(&format!("({}, ", constant(metric.name))));
-    assert_eq!(told.count() as f64, METRICS);
+    let sweep_metrics =
+        metrics::METRICS.iter().filter(|metric| body.contains(&format!("({}, ", constant(metric.name))));
+    assert_eq!(sweep_metrics.count() as f64, METRICS);
     let api = parse(include_str!("../../infra/api.yaml"));
     let all = api["Resources"].as_object().unwrap().values();
     let counted = all.filter(|one| one["Type"] == "AWS::Logs::MetricFilter").count();
@@ -267,7 +268,7 @@ fn idle_cost_counts_exactly_the_metrics_of_a_sweep() {
 #[test]
 fn capacity_page_uses_measured_bounds_and_template_limits() {
     let FlowCost { written, read: units, requests, messages } = IMPLEMENT;
-    let mut said = vec![
+    let mut expected = vec![
         format!("| write units | {written}, and "),
         format!("| read units | {units}, and "),
         format!("| requests to the API | {requests}, and "),
@@ -282,10 +283,10 @@ fn capacity_page_uses_measured_bounds_and_template_limits() {
         (&functions, "DispatcherConcurrency", " batches of five"),
         (&functions, "EffectsConcurrency", " messages"),
     ] {
-        said.push(format!("`{parameter}` ({}{unit})", template["Parameters"][parameter]["Default"]));
+        expected.push(format!("`{parameter}` ({}{unit})", template["Parameters"][parameter]["Default"]));
     }
-    for words in said {
-        assert!(PAGE.contains(&words), "docs/capacity.md does not contain {words}");
+    for cells in expected {
+        assert!(PAGE.contains(&cells), "docs/capacity.md does not contain {cells}");
     }
 }
 

@@ -86,9 +86,9 @@ async fn older_protocol_version_is_refused() {
         }
     }
     for version in ["1", "2"] {
-        let (status, _, said) =
+        let (status, _, response) =
             story.request_with_headers(Method::GET, "/v1/version", &[("pullyard-version", version)], Vec::new()).await;
-        assert_eq!((status, &said["protocol"]), (200, &json!(1)), "{said}");
+        assert_eq!((status, &response["protocol"]), (200, &json!(1)), "{response}");
     }
     let answer = story
         .request_with_headers(
@@ -105,8 +105,8 @@ async fn older_protocol_version_is_refused() {
 async fn hostile_runner_input_is_refused_or_truncated() {
     let (story, job) = Story::with_job().await;
     let (assignment, client) = story.claim(&job, "c1").await.unwrap();
-    let call = async |what: &str, body: String| {
-        let path = format!("/v1/jobs/{job}/attempts/1/{what}");
+    let call = async |endpoint: &str, body: String| {
+        let path = format!("/v1/jobs/{job}/attempts/1/{endpoint}");
         story.request(Method::POST, &path, Some(&assignment.lease), body.into_bytes()).await
     };
     let event = |seq: u64, text: &str| json!({ "seq": seq, "age_ms": 0, "kind": "text", "text": text });
@@ -125,15 +125,15 @@ async fn hostile_runner_input_is_refused_or_truncated() {
     }
     check("2 MB", &call("events", batch(1, vec![event(1, &"x".repeat(2 << 20))])).await, 413, "body_too_large", None);
     let loud = (1..=900).map(|seq| event(seq, &noise(1_000))).collect();
-    let (status, _, said) = call("events", batch(1, loud)).await;
-    assert!(status < 500, "900 KB of noise: {status} {said}");
+    let (status, _, response) = call("events", batch(1, loud)).await;
+    assert!(status < 500, "900 KB of noise: {status} {response}");
     for far in [1_000_000_001, u64::MAX] {
         let answer = call("events", batch(far, vec![event(far, "x")])).await;
         check("a number too high", &answer, 400, "body_unreadable", Some("/first_seq"));
     }
     let old = json!({ "seq": 1_000_000_000, "age_ms": u64::MAX, "kind": "text" });
-    let (status, _, said) = call("events", batch(1_000_000_000, vec![old])).await;
-    assert_eq!(status, 200, "the highest number and the oldest age: {said}");
+    let (status, _, response) = call("events", batch(1_000_000_000, vec![old])).await;
+    assert_eq!(status, 200, "the highest number and the oldest age: {response}");
     assert!(story.api.events(&job, None).await.unwrap().events.len() <= 1_000);
 
     client.status(&serde_json::from_value(json!({ "status": "preparing" })).unwrap()).await.unwrap();
@@ -143,12 +143,11 @@ async fn hostile_runner_input_is_refused_or_truncated() {
     ] {
         check(&body.to_string(), &call("finish", body.to_string()).await, 400, "body_unreadable", pointer);
     }
-    let words = format!("\u{1b}[31m{}", noise(200_000));
-    let failure =
-        json!({ "code": "agent_failed", "agent": words, "exit": words[..9_000], "last_words": words[..9_000] });
+    let text = format!("\u{1b}[31m{}", noise(200_000));
+    let failure = json!({ "code": "agent_failed", "agent": text, "exit": text[..9_000], "last_words": text[..9_000] });
     let finish = json!({ "finish_id": "f1", "outcome": "failed", "failure": failure }).to_string();
-    let (status, _, said) = call("finish", finish).await;
-    assert_eq!(status, 200, "{said}");
+    let (status, _, response) = call("finish", finish).await;
+    assert_eq!(status, 200, "{response}");
     let failure = story.wait_for_end(&job).await.failure.unwrap();
     assert!(failure.facts.to_string().len() < 1_000, "{} bytes are kept", failure.facts.to_string().len());
     assert!(failure.sentence.chars().count() <= 140 && !failure.sentence.contains('\u{1b}'), "{}", failure.sentence);

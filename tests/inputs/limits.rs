@@ -20,15 +20,14 @@ async fn answers_and_reasons_are_not_empty_and_have_a_limit() {
         ("/v1/projects/acme/hold".to_owned(), "reason", MAX_HOLD_REASON_CHARS, 1),
         (format!("/v1/jobs/{job}/cancel"), "reason", MAX_REASON_CHARS, 1),
     ] {
-        let say =
-            async |words: &str| story.call_as_admin(Method::POST, &path, json!({ field: words }).to_string()).await;
-        for words in ["", " \n", &"ü".repeat(longest + 1)] {
-            check(&path, &say(words).await, 400, "body_unreadable", Some(&format!("/{field}")));
+        let say = async |text: &str| story.call_as_admin(Method::POST, &path, json!({ field: text }).to_string()).await;
+        for text in ["", " \n", &"ü".repeat(longest + 1)] {
+            check(&path, &say(text).await, 400, "body_unreadable", Some(&format!("/{field}")));
         }
         let before = story.api.job(&job).await.unwrap();
         assert_eq!((before.cancel, before.inputs), (None, inputs), "{path}");
-        let (status, _, said) = say(&"ü".repeat(longest)).await;
-        assert_eq!(status, 200, "{path}: {said}");
+        let (status, _, response) = say(&"ü".repeat(longest)).await;
+        assert_eq!(status, 200, "{path}: {response}");
     }
     let cancelled = story.api.job(&job).await.unwrap().cancel.unwrap();
     assert_eq!(cancelled.reason, Some("ü".repeat(MAX_REASON_CHARS)));
@@ -46,15 +45,15 @@ async fn dead_letter_request_names_1_to_100_messages() {
             check(path, &order(path, count).await, 400, "body_unreadable", Some("/messages"));
         }
     }
-    let (status, _, said) = order("/v1/dlq/drop", MAX_MESSAGES).await;
-    assert_eq!((status, said["not_moved"].as_array().map(Vec::len)), (200, Some(MAX_MESSAGES)), "{said}");
+    let (status, _, response) = order("/v1/dlq/drop", MAX_MESSAGES).await;
+    assert_eq!((status, response["not_moved"].as_array().map(Vec::len)), (200, Some(MAX_MESSAGES)), "{response}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn registration_and_heartbeat_lists_have_limits() {
     let story = story_without_hints().await;
     let token = story.runner_token("t", None, None).await;
-    let introduced = async |field: &str, value: Value| {
+    let register = async |field: &str, value: Value| {
         let mut body = json!({
             "name": "kite", "instance": "i1", "capabilities": ["command"], "version": "0.1.0", "slots": 1,
         });
@@ -71,12 +70,12 @@ async fn registration_and_heartbeat_lists_have_limits() {
         ("capabilities", json!(["command", "\u{7}"])),
         ("active", jobs(ACTIVE_JOBS + 1)),
     ] {
-        let answer = introduced(field, value).await;
+        let answer = register(field, value).await;
         check(field, &answer, 400, "body_unreadable", Some(&format!("/{field}")));
     }
-    let (status, _, said) = introduced("active", jobs(ACTIVE_JOBS)).await;
-    assert_eq!(status, 200, "{said}");
-    let path = format!("/v1/runners/{}/heartbeat", said["runner"].as_str().unwrap());
+    let (status, _, response) = register("active", jobs(ACTIVE_JOBS)).await;
+    assert_eq!(status, 200, "{response}");
+    let path = format!("/v1/runners/{}/heartbeat", response["runner"].as_str().unwrap());
     let beat = async |count: usize| {
         let body = json!({ "instance": "i1", "active": jobs(count) }).to_string().into_bytes();
         story.request(Method::POST, &path, Some(&token), body).await
@@ -89,8 +88,8 @@ async fn registration_and_heartbeat_lists_have_limits() {
 async fn claim_validates_its_task_and_batches_have_1000_events() {
     let (story, job) = Story::with_job().await;
     let bootstrap = task_variable(&story.wait_for_task(&job, 1).await, "PULLYARD_BOOTSTRAP");
-    let call = async |what: &str, token: &str, body: Value| {
-        let path = format!("/v1/jobs/{job}/attempts/1/{what}");
+    let call = async |endpoint: &str, token: &str, body: Value| {
+        let path = format!("/v1/jobs/{job}/attempts/1/{endpoint}");
         story.request(Method::POST, &path, Some(token), body.to_string().into_bytes()).await
     };
     let claim = |task: &str| json!({ "claim_id": "c1", "instance": "i1", "task": task });
@@ -98,14 +97,14 @@ async fn claim_validates_its_task_and_batches_have_1000_events() {
         let answer = call("start", &bootstrap, claim(task)).await;
         check("a task", &answer, 400, "body_unreadable", Some("/task"));
     }
-    let (status, _, said) = call("start", &bootstrap, claim(&"t".repeat(NAME))).await;
-    assert_eq!(status, 200, "{said}");
-    let lease = said["lease"].as_str().unwrap().to_owned();
+    let (status, _, response) = call("start", &bootstrap, claim(&"t".repeat(NAME))).await;
+    assert_eq!(status, 200, "{response}");
+    let lease = response["lease"].as_str().unwrap().to_owned();
     let batch = |count: u64| {
         let events = (1..=count).map(|seq| json!({ "seq": seq, "age_ms": 0, "kind": "text", "text": "x" }));
         json!({ "first_seq": 1, "events": events.collect::<Vec<_>>() })
     };
     check("a batch", &call("events", &lease, batch(1_001)).await, 400, "body_unreadable", Some("/events"));
-    let (status, _, heard) = call("events", &lease, batch(1_000)).await;
-    assert_eq!((status, &heard["next_seq"]), (200, &json!(1_001)), "{heard}");
+    let (status, _, response) = call("events", &lease, batch(1_000)).await;
+    assert_eq!((status, &response["next_seq"]), (200, &json!(1_001)), "{response}");
 }

@@ -114,9 +114,9 @@ async fn invalid_integrations_and_repositories_are_refused() {
     check("a query", &ask(changed("api_url", "https://x/v3?a=1")).await, 422, "invalid", Some("/api_url"));
     let mut away = connect.clone();
     (away["token_secret"], away["api_url"]) = (story.local.forge_secret().into(), "http://127.0.0.1:1/api/v3".into());
-    let (status, _, said) = ask(away.to_string()).await;
-    assert_eq!((status, &said["code"]), (503, &json!("unavailable")), "{said}");
-    assert!(said["detail"].as_str().unwrap().contains("failed to reach 127.0.0.1:1: "), "{said}");
+    let (status, _, problem) = ask(away.to_string()).await;
+    assert_eq!((status, &problem["code"]), (503, &json!("unavailable")), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("failed to reach 127.0.0.1:1: "), "{problem}");
     check("no forge", &ask(changed("kind", "gitlab")).await, 400, "body_unreadable", None);
     let mut taken = connect.clone();
     (taken["id"], taken["token_secret"]) = ("gh1".into(), story.local.forge_secret().into());
@@ -168,8 +168,8 @@ async fn taken_names_are_refused_and_repeats_are_accepted() {
         (project.name.as_str(), &other_settings, 409),
     ] {
         let new = json!({ "id": "acme", "name": name, "settings": settings }).to_string();
-        let (got, _, said) = story.call_as_admin(Method::POST, "/v1/projects", new).await;
-        assert_eq!((got, status == 201 || said["code"] == "taken"), (status, true), "{name}: {said}");
+        let (got, _, response) = story.call_as_admin(Method::POST, "/v1/projects", new).await;
+        assert_eq!((got, status == 201 || response["code"] == "taken"), (status, true), "{name}: {response}");
     }
     assert_eq!(story.api.project(&story.project).await.unwrap(), project);
 

@@ -167,9 +167,10 @@ async fn pages_hide_jobs_and_decisions_of_another_project() {
     let (story, job) = Story::with_job().await;
     let absent = format!("job_{}", "a".repeat(26));
     let browser = Browser::with(&story, &[Scope::Read, Scope::Jobs], Some(&["other"])).await;
-    let (there, gone) = (browser.get(&format!("/jobs/{job}")).await, browser.get(&format!("/jobs/{absent}")).await);
-    assert_eq!((there.status, gone.status), (404, 404));
-    assert_eq!(there.body.replace(job.as_str(), "JOB"), gone.body.replace(&absent, "JOB"));
+    let (foreign, missing) =
+        (browser.get(&format!("/jobs/{job}")).await, browser.get(&format!("/jobs/{absent}")).await);
+    assert_eq!((foreign.status, missing.status), (404, 404));
+    assert_eq!(foreign.body.replace(job.as_str(), "JOB"), missing.body.replace(&absent, "JOB"));
     for query in ["after=1.0", "after=1.0&wait=20"] {
         assert_eq!(browser.fragment(&format!("/jobs/{job}?{query}")).await.status, 404);
     }
@@ -178,16 +179,16 @@ async fn pages_hide_jobs_and_decisions_of_another_project() {
     let start = browser.get("/setup/start").await;
     assert!(start.status == 200 && !start.contains("acme"), "{}", start.body);
     // A link to another project's decision does not show its text either.
-    let said = &story.api.deliveries(&story.project, None, None).await.unwrap().deliveries[0];
+    let delivery = &story.api.deliveries(&story.project, None, None).await.unwrap().deliveries[0];
     let own = Browser::admin(&story).await;
-    assert!(own.get(&format!("/board?project=acme&said={}", said.id)).await.contains(&said.sentence));
-    assert_eq!(browser.get(&format!("/board?project=acme&said={}", said.id)).await.status, 403);
+    assert!(own.get(&format!("/board?project=acme&said={}", delivery.id)).await.contains(&delivery.sentence));
+    assert_eq!(browser.get(&format!("/board?project=acme&said={}", delivery.id)).await.status, 403);
     let other =
         CreateProject { id: ProjectId::new("other").unwrap(), name: "Other".into(), settings: Settings::default() };
     story.api.create_project(&other).await.unwrap();
-    let board = browser.get(&format!("/board?project=other&said={}", said.id)).await;
+    let board = browser.get(&format!("/board?project=other&said={}", delivery.id)).await;
     assert_eq!(board.status, 200);
-    assert!(!board.contains(&said.sentence) && !board.contains(job.as_str()), "{}", board.body);
+    assert!(!board.contains(&delivery.sentence) && !board.contains(job.as_str()), "{}", board.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -273,16 +274,21 @@ async fn every_response_has_strict_security_headers() {
             assert!(!policy.contains("unsafe"), "{policy}");
             assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
             assert_eq!(answer.header("referrer-policy"), "same-origin", "{path}");
-            let kept = if assets.contains(path) { "public, max-age=31536000, immutable" } else { "no-store" };
-            assert_eq!(answer.header("cache-control"), kept, "{path}");
+            let expected = if assets.contains(path) { "public, max-age=31536000, immutable" } else { "no-store" };
+            assert_eq!(answer.header("cache-control"), expected, "{path}");
         }
     }
-    let gone = browser.get("/assets/ui.0000000000000000.css").await;
-    assert_eq!(gone.status, 404);
+    let missing = browser.get("/assets/ui.0000000000000000.css").await;
+    assert_eq!(missing.status, 404);
     assert_eq!(browser.get("/nope").await.status, 404);
     assert_eq!(browser.ask(Method::PUT, "/jobs", &[("sec-fetch-site", "same-origin")], &[]).await.status, 405);
-    let (status, _, said) = story.request(Method::GET, "/v1/nope", Some(story.local.admin_token()), Vec::new()).await;
-    assert_eq!((status, &said["code"]), (404, &Value::from("not_found")), "the API's answer is not a problem document");
+    let (status, _, problem) =
+        story.request(Method::GET, "/v1/nope", Some(story.local.admin_token()), Vec::new()).await;
+    assert_eq!(
+        (status, &problem["code"]),
+        (404, &Value::from("not_found")),
+        "the API's answer is not a problem document"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

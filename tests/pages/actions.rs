@@ -87,9 +87,9 @@ async fn refused_answer_is_shown_again_with_its_text() {
     assert_eq!(late.status, 409, "{}", late.body);
     late.assert_contains(&["Your text", "readonly>Use &#60;b&#62;tabs&#60;/b&#62;.</textarea>"]);
     for path in ["/nope", "/tickets/NO-1?project=acme", "/jobs?project=nobody"] {
-        let gone = browser.get(path).await;
-        assert_eq!(gone.status, 404, "{path}");
-        assert!(gone.contains("Check the address") && !gone.contains("Your text"), "{path}: {}", gone.body);
+        let missing = browser.get(path).await;
+        assert_eq!(missing.status, 404, "{path}");
+        assert!(missing.contains("Check the address") && !missing.contains("Your text"), "{path}: {}", missing.body);
     }
 }
 
@@ -103,8 +103,8 @@ async fn job_buttons_are_named_like_their_commands() {
     let user = User::new();
     let mut buttons = 0;
     for button in pages.split("<button").skip(1) {
-        let words = button.split_once('>').unwrap().1.split('<').next().unwrap();
-        let command = words.split(' ').next().unwrap().to_lowercase();
+        let label = button.split_once('>').unwrap().1.split('<').next().unwrap();
+        let command = label.split(' ').next().unwrap().to_lowercase();
         user.ok(&["jobs", &command, "--help"]).await;
         buttons += 1;
     }

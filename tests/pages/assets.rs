@@ -170,9 +170,9 @@ fn terminal_output_is_shown_without_control_sequences() {
     assert_eq!(output("\u{1b}["), "");
     assert_eq!(output("\u{1b}]endless"), "");
     let long = format!("{}\n", "y".repeat(3_000)).repeat(100);
-    let shown = output(&long);
-    assert!(shown.len() < 70_000 && shown.ends_with("longer than a page shows"), "{}", shown.len());
-    assert!(shown.lines().all(|line| line.chars().count() <= 2_001));
+    let result = output(&long);
+    assert!(result.len() < 70_000 && result.ends_with("longer than a page shows"), "{}", result.len());
+    assert!(result.lines().all(|line| line.chars().count() <= 2_001));
 }
 
 #[test]
@@ -195,11 +195,11 @@ fn only_http_urls_become_links() {
 #[test]
 fn commands_in_a_help_text_are_marked() {
     let parts = |help: &str| {
-        let said = text::help(help);
-        said.parts().iter().map(|(words, is_command)| (words.to_string(), *is_command)).collect::<Vec<_>>()
+        let help_text = text::help(help);
+        help_text.parts().iter().map(|(part, is_command)| (part.to_string(), *is_command)).collect::<Vec<_>>()
     };
     let expected = [("Answer it: ", false), ("pullyard jobs answer", true), (". <b>", false)];
-    assert_eq!(parts("Answer it: `pullyard jobs\nanswer`. <b>"), expected.map(|(words, is)| (words.to_owned(), is)));
+    assert_eq!(parts("Answer it: `pullyard jobs\nanswer`. <b>"), expected.map(|(part, is)| (part.to_owned(), is)));
     assert_eq!(parts("`a"), [("a".to_owned(), true)]);
     assert!(text::help(" ").is_empty());
 }

@@ -38,11 +38,15 @@ async fn theme_is_stored_in_a_cookie_and_rendered() {
     assert!(cookie.starts_with("theme=dark; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax"), "{cookie}");
     assert!(!browser.get("/jobs").await.contains("data-theme"));
     let signed_in = browser.cookie.clone().unwrap();
-    for (theme, shown) in [("dark", true), ("light", true), ("x\"><script>", false)] {
+    for (theme, has_theme) in [("dark", true), ("light", true), ("x\"><script>", false)] {
         browser.cookie = Some(format!("{signed_in}; theme={theme}"));
         for path in ["/jobs", "/nope"] {
             let page = browser.get(path).await;
-            assert_eq!(page.contains(&format!("<html lang=\"en\" data-theme=\"{theme}\">")), shown, "{path} {theme}");
+            assert_eq!(
+                page.contains(&format!("<html lang=\"en\" data-theme=\"{theme}\">")),
+                has_theme,
+                "{path} {theme}"
+            );
         }
     }
     for theme in ["system", "x; Domain=evil.example"] {
@@ -82,8 +86,8 @@ async fn no_page_transfers_100_kb() {
     let page = browser.get("/board").await.body;
     let (_, rest) = page.split_once("href=\"/assets/ui.").unwrap();
     let style = format!("/assets/ui.{}", rest.split('"').next().unwrap());
-    let asked = browser.client.get(format!("{}{style}", browser.url)).header("accept-encoding", "gzip, br");
-    let answer = asked.send().await.unwrap();
+    let request = browser.client.get(format!("{}{style}", browser.url)).header("accept-encoding", "gzip, br");
+    let answer = request.send().await.unwrap();
     assert_eq!(answer.headers()["content-encoding"], "gzip");
     assert!(answer.bytes().await.unwrap().starts_with(&[0x1f, 0x8b]));
 }
@@ -91,9 +95,9 @@ async fn no_page_transfers_100_kb() {
 #[tokio::test(flavor = "multi_thread")]
 async fn error_page_has_a_way_back_and_its_visitors_navigation() {
     let (story, browser) = Story::with_browser().await;
-    let gone = browser.get("/tickets/NO-1?project=acme").await;
-    assert_eq!(gone.status, 404);
-    gone.assert_contains(&[
+    let missing = browser.get("/tickets/NO-1?project=acme").await;
+    assert_eq!(missing.status, 404);
+    missing.assert_contains(&[
         "<h1>There is no ticket NO-1 in project acme.</h1>",
         "<code>not_found</code>",
         "<code>/tickets/NO-1?project=acme</code>",

@@ -140,8 +140,8 @@ async fn refused_move_is_explained_on_the_page_after_it() {
     assert!(page.contains("APP-1 moved to Blocked.") && !page.contains("No job was started"), "{}", page.body);
     let moved = browser.post("/tickets/APP-1/move?project=acme", &[("status", TRIGGER)]).await;
     let board = browser.get(moved.redirect().1).await;
-    let words = "APP-1 moved to AI Processing. No job was started: APP-1 already has an active job";
-    assert!(board.contains(words) && board.contains(&format!("/jobs/{job}")), "{}", board.body);
+    let expected = "APP-1 moved to AI Processing. No job was started: APP-1 already has an active job";
+    assert!(board.contains(expected) && board.contains(&format!("/jobs/{job}")), "{}", board.body);
     for (status, code) in [("", 422), (&"x".repeat(65), 422), ("a\nb", 422)] {
         let refused = browser.post("/tickets/APP-1/move?project=acme", &[("status", status)]).await;
         assert_eq!(refused.status, code, "{status:?}");
@@ -259,8 +259,8 @@ async fn fragment_returns_new_events_once_and_says_when_to_stop() {
     assert_eq!(row_ids(&fragment), ["1.1", "1.2"]);
     assert!(fragment.contains("Executing") && !fragment.contains("<html"), "{}", fragment.body);
     let nothing = browser.fragment(&format!("/jobs/{job}?after=1.2")).await;
-    let told = (nothing.header("pullyard-cursor"), nothing.header("pullyard-next"), row_ids(&nothing).len());
-    assert_eq!(told, ("1.2", "1000", 0));
+    let summary = (nothing.header("pullyard-cursor"), nothing.header("pullyard-next"), row_ids(&nothing).len());
+    assert_eq!(summary, ("1.2", "1000", 0));
     agent.send_events(&[text("three")]).await;
     let fragment = browser.fragment(&format!("/jobs/{job}?after=1.2")).await;
     assert_eq!(row_ids(&fragment), ["1.3"]);
@@ -293,7 +293,7 @@ async fn running_job_shows_its_agent_and_isolation() {
     let (story, browser) = Story::with_browser().await;
     let job = story.create_job("e1", "APP-1", 1).await;
     let mut agent = Agent::start_executing(&story, &job).await;
-    let begins = |words: &str| json!({ "kind": "phase", "name": "executing", "text": words });
+    let begins = |text: &str| json!({ "kind": "phase", "name": "executing", "text": text });
     agent.send_events(&[begins("claude_code 2.1.197, isolation: none <b>")]).await;
     browser
         .get(&format!("/jobs/{job}"))
@@ -410,8 +410,8 @@ async fn hostile_text_is_escaped_on_every_page() {
         "usage",
         "raw",
     ];
-    let said = |kind: &&str| json!({ "kind": kind, "text": HOSTILE, "name": HOSTILE, "path": HOSTILE, "call": HOSTILE, "data": { HOSTILE: HOSTILE } });
-    agent.send_events(&kinds.iter().map(said).collect::<Vec<_>>()).await;
+    let hostile_event = |kind: &&str| json!({ "kind": kind, "text": HOSTILE, "name": HOSTILE, "path": HOSTILE, "call": HOSTILE, "data": { HOSTILE: HOSTILE } });
+    agent.send_events(&kinds.iter().map(hostile_event).collect::<Vec<_>>()).await;
     let key = super::percent("K<b>");
     let job = format!("/jobs/{job}");
     let ticket = format!("/tickets/{key}?project=acme");

@@ -12,9 +12,9 @@ async fn start(story: &Story) -> (Browser, JobId, Agent) {
     (Browser::admin(story).await, job, agent)
 }
 
-fn link_of<'a>(page: &'a str, words: &str) -> &'a str {
-    let before = page.split(&format!("\">{words}</a>")).next().unwrap();
-    assert!(before.len() < page.len(), "no link {words}: {page}");
+fn link_of<'a>(page: &'a str, label: &str) -> &'a str {
+    let before = page.split(&format!("\">{label}</a>")).next().unwrap();
+    assert!(before.len() < page.len(), "no link {label}: {page}");
     before.rsplit("href=\"").next().unwrap()
 }
 
@@ -83,8 +83,12 @@ async fn long_text_is_cut_and_has_its_own_page() {
     assert!(page.contains("<details class=\"step\" open>") && page.contains(">exit 1"), "a failure is closed");
     assert!(page.contains("<strong>bold</strong> ⟨U+202E⟩<a>x</a> ␛[31m"), "{}", page.body);
     assert_harmless(&page);
-    let whole = browser.get(link_of(&page.body, "Show all")).await;
-    assert!(whole.contains("line 200 &#60;b&#62;") && whole.body.len() < MAX_PAGE_BYTES, "{}", whole.body.len());
+    let full_page = browser.get(link_of(&page.body, "Show all")).await;
+    assert!(
+        full_page.contains("line 200 &#60;b&#62;") && full_page.body.len() < MAX_PAGE_BYTES,
+        "{}",
+        full_page.body.len()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,8 +117,8 @@ async fn messages_of_users_have_their_place_in_the_log() {
     let address = format!("/jobs/{job}");
     agent.send_events(&[text("before")]).await;
     story.advance_and_sweep(Duration::from_secs(1)).await;
-    let said = [("text", "Use an <b>empty</b> list."), ("once", "form-1")];
-    assert_eq!(browser.post(&format!("{address}/answer"), &said).await.status, 303);
+    let form = [("text", "Use an <b>empty</b> list."), ("once", "form-1")];
+    assert_eq!(browser.post(&format!("{address}/answer"), &form).await.status, 303);
     let fragment = browser.fragment(&format!("{address}?after=1.1")).await;
     assert!(fragment.contains("id=\"m1\"") && fragment.contains("not read yet"), "{}", fragment.body);
     assert_eq!(fragment.header("pullyard-cursor"), "1.1.1");
@@ -134,7 +138,7 @@ async fn messages_of_users_have_their_place_in_the_log() {
     story.advance_and_sweep(Duration::from_secs(1)).await;
     assert_eq!(browser.post(&format!("{address}/answer"), &[("text", "The second one.")]).await.status, 303);
     let page = browser.get(&address).await;
-    let at = |words: &str| page.body.find(words).unwrap_or_else(|| panic!("{words}: {}", page.body));
+    let at = |text: &str| page.body.find(text).unwrap_or_else(|| panic!("{text}: {}", page.body));
     let order = [at("before"), at("Use an &#60;b&#62;empty"), at("after</p>"), at("The second one.")];
     assert!(order.is_sorted() && page.contains("<span class=\"arg\">answered</span>"), "{order:?} {}", page.body);
     assert_eq!(page.body.matches("Use an &#60;b&#62;empty").count(), 1, "the message is shown twice");

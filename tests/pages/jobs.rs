@@ -56,8 +56,8 @@ async fn job_list_filters_by_every_field_and_sums_up() {
     ] {
         let page = jobs.browser.get(&format!("/jobs?project=acme{query}")).await;
         assert_eq!(page.status, 200, "{query}");
-        let shown = (Jobs::shows(&page, &jobs.failed), Jobs::shows(&page, &jobs.waiting));
-        assert_eq!(shown, (shows_failed, shows_waiting), "{query}: {}", page.body);
+        let visible = (Jobs::shows(&page, &jobs.failed), Jobs::shows(&page, &jobs.waiting));
+        assert_eq!(visible, (shows_failed, shows_waiting), "{query}: {}", page.body);
         let count = usize::from(shows_failed) + usize::from(shows_waiting);
         let total = if count == 1 { "<b>1 job</b>".to_owned() } else { format!("<b>{count} jobs</b>") };
         assert_eq!(page.contains(&total), !query.is_empty(), "{query}: {}", page.body);
@@ -65,14 +65,14 @@ async fn job_list_filters_by_every_field_and_sums_up() {
     }
     let page = jobs.browser.get("/jobs?project=acme&status=failed").await;
     assert!(page.contains("<span>1 failed</span>") && page.contains("without changing a file"), "{}", page.body);
-    let whole = jobs.browser.get(&format!("/jobs?project=acme&q={failed}")).await;
-    assert_eq!(whole.redirect(), (303, format!("/jobs/{failed}").as_str()));
+    let response = jobs.browser.get(&format!("/jobs?project=acme&q={failed}")).await;
+    assert_eq!(response.redirect(), (303, format!("/jobs/{failed}").as_str()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_job_filter_is_refused_with_its_name() {
     let (_story, browser) = Story::with_browser().await;
-    for (query, words) in [
+    for (query, expected) in [
         ("status=odd", "unknown status"),
         ("repository=acme%2Fother", "not connected to this project"),
         ("agent=odd", "unknown agent"),
@@ -80,7 +80,7 @@ async fn unknown_job_filter_is_refused_with_its_name() {
         ("failure=odd", "unknown code"),
     ] {
         let page = browser.get(&format!("/jobs?project=acme&{query}")).await;
-        assert!(page.status == 422 && page.contains(words), "{query}: {}", page.body);
+        assert!(page.status == 422 && page.contains(expected), "{query}: {}", page.body);
     }
     let hostile = super::percent(HOSTILE);
     for field in ["status", "repository", "agent", "since", "failure", "ticket", "q"] {

@@ -54,10 +54,10 @@ async fn decision_page_lists_guards_and_replays() {
     let (_, after) = list.body.split_once("href=\"/decisions/dlv_").unwrap();
     let address = format!("/decisions/dlv_{}", &after[..26]);
     let page = browser.get(&address).await;
-    for words in
+    for text in
         ["Automatic jobs are on", "8 of 13 guards", "decided here", "Not evaluated.", "It was not known before."]
     {
-        assert!(page.contains(words), "{words}: {}", page.body);
+        assert!(page.contains(text), "{text}: {}", page.body);
     }
     let replay = format!("/setup{address}/replay");
     let watcher = Browser::with(&story, &[pullyard_store::Scope::Read], None).await;
@@ -96,15 +96,15 @@ async fn ticket_page_shows_reviews_and_requests_a_revision() {
     let send = |form: &[(&'static str, String)]| form.to_vec();
     let sent = send(&form.iter().map(|(name, value)| (*name, value.clone())).collect::<Vec<_>>());
     let sent: Vec<(&str, &str)> = sent.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let asked = browser.post("/pulls/revise", &sent).await;
-    assert_eq!(asked.status, 303, "{}", asked.body);
-    let job: JobId = asked.redirect().1.strip_prefix("/jobs/").unwrap().parse().unwrap();
+    let response = browser.post("/pulls/revise", &sent).await;
+    assert_eq!(response.status, 303, "{}", response.body);
+    let job: JobId = response.redirect().1.strip_prefix("/jobs/").unwrap().parse().unwrap();
     assert_eq!(
         browser.post("/pulls/revise", &sent).await.redirect(),
-        (303, asked.redirect().1),
+        (303, response.redirect().1),
         "the second click was another request"
     );
-    browser.get(asked.redirect().1).await.assert_contains(&[&format!("Revise {REPOSITORY}#{number}")]);
+    browser.get(response.redirect().1).await.assert_contains(&[&format!("Revise {REPOSITORY}#{number}")]);
     assert!(browser.get("/jobs?project=acme").await.contains(&format!("Revise #{number}")));
 
     // A second request waits; the ticket's page shows its decision.
@@ -112,8 +112,8 @@ async fn ticket_page_shows_reviews_and_requests_a_revision() {
     other.retain(|(name, _)| *name != "once");
     let held = browser.post("/pulls/revise", &other).await;
     assert!(held.redirect().1.starts_with("/tickets/APP-1?project=acme&said=dlv_"), "{}", held.redirect().1);
-    let said = held.redirect().1.split("said=").nth(1).unwrap().parse().unwrap();
-    let entry = story.api.delivery(&said).await.unwrap();
+    let delivery = held.redirect().1.split("said=").nth(1).unwrap().parse().unwrap();
+    let entry = story.api.delivery(&delivery).await.unwrap();
     assert_eq!(entry.code, "held_for_job");
     browser.get(held.redirect().1).await.assert_contains(&[&entry.sentence, &format!("Job {} works on", job.short())]);
 
@@ -138,16 +138,16 @@ async fn ticket_shows_the_state_of_its_pull_request_everywhere() {
         let changed = PullRequest { state, ..linked };
         assert_eq!(store.update_pull_request(&changed).await.unwrap(), Write::Applied);
         let word = state.display_name();
-        let shown = format!("#{number}<span class=\"unseen\"> {word}</span></a>");
+        let link = format!("#{number}<span class=\"unseen\"> {word}</span></a>");
         for path in ["/board?project=acme", "/tickets/APP-1?project=acme"] {
             let page = browser.get(path).await;
-            assert!(page.contains(&shown), "{shown} at {path}: {}", page.body);
+            assert!(page.contains(&link), "{link} at {path}: {}", page.body);
         }
         assert_eq!(story.ticket("APP-1").await.pull_request_state, Some(state));
         let listed = story.api.tickets(&story.project, None).await.unwrap().tickets;
         assert_eq!(listed[0].pull_request_state, Some(state));
-        let said = user.ok(&["tickets", "show", "APP-1"]).await;
-        assert!(said.contains(&format!("pull_request_state\t{word}\n")), "{said}");
+        let output = user.ok(&["tickets", "show", "APP-1"]).await;
+        assert!(output.contains(&format!("pull_request_state\t{word}\n")), "{output}");
     }
     story.send_ticket_event("e2", "APP-2", TODO, 1).await;
     assert_eq!(story.ticket("APP-2").await.pull_request_state, None);
@@ -241,7 +241,7 @@ async fn revise_job_page_shows_its_reviews_as_harmless_text() {
     })
     .await;
     let page = browser.get(&format!("/jobs/{job}")).await;
-    for words in [
+    for text in [
         "<h2>Request</h2>",
         "1 review, 2 inline comments",
         "Please rename it.",
@@ -252,7 +252,7 @@ async fn revise_job_page_shows_its_reviews_as_harmless_text() {
         "edited after it was submitted",
         "⟨U+202E⟩",
     ] {
-        assert!(page.contains(words), "{words}: {}", page.body);
+        assert!(page.contains(text), "{text}: {}", page.body);
     }
     assert_eq!(
         page.body.matches("edited after it was submitted").count(),

@@ -17,17 +17,17 @@ impl Story {
 #[tokio::test(flavor = "multi_thread")]
 async fn sign_in_link_works_once_and_survives_previews() {
     let story = Story::start_with_waiting_tasks().await;
-    let made = story.api.create_sign_in_link().await.unwrap();
-    assert_eq!(made.expires_in_secs, 600);
-    assert!(made.url.starts_with(story.local.api_url()), "{}", made.url);
+    let link = story.api.create_sign_in_link().await.unwrap();
+    assert_eq!(link.expires_in_secs, 600);
+    assert!(link.url.starts_with(story.local.api_url()), "{}", link.url);
     let mut browser = Browser::new(&story);
     for _ in 0..3 {
         // A link preview sends GET only.
-        let shown = browser.ask(Method::GET, &format!("/sign-in?code={}", code_of(&made.url)), &[], &[]).await;
-        assert_eq!(shown.status, 200);
-        assert!(shown.contains("Sign in") && shown.headers.get("set-cookie").is_none());
+        let preview = browser.ask(Method::GET, &format!("/sign-in?code={}", code_of(&link.url)), &[], &[]).await;
+        assert_eq!(preview.status, 200);
+        assert!(preview.contains("Sign in") && preview.headers.get("set-cookie").is_none());
     }
-    let entered = browser.use_link(&made.url).await;
+    let entered = browser.use_link(&link.url).await;
     assert_eq!(entered.redirect(), (303, "/"));
     let cookie = entered.header("set-cookie");
     assert!(cookie.contains("HttpOnly; SameSite=Strict") && cookie.contains("Path=/"), "{cookie}");
@@ -35,11 +35,11 @@ async fn sign_in_link_works_once_and_survives_previews() {
     assert_eq!(browser.get("/jobs").await.status, 200);
 
     let mut other = Browser::new(&story);
-    let refused = other.use_link(&made.url).await;
+    let refused = other.use_link(&link.url).await;
     assert_eq!(refused.status, 403);
     assert!(refused.contains("used before") && other.cookie.is_none());
     assert_eq!(browser.get("/jobs").await.status, 200, "the first browser lost its session");
-    assert_ne!(story.link().await, made.url, "two links are equal");
+    assert_ne!(story.link().await, link.url, "two links are equal");
     let admin = story.local.admin_token();
     let (status, headers, _) = story.request(Method::POST, "/v1/sign-in-links", Some(admin), b"{}".to_vec()).await;
     assert_eq!((status, headers["cache-control"].to_str().unwrap()), (201, "no-store"), "the link may be cached");
@@ -236,7 +236,7 @@ async fn cli_open_prints_a_working_sign_in_link() {
     };
     let mut browser = Browser::new(&story);
     assert_eq!(browser.use_link(open(&["open"]).await.trim()).await.status, 303);
-    let said: serde_json::Value = serde_json::from_str(&open(&["open", "--json"]).await).unwrap();
-    assert_eq!(said["expires_in_secs"], 600);
-    assert_eq!(browser.use_link(said["url"].as_str().unwrap()).await.status, 303);
+    let link: serde_json::Value = serde_json::from_str(&open(&["open", "--json"]).await).unwrap();
+    assert_eq!(link["expires_in_secs"], 600);
+    assert_eq!(browser.use_link(link["url"].as_str().unwrap()).await.status, 303);
 }

@@ -21,10 +21,14 @@ async fn quick_form_creates_numbered_tickets_in_its_column() {
     let (story, browser) = Story::with_browser().await;
     browser.get("/board").await.assert_contains(&[r#"<form id="quick-form" method="post" action="/tickets">"#]);
     let form = [("project", "acme"), ("status", TODO), ("title", HOSTILE), ("once", "page-1")];
-    let made = browser.post("/tickets", &form).await;
-    assert_eq!(browser.post("/tickets", &form).await.redirect(), made.redirect(), "a repeat created a second ticket");
+    let response = browser.post("/tickets", &form).await;
+    assert_eq!(
+        browser.post("/tickets", &form).await.redirect(),
+        response.redirect(),
+        "a repeat created a second ticket"
+    );
     browser.post("/tickets", &[("project", "acme"), ("status", TODO), ("title", "Second")]).await;
-    let board = browser.get(made.redirect().1).await;
+    let board = browser.get(response.redirect().1).await;
     assert!(board.contains("ACME-1") && board.contains("ACME-2") && !board.contains("ACME-3"), "{}", board.body);
     assert!(board.contains("&#60;script&#62;") && !board.contains(HOSTILE), "{}", board.body);
     assert_eq!(story.ticket("ACME-2").await.status, TODO);
@@ -47,8 +51,8 @@ async fn board_search_shows_only_matching_tickets() {
         ("q=%3Cscript%3E", [false, false]),
     ] {
         let page = browser.get(&format!("/board?project=acme&{query}")).await;
-        let shown = ["ACME-1", "ACME-2"].map(|key| page.contains(&format!("id=\"card-{key}\"")));
-        assert_eq!(shown, found, "{query}");
+        let visible = ["ACME-1", "ACME-2"].map(|key| page.contains(&format!("id=\"card-{key}\"")));
+        assert_eq!(visible, found, "{query}");
         assert_eq!(page.contains("No ticket matches"), found == [false, false], "{query}");
         assert!(page.contains("Clear</a>") && !page.contains("<script>"), "{query}");
     }
@@ -94,10 +98,10 @@ async fn comment_is_added_edited_and_deleted_on_the_page() {
         assert_eq!(added.redirect(), (303, "/tickets/ACME-1?project=acme#comment-1"), "{}", added.body);
     }
     browser.post(path, &[("text", "Use spaces.")]).await;
-    let shown = ana.get(page).await;
-    assert!(shown.contains("<strong>tabs</strong>") && !shown.contains(HOSTILE), "{}", shown.body);
-    assert!(shown.contains("comments/1/edit?") || shown.contains("comment=1#comment-1"), "{}", shown.body);
-    assert!(!shown.contains("comment=2#comment-2"), "another author's comment has a button");
+    let view = ana.get(page).await;
+    assert!(view.contains("<strong>tabs</strong>") && !view.contains(HOSTILE), "{}", view.body);
+    assert!(view.contains("comments/1/edit?") || view.contains("comment=1#comment-1"), "{}", view.body);
+    assert!(!view.contains("comment=2#comment-2"), "another author's comment has a button");
     let refused = ana.post(path, &[("text", &"x".repeat(17_000))]).await;
     assert!(refused.status == 422 && refused.contains("bad-comment") && refused.contains("xxx</textarea>"));
 
@@ -115,8 +119,8 @@ async fn comment_is_added_edited_and_deleted_on_the_page() {
         browser.post(&delete(1), &[("x", "y")]).await.redirect(),
         (303, "/tickets/ACME-1?project=acme#comments")
     );
-    let shown = browser.get(page).await;
-    assert!(!shown.contains("Use both.") && shown.contains("Use spaces."), "{}", shown.body);
+    let view = browser.get(page).await;
+    assert!(!view.contains("Use both.") && view.contains("Use spaces."), "{}", view.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -80,8 +80,8 @@ fn read(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-fn review(world: &World, kept: &str, number: u64) -> Value {
-    let mut event = read(kept);
+fn review(world: &World, template: &str, number: u64) -> Value {
+    let mut event = read(template);
     let mut body = world.review(90_000 + number, "submitted", "changes_requested");
     body["pull_request"]["number"] = number.into();
     body["pull_request"]["head"]["ref"] = branch(number).into();
@@ -122,8 +122,8 @@ impl Work {
 
             let job = story.create_job(&format!("die-{n}"), &other, 1).await;
             let task = format!("arn:aws:ecs:eu-central-1:123456789012:task/pullyard/{n:032x}");
-            let asked = store.load_job(&job).await.unwrap().unwrap().begin_dispatch(story.clock.now()).unwrap();
-            let started = asked.set_task(asked.attempt + 1, asked.dispatch.number, &task).unwrap();
+            let pending = store.load_job(&job).await.unwrap().unwrap().begin_dispatch(story.clock.now()).unwrap();
+            let started = pending.set_task(pending.attempt + 1, pending.dispatch.number, &task).unwrap();
             assert_eq!(store.update_job(&started).await.unwrap(), Write::Applied);
             let died = event_file(story, "tasks.stopped_before_the_claim");
             work.deaths.push_back(read(&died.replace("<job>", job.as_str()).replace("<task>", &task)));
@@ -182,7 +182,7 @@ async fn functions_are_measured() {
         ("tasks", "a task that died", Box::new(|| work.borrow_mut().deaths.pop_front().unwrap())),
     ];
     println!("| function | event | {COLUMNS} |\n|---|---|---|---|---|---|---|---|");
-    for (name, what, mut event) in subjects {
+    for (name, description, mut event) in subjects {
         if name == "dispatcher" {
             // Prepared late, because the sweeper would find all of this work.
             work.replace(Work::prepare(story).await);
@@ -201,7 +201,7 @@ async fn functions_are_measured() {
             let warm = if round == 0 { WARM } else { 0 };
             measure(&runtime, warm, &mut ours, &mut event).await;
         }
-        println!("| {name} | {what} | {ours} |");
+        println!("| {name} | {description} | {ours} |");
     }
     world.story.shut_down().await;
 }

@@ -63,11 +63,11 @@ impl Tls {
             "PULLYARD_ECS_ENDPOINT",
             "PULLYARD_SECRETSMANAGER_ENDPOINT",
         ];
-        let told = names.into_iter().zip(&self.urls).map(|(name, url)| (name.to_owned(), url.clone()));
+        let endpoints = names.into_iter().zip(&self.urls).map(|(name, url)| (name.to_owned(), url.clone()));
         // Clear SSL_CERT_DIR, which some machines set. Lambda has no such folder, and reading it would dominate the
         // measurement.
         let trusted = [("SSL_CERT_FILE", self.bundle.display().to_string()), ("SSL_CERT_DIR", String::new())];
-        told.chain(trusted.map(|(name, value)| (name.to_owned(), value))).collect()
+        endpoints.chain(trusted.map(|(name, value)| (name.to_owned(), value))).collect()
     }
 
     pub(crate) fn connect(&self, services: &Endpoints) {

@@ -41,8 +41,8 @@ async fn reviews_missed_before_a_restart_are_found_after_it() {
     forge.inject_delivery_fault(1, DeliveryFault::NotRecorded);
     forge.inject_delivery_fault(1, DeliveryFault::ResponseLost);
     let mut reviews = Vec::new();
-    for words in ["Never sent.", "Forgotten.", "Lost its answer."] {
-        reviews.push(desk.request_changes(words, &[]).await);
+    for text in ["Never sent.", "Forgotten.", "Lost its answer."] {
+        reviews.push(desk.request_changes(text, &[]).await);
     }
     let desk = desk.restart(Tasks::Die).await;
     for _ in 0..3 {
@@ -62,8 +62,8 @@ async fn reviews_missed_before_a_restart_are_found_after_it() {
     for job in &jobs {
         prompts += &desk.prompt(&job.id).await;
     }
-    for words in ["Never sent.", "Forgotten.", "Lost its answer."] {
-        assert_eq!(prompts.matches(words).count(), 1, "{words}: {prompts}");
+    for text in ["Never sent.", "Forgotten.", "Lost its answer."] {
+        assert_eq!(prompts.matches(text).count(), 1, "{text}: {prompts}");
     }
     for review in reviews {
         let entry = desk.ledger_entry(review).await;

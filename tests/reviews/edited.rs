@@ -10,7 +10,7 @@ async fn only_the_edited_review_is_marked_as_changed() {
     let first = desk.revision().await;
     desk.prompt(&first.id).await;
     let reworded = desk.request_changes("Use tabs.", &[]).await;
-    let kept = desk.request_changes("And test it.", &[]).await;
+    let unchanged = desk.request_changes("And test it.", &[]).await;
     let forge = desk.story.local.forge();
     forge.edit_review(REPOSITORY, (desk.number, reworded), ANN, "Use spaces.").await.unwrap();
     forge.wait_for_deliveries().await;
@@ -25,7 +25,7 @@ async fn only_the_edited_review_is_marked_as_changed() {
     };
     assert!(prompt.contains("Use spaces.") && !prompt.contains("Use tabs."), "{prompt}");
     assert!(line(reworded).contains("changed after it was submitted"), "{}", line(reworded));
-    assert!(!line(kept).contains("changed after it was submitted"), "{}", line(kept));
+    assert!(!line(unchanged).contains("changed after it was submitted"), "{}", line(unchanged));
     desk.wait_for_completion(&next.id).await;
     desk.end().await;
 }

@@ -101,8 +101,8 @@ async fn next_job_starts_without_reviews_the_forge_never_returns() {
     assert_eq!((job.kind, job.result.unwrap().number), (JobKind::Implement, desk.number));
     let next = desk.nth_revision(2).await;
     desk.wait_for_completion(&next.id).await;
-    let told = desk.context(&next.id).await.prompt();
-    assert!(told.contains("Second.") && told.contains("The second line."), "{told}");
+    let prompt = desk.context(&next.id).await.prompt();
+    assert!(prompt.contains("Second.") && prompt.contains("The second line."), "{prompt}");
     assert_eq!(desk.ledger_entry(waits).await.job.as_ref(), Some(&next.id));
     desk.end().await;
 }

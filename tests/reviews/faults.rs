@@ -26,8 +26,13 @@ impl ReviewWorld {
     async fn assert_waits(&self, job: &JobId, code: &str) -> Timestamp {
         self.story.wait_for_empty_queues().await;
         let seen = self.story.api.job(job).await.unwrap();
-        let why = self.story.api.explain_job(job).await.unwrap();
-        assert_eq!((seen.status, why.code.as_deref()), (JobStatus::Pending, Some(code)), "{}", why.sentence);
+        let explanation = self.story.api.explain_job(job).await.unwrap();
+        assert_eq!(
+            (seen.status, explanation.code.as_deref()),
+            (JobStatus::Pending, Some(code)),
+            "{}",
+            explanation.sentence
+        );
         assert_eq!(self.why().await.revised, Some(seen.created), "the hour began with the job");
         seen.created
     }
@@ -99,8 +104,8 @@ async fn request_waits_for_a_permission_check_and_gets_the_review() {
     assert_eq!(desk.ledger_entry(review).await.job, None, "no job owns the review before the permission is known");
     desk.story.advance_and_sweep(HOUR).await;
     let prompt = desk.prompt(&job).await;
-    for words in ["Use tabs.", "First.", "The first line."] {
-        assert_eq!(prompt.matches(words).count(), 1, "{words}: {prompt}");
+    for text in ["Use tabs.", "First.", "The first line."] {
+        assert_eq!(prompt.matches(text).count(), 1, "{text}: {prompt}");
     }
     desk.wait_for_completion(&job).await;
     assert_eq!(desk.ledger_entry(review).await.job.as_ref(), Some(&job));

@@ -4,12 +4,12 @@ use super::world::{ANN, HOUR, KEY, ReviewSetup, ReviewWorld};
 use crate::prelude::*;
 
 impl ReviewWorld {
-    async fn assert_cancelled_by_close(&self, job: &JobId, what: &str) {
+    async fn assert_cancelled_by_close(&self, job: &JobId, state: &str) {
         let job = self.story.wait_for_end(job).await;
-        let sentence = format!("Cancelled because #{} was {what}.", self.number);
+        let sentence = format!("Cancelled because #{} was {state}.", self.number);
         assert_eq!(job.status, JobStatus::Cancelled, "{job:?}");
-        let why = self.story.api.explain_job(&job.id).await.unwrap();
-        assert_eq!(why.sentence, sentence);
+        let explanation = self.story.api.explain_job(&job.id).await.unwrap();
+        assert_eq!(explanation.sentence, sentence);
         self.story.advance_and_sweep(Duration::from_secs(1)).await;
         let ticket = self.wait_for_synced_ticket().await;
         assert_eq!((ticket.status.as_str(), ticket.badges.len()), (TODO, 0), "{ticket:?}");
@@ -88,10 +88,10 @@ async fn merge_refuses_waiting_reviews() {
     assert_eq!(desk.ledger_entry(waits).await.code, "pull_request_closed");
     assert_eq!(desk.why().await.state, PullRequestState::Merged);
     // `why` names the refused revision, because the ticket itself was not refused.
-    let said = User::of(&desk.story).ok(&["why", KEY]).await;
+    let output = User::of(&desk.story).ok(&["why", KEY]).await;
     let label = format!("{REPOSITORY}#{}", desk.number);
     let refused = format!("No job was started for the last request to revise {label}: {label} is merged.");
-    assert_eq!(said.trim_end(), refused);
+    assert_eq!(output.trim_end(), refused);
     desk.story.advance_and_sweep(HOUR).await;
     desk.story.wait_for_empty_queues().await;
     assert_eq!(desk.revisions().await.len(), 1);

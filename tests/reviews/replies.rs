@@ -15,16 +15,22 @@ async fn review_yields_one_commit_thread_replies_and_a_rerequest() {
 
     let url = format!("{}/{REPOSITORY}/pull/{}", desk.story.local.forge().url(), desk.number);
     let branch = desk.why().await.branch;
-    for words in ["Say it twice.", "This line, please.", "work.txt", "line 1", ANN, &url, &branch, "About APP-1"] {
-        assert!(prompt.contains(words), "{words:?} is not in:\n{prompt}");
+    for text in ["Say it twice.", "This line, please.", "work.txt", "line 1", ANN, &url, &branch, "About APP-1"] {
+        assert!(prompt.contains(text), "{text:?} is not in:\n{prompt}");
     }
     let store = desk.story.store().await;
     let stored = store.load_job(&job.id).await.unwrap().unwrap();
     let frozen = store.load_context(&job.id, &stored.context).await.unwrap().unwrap();
     assert_eq!(frozen.prompt(), prompt);
-    let told = frozen.review.unwrap();
-    assert_eq!((told.pull_request.url.as_str(), told.pull_request.branch.as_str()), (url.as_str(), branch.as_str()));
-    assert_eq!((told.reviews.len(), told.reviews[0].id, told.reviews[0].comments[0].line), (1, review, Some(1)));
+    let context = frozen.review.unwrap();
+    assert_eq!(
+        (context.pull_request.url.as_str(), context.pull_request.branch.as_str()),
+        (url.as_str(), branch.as_str())
+    );
+    assert_eq!(
+        (context.reviews.len(), context.reviews[0].id, context.reviews[0].comments[0].line),
+        (1, review, Some(1))
+    );
 
     desk.unblock_agents();
     let job = desk.wait_for_completion(&job.id).await;

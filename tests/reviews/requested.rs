@@ -31,8 +31,8 @@ async fn requested_revision_passes_guards_and_adds_refused_reviews() {
     assert_eq!(answer.verdict, Verdict::Accepted, "{}", answer.sentence);
     let job = answer.job.unwrap();
     let prompt = desk.prompt(&job).await;
-    for words in ["Use tabs.", "First.", "Second.", "By Ann.", "Third."] {
-        assert!(prompt.contains(words), "{words}: {prompt}");
+    for text in ["Use tabs.", "First.", "Second.", "By Ann.", "Third."] {
+        assert!(prompt.contains(text), "{text}: {prompt}");
     }
     assert!(!prompt.contains("evil") && !prompt.contains("By Ben."), "{prompt}");
     desk.wait_for_completion(&job).await;
@@ -71,15 +71,15 @@ async fn request_after_a_failed_request_repeats_its_inputs_once() {
         .job
         .unwrap();
     desk.wait_for_completion(&next).await;
-    let told = desk.context(&next).await.prompt();
-    for words in ["Use tabs.", "First.", "Second.", "And shorter lines."] {
-        assert_eq!(told.matches(words).count(), 1, "{words}: {told}");
+    let prompt = desk.context(&next).await.prompt();
+    for text in ["Use tabs.", "First.", "Second.", "And shorter lines."] {
+        assert_eq!(prompt.matches(text).count(), 1, "{text}: {prompt}");
     }
-    assert!(told.find("Use tabs.") < told.find("And shorter lines."), "the older message comes first: {told}");
+    assert!(prompt.find("Use tabs.") < prompt.find("And shorter lines."), "the older message comes first: {prompt}");
     let last = desk.story.api.revise_pull_request(&desk.revise_request("Once more."), None).await.unwrap().job.unwrap();
     desk.wait_for_completion(&last).await;
-    let told = desk.context(&last).await.prompt();
-    assert!(told.contains("Once more.") && !told.contains("Use tabs.") && !told.contains("Second."), "{told}");
+    let prompt = desk.context(&last).await.prompt();
+    assert!(prompt.contains("Once more.") && !prompt.contains("Use tabs.") && !prompt.contains("Second."), "{prompt}");
     desk.end().await;
 }
 
@@ -120,8 +120,11 @@ async fn explanation_of_a_refused_review_follows_the_settings() {
     let off = "Revising on review is switched off for acme.";
     assert_eq!(desk.why().await.sentence, off);
     desk.story.update_settings(|settings| settings.revise_on_review = true).await;
-    let why = desk.why().await;
-    assert_eq!(why.sentence, format!("The newest review of {REPOSITORY}#1 started no job. The reason was: {off}"));
-    assert!(why.help.ends_with(&format!("`pullyard revise {REPOSITORY}#1`.")), "{}", why.help);
+    let explanation = desk.why().await;
+    assert_eq!(
+        explanation.sentence,
+        format!("The newest review of {REPOSITORY}#1 started no job. The reason was: {off}")
+    );
+    assert!(explanation.help.ends_with(&format!("`pullyard revise {REPOSITORY}#1`.")), "{}", explanation.help);
     desk.end().await;
 }

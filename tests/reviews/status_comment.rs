@@ -16,9 +16,9 @@ impl ReviewWorld {
         wait_until("the comments are there", async || {
             let seen = self.story.local.forge().pull_snapshot(REPOSITORY, self.number).await.unwrap().unwrap();
             let ours = seen.notes.iter().filter(|(author, _)| author == "pullyard-bot");
-            let said: Vec<&str> = ours.map(|(_, words)| words.as_str()).collect();
-            let is_said = said.len() == each.len() && said.iter().zip(each).all(|(said, words)| said.contains(*words));
-            if is_said && seen.statuses.is_empty() { Ok(()) } else { Err(format!("{said:?} {:?}", seen.statuses)) }
+            let texts: Vec<&str> = ours.map(|(_, text)| text.as_str()).collect();
+            let has_all = texts.len() == each.len() && texts.iter().zip(each).all(|(text, part)| text.contains(*part));
+            if has_all && seen.statuses.is_empty() { Ok(()) } else { Err(format!("{texts:?} {:?}", seen.statuses)) }
         })
         .await
     }

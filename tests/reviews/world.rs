@@ -106,8 +106,8 @@ impl ReviewWorld {
 
     pub(super) async fn open_pull_request(&self, branch: &str) -> u64 {
         self.commit(branch, "change.txt", "one\ntwo\nthree\n").await;
-        let asked = json!({ "title": branch, "head": branch, "base": "main", "body": "" });
-        self.story.call_forge(Method::POST, "/pulls", asked).await["number"].as_u64().unwrap()
+        let body = json!({ "title": branch, "head": branch, "base": "main", "body": "" });
+        self.story.call_forge(Method::POST, "/pulls", body).await["number"].as_u64().unwrap()
     }
 
     pub(super) async fn link(&self, number: u64, key: &str) {
@@ -145,7 +145,7 @@ impl ReviewWorld {
 
     pub(super) async fn request_changes_as(&self, who: &str, words: &str, remarks: &[(&str, u64, &str)]) -> u64 {
         let remarks: Vec<_> =
-            remarks.iter().map(|(path, line, words)| LineComment { path, line: *line, body: words }).collect();
+            remarks.iter().map(|(path, line, text)| LineComment { path, line: *line, body: text }).collect();
         let forge = self.story.local.forge();
         let review = forge.request_changes(REPOSITORY, self.number, who, words, &remarks).await.unwrap();
         forge.wait_for_deliveries().await;
@@ -153,9 +153,9 @@ impl ReviewWorld {
     }
 
     pub(super) async fn call_forge(&self, method: Method, path: &str, body: Value) -> Value {
-        let said = self.story.call_forge(method, &format!("/pulls/{}{path}", self.number), body).await;
+        let response = self.story.call_forge(method, &format!("/pulls/{}{path}", self.number), body).await;
         self.story.local.forge().wait_for_deliveries().await;
-        said
+        response
     }
 
     pub(super) async fn set_state(&self, state: &str) {
@@ -234,8 +234,8 @@ impl ReviewWorld {
 
     pub(super) async fn wait_for_why(&self, words: &str) {
         wait_until("the sentence is there", async || {
-            let said = self.why().await.sentence;
-            if said.contains(words) { Ok(()) } else { Err(said) }
+            let sentence = self.why().await.sentence;
+            if sentence.contains(words) { Ok(()) } else { Err(sentence) }
         })
         .await
     }
@@ -245,7 +245,7 @@ impl ReviewWorld {
             let seen = self.story.local.forge().pull_snapshot(REPOSITORY, self.number).await.unwrap().unwrap();
             let ours = seen.statuses.iter().find(|(name, ..)| name == "pullyard");
             match ours {
-                Some((_, is, said)) if is == state && said.contains(words) => Ok(()),
+                Some((_, is, description)) if is == state && description.contains(words) => Ok(()),
                 _ => Err(format!("{ours:?} at {}", seen.head)),
             }
         })
@@ -259,7 +259,7 @@ impl ReviewWorld {
     pub(super) async fn ledger_entry(&self, review: u64) -> Delivery {
         let of = |entry: &Delivery| {
             let subject = entry.review.as_ref().and_then(|subject| subject.review.as_ref());
-            subject.is_some_and(|told| told.as_str() == review.to_string())
+            subject.is_some_and(|id| id.as_str() == review.to_string())
         };
         let mut found: Vec<_> = self.ledger().await.into_iter().filter(of).collect();
         assert_eq!(found.len(), 1, "one entry per review: {found:?}");
@@ -268,9 +268,9 @@ impl ReviewWorld {
 
     pub(super) async fn commits_of(&self, jobs: &[&JobId]) -> usize {
         let head = self.story.local.forge().pull_snapshot(REPOSITORY, self.number).await.unwrap().unwrap().head;
-        let said = self.story.git(&["log", &head, "--format=%(trailers:key=Pullyard-Job,valueonly)"]).await;
+        let trailers = self.story.git(&["log", &head, "--format=%(trailers:key=Pullyard-Job,valueonly)"]).await;
         let of = |line: &&str| jobs.iter().any(|job| line.split('/').next() == Some(job.as_str()));
-        said.lines().filter(of).count()
+        trailers.lines().filter(of).count()
     }
 
     pub(super) async fn assert_one_commit_and_replies(&self, jobs: &[&JobId], threads: usize) {
@@ -279,7 +279,7 @@ impl ReviewWorld {
         let answers: Vec<_> = seen.comments.iter().filter(|(author, _)| author == "pullyard-bot").collect();
         assert_eq!(answers.len(), threads, "one reply per thread: {answers:?}");
         let head = seen.head.get(..10).unwrap();
-        assert!(answers.iter().all(|(_, words)| words.contains(head)), "{head}: {answers:?}");
+        assert!(answers.iter().all(|(_, text)| text.contains(head)), "{head}: {answers:?}");
         assert_eq!(seen.requested_reviewers, [ANN], "the review is requested again");
     }
 

@@ -91,13 +91,14 @@ impl Deployment {
         while !waiting.is_empty() {
             let names: Vec<String> = waiting.iter().map(|(name, ..)| format!("\"{name}\",")).collect();
             let free = waiting.iter().position(|(_, resource, _)| {
-                let said = resource["Properties"]["Parameters"].to_string();
-                !names.iter().any(|name| said.contains(&format!("[{name}")))
+                let parameters = resource["Properties"]["Parameters"].to_string();
+                !names.iter().any(|name| parameters.contains(&format!("[{name}")))
             });
             let (name, resource, location) = waiting.remove(free.expect("nested stacks form a cycle"));
-            let given = fields(&resource["Properties"]["Parameters"]);
-            let given = given.filter_map(|(name, value)| Some((name.clone(), resolve_text(known, value)?))).collect();
-            let outputs = self.read_stack(&file.with_file_name(location), given);
+            let parameters = fields(&resource["Properties"]["Parameters"]);
+            let parameters =
+                parameters.filter_map(|(name, value)| Some((name.clone(), resolve_text(known, value)?))).collect();
+            let outputs = self.read_stack(&file.with_file_name(location), parameters);
             known.0.extend(outputs.into_iter().map(|(output, value)| (format!("{name}.Outputs.{output}"), value)));
         }
     }

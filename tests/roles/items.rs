@@ -103,7 +103,7 @@ fn table() -> String {
 }
 
 fn is_listed(function: &str, action: &str) -> bool {
-    CALLS.iter().any(|(of, does, what, _)| *of == function && *does == action && *what == Resource::Table)
+    CALLS.iter().any(|(of, does, resource, _)| *of == function && *does == action && *resource == Resource::Table)
 }
 
 fn example_key(items: &str) -> String {
@@ -158,7 +158,7 @@ pub(super) fn refusal(asked: &UsedPermission) -> Option<String> {
 pub(super) fn assert_all_recorded(asked: &BTreeSet<UsedPermission>) {
     let done = |(function, items, actions): &(&str, &str, &[&str])| {
         let of = |one: &&UsedPermission| one.function == *function && one.items.as_deref() == Some(*items);
-        let rare = UNTESTED_WRITES.iter().any(|(rarely, what, _)| rarely == function && what == items);
+        let rare = UNTESTED_WRITES.iter().any(|(rarely, kind, _)| rarely == function && kind == items);
         rare || asked.iter().filter(of).any(|one| actions.contains(&one.action.as_str()))
     };
     let written =
@@ -180,8 +180,8 @@ fn every_item_kind_of_the_store_is_listed() {
     let (keys, _) = production.split_once("pub(crate) fn due_partition(").unwrap();
     // These prefixes occur only in index keys.
     let indexed = ["HOOK", "INTEGRATION", "PROJECT", "TOKEN", "JOB", "TICKET", "PR", "DELIVERY"];
-    let words = keys.split('"').skip(1).step_by(2);
-    let kinds = words.filter_map(|word| {
+    let literals = keys.split('"').skip(1).step_by(2);
+    let kinds = literals.filter_map(|word| {
         let end = word.find(|c: char| !c.is_ascii_uppercase()).unwrap_or(word.len());
         let (kind, rest) = word.split_at(end);
         (!kind.is_empty()).then(|| if rest.starts_with('#') { format!("{kind}#") } else { kind.to_owned() })

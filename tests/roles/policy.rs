@@ -168,7 +168,7 @@ fn every_value_of_a_key_must_match_and_absence_is_distinct() {
     ] });
     let policy = Policy::read(&document).unwrap();
     type Row = (&'static str, &'static [(&'static str, &'static str)], bool);
-    let asked: [Row; 7] = [
+    let rows: [Row; 7] = [
         ("arn:t", &[("d:Keys", "JOB#1")], true),
         ("arn:t", &[("d:keys", "SWEEPER")], true),
         ("arn:t", &[("d:Keys", "SWEEPERS")], false),
@@ -177,7 +177,7 @@ fn every_value_of_a_key_must_match_and_absence_is_distinct() {
         ("arn:t", &[], false),
         ("arn:secret", &[("d:Keys", "JOB#1")], false),
     ];
-    for (resource, context, allowed) in asked {
+    for (resource, context, allowed) in rows {
         let request = Request { action: "d:Put", resource, context };
         assert_eq!(policy.allows(&request), allowed, "{resource} {context:?}");
     }

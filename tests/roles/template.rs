@@ -109,8 +109,8 @@ impl References {
             Value::Object(fields) => match fields.iter().next().filter(|_| fields.len() == 1) {
                 Some((name, of)) if name == "Ref" => Ok(json!(self.get(of.as_str().unwrap_or_default())?)),
                 Some((name, Value::Array(path))) if name == "Fn::GetAtt" => {
-                    let words = path.iter().filter_map(Value::as_str).collect::<Vec<_>>();
-                    Ok(json!(self.get(&words.join("."))?))
+                    let segments = path.iter().filter_map(Value::as_str).collect::<Vec<_>>();
+                    Ok(json!(self.get(&segments.join("."))?))
                 }
                 Some((name, Value::String(text))) if name == "Fn::Sub" => Ok(json!(self.substitute(text)?)),
                 Some((name, of)) if name == "Fn::Split" => {

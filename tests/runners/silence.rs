@@ -40,8 +40,11 @@ async fn possible_push_is_checked_before_the_job_fails() {
     story.pass_in_steps(30).await;
     // The next attempt looks for a pushed commit before the job fails.
     story.wait_for_job(&job, has_status(JobStatus::Ready)).await;
-    let why = story.api.explain_job(&job).await.unwrap().sentence;
-    assert!(why.starts_with("A runner must first check whether the lost attempt pushed its work. No "), "{why}");
+    let sentence = story.api.explain_job(&job).await.unwrap().sentence;
+    assert!(
+        sentence.starts_with("A runner must first check whether the lost attempt pushed its work. No "),
+        "{sentence}"
+    );
     kite.heartbeat(&[]).await;
     let claimed = kite.claim("c2").await.unwrap();
     let (assignment, client) = story.start_claimed(&claimed, "c2").await.unwrap();
@@ -54,18 +57,21 @@ async fn possible_push_is_checked_before_the_job_fails() {
     let failure = ended.failure.unwrap();
     assert_eq!((failure.code.as_str(), failure.facts["runner"].as_str()), ("runner_offline", Some("kite")));
     assert_eq!(ended.push_search_error.unwrap().code, "source_denied");
-    let why = story.api.explain_job(&job).await.unwrap();
-    let unlooked =
+    let explanation = story.api.explain_job(&job).await.unwrap();
+    let ending =
         " An earlier attempt may have pushed, but the check failed: GitHub refused the credentials for acme/app.";
-    assert!(why.sentence.ends_with(unlooked) && why.help.starts_with("Check the forge for the branch `"), "{why:?}");
+    assert!(
+        explanation.sentence.ends_with(ending) && explanation.help.starts_with("Check the forge for the branch `"),
+        "{explanation:?}"
+    );
     let attempts = story.api.attempts(&job).await.unwrap().attempts;
     let looked = attempts.into_iter().find(|attempt| attempt.attempt == 2).unwrap();
     assert_eq!(looked.failure.unwrap().code, "source_denied");
     let user = User::of(&story);
-    let shown = user.ok(&["jobs", "show", job.as_str()]).await;
+    let output = user.ok(&["jobs", "show", job.as_str()]).await;
     assert!(
-        shown.contains("\npushed\tAn earlier attempt may have pushed, but the check failed: GitHub refused"),
-        "{shown}"
+        output.contains("\npushed\tAn earlier attempt may have pushed, but the check failed: GitHub refused"),
+        "{output}"
     );
     let look = format!("check the forge first: an earlier attempt may have pushed; `pullyard why {}`", job.short());
     user.run(&["jobs", "logs", job.as_str(), "-f"]).await.assert_exit(6, &look);

@@ -73,8 +73,8 @@ impl Account {
         let at = story.local.aws().endpoints().clone();
         let mut dead_letters = Vec::new();
         for name in ["dead-dispatch", "dead-effects", "dead-undelivered"] {
-            let made = sqs(&at.sqs, "CreateQueue", json!({ "QueueName": name })).await;
-            dead_letters.push(made["QueueUrl"].as_str().unwrap().to_owned());
+            let response = sqs(&at.sqs, "CreateQueue", json!({ "QueueName": name })).await;
+            dead_letters.push(response["QueueUrl"].as_str().unwrap().to_owned());
         }
         let queue = async |name| story.queue_url(name).await.as_str().unwrap().to_owned();
         let outputs = [
@@ -131,8 +131,9 @@ impl Account {
                  </item></securityGroupInfo></DescribeSecurityGroupsResponse>"
             ),
         );
-        let sure = "<member><SubscriptionArn>arn:aws:sns:us-east-1:123456789012:py-alarms:1</SubscriptionArn></member>";
-        account.set_answer("ListSubscriptionsByTopic", &subscriptions(sure));
+        let subscription =
+            "<member><SubscriptionArn>arn:aws:sns:us-east-1:123456789012:py-alarms:1</SubscriptionArn></member>";
+        account.set_answer("ListSubscriptionsByTopic", &subscriptions(subscription));
         account.set_answer("GetMetricStatistics", &data_points("Maximum", &[]));
         let usage = json!({
             "MetricNamespace": "AWS/Usage", "MetricName": "ResourceCount", "MetricStatisticRecommendation": "Maximum",
@@ -256,8 +257,8 @@ fn operation_of(headers: &HeaderMap, body: &str) -> (String, String) {
         return (operation, word.unwrap_or_default().to_owned());
     }
     let form = reqwest::Url::parse(&format!("http://x/?{body}")).unwrap();
-    let said = |name: &str| form.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
-    (said("Action").unwrap_or_default(), said("MetricName").unwrap_or_default())
+    let parameter = |name: &str| form.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+    (parameter("Action").unwrap_or_default(), parameter("MetricName").unwrap_or_default())
 }
 
 async fn handle_call(
@@ -322,13 +323,13 @@ async fn forward(url: &str, headers: &HeaderMap, body: Bytes) -> (u16, String, B
 
 /// Like AWS: signed for region and service, within five minutes of the account's clock.
 fn is_signed_at(headers: &HeaderMap, now: SystemTime) -> bool {
-    let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-    let stamp = said("x-amz-date");
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let stamp = header("x-amz-date");
     let part = |range: std::ops::Range<usize>| stamp.get(range).unwrap_or("00").to_owned();
     let at = format!("{}-{}-{}T{}:{}:{}Z", part(0..4), part(4..6), part(6..8), part(9..11), part(11..13), part(13..15));
     let at = pullyard_domain::time::Timestamp::parse(&at).map_or(0, |at| at.millis());
     let now = i64::try_from(now.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis()).unwrap();
-    let authorization = said("authorization");
+    let authorization = header("authorization");
     authorization.contains(&format!("/{REGION}/")) && authorization.contains("Signature=") && (now - at).abs() < 300_000
 }
 

@@ -33,13 +33,13 @@ impl DoctorWorld {
 
     pub(super) async fn assert_finding(&self, check: &str, verdict: &str, said: &[&str]) {
         let findings = self.findings().await;
-        let words = |finding: &Value| {
+        let text = |finding: &Value| {
             ["sentence", "help"].map(|part| finding[part].as_str().unwrap_or_default().to_owned()).join(" ")
         };
         let fits = |finding: &&Value| {
             finding["check"] == check
                 && finding["verdict"] == verdict
-                && said.iter().all(|said| words(finding).contains(said))
+                && said.iter().all(|phrase| text(finding).contains(phrase))
         };
         assert!(findings.iter().any(|finding| fits(&finding)), "{check} {verdict} {said:?}: {findings:#?}");
     }
@@ -61,7 +61,7 @@ async fn healthy_stack_passes_every_check_with_read_only_calls() {
     assert_eq!(of("hook"), Some(json!("warning")), "no repository needs a webhook: {findings:#?}");
     // A build without git has no commit to compare.
     assert_eq!(of("commit"), Some(json!(if COMMIT == UNKNOWN { "warning" } else { "good" })), "{findings:#?}");
-    let asked = [
+    let operations = [
         "BatchGetImage",
         "DescribeImages",
         "DescribeRouteTables",
@@ -78,7 +78,7 @@ async fn healthy_stack_passes_every_check_with_read_only_calls() {
         "GetServiceQuota",
         "ListSubscriptionsByTopic",
     ];
-    assert_eq!(sick.account.calls(), asked, "only reads, and no value of a secret");
+    assert_eq!(sick.account.calls(), operations, "only reads, and no value of a secret");
     let ran = sick.user.run(&["doctor", "--stack", "py"]).await.assert_exit(0, "Nothing is wrong.");
     assert!(ran.out.contains("Usage is below all quotas: "), "{ran:?}");
 }
@@ -86,13 +86,13 @@ async fn healthy_stack_passes_every_check_with_read_only_calls() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stack_in_update_rolled_back_or_failed_is_reported() {
     let sick = DoctorWorld::healthy().await;
-    for (status, verdict, said) in [
+    for (status, verdict, sentence) in [
         ("UPDATE_IN_PROGRESS", "warning", "py is being updated (UPDATE_IN_PROGRESS)"),
         ("UPDATE_ROLLBACK_COMPLETE", "warning", "The last update of the stack py was rolled back"),
         ("UPDATE_ROLLBACK_FAILED", "wrong", "py is in a failed state (UPDATE_ROLLBACK_FAILED)"),
     ] {
         sick.account.set_status(status);
-        sick.assert_finding("stack", verdict, &[said]).await;
+        sick.assert_finding("stack", verdict, &[sentence]).await;
         sick.assert_finding("queue", "good", &[]).await;
     }
 }
@@ -113,8 +113,8 @@ async fn key_secret_without_a_value_is_reported() {
 async fn agent_on_fargate_without_a_model_key_is_reported() {
     let sick = DoctorWorld::healthy().await;
     sick.story.connect_repository(Agent { capability: "claude_code".into(), command: Vec::new(), model: None }).await;
-    let said = ["Jobs of acme run claude_code on Fargate", "model_secrets.anthropic_api_key=", "--project acme"];
-    sick.assert_finding("model", "wrong", &said).await;
+    let phrases = ["Jobs of acme run claude_code on Fargate", "model_secrets.anthropic_api_key=", "--project acme"];
+    sick.assert_finding("model", "wrong", &phrases).await;
     // A runner may have its own key.
     sick.story.update_settings(|settings| settings.compute = Compute::Runners).await;
     sick.assert_finding("model", "good", &[]).await;
@@ -125,18 +125,19 @@ async fn agent_on_fargate_without_a_model_key_is_reported() {
             settings.model_secrets.openai_api_key = another;
         })
         .await;
-    sick.assert_finding("model", "wrong", &said).await;
+    sick.assert_finding("model", "wrong", &phrases).await;
 
     let set = SetSecret { value: "sk-ant-1".into(), kind: SecretKind::Job };
-    let made = sick.story.api.set_secret(&SecretName::new("anthropic").unwrap(), &set).await.unwrap().secret;
-    let missing = format!("{made}-2");
-    let said = [missing.as_str(), "which acme names", "does not exist", "pullyard secrets set anthropic-2 --for-jobs"];
+    let secret = sick.story.api.set_secret(&SecretName::new("anthropic").unwrap(), &set).await.unwrap().secret;
+    let missing = format!("{secret}-2");
+    let phrases =
+        [missing.as_str(), "which acme names", "does not exist", "pullyard secrets set anthropic-2 --for-jobs"];
     sick.story.update_settings(|settings| settings.model_secrets.anthropic_api_key = Some(missing.clone())).await;
-    sick.assert_finding("model", "wrong", &said).await;
+    sick.assert_finding("model", "wrong", &phrases).await;
     // A configured secret must exist even if runners run the jobs.
     sick.story.update_settings(|settings| settings.compute = Compute::Runners).await;
-    sick.assert_finding("model", "wrong", &said).await;
-    sick.story.update_settings(|settings| settings.model_secrets.anthropic_api_key = Some(made)).await;
+    sick.assert_finding("model", "wrong", &phrases).await;
+    sick.story.update_settings(|settings| settings.model_secrets.anthropic_api_key = Some(secret)).await;
     sick.assert_finding("model", "good", &["has a value"]).await;
 }
 
@@ -145,25 +146,25 @@ async fn unusable_signing_key_is_reported_and_not_shown() {
     let sick = DoctorWorld::healthy().await;
     let missing = Some("pullyard/job/signing".to_owned());
     sick.story.update_settings(|settings| settings.commits.signing_secret = missing).await;
-    let said = [
+    let phrases = [
         "pullyard/job/signing, the commit signing key of acme",
         "does not exist",
         "pullyard secrets set signing --for-jobs",
     ];
-    sick.assert_finding("signing", "wrong", &said).await;
+    sick.assert_finding("signing", "wrong", &phrases).await;
 
     let body = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW";
     let key = format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{body}\n-----END OPENSSH PRIVATE KEY-----\n");
-    for (value, verdict, said) in [
+    for (value, verdict, sentence) in [
         (key.replace("BG5vbmUA", "CmFlczI1"), "wrong", "contains a key with a passphrase"),
         (key.replace("OPENSSH", "RSA"), "wrong", "contains a key that is not in OpenSSH format"),
         ("ghp_4f2a".to_owned(), "wrong", "does not contain an SSH private key"),
         (key.clone(), "good", "that git can use"),
     ] {
         let set = SetSecret { value: value.clone(), kind: SecretKind::Job };
-        let made = sick.story.api.set_secret(&SecretName::new("signing").unwrap(), &set).await.unwrap().secret;
-        sick.story.update_settings(|settings| settings.commits.signing_secret = Some(made)).await;
-        sick.assert_finding("signing", verdict, &[said]).await;
+        let secret = sick.story.api.set_secret(&SecretName::new("signing").unwrap(), &set).await.unwrap().secret;
+        sick.story.update_settings(|settings| settings.commits.signing_secret = Some(secret)).await;
+        sick.assert_finding("signing", verdict, &[sentence]).await;
         let findings = json!(sick.findings().await).to_string();
         assert!(value.lines().all(|line| !findings.contains(line)), "{findings}");
     }
@@ -178,10 +179,10 @@ async fn missing_task_image_is_reported() {
         "DescribeImages",
         error_answer("ImageNotFoundException", "The image with imageId … does not exist"),
     );
-    let said = ["small, medium, large", IMAGES, "has no 1.0", "infra/image/push --stack py"];
-    sick.assert_finding("image", "wrong", &said).await;
+    let phrases = ["small, medium, large", IMAGES, "has no 1.0", "infra/image/push --stack py"];
+    sick.assert_finding("image", "wrong", &phrases).await;
     sick.account.set_answer("DescribeImages", &json!({ "imageDetails": [] }).to_string());
-    sick.assert_finding("image", "wrong", &said).await;
+    sick.assert_finding("image", "wrong", &phrases).await;
     sick.account
         .set_response("DescribeTaskDefinition", error_answer("ClientException", "Unable to describe task definition."));
     sick.assert_finding("image", "wrong", &["no task definition py-small"]).await;
@@ -235,8 +236,8 @@ async fn missing_or_disabled_webhook_is_reported() {
     let add = ["repos", "add", "acme/app", "--integration", "gh1", "--url", &url, "--project", "late"];
     sick.user.ok(&[&add[..], &["--agent-command", "./agent.sh"]].concat()).await;
     sick.user.ok(&["repos", "ingress", "acme/app", "webhook", "--url", &url, "--project", "late"]).await;
-    let said = ["No webhook sends reviews of acme/app to the project late.", "--project late"];
-    sick.assert_finding("hook", "warning", &said).await;
+    let phrases = ["No webhook sends reviews of acme/app to the project late.", "--project late"];
+    sick.assert_finding("hook", "warning", &phrases).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -249,8 +250,8 @@ async fn subnet_without_internet_egress_is_reported() {
     sick.assert_finding("egress", "good", &[]).await;
     sick.account.set_parameter("AssignPublicIp", "false");
     sick.assert_finding("egress", "wrong", &["subnet-1 routes to igw-7, but", "AssignPublicIp=true"]).await;
-    let gone = "<item><destinationCidrBlock>0.0.0.0/0</destinationCidrBlock><natGatewayId>nat-9</natGatewayId><state>blackhole</state></item>";
-    sick.account.set_answer("DescribeRouteTables", &route_tables(gone));
+    let blackhole = "<item><destinationCidrBlock>0.0.0.0/0</destinationCidrBlock><natGatewayId>nat-9</natGatewayId><state>blackhole</state></item>";
+    sick.account.set_answer("DescribeRouteTables", &route_tables(blackhole));
     sick.assert_finding("egress", "wrong", &["subnet-2", "nat-9, which does not exist"]).await;
     let closed = "<DescribeSecurityGroupsResponse><securityGroupInfo><item><ipPermissionsEgress><item><ipProtocol>tcp</ipProtocol>\
                   <fromPort>80</fromPort><toPort>80</toPort><ipRanges><item><cidrIp>0.0.0.0/0</cidrIp></item></ipRanges></item>\
@@ -268,8 +269,8 @@ async fn alarms_without_a_confirmed_subscriber_are_reported() {
         "<member><SubscriptionArn>PendingConfirmation</SubscriptionArn><Endpoint>ops@example.com</Endpoint></member>";
     sick.account.set_answer("ListSubscriptionsByTopic", &subscriptions(pending));
     sick.assert_finding("alarms", "wrong", &["ops@example.com has not confirmed"]).await;
-    let gone = pending.replace("PendingConfirmation", "Deleted");
-    sick.account.set_answer("ListSubscriptionsByTopic", &subscriptions(&gone));
+    let subscription = pending.replace("PendingConfirmation", "Deleted");
+    sick.account.set_answer("ListSubscriptionsByTopic", &subscriptions(&subscription));
     sick.assert_finding("alarms", "wrong", &["no subscriber", "aws sns subscribe"]).await;
 }
 
@@ -318,8 +319,8 @@ async fn nearly_used_or_small_quota_is_reported() {
     let sick = DoctorWorld::healthy().await;
     sick.account
         .set_answer("GetMetricStatistics ResourceCount", &data_points("Maximum", &[("2026-11-20T12:00:00Z", 112.0)]));
-    let said = ["112 of 140 Fargate vCPUs", "--quota-code L-3032A538"];
-    sick.assert_finding("quota", "wrong", &said).await;
+    let phrases = ["112 of 140 Fargate vCPUs", "--quota-code L-3032A538"];
+    sick.assert_finding("quota", "wrong", &phrases).await;
     sick.account
         .set_answer("GetMetricStatistics ResourceCount", &data_points("Maximum", &[("2026-11-20T12:00:00Z", 111.0)]));
     sick.assert_finding("quota", "good", &["111 of 140 Fargate vCPUs"]).await;
@@ -357,10 +358,10 @@ async fn version_mismatch_is_reported() {
 }
 
 pub(super) async fn serve_version(version: &str, protocol: u32) -> String {
-    let said = json!({ "version": version, "protocol": protocol }).to_string();
+    let body = json!({ "version": version, "protocol": protocol }).to_string();
     let answer = move || {
-        let said = said.clone();
-        async move { ([("content-type", "application/json")], said) }
+        let body = body.clone();
+        async move { ([("content-type", "application/json")], body) }
     };
     let router = axum::Router::new().route("/v1/version", axum::routing::get(answer));
     serve(router).await
@@ -369,13 +370,13 @@ pub(super) async fn serve_version(version: &str, protocol: u32) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn other_protocol_is_wrong_and_other_release_a_warning() {
     let sick = DoctorWorld::healthy().await;
-    for (version, protocol, verdict, said) in [
+    for (version, protocol, verdict, sentence) in [
         (env!("CARGO_PKG_VERSION"), PROTOCOL + 1, "wrong", "The API speaks protocol"),
         ("0.9.9", PROTOCOL, "warning", "The stack runs version 0.9.9, this program is"),
     ] {
         sick.account.set_output("ApiUrl", &serve_version(version, protocol).await);
         sick.account.set_output("Version", version);
-        sick.assert_finding("version", verdict, &[said, "Update the older of the two"]).await;
+        sick.assert_finding("version", verdict, &[sentence, "Update the older of the two"]).await;
     }
 }
 
@@ -386,9 +387,10 @@ async fn denied_read_is_reported_and_other_checks_continue() {
     sick.account.set_response("ListSubscriptionsByTopic", (403, denied));
     sick.assert_finding("alarms", "wrong", &["This check failed", "not you", "permission to read it"]).await;
     sick.assert_finding("queue", "good", &[]).await;
-    let gone = "<R><Error><Code>ValidationError</Code><Message>Stack with id py does not exist</Message></Error></R>"
-        .to_owned();
-    sick.account.set_response("DescribeStacks", (400, gone));
+    let error_body =
+        "<R><Error><Code>ValidationError</Code><Message>Stack with id py does not exist</Message></Error></R>"
+            .to_owned();
+    sick.account.set_response("DescribeStacks", (400, error_body));
     sick.assert_finding("stack", "wrong", &["find the stack py in us-east-1"]).await;
     sick.account.set_answer("DescribeStacks", "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackStatus>CREATE_COMPLETE</StackStatus></member></Stacks></DescribeStacksResult></DescribeStacksResponse>");
     sick.assert_finding("stack", "wrong", &["it has no output"]).await;

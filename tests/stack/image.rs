@@ -15,12 +15,12 @@ async fn parts_of_another_commit_are_reported() {
     let sick = DoctorWorld::healthy().await;
     let deploy = "sam build && sam deploy --config-file samconfig.local.toml";
     sick.account.set_output("Commit", OTHER);
-    let said = ["The stack's templates are from commit 0123456789ab;", short_commit(COMMIT), deploy];
-    sick.assert_finding("commit", "wrong", &said).await;
+    let phrases = ["The stack's templates are from commit 0123456789ab;", short_commit(COMMIT), deploy];
+    sick.assert_finding("commit", "wrong", &phrases).await;
     sick.account.set_output("Commit", COMMIT);
     sick.account.set_image_labels(&json!({ REVISION: OTHER }));
-    let said = ["The image is from commit 0123456789ab;", short_commit(COMMIT), "infra/image/push --stack py"];
-    sick.assert_finding("commit", "wrong", &said).await;
+    let phrases = ["The image is from commit 0123456789ab;", short_commit(COMMIT), "infra/image/push --stack py"];
+    sick.assert_finding("commit", "wrong", &phrases).await;
     sick.account.set_image_labels(&Value::Null);
     sick.assert_finding("commit", "warning", &["The commit of the image is unknown", "infra/image/push --stack py"])
         .await;
@@ -37,8 +37,8 @@ async fn agent_is_reported_when_the_image_lacks_it() {
     sick.assert_finding("agents", "good", &["The image has claude_code 2.1.197 and codex 0.63.0."]).await;
     sick.story.connect_repository(Agent { capability: "codex".into(), command: Vec::new(), model: None }).await;
     sick.account.set_image_labels(&json!({ REVISION: COMMIT, CLAUDE_CODE: "2.1.197", CODEX: "" }));
-    let said = ["Jobs of acme run codex on Fargate, but the image lacks it.", "infra/image/push --codex latest"];
-    sick.assert_finding("agents", "wrong", &said).await;
+    let phrases = ["Jobs of acme run codex on Fargate, but the image lacks it.", "infra/image/push --codex latest"];
+    sick.assert_finding("agents", "wrong", &phrases).await;
     sick.story.update_settings(|settings| settings.compute = Compute::Runners).await;
     sick.assert_finding("agents", "good", &["The image has claude_code 2.1.197."]).await;
     sick.account.set_image_labels(&Value::Null);

@@ -35,13 +35,13 @@ async fn init_sets_up_a_stack_and_a_repeat_changes_nothing() {
     let (story, account) = stack_without_token().await;
     let user = account.operator();
     let first = run_init(&story, &user, &REPOSITORY).await.assert_exit(0, "Created the first admin token");
-    for said in [
+    for sentence in [
         "Created the project shop",
         "as gh2, where Pullyard is pullyard-bot",
         "Connected acme/app",
         "infra/image/push --stack py",
     ] {
-        assert!(first.err.contains(said), "{said}: {first:?}");
+        assert!(first.err.contains(sentence), "{sentence}: {first:?}");
     }
     for hidden in [&story.forge_token(), "pat_"] {
         assert!(!format!("{}{}", first.out, first.err).contains(hidden), "{first:?}");
@@ -51,8 +51,8 @@ async fn init_sets_up_a_stack_and_a_repeat_changes_nothing() {
 
     let before = story.store().await.load_first_token().await.unwrap();
     let again = run_init(&story, &user, &REPOSITORY).await.assert_exit(0, "The first admin token exists");
-    for said in ["The project shop exists", "The integration gh2 exists", "acme/app is connected"] {
-        assert!(again.err.contains(said), "{said}: {again:?}");
+    for sentence in ["The project shop exists", "The integration gh2 exists", "acme/app is connected"] {
+        assert!(again.err.contains(sentence), "{sentence}: {again:?}");
     }
     assert_eq!(story.store().await.load_first_token().await.unwrap(), before);
     let json: Value = serde_json::from_str(&run_init(&story, &user, &["--json"]).await.assert_success()).unwrap();
@@ -110,18 +110,19 @@ async fn new_first_token_revokes_the_previous_one() {
 async fn missing_stack_is_reported_before_any_other_call() {
     let (story, account) = stack_without_token().await;
     let user = account.operator();
-    let gone = "<R><Error><Code>ValidationError</Code><Message>Stack with id py does not exist</Message></Error></R>"
-        .to_owned();
-    account.set_response("DescribeStacks", (400, gone));
+    let error_body =
+        "<R><Error><Code>ValidationError</Code><Message>Stack with id py does not exist</Message></Error></R>"
+            .to_owned();
+    account.set_response("DescribeStacks", (400, error_body));
     run_init(&story, &user, &[]).await.assert_exit(5, "find the stack py in us-east-1");
     assert_eq!(account.calls(), ["DescribeStacks"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn documented_init_command_sets_up_a_new_stack() {
-    for paper in DOCUMENTS {
+    for document in DOCUMENTS {
         let (story, account) = stack_without_project().await;
-        let line = paper.lines().find(|line| line.starts_with("pullyard init --stack pullyard")).unwrap();
+        let line = document.lines().find(|line| line.starts_with("pullyard init --stack pullyard")).unwrap();
         let typed = line.split('#').next().unwrap().split_whitespace().skip(1);
         // Use this test's stack and forge, and leave out the repository, which is connected already.
         let typed = typed.take_while(|word| *word != "--repo");

@@ -30,8 +30,8 @@ fn quota_finish(id: &str, ends_at: Timestamp) -> FinishRequest {
 }
 
 async fn assert_waits(story: &Story, job: &JobId, code: &str) {
-    let why = story.api.explain_job(job).await.unwrap();
-    assert_eq!(why.code.as_deref(), Some(code), "{}", why.sentence);
+    let explanation = story.api.explain_job(job).await.unwrap();
+    assert_eq!(explanation.code.as_deref(), Some(code), "{}", explanation.sentence);
 }
 
 async fn assert_task_count(story: &Story, job: &JobId, expected: usize) {
@@ -100,9 +100,9 @@ async fn breakers_are_listed_and_closing_one_resumes_its_jobs() {
     let client = start_agent(&story, &job, 1).await;
     let end = story.clock.now().plus(Duration::from_secs(36_000));
     client.finish(&quota_finish("f1", end)).await.unwrap();
-    let shown = story.api.breakers().await.unwrap().breakers;
-    assert_eq!((shown.len(), shown[0].account.as_str()), (1, "project/acme/claude_code"));
-    assert_eq!((shown[0].code.as_str(), shown[0].until, shown[0].times), ("limit_reached", end, 1));
+    let breakers = story.api.breakers().await.unwrap().breakers;
+    assert_eq!((breakers.len(), breakers[0].account.as_str()), (1, "project/acme/claude_code"));
+    assert_eq!((breakers[0].code.as_str(), breakers[0].until, breakers[0].times), ("limit_reached", end, 1));
     assert!(user.ok(&["breakers"]).await.contains("project/acme/claude_code"));
     user.run(&["breakers", "close", "codex"]).await.assert_exit(2, "an account is");
     user.run(&["breakers", "close", "project/acme/codex"])

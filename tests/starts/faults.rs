@@ -75,7 +75,7 @@ async fn permanent_ecs_refusal_fails_the_job_with_its_reason() {
         RunTaskOutcome::Failure("MISSING"),
     ];
     for (n, outcome) in forms.into_iter().enumerate() {
-        let (RunTaskOutcome::Exception(_, words) | RunTaskOutcome::Failure(words)) = outcome else { continue };
+        let (RunTaskOutcome::Exception(_, reason) | RunTaskOutcome::Failure(reason)) = outcome else { continue };
         story.local.aws().ecs().queue_outcomes(vec![outcome; 3]);
         let job = story.create_job(&format!("e{n}"), &format!("APP-{n}"), 1).await;
         for number in 1..=3 {
@@ -87,7 +87,7 @@ async fn permanent_ecs_refusal_fails_the_job_with_its_reason() {
         assert_eq!((ended.status, ended.attempt), (JobStatus::Failed, 0), "{outcome:?}");
         let failure = ended.failure.unwrap();
         assert_eq!(failure.code, "task_never_started", "{outcome:?}");
-        assert!(failure.facts.to_string().contains(words), "{outcome:?}: {}", failure.facts);
+        assert!(failure.facts.to_string().contains(reason), "{outcome:?}: {}", failure.facts);
         assert_eq!(story.list_tasks(&job).await.len(), 0, "{outcome:?}");
     }
 }
@@ -130,8 +130,8 @@ async fn pending_task_is_replaced_and_its_later_stop_is_ignored() {
     assert_eq!(story.load_job_item(&job).await["dispatch"]["starting"], true, "the start failed too early");
     story.advance_and_sweep(Duration::from_secs(10)).await;
     story.wait_for_job(&job, is_waiting_for("start_failed")).await;
-    let asked = json!({ "cluster": "pullyard", "tasks": [stuck["taskArn"]] });
-    assert_eq!(story.call_ecs("DescribeTasks", asked).await["tasks"][0]["lastStatus"], "PENDING");
+    let request = json!({ "cluster": "pullyard", "tasks": [stuck["taskArn"]] });
+    assert_eq!(story.call_ecs("DescribeTasks", request).await["tasks"][0]["lastStatus"], "PENDING");
     story.advance_and_sweep(Duration::from_secs(6)).await;
     story.wait_for_task(&job, 2).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();

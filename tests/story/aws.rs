@@ -9,15 +9,15 @@ use pullyard_protocol::client::Error;
 impl Story {
     pub(crate) async fn list_tasks(&self, job: &JobId) -> Vec<Value> {
         let listed = |status: &'static str| async move {
-            let asked = json!({ "cluster": "pullyard", "startedBy": job, "desiredStatus": status });
-            self.call_ecs("ListTasks", asked).await["taskArns"].as_array().cloned().unwrap_or_default()
+            let request = json!({ "cluster": "pullyard", "startedBy": job, "desiredStatus": status });
+            self.call_ecs("ListTasks", request).await["taskArns"].as_array().cloned().unwrap_or_default()
         };
         let arns = [listed("RUNNING").await, listed("STOPPED").await].concat();
         if arns.is_empty() {
             return Vec::new();
         }
-        let asked = json!({ "cluster": "pullyard", "tasks": arns });
-        let mut tasks = self.call_ecs("DescribeTasks", asked).await["tasks"].as_array().cloned().unwrap_or_default();
+        let request = json!({ "cluster": "pullyard", "tasks": arns });
+        let mut tasks = self.call_ecs("DescribeTasks", request).await["tasks"].as_array().cloned().unwrap_or_default();
         tasks.sort_by(|a, b| a["createdAt"].as_f64().partial_cmp(&b["createdAt"].as_f64()).unwrap());
         tasks
     }
@@ -67,15 +67,15 @@ impl Story {
         job: &JobId,
         claim: &str,
     ) -> Result<(Assignment, AttemptClient), Error> {
-        let told = |name: &str| task_variable(task, name);
-        let attempt = told("PULLYARD_ATTEMPT").parse().unwrap();
+        let variable = |name: &str| task_variable(task, name);
+        let attempt = variable("PULLYARD_ATTEMPT").parse().unwrap();
         let request = StartRequest {
             claim_id: ClaimId::new(claim).unwrap(),
             instance: format!("instance-{claim}").parse().unwrap(),
             task: task["taskArn"].as_str().map(str::to_owned),
         };
         let base = self.local.api_url();
-        let client = AttemptClient::new(base, &told("PULLYARD_BOOTSTRAP"), job, attempt)?;
+        let client = AttemptClient::new(base, &variable("PULLYARD_BOOTSTRAP"), job, attempt)?;
         let assignment = client.start(&request).await?;
         let client = AttemptClient::new(base, &assignment.lease, job, assignment.attempt)?;
         Ok((assignment, client))
@@ -89,10 +89,10 @@ impl Story {
 
     pub(crate) async fn wait_for_empty_queues(&self) {
         for name in ["dispatch", "effects.fifo"] {
-            let asked = json!({ "QueueUrl": self.queue_url(name).await, "AttributeNames": ["All"] });
+            let request = json!({ "QueueUrl": self.queue_url(name).await, "AttributeNames": ["All"] });
             wait_until("the queue is empty", async || {
-                let about = self.local.aws().sqs().call("GetQueueAttributes", &asked).await.unwrap();
-                let none = |what: &str| about["Attributes"][what] == "0";
+                let about = self.local.aws().sqs().call("GetQueueAttributes", &request).await.unwrap();
+                let none = |attribute: &str| about["Attributes"][attribute] == "0";
                 let empty = none("ApproximateNumberOfMessages") && none("ApproximateNumberOfMessagesNotVisible");
                 if empty { Ok(()) } else { Err(about.to_string()) }
             })
@@ -117,9 +117,9 @@ impl Story {
             .send()
             .await
             .unwrap();
-        let (status, said) = (answer.status(), answer.text().await.unwrap());
-        assert!(status.is_success(), "{operation}: {said}");
-        serde_json::from_str(&said).unwrap()
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "{operation}: {text}");
+        serde_json::from_str(&text).unwrap()
     }
 
     pub(crate) async fn corrupt_sweep_note(&self) {
@@ -135,8 +135,8 @@ impl Story {
     /// A stored item as plain JSON; null if missing.
     pub(crate) async fn load_item(&self, pk: &str, sk: &str) -> Value {
         let key = json!({ "pk": { "S": pk }, "sk": { "S": sk } });
-        let asked = json!({ "TableName": "pullyard", "Key": key, "ConsistentRead": true });
-        match self.call_dynamodb("GetItem", asked).await.get("Item") {
+        let request = json!({ "TableName": "pullyard", "Key": key, "ConsistentRead": true });
+        match self.call_dynamodb("GetItem", request).await.get("Item") {
             Some(item) => plain_json(&json!({ "M": item })),
             None => Value::Null,
         }
@@ -158,9 +158,9 @@ impl Story {
     }
 
     pub(crate) async fn wait_for_stopped_task(&self, task: &Value) {
-        let asked = json!({ "cluster": "pullyard", "tasks": [task["taskArn"]] });
+        let request = json!({ "cluster": "pullyard", "tasks": [task["taskArn"]] });
         wait_until("the task is stopped", async || {
-            let task = self.call_ecs("DescribeTasks", asked.clone()).await["tasks"][0].take();
+            let task = self.call_ecs("DescribeTasks", request.clone()).await["tasks"][0].take();
             if task["lastStatus"] == "STOPPED" { Ok(()) } else { Err(task.to_string()) }
         })
         .await
@@ -192,7 +192,7 @@ fn plain_json(value: &Value) -> Value {
 }
 
 /// Sends SIGKILL to a process, or to a group if the id is negative.
-async fn kill_process(who: &str) {
-    let killed = tokio::process::Command::new("/bin/kill").args(["-KILL", "--", who]).status().await.unwrap();
-    assert!(killed.success(), "{who}");
+async fn kill_process(target: &str) {
+    let killed = tokio::process::Command::new("/bin/kill").args(["-KILL", "--", target]).status().await.unwrap();
+    assert!(killed.success(), "{target}");
 }

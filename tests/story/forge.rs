@@ -16,9 +16,9 @@ impl Story {
             call = call.json(&body);
         }
         let answer = call.send().await.unwrap();
-        let (status, said) = (answer.status(), answer.text().await.unwrap());
-        assert!(status.is_success(), "{path}: {status}: {said}");
-        serde_json::from_str(&said).unwrap_or_default()
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "{path}: {status}: {text}");
+        serde_json::from_str(&text).unwrap_or_default()
     }
 
     pub(crate) async fn link_pull_request(

@@ -99,10 +99,10 @@ async fn death_during_push_fails_the_job_after_the_push_window() {
 }
 
 /// Verifies that the second attempt looked for a pushed commit and started no agent.
-async fn assert_adoption_only(story: &Story, job: &JobId, how: &str) {
+async fn assert_adoption_only(story: &Story, job: &JobId, outcome: &str) {
     let ended = async |number: u32| story.load_item(&format!("JOB#{job}"), &format!("ATTEMPT#{number:04}")).await;
     let (first, second) = (ended(1).await, ended(2).await);
-    assert_eq!((&first["ended"]["how"], &second["ended"]["how"]), (&json!("requeued"), &json!(how)));
+    assert_eq!((&first["ended"]["how"], &second["ended"]["how"]), (&json!("requeued"), &json!(outcome)));
     assert!(second["work"].is_null(), "an agent started: {second}");
     assert_eq!(story.load_job_item(job).await["requeues"], 0);
 }

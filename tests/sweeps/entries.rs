@@ -32,14 +32,14 @@ async fn late_write_back_does_not_overwrite_the_next_job() {
     // The state without a write-back, as if the settings were unreadable at the job's end.
     let pk = "TICKET#acme#APP-1";
     let row = format!("DUE#{}", pullyard_domain::due::shard(pk));
-    let left = json!({
+    let update = json!({
         "TableName": "pullyard",
         "Key": { "pk": { "S": pk }, "sk": { "S": "TICKET" } },
         "UpdateExpression": "SET #status = :status, synced_version = :none, wk = :row, ws = :none REMOVE #written",
         "ExpressionAttributeNames": { "#status": "status", "#written": "written" },
         "ExpressionAttributeValues": { ":status": { "S": TRIGGER }, ":none": { "N": "0" }, ":row": { "S": row } },
     });
-    story.call_dynamodb("UpdateItem", left).await;
+    story.call_dynamodb("UpdateItem", update).await;
     let ticket = story.ticket("APP-1").await;
     assert_eq!((ticket.status.as_str(), ticket.synced), (TRIGGER, false));
     story.send_ticket_event("e2", "APP-1", TODO, 2).await;

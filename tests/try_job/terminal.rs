@@ -32,8 +32,8 @@ impl Terminal {
 
     fn start(command: &mut Command, shows_output: bool) -> Self {
         let pair = openpty(None, None).unwrap();
-        let (input, shown) = (Stdio::from(pair.slave.try_clone().unwrap()), Stdio::from(pair.slave));
-        let (out, err) = if shows_output { (shown, Stdio::piped()) } else { (Stdio::piped(), shown) };
+        let (input, display) = (Stdio::from(pair.slave.try_clone().unwrap()), Stdio::from(pair.slave));
+        let (out, err) = if shows_output { (display, Stdio::piped()) } else { (Stdio::piped(), display) };
         let mut program = command.stdin(input).stdout(out).stderr(err).spawn().unwrap();
         // The command holds copies of the terminal's ends, which would keep it open.
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -43,15 +43,15 @@ impl Terminal {
         };
         let keys = File::from(pair.master);
         let mut screen = keys.try_clone().unwrap();
-        let (kept, shown) = watch::channel(Vec::new());
+        let (sender, receiver) = watch::channel(Vec::new());
         std::thread::spawn(move || {
             let mut some = [0; 4096];
             // Linux returns an error, not an end of file, once no process has the terminal open.
             while let Ok(read @ 1..) = screen.read(&mut some) {
-                kept.send_modify(|all: &mut Vec<u8>| all.extend_from_slice(&some[..read]));
+                sender.send_modify(|all: &mut Vec<u8>| all.extend_from_slice(&some[..read]));
             }
         });
-        Self { program, other_stream: out, input: keys, output: shown, matched: 0 }
+        Self { program, other_stream: out, input: keys, output: receiver, matched: 0 }
     }
 
     pub(crate) async fn wait_for_text(&mut self, text: &str) {
@@ -81,8 +81,8 @@ impl Terminal {
         let mut out = String::new();
         timeout(LIMIT, self.other_stream.read_to_string(&mut out)).await.expect("the program does not end").unwrap();
         let status = timeout(LIMIT, self.program.wait()).await.expect("the program does not end").unwrap();
-        let shown = timeout(LIMIT, async { while self.output.changed().await.is_ok() {} });
-        shown.await.expect("a process still uses the terminal");
+        let output_end = timeout(LIMIT, async { while self.output.changed().await.is_ok() {} });
+        output_end.await.expect("a process still uses the terminal");
         (status.code(), out)
     }
 

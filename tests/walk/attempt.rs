@@ -46,9 +46,9 @@ pub(super) fn note_assignment(world: &World, made: &Value) {
     world.note("attempt", format!("/v1/jobs/{job}/attempts/{}", made["attempt"]));
 }
 
-fn post_to_attempt(name: &'static str, what: &'static str, body: fn(&World) -> Value) -> Step {
+fn post_to_attempt(name: &'static str, action: &'static str, body: fn(&World) -> Value) -> Step {
     Step::call(name, move |world| {
-        let path = format!("{}/{what}", world.note_value("attempt")?);
+        let path = format!("{}/{action}", world.note_value("attempt")?);
         let call = post(path, body(world)).token(&world.note_value("lease")?);
         Some(call.on_answer(note_want).into())
     })
@@ -92,9 +92,9 @@ pub(super) fn get_checkpoint() -> Step {
     get_from_attempt("it looks for a checkpoint", "checkpoint")
 }
 
-fn get_from_attempt(name: &'static str, what: &'static str) -> Step {
+fn get_from_attempt(name: &'static str, resource: &'static str) -> Step {
     Step::call(name, move |world| {
-        let path = format!("{}/{what}", world.note_value("attempt")?);
+        let path = format!("{}/{resource}", world.note_value("attempt")?);
         Some(get(path).token(&world.note_value("lease")?).into())
     })
 }

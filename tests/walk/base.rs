@@ -82,24 +82,24 @@ pub(super) async fn call_ok(world: &World, call: http::Request) -> Value {
 }
 
 pub(super) async fn take_snapshot(world: World) -> Snapshot {
-    let told = |text: String| {
+    let mask_urls = |text: String| {
         let own = world.forge.as_ref().unwrap().url();
         text.replace(&world.forge_url().unwrap(), FORGE_PLACEHOLDER).replace(&own, FORGE_PLACEHOLDER)
     };
     let items = world.raw.items().await;
-    let items = items.iter().map(|item| serde_json::from_str(&told(item.to_string())).unwrap()).collect();
+    let items = items.iter().map(|item| serde_json::from_str(&mask_urls(item.to_string())).unwrap()).collect();
     world.forge.as_ref().unwrap().shutdown().await;
-    let kept = match world.note_value("forge") {
+    let forge_folder = match world.note_value("forge") {
         None => None,
         Some(_) => {
-            let kept = TempDir::new().unwrap();
-            forge::copy(&world.folder.path().join("forge"), kept.path()).unwrap();
-            Some(kept)
+            let forge_folder = TempDir::new().unwrap();
+            forge::copy(&world.folder.path().join("forge"), forge_folder.path()).unwrap();
+            Some(forge_folder)
         }
     };
     let secrets = [(FORGE_SECRET.to_owned(), TOKEN.to_owned())];
     let hook = world.note_value("hook secret").map(|name| (format!("pullyard/user/{name}"), SECRET.to_owned()));
     let secrets = secrets.into_iter().chain(hook);
     let ground = world.clients.clone();
-    Snapshot { ground, items, secrets: secrets.collect(), notes: world.notes(), forge: kept }
+    Snapshot { ground, items, secrets: secrets.collect(), notes: world.notes(), forge: forge_folder }
 }

@@ -49,11 +49,11 @@ pub(super) async fn pull_request_view(world: &World) -> Option<Value> {
 /// Replaces commit ids, also short ones, because they depend on the time.
 fn mask_commits(line: &str) -> String {
     let is_commit = |word: &str| word.len() == 7 && word.chars().all(|letter| letter.is_ascii_hexdigit());
-    let told = |word: &str| match is_commit(word.trim_end_matches(['.', ',', '"'])) {
+    let mask = |word: &str| match is_commit(word.trim_end_matches(['.', ',', '"'])) {
         true => "<commit>".to_owned(),
         false => word.to_owned(),
     };
-    line.split(' ').map(told).collect::<Vec<_>>().join(" ")
+    line.split(' ').map(mask).collect::<Vec<_>>().join(" ")
 }
 
 pub(super) async fn redirect_hook(world: &World, hook: &str) {

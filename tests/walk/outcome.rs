@@ -73,7 +73,7 @@ pub(super) async fn collect(world: &World) -> Outcome {
     let keyed: BTreeSet<_> =
         items.iter().filter(|item| text(item, "sk") == "IDEMPOTENCY").map(|item| text(item, "delivery")).collect();
     let is_there = |pk: &str, sk: &str| items.iter().any(|item| text(item, "pk") == pk && text(item, "sk") == sk);
-    let mut left = Outcome::new();
+    let mut outcome = Outcome::new();
     for item in &items {
         let (pk, sk) = (text(item, "pk").to_owned(), text(item, "sk").to_owned());
         // The sweeper's own item and tokens are not part of a flow.
@@ -108,16 +108,16 @@ pub(super) async fn collect(world: &World) -> Outcome {
             // A token's id is derived from its random text.
             item["token"].take();
         }
-        left.insert(replace_names(&format!("{pk} {sk}"), &names), normalize(&item, &names));
+        outcome.insert(replace_names(&format!("{pk} {sk}"), &names), normalize(&item, &names));
     }
     let mut tasks: Vec<_> = world.tasks().await.iter().map(|task| task["desiredStatus"].clone()).collect();
     tasks.retain(|status| status == "RUNNING");
-    left.insert("tasks that run".into(), tasks.len().into());
+    outcome.insert("tasks that run".into(), tasks.len().into());
     if let Some(seen) = super::forge::pull_request_view(world).await {
-        left.insert("at the forge".into(), normalize(&seen, &names));
+        outcome.insert("at the forge".into(), normalize(&seen, &names));
     }
-    left.extend(super::outside_table::collect(world, &items).await);
-    left
+    outcome.extend(super::outside_table::collect(world, &items).await);
+    outcome
 }
 
 fn check_index_row(item: &Value) {
@@ -146,13 +146,13 @@ fn replacements(items: &[Value]) -> Vec<(String, String)> {
     jobs.sort_by_key(|job| job["created"].as_i64());
     let mut names = Vec::new();
     for (n, job) in jobs.iter().enumerate() {
-        let (id, told) = (text(job, "id"), format!("<job {}>", n + 1));
+        let (id, label) = (text(job, "id"), format!("<job {}>", n + 1));
         // The branch and the delivery of a requested job contain its id.
         let short = &id[id.len() - 8..];
-        names.push((format!("job-{short}"), format!("job-{told}")));
+        names.push((format!("job-{short}"), format!("job-{label}")));
         let deliveries = items.iter().filter(|item| text(item, "sk") == "DELIVERY" && text(item, "event") == id);
-        names.extend(deliveries.map(|item| (text(item, "id").to_owned(), format!("<delivery of {told}>"))));
-        names.push((id.to_owned(), told));
+        names.extend(deliveries.map(|item| (text(item, "id").to_owned(), format!("<delivery of {label}>"))));
+        names.push((id.to_owned(), label));
         // A context's name is a hash of text that contains the forge's URL.
         let context = text(job, "context");
         names.extend((!context.is_empty()).then(|| (context.to_owned(), "<context>".to_owned())));
@@ -181,7 +181,7 @@ fn replacements(items: &[Value]) -> Vec<(String, String)> {
 }
 
 fn replace_names(text: &str, names: &[(String, String)]) -> String {
-    names.iter().fold(text.to_owned(), |text, (name, told)| text.replace(name, told))
+    names.iter().fold(text.to_owned(), |text, (name, label)| text.replace(name, label))
 }
 
 fn remove_volatile(item: &mut Value) {

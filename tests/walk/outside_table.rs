@@ -10,17 +10,17 @@ use pullyard_domain::artifact::{Artifacts, object_key};
 
 pub(super) async fn collect(world: &World, items: &[Value]) -> Outcome {
     let secrets = world.raw.secrets().await;
-    let mut left = Outcome::new();
+    let mut outcome = Outcome::new();
     for secret in &secrets {
-        left.insert(format!("secret {}", secret.name), secret_entry(secret, items));
+        outcome.insert(format!("secret {}", secret.name), secret_entry(secret, items));
     }
-    left.insert("hooks at the forge".into(), hook_entries(world, &secrets, items));
+    outcome.insert("hooks at the forge".into(), hook_entries(world, &secrets, items));
     for queue in [DISPATCH_DEAD, EFFECTS_DEAD] {
-        left.insert(format!("messages in {queue}"), world.raw.count(world.aws.sqs(), queue).await.into());
+        outcome.insert(format!("messages in {queue}"), world.raw.count(world.aws.sqs(), queue).await.into());
     }
-    left.insert("tokens".into(), tokens(items).into());
-    left.insert("objects".into(), objects(world, items).into());
-    left
+    outcome.insert("tokens".into(), tokens(items).into());
+    outcome.insert("objects".into(), objects(world, items).into());
+    outcome
 }
 
 /// The secret's value, and whether its rotation names the previous version.
@@ -40,7 +40,7 @@ fn hook_entries(world: &World, secrets: &[Secret], items: &[Value]) -> Value {
         return Value::Null;
     };
     let record: Value = serde_json::from_slice(&text).unwrap();
-    let shown = |hook: &Value| {
+    let entry = |hook: &Value| {
         let known = secrets.iter().find(|secret| hook["secret"] == secret.value.as_str());
         let url = hook["url"].as_str().unwrap().replace(world.inbox.url(), "http://inbox.test");
         json!({
@@ -49,13 +49,13 @@ fn hook_entries(world: &World, secrets: &[Secret], items: &[Value]) -> Value {
             "secret": known.map(|secret| secret.name.as_str()),
         })
     };
-    record["hooks"].as_array().into_iter().flatten().map(shown).collect()
+    record["hooks"].as_array().into_iter().flatten().map(entry).collect()
 }
 
 fn tokens(items: &[Value]) -> Vec<Value> {
     let tokens = items.iter().filter(|item| item["sk"] == "TOKEN");
-    let shown = tokens.map(|token| json!([token["name"], token["kind"], token["revoked"]]));
-    let mut tokens: Vec<_> = shown.collect();
+    let entries = tokens.map(|token| json!([token["name"], token["kind"], token["revoked"]]));
+    let mut tokens: Vec<_> = entries.collect();
     tokens.sort_by_key(Value::to_string);
     tokens
 }
@@ -64,10 +64,10 @@ fn tokens(items: &[Value]) -> Vec<Value> {
 fn objects(world: &World, items: &[Value]) -> Vec<Value> {
     let mut found = Vec::new();
     for item in items.iter().filter(|item| item["sk"].as_str().is_some_and(|sk| sk.starts_with("ARTIFACTS#"))) {
-        let kept: Artifacts = serde_json::from_value(item.clone()).unwrap();
-        for one in &kept.kept {
-            let is_there = world.aws.s3().has_object(BUCKET, &object_key(&kept.job, kept.attempt, &one.id));
-            found.push(json!({ "attempt": kept.attempt, "name": one.name, "is there": is_there }));
+        let artifacts: Artifacts = serde_json::from_value(item.clone()).unwrap();
+        for one in &artifacts.kept {
+            let is_there = world.aws.s3().has_object(BUCKET, &object_key(&artifacts.job, artifacts.attempt, &one.id));
+            found.push(json!({ "attempt": artifacts.attempt, "name": one.name, "is there": is_there }));
         }
     }
     found

@@ -36,11 +36,11 @@ impl Raw {
         let signed =
             "AWS4-HMAC-SHA256 Credential=local/20261120/us-east-1/any/aws4_request, SignedHeaders=host, Signature=0";
         let answer = call.header("authorization", signed).body(body.to_string()).send().await.unwrap();
-        let (status, said) = (answer.status(), answer.text().await.unwrap());
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
         if !status.is_success() {
-            return Err(said);
+            return Err(text);
         }
-        Ok(serde_json::from_str(&said).unwrap())
+        Ok(serde_json::from_str(&text).unwrap())
     }
 
     async fn dynamodb(&self, operation: &str, body: Value) -> Value {
@@ -65,8 +65,8 @@ impl Raw {
     }
 
     pub(super) async fn put_secret(&self, name: &str, value: &str) {
-        let asked = json!({ "Name": name, "SecretString": value, "ClientRequestToken": "0".repeat(32) });
-        self.call(&self.at.secretsmanager, "secretsmanager.CreateSecret", asked).await;
+        let request = json!({ "Name": name, "SecretString": value, "ClientRequestToken": "0".repeat(32) });
+        self.call(&self.at.secretsmanager, "secretsmanager.CreateSecret", request).await;
     }
 
     pub(super) async fn secrets(&self) -> Vec<Secret> {
@@ -86,17 +86,17 @@ impl Raw {
     }
 
     pub(super) async fn send(&self, sqs: &Sqs, queue: &str, body: &str) -> String {
-        let mut asked = json!({ "QueueUrl": self.url(sqs, queue).await, "MessageBody": body });
+        let mut request = json!({ "QueueUrl": self.url(sqs, queue).await, "MessageBody": body });
         if queue.ends_with(".fifo") {
-            asked["MessageGroupId"] = "walk".into();
-            asked["MessageDeduplicationId"] = "walk".into();
+            request["MessageGroupId"] = "walk".into();
+            request["MessageDeduplicationId"] = "walk".into();
         }
-        sqs.call("SendMessage", &asked).await.unwrap()["MessageId"].as_str().unwrap().to_owned()
+        sqs.call("SendMessage", &request).await.unwrap()["MessageId"].as_str().unwrap().to_owned()
     }
 
     pub(super) async fn count(&self, sqs: &Sqs, queue: &str) -> u64 {
-        let asked = json!({ "QueueUrl": self.url(sqs, queue).await, "AttributeNames": ["All"] });
-        let about = sqs.call("GetQueueAttributes", &asked).await.unwrap();
+        let request = json!({ "QueueUrl": self.url(sqs, queue).await, "AttributeNames": ["All"] });
+        let about = sqs.call("GetQueueAttributes", &request).await.unwrap();
         let counts = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"];
         counts.map(|name| about["Attributes"][name].as_str().unwrap().parse::<u64>().unwrap()).iter().sum()
     }
@@ -106,8 +106,8 @@ impl Raw {
         if name.ends_with(".fifo") {
             attributes["FifoQueue"] = "true".into();
         }
-        let made = sqs.call("CreateQueue", &json!({ "QueueName": name, "Attributes": attributes })).await.unwrap();
-        made["QueueUrl"].as_str().unwrap().to_owned()
+        let response = sqs.call("CreateQueue", &json!({ "QueueName": name, "Attributes": attributes })).await.unwrap();
+        response["QueueUrl"].as_str().unwrap().to_owned()
     }
 
     async fn url(&self, sqs: &Sqs, queue: &str) -> Value {
@@ -115,10 +115,10 @@ impl Raw {
     }
 
     pub(super) async fn receive(&self, sqs: &Sqs, queue: &str) -> Option<(Value, String)> {
-        let asked = json!({
+        let request = json!({
             "QueueUrl": self.url(sqs, queue).await, "MaxNumberOfMessages": 1, "MessageSystemAttributeNames": ["All"],
         });
-        let got = sqs.call("ReceiveMessage", &asked).await.unwrap();
+        let got = sqs.call("ReceiveMessage", &request).await.unwrap();
         let message = got["Messages"].as_array()?.first()?;
         let receipt = message["ReceiptHandle"].as_str()?.to_owned();
         let record = json!({
@@ -131,8 +131,8 @@ impl Raw {
     }
 
     pub(super) async fn delete_message(&self, sqs: &Sqs, queue: &str, receipt: &str) {
-        let asked = json!({ "QueueUrl": self.url(sqs, queue).await, "ReceiptHandle": receipt });
-        sqs.call("DeleteMessage", &asked).await.unwrap();
+        let request = json!({ "QueueUrl": self.url(sqs, queue).await, "ReceiptHandle": receipt });
+        sqs.call("DeleteMessage", &request).await.unwrap();
     }
 
     pub(super) async fn delete_message_of(&self, sqs: &Sqs, call: &Call) {

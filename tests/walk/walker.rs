@@ -75,23 +75,25 @@ pub(super) async fn walk(flow: Flow, expected: usize) {
             // A panic in this task is the failure of this walk.
             tokio::spawn(async move {
                 let _room = PERMITS.acquire().await.unwrap();
-                let (what, may_lack) = (describe(&flow, &harm), optional_step(&flow, &harm));
+                let (description, may_lack) = (describe(&flow, &harm), optional_step(&flow, &harm));
                 let is_found = found_by_polling(&harm);
                 let running = tokio::spawn(async move { Box::pin(run(&flow, &snapshot, &harm)).await.0 });
-                let left = match running.await {
-                    Ok(left) => left,
-                    Err(error) => return Some(format!("{what}: {error}")),
+                let final_outcome = match running.await {
+                    Ok(final_outcome) => final_outcome,
+                    Err(error) => return Some(format!("{description}: {error}")),
                 };
                 let mut found = vec![match is_found {
-                    true => differences(&outcome::without_source(&undisturbed), &outcome::without_source(&left)),
-                    false => differences(&undisturbed, &left),
+                    true => {
+                        differences(&outcome::without_source(&undisturbed), &outcome::without_source(&final_outcome))
+                    }
+                    false => differences(&undisturbed, &final_outcome),
                 }];
                 if let Some(without) = may_lack.and_then(|step| without[step].as_ref()) {
-                    found.push(differences(without, &left));
+                    found.push(differences(without, &final_outcome));
                 }
                 // The smaller difference shows best what is wrong.
                 let nearest = found.into_iter().min_by_key(Vec::len).unwrap_or_default();
-                (!nearest.is_empty()).then(|| format!("{what}:\n    {}", nearest.join("\n    ")))
+                (!nearest.is_empty()).then(|| format!("{description}:\n    {}", nearest.join("\n    ")))
             })
         })
         .buffer_unordered(walks)
@@ -130,11 +132,11 @@ fn append_count(flow: &str, points: usize, walks: usize) {
 /// A stop before a call equals a stop after the previous call, and a read changes nothing. `PULLYARD_WALK=all` walks
 /// these as well; `PULLYARD_WALK=none` only counts points.
 fn disruptions(flow: &Flow, points: &[Vec<Point>]) -> Vec<Disruption> {
-    let asked = std::env::var("PULLYARD_WALK").unwrap_or_default();
-    if asked == "none" {
+    let mode = std::env::var("PULLYARD_WALK").unwrap_or_default();
+    if mode == "none" {
         return Vec::new();
     }
-    let is_all = asked == "all";
+    let is_all = mode == "all";
     let is_whole = is_all || flow.share == Share::Whole;
     let mut all = Vec::new();
     for (step, points) in points.iter().enumerate().filter(|(step, _)| is_all || flow.breaks(&flow.steps[*step])) {
@@ -225,7 +227,7 @@ async fn run(flow: &Flow, snapshot: &Snapshot, harm: &Disruption) -> (Outcome, V
             let mut patience = WAIT_ROUNDS;
             for (n, step) in flow.steps.iter().enumerate() {
                 world.wire.restart(None);
-                if matches!(harm, Disruption::SkippedStep(left) if *left == n) {
+                if matches!(harm, Disruption::SkippedStep(index) if *index == n) {
                     continue;
                 }
                 if let Some(Some(call)) = wait_until_ready(&world, step, &mut patience).await {
@@ -330,7 +332,7 @@ fn forge_was_slow(answer: &Value) -> bool {
 fn is_answer(step: &Step, invoked: &Invocation) -> bool {
     match invoked {
         Invocation::Done(_) => true,
-        Invocation::Failed(why) => step.refusal.is_some_and(|status| why.starts_with(status)),
+        Invocation::Failed(reason) => step.refusal.is_some_and(|status| reason.starts_with(status)),
         Invocation::Died => false,
     }
 }

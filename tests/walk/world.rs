@@ -193,8 +193,8 @@ impl World {
         let world = Self::empty(&snapshot.ground, snapshot.forge.as_ref().map(TempDir::path)).await;
         let proxy = world.forge_url().unwrap_or_default();
         // The forge's URL differs between worlds.
-        let told = |text: String| text.replace(super::forge::FORGE_PLACEHOLDER, &proxy);
-        let items = snapshot.items.iter().map(|item| serde_json::from_str(&told(item.to_string())).unwrap());
+        let unmask_urls = |text: String| text.replace(super::forge::FORGE_PLACEHOLDER, &proxy);
+        let items = snapshot.items.iter().map(|item| serde_json::from_str(&unmask_urls(item.to_string())).unwrap());
         world.raw.put_items(items.collect()).await;
         for (name, value) in &snapshot.secrets {
             world.raw.put_secret(name, value).await;
@@ -340,14 +340,14 @@ impl World {
             if task["desiredStatus"] != "RUNNING" {
                 continue;
             }
-            let told = |name: &str| super::attempt::environment_value(&task, name).unwrap_or_default();
-            let path = format!("/v1/jobs/{}/attempts/{}/start", told("PULLYARD_JOB"), told("PULLYARD_ATTEMPT"));
+            let variable = |name: &str| super::attempt::environment_value(&task, name).unwrap_or_default();
+            let path = format!("/v1/jobs/{}/attempts/{}/start", variable("PULLYARD_JOB"), variable("PULLYARD_ATTEMPT"));
             let arn = &task["taskArn"];
             // The task that did the work repeats its own claim here, and is refused as well.
             let claim = json!({ "claim_id": "claim-late", "instance": "instance-late", "task": arn });
-            let call = super::http::post(path, claim).token(&told("PULLYARD_BOOTSTRAP"));
+            let call = super::http::post(path, claim).token(&variable("PULLYARD_BOOTSTRAP"));
             match self.invoke(&call.into()).await {
-                Invocation::Failed(why) if why.starts_with('4') => self.raw.stop_task(arn).await,
+                Invocation::Failed(reason) if reason.starts_with('4') => self.raw.stop_task(arn).await,
                 other => panic!("a late task was not refused: {other:?}"),
             }
         }

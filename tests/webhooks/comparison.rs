@@ -116,13 +116,13 @@ async fn pull_requests_under_a_reused_repository_name_are_ignored() {
 async fn full_comparison_resumes_where_the_last_poll_stopped() {
     let world = World::new().await;
     let far = ScriptedForge::start(|call: &str| {
-        let said = match call.strip_prefix("GET /repos/acme/far/pulls/") {
+        let body = match call.strip_prefix("GET /repos/acme/far/pulls/") {
             Some(number) if !number.contains('/') => {
                 pull_request_json(number.parse().unwrap(), Timestamp::from_millis(0))
             }
             _ => Value::Array(Vec::new()),
         };
-        Some((200, said.to_string()))
+        Some((200, body.to_string()))
     })
     .await;
     world.start_polling(&far, 101..=145, PullRequestState::Open).await;
@@ -141,8 +141,8 @@ async fn full_comparison_resumes_where_the_last_poll_stopped() {
         look = world.poll_once().await;
     }
     let compared: Vec<_> = (101..=145).map(|number| format!("GET /repos/acme/far/pulls/{number}")).collect();
-    let asked: Vec<_> = far.calls_about("/pulls/").into_iter().filter(|call| !call.ends_with("/reviews")).collect();
-    assert_eq!(asked, compared);
+    let calls: Vec<_> = far.calls_about("/pulls/").into_iter().filter(|call| !call.ends_with("/reviews")).collect();
+    assert_eq!(calls, compared);
     assert!((&look.after, &look.problem) == (&None, &None) && look.since >= Some(begins), "{look:?}");
     assert!(
         most.is_some_and(|most| look.since.unwrap().since(most) < Duration::from_secs(60)),

@@ -7,15 +7,15 @@ use crate::prelude::*;
 async fn hook_is_installed_once_verified_repaired_and_removed() {
     let world = World::new().await;
     let api = &world.story.api;
-    let made = api.install_hook(&world.install_request("acme", false)).await.unwrap();
+    let hook = api.install_hook(&world.install_request("acme", false)).await.unwrap();
     let again = api.install_hook(&world.install_request("acme", false)).await.unwrap();
-    assert_eq!((made.forge_id.is_some(), made.forge_id), (true, again.forge_id));
+    assert_eq!((hook.forge_id.is_some(), hook.forge_id), (true, again.forge_id));
     world.story.local.forge().wait_for_deliveries().await;
     assert_eq!(api.verify_hook(&hook_name("acme")).await.unwrap().drifts, []);
     world.request_changes().await;
     world.wait_for_revision().await;
 
-    let path = format!("/hooks/{}", made.forge_id.unwrap());
+    let path = format!("/hooks/{}", hook.forge_id.unwrap());
     world.story.call_forge(Method::PATCH, &path, json!({ "active": false, "events": ["pull_request", "push"] })).await;
     let drifts = api.verify_hook(&hook_name("acme")).await.unwrap().drifts;
     let codes: Vec<_> = drifts.iter().map(|drift| drift.code.as_str()).collect();

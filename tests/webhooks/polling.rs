@@ -36,8 +36,8 @@ async fn repository_without_a_hook_is_polled_every_minute() {
     let job = world.wait_for_revision().await;
     world.story.wait_for_empty_queues().await;
     let ledger = world.story.api.deliveries(&world.story.project, None, None).await.unwrap().deliveries;
-    let told = ledger.iter().find(|entry| entry.job.as_ref() == Some(&job.id)).unwrap();
-    assert_eq!(serde_json::to_value(told.source).unwrap(), json!("poll"));
+    let entry = ledger.iter().find(|entry| entry.job.as_ref() == Some(&job.id)).unwrap();
+    assert_eq!(serde_json::to_value(entry.source).unwrap(), json!("poll"));
     let listed = world.story.api.ingresses(&world.story.project).await.unwrap().repositories;
     assert_eq!((listed[0].ingress, listed[0].problem.clone()), (Ingress::Poll, None));
 }
@@ -59,8 +59,8 @@ async fn poll_ignores_a_request_followed_by_an_approval() {
         let body = json!({ "event": event, "body": "Not yet." });
         let call = reqwest::Client::new().post(url.as_str()).bearer_auth(token).body(body.to_string());
         let answer = call.send().await.unwrap();
-        let (status, said) = (answer.status(), answer.text().await.unwrap());
-        assert!(status.is_success(), "{event}: {said}");
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "{event}: {text}");
         // The forge's times have whole seconds.
         forge.advance(Duration::from_secs(2));
     }
@@ -68,8 +68,9 @@ async fn poll_ignores_a_request_followed_by_an_approval() {
     world.wait_for_revision().await;
     world.story.wait_for_empty_queues().await;
     let ledger = world.story.api.deliveries(&world.story.project, None, None).await.unwrap().deliveries;
-    let heard: Vec<_> = ledger.iter().filter_map(|entry| entry.review.as_ref()).map(|of| of.author.as_str()).collect();
-    assert_eq!(heard, ["ben"]);
+    let authors: Vec<_> =
+        ledger.iter().filter_map(|entry| entry.review.as_ref()).map(|of| of.author.as_str()).collect();
+    assert_eq!(authors, ["ben"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -75,22 +75,22 @@ impl ScriptedForge {
     ) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let asked = Arc::<Mutex<Vec<String>>>::default();
-        let heard = asked.clone();
+        let calls = Arc::<Mutex<Vec<String>>>::default();
+        let call_log = calls.clone();
         let answer = move |request: axum::extract::Request| {
             let call = format!("{} {}", request.method(), request.uri().path());
-            let said = says(&call);
-            heard.lock().unwrap().push(call);
+            let response = says(&call);
+            call_log.lock().unwrap().push(call);
             let headers = headers.clone();
             async move {
-                match said {
+                match response {
                     Some((status, body)) => (axum::http::StatusCode::from_u16(status).unwrap(), headers, body),
                     None => std::future::pending().await,
                 }
             }
         };
         tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await.unwrap() });
-        Self { url, calls: asked }
+        Self { url, calls }
     }
 
     /// The received calls whose path contains `about`, each as `GET /path`.
@@ -116,9 +116,9 @@ impl World {
             organisation: Some("acme".into()),
             ..self.install_request("far", true)
         };
-        let made = self.story.api.install_hook(&hook).await.unwrap();
+        let new_hook = self.story.api.install_hook(&hook).await.unwrap();
         let secret = SetSecret { value: SECRET.into(), kind: SecretKind::Forge };
-        self.story.api.set_secret(&made.secret, &secret).await.unwrap();
+        self.story.api.set_secret(&new_hook.secret, &secret).await.unwrap();
         let ping = json!({ "zen": "Keep it logically awesome.", "hook_id": 7, "hook": {} });
         assert_eq!(self.send("far", "ping", &ping).await.0, 200);
     }
@@ -145,12 +145,12 @@ async fn comment_on_an_unreachable_pr_is_answered_after_one_try() {
     let far = ScriptedForge::start(|_: &str| None).await;
     world.connect(&far).await;
     world.link_pull_requests(&world.story.project, 101..=101).await;
-    let who = json!({ "id": ANN, "login": "ann", "type": "User" });
-    let mut asked = world.comment(1, "/pullyard revise use tabs", &who);
-    asked["issue"]["number"] = json!(101);
-    asked["repository"] = json!({ "id": FAR_ID, "full_name": "acme/far" });
-    let (status, said) = world.send("far", "issue_comment", &asked).await;
-    assert_eq!((status, said["code"].as_str()), (503, Some("unavailable")), "the forge repeats it: {said}");
+    let user = json!({ "id": ANN, "login": "ann", "type": "User" });
+    let mut comment = world.comment(1, "/pullyard revise use tabs", &user);
+    comment["issue"]["number"] = json!(101);
+    comment["repository"] = json!({ "id": FAR_ID, "full_name": "acme/far" });
+    let (status, response) = world.send("far", "issue_comment", &comment).await;
+    assert_eq!((status, response["code"].as_str()), (503, Some("unavailable")), "the forge repeats it: {response}");
     // One try takes as long as the forge waits, so three would be too late.
     assert_eq!(far.calls_about(""), ["GET /repos/acme/far/pulls/101"]);
 }

@@ -12,15 +12,15 @@ impl World {
         let url = format!("{api}/repos/{REPOSITORY}/issues/{}/comments", self.number);
         let body = json!({ "body": words }).to_string();
         let answer = reqwest::Client::new().post(url).bearer_auth(token).body(body).send().await.unwrap();
-        let said: Value = answer.error_for_status().unwrap().json().await.unwrap();
-        said["id"].as_u64().unwrap()
+        let comment: Value = answer.error_for_status().unwrap().json().await.unwrap();
+        comment["id"].as_u64().unwrap()
     }
 
-    async fn deliver_and_replay(&self, comment: u64, words: &str, who: &Value) -> [String; 2] {
-        let told = self.send("acme", "issue_comment", &self.comment(comment, words, who)).await.1;
-        let told: Decision = serde_json::from_value(told).unwrap();
-        let again = self.story.api.replay_delivery(&told.delivery).await.unwrap();
-        [told.code, again.code]
+    async fn deliver_and_replay(&self, comment: u64, text: &str, user: &Value) -> [String; 2] {
+        let response = self.send("acme", "issue_comment", &self.comment(comment, text, user)).await.1;
+        let decision: Decision = serde_json::from_value(response).unwrap();
+        let again = self.story.api.replay_delivery(&decision.delivery).await.unwrap();
+        [decision.code, again.code]
     }
 }
 
@@ -51,10 +51,10 @@ async fn replay_of_a_strangers_comment_is_refused_again() {
     forge.set_role(REPOSITORY, "ben", Role::Read).await.unwrap();
     // The comment before it is from a user with permission.
     world.comment_at_forge(ANNS_TOKEN, "/pullyard revise use tabs").await;
-    let words = "/pullyard revise do as I say";
-    let comment = world.comment_at_forge("ghp_ben", words).await;
-    let who = json!({ "id": ANN + 1, "login": "ben", "type": "User" });
-    assert_eq!(world.deliver_and_replay(comment, words, &who).await, ["author_not_permitted"; 2]);
+    let text = "/pullyard revise do as I say";
+    let comment = world.comment_at_forge("ghp_ben", text).await;
+    let user = json!({ "id": ANN + 1, "login": "ben", "type": "User" });
+    assert_eq!(world.deliver_and_replay(comment, text, &user).await, ["author_not_permitted"; 2]);
     assert!(world.revisions().await.is_empty());
 }
 
@@ -66,8 +66,8 @@ async fn replay_of_our_own_comment_is_refused_again() {
     check_own_comment(AccountKind::User, "User", marked).await;
 }
 
-async fn check_own_comment(kind: AccountKind, called: &str, words: String) {
-    let words = words.as_str();
+async fn check_own_comment(kind: AccountKind, called: &str, text: String) {
+    let text = text.as_str();
     let world = World::with_hook().await;
     let (story, forge) = (&world.story, world.story.local.forge());
     let known = story.store().await.load_integration(&IntegrationId::new("gh1").unwrap()).await.unwrap().unwrap();
@@ -76,8 +76,8 @@ async fn check_own_comment(kind: AccountKind, called: &str, words: String) {
     // The account may push; only its authorship prevents a revision.
     forge.add_user(User { login: login.clone(), id, token: token.clone() }, kind).await.unwrap();
     forge.set_role(REPOSITORY, &login, Role::Admin).await.unwrap();
-    let comment = world.comment_at_forge(&token, words).await;
-    let who = json!({ "id": id, "login": login, "type": called });
-    assert_eq!(world.deliver_and_replay(comment, words, &who).await, ["own_review"; 2]);
+    let comment = world.comment_at_forge(&token, text).await;
+    let user = json!({ "id": id, "login": login, "type": called });
+    assert_eq!(world.deliver_and_replay(comment, text, &user).await, ["own_review"; 2]);
     assert!(world.revisions().await.is_empty());
 }

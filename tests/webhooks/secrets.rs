@@ -22,8 +22,8 @@ async fn secret_overlap_is_limited_to_seven_days() {
     let to = |overlap_secs| RotateSecret { value: "the next secret".into(), overlap_secs };
     match world.story.api.rotate_secret(&secret, &to(WEEK + 1)).await {
         Err(Error::Problem(problem)) => {
-            let said = (problem.status, problem.code.as_str(), problem.pointer.as_deref());
-            assert_eq!(said, (422, "invalid", Some("/overlap_secs")));
+            let actual = (problem.status, problem.code.as_str(), problem.pointer.as_deref());
+            assert_eq!(actual, (422, "invalid", Some("/overlap_secs")));
         }
         other => panic!("{other:?}"),
     }

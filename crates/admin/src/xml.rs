@@ -64,7 +64,7 @@ fn unescape(text: &str) -> Option<String> {
     for part in parts {
         let (entity, rest) = part.split_once(';')?;
         let number = |digits: &str, radix| u32::from_str_radix(digits, radix).ok().and_then(char::from_u32);
-        let meant = match (entity, entity.strip_prefix("#x"), entity.strip_prefix('#')) {
+        let character = match (entity, entity.strip_prefix("#x"), entity.strip_prefix('#')) {
             ("lt", ..) => '<',
             ("gt", ..) => '>',
             ("amp", ..) => '&',
@@ -74,7 +74,7 @@ fn unescape(text: &str) -> Option<String> {
             (_, None, Some(decimal)) => number(decimal, 10)?,
             _ => return None,
         };
-        unescaped.push(meant);
+        unescaped.push(character);
         unescaped.push_str(rest);
     }
     Some(unescaped)

@@ -16,11 +16,11 @@ pub(crate) struct TlsServer {
 
 impl TlsServer {
     pub(crate) async fn start(names: Vec<String>, answer: &'static [u8]) -> Self {
-        let made = rcgen::generate_simple_self_signed(names).unwrap();
+        let certified_key = rcgen::generate_simple_self_signed(names).unwrap();
         let mut roots = RootCertStore::empty();
-        roots.add(made.cert.der().clone()).unwrap();
-        let key = rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-        let chain = vec![made.cert.der().clone()];
+        roots.add(certified_key.cert.der().clone()).unwrap();
+        let key = rustls_pki_types::PrivateKeyDer::try_from(certified_key.signing_key.serialize_der()).unwrap();
+        let chain = vec![certified_key.cert.der().clone()];
         let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -34,6 +34,6 @@ impl TlsServer {
             }
         });
         let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        Self { address, certificate: made.cert.pem(), connector: TlsConnector::from(Arc::new(client)) }
+        Self { address, certificate: certified_key.cert.pem(), connector: TlsConnector::from(Arc::new(client)) }
     }
 }

@@ -259,8 +259,8 @@ mod tests {
 
     #[test]
     fn address_must_be_an_http_url() {
-        for (said, read) in [("https://h/", "https://h"), ("http://127.0.0.1:7878", "http://127.0.0.1:7878")] {
-            assert_eq!(parse_url(said).ok().as_deref(), Some(read), "{said}");
+        for (url, read) in [("https://h/", "https://h"), ("http://127.0.0.1:7878", "http://127.0.0.1:7878")] {
+            assert_eq!(parse_url(url).ok().as_deref(), Some(read), "{url}");
         }
         for bad in ["", "h", "ftp://h", "https://", "https:///x", "http://a b", "http://h\nx"] {
             assert!(parse_url(bad).is_err(), "{bad:?}");

@@ -88,10 +88,10 @@ mod tests {
         fs::remove_file(of("try-kept").join(MARKER_FILE)).unwrap();
         std::os::unix::fs::symlink(of("demo-dead"), of("try-link")).unwrap();
 
-        let made = create_folder_in(temporary.path(), "try-").unwrap();
-        let left = stay.map(|name| (name, of(name).join("keys.json").exists()));
-        assert!(left.iter().all(|(_, is_there)| *is_there), "{left:?}");
+        let folder = create_folder_in(temporary.path(), "try-").unwrap();
+        let entries = stay.map(|name| (name, of(name).join("keys.json").exists()));
+        assert!(entries.iter().all(|(_, is_there)| *is_there), "{entries:?}");
         assert!(of("try-link").exists() && !of("try-dead").exists());
-        assert!(made.path().join(MARKER_FILE).exists());
+        assert!(folder.path().join(MARKER_FILE).exists());
     }
 }

@@ -164,8 +164,8 @@ impl Try {
         if let Some(token) = crate::runner::forge_token() {
             return Ok(token);
         }
-        let none = |why: String| {
-            CliError::new(Exit::NotAllowed, format!("there is no token for the forge: {why}")).with_help(
+        let none = |reason: String| {
+            CliError::new(Exit::NotAllowed, format!("there is no token for the forge: {reason}")).with_help(
                 "set GH_TOKEN to one that may push branches and open pull requests, or sign in with `gh auth login`",
             )
         };

@@ -156,12 +156,12 @@ impl Up {
         if isolation.level != Isolation::None.as_str()
             && let Some(work) = root_work_folder(data)
         {
-            let why = "because agents have accounts of their own, which cannot enter folders of root";
-            lines.push(("Jobs", format!("work in {}, {why}", work.display())));
+            let reason = "because agents have accounts of their own, which cannot enter folders of root";
+            lines.push(("Jobs", format!("work in {}, {reason}", work.display())));
         }
         lines.push(("Stop", "Ctrl-C; running jobs continue, and the next `pullyard up` reconnects".to_owned()));
-        for (what, text) in lines {
-            screen.print_line(&format!("{what:>11}  {text}"))?;
+        for (label, text) in lines {
+            screen.print_line(&format!("{label:>11}  {text}"))?;
         }
         Ok(())
     }
@@ -171,7 +171,7 @@ impl Up {
 async fn check_isolation(isolation: Isolation, work: PathBuf) -> Result<RunnerIsolation, CliError> {
     let checked = tokio::task::spawn_blocking(move || pullyard_runner::check_isolation(isolation, None, &work)).await;
     let checked = checked.unwrap_or_else(|error| Err(error.to_string()));
-    let result = checked.map_err(|why| CliError::failed(why).with_help(OTHER_ISOLATIONS))?;
+    let result = checked.map_err(|reason| CliError::failed(reason).with_help(OTHER_ISOLATIONS))?;
     Ok(RunnerIsolation { level: isolation.as_str().into(), result })
 }
 

@@ -181,8 +181,9 @@ impl Tasks {
             Err(error) => {
                 let meta = error.as_service_error().map(aws_sdk_ecs::error::ProvideErrorMetadata::meta);
                 // ECS removes a stopped task within the hour.
-                let gone = meta.and_then(|meta| meta.message()).is_some_and(|message| message.contains("not found"));
-                if gone { Ok(()) } else { Err(Error::unavailable("stop a task", error)) }
+                let is_missing =
+                    meta.and_then(|meta| meta.message()).is_some_and(|message| message.contains("not found"));
+                if is_missing { Ok(()) } else { Err(Error::unavailable("stop a task", error)) }
             }
         }
     }
@@ -293,20 +294,23 @@ mod tests {
 
     #[test]
     fn start_errors_are_classified_by_code_and_message() {
-        let said = |code: &str, words: &str| {
-            let meta = aws_sdk_ecs::error::ErrorMetadata::builder().code(code).message(words).build();
+        let outcome_of = |code: &str, message: &str| {
+            let meta = aws_sdk_ecs::error::ErrorMetadata::builder().code(code).message(message).build();
             classify_error(Some(&RunTaskError::generic(meta)))
         };
         for code in ["ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"] {
-            assert_eq!(said(code, "Slow down."), Some(StartOutcome::Throttled), "{code}");
+            assert_eq!(outcome_of(code, "Slow down."), Some(StartOutcome::Throttled), "{code}");
         }
-        assert_eq!(said("ServerException", "it broke"), None);
-        assert_eq!(said("", "nobody knows"), None);
+        assert_eq!(outcome_of("ServerException", "it broke"), None);
+        assert_eq!(outcome_of("", "nobody knows"), None);
         assert_eq!(classify_error(None), None);
         let refused = |reason: &str| Some(StartOutcome::Refused { reason: reason.into() });
-        assert_eq!(said("ClientException", "TaskDefinition is inactive"), refused("TaskDefinition is inactive"));
-        assert_eq!(said("AccessDeniedException", ""), refused("AccessDeniedException"));
-        assert_eq!(said("InvalidParameterException", "Rate exceeded"), Some(StartOutcome::Throttled));
-        assert_eq!(said("ClientException", "Capacity is unavailable at this time."), Some(StartOutcome::NoCapacity));
+        assert_eq!(outcome_of("ClientException", "TaskDefinition is inactive"), refused("TaskDefinition is inactive"));
+        assert_eq!(outcome_of("AccessDeniedException", ""), refused("AccessDeniedException"));
+        assert_eq!(outcome_of("InvalidParameterException", "Rate exceeded"), Some(StartOutcome::Throttled));
+        assert_eq!(
+            outcome_of("ClientException", "Capacity is unavailable at this time."),
+            Some(StartOutcome::NoCapacity)
+        );
     }
 }

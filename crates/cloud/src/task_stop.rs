@@ -131,13 +131,13 @@ mod tests {
 
     #[test]
     fn undelivered_event_is_parsed_in_both_shapes() {
-        for (message, why) in [
+        for (message, cause) in [
             (stop_event(), UnhandledCause::Undeliverable),
             (failure_record("RetriesExhausted"), UnhandledCause::Failed),
             (failure_record("EventAgeExceeded"), UnhandledCause::Expired),
         ] {
             let read: Undelivered = serde_json::from_value(message).unwrap();
-            assert_eq!(read.why, why);
+            assert_eq!(read.why, cause);
             let stopped = read.event.into_task_stop().unwrap();
             assert_eq!((stopped.arn.as_str(), stopped.job.as_str()), (TASK, JOB));
             assert_eq!(stopped.cause, StopCause::Exited { code: Some(137) });
@@ -164,9 +164,9 @@ mod tests {
     #[test]
     fn serialized_event_contains_no_variable_of_its_task() {
         let read: Undelivered = serde_json::from_value(failure_record("RetriesExhausted")).unwrap();
-        let shown = serde_json::to_string(&read.event).unwrap();
-        assert!(shown.contains(TASK) && shown.contains("137"), "{shown}");
-        assert!(!shown.contains("a-token") && !shown.contains("environment"), "{shown}");
+        let text = serde_json::to_string(&read.event).unwrap();
+        assert!(text.contains(TASK) && text.contains("137"), "{text}");
+        assert!(!text.contains("a-token") && !text.contains("environment"), "{text}");
     }
 
     #[test]

@@ -78,7 +78,8 @@ impl Counters {
 
     /// Takes and resets the counts. Concurrent callers get separate shares.
     pub fn take(&self) -> Vec<(Counter, u64)> {
-        let counts = Counter::ALL.iter().zip(&self.0).map(|(what, count)| (*what, count.swap(0, Ordering::Relaxed)));
+        let counts =
+            Counter::ALL.iter().zip(&self.0).map(|(counter, count)| (*counter, count.swap(0, Ordering::Relaxed)));
         counts.filter(|(_, count)| *count > 0).collect()
     }
 }

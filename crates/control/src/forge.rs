@@ -129,8 +129,8 @@ pub(crate) async fn mint_installation_token(
     let requested = requested(&installation.permissions);
     let lacking = features::missing_permissions(&installation.permissions, &requested);
     if !lacking.is_empty() {
-        let what = format!("{} on {name}", lacking.join(", "));
-        return Err(forbidden(what, "the App's installation was not granted it"));
+        let permissions = format!("{} on {name}", lacking.join(", "));
+        return Err(forbidden(permissions, "the App's installation was not granted it"));
     }
     Ok(app.installation_token(installation.id, only, &requested).await?)
 }

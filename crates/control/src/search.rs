@@ -104,7 +104,7 @@ async fn find_pull_requests(
     let mut ids: BTreeSet<_> = open.into_iter().map(|(id, _)| id).collect();
     for loaded in ctx.store.load_tickets(project, keys).await? {
         let Some(ticket) = skip_corrupt(ctx, loaded)? else { continue };
-        ids.extend(ticket.shown.pull_request.map(|shown| shown.id));
+        ids.extend(ticket.shown.pull_request.map(|link| link.id));
     }
     ids.retain(|id| id.number == number);
     let mut found = Vec::with_capacity(ids.len());

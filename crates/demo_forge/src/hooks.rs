@@ -130,12 +130,12 @@ pub async fn update(
 }
 
 pub async fn delete(shared: &Shared, target: Target, id: u64) -> Result<(), Rejection> {
-    let gone = shared.state.update(|state| {
+    let deletion = shared.state.update(|state| {
         let before = state.hooks.len();
         state.hooks.retain(|hook| !(belongs_to(hook, target) && hook.id == id));
         if state.hooks.len() == before { Err(Rejection::NotFound) } else { Ok(()) }
     });
-    gone.await?;
+    deletion.await?;
     shared.deliveries.delete(id);
     Ok(())
 }

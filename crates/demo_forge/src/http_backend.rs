@@ -233,7 +233,7 @@ struct Head {
 }
 
 async fn read_head(stdout: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Head> {
-    let malformed = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+    let malformed = |message: &str| io::Error::new(io::ErrorKind::InvalidData, message.to_owned());
     let mut limited = stdout.take(MAX_HEADER_BYTES);
     let mut head = Head { status: StatusCode::OK, headers: HeaderMap::new() };
     let mut line = String::new();

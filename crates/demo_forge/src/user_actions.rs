@@ -85,12 +85,12 @@ impl DemoForge {
     }
 }
 
-fn to_refused_error(what: &'static str, objection: reviews::Rejection) -> Error {
+fn to_refused_error(action: &'static str, objection: reviews::Rejection) -> Error {
     let reason = match objection {
         reviews::Rejection::Internal(error) => return error,
         reviews::Rejection::Unprocessable(reason) => reason,
         reviews::Rejection::Forbidden(reason) => reason.to_owned(),
         reviews::Rejection::NotFound => "there is no such pull request".to_owned(),
     };
-    Error::Refused { what, reason }
+    Error::Refused { what: action, reason }
 }

@@ -52,7 +52,9 @@ impl Request {
         let header = |name: &str| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         let (credential, key) = match (header("x-api-key"), header("authorization")) {
             (Some(key), _) => (Credential::ApiKey, Some(key)),
-            (None, Some(words)) => (Credential::Bearer, words.strip_prefix("Bearer ").map(str::to_owned)),
+            (None, Some(authorization)) => {
+                (Credential::Bearer, authorization.strip_prefix("Bearer ").map(str::to_owned))
+            }
             (None, None) => (Credential::Missing, None),
         };
         let signed_with = key.as_deref().map(fingerprint);
@@ -91,11 +93,11 @@ fn fingerprint(key: &str) -> u64 {
     hasher.finish()
 }
 
-fn contains_text(value: &Value, words: &str) -> bool {
+fn contains_text(value: &Value, needle: &str) -> bool {
     match value {
-        Value::String(text) => text.contains(words),
-        Value::Array(values) => values.iter().any(|value| contains_text(value, words)),
-        Value::Object(fields) => fields.values().any(|value| contains_text(value, words)),
+        Value::String(text) => text.contains(needle),
+        Value::Array(values) => values.iter().any(|value| contains_text(value, needle)),
+        Value::Object(fields) => fields.values().any(|value| contains_text(value, needle)),
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }

@@ -60,7 +60,7 @@ fn usage(answer: &Answer, output: u64) -> Value {
 
 fn block(part: &Part, number: usize, n: usize) -> Value {
     match part {
-        Part::Text(words) => json!({ "type": "text", "text": words }),
+        Part::Text(text) => json!({ "type": "text", "text": text }),
         Part::Tool { name, arguments } => {
             json!({ "type": "tool_use", "id": format!("toolu_{number:04}_{n}"), "name": name, "input": arguments })
         }
@@ -69,9 +69,9 @@ fn block(part: &Part, number: usize, n: usize) -> Value {
 
 fn render_block_events(index: usize, block: &Value) -> Vec<Value> {
     let (empty, deltas) = match block.get("text").and_then(Value::as_str) {
-        Some(words) => {
-            let (first, second) = split_half(words);
-            let delta = |words: &str| json!({ "type": "text_delta", "text": words });
+        Some(text) => {
+            let (first, second) = split_half(text);
+            let delta = |text: &str| json!({ "type": "text_delta", "text": text });
             (json!({ "type": "text", "text": "" }), [delta(first), delta(second)])
         }
         None => {

@@ -29,21 +29,21 @@ pub(crate) fn render(answer: &Answer, number: usize, model: &str) -> RenderedAns
     let mut output = Vec::new();
     for (index, part) in answer.parts.iter().enumerate() {
         let (item, item_events) = match part {
-            Part::Text(words) => message(words, number, index),
+            Part::Text(text) => message(text, number, index),
             Part::Tool { name, arguments } => function_call(name, &arguments.to_string(), number, index),
         };
         events.extend(item_events);
         output.push(item);
     }
     let status = if answer.is_declined { "incomplete" } else { "completed" };
-    let whole = response(status, &output, usage(answer));
-    events.push(json!({ "type": format!("response.{status}"), "response": whole }));
+    let body = response(status, &output, usage(answer));
+    events.push(json!({ "type": format!("response.{status}"), "response": body }));
     for (n, event) in events.iter_mut().enumerate() {
         if let Some(fields) = event.as_object_mut() {
             fields.insert("sequence_number".to_owned(), json!(n));
         }
     }
-    RenderedAnswer { events, body: whole, render_fault }
+    RenderedAnswer { events, body, render_fault }
 }
 
 fn usage(answer: &Answer) -> Value {
@@ -65,15 +65,15 @@ fn item_done(index: usize, item: &Value) -> Value {
     json!({ "type": "response.output_item.done", "output_index": index, "item": item })
 }
 
-fn message(words: &str, number: usize, index: usize) -> (Value, Vec<Value>) {
+fn message(text: &str, number: usize, index: usize) -> (Value, Vec<Value>) {
     let id = format!("msg_{number:04}_{index}");
     let item = |status: &str, content: Value| json!({ "type": "message", "id": id, "status": status, "role": "assistant", "content": content });
-    let part = |words: &str| json!({ "type": "output_text", "text": words, "annotations": [] });
-    let whole = item("completed", json!([part(words)]));
-    let (first, second) = split_half(words);
-    let delta = |words: &str| {
+    let part = |text: &str| json!({ "type": "output_text", "text": text, "annotations": [] });
+    let message_item = item("completed", json!([part(text)]));
+    let (first, second) = split_half(text);
+    let delta = |text: &str| {
         json!({ "type": "response.output_text.delta", "item_id": id, "output_index": index,
-                "content_index": 0, "delta": words })
+                "content_index": 0, "delta": text })
     };
     let events = vec![
         item_added(index, &item("in_progress", json!([]))),
@@ -82,12 +82,12 @@ fn message(words: &str, number: usize, index: usize) -> (Value, Vec<Value>) {
         delta(first),
         delta(second),
         json!({ "type": "response.output_text.done", "item_id": id, "output_index": index,
-                "content_index": 0, "text": words }),
+                "content_index": 0, "text": text }),
         json!({ "type": "response.content_part.done", "item_id": id, "output_index": index,
-                "content_index": 0, "part": part(words) }),
-        item_done(index, &whole),
+                "content_index": 0, "part": part(text) }),
+        item_done(index, &message_item),
     ];
-    (whole, events)
+    (message_item, events)
 }
 
 fn function_call(name: &str, arguments: &str, number: usize, index: usize) -> (Value, Vec<Value>) {

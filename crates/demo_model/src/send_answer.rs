@@ -41,8 +41,8 @@ pub(crate) fn send(answer: &Answer, written: RenderedAnswer, streamed: bool) -> 
     respond("text/event-stream", body(events, last, answer.pause))
 }
 
-fn send_body(answer: &Answer, whole: &serde_json::Value) -> Response {
-    let text = whole.to_string();
+fn send_body(answer: &Answer, value: &serde_json::Value) -> Response {
+    let text = value.to_string();
     let (half, _) = sse::split_half(&text);
     let (pieces, last) = match &answer.ending {
         AnswerEnd::Complete => (Bytes::from(text), StreamEnd::End),
@@ -73,8 +73,8 @@ enum StreamEnd {
 }
 
 fn body(pieces: VecDeque<Bytes>, last: StreamEnd, pause: Duration) -> Body {
-    Body::from_stream(stream::unfold(Some(pieces), move |left| async move {
-        let mut pieces = left?;
+    Body::from_stream(stream::unfold(Some(pieces), move |state| async move {
+        let mut pieces = state?;
         if let Some(piece) = pieces.pop_front() {
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;

@@ -34,7 +34,7 @@ async fn models(shared: State<Arc<Shared>>, method: Method, uri: Uri, headers: H
 
 async fn accounts(shared: State<Arc<Shared>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let account = headers.get("chatgpt-account-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
-    let told = json!({
+    let body = json!({
         "accounts": [{
             "id": account,
             "structure": "personal",
@@ -44,7 +44,7 @@ async fn accounts(shared: State<Arc<Shared>>, method: Method, uri: Uri, headers:
         "account_ordering": [account],
         "default_account_id": account,
     });
-    respond_without_step(shared, method, uri, headers, StatusCode::OK, told)
+    respond_without_step(shared, method, uri, headers, StatusCode::OK, body)
 }
 
 async fn settings(shared: State<Arc<Shared>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
@@ -57,8 +57,8 @@ fn respond_without_step(
     uri: Uri,
     headers: HeaderMap,
     status: StatusCode,
-    told: Value,
+    body: Value,
 ) -> Response {
     shared.log.add(Request::new(&method, &uri, &headers, &Bytes::new(), Outcome::NoStep));
-    (status, Json(told)).into_response()
+    (status, Json(body)).into_response()
 }

@@ -303,10 +303,10 @@ mod tests {
     fn stored_check_results_are_the_last_forty_and_clipped() {
         assert_eq!(failed(0).end_phrase(), "an unknown exit code");
         let rounds = |all: &[CheckRun]| all.iter().map(|run| run.round).collect::<Vec<_>>();
-        let kept = CheckRun::limit_for_storage((1..=99).map(failed).collect());
-        assert_eq!(rounds(&kept), (60..=99).collect::<Vec<_>>());
+        let runs = CheckRun::limit_for_storage((1..=99).map(failed).collect());
+        assert_eq!(rounds(&runs), (60..=99).collect::<Vec<_>>());
         assert_eq!(rounds(&CheckRun::limit_for_storage((1..=40).map(failed).collect())), (1..=40).collect::<Vec<_>>());
-        let last = kept.last().unwrap();
+        let last = runs.last().unwrap();
         assert_eq!(last.command.chars().count(), 200);
         assert_eq!(last.artifact.as_ref().map(|name| name.chars().count()), Some(100));
     }

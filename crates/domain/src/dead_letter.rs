@@ -138,11 +138,11 @@ impl DeadLetterMessage {
             Self::Effect(EffectMessage::Tell(_)) => format!("Reports the state on {name}."),
             Self::Effect(EffectMessage::Poll(_)) => format!("Polls repository {name}."),
             Self::Effect(EffectMessage::Review(_)) => format!("Decides a review of {name}."),
-            Self::TaskStop(why, _) => {
-                format!("The tasks function {} when a task of job {name} stopped.", why.description())
+            Self::TaskStop(cause, _) => {
+                format!("The tasks function {} when a task of job {name} stopped.", cause.description())
             }
-            Self::ForeignTaskStop(why) => {
-                format!("The tasks function {} when a task stopped that no job had started.", why.description())
+            Self::ForeignTaskStop(cause) => {
+                format!("The tasks function {} when a task stopped that no job had started.", cause.description())
             }
             Self::Unreadable => "This version of Pullyard can't read it.".into(),
         }

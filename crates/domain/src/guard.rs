@@ -97,8 +97,8 @@ pub fn decide_request(
 
 /// The hold or the exhausted budget because of which a project may start no job.
 pub fn project_block(project: &Project, today: &DailyUsage) -> Option<Reason> {
-    if let Some(who) = &project.settings.held_by {
-        return Some(Reason::ProjectHeld { project: project.id.clone(), who: who.clone() });
+    if let Some(holder) = &project.settings.held_by {
+        return Some(Reason::ProjectHeld { project: project.id.clone(), who: holder.clone() });
     }
     project.settings.budget.refusal(&project.id, today)
 }
@@ -219,8 +219,8 @@ fn job_active(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
 }
 
 fn project_held(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
-    let who = facts.project.as_ref()?.settings.held_by.clone()?;
-    Some(Reason::ProjectHeld { project: event.project.clone(), who })
+    let holder = facts.project.as_ref()?.settings.held_by.clone()?;
+    Some(Reason::ProjectHeld { project: event.project.clone(), who: holder })
 }
 
 fn budget_exhausted(_: &TicketEvent, facts: &Facts) -> Option<Reason> {

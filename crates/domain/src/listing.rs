@@ -121,7 +121,7 @@ impl DeliveryFilter {
             && self
                 .pull_request
                 .as_ref()
-                .is_none_or(|meant| delivery.review.as_ref().is_some_and(|of| meant.matches(of)))
+                .is_none_or(|filter| delivery.review.as_ref().is_some_and(|of| filter.matches(of)))
             && self.since.is_none_or(|since| since <= delivery.at)
             && self.until.is_none_or(|until| delivery.at < until)
     }
@@ -237,22 +237,22 @@ mod tests {
         assert!(code("held_with_others").matches(&entry) && !code("held_for_job").matches(&entry));
         let ticket = |ticket: &str| DeliveryFilter { ticket: TicketKey::new(ticket).ok(), ..all.clone() };
         assert!(ticket("APP-17").matches(&entry) && !ticket("APP-18").matches(&entry));
-        let meant = |repository: Option<&str>, number| {
+        let pull_request = |repository: Option<&str>, number| {
             let repository = repository.map(|name| RepositoryName::new(name).unwrap());
             DeliveryFilter { pull_request: Some(PullRequestFilter { repository, number }), ..all.clone() }
         };
         for (repository, number) in [(None, 7), (Some("acme/app"), 7), (Some("Acme/App"), 7)] {
-            assert!(meant(repository, number).matches(&entry), "{repository:?} {number}");
+            assert!(pull_request(repository, number).matches(&entry), "{repository:?} {number}");
         }
         for (repository, number) in [(None, 8), (Some("acme/app"), 8), (Some("acme/ap"), 7)] {
-            assert!(!meant(repository, number).matches(&entry), "{repository:?} {number}");
+            assert!(!pull_request(repository, number).matches(&entry), "{repository:?} {number}");
         }
-        assert!(!meant(None, 7).matches(&Delivery { review: None, ..entry.clone() }));
+        assert!(!pull_request(None, 7).matches(&Delivery { review: None, ..entry.clone() }));
         let between =
             |since, until| DeliveryFilter { since: Some(time_at(since)), until: Some(time_at(until)), ..all.clone() };
         assert!(between(0, 1).matches(&entry) && !between(1, 2).matches(&entry) && !between(0, 0).matches(&entry));
         assert!(between(0, 1).is_time_range_only());
-        for more in [verdict(Verdict::Held), code("held_with_others"), ticket("APP-17"), meant(None, 7)] {
+        for more in [verdict(Verdict::Held), code("held_with_others"), ticket("APP-17"), pull_request(None, 7)] {
             assert!(!more.is_time_range_only(), "{more:?}");
         }
         assert!(!DeliveryFilter { verdicts: [Verdict::Refused].into(), ..ticket("APP-17") }.matches(&entry));

@@ -85,8 +85,8 @@ mod tests {
     #[test]
     fn marker_on_bitbucket_is_an_unused_link_definition() {
         assert_eq!(Marker::Status.append_to(ForgeKind::GitHub, "Done."), "Done.\n\n<!-- pullyard:status -->");
-        let said = Marker::Status.append_to(ForgeKind::Bitbucket, "Done.");
-        assert_eq!(said, "Done.\n\n[//]: # (pullyard:status)");
+        let text = Marker::Status.append_to(ForgeKind::Bitbucket, "Done.");
+        assert_eq!(text, "Done.\n\n[//]: # (pullyard:status)");
     }
 
     #[test]

@@ -368,10 +368,10 @@ impl Settings {
         if !self.held_by.as_deref().is_none_or(columns::is_name) {
             return fault("/held_by", "use 1 to 64 printable characters");
         }
-        let is_valid_reason = |words: &str| {
-            !words.trim().is_empty()
-                && words.chars().count() <= MAX_HOLD_REASON_CHARS
-                && !words.chars().any(char::is_control)
+        let is_valid_reason = |reason: &str| {
+            !reason.trim().is_empty()
+                && reason.chars().count() <= MAX_HOLD_REASON_CHARS
+                && !reason.chars().any(char::is_control)
         };
         if !self.held_reason.as_deref().is_none_or(is_valid_reason) {
             return fault("/held_reason", "use 1 to 200 printable characters");

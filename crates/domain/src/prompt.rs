@@ -60,12 +60,14 @@ impl Context {
     }
 
     pub fn title(&self) -> String {
-        let words = match (&self.ticket, &self.instructions) {
+        let title = match (&self.ticket, &self.instructions) {
             (Some((_, text)), _) => text.title.as_str(),
-            (None, Some(words)) => words.lines().find(|line| !line.trim().is_empty()).unwrap_or("Untitled"),
+            (None, Some(instructions)) => {
+                instructions.lines().find(|line| !line.trim().is_empty()).unwrap_or("Untitled")
+            }
             (None, None) => "Untitled",
         };
-        crate::text::truncate(words, 120)
+        crate::text::truncate(title, 120)
     }
 
     pub fn prompt(&self) -> String {
@@ -80,9 +82,9 @@ impl Context {
         if !self.comments.is_empty() {
             output.push_str(&format_comments(&self.comments));
         }
-        if let Some(words) = &self.instructions {
+        if let Some(instructions) = &self.instructions {
             output.push_str("\nInstructions for this job:\n\n");
-            output.push_str(&fence(words.trim()));
+            output.push_str(&fence(instructions.trim()));
         }
         if let Some(review) = &self.review {
             output.push_str(&review.prompt());

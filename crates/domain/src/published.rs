@@ -84,8 +84,8 @@ pub fn to_markdown(text: &str) -> String {
 /// The text of a new pull request, without the part that `newest` replaces.
 pub fn render_new_text(beginning: &str, summary: Option<&str>) -> String {
     let mut text = beginning.to_owned();
-    if let Some(words) = fence_summary(summary) {
-        let _ = write!(text, "\n## The agent's last words\n\n{words}");
+    if let Some(block) = fence_summary(summary) {
+        let _ = write!(text, "\n## The agent's last words\n\n{block}");
     }
     text
 }
@@ -110,8 +110,8 @@ pub struct NewestCommit<'a> {
 pub fn render_newest(newest: &NewestCommit<'_>) -> String {
     let by = newest.agent.map(|agent| format!(" (agent: {agent})")).unwrap_or_default();
     let mut text = format!("## The newest work\n\nCommit {}{by}.\n", short_commit(newest.commit));
-    if let Some(words) = fence_summary(newest.summary) {
-        let _ = write!(text, "\nThe agent's last words:\n\n{words}");
+    if let Some(block) = fence_summary(newest.summary) {
+        let _ = write!(text, "\nThe agent's last words:\n\n{block}");
     }
     let checks = render_check_section(newest.checks, "Checks failed.\n");
     if !checks.is_empty() {
@@ -176,8 +176,8 @@ mod tests {
             check_run("npm test", 1, CheckOutcome::Passed, Some(0)),
             check_run("npm run `x`", 1, CheckOutcome::Passed, Some(0)),
         ];
-        let said = render_new_text("Ticket: APP-1\n", Some(" I added it.\n"));
-        assert_eq!(said, "Ticket: APP-1\n\n## The agent's last words\n\n```text\nI added it.\n```\n");
+        let text = render_new_text("Ticket: APP-1\n", Some(" I added it.\n"));
+        assert_eq!(text, "Ticket: APP-1\n\n## The agent's last words\n\n```text\nI added it.\n```\n");
         assert_eq!(
             render_checks(CheckResults::Completed(&runs)),
             "## Checks\n\n- `npm test` passed in 13 s\n- `npm run 'x'` passed in 13 s\n\n\
@@ -201,45 +201,45 @@ mod tests {
                 && CheckResults::FailedEarlier.has_failure()
                 && !CheckResults::Completed(&[]).has_failure()
         );
-        let said = render_checks(CheckResults::FailedEarlier);
-        assert!(said.ends_with("so this is a draft.\nSee the job's log.\n"), "{said}");
+        let text = render_checks(CheckResults::FailedEarlier);
+        assert!(text.ends_with("so this is a draft.\nSee the job's log.\n"), "{text}");
     }
 
     #[test]
     fn runner_isolation_replaces_only_the_placeholder() {
-        let said =
+        let body =
             |ticket: &str, isolation: &str| format!("Ticket: {ticket}\nAgent: x, isolation: {isolation}\n\nMade.\n");
-        let unknown = said("APP-1", UNKNOWN_ISOLATION);
-        assert_eq!(insert_isolation(&unknown, "none"), said("APP-1", "none"));
-        assert_eq!(insert_isolation(&said("APP-1", "external"), "none"), said("APP-1", "external"));
+        let unknown = body("APP-1", UNKNOWN_ISOLATION);
+        assert_eq!(insert_isolation(&unknown, "none"), body("APP-1", "none"));
+        assert_eq!(insert_isolation(&body("APP-1", "external"), "none"), body("APP-1", "external"));
         let odd = format!("X, isolation: {UNKNOWN_ISOLATION}");
-        assert_eq!(insert_isolation(&said(&odd, UNKNOWN_ISOLATION), "none"), said(&odd, "none"));
+        assert_eq!(insert_isolation(&body(&odd, UNKNOWN_ISOLATION), "none"), body(&odd, "none"));
     }
 
     #[test]
     fn actual_agent_replaces_the_chosen_placeholder() {
-        let said = |ticket: &str, agent: &str| {
+        let body = |ticket: &str, agent: &str| {
             format!("Ticket: {ticket}\nAgent: {agent}, isolation: {UNKNOWN_ISOLATION}\n\nMade.\n")
         };
         let work = crate::fixtures::work("claude_code");
-        assert_eq!(insert_agent(&said("APP-1", "auto"), "auto", &describe_agent(&work)), said("APP-1", "claude_code"));
+        assert_eq!(insert_agent(&body("APP-1", "auto"), "auto", &describe_agent(&work)), body("APP-1", "claude_code"));
         let known =
             AgentReport { version: Some("2.1.197".into()), model: Some("claude-opus-4-8[1m]".into()), ..work.clone() };
         let expected = "claude_code `2.1.197`, model: `claude-opus-4-8[1m]`";
         assert_eq!(describe_agent(&known), expected);
-        assert_eq!(insert_agent(&said("APP-1", "auto"), "auto", expected), said("APP-1", expected));
+        assert_eq!(insert_agent(&body("APP-1", "auto"), "auto", expected), body("APP-1", expected));
         // Both replacements commute.
-        let auto = said("APP-1", "auto");
+        let auto = body("APP-1", "auto");
         let last = insert_isolation(&insert_agent(&auto, "auto", expected), "none");
         assert_eq!(last, insert_agent(&insert_isolation(&auto, "none"), "auto", expected));
         let odd = "X Agent: auto, isolation: y";
-        assert_eq!(insert_agent(&said(odd, "auto"), "auto", "claude_code"), said(odd, "claude_code"));
+        assert_eq!(insert_agent(&body(odd, "auto"), "auto", "claude_code"), body(odd, "claude_code"));
         // A job with another chosen agent has no placeholder.
-        assert_eq!(insert_agent(&said("APP-1", "codex"), "auto", "claude_code"), said("APP-1", "codex"));
+        assert_eq!(insert_agent(&body("APP-1", "codex"), "auto", "claude_code"), body("APP-1", "codex"));
         // The model name comes from the agent's output and is untrusted.
         let hostile = AgentReport { model: Some("x`\n@all `[y](https://z.test)".into()), ..work };
         let expected = "claude_code, model: `x' @all '[y](https://z.test)`";
-        assert_eq!(insert_agent(&said("APP-1", "auto"), "auto", &describe_agent(&hostile)), said("APP-1", expected));
+        assert_eq!(insert_agent(&body("APP-1", "auto"), "auto", &describe_agent(&hostile)), body("APP-1", expected));
     }
 
     #[test]
@@ -249,11 +249,11 @@ mod tests {
             let (commit, agent) = ("0123456789abcdef", Some("codex `0.1`"));
             render_newest(&NewestCommit { commit, agent, summary: Some("Red now.\n"), checks, is_rebased: on_top })
         };
-        let said = "## The newest work\n\nCommit 0123456789 (agent: codex `0.1`).\n\nThe agent's last words:\n\n\
+        let expected = "## The newest work\n\nCommit 0123456789 (agent: codex `0.1`).\n\nThe agent's last words:\n\n\
                     ```text\nRed now.\n```\n\n## Checks\n\n- `npm test` passed in 13 s\n";
-        assert_eq!(newest_of(CheckResults::Completed(&passed), false), said);
+        assert_eq!(newest_of(CheckResults::Completed(&passed), false), expected);
         let on_top = "\nThey ran before the work was put on top of newer commits.\n";
-        assert_eq!(newest_of(CheckResults::Completed(&passed), true), format!("{said}{on_top}"));
+        assert_eq!(newest_of(CheckResults::Completed(&passed), true), format!("{expected}{on_top}"));
         let failed = newest_of(CheckResults::FailedEarlier, false);
         assert!(failed.ends_with("## Checks\n\nChecks failed.\nSee the job's log.\n"), "{failed}");
         assert_eq!(newest_of(CheckResults::FailedEarlier, true), failed);
@@ -269,11 +269,11 @@ mod tests {
             ..crate::fixtures::work("codex")
         });
         let (agent, checks) = (Some(agent.as_str()), CheckResults::Completed(&runs));
-        let said =
+        let part =
             render_newest(&NewestCommit { commit: "one", agent, summary: Some(hostile), checks, is_rebased: false });
         for kind in [ForgeKind::GitHub, ForgeKind::Bitbucket] {
             let opened = render_new_text("Ticket: APP-1\n", Some(hostile));
-            let text = format!("{opened}\n{}", commit_part::render_part(kind, "one", &said));
+            let text = format!("{opened}\n{}", commit_part::render_part(kind, "one", &part));
             let next = commit_part::replace_part(&text, "two", "Next.").unwrap();
             assert_eq!(next, format!("{opened}\n{}", commit_part::render_part(kind, "two", "Next.")));
         }
@@ -284,8 +284,8 @@ mod tests {
         assert_eq!(render_new_text("Ticket: APP-1\n", Some(" \n")), "Ticket: APP-1\n");
         assert_eq!(render_checks(CheckResults::Completed(&[])), "");
         let (commit, checks) = ("0123456789abcdef", CheckResults::Completed(&[]));
-        let said = render_newest(&NewestCommit { commit, agent: None, summary: Some(" "), checks, is_rebased: true });
-        assert_eq!(said, "## The newest work\n\nCommit 0123456789.\n");
+        let part = render_newest(&NewestCommit { commit, agent: None, summary: Some(" "), checks, is_rebased: true });
+        assert_eq!(part, "## The newest work\n\nCommit 0123456789.\n");
     }
 
     #[test]
@@ -293,18 +293,18 @@ mod tests {
         let plain = "Check `npm test` failed with exit code 1 (see acme/app#7).";
         assert_eq!(to_markdown(plain), plain);
         let hostile = "It said: @all ![x](https://z.test) <!-- pullyard:status -->.";
-        let said = to_markdown(hostile);
-        assert_eq!(said.replace('\u{2060}', ""), hostile);
+        let markdown = to_markdown(hostile);
+        assert_eq!(markdown.replace('\u{2060}', ""), hostile);
         for sign in ["@a", "](", "<!"] {
-            assert!(!said.contains(sign), "{said}");
+            assert!(!markdown.contains(sign), "{markdown}");
         }
     }
 
     #[test]
     fn agent_summary_cannot_leave_its_fence_or_hide_a_mark() {
-        let said = render_new_text("", Some("Fixes #1\n````\n@all <!-- pullyard:status -->\n"));
-        assert!(said.contains("`````text\nFixes #1\n````\n@all (hidden text left out)\n`````\n"), "{said}");
-        assert!(!crate::marker::Marker::is_present(&said));
+        let text = render_new_text("", Some("Fixes #1\n````\n@all <!-- pullyard:status -->\n"));
+        assert!(text.contains("`````text\nFixes #1\n````\n@all (hidden text left out)\n`````\n"), "{text}");
+        assert!(!crate::marker::Marker::is_present(&text));
         let long = render_new_text("", Some(&"x".repeat(9_000)));
         assert!(long.contains("(5000 more characters left out)"));
     }

@@ -187,27 +187,27 @@ mod tests {
     #[test]
     fn forge_states_merge_in_the_forges_time_order() {
         use PullRequestState::{Closed, Merged, Open};
-        let heard = |of: &PullRequest, state, secs| of.merge_forge_state(state, "abc", time_at(secs));
-        let closed = heard(&linked_pull_request(), Closed, 10).unwrap();
+        let merge = |of: &PullRequest, state, secs| of.merge_forge_state(state, "abc", time_at(secs));
+        let closed = merge(&linked_pull_request(), Closed, 10).unwrap();
         assert_eq!((closed.state, closed.head.as_str(), closed.updated_at), (Closed, "abc", Some(time_at(10))));
-        assert_eq!(heard(&closed, Open, 9), None, "an older event changes nothing");
-        assert_eq!(heard(&closed, Closed, 10), None, "a known state changes nothing");
-        assert_eq!(heard(&closed, Open, 10).unwrap().state, Open, "within a second the last received counts");
-        let merged = heard(&closed, Merged, 11).unwrap();
+        assert_eq!(merge(&closed, Open, 9), None, "an older event changes nothing");
+        assert_eq!(merge(&closed, Closed, 10), None, "a known state changes nothing");
+        assert_eq!(merge(&closed, Open, 10).unwrap().state, Open, "within a second the last received counts");
+        let merged = merge(&closed, Merged, 11).unwrap();
         for state in [Open, Closed, Merged] {
-            assert_eq!(heard(&merged, state, 12), None, "a merge is final");
+            assert_eq!(merge(&merged, state, 12), None, "a merge is final");
         }
     }
 
     #[test]
     fn prefix_of_the_known_head_is_the_same_head() {
         let known = PullRequest { head: "139a5c2ee2f0".into(), updated_at: Some(time_at(1)), ..linked_pull_request() };
-        let heard = |head: &str| known.merge_forge_state(known.state, head, time_at(1));
+        let merge = |head: &str| known.merge_forge_state(known.state, head, time_at(1));
         for same in ["139a5c2ee2f0", "139a5c2", ""] {
-            assert_eq!(heard(same), None, "{same}");
+            assert_eq!(merge(same), None, "{same}");
         }
         for other in ["903f", "139a5c2ee2f0aa"] {
-            assert_eq!(heard(other).unwrap().head, other);
+            assert_eq!(merge(other).unwrap().head, other);
         }
     }
 
@@ -216,8 +216,8 @@ mod tests {
         let mut ours = linked_pull_request();
         ours.revised = Some(LastRevision::start(&job_id("j"), time_at(1), None));
         ours.set_note(Note::job_created(job_id("j")));
-        let heard = ours.merge_forge_state(PullRequestState::Closed, "abc", time_at(10)).unwrap();
-        let back = PullRequest { state: ours.state, head: ours.head.clone(), updated_at: None, ..heard };
+        let closed = ours.merge_forge_state(PullRequestState::Closed, "abc", time_at(10)).unwrap();
+        let back = PullRequest { state: ours.state, head: ours.head.clone(), updated_at: None, ..closed };
         assert_eq!(back, ours);
     }
 
@@ -240,16 +240,16 @@ mod tests {
 
     #[test]
     fn note_repeats_for_a_job_but_not_for_a_decision() {
-        let mut told = linked_pull_request();
+        let mut pull_request = linked_pull_request();
         let decision = || Note::Decision { reason: Reason::EditedReview {} };
-        told.set_note(decision());
-        told.set_note(decision());
-        assert_eq!((told.note_version, told.is_note_outdated()), (1, true));
-        (told.noted_version, told.tries, told.not_before) = (1, 3, Some(time_at(9)));
-        assert!(!told.is_note_outdated());
+        pull_request.set_note(decision());
+        pull_request.set_note(decision());
+        assert_eq!((pull_request.note_version, pull_request.is_note_outdated()), (1, true));
+        (pull_request.noted_version, pull_request.tries, pull_request.not_before) = (1, 3, Some(time_at(9)));
+        assert!(!pull_request.is_note_outdated());
         for version in [2, 3] {
-            told.set_note(Note::job_created(job_id("j")));
-            assert_eq!((told.note_version, told.tries, told.not_before), (version, 0, None));
+            pull_request.set_note(Note::job_created(job_id("j")));
+            assert_eq!((pull_request.note_version, pull_request.tries, pull_request.not_before), (version, 0, None));
         }
     }
 

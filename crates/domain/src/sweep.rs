@@ -56,9 +56,9 @@ fn next_step_ready(job: &Job, now: Timestamp) -> JobStep {
     if now.since(job.ready_since) >= MAX_READY_TIME {
         let waits =
             job.model.as_ref().map(|model| crate::breaker::wait_reason(model.cause, &model.capability, model.until));
-        let why = waits.map_or_else(|| "no container could be started for it".into(), |wait| wait.sentence());
-        let why = why.trim_end_matches('.').into();
-        return JobStep::Fail(Failure::NeverClaimed { limit: Span::from(MAX_READY_TIME), why });
+        let reason = waits.map_or_else(|| "no container could be started for it".into(), |wait| wait.sentence());
+        let reason = reason.trim_end_matches('.').into();
+        return JobStep::Fail(Failure::NeverClaimed { limit: Span::from(MAX_READY_TIME), why: reason });
     }
     if job.dispatch.starting { JobStep::Restart(DispatchFault::Silent) } else { JobStep::Start }
 }

@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn task_size_follows_the_project_and_defaults_are_omitted() {
         use TaskCapacity::{Fargate, FargateSpot};
-        for (size, capacity, stored, words) in [
+        for (size, capacity, stored, name) in [
             (TaskSize::Medium, Fargate, Value::Null, "medium, Fargate"),
             (TaskSize::Small, Fargate, json!({ "size": "small", "capacity": "fargate" }), "small, Fargate"),
             (
@@ -91,7 +91,7 @@ mod tests {
         ] {
             let settings = Settings { task_size: size, task_capacity: capacity, ..settings() };
             let (job, _) = plan_job(&settings, job_id("j"), &ticket_in(TRIGGER), time_at(0));
-            assert_eq!((job.task, job.task.display_name().as_str()), (Task { size, capacity }, words));
+            assert_eq!((job.task, job.task.display_name().as_str()), (Task { size, capacity }, name));
             let written = serde_json::to_value(&job).unwrap();
             assert_eq!(written["task"], stored);
             assert_eq!(serde_json::from_value::<Job>(written).unwrap(), job);

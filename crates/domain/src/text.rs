@@ -74,8 +74,8 @@ fn truncate_at_word(text: &str, limit: usize) -> String {
     let output = truncate(text, limit);
     let Some(start) = output.strip_suffix('…').filter(|_| !text.trim_end().ends_with('…')) else { return output };
     match start.rsplit_once(' ') {
-        Some((words, part)) if part.chars().count() <= MAX_PARTIAL_WORD_CHARS => {
-            format!("{}…", words.trim_end_matches([' ', ',', ';', ':']))
+        Some((head, part)) if part.chars().count() <= MAX_PARTIAL_WORD_CHARS => {
+            format!("{}…", head.trim_end_matches([' ', ',', ';', ':']))
         }
         _ => output,
     }
@@ -181,8 +181,8 @@ impl Fact for Quoted {
         self.render_within(MAX_FACT_CHARS)
     }
     fn render_within(&self, limit: usize) -> String {
-        let words = self.0.as_ref().map(|words| words.render_within(limit)).unwrap_or_default();
-        if words.is_empty() { words } else { format!(": \"{words}\"") }
+        let text = self.0.as_ref().map(|text| text.render_within(limit)).unwrap_or_default();
+        if text.is_empty() { text } else { format!(": \"{text}\"") }
     }
     fn sample() -> Self {
         Quoted(Some(Fact::sample()))
@@ -292,15 +292,15 @@ mod tests {
 
     #[test]
     fn facts_are_clipped_between_words() {
-        let said = |text: &str, most| text.to_owned().render_within(most);
+        let render = |text: &str, most| text.to_owned().render_within(most);
         assert_eq!(
-            said("No runner of acme is online; the last one was heard", 48),
+            render("No runner of acme is online; the last one was heard", 48),
             "No runner of acme is online; the last one was…"
         );
-        assert_eq!(said("No runner of acme is online; the last one", 30), "No runner of acme is online…");
-        assert_eq!(said("see /home/ana/work/acme/app/src/main.rs", 24), "see /home/ana/work/acme…");
+        assert_eq!(render("No runner of acme is online; the last one", 30), "No runner of acme is online…");
+        assert_eq!(render("see /home/ana/work/acme/app/src/main.rs", 24), "see /home/ana/work/acme…");
         assert_eq!(
-            (said("whole.", 5), said("halves", 5), said("cut before…", 48)),
+            (render("whole.", 5), render("halves", 5), render("cut before…", 48)),
             ("whole".into(), "halv…".into(), "cut before…".into())
         );
         assert_eq!("x".repeat(49).render(), format!("{}…", "x".repeat(47)), "alone, up to the longest fact");
@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn spans_use_the_natural_unit() {
-        for (seconds, said) in [
+        for (seconds, expected) in [
             (0, "0 s"),
             (119, "119 s"),
             (120, "2 min"),
@@ -331,7 +331,7 @@ mod tests {
             (172_799, "47 h"),
             (172_800, "2 days"),
         ] {
-            assert_eq!(Span(seconds).render(), said);
+            assert_eq!(Span(seconds).render(), expected);
         }
         let rounds = [0, 1, 2].map(|rounds| Rounds(rounds).render());
         assert_eq!(rounds, ["without a repair round", "after 1 repair round", "after 2 repair rounds"]);
@@ -351,11 +351,11 @@ mod tests {
                 self.1.as_deref().map(|cause| cause as &(dyn std::error::Error + 'static))
             }
         }
-        let caused = |words, cause| TestError(words, Some(Box::new(cause)));
-        let said = format_error_chain(&caused(
+        let caused = |message, cause| TestError(message, Some(Box::new(cause)));
+        let text = format_error_chain(&caused(
             "read",
             caused("read the table: no route", caused("no route", TestError("a cable", None))),
         ));
-        assert_eq!(said, "read: read the table: no route: a cable");
+        assert_eq!(text, "read: read the table: no route: a cable");
     }
 }

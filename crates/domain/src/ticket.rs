@@ -292,7 +292,7 @@ impl Ticket {
         }
         let id = project.id.clone();
         match &settings.held_by {
-            Some(who) => Some(Wait::ProjectHeld { project: id, who: who.clone() }),
+            Some(holder) => Some(Wait::ProjectHeld { project: id, who: holder.clone() }),
             None if settings.budget.has_limit() => {
                 Some(Wait::BudgetWait { project: id, time: Day::containing(now).end() })
             }

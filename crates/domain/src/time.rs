@@ -171,12 +171,12 @@ mod tests {
         let at = Timestamp::from_millis(1_795_154_401_007);
         let until = Some(Timestamp::from_millis(1_795_154_401_000));
         let read = |text: &str| serde_json::from_str::<Times>(text).ok();
-        for (told, text) in [
+        for (times, text) in [
             (Times { at, until }, r#"{"at":"2026-11-20T06:00:01.007Z","until":"2026-11-20T06:00:01.000Z"}"#),
             (Times { at, until: None }, r#"{"at":"2026-11-20T06:00:01.007Z","until":null}"#),
         ] {
-            assert_eq!(serde_json::to_string(&told).unwrap(), text);
-            assert_eq!(read(text), Some(told));
+            assert_eq!(serde_json::to_string(&times).unwrap(), text);
+            assert_eq!(read(text), Some(times));
         }
         assert_eq!(read(r#"{"at":"2026-11-20T07:00:01.007+01:00"}"#), Some(Times { at, until: None }));
         for bad in [

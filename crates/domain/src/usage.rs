@@ -60,8 +60,8 @@ mod tests {
     use serde_json::{Value, json};
 
     fn check(data: Value, expected: Option<&str>) {
-        let said = serde_json::from_value::<Usage>(data.clone()).unwrap().to_sentence();
-        assert_eq!(said.as_deref(), expected, "{data}");
+        let sentence = serde_json::from_value::<Usage>(data.clone()).unwrap().to_sentence();
+        assert_eq!(sentence.as_deref(), expected, "{data}");
     }
 
     #[test]
@@ -77,8 +77,8 @@ mod tests {
         check(json!({"so_far": true, "about_usd_micros": 1_234_567}), Some("so far about $1.23"));
         check(json!({"so_far": true, "at_most_usd_micros": 620_000}), Some("so far at most $0.62"));
         check(json!({"about_usd_micros": 1, "at_most_usd_micros": 2, "cost_usd_micros": 30_000}), Some("$0.03"));
-        for (micros, said) in [(0, "$0.00"), (1, "$0.0001"), (1_500, "$0.0015"), (10_000, "$0.01")] {
-            check(json!({ "cost_usd_micros": micros }), Some(said));
+        for (micros, expected) in [(0, "$0.00"), (1, "$0.0001"), (1_500, "$0.0015"), (10_000, "$0.01")] {
+            check(json!({ "cost_usd_micros": micros }), Some(expected));
         }
     }
 }

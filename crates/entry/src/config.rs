@@ -215,22 +215,22 @@ mod tests {
 
     #[test]
     fn config_reads_exactly_the_variables_of_the_table() {
-        let asked = std::cell::RefCell::new(Vec::new());
+        let names = std::cell::RefCell::new(Vec::new());
         let value = |name| match name {
             "PULLYARD_TASK_DEFINITIONS" => "small=s,medium=m,large=l",
             "PULLYARD_LIVE" => "longpoll",
             _ => "x",
         };
         Config::from_vars(|name| {
-            asked.borrow_mut().push(name);
+            names.borrow_mut().push(name);
             Some(value(name).into())
         })
         .unwrap();
-        let mut asked = asked.into_inner();
-        asked.sort_unstable();
+        let mut names = names.into_inner();
+        names.sort_unstable();
         let mut known = VARIABLES.iter().map(|variable| variable.name).collect::<Vec<_>>();
         known.sort_unstable();
-        assert_eq!(asked, known);
+        assert_eq!(names, known);
         for variable in VARIABLES {
             let without = Config::from_vars(|name| (name != variable.name).then(|| value(name).into()));
             assert_eq!(without.is_err(), variable.default.is_none(), "requirement of {}", variable.name);

@@ -78,7 +78,7 @@ mod tests {
     fn check(config: &Config) {
         let variables = config.to_environment();
         let read = Config::from_vars(|name| {
-            variables.iter().find(|(told, _)| told == name).map(|(_, value)| value.clone()).filter(|v| !v.is_empty())
+            variables.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()).filter(|v| !v.is_empty())
         });
         assert_eq!(format!("{:?}", read.unwrap()), format!("{config:?}"));
     }

@@ -80,9 +80,9 @@ async fn handle_request(router: Router, request: lambda_http::Request) -> Result
 }
 
 async fn reject_old_runners(request: Request, next: Next) -> Response {
-    let spoken =
+    let header =
         request.headers().get(pullyard_protocol::version::HEADER).map(|value| value.to_str().unwrap_or_default());
-    match spoken.map(str::parse::<u32>) {
+    match header.map(str::parse::<u32>) {
         None => next.run(request).await,
         Some(Ok(version)) if version >= pullyard_protocol::version::PROTOCOL => next.run(request).await,
         Some(_) => Problem::new(

@@ -171,10 +171,10 @@ mod tests {
 
     #[test]
     fn operations_page_lists_every_metric() {
-        let paper = include_str!("../../../docs/operations.md");
+        let page = include_str!("../../../docs/operations.md");
         let rows: Vec<_> =
             METRICS.iter().map(|metric| format!("| `{}` | {} | {} |", metric.name, metric.unit, metric.help)).collect();
-        let written: Vec<_> = paper.lines().skip_while(|line| !line.starts_with("| metric |")).skip(2).collect();
+        let written: Vec<_> = page.lines().skip_while(|line| !line.starts_with("| metric |")).skip(2).collect();
         let written: Vec<_> = written.into_iter().take_while(|line| line.starts_with('|')).collect();
         assert_eq!(written, rows);
     }

@@ -88,10 +88,10 @@ impl Faults {
             let method_fits = calls.method.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method.as_str()));
             method_fits && path.contains(&calls.path)
         };
-        let (_, fault, left) = ordered.iter_mut().find(|(calls, _, left)| *left > 0 && fits(calls))?;
-        *left -= 1;
+        let (_, fault, remaining) = ordered.iter_mut().find(|(calls, _, remaining)| *remaining > 0 && fits(calls))?;
+        *remaining -= 1;
         let fault = fault.clone();
-        ordered.retain(|(_, _, left)| *left > 0);
+        ordered.retain(|(_, _, remaining)| *remaining > 0);
         Some(fault)
     }
 }

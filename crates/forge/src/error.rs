@@ -89,16 +89,16 @@ mod tests {
 
     #[test]
     fn each_error_has_its_meaning_and_transience() {
-        let (host, what, message) = (|| "h".to_owned(), || "w".to_owned(), || "m".to_owned());
+        let (host, subject, message) = (|| "h".to_owned(), || "w".to_owned(), || "m".to_owned());
         let unexpected = |status| Error::Unexpected { status, message: message() };
         let retry_after = Duration::from_secs(9);
         for (error, kind, is_transient) in [
             (Error::Settings { reason: message() }, ErrorKind::Denied, false),
             (Error::Denied { host: host(), message: message() }, ErrorKind::Denied, false),
-            (Error::Forbidden { what: what(), message: message() }, ErrorKind::Denied, false),
-            (Error::NotFound { what: what(), message: message() }, ErrorKind::Missing, false),
+            (Error::Forbidden { what: subject(), message: message() }, ErrorKind::Denied, false),
+            (Error::NotFound { what: subject(), message: message() }, ErrorKind::Missing, false),
             (Error::Refused { reason: message() }, ErrorKind::Refused, false),
-            (Error::Unsupported { what: what() }, ErrorKind::Refused, false),
+            (Error::Unsupported { what: subject() }, ErrorKind::Refused, false),
             (Error::Unreachable { host: host(), reason: message() }, ErrorKind::Unavailable, true),
             (Error::RateLimited { host: host(), retry_after }, ErrorKind::RateLimited { retry_after }, true),
             (unexpected(202), ErrorKind::Unavailable, true),

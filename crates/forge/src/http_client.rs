@@ -254,7 +254,7 @@ impl<C: ForgeApi> Client<C> {
         method: Method,
         address: &Url,
         body: Option<Vec<u8>>,
-        what: &str,
+        subject: &str,
         limit: Duration,
     ) -> Result<RawResponse, Error> {
         let exchange = self.exchange(method, address.clone(), body);
@@ -266,7 +266,7 @@ impl<C: ForgeApi> Client<C> {
             // Stand-ins set their own time limits.
             Transport::StandIn(_) => exchange.await?,
         };
-        self.check_status(answer, what)
+        self.check_status(answer, subject)
     }
 
     async fn exchange(&self, method: Method, mut address: Url, body: Option<Vec<u8>>) -> Result<RawResponse, Error> {
@@ -333,9 +333,9 @@ impl<C: ForgeApi> Client<C> {
         Ok(RawResponse { status, headers, body, secrets })
     }
 
-    fn check_status(&self, answer: RawResponse, what: &str) -> Result<RawResponse, Error> {
+    fn check_status(&self, answer: RawResponse, subject: &str) -> Result<RawResponse, Error> {
         let host = || self.host.clone();
-        let what = || what.to_owned();
+        let subject = || subject.to_owned();
         // Redact before truncating; otherwise the first part of a token could remain.
         let body = || answer.redact(&String::from_utf8_lossy(&answer.body)).into_bytes();
         let message = || C::parse_message(&body());
@@ -346,8 +346,8 @@ impl<C: ForgeApi> Client<C> {
             StatusCode::TOO_MANY_REQUESTS | StatusCode::FORBIDDEN if is_rate_limit::<C>(&answer) => {
                 Error::RateLimited { host: host(), retry_after: retry_after(&answer.headers) }
             }
-            StatusCode::FORBIDDEN => Error::Forbidden { what: what(), message: message() },
-            StatusCode::NOT_FOUND | StatusCode::GONE => Error::NotFound { what: what(), message: message() },
+            StatusCode::FORBIDDEN => Error::Forbidden { what: subject(), message: message() },
+            StatusCode::NOT_FOUND | StatusCode::GONE => Error::NotFound { what: subject(), message: message() },
             status => match C::parse_reason(status, &body()) {
                 Some(reason) => Error::Refused { reason },
                 None => Error::Unexpected { status: status.as_u16(), message: message() },

@@ -203,8 +203,8 @@ mod tests {
     #[test]
     fn unknown_reason_for_a_missing_checkpoint_is_parsed() {
         let job = format!("job_{}", "a".repeat(26));
-        let read = |why: &str| {
-            let answer = json!({ "missing": { "job": job, "attempt": 2, "why": why } });
+        let read = |reason: &str| {
+            let answer = json!({ "missing": { "job": job, "attempt": 2, "why": reason } });
             serde_json::from_value::<CheckpointAnswer>(answer).unwrap().missing.unwrap().why
         };
         assert_eq!(read("not_uploaded"), MissingReason::NotUploaded);

@@ -280,10 +280,10 @@ mod tests {
         });
         let job: Job = serde_json::from_value(older).unwrap();
         assert_eq!((&job.adopts, job.delivery_hint()), (&None, Some("The agent reads this when it starts.")));
-        let told = serde_json::to_value(&job).unwrap();
+        let value = serde_json::to_value(&job).unwrap();
         assert!(
-            ["adopts", "push_search_error", "unverified_push"].iter().all(|field| told.get(*field).is_none()),
-            "{told}"
+            ["adopts", "push_search_error", "unverified_push"].iter().all(|field| value.get(*field).is_none()),
+            "{value}"
         );
         let loss = json!({ "code": "runner_offline", "sentence": "It is gone.", "help": "Retry.", "facts": {} });
         let adopting = Job { adopts: serde_json::from_value(loss).unwrap(), ..job };
@@ -294,10 +294,10 @@ mod tests {
     #[test]
     fn failure_class_is_optional_for_older_servers() {
         let older = json!({ "code": "no_changes", "sentence": "It did nothing.", "help": "Retry.", "facts": {} });
-        let said: Explanation = serde_json::from_value(older.clone()).unwrap();
-        assert_eq!(said.class, None);
-        assert_eq!(serde_json::to_value(&said).unwrap(), older);
-        let newer = serde_json::to_value(Explanation { class: Some(FailureClass::Agent), ..said }).unwrap();
+        let explanation: Explanation = serde_json::from_value(older.clone()).unwrap();
+        assert_eq!(explanation.class, None);
+        assert_eq!(serde_json::to_value(&explanation).unwrap(), older);
+        let newer = serde_json::to_value(Explanation { class: Some(FailureClass::Agent), ..explanation }).unwrap();
         assert_eq!(newer["class"], "agent");
         assert_eq!(serde_json::from_value::<Explanation>(newer).unwrap().class, Some(FailureClass::Agent));
     }

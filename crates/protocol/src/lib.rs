@@ -42,8 +42,8 @@ mod tests {
     #[track_caller]
     fn check<T: DeserializeOwned + std::fmt::Debug>(body: Value) {
         let read: T = serde_json::from_value(body).unwrap();
-        let shown = format!("{read:?}");
-        assert!(shown.contains('{') && !shown.contains("planted"), "{shown}");
+        let text = format!("{read:?}");
+        assert!(text.contains('{') && !text.contains("planted"), "{text}");
     }
 
     #[test]

@@ -94,10 +94,10 @@ pub fn parse_known_settings(mut told: Value) -> Result<Settings, serde_json::Err
 }
 
 /// Removes unknown settings. Relies on the defaults, which contain every field of each group.
-fn retain_known(told: &mut Value, known: &Value) {
-    if let (Value::Object(told), Value::Object(known)) = (told, known) {
-        told.retain(|name, _| known.contains_key(name));
-        told.iter_mut().for_each(|(name, value)| retain_known(value, &known[name]));
+fn retain_known(settings: &mut Value, known: &Value) {
+    if let (Value::Object(settings), Value::Object(known)) = (settings, known) {
+        settings.retain(|name, _| known.contains_key(name));
+        settings.iter_mut().for_each(|(name, value)| retain_known(value, &known[name]));
     }
 }
 

@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn pull_request_is_parsed_from_every_notation() {
-        let whole = pull_request_name(Some("github.com"), Some("acme/app"), 7);
+        let expected = pull_request_name(Some("github.com"), Some("acme/app"), 7);
         for text in [
             "https://github.com/acme/app/pull/7",
             "http://GitHub.com/acme/app/pull/7/",
@@ -194,7 +194,7 @@ mod tests {
             " https://github.com/acme/app/pull/7#discussion_r12 ",
             "https://github.com/acme/app/pull/7?diff=split#x",
         ] {
-            assert_eq!(PullRequestName::parse(text), Some(whole.clone()), "{text}");
+            assert_eq!(PullRequestName::parse(text), Some(expected.clone()), "{text}");
             assert!(PullRequestName::is_unambiguous(text));
         }
         let bucket = pull_request_name(Some("bitbucket.org"), Some("acme/app"), 7);

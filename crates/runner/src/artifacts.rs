@@ -96,8 +96,8 @@ fn is_reported_kind(kind: ArtifactKind) -> bool {
     }
 }
 
-fn not_stored_message(name: &str, why: &str) -> String {
-    format!("{name} is not kept: {why}.")
+fn not_stored_message(name: &str, reason: &str) -> String {
+    format!("{name} is not kept: {reason}.")
 }
 
 pub(crate) fn checkpoint_lost_message(because: &str) -> String {
@@ -182,12 +182,12 @@ impl Artifacts {
         match reserved {
             Ok(()) => self.push(QueueEntry::Upload(PendingArtifact { kind, name: artifact, path })),
             // The maker of a checkpoint reports its absence.
-            Err(why) if !is_numerous && kind != ArtifactKind::Checkpoint => {
-                self.log_skipped_artifact(kind, name, why);
+            Err(reason) if !is_numerous && kind != ArtifactKind::Checkpoint => {
+                self.log_skipped_artifact(kind, name, reason);
                 false
             }
-            Err(why) => {
-                tracing::warn!(name, size, "artifact not stored: {why}");
+            Err(reason) => {
+                tracing::warn!(name, size, "artifact not stored: {reason}");
                 false
             }
         }
@@ -235,14 +235,14 @@ mod tests {
 
     /// The names of the uploads so far, and the messages about skipped artifacts.
     pub(super) fn drain_uploads(waiting: &mut UnboundedReceiver<QueueEntry>) -> (Vec<String>, Vec<String>) {
-        let (mut names, mut said) = (Vec::new(), Vec::new());
+        let (mut names, mut messages) = (Vec::new(), Vec::new());
         while let Ok(handed) = waiting.try_recv() {
             match handed {
-                QueueEntry::Upload(kept) => names.push(kept.name.to_string()),
-                QueueEntry::Message(words) => said.push(words),
+                QueueEntry::Upload(artifact) => names.push(artifact.name.to_string()),
+                QueueEntry::Message(message) => messages.push(message),
             }
         }
-        (names, said)
+        (names, messages)
     }
 
     #[test]
@@ -269,8 +269,8 @@ mod tests {
                     artifacts.store_text(ArtifactKind::CheckOutput, &name, "ok");
                 }
             }
-            let (names, said) = drain_uploads(&mut waiting);
-            assert_eq!((names.len(), said), (MAX_COUNT - RESERVED_PLACES, Vec::new()));
+            let (names, messages) = drain_uploads(&mut waiting);
+            assert_eq!((names.len(), messages), (MAX_COUNT - RESERVED_PLACES, Vec::new()));
             let late =
                 [ArtifactKind::AgentOutput, ArtifactKind::FinalMessage, ArtifactKind::Patch, ArtifactKind::Checkpoint];
             for kind in late {
@@ -316,10 +316,10 @@ mod tests {
         for kind in full {
             assert!(!artifacts.store_text(kind, kind.as_str(), "x"), "{kind:?}");
         }
-        let (names, said) = drain_uploads(&mut waiting);
+        let (names, messages) = drain_uploads(&mut waiting);
         assert_eq!(names.len(), MAX_COUNT);
         let because = "is not kept: there are too many artifacts.";
-        assert_eq!(said, ["patch", "final_message", "agent_output"].map(|name| format!("{name} {because}")));
+        assert_eq!(messages, ["patch", "final_message", "agent_output"].map(|name| format!("{name} {because}")));
         artifacts.log_skipped_artifact(ArtifactKind::Checkpoint, "checkpoint.tar.zst", "the bucket is away");
         artifacts.log_skipped_artifact(ArtifactKind::ProviderPayload, "provider-payload.txt", "the bucket is away");
         assert_eq!(drain_uploads(&mut waiting).1, ["checkpoint.tar.zst is not kept: the bucket is away."]);
@@ -336,14 +336,14 @@ mod tests {
         for number in 0..MAX_COUNT + 5 {
             artifacts.store_text(ArtifactKind::CheckOutput, &format!("check-{number}.txt"), "ok");
         }
-        let mut said = Vec::new();
+        let mut messages = Vec::new();
         while let Ok(handed) = waiting.try_recv() {
-            if let QueueEntry::Message(words) = handed {
-                said.push(words);
+            if let QueueEntry::Message(message) = handed {
+                messages.push(message);
             }
             artifacts.0.finished_count.send_modify(|done| *done += 1);
         }
-        assert_eq!(said, ["larger.txt is not kept: it is too large."]);
+        assert_eq!(messages, ["larger.txt is not kept: it is too large."]);
         let flushed = timeout(Duration::from_secs(120), artifacts.flush(Duration::from_secs(3_600)));
         assert!(flushed.await.is_ok(), "waits for a skipped artifact");
     }
@@ -355,8 +355,8 @@ mod tests {
         artifacts.store_text(ArtifactKind::CheckOutput, "check-1.txt", "ok");
         assert_eq!(artifacts.flush(Duration::ZERO).await, None);
         artifacts.store_text(ArtifactKind::Checkpoint, "checkpoint.tar.zst", "a session");
-        let told = artifacts.flush(Duration::ZERO).await;
+        let message = artifacts.flush(Duration::ZERO).await;
         let expected = "What the agent did so far is not kept, because there was no time to upload it.";
-        assert_eq!(told.as_deref(), Some(expected));
+        assert_eq!(message.as_deref(), Some(expected));
     }
 }

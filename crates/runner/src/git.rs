@@ -262,10 +262,10 @@ impl Git {
             command.env("GIT_WORK_TREE", dir).current_dir(dir);
         }
         if call.sets_identity {
-            for who in ["AUTHOR", "COMMITTER"] {
+            for role in ["AUTHOR", "COMMITTER"] {
                 command
-                    .env(format!("GIT_{who}_NAME"), &self.author.name)
-                    .env(format!("GIT_{who}_EMAIL"), &self.author.email);
+                    .env(format!("GIT_{role}_NAME"), &self.author.name)
+                    .env(format!("GIT_{role}_EMAIL"), &self.author.email);
             }
         }
         if call.reaches_forge {

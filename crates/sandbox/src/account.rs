@@ -108,9 +108,9 @@ mod tests {
 
     #[test]
     fn ids_outside_the_map_of_a_container_are_refused() {
-        let whole = "         0          0 4294967295\n";
+        let full_map = "         0          0 4294967295\n";
         let rootless = "0 1000 1\n1 100000 65536\n";
-        assert!(is_mapped(whole, FIRST_ID) && is_mapped(rootless, 65_536));
+        assert!(is_mapped(full_map, FIRST_ID) && is_mapped(rootless, 65_536));
         assert!(!is_mapped(rootless, 65_537) && !is_mapped("0 1000 1", FIRST_ID) && !is_mapped("", 0));
     }
 

@@ -164,8 +164,8 @@ mod tests {
         let system = System { folders: vec!["/usr".into()], links: vec![("usr/bin".into(), "/bin".into())] };
         let descriptors = Descriptors { etc: vec![7, 8, 9, 10, 11], filters: vec![12, 13] };
         let env = spec.environment(Level::Bubblewrap);
-        let words = options(spec, &env, &system, &descriptors);
-        words.iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ").replace(" --", "\n--")
+        let arguments = options(spec, &env, &system, &descriptors);
+        arguments.iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ").replace(" --", "\n--")
     }
 
     #[test]

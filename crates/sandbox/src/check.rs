@@ -48,7 +48,7 @@ impl Sandbox {
                 report.outcomes = outcomes;
                 report.parts = landlock.map(|version| self.describe_parts(version)).unwrap_or_default();
             }
-            Err(why) => report.verdict = Verdict::Invalid(why),
+            Err(reason) => report.verdict = Verdict::Invalid(reason),
         }
         let is_broken = |(canary, outcome): (&Canary, &Outcome)| {
             *outcome == Outcome::Fired && self.level().promise(*canary) == Promise::Quiet
@@ -77,27 +77,27 @@ impl Sandbox {
     fn run_canaries(&self, folder: &Path) -> Result<(BTreeMap<Canary, Outcome>, Option<u32>), String> {
         let scene =
             Scene::create(folder, self.helper()).map_err(|error| format!("the check has no targets: {error}"))?;
-        let words = |error: Error| error.to_string();
+        let message = |error: Error| error.to_string();
         let mut spec = Spec::new("/proc/self/exe", scene.folder.join("work"), scene.folder.join("home"));
         if self.level() == Level::Landlock {
             let program = fs::canonicalize(self.helper()).map_err(|error| error.to_string())?;
             spec.read_only.push(program);
         }
-        let ports = self.reserve_ports(1).map_err(words)?;
+        let ports = self.reserve_ports(1).map_err(message)?;
         let proxy_port = *ports.numbers().first().ok_or("it has no port")?;
         let targets = scene.targets(proxy_port).map_err(|error| error.to_string())?;
         let targets = serde_json::to_string(&targets).map_err(|error| error.to_string())?;
         spec.args = [HELPER_WORD, "canaries", &targets].map(Into::into).to_vec();
         for name in ["work", "home"] {
-            self.chown_to_account(&scene.folder.join(name)).map_err(words)?;
+            self.chown_to_account(&scene.folder.join(name)).map_err(message)?;
         }
-        let prepared = self.prepare(&spec, ports).map_err(words)?;
+        let prepared = self.prepare(&spec, ports).map_err(message)?;
         let until = Instant::now() + LIMIT;
         let spawned = prepared.spawn(|mut command| {
             command.env(KEY_VARIABLE, &scene.nonce).process_group(0);
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
         });
-        let (mut child, start) = spawned.map_err(words)?;
+        let (mut child, start) = spawned.map_err(message)?;
         let lines = child.stdout.take().map(read_lines).ok_or("it has no output")?;
         // Held until the end: a process that the canaries left behind runs as long as it is open.
         let input = child.stdin.take();
@@ -113,14 +113,14 @@ impl Sandbox {
         let _ = child.kill();
         let errors = child.stderr.take().map(read_errors).unwrap_or_default();
         let _ = child.wait();
-        let outcomes = ended.map_err(|why| match self.level() {
+        let outcomes = ended.map_err(|reason| match self.level() {
             Level::Bubblewrap if running.is_err() && !errors.is_empty() => diagnosis::explain(&errors, Path::new("/")),
             // The launcher reports its failure twice.
-            _ if errors.is_empty() || why.ends_with(errors.trim_start_matches("pullyard: ")) => why,
-            _ => format!("{why} ({})", errors.trim()),
+            _ if errors.is_empty() || reason.ends_with(errors.trim_start_matches("pullyard: ")) => reason,
+            _ => format!("{reason} ({})", errors.trim()),
         });
         for name in ["work", "home"] {
-            self.chown_to_runner(&scene.folder.join(name)).map_err(words)?;
+            self.chown_to_runner(&scene.folder.join(name)).map_err(message)?;
         }
         Ok((outcomes?, running.ok().and_then(|running| running.landlock)))
     }

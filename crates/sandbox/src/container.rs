@@ -139,12 +139,12 @@ fn mount(host: &Path, inside: &Path, access: Access) -> Result<OsString, Error> 
     {
         return Err(Error::InvalidSpec(format!("{} has a comma or a quote in its path", host.display())));
     }
-    let mut words = OsString::from("type=bind,src=");
-    words.push(host);
-    words.push(",dst=");
-    words.push(inside);
-    words.push(if access == Access::ReadOnly { ",readonly" } else { "" });
-    Ok(words)
+    let mut option = OsString::from("type=bind,src=");
+    option.push(host);
+    option.push(",dst=");
+    option.push(inside);
+    option.push(if access == Access::ReadOnly { ",readonly" } else { "" });
+    Ok(option)
 }
 
 struct Arguments<'a> {
@@ -158,9 +158,9 @@ struct Arguments<'a> {
 impl Arguments<'_> {
     /// `run` with its options, which both engines read alike. Pure, apart from this process's limits.
     fn to_words(&self, level: Level, containers: &Containers, limits: &Limits) -> Vec<OsString> {
-        let mut words: Vec<OsString> = OPTIONS.split_whitespace().map(Into::into).collect();
+        let mut arguments: Vec<OsString> = OPTIONS.split_whitespace().map(Into::into).collect();
         let mut add = |option: &str, value: &dyn AsRef<std::ffi::OsStr>| {
-            words.extend([option.into(), value.as_ref().to_owned()]);
+            arguments.extend([option.into(), value.as_ref().to_owned()]);
         };
         add("--name", &self.name);
         add("--label", &format!("{LABEL}={}", containers.label));
@@ -198,13 +198,13 @@ impl Arguments<'_> {
             add("--mount", mount);
         }
         if level == Level::Podman {
-            words.extend(["--read-only-tmpfs=false", "--http-proxy=false"].map(OsString::from));
+            arguments.extend(["--read-only-tmpfs=false", "--http-proxy=false"].map(OsString::from));
             if uid != 0 && nix::unistd::geteuid().as_raw() == uid {
-                words.extend(["--userns", "keep-id"].map(OsString::from));
+                arguments.extend(["--userns", "keep-id"].map(OsString::from));
             }
         }
-        words.extend([containers.image.clone().into(), HELPER_WORD.into(), "contained".into()]);
-        words
+        arguments.extend([containers.image.clone().into(), HELPER_WORD.into(), "contained".into()]);
+        arguments
     }
 }
 
@@ -229,11 +229,12 @@ mod tests {
         let mounts = mounts(&spec).unwrap();
         let (folder, helper) = (Path::new("/work/containers/c"), Path::new("/usr/bin/pullyard-runner"));
         let about = Arguments { name: "c", folder, helper, user: (7, 8), mounts: &mounts };
-        let words = about.to_words(level, &containers, &spec.limits);
-        let words = Engine { level, host: containers.host }.options().into_iter().chain(words);
-        let words = words.map(|word| word.into_string().unwrap()).collect::<Vec<_>>().join(" ").replace(" --", "\n--");
+        let arguments = about.to_words(level, &containers, &spec.limits);
+        let arguments = Engine { level, host: containers.host }.options().into_iter().chain(arguments);
+        let text =
+            arguments.map(|word| word.into_string().unwrap()).collect::<Vec<_>>().join(" ").replace(" --", "\n--");
         // They depend on this machine.
-        words.lines().filter(|line| !line.starts_with("--ulimit")).collect::<Vec<_>>().join("\n")
+        text.lines().filter(|line| !line.starts_with("--ulimit")).collect::<Vec<_>>().join("\n")
     }
 
     #[test]

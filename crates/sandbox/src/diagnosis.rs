@@ -14,7 +14,7 @@ pub(crate) fn explain(output: &str, root: &Path) -> String {
     let setting = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default().trim().to_owned();
     let exists = |path: &str| root.join(path).exists();
     let message = output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no message").trim();
-    let why = if message.contains("Unknown option") {
+    let cause = if message.contains("Unknown option") {
         "bubblewrap is too old: install version 0.8.0 or newer"
     } else if !DENIALS.iter().any(|part| message.contains(part)) {
         "bubblewrap failed"
@@ -33,7 +33,7 @@ pub(crate) fn explain(output: &str, root: &Path) -> String {
     } else {
         "this machine denies namespaces to bubblewrap"
     };
-    format!("{why} ({message})")
+    format!("{cause} ({message})")
 }
 
 const INSTALLERS: [(&str, &str); 5] = [

@@ -69,7 +69,7 @@ impl Engine {
         let mut lines = output.lines().rev().map(str::trim);
         let message = lines.find(|line| !line.is_empty() && !line.starts_with("Run 'docker")).unwrap_or("no message");
         let contains = |parts: &[&str]| parts.iter().any(|part| output.contains(part));
-        let why = if contains(&["image not known", "No such image", "no such image"]) {
+        let cause = if contains(&["image not known", "No such image", "no such image"]) {
             format!("the image {image} is not on this machine: `{} pull {image}`", self.level)
         } else if contains(&["GLIBC", "loading shared libraries", PROGRAM]) {
             format!(
@@ -81,7 +81,7 @@ impl Engine {
             format!("{} failed", self.level)
         };
         let message = message.get(..message.floor_char_boundary(MESSAGE_BYTES)).unwrap_or_default();
-        format!("{why} ({message})")
+        format!("{cause} ({message})")
     }
 }
 

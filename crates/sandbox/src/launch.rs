@@ -133,7 +133,7 @@ fn read_orders() -> io::Result<Orders> {
 }
 
 fn launch(orders: &Orders) -> String {
-    let step = |what: &'static str| move |error: io::Error| format!("cannot {what}: {error}");
+    let step = |action: &'static str| move |error: io::Error| format!("cannot {action}: {error}");
     let prepared = close_other_files(orders)
         .map_err(step("close inherited files"))
         .and_then(|()| join_cgroup(orders).map_err(step("join the cgroup")))

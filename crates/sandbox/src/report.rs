@@ -73,7 +73,7 @@ impl Report {
                 format!("does not hold on this machine; commands can: {}", join(&mut fired.iter().copied()))
             }
             Verdict::Unchecked => "not checked, because this system cannot run the canaries".into(),
-            Verdict::Invalid(why) => format!("cannot be used: {why}"),
+            Verdict::Invalid(reason) => format!("cannot be used: {reason}"),
         }
     }
 

@@ -54,14 +54,14 @@ impl PendingStart {
     /// Errors: `NotStarted` if the sandbox could not be created; kill the child then. Its error output says why.
     pub fn finish(self, limit: Duration) -> Result<Running, Error> {
         let Self { socket, ports, cleanup } = self;
-        let not_started = |why: &str| Error::NotStarted(why.to_owned());
+        let not_started = |reason: &str| Error::NotStarted(reason.to_owned());
         if !is_readable_within(&socket, limit).map_err(Error::io("wait for the sandbox"))? {
             return Err(not_started("it was not complete in time"));
         }
         let (message, descriptors) = receive(&socket).map_err(Error::io("wait for the sandbox"))?;
         let landlock = match message.split_first() {
             Some((&READY, version)) => String::from_utf8_lossy(version).parse().ok(),
-            Some((&FAILED, why)) => return Err(not_started(&String::from_utf8_lossy(why))),
+            Some((&FAILED, reason)) => return Err(not_started(&String::from_utf8_lossy(reason))),
             _ => return Err(not_started("its first process ended; see the command's error output")),
         };
         let mut descriptors = descriptors.into_iter();

@@ -139,8 +139,8 @@ impl Sandbox {
         let orders = match &self.bubblewrap {
             Some(bubblewrap) => self.bubblewrap_orders(bubblewrap, spec, &ports, &mut files)?,
             None if self.level.is_container() => {
-                let taken = container.insert(self.take_container(spec)?);
-                files.extend(taken.take_connection().map(OwnedFd::from));
+                let new_container = container.insert(self.take_container(spec)?);
+                files.extend(new_container.take_connection().map(OwnedFd::from));
                 self.container_orders(spec, &ports)
             }
             None => self.direct_orders(spec, &ports),

@@ -74,9 +74,9 @@ mod tests {
         spec.args = vec!["-p".into()];
         spec.read_only = vec!["/opt/agent".into()];
         let command = command(&spec, &[4001, 4002]);
-        let words: Vec<_> = command.get_args().map(|word| word.to_str().unwrap()).collect();
+        let arguments: Vec<_> = command.get_args().map(|word| word.to_str().unwrap()).collect();
         assert_eq!(command.get_program(), "/usr/bin/sandbox-exec");
-        let [flag, profile, rest @ ..] = &words[..] else { panic!("{words:?}") };
+        let [flag, profile, rest @ ..] = &arguments[..] else { panic!("{arguments:?}") };
         let rules = "(allow file-read* (subpath (param \"READ0\")))
 (allow file-read* file-write* (subpath (param \"WRITE0\")))
 (allow file-read* file-write* (subpath (param \"WRITE1\")))
@@ -92,8 +92,8 @@ mod tests {
     fn read_only_worktree_is_readable_only() {
         let mut spec = Spec::new("/bin/true", "/jobs/1/tree", "/jobs/1/home");
         spec.access = crate::spec::Access::ReadOnly;
-        let words = format!("{:?}", command(&spec, &[]));
-        assert!(words.contains("READ0=/jobs/1/tree") && words.contains("WRITE0=/jobs/1/home"), "{words}");
-        assert!(!words.contains("WRITE1") && !words.contains("network"), "{words}");
+        let text = format!("{:?}", command(&spec, &[]));
+        assert!(text.contains("READ0=/jobs/1/tree") && text.contains("WRITE0=/jobs/1/home"), "{text}");
+        assert!(!text.contains("WRITE1") && !text.contains("network"), "{text}");
     }
 }

@@ -92,7 +92,7 @@ impl Spec {
     }
 
     pub(crate) fn validate(&self) -> Result<(), Error> {
-        let refuse = |why: String| Err(Error::InvalidSpec(why));
+        let refuse = |reason: String| Err(Error::InvalidSpec(reason));
         for (name, value) in &self.env {
             let bytes = |text: &OsStr| text.as_encoded_bytes().to_vec();
             if name.is_empty() || bytes(name).contains(&b'=') || bytes(name).contains(&0) || bytes(value).contains(&0) {

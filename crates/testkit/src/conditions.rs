@@ -76,17 +76,17 @@ fn writes<'a>(operation: &'a str, call: &'a Value) -> Vec<(&'a str, &'a Value)> 
 /// A condition with attribute names and booleans instead of their placeholders. Other values differ from call to call
 /// and stay placeholders.
 fn readable_condition(write: &Value, condition: &str) -> String {
-    let (mut told, mut rest) = (String::new(), condition);
+    let (mut text, mut rest) = (String::new(), condition);
     while let Some(at) = rest.find(['#', ':']) {
         let (before, from) = rest.split_at(at);
         let ends = |(_, letter): &(usize, char)| !(letter.is_ascii_alphanumeric() || *letter == '_');
         let end = from.char_indices().skip(1).find(ends).map_or(from.len(), |(end, _)| end);
         let (placeholder, after) = from.split_at(end);
-        told.push_str(before);
-        told.push_str(&resolve_placeholder(write, placeholder).unwrap_or_else(|| placeholder.to_owned()));
+        text.push_str(before);
+        text.push_str(&resolve_placeholder(write, placeholder).unwrap_or_else(|| placeholder.to_owned()));
         rest = after;
     }
-    told + rest
+    text + rest
 }
 
 fn resolve_placeholder(write: &Value, placeholder: &str) -> Option<String> {

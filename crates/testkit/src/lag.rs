@@ -154,16 +154,17 @@ impl Lag {
         }
         let described = ask("DescribeTable", json!({ "TableName": table })).await?;
         let described = &described["Table"];
-        let words = |of: &Value, names: &[&str]| -> Value {
+        let select_fields = |of: &Value, names: &[&str]| -> Value {
             names.iter().map(|name| ((*name).to_owned(), of[*name].clone())).collect::<Map<_, _>>().into()
         };
         let indexes = described["GlobalSecondaryIndexes"].as_array().into_iter().flatten();
-        let indexes: Vec<_> = indexes.map(|index| words(index, &["IndexName", "KeySchema", "Projection"])).collect();
-        let mut made = words(described, &["AttributeDefinitions", "KeySchema"]);
-        made["TableName"] = json!(shadow_name(table));
-        made["BillingMode"] = json!("PAY_PER_REQUEST");
-        made["GlobalSecondaryIndexes"] = json!(indexes);
-        ask("CreateTable", made).await?;
+        let indexes: Vec<_> =
+            indexes.map(|index| select_fields(index, &["IndexName", "KeySchema", "Projection"])).collect();
+        let mut definition = select_fields(described, &["AttributeDefinitions", "KeySchema"]);
+        definition["TableName"] = json!(shadow_name(table));
+        definition["BillingMode"] = json!("PAY_PER_REQUEST");
+        definition["GlobalSecondaryIndexes"] = json!(indexes);
+        ask("CreateTable", definition).await?;
         let keys = described["KeySchema"].as_array().into_iter().flatten();
         let keys = keys.filter_map(|key| key["AttributeName"].as_str().map(str::to_owned)).collect();
         self.lock_state().tables.insert(table.to_owned(), keys);
@@ -281,7 +282,8 @@ impl HttpConnector for LagConnector {
         HttpConnectorFuture::new(async move {
             let ask = sender_to(&request, &inner);
             let body = request.body().bytes().unwrap_or_default().to_vec();
-            let passing = lag.rewrite(&operation, &body, &ask).await.map_err(|why| ConnectorError::io(why.into()))?;
+            let passing =
+                lag.rewrite(&operation, &body, &ask).await.map_err(|error| ConnectorError::io(error.into()))?;
             let mut request = request;
             request.headers_mut().insert("content-length", passing.body.len().to_string());
             *request.body_mut() = SdkBody::from(passing.body.clone());
@@ -296,17 +298,17 @@ fn sender_to(request: &HttpRequest, inner: &SharedHttpConnector) -> SendCall {
     let signed = ["authorization", "x-amz-date"];
     let signed = signed.map(|name| (name, request.headers().get(name).unwrap_or_default().to_owned()));
     Arc::new(move |operation, body| {
-        let mut asked = HttpRequest::new(SdkBody::from(body.to_string()));
+        let mut http_request = HttpRequest::new(SdkBody::from(body.to_string()));
         let inner = inner.clone();
-        let prepared = asked.set_method("POST").and_then(|()| asked.set_uri(uri.clone()));
-        asked.headers_mut().insert("x-amz-target", format!("{TARGET}{operation}"));
-        asked.headers_mut().insert("content-type", "application/x-amz-json-1.0");
+        let prepared = http_request.set_method("POST").and_then(|()| http_request.set_uri(uri.clone()));
+        http_request.headers_mut().insert("x-amz-target", format!("{TARGET}{operation}"));
+        http_request.headers_mut().insert("content-type", "application/x-amz-json-1.0");
         for (name, value) in signed.clone() {
-            asked.headers_mut().insert(name, value);
+            http_request.headers_mut().insert(name, value);
         }
         Box::pin(async move {
             prepared.map_err(|error| error.to_string())?;
-            let mut answer = inner.call(asked).await.map_err(|error| error.to_string())?;
+            let mut answer = inner.call(http_request).await.map_err(|error| error.to_string())?;
             let body = collect_body(&mut answer).await?;
             if !answer.status().is_success() {
                 return Err(format!("{operation}: {}", String::from_utf8_lossy(&body)));

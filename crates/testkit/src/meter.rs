@@ -112,8 +112,8 @@ impl HttpConnector for MeteredConnector {
             let (status, headers, body) = (answer.status(), answer.headers().clone(), answer.into_body());
             let body = ByteStream::new(body).collect().await;
             let body = body.map_err(|error| ConnectorError::io(error.into()))?.into_bytes();
-            if let Ok(said) = serde_json::from_slice(&body) {
-                meter.count(reads, said);
+            if let Ok(consumption) = serde_json::from_slice(&body) {
+                meter.count(reads, consumption);
             }
             let mut answer = HttpResponse::new(status, SdkBody::from(body));
             *answer.headers_mut() = headers;

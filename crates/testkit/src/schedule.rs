@@ -197,11 +197,11 @@ impl Call {
 
 /// Whether the SDK gives up after this try, by its header: `attempt=2; max=3`.
 fn is_last(tries: &str) -> bool {
-    let told = |name: &str| {
+    let field = |name: &str| {
         let mut parts = tries.split(';').filter_map(|part| part.trim().split_once('='));
         parts.find(|(found, _)| *found == name).and_then(|(_, number)| number.parse::<u32>().ok())
     };
-    match (told("attempt"), told("max")) {
+    match (field("attempt"), field("max")) {
         (Some(attempt), Some(max)) => attempt >= max,
         // The first try has no `max`, and every configuration retries.
         (Some(1), None) => false,

@@ -12,18 +12,18 @@ pub(crate) fn split_batch(call: &Value) -> (Value, Value) {
     let (mut first, mut rest) = (call.clone(), call["RequestItems"].clone());
     for (table, wanted) in call["RequestItems"].as_object().into_iter().flatten() {
         let Some(keys) = wanted["Keys"].as_array() else { continue };
-        let (kept, left) = keys.split_at(keys.len().div_ceil(2));
-        first["RequestItems"][table]["Keys"] = kept.to_vec().into();
-        rest[table]["Keys"] = left.to_vec().into();
+        let (first_half, second_half) = keys.split_at(keys.len().div_ceil(2));
+        first["RequestItems"][table]["Keys"] = first_half.to_vec().into();
+        rest[table]["Keys"] = second_half.to_vec().into();
     }
     (first, rest)
 }
 
 pub(crate) fn partial_answer(body: &[u8], rest: Value) -> Vec<u8> {
     let Ok(mut answer) = serde_json::from_slice::<Value>(body) else { return body.to_vec() };
-    let left = rest.as_object().into_iter().flatten();
-    let left = left.filter(|(_, wanted)| wanted["Keys"].as_array().is_some_and(|keys| !keys.is_empty()));
+    let tables = rest.as_object().into_iter().flatten();
+    let tables = tables.filter(|(_, wanted)| wanted["Keys"].as_array().is_some_and(|keys| !keys.is_empty()));
     answer["UnprocessedKeys"] =
-        left.map(|(table, wanted)| (table.clone(), wanted.clone())).collect::<Map<_, _>>().into();
+        tables.map(|(table, wanted)| (table.clone(), wanted.clone())).collect::<Map<_, _>>().into();
     answer.to_string().into_bytes()
 }

@@ -225,7 +225,7 @@ fn send_half(request: HttpRequest, inner: &SharedHttpConnector) -> HttpConnector
     let sent = inner.call(request);
     HttpConnectorFuture::new(async move {
         let mut response = sent.await?;
-        let body = collect_body(&mut response).await.map_err(|why| ConnectorError::io(why.into()))?;
+        let body = collect_body(&mut response).await.map_err(|error| ConnectorError::io(error.into()))?;
         // Both headers belong to the original body.
         response.headers_mut().remove("x-amz-crc32");
         response.headers_mut().remove("content-length");

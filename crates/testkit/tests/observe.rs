@@ -9,8 +9,8 @@ use tempfile::TempDir;
 #[tokio::test]
 async fn every_request_is_observed_before_its_answer() {
     let folder = TempDir::new().unwrap();
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let seen = told.clone();
+    let actions = Arc::new(Mutex::new(Vec::new()));
+    let seen = actions.clone();
     let observer = Observer::new(move |call| {
         let app = call.app.clone().unwrap_or_default();
         seen.lock().unwrap().extend(call.permissions().into_iter().map(|one| format!("{app} {}", one.action)));
@@ -34,14 +34,14 @@ async fn every_request_is_observed_before_its_answer() {
         let answer = call.header("x-amz-date", "20261120T000000Z").body(body.to_string()).send().await.unwrap();
         let answer: Value = answer.json().await.unwrap();
         assert!(answer.is_object(), "{target}: the answer is not an object");
-        let found = told.lock().unwrap().last().cloned().unwrap_or_default();
+        let found = actions.lock().unwrap().last().cloned().unwrap_or_default();
         assert_eq!(found, format!("one {action}"));
     }
-    assert_eq!(told.lock().unwrap().len(), 6, "each request is observed once");
+    assert_eq!(actions.lock().unwrap().len(), 6, "each request is observed once");
     // An object with a signed URL. Its bytes contain a request, which must not be parsed.
     let object =
         http.put(format!("{}/b/a/c?x-app=one&X-Amz-Signature=0", at.s3)).body("GET /b/d?x-app=two HTTP/1.1\r\n\r\n");
     assert_eq!(object.send().await.unwrap().status().as_u16(), 403, "the signature is wrong");
-    assert_eq!(told.lock().unwrap().split_off(6), ["one s3:PutObject"]);
+    assert_eq!(actions.lock().unwrap().split_off(6), ["one s3:PutObject"]);
     aws.shutdown().await;
 }

@@ -80,7 +80,7 @@ pub(crate) fn job(view: JobView) -> Job {
         failure: job.failure.as_ref().map(failure),
         adopts: job.adopts.as_ref().map(failure),
         push_search_error: match &job.looked {
-            Some(domain::PushSearch::Failed { failure: why }) => Some(failure(why)),
+            Some(domain::PushSearch::Failed { failure: cause }) => Some(failure(cause)),
             Some(domain::PushSearch::FoundNothing {}) | None => None,
         },
         unverified_push,
@@ -109,7 +109,7 @@ pub(crate) fn job(view: JobView) -> Job {
 
 pub(crate) fn attempt(attempt: domain::AttemptRecord) -> Attempt {
     let domain::AttemptRecord { number, run, ended_at, ended, work, spent_usd_micros, .. } = attempt;
-    let (how, why) = match ended {
+    let (outcome, cause) = match ended {
         AttemptEnd::Completed {} => (AttemptOutcome::Completed, None),
         AttemptEnd::FoundNothing {} => (AttemptOutcome::Failed, None),
         AttemptEnd::Cancelled {} => (AttemptOutcome::Cancelled, None),
@@ -124,8 +124,8 @@ pub(crate) fn attempt(attempt: domain::AttemptRecord) -> Attempt {
         task: run.task,
         started: run.started,
         ended: Some(ended_at),
-        how,
-        failure: why.as_ref().map(failure),
+        how: outcome,
+        failure: cause.as_ref().map(failure),
         work,
         spent_usd_micros,
     }

@@ -83,7 +83,7 @@ enum Item {
 
 pub(crate) async fn show(
     visit: PageContext,
-    Query(BoardQuery { project, after, said, column: open, from, filter }): Query<BoardQuery>,
+    Query(BoardQuery { project, after, said: delivery, column: open, from, filter }): Query<BoardQuery>,
 ) -> Result<Response, Fault> {
     let Some(project) = visit.load_selected_project(project).await? else { return Ok(redirect_to_start()) };
     let view = control::load_board(&visit.ctx, &project.id, after.as_deref(), PAGE_SIZE).await?;
@@ -129,7 +129,7 @@ pub(crate) async fn show(
         may_work: visit.visitor.may_run_jobs(),
         may_administer: visit.visitor.may_administer(),
         held: HoldView::from_settings(&project.settings),
-        said: verdict::load_decision_line(&visit, &project.id, said.as_ref()).await?,
+        said: verdict::load_decision_line(&visit, &project.id, delivery.as_ref()).await?,
         columns: columns.iter().map(column).collect(),
         empty: cards.is_empty() && (after.is_none() || !filter.is_empty()),
         later: after.is_some(),

@@ -140,7 +140,7 @@ impl DeliveryQuery {
             let exists = Reason::rows().iter().any(|row| row.code == word);
             exists.then_some(word).ok_or_else(|| Fault::of_field("reason", "unknown code"))
         };
-        let meant = |text: String| {
+        let pull_request = |text: String| {
             let name =
                 PullRequestName::parse(&text).ok_or_else(|| Fault::of_field("pull request", PULL_REQUEST_NAME_HELP))?;
             Ok::<_, Fault>(PullRequestFilter { repository: name.repository, number: name.number })
@@ -149,7 +149,7 @@ impl DeliveryQuery {
             verdicts: non_empty(&self.verdict).map(verdict).transpose()?.into_iter().collect(),
             codes: non_empty(&self.code).map(code).transpose()?.into_iter().collect(),
             ticket: parse_optional_id("ticket", &self.ticket)?,
-            pull_request: non_empty(&self.pull_request).map(meant).transpose()?,
+            pull_request: non_empty(&self.pull_request).map(pull_request).transpose()?,
             since: None,
             until: None,
         })

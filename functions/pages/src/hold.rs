@@ -12,8 +12,8 @@ pub(crate) struct HoldView {
 
 impl HoldView {
     pub(crate) fn from_settings(settings: &Settings) -> Option<Self> {
-        let who = line(settings.held_by.as_ref()?);
-        Some(Self { who, why: settings.held_reason.as_deref().map(line) })
+        let holder = line(settings.held_by.as_ref()?);
+        Some(Self { who: holder, why: settings.held_reason.as_deref().map(line) })
     }
 }
 

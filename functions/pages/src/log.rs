@@ -210,11 +210,11 @@ pub(crate) fn to_entries(part: &LogPart<'_>) -> Vec<Entry> {
             entries.push(row(id, RowContent::Note(line(&format!("The agent received the message of {by}.")))));
             continue;
         }
-        let whole = full_text_link(&part.job.id, *number, event).into_iter().collect();
+        let full_text = full_text_link(&part.job.id, *number, event).into_iter().collect();
         let (content, cut) = to_content(event, full);
         let result = (event.kind == EventKind::ToolResult).then(|| CallResult::of(event));
         entries.push(Entry {
-            whole,
+            whole: full_text,
             cut,
             kind: (event.kind == EventKind::ToolCall && !full).then(|| fold::kind(event)),
             failed: result.as_ref().is_some_and(|result| result.failed),

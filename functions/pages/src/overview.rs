@@ -127,14 +127,14 @@ async fn list_needs(visit: &PageContext, project: &Project, view: &control::Over
 }
 
 fn held_project(visit: &PageContext, project: &Project) -> Option<Need> {
-    let who = project.settings.held_by.as_ref()?;
-    let reason = project.settings.held_reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    let holder = project.settings.held_by.as_ref()?;
+    let reason = project.settings.held_reason.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
     Some(Need {
         pill: labels::attention(),
         title: line(&format!("{} is on hold", project.name)),
         address: String::new(),
         about: SafeText::default(),
-        sentence: line(&format!("Held by {who}{reason}. No new jobs start; requests queue until release.")),
+        sentence: line(&format!("Held by {holder}{reason}. No new jobs start; requests queue until release.")),
         when: None,
         action: if visit.visitor.may_administer() { Action::Release } else { Action::Nothing },
     })

@@ -52,8 +52,8 @@ fn hook_request() -> Value {
 async fn record_request(world: &World) {
     let mut hook = hook_request();
     hook["by_hand"] = true.into();
-    let made = base::post_ok(world, "/v1/hooks", hook).await;
-    world.note("hook secret", made["secret"].clone());
+    let response = base::post_ok(world, "/v1/hooks", hook).await;
+    world.note("hook secret", response["secret"].clone());
     let there = json!({
         "description": "walk", "url": format!("{}{PATH}", world.inbox.url()), "active": true, "secret": SECRET,
         "events": ["pullrequest:changes_request_created"],
@@ -91,9 +91,9 @@ async fn with_polling(world: &World) {
 /// The forge sends the review's webhook, and repeats the same bytes until it is answered.
 fn deliver_review() -> Step {
     Step::call("a review is told", |world| {
-        let told: Value = serde_json::from_str(&world.note_value("told")?).unwrap();
-        let call = webhook_post(PATH, told["body"].as_str()?.to_owned());
-        let headers = told["headers"].as_object()?;
+        let delivery: Value = serde_json::from_str(&world.note_value("told")?).unwrap();
+        let call = webhook_post(PATH, delivery["body"].as_str()?.to_owned());
+        let headers = delivery["headers"].as_object()?;
         let call = headers.iter().fold(call, |call, (name, value)| call.header(name, value.clone()));
         Some(call.into())
     })

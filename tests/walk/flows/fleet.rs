@@ -8,10 +8,10 @@ use crate::walk::http::{delete, post};
 use crate::walk::step::{Flow, Step};
 use crate::walk::world::World;
 
-fn runner_command(name: &'static str, what: &'static str) -> Step {
+fn runner_command(name: &'static str, command: &'static str) -> Step {
     Step::call(name, move |world| {
         let path = format!("/v1/runners/{}/commands", world.note_value("runner")?);
-        Some(post(path, json!({ "command": what })).into())
+        Some(post(path, json!({ "command": command })).into())
     })
 }
 

@@ -18,7 +18,7 @@ fn hook_request() -> Value {
 
 fn install_hook() -> Step {
     let install = post("/v1/hooks", hook_request());
-    let install = install.on_answer(|world, made| world.note("forge hook", made["forge_id"].clone()));
+    let install = install.on_answer(|world, answer| world.note("forge hook", answer["forge_id"].clone()));
     Step::request("somebody installs a hook", install)
 }
 
@@ -58,8 +58,8 @@ async fn with_hook(world: &World) {
     with_a_forge(world).await;
     // Otherwise redelivery of the failed ping is requested for hours.
     world.forge.as_ref().unwrap().inject_delivery_fault(1, DeliveryFault::NotRecorded);
-    let made = base::post_ok(world, "/v1/hooks", hook_request()).await;
-    world.note("hook secret", made["secret"].clone());
+    let hook = base::post_ok(world, "/v1/hooks", hook_request()).await;
+    world.note("hook secret", hook["secret"].clone());
 }
 
 pub(in crate::walk) fn hook_removal() -> Flow {

@@ -59,8 +59,8 @@ pub(super) async fn with_hook(world: &World) {
         "name": "acme", "integration": "gh1", "project": "acme", "repository": REPOSITORY,
         "base_url": "https://api.test", "by_hand": true,
     });
-    let made = base::post_ok(world, "/v1/hooks", hook).await;
-    world.note("hook secret", made["secret"].clone());
+    let response = base::post_ok(world, "/v1/hooks", hook).await;
+    world.note("hook secret", response["secret"].clone());
 }
 
 /// A hook whose delivery of Ann's comment failed. Polling the pull request does not return the comment.
@@ -73,9 +73,9 @@ async fn with_lost_delivery(world: &World) {
         "name": "acme", "integration": "gh1", "project": "acme", "repository": REPOSITORY,
         "base_url": "https://api.test",
     });
-    let made = base::post_ok(world, "/v1/hooks", hook).await;
-    world.note("hook secret", made["secret"].clone());
-    world.note("forge hook", made["forge_id"].clone());
+    let response = base::post_ok(world, "/v1/hooks", hook).await;
+    world.note("hook secret", response["secret"].clone());
+    world.note("forge hook", response["forge_id"].clone());
     let comment = json!({ "body": "/pullyard revise use tabs" });
     forge::post_as(world, ANNS_TOKEN, &format!("/issues/{}/comments", number(world, "number")), comment).await;
     // The forge calls only this machine, so the delivery fails.
@@ -117,9 +117,9 @@ fn pull(world: &World, state: &str) -> Value {
 fn deliver(name: &'static str, event: &'static str, body: impl Fn(&World) -> Value + Send + Sync + 'static) -> Step {
     let make = move |world: &World| {
         let mut body = body(world);
-        let who = json!({ "id": ANN, "login": "ann", "type": "User" });
+        let sender = json!({ "id": ANN, "login": "ann", "type": "User" });
         body["repository"] = json!({ "id": number(world, "repository"), "full_name": REPOSITORY });
-        body["sender"] = who;
+        body["sender"] = sender;
         let signature = signature(SECRET, body.to_string().as_bytes());
         let call = post("/webhooks/github/acme", body).function("webhook").header("x-hub-signature-256", signature);
         let call = call.on_answer(|world, answer| world.note("delivery", answer["delivery"].clone()));
@@ -192,8 +192,8 @@ pub(super) fn flow_with_hook(name: &'static str, ends: &'static [&'static str], 
 
 /// If the receiver of the webhook dies, polling must find the review before the wait for its task ends.
 pub(in crate::walk) fn review() -> Flow {
-    let told = deliver_review("a review is told", "review 1").without_repeat(WithoutRepeat::FoundByPolling);
-    let steps = [told].into_iter().chain(revise("one.txt")).collect();
+    let delivery = deliver_review("a review is told", "review 1").without_repeat(WithoutRepeat::FoundByPolling);
+    let steps = [delivery].into_iter().chain(revise("one.txt")).collect();
     flow_with_hook("a review is told and answered", &["completed"], steps)
 }
 
@@ -205,8 +205,8 @@ fn defer_review() -> Vec<Step> {
 }
 
 pub(super) fn start_job() -> Vec<Step> {
-    let told = [deliver_review("a review is told", "review 1"), Step::messages()];
-    broken_elsewhere(told.into_iter().chain(start_attempt())).collect()
+    let steps = [deliver_review("a review is told", "review 1"), Step::messages()];
+    broken_elsewhere(steps.into_iter().chain(start_attempt())).collect()
 }
 
 pub(super) fn deliver_second_review() -> Step {

@@ -13,7 +13,7 @@ pub(super) fn register(instance: &'static str) -> Step {
         "name": "kite", "instance": instance, "capabilities": ["command"], "labels": [], "version": "0.1.0", "slots": 1,
     });
     let call = post("/v1/runners", new).token(RUNNER_TOKEN);
-    Step::request("a runner registers", call.on_answer(|world, made| world.note("runner", made["runner"].clone())))
+    Step::request("a runner registers", call.on_answer(|world, answer| world.note("runner", answer["runner"].clone())))
 }
 
 pub(super) fn post_as_runner(

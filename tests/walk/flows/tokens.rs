@@ -22,8 +22,8 @@ pub(in crate::walk) fn token_creation() -> Flow {
 }
 
 async fn with_second_token(world: &World) {
-    let made = base::post_ok(world, "/v1/tokens", new()).await;
-    world.note("token", made["id"].clone());
+    let token = base::post_ok(world, "/v1/tokens", new()).await;
+    world.note("token", token["id"].clone());
 }
 
 fn revoke_one_token() -> Step {

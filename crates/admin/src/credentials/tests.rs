@@ -19,8 +19,8 @@ async fn export_with_script_within(body: &str, profile: Option<&str>, timeout: D
 #[track_caller]
 fn check(result: Result<Credentials, Error>, reason: &str, help: &str) {
     let error = result.unwrap_err();
-    let Error::ExportFailed { reason: said, help: advice } = &error else { panic!("{error:?}") };
-    assert!(said.contains(reason), "{said}");
+    let Error::ExportFailed { reason: actual, help: advice } = &error else { panic!("{error:?}") };
+    assert!(actual.contains(reason), "{actual}");
     assert_eq!(advice, help);
     assert!(!format!("{error} {error:?}").contains(SECRET), "{error:?}");
 }

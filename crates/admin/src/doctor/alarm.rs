@@ -8,17 +8,17 @@ pub(super) async fn check(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Erro
     let topic = [("TopicArn".to_owned(), stack.alarm_topic.clone())];
     let answer = aws.call_query(Service::Sns, "ListSubscriptionsByTopic", &topic).await?;
     let result = answer.child("ListSubscriptionsByTopicResult").unwrap_or(&answer);
-    let state = |arn: Option<&str>| arn.is_some_and(|arn| arn.starts_with("arn:"));
+    let is_confirmed = |arn: Option<&str>| arn.is_some_and(|arn| arn.starts_with("arn:"));
     // Deleted subscriptions stay listed for a while.
     let listed = result.members("Subscriptions").filter(|one| one.child_text("SubscriptionArn") != Some("Deleted"));
-    let (sure, pending): (Vec<_>, Vec<_>) =
-        listed.partition(|subscription| state(subscription.child_text("SubscriptionArn")));
+    let (confirmed, pending): (Vec<_>, Vec<_>) =
+        listed.partition(|subscription| is_confirmed(subscription.child_text("SubscriptionArn")));
     let subscribe = format!(
         "Add a subscriber: `aws sns subscribe --topic-arn {} --protocol email --notification-endpoint ADDRESS`, and \
          confirm the e-mail.",
         stack.alarm_topic
     );
-    let finding = match (sure.len(), pending.first()) {
+    let finding = match (confirmed.len(), pending.first()) {
         (0, None) => Finding::wrong("alarms", "No one receives the alarms: their topic has no subscriber.", subscribe),
         (0, Some(waiting)) => Finding::wrong(
             "alarms",

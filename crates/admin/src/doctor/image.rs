@@ -70,12 +70,12 @@ mod tests {
     #[test]
     fn query_names_the_image_by_tag_or_digest() {
         let uri = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/py/runner";
-        let tag = |image: &str| image_request(image, uri).map(|(asked, tag)| (asked["imageIds"][0].clone(), tag));
+        let tag = |image: &str| image_request(image, uri).map(|(request, tag)| (request["imageIds"][0].clone(), tag));
         assert_eq!(tag(&format!("{uri}:1.2")), Some((json!({ "imageTag": "1.2" }), "1.2".into())));
         assert_eq!(tag(uri), Some((json!({ "imageTag": "latest" }), "latest".into())));
         assert_eq!(tag(&format!("{uri}@sha256:ab")), Some((json!({ "imageDigest": "sha256:ab" }), "sha256:ab".into())));
         assert_eq!((tag(&format!("{uri}-2:1")), tag("debian:12")), (None, None));
-        let (asked, _) = image_request(uri, uri).unwrap();
-        assert_eq!((&asked["registryId"], &asked["repositoryName"]), (&json!("123456789012"), &json!("py/runner")));
+        let (request, _) = image_request(uri, uri).unwrap();
+        assert_eq!((&request["registryId"], &request["repositoryName"]), (&json!("123456789012"), &json!("py/runner")));
     }
 }

@@ -42,11 +42,11 @@ async fn check_queue(aws: &Aws, stack: &Stack, queue: &Queue) -> Result<Vec<Find
         _ if waiting >= MAX_WAITING => Some(format!("{waiting} messages are waiting")),
         _ => None,
     };
-    if let Some(how) = backed_up {
+    if let Some(symptom) = backed_up {
         let function = if name == "dispatch" { "dispatcher" } else { name };
         findings.push(Finding::wrong(
             "queue",
-            format!("The {name} queue is backed up: {how}."),
+            format!("The {name} queue is backed up: {symptom}."),
             format!(
                 "Check the errors and throttles of the function that reads it: \
                  `aws logs tail /pullyard/{}/{function} --since 1h`.",
@@ -55,10 +55,10 @@ async fn check_queue(aws: &Aws, stack: &Stack, queue: &Queue) -> Result<Vec<Find
         ));
     }
     if dead > 0 {
-        let what = if dead == 1 { "1 message".into() } else { format!("{dead} messages") };
+        let messages = if dead == 1 { "1 message".into() } else { format!("{dead} messages") };
         findings.push(Finding::wrong(
             "queue",
-            format!("The dead-letter queue of {name} has {what} that failed too often."),
+            format!("The dead-letter queue of {name} has {messages} that failed too often."),
             "Show the causes with `pullyard dlq list`; then run `pullyard dlq redrive` or `pullyard dlq drop`.",
         ));
     }
@@ -67,14 +67,14 @@ async fn check_queue(aws: &Aws, stack: &Stack, queue: &Queue) -> Result<Vec<Find
 
 fn check_undelivered_queue(stack: &Stack, events: u64) -> Option<Finding> {
     let Stack { name, .. } = stack;
-    let what = match events {
+    let subject = match events {
         0 => return None,
         1 => "1 stopped task was".to_owned(),
         events => format!("{events} stopped tasks were"),
     };
     Some(Finding::warning(
         "queue",
-        format!("{what} not reported to the tasks function; the sweeper detects them later."),
+        format!("{subject} not reported to the tasks function; the sweeper detects them later."),
         format!(
             "See why: `aws logs tail /pullyard/{name}/tasks --since 1d`. `pullyard dlq list --queue undelivered` \
              explains each; redrive or drop them."

@@ -161,7 +161,7 @@ mod tests {
         let need = SigningRequirement { project: "acme".into(), secret: "pullyard/job/signing".into() };
         assert_eq!(to_finding(&need, KeyState::Readable(KeyFormat::Unencrypted)), None);
         let named = "The secret pullyard/job/signing, the commit signing key of acme,";
-        for (key, what, help) in [
+        for (key, problem, help) in [
             (
                 KeyState::Missing(SecretState::Missing),
                 "does not exist.",
@@ -189,7 +189,7 @@ mod tests {
             ),
         ] {
             let finding = to_finding(&need, key).unwrap();
-            assert_eq!(finding.sentence, format!("{named} {what}"));
+            assert_eq!(finding.sentence, format!("{named} {problem}"));
             assert!(finding.help.as_deref().unwrap().contains(help), "{finding:?}");
         }
     }

@@ -85,7 +85,7 @@ const END: &str = "data: {\"type\":\"message_delta\",\"usage\":{\"output_tokens\
 
 #[tokio::test]
 async fn provider_gets_the_real_key_and_the_agent_its_answer() {
-    for (key, kept, value, absent) in [
+    for (key, header, value, absent) in [
         (Key::ApiKey("sk-real".into()), "x-api-key", "sk-real", "authorization"),
         (Key::Bearer("real".into()), "authorization", "Bearer real", "x-api-key"),
         (Key::ChatGpt { token: "t".into(), account: "mine".into() }, "chatgpt-account-id", "mine", "x-api-key"),
@@ -97,7 +97,7 @@ async fn provider_gets_the_real_key_and_the_agent_its_answer() {
         assert_eq!(answer.headers()["x-request-id"], "r1");
         assert_eq!(answer.text().await.unwrap(), format!("{START}{END}"));
         let headers = seen.lock().unwrap().clone();
-        assert_eq!(headers[kept], value);
+        assert_eq!(headers[header], value);
         assert_eq!(headers["x-app"], "cli");
         assert!(!headers.contains_key(absent) && !headers.contains_key("accept-encoding"), "{headers:?}");
         let used = Usage { model: Some("m".into()), input: 5, output: 90, ..Usage::default() };

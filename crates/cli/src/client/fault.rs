@@ -259,8 +259,8 @@ mod tests {
         let fault = CliError::from(unreachable);
         assert_eq!(fault.message(), "can't reach http://x: connection refused");
         let documents = [fault, CliError::usage("no"), CliError::not_found("no"), CliError::failed("no")];
-        let said = documents.map(|fault| fault.into_problem()).map(|document| (document.status, document.code));
+        let problems = documents.map(|fault| fault.into_problem()).map(|document| (document.status, document.code));
         let expected = [(503, "unreachable"), (400, "usage"), (404, "not_found"), (500, "failed")];
-        assert_eq!(said, expected.map(|(status, code)| (status, code.to_owned())));
+        assert_eq!(problems, expected.map(|(status, code)| (status, code.to_owned())));
     }
 }

@@ -77,10 +77,10 @@ fn show(session: &Session, projects: &[Project]) -> Result<(), CliError> {
 }
 
 pub(super) fn describe(project: &Project) -> Option<String> {
-    let who = project.settings.held_by.as_ref()?;
+    let holder = project.settings.held_by.as_ref()?;
     let text = match &project.settings.held_reason {
-        Some(reason) => format!("{who}: {}", reason.trim_end_matches('.')),
-        None => who.clone(),
+        Some(reason) => format!("{holder}: {}", reason.trim_end_matches('.')),
+        None => holder.clone(),
     };
     Some(super::screen::sanitize(&text))
 }

@@ -227,11 +227,11 @@ mod tests {
 
     #[test]
     fn default_api_url_follows_the_kind() {
-        let meant = |text: &str, api_url: Option<&str>| {
+        let resolve_url = |text: &str, api_url: Option<&str>| {
             api_url_or_default(ForgeKind::from_code(text).unwrap(), api_url.map(str::to_owned))
         };
-        assert_eq!(meant("github", None), "https://api.github.com");
-        assert_eq!(meant("bitbucket", None), "https://api.bitbucket.org/2.0");
-        assert_eq!(meant("bitbucket", Some("http://127.0.0.1:5/2.0")), "http://127.0.0.1:5/2.0");
+        assert_eq!(resolve_url("github", None), "https://api.github.com");
+        assert_eq!(resolve_url("bitbucket", None), "https://api.bitbucket.org/2.0");
+        assert_eq!(resolve_url("bitbucket", Some("http://127.0.0.1:5/2.0")), "http://127.0.0.1:5/2.0");
     }
 }

@@ -187,13 +187,13 @@ async fn resolve_pull_request(
         Err(fault) => return Err(fault),
     };
     let is_meant = |name_of: &str| name_of.eq_ignore_ascii_case(repository.as_str());
-    let meant = connected.into_iter().find(|connection| {
+    let connection = connected.into_iter().find(|connection| {
         let ours = integration.as_ref().is_none_or(|expected| *expected == connection.integration);
         ours && is_meant(connection.name.as_str()) && name.has_host_of(&connection.clone_url)
     });
-    let meant = meant.ok_or_else(|| {
+    let connection = connection.ok_or_else(|| {
         CliError::not_found(format!("{repository} on {host} is not connected to project {project}"))
             .with_help("`pullyard repos list` lists connected repositories, `pullyard repos add` connects one")
     })?;
-    Ok(PullRequestQuery { project, repository: meant.name, number, integration: Some(meant.integration) })
+    Ok(PullRequestQuery { project, repository: connection.name, number, integration: Some(connection.integration) })
 }

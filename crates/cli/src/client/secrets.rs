@@ -171,15 +171,15 @@ mod tests {
 
     #[test]
     fn unlikely_token_causes_a_warning_and_other_secrets_do_not() {
-        let said = |name: &str, value: &str| token_warning(&SecretName::new(name).unwrap(), value);
-        let warning = said("github", "ghp_planted one").unwrap();
+        let warning_for = |name: &str, value: &str| token_warning(&SecretName::new(name).unwrap(), value);
+        let warning = warning_for("github", "ghp_planted one").unwrap();
         assert!(warning.starts_with("the value of github contains a space; "), "{warning}");
         assert!(!warning.contains("planted"), "{warning}");
         let key = "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----";
         let signed_in = "{\n  \"tokens\": {\"id_token\": \"x\"}\n}\n";
         let others = [("github", "ghp_planted"), ("app-key", key), ("codex", signed_in), ("hook-acme-app", "any text")];
         for (name, value) in others {
-            assert_eq!(said(name, value), None, "{name}");
+            assert_eq!(warning_for(name, value), None, "{name}");
         }
     }
 

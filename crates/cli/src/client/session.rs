@@ -161,8 +161,8 @@ impl Session {
             let id = id.as_str();
             !part.is_empty() && (id.ends_with(&part) || (part.starts_with("job_") && id.starts_with(&part)))
         };
-        let mut meant = self.list_newest_jobs(&project).await?.into_iter().map(|job| job.id).filter(is_meant);
-        match (meant.next(), meant.next()) {
+        let mut ids = self.list_newest_jobs(&project).await?.into_iter().map(|job| job.id).filter(is_meant);
+        match (ids.next(), ids.next()) {
             (Some(job), None) => Ok(job),
             (Some(one), Some(other)) => {
                 Err(CliError::usage(format!("{reference} matches more than one job: {one}, {other}"))

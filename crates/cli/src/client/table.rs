@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn text_is_cut_by_display_width_with_an_ellipsis() {
-        for (text, width, shown) in [
+        for (text, width, expected) in [
             ("pullyard", 8, "pullyard"),
             ("pullyard", 7, "pullya…"),
             ("pullyard", 1, "…"),
@@ -197,7 +197,7 @@ mod tests {
             ("漢字漢字", 6, "漢字…"),
             ("", 0, ""),
         ] {
-            assert_eq!(truncate(text, width), shown, "{text} {width}");
+            assert_eq!(truncate(text, width), expected, "{text} {width}");
         }
     }
 

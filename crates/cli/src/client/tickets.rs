@@ -257,10 +257,10 @@ mod tests {
             }))
             .unwrap()
         };
-        for (state, shown) in
+        for (state, expected) in
             [(Some("merged"), "#7 merged"), (Some("closed"), "#7 closed"), (Some("open"), "#7"), (None, "#7")]
         {
-            assert_eq!(pull_request(&ticket(Some(url), state)).texts(), (shown, url));
+            assert_eq!(pull_request(&ticket(Some(url), state)).texts(), (expected, url));
         }
         assert_eq!(pull_request(&ticket(None, None)).texts(), ("-", ""));
     }

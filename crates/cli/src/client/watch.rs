@@ -138,8 +138,8 @@ pub(super) fn print_outcome(screen: &Screen, job: &Job) -> Result<(), CliError> 
 
 fn hint_unreported_push(screen: &Screen, job: &Job) {
     if job.unverified_push.is_some() {
-        let why = job.id.short();
-        screen.help(&format!("check the forge first: an earlier attempt may have pushed; `pullyard why {why}`"));
+        let id = job.id.short();
+        screen.help(&format!("check the forge first: an earlier attempt may have pushed; `pullyard why {id}`"));
     }
 }
 

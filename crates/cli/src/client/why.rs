@@ -27,36 +27,36 @@ pub(crate) struct Why {
 
 impl Why {
     pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
-        let what = self.subject.as_str();
-        if let Ok(delivery) = what.parse::<DeliveryId>() {
+        let subject = self.subject.as_str();
+        if let Ok(delivery) = subject.parse::<DeliveryId>() {
             explain_delivery(session, "", &session.api.delivery(&delivery).await?)
-        } else if PullRequestName::parse(what).is_some_and(|name| name.host.is_some()) {
-            pulls::explain(session, what).await
-        } else if what == "@last" || what.to_lowercase().starts_with("job_") {
-            explain_job(session, "", &session.resolve_job(what).await?).await
+        } else if PullRequestName::parse(subject).is_some_and(|name| name.host.is_some()) {
+            pulls::explain(session, subject).await
+        } else if subject == "@last" || subject.to_lowercase().starts_with("job_") {
+            explain_job(session, "", &session.resolve_job(subject).await?).await
         } else {
-            explain_ticket_or_job(session, what).await
+            explain_ticket_or_job(session, subject).await
         }
     }
 }
 
 /// Tries the ticket first, because a ticket's key may have any form.
-async fn explain_ticket_or_job(session: &Session, what: &str) -> Result<(), CliError> {
+async fn explain_ticket_or_job(session: &Session, subject: &str) -> Result<(), CliError> {
     let project = session.project().await?;
-    if let Ok(key) = what.parse::<TicketKey>() {
+    if let Ok(key) = subject.parse::<TicketKey>() {
         match session.api.ticket(&project, &key).await.map_err(CliError::from) {
             Ok(ticket) => return explain_ticket(session, &project, &ticket).await,
             Err(fault) if fault.is_not_found() => {}
             Err(fault) => return Err(fault),
         }
     }
-    if PullRequestName::is_unambiguous(what) {
-        return pulls::explain(session, what).await;
+    if PullRequestName::is_unambiguous(subject) {
+        return pulls::explain(session, subject).await;
     }
-    match session.resolve_job(what).await {
+    match session.resolve_job(subject).await {
         Ok(id) => explain_job(session, "", &id).await,
         Err(fault) if fault.is_not_found() => Err(CliError::not_found(format!(
-            "there is no ticket, job, pull request or delivery {what} in project {project}"
+            "there is no ticket, job, pull request or delivery {subject} in project {project}"
         ))
         .with_help("`pullyard tickets list`, `pullyard jobs` and `pullyard deliveries` list them")),
         Err(fault) => Err(fault),
@@ -64,8 +64,12 @@ async fn explain_ticket_or_job(session: &Session, what: &str) -> Result<(), CliE
 }
 
 async fn explain_job(session: &Session, before: &str, id: &JobId) -> Result<(), CliError> {
-    let why = session.api.explain_job(id).await?;
-    session.screen.explain(&why, &format!("{before}{}", why.sentence), &format::with_job_id(&why.help, id))
+    let explanation = session.api.explain_job(id).await?;
+    session.screen.explain(
+        &explanation,
+        &format!("{before}{}", explanation.sentence),
+        &format::with_job_id(&explanation.help, id),
+    )
 }
 
 /// Explains the first that applies: the active job, the wait, a later refusal, the last job, the last decision.

@@ -45,7 +45,7 @@ impl DemoRun<'_> {
     fn show(&mut self, record: &EventRecord) {
         let event = &record.event;
         let text = event.text.as_deref().or(event.name.as_deref()).or(event.path.as_deref()).unwrap_or_default();
-        let (what, detail) = match (event.kind, event.name.as_deref()) {
+        let (label, detail) = match (event.kind, event.name.as_deref()) {
             (EventKind::Phase, Some("preparing")) => ("Preparing", "fetching the repository, creating a worktree"),
             (EventKind::Phase, Some("executing")) => ("Executing", "the agent works in it"),
             (EventKind::Phase, Some("syncing")) => ("Syncing", "commit, push, pull request"),
@@ -57,7 +57,7 @@ impl DemoRun<'_> {
             (EventKind::Log, _) => ("stderr", text),
             _ => return,
         };
-        self.screen.step(what, detail);
+        self.screen.step(label, detail);
     }
 
     pub(super) async fn wait_for_ticket(

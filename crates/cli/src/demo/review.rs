@@ -60,12 +60,12 @@ impl DemoRun<'_> {
         let head = pull.head.get(..7).unwrap_or_default().to_owned();
         self.screen.step("Completed", &format!("one commit more on {}: {head}", result.branch));
         let answers: Vec<_> = pull.comments.iter().filter(|(author, _)| author != REVIEWER).collect();
-        let [(who, text)] = answers.as_slice() else {
+        let [(author, text)] = answers.as_slice() else {
             anyhow::bail!("the comment has {} answers", answers.len());
         };
         let text = text.lines().next().unwrap_or_default();
         ensure!(text.contains(&head), "the answer does not name the commit: {text}");
-        self.screen.step("Answered", &format!("in the comment's thread, by {who}: {text}"));
+        self.screen.step("Answered", &format!("in the comment's thread, by {author}: {text}"));
         ensure!(pull.requested_reviewers == [REVIEWER], "{:?} are asked for a review", pull.requested_reviewers);
         self.screen.step("Asked", &format!("{REVIEWER} to review again"));
         self.screen.record_revision(first.ticket.as_str(), job.id.as_str(), &result.head);
@@ -129,7 +129,7 @@ impl DemoRun<'_> {
     async fn wait_for_pull_request(
         &mut self,
         of: &ExpectedResult,
-        what: &str,
+        goal: &str,
         good: impl Fn(&PullRequest) -> bool,
     ) -> anyhow::Result<PullRequest> {
         let which = PullRequestQuery {
@@ -144,7 +144,7 @@ impl DemoRun<'_> {
             if good(&pull) {
                 return Ok(pull);
             }
-            ensure!(started.elapsed() < self.agent_choice.timeout(), "{} never {what}: {}", pull.label, pull.sentence);
+            ensure!(started.elapsed() < self.agent_choice.timeout(), "{} never {goal}: {}", pull.label, pull.sentence);
             tokio::time::sleep(POLL_INTERVAL).await;
         }
     }

@@ -115,10 +115,10 @@ impl DemoScreen {
         let seconds = self.since.elapsed().as_secs_f64();
         let called = if self.is_ai { "An AI was called." } else { "No AI was called." };
         if ok {
-            let what =
+            let totals =
                 if self.is_ai { "2 tickets, 3 jobs, 2 pull requests" } else { "3 tickets, 5 jobs, 3 pull requests" };
             self.line(&format!(
-                "Done in {seconds:.1} s: {what}, 1 revised, all seen through the public API and by git. {called}"
+                "Done in {seconds:.1} s: {totals}, 1 revised, all seen through the public API and by git. {called}"
             ));
         } else {
             self.line(&format!("The demo failed after {seconds:.1} s. {called}"));

@@ -42,7 +42,9 @@ impl SaveOutcome {
             Self::NotCurrent(name) => {
                 format!("context {name}; another one is current: `pullyard contexts use {name}`, or --context {name}")
             }
-            Self::Failed(why) => format!("no context was saved ({why}); the token is in keys.json of the data folder"),
+            Self::Failed(reason) => {
+                format!("no context was saved ({reason}); the token is in keys.json of the data folder")
+            }
         }
     }
 }

@@ -55,8 +55,8 @@ mod tests {
         let path = PathBuf::from("/data/keys.json");
         let full = io::Error::from(io::ErrorKind::StorageFull);
         assert_eq!(error_text(Error::Data { path: path.clone(), source: full }), "the disk of / is full");
-        let taken = io::Error::from(io::ErrorKind::AddrInUse);
-        let listen = Error::Listen { address: "127.0.0.1:7878".into(), source: taken };
+        let address_in_use = io::Error::from(io::ErrorKind::AddrInUse);
+        let listen = Error::Listen { address: "127.0.0.1:7878".into(), source: address_in_use };
         assert_eq!(error_text(listen), "127.0.0.1:7878 is taken by another program");
         let used = Error::InUse { data: "/data".into(), holder: "process 7".into() };
         assert_eq!(error_text(used), "another `pullyard up` already uses /data (process 7)");

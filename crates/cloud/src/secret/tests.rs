@@ -32,19 +32,19 @@ async fn create_request(kms_key: Option<&str>) -> Value {
     let answering = async {
         let (mut socket, _) = listener.accept().await.unwrap();
         let mut read = Vec::new();
-        let asked = loop {
+        let request = loop {
             assert!(socket.read_buf(&mut read).await.unwrap() > 0, "the connection closed early");
-            if let Some(asked) = parse_json_body(&read) {
-                break asked;
+            if let Some(request) = parse_json_body(&read) {
+                break request;
             }
         };
         let answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.1\r\ncontent-length: 2\r\n\r\n{}";
         socket.write_all(answer).await.unwrap();
-        asked
+        request
     };
-    let (set, asked) = tokio::join!(secrets.put("t/user/s", "v"), answering);
+    let (set, request) = tokio::join!(secrets.put("t/user/s", "v"), answering);
     set.unwrap();
-    asked
+    request
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ pub async fn create_github_app(
     let created = convert_manifest(&endpoint(ctx, &api_url), code).await?;
     let (app_id, page) = (created.id, &created.html_url);
     // A secret's name contains the App's id, so no other App's key is replaced.
-    let named = |what: &str| SecretName::new(format!("github-app-{app_id}-{what}"));
+    let named = |suffix: &str| SecretName::new(format!("github-app-{app_id}-{suffix}"));
     let key = set_secret(ctx, SecretKind::Forge, &named("key")?, &created.pem).await?;
     let Some(webhook_secret) = created.webhook_secret else {
         tracing::warn!(app = app_id, "GitHub created an App without a webhook secret");

@@ -25,9 +25,9 @@ impl IntegrationTestResult {
                 ),
                 format!("Store a token of the first account in its secret, or connect {} again.", account.login),
             ),
-            Self::Refused(why) => (
+            Self::Refused(reason) => (
                 false,
-                format!("{integration} failed to {why}."),
+                format!("{integration} failed to {reason}."),
                 "Check the address, and renew the token in its secret with `pullyard secrets set`.".to_owned(),
             ),
         };

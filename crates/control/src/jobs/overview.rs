@@ -51,9 +51,9 @@ pub async fn load_overview(ctx: &Context, project: &ProjectId) -> Result<Overvie
     asking.sort_by_key(|job| job.question.as_ref().map(|question| question.at));
     unfinished.sort_by_key(|job| (!job.status.is_active(), job.created));
     let failed = find_unresolved_failures(ctx, &jobs).await?;
-    let (shown, today) = find_pull_requests(ctx, &jobs, Day::containing(now).start()).await?;
-    let mut pull_requests = Vec::with_capacity(shown.len());
-    for (job, state) in shown {
+    let (latest, today) = find_pull_requests(ctx, &jobs, Day::containing(now).start()).await?;
+    let mut pull_requests = Vec::with_capacity(latest.len());
+    for (job, state) in latest {
         pull_requests.push((load_view(ctx, job.clone(), &mut waits).await?, state));
     }
     Ok(Overview {

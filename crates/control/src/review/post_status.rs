@@ -203,9 +203,9 @@ mod tests {
         let reason = "@acme/all <img src=x> [see](https://z.test)".into();
         let sentence = Failure::PushRejected { forge: "GitHub".into(), reason }.sentence();
         let (help, page) = (Some("See there.".into()), Some("https://p.test/jobs/x".into()));
-        let words = StatusText { state: CommitState::Failure, sentence, help, url: page };
+        let status_text = StatusText { state: CommitState::Failure, sentence, help, url: page };
         assert_eq!(
-            comment_body(ForgeKind::GitHub, &words),
+            comment_body(ForgeKind::GitHub, &status_text),
             "GitHub rejected the push: @\u{2060}acme/all <\u{2060}img src=x> [see]\u{2060}(https://z.test).\n\n\
              See there.\n\n[Job](https://p.test/jobs/x)\n\n<!-- pullyard:status -->"
         );

@@ -40,7 +40,7 @@ pub(super) async fn postpone(ctx: &Context, key: &WorkKey, why: Option<&Error>) 
 }
 
 /// Stale is harmless: the concurrent write moved the item.
-async fn put_off(ctx: &Context, key: &WorkKey, why: Option<&Error>) -> Result<(), Error> {
+async fn put_off(ctx: &Context, key: &WorkKey, error: Option<&Error>) -> Result<(), Error> {
     let now = ctx.clock.now();
     let delay = |not_before: &mut Option<Timestamp>, tries: &mut u32| {
         *not_before = Some(now.plus(back_off(*tries)));
@@ -65,7 +65,7 @@ async fn put_off(ctx: &Context, key: &WorkKey, why: Option<&Error>) -> Result<()
         WorkKey::Poll(project, integration, repository) => {
             let Some(mut poll) = ctx.store.load_poll(project, integration, *repository).await? else { return Ok(()) };
             delay(&mut poll.not_before, &mut poll.tries);
-            poll.look.problem = why.map(format_for_table).or(poll.look.problem);
+            poll.look.problem = error.map(format_for_table).or(poll.look.problem);
             ctx.store.put_poll(&poll).await?;
         }
     }

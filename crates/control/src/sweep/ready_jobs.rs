@@ -109,9 +109,9 @@ impl ReadySweep<'_> {
             }
             WaitingStep::Fail => {
                 let wait = self.waits.explain(ctx, &job, now).await?;
-                let why = wait.map(|wait| wait.sentence()).unwrap_or_default();
+                let reason = wait.map(|wait| wait.sentence()).unwrap_or_default();
                 let next =
-                    job.fail(unclaimed_failure(&why), now).map_err(|refusal| Error::from_refusal(refusal, now))?;
+                    job.fail(unclaimed_failure(&reason), now).map_err(|refusal| Error::from_refusal(refusal, now))?;
                 let written = write_end(ctx, &job, &next, WriteParts::default(), now).await?;
                 self.report.ended += u32::from(written == Write::Applied);
                 return Ok(None);

@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn first_failure_is_returned_and_all_are_counted() {
-        let failed = |what: &str| Err::<(), _>(Error::Inconsistent(what.into()));
+        let failed = |message: &str| Err::<(), _>(Error::Inconsistent(message.into()));
         let mut faults = Failures::default();
         faults.record(Ok(()));
         assert!(faults.is_empty());
@@ -149,8 +149,8 @@ mod tests {
             assert!(!faults.is_empty());
         }
         assert_eq!(faults.count(), 2);
-        let told = faults.into_result().unwrap_err();
-        assert!(matches!(&told, Error::Inconsistent(what) if what == "one"), "{told}");
+        let error = faults.into_result().unwrap_err();
+        assert!(matches!(&error, Error::Inconsistent(message) if message == "one"), "{error}");
         assert!(Failures::default().into_result().is_ok());
     }
 }

@@ -52,9 +52,9 @@ async fn usage_is_stored_when_a_pause_meets_an_account_limit() {
     let fence = advance_to(&world, &job.id, None, JobStatus::Executing).await;
     pause_job(ctx, &job.id, "ana").await.unwrap();
     let met = quota_failure(ctx.clock.now().plus(HOUR));
-    let said =
+    let finish =
         Finish { spent_usd_micros: Some(1_500), work: Some(usage()), ..finish_with("f1", End::Failed(met, None)) };
-    assert_eq!(finish_attempt(ctx, &fence, &said).await.unwrap(), JobStatus::Paused);
+    assert_eq!(finish_attempt(ctx, &fence, &finish).await.unwrap(), JobStatus::Paused);
     assert_eq!(world.load_job(&job.id).await.spent_usd_micros, 1_500);
     let attempt = ctx.store.list_attempts(&job.id).await.unwrap().remove(0);
     assert!(matches!(attempt.ended, AttemptEnd::Requeued { failure: Failure::AgentQuota { .. } }), "{attempt:?}");
@@ -68,9 +68,9 @@ async fn unshared_account_opens_no_breaker_and_backs_off() {
     let job = world.job(&settings_on(Compute::Fargate)).await;
     for (times, secs) in [(1, 300), (2, 600), (3, 1_200)] {
         let fence = advance_to(&world, &job.id, None, JobStatus::Executing).await;
-        let said = finish_with(&format!("f{times}"), End::Failed(Failure::AgentOverloaded { n: 3 }, None));
+        let finish = finish_with(&format!("f{times}"), End::Failed(Failure::AgentOverloaded { n: 3 }, None));
         let least = ctx.clock.now().plus(Duration::from_secs(secs));
-        assert_eq!(finish_attempt(ctx, &fence, &said).await.unwrap(), JobStatus::Ready);
+        assert_eq!(finish_attempt(ctx, &fence, &finish).await.unwrap(), JobStatus::Ready);
         let most = ctx.clock.now().plus(Duration::from_secs(secs));
         let waits = world.load_job(&job.id).await.model.unwrap();
         assert!(least <= waits.until && waits.until <= most, "{times}: {waits:?}");
@@ -88,13 +88,13 @@ async fn open_breaker_is_counted_once_for_all_attempts() {
     let ends = [1u32, 2].map(|hours| ctx.clock.now().plus(hours * HOUR));
     for (at, id) in ends.into_iter().zip(["f1", "f2"]) {
         let fence = advance_to(&world, &job.id, Some(&runner), JobStatus::Executing).await;
-        let said = finish_with(id, End::Failed(quota_failure(at), None));
-        assert_eq!(finish_attempt(ctx, &fence, &said).await.unwrap(), JobStatus::Ready);
+        let finish = finish_with(id, End::Failed(quota_failure(at), None));
+        assert_eq!(finish_attempt(ctx, &fence, &finish).await.unwrap(), JobStatus::Ready);
     }
     let shut = ctx.store.list_breakers().await.unwrap();
     assert_eq!(shut.iter().map(|breaker| breaker.until).collect::<Vec<_>>(), [ends[1]]);
     let counted = ctx.counters().take();
-    let count = |what| counted.iter().find(|(counted, _)| *counted == what).map_or(0, |(_, count)| *count);
+    let count = |counter| counted.iter().find(|(counted, _)| *counted == counter).map_or(0, |(_, count)| *count);
     assert_eq!((count(Counter::BreakerOpened), count(Counter::JobRequeued)), (1, 2));
 }
 
@@ -110,8 +110,8 @@ async fn finish_of_a_lost_attempt_opens_no_breaker() {
     advance_to(&world, &job.id, Some(&runners[1]), JobStatus::Executing).await;
     let before = world.load_job(&job.id).await;
     let met = quota_failure(ctx.clock.now().plus(HOUR));
-    let told = finish_attempt(ctx, &lost, &finish_with("f1", End::Failed(met, None))).await;
-    assert!(matches!(told, Err(Error::LeaseLost { .. })), "{told:?}");
+    let result = finish_attempt(ctx, &lost, &finish_with("f1", End::Failed(met, None))).await;
+    assert!(matches!(result, Err(Error::LeaseLost { .. })), "{result:?}");
     assert!(ctx.store.list_breakers().await.unwrap().is_empty(), "the lost attempt opens no breaker");
     assert_eq!(world.load_job(&job.id).await, before);
 }
@@ -125,8 +125,8 @@ async fn pushed_result_survives_an_account_limit() {
     let fence = advance_to(&world, &job.id, Some(&runner), JobStatus::Syncing).await;
     let result = job_result(&job);
     let met = quota_failure(ctx.clock.now().plus(HOUR));
-    let said = finish_with("f1", End::Failed(met.clone(), Some(result.clone())));
-    assert_eq!(finish_attempt(ctx, &fence, &said).await.unwrap(), JobStatus::Failed);
+    let finish = finish_with("f1", End::Failed(met.clone(), Some(result.clone())));
+    assert_eq!(finish_attempt(ctx, &fence, &finish).await.unwrap(), JobStatus::Failed);
     let ended = world.load_job(&job.id).await;
     assert_eq!((ended.failure, ended.result), (Some(met), Some(result)));
     assert!(ctx.store.list_breakers().await.unwrap().is_empty());

@@ -15,14 +15,14 @@ async fn expired_artifact_is_hidden_before_its_deletion() {
     let job = fargate_job(&world).await;
     let fence = world.claim(&job.id, None).await;
     let id = reserve(&world, &fence, ArtifactKind::CheckOutput).await;
-    let shown = async || list_artifacts(ctx, &job.id).await.unwrap().len();
+    let listed_count = async || list_artifacts(ctx, &job.id).await.unwrap().len();
     ctx.clock.advance(RETENTION.saturating_sub(Duration::from_secs(60)));
-    assert_eq!(shown().await, 1);
+    assert_eq!(listed_count().await, 1);
     ctx.clock.advance(Duration::from_secs(60));
-    assert_eq!(shown().await, 0);
+    assert_eq!(listed_count().await, 0);
     assert!(ctx.store.load_artifacts(&job.id, fence.attempt).await.unwrap().is_some(), "the item still exists");
-    let gone = artifact_url(ctx, &job.id, &id).await;
-    assert!(matches!(gone, Err(Error::NotFound { .. })), "{gone:?}");
+    let result = artifact_url(ctx, &job.id, &id).await;
+    assert!(matches!(result, Err(Error::NotFound { .. })), "{result:?}");
 }
 
 async fn fargate_job(world: &World) -> Job {
@@ -57,9 +57,9 @@ async fn newest_earlier_expired_checkpoint_is_reported_missing() {
     let third = next_attempt(&world, &job).await;
     // The attempt's own checkpoint is only for later attempts.
     reserve(&world, &third, ArtifactKind::Checkpoint).await;
-    let left = find_checkpoint(&world.ctx, &third).await.unwrap();
-    assert!(left.checkpoint.is_none(), "{left:?}");
-    let missing = left.missing.map(|missing| (missing.job, missing.attempt, missing.reason));
+    let lookup = find_checkpoint(&world.ctx, &third).await.unwrap();
+    assert!(lookup.checkpoint.is_none(), "{lookup:?}");
+    let missing = lookup.missing.map(|missing| (missing.job, missing.attempt, missing.reason));
     assert_eq!(missing, Some((job.id, 2, MissingReason::Expired)));
 }
 
@@ -71,6 +71,6 @@ async fn other_expired_artifacts_report_no_missing_checkpoint() {
     reserve(&world, &first, ArtifactKind::CheckOutput).await;
     world.ctx.clock.advance(RETENTION);
     let second = next_attempt(&world, &job).await;
-    let left = find_checkpoint(&world.ctx, &second).await.unwrap();
-    assert!(left.checkpoint.is_none() && left.missing.is_none(), "{left:?}");
+    let lookup = find_checkpoint(&world.ctx, &second).await.unwrap();
+    assert!(lookup.checkpoint.is_none() && lookup.missing.is_none(), "{lookup:?}");
 }

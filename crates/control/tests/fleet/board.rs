@@ -141,8 +141,8 @@ fn is_repeat(answer: &Answer) -> bool {
     answer.reason.code() == "repeat"
 }
 
-fn status(left: &StoredTicket) -> Option<&str> {
-    left.ticket.as_ref().map(|ticket| ticket.status.as_str())
+fn status(stored: &StoredTicket) -> Option<&str> {
+    stored.ticket.as_ref().map(|ticket| ticket.status.as_str())
 }
 
 #[tokio::test]
@@ -154,15 +154,15 @@ async fn ticket_creation_is_atomic_and_repeatable_after_a_crash() {
             let name = format!("W{jobs}-{number}");
             let new = board.new_ticket(&name, to);
             let first = board.run_with_fault(broken, board.create(&new)).await;
-            let left = board.load(&name).await;
-            let is_there = left.ticket.is_some();
-            let whole = (is_there.then_some(to), usize::from(is_there), if is_there { jobs } else { 0 });
-            assert_eq!((status(&left), left.entries, left.jobs), whole, "{broken:?}: {left:?}");
+            let stored = board.load(&name).await;
+            let is_there = stored.ticket.is_some();
+            let expected = (is_there.then_some(to), usize::from(is_there), if is_there { jobs } else { 0 });
+            assert_eq!((status(&stored), stored.entries, stored.jobs), expected, "{broken:?}: {stored:?}");
             let again = board.create(&new).await.unwrap();
             assert_eq!(is_repeat(&again), is_there, "{broken:?}: {again:?}");
-            let left = board.load(&name).await;
-            assert_eq!((status(&left), left.entries, left.jobs), (Some(to), 1, jobs), "{broken:?}: {left:?}");
-            assert_eq!(again.job, left.ticket.and_then(|ticket| ticket.active_job), "{broken:?}");
+            let stored = board.load(&name).await;
+            assert_eq!((status(&stored), stored.entries, stored.jobs), (Some(to), 1, jobs), "{broken:?}: {stored:?}");
+            assert_eq!(again.job, stored.ticket.and_then(|ticket| ticket.active_job), "{broken:?}");
             if let Some(first) = first {
                 assert!(!is_repeat(&first), "a lost response is no repeat: {first:?}");
                 assert_eq!((first.delivery, first.job), (again.delivery, again.job), "{broken:?}");
@@ -178,10 +178,10 @@ async fn concurrent_creations_with_one_key_share_one_job() {
     let answers = join_all((0..8).map(|_| board.create(&new))).await;
     let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
     assert_eq!(answers.iter().filter(|answer| !is_repeat(answer)).count(), 1, "{answers:?}");
-    let left = board.load("APP-1").await;
-    let job = left.ticket.as_ref().and_then(|ticket| ticket.active_job.clone());
+    let stored = board.load("APP-1").await;
+    let job = stored.ticket.as_ref().and_then(|ticket| ticket.active_job.clone());
     assert!(job.is_some() && answers.iter().all(|answer| answer.job == job), "{answers:?}");
-    assert_eq!((left.entries, left.jobs), (1, 1));
+    assert_eq!((stored.entries, stored.jobs), (1, 1));
 }
 
 #[tokio::test]
@@ -222,8 +222,8 @@ async fn idempotency_key_is_bound_to_content_and_caller() {
         let refused = board.create(&other).await;
         assert!(matches!(refused, Err(Error::NameTaken { .. })), "{refused:?}");
     }
-    let left = board.load("APP-1").await;
-    assert_eq!((left.title.as_deref(), left.entries, left.jobs), (Some("first"), 1, 1));
+    let stored = board.load("APP-1").await;
+    assert_eq!((stored.title.as_deref(), stored.entries, stored.jobs), (Some("first"), 1, 1));
     assert!(board.load("APP-2").await.ticket.is_none());
     board.create(&NewTicket { key: Some(key("APP-2")), caller: caller("bob"), ..new }).await.unwrap();
 
@@ -248,18 +248,18 @@ async fn edit_and_ledger_entry_are_atomic_after_a_crash() {
         board.create(&board.new_ticket(&name, BLOCKED)).await.unwrap();
         let edit = board.edit(&name, "second", "ana");
         board.run_with_fault(broken, board.edit_ticket(&edit)).await;
-        let left = board.load(&name).await;
-        let is_there = left.entries == 2;
-        assert_eq!(left.title.as_deref(), Some(if is_there { "second" } else { "first" }), "{broken:?}");
+        let stored = board.load(&name).await;
+        let is_there = stored.entries == 2;
+        assert_eq!(stored.title.as_deref(), Some(if is_there { "second" } else { "first" }), "{broken:?}");
         let again = board.edit_ticket(&edit).await.unwrap();
         assert_eq!(is_repeat(&again), is_there, "{broken:?}: {again:?}");
-        let left = board.load(&name).await;
-        assert_eq!((left.title.as_deref(), left.entries), (Some("second"), 2), "{broken:?}");
+        let stored = board.load(&name).await;
+        assert_eq!((stored.title.as_deref(), stored.entries), (Some("second"), 2), "{broken:?}");
         board.edit_ticket(&board.edit(&name, "third", "bob")).await.unwrap();
         assert!(is_repeat(&board.edit_ticket(&edit).await.unwrap()));
-        let left = board.load(&name).await;
-        assert_eq!((left.title.as_deref(), left.entries), (Some("third"), 3), "{broken:?}: the later edit stays");
-        assert_eq!(status(&left), Some(BLOCKED));
+        let stored = board.load(&name).await;
+        assert_eq!((stored.title.as_deref(), stored.entries), (Some("third"), 3), "{broken:?}: the later edit stays");
+        assert_eq!(status(&stored), Some(BLOCKED));
     }
 }
 
@@ -272,8 +272,8 @@ async fn concurrent_equal_edits_are_stored_once() {
     let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
     assert_eq!(answers.iter().filter(|answer| !is_repeat(answer)).count(), 1, "{answers:?}");
     assert!(answers.iter().all(|answer| answer.delivery == answers[0].delivery), "{answers:?}");
-    let left = board.load("APP-1").await;
-    assert_eq!((left.title.as_deref(), left.entries), (Some("second"), 2));
+    let stored = board.load("APP-1").await;
+    assert_eq!((stored.title.as_deref(), stored.entries), (Some("second"), 2));
 }
 
 #[tokio::test]
@@ -287,12 +287,12 @@ async fn interrupted_move_does_not_undo_a_later_move() {
         board.create(&board.new_ticket(&name, BLOCKED)).await.unwrap();
         let put = board.move_request(&name, "Done", "ana");
         board.run_with_fault(broken, board.move_ticket(&put)).await;
-        let left = board.load(&name).await;
-        half_done += usize::from(left.entries == 2 && status(&left) == Some(BLOCKED));
+        let stored = board.load(&name).await;
+        half_done += usize::from(stored.entries == 2 && status(&stored) == Some(BLOCKED));
         board.move_ticket(&board.move_request(&name, ELSEWHERE, "bob")).await.unwrap();
         board.move_ticket(&put).await.unwrap();
         // A repeat whose first attempt left no ledger entry is a new move.
-        let expected = if left.entries == 2 { ELSEWHERE } else { "Done" };
+        let expected = if stored.entries == 2 { ELSEWHERE } else { "Done" };
         assert_eq!(status(&board.load(&name).await), Some(expected), "{broken:?}");
     }
     assert!(half_done > 0, "no crash between ledger and ticket");
@@ -322,8 +322,8 @@ async fn card_takes_the_place_that_its_move_names() {
     let before = |ticket: &str| Place::Before(key(ticket));
     assert_eq!(put("APP-2", None, before("APP-1")).await.unwrap(), None);
     assert_eq!(order().await, "APP-0 APP-2 APP-1");
-    let left = board.load("APP-2").await;
-    assert_eq!((left.entries, left.jobs), (0, 0), "a new order is no decision");
+    let stored = board.load("APP-2").await;
+    assert_eq!((stored.entries, stored.jobs), (0, 0), "a new order is no decision");
     let entered = put("APP-3", Some(TRIGGER), before("APP-1")).await.unwrap().unwrap();
     assert!(entered.job.is_some(), "{entered:?}");
     assert_eq!(order().await, "APP-0 APP-2 APP-3 APP-1");
@@ -375,8 +375,12 @@ async fn deleted_ticket_is_gone_and_its_key_is_free() {
     assert_eq!(denial(delete_ticket(ctx, &project, &app).await), "job_of_ticket");
     cancel_job(ctx, &job, "ana", None).await.unwrap();
     delete_ticket(ctx, &project, &app).await.unwrap();
-    let left = board.load("APP-1").await;
-    assert_eq!((left.ticket, left.title, left.entries, left.jobs), (None, None, 1, 1), "decisions and jobs stay");
+    let stored = board.load("APP-1").await;
+    assert_eq!(
+        (stored.ticket, stored.title, stored.entries, stored.jobs),
+        (None, None, 1, 1),
+        "decisions and jobs stay"
+    );
     assert!(matches!(delete_ticket(ctx, &project, &app).await, Err(Error::NotFound { .. })));
     board.create(&NewTicket { request: None, status: Some(BLOCKED.into()), ..new }).await.unwrap();
     assert_eq!(status(&board.load("APP-1").await), Some(BLOCKED));

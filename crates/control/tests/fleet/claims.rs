@@ -22,10 +22,11 @@ async fn thousand_runners_claim_ten_thousand_jobs_once_each() {
     let jobs = world.jobs("claimed", JOBS, CLASSES).await;
     world.meter.restart();
     let since = Instant::now();
-    let left: Arc<Vec<_>> = Arc::new((0..CLASSES).map(|_| AtomicUsize::new(JOBS / CLASSES)).collect());
+    let remaining: Arc<Vec<_>> = Arc::new((0..CLASSES).map(|_| AtomicUsize::new(JOBS / CLASSES)).collect());
     let each = runners.iter().enumerate().map(|(number, runner)| {
-        let (ctx, token, runner, left) = (world.ctx.clone(), world.token.clone(), runner.clone(), left.clone());
-        tokio::spawn(async move { claim_all(&ctx, &token, &runner, &left[number % CLASSES]).await })
+        let (ctx, token, runner, remaining) =
+            (world.ctx.clone(), world.token.clone(), runner.clone(), remaining.clone());
+        tokio::spawn(async move { claim_all(&ctx, &token, &runner, &remaining[number % CLASSES]).await })
     });
     let taken = join_all(each).await.into_iter().map(Result::unwrap).collect::<Vec<_>>();
     let took = since.elapsed();
@@ -54,14 +55,19 @@ async fn thousand_runners_claim_ten_thousand_jobs_once_each() {
     }
 }
 
-async fn claim_all(ctx: &Context, token: &RunnerToken, runner: &Runner, left: &AtomicUsize) -> (Vec<JobId>, usize) {
+async fn claim_all(
+    ctx: &Context,
+    token: &RunnerToken,
+    runner: &Runner,
+    remaining: &AtomicUsize,
+) -> (Vec<JobId>, usize) {
     let (mut taken, mut nothing) = (Vec::new(), 0);
-    while taken.len() < JOBS / RUNNERS && left.load(Relaxed) > 0 {
+    while taken.len() < JOBS / RUNNERS && remaining.load(Relaxed) > 0 {
         let id = ClaimId::new(format!("claim-{}-{nothing}-{}", taken.len(), runner.id)).unwrap();
         match claim_job(ctx, token, &runner.id, &runner.instance, &id).await.unwrap() {
             ClaimAnswer::Job(claimed) => {
                 taken.push(claimed.job.id);
-                left.fetch_sub(1, Relaxed);
+                remaining.fetch_sub(1, Relaxed);
             }
             ClaimAnswer::NoJob => nothing += 1,
             ClaimAnswer::ClaimUsed => panic!("{id} is a new claim id"),

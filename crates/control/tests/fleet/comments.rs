@@ -60,8 +60,8 @@ async fn deleted_ticket_leaves_no_comments() {
     assert_eq!((first.comments.len(), first.next), (50, Some(2)));
     assert_eq!(list(&world, first.next).await.comments.len(), 1);
     delete_ticket(&world.ctx, &world.project, &key()).await.unwrap();
-    let left = world.ctx.store.list_comments(&world.project, &key(), None, 10).await.unwrap();
-    assert_eq!(left, []);
+    let comments = world.ctx.store.list_comments(&world.project, &key(), None, 10).await.unwrap();
+    assert_eq!(comments, []);
     let added = add_comment(&world.ctx, new_comment(&world, "Late.", None)).await;
     assert!(matches!(added, Err(Error::NotFound { what: "ticket", .. })), "{added:?}");
 }

@@ -15,8 +15,8 @@ fn response(body: Value) -> Fault {
     Fault::Refused(200, body)
 }
 
-fn refusal(words: &str) -> Fault {
-    Fault::Refused(400, json!({ "__type": "InvalidParameterException", "message": words }))
+fn refusal(message: &str) -> Fault {
+    Fault::Refused(400, json!({ "__type": "InvalidParameterException", "message": message }))
 }
 
 /// A job on Fargate that waits for its dispatch; wake-ups are refused.
@@ -35,11 +35,11 @@ async fn task_name_is_stored_despite_an_input_during_run_task() {
     let held = DelayedCall::before("RunTask");
     let world = &World::with_client(held.clone()).await;
     let job = waiting_job(world, &held.wire).await;
-    let told = async {
-        let told = world.load_job(&job.id).await.resume_with_input(world.ctx.clock.now()).unwrap();
-        assert_applied(world.ctx.store.update_job(&told).await);
+    let resume = async {
+        let next_job = world.load_job(&job.id).await.resume_with_input(world.ctx.clock.now()).unwrap();
+        assert_applied(world.ctx.store.update_job(&next_job).await);
     };
-    dispatch_while(world, &held, &job.id, told).await;
+    dispatch_while(world, &held, &job.id, resume).await;
     let started = world.load_job(&job.id).await;
     assert_eq!((started.dispatch.task.as_deref(), started.inputs), (Some(TASK), 1));
 }

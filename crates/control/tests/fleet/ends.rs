@@ -30,8 +30,8 @@ async fn syncing(world: &World) -> (Job, Fence) {
 
 async fn completes(world: &World, job: &Job, fence: &Fence) {
     let id = FinishId::new("f1").unwrap();
-    let said = Finish { id, end: End::Completed(job_result(job)), spent_usd_micros: None, work: None };
-    assert_eq!(finish_attempt(&world.ctx, fence, &said).await.unwrap(), JobStatus::Completed);
+    let finish = Finish { id, end: End::Completed(job_result(job)), spent_usd_micros: None, work: None };
+    assert_eq!(finish_attempt(&world.ctx, fence, &finish).await.unwrap(), JobStatus::Completed);
 }
 
 #[tokio::test]
@@ -44,9 +44,9 @@ async fn pull_request_of_a_removed_repository_is_listed_by_name() {
     assert_applied(world.ctx.store.remove_repository(&removal).await);
     completes(&world, &job, &fence).await;
     let (listed, _) = list_pull_request_views(&world.ctx, &world.project, None, 10).await.unwrap();
-    let said: Vec<(String, &str)> =
+    let rows: Vec<(String, &str)> =
         listed.iter().map(|view| (view.pull_request.label(), view.sentence.as_str())).collect();
-    assert_eq!(said, [("acme/app#7".to_owned(), "acme/app is not connected to acme.")]);
+    assert_eq!(rows, [("acme/app#7".to_owned(), "acme/app is not connected to acme.")]);
 }
 
 #[tokio::test]

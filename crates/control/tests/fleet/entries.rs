@@ -101,11 +101,11 @@ async fn contended_entry_creates_its_job_when_repeated() {
     assert_eq!(board.title().await, "e1");
     assert_eq!(board.ledger_reason(&entered).await, None);
     assert_eq!(board.world.ctx.store.load_ticket(&board.world.project, &board.key).await.unwrap(), None);
-    let made = board.send(&entered).await.unwrap();
-    assert!(matches!(made.reason, Reason::Accepted { .. }), "{made:?}");
+    let answer = board.send(&entered).await.unwrap();
+    assert!(matches!(answer.reason, Reason::Accepted { .. }), "{answer:?}");
     let again = board.send(&entered).await.unwrap();
     assert!(matches!(again.reason, Reason::Repeat { .. }), "{again:?}");
-    assert_eq!(again.job, made.job);
+    assert_eq!(again.job, answer.job);
 }
 
 /// The use case reads the ledger only for known tickets, so the job's transaction must find the entry.
@@ -123,10 +123,10 @@ async fn refused_entry_retains_its_first_time_when_accepted_later() {
     assert_eq!(store.load_ticket(&board.world.project, &board.key).await.unwrap(), None);
     board.settings(Settings::default()).await;
     board.world.ctx.clock.advance(Duration::from_secs(60));
-    let made = board.send(&entered).await.unwrap();
-    assert!(matches!(made.reason, Reason::Accepted { .. }), "{made:?}");
+    let answer = board.send(&entered).await.unwrap();
+    assert!(matches!(answer.reason, Reason::Accepted { .. }), "{answer:?}");
     let entry = store.load_delivery(&id).await.unwrap().unwrap();
-    assert_eq!((entry.reason, entry.at, entry.seen.len()), (made.reason, first.at, 1));
+    assert_eq!((entry.reason, entry.at, entry.seen.len()), (answer.reason, first.at, 1));
 }
 
 #[tokio::test]
@@ -145,9 +145,9 @@ async fn contended_event_is_decided_again_when_repeated() {
     // The earlier event arrives late, so the contended one is an entry.
     board.send(&board.event("e2", TODO, 10)).await.unwrap();
     assert_eq!((board.status().await.as_str(), board.title().await.as_str()), (TODO, "e3"), "the newest text stays");
-    let made = board.send(&edited).await.unwrap();
-    assert!(matches!(made.reason, Reason::Accepted { .. }), "{made:?}");
-    assert_eq!(board.ledger_reason(&edited).await, Some(made.reason));
+    let answer = board.send(&edited).await.unwrap();
+    assert!(matches!(answer.reason, Reason::Accepted { .. }), "{answer:?}");
+    assert_eq!(board.ledger_reason(&edited).await, Some(answer.reason));
 }
 
 #[tokio::test]
@@ -160,8 +160,8 @@ async fn interrupted_move_is_completed_only_by_its_first_repeat() {
         "no crash after the ledger write"
     );
     assert_eq!(board.status().await, TODO);
-    let made = board.move_ticket("k1", REVIEW).await.unwrap();
-    assert!(matches!(made.reason, Reason::NotTriggerStatus { .. }), "{made:?}");
+    let answer = board.move_ticket("k1", REVIEW).await.unwrap();
+    assert!(matches!(answer.reason, Reason::NotTriggerStatus { .. }), "{answer:?}");
     assert_eq!(board.status().await, REVIEW);
     board.move_ticket("k2", TODO).await.unwrap();
     let again = board.move_ticket("k1", REVIEW).await.unwrap();
@@ -181,8 +181,8 @@ impl Board {
         self.key = TicketKey::new(format!("APP-{number}")).unwrap();
         let event = |board: &Self, at: u64, status| board.event(&format!("e{number}-{at}"), status, at);
         if let WaitFor::JobEnd = until {
-            let made = self.send(&event(self, 1, TRIGGER)).await.unwrap();
-            assert!(matches!(made.reason, Reason::Accepted { .. }), "{made:?}");
+            let answer = self.send(&event(self, 1, TRIGGER)).await.unwrap();
+            assert!(matches!(answer.reason, Reason::Accepted { .. }), "{answer:?}");
         }
         self.send(&event(self, 2, TODO)).await.unwrap();
         event(self, 3, TRIGGER)
@@ -194,34 +194,34 @@ impl Board {
     }
 
     async fn check_waits_atomically(&mut self, until: WaitFor, code: &str) {
-        let whole = self.prepare_entry(until, 0).await;
+        let first_entry = self.prepare_entry(until, 0).await;
         self.wire.restart(None);
-        self.send(&whole).await.unwrap();
+        self.send(&first_entry).await.unwrap();
         let points = self.wire.points();
-        let (mut number, mut left) = (0, 0);
+        let (mut number, mut waiting_count) = (0, 0);
         for (at, point) in points.iter().enumerate() {
             for fault in [Fault::StopBefore, Fault::StopAfter] {
-                let what = format!("{until:?}, {fault} at {at}, {}", point.operation);
+                let case = format!("{until:?}, {fault} at {at}, {}", point.operation);
                 number += 1;
                 let entered = self.prepare_entry(until, number).await;
                 self.wire.restart(Some((at, fault)));
-                assert!(self.wire.run_until_stopped(self.send(&entered)).await.is_none(), "{what}: no crash");
+                assert!(self.wire.run_until_stopped(self.send(&entered)).await.is_none(), "{case}: no crash");
                 self.wire.restart(None);
                 // Without a repeat, the ledger must match the stored ticket.
                 let waits = self.is_waiting(&entered).await;
                 let recorded = self.ledger_reason(&entered).await;
-                assert_eq!(recorded.map(|reason| reason.code()), waits.then_some(code), "{what}");
+                assert_eq!(recorded.map(|reason| reason.code()), waits.then_some(code), "{case}");
                 if waits {
-                    assert_eq!(self.title().await, entered.event.as_str(), "{what}: the job's text");
-                    left += 1;
+                    assert_eq!(self.title().await, entered.event.as_str(), "{case}: the job's text");
+                    waiting_count += 1;
                 }
                 // A repeat leaves one waiting entry.
                 let again = self.send(&entered).await.unwrap();
-                assert_eq!((again.reason.code(), self.is_waiting(&entered).await), (code, true), "{what}");
-                assert_eq!(self.ledger_reason(&entered).await.map(|reason| reason.code()), Some(code), "{what}");
+                assert_eq!((again.reason.code(), self.is_waiting(&entered).await), (code, true), "{case}");
+                assert_eq!(self.ledger_reason(&entered).await.map(|reason| reason.code()), Some(code), "{case}");
             }
         }
-        assert!(left > 0, "no crash left a waiting entry");
+        assert!(waiting_count > 0, "no crash left a waiting entry");
     }
 }
 

@@ -83,8 +83,8 @@ async fn setting_the_ingress_resumes_polling_of_a_gone_repository() {
     connect_dead_forge(&world).await;
     let ctx = &world.ctx;
     let now = ctx.clock.now();
-    let gone = Poll { ingress: Ingress::Webhook, gone_at: Some(now), next: now.plus(MINUTE), ..poll(&world) };
-    assert_applied(ctx.store.put_poll(&gone).await);
+    let poll = Poll { ingress: Ingress::Webhook, gone_at: Some(now), next: now.plus(MINUTE), ..poll(&world) };
+    assert_applied(ctx.store.put_poll(&poll).await);
     let wanted = set_ingress(ctx, &world.repository(), Ingress::Poll).await.unwrap();
     assert_eq!((wanted.ingress, wanted.gone_at), (Ingress::Poll, None));
     poll_repository(ctx, &wanted.project, &wanted.integration, wanted.repository).await.unwrap();
@@ -115,7 +115,7 @@ async fn failing_poll_backs_off() {
             let (most, poll) = (ctx.clock.now().plus(rest), stored().await);
             assert_eq!(poll.tries, times);
             assert!(poll.not_before.is_some_and(|at| least <= at && at <= most), "{poll:?}: {least} to {most}");
-            assert!(poll.look.problem.as_deref().is_some_and(|said| said.contains("AccessDenied")), "{poll:?}");
+            assert!(poll.look.problem.as_deref().is_some_and(|problem| problem.contains("AccessDenied")), "{poll:?}");
             ctx.clock.advance(RECOVERY_INTERVAL);
         }
         poll_repository(ctx, project, integration, *repository).await.unwrap();

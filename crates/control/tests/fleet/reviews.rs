@@ -213,21 +213,21 @@ async fn waiting_review_names_its_job_after_a_crash_in_cancel() {
     assert_eq!(ledger_jobs(&desk).await, [Some(job.clone()), Some(job)]);
     for (at, point) in points.iter().enumerate() {
         for fault in [Fault::StopBefore, Fault::StopAfter] {
-            let what = format!("{fault} at {at}, {}", point.operation);
+            let case = format!("{fault} at {at}, {}", point.operation);
             let (desk, wire, job) = begin().await;
             wire.restart(Some((at, fault)));
             assert!(
                 wire.run_until_stopped(cancel_job(&desk.world.ctx, &job, "ana", None)).await.is_none(),
-                "{what}: no crash"
+                "{case}: no crash"
             );
             wire.restart(None);
             match desk.world.load_job(&job).await.status {
                 // The admission or a repeated cancel names the job.
                 JobStatus::Pending => continue,
-                status => assert_eq!(status, JobStatus::Cancelled, "{what}"),
+                status => assert_eq!(status, JobStatus::Cancelled, "{case}"),
             }
             cancelled += 1;
-            assert_eq!(ledger_jobs(&desk).await, [Some(job.clone()), Some(job)], "{what}");
+            assert_eq!(ledger_jobs(&desk).await, [Some(job.clone()), Some(job)], "{case}");
         }
     }
     assert!(cancelled > 0, "no crash after the cancel");
@@ -240,8 +240,8 @@ async fn rate_limited_forge_is_not_called_by_a_repeated_message() {
     let now = ctx.clock.now();
     let job = world.job(&Settings { compute: Compute::Runners, ..Settings::default() }).await;
     assert_applied(ctx.store.update_job(&job.clone().await_reviews(now)).await);
-    let asked = ContextFault::RateLimited { until: now.plus(Duration::from_secs(600)) };
-    let waits = world.load_job(&job.id).await.record_context_fault(asked, now).unwrap();
+    let fault = ContextFault::RateLimited { until: now.plus(Duration::from_secs(600)) };
+    let waits = world.load_job(&job.id).await.record_context_fault(fault, now).unwrap();
     assert_applied(ctx.store.update_job(&waits).await);
     let before = world.load_job(&job.id).await;
     freeze_reviews(ctx, &job.id).await.unwrap();
@@ -310,7 +310,7 @@ async fn world_without_reviews() -> (ReviewWorld, Wire) {
 #[tokio::test]
 async fn recorded_refusal_is_noted_after_a_crash() {
     let reason = |desk: &ReviewWorld| Reason::RetriggerDisabled { project: desk.world.project.clone() };
-    let told = async |desk: &ReviewWorld| {
+    let note_state = async |desk: &ReviewWorld| {
         let linked = desk.world.ctx.store.load_pull_request(&desk.id).await.unwrap().unwrap();
         let is_told = linked.note == Some(Note::Decision { reason: reason(desk) }) && linked.is_note_outdated();
         (is_told, linked.note_version)
@@ -318,24 +318,28 @@ async fn recorded_refusal_is_noted_after_a_crash() {
     let (desk, wire) = world_without_reviews().await;
     let answer = desk.review("80", desk.pull_request_at(PullRequestState::Open, 1)).await;
     let points = wire.points();
-    assert_eq!((answer.reason, told(&desk).await), (reason(&desk), (true, 1)));
+    assert_eq!((answer.reason, note_state(&desk).await), (reason(&desk), (true, 1)));
     let mut recorded = 0;
     for (at, point) in points.iter().enumerate() {
         for fault in [Fault::StopBefore, Fault::StopAfter] {
-            let what = format!("{fault} at {at}, {}", point.operation);
+            let case = format!("{fault} at {at}, {}", point.operation);
             let (desk, wire) = world_without_reviews().await;
             let seen = desk.pull_request_at(PullRequestState::Open, 1);
             wire.restart(Some((at, fault)));
-            assert!(wire.run_until_stopped(desk.review("80", seen.clone())).await.is_none(), "{what}: no crash");
+            assert!(wire.run_until_stopped(desk.review("80", seen.clone())).await.is_none(), "{case}: no crash");
             wire.restart(None);
             let entry = DeliveryId::for_review(&desk.world.project, &desk.id, &ReviewId::new("80").unwrap());
             if desk.world.ctx.store.load_delivery(&entry).await.unwrap().is_some() {
                 recorded += 1;
-                assert_eq!(told(&desk).await, (true, 1), "{what}");
+                assert_eq!(note_state(&desk).await, (true, 1), "{case}");
             }
             // A repeat gives the same answer and no second note.
-            assert_eq!(desk.review("80", seen).await.reason, reason(&desk), "{what}");
-            assert_eq!((told(&desk).await, desk.ledger_entry("80").await.reason), ((true, 1), reason(&desk)), "{what}");
+            assert_eq!(desk.review("80", seen).await.reason, reason(&desk), "{case}");
+            assert_eq!(
+                (note_state(&desk).await, desk.ledger_entry("80").await.reason),
+                ((true, 1), reason(&desk)),
+                "{case}"
+            );
         }
     }
     assert!(recorded > 0, "no crash after the ledger write");

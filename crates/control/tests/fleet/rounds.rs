@@ -37,8 +37,8 @@ async fn gauges_are_counted_once_a_minute_and_retained() {
     for secs in [0, 20, 41] {
         world.ctx.clock.advance(Duration::from_secs(secs));
         counts.push(sweep(&world.ctx).await.into_result().unwrap().gauges.is_some());
-        let kept = world.ctx.store.load_sweeper_state().await.unwrap().unwrap().gauges.unwrap();
-        assert_eq!(kept.waiting, 1, "after another {secs} s");
+        let gauges = world.ctx.store.load_sweeper_state().await.unwrap().unwrap().gauges.unwrap();
+        assert_eq!(gauges.waiting, 1, "after another {secs} s");
     }
     assert_eq!(counts, [true, false, true]);
 }
@@ -110,8 +110,8 @@ async fn sweep_empties_a_slot_whose_job_was_requeued() {
     let report = sweep(ctx).await.into_result().unwrap();
     assert_eq!((report.ended, report.requeued, report.failed), (0, 0, 0), "{report:?}");
     assert_eq!(stored().await.slots.len(), 0, "the slot is free");
-    let left = world.load_job(&job.id).await;
-    assert_eq!((left.status, left.requeues), (JobStatus::Ready, 1));
+    let after = world.load_job(&job.id).await;
+    assert_eq!((after.status, after.requeues), (JobStatus::Ready, 1));
 }
 
 #[tokio::test]
@@ -206,33 +206,37 @@ async fn any_refused_call_leaves_the_rest_of_the_round_intact() {
         let swept = sweep(ctx).await;
         (swept, wire.points())
     };
-    let kept = async || ctx.store.load_sweeper_state().await.unwrap().unwrap().gauges.unwrap();
-    let (swept, whole) = round(None).await;
+    let load_gauges = async || ctx.store.load_sweeper_state().await.unwrap().unwrap().gauges.unwrap();
+    let (swept, all_points) = round(None).await;
     assert_eq!(counts(&swept.into_result().unwrap()), (0, 2, 1, false));
-    let (note, end) = (0, whole.len() - 1);
+    let (note, end) = (0, all_points.len() - 1);
     let mut by_counts = BTreeMap::<_, usize>::new();
-    for at in 0..whole.len() {
+    for at in 0..all_points.len() {
         // A complete round before each, whose gauges stay valid for five minutes.
-        let _whole = round(None).await;
-        let before = kept().await;
+        let _complete_round = round(None).await;
+        let before = load_gauges().await;
         let (swept, points) = round(Some(at)).await;
         let last = points.last().map(|point| point.operation.as_str());
-        assert_eq!(last, Some("PutItem"), "{at} of {whole:?}: the round was not noted");
+        assert_eq!(last, Some("PutItem"), "{at} of {all_points:?}: the round was not noted");
         if at == note || INDEX.contains(&at) {
-            assert_eq!(points, whole, "no call depends on a shard or on the last note");
+            assert_eq!(points, all_points, "no call depends on a shard or on the last note");
         }
-        assert_eq!(swept.report.failed, 1, "{at} of {whole:?}: one failure");
-        assert_eq!(swept.is_recorded, at != end, "{at} of {whole:?}");
+        assert_eq!(swept.report.failed, 1, "{at} of {all_points:?}: one failure");
+        assert_eq!(swept.is_recorded, at != end, "{at} of {all_points:?}");
         // An incomplete count leaves the earlier gauges. The note of the last round is not part of the count.
         let fresh = swept.report.gauges.clone();
-        assert_eq!(fresh.is_some(), swept.error.is_none() || [note, end].contains(&at), "{at} of {whole:?}");
-        assert_eq!(kept().await, fresh.filter(|_| swept.is_recorded).unwrap_or(before), "{at} of {whole:?}");
+        assert_eq!(fresh.is_some(), swept.error.is_none() || [note, end].contains(&at), "{at} of {all_points:?}");
+        assert_eq!(
+            load_gauges().await,
+            fresh.filter(|_| swept.is_recorded).unwrap_or(before),
+            "{at} of {all_points:?}"
+        );
         match &swept.error {
             None => *by_counts.entry(counts(&swept.report)).or_default() += 1,
             Some(error) => {
-                assert!(error.to_string().contains("AccessDenied"), "{at} of {whole:?}: {error}");
+                assert!(error.to_string().contains("AccessDenied"), "{at} of {all_points:?}: {error}");
                 if [note, end].contains(&at) {
-                    assert_eq!(counts(&swept.report), (1, 2, 1, false), "{at} of {whole:?}");
+                    assert_eq!(counts(&swept.report), (1, 2, 1, false), "{at} of {all_points:?}");
                 }
             }
         }
@@ -311,10 +315,10 @@ async fn failed_requeue_does_not_block_other_jobs_of_a_runner() {
     ctx.clock.advance(Duration::from_secs(70));
     world.beats(&runner, BTreeSet::new()).await;
     wire.fail_next("TransactWriteItems", Fault::error(400, "AccessDenied"));
-    for (failed, left) in [(1, 1), (0, 0)] {
+    for (failed, slots) in [(1, 1), (0, 0)] {
         let report = sweep(ctx).await.into_result().unwrap();
         assert_eq!((report.failed, report.requeued + report.ended), (failed, 1), "{report:?}");
-        assert_eq!(ctx.store.load_runner(&runner.id).await.unwrap().unwrap().slots.len(), left);
+        assert_eq!(ctx.store.load_runner(&runner.id).await.unwrap().unwrap().slots.len(), slots);
     }
 }
 

@@ -18,9 +18,9 @@ async fn drain_names_its_first_requester_until_resumed() {
     let ctx = &world.ctx;
     let runner = world.runners(1, 1, 1).await.remove(0);
     let named = async |order: &RunnerCommand| {
-        let said = command_runner(ctx, &runner.id, order).await.unwrap().drain.map(|drain| drain.by);
+        let response = command_runner(ctx, &runner.id, order).await.unwrap().drain.map(|drain| drain.by);
         let stored = ctx.store.load_runner(&runner.id).await.unwrap().unwrap().drain.map(|drain| drain.by);
-        assert_eq!(said, stored);
+        assert_eq!(response, stored);
         stored
     };
     assert_eq!(named(&drain("ana")).await.as_deref(), Some("ana"));
@@ -60,12 +60,12 @@ async fn paused_runner_yields_its_job_despite_a_late_push_grant() {
         set_phase(ctx, &fence, phase, None).await.unwrap();
     }
     pause_job(ctx, &job.id, "ana").await.unwrap();
-    let asked = async || set_phase(ctx, &fence, JobStatus::Syncing, Some(0)).await;
-    let told = asked().await.unwrap();
-    assert_eq!((told.want, told.push_window), (DesiredState::Pause, None), "a pause grants no push");
+    let request_push = async || set_phase(ctx, &fence, JobStatus::Syncing, Some(0)).await;
+    let response = request_push().await.unwrap();
+    assert_eq!((response.want, response.push_window), (DesiredState::Pause, None), "a pause grants no push");
     // The runner's request is delivered a second time, after the job was resumed.
     continue_job(ctx, &job.id, "ana").await.unwrap();
-    assert!(asked().await.unwrap().push_window.is_some());
+    assert!(request_push().await.unwrap().push_window.is_some());
     let yielded = SuspendReport {
         id: FinishId::new("y1").unwrap(),
         suspension: Suspension::Pause,
@@ -80,6 +80,6 @@ async fn paused_runner_yields_its_job_despite_a_late_push_grant() {
     let back = world.load_job(&job.id).await;
     assert_eq!((back.status, back.requeues, back.push_until), (JobStatus::Ready, 0, None));
     assert!(ctx.store.load_runner(&runner.id).await.unwrap().unwrap().slots.is_empty(), "the slot is free");
-    let later = asked().await;
+    let later = request_push().await;
     assert!(matches!(later, Err(Error::LeaseLost { .. })), "{later:?}");
 }

@@ -15,20 +15,20 @@ async fn claim_finds_jobs_behind_those_just_claimed() {
     let runners = world.runners(3, 1, 12).await;
     let jobs = world.jobs("behind", 20, 1).await;
     lag.catch_up().await.unwrap();
-    let (taken, left) = jobs.split_at(18);
+    let (taken, remaining) = jobs.split_at(18);
     for (number, job) in taken.iter().enumerate() {
         let runner = &runners[number % 2];
-        let asked = Claim {
+        let claim = Claim {
             attempt: 1,
             claim: ClaimId::new(format!("taken-{number}")).unwrap(),
             instance: runner.instance.clone(),
             runner: Some(runner.id.clone()),
             task: None,
         };
-        assert_applied(ctx.store.claim_job(&job.claim(&asked, ctx.clock.now()).unwrap()).await);
+        assert_applied(ctx.store.claim_job(&job.claim(&claim, ctx.clock.now()).unwrap()).await);
     }
     let [_, _, runner] = &runners[..] else { panic!("three runners") };
-    for number in 0..left.len() {
+    for number in 0..remaining.len() {
         let taken = world.takes(runner, &format!("behind-{number}")).await.unwrap();
         assert!(taken.is_some(), "only {number} of two were claimed");
     }
@@ -38,9 +38,9 @@ async fn claim_finds_jobs_behind_those_just_claimed() {
 async fn claim_behind_an_open_breaker_costs_no_extra_calls() {
     let world = World::begin().await;
     let [runner] = &world.runners(1, 1, 12).await[..] else { panic!("one runner") };
-    let calls = async |what: &str, expected| {
+    let calls = async |id: &str, expected| {
         world.meter.restart();
-        assert_eq!(world.takes(runner, what).await.unwrap().is_some(), expected, "{what}");
+        assert_eq!(world.takes(runner, id).await.unwrap().is_some(), expected, "{id}");
         world.meter.units().calls
     };
     world.jobs("few", 2, 1).await;
@@ -53,10 +53,10 @@ async fn claim_behind_an_open_breaker_costs_no_extra_calls() {
 }
 
 fn remaining_jobs(jobs: &[Job], taken: Option<&JobId>) -> Vec<JobId> {
-    let mut left: Vec<_> = jobs.iter().map(|job| job.id.clone()).filter(|id| Some(id) != taken).collect();
-    left.sort();
-    assert_eq!(left.len() + 1, jobs.len(), "no job was taken: {taken:?}");
-    left
+    let mut remaining: Vec<_> = jobs.iter().map(|job| job.id.clone()).filter(|id| Some(id) != taken).collect();
+    remaining.sort();
+    assert_eq!(remaining.len() + 1, jobs.len(), "no job was taken: {taken:?}");
+    remaining
 }
 
 #[tokio::test]

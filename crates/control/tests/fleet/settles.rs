@@ -84,8 +84,8 @@ async fn contended_settle_does_not_back_off() {
     }
     let contended = board.settle().await;
     assert!(matches!(contended, Err(Error::Contended { .. })), "{contended:?}");
-    let left = board.ticket().await;
-    assert_eq!((left.tries, left.not_before), (0, None));
+    let after = board.ticket().await;
+    assert_eq!((after.tries, after.not_before), (0, None));
     board.settle().await.unwrap();
     assert_eq!(board.ticket().await.status, "In Review");
 }
@@ -94,16 +94,16 @@ async fn contended_settle_does_not_back_off() {
 #[tokio::test]
 async fn late_result_shows_its_pull_request_without_a_move() {
     let board = Board::begin().await;
-    let made = StatusMove { expected: TRIGGER.into(), to: Target::Todo };
+    let status_move = StatusMove { expected: TRIGGER.into(), to: Target::Todo };
     let again = Ticket {
         status: TRIGGER.into(),
-        wanted: DesiredState { version: 1, status: Some(made), badge: None },
+        wanted: DesiredState { version: 1, status: Some(status_move), badge: None },
         synced_version: 1,
         ..board.ticket().await
     };
     board.store_ticket(&again).await;
-    let (fence, said, _) = board.late_finish().await;
-    let late = finish_attempt(&board.world.ctx, &fence, &said).await;
+    let (fence, finish, _) = board.late_finish().await;
+    let late = finish_attempt(&board.world.ctx, &fence, &finish).await;
     assert!(matches!(late, Err(Error::LeaseLost { .. })), "{late:?}");
     board.settle().await.unwrap();
     let ticket = board.ticket().await;
@@ -129,23 +129,23 @@ impl Board {
 #[tokio::test]
 async fn late_result_is_linked_atomically_after_a_crash() {
     let board = Board::begin().await;
-    let (fence, said, _) = board.late_finish().await;
-    let late = finish_attempt(&board.world.ctx, &fence, &said).await;
+    let (fence, finish, _) = board.late_finish().await;
+    let late = finish_attempt(&board.world.ctx, &fence, &finish).await;
     assert!(matches!(late, Err(Error::LeaseLost { .. })), "{late:?}");
     let (points, mut linked) = (board.wire.points(), 0);
     for (at, point) in points.iter().enumerate() {
         for fault in [Fault::StopBefore, Fault::StopAfter] {
-            let what = format!("{fault} at {at}, {}", point.operation);
+            let case = format!("{fault} at {at}, {}", point.operation);
             let board = Board::begin().await;
-            let (fence, said, id) = board.late_finish().await;
+            let (fence, finish, id) = board.late_finish().await;
             board.wire.restart(Some((at, fault)));
             assert!(
-                board.wire.run_until_stopped(finish_attempt(&board.world.ctx, &fence, &said)).await.is_none(),
-                "{what}: no crash"
+                board.wire.run_until_stopped(finish_attempt(&board.world.ctx, &fence, &finish)).await.is_none(),
+                "{case}: no crash"
             );
             board.wire.restart(None);
             let is_linked = board.world.ctx.store.load_pull_request(&id).await.unwrap().is_some();
-            assert_eq!(board.ticket().await.pull_request.is_some(), is_linked, "{what}");
+            assert_eq!(board.ticket().await.pull_request.is_some(), is_linked, "{case}");
             linked += u32::from(is_linked);
         }
     }

@@ -163,7 +163,8 @@ async fn release_returns_while_wake_ups_hang() {
     world.entries_that_wait(3).await;
     let released = tokio::time::timeout(MINUTE / 2, release_project(ctx, &world.project)).await.unwrap().unwrap();
     assert_eq!(released.settings.held_by, None);
-    let lost = ctx.counters().take().into_iter().find(|(what, _)| *what == Counter::WakeupLost).map(|(_, count)| count);
+    let lost =
+        ctx.counters().take().into_iter().find(|(counter, _)| *counter == Counter::WakeupLost).map(|(_, count)| count);
     assert!(lost >= Some(1), "{lost:?}");
     assert_eq!(
         ctx.store.list_held_tickets(&world.project, 10).await.unwrap().len(),

@@ -18,8 +18,8 @@ const AT_ONCE: usize = 32;
 async fn gauges_name_the_oldest_of_several_jobs() {
     let world = World::begin().await;
     let mut jobs = Vec::new();
-    for what in ["one", "two", "three"] {
-        jobs.extend(world.jobs(what, 1, 1).await);
+    for name in ["one", "two", "three"] {
+        jobs.extend(world.jobs(name, 1, 1).await);
         world.ctx.clock.advance(Duration::from_secs(30));
     }
     let gauges = sweep(&world.ctx).await.into_result().unwrap().gauges.expect("complete gauges");
@@ -93,15 +93,15 @@ async fn sweep_of_10000_runners_requeues_jobs_of_1000_silent_ones() {
     let world = &World::begin().await;
     let runners = world.runners(RUNNERS, 10, 2).await;
     let (_idle, rest) = runners.split_at(SILENT);
-    let (busy, heard) = rest.split_at(SILENT);
+    let (busy, alive) = rest.split_at(SILENT);
     println!("| round | time | read units | write units | what it did |\n|---|---|---|---|---|");
-    let round = async |what: &str| {
+    let round = async |label: &str| {
         world.meter.restart();
         let since = Instant::now();
         let report = sweep(&world.ctx).await.into_result().unwrap();
         let (took, units) = (since.elapsed(), world.meter.units());
         println!(
-            "| {what} | {:.2} s | {} | {} | {} offline, {} jobs taken away |",
+            "| {label} | {:.2} s | {} | {} | {} offline, {} jobs taken away |",
             took.as_secs_f64(),
             units.read_units,
             units.write,
@@ -133,7 +133,7 @@ async fn sweep_of_10000_runners_requeues_jobs_of_1000_silent_ones() {
         assert!(world.takes(runner, &format!("claim-{number}")).await.unwrap().is_some());
     });
     claimed.buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
-    send_heartbeats(world, heard).await;
+    send_heartbeats(world, alive).await;
     pass(&[10, 45]).await;
     let report = round("a thousand with a job fall silent").await;
     assert_eq!((report.offline, report.ended + report.requeued), (1_000, 1_000), "{report:?}");

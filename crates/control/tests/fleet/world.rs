@@ -250,8 +250,8 @@ impl World {
 
     pub(crate) async fn beats(&self, runner: &Runner, active_jobs: BTreeSet<JobId>) {
         let instance = runner.instance.clone();
-        let said = Heartbeat { instance, active_jobs, draining: false, is_sign_off: false };
-        record_heartbeat(&self.ctx, &self.token, &runner.id, &said).await.unwrap();
+        let heartbeat = Heartbeat { instance, active_jobs, draining: false, is_sign_off: false };
+        record_heartbeat(&self.ctx, &self.token, &runner.id, &heartbeat).await.unwrap();
     }
 
     /// Opens the breaker of this account, as another job's attempt.
@@ -292,10 +292,10 @@ impl World {
         }
     }
 
-    fn plan(&self, what: &str, number: usize, kinds: usize) -> Job {
+    fn plan(&self, name: &str, number: usize, kinds: usize) -> Job {
         let repository = self.repository();
         plan_without_ticket(&JobPlan {
-            id: JobId::for_request(&self.project, what, &number.to_string()),
+            id: JobId::for_request(&self.project, name, &number.to_string()),
             project: &self.project,
             settings: &Settings { compute: Compute::Runners, ..Settings::default() },
             repository: &repository,

@@ -19,12 +19,13 @@ async fn permissions_are_listed_and_outsiders_get_404() {
 #[tokio::test]
 async fn reviewers_are_collaborators_other_than_the_author() {
     let world = World::new().await;
-    let ask = async |who: &str| world.post(BOT, "pulls/1/requested_reviewers", json!({ "reviewers": [who] })).await;
-    for who in [BOT, EVE, "who"] {
-        assert_eq!(ask(who).await.status, 422, "{who}");
+    let ask =
+        async |reviewer: &str| world.post(BOT, "pulls/1/requested_reviewers", json!({ "reviewers": [reviewer] })).await;
+    for reviewer in [BOT, EVE, "who"] {
+        assert_eq!(ask(reviewer).await.status, 422, "{reviewer}");
     }
-    let asked = ask(RON).await;
-    assert_eq!((asked.status, &asked.body["requested_reviewers"][0]["login"]), (201, &json!(RON)));
+    let response = ask(RON).await;
+    assert_eq!((response.status, &response.body["requested_reviewers"][0]["login"]), (201, &json!(RON)));
     world.request_changes(RON, "No.").await;
     assert_eq!(world.get(BOT, "pulls/1").await.body["requested_reviewers"], json!([]));
     assert_eq!(ask(RON).await.status, 201, "requested again after the review");

@@ -15,8 +15,8 @@ async fn hook(world: &World, path: &str, url: &str, events: &[&str]) -> Response
     answer
 }
 
-fn is_signed(heard: &ReceivedDelivery) -> bool {
-    heard.is_signed_with(SECRET)
+fn is_signed(delivery: &ReceivedDelivery) -> bool {
+    delivery.is_signed_with(SECRET)
 }
 
 async fn with_hook(events: &[&str]) -> (World, Listener, String) {
@@ -35,12 +35,12 @@ async fn received_events(world: &World, listener: &Listener) -> Vec<String> {
 #[tokio::test]
 async fn new_hook_gets_a_signed_ping_and_hides_its_secret() {
     let (world, listener) = (World::new().await, Listener::start().await);
-    let made = hook(&world, "hooks", &listener.url, &["pull_request_review"]).await;
-    assert_eq!(made.body["config"]["secret"], json!("********"));
-    let heard = listener.take_received();
-    assert_eq!((heard.len(), heard[0].event(), is_signed(&heard[0])), (1, "ping -".to_owned(), true));
-    assert_eq!(heard[0].body["hook_id"], made.body["id"]);
-    assert_eq!(heard[0].header("x-github-hook-id"), made.body["id"].to_string());
+    let response = hook(&world, "hooks", &listener.url, &["pull_request_review"]).await;
+    assert_eq!(response.body["config"]["secret"], json!("********"));
+    let deliveries = listener.take_received();
+    assert_eq!((deliveries.len(), deliveries[0].event(), is_signed(&deliveries[0])), (1, "ping -".to_owned(), true));
+    assert_eq!(deliveries[0].body["hook_id"], response.body["id"]);
+    assert_eq!(deliveries[0].header("x-github-hook-id"), response.body["id"].to_string());
     assert_eq!(world.get(ANN, "hooks").await.status, 404, "only for administrators");
     let twin = json!({ "config": { "url": listener.url }, "events": ["pull_request_review"] });
     assert_eq!(world.post(BOT, "hooks", twin).await.status, 422);
@@ -54,17 +54,17 @@ async fn review_and_its_comments_are_delivered() {
     let (world, listener, _) = with_hook(&["pull_request_review", "pull_request_review_comment"]).await;
     let id = world.request_changes(RON, "").await;
     world.forge.wait_for_deliveries().await;
-    let heard = listener.take_received();
-    let told: Vec<_> = heard.iter().map(ReceivedDelivery::event).collect();
-    assert_eq!(told, ["pull_request_review submitted", "pull_request_review_comment created"]);
-    assert!(heard.iter().all(is_signed));
-    let review = &heard[0].body["review"];
+    let deliveries = listener.take_received();
+    let events: Vec<_> = deliveries.iter().map(ReceivedDelivery::event).collect();
+    assert_eq!(events, ["pull_request_review submitted", "pull_request_review_comment created"]);
+    assert!(deliveries.iter().all(is_signed));
+    let review = &deliveries[0].body["review"];
     assert_eq!(
         (&review["id"], &review["state"], &review["body"]),
         (&json!(id), &json!("changes_requested"), &Value::Null)
     );
-    assert!(heard[0].body["pull_request"].get("merged").is_none(), "the short form");
-    assert_eq!(heard[0].body["organization"]["login"], json!("acme"));
+    assert!(deliveries[0].body["pull_request"].get("merged").is_none(), "the short form");
+    assert_eq!(deliveries[0].body["organization"]["login"], json!("acme"));
 }
 
 #[tokio::test]
@@ -79,9 +79,9 @@ async fn pull_request_events_are_delivered() {
     assert_eq!(received_events(&world, &listener).await, ["issue_comment created", "pull_request reopened"]);
     world.forge.merge(REPOSITORY, 1, ANN).await.unwrap();
     world.forge.wait_for_deliveries().await;
-    let heard = listener.take_received();
+    let deliveries = listener.take_received();
     assert_eq!(
-        (heard.len(), heard[0].event(), &heard[0].body["pull_request"]["merged"]),
+        (deliveries.len(), deliveries[0].event(), &deliveries[0].body["pull_request"]["merged"]),
         (1, "pull_request closed".into(), &json!(true))
     );
 }
@@ -94,16 +94,19 @@ async fn newest_deliveries_are_listed() {
     world.forge.wait_for_deliveries().await;
     assert_eq!(listener.take_received().len(), 1, "it is sent once");
     let all = world.get(BOT, &format!("{hook}/deliveries")).await.body;
-    let shown: Vec<_> = all.as_array().unwrap().iter().map(|one| (&one["event"], &one["status_code"])).collect();
-    assert_eq!(shown, [(&json!("issue_comment"), &json!(503)), (&json!("ping"), &json!(200))]);
+    let entries: Vec<_> = all.as_array().unwrap().iter().map(|one| (&one["event"], &one["status_code"])).collect();
+    assert_eq!(entries, [(&json!("issue_comment"), &json!(503)), (&json!("ping"), &json!(200))]);
 }
 
 #[tokio::test]
 async fn hooks_are_delivered_to_loopback_only() {
     let world = World::new().await;
-    let made = hook(&world, "hooks", "http://192.0.2.1/hook", &["push"]).await;
-    let kept = world.get(BOT, &format!("hooks/{}/deliveries", made.body["id"])).await.body;
-    assert_eq!((&kept[0]["status"], &kept[0]["status_code"]), (&json!("failed to connect to host"), &json!(0)));
+    let response = hook(&world, "hooks", "http://192.0.2.1/hook", &["push"]).await;
+    let deliveries = world.get(BOT, &format!("hooks/{}/deliveries", response.body["id"])).await.body;
+    assert_eq!(
+        (&deliveries[0]["status"], &deliveries[0]["status_code"]),
+        (&json!("failed to connect to host"), &json!(0))
+    );
 }
 
 #[tokio::test]

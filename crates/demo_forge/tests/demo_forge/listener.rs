@@ -57,9 +57,9 @@ impl Listener {
     }
 
     pub(crate) fn take_received(&self) -> Vec<ReceivedDelivery> {
-        let mut heard = std::mem::take(&mut *self.received.lock().unwrap());
-        heard.sort_by_key(ReceivedDelivery::event);
-        heard
+        let mut deliveries = std::mem::take(&mut *self.received.lock().unwrap());
+        deliveries.sort_by_key(ReceivedDelivery::event);
+        deliveries
     }
 }
 

@@ -40,12 +40,12 @@ async fn html_comment_on_its_own_line_is_hidden() {
     let body = "Ours. <!-- in a line -->\r\n\r\n<!-- a mark -->\r\nMore.\n<!-- an end -->";
     world.patch(BOT, "pulls/1", json!({ "body": body })).await;
     world.post(BOT, "issues/1/comments", json!({ "body": "A note.\n\n<!-- of whom -->" })).await;
-    let shown = page(&world).await;
+    let html = page(&world).await;
     for part in ["&#60;!-- in a line --&#62;", "More.", "A note."] {
-        assert!(shown.contains(part), "{part}: {shown}");
+        assert!(html.contains(part), "{part}: {html}");
     }
     for part in ["a mark", "an end", "of whom"] {
-        assert!(!shown.contains(part), "{part}: {shown}");
+        assert!(!html.contains(part), "{part}: {html}");
     }
 }
 
@@ -55,9 +55,9 @@ async fn refused_review_form_shows_the_reason_and_the_text() {
     let off = FORM_BODY.replace("line=10", "line=29");
     let answer = submit(&world, &off).await;
     assert_eq!(answer.status().as_u16(), 422);
-    let shown = answer.text().await.unwrap();
+    let html = answer.text().await.unwrap();
     for part in ["Line could not be resolved", "No!", "<option value=\"ron\" selected>", "&#60;b&#62;Why?</textarea>"] {
-        assert!(shown.contains(part), "{part}: {shown}");
+        assert!(html.contains(part), "{part}: {html}");
     }
     let eve = FORM_BODY.replace("ron", "eve");
     assert_eq!(submit(&world, &eve).await.status().as_u16(), 404);

@@ -14,10 +14,10 @@ async fn author_may_only_comment_on_the_own_pull_request() {
     let world = World::new().await;
     let review =
         async |event| submit(&world, &format!("user={BOT}&event={event}&body=Well&path=&line=&comment=")).await;
-    for (event, words) in [("APPROVE", "approve"), ("REQUEST_CHANGES", "request changes on")] {
+    for (event, verb) in [("APPROVE", "approve"), ("REQUEST_CHANGES", "request changes on")] {
         let (status, page) = review(event).await;
         assert_eq!(status, 422);
-        assert!(page.contains(&format!("Review Can not {words} your own pull request")), "{page}");
+        assert!(page.contains(&format!("Review Can not {verb} your own pull request")), "{page}");
     }
     assert_eq!(review("COMMENT").await.0, 303);
     assert_eq!(world.get(RON, "pulls/1/reviews").await.body[0]["state"], json!("COMMENTED"));
@@ -51,8 +51,8 @@ async fn push_moves_comments_and_outdates_changed_lines() {
     let id = world.request_changes(RON, "").await;
     let path = format!("pulls/1/reviews/{id}/comments");
     let comment = async || {
-        let shown = world.get(BOT, &path).await.body;
-        ["line", "original_line", "commit_id", "original_commit_id"].map(|field| shown[0][field].clone())
+        let comments = world.get(BOT, &path).await.body;
+        ["line", "original_line", "commit_id", "original_commit_id"].map(|field| comments[0][field].clone())
     };
     let moved = world.push(&[(10, "changed"), (1, "line 1\nnew")]).await;
     assert_eq!(comment().await, [json!(11), json!(10), json!(moved), head.clone()]);

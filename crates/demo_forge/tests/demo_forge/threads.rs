@@ -14,8 +14,8 @@ const REPLY: &str = "mutation($thread: ID!, $body: String!) {
   addPullRequestReviewThreadReply(input: { pullRequestReviewThreadId: $thread, body: $body }) {
     comment { fullDatabaseId } } }";
 
-async fn graphql(world: &World, who: &str, query: &str, variables: Value) -> (u16, Value) {
-    let answer = world.post(who, "/graphql", json!({ "query": query, "variables": variables })).await;
+async fn graphql(world: &World, login: &str, query: &str, variables: Value) -> (u16, Value) {
+    let answer = world.post(login, "/graphql", json!({ "query": query, "variables": variables })).await;
     (answer.status, answer.body)
 }
 

@@ -17,8 +17,8 @@ fn offer(kind: ArtifactKind, name: &str, size_bytes: u64) -> NewArtifact {
 
 fn reserve(artifacts: &Artifacts, offer: &NewArtifact) -> Artifacts {
     match artifacts.reserve(offer, now()) {
-        Ok(ArtifactReservation::New(next, made)) => {
-            assert_eq!(next.kept.last(), Some(&made));
+        Ok(ArtifactReservation::New(next, artifact)) => {
+            assert_eq!(next.kept.last(), Some(&artifact));
             next
         }
         other => panic!("{other:?}"),
@@ -40,10 +40,10 @@ fn repeated_offer_is_idempotent_and_other_content_is_refused() {
 
 #[test]
 fn size_limits_are_exact_to_the_byte() {
-    let whole = offer(ArtifactKind::AgentOutput, "a", MAX_SIZE_BYTES);
+    let largest = offer(ArtifactKind::AgentOutput, "a", MAX_SIZE_BYTES);
     let above = offer(ArtifactKind::AgentOutput, "a", MAX_SIZE_BYTES + 1);
     assert_eq!(empty_artifacts().reserve(&above, now()), Err(ArtifactRefusal::TooLarge));
-    let mut all = reserve(&empty_artifacts(), &whole);
+    let mut all = reserve(&empty_artifacts(), &largest);
     for name in ["b", "c", "d"] {
         all = reserve(&all, &offer(ArtifactKind::AgentOutput, name, MAX_SIZE_BYTES));
     }
@@ -51,7 +51,7 @@ fn size_limits_are_exact_to_the_byte() {
     assert_eq!(all.reserve(&offer(ArtifactKind::Patch, "e", 1), now()), Err(ArtifactRefusal::TotalTooLarge));
     assert_eq!(reserve(&all, &offer(ArtifactKind::Patch, "e", 0)).kept.len(), 5);
     // A repeat does not count again.
-    assert!(matches!(all.reserve(&whole, now()), Ok(ArtifactReservation::Existing(_))));
+    assert!(matches!(all.reserve(&largest, now()), Ok(ArtifactReservation::Existing(_))));
 }
 
 #[test]
@@ -108,10 +108,11 @@ fn newest_checkpoint_is_listed_first() {
 fn reservation_updates_the_time_of_the_list() {
     let later = Timestamp::from_millis(9_000);
     let one = reserve(&empty_artifacts(), &offer(ArtifactKind::Patch, "patch.diff", 12));
-    let Ok(ArtifactReservation::New(two, made)) = one.reserve(&offer(ArtifactKind::AgentOutput, "a", 12), later) else {
+    let Ok(ArtifactReservation::New(two, artifact)) = one.reserve(&offer(ArtifactKind::AgentOutput, "a", 12), later)
+    else {
         panic!("no reservation")
     };
-    assert_eq!((two.at, made.at, made.stored), (later, later, false));
+    assert_eq!((two.at, artifact.at, artifact.stored), (later, later, false));
     assert_eq!(two.kept[0], one.kept[0]);
     let again = two.reserve(&offer(ArtifactKind::Patch, "patch.diff", 12), later);
     assert_eq!(again, Ok(ArtifactReservation::Existing(one.kept[0].clone())));

@@ -80,13 +80,10 @@ fn breakers_to_check_include_every_blamed_account() {
     let (project, kite) = (project_id(), runner_id());
     for key in [KeyOwner::Runner, KeyOwner::Project] {
         for runner in [None, Some(&kite)] {
-            let asked = breaker_ids(key, CODEX, &project, runner);
+            let ids = breaker_ids(key, CODEX, &project, runner);
             for trouble in [limit_reached(None), provider_unavailable()] {
                 let blamed = trouble.account(key, &project, runner);
-                assert!(
-                    blamed.is_none_or(|account| asked.iter().any(|id| id.account == account)),
-                    "{key:?} {runner:?}"
-                );
+                assert!(blamed.is_none_or(|account| ids.iter().any(|id| id.account == account)), "{key:?} {runner:?}");
             }
         }
     }
@@ -207,8 +204,8 @@ fn wait_sentence_names_the_account_or_provider() {
         open.wait_reason(time_at(3_600)).sentence(),
         "The model account's limit is used up until 2026-11-20 07:00 UTC."
     );
-    let words = wait_reason(BreakerCause::ProviderUnavailable, CODEX, time_at(0)).sentence();
-    assert_eq!(words, "OpenAI keeps failing; new jobs for it wait until 2026-11-20 06:00 UTC.");
+    let sentence = wait_reason(BreakerCause::ProviderUnavailable, CODEX, time_at(0)).sentence();
+    assert_eq!(sentence, "OpenAI keeps failing; new jobs for it wait until 2026-11-20 06:00 UTC.");
     assert_eq!(open.blocked_until(time_at(10)), time_at(3_600));
     assert_eq!(open.blocked_until(time_at(3_600)), time_at(4_200), "the last job may start by then");
     for (capability, asks) in [(CLAUDE_CODE, "Anthropic"), (CODEX, "OpenAI"), ("auto", "The model's provider")] {

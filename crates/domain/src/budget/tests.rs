@@ -118,9 +118,10 @@ fn reservation_is_returned_when_the_job_ends() {
 
 #[test]
 fn job_without_agent_work_returns_its_daily_place() {
-    let why = "nobody is there".into();
-    let given_up =
-        job_with_reservation().fail(Failure::NeverClaimed { limit: crate::text::Span(60), why }, time_at(9)).unwrap();
+    let reason = "nobody is there".into();
+    let given_up = job_with_reservation()
+        .fail(Failure::NeverClaimed { limit: crate::text::Span(60), why: reason }, time_at(9))
+        .unwrap();
     check_returned(&given_up, 1, 0);
     let preparing = Job { reserved: job_with_reservation().reserved, ..active(JobStatus::Preparing) };
     check_returned(&finish(&preparing, End::Failed(fixtures::crash_failure(), None)), 1, 0);
@@ -157,10 +158,10 @@ fn attempt_costs_add_up_to_at_most_a_million_dollars() {
 
 #[test]
 fn amounts_are_rounded_to_the_cent() {
-    for (micros, said) in
+    for (micros, expected) in
         [(0, "$0.00"), (4_999, "$0.00"), (5_000, "$0.01"), (1_500_000, "$1.50"), (MAX_USD_MICROS, "$1000000.00")]
     {
-        assert_eq!(format_usd(micros), said);
+        assert_eq!(format_usd(micros), expected);
     }
 }
 

@@ -39,9 +39,9 @@ fn every_row_has_a_short_sentence_and_help() {
     let reasons = Reason::samples().iter().map(reason_text).collect::<Vec<_>>();
     let waits = Wait::samples().iter().map(wait_text).collect::<Vec<_>>();
     let failures = Failure::samples().iter().map(failure_text).collect::<Vec<_>>();
-    for said in [reasons, waits, failures].into_iter().flatten() {
-        assert!(!said.1.contains(['{', '}']) && !said.2.contains(['{', '}']), "unfilled fact: {said:?}");
-        check(said);
+    for row_text in [reasons, waits, failures].into_iter().flatten() {
+        assert!(!row_text.1.contains(['{', '}']) && !row_text.2.contains(['{', '}']), "unfilled fact: {row_text:?}");
+        check(row_text);
     }
 }
 
@@ -65,14 +65,14 @@ fn every_row_survives_serialization() {
 #[test]
 fn documented_rows_match_codes_and_classes() {
     let of = |row: &Row| (row.code, row.class.clone());
-    let spoken: Vec<_> = Reason::samples().iter().map(|r| (r.code(), r.verdict().as_str().to_owned())).collect();
-    assert_eq!(Reason::rows().iter().map(of).collect::<Vec<_>>(), spoken);
-    let spoken: Vec<_> =
+    let expected: Vec<_> = Reason::samples().iter().map(|r| (r.code(), r.verdict().as_str().to_owned())).collect();
+    assert_eq!(Reason::rows().iter().map(of).collect::<Vec<_>>(), expected);
+    let expected: Vec<_> =
         Failure::samples().iter().map(|f| (f.code(), format!("{:?}", f.class()).to_lowercase())).collect();
-    assert_eq!(Failure::rows().iter().map(of).collect::<Vec<_>>(), spoken);
-    let spoken: Vec<_> =
+    assert_eq!(Failure::rows().iter().map(of).collect::<Vec<_>>(), expected);
+    let expected: Vec<_> =
         Wait::samples().iter().map(|w| (w.code(), format!("{:?}", w.class()).to_lowercase())).collect();
-    assert_eq!(Wait::rows().iter().map(of).collect::<Vec<_>>(), spoken);
+    assert_eq!(Wait::rows().iter().map(of).collect::<Vec<_>>(), expected);
 }
 
 #[test]
@@ -99,13 +99,14 @@ fn branch_protected_quotes_the_forge_and_parses_without_it() {
     assert_eq!(of_before.sentence(), "`x` is protected against this account.");
     let text = serde_json::to_string(&of_before).unwrap();
     assert!(!text.contains("reason"), "an older version must parse it: {text}");
-    let said = |words: &str| Failure::BranchProtected { branch: "x".into(), reason: Quoted(Some(words.into())) };
-    let failure = said("Commits must have\nverified signatures.");
+    let failure_with =
+        |reason: &str| Failure::BranchProtected { branch: "x".into(), reason: Quoted(Some(reason.into())) };
+    let failure = failure_with("Commits must have\nverified signatures.");
     let sentence = "`x` is protected against this account: \"Commits must have verified signatures\".";
     assert_eq!(failure.sentence(), sentence);
     assert!(failure.help().contains("`commits.signing_secret`"), "{}", failure.help());
-    assert_eq!(said(" ").sentence(), of_before.sentence());
-    assert_eq!(said("x".repeat(9_000).as_str()).clipped(), said(&format!("{}…", "x".repeat(199))));
+    assert_eq!(failure_with(" ").sentence(), of_before.sentence());
+    assert_eq!(failure_with("x".repeat(9_000).as_str()).clipped(), failure_with(&format!("{}…", "x".repeat(199))));
 }
 
 /// Text that a request body, a ticket tool, an agent or AWS may contain.
@@ -194,13 +195,13 @@ proptest! {
 
     #[test]
     fn clipped_text_is_printable_and_within_its_limit(text in hostile_text(), most in 1..300usize) {
-        let said = truncate(&text, most);
-        prop_assert!(said.chars().count() <= most && !said.contains(char::is_control));
-        let hides = said.contains(['\u{202e}', '\u{200b}', '\u{2028}', '\u{feff}']);
+        let output = truncate(&text, most);
+        prop_assert!(output.chars().count() <= most && !output.contains(char::is_control));
+        let hides = output.contains(['\u{202e}', '\u{200b}', '\u{2028}', '\u{feff}']);
         prop_assert!(!hides);
         // Invisible and bidirectional characters are replaced and trimmed like control characters.
-        let whole = truncate(&text, usize::MAX).chars().count();
-        prop_assert_eq!(said.chars().count(), whole.min(most));
-        prop_assert!(whole <= most || said.ends_with('…'));
+        let full_length = truncate(&text, usize::MAX).chars().count();
+        prop_assert_eq!(output.chars().count(), full_length.min(most));
+        prop_assert!(full_length <= most || output.ends_with('…'));
     }
 }

@@ -22,8 +22,8 @@ fn ready_job_on_runners_is_ordered_by_age() {
 
 #[test]
 fn adopting_jobs_are_ordered_before_all_others() {
-    let made = |secs| Job { place: Placement::Runners, created: time_at(secs), ..ready_job() };
-    let adopts = |secs| Job { adopts: Some(crash_failure()), ..made(secs) };
+    let job_at = |secs| Job { place: Placement::Runners, created: time_at(secs), ..ready_job() };
+    let adopts = |secs| Job { adopts: Some(crash_failure()), ..job_at(secs) };
     let order = |offered: &Job| match job(offered) {
         Some(Due::Ready { order, class }) => {
             assert_eq!(class, offered.class, "it stays in its class");
@@ -31,7 +31,7 @@ fn adopting_jobs_are_ordered_before_all_others() {
         }
         due => panic!("{due:?}"),
     };
-    let orders = [adopts(500), adopts(900), made(0), made(700)].map(|job| order(&job));
+    let orders = [adopts(500), adopts(900), job_at(0), job_at(700)].map(|job| order(&job));
     assert!(orders.is_sorted(), "{orders:?}");
     assert!(orders[1] < 0 && orders[2] > 0, "{orders:?}");
 }
@@ -139,23 +139,23 @@ fn entry_is_due_at_once_despite_deferred_reviews() {
 
 #[test]
 fn pull_request_is_due_until_its_note_is_written() {
-    let mut told = linked_pull_request();
-    assert_eq!(pull_request(&told), None);
-    told.set_note(Note::job_created(job_id("j")));
-    assert_eq!(pull_request(&told), Some(Due::At(Timestamp::from_millis(0))));
-    told.not_before = Some(time_at(70));
-    assert_eq!(pull_request(&told), Some(Due::At(time_at(70))));
-    told.noted_version = told.note_version;
-    assert_eq!(pull_request(&told), None);
+    let mut record = linked_pull_request();
+    assert_eq!(pull_request(&record), None);
+    record.set_note(Note::job_created(job_id("j")));
+    assert_eq!(pull_request(&record), Some(Due::At(Timestamp::from_millis(0))));
+    record.not_before = Some(time_at(70));
+    assert_eq!(pull_request(&record), Some(Due::At(time_at(70))));
+    record.noted_version = record.note_version;
+    assert_eq!(pull_request(&record), None);
 }
 
 #[test]
 fn repository_is_due_for_polling_until_it_is_gone() {
-    let asked = Poll { ingress: Ingress::Poll, next: time_at(60), ..Poll::new(&repository(), time_at(0)) };
-    let put_off = |secs| Poll { not_before: Some(time_at(secs)), ..asked.clone() };
-    let told = Poll { ingress: Ingress::Webhook, ..asked.clone() };
-    for (asked, secs) in [(asked.clone(), 60), (told, 60), (put_off(50), 60), (put_off(70), 70)] {
-        assert_eq!(poll(&asked), Some(Due::At(time_at(secs))));
+    let entry = Poll { ingress: Ingress::Poll, next: time_at(60), ..Poll::new(&repository(), time_at(0)) };
+    let put_off = |secs| Poll { not_before: Some(time_at(secs)), ..entry.clone() };
+    let webhook_entry = Poll { ingress: Ingress::Webhook, ..entry.clone() };
+    for (entry, secs) in [(entry.clone(), 60), (webhook_entry, 60), (put_off(50), 60), (put_off(70), 70)] {
+        assert_eq!(poll(&entry), Some(Due::At(time_at(secs))));
     }
-    assert_eq!(poll(&Poll { gone_at: Some(time_at(5)), ..asked }), None);
+    assert_eq!(poll(&Poll { gone_at: Some(time_at(5)), ..entry }), None);
 }

@@ -96,12 +96,12 @@ fn adopting_job_names_its_search_and_its_wait() {
 
 #[test]
 fn job_cancelled_during_a_lost_push_may_have_pushed() {
-    let told = active(JobStatus::Syncing).cancel(Cancel::new("ann", None, time_at(250)), time_at(250)).unwrap();
-    let cancelled = told.enforce_cancel(time_at(320)).unwrap();
+    let cancelling = active(JobStatus::Syncing).cancel(Cancel::new("ann", None, time_at(250)), time_at(250)).unwrap();
+    let cancelled = cancelling.enforce_cancel(time_at(320)).unwrap();
     let look = format!("Check the forge for the branch `{}`.", cancelled.branch);
     check(&cancelled, "Cancelled by ann. An earlier attempt may have pushed.", &look);
     // A runner that reports its end would report the push too.
-    check(&finish(&told, End::Cancelled), "Cancelled by ann.", "Nothing to do.");
+    check(&finish(&cancelling, End::Cancelled), "Cancelled by ann.", "Nothing to do.");
 }
 
 #[test]
@@ -120,13 +120,13 @@ fn merged_or_closed_pull_request_needs_no_review() {
     use PullRequestState::{Closed, Merged, Open};
     let completed = finish(&active(JobStatus::Syncing), End::Completed(result()));
     let is = "The job completed with pull request #231: 2 files changed.";
-    for (made, sentence, help) in [
+    for (state, sentence, help) in [
         (None, is.to_owned(), "Review it."),
         (Some(Open), is.to_owned(), "Review it."),
         (Some(Closed), format!("{is} The pull request is closed."), "Nothing to do."),
         (Some(Merged), format!("{is} The pull request is merged."), "Nothing to do."),
     ] {
-        assert_eq!(explain_job(&completed, None, made, time_at(400)), (sentence, help.to_owned()), "{made:?}");
+        assert_eq!(explain_job(&completed, None, state, time_at(400)), (sentence, help.to_owned()), "{state:?}");
     }
     let failed = finish(&active(JobStatus::Syncing), End::Failed(crash_failure(), Some(result())));
     let says = explain_job(&failed, None, Some(Merged), time_at(400));

@@ -277,8 +277,8 @@ fn record_has_the_facts_of_the_decision() {
         case.facts.project = None;
         case.facts.repository = RepositoryFact::NotConnected(other_repository());
     });
-    let kept = record_facts(&bare.event, &bare.facts);
-    assert_eq!((kept.status_before, kept.seen, kept.trigger), (None, None, None));
-    assert_eq!((kept.auto_create, kept.held_by), (None, None));
-    assert_eq!(kept.repository, Some(other_repository()));
+    let record = record_facts(&bare.event, &bare.facts);
+    assert_eq!((record.status_before, record.seen, record.trigger), (None, None, None));
+    assert_eq!((record.auto_create, record.held_by), (None, None));
+    assert_eq!(record.repository, Some(other_repository()));
 }

@@ -75,9 +75,9 @@ fn poll(gone_at: Option<i64>) -> Poll {
 #[test]
 fn deletion_noted_during_a_poll_survives_its_answer() {
     for before in [None, Some(1), Some(5)] {
-        let gone = poll(before).mark_gone(at(6)).unwrap();
-        assert_eq!(gone, poll(Some(6)), "{before:?}");
-        assert_eq!(gone.mark_present(at(5), at(9)), None, "{before:?}");
+        let missing = poll(before).mark_gone(at(6)).unwrap();
+        assert_eq!(missing, poll(Some(6)), "{before:?}");
+        assert_eq!(missing.mark_present(at(5), at(9)), None, "{before:?}");
     }
     assert_eq!(poll(Some(6)).mark_gone(at(6)), None);
     assert_eq!(poll(Some(7)).mark_gone(at(6)), None);

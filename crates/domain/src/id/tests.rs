@@ -73,23 +73,23 @@ fn derived_ids_are_stable_across_versions() {
     let pull_request = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 99, number: 231 };
     let review = ReviewId::new("80").unwrap();
     let first = JobId::for_review(&pull_request, &review);
-    let asked = JobId::for_request(&project, "pat", "k1");
+    let request_job = JobId::for_request(&project, "pat", "k1");
     let (hook, file) = (HookName::new("acme").unwrap(), ArtifactName::new("changes.patch").unwrap());
     let labels = ["eu", "gpu"].map(str::to_owned).into();
     for (id, expected) in [
         (JobId::for_entry(&project, &ticket, &entry).to_string(), "job_lw2xem5iktet3xr5f4aomg2ksz"),
-        (asked.to_string(), "job_sosut73pfrahw4zhnclt2mrkbu"),
+        (request_job.to_string(), "job_sosut73pfrahw4zhnclt2mrkbu"),
         (first.to_string(), "job_aycjrdc47n2vpgmncbroukeffq"),
         (JobId::for_review_after(&pull_request, &review, &first).to_string(), "job_zmhcz32bsc4tobgdvqqtslnvze"),
         (EventId::for_move("pat", "k1").to_string(), "board-uxws6fkrqabkn5kokydytklshu"),
         (DeliveryId::for_ticket_event(&project, &event).to_string(), "dlv_prp5srg4fwlmjxpao32sfpsgy7"),
         (DeliveryId::for_review(&project, &pull_request, &review).to_string(), "dlv_l3zxywexwrs2inzlfnsadoxitx"),
         (DeliveryId::for_webhook(&hook, "00ff").to_string(), "dlv_qgcnqcpp4ftgx273uazr3uopoe"),
-        (DeliveryId::for_request(&asked).to_string(), "dlv_srtmw7j3jzvpxrzqn5zhzqvwkt"),
+        (DeliveryId::for_request(&request_job).to_string(), "dlv_srtmw7j3jzvpxrzqn5zhzqvwkt"),
         (DeliveryId::for_unreadable("pat", "00ff").to_string(), "dlv_dxcc7vhfx322crrttjo6age23b"),
         (RunnerId::for_registration("t1", "kite").to_string(), "rnr_u2oqvg3qhzkdizjssexepqc26p"),
         (
-            ArtifactId::for_artifact(&asked, 1, crate::artifact::ArtifactKind::Patch, &file).to_string(),
+            ArtifactId::for_artifact(&request_job, 1, crate::artifact::ArtifactKind::Patch, &file).to_string(),
             "art_depwlhy7bvvwmxtzeqkqnc55iq",
         ),
         (ClassId::for_key("acme", "codex", &labels, KeyOwner::Runner).to_string(), "tnrgn6kudkebxk5t"),

@@ -81,9 +81,10 @@ mod tests {
     fn attempt_without_its_lease_acknowledges_nothing() {
         let job = job_with_inputs(1);
         assert_eq!(job.acknowledge_inputs(&fence(&job, 1, "other"), 1), Err(TransitionRefusal::LeaseLost));
-        let gone = job.suspend(&fence(&job, 1, "c1"), &suspend_report(Suspension::Pause, 1), time_at(250)).unwrap();
+        let suspended =
+            job.suspend(&fence(&job, 1, "c1"), &suspend_report(Suspension::Pause, 1), time_at(250)).unwrap();
         assert_eq!(
-            (gone.read_inputs, gone.acknowledge_inputs(&fence(&job, 1, "c1"), 1)),
+            (suspended.read_inputs, suspended.acknowledge_inputs(&fence(&job, 1, "c1"), 1)),
             (1, Err(TransitionRefusal::LeaseLost))
         );
     }
@@ -112,8 +113,8 @@ mod tests {
     #[test]
     fn every_unfinished_status_has_a_delivery_hint() {
         for adopts in [false, true] {
-            let said = JobStatus::ALL.into_iter().filter(|status| status.delivery_hint(adopts).is_none());
-            assert!(said.eq(JobStatus::ALL.into_iter().filter(|status| status.is_terminal())), "{adopts}");
+            let statuses = JobStatus::ALL.into_iter().filter(|status| status.delivery_hint(adopts).is_none());
+            assert!(statuses.eq(JobStatus::ALL.into_iter().filter(|status| status.is_terminal())), "{adopts}");
         }
     }
 

@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn stored_work_is_clipped() {
         let word = || "x".repeat(9_000);
-        let said = AgentReport {
+        let report = AgentReport {
             agent: word(),
             version: Some(word()),
             model: Some(word()),
@@ -182,10 +182,10 @@ mod tests {
             commit: Some(word()),
             ..work("codex")
         };
-        let stored = serde_json::to_value(said.truncate_texts()).unwrap();
+        let stored = serde_json::to_value(report.truncate_texts()).unwrap();
         assert_eq!(stored["refused_hosts"], serde_json::json!(vec![format!("{}…", "x".repeat(199)); 20]));
-        let kept = stored.as_object().unwrap().values().filter_map(|value| value.as_str());
-        assert_eq!(kept.map(|words| words.chars().count()).collect::<Vec<_>>(), [200; 9]);
+        let texts = stored.as_object().unwrap().values().filter_map(|value| value.as_str());
+        assert_eq!(texts.map(|text| text.chars().count()).collect::<Vec<_>>(), [200; 9]);
     }
 
     #[test]
@@ -200,9 +200,9 @@ mod tests {
             truncated: false,
             artifact: None,
         };
-        let said = AgentReport { checks: vec![run; 100], ..work("codex") };
-        let expected = CheckRun::limit_for_storage(said.checks.clone());
-        assert_ne!(expected, said.checks);
-        assert_eq!(said.truncate_texts().checks, expected);
+        let report = AgentReport { checks: vec![run; 100], ..work("codex") };
+        let expected = CheckRun::limit_for_storage(report.checks.clone());
+        assert_ne!(expected, report.checks);
+        assert_eq!(report.truncate_texts().checks, expected);
     }
 }

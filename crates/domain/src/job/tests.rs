@@ -152,8 +152,8 @@ fn only_the_holding_attempt_and_claim_move_a_job() {
 fn attempt_holds_nothing_after_a_requeue_or_an_end() {
     let lost = Err(TransitionRefusal::LeaseLost);
     let held = active(JobStatus::Executing);
-    for gone in [held.requeue(time_at(210)).unwrap(), held.fail(crash_failure(), time_at(210)).unwrap()] {
-        check_fence(&gone, &fence(&gone, 1, "c1"), &lost);
+    for released in [held.requeue(time_at(210)).unwrap(), held.fail(crash_failure(), time_at(210)).unwrap()] {
+        check_fence(&released, &fence(&released, 1, "c1"), &lost);
     }
 }
 

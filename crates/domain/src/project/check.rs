@@ -80,7 +80,7 @@ pub(super) fn validate_commits(settings: &Settings) -> Result<(), SettingFault> 
         let parts = email.split_once('@');
         plain(email)
             && !email.contains(char::is_whitespace)
-            && parts.is_some_and(|(who, at)| !who.is_empty() && !at.is_empty())
+            && parts.is_some_and(|(name, at)| !name.is_empty() && !at.is_empty())
     };
     if !email.as_deref().is_none_or(is_address) {
         return Err(SettingFault {

@@ -17,12 +17,12 @@ pub struct FrozenComment {
 
 /// Freezes the newest comments that fit into the prompt, oldest first. `newest_first` is a ticket's list.
 pub fn freeze_comments(newest_first: &[Comment]) -> Vec<FrozenComment> {
-    let mut left = MAX_TOTAL_CHARS;
+    let mut remaining_chars = MAX_TOTAL_CHARS;
     let mut frozen = Vec::new();
     for comment in newest_first {
         let text = truncate_with_count(comment.text.trim(), MAX_CHARS);
-        let Some(rest) = left.checked_sub(text.chars().count()) else { break };
-        left = rest;
+        let Some(rest) = remaining_chars.checked_sub(text.chars().count()) else { break };
+        remaining_chars = rest;
         frozen.push(FrozenComment { author: to_single_line(&comment.author, MAX_AUTHOR_CHARS), text });
     }
     frozen.reverse();

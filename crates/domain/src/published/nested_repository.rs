@@ -53,9 +53,9 @@ pub enum NestedAction {
 /// dependency may need its `.git`. An ignored worktree is reported, because it may contain the agent's work.
 pub fn decide_action(copy: Option<NestedKind>, place: OuterState) -> NestedAction {
     match (copy, place) {
-        (Some(what @ NestedKind::Worktree), OuterState { has_files: false, .. })
-        | (Some(what @ NestedKind::Clone), OuterState { has_files: false, is_ignored: false }) => {
-            NestedAction::Exclude(what)
+        (Some(kind @ NestedKind::Worktree), OuterState { has_files: false, .. })
+        | (Some(kind @ NestedKind::Clone), OuterState { has_files: false, is_ignored: false }) => {
+            NestedAction::Exclude(kind)
         }
         (_, OuterState { is_ignored: true, .. }) => NestedAction::Ignore,
         (_, OuterState { is_ignored: false, .. }) => NestedAction::CommitFiles,
@@ -95,8 +95,8 @@ fn render_folder(folder: &NestedRepository) -> String {
 mod tests {
     use super::*;
 
-    fn folder(path: &str, what: NestedKind) -> NestedRepository {
-        NestedRepository { path: path.into(), kind: what }
+    fn folder(path: &str, kind: NestedKind) -> NestedRepository {
+        NestedRepository { path: path.into(), kind }
     }
 
     #[test]
@@ -128,10 +128,10 @@ mod tests {
         let list = "- `sub/tree`, another working tree\n- `a'b <!-- x`, a clone\n";
         let heading = "## Left out\n\nThe agent created separate repositories, which are not in the commit:\n\n";
         assert_eq!(render_section(&folders), format!("{heading}{list}"));
-        let words = "`sub/tree`, another working tree; `a'b <!-- x`, a clone.";
+        let description = "`sub/tree`, another working tree; `a'b <!-- x`, a clone.";
         assert_eq!(
             render_sentence(&folders),
-            format!("Left out of the commit because they are separate repositories: {words}")
+            format!("Left out of the commit because they are separate repositories: {description}")
         );
     }
 

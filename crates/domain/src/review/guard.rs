@@ -284,8 +284,8 @@ pub(super) fn rate_limited(facts: &ReviewFacts) -> Option<Reason> {
 }
 
 pub(super) fn project_held(facts: &ReviewFacts) -> Option<Reason> {
-    let who = facts.settings.as_ref()?.held_by.clone()?;
-    Some(Reason::ProjectHeld { project: facts.project.clone(), who })
+    let holder = facts.settings.as_ref()?.held_by.clone()?;
+    Some(Reason::ProjectHeld { project: facts.project.clone(), who: holder })
 }
 
 pub(super) fn budget_exhausted(facts: &ReviewFacts) -> Option<Reason> {

@@ -97,12 +97,12 @@ fn refused_and_unfinished_reviews_are_unanswered() {
         Review { project: others.clone(), ..review("g", 6, refused_after_failure()) },
         Review { project: others, ..started_review("h", 7, "failed") },
     ];
-    let told = |unfinished: &[&str]| {
+    let unanswered = |unfinished: &[&str]| {
         let unfinished = unfinished.iter().map(|job| job_id(job)).collect();
         review_ids(&unanswered_reviews(&all, &project_id(), &key(), &unfinished))
     };
-    assert_eq!(told(&["failed"]), ["a", "b"]);
-    assert_eq!(told(&[]), ["a"]);
+    assert_eq!(unanswered(&["failed"]), ["a", "b"]);
+    assert_eq!(unanswered(&[]), ["a"]);
     assert_eq!(review_ids(&absorbed_reviews(&[all[1].clone()], &all)), ["c"]);
     assert!(absorbed_reviews(&[all[3].clone()], &all).is_empty());
 }
@@ -113,32 +113,32 @@ fn user_request(name: &str, state: ReviewState, message: Option<&str>) -> Review
 
 #[test]
 fn unanswered_requests_exclude_forge_reviews() {
-    let given = |job: &str| ReviewState::Started { job: job_id(job) };
+    let started = |job: &str| ReviewState::Started { job: job_id(job) };
     let all = [
-        user_request("request-a", given("failed"), None),
+        user_request("request-a", started("failed"), None),
         user_request("request-b", refused_after_failure(), Some("Use tabs.")),
-        user_request("request-c", given("completed"), None),
+        user_request("request-c", started("completed"), None),
         user_request("request-d", ReviewState::Deferred {}, None),
         review("80", 1, refused_after_failure()),
         started_review("81", 1, "failed"),
     ];
-    let told = |ticket: &TicketKey| {
+    let unanswered = |ticket: &TicketKey| {
         let unfinished = BTreeSet::from([job_id("failed")]);
         review_ids(&unanswered_requests(&all, &project_id(), ticket, &unfinished))
     };
-    assert_eq!(told(&key()), ["request-a", "request-b"]);
-    assert!(told(&TicketKey::new("APP-18").unwrap()).is_empty());
+    assert_eq!(unanswered(&key()), ["request-a", "request-b"]);
+    assert!(unanswered(&TicketKey::new("APP-18").unwrap()).is_empty());
 }
 
 #[test]
 fn request_messages_are_ordered_and_unique() {
-    let given = || ReviewState::Started { job: job_id("j") };
+    let started = || ReviewState::Started { job: job_id("j") };
     let covered = [
-        user_request("request-a", given(), Some("Use tabs.")),
+        user_request("request-a", started(), Some("Use tabs.")),
         started_review("80", 1, "j"),
-        user_request("label-b", given(), None),
-        user_request("request-c", given(), Some("Use spaces.")),
-        user_request("comment-d", given(), Some("Use tabs.")),
+        user_request("label-b", started(), None),
+        user_request("request-c", started(), Some("Use spaces.")),
+        user_request("comment-d", started(), Some("Use tabs.")),
     ];
     assert_eq!(request_messages(&covered), ["Use spaces.", "Use tabs."]);
     assert!(request_messages(&covered[1..3]).is_empty());
@@ -147,12 +147,12 @@ fn request_messages_are_ordered_and_unique() {
 #[test]
 fn revision_may_leave_reviews_only_as_the_last_job() {
     let made_for = |id: &str| JobId::for_review(&linked_pull_request().id, &review_id(id));
-    let given = |id: &str, job: JobId| review(id, 1, ReviewState::Started { job });
+    let started = |id: &str, job: JobId| review(id, 1, ReviewState::Started { job });
     let again = Review { had: Some(made_for("b")), ..review("b", 1, refused_after_failure()) };
     let again = again.assign_to(&again.next_job_id());
     let (one, more, other) = (made_for("a"), again.next_job_id(), job_id("implements"));
     // The revision of `a` also covers `c`.
-    let all = [given("a", one.clone()), again, given("c", one.clone()), given("d", other.clone())];
+    let all = [started("a", one.clone()), again, started("c", one.clone()), started("d", other.clone())];
     let having: BTreeSet<&JobId> = all.iter().filter_map(Review::started_job).collect();
     assert_eq!(having, BTreeSet::from([&one, &more, &other]));
     let read = |last: Option<&JobId>| BTreeSet::from_iter(list_possible_review_owners(&having, &all, last));
@@ -279,36 +279,36 @@ fn earlier_jobs_of_the_author_are_known_on_bitbucket() {
     let of = |kind, covered: &[Review]| {
         jobs_of_earlier_requests(kind, covered, &all).into_iter().cloned().collect::<BTreeSet<JobId>>()
     };
-    let told = |covered: &[Review]| of(ForgeKind::Bitbucket, covered);
+    let earlier_jobs = |covered: &[Review]| of(ForgeKind::Bitbucket, covered);
     let jobs = |names: &[&str]| names.iter().map(|name| job_id(name)).collect::<BTreeSet<JobId>>();
     // All earlier jobs count, because Bitbucket forgets withdrawn requests.
-    assert_eq!(told(&[started_review("h", 8, "j")]), jobs(&["j1", "j2"]));
+    assert_eq!(earlier_jobs(&[started_review("h", 8, "j")]), jobs(&["j1", "j2"]));
     assert!(of(ForgeKind::GitHub, &[started_review("h", 8, "j")]).is_empty(), "each has its own text");
-    assert_eq!(told(&[started_review("h", 10, "j")]), jobs(&["j1", "j2"]), "no job has the refused review");
-    assert_eq!(told(&[absorbed_review("b", 2, "c")]), jobs(&["j1"]));
+    assert_eq!(earlier_jobs(&[started_review("h", 10, "j")]), jobs(&["j1", "j2"]), "no job has the refused review");
+    assert_eq!(earlier_jobs(&[absorbed_review("b", 2, "c")]), jobs(&["j1"]));
     let these = [started_review("h", 8, "j"), started_review("c", 3, "j"), absorbed_review("b", 2, "c")];
-    assert_eq!(told(&these), jobs(&["j1"]), "not itself");
-    assert_eq!(told(&[Review { author: bens, ..started_review("h", 8, "j") }]), jobs(&["j3"]));
+    assert_eq!(earlier_jobs(&these), jobs(&["j1"]), "not itself");
+    assert_eq!(earlier_jobs(&[Review { author: bens, ..started_review("h", 8, "j") }]), jobs(&["j3"]));
     let request = Review { request: Some(RevisionRequest { message: None }), ..started_review("h", 8, "j") };
     for nobody in [started_review("a", 1, "j"), request] {
-        assert!(told(std::slice::from_ref(&nobody)).is_empty(), "{nobody:?}");
+        assert!(earlier_jobs(std::slice::from_ref(&nobody)).is_empty(), "{nobody:?}");
     }
 }
 
 #[test]
 fn request_of_the_same_moment_is_not_earlier() {
     let covered = [started_review("b", 2, "j")];
-    let told = |submitted_at| {
+    let earlier_count = |submitted_at| {
         let all = [Review { submitted_at, ..started_review("a", 1, "j1") }];
         jobs_of_earlier_requests(ForgeKind::Bitbucket, &covered, &all).len()
     };
-    assert_eq!([just_before(time_at(2)), time_at(2), time_at(3)].map(told), [1, 0, 0]);
+    assert_eq!([just_before(time_at(2)), time_at(2), time_at(3)].map(earlier_count), [1, 0, 0]);
 }
 
 #[test]
 fn broken_absorption_chain_ends_where_it_is() {
-    let gone = [absorbed_review("a", 1, "gone")];
-    assert_eq!(resolve_absorbed(&gone[0], &gone).id, review_id("a"));
+    let chain = [absorbed_review("a", 1, "gone")];
+    assert_eq!(resolve_absorbed(&chain[0], &chain).id, review_id("a"));
     let ring = [absorbed_review("a", 1, "b"), absorbed_review("b", 2, "a")];
     resolve_absorbed(&ring[0], &ring);
     assert!(covered_reviews(&job_id("j"), &ring).is_empty());
@@ -338,16 +338,16 @@ fn user_request_keeps_its_message() {
 
 #[test]
 fn review_has_one_ledger_entry_from_any_source() {
-    let told = event(RequestedAction::Changes {});
+    let original = event(RequestedAction::Changes {});
     let again =
-        ReviewEvent { source: Source::Poll, delivery: Some(crate::fixtures::event_id("other")), ..told.clone() };
+        ReviewEvent { source: Source::Poll, delivery: Some(crate::fixtures::event_id("other")), ..original.clone() };
     let project = project_id();
-    assert_eq!(told.ledger_id(&project), again.ledger_id(&project));
-    let mut elsewhere = told.clone();
+    assert_eq!(original.ledger_id(&project), again.ledger_id(&project));
+    let mut elsewhere = original.clone();
     elsewhere.pull_request.id.integration = IntegrationId::new("gh2").unwrap();
-    assert_ne!(told.ledger_id(&project), elsewhere.ledger_id(&project));
-    let other = ReviewEvent { review: review_id("81"), ..told.clone() };
-    assert_ne!(told.ledger_id(&project), other.ledger_id(&project));
+    assert_ne!(original.ledger_id(&project), elsewhere.ledger_id(&project));
+    let other = ReviewEvent { review: review_id("81"), ..original.clone() };
+    assert_ne!(original.ledger_id(&project), other.ledger_id(&project));
     let neighbour = ProjectId::new("neighbour").unwrap();
-    assert_ne!(told.ledger_id(&project), told.ledger_id(&neighbour), "an entry per project");
+    assert_ne!(original.ledger_id(&project), original.ledger_id(&neighbour), "an entry per project");
 }

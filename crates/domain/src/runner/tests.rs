@@ -28,8 +28,8 @@ fn heartbeat(process: &str) -> Heartbeat {
 #[track_caller]
 fn check_second(old: &Runner, secs: u64, expected: Result<u32, &str>) {
     let answer = Runner::register(Some(old), introduction("i2"), time_at(secs));
-    let told = answer.as_ref().map(|taken| taken.epoch).map_err(Refusal::code);
-    assert_eq!(told, expected);
+    let actual = answer.as_ref().map(|taken| taken.epoch).map_err(Refusal::code);
+    assert_eq!(actual, expected);
 }
 
 #[test]
@@ -38,8 +38,8 @@ fn second_process_takes_over_only_from_a_gone_one() {
     check_second(&kite, 0, Err("runner_live"));
     check_second(&kite, 90, Err("runner_live"));
     check_second(&kite, 91, Ok(2));
-    let gone = kite.with_heartbeat(Heartbeat { is_sign_off: true, ..heartbeat("i1") }, time_at(5)).unwrap();
-    check_second(&gone, 5, Ok(3));
+    let offline = kite.with_heartbeat(Heartbeat { is_sign_off: true, ..heartbeat("i1") }, time_at(5)).unwrap();
+    check_second(&offline, 5, Ok(3));
     check_second(&Runner { status: Presence::Offline, ..kite.clone() }, 5, Ok(2));
     check_second(&Runner { status: Presence::Deleting, ..kite.clone() }, 500, Err("runner_deleting"));
     let live = Runner::register(Some(&kite), introduction("i2"), time_at(40)).unwrap_err();
@@ -62,14 +62,14 @@ fn same_process_registers_again_as_the_same_runner() {
     let slots = BTreeMap::from([(job_id("j"), slot("c1", 1))]);
     let claims = vec![claim("c1")];
     let old = Runner { slots, claims, draining: true, active: [job_id("j")].into(), ..runner("kite") };
-    let heard =
+    let expected =
         Runner { last_heartbeat: time_at(5), max: 3, draining: false, active: [job_id("kept")].into(), ..old.clone() };
     // A restart before the runner counts as silent keeps its epoch.
-    assert_eq!(Runner::register(Some(&old), introduction("i1"), time_at(5)).unwrap(), heard);
+    assert_eq!(Runner::register(Some(&old), introduction("i1"), time_at(5)).unwrap(), expected);
     // After it went Offline, its epoch rises and the spared time is cleared.
     let offline = Runner { status: Presence::Offline, spared_until: Some(time_at(300)), ..old };
     let back = Runner::register(Some(&offline), introduction("i1"), time_at(5)).unwrap();
-    assert_eq!(back, Runner { epoch: 2, ..heard });
+    assert_eq!(back, Runner { epoch: 2, ..expected });
 }
 
 #[test]
@@ -94,9 +94,9 @@ fn heartbeat_sets_online_and_the_last_one_offline() {
         (back.status, back.epoch, back.spared_until, back.has_sent_heartbeat),
         (Presence::Online, 4, None, true)
     );
-    let gone = back.with_heartbeat(Heartbeat { is_sign_off: true, ..heartbeat("i1") }, time_at(210)).unwrap();
-    assert_eq!((gone.status, gone.epoch), (Presence::Offline, 5));
-    let again = gone.with_heartbeat(Heartbeat { is_sign_off: true, ..heartbeat("i1") }, time_at(211)).unwrap();
+    let signed_off = back.with_heartbeat(Heartbeat { is_sign_off: true, ..heartbeat("i1") }, time_at(210)).unwrap();
+    assert_eq!((signed_off.status, signed_off.epoch), (Presence::Offline, 5));
+    let again = signed_off.with_heartbeat(Heartbeat { is_sign_off: true, ..heartbeat("i1") }, time_at(211)).unwrap();
     assert_eq!((again.status, again.epoch), (Presence::Offline, 5));
     let deleting = Runner { status: Presence::Deleting, ..runner("kite") };
     assert_eq!(deleting.with_heartbeat(heartbeat("i1"), time_at(1)).unwrap_err().code(), "runner_deleting");
@@ -104,18 +104,18 @@ fn heartbeat_sets_online_and_the_last_one_offline() {
 
 #[test]
 fn active_jobs_and_drain_follow_the_last_heartbeat() {
-    let said = Heartbeat { active_jobs: [job_id("j")].into(), draining: true, ..heartbeat("i1") };
-    let heard = runner("kite").with_heartbeat(said, time_at(5)).unwrap();
-    assert_eq!((&heard.active, heard.draining), (&BTreeSet::from([job_id("j")]), true));
-    let later = heard.with_heartbeat(heartbeat("i1"), time_at(6)).unwrap();
+    let last_heartbeat = Heartbeat { active_jobs: [job_id("j")].into(), draining: true, ..heartbeat("i1") };
+    let kite = runner("kite").with_heartbeat(last_heartbeat, time_at(5)).unwrap();
+    assert_eq!((&kite.active, kite.draining), (&BTreeSet::from([job_id("j")]), true));
+    let later = kite.with_heartbeat(heartbeat("i1"), time_at(6)).unwrap();
     assert_eq!((later.active.len(), later.draining), (0, false));
 }
 
 #[test]
 fn drain_is_acknowledged_by_the_first_draining_heartbeat() {
-    let asked =
+    let with_drain =
         Runner { drain: Some(Drain { by: "ana".into(), at: time_at(3), acknowledged: None }), ..runner("kite") };
-    let not_yet = asked.with_heartbeat(heartbeat("i1"), time_at(4)).unwrap();
+    let not_yet = with_drain.with_heartbeat(heartbeat("i1"), time_at(4)).unwrap();
     assert_eq!(not_yet.drain.as_ref().unwrap().acknowledged, None);
     let draining = Heartbeat { draining: true, ..heartbeat("i1") };
     let done = not_yet.with_heartbeat(draining.clone(), time_at(5)).unwrap();
@@ -180,10 +180,10 @@ fn answered_claim_is_spent_even_for_a_full_runner() {
 fn newest_claims_are_remembered() {
     let claims = (0..MIN_REMEMBERED_CLAIMS + 3).map(|number| claim(&format!("c{number}"))).collect::<Vec<_>>();
     let kite = Runner { claims: claims.clone(), ..runner("kite") };
-    let heard = kite.with_heartbeat(heartbeat("i1"), time_at(1)).unwrap();
-    assert_eq!(heard.claims, claims[3..]);
-    assert_eq!(heard.with_heartbeat(heartbeat("i1"), time_at(2)).unwrap().claims, claims[3..]);
-    let ask = |number: usize| heard.check_claim(&instance("i1"), &claim(&format!("c{number}")), time_at(2)).unwrap();
+    let updated = kite.with_heartbeat(heartbeat("i1"), time_at(1)).unwrap();
+    assert_eq!(updated.claims, claims[3..]);
+    assert_eq!(updated.with_heartbeat(heartbeat("i1"), time_at(2)).unwrap().claims, claims[3..]);
+    let ask = |number: usize| updated.check_claim(&instance("i1"), &claim(&format!("c{number}")), time_at(2)).unwrap();
     assert_eq!((ask(3), ask(MIN_REMEMBERED_CLAIMS + 3)), (Some(NoClaim::AlreadyClaimed), None));
 }
 

@@ -79,10 +79,10 @@ fn job_that_cannot_start_is_given_up_after_a_day() {
         job.dispatch.due = time_at(due);
         job
     };
-    let why = "no container could be started for it".into();
+    let reason = "no container could be started for it".into();
     let limit = Span(86_400);
     check(&job(86_399), time_at(86_399), JobStep::Start);
-    check(&job(86_400), time_at(86_400), JobStep::Fail(Failure::NeverClaimed { limit, why }));
+    check(&job(86_400), time_at(86_400), JobStep::Fail(Failure::NeverClaimed { limit, why: reason }));
     // A requeued job has another day.
     let mut back = active(JobStatus::Claimed).requeue(time_at(80_000)).unwrap();
     back.dispatch.due = time_at(90_000);
@@ -181,8 +181,8 @@ fn runner_job_is_given_up_after_a_day_with_the_reason() {
     check_waiting(day - 1, Compute::Runners, &WaitingStep::Skip);
     check_waiting(day, Compute::Runners, &WaitingStep::Fail);
     check_waiting(day, Compute::Fargate, &WaitingStep::Fail);
-    for why in ["No runner of acme is online; the last heartbeat was 24 h ago.", "No runner of acme is online."] {
-        let sentence = unclaimed_failure(why).sentence();
+    for reason in ["No runner of acme is online; the last heartbeat was 24 h ago.", "No runner of acme is online."] {
+        let sentence = unclaimed_failure(reason).sentence();
         assert_eq!(sentence, "The job was not started within 24 h: No runner of acme is online.");
     }
     let claimed = Job { place: Placement::Runners, ..active(JobStatus::Claimed) };

@@ -45,11 +45,11 @@ fn check_move(status: &str, wanted: Option<StatusMove>, expected: (&str, Option<
     let before = unsynced_ticket(status, wanted);
     let after = write_back(&before);
     assert_eq!((after.status.as_str(), after.written.as_deref()), expected);
-    let shown = SyncedState { badge: Some(Badge::AiFailed), pull_request: Some(link()) };
+    let synced = SyncedState { badge: Some(Badge::AiFailed), pull_request: Some(link()) };
     let rest = Ticket {
         status: after.status.clone(),
         written: after.written.clone(),
-        shown,
+        shown: synced,
         synced_version: 1,
         tries: 0,
         not_before: None,
@@ -211,10 +211,10 @@ fn ticket_stays_held_while_an_entry_or_review_waits() {
         held: true,
         ..ticket_in(REVIEW).schedule_review(&one, time_at(1)).schedule_review(&other, time_at(2))
     };
-    let left = held.clear_deferred(&one);
-    assert!(left.held, "the other one waits");
-    assert!(!left.clear_deferred(&other).held);
-    let entered = Ticket { again: Some(entry("e2", 3)), ..left };
+    let remaining = held.clear_deferred(&one);
+    assert!(remaining.held, "the other one waits");
+    assert!(!remaining.clear_deferred(&other).held);
+    let entered = Ticket { again: Some(entry("e2", 3)), ..remaining };
     assert!(entered.clear_deferred(&other).held, "its entry waits");
     let free = Ticket { held: false, ..entered };
     assert!(!free.clear_deferred(&other).held, "it was not held");

@@ -46,7 +46,7 @@ async fn only_failed_records_are_redelivered() {
     world.aws.sqs().call("SendMessage", &request).await.unwrap();
     send(&world, &queue, "bad").await;
     let log = Log::default();
-    let kept = Arc::clone(&log);
+    let shared_log = Arc::clone(&log);
     let failed = Log::default();
     let failing = Arc::clone(&failed);
     let partial = function(move |event| {
@@ -56,7 +56,7 @@ async fn only_failed_records_are_redelivered() {
                 failures.push(failure(&record));
                 failing.lock().unwrap().push(record.clone());
             }
-            kept.lock().unwrap().push(record);
+            shared_log.lock().unwrap().push(record);
         }
         async move { Ok(json!({ "batchItemFailures": failures })) }
     });
@@ -77,8 +77,8 @@ async fn only_failed_records_are_redelivered() {
     for name in ["messageId", "receiptHandle"] {
         assert!(good[name].is_string(), "{good}");
     }
-    let told = ["ApproximateReceiveCount", "SentTimestamp", "SenderId", "ApproximateFirstReceiveTimestamp"];
-    for name in told {
+    let names = ["ApproximateReceiveCount", "SentTimestamp", "SenderId", "ApproximateFirstReceiveTimestamp"];
+    for name in names {
         assert!(good["attributes"][name].is_string(), "{name}: {good}");
     }
     source.shutdown().await;
@@ -96,9 +96,9 @@ async fn message_that_always_fails_reaches_the_dead_letter_queue() {
     let queue = world.queue("q", attributes).await;
     send(&world, &queue, "poison").await;
     let log = Log::default();
-    let kept = Arc::clone(&log);
+    let shared_log = Arc::clone(&log);
     let failing = function(move |event| {
-        kept.lock().unwrap().extend(records(&event));
+        shared_log.lock().unwrap().extend(records(&event));
         async { Err("always".to_owned()) }
     });
     let source = event_source::poll(world.aws.sqs(), &queue, Options::default(), failing);

@@ -24,9 +24,9 @@ async fn serve(routes: Vec<Route>) -> (Gateway, String) {
 
 fn recording_function(name: &'static str) -> (Function, Arc<Mutex<Vec<Value>>>) {
     let events = Arc::new(Mutex::new(Vec::new()));
-    let kept = Arc::clone(&events);
+    let shared_events = Arc::clone(&events);
     let function = function(move |event| {
-        kept.lock().unwrap().push(event);
+        shared_events.lock().unwrap().push(event);
         async move { Ok(json!({ "statusCode": 200, "body": name })) }
     });
     (function, events)

@@ -13,8 +13,8 @@ async fn each_service_responds_over_http() {
     let (status, tables) = call(&at.dynamodb, "DynamoDB_20120810.ListTables", &json!({})).await;
     assert_eq!((status, tables), (200, json!({ "TableNames": [] })));
     let secret = json!({ "Name": "n", "SecretString": "s", "ClientRequestToken": "t".repeat(32) });
-    let (status, made) = call(&at.secretsmanager, "secretsmanager.CreateSecret", &secret).await;
-    assert_eq!(status, 200, "{made}");
+    let (status, answer) = call(&at.secretsmanager, "secretsmanager.CreateSecret", &secret).await;
+    assert_eq!(status, 200, "{answer}");
     let (_, got) = call(&at.secretsmanager, "secretsmanager.GetSecretValue", &json!({ "SecretId": "n" })).await;
     assert_eq!(got["SecretString"], "s");
     let (status, queue) = call(&at.sqs, "AmazonSQS.CreateQueue", &json!({ "QueueName": "q" })).await;
@@ -100,11 +100,11 @@ async fn only_expired_items_are_deleted_after_a_restart() {
 
     let aws = Aws::start(options()).await.unwrap();
     let dynamodb = aws.endpoints().dynamodb.clone();
-    let left = wait_until("the expired item is gone", || async {
+    let scan = wait_until("the expired item is gone", || async {
         let (_, got) = call(&dynamodb, "DynamoDB_20120810.Scan", &json!({ "TableName": "table" })).await;
         (got["Count"] == 1).then_some(got)
     });
-    assert_eq!(left.await["Items"][0]["pk"]["S"], "lives");
+    assert_eq!(scan.await["Items"][0]["pk"]["S"], "lives");
     aws.shutdown().await;
 }
 
@@ -177,11 +177,11 @@ async fn services_prefer_consecutive_ports_and_skip_a_used_one() {
         [&at.dynamodb, &at.sqs, &at.secretsmanager, &at.ecs, &at.s3]
             .map(|url| url.rsplit_once(':').unwrap().1.parse::<u16>().unwrap())
     };
-    let taken = std::net::TcpListener::bind(("127.0.0.1", first + 1)).unwrap();
+    let listener = std::net::TcpListener::bind(("127.0.0.1", first + 1)).unwrap();
     let aws = Aws::start_on(options(), Some(first)).await.unwrap();
     let [dynamodb, sqs, secretsmanager, ecs, s3] = ports(aws.endpoints());
     assert_eq!([dynamodb, secretsmanager, ecs, s3], [first, first + 2, first + 3, first + 4]);
     assert_ne!(sqs, first + 1);
     aws.shutdown().await;
-    drop(taken);
+    drop(listener);
 }

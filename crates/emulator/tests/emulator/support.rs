@@ -127,8 +127,8 @@ impl World {
         wait_until(&format!("{arn} prints {start}"), || async {
             let printed = self.stdout(arn);
             // The last line may still be incomplete.
-            let (whole, _) = printed.rsplit_once('\n')?;
-            whole.lines().find_map(|line| line.strip_prefix(start)).map(str::to_owned)
+            let (text, _) = printed.rsplit_once('\n')?;
+            text.lines().find_map(|line| line.strip_prefix(start)).map(str::to_owned)
         })
         .await
     }

@@ -27,9 +27,9 @@ async fn schedule_fires_on_request_and_periodically() {
 #[tokio::test]
 async fn event_is_retried_until_the_function_succeeds() {
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let kept = Arc::clone(&seen);
+    let shared_events = Arc::clone(&seen);
     let fails_twice = function(move |event| {
-        let mut seen = kept.lock().unwrap();
+        let mut seen = shared_events.lock().unwrap();
         seen.push(event);
         let answer = if seen.len() <= 2 { Err("not yet".to_owned()) } else { Ok(Value::Null) };
         async move { answer }

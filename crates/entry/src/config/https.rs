@@ -105,13 +105,13 @@ mod tests {
             None => loader,
         };
         let sdk = loader.load().await;
-        let told = |name: &str| match name {
+        let variable = |name: &str| match name {
             "PULLYARD_TASK_DEFINITIONS" => Some("small=s,medium=m,large=l".to_owned()),
             "PULLYARD_LIVE" => None,
             name if name.ends_with("_ENDPOINT") => None,
             _ => Some("x".to_owned()),
         };
-        let ctx = Config::from_vars(told).unwrap().context(&sdk, Clock::default());
+        let ctx = Config::from_vars(variable).unwrap().context(&sdk, Clock::default());
         ctx.store.load_project(&ProjectId::new("acme").unwrap()).await.unwrap_err();
         ctx.secrets.get("key").await.unwrap_err();
         (connector.total(), others.total())

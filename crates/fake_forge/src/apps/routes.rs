@@ -42,7 +42,7 @@ impl From<Rejection> for ApiError {
     fn from(objection: Rejection) -> Self {
         match objection {
             Rejection::NotFound => Self::not_found(),
-            Rejection::Unprocessable(words) => Self::unsupported(words),
+            Rejection::Unprocessable(message) => Self::unsupported(message),
             Rejection::Failed(error) => error.into(),
         }
     }

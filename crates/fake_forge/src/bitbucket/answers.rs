@@ -35,13 +35,13 @@ pub(super) fn content(raw: &str) -> Value {
 pub(super) fn account(shared: &Shared, account: &Account) -> Value {
     let known = shared.users.by_id(account.id).map(|member| member.account());
     let Account { id, login, kind } = known.as_ref().unwrap_or(account);
-    let mut shown = json!({ "type": "user", "uuid": uuid::of_account(*id), "display_name": login });
+    let mut response = json!({ "type": "user", "uuid": uuid::of_account(*id), "display_name": login });
     match kind {
-        AccountKind::Bot => shown["type"] = json!("app_user"),
-        AccountKind::Organization => shown["type"] = json!("team"),
-        AccountKind::User => shown["nickname"] = json!(login),
+        AccountKind::Bot => response["type"] = json!("app_user"),
+        AccountKind::Organization => response["type"] = json!("team"),
+        AccountKind::User => response["nickname"] = json!(login),
     }
-    shown
+    response
 }
 
 pub(super) fn short_repository(entry: &RepositoryEntry) -> Value {
@@ -58,11 +58,11 @@ pub(super) fn repository(shared: &Shared, entry: &RepositoryEntry, asked_by: &Ac
     let host = shared.url.strip_prefix("http://").unwrap_or(&shared.url);
     // App accounts contain `[` and `]`.
     let user = asked_by.login.replace('[', "%5B").replace(']', "%5D");
-    let mut shown = short_repository(entry);
-    shown["slug"] = json!(entry.name);
-    shown["is_private"] = json!(true);
-    shown["mainbranch"] = json!({ "type": "branch", "name": entry.default_branch });
-    shown["links"] = json!({
+    let mut response = short_repository(entry);
+    response["slug"] = json!(entry.name);
+    response["is_private"] = json!(true);
+    response["mainbranch"] = json!({ "type": "branch", "name": entry.default_branch });
+    response["links"] = json!({
         "html": link(format!("{}/{full_name}", shared.url)),
         // Bitbucket puts the caller into the HTTPS URL. The demo forge does not serve SSH.
         "clone": [
@@ -70,7 +70,7 @@ pub(super) fn repository(shared: &Shared, entry: &RepositoryEntry, asked_by: &Ac
             { "name": "ssh", "href": format!("git@{host}:{full_name}.git") },
         ],
     });
-    shown
+    response
 }
 
 pub(super) struct Commit {

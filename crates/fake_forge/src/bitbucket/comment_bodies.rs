@@ -33,11 +33,11 @@ pub(super) enum CommentRequest {
 
 pub(super) fn parse_new_comment(body: &[u8]) -> Result<CommentRequest, Refusal> {
     let CommentBody { content, parent, inline } = body::parse(body)?;
-    let words = parse_text(content)?;
+    let text = parse_text(content)?;
     match (parent, inline) {
-        (None, None) => Ok(CommentRequest::General(words)),
-        (None, Some(inline)) => Ok(CommentRequest::OnLine(parse_inline(inline, words)?)),
-        (Some(Parent { id: Some(parent) }), None) => Ok(CommentRequest::Reply { parent, words }),
+        (None, None) => Ok(CommentRequest::General(text)),
+        (None, Some(inline)) => Ok(CommentRequest::OnLine(parse_inline(inline, text)?)),
+        (Some(Parent { id: Some(parent) }), None) => Ok(CommentRequest::Reply { parent, words: text }),
         (Some(Parent { id: None }), None) => Err(Refusal::missing("parent")),
         (Some(_), Some(_)) => Err(Refusal::field("inline", "the demo forge leaves an answer where its parent is")),
     }
@@ -48,8 +48,8 @@ pub(super) fn parse_edited_text(body: &[u8]) -> Result<String, Refusal> {
 }
 
 fn parse_text(content: Option<Content>) -> Result<String, Refusal> {
-    let words = content.and_then(|content| content.raw).ok_or_else(|| Refusal::missing("content"))?;
-    if words.trim().is_empty() { Err(Refusal::field("content", "This field may not be blank.")) } else { Ok(words) }
+    let text = content.and_then(|content| content.raw).ok_or_else(|| Refusal::missing("content"))?;
+    if text.trim().is_empty() { Err(Refusal::field("content", "This field may not be blank.")) } else { Ok(text) }
 }
 
 fn parse_inline(inline: Inline, body: String) -> Result<NewComment, Refusal> {

@@ -42,8 +42,8 @@ pub(super) fn comments_of(pull: &PullRecord) -> Vec<Comment<'_>> {
         line: Some(comment),
         deleted: false,
     });
-    let said = pull.reviews.iter().filter(|review| !review.body.trim().is_empty());
-    let summaries = said.map(|review| Comment {
+    let reviews = pull.reviews.iter().filter(|review| !review.body.trim().is_empty());
+    let summaries = reviews.map(|review| Comment {
         id: review.id,
         parent: None,
         author: &review.author,
@@ -86,7 +86,7 @@ pub(super) fn comment_json(
     comment: &Comment<'_>,
 ) -> Value {
     let html = page_url(shared, entry, pull);
-    let mut shown = json!({
+    let mut response = json!({
         "type": "pullrequest_comment",
         "id": comment.id,
         "user": account(shared, comment.author),
@@ -100,12 +100,12 @@ pub(super) fn comment_json(
     });
     // Bitbucket omits these fields where they have no value.
     if let Some(parent) = comment.parent {
-        shown["parent"] = json!({ "id": parent });
+        response["parent"] = json!({ "id": parent });
     }
     if let Some(line) = comment.line {
-        shown["inline"] = inline(line);
+        response["inline"] = inline(line);
     }
-    shown
+    response
 }
 
 /// `to` is a line of the new file. The forge has no comments on the old one.

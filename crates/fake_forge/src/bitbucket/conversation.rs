@@ -62,8 +62,8 @@ pub(super) async fn create(
     let pull = pull_requests::find(&entry, &number).await?;
     let number = pull.record.number;
     let (id, pull) = match new {
-        CommentRequest::General(words) => {
-            let (note, pull) = issue_comments::create(&shared, &entry, &actor, (number, None), words).await?;
+        CommentRequest::General(text) => {
+            let (note, pull) = issue_comments::create(&shared, &entry, &actor, (number, None), text).await?;
             (note.id, pull)
         }
         CommentRequest::OnLine(comment) => {
@@ -72,16 +72,16 @@ pub(super) async fn create(
             let comment = pull.record.comments.iter().find(|comment| comment.review == review.id);
             (comment.ok_or_else(Refusal::no_comment)?.id, pull)
         }
-        CommentRequest::Reply { parent, words } => {
-            let answered = replies::create_reply(&shared, &entry, &actor, (number, parent), words).await;
+        CommentRequest::Reply { parent, words: text } => {
+            let answered = replies::create_reply(&shared, &entry, &actor, (number, parent), text).await;
             answered.map_err(|objection| match objection {
                 Rejection::NotFound => Refusal::field("parent", "The comment does not exist."),
                 other => other.into(),
             })?
         }
     };
-    let told = comment_response(&shared, &entry, &pull.record, id)?;
-    Ok((StatusCode::CREATED, told).into_response())
+    let response = comment_response(&shared, &entry, &pull.record, id)?;
+    Ok((StatusCode::CREATED, response).into_response())
 }
 
 pub(super) async fn edit(
@@ -91,13 +91,13 @@ pub(super) async fn edit(
     body: Bytes,
 ) -> Result<Json<Value>, Refusal> {
     let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::PULLS_WRITE).await?;
-    let words = comment_bodies::parse_edited_text(&body)?;
+    let text = comment_bodies::parse_edited_text(&body)?;
     let (pull, id) = (pull_requests::find(&entry, &number).await?.record, parse_comment_id(&id)?);
     // A deleted comment is found and stays deleted.
     if pull.deleted.iter().any(|trace| trace.id == id) {
         return comment_response(&shared, &entry, &pull, id);
     }
-    let (_, pull) = issue_comments::edit_note(&shared, &entry, &actor, (pull.number, id), words).await?;
+    let (_, pull) = issue_comments::edit_note(&shared, &entry, &actor, (pull.number, id), text).await?;
     comment_response(&shared, &entry, &pull.record, id)
 }
 

@@ -17,7 +17,7 @@ use pullyard_demo_forge::users::Account;
 pub(crate) async fn publish(shared: &Arc<Shared>, entry: &RepositoryEntry, by: &Account, occurrence: ForgeEvent<'_>) {
     match occurrence {
         ForgeEvent::PullRequest { pull, action } => pull_request(shared, entry, by, pull, action).await,
-        ForgeEvent::Review { pull, review: given, action } => review(shared, entry, by, pull, given, action).await,
+        ForgeEvent::Review { pull, review: record, action } => review(shared, entry, by, pull, record, action).await,
         ForgeEvent::Comment { pull, id, action } => comment(shared, entry, by, pull, id, action).await,
     }
 }

@@ -134,8 +134,8 @@ impl HookBody {
         if let Some(Some(secret)) = &self.secret {
             let length = secret.chars().count();
             if length == 0 || length > MAX_SECRET_CHARACTERS {
-                let words = format!("must have between 1 and {MAX_SECRET_CHARACTERS} characters");
-                return Err(Refusal::field("secret", &words));
+                let message = format!("must have between 1 and {MAX_SECRET_CHARACTERS} characters");
+                return Err(Refusal::field("secret", &message));
             }
         }
         if self.events.as_ref().is_some_and(Vec::is_empty) {

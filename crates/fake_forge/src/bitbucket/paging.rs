@@ -22,7 +22,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |asked| &asked.0);
+        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
         let mut paging =
             Self { length: DEFAULT_LENGTH, page: 1, path: uri.path().to_owned(), other_parameters: Vec::new() };
         for pair in uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {

@@ -28,9 +28,9 @@ pub(super) fn reviewers(shared: &Shared, pull: &PullRecord) -> Vec<Account> {
 /// The reviewers, then the other participants by their first activity.
 pub(super) fn list_participants(shared: &Shared, pull: &PullRecord) -> Vec<Value> {
     let mut people = reviewers(shared, pull);
-    let said = comments::comments_of(pull).into_iter().map(|comment| (time(comment.created_at), comment.author));
+    let commenters = comments::comments_of(pull).into_iter().map(|comment| (time(comment.created_at), comment.author));
     let reviewed = pull.reviews.iter().map(|review| (time(&review.submitted_at), &review.author));
-    let mut others: Vec<(String, &Account)> = said.chain(reviewed).collect();
+    let mut others: Vec<(String, &Account)> = commenters.chain(reviewed).collect();
     // Times of one format sort as text.
     others.sort_by_cached_key(|(at, _)| at.clone());
     for (_, other) in others {

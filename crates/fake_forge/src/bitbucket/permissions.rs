@@ -22,14 +22,14 @@ pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     Path((workspace, slug)): RepositoryPath,
-    Query(asked): Query<Vec<(String, String)>>,
+    Query(query): Query<Vec<(String, String)>>,
     paging: Paging,
 ) -> Result<Json<Value>, Refusal> {
     let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::METADATA).await?;
     if actor.check(&entry, Requirement::ADMINISTRATION).await != AccessDecision::Yes {
         return Err(Refusal::forbidden("Your account is not an administrator of this repository."));
     }
-    let wanted = parse_account_filter(&asked)?;
+    let wanted = parse_account_filter(&query)?;
     let mut permissions = Vec::new();
     for member in shared.users.list() {
         let role = access::role_of(&entry, &member).await;
@@ -46,9 +46,9 @@ pub(super) async fn list(
     Ok(paging.answer(&shared, permissions))
 }
 
-fn parse_account_filter(asked: &[(String, String)]) -> Result<Option<String>, Refusal> {
+fn parse_account_filter(query: &[(String, String)]) -> Result<Option<String>, Refusal> {
     let mut wanted = None;
-    for (name, value) in asked {
+    for (name, value) in query {
         match name.as_str() {
             "q" => {
                 let uuid = value.strip_prefix("user.uuid=\"").and_then(|rest| rest.strip_suffix('"'));

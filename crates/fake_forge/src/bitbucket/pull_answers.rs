@@ -51,8 +51,8 @@ pub(super) fn short_pull(shared: &Shared, entry: &RepositoryEntry, pull: &Pull) 
 /// A pull request as its own route returns it.
 pub(super) fn pull(shared: &Shared, entry: &RepositoryEntry, pull: &Pull) -> Value {
     let reviewers = participants::reviewers(shared, &pull.record);
-    let mut shown = short_pull(shared, entry, pull);
-    shown["reviewers"] = reviewers.iter().map(|reviewer| account(shared, reviewer)).collect();
-    shown["participants"] = json!(participants::list_participants(shared, &pull.record));
-    shown
+    let mut response = short_pull(shared, entry, pull);
+    response["reviewers"] = reviewers.iter().map(|reviewer| account(shared, reviewer)).collect();
+    response["participants"] = json!(participants::list_participants(shared, &pull.record));
+    response
 }

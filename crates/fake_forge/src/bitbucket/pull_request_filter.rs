@@ -75,13 +75,13 @@ fn branch_and_state(query: &str) -> Option<(String, String)> {
 }
 
 fn parse_quoted(text: &str) -> Option<(String, &str)> {
-    let mut words = String::new();
+    let mut value = String::new();
     let mut chars = text.chars();
     loop {
         match chars.next()? {
-            '"' => return Some((words, chars.as_str())),
-            '\\' => words.push(chars.next()?),
-            other => words.push(other),
+            '"' => return Some((value, chars.as_str())),
+            '\\' => value.push(chars.next()?),
+            other => value.push(other),
         }
     }
 }

@@ -59,8 +59,8 @@ impl PullRequestBody {
                 return Err(Refusal::field("title", "This field is required."));
             }
             if title.chars().count() > MAX_TITLE_CHARACTERS {
-                let words = format!("Ensure this value has at most {MAX_TITLE_CHARACTERS} characters.");
-                return Err(Refusal::field("title", &words));
+                let message = format!("Ensure this value has at most {MAX_TITLE_CHARACTERS} characters.");
+                return Err(Refusal::field("title", &message));
             }
         }
         Ok(sent)
@@ -75,12 +75,12 @@ pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     Path((workspace, slug)): RepositoryPath,
-    Query(asked): Query<Vec<(String, String)>>,
+    Query(query): Query<Vec<(String, String)>>,
     paging: Paging,
 ) -> Result<Json<Value>, Refusal> {
     let (_, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::PULLS_READ).await?;
     paging.check_length(MAX_PAGE)?;
-    let wanted = PullRequestFilter::parse(&asked)?;
+    let wanted = PullRequestFilter::parse(&query)?;
     let found = wanted.apply(pulls::list(&entry).await?);
     Ok(paging.answer(&shared, found.iter().map(|pull| pull_answers::short_pull(&shared, &entry, pull)).collect()))
 }
@@ -96,7 +96,7 @@ pub(super) async fn create(
     let title = title.ok_or_else(|| Refusal::missing("title"))?;
     let head = branch_of(source).ok_or_else(|| Refusal::missing("source"))?;
     let base = branch_of(destination).unwrap_or_else(|| entry.default_branch.clone());
-    let asked = resolve_reviewers(&shared, actor.account.id, reviewers.unwrap_or_default())?;
+    let new_reviewers = resolve_reviewers(&shared, actor.account.id, reviewers.unwrap_or_default())?;
     let proposal = NewPull {
         title: title.clone(),
         body: description.clone(),
@@ -113,7 +113,11 @@ pub(super) async fn create(
         }
         Outcome::Refused(objections) => return Err(refusal(&objections, &head, &base)),
     };
-    let pull = if asked.is_empty() { pull } else { set_reviewers(&shared, &entry, pull.record.number, asked).await? };
+    let pull = if new_reviewers.is_empty() {
+        pull
+    } else {
+        set_reviewers(&shared, &entry, pull.record.number, new_reviewers).await?
+    };
     Ok((StatusCode::CREATED, Json(pull_answers::pull(&shared, &entry, &pull))).into_response())
 }
 
@@ -163,8 +167,8 @@ fn resolve_reviewers(shared: &Shared, author: u64, named: Vec<AccountRef>) -> Re
         let member = all.iter().find(|member| uuid::of_account(member.user.id) == wanted);
         let user = &member.ok_or_else(|| Refusal::field("reviewers", "Malformed reviewers list"))?.user;
         if user.id == author {
-            let words = format!("{} is the author and cannot be included as a reviewer.", user.login);
-            return Err(Refusal::field("reviewers", &words));
+            let message = format!("{} is the author and cannot be included as a reviewer.", user.login);
+            return Err(Refusal::field("reviewers", &message));
         }
         if !ids.contains(&user.id) {
             ids.push(user.id);
@@ -215,11 +219,11 @@ pub(super) async fn update(
     let sent = PullRequestBody::read(&body)?;
     let pull = find_open(&entry, &number).await?;
     let record = &pull.record;
-    let asked = resolve_reviewers(&shared, record.author_id, sent.reviewers.unwrap_or_default())?;
+    let new_reviewers = resolve_reviewers(&shared, record.author_id, sent.reviewers.unwrap_or_default())?;
     let title = sent.title.ok_or_else(|| Refusal::field("title", "This field is required."))?;
     let change = PullUpdate { title: Some(title), body: Some(sent.description), state: None };
     pull_or_refusal(pulls::update(&shared, &entry, &actor, record.number, change).await?)?;
-    let pull = set_reviewers(&shared, &entry, record.number, asked).await?;
+    let pull = set_reviewers(&shared, &entry, record.number, new_reviewers).await?;
     Ok(Json(pull_answers::pull(&shared, &entry, &pull)))
 }
 
@@ -254,7 +258,7 @@ pub(super) async fn merge(
         MergeOutcome::Merged { .. } => {}
         MergeOutcome::Missing => return Err(Refusal::no_pull_request()),
         MergeOutcome::NotMergeable(obstacle) => return Err(Refusal::bad_request(obstacle.message())),
-        MergeOutcome::Moved(words) => return Err(Refusal::conflict(words)),
+        MergeOutcome::Moved(message) => return Err(Refusal::conflict(message)),
     }
     let pull = pulls::find(&entry, number).await?.ok_or_else(Refusal::no_pull_request)?;
     Ok(Json(pull_answers::pull(&shared, &entry, &pull)))

@@ -25,8 +25,8 @@ impl Refusal {
 
     /// Missing or wrong token. Tokens of GitHub Apps are wrong here.
     pub(super) fn unauthorized() -> Self {
-        let words = "Token is invalid, expired, or not supported for this endpoint.";
-        Self::plain(StatusCode::UNAUTHORIZED, words)
+        let message = "Token is invalid, expired, or not supported for this endpoint.";
+        Self::plain(StatusCode::UNAUTHORIZED, message)
     }
 
     pub(super) fn no_repository() -> Self {
@@ -144,7 +144,7 @@ impl From<reviews::Rejection> for Refusal {
 impl From<hooks::Rejection> for Refusal {
     fn from(objection: hooks::Rejection) -> Self {
         match objection {
-            hooks::Rejection::Invalid(field, words) => Self::field(field, &words),
+            hooks::Rejection::Invalid(field, message) => Self::field(field, &message),
             hooks::Rejection::Exists => Self::conflict("There is such a webhook already."),
             hooks::Rejection::NotFound => Self::no_hook(),
             hooks::Rejection::Internal(error) => error.into(),

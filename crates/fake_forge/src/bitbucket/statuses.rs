@@ -36,7 +36,7 @@ struct StatusBody {
 }
 
 fn status_json(status: &StatusRecord) -> Value {
-    let state = STATES.iter().find(|(_, kept)| *kept == status.state).map_or("INPROGRESS", |(state, _)| *state);
+    let state = STATES.iter().find(|(_, name)| *name == status.state).map_or("INPROGRESS", |(state, _)| *state);
     json!({
         "type": "build",
         "key": status.context,
@@ -60,8 +60,8 @@ pub(super) async fn create(
     let key = key.filter(|key| !key.is_empty()).ok_or_else(|| Refusal::missing("key"))?;
     let length = key.chars().count();
     if length > MAX_KEY_CHARACTERS {
-        let words = format!("Ensure this value has at most {MAX_KEY_CHARACTERS} characters (it has {length}).");
-        return Err(Refusal::field("key", &words));
+        let message = format!("Ensure this value has at most {MAX_KEY_CHARACTERS} characters (it has {length}).");
+        return Err(Refusal::field("key", &message));
     }
     let state = github_state(&state.ok_or_else(|| Refusal::missing("state"))?)?;
     let url = url.ok_or_else(|| Refusal::missing("url"))?;
@@ -106,8 +106,8 @@ async fn replace(entry: &RepositoryEntry, status: &StatusRecord) -> Result<(), R
 }
 
 fn github_state(state: &str) -> Result<String, Refusal> {
-    let kept = STATES.iter().find(|(known, _)| *known == state).map(|(_, kept)| (*kept).to_owned());
-    kept.ok_or_else(|| Refusal::field("state", &format!("\"{state}\" is not a valid choice.")))
+    let name = STATES.iter().find(|(known, _)| *known == state).map(|(_, name)| (*name).to_owned());
+    name.ok_or_else(|| Refusal::field("state", &format!("\"{state}\" is not a valid choice.")))
 }
 
 fn check_url(url: &str) -> Result<(), Refusal> {

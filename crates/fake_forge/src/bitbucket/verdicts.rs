@@ -133,9 +133,9 @@ async fn withdraw_verdict(
         let now = shared.clock.now_unique();
         let mut dismissed = Vec::new();
         // Through GitHub's API an account may give the same verdict several times.
-        let given =
+        let has_verdict_of_actor =
             |review: &&mut ReviewRecord| review.author.id == actor.account.id && review.state == verdict.state();
-        for review in pull.reviews.iter_mut().filter(given) {
+        for review in pull.reviews.iter_mut().filter(has_verdict_of_actor) {
             review.dismiss(now.clone());
             dismissed.push(review.clone());
         }

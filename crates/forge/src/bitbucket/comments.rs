@@ -112,8 +112,8 @@ impl Bitbucket {
     /// Source: `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}/comments`.
     pub(super) async fn all_comments(&self, full_name: &str, number: u64) -> Result<Listing<CommentResponse>, Error> {
         let address = self.comments_url(full_name, number)?;
-        let what = format!("the comments of pull request {number} of {full_name}");
-        self.client.list(address, &what, PER_PAGE).await
+        let subject = format!("the comments of pull request {number} of {full_name}");
+        self.client.list(address, &subject, PER_PAGE).await
     }
 
     pub async fn issue_comments(&self, full_name: &str, number: u64) -> Result<Listing<Comment>, Error> {
@@ -128,20 +128,20 @@ impl Bitbucket {
 
     pub async fn create_comment(&self, full_name: &str, number: u64, body: &str) -> Result<Comment, Error> {
         let address = self.comments_url(full_name, number)?;
-        let what = format!("pull request {number} of {full_name}");
-        let response: CommentResponse = self.client.post(address, &what, &comment_body(body)).await?;
+        let subject = format!("pull request {number} of {full_name}");
+        let response: CommentResponse = self.client.post(address, &subject, &comment_body(body)).await?;
         Ok(response.into())
     }
 
     pub async fn edit_comment(&self, full_name: &str, number: u64, comment: u64, body: &str) -> Result<Comment, Error> {
         let segments = ["pullrequests", &number.to_string(), "comments", &comment.to_string()];
         let address = self.url(full_name, &segments)?;
-        let what = format!("comment {comment} of pull request {number} of {full_name}");
+        let subject = format!("comment {comment} of pull request {number} of {full_name}");
         let response: CommentResponse =
-            self.client.send(Method::PUT, address, &what, &comment_body(body), RetryPolicy::Retry).await?;
+            self.client.send(Method::PUT, address, &subject, &comment_body(body), RetryPolicy::Retry).await?;
         // Bitbucket returns deleted comments and accepts edits of them.
         match response.deleted {
-            true => Err(Error::NotFound { what, message: "it was deleted".to_owned() }),
+            true => Err(Error::NotFound { what: subject, message: "it was deleted".to_owned() }),
             false => Ok(response.into()),
         }
     }

@@ -112,8 +112,8 @@ mod tests {
         let login = Credential::new(&Token::new("ann@acme.example:ATATT3x")).unwrap();
         let proof = login.authorization().unwrap();
         let header = proof.header.unwrap().to_str().unwrap().to_owned();
-        let said = format!("who is ATATT3x, {header}, ann@acme.example:ATATT3x?");
-        let told = proof.secrets.iter().fold(said, |words, secret| secret.redact(&words));
-        assert_eq!(told, "who is [token], Basic [token], ann@acme.example:[token]?");
+        let text = format!("who is ATATT3x, {header}, ann@acme.example:ATATT3x?");
+        let output = proof.secrets.iter().fold(text, |text, secret| secret.redact(&text));
+        assert_eq!(output, "who is [token], Basic [token], ann@acme.example:[token]?");
     }
 }

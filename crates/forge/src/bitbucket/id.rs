@@ -56,11 +56,11 @@ mod tests {
     fn review_id_ignores_spelling_and_differs_by_every_part() {
         let at = |text: &str| Time::parse(text).unwrap();
         let uuid = "aaaaaaaa-1660-40e2-ac86-735082b94b74";
-        for (who, when) in [
+        for (reviewer, when) in [
             (format!("{{{uuid}}}"), "2026-11-20T12:04:01.123456+00:00"),
             (uuid.to_uppercase(), "2026-11-20T13:04:01.123+01:00"),
         ] {
-            assert_eq!(review_id(7, &who, at(when)), 3_397_496_730_342_225, "{who} {when}");
+            assert_eq!(review_id(7, &reviewer, at(when)), 3_397_496_730_342_225, "{reviewer} {when}");
         }
         let other = [
             review_id(8, uuid, at("2026-11-20T12:04:01.123Z")),

@@ -16,17 +16,17 @@ impl Bitbucket {
     /// Source: `GET /workspaces/{workspace}/permissions/repositories/{repo_slug}`.
     pub async fn permission(&self, full_name: &str, number: u64, account: &Actor) -> Result<Access, Error> {
         let repository = RepositoryName::parse(full_name)?;
-        let what = format!("what {} may do in {full_name}", account.login);
-        let participants = self.get_participants(full_name, number, &what, RetryPolicy::Short).await?;
+        let subject = format!("what {} may do in {full_name}", account.login);
+        let participants = self.get_participants(full_name, number, &subject, RetryPolicy::Short).await?;
         let uuid = participants.uuid_of(account.id).ok_or_else(|| Error::NotFound {
-            what: what.clone(),
+            what: subject.clone(),
             message: format!("the account does not take part in pull request {number}"),
         })?;
         let segments = ["workspaces", repository.owner, "permissions", "repositories", repository.name];
         let mut address = self.client.url(&segments);
         address.query_pairs_mut().append_pair("q", &format!("user.uuid={}", quote(uuid)));
         let result: Result<Listing<PermissionResponse>, Error> =
-            self.client.pages(address, &what, RetryPolicy::Short).await;
+            self.client.pages(address, &subject, RetryPolicy::Short).await;
         let (permission, role) = match result {
             Ok(all) => match strongest_permission(&all.items, account.id) {
                 // Unread pages may grant more.

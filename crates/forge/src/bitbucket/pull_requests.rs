@@ -45,13 +45,13 @@ impl Bitbucket {
     /// Source: `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}` and `/commit/{commit}`.
     pub async fn pull_request(&self, full_name: &str, number: u64) -> Result<PullRequest, Error> {
         let address = self.url(full_name, &["pullrequests", &number.to_string()])?;
-        let what = format!("pull request {number} of {full_name}");
-        let answer: PullRequestResponse = self.client.get(address, &what, RetryPolicy::Retry).await?;
+        let subject = format!("pull request {number} of {full_name}");
+        let answer: PullRequestResponse = self.client.get(address, &subject, RetryPolicy::Retry).await?;
         let mut pull = PullRequest::from(answer);
         let is_short = !pull.head_sha.is_empty() && pull.head_sha.len() < FULL_HASH_LENGTH;
         if is_short && pull.head_sha.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             let address = self.url(full_name, &["commit", &pull.head_sha])?;
-            match self.client.get::<CommitResponse>(address, &what, RetryPolicy::Retry).await {
+            match self.client.get::<CommitResponse>(address, &subject, RetryPolicy::Retry).await {
                 Ok(commit) if commit.hash.starts_with(&pull.head_sha) => pull.head_sha = commit.hash,
                 // The commit is in a fork, or its branch was deleted.
                 Ok(_) | Err(Error::NotFound { .. }) => {}
@@ -69,7 +69,7 @@ impl Bitbucket {
 
     pub async fn edit_pull_request_text(&self, full_name: &str, number: u64, text: &str) -> Result<(), Error> {
         let address = self.url(full_name, &["pullrequests", &number.to_string()])?;
-        let what = format!("the text of pull request {number} of {full_name}");
+        let subject = format!("the text of pull request {number} of {full_name}");
         // A PUT without reviewers removes them.
         let now = self.get_editable_fields(full_name, number).await?;
         let reviewers: Vec<_> = now.reviewers.iter().map(|reviewer| json!({ "uuid": reviewer.uuid })).collect();
@@ -81,14 +81,14 @@ impl Bitbucket {
             "draft": now.draft,
         });
         // No retry: the text may have changed, so the caller must read it again first.
-        self.client.send::<IgnoredAny>(Method::PUT, address, &what, &body, RetryPolicy::Once).await?;
+        self.client.send::<IgnoredAny>(Method::PUT, address, &subject, &body, RetryPolicy::Once).await?;
         Ok(())
     }
 
     async fn get_editable_fields(&self, full_name: &str, number: u64) -> Result<EditableFieldsResponse, Error> {
         let address = self.url(full_name, &["pullrequests", &number.to_string()])?;
-        let what = format!("pull request {number} of {full_name}");
-        self.client.get(address, &what, RetryPolicy::Retry).await
+        let subject = format!("pull request {number} of {full_name}");
+        self.client.get(address, &subject, RetryPolicy::Retry).await
     }
 
     pub async fn pull_requests(&self, full_name: &str, page: u32) -> Result<Page<PullRequest, u32>, Error> {

@@ -188,8 +188,7 @@ mod tests {
 
     #[test]
     fn clone_url_loses_the_user() {
-        let check =
-            |told: &str, expected: Option<&str>| assert_eq!(strip_user_info(told).as_deref(), expected, "{told}");
+        let check = |url: &str, expected: Option<&str>| assert_eq!(strip_user_info(url).as_deref(), expected, "{url}");
         check("https://ann@bitbucket.org/acme/app.git", Some("https://bitbucket.org/acme/app.git"));
         check("https://ann:pw@bitbucket.org/acme/app.git", Some("https://bitbucket.org/acme/app.git"));
         check("http://127.0.0.1:4100/acme/app.git", Some("http://127.0.0.1:4100/acme/app.git"));
@@ -198,11 +197,11 @@ mod tests {
 
     #[test]
     fn login_is_nickname_then_display_name_then_uuid() {
-        let check = |said: &str, expected: Option<(&str, bool)>| {
-            let answer: AccountResponse = serde_json::from_str(said).unwrap();
+        let check = |json: &str, expected: Option<(&str, bool)>| {
+            let answer: AccountResponse = serde_json::from_str(json).unwrap();
             let actor = answer.actor();
-            let told = actor.as_ref().map(|actor| (actor.login.as_str(), actor.is_bot));
-            assert_eq!(told, expected, "{said}");
+            let identity = actor.as_ref().map(|actor| (actor.login.as_str(), actor.is_bot));
+            assert_eq!(identity, expected, "{json}");
             assert_eq!(answer.account().map(|account| account.id), actor.map(|actor| actor.id));
         };
         check(r#"{"uuid":"{1}","nickname":"ann","display_name":"Ann A.","type":"user"}"#, Some(("ann", false)));

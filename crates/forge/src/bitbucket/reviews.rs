@@ -192,8 +192,8 @@ fn is_own_comment(text: &str) -> bool {
     last.starts_with(OWN_COMMENT_PREFIX) && last.ends_with(')')
 }
 
-fn not_found(what: &str) -> Error {
-    Error::NotFound { what: what.to_owned(), message: "the activity has no review with this id".to_owned() }
+fn not_found(subject: &str) -> Error {
+    Error::NotFound { what: subject.to_owned(), message: "the activity has no review with this id".to_owned() }
 }
 
 /// Represents a verdict known from a webhook but missing in the complete activity: Bitbucket removes withdrawn ones.
@@ -212,31 +212,31 @@ fn withdrawn_review(id: u64) -> Review {
 
 impl Bitbucket {
     pub async fn reviews(&self, full_name: &str, number: u64) -> Result<Listing<Review>, Error> {
-        let what = format!("the reviews of pull request {number} of {full_name}");
+        let subject = format!("the reviews of pull request {number} of {full_name}");
         // Read the activity before the participants: a verdict given in between is then missing instead of `Dismissed`.
-        let history = self.get_history(full_name, number, &what).await?;
+        let history = self.get_history(full_name, number, &subject).await?;
         if history.verdicts.is_empty() {
             return Ok(Listing { items: Vec::new(), truncated: history.truncated });
         }
-        let participants = self.get_participants(full_name, number, &what, RetryPolicy::Retry).await?;
+        let participants = self.get_participants(full_name, number, &subject, RetryPolicy::Retry).await?;
         let items = history.verdicts.iter().map(|entry| entry.to_review(&history, &participants, Vec::new())).collect();
         Ok(Listing { items, truncated: history.truncated })
     }
 
     pub async fn review(&self, full_name: &str, number: u64, review: u64) -> Result<Review, Error> {
-        let what = format!("review {review} of pull request {number} of {full_name}");
-        let history = self.get_history(full_name, number, &what).await?;
+        let subject = format!("review {review} of pull request {number} of {full_name}");
+        let history = self.get_history(full_name, number, &subject).await?;
         let Some(one) = history.verdicts.iter().find(|entry| entry.id == review) else {
             if history.truncated {
-                return Err(not_found(&what));
+                return Err(not_found(&subject));
             }
-            let participants = self.get_participants(full_name, number, &what, RetryPolicy::Retry).await?;
+            let participants = self.get_participants(full_name, number, &subject, RetryPolicy::Retry).await?;
             return match history.is_change_request_missing(&participants) {
                 true => Err(self.client.unexpected_response("the activity does not show a request for changes yet")),
                 false => Ok(withdrawn_review(review)),
             };
         };
-        let participants = self.get_participants(full_name, number, &what, RetryPolicy::Retry).await?;
+        let participants = self.get_participants(full_name, number, &subject, RetryPolicy::Retry).await?;
         let parts = match CommentWindow::new(one, &history.verdicts) {
             Some(window) => window.summary_parts(&self.all_comments(full_name, number).await?.items),
             None => Vec::new(),
@@ -250,9 +250,9 @@ impl Bitbucket {
         number: u64,
         review: u64,
     ) -> Result<Listing<ReviewComment>, Error> {
-        let what = format!("the comments of review {review} of pull request {number} of {full_name}");
-        let history = self.get_history(full_name, number, &what).await?;
-        let one = history.verdicts.iter().find(|entry| entry.id == review).ok_or_else(|| not_found(&what))?;
+        let subject = format!("the comments of review {review} of pull request {number} of {full_name}");
+        let history = self.get_history(full_name, number, &subject).await?;
+        let one = history.verdicts.iter().find(|entry| entry.id == review).ok_or_else(|| not_found(&subject))?;
         let Some(window) = CommentWindow::new(one, &history.verdicts) else {
             return Ok(Listing { items: Vec::new(), truncated: false });
         };
@@ -264,9 +264,9 @@ impl Bitbucket {
 
     /// Reads the activity, newest first; a long one is cut at its oldest entries.
     /// Source: `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}/activity`.
-    async fn get_history(&self, full_name: &str, number: u64, what: &str) -> Result<History, Error> {
+    async fn get_history(&self, full_name: &str, number: u64, subject: &str) -> Result<History, Error> {
         let address = self.url(full_name, &["pullrequests", &number.to_string(), "activity"])?;
-        let activity: Listing<ActivityResponse> = self.client.list(address, what, PER_PAGE).await?;
+        let activity: Listing<ActivityResponse> = self.client.list(address, subject, PER_PAGE).await?;
         let pushed = last_push(&activity.items);
         Ok(History {
             verdicts: parse_verdicts(number, activity.items),

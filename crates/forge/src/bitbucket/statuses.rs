@@ -9,8 +9,8 @@ use crate::{CommitState, CommitStatus, Error, http_client::RetryPolicy, names::c
 
 impl Bitbucket {
     pub async fn set_status(&self, full_name: &str, sha: &str, status: &CommitStatus) -> Result<(), Error> {
-        let what = format!("commit {sha} of {full_name}");
-        let sha = commit_name(sha, &what)?;
+        let subject = format!("commit {sha} of {full_name}");
+        let sha = commit_name(sha, &subject)?;
         let mut body = json!({
             "key": status.context,
             "name": status.context,
@@ -30,7 +30,7 @@ impl Bitbucket {
         }
         let address = self.url(full_name, &["commit", sha, "statuses", "build"])?;
         // Retrying is safe: setting the same status twice has no effect.
-        self.client.send::<IgnoredAny>(Method::POST, address, &what, &body, RetryPolicy::Retry).await?;
+        self.client.send::<IgnoredAny>(Method::POST, address, &subject, &body, RetryPolicy::Retry).await?;
         Ok(())
     }
 }

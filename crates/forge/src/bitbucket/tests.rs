@@ -29,9 +29,9 @@ struct ScriptedForge {
 
 impl ScriptedForge {
     fn requests(&self) -> Vec<String> {
-        let asked = self.exchanges.lock().unwrap();
+        let exchanges = self.exchanges.lock().unwrap();
         let below = |exchange: &Exchange| exchange.url.strip_prefix(API).unwrap().to_owned();
-        asked.iter().map(|exchange| format!("{} {}", exchange.method, below(exchange))).collect()
+        exchanges.iter().map(|exchange| format!("{} {}", exchange.method, below(exchange))).collect()
     }
 
     fn last_body(&self) -> Value {
@@ -47,8 +47,8 @@ fn scripted_client(answers: impl IntoIterator<Item = Option<(u16, Value)>>) -> S
 fn scripted_with_token(token: &str, answers: impl IntoIterator<Item = Option<(u16, Value)>>) -> ScriptedForge {
     let written = |answer: Option<(u16, Value)>| answer.map(|(status, body)| (status, body.to_string().into_bytes()));
     let answers: Vec<ExchangeResult> = answers.into_iter().map(written).collect();
-    let (answers, asked, pauses) = (Mutex::new(answers), Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
-    let (notes, waits) = (asked.clone(), pauses.clone());
+    let (answers, exchanges, pauses) = (Mutex::new(answers), Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
+    let (notes, waits) = (exchanges.clone(), pauses.clone());
     let connections = Connections::with_stand_in(
         move |exchange| {
             notes.lock().unwrap().push(exchange);
@@ -62,7 +62,7 @@ fn scripted_with_token(token: &str, answers: impl IntoIterator<Item = Option<(u1
     );
     let endpoint = Endpoint { api_url: API.into(), connections };
     let forge = Forge::Bitbucket(Bitbucket::new(endpoint, Token::new(token)).unwrap());
-    ScriptedForge { forge, exchanges: asked, pauses }
+    ScriptedForge { forge, exchanges, pauses }
 }
 
 fn ok(body: Value) -> Option<(u16, Value)> {
@@ -144,8 +144,8 @@ async fn account_errors_name_the_missing_scope_or_token_form() {
     assert!(format!("{lacks}").contains("needs the scope read:user:bitbucket"), "{lacks}");
     // Each scope once, where Bitbucket's own message names it.
     let detail = json!({ "required": ["read:user:bitbucket"], "granted": ["read:repository:bitbucket"] });
-    let told = Some((403, json!({ "error": { "message": scopes, "detail": detail } })));
-    let lacks = scripted_with_token("ann@acme.example:ATATT3x", [told]).forge.account().await.unwrap_err();
+    let answer = Some((403, json!({ "error": { "message": scopes, "detail": detail } })));
+    let lacks = scripted_with_token("ann@acme.example:ATATT3x", [answer]).forge.account().await.unwrap_err();
     assert_eq!(format!("{lacks}").matches("read:user:bitbucket").count(), 1, "{lacks}");
     let unknown = refused(401, "Token is invalid, expired, or not supported for this endpoint.").await;
     assert!(matches!(unknown, Error::Denied { .. }), "{unknown:?}");
@@ -185,11 +185,11 @@ async fn repository_without_main_branch_or_https_url_is_an_error() {
 async fn open_pull_request_is_the_newest_not_from_a_fork() {
     let mut fork = pull(9, "OPEN");
     fork["source"]["repository"]["uuid"] = json!("{ffffffff-1660-40e2-ac86-735082b94b74}");
-    let mut gone = pull(8, "OPEN");
-    gone["source"]["repository"] = Value::Null;
+    let mut orphan = pull(8, "OPEN");
+    orphan["source"]["repository"] = Value::Null;
     let mut other = pull(7, "OPEN");
     other["source"]["branch"]["name"] = json!("job-2");
-    let played = scripted_client([page(json!([fork, gone, other, pull(3, "OPEN"), pull(5, "OPEN")]))]);
+    let played = scripted_client([page(json!([fork, orphan, other, pull(3, "OPEN"), pull(5, "OPEN")]))]);
     let found = played.forge.open_pull_request(REPOSITORY, "job").await.unwrap().unwrap();
     assert_eq!((found.number, found.head_branch.as_str(), found.base_branch.as_str()), (5, "job", "main"));
     assert_eq!(found.url, "https://bitbucket.org/acme/app/pull-requests/5");
@@ -209,8 +209,8 @@ async fn open_pull_request_is_the_newest_not_from_a_fork() {
 #[tokio::test]
 async fn creating_a_pull_request_sends_text_and_branches() {
     let played = scripted_client([page(json!([])), Some((201, pull(7, "OPEN")))]);
-    let made = played.forge.find_or_create_pull_request(REPOSITORY, &new_pull_request()).await.unwrap();
-    assert_eq!((made.number, made.state), (7, PullRequestState::Open));
+    let created = played.forge.find_or_create_pull_request(REPOSITORY, &new_pull_request()).await.unwrap();
+    assert_eq!((created.number, created.state), (7, PullRequestState::Open));
     assert_eq!(played.requests()[1], "POST /repositories/acme/app/pullrequests");
     assert_eq!(
         played.last_body(),
@@ -260,9 +260,9 @@ async fn unknown_head_commit_keeps_its_short_hash() {
         let found = scripted_client([ok(pull(7, "OPEN")), answer]).forge.pull_request(REPOSITORY, 7).await.unwrap();
         assert_eq!(found.head_sha, HASH[..12]);
     }
-    let mut gone = pull(7, "DECLINED");
-    gone["source"]["commit"] = Value::Null;
-    let found = scripted_client([ok(gone)]).forge.pull_request(REPOSITORY, 7).await.unwrap();
+    let mut declined = pull(7, "DECLINED");
+    declined["source"]["commit"] = Value::Null;
+    let found = scripted_client([ok(declined)]).forge.pull_request(REPOSITORY, 7).await.unwrap();
     assert_eq!(found.head_sha, "");
 }
 
@@ -344,9 +344,9 @@ async fn issue_comments_exclude_line_comments() {
 #[tokio::test]
 async fn reply_to_a_deleted_line_comment_is_no_issue_comment() {
     let inline = json!({ "path": "a.rs", "to": 9 });
-    let gone = comment(1, json!({ "deleted": true, "inline": inline }));
+    let deleted = comment(1, json!({ "deleted": true, "inline": inline }));
     let untold = comment(3, json!({ "parent": { "id": 99 } }));
-    let all = json!([gone, comment(2, json!({ "parent": { "id": 1 } })), untold]);
+    let all = json!([deleted, comment(2, json!({ "parent": { "id": 1 } })), untold]);
     let found = scripted_client([page(all)]).forge.issue_comments(REPOSITORY, 7).await.unwrap().items;
     assert_eq!(found.iter().map(|one| one.id).collect::<Vec<_>>(), [3]);
 }
@@ -459,7 +459,7 @@ fn invalid_settings_are_rejected() {
         let error = new(address, token).unwrap_err();
         assert!(matches!(error, Error::Settings { .. }), "{address}: {error:?}");
     }
-    let made =
+    let client =
         Bitbucket::new(Endpoint::new("https://api.bitbucket.org/2.0"), Token::new("ann@acme.example:ATATT3x")).unwrap();
-    assert!(!format!("{made:?}").contains("ATATT3x"));
+    assert!(!format!("{client:?}").contains("ATATT3x"));
 }

@@ -23,24 +23,24 @@ fn token(role: &str) -> TokenAccess {
 
 #[track_caller]
 fn check(feature: Feature, seen: &GitHubAccess, expected: &str) {
-    let said = match check_github(row(feature), seen, WorkflowPolicy::Allow) {
+    let text = match check_github(row(feature), seen, WorkflowPolicy::Allow) {
         FeatureStatus::Works => "works".to_owned(),
-        FeatureStatus::Missing(what) => format!("missing: {what}"),
-        FeatureStatus::Unknown(what) => format!("untold: {what}"),
-        FeatureStatus::NotNeeded(why) => format!("needless: {why}"),
+        FeatureStatus::Missing(message) => format!("missing: {message}"),
+        FeatureStatus::Unknown(message) => format!("untold: {message}"),
+        FeatureStatus::NotNeeded(reason) => format!("needless: {reason}"),
     };
-    assert_eq!(said, expected, "{feature:?}");
+    assert_eq!(text, expected, "{feature:?}");
 }
 
 #[test]
 fn bitbucket_reports_missing_reads_but_no_write_rights() {
-    let said = |pulls| BITBUCKET_FEATURES.each_ref().map(|row| check_bitbucket(row, pulls));
+    let statuses = |pulls| BITBUCKET_FEATURES.each_ref().map(|row| check_bitbucket(row, pulls));
     let pulls = "read:pullrequest and write:pullrequest";
     let push = FeatureStatus::Unknown("it needs read:repository and write:repository".into());
     let untold = FeatureStatus::Unknown(format!("it needs {pulls}"));
-    assert_eq!(said(BitbucketPulls::Readable), [FeatureStatus::Works, push.clone(), untold]);
+    assert_eq!(statuses(BitbucketPulls::Readable), [FeatureStatus::Works, push.clone(), untold]);
     let missing = FeatureStatus::Missing(format!("give the token {pulls}"));
-    assert_eq!(said(BitbucketPulls::Hidden), [FeatureStatus::Works, push, missing]);
+    assert_eq!(statuses(BitbucketPulls::Hidden), [FeatureStatus::Works, push, missing]);
 }
 
 #[test]
@@ -129,14 +129,14 @@ fn documented_feature_table_matches_the_code() {
     let page = include_str!("../../../../docs/forges.md");
     let rows = GITHUB_FEATURES.iter().map(|row| {
         let permissions = row.permissions.iter().map(|(name, level)| format!("`{name}: {}`", level.code()));
-        let who = match row.need {
+        let need = match row.need {
             FeatureNeed::Always => "always",
             FeatureNeed::ByRepository => "repositories connected with `--workflows`",
             FeatureNeed::Optional => "optional",
             FeatureNeed::TokensOnly => "`hooks install` with a token; an App has its own webhook",
         };
         let permissions = permissions.collect::<Vec<_>>().join(", ");
-        format!("| {} | {permissions} | `{}` | {who} |\n", row.description, row.scope)
+        format!("| {} | {permissions} | `{}` | {need} |\n", row.description, row.scope)
     });
     let table = rows.collect::<String>();
     assert!(page.contains(&table), "put this into docs/forges.md:\n{table}");

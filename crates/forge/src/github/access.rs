@@ -22,8 +22,8 @@ impl GitHub {
     /// Source: `GET /repos/{owner}/{repo}/collaborators/{username}/permission`.
     pub async fn permission(&self, full_name: &str, login: &str) -> Result<Access, Error> {
         let address = self.url(full_name, &["collaborators", account_name(login)?, "permission"])?;
-        let what = format!("what {login} may do in {full_name}");
-        let answer: AccessResponse = self.client.get(address, &what, RetryPolicy::Short).await?;
+        let subject = format!("what {login} may do in {full_name}");
+        let answer: AccessResponse = self.client.get(address, &subject, RetryPolicy::Short).await?;
         let permission = match answer.permission.as_str() {
             "admin" => Permission::Admin,
             "write" => Permission::Write,

@@ -95,8 +95,8 @@ impl GitHubApp {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
         let client = self.client()?;
         let address = client.url(&["repos", owner, name, "installation"]);
-        let what = format!("an installation of the App on {full_name}");
-        let answer: InstallationResponse = client.get(address, &what, RetryPolicy::Retry).await?;
+        let subject = format!("an installation of the App on {full_name}");
+        let answer: InstallationResponse = client.get(address, &subject, RetryPolicy::Retry).await?;
         Ok(answer.into())
     }
 

@@ -30,26 +30,26 @@ impl GitHub {
     /// Source: `GET /repos/{owner}/{repo}/issues/{issue_number}/comments`.
     pub async fn issue_comments(&self, full_name: &str, number: u64) -> Result<Listing<Comment>, Error> {
         let address = self.url(full_name, &["issues", &number.to_string(), "comments"])?;
-        let what = format!("the comments of {number} of {full_name}");
-        let answers: Listing<CommentResponse> = self.client.list(address, &what).await?;
+        let subject = format!("the comments of {number} of {full_name}");
+        let answers: Listing<CommentResponse> = self.client.list(address, &subject).await?;
         Ok(answers.filter_map(|answer| Some(answer.into())))
     }
 
     /// Source: `POST /repos/{owner}/{repo}/issues/{issue_number}/comments`.
     pub async fn create_comment(&self, full_name: &str, number: u64, body: &str) -> Result<Comment, Error> {
         let address = self.url(full_name, &["issues", &number.to_string(), "comments"])?;
-        let what = format!("{number} of {full_name}");
-        let answer: CommentResponse = self.client.post(address, &what, &json!({ "body": body })).await?;
+        let subject = format!("{number} of {full_name}");
+        let answer: CommentResponse = self.client.post(address, &subject, &json!({ "body": body })).await?;
         Ok(answer.into())
     }
 
     /// Source: `PATCH /repos/{owner}/{repo}/issues/comments/{comment_id}`.
     pub async fn edit_comment(&self, full_name: &str, comment: u64, body: &str) -> Result<Comment, Error> {
         let address = self.url(full_name, &["issues", "comments", &comment.to_string()])?;
-        let what = format!("comment {comment} of {full_name}");
+        let subject = format!("comment {comment} of {full_name}");
         let body = json!({ "body": body });
         let answer: CommentResponse =
-            self.client.send(Method::PATCH, address, &what, &body, RetryPolicy::Retry).await?;
+            self.client.send(Method::PATCH, address, &subject, &body, RetryPolicy::Retry).await?;
         Ok(answer.into())
     }
 }

@@ -91,14 +91,14 @@ mod tests {
 
     #[test]
     fn error_codes_are_worded_and_unknown_ones_quoted() {
-        for (code, words) in [
+        for (code, expected) in [
             (r#","code":"missing""#, "label does not exist"),
             (r#","code":"already_exists""#, "label already exists"),
             (r#","code":"unprocessable""#, "label can't be processed"),
             (r#","code":"new_one""#, "label is refused (new_one)"),
             ("", "label is refused"),
         ] {
-            check(&format!(r#"{{"message":"Validation Failed","errors":[{{"resource":"label"{code}}}]}}"#), words);
+            check(&format!(r#"{{"message":"Validation Failed","errors":[{{"resource":"label"{code}}}]}}"#), expected);
         }
         check(r#"{"message":"HEAD is behind."}"#, "HEAD is behind");
     }

@@ -98,17 +98,18 @@ impl GitHub {
     /// Source: `PATCH /repos/{owner}/{repo}/hooks/{hook_id}`, `PATCH /orgs/{org}/hooks/{hook_id}`,
     /// `PATCH /app/hook/config`.
     pub async fn edit_hook(&self, scope: &HookScope, hook: u64, settings: &HookSettings) -> Result<Hook, Error> {
-        let what = scope.description();
+        let subject = scope.description();
         if *scope == HookScope::App {
             let address = self.hook_url(scope, None, &["config"])?;
             let body = to_config(settings)?;
             let answer: ConfigResponse =
-                self.client.send(Method::PATCH, address, &what, &body, RetryPolicy::Retry).await?;
+                self.client.send(Method::PATCH, address, &subject, &body, RetryPolicy::Retry).await?;
             return Ok(answer.into());
         }
         let address = self.hook_url(scope, Some(hook), &[])?;
         let body = to_body(settings)?;
-        let answer: HookResponse = self.client.send(Method::PATCH, address, &what, &body, RetryPolicy::Retry).await?;
+        let answer: HookResponse =
+            self.client.send(Method::PATCH, address, &subject, &body, RetryPolicy::Retry).await?;
         Ok(answer.into())
     }
 

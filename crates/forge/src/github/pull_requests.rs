@@ -16,26 +16,26 @@ impl GitHub {
     /// Source: `GET /repos/{owner}/{repo}/pulls/{pull_number}`.
     pub async fn pull_request(&self, full_name: &str, number: u64) -> Result<PullRequest, Error> {
         let address = self.url(full_name, &["pulls", &number.to_string()])?;
-        let what = format!("pull request {number} of {full_name}");
-        let answer: PullRequestResponse = self.client.get(address, &what, RetryPolicy::Retry).await?;
+        let subject = format!("pull request {number} of {full_name}");
+        let answer: PullRequestResponse = self.client.get(address, &subject, RetryPolicy::Retry).await?;
         Ok(answer.into())
     }
 
     /// Source: `GET /repos/{owner}/{repo}/pulls/{pull_number}`.
     pub async fn pull_request_text(&self, full_name: &str, number: u64) -> Result<String, Error> {
         let address = self.url(full_name, &["pulls", &number.to_string()])?;
-        let what = format!("pull request {number} of {full_name}");
-        let answer: TextResponse = self.client.get(address, &what, RetryPolicy::Retry).await?;
+        let subject = format!("pull request {number} of {full_name}");
+        let answer: TextResponse = self.client.get(address, &subject, RetryPolicy::Retry).await?;
         Ok(answer.body.unwrap_or_default())
     }
 
     /// Source: `PATCH /repos/{owner}/{repo}/pulls/{pull_number}`.
     pub async fn edit_pull_request_text(&self, full_name: &str, number: u64, text: &str) -> Result<(), Error> {
         let address = self.url(full_name, &["pulls", &number.to_string()])?;
-        let what = format!("the text of pull request {number} of {full_name}");
+        let subject = format!("the text of pull request {number} of {full_name}");
         let body = json!({ "body": text });
         // No retry: the text may have changed, so the caller must read it again first.
-        self.client.send::<IgnoredAny>(Method::PATCH, address, &what, &body, RetryPolicy::Once).await?;
+        self.client.send::<IgnoredAny>(Method::PATCH, address, &subject, &body, RetryPolicy::Once).await?;
         Ok(())
     }
 
@@ -58,10 +58,10 @@ impl GitHub {
     /// Source: `POST /repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers`.
     pub async fn request_reviewers(&self, full_name: &str, number: u64, logins: &[&str]) -> Result<(), Error> {
         let address = self.url(full_name, &["pulls", &number.to_string(), "requested_reviewers"])?;
-        let what = format!("pull request {number} of {full_name}");
+        let subject = format!("pull request {number} of {full_name}");
         let body = json!({ "reviewers": logins });
         // Retrying is safe: requesting a reviewer twice has no effect.
-        self.client.send::<IgnoredAny>(Method::POST, address, &what, &body, RetryPolicy::Retry).await?;
+        self.client.send::<IgnoredAny>(Method::POST, address, &subject, &body, RetryPolicy::Retry).await?;
         Ok(())
     }
 }

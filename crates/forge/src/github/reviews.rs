@@ -11,8 +11,8 @@ impl GitHub {
     /// Source: `GET /repos/{owner}/{repo}/pulls/{pull_number}/reviews`.
     pub async fn reviews(&self, full_name: &str, number: u64) -> Result<Listing<Review>, Error> {
         let address = self.url(full_name, &["pulls", &number.to_string(), "reviews"])?;
-        let what = format!("the reviews of pull request {number} of {full_name}");
-        let answers: Listing<ReviewResponse> = self.client.list(address, &what).await?;
+        let subject = format!("the reviews of pull request {number} of {full_name}");
+        let answers: Listing<ReviewResponse> = self.client.list(address, &subject).await?;
         Ok(answers.filter_map(ReviewResponse::into_review))
     }
 
@@ -20,8 +20,8 @@ impl GitHub {
     pub async fn review(&self, full_name: &str, number: u64, review: u64) -> Result<Review, Error> {
         let (number, review) = (number.to_string(), review.to_string());
         let address = self.url(full_name, &["pulls", &number, "reviews", &review])?;
-        let what = format!("review {review} of pull request {number} of {full_name}");
-        let answer: ReviewResponse = self.client.get(address, &what, RetryPolicy::Retry).await?;
+        let subject = format!("review {review} of pull request {number} of {full_name}");
+        let answer: ReviewResponse = self.client.get(address, &subject, RetryPolicy::Retry).await?;
         answer
             .into_review()
             .ok_or_else(|| Error::Unexpected { status: 200, message: "the review has an unknown verdict".to_owned() })
@@ -36,8 +36,8 @@ impl GitHub {
     ) -> Result<Listing<ReviewComment>, Error> {
         let (number_text, review_text) = (number.to_string(), review.to_string());
         let address = self.url(full_name, &["pulls", &number_text, "reviews", &review_text, "comments"])?;
-        let what = format!("the comments of review {review} of pull request {number} of {full_name}");
-        let mut answers: Listing<ReviewCommentResponse> = self.client.list(address, &what).await?;
+        let subject = format!("the comments of review {review} of pull request {number} of {full_name}");
+        let mut answers: Listing<ReviewCommentResponse> = self.client.list(address, &subject).await?;
         // Line fields are optional in this list. Read missing ones from the pull request's list of comments.
         if answers.items.iter().any(|answer| !answer.has_position()) {
             let mut placed = self.list_comments(full_name, number).await?.items;
@@ -58,7 +58,7 @@ impl GitHub {
 
     async fn list_comments(&self, full_name: &str, number: u64) -> Result<Listing<ReviewCommentResponse>, Error> {
         let address = self.url(full_name, &["pulls", &number.to_string(), "comments"])?;
-        let what = format!("the comments on lines of pull request {number} of {full_name}");
-        self.client.list(address, &what).await
+        let subject = format!("the comments on lines of pull request {number} of {full_name}");
+        self.client.list(address, &subject).await
     }
 }

@@ -10,8 +10,8 @@ use crate::{CommitState, CommitStatus, Error, names::commit_name};
 impl GitHub {
     /// Source: `POST /repos/{owner}/{repo}/statuses/{sha}`.
     pub async fn set_status(&self, full_name: &str, sha: &str, status: &CommitStatus) -> Result<(), Error> {
-        let what = format!("commit {sha} of {full_name}");
-        let sha = commit_name(sha, &what)?;
+        let subject = format!("commit {sha} of {full_name}");
+        let sha = commit_name(sha, &subject)?;
         let mut body = json!({
             "state": match status.state {
                 CommitState::Pending => "pending",
@@ -27,7 +27,7 @@ impl GitHub {
         }
         let address = self.url(full_name, &["statuses", sha])?;
         // Retrying is safe: setting the same status twice has no effect.
-        self.client.send::<IgnoredAny>(Method::POST, address, &what, &body, RetryPolicy::Retry).await?;
+        self.client.send::<IgnoredAny>(Method::POST, address, &subject, &body, RetryPolicy::Retry).await?;
         Ok(())
     }
 }

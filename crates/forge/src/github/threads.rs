@@ -67,13 +67,13 @@ impl GitHub {
     /// Source: GraphQL `pullRequest.reviewThreads`.
     pub async fn threads(&self, full_name: &str, number: u64) -> Result<Listing<Thread>, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
-        let what = format!("the threads of pull request {number} of {full_name}");
-        let missing = || Error::NotFound { what: what.clone(), message: "there is no such pull request".to_owned() };
+        let subject = format!("the threads of pull request {number} of {full_name}");
+        let missing = || Error::NotFound { what: subject.clone(), message: "there is no such pull request".to_owned() };
         let mut all = Vec::new();
         let mut after = None;
         for _ in 0..MAX_PAGES {
             let variables = json!({ "owner": owner, "name": name, "number": number, "after": after });
-            let answer: Value = self.client.graphql(THREADS, &variables, &what, RetryPolicy::Retry).await?;
+            let answer: Value = self.client.graphql(THREADS, &variables, &subject, RetryPolicy::Retry).await?;
             let threads = answer.pointer("/repository/pullRequest/reviewThreads").ok_or_else(missing)?;
             let threads = ThreadNodes::deserialize(threads)
                 .map_err(|_| self.client.unexpected_response("the threads have another form"))?;

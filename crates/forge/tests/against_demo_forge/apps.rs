@@ -78,8 +78,8 @@ async fn answer(
     body: Bytes,
 ) -> Response {
     let bearer = headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
-    let asked = serde_json::from_slice(&body).unwrap_or_default();
-    stage.calls.lock().unwrap().push((format!("{method} {uri}"), bearer, asked));
+    let payload = serde_json::from_slice(&body).unwrap_or_default();
+    stage.calls.lock().unwrap().push((format!("{method} {uri}"), bearer, payload));
     let (status, answer) = (stage.answers)(&method, uri.path());
     exchanges::record(Source::Script, &method, &uri, &body, status, answer.to_string().as_bytes());
     let status = StatusCode::from_u16(status).unwrap();
@@ -157,9 +157,9 @@ async fn each_app_request_and_retry_has_its_own_jwt() {
     let forge = Forge::GitHub(GitHub::as_app(&app).unwrap());
     assert_eq!(forge.hooks(&HookScope::App).await.unwrap().items[0].url, "https://h");
     forge.deliveries(&HookScope::App, 0).await.unwrap_err();
-    let asked = stage.calls();
-    let jwts: BTreeSet<_> = asked.iter().map(|(_, bearer, _)| bearer.clone().unwrap()).collect();
-    assert_eq!((asked.len(), jwts.len()), (3, 3), "each request has its own JWT, also a retry");
+    let calls = stage.calls();
+    let jwts: BTreeSet<_> = calls.iter().map(|(_, bearer, _)| bearer.clone().unwrap()).collect();
+    assert_eq!((calls.len(), jwts.len()), (3, 3), "each request has its own JWT, also a retry");
 }
 
 #[tokio::test]
@@ -167,10 +167,10 @@ async fn echoed_jwt_is_redacted_from_the_error() {
     let seen: Arc<Mutex<String>> = Arc::default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let kept = seen.clone();
+    let recorded = seen.clone();
     let repeat = async move |headers: HeaderMap| {
         let bearer = headers["authorization"].to_str().unwrap().to_owned();
-        kept.lock().unwrap().clone_from(&bearer);
+        recorded.lock().unwrap().clone_from(&bearer);
         (StatusCode::FORBIDDEN, Json(json!({ "message": format!("{bearer} may not") })))
     };
     let routes = Router::new().fallback(repeat);
@@ -192,11 +192,11 @@ async fn installation_token_is_limited_to_one_repository() {
     assert_eq!(minted.token.reveal(), long_token());
     assert_eq!(minted.expires_in.as_secs(), 3_600, "at most GitHub's maximum of one hour");
     app.installation_token(5, RepositorySelector::Name("acme/app"), &wanted).await.unwrap();
-    let asked: Vec<Value> = stage.calls().into_iter().skip(1).map(|(_, _, body)| body).collect();
-    assert_eq!(asked[0], json!({ "repository_ids": [u64::MAX], "permissions": { "contents": "write" } }));
-    assert_eq!(asked[1], json!({ "repositories": ["app"], "permissions": { "contents": "write" } }));
-    let gone = app.get_installation("acme/other").await.unwrap_err();
-    assert_eq!(gone.to_string(), "find an installation of the App on acme/other");
+    let bodies: Vec<Value> = stage.calls().into_iter().skip(1).map(|(_, _, body)| body).collect();
+    assert_eq!(bodies[0], json!({ "repository_ids": [u64::MAX], "permissions": { "contents": "write" } }));
+    assert_eq!(bodies[1], json!({ "repositories": ["app"], "permissions": { "contents": "write" } }));
+    let error = app.get_installation("acme/other").await.unwrap_err();
+    assert_eq!(error.to_string(), "find an installation of the App on acme/other");
 }
 
 #[tokio::test]
@@ -225,8 +225,8 @@ async fn bot_request_is_authenticated_only_after_a_denial() {
         let refused =
             GitHubApp::new(stage.endpoint(), "7", &key).unwrap().bot_account("pullyard-acme").await.unwrap_err();
         assert!(status != 401 || matches!(refused, Error::Denied { .. }), "{refused:?}");
-        let asked: Vec<bool> = stage.calls().into_iter().map(|(_, bearer, _)| bearer.is_some()).collect();
-        assert_eq!(asked, [false, true][..expected], "{status}");
+        let has_bearer: Vec<bool> = stage.calls().into_iter().map(|(_, bearer, _)| bearer.is_some()).collect();
+        assert_eq!(has_bearer, [false, true][..expected], "{status}");
     }
 }
 
@@ -242,9 +242,9 @@ async fn manifest_code_is_converted_once_and_keys_are_hidden() {
         }
     };
     let stage = FakeGitHub::start(convert(json!("s3cret"))).await;
-    let made = convert_manifest(&stage.endpoint(), "c0de").await.unwrap();
-    assert_eq!((made.id, made.pem.as_str(), made.webhook_secret.as_deref()), (7, "PEM", Some("s3cret")));
-    assert!(!format!("{made:?}").contains("PEM") && !format!("{made:?}").contains("s3cret"));
+    let app = convert_manifest(&stage.endpoint(), "c0de").await.unwrap();
+    assert_eq!((app.id, app.pem.as_str(), app.webhook_secret.as_deref()), (7, "PEM", Some("s3cret")));
+    assert!(!format!("{app:?}").contains("PEM") && !format!("{app:?}").contains("s3cret"));
     assert_eq!(stage.calls()[0].1, None);
     assert!(matches!(convert_manifest(&stage.endpoint(), "old").await, Err(Error::NotFound { .. })));
     assert_eq!(stage.calls().len(), 2, "the conversion is not retried");

@@ -78,7 +78,7 @@ async fn forward(State(between): State<Arc<(String, String)>>, request: Request)
         response = response.header(name, value);
     }
     let status = answer.status().as_u16();
-    let said = answer.bytes().await.unwrap();
-    record(Source::Demo, &head.method, &head.uri, &body, status, &said);
-    response.body(Body::from(said)).unwrap()
+    let response_body = answer.bytes().await.unwrap();
+    record(Source::Demo, &head.method, &head.uri, &body, status, &response_body);
+    response.body(Body::from(response_body)).unwrap()
 }

@@ -148,8 +148,8 @@ async fn pull_request_is_found_after_a_lost_response() {
 
 #[tokio::test]
 async fn failed_creation_is_repeated_if_nothing_exists() {
-    let made: ScriptLine = (201, &[], pull().to_string());
-    let scripted = ScriptedExchange::start([pulls(&[]), fault(500), pulls(&[]), made]).await;
+    let created: ScriptLine = (201, &[], pull().to_string());
+    let scripted = ScriptedExchange::start([pulls(&[]), fault(500), pulls(&[]), created]).await;
     let forge = forge_at(&scripted.url, TOKEN);
     let found = forge.find_or_create_pull_request(REPOSITORY, &new_pull_request("job")).await.unwrap();
     assert_eq!((found.number, scripted.requests().len()), (7, 4));
@@ -204,8 +204,9 @@ async fn same_branch_name_in_a_fork_is_ignored() {
         pull["base"]["repo"] = json!({ "id": 7 });
         pull
     };
-    let (fork, gone, ours) = (from(1, json!({ "id": 8 })), from(2, json!(null)), from(3, json!({ "id": 7 })));
-    let scripted = ScriptedExchange::start([pulls(&[fork.clone(), gone.clone(), ours]), pulls(&[fork, gone])]).await;
+    let (fork, orphan, ours) = (from(1, json!({ "id": 8 })), from(2, json!(null)), from(3, json!({ "id": 7 })));
+    let scripted =
+        ScriptedExchange::start([pulls(&[fork.clone(), orphan.clone(), ours]), pulls(&[fork, orphan])]).await;
     let forge = forge_at(&scripted.url, TOKEN);
     let mut found = Vec::new();
     for _ in 0..2 {
@@ -274,8 +275,8 @@ async fn invalid_settings_are_rejected() {
 #[tokio::test]
 async fn clients_share_connections_but_not_tokens() {
     const CLIENTS: usize = 20;
-    let (opened, asked) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
-    let (opens, asks) = (opened.clone(), asked.clone());
+    let (opened, authorizations) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
+    let (opens, asks) = (opened.clone(), authorizations.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let account = async move |headers: HeaderMap| {
@@ -298,7 +299,7 @@ async fn clients_share_connections_but_not_tokens() {
     // A connection may still be busy when the next call starts.
     assert!(shared <= CLIENTS / 2, "{shared} connections");
     let expected: Vec<_> = (0..CLIENTS).map(|number| format!("Bearer token-{number}")).collect();
-    assert_eq!(*asked.lock().unwrap(), expected);
+    assert_eq!(*authorizations.lock().unwrap(), expected);
     client(&Connections::default(), "another").account().await.unwrap();
     assert_eq!(opened.load(Ordering::SeqCst), shared + 1);
 }

@@ -193,13 +193,13 @@ fn is_running(process: &str) -> bool {
     std::fs::read(format!("/proc/{process}/environ")).is_ok_and(|environ| !environ.is_empty())
 }
 
-async fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+async fn wait_until(condition: &str, is_so: impl Fn() -> bool) {
     let look = async {
         while !is_so() {
             sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(Duration::from_secs(120), look).await.unwrap_or_else(|_| panic!("{what}"));
+    timeout(Duration::from_secs(120), look).await.unwrap_or_else(|_| panic!("{condition}"));
 }
 
 #[tokio::test]

@@ -64,8 +64,8 @@ async fn review_is_read_with_comments_and_threads_and_answered() {
     let comments = forge.review_comments(REPOSITORY, pull.number, id).await.unwrap();
     assert!(!comments.truncated);
     let comments = comments.items;
-    let words: Vec<_> = comments.iter().map(|comment| comment.body.as_str()).collect();
-    assert_eq!(words, ["Rename it.", "And say why."]);
+    let bodies: Vec<_> = comments.iter().map(|comment| comment.body.as_str()).collect();
+    assert_eq!(bodies, ["Rename it.", "And say why."]);
     assert_eq!((comments[0].path.as_str(), comments[0].side), ("change.txt", Side::Right));
     assert_eq!(comments[0].lines, Lines::Current { start: None, end: 1 });
     assert_eq!(forge.comments(REPOSITORY, pull.number).await.unwrap().items, comments);
@@ -89,8 +89,8 @@ async fn review_is_read_with_comments_and_threads_and_answered() {
 #[tokio::test]
 async fn demo_forge_answers_the_calls_around_a_review() {
     let (world, forge, pull) = with_pull_request().await;
-    let made = forge.create_comment(REPOSITORY, pull.number, "Started.").await.unwrap();
-    let changed = forge.edit_comment(REPOSITORY, pull.number, made.id, "Done.").await.unwrap();
+    let created = forge.create_comment(REPOSITORY, pull.number, "Started.").await.unwrap();
+    let changed = forge.edit_comment(REPOSITORY, pull.number, created.id, "Done.").await.unwrap();
     assert_eq!(forge.issue_comments(REPOSITORY, pull.number).await.unwrap().items, [changed]);
     let (context, description) = ("pullyard".to_owned(), "Revised as asked.".to_owned());
     let status = CommitStatus { state: CommitState::Success, context, description, target_url: None, branch: None };
@@ -198,12 +198,12 @@ async fn every_review_event_is_signed_and_parsed() {
             Event::Ignored { event, .. } => assert_eq!(event, "pull_request_review_comment"),
         }
     }
-    let asked = ReviewState::ChangesRequested;
+    let state = ReviewState::ChangesRequested;
     assert_eq!(
         reviews,
         [
-            (ReviewAction::Submitted, asked, "Not yet.".to_owned()),
-            (ReviewAction::Edited, asked, "Not at all.".to_owned())
+            (ReviewAction::Submitted, state, "Not yet.".to_owned()),
+            (ReviewAction::Edited, state, "Not at all.".to_owned())
         ]
     );
     let pushed = PullRequestAction::Synchronize;

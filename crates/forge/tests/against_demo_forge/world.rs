@@ -100,9 +100,9 @@ pub(crate) async fn call_api(method: &str, address: String, token: &str, body: V
     let request = http().request(method.parse().unwrap(), address).bearer_auth(token).json(&body);
     let answer = request.send().await.unwrap();
     let status = answer.status();
-    let said: Value = answer.json().await.unwrap();
-    assert!(status.is_success(), "{status}: {said}");
-    said
+    let body: Value = answer.json().await.unwrap();
+    assert!(status.is_success(), "{status}: {body}");
+    body
 }
 
 pub(crate) fn new_pull_request(head: &str) -> NewPullRequest {

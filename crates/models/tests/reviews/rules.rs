@@ -252,7 +252,7 @@ fn plan_job(job: u8, ticket: &Ticket, pull: &PullRequest, now: Hour) -> (Ticket,
 }
 
 fn ended_job(job: u8, work: Work, now: Hour) -> Job {
-    let made = match job {
+    let new_job = match job {
         FIRST_JOB | NEXT_JOB => Job { id: job_id(job), ..fixtures::ready_job() },
         _ => {
             plan_revise_job(
@@ -273,7 +273,7 @@ fn ended_job(job: u8, work: Work, now: Hour) -> Job {
         Work::None | Work::Pending | Work::Running => panic!("this work has not ended"),
     };
     let cancel = (work == Work::Cancelled).then(|| Cancel::automatic("#231 was closed", time(now)));
-    Job { status, worked, cancel, ended_at: Some(time(now)), ..made }
+    Job { status, worked, cancel, ended_at: Some(time(now)), ..new_job }
 }
 
 fn facts(question: &DecisionFacts) -> ReviewFacts {

@@ -60,7 +60,7 @@ impl World {
         let table = &state.table;
         let id = u8::try_from(review).unwrap_or(0);
         let request = self.setting.requests & 1 << review != 0;
-        let does = |what| Step::new(what, hook);
+        let does = |action| Step::new(action, hook);
         let answered = move |state: &mut State| {
             state.hooks[hook] = DeliveryProcess::Idle;
             state.remaining.answered |= 1 << review;
@@ -68,12 +68,12 @@ impl World {
         let dies = move |state: &mut State| state.hooks[hook] = DeliveryProcess::Idle;
         match state.hooks[hook] {
             DeliveryProcess::Idle => {
-                let left = state.remaining.deliveries[review];
-                if left > 0 || state.remaining.answered & 1 << review == 0 {
-                    let mut told = *state;
-                    told.remaining.deliveries[review] = left.saturating_sub(1);
-                    told.hooks[hook] = self.read_facts(state, review);
-                    next.push((does("delivery reads,"), told));
+                let remaining = state.remaining.deliveries[review];
+                if remaining > 0 || state.remaining.answered & 1 << review == 0 {
+                    let mut after = *state;
+                    after.remaining.deliveries[review] = remaining.saturating_sub(1);
+                    after.hooks[hook] = self.read_facts(state, review);
+                    next.push((does("delivery reads,"), after));
                 }
             }
             DeliveryProcess::Read { known, first, closed, revised, pr } => {
@@ -88,21 +88,21 @@ impl World {
                     closed,
                 };
                 let decided = self.rules.decide(question);
-                let mut told = *state;
+                let mut after = *state;
                 match decided {
-                    DecideOutcome::Answer => answered(&mut told),
-                    DecideOutcome::Record => told.hooks[hook] = DeliveryProcess::Record,
+                    DecideOutcome::Answer => answered(&mut after),
+                    DecideOutcome::Record => after.hooks[hook] = DeliveryProcess::Record,
                     DecideOutcome::Trigger => {
-                        told.hooks[hook] = DeliveryProcess::Trigger { then: table.now, ticket: true, pr }
+                        after.hooks[hook] = DeliveryProcess::Trigger { then: table.now, ticket: true, pr }
                     }
                     DecideOutcome::Remember { held, opens } => {
                         let answer = if held { Answer::Held } else { Answer::Paused };
                         let job = table.ticket.active.filter(|_| !request);
                         let marked = self.rules.change(Change::Remember(opens), table.ticket, revised).0;
                         match known {
-                            Some(_) if marked == table.ticket => answered(&mut told),
-                            Some(_) => told.hooks[hook] = DeliveryProcess::Mark { opens, ticket: true },
-                            None => told.hooks[hook] = DeliveryProcess::Put { answer, job, opens, ticket: true },
+                            Some(_) if marked == table.ticket => answered(&mut after),
+                            Some(_) => after.hooks[hook] = DeliveryProcess::Mark { opens, ticket: true },
+                            None => after.hooks[hook] = DeliveryProcess::Put { answer, job, opens, ticket: true },
                         }
                     }
                 }
@@ -113,7 +113,7 @@ impl World {
                         DecideOutcome::Trigger => "delivery decides: a job,",
                         DecideOutcome::Remember { .. } => "delivery decides: it waits,",
                     }),
-                    told,
+                    after,
                 ));
             }
             DeliveryProcess::Record => {
@@ -148,12 +148,12 @@ impl World {
 
     fn settler(&mut self, state: &State, at: usize, next: &mut NextStates) -> Result<(), String> {
         let table = &state.table;
-        let does = |what| Step::new(what, at);
+        let does = |action| Step::new(action, at);
         let idle = move |state: &mut State| state.settlers[at] = Settler::Idle;
-        let mut goes = |what: &'static str, settler: Settler| {
+        let mut goes = |action: &'static str, settler: Settler| {
             let mut moved = *state;
             moved.settlers[at] = settler;
-            next.push((does(what), moved));
+            next.push((does(action), moved));
         };
         match state.settlers[at] {
             Settler::Idle => {
@@ -345,9 +345,9 @@ impl World {
                 let cut_short = table.covers[usize::from(job)] == 0 && table.jobs[slot(job)] == Work::NeverBegan;
                 let named = (entry.job == Some(job) || had) && entry.answer != Answer::Refused;
                 // The next job gets the reviews of a failed job while that is the ticket's last.
-                let told = !failed(job) || table.failed_job == Some(job);
+                let is_current = !failed(job) || table.failed_job == Some(job);
                 let covers = |covered: u8| members(covered).any(|covered| covered == review);
-                cut_short || named && told && covers(table.covers[usize::from(job)])
+                cut_short || named && is_current && covers(table.covers[usize::from(job)])
             }
             (StoredState::Deferred | StoredState::Absorbed(_), Some(StoredReview::Deferred)) => {
                 let is_marked = table.ticket.deferred.is_some() && table.ticket.row.is_some();
@@ -390,8 +390,8 @@ impl explore::World for World {
             || !active.is_empty()
             || table.ticket.row.is_some_and(|row| row <= table.now)
             || table.now < self.setting.hours;
-        let told = (0..self.setting.reviews).all(|review| state.remaining.answered & 1 << review != 0);
-        if busy || !told {
+        let has_all_answers = (0..self.setting.reviews).all(|review| state.remaining.answered & 1 << review != 0);
+        if busy || !has_all_answers {
             return Ok(());
         }
         (0..self.setting.reviews).try_for_each(|review| self.check_idle_review(state, review))

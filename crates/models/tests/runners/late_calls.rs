@@ -45,22 +45,22 @@ impl World {
     pub(super) fn late_call(&mut self, state: &State, next: &mut NextStates) -> Result<(), String> {
         let Some(late) = state.late_call else { return Ok(()) };
         let (LateCall::Sent { change, .. } | LateCall::Read { change, .. }) = late;
-        let Some(who) = change.runner() else { return Err("a late call is nobody's".into()) };
+        let Some(runner) = change.runner() else { return Err("a late call is nobody's".into()) };
         match late {
-            LateCall::Sent { job, .. } => self.read_late_call(state, who, change, job, next),
+            LateCall::Sent { job, .. } => self.read_late_call(state, runner, change, job, next),
             LateCall::Read { read, .. } => {
                 let (written, _) = self.write_call(state, change, read)?;
-                let name = Step::new("is written late: a call of runner", who);
+                let name = Step::new("is written late: a call of runner", runner);
                 push_written(name, state, written, next, |state| state.late_call = None);
             }
         }
         Ok(())
     }
 
-    fn read_late_call(&mut self, state: &State, who: usize, change: Change, job: Option<u8>, next: &mut NextStates) {
+    fn read_late_call(&mut self, state: &State, runner: usize, change: Change, job: Option<u8>, next: &mut NextStates) {
         let looks = match change {
             Change::Claim { claim, .. } => {
-                self.may_claim(state, who, claim) && self.claimed_job(state, who, claim).is_none()
+                self.may_claim(state, runner, claim) && self.claimed_job(state, runner, claim).is_none()
             }
             _ => true,
         };
@@ -73,11 +73,14 @@ impl World {
                 let ticket = state.tickets[at];
                 let read = CallFacts { job: to_u8(at), version_read: seen, ticket, then: state.now, fresh: true };
                 let late = Some(LateCall::Read { change, read });
-                next.push((Step::new("is read late: a call of runner", who), State { late_call: late, ..*state }));
+                next.push((Step::new("is read late: a call of runner", runner), State { late_call: late, ..*state }));
             }
         }
         if !some {
-            next.push((Step::new("comes to nothing: a late call of runner", who), State { late_call: None, ..*state }));
+            next.push((
+                Step::new("comes to nothing: a late call of runner", runner),
+                State { late_call: None, ..*state },
+            ));
         }
     }
 }

@@ -236,8 +236,8 @@ impl Rules {
                 };
                 job.claim(&claim, now).map(Some)
             }
-            Change::Progress { runner, claim, attempt, to: TargetPhase::Syncing, inputs_read: told } => {
-                job.begin_push(&fence(job, runner, claim, attempt), told.into(), now).map(Some)
+            Change::Progress { runner, claim, attempt, to: TargetPhase::Syncing, inputs_read } => {
+                job.begin_push(&fence(job, runner, claim, attempt), inputs_read.into(), now).map(Some)
             }
             Change::Progress { runner, claim, attempt, to, inputs_read: _ } => {
                 let to = match to {
@@ -341,19 +341,21 @@ impl Rules {
         runner.slots.get(&job.id).is_some_and(|slot| is_slot_of_job(job, runner, slot))
     }
 
-    fn write_runner(&mut self, spoken: RunnerWrite, stored: ItemVersion, other: ItemVersion) -> ItemVersion {
-        let key = (spoken, stored, other);
+    fn write_runner(&mut self, write: RunnerWrite, stored: ItemVersion, other: ItemVersion) -> ItemVersion {
+        let key = (write, stored, other);
         if let Some(known) = self.runner_write_cache.get(&key) {
             return *known;
         }
         let mut next = self.runners.get(stored).clone();
-        match spoken {
+        match write {
             RunnerWrite::Heartbeat { runs, then } => {
                 let active = runs.into_iter().map(|job| self.id(job)).collect();
-                let said = Heartbeat { instance: instance(), active_jobs: active, draining: false, is_sign_off: false };
-                let heard = self.runners.get(other).with_heartbeat(said, self.setting.moments.time(then)).unwrap();
+                let heartbeat =
+                    Heartbeat { instance: instance(), active_jobs: active, draining: false, is_sign_off: false };
+                let runner =
+                    self.runners.get(other).with_heartbeat(heartbeat, self.setting.moments.time(then)).unwrap();
                 // A heartbeat does not write slots or claims.
-                next = Runner { slots: next.slots, claims: next.claims, ..heard };
+                next = Runner { slots: next.slots, claims: next.claims, ..runner };
             }
             RunnerWrite::WithSlot => {
                 let job = self.jobs.get(other);

@@ -9,7 +9,7 @@ use pullyard_domain::job::{DesiredState, JobStatus, PUSH_WINDOW};
 
 impl World {
     pub(super) fn runner(&mut self, state: &State, at: usize, next: &mut NextStates) -> Result<(), String> {
-        let does = |what| Step::new(what, at);
+        let does = |action| Step::new(action, at);
         let Some(work) = state.work[at] else {
             self.claim_job(state, at, next);
             return Ok(());
@@ -69,7 +69,7 @@ impl World {
 
     fn claim_job(&mut self, state: &State, at: usize, next: &mut NextStates) {
         let (stored, claim) = (state.runners[at], state.claims[at]);
-        let does = |what| Step::new(what, at);
+        let does = |action| Step::new(action, at);
         if let Some(job) = self.claimed_job(state, at, claim) {
             let claimed = self.rules.job(state.jobs[job]);
             let attempt = u8::try_from(claimed.attempt).unwrap_or(u8::MAX);
@@ -94,9 +94,9 @@ impl World {
             let change = Change::Claim { runner: to_u8(at), claim };
             let seen = state.jobs[job];
             if matches!(self.rules.change(change, seen, state.now), Outcome::Changed(_)) {
-                let mut asked = *state;
-                asked.calls[at] = Call::Claim { job: to_u8(job), seen, then: state.now, fresh: true };
-                next.push((does("is to get a job: runner"), asked));
+                let mut after = *state;
+                after.calls[at] = Call::Claim { job: to_u8(job), seen, then: state.now, fresh: true };
+                next.push((does("is to get a job: runner"), after));
             }
         }
     }
@@ -126,10 +126,10 @@ impl World {
         self.double_call(state, at, change, Some(work.job), next);
         let (seen, fresh) = (state.jobs[job], true);
         let outcome = self.rules.change(change, seen, then);
-        let mut asked = *state;
+        let mut after = *state;
         let name = match outcome {
             Outcome::Changed(_) => {
-                asked.calls[at] = match change {
+                after.calls[at] = match change {
                     Change::Finish { .. } => Call::Finish { seen, ticket, then, fresh },
                     Change::Yield { .. } => Call::Yield { seen, ticket, then, fresh },
                     _ => Call::Progress { seen, then, fresh },
@@ -137,22 +137,22 @@ impl World {
                 "is read: the call of runner"
             }
             Outcome::AlreadyDone if matches!(change, Change::Finish { .. } | Change::Yield { .. }) => {
-                drop_work(&mut asked, at);
+                drop_work(&mut after, at);
                 "is told that it has finished: runner"
             }
             Outcome::AlreadyDone => {
-                self.advance_phase(&mut asked, at, work, then);
+                self.advance_phase(&mut after, at, work, then);
                 "repeats its phase: runner"
             }
             Outcome::StopRequested => {
                 let pause = self.rules.job(seen).want == DesiredState::Pause;
                 let phase = if pause { Phase::Pausing } else { Phase::Stopping };
-                asked.work[at] = Some(Work { phase, ..work });
+                after.work[at] = Some(Work { phase, ..work });
                 "is told to stop: runner"
             }
             Outcome::NewerInput => {
                 let read = u8::try_from(self.rules.job(seen).inputs).unwrap_or(u8::MAX);
-                asked.work[at] = Some(Work { phase: Phase::Executing, inputs_read: read, ..work });
+                after.work[at] = Some(Work { phase: Phase::Executing, inputs_read: read, ..work });
                 "reads what was said: runner"
             }
             Outcome::LeaseLost | Outcome::NoChange => {
@@ -161,11 +161,11 @@ impl World {
                 if held {
                     return Err(format!("runner {at} is told that it has lost job {job}, which it holds"));
                 }
-                drop_work(&mut asked, at);
+                drop_work(&mut after, at);
                 "has lost its job: runner"
             }
         };
-        next.push((Step::new(name, at), asked));
+        next.push((Step::new(name, at), after));
         Ok(())
     }
 
@@ -268,7 +268,9 @@ impl World {
         }
         let (pushed, after) = (state.pushed[usize::from(job)], self.rules.job(after));
         match change {
-            Change::Progress { to: TargetPhase::Syncing, inputs_read: told, .. } if after.inputs != u32::from(told) => {
+            Change::Progress { to: TargetPhase::Syncing, inputs_read, .. }
+                if after.inputs != u32::from(inputs_read) =>
+            {
                 Err(format!("job {job} is pushed without what was said to it"))
             }
             Change::Finish { completed: true, .. } if pushed & 1 << after.attempt == 0 => {
@@ -285,30 +287,30 @@ impl World {
 
     pub(super) fn heartbeat(&mut self, state: &State, at: usize, next: &mut NextStates) {
         let stored = state.runners[at];
-        let does = |what| Step::new(what, at);
+        let does = |action| Step::new(action, at);
         match state.heartbeats[at] {
             None => {
                 let runs = state.work[at].map(|work| work.job);
                 // At most one heartbeat per moment, so that no two have the same time.
                 if self.rules.runner(stored).last_heartbeat < self.setting.moments.time(state.now) {
-                    let mut told = *state;
-                    told.heartbeats[at] =
+                    let mut after = *state;
+                    after.heartbeats[at] =
                         Some(PendingHeartbeat { version_read: stored, active_job: runs, then: state.now });
-                    next.push((does("is read: the heartbeat of runner"), told));
+                    next.push((does("is read: the heartbeat of runner"), after));
                 }
             }
             Some(PendingHeartbeat { version_read: seen, active_job: runs, then }) => {
-                let mut told = *state;
-                told.heartbeats[at] = None;
+                let mut after = *state;
+                after.heartbeats[at] = None;
                 if self.rules.runner(stored).epoch != self.rules.runner(seen).epoch {
-                    next.push((does("heartbeat: stale, runner"), told));
+                    next.push((does("heartbeat: stale, runner"), after));
                     return;
                 }
-                told.runners[at] = self.rules.with_heartbeat(seen, stored, runs, then);
+                after.runners[at] = self.rules.with_heartbeat(seen, stored, runs, then);
                 if then == state.now {
-                    told.last_heartbeat[at] = then;
+                    after.last_heartbeat[at] = then;
                 }
-                next.push((does("sends a heartbeat: runner"), told));
+                next.push((does("sends a heartbeat: runner"), after));
             }
         }
     }
@@ -317,8 +319,8 @@ impl World {
 fn next_change(at: usize, claim: u8, work: Work) -> Option<Change> {
     let (runner, attempt) = (to_u8(at), work.attempt);
     let progress = |to| {
-        let told = if to == TargetPhase::Syncing { work.inputs_read } else { 0 };
-        Change::Progress { runner, claim, attempt, to, inputs_read: told }
+        let inputs_read = if to == TargetPhase::Syncing { work.inputs_read } else { 0 };
+        Change::Progress { runner, claim, attempt, to, inputs_read }
     };
     Some(match work.phase {
         Phase::Claimed => progress(TargetPhase::Preparing),

@@ -143,11 +143,11 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(setting: &Setting, rules: &mut Rules) -> Self {
-        let made = [0, 1].map(|at| rules.first_job(at));
+        let first_jobs = [0, 1].map(|at| rules.first_job(at));
         Self {
             now: 0,
-            jobs: made.map(|(job, _)| job),
-            tickets: made.map(|(_, ticket)| ticket),
+            jobs: first_jobs.map(|(job, _)| job),
+            tickets: first_jobs.map(|(_, ticket)| ticket),
             runners: [0, 1].map(|at| rules.new_runner(at)),
             work: [None; MAX_OF_EACH],
             claims: [0; MAX_OF_EACH],

@@ -8,10 +8,10 @@ use crate::explore::Step;
 
 impl World {
     pub(super) fn sweeper(&mut self, state: &State, at: usize, next: &mut NextStates) -> Result<(), String> {
-        let mut goes = |what: &'static str, who: usize, sweeper: Sweeper| {
+        let mut goes = |action: &'static str, actor: usize, sweeper: Sweeper| {
             let mut moved = *state;
             moved.sweepers[at] = sweeper;
-            next.push((Step::new(what, who), moved));
+            next.push((Step::new(action, actor), moved));
         };
         let then = state.now;
         match state.sweepers[at] {

@@ -27,7 +27,7 @@ impl World {
             table::end(state, ending, &mut self.rules, &self.setting)
         };
         let at = usize::from(job);
-        let stood = matches!(self.rules.job(value).status, JobStatus::AwaitingInput | JobStatus::Paused);
+        let was_suspended = matches!(self.rules.job(value).status, JobStatus::AwaitingInput | JobStatus::Paused);
         let step = Step::new(wish_name(wish), at);
         let Some(mut written) = written? else {
             let mut stale = *state;
@@ -40,9 +40,9 @@ impl World {
         match wish {
             UserRequest::Pause => written.pause_wanted[at] = true,
             UserRequest::Cancel | UserRequest::Continue => written.pause_wanted[at] = false,
-            UserRequest::Input(what) => {
-                written.stored_inputs[at] |= 1 << what;
-                written.pause_wanted[at] &= !stood;
+            UserRequest::Input(input) => {
+                written.stored_inputs[at] |= 1 << input;
+                written.pause_wanted[at] &= !was_suspended;
             }
         }
         if written.faults > 0 && matches!(wish, UserRequest::Input(_)) {
@@ -63,17 +63,17 @@ impl World {
             (UserRequest::Input(says), state.remaining_inputs > 0),
         ];
         for (wish, _) in may.into_iter().filter(|(_, may)| *may) {
-            let known = matches!(wish, UserRequest::Input(what) if state.stored_inputs[job] & 1 << what != 0);
-            let mut asked = *state;
-            spend(&mut asked, wish, -1);
+            let known = matches!(wish, UserRequest::Input(input) if state.stored_inputs[job] & 1 << input != 0);
+            let mut after = *state;
+            spend(&mut after, wish, -1);
             if known {
-                next.push((Step::new("is told that it was said: job", job), asked));
+                next.push((Step::new("is told that it was said: job", job), after));
                 continue;
             }
             let (value, ticket, then) = (state.jobs[job], state.tickets[job], state.now);
             if matches!(self.rules.change(Change::User(wish), value, then), Outcome::Changed(_)) {
-                asked.user_call = Some(UserCall { request: wish, job: to_u8(job), value, ticket, then, fresh: true });
-                next.push((Step::new("is read for a wish: job", job), asked));
+                after.user_call = Some(UserCall { request: wish, job: to_u8(job), value, ticket, then, fresh: true });
+                next.push((Step::new("is read for a wish: job", job), after));
             }
         }
     }
@@ -95,11 +95,11 @@ fn wish_name(wish: UserRequest) -> &'static str {
 
 /// Uses up a request, or returns it to the budget.
 fn spend(state: &mut State, wish: UserRequest, by: i8) {
-    let left = match wish {
+    let budget = match wish {
         UserRequest::Cancel => &mut state.cancels,
         UserRequest::Pause => &mut state.pauses,
         UserRequest::Input(_) => &mut state.remaining_inputs,
         UserRequest::Continue => return,
     };
-    *left = left.saturating_add_signed(by);
+    *budget = budget.saturating_add_signed(by);
 }

@@ -26,10 +26,10 @@ impl World {
     fn environment(&mut self, state: &State, next: &mut NextStates) {
         for at in 0..self.setting.jobs {
             if let Some(settled) = self.rules.settle_cached(state.tickets[at]) {
-                let mut shown = *state;
-                shown.tickets[at] = settled;
-                shown.mark_reads_stale(at);
-                next.push((Step::new("is settled: ticket", at), shown));
+                let mut after = *state;
+                after.tickets[at] = settled;
+                after.mark_reads_stale(at);
+                next.push((Step::new("is settled: ticket", at), after));
             }
         }
         // Hours and days pass only after a complete round of the sweeper.

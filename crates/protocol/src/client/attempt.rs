@@ -68,7 +68,11 @@ impl AttemptClient {
         self.call("finish", request).await
     }
 
-    async fn call<A: serde::de::DeserializeOwned>(&self, what: &str, body: &impl serde::Serialize) -> Result<A, Error> {
-        self.http.post(&format!("{}/{what}", self.path), body, RetryPolicy::Idempotent).await
+    async fn call<A: serde::de::DeserializeOwned>(
+        &self,
+        operation: &str,
+        body: &impl serde::Serialize,
+    ) -> Result<A, Error> {
+        self.http.post(&format!("{}/{operation}", self.path), body, RetryPolicy::Idempotent).await
     }
 }

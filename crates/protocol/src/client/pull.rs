@@ -47,7 +47,7 @@ impl ApiClient {
     ) -> Result<DeliveryPage, Error> {
         let mut path = format!("/v1/deliveries?project={project}");
         let verdicts = query.verdicts.iter().map(|verdict| verdict.as_str()).collect::<Vec<_>>().join(",");
-        let words = [
+        let parameters = [
             ("day", query.day.clone()),
             ("verdict", (!verdicts.is_empty()).then_some(verdicts)),
             ("code", (!query.codes.is_empty()).then(|| query.codes.join(","))),
@@ -58,8 +58,8 @@ impl ApiClient {
             ("limit", query.limit.map(|limit| limit.to_string())),
             ("after", query.after.clone()),
         ];
-        for (name, word) in words {
-            path.extend(word.map(|word| format!("&{name}={}", percent_encode(&word))));
+        for (name, value) in parameters {
+            path.extend(value.map(|value| format!("&{name}={}", percent_encode(&value))));
         }
         self.http.get(&path).await
     }

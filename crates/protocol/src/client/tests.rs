@@ -55,8 +55,8 @@ async fn read_request_head(stream: &mut BufReader<TcpStream>) -> String {
         if line.is_empty() {
             break;
         }
-        if let Some(said) = line.strip_prefix("content-length:") {
-            length = said.trim().parse().unwrap();
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
         }
         head.push_str(&line);
         head.push('\n');
@@ -179,8 +179,8 @@ async fn token_is_never_sent_to_a_redirect_target() {
     }
     assert_eq!(bytes, b"its bytes");
     assert!(server.request_heads()[1].contains("authorization: bearer a-token"));
-    let asked = elsewhere.request_heads().join("");
-    assert!(asked.starts_with("get /bucket") && !asked.contains("authorization"), "{asked}");
+    let heads = elsewhere.request_heads().join("");
+    assert!(heads.starts_with("get /bucket") && !heads.contains("authorization"), "{heads}");
 }
 
 #[test]

@@ -269,10 +269,10 @@ mod tests {
     fn instructions_are_cut_to_the_argument_limit() {
         let long: &str = format!("x{}", "ü".repeat(64 * 1024)).leak();
         let launch = launch(|start| start.instructions = long);
-        let told = value(&launch, "--append-system-prompt").unwrap();
+        let instructions = value(&launch, "--append-system-prompt").unwrap();
         // The cut is at a character boundary.
-        assert_eq!(told.len(), MAX_INSTRUCTIONS_BYTES - 1);
-        assert!(long.starts_with(&told));
+        assert_eq!(instructions.len(), MAX_INSTRUCTIONS_BYTES - 1);
+        assert!(long.starts_with(&instructions));
         assert!(launch.args.iter().all(|arg| arg.len() < 128 * 1024));
     }
 
@@ -289,8 +289,8 @@ mod tests {
     #[test]
     fn file_mentions_in_prompt_and_inputs_are_escaped() {
         let launch = launch(|start| start.prompt = "> @/etc/passwd");
-        let said = encode_user_message("> @/etc/passwd", "m1");
-        for input in [&launch.input, &said] {
+        let input_line = encode_user_message("> @/etc/passwd", "m1");
+        for input in [&launch.input, &input_line] {
             let message: serde_json::Value = serde_json::from_slice(input).unwrap();
             let text = message["message"]["content"][0]["text"].as_str().unwrap();
             assert!(text.ends_with("> \u{2060}@/etc/passwd"), "{text}");

@@ -60,9 +60,9 @@ mod tests {
         let mut reader = CommandLineParser::default();
         let events =
             reader.parse_line(br#"{"kind":"usage","turns":1,"output_tokens":7,"cost_usd_micros":30,"odd":true}"#);
-        let [AgentEvent::Event(said), AgentEvent::UsageTotals(sum)] = &events[..] else { panic!("{events:?}") };
+        let [AgentEvent::Event(draft), AgentEvent::UsageTotals(sum)] = &events[..] else { panic!("{events:?}") };
         let data = json!({"turns": 1, "output_tokens": 7, "cost_usd_micros": 30, "odd": true});
-        assert_eq!((said.kind, &said.data), (EventKind::Usage, &Some(data)));
+        assert_eq!((draft.kind, &draft.data), (EventKind::Usage, &Some(data)));
         let tokens = Tokens { output: 7, ..Tokens::default() };
         assert_eq!(*sum, UsageTotals { turns: 1, tokens, cost: Some(30), may_continue: true, is_reported: false });
     }

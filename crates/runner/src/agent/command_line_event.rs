@@ -76,14 +76,14 @@ mod tests {
 
     #[test]
     fn known_kinds_are_events_with_the_rest_as_data() {
-        let said = parse_stdout(r#"{"kind":"tool_call","name":"bash","call":"c1","text":5,"input":{"a":1}}"#);
+        let event = parse_stdout(r#"{"kind":"tool_call","name":"bash","call":"c1","text":5,"input":{"a":1}}"#);
         assert_eq!(
-            (said.kind, said.name.as_deref(), said.call.as_deref()),
+            (event.kind, event.name.as_deref(), event.call.as_deref()),
             (EventKind::ToolCall, Some("bash"), Some("c1"))
         );
-        assert_eq!((said.text, said.data), (None, Some(json!({"text": 5, "input": {"a": 1}}))));
-        let said = parse_stdout(r#"{"kind":"text","text":"hi"}"#);
-        assert_eq!((said.kind, said.text.as_deref(), said.data), (EventKind::Text, Some("hi"), None));
+        assert_eq!((event.text, event.data), (None, Some(json!({"text": 5, "input": {"a": 1}}))));
+        let event = parse_stdout(r#"{"kind":"text","text":"hi"}"#);
+        assert_eq!((event.kind, event.text.as_deref(), event.data), (EventKind::Text, Some("hi"), None));
         for kind in ["text", "tool_call", "tool_result", "file_edit", "command", "question", "usage", "result"] {
             assert_eq!(variant_name(parse_stdout(&format!(r#"{{"kind":"{kind}"}}"#)).kind), kind);
         }
@@ -92,16 +92,16 @@ mod tests {
     #[test]
     fn unknown_kinds_are_raw_and_plain_lines_are_text() {
         for unknown in [r#"{"kind":"phase","name":"syncing"}"#, r#"{"kind":"log"}"#, r#"{"kind":7}"#] {
-            let said = parse_stdout(unknown);
-            assert_eq!(said.kind, EventKind::Raw, "{unknown}");
-            assert_eq!(said.data, serde_json::from_str(unknown).ok());
+            let event = parse_stdout(unknown);
+            assert_eq!(event.kind, EventKind::Raw, "{unknown}");
+            assert_eq!(event.data, serde_json::from_str(unknown).ok());
         }
         for text in ["hello", "{not json", r#"{"a":1}"#, "[1]", "\"kind\""] {
-            let said = parse_stdout(text);
-            assert_eq!((said.kind, said.text.as_deref()), (EventKind::Text, Some(text)));
+            let event = parse_stdout(text);
+            assert_eq!((event.kind, event.text.as_deref()), (EventKind::Text, Some(text)));
         }
-        let said = parse_line(Stream::Err, br#"{"kind":"text"}"#).unwrap();
-        assert_eq!(said.kind, EventKind::Log);
+        let event = parse_line(Stream::Err, br#"{"kind":"text"}"#).unwrap();
+        assert_eq!(event.kind, EventKind::Log);
         assert_eq!(parse_line(Stream::Out, b"  \r"), None);
         assert_eq!(parse_stdout("a\u{fffd}").text.as_deref(), Some("a\u{fffd}"));
     }

@@ -49,8 +49,8 @@ mod tests {
         let git = |args: &[&str]| {
             let mut command = Command::new("git");
             command.arg("-C").arg(dir.path()).args(args).env("GIT_CONFIG_GLOBAL", "/dev/null");
-            for who in ["AUTHOR", "COMMITTER"] {
-                command.env(format!("GIT_{who}_NAME"), "T").env(format!("GIT_{who}_EMAIL"), "t@example.com");
+            for role in ["AUTHOR", "COMMITTER"] {
+                command.env(format!("GIT_{role}_NAME"), "T").env(format!("GIT_{role}_EMAIL"), "t@example.com");
             }
             let output = command.output().unwrap();
             assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -101,8 +101,8 @@ mod tests {
         let from = |name: &str| format!("From {name} of the branch main of this repository:\n\n");
         assert_eq!(read(&["CLAUDE.md", "AGENTS.md"]).await, format!("{}Use tabs.", from("CLAUDE.md")));
         assert_eq!(read(&["FOLDER.md"]).await, "");
-        let told = read(&["LONG.md"]).await;
-        let text = told.strip_prefix(&from("LONG.md")).unwrap();
+        let instructions = read(&["LONG.md"]).await;
+        let text = instructions.strip_prefix(&from("LONG.md")).unwrap();
         // The cut is at a character boundary.
         assert!(text.len() == MAX_BYTES_PER_FILE - 1 && long.starts_with(text), "{}", text.len());
     }

@@ -158,10 +158,10 @@ fn parse_number(text: &str, max: i64) -> Option<i64> {
 mod tests {
     use super::*;
 
-    fn check(words: &str, expected: Option<&str>) {
+    fn check(message: &str, expected: Option<&str>) {
         let now = Timestamp::parse("2026-11-21T10:00:00Z").unwrap();
         let expected = expected.map(|time| Timestamp::parse(time).unwrap());
-        assert_eq!(parse_reset_time(words, now), expected, "{words}");
+        assert_eq!(parse_reset_time(message, now), expected, "{message}");
     }
 
     #[test]
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn clock_time_is_the_next_one_in_utc() {
         // The current time is 10:00.
-        for (said, expected) in [
+        for (hint, expected) in [
             ("Try again at 3:05 PM.", "2026-11-21T15:05:00Z"),
             ("or try again at 11:59 PM.", "2026-11-21T23:59:00Z"),
             ("or try again at 12:30 PM.", "2026-11-21T12:30:00Z"),
@@ -199,14 +199,14 @@ mod tests {
             ("Try again at Jun 3rd, 2027 3:05 PM.", "2027-06-03T15:05:00Z"),
             ("or try again at Feb 29th, 2028 1:00 AM. More words.", "2028-02-29T01:00:00Z"),
         ] {
-            check(&format!("You've hit your usage limit. {said}"), Some(expected));
+            check(&format!("You've hit your usage limit. {hint}"), Some(expected));
         }
     }
 
     #[test]
     fn claude_code_reset_is_parsed_in_utc_only() {
         // The current time is 10:00 on 21 November.
-        for (said, expected) in [
+        for (message, expected) in [
             ("You've hit your session limit · resets 3pm (UTC)", "2026-11-21T15:00:00Z"),
             ("You've hit your limit · resets 9:10pm (UTC)\n/upgrade to increase it", "2026-11-21T21:10:00Z"),
             ("Weekly limit reached · resets 10am (Etc/UTC) · /upgrade to Max", "2026-11-21T10:00:00Z"),
@@ -219,7 +219,7 @@ mod tests {
             ("You're out of extra usage · resets Jan 2, 2027, 1am (UTC)", "2027-01-02T01:00:00Z"),
             ("You're out of extra usage · resets Jan 2, 2027 at 1am (UTC)", "2027-01-02T01:00:00Z"),
         ] {
-            check(said, Some(expected));
+            check(message, Some(expected));
         }
         for unknown in [
             "resets 3pm",
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn date_without_a_year_is_the_next_or_just_passed_one() {
-        for (now, said, expected) in [
+        for (now, date, expected) in [
             ("2027-01-01T00:01:00Z", "Dec 31, 11:59pm", "2026-12-31T23:59:00Z"),
             ("2027-01-01T23:58:00Z", "Dec 31, 11:59pm", "2026-12-31T23:59:00Z"),
             ("2027-01-02T00:00:00Z", "Dec 31, 11:59pm", "2027-12-31T23:59:00Z"),
@@ -256,9 +256,9 @@ mod tests {
             ("2027-01-01T00:01:00Z", "Jan 1, 12am", "2027-01-01T00:00:00Z"),
             ("2027-12-31T10:00:00Z", "Feb 29, 3am", "2028-02-29T03:00:00Z"),
         ] {
-            let words = format!("You've hit your weekly limit · resets {said} (UTC)");
+            let message = format!("You've hit your weekly limit · resets {date} (UTC)");
             let [now, expected] = [now, expected].map(|time| Timestamp::parse(time).unwrap());
-            assert_eq!(parse_reset_time(&words, now), Some(expected), "{now:?} {said}");
+            assert_eq!(parse_reset_time(&message, now), Some(expected), "{now:?} {date}");
         }
     }
 

@@ -192,9 +192,9 @@ mod tests {
         ];
         check(spent, &answers, Some("The agent used all 3 turns."));
         // The caller receives the result and queries the model again.
-        let given = [&answers[..], &[AgentEvent::ToolEnded("t".into())]].concat();
-        check(spent, &given, Some("The agent used all 3 turns."));
-        check(UsageTotal::default(), &[given, vec![AgentEvent::ModelAnswer]].concat(), None);
+        let events = [&answers[..], &[AgentEvent::ToolEnded("t".into())]].concat();
+        check(spent, &events, Some("The agent used all 3 turns."));
+        check(UsageTotal::default(), &[events, vec![AgentEvent::ModelAnswer]].concat(), None);
     }
 
     #[test]
@@ -303,11 +303,11 @@ mod tests {
 
     #[test]
     fn background_tool_does_not_extend_the_silence_limit() {
-        let asked = [AgentEvent::ToolStarted("server".into()), AgentEvent::CallsAnswered(true)];
-        assert_eq!(LIMITS.allowed_silence(&record(&asked)).as_secs(), 60);
+        let events = [AgentEvent::ToolStarted("server".into()), AgentEvent::CallsAnswered(true)];
+        assert_eq!(LIMITS.allowed_silence(&record(&events)).as_secs(), 60);
         // The model called another tool, which is waited for.
         assert_eq!(
-            LIMITS.allowed_silence(&record(&[&asked[..], &[AgentEvent::CallsAnswered(false)]].concat())).as_secs(),
+            LIMITS.allowed_silence(&record(&[&events[..], &[AgentEvent::CallsAnswered(false)]].concat())).as_secs(),
             180
         );
     }
@@ -340,8 +340,8 @@ mod tests {
 
     #[test]
     fn dollar_amounts_have_cents_or_six_decimals() {
-        for (micros, said) in [(0, "$0.00"), (1_500, "$0.001500"), (625_000, "$0.63"), (12_000_000, "$12.00")] {
-            assert_eq!(format_dollars(micros), said);
+        for (micros, expected) in [(0, "$0.00"), (1_500, "$0.001500"), (625_000, "$0.63"), (12_000_000, "$12.00")] {
+            assert_eq!(format_dollars(micros), expected);
         }
     }
 }

@@ -64,12 +64,12 @@ mod tests {
             "id": "i", "type": "command_execution", "command": "x", "aggregated_output": output,
             "exit_code": 0, "status": "completed",
         }});
-        let said = format!("{line}\nnext");
-        let mut lines = LineReader::new(said.as_bytes(), &Redactor::new([]));
+        let input = format!("{line}\nnext");
+        let mut lines = LineReader::new(input.as_bytes(), &Redactor::new([]));
         let read = lines.next().await.unwrap();
         let events = codex::test_reader(Path::new("/workspace")).parse_line(&read);
         let is_whole = |event: &AgentEvent| match event {
-            AgentEvent::Event(said) => said.kind == EventKind::ToolResult && said.text.as_ref() == Some(&output),
+            AgentEvent::Event(draft) => draft.kind == EventKind::ToolResult && draft.text.as_ref() == Some(&output),
             _ => false,
         };
         assert!(events.iter().any(is_whole), "{} bytes were read", read.len());
@@ -79,16 +79,16 @@ mod tests {
     #[tokio::test]
     async fn line_of_sixteen_mebibytes_is_read_completely() {
         let long = 16 * 1024 * 1024;
-        let said = format!("{}\nnext", "x".repeat(long));
-        let mut lines = LineReader::new(said.as_bytes(), &Redactor::new([]));
+        let input = format!("{}\nnext", "x".repeat(long));
+        let mut lines = LineReader::new(input.as_bytes(), &Redactor::new([]));
         assert_eq!(lines.next().await.map(|line| line.len()), Some(long));
         assert_eq!(lines.next().await.as_deref(), Some(b"next".as_slice()));
     }
 
     #[tokio::test]
     async fn overlong_line_is_cut_and_the_next_is_complete() {
-        let said = format!("{}\n\nshort\nlast", "x".repeat(200_000));
-        let mut lines = LineReader::new(said.as_bytes(), &Redactor::new([]));
+        let input = format!("{}\n\nshort\nlast", "x".repeat(200_000));
+        let mut lines = LineReader::new(input.as_bytes(), &Redactor::new([]));
         lines.max_bytes = 100_000;
         let mut lengths = Vec::new();
         while let Some(line) = lines.next().await {
@@ -104,8 +104,8 @@ mod tests {
         let secret = "planted-secret-4711";
         let redactor = Redactor::new([secret.to_owned()]);
         for before in 1..secret.len() {
-            let said = format!("{}{secret} and on\nnext", "x".repeat(100_000 - before));
-            let mut lines = LineReader::new(said.as_bytes(), &redactor);
+            let input = format!("{}{secret} and on\nnext", "x".repeat(100_000 - before));
+            let mut lines = LineReader::new(input.as_bytes(), &redactor);
             lines.max_bytes = 100_000;
             let line = lines.next().await.unwrap();
             assert!(line.len() > 90_000 && line.iter().all(|byte| *byte == b'x'), "{before} bytes before the limit");

@@ -88,9 +88,9 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("auth.json");
-        let given = ModelKeys::new(vec![credential(ModelKey::CodexAuth, "{}")], path.clone());
-        assert_eq!(given.variable("PULLYARD_CODEX_AUTH", |_| None), Some(path.clone().into()));
-        given.write_auth_file().unwrap();
+        let keys = ModelKeys::new(vec![credential(ModelKey::CodexAuth, "{}")], path.clone());
+        assert_eq!(keys.variable("PULLYARD_CODEX_AUTH", |_| None), Some(path.clone().into()));
+        keys.write_auth_file().unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "{}");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }

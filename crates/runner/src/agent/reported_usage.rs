@@ -116,8 +116,8 @@ mod tests {
     fn last_sum(lines: &[Value]) -> Option<UsageTotals> {
         let (mut count, mut last) = (ReportedUsageCounter::default(), None);
         for line in lines {
-            let said = command_line_event::parse_line(Stream::Out, line.to_string().as_bytes()).unwrap();
-            last = count.add_event(&said);
+            let event = command_line_event::parse_line(Stream::Out, line.to_string().as_bytes()).unwrap();
+            last = count.add_event(&event);
         }
         last
     }

@@ -91,8 +91,8 @@ mod tests {
         events.into_iter().for_each(|event| shared.apply(&event));
     }
 
-    fn data(said: Option<EventDraft>) -> Option<Value> {
-        said.map(|said| said.data.unwrap())
+    fn data(event: Option<EventDraft>) -> Option<Value> {
+        event.map(|event| event.data.unwrap())
     }
 
     fn report_after_answer(spent: UsageTotal, cost: AgentEvent) -> Value {

@@ -85,15 +85,15 @@ mod tests {
 
     #[test]
     fn long_text_is_cut_at_a_character_with_a_mark() {
-        let said = EventDraft::text(EventKind::Text, "ü".repeat(40_000)).truncate();
-        let text = said.text.unwrap();
+        let draft = EventDraft::text(EventKind::Text, "ü".repeat(40_000)).truncate();
+        let text = draft.text.unwrap();
         assert!(text.len() < MAX_TEXT_BYTES + 64);
         assert!(text.ends_with("[cut: 65536 of 80000 bytes]"), "{}", &text[text.len() - 40..]);
     }
 
     #[test]
     fn fields_at_their_limit_stay_unchanged() {
-        let said = |text: usize, name: usize, data: usize| EventDraft {
+        let draft = |text: usize, name: usize, data: usize| EventDraft {
             text: Some("t".repeat(text)),
             name: Some("n".repeat(name)),
             path: Some("p".repeat(name)),
@@ -102,9 +102,9 @@ mod tests {
             data: Some("d".repeat(data - 2).into()),
             ..EventDraft::new(EventKind::Text)
         };
-        let fits = said(MAX_TEXT_BYTES, MAX_NAME_BYTES, MAX_DATA_BYTES);
+        let fits = draft(MAX_TEXT_BYTES, MAX_NAME_BYTES, MAX_DATA_BYTES);
         assert_eq!(fits.clone().truncate(), fits);
-        let cut = said(MAX_TEXT_BYTES + 1, MAX_NAME_BYTES + 1, MAX_DATA_BYTES + 1).truncate();
+        let cut = draft(MAX_TEXT_BYTES + 1, MAX_NAME_BYTES + 1, MAX_DATA_BYTES + 1).truncate();
         for (field, most) in [
             (&cut.text, MAX_TEXT_BYTES),
             (&cut.name, MAX_NAME_BYTES),
@@ -119,9 +119,9 @@ mod tests {
     #[test]
     fn artifact_name_is_added_to_existing_data() {
         let named = |data: Option<Value>| {
-            let mut said = EventDraft { data, ..EventDraft::new(EventKind::Raw) };
-            said.set_artifact(Some("output-1.txt".into()));
-            said.data.unwrap()
+            let mut draft = EventDraft { data, ..EventDraft::new(EventKind::Raw) };
+            draft.set_artifact(Some("output-1.txt".into()));
+            draft.data.unwrap()
         };
         assert_eq!(named(None), json!({ "artifact": "output-1.txt" }));
         assert_eq!(named(Some(json!({ "a": 1 }))), json!({ "a": 1, "artifact": "output-1.txt" }));

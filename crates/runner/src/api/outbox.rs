@@ -189,13 +189,13 @@ mod tests {
     async fn pending_finishes_expire_after_a_week_unless_their_attempt_lives() {
         let dir = tempfile::tempdir().unwrap();
         let outbox = Outbox::new(dir.path());
-        let kept = |job: &str, days: u64| {
+        let store_finish = |job: &str, days: u64| {
             let path = outbox.store(&pending_finish(job)).unwrap();
             let file = fs::File::options().write(true).open(&path).unwrap();
             file.set_modified(SystemTime::now() - Duration::from_secs(days * 24 * 3_600)).unwrap();
             path
         };
-        let [_old, fresh, living] = [kept("a", 8), kept("b", 6), kept("c", 8)];
+        let [_old, fresh, living] = [store_finish("a", 8), store_finish("b", 6), store_finish("c", 8)];
         let lives = JobId::new(format!("job_{}", "c".repeat(26))).unwrap();
         outbox.deliver_others(&|(job, attempt): &(JobId, u32)| *job == lives && *attempt == 2).await;
         assert_eq!(outbox.list_files(), [fresh, living]);

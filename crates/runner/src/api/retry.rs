@@ -135,36 +135,36 @@ mod tests {
 
     #[tokio::test]
     async fn unreachable_is_retried_and_a_refusal_is_final() {
-        let (mut asked, limit) = (0, Duration::from_secs(60));
+        let (mut calls, limit) = (0, Duration::from_secs(60));
         let back = retry_while_unreachable(
             limit,
             |away| *away,
             async || {
-                asked += 1;
-                if asked < 3 { Err(true) } else { Ok(asked) }
+                calls += 1;
+                if calls < 3 { Err(true) } else { Ok(calls) }
             },
         );
         assert_eq!(back.await, Ok(3));
-        let mut asked = 0;
+        let mut calls = 0;
         let refused = retry_while_unreachable(
             limit,
             |away| *away,
             async || {
-                asked += 1;
-                Err::<(), _>(asked < 2)
+                calls += 1;
+                Err::<(), _>(calls < 2)
             },
         );
-        assert_eq!((refused.await, asked), (Err(false), 2));
-        let mut asked = 0;
+        assert_eq!((refused.await, calls), (Err(false), 2));
+        let mut calls = 0;
         let for_good = retry_while_unreachable(
             Duration::ZERO,
             |away| *away,
             async || {
-                asked += 1;
+                calls += 1;
                 Err::<(), _>(true)
             },
         );
-        assert_eq!((for_good.await, asked), (Err(true), 1));
+        assert_eq!((for_good.await, calls), (Err(true), 1));
     }
 
     #[tokio::test]
@@ -172,20 +172,20 @@ mod tests {
         let limited = |retry_after| pullyard_forge::Error::RateLimited { host: "h".into(), retry_after };
         // Longer than the first pause.
         let wanted = Duration::from_millis(400);
-        let (mut asked, since) = (0, Instant::now());
+        let (mut calls, since) = (0, Instant::now());
         let rested = retry_with_pause(Duration::from_secs(60), retry_pause, async || {
-            asked += 1;
-            if asked < 2 { Err(limited(wanted)) } else { Ok(asked) }
+            calls += 1;
+            if calls < 2 { Err(limited(wanted)) } else { Ok(calls) }
         });
         assert!(matches!(rested.await, Ok(2)) && since.elapsed() >= wanted);
         for (limit, wanted) in [(60, Duration::from_secs(61)), (90, Duration::MAX)] {
-            let mut asked = 0;
+            let mut calls = 0;
             let tired = retry_with_pause(Duration::from_secs(limit), retry_pause, async || {
-                asked += 1;
+                calls += 1;
                 Err::<(), _>(limited(wanted))
             });
             assert!(tired.await.is_err());
-            assert_eq!(asked, 1, "{wanted:?}");
+            assert_eq!(calls, 1, "{wanted:?}");
         }
     }
 }

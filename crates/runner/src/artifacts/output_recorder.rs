@@ -220,12 +220,12 @@ mod tests {
     use super::*;
     use crate::artifacts::tests::{artifacts, drain_uploads};
 
-    fn record_events(captures_raw: bool, said: Vec<EventDraft>) -> (tempfile::TempDir, Vec<EventDraft>, Vec<String>) {
+    fn record_events(captures_raw: bool, events: Vec<EventDraft>) -> (tempfile::TempDir, Vec<EventDraft>, Vec<String>) {
         let (dir, artifacts, mut waiting) = artifacts();
         artifacts.set_folder(dir.path().join("artifacts")).unwrap();
         let record = OutputRecorder::begin(&artifacts, captures_raw);
         record.record_raw_line(b"{\"as\":\"it came\"}");
-        let sent = said.into_iter().map(|said| record.record_event(said)).collect();
+        let sent = events.into_iter().map(|event| record.record_event(event)).collect();
         record.end();
         (dir, sent, drain_uploads(&mut waiting).0)
     }
@@ -296,7 +296,7 @@ mod tests {
         let beside = names.iter().filter(|name| name.starts_with("output-")).count();
         assert_eq!((beside, names.len()), (MAX_LARGE_OUTPUTS, MAX_LARGE_OUTPUTS + 1));
         let (named, unnamed) = sent.split_at(MAX_LARGE_OUTPUTS);
-        assert!(named.iter().all(|said| said.data.is_some()) && unnamed.iter().all(|said| said.data.is_none()));
+        assert!(named.iter().all(|event| event.data.is_some()) && unnamed.iter().all(|event| event.data.is_none()));
         assert_eq!(
             read_artifact(&dir, OUTPUT_FILE).lines().filter(|line| line.len() > MAX_TEXT_BYTES).count(),
             MAX_LARGE_OUTPUTS + 2
@@ -321,9 +321,9 @@ mod tests {
     fn final_message_is_cut_to_its_limit() {
         let long = format!("x{}", "\u{fc}".repeat(MAX_LAST_MESSAGE_BYTES));
         let (dir, _, _) = record_events(false, vec![EventDraft::text(EventKind::Result, long.as_str())]);
-        let kept = read_artifact(&dir, LAST_MESSAGE_FILE);
+        let message = read_artifact(&dir, LAST_MESSAGE_FILE);
         // The cut is at a character boundary.
-        assert!(kept.len() == MAX_LAST_MESSAGE_BYTES - 1 && long.starts_with(&kept), "{}", kept.len());
+        assert!(message.len() == MAX_LAST_MESSAGE_BYTES - 1 && long.starts_with(&message), "{}", message.len());
     }
 
     #[test]

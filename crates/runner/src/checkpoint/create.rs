@@ -170,7 +170,7 @@ async fn write_patch(
 ) -> Result<(), NoCheckpoint> {
     let git = Git::new(&attempt.assignment.repository.clone_url, "").with_redactor(&attempt.redactor);
     let (repository, start) = (workspace.repository(), facts.target.start_commit.as_str());
-    let because = |what: &str| NoCheckpoint::Reason(what.to_owned());
+    let because = |reason: &str| NoCheckpoint::Reason(reason.to_owned());
     let written = match &facts.tree {
         // Checks have run since, and may have changed the repository's settings.
         Some(tree) => workspace.reset_repository(Some(&facts.mirror)).await.map(|()| tree.clone()).map_err(Stop::from),

@@ -149,8 +149,8 @@ impl CheckpointPlan {
                 return plan(EarlierCheckpoint::Lost(SessionLoss::DoesNotFit("it was pushed".into())), false);
             }
             if !set_target_start(git, mirror, &available.about, target).await? {
-                let gone = "the commit that it started from is gone from the branch";
-                return plan(EarlierCheckpoint::Lost(SessionLoss::DoesNotFit(gone.into())), session);
+                let reason = "the commit that it started from is gone from the branch";
+                return plan(EarlierCheckpoint::Lost(SessionLoss::DoesNotFit(reason.into())), session);
             }
         }
         plan(EarlierCheckpoint::Available(available), session)

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
     use pullyard_protocol::Problem;
 
-    fn check(status: u16, code: &str, asked: CallKind, expected: Result<u8, RunnerCallFailure>) {
+    fn check(status: u16, code: &str, call_kind: CallKind, expected: Result<u8, RunnerCallFailure>) {
         let problem = Problem {
             kind: "about:blank".into(),
             title: String::new(),
@@ -90,11 +90,11 @@ mod tests {
             pointer: None,
             recorded: None,
         };
-        let got = match classify_failure(&Error::Problem(Box::new(problem)), asked, "kite") {
+        let got = match classify_failure(&Error::Problem(Box::new(problem)), call_kind, "kite") {
             RunnerCallFailure::Fatal(fatal) => Ok(fatal.code),
             other => Err(other),
         };
-        assert_eq!(got, expected, "{status} {code} {asked:?}");
+        assert_eq!(got, expected, "{status} {code} {call_kind:?}");
     }
 
     #[test]
@@ -113,18 +113,18 @@ mod tests {
         check(400, "bad_request", Registration, Ok(3));
         check(409, "draining", Claim, Err(RunnerCallFailure::NotNow));
         check(400, "bad_request", Claim, Err(RunnerCallFailure::NotNow));
-        for asked in [Registration, Heartbeat, Claim] {
-            check(404, "gateway", asked, Err(RunnerCallFailure::RetryLater));
-            check(401, "gateway", asked, Err(RunnerCallFailure::RetryLater));
-            check(429, "slow_down", asked, Err(RunnerCallFailure::RetryLater));
-            check(503, "contended", asked, Err(RunnerCallFailure::RetryLater));
+        for call_kind in [Registration, Heartbeat, Claim] {
+            check(404, "gateway", call_kind, Err(RunnerCallFailure::RetryLater));
+            check(401, "gateway", call_kind, Err(RunnerCallFailure::RetryLater));
+            check(429, "slow_down", call_kind, Err(RunnerCallFailure::RetryLater));
+            check(503, "contended", call_kind, Err(RunnerCallFailure::RetryLater));
             for status in [408, 425, 500, 599] {
-                check(status, "no", asked, Err(RunnerCallFailure::RetryLater));
+                check(status, "no", call_kind, Err(RunnerCallFailure::RetryLater));
             }
-            check(403, "forbidden", asked, Ok(4));
+            check(403, "forbidden", call_kind, Ok(4));
             let (url, reason) = (String::new(), String::new());
             assert_eq!(
-                classify_failure(&Error::Unreachable { url, reason }, asked, "kite"),
+                classify_failure(&Error::Unreachable { url, reason }, call_kind, "kite"),
                 RunnerCallFailure::RetryLater
             );
         }

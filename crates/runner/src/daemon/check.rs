@@ -151,7 +151,7 @@ fn check_isolation(settings: &Settings) -> CheckResult {
     let Some(isolation) = settings.isolation else { return Err("invalid, see other settings".into()) };
     match sandbox::check(isolation, settings.containers_of("check", &settings.work_dir), &settings.work_dir) {
         Ok(result) => Ok(format!("{}: {result}", isolation.as_str())),
-        Err(why) => Err(format!("{why}; {OTHER_ISOLATIONS}")),
+        Err(reason) => Err(format!("{reason}; {OTHER_ISOLATIONS}")),
     }
 }
 

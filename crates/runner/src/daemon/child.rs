@@ -339,8 +339,9 @@ mod tests {
             file.set_modified(now - Duration::from_secs(hours * 3_600)).unwrap();
         }
         remove_old_logs(dir.path(), 2);
-        let mut left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        left.sort();
-        assert_eq!(left, ["b.log", "c.log", "notes.txt"]);
+        let mut file_names: Vec<_> =
+            fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        file_names.sort();
+        assert_eq!(file_names, ["b.log", "c.log", "notes.txt"]);
     }
 }

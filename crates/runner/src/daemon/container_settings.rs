@@ -31,8 +31,8 @@ impl SettingsParser<'_> {
         };
         let isolation = isolation.filter(|isolation| isolation.is_container())?;
         if containers.image.is_empty() || containers.image.starts_with('-') {
-            let how = setting_names::CONTAINER_IMAGE.how_to_set();
-            self.add_error(format!("Isolation {} needs an image. Set {how}.", isolation.as_str()));
+            let setting = setting_names::CONTAINER_IMAGE.how_to_set();
+            self.add_error(format!("Isolation {} needs an image. Set {setting}.", isolation.as_str()));
         }
         Some(containers)
     }

@@ -40,8 +40,8 @@ pub(crate) async fn run(daemon: &DaemonContext) {
                 }
                 (answered_at, failures, has_warned) = (sent, 0, false);
                 if daemon.state().read(|now| now.is_draining) != answer.drain {
-                    let what = if answer.drain { "draining" } else { "resumed" };
-                    tracing::info!(drain = answer.drain, "runner {what}");
+                    let state = if answer.drain { "draining" } else { "resumed" };
+                    tracing::info!(drain = answer.drain, "runner {state}");
                     daemon.state().update(|now| now.is_draining = answer.drain);
                 }
                 Duration::from_secs(answer.next_secs)

@@ -132,7 +132,7 @@ async fn check_isolation(settings: &Settings) -> Result<Option<RunnerIsolation>,
     let checked = run_blocking(move || Ok(sandbox::check(isolation, containers, &folder))).await;
     let result = checked
         .unwrap_or_else(|error| Err(error.to_string()))
-        .map_err(|why| format!("{why}\nhelp: {OTHER_ISOLATIONS}"))?;
+        .map_err(|reason| format!("{reason}\nhelp: {OTHER_ISOLATIONS}"))?;
     tracing::info!("isolation {}: {result}", isolation.as_str());
     Ok(Some(RunnerIsolation { level: isolation.as_str().into(), result }))
 }
@@ -195,7 +195,7 @@ async fn remove_left_containers(starter: &ProcessStarter) {
 
 async fn until_reachable<T>(
     settings: &Settings,
-    what: &str,
+    call_name: &str,
     call: impl AsyncFn() -> Result<T, client::Error>,
 ) -> Result<T, FatalExit> {
     let mut failures = 0;
@@ -209,7 +209,7 @@ async fn until_reachable<T>(
         }
         failures += 1;
         if failures == 1 {
-            tracing::warn!(error = %error, "{what} failed, retrying: {error}");
+            tracing::warn!(error = %error, "{call_name} failed, retrying: {error}");
         }
         sleep(pauses::back_off(failures, rand::random())).await;
     }

@@ -6,8 +6,10 @@ use std::io::Write;
 
 pub(crate) fn print_config(read: &ParsedSettings, agents: &[DetectedAgent]) {
     let rows = read.rows.iter().map(|row| [row.name.to_owned(), row.value.clone(), row.source.clone()]);
-    let unused =
-        read.unused_variables.iter().map(|(name, why)| [(*name).to_owned(), "not used".to_owned(), (*why).to_owned()]);
+    let unused = read
+        .unused_variables
+        .iter()
+        .map(|(name, reason)| [(*name).to_owned(), "not used".to_owned(), (*reason).to_owned()]);
     let mut all = vec![["SETTING".to_owned(), "VALUE".to_owned(), "FROM".to_owned()]];
     let agents = agents.iter().map(DetectedAgent::row);
     all.extend(

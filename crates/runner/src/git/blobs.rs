@@ -81,8 +81,8 @@ mod tests {
     #[test]
     fn sizes_and_contents_are_parsed() {
         assert_eq!(parse_sizes(b"aaaa 3\nbbbb missing\ncccc 0\n"), BTreeMap::from([(&b"aaaa"[..], 3), (b"cccc", 0)]));
-        let said = b"aaaa blob 4\nx\ny\n\nbbbb blob 0\n\ncccc missing\ndddd blob 1\nz\n";
-        assert_eq!(parse_contents(said), BTreeMap::from([(&b"aaaa"[..], &b"x\ny\n"[..]), (b"bbbb", b"")]));
+        let output = b"aaaa blob 4\nx\ny\n\nbbbb blob 0\n\ncccc missing\ndddd blob 1\nz\n";
+        assert_eq!(parse_contents(output), BTreeMap::from([(&b"aaaa"[..], &b"x\ny\n"[..]), (b"bbbb", b"")]));
         assert_eq!(parse_contents(b"aaaa blob 400\nversion"), BTreeMap::new());
     }
 

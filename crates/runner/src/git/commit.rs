@@ -249,25 +249,26 @@ mod tests {
         .unwrap();
         let redactor = Redactor::new(["correct horse battery", "planted-4711"].map(String::from));
         let about = CommitMessageParts { assignment: &assignment, agent: None, checks: None, redactor: &redactor };
-        let said = format_message(&about);
+        let message = format_message(&about);
         let alone = format!("Use [redacted]\n\nPullyard-Job: {job}/1\nPullyard-Ticket: [redacted]\n");
-        assert_eq!(said, alone);
-        let said = format_message(&CommitMessageParts { agent: Some("codex"), checks: Some(Verdict::Passed), ..about });
-        assert_eq!(said, format!("{alone}Pullyard-Agent: codex\nPullyard-Checks: passed\n"));
+        assert_eq!(message, alone);
+        let message =
+            format_message(&CommitMessageParts { agent: Some("codex"), checks: Some(Verdict::Passed), ..about });
+        assert_eq!(message, format!("{alone}Pullyard-Agent: codex\nPullyard-Checks: passed\n"));
     }
 
     #[test]
     fn agent_trailer_counts_only_in_a_commit_of_the_job() {
         let job = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
-        let said = |jobs: &str, agents: &str| parse_agent(&format!("{jobs}\n{agents}"), &job);
+        let parse = |jobs: &str, agents: &str| parse_agent(&format!("{jobs}\n{agents}"), &job);
         for agent in ["claude_code", "codex", "command"] {
-            assert_eq!(said(&format!("{job}/1"), agent), Some(agent));
-            assert_eq!(said(&format!("job_{}/1 {job}/2", "b".repeat(26)), agent), Some(agent));
-            assert_eq!(said(&format!("job_{}/1", "b".repeat(26)), agent), None);
-            assert_eq!(said("", agent), None);
+            assert_eq!(parse(&format!("{job}/1"), agent), Some(agent));
+            assert_eq!(parse(&format!("job_{}/1 {job}/2", "b".repeat(26)), agent), Some(agent));
+            assert_eq!(parse(&format!("job_{}/1", "b".repeat(26)), agent), None);
+            assert_eq!(parse("", agent), None);
         }
         for agents in ["", "auto", "Codex", "codex claude_code", "codex codex", "@all", "codex\ncommand"] {
-            assert_eq!(said(&format!("{job}/1"), agents), None, "{agents}");
+            assert_eq!(parse(&format!("{job}/1"), agents), None, "{agents}");
         }
         assert_eq!(parse_agent(&format!("{job}/1"), &job), None);
     }

@@ -91,7 +91,7 @@ impl From<GitError> for Stop {
 
 /// The message without the URL. There is no space for both, and the failure names the repository.
 fn strip_url(line: &str) -> &str {
-    line.strip_prefix("unable to access '").and_then(|rest| rest.split_once("': ")).map_or(line, |(_, why)| why)
+    line.strip_prefix("unable to access '").and_then(|rest| rest.split_once("': ")).map_or(line, |(_, reason)| reason)
 }
 
 /// The most specific line: a fatal one, else an error, else one from the forge, else the last.
@@ -110,18 +110,18 @@ mod tests {
 
     #[test]
     fn full_disk_is_a_machine_fault_and_bad_patch_is_none() {
-        let failed = |words: &str| {
-            GitError::Failed { command: "apply".into(), stdout: String::new(), stderr: words.into() }.is_local()
+        let failed = |stderr: &str| {
+            GitError::Failed { command: "apply".into(), stdout: String::new(), stderr: stderr.into() }.is_local()
         };
         assert!(failed("error: unable to write file 'a': No space left on device"));
         assert!(GitError::Disk(std::io::Error::other("gone")).is_local());
         assert!(!failed("error: patch failed: README.md:1\nerror: README.md: patch does not apply"));
     }
 
-    fn check(words: &str, code: &str) {
-        let fault = GitError::Failed { command: "fetch".into(), stdout: String::new(), stderr: words.into() };
+    fn check(stderr: &str, code: &str) {
+        let fault = GitError::Failed { command: "fetch".into(), stdout: String::new(), stderr: stderr.into() };
         let repo = RepositoryName::new("acme/app").unwrap();
-        assert_eq!(fault.to_source_failure("GitHub", &repo).code(), code, "{words}");
+        assert_eq!(fault.to_source_failure("GitHub", &repo).code(), code, "{stderr}");
     }
 
     #[test]
@@ -147,8 +147,8 @@ mod tests {
 
     #[test]
     fn reason_omits_a_long_url() {
-        let words = format!("fatal: unable to access 'https://{}/': Could not resolve host: x", "forge.".repeat(30));
-        let fault = GitError::Failed { command: "fetch".into(), stdout: String::new(), stderr: words };
+        let stderr = format!("fatal: unable to access 'https://{}/': Could not resolve host: x", "forge.".repeat(30));
+        let fault = GitError::Failed { command: "fetch".into(), stdout: String::new(), stderr };
         assert_eq!(fault.reason(), "Could not resolve host: x");
     }
 
@@ -167,7 +167,7 @@ mod tests {
             ("source_not_found", &["error: 404", "repository 'x' not found"]),
             ("source_unreachable", &["error: 500", "early EOF", "Operation timed out"]),
         ] {
-            all.iter().for_each(|words| check(words, code));
+            all.iter().for_each(|stderr| check(stderr, code));
         }
         let repo = RepositoryName::new("acme/app").unwrap();
         let slow = GitError::TimedOut { command: "fetch".into(), limit: Duration::from_secs(1_800) };

@@ -25,11 +25,11 @@ pub(crate) async fn write(
     binaries: Binaries,
     file: &Path,
 ) -> Result<(), GitError> {
-    let how: &[&str] = match binaries {
+    let options: &[&str] = match binaries {
         Binaries::Full => &["--binary", "--full-index"],
         Binaries::Omitted => &["--full-index"],
     };
-    diff(git, repository, range, (how, None), file).await
+    diff(git, repository, range, (options, None), file).await
 }
 
 /// Whether added or removed lines contain a secret of the job, also in binary files, which the patch encodes.
@@ -65,7 +65,7 @@ async fn diff(
     git: &Git,
     repository: &Path,
     (start, commit): (&str, &str),
-    (how, name): (&[&str], Option<&[u8]>),
+    (options, name): (&[&str], Option<&[u8]>),
     file: &Path,
 ) -> Result<(), GitError> {
     // An existing entry could be a link to another place.
@@ -73,7 +73,7 @@ async fn diff(
     let mut output = OsString::from("--output=");
     output.push(file);
     let fixed = ["diff", "--no-renames", "--no-color", "--no-ext-diff", "--no-textconv"];
-    let mut args: Vec<OsString> = fixed.iter().chain(how).map(OsString::from).collect();
+    let mut args: Vec<OsString> = fixed.iter().chain(options).map(OsString::from).collect();
     args.extend([output, "--end-of-options".into(), start.into(), commit.into(), "--".into()]);
     args.extend(name.map(|name| {
         let mut only = OsString::from(":(literal)");

@@ -187,22 +187,22 @@ mod tests {
 
     #[test]
     fn changed_files_are_parsed_and_moved_ones_are_skipped() {
-        let said = b":000000 100644 0000 aaaa A\0a b.bin\0:120000 100755 bbbb cccc T\0was a link\0\
+        let output = b":000000 100644 0000 aaaa A\0a b.bin\0:120000 100755 bbbb cccc T\0was a link\0\
                      :100644 120000 dddd eeee T\0is a link\0:160000 160000 ffff 1111 M\0sub\0\
                      :100644 000000 5555 0000 D\0gone\0\
                      :100644 100644 4444 4444 R100\0from\0to\0:100644 100644 2222 3333 M\0x\0";
         let expected =
             [file("a b.bin", None, "aaaa"), file("was a link", None, "cccc"), file("x", Some("2222"), "3333")];
-        assert_eq!(parse_changes(said), expected);
+        assert_eq!(parse_changes(output), expected);
         assert!(parse_changes(b"").is_empty());
     }
 
     #[test]
     fn filter_attribute_needs_a_value() {
-        let said = b"a.bin\0filter\0lfs\0b\nc\0filter\0unspecified\0d\0filter\0unset\0e\0filter\0set\0\
+        let output = b"a.bin\0filter\0lfs\0b\nc\0filter\0unspecified\0d\0filter\0unset\0e\0filter\0set\0\
                      f\0filter\0git-crypt\0";
         let expected = BTreeMap::from([(&b"a.bin"[..], &b"lfs"[..]), (b"f", b"git-crypt")]);
-        assert_eq!(parse_filters(said), expected);
+        assert_eq!(parse_filters(output), expected);
     }
 
     #[test]

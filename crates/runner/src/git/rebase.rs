@@ -71,18 +71,18 @@ mod tests {
 
     #[test]
     fn conflict_is_a_tree_id_followed_by_file_names() {
-        let said = |stdout: String| {
+        let conflicts = |stdout: String| {
             let fault = GitError::Failed { command: "merge-tree".into(), stdout, stderr: String::new() };
             parse_conflicts(&fault).map(|files| files.into_iter().collect::<Vec<_>>())
         };
         let files = Some(vec!["a b".to_owned(), "c".to_owned()]);
         for tree in ["0123456789abcdef".repeat(4), "0123456789".repeat(4)] {
-            assert_eq!(said(format!("{tree}\0c\0a b\0c\0")), files, "each once");
-            assert_eq!(said(format!("{tree}\0")), None);
-            assert_eq!(said(format!("{tree}0\0c\0")), None);
+            assert_eq!(conflicts(format!("{tree}\0c\0a b\0c\0")), files, "each once");
+            assert_eq!(conflicts(format!("{tree}\0")), None);
+            assert_eq!(conflicts(format!("{tree}0\0c\0")), None);
         }
         for odd in ["", "\0", "fatal: no\0c\0", &format!("{}\0c\0", "x".repeat(40))] {
-            assert_eq!(said(odd.to_owned()), None, "{odd:?}");
+            assert_eq!(conflicts(odd.to_owned()), None, "{odd:?}");
         }
         let slow = GitError::TimedOut { command: "merge-tree".into(), limit: Duration::from_secs(1) };
         assert_eq!(parse_conflicts(&slow), None);

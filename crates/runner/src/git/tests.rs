@@ -24,10 +24,10 @@ fn only_commands_for_the_forge_carry_the_token() {
 fn each_kind_of_token_has_its_own_user_name() {
     let basic = |kind, token| {
         let git = Git::new("https://forge.test/a/b.git", token).for_forge(kind);
-        let said = BASE64_STANDARD.decode(git.basic_auth()).unwrap();
+        let credentials = BASE64_STANDARD.decode(git.basic_auth()).unwrap();
         assert_eq!(git.token, git_password(kind, token));
         assert_eq!(git.redact(format!("no {}", git.token).as_bytes()), "no [token]");
-        String::from_utf8(said).unwrap()
+        String::from_utf8(credentials).unwrap()
     };
     assert_eq!(basic(ForgeKind::GitHub, "ghp_planted"), "x-access-token:ghp_planted");
     assert_eq!(basic(ForgeKind::Bitbucket, "ATCTT-planted"), "x-token-auth:ATCTT-planted");
@@ -44,9 +44,9 @@ async fn git_errors_are_redacted_before_they_are_cut() {
     for before in [0, 165, 170, 175] {
         let name = format!("{}planted-secret-4711", "x".repeat(before));
         let fault = git.run(GitCall::new(["rev-parse", &name]).repository(&repository)).await.unwrap_err();
-        let (words, reason) = (format!("{fault:?}"), fault.reason());
-        assert!(words.contains("[redacted]"), "{words}");
-        assert!(!words.contains("planted") && !reason.contains("planted"), "{words} {reason}");
+        let (debug_text, reason) = (format!("{fault:?}"), fault.reason());
+        assert!(debug_text.contains("[redacted]"), "{debug_text}");
+        assert!(!debug_text.contains("planted") && !reason.contains("planted"), "{debug_text} {reason}");
     }
 }
 
@@ -78,7 +78,7 @@ async fn planted_commit_graph_is_ignored() {
     let file = run(&["hash-object", "-w", "--stdin"], "added").await;
     let full = run(&["mktree"], &format!("100644 blob {file}\tadded.txt\n")).await;
     let start = run(&["commit-tree", &empty], "start").await;
-    let made = run(&["commit-tree", &full, "-p", &start], "made").await;
+    let commit = run(&["commit-tree", &full, "-p", &start], "made").await;
 
     let graphs = ["-c", "core.commitGraph=true"];
     run(&[&graphs[..], &["commit-graph", "write", "--stdin-commits"]].concat(), &format!("{start}\n")).await;
@@ -87,13 +87,13 @@ async fn planted_commit_graph_is_ignored() {
     };
     let (before, after) = (bytes(&empty), bytes(&full));
     let graph = repository.join("objects/info/commit-graph");
-    let mut said = std::fs::read(&graph).unwrap();
-    let at = said.windows(before.len()).position(|part| part == before).unwrap();
-    said[at..at + after.len()].copy_from_slice(&after);
+    let mut content = std::fs::read(&graph).unwrap();
+    let at = content.windows(before.len()).position(|part| part == before).unwrap();
+    content[at..at + after.len()].copy_from_slice(&after);
     std::fs::remove_file(&graph).unwrap();
-    std::fs::write(&graph, said).unwrap();
+    std::fs::write(&graph, content).unwrap();
 
-    let diff = ["diff", "--name-only", &start, &made];
+    let diff = ["diff", "--name-only", &start, &commit];
     assert_eq!(run(&[&graphs[..], &diff].concat(), "").await, "", "the planted graph has no effect");
     assert_eq!(run(&diff, "").await, "added.txt");
 }
@@ -136,7 +136,7 @@ async fn git_inherits_only_the_path() {
     let git = Git::new("https://forge.test/a/b.git", "");
     let repository = init_bare(&git, dir.path().join("git")).await.unwrap();
     let shows = GitCall::new(["-c", "alias.shows=!env", "shows"]).repository(&repository);
-    let told = String::from_utf8(git.run(shows).await.unwrap()).unwrap();
+    let environment = String::from_utf8(git.run(shows).await.unwrap()).unwrap();
     for line in [
         "HOME=/dev/null",
         "LC_ALL=C",
@@ -147,29 +147,29 @@ async fn git_inherits_only_the_path() {
         "GIT_NO_REPLACE_OBJECTS=1",
         "GIT_OPTIONAL_LOCKS=0",
     ] {
-        assert!(told.lines().any(|said| said == line), "{line}: {told}");
+        assert!(environment.lines().any(|variable| variable == line), "{line}: {environment}");
     }
     // The alias's shell sets some variables itself.
     let known = ["PATH", "HOME", "LC_ALL", "PWD", "OLDPWD", "SHLVL", "_"];
-    let names = told.lines().filter_map(|line| line.split_once('=').map(|(name, _)| name));
+    let names = environment.lines().filter_map(|line| line.split_once('=').map(|(name, _)| name));
     let strange: Vec<&str> = names.filter(|name| !known.contains(name) && !name.starts_with("GIT_")).collect();
     assert!(strange.is_empty(), "{strange:?}");
-    assert!(!told.contains("AUTHOR"), "a call that creates no commit has an author: {told}");
+    assert!(!environment.contains("AUTHOR"), "a call that creates no commit has an author: {environment}");
 }
 
 #[tokio::test]
 async fn cut_stderr_contains_no_part_of_a_secret() {
     let dir = tempfile::tempdir().unwrap();
-    let (said, secret) = (dir.path().join("said"), "planted-secret-4711");
+    let (stderr_file, secret) = (dir.path().join("said"), "planted-secret-4711");
     let git = Git::new("https://forge.test/a/b.git", "").with_redactor(&Redactor::new([secret.to_owned()]));
-    let says = format!("alias.says=!cat '{}' >&2; exit 1", said.display());
-    for kept in [1, 7, secret.len() - 1] {
-        let before = usize::try_from(MAX_STDERR_BYTES).unwrap() - kept;
-        std::fs::write(&said, format!("{}{secret} and on", "x".repeat(before))).unwrap();
+    let says = format!("alias.says=!cat '{}' >&2; exit 1", stderr_file.display());
+    for secret_bytes in [1, 7, secret.len() - 1] {
+        let before = usize::try_from(MAX_STDERR_BYTES).unwrap() - secret_bytes;
+        std::fs::write(&stderr_file, format!("{}{secret} and on", "x".repeat(before))).unwrap();
         let fault = git.run(GitCall::new(["-c", &says, "says"])).await.unwrap_err();
-        let GitError::Failed { stderr: words, .. } = fault else { panic!("{fault}") };
-        let (length, is_clean) = (words.len(), words.bytes().all(|byte| byte == b'x'));
-        assert!(length > before / 2 && is_clean, "{kept} bytes of the secret were read, {length} bytes remain");
+        let GitError::Failed { stderr, .. } = fault else { panic!("{fault}") };
+        let (length, is_clean) = (stderr.len(), stderr.bytes().all(|byte| byte == b'x'));
+        assert!(length > before / 2 && is_clean, "{secret_bytes} bytes of the secret were read, {length} bytes remain");
     }
 }
 
@@ -178,12 +178,12 @@ async fn missing_commit_is_none_and_a_broken_one_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let git = Git::new("", "");
     let repository = init_bare(&git, dir.path().join("git")).await.unwrap();
-    let made = async |args: &[&str]| {
+    let run_git = async |args: &[&str]| {
         git.run_for_line(GitCall::new(args).repository(&repository).with_identity()).await.unwrap()
     };
-    let tree = made(&["mktree"]).await;
-    let first = made(&["commit-tree", &tree, "-m", "first"]).await;
-    let second = made(&["commit-tree", &tree, "-p", &first, "-m", "second"]).await;
+    let tree = run_git(&["mktree"]).await;
+    let first = run_git(&["commit-tree", &tree, "-m", "first"]).await;
+    let second = run_git(&["commit-tree", &tree, "-p", &first, "-m", "second"]).await;
     let before = async |commit: &str| resolve_commit(&git, &repository, &format!("{commit}^")).await;
     assert_eq!(before(&second).await.unwrap(), Some(first.clone()));
     assert_eq!(before(&first).await.unwrap(), None);

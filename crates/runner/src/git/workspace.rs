@@ -94,7 +94,7 @@ impl Workspace {
     }
 
     fn create_root(root: &Path) -> io::Result<Self> {
-        let busy = |why| io::Error::new(io::ErrorKind::ResourceBusy, why);
+        let busy = |reason| io::Error::new(io::ErrorKind::ResourceBusy, reason);
         create_private_dirs(root)?;
         let living = open_lock_file(&root.join(ATTEMPT_LOCK))?;
         living.try_lock().map_err(|_| busy("this attempt already runs on this machine"))?;

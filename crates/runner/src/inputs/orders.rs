@@ -63,13 +63,13 @@ mod tests {
     fn order_below_the_awaited_level_ends_no_wait() {
         let orders = Orders::new();
         assert_eq!(orders.wait_any().now_or_never(), None);
-        for (given, least) in
+        for (order, least) in
             [(Order::Pause, Order::Cancel), (Order::Cancel, Order::LeaseLost), (Order::LeaseLost, Order::Shutdown)]
         {
-            orders.set(given);
-            assert_eq!(orders.wait_at_least(given).now_or_never(), Some(given));
-            assert_eq!(orders.wait_at_least(least).now_or_never(), None, "{given:?}");
-            assert_eq!(orders.wait_abort().now_or_never().is_some(), given == Order::LeaseLost, "{given:?}");
+            orders.set(order);
+            assert_eq!(orders.wait_at_least(order).now_or_never(), Some(order));
+            assert_eq!(orders.wait_at_least(least).now_or_never(), None, "{order:?}");
+            assert_eq!(orders.wait_abort().now_or_never().is_some(), order == Order::LeaseLost, "{order:?}");
         }
     }
 }

@@ -64,8 +64,8 @@ pub(crate) struct CommandResult {
 }
 
 impl CommandResult {
-    fn from_start_error(why: &str, took: Duration) -> Self {
-        let output = format!("{why}\n");
+    fn from_start_error(reason: &str, took: Duration) -> Self {
+        let output = format!("{reason}\n");
         Self { exit: Some(Exit::Code(NOT_STARTED_EXIT)), stop: None, duration: took, output, truncated: false }
     }
 
@@ -107,7 +107,7 @@ impl CommandRunner<'_> {
         let is_container = self.options.isolation.is_some_and(Isolation::is_container);
         let program = match find_program_at(is_container, named, &self.workspace.tree(), path) {
             Ok(program) => program,
-            Err(why) => return Ok(CommandResult::from_start_error(&why, began.elapsed())),
+            Err(reason) => return Ok(CommandResult::from_start_error(&reason, began.elapsed())),
         };
         // One pipe for both keeps the order of the output.
         let (out, into) = std::io::pipe()?;

@@ -155,8 +155,8 @@ mod tests {
         }
         let mut own = Command::new(UNSHARE);
         own.args(["--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "/bin/sh", "-c", "exit 0"]);
-        let made = as_unprivileged(&own).stdout(Stdio::null()).stderr(Stdio::null()).status().await;
-        if !made.is_ok_and(|made| made.success()) {
+        let status = as_unprivileged(&own).stdout(Stdio::null()).stderr(Stdio::null()).status().await;
+        if !status.is_ok_and(|status| status.success()) {
             eprintln!("skipped: this machine lets nobody but root make namespaces");
             return None;
         }

@@ -35,7 +35,7 @@ mod tests {
     fn only_a_program_or_its_npm_package_is_shown() {
         let home = tempfile::tempdir().unwrap();
         let home = home.path().canonicalize().unwrap();
-        for (program, shown) in [
+        for (program, expected) in [
             ("agent", "agent"),
             ("bin/node_modules/tool/bin/run", "bin/node_modules/tool"),
             ("lib/node_modules/@scope/tool/cli", "lib/node_modules/@scope/tool"),
@@ -43,7 +43,7 @@ mod tests {
             let path = home.join(program);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, "").unwrap();
-            assert_eq!(visible_program_path(&path, Path::new("/work"), false), Some(home.join(shown)), "{program}");
+            assert_eq!(visible_program_path(&path, Path::new("/work"), false), Some(home.join(expected)), "{program}");
         }
         assert_eq!(visible_program_path(Path::new("/usr/bin/env"), Path::new("/work"), false), None);
         assert_eq!(visible_program_path(Path::new("/usr/bin/env"), Path::new("/work"), true), None);

@@ -140,19 +140,19 @@ mod tests {
             artifact: None,
         };
         // The length limit would cut the second occurrence.
-        let words = format!("It is the-sec\u{200b}ret-of-all. {}the-secret-of-\u{feff}all", "x".repeat(3_960));
-        let said = PullRequestFacts {
+        let summary = format!("It is the-sec\u{200b}ret-of-all. {}the-secret-of-\u{feff}all", "x".repeat(3_960));
+        let facts = PullRequestFacts {
             commit: "0123456789abcdef",
             isolation: None,
             agent: Some("codex, model: `the-\u{2060}secret-of-all`"),
-            summary: Some(&words),
+            summary: Some(&summary),
             checks: CheckResults::Completed(std::slice::from_ref(&run)),
             is_rebased: false,
             excluded_folders: &[],
             redactor: &redactor,
         };
         let (body, newest) =
-            (render_body(ForgeKind::GitHub, "Ticket: APP-1\n", "auto", &said), render_newest_part(&said));
+            (render_body(ForgeKind::GitHub, "Ticket: APP-1\n", "auto", &facts), render_newest_part(&facts));
         for text in [&body, &newest] {
             assert!(text.contains("It is [redacted]. xxx") && text.contains("`check [redacted]` passed"), "{text}");
             assert!(!text.contains("the-sec"), "{text}");

@@ -274,19 +274,19 @@ mod tests {
         let forge = dir.path().join("forge.git");
         let git = Git::new(&format!("file://{}", forge.display()), "");
         git::init_bare(&git, forge.clone()).await.unwrap();
-        let made = async |args: &[&str]| {
+        let run_git = async |args: &[&str]| {
             git.run_for_line(GitCall::new(args).repository(&forge).with_identity()).await.unwrap()
         };
-        let tree = made(&["mktree"]).await;
+        let tree = run_git(&["mktree"]).await;
         let [theirs, ours] =
-            [made(&["commit-tree", &tree, "-m", "a"]).await, made(&["commit-tree", &tree, "-m", "b"]).await];
+            [run_git(&["commit-tree", &tree, "-m", "a"]).await, run_git(&["commit-tree", &tree, "-m", "b"]).await];
         let (target, job) = (target(), JobId::new(format!("job_{}", "a".repeat(26))).unwrap());
         let (name, repository) = (RepositoryName::new("acme/app").unwrap(), forge.as_path());
         let push =
             Push { git: &git, repository, target: &target, commit: &ours, job: &job, forge: "GitHub", name: &name };
-        made(&["update-ref", "refs/heads/before/refs/heads/x", &theirs]).await;
+        run_git(&["update-ref", "refs/heads/before/refs/heads/x", &theirs]).await;
         assert_eq!(push.remote_head().await.unwrap(), None);
-        made(&["update-ref", "refs/heads/x", &ours]).await;
+        run_git(&["update-ref", "refs/heads/x", &ours]).await;
         assert_eq!(push.remote_head().await.unwrap().as_deref(), Some(ours.as_str()));
     }
 }

@@ -95,20 +95,20 @@ fn describe_secret(output: &str) -> String {
 mod tests {
     use super::*;
 
-    fn refusal(stdout: &str, words: &str) -> Option<Failure> {
+    fn refusal(stdout: &str, stderr: &str) -> Option<Failure> {
         let repository = RepositoryName::new("acme/app").unwrap();
-        let fault = GitError::Failed { command: "push".into(), stdout: stdout.into(), stderr: words.into() };
+        let fault = GitError::Failed { command: "push".into(), stdout: stdout.into(), stderr: stderr.into() };
         parse_refusal("GitHub", (&repository, "x"), &fault)
     }
 
     #[track_caller]
-    fn check(stdout: &str, words: &str, code: Option<&str>) {
-        assert_eq!(refusal(stdout, words).map(|failure| failure.code()), code, "{stdout} {words}");
+    fn check(stdout: &str, stderr: &str, code: Option<&str>) {
+        assert_eq!(refusal(stdout, stderr).map(|failure| failure.code()), code, "{stdout} {stderr}");
     }
 
     #[track_caller]
-    fn check_reason(stdout: &str, words: &str, sentence: &str) {
-        assert_eq!(refusal(stdout, words).map(|failure| failure.sentence()).as_deref(), Some(sentence));
+    fn check_reason(stdout: &str, stderr: &str, sentence: &str) {
+        assert_eq!(refusal(stdout, stderr).map(|failure| failure.sentence()).as_deref(), Some(sentence));
     }
 
     #[test]
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn each_refusal_pattern_matches_alone() {
         let rejected = |reason: &str| format!("!\tHEAD:refs/heads/x\t[remote rejected] ({reason})\n");
-        for (words, code) in [
+        for (message, code) in [
             ("protected branch hook declined", "branch_protected"),
             ("this is a protected ref", "branch_protected"),
             ("GH006: no", "branch_protected"),
@@ -214,8 +214,8 @@ mod tests {
             ("The requested URL returned error: 401", "push_rejected"),
             ("Permission to acme/app.git denied to bot", "permission_missing"),
         ] {
-            check("", words, Some(code));
-            check(&rejected(words), "", Some(code));
+            check("", message, Some(code));
+            check(&rejected(message), "", Some(code));
         }
         // A server error is no refusal, even with other output.
         for fault in ["cannot lock ref", "failed to update ref", "unable to lock", "Internal Server Error"] {

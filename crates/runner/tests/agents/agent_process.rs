@@ -58,16 +58,16 @@ impl AgentProcess {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (say, said) = watch::channel(ProcessOutput::default());
+        let (sender, output) = watch::channel(ProcessOutput::default());
         let reader = tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
-                say.send_modify(|said| {
-                    said.lines.push(line.clone());
-                    said.events.extend(serde_json::from_str::<Value>(&line).ok());
+                sender.send_modify(|output| {
+                    output.lines.push(line.clone());
+                    output.events.extend(serde_json::from_str::<Value>(&line).ok());
                 });
             }
         });
-        Self { stdin: child.stdin.take(), child, output: said, reader }
+        Self { stdin: child.stdin.take(), child, output, reader }
     }
 
     pub(crate) async fn send(&mut self, line: &Value) {
@@ -86,14 +86,15 @@ impl AgentProcess {
     }
 
     pub(crate) async fn wait_for(&mut self, kind: &str, times: usize) {
-        let seen = |said: &ProcessOutput| said.events.iter().filter(|event| event["type"] == kind).count() >= times;
-        let heard = timeout(WAIT_LIMIT, self.output.wait_for(seen)).await.map(|heard| heard.is_ok());
-        assert_eq!(heard, Ok(true), "{kind} did not come {times} times: {:?}", self.output.borrow().events);
+        let seen = |output: &ProcessOutput| output.events.iter().filter(|event| event["type"] == kind).count() >= times;
+        let result = timeout(WAIT_LIMIT, self.output.wait_for(seen)).await.map(|result| result.is_ok());
+        assert_eq!(result, Ok(true), "{kind} did not come {times} times: {:?}", self.output.borrow().events);
     }
 
     pub(crate) async fn wait_until(&mut self, what: &str, is: impl Fn(&[Value]) -> bool) {
-        let heard = timeout(WAIT_LIMIT, self.output.wait_for(|said| is(&said.events))).await.map(|heard| heard.is_ok());
-        assert_eq!(heard, Ok(true), "{what}: {:?}", self.output.borrow().events);
+        let result =
+            timeout(WAIT_LIMIT, self.output.wait_for(|output| is(&output.events))).await.map(|result| result.is_ok());
+        assert_eq!(result, Ok(true), "{what}: {:?}", self.output.borrow().events);
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -21,9 +21,9 @@ impl Recording {
 
 fn installed_version(program: &str) -> String {
     let ran = std::process::Command::new(program).arg("--version").output().unwrap();
-    let said = String::from_utf8(ran.stdout).unwrap();
-    let version = said.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
-    version.unwrap_or_else(|| panic!("{program} printed no version: {said}")).to_owned()
+    let output = String::from_utf8(ran.stdout).unwrap();
+    let version = output.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+    version.unwrap_or_else(|| panic!("{program} printed no version: {output}")).to_owned()
 }
 
 fn store(write: bool, agent: &str, version: &str, recordings: &[Recording]) -> usize {

@@ -35,9 +35,9 @@ pub(crate) fn leftover_processes(dir: &Path) -> Vec<(i32, String)> {
 pub(crate) fn wait_for_leftovers(dir: &Path, count: usize) -> Vec<(i32, String)> {
     let since = Instant::now();
     loop {
-        let left = leftover_processes(dir);
-        if left.len() == count || since.elapsed() > EXIT_LIMIT {
-            return left;
+        let processes = leftover_processes(dir);
+        if processes.len() == count || since.elapsed() > EXIT_LIMIT {
+            return processes;
         }
         sleep(Duration::from_millis(10));
     }

@@ -83,8 +83,8 @@ async fn usage_of_all_starts_counts_towards_the_cost_limit() {
     let work = finish.work.unwrap();
     assert_eq!((work.starts, work.turns, finish.spent_usd_micros), (2, 4, Some(1_800_000)));
     // Each start reports its own usage, then the total follows.
-    let told = world.api.events().into_iter().filter_map(|event| event.usage()?.cost_usd_micros);
-    assert_eq!(told.collect::<Vec<_>>(), [900_000, 900_000, 1_800_000]);
+    let costs = world.api.events().into_iter().filter_map(|event| event.usage()?.cost_usd_micros);
+    assert_eq!(costs.collect::<Vec<_>>(), [900_000, 900_000, 1_800_000]);
 }
 
 #[tokio::test]

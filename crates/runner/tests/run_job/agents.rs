@@ -82,8 +82,9 @@ pub(crate) async fn with_model(model: &str) -> AgentMachine {
     let works = "head -n 1 > @DIR@/prompt; echo hello > greeting.txt; cat @DIR@/said.jsonl; cat > /dev/null";
     let machine = AgentMachine::with_agent(CLAUDE, works).await;
     let recorded = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/claude_code-2.1.197/tools_and_edits.jsonl");
-    let (said, named) = (std::fs::read_to_string(recorded).unwrap(), serde_json::to_string(model).unwrap());
-    std::fs::write(machine.world.outside_path("said.jsonl"), said.replace("\"claude-opus-4-8[1m]\"", &named)).unwrap();
+    let (recording, named) = (std::fs::read_to_string(recorded).unwrap(), serde_json::to_string(model).unwrap());
+    std::fs::write(machine.world.outside_path("said.jsonl"), recording.replace("\"claude-opus-4-8[1m]\"", &named))
+        .unwrap();
     machine
 }
 
@@ -162,13 +163,13 @@ async fn claude_code_gets_exactly_the_pinned_settings() {
     let others = "PATH LANG LC_ALL TERM TMPDIR HOME CLAUDE_CONFIG_DIR ANTHROPIC_API_KEY PWD OLDPWD SHLVL _";
     let machine = AgentMachine::with_agent(CLAUDE, &format!("env > @DIR@/env; {WORKING_SCRIPT}")).await;
     machine.completes().await;
-    let given = std::fs::read_to_string(machine.world.outside_path("env")).unwrap();
+    let environment = std::fs::read_to_string(machine.world.outside_path("env")).unwrap();
     for setting in pinned.split_whitespace() {
-        assert!(given.lines().any(|line| line == setting), "{setting}: {given}");
+        assert!(environment.lines().any(|line| line == setting), "{setting}: {environment}");
     }
     // No other variable is set.
     let known: Vec<&str> = pinned.split_whitespace().filter_map(|setting| Some(setting.split_once('=')?.0)).collect();
-    for name in given.lines().filter_map(|line| Some(line.split_once('=')?.0)) {
+    for name in environment.lines().filter_map(|line| Some(line.split_once('=')?.0)) {
         let is_known = known.contains(&name) || others.split(' ').any(|other| other == name);
         assert!(is_known || name.starts_with("PULLYARD_"), "{name} is set");
     }
@@ -193,11 +194,11 @@ async fn codex_works_and_reports_usage_and_price() {
 
 #[tokio::test]
 async fn missing_agent_fails_before_anything_is_fetched() {
-    for (capability, said) in [("codex", "Codex"), ("gemini", "gemini")] {
+    for (capability, agent_name) in [("codex", "Codex"), ("gemini", "gemini")] {
         let machine = AgentMachine::with_agent(CLAUDE, "exit 0").await;
         machine.world.api.change_assignment(|job| job.agent.capability = capability.into());
         let finish = machine.run().await;
-        let missing = Failure::AgentMissing { agent: said.into(), runner: "the runner".into() };
+        let missing = Failure::AgentMissing { agent: agent_name.into(), runner: "the runner".into() };
         assert_eq!((finish.failure, finish.work), (Some(missing), None));
         assert_eq!(machine.world.api.statuses(), ["preparing"]);
         assert!(machine.world.worktrees().is_empty() && !machine.world.work_dir().join("mirrors").exists());
@@ -237,8 +238,8 @@ async fn failed_checks_are_repaired_in_the_same_session() {
     let [first, second] = machine.start_arguments().try_into().unwrap();
     assert!(first.iter().all(|arg| !arg.starts_with("--resume")), "{first:?}");
     assert!(second.contains(&"--resume=fdb0ce43-b309-486d-a9f2-6b73d8934b64".to_owned()), "{second:?}");
-    let told = std::fs::read_to_string(machine.world.outside_path("repair")).unwrap();
-    assert!(told.contains("checks failed") && !told.contains("Write a greeting."), "{told}");
+    let prompt = std::fs::read_to_string(machine.world.outside_path("repair")).unwrap();
+    assert!(prompt.contains("checks failed") && !prompt.contains("Write a greeting."), "{prompt}");
     assert_eq!((work.starts, work.checks.len()), (2, 2));
     assert!(work.turns > 4, "usage of one start only: {work:?}");
 }

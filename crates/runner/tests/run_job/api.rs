@@ -198,10 +198,10 @@ impl Api {
 
     /// Replaces or deletes an object of the bucket; its reported size and hash stay.
     pub(crate) fn replace_object(&self, name: &str, bytes: Option<Vec<u8>>) {
-        let mut kept = self.inner.bucket_objects.lock().unwrap();
+        let mut objects = self.inner.bucket_objects.lock().unwrap();
         match bytes {
-            Some(bytes) => kept.insert(name.to_owned(), bytes),
-            None => kept.remove(name),
+            Some(bytes) => objects.insert(name.to_owned(), bytes),
+            None => objects.remove(name),
         };
     }
 
@@ -287,7 +287,7 @@ async fn handle_post(
     } else {
         "run"
     };
-    let said = match route.as_str() {
+    let answer = match route.as_str() {
         "start" => {
             let _: StartRequest = serde_json::from_value(body).unwrap();
             serde_json::to_value(Assignment { attempt, ..assignment }).unwrap()
@@ -303,40 +303,41 @@ async fn handle_post(
             let syncing = body["status"] == "syncing";
             let before_push = if syncing { std::mem::take(&mut script.inputs_before_push) } else { Vec::new() };
             script.inputs.extend(before_push);
-            let said = script.inputs.iter().map(|input| input.seq).max().unwrap_or(0);
-            let goes_on =
-                syncing && want == "run" && body["inputs"].as_u64().is_some_and(|told| u64::from(said) > told);
+            let last_input = script.inputs.iter().map(|input| input.seq).max().unwrap_or(0);
+            let goes_on = syncing
+                && want == "run"
+                && body["inputs"].as_u64().is_some_and(|last_read| u64::from(last_input) > last_read);
             let (want, granted) = script.push_order.filter(|_| syncing).unwrap_or((want, syncing && !goes_on));
             let push_for_secs = granted.then(|| script.push_for_secs.unwrap_or(120));
             json!({ "want": want, "push_for_secs": push_for_secs, "goes_on": goes_on })
         }
         "events" => {
             let batch: EventsRequest = serde_json::from_value(body).unwrap();
-            let mut kept = inner.events.lock().unwrap();
+            let mut events = inner.events.lock().unwrap();
             for event in batch.events {
-                kept.entry(event.seq).or_insert(event);
+                events.entry(event.seq).or_insert(event);
             }
-            let next = kept.keys().last().map_or(1, |seq| seq + 1);
+            let next = events.keys().last().map_or(1, |seq| seq + 1);
             let inputs = script.inputs.iter().map(|input| input.seq).max().unwrap_or(0);
             json!({ "next_seq": next, "want": want, "inputs": inputs, "watched": true, "send_every_ms": 20 })
         }
         "artifacts" => {
-            let asked: ReserveArtifact = serde_json::from_value(body).unwrap();
+            let reservation: ReserveArtifact = serde_json::from_value(body).unwrap();
             let url = script.bucket.as_ref().or(inner.url.get()).unwrap();
-            if asked.kind == ArtifactKind::Checkpoint {
-                let about = json!({ "size_bytes": asked.size_bytes, "sha256": asked.sha256 });
-                *inner.checkpoint.lock().unwrap() = Some((asked.name.to_string(), about));
+            if reservation.kind == ArtifactKind::Checkpoint {
+                let about = json!({ "size_bytes": reservation.size_bytes, "sha256": reservation.sha256 });
+                *inner.checkpoint.lock().unwrap() = Some((reservation.name.to_string(), about));
             }
             json!({
-                "id": format!("art_{}", "a".repeat(26)), "put_url": format!("{url}/bucket/{}", asked.name),
-                "headers": { "x-amz-checksum-sha256": asked.sha256 },
+                "id": format!("art_{}", "a".repeat(26)), "put_url": format!("{url}/bucket/{}", reservation.name),
+                "headers": { "x-amz-checksum-sha256": reservation.sha256 },
             })
         }
         "yield" => {
             let request: YieldRequest = serde_json::from_value(body).unwrap();
             let asks = request.outcome == YieldReason::Asks;
-            let said = script.inputs.iter().map(|input| input.seq).max().unwrap_or(0);
-            let goes_on = asks && said > request.inputs;
+            let last_input = script.inputs.iter().map(|input| input.seq).max().unwrap_or(0);
+            let goes_on = asks && last_input > request.inputs;
             json!({ "status": if asks { "awaiting_input" } else { "paused" }, "goes_on": goes_on })
         }
         "finish" => {
@@ -345,11 +346,11 @@ async fn handle_post(
         }
         _ => return problem(404, "not_found"),
     };
-    if let Some(left) = script.lost_answers.get_mut(route.as_str()).filter(|left| **left > 0) {
-        *left -= 1;
+    if let Some(remaining) = script.lost_answers.get_mut(route.as_str()).filter(|remaining| **remaining > 0) {
+        *remaining -= 1;
         return broken();
     }
-    axum::Json(said).into_response()
+    axum::Json(answer).into_response()
 }
 
 async fn handle_get(
@@ -364,10 +365,10 @@ async fn handle_get(
     if let Some((status, code)) = script.refusals.get(route.as_str()) {
         return problem(*status, code);
     }
-    let said = match route.as_str() {
+    let answer = match route.as_str() {
         "inputs" => json!({ "inputs": script.inputs }),
         "checkpoint" => {
-            let mut said = match inner.checkpoint.lock().unwrap().clone() {
+            let mut answer = match inner.checkpoint.lock().unwrap().clone() {
                 None => json!({}),
                 Some((name, about)) => {
                     let job = inner.assignment.lock().unwrap().job.clone();
@@ -379,19 +380,21 @@ async fn handle_get(
                 }
             };
             if let Some(missing) = &script.missing_checkpoint {
-                said["missing"] = missing.clone();
+                answer["missing"] = missing.clone();
             }
-            said
+            answer
         }
         _ => return problem(404, "not_found"),
     };
-    axum::Json(said).into_response()
+    axum::Json(answer).into_response()
 }
 
 async fn get_object(State(inner): State<Arc<ServerState>>, Path(name): Path<String>, headers: HeaderMap) -> Response {
     assert!(!headers.contains_key("authorization"), "{headers:?}");
-    if let Some(left) = inner.script.lock().unwrap().lost_answers.get_mut("get").filter(|left| **left > 0) {
-        *left -= 1;
+    if let Some(remaining) =
+        inner.script.lock().unwrap().lost_answers.get_mut("get").filter(|remaining| **remaining > 0)
+    {
+        *remaining -= 1;
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     match inner.bucket_objects.lock().unwrap().get(&name) {
@@ -417,8 +420,8 @@ async fn put_object(
     let call = Call { route: "put".into(), attempt: 1, body: json!(name) };
     inner.calls.send_modify(|calls| calls.push(call));
     let mut script = inner.script.lock().unwrap();
-    if let Some(left) = script.lost_answers.get_mut("put").filter(|left| **left > 0) {
-        *left -= 1;
+    if let Some(remaining) = script.lost_answers.get_mut("put").filter(|remaining| **remaining > 0) {
+        *remaining -= 1;
         return (StatusCode::SERVICE_UNAVAILABLE, "<Error><Code>SlowDown</Code></Error>").into_response();
     }
     inner.bucket_objects.lock().unwrap().insert(name, body.to_vec());

@@ -68,9 +68,9 @@ async fn final_state(world: &World) -> FinalState {
     let finish = world.api.final_finish().unwrap();
     let result = finish.result.unwrap();
     let published = Published::load(world).await;
-    let mut told: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
+    let mut finish_ids: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
     for call in world.api.calls("finish") {
-        told.entry(call.attempt).or_default().insert(call.body["finish_id"].to_string());
+        finish_ids.entry(call.attempt).or_default().insert(call.body["finish_id"].to_string());
     }
     FinalState {
         outcome: finish.outcome,
@@ -78,7 +78,7 @@ async fn final_state(world: &World) -> FinalState {
             Some(result.head) == world.branch_head(BRANCH),
             result.pull_request.number == published.pull_request,
         ),
-        max_finish_ids: told.values().map(BTreeSet::len).max(),
+        max_finish_ids: finish_ids.values().map(BTreeSet::len).max(),
         published,
         outbox_files: world.outbox_files().len(),
     }

@@ -51,9 +51,9 @@ async fn refused_artifact_does_not_fail_the_job() {
     assert_eq!((ran.code, world.api.only_finish().outcome), (Some(0), FinishOutcome::Completed), "{}", ran.log);
     assert!(ran.log.contains("artifact not stored"), "{}", ran.log);
     assert_eq!(world.api.calls("artifacts").len(), 4, "one request for each");
-    let said: Vec<_> = world.api.events().into_iter().filter_map(|event| event.text).collect();
+    let texts: Vec<_> = world.api.events().into_iter().filter_map(|event| event.text).collect();
     for name in ["changes.patch", "final-message.md", "agent-output.jsonl"] {
-        let (words, code) = (format!("{name} is not kept: "), "artifact_too_large");
-        assert!(said.iter().any(|said| said.starts_with(&words) && said.contains(code)), "{name}: {said:?}");
+        let (prefix, code) = (format!("{name} is not kept: "), "artifact_too_large");
+        assert!(texts.iter().any(|text| text.starts_with(&prefix) && text.contains(code)), "{name}: {texts:?}");
     }
 }

@@ -71,18 +71,18 @@ async fn no_process_survives_any_stop_of_an_unresponsive_agent() {
     let agent = format!(
         "{LEAVE_PROCESS_COMMAND}; echo hello > greeting.txt; trap '' TERM; echo waiting; while :; do sleep 0.05; done"
     );
-    for (what, stop, ends) in stops {
+    for (name, stop, ends) in stops {
         let world = World::with_agent(&agent).await;
         let runner = spawn_without_namespace(&world);
         world.api.wait_for_text("waiting").await;
         stop(&world, &runner);
         let ran = wait_for_exit(runner).await;
-        assert_eq!(ran.code, Some(if what == "SIGTERM" { 143 } else { 0 }), "{what}: {}", ran.log);
-        assert_eq!((world.leftover_processes(), world.branch_head(BRANCH)), (vec![], None), "{what}");
+        assert_eq!(ran.code, Some(if name == "SIGTERM" { 143 } else { 0 }), "{name}: {}", ran.log);
+        assert_eq!((world.leftover_processes(), world.branch_head(BRANCH)), (vec![], None), "{name}");
         let finish = world.api.finishes().pop();
-        assert_eq!(finish.as_ref().map(|finish| finish.outcome), ends, "{what}");
-        assert!(finish.is_none_or(|finish| finish.failure.is_none()), "{what}");
-        assert!(what == "SIGTERM" || world.worktrees().is_empty(), "{what}");
+        assert_eq!(finish.as_ref().map(|finish| finish.outcome), ends, "{name}");
+        assert!(finish.is_none_or(|finish| finish.failure.is_none()), "{name}");
+        assert!(name == "SIGTERM" || world.worktrees().is_empty(), "{name}");
     }
 }
 
@@ -129,8 +129,8 @@ async fn cancel_at_push_applies_and_pause_only_without_a_grant() {
     let world = World::with_agent(GREETING_AGENT).await;
     world.api.change_script(|script| script.push_order = Some(("pause", false)));
     assert_eq!(world.run().await.code, Some(0));
-    let [told] = world.api.yields().try_into().unwrap();
-    assert_eq!((told.outcome, world.branch_head(BRANCH)), (YieldReason::Paused, None));
+    let [yield_request] = world.api.yields().try_into().unwrap();
+    assert_eq!((yield_request.outcome, world.branch_head(BRANCH)), (YieldReason::Paused, None));
     assert!(world.api.finishes().is_empty());
 
     let world = World::with_agent(GREETING_AGENT).await;
@@ -152,18 +152,18 @@ async fn world_with_pending_push(takes: bool) -> (World, Child) {
 
 #[tokio::test]
 async fn granted_push_continues_despite_cancel_or_pause() {
-    for what in ["cancel", "pause"] {
+    for order in ["cancel", "pause"] {
         let (world, runner) = world_with_pending_push(true).await;
-        world.api.change_script(|script| (script.cancel, script.pause) = (what == "cancel", what == "pause"));
+        world.api.change_script(|script| (script.cancel, script.pause) = (order == "cancel", order == "pause"));
         // The runner sends the second batch only after it read the first answer.
         let before = world.api.calls("events").len();
-        let heard = before + 2;
-        world.api.wait_for(|calls| calls.iter().filter(|call| call.route == "events").count() >= heard).await;
+        let expected_calls = before + 2;
+        world.api.wait_for(|calls| calls.iter().filter(|call| call.route == "events").count() >= expected_calls).await;
         std::fs::write(world.outside_path("go"), "").unwrap();
         let ran = wait_for_exit(runner).await;
-        assert_eq!(ran.code, Some(0), "{what}: {}", ran.log);
-        assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed, "{what}: {:?}", world.api.only_finish());
-        assert!(world.branch_head(BRANCH).is_some() && world.open_pull_request(BRANCH).await.is_some(), "{what}");
+        assert_eq!(ran.code, Some(0), "{order}: {}", ran.log);
+        assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed, "{order}: {:?}", world.api.only_finish());
+        assert!(world.branch_head(BRANCH).is_some() && world.open_pull_request(BRANCH).await.is_some(), "{order}");
     }
 }
 

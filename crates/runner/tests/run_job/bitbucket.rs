@@ -61,9 +61,9 @@ async fn lost_answer_to_opening_creates_no_second_pull_request() {
         assert_eq!((result.pull_request.number, &result.pull_request.url), (pull.number, &pull.url));
         assert_eq!((pull.head_branch.as_str(), pull.title.as_str()), (BRANCH, "APP-17: Greet"));
         assert_eq!(world.branch_head(BRANCH).as_ref(), Some(&result.head));
-        let said = pull_request_text(&world, pull.number).await;
+        let text = pull_request_text(&world, pull.number).await;
         let mark = format!("[//]: # (pullyard:newest {} ", result.head);
-        assert!(said.contains(&mark) && !said.contains("<!--"), "{said}");
+        assert!(text.contains(&mark) && !text.contains("<!--"), "{text}");
     }
 }
 
@@ -106,10 +106,10 @@ async fn pr_text_names_the_newest_commit_once_after_a_lost_answer() {
     let before = pull_request_text(&world, number).await;
     lose_next_answer(&world, "PUT", &format!("/pullrequests/{number}"));
     let revised = run_to_success(&world).await;
-    let said = pull_request_text(&world, number).await;
-    assert!(said.contains(&format!("[//]: # (pullyard:newest {} ", revised.head)) && said != before, "{said}");
-    assert_eq!((said.matches("Round 2.").count(), said.matches("(pullyard:newest ").count()), (1, 2), "{said}");
+    let text = pull_request_text(&world, number).await;
+    assert!(text.contains(&format!("[//]: # (pullyard:newest {} ", revised.head)) && text != before, "{text}");
+    assert_eq!((text.matches("Round 2.").count(), text.matches("(pullyard:newest ").count()), (1, 2), "{text}");
     world.api.next_attempt(|_| ());
     run_to_success(&world).await;
-    assert_eq!(pull_request_text(&world, number).await, said);
+    assert_eq!(pull_request_text(&world, number).await, text);
 }

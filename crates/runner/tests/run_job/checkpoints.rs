@@ -7,8 +7,8 @@ use crate::world::World;
 use tar::EntryType::Regular;
 
 fn checkpoint_patch(world: &World) -> String {
-    let kept = unpack_checkpoint(&world.api.bucket_object("checkpoint.tar.zst").unwrap());
-    String::from_utf8_lossy(&kept["work.patch"]).into_owned()
+    let files = unpack_checkpoint(&world.api.bucket_object("checkpoint.tar.zst").unwrap());
+    String::from_utf8_lossy(&files["work.patch"]).into_owned()
 }
 
 #[tokio::test]

@@ -107,10 +107,10 @@ async fn agent_repairs_its_work_with_the_output_of_failed_checks() {
     let expected =
         [(0, CheckOutcome::Failed, Some(4)), (0, passed, Some(0)), (1, passed, Some(0)), (1, passed, Some(0))];
     assert_eq!(check_results(&runs), expected);
-    let told = std::fs::read_to_string(world.outside_path("repair")).unwrap();
-    assert!(told.starts_with("Write a greeting.\n\n"), "{told}");
-    assert!(told.contains("ended with exit code 4:\n\n```text\nit says hullo\n```\n"), "{told}");
-    assert!(!told.contains("dirt"), "a passed check is shown: {told}");
+    let prompt = std::fs::read_to_string(world.outside_path("repair")).unwrap();
+    assert!(prompt.starts_with("Write a greeting.\n\n"), "{prompt}");
+    assert!(prompt.contains("ended with exit code 4:\n\n```text\nit says hullo\n```\n"), "{prompt}");
+    assert!(!prompt.contains("dirt"), "a passed check is shown: {prompt}");
     // Changes by checks are discarded.
     assert!(!std::fs::read_to_string(world.outside_path("files")).unwrap().contains("dirt.txt"));
     assert_eq!(std::fs::read_to_string(world.outside_path("readme")).unwrap(), "# App\n");
@@ -155,8 +155,8 @@ async fn work_is_judged_without_repair_when_limits_are_used_up() {
         assert_eq!(check_results(&runs), [(0, CheckOutcome::Failed, Some(4))]);
         assert_eq!(std::fs::read_to_string(world.outside_path("starts")).unwrap(), "x\n", "the agent was restarted");
         let events = world.api.events();
-        let told = |text: &str| text.contains("The agent has nothing left to mend it with. ");
-        assert!(events.iter().any(|event| event.text.as_deref().is_some_and(told)), "{events:?}");
+        let has_note = |text: &str| text.contains("The agent has nothing left to mend it with. ");
+        assert!(events.iter().any(|event| event.text.as_deref().is_some_and(has_note)), "{events:?}");
         match world.api.only_finish().failure {
             None => assert_eq!(pull_request(&world).await["draft"], Value::Bool(true)),
             Some(failure) => assert!(failure.sentence().ends_with("exit code 4, without a repair round.")),
@@ -167,19 +167,19 @@ async fn work_is_judged_without_repair_when_limits_are_used_up() {
 
 #[tokio::test]
 async fn only_a_refused_draft_fails_as_draft_refused() {
-    let refuses = |words: &'static str| {
-        let refuse = async move || (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "message": words })));
+    let refuses = |message: &'static str| {
+        let refuse = async move || (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "message": message })));
         get(async || Json(json!([]))).post(refuse)
     };
     let draft = |all: &mut JobCommands| all.checks.failed = FailedChecksPolicy::Draft;
-    for (agent, words, code) in [
+    for (agent, message, code) in [
         ("echo hullo > greeting.txt", "Draft pull requests are not supported in this repository.", "draft_refused"),
         ("echo hello > greeting.txt", "No drafts, please.", "pull_request_refused"),
     ] {
         let world = with_checks(&format!("cat > /dev/null; {agent}"), &[GREETING_CHECK], draft).await;
-        replace_pulls_api(&world, refuses(words)).await;
+        replace_pulls_api(&world, refuses(message)).await;
         run_checks(&world).await;
-        assert_eq!(world.api.failure_code(), code, "{words}");
+        assert_eq!(world.api.failure_code(), code, "{message}");
         assert!(world.branch_head(BRANCH).is_some(), "no work was pushed");
     }
 }
@@ -229,8 +229,8 @@ async fn checks_get_their_own_home_and_no_keys() {
         assert!(known.split(' ').any(|known| known == *name), "{name}");
     }
     assert!(names.contains(&"PULLYARD_JOB") && !env.contains("key-of-the-model") && !env.contains(TOKEN), "{env}");
-    let said = artifact_text(&world, "check-1.txt");
-    assert!(!said.contains("mine") && !said.contains("remote") && said.contains("/home-of-commands"), "{said}");
+    let output = artifact_text(&world, "check-1.txt");
+    assert!(!output.contains("mine") && !output.contains("remote") && output.contains("/home-of-commands"), "{output}");
 }
 
 #[tokio::test]
@@ -254,10 +254,10 @@ async fn long_check_output_keeps_both_ends_without_secrets() {
         "echo first; echo forge-secret-5e0c; head -c 3000000 /dev/zero | tr '\\0' x; echo; echo forge-secret-5e0c last";
     let world = with_checks(GREETING_AGENT, &[flood], |all| all.checks.output_kib = 4).await;
     let (_, runs) = run_checks(&world).await;
-    let said = artifact_text(&world, "check-1.txt");
-    assert!(runs[0].truncated && said.len() < 5_000, "{}", said.len());
-    assert!(said.starts_with("first\n[redacted]\nxxx") && said.ends_with("x\n[redacted] last\n"), "{said}");
-    assert!(said.contains("bytes left out] …"));
+    let output = artifact_text(&world, "check-1.txt");
+    assert!(runs[0].truncated && output.len() < 5_000, "{}", output.len());
+    assert!(output.starts_with("first\n[redacted]\nxxx") && output.ends_with("x\n[redacted] last\n"), "{output}");
+    assert!(output.contains("bytes left out] …"));
     assert!(!world.api.event_texts().contains(TOKEN) && !runs[0].command.contains(TOKEN));
     let body = pull_request(&world).await["body"].as_str().unwrap().to_owned();
     assert!(!body.contains(TOKEN) && body.contains("echo [redacted]"), "{body}");

@@ -95,7 +95,7 @@ async fn job_process_never_sees_the_runner_token() {
         format!("PULLYARD_INSTANCE={instance}"),
         "PULLYARD_ISOLATION=none".into(),
     ] {
-        assert!(environ.lines().any(|said| said == line), "{line}: {environ}");
+        assert!(environ.lines().any(|variable| variable == line), "{line}: {environ}");
     }
     let cmdline = std::fs::read(machine.dir.path().join("cmdline")).unwrap();
     assert!(!String::from_utf8_lossy(&cmdline).contains(TOKEN));

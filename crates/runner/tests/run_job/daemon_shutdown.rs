@@ -154,7 +154,7 @@ async fn drain_by_the_control_plane_ends_when_it_is_withdrawn() {
 
 #[tokio::test]
 async fn rejected_daemon_waits_for_its_jobs_and_prints_the_reason() {
-    for (route, status, code, exit, words) in
+    for (route, status, code, exit, message) in
         [("claim", 409, "runner_replaced", 3, "replaced this one"), ("heartbeat", 404, "not_found", 5, "was deleted")]
     {
         let machine = DaemonMachine::with_job_script(WAIT_FOR_GO_JOB).await;
@@ -170,7 +170,7 @@ async fn rejected_daemon_waits_for_its_jobs_and_prints_the_reason() {
         machine.release_jobs();
         let (ended, log) = daemon.wait_for_exit().await;
         assert_eq!(ended, Some(exit), "{route} {code}: {log}");
-        assert!(log.contains("error: ") && log.contains(words), "{log}");
+        assert!(log.contains("error: ") && log.contains(message), "{log}");
     }
 }
 

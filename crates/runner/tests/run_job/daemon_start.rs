@@ -5,7 +5,7 @@ use crate::runner_api::TOKEN;
 
 #[tokio::test]
 async fn refused_registration_prints_a_reason_and_exit_code() {
-    for (status, code, exit, words) in
+    for (status, code, exit, message) in
         [(409, "name_taken", 3, "another token"), (401, "unauthorized", 4, "runner token")]
     {
         let machine = DaemonMachine::with_job_script("exit 0").await;
@@ -14,7 +14,7 @@ async fn refused_registration_prints_a_reason_and_exit_code() {
         });
         let (ended, log) = machine.daemon().wait_for_exit().await;
         assert_eq!(ended, Some(exit), "{code}: {log}");
-        assert!(log.contains(words), "{code}: {log}");
+        assert!(log.contains(message), "{code}: {log}");
         assert!(machine.runner_api.calls("claim").is_empty());
     }
 }
@@ -51,12 +51,12 @@ async fn registration_contains_the_configured_values() {
 
 async fn run_command(
     machine: &DaemonMachine,
-    words: &[&str],
+    args: &[&str],
     change: impl FnOnce(&mut Command),
 ) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pullyard-runner"));
     command
-        .args(words)
+        .args(args)
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap())
         .env("HOME", machine.dir.path())
@@ -66,23 +66,23 @@ async fn run_command(
         .env("PULLYARD_ISOLATION", "none");
     change(&mut command);
     let output = command.output().await.unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(!said.contains(TOKEN), "{said}");
-    (output.status.code(), said)
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(!text.contains(TOKEN), "{text}");
+    (output.status.code(), text)
 }
 
 #[tokio::test]
 async fn config_shows_each_value_with_its_source() {
     let machine = DaemonMachine::with_job_script("exit 0").await;
-    let (code, said) = run_command(&machine, &["config", "--slots", "2"], |_| ()).await;
-    assert_eq!(code, Some(0), "{said}");
+    let (code, output) = run_command(&machine, &["config", "--slots", "2"], |_| ()).await;
+    assert_eq!(code, Some(0), "{output}");
     let has = |parts: &[&str]| {
-        said.lines().any(|line| parts.iter().all(|part| line.split_whitespace().any(|word| word == *part)))
+        output.lines().any(|line| parts.iter().all(|part| line.split_whitespace().any(|word| word == *part)))
     };
-    assert!(has(&["slots", "2", "--slots"]), "{said}");
-    assert!(has(&["api-url", &machine.url, "RUNNER_SERVER_URL"]), "{said}");
-    assert!(has(&["token", "rnt_a3f8…", "RUNNER_TOKEN"]), "{said}");
-    assert!(has(&["keep-logs", "50", "default"]), "{said}");
+    assert!(has(&["slots", "2", "--slots"]), "{output}");
+    assert!(has(&["api-url", &machine.url, "RUNNER_SERVER_URL"]), "{output}");
+    assert!(has(&["token", "rnt_a3f8…", "RUNNER_TOKEN"]), "{output}");
+    assert!(has(&["keep-logs", "50", "default"]), "{output}");
     let (code, _) = run_command(&machine, &["config", "--slots", "99"], |_| ()).await;
     assert_eq!(code, Some(2));
 }
@@ -91,16 +91,16 @@ async fn config_shows_each_value_with_its_source() {
 async fn check_reports_problems_and_registers_nothing() {
     let machine = DaemonMachine::with_job_script("exit 0").await;
     // This control plane reports no version; everything else is valid.
-    let (code, said) = run_command(&machine, &["check"], |_| ()).await;
-    assert_eq!(code, Some(1), "{said}");
-    assert_eq!(said.lines().filter(|line| line.starts_with("WRONG")).count(), 1, "{said}");
-    assert!(said.contains("git version") && said.contains("GiB"), "{said}");
-    let (code, said) = run_command(&machine, &["check"], |command| {
+    let (code, output) = run_command(&machine, &["check"], |_| ()).await;
+    assert_eq!(code, Some(1), "{output}");
+    assert_eq!(output.lines().filter(|line| line.starts_with("WRONG")).count(), 1, "{output}");
+    assert!(output.contains("git version") && output.contains("GiB"), "{output}");
+    let (code, output) = run_command(&machine, &["check"], |command| {
         command.env("PULLYARD_ISOLATION", "maybe").env_remove("RUNNER_TOKEN");
     })
     .await;
-    assert_eq!((code, said.lines().filter(|line| line.starts_with("WRONG")).count()), (Some(1), 4), "{said}");
+    assert_eq!((code, output.lines().filter(|line| line.starts_with("WRONG")).count()), (Some(1), 4), "{output}");
     assert!(machine.runner_api.calls("register").is_empty());
-    let (code, said) = run_command(&machine, &["version"], |_| ()).await;
-    assert_eq!((code, said.contains("protocol 1")), (Some(0), true));
+    let (code, output) = run_command(&machine, &["version"], |_| ()).await;
+    assert_eq!((code, output.contains("protocol 1")), (Some(0), true));
 }

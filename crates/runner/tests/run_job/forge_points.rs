@@ -55,7 +55,7 @@ async fn final_state(world: &World) -> FinalState {
             text.contains(&world.branch_head(BRANCH).unwrap()),
             text.matches("pullyard:newest").count(),
         ),
-        answers: look.comments.iter().filter(|(_, words)| Marker::parse(words) == mark).count(),
+        answers: look.comments.iter().filter(|(_, body)| Marker::parse(body) == mark).count(),
         requested_reviewers: look.requested_reviewers.into_iter().collect(),
         worktrees: world.worktrees().len(),
     }
@@ -76,10 +76,10 @@ pub(crate) async fn add_review(world: &World, forge: &Forge, number: u64) -> Vec
     let ann = User { login: "ann".into(), id: 8, token: "token-of-ann".into() };
     world.forge.add_user(ann, AccountKind::User).await.unwrap();
     world.forge.set_role(REPOSITORY, "ann", Role::Maintain).await.unwrap();
-    let remarks = ["Red, please.", "Why?"].map(|words| LineComment { path: "greeting.txt", line: 1, body: words });
+    let remarks = ["Red, please.", "Why?"].map(|body| LineComment { path: "greeting.txt", line: 1, body });
     let review = world.forge.request_changes(REPOSITORY, number, "ann", "Please.", &remarks).await.unwrap();
-    let said = forge.comments(REPOSITORY, number).await.unwrap().items;
-    let threads: Vec<u64> = said.iter().map(|said| said.id).collect();
+    let review_comments = forge.comments(REPOSITORY, number).await.unwrap().items;
+    let threads: Vec<u64> = review_comments.iter().map(|comment| comment.id).collect();
     assert_eq!(threads.len(), 2);
     let comment = |id: &u64| RevisedComment { id: *id, thread: *id, path: "greeting.txt".into(), line: Some(1) };
     let comments = threads.iter().map(comment).collect();

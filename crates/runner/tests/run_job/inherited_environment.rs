@@ -17,41 +17,41 @@ async fn secrets_of_an_attempt_are_redacted_everywhere() {
         script.model = vec![json!({ "key": "anthropic_api_key", "value": model })];
     });
     let all = [("bootstrap", BOOTSTRAP), ("lease", LEASE), ("line", line), ("model", model), ("forge", TOKEN)];
-    let says = all.map(|(what, secret)| format!("echo '{what} {secret}'")).join("; ");
+    let says = all.map(|(name, secret)| format!("echo '{name} {secret}'")).join("; ");
     world.api.change_assignment(|job| set_command(job, &format!("cat > /dev/null; {says}; exit 3")));
     assert_eq!(world.fails().await, "agent_failed");
-    let (texts, left) = (world.api.event_texts(), world.sent_data());
-    assert!(left.iter().any(|(to, _)| to == "agent-output.jsonl"));
-    for (what, secret) in all {
-        assert!(texts.contains(&format!("{what} [redacted]")), "{what}: {texts}");
-        for (to, content) in &left {
-            assert!(!String::from_utf8_lossy(content).contains(secret), "{what} went to {to}");
+    let (texts, sent_data) = (world.api.event_texts(), world.sent_data());
+    assert!(sent_data.iter().any(|(to, _)| to == "agent-output.jsonl"));
+    for (name, secret) in all {
+        assert!(texts.contains(&format!("{name} [redacted]")), "{name}: {texts}");
+        for (to, content) in &sent_data {
+            assert!(!String::from_utf8_lossy(content).contains(secret), "{name} went to {to}");
         }
     }
 }
 
 #[tokio::test]
 async fn replies_to_reviewers_contain_no_secret() {
-    let words = format!(r#"{{"12":"It is {TOKEN} and {TOKEN_LIKE_TEXT} by now"}}"#);
-    let script = format!("mkdir .pullyard; echo hello > greeting.txt; echo '{words}' > .pullyard/replies.json");
+    let replies = format!(r#"{{"12":"It is {TOKEN} and {TOKEN_LIKE_TEXT} by now"}}"#);
+    let script = format!("mkdir .pullyard; echo hello > greeting.txt; echo '{replies}' > .pullyard/replies.json");
     let (world, desk) = world_under_review(&script).await;
     world.completes().await;
-    let said = desk.replies(12).join("\n");
-    assert!(said.contains("It is [redacted] and [redacted] by now"), "{said}");
+    let text = desk.replies(12).join("\n");
+    assert!(text.contains("It is [redacted] and [redacted] by now"), "{text}");
 }
 
 #[tokio::test]
 async fn replies_in_a_checkpoint_contain_no_secret() {
-    let words = format!(r#"{{"12":"It is {TOKEN} by now"}}"#);
+    let replies = format!(r#"{{"12":"It is {TOKEN} by now"}}"#);
     let (world, desk) = world_under_review(&format!(
-        "mkdir .pullyard; echo half > half.txt; echo '{words}' > .pullyard/replies.json
+        "mkdir .pullyard; echo half > half.txt; echo '{replies}' > .pullyard/replies.json
          echo waiting; while :; do sleep 0.05; done"
     ))
     .await;
     world.pauses().await;
-    let kept = unpack_checkpoint(&world.api.bucket_object("checkpoint.tar.zst").unwrap());
-    assert_eq!(kept.keys().collect::<Vec<_>>(), ["about.json", "replies.json", "work.patch"]);
-    assert_eq!(String::from_utf8_lossy(&kept["replies.json"]).trim(), words.replace(TOKEN, "[redacted]"));
+    let files = unpack_checkpoint(&world.api.bucket_object("checkpoint.tar.zst").unwrap());
+    assert_eq!(files.keys().collect::<Vec<_>>(), ["about.json", "replies.json", "work.patch"]);
+    assert_eq!(String::from_utf8_lossy(&files["replies.json"]).trim(), replies.replace(TOKEN, "[redacted]"));
 
     world.api.next_attempt(|job| {
         set_resume(job, Policy::Require, &[]);
@@ -60,8 +60,8 @@ async fn replies_in_a_checkpoint_contain_no_secret() {
     let ran = run_on_another_machine(&world).await;
     assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed, "{:?} {}", world.api.only_finish(), ran.log);
     assert_eq!(world.file_at("feature", "half.txt").as_deref(), Some("half\n"));
-    let said = desk.replies(12).join("\n");
-    assert!(said.contains("It is [redacted] by now"), "{said}");
+    let text = desk.replies(12).join("\n");
+    assert!(text.contains("It is [redacted] by now"), "{text}");
 }
 
 #[tokio::test]
@@ -90,9 +90,9 @@ async fn commands_inherit_no_variables_of_the_machine() {
         .await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed, "{:?} {}", world.api.only_finish(), ran.log);
-    for who in ["setup", "agent", "check"] {
-        let env = std::fs::read_to_string(world.outside_path(who)).unwrap();
-        assert!(env.contains("PULLYARD_JOB=job_") && !env.contains("planted"), "{who}: {env}");
+    for name in ["setup", "agent", "check"] {
+        let env = std::fs::read_to_string(world.outside_path(name)).unwrap();
+        assert!(env.contains("PULLYARD_JOB=job_") && !env.contains("planted"), "{name}: {env}");
     }
     assert_eq!(world.git_line(&["log", "-1", "--format=%an, %cn", BRANCH]), "Pullyard, Pullyard");
 }
@@ -109,7 +109,7 @@ async fn session_variable_names_the_session_or_the_job() {
                 Some(ResumeState { agent: None, session, read: 0, policy: Policy::Prefer, inputs: Vec::new() });
         });
         world.completes().await;
-        let told = std::fs::read_to_string(world.outside_path("session")).unwrap();
-        assert_eq!(told, session.unwrap_or(job.as_str()));
+        let content = std::fs::read_to_string(world.outside_path("session")).unwrap();
+        assert_eq!(content, session.unwrap_or(job.as_str()));
     }
 }

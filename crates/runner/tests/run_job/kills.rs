@@ -8,16 +8,16 @@ use tokio::time::timeout;
 const WAIT_LIMIT: Duration = Duration::from_secs(120);
 const COUNTING_AGENT: &str = "cat > /dev/null; echo asked >> @DIR@/asked; echo hello > greeting.txt";
 
-async fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+async fn wait_until(condition: &str, is_so: impl Fn() -> bool) {
     let look = async {
         while !is_so() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(WAIT_LIMIT, look).await.unwrap_or_else(|_| panic!("{what}"));
+    timeout(WAIT_LIMIT, look).await.unwrap_or_else(|_| panic!("{condition}"));
 }
 
-async fn assert_done_once_by_next_attempt(world: &World, asked: usize) {
+async fn assert_done_once_by_next_attempt(world: &World, agent_starts: usize) {
     world.api.change_assignment(|job| job.attempt = 2);
     let finish = world.completes().await;
     assert_eq!(Some(finish.result.unwrap().head), world.branch_head(BRANCH));
@@ -25,7 +25,7 @@ async fn assert_done_once_by_next_attempt(world: &World, asked: usize) {
     assert_eq!(world.file_at(BRANCH, "greeting.txt").as_deref(), Some("hello\n"));
     assert!(world.open_pull_request(BRANCH).await.is_some());
     let times = std::fs::read_to_string(world.outside_path("asked")).unwrap_or_default().lines().count();
-    assert_eq!(times, asked, "number of agent starts");
+    assert_eq!(times, agent_starts, "number of agent starts");
     assert_eq!(world.leftover_processes(), [""; 0]);
     assert!(world.worktrees().is_empty());
 }

@@ -26,8 +26,8 @@ async fn worktrees_clones_and_submodules_are_left_out_and_named() {
     assert!(!world.git_line(&["ls-tree", "-r", BRANCH]).contains("160000"), "a gitlink");
     let trees = ["apart", "deep/sub/tree", "lib", "own"].map(|folder| format!("`{folder}`, another working tree"));
     let folders = [&["`a copy`, a clone".to_owned()][..], &trees].concat();
-    let told = format!("Left out of the commit because they are separate repositories: {}.", folders.join("; "));
-    assert!(world.api.event_texts().contains(&told), "{}", world.api.event_texts());
+    let message = format!("Left out of the commit because they are separate repositories: {}.", folders.join("; "));
+    assert!(world.api.event_texts().contains(&message), "{}", world.api.event_texts());
     let body = pull_request(&world).await["body"].as_str().unwrap().to_owned();
     let list: String = folders.iter().map(|folder| format!("- {folder}\n")).collect();
     assert!(body.contains("## Left out\n\n") && body.contains(&list), "{body}");

@@ -269,8 +269,8 @@ async fn replaced_mirror_fails_the_job_and_is_created_again() {
         ))
         .await;
         assert_eq!((world.fails().await, world.branch_head(BRANCH)), ("workspace_failed", None));
-        let words = world.api.only_finish().failure.unwrap().sentence();
-        assert!(words.contains("folder `objects` was taken away or leads"), "{words}");
+        let sentence = world.api.only_finish().failure.unwrap().sentence();
+        assert!(sentence.contains("folder `objects` was taken away or leads"), "{sentence}");
         assert_repeatable(&world).await;
     }
 }
@@ -332,14 +332,14 @@ async fn link_in_place_of_a_runner_folder_fails_the_job() {
         let mended = with_checks(GREETING_AGENT, &[&format!("{plant}; exit 4")], |all| all.checks.repair = true).await;
         for world in [agent, checked, mended] {
             assert_eq!((world.fails().await, world.branch_head(BRANCH)), ("workspace_failed", None));
-            let words = world.api.only_finish().failure.unwrap().sentence();
-            assert!(words.contains(&format!("folder `{folder}` was taken away or leads elsewhere")), "{words}");
+            let sentence = world.api.only_finish().failure.unwrap().sentence();
+            assert!(sentence.contains(&format!("folder `{folder}` was taken away or leads elsewhere")), "{sentence}");
             assert_eq!(std::fs::read_to_string(world.outside_path("other/theirs.txt")).unwrap(), "theirs\n");
             let settings = std::fs::read_to_string(world.outside_path("other/.git/config")).unwrap();
             assert!(settings.contains("bare = false"), "the runner's settings were written");
             assert!(!world.outside_path("other/config").exists(), "the runner's settings were written");
-            let left = std::fs::read_dir(world.outside_path("other")).unwrap().count();
-            assert_eq!(left, 2, "files were added or removed");
+            let entry_count = std::fs::read_dir(world.outside_path("other")).unwrap().count();
+            assert_eq!(entry_count, 2, "files were added or removed");
         }
     }
 }

@@ -295,8 +295,8 @@ async fn slow_push_is_killed() {
 #[tokio::test]
 async fn refused_push_opens_no_pull_request() {
     let world = World::with_agent(GREETING_AGENT).await;
-    let words = "error: GH006: Protected branch update failed for refs/heads/x.";
-    install_hook(&world, "pre-receive", &format!("echo '{words}' >&2; exit 1"));
+    let message = "error: GH006: Protected branch update failed for refs/heads/x.";
+    install_hook(&world, "pre-receive", &format!("echo '{message}' >&2; exit 1"));
     assert_eq!(world.fails().await, "branch_protected");
     assert!(world.open_pull_request(BRANCH).await.is_none());
 }
@@ -310,8 +310,8 @@ pub(crate) async fn replace_pulls_api(world: &World, pulls: MethodRouter) {
 #[tokio::test]
 async fn missing_permission_to_open_a_pr_is_reported() {
     let pulls = get(async || Json(json!([]))).post(async || {
-        let words = json!({ "message": "Resource not accessible by personal access token" });
-        (StatusCode::FORBIDDEN, Json(words))
+        let body = json!({ "message": "Resource not accessible by personal access token" });
+        (StatusCode::FORBIDDEN, Json(body))
     });
     let world = World::with_agent(GREETING_AGENT).await;
     replace_pulls_api(&world, pulls).await;

@@ -17,8 +17,8 @@ async fn world_with_signing_key(agent: &str) -> (World, OsString) {
 }
 
 fn is_signed(world: &World, commit: &str) -> bool {
-    let said = world.git_line(&["cat-file", "commit", commit]);
-    said.contains("\ngpgsig -----BEGIN SSH SIGNATURE-----\n ZmFrZQ==\n")
+    let object = world.git_line(&["cat-file", "commit", commit]);
+    object.contains("\ngpgsig -----BEGIN SSH SIGNATURE-----\n ZmFrZQ==\n")
 }
 
 async fn continue_pull_request(world: &World, branch: &str) -> u64 {
@@ -46,8 +46,8 @@ async fn commit_is_signed_by_a_private_key_file_that_is_deleted() {
     assert!(is_signed(&world, BRANCH));
     let signed = std::fs::read_to_string(world.outside_path("signed")).unwrap();
     assert_eq!(signed, format!("-rw-------\n{SIGNING_KEY}\n"), "not signed once");
-    let [kept] = world.worktrees().try_into().unwrap();
-    assert!(kept.join("git").is_dir() && !kept.join("git/signing-key").exists());
+    let [worktree] = world.worktrees().try_into().unwrap();
+    assert!(worktree.join("git").is_dir() && !worktree.join("git/signing-key").exists());
 }
 
 #[tokio::test]
@@ -82,8 +82,8 @@ async fn adopted_twin_commit_does_not_quote_this_attempts_agent() {
     let pushed = world.run_with_change(async || world.commit_on(BRANCH, &ours)).await;
     let finish = world.api.only_finish();
     assert_eq!(finish.result.unwrap().head, pushed);
-    let made = finish.work.unwrap().commit.unwrap();
-    assert_ne!(made, pushed, "the record names the twin's commit");
+    let commit = finish.work.unwrap().commit.unwrap();
+    assert_ne!(commit, pushed, "the record names the twin's commit");
     assert!(world.api.event_texts().contains("I greet."));
     let body = pull_request(&world).await["body"].as_str().unwrap().to_owned();
     assert!(body.starts_with(&runner_job_body("command")), "{body}");

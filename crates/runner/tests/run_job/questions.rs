@@ -27,15 +27,15 @@ async fn question_file_yields_and_the_answer_resumes_the_session() {
     let machine = AgentMachine::with_agent(CLAUDE, ASKING_AGENT).await;
     let ran = machine.world.run_with(|command| machine.set_env(command)).await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
-    let [told] = machine.world.api.yields().try_into().unwrap();
-    assert_eq!((told.outcome, told.question.as_deref()), (YieldReason::Asks, Some("Which list?")));
+    let [yield_request] = machine.world.api.yields().try_into().unwrap();
+    assert_eq!((yield_request.outcome, yield_request.question.as_deref()), (YieldReason::Asks, Some("Which list?")));
     assert!(machine.world.api.event_texts().contains("Which list?"), "no event has it");
-    assert!(told.session.is_some() && machine.world.branch_head(BRANCH).is_none(), "{told:?}");
+    assert!(yield_request.session.is_some() && machine.world.branch_head(BRANCH).is_none(), "{yield_request:?}");
 
     machine.world.api.next_attempt(|job| {
         let inputs = vec![input(1, Some("Which list?"), "The empty one.")];
-        let (agent, session) = (told.agent, told.session);
-        job.resume = Some(ResumeState { agent, session, read: told.inputs, policy: Policy::Require, inputs });
+        let (agent, session) = (yield_request.agent, yield_request.session);
+        job.resume = Some(ResumeState { agent, session, read: yield_request.inputs, policy: Policy::Require, inputs });
     });
     machine.completes().await;
     assert!(machine.start_arguments()[1].contains(&RESUME_ARGUMENT.to_owned()));
@@ -79,9 +79,9 @@ async fn denied_tool_does_not_prevent_a_question() {
         }
         let ran = machine.world.run_with(|command| machine.set_env(command)).await;
         assert_eq!(ran.code, Some(0), "{}", ran.log);
-        let [told] = machine.world.api.yields().try_into().unwrap();
-        let asked = (told.outcome, told.question.as_deref());
-        assert_eq!(asked, (YieldReason::Asks, Some("May I run it?")), "ignored: {is_ignored}");
+        let [yield_request] = machine.world.api.yields().try_into().unwrap();
+        let actual = (yield_request.outcome, yield_request.question.as_deref());
+        assert_eq!(actual, (YieldReason::Asks, Some("May I run it?")), "ignored: {is_ignored}");
     }
 }
 
@@ -89,8 +89,8 @@ async fn denied_tool_does_not_prevent_a_question() {
 async fn command_agent_may_ask_by_file() {
     let world = World::with_agent("cat > /dev/null; mkdir .pullyard; echo 'Which list?' > .pullyard/question.md").await;
     assert_eq!(world.run().await.code, Some(0));
-    let [told] = world.api.yields().try_into().unwrap();
-    assert_eq!(told.question.as_deref(), Some("Which list?"));
+    let [yield_request] = world.api.yields().try_into().unwrap();
+    assert_eq!(yield_request.question.as_deref(), Some("Which list?"));
 }
 
 #[tokio::test]

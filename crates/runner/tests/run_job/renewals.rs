@@ -16,9 +16,9 @@ const USER_TEXT: (&str, &str) = ("Mind the gap.\r\n\r\n", "\n## Notes\n\n- [ ] `
 async fn world_with_pull_request(agent: &str) -> (World, u64) {
     let world = with_checks(agent, &["true"], |_| ()).await;
     let number = run_to_success(&world).await;
-    let said = pull_request_text(&world, number).await;
-    assert!(said.contains("Round 1.") && said.contains("- `true` passed in "), "{said}");
-    edit_text(&world, number, &format!("{}{said}{}", USER_TEXT.0, USER_TEXT.1)).await;
+    let text = pull_request_text(&world, number).await;
+    assert!(text.contains("Round 1.") && text.contains("- `true` passed in "), "{text}");
+    edit_text(&world, number, &format!("{}{text}{}", USER_TEXT.0, USER_TEXT.1)).await;
     (world, number)
 }
 
@@ -75,17 +75,17 @@ async fn revision_renews_our_text_and_keeps_user_text() {
             });
         }
         assert_eq!(run_to_success(&world).await, number);
-        let said = pull_request_text(&world, number).await;
-        assert!(said.starts_with(USER_TEXT.0) && said.ends_with(USER_TEXT.1), "{said}");
+        let text = pull_request_text(&world, number).await;
+        assert!(text.starts_with(USER_TEXT.0) && text.ends_with(USER_TEXT.1), "{text}");
         let newest = format!(
             "\n## The newest work\n\nCommit {} (agent: command).\n\nThe agent's last words:\n\n\
              ```text\nRound {round}.\n```\n\n## Checks\n\n- `true` passed in ",
             short_head(&world)
         );
-        assert!(said.contains(&newest), "{said}");
+        assert!(text.contains(&newest), "{text}");
         // The first summary stays; the checks are those of the newest commit.
-        assert!(said.contains("## The agent's last words\n\n```text\nRound 1.\n```\n"), "{said}");
-        assert_eq!((said.matches("Round ").count(), said.matches("## Checks").count()), (2, 1), "{said}");
+        assert!(text.contains("## The agent's last words\n\n```text\nRound 1.\n```\n"), "{text}");
+        assert_eq!((text.matches("Round ").count(), text.matches("## Checks").count()), (2, 1), "{text}");
         assert!(!world.api.event_texts().contains(TEXT_UNCHANGED_NOTE), "{}", world.api.event_texts());
     }
 }
@@ -97,13 +97,13 @@ async fn draft_with_passing_checks_stays_a_draft_with_new_text() {
     let draft = |all: &mut JobCommands| all.checks.failed = FailedChecksPolicy::Draft;
     let world = with_checks(mends, &["grep -q hello greeting.txt"], draft).await;
     let number = run_to_success(&world).await;
-    let said = pull_request_text(&world, number).await;
-    assert!(said.contains("Checks failed, so this is a draft.") && said.contains("**failed**"), "{said}");
+    let text = pull_request_text(&world, number).await;
+    assert!(text.contains("Checks failed, so this is a draft.") && text.contains("**failed**"), "{text}");
     assign_revision(&world, number, "b");
     run_to_success(&world).await;
-    let said = pull_request_text(&world, number).await;
-    assert!(said.contains("- `grep -q hello greeting.txt` passed in "), "{said}");
-    assert!(!said.contains("draft") && !said.contains("failed"), "{said}");
+    let text = pull_request_text(&world, number).await;
+    assert!(text.contains("- `grep -q hello greeting.txt` passed in "), "{text}");
+    assert!(!text.contains("draft") && !text.contains("failed"), "{text}");
     assert!(world.open_pull_request(BRANCH).await.unwrap().draft);
 }
 
@@ -117,19 +117,19 @@ async fn edited_part_of_our_text_stays_and_is_logged() {
     assign_revision(&world, number, "b");
     run_to_success(&world).await;
     assert_eq!(pull_request_text(&world, number).await, theirs);
-    let said = world.api.event_texts();
+    let texts = world.api.event_texts();
     assert!(
-        said.contains(&format!("{TEXT_UNCHANGED_NOTE}somebody has changed what it says of the commit before.")),
-        "{said}"
+        texts.contains(&format!("{TEXT_UNCHANGED_NOTE}somebody has changed what it says of the commit before.")),
+        "{texts}"
     );
 }
 
 #[tokio::test]
 async fn text_without_our_markers_is_not_changed() {
     let (world, number) = world_with_pull_request(COUNTING_AGENT).await;
-    let said = pull_request_text(&world, number).await;
-    let without: Vec<&str> = said.lines().filter(|line| !line.starts_with("<!-- pullyard:newest")).collect();
-    for (name, theirs) in [("b", without.join("\n")), ("c", String::new()), ("d", format!("{said}\n{said}"))] {
+    let text = pull_request_text(&world, number).await;
+    let without: Vec<&str> = text.lines().filter(|line| !line.starts_with("<!-- pullyard:newest")).collect();
+    for (name, theirs) in [("b", without.join("\n")), ("c", String::new()), ("d", format!("{text}\n{text}"))] {
         edit_text(&world, number, &theirs).await;
         assign_revision(&world, number, name);
         run_to_success(&world).await;
@@ -150,8 +150,8 @@ async fn refused_text_change_does_not_fail_the_job() {
         assign_revision(&world, number, name);
         run_to_success(&world).await;
         assert_eq!(pull_request_text(&world, number).await, before, "{name}");
-        let said = world.api.event_texts();
-        assert!(said.contains(&format!("{TEXT_UNCHANGED_NOTE}{because}")), "{name}: {said}");
+        let texts = world.api.event_texts();
+        assert!(texts.contains(&format!("{TEXT_UNCHANGED_NOTE}{because}")), "{name}: {texts}");
     }
 }
 
@@ -161,9 +161,9 @@ async fn text_of_rebased_work_states_that_checks_ran_before() {
     assign_revision(&world, number, "b");
     let theirs = world.run_with_change(async || commit_file(&world, BRANCH, "theirs.txt", "theirs\n")).await;
     assert_eq!(world.git_line(&["rev-parse", &format!("{BRANCH}^")]), theirs);
-    let said = pull_request_text(&world, number).await;
-    assert!(said.contains(&format!("Commit {} (agent: command).", short_head(&world))), "{said}");
-    assert!(said.contains("They ran before the work was put on top of newer commits.\n"), "{said}");
+    let text = pull_request_text(&world, number).await;
+    assert!(text.contains(&format!("Commit {} (agent: command).", short_head(&world))), "{text}");
+    assert!(text.contains("They ran before the work was put on top of newer commits.\n"), "{text}");
 }
 
 #[tokio::test]

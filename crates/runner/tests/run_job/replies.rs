@@ -42,8 +42,8 @@ async fn reply_sanitizes_the_model_name() {
     let (short, job) = (world.branch_head("feature").unwrap()[..10].to_owned(), world.api.assignment().job);
     let agent = format!("claude_code `2.1.197`, model: `{published}`");
     assert_eq!(desk.replies(12), [format!("Done in {short} (agent: {agent}).\n\n<!-- pullyard:{job} -->")]);
-    let told = finish.work.unwrap().model.unwrap();
-    assert!(told.contains("[redacted]") && !told.contains("key-of"), "{told}");
+    let model = finish.work.unwrap().model.unwrap();
+    assert!(model.contains("[redacted]") && !model.contains("key-of"), "{model}");
 }
 
 #[tokio::test]
@@ -77,8 +77,8 @@ async fn reply_for_an_adopted_commit_names_only_known_agents() {
         let pushed = world.commit_on("feature", &format!("Revise it\n\nPullyard-Job: {job}/1\n{trailers}"));
         world.api.change_assignment(|job| job.attempt = 2);
         assert_eq!(world.completes().await.result.unwrap().replies, Some(Replies { answered: 2, failed: 0 }));
-        let said = format!("Done in {}{named}.\n\n<!-- pullyard:{job} -->", &pushed[..10]);
-        assert_eq!(desk.replies(12), [said], "{trailers}");
+        let expected = format!("Done in {}{named}.\n\n<!-- pullyard:{job} -->", &pushed[..10]);
+        assert_eq!(desk.replies(12), [expected], "{trailers}");
     }
 }
 
@@ -92,9 +92,9 @@ async fn replies_written_by_the_agent_are_included() {
     assert_eq!(world.completes().await.result.unwrap().replies, Some(Replies { answered: 2, failed: 0 }));
     check_answered_once(&world, &desk, &[11, 12]);
     let (short, job) = (world.branch_head("feature").unwrap()[..10].to_owned(), world.api.assignment().job);
-    let words = |words: &str| format!("In {short} (agent: command):\n\n{words}\n\n<!-- pullyard:{job} -->");
-    assert_eq!(desk.replies(11)[1], words("As dark as it gets."));
-    assert_eq!(desk.replies(12), [words("Kept: (hidden text left out) it is public.")]);
+    let reply = |text: &str| format!("In {short} (agent: command):\n\n{text}\n\n<!-- pullyard:{job} -->");
+    assert_eq!(desk.replies(11)[1], reply("As dark as it gets."));
+    assert_eq!(desk.replies(12), [reply("Kept: (hidden text left out) it is public.")]);
 }
 
 #[tokio::test]
@@ -150,10 +150,10 @@ async fn refused_replies_and_requests_do_not_fail_the_job() {
         revises.reviews.push(RevisedReview { id: 81, author: "bob".into() });
     });
     assert_eq!(world.completes().await.result.unwrap().replies, Some(Replies { answered: 0, failed: 2 }));
-    let said = world.api.event_texts();
-    assert!(said.contains("The thread of comment 11 was not answered"), "{said}");
-    assert!(said.contains("The thread of comment 12 was not answered"), "{said}");
-    assert!(said.contains("ann was not asked to review again"), "{said}");
+    let texts = world.api.event_texts();
+    assert!(texts.contains("The thread of comment 11 was not answered"), "{texts}");
+    assert!(texts.contains("The thread of comment 12 was not answered"), "{texts}");
+    assert!(texts.contains("ann was not asked to review again"), "{texts}");
     assert_eq!(desk.state().requested_reviewers, ["bob"]);
 }
 

@@ -75,14 +75,14 @@ async fn lost_session_fails_a_job_that_requires_it() {
         }
         let (failure, texts) = run_next_attempt(&machine, true).await;
         assert_eq!(failure, Some("session_lost"), "{because}: {texts}");
-        let said = format!("can't be gone on with, because {because}");
-        assert!(texts.contains(&said) && texts.contains("asks for it or none"), "{because}: {texts}");
+        let message = format!("can't be gone on with, because {because}");
+        assert!(texts.contains(&message) && texts.contains("asks for it or none"), "{because}: {texts}");
         assert!(!texts.contains("begins again"), "{because}: {texts}");
         assert_eq!(machine.world.api.statuses(), ["preparing"], "an agent started: {because}");
         assert_eq!(machine.world.branch_head(BRANCH), None);
         let (failure, texts) = run_next_attempt(&machine, false).await;
         assert_eq!(failure, None, "{because}: {texts}");
-        assert!(texts.contains(&said) && texts.contains("the agent begins again."), "{because}: {texts}");
+        assert!(texts.contains(&message) && texts.contains("the agent begins again."), "{because}: {texts}");
     }
 }
 

@@ -131,8 +131,8 @@ async fn invalid_checkpoint_is_reported_by_position_without_quotes() {
         let ran = run_on_another_machine(&world).await;
         assert_eq!((ran.code, world.api.failure_code()), (Some(0), "session_lost"), "{wrong}: {}", ran.log);
         let texts = world.api.event_texts();
-        let said = format!("because it can't be read: `about.json`: {wrong}, at line 1, column ");
-        assert!(texts.contains(&said), "{wrong}: {texts}");
+        let message = format!("because it can't be read: `about.json`: {wrong}, at line 1, column ");
+        assert!(texts.contains(&message), "{wrong}: {texts}");
         assert!(!texts.contains("a note of") && !ran.log.contains("a note of"), "{wrong}: {texts} {}", ran.log);
     }
 }

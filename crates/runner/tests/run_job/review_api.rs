@@ -111,8 +111,8 @@ async fn request_reviewers(State(desk): SharedState, Json(body): Json<Value>) ->
     for login in body["reviewers"].as_array().unwrap() {
         let login = login.as_str().unwrap().to_owned();
         if desk.refused_reviewers.contains(&login) {
-            let words = json!({ "message": "Reviews may only be requested from collaborators." });
-            return (StatusCode::UNPROCESSABLE_ENTITY, Json(words)).into_response();
+            let error_body = json!({ "message": "Reviews may only be requested from collaborators." });
+            return (StatusCode::UNPROCESSABLE_ENTITY, Json(error_body)).into_response();
         }
         desk.requested_reviewers.push(login);
     }

@@ -18,8 +18,9 @@ pub(crate) async fn world_under_review(script: &str) -> (World, ReviewApi) {
 
 pub(crate) async fn add_review(world: &World) -> ReviewApi {
     let seen = world.commit_on(BRANCH, "Earlier work");
-    let said = [(11, 11, "Red, please."), (12, 12, "Why?"), (13, 11, "Dark red.")];
-    let desk = ReviewApi::start(BRANCH, said.map(|(id, thread, text)| (id, thread, text.to_owned())).to_vec()).await;
+    let comments = [(11, 11, "Red, please."), (12, 12, "Why?"), (13, 11, "Dark red.")];
+    let desk =
+        ReviewApi::start(BRANCH, comments.map(|(id, thread, text)| (id, thread, text.to_owned())).to_vec()).await;
     world.api.change_assignment(|job| {
         job.repository.api_url.clone_from(&desk.url);
         job.kind = JobKind::Revise;
@@ -29,7 +30,7 @@ pub(crate) async fn add_review(world: &World) -> ReviewApi {
             branch: BRANCH.into(),
             head: seen,
             reviews: vec![RevisedReview { id: 80, author: "ann".into() }],
-            comments: said
+            comments: comments
                 .map(|(id, thread, _)| RevisedComment { id, thread, path: "a.rs".into(), line: None })
                 .to_vec(),
             retries: Vec::new(),

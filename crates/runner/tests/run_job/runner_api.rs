@@ -138,9 +138,9 @@ fn runner_id() -> String {
 
 fn record_and_respond(inner: &ServerState, route: &'static str, headers: &HeaderMap, body: &[u8]) -> Response {
     let body: Value = serde_json::from_slice(body).unwrap();
-    let said = respond(inner, route, headers, &body);
+    let answer = respond(inner, route, headers, &body);
     inner.calls.send_modify(|calls| calls.push(Call { route, body }));
-    said
+    answer
 }
 
 fn respond(inner: &ServerState, route: &'static str, headers: &HeaderMap, body: &Value) -> Response {
@@ -151,7 +151,7 @@ fn respond(inner: &ServerState, route: &'static str, headers: &HeaderMap, body: 
     if let Some((status, code)) = script.refusals.get(route) {
         return problem(*status, code);
     }
-    let said = match route {
+    let answer = match route {
         "register" => {
             let _: RegisterRequest = serde_json::from_value(body.clone()).unwrap();
             json!({ "runner": runner_id(), "heartbeat_idle_secs": 2, "heartbeat_busy_secs": 1,
@@ -181,11 +181,11 @@ fn respond(inner: &ServerState, route: &'static str, headers: &HeaderMap, body: 
             json!({ "job": job, "spent": is_spent, "poll_ms": 30 })
         }
     };
-    if let Some(left) = script.lost_answers.get_mut(route).filter(|left| **left > 0) {
-        *left -= 1;
+    if let Some(remaining) = script.lost_answers.get_mut(route).filter(|remaining| **remaining > 0) {
+        *remaining -= 1;
         return broken();
     }
-    axum::Json(said).into_response()
+    axum::Json(answer).into_response()
 }
 
 pub(crate) struct DaemonMachine {

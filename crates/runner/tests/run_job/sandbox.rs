@@ -25,8 +25,8 @@ async fn run_sandboxed(isolation: &str, script: &str) -> (World, String) {
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     let finish = world.api.only_finish();
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?} {}", ran.log);
-    let said = world.file_at(BRANCH, "greeting.txt").unwrap();
-    (world, said)
+    let content = world.file_at(BRANCH, "greeting.txt").unwrap();
+    (world, content)
 }
 
 #[tokio::test]
@@ -51,8 +51,8 @@ async fn hostile_agent_in_a_sandbox_reaches_nothing() {
     );
     // At these levels only the agent's rights and the machine's kernel differ.
     for (isolation, can) in [("bubblewrap", ""), ("landlock", ""), ("external", "can read\ncan see-work\n")] {
-        let (world, said) = run_sandboxed(isolation, &script).await;
-        assert_eq!(said, format!("started\n{can}can git\nended\n"), "{isolation}");
+        let (world, content) = run_sandboxed(isolation, &script).await;
+        assert_eq!(content, format!("started\n{can}can git\nended\n"), "{isolation}");
         assert!(!world.outside_path("pwned").exists(), "{isolation}");
         assert_eq!(world.leftover_processes(), [""; 0], "{isolation}");
     }
@@ -112,8 +112,8 @@ async fn sandboxed_agent_has_a_placeholder_instead_of_its_key() {
            --exclude-dir=proc --exclude-dir=sys --exclude-dir=usr --exclude-dir=outside >> greeting.txt";
     let (machine, finish) = run_claude_code(Router::new().fallback(answer), script, None).await;
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
-    let said = machine.world.file_at(BRANCH, "greeting.txt").unwrap();
-    assert!(said.contains("ANTHROPIC_API_KEY=placeholder\n") && !said.contains("key-of-the-model"), "{said}");
+    let content = machine.world.file_at(BRANCH, "greeting.txt").unwrap();
+    assert!(content.contains("ANTHROPIC_API_KEY=placeholder\n") && !content.contains("key-of-the-model"), "{content}");
     assert_eq!(seen.lock().unwrap()["x-api-key"], "key-of-the-model");
     let work = finish.work.unwrap();
     assert_eq!(work.isolation, "bubblewrap");
@@ -170,8 +170,8 @@ async fn flooded_proxy_lets_the_job_go_on() {
         return;
     }
     let flood = "curl -sZ --parallel-max 300 'http://h[1-300].test/' -o /dev/null -w '%{http_code}\\n'";
-    let (world, said) =
+    let (world, content) =
         run_sandboxed("bubblewrap", &format!("{flood} | sort | uniq -c | tr -d ' ' > greeting.txt")).await;
-    assert_eq!(said, "300403\n");
+    assert_eq!(content, "300403\n");
     assert_eq!(world.api.event_texts().matches("Refused a connection to").count(), 100);
 }

@@ -27,10 +27,10 @@ async fn check(script: &str, hidden: &[&str]) -> World {
     let world = World::with_agent(script).await;
     let ran = world.run_under("SOME_MODEL_KEY", MODEL_KEY).await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
-    let told = sent_calls(&world);
-    assert!(told.contains("[redacted]"), "{told}");
+    let calls_text = sent_calls(&world);
+    assert!(calls_text.contains("[redacted]"), "{calls_text}");
     for secret in hidden.iter().chain(&[MODEL_KEY, TOKEN]) {
-        assert!(!told.contains(secret), "{secret} in {told}");
+        assert!(!calls_text.contains(secret), "{secret} in {calls_text}");
         assert!(!ran.log.contains(secret), "{secret} in {}", ran.log);
     }
     world
@@ -103,11 +103,11 @@ fn base64_fragments(secret: &str) -> Vec<String> {
 fn assert_nothing_sent(world: &World, secrets: &[&str]) {
     let mut all: Vec<String> = secrets.iter().map(|secret| (*secret).to_owned()).collect();
     all.extend(base64_fragments(LONG_KEY));
-    let left = world.sent_data();
+    let sent_data = world.sent_data();
     for place in ["events", "agent-output.jsonl"] {
-        assert!(left.iter().any(|(to, _)| to == place), "nothing went to {place}");
+        assert!(sent_data.iter().any(|(to, _)| to == place), "nothing went to {place}");
     }
-    for (to, content) in left {
+    for (to, content) in sent_data {
         let content = String::from_utf8_lossy(&content).into_owned();
         for secret in &all {
             assert!(!content.contains(secret.as_str()), "{secret} went to {to}: {content}");
@@ -160,8 +160,11 @@ async fn yielding_attempt_sends_no_secret() {
         job.prompt = format!("Write a greeting with {TICKET_TOKEN}.");
     });
     run_with_keys(&world).await;
-    let [told] = world.api.yields().try_into().unwrap();
-    assert_eq!((told.outcome, told.question.as_deref()), (YieldReason::Asks, Some("Is it [redacted] or [redacted]?")));
+    let [yield_request] = world.api.yields().try_into().unwrap();
+    assert_eq!(
+        (yield_request.outcome, yield_request.question.as_deref()),
+        (YieldReason::Asks, Some("Is it [redacted] or [redacted]?"))
+    );
     assert!(world.api.bucket_object("checkpoint.tar.zst").is_some());
     assert_nothing_sent(&world, &[MODEL_KEY, LONG_KEY, TOKEN, REPOSITORY_TOKEN, TICKET_TOKEN, OUTPUT_TOKEN]);
 }
@@ -202,8 +205,8 @@ async fn checkpoint_that_removes_a_secret_is_not_stored() {
         assert_eq!(world.api.yields().len(), 1, "{taken_out}");
         assert!(world.api.bucket_object("checkpoint.tar.zst").is_none(), "{taken_out}");
         let texts = world.api.event_texts();
-        let said = "is not kept, because a secret of the job stands in what it changed.";
-        assert!(texts.contains(said), "{taken_out}: {texts}");
+        let message = "is not kept, because a secret of the job stands in what it changed.";
+        assert!(texts.contains(message), "{taken_out}: {texts}");
     }
 }
 
@@ -242,8 +245,8 @@ async fn secret_streamed_in_pieces_is_redacted_in_the_raw_capture() {
     let text = |half: &str| piece(json!({ "type": "text_delta", "text": half }));
     let input = |half: &str| piece(json!({ "type": "input_json_delta", "partial_json": half }));
     let content = json!([{ "type": "text", "text": format!("It is {first}{second}.") }]);
-    let whole = json!({ "type": "assistant", "message": { "id": "m1", "model": "x", "content": content } });
-    let lines = [text(first), text(second), input(first), input(second), whole];
+    let message = json!({ "type": "assistant", "message": { "id": "m1", "model": "x", "content": content } });
+    let lines = [text(first), text(second), input(first), input(second), message];
     std::fs::write(machine.world.outside_path("said"), lines.map(|line| format!("{line}\n")).concat()).unwrap();
     let ran = machine
         .world

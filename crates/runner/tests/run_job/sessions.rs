@@ -33,10 +33,16 @@ pub(crate) fn checkpoint_files(machine: &AgentMachine) -> BTreeMap<String, Vec<u
 }
 
 fn assign_next_attempt(machine: &AgentMachine, policy: Policy) {
-    let told = machine.world.api.yields().pop().unwrap();
+    let yield_request = machine.world.api.yields().pop().unwrap();
     machine.world.api.next_attempt(|job| {
         let inputs = vec![input(1, None, "Use tabs.")];
-        job.resume = Some(ResumeState { agent: told.agent, session: told.session, read: told.inputs, policy, inputs });
+        job.resume = Some(ResumeState {
+            agent: yield_request.agent,
+            session: yield_request.session,
+            read: yield_request.inputs,
+            policy,
+            inputs,
+        });
     });
 }
 
@@ -79,10 +85,10 @@ async fn stored_session_contains_no_secret() {
         let text = String::from_utf8_lossy(&content);
         assert!(!text.contains("key-of-the-model") && !text.contains("oauth"), "{name}: {text}");
     }
-    let said =
+    let transcript =
         String::from_utf8(checkpoint_files(&machine).remove(&format!("session/{CLAUDE_SESSION}.jsonl")).unwrap())
             .unwrap();
-    assert!(said.starts_with("{\"out\":\"KEY=[redacted]\"}\n"), "{said}");
+    assert!(transcript.starts_with("{\"out\":\"KEY=[redacted]\"}\n"), "{transcript}");
 }
 
 #[tokio::test]
@@ -139,9 +145,9 @@ async fn usage_of_earlier_attempts_is_not_counted_again() {
     let finish = machine.completes().await;
     let work = finish.work.unwrap();
     assert_eq!((work.input_tokens, work.output_tokens), (200, 100), "of 300 and 150 in all");
-    let told = machine.world.api.events().into_iter().filter(|event| event.kind == EventKind::Usage);
-    let told: Vec<_> = told.filter_map(|event| event.data).collect();
-    let so_far = told.iter().find(|data| data["so_far"] == true).unwrap();
-    assert_eq!((&so_far["input_tokens"], &so_far["output_tokens"]), (&json!(200), &json!(100)), "{told:?}");
+    let usage_events = machine.world.api.events().into_iter().filter(|event| event.kind == EventKind::Usage);
+    let usage_events: Vec<_> = usage_events.filter_map(|event| event.data).collect();
+    let so_far = usage_events.iter().find(|data| data["so_far"] == true).unwrap();
+    assert_eq!((&so_far["input_tokens"], &so_far["output_tokens"]), (&json!(200), &json!(100)), "{usage_events:?}");
     assert!(machine.start_arguments()[1].contains(&CODEX_SESSION.to_owned()), "{:?}", machine.start_arguments());
 }

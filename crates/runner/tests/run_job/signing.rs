@@ -11,8 +11,8 @@ const KEY_SEARCHING_AGENT: &str =
 fn create_key(dir: &Path, passphrase: &str) -> (String, String) {
     let path = dir.join(format!("key-{passphrase}"));
     let mut make = Command::new("ssh-keygen");
-    let made = make.args(["-q", "-t", "ed25519", "-C", "bot", "-N", passphrase, "-f"]).arg(&path).status();
-    assert!(made.unwrap().success());
+    let status = make.args(["-q", "-t", "ed25519", "-C", "bot", "-N", passphrase, "-f"]).arg(&path).status();
+    assert!(status.unwrap().success());
     let read = |path: &Path| std::fs::read_to_string(path).unwrap();
     (read(&path), read(&path.with_extension("pub")))
 }

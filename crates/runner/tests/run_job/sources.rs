@@ -4,17 +4,17 @@ use crate::prelude::*;
 use crate::world::World;
 use axum::http::header;
 
-async fn check(change: impl FnOnce(&World, &mut Assignment), code: &str, words: &str) {
+async fn check(change: impl FnOnce(&World, &mut Assignment), code: &str, message: &str) {
     let world = World::with_agent("touch @DIR@/began; echo hello > greeting.txt").await;
     world.api.change_assignment(|job| change(&world, job));
-    check_in(&world, code, words).await;
+    check_in(&world, code, message).await;
 }
 
-async fn check_url(url: impl FnOnce(&World) -> String, code: &str, words: &str) {
-    check(|world, job| job.repository.clone_url = url(world), code, words).await;
+async fn check_url(url: impl FnOnce(&World) -> String, code: &str, message: &str) {
+    check(|world, job| job.repository.clone_url = url(world), code, message).await;
 }
 
-async fn check_in(world: &World, code: &str, words: &str) {
+async fn check_in(world: &World, code: &str, message: &str) {
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     let finish = world.api.only_finish();
@@ -22,7 +22,7 @@ async fn check_in(world: &World, code: &str, words: &str) {
     let failure = finish.failure.unwrap();
     let sentence = failure.sentence();
     assert_eq!(failure.code(), code, "{sentence}");
-    assert!(sentence.contains(words), "{sentence}");
+    assert!(sentence.contains(message), "{sentence}");
     assert!(!sentence.contains(TOKEN) && !failure.help().is_empty(), "{sentence}");
     assert_eq!(world.api.statuses(), ["preparing"]);
     assert!(!world.outside_path("began").exists(), "the agent started");
@@ -37,8 +37,8 @@ async fn start_server(status: StatusCode, kind: &'static str, body: &'static str
 fn file_url(dir: &Path, init: bool) -> String {
     std::fs::create_dir_all(dir).unwrap();
     if init {
-        let made = std::process::Command::new("git").args(["init", "--quiet", "--bare"]).arg(dir).status().unwrap();
-        assert!(made.success());
+        let status = std::process::Command::new("git").args(["init", "--quiet", "--bare"]).arg(dir).status().unwrap();
+        assert!(status.success());
     }
     format!("file://{}", dir.display())
 }

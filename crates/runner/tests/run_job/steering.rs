@@ -76,8 +76,8 @@ async fn claude_code_reads_inputs_during_its_turn() {
     send_input(&machine);
     let finish = wait_for_success(&machine, runner).await;
     assert_eq!(finish.work.unwrap().starts, 1);
-    let told = outside_text(&machine, "told");
-    assert!(told.contains("ana says:\\n> Use tabs.\\n"), "{told}");
+    let input = outside_text(&machine, "told");
+    assert!(input.contains("ana says:\\n> Use tabs.\\n"), "{input}");
     assert_eq!(machine.world.api.calls("inputs").len(), 1, "inputs fetched once");
     // The input is an event in order, not text of the agent.
     let events = machine.world.api.events();
@@ -100,8 +100,8 @@ async fn input_between_result_and_exit_resumes_the_session() {
     let starts = machine.start_arguments();
     assert!(starts[1].contains(&RESUME_ARGUMENT.to_owned()), "{starts:?}");
     let prompts = outside_text(&machine, "prompts");
-    let told = prompts.lines().nth(1).unwrap();
-    assert!(told.contains("ana said:\\n> Use tabs.") && !told.contains("Write a greeting."), "{told}");
+    let prompt = prompts.lines().nth(1).unwrap();
+    assert!(prompt.contains("ana said:\\n> Use tabs.") && !prompt.contains("Write a greeting."), "{prompt}");
     assert_eq!(steer_events(&machine).len(), 1);
 }
 
@@ -185,8 +185,8 @@ async fn codex_reads_inputs_after_its_turn_in_a_counted_turn() {
     assert!(starts[1].contains(&"01a1fbad-d7a7-71b0-93ec-bf8d23475498".to_owned()), "{starts:?}");
     assert!(starts[1].iter().all(|arg| !arg.contains("tabs")));
     let prompts = outside_text(&machine, "prompts");
-    let told = prompts.split("----").nth(1).unwrap();
-    assert!(told.contains("ana said:\n> Use tabs.") && !told.contains("Write a greeting."), "{told}");
+    let prompt = prompts.split("----").nth(1).unwrap();
+    assert!(prompt.contains("ana said:\n> Use tabs.") && !prompt.contains("Write a greeting."), "{prompt}");
     assert_eq!(steer_events(&machine).len(), 1);
 }
 
@@ -199,9 +199,9 @@ async fn inputs_read_when_paused(does: &str) -> u32 {
     machine.world.api.change_script(|script| script.pause = true);
     let ran = wait_for_exit(runner).await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
-    let [told] = machine.world.api.yields().try_into().unwrap();
-    assert!(told.session.is_some());
-    told.inputs
+    let [yield_request] = machine.world.api.yields().try_into().unwrap();
+    assert!(yield_request.session.is_some());
+    yield_request.inputs
 }
 
 #[tokio::test]
@@ -261,9 +261,9 @@ async fn input_before_the_push_is_read_before_it() {
     );
     assert_eq!(machine.world.git_line(&["rev-list", "--count", &format!("main..{BRANCH}")]), "1");
     // The work was checked again, and both outputs are stored.
-    let kept = |name: &str| String::from_utf8(api.bucket_object(name).unwrap_or_default()).unwrap();
-    assert_eq!((kept("check-1.txt"), kept("check-1-again.txt")), ("hello\n".into(), "salve\n".into()));
-    assert!(kept("changes-2.patch").contains("+salve") && kept("changes.patch").contains("+hello"));
+    let object_text = |name: &str| String::from_utf8(api.bucket_object(name).unwrap_or_default()).unwrap();
+    assert_eq!((object_text("check-1.txt"), object_text("check-1-again.txt")), ("hello\n".into(), "salve\n".into()));
+    assert!(object_text("changes-2.patch").contains("+salve") && object_text("changes.patch").contains("+hello"));
     let phases = api.events().into_iter().filter(|event| event.kind == EventKind::Phase).filter_map(|event| event.name);
     assert_eq!(phases.filter(|name| name == "syncing").count(), 1, "a refused push is no phase");
 }

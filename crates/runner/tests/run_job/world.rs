@@ -182,8 +182,8 @@ impl World {
             .arg("--git-dir")
             .arg(&self.repository.git_dir)
             .args(args)
-            .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_NAME"), "Stranger")))
-            .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_EMAIL"), "s@example.com")))
+            .envs(["AUTHOR", "COMMITTER"].map(|role| (format!("GIT_{role}_NAME"), "Stranger")))
+            .envs(["AUTHOR", "COMMITTER"].map(|role| (format!("GIT_{role}_EMAIL"), "s@example.com")))
             .output()
             .unwrap()
     }
@@ -237,10 +237,10 @@ impl World {
             all.extend(calls.map(|call| (route.to_owned(), call.body.to_string().into_bytes())));
         }
         for name in self.api.calls("put").iter().filter_map(|call| call.body.as_str().map(str::to_owned)) {
-            let kept = self.api.bucket_object(&name).unwrap_or_default();
+            let content = self.api.bucket_object(&name).unwrap_or_default();
             // Archives are searched uncompressed.
-            let kept = if name.ends_with(".zst") { zstd::decode_all(kept.as_slice()).unwrap() } else { kept };
-            all.push((name, kept));
+            let content = if name.ends_with(".zst") { zstd::decode_all(content.as_slice()).unwrap() } else { content };
+            all.push((name, content));
         }
         if self.branch_head(BRANCH).is_some() {
             let objects = self.git_line(&["rev-list", "--objects", "--no-object-names", &format!("main..{BRANCH}")]);
@@ -259,17 +259,17 @@ impl World {
     /// Command lines of processes started by this world's agents.
     pub(crate) fn leftover_processes(&self) -> Vec<String> {
         let marks = ["outside", "work"].map(|name| self.dir.path().join(name).to_str().unwrap().to_owned());
-        let words = |process: &Path, file: &str| {
-            let words = std::fs::read(process.join(file)).unwrap_or_default();
-            String::from_utf8_lossy(&words).replace('\0', " ")
+        let read_text = |process: &Path, file: &str| {
+            let bytes = std::fs::read(process.join(file)).unwrap_or_default();
+            String::from_utf8_lossy(&bytes).replace('\0', " ")
         };
         let processes = entries(Path::new("/proc")).into_iter();
         let marked = processes.filter(|process| {
             // Empty for zombies.
-            let all = words(process, "cmdline") + &words(process, "environ");
+            let all = read_text(process, "cmdline") + &read_text(process, "environ");
             marks.iter().any(|mark| all.contains(mark))
         });
-        marked.map(|process| words(&process, "cmdline")).collect()
+        marked.map(|process| read_text(&process, "cmdline")).collect()
     }
 
     pub(crate) fn outbox_files(&self) -> Vec<PathBuf> {

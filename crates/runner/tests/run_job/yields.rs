@@ -58,12 +58,15 @@ async fn checkpoint_is_stored_before_the_yield() {
     for name in ["agent-output.jsonl", "checkpoint.tar.zst"] {
         assert!(world.api.bucket_object(name).is_some(), "{name}");
     }
-    let [told] = world.api.yields().try_into().unwrap();
-    assert_eq!((told.outcome, told.agent.as_deref(), told.question), (YieldReason::Paused, Some("command"), None));
-    let work = told.work.unwrap();
+    let [yield_request] = world.api.yields().try_into().unwrap();
+    assert_eq!(
+        (yield_request.outcome, yield_request.agent.as_deref(), yield_request.question),
+        (YieldReason::Paused, Some("command"), None)
+    );
+    let work = yield_request.work.unwrap();
     assert_eq!((work.agent.as_str(), work.starts, work.isolation.as_str()), ("command", 1, "none"));
-    let kept = unpack_checkpoint(&world.api.bucket_object("checkpoint.tar.zst").unwrap());
-    assert_eq!(kept.keys().collect::<Vec<_>>(), ["about.json", "work.patch"]);
+    let files = unpack_checkpoint(&world.api.bucket_object("checkpoint.tar.zst").unwrap());
+    assert_eq!(files.keys().collect::<Vec<_>>(), ["about.json", "work.patch"]);
 }
 
 #[tokio::test]
@@ -124,9 +127,9 @@ async fn answered_agent_finds_its_earlier_work() {
     )
     .await;
     assert_eq!(world.run().await.code, Some(0));
-    let [told] = world.api.yields().try_into().unwrap();
-    assert_eq!((told.outcome, told.question.as_deref()), (YieldReason::Asks, Some("Which list?")));
-    assert_eq!(told.work.unwrap().starts, 1);
+    let [yield_request] = world.api.yields().try_into().unwrap();
+    assert_eq!((yield_request.outcome, yield_request.question.as_deref()), (YieldReason::Asks, Some("Which list?")));
+    assert_eq!(yield_request.work.unwrap().starts, 1);
     world.api.next_attempt(|job| {
         set_resume(job, Policy::Prefer, &[input(1, Some("Which list?"), "The empty one.")]);
         set_command(job, "cat; cat half.txt > whole.txt");
@@ -135,8 +138,8 @@ async fn answered_agent_finds_its_earlier_work() {
     assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed, "{:?}", world.api.only_finish());
     assert_eq!(world.file_at(BRANCH, "whole.txt").as_deref(), Some("half\n"));
     let texts = world.api.event_texts();
-    for said in ["Write a greeting.", "> Which list?", "> The empty one."] {
-        assert!(texts.contains(said), "{said}: {texts}");
+    for text in ["Write a greeting.", "> Which list?", "> The empty one."] {
+        assert!(texts.contains(text), "{text}: {texts}");
     }
 }
 
@@ -168,14 +171,14 @@ async fn sigterm_stores_a_checkpoint() {
 
 #[tokio::test]
 async fn only_retryable_failures_store_a_checkpoint() {
-    for (agent, code, kept) in [
+    for (agent, code, has_checkpoint) in [
         ("cat > /dev/null; echo half > half.txt; exit 75", "agent_failed", true),
         ("cat > /dev/null; exit 0", "no_changes", false),
     ] {
         let world = World::with_agent(agent).await;
         let ran = world.run_under("PULLYARD_AGENT_RETRY_SECS", "").await;
         assert_eq!((ran.code, world.api.failure_code()), (Some(0), code), "{}", ran.log);
-        assert_eq!(world.api.bucket_object("checkpoint.tar.zst").is_some(), kept, "{code}");
+        assert_eq!(world.api.bucket_object("checkpoint.tar.zst").is_some(), has_checkpoint, "{code}");
         let routes = world.api.routes();
         let last = |route: &str| routes.iter().rposition(|one| one == route);
         assert!(last("stored") < last("finish"), "{routes:?}");

@@ -126,7 +126,7 @@ impl Attempt {
     }
 
     pub(crate) fn next_call(&mut self, now: Timestamp) -> Option<ApiCall> {
-        let path = |what: &str| format!("/v1/jobs/{}/attempts/{}/{what}", self.job, self.number);
+        let path = |action: &str| format!("/v1/jobs/{}/attempts/{}/{action}", self.job, self.number);
         let phase = |phase: &str| Some(ApiCall::post(path("status"), &self.lease, json!({ "status": phase })));
         match self.step {
             Step::Start => {
@@ -248,11 +248,11 @@ impl Attempt {
                 self.finish_with(json!({ "outcome": "failed", "failure": failure }), dice)
             }
             Step::Executing => Step::Working(dice.below(3) as u8),
-            Step::Working(left) => {
+            Step::Working(remaining) => {
                 self.events += 1;
                 self.received_inputs = self.received_inputs.max(body["inputs"].as_u64().unwrap_or(0));
-                match left.checked_sub(1) {
-                    Some(left) => Step::Working(left),
+                match remaining.checked_sub(1) {
+                    Some(remaining) => Step::Working(remaining),
                     None if self.agent_asks => self.yield_job(Some("In which colour?"), dice),
                     None => Step::Syncing,
                 }
@@ -263,8 +263,8 @@ impl Attempt {
                 Step::Working(1)
             }
             Step::Syncing => {
-                let left = body["push_for_secs"].as_u64().unwrap_or(0);
-                let within = PUSH_LIMIT_SECS.min(left.saturating_sub(PUSH_MARGIN_SECS));
+                let push_secs = body["push_for_secs"].as_u64().unwrap_or(0);
+                let within = PUSH_LIMIT_SECS.min(push_secs.saturating_sub(PUSH_MARGIN_SECS));
                 Step::Push(self.push_requested_at.unwrap_or(now).plus(Duration::from_secs(within)))
             }
             Step::Push(_) | Step::Yield | Step::Finish | Step::Ended => Step::Ended,

@@ -87,26 +87,26 @@ fn ended_after(job: &Job, than: &Job) -> bool {
 
 fn check_ticket(ticket: &Ticket, jobs: &[Job], deliveries: &[Delivery], tool: &Tool, faults: &mut Vec<String>) {
     let statuses = Statuses::default();
-    let mut fault = |what: &str| faults.push(format!("{what}: {ticket:?}"));
+    let mut fault = |message: &str| faults.push(format!("{message}: {ticket:?}"));
     if ticket.synced_version != ticket.wanted.version || ticket.again.is_some() || !ticket.deferred.is_empty() {
         fault("a ticket is not settled");
     }
     let last = tool.newest(ticket.key.as_str());
     let mine = jobs.iter().filter(|job| job.ticket.as_ref() == Some(&ticket.key));
     let newest = mine.max_by_key(|job| (job.ended_at, job.created));
-    let shown: BTreeSet<&str> = match newest.map(|job| (job.status, job.kind)) {
+    let expected: BTreeSet<&str> = match newest.map(|job| (job.status, job.kind)) {
         Some((JobStatus::Completed, _)) => [statuses.completion.as_str()].into(),
         // A revision without a working agent leaves the ticket where the previous job put it.
         Some((_, JobKind::Revise)) => [statuses.completion.as_str(), statuses.todo.as_str()].into(),
         Some((_, JobKind::Implement)) => [statuses.todo.as_str()].into(),
         None => BTreeSet::new(),
     };
-    let told = last.as_ref().map(|told| told.status.as_str());
-    if Some(ticket.status.as_str()) != told && !shown.contains(ticket.status.as_str()) {
-        fault(&format!("nobody put a ticket there; it was moved to {told:?}, its job's end says {shown:?}"));
+    let tool_status = last.as_ref().map(|change| change.status.as_str());
+    if Some(ticket.status.as_str()) != tool_status && !expected.contains(ticket.status.as_str()) {
+        fault(&format!("nobody put a ticket there; it was moved to {tool_status:?}, its job's end says {expected:?}"));
     }
     // A second entry is decided once the job that it met has ended without completing.
-    let answer = last.as_ref().and_then(|told| answer_to(deliveries, &told.event));
+    let answer = last.as_ref().and_then(|change| answer_to(deliveries, &change.event));
     if let Some(Reason::JobActive { job, .. }) = answer.map(|answer| &answer.reason)
         && let Some(met) = jobs.iter().find(|one| one.id == *job)
         && met.status != JobStatus::Completed
@@ -115,8 +115,8 @@ fn check_ticket(ticket: &Ticket, jobs: &[Job], deliveries: &[Delivery], tool: &T
         fault(&format!("a second entry during {job}, which is {:?}, was forgotten", met.status));
     }
     // An entry into the trigger status has a job or a refusal.
-    if let Some(told) = last.as_ref().filter(|_| ticket.status == statuses.trigger) {
-        let answer = answer_to(deliveries, &told.event);
+    if let Some(change) = last.as_ref().filter(|_| ticket.status == statuses.trigger) {
+        let answer = answer_to(deliveries, &change.event);
         let job = answer.and_then(|answer| answer.job.as_ref());
         let ended = job.and_then(|id| jobs.iter().find(|job| job.id == *id)).map(|job| job.status);
         if answer.is_none_or(|answer| answer.reason.code() == "accepted") {
@@ -130,17 +130,17 @@ fn answer_to<'a>(deliveries: &'a [Delivery], event: &str) -> Option<&'a Delivery
 }
 
 fn check_reviews(all: &[Review], jobs: &[Job], deliveries: &[Delivery], forge: &Forge, faults: &mut Vec<String>) {
-    for asked in &forge.reviews {
-        let id = asked.id.to_string();
+    for forge_review in &forge.reviews {
+        let id = forge_review.id.to_string();
         let is_it = |delivery: &&Delivery| {
             let review = delivery.review.as_ref().and_then(|subject| subject.review.as_ref());
             review.is_some_and(|review| review.as_str() == id)
         };
-        let told = deliveries.iter().find(is_it).filter(|told| is_decided_for_linked(Some(&told.reason)));
+        let delivery = deliveries.iter().find(is_it).filter(|delivery| is_decided_for_linked(Some(&delivery.reason)));
         let stored =
             all.iter().find(|review| review.id.as_str() == id).map(|review| &resolve_absorbed(review, all).state);
-        let fault = match (told, stored) {
-            (_, Some(ReviewState::Refused { reason, .. })) if !was_open(reason, asked, forge) => continue,
+        let fault = match (delivery, stored) {
+            (_, Some(ReviewState::Refused { reason, .. })) if !was_open(reason, forge_review, forge) => continue,
             (_, Some(ReviewState::Refused { reason, .. })) => {
                 format!("review {id} was given up for {reason:?}, and its pull request was open")
             }
@@ -151,14 +151,14 @@ fn check_reviews(all: &[Review], jobs: &[Job], deliveries: &[Delivery], forge: &
                 }
             }
             (_, Some(state)) => format!("review {id} waits, and nobody settles it: {state:?}"),
-            (Some(told), None) if told.reason.is_final() => {
-                format!("review {id} was told {:?} and is nowhere", told.reason)
+            (Some(delivery), None) if delivery.reason.is_final() => {
+                format!("review {id} was told {:?} and is nowhere", delivery.reason)
             }
-            (Some(told), None) if was_open(&told.reason, asked, forge) => {
-                format!("review {id} was told {:?}, and its pull request was open", told.reason)
+            (Some(delivery), None) if was_open(&delivery.reason, forge_review, forge) => {
+                format!("review {id} was told {:?}, and its pull request was open", delivery.reason)
             }
             (Some(_), None) => continue,
-            (None, None) if requires_discovery(asked, jobs, forge) => format!("nobody answered review {id}"),
+            (None, None) if requires_discovery(forge_review, jobs, forge) => format!("nobody answered review {id}"),
             (None, None) => continue,
         };
         faults.push(fault);
@@ -166,29 +166,29 @@ fn check_reviews(all: &[Review], jobs: &[Job], deliveries: &[Delivery], forge: &
 }
 
 /// Whether a refusal as closed is wrong: the pull request has been open since the review.
-fn was_open(reason: &Reason, asked: &Asked, forge: &Forge) -> bool {
-    let open = || forge.pull(asked.pull).is_some_and(|pull| pull.is_open_since(asked.at));
+fn was_open(reason: &Reason, forge_review: &Asked, forge: &Forge) -> bool {
+    let open = || forge.pull(forge_review.pull).is_some_and(|pull| pull.is_open_since(forge_review.at));
     matches!(reason, Reason::PullRequestClosed { .. }) && open()
 }
 
 /// Whether polling must find a review without a webhook: its pull request is open and was linked early enough.
-fn requires_discovery(asked: &Asked, jobs: &[Job], forge: &Forge) -> bool {
-    let of_it = jobs.iter().filter(|job| job.result.as_ref().is_some_and(|result| result.number == asked.pull));
+fn requires_discovery(forge_review: &Asked, jobs: &[Job], forge: &Forge) -> bool {
+    let of_it = jobs.iter().filter(|job| job.result.as_ref().is_some_and(|result| result.number == forge_review.pull));
     let linked = of_it.filter_map(|job| job.ended_at).min();
-    linked.is_some_and(|linked| linked.since(asked.at) < LINK_TOLERANCE)
-        && forge.pull(asked.pull).is_some_and(PullRequest::is_open)
+    linked.is_some_and(|linked| linked.since(forge_review.at) < LINK_TOLERANCE)
+        && forge.pull(forge_review.pull).is_some_and(PullRequest::is_open)
 }
 
 fn check_waiting_entries(jobs: &[Job], deliveries: &[Delivery], faults: &mut Vec<String>) {
     let has_ended = |id: &JobId| jobs.iter().any(|job| job.id == *id && job.status.is_terminal());
-    for told in deliveries.iter().filter(|told| told.review.is_some() && told.job.is_none()) {
-        let event = &told.event;
-        match &told.reason {
+    for delivery in deliveries.iter().filter(|delivery| delivery.review.is_some() && delivery.job.is_none()) {
+        let event = &delivery.event;
+        match &delivery.reason {
             Reason::HeldForJob { job } if has_ended(job) => {
                 faults.push(format!("the answer to {event} is that it waits for {job}, which has ended"));
             }
             Reason::HeldUntil { .. } | Reason::HeldWithOthers { .. } => {
-                faults.push(format!("the answer to {event} is that it waits, and nothing does: {:?}", told.reason));
+                faults.push(format!("the answer to {event} is that it waits, and nothing does: {:?}", delivery.reason));
             }
             _ => {}
         }
@@ -213,29 +213,29 @@ fn check_ledger(jobs: &[Job], deliveries: &[Delivery], tool: &Tool, faults: &mut
         }
     }
     let accepted: Vec<_> = others.into_iter().filter(|delivery| delivery.reason.code() == "accepted").collect();
-    let mut made: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut accepted_counts: BTreeMap<&str, usize> = BTreeMap::new();
     for delivery in &accepted {
         match &delivery.job {
-            Some(job) => *made.entry(job.as_str()).or_default() += 1,
+            Some(job) => *accepted_counts.entry(job.as_str()).or_default() += 1,
             None => faults.push(format!("{delivery:?} names no job")),
         }
     }
     for job in jobs.iter().filter(|job| job.kind == JobKind::Implement || job.retry_of.is_some()) {
-        match made.remove(job.id.as_str()) {
+        match accepted_counts.remove(job.id.as_str()) {
             Some(1) => {}
             other => faults.push(format!("{} was accepted {other:?} times", job.id)),
         }
     }
-    faults.extend(made.keys().map(|job| format!("{job} was accepted and is nowhere")));
+    faults.extend(accepted_counts.keys().map(|job| format!("{job} was accepted and is nowhere")));
 }
 
 fn check_inputs(items: &Items, faults: &mut Vec<String>) {
-    let mut said: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut input_counts: BTreeMap<&str, usize> = BTreeMap::new();
     for key in items.iter().filter(|((_, sk), _)| sk.starts_with("INPUT#")).filter_map(|(_, item)| item["key"].as_str())
     {
-        *said.entry(key).or_default() += 1;
+        *input_counts.entry(key).or_default() += 1;
     }
-    let twice = said.into_iter().filter(|(_, times)| *times > 1);
+    let twice = input_counts.into_iter().filter(|(_, times)| *times > 1);
     faults.extend(twice.map(|(key, times)| format!("{key} was said {times} times")));
 }
 
@@ -247,9 +247,10 @@ fn check_budget(items: &Items, jobs: &[Job], faults: &mut Vec<String>) {
         };
         let mine: Vec<_> = jobs.iter().filter(of_day).collect();
         let spent: u64 = mine.iter().map(|job| job.spent_usd_micros).sum();
-        let (taken, said) = (item["taken_usd_micros"].as_i64().unwrap(), item["spent_usd_micros"].as_i64().unwrap());
-        if taken != said || said != spent as i64 {
-            faults.push(format!("{pk}/{sk} says taken {taken}, spent {said}; its jobs spent {spent}"));
+        let (taken, stored_spent) =
+            (item["taken_usd_micros"].as_i64().unwrap(), item["spent_usd_micros"].as_i64().unwrap());
+        if taken != stored_spent || stored_spent != spent as i64 {
+            faults.push(format!("{pk}/{sk} says taken {taken}, spent {stored_spent}; its jobs spent {spent}"));
         }
     }
 }

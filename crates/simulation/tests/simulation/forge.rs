@@ -88,8 +88,8 @@ impl Forge {
         }
         self.reviews.push(Review { id, pull, at: now });
         let body = self.review_webhook_body();
-        let told = Webhook { name: format!("review-{id}"), event: "pull_request_review", body };
-        self.pending_webhooks.extend(std::iter::repeat_n(told, times));
+        let webhook = Webhook { name: format!("review-{id}"), event: "pull_request_review", body };
+        self.pending_webhooks.extend(std::iter::repeat_n(webhook, times));
         format!("review {id} of pull request {pull}, told {times} times")
     }
 

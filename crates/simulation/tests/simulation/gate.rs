@@ -112,9 +112,9 @@ impl Gate {
         }
     }
 
-    async fn exchange(self, asked: Exchange) -> ExchangeResult {
-        let operation = format!("{} {}", asked.method, asked.url);
-        let call = Call { service: FORGE.to_owned(), operation, body: asked.body };
+    async fn exchange(self, request: Exchange) -> ExchangeResult {
+        let operation = format!("{} {}", request.method, request.url);
+        let call = Call { service: FORGE.to_owned(), operation, body: request.body };
         let answer = match self.hold(Some(call.clone())) {
             None => self.lock().cloud.answer(&call),
             Some(receiver) => match receiver.await {
@@ -130,7 +130,7 @@ impl Gate {
     pub(crate) fn connections(&self) -> Connections {
         let (asks, pauses) = (self.clone(), self.clone());
         Connections::with_stand_in(
-            move |asked| Box::pin(asks.clone().exchange(asked)),
+            move |request| Box::pin(asks.clone().exchange(request)),
             move |_| Box::pin(pauses.clone().pause()),
         )
     }

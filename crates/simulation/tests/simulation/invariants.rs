@@ -86,7 +86,7 @@ pub(crate) fn violations(written: &[ItemChange], items: &Items, now: Timestamp) 
             _ => {}
         }
     }
-    let touches = |what: &[&str]| written.iter().any(|one| what.iter().any(|it| one.key.0.starts_with(it)));
+    let touches = |prefixes: &[&str]| written.iter().any(|one| prefixes.iter().any(|it| one.key.0.starts_with(it)));
     if touches(&["JOB#", "TICKET#"]) {
         check_ticket_jobs(items, &mut faults);
     }
@@ -179,9 +179,9 @@ fn check_transition(before: &Job, after: &Job, now: Timestamp, faults: &mut Vec<
 fn check_inputs(job: &Job, items: &Items, faults: &mut Vec<String>) {
     let pk = format!("JOB#{}", job.id);
     let of_it = items.range((pk.clone(), "INPUT#".to_owned())..);
-    let kept = of_it.take_while(|((key, sk), _)| *key == pk && sk.starts_with("INPUT#")).count();
-    if kept != job.inputs as usize {
-        faults.push(format!("{} counts {} inputs, and {kept} are kept", job.id, job.inputs));
+    let stored_count = of_it.take_while(|((key, sk), _)| *key == pk && sk.starts_with("INPUT#")).count();
+    if stored_count != job.inputs as usize {
+        faults.push(format!("{} counts {} inputs, and {stored_count} are kept", job.id, job.inputs));
     }
 }
 

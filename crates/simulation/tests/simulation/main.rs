@@ -131,8 +131,8 @@ fn every_law_holds_in_every_life() {
     println!("simulation: {tally}");
     let expected = [(EVENTS, SEEDS), (RARE_EVENTS, MANY_SEEDS)].into_iter().filter(|(_, least)| seeds >= *least);
     let expected = expected.flat_map(|(events, _)| events.split(", "));
-    for what in expected {
-        assert!(tally.count(what) > 0, "never in {seed_count} lives: {what}");
+    for event in expected {
+        assert!(tally.count(event) > 0, "never in {seed_count} lives: {event}");
     }
 }
 

@@ -64,13 +64,13 @@ impl World {
             .filter(|at| !self.attempts[*at].call_pending && now >= self.attempts[*at].silent_until)
             .collect();
         let waiting = |state: &State| tasks.iter().filter(|(_, of)| of == state).map(|(at, _)| *at).collect::<Vec<_>>();
-        let (asked, run, stopping) =
+        let (provisioning, run, stopping) =
             (waiting(&State::Provisioning), waiting(&State::Running), waiting(&State::Stopping));
         let some = |count: usize, weight: u64| if count == 0 { 0 } else { weight };
         let late = self.delayed_repeats.iter().position(|late| late.at <= now);
-        let asked: Vec<_> = asked.into_iter().filter(|number| self.may_start(*number)).collect();
+        let provisioning: Vec<_> = provisioning.into_iter().filter(|number| self.may_start(*number)).collect();
         let awake = self.runnable();
-        let (reviewable, told, pulls) = self.gate.cloud(|cloud| {
+        let (reviewable, has_webhook, pulls) = self.gate.cloud(|cloud| {
             let forge = &cloud.forge;
             (forge.may_be_reviewed(), forge.has_pending_webhook(), forge.pulls.len())
         });
@@ -79,7 +79,7 @@ impl World {
             10 * dispatch.min(4),
             10 * effects.min(4),
             8 * events.min(4),
-            some(asked.len(), 12),
+            some(provisioning.len(), 12),
             some(run.len(), 3),
             some(stopping.len(), 5),
             some(idle.len(), 40),
@@ -93,7 +93,7 @@ impl World {
             self.fault_profile.misfortunes,
             some(usize::from(late.is_some()), 20),
             some(usize::from(reviewable), self.fault_profile.reviews),
-            some(usize::from(told), 12),
+            some(usize::from(has_webhook), 12),
             self.fault_profile.suspensions,
             some(pulls, self.fault_profile.state_changes),
         ];
@@ -106,7 +106,7 @@ impl World {
             2 => self.receive(Queue::Effects).await,
             3 => self.deliver_task_event().await,
             4 => {
-                let number = asked[self.rng.below(asked.len())];
+                let number = provisioning[self.rng.below(provisioning.len())];
                 self.advance_task(number);
             }
             5 => {
@@ -133,8 +133,8 @@ impl World {
                 // Of two changes at the same time the one delivered last would count, so their times differ.
                 let since = self.rng.between(1, 400);
                 self.advance(Duration::from_millis(since));
-                let said = self.tool.change(self.now(), self.fault_profile.repeats.max(20), &mut self.rng);
-                self.trace.record(self.now(), said);
+                let message = self.tool.change(self.now(), self.fault_profile.repeats.max(20), &mut self.rng);
+                self.trace.record(self.now(), message);
             }
             10 => self.send_ticket_event().await,
             11 => self.user_request_step().await,
@@ -177,8 +177,8 @@ impl World {
     fn inject_misfortune(&mut self) {
         let now = self.now();
         let silent = Duration::from_secs(self.rng.between(self.fault_profile.silence.0, self.fault_profile.silence.1));
-        let what = if self.rng.percent(self.fault_profile.runners_silent) { 2 } else { self.rng.below(4) };
-        match what {
+        let misfortune = if self.rng.percent(self.fault_profile.runners_silent) { 2 } else { self.rng.below(4) };
+        match misfortune {
             0 if !self.attempts.is_empty() => {
                 let at = self.rng.below(self.attempts.len());
                 self.attempts[at].silent_until = now.plus(silent);

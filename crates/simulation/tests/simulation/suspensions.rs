@@ -10,8 +10,8 @@ pub(crate) fn is_suspended(job: &Job) -> bool {
     matches!(job.status, JobStatus::AwaitingInput | JobStatus::Paused)
 }
 
-fn job_call(job: &Job, what: &str) -> ApiCall {
-    ApiCall::post(format!("/v1/jobs/{}/{what}", job.id), setup::ADMIN, json!({}))
+fn job_call(job: &Job, action: &str) -> ApiCall {
+    ApiCall::post(format!("/v1/jobs/{}/{action}", job.id), setup::ADMIN, json!({}))
 }
 
 pub(crate) fn answer_call(job: &Job, key: String) -> ApiCall {

@@ -15,7 +15,7 @@ impl Tally {
     }
 
     pub(crate) fn add_all(&mut self, other: &Self) {
-        other.0.iter().for_each(|(what, count)| self.add_many(what, *count));
+        other.0.iter().for_each(|(event, count)| self.add_many(event, *count));
     }
 
     pub(crate) fn count(&self, what: &str) -> u64 {
@@ -25,7 +25,7 @@ impl Tally {
 
 impl std::fmt::Display for Tally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let all: Vec<_> = self.0.iter().map(|(what, count)| format!("{what} {count}")).collect();
+        let all: Vec<_> = self.0.iter().map(|(event, count)| format!("{event} {count}")).collect();
         f.write_str(&all.join(", "))
     }
 }

@@ -47,13 +47,13 @@ impl Tool {
         }
         let event = format!("evt-{}", self.events.len() + 1);
         let (ticket, status) = (format!("T-{}", at + 1), self.statuses[at].to_owned());
-        let said = format!("{event}: {ticket} is in {status}");
+        let message = format!("{event}: {ticket} is in {status}");
         self.pending_events.push(self.events.len());
         if dice.percent(twice) {
             self.pending_events.push(self.events.len());
         }
         self.events.push(TicketChange { event, ticket, status, at: now });
-        said
+        message
     }
 
     /// Takes a waiting event; returns its index and its request.
@@ -61,13 +61,13 @@ impl Tool {
         // Mostly in order.
         let at = if dice.percent(70) { 0 } else { dice.below(self.pending_events.len()) };
         let number = self.pending_events.remove(at);
-        let told = &self.events[number];
+        let change = &self.events[number];
         let body = json!({
-            "event_id": told.event, "occurred_at": told.at.to_string(), "project": "acme", "actor": "ana",
+            "event_id": change.event, "occurred_at": change.at.to_string(), "project": "acme", "actor": "ana",
             "previous_status": null,
             "ticket": {
-                "key": told.ticket, "title": format!("About {}", told.ticket), "description": "Do it.",
-                "status": told.status, "labels": [], "url": null, "repository": null,
+                "key": change.ticket, "title": format!("About {}", change.ticket), "description": "Do it.",
+                "status": change.status, "labels": [], "url": null, "repository": null,
             },
         });
         (number, ApiCall::post("/v1/tickets/events", token, body))
@@ -79,10 +79,10 @@ impl Tool {
     }
 
     pub(crate) fn newest(&self, ticket: &str) -> Option<TicketChange> {
-        self.events.iter().filter(|told| told.ticket == ticket).max_by_key(|told| told.at).cloned()
+        self.events.iter().filter(|change| change.ticket == ticket).max_by_key(|change| change.at).cloned()
     }
 
     pub(crate) fn event_ids(&self) -> impl Iterator<Item = &str> {
-        self.events.iter().map(|told| told.event.as_str())
+        self.events.iter().map(|change| change.event.as_str())
     }
 }

@@ -250,10 +250,10 @@ impl World {
     }
 
     /// A claim, review or key always gets the same result.
-    fn record_result(&mut self, whoever: String, what: String, so: &str) {
-        let first = self.results.entry(whoever.clone()).or_insert_with(|| what.clone());
-        if *first != what {
-            self.violations.push(format!("{whoever} {so}: {first}, and now {what}"));
+    fn record_result(&mut self, subject: String, result: String, so: &str) {
+        let first = self.results.entry(subject.clone()).or_insert_with(|| result.clone());
+        if *first != result {
+            self.violations.push(format!("{subject} {so}: {first}, and now {result}"));
         }
     }
 
@@ -264,16 +264,16 @@ impl World {
             tokio::task::yield_now().await;
         }
         if let Some(outcome) = outcome {
-            let Running { invocation, caller: of, label: what, .. } = self.running.remove(at);
-            self.trace.record(self.now(), format!("#{} {what} ends: {}", invocation.id, outcome_text(&outcome)));
+            let Running { invocation, caller: of, label, .. } = self.running.remove(at);
+            self.trace.record(self.now(), format!("#{} {label} ends: {}", invocation.id, outcome_text(&outcome)));
             self.handle_outcome(of, outcome);
         }
     }
 
-    fn kill(&mut self, at: usize, why: &str) {
+    fn kill(&mut self, at: usize, reason: &str) {
         self.tally.add("killed");
-        let Running { invocation, caller: of, label: what, .. } = self.running.remove(at);
-        self.trace.record(self.now(), format!("#{} {what} {why}", invocation.id));
+        let Running { invocation, caller: of, label, .. } = self.running.remove(at);
+        self.trace.record(self.now(), format!("#{} {label} {reason}", invocation.id));
         self.gate.drop_invocation(invocation.id);
         drop(invocation);
         match of {
@@ -368,15 +368,15 @@ impl World {
                 if daemon.incarnation() != of {
                     return;
                 }
-                let Some(given) = daemon.handle_answer(hand, answer, now) else { return };
+                let Some(claimed) = daemon.handle_answer(hand, answer, now) else { return };
                 let begun = AttemptStart {
-                    name: format!("{}/{}", daemon.name, given.claim),
+                    name: format!("{}/{}", daemon.name, claimed.claim),
                     home: Home::Runner(at),
-                    job: given.job,
-                    number: given.attempt,
-                    claim: given.claim,
+                    job: claimed.job,
+                    number: claimed.attempt,
+                    claim: claimed.claim,
                     instance: daemon.instance.clone(),
-                    bootstrap: given.bootstrap,
+                    bootstrap: claimed.bootstrap,
                     task: None,
                     fails_percent: self.fault_profile.agent_fails,
                     asks_percent: self.fault_profile.agent_asks,
@@ -393,10 +393,10 @@ impl World {
 fn outcome_text(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Answer(status, body) => {
-            let said = ["code", "verdict", "status", "want", "job", "attempt", "drain"].into_iter();
-            let said = said.filter(|name| !body[*name].is_null() && !body[*name].is_object());
-            let said = said.map(|name| format!(" {name}={}", body[name]));
-            format!("{status}{}", said.collect::<String>())
+            let fields = ["code", "verdict", "status", "want", "job", "attempt", "drain"].into_iter();
+            let fields = fields.filter(|name| !body[*name].is_null() && !body[*name].is_object());
+            let fields = fields.map(|name| format!(" {name}={}", body[name]));
+            format!("{status}{}", fields.collect::<String>())
         }
         other => format!("{other:?}"),
     }

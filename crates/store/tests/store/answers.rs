@@ -36,8 +36,8 @@ async fn check_recovers<T>(
         }
         assert_eq!(write(&world.store, &prepared).await.unwrap(), Write::Applied, "{fault:?}");
         assert_eq!(world.faults.take_call_count(operation), 1 + usize::from(fault.is_some()), "{fault:?}");
-        let left = without_marks(world.items().await);
-        assert_eq!(&left, expected.get_or_insert_with(|| left.clone()), "{fault:?}");
+        let items = without_marks(world.items().await);
+        assert_eq!(&items, expected.get_or_insert_with(|| items.clone()), "{fault:?}");
     }
 }
 

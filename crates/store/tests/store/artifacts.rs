@@ -46,11 +46,11 @@ async fn artifacts_of_a_job_are_listed_by_attempt() {
     let world = World::new().await;
     let job = world.running_job("APP-1", JobStatus::Executing).await;
     for attempt in [2, 1, 10] {
-        let kept = Artifacts { job: job.id.clone(), attempt, ..artifacts(&["a.txt"]) };
-        world.expect_applied(world.store.put_artifacts(&kept)).await;
+        let new = Artifacts { job: job.id.clone(), attempt, ..artifacts(&["a.txt"]) };
+        world.expect_applied(world.store.put_artifacts(&new)).await;
     }
     let found = world.store.list_artifacts(&job.id).await.unwrap();
-    assert_eq!(found.iter().map(|kept| kept.attempt).collect::<Vec<_>>(), [1, 2, 10]);
+    assert_eq!(found.iter().map(|artifacts| artifacts.attempt).collect::<Vec<_>>(), [1, 2, 10]);
     assert_eq!(world.store.list_artifacts(&sample::job("other").id).await.unwrap(), []);
     assert_eq!(world.store.list_attempts(&job.id).await.unwrap(), []);
     let ending = world.prepare_end(&job, crate::world::failed_end(), at(300)).await;

@@ -44,15 +44,15 @@ async fn breaker_is_replaced_and_closed_only_at_the_rev_read() {
 #[tokio::test]
 async fn stale_reader_cannot_change_a_reopened_breaker() {
     let world = World::new().await;
-    let gone = open_breaker(&world, "codex").await;
-    world.expect_applied(world.store.close_breaker(&gone)).await;
+    let old_breaker = open_breaker(&world, "codex").await;
+    world.expect_applied(world.store.close_breaker(&old_breaker)).await;
     let new = Breaker::record_fault(None, &id("codex"), &LIMIT, &opened_by(2), at(60)).unwrap();
     world.expect_applied(world.store.put_breaker(&new, None)).await;
     let stored = world.store.load_breaker(&id("codex")).await.unwrap().unwrap();
-    assert_eq!((stored.rev, stored.opened), (gone.rev, at(60)));
-    let longer = Breaker::record_fault(Some(&gone), &id("codex"), &LIMIT, &opened_by(3), at(300)).unwrap();
-    world.expect_refused(world.store.put_breaker(&longer, Some(&gone))).await;
-    world.expect_refused(world.store.close_breaker(&gone)).await;
+    assert_eq!((stored.rev, stored.opened), (old_breaker.rev, at(60)));
+    let longer = Breaker::record_fault(Some(&old_breaker), &id("codex"), &LIMIT, &opened_by(3), at(300)).unwrap();
+    world.expect_refused(world.store.put_breaker(&longer, Some(&old_breaker))).await;
+    world.expect_refused(world.store.close_breaker(&old_breaker)).await;
     assert_eq!(world.store.load_breaker(&id("codex")).await.unwrap(), Some(stored));
 }
 

@@ -113,8 +113,8 @@ async fn each_day_has_its_own_budget_item() {
     world.expect_applied(world.store.create_job(&charged(&later, &charge))).await;
     check(&world, 1, 5, 0).await;
     let item = world.item("BUDGET#acme", &Day::containing(at(0)).to_string()).await;
-    let kept = Day::containing(at(0)).end().plus(Duration::from_secs(40 * 24 * 3_600)).millis() / 1_000;
-    assert_eq!(item["expires"].as_n().unwrap(), &kept.to_string());
+    let expires = Day::containing(at(0)).end().plus(Duration::from_secs(40 * 24 * 3_600)).millis() / 1_000;
+    assert_eq!(item["expires"].as_n().unwrap(), &expires.to_string());
 }
 
 /// The racers also create the day's item.

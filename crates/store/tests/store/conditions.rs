@@ -50,8 +50,8 @@ async fn offline_mark_needs_an_online_runner_of_the_same_epoch() {
     assert_eq!(new.last_heartbeat, seen.last_heartbeat);
     world.expect_refused(world.store.mark_offline(&seen, &marked_offline(&seen))).await;
     world.expect_applied(world.store.mark_offline(&new, &marked_offline(&new))).await;
-    let gone = world.runner(&new).await;
-    world.expect_refused(world.store.mark_offline(&gone, &marked_offline(&gone))).await;
+    let offline = world.runner(&new).await;
+    world.expect_refused(world.store.mark_offline(&offline, &marked_offline(&offline))).await;
 }
 
 #[tokio::test]

@@ -145,8 +145,9 @@ async fn token_is_created_again_with_an_expired_request_key() {
     let [one, two] = ["1", "2"].map(|digit| sample::token(&digit.repeat(16), digit));
     let day = at(24 * 3_600);
     world.expect_applied(world.store.create_token(&one, Some(&sample::request("key", at(0))))).await;
-    let made = async |now| world.store.load_token_request("token-1", &sample::event_id("key"), now).await.unwrap();
-    assert_eq!((made(at(1)).await, made(day).await), (Some(("c0ffee".into(), one.id())), None));
+    let load_request =
+        async |now| world.store.load_token_request("token-1", &sample::event_id("key"), now).await.unwrap();
+    assert_eq!((load_request(at(1)).await, load_request(day).await), (Some(("c0ffee".into(), one.id())), None));
     world.expect_refused(world.store.create_token(&two, Some(&sample::request("key", at(1))))).await;
     world.expect_applied(world.store.create_token(&two, Some(&sample::request("key", day)))).await;
 }
@@ -177,9 +178,9 @@ async fn call_off_is_refused_by_each_changed_item() {
 }
 
 async fn running_charged_job(world: &World, claim: impl FnOnce(&Job) -> Claim) -> Job {
-    let whole = FullTrigger::of(world).await;
-    world.expect_applied(whole.write(world)).await;
-    let job = world.job(&whole.job).await;
+    let trigger = FullTrigger::of(world).await;
+    world.expect_applied(trigger.write(world)).await;
+    let job = world.job(&trigger.job).await;
     let job = world.claim_job(&job, &claim(&job)).await;
     world.advance_job(&job, JobStatus::Syncing).await
 }

@@ -9,9 +9,9 @@ use pullyard_store::{MAX_CLOCK_SKEW, SweeperState};
 
 pub(crate) fn with_heartbeat(runner: &Runner, secs: u64) -> Runner {
     let active = runner.slots.keys().cloned().collect();
-    let said =
+    let heartbeat =
         Heartbeat { instance: runner.instance.clone(), active_jobs: active, draining: false, is_sign_off: false };
-    runner.with_heartbeat(said, at(secs)).unwrap()
+    runner.with_heartbeat(heartbeat, at(secs)).unwrap()
 }
 
 pub(crate) fn marked_offline(runner: &Runner) -> Runner {
@@ -28,10 +28,10 @@ async fn world_with_runner() -> (World, Runner) {
 async fn heartbeat_brings_a_runner_back_and_keeps_its_slots() {
     let (world, seen) = world_with_runner().await;
     world.expect_applied(world.store.mark_offline(&seen, &marked_offline(&seen))).await;
-    let gone = world.runner(&seen).await;
-    assert_eq!((gone.status, gone.epoch), (Presence::Offline, 2));
-    let back = with_heartbeat(&gone, 600);
-    world.expect_applied(world.store.record_heartbeat(&gone, &back)).await;
+    let offline = world.runner(&seen).await;
+    assert_eq!((offline.status, offline.epoch), (Presence::Offline, 2));
+    let back = with_heartbeat(&offline, 600);
+    world.expect_applied(world.store.record_heartbeat(&offline, &back)).await;
     assert_eq!(world.runner(&seen).await, back);
     // A claim between the read and the heartbeat must not lose its slot.
     let seen = world.runner(&seen).await;
@@ -51,10 +51,10 @@ async fn active_jobs_and_last_heartbeat_are_stored_as_sent() {
     assert_eq!(world.runner(&seen).await, busy);
     let goodbye =
         Heartbeat { instance: seen.instance.clone(), active_jobs: BTreeSet::new(), draining: true, is_sign_off: true };
-    let gone = busy.with_heartbeat(goodbye, at(40)).unwrap();
-    assert_eq!((gone.status, gone.epoch), (Presence::Offline, busy.epoch + 1));
-    world.expect_applied(world.store.record_heartbeat(&busy, &gone)).await;
-    assert_eq!(world.runner(&seen).await, gone);
+    let offline = busy.with_heartbeat(goodbye, at(40)).unwrap();
+    assert_eq!((offline.status, offline.epoch), (Presence::Offline, busy.epoch + 1));
+    world.expect_applied(world.store.record_heartbeat(&busy, &offline)).await;
+    assert_eq!(world.runner(&seen).await, offline);
 }
 
 #[tokio::test]
@@ -62,10 +62,10 @@ async fn spared_runner_stays_spared_until_its_heartbeat() {
     let (world, seen) = world_with_runner().await;
     let spared = Runner { spared_until: Some(at(590)), ..marked_offline(&seen) };
     world.expect_applied(world.store.mark_offline(&seen, &spared)).await;
-    let gone = world.runner(&seen).await;
-    assert_eq!(gone, spared);
-    let back = with_heartbeat(&gone, 510);
-    world.expect_applied(world.store.record_heartbeat(&gone, &back)).await;
+    let offline = world.runner(&seen).await;
+    assert_eq!(offline, spared);
+    let back = with_heartbeat(&offline, 510);
+    world.expect_applied(world.store.record_heartbeat(&offline, &back)).await;
     assert_eq!(back.spared_until, None);
     assert_eq!(world.runner(&seen).await, back);
 }
@@ -98,14 +98,18 @@ async fn returning_runner_keeps_its_unended_jobs() {
     let seen = world.runner(&seen).await;
     assert_eq!(end_with_proof(&world, &seen, offline_proof).await, Write::Stale, "the runner is Online");
     world.expect_applied(world.store.mark_offline(&seen, &marked_offline(&seen))).await;
-    let gone = world.runner(&seen).await;
-    world.expect_applied(world.store.record_heartbeat(&gone, &with_heartbeat(&gone, 501))).await;
-    assert_eq!(end_with_proof(&world, &gone, offline_proof).await, Write::Stale, "the runner came back");
+    let offline = world.runner(&seen).await;
+    world.expect_applied(world.store.record_heartbeat(&offline, &with_heartbeat(&offline, 501))).await;
+    assert_eq!(end_with_proof(&world, &offline, offline_proof).await, Write::Stale, "the runner came back");
     let back = world.runner(&seen).await;
     world.expect_applied(world.store.mark_offline(&back, &marked_offline(&back))).await;
-    assert_eq!(end_with_proof(&world, &gone, offline_proof).await, Write::Stale, "the proof is from an earlier epoch");
-    let gone = world.runner(&seen).await;
-    assert_eq!(end_with_proof(&world, &gone, offline_proof).await, Write::Applied);
+    assert_eq!(
+        end_with_proof(&world, &offline, offline_proof).await,
+        Write::Stale,
+        "the proof is from an earlier epoch"
+    );
+    let offline = world.runner(&seen).await;
+    assert_eq!(end_with_proof(&world, &offline, offline_proof).await, Write::Applied);
     assert!(world.runner(&seen).await.slots.is_empty());
 }
 
@@ -117,16 +121,16 @@ async fn heartbeat_acknowledges_only_the_drain_it_read() {
     world.expect_refused(world.store.record_heartbeat(&seen, &with_heartbeat(&seen, 30))).await;
     let seen = world.runner(&seen).await;
     assert_eq!(seen.drain.as_ref(), Some(&drain));
-    let said =
+    let heartbeat =
         Heartbeat { instance: seen.instance.clone(), active_jobs: BTreeSet::new(), draining: true, is_sign_off: false };
     world
-        .expect_applied(world.store.record_heartbeat(&seen, &seen.with_heartbeat(said.clone(), at(30)).unwrap()))
+        .expect_applied(world.store.record_heartbeat(&seen, &seen.with_heartbeat(heartbeat.clone(), at(30)).unwrap()))
         .await;
     let done = world.runner(&seen).await;
     assert_eq!(done.drain.as_ref().unwrap().acknowledged, Some(at(30)));
     assert!(done.draining);
     world.expect_applied(world.store.set_drain(&seen, None)).await;
-    world.expect_refused(world.store.record_heartbeat(&done, &done.with_heartbeat(said, at(40)).unwrap())).await;
+    world.expect_refused(world.store.record_heartbeat(&done, &done.with_heartbeat(heartbeat, at(40)).unwrap())).await;
     assert_eq!(world.runner(&seen).await.drain, None);
     world.delete_item("RUNNERS#", "rnr_").await;
     world.expect_refused(world.store.set_drain(&seen, Some(&drain))).await;
@@ -263,10 +267,10 @@ async fn sweep_record_with_invalid_or_future_time_is_replaced() {
     let round = |secs| SweeperState { at: at(secs), ready_at: at(0), since: None, gauges: None };
     world.expect_applied(world.store.put_sweeper_state(&round(60))).await;
     let item = world.items().await.into_values().next().unwrap();
-    let says = async |said: Option<AttributeValue>| {
+    let says = async |value: Option<AttributeValue>| {
         let mut item = item.clone();
-        match said {
-            Some(said) => item.insert("at".into(), said),
+        match value {
+            Some(value) => item.insert("at".into(), value),
             None => item.remove("at"),
         };
         world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();

@@ -47,14 +47,14 @@ async fn hook_is_written_over_the_rev_read() {
 async fn stale_reader_cannot_change_a_recreated_hook() {
     let world = World::new().await;
     world.expect_applied(world.store.put_hook(&hook("acme"))).await;
-    let gone = world.store.load_hook(&hook("acme").name).await.unwrap().unwrap();
-    world.expect_applied(world.store.delete_hook(&gone)).await;
+    let old_hook = world.store.load_hook(&hook("acme").name).await.unwrap().unwrap();
+    world.expect_applied(world.store.delete_hook(&old_hook)).await;
     world.expect_applied(world.store.put_hook(&Webhook { created: at(4), ..hook("acme") })).await;
-    let stored = world.store.load_hook(&gone.name).await.unwrap().unwrap();
-    assert_eq!((stored.rev, stored.created), (gone.rev, at(4)));
-    world.expect_refused(world.store.put_hook(&Webhook { forge_id: Some(3), ..gone.clone() })).await;
-    world.expect_refused(world.store.delete_hook(&gone)).await;
-    assert_eq!(world.store.load_hook(&gone.name).await.unwrap(), Some(stored));
+    let stored = world.store.load_hook(&old_hook.name).await.unwrap().unwrap();
+    assert_eq!((stored.rev, stored.created), (old_hook.rev, at(4)));
+    world.expect_refused(world.store.put_hook(&Webhook { forge_id: Some(3), ..old_hook.clone() })).await;
+    world.expect_refused(world.store.delete_hook(&old_hook)).await;
+    assert_eq!(world.store.load_hook(&old_hook.name).await.unwrap(), Some(stored));
 }
 
 #[tokio::test]
@@ -67,8 +67,8 @@ async fn hook_notes_one_verification_a_minute_and_all_refusals() {
     assert_eq!(world.store.update_hook_verified_at(&hook, later).await.unwrap(), Write::Applied);
     world.store.update_hook_refusal(&hook, 3, later).await.unwrap();
     world.store.update_hook_refusal(&hook, 2, later).await.unwrap();
-    let heard = world.store.load_hook_stats(&hook).await.unwrap();
-    assert_eq!((heard.verified_at, heard.refused, heard.refused_at), (Some(later), 5, Some(later)));
+    let stats = world.store.load_hook_stats(&hook).await.unwrap();
+    assert_eq!((stats.verified_at, stats.refused, stats.refused_at), (Some(later), 5, Some(later)));
 }
 
 #[tokio::test]

@@ -35,14 +35,14 @@ async fn index_rows(world: &World) -> BTreeSet<(String, String, i64)> {
     let class = sample::job("any").class;
     let ready = world.store.list_ready_jobs(&class, 1_000).await.unwrap();
     let row = |job: &JobId, partition: String, order| (format!("JOB#{job}"), partition, order);
-    let mut told: BTreeSet<_> = ready.iter().map(|at| row(&at.job, format!("READY#{class}"), at.order)).collect();
+    let mut rows: BTreeSet<_> = ready.iter().map(|at| row(&at.job, format!("READY#{class}"), at.order)).collect();
     for shard in 0..due::SHARDS {
         for (key, at) in world.store.list_due(shard, 1_000).await.unwrap() {
             let WorkKey::Job(job) = key else { panic!("{key:?} is not a job") };
-            told.insert(row(&job, format!("DUE#{shard}"), at.millis()));
+            rows.insert(row(&job, format!("DUE#{shard}"), at.millis()));
         }
     }
-    told
+    rows
 }
 
 #[tokio::test]
@@ -72,9 +72,9 @@ async fn lagging_index_names_only_past_rows_and_catches_up() {
             };
             world.expect_applied(std::future::ready(wrote)).await;
             let now = past.record_rows(&world).await;
-            let told = index_rows(&world).await;
-            assert!(told.is_subset(&past.rows), "never stored: {:?}", told.difference(&past.rows));
-            late += usize::from(told != now);
+            let rows = index_rows(&world).await;
+            assert!(rows.is_subset(&past.rows), "never stored: {:?}", rows.difference(&past.rows));
+            late += usize::from(rows != now);
         }
         assert!(late > 0, "no read was stale");
         lag.catch_up().await.unwrap();

@@ -69,30 +69,30 @@ async fn entries_of_a_day_are_listed_newest_first() {
 #[tokio::test]
 async fn deliveries_are_read_in_id_order_without_missing_ones() {
     let world = World::new().await;
-    let made: Vec<Delivery> = [3, 1, 2].map(|n| sample::refused_decision(&format!("evt-{n}"), at(n))).into();
-    for delivery in &made {
+    let deliveries: Vec<Delivery> = [3, 1, 2].map(|n| sample::refused_decision(&format!("evt-{n}"), at(n))).into();
+    for delivery in &deliveries {
         world.expect_applied(world.store.record_delivery(delivery)).await;
     }
-    let mut ids: Vec<_> = made.iter().map(|delivery| delivery.id.clone()).collect();
+    let mut ids: Vec<_> = deliveries.iter().map(|delivery| delivery.id.clone()).collect();
     ids.insert(1, sample::refused_decision("evt-9", at(9)).id);
-    assert_eq!(world.store.load_deliveries(&ids).await.unwrap(), made);
+    assert_eq!(world.store.load_deliveries(&ids).await.unwrap(), deliveries);
     assert_eq!(world.store.load_deliveries(&[]).await.unwrap(), []);
 }
 
 #[tokio::test]
 async fn page_of_a_day_continues_after_any_entry() {
     let world = World::new().await;
-    let mut made = Vec::new();
+    let mut deliveries = Vec::new();
     for n in 0..4u64 {
         let delivery = sample::refused_decision(&format!("evt-{n}"), at(n));
         world.expect_applied(world.store.record_delivery(&delivery)).await;
-        made.push(delivery);
+        deliveries.push(delivery);
     }
     let (project, today) = (sample::project(), at(0).day());
-    for (n, last) in made.iter().enumerate() {
+    for (n, last) in deliveries.iter().enumerate() {
         let after = world.store.cursor_after_delivery(last);
         let read = async || world.store.list_delivery_ids(&project, &today, Some(&after), 100).await.unwrap();
-        let older: Vec<_> = made[..n].iter().rev().map(|delivery| delivery.id.clone()).collect();
+        let older: Vec<_> = deliveries[..n].iter().rev().map(|delivery| delivery.id.clone()).collect();
         assert_eq!(world.after_catching_up(read).await, (older, None));
     }
 }

@@ -7,13 +7,13 @@ use pullyard_domain::pull_request::PullRequestState;
 use pullyard_store::Error;
 
 async fn create_jobs(world: &World, count: u64) -> Vec<JobId> {
-    let mut made = Vec::new();
+    let mut ids = Vec::new();
     for second in 0..count {
         let job = sample::job_at(&format!("job {second}"), Compute::Fargate, at(second));
         world.expect_applied(world.store.create_job(&job_trigger(&job))).await;
-        made.push(job.id);
+        ids.push(job.id);
     }
-    made
+    ids
 }
 
 async fn list_between(world: &World, since: Option<Timestamp>, until: Option<Timestamp>) -> Vec<JobId> {
@@ -107,8 +107,8 @@ async fn only_open_pull_requests_of_a_project_are_listed() {
 #[tokio::test]
 async fn jobs_in_a_time_range_are_listed_newest_first() {
     let world = World::new().await;
-    let made = create_jobs(&world, 6).await;
-    let newest_first = |range: std::ops::Range<usize>| made[range].iter().rev().cloned().collect::<Vec<_>>();
+    let ids = create_jobs(&world, 6).await;
+    let newest_first = |range: std::ops::Range<usize>| ids[range].iter().rev().cloned().collect::<Vec<_>>();
     assert_eq!(list_between(&world, None, None).await, newest_first(0..6));
     assert_eq!(list_between(&world, Some(at(2)), None).await, newest_first(2..6));
     assert_eq!(list_between(&world, None, Some(at(2))).await, newest_first(0..2));
@@ -121,15 +121,15 @@ async fn jobs_in_a_time_range_are_listed_newest_first() {
 #[tokio::test]
 async fn range_of_one_millisecond_contains_its_job() {
     let world = World::new().await;
-    let made = create_jobs(&world, 4).await;
+    let ids = create_jobs(&world, 4).await;
     let next = Timestamp::from_millis(at(2).millis() + 1);
-    assert_eq!(list_between(&world, Some(at(2)), Some(next)).await, [made[2].clone()]);
+    assert_eq!(list_between(&world, Some(at(2)), Some(next)).await, [ids[2].clone()]);
 }
 
 #[tokio::test]
 async fn page_continues_at_both_ends_of_its_range() {
     let world = World::new().await;
-    let made = create_jobs(&world, 6).await;
+    let ids = create_jobs(&world, 6).await;
     let project = sample::project();
     let (from, to) = (Some(at(1)), Some(Timestamp::from_millis(at(4).millis() + 1)));
     let after = async |id: &JobId| {
@@ -137,24 +137,24 @@ async fn page_continues_at_both_ends_of_its_range() {
         let read = async || world.store.list_job_ids_between(&project, from, to, Some(&cursor), 50).await.unwrap();
         world.after_catching_up(read).await
     };
-    assert_eq!(after(&made[4]).await, (vec![made[3].clone(), made[2].clone(), made[1].clone()], None));
-    assert_eq!(after(&made[1]).await, (vec![], None));
+    assert_eq!(after(&ids[4]).await, (vec![ids[3].clone(), ids[2].clone(), ids[1].clone()], None));
+    assert_eq!(after(&ids[1]).await, (vec![], None));
 }
 
 #[tokio::test]
 async fn cursor_outside_the_time_range_is_rejected() {
     let world = World::new().await;
-    let made = create_jobs(&world, 6).await;
+    let ids = create_jobs(&world, 6).await;
     let project = sample::project();
     let cursor = async |id: &JobId| {
         let job = world.store.load_job(id).await.unwrap().unwrap();
         world.store.cursor_after(&job)
     };
     let (from, to) = (Some(at(1)), Some(at(5)));
-    let after = cursor(&made[3]).await;
+    let after = cursor(&ids[3]).await;
     let read = async || world.store.list_job_ids_between(&project, from, to, Some(&after), 50).await.unwrap();
-    assert_eq!(world.after_catching_up(read).await, (vec![made[2].clone(), made[1].clone()], None));
-    for outside in [&made[0], &made[5]] {
+    assert_eq!(world.after_catching_up(read).await, (vec![ids[2].clone(), ids[1].clone()], None));
+    for outside in [&ids[0], &ids[5]] {
         let after = cursor(outside).await;
         let error = world.store.list_job_ids_between(&project, from, to, Some(&after), 50).await.unwrap_err();
         assert!(matches!(error, Error::BadCursor), "{error}");

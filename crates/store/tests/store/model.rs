@@ -43,8 +43,8 @@ pub(crate) fn check_items(items: &Items) {
         assert_eq!((text_attribute(item, "wk"), number_attribute(item, "ws")), expected_row(pk, due), "{pk} / {sk}");
     }
     for job in &jobs {
-        let said = inputs.remove(job.id.as_str()).unwrap_or_default();
-        assert_eq!(said, (1..=i64::from(job.inputs)).collect::<Vec<_>>(), "{}", job.id);
+        let numbers = inputs.remove(job.id.as_str()).unwrap_or_default();
+        assert_eq!(numbers, (1..=i64::from(job.inputs)).collect::<Vec<_>>(), "{}", job.id);
         let stands = matches!(job.status, JobStatus::AwaitingInput | JobStatus::Paused);
         let ticket = tickets.iter().find(|ticket| ticket.active_job.as_ref() == Some(&job.id));
         let says = ticket.is_some_and(|ticket| ticket.wanted.badge == Some(Badge::AiWaiting));

@@ -131,7 +131,7 @@ async fn racing_deliveries_are_verified_once_and_refusals_counted() {
     .await;
     let verified = answers.iter().step_by(2).filter(|answer| **answer == Write::Applied).count();
     assert!(verified == 1 || (!world.is_calm() && verified == 0), "{verified}");
-    let heard = world.store.load_hook_stats(&heard_of).await.unwrap();
-    assert!(heard.verified_at.is_some());
-    world.check_counter(heard.refused, RACERS as u64);
+    let stats = world.store.load_hook_stats(&heard_of).await.unwrap();
+    assert!(stats.verified_at.is_some());
+    world.check_counter(stats.refused, RACERS as u64);
 }

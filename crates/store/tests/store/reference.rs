@@ -143,11 +143,11 @@ impl KindSummary {
     fn attributes(&self) -> String {
         let keys = ["pk", "sk", "wk", "ws", "lk", "ls"];
         let rest = self.attributes.iter().filter(|(name, _)| !keys.contains(&name.as_str()));
-        let shown = rest.map(|(name, (types, times))| {
+        let entries = rest.map(|(name, (types, times))| {
             let types = types.iter().copied().collect::<Vec<_>>().join("/");
             format!("`{name}` {types}{}", if *times < self.count { "?" } else { "" })
         });
-        shown.collect::<Vec<_>>().join(", ")
+        entries.collect::<Vec<_>>().join(", ")
     }
 }
 

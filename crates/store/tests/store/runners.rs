@@ -57,13 +57,13 @@ async fn heartbeat_removes_only_the_oldest_claims_it_read() {
     let claims = claim_ids(100..100 + MIN_REMEMBERED_CLAIMS + 2);
     let seen = world.register_runner(&Runner { claims, ..sample::runner("kite", 1) }).await;
     let newest = world.running_job_on(&seen, "APP-1", JobStatus::Claimed).await.run.unwrap().claim;
-    let heard = |secs| Runner { last_heartbeat: at(secs), claims: seen.claims[2..].to_vec(), ..seen.clone() };
-    world.expect_applied(world.store.record_heartbeat(&seen, &heard(30))).await;
-    let kept = [&seen.claims[2..], &[newest]].concat();
-    assert_eq!(world.runner(&seen).await.claims, kept);
+    let after_heartbeat = |secs| Runner { last_heartbeat: at(secs), claims: seen.claims[2..].to_vec(), ..seen.clone() };
+    world.expect_applied(world.store.record_heartbeat(&seen, &after_heartbeat(30))).await;
+    let remaining_claims = [&seen.claims[2..], &[newest]].concat();
+    assert_eq!(world.runner(&seen).await.claims, remaining_claims);
     // Another heartbeat over the same read removes no more claims.
-    world.expect_refused(world.store.record_heartbeat(&seen, &heard(40))).await;
-    assert_eq!(world.runner(&seen).await.claims, kept);
+    world.expect_refused(world.store.record_heartbeat(&seen, &after_heartbeat(40))).await;
+    assert_eq!(world.runner(&seen).await.claims, remaining_claims);
 }
 
 #[tokio::test]
@@ -71,9 +71,10 @@ async fn heartbeat_that_removes_no_claim_ignores_other_removals() {
     let world = World::new().await;
     let claims = claim_ids(100..100 + MIN_REMEMBERED_CLAIMS + 2);
     let seen = world.register_runner(&Runner { claims, ..sample::runner("kite", 1) }).await;
-    let heard = |secs, claims: &[ClaimId]| Runner { last_heartbeat: at(secs), claims: claims.to_vec(), ..seen.clone() };
-    world.expect_applied(world.store.record_heartbeat(&seen, &heard(30, &seen.claims[2..]))).await;
-    world.expect_applied(world.store.record_heartbeat(&seen, &heard(40, &seen.claims))).await;
+    let after_heartbeat =
+        |secs, claims: &[ClaimId]| Runner { last_heartbeat: at(secs), claims: claims.to_vec(), ..seen.clone() };
+    world.expect_applied(world.store.record_heartbeat(&seen, &after_heartbeat(30, &seen.claims[2..]))).await;
+    world.expect_applied(world.store.record_heartbeat(&seen, &after_heartbeat(40, &seen.claims))).await;
     let stored = world.runner(&seen).await;
     assert_eq!((stored.last_heartbeat, &stored.claims[..]), (at(40), &seen.claims[2..]));
 }
@@ -123,22 +124,22 @@ async fn heartbeat_is_refused_by_each_changed_fact() {
             Runner { drain: runner_in_form([!drains, forgets]).drain, ..stored.clone() },
             Runner { claims: ["c0", "c1"].map(|claim| ClaimId::new(claim).unwrap()).to_vec(), ..stored.clone() },
         ];
-        let heard = |seen: &Runner, secs| Runner {
+        let after_heartbeat = |seen: &Runner, secs| Runner {
             last_heartbeat: at(secs),
             claims: seen.claims[usize::from(forgets)..].to_vec(),
             ..seen.clone()
         };
         for seen in &otherwise[..3 + usize::from(forgets)] {
             println!("{seen:?}");
-            world.expect_refused(world.store.record_heartbeat(seen, &heard(seen, 30))).await;
+            world.expect_refused(world.store.record_heartbeat(seen, &after_heartbeat(seen, 30))).await;
         }
-        world.expect_refused(world.store.record_heartbeat(&stored, &heard(&stored, 19))).await;
-        world.expect_applied(world.store.record_heartbeat(&stored, &heard(&stored, 30))).await;
+        world.expect_refused(world.store.record_heartbeat(&stored, &after_heartbeat(&stored, 19))).await;
+        world.expect_applied(world.store.record_heartbeat(&stored, &after_heartbeat(&stored, 30))).await;
         // The start of a removal raises the epoch, and the status alone must refuse too.
         let stored = world.runner(&stored).await;
         world.expect_applied(world.store.begin_removal(&stored)).await;
         let removed = world.runner(&stored).await;
         assert_eq!(removed.status, Presence::Deleting);
-        world.expect_refused(world.store.record_heartbeat(&removed, &heard(&removed, 40))).await;
+        world.expect_refused(world.store.record_heartbeat(&removed, &after_heartbeat(&removed, 40))).await;
     }
 }

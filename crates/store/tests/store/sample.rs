@@ -240,12 +240,12 @@ pub(crate) fn result(number: u64) -> JobResult {
 }
 
 pub(crate) fn pull_request(job: &Job, number: u64) -> PullRequest {
-    let made = result(number);
-    let id = made.pull_request(&job.integration, job.repository);
+    let result = result(number);
+    let id = result.pull_request(&job.integration, job.repository);
     PullRequest {
-        url: made.url,
-        branch: made.branch,
-        head: made.head,
+        url: result.url,
+        branch: result.branch,
+        head: result.head,
         ..PullRequest::new(id, job.project.clone(), job.ticket.clone(), Some(job.id.clone()))
     }
 }

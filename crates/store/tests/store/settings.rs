@@ -158,8 +158,8 @@ async fn removed_repository_leaves_no_items_under_any_name() {
     for named in &names {
         assert_eq!(world.store.load_repository_by_name(&sample::project(), named).await.unwrap(), None, "{named}");
     }
-    let left = world.store.list_repositories(&sample::project()).await.unwrap();
-    assert_eq!((left.as_slice(), world.items().await.len()), (std::slice::from_ref(&other), 2));
+    let repositories = world.store.list_repositories(&sample::project()).await.unwrap();
+    assert_eq!((repositories.as_slice(), world.items().await.len()), (std::slice::from_ref(&other), 2));
     world.expect_applied(world.store.remove_repository(&removal)).await;
     world.expect_applied(world.store.put_repository(&sample::repository(101, "acme/old"), None)).await;
 }
@@ -184,27 +184,33 @@ async fn repository_is_removed_only_as_read() {
     // For removals with one or two names, with and without a project.
     for (names, project) in [&names[..1], &names].into_iter().flat_map(|names| [(names, None), (names, Some(&project))])
     {
-        let whole = RepositoryRemoval { repository: &app, names, poll: Some(&poll), project };
-        world.expect_refused(world.store.remove_repository(&RepositoryRemoval { repository: &old, ..whole })).await;
+        let removal = RepositoryRemoval { repository: &app, names, poll: Some(&poll), project };
+        world.expect_refused(world.store.remove_repository(&RepositoryRemoval { repository: &old, ..removal })).await;
         // The poll was missing when read, or has changed since.
-        world.expect_refused(world.store.remove_repository(&RepositoryRemoval { poll: None, ..whole })).await;
+        world.expect_refused(world.store.remove_repository(&RepositoryRemoval { poll: None, ..removal })).await;
         world
-            .expect_refused(world.store.remove_repository(&RepositoryRemoval { poll: Some(&sample::poll(2)), ..whole }))
+            .expect_refused(
+                world.store.remove_repository(&RepositoryRemoval { poll: Some(&sample::poll(2)), ..removal }),
+            )
             .await;
         // The alias belongs to another repository id or to another forge.
-        let gone = sample::repository(98, "acme/app");
-        world.expect_refused(world.store.remove_repository(&RepositoryRemoval { repository: &gone, ..whole })).await;
+        let other_id = sample::repository(98, "acme/app");
+        world
+            .expect_refused(world.store.remove_repository(&RepositoryRemoval { repository: &other_id, ..removal }))
+            .await;
         let elsewhere = Repository { integration: sample::forge("gh2").id, ..app.clone() };
         world
-            .expect_refused(world.store.remove_repository(&RepositoryRemoval { repository: &elsewhere, ..whole }))
+            .expect_refused(world.store.remove_repository(&RepositoryRemoval { repository: &elsewhere, ..removal }))
             .await;
     }
-    let whole = RepositoryRemoval { repository: &app, names: &names, poll: Some(&poll), project: Some(&project) };
-    world.expect_refused(world.store.remove_repository(&RepositoryRemoval { project: Some(&changed), ..whole })).await;
+    let removal = RepositoryRemoval { repository: &app, names: &names, poll: Some(&poll), project: Some(&project) };
+    world
+        .expect_refused(world.store.remove_repository(&RepositoryRemoval { project: Some(&changed), ..removal }))
+        .await;
 
-    world.expect_applied(world.store.remove_repository(&whole)).await;
-    let left = world.items().await;
-    assert_eq!(left.keys().map(|(_, sk)| sk.as_str()).collect::<Vec<_>>(), ["SETTINGS"]);
+    world.expect_applied(world.store.remove_repository(&removal)).await;
+    let items = world.items().await;
+    assert_eq!(items.keys().map(|(_, sk)| sk.as_str()).collect::<Vec<_>>(), ["SETTINGS"]);
 }
 
 #[tokio::test]

@@ -239,8 +239,8 @@ async fn create_other_items(world: &World, runner: &Runner) {
     let answered = crate::suspensions::answered_job(world, "APP-4").await;
     let claimed = world.claim_job(&answered, &sample::claim_by_task(&answered, "c2")).await;
     let working = world.advance_job(&claimed, JobStatus::Executing).await;
-    let heard = working.acknowledge_inputs(&crate::world::fence(&working), 1).unwrap();
-    world.expect_applied(world.store.update_job(&heard)).await;
+    let after = working.acknowledge_inputs(&crate::world::fence(&working), 1).unwrap();
+    world.expect_applied(world.store.update_job(&after)).await;
     let (waits, held) = (crate::reviews::waiting_review("r1"), crate::reviews::held_entry("r1"));
     world.expect_applied(crate::reviews::remember(&world.store, &waits, &held)).await;
     let anew = Review { had: Some(job.id.clone()), ..crate::reviews::waiting_review("r2") };

@@ -116,8 +116,9 @@ async fn answer_is_stored_with_its_question_and_resumes_the_job() {
     let job = world.job(&asking).await;
     assert_eq!((job.status, job.inputs, job.question.as_ref()), (JobStatus::Ready, 1, None));
     let inputs = world.store.list_inputs(&job.id, 0).await.unwrap();
-    let said: Vec<_> = inputs.iter().map(|input| (input.seq, input.text.as_str(), input.question.as_deref())).collect();
-    assert_eq!(said, [(1, "ann says so", Some("Which list?"))]);
+    let entries: Vec<_> =
+        inputs.iter().map(|input| (input.seq, input.text.as_str(), input.question.as_deref())).collect();
+    assert_eq!(entries, [(1, "ann says so", Some("Which list?"))]);
     assert_eq!(badge(&world).await, None);
     // A later input gets the next number, and readers can start after a number.
     world.expect_applied(send_input(&world, &job, "bob", "k2")).await;

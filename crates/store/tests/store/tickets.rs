@@ -160,13 +160,13 @@ async fn ticket_is_created_with_its_job_and_request_key() {
     let world = World::new().await;
     let (job, ticket) = sample::plan_ticket_job(&sample::ticket("APP-1"), "one");
     let (text, delivery, request) = (board_text("one"), sample::accepted_decision(&job), sample::request("key", at(0)));
-    let whole =
+    let creation =
         TicketCreation { job: Some(&job), request: Some(&request), ..ticket_without_job(&ticket, &text, &delivery) };
-    world.expect_applied(world.store.create_ticket(&whole)).await;
+    world.expect_applied(world.store.create_ticket(&creation)).await;
     assert_eq!(world.check_consistency().await, 1);
     assert_eq!(world.ticket("APP-1").await.active_job, Some(job.id.clone()));
-    let asked = world.store.load_ticket_request("token-1", &request.key, at(1)).await.unwrap();
-    assert_eq!(asked, Some((request.content.clone(), delivery.id.clone())));
+    let stored_request = world.store.load_ticket_request("token-1", &request.key, at(1)).await.unwrap();
+    assert_eq!(stored_request, Some((request.content.clone(), delivery.id.clone())));
     let day = at(24 * 3_600);
     assert_eq!(
         world.store.load_ticket_request("token-1", &request.key, day).await.unwrap(),

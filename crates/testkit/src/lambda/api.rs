@@ -39,8 +39,8 @@ impl DeliveryFlag {
 
 impl Invocation {
     pub(super) fn new(event: Bytes, answer: oneshot::Sender<Result<Value, String>>) -> (Self, DeliveryFlag) {
-        let taken = DeliveryFlag::default();
-        (Self { event, answer, delivery_flag: taken.clone() }, taken)
+        let delivery_flag = DeliveryFlag::default();
+        (Self { event, answer, delivery_flag: delivery_flag.clone() }, delivery_flag)
     }
 }
 
@@ -100,7 +100,7 @@ impl Api {
         let mut progress = self.progress.subscribe();
         // Never closes: `self` owns the sender.
         match progress.wait_for(|progress| *progress != Progress::Starting).await.as_deref() {
-            Ok(Progress::Failed(words)) => Init::Failed(words.clone()),
+            Ok(Progress::Failed(message)) => Init::Failed(message.clone()),
             _ => Init::Done,
         }
     }
@@ -161,11 +161,11 @@ async fn next_invocation(State(api): State<Arc<Api>>) -> Response {
             invocation
         }
     };
-    let Some(Invocation { event, answer, delivery_flag: taken }) = invocation else {
+    let Some(Invocation { event, answer, delivery_flag }) = invocation else {
         return (StatusCode::INTERNAL_SERVER_ERROR, "the environment ends").into_response();
     };
     api.progress.send_replace(Progress::Running);
-    taken.0.store(true, Ordering::SeqCst);
+    delivery_flag.0.store(true, Ordering::SeqCst);
     let id = format!("{:032x}", rand::random::<u128>());
     let headers = headers(&api, &id);
     *lock(&api.current) = Some(CurrentInvocation { id, answer });
@@ -177,14 +177,14 @@ fn headers(api: &Api, id: &str) -> HeaderMap {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let deadline = i64::try_from(now.as_millis()).unwrap_or(i64::MAX).saturating_add(timeout);
     let trace = format!("Root=1-{:08x}-{:024x}", now.as_secs(), rand::random::<u128>() >> 32);
-    let told = [
+    let fields = [
         ("content-type", "application/json".to_owned()),
         ("lambda-runtime-aws-request-id", id.to_owned()),
         ("lambda-runtime-deadline-ms", deadline.to_string()),
         ("lambda-runtime-invoked-function-arn", format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{}", api.name)),
         ("lambda-runtime-trace-id", trace),
     ];
-    let values = told.into_iter().filter_map(|(name, value)| {
+    let values = fields.into_iter().filter_map(|(name, value)| {
         Some((axum::http::HeaderName::from_static(name), HeaderValue::from_str(&value).ok()?))
     });
     values.collect()
@@ -193,9 +193,9 @@ fn headers(api: &Api, id: &str) -> HeaderMap {
 async fn response(State(api): State<Arc<Api>>, Path(id): Path<String>, body: Bytes) -> Response {
     if body.len() > MAX_BYTES {
         let size = body.len();
-        let words = format!("an answer has at most {MAX_BYTES} bytes, not {size}");
-        return match api.forward_answer(&id, Err(words.clone())) {
-            true => error_response(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &words),
+        let message = format!("an answer has at most {MAX_BYTES} bytes, not {size}");
+        return match api.forward_answer(&id, Err(message.clone())) {
+            true => error_response(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &message),
             false => unknown_id_response(&id),
         };
     }
@@ -223,8 +223,8 @@ async fn init_error(State(api): State<Arc<Api>>, body: Bytes) -> Response {
 
 fn error_message(body: &[u8]) -> String {
     let error: Value = serde_json::from_slice(body).unwrap_or_default();
-    let told = |name: &str| error.get(name).and_then(Value::as_str);
-    told("errorMessage").or(told("errorType")).unwrap_or("an error without words").to_owned()
+    let field = |name: &str| error.get(name).and_then(Value::as_str);
+    field("errorMessage").or(field("errorType")).unwrap_or("an error without words").to_owned()
 }
 
 fn accepted_response() -> Response {
@@ -235,6 +235,6 @@ fn unknown_id_response(id: &str) -> Response {
     error_response(StatusCode::BAD_REQUEST, "InvalidRequestID", &format!("nothing is asked under the id {id}"))
 }
 
-fn error_response(status: StatusCode, kind: &str, words: &str) -> Response {
-    (status, axum::Json(json!({ "errorType": kind, "errorMessage": words }))).into_response()
+fn error_response(status: StatusCode, kind: &str, message: &str) -> Response {
+    (status, axum::Json(json!({ "errorType": kind, "errorMessage": message }))).into_response()
 }

@@ -22,7 +22,7 @@ pub(super) fn attributes(request: &Value) -> Vec<String> {
     all.into_iter().collect()
 }
 
-fn attribute_names(expression: &str, meant: impl Fn(&str) -> String) -> Vec<String> {
+fn attribute_names(expression: &str, resolve_name: impl Fn(&str) -> String) -> Vec<String> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '#' | ':' | '.');
     let mut found = Vec::new();
     let mut rest = expression;
@@ -39,7 +39,7 @@ fn attribute_names(expression: &str, meant: impl Fn(&str) -> String) -> Vec<Stri
         if is_word || is_value || is_call || name.is_empty() {
             continue;
         }
-        found.push(if name.starts_with('#') { meant(name) } else { name.to_owned() });
+        found.push(if name.starts_with('#') { resolve_name(name) } else { name.to_owned() });
     }
     found
 }

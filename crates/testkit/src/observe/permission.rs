@@ -63,9 +63,9 @@ fn queried_key(of: &Value) -> Option<String> {
 
 fn item_permission(kind: &str, resource: String, of: &Value) -> Permission {
     let key = of.get("Item").or_else(|| of.get("Key"));
-    let asked = permission(format!("dynamodb:{kind}"), resource);
+    let base = permission(format!("dynamodb:{kind}"), resource);
     let attributes = if kind == "UpdateItem" { attributes(of) } else { Vec::new() };
-    Permission { leading_key: key.and_then(leading_key), attributes, ..asked }
+    Permission { leading_key: key.and_then(leading_key), attributes, ..base }
 }
 
 /// Transactions have no action of their own: each item needs its own action.
@@ -116,8 +116,8 @@ fn dynamodb(call: &Call) -> Vec<Permission> {
                 None => table,
             });
             let key = queried_key(&call.body);
-            let asked = |resource| Permission { leading_key: key.clone(), ..permission(own(), resource) };
-            resource.into_iter().map(asked).collect()
+            let to_permission = |resource| Permission { leading_key: key.clone(), ..permission(own(), resource) };
+            resource.into_iter().map(to_permission).collect()
         }
         _ => named(&call.body).into_iter().map(|table| permission(own(), table)).collect::<Vec<_>>(),
     };

@@ -32,12 +32,12 @@ async fn pass(caller: TcpStream, service: Service, behind: &str, observer: &Obse
     // Two hops that wait for more bytes each would make every call slow.
     caller.set_nodelay(true)?;
     callee.set_nodelay(true)?;
-    let (mut asked, mut answer) = caller.into_split();
+    let (mut caller_reader, mut answer) = caller.into_split();
     let (mut answered, mut ask) = callee.into_split();
     let forth = async {
         let (mut requests, mut bytes) = (Requests::default(), vec![0; 64 << 10]);
         loop {
-            let read = asked.read(&mut bytes).await?;
+            let read = caller_reader.read(&mut bytes).await?;
             let Some(bytes) = bytes.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
             requests.push(bytes);
             // Before its last byte passes: the observer has the call before the caller has the answer.

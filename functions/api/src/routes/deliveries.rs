@@ -67,7 +67,7 @@ impl DeliveryQuery {
                 .then(|| word.to_owned())
                 .ok_or_else(|| Problem::bad_parameter("code", "use codes of deliveries, separated by commas"))
         };
-        let meant = self.pull_request.as_deref().map(|text| {
+        let pull_request_name = self.pull_request.as_deref().map(|text| {
             let name = PullRequestName::parse(text);
             name.ok_or_else(|| Problem::bad_parameter("pull_request", PULL_REQUEST_NAME_HELP))
         });
@@ -78,7 +78,7 @@ impl DeliveryQuery {
             verdicts: split_words(&self.verdict).iter().map(|word| verdict(word)).collect::<Result<_, _>>()?,
             codes: split_words(&self.code).iter().map(|word| code(word)).collect::<Result<_, _>>()?,
             ticket: self.ticket.clone(),
-            pull_request: meant
+            pull_request: pull_request_name
                 .transpose()?
                 .map(|PullRequestName { repository, number, .. }| PullRequestFilter { repository, number }),
             since,

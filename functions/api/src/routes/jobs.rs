@@ -46,9 +46,9 @@ impl JobQuery {
             let found = JobStatus::ALL.into_iter().find(|status| status.as_str() == word);
             found.ok_or_else(|| Problem::bad_parameter("status", "use statuses of jobs, separated by commas"))
         };
-        let words = self.status.as_deref().into_iter().flat_map(|text| text.split(','));
+        let status_names = self.status.as_deref().into_iter().flat_map(|text| text.split(','));
         Ok(JobFilter {
-            statuses: words.map(status).collect::<Result<_, _>>()?,
+            statuses: status_names.map(status).collect::<Result<_, _>>()?,
             ticket: self.ticket.clone(),
             since: parse_time("since", self.since.as_ref())?,
             until: parse_time("until", self.until.as_ref())?,

@@ -23,9 +23,9 @@ pub(crate) async fn test(
 fn to_wire_feature_test((row, verdict): (&FeatureRow, FeatureStatus)) -> FeatureTest {
     let (verdict, note) = match verdict {
         FeatureStatus::Works => (FeatureVerdict::Works, None),
-        FeatureStatus::Missing(what) => (FeatureVerdict::Missing, Some(what)),
-        FeatureStatus::Unknown(what) => (FeatureVerdict::Unknown, Some(what)),
-        FeatureStatus::NotNeeded(why) => (FeatureVerdict::NotNeeded, Some(why.to_owned())),
+        FeatureStatus::Missing(detail) => (FeatureVerdict::Missing, Some(detail)),
+        FeatureStatus::Unknown(detail) => (FeatureVerdict::Unknown, Some(detail)),
+        FeatureStatus::NotNeeded(reason) => (FeatureVerdict::NotNeeded, Some(reason.to_owned())),
     };
     let permissions = row.permissions.iter().map(|(name, level)| format!("{name}: {}", level.code())).collect();
     FeatureTest {

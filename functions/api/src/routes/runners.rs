@@ -127,7 +127,7 @@ pub(crate) async fn remove(
 ) -> Result<AcceptedResponse<RemovedRunner>, Problem> {
     let id = load_commandable(&caller, &runner).await?;
     let removed = control::remove_runner(&caller.ctx, &id).await?;
-    let gone = removed == control::RemovalState::Removed;
-    let removed = RemovedRunner { id, gone };
-    Ok(if gone { AcceptedResponse::Done(removed) } else { AcceptedResponse::Pending(removed) })
+    let is_removed = removed == control::RemovalState::Removed;
+    let removed = RemovedRunner { id, gone: is_removed };
+    Ok(if is_removed { AcceptedResponse::Done(removed) } else { AcceptedResponse::Pending(removed) })
 }

@@ -99,7 +99,7 @@ fn excerpt(line: &str, needle: &str) -> Option<String> {
     let at = lower.get(..lower.find(needle)?)?.chars().count();
     let skipped = at.saturating_sub(CHARS_BEFORE);
     let mark = |cut: bool| if cut { "…" } else { "" };
-    let shown: String = line.chars().skip(skipped).take(LINE_CHARS).collect();
+    let text: String = line.chars().skip(skipped).take(LINE_CHARS).collect();
     let is_cut = line.chars().nth(skipped + LINE_CHARS).is_some();
-    Some(format!("{}{shown}{}", mark(skipped > 0), mark(is_cut)))
+    Some(format!("{}{text}{}", mark(skipped > 0), mark(is_cut)))
 }

@@ -66,14 +66,14 @@ impl CallResult {
 
 pub(super) fn to_content(event: &Event, full: bool) -> (RowContent, bool) {
     let text = event.text.as_deref().unwrap_or_default();
-    let under = |shown: &str| {
-        let (text, cut) = clip_output(shown, full);
+    let under = |details: &str| {
+        let (text, cut) = clip_output(details, full);
         (Some(output(&text)).filter(|under| !under.is_empty()), cut)
     };
     let data = || event.data.as_ref().filter(|data| !only_names_artifact(data)).map(to_json).unwrap_or_default();
-    let step = |icon, verb, what: &str, shown: &str| {
-        let (under, cut) = under(shown);
-        (RowContent::Step { icon, verb, what: line(what), code: true, check: false, under }, cut)
+    let step = |icon, verb, label: &str, details: &str| {
+        let (under, cut) = under(details);
+        (RowContent::Step { icon, verb, what: line(label), code: true, check: false, under }, cut)
     };
     match event.kind {
         EventKind::Phase => {
@@ -95,10 +95,10 @@ pub(super) fn to_content(event: &Event, full: bool) -> (RowContent, bool) {
             let input = event.data.as_ref().map(|data| &data["input"]);
             let pattern = input.and_then(|input| input["pattern"].as_str()).filter(|_| verb == "Searched");
             let subject = join_parts(&[event.path.as_deref(), pattern, event.text.as_deref()]);
-            let what = if subject.is_empty() { name.to_owned() } else { subject };
+            let label = if subject.is_empty() { name.to_owned() } else { subject };
             // The name stays, because it may differ from the verb.
-            let what = if verb.is_empty() && what != name { join_parts(&[Some(name), Some(&what)]) } else { what };
-            step(icon, verb, &what, &data())
+            let label = if verb.is_empty() && label != name { join_parts(&[Some(name), Some(&label)]) } else { label };
+            step(icon, verb, &label, &data())
         }
         EventKind::ToolResult => {
             let (text, cut) = clip_output(&CallResult::of(event).text, full);
@@ -117,15 +117,15 @@ pub(super) fn to_content(event: &Event, full: bool) -> (RowContent, bool) {
         EventKind::Log => (RowContent::Output(output(text)), false),
         EventKind::Usage => {
             let used = event.usage().and_then(|usage| usage.to_sentence());
-            let what = used.map_or_else(|| "Usage".to_owned(), |used| format!("Used {used}"));
+            let label = used.map_or_else(|| "Usage".to_owned(), |used| format!("Used {used}"));
             let (under, cut) = under(&data());
-            (RowContent::Step { icon: "i-tool", verb: "", what: line(&what), code: false, check: false, under }, cut)
+            (RowContent::Step { icon: "i-tool", verb: "", what: line(&label), code: false, check: false, under }, cut)
         }
         EventKind::Raw => {
             let data = data();
             let (under, cut) = under(if data.is_empty() { text } else { &data });
-            let what = line("Unknown event");
-            (RowContent::Step { icon: "i-tool", verb: "", what, code: false, check: false, under }, cut)
+            let label = line("Unknown event");
+            (RowContent::Step { icon: "i-tool", verb: "", what: label, code: false, check: false, under }, cut)
         }
     }
 }
@@ -155,8 +155,8 @@ fn command(event: &Event, under: impl Fn(&str) -> (Option<SafeText>, bool)) -> (
     let repeats = |data: &&Value| data["input"]["command"].as_str() == event.text.as_deref();
     let data = event.data.as_ref().filter(|data| !repeats(data) && !only_names_artifact(data)).map(to_json);
     let (under, cut) = under([rest, data.as_deref().unwrap_or_default()].join("\n").trim());
-    let what = line(name.unwrap_or(first));
-    (RowContent::Step { icon: "i-cmd", verb, what, code: true, check: !verb.is_empty(), under }, cut)
+    let label = line(name.unwrap_or(first));
+    (RowContent::Step { icon: "i-cmd", verb, what: label, code: true, check: !verb.is_empty(), under }, cut)
 }
 
 /// Markdown, or plain text if its markup is much longer than the text.

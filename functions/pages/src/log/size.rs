@@ -110,6 +110,6 @@ pub(crate) fn keep_last(entries: &mut Vec<Entry>) -> bool {
 
 /// Keeps the first rows that fit on a page. Returns the position of the first that it removed.
 pub(crate) fn keep_first(entries: &mut Vec<Entry>) -> Option<(u32, u64)> {
-    let kept = count_fitting(entries.iter()).min(entries.len());
-    entries.split_off(kept).first().map(|entry| entry.position)
+    let count = count_fitting(entries.iter()).min(entries.len());
+    entries.split_off(count).first().map(|entry| entry.position)
 }

@@ -115,8 +115,8 @@ async fn move_letters(
     }
     limits::check_dead_letters(&request)?;
     let moved = control::move_dead_letters(&visit.ctx, &request.messages, action).await?;
-    let left = moved.not_moved.len();
-    Ok(redirect(&format!("/setup/operations?{result}={}&left={left}", moved.moved.len())))
+    let remaining = moved.not_moved.len();
+    Ok(redirect(&format!("/setup/operations?{result}={}&left={remaining}", moved.moved.len())))
 }
 
 /// As in the API: messages and runners' accounts belong to the deployment.
@@ -127,14 +127,14 @@ fn check_operator(visit: &PageContext) -> Result<(), Fault> {
 impl OperationsQuery {
     fn notice(&self) -> Option<String> {
         let messages = |n: u32| labels::format_count(n.into(), "message");
-        let left = match self.left {
+        let remainder = match self.left {
             0 => String::new(),
             n => format!(" {} stayed: unreadable, or gone meanwhile.", messages(n)),
         };
         match (&self.resumed, self.requeued, self.deleted) {
             (Some(account), ..) => Some(format!("{} may be used again.", line(account))),
-            (_, Some(n), _) => Some(format!("Requeued {}.{left}", messages(n))),
-            (.., Some(n)) => Some(format!("Deleted {}.{left}", messages(n))),
+            (_, Some(n), _) => Some(format!("Requeued {}.{remainder}", messages(n))),
+            (.., Some(n)) => Some(format!("Deleted {}.{remainder}", messages(n))),
             _ => None,
         }
     }

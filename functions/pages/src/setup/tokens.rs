@@ -171,11 +171,11 @@ fn explain_runner_revocation(names: &str, members: &[&Member]) -> String {
 
 fn format_expiry(at: Option<Timestamp>, now: Timestamp) -> TimeLabel {
     let Some(at) = at else { return TimeLabel { said: "never".into(), exact: String::new() } };
-    let said = match at.since(now) {
-        left if left.is_zero() => format!("expired {}", labels::format_time(at, now).said),
-        left if left < DAY => "within a day".to_owned(),
-        left if left < SOON => format!("in {}", format_count(left.as_secs() / DAY.as_secs(), "day")),
+    let label = match at.since(now) {
+        remaining if remaining.is_zero() => format!("expired {}", labels::format_time(at, now).said),
+        remaining if remaining < DAY => "within a day".to_owned(),
+        remaining if remaining < SOON => format!("in {}", format_count(remaining.as_secs() / DAY.as_secs(), "day")),
         _ => at.day(),
     };
-    TimeLabel { said, exact: at.to_string() }
+    TimeLabel { said: label, exact: at.to_string() }
 }

@@ -49,7 +49,7 @@ pub(super) async fn load_comments(
     open: Option<u32>,
 ) -> Result<Comments, Fault> {
     let page = control::list_comments_of(&visit.ctx, ticket, before).await?;
-    let shown = before.map(|before| format!("&before={before}")).unwrap_or_default();
+    let page_query = before.map(|before| format!("&before={before}")).unwrap_or_default();
     let row = |comment: &Comment| {
         let may_change = visit.visitor.may_run_jobs() && comment.deny_change(&visit.visitor.editor()).is_none();
         let (number, now) = (comment.number, visit.ctx.clock.now());
@@ -61,7 +61,7 @@ pub(super) async fn load_comments(
             edited: comment.edited.map(|edited| format_time(edited, now)),
             html: markdown::render(&comment.text),
             links: may_change.then(|| EditLinks {
-                open: format!("{address}{shown}&comment={number}#comment-{number}"),
+                open: format!("{address}{page_query}&comment={number}#comment-{number}"),
                 save: address.replacen('?', &format!("/comments/{number}/edit?"), 1),
                 delete: format!("/setup{}", address.replacen('?', &format!("/comments/{number}/delete?"), 1)),
             }),

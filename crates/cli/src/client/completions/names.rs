@@ -81,11 +81,11 @@ fn clean(text: &str) -> String {
 }
 
 fn typed_flags() -> Global {
-    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let arguments: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     let flag = |name: &str| {
         let spelled = format!("--{name}");
-        let next = words.iter().position(|word| *word == spelled).and_then(|at| words.get(at + 1));
-        let joined = || words.iter().find_map(|word| word.strip_prefix(&format!("{spelled}=")).map(str::to_owned));
+        let next = arguments.iter().position(|word| *word == spelled).and_then(|at| arguments.get(at + 1));
+        let joined = || arguments.iter().find_map(|word| word.strip_prefix(&format!("{spelled}=")).map(str::to_owned));
         let variable = || std::env::var(format!("PULLYARD_{}", name.to_uppercase())).ok();
         next.cloned().or_else(joined).or_else(variable)
     };

@@ -36,9 +36,9 @@ pub(super) async fn check_repositories(session: &Session, project: &Project) -> 
             ),
         );
     }
-    if let Some(who) = &settings.held_by {
+    if let Some(holder) = &settings.held_by {
         let help = format!("Release it: `pullyard release --project {id}`.");
-        return Finding::warning("project", format!("{id} is on hold ({who}): no new jobs start."), help);
+        return Finding::warning("project", format!("{id} is on hold ({holder}): no new jobs start."), help);
     }
     if let Some(warning) = warn_if_open(&settings.egress) {
         let help = format!("Example: `pullyard settings set 'egress=[\"forge\",\"npm\"]' --project {id}`.");

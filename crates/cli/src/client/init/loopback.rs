@@ -237,9 +237,9 @@ mod tests {
         let visitor = Visitor::new(&loopback);
         let waiting = loopback.serve(page());
         let path = waiting.address().strip_prefix(&visitor.base).unwrap().to_owned();
-        let (status, shown) = visitor.get(&path).await;
+        let (status, body) = visitor.get(&path).await;
         assert_eq!(status, 200);
-        assert!(shown.contains("value=\"{&quot;name&quot;:&quot;&lt;b&gt;&#39;s&quot;}\""), "{shown}");
+        assert!(body.contains("value=\"{&quot;name&quot;:&quot;&lt;b&gt;&#39;s&quot;}\""), "{body}");
         for elsewhere in ["/", "/x", "/done/x"] {
             assert_eq!(visitor.get(elsewhere).await.0, 404, "{elsewhere}");
         }

@@ -208,11 +208,11 @@ async fn ensure_integration(session: &Session, forge: &Forge) -> Result<Step, Cl
     }
     let name = SecretName::new(format!("{id}-token"))
         .map_err(|bad| CliError::usage(format!("can't derive a secret's name from {id}: {bad}")))?;
-    let what = match kind {
+    let label = match kind {
         ForgeKind::GitHub => format!("the token of Pullyard's account at {api_url}"),
         ForgeKind::Bitbucket => format!("an access token for {api_url}, or E-MAIL:API-TOKEN of Pullyard's account"),
     };
-    let value = prompt::prompt_hidden(&session.screen, &what)?;
+    let value = prompt::prompt_hidden(&session.screen, &label)?;
     let set = session.api.set_secret(&name, &SetSecret { value, kind: SecretKind::Forge }).await?;
     let request =
         CreateIntegration { id: id.clone(), kind: *kind, api_url: api_url.clone(), token_secret: set.secret.clone() };

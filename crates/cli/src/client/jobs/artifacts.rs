@@ -61,11 +61,11 @@ impl List {
             return show_list(session, artifacts, &describe_subject(&id, self.attempt));
         };
         let is_meant = |one: &&Artifact| one.name.as_str() == name || one.id.as_str() == name;
-        let meant = artifacts.iter().rev().find(is_meant).ok_or_else(|| {
+        let artifact = artifacts.iter().rev().find(is_meant).ok_or_else(|| {
             CliError::not_found(format!("{} has no artifact {name}", describe_subject(&id, self.attempt)))
                 .with_help(format!("`pullyard jobs artifacts {}` lists them", id.short()))
         })?;
-        download_artifact(session, &id, meant, self.out.as_deref()).await
+        download_artifact(session, &id, artifact, self.out.as_deref()).await
     }
 }
 
@@ -167,8 +167,9 @@ async fn copy_download(
     to: &mut (impl Write + Send),
     unwritten: impl Fn(io::Error) -> CliError,
 ) -> Result<(), CliError> {
-    let broken = |why: String| {
-        CliError::failed(format!("the download of {} stopped: {why}", one.name)).with_help("run the same command again")
+    let broken = |reason: String| {
+        CliError::failed(format!("the download of {} stopped: {reason}", one.name))
+            .with_help("run the same command again")
     };
     let mut size = 0;
     while let Some(bytes) = download.next_chunk().await.map_err(|error| broken(CliError::from(error).message()))? {

@@ -32,22 +32,22 @@ pub(super) struct Cancel {
 impl Cancel {
     pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         let screen = &session.screen;
-        let mut meant = Vec::<JobId>::new();
+        let mut job_ids = Vec::<JobId>::new();
         for reference in &self.ids {
             let id = session.resolve_job(reference).await?;
-            if !meant.contains(&id) {
-                meant.push(id);
+            if !job_ids.contains(&id) {
+                job_ids.push(id);
             }
         }
         if !self.yes {
-            confirm(&session.screen, false, &cancel_question(session, &meant).await?)?;
+            confirm(&session.screen, false, &cancel_question(session, &job_ids).await?)?;
         }
         let request = CancelJob { reason: self.reason.clone() };
         let (mut answers, mut first) = (Vec::new(), None);
-        for id in &meant {
+        for id in &job_ids {
             match self.cancel_one(session, id, &request).await {
                 Ok(job) => answers.push(serde_json::to_value(job).unwrap_or_default()),
-                Err(fault) if meant.len() == 1 => return Err(fault),
+                Err(fault) if job_ids.len() == 1 => return Err(fault),
                 Err(fault) => {
                     first.get_or_insert(fault.exit());
                     fault.print(screen);

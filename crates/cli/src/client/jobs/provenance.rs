@@ -20,7 +20,7 @@ pub(super) async fn provenance(session: &Session, id: &JobId) -> Result<(), CliE
 }
 
 fn lines(attempt: &Attempt) -> Vec<(&'static str, Cell)> {
-    let how = match attempt.how {
+    let outcome = match attempt.how {
         AttemptOutcome::Running => "Running",
         AttemptOutcome::Completed => "Completed",
         AttemptOutcome::Failed => "Failed",
@@ -30,7 +30,7 @@ fn lines(attempt: &Attempt) -> Vec<(&'static str, Cell)> {
         AttemptOutcome::Paused => "Paused",
     };
     let mut lines =
-        vec![("Attempt", Cell::text(attempt.attempt)), ("Ended as", Cell::new(how, format::to_code(&attempt.how)))];
+        vec![("Attempt", Cell::text(attempt.attempt)), ("Ended as", Cell::new(outcome, format::to_code(&attempt.how)))];
     lines.extend(attempt.failure.as_ref().map(|failure| ("Why", Cell::text(&failure.sentence))));
     lines.extend(attempt.runner.as_ref().map(|runner| ("Runner", Cell::text(runner))));
     lines.extend(attempt.task.as_ref().map(|task| ("Task", Cell::text(task))));

@@ -94,8 +94,8 @@ async fn wait_for_job(session: &Session, request: &DeliveryId) -> Result<JobId, 
 }
 
 fn read_message(file: &Path) -> Result<String, CliError> {
-    let what = file.display();
-    let failed = |error: std::io::Error| CliError::failed(format!("can't read {what}: {error}"));
+    let path = file.display();
+    let failed = |error: std::io::Error| CliError::failed(format!("can't read {path}: {error}"));
     let mut bytes = Vec::new();
     // At most four bytes per character, and one more to detect excess.
     let limit = MAX_MESSAGE_CHARS as u64 * 4 + 1;
@@ -104,13 +104,13 @@ fn read_message(file: &Path) -> Result<String, CliError> {
     } else {
         std::fs::File::open(file).map_err(failed)?.take(limit).read_to_end(&mut bytes).map_err(failed)?;
     }
-    let text = String::from_utf8(bytes).map_err(|_| CliError::usage(format!("{what} is not UTF-8 text")))?;
+    let text = String::from_utf8(bytes).map_err(|_| CliError::usage(format!("{path} is not UTF-8 text")))?;
     let text = text.trim_end();
     if text.trim().is_empty() {
-        return Err(CliError::usage(format!("{what} is empty")));
+        return Err(CliError::usage(format!("{path} is empty")));
     }
     if text.chars().count() > MAX_MESSAGE_CHARS {
-        return Err(CliError::usage(format!("{what} has more than {MAX_MESSAGE_CHARS} characters")));
+        return Err(CliError::usage(format!("{path} has more than {MAX_MESSAGE_CHARS} characters")));
     }
     Ok(text.to_owned())
 }

@@ -9,10 +9,10 @@ fn second_entry_meets_only_the_later_guards() {
     for (name, change) in CONDITIONS {
         let case = accepted_entry().with(change);
         let decision = decide_again(&case.event, &case.facts);
-        let asked = ["auto_create_off", "job_active", "ticket_without_repository", "repository_not_integrated"];
+        let later_guards = ["auto_create_off", "job_active", "ticket_without_repository", "repository_not_integrated"];
         let (code, follow) = match name {
             "project_held" | "budget_exhausted" => (name, FollowUp::HoldEntry),
-            name if asked.contains(&name) => (name, FollowUp::UpdateTicket),
+            name if later_guards.contains(&name) => (name, FollowUp::UpdateTicket),
             _ => ("accepted", FollowUp::CreateJob),
         };
         assert_eq!((decision.reason.code(), decision.follow_up), (code, follow), "{name}");

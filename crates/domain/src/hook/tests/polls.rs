@@ -18,12 +18,12 @@ fn github_is_compared_fully_each_hour_bitbucket_each_time() {
 fn seen_until_advances_when_nothing_is_left_to_compare() {
     let look = PollProgress { listed: Some(at(9)), ..PollProgress::starting_at(at(5)) };
     assert_eq!(look.complete_until(), Some(at(9)));
-    for left in [
+    for progress in [
         PollProgress { began: Some(at(8)), ..look.clone() },
         PollProgress { problem: Some("no".into()), ..look.clone() },
         PollProgress { changed: vec![7], ..look.clone() },
     ] {
-        assert_eq!(left.complete_until(), Some(at(5)), "{left:?}");
+        assert_eq!(progress.complete_until(), Some(at(5)), "{progress:?}");
     }
 }
 

@@ -20,21 +20,21 @@ fn cancel(job: &Job) -> Job {
 
 #[test]
 fn cancelled_job_may_leave_a_task_when_no_finish_came() {
-    let asked = ready_job().begin_dispatch(time_at(10)).unwrap();
-    let named = asked.set_task(1, asked.dispatch.number, "task-1").unwrap();
+    let dispatching = ready_job().begin_dispatch(time_at(10)).unwrap();
+    let named = dispatching.set_task(1, dispatching.dispatch.number, "task-1").unwrap();
     let mut held = active(JobStatus::Executing);
     held.run.as_mut().unwrap().task = Some("task-2".into());
-    let heard = |job: &Job| job.end(End::Cancelled, Some(finish_id("f")), time_at(250));
-    let unheard = |job: &Job| job.end(End::Cancelled, None, time_at(250));
+    let with_finish = |job: &Job| job.end(End::Cancelled, Some(finish_id("f")), time_at(250));
+    let without_finish = |job: &Job| job.end(End::Cancelled, None, time_at(250));
     let runners = Job { place: Placement::Runners, ..held.clone() };
     for (job, may, tasks) in [
         (cancel(&ready_job()), false, vec![]),
-        (cancel(&asked), true, vec![]),
+        (cancel(&dispatching), true, vec![]),
         (cancel(&named), true, vec!["task-1"]),
-        (unheard(&held), true, vec!["task-2"]),
-        (heard(&held), false, vec![]),
+        (without_finish(&held), true, vec!["task-2"]),
+        (with_finish(&held), false, vec![]),
         (cancel(&held), false, vec!["task-2"]),
-        (unheard(&runners), false, vec![]),
+        (without_finish(&runners), false, vec![]),
         (held.end(End::Failed(no_changes_failure(), None), None, time_at(250)), false, vec![]),
     ] {
         assert_eq!(job.may_have_orphaned_task(), may, "{:?} {:?}", job.status, job.ended_by);
@@ -51,10 +51,10 @@ fn stop_of_a_task_after_the_cancel_is_ignored() {
 
 #[test]
 fn only_a_held_job_with_a_cancel_has_a_stop_deadline() {
-    let told = cancel(&active(JobStatus::Executing));
-    assert_eq!(told.stop_deadline(), Some(cancel_by_ann(250).stop_deadline()));
-    assert_eq!(Job { status: JobStatus::Ready, ..told.clone() }.stop_deadline(), None, "no runner holds it");
-    assert_eq!(Job { want: DesiredState::Run, ..told }.stop_deadline(), None, "no cancel is requested");
+    let cancelling = cancel(&active(JobStatus::Executing));
+    assert_eq!(cancelling.stop_deadline(), Some(cancel_by_ann(250).stop_deadline()));
+    assert_eq!(Job { status: JobStatus::Ready, ..cancelling.clone() }.stop_deadline(), None, "no runner holds it");
+    assert_eq!(Job { want: DesiredState::Run, ..cancelling }.stop_deadline(), None, "no cancel is requested");
 }
 
 #[test]
@@ -71,8 +71,8 @@ fn effect_of_a_cancel_depends_on_the_status() {
         assert_eq!((ended.cancel.as_ref(), due::job(&ended)), (Some(&cancel_by_ann(250)), None));
     }
     for job in ACTIVE_STATUSES.map(active) {
-        let told = cancel(&job);
-        assert_eq!((told.status, told.want), (job.status, DesiredState::Cancel));
+        let cancelling = cancel(&job);
+        assert_eq!((cancelling.status, cancelling.want), (job.status, DesiredState::Cancel));
     }
 }
 
@@ -152,14 +152,17 @@ fn cancelled_job_is_neither_requeued_nor_failed() {
 
 #[test]
 fn why_names_the_user_who_cancelled() {
-    let said = |job: &Job, secs| explain_job(job, None, None, time_at(secs)).0;
+    let sentence = |job: &Job, secs| explain_job(job, None, None, time_at(secs)).0;
     let executing = cancel(&active(JobStatus::Executing));
-    assert_eq!(said(&executing, 260), "ann cancelled the job 10 s ago, in attempt 1; its runner is stopping it.");
+    assert_eq!(sentence(&executing, 260), "ann cancelled the job 10 s ago, in attempt 1; its runner is stopping it.");
     let pushing = cancel(&active(JobStatus::Syncing));
-    assert_eq!(said(&pushing, 260), "ann cancelled the job 10 s ago, in attempt 1; it completes if its push succeeds.");
-    assert_eq!(said(&cancel(&ready_job()), 260), "Cancelled by ann.");
+    assert_eq!(
+        sentence(&pushing, 260),
+        "ann cancelled the job 10 s ago, in attempt 1; it completes if its push succeeds."
+    );
+    assert_eq!(sentence(&cancel(&ready_job()), 260), "Cancelled by ann.");
     let wrong = ready_job().cancel(Cancel::new("ann", Some("the wrong ticket"), time_at(250)), time_at(250)).unwrap();
-    assert_eq!(said(&wrong, 260), "Cancelled by ann: \"the wrong ticket\".");
+    assert_eq!(sentence(&wrong, 260), "Cancelled by ann: \"the wrong ticket\".");
 }
 
 #[test]

@@ -45,18 +45,18 @@ fn rate_limit_time_is_obeyed_but_at_least_ten_seconds() {
 
 #[test]
 fn empty_reviews_are_read_each_minute_for_15_minutes() {
-    let made = pending().created;
-    let until = made.plus(Duration::from_secs(900));
-    assert_eq!(pending().missing_text_fault(made, made), Some(ContextFault::Silent { until }));
-    let sooner = made.minus(Duration::from_secs(300));
-    assert_eq!(pending().missing_text_fault(sooner, made), Some(ContextFault::Silent { until: time_at(600) }));
+    let created_at = pending().created;
+    let until = created_at.plus(Duration::from_secs(900));
+    assert_eq!(pending().missing_text_fault(created_at, created_at), Some(ContextFault::Silent { until }));
+    let sooner = created_at.minus(Duration::from_secs(300));
+    assert_eq!(pending().missing_text_fault(sooner, created_at), Some(ContextFault::Silent { until: time_at(600) }));
     assert_eq!(
-        pending().missing_text_fault(time_at(7_200), made),
+        pending().missing_text_fault(time_at(7_200), created_at),
         Some(ContextFault::Silent { until }),
         "the forge's clock is ahead"
     );
-    assert_eq!(pending().missing_text_fault(made, time_at(899)), Some(ContextFault::Silent { until }));
-    assert_eq!(pending().missing_text_fault(made, until), None);
+    assert_eq!(pending().missing_text_fault(created_at, time_at(899)), Some(ContextFault::Silent { until }));
+    assert_eq!(pending().missing_text_fault(created_at, until), None);
     let next = |now| pending().record_context_fault(ContextFault::Silent { until }, now).unwrap().waits.unwrap().next;
     assert_eq!((next(time_at(5)), next(time_at(870))), (time_at(65), until));
 }

@@ -20,7 +20,7 @@ fn automatic_cancel_before_work_leaves_reviews_unanswered() {
     let ended = |cancel: Cancel| pending().cancel(cancel, time_at(300)).unwrap();
     let dismissed = ended(Cancel::automatic("its reviews were dismissed", time_at(300)));
     assert!(is_withdrawn_unread(&dismissed));
-    for heard in [
+    for job in [
         pending(),
         ended(Cancel::new("ann", None, time_at(300))),
         pending().fail(pending().context_failure(3), time_at(300)).unwrap(),
@@ -28,7 +28,7 @@ fn automatic_cancel_before_work_leaves_reviews_unanswered() {
         Job { kind: JobKind::Implement, ..dismissed.clone() },
         Job { status: JobStatus::Completed, ..dismissed },
     ] {
-        assert!(!is_withdrawn_unread(&heard), "{heard:?}");
+        assert!(!is_withdrawn_unread(&job), "{job:?}");
     }
 }
 

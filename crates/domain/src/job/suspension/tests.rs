@@ -38,11 +38,11 @@ fn ended_jobs() -> Vec<Job> {
 
 #[track_caller]
 fn check_outcome(outcome: &Result<Job, TransitionRefusal>, expected: &str) {
-    let said = match outcome {
+    let text = match outcome {
         Ok(job) => format!("{:?}, wants {:?}", job.status, job.want),
         Err(refusal) => format!("{refusal:?}"),
     };
-    assert_eq!(said, expected);
+    assert_eq!(text, expected);
 }
 
 // docs/reference/states.md has every status.
@@ -76,9 +76,9 @@ fn input_counts_in_every_status_and_resumes_a_job() {
         (awaiting_input_job(), "Ready, wants Run"),
         (paused_job(), "Ready, wants Run"),
     ] {
-        let told = job.resume_with_input(time_at(300));
-        check_outcome(&told, expected);
-        assert_eq!(told.unwrap().inputs, job.inputs + 1);
+        let outcome = job.resume_with_input(time_at(300));
+        check_outcome(&outcome, expected);
+        assert_eq!(outcome.unwrap().inputs, job.inputs + 1);
     }
     check_outcome(&request_cancel(&active(JobStatus::Executing)).resume_with_input(time_at(300)), "StopRequested");
     let full = Job { inputs: MAX_INPUTS, ..awaiting_input_job() };
@@ -135,11 +135,14 @@ fn question_is_refused_when_a_newer_input_exists() {
 #[test]
 fn cancel_beats_a_pause_and_a_question() {
     for rest in [question(), Suspension::Pause] {
-        let gone =
+        let cancelled =
             suspend_first_attempt(&request_cancel(&request_pause(&active(JobStatus::Executing))), rest, 0).unwrap();
-        assert_eq!((gone.status, gone.want, gone.pause.as_ref()), (JobStatus::Cancelled, DesiredState::Run, None));
-        assert_eq!(gone.cancel.as_ref().unwrap().by, "bob");
-        assert_eq!(gone.attempt_end(), AttemptEnd::Cancelled {});
+        assert_eq!(
+            (cancelled.status, cancelled.want, cancelled.pause.as_ref()),
+            (JobStatus::Cancelled, DesiredState::Run, None)
+        );
+        assert_eq!(cancelled.cancel.as_ref().unwrap().by, "bob");
+        assert_eq!(cancelled.attempt_end(), AttemptEnd::Cancelled {});
     }
 }
 
@@ -152,10 +155,10 @@ fn finish_beats_a_pending_pause() {
 
 #[test]
 fn platform_fault_pauses_a_pausing_job() {
-    let gone = request_pause(&active(JobStatus::Preparing)).requeue(time_at(300)).unwrap();
-    assert_eq!((gone.status, gone.want, gone.requeues), (JobStatus::Paused, DesiredState::Run, 1));
-    assert_eq!((gone.pause.as_ref().unwrap().at, gone.run.as_ref()), (time_at(300), None));
-    assert!(gone.resume(time_at(400)).unwrap().claim(&claim(2, "c2"), time_at(410)).is_ok());
+    let paused = request_pause(&active(JobStatus::Preparing)).requeue(time_at(300)).unwrap();
+    assert_eq!((paused.status, paused.want, paused.requeues), (JobStatus::Paused, DesiredState::Run, 1));
+    assert_eq!((paused.pause.as_ref().unwrap().at, paused.run.as_ref()), (time_at(300), None));
+    assert!(paused.resume(time_at(400)).unwrap().claim(&claim(2, "c2"), time_at(410)).is_ok());
 }
 
 #[test]
@@ -206,9 +209,12 @@ fn suspended_job_expires_after_its_time_limit() {
     let failed = awaiting_input_job().expire_suspension(until).unwrap();
     let limit = Span(7 * 86_400);
     assert_eq!((failed.status, failed.failure), (JobStatus::Failed, Some(Failure::InputTimeout { limit })));
-    let gone = paused_job().expire_suspension(until).unwrap();
-    assert_eq!((gone.status, gone.failure.as_ref(), gone.run.as_ref()), (JobStatus::Cancelled, None, None));
-    assert_eq!(gone.cancel.unwrap().sentence(), "Cancelled by Pullyard: \"it was not continued for 7 days\".");
+    let cancelled = paused_job().expire_suspension(until).unwrap();
+    assert_eq!(
+        (cancelled.status, cancelled.failure.as_ref(), cancelled.run.as_ref()),
+        (JobStatus::Cancelled, None, None)
+    );
+    assert_eq!(cancelled.cancel.unwrap().sentence(), "Cancelled by Pullyard: \"it was not continued for 7 days\".");
     for job in HELD_STATUSES.map(active).into_iter().chain(ended_jobs()) {
         assert_eq!(job.expire_suspension(time_at(90_000_000)), Err(TransitionRefusal::WrongStatus(job.status)));
     }
@@ -245,15 +251,15 @@ fn ticket_shows_ai_waiting_while_its_job_is_suspended() {
 
 #[test]
 fn why_names_who_paused_and_what_it_waits_for() {
-    let said = |job: &Job| explain_job(job, wait_reason(job, None, time_at(370)).as_ref(), None, time_at(370)).0;
+    let sentence = |job: &Job| explain_job(job, wait_reason(job, None, time_at(370)).as_ref(), None, time_at(370)).0;
     assert_eq!(
-        said(&request_pause(&active(JobStatus::Executing))),
+        sentence(&request_pause(&active(JobStatus::Executing))),
         "ann paused the job 2 min ago, in attempt 1; its runner is stopping."
     );
     let pushing = request_pause(&active(JobStatus::Syncing));
-    assert_eq!(said(&pushing), "ann paused the job 2 min ago, in attempt 1; it completes if its push succeeds.");
-    assert_eq!(said(&awaiting_input_job()), "The agent asked a question 2 min ago.");
-    assert_eq!(said(&paused_job()), "ann paused the job 2 min ago.");
+    assert_eq!(sentence(&pushing), "ann paused the job 2 min ago, in attempt 1; it completes if its push succeeds.");
+    assert_eq!(sentence(&awaiting_input_job()), "The agent asked a question 2 min ago.");
+    assert_eq!(sentence(&paused_job()), "ann paused the job 2 min ago.");
 }
 
 #[test]
@@ -277,10 +283,10 @@ fn runner_of_the_session_is_preferred_for_a_while() {
 fn stored_questions_and_inputs_are_clipped() {
     let hostile = "\u{202e}\u{1b}[31m".repeat(9_000) + &"x".repeat(90_000);
     let rest = Suspension::Question { question: hostile.clone() };
-    let asked =
+    let report =
         SuspendReport { agent: Some(hostile.clone()), session: Some(hostile.clone()), ..suspend_report(rest, 0) };
     let job = active(JobStatus::Executing);
-    let job = job.suspend(&fence(&job, 1, "c1"), &asked, time_at(250)).unwrap();
+    let job = job.suspend(&fence(&job, 1, "c1"), &report, time_at(250)).unwrap();
     let question = job.question.clone().unwrap().text;
     assert!(question.chars().count() <= MAX_QUESTION_CHARS && !question.contains(char::is_control), "{question}");
     assert!(serde_json::to_string(&job.session).unwrap().len() < 1_000);

@@ -12,7 +12,7 @@ fn postponed_job(job: Job) -> Job {
 fn transition_clears_the_sweepers_back_off() {
     let executing = postponed_job(active(JobStatus::Executing));
     let held = fence(&executing, 1, "c1");
-    for (what, next) in [
+    for (case, next) in [
         ("it is started", postponed_job(ready_job()).begin_dispatch(time_at(10))),
         ("it waits elsewhere", postponed_job(ready_job()).move_to(Placement::Runners, time_at(10))),
         (
@@ -30,6 +30,6 @@ fn transition_clears_the_sweepers_back_off() {
         ("a person lets it go on", postponed_job(paused_job()).resume(time_at(300))),
         ("a person answers", postponed_job(awaiting_input_job()).resume_with_input(time_at(300))),
     ] {
-        assert_eq!(next.map(|job| (job.tries, job.not_before)), Ok((0, None)), "{what}");
+        assert_eq!(next.map(|job| (job.tries, job.not_before)), Ok((0, None)), "{case}");
     }
 }

@@ -98,10 +98,10 @@ fn revision_locks_its_ticket_in_place() {
 
 #[test]
 fn revision_starts_at_the_given_or_the_known_head() {
-    let head = |told: Option<&str>| {
+    let head = |forge_head: Option<&str>| {
         let (settings, repository) = (settings(), repository());
         let plan = plan(job_id("j9"), &settings, &repository, time_at(50));
-        let made_for = RevisionPlan { review: &review_id("r1"), head: told };
+        let made_for = RevisionPlan { review: &review_id("r1"), head: forge_head };
         let (job, _, pull_request) = plan_revision(&plan, &ticket_in(REVIEW), &linked_pull_request(), made_for);
         (job.revises.unwrap().head, pull_request.head)
     };
@@ -111,15 +111,15 @@ fn revision_starts_at_the_given_or_the_known_head() {
 
 #[test]
 fn job_uses_the_project_key_of_its_agent() {
-    let made = |model_secrets| {
+    let job_with = |model_secrets| {
         let settings = Settings { model_secrets, ..settings() };
         let agent = Agent { capability: CODEX.into(), command: Vec::new(), model: None };
         let repository = Repository { agent, ..repository() };
         plan_without_ticket(&plan(job_id("j9"), &settings, &repository, time_at(50)))
     };
     let key = || Some("pullyard/job/key".to_owned());
-    let has = made(ModelSecrets { openai_api_key: key(), ..ModelSecrets::default() });
-    let has_none = made(ModelSecrets { claude_token: key(), ..ModelSecrets::default() });
+    let has = job_with(ModelSecrets { openai_api_key: key(), ..ModelSecrets::default() });
+    let has_none = job_with(ModelSecrets { claude_token: key(), ..ModelSecrets::default() });
     assert_eq!((has.policy.model_of.as_deref(), has.policy.key_owner()), (Some(CODEX), KeyOwner::Project));
     assert_eq!((has_none.policy.model_of.as_deref(), has_none.policy.key_owner()), (None, KeyOwner::Runner));
     assert_ne!(has.class, has_none.class, "the accounts differ");

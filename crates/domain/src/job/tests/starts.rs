@@ -73,12 +73,12 @@ fn transient_start_faults_never_give_up() {
 
 #[test]
 fn third_permanent_start_fault_in_a_row_gives_up() {
-    for (fault, why) in
+    for (fault, reason) in
         [(start_refusal(), "no role"), (container_death(), "exit code 1"), (SILENT_START, "it never connected")]
     {
         assert_eq!(after_faults(&[fault.clone(), fault.clone()]).0.start_failure(), None);
         let (job, _) = after_faults(&[fault.clone(), fault.clone(), fault]);
-        let failure = Failure::TaskNeverStarted { limit: START_TIMEOUT.into(), reason: why.into() };
+        let failure = Failure::TaskNeverStarted { limit: START_TIMEOUT.into(), reason: reason.into() };
         assert_eq!(job.start_failure(), Some(failure.clone()));
         assert_eq!(next_step(&job, job.dispatch.due), JobStep::Fail(failure));
     }

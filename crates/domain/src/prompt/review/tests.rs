@@ -53,10 +53,10 @@ fn review_context(reviews: Vec<FrozenReview>) -> ReviewContext {
 fn comment_is_known_only_with_the_text_it_had() {
     let summary =
         FrozenReview { said: vec![5, 6], ..review(80, "Say it twice.\n\nWith tabs.", vec![comment(7, 7, "Here.")]) };
-    let mut told = KnownComments::default();
-    assert!(!told.contains(7, "Here."));
-    told.add(&review_context(vec![summary]));
-    told.add(&review_context(vec![review(81, "Of its own.", Vec::new())]));
+    let mut known = KnownComments::default();
+    assert!(!known.contains(7, "Here."));
+    known.add(&review_context(vec![summary]));
+    known.add(&review_context(vec![review(81, "Of its own.", Vec::new())]));
     for (comment, text, is_told) in [
         (5, "Say it twice.", true),
         (6, "With tabs.", true),
@@ -67,7 +67,7 @@ fn comment_is_known_only_with_the_text_it_had() {
         (8, "With tabs.", false),
         (81, "Of its own.", false),
     ] {
-        assert_eq!(told.contains(comment, text), is_told, "{comment} {text}");
+        assert_eq!(known.contains(comment, text), is_told, "{comment} {text}");
     }
 }
 
@@ -81,12 +81,12 @@ fn revise_prompt_has_ticket_summary_and_placed_comments() {
     (deleted.side, deleted.original, deleted.edited) = (Side::Left, true, true);
     let mut several = comment(13, 11, "And these.");
     several.start_line = Some(9);
-    let mut whole = comment(14, 14, "Why this file?");
-    whole.line = None;
-    let first = review(80, "Nearly there.", vec![comment(11, 11, "Red, please."), deleted, whole]);
-    let said = revise_context(Some(review_context(vec![first, review(81, " ", vec![several])]))).prompt();
+    let mut file_comment = comment(14, 14, "Why this file?");
+    file_comment.line = None;
+    let first = review(80, "Nearly there.", vec![comment(11, 11, "Red, please."), deleted, file_comment]);
+    let prompt = revise_context(Some(review_context(vec![first, review(81, " ", vec![several])]))).prompt();
     assert_eq!(
-        said,
+        prompt,
         "You work in a checkout of acme/app, on the branch of an open pull request.\n\
         Change what its reviewers ask for below by editing files here; your work becomes one more commit on that branch. Do not commit and do not push: that is done for you.\n\
         Each thread of comments gets an answer that names the commit. If you have something to say to one, write it to `.pullyard/replies.json`: one JSON object with numbers of comments as names and your words as values, such as {\"4711\": \"Kept, because it is public.\"}. That file is not committed; your words are posted.\n\
@@ -114,18 +114,18 @@ fn revise_prompt_has_ticket_summary_and_placed_comments() {
 fn revision_without_a_review_uses_the_instructions() {
     let mut context = revise_context(None);
     context.instructions = Some("Make it red.".into());
-    let said = context.prompt();
-    assert!(said.contains("open pull request") && said.contains("Make it red."), "{said}");
-    assert!(!said.contains(".pullyard/replies.json"), "{said}");
+    let prompt = context.prompt();
+    assert!(prompt.contains("open pull request") && prompt.contains("Make it red."), "{prompt}");
+    assert!(!prompt.contains(".pullyard/replies.json"), "{prompt}");
 }
 
 #[test]
 fn comments_are_shortened_before_any_is_omitted() {
     let long = "x".repeat(20_000);
     let few = review_context(vec![review(80, &long, vec![comment(1, 1, &long)])]);
-    let said = few.prompt();
-    assert!(said.contains(&"x".repeat(8_000)) && !said.contains(&"x".repeat(8_001)));
-    assert!(said.contains("(12000 more characters left out)"), "{said}");
+    let prompt = few.prompt();
+    assert!(prompt.contains(&"x".repeat(8_000)) && !prompt.contains(&"x".repeat(8_001)));
+    assert!(prompt.contains("(12000 more characters left out)"), "{prompt}");
     assert_eq!(few.included_comments().len(), 1);
 
     let many = review_context(vec![review(80, "", (1..=60).map(|n| comment(n, n, &long)).collect())]);
@@ -133,16 +133,19 @@ fn comments_are_shortened_before_any_is_omitted() {
     assert!(many.prompt().contains(&"x".repeat(400)));
 
     let too_many = review_context(vec![review(80, "", (1..=500).map(|n| comment(n, n, &long)).collect())]);
-    let (said, told) = (too_many.prompt(), too_many.included_comments().len());
-    assert!((50..500).contains(&told), "{told}");
-    let left_out = 500 - told;
-    assert!(said.contains(&format!("{left_out} comments and summaries ({} characters)", left_out * 20_000)), "{told}");
-    assert!(said.chars().count() <= MAX_REVIEWS_CHARS);
+    let (prompt, included_count) = (too_many.prompt(), too_many.included_comments().len());
+    assert!((50..500).contains(&included_count), "{included_count}");
+    let left_out = 500 - included_count;
+    assert!(
+        prompt.contains(&format!("{left_out} comments and summaries ({} characters)", left_out * 20_000)),
+        "{included_count}"
+    );
+    assert!(prompt.chars().count() <= MAX_REVIEWS_CHARS);
 }
 
 #[test]
 fn prompt_reports_comments_omitted_while_reading() {
-    let said = |comments, characters| {
+    let prompt_with = |comments, characters| {
         let mut cut = review_context(vec![review(80, "s", vec![])]);
         cut.cut = Some(Omitted { comments, characters });
         cut.prompt()
@@ -150,9 +153,9 @@ fn prompt_reports_comments_omitted_while_reading() {
     // Whole comments, empty comments, and parts of comments.
     for (comments, characters) in [(7, 90), (7, 0), (0, 90)] {
         let note = format!("{comments} comments and summaries ({characters} characters) were left out");
-        assert!(said(comments, characters).contains(&note), "{note}");
+        assert!(prompt_with(comments, characters).contains(&note), "{note}");
     }
-    assert!(!said(0, 0).contains("There was more"));
+    assert!(!prompt_with(0, 0).contains("There was more"));
 }
 
 const HOSTILE: &str =
@@ -165,7 +168,7 @@ proptest! {
     fn hostile_review_text_stays_inside_its_fence(
         summary in HOSTILE, text in HOSTILE, path in HOSTILE, author in HOSTILE, title in HOSTILE, branch in HOSTILE,
     ) {
-        let said = |[summary, text, path, author, title, branch]: [&str; 6]| {
+        let prompt = |[summary, text, path, author, title, branch]: [&str; 6]| {
             let one = FrozenComment { path: path.into(), author: author.into(), ..comment(11, 11, text) };
             let review = FrozenReview { author: author.into(), ..review(80, summary, vec![one]) };
             let mut context = review_context(vec![review]);
@@ -173,14 +176,14 @@ proptest! {
             (context.pull_request.url, context.pull_request.head) = (title.into(), branch.into());
             revise_context(Some(context)).prompt()
         };
-        let hostile = said([&summary, &text, &path, &author, &title, &branch]);
-        let harmless = said(["s", "t", "p", "a", "t", "b"]);
+        let hostile = prompt([&summary, &text, &path, &author, &title, &branch]);
+        let harmless = prompt(["s", "t", "p", "a", "t", "b"]);
         prop_assert_eq!(lines_outside_fences(&hostile), lines_outside_fences(&harmless), "{}", &hostile);
         prop_assert!(!hostile.contains('\u{202e}'), "{}", &hostile);
         // Names are shown unchanged, so this check uses plain names.
-        let hidden = said([&summary, &text, "p", "a", "t", "b"]).contains("<!--");
+        let hidden = prompt([&summary, &text, "p", "a", "t", "b"]).contains("<!--");
         prop_assert!(!hidden, "{}", &hostile);
-        prop_assert_eq!(said([&summary, &text, &path, &author, &title, &branch]), hostile);
+        prop_assert_eq!(prompt([&summary, &text, &path, &author, &title, &branch]), hostile);
     }
 
     #[test]
@@ -192,13 +195,13 @@ proptest! {
             ..comment(id, id, &"`ü".repeat(*text))
         });
         let context = review_context(vec![review(80, &"s".repeat(summary), comments.collect())]);
-        let said = context.prompt();
-        prop_assert!(said.chars().count() <= MAX_REVIEWS_CHARS, "{}", said.chars().count());
-        let told = context.included_comments();
-        prop_assert_eq!(said.matches("\nComment ").count(), told.len());
-        if let Some(last) = told.last() {
+        let prompt = context.prompt();
+        prop_assert!(prompt.chars().count() <= MAX_REVIEWS_CHARS, "{}", prompt.chars().count());
+        let included = context.included_comments();
+        prop_assert_eq!(prompt.matches("\nComment ").count(), included.len());
+        if let Some(last) = included.last() {
             let heading = format!("\nComment {}, on line", last.id);
-            prop_assert!(said.contains(&heading));
+            prop_assert!(prompt.contains(&heading));
         }
     }
 }

@@ -88,11 +88,14 @@ fn older_reviews_are_absorbed_by_the_newest() {
 
 #[test]
 fn reviews_of_one_second_are_ordered_by_arrival_then_name() {
-    let heard = |name: &str, secs| Review { at: time_at(secs), ..deferred_review(name, 1) };
+    let review_at = |name: &str, secs| Review { at: time_at(secs), ..deferred_review(name, 1) };
     let absorb = |into: &str, older: &[&str]| Settlement::Absorb { into: review_id(into), older: longest_ids(older) };
-    assert_eq!(settle_with(|_| {}, &[heard("a", 9), heard("b", 7), heard("c", 8)]), absorb("a", &["b", "c"]));
+    assert_eq!(
+        settle_with(|_| {}, &[review_at("a", 9), review_at("b", 7), review_at("c", 8)]),
+        absorb("a", &["b", "c"])
+    );
     for all in [["a", "b", "c"], ["c", "b", "a"]] {
-        assert_eq!(settle_with(|_| {}, &all.map(|name| heard(name, 7))), absorb("c", &["a", "b"]), "{all:?}");
+        assert_eq!(settle_with(|_| {}, &all.map(|name| review_at(name, 7))), absorb("c", &["a", "b"]), "{all:?}");
     }
 }
 

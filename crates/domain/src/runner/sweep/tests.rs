@@ -23,14 +23,14 @@ fn check(runner: &Runner, secs: u64, expected: &str) {
 
 #[track_caller]
 fn check_with(runner: &Runner, token: TokenState, secs: u64, expected: &str) {
-    let said = match next_step(runner, token, false, time_at(secs)) {
+    let text = match next_step(runner, token, false, time_at(secs)) {
         RunnerStep::Skip => "nothing".to_owned(),
         RunnerStep::MarkOffline(_) => "offline".into(),
         RunnerStep::EndJobs(loss, jobs) => format!("{loss:?} {}", jobs.len()),
         RunnerStep::DeleteUnused => "forget".into(),
         RunnerStep::Remove => "remove".into(),
     };
-    assert_eq!(said, expected);
+    assert_eq!(text, expected);
 }
 
 #[test]
@@ -45,21 +45,21 @@ fn runner_is_offline_after_90_seconds_of_silence() {
 
 #[test]
 fn last_heartbeat_loses_the_jobs_after_a_grace_period() {
-    let said = Heartbeat {
+    let heartbeat = Heartbeat {
         instance: runner_with_job(0).instance,
         active_jobs: BTreeSet::new(),
         draining: true,
         is_sign_off: true,
     };
-    let gone = runner_with_job(0).with_heartbeat(said, time_at(100)).unwrap();
-    check(&gone, 114, "nothing");
-    check(&gone, 115, "Silent 1");
+    let signed_off = runner_with_job(0).with_heartbeat(heartbeat, time_at(100)).unwrap();
+    check(&signed_off, 114, "nothing");
+    check(&signed_off, 115, "Silent 1");
 }
 
 #[test]
 fn slot_missing_from_a_later_heartbeat_has_no_process() {
-    let at_heartbeat = |since, heard, active: &[&str]| Runner {
-        last_heartbeat: time_at(heard),
+    let at_heartbeat = |since, heartbeat_secs, active: &[&str]| Runner {
+        last_heartbeat: time_at(heartbeat_secs),
         active: active.iter().map(|name| job_id(name)).collect(),
         ..runner_with_job(since)
     };
@@ -84,9 +84,9 @@ fn dead_token_or_removal_takes_every_job_at_once() {
 #[test]
 fn idle_offline_runner_is_forgotten_after_a_month() {
     let month = 30 * 24 * 3_600;
-    let gone = take_offline(&runner("kite"), 91);
-    check(&gone, month - 1, "nothing");
-    check(&gone, month, "forget");
+    let offline = take_offline(&runner("kite"), 91);
+    check(&offline, month - 1, "nothing");
+    check(&offline, month, "forget");
     check(&take_offline(&runner_with_job(0), 91), month, "Silent 1");
 }
 
@@ -104,16 +104,17 @@ fn storm_spares_jobs_for_one_more_window() {
 #[test]
 fn many_silent_runners_or_a_sweep_gap_is_a_storm() {
     let fleet = |online: usize, silent: usize| {
-        let heard = |secs| move |number| Runner { last_heartbeat: time_at(secs), ..runner(&format!("r{number}")) };
-        (0..online - silent).map(heard(1_000)).chain((0..silent).map(heard(0))).collect::<Vec<_>>()
+        let heartbeat_at =
+            |secs| move |number| Runner { last_heartbeat: time_at(secs), ..runner(&format!("r{number}")) };
+        (0..online - silent).map(heartbeat_at(1_000)).chain((0..silent).map(heartbeat_at(0))).collect::<Vec<_>>()
     };
     let is = |online, silent| is_storm(&fleet(online, silent), true, time_at(900), time_at(1_000));
     assert!(!is(2, 2), "two runners are too few");
     assert!(is(3, 3) && is(9, 3));
     assert!(!is(10, 3), "exactly thirty percent is no storm");
     assert!(is(13, 4) && !is(100, 30) && is(100, 31));
-    let gone = fleet(3, 3).into_iter().map(|runner| Runner { status: Presence::Offline, ..runner });
-    assert!(!is_storm(&gone.collect::<Vec<_>>(), true, time_at(900), time_at(1_000)), "these are Offline already");
+    let offline = fleet(3, 3).into_iter().map(|runner| Runner { status: Presence::Offline, ..runner });
+    assert!(!is_storm(&offline.collect::<Vec<_>>(), true, time_at(900), time_at(1_000)), "these are Offline already");
     assert!(!is_storm([], true, time_at(909), time_at(1_000)));
     assert!(is_storm([], true, time_at(910), time_at(1_000)), "no sweep ran for part of the window");
     assert!(is_storm(&fleet(100, 1), false, time_at(900), time_at(1_000)), "unread runners may be silent too");
@@ -126,10 +127,10 @@ fn runner_is_blamed_only_after_a_full_watched_window() {
     assert_eq!(uninterrupted_since(round(935, 7), time_at(1_000)), time_at(7), "one sweep a minute is no gap");
     assert_eq!(uninterrupted_since(round(934, 7), time_at(1_000)), time_at(1_000));
     // For every length of the outage and every age of the last heartbeat.
-    for (pause, heard) in (0..300).flat_map(|pause| [1, 5, 10].map(|heard| (pause, heard))) {
+    for (pause, age_secs) in (0..300).flat_map(|pause| [1, 5, 10].map(|age_secs| (pause, age_secs))) {
         let busy = runner_with_job(0);
         let active = busy.slots.keys().cloned().collect();
-        let mut kite = Runner { last_heartbeat: time_at(1_000 - heard), active, ..busy };
+        let mut kite = Runner { last_heartbeat: time_at(1_000 - age_secs), active, ..busy };
         let mut last = round(1_000, 0);
         for secs in (1_000 + pause..1_000 + pause + 15).step_by(5) {
             let since = uninterrupted_since(last, time_at(secs));
@@ -137,7 +138,7 @@ fn runner_is_blamed_only_after_a_full_watched_window() {
             match next_step(&kite, TokenState::Valid, is_storm([&kite], true, since, time_at(secs)), time_at(secs)) {
                 RunnerStep::MarkOffline(offline) => kite = *offline,
                 RunnerStep::EndJobs(..) => {
-                    panic!("down for {pause} s, last heartbeat {heard} s before: lost at {secs}")
+                    panic!("down for {pause} s, last heartbeat {age_secs} s before: lost at {secs}")
                 }
                 _ => {}
             }

@@ -38,7 +38,7 @@ fn capture_lines(filter: &str, say: impl FnOnce()) -> Vec<Value> {
 
 #[test]
 fn line_is_flat_and_has_the_ids_of_all_enclosing_spans() {
-    let said = capture_lines("info", || {
+    let lines = capture_lines("info", || {
         let outer =
             tracing::error_span!("invocation", function = "effects", trace_id = "t1", job = tracing::field::Empty);
         let _outer = outer.enter();
@@ -47,7 +47,7 @@ fn line_is_flat_and_has_the_ids_of_all_enclosing_spans() {
         tracing::info!(decision.reason = "repeat", attempt = 2, "said\nin two lines");
         outer.record("job", "job_0");
     });
-    let [line] = said.as_slice() else { panic!("{said:?}") };
+    let [line] = lines.as_slice() else { panic!("{lines:?}") };
     let expected = serde_json::json!({
         "function": "effects", "trace_id": "t2", "job": "job_1", "decision": "repeat", "attempt": 2,
         "message": "said\nin two lines", "level": "INFO", "target": module_path!(),
@@ -57,29 +57,29 @@ fn line_is_flat_and_has_the_ids_of_all_enclosing_spans() {
 
 #[test]
 fn span_ids_are_logged_with_the_filter_warn() {
-    let said = capture_lines("warn", || {
+    let lines = capture_lines("warn", || {
         let _span = tracing::error_span!("invocation", function = "api").entered();
         tracing::info!("not heard");
         tracing::warn!(job.id = "job_1", "heard");
     });
-    let [line] = said.as_slice() else { panic!("{said:?}") };
+    let [line] = lines.as_slice() else { panic!("{lines:?}") };
     assert_eq!((&line["function"], &line["job"]), (&"api".into(), &"job_1".into()));
 }
 
 #[test]
 fn fields_of_library_spans_are_omitted() {
-    let said = capture_lines("info", || {
+    let lines = capture_lines("info", || {
         let _span = tracing::error_span!(target: "hyper", "connection", authorization = "Bearer s3cret").entered();
         tracing::info!("said");
     });
-    assert!(!said[0].to_string().contains("s3cret"), "{said:?}");
+    assert!(!lines[0].to_string().contains("s3cret"), "{lines:?}");
 }
 
 #[test]
 fn metric_lines_bypass_the_filter_and_omit_span_ids() {
-    let said = capture_lines("error", || {
+    let lines = capture_lines("error", || {
         let _span = tracing::error_span!("invocation", function = "api").entered();
         metrics::write_line(r#"{"_aws":{},"JobsFailed":1}"#);
     });
-    assert_eq!(said, [serde_json::json!({ "_aws": {}, "JobsFailed": 1 })]);
+    assert_eq!(lines, [serde_json::json!({ "_aws": {}, "JobsFailed": 1 })]);
 }

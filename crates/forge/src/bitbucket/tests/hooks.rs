@@ -76,8 +76,8 @@ async fn hooks_are_listed_with_their_settings() {
 async fn hook_is_created_once_with_all_settings() {
     for (scope, path) in scopes() {
         let played = scripted_client([Some((201, hook(FIRST, json!({}))))]);
-        let made = played.forge.create_hook(&scope, &settings("s3cret")).await.unwrap();
-        assert_eq!((made.id, made.has_secret), (uuid_to_id(FIRST), true));
+        let created = played.forge.create_hook(&scope, &settings("s3cret")).await.unwrap();
+        assert_eq!((created.id, created.has_secret), (uuid_to_id(FIRST), true));
         assert_eq!(played.requests(), [format!("POST {path}")]);
         assert_eq!(
             played.last_body(),
@@ -95,7 +95,7 @@ async fn hook_is_created_once_with_all_settings() {
 #[tokio::test]
 async fn editing_a_hook_preserves_its_description() {
     for (scope, path) in scopes() {
-        for (theirs, kept) in [(json!("Ours, do not touch"), "Ours, do not touch"), (json!(" "), "Pullyard")] {
+        for (theirs, expected) in [(json!("Ours, do not touch"), "Ours, do not touch"), (json!(" "), "Pullyard")] {
             let there = json!([hook(FIRST, json!({})), hook(SECOND, json!({ "description": theirs }))]);
             let played = scripted_client([page(there), error_response(503, "away"), ok(hook(SECOND, json!({})))]);
             let changed = played.forge.edit_hook(&scope, uuid_to_id(SECOND), &settings("s3cret")).await.unwrap();
@@ -105,17 +105,17 @@ async fn editing_a_hook_preserves_its_description() {
             let sent = played.last_body();
             assert_eq!(
                 (&sent["description"], &sent["secret"], &sent["url"]),
-                (&json!(kept), &json!("s3cret"), &json!(URL))
+                (&json!(expected), &json!("s3cret"), &json!(URL))
             );
         }
-        for (told, sent) in [(json!({ "skip_cert_verification": true }), json!(false)), (json!({}), Value::Null)] {
-            let played = scripted_client([page(json!([hook(SECOND, told)])), ok(hook(SECOND, json!({})))]);
+        for (fields, sent) in [(json!({ "skip_cert_verification": true }), json!(false)), (json!({}), Value::Null)] {
+            let played = scripted_client([page(json!([hook(SECOND, fields)])), ok(hook(SECOND, json!({})))]);
             played.forge.edit_hook(&scope, uuid_to_id(SECOND), &settings("s3cret")).await.unwrap();
             assert_eq!(played.last_body()["skip_cert_verification"], sent);
         }
         let played = scripted_client([page(json!([hook(FIRST, json!({}))]))]);
-        let gone = played.forge.edit_hook(&scope, uuid_to_id(SECOND), &settings("s3cret")).await.unwrap_err();
-        assert_eq!(gone.kind(), ErrorKind::Missing);
+        let error = played.forge.edit_hook(&scope, uuid_to_id(SECOND), &settings("s3cret")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Missing);
         assert_eq!(played.requests().len(), 1);
     }
 }
@@ -150,9 +150,9 @@ async fn deleting_an_absent_hook_succeeds() {
 async fn empty_hook_secret_is_rejected_without_a_request() {
     for (scope, _) in scopes() {
         let played = scripted_client([]);
-        let made = played.forge.create_hook(&scope, &settings("")).await.unwrap_err();
-        let changed = played.forge.edit_hook(&scope, 1, &settings("")).await.unwrap_err();
-        for error in [made, changed] {
+        let create_error = played.forge.create_hook(&scope, &settings("")).await.unwrap_err();
+        let edit_error = played.forge.edit_hook(&scope, 1, &settings("")).await.unwrap_err();
+        for error in [create_error, edit_error] {
             assert!(matches!(error, Error::Settings { .. }) && error.to_string().contains("empty"), "{error}");
         }
         assert!(played.requests().is_empty());

@@ -191,7 +191,7 @@ async fn review_states_follow_activity_and_participants() {
     ] {
         let played = scripted_client([page(activity.into()), ok(pull_with_participants(participants.into()))]);
         let found = played.forge.reviews(REPOSITORY, 7).await.unwrap();
-        let told: Vec<_> = found
+        let actual: Vec<_> = found
             .items
             .iter()
             .map(|review| {
@@ -202,7 +202,7 @@ async fn review_states_follow_activity_and_participants() {
             .into_iter()
             .map(|(uuid, minute, state)| (id(uuid, minute), Some(uuid_to_id(uuid)), Some(time(minute)), state))
             .collect();
-        assert_eq!(told, expected, "{case}");
+        assert_eq!(actual, expected, "{case}");
         assert!(!found.truncated, "{case}");
         assert_eq!(played.requests(), [ACTIVITY, PULL], "{case}");
         for review in found.items {
@@ -258,16 +258,16 @@ async fn long_comment_list_is_reported_as_partial() {
 }
 
 fn comment_by(id: u64, user: Value, minute: u32, fields: Value) -> Value {
-    let mut said = comment(id, fields);
-    (said["user"], said["created_on"], said["updated_on"]) = (user, json!(at(minute)), json!(at(minute)));
-    said
+    let mut response = comment(id, fields);
+    (response["user"], response["created_on"], response["updated_on"]) = (user, json!(at(minute)), json!(at(minute)));
+    response
 }
 
 /// Ann requests changes at 10, 20 and 30, Ben at 15; each comments before and after.
 fn all_comments() -> Value {
     let on = |path: &str| json!({ "path": path, "from": null, "to": 3 });
     let (ann, ben) = (|| account(ANN), || account(BEN));
-    let words = |raw: &str| json!({ "type": "rendered", "raw": raw });
+    let content = |raw: &str| json!({ "type": "rendered", "raw": raw });
     json!([
         comment_by(1, ann(), 1, json!({})),
         comment_by(2, ann(), 10, json!({})),
@@ -277,25 +277,25 @@ fn all_comments() -> Value {
         comment_by(6, ann(), 19, json!({ "inline": on("a.rs") })),
         comment_by(7, ben(), 5, json!({ "inline": on("b.rs") })),
         comment_by(8, ann(), 25, json!({ "parent": { "id": 7 } })),
-        comment_by(9, ann(), 40, json!({ "content": words("  words 9\n") })),
-        comment_by(10, ann(), 41, json!({ "deleted": true, "content": words("") })),
+        comment_by(9, ann(), 40, json!({ "content": content("  words 9\n") })),
+        comment_by(10, ann(), 41, json!({ "deleted": true, "content": content("") })),
         comment_by(11, ann(), 41, json!({ "pending": true })),
         comment_by(12, ann(), 41, json!({ "pending": true, "inline": on("a.rs") })),
         comment_by(13, ann(), 42, json!({ "resolution": { "type": "comment_resolution" } })),
         comment_by(14, ben(), 42, json!({ "inline": on("c.rs"), "resolution": { "type": "comment_resolution" } })),
         comment_by(15, ann(), 43, json!({ "parent": { "id": 14 } })),
-        comment_by(16, ann(), 44, json!({ "content": words("Started.\n\n[//]: # (pullyard:status)") })),
+        comment_by(16, ann(), 44, json!({ "content": content("Started.\n\n[//]: # (pullyard:status)") })),
         comment_by(
             17,
             ann(),
             44,
-            json!({ "content": words("Done.\r\n\r\n[//]: # (pullyard:job_x)\r\n"), "parent": { "id": 7 } })
+            json!({ "content": content("Done.\r\n\r\n[//]: # (pullyard:job_x)\r\n"), "parent": { "id": 7 } })
         ),
         comment_by(18, deleted_account(), 44, json!({})),
         comment_by(19, Value::Null, 44, json!({ "inline": on("a.rs") })),
-        comment_by(20, ann(), 44, json!({ "content": words(" ") })),
-        comment_by(21, ann(), 46, json!({ "content": words("/pullyard revise use tabs") })),
-        comment_by(22, ann(), 45, json!({ "content": words("> [//]: # (pullyard:status)\n\nNo.") })),
+        comment_by(20, ann(), 44, json!({ "content": content(" ") })),
+        comment_by(21, ann(), 46, json!({ "content": content("/pullyard revise use tabs") })),
+        comment_by(22, ann(), 45, json!({ "content": content("> [//]: # (pullyard:status)\n\nNo.") })),
         comment_by(23, ann(), 47, json!({ "inline": on("d.rs"), "deleted": true })),
         comment_by(24, ann(), 48, json!({ "parent": { "id": 23 } })),
     ])
@@ -329,8 +329,8 @@ async fn each_comment_belongs_to_one_review_of_its_author() {
 
         let played = scripted_client([activity(), page(all_comments())]);
         let found = played.forge.review_comments(REPOSITORY, 7, review).await.unwrap();
-        let told: Vec<_> = found.items.iter().map(|one| (one.id, one.in_reply_to, one.path.as_str())).collect();
-        assert_eq!(told, on_lines, "{minute}");
+        let actual: Vec<_> = found.items.iter().map(|one| (one.id, one.in_reply_to, one.path.as_str())).collect();
+        assert_eq!(actual, on_lines, "{minute}");
         assert!(!found.truncated, "{minute}");
         assert_eq!(played.requests(), [ACTIVITY, COMMENTS], "{minute}");
     }
@@ -341,10 +341,10 @@ async fn single_comments_are_removed_from_a_review_body() {
     let people = ok(pull_with_participants(json!([participant(ANN, json!("changes_requested"))])));
     let played = scripted_client([page(json!([asks(ANN, 30), asks(ANN, 20)])), people, page(all_comments())]);
     let found = played.forge.review(REPOSITORY, 7, id(ANN, 30)).await.unwrap();
-    let left =
+    let remaining =
         found.filter_parts(|comment, text| (comment, text) == (9, "words 9") || (comment, text) == (22, "words 22"));
-    assert_eq!(left.body, "> [//]: # (pullyard:status)\n\nNo.\n\n/pullyard revise use tabs");
-    assert_eq!(left.parts.iter().map(|part| part.comment).collect::<Vec<_>>(), [22, 21]);
+    assert_eq!(remaining.body, "> [//]: # (pullyard:status)\n\nNo.\n\n/pullyard revise use tabs");
+    assert_eq!(remaining.parts.iter().map(|part| part.comment).collect::<Vec<_>>(), [22, 21]);
 }
 
 #[tokio::test]
@@ -408,9 +408,9 @@ async fn permission_comes_from_the_repository_list() {
         let access = played.forge.permission(REPOSITORY, 7, &ann()).await.unwrap();
         assert_eq!((access.permission, access.role.as_str()), (expected, role));
         assert_eq!(access.account, Some(uuid_to_id(ANN)));
-        let asked = "GET /workspaces/acme/permissions/repositories/app\
+        let request = "GET /workspaces/acme/permissions/repositories/app\
                      ?q=user.uuid%3D%22%7Baaaaaaaa-1660-40e2-ac86-735082b94b74%7D%22";
-        assert_eq!(played.requests(), [PULL, asked]);
+        assert_eq!(played.requests(), [PULL, request]);
     }
 }
 
@@ -425,15 +425,16 @@ async fn permission_is_the_highest_of_all_pages() {
         assert_eq!(played.requests()[2..], ["GET /elsewhere?page=2"]);
     }
     // A list that is too long to read completely never denies the right to write.
-    for (told, expected) in [(&writes, Some(Permission::Write)), (&reads, None), (&json!([]), None)] {
-        let pages = std::iter::once(page_with_next(told.clone())).chain((0..9).map(|_| page_with_next(json!([]))));
+    for (first_page, expected) in [(&writes, Some(Permission::Write)), (&reads, None), (&json!([]), None)] {
+        let pages =
+            std::iter::once(page_with_next(first_page.clone())).chain((0..9).map(|_| page_with_next(json!([]))));
         let played = scripted_client(std::iter::once(people()).chain(pages));
         let access = played.forge.permission(REPOSITORY, 7, &ann()).await;
         assert_eq!(played.requests().len(), 11);
         match (access, expected) {
             (Ok(access), Some(expected)) => assert_eq!(access.permission, expected),
             (Err(error), None) => assert_eq!(error.kind(), ErrorKind::Unknown, "{error:?}"),
-            (access, _) => panic!("{told}: {access:?}"),
+            (access, _) => panic!("{first_page}: {access:?}"),
         }
     }
 }
@@ -480,7 +481,7 @@ async fn permission_of_an_uninvolved_account_is_missing() {
 #[tokio::test]
 async fn permission_request_is_not_retried() {
     let people = || ok(pull_with_participants(json!([participant(ANN, Value::Null)])));
-    for (answers, asked) in [
+    for (answers, request_count) in [
         (vec![error_response(502, "away")], 1),
         (vec![None], 1),
         (vec![people(), error_response(502, "away")], 2),
@@ -490,7 +491,7 @@ async fn permission_request_is_not_retried() {
         let played = scripted_client(answers);
         let error = played.forge.permission(REPOSITORY, 7, &ann()).await.unwrap_err();
         assert!(error.is_transient(), "{error:?}");
-        assert_eq!((played.requests().len(), *played.pauses.lock().unwrap()), (asked, 0), "{error:?}");
+        assert_eq!((played.requests().len(), *played.pauses.lock().unwrap()), (request_count, 0), "{error:?}");
     }
     let denied = scripted_client([people(), error_response(401, "Token is invalid")])
         .forge

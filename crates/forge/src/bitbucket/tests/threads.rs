@@ -10,9 +10,9 @@ async fn line_comments_name_the_first_of_their_thread() {
     let played = scripted_client([page(conversation())]);
     let found = played.forge.comments(REPOSITORY, 7).await.unwrap();
     assert!(!found.truncated);
-    let told: Vec<_> = found.items.iter().map(|one| (one.id, one.in_reply_to, one.path.as_str(), one.side)).collect();
+    let actual: Vec<_> = found.items.iter().map(|one| (one.id, one.in_reply_to, one.path.as_str(), one.side)).collect();
     assert_eq!(
-        told,
+        actual,
         [
             (1, None, "a.rs", Side::Right),
             (2, Some(1), "a.rs", Side::Right),
@@ -43,9 +43,9 @@ async fn line_comments_name_the_first_of_their_thread() {
 #[tokio::test]
 async fn threads_group_line_comments_by_their_replies() {
     let found = scripted_client([page(conversation())]).forge.threads(REPOSITORY, 7).await.unwrap().items;
-    let told: Vec<_> = found.iter().map(|one| (one.id.as_str(), one.comments.as_slice())).collect();
+    let actual: Vec<_> = found.iter().map(|one| (one.id.as_str(), one.comments.as_slice())).collect();
     assert_eq!(
-        told,
+        actual,
         [
             ("acme/app/7/1", &[1, 2, 3][..]),
             ("acme/app/7/4", &[4][..]),
@@ -66,11 +66,11 @@ async fn thread_with_deleted_first_comment_takes_the_next_id() {
     for all in [json!([deleted, second, third]), json!([placed, fourth])] {
         let played = scripted_client([page(all.clone()), page(all)]);
         let comments = played.forge.comments(REPOSITORY, 7).await.unwrap().items;
-        let told: Vec<_> = comments.iter().map(|one| (one.id, one.in_reply_to)).collect();
-        assert_eq!(told, [(2, Some(1)), (3, Some(1))]);
+        let actual: Vec<_> = comments.iter().map(|one| (one.id, one.in_reply_to)).collect();
+        assert_eq!(actual, [(2, Some(1)), (3, Some(1))]);
         let threads = played.forge.threads(REPOSITORY, 7).await.unwrap().items;
-        let told: Vec<_> = threads.iter().map(|one| (one.id.as_str(), one.comments.as_slice())).collect();
-        assert_eq!(told, [("acme/app/7/2", &[1, 2, 3][..])]);
+        let actual: Vec<_> = threads.iter().map(|one| (one.id.as_str(), one.comments.as_slice())).collect();
+        assert_eq!(actual, [("acme/app/7/2", &[1, 2, 3][..])]);
     }
 }
 

@@ -79,27 +79,27 @@ fn deleted_accounts_and_branches_parse_as_none() {
     let pull = review(parse_sample("pullrequest.changes_request_created.branch_gone")).pull_request;
     assert_eq!((pull.head_sha.as_str(), pull.head_repository), ("", None));
     for user in [json!(null), json!({ "type": "user", "display_name": "Former user" })] {
-        let mut told = body("pullrequest.changes_request_created.reviewer");
-        told["changes_request"]["user"] = user;
-        assert_eq!(review(parse_event(CHANGES_REQUESTED, &told).unwrap()).review.author, None);
+        let mut payload = body("pullrequest.changes_request_created.reviewer");
+        payload["changes_request"]["user"] = user;
+        assert_eq!(review(parse_event(CHANGES_REQUESTED, &payload).unwrap()).review.author, None);
     }
 }
 
 /// The event's name is not signed, so a withdrawal could be replayed as a request.
 #[test]
 fn withdrawn_request_is_dismissed_under_any_event_name() {
-    let made = review(parse_sample("pullrequest.changes_request_created.reviewer"));
+    let created = review(parse_sample("pullrequest.changes_request_created.reviewer"));
     let removed = review(parse_sample("pullrequest.changes_request_removed.reviewer"));
     assert_eq!((removed.action, removed.review.state), (ReviewAction::Dismissed, ReviewState::Dismissed));
-    assert_eq!(removed.review.id, made.review.id, "both events are about the same review");
+    assert_eq!(removed.review.id, created.review.id, "both events are about the same review");
     let renamed =
         review(parse_event(CHANGES_REQUESTED, &body("pullrequest.changes_request_removed.reviewer")).unwrap());
     assert_eq!(renamed.review.state, ReviewState::Dismissed);
     // The request counts if its author is missing from the participants.
     let state = |change: fn(&mut Value)| {
-        let mut told = body("pullrequest.changes_request_created.reviewer");
-        change(&mut told["pullrequest"]["participants"]);
-        review(parse_event(CHANGES_REQUESTED, &told).unwrap()).review.state
+        let mut payload = body("pullrequest.changes_request_created.reviewer");
+        change(&mut payload["pullrequest"]["participants"]);
+        review(parse_event(CHANGES_REQUESTED, &payload).unwrap()).review.state
     };
     assert_eq!(state(|people| *people = json!([])), ReviewState::ChangesRequested);
     assert_eq!(state(|people| people[0]["user"]["uuid"] = json!("{b}")), ReviewState::ChangesRequested);
@@ -139,10 +139,10 @@ fn line_and_general_comments_parse_alike() {
     let Event::Comment(event) = parse_sample("pullrequest.comment_created.line") else { panic!() };
     assert_eq!((event.number, event.comment.body.as_str()), (3, "Use tabs."));
     for hidden in ["deleted", "pending"] {
-        let mut told = body("pullrequest.comment_created.command");
-        told["comment"][hidden] = json!(true);
-        let said = parse_event("pullrequest:comment_created", &told).unwrap();
-        assert!(matches!(said, Event::Ignored { .. }), "{hidden}: {said:?}");
+        let mut payload = body("pullrequest.comment_created.command");
+        payload["comment"][hidden] = json!(true);
+        let event = parse_event("pullrequest:comment_created", &payload).unwrap();
+        assert!(matches!(event, Event::Ignored { .. }), "{hidden}: {event:?}");
     }
 }
 
@@ -158,9 +158,9 @@ fn renamed_repository_keeps_its_id() {
         assert_eq!(event.repository.full_name, full_name);
     }
     assert!(matches!(parse_sample("repo.updated.description"), Event::Ignored { .. }));
-    let mut told = body("repo.updated.name");
-    told["changes"].as_object_mut().unwrap().remove("full_name");
-    let Ok(Event::Repository(event)) = parse_event("repo:updated", &told) else { panic!() };
+    let mut payload = body("repo.updated.name");
+    payload["changes"].as_object_mut().unwrap().remove("full_name");
+    let Ok(Event::Repository(event)) = parse_event("repo:updated", &payload) else { panic!() };
     assert_eq!(event.change, RepositoryChange::Renamed);
 }
 
@@ -177,9 +177,9 @@ fn unsupported_events_are_ignored() {
 fn body_is_rejected_as_an_event_of_another_shape() {
     for sample in bitbucket_samples() {
         for (event, alike) in SUPPORTED_EVENTS {
-            let said = parse(Bitbucket, event, &sample.body);
+            let result = parse(Bitbucket, event, &sample.body);
             let may = event == sample.event || alike.contains(&sample.event.as_str());
-            assert!(may || said.is_err(), "{} as {event}: {said:?}", sample.name);
+            assert!(may || result.is_err(), "{} as {event}: {result:?}", sample.name);
         }
     }
     // The body contains whether it was merged or declined.
@@ -212,9 +212,9 @@ fn body_with_the_subject_of_another_event_is_rejected() {
     for (name, own) in each {
         let event = sample(name).event;
         for subject in subjects.into_iter().filter(|subject| !own.contains(subject)) {
-            let mut told = body(name);
-            told[subject] = json!({});
-            let unreadable = parse_event(&event, &told).unwrap_err();
+            let mut payload = body(name);
+            payload[subject] = json!({});
+            let unreadable = parse_event(&event, &payload).unwrap_err();
             assert_eq!(unreadable.fault, format!("it has the field {subject}, which a {event} event never has"));
         }
     }
@@ -230,9 +230,11 @@ fn login_is_the_first_nonblank_name_and_apps_are_bots() {
         (json!(""), json!(null), ANN),
     ] {
         for (kind, is_bot) in [("user", false), ("team", false), ("app_user", true)] {
-            let mut told = body("pullrequest.comment_created.command");
-            told["actor"] = json!({ "type": kind, "uuid": ANN, "nickname": nickname, "display_name": display_name });
-            let Ok(Event::Comment(event)) = parse_event("pullrequest:comment_created", &told) else { panic!("{told}") };
+            let mut payload = body("pullrequest.comment_created.command");
+            payload["actor"] = json!({ "type": kind, "uuid": ANN, "nickname": nickname, "display_name": display_name });
+            let Ok(Event::Comment(event)) = parse_event("pullrequest:comment_created", &payload) else {
+                panic!("{payload}")
+            };
             assert_eq!(event.sender, Actor { id, login: login.to_owned(), is_bot });
         }
     }
@@ -246,26 +248,26 @@ fn fault_names_the_place_and_not_the_value() {
         let unreadable = parse_event(&sample(name).event, &body).unwrap_err();
         assert_eq!((unreadable.pointer.as_str(), unreadable.fault.as_str()), (pointer, fault));
     };
-    let asked = "pullrequest.changes_request_created.reviewer";
-    check(asked, "/changes_request", json!({}), "/changes_request/date", "it is missing");
+    let sample = "pullrequest.changes_request_created.reviewer";
+    check(sample, "/changes_request", json!({}), "/changes_request/date", "it is missing");
     check(
-        asked,
+        sample,
         "/changes_request/date",
         json!("secret"),
         "/changes_request/date",
         "it is not a time as RFC 3339 text",
     );
-    check(asked, "/pullrequest/id", json!("secret"), "/pullrequest/id", "it is not a whole number");
+    check(sample, "/pullrequest/id", json!("secret"), "/pullrequest/id", "it is not a whole number");
     check(
-        asked,
+        sample,
         "/pullrequest/state",
         json!("secret"),
         "/pullrequest/state",
         "it is not one of `OPEN`, `MERGED`, `DECLINED`, `SUPERSEDED`",
     );
-    check(asked, "/pullrequest/participants", json!({}), "/pullrequest/participants", "it is not a sequence");
-    check(asked, "/repository", json!({ "id": 1 }), "/repository/uuid", "it is missing");
-    check(asked, "/repository/full_name", json!(7), "/repository/full_name", "it is not a string");
+    check(sample, "/pullrequest/participants", json!({}), "/pullrequest/participants", "it is not a sequence");
+    check(sample, "/repository", json!({ "id": 1 }), "/repository/uuid", "it is missing");
+    check(sample, "/repository/full_name", json!(7), "/repository/full_name", "it is not a string");
     let comment = "pullrequest.comment_created.command";
     check(comment, "/comment/id", json!(-1), "/comment/id", "it is not a whole number");
     check(comment, "/comment/content", json!(7), "/comment/content", "it is not an object");

@@ -92,7 +92,8 @@ proptest! {
 
     #[test]
     fn parsing_a_changed_field_never_panics(
-        which in any::<prop::sample::Index>(), place in any::<prop::sample::Index>(), how in 0..7_u8, gone in any::<bool>(),
+        which in any::<prop::sample::Index>(), place in any::<prop::sample::Index>(),
+        replacement in 0..7_u8, is_removed in any::<bool>(),
     ) {
         let samples = all_samples();
         let (language, sample) = which.get(&samples);
@@ -102,10 +103,10 @@ proptest! {
         let at = place.get(&found);
         let (above, name) = at.rsplit_once('/').unwrap_or(("", ""));
         match body.pointer_mut(above) {
-            Some(Value::Object(fields)) if gone => { fields.remove(name); }
+            Some(Value::Object(fields)) if is_removed => { fields.remove(name); }
             _ => {
                 let values = [json!(null), json!(1), json!(-1.5), json!("x"), json!([]), json!({}), json!(true)];
-                *body.pointer_mut(at).unwrap() = values[usize::from(how)].clone();
+                *body.pointer_mut(at).unwrap() = values[usize::from(replacement)].clone();
             }
         }
         if let Err(fault) = parse(*language, &sample.event, body.to_string().as_bytes()) {

@@ -49,13 +49,13 @@ fn review_without_body_author_or_branch_is_parsed() {
 
 #[test]
 fn review_action_and_state_are_separate() {
-    let said = |name: &str| {
+    let action_and_state = |name: &str| {
         let event = review(name);
         (event.action, event.review.state)
     };
-    assert_eq!(said("pull_request_review.approved"), (ReviewAction::Submitted, ReviewState::Approved));
-    assert_eq!(said("pull_request_review.edited"), (ReviewAction::Edited, ReviewState::ChangesRequested));
-    assert_eq!(said("pull_request_review.dismissed"), (ReviewAction::Dismissed, ReviewState::Dismissed));
+    assert_eq!(action_and_state("pull_request_review.approved"), (ReviewAction::Submitted, ReviewState::Approved));
+    assert_eq!(action_and_state("pull_request_review.edited"), (ReviewAction::Edited, ReviewState::ChangesRequested));
+    assert_eq!(action_and_state("pull_request_review.dismissed"), (ReviewAction::Dismissed, ReviewState::Dismissed));
 }
 
 #[test]
@@ -119,24 +119,24 @@ fn unknown_action_is_ignored() {
         let sample = github_sample(name);
         let mut body: serde_json::Value = serde_json::from_slice(&sample.body).unwrap();
         body["action"] = "new_thing".into();
-        let said = parse(GitHub, &sample.event, body.to_string().as_bytes()).unwrap();
-        assert_eq!(said, Event::Ignored { event: sample.event, action: Some("new_thing".to_owned()) });
+        let event = parse(GitHub, &sample.event, body.to_string().as_bytes()).unwrap();
+        assert_eq!(event, Event::Ignored { event: sample.event, action: Some("new_thing".to_owned()) });
     }
 }
 
 #[test]
 fn every_published_body_is_parsed_or_ignored() {
-    let mut told = std::collections::BTreeMap::<String, usize>::new();
+    let mut counts = std::collections::BTreeMap::<String, usize>::new();
     for sample in all_github_samples() {
-        let said = parse(GitHub, &sample.event, &sample.body);
-        let said = said.unwrap_or_else(|fault| panic!("{}: {fault}", sample.name));
-        let ignored = matches!(said, Event::Ignored { .. });
+        let event = parse(GitHub, &sample.event, &sample.body);
+        let event = event.unwrap_or_else(|fault| panic!("{}: {fault}", sample.name));
+        let ignored = matches!(event, Event::Ignored { .. });
         if !SUPPORTED_EVENTS.contains(&sample.event.as_str()) {
             assert!(ignored, "{}", sample.name);
         }
-        *told.entry(format!("{} {}", sample.event, if ignored { "ignored" } else { "read" })).or_default() += 1;
+        *counts.entry(format!("{} {}", sample.event, if ignored { "ignored" } else { "read" })).or_default() += 1;
     }
-    println!("{told:#?}");
+    println!("{counts:#?}");
 }
 
 /// The header is not signed, so a body could be replayed under another name.
@@ -144,8 +144,8 @@ fn every_published_body_is_parsed_or_ignored() {
 fn body_is_ignored_or_rejected_as_another_event() {
     for sample in all_github_samples() {
         for event in SUPPORTED_EVENTS.into_iter().filter(|event| *event != sample.event) {
-            if let Ok(said) = parse(GitHub, event, &sample.body) {
-                assert!(matches!(said, Event::Ignored { .. }), "{} as {event}: {said:?}", sample.name);
+            if let Ok(outcome) = parse(GitHub, event, &sample.body) {
+                assert!(matches!(outcome, Event::Ignored { .. }), "{} as {event}: {outcome:?}", sample.name);
             }
         }
     }
@@ -192,8 +192,8 @@ fn common_fields_do_not_prevent_parsing() {
     let mut body: serde_json::Value = serde_json::from_slice(&sample.body).unwrap();
     ["organization", "enterprise", "changes"].iter().for_each(|field| body[*field] = serde_json::json!({}));
     body["installation"] = serde_json::json!({ "id": 5 });
-    let said = parse(GitHub, &sample.event, body.to_string().as_bytes());
-    let Ok(Event::Repository(event)) = said else { panic!("{said:?}") };
+    let result = parse(GitHub, &sample.event, body.to_string().as_bytes());
+    let Ok(Event::Repository(event)) = result else { panic!("{result:?}") };
     assert_eq!(event.change, RepositoryChange::Deleted);
 }
 
@@ -202,7 +202,7 @@ fn fault_repeats_only_plain_field_names() {
     let sample = github_sample("repository.deleted");
     let (longest, longer) = ("a".repeat(40), "a".repeat(41));
     let named = format!("the field {longest}");
-    for (field, told) in [
+    for (field, expected) in [
         ("some_thing", "the field some_thing"),
         (longest.as_str(), named.as_str()),
         (longer.as_str(), "a field"),
@@ -213,7 +213,7 @@ fn fault_repeats_only_plain_field_names() {
         let mut body: serde_json::Value = serde_json::from_slice(&sample.body).unwrap();
         body[field] = serde_json::json!(1);
         let unreadable = parse(GitHub, "repository", body.to_string().as_bytes()).unwrap_err();
-        assert_eq!(unreadable.fault, format!("it has {told}, which a repository event never has"));
+        assert_eq!(unreadable.fault, format!("it has {expected}, which a repository event never has"));
     }
 }
 

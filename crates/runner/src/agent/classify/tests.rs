@@ -63,8 +63,8 @@ fn verdict_code(end_report: &EndReport) -> &'static str {
     }
 }
 
-fn verdict_code_of_text(words: &str) -> &'static str {
-    verdict_code(&EndReport { message: words.into(), ..EndReport::default() })
+fn verdict_code_of_text(message: &str) -> &'static str {
+    verdict_code(&EndReport { message: message.into(), ..EndReport::default() })
 }
 
 fn auth() -> Verdict {
@@ -104,8 +104,8 @@ fn success_needs_exit_code_zero_and_a_terminal_line() {
 #[test]
 fn denied_tool_fails_only_an_unchanged_worktree() {
     let (denied, done) = (EndReport { denied_tools: vec!["Bash".into(), "Write".into()], ..success() }, success());
-    let kept = EndFacts { has_changes: false, ..claude_code_end(&denied) };
-    assert_eq!(classify(&kept), Failed(Failure::PermissionDenied { tool: "Bash".into() }));
+    let end_facts = EndFacts { has_changes: false, ..claude_code_end(&denied) };
+    assert_eq!(classify(&end_facts), Failed(Failure::PermissionDenied { tool: "Bash".into() }));
     assert_eq!(classify(&claude_code_end(&denied)), Succeeded);
     // The denial of an earlier turn counts as well.
     let before = EndFacts { has_changes: false, denied_tool: Some("Bash"), ..claude_code_end(&done) };
@@ -157,7 +157,7 @@ fn crash_is_retried_only_after_a_connection_error() {
         Retry(Transient { cause: format!("Claude Code crashed over its connection ({exit})"), failure })
     };
     let stack = format!("Error: socket hang up\n{}}}\n\nNode.js v22.1.0\n", "    at TLSSocket.onHangUp\n".repeat(12));
-    for words in [
+    for stderr in [
         "Error: read ECONNRESET",
         "connect ETIMEDOUT 192.0.2.1:443",
         "connect ECONNREFUSED 192.0.2.1:443",
@@ -172,15 +172,15 @@ fn crash_is_retried_only_after_a_connection_error() {
         stack.as_str(),
     ] {
         for exit in [Exit::Code(1), Exit::Code(101), Exit::Signal(6), Exit::Signal(11)] {
-            assert_eq!(judged(words, exit), again(exit), "{words}");
+            assert_eq!(judged(stderr, exit), again(exit), "{stderr}");
         }
         // Killed from outside, such as by the OOM killer; exited with 0; or an unknown status.
         for exit in [Exit::Signal(9), Exit::Code(137), Exit::Code(0), Exit::Unknown] {
-            assert_eq!(judged(words, exit), failed_with("Claude Code", &exit.to_string(), "bye"), "{words}");
+            assert_eq!(judged(stderr, exit), failed_with("Claude Code", &exit.to_string(), "bye"), "{stderr}");
         }
     }
     let long_ago = format!("read ECONNRESET\n{}", "something else\n".repeat(LAST_LINES));
-    for words in [
+    for stderr in [
         "",
         "thread 'main' panicked at src/main.rs:4:5: index out of bounds",
         "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory\nread ECONNRESET",
@@ -190,7 +190,7 @@ fn crash_is_retried_only_after_a_connection_error() {
         long_ago.as_str(),
     ] {
         for exit in [Exit::Code(1), Exit::Signal(6)] {
-            assert_eq!(judged(words, exit), failed_with("Claude Code", &exit.to_string(), "bye"), "{words}");
+            assert_eq!(judged(stderr, exit), failed_with("Claude Code", &exit.to_string(), "bye"), "{stderr}");
         }
     }
     // Any program may have printed this line, so it does not block other jobs, even after all retries.
@@ -219,8 +219,8 @@ fn failed_resume_loses_the_session_only_if_unreadable() {
         ("thread 01a1 is closing; retry after the thread is closed", false),
         ("internal error", false),
     ] {
-        let words = format!("thread/resume failed: {reason}");
-        let (nothing, stderr) = (success(), format!("Error: thread/resume: {words} (code -32600)"));
+        let message = format!("thread/resume failed: {reason}");
+        let (nothing, stderr) = (success(), format!("Error: thread/resume: {message} (code -32600)"));
         let exit = Exit::Code(1);
         let ran =
             EndFacts { end_report: None, stderr: &stderr, last_message: &stderr, exit, ..claude_code_end(&nothing) };

@@ -27,8 +27,8 @@ fn has_skill_mention(text: &str) -> bool {
 }
 
 /// The escaped text without the note and the joiners.
-fn unescape(told: &str) -> String {
-    told.strip_prefix(NOTE).map_or(told, |told| told.trim_start_matches("\n\n")).replace(JOINER, "")
+fn unescape(text: &str) -> String {
+    text.strip_prefix(NOTE).map_or(text, |text| text.trim_start_matches("\n\n")).replace(JOINER, "")
 }
 
 #[test]
@@ -46,18 +46,18 @@ fn escaped_at_sign_is_no_file_mention_for_claude_code() {
         "@server:resource",
     ] {
         assert!(has_file_mention(text), "{text:?} is no mention before escaping");
-        let told = escape_for_claude_code(text);
-        assert!(!has_file_mention(&told) && told.starts_with(NOTE), "{told:?}");
-        assert_eq!(told.replace(JOINER, ""), format!("{NOTE}\n\n{text}"));
+        let escaped_text = escape_for_claude_code(text);
+        assert!(!has_file_mention(&escaped_text) && escaped_text.starts_with(NOTE), "{escaped_text:?}");
+        assert_eq!(escaped_text.replace(JOINER, ""), format!("{NOTE}\n\n{text}"));
     }
 }
 
 #[test]
 fn leading_slash_is_no_command_for_claude_code() {
     for text in ["/compact", " \n/clear says:", "/@x"] {
-        let told = escape_for_claude_code(text);
-        assert!(is_command(text) && !is_command(&told), "{told:?}");
-        assert_eq!(unescape(&told).trim_start(), text.trim_start());
+        let escaped_text = escape_for_claude_code(text);
+        assert!(is_command(text) && !is_command(&escaped_text), "{escaped_text:?}");
+        assert_eq!(unescape(&escaped_text).trim_start(), text.trim_start());
     }
 }
 
@@ -67,19 +67,19 @@ fn escaped_dollar_name_is_no_skill_for_codex() {
         ["Use $evil now", "```\n$evil\n```", "> [$evil](/tree/.agents/skills/evil/SKILL.md)", "$$evil", "$HOME_x", "$5"]
     {
         assert!(has_skill_mention(text), "{text:?} is no mention before escaping");
-        let told = escape_for_codex(text);
-        assert!(!has_skill_mention(&told) && told.starts_with(NOTE), "{told:?}");
-        assert_eq!(told.replace(JOINER, ""), format!("{NOTE}\n\n{text}"));
+        let escaped_text = escape_for_codex(text);
+        assert!(!has_skill_mention(&escaped_text) && escaped_text.starts_with(NOTE), "{escaped_text:?}");
+        assert_eq!(escaped_text.replace(JOINER, ""), format!("{NOTE}\n\n{text}"));
     }
 }
 
 #[test]
 fn text_without_mentions_is_borrowed_unchanged() {
     for text in ["", "Write to ana@example.com.", "a (@b) `@c` \"@scope/package\"", "@", "@ b", "a/b /etc", "x /y"] {
-        assert!(matches!(escape_for_claude_code(text), Cow::Borrowed(told) if told == text), "{text:?}");
+        assert!(matches!(escape_for_claude_code(text), Cow::Borrowed(output) if output == text), "{text:?}");
     }
     for text in ["", "$", "$ 5", "costs 5$.", "$(pwd)", "${name}", "echo $HOME/x $PATH", "$home", "@x /y"] {
-        assert!(matches!(escape_for_codex(text), Cow::Borrowed(told) if told == text), "{text:?}");
+        assert!(matches!(escape_for_codex(text), Cow::Borrowed(output) if output == text), "{text:?}");
     }
 }
 
@@ -104,10 +104,10 @@ proptest! {
         let codex = escape_for_codex(&text);
         prop_assert!(!has_skill_mention(&codex), "{:?}", codex);
         prop_assert_eq!(matches!(codex, Cow::Borrowed(_)), !has_skill_mention(&text));
-        for told in [claude, codex] {
-            let whole = format!("{NOTE}\n\n{text}").replace(JOINER, "");
-            let is_same = *told == text || told.replace(JOINER, "") == whole;
-            prop_assert!(is_same, "{:?}", told);
+        for escaped_text in [claude, codex] {
+            let expected = format!("{NOTE}\n\n{text}").replace(JOINER, "");
+            let is_same = *escaped_text == text || escaped_text.replace(JOINER, "") == expected;
+            prop_assert!(is_same, "{:?}", escaped_text);
         }
     }
 }

@@ -123,11 +123,11 @@ mod tests {
     const LINE: &str = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj";
 
     fn upload_lines(lines: &[(&str, &str)]) -> Vec<Option<String>> {
-        let mut kept = KeyFilter::default();
+        let mut filter = KeyFilter::default();
         let each = lines.iter().map(|(line, text)| {
             let mut has_key = false;
-            kept.filter_event(EventDraft::text(EventKind::Text, *text), &mut has_key);
-            let line = kept.filter_line(line.as_bytes(), has_key);
+            filter.filter_event(EventDraft::text(EventKind::Text, *text), &mut has_key);
+            let line = filter.filter_line(line.as_bytes(), has_key);
             line.map(|line| String::from_utf8_lossy(&line).into_owned())
         });
         each.collect()

@@ -9,8 +9,8 @@ fn record(events: &[AgentEvent]) -> RunState {
     record
 }
 
-fn end_event(well: bool, words: &str) -> AgentEvent {
-    AgentEvent::EndReport(EndReport { success: well, message: words.into(), ..EndReport::default() })
+fn end_event(well: bool, message: &str) -> AgentEvent {
+    AgentEvent::EndReport(EndReport { success: well, message: message.into(), ..EndReport::default() })
 }
 
 #[test]
@@ -36,9 +36,9 @@ fn first_denial_is_recorded_across_turns() {
 #[test]
 fn limit_message_yields_to_another_failure() {
     let (limit, other) = (end_event(false, "You've hit your session limit"), end_event(false, "it was interrupted"));
-    for said in [vec![&limit, &other], vec![&other, &limit], vec![&limit, &other, &limit]] {
-        let said: Vec<AgentEvent> = said.into_iter().cloned().collect();
-        assert_eq!(record(&said).end_report.unwrap().message, "it was interrupted", "{said:?}");
+    for events in [vec![&limit, &other], vec![&other, &limit], vec![&limit, &other, &limit]] {
+        let events: Vec<AgentEvent> = events.into_iter().cloned().collect();
+        assert_eq!(record(&events).end_report.unwrap().message, "it was interrupted", "{events:?}");
     }
     assert_eq!(record(&[limit, end_event(true, "fine")]).end_report.unwrap().message, "You've hit your session limit");
 }
@@ -178,24 +178,27 @@ fn last_words_prefer_result_then_stderr_then_output() {
 
 #[test]
 fn last_words_are_stored_completely() {
-    let said = |text: &str| AgentEvent::Event(EventDraft::text(EventKind::Text, text));
+    let text_event = |text: &str| AgentEvent::Event(EventDraft::text(EventKind::Text, text));
     // The lines before the last one give its context.
-    assert_eq!(record(&[said("a key:\nits end\n")]).last_message(), "a key:\nits end");
+    assert_eq!(record(&[text_event("a key:\nits end\n")]).last_message(), "a key:\nits end");
     let long = "x".repeat(1_000);
-    assert_eq!(record(&[said(&long)]).last_message(), long);
-    assert_eq!(record(&[said(&long)]).last_activity.event, long);
+    assert_eq!(record(&[text_event(&long)]).last_message(), long);
+    assert_eq!(record(&[text_event(&long)]).last_activity.event, long);
     assert_eq!(record(&[end_event(false, &long)]).last_message(), long);
     assert_eq!(record(&[end_event(false, "one\ntwo\r\n")]).last_message(), "one two");
 }
 
 #[test]
 fn overlong_last_words_end_with_the_last_line() {
-    let said = |text: String| record(&[AgentEvent::Event(EventDraft::text(EventKind::Text, text))]).last_message();
+    let last_message =
+        |text: String| record(&[AgentEvent::Event(EventDraft::text(EventKind::Text, text))]).last_message();
     let lines = format!("{}the last line", "ü line\n".repeat(20_000));
-    let kept = said(lines);
-    assert!(kept.len() <= MAX_MESSAGE_BYTES && kept.starts_with("ü line\n") && kept.ends_with("the last line"));
-    let kept = said(format!("before\nbegins {}", "ü".repeat(MAX_MESSAGE_BYTES)));
-    assert!(kept.len() <= MAX_MESSAGE_BYTES && kept.starts_with("begins ü"), "{}", kept.len());
+    let message = last_message(lines);
+    assert!(
+        message.len() <= MAX_MESSAGE_BYTES && message.starts_with("ü line\n") && message.ends_with("the last line")
+    );
+    let message = last_message(format!("before\nbegins {}", "ü".repeat(MAX_MESSAGE_BYTES)));
+    assert!(message.len() <= MAX_MESSAGE_BYTES && message.starts_with("begins ü"), "{}", message.len());
 }
 
 #[test]

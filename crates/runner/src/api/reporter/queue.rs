@@ -102,8 +102,8 @@ mod tests {
         assert!(all.iter().enumerate().all(|(n, event)| event.seq == n as u64 + 1));
         let [texts @ .., note, phase] = &all[..] else { panic!("{} events", all.len()) };
         assert_eq!((note.kind, phase.kind), (EventKind::Log, EventKind::Phase));
-        let told: usize = note.text.as_ref().unwrap().split(' ').next().unwrap().parse().unwrap();
-        assert_eq!(told + texts.len(), 5_000);
+        let dropped_count: usize = note.text.as_ref().unwrap().split(' ').next().unwrap().parse().unwrap();
+        assert_eq!(dropped_count + texts.len(), 5_000);
         assert!(texts.iter().enumerate().all(|(n, event)| event.text.as_ref().unwrap().starts_with(&format!("{n} "))));
     }
 

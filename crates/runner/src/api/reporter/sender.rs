@@ -200,15 +200,15 @@ mod tests {
 
     #[tokio::test]
     async fn server_intervals_are_clamped() {
-        for (told, kept) in [(0, 1), (30, 30), (86_400, 600)] {
-            assert_eq!(sender(Duration::from_secs(told)).heartbeat, Duration::from_secs(kept));
+        for (interval_secs, expected) in [(0, 1), (30, 30), (86_400, 600)] {
+            assert_eq!(sender(Duration::from_secs(interval_secs)).heartbeat, Duration::from_secs(expected));
         }
-        for (send_every_ms, kept) in [(0, 20), (500, 500), (u64::MAX, 600_000)] {
+        for (send_every_ms, expected) in [(0, 20), (500, 500), (u64::MAX, 600_000)] {
             let mut sender = sender(Duration::from_secs(30));
             let answer =
                 EventsAnswer { next_seq: 1, want: DesiredState::Run, inputs: 0, watched: false, send_every_ms };
             sender.handle_answer(&answer);
-            assert_eq!(sender.send_interval, Duration::from_millis(kept));
+            assert_eq!(sender.send_interval, Duration::from_millis(expected));
         }
     }
 

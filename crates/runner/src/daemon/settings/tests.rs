@@ -108,7 +108,7 @@ fn all_faults_are_reported_without_the_token() {
         &[("--slots", "13"), ("--capabilities", "command,gemini"), ("--isolation", "maybe")],
         &[("RUNNER_TOKEN", "pyt_secret"), ("RUNNER_NAME", "a b"), ("RUNNER_POLL_INTERVAL_MS", "soon")],
     );
-    let told = fault_text(&read);
+    let faults = fault_text(&read);
     for part in [
         "URL is missing",
         "--slots is 13",
@@ -118,9 +118,9 @@ fn all_faults_are_reported_without_the_token() {
         "`a b`",
         "soon",
     ] {
-        assert!(told.contains(part), "{part}: {told}");
+        assert!(faults.contains(part), "{part}: {faults}");
     }
-    assert!(!told.contains("secret") && read.rows.iter().all(|row| !row.value.contains("secret")));
+    assert!(!faults.contains("secret") && read.rows.iter().all(|row| !row.value.contains("secret")));
     assert_eq!(read.errors.iter().filter(|fault| fault.is_token_error).count(), 1);
 }
 
@@ -137,9 +137,9 @@ fn isolation_is_the_sandbox_when_unset() {
 
 #[test]
 fn missing_settings_name_their_variables() {
-    let told = fault_text(&read(&[], &[]));
+    let faults = fault_text(&read(&[], &[]));
     for part in ["PULLYARD_API_URL", "PULLYARD_RUNNER_TOKEN or RUNNER_TOKEN"] {
-        assert!(told.contains(part), "{part}: {told}");
+        assert!(faults.contains(part), "{part}: {faults}");
     }
 }
 
@@ -191,12 +191,12 @@ fn values_are_accepted_up_to_their_bounds() {
         ("--api-url", ["http://h", "https://h/x/"], ["https://", "http:///x"]),
         ("--isolation", ["none", "jail"], ["None", "lxc"]),
     ] {
-        let told = |value: &str| fault_text(&read(&[(flag, value)], &[])).contains(value);
+        let is_reported = |value: &str| fault_text(&read(&[(flag, value)], &[])).contains(value);
         for value in good {
-            assert!(!told(value), "{flag} {value}");
+            assert!(!is_reported(value), "{flag} {value}");
         }
         for value in bad {
-            assert!(told(value), "{flag} {value}");
+            assert!(is_reported(value), "{flag} {value}");
         }
     }
     assert!(parse_duration("1000000h").is_ok() && parse_duration("1000001").is_err());

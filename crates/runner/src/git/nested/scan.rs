@@ -92,12 +92,8 @@ fn partition_repositories(mut all: Vec<NestedRepository>) -> (Vec<ExcludedReposi
             continue;
         }
         match decide_action(copy, place) {
-            NestedAction::Exclude(what) => {
-                left_out.push(ExcludedRepository {
-                    folder: folder.to_owned(),
-                    kind: what,
-                    is_ignored: place.is_ignored,
-                });
+            NestedAction::Exclude(kind) => {
+                left_out.push(ExcludedRepository { folder: folder.to_owned(), kind, is_ignored: place.is_ignored });
             }
             NestedAction::CommitFiles => plain.push(git),
             NestedAction::Ignore => {}
@@ -248,7 +244,8 @@ mod tests {
             repository("made/tree", Some(Worktree), true),
             repository("a/copy", Some(Worktree), false),
         ]);
-        let left_out: Vec<_> = left_out.iter().map(|left| (left.folder.to_str().unwrap(), left.kind)).collect();
+        let left_out: Vec<_> =
+            left_out.iter().map(|repository| (repository.folder.to_str().unwrap(), repository.kind)).collect();
         assert_eq!(left_out, [("a", Clone), ("begun/copy", Clone), ("made/tree", Worktree)]);
         assert_eq!(plain, ["a.b/.git", "begun/.git"].map(PathBuf::from));
     }

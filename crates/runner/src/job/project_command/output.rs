@@ -63,24 +63,24 @@ mod tests {
     use crate::secrets::redact::Redactor;
 
     fn store_output(pieces: &[&str], most: usize) -> (String, bool) {
-        let mut kept = OutputBuffer::new(Redactor::new(["very-secret-words".to_owned()]).stream(), most);
-        pieces.iter().for_each(|piece| kept.push(piece.as_bytes()));
-        kept.finish()
+        let mut buffer = OutputBuffer::new(Redactor::new(["very-secret-words".to_owned()]).stream(), most);
+        pieces.iter().for_each(|piece| buffer.push(piece.as_bytes()));
+        buffer.finish()
     }
 
     #[test]
     fn long_output_keeps_its_beginning_and_end() {
-        let (said, truncated) = store_output(&["begin", &"x".repeat(10_000), "the end"], 40);
+        let (output, truncated) = store_output(&["begin", &"x".repeat(10_000), "the end"], 40);
         assert!(truncated);
-        assert_eq!(said, format!("begin{0}\n… [9972 bytes left out] …\n{1}the end", "x".repeat(15), "x".repeat(13)));
+        assert_eq!(output, format!("begin{0}\n… [9972 bytes left out] …\n{1}the end", "x".repeat(15), "x".repeat(13)));
         assert_eq!(store_output(&["zwölf ", "Boxkämpfer"], 30), ("zwölf Boxkämpfer".into(), false));
     }
 
     #[test]
     fn output_is_redacted_before_it_is_cut() {
-        let (said, truncated) = store_output(&["a very-sec", "ret-words b"], 4_096);
-        assert_eq!((said.as_str(), truncated), ("a [redacted] b", false));
-        let (said, _) = store_output(&["xxxx very-sec", "ret-words yyyy", &"z".repeat(100)], 24);
-        assert!(!said.contains("very") && !said.contains("secret"), "{said}");
+        let (output, truncated) = store_output(&["a very-sec", "ret-words b"], 4_096);
+        assert_eq!((output.as_str(), truncated), ("a [redacted] b", false));
+        let (output, _) = store_output(&["xxxx very-sec", "ret-words yyyy", &"z".repeat(100)], 24);
+        assert!(!output.contains("very") && !output.contains("secret"), "{output}");
     }
 }

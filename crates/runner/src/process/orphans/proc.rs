@@ -105,8 +105,8 @@ mod tests {
     #[test]
     fn only_a_missing_process_counts_as_gone() {
         let failed = |errno: Errno| ignore_gone(Err(io::Error::from_raw_os_error(errno as i32)));
-        for gone in [Errno::ENOENT, Errno::ESRCH] {
-            assert_eq!(failed(gone).unwrap(), None, "{gone}");
+        for errno in [Errno::ENOENT, Errno::ESRCH] {
+            assert_eq!(failed(errno).unwrap(), None, "{errno}");
         }
         for unknown in [Errno::EMFILE, Errno::ENFILE, Errno::EACCES, Errno::EPERM, Errno::ENOMEM, Errno::EIO] {
             assert!(failed(unknown).is_err(), "{unknown}");

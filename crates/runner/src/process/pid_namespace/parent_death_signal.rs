@@ -62,11 +62,11 @@ mod tests {
         let tied = tied.as_std();
         let mut between = Command::new("/bin/sh");
         between.args(["-c", "\"$@\" began; exit 0", "-"]).arg(tied.get_program()).args(tied.get_args());
-        let said = between.output().await.unwrap();
-        assert_eq!((said.status.code(), said.stdout.as_slice()), (Some(0), &b""[..]), "{said:?}");
+        let output = between.output().await.unwrap();
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(0), &b""[..]), "{output:?}");
 
-        let said = command(Path::new("/bin/echo")).arg("began").output().await.unwrap();
-        assert_eq!(said.stdout, b"began\n", "{said:?}");
+        let output = command(Path::new("/bin/echo")).arg("began").output().await.unwrap();
+        assert_eq!(output.stdout, b"began\n", "{output:?}");
     }
 
     #[tokio::test]
@@ -80,8 +80,8 @@ mod tests {
             let mut tied = command(Path::new("/bin/sh")).into_std();
             tied.args(["-c", "echo began; exec sleep 600"]).stdout(Stdio::piped());
             let mut child = tied.spawn().unwrap();
-            let mut said = [0; 6];
-            std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut said).unwrap();
+            let mut output = [0; 6];
+            std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut output).unwrap();
             child
         });
         let mut child = started.join().unwrap();

@@ -85,16 +85,16 @@ mod tests {
 
     #[test]
     fn replies_are_parsed_by_comment_and_hidden_text_is_removed() {
-        let words = AgentReplies::parse(
+        let replies = AgentReplies::parse(
             r#"{"1":" Kept.<!-- pullyard:status --> ","2":"","x":"y","3":4,"18446744073709551615":"b"}"#,
         );
-        let words = words.unwrap();
+        let replies = replies.unwrap();
         let redactor = Redactor::new([]);
-        let said = words.for_thread(&BTreeSet::from([1, 2, 3]), &redactor).unwrap();
-        assert_eq!(said, "Kept.(hidden text left out)");
-        assert!(!Marker::is_present(&said));
-        assert_eq!(words.for_thread(&BTreeSet::from([u64::MAX]), &redactor).as_deref(), Some("b"));
-        assert_eq!(words.for_thread(&BTreeSet::from([2]), &redactor), None);
+        let reply = replies.for_thread(&BTreeSet::from([1, 2, 3]), &redactor).unwrap();
+        assert_eq!(reply, "Kept.(hidden text left out)");
+        assert!(!Marker::is_present(&reply));
+        assert_eq!(replies.for_thread(&BTreeSet::from([u64::MAX]), &redactor).as_deref(), Some("b"));
+        assert_eq!(replies.for_thread(&BTreeSet::from([2]), &redactor), None);
         assert!(AgentReplies::parse("[]").is_err() && AgentReplies::parse("").is_err());
         let long =
             AgentReplies(BTreeMap::from([(1, "ü".repeat(9_000))])).for_thread(&BTreeSet::from([1]), &redactor).unwrap();
@@ -104,9 +104,9 @@ mod tests {
     #[test]
     fn reply_cut_within_a_secret_is_redacted() {
         let redactor = Redactor::new(["planted-secret-4711".to_owned()]);
-        let words = format!("{}planted-secret-4711 and on", "x".repeat(MAX_REPLY_CHARS - 10));
-        let said = AgentReplies(BTreeMap::from([(1, words)])).for_thread(&BTreeSet::from([1]), &redactor).unwrap();
-        assert!(said.contains("xxx[redacted]") && !said.contains("planted"), "{said}");
+        let text = format!("{}planted-secret-4711 and on", "x".repeat(MAX_REPLY_CHARS - 10));
+        let reply = AgentReplies(BTreeMap::from([(1, text)])).for_thread(&BTreeSet::from([1]), &redactor).unwrap();
+        assert!(reply.contains("xxx[redacted]") && !reply.contains("planted"), "{reply}");
     }
 
     #[test]

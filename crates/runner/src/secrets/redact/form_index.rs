@@ -146,7 +146,7 @@ fn max_length(form: &Form) -> usize {
     if form.breaks == LineBreaks::Never { form.bytes.len() } else { line_breaks::max_length(&form.bytes) }
 }
 
-fn bit_position(gram: [u8; GRAM], words: usize) -> (usize, u64) {
+fn bit_position(gram: [u8; GRAM], word_count: usize) -> (usize, u64) {
     let hash = u64::from(u32::from_le_bytes(gram)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-    (usize::try_from(hash >> 6).unwrap_or_default() & (words - 1), 1 << (hash & 63))
+    (usize::try_from(hash >> 6).unwrap_or_default() & (word_count - 1), 1 << (hash & 63))
 }

@@ -117,8 +117,8 @@ mod tests {
         assert_eq!(clean_lines(&texts)[1..], texts[1..]);
         let certificate = ["-----BEGIN CERTIFICATE-----", LINE];
         assert_eq!(clean_lines(&certificate), certificate);
-        let whole = format!("-----BEGIN PRIVATE KEY-----\n{LINE}\n-----END PRIVATE KEY-----");
-        assert_eq!(clean_lines(&[&whole, LINE]), [&whole, LINE], "a complete key is found by the redactor");
+        let key = format!("-----BEGIN PRIVATE KEY-----\n{LINE}\n-----END PRIVATE KEY-----");
+        assert_eq!(clean_lines(&[&key, LINE]), [&key, LINE], "a complete key is found by the redactor");
     }
 
     #[test]

@@ -235,8 +235,8 @@ fn match_shape(shape: &Shape, text: Text<'_>, begin: usize) -> Option<Candidate>
             length >= least
         }
         TokenBody::Pair(one, other) => {
-            let mut words = body.split(|byte| *byte == b'.').map(<[u8]>::len);
-            words.next().is_some_and(|length| length >= one) && words.next().is_some_and(|length| length >= other)
+            let mut lengths = body.split(|byte| *byte == b'.').map(<[u8]>::len);
+            lengths.next().is_some_and(|length| length >= one) && lengths.next().is_some_and(|length| length >= other)
         }
         TokenBody::WebToken => length >= 30 && body.iter().filter(|byte| **byte == b'.').count() >= 2,
         TokenBody::Pem => body.windows(11).any(|part| part == b"PRIVATE KEY"),

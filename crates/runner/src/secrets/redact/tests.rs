@@ -59,12 +59,12 @@ fn known_secret_is_found_in_base64_at_any_alignment() {
     for user in ["", "u", "us", "use", "user:"] {
         for rest in ["", "x", "xy", "xyz"] {
             let encoded = STANDARD.encode(format!("{user}{SECRET}{rest}"));
-            let said = format!("Authorization: Basic {encoded}");
-            let clean = redactor.redact_text(&said);
+            let text = format!("Authorization: Basic {encoded}");
+            let clean = redactor.redact_text(&text);
             assert!(clean.contains(MARK), "{user}|{rest}: {clean}");
             // The remainder has at most the bits that the secret shares with its neighbours.
-            let left = clean.replace(MARK, "");
-            assert!(left.len() <= said.len() - 20, "{user}|{rest}: {clean}");
+            let remainder = clean.replace(MARK, "");
+            assert!(remainder.len() <= text.len() - 20, "{user}|{rest}: {clean}");
         }
     }
 }
@@ -92,9 +92,9 @@ fn token_shapes_are_redacted() {
         "rnt_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
     ] {
         for (before, after) in [("", ""), ("token=", " and on"), ("\"", "\""), ("(", ").")] {
-            let said = format!("{before}{token}{after}");
-            let clean = redactor_for(&[]).redact_text(&said).into_owned();
-            assert!(clean.starts_with(&format!("{before}{MARK}")), "{said}: {clean}");
+            let text = format!("{before}{token}{after}");
+            let clean = redactor_for(&[]).redact_text(&text).into_owned();
+            assert!(clean.starts_with(&format!("{before}{MARK}")), "{text}: {clean}");
             assert!(!clean.contains(token.get(4..20).unwrap()), "{clean}");
         }
     }
@@ -239,13 +239,13 @@ fn secret_variables_are_recognized_by_name() {
 #[test]
 fn every_field_of_events_and_failures_is_redacted() {
     let redactor = redactor_for(&["the-secret"]);
-    let mut said = EventDraft::new(EventKind::ToolCall);
-    said.text = Some("a the-secret".into());
-    said.name = Some("the-secret".into());
-    said.path = Some("x/the-secret".into());
-    said.call = Some("the-secret".into());
-    said.data = Some(json!({ "the-secret": [{ "deep": "the-secret!" }, 5, null] }));
-    let clean = redactor.redact_draft(said);
+    let mut draft = EventDraft::new(EventKind::ToolCall);
+    draft.text = Some("a the-secret".into());
+    draft.name = Some("the-secret".into());
+    draft.path = Some("x/the-secret".into());
+    draft.call = Some("the-secret".into());
+    draft.data = Some(json!({ "the-secret": [{ "deep": "the-secret!" }, 5, null] }));
+    let clean = redactor.redact_draft(draft);
     assert!(!format!("{clean:?}").contains("the-secret"), "{clean:?}");
     assert_eq!(clean.data, Some(json!({ "[redacted]": [{ "deep": "[redacted]!" }, 5, null] })));
 
@@ -268,8 +268,8 @@ fn numeric_secret_is_redacted_in_json() {
 #[test]
 fn failure_quotes_the_last_line_without_secret_parts() {
     let redactor = redactor_for(&["the-secret"]);
-    let quoted = |words: &str| {
-        let last_words = words.to_owned();
+    let quoted = |text: &str| {
+        let last_words = text.to_owned();
         let failure = Failure::AgentFailed { agent: "a".into(), exit: "exit code 1".into(), last_words };
         let Failure::AgentFailed { last_words, .. } = redactor.redact_failure(failure).clipped() else {
             panic!("another failure")
@@ -288,8 +288,8 @@ fn stall_failure_quotes_the_last_line_redacted() {
     let redactor = redactor_for(&["the-secret"]);
     let texts =
         [("one\ntwo the-secret\n\n", "two [redacted]"), ("-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkq", MARK)];
-    for (said, expected) in texts {
-        let (limit, event) = (Span(600), said.to_owned());
+    for (text, expected) in texts {
+        let (limit, event) = (Span(600), text.to_owned());
         for failure in [Failure::Stalled { limit, event: event.clone() }, Failure::ProviderStalled { limit, event }] {
             match redactor.redact_failure(failure) {
                 Failure::Stalled { event, .. } | Failure::ProviderStalled { event, .. } => assert_eq!(event, expected),
@@ -328,8 +328,8 @@ fn cut_text_ends_without_the_start_of_a_secret() {
     for secret in ["the-secret", "ghp_0123456789abcdefghijABCDEFGHIJ012345"] {
         for cut in 0..secret.len() {
             let text = format!("{}{}", "x ".repeat(5_000), &secret[..cut]);
-            let left = String::from_utf8(redactor.redact_prefix(text.as_bytes())).unwrap();
-            assert!(left.len() > 5_000 && left.bytes().all(|byte| b"x ".contains(&byte)), "{secret} up to {cut}");
+            let prefix = String::from_utf8(redactor.redact_prefix(text.as_bytes())).unwrap();
+            assert!(prefix.len() > 5_000 && prefix.bytes().all(|byte| b"x ".contains(&byte)), "{secret} up to {cut}");
         }
     }
     let text = format!("the-secret {}", "x".repeat(5_000));
@@ -425,9 +425,9 @@ proptest! {
             from = cut;
         }
         out.extend(stream.finish());
-        let whole = redactor.redact_text(&text).into_owned();
-        prop_assert_eq!(String::from_utf8(out).unwrap(), whole.clone());
-        prop_assert!(!whole.contains("the-secret"));
+        let expected = redactor.redact_text(&text).into_owned();
+        prop_assert_eq!(String::from_utf8(out).unwrap(), expected.clone());
+        prop_assert!(!expected.contains("the-secret"));
     }
 }
 

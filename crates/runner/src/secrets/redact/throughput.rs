@@ -7,7 +7,7 @@ use std::time::Instant;
 /// Source code, which agents print most. Units: bytes.
 const TEXT_BYTES: usize = 16 * 1024 * 1024;
 
-fn print_throughput(what: &str, redactor: &Redactor, text: &str) {
+fn print_throughput(label: &str, redactor: &Redactor, text: &str) {
     let begun = Instant::now();
     let mut stream = redactor.stream();
     let mut out = 0;
@@ -20,7 +20,7 @@ fn print_throughput(what: &str, redactor: &Redactor, text: &str) {
     let lines = text.lines().map(|line| black_box(redactor.redact_text(line)).len()).sum::<usize>();
     let by_line = begun.elapsed();
     let rate = |took: std::time::Duration| text.len() as f64 / took.as_secs_f64() / 1e6;
-    println!("{what}: {:.0} MB/s in pieces of 64 KiB, {:.0} MB/s by lines", rate(streamed), rate(by_line));
+    println!("{label}: {:.0} MB/s in pieces of 64 KiB, {:.0} MB/s by lines", rate(streamed), rate(by_line));
     assert!(out > 0 && lines > 0);
 }
 

@@ -13,13 +13,13 @@ pub(crate) fn parse_url_credentials(value: &str) -> Vec<String> {
     for (at, begin) in value.match_indices("://") {
         let (scheme, rest) = (value.get(..at).unwrap_or_default(), value.get(at + begin.len()..).unwrap_or_default());
         let authority = rest.split(is_authority_end).next().unwrap_or_default();
-        let Some((who, _)) = authority.rsplit_once('@') else { continue };
-        let (user, password) = who.split_once(':').unwrap_or((who, ""));
+        let Some((user_info, _)) = authority.rsplit_once('@') else { continue };
+        let (user, password) = user_info.split_once(':').unwrap_or((user_info, ""));
         let secrets = match password {
             "" | TOKEN_USER_PASSWORD if is_http(scheme) && user.len() >= SHORTEST_TOKEN => vec![user],
             "" | TOKEN_USER_PASSWORD => continue,
             _ if password == user || COMMON_PASSWORDS.contains(&password) => continue,
-            _ => vec![password, who],
+            _ => vec![password, user_info],
         };
         for secret in secrets {
             credentials.push(secret.to_owned());

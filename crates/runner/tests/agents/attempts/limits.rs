@@ -69,8 +69,8 @@ async fn turn_limit_counts_codex_calls_without_event_lines() {
     let failure = stage.run_to_failure().await;
     assert_eq!(failure.code(), "turn_limit", "{failure:?}");
     // A busy machine may let one more request out.
-    let asked = stage.model.model_calls().len();
-    assert!((2..=3).contains(&asked), "{asked}");
+    let call_count = stage.model.model_calls().len();
+    assert!((2..=3).contains(&call_count), "{call_count}");
     stage.check_end();
 }
 

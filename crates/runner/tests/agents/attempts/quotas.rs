@@ -47,9 +47,9 @@ async fn exhausted_subscription_reports_reset_time_from_headers() {
         .with_header("anthropic-ratelimit-unified-representative-claim", "five_hour")
         .with_header("anthropic-ratelimit-unified-reset", resets_at.as_str());
     stage.model.set_repeating_step(refusal);
-    let (failure, asked) = check(&stage, |command| set_token_env(&stage, command)).await;
+    let (failure, call_count) = check(&stage, |command| set_token_env(&stage, command)).await;
     assert_eq!(failure, Failure::AgentQuota { time: Until(Some(reset_time())) });
-    assert_eq!((asked, stage.world.api.only_finish().work.unwrap().starts), (1, 1));
+    assert_eq!((call_count, stage.world.api.only_finish().work.unwrap().starts), (1, 1));
     stage.check_end();
 }
 
@@ -68,7 +68,7 @@ async fn exhausted_codex_subscription_reports_its_reset_time() {
         // The runner's local time differs from UTC.
         command.env("TZ", "America/New_York");
     };
-    let (failure, asked) = check(&machine.fixture, equip).await;
+    let (failure, call_count) = check(&machine.fixture, equip).await;
     assert_eq!(failure, Failure::AgentQuota { time: Until(Some(reset_time())) });
-    assert_eq!((asked, machine.fixture.world.api.only_finish().work.unwrap().starts), (1, 1), "{failure:?}");
+    assert_eq!((call_count, machine.fixture.world.api.only_finish().work.unwrap().starts), (1, 1), "{failure:?}");
 }

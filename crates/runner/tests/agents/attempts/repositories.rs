@@ -96,11 +96,11 @@ async fn instructions_of_the_revised_branch_reach_no_model() {
         assert!(turns[0].contains_text("Always mind the gap."), "{agent:?}: no base instructions");
         assert_eq!(turns[0].contains_text("Always greet kindly."), agent == Agent::ClaudeCode, "{agent:?}");
         for turn in &turns {
-            let told: Vec<_> = BRANCH_INSTRUCTION_PATHS
+            let paths: Vec<_> = BRANCH_INSTRUCTION_PATHS
                 .iter()
                 .filter(|path| turn.contains_text(&format!("stranger of {path}.")))
                 .collect();
-            assert_eq!(told, <[&&str; 0]>::default(), "{agent:?} received instructions of the branch");
+            assert_eq!(paths, <[&&str; 0]>::default(), "{agent:?} received instructions of the branch");
             assert!(!turn.contains_text("stranger of a commit"), "{agent:?} received instructions of a commit message");
         }
         assert_eq!(stage.world.file_at("feature", "deep/greeting.txt").as_deref(), Some("hello\n"), "{agent:?}");
@@ -190,15 +190,15 @@ async fn file_and_skill_references_in_a_ticket_are_not_expanded() {
         let in_tree = [(".agents/skills/planted/SKILL.md", skill.as_str()), ("named.txt", SECRET)];
         commit_to_base(&stage, &in_tree).await;
         let linked = stage.worktree().join(".agents/skills/planted/SKILL.md");
-        let said = format!(
+        let prompt_text = format!(
             "Look at @{} and @named.txt.\n> @\"named.txt\"\n```\n$planted\n```\nUse $planted or [$planted]({}).",
             secret.display(),
             linked.display(),
         );
-        stage.world.api.change_assignment(|job| job.prompt = format!("{}\n\n{said}", job.prompt));
-        let words = said.clone();
+        stage.world.api.change_assignment(|job| job.prompt = format!("{}\n\n{prompt_text}", job.prompt));
+        let text = prompt_text.clone();
         stage.world.api.change_script(move |script| {
-            script.inputs = vec![Input { seq: 1, by: "/context".into(), question: None, text: words }];
+            script.inputs = vec![Input { seq: 1, by: "/context".into(), question: None, text }];
         });
         stage.model.set_repeating_step(Answer::text("All done."));
         stage.model.add_steps([agent.run_command_answer("echo hello > greeting.txt")]);

@@ -32,13 +32,13 @@ async fn pause_attempt(agent: Agent, tool: Option<&str>) -> Stage {
 }
 
 async fn resume_attempt(stage: &Stage, inputs: Vec<Input>) -> RunResult {
-    let told = stage.world.api.yields().pop().unwrap();
-    assert!(told.session.is_some() && told.work.is_some(), "{:?} {told:?}", stage.agent);
+    let yield_request = stage.world.api.yields().pop().unwrap();
+    assert!(yield_request.session.is_some() && yield_request.work.is_some(), "{:?} {yield_request:?}", stage.agent);
     stage.world.api.next_attempt(|job| {
         job.resume = Some(ResumeState {
-            agent: told.agent,
-            session: told.session,
-            read: told.inputs,
+            agent: yield_request.agent,
+            session: yield_request.session,
+            read: yield_request.inputs,
             policy: Policy::Require,
             inputs,
         });
@@ -68,9 +68,9 @@ async fn paused_agent_resumes_its_session_on_another_machine() {
                 assert_eq!(stage.world.file_at(BRANCH, file).as_deref(), Some(expected), "{agent:?} {file}");
             }
             let turns = stage.model.model_calls();
-            let told = &turns[before];
-            for words in ["Write a greeting.", "half.txt", "You were stopped", "Your work folder is"] {
-                assert!(told.contains_text(words), "{agent:?}: the request lacks `{words}`");
+            let request = &turns[before];
+            for text in ["Write a greeting.", "half.txt", "You were stopped", "Your work folder is"] {
+                assert!(request.contains_text(text), "{agent:?}: the request lacks `{text}`");
             }
             let work = finish.work.unwrap();
             assert_eq!((work.session, work.starts, work.turns), (session, 1, 2), "{agent:?}");
@@ -91,8 +91,12 @@ async fn agent_question_file_is_answered_in_its_session() {
         stage.model.add_steps([agent.run_command_answer(asks), Answer::text("I wait for the answer.")]);
         let ran = wait_for_exit(stage.start()).await;
         assert_eq!(ran.code, Some(0), "{agent:?} {}", ran.log);
-        let [told] = stage.world.api.yields().try_into().unwrap();
-        assert_eq!((told.outcome, told.question.as_deref()), (YieldReason::Asks, Some("Which language?")), "{agent:?}");
+        let [yield_request] = stage.world.api.yields().try_into().unwrap();
+        assert_eq!(
+            (yield_request.outcome, yield_request.question.as_deref()),
+            (YieldReason::Asks, Some("Which language?")),
+            "{agent:?}"
+        );
         let before = stage.model.model_calls().len();
         stage.model.set_repeating_step(Answer::text("All done."));
         let question = Some("Which language?".into());
@@ -116,8 +120,8 @@ async fn stored_session_contains_no_key() {
         let stage = pause_attempt(agent, None).await;
         // A tool printed the model's key, so the session contains it.
         assert!(stage.model.model_calls().last().unwrap().contains_text(KEY), "{agent:?}");
-        let kept = stage.world.api.bucket_object("checkpoint.tar.zst").unwrap();
-        let all = zstd::decode_all(kept.as_slice()).unwrap();
+        let archive = stage.world.api.bucket_object("checkpoint.tar.zst").unwrap();
+        let all = zstd::decode_all(archive.as_slice()).unwrap();
         let text = String::from_utf8_lossy(&all);
         assert!(text.contains("half.txt") && text.contains("[redacted]"), "{agent:?}");
         for never in [KEY, "auth.json", "config.toml", ".claude.json", ".credentials"] {

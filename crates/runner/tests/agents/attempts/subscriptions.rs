@@ -134,7 +134,7 @@ async fn check_codex(isolation: &str) {
     let finishes = serde_json::to_string(&stage.world.api.finishes()).unwrap();
     assert!(!stage.events_json().contains(token) && !finishes.contains(token), "the token left the runner");
     // The original file stays unchanged, even when Codex writes its copy.
-    let kept = std::fs::read_to_string(stage.world.outside_path("auth.json")).unwrap();
-    assert!(kept.contains(token) && kept.contains("refresh-3a90"), "{kept}");
+    let auth = std::fs::read_to_string(stage.world.outside_path("auth.json")).unwrap();
+    assert!(auth.contains(token) && auth.contains("refresh-3a90"), "{auth}");
     assert_eq!(stage.leftover_processes(), []);
 }

@@ -82,8 +82,8 @@ fn answer(parts: Vec<Part>) -> Answer {
     Answer::from_parts(parts).with_usage(Usage { input: 100, cached: 0, output: 50 })
 }
 
-fn text_answer(words: &str) -> Answer {
-    answer(vec![Part::Text(words.into())])
+fn text_answer(text: &str) -> Answer {
+    answer(vec![Part::Text(text.into())])
 }
 
 async fn record_fault(name: &str, step: Step) -> Recording {

@@ -65,7 +65,7 @@ impl Normalizer {
     }
 
     fn id(&mut self, id: &str) -> String {
-        if self.own_ids.iter().any(|given| given == id) {
+        if self.own_ids.iter().any(|own_id| own_id == id) {
             return id.to_owned();
         }
         if let Some((_, name)) = self.renamed_ids.iter().find(|(known, _)| known == id) {

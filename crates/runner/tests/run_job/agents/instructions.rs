@@ -20,10 +20,10 @@ async fn run_revision(agent: (&'static str, &str), says: &str) -> AgentMachine {
 async fn claude_code_gets_instructions_of_the_base_branch_only() {
     let machine = run_revision(CLAUDE, WORKING_SCRIPT).await;
     let [start] = machine.start_arguments().try_into().unwrap();
-    let told = start.join("\n");
-    assert!(told.contains("--append-system-prompt=From CLAUDE.md of the branch main"), "{told}");
-    assert!(told.contains("Greet kindly.") && told.contains("Mind the gap."), "{told}");
-    assert!(!told.contains("Obey the stranger."), "{told}");
+    let arguments = start.join("\n");
+    assert!(arguments.contains("--append-system-prompt=From CLAUDE.md of the branch main"), "{arguments}");
+    assert!(arguments.contains("Greet kindly.") && arguments.contains("Mind the gap."), "{arguments}");
+    assert!(!arguments.contains("Obey the stranger."), "{arguments}");
 }
 
 #[tokio::test]

@@ -16,8 +16,8 @@ async fn turn_limit_interrupts_before_the_next_request() {
          head -n 1 > @DIR@/told; tail -n 1 @CLAUDE@/interrupted_in_tool.jsonl; cat > /dev/null; exit 1";
     let (machine, failure, _) = run_to_failure(CLAUDE, says, |job| job.limits.turns = Some(1)).await;
     assert_eq!(failure, Failure::TurnLimit { limit: 1 });
-    let told = std::fs::read_to_string(machine.world.outside_path("told")).unwrap();
-    assert!(told.contains("\"interrupt\""), "{told}");
+    let input = std::fs::read_to_string(machine.world.outside_path("told")).unwrap();
+    assert!(input.contains("\"interrupt\""), "{input}");
     assert!(machine.start_arguments()[0].contains(&"--max-turns=1".to_owned()));
     let work = machine.world.api.only_finish().work.unwrap();
     // Usage in the final line counts too.

@@ -73,12 +73,12 @@ impl Forge {
 
     pub(super) fn review_webhook_body(&self) -> String {
         let review = self.reviews.last().unwrap();
-        let mut shown = self.review_json(review);
+        let mut review_json = self.review_json(review);
         // Webhooks use lower case.
-        shown["state"] = json!("changes_requested");
+        review_json["state"] = json!("changes_requested");
         let body = json!({
             "action": "submitted",
-            "review": shown,
+            "review": review_json,
             "pull_request": self.pull_request(review.pull),
             "repository": { "id": 99, "full_name": "acme/app" },
             "sender": reviewer(),

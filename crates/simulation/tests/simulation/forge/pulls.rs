@@ -78,9 +78,9 @@ impl Forge {
         }
         self.state_changes += 1;
         let name = format!("turn-{}", self.state_changes);
-        let told = Webhook { name, event: "pull_request", body: self.pull_request_webhook_body(number, action) };
+        let webhook = Webhook { name, event: "pull_request", body: self.pull_request_webhook_body(number, action) };
         let times = delivery_count(twice, lost, dice);
-        self.pending_webhooks.extend(std::iter::repeat_n(told, times));
+        self.pending_webhooks.extend(std::iter::repeat_n(webhook, times));
         Some(format!("pull request {number} is {}, told {times} times", state.display_name()))
     }
 }

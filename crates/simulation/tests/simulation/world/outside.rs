@@ -13,40 +13,41 @@ impl World {
     pub(crate) async fn send_ticket_event(&mut self) {
         let (number, ask) = self.tool.take_event(setup::ADMIN, &mut self.rng);
         let invocation = self.control_plane.call_api(&ask);
-        let what = format!("tickets: {}", ask.body["event_id"].as_str().unwrap_or_default());
-        self.start(invocation, Caller::TicketTool(number), what).await;
+        let label = format!("tickets: {}", ask.body["event_id"].as_str().unwrap_or_default());
+        self.start(invocation, Caller::TicketTool(number), label).await;
     }
 
     pub(crate) fn review(&mut self) {
         let (now, Profile { repeats: twice, reviews_lost, .. }) = (self.now(), self.fault_profile);
         let dice = &mut self.rng;
-        let said = self.gate.cloud(|cloud| cloud.forge.review(now, twice.max(20), reviews_lost, dice));
+        let message = self.gate.cloud(|cloud| cloud.forge.review(now, twice.max(20), reviews_lost, dice));
         self.tally.add("reviews");
-        self.trace.record(now, said);
+        self.trace.record(now, message);
     }
 
     pub(crate) fn change_pull_request(&mut self) {
         let (now, Profile { repeats: twice, reviews_lost, .. }) = (self.now(), self.fault_profile);
         let dice = &mut self.rng;
-        if let Some(said) = self.gate.cloud(|cloud| cloud.forge.change_state(now, twice.max(20), reviews_lost, dice)) {
+        if let Some(message) = self.gate.cloud(|cloud| cloud.forge.change_state(now, twice.max(20), reviews_lost, dice))
+        {
             self.tally.add("closed or reopened");
-            self.trace.record(now, said);
+            self.trace.record(now, message);
         }
     }
 
     pub(crate) async fn send_webhook(&mut self) {
         let dice = &mut self.rng;
-        let told = self.gate.cloud(|cloud| cloud.forge.take_webhook(dice));
-        let what = format!("webhook: {}", told.name);
-        let invocation = self.control_plane.deliver(told);
-        self.start(invocation, Caller::Forge, what).await;
+        let webhook = self.gate.cloud(|cloud| cloud.forge.take_webhook(dice));
+        let label = format!("webhook: {}", webhook.name);
+        let invocation = self.control_plane.deliver(webhook);
+        self.start(invocation, Caller::Forge, label).await;
     }
 
     pub(crate) async fn send_user_request(&mut self, ask: ApiCall) {
         self.maybe_repeat_later(&ask);
         let invocation = self.control_plane.call_api(&ask);
-        let what = format!("api: a person asks {}", ask.path);
-        self.start(invocation, Caller::User(ask), what).await;
+        let label = format!("api: a person asks {}", ask.path);
+        self.start(invocation, Caller::User(ask), label).await;
     }
 
     pub(crate) async fn send_delayed_repeat(&mut self, at: usize) {
@@ -77,10 +78,10 @@ impl World {
         }
         if !messages.is_empty() {
             let ids = messages.iter().map(|message| message.id).collect();
-            let what =
+            let label =
                 format!("{queue:?} of {}", messages.iter().map(|it| it.body.as_str()).collect::<Vec<_>>().join(" "));
             let invocation = self.control_plane.batch(queue, &messages);
-            self.start(invocation, Caller::Messages(ids), what).await;
+            self.start(invocation, Caller::Messages(ids), label).await;
         }
     }
 
@@ -97,9 +98,9 @@ impl World {
         if lost {
             return self.trace.record(self.now(), format!("a stop is never told: {}", event["detail"]["taskArn"]));
         }
-        let what = format!("tasks: {} stopped", event["detail"]["taskArn"]);
+        let label = format!("tasks: {} stopped", event["detail"]["taskArn"]);
         let invocation = self.control_plane.task_event(&event);
-        self.start(invocation, Caller::Event(event), what).await;
+        self.start(invocation, Caller::Event(event), label).await;
     }
 
     /// Advances a task: its container starts, fails to start, or dies.
@@ -192,10 +193,10 @@ impl World {
         let jobs: Vec<_> = mine.map(|attempt| attempt.job.clone()).collect();
         let daemon = &mut self.daemons[at];
         let Some(ask) = daemon.next_call(hand, &jobs, now) else { return false };
-        let (what, of) = (format!("api: {} {}", daemon.name, ask.path), daemon.incarnation());
+        let (label, of) = (format!("api: {} {}", daemon.name, ask.path), daemon.incarnation());
         self.maybe_repeat_later(&ask);
         let invocation = self.control_plane.call_api(&ask);
-        self.start(invocation, Caller::Daemon(at, hand, of), what).await;
+        self.start(invocation, Caller::Daemon(at, hand, of), label).await;
         true
     }
 }

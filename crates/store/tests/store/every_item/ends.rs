@@ -8,12 +8,12 @@ use crate::world::{World, failed_end, prepare_requeue};
 use pullyard_store::{Error, SuspensionWrite};
 
 fn end_in_form(ending: &EndingJob, [with_ticket, charged, with_link]: [bool; 3]) -> JobEnd<'_> {
-    let whole = ending.request();
+    let end = ending.request();
     JobEnd {
-        ticket: whole.ticket.filter(|_| with_ticket),
-        refund: whole.refund.filter(|_| charged),
-        pull_request: whole.pull_request.filter(|_| with_link),
-        ..whole
+        ticket: end.ticket.filter(|_| with_ticket),
+        refund: end.refund.filter(|_| charged),
+        pull_request: end.pull_request.filter(|_| with_link),
+        ..end
     }
 }
 
@@ -45,9 +45,9 @@ async fn end_of_an_unclaimed_job_is_refused_by_each_changed_item() {
     for [with_ticket, charged] in forms() {
         let prepare = async || {
             let world = World::new().await;
-            let whole = FullTrigger::of(&world).await;
-            world.expect_applied(whole.write(&world)).await;
-            let job = world.job(&whole.job).await;
+            let trigger = FullTrigger::of(&world).await;
+            world.expect_applied(trigger.write(&world)).await;
+            let job = world.job(&trigger.job).await;
             let ending = world.prepare_end(&job, failed_end(), at(180)).await;
             (world, ending)
         };
@@ -101,9 +101,9 @@ async fn job_loss_needs_a_valid_runner_proof_in_every_form() {
                 let job = job_on_runner(&world).await;
                 let runner = world.runner(&sample::runner("kite", 2)).await;
                 let proof = if silent {
-                    let gone = marked_offline(&runner);
-                    world.expect_applied(world.store.mark_offline(&runner, &gone)).await;
-                    RunnerCondition::Offline { epoch: gone.epoch }
+                    let offline = marked_offline(&runner);
+                    world.expect_applied(world.store.mark_offline(&runner, &offline)).await;
+                    RunnerCondition::Offline { epoch: offline.epoch }
                 } else {
                     RunnerCondition::LastHeartbeat { epoch: runner.epoch, at: runner.last_heartbeat }
                 };

@@ -36,18 +36,18 @@ pub(super) fn text(text: &str) -> AttributeValue {
 
 async fn create_job(
     world: &World,
-    (whole, linked): &(FullTrigger, PullRequest),
+    (full_trigger, linked): &(FullTrigger, PullRequest),
     budget: &Budget,
-    [with_ticket, with_entry, with_link, charged, asked]: [bool; 5],
+    [with_ticket, with_entry, with_link, charged, with_request]: [bool; 5],
 ) -> Result<Write, Error> {
-    let charge = budget.charge(&whole.job);
+    let charge = budget.charge(&full_trigger.job);
     let trigger = JobCreation {
-        job: &whole.job,
-        ticket: with_ticket.then_some(&whole.ticket),
-        delivery: with_entry.then_some(&whole.delivery),
+        job: &full_trigger.job,
+        ticket: with_ticket.then_some(&full_trigger.ticket),
+        delivery: with_entry.then_some(&full_trigger.delivery),
         pull_request: with_link.then_some(linked),
         charge: charge.as_ref().filter(|_| charged),
-        request: asked.then_some(&whole.request),
+        request: with_request.then_some(&full_trigger.request),
     };
     world.store.create_job(&trigger).await
 }
@@ -107,7 +107,7 @@ impl NewTicket {
     }
 
     async fn write(&self, world: &World, budget: &Budget, form: [bool; 3]) -> Result<Write, Error> {
-        let [with_job, charged, asked] = form;
+        let [with_job, charged, with_request] = form;
         let charge = budget.charge(&self.job);
         let written = TicketCreation {
             ticket: &self.ticket,
@@ -115,7 +115,7 @@ impl NewTicket {
             delivery: &self.delivery,
             job: with_job.then_some(&self.job),
             charge: charge.as_ref().filter(|_| charged),
-            request: asked.then_some(&self.request),
+            request: with_request.then_some(&self.request),
         };
         world.store.create_ticket(&written).await
     }
@@ -146,7 +146,7 @@ async fn ticket_creation_ignores_obsolete_items() {
 async fn text_replacement_is_refused_by_each_changed_item() {
     let (project, ticket) = (sample::project(), sample::ticket_key("APP-1"));
     let (delivery, request) = (sample::accepted_decision(&sample::job("one")), sample::request("one", at(0)));
-    for [was_there, asked] in forms() {
+    for [was_there, with_request] in forms() {
         let prepare = async || {
             let world = World::new().await;
             if was_there {
@@ -163,11 +163,11 @@ async fn text_replacement_is_refused_by_each_changed_item() {
                 text: &text,
                 previous: seen.as_ref(),
                 delivery: &delivery,
-                request: asked.then_some(&request),
+                request: with_request.then_some(&request),
             };
             world.store.replace_text(&edited).await
         };
-        check(prepare, write, (2 + usize::from(asked), &[])).await;
+        check(prepare, write, (2 + usize::from(with_request), &[])).await;
         let (world, seen) = prepare().await;
         prepare_room(&world, Some(&delivery), &request).await;
         world.expect_applied(write(&world, &seen)).await;

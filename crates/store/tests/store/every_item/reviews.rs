@@ -99,7 +99,7 @@ impl EarlierState {
 #[tokio::test]
 async fn waiting_review_is_refused_by_each_changed_item() {
     for was in [EarlierState::Unknown, EarlierState::Refused, EarlierState::Started] {
-        for told in [false, true] {
+        for with_delivery in [false, true] {
             let had = sample::job_id("j1");
             let prepare = async || {
                 let (world, job) = World::with_running_job().await;
@@ -111,7 +111,7 @@ async fn waiting_review_is_refused_by_each_changed_item() {
             let write = async |world: &World, job: &JobId, waits: &Review| {
                 let wait = ReviewWait {
                     from: matches!(was, EarlierState::Started).then_some(&had),
-                    delivery: told.then_some(&says_so),
+                    delivery: with_delivery.then_some(&says_so),
                     ..wait_request(waits, &says_so, job)
                 };
                 world.store.wait_for_job(&wait).await
@@ -126,7 +126,7 @@ async fn waiting_review_is_refused_by_each_changed_item() {
             world.expect_refused(write(&world, &job, &review)).await;
             world.client.put_item().table_name(&world.table).set_item(Some(ticket)).send().await.unwrap();
             world.expect_applied(write(&world, &job, &review)).await;
-            if told {
+            if with_delivery {
                 let (world, job, review) = prepare().await;
                 let last = Reason::Accepted { job: job.clone() };
                 world.expect_applied(world.store.record_delivery(&ledger_entry("r1", last))).await;
@@ -135,7 +135,7 @@ async fn waiting_review_is_refused_by_each_changed_item() {
             for at in 0..2 {
                 let (world, job, review) = prepare().await;
                 if was.change(&world, at).await {
-                    println!("{was:?}, {told}, {at}");
+                    println!("{was:?}, {with_delivery}, {at}");
                     world.expect_refused(write(&world, &job, &review)).await;
                 }
             }

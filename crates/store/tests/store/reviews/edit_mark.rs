@@ -29,20 +29,20 @@ async fn review_is_marked_as_edited_only_for_its_project() {
     assert!(edited().await);
 }
 
-async fn check_mark_survives(what: &str, write: impl AsyncFn(&World, &Review) -> Write) {
+async fn check_mark_survives(case: &str, write: impl AsyncFn(&World, &Review) -> Write) {
     let world = World::with_linked().await;
     world.remember_reviews(&["r1"]).await;
-    if what != "settled" {
+    if case != "settled" {
         world.expect_applied(world.conclude("r1", Conclusion::Refused(closed_reason()))).await;
         world.expect_applied(world.store.refuse_review(&waiting_review("r1"), &refused_state())).await;
     }
     let read = world.store.load_review(&pull_request_id(), &review_id("r1")).await.unwrap().unwrap();
     assert!(!read.edited);
     world.expect_applied(world.store.update_edited_review(&pull_request_id(), &read.id, &read.project)).await;
-    assert_eq!(write(&world, &read).await, Write::Applied, "{what}");
+    assert_eq!(write(&world, &read).await, Write::Applied, "{case}");
     let stored = world.store.load_review(&pull_request_id(), &read.id).await.unwrap().unwrap();
-    assert!(stored.edited, "{what}");
-    assert_ne!(stored.state, read.state, "{what}");
+    assert!(stored.edited, "{case}");
+    assert_ne!(stored.state, read.state, "{case}");
 }
 
 #[tokio::test]

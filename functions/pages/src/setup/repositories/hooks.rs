@@ -129,17 +129,17 @@ fn list_facts(view: &HookView) -> Vec<(&'static str, SafeText)> {
 
 fn describe_recovery(repositories: u64, query: &HookQuery) -> String {
     let searched = if repositories == 1 { "1 repository".to_owned() } else { format!("{repositories} repositories") };
-    let mut said = format!("Searched {searched} and found {}.", format_count(query.reviews, "missed review"));
+    let mut sentence = format!("Searched {searched} and found {}.", format_count(query.reviews, "missed review"));
     if query.waiting > 0 {
-        said.push_str(&format!(" The search of {} more follows within minutes.", query.waiting));
+        sentence.push_str(&format!(" The search of {} more follows within minutes.", query.waiting));
     }
     if query.problems > 0 {
-        said.push_str(&format!(
+        sentence.push_str(&format!(
             " It met {}; the Repositories page shows the newest.",
             format_count(query.problems, "error")
         ));
     }
-    said
+    sentence
 }
 
 pub(super) async fn repair(visit: PageContext, Path(name): Path<HookName>) -> Result<Response, Fault> {

@@ -131,10 +131,10 @@ async fn install_checked(visit: &PageContext, project: &Project, form: &InstallF
     };
     let name = non_empty(&form.name).map_or_else(|| HookName::derive(&subject), |name| name.parse());
     let name = name.map_err(|bad| FormFault::at("name", bad.0))?;
-    let taken = || FormFault::at("name", &format!("another webhook is named {name}; choose another name"));
+    let name_fault = || FormFault::at("name", &format!("another webhook is named {name}; choose another name"));
     let existing = visit.ctx.store.load_hook(&name).await.map_err(Fault::from)?;
     if existing.is_some_and(|hook| !visit.may_manage_hook(&hook)) {
-        return Err(taken());
+        return Err(name_fault());
     }
     let new = NewHook {
         name: name.clone(),
@@ -145,7 +145,7 @@ async fn install_checked(visit: &PageContext, project: &Project, form: &InstallF
         is_manual: form.by_hand.is_some(),
     };
     match install_hook(&visit.ctx, &new).await {
-        Err(Error::NameTaken { .. }) => Err(taken()),
+        Err(Error::NameTaken { .. }) => Err(name_fault()),
         Err(Error::NotFound { what: "integration", name }) => {
             Err(FormFault::at("integration", &format!("there is no connection {name}")))
         }

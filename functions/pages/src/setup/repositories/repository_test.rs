@@ -67,9 +67,9 @@ pub(in crate::setup) fn list_features(result: RepositoryTestResult) -> Vec<Featu
     let row = |(row, status): (&'static control::FeatureRow, FeatureStatus)| {
         let (state, note) = match status {
             FeatureStatus::Works => (WORKS, None),
-            FeatureStatus::Missing(what) => (MISSING, Some(line(&what))),
-            FeatureStatus::Unknown(what) => (UNKNOWN, Some(line(&what))),
-            FeatureStatus::NotNeeded(why) => (NOT_NEEDED, Some(line(why))),
+            FeatureStatus::Missing(detail) => (MISSING, Some(line(&detail))),
+            FeatureStatus::Unknown(detail) => (UNKNOWN, Some(line(&detail))),
+            FeatureStatus::NotNeeded(reason) => (NOT_NEEDED, Some(line(reason))),
         };
         let permissions = row.permissions.iter().map(|(name, level)| format!("{name}: {}", level.code()));
         FeatureRow { state, what: row.description, permissions: permissions.collect::<Vec<_>>().join(", "), note }

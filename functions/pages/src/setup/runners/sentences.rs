@@ -48,7 +48,7 @@ pub(super) fn format_forecast(forecast: &LossForecast) -> String {
         (failed, "will fail"),
         (pushing, "may complete, because its push has begun"),
     ];
-    let parts = parts.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", count(n)));
+    let parts = parts.into_iter().filter(|(n, _)| *n > 0).map(|(n, outcome)| format!("{} {outcome}", count(n)));
     let sentence = parts.collect::<Vec<_>>().join("; ");
     if sentence.is_empty() { "It is running no job".to_owned() } else { sentence }
 }

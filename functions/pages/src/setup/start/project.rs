@@ -65,6 +65,6 @@ async fn create_project(visit: &PageContext, form: &ProjectForm) -> Result<Proje
 /// `Web shop` becomes `web-shop`.
 fn slug(name: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { ' ' };
-    let words: String = name.chars().map(plain).collect();
-    words.split_whitespace().collect::<Vec<_>>().join("-")
+    let text: String = name.chars().map(plain).collect();
+    text.split_whitespace().collect::<Vec<_>>().join("-")
 }

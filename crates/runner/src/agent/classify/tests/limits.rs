@@ -7,7 +7,7 @@ fn reached_limit_yields_to_more_specific_causes() {
     let reached = "You've reached your Fable 5 limit";
     let spent = "You've reached your spending limit, add credits";
     let a_minute = "You've reached your limit of 50 requests per minute";
-    for (status, mark, words, expected) in [
+    for (status, mark, message, expected) in [
         (None, None, reached, "agent_quota"),
         (Some(429), None, reached, "agent_quota"),
         (Some(429), Some("rate_limit"), reached, "agent_quota"),
@@ -25,14 +25,14 @@ fn reached_limit_yields_to_more_specific_causes() {
         (None, None, "You've reached your rate limit", "slow_down"),
     ] {
         let marks = mark.map(String::from).into_iter().collect();
-        let end_report = EndReport { status, codes: marks, message: words.into(), ..EndReport::default() };
-        assert_eq!(verdict_code(&end_report), expected, "{status:?} {mark:?} {words}");
+        let end_report = EndReport { status, codes: marks, message: message.into(), ..EndReport::default() };
+        assert_eq!(verdict_code(&end_report), expected, "{status:?} {mark:?} {message}");
     }
 }
 
 #[test]
 fn every_known_wording_of_a_limit_is_recognized() {
-    for words in [
+    for message in [
         "You've hit your limit",
         "You've hit your session limit · resets 3pm",
         "You've hit your weekly limit",
@@ -50,25 +50,25 @@ fn every_known_wording_of_a_limit_is_recognized() {
         "Weekly limit reached · resets 10am (Asia/Seoul) · /upgrade to Max",
         "You've reached your Fable 5 limit. Run /usage-credits to continue or switch models.",
     ] {
-        assert_eq!(verdict_code_of_text(words), "agent_quota", "{words}");
+        assert_eq!(verdict_code_of_text(message), "agent_quota", "{message}");
     }
-    for words in ["You've hit your head", "No limit, but you've hit your head", "You hit your head.\nNo limit."] {
-        assert_eq!(verdict_code_of_text(words), "agent_failed", "{words}");
+    for message in ["You've hit your head", "No limit, but you've hit your head", "You hit your head.\nNo limit."] {
+        assert_eq!(verdict_code_of_text(message), "agent_failed", "{message}");
     }
     // A limit per minute ends before a job would wait for it.
-    for words in [
+    for message in [
         "You have reached your rate limit",
         "Rate limit reached for gpt-5 in organization org-1 on tokens per min. Please try again in 1.2s.",
         "This request would exceed your organization's rate limit of 50,000 input tokens per minute",
     ] {
-        assert_eq!(verdict_code_of_text(words), "slow_down", "{words}");
+        assert_eq!(verdict_code_of_text(message), "slow_down", "{message}");
     }
 }
 
 #[test]
 fn codex_limit_ends_at_the_time_in_its_message() {
     // The current time is 10:00.
-    for (said, end) in [
+    for (message, end) in [
         ("You've hit your usage limit. Try again at 3:05 PM.", "2026-11-21T15:05:00Z"),
         (
             "You’ve hit your usage limit. Visit https://chatgpt.com/codex/settings/usage to purchase more credits or try \
@@ -76,12 +76,12 @@ fn codex_limit_ends_at_the_time_in_its_message() {
             "2026-12-03T03:05:00Z",
         ),
     ] {
-        let line = serde_json::json!({ "type": "turn.failed", "error": { "message": said } }).to_string();
+        let line = serde_json::json!({ "type": "turn.failed", "error": { "message": message } }).to_string();
         let reader = crate::agent::codex::test_reader(Path::new("/workspace"));
         let end_report = end_report_of(reader, [line.as_str()]).unwrap();
         let now = Timestamp::parse("2026-11-21T10:00:00Z").unwrap();
         let quota = Failure::AgentQuota { time: Until(Some(Timestamp::parse(end).unwrap())) };
-        assert_eq!(classify(&EndFacts { now, ..claude_code_end(&end_report) }), Failed(quota), "{said}");
+        assert_eq!(classify(&EndFacts { now, ..claude_code_end(&end_report) }), Failed(quota), "{message}");
     }
 }
 
@@ -127,9 +127,9 @@ fn account_with_extra_usage_is_not_at_its_limit() {
         });
         serde_json::json!({"type": "rate_limit_event", "rate_limit_info": about}).to_string()
     };
-    let ends = |words: &str, status: u16| {
+    let ends = |result: &str, status: u16| {
         let end = serde_json::json!({
-            "type": "result", "subtype": "success", "is_error": true, "api_error_status": status, "result": words,
+            "type": "result", "subtype": "success", "is_error": true, "api_error_status": status, "result": result,
         });
         end.to_string()
     };
@@ -147,14 +147,15 @@ fn account_with_extra_usage_is_not_at_its_limit() {
 
 #[test]
 fn claude_code_limit_ends_at_the_time_in_its_message() {
-    for (words, end) in [
+    for (message, end) in [
         ("You've hit your session limit · resets 3pm (UTC)", Some("2026-11-21T15:00:00Z")),
         ("You've reached your Fable 5 limit · resets Nov 24, 3am (UTC)", Some("2026-11-24T03:00:00Z")),
         ("You've hit your weekly limit · resets 7pm (Europe/London)", None),
     ] {
-        let end_report = EndReport { codes: vec!["rate_limit".into()], message: words.into(), ..EndReport::default() };
+        let end_report =
+            EndReport { codes: vec!["rate_limit".into()], message: message.into(), ..EndReport::default() };
         let time = Until(end.map(|end| Timestamp::parse(end).unwrap()));
-        assert_eq!(classify(&claude_code_end(&end_report)), Failed(Failure::AgentQuota { time }), "{words}");
+        assert_eq!(classify(&claude_code_end(&end_report)), Failed(Failure::AgentQuota { time }), "{message}");
     }
 }
 
@@ -168,7 +169,7 @@ const SUCCESS: &str =
 
 #[test]
 fn provider_failure_is_doubtful_unless_exit_code_is_1() {
-    for (words, others) in [
+    for (message, others) in [
         ("You've hit your session limit", true),
         ("API Error: Request rejected (429) · slow down", true),
         ("API Error: Repeated 529 Overloaded errors. The API is at capacity", true),
@@ -178,16 +179,16 @@ fn provider_failure_is_doubtful_unless_exit_code_is_1() {
         ("Prompt is too long", false),
         ("something new", false),
     ] {
-        let end_report = EndReport { message: words.into(), ..EndReport::default() };
+        let end_report = EndReport { message: message.into(), ..EndReport::default() };
         for exit in [Exit::Code(0), Exit::Code(2), Exit::Code(143), Exit::Signal(9), Exit::Unknown] {
             let verdict = classify(&EndFacts { exit, ..claude_code_end(&end_report) });
             let cause = format!("Claude Code said that it failed, and ended with {exit}");
             let doubtful = matches!(&verdict, Retry(transient) if transient.cause == cause);
-            assert_eq!(doubtful, others, "{words} {exit}: {verdict:?}");
+            assert_eq!(doubtful, others, "{message} {exit}: {verdict:?}");
         }
         let believed = classify(&claude_code_end(&end_report));
         let is_doubtful = matches!(&believed, Retry(transient) if transient.cause.contains("said that it failed"));
-        assert!(!is_doubtful, "{words}: {believed:?}");
+        assert!(!is_doubtful, "{message}: {believed:?}");
     }
 }
 

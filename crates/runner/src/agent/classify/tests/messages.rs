@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn documented_error_messages_have_their_verdict() {
-    for (words, expected) in [
+    for (message, expected) in [
         ("API Error: Repeated 529 Overloaded errors. The API is at capacity", "overloaded"),
         (
             "stream disconnected before completion: Transport error: network error: error decoding response body",
@@ -72,32 +72,33 @@ fn documented_error_messages_have_their_verdict() {
         ("something new", "agent_failed"),
         ("", "agent_failed"),
     ] {
-        assert_eq!(verdict_code_of_text(words), expected, "{words}");
+        assert_eq!(verdict_code_of_text(message), expected, "{message}");
     }
 }
 
 #[test]
 fn timeout_in_model_or_tool_text_blames_no_provider() {
-    let said = "HTTP 503: the request ended by a timeout";
-    let message = serde_json::json!({ "id": "m", "content": [{ "type": "text", "text": said }] });
+    let text = "HTTP 503: the request ended by a timeout";
+    let message = serde_json::json!({ "id": "m", "content": [{ "type": "text", "text": text }] });
     let message = serde_json::json!({ "type": "assistant", "message": message }).to_string();
-    let result = |is_error: bool, words: &str| {
-        serde_json::json!({ "type": "result", "subtype": "success", "is_error": is_error, "result": words }).to_string()
+    let result = |is_error: bool, answer: &str| {
+        serde_json::json!({ "type": "result", "subtype": "success", "is_error": is_error, "result": answer })
+            .to_string()
     };
     let end_report = parse_claude_code([message.as_str(), result(true, "something new").as_str()]);
     assert_eq!(verdict_code(&end_report), "agent_failed");
     // The last line reports success, and the exit code does not.
-    let end_report = parse_claude_code([message.as_str(), result(false, said).as_str()]);
+    let end_report = parse_claude_code([message.as_str(), result(false, text).as_str()]);
     assert_eq!(classify(&claude_code_end(&end_report)), Succeeded);
     let ended = EndFacts { exit: Exit::Code(1), ..claude_code_end(&end_report) };
-    assert_eq!(classify(&ended), failed_with("Claude Code", "exit code 1", said));
+    assert_eq!(classify(&ended), failed_with("Claude Code", "exit code 1", text));
     // Any program may write to stderr: without an end report, the agent is restarted and no provider is blamed.
-    let ended = EndFacts { end_report: None, stderr: said, last_message: said, ..ended };
+    let ended = EndFacts { end_report: None, stderr: text, last_message: text, ..ended };
     let cause = "Claude Code crashed over its connection (exit code 1)".into();
     let (agent, exit) = ("Claude Code".into(), "exit code 1".into());
-    let crashed = Transient { cause, failure: Failure::AgentFailed { agent, exit, last_words: said.into() } };
+    let crashed = Transient { cause, failure: Failure::AgentFailed { agent, exit, last_words: text.into() } };
     assert_eq!(classify(&ended), Retry(crashed));
-    let item = serde_json::json!({ "id": "item_0", "type": "agent_message", "text": said });
+    let item = serde_json::json!({ "id": "item_0", "type": "agent_message", "text": text });
     let item = serde_json::json!({ "type": "item.completed", "item": item }).to_string();
     let failed = serde_json::json!({ "type": "turn.failed", "error": { "message": "something new" } }).to_string();
     let reader = crate::agent::codex::test_reader(Path::new("/workspace"));
@@ -107,7 +108,7 @@ fn timeout_in_model_or_tool_text_blames_no_provider() {
 #[test]
 fn mark_precedes_status_and_status_precedes_text() {
     let unmarked = "success";
-    for (mark, status, words, expected) in [
+    for (mark, status, message, expected) in [
         ("authentication_failed", None, "Rate limit reached", "agent_auth"),
         ("authentication_failed", Some(503), "You've hit your limit", "agent_auth"),
         ("billing_error", Some(429), "Overloaded", "agent_billing"),
@@ -142,7 +143,8 @@ fn mark_precedes_status_and_status_precedes_text() {
         (unmarked, Some(400), "Overloaded", "overloaded"),
         (unmarked, Some(400), "x", "agent_failed"),
     ] {
-        let end_report = EndReport { codes: vec![mark.into()], status, message: words.into(), ..EndReport::default() };
+        let end_report =
+            EndReport { codes: vec![mark.into()], status, message: message.into(), ..EndReport::default() };
         assert_eq!(verdict_code(&end_report), expected, "{end_report:?}");
     }
 }

@@ -71,15 +71,15 @@ const SESSION_FILE: &str = "rollout";
 
 /// The verdict on a recorded run without its message. Checks that the message is the text of the end report.
 fn verdict_without_text(ended: &EndFacts<'_>, run: &str) -> Verdict {
-    let said = ended.end_report.map(|end_report| end_report.message.as_str()).unwrap_or_default();
+    let message = ended.end_report.map(|end_report| end_report.message.as_str()).unwrap_or_default();
     match classify(ended) {
         Retry(Transient { failure: Failure::AgentUnreachable { reason }, .. }) => {
-            assert_eq!(reason, said, "{run}");
-            assert!(!said.is_empty(), "{run}");
+            assert_eq!(reason, message, "{run}");
+            assert!(!message.is_empty(), "{run}");
             unreachable("")
         }
         Failed(Failure::AgentFailed { agent, exit, last_words }) => {
-            assert_eq!(last_words, said, "{run}");
+            assert_eq!(last_words, message, "{run}");
             failed_with(&agent, &exit, "")
         }
         other => other,
@@ -108,8 +108,8 @@ fn every_recorded_run_has_its_expected_verdict() {
     }
     for version in goldens::versions("claude_code") {
         let denied = load_recorded_end_report(&version, "denied").unwrap();
-        let kept = EndFacts { has_changes: false, ..claude_code_end(&denied) };
-        assert_eq!(classify(&kept), Failed(Failure::PermissionDenied { tool: "Bash".into() }), "{version}");
+        let end_facts = EndFacts { has_changes: false, ..claude_code_end(&denied) };
+        assert_eq!(classify(&end_facts), Failed(Failure::PermissionDenied { tool: "Bash".into() }), "{version}");
     }
 }
 

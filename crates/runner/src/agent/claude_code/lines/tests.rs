@@ -13,40 +13,40 @@ fn golden_versions() -> Vec<String> {
 }
 
 fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> (Vec<EventDraft>, RunState) {
-    let (mut reader, shared, mut said) =
+    let (mut reader, shared, mut events) =
         (StreamJsonParser::new(Path::new("/workspace")), SharedRunState::new(), Vec::new());
     for line in lines {
         for event in reader.parse_line(line.as_bytes()) {
             shared.apply(&event);
             if let AgentEvent::Event(event) | AgentEvent::Retrying(event) = event {
-                said.push(event);
+                events.push(event);
             }
         }
     }
     let record = shared.lock().clone();
-    (said, record)
+    (events, record)
 }
 
-fn kinds(said: &[EventDraft]) -> Vec<EventKind> {
-    said.iter().map(|event| event.kind).collect()
+fn kinds(events: &[EventDraft]) -> Vec<EventKind> {
+    events.iter().map(|event| event.kind).collect()
 }
 
 #[test]
 fn tool_run_becomes_events_and_a_record() {
     use EventKind::{Command, FileEdit, Result, Text, ToolCall, ToolResult, Usage};
     for version in golden_versions() {
-        let (said, record) = read_golden(&version, "tools_and_edits");
+        let (events, record) = read_golden(&version, "tools_and_edits");
         assert_eq!(
-            kinds(&said),
+            kinds(&events),
             [
                 Text, ToolCall, FileEdit, ToolResult, Command, ToolCall, ToolResult, ToolResult, ToolCall, FileEdit,
                 ToolResult, Text, Usage, Result
             ]
         );
-        let edit = &said[2];
+        let edit = &events[2];
         assert_eq!((edit.path.as_deref(), edit.name.as_deref()), (Some("hello.txt"), Some("add")));
-        assert_eq!(said[9].name.as_deref(), Some("update"));
-        let (command, result) = (&said[4], &said[6]);
+        assert_eq!(events[9].name.as_deref(), Some("update"));
+        let (command, result) = (&events[4], &events[6]);
         assert_eq!(command.text.as_deref(), Some("echo one; echo two >&2; exit 3"));
         assert_eq!(
             (command.call.clone(), result.data.clone().unwrap()),
@@ -77,9 +77,9 @@ fn api_retry_is_logged_and_is_no_sign_of_life() {
             let recorded = run(&version, name);
             let retry = recorded.lines().find(|line| line.contains("api_retry")).unwrap();
             let events = StreamJsonParser::new(Path::new("/workspace")).parse_line(retry.as_bytes());
-            let [AgentEvent::Retrying(said)] = &events[..] else { panic!("{version} {name}: {events:?}") };
-            let text = said.text.as_deref().unwrap();
-            assert!(text.contains("Claude Code tries again in"), "{said:?}");
+            let [AgentEvent::Retrying(draft)] = &events[..] else { panic!("{version} {name}: {events:?}") };
+            let text = draft.text.as_deref().unwrap();
+            assert!(text.contains("Claude Code tries again in"), "{draft:?}");
             match name {
                 "overloaded" => {
                     assert_eq!(text, "The model answered 529. Claude Code tries again in 0.6 s (1 of 1).", "{version}");
@@ -307,8 +307,8 @@ fn message_in_two_lines_is_one_turn() {
         |block: &str| format!(r#"{{"type":"assistant","message":{{"id":"m1","model":"x","content":[{block}]}}}}"#);
     let (text, tool) =
         (line(r#"{"type":"text","text":"a"}"#), line(r#"{"type":"tool_use","id":"t","name":"Bash","input":{}}"#));
-    let (said, record) = read([text.as_str(), tool.as_str()]);
-    assert_eq!((said.len(), record.turns, record.tool_calls_pending), (2, 1, true));
+    let (events, record) = read([text.as_str(), tool.as_str()]);
+    assert_eq!((events.len(), record.turns, record.tool_calls_pending), (2, 1, true));
     assert_eq!(record.running_tools.len(), 1);
     assert_eq!(running_tools(&[message("m1", None, Some("a")), message("m1", None, Some("b"))]), ["a", "b"]);
 }
@@ -358,10 +358,10 @@ fn limit_end_is_recorded_and_a_question_is_an_event() {
         r#"{"type":"result","subtype":"success","is_error":true,"result":"You've hit your limit"}"#,
     ]);
     assert_eq!(record.end_report.unwrap().limit_resets_at, Some(Timestamp::from_millis(1_795_154_401_000)));
-    let (said, _) = read([
+    let (events, _) = read([
         r#"{"type":"assistant","message":{"id":"m","content":[{"type":"tool_use","id":"t","name":"AskUserQuestion","input":{"questions":[{"question":"Which?"}]}}]}}"#,
     ]);
-    assert_eq!((said[0].kind, said[0].text.as_deref()), (EventKind::Question, Some("Which?")));
+    assert_eq!((events[0].kind, events[0].text.as_deref()), (EventKind::Question, Some("Which?")));
 }
 
 #[test]
@@ -375,8 +375,8 @@ fn api_error_kind_is_a_mark() {
 fn partial_messages_are_signs_of_life_without_events() {
     let delta = r#"{"type":"stream_event","event":{"type":"message_delta","usage":{"input_tokens":10,"cache_read_input_tokens":5,"output_tokens":3}}}"#;
     let part = r#"{"type":"stream_event","event":{"type":"content_block_delta"}}"#;
-    let (said, record) = read([delta, part]);
-    assert_eq!((said, record.tokens), (vec![], Tokens { input: 15, cached: 5, output: 3 }));
+    let (events, record) = read([delta, part]);
+    assert_eq!((events, record.tokens), (vec![], Tokens { input: 15, cached: 5, output: 3 }));
     // Without this event, a long thought would count as a stall.
     assert_eq!(
         StreamJsonParser::new(Path::new("/workspace")).parse_line(part.as_bytes()),
@@ -395,10 +395,10 @@ fn unknown_lines_become_raw_events() {
         "[1,2]",
         "half a li",
     ];
-    let (said, record) = read(odd);
-    assert_eq!(kinds(&said), [EventKind::Raw; 7]);
-    assert_eq!(said[0].data, Some(json!({"type": "new_thing", "x": 1})));
-    assert_eq!(said[6].text.as_deref(), Some("half a li"));
+    let (events, record) = read(odd);
+    assert_eq!(kinds(&events), [EventKind::Raw; 7]);
+    assert_eq!(events[0].data, Some(json!({"type": "new_thing", "x": 1})));
+    assert_eq!(events[6].text.as_deref(), Some("half a li"));
     assert!(record.end_report.is_none());
     for broken in [
         r#"{"type":"result"}"#,
@@ -421,9 +421,9 @@ proptest::proptest! {
 #[test]
 fn replayed_input_is_acknowledged_by_the_next_answer() {
     let replay = r#"{"type":"user","isReplay":true,"uuid":"u1","message":{"role":"user","content":[{"type":"text","text":"Use tabs."}]}}"#;
-    let (said, record) = read([replay]);
-    assert!(said.is_empty() && record.read_inputs.is_empty() && record.has_sent_input("u1"));
+    let (events, record) = read([replay]);
+    assert!(events.is_empty() && record.read_inputs.is_empty() && record.has_sent_input("u1"));
     let answer = r#"{"type":"assistant","message":{"id":"m","model":"x","content":[{"type":"text","text":"I do."}]}}"#;
-    let (said, record) = read([replay, answer]);
-    assert_eq!((kinds(&said), record.read_inputs), (vec![EventKind::Text], vec!["u1".to_owned()]));
+    let (events, record) = read([replay, answer]);
+    assert_eq!((kinds(&events), record.read_inputs), (vec![EventKind::Text], vec!["u1".to_owned()]));
 }

@@ -11,26 +11,26 @@ fn read_golden(version: &str, name: &str) -> (Vec<EventDraft>, RunState) {
 
 fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> (Vec<EventDraft>, RunState) {
     let counted = Arc::new(Mutex::new(Rollouts::default()));
-    let (mut reader, shared, mut said) =
+    let (mut reader, shared, mut events) =
         (ExecJsonParser::new(Path::new("/workspace"), counted), SharedRunState::new(), Vec::new());
     for line in lines {
         for event in reader.parse_line(line.as_bytes()) {
             shared.apply(&event);
             if let AgentEvent::Event(event) | AgentEvent::Retrying(event) = event {
-                said.push(event);
+                events.push(event);
             }
         }
     }
     let record = shared.lock().clone();
-    (said, record)
+    (events, record)
 }
 
 #[test]
 fn tool_run_becomes_events_and_a_record() {
     use EventKind::{Command, FileEdit, Result, Text, ToolCall, ToolResult};
     for version in versions("codex") {
-        let (said, record) = read_golden(&version, "tools_and_edits");
-        let kinds: Vec<EventKind> = said.iter().map(|event| event.kind).collect();
+        let (events, record) = read_golden(&version, "tools_and_edits");
+        let kinds: Vec<EventKind> = events.iter().map(|event| event.kind).collect();
         assert_eq!(
             kinds,
             [
@@ -38,9 +38,9 @@ fn tool_run_becomes_events_and_a_record() {
                 ToolResult, Text, Result
             ]
         );
-        assert_eq!(said[2].text.as_deref(), Some("hi\n"));
-        assert_eq!(said[4].data, Some(json!({"exit_code": 3, "failed": true})));
-        let edits: Vec<_> = said.iter().filter(|event| event.kind == FileEdit).collect();
+        assert_eq!(events[2].text.as_deref(), Some("hi\n"));
+        assert_eq!(events[4].data, Some(json!({"exit_code": 3, "failed": true})));
+        let edits: Vec<_> = events.iter().filter(|event| event.kind == FileEdit).collect();
         assert_eq!((edits[0].path.as_deref(), edits[0].name.as_deref()), (Some("b.txt"), Some("add")));
         assert_eq!((edits[1].path.as_deref(), edits[1].name.as_deref()), (Some("hello.txt"), Some("update")));
         assert_eq!(record.session.as_deref(), Some("01a1fbad-d7a7-71b0-93ec-bf8d23475498"));
@@ -53,9 +53,9 @@ fn tool_run_becomes_events_and_a_record() {
 #[test]
 fn failed_turn_ends_the_run_and_a_retry_does_not() {
     for version in versions("codex") {
-        let (said, record) = read_golden(&version, "overloaded");
-        assert_eq!(said[0].kind, EventKind::Log);
-        assert!(said[0].text.as_deref().unwrap().starts_with("Reconnecting... 1/1"));
+        let (events, record) = read_golden(&version, "overloaded");
+        assert_eq!(events[0].kind, EventKind::Log);
+        assert!(events[0].text.as_deref().unwrap().starts_with("Reconnecting... 1/1"));
         let end_report = record.end_report.unwrap();
         assert!(!end_report.success && end_report.message.starts_with("unexpected status 529"), "{end_report:?}");
         let (_, record) = read_golden(&version, "terminated");
@@ -80,24 +80,24 @@ fn reconnect_is_a_retry_and_the_final_error_is_not() {
 
 #[test]
 fn warning_is_no_failure_and_text_ends_open_calls() {
-    let (said, record) = read([
+    let (events, record) = read([
         r#"{"type":"item.completed","item":{"id":"i0","type":"error","message":"Model metadata not found"}}"#,
         r#"{"type":"item.started","item":{"id":"i1","type":"command_execution","command":"x"}}"#,
         r#"{"type":"item.completed","item":{"id":"i2","type":"agent_message","text":"Denied."}}"#,
     ]);
-    assert_eq!((said[0].kind, said[0].text.as_deref()), (EventKind::Log, Some("Model metadata not found")));
+    assert_eq!((events[0].kind, events[0].text.as_deref()), (EventKind::Log, Some("Model metadata not found")));
     assert!(record.running_tools.is_empty() && record.end_report.is_none());
 }
 
 #[test]
 fn completed_item_without_start_is_call_and_result() {
-    let (said, record) = read([
+    let (events, record) = read([
         r#"{"type":"item.completed","item":{"id":"i1","type":"command_execution","command":"x","aggregated_output":"y","exit_code":0,"status":"completed"}}"#,
         r#"{"type":"item.completed","item":{"id":"i2","type":"mcp_tool_call","tool":"search","server":"s"}}"#,
     ]);
-    let kinds: Vec<EventKind> = said.iter().map(|event| event.kind).collect();
+    let kinds: Vec<EventKind> = events.iter().map(|event| event.kind).collect();
     assert_eq!(kinds, [EventKind::Command, EventKind::ToolResult, EventKind::ToolCall, EventKind::ToolResult]);
-    assert_eq!((said[0].call.as_deref(), said[2].name.as_deref()), (Some("i1"), Some("search")));
+    assert_eq!((events[0].call.as_deref(), events[2].name.as_deref()), (Some("i1"), Some("search")));
     assert!(record.running_tools.is_empty());
 }
 
@@ -121,7 +121,7 @@ fn overlong_or_excess_call_ids_are_logged_and_not_tracked() {
             format!(r#"{{"type":"item.started","item":{{"id":"{id}","type":"command_execution","command":"x"}}}}"#);
         let events = reader.parse_line(line.as_bytes());
         assert!(
-            events.iter().any(|event| matches!(event, AgentEvent::Event(said) if said.call.as_deref() == Some(id))),
+            events.iter().any(|event| matches!(event, AgentEvent::Event(draft) if draft.call.as_deref() == Some(id))),
             "{id}"
         );
         events.contains(&AgentEvent::ToolStarted(id.into()))
@@ -142,8 +142,8 @@ fn unknown_lines_become_raw_events() {
         "garbage",
         "17",
     ] {
-        let (said, record) = read([odd]);
-        assert_eq!((said.len(), said[0].kind), (1, EventKind::Raw), "{odd}");
+        let (events, record) = read([odd]);
+        assert_eq!((events.len(), events[0].kind), (1, EventKind::Raw), "{odd}");
         assert!(record.end_report.is_none());
     }
 }

@@ -30,9 +30,9 @@ impl Sessions {
     }
 
     /// Notes the totals of the thread, as the last line of a run reports them.
-    fn note_thread(&self, input: u64, output: u64, kept: u64) {
+    fn note_thread(&self, input: u64, output: u64, cache_write: u64) {
         let tokens = Tokens { input, cached: 0, output };
-        self.rollouts.lock().unwrap().set_thread_total(BilledTokens { tokens, cache_write: kept });
+        self.rollouts.lock().unwrap().set_thread_total(BilledTokens { tokens, cache_write });
     }
 
     fn meter(&self) -> RolloutReader {
@@ -193,8 +193,8 @@ fn thread_that_replaces_a_lost_one_is_counted_from_zero() {
 #[test]
 fn finish_reports_usage_cost_and_price_date() {
     // The list has a date; the operator's prices have none.
-    for (told, prices_of) in [("", json!(prices::list_date())), ("gpt-6.1-sol=2/0.5/10", Value::Null)] {
-        let world = Sessions { prices: Prices::parse(told), ..Sessions::new() };
+    for (price_list, prices_of) in [("", json!(prices::list_date())), ("gpt-6.1-sol=2/0.5/10", Value::Null)] {
+        let world = Sessions { prices: Prices::parse(price_list), ..Sessions::new() };
         world.begin();
         world.write(&golden_rollout());
         let events = world.meter().finish();

@@ -21,11 +21,11 @@ fn secret_with_colour_codes_is_redacted() {
         for at in 1..secret.len() {
             let (first, rest) = secret.split_at(at);
             for code in CODES {
-                let said = format!("\x1b[32ma\x1b[0m ({first}{code}{rest}\x1b[1m) and \x1b[35mon");
+                let text = format!("\x1b[32ma\x1b[0m ({first}{code}{rest}\x1b[1m) and \x1b[35mon");
                 assert_eq!(
-                    redactor.redact_text(&said),
+                    redactor.redact_text(&text),
                     format!("\x1b[32ma\x1b[0m ({MARK}\x1b[1m) and \x1b[35mon"),
-                    "{said:?}"
+                    "{text:?}"
                 );
             }
         }
@@ -39,8 +39,8 @@ fn coloured_key_is_redacted_beyond_its_token_shape() {
     let key =
         "sk-ant-api03-Vq8Zr1LxT0uYw5NfKdGhJ2mPbCsE7aRiOk3lXv9QnWt6My4HgDzBjUeFcIpSAoq8Zr1LxT0uYw5NfKdGhJ2mPbCsE7-gAA";
     for redactor in [redactor_for(&[key]), redactor_for(&[])] {
-        let said = format!("{}\x1b[01;31m{}\x1b[m{}", &key[..50], &key[50..60], &key[60..]);
-        assert_eq!(redactor.redact_text(&said), MARK);
+        let text = format!("{}\x1b[01;31m{}\x1b[m{}", &key[..50], &key[50..60], &key[60..]);
+        assert_eq!(redactor.redact_text(&text), MARK);
     }
 }
 
@@ -75,14 +75,14 @@ fn colour_redaction_is_independent_of_stream_pieces() {
         &plain,
     ]
     .concat();
-    let whole = redactor.redact_text(&text);
-    assert_eq!(whole.matches(MARK).count(), 4, "{whole:?}");
-    assert!(!whole.contains("secr") && !whole.contains(other), "{whole:?}");
+    let expected = redactor.redact_text(&text);
+    assert_eq!(expected.matches(MARK).count(), 4, "{expected:?}");
+    assert!(!expected.contains("secr") && !expected.contains(other), "{expected:?}");
     for size in (1..100).chain([500, 4_095, 4_096, 4_097, 6_000, 20_000]) {
         let mut stream = redactor.stream();
         let mut clean: Vec<u8> = text.as_bytes().chunks(size).flat_map(|piece| stream.push(piece)).collect();
         clean.extend(stream.finish());
-        assert!(clean == whole.as_bytes(), "in pieces of {size}");
+        assert!(clean == expected.as_bytes(), "in pieces of {size}");
     }
 }
 

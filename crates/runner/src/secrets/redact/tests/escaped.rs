@@ -34,15 +34,15 @@ fn token_after_a_colour_or_escape_is_redacted() {
             "\\033[32m",
             "&#61;",
         ] {
-            let said = format!("{before}{token}\x1b[0m");
-            assert_eq!(redactor_for(&[]).redact_text(&said), format!("{before}{MARK}\x1b[0m"), "{said:?}");
+            let text = format!("{before}{token}\x1b[0m");
+            assert_eq!(redactor_for(&[]).redact_text(&text), format!("{before}{MARK}\x1b[0m"), "{text:?}");
             // The previous piece may end just before the token.
             let mut stream = redactor_for(&[]).stream();
             let mut clean = stream.push(format!("{}{before}", "x".repeat(500)).as_bytes());
             clean.extend(stream.push(token.as_bytes()));
             clean.extend(stream.push(b"\x1b[0m"));
             clean.extend(stream.finish());
-            assert!(!String::from_utf8_lossy(&clean).contains(token), "{said:?}");
+            assert!(!String::from_utf8_lossy(&clean).contains(token), "{text:?}");
         }
     }
 }
@@ -83,8 +83,8 @@ fn tokens_of_further_vendors_are_redacted() {
         "GOCSPX-0123456789abcdefghijABCDEFGH",
     ] {
         for before in ["", "token=", "\\n", "\x1b[32m"] {
-            let said = format!("{before}{token} and on");
-            assert_eq!(redactor_for(&[]).redact_text(&said), format!("{before}{MARK} and on"), "{said}");
+            let text = format!("{before}{token} and on");
+            assert_eq!(redactor_for(&[]).redact_text(&text), format!("{before}{MARK} and on"), "{text}");
         }
     }
 }
@@ -140,18 +140,18 @@ const MIN_LENGTHS: [(&str, usize); 36] = [
 fn shortest_token_of_each_kind_is_redacted() {
     let redactor = redactor_for(&[]);
     let zeros = |length: usize| "0".repeat(length);
-    let gone =
+    let check_redacted =
         |word: String| assert_eq!(redactor.redact_text(&format!("{word} and on")), format!("{MARK} and on"), "{word}");
     let stays = |word: String| assert_eq!(redactor.redact_text(&word), word, "{word}");
     for (begin, least) in MIN_LENGTHS {
-        gone(format!("{begin}{}", zeros(least)));
+        check_redacted(format!("{begin}{}", zeros(least)));
         stays(format!("{begin}{}", zeros(least - 1)));
     }
     let pair = |one: usize, other: usize| format!("SG.{}.{}", zeros(one), zeros(other));
-    gone(pair(16, 32));
+    check_redacted(pair(16, 32));
     stays(pair(15, 32));
     stays(pair(16, 31));
-    gone(format!("eyJa.b.{}", zeros(26)));
+    check_redacted(format!("eyJa.b.{}", zeros(26)));
     stays(format!("eyJa.b.{}", zeros(25)));
     stays(format!("eyJa.{}", zeros(60)));
     // The two shapes above, keys, and passwords in URLs. A new shape needs a row.

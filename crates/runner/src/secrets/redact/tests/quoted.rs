@@ -8,9 +8,9 @@ const KEY: &str = "p4ss/+&'<=>\"ü!";
 fn check_all(before: &str, written: &[&str], after: &str) {
     let redactor = redactor_for(&[KEY]);
     for written in written {
-        let said = format!("{before}{written}{after}");
-        assert_eq!(redactor.redact_text(&said), format!("{before}{MARK}{after}"), "{said}");
-        assert!(redactor.contains_secret(said.as_bytes()), "{said}");
+        let text = format!("{before}{written}{after}");
+        assert_eq!(redactor.redact_text(&text), format!("{before}{MARK}{after}"), "{text}");
+        assert!(redactor.contains_secret(text.as_bytes()), "{text}");
     }
 }
 

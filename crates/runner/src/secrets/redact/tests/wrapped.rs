@@ -40,8 +40,8 @@ fn wrap(encoded: &str, width: usize) -> Vec<String> {
 }
 
 fn check_redacted(clean: &str, from: &str) {
-    let left = find_base64_part(KEY, clean, MAX_LEFTOVER);
-    assert_eq!(left, None, "{from:?} became {clean:?}");
+    let key_part = find_base64_part(KEY, clean, MAX_LEFTOVER);
+    assert_eq!(key_part, None, "{from:?} became {clean:?}");
 }
 
 fn for_each_wrapped_form(mut check: impl FnMut(&str)) {
@@ -59,11 +59,11 @@ fn for_each_wrapped_form(mut check: impl FnMut(&str)) {
 fn base64_key_is_found_with_every_line_break() {
     let redactor = redactor_for(&[KEY]);
     for_each_wrapped_form(|broken| {
-        let said = format!("it is\n{broken}\nand on");
-        let clean = redactor.redact_text(&said);
-        check_redacted(&clean, &said);
+        let text = format!("it is\n{broken}\nand on");
+        let clean = redactor.redact_text(&text);
+        check_redacted(&clean, &text);
         assert!(clean.starts_with("it is\n") && clean.ends_with("and on"), "{clean:?}");
-        assert!(redactor.contains_secret(said.as_bytes()), "{said:?}");
+        assert!(redactor.contains_secret(text.as_bytes()), "{text:?}");
     });
 }
 
@@ -74,9 +74,9 @@ fn base64_key_is_found_in_lines_of_19_characters() {
         let encoded = STANDARD.encode(format!("{before}{KEY}\n"));
         for width in 19..=100 {
             for between in ["\n", "\r\n"] {
-                let said = format!("it is\n{}\nand on", wrap(&encoded, width).join(between));
-                check_redacted(&redactor.redact_text(&said), &said);
-                assert!(redactor.contains_secret(said.as_bytes()), "{said:?}");
+                let text = format!("it is\n{}\nand on", wrap(&encoded, width).join(between));
+                check_redacted(&redactor.redact_text(&text), &text);
+                assert!(redactor.contains_secret(text.as_bytes()), "{text:?}");
             }
         }
     }
@@ -88,18 +88,18 @@ fn early_break_hides_no_part_of_a_base64_key() {
     let encoded = STANDARD.encode(KEY);
     for first in 1..20 {
         let (one, rest) = encoded.split_at(first);
-        let said = format!("{one}\n{}", wrap(rest, 76).join("\n"));
-        check_redacted(&redactor.redact_text(&said), &said);
+        let text = format!("{one}\n{}", wrap(rest, 76).join("\n"));
+        check_redacted(&redactor.redact_text(&text), &text);
     }
 }
 
 #[test]
 fn broken_base64_key_is_redacted_in_a_stream() {
     let redactor = redactor_for(&[KEY]);
-    let said = format!("it is\n{}\nand on", wrap(&STANDARD.encode(KEY), 76).join("\r\n"));
-    for size in 1..said.len() {
+    let text = format!("it is\n{}\nand on", wrap(&STANDARD.encode(KEY), 76).join("\r\n"));
+    for size in 1..text.len() {
         let mut stream = redactor.stream();
-        let mut clean: Vec<u8> = said.as_bytes().chunks(size).flat_map(|piece| stream.push(piece)).collect();
+        let mut clean: Vec<u8> = text.as_bytes().chunks(size).flat_map(|piece| stream.push(piece)).collect();
         clean.extend(stream.finish());
         assert_eq!(String::from_utf8(clean).unwrap(), "it is\n[redacted]E=\nand on", "in pieces of {size}");
     }
@@ -113,8 +113,8 @@ fn single_lines_of_a_base64_key_are_redacted() {
         for width in [60, 64, 76] {
             for line in wrap(&encoded, width) {
                 for (begin, end) in [("", ""), ("  ", "\n"), ("   12\t", ""), ("\"", "\",")] {
-                    let said = format!("{begin}{line}{end}");
-                    check_redacted(&redactor.redact_text(&said), &said);
+                    let text = format!("{begin}{line}{end}");
+                    check_redacted(&redactor.redact_text(&text), &text);
                 }
             }
         }
@@ -122,8 +122,8 @@ fn single_lines_of_a_base64_key_are_redacted() {
     // Two lines together reveal nothing either.
     let encoded = STANDARD.encode(KEY);
     for lines in wrap(&encoded, 24).chunks(2) {
-        let said = lines.join("\n");
-        check_redacted(&redactor.redact_text(&said), &said);
+        let text = lines.join("\n");
+        check_redacted(&redactor.redact_text(&text), &text);
     }
 }
 
@@ -150,9 +150,9 @@ fn raw_key_is_found_with_every_line_break() {
     let redactor = redactor_for(&[KEY]);
     for width in 37..KEY.len() {
         for between in BREAKS {
-            let said = format!("it is\n{}\nand on", wrap(KEY, width).join(between));
-            assert_eq!(redactor.redact_text(&said), "it is\n[redacted]\nand on", "{said:?}");
-            assert!(redactor.contains_secret(said.as_bytes()), "{said:?}");
+            let text = format!("it is\n{}\nand on", wrap(KEY, width).join(between));
+            assert_eq!(redactor.redact_text(&text), "it is\n[redacted]\nand on", "{text:?}");
+            assert!(redactor.contains_secret(text.as_bytes()), "{text:?}");
         }
     }
 }
@@ -165,8 +165,8 @@ fn secret_of_16_bytes_is_found_with_one_break() {
         for first in MIN_CHARS_AT_BREAK..=length - MIN_CHARS_AT_BREAK {
             let (one, rest) = secret.split_at(first);
             for between in ["\n", "\r\n    ", "\\n"] {
-                let said = format!("it is {one}{between}{rest} and on");
-                assert_eq!(redactor.redact_text(&said), "it is [redacted] and on", "{said:?}");
+                let text = format!("it is {one}{between}{rest} and on");
+                assert_eq!(redactor.redact_text(&text), "it is [redacted] and on", "{text:?}");
             }
         }
     }
@@ -175,10 +175,10 @@ fn secret_of_16_bytes_is_found_with_one_break() {
 #[test]
 fn broken_raw_key_is_redacted_in_a_stream() {
     let redactor = redactor_for(&[KEY]);
-    let said = format!("it is\n{}\nand on", wrap(KEY, 60).join("\r\n    "));
-    for size in 1..said.len() {
+    let text = format!("it is\n{}\nand on", wrap(KEY, 60).join("\r\n    "));
+    for size in 1..text.len() {
         let mut stream = redactor.stream();
-        let mut clean: Vec<u8> = said.as_bytes().chunks(size).flat_map(|piece| stream.push(piece)).collect();
+        let mut clean: Vec<u8> = text.as_bytes().chunks(size).flat_map(|piece| stream.push(piece)).collect();
         clean.extend(stream.finish());
         assert_eq!(String::from_utf8(clean).unwrap(), "it is\n[redacted]\nand on", "in pieces of {size}");
     }
@@ -187,8 +187,8 @@ fn broken_raw_key_is_redacted_in_a_stream() {
 #[test]
 fn raw_parts_and_short_broken_secrets_stay() {
     let redactor = redactor_for(&["postgres-of-the-company-and-more", "short-secret"]);
-    for said in ["postgres-of-the-company\nis ours", "postgres-of-the-company\n-and-less", "short\n-secret"] {
-        assert_eq!(redactor.redact_text(said), said);
-        assert!(!redactor.contains_secret(said.as_bytes()), "{said:?}");
+    for text in ["postgres-of-the-company\nis ours", "postgres-of-the-company\n-and-less", "short\n-secret"] {
+        assert_eq!(redactor.redact_text(text), text);
+        assert!(!redactor.contains_secret(text.as_bytes()), "{text:?}");
     }
 }
