@@ -97,7 +97,9 @@ mod tests {
     fn ticket_refuses_more_than_500_comments() {
         let ticket = Ticket::new(project().id, key(), "Todo".into(), Timestamp::default(), None);
         assert_eq!(ticket.add_comment().map(|(ticket, number)| (ticket.last_comment, number)), Ok((Some(1), 1)));
-        let full = Ticket { last_comment: Some(MAX_COMMENTS), ..ticket };
+        let last = Ticket { last_comment: Some(MAX_COMMENTS - 1), ..ticket };
+        let (full, number) = last.add_comment().unwrap();
+        assert_eq!(number, MAX_COMMENTS);
         assert_eq!(full.add_comment().map_err(|denial| denial.code()), Err("too_many_comments"));
     }
 }

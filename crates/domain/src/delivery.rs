@@ -98,6 +98,18 @@ mod tests {
     }
 
     #[test]
+    fn repeat_keeps_the_first_arrival_and_is_recorded() {
+        assert_eq!(arrival_times(None, time_at(5)), (time_at(5), Vec::new()));
+        let first = decided_delivery(Reason::AutoCreateOff { project: project_id() });
+        assert_eq!(arrival_times(Some(&first), time_at(2_000)), (first.at, vec![time_at(2_000)]));
+        let seen = vec![time_at(1_500); MAX_REPEATS];
+        assert_eq!(
+            arrival_times(Some(&Delivery { seen: seen.clone(), ..first.clone() }), time_at(2_000)),
+            (first.at, seen)
+        );
+    }
+
+    #[test]
     fn delivery_is_unapplied_while_its_ticket_is_unchanged() {
         let off = decided_delivery(Reason::AutoCreateOff { project: project_id() });
         let ticket = ticket_in(TODO);

@@ -197,5 +197,7 @@ mod tests {
         let steps = guard_steps(&delivery(decision.reason));
         assert_eq!(steps.len(), TICKET_GUARDS.len());
         assert!(steps.iter().all(|step| step.result == GuardResult::Passed), "{steps:?}");
+        let connected = steps.iter().find(|step| step.title == "The repository is connected").unwrap();
+        assert_eq!(connected.fact.as_deref(), Some("acme/app."));
     }
 }

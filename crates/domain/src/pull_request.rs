@@ -185,6 +185,15 @@ mod tests {
     use crate::id::IntegrationId;
 
     #[test]
+    fn label_has_the_repository_if_its_name_is_known() {
+        let linked = PullRequest { repository_name: None, ..linked_pull_request() };
+        let number = linked.id.number;
+        assert_eq!(linked.label(), format!("#{number}"));
+        let named = PullRequest { repository_name: Some(RepositoryName::new("acme/app").unwrap()), ..linked };
+        assert_eq!(named.label(), format!("acme/app#{number}"));
+    }
+
+    #[test]
     fn forge_states_merge_in_the_forges_time_order() {
         use PullRequestState::{Closed, Merged, Open};
         let merge = |of: &PullRequest, state, secs| of.merge_forge_state(state, "abc", time_at(secs));

@@ -66,6 +66,7 @@ fn fargate_job_is_due_early_and_runner_job_keeps_its_row() {
     assert_eq!(next_step(&job, time_at(600)), JobStep::Start);
     let soon = job.delay_for_model(BreakerCause::LimitReached, "claude_code", time_at(700), time_at(600)).unwrap();
     assert_eq!(soon.dispatch.due, time_at(700));
+    assert!(soon.is_waiting_for_model(just_before(time_at(700))) && !soon.is_waiting_for_model(time_at(700)));
     let job = Job { place: Placement::Runners, ..job };
     assert_eq!(due::job(&job), Some(Due::Ready { class: job.class.clone(), order: job.created.millis() }));
     let kite = RunnerId::for_registration("t1", "kite");
