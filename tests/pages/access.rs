@@ -53,9 +53,9 @@ fn routes(job: &JobId, artifact: &str) -> Vec<Route> {
             "/jobs/bulk",
             Work,
             "",
-            &[("project", "acme"), ("action", "retry"), ("job", "job_absent"), ("once", "three")],
+            &[("project", "acme"), ("action", "retry"), ("job", "job_absent"), ("form_key", "three")],
         ),
-        route(&post, "/jobs", Work, "", &[("project", "acme"), ("prompt", "Do it."), ("once", "one")]),
+        route(&post, "/jobs", Work, "", &[("project", "acme"), ("prompt", "Do it."), ("form_key", "one")]),
         route(&get, "/jobs/new", Work, acme, &[]),
         route(&get, "/jobs/{job}", Object, "", &[]),
         route(&get, "/jobs/{job}/log", Object, "", &[]),
@@ -66,7 +66,7 @@ fn routes(job: &JobId, artifact: &str) -> Vec<Route> {
         route(&post, "/jobs/{job}/pause", WorkOn, "", &[("x", "y")]),
         route(&post, "/jobs/{job}/continue", WorkOn, "", &[("x", "y")]),
         route(&post, "/jobs/{job}/answer", WorkOn, "", &[("text", "Yes.")]),
-        route(&post, "/jobs/{job}/retry", WorkOn, "", &[("once", "two")]),
+        route(&post, "/jobs/{job}/retry", WorkOn, "", &[("form_key", "two")]),
         route(&post, "/jobs/{job}/cancel", WorkOn, "", &[("x", "y")]),
         route(
             &post,
@@ -181,12 +181,12 @@ async fn pages_hide_jobs_and_decisions_of_another_project() {
     // A link to another project's decision does not show its text either.
     let delivery = &story.api.deliveries(&story.project, None, None).await.unwrap().deliveries[0];
     let own = Browser::admin(&story).await;
-    assert!(own.get(&format!("/board?project=acme&said={}", delivery.id)).await.contains(&delivery.sentence));
-    assert_eq!(browser.get(&format!("/board?project=acme&said={}", delivery.id)).await.status, 403);
+    assert!(own.get(&format!("/board?project=acme&decision={}", delivery.id)).await.contains(&delivery.sentence));
+    assert_eq!(browser.get(&format!("/board?project=acme&decision={}", delivery.id)).await.status, 403);
     let other =
         CreateProject { id: ProjectId::new("other").unwrap(), name: "Other".into(), settings: Settings::default() };
     story.api.create_project(&other).await.unwrap();
-    let board = browser.get(&format!("/board?project=other&said={}", delivery.id)).await;
+    let board = browser.get(&format!("/board?project=other&decision={}", delivery.id)).await;
     assert_eq!(board.status, 200);
     assert!(!board.contains(&delivery.sentence) && !board.contains(job.as_str()), "{}", board.body);
 }

@@ -17,14 +17,14 @@ async fn job_page_cancels_and_retries_the_job() {
     let page = browser.get(&address).await;
     assert!(page.contains("Cancelled by") && page.contains(">Retry</button>"), "{}", page.body);
     assert!(!page.contains("Cancel this job"), "{}", page.body);
-    let twice = [("once", "form-1")];
+    let twice = [("form_key", "form-1")];
     let first = browser.post(&format!("{address}/retry"), &twice).await;
     let second = browser.post(&format!("{address}/retry"), &twice).await;
     assert_eq!(first.redirect(), second.redirect(), "the second click created another job");
     assert_eq!(first.status, 303);
     assert_ne!(first.redirect().1, address);
     // Another form is another request, but the ticket has an active job.
-    let third = browser.post(&format!("{address}/retry"), &[("once", "form-2")]).await;
+    let third = browser.post(&format!("{address}/retry"), &[("form_key", "form-2")]).await;
     assert_eq!(third.status, 409, "{}", third.body);
     assert!(third.contains("already has an active job"), "{}", third.body);
 }
@@ -63,7 +63,7 @@ async fn job_page_pauses_continues_and_answers_the_job() {
     browser.get(&address).await.assert_contains(&["Which &#60;b&#62;list&#60;/b&#62;?", "Your answer"]);
     assert!(!reader.get(&address).await.contains("Your answer"));
     assert_eq!(browser.post(&format!("{address}/answer"), &[("text", " ")]).await.status, 422);
-    let twice = [("text", "The empty one."), ("once", "form-1")];
+    let twice = [("text", "The empty one."), ("form_key", "form-1")];
     for _ in 0..2 {
         assert_eq!(browser.post(&format!("{address}/answer"), &twice).await.redirect(), (303, address.as_str()));
     }

@@ -74,12 +74,12 @@ async fn forms_alone_lead_from_a_ticket_to_its_pull_request() {
     assert!(browser.get("/jobs").await.contains("No jobs yet"));
     let blank = browser.get("/tickets/new?project=acme").await;
     assert!(blank.contains(r#"value="ACME-1""#), "no key is suggested: {}", blank.body);
-    assert!(blank.contains(r#"name="once" value="page-"#), "the form has no idempotency key: {}", blank.body);
+    assert!(blank.contains(r#"name="form_key" value="page-"#), "the form has no idempotency key: {}", blank.body);
 
     let form = [("project", "acme"), ("key", "ACME-1"), ("title", "Greet in French"), ("description", "a\r\nb")];
-    let written = browser.post("/tickets", &form).await;
-    assert_eq!(written.status, 303);
-    let board = browser.get(written.redirect().1).await;
+    let response = browser.post("/tickets", &form).await;
+    assert_eq!(response.status, 303);
+    let board = browser.get(response.redirect().1).await;
     assert!(board.contains("Greet in French") && board.contains(">starts jobs<"), "{}", board.body);
     assert!(!board.contains("No job was started"), "creating a ticket is shown as a refusal: {}", board.body);
     assert_eq!(story.ticket("ACME-1").await.description, "a\nb");
@@ -89,14 +89,14 @@ async fn forms_alone_lead_from_a_ticket_to_its_pull_request() {
     assert!(again.contains("already exists"), "{}", again.body);
     assert!(again.contains("Greet in French"), "the form's text is lost");
 
-    let pressed = [("project", "acme"), ("key", "ACME-2"), ("title", "Pressed twice"), ("once", "page-1")];
+    let pressed = [("project", "acme"), ("key", "ACME-2"), ("title", "Pressed twice"), ("form_key", "page-1")];
     let once = browser.post("/tickets", &pressed).await;
     let twice = browser.post("/tickets", &pressed).await;
     assert_eq!((once.redirect(), once.redirect().0), (twice.redirect(), 303), "{}", twice.body);
 
     let moved = browser.post("/tickets/ACME-1/move?project=acme", &[("status", TRIGGER)]).await;
     let (_, to) = moved.redirect();
-    assert!(to.starts_with("/board?project=acme&said=dlv_"), "{to}");
+    assert!(to.starts_with("/board?project=acme&decision=dlv_"), "{to}");
     let board = browser.get(to).await;
     assert!(board.contains("ACME-1 moved to AI Processing. Created job "), "{}", board.body);
     let job = story.jobs().await.remove(0).id;
@@ -135,7 +135,7 @@ async fn refused_move_is_explained_on_the_page_after_it() {
     let job = story.create_job("e1", "APP-1", 1).await;
     let back = "/tickets/APP-1?project=acme";
     let out = browser.post("/tickets/APP-1/move?project=acme", &[("status", "Blocked"), ("back", back)]).await;
-    assert!(out.redirect().1.starts_with("/tickets/APP-1?project=acme&said="), "{}", out.redirect().1);
+    assert!(out.redirect().1.starts_with("/tickets/APP-1?project=acme&decision="), "{}", out.redirect().1);
     let page = browser.get(out.redirect().1).await;
     assert!(page.contains("APP-1 moved to Blocked.") && !page.contains("No job was started"), "{}", page.body);
     let moved = browser.post("/tickets/APP-1/move?project=acme", &[("status", TRIGGER)]).await;
@@ -150,7 +150,7 @@ async fn refused_move_is_explained_on_the_page_after_it() {
 }
 
 fn idempotency_key(form: &str) -> &str {
-    form.split("name=\"once\" value=\"").nth(1).unwrap().split('"').next().unwrap()
+    form.split("name=\"form_key\" value=\"").nth(1).unwrap().split('"').next().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,8 +162,8 @@ async fn repeated_move_is_one_move_and_another_button_is_another() {
     }
     let board = browser.get("/board?project=acme").await;
     assert!(board.contains(r#"href="/tickets/ACME-1?project=acme&amp;move=1""#), "{}", board.body);
-    let put = async |key: &str, status: &str, once: &str| {
-        let form = [("status", status), ("once", once)];
+    let put = async |key: &str, status: &str, form_key: &str| {
+        let form = [("status", status), ("form_key", form_key)];
         browser.post(&format!("/tickets/{key}/move?project=acme"), &form).await
     };
     let status = async |key: &str| story.ticket(key).await.status;
@@ -227,7 +227,7 @@ async fn menu_of_a_card_changes_the_order_of_its_column() {
 async fn repeated_job_form_creates_one_job() {
     let (story, browser) = Story::with_browser().await;
     let page = browser.get("/jobs/new?project=acme").await;
-    let form = [("project", "acme"), ("prompt", "Do it."), ("once", idempotency_key(&page.body))];
+    let form = [("project", "acme"), ("prompt", "Do it."), ("form_key", idempotency_key(&page.body))];
     let (one, two) = (browser.post("/jobs", &form).await, browser.post("/jobs", &form).await);
     assert_eq!(one.status, 303);
     assert_eq!(one.redirect(), two.redirect());

@@ -117,7 +117,7 @@ async fn messages_of_users_have_their_place_in_the_log() {
     let address = format!("/jobs/{job}");
     agent.send_events(&[text("before")]).await;
     story.advance_and_sweep(Duration::from_secs(1)).await;
-    let form = [("text", "Use an <b>empty</b> list."), ("once", "form-1")];
+    let form = [("text", "Use an <b>empty</b> list."), ("form_key", "form-1")];
     assert_eq!(browser.post(&format!("{address}/answer"), &form).await.status, 303);
     let fragment = browser.fragment(&format!("{address}?after=1.1")).await;
     assert!(fragment.contains("id=\"m1\"") && fragment.contains("not read yet"), "{}", fragment.body);

@@ -28,8 +28,8 @@ impl Jobs {
         page.contains(&format!(r#"<a class="title" href="/jobs/{job}""#))
     }
 
-    async fn run_bulk(&self, action: &str, once: &str, jobs: &[&str]) -> Answer {
-        let mut form = vec![("project", "acme"), ("action", action), ("once", once)];
+    async fn run_bulk(&self, action: &str, form_key: &str, jobs: &[&str]) -> Answer {
+        let mut form = vec![("project", "acme"), ("action", action), ("form_key", form_key)];
         form.extend(jobs.iter().map(|job| ("job", *job)));
         self.browser.post("/jobs/bulk", &form).await
     }

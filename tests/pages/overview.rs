@@ -37,7 +37,7 @@ async fn overview_lists_questions_failures_and_waiting_jobs() {
     assert!(page.contains("without changing a file") && page.contains("No changes"), "{}", page.body);
     assert!(page.contains("0 completed and 1 failed in 30 days"), "{}", page.body);
 
-    let retried = browser.post(&format!("/jobs/{failed}/retry"), &[("once", "form-1")]).await;
+    let retried = browser.post(&format!("/jobs/{failed}/retry"), &[("form_key", "form-1")]).await;
     assert_eq!(retried.status, 303);
     let page = browser.get("/?project=acme").await;
     assert!(!page.contains(&title(&failed)), "a failure that is being retried needs nobody: {}", page.body);

@@ -91,7 +91,7 @@ async fn ticket_page_shows_reviews_and_requests_a_revision() {
     let form: Vec<(&str, String)> = ["project", "ticket", "integration", "repository", "number"]
         .into_iter()
         .map(|name| (name, field(name)))
-        .chain([("message", "Say it\r\nin French.".to_owned()), ("once", "once-1".to_owned())])
+        .chain([("message", "Say it\r\nin French.".to_owned()), ("form_key", "once-1".to_owned())])
         .collect();
     let send = |form: &[(&'static str, String)]| form.to_vec();
     let sent = send(&form.iter().map(|(name, value)| (*name, value.clone())).collect::<Vec<_>>());
@@ -109,10 +109,10 @@ async fn ticket_page_shows_reviews_and_requests_a_revision() {
 
     // A second request waits; the ticket's page shows its decision.
     let mut other = sent.clone();
-    other.retain(|(name, _)| *name != "once");
+    other.retain(|(name, _)| *name != "form_key");
     let held = browser.post("/pulls/revise", &other).await;
-    assert!(held.redirect().1.starts_with("/tickets/APP-1?project=acme&said=dlv_"), "{}", held.redirect().1);
-    let delivery = held.redirect().1.split("said=").nth(1).unwrap().parse().unwrap();
+    assert!(held.redirect().1.starts_with("/tickets/APP-1?project=acme&decision=dlv_"), "{}", held.redirect().1);
+    let delivery = held.redirect().1.split("decision=").nth(1).unwrap().parse().unwrap();
     let entry = story.api.delivery(&delivery).await.unwrap();
     assert_eq!(entry.code, "held_for_job");
     browser.get(held.redirect().1).await.assert_contains(&[&entry.sentence, &format!("Job {} works on", job.short())]);
@@ -225,9 +225,9 @@ async fn revise_job_page_shows_its_reviews_as_harmless_text() {
     story.wait_for_empty_queues().await;
     let browser = Browser::admin(&story).await;
     let early = browser.get(&format!("/jobs/{job}")).await;
-    assert!(early.contains("<div id=\"asked\"></div>"), "reviews are shown before admission: {}", early.body);
+    assert!(early.contains("<div id=\"request\"></div>"), "reviews are shown before admission: {}", early.body);
     let live = format!("/jobs/{job}?after=1.0");
-    assert!(!browser.fragment(&live).await.contains("id=\"asked\""));
+    assert!(!browser.fragment(&live).await.contains("id=\"request\""));
     let store = story.store().await;
     let hash = store.create_context(&job, &hostile_context(number)).await.unwrap();
     // Overwrite the context of a concurrent admission: the page shows the context that the job names.
@@ -265,9 +265,9 @@ async fn revise_job_page_shows_its_reviews_as_harmless_text() {
     let fragment = browser.fragment(&live).await;
     assert_harmless(&fragment);
     let part = |body: &str| {
-        body.split("<div id=\"asked\">").nth(1).and_then(|rest| rest.split("</details>").next()).map(str::to_owned)
+        body.split("<div id=\"request\">").nth(1).and_then(|rest| rest.split("</details>").next()).map(str::to_owned)
     };
     assert!(part(&page.body).is_some() && part(&fragment.body) == part(&page.body), "{}", fragment.body);
     // A page that has already shown an event has the reviews.
-    assert!(!browser.fragment(&format!("/jobs/{job}?after=1.1")).await.contains("id=\"asked\""));
+    assert!(!browser.fragment(&format!("/jobs/{job}?after=1.1")).await.contains("id=\"request\""));
 }

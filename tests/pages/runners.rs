@@ -87,7 +87,7 @@ async fn runner_pages_hide_other_projects_and_need_admin() {
         assert_eq!(deleted.status, status, "{runner}: {}", deleted.body);
     }
     assert_eq!(admin.get(ADD).await.status, 403);
-    assert_eq!(admin.post(ADD, &[("once", "one")]).await.status, 403);
+    assert_eq!(admin.post(ADD, &[("form_key", "one")]).await.status, 403);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,14 +101,14 @@ async fn add_runner_shows_the_command_once_and_then_the_runner() {
     }
     let ready = browser.get(ADD).await;
     assert!(ready.contains("Create token and show the command") && !ready.contains("rnt_"), "{}", ready.body);
-    let page = browser.post(ADD, &[("once", "one")]).await;
+    let page = browser.post(ADD, &[("form_key", "one")]).await;
     assert_eq!(page.status, 200, "{}", page.body);
     assert!(page.contains("Not connected yet") && page.header("cache-control") == "no-store", "{}", page.body);
     // A shell must not run a label.
     assert!(page.contains("--labels &#39;gpu,it&#39;\\&#39;&#39;s $(x)&#39;"), "{}", page.body);
     let token = page.body.split("PULLYARD_RUNNER_TOKEN=").nth(1).unwrap().split(' ').next().unwrap().to_owned();
     assert!(token.starts_with("rnt_") && page.contains(&format!("--api-url {}", story.local.api_url())));
-    let again = browser.post(ADD, &[("once", "one")]).await;
+    let again = browser.post(ADD, &[("form_key", "one")]).await;
     assert!(again.status == 409 && again.contains("shown only once"), "{}", again.body);
     assert!(again.contains("“Revoke” on the Tokens page") && !again.contains("rnt_"), "{}", again.body);
     assert!(!browser.get(ADD).await.contains("rnt_"));
@@ -118,6 +118,6 @@ async fn add_runner_shows_the_command_once_and_then_the_runner() {
     let kite = story.register_runner(&token, "kite-3", "i1").await;
     kite.report_active(&[]).await;
     assert!(browser.get(ADD).await.contains("kite-3 is online and takes jobs."));
-    let taken = browser.post(ADD, &[("once", "two")]).await;
-    assert!(taken.status == 409 && taken.contains("belongs to a runner of another token"), "{}", taken.body);
+    let refusal = browser.post(ADD, &[("form_key", "two")]).await;
+    assert!(refusal.status == 409 && refusal.contains("belongs to a runner of another token"), "{}", refusal.body);
 }

@@ -177,9 +177,9 @@ async fn forged_cookie_is_refused() {
 async fn sign_in_redirects_only_to_own_pages() {
     let story = Story::start_with_waiting_tasks().await;
     let mut browser = Browser::new(&story);
-    let sent = browser.get("/tickets/APP-1?project=acme").await;
-    assert_eq!(sent.redirect(), (303, "/sign-in?to=%2Ftickets%2FAPP-1%3Fproject%3Dacme"));
-    browser.get(sent.redirect().1).await.assert_contains(&[r#"name="to" value="/tickets/APP-1?project=acme""#]);
+    let response = browser.get("/tickets/APP-1?project=acme").await;
+    assert_eq!(response.redirect(), (303, "/sign-in?to=%2Ftickets%2FAPP-1%3Fproject%3Dacme"));
+    browser.get(response.redirect().1).await.assert_contains(&[r#"name="to" value="/tickets/APP-1?project=acme""#]);
     let token = story.local.admin_token().to_owned();
     for (to, expected) in [
         ("/jobs?project=acme", "/jobs?project=acme"),

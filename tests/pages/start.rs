@@ -80,7 +80,7 @@ async fn first_run_leads_to_a_pull_request_by_forms_alone() {
     assert_eq!(browser.post("/setup/start/agent", &agent).await.redirect(), (303, SHOP));
     browser.get(SHOP).await.assert_contains(&["The custom command: ./agent.sh.", r#"value="SHOP-1""#]);
 
-    let ticket = [("project", "shop"), ("key", "SHOP-1"), ("title", "Say <b>hi</b>"), ("once", "form-1")];
+    let ticket = [("project", "shop"), ("key", "SHOP-1"), ("title", "Say <b>hi</b>"), ("form_key", "form-1")];
     let first = browser.post("/setup/start/ticket", &ticket).await;
     let second = browser.post("/setup/start/ticket", &ticket).await;
     assert_eq!(first.redirect(), second.redirect(), "the second click is another request: {}", second.body);
@@ -89,7 +89,7 @@ async fn first_run_leads_to_a_pull_request_by_forms_alone() {
     let target = page.body.split(r#"id="first-move" method="post" action=""#).nth(1).unwrap();
     let target = target.split('"').next().unwrap().replace("&amp;", "&");
     let moved = browser.post(&target, &[("status", "Go"), ("back", SHOP)]).await;
-    assert!(moved.redirect().1.starts_with(&format!("{SHOP}&said=")), "{}", moved.redirect().1);
+    assert!(moved.redirect().1.starts_with(&format!("{SHOP}&decision=")), "{}", moved.redirect().1);
     let page = wait_until("the page shows the pull request", async || {
         let page = browser.get(SHOP).await;
         if page.contains("Open pull request #1") { Ok(page) } else { Err(page.body) }
@@ -117,9 +117,9 @@ async fn user_without_a_project_is_sent_to_the_first_run() {
     assert!(equal.status == 422 && equal.contains("must differ from the trigger status"), "{}", equal.body);
     create_shop(&browser).await;
     create_shop(&browser).await;
-    let taken = browser.post("/setup/start/project", &project_form("Web shop", "shop")).await;
-    assert!(taken.status == 409 && taken.contains("The project shop already exists."), "{}", taken.body);
-    assert!(taken.contains(r#"value="Web shop""#), "the typed name is lost: {}", taken.body);
+    let refusal = browser.post("/setup/start/project", &project_form("Web shop", "shop")).await;
+    assert!(refusal.status == 409 && refusal.contains("The project shop already exists."), "{}", refusal.body);
+    assert!(refusal.contains(r#"value="Web shop""#), "the typed name is lost: {}", refusal.body);
     // Secrets belong to all projects.
     let form = [("project", "shop"), ("by", "github"), ("id", "gh2"), ("token", "t"), ("name", "acme/app")];
     assert_eq!(browser.post("/setup/start/repository", &form).await.status, 403);

@@ -20,7 +20,7 @@ async fn with_ticket(story: &Story, browser: &Browser, key: &str, title: &str, l
 async fn quick_form_creates_numbered_tickets_in_its_column() {
     let (story, browser) = Story::with_browser().await;
     browser.get("/board").await.assert_contains(&[r#"<form id="quick-form" method="post" action="/tickets">"#]);
-    let form = [("project", "acme"), ("status", TODO), ("title", HOSTILE), ("once", "page-1")];
+    let form = [("project", "acme"), ("status", TODO), ("title", HOSTILE), ("form_key", "page-1")];
     let response = browser.post("/tickets", &form).await;
     assert_eq!(
         browser.post("/tickets", &form).await.redirect(),
@@ -63,11 +63,11 @@ async fn ticket_form_edits_the_text_unless_it_is_outdated() {
     let (story, browser) = Story::with_browser().await;
     with_ticket(&story, &browser, "ACME-1", "Export orders", "api").await;
     let page = browser.get("/tickets/ACME-1?project=acme&edit=1").await;
-    let (based_on, once) = (hidden(&page.body, "based_on"), hidden(&page.body, "once"));
+    let (based_on, form_key) = (hidden(&page.body, "based_on"), hidden(&page.body, "form_key"));
     let path = "/tickets/ACME-1/edit?project=acme";
     let description = format!("# Goal\r\n\r\n**CSV** {HOSTILE}");
     let mut form = vec![("title", "Export as CSV"), ("description", description.as_str()), ("labels", "csv, api")];
-    form.extend([("repository", ""), ("based_on", based_on), ("once", once)]);
+    form.extend([("repository", ""), ("based_on", based_on), ("form_key", form_key)]);
     let saved = browser.post(path, &form).await;
     assert_eq!(saved.redirect(), (303, "/tickets/ACME-1?project=acme"), "{}", saved.body);
     let page = browser.get(saved.redirect().1).await;
@@ -94,7 +94,7 @@ async fn comment_is_added_edited_and_deleted_on_the_page() {
     let (page, path) = ("/tickets/ACME-1?project=acme", "/tickets/ACME-1/comments?project=acme");
     let text = format!("Use **tabs**.\r\n{HOSTILE}");
     for _ in 0..2 {
-        let added = ana.post(path, &[("text", &text), ("once", "page-1")]).await;
+        let added = ana.post(path, &[("text", &text), ("form_key", "page-1")]).await;
         assert_eq!(added.redirect(), (303, "/tickets/ACME-1?project=acme#comment-1"), "{}", added.body);
     }
     browser.post(path, &[("text", "Use spaces.")]).await;

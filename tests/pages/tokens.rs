@@ -14,7 +14,7 @@ fn value_of(body: &str) -> Option<&str> {
 async fn token_page_creates_shows_once_and_revokes_a_token() {
     let (story, browser) = Story::with_browser().await;
     let form = [
-        ("once", "one"),
+        ("form_key", "one"),
         ("name", "ci <b>"),
         ("expires", "7776000"),
         ("scope", "read"),
@@ -61,7 +61,7 @@ async fn refused_token_form_keeps_its_values() {
         (&[("scope", "read"), ("expires", "soon")], "expires"),
         (&[("scope", "read"), ("expires", "1")], "expires_in_secs"),
     ] {
-        let form = [&[("once", "one"), ("name", "my <i>token</i>")], extra].concat();
+        let form = [&[("form_key", "one"), ("name", "my <i>token</i>")], extra].concat();
         let refused = browser.post(PAGE, &form).await;
         assert!(refused.status == 422 && refused.contains(&format!("The field {field}:")), "{}", refused.body);
         assert!(refused.contains("value=\"my &#60;i&#62;token&#60;/i&#62;\"") && value_of(&refused.body).is_none());
@@ -76,7 +76,7 @@ async fn tokens_need_admin_of_all_projects() {
     for (scopes, projects) in [(&[Scope::Read, Scope::Jobs][..], None), (&[Scope::Admin], Some(&["acme"][..]))] {
         let browser = Browser::with(&story, scopes, projects).await;
         assert_eq!(browser.get(PAGE).await.status, 403);
-        assert_eq!(browser.post(PAGE, &[("once", "one"), ("name", "x"), ("scope", "read")]).await.status, 403);
+        assert_eq!(browser.post(PAGE, &[("form_key", "one"), ("name", "x"), ("scope", "read")]).await.status, 403);
         assert_eq!(browser.post(&format!("{PAGE}/{id}/revoke"), &[("x", "y")]).await.status, 403);
     }
     assert_eq!(story.api.own_token().await.unwrap().state, TokenState::Active);

@@ -68,8 +68,8 @@
   // A response is compared without the key of its forms, which is always new.
   const sent = new WeakMap();
   const remember = (card) => {
-    const once = card.querySelector("[name=once]")?.value;
-    sent.set(card, card.innerHTML.replace(once, ""));
+    const formKey = card.querySelector("[name=form_key]")?.value;
+    sent.set(card, card.innerHTML.replace(formKey, ""));
   };
   const replace = (card, next) => {
     if (sent.get(card) !== sent.get(next)) card.replaceChildren(...next.childNodes);
@@ -130,8 +130,8 @@
       announce(`${card.dataset.key} moved to ${nameOf(to)}, ${countOf(items.slice(0, items.indexOf(card) + 1))} of ${countOf(items)}.`);
     }
     const back = new URL(location.href);
-    back.searchParams.delete("said");
-    const body = new URLSearchParams({ once: crypto.getRandomValues(new Uint32Array(4)).join("-"), back: back.pathname + back.search });
+    back.searchParams.delete("decision");
+    const body = new URLSearchParams({ form_key: crypto.getRandomValues(new Uint32Array(4)).join("-"), back: back.pathname + back.search });
     if (to !== from) body.set("status", status);
     if (before !== undefined) body.set("before", before);
     pending += 1;
@@ -163,15 +163,15 @@
     note(id, "");
     if (pending === 0) show(page, true);
     refreshSoon();
-    const said = page.getElementById("said");
-    if (!said) return;
-    announce(said.querySelector("div").firstChild.textContent.trim());
-    const entry = Object.assign(document.createElement("a"), { href: `/decisions/${new URL(url).searchParams.get("said")}`, textContent: "Decision" });
-    if (said.matches(".ok")) {
-      const box = note(id, [...said.childNodes], "ok");
+    const decision = page.getElementById("decision");
+    if (!decision) return;
+    announce(decision.querySelector("div").firstChild.textContent.trim());
+    const entry = Object.assign(document.createElement("a"), { href: `/decisions/${new URL(url).searchParams.get("decision")}`, textContent: "Decision" });
+    if (decision.matches(".ok")) {
+      const box = note(id, [...decision.childNodes], "ok");
       setTimeout(() => { if (notes.get(id) === box) note(id, ""); }, 6000);
-    } else if (said.matches(".warn, .bad")) {
-      closable(id, [...said.childNodes, entry], said.matches(".warn") ? "warn" : "bad");
+    } else if (decision.matches(".warn, .bad")) {
+      closable(id, [...decision.childNodes, entry], decision.matches(".warn") ? "warn" : "bad");
     }
   };
 

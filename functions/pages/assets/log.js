@@ -91,10 +91,10 @@
   };
 
   // The request grows when its reviews are loaded. It stays folded or open.
-  const asked = (fresh) => {
-    const [here, there] = [document, fresh].map((page) => page.querySelector("#asked > details"));
+  const updateRequest = (fresh) => {
+    const [here, there] = [document, fresh].map((page) => page.querySelector("#request > details"));
     if (here && there) there.open = here.open;
-    replace("asked", fresh);
+    replace("request", fresh);
   };
 
   // The form for messages depends on the job's state. Retain a draft, and a form with the focus.
@@ -247,7 +247,7 @@
       replace("actions", fresh);
       speak(fresh);
       replace("facts", fresh);
-      asked(fresh);
+      updateRequest(fresh);
       replace("kept", fresh);
       replace("used", fresh);
       append(fresh);

@@ -35,7 +35,7 @@ struct Decisions {
     days: Vec<Day>,
     /// The day of the oldest entry read, if there are older ones.
     back_to: Option<String>,
-    later: bool,
+    has_newer: bool,
     newest: String,
     next: Option<String>,
     refresh: u32,
@@ -54,7 +54,7 @@ struct Day {
 
 pub(crate) struct Row {
     pub(crate) pill: Pill,
-    pub(crate) what: SafeText,
+    pub(crate) description: SafeText,
     pub(crate) pull_request: Option<(Option<String>, SafeText)>,
     pub(crate) ticket: Option<(String, SafeText)>,
     pub(crate) source: &'static str,
@@ -88,7 +88,7 @@ pub(crate) async fn list(visit: PageContext, Query(query): Query<DeliveryQuery>)
         filtered: !query.to_query().is_empty(),
         days: group_by_day(rows),
         back_to: list.next.as_ref().and(list.oldest_read).map(Timestamp::day),
-        later: query.after.is_some(),
+        has_newer: query.after.is_some(),
         next: list.next.map(|next| format!("{address}&after={next}")),
         newest: address,
         refresh: labels::refresh_ms(false),
@@ -162,7 +162,7 @@ impl Row {
         let ticket = delivery.ticket.as_ref().filter(|_| review.is_none());
         Self {
             pill: labels::verdict(delivery.reason.verdict()),
-            what: line(&describe_delivery(delivery)),
+            description: line(&describe_delivery(delivery)),
             pull_request: review.map(|review| (http_url(&review.url), line(&review.label))),
             ticket: ticket.map(|key| (ticket_url(&delivery.project, key), line(key.as_str()))),
             source: labels::source(delivery.source),

@@ -106,8 +106,8 @@ impl Fault {
         Self::new(StatusCode::CONFLICT, reason.code(), &reason.sentence()).help(&reason.help())
     }
 
-    pub(crate) fn not_allowed(what: &str) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "not_allowed", &format!("The token you signed in with may not {what}."))
+    pub(crate) fn not_allowed(action: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "not_allowed", &format!("The token you signed in with may not {action}."))
             .help("Sign out, then sign in with a token that has this scope and project.")
     }
 }

@@ -48,8 +48,8 @@ pub(crate) fn parse_optional_id<T: FromStr<Err = InvalidId>>(field: &str, text: 
     non_empty(text).map(|text| parse_id(field, &text)).transpose()
 }
 
-pub(crate) fn request_key(once: &str) -> Option<EventId> {
-    non_empty(once).and_then(|once| EventId::new(once).ok())
+pub(crate) fn request_key(form_key: &str) -> Option<EventId> {
+    non_empty(form_key).and_then(|form_key| EventId::new(form_key).ok())
 }
 
 /// Key that makes every submission of one form the same request.

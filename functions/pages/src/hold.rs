@@ -6,14 +6,14 @@ use pullyard_domain::project::Settings;
 use pullyard_protocol::project::HoldProject;
 
 pub(crate) struct HoldView {
-    pub(crate) who: SafeText,
-    pub(crate) why: Option<SafeText>,
+    pub(crate) holder: SafeText,
+    pub(crate) reason: Option<SafeText>,
 }
 
 impl HoldView {
     pub(crate) fn from_settings(settings: &Settings) -> Option<Self> {
         let holder = line(settings.held_by.as_ref()?);
-        Some(Self { who: holder, why: settings.held_reason.as_deref().map(line) })
+        Some(Self { holder, reason: settings.held_reason.as_deref().map(line) })
     }
 }
 

@@ -99,8 +99,15 @@ impl Subject {
         let job = &self.view.job;
         let mut head = JobHead::new(self, visit);
         if job.status.is_terminal() {
-            let part =
-                LogPart { job, events: last, inputs: &[], known_inputs: 0, last_attempt: 0, unsaid: &[], full: None };
+            let part = LogPart {
+                job,
+                events: last,
+                inputs: &[],
+                known_inputs: 0,
+                last_attempt: 0,
+                without_usage: &[],
+                full: None,
+            };
             head.add_log(job, &log::to_entries(&part), last);
         }
         head

@@ -34,11 +34,11 @@ struct JobsPage {
     jobs: Vec<Row>,
     /// The day of the oldest job read, if there are older ones.
     back_to: Option<String>,
-    later: bool,
+    has_newer: bool,
     newest: String,
     next: Option<String>,
     refresh: u32,
-    once: String,
+    form_key: String,
 }
 
 pub(crate) struct Row {
@@ -131,11 +131,11 @@ pub(crate) async fn list(visit: PageContext, Query(query): Query<JobsQuery>) -> 
         may_work,
         refresh: labels::refresh_ms(found.jobs.iter().any(|job| !job.view.job.status.is_terminal())),
         back_to: found.next.as_ref().and(found.oldest_read).map(Timestamp::day),
-        later: query.after.is_some(),
+        has_newer: query.after.is_some(),
         next: found.next.map(|next| format!("{address}&after={next}")),
         newest: address,
         project: project.id.to_string(),
-        once: new_form_key(),
+        form_key: new_form_key(),
         form: query,
     };
     Ok(render_form(page.fault.as_ref(), &page))

@@ -152,7 +152,7 @@ pub(crate) fn format_usd(micros: u64) -> String {
 
 #[derive(Clone, Debug)]
 pub(crate) struct TimeLabel {
-    pub(crate) said: String,
+    pub(crate) text: String,
     pub(crate) exact: String,
 }
 
@@ -164,7 +164,7 @@ pub(crate) fn format_time(at: Timestamp, now: Timestamp) -> TimeLabel {
         secs if secs < 48 * 3_600 => format!("{} h ago", secs / 3_600),
         _ => at.day(),
     };
-    TimeLabel { said: label, exact: at.to_string() }
+    TimeLabel { text: label, exact: at.to_string() }
 }
 
 pub(crate) fn format_count(n: u64, one: &str) -> String {

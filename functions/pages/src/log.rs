@@ -33,7 +33,7 @@ pub(crate) struct Entry {
     pub(crate) failed: bool,
     pub(crate) call: Option<SafeText>,
     /// Artifacts with the full text, if that was too large for the log.
-    pub(crate) whole: Vec<FullText>,
+    pub(crate) full_texts: Vec<FullText>,
     pub(crate) cut: bool,
     /// Neighbouring calls of the same kind fold: `Read`, `Searched`, or the tool's name.
     kind: Option<String>,
@@ -62,7 +62,7 @@ pub(crate) enum RowContent {
     Step {
         icon: &'static str,
         verb: &'static str,
-        what: SafeText,
+        target: SafeText,
         code: bool,
         /// A check or setup command of the project.
         check: bool,
@@ -94,7 +94,7 @@ impl Entry {
     pub(crate) fn class(&self) -> &'static str {
         match &self.content {
             RowContent::Said(_) | RowContent::Result(_) => "say",
-            RowContent::Message { .. } => "said",
+            RowContent::Message { .. } => "message",
             RowContent::Question(_) => "asks",
             _ if self.is_failed_check() => "fails",
             _ => "",
@@ -124,7 +124,7 @@ pub(crate) struct LogPart<'a> {
     /// A heading begins each later attempt.
     pub(crate) last_attempt: u32,
     /// Attempts whose newest usage becomes a row, because no record contains it.
-    pub(crate) unsaid: &'a [u32],
+    pub(crate) without_usage: &'a [u32],
     pub(crate) full: Option<(u32, u64)>,
 }
 
@@ -153,7 +153,7 @@ pub(crate) fn happened(arrived: Timestamp, event: &Event) -> Timestamp {
 }
 
 pub(crate) fn to_entries(part: &LogPart<'_>) -> Vec<Entry> {
-    let stays = newest_usage_positions(part.events, part.unsaid);
+    let stays = newest_usage_positions(part.events, part.without_usage);
     let mut inputs = part.inputs.iter().peekable();
     let mut entries: Vec<Entry> = Vec::new();
     let mut calls: HashMap<(u32, &str), usize> = HashMap::new();
@@ -214,7 +214,7 @@ pub(crate) fn to_entries(part: &LogPart<'_>) -> Vec<Entry> {
         let (content, cut) = to_content(event, full);
         let result = (event.kind == EventKind::ToolResult).then(|| CallResult::of(event));
         entries.push(Entry {
-            whole: full_text,
+            full_texts: full_text,
             cut,
             kind: (event.kind == EventKind::ToolCall && !full).then(|| fold::kind(event)),
             failed: result.as_ref().is_some_and(|result| result.failed),
@@ -237,7 +237,7 @@ fn entry(job: &Job, (id, position): (String, (u32, u64)), happened: Timestamp, c
         meta: SafeText::default(),
         failed: false,
         call: None,
-        whole: Vec::new(),
+        full_texts: Vec::new(),
         cut: false,
         kind: None,
         opens: None,
@@ -267,7 +267,7 @@ fn read_input(event: &Event) -> Option<u64> {
 
 fn add_result(called: &mut Entry, job: &JobId, event: &Event, (attempt, ended): (u32, Timestamp), full: bool) {
     let result = CallResult::of(event);
-    called.whole.extend(full_text_link(job, attempt, event));
+    called.full_texts.extend(full_text_link(job, attempt, event));
     called.failed |= result.failed;
     called.meta = result.meta(Some(ended.since(called.happened)));
     let RowContent::Step { under, .. } = &mut called.content else { return };

@@ -20,7 +20,7 @@ pub(crate) struct Reviews {
     pub(crate) integration: String,
     pub(crate) repository: String,
     pub(crate) number: u64,
-    pub(crate) once: String,
+    pub(crate) form_key: String,
 }
 
 pub(crate) async fn load_reviews(visit: &PageContext, ticket: &Ticket) -> Result<Option<Reviews>, Fault> {
@@ -40,7 +40,7 @@ pub(crate) async fn load_reviews(visit: &PageContext, ticket: &Ticket) -> Result
         integration: pull.id.integration.to_string(),
         repository: repository.to_string(),
         number: pull.id.number,
-        once: new_form_key(),
+        form_key: new_form_key(),
     }))
 }
 
@@ -56,7 +56,7 @@ pub(crate) struct ReviseForm {
     #[serde(default)]
     message: String,
     #[serde(default)]
-    once: String,
+    form_key: String,
 }
 
 pub(crate) async fn revise(visit: PageContext, Form(form): Form<ReviseForm>) -> Result<Response, Fault> {
@@ -70,18 +70,20 @@ pub(crate) async fn revise(visit: PageContext, Form(form): Form<ReviseForm>) -> 
         integration: parse_optional_id("integration", &form.integration)?,
         message: non_empty(&form.message.replace("\r\n", "\n")),
     };
-    let written = request.message.clone().unwrap_or_default();
-    limits::check_revise(&request).map_err(|fault| Fault::from(fault).with_form_text(&written))?;
+    let form_text = request.message.clone().unwrap_or_default();
+    limits::check_revise(&request).map_err(|fault| Fault::from(fault).with_form_text(&form_text))?;
     let back = ticket_url(&request.project, &ticket);
     let RevisePullRequest { project, repository, number, integration, message } = request;
     let named = PullRequestRef { project, repository, number, integration };
-    let key = request_key(&form.once);
+    let key = request_key(&form.form_key);
     let requester = visit.requester();
     let answer = review::request_revision(&visit.ctx, &named, message, &requester, key.as_ref()).await;
-    let answer = answer.map_err(|error| Fault::from(error).with_form_text(&written))?;
+    let answer = answer.map_err(|error| Fault::from(error).with_form_text(&form_text))?;
     match (answer.reason.verdict(), answer.job) {
         (Verdict::Accepted | Verdict::Duplicate, Some(job)) => Ok(redirect(&format!("/jobs/{job}"))),
-        (Verdict::Refused, _) if !written.is_empty() => Err(Fault::refused(&answer.reason).with_form_text(&written)),
-        _ => Ok(redirect(&format!("{back}&said={}", answer.delivery))),
+        (Verdict::Refused, _) if !form_text.is_empty() => {
+            Err(Fault::refused(&answer.reason).with_form_text(&form_text))
+        }
+        _ => Ok(redirect(&format!("{back}&decision={}", answer.delivery))),
     }
 }

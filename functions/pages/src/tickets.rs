@@ -43,7 +43,7 @@ pub(crate) struct MoveForm {
     before: Option<String>,
     back: Option<String>,
     #[serde(default)]
-    once: String,
+    form_key: String,
 }
 
 /// Moves a ticket and redirects back with the decision. Two clicks on one button are one move.
@@ -54,7 +54,7 @@ pub(crate) async fn move_ticket(
     Form(to): Form<MoveForm>,
 ) -> Result<Response, Fault> {
     let (project, key) = load_place(&visit, key, query).await?;
-    let MoveForm { status, before, back, once } = to;
+    let MoveForm { status, before, back, form_key } = to;
     if let Some(status) = &status {
         limits::check_move(&MoveTicket::to(status))?;
     }
@@ -65,12 +65,12 @@ pub(crate) async fn move_ticket(
     };
     let caller = visit.requester();
     let (to, next) = (status.as_deref().unwrap_or_default(), before.as_deref().unwrap_or_default());
-    let request = non_empty(&once).map(|once| EventId::for_button(&once, &key, to, next));
+    let request = non_empty(&form_key).map(|form_key| EventId::for_button(&form_key, &key, to, next));
     let ticket_move = control::TicketMove { project: project.id.clone(), key, status, place, caller, request };
     let answer = control::move_board_ticket(&visit.ctx, ticket_move).await?;
     let board = format!("/board?project={}", project.id);
     let back = back.as_deref().map_or(board.as_str(), |back| own_path(Some(back)));
     let Some(answer) = answer else { return Ok(redirect(back)) };
     let joint = if back.contains('?') { '&' } else { '?' };
-    Ok(redirect(&format!("{back}{joint}said={}", answer.delivery)))
+    Ok(redirect(&format!("{back}{joint}decision={}", answer.delivery)))
 }

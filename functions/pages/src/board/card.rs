@@ -22,7 +22,7 @@ pub(crate) struct Card {
     pub(crate) labels: Vec<SafeText>,
     pub(crate) more_labels: usize,
     pub(crate) job: Option<JobLine>,
-    pub(crate) why: Option<SafeText>,
+    pub(crate) wait: Option<SafeText>,
     pub(crate) raw_key: String,
 }
 
@@ -66,7 +66,7 @@ pub(super) fn to_card(card: &control::Card, project: &Project) -> Card {
         labels: labels.iter().take(MAX_LABELS).map(|label| line(label)).collect(),
         more_labels: labels.len().saturating_sub(MAX_LABELS),
         job: active.map(job_line),
-        why: match &card.view.waits {
+        wait: match &card.view.waits {
             Some(waits) => Some(line(&waits.sentence())),
             None => card.job.as_ref().filter(|view| !has_question(view)).and_then(labels::explain_job),
         },

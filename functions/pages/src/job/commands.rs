@@ -28,13 +28,13 @@ pub(crate) async fn continue_job(visit: PageContext, Path(id): Path<JobId>) -> R
     Ok(redirect(&format!("/jobs/{id}")))
 }
 
-/// With `once`, a second click is a repeat.
+/// With `form_key`, a second click is a repeat.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AnswerForm {
     text: String,
     #[serde(default)]
-    once: String,
+    form_key: String,
 }
 
 pub(crate) async fn answer(
@@ -46,7 +46,7 @@ pub(crate) async fn answer(
     let text = form.text.replace("\r\n", "\n");
     limits::check_answer(&SendInput { text: text.clone() })
         .map_err(|fault| Fault::from(fault).with_form_text(&text))?;
-    let key = request_key(&form.once);
+    let key = request_key(&form.form_key);
     let answered = control::answer_job(&visit.ctx, &id, &text, &visit.requester(), key).await;
     answered.map_err(|error| Fault::from(error).with_form_text(&text))?;
     Ok(redirect(&format!("/jobs/{id}")))
@@ -56,7 +56,7 @@ pub(crate) async fn answer(
 #[serde(deny_unknown_fields)]
 pub(crate) struct RetryForm {
     #[serde(default)]
-    once: String,
+    form_key: String,
 }
 
 pub(crate) async fn retry(
@@ -65,7 +65,7 @@ pub(crate) async fn retry(
     Form(again): Form<RetryForm>,
 ) -> Result<Response, Fault> {
     let id = load_commandable(&visit, id).await?;
-    let key = request_key(&again.once);
+    let key = request_key(&again.form_key);
     let answer = control::retry_job(&visit.ctx, &id, &visit.requester(), key).await?;
     match (answer.reason.verdict(), answer.job) {
         (Verdict::Accepted | Verdict::Duplicate, Some(job)) => Ok(redirect(&format!("/jobs/{job}"))),

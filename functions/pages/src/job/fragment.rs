@@ -20,7 +20,7 @@ use std::sync::Arc;
 struct LogFragment {
     head: JobHead,
     /// Only until the first event, because reviews are read before an attempt begins.
-    asked: Option<ReviseRequest>,
+    request: Option<ReviseRequest>,
     tabs: Option<Tabs>,
     entries: Vec<Entry>,
     used: Option<String>,
@@ -70,10 +70,11 @@ async fn render(visit: &PageContext, snapshot: &Snapshot, begin: Cursor, is_held
     let mut head = subject.head(visit, records.map_or(events, |records| &records.events));
     head.add_isolation(records.map_or(&[], |records| &records.attempts));
     // An ended job shows usage in the attempt's record or in a row.
-    let unsaid = records.filter(|_| head.ended_for_good).map(Records::attempts_without_usage).unwrap_or_default();
+    let without_usage =
+        records.filter(|_| head.ended_for_good).map(Records::attempts_without_usage).unwrap_or_default();
     let used = match new_usage {
         // The row belongs to an earlier part of the log and stays there.
-        None if unsaid.contains(&begin.event.0) => None,
+        None if without_usage.contains(&begin.event.0) => None,
         _ if head.ended_for_good => Some(String::new()),
         used => used,
     };
@@ -83,7 +84,7 @@ async fn render(visit: &PageContext, snapshot: &Snapshot, begin: Cursor, is_held
         inputs: &inputs,
         known_inputs,
         last_attempt: begin.event.0,
-        unsaid: &unsaid,
+        without_usage: &without_usage,
         full: None,
     });
     let is_cut = log::keep_last(&mut entries) || !left_out.is_empty();
@@ -94,7 +95,7 @@ async fn render(visit: &PageContext, snapshot: &Snapshot, begin: Cursor, is_held
     let fragment = LogFragment {
         head,
         // The page may have begun before the reviews were read.
-        asked: if begin.event == Cursor::START.event {
+        request: if begin.event == Cursor::START.event {
             load_revise_request(&visit.ctx, &subject.view).await?
         } else {
             None

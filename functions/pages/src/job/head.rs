@@ -57,8 +57,8 @@ pub(crate) struct JobHead {
     /// Kind of the message form, which the script replaces on a change: empty, `answer`, or `say` with the status.
     pub(crate) speaks: String,
     pub(crate) may_retry: bool,
-    pub(crate) held: bool,
-    pub(crate) once: String,
+    pub(crate) is_active: bool,
+    pub(crate) form_key: String,
 }
 
 pub(crate) struct JobResult {
@@ -139,8 +139,8 @@ impl JobHead {
             speaks,
             may_cancel: may_run && !job.status.is_terminal() && job.cancel.is_none(),
             may_retry: may_run && matches!(job.status, JobStatus::Failed | JobStatus::Cancelled),
-            held: job.status.is_active(),
-            once: new_form_key(),
+            is_active: job.status.is_active(),
+            form_key: new_form_key(),
         }
     }
 

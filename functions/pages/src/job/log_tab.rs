@@ -24,11 +24,11 @@ struct LogPage {
     frame: Frame,
     head: JobHead,
     tabs: Tabs,
-    asked: Option<revise_request::ReviseRequest>,
+    request: Option<revise_request::ReviseRequest>,
     entries: Vec<Entry>,
     used: String,
     earlier: Option<String>,
-    later: Option<String>,
+    later_url: Option<String>,
     live: LiveUpdate,
 }
 
@@ -85,7 +85,7 @@ async fn show_page(visit: &PageContext, subject: &Subject, query: &LogQuery) -> 
     let known_inputs = inputs.last().map_or(0, |input| input.seq);
     let head = subject.head(visit, &last);
     let records = subject.load_records(&visit.ctx, last).await?;
-    let unsaid = if head.ended_for_good { records.attempts_without_usage() } else { Vec::new() };
+    let without_usage = if head.ended_for_good { records.attempts_without_usage() } else { Vec::new() };
     let begins_later = part.events.first().is_some_and(|first| position(first) > (1, 1));
     let first = part.events.first().filter(|_| begins_later).map(time);
     let until = part.next.map(|(_, until)| until);
@@ -98,7 +98,7 @@ async fn show_page(visit: &PageContext, subject: &Subject, query: &LogQuery) -> 
         inputs: &inputs,
         known_inputs,
         last_attempt: 0,
-        unsaid: &unsaid,
+        without_usage: &without_usage,
         full: part.full,
     });
     let mut next = part.next.map(|(next, _)| next);
@@ -124,11 +124,11 @@ async fn show_page(visit: &PageContext, subject: &Subject, query: &LogQuery) -> 
         frame,
         head,
         tabs,
-        asked: revise_request::load_revise_request(&visit.ctx, &subject.view).await?,
+        request: revise_request::load_revise_request(&visit.ctx, &subject.view).await?,
         entries,
         used,
         earlier: first.map(|(attempt, seq)| format!("{address}?before={attempt}.{seq}")),
-        later: next.map(|(attempt, seq)| format!("{address}?at={attempt}.{seq}")),
+        later_url: next.map(|(attempt, seq)| format!("{address}?at={attempt}.{seq}")),
         live,
     };
     Ok(render_page(StatusCode::OK, &page))

@@ -19,7 +19,7 @@ struct BulkForm {
     action: Action,
     project: ProjectId,
     jobs: Vec<String>,
-    once: String,
+    form_key: String,
     back: String,
 }
 
@@ -46,14 +46,14 @@ impl BulkForm {
     fn parse(fields: Vec<(String, String)>) -> Result<Self, Fault> {
         let wrong = |sentence: &str| Fault::invalid(sentence);
         let (mut action, mut project, mut jobs) = (None, None, Vec::new());
-        let (mut once, mut back) = (String::new(), String::new());
+        let (mut form_key, mut back) = (String::new(), String::new());
         for (name, value) in fields {
             match (name.as_str(), value.as_str()) {
                 ("action", "cancel") => action = Some(Action::Cancel),
                 ("action", "retry") => action = Some(Action::Retry),
                 ("project", _) => project = ProjectId::new(value).ok(),
                 ("job", _) => jobs.push(value),
-                ("once", _) => once = value,
+                ("form_key", _) => form_key = value,
                 ("back", _) => back = value,
                 _ => return Err(wrong("The form has an unknown field or action.")),
             }
@@ -67,7 +67,7 @@ impl BulkForm {
         jobs.dedup();
         let action = action.ok_or_else(|| wrong("The form has no action."))?;
         let project = project.ok_or_else(|| Fault::not_found("There is no such project."))?;
-        Ok(Self { action, project, jobs, once, back })
+        Ok(Self { action, project, jobs, form_key, back })
     }
 }
 
@@ -132,7 +132,7 @@ async fn try_one(
         let job = control::cancel_job(&visit.ctx, &id, &visit.visitor.name, None).await?;
         return Ok((explanation::explain_job(&job, None, None, visit.ctx.clock.now()).0, None));
     }
-    let key = EventId::new(format!("{}-{id}", form.once)).ok().filter(|_| !form.once.is_empty());
+    let key = EventId::new(format!("{}-{id}", form.form_key)).ok().filter(|_| !form.form_key.is_empty());
     let answer = control::retry_job(&visit.ctx, &id, &visit.requester(), key).await?;
     match (answer.reason.verdict(), answer.job) {
         (Verdict::Accepted | Verdict::Duplicate, Some(job)) => Ok((answer.reason.sentence(), Some(job))),

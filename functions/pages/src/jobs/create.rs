@@ -36,7 +36,7 @@ pub(crate) struct JobForm {
     #[serde(default)]
     model: String,
     #[serde(default)]
-    once: String,
+    form_key: String,
 }
 
 pub(crate) async fn show_form(visit: PageContext, Query(query): Query<JobsQuery>) -> Result<Response, Fault> {
@@ -59,7 +59,7 @@ async fn render(
         project: project.id.to_string(),
         repositories: repositories.iter().map(|repository| repository.name.to_string()).collect(),
         // A new key, because a refused request is not repeated.
-        form: JobForm { once: new_form_key(), ..form },
+        form: JobForm { form_key: new_form_key(), ..form },
         fault,
         other: other.map(|job| format!("/jobs/{job}")),
     };
@@ -109,7 +109,7 @@ async fn create_job(visit: &PageContext, project: &ProjectId, form: &JobForm) ->
         retry_of: None,
     };
     let requester = visit.requester();
-    let key = request_key(&form.once);
+    let key = request_key(&form.form_key);
     let answer = control::create_job(&visit.ctx, &request, &requester, key).await.map_err(Fault::from)?;
     match (answer.reason.verdict(), answer.job) {
         (Verdict::Accepted | Verdict::Duplicate, Some(job)) => Ok(job),

@@ -73,7 +73,7 @@ pub(super) fn to_content(event: &Event, full: bool) -> (RowContent, bool) {
     let data = || event.data.as_ref().filter(|data| !only_names_artifact(data)).map(to_json).unwrap_or_default();
     let step = |icon, verb, label: &str, details: &str| {
         let (under, cut) = under(details);
-        (RowContent::Step { icon, verb, what: line(label), code: true, check: false, under }, cut)
+        (RowContent::Step { icon, verb, target: line(label), code: true, check: false, under }, cut)
     };
     match event.kind {
         EventKind::Phase => {
@@ -119,13 +119,13 @@ pub(super) fn to_content(event: &Event, full: bool) -> (RowContent, bool) {
             let used = event.usage().and_then(|usage| usage.to_sentence());
             let label = used.map_or_else(|| "Usage".to_owned(), |used| format!("Used {used}"));
             let (under, cut) = under(&data());
-            (RowContent::Step { icon: "i-tool", verb: "", what: line(&label), code: false, check: false, under }, cut)
+            (RowContent::Step { icon: "i-tool", verb: "", target: line(&label), code: false, check: false, under }, cut)
         }
         EventKind::Raw => {
             let data = data();
             let (under, cut) = under(if data.is_empty() { text } else { &data });
             let label = line("Unknown event");
-            (RowContent::Step { icon: "i-tool", verb: "", what: label, code: false, check: false, under }, cut)
+            (RowContent::Step { icon: "i-tool", verb: "", target: label, code: false, check: false, under }, cut)
         }
     }
 }
@@ -156,7 +156,7 @@ fn command(event: &Event, under: impl Fn(&str) -> (Option<SafeText>, bool)) -> (
     let data = event.data.as_ref().filter(|data| !repeats(data) && !only_names_artifact(data)).map(to_json);
     let (under, cut) = under([rest, data.as_deref().unwrap_or_default()].join("\n").trim());
     let label = line(name.unwrap_or(first));
-    (RowContent::Step { icon: "i-cmd", verb, what: label, code: true, check: !verb.is_empty(), under }, cut)
+    (RowContent::Step { icon: "i-cmd", verb, target: label, code: true, check: !verb.is_empty(), under }, cut)
 }
 
 /// Markdown, or plain text if its markup is much longer than the text.

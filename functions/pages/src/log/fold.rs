@@ -41,7 +41,7 @@ fn head(rows: &[Entry]) -> Option<FoldHead> {
     let first = rows.first()?;
     let kind = first.kind.as_deref()?;
     let subject = |row: &Entry| match &row.content {
-        RowContent::Step { what, .. } => what.to_string().chars().take(NAME_CHARS).collect(),
+        RowContent::Step { target, .. } => target.to_string().chars().take(NAME_CHARS).collect(),
         _ => String::new(),
     };
     let unit = if kind == "Read" { "files" } else { "times" };

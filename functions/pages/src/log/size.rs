@@ -79,15 +79,15 @@ impl Entry {
             }
             RowContent::Said(html) | RowContent::Result(html) | RowContent::Question(html) => html.to_string().len(),
             RowContent::Message { by, text, .. } => html_len(&by.to_string()) + html_len(&text.to_string()),
-            RowContent::Step { what, under, .. } => {
+            RowContent::Step { target, under, .. } => {
                 let under = under.as_ref().map(|under| html_len(&under.to_string()));
-                html_len(&what.to_string()) + under.unwrap_or_default()
+                html_len(&target.to_string()) + under.unwrap_or_default()
             }
             RowContent::Gap { address } => address.len(),
             RowContent::ToolResult { name, under } => html_len(&name.to_string()) + html_len(&under.to_string()),
         };
         let call = self.call.as_ref().map(|call| html_len(&call.to_string())).unwrap_or_default();
-        ROW_MARKUP + text + call + self.whole.len() * 200
+        ROW_MARKUP + text + call + self.full_texts.len() * 200
     }
 }
 

@@ -56,7 +56,7 @@ struct StartQuery {
     /// Tests the repository, or the agent's key for `key`.
     test: Option<String>,
     key: Option<ModelKeyTest>,
-    said: Option<DeliveryId>,
+    decision: Option<DeliveryId>,
 }
 
 /// The typed values of a refused form. The other forms have their defaults.
@@ -123,9 +123,9 @@ struct StartPage {
     job: Option<FirstJob>,
     place: &'static str,
     fault: Option<Fault>,
-    said: Option<DecisionLine>,
+    decision: Option<DecisionLine>,
     refresh: Option<u32>,
-    once: String,
+    form_key: String,
 }
 
 fn open_step(failure: Option<&Failure>, facts: Option<&Facts>, query: &StartQuery, current: usize) -> usize {
@@ -217,8 +217,8 @@ async fn render(
     {
         drafts.ticket.key = pullyard_control::suggest_ticket_key(&visit.ctx, &facts.project.id).await?.to_string();
     }
-    let said = match &facts {
-        Some(facts) => verdict::load_decision_line(visit, &facts.project.id, query.said.as_ref()).await?,
+    let decision = match &facts {
+        Some(facts) => verdict::load_decision_line(visit, &facts.project.id, query.decision.as_ref()).await?,
         None => None,
     };
     let id = facts.as_ref().map(|facts| &facts.project.id);
@@ -246,9 +246,9 @@ async fn render(
         move_to: facts.as_ref().and_then(view::move_target),
         job: facts.as_ref().and_then(view::first_job),
         place: view::describe_place(facts.as_ref(), machine),
-        said,
+        decision,
         refresh: refreshes.then_some(if runs { REFRESH_WHILE_A_JOB_RUNS } else { REFRESH }),
-        once: new_form_key(),
+        form_key: new_form_key(),
         fault: failure.map(|failure| failure.fault),
     };
     Ok(render_form(page.fault.as_ref(), &page))

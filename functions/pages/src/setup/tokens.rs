@@ -41,12 +41,12 @@ pub(crate) struct TokensQuery {
 struct TokensPage {
     frame: Frame,
     rows: Vec<Row>,
-    later: bool,
+    has_newer: bool,
     next: Option<String>,
     created: Option<Created>,
     form: TokenForm,
     fault: Option<Fault>,
-    once: String,
+    form_key: String,
 }
 
 struct Row {
@@ -99,12 +99,12 @@ async fn render(
     let page = TokensPage {
         frame: visit.frame("Tokens", "tokens", project.as_ref().map(|project| &project.id)),
         rows: tokens.iter().map(|token| Row::new(visit, token, &runners)).collect(),
-        later: query.after.is_some(),
+        has_newer: query.after.is_some(),
         next: next.map(|next| format!("/setup/tokens?after={next}")),
         created,
         form,
         fault,
-        once: new_form_key(),
+        form_key: new_form_key(),
     };
     Ok(render_form(page.fault.as_ref(), &page))
 }
@@ -170,12 +170,12 @@ fn explain_runner_revocation(names: &str, members: &[&Member]) -> String {
 }
 
 fn format_expiry(at: Option<Timestamp>, now: Timestamp) -> TimeLabel {
-    let Some(at) = at else { return TimeLabel { said: "never".into(), exact: String::new() } };
+    let Some(at) = at else { return TimeLabel { text: "never".into(), exact: String::new() } };
     let label = match at.since(now) {
-        remaining if remaining.is_zero() => format!("expired {}", labels::format_time(at, now).said),
+        remaining if remaining.is_zero() => format!("expired {}", labels::format_time(at, now).text),
         remaining if remaining < DAY => "within a day".to_owned(),
         remaining if remaining < SOON => format!("in {}", format_count(remaining.as_secs() / DAY.as_secs(), "day")),
         _ => at.day(),
     };
-    TimeLabel { said: label, exact: at.to_string() }
+    TimeLabel { text: label, exact: at.to_string() }
 }

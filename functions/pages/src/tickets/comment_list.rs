@@ -13,7 +13,7 @@ pub(super) struct Comments {
     /// Whether newer comments exist that are not on this page.
     pub(super) is_older_page: bool,
     pub(super) address: String,
-    pub(super) once: String,
+    pub(super) form_key: String,
     pub(super) typed: String,
     pub(super) fault: Option<Fault>,
 }
@@ -73,7 +73,7 @@ pub(super) async fn load_comments(
         older: page.next.map(|before| format!("{address}&before={before}#comments")),
         is_older_page: before.is_some(),
         address: address.replacen('?', "/comments?", 1),
-        once: new_form_key(),
+        form_key: new_form_key(),
         typed: String::new(),
         fault: None,
     })

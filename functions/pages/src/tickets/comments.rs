@@ -13,7 +13,7 @@ use pullyard_protocol::ticket::WriteComment;
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct CommentForm {
     text: String,
-    once: String,
+    form_key: String,
 }
 
 pub(crate) async fn add(
@@ -45,7 +45,7 @@ async fn add_comment(
         key: key.clone(),
         text: check_text(form)?,
         caller: visit.requester(),
-        request: request_key(&form.once),
+        request: request_key(&form.form_key),
     };
     let (AddedComment::New(comment) | AddedComment::Existing(comment)) = control::add_comment(&visit.ctx, new).await?;
     Ok(comment.number)

@@ -39,7 +39,7 @@ async fn edit_ticket(visit: &PageContext, project: &Project, key: &TicketKey, fo
         changes: TextChanges { title, description, labels, repository },
         based_on: non_empty(&form.based_on),
         caller: visit.requester(),
-        request: request_key(&form.once),
+        request: request_key(&form.form_key),
     };
     control::edit_ticket(&visit.ctx, edit).await?;
     Ok(())

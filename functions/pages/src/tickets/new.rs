@@ -29,7 +29,7 @@ pub(crate) struct TicketForm {
     labels: String,
     status: String,
     repository: String,
-    once: String,
+    form_key: String,
 }
 
 pub(crate) async fn show_form(visit: PageContext, Query(query): Query<TicketPageQuery>) -> Result<Response, Fault> {
@@ -56,7 +56,7 @@ async fn render(
         statuses: list_statuses(own, std::iter::empty()).iter().map(|status| Move::to(status, own)).collect(),
         repositories: repositories.iter().map(|repository| repository.name.to_string()).collect(),
         // A new key, because a refused request is not repeated.
-        form: TicketForm { once: new_form_key(), key, ..form },
+        form: TicketForm { form_key: new_form_key(), key, ..form },
         fault,
     };
     Ok(render_form(page.fault.as_ref(), &page))
@@ -66,7 +66,7 @@ pub(crate) async fn create(visit: PageContext, Form(form): Form<TicketForm>) -> 
     visit.check_may_work()?;
     let project = visit.load_named_project(&form.project).await?;
     match create_ticket(&visit, &project, &form).await {
-        Ok(delivery) => Ok(redirect(&format!("/board?project={}&said={delivery}", project.id))),
+        Ok(delivery) => Ok(redirect(&format!("/board?project={}&decision={delivery}", project.id))),
         Err(fault) if fault.status.is_client_error() => render(&visit, &project, form, Some(fault)).await,
         Err(fault) => Err(fault),
     }
@@ -88,7 +88,7 @@ pub(crate) async fn create_ticket(
     let status = non_empty(&form.status);
     limits::check_new_ticket(&text.title, &text.description, status.as_deref(), &text.labels)?;
     let caller = visit.requester();
-    let request = request_key(&form.once);
+    let request = request_key(&form.form_key);
     let new = NewTicket { project: project.id.clone(), key, text, status, caller, request };
     Ok(control::create_ticket(&visit.ctx, new).await?.delivery)
 }

@@ -18,7 +18,7 @@ use pullyard_entry::resolve_ticket_key;
 pub(crate) struct TicketPageQuery {
     pub(super) project: Option<ProjectId>,
     key: Option<TicketKey>,
-    said: Option<DeliveryId>,
+    decision: Option<DeliveryId>,
     edit: Option<String>,
     /// Opens the menu of moves, with the places in the column.
     #[serde(rename = "move")]
@@ -40,7 +40,7 @@ pub(crate) struct EditForm {
     #[serde(default)]
     pub(crate) based_on: String,
     #[serde(default)]
-    pub(crate) once: String,
+    pub(crate) form_key: String,
 }
 
 impl EditForm {
@@ -51,7 +51,7 @@ impl EditForm {
             labels: text.labels.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
             repository: text.repository.as_ref().map(ToString::to_string).unwrap_or_default(),
             based_on: control::text_version(text),
-            once: new_form_key(),
+            form_key: new_form_key(),
         }
     }
 }
@@ -79,7 +79,7 @@ pub(super) struct TicketPage {
     repository: Option<SafeText>,
     source: Option<String>,
     labels: Vec<SafeText>,
-    said: Option<DecisionLine>,
+    decision: Option<DecisionLine>,
     may_work: bool,
     busy: bool,
     moves: Vec<Move>,
@@ -88,7 +88,7 @@ pub(super) struct TicketPage {
     back: String,
     jobs: Vec<Row>,
     refresh: u32,
-    once: String,
+    form_key: String,
     form: EditForm,
     /// Only an open form is in the page, because it holds the text as it was written.
     form_is_open: bool,
@@ -104,7 +104,7 @@ pub(crate) async fn show(
     let key = resolve_ticket_key(key, query.key)?;
     let Some(project) = visit.load_selected_project(query.project).await? else { return Ok(redirect_to_start()) };
     let mut page = load_page_at(&visit, &project, &key, query.before, query.comment).await?;
-    page.said = verdict::load_decision_line(&visit, &project.id, query.said.as_ref()).await?;
+    page.decision = verdict::load_decision_line(&visit, &project.id, query.decision.as_ref()).await?;
     page.form_is_open = page.may_work && query.edit.is_some();
     if page.may_work && query.moves.is_some() {
         let column = control::load_column(&visit.ctx, &project.id, &page.raw_status).await?;
@@ -128,7 +128,7 @@ pub(crate) async fn render_refusal(
     page.form_is_open = typed.is_some();
     if let Some(typed) = typed {
         // The visitor now sees the current text, so saving again replaces it.
-        page.form = EditForm { based_on: page.form.based_on, once: page.form.once, ..typed };
+        page.form = EditForm { based_on: page.form.based_on, form_key: page.form.form_key, ..typed };
     }
     Ok(render_page(status, &page))
 }
@@ -173,7 +173,7 @@ pub(super) async fn load_page_at(
         repository: repository(&view, project).map(|name| line(name.as_str())),
         source: text.url.as_deref().and_then(http_url),
         labels: text.labels.iter().map(|label| line(label)).collect(),
-        said: None,
+        decision: None,
         may_work: visit.visitor.may_run_jobs(),
         busy: ticket.active_job.is_some(),
         moves: list_moves(ticket, &list_statuses(own, std::iter::once(ticket)), own),
@@ -181,7 +181,7 @@ pub(super) async fn load_page_at(
         back: address.clone(),
         jobs: jobs.iter().map(Row::new).collect(),
         refresh: labels::refresh_ms(ticket.active_job.is_some()),
-        once: new_form_key(),
+        form_key: new_form_key(),
         form: EditForm::of(text),
         form_is_open: false,
         repositories: repositories.iter().map(|repository| repository.name.to_string()).collect(),

@@ -132,7 +132,7 @@ async fn prepare_app(
     };
     // Check before GitHub creates an App that could not be connected.
     if visit.ctx.store.load_integration(&id).await?.is_some() {
-        return Ok(Err(to_form_fault(Error::NameTaken { what: "integration", name: id.to_string() })));
+        return Ok(Err(to_form_fault(Error::NameTaken { resource: "integration", name: id.to_string() })));
     }
     let home = visit.ctx.api_url.trim_end_matches('/');
     let request = AppRequest {

@@ -146,7 +146,7 @@ async fn install_checked(visit: &PageContext, project: &Project, form: &InstallF
     };
     match install_hook(&visit.ctx, &new).await {
         Err(Error::NameTaken { .. }) => Err(name_fault()),
-        Err(Error::NotFound { what: "integration", name }) => {
+        Err(Error::NotFound { resource: "integration", name }) => {
             Err(FormFault::at("integration", &format!("there is no connection {name}")))
         }
         installed => Ok(installed?),

@@ -152,7 +152,7 @@ async fn add_repository(
 ) -> Result<Repository, FormFault> {
     let (integration, name, settings) = form.parse()?;
     let added = match control::add_repository(&visit.ctx, &project.id, &integration, &name, settings).await {
-        Err(Error::NotFound { what: "integration", .. }) => {
+        Err(Error::NotFound { resource: "integration", .. }) => {
             return Err(FormFault::at("integration", &format!("there is no connection {integration}")));
         }
         added => added?,

@@ -34,7 +34,7 @@ struct TestPage {
 
 pub(in crate::setup) struct FeatureRow {
     pub(in crate::setup) state: Pill,
-    pub(in crate::setup) what: &'static str,
+    pub(in crate::setup) feature: &'static str,
     pub(in crate::setup) permissions: String,
     pub(in crate::setup) note: Option<SafeText>,
 }
@@ -72,7 +72,7 @@ pub(in crate::setup) fn list_features(result: RepositoryTestResult) -> Vec<Featu
             FeatureStatus::NotNeeded(reason) => (NOT_NEEDED, Some(line(reason))),
         };
         let permissions = row.permissions.iter().map(|(name, level)| format!("{name}: {}", level.code()));
-        FeatureRow { state, what: row.description, permissions: permissions.collect::<Vec<_>>().join(", "), note }
+        FeatureRow { state, feature: row.description, permissions: permissions.collect::<Vec<_>>().join(", "), note }
     };
     match result {
         RepositoryTestResult::Refused { .. } => Vec::new(),

@@ -45,7 +45,7 @@ struct NewRunnerPage {
     joined: Option<Joined>,
     local_only: bool,
     address: String,
-    once: String,
+    form_key: String,
 }
 
 struct Joined {
@@ -68,7 +68,7 @@ pub(super) async fn show(visit: PageContext, Query(form): Query<RunnerForm>) -> 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TokenForm {
-    once: String,
+    form_key: String,
 }
 
 pub(super) async fn create_token(
@@ -81,7 +81,7 @@ pub(super) async fn create_token(
         Ok(plan) => plan,
         Err(fault) => return render(&visit, form, None, Err(fault)).await,
     };
-    match create_runner_token(&visit, &plan, token.once).await {
+    match create_runner_token(&visit, &plan, token.form_key).await {
         Ok(token) => render(&visit, form, Some(&plan), Ok(Some(token))).await,
         Err(fault) if fault.status.is_client_error() => render(&visit, form, Some(&plan), Err(fault)).await,
         Err(fault) => Err(fault),
@@ -106,13 +106,14 @@ fn plan_runner(form: &RunnerForm) -> Result<Plan, Fault> {
 }
 
 /// Creates a token for this name only. Refuses a name in use, because the runner could not register with the token.
-async fn create_runner_token(visit: &PageContext, plan: &Plan, once: String) -> Result<String, Fault> {
+async fn create_runner_token(visit: &PageContext, plan: &Plan, form_key: String) -> Result<String, Fault> {
     match load_runner(&visit.ctx, &plan.name).await {
         Err(Error::NotFound { .. }) => {}
         Ok(_) => return Err(Error::Runner(Refusal::NameTaken { name: plan.name.clone() }).into()),
         Err(error) => return Err(error.into()),
     }
-    let key = EventId::new(once).map_err(|bad| FieldError { pointer: "/once".into(), message: bad.0.into() })?;
+    let key =
+        EventId::new(form_key).map_err(|bad| FieldError { pointer: "/form_key".into(), message: bad.0.into() })?;
     let new = NewToken {
         name: plan.name.clone(),
         kind: TokenKind::Runner,
@@ -148,7 +149,7 @@ async fn render(
         joined,
         local_only: ["http://127.0.0.1", "http://localhost", "http://[::1]"].iter().any(|own| url.starts_with(own)),
         address: format_address(&form),
-        once: new_form_key(),
+        form_key: new_form_key(),
         form: RunnerForm {
             slots: non_empty(&form.slots).unwrap_or_else(|| "1".into()),
             isolation: non_empty(&form.isolation).unwrap_or_else(|| "auto".into()),

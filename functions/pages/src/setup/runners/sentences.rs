@@ -14,7 +14,7 @@ pub(super) async fn describe(
     runner: &Runner,
     now: Timestamp,
 ) -> Result<Option<SafeText>, Fault> {
-    let silent = labels::format_time(runner.last_heartbeat, now).said;
+    let silent = labels::format_time(runner.last_heartbeat, now).text;
     let rest = match runner.busy {
         0 => "it is idle".to_owned(),
         n => format!("it finishes {}", format_count(n.into(), "job")),

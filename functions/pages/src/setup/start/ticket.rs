@@ -14,7 +14,7 @@ pub(super) async fn create(
     visit.check_may_work()?;
     let project = visit.load_named_project(&form.project).await?;
     match create_ticket(&visit, &project, &form).await {
-        Ok(delivery) => Ok(redirect(&format!("{}&said={delivery}", start_url(&project.id)))),
+        Ok(delivery) => Ok(redirect(&format!("{}&decision={delivery}", start_url(&project.id)))),
         Err(fault) => {
             let drafts = Drafts { ticket: form, ..Drafts::default() };
             render_failure(&visit, machine, Some(project.id), drafts, (4, fault)).await

@@ -38,7 +38,7 @@ pub(super) struct TokenForm {
     pub(super) scopes: BTreeSet<Scope>,
     pub(super) all_projects: bool,
     pub(super) projects: BTreeSet<String>,
-    pub(super) once: String,
+    pub(super) form_key: String,
 }
 
 impl Default for TokenForm {
@@ -49,7 +49,7 @@ impl Default for TokenForm {
             scopes: [Scope::Read].into(),
             all_projects: true,
             projects: BTreeSet::new(),
-            once: String::new(),
+            form_key: String::new(),
         }
     }
 }
@@ -65,7 +65,7 @@ impl TokenForm {
                 "scope" => form.scopes.extend(SCOPES.iter().find(|scope| scope.1 == value).map(|scope| scope.0)),
                 "projects" => form.all_projects = value == "all",
                 "only" => form.projects.extend([value]),
-                "once" => form.once = value,
+                "form_key" => form.form_key = value,
                 _ => return Err(wrong(&format!("/{name}"), "this form has no such field")),
             }
         }
@@ -79,7 +79,7 @@ fn wrong(pointer: &str, message: &str) -> Fault {
 
 /// Idempotent: by the form's key. A repeated form is refused, because a value is shown only once.
 pub(super) async fn create_token(visit: &PageContext, form: &TokenForm) -> Result<Created, Fault> {
-    let key = EventId::new(form.once.clone()).map_err(|bad| wrong("/once", bad.0))?;
+    let key = EventId::new(form.form_key.clone()).map_err(|bad| wrong("/form_key", bad.0))?;
     let only = form.projects.iter().map(|id| ProjectId::new(id.clone())).collect::<Result<BTreeSet<_>, _>>();
     let only = only.map_err(|bad| wrong("/projects", bad.0))?;
     if form.all_projects && !only.is_empty() {
