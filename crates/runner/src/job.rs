@@ -1,6 +1,7 @@
 //! Runs one attempt of a job, from its claim to its finish. `work` has the phases in between.
 
 pub(crate) mod checks;
+mod ending;
 mod phases;
 pub(crate) mod prepare;
 pub(crate) mod project_command;
@@ -10,13 +11,10 @@ pub(crate) mod setup;
 pub(crate) mod work;
 
 use crate::agent::attempt_usage::AttemptUsage;
-use crate::api::attempt::{Attempt, LAST_EVENTS_TIMEOUT};
-use crate::api::finish::deliver_finish;
-use crate::api::ids;
-use crate::api::outbox::{Outbox, PendingFinish};
+use crate::api::attempt::Attempt;
+use crate::api::outbox::Outbox;
 use crate::api::reporter::{AnswerHandlers, Reporter};
 use crate::api::start::claim;
-use crate::artifacts::Artifacts;
 use crate::artifacts::uploader::Uploader;
 use crate::checkpoint::state::CheckpointState;
 use crate::deadline::instant_after;
@@ -29,21 +27,13 @@ use crate::secrets::forge_tokens::ForgeTokens;
 use crate::secrets::redact::Redactor;
 use crate::stop::Stop;
 use crate::{Error, Exit, RunJob};
+use ending::Ending;
 use phases::run_phases;
-use pullyard_domain::failure::Failure;
-use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest};
+use pullyard_protocol::attempt::Assignment;
 use pullyard_protocol::client::AttemptClient;
 use std::time::Duration;
 use tokio::time::Instant;
 use tracing::Instrument;
-
-/// Limit for the last artifacts. A cancelled job must stop and finish within a minute.
-const LAST_ARTIFACTS_TIMEOUT: Duration = Duration::from_secs(30);
-const SHUTDOWN_EVENTS_TIMEOUT: Duration = Duration::from_secs(3);
-/// Longer, because the next attempt resumes from the checkpoint.
-const SHUTDOWN_ARTIFACTS_TIMEOUT: Duration = Duration::from_secs(6);
-
-const LAST_EVENT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Writes: the work folder; the branch and pull request at the forge; the attempt at the control plane.
 /// Idempotent: the attempt after a crash starts again and adopts a commit that was pushed.
@@ -94,7 +84,7 @@ async fn run(options: &RunJob, bootstrap: &str, secrets: Vec<String>) -> Result<
         checkpoint_state: CheckpointState::default(),
     };
     let mut workspace = None;
-    let ended = match run_phases(&attempt, options, &mut workspace).await {
+    let result = match run_phases(&attempt, options, &mut workspace).await {
         Err(Stop::Order(Order::Pause)) => match conversation::yield_for_pause(&attempt, workspace.as_ref()).await {
             Ok(()) => Err(Stop::Yielded),
             Err(stop) => Err(conversation::checkpoint_before_end(&attempt, workspace.as_ref(), stop).await),
@@ -107,67 +97,15 @@ async fn run(options: &RunJob, bootstrap: &str, secrets: Vec<String>) -> Result<
         attempt.learn_current_tokens(workspace);
     }
 
-    let finish = async |outcome, failure: Option<Failure>, result| {
-        let (work, spent_usd_micros) = attempt.work_report();
-        tracing::info!(
-            job.id = %job, attempt = number, outcome = ?outcome,
-            failure = failure.as_ref().map(Failure::code), "attempt finished"
-        );
-        let finish_id = ids::new_finish_id()?;
-        let pending = PendingFinish {
-            api_url: options.api_url.clone(),
-            job: job.clone(),
-            attempt: *number,
-            lease: lease.clone(),
-            trace: options.trace(),
-            finish: FinishRequest { finish_id, outcome, failure, result, spent_usd_micros, work },
-        };
-        flush(&reporter, &uploads, &orders).await;
-        deliver_finish(&outbox, pending, &orders).await
-    };
-    let exit = match ended {
-        Ok(result) => finish(FinishOutcome::Completed, None, Some(result)).await,
-        Err(Stop::Failure(failure)) => {
-            let failure = attempt.redactor.redact_failure(failure).clipped();
-            finish(FinishOutcome::Failed, Some(failure), None).await
-        }
-        Err(Stop::Order(Order::Cancel)) => finish(FinishOutcome::Cancelled, None, None).await,
-        Err(Stop::Yielded | Stop::Question(_)) => {
-            tracing::info!(job.id = %job, attempt = number, "attempt returned its job");
-            Ok(Exit::Finished)
-        }
-        Err(Stop::Order(Order::Shutdown)) => {
-            send_last(&reporter, attempt.artifacts, (SHUTDOWN_EVENTS_TIMEOUT, SHUTDOWN_ARTIFACTS_TIMEOUT)).await;
-            attempt.minted_tokens.revoke_all(&assignment.repository).await;
-            // The next run removes the worktree, because little time is left.
-            return Ok(Exit::Stopped);
-        }
-        Err(Stop::Order(_)) => Ok(Exit::LeaseLost),
-    };
+    let ending = Ending { attempt: &attempt, options, outbox: &outbox };
+    let exit = ending.report(result).await;
     attempt.minted_tokens.revoke_all(&assignment.repository).await;
-    if let Some(workspace) = workspace {
-        match options.keep_worktree {
-            true => workspace.keep(),
-            false => workspace.close().await,
-        }
+    match workspace {
+        // Little time is left. The next run removes the worktree.
+        Some(_) if matches!(exit, Ok(Exit::Stopped)) => {}
+        Some(workspace) if options.keep_worktree => workspace.keep(),
+        Some(workspace) => workspace.close().await,
+        None => {}
     }
     exit
-}
-
-/// Sends the last events and artifacts at the same time. The control plane accepts none after the finish.
-async fn flush(reporter: &Reporter, uploads: &Uploader, orders: &Orders) {
-    let both = |events, artifacts| send_last(reporter, uploads.artifacts(), (events, artifacts));
-    tokio::select! {
-        () = both(LAST_EVENTS_TIMEOUT, LAST_ARTIFACTS_TIMEOUT) => {}
-        () = async {
-            orders.wait_at_least(Order::Shutdown).await;
-            both(SHUTDOWN_EVENTS_TIMEOUT, SHUTDOWN_EVENTS_TIMEOUT).await
-        } => {}
-    }
-}
-
-async fn send_last(reporter: &Reporter, artifact_store: &Artifacts, (events, artifacts): (Duration, Duration)) {
-    let ((), lost) = tokio::join!(reporter.events().flush(events), artifact_store.flush(artifacts));
-    lost.into_iter().for_each(|text| reporter.events().log(text));
-    reporter.events().flush(LAST_EVENT_TIMEOUT).await;
 }

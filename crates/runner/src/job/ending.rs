@@ -1,0 +1,92 @@
+//! Ends an attempt: sends its last events and artifacts, then its finish.
+
+use crate::api::attempt::{Attempt, LAST_EVENTS_TIMEOUT};
+use crate::api::finish::deliver_finish;
+use crate::api::ids;
+use crate::api::outbox::{Outbox, PendingFinish};
+use crate::inputs::orders::Order;
+use crate::stop::Stop;
+use crate::{Error, Exit, RunJob};
+use pullyard_domain::failure::Failure;
+use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest, FinishResult};
+use std::time::Duration;
+
+/// Limit for the last artifacts. A cancelled job must stop and finish within a minute.
+const LAST_ARTIFACTS_TIMEOUT: Duration = Duration::from_secs(30);
+const SHUTDOWN_EVENTS_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longer, because the next attempt resumes from the checkpoint.
+const SHUTDOWN_ARTIFACTS_TIMEOUT: Duration = Duration::from_secs(6);
+
+const LAST_EVENT_TIMEOUT: Duration = Duration::from_secs(2);
+
+pub(super) struct Ending<'a> {
+    pub(super) attempt: &'a Attempt<'a>,
+    pub(super) options: &'a RunJob,
+    pub(super) outbox: &'a Outbox,
+}
+
+impl Ending<'_> {
+    /// A shutdown sends no finish: the next attempt continues.
+    /// Errors: the finish could not be delivered; it stays in the outbox.
+    pub(super) async fn report(&self, result: Result<FinishResult, Stop>) -> Result<Exit, Error> {
+        match result {
+            Ok(result) => self.finish(FinishOutcome::Completed, None, Some(result)).await,
+            Err(Stop::Failure(failure)) => {
+                let failure = self.attempt.redactor.redact_failure(failure).clipped();
+                self.finish(FinishOutcome::Failed, Some(failure), None).await
+            }
+            Err(Stop::Order(Order::Cancel)) => self.finish(FinishOutcome::Cancelled, None, None).await,
+            Err(Stop::Yielded | Stop::Question(_)) => {
+                let Assignment { job, attempt, .. } = self.attempt.assignment;
+                tracing::info!(job.id = %job, attempt, "attempt returned its job");
+                Ok(Exit::Finished)
+            }
+            Err(Stop::Order(Order::Shutdown)) => {
+                self.send_last(SHUTDOWN_EVENTS_TIMEOUT, SHUTDOWN_ARTIFACTS_TIMEOUT).await;
+                Ok(Exit::Stopped)
+            }
+            Err(Stop::Order(_)) => Ok(Exit::LeaseLost),
+        }
+    }
+
+    async fn finish(
+        &self,
+        outcome: FinishOutcome,
+        failure: Option<Failure>,
+        result: Option<FinishResult>,
+    ) -> Result<Exit, Error> {
+        let Assignment { job, attempt, lease, .. } = self.attempt.assignment;
+        let (work, spent_usd_micros) = self.attempt.work_report();
+        let code = failure.as_ref().map(Failure::code);
+        tracing::info!(job.id = %job, attempt, outcome = ?outcome, failure = code, "attempt finished");
+        let finish_id = ids::new_finish_id()?;
+        let pending = PendingFinish {
+            api_url: self.options.api_url.clone(),
+            job: job.clone(),
+            attempt: *attempt,
+            lease: lease.clone(),
+            trace: self.options.trace(),
+            finish: FinishRequest { finish_id, outcome, failure, result, spent_usd_micros, work },
+        };
+        self.flush().await;
+        deliver_finish(self.outbox, pending, self.attempt.orders).await
+    }
+
+    /// Sends the last events and artifacts. The control plane accepts none after the finish.
+    async fn flush(&self) {
+        tokio::select! {
+            () = self.send_last(LAST_EVENTS_TIMEOUT, LAST_ARTIFACTS_TIMEOUT) => {}
+            () = async {
+                self.attempt.orders.wait_at_least(Order::Shutdown).await;
+                self.send_last(SHUTDOWN_EVENTS_TIMEOUT, SHUTDOWN_EVENTS_TIMEOUT).await
+            } => {}
+        }
+    }
+
+    async fn send_last(&self, events_timeout: Duration, artifacts_timeout: Duration) {
+        let Attempt { events, artifacts, .. } = self.attempt;
+        let ((), losses) = tokio::join!(events.flush(events_timeout), artifacts.flush(artifacts_timeout));
+        losses.into_iter().for_each(|text| events.log(text));
+        events.flush(LAST_EVENT_TIMEOUT).await;
+    }
+}
