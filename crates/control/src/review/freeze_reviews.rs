@@ -66,11 +66,11 @@ async fn freeze_if_due(ctx: &Context, id: &JobId) -> Result<(), Error> {
             Err(TransitionRefusal::AlreadyDone) => return Ok(()),
             Err(refusal) => return Err(Error::from_refusal(refusal, now)),
         };
-        let written = match next.status.is_terminal() {
+        let write = match next.status.is_terminal() {
             true => write_end(ctx, &job, &next, WriteParts::default(), now).await?,
             false => ctx.store.update_job(&next).await?,
         };
-        if written == Write::Applied {
+        if write == Write::Applied {
             send_freeze_hints(ctx, &next).await;
             return Ok(());
         }
@@ -180,21 +180,7 @@ async fn read_reviews(ctx: &Context, job: &Job) -> Result<ReadResult, Error> {
     };
     let mut review = match answer {
         Ok(review) => review,
-        Err(SourceError::Review(ReadError::Closed(state))) => return Ok(ReadResult::Closed(state)),
-        Err(SourceError::Review(ReadError::Dismissed)) => return Ok(ReadResult::Dismissed),
-        Err(SourceError::Review(ReadError::Empty { submitted_at })) => {
-            return Ok(job
-                .missing_text_fault(submitted_at, ctx.clock.now())
-                .map_or(ReadResult::Empty, ReadResult::Retry));
-        }
-        Err(SourceError::Review(ReadError::Forge(error))) => {
-            return Ok(classify_forge_error(&job.id, &error, ctx.clock.now()));
-        }
-        // Our credentials are missing or denied. The job waits up to a day for them.
-        Err(SourceError::Internal(Error::Cloud(error))) => {
-            return Ok(ReadResult::Retry(ContextFault::Away { reason: format_error_chain(&error) }));
-        }
-        Err(SourceError::Internal(error)) => return Err(error),
+        Err(error) => return classify_source_error(job, error, ctx.clock.now()),
     };
     let assigned = assign_reviews(ctx, &job.id, &owed).await?;
     if assigned.len() < owed.len() {
@@ -223,6 +209,22 @@ async fn read_reviews(ctx: &Context, job: &Job) -> Result<ReadResult, Error> {
         },
     };
     Ok(ReadResult::Context(Box::new(context)))
+}
+
+fn classify_source_error(job: &Job, error: SourceError, now: Timestamp) -> Result<ReadResult, Error> {
+    Ok(match error {
+        SourceError::Review(ReadError::Closed(state)) => ReadResult::Closed(state),
+        SourceError::Review(ReadError::Dismissed) => ReadResult::Dismissed,
+        SourceError::Review(ReadError::Empty { submitted_at }) => {
+            job.missing_text_fault(submitted_at, now).map_or(ReadResult::Empty, ReadResult::Retry)
+        }
+        SourceError::Review(ReadError::Forge(error)) => classify_forge_error(&job.id, &error, now),
+        // Our credentials are missing or denied. The job waits up to a day for them.
+        SourceError::Internal(Error::Cloud(error)) => {
+            ReadResult::Retry(ContextFault::Away { reason: format_error_chain(&error) })
+        }
+        SourceError::Internal(error) => return Err(error),
+    })
 }
 
 fn classify_forge_error(job: &JobId, error: &pullyard_forge::Error, now: Timestamp) -> ReadResult {
