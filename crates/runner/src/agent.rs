@@ -70,14 +70,14 @@ use start::StartInput;
 use std::ffi::OsString;
 use std::time::{Duration, SystemTime};
 
-const CONTINUE_PROMPT: &str = "The connection to the model broke off. Go on with the task from where you were.";
+const CONTINUE_PROMPT: &str = "The connection to the model broke off. Continue the task where you were.";
 pub(crate) const READ_INPUTS_PROMPT: &str =
-    "You ended your work, and it is not published yet. Do first what follows from what people said.";
+    "You ended your work, but it is not published yet. First act on the messages below.";
 /// Prompt for a session whose question came before it read new messages. They may contain the answer.
-const QUESTION_SUPERSEDED_PROMPT: &str = "You asked something that nobody has seen yet, because people had said something before. Go on \
-                       with what they said, and ask again if you still have to.";
-const SESSION_LOST_NOTE: &str = "\n\nAn earlier session on this task broke off; files in this folder may already hold a \
-                           part of its work. Look at them first.";
+const QUESTION_SUPERSEDED_PROMPT: &str =
+    "Users sent messages before they saw your question. Act on them, and ask again if you still have to.";
+const SESSION_LOST_NOTE: &str = "\n\nAn earlier session on this task broke off; files in this folder may already contain a \
+                           part of its work. Inspect them first.";
 
 pub(crate) struct SessionResume {
     pub(crate) session: String,
@@ -166,7 +166,7 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
                 };
                 run.attempt.usage.forget_session(&lost_session);
                 run.attempt.checkpoint_state.forget_session(&lost_session);
-                let message = format!("The earlier session of {} is lost: it begins again.", chosen.name());
+                let message = format!("The earlier session of {} is lost; it starts a new one.", chosen.name());
                 run.attempt.events.log(message);
             }
         }
@@ -267,7 +267,7 @@ fn new_session_prompt(run: &Run<'_>, chosen: &AgentChoice) -> String {
 
 pub(crate) fn log_exhausted_limit(attempt: &Attempt<'_>) -> bool {
     let Some(failure) = exhausted_limit(attempt) else { return false };
-    attempt.events.log(format!("The agent did not hear what people said last. {}", failure.sentence()));
+    attempt.events.log(format!("The agent did not receive the last messages. {}", failure.sentence()));
     true
 }
 

@@ -194,10 +194,10 @@ impl Artifacts {
     }
 
     /// Logs that a file is not stored, if users look for it. The caller may hold the record's lock: records no event.
-    pub(crate) fn log_skipped_artifact(&self, kind: ArtifactKind, name: &str, why: &str) {
-        tracing::warn!(name, "artifact not stored: {why}");
+    pub(crate) fn log_skipped_artifact(&self, kind: ArtifactKind, name: &str, cause: &str) {
+        tracing::warn!(name, "artifact not stored: {cause}");
         if is_reported_kind(kind) {
-            self.push(QueueEntry::Message(not_stored_message(name, why)));
+            self.push(QueueEntry::Message(not_stored_message(name, cause)));
         }
     }
 

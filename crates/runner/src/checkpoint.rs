@@ -1,7 +1,7 @@
 //! Creates and restores checkpoints, with which another attempt can continue on any machine.
 //! A checkpoint has the agent's session, if it consists of files, the work as a patch, and facts about both. `keep`
 //! makes the archive (`archive`) and stores it as an artifact, `fetch` downloads it, `take` restores it.
-//! Without a checkpoint the agent begins again, and the log reports why. Only a job that requires its session fails.
+//! Without a checkpoint the agent starts a new session, and the log says why. A job that requires its session fails.
 
 mod archive;
 mod create;

@@ -213,7 +213,7 @@ impl LayoutBuilder {
         let Omitted { comments, characters } = self.omitted;
         if comments > 0 || characters > 0 {
             self.text.push_str(&format!(
-                "\nThere was more than could be told here: {comments} comments and summaries ({characters} characters) were left out. \
+                "\n{comments} comments and summaries ({characters} characters) were left out for lack of room. \
                  Do what the others ask for.\n"
             ));
         }
@@ -269,7 +269,7 @@ fn comment_location(comment: &FrozenComment) -> String {
         Side::Right => "",
     };
     let original =
-        if comment.original { " as it was when it was commented on; it is gone or elsewhere now" } else { "" };
+        if comment.original { " at the time of the comment; the code has changed or moved since" } else { "" };
     format!("{lines}{side}{original}")
 }
 

@@ -109,8 +109,8 @@ fn parse_file_name(path: &Path) -> Option<(JobId, u32)> {
 }
 
 fn remove_if_old(path: &Path) {
-    let written = fs::metadata(path).and_then(|about| about.modified());
-    let age = written.ok().and_then(|at| SystemTime::now().duration_since(at).ok());
+    let modification = fs::metadata(path).and_then(|about| about.modified());
+    let age = modification.ok().and_then(|at| SystemTime::now().duration_since(at).ok());
     if age.is_some_and(|age| age > MAX_AGE) {
         tracing::warn!("discarded a finish after a week in the outbox");
         durable_file::remove(path);

@@ -106,7 +106,7 @@ impl EventSink {
         let shared = &self.0;
         shared.state().flush_requested = true;
         shared.queue_changed.notify_one();
-        let sent = async {
+        let send = async {
             loop {
                 let answered = shared.batch_answered.notified();
                 {
@@ -118,7 +118,7 @@ impl EventSink {
                 answered.await;
             }
         };
-        if timeout(limit, sent).await.is_err() {
+        if timeout(limit, send).await.is_err() {
             tracing::warn!("some events were not sent in time");
         }
         shared.state().flush_requested = false;

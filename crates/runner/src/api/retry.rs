@@ -171,21 +171,21 @@ mod tests {
     async fn retry_after_is_honoured_within_the_time_limit() {
         let limited = |retry_after| pullyard_forge::Error::RateLimited { host: "h".into(), retry_after };
         // Longer than the first pause.
-        let wanted = Duration::from_millis(400);
+        let delay = Duration::from_millis(400);
         let (mut calls, since) = (0, Instant::now());
         let rested = retry_with_pause(Duration::from_secs(60), retry_pause, async || {
             calls += 1;
-            if calls < 2 { Err(limited(wanted)) } else { Ok(calls) }
+            if calls < 2 { Err(limited(delay)) } else { Ok(calls) }
         });
-        assert!(matches!(rested.await, Ok(2)) && since.elapsed() >= wanted);
-        for (limit, wanted) in [(60, Duration::from_secs(61)), (90, Duration::MAX)] {
+        assert!(matches!(rested.await, Ok(2)) && since.elapsed() >= delay);
+        for (limit, delay) in [(60, Duration::from_secs(61)), (90, Duration::MAX)] {
             let mut calls = 0;
             let tired = retry_with_pause(Duration::from_secs(limit), retry_pause, async || {
                 calls += 1;
-                Err::<(), _>(limited(wanted))
+                Err::<(), _>(limited(delay))
             });
             assert!(tired.await.is_err());
-            assert_eq!(calls, 1, "{wanted:?}");
+            assert_eq!(calls, 1, "{delay:?}");
         }
     }
 }

@@ -202,8 +202,8 @@ impl LineFile {
     }
 
     fn write(&mut self, line: &[u8]) {
-        let written = self.file.write_all(line).and_then(|()| self.file.write_all(b"\n"));
-        if let Err(error) = written {
+        let line_result = self.file.write_all(line).and_then(|()| self.file.write_all(b"\n"));
+        if let Err(error) = line_result {
             // A full disk is the job's own problem. Only the record ends here.
             tracing::warn!(error = %error, "recording of the agent's output stopped: {error}");
             self.full = true;

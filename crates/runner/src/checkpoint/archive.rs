@@ -126,9 +126,9 @@ struct LimitedWriter<W> {
 
 impl<W: Write> Write for LimitedWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.remaining = self.remaining.checked_sub(written as u64).ok_or(io::ErrorKind::FileTooLarge)?;
-        Ok(written)
+        let len = self.inner.write(bytes)?;
+        self.remaining = self.remaining.checked_sub(len as u64).ok_or(io::ErrorKind::FileTooLarge)?;
+        Ok(len)
     }
 
     fn flush(&mut self) -> io::Result<()> {

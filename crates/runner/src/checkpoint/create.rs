@@ -191,7 +191,7 @@ async fn write_patch(
     if let Err(stop) = secret_scan::scan_commit(&git, &repository, (start, &tree), &attempt.redactor).await {
         return Err(match stop {
             Stop::Failure(Failure::SecretInChange { path }) => {
-                because(&format!("a secret of the job stands in `{path}`"))
+                because(&format!("`{path}` contains a secret of the job"))
             }
             _ => because("the work folder can't be read"),
         });
@@ -199,7 +199,7 @@ async fn write_patch(
     let (file, range) = (folder.join(PATCH_FILE), (start, tree.as_str()));
     let failed = |fault: GitError| NoCheckpoint::Reason(format!("the work could not be read: {}", fault.reason()));
     if patch::diff_contains_secret(&git, &repository, range, attempt.redactor.search()).await.map_err(failed)? {
-        return Err(because("a secret of the job stands in what it changed"));
+        return Err(because("its changes contain a secret of the job"));
     }
     patch::write(&git, &repository, range, Binaries::Full, &file).await.map_err(failed)?;
     if fs::metadata(&file)?.len() > MAX_UNPACKED_BYTES {
@@ -209,7 +209,7 @@ async fn write_patch(
     let search = attempt.redactor.search();
     let has_one = tokio::task::spawn_blocking(move || patch::has_secret(&file, Lines::All, search));
     if has_one.await.map_err(io::Error::from)?? {
-        return Err(because("a secret of the job stands in what it changed"));
+        return Err(because("its changes contain a secret of the job"));
     }
     Ok(())
 }

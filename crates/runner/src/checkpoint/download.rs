@@ -24,7 +24,7 @@ enum DownloadError {
 
 impl DownloadError {
     fn content_mismatch() -> Self {
-        Self::Permanent(SessionLoss::Unreadable("it is not what was kept".into()))
+        Self::Permanent(SessionLoss::Unreadable("it differs from the uploaded one".into()))
     }
 }
 

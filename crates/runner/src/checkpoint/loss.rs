@@ -35,10 +35,10 @@ impl SessionLoss {
         }
     }
 
-    pub(super) fn fail_job(&self, attempt: &Attempt<'_>, whose: &str) -> Stop {
+    pub(super) fn fail_job(&self, attempt: &Attempt<'_>, owner: &str) -> Stop {
         let lost = self.reason();
         let message = format!(
-            "The earlier session{whose} can't be gone on with, because {lost}; the job asks for it or none \
+            "The earlier session{owner} cannot be resumed, because {lost}; the job requires it \
              (`resume: require`)."
         );
         attempt.events.log(message);

@@ -1,5 +1,5 @@
 //! Restores a checkpoint: the work in a fresh worktree on the same commit, and the session for the agent.
-//! If a part is missing, the log reports it and the agent begins again. A job that requires the session fails instead.
+//! If a part is missing, the agent starts a new session and the log says why. A job that requires the session fails.
 
 use super::archive;
 use super::download::download_checkpoint;
@@ -79,7 +79,7 @@ impl EarlierCheckpoint {
         let number = match download_checkpoint(attempt, &packed, bucket_away).await? {
             Ok(Some(number)) => number,
             Ok(None) if !expected => return Ok(Self::NotExpected),
-            Ok(None) => return Ok(Self::Lost(SessionLoss::NotStored("nothing of it was kept".into()))),
+            Ok(None) => return Ok(Self::Lost(SessionLoss::NotStored("no part of it was stored".into()))),
             Err(lost) => return Ok(Self::Lost(lost)),
         };
         let into = folder.clone();
@@ -141,7 +141,7 @@ impl CheckpointPlan {
             session &= assignment.agent.capability == AUTO;
             available.session_loss = Some(SessionLoss::OtherAgent(truncate(&about.agent, MAX_AGENT_NAME_CHARS)));
         } else if !session && may_have_session {
-            available.session_loss = Some(SessionLoss::NotStored("no session was kept".into()));
+            available.session_loss = Some(SessionLoss::NotStored("no session was stored".into()));
         }
         if available.folder.join(PATCH_FILE).exists() {
             if was_pushed(git, mirror, &available.about, target).await? {
@@ -149,7 +149,7 @@ impl CheckpointPlan {
                 return plan(EarlierCheckpoint::Lost(SessionLoss::DoesNotFit("it was pushed".into())), false);
             }
             if !set_target_start(git, mirror, &available.about, target).await? {
-                let reason = "the commit that it started from is gone from the branch";
+                let reason = "the commit that it started from is no longer on the branch";
                 return plan(EarlierCheckpoint::Lost(SessionLoss::DoesNotFit(reason.into())), session);
             }
         }
@@ -184,7 +184,7 @@ impl CheckpointPlan {
                 Err(lost) => (RestoredWork::default(), Some(lost), Some(available.as_ref())),
             },
         };
-        let whose = agent_suffix(attempt, available);
+        let owner = agent_suffix(attempt, available);
         let log = |text| attempt.events.log(text);
         match lost {
             None => {
@@ -198,12 +198,12 @@ impl CheckpointPlan {
             }
             Some(lost) => {
                 if self.requires_session {
-                    return Err(lost.fail_job(attempt, &whose));
+                    return Err(lost.fail_job(attempt, &owner));
                 }
                 let lost = lost.reason();
-                let work = if restored.has_work { ", with the work that it had done" } else { "" };
+                let work = if restored.has_work { ", with the work done so far" } else { "" };
                 log(format!(
-                    "The earlier session{whose} can't be gone on with, because {lost}; the agent begins again{work}."
+                    "The earlier session{owner} cannot be resumed, because {lost}; the agent starts a new one{work}."
                 ));
             }
         }

@@ -18,7 +18,7 @@ const ENCRYPTED_NAMES: &[&str] = &["signature", "encrypted_content"];
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TranscriptError {
-    #[error("a secret stands in the model's own thoughts, which can't be changed")]
+    #[error("the model's signed reasoning contains a secret and can't be redacted")]
     SecretInSealed,
     #[error("it is too large")]
     TooLarge,

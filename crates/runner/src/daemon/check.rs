@@ -99,9 +99,9 @@ fn check_processes() -> CheckResult {
 
 fn check_work_dir(work_dir: &Path) -> CheckResult {
     let probe = work_dir.join(format!("check-{}.probe", std::process::id()));
-    let written = create_private_dirs(work_dir).and_then(|()| std::fs::write(&probe, "probe"));
+    let probe_result = create_private_dirs(work_dir).and_then(|()| std::fs::write(&probe, "probe"));
     let _ = std::fs::remove_file(&probe);
-    match written {
+    match probe_result {
         Ok(()) => Ok(format!("{} is writable", work_dir.display())),
         Err(error) => Err(format!("{} is not writable: {error}", work_dir.display())),
     }

@@ -231,9 +231,9 @@ fn process_start_time(pid: i32) -> Option<String> {
 
 fn remove_old_logs(logs: &Path, keep: usize) {
     let listing = fs::read_dir(logs).into_iter().flatten().flatten();
-    let written = |entry: fs::DirEntry| Some((entry.metadata().ok()?.modified().ok()?, entry.path()));
+    let modification = |entry: fs::DirEntry| Some((entry.metadata().ok()?.modified().ok()?, entry.path()));
     let mut all: Vec<_> =
-        listing.filter_map(written).filter(|(_, path)| path.extension().is_some_and(|end| end == "log")).collect();
+        listing.filter_map(modification).filter(|(_, path)| path.extension().is_some_and(|end| end == "log")).collect();
     all.sort();
     let surplus = all.len().saturating_sub(keep);
     for (_, path) in all.into_iter().take(surplus) {

@@ -31,14 +31,14 @@ pub(crate) async fn run(daemon: &DaemonContext) {
     let (mut answered_at, mut failures, mut has_warned) = (Instant::now(), 0_u32, false);
     loop {
         // Start the clock before the request; the control plane starts its own later.
-        let sent = Instant::now();
+        let sent_at = Instant::now();
         let state = daemon.state().read(HeartbeatState::from_state);
         let pause = match post_heartbeat(daemon, &state, false).await {
             Ok(answer) => {
                 if failures > 0 {
                     tracing::info!(failures, "heartbeats succeed again");
                 }
-                (answered_at, failures, has_warned) = (sent, 0, false);
+                (answered_at, failures, has_warned) = (sent_at, 0, false);
                 if daemon.state().read(|now| now.is_draining) != answer.drain {
                     let state = if answer.drain { "draining" } else { "resumed" };
                     tracing::info!(drain = answer.drain, "runner {state}");
@@ -53,7 +53,7 @@ pub(crate) async fn run(daemon: &DaemonContext) {
                     if failures == 1 {
                         tracing::warn!(error = %error, "heartbeat failed, retrying: {error}");
                     }
-                    if !has_warned && sent.duration_since(answered_at) > offline_after {
+                    if !has_warned && sent_at.duration_since(answered_at) > offline_after {
                         has_warned = true;
                         tracing::error!(
                             "no heartbeat reached the control plane for {} s: the runner counts as Offline, and its jobs may fail",
@@ -66,9 +66,9 @@ pub(crate) async fn run(daemon: &DaemonContext) {
         };
         let busy = daemon.registration.heartbeat_busy_secs;
         let pause = if state.active.is_empty() { pause } else { pause.min(Duration::from_secs(busy)) };
-        let next = sent + pauses::heartbeat_pause(pause, daemon.settings.heartbeat_interval);
+        let next = sent_at + pauses::heartbeat_pause(pause, daemon.settings.heartbeat_interval);
         let change = async {
-            sleep_until((sent + MIN_INTERVAL).min(next)).await;
+            sleep_until((sent_at + MIN_INTERVAL).min(next)).await;
             daemon.state().wait_until(|now| failures == 0 && HeartbeatState::from_state(now) != state).await;
         };
         tokio::select! {

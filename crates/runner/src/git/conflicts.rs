@@ -40,7 +40,8 @@ pub(crate) async fn find_conflicts(
             Ok(files) if files.is_empty() => {}
             Ok(files) => {
                 let count = if files.len() == 1 { "one file".to_owned() } else { format!("{} files", files.len()) };
-                let message = format!("The work does not merge with `{branch}` in {count}; the agent is told which.");
+                let message =
+                    format!("The work does not merge with `{branch}` in {count}; the agent receives their names.");
                 attempt.events.log(message);
                 prompts.push(conflict_prompt(&branch, &commit, &files));
             }

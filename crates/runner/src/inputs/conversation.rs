@@ -42,7 +42,7 @@ impl Conversation {
         }
         if !self.inputs.is_empty() {
             prompt.push_str(
-                "\n\n## The conversation so far\n\nYou worked on this before. What you asked, and what people said:\n",
+                "\n\n## The conversation so far\n\nYou worked on this before. Your questions and the messages of users:\n",
             );
         }
         for Input { by, question, text, .. } in &self.inputs {
@@ -56,7 +56,7 @@ impl Conversation {
 
     pub(crate) fn resume_prompt(&self, workspace: &Workspace) -> Option<SessionResume> {
         let session = self.session.as_ref()?;
-        let mut prompt = String::from("You were stopped in the middle of this task, and go on with it now.\n");
+        let mut prompt = String::from("You were interrupted in the middle of this task. Continue it now.\n");
         for Input { by, question, text, .. } in self.inputs.iter().filter(|input| input.seq > session.read_inputs) {
             let answers = if question.is_some() { "answered your question" } else { "said" };
             let _ = write!(prompt, "\n{by} {answers}:\n{}\n", quote(text));
@@ -77,7 +77,7 @@ impl Conversation {
         if !self.conflicts.is_empty() {
             let _ = write!(prompt, "\n{}", self.conflicts);
         }
-        prompt.push_str("\nGo on from where you were.");
+        prompt.push_str("\nContinue where you were.");
         Some(SessionResume { session: session.id.clone(), prompt, tokens: session.tokens })
     }
 
@@ -108,12 +108,12 @@ impl Conversation {
         }
         attempt.events.resume_recording();
         let newer = attempt.get_inputs(self.read_inputs()).await?;
-        attempt.events.log("The question was answered before it was told.");
-        let mut answer = String::from("Before your question was told, people had said something.\n");
+        attempt.events.log("The question was answered before users saw it.");
+        let mut answer = String::from("Users sent messages before they saw your question.\n");
         for Input { by, text, .. } in &newer {
             let _ = write!(answer, "\n{by} said:\n{}\n", quote(text));
         }
-        answer.push_str("\nGo on from where you were, and ask again if you still have to.");
+        answer.push_str("\nContinue where you were, and ask again if you still have to.");
         self.inputs.extend(newer);
         Ok(QuestionResult::AlreadyAnswered(answer))
     }

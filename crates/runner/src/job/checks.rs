@@ -84,10 +84,10 @@ pub(crate) async fn run_checks(
     if checks.repair && rounds.repair_rounds == 0 {
         // Without budget the agent is not started: its limit would end the attempt. The work is judged unrepaired.
         let Some(limit) = agent::exhausted_limit(attempt) else {
-            log(format!("{} The agent gets what the checks printed, and mends its work.", failure.sentence()));
+            log(format!("{} The agent receives the output of the checks and repairs its work.", failure.sentence()));
             return Ok(CheckDecision::Repair(repair_prompt(&failed)));
         };
-        log(format!("{} The agent has nothing left to mend it with. {}", failure.sentence(), limit.sentence()));
+        log(format!("{} The agent has no budget left for a repair. {}", failure.sentence(), limit.sentence()));
     }
     if checks.failed == FailedChecksPolicy::Draft && !has_pull_request {
         log(format!("{} The work is published as a draft.", failure.sentence()));

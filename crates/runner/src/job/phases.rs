@@ -48,7 +48,7 @@ async fn adopt(
     match publish(attempt, prepared, commit, None).await? {
         Some(published) => Ok((WorkResult::from_adopted_commit(commit), published)),
         None => {
-            let last_words = "the control plane wants an agent to go on with a pushed commit".into();
+            let last_words = "the control plane requests a continuation of a pushed commit".into();
             Err(Failure::Unknown { last_words }.into())
         }
     }

@@ -17,11 +17,11 @@ pub(super) async fn publish(
     commit: &str,
     input_count: Option<u32>,
 ) -> Result<Option<PublishResult>, Stop> {
-    let sent = Instant::now();
+    let requested_at = Instant::now();
     // A pause must not interrupt it, because its outcome would be unknown.
     let request = attempt.unless(Order::Cancel, attempt.request_push(input_count));
     // Without an answer there is no right to push.
-    let answer = match timeout_at(push::deadline(sent, None), request).await {
+    let answer = match timeout_at(push::deadline(requested_at, None), request).await {
         Ok(answer) => answer?,
         Err(_) => {
             let last_words = "the control plane did not answer in time before the push".into();
@@ -53,5 +53,5 @@ pub(super) async fn publish(
         forge: &forge,
         name: &attempt.assignment.repository.name,
     };
-    attempt.unless_aborted(push.publish(push::deadline(sent, answer.push_for_secs))).await.map(Some)
+    attempt.unless_aborted(push.publish(push::deadline(requested_at, answer.push_for_secs))).await.map(Some)
 }

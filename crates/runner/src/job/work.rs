@@ -89,7 +89,7 @@ impl WorkContext<'_> {
         }
         attempt.input_counts.record_reported(newest_number(&newer));
         attempt.events.resume_recording();
-        attempt.events.log("People said something before the work was published.");
+        attempt.events.log("Users sent messages before the work was published.");
         if let Some(tree) = &earlier.tree {
             attempt.unless_ordered(commit::restore_tree(&prepared.access.git, prepared.workspace, tree)).await?;
         }
@@ -257,7 +257,7 @@ async fn store_patch(
     let Some(file) = attempt.artifacts.path_for(&name) else { return };
     let (unredacted, repository) = (workspace.root().join(&name), workspace.repository());
     let range = (&*target.start_commit, commit);
-    let written = async {
+    let file_write = async {
         let contains_secret = patch::diff_contains_secret(git, &repository, range, attempt.redactor.search()).await?;
         let binaries = if contains_secret { Binaries::Omitted } else { Binaries::Full };
         patch::write(git, &repository, range, binaries, &unredacted).await?;
@@ -269,7 +269,7 @@ async fn store_patch(
         });
         Ok::<_, GitError>(redacted.await?)
     };
-    match written.await {
+    match file_write.await {
         Ok(()) => drop(attempt.artifacts.queue_upload(ArtifactKind::Patch, &name)),
         Err(fault) => {
             let reason = format!("it could not be made: {}", fault.reason());

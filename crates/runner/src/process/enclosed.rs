@@ -57,7 +57,7 @@ impl Enclosed {
 
     /// Stops the program and everything that it left behind.
     /// Errors: a process of `whose` may still write, so the attempt must publish no work.
-    pub(crate) async fn end(mut self, workspace: &Workspace, grace: Duration, whose: &str) -> Result<(), Failure> {
+    pub(crate) async fn end(mut self, workspace: &Workspace, grace: Duration, owner: &str) -> Result<(), Failure> {
         if let Some(confined) = &self.confined {
             confined.terminate(&mut self.child, grace).await;
         }
@@ -73,7 +73,7 @@ impl Enclosed {
         };
         let ended = stopped.and(strays).map_err(|outlived| {
             tracing::error!(error = %outlived, "failed to {outlived}");
-            Failure::WorkspaceFailed { reason: outlived.reason(whose) }
+            Failure::WorkspaceFailed { reason: outlived.reason(owner) }
         });
         ended.and(freed).inspect_err(|_| workspace.keep_for_orphan_cleanup())
     }

@@ -36,7 +36,7 @@ impl CleanupError {
     pub(crate) fn reason(&self, of: &str) -> String {
         match self {
             Self::Alive(_) | Self::Group(_) => format!("processes of {of} could not be stopped"),
-            Self::Unreadable(_) => format!("nobody can say which processes of {of} still run"),
+            Self::Unreadable(_) => format!("the runner cannot see which processes of {of} still run"),
         }
     }
 }
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn invisible_processes_have_their_own_error() {
         let unseen = CleanupError::from(ProcReadError("/proc: denied".into()));
-        assert_eq!(unseen.reason("the agent"), "nobody can say which processes of the agent still run");
+        assert_eq!(unseen.reason("the agent"), "the runner cannot see which processes of the agent still run");
         assert_eq!(CleanupError::Alive(2).reason("a command"), "processes of a command could not be stopped");
     }
 

@@ -233,7 +233,7 @@ impl Confined {
         let ended = blocking(move || {
             running.kill();
             if !running.wait_ended(END_LIMIT) {
-                return Err(Error::NotStarted("a process of it did not end".into()));
+                return Err(Error::NotStarted("one of its processes did not end".into()));
             }
             owned_folders
                 .iter()

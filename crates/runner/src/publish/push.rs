@@ -34,9 +34,9 @@ const FETCH_LIMIT: Duration = Duration::from_secs(40);
 const MAX_OLD_HEAD_READS: u32 = 6;
 
 /// The time when git must be done. `sent` is an instant before the status `syncing` was first sent.
-pub(crate) fn deadline(sent: Instant, push_for_secs: Option<u64>) -> Instant {
+pub(crate) fn deadline(requested_at: Instant, push_for_secs: Option<u64>) -> Instant {
     let granted = push_for_secs.map_or(DEFAULT_GRANT, Duration::from_secs);
-    instant_after(sent, granted.saturating_sub(MARGIN))
+    instant_after(requested_at, granted.saturating_sub(MARGIN))
 }
 
 pub(crate) struct Push<'a> {
@@ -92,15 +92,15 @@ impl Push<'_> {
         if until <= Instant::now() {
             return Err(self.push_rejected("no time was left for it").into());
         }
-        let sent = Mutex::new(None);
-        if let Ok(published) = timeout_at(until, self.push_or_rebase(&sent)).await {
+        let last_push = Mutex::new(None);
+        if let Ok(published) = timeout_at(until, self.push_or_rebase(&last_push)).await {
             return published;
         }
         // Dropping the future has killed git, but the forge may have accepted the push before.
-        let sent = sent.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let last_push = last_push.into_inner().unwrap_or_else(PoisonError::into_inner);
         tracing::warn!(job.id = %self.job, "push timed out; reading the branch");
         let unanswered = || Stop::from(self.push_rejected("it gave no answer in time"));
-        let landed = match &sent {
+        let landed = match &last_push {
             Some(change) => timeout(RESULT_LIMIT, self.find_push_result(change)).await.unwrap_or(Ok(None))?,
             None => None,
         };
@@ -108,14 +108,16 @@ impl Push<'_> {
     }
 
     /// Finds the result of a push without an answer. `None` if the branch does not show it.
-    async fn find_push_result(&self, sent: &Change) -> Result<Option<PublishResult>, Stop> {
+    async fn find_push_result(&self, last_push: &Change) -> Result<Option<PublishResult>, Stop> {
         let (mut back_off, mut looks) = (BackOff::new(), 0);
         loop {
             match timeout(READ_LIMIT, self.remote_head()).await {
-                Ok(Ok(Some(head))) if head == sent.commit => return Ok(Some(PublishResult::by_this_attempt(&head))),
-                Ok(Ok(head)) if head == sent.expected_head => looks += 1,
+                Ok(Ok(Some(head))) if head == last_push.commit => {
+                    return Ok(Some(PublishResult::by_this_attempt(&head)));
+                }
+                Ok(Ok(head)) if head == last_push.expected_head => looks += 1,
                 Ok(Ok(None)) => return Err(self.branch_deleted().into()),
-                Ok(Ok(Some(_))) => match timeout(FETCH_LIMIT, self.resolve_remote_head(sent)).await {
+                Ok(Ok(Some(_))) => match timeout(FETCH_LIMIT, self.resolve_remote_head(last_push)).await {
                     Ok(Ok(Some(PushOutcome::Published(published)))) => return Ok(Some(published)),
                     Ok(Ok(Some(PushOutcome::BranchMoved(_)))) => return Ok(None),
                     Ok(Ok(None)) => return Err(self.branch_deleted().into()),
@@ -131,9 +133,9 @@ impl Push<'_> {
         }
     }
 
-    async fn push_or_rebase(&self, sent: &Mutex<Option<Change>>) -> Result<PublishResult, Stop> {
+    async fn push_or_rebase(&self, last_push: &Mutex<Option<Change>>) -> Result<PublishResult, Stop> {
         let first = Change { commit: self.commit.to_owned(), expected_head: self.target.expected_head.clone() };
-        let head = match self.push_with_retries(&first, sent).await? {
+        let head = match self.push_with_retries(&first, last_push).await? {
             PushOutcome::Published(published) => return Ok(published),
             PushOutcome::BranchMoved(head) => head,
         };
@@ -147,14 +149,14 @@ impl Push<'_> {
             // The other user's commits contain the same change.
             return Ok(PublishResult { commit: head.clone(), head, pushed_by: PushedBy::OtherUser });
         };
-        match self.push_with_retries(&Change { commit, expected_head: Some(head) }, sent).await? {
+        match self.push_with_retries(&Change { commit, expected_head: Some(head) }, last_push).await? {
             PushOutcome::Published(published) => Ok(published),
             PushOutcome::BranchMoved(_) => Err(Failure::HeadMoved {}.into()),
         }
     }
 
-    async fn push_with_retries(&self, change: &Change, sent: &Mutex<Option<Change>>) -> Result<PushOutcome, Stop> {
-        *sent.lock().unwrap_or_else(PoisonError::into_inner) = Some(change.clone());
+    async fn push_with_retries(&self, change: &Change, last_push: &Mutex<Option<Change>>) -> Result<PushOutcome, Stop> {
+        *last_push.lock().unwrap_or_else(PoisonError::into_inner) = Some(change.clone());
         let mut back_off = BackOff::new();
         let mut tried = 0;
         loop {
@@ -262,10 +264,10 @@ mod tests {
 
     #[test]
     fn push_deadline_is_30_s_before_the_granted_time() {
-        let sent = Instant::now();
-        assert_eq!(deadline(sent, Some(120)), sent + Duration::from_secs(90));
-        assert_eq!(deadline(sent, None), sent + Duration::from_secs(90));
-        assert_eq!(deadline(sent, Some(20)), sent);
+        let requested_at = Instant::now();
+        assert_eq!(deadline(requested_at, Some(120)), requested_at + Duration::from_secs(90));
+        assert_eq!(deadline(requested_at, None), requested_at + Duration::from_secs(90));
+        assert_eq!(deadline(requested_at, Some(20)), requested_at);
     }
 
     #[tokio::test]

@@ -97,7 +97,7 @@ impl ReviewReplies<'_> {
                     let text = self.render_reply(thread, &attempt.redactor);
                     self.forge.reply(&at.id, &Marker::Job(job.clone()).append_to(kind, &text)).await
                 }
-                None => Err(Error::NotFound { what: "the thread".into(), message: "it is gone".into() }),
+                None => Err(Error::NotFound { resource: "the thread".into(), message: "it is gone".into() }),
             };
             match posted {
                 Ok(()) => drop(open.remove(&thread)),

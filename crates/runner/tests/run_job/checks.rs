@@ -155,7 +155,7 @@ async fn work_is_judged_without_repair_when_limits_are_used_up() {
         assert_eq!(check_results(&runs), [(0, CheckOutcome::Failed, Some(4))]);
         assert_eq!(std::fs::read_to_string(world.outside_path("starts")).unwrap(), "x\n", "the agent was restarted");
         let events = world.api.events();
-        let has_note = |text: &str| text.contains("The agent has nothing left to mend it with. ");
+        let has_note = |text: &str| text.contains("The agent has no budget left for a repair. ");
         assert!(events.iter().any(|event| event.text.as_deref().is_some_and(has_note)), "{events:?}");
         match world.api.only_finish().failure {
             None => assert_eq!(pull_request(&world).await["draft"], Value::Bool(true)),

@@ -35,7 +35,10 @@ async fn agent_learns_which_files_conflict_with_the_base() {
     assert!(!text_outside_fences(&prompt).contains("orders:"), "{}", text_outside_fences(&prompt));
     assert_eq!(std::fs::read_to_string(world.outside_path("theirs")).unwrap(), "# Theirs\n");
     let texts = world.api.event_texts();
-    assert!(texts.contains("The work does not merge with `main` in 2 files; the agent is told which."), "{texts}");
+    assert!(
+        texts.contains("The work does not merge with `main` in 2 files; the agent receives their names."),
+        "{texts}"
+    );
 }
 
 #[tokio::test]

@@ -64,7 +64,7 @@ async fn unread_input_is_delivered_before_a_question_yields() {
     assert!(api.yields().is_empty(), "{:?}", api.yields());
     assert!(machine.start_arguments()[1].contains(&RESUME_ARGUMENT.to_owned()));
     let second = &received_prompts(&machine)[1];
-    assert!(second.contains("You asked something that nobody has seen yet"), "{second}");
+    assert!(second.contains("Users sent messages before they saw your question"), "{second}");
     assert!(second.contains("ana said:\\n> The empty one."), "{second}");
 }
 

@@ -75,14 +75,14 @@ async fn lost_session_fails_a_job_that_requires_it() {
         }
         let (failure, texts) = run_next_attempt(&machine, true).await;
         assert_eq!(failure, Some("session_lost"), "{because}: {texts}");
-        let message = format!("can't be gone on with, because {because}");
-        assert!(texts.contains(&message) && texts.contains("asks for it or none"), "{because}: {texts}");
-        assert!(!texts.contains("begins again"), "{because}: {texts}");
+        let message = format!("cannot be resumed, because {because}");
+        assert!(texts.contains(&message) && texts.contains("the job requires it"), "{because}: {texts}");
+        assert!(!texts.contains("starts a new one"), "{because}: {texts}");
         assert_eq!(machine.world.api.statuses(), ["preparing"], "an agent started: {because}");
         assert_eq!(machine.world.branch_head(BRANCH), None);
         let (failure, texts) = run_next_attempt(&machine, false).await;
         assert_eq!(failure, None, "{because}: {texts}");
-        assert!(texts.contains(&message) && texts.contains("the agent begins again."), "{because}: {texts}");
+        assert!(texts.contains(&message) && texts.contains("the agent starts a new one."), "{because}: {texts}");
     }
 }
 
@@ -102,7 +102,7 @@ async fn newest_checkpoint_with_a_broken_upload_loses_the_session() {
     assert!(texts.contains(because), "{texts}");
     let (failure, texts) = run_next_attempt(&machine, false).await;
     assert_eq!(failure, None, "{texts}");
-    assert!(texts.contains(&format!("{because}; the agent begins again.")), "{texts}");
+    assert!(texts.contains(&format!("{because}; the agent starts a new one.")), "{texts}");
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn unreachable_session_is_kept_for_the_next_attempt() {
     let machine = machine_with_session("echo '{}'").await;
     let (failure, texts) = run_next_with_failing_bucket(&machine, false, u32::MAX, "0").await;
     assert_eq!(failure, None, "{texts}");
-    assert!(texts.contains("the bucket answered 503 Service Unavailable; the agent begins again."), "{texts}");
+    assert!(texts.contains("the bucket answered 503 Service Unavailable; the agent starts a new one."), "{texts}");
 }
 
 #[tokio::test]
@@ -136,11 +136,11 @@ async fn session_of_a_missing_agent_fails_only_auto_jobs() {
     machine.world.api.change_assignment(|job| job.agent.capability = "auto".into());
     let (failure, texts) = run_next_attempt(&machine, true).await;
     assert_eq!(failure, Some("session_lost"), "{texts}");
-    assert!(texts.contains("The earlier session of `codex` can't be gone on with, because `codex` worked"), "{texts}");
+    assert!(texts.contains("The earlier session of `codex` cannot be resumed, because `codex` worked"), "{texts}");
     machine.world.api.change_assignment(|job| job.agent.capability = "claude_code".into());
     let (failure, texts) = run_next_attempt(&machine, true).await;
     assert_eq!(failure, None, "{texts}");
-    assert!(texts.contains("the agent begins again, with the work that it had done."), "{texts}");
+    assert!(texts.contains("the agent starts a new one, with the work done so far."), "{texts}");
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn job_without_a_stored_session_starts_over() {
         machine_with_session("echo '{\"content\":[{\"type\":\"thinking\",\"thinking\":\"key-of-the-model\"}]}'").await;
     let (failure, texts) = run_next_attempt(&machine, true).await;
     assert_eq!(failure, None, "{texts}");
-    let because = "because no session was kept; the agent begins again, with the work that it had done.";
+    let because = "because no session was stored; the agent starts a new one, with the work done so far.";
     assert!(texts.contains(because), "{texts}");
 }
 
@@ -169,7 +169,7 @@ async fn session_whose_work_was_pushed_starts_over_from_the_push() {
     machine.world.api.change_assignment(|job| job.continues = Some(continues));
     let (failure, texts) = run_next_attempt(&machine, true).await;
     assert_eq!(failure, None, "{texts}");
-    assert!(texts.contains("because its work does not fit: it was pushed; the agent begins again."), "{texts}");
+    assert!(texts.contains("because its work does not fit: it was pushed; the agent starts a new one."), "{texts}");
     assert_eq!(machine.world.git_line(&["rev-parse", &format!("{BRANCH}^")]), pushed);
 }
 

@@ -39,7 +39,7 @@ async fn check_not_resumed(world: &World, reason: &str) {
         let ran = run_on_another_machine(world).await;
         assert_eq!(ran.code, Some(0), "{reason}: {}", ran.log);
         let (finish, texts) = (world.api.only_finish(), world.api.event_texts());
-        assert!(texts.contains(&format!("can't be gone on with, because {reason}")), "{reason}: {texts}");
+        assert!(texts.contains(&format!("cannot be resumed, because {reason}")), "{reason}: {texts}");
         if policy == Policy::Require {
             assert_eq!(world.api.failure_code(), "session_lost", "{reason}");
         } else {
@@ -55,11 +55,11 @@ async fn check_not_resumed(world: &World, reason: &str) {
 async fn lost_or_changed_checkpoint_is_not_resumed() {
     let world = paused_world(WORKING_AGENT).await;
     world.api.replace_object("checkpoint.tar.zst", Some(b"something else".to_vec()));
-    check_not_resumed(&world, "it can't be read: it is not what was kept").await;
+    check_not_resumed(&world, "it can't be read: it differs from the uploaded one").await;
     world.api.replace_object("checkpoint.tar.zst", None);
     check_not_resumed(&world, "it could not be fetched: the bucket answered 404").await;
     world.api.change_script(|script| script.refuse("checkpoint", 404, "not_found"));
-    check_not_resumed(&world, "nothing of it was kept").await;
+    check_not_resumed(&world, "no part of it was stored").await;
 }
 
 #[tokio::test]
@@ -144,5 +144,6 @@ async fn work_on_a_force_pushed_base_is_not_resumed() {
     world.commit_on("main", "Has a key in it");
     world.pauses().await;
     world.git_line(&["update-ref", "refs/heads/main", &first]);
-    check_not_resumed(&world, "its work does not fit: the commit that it started from is gone from the branch").await;
+    check_not_resumed(&world, "its work does not fit: the commit that it started from is no longer on the branch")
+        .await;
 }

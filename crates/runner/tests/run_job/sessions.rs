@@ -98,7 +98,7 @@ async fn checkpoint_with_a_secret_is_not_stored() {
     pause_attempt(&machine).await;
     assert!(machine.world.api.bucket_object("checkpoint.tar.zst").is_none());
     let texts = machine.world.api.event_texts();
-    let because = "What the agent did so far is not kept, because a secret of the job stands in `config.ini`";
+    let because = "What the agent did so far is not kept, because `config.ini` contains a secret of the job";
     assert!(texts.contains(because), "{texts}");
     assign_next_attempt(&machine, Policy::Require);
     assert_eq!(machine.run().await.failure.unwrap().code(), "session_lost");
@@ -111,7 +111,7 @@ async fn work_is_stored_without_a_session_that_seals_a_secret() {
     pause_attempt(&machine).await;
     assert_eq!(checkpoint_files(&machine).into_keys().collect::<Vec<_>>(), ["about.json", "work.patch"]);
     let texts = machine.world.api.event_texts();
-    let because = "The agent's session is not kept, because a secret stands in the model's own thoughts";
+    let because = "The agent's session is not kept, because the model's signed reasoning contains a secret";
     assert!(texts.contains(because), "{texts}");
     assign_next_attempt(&machine, Policy::Prefer);
     std::fs::write(machine.world.outside_path("ends"), "").unwrap();

@@ -273,7 +273,5 @@ async fn input_before_the_push_is_skipped_without_turns_left() {
     let does = "begins; ends; cat > /dev/null";
     let machine = run_with_input_before_push(does, |job| job.limits.turns = Some(1)).await;
     assert_eq!(machine.start_arguments().len(), 1);
-    assert!(
-        machine.world.api.event_texts().contains("did not hear what people said last. The agent used all 1 turns.")
-    );
+    assert!(machine.world.api.event_texts().contains("did not receive the last messages. The agent used all 1 turns."));
 }

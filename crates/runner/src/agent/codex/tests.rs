@@ -127,13 +127,13 @@ fn link_or_pipe_at_the_settings_file_is_replaced() {
     let mut started = codex(&[]);
     started.prepare(&start(&home)).unwrap();
     let settings = home.join("codex/config.toml");
-    let wanted = fs::read_to_string(&settings).unwrap();
+    let original = fs::read_to_string(&settings).unwrap();
 
     fs::remove_file(&settings).unwrap();
     symlink(&victim, &settings).unwrap();
     started.prepare(&start(&home)).unwrap();
     assert!(settings.symlink_metadata().unwrap().is_file());
-    assert_eq!(fs::read_to_string(&settings).unwrap(), wanted);
+    assert_eq!(fs::read_to_string(&settings).unwrap(), original);
     assert_eq!(fs::read_to_string(&victim).unwrap(), "mine");
 
     fs::remove_file(&settings).unwrap();
@@ -142,7 +142,7 @@ fn link_or_pipe_at_the_settings_file_is_replaced() {
     let _reader = fs::OpenOptions::new().read(true).write(true).open(&settings).unwrap();
     started.prepare(&start(&home)).unwrap();
     assert!(settings.symlink_metadata().unwrap().is_file());
-    assert_eq!(fs::read_to_string(&settings).unwrap(), wanted);
+    assert_eq!(fs::read_to_string(&settings).unwrap(), original);
     assert_eq!(settings.metadata().unwrap().permissions().mode() & 0o777, 0o600);
 }
 
@@ -160,13 +160,13 @@ fn link_at_home_and_folder_at_settings_are_replaced() {
     assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0, "a secret was written elsewhere");
 
     let settings = own.join("config.toml");
-    let wanted = fs::read_to_string(&settings).unwrap();
+    let original = fs::read_to_string(&settings).unwrap();
     fs::remove_file(&settings).unwrap();
     fs::create_dir_all(settings.join("inner")).unwrap();
     fs::set_permissions(&settings, fs::Permissions::from_mode(0o500)).unwrap();
     symlink(&elsewhere, settings.join("inner/link")).unwrap();
     started.prepare(&start(&home)).unwrap();
-    assert_eq!(fs::read_to_string(&settings).unwrap(), wanted);
+    assert_eq!(fs::read_to_string(&settings).unwrap(), original);
     assert!(elsewhere.is_dir());
 }
 

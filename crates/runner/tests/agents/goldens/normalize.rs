@@ -26,7 +26,7 @@ pub(crate) struct Normalizer {
 
 impl Normalizer {
     /// `given` are ids that we chose. The next ids get the names in `names`, the rest are numbered.
-    pub(crate) fn new(scene: &AgentFixture, given: &[&str], names: &[&str]) -> Self {
+    pub(crate) fn new(scene: &AgentFixture, known_ids: &[&str], names: &[&str]) -> Self {
         let dir = scene.dir.path().to_str().unwrap();
         let dashed = dir.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
         let replaced = vec![
@@ -36,8 +36,12 @@ impl Normalizer {
             (dashed, "-home-agent".into()),
         ];
         let owned = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<String>>();
-        let this =
-            Self { replacements: replaced, own_ids: owned(given), names: owned(names).into(), renamed_ids: Vec::new() };
+        let this = Self {
+            replacements: replaced,
+            own_ids: owned(known_ids),
+            names: owned(names).into(),
+            renamed_ids: Vec::new(),
+        };
         this.with_server(&scene.model.url())
     }
 

@@ -330,12 +330,12 @@ fn running_tools(lines: &[String]) -> Vec<String> {
 
 #[test]
 fn repeated_answer_ends_the_calls_of_the_broken_one() {
-    let (broken, anew) = (message("m1", None, Some("a")), message("m2", None, Some("b")));
-    assert_eq!(running_tools(&[broken.clone(), anew.clone()]), ["b"]);
+    let (broken, repaired_line) = (message("m1", None, Some("a")), message("m2", None, Some("b")));
+    assert_eq!(running_tools(&[broken.clone(), repaired_line.clone()]), ["b"]);
     // The broken call ends before the new answer counts, which may be the last turn.
     let mut reader = StreamJsonParser::new(Path::new("/workspace"));
     reader.parse_line(broken.as_bytes());
-    let events = reader.parse_line(anew.as_bytes());
+    let events = reader.parse_line(repaired_line.as_bytes());
     assert_eq!(events[..3], [AgentEvent::Activity, AgentEvent::ToolEnded("a".into()), AgentEvent::ModelAnswer]);
     let last = message("m2", None, None);
     let (_, record) = read([broken.as_str(), last.as_str()]);
