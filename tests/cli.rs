@@ -26,9 +26,9 @@ impl CommandOutput {
     }
 
     #[track_caller]
-    pub(crate) fn assert_exit(self, code: i32, said: &str) -> Self {
+    pub(crate) fn assert_exit(self, code: i32, expected_text: &str) -> Self {
         assert_eq!(self.code, code, "{self:?}");
-        assert!(self.err.contains(said), "{said}: {self:?}");
+        assert!(self.err.contains(expected_text), "{expected_text}: {self:?}");
         self
     }
 }

@@ -303,15 +303,15 @@ async fn job_list_filters_and_returns_how_far_back_it_looked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn job_list_with_few_matches_searches_older_pages() {
     let story = Story::start_with_waiting_tasks().await;
-    let wanted = create_prompt_job(&story, "The oldest.").await;
-    cancel(&story, &wanted).await;
+    let oldest = create_prompt_job(&story, "The oldest.").await;
+    cancel(&story, &oldest).await;
     for n in 0..12 {
         story.clock.advance(Duration::from_secs(1));
         create_prompt_job(&story, &format!("Job {n}.")).await;
     }
     let query = JobQuery { statuses: vec![JobStatus::Cancelled], limit: Some(2), ..JobQuery::default() };
     let page = story.api.list_jobs_matching(&story.project, &query).await.unwrap();
-    assert_eq!((page.jobs.len(), page.next, page.jobs[0].id.clone()), (1, None, wanted));
+    assert_eq!((page.jobs.len(), page.next, page.jobs[0].id.clone()), (1, None, oldest));
     assert_eq!(page.searched_to, Some(page.jobs[0].created));
     let ask = async |query: &str| {
         let path = format!("/v1/jobs?project=acme&{query}");

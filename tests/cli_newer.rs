@@ -39,20 +39,20 @@ async fn answer(State(held): State<SharedSettings>, request: Request) -> Json<Va
 async fn unknown_settings_are_sent_back_unchanged() {
     let (user, held) = newer_server().await;
     let before = held.lock().unwrap().clone();
-    let mut wanted = before.clone();
+    let mut expected = before.clone();
     user.ok(&["settings", "set", "auto_create=true", "limits.turns=9"]).await;
-    wanted["auto_create"] = json!(true);
-    wanted["limits"]["turns"] = json!(9);
-    assert_eq!(*held.lock().unwrap(), wanted);
+    expected["auto_create"] = json!(true);
+    expected["limits"]["turns"] = json!(9);
+    assert_eq!(*held.lock().unwrap(), expected);
     user.ok(&["budgets", "set", "--jobs-per-day", "7", "--usd-per-job", "2"]).await;
-    wanted["budget"]["jobs_per_day"] = json!(7);
-    wanted["budget"]["usd_micros_per_job"] = json!(2_000_000);
-    assert_eq!(*held.lock().unwrap(), wanted);
+    expected["budget"]["jobs_per_day"] = json!(7);
+    expected["budget"]["usd_micros_per_job"] = json!(2_000_000);
+    assert_eq!(*held.lock().unwrap(), expected);
     // The server validates settings that the CLI does not know.
     user.ok(&["settings", "set", "weather.rain=false", "limits.patience_secs=8"]).await;
-    wanted["weather"]["rain"] = json!(false);
-    wanted["limits"]["patience_secs"] = json!(8);
-    assert_eq!(*held.lock().unwrap(), wanted);
+    expected["weather"]["rain"] = json!(false);
+    expected["limits"]["patience_secs"] = json!(8);
+    assert_eq!(*held.lock().unwrap(), expected);
     user.run(&["settings", "set", "auto_create=maybe"]).await.assert_exit(2, "auto_create must be true or false");
-    assert_eq!(*held.lock().unwrap(), wanted);
+    assert_eq!(*held.lock().unwrap(), expected);
 }

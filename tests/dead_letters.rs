@@ -71,28 +71,29 @@ async fn unreadable_message_becomes_a_dead_letter_and_is_dropped() {
     renew_polls(&story, "dispatch", [json!({ "job": job }), json!({ "job": job })]).await;
     // SQS refuses ESC but accepts U+009B, which also begins terminal escape sequences.
     let poison = "\u{9b}31m{\"job\":\u{202e}5}\n";
-    let sent = send_message(&story, "dispatch", poison).await;
+    let message_id = send_message(&story, "dispatch", poison).await;
     let letter = wait_until("it is a dead letter", async || {
         list_letters(&story).await.pop().ok_or_else(|| "nothing is there".to_owned())
     })
     .await;
-    assert_eq!(letter.id.as_str(), sent, "the dead letter has another id than the message");
+    assert_eq!(letter.id.as_str(), message_id, "the dead letter has another id than the message");
     assert_eq!((letter.queue, letter.about, letter.advice), (Queue::Dispatch, Subject::Unknown, Advice::Look));
     assert!(!letter.body.contains(['\u{9b}', '\u{202e}', '\n']), "{:?}", letter.body);
     // An unreadable message cannot be redriven: it would fail again.
-    let short = &sent[..8];
+    let short = &message_id[..8];
     user.run(&["dlq", "redrive", short]).await.assert_exit(3, "can't be requeued");
-    assert_eq!(only_letter(&story).await.id.as_str(), sent, "the refused letter is gone");
+    assert_eq!(only_letter(&story).await.id.as_str(), message_id, "the refused letter is gone");
     let details = user.ok(&["dlq", "show", short]).await;
     assert!(details.contains("This version of Pullyard can't read it"), "{details}");
     // Without a terminal for the prompt nothing is dropped.
     user.run(&["dlq", "drop", short]).await.assert_exit(2, "no terminal");
-    assert_eq!(user.ok(&["dlq", "drop", short, "--yes"]).await.trim(), sent);
+    assert_eq!(user.ok(&["dlq", "drop", short, "--yes"]).await.trim(), message_id);
     assert!(list_letters(&story).await.is_empty());
-    let output = user.run(&["dlq", "drop", &sent, "--yes", "--json"]).await.assert_exit(5, "there is no dead letter");
+    let output =
+        user.run(&["dlq", "drop", &message_id, "--yes", "--json"]).await.assert_exit(5, "there is no dead letter");
     let answer: Value = serde_json::from_str(&output.out).expect("one JSON document");
-    assert_eq!(answer["not_moved"], json!([sent]));
-    user.run(&["dlq", "show", &sent]).await.assert_exit(5, "no dead letter");
+    assert_eq!(answer["not_moved"], json!([message_id]));
+    user.run(&["dlq", "show", &message_id]).await.assert_exit(5, "no dead letter");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,12 +114,15 @@ async fn failed_effect_succeeds_after_a_redrive() {
     let project = story.call_dynamodb("GetItem", request.clone()).await["Item"].clone();
     story.call_dynamodb("DeleteItem", request).await;
     let wakeup = json!({ "project": "acme", "ticket": "APP-1" }).to_string();
-    let sent = send_message(&story, "effects.fifo", &wakeup).await;
+    let message_id = send_message(&story, "effects.fifo", &wakeup).await;
     let letter = wait_until("it is a dead letter", async || {
         list_letters(&story).await.pop().ok_or_else(|| "nothing is there".to_owned())
     })
     .await;
-    assert_eq!((letter.id.as_str(), letter.queue, letter.about), (sent.as_str(), Queue::Effects, Subject::Ticket));
+    assert_eq!(
+        (letter.id.as_str(), letter.queue, letter.about),
+        (message_id.as_str(), Queue::Effects, Subject::Ticket)
+    );
     assert_eq!(letter.advice, Advice::Either);
     assert_eq!(letter.name.as_deref(), Some("APP-1"));
     assert_eq!(letter.body, wakeup);
@@ -127,7 +131,7 @@ async fn failed_effect_succeeds_after_a_redrive() {
     story.call_dynamodb("PutItem", json!({ "TableName": "pullyard", "Item": project })).await;
     let table = user.ok(&["dlq"]).await;
     assert!(table.contains("effects\t") && table.contains("\tAPP-1\teither\t"), "{table}");
-    assert_eq!(user.ok(&["dlq", "redrive", "--all"]).await.trim(), sent);
+    assert_eq!(user.ok(&["dlq", "redrive", "--all"]).await.trim(), message_id);
     story.wait_for_settled_ticket("APP-1").await;
     story.wait_for_empty_queues().await;
     assert!(list_letters(&story).await.is_empty());
@@ -138,18 +142,18 @@ async fn dispatch_letter_is_redriven_or_dropped_once() {
     let story = story_without_hints().await;
     let job = story.create_job("e1", "APP-1", 1).await;
     let start = json!({ "job": job }).to_string();
-    let sent = send_message(&story, "dispatch-dead", &start).await;
+    let message_id = send_message(&story, "dispatch-dead", &start).await;
     let letter = only_letter(&story).await;
     assert_eq!((letter.advice, letter.name.as_deref()), (Advice::Either, Some(job.as_str())));
     // The redrive uses the functions' own queue, which holds the job's lost hint as well.
-    let moved = story.api.redrive(&selection(&[&sent])).await.unwrap();
+    let moved = story.api.redrive(&selection(&[&message_id])).await.unwrap();
     assert_eq!((moved.done.len(), moved.not_moved.len()), (1, 0));
     let request = json!({ "QueueUrl": story.queue_url("lost").await, "AttributeNames": ["All"] });
     let about = story.local.aws().sqs().call("GetQueueAttributes", &request).await.unwrap();
     assert_eq!(about["Attributes"]["ApproximateNumberOfMessages"], "2", "{about}");
     assert!(list_letters(&story).await.is_empty());
-    let again = story.api.redrive(&selection(&[&sent])).await.unwrap();
-    assert_eq!(again.not_moved.iter().map(MessageId::as_str).collect::<Vec<_>>(), [sent]);
+    let again = story.api.redrive(&selection(&[&message_id])).await.unwrap();
+    assert_eq!(again.not_moved.iter().map(MessageId::as_str).collect::<Vec<_>>(), [message_id]);
     let copy = send_message(&story, "dispatch-dead", &start).await;
     story.api.drop_dead_letters(&selection(&[&copy])).await.unwrap();
     assert!(list_letters(&story).await.is_empty());
@@ -207,14 +211,14 @@ async fn undelivered_task_stop_is_shown_redacted_and_redriven() {
     let arn = task["taskArn"].as_str().unwrap();
     // First in Lambda's format after three failures, later in EventBridge's format for an unreachable target.
     let message = json!({ "requestContext": { "condition": "RetriesExhausted" }, "requestPayload": task_stopped_event(&job, arn) });
-    let sent = send_message(&story, "undelivered", &message.to_string()).await;
+    let message_id = send_message(&story, "undelivered", &message.to_string()).await;
     let letter = only_letter(&story).await;
     assert_eq!((letter.queue, letter.about), (Queue::Undelivered, Subject::Job));
     assert_eq!(letter.advice, Advice::Redrive, "{}", letter.sentence);
     assert_eq!(letter.name.as_deref(), Some(job.as_str()));
     assert!(letter.sentence.starts_with("The tasks function failed three times"), "{}", letter.sentence);
     assert!(letter.body.contains(arn) && !letter.body.contains("a-token"), "{}", letter.body);
-    assert_eq!(user.ok(&["dlq", "redrive", "--all", "--queue", "undelivered"]).await.trim(), sent);
+    assert_eq!(user.ok(&["dlq", "redrive", "--all", "--queue", "undelivered"]).await.trim(), message_id);
     let died = story.load_job_item(&job).await["run"]["died"].clone();
     assert!(died.is_object(), "the death is not recorded");
     assert!(list_letters(&story).await.is_empty());
@@ -234,12 +238,13 @@ async fn undelivered_task_stop_is_shown_redacted_and_redriven() {
 async fn letter_stays_when_its_queue_refuses_the_redrive() {
     let story = story_without_hints().await;
     let job = JobId::for_request(&story.project, "a test", "gone");
-    let sent = send_message(&story, "dispatch-dead", &json!({ "job": job }).to_string()).await;
+    let message_id = send_message(&story, "dispatch-dead", &json!({ "job": job }).to_string()).await;
     let config = story.function_config("lost", "lost.fifo").await;
     let dispatch_queue_url = format!("{}-gone", config.dispatch_queue_url);
     let dispatch_dlq_url = Some(story.queue_url("dispatch-dead").await.as_str().unwrap().to_owned());
     let ctx = story.function_context_of(Config { dispatch_queue_url, dispatch_dlq_url, ..config }).await;
-    let (status, problem) = call_instance(&story, &ctx, "POST /v1/dlq/redrive", json!({ "messages": [sent] })).await;
+    let (status, problem) =
+        call_instance(&story, &ctx, "POST /v1/dlq/redrive", json!({ "messages": [message_id] })).await;
     assert_eq!((status, &problem["code"]), (503, &json!("unavailable")), "{problem}");
-    assert_eq!(only_letter(&story).await.id.as_str(), sent);
+    assert_eq!(only_letter(&story).await.id.as_str(), message_id);
 }

@@ -62,8 +62,8 @@ impl RunningDemo {
     }
 
     async fn send(&self, signal: &str) {
-        let sent = Command::new("/bin/kill").args([signal, &self.pid.to_string()]).status().await.unwrap();
-        assert!(sent.success());
+        let status = Command::new("/bin/kill").args([signal, &self.pid.to_string()]).status().await.unwrap();
+        assert!(status.success());
     }
 
     async fn wait_after_signal(mut self, signal: &str) -> (Option<i32>, String) {

@@ -50,24 +50,24 @@ async fn templates_table_matches_the_stores_table() {
     let expiry = describe_table(&endpoint, "DescribeTimeToLive").await["TimeToLiveDescription"].clone();
     aws.shutdown().await;
 
-    let written = resources(include_str!("../infra/data.yaml"))["Table"]["Properties"].clone();
+    let declared_table = resources(include_str!("../infra/data.yaml"))["Table"]["Properties"].clone();
     let keys = ["AttributeName", "KeyType"];
-    assert_eq!(pick_fields(&written["KeySchema"], &keys), pick_fields(&table["KeySchema"], &keys));
+    assert_eq!(pick_fields(&declared_table["KeySchema"], &keys), pick_fields(&table["KeySchema"], &keys));
     let types = ["AttributeName", "AttributeType"];
     assert_eq!(
-        pick_fields(&written["AttributeDefinitions"], &types),
+        pick_fields(&declared_table["AttributeDefinitions"], &types),
         pick_fields(&table["AttributeDefinitions"], &types)
     );
     let shape = ["IndexName", "KeySchema", "Projection"];
     let (mine, theirs) = (
-        pick_fields(&written["GlobalSecondaryIndexes"], &shape),
+        pick_fields(&declared_table["GlobalSecondaryIndexes"], &shape),
         pick_fields(&table["GlobalSecondaryIndexes"], &shape),
     );
     assert_eq!(mine.len(), 2, "expected two indexes");
     assert_eq!(mine, theirs);
-    assert_eq!(written["TimeToLiveSpecification"]["AttributeName"], expiry["AttributeName"]);
-    assert_eq!(written["TimeToLiveSpecification"]["Enabled"], true);
-    assert_eq!(written["BillingMode"], table["BillingModeSummary"]["BillingMode"]);
+    assert_eq!(declared_table["TimeToLiveSpecification"]["AttributeName"], expiry["AttributeName"]);
+    assert_eq!(declared_table["TimeToLiveSpecification"]["Enabled"], true);
+    assert_eq!(declared_table["BillingMode"], table["BillingModeSummary"]["BillingMode"]);
 }
 
 /// The local gateway's routes in API Gateway's format, each with its function.
@@ -275,7 +275,7 @@ fn summed_alarms_cover_every_function_and_every_index() {
     let table = resources(include_str!("../infra/data.yaml"))["Table"]["Properties"].clone();
     let indexes = table["GlobalSecondaryIndexes"].as_array().unwrap().iter().map(|one| one["IndexName"].to_string());
     let places: Vec<String> = indexes.chain(["null".to_owned()]).collect();
-    let wanted: BTreeSet<String> = ["ReadThrottleEvents", "WriteThrottleEvents"]
+    let expected: BTreeSet<String> = ["ReadThrottleEvents", "WriteThrottleEvents"]
         .into_iter()
         .flat_map(|metric| places.iter().map(move |place| format!("{metric} {place}")))
         .collect();
@@ -283,7 +283,7 @@ fn summed_alarms_cover_every_function_and_every_index() {
     assert!(parts.iter().all(|(_, about)| about[0]["Value"]["Ref"] == "TableName"));
     let counted: BTreeSet<String> =
         parts.iter().map(|(metric, about)| format!("{metric} {}", about[1]["Value"])).collect();
-    assert_eq!((&counted, parts.len()), (&wanted, wanted.len()));
+    assert_eq!((&counted, parts.len()), (&expected, expected.len()));
 }
 
 #[test]

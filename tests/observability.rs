@@ -132,9 +132,9 @@ async fn failing_sweep_logs_failures_and_completes_only_if_recorded() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("logs")).unwrap();
     let log = std::fs::File::create(folder.path().join("logs/sweeper")).unwrap();
-    let written = telemetry::layer(log, "off".parse().unwrap(), Timestamps::Omit);
+    let log_layer = telemetry::layer(log, "off".parse().unwrap(), Timestamps::Omit);
     // A subscriber for this thread only; the test continues on it after each await.
-    let _written = tracing_subscriber::registry().with(written).set_default();
+    let _written = tracing_subscriber::registry().with(log_layer).set_default();
     let sweep = async || {
         story.clock.advance(Duration::from_secs(61));
         let swept = pullyard_function_sweeper::handle(&ctx).await;

@@ -84,9 +84,9 @@ async fn api_bodies_refuse_unknown_fields_with_their_pointer() {
         let headers = [("authorization", bearer.as_str()), ("if-match", "\"1\""), ("content-type", "application/json")];
         for (body, pointer) in found {
             let case = format!("{method} {} {body}", route.path);
-            let sent = body.to_string().into_bytes();
+            let bytes = body.to_string().into_bytes();
             let (status, _, problem) =
-                world.story.request_with_headers(route.method.clone(), &route.path, &headers, sent).await;
+                world.story.request_with_headers(route.method.clone(), &route.path, &headers, bytes).await;
             assert_eq!((status, &problem["code"]), (400, &json!("body_unreadable")), "{case}: {problem}");
             assert_eq!(problem["pointer"], json!(pointer), "{case}: {problem}");
             fields += 1;

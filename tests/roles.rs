@@ -31,20 +31,20 @@ fn listed_calls() -> BTreeSet<Line> {
     CALLS.iter().map(|(function, action, resource, _)| (function.to_string(), action.to_string(), *resource)).collect()
 }
 
-pub(crate) fn refusal(asked: &UsedPermission) -> Option<String> {
-    let (function, action) = (asked.function.as_str(), asked.action.as_str());
+pub(crate) fn refusal(used: &UsedPermission) -> Option<String> {
+    let (function, action) = (used.function.as_str(), used.action.as_str());
     let is_listed = |resource: Resource| {
         CALLS.iter().any(|(of, does, on, _)| *of == function && *does == action && *on == resource)
     };
-    let reason = match Resource::of_call(asked) {
+    let reason = match Resource::of_call(used) {
         None => "`What` in tests/roles/aws_calls.rs knows nothing of ours that this is about".to_owned(),
         Some(resource) if !is_listed(resource) => format!(
             "no row of tests/roles/aws_calls.rs lets it do so on `{resource:?}`; add one with its reason, and its \
              statement in infra/functions.yaml"
         ),
-        Some(_) => items::refusal(asked)?,
+        Some(_) => items::refusal(used)?,
     };
-    Some(format!("the function {function} calls {action} on {}: {reason}", asked.resource))
+    Some(format!("the function {function} calls {action} on {}: {reason}", used.resource))
 }
 
 #[tokio::test(flavor = "multi_thread")]

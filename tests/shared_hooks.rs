@@ -22,8 +22,8 @@ impl World {
         self.story.api.create_project(&create).await.unwrap();
     }
 
-    async fn install_other_hook(&self, wanted: InstallHook) {
-        let hook = self.story.api.install_hook(&InstallHook { project: other_project(), ..wanted }).await.unwrap();
+    async fn install_other_hook(&self, install: InstallHook) {
+        let hook = self.story.api.install_hook(&InstallHook { project: other_project(), ..install }).await.unwrap();
         assert_eq!(hook.project, other_project());
         let set = SetSecret { value: SECRET.into(), kind: SecretKind::Forge };
         self.story.api.set_secret(&hook.secret, &set).await.unwrap();

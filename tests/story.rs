@@ -470,12 +470,12 @@ impl Story {
     }
 }
 
-pub(crate) async fn wait_until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
+pub(crate) async fn wait_until<T>(condition: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
     let since = Instant::now();
     loop {
         match look().await {
             Ok(found) => return found,
-            Err(last) => assert!(since.elapsed() < WAIT_LIMIT, "timed out waiting until {what}: {last}"),
+            Err(last) => assert!(since.elapsed() < WAIT_LIMIT, "timed out waiting until {condition}: {last}"),
         }
         tokio::time::sleep(Duration::from_millis(25)).await;
     }

@@ -48,8 +48,8 @@ impl World {
         form.query_pairs_mut().extend_pairs([("manifest", manifest.to_string().as_str()), ("owner", "acme")]);
         let confirm = self.http.post(format!("{}/settings/apps/confirm", self.story.local.forge().url()));
         let confirm = confirm.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
-        let sent = confirm.body(form.query().unwrap().to_owned()).send().await.unwrap();
-        let back = reqwest::Url::parse(sent.headers()[LOCATION].to_str().unwrap()).unwrap();
+        let response = confirm.body(form.query().unwrap().to_owned()).send().await.unwrap();
+        let back = reqwest::Url::parse(response.headers()[LOCATION].to_str().unwrap()).unwrap();
         back.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned()
     }
 

@@ -96,17 +96,17 @@ async fn reader_receives_each_event_once_and_in_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn events_are_sent_faster_only_while_watched() {
     let (story, job, client, _) = claimed_job().await;
-    let wanted = async || {
+    let target = async || {
         let answer = client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None }).await.unwrap();
         (answer.watched, answer.send_every_ms)
     };
-    assert_eq!(wanted().await, (false, 800));
+    assert_eq!(target().await, (false, 800));
     story.api.events(&job, None).await.unwrap();
     wait_until("it is told that somebody looks", async || {
-        let answer = wanted().await;
+        let answer = target().await;
         if answer == (true, 200) { Ok(()) } else { Err(format!("{answer:?}")) }
     })
     .await;
     story.advance_and_sweep(Duration::from_secs(31)).await;
-    assert_eq!(wanted().await, (false, 800));
+    assert_eq!(target().await, (false, 800));
 }

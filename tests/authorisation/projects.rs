@@ -84,10 +84,10 @@ async fn hook_is_created_only_for_the_tokens_projects() {
 async fn hook_of_all_projects_is_hidden_from_a_token_for_some() {
     let world = World::new().await;
     let story = &world.story;
-    let mut wanted = manual_hook(story, "other");
-    wanted["name"] = json!("shared");
-    (wanted["repository"], wanted["organisation"]) = (Value::Null, json!("acme"));
-    story.api.install_hook(&serde_json::from_value(wanted.clone()).unwrap()).await.unwrap();
+    let mut install = manual_hook(story, "other");
+    install["name"] = json!("shared");
+    (install["repository"], install["organisation"]) = (Value::Null, json!("acme"));
+    story.api.install_hook(&serde_json::from_value(install.clone()).unwrap()).await.unwrap();
     let ask = async |token: &str, method: Method, path: &str, body: &Value| {
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
         let (status, _, response) = story.request(method, path, Some(token), body).await;
@@ -116,5 +116,5 @@ async fn hook_of_all_projects_is_hidden_from_a_token_for_some() {
     let of_all = story.create_token(&[Scope::Admin], None).await;
     let (status, shared) = ask(&of_all, Method::GET, "/v1/hooks/shared", &Value::Null).await;
     assert_eq!((status, &shared["project"]), (200, &json!("other")), "{shared}");
-    assert_eq!(ask(&of_all, Method::POST, "/v1/hooks", &wanted).await.0, 201);
+    assert_eq!(ask(&of_all, Method::POST, "/v1/hooks", &install).await.0, 201);
 }

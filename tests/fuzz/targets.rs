@@ -138,10 +138,10 @@ fn envelope(input: &[u8]) -> (String, u64) {
     let Some(request_text) = answer["body"].as_str().filter(|_| status == 200) else { return (String::new(), status) };
     let request: Value = serde_json::from_str(request_text).unwrap();
     let came = STANDARD.decode(request["body"].as_str().unwrap()).unwrap();
-    let sent = event["body"].as_str().unwrap_or_default();
+    let raw_body = event["body"].as_str().unwrap_or_default();
     let expected = match event["isBase64Encoded"].as_bool() {
-        Some(true) => STANDARD.decode(sent).expect("invalid base64 was passed on"),
-        _ => sent.as_bytes().to_vec(),
+        Some(true) => STANDARD.decode(raw_body).expect("invalid base64 was passed on"),
+        _ => raw_body.as_bytes().to_vec(),
     };
     assert_eq!(came, expected, "the bytes differ from the signed ones");
     (

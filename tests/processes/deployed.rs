@@ -44,20 +44,20 @@ pub(crate) enum Functions {
 /// The functions that run as processes, by name. Clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct Processes {
-    how: Functions,
+    functions: Functions,
     logs: PathBuf,
     running: Arc<Mutex<BTreeMap<&'static str, Runtime>>>,
 }
 
 impl Processes {
-    pub(crate) fn new(how: Functions, logs: PathBuf) -> Self {
-        Self { how, logs, running: Arc::default() }
+    pub(crate) fn new(functions: Functions, logs: PathBuf) -> Self {
+        Self { functions, logs, running: Arc::default() }
     }
 
     /// The deployment for the local system; `None` for libraries.
     pub(crate) fn deploy(&self) -> Option<FunctionOverrides> {
         let own = self.clone();
-        let Functions::Processes { command, environment } = self.how.clone() else { return None };
+        let Functions::Processes { command, environment } = self.functions.clone() else { return None };
         std::fs::create_dir_all(&self.logs).unwrap();
         Some(FunctionOverrides::new(move |name, config| {
             // The template sets the function's name in the User-Agent as well.

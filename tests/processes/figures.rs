@@ -48,7 +48,7 @@ fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
 }
 
-async fn measure(runtime: &Runtime, warm: usize, taken: &mut Measurements, mut event: impl FnMut() -> Value) {
+async fn measure(runtime: &Runtime, warm: usize, measurements: &mut Measurements, mut event: impl FnMut() -> Value) {
     let begun = Instant::now();
     let invoked = runtime.invoke(&event()).await;
     let wall = begun.elapsed();
@@ -56,18 +56,18 @@ async fn measure(runtime: &Runtime, warm: usize, taken: &mut Measurements, mut e
     assert!(invoked.cold_start);
     let environment = invoked.environment.unwrap();
     environment.wait_until_idle().await;
-    taken.init.push(ms(environment.init));
-    taken.first.push(ms(wall));
-    taken.cpu.push(ms(Usage::read(environment.pid).unwrap().cpu));
+    measurements.init.push(ms(environment.init));
+    measurements.first.push(ms(wall));
+    measurements.cpu.push(ms(Usage::read(environment.pid).unwrap().cpu));
     for _ in 0..warm {
         let event = event();
         let begun = Instant::now();
         let invoked = runtime.invoke(&event).await;
-        taken.warm.push(ms(begun.elapsed()));
+        measurements.warm.push(ms(begun.elapsed()));
         invoked.answer.unwrap();
         environment.wait_until_idle().await;
     }
-    taken.peak.push(Usage::read(environment.pid).unwrap().peak_rss_kib as f64 / 1024.0);
+    measurements.peak.push(Usage::read(environment.pid).unwrap().peak_rss_kib as f64 / 1024.0);
     kill_and_wait(environment.pid).await;
 }
 

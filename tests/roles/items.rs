@@ -129,17 +129,17 @@ pub(super) fn is_allowed(deployed: &Deployment, function: &str, action: &str, ke
     deployed.role(function).allows(&Request { action, resource: &table(), context: &context })
 }
 
-pub(super) fn refusal(asked: &UsedPermission) -> Option<String> {
+pub(super) fn refusal(used: &UsedPermission) -> Option<String> {
     static DEPLOYED: LazyLock<Deployment> = LazyLock::new(Deployment::read);
-    let (function, action) = (asked.function.as_str(), asked.action.as_str());
-    let Some(items) = &asked.items else {
+    let (function, action) = (used.function.as_str(), used.action.as_str());
+    let Some(items) = &used.items else {
         // An index key is not the key of an item.
         let of_items = READ_ACTIONS.contains(&action) || WRITE_ACTIONS.contains(&action);
-        let is_unknown = of_items && !asked.resource.contains("/index/");
+        let is_unknown = of_items && !used.resource.contains("/index/");
         return is_unknown
             .then(|| "unknown items: crates/testkit/src/observe/permission.rs does not find their key".to_owned());
     };
-    let attributes = asked.attributes.iter().map(String::as_str).collect::<Vec<_>>();
+    let attributes = used.attributes.iter().map(String::as_str).collect::<Vec<_>>();
     if is_allowed(&DEPLOYED, function, action, &example_key(items), &attributes) {
         return None;
     }
@@ -155,11 +155,11 @@ pub(super) fn refusal(asked: &UsedPermission) -> Option<String> {
     ))
 }
 
-pub(super) fn assert_all_recorded(asked: &BTreeSet<UsedPermission>) {
+pub(super) fn assert_all_recorded(used: &BTreeSet<UsedPermission>) {
     let done = |(function, items, actions): &(&str, &str, &[&str])| {
         let of = |one: &&UsedPermission| one.function == *function && one.items.as_deref() == Some(*items);
         let rare = UNTESTED_WRITES.iter().any(|(rarely, kind, _)| rarely == function && kind == items);
-        rare || asked.iter().filter(of).any(|one| actions.contains(&one.action.as_str()))
+        rare || used.iter().filter(of).any(|one| actions.contains(&one.action.as_str()))
     };
     let written =
         WRITERS.iter().flat_map(|(items, _, all)| all.iter().map(|function| (*function, *items, &WRITE_ACTIONS[..])));
@@ -170,7 +170,7 @@ pub(super) fn assert_all_recorded(asked: &BTreeSet<UsedPermission>) {
     let never: Vec<_> = listed.filter(|one| !done(one)).collect();
     assert!(never.is_empty(), "in tests/roles/items.rs but never recorded: {never:?}");
     let note = |one: &&UsedPermission| one.items.as_deref() == Some("TOKEN#") && one.action == "dynamodb:UpdateItem";
-    let notes: BTreeSet<&str> = asked.iter().filter(note).map(|one| one.function.as_str()).collect();
+    let notes: BTreeSet<&str> = used.iter().filter(note).map(|one| one.function.as_str()).collect();
     assert!(TOKEN_USE_WRITERS.iter().all(|function| notes.contains(function)), "only {notes:?} record token uses");
 }
 

@@ -31,7 +31,7 @@ impl DoctorWorld {
         findings
     }
 
-    pub(super) async fn assert_finding(&self, check: &str, verdict: &str, said: &[&str]) {
+    pub(super) async fn assert_finding(&self, check: &str, verdict: &str, texts: &[&str]) {
         let findings = self.findings().await;
         let text = |finding: &Value| {
             ["sentence", "help"].map(|part| finding[part].as_str().unwrap_or_default().to_owned()).join(" ")
@@ -39,9 +39,9 @@ impl DoctorWorld {
         let fits = |finding: &&Value| {
             finding["check"] == check
                 && finding["verdict"] == verdict
-                && said.iter().all(|phrase| text(finding).contains(phrase))
+                && texts.iter().all(|phrase| text(finding).contains(phrase))
         };
-        assert!(findings.iter().any(|finding| fits(&finding)), "{check} {verdict} {said:?}: {findings:#?}");
+        assert!(findings.iter().any(|finding| fits(&finding)), "{check} {verdict} {texts:?}: {findings:#?}");
     }
 }
 

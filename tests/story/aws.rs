@@ -82,9 +82,9 @@ impl Story {
     }
 
     pub(crate) async fn send_wake_up(&self, job: &JobId) {
-        let sent =
+        let message =
             json!({ "QueueUrl": self.queue_url("dispatch").await, "MessageBody": json!({ "job": job }).to_string() });
-        self.local.aws().sqs().call("SendMessage", &sent).await.unwrap();
+        self.local.aws().sqs().call("SendMessage", &message).await.unwrap();
     }
 
     pub(crate) async fn wait_for_empty_queues(&self) {

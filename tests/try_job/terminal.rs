@@ -73,8 +73,8 @@ impl Terminal {
     /// Sends the program a signal; closing a terminal sends a hang-up.
     pub(crate) async fn signal(&self, signal: &str) {
         let pid = self.program.id().unwrap().to_string();
-        let sent = Command::new("/bin/kill").args([signal, pid.as_str()]).status().await.unwrap();
-        assert!(sent.success());
+        let kill_status = Command::new("/bin/kill").args([signal, pid.as_str()]).status().await.unwrap();
+        assert!(kill_status.success());
     }
 
     pub(crate) async fn wait(&mut self) -> (Option<i32>, String) {

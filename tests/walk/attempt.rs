@@ -39,11 +39,11 @@ pub(super) fn claim() -> Step {
     })
 }
 
-pub(super) fn note_assignment(world: &World, made: &Value) {
-    world.note("lease", made["lease"].clone());
-    world.note("job", made["job"].clone());
-    let job = made["job"].as_str().unwrap_or_default();
-    world.note("attempt", format!("/v1/jobs/{job}/attempts/{}", made["attempt"]));
+pub(super) fn note_assignment(world: &World, response: &Value) {
+    world.note("lease", response["lease"].clone());
+    world.note("job", response["job"].clone());
+    let job = response["job"].as_str().unwrap_or_default();
+    world.note("attempt", format!("/v1/jobs/{job}/attempts/{}", response["attempt"]));
 }
 
 fn post_to_attempt(name: &'static str, action: &'static str, body: fn(&World) -> Value) -> Step {

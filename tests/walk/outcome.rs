@@ -239,9 +239,9 @@ fn is_day(text: &str) -> bool {
 
 /// Removes differences between a webhook and a poll: `HEARD` items, entries of pull request events, and the source,
 /// event id and URL of a review.
-pub(super) fn without_source(left: &Outcome) -> Outcome {
+pub(super) fn without_source(final_outcome: &Outcome) -> Outcome {
     let is_delivery = |item: &Value| item["sk"] == "DELIVERY";
-    let mut same = left.clone();
+    let mut same = final_outcome.clone();
     same.retain(|_, item| item["sk"] != "HEARD" && !is_pull_request_event(item));
     for item in same.values_mut().filter(|item| is_delivery(item) && item["review"].is_object()) {
         item["source"].take();
@@ -256,8 +256,8 @@ fn is_pull_request_event(item: &Value) -> bool {
     item["sk"] == "DELIVERY" && item["source"] == "webhook" && item["review"]["review"].is_null()
 }
 
-pub(super) fn final_statuses(left: &Outcome) -> Vec<&str> {
-    left.values().filter(|item| item["sk"] == "JOB").map(|job| text(job, "status")).collect()
+pub(super) fn final_statuses(final_outcome: &Outcome) -> Vec<&str> {
+    final_outcome.values().filter(|item| item["sk"] == "JOB").map(|job| text(job, "status")).collect()
 }
 
 pub(super) fn differences(one: &Outcome, other: &Outcome) -> Vec<String> {

@@ -357,7 +357,7 @@ async fn run_step(world: &World, n: usize, step: &Step, call: &Call, harm: &Disr
         (_, Repeat::Never) => world.raw.delete_message_of(world.aws.sqs(), call).await,
         (first, Repeat::ByCaller) => {
             if let Invocation::Done(slow) = &first {
-                println!("`{}` is told again: {slow}", step.name);
+                println!("`{}` is repeated: {slow}", step.name);
             }
             let again = world.invoke(call).await;
             let is_done = is_answer(step, &again);

@@ -1,4 +1,4 @@
-//! The model proxy: forwards an agent's requests to the provider with the real key, and counts what the answers cost.
+//! The model proxy: forwards an agent's requests to the provider with the real key, and counts the cost of the answers.
 //!
 //! The agent has a placeholder instead of the key. Only the paths that the agents need are forwarded, because a key may
 //! also have rights to files and batches. Source of the paths and headers: recorded requests of Claude Code 2.1.197 and
@@ -30,13 +30,13 @@ use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use usage::UsageReader;
 
-/// A request with images of a whole session is below 32 MB, which is the providers' limit as well.
+/// The providers' limit. A request with all images of a session is smaller.
 const MAX_REQUEST_BYTES: usize = 32 * 1024 * 1024;
 /// For the requests of all subagents at the same time. A request occupies at least one page of it.
 const MAX_MEMORY_BYTES: usize = 128 * 1024 * 1024;
 const PAGE_BYTES: usize = 1024 * 1024;
 const MAX_CONNECTIONS: usize = 64;
-/// Time for the head of a request. It includes the pause since the request before.
+/// Time for the head of a request, including the pause after the previous request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(300);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest silence of an answer. Models that think send pings.
@@ -78,7 +78,7 @@ pub enum Key {
     ApiKey(String),
     /// In `Authorization: Bearer`.
     Bearer(String),
-    /// The same with the account of a ChatGPT sign-in.
+    /// In `Authorization: Bearer`, with the account of a ChatGPT sign-in.
     ChatGpt { token: String, account: String },
 }
 
@@ -90,7 +90,7 @@ impl std::fmt::Debug for Key {
 
 pub struct Provider {
     pub api: Api,
-    /// As the agent would get it: `https://api.anthropic.com`, but `https://api.openai.com/v1`.
+    /// In the form of the agent's own setting: `https://api.anthropic.com`, but `https://api.openai.com/v1`.
     pub base_url: String,
     pub key: Key,
 }
@@ -99,13 +99,13 @@ pub struct Provider {
 pub trait Meter: Send + Sync {
     /// Called before each request. Errors: a sentence for the agent; the request is refused.
     fn check(&self) -> Result<(), String>;
-    /// Called with a request's total usage when it changes. `is_complete`: the answer has ended. `false` cuts it.
+    /// Called when a request's total usage changes; `is_complete` at its end. Returns whether the answer may continue.
     fn record(&self, request: u64, usage: &Usage, is_complete: bool) -> bool;
 }
 
 pub struct ModelProxy {
     api: Api,
-    /// Without a slash at its end.
+    /// Without a trailing slash.
     base_url: String,
     key: Key,
     meter: Arc<dyn Meter>,
@@ -116,7 +116,7 @@ pub struct ModelProxy {
 }
 
 impl ModelProxy {
-    /// `authorities` are certificates in PEM, which are trusted besides those of the system.
+    /// `authorities`: PEM certificates, trusted in addition to those of the system.
     /// Errors: a certificate is invalid, or the TLS configuration of this machine is unusable.
     pub fn new(provider: Provider, authorities: &[u8], meter: Arc<dyn Meter>) -> reqwest::Result<Self> {
         let Provider { api, base_url, key } = provider;
@@ -140,7 +140,7 @@ impl ModelProxy {
         })
     }
 
-    /// Serves until it is dropped. Connections end with it.
+    /// Serves until it is dropped; then its connections end.
     pub async fn serve(self, listener: TcpListener) {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(self.head_timeout);
@@ -156,7 +156,7 @@ impl ModelProxy {
 
     fn headers(&self, from_agent: &HeaderMap) -> Option<HeaderMap> {
         let mut headers = from_agent.clone();
-        // Fields of this connection, the placeholder, other accounts of the key, and encodings that prevent counting.
+        // Removes hop-by-hop headers, the placeholder, other accounts of the key, and encodings that prevent counting.
         for name in [
             HOST,
             EXPECT,
@@ -194,7 +194,7 @@ async fn forward(State(proxy): State<Arc<ModelProxy>>, request: Request) -> Resp
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
     if parts.method == Method::HEAD && path == "/" {
-        // Claude Code asks whether the address answers.
+        // Claude Code checks with this request that the URL responds.
         return StatusCode::OK.into_response();
     }
     let Some(billing) = proxy.api.billing(&parts.method, path) else {
@@ -245,7 +245,7 @@ async fn forward(State(proxy): State<Arc<ModelProxy>>, request: Request) -> Resp
         }
         Err(error) => {
             count.is_billed = false;
-            // The URL may contain a gateway's name only; the key is in no error.
+            // The error may name the gateway; no error contains the key.
             tracing::warn!(error = %error.without_url(), "the model's provider cannot be reached");
             refuse(StatusCode::BAD_GATEWAY, "The runner cannot reach the model's provider.")
         }
@@ -266,7 +266,7 @@ fn forward_answer(answer: reqwest::Response, count: RequestCount, memory: OwnedS
     (status, headers, Body::from_stream(parts)).into_response()
 }
 
-/// Counts one request until it is dropped, also if the agent hangs up before the provider reports the usage.
+/// Counts one request until it is dropped, even if the agent disconnects before the provider reports the usage.
 struct RequestCount {
     number: u64,
     meter: Arc<dyn Meter>,

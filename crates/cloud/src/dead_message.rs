@@ -10,7 +10,7 @@ pub fn parse_dead_letter(queue: Queue, body: &str) -> DeadLetterMessage {
         Queue::Dispatch => serde_json::from_str(body).map(|JobWakeup { job }| DeadLetterMessage::Start(job)),
         Queue::Effects => serde_json::from_str(body).map(DeadLetterMessage::Effect),
         Queue::Undelivered => {
-            serde_json::from_str(body).map(|Undelivered { why: cause, event }| match event.into_task_stop() {
+            serde_json::from_str(body).map(|Undelivered { cause, event }| match event.into_task_stop() {
                 Some(stopped) => DeadLetterMessage::TaskStop(cause, Box::new(stopped)),
                 None => DeadLetterMessage::ForeignTaskStop(cause),
             })

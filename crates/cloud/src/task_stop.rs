@@ -64,7 +64,7 @@ fn stop_cause(stop_code: Option<&str>, exit: Option<i64>) -> StopCause {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(from = "Message")]
 pub struct Undelivered {
-    pub why: UnhandledCause,
+    pub cause: UnhandledCause,
     pub event: TaskStateChange,
 }
 
@@ -87,11 +87,11 @@ struct RequestContext {
 impl From<Message> for Undelivered {
     fn from(message: Message) -> Self {
         match message {
-            Message::Event(event) => Self { why: UnhandledCause::Undeliverable, event },
+            Message::Event(event) => Self { cause: UnhandledCause::Undeliverable, event },
             Message::Record { request_context, request_payload } => {
                 let late = request_context.condition == "EventAgeExceeded";
                 Self {
-                    why: if late { UnhandledCause::Expired } else { UnhandledCause::Failed },
+                    cause: if late { UnhandledCause::Expired } else { UnhandledCause::Failed },
                     event: request_payload,
                 }
             }
@@ -137,7 +137,7 @@ mod tests {
             (failure_record("EventAgeExceeded"), UnhandledCause::Expired),
         ] {
             let read: Undelivered = serde_json::from_value(message).unwrap();
-            assert_eq!(read.why, cause);
+            assert_eq!(read.cause, cause);
             let stopped = read.event.into_task_stop().unwrap();
             assert_eq!((stopped.arn.as_str(), stopped.job.as_str()), (TASK, JOB));
             assert_eq!(stopped.cause, StopCause::Exited { code: Some(137) });

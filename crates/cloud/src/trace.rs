@@ -89,10 +89,10 @@ mod tests {
         for lineage in ["1:a87bd80c:1", "a87bd80c:0|68fd508a:5|c512fbe3:2", "32767:a87bd80c:255"] {
             let received = format!("Root={ID};Parent=53995c3f42cd8ad8;Sampled=0; Lineage={lineage}");
             let found = Lineage::from_header(&received);
-            let sent = header(&trace, found.as_ref());
-            assert_eq!(sent, format!("Root={ID};Lineage={lineage}"));
-            assert_eq!(Lineage::from_header(&sent), found, "{lineage}");
-            assert_eq!(TraceId::from_header(&sent).as_ref(), Some(&trace), "{lineage}");
+            let header_text = header(&trace, found.as_ref());
+            assert_eq!(header_text, format!("Root={ID};Lineage={lineage}"));
+            assert_eq!(Lineage::from_header(&header_text), found, "{lineage}");
+            assert_eq!(TraceId::from_header(&header_text).as_ref(), Some(&trace), "{lineage}");
         }
     }
 

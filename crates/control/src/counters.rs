@@ -46,8 +46,8 @@ impl Default for Counters {
 }
 
 impl Counters {
-    pub fn add(&self, what: Counter) {
-        if let Some(count) = self.0.get(what as usize) {
+    pub fn add(&self, added: Counter) {
+        if let Some(count) = self.0.get(added as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }

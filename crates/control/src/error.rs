@@ -28,12 +28,12 @@ pub enum Error {
     #[error("update {subject}: concurrent writers kept changing it")]
     Contended { subject: String },
     /// A time limit has passed or would pass. Work in progress stops as in a crash.
-    #[error("{what} within {} s", .within.as_secs())]
-    Timeout { what: &'static str, within: Duration },
-    #[error("find {what} {name}")]
-    NotFound { what: &'static str, name: String },
-    #[error("use the name {name}: another {what} has it")]
-    NameTaken { what: &'static str, name: String },
+    #[error("{step} within {} s", .within.as_secs())]
+    Timeout { step: &'static str, within: Duration },
+    #[error("find {resource} {name}")]
+    NotFound { resource: &'static str, name: String },
+    #[error("use the name {name}: another {resource} has it")]
+    NameTaken { resource: &'static str, name: String },
     #[error("use {pointer}: {fault}")]
     Invalid { pointer: &'static str, fault: String },
     #[error("apply the change: another change came first")]
@@ -91,8 +91,8 @@ impl Error {
         }
     }
 
-    pub(crate) fn not_found(what: &'static str, name: impl ToString) -> Self {
-        Self::NotFound { what, name: name.to_string() }
+    pub(crate) fn not_found(resource: &'static str, name: impl ToString) -> Self {
+        Self::NotFound { resource, name: name.to_string() }
     }
 
     pub(crate) fn from_denial(denial: Option<Denial>, refusal: TransitionRefusal, now: Timestamp) -> Self {

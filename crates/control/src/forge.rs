@@ -120,8 +120,8 @@ pub(crate) async fn mint_installation_token(
         return Err(Error::Inconsistent(format!("{} is not an App and can't mint tokens", integration.id)));
     };
     let installation = app.get_installation(name.as_str()).await?;
-    let forbidden = |what: String, message: &str| {
-        Error::Forge(pullyard_forge::Error::Forbidden { what, message: message.to_owned() })
+    let forbidden = |resource: String, message: &str| {
+        Error::Forge(pullyard_forge::Error::Forbidden { resource, message: message.to_owned() })
     };
     if installation.suspended {
         return Err(forbidden(name.to_string(), "the App's installation is suspended"));

@@ -24,7 +24,7 @@ impl Context {
     ) -> Result<(), Error> {
         match self.clock.with_timeout(HINT_TIMEOUT, sending).await {
             Some(sent) => Ok(sent?),
-            None => Err(Error::Timeout { what: "send a message", within: HINT_TIMEOUT }),
+            None => Err(Error::Timeout { step: "send a message", within: HINT_TIMEOUT }),
         }
     }
 }

@@ -159,7 +159,7 @@ async fn sweep_job(ctx: &Context, job: &JobId) -> Result<Repair, Error> {
         let Some(job) = ctx.store.load_job(job).await? else {
             return Ok(Repair::Skip);
         };
-        let (written, done) = match next_step(&job, now) {
+        let (write, done) = match next_step(&job, now) {
             JobStep::Admit => {
                 // Another function may call forges. It checks the job again.
                 ctx.wakeups.admit_job(&JobWakeup { job: job.id.clone() }).await?;
@@ -172,11 +172,11 @@ async fn sweep_job(ctx: &Context, job: &JobId) -> Result<Repair, Error> {
                 return Ok(Repair::Start);
             }
             step => match write_step(ctx, &job, step, RunnerCondition::Exists, now).await? {
-                Some(written) => written,
+                Some(write) => write,
                 None => return Ok(Repair::Skip),
             },
         };
-        if written == Write::Applied {
+        if write == Write::Applied {
             return Ok(done);
         }
         rounds.backoff().await?;

@@ -243,12 +243,12 @@ impl RepositoryRecord {
         let mut draft = draft_path(path).into_os_string();
         draft.push(format!(".{}", self.id));
         let draft = PathBuf::from(draft);
-        let written = write_and_sync(&draft, &bytes).and_then(|()| match std::fs::hard_link(&draft, path) {
+        let result = write_and_sync(&draft, &bytes).and_then(|()| match std::fs::hard_link(&draft, path) {
             Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
             _ => Ok(()),
         });
         let _ = std::fs::remove_file(&draft);
-        written.map_err(Error::storage(path))
+        result.map_err(Error::storage(path))
     }
 }
 

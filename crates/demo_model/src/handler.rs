@@ -67,8 +67,8 @@ async fn respond(
     let number = shared.log.add(request);
     match step {
         Some(Step::Answer(answer)) => {
-            let written = write(&answer, number, model.as_str().unwrap_or("scripted"));
-            send_answer::send(&answer, written, streamed)
+            let rendered_answer = write(&answer, number, model.as_str().unwrap_or("scripted"));
+            send_answer::send(&answer, rendered_answer, streamed)
         }
         Some(Step::Refuse(refusal)) => refusal.to_response(),
         Some(Step::Reset) => line.reset(),

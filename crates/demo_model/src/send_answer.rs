@@ -17,11 +17,11 @@ pub(crate) struct RenderedAnswer {
     pub(crate) render_fault: fn(&StreamFault) -> serde_json::Value,
 }
 
-pub(crate) fn send(answer: &Answer, written: RenderedAnswer, streamed: bool) -> Response {
+pub(crate) fn send(answer: &Answer, rendered_answer: RenderedAnswer, streamed: bool) -> Response {
     if !streamed {
-        return send_body(answer, &written.body);
+        return send_body(answer, &rendered_answer.body);
     }
-    let mut events: VecDeque<Bytes> = written.events.iter().map(sse::event).collect();
+    let mut events: VecDeque<Bytes> = rendered_answer.events.iter().map(sse::event).collect();
     let last = match &answer.ending {
         AnswerEnd::Complete => StreamEnd::End,
         AnswerEnd::CutAfter(most) => {
@@ -34,7 +34,7 @@ pub(crate) fn send(answer: &Answer, written: RenderedAnswer, streamed: bool) -> 
         }
         AnswerEnd::FaultAfter(most, fault) => {
             events.truncate(*most);
-            events.push_back(sse::event(&(written.render_fault)(fault)));
+            events.push_back(sse::event(&(rendered_answer.render_fault)(fault)));
             StreamEnd::End
         }
     };

@@ -215,9 +215,9 @@ mod tests {
             [(CommandOverrides::default(), serde_json::Value::Null), (none, serde_json::json!({ "checks": [] }))]
         {
             let repository = Repository { commands, ..fixtures::repository() };
-            let written = serde_json::to_value(&repository).unwrap();
-            assert_eq!(written["commands"], stored);
-            assert_eq!(serde_json::from_value::<Repository>(written).unwrap(), repository);
+            let value = serde_json::to_value(&repository).unwrap();
+            assert_eq!(value["commands"], stored);
+            assert_eq!(serde_json::from_value::<Repository>(value).unwrap(), repository);
         }
     }
 

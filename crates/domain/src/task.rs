@@ -92,9 +92,9 @@ mod tests {
             let settings = Settings { task_size: size, task_capacity: capacity, ..settings() };
             let (job, _) = plan_job(&settings, job_id("j"), &ticket_in(TRIGGER), time_at(0));
             assert_eq!((job.task, job.task.display_name().as_str()), (Task { size, capacity }, name));
-            let written = serde_json::to_value(&job).unwrap();
-            assert_eq!(written["task"], stored);
-            assert_eq!(serde_json::from_value::<Job>(written).unwrap(), job);
+            let value = serde_json::to_value(&job).unwrap();
+            assert_eq!(value["task"], stored);
+            assert_eq!(serde_json::from_value::<Job>(value).unwrap(), job);
         }
     }
 }

@@ -42,8 +42,8 @@ impl Usage {
         let turns = self.turns.map(|turns| format!("{turns} turn{}", if turns == 1 { "" } else { "s" }));
         let read = self.input_tokens.map(|tokens| format!("{tokens} tokens read"));
         let tokens = if read.is_some() { "" } else { "tokens " };
-        let written = self.output_tokens.map(|count| format!("{count} {tokens}written"));
-        let parts: Vec<String> = [cost, turns, read, written].into_iter().flatten().collect();
+        let output = self.output_tokens.map(|count| format!("{count} {tokens}written"));
+        let parts: Vec<String> = [cost, turns, read, output].into_iter().flatten().collect();
         let sentence = parts.join(", ");
         (!sentence.is_empty()).then(|| if self.so_far { format!("so far {sentence}") } else { sentence })
     }

@@ -174,8 +174,8 @@ mod tests {
         let page = include_str!("../../../docs/operations.md");
         let rows: Vec<_> =
             METRICS.iter().map(|metric| format!("| `{}` | {} | {} |", metric.name, metric.unit, metric.help)).collect();
-        let written: Vec<_> = page.lines().skip_while(|line| !line.starts_with("| metric |")).skip(2).collect();
-        let written: Vec<_> = written.into_iter().take_while(|line| line.starts_with('|')).collect();
-        assert_eq!(written, rows);
+        let documented_rows: Vec<_> = page.lines().skip_while(|line| !line.starts_with("| metric |")).skip(2).collect();
+        let documented_rows: Vec<_> = documented_rows.into_iter().take_while(|line| line.starts_with('|')).collect();
+        assert_eq!(documented_rows, rows);
     }
 }

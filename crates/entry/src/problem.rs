@@ -109,14 +109,14 @@ impl From<Error> for Problem {
                     .with_help(reason.help())
                     .with_retry_after(1)
             }
-            Error::NotFound { what, name } => Self::not_found(format!("There is no {what} {name}.")),
-            Error::NameTaken { what, name } => {
-                let help = match what {
+            Error::NotFound { resource, name } => Self::not_found(format!("There is no {resource} {name}.")),
+            Error::NameTaken { resource, name } => {
+                let help = match resource {
                     // The forge defines a repository's name, so it cannot be changed here.
                     "repository" => "Repository names are unique in a project: connect this one in another project.",
                     _ => "Choose another name, or use the existing one.",
                 };
-                Self::conflict("taken", format!("The {what} {name} already exists.")).with_help(help)
+                Self::conflict("taken", format!("The {resource} {name} already exists.")).with_help(help)
             }
             Error::Invalid { pointer, fault } => {
                 Self::unprocessable("invalid", format!("`{pointer}`: {fault}.")).with_pointer(pointer)
@@ -230,8 +230,8 @@ impl Problem {
             .with_help("Send `Authorization: Bearer TOKEN`.")
     }
 
-    pub fn not_allowed(what: &str) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "not_allowed", format!("This token may not {what}."))
+    pub fn not_allowed(action: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "not_allowed", format!("This token may not {action}."))
             .with_help("Use a token with that scope and project.")
     }
 }

@@ -76,7 +76,7 @@ impl Bitbucket {
         let answer = match self.client.get::<AccountResponse>(address, ACCOUNT_SUBJECT, RetryPolicy::Retry).await {
             // Bitbucket refuses this call even to valid access tokens. Map a 401 with this text like the observed 403.
             Err(Error::Denied { message, .. }) if is_token_kind_refused(&message) => {
-                return Err(Error::Forbidden { what: ACCOUNT_SUBJECT.to_owned(), message });
+                return Err(Error::Forbidden { resource: ACCOUNT_SUBJECT.to_owned(), message });
             }
             Err(Error::Forbidden { message, .. }) if self.is_api_token => {
                 let message = match message.contains(USER_SCOPE) {
@@ -100,7 +100,7 @@ impl Bitbucket {
         let answer: RepositoryResponse = self.client.get(address, full_name, RetryPolicy::Retry).await?;
         answer.repository().map_err(|lacks| match lacks {
             RepositoryDefect::MainBranch => Error::NotFound {
-                what: format!("the main branch of {full_name}"),
+                resource: format!("the main branch of {full_name}"),
                 message: "the repository has no branch yet".to_owned(),
             },
             RepositoryDefect::CloneUrl => self.client.unexpected_response("the repository can't be cloned by HTTPS"),

@@ -16,11 +16,11 @@ pub enum Error {
     #[error("sign in to {host}: {message}")]
     Denied { host: String, message: String },
     /// The token is valid but lacks the permission (403).
-    #[error("get permission for {what}: {message}")]
-    Forbidden { what: String, message: String },
+    #[error("get permission for {resource}: {message}")]
+    Forbidden { resource: String, message: String },
     /// Missing, deleted, or hidden from the token (404, 410).
-    #[error("find {what}")]
-    NotFound { what: String, message: String },
+    #[error("find {resource}")]
+    NotFound { resource: String, message: String },
     /// Too many calls (429, and some 403).
     #[error("call {host}: rate limit reached, retry in {} s", retry_after.as_secs())]
     RateLimited { host: String, retry_after: Duration },
@@ -30,8 +30,8 @@ pub enum Error {
         /// The forge's reason, in words for a user: `no commits between main and x`.
         reason: String,
     },
-    #[error("do this on Bitbucket: {what}")]
-    Unsupported { what: String },
+    #[error("do this on Bitbucket: {operation}")]
+    Unsupported { operation: String },
     #[error("parse the forge's response {status}: {message}")]
     Unexpected { status: u16, message: String },
 }
@@ -95,10 +95,10 @@ mod tests {
         for (error, kind, is_transient) in [
             (Error::Settings { reason: message() }, ErrorKind::Denied, false),
             (Error::Denied { host: host(), message: message() }, ErrorKind::Denied, false),
-            (Error::Forbidden { what: subject(), message: message() }, ErrorKind::Denied, false),
-            (Error::NotFound { what: subject(), message: message() }, ErrorKind::Missing, false),
+            (Error::Forbidden { resource: subject(), message: message() }, ErrorKind::Denied, false),
+            (Error::NotFound { resource: subject(), message: message() }, ErrorKind::Missing, false),
             (Error::Refused { reason: message() }, ErrorKind::Refused, false),
-            (Error::Unsupported { what: subject() }, ErrorKind::Refused, false),
+            (Error::Unsupported { operation: subject() }, ErrorKind::Refused, false),
             (Error::Unreachable { host: host(), reason: message() }, ErrorKind::Unavailable, true),
             (Error::RateLimited { host: host(), retry_after }, ErrorKind::RateLimited { retry_after }, true),
             (unexpected(202), ErrorKind::Unavailable, true),

@@ -23,8 +23,8 @@ pub enum Forge {
     Bitbucket(Bitbucket),
 }
 
-fn unsupported_error<T>(what: &str) -> Result<T, Error> {
-    Err(Error::Unsupported { what: what.to_owned() })
+fn unsupported_error<T>(operation: &str) -> Result<T, Error> {
+    Err(Error::Unsupported { operation: operation.to_owned() })
 }
 
 impl Forge {

@@ -146,19 +146,19 @@ impl<C: ForgeApi> Client<C> {
     pub(crate) async fn get<T: DeserializeOwned>(
         &self,
         address: Url,
-        what: &str,
+        resource: &str,
         tries: RetryPolicy,
     ) -> Result<T, Error> {
-        self.get_with_headers(address, what, tries).await.map(|(answer, _)| answer)
+        self.get_with_headers(address, resource, tries).await.map(|(answer, _)| answer)
     }
 
     pub(crate) async fn get_with_headers<T: DeserializeOwned>(
         &self,
         address: Url,
-        what: &str,
+        resource: &str,
         tries: RetryPolicy,
     ) -> Result<(T, HeaderMap), Error> {
-        let answer = self.call(Method::GET, &address, None, what, tries).await?;
+        let answer = self.call(Method::GET, &address, None, resource, tries).await?;
         Ok((self.parse(&answer)?, answer.headers))
     }
 
@@ -166,40 +166,40 @@ impl<C: ForgeApi> Client<C> {
     pub(crate) async fn post<T: DeserializeOwned>(
         &self,
         address: Url,
-        what: &str,
+        resource: &str,
         body: &(impl Serialize + Sync),
     ) -> Result<T, Error> {
-        self.send(Method::POST, address, what, body, RetryPolicy::Once).await
+        self.send(Method::POST, address, resource, body, RetryPolicy::Once).await
     }
 
     pub(crate) async fn send<T: DeserializeOwned>(
         &self,
         method: Method,
         address: Url,
-        what: &str,
+        resource: &str,
         body: &(impl Serialize + Sync),
         tries: RetryPolicy,
     ) -> Result<T, Error> {
-        self.parse(&self.call(method, &address, Some(to_json(body)?), what, tries).await?)
+        self.parse(&self.call(method, &address, Some(to_json(body)?), resource, tries).await?)
     }
 
     pub(crate) async fn send_without_body<T: DeserializeOwned>(
         &self,
         method: Method,
         address: Url,
-        what: &str,
+        resource: &str,
     ) -> Result<T, Error> {
-        self.parse(&self.call(method, &address, None, what, RetryPolicy::Once).await?)
+        self.parse(&self.call(method, &address, None, resource, RetryPolicy::Once).await?)
     }
 
     pub(crate) async fn send_ignoring_response(
         &self,
         method: Method,
         address: Url,
-        what: &str,
+        resource: &str,
         tries: RetryPolicy,
     ) -> Result<(), Error> {
-        match self.call(method, &address, None, what, tries).await {
+        match self.call(method, &address, None, resource, tries).await {
             // The forge accepted the request and will execute it soon.
             Err(Error::Unexpected { status: 202, .. }) | Ok(_) => Ok(()),
             Err(error) => Err(error),
@@ -207,8 +207,8 @@ impl<C: ForgeApi> Client<C> {
     }
 
     /// Idempotent: a missing item counts as deleted.
-    pub(crate) async fn delete(&self, address: Url, what: &str) -> Result<(), Error> {
-        match self.send_ignoring_response(Method::DELETE, address, what, RetryPolicy::Retry).await {
+    pub(crate) async fn delete(&self, address: Url, resource: &str) -> Result<(), Error> {
+        match self.send_ignoring_response(Method::DELETE, address, resource, RetryPolicy::Retry).await {
             Err(Error::NotFound { .. }) | Ok(()) => Ok(()),
             Err(error) => Err(error),
         }
@@ -227,12 +227,12 @@ impl<C: ForgeApi> Client<C> {
         method: Method,
         address: &Url,
         body: Option<Vec<u8>>,
-        what: &str,
+        resource: &str,
         tries: RetryPolicy,
     ) -> Result<RawResponse, Error> {
         let mut tried = 0;
         loop {
-            let error = match self.send_once(method.clone(), address, body.clone(), what, tries.limit()).await {
+            let error = match self.send_once(method.clone(), address, body.clone(), resource, tries.limit()).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -346,8 +346,8 @@ impl<C: ForgeApi> Client<C> {
             StatusCode::TOO_MANY_REQUESTS | StatusCode::FORBIDDEN if is_rate_limit::<C>(&answer) => {
                 Error::RateLimited { host: host(), retry_after: retry_after(&answer.headers) }
             }
-            StatusCode::FORBIDDEN => Error::Forbidden { what: subject(), message: message() },
-            StatusCode::NOT_FOUND | StatusCode::GONE => Error::NotFound { what: subject(), message: message() },
+            StatusCode::FORBIDDEN => Error::Forbidden { resource: subject(), message: message() },
+            StatusCode::NOT_FOUND | StatusCode::GONE => Error::NotFound { resource: subject(), message: message() },
             status => match C::parse_reason(status, &body()) {
                 Some(reason) => Error::Refused { reason },
                 None => Error::Unexpected { status: status.as_u16(), message: message() },

@@ -84,7 +84,7 @@ pub async fn check_model_key(endpoint: &Endpoint, api: ModelApi, key: Token) -> 
     };
     match result {
         Err(Error::Denied { message, .. }) if message == MISSING_SCOPE => {
-            Err(Error::Forbidden { what: "the models".to_owned(), message })
+            Err(Error::Forbidden { resource: "the models".to_owned(), message })
         }
         result => result,
     }

@@ -18,7 +18,7 @@ impl<'a> RepositoryName<'a> {
         match full_name.split_once('/') {
             Some((owner, name)) if plain(owner) && plain(name) => Ok(Self { owner, name }),
             _ => Err(Error::NotFound {
-                what: format!("{full_name:?}"),
+                resource: format!("{full_name:?}"),
                 message: "a repository is named owner/name".to_owned(),
             }),
         }
@@ -30,17 +30,18 @@ pub(crate) fn account_name(login: &str) -> Result<&str, Error> {
     let name = login.strip_suffix("[bot]").unwrap_or(login);
     let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     plain.then_some(login).ok_or_else(|| Error::NotFound {
-        what: format!("{login:?}"),
+        resource: format!("{login:?}"),
         message: "this is not a valid account name".to_owned(),
     })
 }
 
 /// Validates a commit hash or its prefix. Errors: `NotFound` for an invalid hash, as from the forge itself.
-pub(crate) fn commit_name<'a>(sha: &'a str, what: &str) -> Result<&'a str, Error> {
+pub(crate) fn commit_name<'a>(sha: &'a str, resource: &str) -> Result<&'a str, Error> {
     let plain = !sha.is_empty() && sha.bytes().all(|byte| byte.is_ascii_hexdigit());
-    plain
-        .then_some(sha)
-        .ok_or_else(|| Error::NotFound { what: what.to_owned(), message: "that is not a commit hash".to_owned() })
+    plain.then_some(sha).ok_or_else(|| Error::NotFound {
+        resource: resource.to_owned(),
+        message: "that is not a commit hash".to_owned(),
+    })
 }
 
 #[cfg(test)]

@@ -34,8 +34,8 @@ impl StandIn {
         Self { exchange: Arc::new(exchange), pause: Arc::new(pause) }
     }
 
-    pub(crate) async fn exchange(&self, asked: Exchange) -> ExchangeResult {
-        (self.exchange)(asked).await
+    pub(crate) async fn exchange(&self, request: Exchange) -> ExchangeResult {
+        (self.exchange)(request).await
     }
 
     pub(crate) async fn pause(&self, by: Duration) {

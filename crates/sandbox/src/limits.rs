@@ -67,11 +67,11 @@ impl Delegated {
     pub(crate) fn create(&self, name: &str, limits: &Limits) -> Result<Cgroup, Error> {
         let folder = self.folder.join(name);
         let group = Cgroup { folder: folder.clone() };
-        let written = fs::create_dir(&folder).and_then(|()| {
+        let result = fs::create_dir(&folder).and_then(|()| {
             fs::write(folder.join("memory.max"), limits.memory_bytes.to_string())?;
             fs::write(folder.join("pids.max"), limits.threads.to_string())
         });
-        written.map_err(Error::io(format!("create the cgroup {}", folder.display())))?;
+        result.map_err(Error::io(format!("create the cgroup {}", folder.display())))?;
         Ok(group)
     }
 }

@@ -1,4 +1,4 @@
-//! The results that people see: of a check, and which limits are in force.
+//! Reports to users: the result of a check and the limits in force.
 
 use crate::level::Level;
 use crate::promises::{Canary, Promise};
@@ -8,9 +8,9 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitsInForce {
     Cgroup,
-    /// No limits, as on systems other than Linux.
+    /// Systems other than Linux have no limits.
     None,
-    /// Only of each process. Several processes together can exceed the memory limit.
+    /// Several processes together can exceed the memory limit.
     PerProcess,
 }
 
@@ -33,10 +33,10 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Passed,
-    /// Canaries that fired although the level promises against them.
+    /// Canaries that fired although the level promises to stop them.
     Broken(Vec<Canary>),
     Unchecked,
-    /// The canaries did not run, so nothing is known. One sentence: the reason, and the command that helps.
+    /// The canaries did not run. The sentence gives the reason and the command that helps.
     Invalid(String),
 }
 
@@ -48,7 +48,7 @@ pub struct Report {
     /// Empty if the check is invalid.
     pub outcomes: BTreeMap<Canary, Outcome>,
     pub limits: LimitsInForce,
-    /// The parts of a level that uses what the machine has; empty at other levels.
+    /// The parts that are active, at a level that adapts to the machine; empty at other levels.
     pub parts: String,
 }
 
@@ -77,7 +77,7 @@ impl Report {
         }
     }
 
-    /// Canaries that fired at a level which does not promise against them.
+    /// Canaries that fired at a level that does not promise to stop them.
     pub fn open(&self) -> impl Iterator<Item = Canary> + '_ {
         let fired = self.outcomes.iter().filter(|(_, outcome)| **outcome == Outcome::Fired).map(|(canary, _)| *canary);
         fired.filter(|canary| self.level.promise(*canary) == Promise::Open)

@@ -9,7 +9,7 @@ use crate::walk::step::{Flow, Step};
 use crate::walk::world::World;
 use sha2::Digest;
 
-const BYTES: &[u8] = b"what another attempt can go on from";
+const BYTES: &[u8] = b"what another attempt can continue from";
 const UPLOAD: &str = "place";
 
 fn reserve_artifact(kind: &'static str, name: &'static str) -> Step {
@@ -73,7 +73,7 @@ pub(in crate::walk) fn artifacts_and_input() -> Flow {
     steps.extend(known.into_iter().chain([attempt::start_task(), attempt::claim()]).map(Step::broken_elsewhere));
     steps.push(attempt::get_checkpoint());
     steps.extend([attempt::finish_failed(), Step::messages()].map(Step::broken_elsewhere));
-    let name = "an attempt keeps things, is told something, and another goes on";
+    let name = "an attempt stores artifacts, receives a message, and another continues";
     flow_after(name, &["failed"], |world| limit_input_wait(world).boxed(), steps)
 }
 

@@ -90,7 +90,7 @@ async fn with_polling(world: &World) {
 
 /// The forge sends the review's webhook, and repeats the same bytes until it is answered.
 fn deliver_review() -> Step {
-    Step::call("a review is told", |world| {
+    Step::call("a review is delivered", |world| {
         let delivery: Value = serde_json::from_str(&world.note_value("told")?).unwrap();
         let call = webhook_post(PATH, delivery["body"].as_str()?.to_owned());
         let headers = delivery["headers"].as_object()?;
@@ -109,7 +109,7 @@ pub(in crate::walk) fn lost_webhook() -> Flow {
     steps.extend(broken_elsewhere([Step::messages()]));
     steps.extend(complete_job());
     steps.extend(broken_elsewhere([Step::messages()]));
-    let name = "a review on Bitbucket is told once and answered";
+    let name = "a review on Bitbucket is delivered once and answered";
     flow_after(name, &["completed"], |world| with_review(world).boxed(), steps)
 }
 

@@ -26,18 +26,21 @@ pub(in crate::walk) fn lost_review_during_job() -> Flow {
     steps.push(lost(deliver_second_review()));
     steps.extend(broken_elsewhere([Step::messages()]).chain(poll()));
     steps.extend(broken_elsewhere([attempt::finish_failed(), Step::messages()]));
-    let name = "a review is told once while a job works, which fails";
+    let name = "a review is delivered once while a job works, which fails";
     flow_after(name, &["failed"], |world| with_two_reviews(world).boxed(), steps)
 }
 
 pub(in crate::walk) fn lost_close() -> Flow {
-    let mut steps: Vec<_> =
-        broken_elsewhere([deliver_review("a review is told", "review 1"), Step::messages(), attempt::start_task()])
-            .collect();
+    let mut steps: Vec<_> = broken_elsewhere([
+        deliver_review("a review is delivered", "review 1"),
+        Step::messages(),
+        attempt::start_task(),
+    ])
+    .collect();
     steps.push(at_the_forge("its pull request is closed", |world| close_at_forge(world).boxed()));
     steps.push(lost(deliver_close()));
     steps.extend(broken_elsewhere([Step::messages()]));
-    flow_with_hook("it is told once that a pull request was closed before its job is claimed", &["cancelled"], steps)
+    flow_with_hook("the close of a pull request is delivered once before its job is claimed", &["cancelled"], steps)
 }
 
 /// The deferred review is decided at once, or after its hour if the process died in between.
@@ -49,6 +52,6 @@ pub(in crate::walk) fn lost_close_with_deferred_review() -> Flow {
     steps.push(at_the_forge("its pull request is closed", |world| close_at_forge(world).boxed()));
     steps.push(lost(deliver_close()));
     steps.extend(broken_elsewhere([Step::messages()]).chain(poll()));
-    let name = "it is told once that a pull request was closed while a review waits for its hour";
+    let name = "the close of a pull request is delivered once while a review waits for its hour";
     flow_after(name, &["completed"], |world| with_two_reviews(world).boxed(), steps)
 }

@@ -37,7 +37,7 @@ fn replay_delivery() -> Step {
 
 pub(in crate::walk) fn replay_refused() -> Flow {
     let mut steps = vec![
-        deliver_review("a review is told", "review 1"),
+        deliver_review("a review is delivered", "review 1"),
         Step::messages(),
         enable_revise(),
         replay_delivery(),

@@ -192,9 +192,9 @@ pub(super) fn flow_with_hook(name: &'static str, ends: &'static [&'static str], 
 
 /// If the receiver of the webhook dies, polling must find the review before the wait for its task ends.
 pub(in crate::walk) fn review() -> Flow {
-    let delivery = deliver_review("a review is told", "review 1").without_repeat(WithoutRepeat::FoundByPolling);
+    let delivery = deliver_review("a review is delivered", "review 1").without_repeat(WithoutRepeat::FoundByPolling);
     let steps = [delivery].into_iter().chain(revise("one.txt")).collect();
-    flow_with_hook("a review is told and answered", &["completed"], steps)
+    flow_with_hook("a review is delivered and answered", &["completed"], steps)
 }
 
 /// A review arrives while the job of another one works.
@@ -205,12 +205,12 @@ fn defer_review() -> Vec<Step> {
 }
 
 pub(super) fn start_job() -> Vec<Step> {
-    let steps = [deliver_review("a review is told", "review 1"), Step::messages()];
+    let steps = [deliver_review("a review is delivered", "review 1"), Step::messages()];
     broken_elsewhere(steps.into_iter().chain(start_attempt())).collect()
 }
 
 pub(super) fn deliver_second_review() -> Step {
-    deliver_review("another is told meanwhile", "review 2")
+    deliver_review("another review is delivered meanwhile", "review 2")
 }
 
 pub(in crate::walk) fn deferred_and_refused() -> Flow {
@@ -250,7 +250,7 @@ pub(in crate::walk) fn requested_revision() -> Flow {
 }
 
 pub(in crate::walk) fn close_before_claim() -> Flow {
-    let mut steps = vec![deliver_review("a review is told", "review 1"), Step::messages()];
+    let mut steps = vec![deliver_review("a review is delivered", "review 1"), Step::messages()];
     steps.extend([attempt::start_task(), deliver_close(), Step::messages()]);
     flow_with_hook("a pull request is closed before its job is claimed", &["cancelled"], steps)
 }

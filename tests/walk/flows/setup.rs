@@ -35,8 +35,8 @@ fn add_repository() -> Step {
 
 /// The previous value stays valid during the overlap.
 fn rotate_secret() -> Step {
-    let wanted = json!({ "value": "another one", "overlap_secs": 3_600 });
-    Step::request("somebody rotates a secret", post("/v1/secrets/second/rotate", wanted))
+    let body = json!({ "value": "another one", "overlap_secs": 3_600 });
+    Step::request("somebody rotates a secret", post("/v1/secrets/second/rotate", body))
 }
 
 pub(in crate::walk) fn connect_and_rotate() -> Flow {

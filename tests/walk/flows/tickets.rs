@@ -14,12 +14,12 @@ pub(super) fn send_ticket_event() -> Step {
     });
     let call = post("/v1/tickets/events", event).function("tickets");
     let call = call.on_answer(|world, decision| world.note("job", decision["job"].clone()));
-    Step::request("a ticket is told", call).without_repeat(WithoutRepeat::AllOrNothing)
+    Step::request("a ticket event is sent", call).without_repeat(WithoutRepeat::AllOrNothing)
 }
 
 fn send_unreadable_event() -> Step {
     let unreadable = post("/v1/tickets/events", json!({ "project": "acme" })).function("tickets");
-    Step::request("something is told that can't be read", unreadable).always_refused("4")
+    Step::request("an unreadable event is sent", unreadable).always_refused("4")
 }
 
 pub(in crate::walk) fn unreadable() -> Flow {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// An answer without streaming is one line. Beyond this its usage is not read. Units: bytes.
+/// Longest line that is parsed; an answer without streaming is one line. Units: bytes.
 const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Usage {
     }
 }
 
-/// Text for one token of an estimate. Units: bytes.
+/// Text per estimated token. Units: bytes.
 const BYTES_PER_TOKEN: u64 = 4;
 
 /// Collects the usage of one answer: server-sent events, or one JSON document. Providers report the output at the end
@@ -60,7 +60,7 @@ impl UsageReader {
                 self.is_too_long = false;
             }
         }
-        // The one line of a document has no end; a part of it is no JSON.
+        // A document is one line without a line break; a part of it is no JSON.
         if self.line.starts_with(b"{") && self.line.ends_with(b"}") {
             self.take_line();
         }
@@ -71,7 +71,7 @@ impl UsageReader {
         self.has_ended
     }
 
-    /// The usage of an answer that broke off, with an estimate of what the provider did not report.
+    /// The usage of an interrupted answer, with an estimate of the unreported part.
     pub(super) fn estimate(&self, request_bytes: usize) -> Usage {
         let mut usage = self.usage();
         if usage.input == 0 {
@@ -104,7 +104,7 @@ impl UsageReader {
             }
         }
         if let Some("response.failed" | "error") = value.get("type").and_then(Value::as_str) {
-            // The provider bills no answer that it does not give.
+            // The provider bills only answers that it sends.
             self.reported.output = self.usage().output;
             self.has_ended = true;
         }
@@ -124,7 +124,7 @@ fn parse(holder: &Value, usage: &Value) -> Usage {
     let details = usage.pointer("/input_tokens_details/cached_tokens").and_then(Value::as_u64).unwrap_or_default();
     Usage {
         model: holder.get("model").and_then(Value::as_str).map(|model| model.chars().take(100).collect()),
-        // Anthropic counts cached input beside the input, OpenAI within it.
+        // Anthropic reports cached input separately, OpenAI as part of the input.
         input: number("input_tokens").saturating_add(read).saturating_add(cache_write),
         cached: read.max(details),
         cache_write,

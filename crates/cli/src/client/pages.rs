@@ -74,16 +74,16 @@ pub(super) fn hint_more(screen: &Screen, command: &str, next: Option<impl Displa
     }
 }
 
-pub(super) fn empty_message(what: &str, next: Option<&str>, searched_to: Option<Timestamp>) -> String {
+pub(super) fn empty_message(plural: &str, next: Option<&str>, searched_to: Option<Timestamp>) -> String {
     match searched_to.filter(|_| next.is_some()) {
-        Some(to) => format!("No such {what} back to {}.", to.day()),
-        None => format!("No such {what}."),
+        Some(to) => format!("No such {plural} back to {}.", to.day()),
+        None => format!("No such {plural}."),
     }
 }
 
 pub(super) fn hint_next_page(screen: &Screen, next: Option<&str>, searched_to: Option<Timestamp>) {
     if let Some(next) = next {
         let to = searched_to.map(|to| format!(", looked back to {}", to.day())).unwrap_or_default();
-        screen.hint(&format!("there are older ones{to}: go on with `--after {next}`"));
+        screen.hint(&format!("there are older ones{to}: continue with `--after {next}`"));
     }
 }

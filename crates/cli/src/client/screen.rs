@@ -89,9 +89,9 @@ impl Screen {
     }
 
     pub(crate) fn json(&self, body: &impl Serialize) -> Result<(), CliError> {
-        let written =
+        let result =
             if self.width.is_some() { serde_json::to_string_pretty(body) } else { serde_json::to_string(body) };
-        self.print_line(&written.map_err(|error| CliError::failed(format!("can't write JSON: {error}")))?)
+        self.print_line(&result.map_err(|error| CliError::failed(format!("can't write JSON: {error}")))?)
     }
 
     /// Prints the server's answer with `--json`; otherwise `show` prints it.

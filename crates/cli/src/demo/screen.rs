@@ -10,7 +10,7 @@ use std::time::Instant;
 struct Step {
     at_ms: u128,
     ticket: Option<String>,
-    what: String,
+    label: String,
     detail: String,
 }
 
@@ -53,14 +53,14 @@ impl DemoScreen {
         self.line(&self.paint("1", &format!("{key}  {title}")));
     }
 
-    pub(super) fn step(&mut self, what: &str, detail: &str) {
+    pub(super) fn step(&mut self, label: &str, detail: &str) {
         let at = self.since.elapsed();
-        let verb = self.paint(if what == "Failed" { "31" } else { "32" }, &format!("{what:>11}"));
+        let verb = self.paint(if label == "Failed" { "31" } else { "32" }, &format!("{label:>11}"));
         self.line(&format!("{:6.1} s {verb}  {detail}", at.as_secs_f64()));
         self.steps.push(Step {
             at_ms: at.as_millis(),
             ticket: self.ticket.clone(),
-            what: what.to_owned(),
+            label: label.to_owned(),
             detail: detail.to_owned(),
         });
     }
@@ -88,8 +88,8 @@ impl DemoScreen {
         }
     }
 
-    pub(super) fn print_failure(&mut self, why: &str) {
-        self.step("Failed", why);
+    pub(super) fn print_failure(&mut self, reason: &str) {
+        self.step("Failed", reason);
     }
 
     pub(super) fn record(&self, ok: bool, api: &str, forge: &str) -> String {

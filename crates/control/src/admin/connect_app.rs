@@ -35,7 +35,7 @@ pub async fn create_github_app(
     }
     // Check the name while the code is unused, so that the user can still choose another name.
     if ctx.store.load_integration(&id).await?.is_some() {
-        return Err(Error::NameTaken { what: "integration", name: id.to_string() });
+        return Err(Error::NameTaken { resource: "integration", name: id.to_string() });
     }
     check_former_name(ctx, &id, &api_url).await?;
     let created = convert_manifest(&endpoint(ctx, &api_url), code).await?;
@@ -73,7 +73,7 @@ pub async fn connect_github_app(
     if let Some(stored) = ctx.store.load_integration(&id).await?
         && !matches!(stored.auth, Auth::App { app_id: existing_id, .. } if existing_id == app_id)
     {
-        return Err(Error::NameTaken { what: "integration", name: id.to_string() });
+        return Err(Error::NameTaken { resource: "integration", name: id.to_string() });
     }
     check_former_name(ctx, &id, &api_url).await?;
     let (key, _) = tokio::try_join!(ctx.secrets.get(&key_secret), ctx.secrets.get(&webhook_secret))?;
@@ -95,6 +95,6 @@ pub async fn connect_github_app(
     }
     match ctx.store.load_integration(&integration.id).await? {
         Some(stored) if stored == integration => Ok(stored),
-        _ => Err(Error::NameTaken { what: "integration", name: integration.id.to_string() }),
+        _ => Err(Error::NameTaken { resource: "integration", name: integration.id.to_string() }),
     }
 }

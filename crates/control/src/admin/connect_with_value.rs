@@ -83,7 +83,7 @@ fn check_key(pointer: &'static str, key: &str) -> Result<(), Error> {
 async fn check_new(ctx: &Context, id: &IntegrationId, api_url: &str) -> Result<String, Error> {
     let api_url = parse_api_url(api_url)?;
     if ctx.store.load_integration(id).await?.is_some() {
-        return Err(Error::NameTaken { what: "integration", name: id.to_string() });
+        return Err(Error::NameTaken { resource: "integration", name: id.to_string() });
     }
     check_former_name(ctx, id, &api_url).await?;
     Ok(api_url)

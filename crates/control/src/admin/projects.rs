@@ -29,7 +29,7 @@ pub async fn create_project(ctx: &Context, id: ProjectId, name: String, settings
     }
     match ctx.store.load_project(&project.id).await? {
         Some(existing) if existing.name == project.name && existing.settings == project.settings => Ok(existing),
-        _ => Err(Error::NameTaken { what: "project", name: project.id.to_string() }),
+        _ => Err(Error::NameTaken { resource: "project", name: project.id.to_string() }),
     }
 }
 
@@ -85,7 +85,7 @@ pub async fn connect_forge(
     }
     match ctx.store.load_integration(&integration.id).await? {
         Some(existing) if existing == integration => Ok(existing),
-        _ => Err(Error::NameTaken { what: "integration", name: integration.id.to_string() }),
+        _ => Err(Error::NameTaken { resource: "integration", name: integration.id.to_string() }),
     }
 }
 
@@ -156,7 +156,7 @@ pub async fn add_repository(
         }
         let named = ctx.store.load_repository_by_name(project, &repository.name).await?;
         if named.is_some_and(|other| (other.integration, other.id) != (repository.integration.clone(), repository.id)) {
-            return Err(Error::NameTaken { what: "repository", name: repository.name.to_string() });
+            return Err(Error::NameTaken { resource: "repository", name: repository.name.to_string() });
         }
         rounds.backoff().await?;
     }

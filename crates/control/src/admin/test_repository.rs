@@ -15,7 +15,7 @@ pub enum RepositoryTestResult {
     Features(Vec<(&'static FeatureRow, FeatureStatus)>),
     Refused {
         /// Completes "failed to …".
-        why: String,
+        reason: String,
         help: String,
     },
 }
@@ -36,9 +36,9 @@ pub async fn test_repository(
         if let Some(app) = app_client(ctx, &integration).await? {
             let installation = app.get_installation(repository.name.as_str()).await?;
             if installation.suspended {
-                let what = name.to_string();
+                let resource = name.to_string();
                 let message = "the App's installation is suspended".to_owned();
-                return Err(Refusal::Forbidden { what, message }.into());
+                return Err(Refusal::Forbidden { resource, message }.into());
             }
             return Ok(judge_features(&GitHubAccess::App(installation.permissions), workflows));
         }
@@ -66,7 +66,7 @@ pub async fn test_repository(
                 }
                 _ => format!("Test it with `pullyard integrations test {}`.", integration.id),
             };
-            Ok(RepositoryTestResult::Refused { why: format_error_chain(&error), help })
+            Ok(RepositoryTestResult::Refused { reason: format_error_chain(&error), help })
         }
         Err(error) => Err(error),
     }

@@ -38,8 +38,8 @@ impl IntegrationTestResult {
 impl RepositoryTestResult {
     pub fn summarize(&self, repository: &RepositoryName) -> TestSummary {
         let rows = match self {
-            Self::Refused { why, help } => {
-                let sentence = format!("The forge refused the request: failed to {why}.");
+            Self::Refused { reason, help } => {
+                let sentence = format!("The forge refused the request: failed to {reason}.");
                 return TestSummary { works: false, sentence, help: help.clone() };
             }
             Self::Features(rows) => rows,

@@ -93,8 +93,8 @@ async fn wait_for_model(
     let now = ctx.clock.now();
     let next = job.requeue_for_model(fence, &met, now).map_err(|refusal| Error::from_refusal(refusal, now))?;
     let next = next.with_cost(finish.spent_usd_micros.unwrap_or(0));
-    let written = write_requeue(ctx, job, &next, failure.clone(), finish.write_parts(), now).await?;
-    Ok((written == Write::Applied).then_some(next.status))
+    let write = write_requeue(ctx, job, &next, failure.clone(), finish.write_parts(), now).await?;
+    Ok((write == Write::Applied).then_some(next.status))
 }
 
 async fn store_late_result(ctx: &Context, job: &Job, fence: &Fence, end: &End) -> Result<bool, Error> {
@@ -112,13 +112,13 @@ async fn link_late_pull_request(ctx: &Context, job: &Job) -> Result<(), Error> {
     let mut rounds = ctx.retries(&job.id);
     while let Some(pull_request) = load_linked_pull_request(ctx, job).await? {
         let (is_linked, ticket) = (pull_request.rev > 0, ticket_with_link(ctx, job).await?);
-        let written = match &ticket {
+        let write = match &ticket {
             Some(ticket) if is_linked => ctx.store.update_ticket(ticket).await?,
             Some(ticket) => ctx.store.link_pull_request(&pull_request, ticket).await?,
             None if is_linked => break,
             None => ctx.store.link_if_absent(&pull_request).await?,
         };
-        if written == Write::Applied {
+        if write == Write::Applied {
             if let Some(ticket) = ticket {
                 ctx.wake_ticket(&ticket.project, &ticket.key).await;
             }

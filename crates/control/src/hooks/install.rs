@@ -47,7 +47,7 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Webhook, Error
         let existing = ctx.store.load_hook(&new.name).await?;
         let mut hook = match &existing {
             Some(hook) if hook.integration != new.integration || !is_same_target(&hook.kind, &scope) => {
-                return Err(Error::NameTaken { what: "hook", name: new.name.to_string() });
+                return Err(Error::NameTaken { resource: "hook", name: new.name.to_string() });
             }
             Some(hook) => hook.clone(),
             None => new_hook(ctx, new, scope.clone(), &integration)?,

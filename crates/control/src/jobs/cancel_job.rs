@@ -21,12 +21,12 @@ pub async fn cancel_job(ctx: &Context, id: &JobId, by: &str, reason: Option<&str
             Err(TransitionRefusal::WrongStatus(_)) => return Err(Error::Denied(Denial::already_ended(&job))),
             Err(refusal) => return Err(Error::from_refusal(refusal, now)),
         };
-        let written = if next.status.is_terminal() {
+        let write = if next.status.is_terminal() {
             write_end(ctx, &job, &next, WriteParts::default(), now).await?
         } else {
             ctx.store.update_job(&next).await?
         };
-        if written == Write::Applied {
+        if write == Write::Applied {
             tracing::info!(job.id = %id, caller = by, status = next.status.label(), "job cancel requested");
             return Ok(next);
         }

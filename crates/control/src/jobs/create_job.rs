@@ -131,7 +131,7 @@ async fn decide_request_once(
         review: None,
         seen: Vec::new(),
     };
-    let written = match (&reason, fact) {
+    let write = match (&reason, fact) {
         (Reason::Accepted { .. }, RepositoryFact::Connected(mut repository)) => {
             repository.agent = repository
                 .agent
@@ -151,7 +151,7 @@ async fn decide_request_once(
         }
         _ => ctx.store.record_delivery(&delivery).await?,
     };
-    Ok(match written {
+    Ok(match write {
         Write::Stale => None,
         Write::Applied => {
             ctx.counters().count_decision(&reason);

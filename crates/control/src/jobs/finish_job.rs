@@ -63,7 +63,7 @@ pub(crate) async fn write_end(
         Some(refund) if ctx.store.load_budget(&refund.project, refund.day).await?.is_some() => Some(refund),
         _ => None,
     };
-    let written = ctx
+    let write = ctx
         .store
         .end_job(&JobEnd {
             before,
@@ -75,7 +75,7 @@ pub(crate) async fn write_end(
             runner: parts.runner.unwrap_or(RunnerCondition::Exists),
         })
         .await?;
-    if written == Write::Applied {
+    if write == Write::Applied {
         if let Some(key) = ended.ticket.as_ref().filter(|_| ticket.is_none()) {
             // An earlier end would have changed the ticket's revision and refused the write, so this job locks it.
             tracing::warn!(job.id = %ended.id, ticket = %key, "ticket of a finished job not locked by it");
@@ -102,7 +102,7 @@ pub(crate) async fn write_end(
         })
         .await;
     }
-    Ok(written)
+    Ok(write)
 }
 
 /// Updates a board ticket in the same write. The board is in the table, so settling has no tool to call.

@@ -58,11 +58,11 @@ pub(crate) async fn write_new_job(
         charge: charge.as_ref(),
         request,
     };
-    let written = ctx.store.create_job(&trigger).await?;
-    if written == Write::Applied {
+    let write = ctx.store.create_job(&trigger).await?;
+    if write == Write::Applied {
         send_new_job_hints(ctx, &plan).await;
     }
-    Ok(written)
+    Ok(write)
 }
 
 /// Writes: the context, as above; then see `Store::create_ticket`.
@@ -81,11 +81,11 @@ pub(crate) async fn write_new_ticket_and_job(
         return Err(Error::Inconsistent("a new ticket's job has no ticket".into()));
     };
     let new = TicketCreation { ticket, text, delivery, job: Some(&plan.job), charge: charge.as_ref(), request };
-    let written = ctx.store.create_ticket(&new).await?;
-    if written == Write::Applied {
+    let write = ctx.store.create_ticket(&new).await?;
+    if write == Write::Applied {
         send_new_job_hints(ctx, &plan).await;
     }
-    Ok(written)
+    Ok(write)
 }
 
 async fn plan_job(ctx: &Context, new: NewJob<'_>) -> Result<PlannedJob, Error> {

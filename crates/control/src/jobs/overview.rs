@@ -1,4 +1,4 @@
-//! Reads what a project's overview shows, from its newest jobs.
+//! Loads the data of a project's overview from its newest jobs.
 
 use crate::jobs::list_jobs::MAX_JOBS_READ;
 use crate::jobs::search_jobs::{NewestJobs, read_newest_jobs};
@@ -22,11 +22,11 @@ const MAX_PULL_REQUESTS: usize = 5;
 pub struct Overview {
     /// The newest jobs, at most 500.
     pub jobs: Vec<Job>,
-    /// Creation time of the oldest of them, if older jobs were not read.
+    /// Creation time of the oldest loaded job, if older jobs exist.
     pub back_to: Option<Timestamp>,
     /// Jobs that wait for an answer, longest first.
     pub asking: Vec<JobView>,
-    /// Failed jobs whose tickets no other job has taken up.
+    /// Failed jobs without a later job for their ticket.
     pub failed: Vec<JobView>,
     /// Jobs that have not ended and wait for no answer, running ones first.
     pub unfinished: Vec<JobView>,

@@ -23,11 +23,11 @@ pub(crate) async fn write_requeue(
         return write_suspension(ctx, before, job, ended, parts, now).await;
     }
     let Some(attempt) = ended_attempt(before, ended, parts, now) else {
-        return Err(Error::Inconsistent("a job that nobody holds can't go back".into()));
+        return Err(Error::Inconsistent("a job without a holder can't be requeued".into()));
     };
     let proof = parts.runner.unwrap_or(RunnerCondition::Exists);
-    let written = ctx.store.requeue_job(before, job, &attempt, proof).await?;
-    if written == Write::Applied {
+    let write = ctx.store.requeue_job(before, job, &attempt, proof).await?;
+    if write == Write::Applied {
         ctx.counters().add(Counter::JobRequeued);
         tracing::warn!(job.id = %job.id, attempt = before.attempt, failure = failure.code(), "job requeued");
         // The sweeper wakes a job that waits for a model.
@@ -35,5 +35,5 @@ pub(crate) async fn write_requeue(
             ctx.wake_job(&job.id).await;
         }
     }
-    Ok(written)
+    Ok(write)
 }

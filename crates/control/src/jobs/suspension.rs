@@ -34,8 +34,8 @@ pub(crate) async fn write_suspension(
     };
     let (input, proof) = (parts.input, parts.runner.unwrap_or(RunnerCondition::Exists));
     let rested = SuspensionWrite { before, job, attempt: attempt.as_ref(), ticket: ticket.as_ref(), input, proof };
-    let written = ctx.store.write_suspension(&rested).await?;
-    if written == Write::Applied {
+    let write = ctx.store.write_suspension(&rested).await?;
+    if write == Write::Applied {
         if before.status != job.status {
             tracing::info!(job.id = %job.id, attempt = job.attempt, status = job.status.label(), "job suspended or resumed");
         }
@@ -49,5 +49,5 @@ pub(crate) async fn write_suspension(
         })
         .await;
     }
-    Ok(written)
+    Ok(write)
 }

@@ -236,7 +236,7 @@ impl RepositoryPoll<'_> {
         let repository = self.repository;
         let Some(base) = &pull_request.base_repository else { return Ok(repository.name.clone()) };
         if base.id != repository.id {
-            return Err(Error::NameTaken { what: "repository", name: repository.name.to_string() });
+            return Err(Error::NameTaken { resource: "repository", name: repository.name.to_string() });
         }
         let Some(name) = &base.full_name else { return Ok(repository.name.clone()) };
         update_repository_name(self.ctx, &self.scope, self.integration, repository, name).await?;

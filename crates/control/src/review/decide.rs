@@ -107,7 +107,7 @@ async fn apply(
 ) -> Result<Option<Answer>, Error> {
     let now = loaded.facts.now;
     let delivery = delivery_of(event, loaded, &decision.reason);
-    let written = match decision.follow {
+    let write = match decision.follow {
         ReviewFollowUp::Trigger => return trigger(ctx, event, loaded, decision, &delivery).await,
         ReviewFollowUp::Defer { opens_at, held } => {
             store_waiting_review(ctx, event, loaded, &delivery, WaitCondition { opens_at, is_project_held: held })
@@ -115,7 +115,7 @@ async fn apply(
         }
         ReviewFollowUp::Record => Write::Applied,
     };
-    if written == Write::Stale {
+    if write == Write::Stale {
         return Ok(None);
     }
     let is_waiting = matches!(decision.follow, ReviewFollowUp::Defer { .. });
@@ -179,7 +179,7 @@ async fn trigger(
     let state = ReviewState::Started { job: id.clone() };
     let review = Review::from_event(event, &project.id, &ticket.key, state, loaded.facts.now)
         .next_version(loaded.review.as_ref());
-    let written = ctx
+    let write = ctx
         .store
         .create_review_job(&ReviewTrigger {
             job: &job,
@@ -190,7 +190,7 @@ async fn trigger(
             charge: project.settings.budget.charge(&job).as_ref(),
         })
         .await?;
-    if written == Write::Stale {
+    if write == Write::Stale {
         return Ok(None);
     }
     log_decision(event, loaded, &decision.reason);

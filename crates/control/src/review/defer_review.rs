@@ -30,7 +30,7 @@ pub(super) async fn store_waiting_review(
     let opens_at = wait.opens_at;
     let remembering = ticket.schedule_review(&pull_request.id, opens_at);
     let marked = Ticket { held: remembering.held || wait.is_project_held, ..remembering };
-    let written = if matches!(loaded.facts.stored, Some(StoredResult::Deferred {})) {
+    let write = if matches!(loaded.facts.stored, Some(StoredResult::Deferred {})) {
         // A repeat changes at most the time on the ticket that the review waits for, not on a ticket linked later.
         let is_its = |waits: &Review| waits.project == ticket.project && waits.ticket == ticket.key;
         if marked == *ticket || !loaded.review.as_ref().is_some_and(is_its) {
@@ -55,9 +55,8 @@ pub(super) async fn store_waiting_review(
             None => ctx.store.create_deferred_review(review, delivery, &marked).await?,
         }
     };
-    if written == Write::Applied && ticket.active_job.is_none() && !wait.is_project_held && opens_at <= ctx.clock.now()
-    {
+    if write == Write::Applied && ticket.active_job.is_none() && !wait.is_project_held && opens_at <= ctx.clock.now() {
         ctx.wake_ticket(&ticket.project, &ticket.key).await;
     }
-    Ok(written)
+    Ok(write)
 }

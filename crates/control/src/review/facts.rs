@@ -60,7 +60,7 @@ pub(super) async fn load_facts(
     let id = &event.pull_request.id;
     let (pull_request, stored, integration) = ctx.store.load_link_and_review(id, &event.review).await?;
     let integration =
-        integration.ok_or_else(|| Error::NotFound { what: "integration", name: id.integration.to_string() })?;
+        integration.ok_or_else(|| Error::NotFound { resource: "integration", name: id.integration.to_string() })?;
     let pull_request = pull_request.filter(|linked| reach.includes(&linked.project));
     let (place, ticket, first) = match &pull_request {
         Some(linked) => load_linked_pull_request(ctx, linked, event).await?,

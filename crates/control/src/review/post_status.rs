@@ -152,7 +152,7 @@ impl StatusTarget<'_> {
                 listed.ok().and_then(|listed| listed.items.into_iter().find(ours)).map(|comment| comment.id)
             }
         };
-        let mut written = match existing {
+        let mut outcome = match existing {
             Some(id) => forge.edit_comment(repository, number, id, &body).await.map(|_| id),
             None => forge.create_comment(repository, number, &body).await.map(|comment| comment.id),
         };
@@ -160,12 +160,12 @@ impl StatusTarget<'_> {
         let is_gone = |meaning: ErrorKind| {
             meaning == ErrorKind::Missing || meaning == ErrorKind::Denied && self.pull_request.comment.is_none()
         };
-        if let (Some(_), Err(error)) = (existing, &written)
+        if let (Some(_), Err(error)) = (existing, &outcome)
             && is_gone(error.kind())
         {
-            written = forge.create_comment(repository, number, &body).await.map(|comment| comment.id);
+            outcome = forge.create_comment(repository, number, &body).await.map(|comment| comment.id);
         }
-        match written {
+        match outcome {
             Ok(id) => Ok(Some(id)),
             Err(error) if is_refused(&error) => {
                 // A retry would be refused, too; the ledger has the answer.

@@ -75,14 +75,14 @@ async fn plan_cancel(ctx: &Context, linked: &PullRequest) -> Result<Option<(Job,
 
 async fn write_cancel(ctx: &Context, linked: &PullRequest, job: &Job, next: &Job) -> Result<Write, Error> {
     let parts = WriteParts { pull_request: Some(linked), ..WriteParts::default() };
-    let written = match next.status.is_terminal() {
+    let write = match next.status.is_terminal() {
         true => write_end(ctx, job, next, parts, ctx.clock.now()).await?,
         false => ctx.store.request_cancel(next, linked).await?,
     };
-    if written == Write::Applied {
+    if write == Write::Applied {
         tracing::info!(job.id = %job.id, pull_request = %linked.id, "job cancelled: its pull request is closed or merged");
     }
-    Ok(written)
+    Ok(write)
 }
 
 /// Settles waiting reviews now. After a crash here, the end of their hour does it.

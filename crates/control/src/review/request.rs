@@ -117,7 +117,7 @@ pub async fn unlink_pull_request(ctx: &Context, named: &PullRequestRef) -> Resul
         let Some(mut linked) = stored else { return Ok(None) };
         let Some(key) = linked.ticket.take() else { return Ok(None) };
         let ticket = ctx.store.load_ticket(&named.project, &key).await?;
-        let written = match ticket {
+        let write = match ticket {
             Some(mut ticket) => {
                 if ticket.pull_request.as_ref().is_some_and(|link| link.id == id) {
                     ticket.unlink();
@@ -126,7 +126,7 @@ pub async fn unlink_pull_request(ctx: &Context, named: &PullRequestRef) -> Resul
             }
             None => ctx.store.update_pull_request(&linked).await?,
         };
-        if written == Write::Applied {
+        if write == Write::Applied {
             tracing::info!(pull_request = %id, ticket = %key, "pull request unlinked");
             ctx.wake_ticket(&named.project, &key).await;
             return Ok(Some(key));

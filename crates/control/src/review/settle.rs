@@ -32,7 +32,7 @@ pub(crate) async fn settle_reviews(
     let Some(facts) = load_facts(ctx, project, ticket, linked.as_ref(), id, &at_stake).await? else {
         return Ok(StepResult::from_write(ctx.store.update_ticket(&ticket.clear_deferred(id)).await?));
     };
-    let written = match settle(&facts, &at_stake) {
+    let write = match settle(&facts, &at_stake) {
         Settlement::Skip => ctx.store.update_ticket(&ticket.clear_deferred(id)).await?,
         Settlement::Absorb { into, older } => ctx.store.absorb_reviews(id, &into, &older).await?,
         Settlement::Wait { opens_at } => {
@@ -82,14 +82,14 @@ pub(crate) async fn settle_reviews(
                 delivery: None,
                 charge: charge.as_ref(),
             };
-            let written = ctx.store.create_review_job(&trigger).await?;
-            if written == Write::Applied {
+            let write = ctx.store.create_review_job(&trigger).await?;
+            if write == Write::Applied {
                 send_revision_hints(ctx, &job, &linked).await;
             }
-            written
+            write
         }
     };
-    Ok(StepResult::from_write(written))
+    Ok(StepResult::from_write(write))
 }
 
 /// Refuses waiting reviews. After a crash, the other reviews still wait, and the ticket still has its mark.
@@ -120,11 +120,11 @@ async fn refuse_reviews(
             return Ok(Write::Stale);
         }
     }
-    let written = ctx.store.refuse_review(newest, &state).await?;
-    if written == Write::Applied {
+    let write = ctx.store.refuse_review(newest, &state).await?;
+    if write == Write::Applied {
         tracing::info!(pull_request = %id, reviews = others.len() + 1, decision.reason = reason.code(), "deferred reviews refused");
     }
-    Ok(written)
+    Ok(write)
 }
 
 async fn load_facts(

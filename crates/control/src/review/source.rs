@@ -165,7 +165,7 @@ impl ReviewSource<'_> {
 
     async fn assign_review(&self, review: Review, all: &[Review]) -> Result<Option<Review>, Error> {
         let from = all.iter().find(|stored| stored.id == review.id).and_then(Review::started_job);
-        let written = self.ctx.store.assign_review(&review, from).await?;
-        Ok((written == Write::Applied).then_some(review))
+        let write = self.ctx.store.assign_review(&review, from).await?;
+        Ok((write == Write::Applied).then_some(review))
     }
 }

@@ -25,7 +25,7 @@ pub async fn list_runners(ctx: &Context) -> Result<Vec<Member>, Error> {
 }
 
 pub async fn load_runner(ctx: &Context, name_or_id: &str) -> Result<Member, Error> {
-    let missing = || Error::NotFound { what: "runner", name: name_or_id.to_owned() };
+    let missing = || Error::NotFound { resource: "runner", name: name_or_id.to_owned() };
     let by_id = RunnerId::new(name_or_id).ok();
     let named = match by_id {
         Some(id) => Some(id),

@@ -59,46 +59,46 @@ impl RoundTimer<'_> {
         self.remaining(until).is_zero()
     }
 
-    pub(super) fn check(&self, until: Duration, what: &'static str) -> Result<(), Error> {
-        if self.is_past(until) { Err(Error::Timeout { what, within: until }) } else { Ok(()) }
+    pub(super) fn check(&self, until: Duration, step: &'static str) -> Result<(), Error> {
+        if self.is_past(until) { Err(Error::Timeout { step, within: until }) } else { Ok(()) }
     }
 
     pub(super) async fn run<T>(
         &self,
-        what: &'static str,
+        step: &'static str,
         doing: impl Future<Output = Result<T, impl Into<Error>>>,
     ) -> Result<T, Error> {
-        self.run_within(self.limits.call, what, doing).await
+        self.run_within(self.limits.call, step, doing).await
     }
 
     pub(super) async fn run_before<T>(
         &self,
         until: Duration,
-        what: &'static str,
+        step: &'static str,
         doing: impl Future<Output = Result<T, impl Into<Error>>>,
     ) -> Result<T, Error> {
-        self.check(until, what)?;
-        self.run(what, doing).await
+        self.check(until, step)?;
+        self.run(step, doing).await
     }
 
     pub(super) async fn run_last<T>(
         &self,
-        what: &'static str,
+        step: &'static str,
         doing: impl Future<Output = Result<T, impl Into<Error>>>,
     ) -> Result<T, Error> {
-        self.run_within(self.remaining(self.limits.end).max(self.limits.call / 2), what, doing).await
+        self.run_within(self.remaining(self.limits.end).max(self.limits.call / 2), step, doing).await
     }
 
     async fn run_within<T>(
         &self,
         limit: Duration,
-        what: &'static str,
+        step: &'static str,
         doing: impl Future<Output = Result<T, impl Into<Error>>>,
     ) -> Result<T, Error> {
         // Boxed: the future of a job's end is large and has many call sites here.
         match self.clock.with_timeout(limit, Box::pin(doing)).await {
             Some(done) => done.map_err(Into::into),
-            None => Err(Error::Timeout { what, within: limit }),
+            None => Err(Error::Timeout { step, within: limit }),
         }
     }
 }

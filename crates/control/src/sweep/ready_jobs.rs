@@ -112,8 +112,8 @@ impl ReadySweep<'_> {
                 let reason = wait.map(|wait| wait.sentence()).unwrap_or_default();
                 let next =
                     job.fail(unclaimed_failure(&reason), now).map_err(|refusal| Error::from_refusal(refusal, now))?;
-                let written = write_end(ctx, &job, &next, WriteParts::default(), now).await?;
-                self.report.ended += u32::from(written == Write::Applied);
+                let write = write_end(ctx, &job, &next, WriteParts::default(), now).await?;
+                self.report.ended += u32::from(write == Write::Applied);
                 return Ok(None);
             }
         }

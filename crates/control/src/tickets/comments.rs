@@ -90,8 +90,8 @@ pub async fn add_comment(ctx: &Context, new: NewComment) -> Result<AddedComment,
             edited: None,
             rev: 0,
         };
-        let written = CommentCreation { ticket: &ticket, comment: &comment, request: request.as_ref() };
-        if ctx.store.create_comment(&written).await? == Write::Applied {
+        let creation = CommentCreation { ticket: &ticket, comment: &comment, request: request.as_ref() };
+        if ctx.store.create_comment(&creation).await? == Write::Applied {
             tracing::info!(project = %project, ticket = %key, number, "comment added");
             return Ok(AddedComment::New(comment));
         }
@@ -151,5 +151,5 @@ async fn find_first_comment(
 }
 
 fn comment_not_found(key: &TicketKey, number: u32) -> Error {
-    Error::NotFound { what: "comment", name: format!("{number} of {key}") }
+    Error::NotFound { resource: "comment", name: format!("{number} of {key}") }
 }

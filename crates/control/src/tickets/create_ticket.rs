@@ -68,7 +68,7 @@ pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Erro
         }
         if facts.ticket.is_some() {
             // A concurrent call with the same key may have created it after the first lookup.
-            let name_taken = || Error::NameTaken { what: "ticket", name: key.to_string() };
+            let name_taken = || Error::NameTaken { resource: "ticket", name: key.to_string() };
             return find_first_answer(ctx, request.as_ref()).await?.ok_or_else(name_taken);
         }
         let decision = guard::decide(&event, &facts);
@@ -80,7 +80,7 @@ pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Erro
             event.occurred_at,
             Some(event.event.clone()),
         );
-        let written = match decision.follow_up {
+        let write = match decision.follow_up {
             FollowUp::CreateJob => {
                 let ticket = Ticket { last_entry: Some(event.entry()), ..ticket };
                 let job = plan_new_job(&facts, &text, &ticket, &delivery)?;
@@ -89,11 +89,11 @@ pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Erro
             follow => {
                 let ticket = if follow == FollowUp::HoldEntry { ticket.hold_entry(event.entry()) } else { ticket };
                 let (ticket, text, delivery, request) = (&ticket, &text, &delivery, request.as_ref());
-                let written = TicketCreation { ticket, text, delivery, job: None, charge: None, request };
-                ctx.store.create_ticket(&written).await?
+                let creation = TicketCreation { ticket, text, delivery, job: None, charge: None, request };
+                ctx.store.create_ticket(&creation).await?
             }
         };
-        if written == Write::Applied {
+        if write == Write::Applied {
             ctx.counters().count_decision(&decision.reason);
             return Ok(log_answer(&event, delivery, decision.reason));
         }

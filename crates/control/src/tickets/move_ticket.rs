@@ -60,15 +60,15 @@ async fn apply(
         let first = first.unwrap_or_else(|| Some(JobId::for_entry(&event.project, &event.key, &event.entry())));
         return Ok(Some(Answer { delivery: delivery.id, reason: decision.reason, job: first }));
     }
-    let written = match decision.follow_up {
+    let write = match decision.follow_up {
         FollowUp::Ignore => ctx.store.record_delivery(&delivery).await?,
         FollowUp::UpdateTicket => {
             // The ledger first: its facts hold the previous status for a repeated decision.
-            let written = ctx.store.record_delivery(&delivery).await?;
-            if written == Write::Applied {
+            let write = ctx.store.record_delivery(&delivery).await?;
+            if write == Write::Applied {
                 ctx.store.store_text(event).await?;
             }
-            match (written, &decision.reason) {
+            match (write, &decision.reason) {
                 (Write::Stale, _) => Write::Stale,
                 // The decision holds only while the ticket still has that status.
                 (Write::Applied, Reason::StatusUnchanged { .. }) => ctx.store.confirm_status(event).await?,
@@ -95,7 +95,7 @@ async fn apply(
         }
         FollowUp::CreateJob => create_job_for_entry(ctx, event, facts, text, &delivery).await?,
     };
-    Ok(match written {
+    Ok(match write {
         Write::Stale => None,
         Write::Applied => Some(log_answer(event, delivery, decision.reason)),
     })

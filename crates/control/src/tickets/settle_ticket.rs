@@ -64,8 +64,8 @@ pub(crate) enum StepResult {
 }
 
 impl StepResult {
-    pub(crate) fn from_write(written: Write) -> Self {
-        match written {
+    pub(crate) fn from_write(write: Write) -> Self {
+        match write {
             Write::Applied => Self::Applied,
             Write::Stale => Self::Stale,
         }
@@ -102,7 +102,7 @@ async fn decide_queued_entry(
     let delivery = new_delivery(&event, &facts, &decision.reason);
     // Keep the status and text, which may be newer than the entry.
     let entered = Ticket { last_entry: Some(entry.clone()), ..ticket.clone() };
-    let written = match decision.follow_up {
+    let write = match decision.follow_up {
         FollowUp::CreateJob => create_triggered_job(ctx, &facts, &text, entered, &delivery).await?,
         // The entry keeps waiting; record a changed reason.
         FollowUp::Ignore => {
@@ -124,5 +124,5 @@ async fn decide_queued_entry(
             ctx.store.update_ticket(&ticket.drop_entry(settings)).await?
         }
     };
-    Ok(StepResult::from_write(written))
+    Ok(StepResult::from_write(write))
 }

@@ -28,11 +28,11 @@ async fn thousand_runners_claim_ten_thousand_jobs_once_each() {
             (world.ctx.clone(), world.token.clone(), runner.clone(), remaining.clone());
         tokio::spawn(async move { claim_all(&ctx, &token, &runner, &remaining[number % CLASSES]).await })
     });
-    let taken = join_all(each).await.into_iter().map(Result::unwrap).collect::<Vec<_>>();
+    let claims = join_all(each).await.into_iter().map(Result::unwrap).collect::<Vec<_>>();
     let took = since.elapsed();
     let units = world.meter.units();
-    let nothing = taken.iter().map(|(_, nothing)| nothing).sum::<usize>();
-    let all: Vec<_> = taken.into_iter().flat_map(|(jobs, _)| jobs).collect();
+    let nothing = claims.iter().map(|(_, nothing)| nothing).sum::<usize>();
+    let all: Vec<_> = claims.into_iter().flat_map(|(jobs, _)| jobs).collect();
     let once: BTreeSet<_> = all.iter().collect();
     let per_second = all.len() as f64 / took.as_secs_f64();
     println!("| figure | value |\n|---|---|");
@@ -61,17 +61,17 @@ async fn claim_all(
     runner: &Runner,
     remaining: &AtomicUsize,
 ) -> (Vec<JobId>, usize) {
-    let (mut taken, mut nothing) = (Vec::new(), 0);
-    while taken.len() < JOBS / RUNNERS && remaining.load(Relaxed) > 0 {
-        let id = ClaimId::new(format!("claim-{}-{nothing}-{}", taken.len(), runner.id)).unwrap();
+    let (mut claims, mut nothing) = (Vec::new(), 0);
+    while claims.len() < JOBS / RUNNERS && remaining.load(Relaxed) > 0 {
+        let id = ClaimId::new(format!("claim-{}-{nothing}-{}", claims.len(), runner.id)).unwrap();
         match claim_job(ctx, token, &runner.id, &runner.instance, &id).await.unwrap() {
             ClaimAnswer::Job(claimed) => {
-                taken.push(claimed.job.id);
+                claims.push(claimed.job.id);
                 remaining.fetch_sub(1, Relaxed);
             }
             ClaimAnswer::NoJob => nothing += 1,
             ClaimAnswer::ClaimUsed => panic!("{id} is a new claim id"),
         }
     }
-    (taken, nothing)
+    (claims, nothing)
 }

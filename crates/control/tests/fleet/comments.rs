@@ -63,5 +63,5 @@ async fn deleted_ticket_leaves_no_comments() {
     let comments = world.ctx.store.list_comments(&world.project, &key(), None, 10).await.unwrap();
     assert_eq!(comments, []);
     let added = add_comment(&world.ctx, new_comment(&world, "Late.", None)).await;
-    assert!(matches!(added, Err(Error::NotFound { what: "ticket", .. })), "{added:?}");
+    assert!(matches!(added, Err(Error::NotFound { resource: "ticket", .. })), "{added:?}");
 }

@@ -15,8 +15,8 @@ async fn claim_finds_jobs_behind_those_just_claimed() {
     let runners = world.runners(3, 1, 12).await;
     let jobs = world.jobs("behind", 20, 1).await;
     lag.catch_up().await.unwrap();
-    let (taken, remaining) = jobs.split_at(18);
-    for (number, job) in taken.iter().enumerate() {
+    let (claims, remaining) = jobs.split_at(18);
+    for (number, job) in claims.iter().enumerate() {
         let runner = &runners[number % 2];
         let claim = Claim {
             attempt: 1,
@@ -29,8 +29,8 @@ async fn claim_finds_jobs_behind_those_just_claimed() {
     }
     let [_, _, runner] = &runners[..] else { panic!("three runners") };
     for number in 0..remaining.len() {
-        let taken = world.takes(runner, &format!("behind-{number}")).await.unwrap();
-        assert!(taken.is_some(), "only {number} of two were claimed");
+        let claims = world.takes(runner, &format!("behind-{number}")).await.unwrap();
+        assert!(claims.is_some(), "only {number} of two were claimed");
     }
 }
 
@@ -52,10 +52,10 @@ async fn claim_behind_an_open_breaker_costs_no_extra_calls() {
     calls("again", true).await;
 }
 
-fn remaining_jobs(jobs: &[Job], taken: Option<&JobId>) -> Vec<JobId> {
-    let mut remaining: Vec<_> = jobs.iter().map(|job| job.id.clone()).filter(|id| Some(id) != taken).collect();
+fn remaining_jobs(jobs: &[Job], claims: Option<&JobId>) -> Vec<JobId> {
+    let mut remaining: Vec<_> = jobs.iter().map(|job| job.id.clone()).filter(|id| Some(id) != claims).collect();
     remaining.sort();
-    assert_eq!(remaining.len() + 1, jobs.len(), "no job was taken: {taken:?}");
+    assert_eq!(remaining.len() + 1, jobs.len(), "no job was taken: {claims:?}");
     remaining
 }
 
@@ -65,19 +65,19 @@ async fn concurrent_claims_take_each_job_once() {
     let world = &World::begin().await;
     let runners = world.runners(AT_ONCE, 1, 3).await;
     let jobs = world.jobs("each", 2 * AT_ONCE, 1).await;
-    let mut taken = Vec::new();
+    let mut claims = Vec::new();
     for round in 0.. {
         let id = format!("k{round}");
         let all = join_all(runners.iter().map(|runner| world.takes(runner, &id))).await;
         let got: Vec<_> = all.into_iter().filter_map(Result::unwrap).collect();
         // A claim may give up under contention, but returns nothing only once all jobs are taken.
-        assert!(!got.is_empty() || taken.len() == jobs.len(), "{round}: only {} were claimed", taken.len());
+        assert!(!got.is_empty() || claims.len() == jobs.len(), "{round}: only {} were claimed", claims.len());
         if got.is_empty() {
             break;
         }
-        taken.extend(got);
+        claims.extend(got);
     }
-    assert_eq!(taken.iter().collect::<BTreeSet<_>>().len(), jobs.len());
+    assert_eq!(claims.iter().collect::<BTreeSet<_>>().len(), jobs.len());
     for job in &jobs {
         assert!(world.load_job(&job.id).await.run.is_some(), "{} was not claimed", job.id);
     }

@@ -69,8 +69,8 @@ async fn ledger_has_the_current_reason_of_a_waiting_entry() {
     board.settle().await.unwrap();
     let writes = ["PutItem", "UpdateItem", "TransactWriteItems"];
     let points = board.wire.points();
-    let written: Vec<_> = points.iter().filter(|point| writes.contains(&point.operation.as_str())).collect();
-    assert!(written.is_empty(), "{written:?}");
+    let write_points: Vec<_> = points.iter().filter(|point| writes.contains(&point.operation.as_str())).collect();
+    assert!(write_points.is_empty(), "{write_points:?}");
 }
 
 #[tokio::test]

@@ -10,10 +10,10 @@ fn budget() -> Budget {
     Budget { jobs_per_day: Some(2), usd_micros_per_day: Some(10 * DOLLAR), usd_micros_per_job: 4 * DOLLAR }
 }
 
-fn today(jobs: u32, taken: u64, spent: u64) -> DailyUsage {
+fn today(jobs: u32, used_jobs: u64, spent: u64) -> DailyUsage {
     DailyUsage {
         jobs,
-        taken_usd_micros: taken,
+        taken_usd_micros: used_jobs,
         spent_usd_micros: spent,
         ..DailyUsage::zero(Day::containing(time_at(0)))
     }
@@ -62,12 +62,12 @@ fn charge_condition_agrees_with_the_guard() {
     let job = job_with_reservation();
     let charge = budget().charge(&job).unwrap();
     for jobs in 0..4 {
-        for taken in [0, 5, 6, 7, 10].map(|dollars| dollars * DOLLAR).into_iter().chain([6 * DOLLAR + 1]) {
-            let allowed = budget().refusal(&project_id(), &today(jobs, taken, 0)).is_none();
+        for used_jobs in [0, 5, 6, 7, 10].map(|dollars| dollars * DOLLAR).into_iter().chain([6 * DOLLAR + 1]) {
+            let allowed = budget().refusal(&project_id(), &today(jobs, used_jobs, 0)).is_none();
             let proved = charge.jobs_below.is_none_or(|below| jobs < below)
-                && charge.usd_micros_at_most.is_none_or(|most| taken <= most);
-            assert_eq!(allowed, proved, "{jobs} jobs, {taken} taken");
-            assert_eq!(allowed, budget().remaining_jobs(&today(jobs, taken, 0)) > 0);
+                && charge.usd_micros_at_most.is_none_or(|most| used_jobs <= most);
+            assert_eq!(allowed, proved, "{jobs} jobs, {used_jobs} taken");
+            assert_eq!(allowed, budget().remaining_jobs(&today(jobs, used_jobs, 0)) > 0);
         }
     }
 }

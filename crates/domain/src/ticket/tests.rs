@@ -19,9 +19,9 @@ fn move_from(expected: &str, to: Target) -> Option<StatusMove> {
     Some(StatusMove { to, expected })
 }
 
-fn unsynced_ticket(status: &str, wanted: Option<StatusMove>) -> Ticket {
+fn unsynced_ticket(status: &str, status_move: Option<StatusMove>) -> Ticket {
     let mut ticket = ticket_in(status);
-    ticket.request_state(wanted, Some(Badge::AiFailed), Some(link()));
+    ticket.request_state(status_move, Some(Badge::AiFailed), Some(link()));
     ticket.tries = 4;
     ticket.not_before = Some(time_at(5));
     ticket
@@ -41,8 +41,8 @@ fn write_back(ticket: &Ticket) -> Ticket {
 
 /// Checks the status after a write-back and the status that it wrote. Badge and link are always written.
 #[track_caller]
-fn check_move(status: &str, wanted: Option<StatusMove>, expected: (&str, Option<&str>)) {
-    let before = unsynced_ticket(status, wanted);
+fn check_move(status: &str, status_move: Option<StatusMove>, expected: (&str, Option<&str>)) {
+    let before = unsynced_ticket(status, status_move);
     let after = write_back(&before);
     assert_eq!((after.status.as_str(), after.written.as_deref()), expected);
     let synced = SyncedState { badge: Some(Badge::AiFailed), pull_request: Some(link()) };

@@ -100,8 +100,8 @@ impl ObjectStore {
         }
     }
 
-    pub(super) fn delete_older_than(&self, bucket: &str, kept: Duration) -> io::Result<usize> {
-        let is_old = |at: SystemTime| at.elapsed().is_ok_and(|age| age > kept);
+    pub(super) fn delete_older_than(&self, bucket: &str, retention: Duration) -> io::Result<usize> {
+        let is_old = |at: SystemTime| at.elapsed().is_ok_and(|age| age > retention);
         match self {
             Self::Memory(objects) => {
                 let mut objects = lock(objects);

@@ -52,8 +52,8 @@ async fn invalid_sqs_message_is_rejected() {
         assert_eq!(send("body", name, "id").await, refused("InvalidParameterValue"), "{name:?}");
         assert_eq!(send("body", "group", name).await, refused("InvalidParameterValue"), "{name:?}");
     }
-    let sent = send("\t\n\r \u{7f}\u{d7ff}\u{e000}\u{fffd}\u{1fffe}\u{10ffff}", longest.as_str(), "!").await;
-    assert_eq!(sent, (200, String::new()));
+    let response = send("\t\n\r \u{7f}\u{d7ff}\u{e000}\u{fffd}\u{1fffe}\u{10ffff}", longest.as_str(), "!").await;
+    assert_eq!(response, (200, String::new()));
     world.aws.shutdown().await;
 }
 

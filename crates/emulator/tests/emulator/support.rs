@@ -166,7 +166,7 @@ impl World {
 }
 
 /// Polls until the closure returns a value; panics after `WAIT_LIMIT`.
-pub(crate) async fn wait_until<T, F>(what: &str, mut ask: impl FnMut() -> F) -> T
+pub(crate) async fn wait_until<T, F>(condition: &str, mut ask: impl FnMut() -> F) -> T
 where
     F: Future<Output = Option<T>>,
 {
@@ -175,15 +175,15 @@ where
         if let Some(answer) = ask().await {
             return answer;
         }
-        assert!(Instant::now() < deadline, "never: {what}");
+        assert!(Instant::now() < deadline, "never: {condition}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
-pub(crate) async fn within_limit<T>(what: &str, coming: impl Future<Output = T>) -> T {
+pub(crate) async fn within_limit<T>(condition: &str, coming: impl Future<Output = T>) -> T {
     match tokio::time::timeout(WAIT_LIMIT, coming).await {
         Ok(come) => come,
-        Err(_) => panic!("never: {what}"),
+        Err(_) => panic!("never: {condition}"),
     }
 }
 

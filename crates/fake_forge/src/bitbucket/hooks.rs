@@ -171,14 +171,14 @@ pub(super) async fn create(
     place: HookScope,
     body: Bytes,
 ) -> Result<Response, Refusal> {
-    let sent: HookBody = body::parse(&body)?;
-    if sent.url.is_none() {
+    let payload: HookBody = body::parse(&body)?;
+    if payload.url.is_none() {
         return Err(Refusal::missing("url"));
     }
-    if sent.events.is_none() {
+    if payload.events.is_none() {
         return Err(Refusal::missing("events"));
     }
-    let hook = hooks::create(&shared, place.target, sent.settings()?).await?;
+    let hook = hooks::create(&shared, place.target, payload.settings()?).await?;
     Ok((StatusCode::CREATED, Json(to_response(&hook))).into_response())
 }
 

@@ -22,9 +22,9 @@ pub(super) struct PullRequestFilter {
 }
 
 impl PullRequestFilter {
-    pub(super) fn parse(asked: &[(String, String)]) -> Result<Self, Refusal> {
+    pub(super) fn parse(parameters: &[(String, String)]) -> Result<Self, Refusal> {
         let (mut branch, mut states, mut by_change) = (None, Vec::new(), false);
-        for (name, value) in asked {
+        for (name, value) in parameters {
             match name.as_str() {
                 "q" => {
                     let invalid = || Refusal::bad_request(&format!("Invalid filter: {value}"));

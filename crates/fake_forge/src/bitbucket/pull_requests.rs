@@ -53,8 +53,8 @@ struct Branch {
 
 impl PullRequestBody {
     fn read(body: &[u8]) -> Result<Self, Refusal> {
-        let sent: Self = body::parse(body)?;
-        if let Some(title) = &sent.title {
+        let payload: Self = body::parse(body)?;
+        if let Some(title) = &payload.title {
             if title.trim().is_empty() {
                 return Err(Refusal::field("title", "This field is required."));
             }
@@ -63,7 +63,7 @@ impl PullRequestBody {
                 return Err(Refusal::field("title", &message));
             }
         }
-        Ok(sent)
+        Ok(payload)
     }
 }
 
@@ -216,12 +216,12 @@ pub(super) async fn update(
     body: Bytes,
 ) -> Result<Json<Value>, Refusal> {
     let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::PULLS_CHANGE).await?;
-    let sent = PullRequestBody::read(&body)?;
+    let payload = PullRequestBody::read(&body)?;
     let pull = find_open(&entry, &number).await?;
     let record = &pull.record;
-    let new_reviewers = resolve_reviewers(&shared, record.author_id, sent.reviewers.unwrap_or_default())?;
-    let title = sent.title.ok_or_else(|| Refusal::field("title", "This field is required."))?;
-    let change = PullUpdate { title: Some(title), body: Some(sent.description), state: None };
+    let new_reviewers = resolve_reviewers(&shared, record.author_id, payload.reviewers.unwrap_or_default())?;
+    let title = payload.title.ok_or_else(|| Refusal::field("title", "This field is required."))?;
+    let change = PullUpdate { title: Some(title), body: Some(payload.description), state: None };
     pull_or_refusal(pulls::update(&shared, &entry, &actor, record.number, change).await?)?;
     let pull = set_reviewers(&shared, &entry, record.number, new_reviewers).await?;
     Ok(Json(pull_answers::pull(&shared, &entry, &pull)))

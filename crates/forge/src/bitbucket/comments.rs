@@ -141,7 +141,7 @@ impl Bitbucket {
             self.client.send(Method::PUT, address, &subject, &comment_body(body), RetryPolicy::Retry).await?;
         // Bitbucket returns deleted comments and accepts edits of them.
         match response.deleted {
-            true => Err(Error::NotFound { what: subject, message: "it was deleted".to_owned() }),
+            true => Err(Error::NotFound { resource: subject, message: "it was deleted".to_owned() }),
             false => Ok(response.into()),
         }
     }

@@ -51,7 +51,7 @@ impl Bitbucket {
                 vec!["repositories", owner, name, "hooks"]
             }
             HookScope::Organisation(name) => vec!["workspaces", account_name(name)?, "hooks"],
-            HookScope::App => return Err(Error::Unsupported { what: "read the webhook of an App".to_owned() }),
+            HookScope::App => return Err(Error::Unsupported { operation: "read the webhook of an App".to_owned() }),
         };
         segments.extend(uuid);
         Ok(self.client.url(&segments))
@@ -65,7 +65,7 @@ impl Bitbucket {
     async fn find_hook(&self, scope: &HookScope, hook: u64) -> Result<HookResponse, Error> {
         let all = self.all_hooks(scope).await?.items;
         all.into_iter().find(|one| uuid_to_id(&one.uuid) == hook).ok_or_else(|| Error::NotFound {
-            what: scope.description(),
+            resource: scope.description(),
             message: format!("no webhook has the id {hook}"),
         })
     }

@@ -17,22 +17,22 @@ impl Client {
     pub(super) async fn list<T: DeserializeOwned>(
         &self,
         mut address: Url,
-        what: &str,
+        resource: &str,
         per_page: &str,
     ) -> Result<Listing<T>, Error> {
         address.query_pairs_mut().append_pair("pagelen", per_page);
-        self.pages(address, what, RetryPolicy::Retry).await
+        self.pages(address, resource, RetryPolicy::Retry).await
     }
 
     pub(super) async fn pages<T: DeserializeOwned>(
         &self,
         mut address: Url,
-        what: &str,
+        resource: &str,
         tries: RetryPolicy,
     ) -> Result<Listing<T>, Error> {
         let mut all = Vec::new();
         for _ in 0..MAX_PAGES {
-            let page: PageResponse<T> = self.get(address, what, tries).await?;
+            let page: PageResponse<T> = self.get(address, resource, tries).await?;
             all.extend(page.values);
             let Some(next) = page.next else {
                 return Ok(Listing { items: all, truncated: false });

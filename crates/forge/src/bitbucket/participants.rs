@@ -90,10 +90,10 @@ impl Bitbucket {
         &self,
         full_name: &str,
         number: u64,
-        what: &str,
+        resource: &str,
         tries: RetryPolicy,
     ) -> Result<ParticipantsResponse, Error> {
         let address = self.url(full_name, &["pullrequests", &number.to_string()])?;
-        self.client.get(address, what, tries).await
+        self.client.get(address, resource, tries).await
     }
 }

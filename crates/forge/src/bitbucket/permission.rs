@@ -19,7 +19,7 @@ impl Bitbucket {
         let subject = format!("what {} may do in {full_name}", account.login);
         let participants = self.get_participants(full_name, number, &subject, RetryPolicy::Short).await?;
         let uuid = participants.uuid_of(account.id).ok_or_else(|| Error::NotFound {
-            what: subject.clone(),
+            resource: subject.clone(),
             message: format!("the account does not take part in pull request {number}"),
         })?;
         let segments = ["workspaces", repository.owner, "permissions", "repositories", repository.name];

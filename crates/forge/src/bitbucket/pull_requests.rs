@@ -62,8 +62,8 @@ impl Bitbucket {
     }
 
     pub async fn pull_request_text(&self, full_name: &str, number: u64) -> Result<String, Error> {
-        let written = self.get_editable_fields(full_name, number).await?;
-        let text = written.description.or_else(|| written.summary?.raw);
+        let fields = self.get_editable_fields(full_name, number).await?;
+        let text = fields.description.or_else(|| fields.summary?.raw);
         Ok(text.unwrap_or_default())
     }
 

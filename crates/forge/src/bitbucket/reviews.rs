@@ -193,7 +193,7 @@ fn is_own_comment(text: &str) -> bool {
 }
 
 fn not_found(subject: &str) -> Error {
-    Error::NotFound { what: subject.to_owned(), message: "the activity has no review with this id".to_owned() }
+    Error::NotFound { resource: subject.to_owned(), message: "the activity has no review with this id".to_owned() }
 }
 
 /// Represents a verdict known from a webhook but missing in the complete activity: Bitbucket removes withdrawn ones.

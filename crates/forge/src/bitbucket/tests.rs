@@ -45,8 +45,8 @@ fn scripted_client(answers: impl IntoIterator<Item = Option<(u16, Value)>>) -> S
 }
 
 fn scripted_with_token(token: &str, answers: impl IntoIterator<Item = Option<(u16, Value)>>) -> ScriptedForge {
-    let written = |answer: Option<(u16, Value)>| answer.map(|(status, body)| (status, body.to_string().into_bytes()));
-    let answers: Vec<ExchangeResult> = answers.into_iter().map(written).collect();
+    let encode = |answer: Option<(u16, Value)>| answer.map(|(status, body)| (status, body.to_string().into_bytes()));
+    let answers: Vec<ExchangeResult> = answers.into_iter().map(encode).collect();
     let (answers, exchanges, pauses) = (Mutex::new(answers), Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
     let (notes, waits) = (exchanges.clone(), pauses.clone());
     let connections = Connections::with_stand_in(

@@ -98,7 +98,8 @@ impl Bitbucket {
             let (full_name, number) = rest.rsplit_once('/')?;
             Some((full_name, number.parse::<u64>().ok()?, comment.parse::<u64>().ok()?))
         };
-        let missing = || Error::NotFound { what: "the thread".to_owned(), message: "no thread has this id".to_owned() };
+        let missing =
+            || Error::NotFound { resource: "the thread".to_owned(), message: "no thread has this id".to_owned() };
         let (full_name, number, comment) = parts().ok_or_else(missing)?;
         let mut request = comment_body(body);
         request["parent"] = json!({ "id": comment });

@@ -60,17 +60,21 @@ impl Client {
         Self::build(endpoint, Credential::Anonymous)
     }
 
-    pub(super) async fn get_page<T: DeserializeOwned>(&self, address: &Url, what: &str) -> Result<(T, bool), Error> {
-        let answer = self.call(Method::GET, address, None, what, RetryPolicy::Retry).await?;
+    pub(super) async fn get_page<T: DeserializeOwned>(
+        &self,
+        address: &Url,
+        resource: &str,
+    ) -> Result<(T, bool), Error> {
+        let answer = self.call(Method::GET, address, None, resource, RetryPolicy::Retry).await?;
         Ok((self.parse(&answer)?, pages::has_next_page(&answer.headers)))
     }
 
-    pub(super) async fn list<T: DeserializeOwned>(&self, address: Url, what: &str) -> Result<Listing<T>, Error> {
+    pub(super) async fn list<T: DeserializeOwned>(&self, address: Url, resource: &str) -> Result<Listing<T>, Error> {
         let mut all = Vec::new();
         for page in 1..=MAX_PAGES {
             let mut address = address.clone();
             address.query_pairs_mut().append_pair("per_page", pages::PER_PAGE).append_pair("page", &page.to_string());
-            let (items, has_next): (Vec<T>, _) = self.get_page(&address, what).await?;
+            let (items, has_next): (Vec<T>, _) = self.get_page(&address, resource).await?;
             all.extend(items);
             if !has_next {
                 return Ok(Listing { items: all, truncated: false });
@@ -84,13 +88,13 @@ impl Client {
         &self,
         query: &str,
         variables: &serde_json::Value,
-        what: &str,
+        resource: &str,
         tries: RetryPolicy,
     ) -> Result<T, Error> {
         let body = to_json(&serde_json::json!({ "query": query, "variables": variables }))?;
         let address = graphql::graphql_url(&self.api_url);
-        let answer = self.call(Method::POST, &address, Some(body), what, tries).await?;
+        let answer = self.call(Method::POST, &address, Some(body), resource, tries).await?;
         let response: graphql::GraphQlResponse<T> = self.parse(&answer)?;
-        response.into_data(what, &self.host, || retry_after(&answer.headers), |text| answer.redact(text))
+        response.into_data(resource, &self.host, || retry_after(&answer.headers), |text| answer.redact(text))
     }
 }

@@ -34,7 +34,7 @@ struct GraphQlError {
 impl<T> GraphQlResponse<T> {
     pub(super) fn into_data(
         self,
-        what: &str,
+        resource: &str,
         host: &str,
         retry_after: impl FnOnce() -> Duration,
         redact: impl FnOnce(&str) -> String,
@@ -45,10 +45,10 @@ impl<T> GraphQlResponse<T> {
                 message: "the response has no data and no errors".to_owned(),
             });
         };
-        let (what, message) = (what.to_owned(), redact(&to_sentence_part(&fault.message)));
+        let (resource, message) = (resource.to_owned(), redact(&to_sentence_part(&fault.message)));
         Err(match fault.kind.as_deref() {
-            Some("NOT_FOUND") => Error::NotFound { what, message },
-            Some("FORBIDDEN" | "INSUFFICIENT_SCOPES") => Error::Forbidden { what, message },
+            Some("NOT_FOUND") => Error::NotFound { resource, message },
+            Some("FORBIDDEN" | "INSUFFICIENT_SCOPES") => Error::Forbidden { resource, message },
             Some("RATE_LIMITED" | "RATE_LIMIT") => {
                 Error::RateLimited { host: host.to_owned(), retry_after: retry_after() }
             }

@@ -68,7 +68,8 @@ impl GitHub {
     pub async fn threads(&self, full_name: &str, number: u64) -> Result<Listing<Thread>, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
         let subject = format!("the threads of pull request {number} of {full_name}");
-        let missing = || Error::NotFound { what: subject.clone(), message: "there is no such pull request".to_owned() };
+        let missing =
+            || Error::NotFound { resource: subject.clone(), message: "there is no such pull request".to_owned() };
         let mut all = Vec::new();
         let mut after = None;
         for _ in 0..MAX_PAGES {

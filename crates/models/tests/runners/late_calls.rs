@@ -49,9 +49,9 @@ impl World {
         match late {
             LateCall::Sent { job, .. } => self.read_late_call(state, runner, change, job, next),
             LateCall::Read { read, .. } => {
-                let (written, _) = self.write_call(state, change, read)?;
+                let (write, _) = self.write_call(state, change, read)?;
                 let name = Step::new("is written late: a call of runner", runner);
-                push_written(name, state, written, next, |state| state.late_call = None);
+                push_written(name, state, write, next, |state| state.late_call = None);
             }
         }
         Ok(())

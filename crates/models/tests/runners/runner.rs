@@ -187,7 +187,7 @@ impl World {
 
     pub(super) fn write_pending_call(&mut self, state: &State, at: usize, next: &mut NextStates) -> Result<(), String> {
         let Some((change, read)) = pending_call(state, at) else { return Ok(()) };
-        let (written, after) = self.write_call(state, change, read)?;
+        let (write, after) = self.write_call(state, change, read)?;
         let step = Step::new(
             match change {
                 Change::Claim { .. } => "gets a job: runner",
@@ -197,15 +197,15 @@ impl World {
             },
             at,
         );
-        let Some(mut written) = written else {
+        let Some(mut write) = write else {
             let mut stale = *state;
             stale.calls[at] = Call::None;
             next.push((step.with_suffix(": stale"), stale));
             return Ok(());
         };
-        written.calls[at] = Call::None;
-        if written.faults > 0 {
-            let lost = State { faults: written.faults - 1, ..written };
+        write.calls[at] = Call::None;
+        if write.faults > 0 {
+            let lost = State { faults: write.faults - 1, ..write };
             next.push((step.with_suffix(": answer lost"), lost));
         }
         match (change, state.work[at]) {
@@ -213,12 +213,12 @@ impl World {
                 let claimed = self.rules.job(after);
                 let attempt = u8::try_from(claimed.attempt).unwrap_or(u8::MAX);
                 let inputs = u8::try_from(claimed.inputs).unwrap_or(u8::MAX);
-                written.work[at] = Some(Work { job: read.job, attempt, phase: Phase::Claimed, inputs_read: inputs });
+                write.work[at] = Some(Work { job: read.job, attempt, phase: Phase::Claimed, inputs_read: inputs });
             }
-            (Change::Progress { .. }, Some(work)) => self.advance_phase(&mut written, at, work, read.then),
-            _ => drop_work(&mut written, at),
+            (Change::Progress { .. }, Some(work)) => self.advance_phase(&mut write, at, work, read.then),
+            _ => drop_work(&mut write, at),
         }
-        next.push((step, written));
+        next.push((step, write));
         Ok(())
     }
 
@@ -233,7 +233,7 @@ impl World {
         let Outcome::Changed(after) = self.rules.change(change, seen, then) else {
             return Err("a call was decided otherwise".into());
         };
-        let written = match change {
+        let write = match change {
             Change::Claim { claim, .. } => {
                 let claim = NewClaim { claim, job, after, fresh };
                 table::claim(state, claim, &mut self.rules)?
@@ -244,10 +244,10 @@ impl World {
                 table::end(state, ending, &mut self.rules, &self.setting)?
             }
         };
-        if written.is_some() {
+        if write.is_some() {
             self.check_write(state, change, job, after)?;
         }
-        Ok((written, after))
+        Ok((write, after))
     }
 
     fn check_write(&self, state: &State, change: Change, job: u8, after: ItemVersion) -> Result<(), String> {

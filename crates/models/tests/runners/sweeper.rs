@@ -43,10 +43,10 @@ impl World {
                 match self.rules.decide_runner(seen, judged) {
                     RunnerDecision::Nothing => goes("sweeper leaves runner", at_runner, Sweeper::Idle),
                     RunnerDecision::TakeOffline(offline) => {
-                        let written = table::take_offline(state, at_runner, seen, offline, &mut self.rules);
+                        let write = table::take_offline(state, at_runner, seen, offline, &mut self.rules);
                         let name = Step::new("sweeper takes offline runner", at_runner);
-                        let name = if written.is_some() { name } else { name.with_suffix(": stale") };
-                        let mut moved = written.unwrap_or(*state);
+                        let name = if write.is_some() { name } else { name.with_suffix(": stale") };
+                        let mut moved = write.unwrap_or(*state);
                         moved.sweepers[at] = Sweeper::Idle;
                         next.push((name, moved));
                     }
@@ -124,8 +124,8 @@ impl World {
             return Err("a job was swept otherwise".into());
         };
         let ending = JobEnd { job, before: value, after, ticket, fresh, proof };
-        let written = table::end(state, ending, &mut self.rules, &self.setting)?;
-        push_written(Step::new("sweeper ends or puts back job", usize::from(job)), state, written, next, |state| {
+        let write = table::end(state, ending, &mut self.rules, &self.setting)?;
+        push_written(Step::new("sweeper ends or puts back job", usize::from(job)), state, write, next, |state| {
             state.sweepers[at] = Sweeper::Idle;
         });
         Ok(())

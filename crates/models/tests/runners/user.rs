@@ -20,7 +20,7 @@ impl World {
             return Err("a wish was decided otherwise".into());
         };
         // An active job is written alone, because its runner holds it; any other is written with runner and ticket.
-        let written: Write = if self.rules.job(after).status.is_active() {
+        let write: Write = if self.rules.job(after).status.is_active() {
             Ok(table::update_job(state, job, after, fresh))
         } else {
             let ending = JobEnd { job, before: value, after, ticket, fresh, proof: None };
@@ -29,28 +29,28 @@ impl World {
         let at = usize::from(job);
         let was_suspended = matches!(self.rules.job(value).status, JobStatus::AwaitingInput | JobStatus::Paused);
         let step = Step::new(wish_name(wish), at);
-        let Some(mut written) = written? else {
+        let Some(mut write) = write? else {
             let mut stale = *state;
             stale.user_call = None;
             spend(&mut stale, wish, 1);
             next.push((step.with_suffix(": stale"), stale));
             return Ok(());
         };
-        written.user_call = None;
+        write.user_call = None;
         match wish {
-            UserRequest::Pause => written.pause_wanted[at] = true,
-            UserRequest::Cancel | UserRequest::Continue => written.pause_wanted[at] = false,
+            UserRequest::Pause => write.pause_wanted[at] = true,
+            UserRequest::Cancel | UserRequest::Continue => write.pause_wanted[at] = false,
             UserRequest::Input(input) => {
-                written.stored_inputs[at] |= 1 << input;
-                written.pause_wanted[at] &= !was_suspended;
+                write.stored_inputs[at] |= 1 << input;
+                write.pause_wanted[at] &= !was_suspended;
             }
         }
-        if written.faults > 0 && matches!(wish, UserRequest::Input(_)) {
-            let mut lost = State { faults: written.faults - 1, ..written };
+        if write.faults > 0 && matches!(wish, UserRequest::Input(_)) {
+            let mut lost = State { faults: write.faults - 1, ..write };
             spend(&mut lost, wish, 1);
             next.push((step.with_suffix(": answer lost"), lost));
         }
-        next.push((step, written));
+        next.push((step, write));
         Ok(())
     }
 

@@ -60,9 +60,9 @@ pub(crate) fn polled_since(items: &Items, then: Timestamp) -> bool {
     polls.all(|poll| poll.look.complete_until().is_some_and(|seen| seen >= then))
 }
 
-pub(crate) fn violations(written: &[ItemChange], items: &Items, now: Timestamp) -> Vec<String> {
+pub(crate) fn violations(changes: &[ItemChange], items: &Items, now: Timestamp) -> Vec<String> {
     let mut faults = Vec::new();
-    for one in written {
+    for one in changes {
         check_revision(one, &mut faults);
         let (pk, sk) = (one.key.0.as_str(), one.key.1.as_str());
         match (sk, &one.after) {
@@ -86,7 +86,7 @@ pub(crate) fn violations(written: &[ItemChange], items: &Items, now: Timestamp) 
             _ => {}
         }
     }
-    let touches = |prefixes: &[&str]| written.iter().any(|one| prefixes.iter().any(|it| one.key.0.starts_with(it)));
+    let touches = |prefixes: &[&str]| changes.iter().any(|one| prefixes.iter().any(|it| one.key.0.starts_with(it)));
     if touches(&["JOB#", "TICKET#"]) {
         check_ticket_jobs(items, &mut faults);
     }

@@ -6,20 +6,20 @@ use crate::prelude::*;
 pub(crate) struct Tally(BTreeMap<String, u64>);
 
 impl Tally {
-    pub(crate) fn add(&mut self, what: &str) {
-        self.add_many(what, 1);
+    pub(crate) fn add(&mut self, name: &str) {
+        self.add_many(name, 1);
     }
 
-    pub(crate) fn add_many(&mut self, what: &str, count: u64) {
-        *self.0.entry(what.to_owned()).or_default() += count;
+    pub(crate) fn add_many(&mut self, name: &str, count: u64) {
+        *self.0.entry(name.to_owned()).or_default() += count;
     }
 
     pub(crate) fn add_all(&mut self, other: &Self) {
         other.0.iter().for_each(|(event, count)| self.add_many(event, *count));
     }
 
-    pub(crate) fn count(&self, what: &str) -> u64 {
-        self.0.get(what).copied().unwrap_or(0)
+    pub(crate) fn count(&self, name: &str) -> u64 {
+        self.0.get(name).copied().unwrap_or(0)
     }
 }
 

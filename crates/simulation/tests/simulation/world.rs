@@ -222,17 +222,17 @@ impl World {
         let (mut held, mut removed, mut revised) = (Vec::new(), Vec::new(), Vec::new());
         let broken = self.gate.cloud(|cloud| {
             let mut broken = Vec::new();
-            for written in std::mem::take(&mut cloud.table.changes) {
-                for one in &written {
+            for changes in std::mem::take(&mut cloud.table.changes) {
+                for one in &changes {
                     line.push_str(&format!(" {}/{}", one.key.0, one.key.1));
                     if let Some(status) = one.after.as_ref().and_then(|item| item["status"].as_str()) {
                         line.push_str(&format!("={status}"));
                     }
                 }
-                held.extend(written.iter().filter_map(invariants::holder));
-                removed.extend(written.iter().filter_map(invariants::removed_runner));
-                revised.extend(written.iter().flat_map(|one| invariants::answered_reviews(one, &cloud.table.items)));
-                broken.extend(invariants::violations(&written, &cloud.table.items, now));
+                held.extend(changes.iter().filter_map(invariants::holder));
+                removed.extend(changes.iter().filter_map(invariants::removed_runner));
+                revised.extend(changes.iter().flat_map(|one| invariants::answered_reviews(one, &cloud.table.items)));
+                broken.extend(invariants::violations(&changes, &cloud.table.items, now));
             }
             broken
         });

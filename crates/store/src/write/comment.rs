@@ -20,8 +20,8 @@ impl Store {
     /// planned again with it.
     /// Writes: TICKET if `rev` and `seen_at` are those seen; COMMENT if absent; IDEMPOTENCY if absent or expired.
     /// Idempotent: a repeat is `Stale`, and the caller's key shows the comment.
-    pub async fn create_comment(&self, written: &CommentCreation<'_>) -> Result<Write, Error> {
-        let CommentCreation { ticket, comment, request } = written;
+    pub async fn create_comment(&self, creation: &CommentCreation<'_>) -> Result<Write, Error> {
+        let CommentCreation { ticket, comment, request } = creation;
         let seen = Condition::at_rev_since(ticket.rev, "seen_at", ticket.seen_at);
         Transaction::new("add a comment")
             .revise_over(*ticket, seen)?

@@ -54,9 +54,9 @@ impl Store {
                         .value(":is", AttributeValue::Bool(is))
                         .value(":job", string_value(job.as_str()))
                 };
-                let written = transaction.update(key.clone(), "job = :job", "", named(true)).commit(self).await?;
-                if written == Write::Applied {
-                    return Ok(written);
+                let write = transaction.update(key.clone(), "job = :job", "", named(true)).commit(self).await?;
+                if write == Write::Applied {
+                    return Ok(write);
                 }
                 // Its project was held, or the review was about to be refused when its job was created.
                 let reason = encode_part(&key, &Reason::Accepted { job: job.clone() })?;

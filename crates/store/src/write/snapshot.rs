@@ -23,17 +23,17 @@ impl Store {
         // Most tickets are known, so the update comes first.
         let condition = Condition::new("attribute_exists(pk) AND seen_at <= :at").name("#status", "status");
         let update = || update(event, "#status = :status, ", condition.clone()).commit(self);
-        let mut written = update().await?;
-        if written == Write::Stale {
+        let mut write = update().await?;
+        if write == Write::Stale {
             let (project, key, status) = (event.project.clone(), event.key.clone(), event.status.clone());
             let fresh = Ticket::new(project, key, status, event.occurred_at, Some(event.event.clone()));
-            written = Transaction::new("store a new ticket").revise(&fresh)?.commit(self).await?;
+            write = Transaction::new("store a new ticket").revise(&fresh)?.commit(self).await?;
         }
-        if written == Write::Stale {
+        if write == Write::Stale {
             // An older event may have created the ticket in between.
-            written = update().await?;
+            write = update().await?;
         }
-        Ok(match written {
+        Ok(match write {
             Write::Applied => SnapshotResult::Stored,
             Write::Stale => SnapshotResult::Outdated,
         })
@@ -75,8 +75,8 @@ impl Store {
         item.insert("seen_at".into(), number_value(event.occurred_at.millis()));
         let condition = Condition::new("attribute_not_exists(pk) OR seen_at <= :at")
             .value(":at", number_value(event.occurred_at.millis()));
-        let written = Transaction::new("store a ticket's text").put_item(item, condition).commit(self).await?;
-        Ok(match written {
+        let write = Transaction::new("store a ticket's text").put_item(item, condition).commit(self).await?;
+        Ok(match write {
             Write::Applied => SnapshotResult::Stored,
             Write::Stale => SnapshotResult::Outdated,
         })

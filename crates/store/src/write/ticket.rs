@@ -55,8 +55,8 @@ impl Store {
     /// Writes: TICKET if absent; TEXT in any case, because an interrupted event of a ticket tool may have stored one;
     /// DELIVERY and JOB if absent; BUDGET if the day has enough left; IDEMPOTENCY if absent or expired.
     /// Idempotent: by the ticket's key; a repeat is `Stale`, and the caller's key shows the answer.
-    pub async fn create_ticket(&self, written: &TicketCreation<'_>) -> Result<Write, Error> {
-        let TicketCreation { ticket, text, delivery, job, charge, request } = written;
+    pub async fn create_ticket(&self, creation: &TicketCreation<'_>) -> Result<Write, Error> {
+        let TicketCreation { ticket, text, delivery, job, charge, request } = creation;
         let key = key::ticket_text(&ticket.project, &ticket.key);
         let mut item = blob::pack(&key, text)?;
         item.insert("seen_at".into(), number_value(ticket.seen_at.millis()));

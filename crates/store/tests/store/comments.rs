@@ -8,8 +8,8 @@ async fn commented_ticket(world: &World, count: u32) -> Ticket {
     world.expect_applied(world.store.update_ticket(&sample::ticket("APP-1"))).await;
     for _ in 0..count {
         let (ticket, number) = world.ticket("APP-1").await.add_comment().unwrap();
-        let written = CommentCreation { ticket: &ticket, comment: &comment(number), request: None };
-        world.expect_applied(world.store.create_comment(&written)).await;
+        let creation = CommentCreation { ticket: &ticket, comment: &comment(number), request: None };
+        world.expect_applied(world.store.create_comment(&creation)).await;
     }
     world.ticket("APP-1").await
 }
@@ -61,7 +61,7 @@ async fn comment_of_a_deleted_ticket_is_refused() {
     let read = commented_ticket(&world, 0).await;
     world.expect_applied(world.store.delete_ticket(&read)).await;
     let (ticket, number) = read.add_comment().unwrap();
-    let written = CommentCreation { ticket: &ticket, comment: &comment(number), request: None };
-    world.expect_refused(world.store.create_comment(&written)).await;
+    let creation = CommentCreation { ticket: &ticket, comment: &comment(number), request: None };
+    world.expect_refused(world.store.create_comment(&creation)).await;
     assert!(world.items().await.is_empty());
 }

@@ -60,13 +60,13 @@ async fn rename_to_a_name_of_another_repository_is_refused() {
     let (ours, theirs) = (sample::repository(1, "acme/app"), sample::repository(2, "acme/web"));
     world.expect_applied(world.store.put_repository(&ours, None)).await;
     world.expect_applied(world.store.put_repository(&theirs, None)).await;
-    let wanted = Repository { name: RepositoryName::new("acme/web").unwrap(), ..ours.clone() };
-    world.expect_refused(world.store.rename_repository(&ours, &wanted)).await;
+    let target = Repository { name: RepositoryName::new("acme/web").unwrap(), ..ours.clone() };
+    world.expect_refused(world.store.rename_repository(&ours, &target)).await;
     // A repository's id is unique only within its forge.
     let same = Repository { integration: IntegrationId::new("gh2").unwrap(), ..sample::repository(1, "acme/site") };
     world.expect_applied(world.store.put_repository(&same, None)).await;
-    let wanted = Repository { name: RepositoryName::new("acme/site").unwrap(), ..ours.clone() };
-    world.expect_refused(world.store.rename_repository(&ours, &wanted)).await;
+    let target = Repository { name: RepositoryName::new("acme/site").unwrap(), ..ours.clone() };
+    world.expect_refused(world.store.rename_repository(&ours, &target)).await;
     // A renaming does not delete the old alias of another repository id or forge.
     let free = Repository { name: RepositoryName::new("acme/new").unwrap(), ..ours.clone() };
     let own = world.item("PROJECT#acme", "REPONAME#acme/app").await;

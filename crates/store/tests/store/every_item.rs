@@ -83,9 +83,9 @@ async fn check<T>(
     let operation = operation.expect("the write is sent");
     let after = world.items().await;
     check_lost_answer(Box::pin(prepare()).await, &write, operation, &after).await;
-    let written = after.iter().filter(|(key, item)| before.get(*key) != Some(*item));
+    let changes = after.iter().filter(|(key, item)| before.get(*key) != Some(*item));
     let (held, free): (Vec<_>, Vec<_>) =
-        written.partition(|((pk, sk), _)| !beside.iter().any(|free| pk.starts_with(free) || sk.starts_with(free)));
+        changes.partition(|((pk, sk), _)| !beside.iter().any(|free| pk.starts_with(free) || sk.starts_with(free)));
     assert_eq!((held.len(), free.len()), (count, beside.len()), "{:?}", after.keys());
     for (key, item) in held {
         let (world, prepared) = Box::pin(prepare()).await;

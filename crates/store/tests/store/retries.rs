@@ -96,14 +96,14 @@ async fn client_token_is_shared_only_by_retries_of_the_sdk() {
     }
     world.faults.fail_next(TRANSACTION, Fault::LostAnswer);
     world.expect_applied(world.store.claim_job(&claimed)).await;
-    let sent = world.faults.take_tokens();
-    let [cancelled, anew, lost, repeated] = &sent[..] else { panic!("{sent:?}") };
+    let tokens = world.faults.take_tokens();
+    let [cancelled, anew, lost, repeated] = &tokens[..] else { panic!("{tokens:?}") };
     assert_eq!(lost, repeated);
-    assert!(cancelled != anew && cancelled != lost && anew != lost, "{sent:?}");
+    assert!(cancelled != anew && cancelled != lost && anew != lost, "{tokens:?}");
     world.expect_refused(world.store.claim_job(&claimed)).await;
     let again = world.faults.take_tokens();
     assert_eq!(again.len(), 1);
-    assert!(!before.is_empty() && !before.iter().chain(&sent).any(|token| again.contains(token)), "{again:?}");
+    assert!(!before.is_empty() && !before.iter().chain(&tokens).any(|token| again.contains(token)), "{again:?}");
 }
 
 /// Asserts that a cancellation with these reasons, which include more than refused conditions, is retried.

@@ -215,14 +215,16 @@ async fn refused_review_is_remembered_when_redelivered() {
     world.expect_applied(world.conclude("r1", Conclusion::Refused(closed_reason()))).await;
     world.expect_applied(world.store.refuse_review(&waiting_review("r1"), &refused_state())).await;
     world.expect_refused(remember(&world.store, &waiting_review("r1"), &held_entry("r1"))).await;
-    let anew = Review { version: 1, ..waiting_review("r1") };
-    world.expect_applied(remember(&world.store, &anew, &held_entry("r1"))).await;
+    let second = Review { version: 1, ..waiting_review("r1") };
+    world.expect_applied(remember(&world.store, &second, &held_entry("r1"))).await;
     assert_eq!((world.review_state("r1").await, world.entry("r1").await), (ReviewState::Deferred {}, held_entry("r1")));
     // A writer that read the review earlier is stale.
     world.expect_refused(world.store.refuse_review(&waiting_review("r1"), &refused_state())).await;
     world.remember_reviews(&["r2"]).await;
     world.expect_refused(world.refuse_absorbed(&waiting_review("r2"), &["r1"])).await;
-    world.expect_applied(world.store.refuse_absorbed_reviews(&waiting_review("r2"), &[&anew], &refused_state())).await;
+    world
+        .expect_applied(world.store.refuse_absorbed_reviews(&waiting_review("r2"), &[&second], &refused_state()))
+        .await;
 }
 
 /// Asserts that neither a redelivered review nor a job's take replaces these stored versions.

@@ -151,8 +151,8 @@ async fn create_items_without_job(world: &World) {
     world.expect_applied(store.update_ticket(&sample::ticket("APP-9"))).await;
     let (ticket, number) = world.ticket("APP-9").await.add_comment().unwrap();
     let comment = Comment { ticket: ticket.key.clone(), edited: Some(at(3)), ..sample::comment(number) };
-    let written = CommentCreation { ticket: &ticket, comment: &comment, request: None };
-    world.expect_applied(store.create_comment(&written)).await;
+    let creation = CommentCreation { ticket: &ticket, comment: &comment, request: None };
+    world.expect_applied(store.create_comment(&creation)).await;
 }
 
 fn rotation() -> Rotation {
@@ -243,8 +243,8 @@ async fn create_other_items(world: &World, runner: &Runner) {
     world.expect_applied(world.store.update_job(&after)).await;
     let (waits, held) = (crate::reviews::waiting_review("r1"), crate::reviews::held_entry("r1"));
     world.expect_applied(crate::reviews::remember(&world.store, &waits, &held)).await;
-    let anew = Review { had: Some(job.id.clone()), ..crate::reviews::waiting_review("r2") };
-    world.expect_applied(world.store.assign_review(&anew, None)).await;
+    let second = Review { had: Some(job.id.clone()), ..crate::reviews::waiting_review("r2") };
+    world.expect_applied(world.store.assign_review(&second, None)).await;
 }
 
 pub(crate) fn kind(pk: &str, sk: &str) -> String {

@@ -85,7 +85,7 @@ pub(crate) async fn install(
     // The name may belong to another project's webhook.
     let existing = caller.ctx.store.load_hook(&new.name).await?;
     if existing.is_some_and(|hook| !may_touch(&caller, &hook)) {
-        return Err(Error::NameTaken { what: "hook", name: new.name.to_string() }.into());
+        return Err(Error::NameTaken { resource: "hook", name: new.name.to_string() }.into());
     }
     let target = match (new.repository, new.organisation, new.app) {
         (Some(repository), None, false) => Target::Repository(repository),

@@ -79,8 +79,8 @@ pub(super) fn to_event(head: &Parts, body: &[u8], client: IpAddr, port: u16) -> 
 
 /// Decodes a path and cuts it at a decoded question mark, as HTTP APIs do.
 /// Source: <https://github.com/honojs/hono/issues/2156>, <https://github.com/middleapi/standard-server/pull/93>.
-fn decode_path(sent: &str) -> String {
-    let mut path = percent_decode(sent);
+fn decode_path(encoded: &str) -> String {
+    let mut path = percent_decode(encoded);
     path.truncate(path.find('?').unwrap_or(path.len()));
     path
 }
@@ -158,14 +158,14 @@ mod tests {
 
     #[test]
     fn path_is_decoded_and_cut_at_a_question_mark() {
-        for (sent, handed_on) in [
+        for (encoded, handed_on) in [
             ("/a/b", "/a/b"),
             ("/a%2Fb%20c+d", "/a/b c+d"),
             ("/50%", "/50%"),
             ("/x%3Fy%26z", "/x"),
             ("/%C3%A9%2523", "/é%23"),
         ] {
-            assert_eq!(decode_path(sent), handed_on);
+            assert_eq!(decode_path(encoded), handed_on);
         }
     }
 }

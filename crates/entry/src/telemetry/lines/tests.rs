@@ -28,11 +28,11 @@ impl<'a> MakeWriter<'a> for LogBuffer {
 }
 
 fn capture_lines(filter: &str, say: impl FnOnce()) -> Vec<Value> {
-    let written = LogBuffer::default();
+    let buffer = LogBuffer::default();
     let subscriber =
-        tracing_subscriber::registry().with(layer(written.clone(), filter.parse().unwrap(), Timestamps::Omit));
+        tracing_subscriber::registry().with(layer(buffer.clone(), filter.parse().unwrap(), Timestamps::Omit));
     tracing::subscriber::with_default(subscriber, say);
-    let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+    let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 

@@ -87,10 +87,11 @@ impl Table {
         if status == 200 {
             self.pending.push_back(Pending { at: now, operation: operation.to_owned(), body: body.to_owned() });
             let request: Value = serde_json::from_slice(body).unwrap();
-            let written = keys_of(operation, &request).into_iter().map(|(table, key)| self.item_change(&table, key));
+            let item_changes =
+                keys_of(operation, &request).into_iter().map(|(table, key)| self.item_change(&table, key));
             // A repeated transaction returns its first answer and writes nothing.
-            let written: Vec<_> = written.filter(|one| one.before != one.after).collect();
-            self.apply(written);
+            let item_changes: Vec<_> = item_changes.filter(|one| one.before != one.after).collect();
+            self.apply(item_changes);
         }
         (status, answer)
     }
@@ -104,15 +105,15 @@ impl Table {
         ItemChange { before: self.items.get(&key).cloned(), key, after }
     }
 
-    fn apply(&mut self, written: Vec<ItemChange>) {
-        for one in &written {
+    fn apply(&mut self, item_changes: Vec<ItemChange>) {
+        for one in &item_changes {
             match &one.after {
                 Some(after) => self.items.insert(one.key.clone(), after.clone()),
                 None => self.items.remove(&one.key),
             };
         }
-        if !written.is_empty() {
-            self.changes.push(written);
+        if !item_changes.is_empty() {
+            self.changes.push(item_changes);
         }
     }
 }

@@ -109,7 +109,7 @@ impl NewTicket {
     async fn write(&self, world: &World, budget: &Budget, form: [bool; 3]) -> Result<Write, Error> {
         let [with_job, charged, with_request] = form;
         let charge = budget.charge(&self.job);
-        let written = TicketCreation {
+        let creation = TicketCreation {
             ticket: &self.ticket,
             text: &self.text,
             delivery: &self.delivery,
@@ -117,7 +117,7 @@ impl NewTicket {
             charge: charge.as_ref().filter(|_| charged),
             request: with_request.then_some(&self.request),
         };
-        world.store.create_ticket(&written).await
+        world.store.create_ticket(&creation).await
     }
 }
 

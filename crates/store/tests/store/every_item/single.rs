@@ -90,8 +90,8 @@ async fn comment_is_written_only_over_the_ticket_and_text_read() {
     }
     let with_comment = async || {
         let (world, (ticket, comment)) = with_ticket().await;
-        let written = CommentCreation { ticket: &ticket, comment: &comment, request: None };
-        world.expect_applied(world.store.create_comment(&written)).await;
+        let creation = CommentCreation { ticket: &ticket, comment: &comment, request: None };
+        world.expect_applied(world.store.create_comment(&creation)).await;
         (world, Comment { rev: 1, text: "Use spaces.".into(), ..comment })
     };
     check(with_comment, async |world, comment: &Comment| world.store.update_comment(comment).await, (1, &[])).await;

@@ -193,10 +193,10 @@ const WRITES: &[(&str, Forms)] = writes! { store:
     update_ticket { store.update_ticket(&ticket(0)).await?; store.update_ticket(&ticket(1)).await?; }
     use_sign_in { store.use_sign_in("one", at(600)).await?; }
     wait_for_job {
-        let (first, anew) = (waiting_review("r1"), Review { version: 1, ..waiting_review("r1") });
+        let (first, second) = (waiting_review("r1"), Review { version: 1, ..waiting_review("r1") });
         let (entry, job) = (held_entry("r1"), job_id("one"));
         store.wait_for_job(&wait_request(&first, &entry, &job)).await?;
-        let waits = wait_request(&anew, &entry, &job);
+        let waits = wait_request(&second, &entry, &job);
         store.wait_for_job(&waits).await?;
         store.wait_for_job(&ReviewWait { from: Some(&job), delivery: None, ..waits }).await?;
     }

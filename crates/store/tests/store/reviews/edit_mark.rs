@@ -47,7 +47,7 @@ async fn check_mark_survives(case: &str, write: impl AsyncFn(&World, &Review) ->
 
 #[tokio::test]
 async fn edit_mark_survives_every_later_write() {
-    let anew = |state, read: &Review| Review { state, ..read.clone() }.next_version(Some(read));
+    let new_version = |state, read: &Review| Review { state, ..read.clone() }.next_version(Some(read));
     check_mark_survives("settled", async |world, read| {
         let revising = RevisePlan::of(world, "r1").await;
         let review = Review { state: revising.review.state.clone(), ..read.clone() };
@@ -56,16 +56,16 @@ async fn edit_mark_survives_every_later_write() {
     .await;
     check_mark_survives("told again", async |world, read| {
         let revising = RevisePlan::of(world, "r1").await;
-        let review = anew(revising.review.state.clone(), read);
+        let review = new_version(revising.review.state.clone(), read);
         RevisePlan { review, ..revising }.start_new(&world.store).await.unwrap()
     })
     .await;
     check_mark_survives("waits anew", async |world, read| {
-        remember(&world.store, &anew(ReviewState::Deferred {}, read), &held_entry("r1")).await.unwrap()
+        remember(&world.store, &new_version(ReviewState::Deferred {}, read), &held_entry("r1")).await.unwrap()
     })
     .await;
     check_mark_survives("taken", async |world, read| {
-        let taken = anew(ReviewState::Started { job: sample::job_id("j1") }, read);
+        let taken = new_version(ReviewState::Started { job: sample::job_id("j1") }, read);
         world.store.assign_review(&taken, None).await.unwrap()
     })
     .await;

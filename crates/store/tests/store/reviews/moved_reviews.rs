@@ -55,8 +55,8 @@ async fn refused_review_waits_with_its_entry_and_ticket_mark() {
     let (world, job) = World::with_running_job().await;
     world.expect_applied(world.store.assign_review(&review("r1", refused_state()), None)).await;
     world.expect_applied(world.store.record_delivery(&ledger_entry("r1", closed_reason()))).await;
-    let (anew, entry) = (Review { version: 1, ..waiting_review("r1") }, held_entry("r1"));
-    let wait = wait_request(&anew, &entry, &job);
+    let (new_version, entry) = (Review { version: 1, ..waiting_review("r1") }, held_entry("r1"));
+    let wait = wait_request(&new_version, &entry, &job);
     world.faults.fail_next("TransactWriteItems", Fault::LostAnswer);
     world.expect_applied(world.store.wait_for_job(&wait)).await;
     assert_eq!((world.review_state("r1").await, world.entry("r1").await), (ReviewState::Deferred {}, entry.clone()));
@@ -69,16 +69,16 @@ async fn waiting_review_names_its_previous_job() {
     let (world, job) = World::with_running_job().await;
     world.expect_applied(world.store.assign_review(&started_review("r1", 0, "j1"), None)).await;
     let had = Some(sample::job_id("j1"));
-    let anew = Review { version: 1, had: had.clone(), ..waiting_review("r1") };
+    let new_version = Review { version: 1, had: had.clone(), ..waiting_review("r1") };
     let entry = held_entry("r1");
-    let wait = ReviewWait { from: had.as_ref(), delivery: None, ..wait_request(&anew, &entry, &job) };
+    let wait = ReviewWait { from: had.as_ref(), delivery: None, ..wait_request(&new_version, &entry, &job) };
     world.expect_applied(world.store.wait_for_job(&wait)).await;
-    assert_eq!(world.store.list_reviews(&pull_request_id()).await.unwrap()[1], anew);
+    assert_eq!(world.store.list_reviews(&pull_request_id()).await.unwrap()[1], new_version);
     // Neither an absorption nor a refusal removes the previous job.
     world.remember_reviews(&["r2"]).await;
     world.expect_applied(world.absorb("r2", &["r1"])).await;
     let newest = Review { version: 1, ..waiting_review("r2") };
-    let absorbed = Review { state: absorbed_state("r2"), ..anew };
+    let absorbed = Review { state: absorbed_state("r2"), ..new_version };
     world.expect_applied(world.store.refuse_absorbed_reviews(&newest, &[&absorbed], &refused_state())).await;
     assert_eq!(
         world.store.list_reviews(&pull_request_id()).await.unwrap()[1],
