@@ -109,7 +109,6 @@ async fn find_ticket(
     Ok(None)
 }
 
-/// Skips tickets that are unreadable.
 async fn load_tickets(ctx: &Context, project: &ProjectId, keys: &[TicketKey]) -> Result<Vec<Ticket>, Error> {
     let mut tickets = Vec::with_capacity(keys.len());
     for ticket in ctx.store.load_tickets(project, keys).await? {

@@ -16,7 +16,6 @@ pub struct PhaseAnswer {
     pub has_unread_inputs: bool,
 }
 
-/// Stores the phase of an attempt.
 /// Syncing does not begin while a pause is requested; the answer then has no `push_window`. It does not begin either
 /// while the job has more inputs than `reported`, the number that the agent has read; `None` skips this check.
 /// Idempotent: the current phase again is a repeat. Repeating Syncing returns the remaining time and never extends it.

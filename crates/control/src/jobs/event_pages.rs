@@ -11,7 +11,6 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 const FIRST_BATCHES: i32 = 4;
 const MAX_BATCHES: i32 = 64;
 
-/// Batches read by [`list_events`].
 const PAGE_BATCHES: i32 = 20;
 
 #[derive(Clone, Debug)]

@@ -17,7 +17,6 @@ pub(super) const CHATGPT_URL: &str = "https://chatgpt.com/backend-api/codex";
 const LIFE_MILLIS: i64 = 30 * 24 * 3600 * 1000;
 const CLAIMS: &str = "https://api.openai.com/auth";
 
-/// Reads the tokens of an `auth.json`.
 /// Errors: a sentence. The proxy does not renew tokens, because that would sign out the operator's own Codex.
 pub(super) fn load_key(auth: &Path, now: Timestamp) -> Result<Key, String> {
     let invalid =

@@ -1,6 +1,5 @@
 //! Quotes a text as programs in many languages do: in JSON, in HTML and for a shell.
 
-/// Letter case of hexadecimal digits.
 #[derive(Clone, Copy)]
 pub(super) enum HexCase {
     Upper,
