@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 /// Tickets whose titles are searched.
 const MAX_TICKETS: usize = 200;
-/// Keys of tickets, or ids of open pull requests, that one query reads.
+/// Ticket keys, or ids of open pull requests, per query.
 const MAX_KEYS: i32 = 1_000;
 const MAX_JOB_IDS: i32 = 500;
 const MAX_HITS: usize = 10;
@@ -84,7 +84,7 @@ async fn find_jobs(ctx: &Context, project: &ProjectId, text: &str) -> Result<Vec
     for id in &ids {
         match job_view(ctx, id).await {
             Ok(view) if view.job.project == *project => views.push(view),
-            // The job of another project, or a job that expired after it was listed.
+            // The job belongs to another project, or expired after the listing.
             Ok(_) | Err(Error::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -92,7 +92,7 @@ async fn find_jobs(ctx: &Context, project: &ProjectId, text: &str) -> Result<Vec
     Ok(views)
 }
 
-/// The project's pull requests with this number that are open, or that its newest tickets show.
+/// Finds pull requests with this number among the open ones and those of the newest tickets.
 async fn find_pull_requests(
     ctx: &Context,
     project: &ProjectId,

@@ -73,7 +73,7 @@ use std::time::{Duration, SystemTime};
 const CONTINUE_PROMPT: &str = "The connection to the model broke off. Continue the task where you were.";
 pub(crate) const READ_INPUTS_PROMPT: &str =
     "You ended your work, but it is not published yet. First act on the messages below.";
-/// Prompt for a session whose question came before it read new messages. They may contain the answer.
+/// Prompt for a session that asked a question before it read new messages. They may contain the answer.
 const QUESTION_SUPERSEDED_PROMPT: &str =
     "Users sent messages before they saw your question. Act on them, and ask again if you still have to.";
 const SESSION_LOST_NOTE: &str = "\n\nAn earlier session on this task broke off; files in this folder may already contain a \
@@ -88,7 +88,7 @@ pub(crate) struct SessionResume {
 pub(crate) struct Run<'a> {
     pub(crate) attempt: &'a Attempt<'a>,
     pub(crate) options: &'a RunJob,
-    /// With the conversation in its prompt.
+    /// Its prompt contains the conversation.
     pub(crate) assignment: &'a Assignment,
     pub(crate) resume: Option<&'a SessionResume>,
     pub(crate) has_earlier_work: bool,
@@ -100,14 +100,14 @@ pub(crate) struct Run<'a> {
     pub(crate) sandbox: Option<&'a JobSandbox>,
 }
 
-/// An agent and what its starts share.
+/// An agent and the state that all its starts share.
 struct Agent<'a> {
     chosen: &'a AgentChoice,
     environment: &'a Environment<'a>,
     adapter: Box<dyn Adapter>,
     instructions: String,
     limits: Limits,
-    /// The usage of all starts that ended.
+    /// The usage of all ended starts.
     usage: UsageTotal,
 }
 
@@ -138,7 +138,7 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
         match agent.classify_end(run, &end).await? {
             // New messages may make a denied tool unnecessary, and the agent's question may concern it.
             verdict @ (Verdict::Succeeded | Verdict::Failed(Failure::PermissionDenied { .. })) => {
-                // Claude Code and Codex work on after a question in their output, so only a question file counts.
+                // Claude Code and Codex continue after a question in their output, so only a question file counts.
                 let question = match end.record.question.filter(|_| !chosen.has_sessions()) {
                     Some(question) => Some(question),
                     None => load_question(run).await,
@@ -185,7 +185,7 @@ impl Agent<'_> {
         let inputs = match session {
             _ if !chosen.has_sessions() => Vec::new(),
             Some(_) => run.inputs.unread().await?,
-            // A new session has read no message, so it gets all of them. `unread` fetches the newest.
+            // A new session has read no message, so it receives all messages. `unread` fetches the newest.
             None => run.inputs.unread().await.map(|_| run.inputs.all())?,
         };
         let provider = match run.sandbox {

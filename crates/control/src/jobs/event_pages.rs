@@ -1,4 +1,4 @@
-//! Reads a part of a job's log: the events before an event, or after one.
+//! Loads a part of a job's log: the events before or after a given event.
 
 use crate::{Context, Error};
 use pullyard_domain::id::JobId;
@@ -6,8 +6,8 @@ use pullyard_domain::job::Job;
 use pullyard_domain::time::Timestamp;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-/// Batches of the first query; each further query reads twice as many. A batch of a job without a viewer has up to
-/// thousands of events, and that of a watched job often has one.
+/// Batches of the first query; each further query reads twice as many. A batch has thousands of events if no user
+/// watches the job, and often one event if a user does.
 const FIRST_BATCHES: i32 = 4;
 const MAX_BATCHES: i32 = 64;
 
@@ -21,11 +21,11 @@ pub struct JobEvents<E> {
     pub cursor: (u32, u64),
     /// The job has ended, and this page reaches its last event.
     pub is_complete: bool,
-    /// The job's revision when they were read.
+    /// The job's revision at the time of the read.
     pub rev: u64,
 }
 
-/// At least `count` events before `end` (attempt, number), oldest first, or all of them. `cursor` is the last one's.
+/// Loads at least `count` events before `end` (attempt, number), or all. Oldest first; `cursor` is the last event's.
 /// While the attempt runs, the list ends before a missing batch.
 pub async fn list_events_before<E: DeserializeOwned>(
     ctx: &Context,
@@ -70,7 +70,7 @@ pub async fn list_events_before<E: DeserializeOwned>(
     Ok(JobEvents { events: events.collect(), cursor, is_complete: job.status.is_terminal(), rev: job.rev })
 }
 
-/// Events after `cursor` (attempt, number). While the attempt runs, the list ends before a missing batch.
+/// Loads events after `cursor` (attempt, number). While the attempt runs, the list ends before a missing batch.
 pub async fn list_events<E: DeserializeOwned>(
     ctx: &Context,
     id: &JobId,
@@ -102,7 +102,7 @@ pub async fn list_events<E: DeserializeOwned>(
     }
 }
 
-/// The events from `start` (attempt, number), which may be inside a batch.
+/// Loads events from `start` (attempt, number) on; it may be inside a batch.
 pub async fn list_events_from<E: DeserializeOwned>(
     ctx: &Context,
     job: &Job,

@@ -11,7 +11,7 @@ use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{JobEnd, RunnerCondition, Write};
 
-/// What is written together with a job. Empty if another process than the runner ended the attempt.
+/// Further parts of the write that ends a job. Empty if the runner did not report the end.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct WriteParts<'a> {
     /// The runner's report on its work, for the attempt's record.
@@ -20,7 +20,7 @@ pub(crate) struct WriteParts<'a> {
     pub(crate) input: Option<&'a Input>,
     /// The pull request whose event ends the job.
     pub(crate) pull_request: Option<&'a PullRequest>,
-    /// A condition on the runner's state. By default, that is irrelevant.
+    /// A condition on the runner's state; by default none.
     pub(crate) runner: Option<RunnerCondition>,
 }
 
@@ -42,7 +42,7 @@ pub(crate) async fn write_end(
             let is_locked = |ticket: &Ticket| ticket.active_job.as_ref() == Some(&ended.id);
             let ticket = ctx.store.load_ticket(&ended.project, key).await?.filter(is_locked);
             match ticket.map(|ticket| ticket_after_job(ended, &ticket)) {
-                // The settings are no condition of the write: a concurrent change may count or not.
+                // The write has no condition on the settings: a concurrent change may count or not.
                 Some(ticket) => Some(apply_board_status(ctx, ticket).await?),
                 None => None,
             }

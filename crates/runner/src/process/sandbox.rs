@@ -1,6 +1,6 @@
-//! Runs the agent and the project's commands in a sandbox, and serves the proxies through which they reach the network.
+//! Runs the agent and the project's commands in a sandbox, and serves the proxies for their network access.
 //!
-//! Paths are the same inside: an agent finds its session again only with the same folders. The agent's own repository in
+//! Paths are the same inside, because an agent finds its session by its folder. The agent's own repository in
 //! the worktree is writable, because the runner commits from another one.
 
 use crate::api::attempt::Attempt;
@@ -61,9 +61,9 @@ pub(crate) enum TreeAccess<'a> {
 
 #[derive(Default)]
 pub(crate) struct Network {
-    /// The proxies' ports. Without any, the network is this machine's, at a level that has no network of its own.
+    /// The proxies' ports. Without any, a level without its own network uses this machine's network.
     ports: Ports,
-    /// On the first of two ports. Without it, the command has no model.
+    /// Listens on the first of two ports. Without it, the command has no model.
     model: Option<ModelProxy>,
 }
 
@@ -99,7 +99,7 @@ impl JobSandbox {
         let failed = |reason: String| Failure::SandboxFailed { reason };
         let check = match &options.isolation_check {
             Some(check) => check.clone(),
-            // A task has no earlier process that checked.
+            // In a task, no earlier process has run the check.
             None => check_in_task(options, level).await.map_err(failed)?,
         };
         let sandbox = create(level, options.containers.clone()).map_err(|error| failed(error.to_string()))?;
@@ -145,7 +145,7 @@ impl JobSandbox {
         let Network { ports, model } = inside.network;
         let is_container = self.sandbox.level().is_container();
         let program_path = visible_program_path(inside.program, workspace.root(), is_container);
-        // Only the target of a link exists inside.
+        // A link's target exists inside, the link does not.
         let real = program_path.as_ref().and_then(|_| inside.program.canonicalize().ok());
         let program = real.as_deref().unwrap_or(inside.program);
         let mut spec = Spec::new(program, &tree, inside.home);
@@ -210,7 +210,7 @@ impl JobSandbox {
 
 impl Drop for JobSandbox {
     fn drop(&mut self) {
-        // Otherwise one that is being started would outlive this process.
+        // Otherwise a process that is starting would outlive this one.
         self.sandbox.discard_prepared();
     }
 }
@@ -226,7 +226,7 @@ impl Confined {
         }
     }
 
-    /// Kills what is left, and takes the folders back.
+    /// Kills the remaining processes, and takes the folders back.
     /// Errors: `SandboxFailed`; a process may still write.
     pub(crate) async fn end(self) -> Result<(), Failure> {
         let Self { running, sandbox, owned_folders, .. } = self;
