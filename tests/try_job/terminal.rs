@@ -1,8 +1,8 @@
 //! Runs a program on a pseudoterminal: its standard input, and its standard error or output.
 
 use crate::prelude::*;
-use nix::pty::openpty;
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -31,8 +31,8 @@ impl Terminal {
     }
 
     fn start(command: &mut Command, shows_output: bool) -> Self {
-        let pair = openpty(None, None).unwrap();
-        let (input, display) = (Stdio::from(pair.slave.try_clone().unwrap()), Stdio::from(pair.slave));
+        let (master, slave) = open_pty();
+        let (input, display) = (Stdio::from(slave.try_clone().unwrap()), Stdio::from(slave));
         let (out, err) = if shows_output { (display, Stdio::piped()) } else { (Stdio::piped(), display) };
         let mut program = command.stdin(input).stdout(out).stderr(err).spawn().unwrap();
         // The command holds copies of the terminal's ends, which would keep it open.
@@ -41,7 +41,7 @@ impl Terminal {
             (Some(out), _) => Box::new(out),
             (None, err) => Box::new(err.unwrap()),
         };
-        let keys = File::from(pair.master);
+        let keys = File::from(master);
         let mut screen = keys.try_clone().unwrap();
         let (sender, receiver) = watch::channel(Vec::new());
         std::thread::spawn(move || {
@@ -89,4 +89,26 @@ impl Terminal {
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.output.borrow()).into_owned()
     }
+}
+
+/// Opens a terminal that other programs do not inherit. With `openpty`, a program that another test starts at this
+/// moment keeps the terminal open.
+#[cfg(target_os = "linux")]
+fn open_pty() -> (OwnedFd, OwnedFd) {
+    use nix::fcntl::OFlag;
+    use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
+    use std::os::unix::fs::OpenOptionsExt;
+    let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let mut options = File::options();
+    options.read(true).write(true).custom_flags(OFlag::O_NOCTTY.bits());
+    let slave = options.open(ptsname_r(&master).unwrap()).unwrap();
+    (master.into(), slave.into())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_pty() -> (OwnedFd, OwnedFd) {
+    let pair = nix::pty::openpty(None, None).unwrap();
+    (pair.master, pair.slave)
 }
