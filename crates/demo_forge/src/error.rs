@@ -8,13 +8,8 @@ pub enum Error {
     /// The listener must be on a loopback address, because the pages need no password.
     #[error("serve {address}: the demo forge serves loopback addresses only")]
     NotLoopback { address: SocketAddr },
-    /// `git` could not be started, or lacks `http-backend`.
-    #[error("start {program}: check that git is installed")]
-    GitMissing {
-        program: String,
-        #[source]
-        source: io::Error,
-    },
+    #[error("start git: check that it is installed")]
+    GitMissing { source: io::Error },
     #[error("run git {command}: {reason}")]
     GitFailed { command: String, reason: String },
     #[error("run git {command} within {} s", limit.as_secs())]

@@ -11,7 +11,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     process::Command,
-    sync::{OnceCell, watch},
+    sync::watch,
     time::timeout,
 };
 
@@ -39,15 +39,12 @@ const CONFIG: &str = "\
 \tgetanyfile = false
 ";
 
-static EXEC_PATH: OnceCell<String> = OnceCell::const_new();
-
 #[derive(Debug)]
 pub struct Git {
     home: PathBuf,
     config: PathBuf,
     /// An absolute path: with a bare name and a changed PATH, spawning forks the whole, possibly large process.
     git: PathBuf,
-    http_backend: PathBuf,
     /// Each running git process has a receiver.
     running: watch::Sender<()>,
 }
@@ -79,10 +76,11 @@ impl Output {
     }
 }
 
-fn find_on_path() -> PathBuf {
+fn find_on_path() -> Result<PathBuf, Error> {
     let name = format!("git{}", std::env::consts::EXE_SUFFIX);
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).map(|folder| folder.join(&name)).find(|git| git.is_file()).unwrap_or("git".into())
+    let git = std::env::split_paths(&path).map(|folder| folder.join(&name)).find(|git| git.is_file());
+    git.ok_or_else(|| Error::GitMissing { source: io::ErrorKind::NotFound.into() })
 }
 
 impl Git {
@@ -90,24 +88,7 @@ impl Git {
         // No repository owner has a dot in its name, so the name is free.
         let config = dir.join("server.gitconfig");
         tokio::fs::write(&config, CONFIG).await.map_err(Error::storage(&config))?;
-        let (home, at_work) = (dir.to_owned(), watch::Sender::new(()));
-        let mut git = Self { home, config, git: find_on_path(), http_backend: PathBuf::new(), running: at_work };
-        let find = async || Ok(git.run(None, &["--exec-path"]).await?.text());
-        let exec_path = EXEC_PATH.get_or_try_init(find).await?;
-        let name = format!("git-http-backend{}", std::env::consts::EXE_SUFFIX);
-        let http_backend = Path::new(exec_path.trim()).join(name);
-        if !http_backend.is_file() {
-            return Err(Error::GitMissing {
-                program: http_backend.display().to_string(),
-                source: io::Error::from(io::ErrorKind::NotFound),
-            });
-        }
-        git.http_backend = http_backend;
-        Ok(git)
-    }
-
-    pub fn http_backend(&self) -> Command {
-        self.command(&self.http_backend)
+        Ok(Self { home: dir.to_owned(), config, git: find_on_path()?, running: watch::Sender::new(()) })
     }
 
     pub(crate) fn start(&self, command: &mut Command) -> io::Result<ProcessGroup> {
@@ -118,8 +99,8 @@ impl Git {
         self.running.closed().await;
     }
 
-    fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.git);
         command.env_clear();
         // Git finds its programs by PATH; Windows needs SYSTEMROOT for sockets.
         for name in ["PATH", "SYSTEMROOT"] {
@@ -155,12 +136,12 @@ impl Git {
     ) -> Result<Output, Error> {
         let name = args.iter().find(|arg| !arg.starts_with('-') && !arg.contains('='));
         let name = name.copied().unwrap_or_default().to_owned();
-        let mut command = self.command(&self.git);
+        let mut command = self.command();
         if let Some(repository) = repository {
             command.env("GIT_DIR", repository);
         }
         let started = self.start(command.args(args).stdin(Stdio::piped()));
-        let mut git = started.map_err(|source| Error::GitMissing { program: "git".to_owned(), source })?;
+        let mut git = started.map_err(|source| Error::GitMissing { source })?;
         let child = &mut git.child;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let exchange = async {

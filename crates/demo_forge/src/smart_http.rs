@@ -1,4 +1,4 @@
-//! Serves clones, fetches and pushes over git's smart HTTP protocol: checks access, then runs `git http-backend`.
+//! Serves clones, fetches and pushes over git's smart HTTP protocol: checks access, then runs git.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use crate::{
     access::{AccessDecision, Actor, Authority, Requirement},
     forge_state::Shared,
-    http_backend::{self, BackendRequest, OnFinish, RequestKind, Service},
+    git_service::{self, OnFinish, RequestKind, Service, ServiceRequest},
     pushes,
     repositories::RepositoryEntry,
     users::Credentials,
@@ -104,18 +104,16 @@ async fn serve(
             return (StatusCode::FORBIDDEN, message).into_response();
         }
     }
-    let request = BackendRequest {
+    let request = ServiceRequest {
         service,
-        exchange: kind,
-        root: &shared.dir,
-        repository: format!("/{}.git", entry.full_name()),
-        user: &actor.account.login,
+        kind,
+        repository: entry.git_dir.clone(),
         headers,
         shutdown: shared.shutdown.clone(),
         on_finish: on_finish(shared, &entry, &actor, (service, kind)),
     };
-    http_backend::serve(&shared.git, request, body).await.unwrap_or_else(|error| {
-        tracing::warn!(error = %error, "git http-backend gave no answer: {error}");
+    git_service::serve(&shared.git, request, body).await.unwrap_or_else(|error| {
+        tracing::warn!(error = %error, "git did not respond: failed to {error}");
         (StatusCode::INTERNAL_SERVER_ERROR, "git failed.\n").into_response()
     })
 }
