@@ -69,7 +69,7 @@ async fn paused_agent_resumes_its_session_on_another_machine() {
             }
             let turns = stage.model.model_calls();
             let request = &turns[before];
-            for text in ["Write a greeting.", "half.txt", "You were stopped", "Your work folder is"] {
+            for text in ["Write a greeting.", "half.txt", "You were interrupted", "Your work folder is"] {
                 assert!(request.contains_text(text), "{agent:?}: the request lacks `{text}`");
             }
             let work = finish.work.unwrap();
