@@ -52,10 +52,10 @@ async fn claim_behind_an_open_breaker_costs_no_extra_calls() {
     calls("again", true).await;
 }
 
-fn remaining_jobs(jobs: &[Job], claims: Option<&JobId>) -> Vec<JobId> {
-    let mut remaining: Vec<_> = jobs.iter().map(|job| job.id.clone()).filter(|id| Some(id) != claims).collect();
+fn remaining_jobs(jobs: &[Job], claimed_job: Option<&JobId>) -> Vec<JobId> {
+    let mut remaining: Vec<_> = jobs.iter().map(|job| job.id.clone()).filter(|id| Some(id) != claimed_job).collect();
     remaining.sort();
-    assert_eq!(remaining.len() + 1, jobs.len(), "no job was taken: {claims:?}");
+    assert_eq!(remaining.len() + 1, jobs.len(), "no job was taken: {claimed_job:?}");
     remaining
 }
 
