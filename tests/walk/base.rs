@@ -1,6 +1,6 @@
 //! The state in which every flow begins (forge, project, repository), and its snapshot.
 
-use super::forge::{self, FORGE_PLACEHOLDER, TOKEN};
+use super::forge::{FORGE_PLACEHOLDER, TOKEN};
 use super::http::{self, delete, post};
 use super::world::{ADMIN, Invocation, Snapshot, World};
 use crate::prelude::*;
@@ -93,7 +93,7 @@ pub(super) async fn take_snapshot(world: World) -> Snapshot {
         None => None,
         Some(_) => {
             let forge_folder = TempDir::new().unwrap();
-            forge::copy(&world.folder.path().join("forge"), forge_folder.path()).unwrap();
+            std::fs::rename(world.folder.path().join("forge"), forge_folder.path()).unwrap();
             Some(forge_folder)
         }
     };

@@ -21,8 +21,13 @@ pub(super) async fn start(from: &Path, dir: &Path) -> DemoForge {
         .unwrap()
 }
 
-pub(super) fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+/// Copies a forge's folder, except for git objects, which are read from the original.
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(to)?;
+    if from.ends_with("objects") {
+        std::fs::create_dir(to.join("info"))?;
+        return std::fs::write(to.join("info/alternates"), from.to_str().unwrap());
+    }
     for entry in std::fs::read_dir(from)? {
         let entry = entry?;
         let (source, target) = (entry.path(), to.join(entry.file_name()));

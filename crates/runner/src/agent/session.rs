@@ -1,6 +1,6 @@
 //! Lists the files of an agent's session, and where they belong in another attempt, whose home and worktree differ.
 //! Claude Code looks for a session below the name of its work folder; Codex searches all days. Both resume from these
-//! files alone, with other settings and in another folder (tested in `tests/agents`).
+//! files alone, with other settings and in another folder (tested in `tests/run_job/real_agents`).
 
 use super::detect::AgentKind;
 use std::fs;

@@ -10,7 +10,7 @@ async fn check(change: impl FnOnce(&World, &mut Assignment), code: &str, message
     check_in(&world, code, message).await;
 }
 
-async fn check_url(url: impl FnOnce(&World) -> String, code: &str, message: &str) {
+pub(crate) async fn check_url(url: impl FnOnce(&World) -> String, code: &str, message: &str) {
     check(|world, job| job.repository.clone_url = url(world), code, message).await;
 }
 
@@ -28,7 +28,7 @@ async fn check_in(world: &World, code: &str, message: &str) {
     assert!(!world.outside_path("began").exists(), "the agent started");
 }
 
-async fn start_server(status: StatusCode, kind: &'static str, body: &'static str) -> String {
+pub(crate) async fn start_server(status: StatusCode, kind: &'static str, body: &'static str) -> String {
     let routes =
         Router::new().fallback(move || async move { (status, [(header::CONTENT_TYPE, kind)], body).into_response() });
     format!("{}/acme/app.git", serve(routes).await)
@@ -78,16 +78,4 @@ async fn missing_branch_is_named() {
     // An empty repository has no branch.
     let empty = |world: &World| file_url(&world.outside_path("empty.git"), true);
     check_url(empty, "base_branch_missing", "acme/app has no branch `main`.").await;
-}
-
-#[tokio::test]
-async fn unreachable_forge_is_reported_with_its_cause() {
-    let down = start_server(StatusCode::BAD_GATEWAY, "text/plain", "upstream").await;
-    // The runner retries each for twenty seconds, so they run at once.
-    tokio::join!(
-        check_url(|_| down, "source_unreachable", "502"),
-        check_url(|_| "http://127.0.0.1:1/acme/app.git".into(), "source_unreachable", "Failed to connect"),
-        // The `ext::` transport would run a command and is refused.
-        check_url(|_| "ext::sh -c true".into(), "source_unreachable", ""),
-    );
 }

@@ -7,7 +7,7 @@ use pullyard_protocol::attempt::Input;
 use std::io::Read;
 
 /// Changes a text, adds a binary file, and works until it is stopped.
-const WORKING_AGENT: &str =
+pub(crate) const WORKING_AGENT: &str =
     "cat > /dev/null; echo more >> README.md; printf 'a\\000b\\377' > picture.bin; mkdir -p new/deep
     echo deep > new/deep/file; echo waiting; trap 'exit 1' TERM; while :; do sleep 0.05; done";
 
@@ -81,23 +81,6 @@ async fn failed_checkpoint_upload_is_logged_before_the_yield() {
     assert_eq!(world.api.yields().len(), 1, "{}", ran.log);
     let texts = world.api.event_texts();
     assert!(texts.contains("What the agent did so far is not kept, because its upload failed"), "{texts}");
-}
-
-#[tokio::test]
-async fn checkpoint_upload_is_retried_longer_than_others() {
-    let world = World::with_agent(WORKING_AGENT).await;
-    let runner = world.spawn(|_| ());
-    world.api.wait_for_text("waiting").await;
-    world.api.change_script(|script| {
-        script.pause = true;
-        // Two uploads are given up after four tries each.
-        script.lost_answers.insert("put", 13);
-    });
-    let ran = wait_for_exit(runner).await;
-    assert_eq!((ran.code, world.api.yields().len()), (Some(0), 1), "{}", ran.log);
-    let sent = |name: &str| world.api.calls("put").iter().filter(|call| call.body == name).count();
-    assert_eq!((sent("agent-output.jsonl"), sent("checkpoint.tar.zst")), (4, 6), "{}", ran.log);
-    assert!(world.api.bucket_object("checkpoint.tar.zst").is_some(), "{}", ran.log);
 }
 
 #[tokio::test]

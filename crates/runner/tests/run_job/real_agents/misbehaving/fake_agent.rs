@@ -1,6 +1,6 @@
 //! A script that poses as Claude Code.
 
-use crate::leftover_processes::{kill_leftovers, leftover_processes};
+use crate::real_agents::leftover_processes::{kill_leftovers, leftover_processes};
 use crate::world::{BRANCH, RunResult, World, wait_for_exit};
 use pullyard_protocol::attempt::{FinishOutcome, FinishRequest};
 
@@ -36,7 +36,7 @@ impl FakeAgent {
             command
                 .env("PULLYARD_CLAUDE_CODE", self.world.outside_path("claude"))
                 .env("PULLYARD_AGENT_RETRY_SECS", "0")
-                .env("ANTHROPIC_API_KEY", crate::fixture::KEY);
+                .env("ANTHROPIC_API_KEY", crate::real_agents::fixture::KEY);
         });
         let ran = wait_for_exit(runner).await;
         assert_eq!(ran.code, Some(0), "{}", ran.log);

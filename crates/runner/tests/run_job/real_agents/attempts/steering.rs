@@ -1,7 +1,7 @@
 //! Tests inputs for a working agent: Claude Code reads them before its next model request, Codex after its turn.
 
 use super::fixture::{ALL_AGENTS, Agent, Stage};
-use crate::agent_process::wait_for_content;
+use crate::real_agents::agent_process::wait_for_content;
 use crate::world::wait_for_exit;
 use pullyard_demo_model::Answer;
 use pullyard_protocol::attempt::{FinishOutcome, Input};

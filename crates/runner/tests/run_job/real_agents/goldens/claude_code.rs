@@ -2,9 +2,11 @@
 
 use super::Recording;
 use super::normalize::Normalizer;
-use crate::agent_process::AgentProcess;
-use crate::claude_code::{BASE_ARGUMENTS, QUIET_SETTINGS, SESSION, base_command, run_prompt, runner_command};
-use crate::fixture::{AgentFixture, ClosedPort};
+use crate::real_agents::agent_process::AgentProcess;
+use crate::real_agents::claude_code::{
+    BASE_ARGUMENTS, QUIET_SETTINGS, SESSION, base_command, run_prompt, runner_command,
+};
+use crate::real_agents::fixture::{AgentFixture, ClosedPort};
 use pullyard_demo_model::{Answer, Part, Refusal, Step, Usage};
 use serde_json::{Value, json};
 use tokio::process::Command;

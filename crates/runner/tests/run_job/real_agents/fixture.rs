@@ -1,9 +1,9 @@
 //! Sets up a repository, a scripted model, folders and a proxy for an agent's program. The end of a scene checks that
 //! no process is left and no other host was called.
 
-use crate::agent_process::{AgentProcess, ProcessResult, wait_for_file};
-use crate::leftover_processes::{kill_leftovers, wait_for_leftovers};
-use crate::refusing_proxy::RefusingProxy;
+use crate::real_agents::agent_process::{AgentProcess, ProcessResult, wait_for_file};
+use crate::real_agents::leftover_processes::{kill_leftovers, wait_for_leftovers};
+use crate::real_agents::refusing_proxy::RefusingProxy;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use pullyard_demo_model::{DemoModel, Options, Outcome};

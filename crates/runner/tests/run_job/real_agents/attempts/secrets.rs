@@ -1,7 +1,7 @@
 //! Tests that the model's key reaches no event, artifact or commit.
 
 use super::fixture::{Agent, Stage};
-use crate::fixture::KEY;
+use crate::real_agents::fixture::KEY;
 use pullyard_demo_model::Answer;
 
 #[tokio::test]

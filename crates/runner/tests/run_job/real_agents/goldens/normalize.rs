@@ -1,6 +1,6 @@
 //! Normalizes recordings: ids, times, and values of this machine. The rest of a line keeps its text and field order.
 
-use crate::fixture::AgentFixture;
+use crate::real_agents::fixture::AgentFixture;
 use std::collections::VecDeque;
 
 const ID: &str = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";

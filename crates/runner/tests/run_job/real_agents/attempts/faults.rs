@@ -1,7 +1,7 @@
 //! Tests which failure ends an attempt for each fault of a model provider.
 
 use super::fixture::{ALL_AGENTS, Agent, Stage};
-use crate::fixture::ClosedPort;
+use crate::real_agents::fixture::ClosedPort;
 use pullyard_demo_model::{Answer, Refusal, Step, StreamFault};
 
 /// Ends an attempt whose every model request meets the same fault.

@@ -1,7 +1,7 @@
 //! Tests a runner that is killed mid-attempt: the next attempt starts clean and does the work once.
 
 use super::fixture::{ALL_AGENTS, Stage};
-use crate::agent_process::wait_for_file;
+use crate::real_agents::agent_process::wait_for_file;
 use crate::world::{BRANCH, wait_for_exit};
 use pullyard_demo_model::{Answer, Step};
 use pullyard_protocol::attempt::FinishOutcome;

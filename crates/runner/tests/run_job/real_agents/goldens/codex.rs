@@ -2,10 +2,10 @@
 
 use super::Recording;
 use super::normalize::Normalizer;
-use crate::agent_process::AgentProcess;
-use crate::attempts::fixture::CODEX_YIELD_TIME_MS;
-use crate::codex::{configure, exec_command, resume_command};
-use crate::fixture::{AgentFixture, ClosedPort};
+use crate::real_agents::agent_process::AgentProcess;
+use crate::real_agents::attempts::fixture::CODEX_YIELD_TIME_MS;
+use crate::real_agents::codex::{configure, exec_command, resume_command};
+use crate::real_agents::fixture::{AgentFixture, ClosedPort};
 use nix::sys::signal::Signal;
 use pullyard_demo_model::{Answer, Part, Refusal, Step, StreamFault, Usage};
 use serde_json::{Value, json};

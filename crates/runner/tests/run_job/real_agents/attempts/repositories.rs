@@ -1,7 +1,7 @@
 //! Tests which instructions and settings of a repository reach an agent.
 
 use super::fixture::{ALL_AGENTS, Agent, Stage};
-use crate::fixture::KEY;
+use crate::real_agents::fixture::KEY;
 use pullyard_demo_model::{Answer, Part};
 use pullyard_domain::job::JobKind;
 use pullyard_forge::NewPullRequest;

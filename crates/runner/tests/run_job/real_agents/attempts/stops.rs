@@ -1,7 +1,7 @@
 //! Tests that a stop from outside ends the agent, its tools and all model requests.
 
 use super::fixture::{ALL_AGENTS, Agent, Stage};
-use crate::agent_process::{WAIT_LIMIT, wait_for_content};
+use crate::real_agents::agent_process::{WAIT_LIMIT, wait_for_content};
 use crate::world::{BRANCH, wait_for_exit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

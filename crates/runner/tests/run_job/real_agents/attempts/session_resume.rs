@@ -1,8 +1,8 @@
 //! Tests that a stopped agent resumes its session on another machine and receives only new inputs.
 
 use super::fixture::{ALL_AGENTS, Agent, Stage};
-use crate::agent_process::{WAIT_LIMIT, wait_for_content};
-use crate::fixture::KEY;
+use crate::real_agents::agent_process::{WAIT_LIMIT, wait_for_content};
+use crate::real_agents::fixture::KEY;
 use crate::world::{BRANCH, RunResult, wait_for_exit};
 use pullyard_demo_model::{Answer, Step, Usage};
 use pullyard_domain::project::Resume as Policy;

@@ -1,7 +1,7 @@
 //! Runs Claude Code without the runner.
 
-use crate::agent_process::{AgentProcess, ProcessResult};
-use crate::fixture::{AgentFixture, KEY, program};
+use crate::real_agents::agent_process::{AgentProcess, ProcessResult};
+use crate::real_agents::fixture::{AgentFixture, KEY, program};
 use tokio::process::Command;
 
 pub(crate) const BASE_ARGUMENTS: [&str; 8] = [

@@ -1,6 +1,6 @@
 //! Runs Codex without the runner.
 
-use crate::fixture::{AgentFixture, KEY, program};
+use crate::real_agents::fixture::{AgentFixture, KEY, program};
 use tokio::process::Command;
 
 pub(crate) const BASE_ARGUMENTS: [&str; 6] = [

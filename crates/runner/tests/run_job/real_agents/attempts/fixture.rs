@@ -1,8 +1,8 @@
 //! Runs one attempt with one agent program and checks the conditions that hold after each attempt.
 
-use crate::fixture::{KEY, key_fragments, program};
-use crate::leftover_processes::{kill_leftovers, leftover_processes};
-use crate::refusing_proxy::RefusingProxy;
+use crate::real_agents::fixture::{KEY, key_fragments, program};
+use crate::real_agents::leftover_processes::{kill_leftovers, leftover_processes};
+use crate::real_agents::refusing_proxy::RefusingProxy;
 use crate::world::{BRANCH, RunResult, World, wait_for_exit};
 use pullyard_demo_model::{Answer, DemoModel, Options, Outcome};
 use pullyard_domain::failure::Failure;
