@@ -122,7 +122,7 @@ def check_operator(name):
 
     done = operator("first", "doctor", "--stack", name, "--json")
     verdicts = {one["check"]: one["verdict"] for one in json.loads(done.stdout)}
-    expected = {"stack": "good", "clock": "good", "secret": "good", "image": "wrong", "egress": "good", "queue": "good"}
+    expected = {"stack": "good", "secret": "good", "image": "wrong", "egress": "good", "queue": "good"}
     check("doctor", {one: verdicts.get(one) for one in expected}, expected)
     check("the first token", token(), None)
     init = ("init", "--stack", name, "--project", "acme", "--no-forge")

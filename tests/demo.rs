@@ -150,14 +150,12 @@ async fn demo_prints_its_steps_stays_and_keeps_its_results() {
     let api = stays.rsplit("API ").next().unwrap();
     let version = reqwest::get(format!("{api}/version")).await.unwrap();
     assert_eq!(version.status(), 200, "{api}");
-    let line = demo.wait_for_line("--context demo jobs").await;
-    let arguments: Vec<_> = line.split_whitespace().skip(1).collect();
-    let jobs = pullyard(&arguments).env("XDG_CONFIG_HOME", &config).output().await.unwrap();
+    let export = demo.wait_for_line("export PULLYARD_URL=").await;
+    let script = format!("{export}; '{}' jobs", env!("CARGO_BIN_EXE_pullyard"));
+    let jobs = Command::new("sh").args(["-c", &script]).env("XDG_CONFIG_HOME", &config).output().await.unwrap();
     assert_eq!(text(&jobs.stdout).lines().count(), 5, "{jobs:?}");
     let (code, complaints) = demo.wait_after_signal("-INT").await;
     assert_eq!((code, complaints.as_str()), (Some(0), ""));
-    let contexts = pullyard(&["contexts", "--json"]).env("XDG_CONFIG_HOME", &config).output().await.unwrap();
-    assert_eq!(text(&contexts.stdout).trim(), "[]");
     assert!(reqwest::get(format!("{api}/version")).await.is_err(), "the API still answers");
 
     let summary: Value = serde_json::from_slice(&std::fs::read(demo_folder.join("demo.json")).unwrap()).unwrap();

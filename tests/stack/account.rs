@@ -50,14 +50,6 @@ pub(super) fn subscriptions(members: &str) -> String {
     xml_response("ListSubscriptionsByTopic", &format!("<Subscriptions>{members}</Subscriptions>"))
 }
 
-pub(super) fn data_points(statistic: &str, figures: &[(&str, f64)]) -> String {
-    let point = |(at, figure): &(&str, f64)| {
-        format!("<member><Timestamp>{at}</Timestamp><{statistic}>{figure:E}</{statistic}></member>")
-    };
-    let points: String = figures.iter().map(point).collect();
-    xml_response("GetMetricStatistics", &format!("<Datapoints>{points}</Datapoints>"))
-}
-
 pub(super) fn error_answer(code: &str, message: &str) -> (u16, String) {
     (400, json!({ "__type": code, "message": message }).to_string())
 }
@@ -134,15 +126,10 @@ impl Account {
         let subscription =
             "<member><SubscriptionArn>arn:aws:sns:us-east-1:123456789012:py-alarms:1</SubscriptionArn></member>";
         account.set_answer("ListSubscriptionsByTopic", &subscriptions(subscription));
-        account.set_answer("GetMetricStatistics", &data_points("Maximum", &[]));
-        let usage = json!({
-            "MetricNamespace": "AWS/Usage", "MetricName": "ResourceCount", "MetricStatisticRecommendation": "Maximum",
-            "MetricDimensions": { "Service": "Fargate", "Resource": "vCPU", "Type": "Resource", "Class": "Standard/OnDemand" },
-        });
-        let quota = |value: u32, usage: Value| json!({ "Quota": { "Value": value, "UsageMetric": usage } }).to_string();
-        account.set_answer("GetServiceQuota L-3032A538", &quota(140, usage.clone()));
-        account.set_answer("GetServiceQuota L-36FBB829", &quota(140, usage));
-        account.set_answer("GetServiceQuota L-B99A9384", &quota(1_000, Value::Null));
+        for (code, limit) in [("L-3032A538", 140), ("L-36FBB829", 140), ("L-B99A9384", 1_000)] {
+            let quota = json!({ "Quota": { "Value": limit } });
+            account.set_answer(&format!("GetServiceQuota {code}"), &quota.to_string());
+        }
         account
     }
 
@@ -258,7 +245,7 @@ fn operation_of(headers: &HeaderMap, body: &str) -> (String, String) {
     }
     let form = reqwest::Url::parse(&format!("http://x/?{body}")).unwrap();
     let parameter = |name: &str| form.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
-    (parameter("Action").unwrap_or_default(), parameter("MetricName").unwrap_or_default())
+    (parameter("Action").unwrap_or_default(), String::new())
 }
 
 async fn handle_call(
@@ -304,9 +291,8 @@ async fn handle_call(
             body.into(),
         ),
     };
-    let date = httpdate(now);
     let status = StatusCode::from_u16(status).unwrap();
-    (status, [("content-type", kind), ("date", date)], body).into_response()
+    (status, [("content-type", kind)], body).into_response()
 }
 
 async fn forward(url: &str, headers: &HeaderMap, body: Bytes) -> (u16, String, Bytes) {
@@ -331,15 +317,4 @@ fn is_signed_at(headers: &HeaderMap, now: SystemTime) -> bool {
     let now = i64::try_from(now.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis()).unwrap();
     let authorization = header("authorization");
     authorization.contains(&format!("/{REGION}/")) && authorization.contains("Signature=") && (now - at).abs() < 300_000
-}
-
-/// An HTTP date such as `Fri, 20 Nov 2026 12:00:00 GMT`.
-fn httpdate(at: SystemTime) -> String {
-    let millis = i64::try_from(at.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis()).unwrap();
-    let text = pullyard_domain::time::Timestamp::from_millis(millis).to_string();
-    let days = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let day = days[usize::try_from(millis / 86_400_000).unwrap() % 7];
-    let month = months[text[5..7].parse::<usize>().unwrap() - 1];
-    format!("{day}, {} {month} {} {} GMT", &text[8..10], &text[..4], &text[11..19])
 }

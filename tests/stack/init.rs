@@ -116,6 +116,7 @@ async fn missing_stack_is_reported_before_any_other_call() {
     account.set_response("DescribeStacks", (400, error_body));
     run_init(&story, &user, &[]).await.assert_exit(5, "find the stack py in us-east-1");
     assert_eq!(account.calls(), ["DescribeStacks"]);
+    user.run(&["init"]).await.assert_exit(2, "pullyard init --stack NAME");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -30,7 +30,7 @@ async fn sso_profile_signs_in_by_the_aws_cli() {
     let init = ["init", "--stack", "py", "--profile", "work", "--project", "shop", "--no-forge"];
 
     let missing = user.run(&doctor).await.assert_exit(1, "1 thing is wrong.");
-    assert!(missing.out.contains("the profile work needs the AWS CLI, which is not installed"), "{missing:?}");
+    assert!(missing.out.contains("the profile work needs the AWS CLI, which failed to start"), "{missing:?}");
     assert!(missing.out.contains("  Install the AWS CLI version 2"), "{missing:?}");
 
     write_cli(
@@ -38,8 +38,8 @@ async fn sso_profile_signs_in_by_the_aws_cli() {
         "echo 'Error when retrieving token from sso: Token has expired and refresh failed' >&2; exit 255",
     );
     let expired = user.run(&doctor).await.assert_exit(1, "1 thing is wrong.");
-    assert!(expired.out.contains("Run `aws sso login --profile work`."), "{expired:?}");
-    let expired = user.run(&init).await.assert_exit(4, "the session of the profile work has expired");
+    assert!(expired.out.contains("Run `aws sso login --profile work` (AWS CLI 2)."), "{expired:?}");
+    let expired = user.run(&init).await.assert_exit(4, "exported no credentials of the profile work");
     assert!(expired.err.contains("run `aws sso login --profile work`"), "{expired:?}");
     assert_eq!(account.calls(), [""; 0], "AWS is not called without credentials");
 

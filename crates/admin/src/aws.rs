@@ -1,10 +1,8 @@
 //! Signed calls to AWS over its Query and JSON protocols, without an SDK per service.
 //! `AWS_ENDPOINT_URL` replaces every address.
 
-mod clock;
 mod service;
 
-pub(crate) use clock::ClockSample;
 pub use service::Service;
 
 use crate::error::is_transient_code;
@@ -17,10 +15,9 @@ use aws_sigv4::sign::v4;
 use pullyard_domain::text::format_error_chain;
 use pullyard_domain::time::Timestamp;
 use pullyard_entry::config::with_timeouts;
-use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use serde_json::Value;
 use service::Protocol;
-use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -35,7 +32,6 @@ pub struct Aws {
     sdk: SdkConfig,
     region: String,
     http: reqwest::Client,
-    clocks: Mutex<Option<ClockSample>>,
 }
 
 struct Call<'a> {
@@ -70,7 +66,7 @@ impl Aws {
             .user_agent(concat!("pullyard/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| Error::NoCredentials { reason: format_error_chain(&error) })?;
-        Ok(Self { sdk, region, http, clocks: Mutex::new(None) })
+        Ok(Self { sdk, region, http })
     }
 
     pub fn region(&self) -> &str {
@@ -79,21 +75,6 @@ impl Aws {
 
     pub(crate) fn sdk(&self) -> &SdkConfig {
         &self.sdk
-    }
-
-    pub(crate) fn clock_sample(&self) -> Option<ClockSample> {
-        *self.clocks.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    /// AWS's time if the clocks differ by minutes, because callers compare it with times that AWS wrote.
-    pub(crate) fn now(&self) -> Timestamp {
-        let since = self.corrected_time().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-    }
-
-    fn corrected_time(&self) -> SystemTime {
-        let now = SystemTime::now();
-        self.clock_sample().filter(ClockSample::is_skewed).map_or(now, |clocks| clocks.aws_time(now))
     }
 
     pub(crate) async fn call_json(&self, service: Service, operation: &str, body: &Value) -> Result<Value, Error> {
@@ -138,12 +119,12 @@ impl Aws {
         Element::parse(&answer).ok_or_else(|| unreadable_response(operation))
     }
 
-    /// Retries transient errors, because all calls are reads, and a call that was signed with the wrong time.
+    /// Retries transient errors, because all calls are reads.
     async fn send_with_retries(&self, call: Call<'_>) -> Result<String, Error> {
         let mut tries = 1;
         loop {
             match self.send_once(&call).await {
-                Err(error) if tries < TRIES && (error.is_transient() || self.is_skewed(&error)) => {
+                Err(error) if tries < TRIES && error.is_transient() => {
                     tokio::time::sleep(Duration::from_millis(100 * u64::from(rand::random_range(1..=4 * tries)))).await;
                     tries += 1;
                 }
@@ -152,19 +133,12 @@ impl Aws {
         }
     }
 
-    /// The first call is signed before AWS's time is known.
-    fn is_skewed(&self, error: &Error) -> bool {
-        matches!(error, Error::Refused { .. }) && self.clock_sample().is_some_and(|clocks| clocks.is_skewed())
-    }
-
     async fn send_once(&self, call: &Call<'_>) -> Result<String, Error> {
         let unreachable = |error: reqwest::Error| self.unreachable(call.service, &error);
         let url = self.url_of(call.service);
         let headers = self.signed_headers(call, &url).await?;
-        let sent_at = SystemTime::now();
         let answer = self.http.post(&url).headers(headers).body(call.body.clone()).send().await;
         let answer = answer.map_err(unreachable)?;
-        self.record_clock(sent_at, answer.headers());
         let (status, headers) = (answer.status(), answer.headers().clone());
         let text = answer.text().await.map_err(unreachable)?;
         if status.is_success() {
@@ -205,7 +179,7 @@ impl Aws {
             .identity(&identity)
             .region(&self.region)
             .name(call.service.signing_name())
-            .time(self.corrected_time())
+            .time(SystemTime::now())
             .settings(SigningSettings::default())
             .build()
             .map_err(|error| unsigned(&error))?
@@ -223,15 +197,11 @@ impl Aws {
         }
         Ok(headers)
     }
+}
 
-    fn record_clock(&self, sent_at: SystemTime, headers: &HeaderMap) {
-        let theirs = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
-        let took = sent_at.elapsed().unwrap_or_default();
-        if let Some(theirs) = theirs {
-            let sample = ClockSample { aws: theirs, local: sent_at + took / 2 };
-            self.clocks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(sample);
-        }
-    }
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 fn unreadable_response(operation: &str) -> Error {

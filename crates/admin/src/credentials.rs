@@ -44,89 +44,32 @@ struct ExportedCredentials {
     session_token: Option<String>,
 }
 
+/// Errors never quote the AWS CLI's output, because a profile's `credential_process` may write a secret there.
 async fn export(program: &OsStr, profile: Option<&str>, timeout: Duration) -> Result<Credentials, Error> {
-    let fault = ExportErrors { profile };
+    let name = profile.map_or_else(|| "the current profile".to_owned(), |profile| format!("the profile {profile}"));
     let mut command = Command::new(program);
     command.args(["configure", "export-credentials", "--format", "process"]);
     command.args(profile.into_iter().flat_map(|profile| ["--profile", profile]));
     command.env("AWS_CLI_AUTO_PROMPT", "off").env("AWS_PAGER", "");
     command.stdin(Stdio::null()).kill_on_drop(true);
     let output = match tokio::time::timeout(timeout, command.output()).await {
-        Err(_) => return Err(fault.timeout(timeout)),
-        Ok(Err(error)) => return Err(fault.start_failure(&error)),
-        Ok(Ok(output)) => output,
+        Ok(Err(error)) => {
+            let reason = format!("{name} needs the AWS CLI, which failed to start: {error}");
+            let help = "install the AWS CLI version 2, or name another --profile".to_owned();
+            return Err(Error::ExportFailed { reason, help });
+        }
+        Ok(Ok(output)) if output.status.success() => output.stdout,
+        Ok(Ok(_)) | Err(_) => Vec::new(),
     };
-    if !output.status.success() {
-        return Err(fault.parse_stderr(&String::from_utf8_lossy(&output.stderr)));
-    }
-    let Ok(exported) = serde_json::from_slice::<ExportedCredentials>(&output.stdout) else {
-        return Err(fault.invalid_output());
+    let Ok(exported) = serde_json::from_slice::<ExportedCredentials>(&output) else {
+        let option = profile.map(|profile| format!(" --profile {profile}")).unwrap_or_default();
+        return Err(Error::ExportFailed {
+            reason: format!("the AWS CLI exported no credentials of {name}"),
+            help: format!("run `aws sso login{option}` (AWS CLI 2)"),
+        });
     };
     let ExportedCredentials { access_key_id, secret_access_key, session_token } = exported;
     Ok(Credentials::new(access_key_id, secret_access_key, session_token, None, "AwsCli"))
-}
-
-/// Errors never quote the AWS CLI's output, because a profile's `credential_process` may write a secret there.
-struct ExportErrors<'a> {
-    profile: Option<&'a str>,
-}
-
-impl ExportErrors<'_> {
-    fn profile_option(&self) -> String {
-        self.profile.map(|profile| format!(" --profile {profile}")).unwrap_or_default()
-    }
-
-    fn profile_name(&self) -> String {
-        self.profile.map_or_else(|| "the current profile".into(), |profile| format!("the profile {profile}"))
-    }
-
-    fn error(reason: String, help: String) -> Error {
-        Error::ExportFailed { reason, help }
-    }
-
-    fn start_failure(&self, error: &std::io::Error) -> Error {
-        let install = "install the AWS CLI version 2, or name another --profile".to_owned();
-        if error.kind() == std::io::ErrorKind::NotFound {
-            let reason = format!("{} needs the AWS CLI, which is not installed", self.profile_name());
-            return Self::error(reason, install);
-        }
-        Self::error(format!("{} needs the AWS CLI, which failed to start: {error}", self.profile_name()), install)
-    }
-
-    fn timeout(&self, timeout: Duration) -> Error {
-        let reason =
-            format!("the AWS CLI did not export credentials of {} within {} s", self.profile_name(), timeout.as_secs());
-        Self::error(reason, self.help())
-    }
-
-    fn invalid_output(&self) -> Error {
-        Self::error(format!("the AWS CLI exported no credentials of {}", self.profile_name()), self.help())
-    }
-
-    fn help(&self) -> String {
-        format!("find the cause with `aws sts get-caller-identity{}`", self.profile_option())
-    }
-
-    fn parse_stderr(&self, stderr: &str) -> Error {
-        let lowercase = stderr.to_lowercase();
-        let has = |parts: &[&str]| parts.iter().any(|part| lowercase.contains(part));
-        if has(&["invalid choice"]) {
-            let reason = "the AWS CLI is too old: it has no `aws configure export-credentials`".to_owned();
-            return Self::error(reason, "install the AWS CLI version 2, or update it".into());
-        }
-        if has(&["could not be found"]) {
-            let help = "see the profiles with `aws configure list-profiles`".to_owned();
-            return Self::error(format!("the AWS CLI does not find {}", self.profile_name()), help);
-        }
-        let expired = format!("the session of {} has expired", self.profile_name());
-        if has(&["sso login", "sso token", "sso session", "from sso"]) {
-            return Self::error(expired, format!("run `aws sso login{}`", self.profile_option()));
-        }
-        if has(&["aws login"]) {
-            return Self::error(expired, format!("run `aws login{}`", self.profile_option()));
-        }
-        self.invalid_output()
-    }
 }
 
 #[cfg(test)]

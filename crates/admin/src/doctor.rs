@@ -3,29 +3,22 @@
 
 mod agent;
 mod alarm;
-mod clock;
-mod commit;
 mod egress;
 mod image;
 mod label;
-mod metric;
 mod model;
 mod queue;
 mod quota;
 mod secret;
-mod signing;
 mod sweeper;
 
 pub use agent::compare_agent as check_agents;
-pub use clock::check as check_clock;
-pub use commit::{Commits, compare_commits as check_commits};
 pub use label::{ImageLabels, load_labels};
 pub use model::ModelRequirement;
-pub use signing::SigningRequirement;
 
 use crate::{Aws, Error, Stack};
 use futures::future::join_all;
-use pullyard_domain::text::format_error_chain;
+use pullyard_domain::text::{capitalize, format_error_chain};
 use serde::Serialize;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -62,7 +55,6 @@ impl Finding {
 /// Runs all checks through AWS. `secrets` are the full names of secrets that integrations and webhooks use.
 pub async fn run_checks(aws: &Aws, stack: &Stack, secrets: &[String]) -> Vec<Finding> {
     let mut findings = vec![check_status(stack)];
-    findings.extend(clock::check(aws));
     let looks: [std::pin::Pin<Box<dyn Future<Output = Vec<Finding>> + '_>>; 7] = [
         Box::pin(run_check("secret", secret::check(aws, stack, secrets))),
         Box::pin(run_check("image", image::check(aws, stack))),
@@ -80,21 +72,17 @@ pub async fn check_models(aws: &Aws, needs: &[ModelRequirement]) -> Vec<Finding>
     run_check("model", model::check(aws, needs)).await
 }
 
-pub async fn check_signing(aws: &Aws, needs: &[SigningRequirement]) -> Vec<Finding> {
-    run_check("signing", signing::check(aws, needs)).await
-}
-
 async fn run_check(check: &'static str, look: impl Future<Output = Result<Vec<Finding>, Error>>) -> Vec<Finding> {
     look.await.unwrap_or_else(|error| vec![failed_check(check, &error)])
 }
 
 fn failed_check(check: &'static str, error: &Error) -> Finding {
-    let help = if error.is_denied() {
-        "Request permission to read it from the account's administrator; docs/operations.md lists the permissions."
-    } else {
-        "Run the command again; if it fails again, check the AWS Health Dashboard for this region."
-    };
-    Finding::wrong(check, format!("This check failed: failed to {}.", format_error_chain(error)), help)
+    let sentence = format!("This check failed: failed to {}.", format_error_chain(error));
+    Finding::wrong(check, sentence, to_sentence(error.help()))
+}
+
+fn to_sentence(help: &str) -> String {
+    format!("{}.", capitalize(help))
 }
 
 fn check_status(stack: &Stack) -> Finding {

@@ -7,11 +7,7 @@ pub enum Error {
     #[error("sign in to AWS: {reason}")]
     NoCredentials { reason: String },
     #[error("sign in to AWS: {reason}")]
-    ExportFailed {
-        /// Never contains the AWS CLI's own message.
-        reason: String,
-        help: String,
-    },
+    ExportFailed { reason: String, help: String },
     #[error("reach {service} in {region}: {reason}")]
     Unreachable { service: &'static str, region: String, reason: String },
     #[error("{operation}: {message} ({code})")]
@@ -43,16 +39,33 @@ impl Error {
         }
     }
 
-    pub fn operation(&self) -> Option<&str> {
-        match self {
-            Self::Refused { operation, .. } => Some(operation),
-            _ => None,
-        }
-    }
-
     pub fn is_denied(&self) -> bool {
         let denied = ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"];
         self.code().is_some_and(|code| denied.contains(&code))
+    }
+
+    /// Advice for the operator, without a capital letter and a period.
+    pub fn help(&self) -> &str {
+        match self {
+            Self::ExportFailed { help, .. } => help,
+            Self::NoRegion => "choose one with --region, or set AWS_REGION",
+            Self::NoCredentials { .. } => "sign in to AWS, or choose a --profile",
+            Self::StackNotFound { .. } => {
+                "choose another --region or --profile; `aws cloudformation list-stacks` lists stacks"
+            }
+            Self::MissingOutput { .. } => {
+                "use the name of the root stack, deployed with this program's release or a newer one"
+            }
+            Self::Refused { message, .. }
+                if message.starts_with("Signature expired") || message.starts_with("Signature not yet current") =>
+            {
+                "this machine's clock is wrong; set it"
+            }
+            error if error.is_denied() => {
+                "request this permission from the account's administrator; docs/operations.md lists all that are needed"
+            }
+            _ => "check the credentials and the network, then run it again",
+        }
     }
 }
 

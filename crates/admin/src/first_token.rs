@@ -1,6 +1,7 @@
 //! Creates the first admin token of a stack, which no API call can create.
 //! Writes directly to the table, because an operator who may do that already has all rights.
 
+use crate::aws::now;
 use crate::{Aws, Error, Stack};
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::token::{Scope, TokenKind};
@@ -48,7 +49,7 @@ pub async fn create_first_token(
     renew: Renew,
 ) -> Result<FirstTokenOutcome, Error> {
     let store = open_store(aws, stack);
-    let now = aws.now();
+    let now = now();
     let new = to_stored_token(token, "admin", [Scope::Admin].into(), None);
     for _ in 0..ROUNDS {
         let first = match store.load_first_token().await? {

@@ -2,7 +2,6 @@
 //! The demo uses the public API like any other client, and verifies the results with `git`.
 
 mod agent;
-mod context;
 mod follow;
 mod review;
 mod scenario;
@@ -41,7 +40,7 @@ pub(crate) struct Demo {
     /// Store everything in this new folder: table, repositories, task logs, demo.json.
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
-    /// Keep running until Ctrl-C, so that you can open the printed URLs, and use `--context demo` in another terminal.
+    /// Keep running until Ctrl-C, so that you can open the printed URLs, and use the CLI in another terminal.
     #[arg(long)]
     stay: bool,
     /// Agent: command (the script), or claude_code, codex or auto (the installed one), with keys from your environment.
@@ -110,11 +109,9 @@ impl Demo {
             ended = result => ended,
         };
         if self.stay && matches!(&ended, Ok(code) if *code == ExitCode::SUCCESS) {
-            let context = context::save(&local, &folder);
-            screen.print_running(local.api_url(), &local.forge().url(), &folder, context);
+            screen.print_running(local.api_url(), &local.forge().url(), &folder);
             // An interrupt is the normal end here and not a failure.
             ends.next().await;
-            context::remove(&folder);
         }
         local.shutdown().await;
         ended

@@ -3,7 +3,6 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {
     CloudFormation,
-    CloudWatch,
     Ec2,
     Ecr,
     Ecs,
@@ -24,7 +23,6 @@ impl Service {
     pub(super) fn host(self) -> &'static str {
         match self {
             Self::CloudFormation => "cloudformation",
-            Self::CloudWatch => "monitoring",
             Self::Ec2 => "ec2",
             Self::Ecr => "api.ecr",
             Self::Ecs => "ecs",
@@ -42,7 +40,6 @@ impl Service {
     pub(super) fn display_name(self) -> &'static str {
         match self {
             Self::CloudFormation => "CloudFormation",
-            Self::CloudWatch => "CloudWatch",
             Self::Ec2 => "EC2",
             Self::Ecr => "ECR",
             Self::Ecs => "ECS",
@@ -56,7 +53,6 @@ impl Service {
     pub(super) fn protocol(self) -> Protocol {
         match self {
             Self::CloudFormation => Protocol::Query("2010-05-15"),
-            Self::CloudWatch => Protocol::Query("2010-08-01"),
             Self::Ec2 => Protocol::Query("2016-11-15"),
             Self::Sns => Protocol::Query("2010-03-31"),
             Self::Ecr => Protocol::Json("AmazonEC2ContainerRegistry_V20150921", "1.1"),

@@ -42,55 +42,27 @@ async fn credentials_are_parsed_when_the_cli_exports_them() {
 }
 
 #[tokio::test]
-async fn cli_error_names_its_cause_and_the_fix() {
-    let update = "install the AWS CLI version 2, or update it";
-    let find = "find the cause with `aws sts get-caller-identity --profile work`";
-    for (stderr, code, reason, help) in [
-        ("aws: error: argument subcommand: Invalid choice, valid choices are:", 2, "is too old", update),
-        (
-            "Error when retrieving token from sso: Token has expired and refresh failed",
-            255,
-            "the session of the profile work has expired",
-            "run `aws sso login --profile work`",
-        ),
-        (
-            "Error loading SSO Token: Token for x does not exist",
-            255,
-            "has expired",
-            "run `aws sso login --profile work`",
-        ),
-        (
-            "Your session has expired. Please reauthenticate using aws login.",
-            255,
-            "expired",
-            "run `aws login --profile work`",
-        ),
-        (
-            "The config profile (from sso) could not be found",
-            255,
-            "does not find the profile work",
-            "see the profiles with `aws configure list-profiles`",
-        ),
-        (&format!("custom-process: {SECRET}"), 255, "exported no credentials of the profile work", find),
+async fn export_fails_without_the_output_of_the_cli() {
+    let reason = "the AWS CLI exported no credentials of the profile work";
+    let help = "run `aws sso login --profile work` (AWS CLI 2)";
+    for script in [
+        format!("echo 'Error when retrieving token from sso: {SECRET}' >&2; exit 255"),
+        format!("echo '{{\"AccessKeyId\":\"AKIA\",\"SecretAccessKey\":\"{SECRET}\"}}'; exit 1"),
+        format!("echo '{SECRET}'"),
     ] {
-        let script = format!("echo '{stderr}' >&2; exit {code}");
         check(export_with_script(&script, Some("work")).await, reason, help);
     }
-    check(export_with_script(&format!("echo '{SECRET}'"), Some("work")).await, "exported no credentials", find);
+    let silent = export_with_script_within("exec sleep 60", Some("work"), Duration::from_millis(50)).await;
+    check(silent, reason, help);
+    check(export_with_script("exit 1", None).await, "of the current profile", "run `aws sso login` (AWS CLI 2)");
 }
 
 #[tokio::test]
-async fn export_fails_when_the_cli_is_missing_or_silent() {
+async fn export_fails_when_the_cli_does_not_start() {
     let install = "install the AWS CLI version 2, or name another --profile";
     let missing = export("/absent/aws".as_ref(), None, EXPORT_TIMEOUT).await;
-    check(missing, "the current profile needs the AWS CLI, which is not installed", install);
+    check(missing, "the current profile needs the AWS CLI, which failed to start", install);
     let folder = TempDir::new().unwrap();
     let unfit = export(folder.path().as_os_str(), Some("work"), EXPORT_TIMEOUT).await;
     check(unfit, "the profile work needs the AWS CLI, which failed to start", install);
-    let silent = export_with_script_within("exec sleep 60", Some("work"), Duration::from_millis(50)).await;
-    check(
-        silent,
-        "did not export credentials of the profile work within 0 s",
-        "find the cause with `aws sts get-caller-identity --profile work`",
-    );
 }

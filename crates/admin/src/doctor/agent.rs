@@ -66,7 +66,8 @@ mod tests {
 
     fn model_need(agents: &[&str], on_fargate: bool) -> ModelRequirement {
         let agents = agents.iter().map(|agent| (*agent).to_owned()).collect();
-        ModelRequirement { project: "acme".into(), agents, secrets: ModelSecrets::default(), on_fargate }
+        let secrets = ModelSecrets::default();
+        ModelRequirement { project: "acme".into(), agents, secrets, on_fargate, signing_secret: None }
     }
 
     #[track_caller]

@@ -1,7 +1,7 @@
 //! Reads the labels of the image that tasks run from ECR.
 
-use super::Finding;
 use super::image::image_request;
+use super::{Finding, to_sentence};
 use crate::aws::Service;
 use crate::{Aws, Error, Stack};
 use pullyard_domain::text::format_error_chain;
@@ -54,14 +54,7 @@ pub async fn load_labels(aws: &Aws, stack: &Stack) -> Result<ImageLabels, Findin
             }
             LabelError::NotPushed => ("the repository has no such image".into(), push),
             LabelError::NoArchitecture(architecture) => (format!("it has no variant for {architecture}"), push),
-            LabelError::Aws(error) if error.is_denied() => {
-                let action = error.operation().unwrap_or_default().replacen("ECR ", "ecr:", 1);
-                let reason = format!("these credentials lack the permission {action}");
-                (reason, "Grant it to the caller; docs/operations.md lists the permissions of this command.".into())
-            }
-            LabelError::Aws(error) => {
-                (format!("failed to {}", format_error_chain(&error)), "Run the command again.".into())
-            }
+            LabelError::Aws(error) => (format!("failed to {}", format_error_chain(&error)), to_sentence(error.help())),
         };
         Finding::warning("labels", format!("Can't read the labels of the image {image}: {reason}."), help)
     })

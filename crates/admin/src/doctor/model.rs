@@ -1,7 +1,8 @@
-//! Verifies that projects name the secrets for model keys, and that these have a value. Reads no value.
+//! Verifies that projects name the secrets for model keys, and that these and signing keys have a value.
+//! Reads no value.
 
 use super::Finding;
-use super::secret::{SecretState, load_state, restore_help, set_help};
+use super::secret::{SecretState, load_state, restore_help};
 use crate::{Aws, Error};
 use futures::future::try_join_all;
 use pullyard_domain::agent::{CLAUDE_CODE, CODEX, ModelSecrets};
@@ -14,11 +15,12 @@ pub struct ModelRequirement {
     pub secrets: ModelSecrets,
     /// On Fargate an agent has only these keys: without one, the first job fails.
     pub on_fargate: bool,
+    pub signing_secret: Option<String>,
 }
 
 pub(super) async fn check(aws: &Aws, requirements: &[ModelRequirement]) -> Result<Vec<Finding>, Error> {
     let (mut findings, mut project_of_secret) = (Vec::new(), BTreeMap::new());
-    for ModelRequirement { project, agents, secrets, on_fargate } in requirements {
+    for ModelRequirement { project, agents, secrets, on_fargate, signing_secret } in requirements {
         for agent in agents {
             let mut usable = secrets.iter().filter(|(key, _)| key.supports_capability(agent)).peekable();
             if usable.peek().is_none() && *on_fargate {
@@ -26,25 +28,35 @@ pub(super) async fn check(aws: &Aws, requirements: &[ModelRequirement]) -> Resul
             }
             project_of_secret.extend(usable.map(|(_, secret)| (secret, project.as_str())));
         }
+        project_of_secret.extend(signing_secret.iter().map(|secret| (secret.as_str(), project.as_str())));
     }
     let states = try_join_all(project_of_secret.keys().map(|name| load_state(aws, name))).await?;
     for ((name, project), state) in project_of_secret.iter().zip(states) {
         let Some(problem) = state.problem() else { continue };
         let help = match state {
             SecretState::Deleted => restore_help(name),
-            _ => set_help(name, project, ""),
+            _ => set_help(name, project),
         };
-        let sentence = format!("The secret {name}, which {project} names for an agent's model, {problem}.");
+        let sentence = format!("The secret {name}, which {project} names in its settings, {problem}.");
         findings.push(Finding::wrong("model", sentence, help));
     }
     if findings.is_empty() {
-        let sentence = match requirements.iter().all(|requirement| requirement.agents.is_empty()) {
-            true => "No agent of a repository needs a model key.",
-            false => "Every model key that jobs need from this stack has a value.",
+        let sentence = match project_of_secret.is_empty() {
+            true => "No project names a key for its jobs.",
+            false => "Every model or signing key that projects name has a value.",
         };
         findings.push(Finding::good("model", sentence));
     }
     Ok(findings)
+}
+
+fn set_help(name: &str, project: &str) -> String {
+    match name.split_once("/job/") {
+        Some((_, short)) => format!("Set it: `pullyard secrets set {short} --for-jobs`."),
+        None => format!(
+            "Set one with `pullyard secrets set NAME --for-jobs`, and use its name in the settings of {project}."
+        ),
+    }
 }
 
 fn missing_key(project: &str, agent: &str) -> Finding {

@@ -1,17 +1,12 @@
-//! Finds queues with waiting messages, dead letters and undelivered events.
+//! Finds queues with many waiting messages, dead letters and undelivered events.
 
 use super::Finding;
-use super::metric::Statistic;
 use crate::aws::Service;
 use crate::stack::Queue;
 use crate::{Aws, Error, Stack};
 use futures::future::join_all;
-use pullyard_domain::text::Span;
 use serde_json::json;
-use std::time::Duration;
 
-/// Functions receive messages within seconds, so older messages are stuck.
-const MAX_AGE: Duration = Duration::from_secs(5 * 60);
 /// More messages than this mean that the functions are too slow.
 const MAX_WAITING: u64 = 1_000;
 
@@ -30,23 +25,15 @@ pub(super) async fn check(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Erro
 }
 
 async fn check_queue(aws: &Aws, stack: &Stack, queue: &Queue) -> Result<Vec<Finding>, Error> {
-    let (waiting, dead, oldest) = tokio::try_join!(
-        count_messages(aws, &queue.url),
-        count_messages(aws, &queue.dead_letter_url),
-        oldest_message_age(aws, &queue.url)
-    )?;
+    let (waiting, dead) =
+        tokio::try_join!(count_messages(aws, &queue.url), count_messages(aws, &queue.dead_letter_url))?;
     let mut findings = Vec::new();
     let name = queue.name;
-    let backed_up = match oldest.filter(|age| *age > MAX_AGE) {
-        Some(age) if waiting > 0 => Some(format!("its oldest message is {} old", Span::from(age))),
-        _ if waiting >= MAX_WAITING => Some(format!("{waiting} messages are waiting")),
-        _ => None,
-    };
-    if let Some(symptom) = backed_up {
+    if waiting >= MAX_WAITING {
         let function = if name == "dispatch" { "dispatcher" } else { name };
         findings.push(Finding::wrong(
             "queue",
-            format!("The {name} queue is backed up: {symptom}."),
+            format!("The {name} queue is backed up: {waiting} messages are waiting."),
             format!(
                 "Check the errors and throttles of the function that reads it: \
                  `aws logs tail /pullyard/{}/{function} --since 1h`.",
@@ -89,19 +76,4 @@ async fn count_messages(aws: &Aws, url: &str) -> Result<u64, Error> {
         .await?;
     let count = answer["Attributes"][name].as_str().and_then(|count| count.parse().ok());
     count.ok_or(Error::Unreadable { operation: "GetQueueAttributes".into() })
-}
-
-/// Newest age of the last 15 minutes; `None` if the queue was empty.
-async fn oldest_message_age(aws: &Aws, url: &str) -> Result<Option<Duration>, Error> {
-    let name = url.rsplit('/').next().unwrap_or_default();
-    let statistic = Statistic {
-        namespace: "AWS/SQS",
-        metric: "ApproximateAgeOfOldestMessage",
-        dimensions: &[("QueueName".into(), name.into())],
-        statistic: "Maximum",
-        window: Duration::from_secs(15 * 60),
-        period_secs: 60,
-    };
-    let newest = statistic.load(aws).await?.pop();
-    Ok(newest.and_then(|(_, secs)| Duration::try_from_secs_f64(secs).ok()))
 }

@@ -30,16 +30,6 @@ pub(super) fn restore_help(name: &str) -> String {
     format!("Restore it: `aws secretsmanager restore-secret --secret-id {name}`.")
 }
 
-/// Advice for a secret without a usable value. `from` names the value's source if the operator does not type it.
-pub(super) fn set_help(name: &str, project: &str, from: &str) -> String {
-    match name.split_once("/job/") {
-        Some((_, short)) => format!("Set it: `pullyard secrets set {short} --for-jobs{from}`."),
-        None => format!(
-            "Set one with `pullyard secrets set NAME --for-jobs{from}`, and use its name in the settings of {project}."
-        ),
-    }
-}
-
 pub(super) async fn check(aws: &Aws, stack: &Stack, others: &[String]) -> Result<Vec<Finding>, Error> {
     let mut names: BTreeSet<&str> = others.iter().map(String::as_str).collect();
     names.insert(&stack.key_secret);

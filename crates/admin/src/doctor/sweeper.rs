@@ -1,6 +1,7 @@
 //! Verifies that the sweeper runs; without it no lost work is repaired.
 
 use super::Finding;
+use crate::aws::now;
 use crate::first_token::open_store;
 use crate::{Aws, Error, Stack};
 use pullyard_domain::text::Span;
@@ -10,7 +11,7 @@ use std::time::Duration;
 const MAX_SILENCE: Duration = Duration::from_secs(5 * 60);
 
 pub(super) async fn check(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error> {
-    let silence = open_store(aws, stack).load_sweeper_state().await?.map(|sweeps| aws.now().since(sweeps.at));
+    let silence = open_store(aws, stack).load_sweeper_state().await?.map(|sweeps| now().since(sweeps.at));
     let help = format!(
         "Check its errors with `aws logs tail /pullyard/{}/sweeper --since 1h`, and check that its schedule is \
          enabled. It catches up by itself.",

@@ -11,8 +11,8 @@ use pullyard_domain::project::Compute;
 use pullyard_domain::text::capitalize;
 use pullyard_protocol::project::Project;
 use pullyard_protocol::token::Token;
-use pullyard_protocol::version::PROTOCOL;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use pullyard_protocol::version::{PROTOCOL, Version};
+use std::time::Duration;
 use tokio::process::Command;
 
 /// Signatures and deadlines tolerate only a few minutes.
@@ -176,21 +176,19 @@ async fn check_server(session: &Session, findings: &mut Vec<Finding>) -> bool {
     } else {
         Finding::good("server", format!("{} answers, version {ours}.", session.url))
     });
-    if let Some(time) = server.time {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let apart = u64::try_from(time.millis()).map_or(u128::MAX, |time| u128::from(time).abs_diff(now));
-        if apart > MAX_CLOCK_SKEW.as_millis() {
-            let sentence = format!("The clocks of the server and this machine differ by {} s.", apart / 1_000);
-            findings.push(Finding::warning(
-                "clock",
-                sentence,
-                "Synchronise both with a time service: signatures expire.",
-            ));
-        } else {
-            findings.push(Finding::good("clock", "The clocks of the server and this machine agree."));
-        }
-    }
+    findings.extend(check_clock(&server));
     true
+}
+
+fn check_clock(server: &Version) -> Option<Finding> {
+    let (time, now) = (server.time?, format::now());
+    let apart = time.since(now).max(now.since(time));
+    Some(if apart > MAX_CLOCK_SKEW {
+        let sentence = format!("The clocks of the server and this machine differ by {} s.", apart.as_secs());
+        Finding::warning("clock", sentence, "Synchronise both with a time service: signatures expire.")
+    } else {
+        Finding::good("clock", "The clocks of the server and this machine agree.")
+    })
 }
 
 async fn check_token(session: &Session, findings: &mut Vec<Finding>) -> Option<Vec<Project>> {

@@ -125,16 +125,9 @@ impl DemoScreen {
         }
     }
 
-    pub(super) fn print_running(&self, api: &str, forge: &str, folder: &Path, context: Option<&str>) {
+    pub(super) fn print_running(&self, api: &str, forge: &str, folder: &Path) {
         self.line("");
         self.line(&format!("Still running until Ctrl-C: pull requests {forge}/acme/shop, API {api}/v1"));
-        if let Some(context) = context {
-            self.line("To look around, in another terminal:");
-            for command in ["jobs", "why DEMO-3", "deliveries", "open"] {
-                self.line(&format!("  pullyard --context {context} {command}"));
-            }
-            return;
-        }
         let keys = folder.join("keys.json");
         self.line(&format!("The admin token is in {}. To look around, in another terminal:", keys.display()));
         self.line(&format!(

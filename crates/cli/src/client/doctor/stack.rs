@@ -1,9 +1,9 @@
 //! `pullyard doctor --stack`: checks a stack, from the AWS account to the webhooks.
 
-use super::{Account, check_projects, check_token, error_sentence, show_all, to_sentence};
+use super::{Account, check_clock, check_projects, check_token, error_sentence, show_all, to_sentence};
 use crate::client::prelude::*;
 use crate::client::{Global, hooks, integrations};
-use pullyard_admin::doctor::{self, Commits, Finding, ImageLabels, ModelRequirement, SigningRequirement, Verdict};
+use pullyard_admin::doctor::{self, Finding, ImageLabels, ModelRequirement, Verdict};
 use pullyard_admin::{Aws, Error, Stack};
 use pullyard_domain::agent::COMMAND;
 use pullyard_domain::hook::{Ingress, WebhookScope};
@@ -12,15 +12,14 @@ use pullyard_protocol::client::ApiClient;
 use pullyard_protocol::hook::Hook;
 use pullyard_protocol::project::Project;
 use pullyard_protocol::version::{PROTOCOL, Version};
-use pullyard_version::{COMMIT, VERSION};
+use pullyard_version::{COMMIT, UNKNOWN, VERSION, short_commit};
 
 pub(super) async fn run(account: Account, global: &Global, screen: &Screen) -> Result<(), CliError> {
     let name = account.stack.unwrap_or_default();
     let findings = match Aws::connect(account.region, account.profile).await {
         Err(error) => vec![stack_unavailable(&error)],
         Ok(aws) => match Stack::load(&aws, &name).await {
-            // Check the clock first, because it may be the cause of the error.
-            Err(error) => doctor::check_clock(&aws).into_iter().chain([stack_unavailable(&error)]).collect(),
+            Err(error) => vec![stack_unavailable(&error)],
             Ok(stack) => run_checks(&aws, &stack, global).await?,
         },
     };
@@ -31,15 +30,16 @@ async fn run_checks(aws: &Aws, stack: &Stack, global: &Global) -> Result<Vec<Fin
     let session = Session::open_for_url(global, &stack.api_url)?;
     let server = ApiClient::new(&stack.api_url, "")?.version().await;
     let labels = doctor::load_labels(aws, stack).await;
-    let commits = Commits {
-        client: COMMIT,
-        program: server.as_ref().ok().map(|server| server.commit.as_str()),
-        image: labels.as_ref().ok().map(ImageLabels::commit),
-    };
-    let commits = doctor::check_commits(stack, &commits);
-    let (mut api_findings, mut secrets, mut needs) =
-        (vec![check_version(stack, server)], Vec::new(), Requirements::default());
-    api_findings.extend(commits);
+    let commits = [
+        ("this program", Some(COMMIT)),
+        ("the stack's program", server.as_ref().ok().map(|server| server.commit.as_str())),
+        ("its templates", Some(stack.commit.as_deref().unwrap_or(UNKNOWN))),
+        ("its image", labels.as_ref().ok().map(ImageLabels::commit)),
+    ];
+    let mut api_findings = vec![check_commits(&stack.name, &commits)];
+    api_findings.extend(server.as_ref().ok().and_then(check_clock));
+    api_findings.push(check_version(stack, server));
+    let (mut secrets, mut needs) = (Vec::new(), Requirements::default());
     match &session {
         None => api_findings.push(Finding::wrong(
             "token",
@@ -54,7 +54,6 @@ async fn run_checks(aws: &Aws, stack: &Stack, global: &Global) -> Result<Vec<Fin
                 secrets = secrets_in_use(session, stack).await;
                 needs = Requirements::load(session, &all).await;
                 api_findings.extend(check_models(aws, &needs).await);
-                api_findings.extend(doctor::check_signing(aws, &signing_requirements(&all)).await);
                 api_findings.push(check_hooks(session, &all).await);
                 check_projects(session, &all, &mut api_findings).await;
             }
@@ -70,23 +69,8 @@ async fn run_checks(aws: &Aws, stack: &Stack, global: &Global) -> Result<Vec<Fin
 }
 
 fn stack_unavailable(error: &Error) -> Finding {
-    let help = match error {
-        Error::StackNotFound { .. } => {
-            "List stacks with `aws cloudformation list-stacks`, or choose another --region or --profile."
-        }
-        Error::MissingOutput { .. } => {
-            "Use the name of the root stack, deployed with this program's release or a newer one."
-        }
-        Error::NoRegion => "Choose one with --region, or set AWS_REGION.",
-        Error::NoCredentials { .. } => "Sign in to AWS, or choose a --profile.",
-        _ => "Check the credentials, the network and the permissions; docs/operations.md lists the needed ones.",
-    };
-    let help = match error {
-        Error::ExportFailed { help, .. } => to_sentence(help),
-        _ => help.to_owned(),
-    };
     let chain = pullyard_domain::text::format_error_chain(error);
-    Finding::wrong("stack", format!("Failed to check the stack: failed to {chain}."), help)
+    Finding::wrong("stack", format!("Failed to check the stack: failed to {chain}."), to_sentence(error.help()))
 }
 
 fn check_version(stack: &Stack, server: Result<Version, pullyard_protocol::client::Error>) -> Finding {
@@ -126,6 +110,24 @@ fn check_version(stack: &Stack, server: Result<Version, pullyard_protocol::clien
     }
 }
 
+/// Each part with its commit; `None` if the part was not read, which another finding reports.
+fn check_commits(stack: &str, parts: &[(&str, Option<&str>)]) -> Finding {
+    let read: Vec<_> = parts.iter().filter_map(|(part, commit)| Some((*part, commit.map(str::trim)?))).collect();
+    let is_known = |commit: &str| !commit.is_empty() && commit != UNKNOWN;
+    let named = |(part, commit): &(&str, &str)| {
+        format!("{part} {}", if is_known(commit) { short_commit(commit) } else { UNKNOWN })
+    };
+    let list = read.iter().map(named).collect::<Vec<_>>().join(", ");
+    if read.iter().all(|(_, commit)| is_known(commit) && *commit == read[0].1) {
+        return Finding::good("commit", format!("Every commit is the same: {list}."));
+    }
+    let help = format!(
+        "Deploy one clone: `cargo install --path crates/cli`, `infra/preflight`, `sam build && sam deploy \
+         --config-file samconfig.local.toml`, `infra/image/push --stack {stack}`."
+    );
+    Finding::warning("commit", format!("The commits differ or are unknown: {list}."), help)
+}
+
 async fn secrets_in_use(session: &Session, stack: &Stack) -> Vec<String> {
     let forges = integrations::list_all(session).await.unwrap_or_default();
     let of_forges = forges.iter().flat_map(|forge| forge.auth.secrets().into_iter().map(str::to_owned));
@@ -157,6 +159,7 @@ impl Requirements {
                 agents: agents.filter(|agent| agent != COMMAND).collect(),
                 secrets: settings.model_secrets.clone(),
                 on_fargate: settings.compute == Compute::Fargate,
+                signing_secret: settings.commits.signing_secret.clone(),
             });
         }
         needs
@@ -167,14 +170,6 @@ async fn check_models(aws: &Aws, needs: &Requirements) -> Vec<Finding> {
     let mut findings = doctor::check_models(aws, &needs.models).await;
     findings.retain(|finding| !needs.is_partial || finding.verdict != Verdict::Good);
     findings
-}
-
-fn signing_requirements(projects: &[Project]) -> Vec<SigningRequirement> {
-    let need = |project: &Project| {
-        let secret = project.settings.commits.signing_secret.clone()?;
-        Some(SigningRequirement { project: project.id.to_string(), secret })
-    };
-    projects.iter().filter_map(need).collect()
 }
 
 async fn check_hooks(session: &Session, projects: &[Project]) -> Finding {
@@ -240,4 +235,30 @@ async fn check_webhooks(session: &Session, projects: &[Project]) -> Result<Findi
             n => format!("The webhooks of {n} repositories exist."),
         },
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(parts: &[(&str, Option<&str>)], verdict: Verdict, sentence: &str) {
+        let finding = check_commits("py", parts);
+        assert_eq!((finding.verdict, finding.sentence.as_str()), (verdict, sentence));
+    }
+
+    #[test]
+    fn different_or_unknown_commits_are_one_warning() {
+        let (a, b) = ("aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb");
+        let same = "Every commit is the same: this program aaaaaaaaaaaa, its image aaaaaaaaaaaa.";
+        check(
+            &[("this program", Some(a)), ("its templates", None), ("its image", Some("aaaaaaaaaaaaaaaa\n"))],
+            Verdict::Good,
+            same,
+        );
+        let differ = "The commits differ or are unknown: this program aaaaaaaaaaaa, its image bbbbbbbbbbbb.";
+        check(&[("this program", Some(a)), ("its image", Some(b))], Verdict::Warning, differ);
+        let unknown = "The commits differ or are unknown: this program unknown, its image unknown.";
+        check(&[("this program", Some(UNKNOWN)), ("its image", Some(""))], Verdict::Warning, unknown);
+    }
 }
