@@ -17,6 +17,7 @@ pub const SECRET_ACCESS_KEY: &str = "local";
 
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// Without it, only tasks and objects are files, in the folder of the tasks.
     pub data: Option<PathBuf>,
     pub tasks: ecs::Options,
 }
@@ -54,7 +55,8 @@ impl Aws {
         let dynamodb = DynamoDb::start(data, port(0)).await?;
         let sqs = sqs::SqsServer::start(port(1)).await?;
         let secretsmanager = SecretsManager::start(data, port(2)).await?;
-        let s3 = S3::start(data, port(4)).await?;
+        let objects = data.unwrap_or(&options.tasks.data_dir).join("s3");
+        let s3 = S3::start(objects, data.is_some(), port(4)).await?;
         let ecs = Ecs::start_on(options.tasks, port(3)).await?;
         let endpoints = Endpoints {
             dynamodb: dynamodb.url.clone(),
@@ -102,7 +104,7 @@ impl Aws {
         tokio::join!(
             self.sqs.shutdown(),
             self.secretsmanager.server.stop(),
-            self.dynamodb.stop(),
+            self.dynamodb.server.stop(),
             self.s3.server.stop(),
         );
     }

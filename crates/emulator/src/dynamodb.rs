@@ -1,76 +1,60 @@
-//! Runs dynoxide as DynamoDB on a loopback port.
+//! Serves dynoxide as DynamoDB on a loopback port.
 
-use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use axum::routing::post;
 use dynoxide::Database;
 
-use crate::Error;
-use crate::browser_guard;
-use crate::server::{self, Server};
+use crate::server::{self, Server, json_response, operation};
+use crate::{Error, memory};
 
 const DATABASE_FILE: &str = "dynamodb.sqlite";
 
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3_600);
 
+/// DynamoDB's size limit of a request. Units: bytes.
+const MAX_REQUEST_BYTES: usize = 16 << 20;
+
 #[derive(Debug)]
 pub(crate) struct DynamoDb {
     pub(crate) url: String,
-    server: Server,
-    proxy: Option<Server>,
+    pub(crate) server: Server,
+    _sweeper: Server,
 }
 
 impl DynamoDb {
     pub(crate) async fn start(data: Option<&Path>, port: Option<u16>) -> Result<Self, Error> {
         let database = open(data)?;
-        // Sweep before serving requests; the next sweep follows an hour later.
-        sweep_expired(&database).await;
-        let (listener, address) = server::bind("DynamoDB", None).await?;
-        let server = Server::spawn(|stop| async move {
-            let forgetting = sweep_expired_loop(database.clone());
-            let served = dynoxide::server::serve_with_shutdown(listener, database, stop.cancelled_owned());
-            tokio::select! {
-                served = served => if let Err(error) = served {
-                    tracing::error!(%error, "embedded DynamoDB stopped unexpectedly");
-                },
-                never = forgetting => match never {},
-            }
-        });
-        // dynoxide allows requests from every web page (CORS). Pages can guess a fixed port, so a `tap` refuses them.
-        let (address, tap) = match port {
-            None => (address, None),
-            Some(port) => {
-                let (public, tap) = browser_guard::start("DynamoDB", port, address).await?;
-                (public, Some(tap))
-            }
-        };
-        Ok(Self { url: format!("http://{address}"), server, proxy: tap })
+        let (listener, address) = server::bind("DynamoDB", port).await?;
+        let router = Router::new()
+            .route("/", post(handle))
+            .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
+            .with_state(database.clone());
+        Ok(Self {
+            url: format!("http://{address}"),
+            server: Server::serve_router(listener, router),
+            _sweeper: Server::repeat(SWEEP_INTERVAL, move || sweep_expired(&database)),
+        })
     }
+}
 
-    pub(crate) async fn stop(&mut self) {
-        if let Some(tap) = &mut self.proxy {
-            tap.stop().await;
-        }
-        self.server.stop().await;
-    }
+async fn handle(State(database): State<Database>, headers: HeaderMap, body: Bytes) -> Response {
+    let (status, json) = memory::call(&database, operation(&headers), &body);
+    json_response(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), json)
 }
 
 /// Deletes items whose time to live is over, because a long-running system would grow without limit.
-async fn sweep_expired_loop(database: Database) -> Infallible {
-    loop {
-        tokio::time::sleep(SWEEP_INTERVAL).await;
-        sweep_expired(&database).await;
-    }
-}
-
-async fn sweep_expired(database: &Database) {
-    let database = database.clone();
-    match tokio::task::spawn_blocking(move || database.sweep_ttl()).await {
-        Ok(Ok(0)) => {}
-        Ok(Ok(count)) => tracing::info!(count, "{count} expired items deleted"),
-        Ok(Err(error)) => tracing::warn!(%error, "deletion of expired items failed: {error}"),
-        Err(error) => tracing::warn!(%error, "deletion of expired items was interrupted: {error}"),
+fn sweep_expired(database: &Database) {
+    match database.sweep_ttl() {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "{count} expired items deleted"),
+        Err(error) => tracing::warn!(%error, "deletion of expired items failed: {error}"),
     }
 }
 

@@ -7,7 +7,6 @@ pub mod s3;
 pub mod sqs;
 
 mod aws;
-mod browser_guard;
 mod dynamodb;
 mod error;
 mod memory;

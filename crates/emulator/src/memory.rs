@@ -1,5 +1,5 @@
-//! DynamoDB in memory, called as a function: without a port, thread or timer.
-//! For callers that control when each call is answered. Bodies are those of the wire protocol, so every client works.
+//! Executes calls of DynamoDB as functions, with bodies as on the wire.
+//! `MemoryDynamoDb` is for callers that control when each call is answered: without a port, thread or timer.
 
 use dynoxide::Database;
 use dynoxide::errors::DynoxideError;
@@ -26,26 +26,32 @@ impl MemoryDynamoDb {
     /// Executes one call: `operation` as in `X-Amz-Target`, bodies as on the wire. Returns status and body.
     #[must_use]
     pub fn call(&self, operation: &str, body: &[u8]) -> (u16, String) {
-        let db = &self.0;
-        let answered = match operation {
-            "CreateTable" => handle(body, |request| db.create_table(request)),
-            "DescribeTable" => handle(body, |request| db.describe_table(request)),
-            "UpdateTimeToLive" => handle(body, |request| db.update_time_to_live(request)),
-            "DescribeTimeToLive" => handle(body, |request| db.describe_time_to_live(request)),
-            "GetItem" => handle(body, |request| db.get_item(request)),
-            "BatchGetItem" => handle(body, |request| db.batch_get_item(request)),
-            "Query" => handle(body, |request| db.query(request)),
-            "Scan" => handle(body, |request| db.scan(request)),
-            "PutItem" => handle(body, |request| db.put_item(request)),
-            "UpdateItem" => handle(body, |request| db.update_item(request)),
-            "DeleteItem" => handle(body, |request| db.delete_item(request)),
-            "TransactWriteItems" => handle(body, |request| db.transact_write_items(request)),
-            other => Err(DynoxideError::ValidationException(format!("{other} is not implemented in memory"))),
-        };
-        match answered {
-            Ok(body) => (200, body),
-            Err(error) => (error.status_code(), error.to_json()),
-        }
+        call(&self.0, operation, body)
+    }
+}
+
+pub(crate) fn call(db: &Database, operation: &str, body: &[u8]) -> (u16, String) {
+    let answered = match operation {
+        "CreateTable" => handle(body, |request| db.create_table(request)),
+        "DeleteTable" => handle(body, |request| db.delete_table(request)),
+        "DescribeTable" => handle(body, |request| db.describe_table(request)),
+        "ListTables" => handle(body, |request| db.list_tables(request)),
+        "UpdateTimeToLive" => handle(body, |request| db.update_time_to_live(request)),
+        "DescribeTimeToLive" => handle(body, |request| db.describe_time_to_live(request)),
+        "GetItem" => handle(body, |request| db.get_item(request)),
+        "BatchGetItem" => handle(body, |request| db.batch_get_item(request)),
+        "Query" => handle(body, |request| db.query(request)),
+        "Scan" => handle(body, |request| db.scan(request)),
+        "PutItem" => handle(body, |request| db.put_item(request)),
+        "UpdateItem" => handle(body, |request| db.update_item(request)),
+        "DeleteItem" => handle(body, |request| db.delete_item(request)),
+        "BatchWriteItem" => handle(body, |request| db.batch_write_item(request)),
+        "TransactWriteItems" => handle(body, |request| db.transact_write_items(request)),
+        other => Err(DynoxideError::ValidationException(format!("{other} is not implemented"))),
+    };
+    match answered {
+        Ok(body) => (200, body),
+        Err(error) => (error.status_code(), error.to_json()),
     }
 }
 

@@ -4,7 +4,7 @@
 mod storage;
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 
 use crate::server::{self, Server};
 use crate::{ACCESS_KEY_ID, Error, SECRET_ACCESS_KEY, timestamp};
-use storage::{Object, ObjectMetadata, ObjectStore};
+use storage::ObjectStore;
 
 /// Size limit of an object, far below S3's. Units: bytes.
 const MAX_OBJECT_BYTES: usize = 1 << 30;
@@ -36,6 +36,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(3_600);
 pub(crate) struct S3 {
     pub(crate) url: String,
     pub(crate) server: Server,
+    _sweeper: Server,
     pub(crate) buckets: Buckets,
 }
 
@@ -78,7 +79,7 @@ impl Buckets {
 
     #[must_use]
     pub fn has_object(&self, bucket: &str, key: &str) -> bool {
-        self.0.storage.head(bucket, key).is_ok_and(|about| about.is_some())
+        self.0.storage.size(bucket, key).is_ok_and(|size| size.is_some())
     }
 
     fn take_fault(&self, candidates: &[Fault]) -> Option<Fault> {
@@ -104,30 +105,23 @@ fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl S3 {
-    pub(crate) async fn start(data: Option<&Path>, port: Option<u16>) -> Result<Self, Error> {
+    /// With `is_synced`, objects survive a crash of the machine.
+    pub(crate) async fn start(folder: PathBuf, is_synced: bool, port: Option<u16>) -> Result<Self, Error> {
         let (listener, address) = server::bind("S3", port).await?;
         let buckets = Buckets(Arc::new(Inner {
-            storage: ObjectStore::new(data.map(|data| data.join("s3"))),
+            storage: ObjectStore::new(folder, is_synced),
             buckets: Mutex::default(),
             faults: Mutex::default(),
             credentials: StaticCredentialProvider::new([(ACCESS_KEY_ID.to_owned(), SECRET_ACCESS_KEY.to_owned())]),
         }));
         let router = Router::new().fallback(handle).with_state(buckets.clone());
-        let forgetting = buckets.clone();
-        let server = Server::spawn(|stop| async move {
-            let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
-            tokio::select! {
-                served = served.into_future() => if let Err(error) = served {
-                    tracing::error!(%error, "embedded S3 stopped unexpectedly");
-                },
-                () = async { loop {
-                    tokio::time::sleep(SWEEP_INTERVAL).await;
-                    let forgetting = forgetting.clone();
-                    let _ = tokio::task::spawn_blocking(move || forgetting.delete_expired()).await;
-                } } => {}
-            }
-        });
-        Ok(Self { url: format!("http://{address}"), server, buckets })
+        let swept = buckets.clone();
+        Ok(Self {
+            url: format!("http://{address}"),
+            server: Server::serve_router(listener, router),
+            _sweeper: Server::repeat(SWEEP_INTERVAL, move || swept.delete_expired()),
+            buckets,
+        })
     }
 }
 
@@ -210,7 +204,6 @@ async fn put_object(
     bucket: &str,
     key: &str,
 ) -> Result<Response, S3Error> {
-    let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     if parts.headers.get(header::CONTENT_LENGTH).is_none() {
         return refuse(StatusCode::LENGTH_REQUIRED, "MissingContentLength", "You must provide Content-Length.");
     }
@@ -221,18 +214,15 @@ async fn put_object(
         return refuse(StatusCode::BAD_REQUEST, "IncompleteBody", "The body is shorter than it says, or too large.");
     };
     let sha256 = BASE64.encode(Sha256::digest(&bytes));
-    if text("x-amz-checksum-sha256").is_some_and(|declared| declared != sha256) {
+    if parts.headers.get("x-amz-checksum-sha256").is_some_and(|declared| *declared != *sha256) {
         let message = "The sha256 you specified did not match the calculated checksum.";
         return refuse(StatusCode::BAD_REQUEST, "BadDigest", message);
     }
-    let content_type = text("content-type").unwrap_or_else(|| "binary/octet-stream".into());
-    let about = ObjectMetadata { content_type, disposition: text("content-disposition"), sha256 };
-    buckets.0.storage.put(bucket, key, &about, &bytes)?;
+    buckets.0.storage.put(bucket, key, &bytes)?;
     if buckets.take_fault(&[Fault::LoseResponse]).is_some() {
         return Ok(broken_response());
     }
-    let headers = [("x-amz-checksum-sha256", about.sha256.clone()), ("etag", etag(&about))];
-    Ok((StatusCode::OK, headers).into_response())
+    Ok(StatusCode::OK.into_response())
 }
 
 /// A response that declares one byte and fails before sending it, which closes the connection.
@@ -243,30 +233,19 @@ fn broken_response() -> Response {
 fn get_object(buckets: &Buckets, parts: &Parts, query: &Query, bucket: &str, key: &str) -> Result<Response, S3Error> {
     // S3 reveals a missing key only to callers that may list the bucket; a presigned URL does not allow this.
     let missing = || S3Error(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied".into());
-    let (about, length, body) = if parts.method == Method::HEAD {
-        let (about, length) = buckets.0.storage.head(bucket, key)?.ok_or_else(missing)?;
-        (about, length, Body::empty())
+    let mut response = if parts.method == Method::HEAD {
+        let size = buckets.0.storage.size(bucket, key)?.ok_or_else(missing)?;
+        ([(header::CONTENT_LENGTH, size.to_string())], Body::empty()).into_response()
     } else {
-        let Object { metadata: about, bytes } = buckets.0.storage.get(bucket, key)?.ok_or_else(missing)?;
-        (about, bytes.len() as u64, Body::from(bytes))
+        Response::new(Body::from(buckets.0.storage.get(bucket, key)?.ok_or_else(missing)?))
     };
-    let mut headers = HeaderMap::new();
-    let mut say = |name: &'static str, value: Option<String>| {
-        if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
-            headers.insert(name, value);
+    for name in [header::CONTENT_TYPE, header::CONTENT_DISPOSITION] {
+        let value = query.get(&format!("response-{name}"));
+        if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
+            response.headers_mut().insert(name, value);
         }
-    };
-    let or = |name: &str, own: Option<String>| query.get(name).map(str::to_owned).or(own);
-    say("content-type", or("response-content-type", Some(about.content_type.clone())));
-    say("content-disposition", or("response-content-disposition", about.disposition.clone()));
-    say("content-length", Some(length.to_string()));
-    say("etag", Some(etag(&about)));
-    Ok((headers, body).into_response())
-}
-
-/// S3 uses another hash; clients must not rely on the kind.
-fn etag(about: &ObjectMetadata) -> String {
-    format!("\"{}\"", about.sha256.chars().filter(char::is_ascii_alphanumeric).take(32).collect::<String>())
+    }
+    Ok(response)
 }
 
 struct Query(HashMap<String, String>);

@@ -1,35 +1,27 @@
-//! Secrets Manager on a loopback port: rustack in memory, with a file for restarts.
-//! A changing call is answered after the values of all secrets are on disk; a start restores them. The file has names,
-//! current and previous values and times of change, but no older versions, tags or policies.
+//! Secrets Manager on a loopback port, with a file for restarts.
+//! A change is answered after it is on disk. A secret has its current and its previous value; deletion is immediate.
 
 mod secret_file;
 
+use std::ops::Bound::{Excluded, Unbounded};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, Response as HttpResponse, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use axum::routing::post;
-use rustack_secretsmanager_core::config::SecretsManagerConfig;
-use rustack_secretsmanager_core::handler::RustackSecretsManagerHandler;
-use rustack_secretsmanager_core::provider::RustackSecretsManager;
-use rustack_secretsmanager_http::dispatch::dispatch_operation;
-use rustack_secretsmanager_http::response::error_to_response;
-use rustack_secretsmanager_http::router::resolve_operation;
 use secret_file::{SecretFile, SecretVersion, Secrets, StoredSecret};
+use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
 
-use crate::server::{self, Server};
-use crate::{ACCOUNT, Error, REGION, timestamp};
+use crate::Error;
+use crate::server::{self, Server, json_response, operation};
+use crate::timestamp::{Timestamp, random_uuid};
 
-const WRITE_OPERATIONS: [&str; 5] = ["CreateSecret", "PutSecretValue", "UpdateSecret", "DeleteSecret", "RestoreSecret"];
-
-/// Size limit of a response body read here, which is at most one page of the list. Units: bytes.
-const MAX_RESPONSE_BYTES: usize = 4 << 20;
+const MAX_PAGE: usize = 100;
 
 #[derive(Debug)]
 pub(crate) struct SecretsManager {
@@ -37,183 +29,172 @@ pub(crate) struct SecretsManager {
     pub(crate) server: Server,
 }
 
-struct Service {
-    handler: RustackSecretsManagerHandler,
-    secrets: Mutex<Secrets>,
-    disk: Option<SecretFile>,
-}
-
 impl SecretsManager {
     /// Serves the secrets stored in `folder`; without a folder, secrets are lost at exit.
     pub(crate) async fn start(folder: Option<&Path>, port: Option<u16>) -> Result<Self, Error> {
         let (listener, address) = server::bind("Secrets Manager", port).await?;
-        let provider = RustackSecretsManager::new(SecretsManagerConfig {
-            skip_signature_validation: true,
-            default_region: REGION.to_owned(),
-            default_account_id: ACCOUNT.to_owned(),
-        });
-        let handler = RustackSecretsManagerHandler::new(Arc::new(provider));
-        let disk = folder.map(SecretFile::new);
-        let secrets = match &disk {
+        let file = folder.map(SecretFile::new);
+        let secrets = match &file {
             None => Secrets::new(),
-            Some(disk) => disk.load().map_err(|source| Error::Folder { path: disk.path().to_owned(), source })?,
+            Some(file) => file.load().map_err(|source| Error::Folder { path: file.path().to_owned(), source })?,
         };
-        let edge = Arc::new(Service { handler, secrets: Mutex::new(Secrets::new()), disk });
-        let path = edge.disk.as_ref().map(|disk| disk.path().to_owned()).unwrap_or_default();
-        edge.restore(secrets).await.map_err(|source| Error::Folder { path, source })?;
-        let router = Router::new().route("/", post(handle)).with_state(edge);
+        let service = Arc::new(Service { secrets: Mutex::new(secrets), file });
+        let router = Router::new().route("/", post(handle)).with_state(service);
         Ok(Self { url: format!("http://{address}"), server: Server::serve_router(listener, router) })
     }
 }
 
-async fn handle(State(edge): State<Arc<Service>>, headers: HeaderMap, body: Bytes) -> Response {
-    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
-    let operation = target.rsplit('.').next().unwrap_or_default();
-    if operation == "ListSecrets" {
-        return edge.list_secrets(&headers, body).await;
-    }
-    if !WRITE_OPERATIONS.contains(&operation) {
-        return edge.dispatch(&headers, body).await;
-    }
-    let mut secrets = edge.secrets.lock().await;
-    let changed = secret_id(&body);
-    let answer = edge.dispatch(&headers, body).await;
-    if !answer.status().is_success() {
-        return answer;
-    }
-    match edge.save(&mut secrets, changed.as_deref()).await {
-        Ok(()) => answer,
-        Err(error) => {
-            // The caller retries, and the next successful write includes this change.
-            tracing::error!(error = %error, "secret not stored");
-            let fault = json!({ "__type": "InternalServiceError", "message": "the secret could not be stored" });
-            (StatusCode::INTERNAL_SERVER_ERROR, fault.to_string()).into_response()
+async fn handle(State(service): State<Arc<Service>>, headers: HeaderMap, body: Bytes) -> Response {
+    match service.call(operation(&headers), &body) {
+        Ok(answer) => json_response(StatusCode::OK, answer.to_string()),
+        Err(Refusal(status, kind, message)) => {
+            json_response(status, json!({ "__type": kind, "Message": message }).to_string())
         }
     }
+}
+
+/// Status, `__type` and message of an error response.
+struct Refusal(StatusCode, &'static str, String);
+
+fn refuse<T>(kind: &'static str, message: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal(StatusCode::BAD_REQUEST, kind, message.into()))
+}
+
+fn missing<T>() -> Result<T, Refusal> {
+    refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Request {
+    name: String,
+    secret_id: String,
+    secret_string: String,
+    client_request_token: Option<String>,
+    version_stage: Option<String>,
+    filters: Vec<Filter>,
+    max_results: Option<usize>,
+    next_token: Option<String>,
+}
+
+/// A filter by the name's prefix.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Filter {
+    values: Vec<String>,
+}
+
+struct Service {
+    secrets: Mutex<Secrets>,
+    file: Option<SecretFile>,
 }
 
 impl Service {
-    async fn dispatch(&self, headers: &HeaderMap, body: Bytes) -> Response {
-        let answered = match resolve_operation(headers) {
-            Ok(operation) => dispatch_operation(&self.handler, operation, body).await,
-            Err(error) => Err(error),
+    fn call(&self, operation: &str, body: &[u8]) -> Result<Value, Refusal> {
+        let request: Request = match serde_json::from_slice(body) {
+            Ok(request) => request,
+            // The parser's message may contain a value.
+            Err(_) => return refuse("SerializationException", "The request cannot be parsed."),
         };
-        answered.unwrap_or_else(|error| error_to_response(&error, &timestamp::random_uuid())).map(Body::new)
-    }
-
-    /// Calls an operation internally; returns `None` if it was refused.
-    async fn call_internal(&self, operation: &str, body: Value) -> Option<Value> {
-        let target = HeaderValue::from_str(&format!("secretsmanager.{operation}")).ok()?;
-        let answer = self.dispatch(&HeaderMap::from_iter([(target_header(), target)]), body.to_string().into()).await;
-        let body = answer.status().is_success().then_some(answer.into_body())?;
-        serde_json::from_slice(&to_bytes(body, MAX_RESPONSE_BYTES).await.ok()?).ok()
-    }
-
-    async fn list_secrets(&self, headers: &HeaderMap, body: Bytes) -> Response {
-        let secrets = self.secrets.lock().await;
-        let (head, body) = self.dispatch(headers, body).await.into_parts();
-        let Ok(bytes) = to_bytes(body, MAX_RESPONSE_BYTES).await else {
-            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-        };
-        let Ok(mut page) = serde_json::from_slice::<Value>(&bytes) else {
-            return HttpResponse::from_parts(head, Body::from(bytes));
-        };
-        for entry in page.get_mut("SecretList").and_then(Value::as_array_mut).into_iter().flatten() {
-            let stored = entry.get("Name").and_then(Value::as_str).and_then(|name| secrets.get(name));
-            if let Some(stored) = stored.filter(|stored| !stored.last_changed_date.is_null()) {
-                entry["LastChangedDate"] = stored.last_changed_date.clone();
+        let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        match operation {
+            "GetSecretValue" => get_value(&secrets, &request),
+            "DescribeSecret" => describe(&secrets, &request),
+            "ListSecrets" => Ok(list(&secrets, &request)),
+            "CreateSecret" | "PutSecretValue" | "DeleteSecret" => {
+                let mut changed = secrets.clone();
+                let answer = match operation {
+                    "CreateSecret" => create(&mut changed, request),
+                    "PutSecretValue" => put_value(&mut changed, request),
+                    _ => delete(&mut changed, &request),
+                }?;
+                if let Some(Err(error)) = self.file.as_ref().map(|file| file.save(&changed)) {
+                    tracing::error!(%error, "secret not stored");
+                    let message = "The secret could not be stored.".to_owned();
+                    return Err(Refusal(StatusCode::INTERNAL_SERVER_ERROR, "InternalServiceError", message));
+                }
+                *secrets = changed;
+                Ok(answer)
             }
+            _ => refuse("UnknownOperationException", format!("Unknown operation {operation:?}")),
         }
-        let mut answer = (head.status, page.to_string()).into_response();
-        let typed = head
-            .headers
-            .into_iter()
-            .filter(|(name, _)| name.as_ref().is_some_and(|name| *name != axum::http::header::CONTENT_LENGTH));
-        answer.headers_mut().extend(typed);
-        answer
-    }
-
-    async fn restore(&self, secrets: Secrets) -> std::io::Result<()> {
-        let mut stored = self.secrets.lock().await;
-        for (name, secret) in &secrets {
-            let token = || secret.version_id.clone().unwrap_or_else(timestamp::random_uuid);
-            let mut create = json!({ "Name": name, "ClientRequestToken": token() });
-            if let Some(before) = &secret.previous {
-                let first = json!({
-                    "Name": name, "ClientRequestToken": before.version_id, "SecretString": before.secret_string,
-                });
-                let set = self.call_internal("CreateSecret", first).await;
-                set.ok_or_else(|| std::io::Error::other(format!("the secret {name} can't be set again")))?;
-                create = json!({ "SecretId": name, "ClientRequestToken": token() });
-            }
-            if let Some(text) = &secret.secret_string {
-                create["SecretString"] = json!(text);
-            }
-            // Fail instead of skipping the secret, because the next write would drop it from the file.
-            let operation = if secret.previous.is_some() { "PutSecretValue" } else { "CreateSecret" };
-            let set = self.call_internal(operation, create).await;
-            set.ok_or_else(|| std::io::Error::other(format!("the secret {name} can't be set again")))?;
-        }
-        *stored = secrets;
-        Ok(())
-    }
-
-    /// Only the changed secret gets rustack's time, because rustack dates all others with the start of this process.
-    async fn save(&self, stored: &mut Secrets, changed: Option<&str>) -> std::io::Result<()> {
-        let Some(disk) = &self.disk else { return Ok(()) };
-        let unread = || std::io::Error::other("the secrets can't be listed");
-        let (mut now, mut next) = (Secrets::new(), Value::Null);
-        loop {
-            let mut list = json!({ "MaxResults": 100 });
-            if !next.is_null() {
-                list["NextToken"] = next;
-            }
-            let page = self.call_internal("ListSecrets", list).await.ok_or_else(unread)?;
-            for entry in page.get("SecretList").and_then(Value::as_array).into_iter().flatten() {
-                let Some(name) = entry.get("Name").and_then(Value::as_str) else { continue };
-                // A secret may have no value yet.
-                let value = self.call_internal("GetSecretValue", json!({ "SecretId": name })).await.unwrap_or_default();
-                let word = |field: &str| value.get(field).and_then(Value::as_str).map(str::to_owned);
-                let before = json!({ "SecretId": name, "VersionStage": "AWSPREVIOUS" });
-                // A refusal means that no previous version exists.
-                let before = self.call_internal("GetSecretValue", before).await.unwrap_or_default();
-                let word_before = |field: &str| before.get(field).and_then(Value::as_str).map(str::to_owned);
-                let previous = word_before("VersionId")
-                    .zip(word_before("SecretString"))
-                    .map(|(version_id, secret_string)| SecretVersion { version_id, secret_string });
-                let is_changed = [Some(name), entry.get("ARN").and_then(Value::as_str)].contains(&changed);
-                let last_changed_date = match stored.get(name).filter(|_| !is_changed) {
-                    Some(secret) => secret.last_changed_date.clone(),
-                    None => entry.get("LastChangedDate").cloned().unwrap_or_default(),
-                };
-                now.insert(
-                    name.to_owned(),
-                    StoredSecret {
-                        secret_string: word("SecretString"),
-                        previous,
-                        version_id: word("VersionId"),
-                        last_changed_date,
-                    },
-                );
-            }
-            next = page.get("NextToken").cloned().unwrap_or_default();
-            if next.is_null() {
-                break;
-            }
-        }
-        if now != *stored {
-            disk.save(&now)?;
-            *stored = now;
-        }
-        Ok(())
     }
 }
 
-fn secret_id(body: &[u8]) -> Option<String> {
-    let body = serde_json::from_slice::<Value>(body).ok()?;
-    ["Name", "SecretId"].iter().find_map(|field| body.get(field)?.as_str().map(str::to_owned))
+fn get_value(secrets: &Secrets, request: &Request) -> Result<Value, Refusal> {
+    let Some(secret) = secrets.get(&request.secret_id) else { return missing() };
+    let version = match request.version_stage.as_deref() {
+        None | Some("AWSCURRENT") => Some(&secret.current),
+        Some("AWSPREVIOUS") => secret.previous.as_ref(),
+        Some(_) => None,
+    };
+    let Some(version) = version else { return missing() };
+    Ok(json!({ "Name": request.secret_id, "VersionId": version.version_id, "SecretString": version.secret_string }))
 }
 
-fn target_header() -> axum::http::HeaderName {
-    axum::http::HeaderName::from_static("x-amz-target")
+fn describe(secrets: &Secrets, request: &Request) -> Result<Value, Refusal> {
+    let Some(secret) = secrets.get(&request.secret_id) else { return missing() };
+    let stages = json!({ secret.current.version_id.as_str(): ["AWSCURRENT"] });
+    Ok(json!({ "Name": request.secret_id, "VersionIdsToStages": stages }))
+}
+
+/// Lists a page by name; the cursor is the last name of the page before.
+fn list(secrets: &Secrets, request: &Request) -> Value {
+    let after = request.next_token.as_ref().map_or(Unbounded, Excluded);
+    let is_listed =
+        |name: &str| request.filters.iter().all(|filter| filter.values.iter().any(|prefix| name.starts_with(prefix)));
+    let mut listed = secrets.range::<String, _>((after, Unbounded)).filter(|(name, _)| is_listed(name)).peekable();
+    let size = request.max_results.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
+    let page: Vec<_> = listed
+        .by_ref()
+        .take(size)
+        .map(|(name, secret)| json!({ "Name": name, "LastChangedDate": secret.last_changed_date }))
+        .collect();
+    let next = listed.peek().and_then(|_| page.last()).map(|entry| entry["Name"].clone());
+    json!({ "SecretList": page, "NextToken": next })
+}
+
+fn create(secrets: &mut Secrets, request: Request) -> Result<Value, Refusal> {
+    if request.name.is_empty() {
+        return refuse("InvalidParameterException", "The secret has no name.");
+    }
+    if secrets.contains_key(&request.name) {
+        return refuse("ResourceExistsException", "The secret already exists.");
+    }
+    let current = new_version(request.client_request_token, request.secret_string);
+    let answer = json!({ "Name": request.name, "VersionId": current.version_id });
+    let last_changed_date = Timestamp::now().epoch_secs();
+    secrets.insert(request.name, StoredSecret { current, previous: None, last_changed_date });
+    Ok(answer)
+}
+
+/// Idempotent: by the token, which names the version.
+fn put_value(secrets: &mut Secrets, request: Request) -> Result<Value, Refusal> {
+    let Some(secret) = secrets.get_mut(&request.secret_id) else { return missing() };
+    let version = new_version(request.client_request_token, request.secret_string);
+    let answer = json!({ "Name": request.secret_id, "VersionId": version.version_id });
+    let known = match secret.current.version_id == version.version_id {
+        true => Some(&secret.current),
+        false => secret.previous.as_ref().filter(|previous| previous.version_id == version.version_id),
+    };
+    match known {
+        Some(known) if *known == version => {}
+        Some(_) => return refuse("ResourceExistsException", "The version exists with another value."),
+        None => {
+            secret.previous = Some(std::mem::replace(&mut secret.current, version));
+            secret.last_changed_date = Timestamp::now().epoch_secs();
+        }
+    }
+    Ok(answer)
+}
+
+fn delete(secrets: &mut Secrets, request: &Request) -> Result<Value, Refusal> {
+    match secrets.remove(&request.secret_id) {
+        Some(_) => Ok(json!({ "Name": request.secret_id })),
+        None => missing(),
+    }
+}
+
+fn new_version(token: Option<String>, secret_string: String) -> SecretVersion {
+    SecretVersion { version_id: token.unwrap_or_else(random_uuid), secret_string }
 }

@@ -1,4 +1,4 @@
-//! A loopback HTTP server that runs in the background and stops within a time limit.
+//! Background tasks that stop within a time limit: loopback HTTP servers and periodic work.
 
 use std::future::Future;
 use std::io::ErrorKind;
@@ -6,11 +6,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::Error;
+use crate::{Error, timestamp};
 
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -27,6 +29,19 @@ pub(crate) async fn bind(service: &'static str, preferred: Option<u16>) -> Resul
         Ok((listener, address))
     };
     bound.await.map_err(|source| Error::Bind { service, source })
+}
+
+/// The operation in `X-Amz-Target`, empty without this header. A web page cannot send the header to another origin: the
+/// browser sends a preflight request first, and no service allows it.
+pub(crate) fn operation(headers: &HeaderMap) -> &str {
+    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    target.rsplit('.').next().unwrap_or_default()
+}
+
+pub(crate) fn json_response(status: StatusCode, json: String) -> Response {
+    let headers =
+        [("content-type", "application/x-amz-json-1.1".to_owned()), ("x-amzn-requestid", timestamp::random_uuid())];
+    (status, headers, json).into_response()
 }
 
 #[derive(Debug)]
@@ -46,7 +61,21 @@ impl Server {
         })
     }
 
-    pub(crate) fn spawn<F>(serve: impl FnOnce(CancellationToken) -> F) -> Self
+    /// Runs `work` at once and after each period.
+    pub(crate) fn repeat(period: Duration, work: impl Fn() + Clone + Send + 'static) -> Self {
+        Self::spawn(|stop| async move {
+            loop {
+                // An error means that this run panicked; the next one follows.
+                let _ = tokio::task::spawn_blocking(work.clone()).await;
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(period) => {}
+                }
+            }
+        })
+    }
+
+    fn spawn<F>(serve: impl FnOnce(CancellationToken) -> F) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {

@@ -74,8 +74,7 @@ impl Sqs {
     }
 
     async fn handle(&self, headers: &HeaderMap, body: Bytes) -> Response {
-        let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
-        let operation = target.rsplit('.').next().unwrap_or_default();
+        let operation = server::operation(headers);
         let request = serde_json::from_slice::<Value>(&body).unwrap_or_default();
         if let Some((code, message)) = validation::validate(operation, &request) {
             return error_response(code, &message);

@@ -2,11 +2,13 @@
 
 use crate::keys::LocalKeys;
 use crate::{Error, HintDelivery, Options};
-use pullyard_cloud::{QueuePair, Secrets, TaskDefinitions, setup};
-use pullyard_emulator::{ACCESS_KEY_ID, Aws, Endpoints, REGION, SECRET_ACCESS_KEY};
+use pullyard_cloud::{QueuePair, Secrets, TaskDefinitions};
+use pullyard_emulator::sqs::Sqs;
+use pullyard_emulator::{ACCESS_KEY_ID, ACCOUNT, Aws, Endpoints, REGION, SECRET_ACCESS_KEY};
 use pullyard_entry::auth::to_stored_token;
-use pullyard_entry::config::{self, ARTIFACTS_KEPT, Config, LiveUpdates};
+use pullyard_entry::config::{self, ARTIFACTS_KEPT, Config};
 use pullyard_store::{Scope, Store};
+use serde_json::{Value, json};
 use std::time::Duration;
 
 const TABLE: &str = "pullyard";
@@ -16,10 +18,12 @@ pub(crate) const FORGE_SECRET: &str = "pullyard/user/demo-forge-token";
 const BUCKET: &str = "pullyard-artifacts";
 /// On this machine the families differ only in name.
 pub(crate) const TASK_FAMILIES: [&str; 3] = ["pullyard-runner-small", "pullyard-runner", "pullyard-runner-large"];
-pub(crate) const CONTAINER: &str = "runner";
 /// A failed message is retried after this time. It is shorter than on AWS, because a person waits. A function that runs
 /// longer receives its message again, which is harmless.
 const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(30);
+const MAX_RECEIVES: u32 = 5;
+/// SQS's maximum.
+const DEAD_LETTER_RETENTION: Duration = Duration::from_secs(14 * 86_400);
 
 pub(crate) struct Queues {
     pub(crate) dispatch: QueuePair,
@@ -44,19 +48,48 @@ pub(crate) async fn create(aws: &Aws, keys: &LocalKeys, hints: HintDelivery) -> 
     let secrets = Secrets::new(&sdk, Some(&endpoints.secretsmanager));
     secrets.put(SIGNING_KEY_SECRET, &keys.signing_key).await?;
     secrets.put(FORGE_SECRET, &keys.forge_token).await?;
-    let create_queue = async |name| setup::create_queue(&sdk, &endpoints.sqs, name, VISIBILITY_TIMEOUT).await;
+    let sqs = aws.sqs();
     let lost = match hints {
         HintDelivery::Deliver => None,
-        HintDelivery::Drop => Some([create_queue("lost").await?.queue_url, create_queue("lost.fifo").await?.queue_url]),
+        HintDelivery::Drop => {
+            Some([create_queue(sqs, "lost", json!({})).await?, create_queue(sqs, "lost.fifo", json!({})).await?])
+        }
     };
     let queues = Queues {
-        dispatch: create_queue("dispatch").await?,
-        effects: create_queue("effects.fifo").await?,
-        undelivered_url: setup::create_dead_letter_queue(&sdk, &endpoints.sqs, "undelivered").await?,
+        dispatch: create_queue_pair(sqs, "dispatch").await?,
+        effects: create_queue_pair(sqs, "effects.fifo").await?,
+        undelivered_url: create_dead_letter_queue(sqs, "undelivered").await?,
         lost,
     };
     aws.s3().create(BUCKET, Some(ARTIFACTS_KEPT))?;
     Ok(queues)
+}
+
+async fn create_queue_pair(sqs: &Sqs, name: &str) -> Result<QueuePair, Error> {
+    let dead_name = match name.strip_suffix(".fifo") {
+        Some(stem) => format!("{stem}-dead.fifo"),
+        None => format!("{name}-dead"),
+    };
+    let dead_url = create_dead_letter_queue(sqs, &dead_name).await?;
+    let dead_arn = format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{dead_name}");
+    let redrive = json!({ "deadLetterTargetArn": dead_arn, "maxReceiveCount": MAX_RECEIVES }).to_string();
+    let visibility = VISIBILITY_TIMEOUT.as_secs().to_string();
+    let attributes = json!({ "VisibilityTimeout": visibility, "RedrivePolicy": redrive });
+    Ok(QueuePair { queue_url: create_queue(sqs, name, attributes).await?, dead_url })
+}
+
+async fn create_dead_letter_queue(sqs: &Sqs, name: &str) -> Result<String, Error> {
+    let retention = DEAD_LETTER_RETENTION.as_secs().to_string();
+    create_queue(sqs, name, json!({ "MessageRetentionPeriod": retention })).await
+}
+
+/// A name that ends in `.fifo` makes a FIFO queue. Returns the queue's URL.
+async fn create_queue(sqs: &Sqs, name: &str, mut attributes: Value) -> Result<String, Error> {
+    if name.ends_with(".fifo") {
+        attributes["FifoQueue"] = "true".into();
+    }
+    let created = sqs.call("CreateQueue", &json!({ "QueueName": name, "Attributes": attributes })).await?;
+    Ok(created["QueueUrl"].as_str().unwrap_or_default().to_owned())
 }
 
 pub(crate) fn config(options: &Options, queues: &Queues, endpoints: &Endpoints, api_url: &str) -> Config {
@@ -67,16 +100,14 @@ pub(crate) fn config(options: &Options, queues: &Queues, endpoints: &Endpoints, 
         effects_queue_url: queues.effects.queue_url.clone(),
         dispatch_dlq_url: queues.dispatch.dead_url.clone(),
         effects_dlq_url: queues.effects.dead_url.clone(),
-        undelivered_dlq_url: Some(queues.undelivered_url.clone()),
+        undelivered_dlq_url: queues.undelivered_url.clone(),
         cluster: "pullyard".into(),
         task_definitions: TaskDefinitions { small, medium, large },
-        container: CONTAINER.into(),
         network: None,
         key_secret: SIGNING_KEY_SECRET.into(),
         api_url: api_url.into(),
         task_isolation: options.isolation.clone(),
-        // One process serves all pages, so a held request costs nothing.
-        live_updates: LiveUpdates::LongPoll,
+        on_one_machine: true,
         artifacts_bucket: BUCKET.into(),
         kms_key: None,
         deployment: options.deployment.clone(),

@@ -29,9 +29,7 @@ async fn every_request_is_observed_before_its_answer() {
         (&at.ecs, "AmazonEC2ContainerServiceV20141113.ListTasks", json!({}), "ecs:ListTasks"),
     ] {
         let call = http.post(url).header("x-amz-target", target).header("user-agent", "sdk/1 app/one lang/rust");
-        let call = call.header("content-type", "application/x-amz-json-1.0");
-        let call = call.header("authorization", "AWS4-HMAC-SHA256 Credential=local/20261120/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0");
-        let answer = call.header("x-amz-date", "20261120T000000Z").body(body.to_string()).send().await.unwrap();
+        let answer = call.body(body.to_string()).send().await.unwrap();
         let answer: Value = answer.json().await.unwrap();
         assert!(answer.is_object(), "{target}: the answer is not an object");
         let found = actions.lock().unwrap().last().cloned().unwrap_or_default();

@@ -1,4 +1,5 @@
-//! Publishes "ECS Task State Change" events to subscribers; `lambda::subscribe` delivers them to functions.
+//! Publishes "ECS Task State Change" events to subscribers; `lambda::events` delivers them to functions.
+//! Their times are numbers, unlike on AWS.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -49,6 +50,6 @@ fn envelope(task: &TaskDescription) -> Value {
         "time": Timestamp::now().rfc3339(),
         "region": REGION,
         "resources": [task.task_arn],
-        "detail": task.to_detail(),
+        "detail": task.to_json(),
     })
 }

@@ -15,7 +15,7 @@ pub(super) async fn run_task(tasks: Arc<TaskRegistry>, task: Arc<Task>) {
         WaitResult::Stopped => return end_task(&tasks, &task, None).await,
         WaitResult::Detached => return,
     }
-    task.update(&tasks.events, |record| record.task.set_status(Status::Pending)).await;
+    task.update(&tasks.events, |record| record.task.last_status = Status::Pending).await;
     let starts = if task.can_start { wait_transition(&tasks, &task).await } else { wait_for_stop(&tasks, &task).await };
     match starts {
         WaitResult::Elapsed => {}
@@ -87,7 +87,7 @@ async fn start_process(tasks: &TaskRegistry, task: &Task) -> Option<Process> {
             task.update_locked(&mut record, &tasks.events, |record| {
                 record.process = Some(mark);
                 record.task.started_at = Some(Timestamp::now().epoch_secs());
-                record.task.set_status(Status::Running);
+                record.task.last_status = Status::Running;
             })
             .await;
             Some(process)
@@ -96,9 +96,6 @@ async fn start_process(tasks: &TaskRegistry, task: &Task) -> Option<Process> {
             let program = record.command.first().map_or("", String::as_str);
             let reason = format!("CannotStartContainerError: exec: {program:?}: {error}");
             task.update_locked(&mut record, &tasks.events, |record| {
-                for container in &mut record.task.containers {
-                    container.reason = Some(reason.clone());
-                }
                 record.task.end(StopCode::TaskFailedToStart, &reason);
             })
             .await;

@@ -1,9 +1,9 @@
-//! The state of one task: the fields of the API and the emulator's own fields.
+//! The state of one task: the fields of the API that callers read, and the emulator's own fields.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::timestamp::{Timestamp, rfc3339_from_epoch_secs};
+use crate::timestamp::Timestamp;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -25,7 +25,6 @@ pub(super) enum StopCode {
 #[serde(rename_all = "camelCase")]
 pub(super) struct TaskDescription {
     pub(super) task_arn: String,
-    pub(super) cluster_arn: String,
     pub(super) task_definition_arn: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) started_by: Option<String>,
@@ -41,8 +40,6 @@ pub(super) struct TaskDescription {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) started_at: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) stopping_at: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) stopped_at: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) capacity_provider_name: Option<String>,
@@ -52,15 +49,9 @@ pub(super) struct TaskDescription {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Container {
-    pub(super) container_arn: String,
-    pub(super) task_arn: String,
-    pub(super) name: String,
-    pub(super) last_status: Status,
     /// Absent while the container runs and if it never started; 128 + n after signal n.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) exit_code: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) reason: Option<String>,
 }
 
 /// Identifies a process after a restart of the parent, even if its pid is reused.
@@ -88,40 +79,16 @@ pub(super) struct TaskRecord {
 }
 
 impl TaskDescription {
-    pub(super) fn set_status(&mut self, status: Status) {
-        self.last_status = status;
-        for container in &mut self.containers {
-            container.last_status = status;
-        }
-    }
-
     /// Ends the task, but retains a cause that was recorded before, such as StopTask.
     pub(super) fn end(&mut self, code: StopCode, reason: &str) {
-        self.set_status(Status::Stopped);
+        self.last_status = Status::Stopped;
         self.desired_status = Status::Stopped;
-        let now = Timestamp::now().epoch_secs();
-        self.stopping_at.get_or_insert(now);
-        self.stopped_at = Some(now);
+        self.stopped_at = Some(Timestamp::now().epoch_secs());
         self.stop_code.get_or_insert(code);
         self.stopped_reason.get_or_insert_with(|| reason.to_owned());
     }
 
     pub(super) fn to_json(&self) -> Value {
         serde_json::to_value(self).unwrap_or_else(|_| json!({}))
-    }
-
-    /// The `detail` of a state-change event: the API's JSON with times as text.
-    pub(super) fn to_detail(&self) -> Value {
-        let mut detail = match self.to_json() {
-            Value::Object(fields) => fields,
-            _ => Map::new(),
-        };
-        for name in ["createdAt", "startedAt", "stoppingAt", "stoppedAt"] {
-            if let Some(secs) = detail.get(name).and_then(Value::as_f64) {
-                detail.insert(name.to_owned(), Value::String(rfc3339_from_epoch_secs(secs)));
-            }
-        }
-        detail.insert("updatedAt".to_owned(), Value::String(rfc3339_from_epoch_secs(Timestamp::now().epoch_secs())));
-        Value::Object(detail)
     }
 }

@@ -165,7 +165,7 @@ impl ValidatedRequest {
             cluster,
             started_by: request.started_by.clone(),
             capacity_provider,
-            overrides: with_default_lists(raw),
+            overrides: raw,
             command,
             environment,
             definition: definition.clone(),
@@ -186,15 +186,6 @@ fn validate_capacity_provider(request: &Request) -> Result<Option<String>, ApiEr
         "FARGATE" | "FARGATE_SPOT" => Ok(Some(of.capacity_provider.clone())),
         _ => Err(ApiError::invalid_parameter("The specified capacity provider was not found.")),
     }
-}
-
-/// Adds the lists that a described task always has.
-fn with_default_lists(mut overrides: Value) -> Value {
-    if let Some(fields) = overrides.as_object_mut() {
-        fields.entry("containerOverrides").or_insert_with(|| json!([]));
-        fields.entry("inferenceAcceleratorOverrides").or_insert_with(|| json!([]));
-    }
-    overrides
 }
 
 fn check_length(name: &str, text: Option<&str>, limit: usize) -> Result<(), ApiError> {
@@ -244,32 +235,19 @@ async fn start_task(
 
 fn new_task(tasks: &TaskRegistry, plan: &ValidatedRequest, call: Option<TokenRequest<'_>>) -> Task {
     let id = random_hex();
-    let arn = task_arn(&plan.cluster, &id);
     let family = &plan.definition.family;
     let description = TaskDescription {
-        task_arn: arn.clone(),
-        cluster_arn: format!("arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{}", plan.cluster),
+        task_arn: task_arn(&plan.cluster, &id),
         task_definition_arn: format!("arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/{family}:1"),
         started_by: plan.started_by.clone(),
         overrides: plan.overrides.clone(),
-        containers: vec![Container {
-            container_arn: format!(
-                "arn:aws:ecs:{REGION}:{ACCOUNT}:container/{}/{id}/{}",
-                plan.cluster, plan.definition.container
-            ),
-            task_arn: arn,
-            name: plan.definition.container.clone(),
-            last_status: Status::Provisioning,
-            exit_code: None,
-            reason: None,
-        }],
+        containers: vec![Container { exit_code: None }],
         last_status: Status::Provisioning,
         desired_status: Status::Running,
         stop_code: None,
         stopped_reason: None,
         created_at: Timestamp::now().epoch_secs(),
         started_at: None,
-        stopping_at: None,
         stopped_at: None,
         capacity_provider_name: plan.capacity_provider.clone(),
         version: 1,

@@ -10,7 +10,6 @@ use super::lifecycle::SHUTDOWN_REASON;
 use super::names::cluster_name;
 use super::record::{Status, StopCode, TaskDescription};
 use super::tasks::{Task, TaskRegistry};
-use crate::timestamp::Timestamp;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Request {
@@ -59,7 +58,6 @@ async fn request_stop(tasks: &TaskRegistry, task: &Task, reason: &str) -> TaskDe
             record.task.desired_status = Status::Stopped;
             record.task.stop_code = Some(StopCode::UserInitiated);
             record.task.stopped_reason = Some(reason.to_owned());
-            record.task.stopping_at = Some(Timestamp::now().epoch_secs());
         })
         .await;
     task.stop.cancel();

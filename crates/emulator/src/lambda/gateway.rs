@@ -8,14 +8,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Json;
 use axum::Router;
-use axum::body::Body;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 pub use axum::http::Method;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::Response;
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt as _;
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -25,8 +25,6 @@ use crate::server::Server;
 
 /// Body limit of an HTTP API.
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
-/// Bytes of an oversized body that are still read, so that the client receives the 413 response.
-const MAX_DRAINED_BYTES: usize = 16 * MAX_BODY_BYTES;
 /// Time limit of an HTTP API for its function.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -62,7 +60,8 @@ pub fn serve(listener: TcpListener, routes: Vec<Route>) -> Gateway {
 pub fn serve_with_timeout(listener: TcpListener, routes: Vec<Route>, timeout: Duration) -> Gateway {
     let port = listener.local_addr().map_or(0, |address| address.port());
     let inner = Arc::new(Inner { routes: routes.into_iter().map(Target::new).collect(), timeout, port });
-    let router = Router::new().fallback(handle).with_state(Arc::clone(&inner));
+    let router = Router::new().fallback(handle).layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
+    let router = router.with_state(Arc::clone(&inner));
     Gateway { server: Server::serve_router(listener, router), inner }
 }
 
@@ -131,14 +130,9 @@ impl Inner {
 async fn handle(
     State(inner): State<Arc<Inner>>,
     ConnectInfo(client): ConnectInfo<SocketAddr>,
-    request: Request,
+    head: Parts,
+    body: Bytes,
 ) -> Response {
-    let (head, body) = request.into_parts();
-    let body = match read_body(body).await {
-        BodyRead::Complete(body) => body,
-        BodyRead::TooLarge => return gateway_response(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
-        BodyRead::Broken => return gateway_response(StatusCode::BAD_REQUEST, "Bad Request"),
-    };
     let Some(target) = inner.route(&head.method, head.uri.path()) else {
         return gateway_response(StatusCode::NOT_FOUND, "Not Found");
     };
@@ -160,39 +154,6 @@ async fn handle(
     }
 }
 
-enum BodyRead {
-    Complete(Bytes),
-    TooLarge,
-    Broken,
-}
-
-async fn read_body(mut body: Body) -> BodyRead {
-    let mut bytes = BytesMut::new();
-    let mut size = 0_usize;
-    while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else {
-            return BodyRead::Broken;
-        };
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
-        size = size.saturating_add(data.len());
-        if size > MAX_DRAINED_BYTES {
-            return BodyRead::TooLarge;
-        }
-        if size <= MAX_BODY_BYTES {
-            bytes.extend_from_slice(&data);
-        }
-    }
-    if size > MAX_BODY_BYTES {
-        return BodyRead::TooLarge;
-    }
-    BodyRead::Complete(bytes.freeze())
-}
-
 fn gateway_response(status: StatusCode, message: &str) -> Response {
-    let mut response = Response::new(Body::from(json!({ "message": message }).to_string()));
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+    (status, Json(json!({ "message": message }))).into_response()
 }

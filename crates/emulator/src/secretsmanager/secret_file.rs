@@ -6,18 +6,16 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct StoredSecret {
-    pub(super) secret_string: Option<String>,
-    /// The previous value and its version id, which a rotation needs.
+    #[serde(flatten)]
+    pub(super) current: SecretVersion,
+    /// A rotation needs it.
     pub(super) previous: Option<SecretVersion>,
-    pub(super) version_id: Option<String>,
-    /// The time in the format of `ListSecrets`.
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub(super) last_changed_date: Value,
+    /// Units: seconds since the epoch.
+    pub(super) last_changed_date: f64,
 }
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]

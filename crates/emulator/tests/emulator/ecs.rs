@@ -44,7 +44,7 @@ async fn each_status_has_an_event_with_a_rising_version() {
     let (_, answer) = world.ecs("RunTask", request).await;
     let first = answer["tasks"][0].clone();
     assert_eq!(first["lastStatus"], "PROVISIONING");
-    assert!(first["clusterArn"].as_str().unwrap().ends_with(":cluster/c"));
+    assert!(first["taskArn"].as_str().unwrap().contains(":task/c/"));
     let mut statuses = Vec::new();
     let mut version = 0;
     while statuses.last().is_none_or(|last| last != "STOPPED") {
@@ -54,7 +54,6 @@ async fn each_status_has_an_event_with_a_rising_version() {
         assert_eq!(event["detail-type"], "ECS Task State Change");
         assert_eq!(event["resources"], json!([first["taskArn"]]));
         assert_eq!(detail["startedBy"], "me");
-        assert!(detail["createdAt"].as_str().unwrap().ends_with('Z'));
         assert!(detail["version"].as_u64().unwrap() > version, "{event}");
         version = detail["version"].as_u64().unwrap();
         statuses.push(detail["lastStatus"].as_str().unwrap().to_owned());

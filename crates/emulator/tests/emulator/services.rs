@@ -1,10 +1,14 @@
 //! Wire protocols, ports and persistence of the embedded services.
 
 use pullyard_emulator::{Aws, Endpoints, Options, ecs};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{call, wait_until, world};
+use crate::support::{call, client, wait_until, world};
+
+async fn call_secrets(aws: &Aws, operation: &str, body: Value) -> (u16, Value) {
+    call(&aws.endpoints().secretsmanager, &format!("secretsmanager.{operation}"), &body).await
+}
 
 #[tokio::test]
 async fn each_service_responds_over_http() {
@@ -24,6 +28,13 @@ async fn each_service_responds_over_http() {
     assert_eq!(status, 400, "{missing}");
     let (status, unknown) = call(&at.ecs, "AmazonSQS.CreateQueue", &json!({})).await;
     assert_eq!((status, &unknown["__type"]), (400, &json!("UnknownOperationException")));
+    for url in [&at.dynamodb, &at.sqs, &at.secretsmanager, &at.ecs, &at.s3] {
+        let preflight = client().request(reqwest::Method::OPTIONS, url).header("origin", "https://page.example");
+        let preflight = preflight.header("access-control-request-headers", "x-amz-target").send().await.unwrap();
+        assert!(!preflight.headers().contains_key("access-control-allow-origin"), "{url} allows web pages");
+    }
+    let (_, unnamed) = call(&at.dynamodb, "", &json!({})).await;
+    assert!(unnamed["message"].as_str().unwrap().contains("not implemented"), "{unnamed}");
     world.aws.shutdown().await;
     for url in [at.dynamodb, at.sqs, at.secretsmanager, at.ecs] {
         let address = url.strip_prefix("http://").unwrap();
@@ -115,9 +126,8 @@ async fn secrets_survive_a_crash_in_a_private_file() {
         data: Some(folder.path().join("data")),
         tasks: ecs::Options::new(folder.path().to_owned(), Vec::new()),
     };
-    let ask = async |aws: &Aws, operation: &str, body: serde_json::Value| {
-        let url = aws.endpoints().secretsmanager.clone();
-        let (status, answer) = call(&url, &format!("secretsmanager.{operation}"), &body).await;
+    let ask = async |aws: &Aws, operation: &str, body: Value| {
+        let (status, answer) = call_secrets(aws, operation, body).await;
         assert_eq!(status, 200, "{operation}: {answer}");
         answer
     };
@@ -129,7 +139,7 @@ async fn secrets_survive_a_crash_in_a_private_file() {
     let put = json!({ "SecretId": "a/one", "SecretString": "second", "ClientRequestToken": "u".repeat(32) });
     ask(&aws, "PutSecretValue", put).await;
     ask(&aws, "DeleteSecret", json!({ "SecretId": "a/two", "ForceDeleteWithoutRecovery": true })).await;
-    let dates = |list: serde_json::Value| {
+    let dates = |list: Value| {
         let entries = list["SecretList"].as_array().unwrap().clone();
         entries.iter().map(|entry| (entry["Name"].to_string(), entry["LastChangedDate"].clone())).collect::<Vec<_>>()
     };
@@ -144,6 +154,8 @@ async fn secrets_survive_a_crash_in_a_private_file() {
         let got = ask(&aws, "GetSecretValue", json!({ "SecretId": name })).await;
         assert_eq!(got["SecretString"], value);
     }
+    let before_rotation = json!({ "SecretId": "a/one", "VersionStage": "AWSPREVIOUS" });
+    assert_eq!(ask(&aws, "GetSecretValue", before_rotation).await["SecretString"], "first");
     assert_eq!(dates(ask(&aws, "ListSecrets", list.clone()).await), before, "the dates survive the restart");
     let create = json!({ "Name": "b/four", "SecretString": "new", "ClientRequestToken": token() });
     ask(&aws, "CreateSecret", create).await;
@@ -154,6 +166,40 @@ async fn secrets_survive_a_crash_in_a_private_file() {
         assert_eq!(std::os::unix::fs::PermissionsExt::mode(&about.permissions()) & 0o777, 0o600);
     }
     aws.shutdown().await;
+}
+
+#[tokio::test]
+async fn secret_version_is_stored_once_and_lists_have_pages() {
+    let world = world("true").await;
+    let ask = async |operation: &str, body: Value| call_secrets(&world.aws, operation, body).await;
+    let refused = async |operation: &str, body: Value, kind: &str| {
+        let (status, answer) = ask(operation, body).await;
+        assert_eq!((status, &answer["__type"]), (400, &json!(kind)), "{operation}");
+    };
+    let put = |value: &str, token: &str| json!({ "SecretId": "a", "SecretString": value, "ClientRequestToken": token });
+    refused("PutSecretValue", put("first", "1"), "ResourceNotFoundException").await;
+    for name in ["a", "ab", "b"] {
+        let create = json!({ "Name": name, "SecretString": "first", "ClientRequestToken": "1" });
+        assert_eq!(ask("CreateSecret", create.clone()).await.0, 200);
+        refused("CreateSecret", create, "ResourceExistsException").await;
+    }
+    let previous = json!({ "SecretId": "a", "VersionStage": "AWSPREVIOUS" });
+    refused("GetSecretValue", previous.clone(), "ResourceNotFoundException").await;
+    for _ in 0..2 {
+        assert_eq!(ask("PutSecretValue", put("second", "2")).await.0, 200);
+        assert_eq!(ask("GetSecretValue", previous.clone()).await.1["SecretString"], "first");
+    }
+    refused("PutSecretValue", put("other", "2"), "ResourceExistsException").await;
+    let (_, described) = ask("DescribeSecret", json!({ "SecretId": "a" })).await;
+    assert_eq!(described["VersionIdsToStages"], json!({ "2": ["AWSCURRENT"] }));
+    let page = async |next: Value| {
+        let filters = json!([{ "Key": "name", "Values": ["a"] }]);
+        let (_, page) = ask("ListSecrets", json!({ "Filters": filters, "MaxResults": 1, "NextToken": next })).await;
+        (page["SecretList"][0]["Name"].clone(), page["NextToken"].clone())
+    };
+    let (first, next) = page(Value::Null).await;
+    assert_eq!((first, page(next).await), (json!("a"), (json!("ab"), Value::Null)));
+    world.aws.shutdown().await;
 }
 
 #[tokio::test]

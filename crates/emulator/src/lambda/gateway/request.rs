@@ -10,46 +10,24 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
-use crate::ACCOUNT;
 use crate::timestamp::{Timestamp, random_hex};
-
-const API_ID: &str = "local";
 
 const HOP_BY_HOP_HEADERS: [&str; 7] =
     ["connection", "expect", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"];
 
+/// The request context has only the fields that the functions read.
 pub(super) fn to_event(head: &Parts, body: &[u8], client: IpAddr, port: u16) -> Value {
-    let moment = Timestamp::now();
     let path = decode_path(head.uri.path());
     let query = head.uri.query().unwrap_or_default();
     let (headers, cookies) = to_headers_and_cookies(&head.headers, body, client, port);
-    let host = headers.get("host").cloned();
-    let domain = match &host {
-        Some(Value::String(host)) => host.split(':').next().unwrap_or_default().to_owned(),
-        _ => "localhost".to_owned(),
-    };
     let mut event = json!({
         "version": "2.0",
         "routeKey": "$default",
         "rawPath": path,
         "rawQueryString": query,
         "requestContext": {
-            "accountId": ACCOUNT,
-            "apiId": API_ID,
-            "domainName": domain,
-            "domainPrefix": domain.split('.').next().unwrap_or_default(),
-            "http": {
-                "method": head.method.as_str(),
-                "path": path,
-                "protocol": format!("{:?}", head.version),
-                "sourceIp": client.to_string(),
-                "userAgent": headers.get("user-agent").and_then(Value::as_str).unwrap_or_default(),
-            },
+            "http": { "method": head.method.as_str(), "path": path },
             "requestId": random_hex(),
-            "routeKey": "$default",
-            "stage": "$default",
-            "time": moment.common_log(),
-            "timeEpoch": moment.epoch_millis(),
         },
         "headers": headers,
         "isBase64Encoded": false,
@@ -128,7 +106,7 @@ fn append_value(joined: &mut BTreeMap<String, String>, name: &str, value: &str) 
 }
 
 fn new_trace_id() -> String {
-    let secs = Timestamp::now().epoch_millis() / 1000;
+    let secs = Timestamp::now().epoch_secs() as u64;
     let random = random_hex();
     format!("Root=1-{secs:08x}-{}", random.get(..24).unwrap_or_default())
 }
