@@ -10,7 +10,7 @@ use std::{
 
 use axum::{
     body::{Body, Bytes, to_bytes},
-    http::{HeaderMap, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use flate2::read::GzDecoder;
@@ -29,6 +29,12 @@ const MAX_STDERR_BYTES: u64 = 8 * 1024;
 const CHUNK_BYTES: usize = 64 * 1024;
 /// Git compresses only what fits into its `http.postBuffer`, by default 1 MiB. Before and after decompression.
 const MAX_GZIP_BYTES: usize = 64 * 1024 * 1024;
+
+type Refusal = (StatusCode, &'static str);
+
+const TOO_LARGE: Refusal =
+    (StatusCode::PAYLOAD_TOO_LARGE, "The compressed request exceeds 64 MiB. Lower git's http.postBuffer.\n");
+const NOT_GZIP: Refusal = (StatusCode::BAD_REQUEST, "The request is not valid gzip.\n");
 
 #[derive(Clone, Copy)]
 pub(crate) enum Service {
@@ -76,7 +82,10 @@ pub(crate) async fn serve(git: &Git, request: ServiceRequest<'_>, body: Body) ->
         }
         RequestKind::Call => (format!("application/x-git-{name}-result"), String::new()),
     };
-    let body = decompress(headers, body).await?;
+    let body = match decompress(headers, body).await {
+        Ok(body) => body,
+        Err(refusal) => return Ok(refusal.into_response()),
+    };
     let started = git.start(command.arg(".").stdin(Stdio::piped()));
     let git = started.map_err(|source| Error::GitMissing { source })?;
     let (chunk_sender, chunks) = mpsc::channel(1);
@@ -97,17 +106,20 @@ fn announce_service(name: &str, protocol: &str) -> String {
     format!("{:04x}{line}0000", line.len() + 4)
 }
 
-async fn decompress(headers: &HeaderMap, body: Body) -> Result<Body, Error> {
+async fn decompress(headers: &HeaderMap, body: Body) -> Result<Body, Refusal> {
     let encoding = headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
     if !matches!(encoding, Some("gzip" | "x-gzip")) {
         return Ok(body);
     }
-    let failed = |reason: String| Error::GitFailed { command: "decompress a request".to_owned(), reason };
-    let compressed = to_bytes(body, MAX_GZIP_BYTES).await.map_err(|error| failed(error.to_string()))?;
+    let compressed = to_bytes(body, MAX_GZIP_BYTES).await.map_err(|_| TOO_LARGE)?;
+    Ok(Body::from(gunzip(&compressed, MAX_GZIP_BYTES)?))
+}
+
+fn gunzip(compressed: &[u8], max_bytes: usize) -> Result<Vec<u8>, Refusal> {
     let mut request = Vec::new();
-    let mut decoder = GzDecoder::new(&compressed[..]).take(MAX_GZIP_BYTES as u64);
-    decoder.read_to_end(&mut request).map_err(|error| failed(error.to_string()))?;
-    Ok(Body::from(request))
+    let mut decoder = GzDecoder::new(compressed).take(max_bytes as u64 + 1);
+    decoder.read_to_end(&mut request).map_err(|_| NOT_GZIP)?;
+    if request.len() > max_bytes { Err(TOO_LARGE) } else { Ok(request) }
 }
 
 type ChunkSender = mpsc::Sender<io::Result<Bytes>>;
@@ -217,6 +229,20 @@ async fn drain(stderr: &mut ChildStderr) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flate2::{Compression, write::GzEncoder};
+    use std::io::Write as _;
+
+    #[test]
+    fn gzip_body_is_refused_when_too_large_or_invalid() {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(b"0123456789").unwrap();
+        let compressed = encoder.finish().unwrap();
+        assert_eq!(gunzip(&compressed, 10), Ok(b"0123456789".to_vec()));
+        assert_eq!(gunzip(&compressed, 9), Err(TOO_LARGE));
+        for invalid in [&b"0000"[..], &b"not compressed"[..], &compressed[..compressed.len() - 8]] {
+            assert_eq!(gunzip(invalid, 10), Err(NOT_GZIP), "{invalid:?}");
+        }
+    }
 
     #[test]
     fn service_is_announced_before_version_2() {

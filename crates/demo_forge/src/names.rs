@@ -1,4 +1,4 @@
-//! Validates names of repositories, branches and files at creation; later names from HTTP are only looked up.
+//! Validates names of repositories at creation; later names from HTTP are only looked up.
 
 use crate::Error;
 
@@ -46,37 +46,6 @@ pub(crate) fn lookup_key(owner: &str, name: &str) -> String {
     format!("{owner}/{name}").to_ascii_lowercase()
 }
 
-pub(crate) fn check_branch(branch: &str) -> Result<(), Error> {
-    let part_fits = |part: &str| {
-        !part.is_empty()
-            && !part.starts_with(['.', '-'])
-            && !part.ends_with(".lock")
-            && !part.ends_with('.')
-            && !part.contains("..")
-            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-    };
-    if branch.len() <= 200 && branch.split('/').all(part_fits) {
-        return Ok(());
-    }
-    Err(Error::InvalidName {
-        name: branch.to_owned(),
-        reason: "a default branch has letters, digits, '-', '_', '.' and '/'",
-    })
-}
-
-pub(crate) fn check_file(path: &str) -> Result<(), Error> {
-    let part_fits = |part: &str| !matches!(part, "" | "." | "..") && !part.eq_ignore_ascii_case(".git");
-    // `git fast-import` treats a leading quote as quoting.
-    let fits = path.split('/').all(part_fits)
-        && !path.starts_with('"')
-        && !path.contains('\\')
-        && !path.chars().any(char::is_control);
-    if fits {
-        return Ok(());
-    }
-    Err(Error::InvalidName { name: path.to_owned(), reason: "a file is relative, with '/' between plain names" })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,22 +74,6 @@ mod tests {
             "acme/x\0",
         ] {
             assert!(FullName::parse(bad).is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn only_plain_branches_and_files_are_accepted() {
-        for good in ["main", "release/1.0", "a_b"] {
-            assert!(check_branch(good).is_ok(), "{good}");
-        }
-        for bad in ["", "a..b", "-x", "a/", "/a", "a b", "x.lock", "a\nb", "@{1}"] {
-            assert!(check_branch(bad).is_err(), "{bad:?}");
-        }
-        for good in ["README.md", "src/a b.rs", ".github/workflows/ci.yml"] {
-            assert!(check_file(good).is_ok(), "{good}");
-        }
-        for bad in ["", "/etc/passwd", "../x", "a//b", ".git/config", "a/.GIT/x", "a\nb", "\"a"] {
-            assert!(check_file(bad).is_err(), "{bad:?}");
         }
     }
 }

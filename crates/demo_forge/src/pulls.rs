@@ -3,6 +3,8 @@
 use crate::branches::read_branches;
 use std::{collections::BTreeMap, sync::Arc};
 
+use serde::Deserialize;
+
 use crate::{
     Error,
     access::Actor,
@@ -12,11 +14,14 @@ use crate::{
     repositories::RepositoryEntry,
 };
 
+#[derive(Deserialize)]
 pub struct NewPull {
+    #[serde(default)]
     pub title: String,
     pub body: Option<String>,
     pub head: String,
     pub base: String,
+    #[serde(default)]
     pub draft: bool,
 }
 

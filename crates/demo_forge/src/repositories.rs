@@ -141,7 +141,7 @@ impl Repositories {
         if entries.contains_key(&entry.key()) {
             return Err(Error::RepositoryExists { full_name: full_name.to_owned() });
         }
-        let first_commit = fast_import(default_branch, None, (FIRST_COMMITTER, "First commit"), files)?;
+        let first_commit = fast_import(default_branch, None, (FIRST_COMMITTER, "First commit"), files);
 
         // Build under another name and rename last: an interrupted creation is then not served and can be repeated.
         let draft = self.dir.join(&entry.owner).join(format!("{}.new", entry.name));
@@ -166,25 +166,23 @@ impl Repositories {
 /// Fixed, so that the first commit of a demo always has the same id.
 const FIRST_COMMITTER: &str = "Demo Forge <demo-forge@localhost> 1767225600 +0000";
 
-/// The input of `git fast-import` for one commit. Errors: `InvalidName` for a branch or a file.
+/// The input of `git fast-import` for one commit.
 fn fast_import(
     branch: &str,
     parent: Option<&str>,
     (committer, message): (&str, &str),
     files: &[(&str, &str, bool)],
-) -> Result<Vec<u8>, Error> {
-    names::check_branch(branch)?;
+) -> Vec<u8> {
     let mut stream = format!("commit refs/heads/{branch}\ncommitter {committer}\ndata {}\n{message}\n", message.len());
     if let Some(parent) = parent {
         stream.push_str(&format!("from {parent}\n"));
     }
     for (path, contents, executable) in files {
-        names::check_file(path)?;
         let mode = if *executable { "100755" } else { "100644" };
         stream.push_str(&format!("M {mode} inline {path}\ndata {}\n{contents}\n", contents.len()));
     }
     stream.push_str("done\n");
-    Ok(stream.into_bytes())
+    stream.into_bytes()
 }
 
 pub async fn commit(
@@ -198,7 +196,7 @@ pub async fn commit(
     let parent = branches.get(branch).or_else(|| branches.get(from)).map(String::as_str);
     let message = format!("Change {}", files.iter().map(|(path, ..)| *path).collect::<Vec<_>>().join(", "));
     let committer = format!("{login} <{login}@localhost> now");
-    let stream = fast_import(branch, parent, (&committer, &message), files)?;
+    let stream = fast_import(branch, parent, (&committer, &message), files);
     git.run_with_stdin(git_dir, &["fast-import", "--quiet", "--done", "--date-format=now"], &stream).await
 }
 

@@ -1,8 +1,8 @@
 //! Routes of GitHub's REST API under `/api/v3`.
 
+pub mod body;
 pub mod caller;
 mod conversation;
-pub mod fields;
 mod graphql;
 pub mod hooks;
 pub mod paging;

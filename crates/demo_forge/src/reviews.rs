@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
@@ -49,6 +50,7 @@ pub struct NewReview {
     pub comments: Vec<NewComment>,
 }
 
+#[derive(Deserialize)]
 pub struct NewComment {
     pub path: String,
     pub line: u64,

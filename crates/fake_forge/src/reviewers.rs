@@ -10,12 +10,13 @@ use pullyard_demo_forge::access::{Actor, Requirement};
 use pullyard_demo_forge::forge_state::Shared;
 use pullyard_demo_forge::record::{Pull, ReviewRecord, ReviewState};
 use pullyard_demo_forge::repositories::RepositoryEntry;
+use pullyard_demo_forge::rest::body::{self, TextBody};
 use pullyard_demo_forge::rest::caller::Caller;
-use pullyard_demo_forge::rest::fields::Fields;
 use pullyard_demo_forge::rest::refusal::ApiError;
 use pullyard_demo_forge::reviews::{self, NewComment, NewReview, Rejection, Verdict};
 use pullyard_demo_forge::role::Role;
 use pullyard_demo_forge::{events, pulls, render};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 pub(crate) fn routes() -> Router<Arc<Shared>> {
@@ -35,12 +36,11 @@ async fn account(
     Ok(Json(render::account(&shared, &member.account())))
 }
 
-fn parse_comment(comment: &Value) -> Result<NewComment, ApiError> {
-    let text = |name: &str| comment.get(name).and_then(Value::as_str).map(str::to_owned);
-    match (text("path"), comment.get("line").and_then(Value::as_u64), text("body")) {
-        (Some(path), Some(line), Some(body)) => Ok(NewComment { path, line, body }),
-        _ => Err(ApiError::unprocessable("A comment needs path, line and body")),
-    }
+#[derive(Deserialize)]
+struct ReviewBody {
+    event: String,
+    body: Option<String>,
+    comments: Option<Vec<NewComment>>,
 }
 
 async fn create(
@@ -50,13 +50,11 @@ async fn create(
     body: Bytes,
 ) -> Result<Json<Value>, ApiError> {
     let (actor, entry) = caller.authorize(&shared, (&owner, &name), Requirement::PULLS_WRITE).await?;
-    let fields = Fields::parse(&body)?;
-    let verdict = Verdict::parse(&fields.required("event")?);
-    let comments = fields.get("comments").and_then(Value::as_array).into_iter().flatten();
+    let ReviewBody { event, body, comments } = body::parse(&body)?;
     let new = NewReview {
-        verdict: verdict.ok_or_else(|| ApiError::unprocessable("event is unknown"))?,
-        body: fields.text("body")?.flatten().unwrap_or_default(),
-        comments: comments.map(parse_comment).collect::<Result<_, _>>()?,
+        verdict: Verdict::parse(&event).ok_or_else(|| ApiError::unprocessable("event is unknown"))?,
+        body: body.unwrap_or_default(),
+        comments: comments.unwrap_or_default(),
     };
     let (review, _) = reviews::create_review(&shared, &entry, &actor, number, new).await?;
     Ok(Json(render::review(&shared, &entry, number, &review)))
@@ -69,7 +67,7 @@ async fn edit(
     body: Bytes,
 ) -> Result<Json<Value>, ApiError> {
     let (actor, entry) = caller.authorize(&shared, (&owner, &name), Requirement::PULLS_WRITE).await?;
-    let body = Fields::parse(&body)?.required("body")?;
+    let TextBody { body } = body::parse(&body)?;
     let review = edit_review(&shared, &entry, &actor, (number, id), body).await?;
     Ok(Json(render::review(&shared, &entry, number, &review)))
 }

@@ -1,6 +1,9 @@
 //! Accounts on a forge.
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+use serde::Deserialize;
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "crate::github::ActorResponse")]
 pub struct Actor {
     /// The forge's id; survives renames and may exceed 2^53.
     pub id: u64,

@@ -113,24 +113,10 @@ impl Bitbucket {
         head_branch: &str,
         tries: RetryPolicy,
     ) -> Result<Vec<PullRequest>, Error> {
-        self.list_branch_pulls(full_name, head_branch, "OPEN", tries).await
-    }
-
-    pub async fn merged_pull_request(&self, full_name: &str, head_branch: &str) -> Result<Option<PullRequest>, Error> {
-        Ok(self.list_branch_pulls(full_name, head_branch, "MERGED", RetryPolicy::Retry).await?.into_iter().next())
-    }
-
-    async fn list_branch_pulls(
-        &self,
-        full_name: &str,
-        head_branch: &str,
-        state: &str,
-        tries: RetryPolicy,
-    ) -> Result<Vec<PullRequest>, Error> {
         let mut address = self.url(full_name, &["pullrequests"])?;
         address
             .query_pairs_mut()
-            .append_pair("q", &format!("source.branch.name={} AND state={}", quote(head_branch), quote(state)))
+            .append_pair("q", &format!("source.branch.name={} AND state=\"OPEN\"", quote(head_branch)))
             .append_pair("sort", "-updated_on")
             .append_pair("pagelen", pull_requests::PER_PAGE);
         let page: PageResponse<PullRequestResponse> = self.client.get(address, full_name, tries).await?;

@@ -1,8 +1,11 @@
 //! Comments on an issue or a whole pull request, not on lines.
 
+use serde::Deserialize;
+
 use crate::{Actor, Time};
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "crate::github::CommentResponse")]
 pub struct Comment {
     pub id: u64,
     pub body: String,

@@ -44,10 +44,6 @@ impl Forge {
         Ok(pulls.into_iter().next())
     }
 
-    pub async fn merged_pull_request(&self, full_name: &str, head_branch: &str) -> Result<Option<PullRequest>, Error> {
-        dispatch!(self, merged_pull_request(full_name, head_branch))
-    }
-
     /// Not idempotent: after a transient error it may exist; Bitbucket overwrites title and text if the base is equal.
     /// Errors: `Refused`, for example for a branch without new commits.
     pub async fn create_pull_request(&self, full_name: &str, new: &NewPullRequest) -> Result<PullRequest, Error> {

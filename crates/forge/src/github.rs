@@ -25,9 +25,7 @@ use std::time::Duration;
 use reqwest::Url;
 use serde_json::json;
 
-use crate::{
-    Account, Endpoint, Error, NewPullRequest, PullRequest, PullRequestState, Repository, Token, names::RepositoryName,
-};
+use crate::{Account, Endpoint, Error, NewPullRequest, PullRequest, Repository, Token, names::RepositoryName};
 
 pub use app::{
     App, CreatedApp, GitHubApp, Installation, InstallationToken, Permissions, RepositorySelector, convert_manifest,
@@ -37,7 +35,6 @@ use client::{Client, RetryPolicy};
 pub(crate) use comments::CommentResponse;
 pub(crate) use error_body::is_already_exists;
 pub use manifest::{AppManifest, GitHubSite, is_account_name};
-use responses::{AccountResponse, RepositoryResponse};
 pub(crate) use responses::{ActorResponse, PullRequestResponse};
 pub(crate) use review_responses::ReviewResponse;
 pub use token_access::{TokenAccess, TokenPermission};
@@ -61,45 +58,27 @@ impl GitHub {
     /// Source: `GET /user`.
     pub async fn account(&self) -> Result<Account, Error> {
         let address = self.client.url(&["user"]);
-        let answer: AccountResponse = self.client.get(address, "the account", RetryPolicy::Retry).await?;
-        Ok(answer.into())
+        self.client.get(address, "the account", RetryPolicy::Retry).await
     }
 
     /// Source: `GET /repos/{owner}/{repo}`.
     pub async fn repository(&self, full_name: &str) -> Result<Repository, Error> {
         let address = self.url(full_name, &[])?;
-        let answer: RepositoryResponse = self.client.get(address, full_name, RetryPolicy::Retry).await?;
-        Ok(answer.into())
+        self.client.get(address, full_name, RetryPolicy::Retry).await
     }
 
+    /// Source: `GET /repos/{owner}/{repo}/pulls`.
     pub(crate) async fn open_pull_requests(
         &self,
         full_name: &str,
         head_branch: &str,
         tries: RetryPolicy,
     ) -> Result<Vec<PullRequest>, Error> {
-        self.list_branch_pulls(full_name, head_branch, "open", tries).await
-    }
-
-    pub async fn merged_pull_request(&self, full_name: &str, head_branch: &str) -> Result<Option<PullRequest>, Error> {
-        // The list is newest first and includes pull requests closed without a merge.
-        let closed = self.list_branch_pulls(full_name, head_branch, "closed", RetryPolicy::Retry).await?;
-        Ok(closed.into_iter().find(|pull| pull.state == PullRequestState::Merged))
-    }
-
-    /// Source: `GET /repos/{owner}/{repo}/pulls`.
-    async fn list_branch_pulls(
-        &self,
-        full_name: &str,
-        head_branch: &str,
-        state: &str,
-        tries: RetryPolicy,
-    ) -> Result<Vec<PullRequest>, Error> {
         let RepositoryName { owner, .. } = RepositoryName::parse(full_name)?;
         let mut address = self.url(full_name, &["pulls"])?;
         address
             .query_pairs_mut()
-            .append_pair("state", state)
+            .append_pair("state", "open")
             .append_pair("head", &format!("{owner}:{head_branch}"))
             .append_pair("per_page", "100");
         let answers: Vec<PullRequestResponse> = self.client.get(address, full_name, tries).await?;

@@ -1,5 +1,7 @@
 //! Pull requests of a forge, existing and new.
 
+use serde::Deserialize;
+
 use crate::Time;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +29,7 @@ impl PullRequest {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct BaseRepository {
     pub id: u64,
     /// Current `owner/name`, if the forge returns it; differs from the requested name after a rename.

@@ -1,6 +1,8 @@
 //! Repositories and accounts as a forge returns them.
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+use serde::Deserialize;
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Repository {
     /// The forge's id; survives renames and may exceed 2^53.
     pub id: u64,
@@ -10,7 +12,7 @@ pub struct Repository {
     pub clone_url: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Account {
     pub id: u64,
     pub login: String,

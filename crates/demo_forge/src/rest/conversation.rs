@@ -9,11 +9,12 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
+    body::{self, TextBody},
     caller::Caller,
-    fields::{self, Fields},
     paging::Paging,
     pull_requests::{PullPath, Repository, parse_number},
     refusal::ApiError,
@@ -52,6 +53,11 @@ async fn resolve_reviewers(
     Ok(ids)
 }
 
+#[derive(Deserialize)]
+struct ReviewersBody {
+    reviewers: Option<Vec<String>>,
+}
+
 /// Sends no event, because no client of this forge handles it.
 pub(crate) async fn request_reviewers(
     State(shared): State<Arc<Shared>>,
@@ -61,7 +67,7 @@ pub(crate) async fn request_reviewers(
 ) -> Result<Response, ApiError> {
     let (_, entry) = caller.authorize(&shared, (&owner, &name), Requirement::PULLS_CHANGE).await?;
     let number = parse_number(&number)?;
-    let logins = Fields::parse(&body)?.texts("reviewers")?.unwrap_or_default();
+    let logins = body::parse::<ReviewersBody>(&body)?.reviewers.unwrap_or_default();
     let pull = pulls::find(&entry, number).await?.ok_or_else(ApiError::not_found)?;
     let ids = resolve_reviewers(&shared, &entry, pull.record.author_id, &logins).await?;
     let changed = pulls::update_record(&shared, &entry, number, |pull| {
@@ -97,8 +103,8 @@ pub(crate) async fn list_issue_comments(
 }
 
 fn parse_body(body: &[u8]) -> Result<String, ApiError> {
-    let body = Fields::parse(body)?.required("body")?;
-    fields::check_lengths(None, Some(&body))?;
+    let TextBody { body } = body::parse(body)?;
+    body::check_lengths(None, Some(&body))?;
     if body.trim().is_empty() {
         return Err(ApiError::unprocessable("Body can't be blank"));
     }

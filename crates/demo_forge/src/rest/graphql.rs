@@ -5,9 +5,10 @@
 use std::sync::Arc;
 
 use axum::{Json, body::Bytes, extract::State};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{caller::Caller, fields::Fields, refusal::ApiError};
+use super::{body, caller::Caller, refusal::ApiError};
 use crate::{
     access::{AccessDecision, Actor, Authority, Requirement},
     forge_state::Shared,
@@ -45,18 +46,20 @@ impl From<crate::Error> for FieldError {
     }
 }
 
+#[derive(Deserialize)]
+struct Query {
+    query: String,
+    variables: Option<Map<String, Value>>,
+}
+
 pub(crate) async fn handle(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     body: Bytes,
 ) -> Result<Json<Value>, ApiError> {
     let actor = caller.actor()?;
-    let fields = Fields::parse(&body)?;
-    let query = fields.required("query")?;
-    let variables = match fields.get("variables") {
-        Some(Value::Object(variables)) => variables.clone(),
-        _ => Map::new(),
-    };
+    let Query { query, variables } = body::parse(&body)?;
+    let variables = variables.unwrap_or_default();
     let (field, outcome) = if query.contains("addPullRequestReviewThreadReply(") {
         ("addPullRequestReviewThreadReply", reply(&shared, &actor, &variables).await)
     } else if query.contains("reviewThreads(") {

@@ -9,9 +9,10 @@ use axum::{
     http::{Method, StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{caller::Caller, fields::Fields, paging::Paging, pull_requests::parse_number, refusal::ApiError};
+use super::{body, caller::Caller, paging::Paging, pull_requests::parse_number, refusal::ApiError};
 use crate::{
     access::{AccessDecision, Requirement},
     deliveries::DeliveryRecord,
@@ -74,31 +75,41 @@ impl HookPath {
     }
 }
 
-pub fn insecure_ssl(config: &Fields) -> Option<String> {
-    match config.get("insecure_ssl") {
-        None | Some(Value::Null) => None,
-        Some(Value::String(text)) => Some(text.clone()),
-        Some(other) => Some(other.to_string()),
+#[derive(Default, Deserialize)]
+pub struct HookConfig {
+    url: Option<String>,
+    secret: Option<String>,
+    content_type: Option<String>,
+    /// `"1"` or `1`.
+    insecure_ssl: Option<Value>,
+}
+
+impl From<HookConfig> for Settings {
+    /// Omitted fields keep their value, the secret too.
+    fn from(config: HookConfig) -> Self {
+        let to_text = |word: Value| word.as_str().map_or_else(|| word.to_string(), str::to_owned);
+        Self {
+            url: config.url,
+            secret: config.secret.map(Some),
+            content_type: config.content_type,
+            insecure_ssl: config.insecure_ssl.map(to_text),
+            ..Self::default()
+        }
     }
 }
 
+#[derive(Deserialize)]
+struct HookBody {
+    config: Option<HookConfig>,
+    events: Option<Vec<String>>,
+    active: Option<bool>,
+}
+
 fn parse_settings(body: &[u8]) -> Result<Settings, ApiError> {
-    let fields = Fields::parse(body)?;
-    let config = fields.object("config")?;
-    let active = match fields.get("active") {
-        None | Some(Value::Null) => None,
-        Some(_) => Some(fields.flag("active")?),
-    };
-    Ok(Settings {
-        description: None,
-        url: config.text("url")?.flatten(),
-        // As on GitHub, a configuration without a secret removes the secret.
-        secret: fields.get("config").map(|_| config.text("secret").map(Option::flatten)).transpose()?,
-        content_type: config.text("content_type")?.flatten(),
-        insecure_ssl: insecure_ssl(&config),
-        events: fields.texts("events")?,
-        active,
-    })
+    let HookBody { config, events, active } = body::parse(body)?;
+    // As on GitHub, a configuration without a secret removes the secret.
+    let secret = config.as_ref().map(|config| config.secret.clone());
+    Ok(Settings { secret, events, active, ..config.unwrap_or_default().into() })
 }
 
 pub async fn list(State(shared): State<Arc<Shared>>, place: HookPath, paging: Paging) -> Result<Response, ApiError> {

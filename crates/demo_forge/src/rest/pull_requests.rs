@@ -9,12 +9,12 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::{
+    body,
     caller::Caller,
-    fields::{self, Fields},
     paging::Paging,
     refusal::{ApiError, ErrorDetail},
 };
@@ -78,15 +78,8 @@ pub(crate) async fn create(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let (actor, entry) = caller.authorize(&shared, (&owner, &name), Requirement::PULLS_OPEN).await?;
-    let fields = Fields::parse(&body)?;
-    let proposal = NewPull {
-        head: fields.required("head")?,
-        base: fields.required("base")?,
-        title: fields.text("title")?.flatten().unwrap_or_default(),
-        body: fields.text("body")?.flatten(),
-        draft: fields.flag("draft")?,
-    };
-    fields::check_lengths(Some(&proposal.title), proposal.body.as_deref())?;
+    let proposal: NewPull = body::parse(&body)?;
+    body::check_lengths(Some(&proposal.title), proposal.body.as_deref())?;
     let pull = into_pull(pulls::open(&shared, &entry, &actor, proposal).await?)?;
     Ok((StatusCode::CREATED, Json(render::full_pull(&shared, &entry, &pull))).into_response())
 }
@@ -111,6 +104,19 @@ pub(super) async fn load_pull(
     Ok((entry, pull))
 }
 
+#[derive(Deserialize)]
+struct PullBody {
+    title: Option<String>,
+    /// `null` removes the text.
+    #[serde(default, deserialize_with = "nullable")]
+    body: Option<Option<String>>,
+    state: Option<String>,
+}
+
+fn nullable<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(value).map(Some)
+}
+
 pub(crate) async fn update(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
@@ -119,8 +125,8 @@ pub(crate) async fn update(
 ) -> Result<Json<Value>, ApiError> {
     let (actor, entry) = caller.authorize(&shared, (&owner, &name), Requirement::PULLS_CHANGE).await?;
     let number = parse_number(&number)?;
-    let fields = Fields::parse(&body)?;
-    let state = match fields.text("state")?.flatten().as_deref() {
+    let PullBody { title, body, state } = body::parse(&body)?;
+    let state = match state.as_deref() {
         None => None,
         Some("closed") => Some(PullState::Closed),
         Some("open") => Some(PullState::Open),
@@ -128,8 +134,8 @@ pub(crate) async fn update(
             return Err(ApiError::validation_failed(vec![ErrorDetail::of_field("state", "invalid")]));
         }
     };
-    let change = PullUpdate { title: fields.text("title")?.flatten(), body: fields.text("body")?, state };
-    fields::check_lengths(change.title.as_deref(), change.body.as_ref().and_then(Option::as_deref))?;
+    body::check_lengths(title.as_deref(), body.as_ref().and_then(|body| body.as_deref()))?;
+    let change = PullUpdate { title, body, state };
     let pull = into_pull(pulls::update(&shared, &entry, &actor, number, change).await?)?;
     Ok(Json(render::full_pull(&shared, &entry, &pull)))
 }

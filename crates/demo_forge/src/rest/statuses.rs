@@ -10,15 +10,24 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use serde::Deserialize;
 
 use super::{
+    body,
     caller::Caller,
-    fields::Fields,
     paging::Paging,
     pull_requests::PullPath,
     refusal::{ApiError, ErrorDetail},
 };
 use crate::{access::Requirement, forge_state::Shared, record::StatusRecord, render};
+
+#[derive(Deserialize)]
+struct StatusBody {
+    state: String,
+    context: Option<String>,
+    description: Option<String>,
+    target_url: Option<String>,
+}
 
 pub(crate) async fn create(
     State(shared): State<Arc<Shared>>,
@@ -27,13 +36,11 @@ pub(crate) async fn create(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let (actor, entry) = caller.authorize(&shared, (&owner, &name), Requirement::STATUSES_WRITE).await?;
-    let fields = Fields::parse(&body)?;
-    let state = fields.required("state")?;
+    let StatusBody { state, context, description, target_url } = body::parse(&body)?;
     if !["error", "failure", "pending", "success"].contains(&state.as_str()) {
         let message = "State is not included in the list".to_owned();
         return Err(ApiError::validation_failed(vec![ErrorDetail::for_resource("Status", "state", message)]));
     }
-    let description = fields.text("description")?.flatten();
     if description.as_ref().is_some_and(|text| text.chars().count() > 140) {
         let message = "description is too long (maximum is 140 characters)".to_owned();
         return Err(ApiError::validation_failed(vec![ErrorDetail::for_resource("Status", "description", message)]));
@@ -45,9 +52,9 @@ pub(crate) async fn create(
         id: shared.ids.next()?,
         sha: sha.to_ascii_lowercase(),
         state,
-        context: fields.text("context")?.flatten().unwrap_or_else(|| "default".to_owned()),
+        context: context.unwrap_or_else(|| "default".to_owned()),
         description,
-        target_url: fields.text("target_url")?.flatten(),
+        target_url,
         creator: actor.account,
         created_at: shared.clock.now(),
         name: None,

@@ -15,6 +15,7 @@ use pullyard_demo_forge::hooks::{Settings, Target};
 use pullyard_demo_forge::state::{ApiKind, TargetKind};
 use pullyard_demo_forge::users::{AccountKind, Member, MemberScope, User};
 use pullyard_demo_forge::{Error, clock, render};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{AppRecord, CodeRecord, Grant, InstallationRecord, TokenRecord, records};
@@ -189,9 +190,11 @@ pub(crate) async fn installations_of(shared: &Shared, app: u64) -> Vec<Installat
 }
 
 /// The requested scope of a token. `None` requests everything that was granted.
-#[derive(Default)]
+#[derive(Default, Deserialize)]
 pub(crate) struct TokenRequest {
+    #[serde(rename = "repository_ids")]
     pub(crate) ids: Option<Vec<u64>>,
+    #[serde(rename = "repositories")]
     pub(crate) names: Option<Vec<String>>,
     pub(crate) permissions: Option<BTreeMap<String, String>>,
 }

@@ -11,10 +11,9 @@ use axum::{Json, Router};
 use pullyard_demo_forge::Error;
 use pullyard_demo_forge::forge_state::Shared;
 use pullyard_demo_forge::hooks;
-use pullyard_demo_forge::hooks::Settings;
+use pullyard_demo_forge::rest::body;
 use pullyard_demo_forge::rest::caller::Caller;
-use pullyard_demo_forge::rest::fields::Fields;
-use pullyard_demo_forge::rest::hooks::{HookPath, deliveries, insecure_ssl};
+use pullyard_demo_forge::rest::hooks::{HookConfig, HookPath, deliveries};
 use pullyard_demo_forge::rest::refusal::ApiError;
 use pullyard_demo_forge::users::Credentials;
 use serde_json::Value;
@@ -78,17 +77,7 @@ async fn mint(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let app = find(&shared, caller.app()?).await?;
-    let fields = Fields::parse(&body)?;
-    let wrong = |name: &str| ApiError::invalid_request(&format!("For 'properties/{name}', another type is expected."));
-    let object = |name: &'static str| match fields.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => serde_json::from_value(value.clone()).map(Some).map_err(|_| wrong(name)),
-    };
-    let ids = match fields.get("repository_ids") {
-        None | Some(Value::Null) => None,
-        Some(value) => Some(serde_json::from_value(value.clone()).map_err(|_| wrong("repository_ids"))?),
-    };
-    let wish = TokenRequest { ids, names: fields.texts("repositories")?, permissions: object("permissions")? };
+    let wish: TokenRequest = body::parse(&body)?;
     let token = installations::create_token(&shared, &app, parse(&id)?, wish).await?;
     Ok((StatusCode::CREATED, Json(token)).into_response())
 }
@@ -110,20 +99,12 @@ async fn config(State(shared): State<Arc<Shared>>, place: HookPath) -> Result<Js
     Ok(Json(hooks::render_config(&place.hook(&shared).await?)))
 }
 
-/// Omitted fields keep their value, the secret too.
 async fn change_config(
     State(shared): State<Arc<Shared>>,
     place: HookPath,
     body: Bytes,
 ) -> Result<Json<Value>, ApiError> {
-    let fields = Fields::parse(&body)?;
-    let settings = Settings {
-        url: fields.text("url")?.flatten(),
-        secret: fields.text("secret")?,
-        content_type: fields.text("content_type")?.flatten(),
-        insecure_ssl: insecure_ssl(&fields),
-        ..Settings::default()
-    };
-    let hook = hooks::update(&shared, place.target, place.hook.unwrap_or(0), settings).await?;
+    let config: HookConfig = body::parse(&body)?;
+    let hook = hooks::update(&shared, place.target, place.hook.unwrap_or(0), config.into()).await?;
     Ok(Json(hooks::render_config(&hook)))
 }

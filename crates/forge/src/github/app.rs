@@ -63,9 +63,11 @@ pub struct InstallationToken {
     pub expires_in: Duration,
 }
 
-/// A new App; GitHub returns its secrets only once.
+/// A new App. GitHub returns its secrets once, and a parse error would lose them, so few fields are required.
+#[derive(Deserialize)]
 pub struct CreatedApp {
     pub id: u64,
+    #[serde(default)]
     pub html_url: String,
     pub pem: String,
     pub webhook_secret: Option<String>,
@@ -130,8 +132,7 @@ impl GitHubApp {
         let login = format!("{slug}[bot]");
         let ask = async |client: Client| -> Result<Account, Error> {
             let address = client.url(&["users", &login]);
-            let answer: super::responses::AccountResponse = client.get(address, &login, RetryPolicy::Retry).await?;
-            Ok(answer.into())
+            client.get(address, &login, RetryPolicy::Retry).await
         };
         // Try anonymously first. github.com limits anonymous calls by IP address, and private servers refuse them.
         match ask(Client::anonymous(&self.endpoint)?).await {
@@ -152,9 +153,8 @@ impl GitHubApp {
 pub async fn convert_manifest(endpoint: &Endpoint, code: &str) -> Result<CreatedApp, Error> {
     let client = Client::anonymous(endpoint)?;
     let address = client.url(&["app-manifests", code, "conversions"]);
-    let answer: ConversionResponse = client.send_without_body(Method::POST, address, "the new App by its code").await?;
-    let ConversionResponse { id, html_url, pem, webhook_secret } = answer;
-    Ok(CreatedApp { id, html_url, pem, webhook_secret: webhook_secret.filter(|secret| !secret.is_empty()) })
+    let app: CreatedApp = client.send_without_body(Method::POST, address, "the new App by its code").await?;
+    Ok(CreatedApp { webhook_secret: app.webhook_secret.filter(|secret| !secret.is_empty()), ..app })
 }
 
 /// Source: `DELETE /installation/token`.
@@ -231,16 +231,6 @@ impl From<InstallationResponse> for Installation {
 struct TokenResponse {
     token: String,
     expires_at: String,
-}
-
-#[derive(Deserialize)]
-struct ConversionResponse {
-    // Keep required fields to a minimum: GitHub returns the key once, and a parse error would lose it.
-    id: u64,
-    #[serde(default)]
-    html_url: String,
-    pem: String,
-    webhook_secret: Option<String>,
 }
 
 /// Returns the lifetime, clamped to GitHub's limit because clocks may differ.

@@ -4,14 +4,14 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{GitHub, client::RetryPolicy, responses::ActorResponse};
+use super::{GitHub, client::RetryPolicy};
 use crate::{Actor, Comment, Error, Listing, Time};
 
 #[derive(Deserialize)]
 pub(crate) struct CommentResponse {
     id: u64,
     body: Option<String>,
-    user: Option<ActorResponse>,
+    user: Option<Actor>,
     created_at: Time,
 }
 
@@ -20,7 +20,7 @@ impl From<CommentResponse> for Comment {
         Self {
             id: answer.id,
             body: answer.body.unwrap_or_default(),
-            author: answer.user.map(Actor::from),
+            author: answer.user,
             created_at: answer.created_at,
         }
     }
@@ -31,16 +31,14 @@ impl GitHub {
     pub async fn issue_comments(&self, full_name: &str, number: u64) -> Result<Listing<Comment>, Error> {
         let address = self.url(full_name, &["issues", &number.to_string(), "comments"])?;
         let subject = format!("the comments of {number} of {full_name}");
-        let answers: Listing<CommentResponse> = self.client.list(address, &subject).await?;
-        Ok(answers.filter_map(|answer| Some(answer.into())))
+        self.client.list(address, &subject).await
     }
 
     /// Source: `POST /repos/{owner}/{repo}/issues/{issue_number}/comments`.
     pub async fn create_comment(&self, full_name: &str, number: u64, body: &str) -> Result<Comment, Error> {
         let address = self.url(full_name, &["issues", &number.to_string(), "comments"])?;
         let subject = format!("{number} of {full_name}");
-        let answer: CommentResponse = self.client.post(address, &subject, &json!({ "body": body })).await?;
-        Ok(answer.into())
+        self.client.post(address, &subject, &json!({ "body": body })).await
     }
 
     /// Source: `PATCH /repos/{owner}/{repo}/issues/comments/{comment_id}`.
@@ -48,8 +46,6 @@ impl GitHub {
         let address = self.url(full_name, &["issues", "comments", &comment.to_string()])?;
         let subject = format!("comment {comment} of {full_name}");
         let body = json!({ "body": body });
-        let answer: CommentResponse =
-            self.client.send(Method::PATCH, address, &subject, &body, RetryPolicy::Retry).await?;
-        Ok(answer.into())
+        self.client.send(Method::PATCH, address, &subject, &body, RetryPolicy::Retry).await
     }
 }

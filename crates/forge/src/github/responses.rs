@@ -2,19 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::{Account, Actor, BaseRepository, PullRequest, PullRequestState, Repository, Time};
-
-#[derive(Deserialize)]
-pub(super) struct AccountResponse {
-    id: u64,
-    login: String,
-}
-
-impl From<AccountResponse> for Account {
-    fn from(AccountResponse { id, login }: AccountResponse) -> Self {
-        Self { id, login }
-    }
-}
+use crate::{Actor, BaseRepository, PullRequest, PullRequestState, Time};
 
 #[derive(Deserialize)]
 pub(crate) struct ActorResponse {
@@ -27,21 +15,6 @@ pub(crate) struct ActorResponse {
 impl From<ActorResponse> for Actor {
     fn from(ActorResponse { id, login, kind }: ActorResponse) -> Self {
         Self { id, login, is_bot: kind == "Bot" }
-    }
-}
-
-#[derive(Deserialize)]
-pub(super) struct RepositoryResponse {
-    id: u64,
-    full_name: String,
-    default_branch: String,
-    clone_url: String,
-}
-
-impl From<RepositoryResponse> for Repository {
-    fn from(answer: RepositoryResponse) -> Self {
-        let RepositoryResponse { id, full_name, default_branch, clone_url } = answer;
-        Self { id, full_name, default_branch, clone_url }
     }
 }
 
@@ -71,26 +44,14 @@ struct HeadResponse {
     #[serde(rename = "ref")]
     branch: String,
     sha: String,
-    repo: Option<RefRepositoryResponse>,
+    repo: Option<BaseRepository>,
 }
 
 #[derive(Deserialize)]
 struct BaseResponse {
     #[serde(rename = "ref")]
     branch: String,
-    repo: Option<RefRepositoryResponse>,
-}
-
-#[derive(Deserialize)]
-struct RefRepositoryResponse {
-    id: u64,
-    full_name: Option<String>,
-}
-
-impl From<RefRepositoryResponse> for BaseRepository {
-    fn from(RefRepositoryResponse { id, full_name }: RefRepositoryResponse) -> Self {
-        Self { id, full_name }
-    }
+    repo: Option<BaseRepository>,
 }
 
 impl PullRequestResponse {
@@ -112,7 +73,7 @@ impl From<PullRequestResponse> for PullRequest {
             head_branch: answer.head.branch,
             head_repository: answer.head.repo.map(|repository| repository.id),
             base_branch: answer.base.branch,
-            base_repository: answer.base.repo.map(BaseRepository::from),
+            base_repository: answer.base.repo,
             state: match (answer.state, answer.merged_at) {
                 (StateResponse::Open, _) => PullRequestState::Open,
                 (StateResponse::Closed, None) => PullRequestState::Closed,

@@ -2,7 +2,6 @@
 
 use serde::Deserialize;
 
-use super::responses::ActorResponse;
 use crate::{Actor, Lines, Review, ReviewComment, ReviewState, Side, Time};
 
 #[derive(Deserialize)]
@@ -14,7 +13,7 @@ pub(crate) struct ReviewResponse {
     /// Only in webhooks.
     updated_at: Option<Time>,
     html_url: String,
-    user: Option<ActorResponse>,
+    user: Option<Actor>,
 }
 
 impl ReviewResponse {
@@ -28,7 +27,7 @@ impl ReviewResponse {
             submitted_at: self.submitted_at,
             updated_at: self.updated_at,
             url: self.html_url,
-            author: self.user.map(Actor::from),
+            author: self.user,
         })
     }
 }
@@ -45,7 +44,7 @@ pub(super) struct ReviewCommentResponse {
     original_start_line: Option<u64>,
     side: Option<String>,
     subject_type: Option<String>,
-    user: Option<ActorResponse>,
+    user: Option<Actor>,
     body: Option<String>,
     created_at: Time,
     updated_at: Time,
@@ -79,7 +78,7 @@ impl From<ReviewCommentResponse> for ReviewComment {
             path: answer.path,
             lines,
             side: if answer.side.as_deref() == Some("LEFT") { Side::Left } else { Side::Right },
-            author: answer.user.map(Actor::from),
+            author: answer.user,
             body: answer.body.unwrap_or_default(),
             created_at: answer.created_at,
             updated_at: answer.updated_at,

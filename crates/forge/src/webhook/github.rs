@@ -13,8 +13,8 @@ use super::{
     value::{ParseError, field, optional_field},
 };
 use crate::{
-    Actor, PullRequest, PullRequestState,
-    github::{ActorResponse, CommentResponse, PullRequestResponse, ReviewResponse},
+    PullRequest, PullRequestState,
+    github::{PullRequestResponse, ReviewResponse},
 };
 
 pub(super) fn parse_event(event: &str, body: &Value) -> Result<Event, ParseError> {
@@ -82,7 +82,7 @@ fn parse_pull_request_event(action: &str, body: &Value) -> Result<Event, ParseEr
         action,
         pull_request,
         repository: field(body, "repository")?,
-        sender: optional_field::<ActorResponse>(body, "sender")?.map(Actor::from),
+        sender: optional_field(body, "sender")?,
     })))
 }
 
@@ -102,11 +102,11 @@ fn parse_comment_event(action: &str, body: &Value) -> Result<Option<Event>, Pars
     let issue: Issue = field(body, "issue")?;
     Ok(Some(Event::Comment(Box::new(CommentEvent {
         action,
-        comment: field::<CommentResponse>(body, "comment")?.into(),
+        comment: field(body, "comment")?,
         number: issue.number,
         is_pull_request: issue.pull_request.is_some(),
         repository: field(body, "repository")?,
-        sender: field::<ActorResponse>(body, "sender")?.into(),
+        sender: field(body, "sender")?,
     }))))
 }
 
