@@ -1,4 +1,4 @@
-//! The egress proxy: `CONNECT` to port 443 of allowed names, and downloads without TLS from their port 80.
+//! The egress proxy: `CONNECT` to port 443 of allowed names.
 //!
 //! A name is checked before it is resolved, because a lookup of any name would itself be a way out. It is resolved once,
 //! every address must be public, and that address is dialled, so that a changed answer has no effect. The name inside
@@ -15,7 +15,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncWriteExt, copy, copy_bidirectional};
+use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::time::timeout;
 
@@ -27,7 +27,6 @@ const TUNNEL_TIMEOUT: Duration = Duration::from_secs(3600);
 /// Hosts beyond this number are refused without a report.
 const MAX_REPORTED_HOSTS: usize = 100;
 const HTTPS: u16 = 443;
-const HTTP: u16 = 80;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -38,11 +37,11 @@ pub struct Refusal {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
-    /// The request is no `CONNECT`, and no download without TLS.
     InvalidRequest,
+    PlainHttp,
     /// Neither the name nor a registry with it is in the project's list. IP addresses never are.
     NotAllowed,
-    /// Only 443 is open, and 80 for downloads without TLS.
+    /// Only 443 is open.
     Port,
     /// The name has no address, or the host does not answer.
     Unreachable,
@@ -56,9 +55,10 @@ impl Reason {
     /// The reason as the end of a sentence after a host.
     pub fn sentence(self) -> &'static str {
         match self {
-            Self::InvalidRequest => "the request is neither CONNECT nor a download",
+            Self::InvalidRequest => "the request is not CONNECT",
+            Self::PlainHttp => "it is plain HTTP; use https",
             Self::NotAllowed => "it is not in the project's egress list",
-            Self::Port => "only port 443 is allowed, and port 80 for downloads",
+            Self::Port => "only port 443 is allowed",
             Self::Unreachable => "it cannot be reached from the runner",
             Self::PrivateAddress => "it has an address of a private or local network",
             Self::OtherServerName => "TLS names another server",
@@ -110,12 +110,12 @@ impl Egress {
         match head {
             None => self.refuse(&mut client, "", Reason::InvalidRequest).await,
             Some(Request::Connect { host, port }) => self.tunnel(client, &host, port).await,
-            Some(Request::Download { host, head }) => self.download(client, &host, &head).await,
+            Some(Request::Plain { host }) => self.refuse(&mut client, &host, Reason::PlainHttp).await,
         }
     }
 
     async fn tunnel(&self, mut client: TcpStream, host: &str, port: u16) -> io::Result<()> {
-        let mut server = match self.dial(host, port, HTTPS).await {
+        let mut server = match self.dial(host, port).await {
             Ok(server) => server,
             Err(reason) => return self.refuse(&mut client, host, reason).await,
         };
@@ -129,22 +129,12 @@ impl Egress {
         copy_bidirectional(&mut client, &mut server).await.map(drop)
     }
 
-    async fn download(&self, mut client: TcpStream, host: &str, head: &[u8]) -> io::Result<()> {
-        let mut server = match self.dial(host, HTTP, HTTP).await {
-            Ok(server) => server,
-            Err(reason) => return self.refuse(&mut client, host, reason).await,
-        };
-        server.write_all(head).await?;
-        copy(&mut server, &mut client).await?;
-        client.shutdown().await
-    }
-
-    async fn dial(&self, host: &str, port: u16, allowed_port: u16) -> Result<TcpStream, Reason> {
+    async fn dial(&self, host: &str, port: u16) -> Result<TcpStream, Reason> {
         // First, because the lookup of a name that the agent made up would tell it to a server of the agent's.
         if !self.allowed.permits(host) {
             return Err(Reason::NotAllowed);
         }
-        if port != allowed_port {
+        if port != HTTPS {
             return Err(Reason::Port);
         }
         let found = self.resolve(host, port).await.ok_or(Reason::Unreachable)?;

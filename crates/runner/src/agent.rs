@@ -11,7 +11,6 @@ mod codex;
 mod command;
 mod command_line_event;
 pub(crate) mod detect;
-pub(crate) mod disk_usage;
 pub(crate) mod environment;
 #[cfg(test)]
 mod goldens;
@@ -49,6 +48,7 @@ use crate::api::event_draft::EventDraft;
 use crate::api::reporter::EventSink;
 use crate::git::Git;
 use crate::git::commit;
+use crate::git::target::Target;
 use crate::git::workspace::Workspace;
 use crate::inputs::messages::{InputTracker, newest_number, prompt_with_messages};
 use crate::process::program::find_program_at;
@@ -95,7 +95,7 @@ pub(crate) struct Run<'a> {
     pub(crate) workspace: &'a Workspace,
     pub(crate) inputs: &'a InputTracker<'a>,
     pub(crate) git: &'a Git,
-    pub(crate) base: (&'a str, &'a str),
+    pub(crate) target: &'a Target,
     pub(crate) isolation: Isolation,
     pub(crate) sandbox: Option<&'a JobSandbox>,
 }
@@ -116,7 +116,8 @@ struct Agent<'a> {
 pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Environment<'_>) -> Result<(), Stop> {
     let adapter = create_adapter(run, chosen, environment)?;
     let (repository, names) = (run.workspace.repository(), chosen.instruction_files());
-    let instructions = instructions::load_base_instructions(run.git, &repository, run.base, names).await?;
+    let base = (run.target.base_branch.as_str(), run.target.base_commit.as_str());
+    let instructions = instructions::load_base_instructions(run.git, &repository, base, names).await?;
     let usage = run.attempt.usage.usage();
     let mut agent = Agent { chosen, environment, adapter, instructions, limits: limits(run.assignment), usage };
     let resume = run.resume.filter(|_| chosen.has_sessions());

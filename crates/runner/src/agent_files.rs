@@ -19,7 +19,7 @@ const MAX_QUESTION_BYTES: u64 = 64 * 1024;
 /// Whether the file is the agent's own. A file that the repository tracks is not.
 pub(crate) async fn is_untracked(git: &Git, workspace: &Workspace, path: &str) -> bool {
     let (tree, repository) = (workspace.tree(), workspace.repository());
-    if let Err(fault) = workspace.reset_repository(None).await {
+    if let Err(fault) = workspace.reset_repository().await {
         tracing::warn!(error = %fault, "cannot see whether git tracks {path}: {fault}");
         return false;
     }

@@ -23,7 +23,7 @@ use tokio::time::timeout;
 
 /// Places reserved for late artifacts: the patch, the record, the last message and a checkpoint.
 const RESERVED_PLACES: usize = 8;
-/// Total size of the numerous kinds, so that the largest of the others fit. Units: bytes.
+/// Total size of the outputs of checks, so that the largest of the others fit. Units: bytes.
 const MAX_NUMEROUS_BYTES: u64 = 64 << 20;
 const MAX_REASON_CHARS: usize = 200;
 
@@ -165,14 +165,7 @@ impl Artifacts {
 
     /// Hands in a file of the folder. Returns whether it is accepted: it may be too large, empty, or one too many.
     pub(crate) fn queue_upload(&self, kind: ArtifactKind, name: &str) -> bool {
-        self.queue_as(kind, name, kind == ArtifactKind::CheckOutput)
-    }
-
-    fn queue_large_output(&self, name: &str) -> bool {
-        self.queue_as(ArtifactKind::AgentOutput, name, true)
-    }
-
-    fn queue_as(&self, kind: ArtifactKind, name: &str, is_numerous: bool) -> bool {
+        let is_numerous = kind == ArtifactKind::CheckOutput;
         let (Some(path), Ok(artifact)) = (self.path_for(name), ArtifactName::new(name)) else { return false };
         let size = match fs::metadata(&path).map(|about| about.len()) {
             Ok(0) | Err(_) => return false,
@@ -257,27 +250,19 @@ mod tests {
 
     #[test]
     fn outputs_leave_slots_for_later_artifacts() {
-        for beside in [false, true] {
-            let (dir, artifacts, mut waiting) = artifacts();
-            artifacts.set_folder(dir.path().to_owned()).unwrap();
-            for number in 0..MAX_COUNT + 5 {
-                let name = format!("output-{number}.txt");
-                if beside {
-                    fs::write(dir.path().join(&name), "ok").unwrap();
-                    artifacts.queue_large_output(&name);
-                } else {
-                    artifacts.store_text(ArtifactKind::CheckOutput, &name, "ok");
-                }
-            }
-            let (names, messages) = drain_uploads(&mut waiting);
-            assert_eq!((names.len(), messages), (MAX_COUNT - RESERVED_PLACES, Vec::new()));
-            let late =
-                [ArtifactKind::AgentOutput, ArtifactKind::FinalMessage, ArtifactKind::Patch, ArtifactKind::Checkpoint];
-            for kind in late {
-                assert!(artifacts.store_text(kind, kind.as_str(), "x"), "{kind:?}");
-            }
-            assert_eq!(drain_uploads(&mut waiting).0, late.map(|kind| kind.as_str().to_owned()));
+        let (dir, artifacts, mut waiting) = artifacts();
+        artifacts.set_folder(dir.path().to_owned()).unwrap();
+        for number in 0..MAX_COUNT + 5 {
+            artifacts.store_text(ArtifactKind::CheckOutput, &format!("check-{number}.txt"), "ok");
         }
+        let (names, messages) = drain_uploads(&mut waiting);
+        assert_eq!((names.len(), messages), (MAX_COUNT - RESERVED_PLACES, Vec::new()));
+        let late =
+            [ArtifactKind::AgentOutput, ArtifactKind::FinalMessage, ArtifactKind::Patch, ArtifactKind::Checkpoint];
+        for kind in late {
+            assert!(artifacts.store_text(kind, kind.as_str(), "x"), "{kind:?}");
+        }
+        assert_eq!(drain_uploads(&mut waiting).0, late.map(|kind| kind.as_str().to_owned()));
     }
 
     #[test]
@@ -289,9 +274,8 @@ mod tests {
         };
         for (name, size, taken) in [("1.txt", MAX_NUMEROUS_BYTES - 9, true), ("2.txt", 10, false), ("3.txt", 9, true)] {
             file(name, size);
-            assert_eq!(artifacts.queue_large_output(name), taken, "{name}");
+            assert_eq!(artifacts.queue_upload(ArtifactKind::CheckOutput, name), taken, "{name}");
         }
-        assert!(!artifacts.store_text(ArtifactKind::CheckOutput, "check-1.txt", "x"), "check outputs share the limit");
         file("agent-output.jsonl", MAX_SIZE_BYTES);
         assert!(artifacts.queue_upload(ArtifactKind::AgentOutput, "agent-output.jsonl"));
         assert_eq!(drain_uploads(&mut waiting).0, ["1.txt", "3.txt", "agent-output.jsonl"]);

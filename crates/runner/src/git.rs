@@ -2,7 +2,6 @@
 //! A git that is no longer needed is killed with all its children. Only commands that talk to the forge get its token,
 //! in their environment: never in an argument or a file.
 
-pub(crate) mod blobs;
 pub(crate) mod commit;
 pub(crate) mod conflicts;
 mod error;

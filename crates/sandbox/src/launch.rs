@@ -52,7 +52,6 @@ pub(crate) struct Orders {
     pub(crate) privileges: Privileges,
     pub(crate) limits: Limits,
     pub(crate) has_own_account: bool,
-    pub(crate) cgroup: Option<PathBuf>,
     pub(crate) target: Target,
     pub(crate) program: PathBuf,
     pub(crate) args: Vec<OsString>,
@@ -136,7 +135,6 @@ fn launch(orders: &Orders) -> String {
     let step = |action: &'static str| move |error: io::Error| format!("cannot {action}: {error}");
     let prepared = close_other_files(orders)
         .map_err(step("close inherited files"))
-        .and_then(|()| join_cgroup(orders).map_err(step("join the cgroup")))
         .and_then(|()| {
             limits::limit_process(&orders.limits, orders.has_own_account).map_err(step("set the resource limits"))
         })
@@ -172,10 +170,6 @@ fn close_other_files(orders: &Orders) -> io::Result<()> {
         let _ = close(descriptor);
     }
     Ok(())
-}
-
-fn join_cgroup(orders: &Orders) -> io::Result<()> {
-    orders.cgroup.as_ref().map_or(Ok(()), |folder| fs::write(folder.join("cgroup.procs"), "0"))
 }
 
 pub(crate) fn change_account(account: Option<Account>) -> io::Result<()> {

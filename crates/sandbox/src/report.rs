@@ -7,17 +7,16 @@ use std::fmt;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitsInForce {
-    Cgroup,
+    PerCommand,
     /// Systems other than Linux have no limits.
     None,
-    /// Several processes together can exceed the memory limit.
     PerProcess,
 }
 
 impl fmt::Display for LimitsInForce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Cgroup => "limits: per command",
+            Self::PerCommand => "limits: per command",
             Self::PerProcess => "limits: per process",
             Self::None => "no limits",
         })

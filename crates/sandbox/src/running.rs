@@ -4,7 +4,6 @@ use crate::account::{self, AccountLease};
 use crate::container::Container;
 use crate::error::Error;
 use crate::launch::{FAILED, HELPER_WORD, READY};
-use crate::limits::Cgroup;
 use crate::ports::{INSIDE_PORTS, Ports};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
@@ -82,7 +81,6 @@ impl PendingStart {
 
 #[derive(Debug)]
 pub(crate) struct Cleanup {
-    pub(crate) cgroup: Option<Cgroup>,
     /// Set if the kill must include every process of this account.
     pub(crate) account: Option<Arc<AccountLease>>,
     pub(crate) helper: PathBuf,
@@ -112,12 +110,9 @@ impl Running {
     }
 
     /// Kills the command and everything that it started. Without a namespace, this includes processes that left its
-    /// group only if they are in its cgroup or have an account of their own.
+    /// group only if they have an account of their own.
     pub fn kill(&self) {
         let _ = pidfd_send_signal(self.first.as_ref().unwrap_or(&self.command), Signal::KILL);
-        if let Some(cgroup) = &self.cleanup.cgroup {
-            cgroup.kill();
-        }
         if let Some(lease) = &self.cleanup.account {
             let ids = [lease.account.uid, lease.account.gid].map(|id| id.to_string());
             let mut kill = Command::new(&self.cleanup.helper);

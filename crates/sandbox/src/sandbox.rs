@@ -9,7 +9,6 @@ use crate::error::Error;
 use crate::landlock::{Rules, Strictness};
 use crate::launch::{Confinement, FIRST_FILE, HELPER_WORD, ORDERS, OWN_PROGRAM, Orders, Privileges, SOCKET, Target};
 use crate::level::Level;
-use crate::limits::Delegated;
 use crate::ownership;
 use crate::ports::Ports;
 use crate::report::LimitsInForce;
@@ -26,7 +25,6 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Starts commands at one level. One value per job: it holds the job's account.
@@ -37,7 +35,6 @@ pub struct Sandbox {
     helper: PathBuf,
     bubblewrap: Option<PathBuf>,
     lease: Option<Arc<AccountLease>>,
-    cgroups: Option<Delegated>,
     engine: Option<(Engine, Containers)>,
     /// Containers that wait for a command; `None` once the job ended.
     waiting: Mutex<Option<Vec<Container>>>,
@@ -66,10 +63,8 @@ impl Sandbox {
             },
             _ => AccountLease::acquire()?,
         };
-        let needs_none = level == Level::None || level.is_container();
-        let cgroups = if needs_none { None } else { Delegated::detect() };
         let lease = lease.map(Arc::new);
-        Ok(Self { level, helper, bubblewrap, lease, cgroups, engine: None, waiting: Mutex::new(Some(Vec::new())) })
+        Ok(Self { level, helper, bubblewrap, lease, engine: None, waiting: Mutex::new(Some(Vec::new())) })
     }
 
     /// Sets the image and the limits, which `podman` and `docker` need.
@@ -88,11 +83,7 @@ impl Sandbox {
     }
 
     pub fn limits_in_force(&self) -> LimitsInForce {
-        if self.cgroups.is_some() || self.level.is_container() {
-            LimitsInForce::Cgroup
-        } else {
-            LimitsInForce::PerProcess
-        }
+        if self.level.is_container() { LimitsInForce::PerCommand } else { LimitsInForce::PerProcess }
     }
 
     /// The user id of commands, if it is not this process's.
@@ -131,7 +122,6 @@ impl Sandbox {
             spec.paths().try_for_each(|path| check_reachable(path, account))?;
         }
         let failed = |error| Error::io("prepare a command")(error);
-        let cgroup = self.cgroups.as_ref().map(|groups| groups.create(&group_name(), &spec.limits)).transpose()?;
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
         let own_program = File::open(&self.helper).map_err(failed)?;
         let mut files = Vec::new();
@@ -145,7 +135,6 @@ impl Sandbox {
             }
             None => self.direct_orders(spec, &ports),
         };
-        let orders = Orders { cgroup: cgroup.as_ref().map(|group| group.folder.clone()), ..orders };
         let orders = serde_json::to_vec(&orders).map_err(|error| failed(error.into()))?;
         let inherited = [
             (ORDERS, memory_file(&orders).map_err(failed)?),
@@ -159,7 +148,7 @@ impl Sandbox {
         command.fd_mappings(inherited).map_err(|error| failed(io::Error::other(error)))?;
         let account = self.lease.clone().filter(|_| !self.level.has_mounts());
         let has_namespace = self.level.has_mounts();
-        let cleanup = Cleanup { cgroup, account, helper: self.helper.clone(), has_namespace, _container: container };
+        let cleanup = Cleanup { account, helper: self.helper.clone(), has_namespace, _container: container };
         Ok(Prepared { command, start: PendingStart { socket: ours, ports, cleanup } })
     }
 
@@ -225,7 +214,6 @@ impl Sandbox {
             privileges: if self.level == Level::None { Privileges::Retain } else { Privileges::Drop },
             limits: spec.limits.clone(),
             has_own_account: self.lease.is_some(),
-            cgroup: None,
             target,
             program,
             args,
@@ -295,11 +283,6 @@ fn memory_file(content: &[u8]) -> io::Result<OwnedFd> {
     file.write_all(content)?;
     file.rewind()?;
     Ok(file.into())
-}
-
-fn group_name() -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!("pullyard-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Whether the account can enter every folder above this path. Otherwise bubblewrap reports a missing folder.

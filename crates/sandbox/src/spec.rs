@@ -18,9 +18,7 @@ pub enum Access {
 /// Units: bytes, except where the name says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Memory of all processes together. Needs a delegated cgroup.
-    pub memory_bytes: u64,
-    /// With a cgroup: threads of the command. Otherwise: threads of its account.
+    /// In a container: threads of the command. Otherwise: threads of its account.
     pub threads: u64,
     pub file_bytes: u64,
     pub open_files: u64,
@@ -31,7 +29,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         const GIB: u64 = 1 << 30;
-        Self { memory_bytes: 8 * GIB, threads: 4096, file_bytes: 8 * GIB, open_files: 65_536, tmp_bytes: GIB }
+        Self { threads: 4096, file_bytes: 8 * GIB, open_files: 65_536, tmp_bytes: GIB }
     }
 }
 

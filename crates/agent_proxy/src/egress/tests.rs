@@ -103,11 +103,11 @@ async fn other_names_addresses_and_ports_are_refused() {
         ("CONNECT evil.test:443 HTTP/1.1", "evil.test", Reason::NotAllowed),
         ("CONNECT 169.254.169.254:443 HTTP/1.1", "169.254.169.254", Reason::NotAllowed),
         ("CONNECT [::1]:443 HTTP/1.1", "[::1]", Reason::NotAllowed),
-        ("CONNECT allowed.test:22 HTTP/1.1", "allowed.test", Reason::Port),
-        ("GET http://169.254.170.2/v2/credentials HTTP/1.1", "169.254.170.2", Reason::NotAllowed),
-        ("GET http://allowed.test:8080/ HTTP/1.1", "allowed.test:8080", Reason::NotAllowed),
-        ("GET http://user@allowed.test/ HTTP/1.1", "user@allowed.test", Reason::NotAllowed),
-        ("POST http://allowed.test/ HTTP/1.1", "", Reason::InvalidRequest),
+        ("CONNECT allowed.test:80 HTTP/1.1", "allowed.test", Reason::Port),
+        ("GET http://allowed.test/ HTTP/1.1", "allowed.test", Reason::PlainHttp),
+        ("GET http://169.254.170.2/v2/credentials HTTP/1.1", "169.254.170.2", Reason::PlainHttp),
+        ("POST http://allowed.test:443/ HTTP/1.1", "allowed.test:443", Reason::PlainHttp),
+        ("GET / HTTP/1.1", "", Reason::InvalidRequest),
     ] {
         let answer = world.ask(&format!("{request}\r\n\r\n")).await;
         assert!(answer.starts_with("HTTP/1.1 403 ") && answer.contains(reason.sentence()), "{request}: {answer}");
@@ -138,9 +138,8 @@ async fn name_with_a_private_address_is_refused() {
         let resolver = found.clone();
         let change = |egress: &mut Egress| egress.resolver = Some(Box::new(move |_| resolver.clone()));
         let mut world = World::start(&["*"], change).await;
-        for request in ["CONNECT allowed.test:443 HTTP/1.1", "GET http://allowed.test/latest/meta-data HTTP/1.1"] {
-            assert!(world.ask(&format!("{request}\r\n\r\n")).await.starts_with("HTTP/1.1 403 "), "{found:?}");
-        }
+        let answer = world.ask("CONNECT allowed.test:443 HTTP/1.1\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{found:?}");
         assert_eq!(world.refusals.recv().await.unwrap(), refusal("allowed.test", Reason::PrivateAddress), "{found:?}");
     }
 }
@@ -195,26 +194,6 @@ async fn request_without_an_end_is_refused_in_time_and_size() {
     let world = World::start(&["*"], |_| ()).await;
     let mut client = TcpStream::connect(world.address).await.unwrap();
     while client.write_all(&[b'x'; 4096]).await.is_ok() {}
-}
-
-#[tokio::test]
-async fn download_without_tls_reaches_an_allowed_host_only() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut world = World::with_server(&["deb.test"], listener.local_addr().unwrap()).await;
-    let answered = tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let mut head = vec![0; 1024];
-        let count = stream.read(&mut head).await.unwrap();
-        let redirect = b"HTTP/1.1 302 Found\r\nLocation: http://evil.test/package\r\n\r\npackage";
-        stream.write_all(redirect).await.unwrap();
-        String::from_utf8_lossy(&head[..count]).into_owned()
-    });
-    let answer = world.ask("GET http://deb.test/pool/a.deb HTTP/1.1\r\nHost: evil.test\r\n\r\n").await;
-    assert!(answer.starts_with("HTTP/1.1 302 Found") && answer.ends_with("package"), "{answer}");
-    assert!(world.ask("GET http://evil.test/package HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 403 "));
-    assert_eq!(world.refusals.recv().await.unwrap(), refusal("evil.test", Reason::NotAllowed));
-    let head = answered.await.unwrap();
-    assert!(head.starts_with("GET /pool/a.deb HTTP/1.1\r\nHost: deb.test\r\n") && !head.contains("evil"), "{head}");
 }
 
 #[tokio::test]

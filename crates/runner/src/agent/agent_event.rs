@@ -90,8 +90,6 @@ pub(super) struct UsageTotals {
     /// If reported. Units: millionths of a US dollar.
     pub(super) cost: Option<u64>,
     pub(super) may_continue: bool,
-    /// Whether the agent's own event already reports exactly this sum.
-    pub(super) is_reported: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,7 +2,6 @@
 
 use super::agent_event::Tokens;
 use super::limits::UsageTotal;
-use super::prices;
 use super::run_state::RunState;
 use crate::Isolation;
 use crate::process::refused_hosts::RefusedHosts;
@@ -63,7 +62,6 @@ impl AttemptUsage {
             cached_input_tokens: 0,
             output_tokens: 0,
             about_usd_micros: None,
-            prices_of: None,
             prompt_sha256: prompt_sha256.clone(),
             base_commit: base_commit.clone(),
             commit: None,
@@ -86,8 +84,6 @@ impl AttemptUsage {
             work.cached_input_tokens = spent.tokens.cached;
             work.output_tokens = spent.tokens.output;
             work.about_usd_micros = Some(spent.estimated_cost).filter(|about| *about > 0);
-            let of_about = || work.about_usd_micros.map(|_| prices::list_date().to_owned());
-            work.prices_of = record.price_list_date.clone().or_else(of_about).or(work.prices_of.take());
         }
     }
 

@@ -1,11 +1,12 @@
 //! The `command` agent: any program that reads its prompt from standard input.
-//! `command_line_event` parses its output, `reported_usage` adds up the usage that it reports.
+//! `command_line_event` parses its output, `reported_usage` reads the usage that it reports.
 
 use super::adapter::{Adapter, Launch, LineParser};
 use super::agent_event::AgentEvent;
 use super::command_line_event::{self, Stream};
 use super::reported_usage::ReportedUsageCounter;
 use super::start::StartInput;
+use pullyard_protocol::event::EventKind;
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
@@ -43,8 +44,10 @@ struct CommandLineParser {
 impl LineParser for CommandLineParser {
     fn parse_line(&mut self, line: &[u8]) -> Vec<AgentEvent> {
         let Some(draft) = command_line_event::parse_line(Stream::Out, line) else { return Vec::new() };
-        let sum = self.usage.add_event(&draft);
-        [Some(AgentEvent::Event(draft)), sum.map(AgentEvent::UsageTotals)].into_iter().flatten().collect()
+        let sum = self.usage.add_event(&draft).map(AgentEvent::UsageTotals);
+        // `usage_reporter` reports the usage, together with that of earlier starts.
+        let event = if draft.kind == EventKind::Usage { AgentEvent::Activity } else { AgentEvent::Event(draft) };
+        [Some(event), sum].into_iter().flatten().collect()
     }
 }
 
@@ -52,27 +55,26 @@ impl LineParser for CommandLineParser {
 mod tests {
     use super::*;
     use crate::agent::agent_event::{Tokens, UsageTotals};
-    use pullyard_protocol::event::EventKind;
-    use serde_json::json;
 
     #[test]
-    fn usage_line_is_an_event_and_a_sum() {
+    fn usage_line_is_a_sum_and_no_event() {
         let mut reader = CommandLineParser::default();
         let events =
             reader.parse_line(br#"{"kind":"usage","turns":1,"output_tokens":7,"cost_usd_micros":30,"odd":true}"#);
-        let [AgentEvent::Event(draft), AgentEvent::UsageTotals(sum)] = &events[..] else { panic!("{events:?}") };
-        let data = json!({"turns": 1, "output_tokens": 7, "cost_usd_micros": 30, "odd": true});
-        assert_eq!((draft.kind, &draft.data), (EventKind::Usage, &Some(data)));
+        let [AgentEvent::Activity, AgentEvent::UsageTotals(sum)] = &events[..] else { panic!("{events:?}") };
         let tokens = Tokens { output: 7, ..Tokens::default() };
-        assert_eq!(*sum, UsageTotals { turns: 1, tokens, cost: Some(30), may_continue: true, is_reported: false });
+        assert_eq!(*sum, UsageTotals { turns: 1, tokens, cost: Some(30), may_continue: true });
     }
 
     #[test]
-    fn lines_without_valid_usage_are_events_only() {
+    fn lines_without_valid_usage_change_no_sum() {
         let mut reader = CommandLineParser::default();
-        for line in [r#"{"kind":"usage","turns":-1}"#, r#"{"kind":"usage"}"#, r#"{"usage":1}"#, "words"] {
+        for line in [r#"{"usage":1}"#, "words"] {
             let events = reader.parse_line(line.as_bytes());
             assert!(matches!(events[..], [AgentEvent::Event(_)]), "{line}: {events:?}");
+        }
+        for line in [r#"{"kind":"usage","turns":-1}"#, r#"{"kind":"usage"}"#] {
+            assert_eq!(reader.parse_line(line.as_bytes()), [AgentEvent::Activity], "{line}");
         }
         assert!(reader.parse_line(b"").is_empty());
     }

@@ -3,7 +3,7 @@
 use super::agent_event::Tokens;
 use super::environment::{CERTIFICATES, Environment};
 use super::limit_failure::cost_limit_failure;
-use super::prices::{self, BilledTokens, Prices};
+use super::prices::{BilledTokens, Prices};
 use super::run_state::{MeteredUsage, SharedRunState};
 use pullyard_agent_proxy::model::{Meter, ModelProxy, Provider, Usage};
 use pullyard_domain::failure::Failure;
@@ -57,8 +57,7 @@ impl CostMeter {
         let model = usage.model.as_deref().unwrap_or_default();
         let cost = self.prices.cost(model, billed);
         let cost_upper_bound = cost.unwrap_or_else(|| self.prices.highest_cost(billed));
-        let price_list_date = self.prices.is_listed(model).then(prices::list_date);
-        MeteredUsage { tokens, cost, cost_upper_bound, price_list_date }
+        MeteredUsage { tokens, cost, cost_upper_bound }
     }
 
     fn total(&self) -> MeteredUsage {
@@ -140,6 +139,5 @@ mod tests {
         let record = meter.run_state.lock();
         assert_eq!((record.cost, record.tokens.output), (Some(known), 2_000));
         assert!(record.cost_upper_bound > known);
-        assert_eq!(record.price_list_date.as_deref(), Some(prices::list_date()));
     }
 }

@@ -7,18 +7,12 @@ use std::ops::{AddAssign, Sub};
 use std::sync::LazyLock;
 
 const PRICE_LIST: &str = include_str!("prices.csv");
-/// The row with the date, and the row with the names of the columns.
-const AS_OF: &str = "as_of";
+/// The row with the names of the columns.
 const HEADER: &str = "model";
 /// The input above which the operator's second set of prices applies. Units: tokens.
 const OPERATOR_LONG_INPUT_TOKENS: u64 = 272_000;
 
 static LISTED: LazyLock<BTreeMap<String, Price>> = LazyLock::new(|| rows().filter_map(parse_row).collect());
-
-/// The month in which the list was last compared with the vendors' pages, such as `2026-11`.
-pub(super) fn list_date() -> &'static str {
-    rows().find_map(|row| row.strip_prefix(AS_OF)?.strip_prefix(',')).unwrap_or_default()
-}
 
 fn rows() -> impl Iterator<Item = &'static str> {
     PRICE_LIST.lines().filter(|row| !row.is_empty() && !row.starts_with('#'))
@@ -125,10 +119,6 @@ impl Prices {
         let all = LISTED.values().chain(self.by_operator.values());
         all.map(|price| price.cost(count)).max().unwrap_or(u64::MAX)
     }
-
-    pub(super) fn is_listed(&self, model: &str) -> bool {
-        find_price(&self.by_operator, model).is_none() && find_price(&LISTED, model).is_some()
-    }
 }
 
 /// Vendors append the size of the context (`[1m]`) and a date (`-20251001`, `-2026-01-14`) to a model's name.
@@ -150,7 +140,7 @@ fn parse_amount(text: &str) -> Option<u64> {
 }
 
 fn parse_row(row: &str) -> Option<(String, Price)> {
-    let (model, columns) = row.split_once(',').filter(|(name, _)| ![AS_OF, HEADER].contains(name))?;
+    let (model, columns) = row.split_once(',').filter(|(name, _)| *name != HEADER)?;
     let columns: Vec<&str> = columns.split(',').collect();
     let (rates, long) = columns.split_at_checked(4)?;
     let [input, cached, cache_write, output] =
@@ -213,9 +203,8 @@ mod tests {
     }
 
     #[test]
-    fn every_row_has_a_price_and_the_list_has_a_date() {
-        assert_eq!(list_date().len(), 7);
-        assert_eq!(LISTED.len(), rows().count() - 2, "a row was not parsed, or a model has two");
+    fn every_row_has_a_price() {
+        assert_eq!(LISTED.len(), rows().count() - 1, "a row was not parsed, or a model has two");
     }
 
     #[test]
@@ -283,8 +272,6 @@ mod tests {
         // 0.08 × 2 + 0.04 × 2.5 + 0.08 × 0.2 + 0.02 × 8
         assert_eq!(prices.cost("gpt-99", BilledTokens { cache_write: 40_000, ..TOKENS }), Some(436_000));
         assert_eq!(prices.cost("gpt-5.2", TOKENS), Some(148_000));
-        assert!(!prices.is_listed("gpt-5.2") && !prices.is_listed("gpt-99-2026-01-14") && !prices.is_listed("x"));
-        assert!(prices.is_listed("gpt-5.2-codex") && prices.is_listed("gpt-5.2-codex-2026-01-14"));
         assert!(["x", "y", "z"].iter().all(|unread| prices.cost(unread, TOKENS).is_none()));
         let long = Prices::parse("gpt-6.1-sol=1/0.1/5, gpt-99=1/0.1/5/3/0.3/10");
         assert_eq!(long.cost("gpt-6.1-sol", LONG_REQUEST), Some(360_000));

@@ -8,7 +8,6 @@ use super::Run;
 use super::adapter::Launch;
 use super::agent_event::EndReport;
 use super::codex::rollout::RolloutReader;
-use super::disk_usage;
 use super::limits::{Limits, UsageTotal};
 use super::model_route::ModelRoute;
 use super::run_state::{RunState, SharedRunState};
@@ -104,11 +103,8 @@ pub(super) async fn run(
         record.end_report = Some(end_report);
     }
     let stop = match end.stop {
-        // The agent may have ended before the loop saw the refusal, and the folder may have grown since the last check.
-        None => match bounds.limits.check_refused_request(&bounds.usage, &record) {
-            None => disk_usage::exceeded_limit(workspace.root(), run.assignment.limits.disk_mib).await.map(Stop::from),
-            refused => refused.map(Stop::from),
-        },
+        // The agent may have ended before the loop saw the refusal.
+        None => bounds.limits.check_refused_request(&bounds.usage, &record).map(Stop::from),
         stop => stop,
     };
     Ok(RunEnd { exit: end.exit, stop, record })
@@ -188,8 +184,6 @@ async fn supervise(
     let stop = |stop: Stop| ProcessEnd { exit: Exit::Unknown, stop: Some(stop), released_end: None };
     let new_messages = run.inputs.wait_for_messages();
     tokio::pin!(new_messages);
-    let too_large = disk_usage::wait_until_too_large(run.workspace.root().to_owned(), allowed.disk_mib);
-    tokio::pin!(too_large);
     let mut ticks = interval(READ_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut ticks_near_limit = interval_at(Instant::now() + READ_INTERVAL_NEAR_LIMIT, READ_INTERVAL_NEAR_LIMIT);
@@ -221,7 +215,6 @@ async fn supervise(
             () = sleep_until(run.attempt.deadline) => {
                 return stop(Failure::TimeLimit { limit: Span(allowed.wall_secs) }.into());
             }
-            failure = &mut too_large => return stop(failure.into()),
             () = sleep_until(silent_until) => {
                 let record = shared.lock();
                 // The agent may have printed a line in between.

@@ -1,12 +1,11 @@
 //! Facts about one start of an agent so far, for limits and for judging its end.
 
-use super::agent_event::{AgentEvent, EndReport, Tokens, UsageTotals};
+use super::agent_event::{AgentEvent, EndReport, Tokens};
 use super::classify::is_account_failure;
 use super::command_line_event::Stream;
 use super::variant_name;
 use crate::api::event_draft::EventDraft;
 use pullyard_protocol::event::EventKind;
-use serde_json::Value;
 use std::collections::BTreeSet;
 use std::ops::Add;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -47,9 +46,8 @@ pub(super) struct RunState {
     pub(super) cost_upper_bound: u64,
     /// The cost for display while the agent works. No limit uses it.
     pub(super) displayed_cost: DisplayedCost,
-    /// The date of the price list, if the runner computed the cost.
-    pub(super) price_list_date: Option<String>,
-    pub(super) reported_totals: Option<UsageTotals>,
+    /// The turns that an agent states with its own totals.
+    pub(super) reported_turns: Option<u32>,
     pub(super) read_inputs: Vec<String>,
     sent_inputs: Vec<String>,
     /// The agent's question, if no output followed it.
@@ -86,7 +84,6 @@ pub(super) struct MeteredUsage {
     /// The cost of requests to models with a known price. Units: millionths of a US dollar.
     pub(super) cost: Option<u64>,
     pub(super) cost_upper_bound: u64,
-    pub(super) price_list_date: Option<&'static str>,
 }
 
 impl Add for MeteredUsage {
@@ -99,7 +96,6 @@ impl Add for MeteredUsage {
             (cost, more) => cost.or(more),
         };
         self.cost_upper_bound = self.cost_upper_bound.saturating_add(more.cost_upper_bound);
-        self.price_list_date = self.price_list_date.or(more.price_list_date);
         self
     }
 }
@@ -162,7 +158,7 @@ impl RunState {
                 }
                 // Only the agent's own result shows which answer was the last.
                 self.tool_calls_pending = sum.may_continue;
-                self.reported_totals = Some(*sum);
+                self.reported_turns = Some(sum.turns);
             }
             AgentEvent::EndReport(end_report) => {
                 self.running_tools.clear();
@@ -206,10 +202,6 @@ impl RunState {
     fn note_event(&mut self, stream: Stream, draft: &EventDraft) {
         if stream == Stream::Out && draft.kind != EventKind::Usage {
             self.question = draft.text.clone().filter(|_| draft.kind == EventKind::Question);
-        }
-        if draft.kind == EventKind::Usage {
-            let of = draft.data.as_ref().and_then(|data| data.get("prices_of")).and_then(Value::as_str);
-            self.price_list_date = of.map(str::to_owned).or_else(|| self.price_list_date.take());
         }
         let text = text_tail(draft.text.as_deref().or(draft.name.as_deref()).unwrap_or_default());
         self.last_activity.event = if text.is_empty() { variant_name(draft.kind) } else { text.clone() };
@@ -326,7 +318,6 @@ impl SharedRunState {
             Some(cost) if cost == usage.cost_upper_bound => DisplayedCost::Exact(cost),
             _ => DisplayedCost::UpperBound(usage.cost_upper_bound),
         };
-        record.price_list_date = usage.price_list_date.map(str::to_owned);
     }
 
     pub(super) fn note_refused_request(&self) {

@@ -3,7 +3,6 @@
 
 use super::agent_event::Tokens;
 use super::limits::UsageTotal;
-use super::prices;
 use super::run_state::{DisplayedCost, RunState};
 use crate::api::event_draft::EventDraft;
 use crate::deadline::instant_after;
@@ -17,7 +16,7 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
 pub(super) struct UsageReporter {
     earlier_usage: UsageTotal,
-    last_reported: (Tokens, DisplayedCost),
+    last_reported: (Tokens, DisplayedCost, Option<u32>),
     next_report_at: Instant,
 }
 
@@ -25,19 +24,17 @@ impl UsageReporter {
     pub(super) fn new(spent: &UsageTotal) -> Self {
         Self {
             earlier_usage: *spent,
-            last_reported: (Tokens::default(), DisplayedCost::Unknown),
+            last_reported: (Tokens::default(), DisplayedCost::Unknown, None),
             next_report_at: Instant::now(),
         }
     }
 
     /// When a report is due; `None` without new usage. An answer counts with its tokens, which may arrive after its
-    /// text. An agent that counts its own totals reports the totals of its first start itself.
+    /// text.
     pub(super) fn report_due_at(&self, record: &RunState) -> Option<Instant> {
-        let used = match record.reported_totals {
-            Some(sum) => !sum.is_reported || self.earlier_usage != UsageTotal::default(),
-            None => record.tokens != Tokens::default(),
-        };
-        (used && self.last_reported != (record.tokens, record.displayed_cost)).then_some(self.next_report_at)
+        let used = record.tokens != Tokens::default() || record.reported_turns.is_some();
+        let newest = (record.tokens, record.displayed_cost, record.reported_turns);
+        (used && self.last_reported != newest).then_some(self.next_report_at)
     }
 
     pub(super) fn report_if_due(&mut self, record: &RunState, now: Instant) -> Option<EventDraft> {
@@ -52,7 +49,7 @@ impl UsageReporter {
     }
 
     fn usage_event(&mut self, record: &RunState) -> EventDraft {
-        self.last_reported = (record.tokens, record.displayed_cost);
+        self.last_reported = (record.tokens, record.displayed_cost, record.reported_turns);
         let mut sum = self.earlier_usage;
         sum.add_run(record);
         let before = self.earlier_usage.cost.unwrap_or_default();
@@ -71,7 +68,6 @@ impl UsageReporter {
             DisplayedCost::Estimate(cost) => usage.about_usd_micros = Some(before.saturating_add(cost)),
             DisplayedCost::UpperBound(_) => usage.at_most_usd_micros = Some(sum.cost_upper_bound),
         }
-        usage.prices_of = usage.about_usd_micros.map(|_| prices::list_date().to_owned());
         EventDraft { data: serde_json::to_value(usage).ok(), ..EventDraft::new(EventKind::Usage) }
     }
 }
@@ -120,11 +116,7 @@ mod tests {
                 name: micros,
             })
         };
-        let about = |micros: u64| {
-            let mut data = with("about_usd_micros", micros);
-            data["prices_of"] = json!(prices::list_date());
-            data
-        };
+        let about = |micros: u64| with("about_usd_micros", micros);
         assert_eq!(report_after_answer(spent, AgentEvent::Cost(7)), with("cost_usd_micros", 50_007));
         assert_eq!(report_after_answer(spent, AgentEvent::CostEstimate(Some(8))), about(50_008));
         assert_eq!(report_after_answer(spent, AgentEvent::CostUpperBound(9)), with("at_most_usd_micros", 60_009));
@@ -164,22 +156,17 @@ mod tests {
     }
 
     #[test]
-    fn agents_own_sums_are_reported_only_with_earlier_starts() {
-        let sum = |cost, is_told| {
-            AgentEvent::UsageTotals(UsageTotals {
-                turns: 1,
-                cost: Some(cost),
-                is_reported: is_told,
-                ..UsageTotals::default()
-            })
-        };
+    fn agents_own_sums_are_reported_with_earlier_starts() {
+        let sum =
+            |turns, cost| AgentEvent::UsageTotals(UsageTotals { turns, cost: Some(cost), ..UsageTotals::default() });
         let (shared, mut so_far) = (SharedRunState::new(), UsageReporter::new(&UsageTotal::default()));
-        note(&shared, [sum(10, true)]);
+        note(&shared, [sum(1, 10)]);
+        assert_eq!(data(so_far.report_last(&shared.lock())).unwrap()["cost_usd_micros"], 10);
         assert_eq!(so_far.report_last(&shared.lock()), None);
-        note(&shared, [sum(12, false)]);
-        assert_eq!(data(so_far.report_last(&shared.lock())).unwrap()["cost_usd_micros"], 12);
+        note(&shared, [sum(2, 10)]);
+        assert_eq!(data(so_far.report_last(&shared.lock())).unwrap()["turns"], 2);
         let spent = UsageTotal { turns: 1, cost: Some(5), cost_upper_bound: 5, ..UsageTotal::default() };
-        let both = report_after(spent, [sum(10, true)]);
+        let both = report_after(spent, [sum(1, 10)]);
         assert_eq!((&both["turns"], &both["cost_usd_micros"]), (&json!(2), &json!(15)));
     }
 

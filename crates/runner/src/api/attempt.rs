@@ -134,7 +134,7 @@ impl Attempt<'_> {
     pub(crate) fn work_report(&self) -> (Option<AgentReport>, Option<u64>) {
         let (mut work, spent) = self.usage.report();
         if let Some(work) = &mut work {
-            for text in [&mut work.model, &mut work.version, &mut work.prices_of].into_iter().flatten() {
+            for text in [&mut work.model, &mut work.version].into_iter().flatten() {
                 *text = self.redactor.redact_text(&untrusted::remove_hidden(text)).into_owned();
             }
             for host in &mut work.refused_hosts {

@@ -1,13 +1,14 @@
 //! An event before it has a number. `cut` limits its size, so that the table can store it.
 
+use crate::artifacts::output_recorder::OUTPUT_FILE;
 use pullyard_protocol::event::{Event, EventKind};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Longer text is cut, with a mark.
+/// Longer text is cut, with a mark that names the file with the whole event.
 pub(crate) const MAX_TEXT_BYTES: usize = 64 * 1024;
 const MAX_NAME_BYTES: usize = 1024;
-pub(crate) const MAX_DATA_BYTES: usize = 64 * 1024;
+const MAX_DATA_BYTES: usize = 64 * 1024;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct EventDraft {
@@ -39,21 +40,9 @@ impl EventDraft {
         }
         self.data = self.data.map(|data| {
             let size = data.to_string().len();
-            if size > MAX_DATA_BYTES { json!({ "left_out_bytes": size }) } else { data }
+            if size > MAX_DATA_BYTES { json!({ "left_out_bytes": size, "all_in": OUTPUT_FILE }) } else { data }
         });
         self
-    }
-
-    /// Names the artifact that has the content which this event lacks.
-    pub(crate) fn set_artifact(&mut self, artifact: Option<String>) {
-        let Some(artifact) = artifact else { return };
-        match &mut self.data {
-            Some(Value::Object(data)) => {
-                data.insert("artifact".into(), artifact.into());
-            }
-            Some(other) => *other = json!({ "artifact": artifact, "data": other.take() }),
-            none => *none = Some(json!({ "artifact": artifact })),
-        }
     }
 
     pub(crate) fn into_event(self, seq: u64, age: Duration) -> Event {
@@ -75,7 +64,7 @@ fn truncate_text(mut text: String, max_bytes: usize) -> String {
     }
     let size = text.len();
     text.truncate(text.floor_char_boundary(max_bytes));
-    text.push_str(&format!("… [cut: {} of {size} bytes]", text.len()));
+    text.push_str(&format!("… [cut: {} of {size} bytes; all in {OUTPUT_FILE}]", text.len()));
     text
 }
 
@@ -88,7 +77,7 @@ mod tests {
         let draft = EventDraft::text(EventKind::Text, "ü".repeat(40_000)).truncate();
         let text = draft.text.unwrap();
         assert!(text.len() < MAX_TEXT_BYTES + 64);
-        assert!(text.ends_with("[cut: 65536 of 80000 bytes]"), "{}", &text[text.len() - 40..]);
+        assert_eq!(&text[text.len() - 54..], "[cut: 65536 of 80000 bytes; all in agent-output.jsonl]");
     }
 
     #[test]
@@ -111,23 +100,9 @@ mod tests {
             (&cut.path, MAX_NAME_BYTES),
             (&cut.call, MAX_NAME_BYTES),
         ] {
-            assert!(field.as_ref().unwrap().ends_with(&format!("[cut: {most} of {} bytes]", most + 1)), "{field:?}");
+            let mark = format!("[cut: {most} of {} bytes; all in agent-output.jsonl]", most + 1);
+            assert!(field.as_ref().unwrap().ends_with(&mark), "{field:?}");
         }
-        assert_eq!(cut.data, Some(json!({ "left_out_bytes": MAX_DATA_BYTES + 1 })));
-    }
-
-    #[test]
-    fn artifact_name_is_added_to_existing_data() {
-        let named = |data: Option<Value>| {
-            let mut draft = EventDraft { data, ..EventDraft::new(EventKind::Raw) };
-            draft.set_artifact(Some("output-1.txt".into()));
-            draft.data.unwrap()
-        };
-        assert_eq!(named(None), json!({ "artifact": "output-1.txt" }));
-        assert_eq!(named(Some(json!({ "a": 1 }))), json!({ "a": 1, "artifact": "output-1.txt" }));
-        assert_eq!(named(Some(json!([1]))), json!({ "data": [1], "artifact": "output-1.txt" }));
-        let mut none = EventDraft::new(EventKind::Raw);
-        none.set_artifact(None);
-        assert_eq!(none.data, None);
+        assert_eq!(cut.data, Some(json!({ "left_out_bytes": MAX_DATA_BYTES + 1, "all_in": "agent-output.jsonl" })));
     }
 }

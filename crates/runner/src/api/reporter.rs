@@ -64,10 +64,9 @@ impl EventSink {
     /// Adds an event without its secrets. It is cut after that, because half of a secret would not be recognized.
     pub(crate) fn add(&self, draft: EventDraft) {
         let draft = self.0.redactor.redact_draft(draft);
-        let draft = match self.0.record.get() {
-            Some(record) => record.record_event(draft),
-            None => draft,
-        };
+        if let Some(record) = self.0.record.get() {
+            record.record_event(&draft);
+        }
         self.0.state().queue.add(Instant::now(), draft.truncate());
         self.0.queue_changed.notify_one();
     }

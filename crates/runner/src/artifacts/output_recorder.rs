@@ -1,10 +1,9 @@
 //! Records an agent's events in a file: one event per line, whole where the sent events are cut.
-//! Outputs that are too large for a line get files of their own. An attempt that continues after it tried to yield
-//! begins another file. Events are recorded as they are sent, so their secrets are already removed. The agent's raw
-//! lines are stored only if the operator enables that.
+//! An attempt that continues after it tried to yield begins another file. Secrets are removed before the record. The
+//! agent's raw lines are stored only if the operator enables that.
 
 use super::Artifacts;
-use crate::api::event_draft::{EventDraft, MAX_DATA_BYTES, MAX_TEXT_BYTES};
+use crate::api::event_draft::EventDraft;
 use pullyard_domain::artifact::{ArtifactKind, MAX_SIZE_BYTES};
 use pullyard_protocol::event::EventKind;
 use serde_json::{Value, json};
@@ -13,13 +12,9 @@ use std::io::{BufWriter, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
-const OUTPUT_FILE: &str = "agent-output.jsonl";
+pub(crate) const OUTPUT_FILE: &str = "agent-output.jsonl";
 const RAW_FILE: &str = "provider-payload.txt";
 const LAST_MESSAGE_FILE: &str = "final-message.md";
-/// Most outputs with files of their own, so that places remain for the outputs of checks.
-const MAX_LARGE_OUTPUTS: usize = 24;
-/// Total size of these outputs, for the same reason. Units: bytes.
-const MAX_LARGE_OUTPUT_BYTES: u64 = 32 << 20;
 /// Space for the line that reports a full file. Units: bytes.
 const LAST_LINE_BYTES: u64 = 1_024;
 /// Longest last message, because users read it. Units: bytes.
@@ -35,8 +30,6 @@ struct RecorderState {
     started_at: Instant,
     output: Option<LineFile>,
     raw_lines: Option<LineFile>,
-    large_outputs: usize,
-    large_output_bytes: u64,
     last_message: Option<(bool, String)>,
 }
 
@@ -55,8 +48,6 @@ impl OutputRecorder {
             output: None,
             raw_lines: None,
             started_at: Instant::now(),
-            large_outputs: 0,
-            large_output_bytes: 0,
             last_message: None,
         };
         open.next_part();
@@ -67,12 +58,10 @@ impl OutputRecorder {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records an event. An output that is too large becomes an artifact, which the returned event names.
-    pub(crate) fn record_event(&self, draft: EventDraft) -> EventDraft {
-        if draft.kind == EventKind::Phase {
-            return draft;
+    pub(crate) fn record_event(&self, draft: &EventDraft) {
+        if draft.kind != EventKind::Phase {
+            self.lock().record_event(draft);
         }
-        self.lock().record_event(draft)
     }
 
     pub(crate) fn has_raw_lines(&self) -> bool {
@@ -136,7 +125,7 @@ impl RecorderState {
         }
     }
 
-    fn record_event(&mut self, mut draft: EventDraft) -> EventDraft {
+    fn record_event(&mut self, draft: &EventDraft) {
         if let (Some(text), EventKind::Text | EventKind::Result) = (&draft.text, draft.kind) {
             let is_result = draft.kind == EventKind::Result;
             if is_result || !self.last_message.as_ref().is_some_and(|(is_result, _)| *is_result) {
@@ -153,29 +142,6 @@ impl RecorderState {
         if let Some(output) = &mut self.output {
             output.add(without_nulls(line).to_string().as_bytes());
         }
-        if draft.text.as_ref().is_some_and(|text| text.len() > MAX_TEXT_BYTES) {
-            let name = draft.text.as_deref().and_then(|text| self.store_large_output("txt", text));
-            draft.set_artifact(name);
-        } else if let Some(data) = draft.data.as_ref().map(Value::to_string).filter(|data| data.len() > MAX_DATA_BYTES)
-        {
-            let name = self.store_large_output("json", &data);
-            draft.data = Some(json!({ "left_out_bytes": data.len() }));
-            draft.set_artifact(name);
-        }
-        draft
-    }
-
-    fn store_large_output(&mut self, ending: &str, text: &str) -> Option<String> {
-        let size = self.large_output_bytes.saturating_add(text.len() as u64);
-        if self.large_outputs >= MAX_LARGE_OUTPUTS || size > MAX_LARGE_OUTPUT_BYTES || self.output.is_none() {
-            return None;
-        }
-        let name = format!("output-{}.{ending}", self.large_outputs + 1);
-        let path = self.artifacts.path_for(&name)?;
-        std::fs::write(path, text).ok()?;
-        self.large_outputs += 1;
-        self.large_output_bytes = size;
-        self.artifacts.queue_large_output(&name).then_some(name)
     }
 }
 
@@ -218,16 +184,17 @@ impl LineFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::event_draft::MAX_TEXT_BYTES;
     use crate::artifacts::tests::{artifacts, drain_uploads};
 
-    fn record_events(captures_raw: bool, events: Vec<EventDraft>) -> (tempfile::TempDir, Vec<EventDraft>, Vec<String>) {
+    fn record_events(captures_raw: bool, events: &[EventDraft]) -> (tempfile::TempDir, Vec<String>) {
         let (dir, artifacts, mut waiting) = artifacts();
         artifacts.set_folder(dir.path().join("artifacts")).unwrap();
         let record = OutputRecorder::begin(&artifacts, captures_raw);
         record.record_raw_line(b"{\"as\":\"it came\"}");
-        let sent = events.into_iter().map(|event| record.record_event(event)).collect();
+        events.iter().for_each(|event| record.record_event(event));
         record.end();
-        (dir, sent, drain_uploads(&mut waiting).0)
+        (dir, drain_uploads(&mut waiting).0)
     }
 
     fn read_artifact(dir: &tempfile::TempDir, name: &str) -> String {
@@ -240,36 +207,33 @@ mod tests {
         let result = EventDraft { text: Some(large.clone()), ..EventDraft::new(EventKind::ToolResult) };
         let small = EventDraft { text: Some("ok".into()), ..EventDraft::new(EventKind::ToolResult) };
         let data = EventDraft { data: Some(json!({ "d": large })), ..EventDraft::new(EventKind::ToolCall) };
-        let (dir, sent, names) = record_events(false, vec![result, small.clone(), data]);
-        assert_eq!(names, ["output-1.txt", "output-2.json", OUTPUT_FILE]);
-        assert_eq!(read_artifact(&dir, "output-1.txt"), large);
-        assert_eq!(sent[0].data, Some(json!({ "artifact": "output-1.txt" })));
-        assert_eq!(sent[1], small);
-        assert_eq!(sent[2].data.as_ref().unwrap()["artifact"], "output-2.json");
+        let (dir, names) = record_events(false, &[result, small, data]);
+        assert_eq!(names, [OUTPUT_FILE]);
         let lines: Vec<Value> =
             read_artifact(&dir, OUTPUT_FILE).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines.len(), 3);
         assert_eq!(lines[0]["text"], large.as_str());
         assert!(lines[1].get("data").is_none());
+        assert_eq!(lines[2]["data"]["d"], large.as_str());
     }
 
     #[test]
     fn final_message_is_the_result_or_the_last_text() {
         let word = |kind, text: &str| EventDraft::text(kind, text);
         let talk = || vec![word(EventKind::Text, "One."), word(EventKind::Text, "Two.")];
-        let (dir, _, _) = record_events(false, talk());
+        let (dir, _) = record_events(false, &talk());
         assert_eq!(read_artifact(&dir, LAST_MESSAGE_FILE), "Two.");
         let result = [vec![word(EventKind::Result, "Done.")], talk()].concat();
-        let (dir, _, names) = record_events(false, result);
+        let (dir, names) = record_events(false, &result);
         assert_eq!(read_artifact(&dir, LAST_MESSAGE_FILE), "Done.");
         assert_eq!(names, [OUTPUT_FILE, LAST_MESSAGE_FILE]);
     }
 
     #[test]
     fn raw_lines_are_recorded_only_on_request() {
-        let (_, _, names) = record_events(false, Vec::new());
+        let (_dir, names) = record_events(false, &[]);
         assert_eq!(names, [""; 0], "no files without events");
-        let (dir, _, names) = record_events(true, Vec::new());
+        let (dir, names) = record_events(true, &[]);
         assert_eq!(names, [RAW_FILE]);
         assert_eq!(read_artifact(&dir, RAW_FILE), "{\"as\":\"it came\"}\n");
     }
@@ -290,37 +254,9 @@ mod tests {
     }
 
     #[test]
-    fn number_of_separate_outputs_is_limited() {
-        let large = || EventDraft::text(EventKind::ToolResult, "x".repeat(MAX_TEXT_BYTES + 1));
-        let (dir, sent, names) = record_events(false, (0..MAX_LARGE_OUTPUTS + 2).map(|_| large()).collect());
-        let beside = names.iter().filter(|name| name.starts_with("output-")).count();
-        assert_eq!((beside, names.len()), (MAX_LARGE_OUTPUTS, MAX_LARGE_OUTPUTS + 1));
-        let (named, unnamed) = sent.split_at(MAX_LARGE_OUTPUTS);
-        assert!(named.iter().all(|event| event.data.is_some()) && unnamed.iter().all(|event| event.data.is_none()));
-        assert_eq!(
-            read_artifact(&dir, OUTPUT_FILE).lines().filter(|line| line.len() > MAX_TEXT_BYTES).count(),
-            MAX_LARGE_OUTPUTS + 2
-        );
-    }
-
-    #[test]
-    fn total_size_of_separate_outputs_is_limited() {
-        let (dir, artifacts, mut waiting) = artifacts();
-        artifacts.set_folder(dir.path().join("artifacts")).unwrap();
-        let record = OutputRecorder::begin(&artifacts, false);
-        let least = MAX_TEXT_BYTES + 1;
-        record.lock().large_output_bytes = MAX_LARGE_OUTPUT_BYTES - least as u64;
-        let named =
-            |size| record.record_event(EventDraft::text(EventKind::ToolResult, "x".repeat(size))).data.is_some();
-        assert_eq!([least + 1, least, least].map(named), [false, true, false]);
-        record.end();
-        assert_eq!(drain_uploads(&mut waiting).0, ["output-1.txt", OUTPUT_FILE]);
-    }
-
-    #[test]
     fn final_message_is_cut_to_its_limit() {
         let long = format!("x{}", "\u{fc}".repeat(MAX_LAST_MESSAGE_BYTES));
-        let (dir, _, _) = record_events(false, vec![EventDraft::text(EventKind::Result, long.as_str())]);
+        let (dir, _) = record_events(false, &[EventDraft::text(EventKind::Result, long.as_str())]);
         let message = read_artifact(&dir, LAST_MESSAGE_FILE);
         // The cut is at a character boundary.
         assert!(message.len() == MAX_LAST_MESSAGE_BYTES - 1 && long.starts_with(&message), "{}", message.len());
@@ -331,31 +267,29 @@ mod tests {
         let (dir, artifacts, mut waiting) = artifacts();
         artifacts.set_folder(dir.path().join("artifacts")).unwrap();
         let record = OutputRecorder::begin(&artifacts, true);
-        let large = || EventDraft::text(EventKind::ToolResult, "x".repeat(MAX_TEXT_BYTES + 1));
         for word in ["first", "second"] {
-            record.record_event(large());
-            record.record_event(EventDraft::text(EventKind::Result, word));
+            record.record_event(&EventDraft::text(EventKind::Result, word));
             record.record_raw_line(word.as_bytes());
             record.end();
             // The record is closed between two parts.
-            record.record_event(EventDraft::text(EventKind::ToolResult, "between"));
+            record.record_event(&EventDraft::text(EventKind::ToolResult, "between"));
             record.begin_next_part();
         }
         let (names, _) = drain_uploads(&mut waiting);
-        let first = ["output-1.txt", OUTPUT_FILE, RAW_FILE, LAST_MESSAGE_FILE];
-        let second = ["output-2.txt", "agent-output-2.jsonl", "provider-payload-2.txt", "final-message-2.md"];
+        let first = [OUTPUT_FILE, RAW_FILE, LAST_MESSAGE_FILE];
+        let second = ["agent-output-2.jsonl", "provider-payload-2.txt", "final-message-2.md"];
         assert_eq!(names, [first, second].concat());
         assert_eq!(
-            (read_artifact(&dir, LAST_MESSAGE_FILE), read_artifact(&dir, second[3])),
+            (read_artifact(&dir, LAST_MESSAGE_FILE), read_artifact(&dir, second[2])),
             ("first".to_owned(), "second".to_owned())
         );
         assert_eq!(
-            (read_artifact(&dir, RAW_FILE), read_artifact(&dir, second[2])),
+            (read_artifact(&dir, RAW_FILE), read_artifact(&dir, second[1])),
             ("first\n".to_owned(), "second\n".to_owned())
         );
         assert!(
             !read_artifact(&dir, OUTPUT_FILE).contains("between")
-                && !read_artifact(&dir, second[1]).contains("between")
+                && !read_artifact(&dir, second[0]).contains("between")
         );
     }
 }

@@ -3,8 +3,9 @@
 //! plain, unique names are unpacked, and only up to the limits.
 
 use crate::git::workspace::disk::create_private_dirs;
+use pullyard_domain::artifact::MAX_SIZE_BYTES;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, BufWriter, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use tar::{Archive, Builder, EntryType, Header};
@@ -19,44 +20,44 @@ const COMPRESSION_LEVEL: i32 = 3;
 /// Memory for unpacking, as a power of two. Units: bytes.
 const WINDOW_LOG: u32 = 27;
 
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ArchiveError {
-    #[error("it is too large")]
-    TooLarge,
-    #[error("it has too many files")]
-    TooMany,
-    #[error("it holds something else than a plain file under a plain name")]
-    NotPlain,
-    #[error("it can't be read or written: {0}")]
-    Io(#[from] io::Error),
+const TOO_MANY: &str = "it has too many files";
+const NOT_PLAIN: &str = "it holds something else than a plain file under a plain name";
+
+pub(super) fn too_large() -> io::Error {
+    let [packed, unpacked] = [MAX_SIZE_BYTES, MAX_UNPACKED_BYTES].map(|bytes| bytes >> 20);
+    let reason = format!("it is larger than {packed} MiB packed or {unpacked} MiB unpacked");
+    io::Error::new(io::ErrorKind::FileTooLarge, reason)
 }
 
-pub(super) fn pack(folder: &Path, to: &Path, max_bytes: u64) -> Result<(), ArchiveError> {
+fn refuse(reason: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason)
+}
+
+/// Errors: `FileTooLarge` and `InvalidData` have the whole reason as text.
+pub(super) fn pack(folder: &Path, to: &Path, max_bytes: u64) -> io::Result<()> {
     let mut names = Vec::new();
     list_files(folder, Path::new(""), &mut names)?;
     names.sort();
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(to)?;
-    let limited = LimitedWriter { inner: BufWriter::new(file), remaining: max_bytes };
-    let mut archive = Builder::new(zstd::Encoder::new(limited, COMPRESSION_LEVEL)?);
+    let mut archive = Builder::new(zstd::Encoder::new(BufWriter::new(file), COMPRESSION_LEVEL)?);
     let mut remaining = MAX_UNPACKED_BYTES;
     for name in names {
         let file = File::open(folder.join(&name))?;
         let size = file.metadata()?.len();
-        remaining = remaining.checked_sub(size).ok_or(ArchiveError::TooLarge)?;
+        remaining = remaining.checked_sub(size).ok_or_else(too_large)?;
         let mut header = Header::new_ustar();
         header.set_entry_type(EntryType::Regular);
         header.set_mode(0o600);
         header.set_size(size);
-        header.set_path(&name).map_err(|_| ArchiveError::NotPlain)?;
+        header.set_path(&name).map_err(|_| refuse(NOT_PLAIN))?;
         header.set_cksum();
-        archive.append(&header, file.take(size)).map_err(to_archive_error)?;
+        archive.append(&header, file.take(size))?;
     }
-    let limited = archive.into_inner().and_then(zstd::Encoder::finish).map_err(to_archive_error)?;
-    limited.inner.into_inner().map_err(io::IntoInnerError::into_error)?;
-    Ok(())
+    let packed = archive.into_inner()?.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+    if packed.metadata()?.len() > max_bytes { Err(too_large()) } else { Ok(()) }
 }
 
-pub(super) fn unpack(from: &Path, folder: &Path) -> Result<(), ArchiveError> {
+pub(super) fn unpack(from: &Path, folder: &Path) -> io::Result<()> {
     let mut decoder = zstd::Decoder::new(BufReader::new(File::open(from)?).into_inner())?;
     decoder.window_log_max(WINDOW_LOG)?;
     let mut archive = Archive::new(decoder.take(MAX_UNPACKED_BYTES + (MAX_FILES as u64 + 2) * 1_024));
@@ -65,27 +66,27 @@ pub(super) fn unpack(from: &Path, folder: &Path) -> Result<(), ArchiveError> {
     for (count, entry) in archive.entries()?.raw(true).enumerate() {
         let mut entry = entry?;
         if count >= MAX_FILES {
-            return Err(ArchiveError::TooMany);
+            return Err(refuse(TOO_MANY));
         }
         if entry.header().entry_type() != EntryType::Regular {
-            return Err(ArchiveError::NotPlain);
+            return Err(refuse(NOT_PLAIN));
         }
         let name = parse_name(&entry.path_bytes())?;
         let size = entry.header().entry_size()?;
-        remaining = remaining.checked_sub(size).ok_or(ArchiveError::TooLarge)?;
+        remaining = remaining.checked_sub(size).ok_or_else(too_large)?;
         let path = folder.join(name);
         create_private_dirs(path.parent().unwrap_or(folder))?;
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         if io::copy(&mut (&mut entry).take(size), &mut file)? != size {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
     Ok(())
 }
 
-fn parse_name(name: &[u8]) -> Result<PathBuf, ArchiveError> {
-    let name = std::str::from_utf8(name).map_err(|_| ArchiveError::NotPlain)?;
-    if is_plain_name(name) { Ok(name.into()) } else { Err(ArchiveError::NotPlain) }
+fn parse_name(name: &[u8]) -> io::Result<PathBuf> {
+    let name = std::str::from_utf8(name).ok().filter(|name| is_plain_name(name));
+    name.map(PathBuf::from).ok_or_else(|| refuse(NOT_PLAIN))
 }
 
 /// Whether a checkpoint may contain a file of this name: a relative name that leads nowhere else.
@@ -97,7 +98,7 @@ pub(super) fn is_plain_name(name: &str) -> bool {
         && !name.split('/').any(odd)
 }
 
-fn list_files(folder: &Path, below: &Path, names: &mut Vec<PathBuf>) -> Result<(), ArchiveError> {
+fn list_files(folder: &Path, below: &Path, names: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(folder.join(below))? {
         let entry = entry?;
         let (name, kind) = (below.join(entry.file_name()), entry.file_type()?);
@@ -106,34 +107,13 @@ fn list_files(folder: &Path, below: &Path, names: &mut Vec<PathBuf>) -> Result<(
         } else if kind.is_file() && name.to_str().is_some_and(is_plain_name) {
             names.push(name);
         } else {
-            return Err(ArchiveError::NotPlain);
+            return Err(refuse(NOT_PLAIN));
         }
         if names.len() > MAX_FILES {
-            return Err(ArchiveError::TooMany);
+            return Err(refuse(TOO_MANY));
         }
     }
     Ok(())
-}
-
-fn to_archive_error(error: io::Error) -> ArchiveError {
-    if error.kind() == io::ErrorKind::FileTooLarge { ArchiveError::TooLarge } else { error.into() }
-}
-
-struct LimitedWriter<W> {
-    inner: W,
-    remaining: u64,
-}
-
-impl<W: Write> Write for LimitedWriter<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let len = self.inner.write(bytes)?;
-        self.remaining = self.remaining.checked_sub(len as u64).ok_or(io::ErrorKind::FileTooLarge)?;
-        Ok(len)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
 }
 
 #[cfg(test)]
@@ -164,11 +144,11 @@ mod tests {
             fs::write(path, content).unwrap();
         }
 
-        fn pack(&self, most: u64) -> Result<(), ArchiveError> {
+        fn pack(&self, most: u64) -> io::Result<()> {
             pack(&self.path("in"), &self.path("packed"), most)
         }
 
-        fn unpack(&self, entries: &[Header]) -> Result<(), ArchiveError> {
+        fn unpack(&self, entries: &[Header]) -> io::Result<()> {
             let mut archive = Builder::new(Vec::new());
             for header in entries {
                 archive.append(header, &b"evil"[..]).unwrap();
@@ -177,6 +157,10 @@ mod tests {
             fs::write(self.path("packed"), packed).unwrap();
             unpack(&self.path("packed"), &self.path("out"))
         }
+    }
+
+    fn refusal(result: io::Result<()>) -> String {
+        result.unwrap_err().to_string()
     }
 
     fn header(kind: EntryType, name: &str, size: u64) -> Header {
@@ -209,7 +193,7 @@ mod tests {
         let folders = TestFolders::new();
         let noise: Vec<u8> = (0..6_000_u32).flat_map(|n| Sha256::digest(n.to_be_bytes())).collect();
         folders.write_input("noise", &noise);
-        assert!(matches!(folders.pack(50_000), Err(ArchiveError::TooLarge)));
+        assert_eq!(folders.pack(50_000).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
         folders.pack(400_000).unwrap();
     }
 
@@ -217,7 +201,7 @@ mod tests {
     fn symlinks_are_not_packed() {
         let folders = TestFolders::new();
         std::os::unix::fs::symlink("/etc/passwd", folders.path("in").join("link")).unwrap();
-        assert!(matches!(folders.pack(1 << 20), Err(ArchiveError::NotPlain)));
+        assert_eq!(refusal(folders.pack(1 << 20)), NOT_PLAIN);
     }
 
     #[test]
@@ -225,7 +209,7 @@ mod tests {
         for name in ["/etc/cron.d/x", "../x", "a/../../x", "a/./x", "a//x", "a/", "", "a\\x", "a\nx"] {
             let folders = TestFolders::new();
             let refused = folders.unpack(&[header(EntryType::Regular, name, 4)]);
-            assert!(matches!(refused, Err(ArchiveError::NotPlain)), "{name:?}: {refused:?}");
+            assert_eq!(refusal(refused), NOT_PLAIN, "{name:?}");
             assert_eq!(fs::read_dir(folders.path("out")).unwrap().count(), 0, "{name:?}");
         }
     }
@@ -247,7 +231,7 @@ mod tests {
             entry.set_link_name("/etc").unwrap();
             entry.set_cksum();
             let folders = TestFolders::new();
-            assert!(matches!(folders.unpack(&[entry]), Err(ArchiveError::NotPlain)), "{kind:?}");
+            assert_eq!(refusal(folders.unpack(&[entry])), NOT_PLAIN, "{kind:?}");
         }
     }
 
@@ -255,20 +239,20 @@ mod tests {
     fn duplicate_oversized_or_cut_entries_are_rejected() {
         let folders = TestFolders::new();
         let twice = [header(EntryType::Regular, "a", 4), header(EntryType::Regular, "a", 4)];
-        assert!(matches!(folders.unpack(&twice), Err(ArchiveError::Io(_))));
+        assert_eq!(folders.unpack(&twice).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         let folders = TestFolders::new();
         let huge = folders.unpack(&[header(EntryType::Regular, "a", MAX_UNPACKED_BYTES + 1)]);
-        assert!(matches!(huge, Err(ArchiveError::TooLarge)), "{huge:?}");
+        assert_eq!(huge.unwrap_err().kind(), io::ErrorKind::FileTooLarge);
         let folders = TestFolders::new();
         let cut = folders.unpack(&[header(EntryType::Regular, "a", 1 << 20)]);
-        assert!(matches!(cut, Err(ArchiveError::Io(_))), "{cut:?}");
+        assert_eq!(cut.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[test]
     fn excess_entries_are_rejected() {
         let many: Vec<Header> = (0..=MAX_FILES).map(|n| header(EntryType::Regular, &format!("f{n}"), 4)).collect();
         let folders = TestFolders::new();
-        assert!(matches!(folders.unpack(&many), Err(ArchiveError::TooMany)));
+        assert_eq!(refusal(folders.unpack(&many)), TOO_MANY);
     }
 
     #[test]
@@ -288,14 +272,14 @@ mod tests {
         unpack(&folders.path("packed"), &folders.path("out")).unwrap();
         assert_eq!(fs::read_dir(folders.path("out")).unwrap().count(), MAX_FILES);
         folders.write_input("more", b"");
-        assert!(matches!(folders.pack(1 << 20), Err(ArchiveError::TooMany)));
+        assert_eq!(refusal(folders.pack(1 << 20)), TOO_MANY);
     }
 
     #[test]
     fn unpacked_size_limits_packing() {
         let folders = TestFolders::new();
         File::create(folders.path("in").join("zeros")).unwrap().set_len(MAX_UNPACKED_BYTES + 1).unwrap();
-        assert!(matches!(folders.pack(u64::MAX), Err(ArchiveError::TooLarge)));
+        assert_eq!(folders.pack(u64::MAX).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
     }
 
     #[test]

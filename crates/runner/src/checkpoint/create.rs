@@ -41,22 +41,12 @@ enum NoCheckpoint {
 
 impl From<io::Error> for NoCheckpoint {
     fn from(error: io::Error) -> Self {
-        Self::Reason(format!("it can't be written: {error}"))
+        Self::Reason(match error.kind() {
+            // `archive` has the whole reason.
+            io::ErrorKind::FileTooLarge | io::ErrorKind::InvalidData => error.to_string(),
+            _ => format!("it can't be written: {error}"),
+        })
     }
-}
-
-impl From<archive::ArchiveError> for NoCheckpoint {
-    fn from(fault: archive::ArchiveError) -> Self {
-        match fault {
-            archive::ArchiveError::TooLarge => too_large_reason(),
-            other => Self::Reason(other.to_string()),
-        }
-    }
-}
-
-fn too_large_reason() -> NoCheckpoint {
-    let [packed, unpacked] = [MAX_SIZE_BYTES, MAX_UNPACKED_BYTES].map(|bytes| bytes >> 20);
-    NoCheckpoint::Reason(format!("it is larger than {packed} MiB packed or {unpacked} MiB unpacked"))
 }
 
 /// Hands in a checkpoint, unless an urgent order arrives or it has the same work as the last. A failure is an event.
@@ -111,15 +101,15 @@ async fn write_archive(attempt: &Attempt<'_>, workspace: &Workspace) -> Result<S
     let redactor = attempt.redactor.clone();
     let is_revision = attempt.assignment.revises.is_some();
     let pack = move || {
-        let (mut about, mut without) = (about, None);
+        let (mut about, mut is_sealed) = (about, false);
         if let Some(id) = session {
             let to = folder.join(SESSION_FOLDER);
             about.session = match copy_session(&work.agent, (&home, &tree), &id, &to, &redactor)? {
                 SessionCopy::Complete => Some(id),
                 SessionCopy::None => None,
-                SessionCopy::SecretInSealed(fault) => {
+                SessionCopy::SecretInSealed => {
                     fs::remove_dir_all(&to)?;
-                    without = Some(fault);
+                    is_sealed = true;
                     None
                 }
             };
@@ -131,12 +121,12 @@ async fn write_archive(attempt: &Attempt<'_>, workspace: &Workspace) -> Result<S
         let packed = archive::pack(&folder, &file, MAX_SIZE_BYTES);
         let _ = fs::remove_dir_all(&folder);
         packed?;
-        Ok::<_, NoCheckpoint>(without)
+        Ok::<_, NoCheckpoint>(is_sealed)
     };
-    if let Some(fault) = tokio::task::spawn_blocking(pack).await.map_err(io::Error::from)?? {
-        tracing::warn!("session not stored: {fault}");
-        let message = format!("The agent's session is not kept, because {fault}; its work is.");
-        attempt.events.log(message);
+    if tokio::task::spawn_blocking(pack).await.map_err(io::Error::from)?? {
+        let reason = "the model's signed reasoning contains a secret and can't be redacted";
+        tracing::warn!("session not stored: {reason}");
+        attempt.events.log(format!("The agent's session is not kept, because {reason}; its work is."));
     }
     Ok(name)
 }
@@ -173,9 +163,9 @@ async fn write_patch(
     let because = |reason: &str| NoCheckpoint::Reason(reason.to_owned());
     let written = match &facts.tree {
         // Checks have run since, and may have changed the repository's settings.
-        Some(tree) => workspace.reset_repository(Some(&facts.mirror)).await.map(|()| tree.clone()).map_err(Stop::from),
+        Some(tree) => workspace.reset_repository().await.map(|()| tree.clone()).map_err(Stop::from),
         None => {
-            let written = commit::write_tree(&git, workspace, &facts.mirror, &facts.target, attempt.assignment).await;
+            let written = commit::write_tree(&git, workspace, &facts.target, attempt.assignment).await;
             exclusion_report::report_excluded_folders(attempt, workspace);
             written
         }
@@ -188,28 +178,20 @@ async fn write_patch(
             return Err(because("the work folder can't be read"));
         }
     };
-    if let Err(stop) = secret_scan::scan_commit(&git, &repository, (start, &tree), &attempt.redactor).await {
+    let (file, range) = (folder.join(PATCH_FILE), (start, tree.as_str()));
+    // The patch must apply, so no secret can be removed, not even from lines around a change.
+    if let Err(stop) = secret_scan::scan_change(&git, &repository, range, Lines::All, &attempt.redactor).await {
         return Err(match stop {
             Stop::Failure(Failure::SecretInChange { path }) => {
-                because(&format!("`{path}` contains a secret of the job"))
+                because(&format!("the change of `{path}` contains a secret of the job"))
             }
             _ => because("the work folder can't be read"),
         });
     }
-    let (file, range) = (folder.join(PATCH_FILE), (start, tree.as_str()));
     let failed = |fault: GitError| NoCheckpoint::Reason(format!("the work could not be read: {}", fault.reason()));
-    if patch::diff_contains_secret(&git, &repository, range, attempt.redactor.search()).await.map_err(failed)? {
-        return Err(because("its changes contain a secret of the job"));
-    }
     patch::write(&git, &repository, range, Binaries::Full, &file).await.map_err(failed)?;
     if fs::metadata(&file)?.len() > MAX_UNPACKED_BYTES {
-        return Err(too_large_reason());
-    }
-    // The patch must apply, so no secret can be removed, not even from lines around a change.
-    let search = attempt.redactor.search();
-    let has_one = tokio::task::spawn_blocking(move || patch::has_secret(&file, Lines::All, search));
-    if has_one.await.map_err(io::Error::from)?? {
-        return Err(because("its changes contain a secret of the job"));
+        return Err(archive::too_large().into());
     }
     Ok(())
 }
@@ -218,7 +200,7 @@ enum SessionCopy {
     Complete,
     None,
     /// A secret is in content that cannot be changed.
-    SecretInSealed(transcript::TranscriptError),
+    SecretInSealed,
 }
 
 fn copy_session(
@@ -229,8 +211,8 @@ fn copy_session(
     redactor: &Redactor,
 ) -> Result<SessionCopy, NoCheckpoint> {
     let Some(session) = AgentSession::new(agent, at, id) else { return Ok(SessionCopy::None) };
-    let unreadable = |error: io::Error| NoCheckpoint::Reason(format!("the session can't be read: {error}"));
-    let mut files = session.list_files().map_err(unreadable)?;
+    let unusable = |error: io::Error| NoCheckpoint::Reason(format!("the session can't be kept: {error}"));
+    let mut files = session.list_files().map_err(unusable)?;
     // Skip names with a secret: the archive has names unchanged, and the agent would not find a renamed file.
     files.retain(|file| redactor.redact_text(&file.name) == file.name.as_str());
     let mut remaining = MAX_UNPACKED_BYTES;
@@ -239,13 +221,10 @@ fn copy_session(
         if let Some(parent) = to.parent() {
             create_private_dirs(parent)?;
         }
-        let size = match transcript::redact_copy(&file.path, &to, redactor) {
-            Ok(size) => size,
-            Err(fault @ transcript::TranscriptError::SecretInSealed) => return Ok(SessionCopy::SecretInSealed(fault)),
-            Err(transcript::TranscriptError::TooLarge) => return Err(too_large_reason()),
-            Err(fault) => return Err(NoCheckpoint::Reason(format!("the session can't be kept: {fault}"))),
+        let Some(size) = transcript::redact_copy(&file.path, &to, redactor).map_err(unusable)? else {
+            return Ok(SessionCopy::SecretInSealed);
         };
-        remaining = remaining.checked_sub(size).ok_or_else(too_large_reason)?;
+        remaining = remaining.checked_sub(size).ok_or_else(archive::too_large)?;
     }
     Ok(if files.is_empty() { SessionCopy::None } else { SessionCopy::Complete })
 }

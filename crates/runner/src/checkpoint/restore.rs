@@ -220,10 +220,7 @@ fn agent_suffix(attempt: &Attempt<'_>, available: Option<&AvailableCheckpoint>) 
 fn read_archive(packed: &Path, folder: &Path) -> Result<CheckpointMetadata, SessionLoss> {
     let unreadable = |error: io::Error| from_io_error(&error);
     create_private_dirs(folder).map_err(unreadable)?;
-    archive::unpack(packed, folder).map_err(|fault| match fault {
-        archive::ArchiveError::Io(error) => from_io_error(&error),
-        fault => SessionLoss::Unreadable(fault.to_string()),
-    })?;
+    archive::unpack(packed, folder).map_err(unreadable)?;
     let _ = fs::remove_file(packed);
     let mut text = String::new();
     let file = File::open(folder.join(METADATA_FILE)).map_err(unreadable)?;

@@ -2,7 +2,6 @@
 
 use crate::agent::agent_event::Tokens;
 use crate::git::target::Target;
-use crate::git::workspace::mirror::Mirror;
 use pullyard_domain::job::AgentReport;
 use std::sync::{Mutex, PoisonError};
 
@@ -11,7 +10,6 @@ pub(crate) struct CheckpointState(Mutex<Option<CheckpointFacts>>);
 
 #[derive(Clone, Debug)]
 pub(super) struct CheckpointFacts {
-    pub(super) mirror: Mirror,
     pub(super) target: Target,
     /// The resumed session, the inputs that it had read, and its tokens. `None` once the session is lost.
     pub(super) resumed_session: Option<(String, u32, Tokens)>,
@@ -23,11 +21,9 @@ pub(super) struct CheckpointFacts {
 }
 
 impl CheckpointState {
-    pub(crate) fn begin(&self, mirror: &Mirror, target: &Target, before: Option<(String, u32, Tokens)>) {
-        let (mirror, target) = (mirror.clone(), target.clone());
+    pub(crate) fn begin(&self, target: &Target, before: Option<(String, u32, Tokens)>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(CheckpointFacts {
-            mirror,
-            target,
+            target: target.clone(),
             resumed_session: before,
             read_inputs: 0,
             tree: None,

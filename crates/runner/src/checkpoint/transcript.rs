@@ -2,7 +2,7 @@
 //! Lines of JSON are cleaned value by value, so that they stay valid. Values that a model's provider signed or
 //! encrypted cannot change, because the provider would refuse the session.
 
-use super::archive::MAX_UNPACKED_BYTES;
+use super::archive::{self, MAX_UNPACKED_BYTES};
 use crate::secrets::redact::Redactor;
 use nix::fcntl::OFlag;
 use serde_json::Value;
@@ -16,61 +16,58 @@ const SIGNED_NAMES: &[&str] = &["thinking"];
 /// Names of encrypted values, whose random letters may look like a token.
 const ENCRYPTED_NAMES: &[&str] = &["signature", "encrypted_content"];
 
-#[derive(Debug, thiserror::Error)]
-pub(super) enum TranscriptError {
-    #[error("the model's signed reasoning contains a secret and can't be redacted")]
-    SecretInSealed,
-    #[error("it is too large")]
-    TooLarge,
-    #[error("it can't be read: {0}")]
-    Io(#[from] io::Error),
-}
-
-/// Copies a file that an agent wrote. Returns its size. Units: bytes.
-pub(super) fn redact_copy(from: &Path, to: &Path, redactor: &Redactor) -> Result<u64, TranscriptError> {
+/// Copies a file that an agent wrote. Returns its size; `None` if a signed or encrypted text contains a secret.
+/// Units: bytes.
+pub(super) fn redact_copy(from: &Path, to: &Path, redactor: &Redactor) -> io::Result<Option<u64>> {
     // A link or a pipe in its place must neither lead elsewhere nor block.
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(from)?;
     let about = file.metadata()?;
     if !about.is_file() {
-        return Err(io::Error::from(io::ErrorKind::InvalidInput).into());
+        return Err(io::ErrorKind::InvalidInput.into());
     }
     if about.len() > MAX_UNPACKED_BYTES {
-        return Err(TranscriptError::TooLarge);
+        return Err(archive::too_large());
     }
     let file = file.take(MAX_UNPACKED_BYTES);
     let to = BufWriter::new(OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?);
-    if from.extension().is_some_and(|ending| ending == "jsonl") {
-        copy_json_lines(file, to, redactor)?;
+    let is_copied = if from.extension().is_some_and(|ending| ending == "jsonl") {
+        copy_json_lines(file, to, redactor)?
     } else {
         copy_text(file, to, redactor)?;
-    }
-    Ok(about.len())
+        true
+    };
+    Ok(is_copied.then_some(about.len()))
 }
 
-fn copy_text(mut from: io::Take<File>, mut to: impl Write, redactor: &Redactor) -> Result<(), TranscriptError> {
+fn copy_text(mut from: io::Take<File>, mut to: impl Write, redactor: &Redactor) -> io::Result<()> {
     let mut text = Vec::new();
     from.read_to_end(&mut text)?;
     to.write_all(redactor.redact_text(&String::from_utf8_lossy(&text)).as_bytes())?;
-    Ok(to.flush()?)
+    to.flush()
 }
 
-fn copy_json_lines(from: io::Take<File>, mut to: impl Write, redactor: &Redactor) -> Result<(), TranscriptError> {
+/// Returns `false` at the first line that cannot be redacted.
+fn copy_json_lines(from: io::Take<File>, mut to: impl Write, redactor: &Redactor) -> io::Result<bool> {
     let (mut from, mut line) = (BufReader::new(from), Vec::new());
     while from.read_until(b'\n', &mut line)? > 0 {
         match serde_json::from_slice::<Value>(&line) {
-            Ok(value) => match redact_value(&value, redactor)? {
-                Some(clean) => writeln!(to, "{clean}")?,
-                // The secret is in a value that a later value of the same name hides. The parsed line no longer has it.
-                None if has_hidden_secret(&line, redactor) => writeln!(to, "{value}")?,
-                None => to.write_all(&line)?,
-            },
+            Ok(value) => {
+                let Some(clean) = redact_value(&value, redactor) else { return Ok(false) };
+                // A secret may be in a value that a later value of the same name hides. The parsed line lacks it.
+                if clean != value || has_hidden_secret(&line, redactor) {
+                    writeln!(to, "{clean}")?;
+                } else {
+                    to.write_all(&line)?;
+                }
+            }
             // The last line may be incomplete.
             Err(_) => to.write_all(redactor.redact_text(&String::from_utf8_lossy(&line)).as_bytes())?,
         }
         line.clear();
     }
-    Ok(to.flush()?)
+    to.flush()?;
+    Ok(true)
 }
 
 /// Whether the line has a secret, although its parsed value has none.
@@ -78,15 +75,13 @@ fn has_hidden_secret(line: &[u8], redactor: &Redactor) -> bool {
     matches!(redactor.redact_text(&String::from_utf8_lossy(line)), Cow::Owned(_))
 }
 
-fn redact_value(value: &Value, redactor: &Redactor) -> Result<Option<Value>, TranscriptError> {
+/// `None` if a signed or encrypted text contains a secret.
+fn redact_value(value: &Value, redactor: &Redactor) -> Option<Value> {
     let mut clean = value.clone();
     redactor.redact_value_except(&mut clean, ENCRYPTED_NAMES);
     let is_hurt = collect_texts(&clean, SIGNED_NAMES) != collect_texts(value, SIGNED_NAMES)
         || collect_texts(value, ENCRYPTED_NAMES).iter().any(|text| redactor.contains_secret(text.as_bytes()));
-    if is_hurt {
-        return Err(TranscriptError::SecretInSealed);
-    }
-    Ok(Some(clean).filter(|clean| clean != value))
+    (!is_hurt).then_some(clean)
 }
 
 fn collect_texts<'v>(value: &'v Value, names: &[&str]) -> Vec<&'v str> {
@@ -110,15 +105,15 @@ mod tests {
 
     const SECRET: &str = "planted-secret-4711";
 
-    fn copy_text(name: &str, content: &str) -> Result<String, TranscriptError> {
+    fn copy_text(name: &str, content: &str) -> Option<String> {
         let dir = tempfile::tempdir().unwrap();
         let [from, to] = ["from", "to"].map(|folder| dir.path().join(folder).join(name));
         for path in [&from, &to] {
             fs::create_dir(path.parent().unwrap()).unwrap();
         }
         fs::write(&from, content).unwrap();
-        redact_copy(&from, &to, &Redactor::new([SECRET.to_owned(), "two\nlines of it".to_owned()]))?;
-        Ok(fs::read_to_string(to).unwrap())
+        redact_copy(&from, &to, &Redactor::new([SECRET.to_owned(), "two\nlines of it".to_owned()])).unwrap()?;
+        Some(fs::read_to_string(to).unwrap())
     }
 
     #[test]
@@ -153,7 +148,7 @@ mod tests {
     fn signed_or_encrypted_text_with_a_secret_is_refused() {
         for name in SIGNED_NAMES.iter().chain(ENCRYPTED_NAMES) {
             let text = format!("{{\"content\":[{{\"{name}\":\"it is {SECRET}\"}}]}}\n");
-            assert!(matches!(copy_text("a.jsonl", &text), Err(TranscriptError::SecretInSealed)), "{name}");
+            assert_eq!(copy_text("a.jsonl", &text), None, "{name}");
         }
         let beside = format!("{{\"content\":[{{\"thinking\":\"hm\"}},{{\"text\":\"{SECRET}\"}}]}}\n");
         assert!(copy_text("a.jsonl", &beside).unwrap().contains("hm"));
@@ -165,7 +160,7 @@ mod tests {
         let sealed = format!("{{\"encrypted_content\":\"{looks}\",\"text\":\"{SECRET}\"}}\n");
         assert_eq!(copy_text("a.jsonl", &sealed).unwrap(), sealed.replace(SECRET, "[redacted]"));
         let thought = format!("{{\"thinking\":\"{looks}\"}}\n");
-        assert!(matches!(copy_text("a.jsonl", &thought), Err(TranscriptError::SecretInSealed)));
+        assert_eq!(copy_text("a.jsonl", &thought), None);
     }
 
     #[test]
@@ -173,7 +168,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("/etc/hostname", dir.path().join("link")).unwrap();
         let copied = redact_copy(&dir.path().join("link"), &dir.path().join("to"), &Redactor::new([]));
-        assert!(matches!(copied, Err(TranscriptError::Io(_))), "{copied:?}");
+        assert_eq!(copied.unwrap_err().raw_os_error(), Some(nix::errno::Errno::ELOOP as i32));
     }
 
     #[test]
@@ -182,10 +177,10 @@ mod tests {
         let [pipe, large, to] = ["pipe.jsonl", "large.jsonl", "to"].map(|name| dir.path().join(name));
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
         let copied = redact_copy(&pipe, &to, &Redactor::new([]));
-        assert!(matches!(copied, Err(TranscriptError::Io(_))), "{copied:?}");
+        assert_eq!(copied.unwrap_err().kind(), io::ErrorKind::InvalidInput);
         File::create(&large).unwrap().set_len(MAX_UNPACKED_BYTES + 1).unwrap();
         let copied = redact_copy(&large, &to, &Redactor::new([]));
-        assert!(matches!(copied, Err(TranscriptError::TooLarge)), "{copied:?}");
+        assert_eq!(copied.unwrap_err().kind(), io::ErrorKind::FileTooLarge);
         assert!(!to.exists());
     }
 
@@ -195,11 +190,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let [from, to] = ["from.jsonl", "to.jsonl"].map(|name| dir.path().join(name));
         fs::write(&from, "{\"a\":1}\n").unwrap();
-        assert_eq!(redact_copy(&from, &to, &Redactor::new([])).unwrap(), 8);
+        assert_eq!(redact_copy(&from, &to, &Redactor::new([])).unwrap(), Some(8));
         assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(
-            matches!(redact_copy(&from, &to, &Redactor::new([])), Err(TranscriptError::Io(_))),
-            "file was overwritten"
-        );
+        let again = redact_copy(&from, &to, &Redactor::new([]));
+        assert_eq!(again.unwrap_err().kind(), io::ErrorKind::AlreadyExists, "file was overwritten");
     }
 }

@@ -1,12 +1,11 @@
 //! Parses the flags of `start`, `check` and `config`, and runs these commands.
-//! `setting_names` lists the environment variables of each flag. Flags hold unchecked text; `settings` validates it, so
-//! that a flag and a variable cause the same errors.
+//! `setting_names` lists the variables of each flag. Flags hold unchecked text; `settings` validates it, so that a flag
+//! and a variable cause the same errors.
 
 use super::call_failure::{REFUSED_EXIT, TOKEN_REFUSED_EXIT};
-use super::context::JobLimit;
 use super::lifecycle::{self, DaemonExit};
 use super::setting_names::{SettingSources, SettingValue};
-use super::settings::{ParsedSettings, Settings, parse_duration};
+use super::settings::{ParsedSettings, Settings};
 use super::{agents, check, output};
 use crate::agent::environment::Environment;
 use crate::args::hide_from_children;
@@ -14,7 +13,6 @@ use pullyard_domain::text::format_error_chain;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::time::Duration;
 
 const INVALID_SETTING_EXIT: u8 = 2;
 
@@ -112,7 +110,7 @@ impl Flags {
     fn values(&self) -> BTreeMap<String, String> {
         let values = serde_json::to_value(self).and_then(serde_json::from_value::<BTreeMap<String, Option<String>>>);
         let values = values.unwrap_or_default().into_iter();
-        values.filter_map(|(name, value)| Some((format!("--{name}"), value?))).collect()
+        values.filter_map(|(name, value)| Some((name, value?))).collect()
     }
 
     fn read(&self) -> ParsedSettings {
@@ -140,12 +138,6 @@ pub struct Start {
     /// Poll once, run the job if there is one, then exit.
     #[arg(long)]
     once: bool,
-    /// Wait for one job, run it, then exit.
-    #[arg(long, conflicts_with = "once")]
-    disconnect_after_job: bool,
-    /// Exit after this time without a job: 90s, 15m, 2h.
-    #[arg(long, value_name = "LENGTH", value_parser = parse_duration)]
-    idle_timeout: Option<Duration>,
     /// The program and arguments that run one job, for tests; this program if not given.
     #[arg(long, value_name = "ARG", hide = true)]
     run_job: Vec<OsString>,
@@ -183,12 +175,7 @@ impl Start {
                 return 1;
             }
         };
-        let job_limit = match (self.once, self.disconnect_after_job) {
-            (true, _) => JobLimit::OneClaim,
-            (_, true) => JobLimit::OneJob,
-            _ => JobLimit::Unlimited,
-        };
-        match lifecycle::run(settings, job_limit, self.idle_timeout, command).await {
+        match lifecycle::run(settings, self.once, command).await {
             Ok(DaemonExit { code, message }) => {
                 if let Some(message) = message {
                     print_error(&message);
@@ -251,7 +238,7 @@ fn print_error(message: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::setting_names::ALL;
+    use crate::daemon::setting_names::VARIABLES;
     use clap::{CommandFactory, Parser};
 
     #[derive(Parser)]
@@ -265,32 +252,28 @@ mod tests {
         let command = TestCli::command();
         command.clone().debug_assert();
         assert!(command.get_arguments().all(|arg| arg.get_long() != Some("token")));
-        for setting in ALL.iter().filter(|setting| !setting.flag.is_empty()) {
-            let arg = command
-                .get_arguments()
-                .find(|arg| Some(arg.get_long().unwrap_or("")) == setting.flag.strip_prefix("--"));
+        for (name, variables) in VARIABLES.iter().filter(|(name, _)| *name != "token") {
+            let arg = command.get_arguments().find(|arg| arg.get_long() == Some(*name));
             let help = arg.and_then(|arg| arg.get_help()).map(ToString::to_string).unwrap_or_default();
-            let (ours, _) = setting.environment.split_first().unwrap();
-            assert!(help.contains(ours), "{}: {help}", setting.flag);
+            assert!(help.ends_with(&format!("[env: {}]", variables.join(", "))), "{name}: {help}");
         }
     }
 
     #[test]
     fn every_flag_reaches_the_settings() {
-        let mut line = vec!["x".to_owned()];
-        let value = |flag: &str| match flag {
-            "--isolation" => "none".to_owned(),
-            "--capabilities" => "command".into(),
-            "--api-url" => "http://flag".into(),
-            _ => "7".to_owned(),
+        let value = |name: &str| match name {
+            "isolation" => "none",
+            "capabilities" => "command",
+            "api-url" => "http://flag",
+            _ => "7",
         };
-        for setting in ALL.iter().filter(|setting| !setting.flag.is_empty()) {
-            line.extend([setting.flag.to_owned(), value(setting.flag)]);
-        }
-        let parsed = TestCli::try_parse_from(line).unwrap_or_else(|error| panic!("{error}")).start.flags.read();
-        for setting in ALL.iter().filter(|setting| !setting.flag.is_empty()) {
-            let row = parsed.rows.iter().find(|row| row.name == setting.flag.trim_start_matches('-')).unwrap();
-            assert_eq!((row.value.as_str(), row.source.as_str()), (value(setting.flag).as_str(), setting.flag));
+        let names = || VARIABLES.iter().map(|(name, _)| *name).filter(|name| *name != "token");
+        let line = names().map(|name| format!("--{name}={}", value(name)));
+        let cli = TestCli::try_parse_from(std::iter::once("x".to_owned()).chain(line));
+        let parsed = cli.unwrap_or_else(|error| panic!("{error}")).start.flags.read();
+        for name in names() {
+            let row = parsed.rows.iter().find(|row| row.name == name).unwrap();
+            assert_eq!((row.value.as_str(), row.source.clone()), (value(name), format!("--{name}")));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Claims jobs for all slots in one loop, so that claims of one runner never race.
 
 use super::call_failure::{CallKind, RunnerCallFailure, classify_failure};
-use super::context::{DaemonContext, JobLimit};
+use super::context::DaemonContext;
 use super::heartbeat::with_timeout;
 use super::pauses;
 use super::state::FatalExit;
@@ -55,7 +55,8 @@ async fn claim_loop(daemon: &DaemonContext) -> Result<(), Error> {
                 if has_job {
                     poll = Duration::ZERO;
                 }
-                if daemon.job_limit == JobLimit::OneClaim || (has_job && daemon.job_limit == JobLimit::OneJob) {
+                // A claim of an earlier job says nothing about waiting jobs.
+                if daemon.once && !answer.spent {
                     daemon.state().begin_leaving();
                 }
             }
@@ -67,7 +68,7 @@ async fn claim_loop(daemon: &DaemonContext) -> Result<(), Error> {
                 RunnerCallFailure::NotNow => {
                     tracing::info!(error = %error, "claim refused: {error}");
                     (poll, failures) = (poll.max(Duration::from_secs(1)), 0);
-                    if daemon.job_limit == JobLimit::OneClaim {
+                    if daemon.once {
                         daemon.state().begin_leaving();
                     }
                 }

@@ -1,6 +1,6 @@
 //! The settings of containers, which only the isolations `podman` and `docker` use.
 
-use super::setting_names::{self, SettingName};
+use super::setting_names::{VARIABLES, how_to_set};
 use super::settings::SettingsParser;
 use crate::Isolation;
 use pullyard_sandbox::Containers;
@@ -15,23 +15,21 @@ const SHARED: &str = "DOCKER_HOST";
 impl SettingsParser<'_> {
     /// `None` if the isolation needs no container. `Settings::containers_of` sets label and folder.
     pub(super) fn parse_containers(&mut self, isolation: Option<Isolation>) -> Option<Containers> {
-        let image = self.find(&setting_names::CONTAINER_IMAGE, "").map(|setting| setting.value).unwrap_or_default();
+        let image = self.find("container-image", "").map(|setting| setting.value).unwrap_or_default();
         let containers = Containers {
-            memory_bytes: self.parse_setting(&setting_names::CONTAINER_MEMORY, "8g", parse_memory).unwrap_or(8 * GIB),
-            cpu_percent: self.parse_setting(&setting_names::CONTAINER_CPUS, "all", parse_cpus),
-            network: self
-                .parse_setting(&setting_names::CONTAINER_NETWORK, "none", parse_network)
-                .unwrap_or("none".into()),
-            time_limit: self.number(&setting_names::CONTAINER_LIMIT, "none", 1, 1_000_000).map(Duration::from_secs),
-            pool: usize::try_from(self.number(&setting_names::CONTAINER_POOL, "0", 0, 8).unwrap_or(0)).unwrap_or(0),
-            host: self.find(&setting_names::CONTAINER_HOST, "").map(|setting| setting.value),
+            memory_bytes: self.parse_setting("container-memory", "8g", parse_memory).unwrap_or(8 * GIB),
+            cpu_percent: self.parse_setting("container-cpus", "all", parse_cpus),
+            network: self.parse_setting("container-network", "none", parse_network).unwrap_or("none".into()),
+            time_limit: self.number("container-limit-secs", "none", 1, 1_000_000).map(Duration::from_secs),
+            pool: usize::try_from(self.number("container-pool", "0", 0, 8).unwrap_or(0)).unwrap_or(0),
+            host: self.find("container-host", "").map(|setting| setting.value),
             image,
             label: String::new(),
             folder: std::path::PathBuf::new(),
         };
         let isolation = isolation.filter(|isolation| isolation.is_container())?;
         if containers.image.is_empty() || containers.image.starts_with('-') {
-            let setting = setting_names::CONTAINER_IMAGE.how_to_set();
+            let setting = how_to_set("container-image");
             self.add_error(format!("Isolation {} needs an image. Set {setting}.", isolation.as_str()));
         }
         Some(containers)
@@ -39,11 +37,11 @@ impl SettingsParser<'_> {
 
     fn parse_setting<T>(
         &mut self,
-        named: &SettingName,
+        name: &'static str,
         default: &str,
         parse: impl Fn(&str) -> Result<T, &'static str>,
     ) -> Option<T> {
-        let setting = self.find(named, default)?;
+        let setting = self.find(name, default)?;
         parse(&setting.value)
             .map_err(|help| self.add_error(format!("{} is {}. {help}", setting.source, setting.value)))
             .ok()
@@ -51,8 +49,8 @@ impl SettingsParser<'_> {
 
     /// Variables of containers that are set although no container is used.
     pub(super) fn unused_container_variables(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        let settings = setting_names::ALL.iter().filter(|setting| setting.flag.starts_with("--container-"));
-        let names = settings.flat_map(|setting| setting.environment.iter().copied()).filter(|name| *name != SHARED);
+        let settings = VARIABLES.iter().filter(|(setting, _)| setting.starts_with("container-"));
+        let names = settings.flat_map(|(_, variables)| variables.iter().copied()).filter(|name| *name != SHARED);
         names
             .filter(|name| (self.sources.environment)(name).is_some())
             .map(|name| (name, "only --isolation podman and docker use it"))

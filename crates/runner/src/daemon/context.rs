@@ -19,17 +19,10 @@ pub(crate) struct JobProcesses {
     pub(crate) outbox: Outbox,
 }
 
-/// How many jobs a runner takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum JobLimit {
-    OneClaim,
-    OneJob,
-    Unlimited,
-}
-
 pub(crate) struct DaemonContext {
     pub(crate) settings: Settings,
-    pub(crate) job_limit: JobLimit,
+    /// Whether the daemon leaves after one claim and its job.
+    pub(crate) once: bool,
     pub(crate) client: RunnerClient,
     pub(crate) registration: RegisterAnswer,
     pub(crate) state_folder: StateFolder,

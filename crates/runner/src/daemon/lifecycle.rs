@@ -2,7 +2,7 @@
 
 use super::call_failure::{CallKind, RunnerCallFailure, TOKEN_REFUSED_EXIT, classify_failure};
 use super::child::{self, ProcessStarter};
-use super::context::{DaemonContext, JobLimit, JobProcesses};
+use super::context::{DaemonContext, JobProcesses};
 use super::heartbeat::{self, with_timeout};
 use super::settings::Settings;
 use super::state::{FatalExit, State, StateSnapshot};
@@ -60,12 +60,7 @@ impl Signals {
 }
 
 /// Idempotent: it takes over the living processes of an earlier daemon.
-pub(crate) async fn run(
-    mut settings: Settings,
-    job_limit: JobLimit,
-    idle_timeout: Option<Duration>,
-    command: Vec<OsString>,
-) -> Result<DaemonExit, Error> {
+pub(crate) async fn run(mut settings: Settings, once: bool, command: Vec<OsString>) -> Result<DaemonExit, Error> {
     let mut signals = Signals::listen()?;
     let isolation = match check_isolation(&settings).await {
         Ok(isolation) => isolation,
@@ -116,8 +111,8 @@ pub(crate) async fn run(
         runner.id = %registered.runner, name = settings.name, slots = settings.slots,
         "registered {} as {}{}", settings.name, registered.runner, token.unwrap_or_default()
     );
-    let daemon = Arc::new(DaemonContext { settings, job_limit, client, registration: registered, state_folder, jobs });
-    Ok(run_tasks(&daemon, &mut signals, idle_timeout).await)
+    let daemon = Arc::new(DaemonContext { settings, once, client, registration: registered, state_folder, jobs });
+    Ok(run_tasks(&daemon, &mut signals).await)
 }
 
 /// Checks the isolation before the runner takes a job. Returns its level and the result.
@@ -220,7 +215,7 @@ async fn request_token(settings: &Settings) -> Result<Token, client::Error> {
     with_timeout(settings.request_timeout, &settings.api_url, api.own_token()).await
 }
 
-async fn run_tasks(daemon: &Arc<DaemonContext>, signals: &mut Signals, idle_timeout: Option<Duration>) -> DaemonExit {
+async fn run_tasks(daemon: &Arc<DaemonContext>, signals: &mut Signals) -> DaemonExit {
     let (for_heartbeats, for_claims, jobs) = (Arc::clone(daemon), Arc::clone(daemon), Arc::clone(&daemon.jobs));
     let heartbeats = AbortOnDropHandle::new(tokio::spawn(async move { heartbeat::run(&for_heartbeats).await }));
     let claims = AbortOnDropHandle::new(tokio::spawn(async move { claims::run(&for_claims).await }));
@@ -233,7 +228,6 @@ async fn run_tasks(daemon: &Arc<DaemonContext>, signals: &mut Signals, idle_time
             exit_code = Some(code);
         }
         () = daemon.state().wait_until_leaving() => {}
-        () = wait_until_idle(daemon, idle_timeout) => tracing::info!("idle timeout reached; stopping"),
     }
     daemon.state().begin_leaving();
 
@@ -290,18 +284,5 @@ async fn stop_jobs(daemon: &DaemonContext, signals: &mut Signals) {
         () = daemon.state().wait_until(|now| now.running.is_empty()) => {}
         () = sleep(limit) => tracing::error!("exiting while jobs are still running"),
         _ = signals.next() => tracing::error!("third signal: exiting while jobs are still running"),
-    }
-}
-
-async fn wait_until_idle(daemon: &DaemonContext, limit: Option<Duration>) {
-    let Some(limit) = limit else {
-        return std::future::pending().await;
-    };
-    loop {
-        daemon.state().wait_until(|now| now.running.is_empty()).await;
-        tokio::select! {
-            () = sleep(limit) => return,
-            () = daemon.state().wait_until(|now| !now.running.is_empty()) => {}
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! Parses and checks the settings: every value with its source, and all errors at once.
 
-use super::setting_names::{self, SettingName, SettingSources, SettingValue};
+use super::setting_names::{SettingSources, SettingValue, how_to_set, variables};
 use super::state_folder::host_name;
 use crate::Isolation;
 use crate::process::root_folder::{self, ROOT_FOLDERS};
@@ -65,24 +65,23 @@ impl Settings {
             api_url: reader.api_url(),
             token: reader.token(),
             name: reader.name(),
-            has_explicit_name: sources.find(&setting_names::NAME).is_some(),
+            has_explicit_name: sources.find("name").is_some(),
             slots: reader.slots(),
-            labels: reader.word_set(&setting_names::LABELS, "", &|_| None),
-            capabilities: reader.word_set(&setting_names::CAPABILITIES, "command", &|word| {
+            labels: reader.word_set("labels", "", &|_| None),
+            capabilities: reader.word_set("capabilities", "command", &|word| {
                 let driven = SUPPORTED_CAPABILITIES.contains(&word);
                 (!driven).then(|| format!("unknown agent `{word}`; use {}", SUPPORTED_CAPABILITIES.join(", ")))
             }),
-            has_explicit_capabilities: sources.find(&setting_names::CAPABILITIES).is_some(),
+            has_explicit_capabilities: sources.find("capabilities").is_some(),
             work_dir: reader.work_dir(),
             isolation: reader.isolation(),
             containers: None,
-            poll_interval: reader.millis(&setting_names::POLL_INTERVAL, "set by the server"),
-            poll_timeout: reader.millis(&setting_names::POLL_TIMEOUT, "20000").unwrap_or(Duration::from_secs(20)),
-            heartbeat_interval: reader.millis(&setting_names::HEARTBEAT_INTERVAL, "set by the server"),
-            request_timeout: reader.millis(&setting_names::REQUEST_TIMEOUT, "20000").unwrap_or(Duration::from_secs(20)),
-            keep_logs: usize::try_from(reader.number(&setting_names::KEEP_LOGS, "50", 1, 100_000).unwrap_or(50))
-                .unwrap_or(50),
-            stop_grace: Duration::from_secs(reader.number(&setting_names::STOP_GRACE, "10", 0, 3_600).unwrap_or(10)),
+            poll_interval: reader.millis("poll-interval-ms", "set by the server"),
+            poll_timeout: reader.millis("poll-timeout-ms", "20000").unwrap_or(Duration::from_secs(20)),
+            heartbeat_interval: reader.millis("heartbeat-interval-ms", "set by the server"),
+            request_timeout: reader.millis("request-timeout-ms", "20000").unwrap_or(Duration::from_secs(20)),
+            keep_logs: usize::try_from(reader.number("keep-logs", "50", 1, 100_000).unwrap_or(50)).unwrap_or(50),
+            stop_grace: Duration::from_secs(reader.number("stop-grace-secs", "10", 0, 3_600).unwrap_or(10)),
         };
         settings.containers = reader.parse_containers(settings.isolation);
         let mut unused_variables = sources.unused_variables();
@@ -106,18 +105,17 @@ pub(super) struct SettingsParser<'a> {
 }
 
 impl SettingsParser<'_> {
-    pub(super) fn find(&mut self, named: &SettingName, default: &str) -> Option<SettingValue> {
-        let setting = self.sources.find(named);
+    pub(super) fn find(&mut self, name: &'static str, default: &str) -> Option<SettingValue> {
+        let setting = self.sources.find(name);
         let (value, from) = match &setting {
             Some(setting) => (setting.value.clone(), setting.source.clone()),
             None => (default.to_owned(), "default".to_owned()),
         };
-        self.row(named, value, from);
+        self.row(name, value, from);
         setting
     }
 
-    fn row(&mut self, named: &SettingName, value: String, from: String) {
-        let name = if named.flag.is_empty() { "token" } else { named.flag.trim_start_matches('-') };
+    fn row(&mut self, name: &'static str, value: String, from: String) {
         self.rows.push(SettingRow { name, value, source: from });
     }
 
@@ -126,8 +124,8 @@ impl SettingsParser<'_> {
     }
 
     fn api_url(&mut self) -> String {
-        let Some(setting) = self.find(&setting_names::API_URL, "") else {
-            self.add_error(format!("The control plane's URL is missing. Set {}.", setting_names::API_URL.how_to_set()));
+        let Some(setting) = self.find("api-url", "") else {
+            self.add_error(format!("The control plane's URL is missing. Set {}.", how_to_set("api-url")));
             return String::new();
         };
         let url = setting.value.trim_end_matches('/').to_owned();
@@ -139,8 +137,8 @@ impl SettingsParser<'_> {
     }
 
     fn token(&mut self) -> String {
-        let file = self.find(&setting_names::TOKEN_FILE, "");
-        let setting = match (self.sources.find(&setting_names::TOKEN), file) {
+        let file = self.find("token-file", "");
+        let setting = match (self.sources.find("token"), file) {
             (Some(setting), _) => Some(setting),
             (None, Some(SettingValue { value: path, source: from })) => match std::fs::read_to_string(&path) {
                 Ok(text) => Some(SettingValue { value: text.trim().to_owned(), source: format!("{from} {path}") }),
@@ -149,22 +147,20 @@ impl SettingsParser<'_> {
                         message: format!("Cannot read the token file {path}: {error}."),
                         is_token_error: true,
                     });
-                    self.row(&setting_names::TOKEN, String::new(), format!("{from} {path}"));
+                    self.row("token", String::new(), format!("{from} {path}"));
                     return String::new();
                 }
             },
             (None, None) => None,
         };
         let Some(SettingValue { value, source: from }) = setting else {
-            let sentence = format!(
-                "The runner token is missing. Set {} or --token-file.",
-                setting_names::TOKEN.environment.join(" or ")
-            );
+            let names = variables("token").join(" or ");
+            let sentence = format!("The runner token is missing. Set {names} or --token-file.");
             self.errors.push(SettingError { message: sentence, is_token_error: true });
-            self.row(&setting_names::TOKEN, String::new(), "default".into());
+            self.row("token", String::new(), "default".into());
             return String::new();
         };
-        self.row(&setting_names::TOKEN, mask_secret(&value), from.clone());
+        self.row("token", mask_secret(&value), from.clone());
         if !value.starts_with("rnt_") || !value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
             let sentence = format!("The value of {from} is not a runner token. Runner tokens begin with rnt_.");
             self.errors.push(SettingError { message: sentence, is_token_error: true });
@@ -174,25 +170,25 @@ impl SettingsParser<'_> {
 
     fn name(&mut self) -> String {
         let host = to_runner_name(&host_name().unwrap_or_default());
-        let setting = self.find(&setting_names::NAME, &host);
+        let setting = self.find("name", &host);
         let name = setting.map_or(host, |setting| setting.value);
         let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if !(1..=64).contains(&name.len()) || !name.chars().all(good) {
             self.add_error(format!(
                 "`{name}` is not a valid runner name. Use 1 to 64 letters, digits, dashes, underscores and dots ({}).",
-                setting_names::NAME.how_to_set()
+                how_to_set("name")
             ));
         }
         name
     }
 
     fn slots(&mut self) -> u32 {
-        let slots = self.number(&setting_names::SLOTS, "1", 1, u64::from(MAX_SLOTS)).unwrap_or(1);
+        let slots = self.number("slots", "1", 1, u64::from(MAX_SLOTS)).unwrap_or(1);
         u32::try_from(slots).unwrap_or(1)
     }
 
-    pub(super) fn number(&mut self, named: &SettingName, default: &str, least: u64, max: u64) -> Option<u64> {
-        let setting = self.find(named, default)?;
+    pub(super) fn number(&mut self, name: &'static str, default: &str, least: u64, max: u64) -> Option<u64> {
+        let setting = self.find(name, default)?;
         match setting.value.parse() {
             Ok(number) if (least..=max).contains(&number) => Some(number),
             _ => {
@@ -205,17 +201,17 @@ impl SettingsParser<'_> {
         }
     }
 
-    fn millis(&mut self, named: &SettingName, default: &str) -> Option<Duration> {
-        self.number(named, default, 1, 3_600_000).map(Duration::from_millis)
+    fn millis(&mut self, name: &'static str, default: &str) -> Option<Duration> {
+        self.number(name, default, 1, 3_600_000).map(Duration::from_millis)
     }
 
     fn word_set(
         &mut self,
-        named: &SettingName,
+        name: &'static str,
         default: &str,
         refused: &dyn Fn(&str) -> Option<String>,
     ) -> BTreeSet<String> {
-        let setting = self.find(named, default);
+        let setting = self.find(name, default);
         let (text, from) =
             setting.map_or((default.to_owned(), "default".to_owned()), |setting| (setting.value, setting.source));
         let words: BTreeSet<String> =
@@ -233,12 +229,12 @@ impl SettingsParser<'_> {
 
     fn work_dir(&mut self) -> PathBuf {
         let default = default_work_dir(self.sources.environment, root_folder::is_root());
-        let setting = self.find(&setting_names::WORK_DIR, &default.display().to_string());
+        let setting = self.find("work-dir", &default.display().to_string());
         setting.map_or(default, |setting| PathBuf::from(setting.value))
     }
 
     fn isolation(&mut self) -> Option<Isolation> {
-        let setting = self.find(&setting_names::ISOLATION, AUTO);
+        let setting = self.find("isolation", AUTO);
         let (word, source) = setting
             .map_or((AUTO.to_owned(), "The default isolation".to_owned()), |setting| (setting.value, setting.source));
         word.parse().map_err(|error: pullyard_sandbox::Error| self.add_error(format!("{source}: {error}."))).ok()
@@ -266,21 +262,6 @@ fn to_runner_name(host: &str) -> String {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let name: String = host.chars().map(|c| if good(c) { c } else { '-' }).take(64).collect();
     if name.is_empty() { "runner".into() } else { name }
-}
-
-pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = text.get(digits.len()..).unwrap_or_default();
-    let secs = match unit {
-        "" | "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        _ => 0,
-    };
-    match digits.parse::<u64>() {
-        Ok(number) if secs > 0 && number > 0 && number <= 1_000_000 => Ok(Duration::from_secs(number * secs)),
-        _ => Err("use a duration such as 90s, 15m or 2h".into()),
-    }
 }
 
 #[cfg(test)]

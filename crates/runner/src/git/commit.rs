@@ -2,10 +2,9 @@
 //! Commits of the agent are dropped: it was instructed to create none, and they could have any author, message and
 //! trailers. Their content is in the runner's commit. Ignored files are excluded, even if the agent committed them.
 
-use crate::git::nested::scan::{NestedRepositories, find_nested_repositories, prepare_tree, remove_nested_git_dirs};
+use crate::git::nested::scan::{prepare_tree, remove_nested_git_dirs};
 use crate::git::target::{JOB_TRAILER, Target};
 use crate::git::workspace::Workspace;
-use crate::git::workspace::mirror::Mirror;
 use crate::git::{Git, GitCall};
 use crate::secrets::redact::Redactor;
 use crate::stop::Stop;
@@ -52,12 +51,11 @@ pub(crate) struct CommitMessageParts<'a> {
 pub(crate) async fn write_tree(
     git: &Git,
     workspace: &Workspace,
-    mirror: &Mirror,
     target: &Target,
     assignment: &Assignment,
 ) -> Result<String, Stop> {
     let (tree, repository) = (workspace.tree(), workspace.repository());
-    workspace.reset_repository(Some(mirror)).await?;
+    workspace.reset_repository().await?;
     let (submodules, left_out) = remove_nested_git_dirs(git, workspace).await?;
 
     // Exclude submodules: the agent controls their repositories, and git would run in them.
@@ -131,7 +129,7 @@ fn parse_agent(output: &str, job: &JobId) -> Option<&'static str> {
 pub(crate) async fn restore_tree(git: &Git, workspace: &Workspace, tree: &str) -> Result<(), Stop> {
     let (files, repository) = (workspace.tree(), workspace.repository());
     // The seal also ensures that no file elsewhere is removed.
-    workspace.reset_repository(None).await?;
+    workspace.reset_repository().await?;
     prepare_tree(workspace).await?;
     let clean = ["clean", "-ffd", "--quiet", &format!("--exclude=/{REPLIES_FILE}")].map(OsString::from);
     let clean = clean.into_iter().chain(workspace.clean_exceptions()).collect();
@@ -145,9 +143,8 @@ pub(crate) async fn restore_tree(git: &Git, workspace: &Workspace, tree: &str) -
 /// Whether there may be changes to commit, found without writing a tree.
 pub(crate) async fn is_changed(git: &Git, workspace: &Workspace, kind: JobKind) -> Result<bool, Stop> {
     let (tree, repository) = (workspace.tree(), workspace.repository());
-    workspace.reset_repository(None).await?;
-    prepare_tree(workspace).await?;
-    let NestedRepositories { submodules, excluded: left_out, .. } = find_nested_repositories(git, workspace).await?;
+    workspace.reset_repository().await?;
+    let (submodules, left_out) = remove_nested_git_dirs(git, workspace).await?;
     let outside: HashSet<PathBuf> = left_out.into_iter().map(|excluded| excluded.folder).chain(submodules).collect();
     let is_work = |path: &[u8]| {
         let path = Path::new(OsStr::from_bytes(path));

@@ -33,7 +33,7 @@ pub(crate) async fn find_conflicts(
             return String::new();
         }
     };
-    let ours = if has_work { commit_earlier_work(attempt, (git, mirror, workspace), target).await } else { None };
+    let ours = if has_work { commit_earlier_work(attempt, (git, workspace), target).await } else { None };
     let (ours, repository) = (ours.as_ref().unwrap_or(&target.start_commit), workspace.repository());
     for (branch, commit) in branches {
         match conflicting_files(git, &repository, &commit, ours).await {
@@ -67,10 +67,10 @@ async fn list_other_branches(git: &Git, mirror: &Mirror, target: &Target) -> Res
 /// An unpublished commit with the work of an earlier attempt; `None` if it changed nothing, or on an error.
 async fn commit_earlier_work(
     attempt: &Attempt<'_>,
-    (git, mirror, workspace): (&Git, &Mirror, &Workspace),
+    (git, workspace): (&Git, &Workspace),
     target: &Target,
 ) -> Option<String> {
-    let tree = commit::write_tree(git, workspace, mirror, target, attempt.assignment).await.ok()?;
+    let tree = commit::write_tree(git, workspace, target, attempt.assignment).await.ok()?;
     let repository = workspace.repository();
     let call = GitCall::new(["commit-tree", tree.as_str(), "-p", target.start_commit.as_str(), "-F", "-"]);
     git.run_for_line(call.input(b"A side of a merge\n").repository(&repository).with_identity()).await.ok()

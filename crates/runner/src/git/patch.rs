@@ -32,33 +32,23 @@ pub(crate) async fn write(
     diff(git, repository, range, (options, None), file).await
 }
 
-/// Whether added or removed lines contain a secret of the job, also in binary files, which the patch encodes.
-pub(crate) async fn diff_contains_secret(
+/// Whether a change contains a secret of the job, also in binary files. With a name, only the change of this file.
+pub(crate) async fn contains_secret(
     git: &Git,
     repository: &Path,
     range: (&str, &str),
+    (lines, name): (Lines, Option<&[u8]>),
     search: SecretSearch,
 ) -> Result<bool, GitError> {
-    let file = repository.join("changed.diff");
-    write_text(git, repository, range, None, &file).await?;
+    let file = repository.join("searched.diff");
+    diff(git, repository, range, (&["--text"], name), &file).await?;
     // The patch may be large. Time limits and orders are handled while it is searched.
     let contains = run_blocking(move || {
-        let result = has_secret(&file, Lines::All, search);
+        let result = has_secret(&file, lines, search);
         let _ = fs::remove_file(&file);
         result
     });
     Ok(contains.await?)
-}
-
-/// Writes a patch for a search: binary files as text, and no context lines. With `name`, only this file.
-pub(crate) async fn write_text(
-    git: &Git,
-    repository: &Path,
-    range: (&str, &str),
-    name: Option<&[u8]>,
-    file: &Path,
-) -> Result<(), GitError> {
-    diff(git, repository, range, (&["--text", "--unified=0"], name), file).await
 }
 
 async fn diff(
@@ -98,13 +88,14 @@ pub(crate) fn redact_patch(patch: &Path, to: &Path, mut stream: RedactionStream)
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lines {
+    /// Also the removed lines, and those around a change.
     All,
     /// The added lines, joined into one text, because a secret in base64 may span several lines. The header of a file
     /// also starts with `+`, but only contains its name.
     Added,
 }
 
-pub(crate) fn has_secret(patch: &Path, lines: Lines, mut search: SecretSearch) -> io::Result<bool> {
+fn has_secret(patch: &Path, lines: Lines, mut search: SecretSearch) -> io::Result<bool> {
     let mut from = File::open(patch)?;
     let (mut piece, mut added) = (vec![0; CHUNK_BYTES], AddedLines::default());
     loop {

@@ -3,13 +3,15 @@
 //! sees the pointer or the cipher text, and its replacement would stay in git's history.
 
 use crate::api::attempt::Attempt;
-use crate::git::blobs;
 use crate::git::workspace::Workspace;
 use crate::git::{Git, GitCall, GitError};
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::prompt::untrusted::{remove_hidden, to_code_span};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// Number of files in one call to git, because its output is in memory.
 const BATCH_SIZE: usize = 4_096;
@@ -83,8 +85,6 @@ async fn find_plain_files(
     let changed = parse_changes(&output);
     let mut plain = Vec::new();
     for batch in changed.chunks(BATCH_SIZE) {
-        let blobs: BTreeSet<&[u8]> = batch.iter().flat_map(|file| [Some(file.after), file.before]).flatten().collect();
-        let protections = blobs::map_blobs(git, &repository, &blobs, MAX_READ_BYTES, detect_protection).await?;
         let paths = batch.iter().map(|file| file.path).collect::<Vec<_>>().join(&0u8);
         let in_index = GitCall::new(["check-attr", "-z", "--cached", "--stdin", "filter"]);
         let in_files = GitCall::new(["check-attr", "-z", "--stdin", "filter"]).tree(&files);
@@ -92,8 +92,13 @@ async fn find_plain_files(
         let in_files = git.run(in_files.repository(&repository).input(&paths)).await?;
         let filters = [parse_filters(&in_index), parse_filters(&in_files)];
         for file in batch {
+            let before = match file.before {
+                Some(blob) => Some(read_protection(git, &repository, blob).await?),
+                None => None,
+            };
             let of_path = filters.iter().filter_map(|filters| filters.get(file.path).copied());
-            if let Some(by) = find_protection(file, of_path, &protections) {
+            let Some(by) = find_protection(before, of_path) else { continue };
+            if read_protection(git, &repository, file.after).await? == Protection::Plain {
                 plain.push((file.path.to_vec(), by.to_vec()));
             }
         }
@@ -101,18 +106,14 @@ async fn find_plain_files(
     Ok(plain)
 }
 
-/// The program that should protect a file which is plain content now: from its old content, or from its filters.
-fn find_protection<'a>(
-    file: &ChangedFile<'_>,
-    mut filters: impl Iterator<Item = &'a [u8]>,
-    protections: &BTreeMap<Vec<u8>, Protection>,
-) -> Option<&'a [u8]> {
-    // A blob that git does not have counts as plain.
-    let protection = |blob: &[u8]| protections.get(blob).copied().unwrap_or(Protection::Plain);
-    if protection(file.after) != Protection::Plain {
-        return None;
-    }
-    let before = file.before.map(protection);
+async fn read_protection(git: &Git, repository: &Path, blob: &[u8]) -> Result<Protection, GitError> {
+    let args = [OsStr::new("cat-file"), OsStr::new("blob"), OsStr::from_bytes(blob)];
+    let call = GitCall::new(args).repository(repository).max_output(MAX_READ_BYTES as u64);
+    Ok(detect_protection(&git.run(call).await?))
+}
+
+/// The program that should protect a file: from its old content, or from its filters.
+fn find_protection<'a>(before: Option<Protection>, mut filters: impl Iterator<Item = &'a [u8]>) -> Option<&'a [u8]> {
     if let Some(Protection::Program(program)) = before {
         return Some(program.as_bytes());
     }
@@ -206,33 +207,22 @@ mod tests {
     }
 
     #[test]
-    fn plain_content_is_rejected_by_history_or_filter() {
-        let all = [
-            ("e", Protection::Empty),
-            ("s", Protection::Program("age")),
-            ("l", Protection::Program("Git LFS")),
-            ("p", Protection::Plain),
-        ];
-        let protections = all.map(|(blob, protection)| (blob.as_bytes().to_vec(), protection)).into();
-        for (filter, before, plain) in [
+    fn protection_is_found_by_history_or_filter() {
+        let (empty, plain, age) = (Protection::Empty, Protection::Plain, Protection::Program("age"));
+        for (filter, before, expected) in [
             (None, None, None),
-            (None, Some("p"), None),
-            (None, Some("s"), Some("age")),
-            (None, Some("l"), Some("Git LFS")),
+            (None, Some(plain), None),
+            (None, Some(age), Some("age")),
             (Some("git-crypt"), None, Some("git-crypt")),
-            (Some("My-Crypts"), Some("p"), Some("My-Crypts")),
-            (Some("git-crypt"), Some("s"), Some("age")),
+            (Some("My-Crypts"), Some(plain), Some("My-Crypts")),
+            (Some("git-crypt"), Some(age), Some("age")),
             (Some("lfs"), None, Some("lfs")),
-            (Some("lfs"), Some("e"), Some("lfs")),
-            (Some("lfs"), Some("p"), None),
+            (Some("lfs"), Some(empty), Some("lfs")),
+            (Some("lfs"), Some(plain), None),
             (Some("nbstripout"), None, None),
         ] {
-            for now in ["e", "s", "l", "p", "?"] {
-                let filters = filter.into_iter().map(str::as_bytes);
-                let found = find_protection(&file("x", before, now), filters, &protections);
-                let expected = plain.filter(|_| "p?".contains(now)).map(str::as_bytes);
-                assert_eq!(found, expected, "{filter:?}: {before:?} to {now}");
-            }
+            let found = find_protection(before, filter.into_iter().map(str::as_bytes));
+            assert_eq!(found, expected.map(str::as_bytes), "{filter:?} after {before:?}");
         }
     }
 

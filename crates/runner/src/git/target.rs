@@ -1,7 +1,7 @@
 //! Chooses the branch, the start commit, and the head that the push expects.
 
 use crate::git::workspace::mirror::Mirror;
-use crate::git::{self, Git, GitCall, GitError};
+use crate::git::{Git, GitCall, GitError};
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;
@@ -20,7 +20,7 @@ pub(crate) struct Target {
     pub(crate) base_branch: String,
     pub(crate) base_commit: String,
     pub(crate) expected_head: Option<String>,
-    /// The open pull request to continue. For an adopted commit it may also be merged.
+    /// The open pull request to continue.
     pub(crate) pull_request: Option<PullRequest>,
     /// The commit that an earlier attempt pushed before it died; no agent is needed. Users may have pushed on top.
     pub(crate) adopted_commit: Option<String>,
@@ -79,10 +79,9 @@ fn to_source_failure(error: &pullyard_forge::Error, repository: &AssignedReposit
     }
 }
 
-/// Decides from fetched data. Calls the forge only to learn whether the work was merged.
+/// Decides from fetched data. Adopts a commit that an earlier attempt pushed.
 pub(crate) async fn choose_target(
     git: &Git,
-    forge: &Forge,
     mirror: &Mirror,
     assignment: &Assignment,
     open: Option<PullRequest>,
@@ -115,29 +114,6 @@ pub(crate) async fn choose_target(
             });
         }
     }
-    if assignment.adopts {
-        // The work may have been merged since.
-        let merged = find_newest_job_commit(git, mirror.dir(), &[base.as_str()], &assignment.job).await;
-        if let Some(ours) = merged? {
-            let Some(pull) = get_merged_pull_request(forge, assignment).await? else {
-                let (pr, state) = (format!("What an earlier attempt pushed to `{branch}`"), "merged".into());
-                return Err(Failure::PullRequestClosed { pr, state }.into());
-            };
-            // Compare with the parent commit, because the base contains the work.
-            let before = git::resolve_commit(git, mirror.dir(), &format!("{ours}^")).await?;
-            return Ok(Target {
-                branch: assignment.branch.clone(),
-                start_commit: ours.clone(),
-                base_branch,
-                base_commit: before.unwrap_or(base),
-                expected_head: Some(ours.clone()),
-                pull_request: Some(pull),
-                adopted_commit: Some(ours),
-            });
-        }
-        // Another user created the branch. The control plane records how the earlier attempt was lost.
-        return Err(Failure::NothingPushed {}.into());
-    }
     let start = match (&head, &open) {
         (Some(head), Some(_)) => head.clone(),
         (None, Some(_)) => return Err(Failure::BranchDeleted { branch }.into()),
@@ -154,16 +130,6 @@ pub(crate) async fn choose_target(
         pull_request: open,
         adopted_commit: None,
     })
-}
-
-/// The merged pull request of the job's own branch. A pull request that the job revises is linked already.
-async fn get_merged_pull_request(forge: &Forge, assignment: &Assignment) -> Result<Option<PullRequest>, Stop> {
-    if assignment.revises.is_some() {
-        return Ok(None);
-    }
-    let repository = &assignment.repository;
-    let pull = forge.merged_pull_request(repository.name.as_str(), &assignment.branch).await;
-    pull.map_err(|error| to_source_failure(&error, repository).into())
 }
 
 /// The branches to which an earlier attempt of this job may have pushed, the current branch first. Each attempt uses
@@ -184,20 +150,10 @@ pub(crate) async fn find_job_commit(
     job: &JobId,
 ) -> Result<Option<String>, GitError> {
     let not = format!("^{base}");
-    find_newest_job_commit(git, repository, &[head, not.as_str()], job).await
-}
-
-async fn find_newest_job_commit(
-    git: &Git,
-    repository: &Path,
-    revisions: &[&str],
-    job: &JobId,
-) -> Result<Option<String>, GitError> {
     let format = format!("--format=%H %(trailers:key={JOB_TRAILER},valueonly,separator=%x20)");
     let max_count = format!("--max-count={MAX_SEARCHED_COMMITS}");
-    let log = ["log", max_count.as_str(), format.as_str(), "--end-of-options"];
-    let call = GitCall::new(log.iter().chain(revisions)).repository(repository);
-    let output = git.run_for_line(call).await?;
+    let log = ["log", max_count.as_str(), format.as_str(), "--end-of-options", head, not.as_str()];
+    let output = git.run_for_line(GitCall::new(log).repository(repository)).await?;
     let is_ours = |trailer: &str| trailer.split('/').next() == Some(job.as_str());
     let found = output.lines().find_map(|line| {
         let (commit, trailers) = line.split_once(' ')?;

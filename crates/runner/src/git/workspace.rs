@@ -211,15 +211,14 @@ impl Workspace {
 
     /// Resets settings, HEAD, index and excludes, which foreign code may have changed to hide work or name a program.
     /// Errors: `Disk`, also if the mirror or a folder of the attempt was replaced or is a link.
-    pub(crate) async fn reset_repository(&self, mirror: Option<&Mirror>) -> Result<(), GitError> {
+    pub(crate) async fn reset_repository(&self) -> Result<(), GitError> {
         let (folders, repository) = ([self.root.clone(), self.tree(), self.repository()], self.repository());
         let snapshot = self.snapshot().clone();
-        let mirror = mirror.map(Mirror::dir).or(snapshot.mirror.as_deref()).map(Path::to_owned);
         let seal = move || {
             folders.iter().try_for_each(|folder| verify_in_place(folder))?;
             remove::remove_special_files(&repository)?;
-            mirror.as_deref().map_or(Ok(()), mirror::clean_objects)?;
-            settings::reset(&repository, mirror.as_deref())?;
+            snapshot.mirror.as_deref().map_or(Ok(()), mirror::clean_objects)?;
+            settings::reset(&repository, snapshot.mirror.as_deref())?;
             snapshot.restore(&repository)
         };
         Ok(run_blocking(seal).await?)

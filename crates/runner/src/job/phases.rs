@@ -43,7 +43,7 @@ async fn adopt(
     commit: &str,
 ) -> Result<(WorkResult, PublishResult), Stop> {
     attempt.unless_ordered(attempt.report_executing(None)).await?;
-    attempt.checkpoint_state.begin(&prepared.mirror, &prepared.target, None);
+    attempt.checkpoint_state.begin(&prepared.target, None);
     renew_access(attempt, prepared).await?;
     match publish(attempt, prepared, commit, None).await? {
         Some(published) => Ok((WorkResult::from_adopted_commit(commit), published)),
@@ -69,7 +69,7 @@ async fn run_agent_and_publish(
     let command_runner =
         commands.map(|commands| CommandRunner { attempt, options, workspace, sandbox, policy: commands.policy });
     if let (Some(command_runner), Some(commands)) = (&command_runner, commands) {
-        setup::run(command_runner, &commands.setup, (git, mirror), &target.start_commit).await?;
+        setup::run(command_runner, &commands.setup, git, &target.start_commit).await?;
     }
 
     // Before the phase `executing`, because an attempt without its session starts no agent.
@@ -79,7 +79,7 @@ async fn run_agent_and_publish(
     let conflicts =
         attempt.unless_ordered(async { Ok(timeout(conflicts::LIMIT, search).await.unwrap_or_default()) }).await?;
     let mut conversation = Conversation::new(attempt.assignment, &restored, conflicts);
-    attempt.checkpoint_state.begin(mirror, target, conversation.resumed_session());
+    attempt.checkpoint_state.begin(target, conversation.resumed_session());
     prepared.model_keys.write_auth_file()?;
     let mut work_result = None;
     loop {

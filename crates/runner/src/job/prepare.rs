@@ -42,7 +42,7 @@ pub(super) async fn prepare<'a>(
     options: &RunJob,
     workspace: &'a mut Option<Workspace>,
 ) -> Result<Preparation<'a>, Stop> {
-    let Assignment { job, attempt: number, repository, commands, agent, checkpoint, adopts, .. } = attempt.assignment;
+    let Assignment { job, attempt: number, repository, commands, agent, checkpoint, .. } = attempt.assignment;
     attempt.report_phase(Phase::Preparing).await?;
     // The policy may have changed since the commands were set.
     if let Some(command) = commands.as_ref().and_then(JobCommands::first_disallowed) {
@@ -52,24 +52,19 @@ pub(super) async fn prepare<'a>(
     let auth = Workspace::root_path(&options.work_dir, job, *number).join("auth.json");
     let model_keys = ModelKeys::new(std::mem::take(&mut access.model_credentials), auth);
     let mut earlier = None;
-    if agent.capability == AUTO && *checkpoint && !adopts {
+    if agent.capability == AUTO && *checkpoint {
         // With agent `auto`, only the checkpoint shows which agent worked.
         let existing = workspace.insert(Workspace::create(&create_work_dir(options)?, job, *number).await?);
         earlier = Some(EarlierCheckpoint::download(attempt, existing, options.bucket_away).await?);
     }
-    let chosen = match *adopts {
-        true => AgentChoice::Command,
-        // Before the fetch, so that a missing agent fails at once.
-        false => {
-            let left_by = earlier.as_ref().and_then(EarlierCheckpoint::agent);
-            agent::choose_agent(
-                attempt.assignment,
-                left_by,
-                &Environment::from_fn(&|name| attempt.agent_variable(&model_keys, name)),
-            )
-            .await?
-        }
-    };
+    // Before the fetch, so that a missing agent fails at once.
+    let left_by = earlier.as_ref().and_then(EarlierCheckpoint::agent);
+    let chosen = agent::choose_agent(
+        attempt.assignment,
+        left_by,
+        &Environment::from_fn(&|name| attempt.agent_variable(&model_keys, name)),
+    )
+    .await?;
     let ForgeAccess { git, forge, .. } = &access;
     let open = get_open_pull_request(attempt, forge).await?;
     let work_dir = create_work_dir(options)?;
@@ -79,11 +74,7 @@ pub(super) async fn prepare<'a>(
         Mirror::fetch(git, &work_dir).await.map_err(of_source)
     })
     .await?;
-    let target = target::choose_target(git, forge, &mirror, attempt.assignment, open).await;
-    if let Err(Stop::Failure(Failure::NothingPushed {})) = &target {
-        attempt.events.log("No commit of an earlier attempt is on the branch.");
-    }
-    let mut target = target?;
+    let mut target = target::choose_target(git, &mirror, attempt.assignment, open).await?;
     let workspace: &Workspace = match workspace {
         Some(existing) => existing,
         None => workspace.insert(Workspace::create(&work_dir, job, *number).await?),

@@ -3,7 +3,6 @@
 mod output;
 
 use crate::Isolation;
-use crate::agent::disk_usage;
 use crate::agent::environment::Environment;
 use crate::api::attempt::Attempt;
 use crate::api::event_draft::EventDraft;
@@ -133,26 +132,20 @@ impl CommandRunner<'_> {
             Ok(Ok(buffer)) => buffer.finish(),
             _ => ("its output could not be read to its end\n".to_owned(), true),
         };
-        let (exit, stopped) = match ended {
-            Ok(exit) => {
-                let passed =
-                    disk_usage::exceeded_limit(self.workspace.root(), self.attempt.assignment.limits.disk_mib).await;
-                (exit, passed.map(Stop::from))
-            }
+        let (exit, stop) = match ended {
+            Ok(exit) => (exit, None),
             Err(stop) => (None, Some(stop)),
         };
-        Ok(CommandResult { exit, stop: stopped, duration: took, output, truncated })
+        Ok(CommandResult { exit, stop, duration: took, output, truncated })
     }
 
     async fn supervise(&self, running: &mut Enclosed, limit: Duration) -> Result<Option<Exit>, Stop> {
         let Attempt { assignment, orders, deadline: until, .. } = self.attempt;
-        let disk_mib = assignment.limits.disk_mib;
         tokio::select! {
             biased;
             order = orders.wait_any() => Err(Stop::Order(order)),
             exit = running.wait() => exit.map(Some),
             () = sleep_until(*until) => Err(Failure::TimeLimit { limit: Span(assignment.limits.wall_secs) }.into()),
-            failure = disk_usage::wait_until_too_large(self.workspace.root().to_owned(), disk_mib) => Err(failure.into()),
             () = sleep(limit) => Ok(None),
         }
     }

@@ -12,7 +12,6 @@ use crate::publish::replies;
 use crate::secrets::access::ForgeAccess;
 use crate::stop::Stop;
 use pullyard_domain::published::{self, CheckResults as Checks};
-use pullyard_forge::{PullRequest, PullRequestState};
 use pullyard_protocol::attempt::FinishResult;
 
 /// An adopted commit, or a user's commit, is described by its own content: how it was made and checked is unknown.
@@ -53,10 +52,7 @@ pub(super) async fn report(
         excluded_folders: if is_ours { work_result.omitted_folders.as_slice() } else { &[] },
         redactor: &attempt.redactor,
     };
-    let is_open = |pull: &&PullRequest| pull.state == PullRequestState::Open;
-    if let Some(pull) =
-        target.pull_request.as_ref().filter(is_open).filter(|_| published.pushed_by != PushedBy::OtherUser)
-    {
+    if let Some(pull) = target.pull_request.as_ref().filter(|_| published.pushed_by != PushedBy::OtherUser) {
         // Update the description before requesting another review. A user's commit gets no update.
         let (commit, text) = (published.commit.as_str(), pull_request::render_newest_part(&facts));
         let renewal = DescriptionUpdate { forge, number: pull.number, commit, text: &text };

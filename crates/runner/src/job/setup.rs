@@ -4,7 +4,6 @@
 
 use crate::api::event_draft::EventDraft;
 use crate::git::nested;
-use crate::git::workspace::mirror::Mirror;
 use crate::git::{Git, GitCall, GitError};
 use crate::job::project_command::{CommandLine, CommandRunner};
 use crate::process::sandbox::TreeAccess;
@@ -21,12 +20,7 @@ const OUTPUT_FILE: &str = "setup-output.txt";
 const MAX_OUTPUT_BYTES: usize = 1024 * 1024;
 
 /// Errors: `SetupFailed`, `CommandNotAllowed`, and everything else that ends the attempt.
-pub(crate) async fn run(
-    command_runner: &CommandRunner<'_>,
-    setup: &Setup,
-    (git, mirror): (&Git, &Mirror),
-    start: &str,
-) -> Result<(), Stop> {
+pub(crate) async fn run(command_runner: &CommandRunner<'_>, setup: &Setup, git: &Git, start: &str) -> Result<(), Stop> {
     if setup.commands.is_empty() {
         return Ok(());
     }
@@ -38,7 +32,7 @@ pub(crate) async fn run(
     let output = attempt.redactor.redact_text(&output);
     attempt.artifacts.store_text(ArtifactKind::SetupOutput, OUTPUT_FILE, &output);
     result?;
-    let restore = restore_tree(command_runner, (git, mirror), start);
+    let restore = restore_tree(command_runner, git, start);
     attempt.unless_ordered(async { Ok(restore.await?) }).await
 }
 
@@ -64,15 +58,11 @@ async fn run_commands(command_runner: &CommandRunner<'_>, setup: &Setup, output:
 }
 
 /// Restores git's view of the worktree, so that only the agent's work is a change.
-async fn restore_tree(
-    command_runner: &CommandRunner<'_>,
-    (git, mirror): (&Git, &Mirror),
-    start: &str,
-) -> Result<(), GitError> {
+async fn restore_tree(command_runner: &CommandRunner<'_>, git: &Git, start: &str) -> Result<(), GitError> {
     let workspace = command_runner.workspace;
     let (tree, repository) = (workspace.tree(), workspace.repository());
     // The commands run programs of the repository, which can find our repository.
-    workspace.reset_repository(Some(mirror)).await?;
+    workspace.reset_repository().await?;
     nested::prepare_tree(workspace).await?;
     // Files with new times but old content are not written again, so they need no rebuild.
     git.run(GitCall::new(["update-index", "-q", "--refresh"]).repository(&repository).tree(&tree)).await?;

@@ -9,7 +9,7 @@ use crate::api::event_draft::EventDraft;
 use crate::checkpoint::restore::RestoredWork;
 use crate::git::commit::{self, Verdict};
 use crate::git::exclusion_report;
-use crate::git::patch::{self, Binaries};
+use crate::git::patch::{self, Binaries, Lines};
 use crate::git::protected;
 use crate::git::target::Target;
 use crate::git::tree_state::TreeState;
@@ -130,9 +130,9 @@ impl WorkContext<'_> {
     /// Writes the work as a tree without protected content. Returns also the folders that the tree omits.
     async fn write_tree(&self) -> Result<(String, Vec<NestedRepository>), Stop> {
         let Self { attempt, preparation: prepared, .. } = *self;
-        let Preparation { access, mirror, target, workspace, .. } = prepared;
+        let Preparation { access, target, workspace, .. } = prepared;
         let git = &access.git;
-        let tree = commit::write_tree(git, workspace, mirror, target, attempt.assignment);
+        let tree = commit::write_tree(git, workspace, target, attempt.assignment);
         let tree = attempt.unless_ordered(tree).await;
         // The folder may contain the work, especially if there is no other change.
         let omitted_folders = exclusion_report::report_excluded_folders(attempt, workspace);
@@ -147,7 +147,7 @@ impl WorkContext<'_> {
     /// Errors: `TreeChanged` if read-only checks changed it.
     async fn check_tree(&self, rounds: Rounds) -> Result<CheckDecision, Stop> {
         let Self { attempt, preparation: prepared, .. } = *self;
-        let Preparation { access, mirror, target, workspace, .. } = prepared;
+        let Preparation { access, target, workspace, .. } = prepared;
         let git = &access.git;
         let (Some(command_runner), Some(commands)) = (self.command_runner, &attempt.assignment.commands) else {
             return Ok(CheckDecision::Publish(CheckResults::default()));
@@ -160,7 +160,7 @@ impl WorkContext<'_> {
         let has_pull_request = target.pull_request.is_some();
         let decision = checks::run_checks(command_runner, (&commands.checks, access), rounds, has_pull_request).await;
         // The repository's commands may have changed our repository's settings, which signing and pushing use next.
-        let reset = workspace.reset_repository(Some(mirror)).await;
+        let reset = workspace.reset_repository().await;
         let decision = decision?;
         reset?;
         if let Some(before) = before {
@@ -187,7 +187,7 @@ impl WorkContext<'_> {
         attempt.usage.set_commit(&commit);
         let repository = workspace.repository();
         let change = (target.start_commit.as_str(), commit.as_str());
-        attempt.unless_ordered(secret_scan::scan_commit(git, &repository, change, redactor)).await?;
+        attempt.unless_ordered(secret_scan::scan_change(git, &repository, change, Lines::Added, redactor)).await?;
         let patch = async {
             store_patch(attempt, (git, workspace, target), &commit, number).await;
             Ok(())
@@ -222,7 +222,7 @@ impl WorkContext<'_> {
                 workspace,
                 inputs: &inputs,
                 git: &access.git,
-                base: (&target.base_branch, &target.base_commit),
+                target,
                 isolation,
                 sandbox,
             };
@@ -258,7 +258,8 @@ async fn store_patch(
     let (unredacted, repository) = (workspace.root().join(&name), workspace.repository());
     let range = (&*target.start_commit, commit);
     let file_write = async {
-        let contains_secret = patch::diff_contains_secret(git, &repository, range, attempt.redactor.search()).await?;
+        let (searched, search) = ((Lines::All, None), attempt.redactor.search());
+        let contains_secret = patch::contains_secret(git, &repository, range, searched, search).await?;
         let binaries = if contains_secret { Binaries::Omitted } else { Binaries::Full };
         patch::write(git, &repository, range, binaries, &unredacted).await?;
         let stream = attempt.redactor.stream();

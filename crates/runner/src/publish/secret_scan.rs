@@ -1,35 +1,37 @@
-//! Rejects a commit that contains a secret of its job.
+//! Rejects a change that contains a secret of its job.
 //! After a push, every user of the repository can read it, even if the pull request is closed.
 
 use crate::git::patch::{self, Lines};
-use crate::git::workspace::disk::run_blocking;
 use crate::git::{Git, GitCall};
 use crate::secrets::redact::Redactor;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use std::path::Path;
 
-/// Searches the lines that a commit adds to its start commit, and the names of the changed files.
+/// Searches these lines of the change between two commits, and the names of the changed files.
 /// Errors: `SecretInChange` with the first such file.
-pub(crate) async fn scan_commit(
+pub(crate) async fn scan_change(
     git: &Git,
     repository: &Path,
-    (start, commit): (&str, &str),
+    (start, end): (&str, &str),
+    lines: Lines,
     redactor: &Redactor,
 ) -> Result<(), Stop> {
-    let args = ["diff", "--name-only", "-z", "--diff-filter=d", "--no-renames", "--no-ext-diff", "--no-textconv"];
-    let args = args.into_iter().chain(["--end-of-options", start, commit, "--"]);
+    let args = ["diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--no-textconv"].into_iter();
+    let args = args.chain((lines == Lines::Added).then_some("--diff-filter=d"));
+    let args = args.chain(["--end-of-options", start, end, "--"]);
     let names = git.run(GitCall::new(args).repository(repository)).await?;
     let names = names.split(|byte| *byte == 0).filter(|name| !name.is_empty());
     if let Some(name) = names.clone().find(|name| redactor.contains_secret(name)) {
         return Err(secret_failure(name, redactor));
     }
-    let adds_one = async |name| contains_new_secret(git, repository, (start, commit), name, redactor).await;
-    if !adds_one(None).await? {
+    let contains_secret =
+        async |name| patch::contains_secret(git, repository, (start, end), (lines, name), redactor.search()).await;
+    if !contains_secret(None).await? {
         return Ok(());
     }
     for name in names {
-        if adds_one(Some(name)).await? {
+        if contains_secret(Some(name)).await? {
             return Err(secret_failure(name, redactor));
         }
     }
@@ -38,23 +40,4 @@ pub(crate) async fn scan_commit(
 
 fn secret_failure(name: &[u8], redactor: &Redactor) -> Stop {
     Failure::SecretInChange { path: redactor.redact_text(&String::from_utf8_lossy(name)).into_owned() }.into()
-}
-
-async fn contains_new_secret(
-    git: &Git,
-    repository: &Path,
-    range: (&str, &str),
-    name: Option<&[u8]>,
-    redactor: &Redactor,
-) -> Result<bool, Stop> {
-    let file = repository.join("added.diff");
-    patch::write_text(git, repository, range, name, &file).await?;
-    let search = redactor.search();
-    // The patch may be large. Time limits and orders are handled while it is searched.
-    let contains = run_blocking(move || {
-        let result = patch::has_secret(&file, Lines::Added, search);
-        let _ = std::fs::remove_file(&file);
-        result
-    });
-    Ok(contains.await?)
 }

@@ -188,7 +188,7 @@ async fn codex_works_and_reports_usage_and_price() {
     assert_eq!((work.agent.as_str(), work.version.as_deref(), work.turns), ("codex", Some("0.169.0"), 3));
     assert_eq!((work.input_tokens, work.output_tokens), (300, 150));
     // The model costs 2 dollars per million input tokens and 10 per million output tokens.
-    assert_eq!((finish.spent_usd_micros, work.prices_of.as_deref()), (Some(2_100), Some("2026-11")));
+    assert_eq!(finish.spent_usd_micros, Some(2_100));
     assert_eq!(std::fs::read_to_string(machine.world.outside_path("prompt")).unwrap(), "Write a greeting.");
 }
 

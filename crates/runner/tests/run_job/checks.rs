@@ -344,8 +344,6 @@ async fn read_only_check_that_changes_files_fails_the_job() {
     for (check, isolation, code) in [
         ("echo x > new.txt", "none", "tree_changed"),
         ("echo x >> greeting.txt", "none", "tree_changed"),
-        ("mkdir -p .git/refs/heads; echo x > .git/refs/heads/other", "none", "tree_changed"),
-        ("mkdir -p .git/hooks; echo x > .git/hooks/pre-push", "none", "tree_changed"),
         ("echo x > new.txt", "landlock", "checks_failed"),
         ("echo x > new.txt || true; echo x > built/x", "landlock", ""),
         ("echo x > built/x", "none", ""),
@@ -363,8 +361,7 @@ async fn read_only_check_that_changes_files_fails_the_job() {
         assert_eq!(world.branch_head(BRANCH).is_some(), code.is_empty(), "{check} {isolation}");
         if code == "tree_changed" {
             let sentence = failure.unwrap().sentence();
-            let changed = ["`new.txt`", "`greeting.txt`", "`.git/refs/heads/other`", "`.git/hooks/pre-push`"];
-            assert!(changed.iter().any(|path| sentence.contains(path)), "{sentence}");
+            assert!(sentence.contains("`new.txt`") || sentence.contains("`greeting.txt`"), "{sentence}");
         }
     }
 }

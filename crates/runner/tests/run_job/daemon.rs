@@ -13,7 +13,7 @@ async fn claimed_job_becomes_a_pull_request_under_its_claim() {
     let it = world.api.assignment().job;
     plane.add_jobs(std::slice::from_ref(&it));
     let daemon = Daemon::start(world.dir.path(), &world.api.url, |command| {
-        command.arg("--disconnect-after-job");
+        command.arg("--once");
     });
     let (code, log) = daemon.wait_for_exit().await;
     assert_eq!(code, Some(0), "{log}");
@@ -54,7 +54,7 @@ async fn claim_of_an_ended_job_is_replaced_by_a_new_claim() {
     let machine = DaemonMachine::with_job_script("echo ran >> $HOME/ran; exit 0").await;
     machine.runner_api.script(|script| script.claims_to_spend = 2);
     machine.runner_api.add_jobs(&[job("a")]);
-    let daemon = machine.daemon_args(&["--disconnect-after-job"]);
+    let daemon = machine.daemon_args(&["--once"]);
     let (code, log) = daemon.wait_for_exit().await;
     assert_eq!(code, Some(0), "{log}");
     let claims: Vec<_> =
@@ -74,7 +74,7 @@ async fn job_process_never_sees_the_runner_token() {
     .await;
     machine.runner_api.add_jobs(&[job("a")]);
     let daemon = machine.daemon_with(|command| {
-        command.arg("--disconnect-after-job").env("GITHUB_TOKEN", "another-secret").env("AWS_SECRET_ACCESS_KEY", "x");
+        command.arg("--once").env("GITHUB_TOKEN", "another-secret").env("AWS_SECRET_ACCESS_KEY", "x");
     });
     assert_eq!(daemon.wait_for_exit().await.0, Some(0));
     let environ = wait_for_file(&machine.dir.path().join("environ")).await;

@@ -22,7 +22,7 @@ async fn start_behind_gate(fault: Option<Fault>) -> (DaemonMachine, Arc<Gate>) {
 fn daemon(machine: &DaemonMachine, gate: &Gate) -> Daemon {
     let url = gate.replace_address(&machine.url);
     machine.daemon_with(|command| {
-        command.env("RUNNER_SERVER_URL", url).arg("--disconnect-after-job");
+        command.env("RUNNER_SERVER_URL", url).arg("--once");
     })
 }
 

@@ -205,8 +205,8 @@ async fn checkpoint_that_removes_a_secret_is_not_stored() {
         assert_eq!(world.api.yields().len(), 1, "{taken_out}");
         assert!(world.api.bucket_object("checkpoint.tar.zst").is_none(), "{taken_out}");
         let texts = world.api.event_texts();
-        let message = "is not kept, because its changes contain a secret of the job.";
-        assert!(texts.contains(message), "{taken_out}: {texts}");
+        let message = format!("is not kept, because the change of `{taken_out}` contains a secret of the job.");
+        assert!(texts.contains(&message), "{taken_out}: {texts}");
     }
 }
 

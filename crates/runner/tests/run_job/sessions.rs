@@ -98,7 +98,7 @@ async fn checkpoint_with_a_secret_is_not_stored() {
     pause_attempt(&machine).await;
     assert!(machine.world.api.bucket_object("checkpoint.tar.zst").is_none());
     let texts = machine.world.api.event_texts();
-    let because = "What the agent did so far is not kept, because `config.ini` contains a secret of the job";
+    let because = "What the agent did so far is not kept, because the change of `config.ini` contains a secret";
     assert!(texts.contains(because), "{texts}");
     assign_next_attempt(&machine, Policy::Require);
     assert_eq!(machine.run().await.failure.unwrap().code(), "session_lost");

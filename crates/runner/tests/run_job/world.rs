@@ -77,14 +77,13 @@ impl World {
                 model: None,
             },
             pull_request: PullRequestText { title: "APP-17: Greet".into(), body: "As asked.".into() },
-            limits: Limits { wall_secs: 600, stall_secs: 300, cost_usd_micros: None, turns: None, disk_mib: None },
+            limits: Limits { wall_secs: 600, stall_secs: 300, cost_usd_micros: None, turns: None },
             heartbeat_secs: 1,
             resume: None,
             commands: None,
             egress: Vec::new(),
             requires_session: false,
             checkpoint: false,
-            adopts: false,
             author: None,
         };
         let api = Api::start(assignment, TOKEN).await;

@@ -6,7 +6,7 @@
 use super::token_count::{MAX_CALL_ID_BYTES, MAX_CALLS, parse_count};
 use crate::agent::agent_event::{AgentEvent, Tokens};
 use crate::agent::json_lines::text_field;
-use crate::agent::prices::{self, BilledTokens, Prices};
+use crate::agent::prices::{BilledTokens, Prices};
 use crate::api::event_draft::EventDraft;
 use nix::fcntl::OFlag;
 use pullyard_protocol::event::EventKind;
@@ -38,7 +38,6 @@ pub(super) struct Rollouts {
     start_tokens: Tokens,
     cost: u64,
     is_upper_bound: bool,
-    uses_price_list: bool,
     /// The thread's total in the last line of this start.
     reported_thread_total: Option<BilledTokens>,
 }
@@ -52,7 +51,7 @@ impl Rollouts {
         }
         self.start_count += 1;
         (self.records, self.start_tokens, self.cost, self.is_upper_bound) = (0, Tokens::default(), 0, false);
-        (self.reported_thread_total, self.calls_tool, self.uses_price_list) = (None, false, false);
+        (self.reported_thread_total, self.calls_tool) = (None, false);
         (self.has_answers, self.calls_answered) = (false, false);
         self.open_calls.clear();
     }
@@ -135,7 +134,6 @@ impl Rollouts {
         self.start_tokens += count.tokens;
         events.push(AgentEvent::TokenUsage(count.tokens));
         let model = self.model.as_deref().unwrap_or_default();
-        self.uses_price_list |= prices.is_listed(model);
         let cost = prices.cost(model, count);
         self.is_upper_bound |= cost.is_none();
         self.cost = self.cost.saturating_add(cost.unwrap_or_else(|| prices.highest_cost(count)));
@@ -164,7 +162,6 @@ impl Rollouts {
                 "output_tokens": self.start_tokens.output,
                 "cost_usd_micros": cost,
                 "model": self.model,
-                "prices_of": cost.filter(|_| self.uses_price_list).map(|_| prices::list_date()),
             })),
             ..EventDraft::new(EventKind::Usage)
         };

@@ -1,4 +1,5 @@
 use super::*;
+use crate::agent::agent_event::UsageTotals;
 use std::time::Duration;
 
 fn record(events: &[AgentEvent]) -> RunState {
@@ -137,7 +138,7 @@ fn unknown_cost_is_unreported_and_bounded() {
 fn newer_sums_replace_older_ones() {
     let sum = |turns: u32, cost| {
         let tokens = Tokens { input: 10 * u64::from(turns), cached: 0, output: 1 };
-        AgentEvent::UsageTotals(UsageTotals { turns, tokens, cost, may_continue: true, is_reported: true })
+        AgentEvent::UsageTotals(UsageTotals { turns, tokens, cost, may_continue: true })
     };
     let state = record(&[sum(2, Some(20)), sum(3, Some(15))]);
     assert_eq!((state.turns, state.tokens.input, state.cost), (3, 30, Some(15)));

@@ -31,13 +31,6 @@ pub(crate) async fn prepare_tree(workspace: &Workspace) -> Result<(), GitError> 
     Ok(())
 }
 
-pub(crate) struct NestedRepositories {
-    pub(crate) submodules: HashSet<PathBuf>,
-    pub(crate) excluded: Vec<ExcludedRepository>,
-    /// `.git` of repositories whose files belong to the work. These are removed.
-    removable_git_dirs: Vec<PathBuf>,
-}
-
 /// Removes the `.git` of repositories inside the tree whose files belong to the work. Otherwise git would record a link
 /// to an unknown commit, or run there with that repository's settings. Returns the submodules, and the folders to
 /// exclude.
@@ -45,20 +38,6 @@ pub(crate) async fn remove_nested_git_dirs(
     git: &Git,
     workspace: &Workspace,
 ) -> Result<(HashSet<PathBuf>, Vec<ExcludedRepository>), GitError> {
-    let NestedRepositories { submodules, excluded: left_out, removable_git_dirs: plain } =
-        find_nested_repositories(git, workspace).await?;
-    let root = workspace.tree();
-    run_blocking(move || plain.iter().try_for_each(|path| remove_entry(&root.join(path)))).await?;
-    Ok((submodules, left_out))
-}
-
-struct NestedRepository {
-    git: PathBuf,
-    kind: Option<NestedKind>,
-    location: OuterState,
-}
-
-pub(crate) async fn find_nested_repositories(git: &Git, workspace: &Workspace) -> Result<NestedRepositories, GitError> {
     let (root, repository) = (workspace.tree(), workspace.repository());
     let listed = git.run(GitCall::new(["ls-files", "--stage", "-z"]).repository(&repository)).await?;
     let submodules = parse_submodules(&listed);
@@ -78,7 +57,15 @@ pub(crate) async fn find_nested_repositories(git: &Git, workspace: &Workspace) -
         Some(NestedRepository { git, kind: copy, location: place })
     });
     let (left_out, plain) = partition_repositories(all.collect());
-    Ok(NestedRepositories { submodules, excluded: left_out, removable_git_dirs: plain })
+    let root = workspace.tree();
+    run_blocking(move || plain.iter().try_for_each(|path| remove_entry(&root.join(path)))).await?;
+    Ok((submodules, left_out))
+}
+
+struct NestedRepository {
+    git: PathBuf,
+    kind: Option<NestedKind>,
+    location: OuterState,
 }
 
 /// Separates the folders to exclude, each with all repositories inside, from those whose `.git` is removed.

@@ -99,7 +99,7 @@ async fn seal_restores_index_head_and_exclude_file() {
         remove::remove_entry(&refs).unwrap();
         plant(&packed);
         plant(&refs);
-        workspace.reset_repository(None).await.unwrap();
+        workspace.reset_repository().await.unwrap();
         assert!(fs::symlink_metadata(&packed).is_err());
         assert!(fs::symlink_metadata(&refs).unwrap().is_dir() && fs::read_dir(&refs).unwrap().next().is_none());
         let found = files.each_ref().map(|file| fs::read_to_string(file).unwrap());
@@ -115,16 +115,16 @@ async fn seal_fails_if_a_folder_is_a_link_or_missing() {
     let workspace = Workspace::create(dir.path(), &job("a"), 1).await.unwrap();
     let git = Git::new("", "");
     git::init_bare(&git, workspace.repository()).await.unwrap();
-    workspace.reset_repository(None).await.unwrap();
+    workspace.reset_repository().await.unwrap();
     for folder in [workspace.tree(), workspace.repository(), workspace.root().to_owned()] {
         fs::rename(&folder, &elsewhere).unwrap();
         std::os::unix::fs::symlink(&elsewhere, &folder).unwrap();
-        let fault = workspace.reset_repository(None).await.unwrap_err();
+        let fault = workspace.reset_repository().await.unwrap_err();
         assert!(fault.reason().ends_with("was taken away or leads elsewhere"), "{fault}");
         fs::remove_file(&folder).unwrap();
-        assert!(workspace.reset_repository(None).await.is_err(), "the folder is missing");
+        assert!(workspace.reset_repository().await.is_err(), "the folder is missing");
         fs::rename(&elsewhere, &folder).unwrap();
-        workspace.reset_repository(None).await.unwrap();
+        workspace.reset_repository().await.unwrap();
     }
 }
 

@@ -1,6 +1,8 @@
 //! Finds the credentials in URLs.
 //! The name of a variable with a URL does not mark a secret, and the whole URL is no secret.
 
+use percent_encoding::percent_decode_str;
+
 const TOKEN_USER_PASSWORD: &str = "x-oauth-basic";
 /// Default passwords, which are public, and ordinary terms.
 const COMMON_PASSWORDS: [&str; 3] = ["changeme", "password", "postgres"];
@@ -23,7 +25,7 @@ pub(crate) fn parse_url_credentials(value: &str) -> Vec<String> {
         };
         for secret in secrets {
             credentials.push(secret.to_owned());
-            credentials.extend(percent_decode(secret));
+            credentials.extend(percent_decode_str(secret).decode_utf8().ok().map(String::from));
         }
     }
     credentials
@@ -36,21 +38,6 @@ fn is_authority_end(c: char) -> bool {
 /// With any other scheme the user is only a name, because the login uses a key.
 fn is_http(before: &str) -> bool {
     before.ends_with("http") || before.ends_with("https")
-}
-
-fn percent_decode(text: &str) -> Option<String> {
-    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
-    while let [first, after @ ..] = rest {
-        let byte = if *first == b'%' { after.first_chunk::<2>().and_then(parse_hex_byte) } else { None };
-        bytes.push(byte.unwrap_or(*first));
-        rest = if byte.is_some() { after.get(2..).unwrap_or_default() } else { after };
-    }
-    String::from_utf8(bytes).ok()
-}
-
-fn parse_hex_byte(digits: &[u8; 2]) -> Option<u8> {
-    let [high, low] = digits.map(|digit| char::from(digit).to_digit(16));
-    u8::try_from(high? * 16 + low?).ok()
 }
 
 #[cfg(test)]
