@@ -1,8 +1,9 @@
-//! Tests a GitHub App: created by the command line, authenticated by its key, one token per attempt and repository.
+//! Tests a GitHub App: created on its page, authenticated by its key, one token per attempt and repository.
 
 pub(crate) mod github;
 mod hook;
 
+use crate::pages::{Answer, Browser, percent};
 use crate::prelude::*;
 use github::GitHub;
 
@@ -18,53 +19,27 @@ async fn world(task: Task) -> (Story, User, GitHub) {
     (story, user, github)
 }
 
-/// Acts as the browser at the page of `init`: reads the form, lets GitHub create the App, follows the redirect.
-async fn submit_manifest(github: &GitHub, address: &str) -> (Value, reqwest::Response) {
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let page = http.get(address).send().await.unwrap().text().await.unwrap();
-    let attribute = |name: &str| {
-        let value = page.split(&format!("{name}=\"")).nth(1).unwrap().split('"').next().unwrap();
-        value
-            .replace("&quot;", "\"")
-            .replace("&#39;", "'")
-            .replace("&lt;", "<")
-            .replace("&gt;", ">")
-            .replace("&amp;", "&")
-    };
-    let manifest: Value = serde_json::from_str(&attribute("value")).unwrap();
-    let action = attribute("action");
-    let (form, state) = action.split_once("?state=").unwrap();
-    assert_eq!(form, format!("{}/organizations/acme/settings/apps/new", github.url()));
-    let back = format!("{}?code={}&state={state}", manifest["redirect_url"].as_str().unwrap(), github::CODE);
-    (manifest, http.get(back).send().await.unwrap())
+/// Opens the page "Connect a GitHub App" for a GitHub, and follows GitHub's redirect with the code.
+pub(crate) async fn create_app(browser: &Browser, site: &str, id: &str, code: &str) -> Answer {
+    let form = format!("/setup/repositories/connect-app?project=acme&owner=acme&site={}&id={id}", percent(site));
+    let page = browser.get(&form).await;
+    let action = format!("action=\"{site}/organizations/acme/settings/apps/new?state=");
+    let (_, state) = page.body.split_once(&action).unwrap();
+    let state = state.split('"').next().unwrap();
+    browser.get(&format!("/setup/repositories/new-app?code={code}&state={state}")).await
 }
 
-async fn init(user: &User, github: &GitHub, more: &[&str]) -> (Value, u16, i32, String) {
-    let url = github.url();
-    let arguments = ["init", "--github-app", "--org", "acme", "--forge", &url, "--print"];
-    let mut child = user.spawn(&[&arguments, more].concat());
-    let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
-    let address = out.next_line().await.unwrap().unwrap();
-    let (manifest, browser) = submit_manifest(github, &address).await;
-    let ended = child.wait_with_output().await.unwrap();
-    let mut output = String::from_utf8(ended.stderr).unwrap();
-    while let Some(line) = out.next_line().await.unwrap() {
-        output.push_str(&line);
-        output.push('\n');
-    }
-    (manifest, browser.status().as_u16(), ended.status.code().unwrap(), output)
+async fn connect_app(story: &Story, github: &GitHub) {
+    let created = create_app(&Browser::admin(story).await, &github.url(), "github", github::CODE).await;
+    assert_eq!(created.redirect(), (303, "/setup/repositories/connections/github?project=acme"), "{}", created.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn app_created_by_cli_mints_tokens_per_attempt() {
+async fn created_app_mints_one_token_per_attempt_and_repository() {
     let (story, user, github) = world(Task::Runner).await;
-    let (manifest, browser, code, output) = init(&user, &github, &["--base-url", "https://p.example"]).await;
-    assert_eq!((browser, code), (200, 0), "{output}");
-    assert_eq!(
-        manifest["hook_attributes"],
-        json!({ "url": "https://p.example/webhooks/github/github", "active": true })
-    );
-    assert!(output.contains("/github-apps/pullyard-acme/installations/new") && !output.contains("PRIVATE"), "{output}");
+    connect_app(&story, &github).await;
+    let install = ["hooks", "install", "--app", "--integration", "github", "--name", "github"];
+    user.ok(&[&install[..], &["--base-url", "https://p.example"]].concat()).await;
     let hook = &user.json(&["hooks"]).await[0];
     assert_eq!(
         (&hook["name"], &hook["kind"]),
@@ -128,7 +103,7 @@ async fn app_created_by_cli_mints_tokens_per_attempt() {
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_app_permission_is_reported_and_credentials_refused() {
     let (story, user, github) = world(Task::Waiting).await;
-    init(&user, &github, &[]).await;
+    connect_app(&story, &github).await;
     let add = ["repos", "add", SHOP, "--integration", "github", "--workflows", "--agent-command", "./agent.sh"];
     user.ok(&add).await;
     let ran = user.run(&["repos", "test", SHOP]).await.assert_exit(1, "Jobs can't work in acme/shop.");
@@ -167,7 +142,7 @@ async fn missing_app_permission_is_reported_and_credentials_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn token_minted_during_the_attempts_end_is_revoked() {
     let (story, user, github) = world(Task::Waiting).await;
-    init(&user, &github, &[]).await;
+    connect_app(&story, &github).await;
     user.ok(&["repos", "add", SHOP, "--integration", "github", "--agent-command", "./agent.sh"]).await;
     let request: CreateJob =
         serde_json::from_value(json!({ "project": "acme", "prompt": "Do it.", "repository": SHOP })).unwrap();
@@ -188,12 +163,10 @@ async fn token_minted_during_the_attempts_end_is_revoked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn app_without_webhook_secret_is_refused_but_its_key_stored() {
-    let (_story, user, github) = world(Task::Waiting).await;
+    let (story, user, github) = world(Task::Waiting).await;
     github.forget_webhook_secret();
-    let (manifest, browser, code, output) = init(&user, &github, &[]).await;
-    assert_eq!(manifest["hook_attributes"]["active"], false, "the hook is active for a private address");
-    assert_eq!((browser, code), (502, 2), "{output}");
-    assert!(output.contains("without a webhook secret"), "{output}");
+    let refused = create_app(&Browser::admin(&story).await, &github.url(), "github", github::CODE).await;
+    assert!(refused.status == 422 && refused.contains("without a webhook secret"), "{}", refused.body);
     user.run(&["integrations", "show", "github"]).await.assert_exit(5, "there is no integration github");
 
     // Follow the refusal: set a webhook secret, then add the App with its stored key.
@@ -206,9 +179,6 @@ async fn app_without_webhook_secret_is_refused_but_its_key_stored() {
     user.ok(&add).await;
     let elsewhere = add.iter().map(|word| if *word == app { "8" } else { word }).collect::<Vec<_>>();
     user.run(&elsewhere).await.assert_exit(1, "taken");
-    // A taken name is refused before GitHub creates an App.
-    let again = ["init", "--github-app", "--forge", &github.url(), "--print"];
-    user.run(&again).await.assert_exit(3, "the integration github already exists");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -220,13 +190,18 @@ async fn invalid_conversion_codes_and_foreign_app_keys_are_refused() {
         let (status, _, body) = story.request(Method::POST, path, admin, body.to_string().into_bytes()).await;
         (status, body["code"].as_str().unwrap_or_default().to_owned(), body["pointer"].clone())
     };
-    for code in ["", "a/b", "..", &"x".repeat(201)] {
-        let body = json!({ "id": "app", "api_url": api, "code": code });
-        let expected = (422, "invalid".to_owned(), json!("/code"));
-        assert_eq!(ask("/v1/github-apps/conversions", body).await, expected, "{code:?}");
+    let browser = Browser::admin(&story).await;
+    let (long, invalid) = ("x".repeat(201), "This is not a manifest code.");
+    for (code, sentence) in [
+        ("", invalid),
+        ("a%2Fb", invalid),
+        ("..", invalid),
+        (long.as_str(), invalid),
+        ("old", "The forge refused the request"),
+    ] {
+        let refused = create_app(&browser, &github.url(), "app", code).await;
+        assert!(refused.status == 422 && refused.contains(sentence), "{code}: {}", refused.body);
     }
-    let old = json!({ "id": "app", "api_url": api, "code": "old" });
-    assert_eq!(ask("/v1/github-apps/conversions", old).await.1, "forge_refused");
     user.run_with(&["secrets", "set", "key"], &github.pem()).await.assert_success();
     user.run_with(&["secrets", "set", "junk"], "junk").await.assert_success();
     let connect = |app_id: u64, key: &str, webhook: &str| json!({ "id": "app", "api_url": api, "app_id": app_id, "key_secret": key, "webhook_secret": webhook });

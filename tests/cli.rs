@@ -132,7 +132,7 @@ async fn json_output_equals_the_apis_body() {
         (&["jobs"], "/v1/jobs?project=acme"),
         (&["jobs", "list"], "/v1/jobs?project=acme"),
         (&["jobs", "show", job], &one),
-        (&["jobs", "events", job], &format!("{one}/events")),
+        (&["jobs", "logs", job], &format!("{one}/events")),
         (&["deliveries"], "/v1/deliveries?project=acme"),
         (&["deliveries", "show", delivery], &format!("/v1/deliveries/{delivery}")),
     ] {

@@ -23,7 +23,6 @@ mod checks;
 mod cli;
 mod cli_doctor;
 mod cli_documents;
-mod cli_events;
 mod cli_jobs;
 mod cli_newer;
 mod cli_pulls;

@@ -1,12 +1,13 @@
-//! Tests the webhook of a GitHub App at the demo forge: its registration, recovery, drifts and repair.
+//! Tests the webhook of a GitHub App at the demo forge: its registration, missed events, drifts and repair.
 
+use super::create_app;
+use crate::pages::Browser;
 use crate::prelude::*;
 use crate::webhooks::{ANN, ANNS_TOKEN, BRANCH};
 use pullyard_domain::hook::WebhookScope;
 use pullyard_forge::features::{APP_EVENTS, WorkflowPolicy, app_permissions};
 use pullyard_local::User;
 use pullyard_protocol::hook::Drift;
-use pullyard_protocol::integration::CreateGitHubApp;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 
 const SHOP: &str = "acme/shop";
@@ -34,10 +35,9 @@ impl World {
             "default_events": APP_EVENTS, "default_permissions": app_permissions(WorkflowPolicy::Forbid),
         });
         change(&mut manifest);
-        let api_url = forge.api_url();
-        let code = world.code(&manifest).await;
-        let make = CreateGitHubApp { id: IntegrationId::new("github").unwrap(), api_url, code };
-        world.story.api.create_github_app(&make).await.unwrap();
+        let (browser, code) = (Browser::admin(&world.story).await, world.code(&manifest).await);
+        let created = create_app(&browser, &forge.url(), "github", &code).await;
+        assert_eq!(created.status, 303, "{}", created.body);
         forge.install_app("yard", "acme", None).await.unwrap();
         forge.wait_for_deliveries().await;
         world
@@ -105,11 +105,10 @@ impl World {
         number
     }
 
-    async fn recover(&self) -> pullyard_protocol::hook::RecoverAnswer {
-        let found = self.story.api.recover_hook(&name(), &RecoverHook::default()).await.unwrap();
-        assert_eq!(found.problems, [""; 0]);
+    async fn poll(&self) {
+        self.story.advance_and_sweep(Duration::from_secs(301)).await;
+        self.story.wait_for_empty_queues().await;
         self.story.local.forge().wait_for_deliveries().await;
-        found
     }
 
     async fn revisions(&self) -> usize {
@@ -132,16 +131,14 @@ async fn review_with_a_failed_delivery_creates_one_job() {
     world.story.local.forge().wait_for_deliveries().await;
     assert_eq!(world.revisions().await, 0, "the delivery was not lost");
 
-    world.story.advance_and_sweep(Duration::from_secs(301)).await;
+    world.poll().await;
     wait_until("a revise job is made", async || match world.revisions().await {
         1 => Ok(()),
         jobs => Err(format!("{jobs} jobs")),
     })
     .await;
-    world.story.wait_for_empty_queues().await;
-    world.story.local.forge().wait_for_deliveries().await;
     assert_eq!(codes(&world.drifts().await), [("failing", false)], "the failed delivery is not reported");
-    assert_eq!(world.recover().await.reviews, 0);
+    world.poll().await;
     assert_eq!(world.revisions().await, 1);
 }
 
@@ -169,7 +166,6 @@ async fn unrepairable_drift_names_the_settings_page() {
     })
     .await;
     world.install().await;
-    world.recover().await;
     let page = format!("{}/organizations/acme/settings/apps/yard", world.story.local.forge().url());
     for drifts in [world.drifts().await, world.story.api.repair_hook(&name()).await.unwrap().drifts] {
         assert_eq!(codes(&drifts), [("events", false), ("permissions", false), ("failing", false)]);
@@ -192,7 +188,7 @@ async fn unrepairable_drift_names_the_settings_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn app_hook_recovery_finds_closed_and_reopened_pulls() {
+async fn polling_finds_closed_and_reopened_pulls_of_an_app() {
     let world = World::with(|_| ()).await;
     world.install().await;
     let number = world.open_pull().await;
@@ -205,7 +201,7 @@ async fn app_hook_recovery_finds_closed_and_reopened_pulls() {
         let url = format!("{}/repos/{SHOP}/pulls/{number}", forge.api_url());
         let change = world.http.patch(url).bearer_auth(ANNS_TOKEN).body(json!({ "state": state }).to_string());
         change.send().await.unwrap().error_for_status().unwrap();
-        world.recover().await;
+        world.poll().await;
         assert_eq!(store.load_pull_request(&id).await.unwrap().unwrap().state, expected);
     }
 }

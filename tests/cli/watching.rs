@@ -14,9 +14,8 @@ async fn watch_prints_the_events_and_the_pull_request() {
     let job = story.jobs().await.pop().unwrap();
     assert_eq!(out.lines().last(), job.result.map(|result| result.url).as_deref());
     assert!(out.lines().any(|line| line.contains("\t1.1\tphase\tpreparing")), "{out}");
-    let events = user.ok(&["jobs", "events", "@last"]).await;
-    assert_eq!(events.lines().count() + 1, out.lines().count(), "{events}\n{out}");
-    let jsonl = user.ok(&["jobs", "events", "@last", "--jsonl"]).await;
+    let jsonl = user.ok(&["jobs", "logs", "@last", "--jsonl"]).await;
+    assert_eq!(jsonl.lines().count() + 1, out.lines().count(), "{jsonl}\n{out}");
     let page = body(&story, &format!("/v1/jobs/{}/events", job.id)).await;
     let lines = jsonl.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>();
     assert_eq!(Value::from(lines), page["events"]);

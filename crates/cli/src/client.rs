@@ -11,7 +11,6 @@ mod dead_letters;
 mod deliveries;
 mod doctor;
 mod fault;
-mod flags;
 mod format;
 mod help;
 mod hold;
@@ -41,12 +40,10 @@ mod tokens;
 mod watch;
 mod why;
 
-pub(crate) use choices::forge_parser;
 use clap::{ColorChoice, Subcommand};
 pub(crate) use completions::COMPLETE_VARIABLE;
 pub(crate) use config::{Config, SavedContext};
 pub(crate) use fault::{CliError, Exit};
-pub(crate) use flags::check_flags;
 pub(crate) use help::prepare;
 pub(crate) use open::open_in_browser;
 pub(crate) use parse_error::report_parse_error;
@@ -54,7 +51,7 @@ use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_protocol::client::ApiClient;
 pub(crate) use screen::{Screen, write_stderr};
 use session::Session;
-pub(crate) use session::{saved_url, token};
+pub(crate) use session::saved_url;
 use std::process::ExitCode;
 
 /// Follows a job of this process's own server until it ends. Only this terminal can answer the job's agent.
@@ -198,7 +195,7 @@ impl Command {
             Self::Settings(settings) if settings.is_description() => settings.describe(&screen),
             // AWS credentials find a stack, which may have no context yet.
             Self::Doctor(doctor) if doctor.stack().is_some() => doctor.run_on_stack(global, &screen).await,
-            Self::Init(init) if init.stack().is_some() => init.run_on_stack(global, &screen).await,
+            Self::Init(init) => init.run(global, &screen).await,
             remote => return remote.run_remote(global).await,
         };
         match local {
@@ -219,7 +216,6 @@ impl Command {
             Self::Version(version) => version.run(&session).await,
             Self::Projects(projects) => projects.run(&session).await,
             Self::Settings(settings) => settings.run(&session).await,
-            Self::Init(init) => init.run(&session).await,
             Self::Integrations(integrations) => integrations.run(&session).await,
             Self::Hooks(hooks) => hooks.run(&session).await,
             Self::Repos(repos) => repos.run(&session).await,
@@ -242,6 +238,7 @@ impl Command {
             Self::Login(_)
             | Self::Logout(_)
             | Self::Contexts(_)
+            | Self::Init(_)
             | Self::Completions(_)
             | Self::Man(_)
             | Self::Help(_) => Ok(()),

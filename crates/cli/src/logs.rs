@@ -12,8 +12,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 fn filter() -> Targets {
-    // The embedded DynamoDB warns about each refused condition, which is normal here.
-    telemetry::filter("info,dynoxide=error")
+    telemetry::filter("info")
 }
 
 pub(crate) fn to_stderr() {

@@ -3,7 +3,6 @@
 mod client;
 mod demo;
 mod disk;
-mod events;
 mod functions;
 mod logs;
 mod runner;
@@ -41,7 +40,6 @@ enum Command {
     Demo(demo::Demo),
     Up(up::Up),
     Try(try_job::Try),
-    Events(events::Events),
     #[command(flatten)]
     Client(client::Command),
     // `demo`, `try` and `up` start this program as the runner of each job; tests start it as a function.
@@ -60,10 +58,7 @@ fn main() -> ExitCode {
     let program = || client::prepare(CommandLine::command());
     CompleteEnv::with_factory(program).var(client::COMPLETE_VARIABLE).complete();
     let program = program();
-    let parsed = program.clone().try_get_matches().and_then(|matches| {
-        client::check_flags(&program, &matches)?;
-        CommandLine::from_arg_matches(&matches)
-    });
+    let parsed = program.clone().try_get_matches().and_then(|matches| CommandLine::from_arg_matches(&matches));
     let CommandLine { global, command } = match parsed {
         Ok(line) => line,
         Err(error) => return client::report_parse_error(&error, &mut program.clone()),
@@ -79,7 +74,6 @@ fn main() -> ExitCode {
         Command::Demo(demo) => runtime.block_on(demo.run()),
         Command::Up(up) => Ok(runtime.block_on(up.run(&global))),
         Command::Try(job) => Ok(runtime.block_on(job.run(&global))),
-        Command::Events(events) => Ok(events.run(&global)),
         Command::Client(command) => Ok(runtime.block_on(command.run(&global, program))),
         Command::Runner(runner) => runtime.block_on(runner.run(&global)),
         Command::Function(function) => runtime.block_on(function.run()),

@@ -1,7 +1,6 @@
 //! `pullyard runner …`: runs the runner inside this program, so that the embedded ECS needs no second binary.
 
 use crate::client::{Global, Screen, saved_url};
-use pullyard_local::TaskEnvironment;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -38,10 +37,10 @@ pub(crate) fn bind_to_process(mut runner: Vec<String>, folder: Option<&Path>) ->
     runner
 }
 
-pub(crate) fn agent_environment() -> TaskEnvironment {
+pub(crate) fn agent_environment() -> Vec<(String, String)> {
     let variables =
         pullyard_runner::agent_variables().filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
-    TaskEnvironment(variables.filter(|(_, value)| !value.is_empty()).collect())
+    variables.filter(|(_, value)| !value.is_empty()).collect()
 }
 
 pub(crate) fn forge_token() -> Option<String> {

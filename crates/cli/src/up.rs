@@ -94,12 +94,11 @@ impl Up {
         options.work = Some(isolation).filter(|level| *level != Isolation::None).and_then(|_| root_work_folder(&data));
         let work = options.work.clone().unwrap_or_else(|| data.join("work"));
         let isolation = check_isolation(isolation, work).await?;
-        options.task_environment.0.push(("PULLYARD_ISOLATION_CHECK".into(), isolation.result.clone()));
+        options.task_environment.push(("PULLYARD_ISOLATION_CHECK".into(), isolation.result.clone()));
         options.new_admin_token = self.new_admin_token;
         options.deployment = self.deployment.clone().filter(|name| !name.is_empty());
         logs::to_folder(&folder::create_subfolder(&data, "logs")?)
             .map_err(|error| CliError::failed(format!("{error:#}")))?;
-        let clock = watch::Clock::start(&data, screen);
         let local = tokio::select! {
             local = start(options) => local.map_err(|error| faults::start_fault(error, &data))?,
             _ = ends.next() => return Ok(ExitCode::SUCCESS),
@@ -117,7 +116,7 @@ impl Up {
         }
         tokio::select! {
             _ = ends.next() => {}
-            never = watch::watch_forever(clock, &data, screen) => match never {},
+            never = watch::watch_forever(&data, screen) => match never {},
         };
         let running = local.count_running_tasks().await;
         local.detach().await;

@@ -2,7 +2,6 @@
 
 use super::completions::add_completers;
 use super::fault::CliError;
-use super::flags::hide_ignored_flags;
 use super::screen::Screen;
 use pullyard_domain::nearest::find_nearest;
 
@@ -31,7 +30,7 @@ const EXIT_CODES: &str = "\
 const JSON: &str = "\
 --json prints the API's response as one JSON document on stdout, on one line if it is piped.
 An error is a problem document on stdout, too: its `code` is stable, its `detail` is for users.
---jsonl prints one document per line: `jobs events`, `jobs logs -f`.
+--jsonl prints one document per line: `jobs logs --jsonl`, also with -f.
 Messages go to stderr; --quiet prints only errors. --json never prompts: commands that need
 confirmation need --yes. Times are RFC 3339 in UTC; names of durations contain the unit.";
 
@@ -50,14 +49,14 @@ const GROUPS: [(&str, &str); 4] = [
     ("Start", "demo try up open login logout contexts status version help completions man"),
     ("Work", "tickets jobs pulls revise link unlink why hold release"),
     ("Set up", "init projects settings budgets integrations repos hooks runners secrets tokens"),
-    ("Operate", "doctor deliveries breakers dlq events"),
+    ("Operate", "doctor deliveries breakers dlq"),
 ];
 
-/// Prepares the program to parse a line: flags only where they have an effect, completion of names, grouped help.
+/// Prepares the program to parse a line: completion of names, grouped help.
 pub(crate) fn prepare(mut program: clap::Command) -> clap::Command {
     program = group_commands(program);
     program.build();
-    add_completers(hide_ignored_flags(program), "")
+    add_completers(program, "")
 }
 
 /// Lists the commands of `pullyard --help` by purpose. A command without a group appears under "Other".

@@ -1,64 +1,44 @@
-//! `pullyard init`: creates a GitHub App and connects it, in one visit of a browser.
-//! The App's key never reaches this machine: GitHub gives the browser a code, and the server exchanges it.
+//! `pullyard init`: sets up a deployed stack up to its first project.
+//! Steps skip existing items, so the command can be repeated.
 
-mod loopback;
-mod manifest;
-mod stack;
+mod sign_in;
 
-use super::open::open_in_browser;
-use super::{Global, integrations};
+use super::config::Config;
+use super::doctor::Account;
+use super::{Global, prompt};
 use crate::client::prelude::*;
-use axum::http::StatusCode;
-use loopback::{Loopback, Page};
-use pullyard_domain::auth::Auth;
-use pullyard_domain::id::{HookName, IntegrationId, ProjectId};
-use pullyard_domain::project::ForgeKind;
-use pullyard_forge::features::WorkflowPolicy;
-use pullyard_forge::{AppManifest, GitHubSite};
-use pullyard_protocol::hook::InstallHook;
-use pullyard_protocol::integration::{CreateGitHubApp, Integration};
-use stack::StackSetUp;
-use std::io::IsTerminal;
-use std::time::Duration;
-use tokio::time::timeout;
-
-const BROWSER_TIMEOUT: Duration = Duration::from_secs(3_600);
+use pullyard_admin::{Aws, Error, Renew, Stack};
+use pullyard_domain::agent::Agent;
+use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName, SecretName};
+use pullyard_domain::project::{ForgeKind, Settings};
+use pullyard_domain::secret::SecretKind;
+use pullyard_forge::GitHubSite;
+use pullyard_protocol::integration::CreateIntegration;
+use pullyard_protocol::project::{AddRepository, CreateProject};
+use pullyard_protocol::secret::SetSecret;
+use serde::Serialize;
+use sign_in::sign_in;
 
 const BITBUCKET_URL: &str = "https://bitbucket.org";
 
-/// Set up a deployed stack, or connect GitHub through an App of your own.
+/// Set up a deployed stack.
 ///
-/// With --stack: the first admin token, which signs this command line in, then the first project, the forge and a
-/// repository. Existing objects stay unchanged; it is safe to run twice.
-///
-/// With --github-app: creates the App at GitHub from a manifest with its permissions, which you confirm once. Each token
-/// is for one repository and one attempt, and is valid for an hour.
+/// Creates the first admin token, which signs this command line in, then the first project, the forge and a repository.
+/// Existing objects stay unchanged; it is safe to run twice.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard init --stack pullyard --project acme --repo acme/app --agent claude_code
   pullyard init --stack pullyard --project acme --forge https://bitbucket.org --repo acme/app
-  pullyard init --stack pullyard --project acme --no-forge
-  pullyard init --github-app
-  pullyard init --github-app --org acme --base-url https://pullyard.acme.example
-  pullyard init --github-app --forge https://git.acme.example --id ghe")]
+  pullyard init --stack pullyard --project acme --no-forge")]
 pub(crate) struct Init {
-    /// Create a GitHub App and connect it.
-    #[arg(long, required_unless_present = "stack", conflicts_with = "stack")]
-    github_app: bool,
     #[command(flatten)]
-    stack: StackSetUp,
-    /// Organization that will own the App (default: you).
-    #[arg(long, value_name = "ORG", value_parser = manifest::parse_account)]
-    org: Option<String>,
-    /// Name of the App, unique at GitHub; can be changed there later.
-    #[arg(long, value_name = "NAME", value_parser = manifest::parse_name)]
-    name: Option<String>,
-    /// URL of GitHub or a GitHub Enterprise Server; with --stack also https://bitbucket.org.
+    account: Account,
+    /// Revoke the first admin token and create another, if it was lost.
+    #[arg(long)]
+    new_admin_token: bool,
+    /// URL of GitHub, a GitHub Enterprise Server, or https://bitbucket.org.
     #[arg(long, value_name = "URL", default_value = "https://github.com")]
     forge: String,
-    /// URL at which GitHub reaches this system (default: the server's URL, if it is https).
-    #[arg(long, value_name = "URL")]
-    base_url: Option<String>,
     /// Integration id.
     #[arg(
         long,
@@ -67,160 +47,235 @@ pub(crate) struct Init {
         default_value = "github"
     )]
     id: IntegrationId,
-    /// Also request the permission to change files under .github/workflows.
-    #[arg(long)]
+    /// Skip the forge; connect it afterwards on the page Repositories, which `pullyard open` shows.
+    #[arg(long, conflicts_with = "repo")]
+    no_forge: bool,
+    /// Also connect this repository.
+    #[arg(long, value_name = "OWNER/NAME")]
+    repo: Option<RepositoryName>,
+    /// Agent: claude_code, codex, auto (the one installed where a job runs), command, or project (the project's agent,
+    /// auto at first).
+    #[arg(long, value_name = "AGENT", requires = "repo", default_value_if("agent_command", clap::builder::ArgPredicate::IsPresent, "command"), default_value = "project", value_parser = clap::builder::PossibleValuesParser::new(pullyard_domain::agent::REPOSITORY_CHOICES))]
+    agent: String,
+    /// Program of the agent `command` with its arguments, to the end of the line.
+    #[arg(long, num_args = 1.., allow_hyphen_values = true, value_name = "COMMAND", requires = "repo")]
+    agent_command: Vec<String>,
+    /// Jobs may change files under .github/workflows of the repository.
+    #[arg(long, requires = "repo")]
     workflows: bool,
-    /// Print the URL instead of opening a browser.
-    #[arg(long)]
-    print: bool,
+}
+
+struct Forge {
+    id: IntegrationId,
+    kind: ForgeKind,
+    api_url: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum StepOutcome {
+    Made,
+    Existed,
+    Skipped,
+}
+
+#[derive(Debug, Serialize)]
+struct Step {
+    step: &'static str,
+    did: StepOutcome,
+    sentence: String,
+}
+
+#[derive(Debug, Serialize)]
+struct SetUpReport {
+    stack: String,
+    api_url: String,
+    context: String,
+    project: ProjectId,
+    steps: Vec<Step>,
+    next: Vec<String>,
 }
 
 impl Init {
-    pub(super) fn stack(&self) -> Option<&str> {
-        self.stack.account.stack.as_deref()
-    }
-
-    pub(super) async fn run_on_stack(self, global: &Global, screen: &Screen) -> Result<(), CliError> {
-        let (kind, api_url) = match self.forge.trim_end_matches('/') {
-            BITBUCKET_URL => (ForgeKind::Bitbucket, ForgeKind::Bitbucket.default_api_url().to_owned()),
-            forge => (ForgeKind::GitHub, manifest::parse_site(forge)?.api_url()),
+    pub(super) async fn run(self, global: &Global, screen: &Screen) -> Result<(), CliError> {
+        let Account { stack, region, profile } = self.account;
+        let Some(name) = stack else {
+            return Err(CliError::usage("the name of the stack is missing")
+                .with_help("run pullyard init --stack NAME; it sets up a stack that you have deployed"));
         };
-        let forge = stack::Forge { id: self.id, kind, api_url };
-        self.stack.run(global, screen, forge, self.workflows).await
-    }
-
-    pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
-        let site = manifest::parse_site(&self.forge)?;
-        let public = self.base_url.as_deref().or(session.url.starts_with("https://").then_some(session.url.as_str()));
-        let public = public.map(manifest::parse_public_url).transpose()?;
-        self.ensure_name_free(session).await?;
-        // Check before GitHub creates anything: the App's hook needs a project.
-        let hook = match &public {
-            Some(base_url) => self.plan_hook(session, base_url).await?,
-            None => None,
+        let (kind, api_url) = parse_forge(&self.forge)?;
+        let forge = Forge { id: self.id, kind, api_url };
+        let aws = Aws::connect(region, profile).await.map_err(to_fault)?;
+        let stack = Stack::load(&aws, &name).await.map_err(to_fault)?;
+        let renew = if self.new_admin_token { Renew::First } else { Renew::Never };
+        let context = global.context_name().unwrap_or(name);
+        let mut steps = Vec::new();
+        let mut record = |step: Step| {
+            if step.did != StepOutcome::Skipped {
+                screen.note(&step.sentence);
+            }
+            steps.push(step);
         };
+        record(sign_in(&aws, &stack, &context, renew).await?);
 
-        let loopback = Loopback::bind().await.map_err(|error| {
-            CliError::failed(format!("can't listen on 127.0.0.1 for the browser's answer: {error}"))
+        let Some(session) = Session::open_for_url(global, &stack.api_url)? else {
+            return Err(CliError::failed(format!("another process removed context {context}")));
+        };
+        session.api.own_token().await.map_err(|error| {
+            CliError::from(error).with_help(format!(
+                "the stack exists, but its API does not respond: `pullyard doctor --stack {}`",
+                stack.name
+            ))
         })?;
-        let manifest = AppManifest {
-            name: self.name.clone().unwrap_or_else(AppManifest::random_name),
-            home: session.url.clone(),
-            hook: public.as_deref().map(|base| format!("{base}/webhooks/github/{}", self.id)),
-            redirect: loopback.redirect(),
-            workflows: if self.workflows { WorkflowPolicy::Allow } else { WorkflowPolicy::Forbid },
-        };
-        let page = Page { action: site.new_app_url(self.org.as_deref(), loopback.state()), manifest: manifest.json() };
-        let mut waiting = loopback.serve(page);
-        self.show_address(session, waiting.address())?;
-
-        let Ok(Some(callback)) = timeout(BROWSER_TIMEOUT, waiting.callback()).await else {
-            return Err(CliError::failed("the setup at GitHub was not finished within an hour")
-                .with_help("run it again; if GitHub has created an App, delete it there"));
-        };
-        let request = CreateGitHubApp { id: self.id.clone(), api_url: site.api_url(), code: callback.code.clone() };
-        let integration = session.api.create_github_app(&request).await;
-        // Answer the browser now: the server has stored the key or failed permanently.
-        let (status, message) = match &integration {
-            Ok(integration) => {
-                (StatusCode::OK, format!("The App is connected as {}. You can close this page.", integration.id))
+        let (project, step) = ensure_first_project(&session).await?;
+        record(step);
+        save_project(&context, &project)?;
+        if self.no_forge {
+            let sentence = "No forge is connected: connect one on the page Repositories, which `pullyard open` shows.";
+            record(Step::new("forge", StepOutcome::Skipped, sentence));
+        } else {
+            record(ensure_integration(&session, &forge).await?);
+        }
+        if let Some(name) = self.repo {
+            let agent = Agent { capability: self.agent, command: self.agent_command, model: None };
+            let request = AddRepository::new(forge.id.clone(), name, agent);
+            let request = AddRepository { workflows: self.workflows, ..request };
+            record(ensure_repository(&session, &project, &request).await?);
+        }
+        let next = next_steps(&stack, &forge, &project);
+        if screen.is_json() {
+            screen.json(&SetUpReport { stack: stack.name, api_url: stack.api_url, context, project, steps, next })?;
+        } else {
+            for line in next {
+                screen.hint(&line);
             }
-            Err(_) => (StatusCode::BAD_GATEWAY, "Failed to connect the App. The terminal shows the reason.".to_owned()),
-        };
-        waiting.answer(callback, status, &message).await;
-        let integration = integration.map_err(|error| self.creation_fault(&site, error))?;
-        self.show(session, &site, &integration)?;
-        match (&public, hook) {
-            (Some(base_url), Some(hook)) => {
-                session.api.install_hook(&hook).await.map_err(|error| {
-                    CliError::from(error).with_help(format!(
-                        "the App is connected; create its hook with `{}`",
-                        hooks_install_command(&self.id, base_url, Some(&hook.project))
-                    ))
-                })?;
-                session.screen.note(&format!("the hook {} receives its deliveries", hook.name));
-            }
-            (Some(base_url), None) => session.screen.hint(&format!(
-                "then create a project and the App's hook: {}",
-                hooks_install_command(&self.id, base_url, None)
-            )),
-            (None, _) => session.screen.hint(
-                "GitHub can't reach this system, so the App's webhook is off; poll for reviews instead: \
-                 pullyard repos ingress OWNER/NAME poll",
-            ),
         }
-        Ok(())
-    }
-
-    async fn plan_hook(&self, session: &Session, base_url: &str) -> Result<Option<InstallHook>, CliError> {
-        let project = match session.project().await {
-            Ok(project) => project,
-            Err(fault) if fault.is_not_found() => return Ok(None),
-            Err(fault) => return Err(fault),
-        };
-        let name = HookName::new(self.id.as_str()).map_err(|bad| CliError::usage(bad.to_string()))?;
-        Ok(Some(InstallHook {
-            name,
-            integration: self.id.clone(),
-            project,
-            repository: None,
-            organisation: None,
-            app: true,
-            base_url: base_url.to_owned(),
-            by_hand: false,
-        }))
-    }
-
-    /// Fails if the name is taken, before GitHub creates an App that could not be connected.
-    async fn ensure_name_free(&self, session: &Session) -> Result<(), CliError> {
-        match session.api.integration(&self.id).await.map_err(CliError::from) {
-            Ok(existing) => {
-                Err(CliError::new(Exit::Refused, format!("the integration {} already exists", existing.id))
-                    .with_help("choose another name with --id; `pullyard integrations` lists them"))
-            }
-            Err(fault) if fault.is_not_found() => Ok(()),
-            Err(fault) => Err(fault),
-        }
-    }
-
-    fn show_address(&self, session: &Session, address: &str) -> Result<(), CliError> {
-        if session.screen.is_json() {
-            session.screen.note(&format!("open {address} in a browser on this machine"));
-            return Ok(());
-        }
-        session.screen.print_line(address)?;
-        let opened = !self.print && std::io::stdout().is_terminal() && open_in_browser(address);
-        session.screen.hint(match opened {
-            true => "opened in a browser; continue there, this command waits",
-            false => "open it in a browser on this machine and continue there; this command waits",
-        });
-        Ok(())
-    }
-
-    /// GitHub accepts the code once and shows the key once. The help covers an App that exists after the failure.
-    fn creation_fault(&self, site: &GitHubSite, error: pullyard_protocol::client::Error) -> CliError {
-        CliError::from(error).with_help(format!(
-            "if GitHub has created the App, generate a private key on its page ({}), store it and a webhook secret with \
-             `pullyard secrets set`, and connect it with `pullyard integrations add {} --app-id …`; or delete it \
-             there and start again",
-            site.apps_url(self.org.as_deref()),
-            self.id
-        ))
-    }
-
-    fn show(&self, session: &Session, site: &GitHubSite, integration: &Integration) -> Result<(), CliError> {
-        integrations::show(session, integration)?;
-        if let Auth::App { slug, .. } = &integration.auth {
-            session.screen.hint(&format!("install it on your repositories: {}", site.install_url(slug)));
-        }
-        session
-            .screen
-            .hint(&format!("then connect one: pullyard repos add OWNER/NAME --integration {} …", integration.id));
         Ok(())
     }
 }
 
-fn hooks_install_command(id: &IntegrationId, base_url: &str, project: Option<&ProjectId>) -> String {
-    let project = project.map(|project| format!(" --project {project}")).unwrap_or_default();
-    format!("pullyard hooks install --app --integration {id} --name {id} --base-url {base_url}{project}")
+impl Step {
+    fn new(step: &'static str, did: StepOutcome, sentence: impl Into<String>) -> Self {
+        Self { step, did, sentence: sentence.into() }
+    }
+}
+
+fn parse_forge(url: &str) -> Result<(ForgeKind, String), CliError> {
+    if url.trim_end_matches('/') == BITBUCKET_URL {
+        return Ok((ForgeKind::Bitbucket, ForgeKind::Bitbucket.default_api_url().to_owned()));
+    }
+    let site = GitHubSite::parse(url).ok_or_else(|| {
+        CliError::usage(format!("{url} is not a URL of GitHub or Bitbucket")).with_help("write it as https://HOST")
+    })?;
+    Ok((ForgeKind::GitHub, site.api_url()))
+}
+
+fn to_fault(error: Error) -> CliError {
+    let exit = match &error {
+        Error::StackNotFound { .. } => Exit::NotFound,
+        Error::NoCredentials { .. } | Error::ExportFailed { .. } => Exit::NotAllowed,
+        error if error.is_denied() => Exit::NotAllowed,
+        _ => Exit::Failed,
+    };
+    let chain = pullyard_domain::text::format_error_chain(&error);
+    CliError::new(exit, format!("failed to {chain}")).with_help(error.help())
+}
+
+async fn ensure_first_project(session: &Session) -> Result<(ProjectId, Step), CliError> {
+    let id = if session.has_no_project() && session.projects().await?.is_empty() {
+        prompt_project_id(&session.screen)?
+    } else {
+        session.project().await?
+    };
+    match session.api.project(&id).await.map_err(CliError::from) {
+        Ok(existing) => {
+            Ok((existing.id, Step::new("project", StepOutcome::Existed, format!("The project {id} exists."))))
+        }
+        Err(fault) if fault.is_not_found() => {
+            let request = CreateProject { id: id.clone(), name: id.to_string(), settings: Settings::default() };
+            session.api.create_project(&request).await?;
+            Ok((id.clone(), Step::new("project", StepOutcome::Made, format!("Created the project {id}."))))
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+fn prompt_project_id(screen: &Screen) -> Result<ProjectId, CliError> {
+    let named =
+        prompt::prompt_line(screen, "the name of the first project, such as acme")?.filter(|named| !named.is_empty());
+    let Some(named) = named else {
+        return Err(CliError::usage("there is no project yet").with_help("run it again with --project ID"));
+    };
+    named.parse().map_err(|bad| CliError::usage(format!("{named} is not a project id: {bad}")))
+}
+
+fn save_project(context: &str, project: &ProjectId) -> Result<(), CliError> {
+    let mut config = Config::load()?;
+    if let Some(saved) = config.contexts.get_mut(context)
+        && saved.project.is_none()
+    {
+        saved.project = Some(project.to_string());
+        config.save()?;
+    }
+    Ok(())
+}
+
+async fn ensure_integration(session: &Session, forge: &Forge) -> Result<Step, CliError> {
+    let Forge { id, kind, api_url } = forge;
+    match session.api.integration(id).await.map_err(CliError::from) {
+        Ok(_) => return Ok(Step::new("forge", StepOutcome::Existed, format!("The integration {id} exists."))),
+        Err(fault) if fault.is_not_found() => {}
+        Err(fault) => return Err(fault),
+    }
+    let name = SecretName::new(format!("{id}-token"))
+        .map_err(|bad| CliError::usage(format!("can't derive a secret's name from {id}: {bad}")))?;
+    let label = match kind {
+        ForgeKind::GitHub => format!("the token of Pullyard's account at {api_url}"),
+        ForgeKind::Bitbucket => format!("an access token for {api_url}, or E-MAIL:API-TOKEN of Pullyard's account"),
+    };
+    let value = prompt::prompt_hidden(&session.screen, &label)?;
+    let set = session.api.set_secret(&name, &SetSecret { value, kind: SecretKind::Forge }).await?;
+    let request =
+        CreateIntegration { id: id.clone(), kind: *kind, api_url: api_url.clone(), token_secret: set.secret.clone() };
+    let integration = session.api.create_integration(&request).await?;
+    let sentence = format!(
+        "Connected {api_url} as {id}, where Pullyard is {}; its token is in the secret {}.",
+        integration.account.login, set.secret
+    );
+    Ok(Step::new("forge", StepOutcome::Made, sentence))
+}
+
+async fn ensure_repository(session: &Session, project: &ProjectId, request: &AddRepository) -> Result<Step, CliError> {
+    let existing = session.api.repositories(project).await?.repositories;
+    let same = |name: &RepositoryName| name.as_str().eq_ignore_ascii_case(request.name.as_str());
+    if existing.iter().any(|existing| same(&existing.name) && existing.integration == request.integration) {
+        return Ok(Step::new("repository", StepOutcome::Existed, format!("{} is connected.", request.name)));
+    }
+    let repository = session.api.add_repository(project, request).await?;
+    Ok(Step::new(
+        "repository",
+        StepOutcome::Made,
+        format!("Connected {}, branch {}.", repository.name, repository.default_branch),
+    ))
+}
+
+fn next_steps(stack: &Stack, forge: &Forge, project: &ProjectId) -> Vec<String> {
+    let ingress = match forge.kind {
+        ForgeKind::GitHub => format!(
+            "receive reviews: pullyard hooks install --base-url {} --integration {} --repo OWNER/NAME",
+            stack.api_url, forge.id
+        ),
+        ForgeKind::Bitbucket => {
+            format!("detect merged pull requests: pullyard repos ingress OWNER/NAME poll --project {project}")
+        }
+    };
+    vec![
+        format!("build and push the image of tasks: infra/image/push --stack {}", stack.name),
+        ingress,
+        format!("let tickets start jobs: pullyard settings set auto_create=true --project {project}"),
+        format!(
+            "or run jobs on machines of your own: pullyard tokens create --name NAME --kind runner --projects {project}"
+        ),
+        format!("then check everything: pullyard doctor --stack {}", stack.name),
+    ]
 }

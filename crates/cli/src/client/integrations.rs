@@ -47,7 +47,7 @@ enum Command {
         /// Secret with the token, as printed by `pullyard secrets set`; never the token itself.
         #[arg(long, value_name = "NAME", required_unless_present = "app_id", conflicts_with = "app_id")]
         token_secret: Option<String>,
-        /// Connect an existing GitHub App by its id; `pullyard init --github-app` creates one.
+        /// Connect an existing GitHub App by its id; the page Repositories creates one.
         #[arg(long, value_name = "ID", requires_all = ["key_secret", "webhook_secret"])]
         app_id: Option<u64>,
         /// Secret with the App's private key.
@@ -203,7 +203,7 @@ fn describe_auth(auth: &Auth) -> String {
     }
 }
 
-pub(super) fn show(session: &Session, integration: &Integration) -> Result<(), CliError> {
+fn show(session: &Session, integration: &Integration) -> Result<(), CliError> {
     let mut lines = vec![
         ("Integration", Cell::text(&integration.id)),
         ("Kind", Cell::new(integration.kind.display_name(), super::format::to_code(&integration.kind))),

@@ -5,7 +5,6 @@ mod artifacts;
 mod cancel;
 mod checks;
 mod create;
-mod events;
 mod list;
 mod logs;
 mod pause;
@@ -50,7 +49,6 @@ enum Command {
     #[command(after_help = "Examples:\n  pullyard jobs open 7F2K\n  pullyard jobs open @last")]
     Open(JobArg),
     Logs(logs::Logs),
-    Events(events::Events),
     Artifacts(artifacts::List),
     Diff(artifacts::Diff),
     Checks(checks::Show),
@@ -110,7 +108,6 @@ impl Jobs {
             Command::Watch(job) => watch::watch(session, &job.resolve(session).await?).await,
             Command::Open(job) => open::open_job(session, &job.resolve(session).await?).await,
             Command::Logs(logs) => logs.run(session).await,
-            Command::Events(events) => events.run(session).await,
             Command::Artifacts(artifacts) => artifacts.run(session).await,
             Command::Diff(diff) => diff.run(session).await,
             Command::Checks(checks) => checks.run(session).await,

@@ -1,7 +1,7 @@
 //! Resolves the server, the token, the project and ids for a command.
 
 use super::config::{Config, SavedContext};
-use super::fault::{CliError, Exit};
+use super::fault::CliError;
 use super::screen::Screen;
 use super::{Global, pages};
 use pullyard_domain::id::{JobId, ProjectId};
@@ -172,17 +172,6 @@ impl Session {
                 .with_help("`pullyard jobs` lists them; short ids match only the newest 200")),
         }
     }
-}
-
-pub(crate) fn token(global: &Global) -> Result<String, CliError> {
-    let token = match global.token()? {
-        Some(token) => Some(token),
-        None => context(global)?.map(|context| context.token),
-    };
-    token.ok_or_else(|| {
-        CliError::new(Exit::NotAllowed, "there is no API token")
-            .with_help("start `pullyard up`, sign in with `pullyard login`, or set PULLYARD_TOKEN")
-    })
 }
 
 /// The URL of the flag or the context, and its source for messages.

@@ -139,11 +139,11 @@ pub(super) fn print_outcome(screen: &Screen, job: &Job) -> Result<(), CliError> 
 fn hint_unreported_push(screen: &Screen, job: &Job) {
     if job.unverified_push.is_some() {
         let id = job.id.short();
-        screen.help(&format!("check the forge first: an earlier attempt may have pushed; `pullyard why {id}`"));
+        screen.help(&format!("check the forge first: a lost attempt may have pushed; `pullyard why {id}`"));
     }
 }
 
-pub(super) fn format_event(screen: &Screen, record: &EventRecord, since: Timestamp) -> String {
+fn format_event(screen: &Screen, record: &EventRecord, since: Timestamp) -> String {
     let event = &record.event;
     let kind = format::to_code(&event.kind);
     let details = [&event.name, &event.path, &event.text].into_iter().flatten().map(|text| sanitize(text));

@@ -30,9 +30,6 @@ pub(super) struct List {
     /// Only this pull request: URL, OWNER/NAME#7 or #7.
     #[arg(long, value_name = "PR", value_parser = parse_pull_request)]
     pull_request: Option<String>,
-    /// Only this day in UTC.
-    #[arg(long, value_name = "YYYY-MM-DD", value_parser = parse_day, conflicts_with_all = ["since", "until"])]
-    day: Option<String>,
     /// Only deliveries since then: 30m, 12h, 7d, 2026-11-20 or 2026-11-20T12:00:00Z.
     #[arg(long, value_name = "WHEN", value_parser = parse_time)]
     since: Option<Timestamp>,
@@ -50,7 +47,7 @@ impl List {
 
     fn is_filtered(&self) -> bool {
         let about = self.ticket.is_some() || self.pull_request.is_some();
-        let when = self.day.is_some() || self.since.is_some() || self.until.is_some();
+        let when = self.since.is_some() || self.until.is_some();
         about || when || !self.verdict.is_empty() || !self.code.is_empty()
     }
 
@@ -64,7 +61,6 @@ impl List {
             .pages
             .load(async |limit, after| {
                 let query = DeliveryQuery {
-                    day: self.day.clone(),
                     verdicts: self.verdict.clone(),
                     codes: self.code.clone(),
                     ticket: self.ticket.clone(),
@@ -124,11 +120,6 @@ fn about_cell(delivery: &Delivery) -> Cell {
     }
 }
 
-fn parse_day(text: &str) -> Result<String, String> {
-    let at = Timestamp::parse(&format!("{text}T00:00:00Z")).map(Timestamp::day);
-    if at.is_ok_and(|day| day == text) { Ok(text.to_owned()) } else { Err("write it as 2026-11-20".into()) }
-}
-
 fn verdict_parser() -> impl TypedValueParser<Value = Verdict> {
     choices(Verdict::ALL.map(|verdict| (verdict.as_str(), verdict)))
 }
@@ -147,14 +138,6 @@ fn parse_pull_request(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn day_must_be_a_valid_calendar_date() {
-        assert_eq!(parse_day("2026-02-28").as_deref(), Ok("2026-02-28"));
-        for bad in ["", "2026-02-29", "2026-2-8", "28.02.2026", "2026-02-28T00:00:00Z", "today"] {
-            assert!(parse_day(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn code_is_normalized_and_unsafe_text_rejected() {

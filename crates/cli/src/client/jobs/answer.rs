@@ -29,9 +29,12 @@ pub(in crate::client) async fn send_text(session: &Session, id: &JobId, text: &s
     let key = format::new_idempotency_key();
     let job = session.api.send_input(id, text, Some(&key)).await?;
     let (screen, short) = (&session.screen, job.id.short());
-    match (job.status, &job.adopts) {
-        (JobStatus::Ready, None) => screen.note(&format!("Sent to job {short}, which resumes.")),
-        _ => screen.note(format!("Sent to job {short}. {}", job.delivery_hint().unwrap_or_default()).trim_end()),
+    match job.status {
+        JobStatus::Ready => screen.note(&format!("Sent to job {short}, which resumes.")),
+        status => {
+            let hint = status.delivery_hint().unwrap_or_default();
+            screen.note(format!("Sent to job {short}. {hint}").trim_end());
+        }
     }
     Ok(job)
 }

@@ -3,7 +3,8 @@
 use super::{JobArg, describe_subject, ensure_attempt_exists};
 use crate::client::prelude::*;
 use pullyard_domain::checks::CheckRun;
-use pullyard_protocol::artifact::{AttemptChecks, Checks};
+use pullyard_domain::id::JobId;
+use serde_json::json;
 use std::time::Duration;
 
 /// Show the results of the checks on a job's work.
@@ -32,14 +33,15 @@ impl Show {
             return super::artifacts::List::for_artifact(self.job, name, self.attempt).run(session).await;
         }
         ensure_attempt_exists(session, &id, self.attempt).await?;
-        let mut checks = session.api.checks(&id).await?;
-        checks.attempts.retain(|one| self.attempt.is_none_or(|attempt| attempt == one.attempt));
-        show_checks(session, &checks, &describe_subject(&id, self.attempt))
+        let attempts = session.api.attempts(&id).await?.attempts.into_iter();
+        let of_attempt = attempts.filter(|one| self.attempt.is_none_or(|attempt| attempt == one.attempt));
+        let checks = of_attempt.filter_map(|one| Some((one.attempt, one.work?.checks)));
+        let checks: Vec<_> = checks.filter(|(_, checks)| !checks.is_empty()).collect();
+        show_checks(session, &id, &checks, &describe_subject(&id, self.attempt))
     }
 }
 
-fn show_checks(session: &Session, checks: &Checks, of: &str) -> Result<(), CliError> {
-    let screen = &session.screen;
+fn show_checks(session: &Session, job: &JobId, attempts: &[(u32, Vec<CheckRun>)], of: &str) -> Result<(), CliError> {
     let mut table = Table::new([
         Flexible("CHECK"),
         Fixed("RESULT"),
@@ -49,12 +51,14 @@ fn show_checks(session: &Session, checks: &Checks, of: &str) -> Result<(), CliEr
         Fixed("ROUND"),
         Fixed("OUTPUT"),
     ]);
-    for AttemptChecks { attempt, checks } in &checks.attempts {
+    for (attempt, checks) in attempts {
         for run in checks {
             table.row(row(*attempt, run));
         }
     }
-    table.show_answer(screen, checks, &format!("No checks ran in {of}."))
+    let with_checks = attempts.iter().map(|(attempt, checks)| json!({ "attempt": attempt, "checks": checks }));
+    let document = json!({ "job": job, "attempts": with_checks.collect::<Vec<_>>() });
+    table.show_answer(&session.screen, &document, &format!("No checks ran in {of}."))
 }
 
 fn row(attempt: u32, run: &CheckRun) -> [Cell; 7] {

@@ -1,12 +1,9 @@
 //! `pullyard jobs logs`: prints a job's events as readable text.
 
 use super::JobArg;
-use super::events::print_json;
 use crate::client::prelude::*;
 use crate::client::watch;
 use pullyard_domain::id::JobId;
-use pullyard_domain::usage::Usage;
-use pullyard_protocol::artifact::Attempt;
 use pullyard_protocol::event::{EventKind, EventPage, EventRecord};
 
 /// Print a job's log: the agent's text, its commands and their output, and its stderr.
@@ -49,7 +46,7 @@ impl Logs {
             super::check_attempt(&job, attempt)?;
         }
         let mut all = EventPage { events: Vec::new(), cursor: String::new(), end: false };
-        let (mut has_news, mut used) = (true, UsagePrinter::default());
+        let mut has_news = true;
         let mut cursor = self.attempt.map(|attempt| format!("{attempt}.0"));
         loop {
             let page = session.api.events(id, cursor.as_deref()).await?;
@@ -57,25 +54,14 @@ impl Logs {
             let is_past_attempt =
                 self.attempt.is_some_and(|only| page.events.iter().any(|record| record.attempt > only));
             let ours = page.events.into_iter().filter(|record| self.attempt.is_none_or(|only| record.attempt == only));
-            let ours: Vec<EventRecord> = ours.collect();
-            let ended = is_past_attempt || page.end;
-            let newest =
-                ours.iter().rposition(|record| record.event.running_usage_sentence().is_some()).filter(|_| !ended);
-            for (at, record) in ours.into_iter().enumerate() {
-                used.add(&record);
+            for record in ours {
                 if as_document {
                     all.events.push(record);
                 } else if self.jsonl {
                     print_json(screen, &record)?;
                 } else {
-                    print_event(screen, id, &record)?;
-                    if newest == Some(at) {
-                        used.print_interim(screen);
-                    }
+                    print_event(screen, &record)?;
                 }
-            }
-            if ended && !as_document && !self.jsonl {
-                used.print_total(session, id).await?;
             }
             all.cursor.clone_from(&page.cursor);
             all.end = page.end;
@@ -98,68 +84,12 @@ impl Logs {
     }
 }
 
-#[derive(Default)]
-struct UsagePrinter {
-    attempt: u32,
-    interim: Option<String>,
-    final_count: u32,
-    final_usage: Option<String>,
-    last_printed: Option<String>,
+fn print_json(screen: &Screen, event: &EventRecord) -> Result<(), CliError> {
+    let line = serde_json::to_string(event).map_err(|error| CliError::failed(error.to_string()))?;
+    screen.print_line(&line)
 }
 
-impl UsagePrinter {
-    fn add(&mut self, record: &EventRecord) {
-        let Some(usage) = record.event.usage() else { return };
-        if record.attempt != self.attempt {
-            *self = Self { attempt: record.attempt, last_printed: self.last_printed.take(), ..Self::default() };
-        }
-        let sentence = usage.to_sentence();
-        if !usage.so_far {
-            self.final_count += 1;
-            self.final_usage = sentence.filter(|_| usage.cost_usd_micros.is_some());
-        } else if sentence.is_some() {
-            (self.interim, self.final_usage) = (sentence, None);
-        }
-    }
-
-    fn print_interim(&mut self, screen: &Screen) {
-        self.print(screen, self.interim.clone());
-    }
-
-    /// Prints the total of the attempt's record. Without one, prints the final usage of the agent's only start: after
-    /// several starts, each final usage is only a part.
-    async fn print_total(&mut self, session: &Session, job: &JobId) -> Result<(), CliError> {
-        if self.interim.is_none() {
-            return Ok(());
-        }
-        let attempts = session.api.attempts(job).await?.attempts;
-        let record = attempts.iter().find(|record| record.attempt == self.attempt).and_then(record_usage);
-        let end = self.final_usage.clone().filter(|_| self.final_count == 1);
-        self.print(&session.screen, record.or(end).or_else(|| self.interim.clone()));
-        Ok(())
-    }
-
-    fn print(&mut self, screen: &Screen, sentence: Option<String>) {
-        if let Some(sentence) = sentence.filter(|sentence| self.last_printed.as_ref() != Some(sentence)) {
-            screen.note(&format!("-- {sentence} --"));
-            self.last_printed = Some(sentence);
-        }
-    }
-}
-
-fn record_usage(record: &Attempt) -> Option<String> {
-    let (work, cost) = (record.work.as_ref()?, record.spent_usd_micros?);
-    let used = Usage {
-        turns: Some(work.turns.into()),
-        input_tokens: Some(work.input_tokens),
-        output_tokens: Some(work.output_tokens),
-        cost_usd_micros: Some(cost),
-        ..Usage::default()
-    };
-    used.to_sentence()
-}
-
-fn print_event(screen: &Screen, job: &JobId, record: &EventRecord) -> Result<(), CliError> {
+fn print_event(screen: &Screen, record: &EventRecord) -> Result<(), CliError> {
     let event = &record.event;
     let named = [&event.name, &event.path].into_iter().flatten().next();
     let said_by = format!("{}: ", event.name.as_deref().map_or("unknown".into(), sanitize));
@@ -188,17 +118,7 @@ fn print_event(screen: &Screen, job: &JobId, record: &EventRecord) -> Result<(),
     if lines.peek().is_none() {
         return Ok(());
     }
-    lines.try_for_each(|line| screen.print_line(&screen.paint(colour, &format!("{before}{}", sanitize_line(line)))))?;
-    if let Some(artifact) = event.data.as_ref().and_then(|data| data["artifact"].as_str()) {
-        let hint = format!(
-            "full text: `pullyard jobs artifacts {} {} --attempt {}`",
-            job.short(),
-            sanitize_line(artifact),
-            record.attempt
-        );
-        screen.note(&hint);
-    }
-    Ok(())
+    lines.try_for_each(|line| screen.print_line(&screen.paint(colour, &format!("{before}{}", sanitize_line(line)))))
 }
 
 /// Like `sanitize`, but keeps the indentation of code and diffs.

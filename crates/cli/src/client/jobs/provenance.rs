@@ -57,7 +57,6 @@ fn work_lines(work: &AgentReport) -> Vec<(&'static str, Cell)> {
         ("Tokens read", count(work.input_tokens)),
         ("From a cache", count(work.cached_input_tokens)),
         ("Tokens written", count(work.output_tokens)),
-        ("Prices of", Cell::optional(work.prices_of.as_ref())),
         ("Prompt SHA256", Cell::optional(work.prompt_sha256.as_ref())),
         ("Base commit", Cell::optional(work.base_commit.as_ref())),
         ("Commit", Cell::optional(work.commit.as_ref())),

@@ -25,11 +25,6 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<(), CliError> 
         lines.push(("Why", Cell::text(&explained.sentence)));
         lines.extend(explained.class.map(|class| ("Cause", Cell::new(class.label(), format::to_code(&class)))));
     }
-    if let Some(loss) = job.adopts.as_ref().filter(|_| !job.status.is_terminal()) {
-        let looks =
-            format!("only the commit that a lost attempt may have pushed. Cause of the loss: {}", loss.sentence);
-        lines.push(("Adopts", Cell::text(looks)));
-    }
     lines.extend(job.unverified_push.as_ref().map(|sentence| ("Pushed", Cell::text(sentence))));
     lines.extend(job.question.as_ref().map(|question| ("Question", Cell::text(&question.text))));
     if let Some(cancel) = &job.cancel {
