@@ -154,6 +154,6 @@ fn code_of(link: &str) -> &str {
     link.split_once("/sign-in?code=").unwrap().1
 }
 
-fn percent(text: &str) -> String {
+pub(crate) fn percent(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }

@@ -14,8 +14,8 @@ async fn job_page_lists_artifacts_and_counts_new_ones() {
     let quiet = browser.fragment(&format!("/jobs/{job}?after=1.0")).await;
     assert!(quiet.contains("one") && !quiet.contains("id=\"kept\""), "the tabs are read without need: {}", quiet.body);
 
-    store_artifact(&agent.client, ArtifactKind::AgentOutput, "output-1.txt", b"all of it").await;
-    agent.send_events(&[json!({ "kind": "tool_result", "text": "two", "data": { "artifact": "output-1.txt" } })]).await;
+    store_artifact(&agent.client, ArtifactKind::CheckOutput, "check-1.txt", b"all of it").await;
+    agent.send_events(&[json!({ "kind": "phase", "name": "checking" })]).await;
     let fragment = browser.fragment(&format!("/jobs/{job}?after=1.1")).await;
     assert!(fragment.contains("<div id=\"kept\">"), "{}", fragment.body);
     assert!(fragment.contains("Artifacts<span class=\"n\">1</span>"), "{}", fragment.body);
@@ -31,6 +31,6 @@ async fn job_page_lists_artifacts_and_counts_new_ones() {
     assert_eq!(tabs(&last.body), tabs(&page.body));
     assert!(tabs(&page.body).contains("Artifacts<span class=\"n\">2</span>"), "{}", page.body);
     let page = browser.get(&tab).await;
-    page.assert_contains(&["output-1.txt</a>", "changes.patch</a>", "Patch", "4 B, attempt 1"]);
+    page.assert_contains(&["check-1.txt</a>", "changes.patch</a>", "Patch", "4 B, attempt 1"]);
     assert!(browser.get(&format!("/jobs/{job}/attempts")).await.contains("Cancelled</span>"));
 }

@@ -1,6 +1,6 @@
 //! Tests the setup page of repositories: connections, repositories and webhooks.
 
-use super::Browser;
+use super::{Answer, Browser};
 use crate::apps::SHOP;
 use crate::apps::github::{self, GitHub};
 use crate::prelude::*;
@@ -139,14 +139,21 @@ async fn manifest_creates_github_app_by_mouse() {
     }
 
     let site = github.url().replace(':', "%3A").replace('/', "%2F");
-    let page = browser.get(&format!("{form}&owner=acme&site={site}&id=app1")).await;
+    let filled = format!("{form}&owner=acme&site={site}&id=app1");
+    let page = browser.get(&filled).await;
     assert!(page.header("content-security-policy").contains(&format!("form-action 'self' {};", github.url())));
-    let after = |mark: &str| page.body.split(mark).nth(1).unwrap().split('"').next().unwrap();
-    let manifest = after(r#"name="manifest" value=""#).replace("&#34;", "\"");
-    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    let after = |mark: &str, page: &Answer| page.body.split(mark).nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let parse_manifest = |page: &Answer| -> Value {
+        serde_json::from_str(&after(r#"name="manifest" value=""#, page).replace("&#34;", "\"")).unwrap()
+    };
+    let manifest = parse_manifest(&page);
     assert_eq!(manifest["hook_attributes"]["active"], false, "GitHub cannot reach this machine");
+    assert_eq!(manifest["default_permissions"].get("workflows"), None);
+    let ticked = browser.get(&format!("{filled}&workflows=on")).await;
+    assert_eq!(parse_manifest(&ticked)["default_permissions"]["workflows"], "write");
+    ticked.assert_contains(&["name=\"workflows\" value=\"on\" checked"]);
     let address = format!("method=\"post\" action=\"{}/organizations/acme/settings/apps/new?state=", github.url());
-    let back = format!("/setup/repositories/new-app?code={}&state={}", github::CODE, after(&address));
+    let back = format!("/setup/repositories/new-app?code={}&state={}", github::CODE, after(&address, &page));
     assert_eq!(manifest["redirect_url"], format!("{}/setup/repositories/new-app", story.local.api_url()));
 
     // GitHub's redirect arrives without the cookie.
@@ -160,7 +167,8 @@ async fn manifest_creates_github_app_by_mouse() {
     let connection = "/setup/repositories/connections/app1?project=acme";
     assert_eq!(browser.get(&format!("{back}&hop=1")).await.redirect(), (303, connection));
     let page = browser.get(connection).await;
-    assert!(page.contains("app1 accepts our token.") && !page.contains("PRIVATE"), "{}", page.body);
+    page.assert_contains(&["app1 accepts our token.", "/github-apps/pullyard-acme/installations/new"]);
+    assert!(!page.contains("PRIVATE"), "{}", page.body);
     let again = browser.get(&back).await;
     assert!(again.status == 422 && again.contains("The connection app1 already exists"), "{}", again.body);
 }
@@ -236,7 +244,7 @@ async fn first_repository_becomes_the_projects_default() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn webhook_is_installed_repaired_searched_and_removed() {
+async fn webhook_is_installed_repaired_and_removed() {
     let world = World::new().await;
     let story = &world.story;
     let browser = Browser::admin(story).await;
@@ -260,10 +268,6 @@ async fn webhook_is_installed_repaired_searched_and_removed() {
     let page = browser.get(address).await;
     assert!(!page.contains("typed"), "{}", page.body);
     assert_eq!(browser.post(&format!("{address}/repair"), &[]).await.redirect(), (303, address));
-    let hours = [("hours", "24")];
-    let searched = browser.post(&format!("{address}/recover"), &hours).await;
-    assert!(searched.redirect().1.starts_with(&format!("{address}?repositories=1&")), "{}", searched.redirect().1);
-    assert!(browser.get(searched.redirect().1).await.contains("Searched 1 repository and found"));
 
     let blocked = browser.post("/setup/repositories/remove", &[("project", "acme"), ("repository", REPOSITORY)]).await;
     assert_eq!(blocked.status, 409, "{}", blocked.body);
@@ -299,7 +303,6 @@ async fn repositories_forms_need_admin_of_their_projects() {
         ("/install-webhook", &install, 403, 403),
         ("/webhooks/acme/secret", &[("value", "t")], 403, 403),
         ("/webhooks/acme/repair", &[("x", "y")], 200, 404),
-        ("/webhooks/acme/recover", &[("hours", "0")], 303, 404),
         ("/remove", &repository, 409, 403),
         ("/webhooks/acme/remove", &[("keep_at_forge", "on")], 303, 404),
     ] {

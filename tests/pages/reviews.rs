@@ -187,7 +187,6 @@ fn hostile_context(number: u64) -> Context {
         comments: vec![comment(1, Some(14), true, false), comment(2, None, false, true)],
     };
     Context {
-        v: 2,
         kind: JobKind::Revise,
         ticket: None,
         comments: Vec::new(),

@@ -34,7 +34,7 @@ async fn runner_page_drains_resumes_and_deletes_the_runner() {
             .await
             .assert_contains(&[&format!("<a class=\"link\" href=\"{address}\">kite</a>")]);
     }
-    browser.get(&address).await.assert_contains(&["· attempt 1 ·", "1 running job will be requeued"]);
+    browser.get(&address).await.assert_contains(&["· attempt 1 ·", "Its job is requeued or fails"]);
 
     let drained = browser.post(&format!("{address}/command"), &[("command", "drain")]).await;
     assert_eq!(drained.redirect(), (303, address.as_str()));
@@ -62,7 +62,7 @@ async fn offline_runner_shows_what_happens_to_its_job() {
     story.clock.advance(Duration::from_secs(91));
     let list = browser.get("/setup/runners").await;
     assert!(list.contains("0 of 1 online") && list.contains("Offline"), "{}", list.body);
-    assert!(list.contains("Unless it returns: 1 running job will be requeued"), "{}", list.body);
+    assert!(list.contains("Its job is requeued or fails"), "{}", list.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -59,8 +59,6 @@
   if (log.dataset.next === "0") return;
 
   const jump = byId("jump");
-  // The server of `pullyard up` answers when something changes.
-  const held = log.dataset.live === "longpoll" ? "&wait=20" : "";
   let cursor = log.dataset.cursor;
   let wait = Number(log.dataset.next);
   let timer = 0;
@@ -229,7 +227,7 @@
     asking = true;
     request = new AbortController();
     try {
-      const answer = await fetch(`${log.dataset.address}?after=${encodeURIComponent(cursor)}${held}`, {
+      const answer = await fetch(`${log.dataset.address}?after=${encodeURIComponent(cursor)}`, {
         headers: { Accept: "text/html; fragment" },
         cache: "no-store",
         redirect: "error",

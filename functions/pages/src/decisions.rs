@@ -61,7 +61,6 @@ pub(crate) struct Row {
     pub(crate) job: Option<(String, String)>,
     pub(crate) when: TimeLabel,
     pub(crate) sentence: SafeText,
-    pub(crate) repeats: usize,
     address: String,
     date: String,
 }
@@ -169,7 +168,6 @@ impl Row {
             job: delivery.job.as_ref().map(|job| (format!("/jobs/{job}"), job.short())),
             when: labels::format_time(delivery.at, now),
             sentence: line(&delivery.reason.sentence()),
-            repeats: delivery.seen.len(),
             address: format!("/decisions/{}?project={}", delivery.id, delivery.project),
             date: delivery.at.day(),
         }

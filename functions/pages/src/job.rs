@@ -10,9 +10,7 @@ mod live;
 mod log_query;
 mod log_search;
 pub(crate) mod log_tab;
-pub(crate) mod reader;
 mod runner_link;
-mod snapshot;
 pub(crate) mod tabs;
 
 use crate::log::{self, Arrived, LogPart};
@@ -32,7 +30,6 @@ const LAST_EVENTS: usize = 300;
 const FIRST_EVENTS: u64 = 64;
 
 /// A job with the facts that each of its tabs shows.
-#[derive(Clone)]
 pub(crate) struct Subject {
     pub(crate) view: JobView,
     pub(crate) became: Option<PullRequestState>,
@@ -47,15 +44,12 @@ pub(crate) struct Shell {
 
 /// Errors: 404 for a missing job, and for one of another project.
 pub(crate) async fn load_subject(visit: &PageContext, id: JobId) -> Result<Subject, Fault> {
-    Subject::load(&visit.ctx, &id).await.map_err(|error| unreadable(error, &id))?.check_access(visit)
-}
-
-fn missing(id: &JobId) -> Fault {
-    Fault::not_found(&format!("There is no job {id}."))
-}
-
-fn unreadable(error: Error, id: &JobId) -> Fault {
-    if matches!(error, Error::NotFound { .. }) { missing(id) } else { error.into() }
+    let missing = || Fault::not_found(&format!("There is no job {id}."));
+    let subject = match Subject::load(&visit.ctx, &id).await {
+        Err(Error::NotFound { .. }) => return Err(missing()),
+        loaded => loaded?,
+    };
+    if visit.visitor.may_access(&subject.view.job.project) { Ok(subject) } else { Err(missing()) }
 }
 
 impl Subject {
@@ -66,11 +60,6 @@ impl Subject {
         let ids = active.into_iter().flat_map(|run| run.runner.clone()).collect();
         let runner = RunnerLink::load_all(ctx, ids).await?.into_values().next();
         Ok(Self { view, became, runner })
-    }
-
-    fn check_access(self, visit: &PageContext) -> Result<Self, Fault> {
-        let job = &self.view.job;
-        if visit.visitor.may_access(&job.project) { Ok(self) } else { Err(missing(&job.id)) }
     }
 
     /// Artifacts, ended attempts, and the events at the begin of the newest attempt and at the end of the log.

@@ -144,6 +144,8 @@ pub(crate) async fn list(visit: PageContext, Query(query): Query<JobsQuery>) -> 
 async fn to_rows(visit: &PageContext, found: &[FoundJob], may_work: bool) -> Result<Vec<Row>, Fault> {
     let at_runners = found.iter().any(|found| found.view.job.run.as_ref().is_some_and(|run| run.runner.is_some()));
     let members = if at_runners { control::runner::list_runners(&visit.ctx).await? } else { Vec::new() };
+    let jobs: Vec<_> = found.iter().map(|found| &found.view.job).collect();
+    let pulls = control::load_pull_request_states(&visit.ctx, &jobs).await?;
     let now = visit.ctx.clock.now();
     let secs = |job: &Job| job.ended_at.unwrap_or(now).since(job.created).as_secs();
     let longest = found.iter().map(|found| secs(&found.view.job)).max().unwrap_or_default();
@@ -153,7 +155,7 @@ async fn to_rows(visit: &PageContext, found: &[FoundJob], may_work: bool) -> Res
             pick: may_work,
             agent: found.agent.as_deref().and_then(labels::agent),
             place: find_place(job, &visit.ctx, &members),
-            pull: found.pull_request.and_then(|state| PullRequestView::new(job, state)),
+            pull: pulls.get(&job.id).and_then(|state| PullRequestView::new(job, *state)),
             share: charts::percent(secs(job), longest),
             ..Row::new(&found.view)
         }
@@ -169,7 +171,7 @@ pub(crate) fn find_place(job: &Job, ctx: &Context, members: &[Member]) -> Option
     match (job.place, &run.runner) {
         (Placement::Runners, Some(id)) => named(id),
         (Placement::Runners, None) => None,
-        (Placement::Fargate, _) if ctx.runs_on_one_machine() => Some(line("this machine")),
+        (Placement::Fargate, _) if ctx.on_one_machine => Some(line("this machine")),
         (Placement::Fargate, _) => Some(line("Fargate")),
     }
 }

@@ -31,8 +31,8 @@ mod tickets;
 mod verdict;
 mod visit;
 
+use axum::Router;
 use axum::routing::{any, get, post};
-use axum::{Extension, Router};
 use pullyard_control::Context;
 use pullyard_entry::http;
 pub use setup::{CheckRepository, LinkFolder, LocalMachine, RepositoryProblem};
@@ -74,7 +74,6 @@ pub fn router(ctx: Context) -> Router {
         .route("/assets/{name}", get(assets::serve))
         .fallback(visit::unknown_page)
         .method_not_allowed_fallback(fault::unknown_method);
-    let routes = routes.layer(Extension(job::reader::JobReaders::default()));
     http::with_logging("pages", &ctx, guard::protect(routes, &ctx))
 }
 

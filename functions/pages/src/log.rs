@@ -8,9 +8,8 @@ mod size;
 use crate::markdown::SafeHtml;
 use crate::prelude::*;
 use crate::text::{block, output};
-use content::{CallResult, full_text_link, to_content};
+use content::{CallResult, to_content};
 pub(crate) use fold::{FoldHead, fold};
-use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Input, Job};
 use pullyard_protocol::event::{Event, EventKind};
 pub(crate) use size::{keep_first, keep_last};
@@ -32,8 +31,6 @@ pub(crate) struct Entry {
     /// A failed call. Its output is open.
     pub(crate) failed: bool,
     pub(crate) call: Option<SafeText>,
-    /// Artifacts with the full text, if that was too large for the log.
-    pub(crate) full_texts: Vec<FullText>,
     pub(crate) cut: bool,
     /// Neighbouring calls of the same kind fold: `Read`, `Searched`, or the tool's name.
     kind: Option<String>,
@@ -42,11 +39,6 @@ pub(crate) struct Entry {
     /// A fold ends after this row.
     pub(crate) closes: bool,
     happened: Timestamp,
-}
-
-pub(crate) struct FullText {
-    pub(crate) address: String,
-    pub(crate) name: SafeText,
 }
 
 pub(crate) enum RowContent {
@@ -199,7 +191,7 @@ pub(crate) fn to_entries(part: &LogPart<'_>) -> Vec<Entry> {
             && matches!(called.content, RowContent::Step { .. })
         {
             let full = full || part.full == Some(called.position);
-            add_result(called, &part.job.id, event, (*number, happened), full);
+            add_result(called, event, happened, full);
             continue;
         }
         if let (EventKind::ToolCall | EventKind::Command, Some(call)) = (event.kind, call) {
@@ -210,11 +202,9 @@ pub(crate) fn to_entries(part: &LogPart<'_>) -> Vec<Entry> {
             entries.push(row(id, RowContent::Note(line(&format!("The agent received the message of {by}.")))));
             continue;
         }
-        let full_text = full_text_link(&part.job.id, *number, event).into_iter().collect();
         let (content, cut) = to_content(event, full);
         let result = (event.kind == EventKind::ToolResult).then(|| CallResult::of(event));
         entries.push(Entry {
-            full_texts: full_text,
             cut,
             kind: (event.kind == EventKind::ToolCall && !full).then(|| fold::kind(event)),
             failed: result.as_ref().is_some_and(|result| result.failed),
@@ -237,7 +227,6 @@ fn entry(job: &Job, (id, position): (String, (u32, u64)), happened: Timestamp, c
         meta: SafeText::default(),
         failed: false,
         call: None,
-        full_texts: Vec::new(),
         cut: false,
         kind: None,
         opens: None,
@@ -265,9 +254,8 @@ fn read_input(event: &Event) -> Option<u64> {
     data["input"].as_u64()
 }
 
-fn add_result(called: &mut Entry, job: &JobId, event: &Event, (attempt, ended): (u32, Timestamp), full: bool) {
+fn add_result(called: &mut Entry, event: &Event, ended: Timestamp, full: bool) {
     let result = CallResult::of(event);
-    called.full_texts.extend(full_text_link(job, attempt, event));
     called.failed |= result.failed;
     called.meta = result.meta(Some(ended.since(called.happened)));
     let RowContent::Step { under, .. } = &mut called.content else { return };

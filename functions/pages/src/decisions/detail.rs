@@ -19,7 +19,6 @@ struct DecisionPage {
     steps: Vec<Step>,
     evaluated: usize,
     facts: Option<SafeText>,
-    repeated: Vec<String>,
     decided: Option<String>,
     may_administer: bool,
     /// Why a replay would not change the decision.
@@ -59,7 +58,6 @@ pub(crate) async fn show(visit: PageContext, Path(id): Path<DeliveryId>) -> Resu
         evaluated: steps.iter().filter(|step| step.result != GuardResult::NotEvaluated).count(),
         steps,
         facts: stored_facts(&delivery).map(|facts| block(&facts)),
-        repeated: delivery.seen.iter().map(ToString::to_string).collect(),
         decided: delivery.facts.as_ref().map(|facts| facts.decided_at.to_string()),
         may_administer: visit.visitor.may_administer(),
         no_replay: no_replay(&delivery),

@@ -59,7 +59,6 @@ fn to_row(attempt: &AttemptRecord, runners: &BTreeMap<RunnerId, RunnerLink>) -> 
     let (word, status, cause) = match &attempt.ended {
         AttemptEnd::Completed {} => ("Completed", JobStatus::Completed, None),
         AttemptEnd::Failed { failure } => ("Failed", JobStatus::Failed, Some(failure)),
-        AttemptEnd::FoundNothing {} => ("Found no push", JobStatus::Failed, None),
         AttemptEnd::Cancelled {} => ("Cancelled", JobStatus::Cancelled, None),
         AttemptEnd::Requeued { failure } => ("Lost", JobStatus::Failed, Some(failure)),
         AttemptEnd::Asked {} => ("Asked", JobStatus::AwaitingInput, None),

@@ -84,7 +84,7 @@ impl JobHead {
         let (sentence, help) = explanation::explain_job(job, waits.as_ref(), became, *now);
         let may_run = visit.visitor.may_run_jobs();
         let may_answer = may_run && job.question.is_some();
-        let hears = job.delivery_hint().filter(|_| may_run && job.want != DesiredState::Cancel);
+        let hears = job.status.delivery_hint().filter(|_| may_run && job.want != DesiredState::Cancel);
         let speaks = match (may_answer, hears) {
             (true, _) => "answer".to_owned(),
             (false, Some(_)) => format!("say {}", job.status.as_str()),
@@ -110,7 +110,7 @@ impl JobHead {
             repository: repository.as_ref().map(|repository| line(repository.as_str())),
             branch: line(job.result.as_ref().map_or(&job.branch, |result| &result.branch)),
             place: match job.place {
-                Placement::Fargate if visit.ctx.runs_on_one_machine() => "a process on this machine".into(),
+                Placement::Fargate if visit.ctx.on_one_machine => "a process on this machine".into(),
                 Placement::Fargate => {
                     format!("a {} {} task", job.task.size.as_str(), job.task.capacity.display_name())
                 }

@@ -10,6 +10,4 @@ pub(crate) struct LogQuery {
     pub(super) at: Option<String>,
     /// Shows the events of a part that contain this text.
     pub(super) q: Option<String>,
-    /// A fragment may be held until something changes, at most so long. Units: seconds.
-    pub(super) wait: Option<u32>,
 }

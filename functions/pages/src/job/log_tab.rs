@@ -1,8 +1,7 @@
 //! The log of a job: its last part, earlier parts, and changes for open pages.
 
-use super::live::{Cursor, LiveUpdate};
+use super::live::{self, Cursor};
 use super::log_query::LogQuery;
-use super::reader::JobReaders;
 use super::tabs::Tabs;
 use super::{LAST_EVENTS, Shell, Subject, changes, fragment, load_subject, log_search};
 use crate::job::head::JobHead;
@@ -10,7 +9,6 @@ use crate::log::{self, Arrived, Entry, LogPart, position};
 use crate::prelude::*;
 use crate::revise_request;
 use crate::visit::FRAGMENT;
-use axum::Extension;
 use axum::http::{HeaderMap, header};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Input;
@@ -29,7 +27,8 @@ struct LogPage {
     used: String,
     earlier: Option<String>,
     later_url: Option<String>,
-    live: LiveUpdate,
+    cursor: Cursor,
+    next_poll: u32,
 }
 
 struct Part {
@@ -48,13 +47,12 @@ fn time((_, arrived, event): &Arrived) -> Timestamp {
 /// A completed job opens with its changes, any other job with its log.
 pub(crate) async fn show_job(
     visit: PageContext,
-    Extension(readers): Extension<JobReaders>,
     Path(id): Path<JobId>,
     Query(query): Query<LogQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     if headers.get(header::ACCEPT).is_some_and(|accept| accept == FRAGMENT) {
-        return fragment::show(&visit, &readers, id, query).await;
+        return fragment::show(&visit, id, query).await;
     }
     let subject = load_subject(&visit, id).await?;
     let is_plain = query.after.is_none() && query.before.is_none() && query.at.is_none();
@@ -109,13 +107,8 @@ async fn show_page(visit: &PageContext, subject: &Subject, query: &LogQuery) -> 
         has_earlier |= log::keep_last(&mut entries);
     }
     log::fold(&mut entries);
-    let cursor = Cursor { event: part.cursor, inputs: known_inputs, rev: None };
-    let live = LiveUpdate::new(&subject.view, 0, cursor, part.is_complete);
-    let mut live = live.with_mode(visit.ctx.live_updates);
-    if next.is_some() {
-        // An earlier part has no live changes: they belong to the end of the log.
-        live.next = 0;
-    }
+    // An earlier part has no live changes: they belong to the end of the log.
+    let is_still = part.is_complete || next.is_some();
     let address = format!("/jobs/{}/log", job.id);
     let first = entries.first().filter(|_| has_earlier).map(|entry| entry.position);
     let used = log::newest_usage(&records.events, 0).filter(|_| !head.ended_for_good).unwrap_or_default();
@@ -129,7 +122,8 @@ async fn show_page(visit: &PageContext, subject: &Subject, query: &LogQuery) -> 
         used,
         earlier: first.map(|(attempt, seq)| format!("{address}?before={attempt}.{seq}")),
         later_url: next.map(|(attempt, seq)| format!("{address}?at={attempt}.{seq}")),
-        live,
+        cursor: Cursor { event: part.cursor, inputs: known_inputs },
+        next_poll: if is_still { 0 } else { live::next_poll(&visit.ctx, job.status, 0) },
     };
     Ok(render_page(StatusCode::OK, &page))
 }

@@ -1,28 +1,19 @@
 //! Converts one event to the content of its row.
 
+use super::RowContent;
 use super::size::{clip_output, clip_text};
-use super::{FullText, RowContent};
 use crate::labels;
 use crate::markdown::{self, SafeHtml};
 use crate::text::{SafeText, block, line, output};
-use pullyard_domain::artifact::ArtifactKind;
-use pullyard_domain::id::{ArtifactId, ArtifactName, JobId};
 use pullyard_protocol::event::{Event, EventKind};
 use serde_json::{Map, Value};
 use std::time::Duration;
 
 /// Keys of a result that its row shows in words, or not at all.
-const RESULT_KEYS: [&str; 7] = ["artifact", "exit_code", "failed", "end", "took_ms", "truncated", "name"];
+const RESULT_KEYS: [&str; 6] = ["exit_code", "failed", "end", "took_ms", "truncated", "name"];
 
 /// Rendered Markdown is at most this many times as long as its text.
 const MAX_EXPANSION: usize = 6;
-
-/// Links the artifact with the full text, as the runner named it. Its page reports if it was not stored.
-pub(super) fn full_text_link(job: &JobId, attempt: u32, event: &Event) -> Option<FullText> {
-    let name = ArtifactName::new(event.data.as_ref()?["artifact"].as_str()?).ok()?;
-    let id = ArtifactId::for_artifact(job, attempt, ArtifactKind::AgentOutput, &name);
-    Some(FullText { address: format!("/jobs/{job}/artifacts/{id}"), name: line(name.as_str()) })
-}
 
 pub(super) struct CallResult {
     pub(super) failed: bool,
@@ -70,7 +61,7 @@ pub(super) fn to_content(event: &Event, full: bool) -> (RowContent, bool) {
         let (text, cut) = clip_output(details, full);
         (Some(output(&text)).filter(|under| !under.is_empty()), cut)
     };
-    let data = || event.data.as_ref().filter(|data| !only_names_artifact(data)).map(to_json).unwrap_or_default();
+    let data = || event.data.as_ref().map(to_json).unwrap_or_default();
     let step = |icon, verb, label: &str, details: &str| {
         let (under, cut) = under(details);
         (RowContent::Step { icon, verb, target: line(label), code: true, check: false, under }, cut)
@@ -153,7 +144,7 @@ fn command(event: &Event, under: impl Fn(&str) -> (Option<SafeText>, bool)) -> (
     };
     // The input of a shell tool repeats its command.
     let repeats = |data: &&Value| data["input"]["command"].as_str() == event.text.as_deref();
-    let data = event.data.as_ref().filter(|data| !repeats(data) && !only_names_artifact(data)).map(to_json);
+    let data = event.data.as_ref().filter(|data| !repeats(data)).map(to_json);
     let (under, cut) = under([rest, data.as_deref().unwrap_or_default()].join("\n").trim());
     let label = line(name.unwrap_or(first));
     (RowContent::Step { icon: "i-cmd", verb, target: label, code: true, check: !verb.is_empty(), under }, cut)
@@ -165,10 +156,6 @@ fn prose(text: &str, full: bool, wrap: fn(SafeHtml) -> RowContent) -> (RowConten
     let html = markdown::render(&text);
     let html = if html.to_string().len() > text.len() * MAX_EXPANSION + 1_024 { markdown::plain(&text) } else { html };
     (wrap(html), cut)
-}
-
-fn only_names_artifact(data: &Value) -> bool {
-    data.as_object().is_some_and(|data| data.len() == 1 && data.contains_key("artifact"))
 }
 
 fn to_json(data: &Value) -> String {

@@ -87,7 +87,7 @@ impl Entry {
             RowContent::ToolResult { name, under } => html_len(&name.to_string()) + html_len(&under.to_string()),
         };
         let call = self.call.as_ref().map(|call| html_len(&call.to_string())).unwrap_or_default();
-        ROW_MARKUP + text + call + self.full_texts.len() * 200
+        ROW_MARKUP + text + call
     }
 }
 

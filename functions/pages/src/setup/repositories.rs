@@ -42,7 +42,6 @@ pub(super) fn routes() -> Router<Context> {
         .route("/setup/repositories/install-webhook", get(install_hook::show_form).post(install_hook::install))
         .route("/setup/repositories/webhooks/{hook}", get(hooks::show))
         .route("/setup/repositories/webhooks/{hook}/repair", post(hooks::repair))
-        .route("/setup/repositories/webhooks/{hook}/recover", post(hooks::recover))
         .route("/setup/repositories/webhooks/{hook}/secret", post(hooks::set_secret))
         .route("/setup/repositories/webhooks/{hook}/remove", get(hooks::confirm_removal).post(hooks::remove))
 }

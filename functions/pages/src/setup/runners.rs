@@ -9,7 +9,6 @@ use axum::routing::{get, post};
 use pullyard_control::{job_view, runner as control};
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::RunnerId;
-use pullyard_domain::runner::sweep::LossReason;
 use pullyard_entry::runner_view::view_runner;
 use pullyard_protocol::runner_admin::{Runner, RunnerOrder, RunnerStatus};
 
@@ -64,7 +63,7 @@ async fn list(visit: PageContext, Query(query): Query<ProjectQuery>) -> Result<R
             busy += runner.busy;
             slots += runner.slots;
         }
-        rows.push(Row::new(&visit, &member, &runner).await?);
+        rows.push(Row::new(&visit, &member, &runner));
     }
     let page = RunnersPage {
         frame: visit.frame("Runners", "runners", project.as_ref().map(|project| &project.id)),
@@ -90,16 +89,16 @@ fn may_command(visit: &PageContext, member: &Member) -> bool {
 }
 
 impl Row {
-    async fn new(visit: &PageContext, member: &Member, runner: &Runner) -> Result<Self, Fault> {
+    fn new(visit: &PageContext, member: &Member, runner: &Runner) -> Self {
         let now = visit.ctx.clock.now();
         let may_command = may_command(visit, member) && runner.status != RunnerStatus::Deleting;
         let order = if runner.drain.is_some() { ("resume", "Resume") } else { ("drain", "Drain") };
         let is_busy = |slot: u32| slot < runner.busy;
-        Ok(Self {
+        Self {
             address: format!("/setup/runners/{}", runner.id),
             name: line(&runner.name),
             pill: labels::runner(runner.status),
-            sentence: sentences::describe(visit, member, runner, now).await?,
+            sentence: sentences::describe(runner, now),
             jobs: runner.jobs.iter().map(|on| (format!("/jobs/{}", on.job), on.job.short())).collect(),
             slots: (0..runner.slots.max(runner.busy)).map(is_busy).collect(),
             load: format!("{}/{}", runner.busy, runner.slots),
@@ -110,7 +109,7 @@ impl Row {
             last_heartbeat: labels::format_time(runner.last_heartbeat, now),
             order: may_command.then_some(order),
             may_delete: may_command,
-        })
+        }
     }
 }
 
@@ -164,16 +163,15 @@ async fn show(visit: PageContext, Path(id): Path<String>, Query(query): Query<Ru
             since: labels::format_time(on.since, now),
         });
     }
-    let forecast = control::forecast_loss(&visit.ctx, &member.runner, LossReason::Deleted).await?;
     let page = RunnerPage {
         frame: visit.frame(&runner.name, "runners", project.as_ref().map(|project| &project.id)),
-        row: Row::new(&visit, &member, &runner).await?,
+        row: Row::new(&visit, &member, &runner),
         id: runner.id.to_string(),
         instance: line(runner.instance.as_str()),
         projects: runner.projects.map(|all| all.iter().map(ToString::to_string).collect()),
         hidden_jobs: member.runner.slots.len().saturating_sub(jobs.len()),
         jobs,
-        effect: line(&format!("{}.", sentences::format_forecast(&forecast))),
+        effect: line(&sentences::describe_loss(runner.busy)),
         opens_delete: query.delete.is_some(),
     };
     Ok(render_page(StatusCode::OK, &page))

@@ -8,13 +8,12 @@ use crate::prelude::*;
 use pullyard_control::{AppManifest, AppRequest, GitHubSite, WorkflowPolicy, is_account_name};
 use pullyard_domain::id::IntegrationId;
 use pullyard_domain::project::{ForgeKind, Integration};
-use pullyard_protocol::integration::CreateGitHubApp;
 use std::time::Duration;
 
 /// GitHub accepts the code of a manifest for an hour.
 const REQUEST_TTL: Duration = Duration::from_secs(3_600);
 
-/// Where the App is created, and the name of its connection.
+/// Where the App is created, whether it may change workflow files, and the name of its connection.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct AppQuery {
@@ -22,6 +21,7 @@ pub(super) struct AppQuery {
     owner: String,
     site: String,
     id: String,
+    workflows: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -47,6 +47,7 @@ struct AppPage {
     project: String,
     owner: String,
     site: String,
+    workflows: bool,
     /// `None` while the fields are refused.
     new_app: Option<NewApp>,
     has_webhook: bool,
@@ -67,13 +68,13 @@ async fn render(
     form: Option<AppForm>,
     fault: Option<FormFault>,
 ) -> Result<Response, Fault> {
-    let project = visit.load_selected_project(query.project).await?.map(|project| project.id);
+    let project = visit.load_selected_project(query.project.clone()).await?.map(|project| project.id);
     let site = non_empty(&query.site).unwrap_or_else(|| "https://github.com".into());
     let id = match non_empty(&query.id) {
         Some(id) => id,
         None => free_connection_id(ForgeKind::GitHub.code(), &list_integrations(visit).await?),
     };
-    let (new_app, refused) = match prepare_app(visit, project.as_ref(), query.owner.trim(), &site, &id).await? {
+    let (new_app, refused) = match prepare_app(visit, project.as_ref(), &query, &site, &id).await? {
         Ok(new_app) => (Some(new_app), None),
         Err(fault) => (None, Some(fault)),
     };
@@ -93,6 +94,7 @@ async fn render(
         },
         owner: query.owner,
         site,
+        workflows: query.workflows.is_some(),
         new_app,
         has_webhook: public_url(visit).is_some(),
         action: format!("/setup/repositories/connect-app{}", project_query(project.as_ref())),
@@ -116,10 +118,11 @@ fn public_url(visit: &PageContext) -> Option<&str> {
 async fn prepare_app(
     visit: &PageContext,
     project: Option<&ProjectId>,
-    owner: &str,
+    query: &AppQuery,
     site: &str,
     id: &str,
 ) -> Result<Result<NewApp, FormFault>, Fault> {
+    let owner = query.owner.trim();
     if !owner.is_empty() && !is_account_name(owner) {
         return Ok(Err(FormFault::at("owner", "use the name as in GitHub’s addresses, such as acme")));
     }
@@ -148,7 +151,7 @@ async fn prepare_app(
         home: home.to_owned(),
         hook: public_url(visit).map(|url| format!("{url}/webhooks/github/{id}")),
         redirect: format!("{home}/setup/repositories/new-app"),
-        workflows: WorkflowPolicy::Forbid,
+        workflows: if query.workflows.is_some() { WorkflowPolicy::Allow } else { WorkflowPolicy::Forbid },
     };
     let owner = Some(owner).filter(|owner| !owner.is_empty());
     Ok(Ok(NewApp {
@@ -183,8 +186,7 @@ pub(super) async fn finish(
     };
     let AppRequest { integration: id, api_url, project, .. } = request;
     let site = GitHubSite::from_api_url(&api_url);
-    let new = CreateGitHubApp { id: id.clone(), api_url, code };
-    match control::create_github_app(&visit.ctx, new.id, &new.api_url, &new.code).await {
+    match control::create_github_app(&visit.ctx, id.clone(), &api_url, &code).await {
         Ok(connected) => connect_webhook(&visit, &connected, project).await,
         Err(error) => {
             let mut fault = to_form_fault(error);

@@ -3,25 +3,12 @@
 use super::{
     FormFault, HEALTHY, NO_DELIVERY, RemovalPage, WEBHOOK_FAILING, check_admin, check_admin_of_all_projects, list_url,
 };
-use crate::labels::{format_count, format_time};
+use crate::labels::format_time;
 use crate::prelude::*;
 use pullyard_control::hooks::{self as control, Drift, HookView};
-use pullyard_control::poll_hook_repositories;
 use pullyard_domain::hook::{Webhook, subscribed_events};
 use pullyard_domain::id::HookName;
 use pullyard_domain::secret::SecretKind;
-use pullyard_protocol::hook::RecoverHook;
-use std::time::Duration;
-
-/// The result of a search for missed events, after the redirect.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct HookQuery {
-    repositories: Option<u64>,
-    waiting: u64,
-    reviews: u64,
-    problems: u64,
-}
 
 pub(super) struct HookRow {
     pub(super) address: String,
@@ -53,7 +40,6 @@ impl HookRow {
 struct HookPage {
     frame: Frame,
     row: HookRow,
-    recovered: Option<SafeText>,
     drifts: Vec<SafeText>,
     repairable: bool,
     facts: Vec<(&'static str, SafeText)>,
@@ -77,26 +63,16 @@ pub(super) fn hook_url(name: &HookName) -> String {
 }
 
 /// Compares the webhook with the forge on each view. The comparison only reads.
-pub(super) async fn show(
-    visit: PageContext,
-    Path(name): Path<HookName>,
-    Query(query): Query<HookQuery>,
-) -> Result<Response, Fault> {
+pub(super) async fn show(visit: PageContext, Path(name): Path<HookName>) -> Result<Response, Fault> {
     let hook = load_own(&visit, name).await?;
-    render(&visit, hook, query, None).await
+    render(&visit, hook, None).await
 }
 
-async fn render(
-    visit: &PageContext,
-    hook: Webhook,
-    query: HookQuery,
-    fault: Option<FormFault>,
-) -> Result<Response, Fault> {
+async fn render(visit: &PageContext, hook: Webhook, fault: Option<FormFault>) -> Result<Response, Fault> {
     let (view, drifts) = control::verify_hook(&visit.ctx, &hook.name).await?;
     let page = HookPage {
         frame: visit.frame(&format!("Webhook {}", hook.name), "repositories", Some(&hook.home)),
         row: HookRow::new(&view, visit.ctx.clock.now()),
-        recovered: query.repositories.map(|repositories| line(&describe_recovery(repositories, &query))),
         repairable: drifts.iter().any(|drift| drift.repairable),
         drifts: drifts.iter().map(|Drift { sentence, .. }| line(sentence)).collect(),
         facts: list_facts(&view),
@@ -127,53 +103,12 @@ fn list_facts(view: &HookView) -> Vec<(&'static str, SafeText)> {
     facts
 }
 
-fn describe_recovery(repositories: u64, query: &HookQuery) -> String {
-    let searched = if repositories == 1 { "1 repository".to_owned() } else { format!("{repositories} repositories") };
-    let mut sentence = format!("Searched {searched} and found {}.", format_count(query.reviews, "missed review"));
-    if query.waiting > 0 {
-        sentence.push_str(&format!(" The search of {} more follows within minutes.", query.waiting));
-    }
-    if query.problems > 0 {
-        sentence.push_str(&format!(
-            " It met {}; the Repositories page shows the newest.",
-            format_count(query.problems, "error")
-        ));
-    }
-    sentence
-}
-
 pub(super) async fn repair(visit: PageContext, Path(name): Path<HookName>) -> Result<Response, Fault> {
     let hook = load_own(&visit, name).await?;
     match control::repair_hook(&visit.ctx, &hook.name).await {
         Ok(_) => Ok(redirect(&hook_url(&hook.name))),
-        Err(error) => render(&visit, hook, HookQuery::default(), Some(error.into())).await,
+        Err(error) => render(&visit, hook, Some(error.into())).await,
     }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RecoverForm {
-    /// 0: since the last search.
-    hours: u16,
-}
-
-pub(super) async fn recover(
-    visit: PageContext,
-    Path(name): Path<HookName>,
-    Form(form): Form<RecoverForm>,
-) -> Result<Response, Fault> {
-    let hook = load_own(&visit, name).await?;
-    let ago = |hours: u16| visit.ctx.clock.now().minus(Duration::from_secs(u64::from(hours) * 3_600));
-    let request = RecoverHook { since: (form.hours > 0).then(|| ago(form.hours)) };
-    let found = poll_hook_repositories(&visit.ctx, &hook.name, request.since).await?;
-    Ok(redirect(&format!(
-        "{}?repositories={}&waiting={}&reviews={}&problems={}",
-        hook_url(&hook.name),
-        found.repositories,
-        found.waiting,
-        found.reviews,
-        found.problems.len()
-    )))
 }
 
 #[derive(Deserialize)]
@@ -191,7 +126,7 @@ pub(super) async fn set_secret(
     let hook = load_own(&visit, name).await?;
     match pullyard_control::set_secret(&visit.ctx, SecretKind::Forge, &hook.secret, &form.value).await {
         Ok(_) => Ok(redirect(&hook_url(&hook.name))),
-        Err(error) => render(&visit, hook, HookQuery::default(), Some(error.into())).await,
+        Err(error) => render(&visit, hook, Some(error.into())).await,
     }
 }
 

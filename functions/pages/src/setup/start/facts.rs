@@ -6,7 +6,7 @@ use pullyard_control::{JobView, TicketView};
 use pullyard_domain::agent::{Agent, CLAUDE_CODE, CODEX, COMMAND};
 use pullyard_domain::agent_check::{AgentCheck, LocalAgent};
 use pullyard_domain::job::JobStatus;
-use pullyard_domain::listing::JobFilter;
+use pullyard_domain::listing::JobSearch;
 use pullyard_domain::project::Repository;
 
 const MAX_JOBS: usize = 5;
@@ -40,9 +40,9 @@ pub(super) async fn load(
     let problem = folder.and_then(|(machine, repository)| {
         (machine.check_repository)(repository.name.as_str(), &repository.default_branch, &agent.command)
     });
-    let jobs = control::list_jobs(ctx, &project.id, &JobFilter::default(), None, MAX_JOBS).await?.jobs;
-    let best = jobs.iter().position(|view| view.job.result.is_some()).unwrap_or_default();
-    let job = jobs.into_iter().nth(best);
+    let jobs = control::search_jobs(ctx, &project.id, &JobSearch::default(), None, MAX_JOBS).await?.jobs;
+    let best = jobs.iter().position(|found| found.view.job.result.is_some()).unwrap_or_default();
+    let job = jobs.into_iter().nth(best).map(|found| found.view);
     let (keys, _) = ctx.store.list_ticket_keys(&project.id, None, 1).await?;
     let key = job.as_ref().and_then(|view| view.job.ticket.clone()).or(keys.into_iter().next());
     let ticket = match key {
