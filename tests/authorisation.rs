@@ -12,7 +12,6 @@ use pullyard_store::Token;
 pub(crate) enum RequiredCredential {
     Nothing,
     AnyToken,
-    AnyApiToken,
     OwnProjects(Scope),
     Project(Scope),
     Object(Scope),
@@ -241,7 +240,7 @@ async fn every_route_accepts_exactly_its_credentials() {
             let has = |needed: Scope| *scope == needed || *scope == Scope::Admin;
             let ours = projects.is_none_or(|projects| projects.contains(&of.project));
             let expected = match route.needs {
-                RequiredCredential::Nothing | RequiredCredential::AnyToken | RequiredCredential::AnyApiToken => None,
+                RequiredCredential::Nothing | RequiredCredential::AnyToken => None,
                 RequiredCredential::Bootstrap | RequiredCredential::Lease | RequiredCredential::Runner => {
                     Some((401, "not_signed_in"))
                 }
@@ -268,9 +267,7 @@ async fn every_route_accepts_exactly_its_credentials() {
         }
         let (status, _) = world.call(&route, Some(&none)).await;
         let as_it_should = match route.needs {
-            RequiredCredential::Nothing | RequiredCredential::AnyToken | RequiredCredential::AnyApiToken => {
-                is_accepted(status)
-            }
+            RequiredCredential::Nothing | RequiredCredential::AnyToken => is_accepted(status),
             RequiredCredential::Bootstrap | RequiredCredential::Lease | RequiredCredential::Runner => status == 401,
             _ => status == 403,
         };

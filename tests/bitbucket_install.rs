@@ -1,6 +1,7 @@
-//! Tests webhooks that a command installs on Bitbucket Cloud: install, verify, repair, recover, remove.
+//! Tests webhooks that a command installs on Bitbucket Cloud: install, verify, repair, missed events, remove.
 
 use crate::prelude::*;
+use pullyard_domain::delivery::Source;
 use pullyard_domain::hook::subscribed_events;
 
 const SHOP: &str = "acme/shop";
@@ -100,9 +101,14 @@ impl World {
         .await;
     }
 
-    async fn recover(&self, more: &[&str]) -> String {
-        let recover = ["deliveries", "recover", "--hook", "acme-shop"];
-        self.user.ok(&[&recover[..], more].concat()).await
+    /// Advances both clocks past the next poll. Returns how many events polls have found.
+    async fn poll(&self) -> usize {
+        let time = Duration::from_secs(301);
+        self.story.local.forge().advance(time);
+        self.story.advance_and_sweep(time).await;
+        self.story.wait_for_empty_queues().await;
+        let ledger = self.story.api.deliveries(&self.story.project, None).await.unwrap().deliveries;
+        ledger.iter().filter(|entry| entry.source == Source::Poll).count()
     }
 }
 
@@ -215,20 +221,20 @@ async fn wrong_bitbucket_secret_is_detected_by_delivery_and_repaired() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bitbucket_recovery_finds_a_lost_review_and_comment() {
+async fn bitbucket_polling_finds_a_lost_review_and_comment() {
     let world = World::new().await;
     world.install(&["--repo", SHOP]).await.assert_success();
     let number = world.open_pull().await;
-    assert_eq!(world.recover(&[]).await, "acme-shop: 1 repository checked, 1 pull request compared, 0 reviews found\n");
+    assert_eq!(world.poll().await, 0);
     world.story.local.forge().inject_delivery_fault(1_000, DeliveryFault::NotRecorded);
     world.request_changes(number).await;
     assert!(world.revisions().await.is_empty());
-    assert_eq!(world.recover(&[]).await, "acme-shop: 1 repository checked, 1 pull request compared, 1 review found\n");
+    assert_eq!(world.poll().await, 1);
     world.wait_for_revision().await;
     let path = format!("/repositories/acme/shop/pullrequests/{number}/comments");
     let comment = json!({ "content": { "raw": "/pullyard revise use tabs" } });
     world.story.call_bitbucket(ANN_TOKEN, Method::POST, &path, comment).await;
-    assert_eq!(world.recover(&[]).await, "acme-shop: 1 repository checked, 1 pull request compared, 1 review found\n");
-    assert_eq!(world.recover(&[]).await, "acme-shop: 1 repository checked, 1 pull request compared, 0 reviews found\n");
+    assert_eq!(world.poll().await, 2);
+    assert_eq!(world.poll().await, 2);
     assert_eq!(world.revisions().await.len(), 1);
 }

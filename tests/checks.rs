@@ -22,7 +22,9 @@ async fn checks_are_set_by_cli_and_shown_in_every_view() {
     assert_eq!(story.wait_for_end(&job).await.status, JobStatus::Completed);
 
     let document = user.json(&["jobs", "checks", job.as_str()]).await;
-    assert_eq!(document, body(&story, &format!("/v1/jobs/{job}/checks")).await);
+    let attempts = body(&story, &format!("/v1/jobs/{job}/attempts")).await;
+    let recorded = json!([{ "attempt": 1, "checks": attempts["attempts"][0]["work"]["checks"] }]);
+    assert_eq!(document, json!({ "job": job, "attempts": recorded }));
     let checks = document["attempts"][0]["checks"].as_array().unwrap();
     let ends: Vec<_> = checks.iter().map(|one| (&one["command"], &one["round"], &one["outcome"])).collect();
     let (right, echo) = (json!("grep right work.txt"), json!("echo '<b>'"));

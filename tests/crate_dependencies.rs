@@ -61,7 +61,7 @@ const RESERVED_LIBRARIES: [(&str, &str); 16] = [
     ("askama", "demo-forge function-pages"),
     (
         "axum",
-        "agent-proxy cli entry function-api function-pages function-tickets function-webhook emulator demo-forge demo-model fake-forge testkit",
+        "agent-proxy entry function-api function-pages function-tickets function-webhook emulator demo-forge demo-model fake-forge testkit",
     ),
     ("lambda_http", "entry"),
     ("lambda_runtime", "functions"),
@@ -70,7 +70,7 @@ const RESERVED_LIBRARIES: [(&str, &str); 16] = [
     ("clap", "cli runner"),
 ];
 
-const DOMAIN_LIBRARIES: &str = "data-encoding schemars serde sha2 time";
+const DOMAIN_LIBRARIES: &str = "data-encoding percent-encoding schemars serde sha2 time";
 
 /// The fields used from `cargo metadata`. The crate `cargo_metadata` would enable a serde_json feature and rebuild its
 /// dependents for tests.

@@ -241,8 +241,7 @@ async fn letter_stays_when_its_queue_refuses_the_redrive() {
     let message_id = send_message(&story, "dispatch-dead", &json!({ "job": job }).to_string()).await;
     let config = story.function_config("lost", "lost.fifo").await;
     let dispatch_queue_url = format!("{}-gone", config.dispatch_queue_url);
-    let dispatch_dlq_url = Some(story.queue_url("dispatch-dead").await.as_str().unwrap().to_owned());
-    let ctx = story.function_context_of(Config { dispatch_queue_url, dispatch_dlq_url, ..config }).await;
+    let ctx = story.function_context_of(Config { dispatch_queue_url, ..config }).await;
     let (status, problem) =
         call_instance(&story, &ctx, "POST /v1/dlq/redrive", json!({ "messages": [message_id] })).await;
     assert_eq!((status, &problem["code"]), (503, &json!("unavailable")), "{problem}");

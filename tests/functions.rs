@@ -3,8 +3,8 @@
 //!
 //! `events/FUNCTION.CASE.json` is the event and `events/FUNCTION.CASE.expected.json` its expected result: `answer` is
 //! a part of the function's answer (JSON bodies are parsed), `error` a part of its error, `after` a part of the final
-//! state. `signed` marks an event that needs the token of `pullyard events sign`. Words in `<…>` are placeholders for
-//! values of the test. `events/env.json` is no event.
+//! state. `signed` marks an event that needs the admin token. Words in `<…>` are placeholders for values of the test.
+//! `events/env.json` is no event.
 
 use crate::bitbucket_hooks::Shop;
 use crate::prelude::*;

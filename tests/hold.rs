@@ -39,7 +39,7 @@ async fn wait_for_decision(story: &Story, event: &str, code: &str) -> Option<Job
 
 async fn sweep_next_minute(story: &Story) {
     story.clock.advance(Duration::from_secs(61));
-    story.api.sweep().await.unwrap();
+    story.local.sweep().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,7 +101,7 @@ async fn entries_over_the_daily_budget_wait_oldest_first() {
     assert_eq!(story.jobs().await.len(), 1);
 
     story.clock.advance(Duration::from_secs(24 * 3_600));
-    story.api.sweep().await.unwrap();
+    story.local.sweep().await.unwrap();
     let second = wait_for_decision(&story, "e2", "accepted").await.unwrap();
     wait_for_decision(&story, "e3", "budget_exhausted").await;
     assert_ne!(first, second);

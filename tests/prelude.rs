@@ -46,7 +46,7 @@ pub(crate) use pullyard_protocol::attempt::{EventsRequest, FinishRequest, Phase,
 pub(crate) use pullyard_protocol::attempt::{FinishOutcome, YieldReason, YieldRequest};
 pub(crate) use pullyard_protocol::client::{ApiClient, AttemptClient};
 pub(crate) use pullyard_protocol::hook::InstallHook;
-pub(crate) use pullyard_protocol::hook::{RecoverHook, SetIngress};
+pub(crate) use pullyard_protocol::hook::SetIngress;
 pub(crate) use pullyard_protocol::job::{CancelJob, CreateJob, Job};
 pub(crate) use pullyard_protocol::project::AddRepository;
 pub(crate) use pullyard_protocol::project::CreateProject;

@@ -1,5 +1,7 @@
 //! Tests repository changes at the forge: renames, clone hosts, and removal of repositories and integrations.
 
+use crate::apps::create_app;
+use crate::pages::Browser;
 use crate::prelude::*;
 use crate::webhooks::{ANN, World};
 use axum::http::Uri;
@@ -236,8 +238,7 @@ async fn name_of_a_removed_integration_is_reserved_for_its_forge() {
     let app = json!({
         "id": "gh1", "api_url": elsewhere, "app_id": 7, "key_secret": secret, "webhook_secret": secret,
     });
-    let code = json!({ "id": "gh1", "api_url": elsewhere, "code": "abc" });
-    for (path, body) in [("/v1/integrations", token), ("/v1/github-apps", app), ("/v1/github-apps/conversions", code)] {
+    for (path, body) in [("/v1/integrations", token), ("/v1/github-apps", app)] {
         let admin = Some(story.local.admin_token());
         let (status, _, problem) = story.request(Method::POST, path, admin, body.to_string().into_bytes()).await;
         assert_eq!(
@@ -246,6 +247,8 @@ async fn name_of_a_removed_integration_is_reserved_for_its_forge() {
             "{path}: {problem}"
         );
     }
+    let created = create_app(&Browser::admin(&story).await, "http://127.0.0.1:9", "gh1", "abc").await;
+    assert!(created.status == 422 && created.contains("id=\"bad-id\""), "{}", created.body);
     assert!(story.api.integrations(None).await.unwrap().integrations.is_empty());
     let same = story.local.forge().api_url();
     user.ok(&["integrations", "add", "gh1", "--api-url", &same, "--token-secret", secret]).await;

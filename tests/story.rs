@@ -12,12 +12,11 @@ pub(crate) use aws::task_variable;
 use crate::calls::{AllowedCalls, Calls};
 use crate::prelude::*;
 use crate::processes::{Functions, Processes};
-use pullyard_domain::job::LiveUpdates;
 use pullyard_domain::project::Statuses;
 use pullyard_entry::Config;
 use pullyard_entry::config::{self, Endpoints};
 use pullyard_fake_forge::FakeForge;
-use pullyard_local::{Clock, Options, TaskEnvironment};
+use pullyard_local::{Clock, Options};
 use pullyard_protocol::client::Error;
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::integration::CreateIntegration;
@@ -47,7 +46,7 @@ impl DynamodbProxy {
 
 fn tap_aws(calls: &Calls, dynamodb: Option<DynamodbProxy>) -> pullyard_local::AwsProxies {
     let observer = calls.observer();
-    pullyard_local::AwsProxies::new(move |services| {
+    Arc::new(move |services| {
         let mut taps = observer.start_taps(&services).unwrap();
         if let Some(between) = &dynamodb {
             taps.dynamodb = (between.0)(&taps.dynamodb);
@@ -186,7 +185,7 @@ impl Story {
         options.forge_extension = FakeForge::extension();
         options.sweep_interval = setup.sweep_every;
         options.hints = setup.hints;
-        options.task_environment = TaskEnvironment(setup.environment);
+        options.task_environment = setup.environment;
         options.aws_proxies = Some(tap_aws(&calls.0, setup.before_dynamodb));
         let processes = Processes::new(setup.functions, folder.path().join("functions"));
         options.function_overrides = processes.deploy();
@@ -308,7 +307,7 @@ impl Story {
         config.context(&config::local_sdk_config(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await, self.clock.clone())
     }
 
-    /// The configuration of another instance, without dead-letter queues.
+    /// The configuration of another instance.
     pub(crate) async fn function_config(&self, dispatch: &str, effects: &str) -> Config {
         let at = self.local.aws().endpoints().clone();
         let url = async |name| self.queue_url(name).await.as_str().unwrap().to_owned();
@@ -316,21 +315,20 @@ impl Story {
             table: "pullyard".into(),
             dispatch_queue_url: url(dispatch).await,
             effects_queue_url: url(effects).await,
-            dispatch_dlq_url: None,
-            effects_dlq_url: None,
-            undelivered_dlq_url: None,
+            dispatch_dlq_url: url("dispatch-dead").await,
+            effects_dlq_url: url("effects-dead.fifo").await,
+            undelivered_dlq_url: url("undelivered").await,
             cluster: "pullyard".into(),
             task_definitions: pullyard_entry::config::TaskDefinitions {
                 small: "pullyard-runner-small".into(),
                 medium: "pullyard-runner".into(),
                 large: "pullyard-runner-large".into(),
             },
-            container: "runner".into(),
             network: None,
             key_secret: "pullyard/signing-key".into(),
             api_url: self.local.api_url().into(),
             task_isolation: "none".into(),
-            live_updates: LiveUpdates::LongPoll,
+            on_one_machine: true,
             artifacts_bucket: "pullyard-artifacts".into(),
             kms_key: None,
             deployment: None,

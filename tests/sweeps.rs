@@ -4,6 +4,8 @@ mod deaths;
 mod entries;
 
 use crate::prelude::*;
+use pullyard_domain::due::SHARDS;
+use pullyard_store::WorkKey;
 
 const WAKE_UP_LOST_AFTER: Duration = Duration::from_secs(61);
 const FINISH_GRACE: Duration = Duration::from_secs(16);
@@ -49,9 +51,11 @@ async fn sweeps_complete_a_job_whose_hints_are_all_lost() {
     assert_eq!(ended.status, JobStatus::Completed, "{:?}", ended.failure);
     assert_done_once(&story, &ended).await;
     story.wait_for_empty_queues().await;
-    story.clock.advance(Duration::from_secs(86_400));
-    let swept = story.api.sweep().await.unwrap();
-    assert_eq!(swept.checked, swept.polls, "only polls of the repository are due: {swept:?}");
+    let store = story.store().await;
+    for shard in 0..SHARDS {
+        let due = store.list_due(shard, 10).await.unwrap();
+        assert!(due.iter().all(|(key, _)| matches!(key, WorkKey::Poll(..))), "only polls remain: {due:?}");
+    }
 }
 
 async fn two_working_jobs() -> (Story, JobId, JobId) {
@@ -82,22 +86,16 @@ async fn failing_item_is_postponed_and_blocks_no_other() {
     };
     story.call_dynamodb("UpdateItem", edit("REMOVE #status", Value::Null)).await;
     story.clock.advance(Duration::from_secs(3_661));
-    let report = story.api.sweep().await.unwrap();
-    assert_eq!((report.failed, report.ended), (1, 1), "{report:?}");
+    story.local.sweep().await.unwrap();
     assert_eq!(story.wait_for_end(&well).await.failure.unwrap().code, "time_limit");
     // The back-off is one minute, then two.
-    for (tries, wait) in [(1, 61), (2, 121)] {
-        assert_eq!(story.load_job_item(&sick).await["tries"], tries);
-        assert_eq!(story.api.sweep().await.unwrap().failed, 0);
-        story.clock.advance(Duration::from_secs(wait - 10));
-        assert_eq!(story.api.sweep().await.unwrap().failed, 0);
-        story.clock.advance(Duration::from_secs(10));
-        if tries == 1 {
-            assert_eq!(story.api.sweep().await.unwrap().failed, 1);
-        }
+    for (secs, tries) in [(0, 1), (51, 1), (10, 2), (111, 2)] {
+        story.advance_and_sweep(Duration::from_secs(secs)).await;
+        assert_eq!(story.load_job_item(&sick).await["tries"], tries, "after another {secs} s");
     }
+    story.clock.advance(Duration::from_secs(10));
     story.call_dynamodb("UpdateItem", edit("SET #status = :status", json!({ ":status": { "S": TRIGGER } }))).await;
-    assert_eq!(story.api.sweep().await.unwrap().ended, 1);
+    story.local.sweep().await.unwrap();
     assert_eq!(story.wait_for_end(&sick).await.failure.unwrap().code, "time_limit");
     assert_ticket_failed(&story, "APP-1").await;
 }
@@ -118,16 +116,18 @@ async fn unreadable_item_is_postponed_an_hour_and_blocks_no_other() {
     });
     story.call_dynamodb("UpdateItem", broken).await;
     story.clock.advance(Duration::from_secs(3_661));
-    let report = story.api.sweep().await.unwrap();
-    assert_eq!((report.failed, report.ended), (1, 1), "{report:?}");
+    story.local.sweep().await.unwrap();
     assert_eq!(story.wait_for_end(&well).await.failure.unwrap().code, "time_limit");
     // An unreadable item cannot store tries, so it is postponed by the longest back-off.
-    for (secs, failed) in [(0, 0), (60, 0), (2_900, 0), (700, 1), (60, 0)] {
-        story.clock.advance(Duration::from_secs(secs));
-        assert_eq!(story.api.sweep().await.unwrap().failed, failed, "after another {secs} s");
+    let mut due = story.load_job_item(&sick).await["ws"].clone();
+    for (secs, postponed) in [(0, false), (60, false), (2_900, false), (700, true), (60, false)] {
+        story.advance_and_sweep(Duration::from_secs(secs)).await;
+        let next = story.load_job_item(&sick).await["ws"].clone();
+        assert_eq!(next != due, postponed, "after another {secs} s");
+        due = next;
     }
     story.call_dynamodb("PutItem", json!({ "TableName": "pullyard", "Item": item })).await;
-    assert_eq!(story.api.sweep().await.unwrap().ended, 1);
+    story.local.sweep().await.unwrap();
     assert_eq!(story.wait_for_end(&sick).await.failure.unwrap().code, "time_limit");
     assert_ticket_failed(&story, "APP-1").await;
 }

@@ -238,7 +238,7 @@ async fn deliveries_are_checked_in_the_published_order() {
     check("another repository by this one's secret", sent, 200, "repository_not_integrated").await;
     check("the review", world.send("acme", event, &review).await, 200, "accepted").await;
     // Rejected deliveries are counted, with one entry for each reason.
-    let ledger = world.story.api.deliveries(&world.story.project, None, None).await.unwrap().deliveries;
+    let ledger = world.story.api.deliveries(&world.story.project, None).await.unwrap().deliveries;
     let refused: Vec<_> = ledger.iter().filter(|entry| entry.code.starts_with("signature_")).collect();
     assert_eq!(refused.len(), 1, "at most one write a minute: {refused:?}");
     let hook = world.story.api.hook(&hook_name("acme")).await.unwrap();
@@ -321,7 +321,7 @@ async fn replay_of_a_refused_review_starts_one_job() {
     world.story.api.install_hook(&world.install_request("acme", false)).await.unwrap();
     world.request_changes().await;
     world.story.local.forge().wait_for_deliveries().await;
-    let ledger = world.story.api.deliveries(&world.story.project, None, None).await.unwrap().deliveries;
+    let ledger = world.story.api.deliveries(&world.story.project, None).await.unwrap().deliveries;
     let refused = ledger.iter().find(|entry| entry.code == "retrigger_disabled").unwrap();
     world.story.update_settings(|settings| settings.revise_on_review = true).await;
     let decision = world.story.api.replay_delivery(&refused.id).await.unwrap();

@@ -97,51 +97,23 @@ async fn syncing_attempt_is_ended_only_after_its_push_window() {
         client.credentials().await.unwrap();
     }
     story.advance_and_sweep(Duration::from_secs(41)).await;
-    story.wait_for_job(&job, has_status(JobStatus::Ready)).await;
+    let ended = story.wait_for_end(&job).await;
     assert_eq!(client.credentials().await.unwrap_err().code(), Some("lease_lost"));
-    story.finish_adoption_without_push(&job).await;
-    assert_eq!(story.wait_for_end(&job).await.failure.unwrap().code, "time_limit");
+    assert_eq!(ended.failure.unwrap().code, "time_limit");
+    assert_eq!(ended.unverified_push.as_deref(), Some("A lost attempt may have pushed."));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn adopting_job_reports_an_earlier_push_and_unread_input() {
-    let (story, job, client, task) = claimed_job().await;
-    let user = User::of(&story);
-    enter_phases(&client, Phase::Syncing).await;
-    assert_eq!(story.api.job(&job).await.unwrap().adopts, None);
-    kill_task(&story, &job, &task).await;
-    story.advance_and_sweep(Duration::from_secs(121)).await;
-    story.wait_for_job(&job, has_status(JobStatus::Ready)).await;
-    let loss = story.api.job(&job).await.unwrap().adopts.unwrap();
-    let output = user.run(&["jobs", "send", job.as_str(), "Use tabs."]).await;
-    output.assert_exit(0, ". No agent works on this job any more; only a new job would read this.");
-    let details = user.ok(&["jobs", "show", job.as_str()]).await;
-    let looks =
-        format!("adopts\tonly the commit that a lost attempt may have pushed. Cause of the loss: {}\n", loss.sentence);
-    assert!(details.contains(&looks), "{details}");
-    story.wait_for_task(&job, 2).await;
-    let (assignment, client) = story.claim(&job, "c2").await.unwrap();
-    assert!(assignment.adopts);
-    enter_phases(&client, Phase::Syncing).await;
-    client.finish(&failed_finish("f2")).await.unwrap();
-    let ended = story.wait_for_end(&job).await;
-    assert!(ended.push_search_error.is_some() && ended.push_search_error == ended.failure, "{ended:?}");
-    let sentence = story.api.explain_job(&job).await.unwrap().sentence;
-    assert!(sentence.ends_with(" An earlier attempt may have pushed."), "{sentence}");
-    let details = user.ok(&["jobs", "show", job.as_str()]).await;
-    assert!(
-        details.contains("\npushed\tAn earlier attempt may have pushed.\n") && !details.contains("adopts\t"),
-        "{details}"
-    );
+fn without_requeues() -> Limits {
+    Limits { requeues: 0, ..Limits::default() }
 }
 
 /// Ends the job by a sweep, then sends its finish with a pull request.
 async fn late_finish() -> (Story, JobId) {
-    let (story, job, client, task) = claimed_job().await;
+    let (story, job, client, task) = claimed_job_with_limits(without_requeues()).await;
     enter_phases(&client, Phase::Syncing).await;
     kill_task(&story, &job, &task).await;
     story.advance_and_sweep(Duration::from_secs(121)).await;
-    story.finish_adoption_without_push(&job).await;
+    story.wait_for_end(&job).await;
     story.wait_for_settled_ticket("APP-1").await;
     let before = story.load_job_item(&job).await;
     for _ in 0..2 {
@@ -172,7 +144,7 @@ async fn late_results_pull_request_is_linked_and_continued() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn late_result_does_not_replace_the_tickets_pull_request() {
-    let (story, _, client, _) = claimed_job().await;
+    let (story, _, client, _) = claimed_job_with_limits(without_requeues()).await;
     enter_phases(&client, Phase::Syncing).await;
     client.finish(&completed_finish("f1", 7)).await.unwrap();
     story.wait_for_settled_ticket("APP-1").await;
@@ -182,7 +154,7 @@ async fn late_result_does_not_replace_the_tickets_pull_request() {
     enter_phases(&client, Phase::Syncing).await;
     kill_task(&story, &second, &task).await;
     story.advance_and_sweep(Duration::from_secs(121)).await;
-    story.finish_adoption_without_push(&second).await;
+    story.wait_for_end(&second).await;
     assert_eq!(refusal(client.finish(&completed_finish("f2", 8)).await), lease_lost(true));
     story.wait_for_empty_queues().await;
     let ticket = story.wait_for_settled_ticket("APP-1").await;

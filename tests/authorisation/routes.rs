@@ -11,7 +11,6 @@ impl World {
             "id": "gh1", "kind": "github", "api_url": self.story.local.forge().api_url(),
             "token_secret": self.story.local.forge_secret(),
         });
-        let new_app = json!({ "id": "gh1", "api_url": self.story.local.forge().api_url(), "code": "c0de" });
         let existing_app = json!({
             "id": "gh1", "api_url": self.story.local.forge().api_url(), "app_id": 7,
             "key_secret": "pullyard/user/key", "webhook_secret": "pullyard/user/webhook",
@@ -73,13 +72,11 @@ impl World {
             route(&get, "/metrics", AllProjects(Scope::Read), none()),
             route(&get, "/openapi.json", Nothing, none()),
             route(&get, "/v1/version", Nothing, none()),
-            route(&post, "/v1/sweep", AllProjects(Scope::Admin), json!({})),
-            route(&post, "/v1/sign-in-links", RequiredCredential::AnyApiToken, json!({})),
+            route(&post, "/v1/sign-in-links", OwnProjects(Scope::Read), json!({})),
             route(&get, "/v1/integrations", AllProjects(Scope::Read), none()),
             route(&post, "/v1/integrations", AllProjects(Scope::Admin), connect),
             route(&get, "/v1/integrations/{integration}", AllProjects(Scope::Read), none()),
             route(&post, "/v1/github-apps", AllProjects(Scope::Admin), existing_app),
-            route(&post, "/v1/github-apps/conversions", AllProjects(Scope::Admin), new_app),
             route(&post, "/v1/integrations/{integration}/test", AllProjects(Scope::Admin), none()),
             route(&get, "/v1/projects", OwnProjects(Scope::Read), none()),
             route(&post, "/v1/projects", Project(Scope::Admin), create),
@@ -106,7 +103,6 @@ impl World {
             route(&get, "/v1/hooks/{hook}", Object(Scope::Admin), none()),
             route(&post, "/v1/hooks/{hook}/verify", Object(Scope::Admin), none()),
             route(&post, "/v1/hooks/{hook}/repair", Object(Scope::Admin), none()),
-            route(&post, "/v1/hooks/{hook}/recover", Object(Scope::Admin), json!({})),
             route(&post, "/v1/tickets/events", Project(Scope::Tickets), event),
             route(&post, "/v1/tickets", Project(Scope::Jobs), ticket),
             route(&get, "/v1/tickets", Project(Scope::Read), none()),
@@ -134,7 +130,6 @@ impl World {
             route(&get, "/v1/jobs/{job}/why", Object(Scope::Read), none()),
             route(&get, "/v1/jobs/{job}/events", Object(Scope::Read), none()),
             route(&get, "/v1/jobs/{job}/artifacts", Object(Scope::Read), none()),
-            route(&get, "/v1/jobs/{job}/checks", Object(Scope::Read), none()),
             route(&get, "/v1/jobs/{job}/artifacts/{artifact}", Object(Scope::Read), none()),
             route(&get, "/v1/jobs/{job}/attempts", Object(Scope::Read), none()),
             route(&get, "/v1/jobs/{job}/context", Object(Scope::Read), none()),

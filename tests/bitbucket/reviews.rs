@@ -67,7 +67,7 @@ impl World {
     }
 
     async fn deliveries_by(&self, login: &str) -> Vec<Delivery> {
-        let all = self.story.api.deliveries(&self.story.project, None, None).await.unwrap().deliveries;
+        let all = self.story.api.deliveries(&self.story.project, None).await.unwrap().deliveries;
         all.into_iter().filter(|entry| entry.review.as_ref().is_some_and(|of| of.author == login)).collect()
     }
 }

@@ -17,7 +17,7 @@ pub(crate) const EVENT_BATCH_READS: f64 = 3.0;
 /// An implement job on Fargate with a silent agent and a stored patch, from the ticket's move to the settled ticket.
 pub(crate) const IMPLEMENT: FlowCost = FlowCost { written: 34.0, read: 25.5, requests: 14.0, messages: 8.0 };
 /// A revise job with a stored patch, from its delivery to the settled ticket.
-pub(crate) const REVISE: FlowCost = FlowCost { written: 43.0, read: 40.5, requests: 14.0, messages: 9.0 };
+pub(crate) const REVISE: FlowCost = FlowCost { written: 43.0, read: 42.0, requests: 14.0, messages: 9.0 };
 pub(crate) const ATTEMPT_HEARTBEAT: FlowCost = FlowCost { written: 0.0, read: 1.0, requests: 1.0, messages: 0.0 };
 pub(crate) const ARTIFACT: FlowCost = FlowCost { written: 2.0, read: 4.0, requests: 2.0, messages: 0.0 };
 pub(crate) const HEARTBEAT: FlowCost = FlowCost { written: 1.0, read: 2.0, requests: 1.0, messages: 0.0 };

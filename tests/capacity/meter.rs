@@ -124,7 +124,7 @@ async fn forward(State(meter): State<Meter>, headers: HeaderMap, body: Bytes) ->
     request["ReturnConsumedCapacity"] = json!("TOTAL");
     let is_event_batch = request["Item"]["pk"]["S"].as_str().is_some_and(|key| key.starts_with("EVENTS#"));
     let mut call = meter.http.post(meter.behind.get().unwrap()).body(request.to_string());
-    for name in ["x-amz-target", "content-type", "authorization", "x-amz-date", "user-agent"] {
+    for name in ["x-amz-target", "user-agent"] {
         if let Some(value) = headers.get(name) {
             call = call.header(name, value);
         }
@@ -134,7 +134,7 @@ async fn forward(State(meter): State<Meter>, headers: HeaderMap, body: Bytes) ->
     let bytes = answer.bytes().await.unwrap();
     let response = serde_json::from_slice(&bytes).unwrap_or_default();
     meter.count(&operation, status.is_success(), is_event_batch, &response);
-    let names = ["content-type", "x-amzn-requestid", "x-amz-crc32"];
+    let names = ["content-type", "x-amzn-requestid"];
     let response_headers =
         names.iter().filter_map(|name| Some((*name, headers.get(*name)?.clone()))).collect::<Vec<_>>();
     let mut passed = (status, bytes).into_response();

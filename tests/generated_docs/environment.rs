@@ -7,7 +7,6 @@ const READERS: &[(&str, &str)] = &[
     ("crates/cli/src/client/config.rs", "where contexts are saved"),
     ("crates/cli/src/client/screen.rs", "whether colours and shapes are wanted"),
     ("crates/cli/src/demo/screen.rs", "whether colours are wanted"),
-    ("crates/cli/src/events/sign.rs", "the secret of a webhook, in the variable that --secret-env names"),
     ("crates/cli/src/runner.rs", "what agents that `demo`, `up` and `try` run are given, and a forge's token"),
     ("crates/demo_forge/src/git.rs", "what git inherits"),
     ("crates/emulator/src/ecs/process.rs", "what a task inherits"),

@@ -5,7 +5,7 @@ use crate::pulls::review_delivery;
 use pullyard_domain::budget::{Budget, DailyUsage, Day};
 use pullyard_domain::facts::RecordedFacts;
 use pullyard_domain::pull_request::LastRevision;
-use pullyard_domain::review::guard::{FACTS_VERSION, ReviewFacts, ReviewSettings, StoredResult, TicketFacts};
+use pullyard_domain::review::guard::{ReviewFacts, ReviewSettings, StoredResult, TicketFacts};
 use pullyard_domain::review::{Permission, RequestedAction};
 use pullyard_domain::ticket::LastOutcome;
 
@@ -30,7 +30,6 @@ fn daily_usage(at: Timestamp) -> DailyUsage {
 /// Facts with all fields, so that a new field with a time fails the test.
 fn ticket_facts(at: Timestamp) -> RecordedFacts {
     RecordedFacts {
-        v: 1,
         decided_at: at,
         occurred_at: at,
         actor: Some("ana".into()),
@@ -50,7 +49,6 @@ fn ticket_facts(at: Timestamp) -> RecordedFacts {
 fn review_facts(story: &Story, at: Timestamp) -> ReviewFacts {
     let revision = |earlier| LastRevision { at, job: job(), earlier };
     ReviewFacts {
-        v: FACTS_VERSION,
         now: at,
         asks: RequestedAction::Revision { message: Some("Again.".into()) },
         author: "bo".into(),
@@ -109,7 +107,6 @@ async fn times_in_facts_of_deliveries_are_rfc_3339() {
     let facts = story.api.delivery(&reviewed.id).await.unwrap().facts;
     assert_eq!(facts["revised"]["earlier"]["at"], now.to_string());
     assert!(!contains_millis(&facts), "{facts}");
-    // `pullyard deliveries simulate` reads these facts.
     assert_eq!(serde_json::from_value::<ReviewFacts>(facts).unwrap(), of_review);
     assert!(contains_millis(&serde_json::to_value(&of_review).unwrap()), "the stored form has no number");
 }

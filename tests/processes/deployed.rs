@@ -1,6 +1,8 @@
 //! Runs functions as separate processes, like Lambda, instead of as libraries in the test's process.
 
 use crate::prelude::*;
+use pullyard_entry::Config;
+use pullyard_entry::config::{Endpoints, TaskDefinitions};
 use pullyard_local::FunctionOverrides;
 use pullyard_testkit::lambda::{EnvironmentInfo, FunctionConfig, Runtime};
 
@@ -41,6 +43,35 @@ pub(crate) enum Functions {
     },
 }
 
+/// The variables of a local system's configuration. It has no network, no KMS key and no metrics.
+fn variables(config: &Config) -> Vec<(String, String)> {
+    let Endpoints { dynamodb, sqs, ecs, secretsmanager, s3 } = &config.endpoints;
+    let TaskDefinitions { small, medium, large } = &config.task_definitions;
+    let definitions = format!("small={small},medium={medium},large={large}");
+    let endpoint = |url: &Option<String>| url.clone().unwrap();
+    let variables = [
+        ("PULLYARD_TABLE", config.table.clone()),
+        ("PULLYARD_DISPATCH_QUEUE_URL", config.dispatch_queue_url.clone()),
+        ("PULLYARD_EFFECTS_QUEUE_URL", config.effects_queue_url.clone()),
+        ("PULLYARD_DISPATCH_DLQ_URL", config.dispatch_dlq_url.clone()),
+        ("PULLYARD_EFFECTS_DLQ_URL", config.effects_dlq_url.clone()),
+        ("PULLYARD_UNDELIVERED_DLQ_URL", config.undelivered_dlq_url.clone()),
+        ("PULLYARD_CLUSTER", config.cluster.clone()),
+        ("PULLYARD_TASK_DEFINITIONS", definitions),
+        ("PULLYARD_KEY_SECRET", config.key_secret.clone()),
+        ("PULLYARD_API_URL", config.api_url.clone()),
+        ("PULLYARD_TASK_ISOLATION", config.task_isolation.clone()),
+        ("PULLYARD_ONE_MACHINE", config.on_one_machine.to_string()),
+        ("PULLYARD_ARTIFACTS_BUCKET", config.artifacts_bucket.clone()),
+        ("PULLYARD_DYNAMODB_ENDPOINT", endpoint(dynamodb)),
+        ("PULLYARD_SQS_ENDPOINT", endpoint(sqs)),
+        ("PULLYARD_ECS_ENDPOINT", endpoint(ecs)),
+        ("PULLYARD_SECRETSMANAGER_ENDPOINT", endpoint(secretsmanager)),
+        ("PULLYARD_S3_ENDPOINT", endpoint(s3)),
+    ];
+    variables.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
 /// The functions that run as processes, by name. Clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct Processes {
@@ -59,14 +90,14 @@ impl Processes {
         let own = self.clone();
         let Functions::Processes { command, environment } = self.functions.clone() else { return None };
         std::fs::create_dir_all(&self.logs).unwrap();
-        Some(FunctionOverrides::new(move |name, config| {
+        Some(Arc::new(move |name: &'static str, config: &Config| {
             // The template sets the function's name in the User-Agent as well.
             let app = vec![("AWS_SDK_UA_APP_ID".to_owned(), name.to_owned())];
             let runtime = Runtime::deploy(FunctionConfig {
                 name: format!("pullyard-{name}"),
                 handler: name.into(),
                 command: command.clone(),
-                environment: [config.to_environment(), app, environment.clone()].concat(),
+                environment: [variables(config), app, environment.clone()].concat(),
                 timeout: timeout_of(name),
                 memory_mb: MEMORY_MB,
                 max_environments: MAX_PROCESSES,

@@ -253,7 +253,7 @@ impl ReviewWorld {
     }
 
     pub(super) async fn ledger(&self) -> Vec<Delivery> {
-        self.story.api.deliveries(&self.story.project, None, None).await.unwrap().deliveries
+        self.story.api.deliveries(&self.story.project, None).await.unwrap().deliveries
     }
 
     pub(super) async fn ledger_entry(&self, review: u64) -> Delivery {

@@ -271,7 +271,7 @@ fn noting_a_token_use_changes_no_other_attribute() {
     for function in FUNCTIONS.into_iter().filter(|function| *function != "api") {
         let notes = TOKEN_USE_WRITERS.contains(&function);
         assert_eq!(is_allowed(&deployed, function, note, "TOKEN#abc", &TOKEN_USE_ATTRIBUTES), notes, "{function}");
-        for other in ["scopes", "revoked", "kind", "projects", "expires", "v", "lk"] {
+        for other in ["scopes", "revoked", "kind", "projects", "expires", "lk"] {
             let attributes = [&TOKEN_USE_ATTRIBUTES[..], &[other]].concat();
             assert!(!is_allowed(&deployed, function, note, "TOKEN#abc", &attributes), "{function} {other}");
         }

@@ -40,27 +40,6 @@ async fn assert_task_count(story: &Story, job: &JobId, expected: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn adopting_job_starts_under_an_open_breaker_without_a_key() {
-    let story = story_with_model_key().await;
-    let job = story.create_job("e1", "APP-1", 1).await;
-    let task = story.wait_for_task(&job, 1).await;
-    let client = start_agent(&story, &job, 1).await;
-    assert_eq!(client.credentials().await.unwrap().model.len(), 1);
-    client.status(&StatusRequest { status: Phase::Syncing, inputs: None }).await.unwrap();
-    let other = story.create_job("e2", "APP-2", 2).await;
-    let end = story.clock.now().plus(Duration::from_secs(1_800));
-    let met = start_agent(&story, &other, 1).await.finish(&quota_finish("f1", end)).await.unwrap();
-    assert_eq!(met.status, JobStatus::Ready);
-    story.kill_task(&task).await;
-    story.wait_for_noted_death(&job).await;
-    story.advance_and_sweep(Duration::from_secs(121)).await;
-    story.wait_for_task(&job, 2).await;
-    let (assignment, client) = story.claim(&job, "c2").await.unwrap();
-    assert!(assignment.adopts);
-    assert_eq!(client.credentials().await.unwrap().model.len(), 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn no_task_starts_while_the_accounts_limit_is_reached() {
     let story = story_with_model_key().await;
     let ctx = function_context(&story).await;

@@ -1,6 +1,6 @@
 //! Access to the embedded AWS services: tasks, queues and the table.
 
-use super::{Story, enter_phases, failed_finish, wait_until};
+use super::{Story, wait_until};
 use crate::prelude::*;
 use pullyard_domain::id::ClaimId;
 use pullyard_protocol::attempt::{Assignment, StartRequest};
@@ -52,15 +52,6 @@ impl Story {
         self.claim_with_task(&task, job, claim).await
     }
 
-    pub(crate) async fn finish_adoption_without_push(&self, job: &JobId) {
-        self.wait_for_task(job, 2).await;
-        let (assignment, client) = self.claim(job, "adopts").await.unwrap();
-        assert_eq!((assignment.adopts, assignment.attempt), (true, 2));
-        enter_phases(&client, Phase::Preparing).await;
-        let nothing = FinishRequest { failure: Some(Failure::NothingPushed {}), ..failed_finish("nothing") };
-        assert_eq!(client.finish(&nothing).await.unwrap().status, JobStatus::Failed);
-    }
-
     pub(crate) async fn claim_with_task(
         &self,
         task: &Value,
@@ -110,9 +101,6 @@ impl Story {
             .http
             .post(&self.local.aws().endpoints().dynamodb)
             .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
-            .header("content-type", "application/x-amz-json-1.0")
-            .header("authorization", "AWS4-HMAC-SHA256 Credential=local/20261120/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0")
-            .header("x-amz-date", "20261120T000000Z")
             .body(body.to_string())
             .send()
             .await

@@ -19,7 +19,7 @@ const WRITE_ATTRIBUTES: [&str; 5] = ["mark", "rev", "ws", "ls", "expires"];
 /// written later, and polls depend on time.
 const RETRY_FIELDS: [(&str, &[&str]); 2] = [
     ("dispatch", &["number", "due", "fault", "trace", "dead", "task", "starting"]),
-    ("", &["tries", "not_before", "seen", "note_version", "noted_version", "look"]),
+    ("", &["tries", "not_before", "note_version", "noted_version", "look"]),
 ];
 
 pub(super) fn untyped(value: &Value) -> Value {
@@ -71,7 +71,7 @@ pub(super) async fn collect(world: &World) -> Outcome {
         [world.forge_url(), forge].into_iter().flatten().map(|url| (url, super::forge::FORGE_PLACEHOLDER.to_owned())),
     );
     let keyed: BTreeSet<_> =
-        items.iter().filter(|item| text(item, "sk") == "IDEMPOTENCY").map(|item| text(item, "delivery")).collect();
+        items.iter().filter(|item| text(item, "sk") == "IDEMPOTENCY").map(|item| text(item, "result")).collect();
     let is_there = |pk: &str, sk: &str| items.iter().any(|item| text(item, "pk") == pk && text(item, "sk") == sk);
     let mut outcome = Outcome::new();
     for item in &items {
@@ -106,7 +106,9 @@ pub(super) async fn collect(world: &World) -> Outcome {
             // A hash of the request, which may contain a job id.
             item["content"].take();
             // A token's id is derived from its random text.
-            item["token"].take();
+            if pk.contains("%20tokens#") {
+                item["result"].take();
+            }
         }
         outcome.insert(replace_names(&format!("{pk} {sk}"), &names), normalize(&item, &names));
     }
@@ -171,8 +173,8 @@ fn replacements(items: &[Value]) -> Vec<(String, String)> {
             "DELIVERY" if item["source"] == "board" => {
                 names.push((text(item, "event").to_owned(), "<board>".to_owned()));
             }
-            "IDEMPOTENCY" if !text(item, "delivery").is_empty() => {
-                names.push((text(item, "delivery").to_owned(), format!("<delivery of {}>", text(item, "pk"))));
+            "IDEMPOTENCY" if text(item, "result").starts_with("dlv_") => {
+                names.push((text(item, "result").to_owned(), format!("<delivery of {}>", text(item, "pk"))));
             }
             _ => {}
         }

@@ -8,7 +8,7 @@ use crate::functions;
 use crate::prelude::*;
 use pullyard_demo_forge::DemoForge;
 use pullyard_emulator::{Aws, ecs};
-use pullyard_entry::config::{self, Config, Endpoints, LiveUpdates, TaskDefinitions};
+use pullyard_entry::config::{self, Config, Endpoints, RUNNER_CONTAINER, TaskDefinitions};
 use pullyard_entry::{Clock, http};
 use pullyard_forge::Connections;
 use pullyard_store::Store;
@@ -116,7 +116,7 @@ impl World {
         let folder = TempDir::new().unwrap();
         let definition = |family: &str| ecs::TaskDefinition {
             family: family.into(),
-            container: "runner".into(),
+            container: RUNNER_CONTAINER.into(),
             command: vec!["true".into()],
             environment: Vec::new(),
         };
@@ -145,17 +145,16 @@ impl World {
             table: TABLE.into(),
             dispatch_queue_url: raw.create_queue(aws.sqs(), DISPATCH).await,
             effects_queue_url: raw.create_queue(aws.sqs(), EFFECTS).await,
-            dispatch_dlq_url: Some(raw.create_queue(aws.sqs(), DISPATCH_DEAD).await),
-            effects_dlq_url: Some(raw.create_queue(aws.sqs(), EFFECTS_DEAD).await),
-            undelivered_dlq_url: None,
+            dispatch_dlq_url: raw.create_queue(aws.sqs(), DISPATCH_DEAD).await,
+            effects_dlq_url: raw.create_queue(aws.sqs(), EFFECTS_DEAD).await,
+            undelivered_dlq_url: raw.create_queue(aws.sqs(), "undelivered").await,
             cluster: "pullyard".into(),
             task_definitions: TaskDefinitions { small: "small".into(), medium: "medium".into(), large: "large".into() },
-            container: "runner".into(),
             network: None,
             key_secret: KEY_SECRET.into(),
             api_url: "http://api.test".into(),
             task_isolation: "none".into(),
-            live_updates: LiveUpdates::Poll,
+            on_one_machine: false,
             artifacts_bucket: BUCKET.into(),
             kms_key: None,
             deployment: None,

@@ -1,10 +1,11 @@
-//! Tests of polling and recovery: events at the forge whose webhook never arrived.
+//! Tests of polling: events at the forge whose webhook never arrived.
 
-use super::{ANN, ANNS_TOKEN, World, hook_name};
+use super::{ANN, ANNS_TOKEN, World};
 use crate::prelude::*;
+use pullyard_domain::delivery::Source;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn recovery_finds_events_that_an_organization_hook_lost() {
+async fn polling_finds_events_that_an_organization_hook_lost() {
     let world = World::new().await;
     let hook =
         InstallHook { repository: None, organisation: Some("acme".into()), ..world.install_request("acme", false) };
@@ -15,16 +16,20 @@ async fn recovery_finds_events_that_an_organization_hook_lost() {
     let store = world.story.store().await;
     let integration = IntegrationId::new("gh1").unwrap();
     let id = PullRequestId { integration, repository: world.repository, number: world.number };
-    let recovered = async || world.story.api.recover_hook(&hook_name("acme"), &RecoverHook::default()).await.unwrap();
+    let poll = async || {
+        world.story.advance_and_sweep(Duration::from_secs(61)).await;
+        world.story.wait_for_empty_queues().await;
+    };
     for (state, expected) in [("closed", PullRequestState::Closed), ("open", PullRequestState::Open)] {
         world.story.call_forge(Method::PATCH, &format!("/pulls/{}", world.number), json!({ "state": state })).await;
-        assert_eq!(recovered().await.problems, [""; 0]);
+        poll().await;
         assert_eq!(store.load_pull_request(&id).await.unwrap().unwrap().state, expected);
     }
     world.comment_at_forge(ANNS_TOKEN, "/pullyard revise use tabs").await;
     world.request_changes().await;
-    let found = recovered().await;
-    assert_eq!((found.pull_requests, found.reviews, found.problems), (1, 2, vec![]));
+    poll().await;
+    let ledger = world.story.api.deliveries(&world.story.project, None).await.unwrap().deliveries;
+    assert_eq!(ledger.iter().filter(|entry| entry.source == Source::Poll).count(), 2, "{ledger:?}");
     assert_eq!(world.revisions().await.len(), 1, "the later review waits for the job");
 }
 
@@ -35,7 +40,7 @@ async fn repository_without_a_hook_is_polled_every_minute() {
     world.story.advance_and_sweep(Duration::from_secs(61)).await;
     let job = world.wait_for_revision().await;
     world.story.wait_for_empty_queues().await;
-    let ledger = world.story.api.deliveries(&world.story.project, None, None).await.unwrap().deliveries;
+    let ledger = world.story.api.deliveries(&world.story.project, None).await.unwrap().deliveries;
     let entry = ledger.iter().find(|entry| entry.job.as_ref() == Some(&job.id)).unwrap();
     assert_eq!(serde_json::to_value(entry.source).unwrap(), json!("poll"));
     let listed = world.story.api.ingresses(&world.story.project).await.unwrap().repositories;
@@ -67,7 +72,7 @@ async fn poll_ignores_a_request_followed_by_an_approval() {
     world.story.advance_and_sweep(Duration::from_secs(61)).await;
     world.wait_for_revision().await;
     world.story.wait_for_empty_queues().await;
-    let ledger = world.story.api.deliveries(&world.story.project, None, None).await.unwrap().deliveries;
+    let ledger = world.story.api.deliveries(&world.story.project, None).await.unwrap().deliveries;
     let authors: Vec<_> =
         ledger.iter().filter_map(|entry| entry.review.as_ref()).map(|of| of.author.as_str()).collect();
     assert_eq!(authors, ["ben"]);

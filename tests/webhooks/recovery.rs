@@ -1,10 +1,9 @@
-//! Tests of recovery from missed webhooks while the forge fails or does not answer.
+//! Tests of missed webhooks while the forge fails or does not answer.
 
-use super::{ANN, SECRET, World, hook_name};
+use super::{ANN, SECRET, World};
 use crate::prelude::*;
 use axum::http::header::{HeaderMap, HeaderValue, LINK};
 use pullyard_domain::project::{Integration, Repository};
-use pullyard_protocol::hook::RecoverAnswer;
 use std::ops::RangeInclusive;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -22,10 +21,11 @@ pub(super) fn pull_request_json(number: u64, updated_at: Timestamp) -> Value {
 }
 
 impl World {
-    async fn recover(&self, hook: &str) -> RecoverAnswer {
-        let found = self.story.api.recover_hook(&hook_name(hook), &RecoverHook::default()).await.unwrap();
-        self.story.local.forge().wait_for_deliveries().await;
-        found
+    /// Returns the problem of the poll.
+    async fn poll_after(&self, time: Duration) -> Option<String> {
+        self.story.advance_and_sweep(time).await;
+        self.story.wait_for_empty_queues().await;
+        self.story.api.ingresses(&self.story.project).await.unwrap().repositories.remove(0).problem
     }
 }
 
@@ -40,14 +40,11 @@ async fn review_is_decided_once_its_authors_permission_is_known() {
     world.request_changes().await;
     forge.wait_for_deliveries().await;
     for _ in 0..3 {
-        world.story.clock.advance(HOUR);
-        let found = world.recover("acme").await;
-        assert_eq!((found.reviews, found.problems.len()), (0, 1), "{:?}", found.problems);
+        assert!(world.poll_after(HOUR).await.is_some());
     }
     assert!(world.revisions().await.is_empty());
     forge.clear_faults();
-    let found = world.recover("acme").await;
-    assert_eq!((found.reviews, found.problems), (1, vec![]));
+    assert_eq!(world.poll_after(HOUR).await, None);
     assert_eq!(world.revisions().await.len(), 1);
 }
 
@@ -153,27 +150,4 @@ async fn comment_on_an_unreachable_pr_is_answered_after_one_try() {
     assert_eq!((status, response["code"].as_str()), (503, Some("unavailable")), "the forge repeats it: {response}");
     // One try takes as long as the forge waits, so three would be too late.
     assert_eq!(far.calls_about(""), ["GET /repos/acme/far/pulls/101"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn recovery_since_a_time_finds_an_earlier_review() {
-    let world = World::new().await;
-    let (api, clock) = (&world.story.api, &world.story.clock);
-    api.install_hook(&world.install_request("acme", false)).await.unwrap();
-    world.story.local.forge().wait_for_deliveries().await;
-    world.story.local.forge().inject_delivery_fault(1, DeliveryFault::NotRecorded);
-    world.request_changes().await;
-    // A normal poll now starts after the review.
-    clock.advance(HOUR);
-    let store = world.story.store().await;
-    let here = IntegrationId::new("gh1").unwrap();
-    let mut poll = store.load_poll(&world.story.project, &here, world.repository).await.unwrap().unwrap();
-    (poll.look.since, poll.look.listed) = (Some(clock.now()), Some(clock.now()));
-    assert_eq!(store.put_poll(&poll).await.unwrap(), Write::Applied);
-    let found = api.recover_hook(&hook_name("acme"), &RecoverHook::default()).await.unwrap();
-    assert_eq!((found.pull_requests, found.reviews, found.problems), (0, 0, vec![]));
-    let since = RecoverHook { since: Some(clock.now().minus(HOUR * 2)) };
-    let found = api.recover_hook(&hook_name("acme"), &since).await.unwrap();
-    assert_eq!((found.pull_requests, found.reviews, found.problems), (1, 1, vec![]));
-    assert_eq!(world.revisions().await.len(), 1);
 }

@@ -32,7 +32,7 @@ async fn replay_of_a_dismissed_review_starts_no_job() {
     story.api.install_hook(&world.install_request("acme", false)).await.unwrap();
     let review = world.request_changes().await;
     story.local.forge().wait_for_deliveries().await;
-    let ledger = story.api.deliveries(&story.project, None, None).await.unwrap().deliveries;
+    let ledger = story.api.deliveries(&story.project, None).await.unwrap().deliveries;
     let refused = ledger.iter().find(|entry| entry.code == "retrigger_disabled").unwrap();
     story.update_settings(|settings| settings.revise_on_review = true).await;
     let path = format!("/pulls/{}/reviews/{review}/dismissals", world.number);

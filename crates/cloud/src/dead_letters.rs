@@ -24,7 +24,7 @@ const BATCH_SIZE: i32 = 10;
 #[derive(Clone, Debug)]
 pub struct QueuePair {
     pub queue_url: String,
-    pub dead_url: Option<String>,
+    pub dead_url: String,
 }
 
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ pub struct DeadLetters {
     client: Lazy<aws_sdk_sqs::Client>,
     dispatch: QueuePair,
     effects: QueuePair,
-    undelivered_queue_url: Option<String>,
+    undelivered_queue_url: String,
 }
 
 #[derive(Clone, Debug)]
@@ -62,11 +62,13 @@ pub struct ReceivedBatch {
 }
 
 impl DeadLetters {
+    /// The undelivered queue has task state changes that the tasks function did not receive or failed to process.
     pub fn new(
         config: &aws_config::SdkConfig,
         endpoint: Option<&str>,
         dispatch: QueuePair,
         effects: QueuePair,
+        undelivered_queue_url: String,
     ) -> Self {
         let (config, endpoint) = (config.clone(), endpoint.map(str::to_owned));
         let client = Lazy::new(move || {
@@ -74,20 +76,11 @@ impl DeadLetters {
             builder.set_endpoint_url(endpoint);
             aws_sdk_sqs::Client::from_conf(builder.build())
         });
-        Self { client, dispatch, effects, undelivered_queue_url: None }
-    }
-
-    /// Adds the queue of task state changes that the tasks function did not receive or failed to process.
-    pub fn with_undelivered_queue(self, url: Option<String>) -> Self {
-        Self { undelivered_queue_url: url, ..self }
-    }
-
-    pub fn is_configured(&self, queue: Queue) -> bool {
-        self.dead_url(queue).is_ok()
+        Self { client, dispatch, effects, undelivered_queue_url }
     }
 
     /// Receives up to `most` messages until the wanted ones are found; call [`Self::make_visible`] afterwards. A
-    /// FIFO group shows only its first ten. Errors: `NoDeadLetters` when this process does not know the queue.
+    /// FIFO group shows only its first ten.
     pub async fn receive(&self, queue: Queue, selection: Selection<'_>, limit: usize) -> Result<ReceivedBatch, Error> {
         let mut look = ReceivedBatch::default();
         loop {
@@ -124,7 +117,7 @@ impl DeadLetters {
         let answer = self
             .client
             .receive_message()
-            .queue_url(self.dead_url(queue)?)
+            .queue_url(self.dead_url(queue))
             .max_number_of_messages(i32::try_from(limit).unwrap_or(BATCH_SIZE).min(BATCH_SIZE))
             .wait_time_seconds(LONG_POLL_SECS)
             .visibility_timeout(i32::try_from(VISIBILITY_TIMEOUT.as_secs()).unwrap_or(i32::MAX))
@@ -156,14 +149,14 @@ impl DeadLetters {
     }
 
     pub async fn delete(&self, queue: Queue, message: &DeadMessage) -> Result<(), Error> {
-        let call = self.client.delete_message().queue_url(self.dead_url(queue)?).receipt_handle(&message.handle);
+        let call = self.client.delete_message().queue_url(self.dead_url(queue)).receipt_handle(&message.handle);
         call.send().await.map_err(|error| Error::unavailable("delete a dead letter", error))?;
         Ok(())
     }
 
     /// Makes the messages of a look visible at once. Best effort: they become visible after `VISIBILITY_TIMEOUT`.
     pub async fn make_visible(&self, queue: Queue, look: ReceivedBatch) -> Result<(), Error> {
-        let url = self.dead_url(queue)?;
+        let url = self.dead_url(queue);
         // Newest first keeps the order in a queue that puts each returned message in front.
         let messages = look.messages.into_iter().chain(look.other_messages).rev().collect::<Vec<_>>();
         for some in messages.chunks(usize::try_from(BATCH_SIZE).unwrap_or(1)) {
@@ -186,9 +179,8 @@ impl DeadLetters {
         }
     }
 
-    fn dead_url(&self, queue: Queue) -> Result<&str, Error> {
-        let url = self.queue_pair(queue).map_or(&self.undelivered_queue_url, |lane| &lane.dead_url);
-        url.as_deref().ok_or(Error::NoDeadLetters { queue: queue.as_str() })
+    fn dead_url(&self, queue: Queue) -> &str {
+        self.queue_pair(queue).map_or(&self.undelivered_queue_url, |lane| &lane.dead_url)
     }
 }
 

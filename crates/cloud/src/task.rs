@@ -10,12 +10,14 @@ use aws_sdk_ecs::types::{
 use pullyard_domain::id::JobId;
 use pullyard_domain::task::{Task, TaskCapacity, TaskSize};
 
+/// The container of the task definition that runs the job.
+pub const RUNNER_CONTAINER: &str = "runner";
+
 #[derive(Clone, Debug)]
 pub struct Tasks {
     client: Lazy<aws_sdk_ecs::Client>,
     cluster: String,
     definitions: TaskDefinitions,
-    container: String,
     network: Option<TaskNetwork>,
 }
 
@@ -46,12 +48,6 @@ impl TaskDefinitions {
             TaskSize::Medium => &self.medium,
             TaskSize::Large => &self.large,
         }
-    }
-}
-
-impl std::fmt::Display for TaskDefinitions {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "small={},medium={},large={}", self.small, self.medium, self.large)
     }
 }
 
@@ -99,7 +95,6 @@ impl Tasks {
         endpoint: Option<&str>,
         cluster: impl Into<String>,
         definitions: TaskDefinitions,
-        container: impl Into<String>,
         network: Option<TaskNetwork>,
     ) -> Self {
         let (config, endpoint) = (config.clone(), endpoint.map(str::to_owned));
@@ -111,7 +106,6 @@ impl Tasks {
             }),
             cluster: cluster.into(),
             definitions,
-            container: container.into(),
             network,
         }
     }
@@ -119,7 +113,7 @@ impl Tasks {
     /// Idempotent: by the client token, on which all parameters depend; a repeat returns the same task.
     /// Source: <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>.
     pub async fn run(&self, start: &TaskStart<'_>) -> Result<StartOutcome, Error> {
-        let mut container = ContainerOverride::builder().name(&self.container);
+        let mut container = ContainerOverride::builder().name(RUNNER_CONTAINER);
         for (name, value) in &start.environment {
             container = container.environment(KeyValuePair::builder().name(*name).value(value).build());
         }

@@ -7,7 +7,7 @@ use crate::{Clock, Error, ForgeTokens, SigningKey};
 use pullyard_cloud::{DeadLetters, Objects, Secrets, Tasks, Wakeups};
 use pullyard_domain::hook::Webhook;
 use pullyard_domain::id::{HookName, IntegrationId, JobId, ProjectId, RunnerId, SecretName, TicketKey};
-use pullyard_domain::job::{Job, LiveUpdates};
+use pullyard_domain::job::Job;
 use pullyard_domain::project::{Integration, Project, Repository};
 use pullyard_domain::prompt;
 use pullyard_domain::pull_request::PullRequestId;
@@ -50,7 +50,8 @@ pub struct ContextParts {
     pub secret_root: String,
     pub api_url: String,
     pub task_isolation: String,
-    pub live_updates: LiveUpdates,
+    /// Whether one process serves everything, as `pullyard up` does. Its tasks are processes of the same machine.
+    pub on_one_machine: bool,
     /// The deployment named in metrics. Without it no metrics are written.
     pub deployment: Option<String>,
 }
@@ -77,11 +78,6 @@ impl Context {
             rejected_deliveries: RejectedDeliveries::default(),
             counters: Counters::default(),
         }))
-    }
-
-    /// Whether one process serves everything, as `pullyard up` does. Its tasks are processes of the same machine.
-    pub fn runs_on_one_machine(&self) -> bool {
-        self.live_updates == LiveUpdates::LongPoll
     }
 
     pub(crate) fn secret_name(&self, kind: SecretKind, name: &SecretName) -> String {

@@ -5,35 +5,40 @@ use pullyard_domain::job::JobStatus;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! counts {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($($(#[$doc:meta])* $name:ident = $metric:literal,)*) => {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Counter { $($(#[$doc])* $name,)* }
 
         impl Counter {
             pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The name of the metric in CloudWatch.
+            pub fn metric(self) -> &'static str {
+                match self { $(Self::$name => $metric,)* }
+            }
         }
     };
 }
 
 counts! {
-    DeliveryAccepted,
-    DeliveryHeld,
-    DeliveryRefused,
-    DeliveryIgnored,
-    DeliveryDuplicate,
-    DeliveryInvalid,
-    SignatureRefused,
-    TaskStarted,
+    DeliveryAccepted = "DeliveriesAccepted",
+    DeliveryHeld = "DeliveriesHeld",
+    DeliveryRefused = "DeliveriesRefused",
+    DeliveryIgnored = "DeliveriesIgnored",
+    DeliveryDuplicate = "DeliveriesDuplicate",
+    DeliveryInvalid = "DeliveriesInvalid",
+    SignatureRefused = "SignaturesRefused",
+    TaskStarted = "TasksStarted",
     /// A start was refused or postponed, or the task died before its claim.
-    TaskStartFailed,
-    JobCompleted,
-    JobFailed,
-    JobCancelled,
-    JobRequeued,
+    TaskStartFailed = "TaskStartsFailed",
+    JobCompleted = "JobsCompleted",
+    JobFailed = "JobsFailed",
+    JobCancelled = "JobsCancelled",
+    JobRequeued = "JobsRequeued",
     /// A model account's breaker was opened: its limit is used up, or its provider keeps failing.
-    BreakerOpened,
-    WakeupLost,
-    ItemCorrupt,
+    BreakerOpened = "ModelsLeftAlone",
+    WakeupLost = "WakeupsLost",
+    ItemCorrupt = "ItemsCorrupt",
 }
 
 #[derive(Debug)]

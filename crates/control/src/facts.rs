@@ -2,6 +2,7 @@
 
 use crate::{Context, Error};
 use pullyard_domain::budget::{DailyUsage, Day};
+use pullyard_domain::delivery::Delivery;
 use pullyard_domain::event::{TicketEvent, TicketText};
 use pullyard_domain::facts::{Facts, FirstDecision, RepositoryFact};
 use pullyard_domain::id::{DeliveryId, RepositoryName};
@@ -10,9 +11,12 @@ use pullyard_domain::project::Project;
 use pullyard_domain::time::Timestamp;
 
 pub(crate) async fn load_facts(ctx: &Context, event: &TicketEvent) -> Result<(Facts, TicketText), Error> {
-    let first = load_first_answer(ctx, event);
-    let (first, (project, ticket)) =
-        tokio::try_join!(first, async { Ok(ctx.store.load_project_and_ticket(&event.project, &event.key).await?) })?;
+    let id = DeliveryId::for_ticket_event(&event.project, &event.event);
+    let (first, project, ticket) = tokio::try_join!(
+        ctx.store.load_delivery(&id),
+        ctx.store.load_project(&event.project),
+        ctx.store.load_ticket(&event.project, &event.key),
+    )?;
     let text = match &event.text {
         Some(text) => text.clone(),
         None => load_ticket_text(ctx, event).await?,
@@ -23,17 +27,15 @@ pub(crate) async fn load_facts(ctx: &Context, event: &TicketEvent) -> Result<(Fa
     };
     let now = ctx.clock.now();
     let today = load_usage_today(ctx, project.as_ref(), now).await?;
-    Ok((Facts { now, first_decision: first, project, ticket, repository, usage: today }, text))
+    Ok((Facts { now, first_decision: first.map(to_first_decision), project, ticket, repository, usage: today }, text))
 }
 
-async fn load_first_answer(ctx: &Context, event: &TicketEvent) -> Result<Option<FirstDecision>, Error> {
-    let first = ctx.store.load_delivery(&DeliveryId::for_ticket_event(&event.project, &event.event)).await?;
-    Ok(first.map(|first| FirstDecision {
+fn to_first_decision(first: Delivery) -> FirstDecision {
+    FirstDecision {
         reason: first.reason,
         at: first.at,
-        repeats: first.seen,
         status_before: first.facts.and_then(|facts| facts.status_before),
-    }))
+    }
 }
 
 /// Loads a project's usage of today. A project without a budget needs no read.

@@ -89,15 +89,17 @@ pub use jobs::cancel_job::cancel_job;
 pub use jobs::create_job::{JobRequest, create_job};
 pub use jobs::dispatch::dispatch;
 pub use jobs::event_pages::{JobEvents, list_events, list_events_before, list_events_from};
-pub use jobs::list_jobs::{JobList, list_jobs};
 pub use jobs::overview::{Overview, PullRequestCount, load_overview};
 pub use jobs::pause_job::{continue_job, pause_job};
 pub use jobs::record_task_stop::record_task_stop;
 pub use jobs::retry_job::retry_job;
 pub use jobs::search_events::{EventSearch, search_events};
 pub use jobs::search_jobs::{FoundJob, FoundJobs, search_jobs};
-pub use jobs::views::{JobView, RevisedPullRequest, job_view, list_attempts, load_context, load_pull_request_state};
-pub use poll::{PollSummary, poll_hook_repositories, poll_repository, set_ingress};
+pub use jobs::views::{
+    JobView, RevisedPullRequest, job_view, list_attempts, load_context, load_pull_request_state,
+    load_pull_request_states,
+};
+pub use poll::{poll_repository, set_ingress};
 pub use pullyard_forge::features::WorkflowPolicy;
 pub use pullyard_forge::{AppManifest, Connections, GitHubSite, is_account_name};
 pub use pullyard_store::{Error as StoreError, Token as StoredToken};
@@ -105,7 +107,7 @@ pub use requester::Requester;
 pub use review::list_deliveries::{DeliveryList, list_deliveries};
 pub use review::replay::replay_delivery;
 pub use search::{SearchResults, search_project};
-pub use sweep::{Report, SweepResult, sweep, sweep_on_demand};
+pub use sweep::{Report, SweepResult, sweep};
 pub use tickets::board_view::{BoardView, Card, list_jobs_of_ticket, load_board};
 pub use tickets::comments::{
     AddedComment, CommentChange, CommentPage, NewComment, add_comment, delete_comment, edit_comment, list_comments,

@@ -1,11 +1,13 @@
 //! The user or program behind a request, and the hash by which a repeated request is recognised.
 
+use crate::{Context, Error};
 use data_encoding::HEXLOWER;
 use pullyard_domain::id::EventId;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::Request;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use std::str::FromStr;
 
 #[derive(Clone, Debug)]
 pub struct Requester {
@@ -22,6 +24,19 @@ pub(crate) fn new_request(
     at: Timestamp,
 ) -> Option<Request> {
     key.map(|key| Request { caller: scope, key, content: hash_request(content), at })
+}
+
+/// The result of the caller's first request with this key; `None` if this is the first.
+/// Errors: `KeyReused` if the first one had other content.
+pub(crate) async fn find_first_result<T: FromStr>(
+    ctx: &Context,
+    request: Option<&Request>,
+) -> Result<Option<T>, Error> {
+    let Some(request) = request else { return Ok(None) };
+    match ctx.store.load_request::<T>(request).await? {
+        Some((content, _)) if content != request.content => Err(Error::KeyReused),
+        first => Ok(first.map(|(_, result)| result)),
+    }
 }
 
 /// Hash of a request. A key with other content is refused.

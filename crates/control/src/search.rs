@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 const MAX_TICKETS: usize = 200;
 /// Ticket keys, or ids of open pull requests, per query.
 const MAX_KEYS: i32 = 1_000;
-const MAX_JOB_IDS: i32 = 500;
+const MAX_JOB_IDS: usize = 500;
 const MAX_HITS: usize = 10;
 /// One character would match jobs at random.
 const MIN_JOB_PREFIX: usize = 2;
@@ -73,7 +73,7 @@ async fn find_jobs(ctx: &Context, project: &ProjectId, text: &str) -> Result<Vec
     if prefix.len() < MIN_JOB_PREFIX || !prefix.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Ok(Vec::new());
     }
-    let (mut ids, _) = ctx.store.list_job_ids(project, None, MAX_JOB_IDS).await?;
+    let (mut ids, _) = ctx.store.list_job_ids(project, None, None, MAX_JOB_IDS).await?;
     let is_hit = |id: &JobId| {
         id.short().to_lowercase().starts_with(prefix) || id.as_str().trim_start_matches("job_").starts_with(prefix)
     };

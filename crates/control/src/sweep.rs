@@ -10,14 +10,14 @@ mod report;
 mod runners;
 
 use crate::jobs::finish_job::{WriteParts, write_end};
-use crate::jobs::requeue::write_requeue;
+use crate::jobs::suspension::write_suspension;
 use crate::{Context, Error};
-use deadlines::{Limits, RoundTimer, rotated_shards};
+use deadlines::{DUE_UNTIL, READY_UNTIL, RoundTimer, rotated_shards};
 use gauges::ScheduledItems;
 use held_entries::sweep_held_entries;
 use postpone::postpone;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::Job;
+use pullyard_domain::job::{AttemptEnd, Job};
 use pullyard_domain::runner::sweep::uninterrupted_since;
 use pullyard_domain::sweep::{JobStep, next_step};
 use pullyard_domain::time::Timestamp;
@@ -33,20 +33,12 @@ const ITEMS_PER_SHARD: usize = 25;
 
 const READY_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Runs a scheduled round. Each part has a time limit and handles its own read errors; the next round does the rest.
-/// Idempotent: each step is a conditional write or a hint, so concurrent sweepers are harmless.
-pub async fn sweep(ctx: &Context) -> SweepResult {
-    run_round(ctx, Limits::SCHEDULED).await
-}
-
-pub async fn sweep_on_demand(ctx: &Context) -> SweepResult {
-    run_round(ctx, Limits::BY_HAND).await
-}
-
+/// Runs one round. Each part has a time limit and handles its own read errors; the next round does the rest.
 /// Sweeps runners in every round. Waiting jobs and gauges need complete reads, so they follow once a minute only.
+/// Idempotent: each step is a conditional write or a hint, so concurrent sweepers are harmless.
 /// Writes: the note of the round, unless a later one is stored.
-async fn run_round(ctx: &Context, limits: Limits) -> SweepResult {
-    let time = &RoundTimer::begin(&ctx.clock, limits);
+pub async fn sweep(ctx: &Context) -> SweepResult {
+    let time = &RoundTimer::begin(&ctx.clock);
     let now = ctx.clock.now();
     let (mut report, mut faults) = (Report::default(), Failures::default());
     let (mut scheduled, mut gauges) = (ScheduledItems::default(), Gauges::default());
@@ -70,17 +62,12 @@ async fn run_round(ctx: &Context, limits: Limits) -> SweepResult {
         faults.record(Box::pin(sweep_ready(ctx, time, &mut gauges, &mut report)).await);
         faults.record(Box::pin(sweep_held_entries(ctx, time, &mut gauges, &mut report)).await);
         faults.record(scheduled.count_jobs(ctx, time, &mut gauges).await);
-        // A manual round has less time. The parts that it skips must not wait another minute.
-        if faults.is_empty() || limits == Limits::SCHEDULED {
-            round.ready_at = now;
-        }
+        round.ready_at = now;
+        // An incomplete count leaves the gauges of the last round.
         if faults.is_empty() {
             let gauges = gauges::finish(gauges, now);
             round.gauges = Some(gauges.clone());
             report.gauges = Some(gauges);
-        } else {
-            let before = gauges::load_previous_gauges(ctx, time, &read).await;
-            round.gauges = Some(gauges::recent_or_partial(before, gauges, now));
         }
     }
     // Last, because the counts do not depend on the note, and a failed read must not lose them.
@@ -107,12 +94,12 @@ async fn sweep_shard(
     let now = ctx.clock.now();
     // Read even without time for processing, because all rows are counted.
     let read = ctx.store.list_due(shard, gauges::KEYS_PER_SHARD);
-    let rows = time.run_before(time.limits.ready, "read the due items", read).await?;
+    let rows = time.run_before(READY_UNTIL, "read the due items", read).await?;
     scheduled.add_rows(&rows, now);
     let due: Vec<_> = rows.into_iter().filter(|(_, at)| *at <= now).take(ITEMS_PER_SHARD).collect();
     report.has_more |= due.len() >= ITEMS_PER_SHARD;
     for (key, _) in due {
-        if time.is_past(time.limits.due) {
+        if time.is_past(DUE_UNTIL) {
             report.has_more = true;
             break;
         }
@@ -138,16 +125,16 @@ async fn repair_item(ctx: &Context, key: &WorkKey) -> Result<Repair, Error> {
         WorkKey::Job(job) => sweep_job(ctx, job).await,
         WorkKey::Ticket(project, ticket) => {
             let wakeup = TicketWakeup { project: project.clone(), ticket: ticket.clone() };
-            ctx.wakeups.wake_ticket(&wakeup).await.map(|()| Repair::Ticket).map_err(Error::from)
+            ctx.wakeups.wake_ticket(&wakeup).await.map(|()| Repair::Wakeup).map_err(Error::from)
         }
         WorkKey::PullRequest(id) => {
             let wakeup = PullRequestWakeup { pull_request: id.clone() };
-            ctx.wakeups.wake_pull_request(&wakeup).await.map(|()| Repair::PullRequest).map_err(Error::from)
+            ctx.wakeups.wake_pull_request(&wakeup).await.map(|()| Repair::Wakeup).map_err(Error::from)
         }
         WorkKey::Poll(project, integration, repository) => {
             let wakeup =
                 PollWakeup { poll: project.clone(), integration: integration.clone(), repository: *repository };
-            ctx.wakeups.wake_poll(&wakeup).await.map(|()| Repair::Poll).map_err(Error::from)
+            ctx.wakeups.wake_poll(&wakeup).await.map(|()| Repair::Skip).map_err(Error::from)
         }
     }
 }
@@ -159,17 +146,17 @@ async fn sweep_job(ctx: &Context, job: &JobId) -> Result<Repair, Error> {
         let Some(job) = ctx.store.load_job(job).await? else {
             return Ok(Repair::Skip);
         };
-        let (write, done) = match next_step(&job, now) {
+        let write = match next_step(&job, now) {
             JobStep::Admit => {
                 // Another function may call forges. It checks the job again.
                 ctx.wakeups.admit_job(&JobWakeup { job: job.id.clone() }).await?;
-                return Ok(Repair::Admit);
+                return Ok(Repair::Wakeup);
             }
-            JobStep::Start if move_if_misplaced(ctx, &job).await? => return Ok(Repair::Start),
+            JobStep::Start if move_if_misplaced(ctx, &job).await? => return Ok(Repair::Wakeup),
             JobStep::Start | JobStep::Restart(_) => {
                 // Only the dispatcher starts tasks. It checks the job again.
                 ctx.wakeups.wake_job(&JobWakeup { job: job.id.clone() }).await?;
-                return Ok(Repair::Start);
+                return Ok(Repair::Wakeup);
             }
             step => match write_step(ctx, &job, step, RunnerCondition::Exists, now).await? {
                 Some(write) => write,
@@ -177,7 +164,7 @@ async fn sweep_job(ctx: &Context, job: &JobId) -> Result<Repair, Error> {
             },
         };
         if write == Write::Applied {
-            return Ok(done);
+            return Ok(Repair::Write);
         }
         rounds.backoff().await?;
     }
@@ -190,10 +177,9 @@ async fn write_step(
     step: JobStep,
     proof: RunnerCondition,
     now: Timestamp,
-) -> Result<Option<(Write, Repair)>, Error> {
+) -> Result<Option<Write>, Error> {
     let (next, failure) = match step {
         JobStep::Requeue(failure) => (job.requeue(now), Some(failure)),
-        JobStep::Adopt(failure) => (job.requeue_to_adopt(failure.clone(), now), Some(failure)),
         JobStep::Expire => (job.expire_suspension(now), None),
         JobStep::Cancel => (job.enforce_cancel(now), None),
         JobStep::Fail(failure) => (job.fail(failure, now), None),
@@ -202,7 +188,7 @@ async fn write_step(
     let next = next.map_err(|refusal| Error::from_refusal(refusal, now))?;
     let parts = WriteParts { runner: Some(proof), ..WriteParts::default() };
     Ok(Some(match failure {
-        Some(failure) => (write_requeue(ctx, job, &next, failure, parts, now).await?, Repair::Requeue),
-        None => (write_end(ctx, job, &next, parts, now).await?, Repair::End),
+        Some(failure) => write_suspension(ctx, job, &next, AttemptEnd::Requeued { failure }, parts, now).await?,
+        None => write_end(ctx, job, &next, parts, now).await?,
     }))
 }

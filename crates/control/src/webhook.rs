@@ -15,7 +15,7 @@ use crate::review::{
 use crate::{Answer, Context, Error};
 use data_encoding::HEXLOWER;
 use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::{Delivery, ReviewSubject, Source, arrival_times};
+use pullyard_domain::delivery::{Delivery, ReviewSubject, Source};
 use pullyard_domain::hook::Webhook;
 use pullyard_domain::id::{DeliveryId, EventId, HookName, IntegrationId, RepositoryName};
 use pullyard_domain::project::{ForgeKind, Repository};
@@ -147,16 +147,7 @@ async fn decide_event(
             let reason = record_repository_change(ctx, &reach, &hook.integration, &event).await?;
             record_delivery(ctx, hook, call, reason, None).await?
         }
-        WebhookEvent::Edited { pull_request, review } => {
-            if let Some(stored) = ctx.store.load_review(&pull_request, &review).await?
-                && reach.includes(&stored.project)
-            {
-                // Stale is harmless: the review belongs to another project now.
-                ctx.store.update_edited_review(&pull_request, &review, &stored.project).await?;
-            }
-            // An unknown review, or another project's, is read later with the edited text and without the mark.
-            record_delivery(ctx, hook, call, Reason::EditedReview {}, None).await?
-        }
+        WebhookEvent::Edited { .. } => record_delivery(ctx, hook, call, Reason::EditedReview {}, None).await?,
         WebhookEvent::Ignored { event } => {
             record_delivery(ctx, hook, call, Reason::EventIgnored { event: truncate(&event, 80) }, None).await?
         }
@@ -254,7 +245,7 @@ async fn new_delivery(
     reason: Reason,
     review: Option<ReviewSubject>,
 ) -> Result<Delivery, Error> {
-    let (at, seen) = arrival_times(ctx.store.load_delivery(&id).await?.as_ref(), ctx.clock.now());
+    let at = ctx.store.load_delivery(&id).await?.map_or_else(|| ctx.clock.now(), |first| first.at);
     Ok(Delivery {
         id,
         project: hook.home.clone(),
@@ -266,6 +257,5 @@ async fn new_delivery(
         job: None,
         facts: None,
         review,
-        seen,
     })
 }

@@ -37,7 +37,7 @@ pub struct Checks {
     pub output_kib: u64,
     /// If a check fails, the agent gets the output once, then all checks run again.
     pub repair: bool,
-    /// A check that changes a file, a ref or a hook fails the job. Files that git ignores may change.
+    /// A check that changes a file fails the job. Files that git ignores may change.
     pub read_only: bool,
     pub failed: FailedChecksPolicy,
 }

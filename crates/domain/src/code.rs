@@ -46,19 +46,19 @@ macro_rules! vocabulary {
 
             pub fn sentence(&self) -> String {
                 match self {
-                    $(Self::$Variant { $($field),* } => $crate::text::fit_sentence(|_most| {
-                        $(let $field = $crate::text::Fact::render_within($field, _most); let _ = &$field;)*
+                    $(Self::$Variant { $($field),* } => {
+                        $(let $field = $crate::text::Fact::render($field); let _ = &$field;)*
                         format!($sentence)
-                    }),)*
+                    })*
                 }
             }
 
             pub fn help(&self) -> String {
                 match self {
-                    $(Self::$Variant { $($field),* } => $crate::text::fit_sentence(|_most| {
-                        $(let $field = $crate::text::Fact::render_within($field, _most); let _ = &$field;)*
+                    $(Self::$Variant { $($field),* } => {
+                        $(let $field = $crate::text::Fact::render($field); let _ = &$field;)*
                         format!($help)
-                    }),)*
+                    })*
                 }
             }
 

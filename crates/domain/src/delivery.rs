@@ -9,9 +9,6 @@ use crate::ticket::Ticket;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Most repeats of a delivery recorded with their time.
-pub const MAX_REPEATS: usize = 20;
-
 /// A ledger entry. A redelivery replaces the decision, unless it is final.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
@@ -20,13 +17,13 @@ pub struct Delivery {
     pub source: Source,
     pub event: EventId,
     pub ticket: Option<TicketKey>,
+    /// When it first arrived; repeats keep this time.
     pub at: Timestamp,
     pub reason: Reason,
     pub job: Option<JobId>,
     /// The facts of the decision; `None` for an unreadable call.
     pub facts: Option<RecordedFacts>,
     pub review: Option<ReviewSubject>,
-    pub seen: Vec<Timestamp>,
 }
 
 impl Delivery {
@@ -37,14 +34,6 @@ impl Delivery {
         let moves = !self.reason.is_final() && !matches!(self.reason, Reason::StaleEvent { .. });
         let last_event = self.facts.as_ref().and_then(|facts| facts.seen.as_ref());
         moves && last_event.is_some_and(|(at, event)| *at == ticket.seen_at && *event == ticket.seen_event)
-    }
-}
-
-/// When a delivery first arrived, and its repeats including `now`. `first`: its entry in the ledger.
-pub fn arrival_times(first: Option<&Delivery>, now: Timestamp) -> (Timestamp, Vec<Timestamp>) {
-    match first {
-        None => (now, Vec::new()),
-        Some(first) => (first.at, first.seen.iter().copied().chain([now]).take(MAX_REPEATS).collect()),
     }
 }
 
@@ -93,20 +82,7 @@ mod tests {
             job: None,
             facts: Some(recorded),
             review: None,
-            seen: Vec::new(),
         }
-    }
-
-    #[test]
-    fn repeat_keeps_the_first_arrival_and_is_recorded() {
-        assert_eq!(arrival_times(None, time_at(5)), (time_at(5), Vec::new()));
-        let first = decided_delivery(Reason::AutoCreateOff { project: project_id() });
-        assert_eq!(arrival_times(Some(&first), time_at(2_000)), (first.at, vec![time_at(2_000)]));
-        let seen = vec![time_at(1_500); MAX_REPEATS];
-        assert_eq!(
-            arrival_times(Some(&Delivery { seen: seen.clone(), ..first.clone() }), time_at(2_000)),
-            (first.at, seen)
-        );
     }
 
     #[test]

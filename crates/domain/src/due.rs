@@ -5,7 +5,6 @@ use crate::hook::Poll;
 use crate::id::{ClassId, ProjectId};
 use crate::job::{FINISH_GRACE, Job, JobStatus, Placement};
 use crate::pull_request::PullRequest;
-use crate::select::sort_key;
 use crate::ticket::Ticket;
 use crate::time::Timestamp;
 use sha2::{Digest, Sha256};
@@ -28,7 +27,7 @@ pub enum Due {
     },
     Ready {
         class: ClassId,
-        /// Virtual time: the creation time, reduced according to the priority.
+        /// Creation time. Units: Unix milliseconds.
         order: i64,
     },
 }
@@ -41,7 +40,7 @@ pub fn shard(key: &str) -> u8 {
 pub fn job(job: &Job) -> Option<Due> {
     let at = match job.status {
         JobStatus::Ready if job.place == Placement::Runners => {
-            return Some(Due::Ready { class: job.class.clone(), order: sort_key(job) });
+            return Some(Due::Ready { class: job.class.clone(), order: job.created.millis() });
         }
         JobStatus::Ready => job.dispatch.due,
         JobStatus::Claimed | JobStatus::Preparing | JobStatus::Executing | JobStatus::Syncing => {

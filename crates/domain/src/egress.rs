@@ -12,10 +12,6 @@ const REGISTRIES: &[(&str, &[&str])] = &[
     // Its proxy sends some downloads to storage.googleapis.com, where everyone can upload. A project has to add that host.
     ("go", &["proxy.golang.org", "sum.golang.org"]),
     ("maven", &["repo.maven.apache.org", "repo1.maven.org"]),
-    (
-        "apt",
-        &["deb.debian.org", "security.debian.org", "archive.ubuntu.com", "security.ubuntu.com", "ports.ubuntu.com"],
-    ),
 ];
 
 /// The rule for the host of the job's repository.
@@ -41,11 +37,7 @@ pub struct InvalidRule(pub String);
 
 impl std::fmt::Display for InvalidRule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "`{}` is no domain; use a domain, *.DOMAIN, forge, npm, pypi, cargo, go, maven, apt, or * for all",
-            self.0
-        )
+        write!(f, "`{}` is no domain; use a domain, *.DOMAIN, forge, npm, pypi, cargo, go, maven, or * for all", self.0)
     }
 }
 

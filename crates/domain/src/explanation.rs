@@ -1,19 +1,16 @@
 //! Explains the state of a job in one plain sentence.
 
 use crate::fleet::Fleet;
-use crate::job::{Cancel, ContextFault, DispatchFault, Job, JobStatus, Placement, PushSearch};
+use crate::job::{Cancel, ContextFault, DispatchFault, Job, JobStatus, Placement};
 use crate::pull_request::PullRequestState;
 use crate::text::{Fact, Span};
 use crate::time::Timestamp;
 use crate::wait::Wait;
 
-/// Precedes the reason for the wait of an adopting job.
-const ADOPTION_WAIT: &str = "A runner must first check whether the lost attempt pushed its work.";
-
 const NO_ACTION: &str = "Nothing to do.";
 
-/// For a job that ended before a search for a lost push.
-const POSSIBLE_PUSH: &str = "An earlier attempt may have pushed.";
+/// For a job that ended with a lost push.
+const POSSIBLE_PUSH: &str = "A lost attempt may have pushed.";
 
 /// The reason why a job does not run. `fleet` describes the runners that the job may wait for.
 pub fn wait_reason(job: &Job, fleet: Option<&Fleet<'_>>, now: Timestamp) -> Option<Wait> {
@@ -76,11 +73,7 @@ pub fn explain_job(
 
 fn explain_state(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, String) {
     if let Some(wait) = wait {
-        let sentence = wait.sentence();
-        return match job.status {
-            JobStatus::Ready if job.adopts.is_some() => (format!("{ADOPTION_WAIT} {sentence}"), wait.help()),
-            _ => (sentence, wait.help()),
-        };
+        return (wait.sentence(), wait.help());
     }
     if let Some(failure) = &job.failure {
         let (sentence, help) = (failure.sentence(), failure.help());
@@ -118,7 +111,6 @@ fn explain_state(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, Str
         (status, _) => {
             let started = age(job.run.as_ref().map_or(now, |run| run.started));
             let does = match status {
-                _ if job.adopts.is_some() => "The runner is searching for a push of a lost attempt",
                 JobStatus::Claimed => "A runner has claimed the job",
                 JobStatus::Preparing => "The runner is preparing the workspace",
                 JobStatus::Syncing => "The runner is pushing the work",
@@ -130,16 +122,9 @@ fn explain_state(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, Str
     }
 }
 
-/// A note on an ended job with a lost push. `None` if the job is active, no push was lost, or its result is known.
-pub fn unresolved_push_note(job: &Job) -> Option<String> {
-    match (job.status, &job.looked) {
-        (JobStatus::Failed, Some(PushSearch::Failed { failure })) if job.failure.as_ref() != Some(failure) => {
-            Some(format!("An earlier attempt may have pushed, but the check failed: {}", failure.sentence()))
-        }
-        (JobStatus::Failed, Some(PushSearch::Failed { .. })) => Some(POSSIBLE_PUSH.into()),
-        (JobStatus::Cancelled, _) if job.lost_a_push => Some(POSSIBLE_PUSH.into()),
-        _ => None,
-    }
+/// A note on an ended job with a lost push. `None` if the job has not ended or no push was lost.
+pub fn unresolved_push_note(job: &Job) -> Option<&'static str> {
+    (job.status.is_terminal() && job.lost_a_push).then_some(POSSIBLE_PUSH)
 }
 
 /// Names the branch and the pull request that a lost push may have reached.

@@ -31,12 +31,10 @@ pub struct FirstDecision {
     pub reason: Reason,
     pub status_before: Option<String>,
     pub at: Timestamp,
-    pub repeats: Vec<Timestamp>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedFacts {
-    pub v: u32,
     pub decided_at: Timestamp,
     pub occurred_at: Timestamp,
     pub actor: Option<String>,

@@ -45,14 +45,12 @@ vocabulary! {
         Stalled { limit: Span, event: String } [Limit] "stalled", "The agent was inactive for {limit}; the last event was \"{event}\".", "Read the last event with `pullyard jobs logs`; then `pullyard jobs retry`.";
         CostLimit { spent: String, limit: String } [Limit] "cost_limit", "The job spent {spent}; the limit is {limit}.", "Raise `limits.cost_usd` with `pullyard settings set`; then `pullyard jobs retry`.";
         TurnLimit { limit: u64 } [Limit] "turn_limit", "The agent used all {limit} turns.", "Raise `limits.turns` with `pullyard settings set`; then `pullyard jobs retry`.";
-        DiskLimit { size: String, limit: String } [Limit] "disk_limit", "The work folder grew to {size}; the limit is {limit}.", "Raise `limits.disk_mib` with `pullyard settings set`, or clean up in setup; then `pullyard jobs retry`.";
         RunnerOffline { runner: String, ago: Span } [Infra] "runner_offline", "Runner {runner} was silent for {ago} during the job.", "Check the machine and `pullyard runners`; then `pullyard jobs retry`.";
         RunnerRemoved { runner: String, reason: String } [Infra] "runner_removed", "Runner {runner} is no longer allowed: {reason}.", "`pullyard jobs retry`; another runner takes it.";
         TaskNeverStarted { limit: Span, reason: String } [Infra] "task_never_started", "The container did not start within {limit}: {reason}.", "Run `pullyard doctor`; then `pullyard jobs retry`.";
         TaskStopped { reason: String } [Infra] "task_stopped", "AWS stopped the container: {reason}.", "`pullyard jobs retry`.";
         SpotInterrupted {} [Infra] "spot_interrupted", "AWS reclaimed the job's Spot capacity.", "`pullyard jobs retry`; a project that can't wait sets `task_capacity=fargate`.";
         RunnerCrashed { exit: String } [Infra] "runner_crashed", "The runner failed with {exit}.", "Read the runner's log; then `pullyard jobs retry`.";
-        NothingPushed {} [Infra] "nothing_pushed", "The job's branch has no commit of an earlier attempt.", "`pullyard jobs retry`.";
         SourceNotFound { repo: RepositoryName } [Repo] "source_not_found", "{repo} does not exist, or the token has no access to it.", "Check the name, and the token with `pullyard repos test {repo}`.";
         SourceDenied { forge: String, repo: RepositoryName } [Repo] "source_denied", "{forge} refused the credentials for {repo}.", "Test its token: `pullyard repos test {repo}`.";
         SourceUnreachable { repo: RepositoryName, reason: String } [Infra] "source_unreachable", "{repo} could not be fetched: {reason}.", "Check the forge and the network; then `pullyard jobs retry`.";

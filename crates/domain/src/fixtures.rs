@@ -297,7 +297,6 @@ pub(crate) fn work(agent: &str) -> AgentReport {
         cached_input_tokens: 0,
         output_tokens: 30,
         about_usd_micros: None,
-        prices_of: None,
         prompt_sha256: None,
         base_commit: None,
         commit: None,

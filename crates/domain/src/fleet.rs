@@ -63,11 +63,8 @@ impl Fleet<'_> {
         Wait::StartingNow { ago: Span::from(now.since(job.ready_since)) }
     }
 
-    /// The breaker that delays the job on this runner, and until when. A job that only adopts calls no model.
+    /// The breaker that delays the job on this runner, and until when.
     fn breaker_wait(&self, job: &Job, member: &Member, now: Timestamp) -> Option<(Wait, Timestamp)> {
-        if job.adopts.is_some() {
-            return None;
-        }
         let ClassRequirements { key, capability, .. } = self.requirements;
         let ids = breaker_ids(*key, capability, &job.project, Some(&member.runner.id));
         let shut = self.breakers.iter().filter(|breaker| ids.contains(&breaker.id));

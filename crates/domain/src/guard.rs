@@ -111,7 +111,6 @@ fn hold_entry(event: &TicketEvent, facts: &Facts) -> FollowUp {
 pub fn record_facts(event: &TicketEvent, facts: &Facts) -> RecordedFacts {
     let settings = facts.project.as_ref().map(|project| &project.settings);
     RecordedFacts {
-        v: 1,
         decided_at: facts.now,
         occurred_at: event.occurred_at,
         actor: event.actor.clone(),

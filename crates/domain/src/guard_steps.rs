@@ -165,7 +165,6 @@ mod tests {
             job: None,
             facts: Some(record_facts(&event, &facts(None))),
             review: None,
-            seen: Vec::new(),
         }
     }
 

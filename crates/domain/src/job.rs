@@ -20,7 +20,7 @@ pub use context::{CONTEXT_TIMEOUT, ContextFault, ContextWait};
 pub use fault::{DispatchFault, FailedStarts};
 pub use model::{MAX_MODEL_FAULTS, ModelFaultReport, ModelWait};
 pub use plan::{JobPlan, RevisionPlan, branch_name, plan_for_ticket, plan_revision, plan_without_ticket};
-pub use record::{AgentReport, AttemptEnd, AttemptRecord, PushSearch};
+pub use record::{AgentReport, AttemptEnd, AttemptRecord};
 pub use retry::{
     can_resume_work, check_retryable, has_handled_reviews, has_reviews_to_pass_on, is_resumable, is_withdrawn_unread,
     to_retry,
@@ -30,7 +30,6 @@ pub use suspension::{
     Suspension,
 };
 pub use transition::{Claim, End, FINISH_GRACE, Fence, PUSH_WINDOW, START_TIMEOUT, TransitionRefusal, WAKE_TIMEOUT};
-pub use watch::LiveUpdates;
 
 use crate::budget::Reservation;
 use crate::failure::Failure;
@@ -197,14 +196,9 @@ pub struct Job {
     /// Whether an agent worked on it. Only then its end counts as the ticket's last job.
     pub worked: bool,
     pub requeues: u32,
-    /// A lost attempt may have pushed, and no later attempt has found or excluded that push.
+    /// A lost attempt may have pushed. In a job that has ended: no later attempt found or excluded that push.
     #[serde(default, skip_serializing_if = "is_default")]
     pub lost_a_push: bool,
-    /// Its attempts only adopt a lost push. If none is found, the job fails with this loss. Implies `lost_a_push`.
-    pub adopts: Option<Failure>,
-    /// In Failed: the state of a lost attempt's push. `None` if no such attempt was lost, or if a later attempt found
-    /// no push and failed by its own work.
-    pub looked: Option<PushSearch>,
     pub dispatch: Dispatch,
     pub run: Option<ActiveAttempt>,
     pub want: DesiredState,
@@ -298,7 +292,6 @@ pub struct JobPolicy {
     /// Cost of one attempt. Units: millionths of a US dollar.
     pub cost_usd_micros: Option<u64>,
     pub turns: Option<u32>,
-    pub disk_mib: Option<u64>,
     /// Longest wait for an answer, or longest pause; one week if `None`. Units: seconds.
     pub input_secs: Option<u64>,
     #[serde(default, skip_serializing_if = "is_default")]

@@ -17,11 +17,6 @@ pub struct JobFilter {
 }
 
 impl JobFilter {
-    /// Whether the filter only limits the time, which the order of the list supports directly.
-    pub fn is_time_range_only(&self) -> bool {
-        self.statuses.is_empty() && self.ticket.is_none()
-    }
-
     pub fn matches(&self, job: &Job) -> bool {
         (self.statuses.is_empty() || self.statuses.contains(&job.status))
             && self.ticket.as_ref().is_none_or(|ticket| job.ticket.as_ref() == Some(ticket))
@@ -149,14 +144,13 @@ mod tests {
     fn job_filters_work_alone_and_combined() {
         let job = active(JobStatus::Executing);
         let all = JobFilter::default();
-        assert!(all.matches(&job) && all.is_time_range_only());
+        assert!(all.matches(&job));
         let of = |statuses: &[JobStatus]| JobFilter { statuses: statuses.iter().copied().collect(), ..all.clone() };
         assert!(
             of(&[JobStatus::Failed, JobStatus::Executing]).matches(&job) && !of(&[JobStatus::Failed]).matches(&job)
         );
         let ticket = |ticket| JobFilter { ticket: Some(ticket), ..all.clone() };
         assert!(ticket(key()).matches(&job) && !ticket(TicketKey::new("X-1").unwrap()).matches(&job));
-        assert!(!ticket(key()).is_time_range_only());
         // Created at 0 s: `since` is inclusive, `until` is not.
         let between =
             |since, until| JobFilter { since: Some(time_at(since)), until: Some(time_at(until)), ..all.clone() };
@@ -279,7 +273,6 @@ mod tests {
                 author: "bo".into(),
                 facts: None,
             }),
-            seen: Vec::new(),
         }
     }
 }

@@ -174,8 +174,6 @@ pub struct Limits {
     pub cost_usd_micros: Option<u64>,
     /// Requests to the model in one attempt. None means no limit.
     pub turns: Option<u32>,
-    /// Size of the attempt's work folder. None means no limit. Units: MiB.
-    pub disk_mib: Option<u64>,
     /// Time that a job may wait for an answer or stay paused. Units: seconds.
     pub input_secs: u64,
 }
@@ -188,7 +186,6 @@ impl Default for Limits {
             requeues: 2,
             cost_usd_micros: None,
             turns: None,
-            disk_mib: None,
             input_secs: DEFAULT_SUSPENSION_LIMIT.as_secs(),
         }
     }
@@ -286,14 +283,18 @@ impl ForgeKind {
     }
 }
 
-/// A connected forge. It contains the names of its secrets, never the secrets.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A connected forge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Integration {
+    /// Short name.
     pub id: IntegrationId,
+    /// Kind of forge.
     pub kind: ForgeKind,
+    /// REST base.
     pub api_url: String,
+    /// Authentication: names of secrets, never a secret.
     pub auth: Auth,
-    /// Our account at the forge, or an App's bot. Its reviews never start a job.
+    /// Account of the token, or the App's bot. Its reviews never start a job.
     pub account: Account,
 }
 
@@ -388,7 +389,6 @@ impl Settings {
             ("/limits/requeues", requeues, 0..=10, "use 0 to 10"),
             ("/limits/cost_usd_micros", limits.cost_usd_micros, 10_000..=1_000_000_000, cost_rule),
             ("/limits/turns", turns, 1..=10_000, "use 1 to 10000, or no limit"),
-            ("/limits/disk_mib", limits.disk_mib, 16..=1_048_576, "use 16 to 1048576 MiB, or no limit"),
             ("/limits/input_secs", Some(limits.input_secs), 60..=2_592_000, "use 60 to 2592000 seconds (30 days)"),
         ] {
             if limit.is_some_and(|limit| !allowed.contains(&limit)) {

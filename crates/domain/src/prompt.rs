@@ -19,7 +19,6 @@ use untrusted::fence;
 /// Everything that is frozen when a job is created. It is stored under its content hash and never fetched again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Context {
-    pub v: u32,
     pub kind: JobKind,
     pub ticket: Option<(TicketKey, TicketText)>,
     /// The ticket's newest comments, oldest first.

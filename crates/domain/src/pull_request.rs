@@ -140,10 +140,6 @@ impl PullRequest {
         }
     }
 
-    pub fn next_revision_at(&self) -> Option<Timestamp> {
-        self.revised.as_ref().map(|revised| revised.at.plus(REVISE_WINDOW))
-    }
-
     pub fn set_note(&mut self, note: Note) {
         if self.note.as_ref() != Some(&note) || matches!(note, Note::Job { .. }) {
             self.note = Some(note);
@@ -228,15 +224,6 @@ mod tests {
         let closed = ours.merge_forge_state(PullRequestState::Closed, "abc", time_at(10)).unwrap();
         let back = PullRequest { state: ours.state, head: ours.head.clone(), updated_at: None, ..closed };
         assert_eq!(back, ours);
-    }
-
-    #[test]
-    fn window_opens_an_hour_after_the_last_revision() {
-        assert_eq!(linked_pull_request().next_revision_at(), None);
-        let before = Some(LastRevision::start(&job_id("j1"), time_at(5), None));
-        let last = LastRevision::start(&job_id("j2"), time_at(100), before);
-        let revised = PullRequest { revised: Some(last), ..linked_pull_request() };
-        assert_eq!(revised.next_revision_at(), Some(time_at(3_700)));
     }
 
     #[test]

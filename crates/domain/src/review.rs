@@ -97,8 +97,6 @@ pub struct Review {
     pub state: ReviewState,
     /// Raised when it absorbs other reviews and when it waits again. A refusal is conditional on this version.
     pub version: u32,
-    /// The forge reported an edit after the submission. Its list of reviews does not show edits.
-    pub edited: bool,
     /// The last job of the review when it waited or was refused again. The next job's id derives from it.
     pub had: Option<JobId>,
 }
@@ -159,20 +157,14 @@ impl Review {
             at,
             state,
             version: 0,
-            edited: false,
             had: None,
         }
     }
 
-    /// The review again after a refusal: with the next version, its edit mark and its last job.
+    /// The review again after a refusal: with the next version and its last job.
     pub fn next_version(self, refused: Option<&Self>) -> Self {
         let Some(refused) = refused else { return self };
-        Self {
-            version: refused.version.saturating_add(1),
-            edited: self.edited || refused.edited,
-            had: self.had.or_else(|| refused.had.clone()),
-            ..self
-        }
+        Self { version: refused.version.saturating_add(1), had: self.had.or_else(|| refused.had.clone()), ..self }
     }
 
     pub fn started_job(&self) -> Option<&JobId> {

@@ -33,23 +33,6 @@ pub struct Candidate {
     pub order: i64,
 }
 
-impl Candidate {
-    /// Whether the job only adopts. Such a job calls no model, waits for no breaker and stays adopting.
-    pub fn is_adopting(&self) -> bool {
-        self.order < 0
-    }
-}
-
-/// Lead of adopting jobs over all others, longer than any job can wait. Units: milliseconds.
-const ADOPTION_LEAD_MILLIS: i64 = 1_000_000_000_000_000;
-
-/// The sort key of a Ready job in its class: its creation time, but adopting jobs come first. An index row contains
-/// only the job and this key. Behind many rows that wait for a breaker, an adopting job would not be found.
-pub fn sort_key(job: &Job) -> i64 {
-    let created = job.created.millis();
-    if job.adopts.is_some() { created.saturating_sub(ADOPTION_LEAD_MILLIS) } else { created }
-}
-
 /// The first `limit` jobs of all classes, without duplicates.
 pub fn sort_candidates(mut candidates: Vec<Candidate>, limit: usize) -> Vec<Candidate> {
     candidates.sort_by(|a, b| a.order.cmp(&b.order).then_with(|| a.job.as_str().cmp(b.job.as_str())));
@@ -98,17 +81,6 @@ mod tests {
         let seen = sort_candidates(equal.to_vec(), 9);
         assert!(seen.len() == 3 && seen.is_sorted_by(|a, b| a.job < b.job), "{seen:?}");
         assert_eq!(sort_candidates(equal.into_iter().rev().collect(), 9), seen);
-    }
-
-    #[test]
-    fn row_shows_whether_its_job_only_adopts() {
-        let row = |order| Candidate { job: job_id("1"), class: ClassId::new("a").unwrap(), order };
-        let job = ready_job();
-        assert!(!row(sort_key(&job)).is_adopting());
-        let adopts = Job { adopts: Some(crash_failure()), ..job };
-        assert!(row(sort_key(&adopts)).is_adopting());
-        let made_first_of_all = Job { created: Timestamp::from_millis(0), ..ready_job() };
-        assert!(!row(sort_key(&made_first_of_all)).is_adopting());
     }
 
     #[test]

@@ -24,8 +24,6 @@ pub enum JobStep {
     Start,
     Restart(DispatchFault),
     Requeue(Failure),
-    /// Requeue the job once more, only to find out whether a lost attempt pushed.
-    Adopt(Failure),
     Fail(Failure),
     Cancel,
     Expire,
@@ -73,7 +71,7 @@ fn next_step_active(job: &Job, now: Timestamp) -> JobStep {
     }
     let wall = Duration::from_secs(job.policy.wall_secs);
     if now >= run.started.plus(wall).plus(crate::due::OVERDUE_GRACE) {
-        return adopt_or_fail(job, Failure::TimeLimit { limit: wall.into() });
+        return JobStep::Fail(Failure::TimeLimit { limit: wall.into() });
     }
     match &run.died {
         Some(died) if now >= died.at.plus(FINISH_GRACE) => requeue_or_fail(job, died.failure.clone()),
@@ -125,24 +123,19 @@ pub enum WaitingStep {
 }
 
 /// A platform fault before the agent worked requeues the job, up to the limit. Afterwards the project's policy decides,
-/// because unfinished work costs money. Spot interruptions requeue it in both cases, because Spot users accept them for
-/// the price.
+/// because unfinished work costs money. Spot interruptions always requeue it, because Spot users accept them for the
+/// price. So does a possible push, because the next attempt adopts it.
 fn requeue_or_fail(job: &Job, failure: Failure) -> JobStep {
     let may_go_back = match job.status {
-        JobStatus::Claimed | JobStatus::Preparing => true,
+        JobStatus::Claimed | JobStatus::Preparing | JobStatus::Syncing => true,
         _ if matches!(failure, Failure::SpotInterrupted {}) => true,
         _ => job.policy.offline == OfflinePolicy::Requeue,
     };
     if failure.class() == FailureClass::Infra && may_go_back && job.requeues < job.policy.requeues {
         JobStep::Requeue(failure)
     } else {
-        adopt_or_fail(job, failure)
+        JobStep::Fail(failure)
     }
-}
-
-/// Fails the job. If a lost attempt may have pushed, an adopting attempt looks for that first, once.
-fn adopt_or_fail(job: &Job, failure: Failure) -> JobStep {
-    if job.may_have_pushed() && job.adopts.is_none() { JobStep::Adopt(failure) } else { JobStep::Fail(failure) }
 }
 
 #[cfg(test)]

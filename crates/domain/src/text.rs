@@ -2,6 +2,7 @@
 
 use crate::id::{DeliveryId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
 use crate::time::Timestamp;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -69,18 +70,6 @@ fn truncate_safe(text: &str, limit: usize, is_safe: impl Fn(char) -> bool) -> St
     output
 }
 
-/// Like `truncate`, but drops a short incomplete word at the end, because half a word may read as another.
-fn truncate_at_word(text: &str, limit: usize) -> String {
-    let output = truncate(text, limit);
-    let Some(start) = output.strip_suffix('…').filter(|_| !text.trim_end().ends_with('…')) else { return output };
-    match start.rsplit_once(' ') {
-        Some((head, part)) if part.chars().count() <= MAX_PARTIAL_WORD_CHARS => {
-            format!("{}…", head.trim_end_matches([' ', ',', ';', ':']))
-        }
-        _ => output,
-    }
-}
-
 /// False for control characters and for those that hide or reorder the text around them.
 fn is_safe_char(c: char) -> bool {
     let hides = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
@@ -92,17 +81,10 @@ pub fn capitalize(text: &str) -> String {
     letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
 }
 
-/// Encodes everything except unreserved characters, for a part of a URL.
+/// Encodes everything except letters, digits, `-`, `.`, `_` and `~`, for a part of a URL or of a key.
 pub fn percent_encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
-            _ if byte.is_ascii_alphanumeric() => encoded.push(char::from(byte)),
-            _ => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    encoded
+    const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 /// An error with its causes, each once. `Debug` output would contain whole responses, and with them items and secrets.
@@ -123,10 +105,6 @@ pub fn format_error_chain(error: &dyn std::error::Error) -> String {
 /// A fact in a sentence, with a sample for the test that renders every row.
 pub(crate) trait Fact {
     fn render(&self) -> String;
-    /// The fact in at most this many characters.
-    fn render_within(&self, limit: usize) -> String {
-        truncate(&self.render(), limit)
-    }
     fn sample() -> Self;
     fn truncate(self) -> Self
     where
@@ -136,37 +114,15 @@ pub(crate) trait Fact {
     }
 }
 
+/// Units: characters.
 const MAX_FACT_CHARS: usize = 48;
-
-/// Lower limit for shortened facts. Times, numbers and durations are never shortened. Units: characters.
-const MIN_FACT_CHARS: usize = 24;
-
-/// Longest incomplete word that is dropped. Longer ones, such as paths and URLs, are cut. Units: characters.
-const MAX_PARTIAL_WORD_CHARS: usize = 12;
-
-const MAX_SENTENCE_CHARS: usize = 140;
-
-/// Renders a sentence, and shortens its facts only as much as the limit requires.
-pub(crate) fn fit_sentence(render: impl Fn(usize) -> String) -> String {
-    let mut limit = MAX_FACT_CHARS;
-    loop {
-        let sentence = render(limit);
-        if sentence.chars().count() <= MAX_SENTENCE_CHARS || limit <= MIN_FACT_CHARS {
-            return sentence;
-        }
-        limit -= 8;
-    }
-}
 
 const MAX_STORED_FACT_CHARS: usize = 200;
 
 impl Fact for String {
     /// Without a final full stop, because the surrounding sentence has one.
     fn render(&self) -> String {
-        self.render_within(MAX_FACT_CHARS)
-    }
-    fn render_within(&self, limit: usize) -> String {
-        truncate_at_word(self.trim_end_matches('.'), limit)
+        truncate(self.trim_end_matches('.'), MAX_FACT_CHARS)
     }
     fn sample() -> Self {
         "something".into()
@@ -178,10 +134,7 @@ impl Fact for String {
 
 impl Fact for Quoted {
     fn render(&self) -> String {
-        self.render_within(MAX_FACT_CHARS)
-    }
-    fn render_within(&self, limit: usize) -> String {
-        let text = self.0.as_ref().map(|text| text.render_within(limit)).unwrap_or_default();
+        let text = self.0.as_ref().map(Fact::render).unwrap_or_default();
         if text.is_empty() { text } else { format!(": \"{text}\"") }
     }
     fn sample() -> Self {
@@ -291,26 +244,10 @@ mod tests {
     }
 
     #[test]
-    fn facts_are_clipped_between_words() {
-        let render = |text: &str, most| text.to_owned().render_within(most);
-        assert_eq!(
-            render("No runner of acme is online; the last one was heard", 48),
-            "No runner of acme is online; the last one was…"
-        );
-        assert_eq!(render("No runner of acme is online; the last one", 30), "No runner of acme is online…");
-        assert_eq!(render("see /home/ana/work/acme/app/src/main.rs", 24), "see /home/ana/work/acme…");
-        assert_eq!(
-            (render("whole.", 5), render("halves", 5), render("cut before…", 48)),
-            ("whole".into(), "halv…".into(), "cut before…".into())
-        );
-        assert_eq!("x".repeat(49).render(), format!("{}…", "x".repeat(47)), "alone, up to the longest fact");
-    }
-
-    #[test]
-    fn sentence_clips_its_facts_only_as_far_as_needed() {
-        // A sentence of `beside` characters plus one fact, which is clipped to 48, 40, 32 or 24.
-        let length = |beside: usize| fit_sentence(|most| "x".repeat(beside + most)).len();
-        assert_eq!([92, 93, 100, 101, 116, 117, 200].map(length), [140, 133, 140, 133, 140, 141, 224]);
+    fn fact_is_clipped_and_has_no_full_stop() {
+        let render = |text: &str| text.to_owned().render();
+        assert_eq!((render("whole."), render(&"x".repeat(48))), ("whole".into(), "x".repeat(48)));
+        assert_eq!(render(&"x".repeat(49)), format!("{}…", "x".repeat(47)));
     }
 
     #[test]

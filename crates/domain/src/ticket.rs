@@ -126,8 +126,6 @@ pub enum SettleStep {
     DecideEntry(Entry),
     DropEntry(Box<Ticket>),
     DecideReviews(PullRequestId),
-    /// Remove a mark that names no pull request; contains the ticket afterwards.
-    DropInvalidMark(Box<Ticket>),
     Skip,
 }
 
@@ -264,15 +262,7 @@ impl Ticket {
             None => {}
         }
         let waited = self.deferred.iter().filter(|(_, opens_at)| **opens_at <= now).min_by_key(|(_, at)| **at);
-        match waited.map(|(key, _)| (key, key.parse())) {
-            None => SettleStep::Skip,
-            Some((_, Ok(pull_request))) => SettleStep::DecideReviews(pull_request),
-            Some((key, Err(_))) => {
-                let mut ticket = self.clone();
-                ticket.deferred.remove(key);
-                SettleStep::DropInvalidMark(Box::new(ticket))
-            }
-        }
+        waited.and_then(|(key, _)| key.parse().ok()).map_or(SettleStep::Skip, SettleStep::DecideReviews)
     }
 
     /// Stores an entry until the project may start jobs. It replaces an older one.

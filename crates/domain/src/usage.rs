@@ -4,7 +4,7 @@
 use crate::budget::format_usd;
 use serde::{Deserialize, Serialize};
 
-/// The data of a `usage` event. Every field is optional, because a `command` agent reports only some.
+/// The data of a `usage` event. Every field is optional, because an agent may report only some.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Usage {
@@ -25,9 +25,6 @@ pub struct Usage {
     /// The estimated cost until the exact one is known. Units: millionths of a US dollar.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub about_usd_micros: Option<u64>,
-    /// The month of the prices behind an estimate: `2026-11`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub prices_of: Option<String>,
     /// Upper limit of the cost, if no price is known. Units: millionths of a US dollar.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_most_usd_micros: Option<u64>,

@@ -55,6 +55,7 @@ pub struct Caller<S> {
     pub ctx: Context,
     pub id: String,
     pub name: String,
+    pub token_hash: String,
     projects: Option<BTreeSet<ProjectId>>,
     administers: bool,
     scope: PhantomData<S>,
@@ -85,20 +86,6 @@ impl<S> Caller<S> {
 
     pub fn requester(&self) -> Requester {
         Requester { id: self.id.clone(), name: self.name.clone() }
-    }
-}
-
-#[derive(Clone, Debug)]
-pub struct TokenCaller(pub Token);
-
-impl<T: Send + Sync> FromRequestParts<T> for TokenCaller
-where
-    Context: FromRef<T>,
-{
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &T) -> Result<Self, Problem> {
-        Ok(Self(load_valid_token(&Context::from_ref(state), bearer_token(parts)?, TokenKind::Api).await?))
     }
 }
 
@@ -170,7 +157,15 @@ where
             return Err(Problem::not_allowed(S::DESCRIPTION));
         }
         let id = token.id().to_string();
-        let caller = Self { ctx, id, name: token.name, projects: token.projects, administers, scope: PhantomData };
+        let caller = Self {
+            ctx,
+            id,
+            name: token.name,
+            token_hash: token.hash,
+            projects: token.projects,
+            administers,
+            scope: PhantomData,
+        };
         if S::ALL_PROJECTS {
             caller.authorize_all_projects()?;
         }

@@ -1,9 +1,6 @@
 //! Reads the environment and builds the context from it.
 
 mod https;
-mod variables;
-
-pub use variables::{VARIABLES, Variable};
 
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
@@ -11,10 +8,9 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_smithy_http_client::Builder;
 use pullyard_cloud::{DeadLetters, Objects, QueuePair, Secrets, Tasks, Wakeups};
-pub use pullyard_cloud::{TaskDefinitions, TaskNetwork};
+pub use pullyard_cloud::{RUNNER_CONTAINER, TaskDefinitions, TaskNetwork};
 use pullyard_control::{Clock, Connections, Context, ContextParts, ForgeTokens};
 pub use pullyard_domain::artifact::RETENTION as ARTIFACTS_KEPT;
-pub use pullyard_domain::job::LiveUpdates;
 use pullyard_store::Store;
 use std::time::Duration;
 
@@ -23,21 +19,20 @@ pub struct Config {
     pub table: String,
     pub dispatch_queue_url: String,
     pub effects_queue_url: String,
-    pub dispatch_dlq_url: Option<String>,
-    pub effects_dlq_url: Option<String>,
-    pub undelivered_dlq_url: Option<String>,
+    pub dispatch_dlq_url: String,
+    pub effects_dlq_url: String,
+    pub undelivered_dlq_url: String,
     pub cluster: String,
     /// `PULLYARD_TASK_DEFINITIONS`: `small=F,medium=F,large=F`, each a family, or a family and revision.
     pub task_definitions: TaskDefinitions,
-    pub container: String,
     /// `PULLYARD_SUBNETS`, `PULLYARD_SECURITY_GROUPS` (comma-separated), `PULLYARD_PUBLIC_IP` (`true`).
     pub network: Option<TaskNetwork>,
     pub key_secret: String,
     pub api_url: String,
     /// `PULLYARD_TASK_ISOLATION`: `external` if each task is a container of its own.
     pub task_isolation: String,
-    /// `PULLYARD_LIVE`: `longpoll` holds the requests of open pages, `poll` does not.
-    pub live_updates: LiveUpdates,
+    /// `PULLYARD_ONE_MACHINE` (`true`): one process serves everything, and tasks are processes of its machine.
+    pub on_one_machine: bool,
     pub artifacts_bucket: String,
     /// `PULLYARD_KMS_KEY`: encrypts the users' secrets; without it, AWS's own key does.
     pub kms_key: Option<String>,
@@ -79,7 +74,7 @@ impl Config {
         Self::from_vars(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
     }
 
-    pub(crate) fn from_vars(var: impl Fn(&'static str) -> Option<String>) -> Result<Self, MissingVariable> {
+    pub fn from_vars(var: impl Fn(&'static str) -> Option<String>) -> Result<Self, MissingVariable> {
         let needed = |name| var(name).ok_or(MissingVariable(name));
         let list =
             |name| var(name).map(|value| value.split(',').map(|part| part.trim().to_owned()).collect::<Vec<_>>());
@@ -87,13 +82,12 @@ impl Config {
             table: needed("PULLYARD_TABLE")?,
             dispatch_queue_url: needed("PULLYARD_DISPATCH_QUEUE_URL")?,
             effects_queue_url: needed("PULLYARD_EFFECTS_QUEUE_URL")?,
-            dispatch_dlq_url: var("PULLYARD_DISPATCH_DLQ_URL"),
-            effects_dlq_url: var("PULLYARD_EFFECTS_DLQ_URL"),
-            undelivered_dlq_url: var("PULLYARD_UNDELIVERED_DLQ_URL"),
+            dispatch_dlq_url: needed("PULLYARD_DISPATCH_DLQ_URL")?,
+            effects_dlq_url: needed("PULLYARD_EFFECTS_DLQ_URL")?,
+            undelivered_dlq_url: needed("PULLYARD_UNDELIVERED_DLQ_URL")?,
             cluster: needed("PULLYARD_CLUSTER")?,
             task_definitions: TaskDefinitions::parse(&needed("PULLYARD_TASK_DEFINITIONS")?)
                 .ok_or(MissingVariable("PULLYARD_TASK_DEFINITIONS (small=FAMILY,medium=FAMILY,large=FAMILY)"))?,
-            container: var("PULLYARD_CONTAINER").unwrap_or_else(|| "runner".into()),
             network: list("PULLYARD_SUBNETS").map(|subnets| TaskNetwork {
                 subnets,
                 security_groups: list("PULLYARD_SECURITY_GROUPS").unwrap_or_default(),
@@ -102,9 +96,7 @@ impl Config {
             key_secret: needed("PULLYARD_KEY_SECRET")?,
             api_url: needed("PULLYARD_API_URL")?,
             task_isolation: var("PULLYARD_TASK_ISOLATION").unwrap_or_else(|| "external".into()),
-            live_updates: var("PULLYARD_LIVE")
-                .map_or(Some(LiveUpdates::default()), |mode| LiveUpdates::parse(&mode))
-                .ok_or(MissingVariable("PULLYARD_LIVE (poll or longpoll)"))?,
+            on_one_machine: var("PULLYARD_ONE_MACHINE").as_deref() == Some("true"),
             artifacts_bucket: needed("PULLYARD_ARTIFACTS_BUCKET")?,
             kms_key: var("PULLYARD_KMS_KEY"),
             deployment: var("PULLYARD_DEPLOYMENT"),
@@ -135,13 +127,12 @@ impl Config {
         let lane = |queue_url: &str, dead_url| QueuePair { queue_url: queue_url.to_owned(), dead_url };
         let dispatch = lane(&self.dispatch_queue_url, self.dispatch_dlq_url);
         let effects = lane(&self.effects_queue_url, self.effects_dlq_url);
-        let dead_letters = DeadLetters::new(sdk, sqs.as_deref(), dispatch, effects);
         let steady = clock.clone();
         Context::new(ContextParts {
             store: Store::new(sdk, dynamodb.as_deref(), self.table),
-            dead_letters: dead_letters.with_undelivered_queue(self.undelivered_dlq_url),
+            dead_letters: DeadLetters::new(sdk, sqs.as_deref(), dispatch, effects, self.undelivered_dlq_url),
             wakeups: Wakeups::new(sdk, sqs.as_deref(), self.dispatch_queue_url, self.effects_queue_url),
-            tasks: Tasks::new(sdk, ecs.as_deref(), self.cluster, self.task_definitions, self.container, self.network),
+            tasks: Tasks::new(sdk, ecs.as_deref(), self.cluster, self.task_definitions, self.network),
             secrets: Secrets::new(sdk, secretsmanager.as_deref())
                 .with_clock(move || steady.monotonic())
                 .with_kms_key(self.kms_key),
@@ -153,7 +144,7 @@ impl Config {
             secret_root,
             api_url: self.api_url,
             task_isolation: self.task_isolation,
-            live_updates: self.live_updates,
+            on_one_machine: self.on_one_machine,
             deployment: self.deployment,
         })
     }
@@ -213,30 +204,6 @@ mod tests {
         assert_eq!(Config::from_vars(|_| None).unwrap_err(), MissingVariable("PULLYARD_TABLE"));
     }
 
-    #[test]
-    fn config_reads_exactly_the_variables_of_the_table() {
-        let names = std::cell::RefCell::new(Vec::new());
-        let value = |name| match name {
-            "PULLYARD_TASK_DEFINITIONS" => "small=s,medium=m,large=l",
-            "PULLYARD_LIVE" => "longpoll",
-            _ => "x",
-        };
-        Config::from_vars(|name| {
-            names.borrow_mut().push(name);
-            Some(value(name).into())
-        })
-        .unwrap();
-        let mut names = names.into_inner();
-        names.sort_unstable();
-        let mut known = VARIABLES.iter().map(|variable| variable.name).collect::<Vec<_>>();
-        known.sort_unstable();
-        assert_eq!(names, known);
-        for variable in VARIABLES {
-            let without = Config::from_vars(|name| (name != variable.name).then(|| value(name).into()));
-            assert_eq!(without.is_err(), variable.default.is_none(), "requirement of {}", variable.name);
-        }
-    }
-
     #[tokio::test]
     async fn aws_calls_have_time_limits_and_four_attempts() {
         let sdk = local_sdk_config("us-east-1", "key", "secret").await;
@@ -256,17 +223,12 @@ mod tests {
     fn lists_are_split_and_defaults_apply() {
         let config = Config::from_vars(|name| match name {
             "PULLYARD_SUBNETS" => Some("subnet-a, subnet-b".into()),
-            "PULLYARD_CONTAINER"
-            | "PULLYARD_SECURITY_GROUPS"
-            | "PULLYARD_PUBLIC_IP"
-            | "PULLYARD_TASK_ISOLATION"
-            | "PULLYARD_LIVE" => None,
+            "PULLYARD_SECURITY_GROUPS" | "PULLYARD_PUBLIC_IP" | "PULLYARD_TASK_ISOLATION" => None,
             "PULLYARD_TASK_DEFINITIONS" => Some("small=s,medium=m,large=l".into()),
             _ => Some("x".into()),
         })
         .unwrap();
         assert_eq!(config.network.unwrap().subnets, ["subnet-a", "subnet-b"]);
-        assert_eq!(config.container, "runner");
         assert_eq!(config.task_isolation, "external");
     }
 }

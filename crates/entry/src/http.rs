@@ -11,6 +11,7 @@ pub use lambda_http::Error;
 use lambda_http::lambda_runtime;
 use lambda_http::request::{LambdaRequest, RequestContext};
 use lambda_http::{Adapter, Body, Context as LambdaContext, LambdaEvent, RequestExt};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::Value;
 use std::time::Instant;
 use tower::ServiceExt;
@@ -56,15 +57,8 @@ fn reencode_path(mut event: LambdaEvent<LambdaRequest>) -> LambdaEvent<LambdaReq
 }
 
 fn percent_encode(path: &str) -> String {
-    let mut encoded = String::with_capacity(path.len());
-    for c in path.chars() {
-        if c.is_ascii_control() || matches!(c, '%' | '#' | '?' | '\\') {
-            encoded.push_str(&format!("%{:02X}", u32::from(c)));
-        } else {
-            encoded.push(c);
-        }
-    }
-    encoded
+    const ENCODED: &AsciiSet = &CONTROLS.add(b'%').add(b'#').add(b'?').add(b'\\');
+    utf8_percent_encode(path, ENCODED).to_string()
 }
 
 /// Buffers the whole body, because Lambda requires the response in one piece.
@@ -165,7 +159,7 @@ mod tests {
     #[test]
     fn decoded_path_is_percent_encoded_again() {
         assert_eq!(percent_encode("/v1/tickets/APP-1"), "/v1/tickets/APP-1");
-        assert_eq!(percent_encode("/v1/tickets/A#1 50%?ü\\\n"), "/v1/tickets/A%231 50%25%3Fü%5C%0A");
+        assert_eq!(percent_encode("/v1/tickets/A#1 50%?ü\\\n"), "/v1/tickets/A%231 50%25%3F%C3%BC%5C%0A");
     }
 
     #[test]

@@ -3,7 +3,6 @@
 
 pub mod auth;
 pub mod config;
-mod environment;
 pub mod http;
 pub mod idempotency;
 pub mod invocation;
@@ -20,7 +19,7 @@ pub mod session;
 pub mod strict;
 pub mod telemetry;
 
-pub use auth::{AnyTokenCaller, BootstrapCaller, Caller, LeaseCaller, ProjectCaller, TokenCaller, scope};
+pub use auth::{AnyTokenCaller, BootstrapCaller, Caller, LeaseCaller, ProjectCaller, scope};
 pub use config::Config;
 pub use idempotency::IdempotencyKey;
 pub use params::{Path, Query, resolve_ticket_key};

@@ -200,13 +200,6 @@ impl From<Error> for Problem {
                 format!("Secrets Manager refuses a value for {name}; it may be marked for deletion."),
             )
             .with_help("Restore it or delete it for good in Secrets Manager, or choose another name."),
-            Error::Cloud(pullyard_cloud::Error::NoDeadLetters { queue }) => {
-                Self::new(S::NOT_FOUND, "not_found", format!("The dead-letter queue of {queue} is not configured."))
-                    .with_help(format!(
-                        "Set PULLYARD_{}_DLQ_URL for the api function; see docs/reference/config.md.",
-                        queue.to_ascii_uppercase()
-                    ))
-            }
             Error::Store(pullyard_store::Error::BadCursor) | Error::Cloud(pullyard_cloud::Error::BadCursor) => {
                 Self::bad_parameter("after", "use the cursor of an earlier page")
             }

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 pub enum Error {
     #[error("start the embedded AWS: {0}")]
     Aws(#[from] pullyard_emulator::Error),
+    #[error(transparent)]
+    Queue(#[from] pullyard_emulator::sqs::CallError),
     #[error("start the demo forge: {0}")]
     Forge(#[from] pullyard_demo_forge::Error),
     #[error(transparent)]

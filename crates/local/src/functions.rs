@@ -66,7 +66,7 @@ async fn start(
     config: &Config,
     library: impl FnOnce(Context) -> Function,
 ) -> Function {
-    if let Some(function) = options.function_overrides.as_ref().and_then(|overrides| overrides.find(name, config)) {
+    if let Some(function) = options.function_overrides.as_ref().and_then(|replace| replace(name, config)) {
         return function;
     }
     let sdk = config::local_sdk_config_for(name, REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;

@@ -1,7 +1,6 @@
 //! Runs the whole system in one process: embedded AWS, functions, demo forge.
 //! The functions receive API Gateway and AWS events. Runners are child processes of the embedded ECS.
 
-mod environment;
 mod error;
 mod folder;
 mod functions;
@@ -11,10 +10,9 @@ mod options;
 mod resources;
 mod system;
 
-pub use environment::load_environment;
 pub use error::Error;
 pub use folder::{Addresses, is_abandoned};
-pub use options::{AwsProxies, FunctionOverrides, HintDelivery, Options, TaskEnvironment};
+pub use options::{AwsProxies, FunctionOverrides, HintDelivery, Options};
 pub use pullyard_demo_forge::{
     AccountKind, DemoForge, Error as ForgeError, LineComment, RepositoryFault, Role, User, check_repository, link,
 };

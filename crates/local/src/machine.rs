@@ -1,6 +1,5 @@
 //! Lets the pages link and check folders of this machine, as `pullyard repos add --path` does.
 
-use crate::TaskEnvironment;
 use pullyard_demo_forge::{check_linked_repository, link};
 use pullyard_entry::ModelUrls;
 use pullyard_function_pages::{LocalMachine, RepositoryProblem};
@@ -10,7 +9,7 @@ use std::sync::Arc;
 pub(crate) fn machine(
     forge: &Path,
     list_agents: fn() -> Vec<(&'static str, bool)>,
-    TaskEnvironment(environment): TaskEnvironment,
+    environment: &[(String, String)],
 ) -> LocalMachine {
     let (links, checks) = (forge.to_owned(), forge.to_owned());
     let variable = |name: &str| environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());

@@ -8,7 +8,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-#[derive(Clone, Debug)]
+/// Puts proxies of a test between the functions and AWS: the functions call the returned addresses.
+pub type AwsProxies = Arc<dyn Fn(Endpoints) -> Endpoints + Send + Sync>;
+
+/// Returns the replacement of the function with this name, or `None` to run its library.
+pub type FunctionOverrides = Arc<dyn Fn(&'static str, &Config) -> Option<Function> + Send + Sync>;
+
+/// Contains keys, so it has no `Debug`.
+#[derive(Clone)]
 pub struct Options {
     pub data: PathBuf,
     pub api: String,
@@ -17,7 +24,7 @@ pub struct Options {
     /// First of five preferred ports; free ports if `None`.
     pub aws_first_port: Option<u16>,
     pub runner: Vec<String>,
-    pub task_environment: TaskEnvironment,
+    pub task_environment: Vec<(String, String)>,
     /// Lists the capabilities of this machine's agents, each with whether this process has a key for it.
     pub list_agents: fn() -> Vec<(&'static str, bool)>,
     pub sweep_interval: Duration,
@@ -32,37 +39,6 @@ pub struct Options {
     pub isolation: String,
     /// Worktrees, mirrors and undelivered results; in the data folder if `None`.
     pub work: Option<PathBuf>,
-}
-
-/// Contains keys, so `Debug` shows only the names.
-#[derive(Clone, Default)]
-pub struct TaskEnvironment(pub Vec<(String, String)>);
-
-impl std::fmt::Debug for TaskEnvironment {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.iter().map(|(name, _)| name)).finish()
-    }
-}
-
-/// Proxies of a test between the functions and AWS, which observe or break calls.
-#[derive(Clone)]
-pub struct AwsProxies(Arc<dyn Fn(Endpoints) -> Endpoints + Send + Sync>);
-
-impl AwsProxies {
-    /// `convert` returns the addresses that the functions call instead of those of the services.
-    pub fn new(convert: impl Fn(Endpoints) -> Endpoints + Send + Sync + 'static) -> Self {
-        Self(Arc::new(convert))
-    }
-
-    pub(crate) fn convert(&self, endpoints: Endpoints) -> Endpoints {
-        (self.0)(endpoints)
-    }
-}
-
-impl std::fmt::Debug for AwsProxies {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("AwsProxies { .. }")
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +58,7 @@ impl Options {
             forge_extension: Arc::new(NoExtension),
             aws_first_port: None,
             runner,
-            task_environment: TaskEnvironment::default(),
+            task_environment: Vec::new(),
             list_agents: Vec::new,
             sweep_interval: Duration::from_secs(5),
             clock: Clock::default(),
@@ -95,28 +71,5 @@ impl Options {
             isolation: "none".into(),
             work: None,
         }
-    }
-}
-
-#[derive(Clone)]
-pub struct FunctionOverrides(Arc<OverrideFn>);
-
-/// Returns the replacement of the function with this name, or `None` to run its library.
-type OverrideFn = dyn Fn(&'static str, &Config) -> Option<Function> + Send + Sync;
-
-impl FunctionOverrides {
-    /// The system calls `replace` once for each function when it starts.
-    pub fn new(replace: impl Fn(&'static str, &Config) -> Option<Function> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(replace))
-    }
-
-    pub(crate) fn find(&self, name: &'static str, config: &Config) -> Option<Function> {
-        (self.0)(name, config)
-    }
-}
-
-impl std::fmt::Debug for FunctionOverrides {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("FunctionOverrides { .. }")
     }
 }

@@ -4,9 +4,9 @@ use crate::folder::{self, Addresses, Lock};
 use crate::functions::Functions;
 use crate::keys::LocalKeys;
 use crate::machine::machine;
-use crate::resources::{self, CONTAINER, FORGE_SECRET, TASK_FAMILIES};
-use crate::{Error, Options, environment};
-use pullyard_cloud::QueuePair;
+use crate::resources::{self, FORGE_SECRET, TASK_FAMILIES};
+use crate::{Error, Options};
+use pullyard_cloud::{QueuePair, RUNNER_CONTAINER};
 use pullyard_demo_forge::{DemoForge, User};
 use pullyard_emulator::lambda::gateway::{self, Gateway};
 use pullyard_emulator::lambda::{Function, Trigger, event_source, events, schedule};
@@ -63,13 +63,12 @@ impl LocalSystem {
         let forge = start_forge(&options, forge_listener, &keys).await?;
         let queues = resources::create(&aws, &keys, options.hints).await?;
         let endpoints = match &options.aws_proxies {
-            Some(proxies) => proxies.convert(aws.endpoints().clone()),
+            Some(proxies) => proxies(aws.endpoints().clone()),
             None => aws.endpoints().clone(),
         };
         let sweeper_config = resources::config(&options, &queues, &endpoints, &api_url);
-        environment::save_environment(data, &sweeper_config)?;
         let config = resources::without_hints(sweeper_config.clone(), &queues);
-        let machine = machine(&Self::forge_folder(data), options.list_agents, options.task_environment.clone());
+        let machine = machine(&Self::forge_folder(data), options.list_agents, &options.task_environment);
         let functions = Functions::start(&options, &config, &sweeper_config, machine).await;
         let poll = |queue: &QueuePair, function: &Function| {
             event_source::poll(aws.sqs(), &queue.queue_url, event_source::Options::default(), function.clone())
@@ -162,10 +161,10 @@ impl LocalSystem {
 async fn start_aws(options: &Options) -> Result<Aws, Error> {
     let work = options.work.clone().map_or_else(|| create_folder(&options.data, "work"), Ok)?.display().to_string();
     let environment: Vec<_> =
-        [("PULLYARD_WORK_DIR".into(), work)].into_iter().chain(options.task_environment.0.clone()).collect();
+        [("PULLYARD_WORK_DIR".into(), work)].into_iter().chain(options.task_environment.clone()).collect();
     let definition = |family: &str| ecs::TaskDefinition {
         family: family.into(),
-        container: CONTAINER.into(),
+        container: RUNNER_CONTAINER.into(),
         command: options.runner.clone(),
         environment: environment.clone(),
     };

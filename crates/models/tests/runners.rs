@@ -13,8 +13,7 @@
 //!
 //! - A ticket names exactly its job that has not ended; a runner has exactly the slots of the jobs that it holds.
 //! - A process that pushes or writes for an attempt holds the job at that moment. One claim gets one attempt.
-//! - Only a pushed job is completed. A push without a finish is adopted before its job fails, and only
-//!   an attempt that searched reports `NothingPushed`.
+//! - Only a pushed job is completed. A job that fails after a push without a finish shows that it may have pushed.
 //! - A runner whose heartbeat arrived in time loses no job for silence.
 //! - No runner holds a suspended job, and its ticket shows that it waits. A job is paused exactly while a user wants a
 //!   pause. An answered question is not repeated, and an input counts once.

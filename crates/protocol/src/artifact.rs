@@ -1,11 +1,10 @@
-//! Artifacts, attempts, checks and contexts of jobs.
+//! Artifacts, attempts and contexts of jobs.
 //! A runner reserves an artifact, uploads it to the returned URL and confirms the upload. Users list artifacts; `GET
 //! /v1/jobs/{id}/artifacts/{artifact}` redirects to the bucket.
 
 use crate::job::Explanation;
 use pullyard_domain::artifact::ArtifactKind;
 use pullyard_domain::artifact::MAX_SIZE_BYTES;
-use pullyard_domain::checks::CheckRun;
 use pullyard_domain::id::{ArtifactId, ArtifactName, JobId, RepositoryName, RunnerId, Sha256Hex};
 use pullyard_domain::job::AgentReport;
 use pullyard_domain::time::{Timestamp, rfc3339};
@@ -137,24 +136,6 @@ pub struct Attempts {
     pub job: JobId,
     /// Recorded attempts that have not expired, and the running one.
     pub attempts: Vec<Attempt>,
-}
-
-/// Check results of one attempt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct AttemptChecks {
-    /// Number.
-    pub attempt: u32,
-    /// Checks in the order of execution. After a repair all checks run again.
-    pub checks: Vec<CheckRun>,
-}
-
-/// Answer to `GET /v1/jobs/{id}/checks`. Contains ended attempts only; the events show the checks of a running one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Checks {
-    /// Job id.
-    pub job: JobId,
-    /// Attempts that ran checks, oldest first.
-    pub attempts: Vec<AttemptChecks>,
 }
 
 /// Answer to `GET /v1/jobs/{id}/context`: the agent's context, frozen before the job began.

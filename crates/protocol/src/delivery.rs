@@ -23,8 +23,6 @@ pub struct Delivery {
     #[serde(with = "rfc3339")]
     #[schemars(with = "Timestamp")]
     pub at: Timestamp,
-    /// Number of repeats; counts to 20.
-    pub repeats: usize,
     /// Verdict.
     pub verdict: Verdict,
     /// Code of the reason, for programs.
@@ -58,8 +56,6 @@ pub struct ReviewSubject {
 /// Filters for the ledger; `None` or empty does not filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryQuery {
-    /// Day in UTC, `2026-11-20`; not together with `since` and `until`.
-    pub day: Option<String>,
     /// One of these verdicts.
     pub verdicts: Vec<Verdict>,
     /// One of these reasons.

@@ -99,32 +99,6 @@ pub struct Drift {
     pub repairable: bool,
 }
 
-/// Body of `POST /v1/hooks/{name}/recover`: polls the webhook's repositories now for missed events.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct RecoverHook {
-    /// Searches again from this time; absent: from the last search.
-    #[serde(with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<Timestamp>")]
-    pub since: Option<Timestamp>,
-}
-
-/// Result of a recovery.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[schemars(rename = "Recovered")]
-pub struct RecoverAnswer {
-    /// Repositories that were searched.
-    pub repositories: usize,
-    /// Due repositories, which the sweeper searches within minutes.
-    pub waiting: usize,
-    /// Pull requests that were compared with the forge.
-    pub pull_requests: usize,
-    /// Reviews and comments that no webhook had delivered.
-    pub reviews: usize,
-    /// Errors of the comparison.
-    pub problems: Vec<String>,
-}
-
 /// Answer to `DELETE /v1/hooks/{name}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RemovedHook {

@@ -1,8 +1,8 @@
 //! Connected forges: `/v1/integrations…`.
 
-use pullyard_domain::auth::Auth;
 use pullyard_domain::id::IntegrationId;
-use pullyard_domain::project::{Account, ForgeKind};
+use pullyard_domain::project::ForgeKind;
+pub use pullyard_domain::project::Integration;
 use serde::{Deserialize, Serialize};
 
 /// Body of `POST /v1/integrations`, which connects a forge and reads the account of the token from it.
@@ -17,26 +17,6 @@ pub struct CreateIntegration {
     pub api_url: String,
     /// Name of the token's secret, never the token. At Bitbucket its value is an access token or `E-MAIL:API-TOKEN`.
     pub token_secret: String,
-}
-
-/// Body of `POST /v1/github-apps/conversions`: creates and connects an App. Never repeat it, a code works once.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[schemars(rename = "MakeGitHubApp")]
-#[serde(deny_unknown_fields)]
-pub struct CreateGitHubApp {
-    /// Short name of the integration.
-    pub id: IntegrationId,
-    /// REST base, as for a token.
-    pub api_url: String,
-    /// Code from GitHub, valid for an hour.
-    pub code: String,
-}
-
-impl std::fmt::Debug for CreateGitHubApp {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The code must not reach a log.
-        f.debug_struct("MakeGitHubApp").field("id", &self.id).finish_non_exhaustive()
-    }
 }
 
 /// Body of `POST /v1/github-apps`, which connects an existing App.
@@ -82,19 +62,4 @@ pub struct RemovedIntegration {
     pub id: IntegrationId,
     /// Names of the secrets that it used, which stay in Secrets Manager.
     pub secrets: Vec<String>,
-}
-
-/// A connected forge.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Integration {
-    /// Short name.
-    pub id: IntegrationId,
-    /// Kind of forge.
-    pub kind: ForgeKind,
-    /// REST base.
-    pub api_url: String,
-    /// Authentication: names of secrets, never a secret.
-    pub auth: Auth,
-    /// Account of the token, or the App's bot.
-    pub account: Account,
 }

@@ -169,14 +169,7 @@ pub struct Job {
     pub ended: Option<Timestamp>,
     /// Failure, if the job failed.
     pub failure: Option<Explanation>,
-    /// Failure of a lost attempt that may have pushed. Later attempts only search for that push, without an agent. If
-    /// there is none, the job fails with this failure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub adopts: Option<Explanation>,
-    /// Only of a failed job: the cause that ended the search for a lost attempt's push. The branch may exist.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub push_search_error: Option<Explanation>,
-    /// Only of an ended job: a sentence that it may have pushed, if no attempt verified that. The branch may exist.
+    /// Only of an ended job: a sentence that a lost attempt may have pushed. The branch may exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unverified_push: Option<String>,
     /// Reason for the wait, if the job waits.
@@ -201,13 +194,6 @@ pub struct Job {
     pub retry_of: Option<JobId>,
     /// Result of the job.
     pub result: Option<JobResult>,
-}
-
-impl Job {
-    /// When the agent will read a message that is sent now; `None` if never.
-    pub fn delivery_hint(&self) -> Option<&'static str> {
-        self.status.delivery_hint(self.adopts.is_some())
-    }
 }
 
 /// The pull request that a job revises.
@@ -269,27 +255,6 @@ pub struct JobExplanation {
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn input_delivery_hint_depends_on_status_and_adoption() {
-        let older = json!({
-            "id": format!("job_{}", "a".repeat(26)), "project": "acme", "kind": "implement", "status": "preparing",
-            "title": "Greet", "ticket": null, "repository": null, "place": "runners", "attempt": 2, "branch": "b",
-            "created": "2026-11-20T12:04:01.000Z", "started": null, "ended": null, "failure": null, "waits": null,
-            "result": null,
-        });
-        let job: Job = serde_json::from_value(older).unwrap();
-        assert_eq!((&job.adopts, job.delivery_hint()), (&None, Some("The agent reads this when it starts.")));
-        let value = serde_json::to_value(&job).unwrap();
-        assert!(
-            ["adopts", "push_search_error", "unverified_push"].iter().all(|field| value.get(*field).is_none()),
-            "{value}"
-        );
-        let loss = json!({ "code": "runner_offline", "sentence": "It is gone.", "help": "Retry.", "facts": {} });
-        let adopting = Job { adopts: serde_json::from_value(loss).unwrap(), ..job };
-        assert!(adopting.delivery_hint().unwrap().starts_with("No agent works on this job any more"), "{adopting:?}");
-        assert_eq!(Job { status: JobStatus::Failed, ..adopting }.delivery_hint(), None);
-    }
 
     #[test]
     fn failure_class_is_optional_for_older_servers() {

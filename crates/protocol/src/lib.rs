@@ -27,7 +27,6 @@ pub mod secret;
 #[expect(missing_docs, reason = "no wire type")]
 pub mod setting;
 pub mod sign_in;
-pub mod sweep;
 pub mod ticket;
 pub mod token;
 pub mod version;
@@ -57,7 +56,6 @@ mod tests {
             "expires_at": null, "state": "active",
         }));
         check::<crate::sign_in::SignInLink>(json!({ "url": "https://x/sign-in?code=planted", "expires_in_secs": 600 }));
-        check::<crate::integration::CreateGitHubApp>(json!({ "id": "gh1", "api_url": "https://x", "code": "planted" }));
         check::<crate::runner::ClaimAnswer>(
             json!({ "job": { "job": job, "attempt": 1, "bootstrap": "planted" }, "poll_ms": 1 }),
         );

@@ -45,13 +45,16 @@ pub struct LinkPullRequest {
 }
 
 /// Query of `GET /v1/pulls/why` and `DELETE /v1/pulls/link`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
 pub struct PullRequestQuery {
     /// Project.
     pub project: ProjectId,
     /// Connected repository.
     pub repository: RepositoryName,
     /// Number.
+    #[schemars(range(min = 1, max = limits::PULL_REQUEST))]
     pub number: u64,
     /// Forge; required only if several have a repository of that name.
     pub integration: Option<IntegrationId>,

@@ -1,6 +1,6 @@
 //! Converts domain values to items and back.
-//! An item has the fields of its value, its key, the version of its shape, its rows of the `work` and `list` indexes,
-//! and its expiry. The domain's `due` always computes the row of `work` for the whole value.
+//! An item has the fields of its value, its key, its rows of the `work` and `list` indexes, and its expiry.
+//! The domain's `due` always computes the row of `work` for the whole value.
 
 pub(crate) mod artifact;
 pub(crate) mod blob;
@@ -23,6 +23,7 @@ use pullyard_domain::project::{Integration, Project, Repository};
 use pullyard_domain::pull_request::{PullRequest, PullRequestState};
 use pullyard_domain::review::Review;
 use pullyard_domain::runner::{Profile, Runner};
+use pullyard_domain::text::percent_encode;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use serde::Serialize;
@@ -31,8 +32,6 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 pub(crate) type Attributes = HashMap<String, AttributeValue>;
-
-pub(crate) const SHAPE: u32 = 1;
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
@@ -54,11 +53,6 @@ pub(crate) trait Item: Serialize + DeserializeOwned {
     fn condition_attributes(&self) -> Vec<(&'static str, AttributeValue)> {
         Vec::new()
     }
-}
-
-/// A value that is only written over the revision that was read.
-pub(crate) trait RevisionedItem: Item {
-    fn read_rev(&self) -> u64;
 }
 
 pub(crate) fn encode<T: Item>(value: &T) -> Result<Attributes, Error> {
@@ -85,7 +79,6 @@ pub(crate) fn encode<T: Item>(value: &T) -> Result<Attributes, Error> {
         item.insert(name.into(), value);
     }
     item.extend(key.attributes());
-    item.insert("v".into(), AttributeValue::N(SHAPE.to_string()));
     Ok(item)
 }
 
@@ -155,12 +148,6 @@ impl Item for Job {
     }
 }
 
-impl RevisionedItem for Job {
-    fn read_rev(&self) -> u64 {
-        self.rev
-    }
-}
-
 impl Item for Ticket {
     fn key(&self) -> Key {
         key::ticket(&self.project, &self.key)
@@ -169,25 +156,13 @@ impl Item for Ticket {
         due::ticket(self)
     }
     fn list_row(&self) -> Option<(String, String)> {
-        Some((key::ticket_list(&self.project), key::percent_encode(self.key.as_str())))
-    }
-}
-
-impl RevisionedItem for Ticket {
-    fn read_rev(&self) -> u64 {
-        self.rev
+        Some((key::ticket_list(&self.project), percent_encode(self.key.as_str())))
     }
 }
 
 impl Item for Comment {
     fn key(&self) -> Key {
         key::comment(&self.project, &self.ticket, self.number)
-    }
-}
-
-impl RevisionedItem for Comment {
-    fn read_rev(&self) -> u64 {
-        self.rev
     }
 }
 
@@ -212,24 +187,12 @@ impl Item for Review {
     }
 }
 
-impl RevisionedItem for PullRequest {
-    fn read_rev(&self) -> u64 {
-        self.rev
-    }
-}
-
 impl Item for Project {
     fn key(&self) -> Key {
         key::project(&self.id)
     }
     fn list_row(&self) -> Option<(String, String)> {
         Some((key::PROJECT_LIST.into(), self.id.to_string()))
-    }
-}
-
-impl RevisionedItem for Project {
-    fn read_rev(&self) -> u64 {
-        self.rev
     }
 }
 
@@ -254,7 +217,7 @@ impl Item for Delivery {
     }
     fn list_row(&self) -> Option<(String, String)> {
         let order = format!("{}#{}", key::to_sort_key(self.at), self.id);
-        Some((key::delivery_list(&self.project, &self.at.day()), order))
+        Some((key::delivery_list(&self.project), order))
     }
     fn expires_at(&self) -> Option<Timestamp> {
         Some(self.at.plus(30 * DAY))

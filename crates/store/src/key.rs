@@ -2,6 +2,7 @@
 //! Free text in a key is percent-encoded, so that a `#` in it cannot merge two keys.
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use percent_encoding::percent_decode_str;
 use pullyard_domain::breaker::BreakerId;
 use pullyard_domain::budget::Day;
 use pullyard_domain::id::{
@@ -9,6 +10,7 @@ use pullyard_domain::id::{
     TicketKey,
 };
 use pullyard_domain::pull_request::PullRequestId;
+use pullyard_domain::text::percent_encode;
 use pullyard_domain::time::Timestamp;
 use std::collections::HashMap;
 
@@ -81,7 +83,7 @@ pub(crate) fn comment(project: &ProjectId, key: &TicketKey, number: u32) -> Key 
     Key { sk: format!("{COMMENTS}{number:010}"), ..ticket(project, key) }
 }
 
-pub(crate) const COMMENTS: &str = "COMMENT#";
+const COMMENTS: &str = "COMMENT#";
 
 pub(crate) fn job(job: &JobId) -> Key {
     Key::new(format!("JOB#{job}"), "JOB")
@@ -213,8 +215,8 @@ pub(crate) fn ticket_list(project: &ProjectId) -> String {
     format!("TICKET#{project}")
 }
 
-pub(crate) fn delivery_list(project: &ProjectId, day: &str) -> String {
-    format!("DELIVERY#{project}#{day}")
+pub(crate) fn delivery_list(project: &ProjectId) -> String {
+    format!("DELIVERY#{project}")
 }
 
 /// A time as a sort key of fixed width, so that the order of texts is the order of times.
@@ -235,33 +237,9 @@ pub(crate) fn held_partition(project: &ProjectId) -> String {
     format!("HELD#{project}")
 }
 
-/// Encodes every byte except letters, digits, `-`, `.` and `_` as `%XX`.
-pub(crate) fn percent_encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_') {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
-}
-
-/// Reverses `encoded`; `None` for a text that it never returns.
+/// Reverses `percent_encode`.
 pub(crate) fn percent_decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let high = char::from(rest.next()?).to_digit(16)?;
-            let low = char::from(rest.next()?).to_digit(16)?;
-            bytes.push(u8::try_from(high * 16 + low).ok()?);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).ok()
+    percent_decode_str(text).decode_utf8().ok().map(String::from)
 }
 
 #[cfg(test)]

@@ -18,7 +18,6 @@ mod read {
     mod budget;
     mod comment;
     mod event;
-    mod facts;
     mod hook;
     mod input;
     mod job;
@@ -33,7 +32,6 @@ mod read {
     mod work;
 
     pub use event::StoredBatch;
-    pub use facts::LinkedReviewFacts;
     pub use ticket::StoredText;
     pub use work::WorkKey;
 }
@@ -44,7 +42,6 @@ mod write {
     mod claim;
     mod comment;
     mod context;
-    mod end;
     mod event;
     mod first_token;
     mod hook;
@@ -53,12 +50,10 @@ mod write {
     mod ledger;
     mod project;
     mod register;
-    mod requeue;
     mod review;
     mod runner;
     mod sign_in;
     mod snapshot;
-    mod suspend;
     mod sweeps;
     mod ticket;
     mod token;
@@ -66,14 +61,12 @@ mod write {
 
     pub use claim::RunnerCondition;
     pub use comment::CommentCreation;
-    pub use end::JobEnd;
     pub use event::EventBatch;
+    pub use job::JobWrite;
     pub use ledger::Conclusion;
     pub use project::RepositoryRemoval;
     pub use register::RegistrationWrite;
     pub use review::{ReviewTrigger, ReviewWait};
-    pub use snapshot::SnapshotResult;
-    pub use suspend::SuspensionWrite;
     pub use ticket::{TextEdit, TicketCreation};
     pub use trigger::{JobCreation, Request};
 }
@@ -82,10 +75,10 @@ pub use error::Error;
 pub use item::hook::{HookStats, Rotation};
 pub use item::sweeper_state::{Gauges, MAX_CLOCK_SKEW, SweeperState};
 pub use item::token::{Scope, Token, TokenKind};
-pub use read::{LinkedReviewFacts, StoredBatch, StoredText, WorkKey};
+pub use read::{StoredBatch, StoredText, WorkKey};
 pub use write::{
-    CommentCreation, Conclusion, EventBatch, JobCreation, JobEnd, RegistrationWrite, RepositoryRemoval, Request,
-    ReviewTrigger, ReviewWait, RunnerCondition, SnapshotResult, SuspensionWrite, TextEdit, TicketCreation,
+    CommentCreation, Conclusion, EventBatch, JobCreation, JobWrite, RegistrationWrite, RepositoryRemoval, Request,
+    ReviewTrigger, ReviewWait, RunnerCondition, TextEdit, TicketCreation,
 };
 
 use aws_sdk_dynamodb::Client;

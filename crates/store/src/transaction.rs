@@ -3,7 +3,7 @@
 //! the SDK can repeat it safely. A cancellation with any reason except refused conditions proves nothing, so it is
 //! retried.
 
-use crate::item::{Attributes, Item, RevisionedItem, encode};
+use crate::item::{Attributes, Item, encode, key_of};
 use crate::key::Key;
 use crate::mark::{self, Mark};
 use crate::{Error, Store, Write};
@@ -117,19 +117,21 @@ impl Transaction {
         Self { operation, mark: Mark::random(), actions: Vec::new() }
     }
 
-    /// Puts the next revision of a value over the revision that was read.
-    pub(crate) fn revise<T: RevisionedItem>(self, value: &T) -> Result<Self, Error> {
-        self.revise_over(value, Condition::at_rev(value.read_rev()))
+    /// Puts the next revision of a value over the revision that was read, which is its field `rev`.
+    pub(crate) fn revise<T: Item>(self, value: &T) -> Result<Self, Error> {
+        let mut item = encode(value)?;
+        let read = raise_rev(&mut item)?;
+        Ok(self.put_item(item, Condition::at_rev(read)))
     }
 
     /// Like `revise` under another condition, which must prove the revision that was read.
-    pub(crate) fn revise_over<T: RevisionedItem>(self, value: &T, condition: Condition) -> Result<Self, Error> {
+    pub(crate) fn revise_over<T: Item>(self, value: &T, condition: Condition) -> Result<Self, Error> {
         let mut item = encode(value)?;
-        item.insert("rev".into(), number_value(value.read_rev() + 1));
+        raise_rev(&mut item)?;
         Ok(self.put_item(item, condition))
     }
 
-    pub(crate) fn revise_some<T: RevisionedItem>(self, value: Option<&T>) -> Result<Self, Error> {
+    pub(crate) fn revise_some<T: Item>(self, value: Option<&T>) -> Result<Self, Error> {
         match value {
             Some(value) => self.revise(value),
             None => Ok(self),
@@ -170,37 +172,6 @@ impl Transaction {
         self
     }
 
-    /// Puts a value under a condition, but preserves the stored attribute `attribute`. Other writers set it without
-    /// reading the rest, so no condition would detect that. `gone` lists the attributes that a value may lack.
-    pub(crate) fn put_preserving<T: Item>(
-        self,
-        value: &T,
-        attribute: &str,
-        gone: &[&str],
-        condition: Condition,
-    ) -> Result<Self, Error> {
-        let mut item = encode(value)?;
-        let key = value.key();
-        item.retain(|name, _| name != "pk" && name != "sk");
-        let mut condition = condition;
-        let mut removes = Vec::new();
-        // Use placeholders for all names, because many are reserved words of DynamoDB.
-        for (at, name) in gone.iter().enumerate().filter(|(_, name)| !item.contains_key(**name)) {
-            removes.push(format!("#gone{at}"));
-            condition = condition.name(&format!("#gone{at}"), name);
-        }
-        let mut sets = Vec::with_capacity(item.len());
-        for (at, (name, value)) in item.into_iter().enumerate() {
-            let (named, valued) = (format!("#put{at}"), format!(":put{at}"));
-            sets.push(match name == attribute {
-                true => format!("{named} = if_not_exists({named}, {valued})"),
-                false => format!("{named} = {valued}"),
-            });
-            condition = condition.name(&named, &name).value(&valued, value);
-        }
-        Ok(self.update(key, &sets.join(", "), &removes.join(", "), condition))
-    }
-
     /// Deletes an item under a condition. A deleted item has no mark, so the condition must also hold if the item is
     /// gone. Otherwise the repeat after a lost answer would be refused.
     pub(crate) fn delete(mut self, key: Key, condition: Condition) -> Self {
@@ -227,6 +198,14 @@ impl Transaction {
 }
 
 /// The item that several actions touch. DynamoDB refuses such a transaction; it is a bug of the caller.
+/// Raises the `rev` of an item. Returns the one that was read.
+fn raise_rev(item: &mut Attributes) -> Result<u64, Error> {
+    let read = item.get("rev").and_then(|rev| rev.as_n().ok()?.parse().ok());
+    let read: u64 = read.ok_or_else(|| Error::corrupt(key_of(item), "it has no `rev`"))?;
+    item.insert("rev".into(), number_value(read + 1));
+    Ok(read)
+}
+
 fn duplicate_key(actions: &[Action]) -> Option<(String, String)> {
     let mut keys = HashSet::new();
     actions.iter().map(Action::key).find(|key| !keys.insert(key.clone()))

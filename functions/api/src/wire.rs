@@ -78,12 +78,7 @@ pub(crate) fn job(view: JobView) -> Job {
         read_inputs: job.read_inputs,
         retry_of: job.retry_of,
         failure: job.failure.as_ref().map(failure),
-        adopts: job.adopts.as_ref().map(failure),
-        push_search_error: match &job.looked {
-            Some(domain::PushSearch::Failed { failure: cause }) => Some(failure(cause)),
-            Some(domain::PushSearch::FoundNothing {}) | None => None,
-        },
-        unverified_push,
+        unverified_push: unverified_push.map(str::to_owned),
         started: job.run.as_ref().map(|run| run.started),
         result: job.result,
         id: job.id,
@@ -111,7 +106,6 @@ pub(crate) fn attempt(attempt: domain::AttemptRecord) -> Attempt {
     let domain::AttemptRecord { number, run, ended_at, ended, work, spent_usd_micros, .. } = attempt;
     let (outcome, cause) = match ended {
         AttemptEnd::Completed {} => (AttemptOutcome::Completed, None),
-        AttemptEnd::FoundNothing {} => (AttemptOutcome::Failed, None),
         AttemptEnd::Cancelled {} => (AttemptOutcome::Cancelled, None),
         AttemptEnd::Failed { failure } => (AttemptOutcome::Failed, Some(failure)),
         AttemptEnd::Requeued { failure } => (AttemptOutcome::Requeued, Some(failure)),
@@ -208,7 +202,6 @@ pub(crate) fn delivery(delivery: pullyard_domain::delivery::Delivery) -> Deliver
         event: delivery.event,
         ticket: delivery.ticket,
         at: delivery.at,
-        repeats: delivery.seen.len(),
         job: delivery.job,
         facts,
         review: delivery.review.map(|review| ReviewSubject {

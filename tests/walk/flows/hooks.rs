@@ -1,4 +1,4 @@
-//! Flows of hooks: install, repair, recover and remove, and polling instead of a hook.
+//! Flows of hooks: install, repair and remove, and polling instead of a hook.
 
 use super::{flow_after, with_a_forge};
 use crate::prelude::*;
@@ -66,16 +66,12 @@ pub(in crate::walk) fn hook_removal() -> Flow {
     flow_after("a hook is removed", &[], |world| with_hook(world).boxed(), vec![remove_hook()])
 }
 
-fn recover_hook() -> Step {
-    Step::request("somebody has it look for what it missed", post("/v1/hooks/acme/recover", json!({})))
-}
-
 fn poll_repository() -> Step {
     let polled = json!({ "repository": REPOSITORY, "ingress": "poll" });
     Step::request("somebody has the repository looked at", post("/v1/projects/acme/ingress", polled).put())
 }
 
-pub(in crate::walk) fn recover_and_poll() -> Flow {
-    let steps = vec![recover_hook(), Step::messages(), poll_repository()];
-    flow_after("a hook looks for what it missed when somebody asks", &[], |world| with_hook(world).boxed(), steps)
+pub(in crate::walk) fn change_ingress() -> Flow {
+    let name = "a repository is polled instead of waiting for its hook";
+    flow_after(name, &[], |world| with_hook(world).boxed(), vec![poll_repository()])
 }

@@ -49,11 +49,10 @@ pub enum LetterAction {
     Drop,
 }
 
-/// Lists up to a page per queue. Skips queues unknown to this process, unless requested by name.
+/// Lists up to a page per queue.
 pub async fn list_dead_letters(ctx: &Context, queue: Option<Queue>) -> Result<DeadLetterPage, Error> {
     let of = async |one: Queue| match queue {
         Some(only) if only != one => Ok(DeadLetterPage::default()),
-        None if !ctx.dead_letters.is_configured(one) => Ok(DeadLetterPage::default()),
         _ => list_queue(ctx, one).await,
     };
     // Concurrently, because an empty queue takes a second of long polling.
@@ -67,10 +66,6 @@ pub async fn list_dead_letters(ctx: &Context, queue: Option<Queue>) -> Result<De
     Ok(all)
 }
 
-fn known_queues(ctx: &Context) -> impl Iterator<Item = Queue> {
-    Queue::ALL.into_iter().filter(|queue| ctx.dead_letters.is_configured(*queue))
-}
-
 async fn list_queue(ctx: &Context, queue: Queue) -> Result<DeadLetterPage, Error> {
     let look = ctx.dead_letters.receive(queue, Selection::UpTo(PAGE_SIZE), PAGE_SIZE).await?;
     let letters = look.messages.iter().map(|message| to_dead_letter(queue, message)).collect();
@@ -81,7 +76,7 @@ async fn list_queue(ctx: &Context, queue: Queue) -> Result<DeadLetterPage, Error
 
 /// Errors: `NotFound`, also while another reader has received the letter; `Cloud`.
 pub async fn get_dead_letter(ctx: &Context, id: &MessageId) -> Result<DeadLetterView, Error> {
-    for queue in known_queues(ctx) {
+    for queue in Queue::ALL {
         let ids = [id.clone()].into();
         let look = ctx.dead_letters.receive(queue, Selection::Ids(&ids), SEARCH_LIMIT).await?;
         let found = look.messages.first().map(|message| to_dead_letter(queue, message));
@@ -103,7 +98,7 @@ pub async fn move_dead_letters(
 ) -> Result<MoveResult, Error> {
     let mut moved = MoveResult::default();
     let mut remaining = ids.clone();
-    for queue in known_queues(ctx) {
+    for queue in Queue::ALL {
         if remaining.is_empty() {
             break;
         }

@@ -122,7 +122,7 @@ pub async fn add_repository(
     agent
         .check_for_repository()
         .map_err(|bad| Error::Invalid { pointer: agent_pointer(bad.field), fault: bad.message })?;
-    let ingress = if ctx.runs_on_one_machine() { Ingress::Poll } else { Ingress::Webhook };
+    let ingress = if ctx.on_one_machine { Ingress::Poll } else { Ingress::Webhook };
     let interval = poll_interval(ingress, integration.kind);
     let requested_at = ctx.clock.now();
     let found = forge_client_by_name(ctx, &integration, name).await?.repository(name.as_str()).await?;

@@ -6,7 +6,7 @@ use pullyard_store::Gauges;
 use std::time::Duration;
 
 /// The sweeper runs every minute and counts as late after this silence.
-pub(crate) const SWEEP_LATE_AFTER: Duration = Duration::from_secs(300);
+const SWEEP_LATE_AFTER: Duration = Duration::from_secs(300);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SweeperGauges {

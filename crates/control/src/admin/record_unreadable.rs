@@ -27,7 +27,6 @@ pub async fn record_unreadable(
         job: None,
         facts: None,
         review: None,
-        seen: Vec::new(),
     };
     ctx.store.record_delivery(&delivery).await?;
     ctx.counters().count_decision(&delivery.reason);

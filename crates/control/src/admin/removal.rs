@@ -1,31 +1,24 @@
 //! Shared checks before a removal. The lists that they read may lag behind recent writes.
 
+use crate::jobs::search_jobs::read_newest_jobs;
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::hook::Webhook;
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::job::Job;
+use pullyard_domain::listing::JobFilter;
 
 pub(crate) const PAGE_SIZE: i32 = 100;
 
-/// Checks about `limit` of the project's newest jobs. An older suspended job is missed and can still continue.
+/// Checks at most `limit` of the project's newest jobs. An older suspended job is missed and can still continue.
 pub(crate) async fn find_use_by_jobs(
     ctx: &Context,
     project: &ProjectId,
     limit: usize,
     keeps: impl Fn(&Job) -> Option<Denial>,
 ) -> Result<Option<Denial>, Error> {
-    let (mut after, mut looked_at): (Option<String>, usize) = (None, 0);
-    loop {
-        let (ids, older) = ctx.store.list_job_ids(project, after.as_deref(), PAGE_SIZE).await?;
-        looked_at += ids.len();
-        let jobs = ctx.store.load_jobs(&ids).await?;
-        let denial = jobs.iter().find_map(&keeps);
-        if denial.is_some() || older.is_none() || looked_at >= limit {
-            return Ok(denial);
-        }
-        after = older;
-    }
+    let newest = read_newest_jobs(ctx, project, &JobFilter::default(), None, limit).await?;
+    Ok(newest.jobs.iter().find_map(keeps))
 }
 
 pub(crate) async fn find_use_by_hooks(

@@ -1,6 +1,6 @@
 //! Creates, lists and revokes API and runner tokens.
 
-use crate::requester::{Requester, new_request};
+use crate::requester::{Requester, find_first_result, new_request};
 use crate::{Context, Error};
 use data_encoding::HEXLOWER;
 use pullyard_domain::id::{EventId, TokenId};
@@ -36,7 +36,7 @@ pub async fn create_token(
     new.validate()?;
     let now = ctx.clock.now();
     let request = new_request(format!("{} tokens", caller.id), key, &new, now);
-    refuse_repeat(ctx, request.as_ref(), now).await?;
+    refuse_repeat(ctx, request.as_ref()).await?;
     for project in new.projects.iter().flatten() {
         if ctx.store.load_project(project).await?.is_none() {
             return Err(Error::not_found("project", project));
@@ -49,18 +49,14 @@ pub async fn create_token(
             tracing::info!(token = %generated.record.id(), name = new.name, caller = caller.name, "token created");
             return Ok(generated);
         }
-        refuse_repeat(ctx, request.as_ref(), now).await?;
+        refuse_repeat(ctx, request.as_ref()).await?;
         rounds.backoff().await?;
     }
 }
 
-async fn refuse_repeat(ctx: &Context, request: Option<&Request>, now: Timestamp) -> Result<(), Error> {
-    let Some(request) = request else { return Ok(()) };
-    match ctx.store.load_token_request(&request.caller, &request.key, now).await? {
-        None => Ok(()),
-        Some((content, token)) if content == request.content => Err(Error::TokenAlreadyShown { token }),
-        Some(_) => Err(Error::KeyReused),
-    }
+async fn refuse_repeat(ctx: &Context, request: Option<&Request>) -> Result<(), Error> {
+    let first = find_first_result(ctx, request).await?;
+    first.map_or(Ok(()), |token| Err(Error::TokenAlreadyShown { token }))
 }
 
 fn generate_token(new: &NewToken, caller: &Requester, now: Timestamp) -> CreatedToken {

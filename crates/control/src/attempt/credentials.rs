@@ -43,7 +43,7 @@ pub async fn issue_credentials(ctx: &Context, fence: &Fence) -> Result<Credentia
 }
 
 async fn load_project_for_secrets(ctx: &Context, job: &Job) -> Result<Option<Project>, Error> {
-    if job.adopts.is_some() || job.policy.model_of.is_none() && !job.policy.signs {
+    if job.policy.model_of.is_none() && !job.policy.signs {
         return Ok(None);
     }
     Ok(ctx.store.load_project(&job.project).await?)

@@ -40,7 +40,7 @@ pub async fn record_events<E: Serialize>(
         want: job.want,
         inputs: job.inputs,
         is_watched: job.is_watched(now),
-        send_every: job.send_interval(now, ctx.live_updates),
+        send_every: job.send_interval(now, ctx.on_one_machine),
     })
 }
 

@@ -3,12 +3,12 @@
 use crate::attempt::breaker::{load_capability, open_breaker};
 use crate::attempt::load_job_of;
 use crate::jobs::finish_job::{WriteParts, load_linked_pull_request, write_end};
-use crate::jobs::requeue::write_requeue;
+use crate::jobs::suspension::write_suspension;
 use crate::{Context, Error};
 use pullyard_domain::breaker::AccountFault;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::FinishId;
-use pullyard_domain::job::{AgentReport, End, Fence, Job, JobStatus, ModelFaultReport, TransitionRefusal};
+use pullyard_domain::job::{AgentReport, AttemptEnd, End, Fence, Job, JobStatus, ModelFaultReport, TransitionRefusal};
 use pullyard_domain::outcome::pull_request_link;
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::Write;
@@ -37,9 +37,8 @@ pub async fn finish_attempt(ctx: &Context, fence: &Fence, finish: &Finish) -> Re
     loop {
         let now = ctx.clock.now();
         let job = load_job_of(ctx, fence).await?;
-        // An adopting job needs no model. An older runner starts its agent without a key; ignore that failure.
-        let asks_its_model = job.adopts.is_none() && job.check_fence(fence).is_ok();
-        if let Some((failure, fault)) = model_fault(&finish.end).filter(|_| asks_its_model) {
+        let holds_job = job.check_fence(fence).is_ok();
+        if let Some((failure, fault)) = model_fault(&finish.end).filter(|_| holds_job) {
             match wait_for_model(ctx, &job, fence, finish, (failure, &fault)).await? {
                 Some(status) => return Ok(status),
                 None => {
@@ -93,7 +92,8 @@ async fn wait_for_model(
     let now = ctx.clock.now();
     let next = job.requeue_for_model(fence, &met, now).map_err(|refusal| Error::from_refusal(refusal, now))?;
     let next = next.with_cost(finish.spent_usd_micros.unwrap_or(0));
-    let write = write_requeue(ctx, job, &next, failure.clone(), finish.write_parts(), now).await?;
+    let ended = AttemptEnd::Requeued { failure: failure.clone() };
+    let write = write_suspension(ctx, job, &next, ended, finish.write_parts(), now).await?;
     Ok((write == Write::Applied).then_some(next.status))
 }
 

@@ -2,7 +2,7 @@
 
 use crate::facts::{load_repository_fact, load_repository_of_retry, load_usage_today};
 use crate::jobs::new_job::{NewJob, write_new_job};
-use crate::requester::{Requester, new_request};
+use crate::requester::{Requester, find_first_result, new_request};
 use crate::tickets::move_ticket::Answer;
 use crate::{Clock, Context, Error};
 use pullyard_domain::budget::DailyUsage;
@@ -13,7 +13,6 @@ use pullyard_domain::guard::{decide_request, project_block};
 use pullyard_domain::id::{DeliveryId, EventId, JobId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::job::Job;
 use pullyard_domain::project::Project;
-use pullyard_domain::time::Timestamp;
 use pullyard_store::{Request, Write};
 use serde::{Serialize, Serializer};
 
@@ -46,19 +45,18 @@ pub async fn create_job(
     caller: &Requester,
     key: Option<EventId>,
 ) -> Result<Answer, Error> {
-    let now = ctx.clock.now();
-    let key = new_request(caller.id.clone(), key, request, now);
+    let key = new_request(caller.id.clone(), key, request, ctx.clock.now());
     check_base_branch(request)?;
     let id = new_job_id(&ctx.clock);
     let mut rounds = ctx.retries(&id);
     loop {
-        if let Some(first) = find_first_answer(ctx, key.as_ref(), now).await? {
+        if let Some(first) = find_first_answer(ctx, key.as_ref()).await? {
             return Ok(first);
         }
         if let Some(answer) = decide_request_once(ctx, request, caller, &id, key.as_ref()).await? {
             // The guard may have refused because of the job that a concurrent call with this key created.
             let is_new = answer.job.as_ref() == Some(&id);
-            let first = if is_new { None } else { find_first_answer(ctx, key.as_ref(), now).await? };
+            let first = if is_new { None } else { find_first_answer(ctx, key.as_ref()).await? };
             return Ok(first.unwrap_or(answer));
         }
         // A write whose answer was lost looks like stale facts, so check whether it was applied.
@@ -129,7 +127,6 @@ async fn decide_request_once(
         job: reason.created_job().cloned(),
         facts: None,
         review: None,
-        seen: Vec::new(),
     };
     let write = match (&reason, fact) {
         (Reason::Accepted { .. }, RepositoryFact::Connected(mut repository)) => {
@@ -189,16 +186,10 @@ fn decide_without_ticket(
     }
 }
 
-async fn find_first_answer(ctx: &Context, key: Option<&Request>, now: Timestamp) -> Result<Option<Answer>, Error> {
-    let Some(key) = key else { return Ok(None) };
-    let Some((content, job)) = ctx.store.load_job_request(&key.caller, &key.key, now).await? else {
-        return Ok(None);
-    };
-    if content != key.content {
-        return Err(Error::KeyReused);
-    }
+async fn find_first_answer(ctx: &Context, key: Option<&Request>) -> Result<Option<Answer>, Error> {
+    let job: Option<JobId> = find_first_result(ctx, key).await?;
     let reason = Reason::Repeat { first: "accepted".into() };
-    Ok(Some(Answer { delivery: DeliveryId::for_request(&job), reason, job: Some(job) }))
+    Ok(job.map(|job| Answer { delivery: DeliveryId::for_request(&job), reason, job: Some(job) }))
 }
 
 fn new_job_id(clock: &Clock) -> JobId {

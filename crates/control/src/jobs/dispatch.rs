@@ -63,8 +63,7 @@ enum StartPermission {
 
 /// Checks the breaker of the job's model. Only a project that names the account can have one.
 async fn check_breaker(ctx: &Context, job: &Job) -> Result<StartPermission, Error> {
-    let capability = job.policy.model_of.as_ref().filter(|_| job.adopts.is_none());
-    let Some(capability) = capability else { return Ok(StartPermission::Now) };
+    let Some(capability) = &job.policy.model_of else { return Ok(StartPermission::Now) };
     let ids = breaker_ids(job.policy.key_owner(), capability, &job.project, None).into_iter().collect();
     let breakers = ctx.store.load_breakers(&ids).await?;
     let now = ctx.clock.now();

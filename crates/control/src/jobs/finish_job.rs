@@ -9,7 +9,7 @@ use pullyard_domain::outcome::{pull_request_after_revision, ticket_after_job};
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{JobEnd, RunnerCondition, Write};
+use pullyard_store::{JobWrite, RunnerCondition, Write};
 
 /// Further parts of the write that ends a job. Empty if the runner did not report the end.
 #[derive(Clone, Copy, Debug, Default)]
@@ -65,13 +65,14 @@ pub(crate) async fn write_end(
     };
     let write = ctx
         .store
-        .end_job(&JobEnd {
+        .write_job(&JobWrite {
             before,
             job: ended,
             attempt: attempt.as_ref(),
             ticket: ticket.as_ref(),
             pull_request: pull_request.as_ref(),
             refund: refund.as_ref(),
+            input: None,
             runner: parts.runner.unwrap_or(RunnerCondition::Exists),
         })
         .await?;

@@ -111,7 +111,6 @@ async fn plan_job(ctx: &Context, new: NewJob<'_>) -> Result<PlannedJob, Error> {
                 None => Vec::new(),
             };
             let context = prompt::Context {
-                v: 1,
                 kind: JobKind::Implement,
                 ticket: new.ticket.map(|(ticket, text)| (ticket.key.clone(), text.clone())),
                 comments: freeze_comments(&comments),

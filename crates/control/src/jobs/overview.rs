@@ -1,7 +1,6 @@
 //! Loads the data of a project's overview from its newest jobs.
 
-use crate::jobs::list_jobs::MAX_JOBS_READ;
-use crate::jobs::search_jobs::{NewestJobs, read_newest_jobs};
+use crate::jobs::search_jobs::{MAX_JOBS_READ, NewestJobs, read_newest_jobs};
 use crate::jobs::views::{JobView, load_pull_request_states, load_view};
 use crate::runner::WaitExplainer;
 use crate::{Context, Error};
@@ -9,6 +8,7 @@ use futures::future::try_join_all;
 use pullyard_domain::budget::Day;
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::job::{Job, JobStatus};
+use pullyard_domain::listing::JobFilter;
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_domain::time::Timestamp;
 use std::collections::BTreeSet;
@@ -43,7 +43,7 @@ pub struct PullRequestCount {
 }
 
 pub async fn load_overview(ctx: &Context, project: &ProjectId) -> Result<Overview, Error> {
-    let NewestJobs { jobs, next } = read_newest_jobs(ctx, project, None, None, MAX_JOBS_READ).await?;
+    let NewestJobs { jobs, next } = read_newest_jobs(ctx, project, &JobFilter::default(), None, MAX_JOBS_READ).await?;
     let (now, mut waits) = (ctx.clock.now(), WaitExplainer::default());
     let back_to = next.and(jobs.last()).map(|job| job.created);
     let (mut asking, mut unfinished): (Vec<_>, Vec<_>) =

@@ -1,15 +1,15 @@
 //! Searches a project's newest jobs, with totals of all matches.
 
-use crate::jobs::list_jobs::MAX_JOBS_READ;
-use crate::jobs::views::{JobText, JobView, load_pull_request_states, load_text, to_view};
+use crate::jobs::views::{JobText, JobView, load_text, to_view};
 use crate::runner::WaitExplainer;
 use crate::{Context, Error};
 use futures::{StreamExt as _, TryStreamExt as _};
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::job::Job;
-use pullyard_domain::listing::{JobSearch, JobTotals};
-use pullyard_domain::pull_request::PullRequestState;
+use pullyard_domain::listing::{JobFilter, JobSearch, JobTotals};
 use pullyard_domain::time::Timestamp;
+
+pub(crate) const MAX_JOBS_READ: usize = 500;
 
 const PAGE_SIZE: usize = 100;
 
@@ -19,7 +19,6 @@ const CONCURRENT_READS: usize = 16;
 pub struct FoundJob {
     pub view: JobView,
     pub agent: Option<String>,
-    pub pull_request: Option<PullRequestState>,
 }
 
 #[derive(Clone, Debug)]
@@ -41,7 +40,7 @@ pub async fn search_jobs(
     limit: usize,
 ) -> Result<FoundJobs, Error> {
     let most = if search.is_empty() { limit } else { MAX_JOBS_READ };
-    let NewestJobs { jobs, mut next } = read_newest_jobs(ctx, project, search.filter.since, after, most).await?;
+    let NewestJobs { jobs, mut next } = read_newest_jobs(ctx, project, &search.filter, after, most).await?;
     let oldest_read = jobs.last().map(|job| job.created);
     let mut found = find_matches(ctx, search, jobs).await?;
     let mut totals = JobTotals::default();
@@ -50,15 +49,14 @@ pub async fn search_jobs(
         found.truncate(limit);
         next = found.last().map(|(job, _)| ctx.store.cursor_after(job));
     }
-    let mut states = load_pull_request_states(ctx, &found.iter().map(|(job, _)| job).collect::<Vec<_>>()).await?;
     let (mut jobs, mut waits) = (Vec::with_capacity(found.len()), WaitExplainer::default());
     for (job, text) in found {
         let text = match text {
             Some(text) => text,
             None => load_text(ctx, &job).await?,
         };
-        let (agent, pull_request) = (text.agent.clone(), states.remove(&job.id));
-        jobs.push(FoundJob { view: to_view(ctx, job, text, &mut waits).await?, agent, pull_request });
+        let agent = text.agent.clone();
+        jobs.push(FoundJob { view: to_view(ctx, job, text, &mut waits).await?, agent });
     }
     Ok(FoundJobs { jobs, totals, next, oldest_read })
 }
@@ -83,24 +81,24 @@ pub(crate) struct NewestJobs {
     pub(crate) next: Option<String>,
 }
 
-/// At most `most` jobs that were created at or after `since`, newest first. `since` is no condition of the query: it
-/// advances between two pages, and a cursor before it would be refused.
+/// At most `most` jobs that were created in the filter's time range, newest first. `since` is no condition of the
+/// query: it advances between two pages, and a cursor before it would be refused.
 pub(crate) async fn read_newest_jobs(
     ctx: &Context,
     project: &ProjectId,
-    since: Option<Timestamp>,
+    filter: &JobFilter,
     after: Option<&str>,
     most: usize,
 ) -> Result<NewestJobs, Error> {
     let (mut jobs, mut next, mut looked_at) = (Vec::new(), after.map(str::to_owned), 0);
     while looked_at < most {
         let page = PAGE_SIZE.min(most - looked_at);
-        let (ids, older) = ctx.store.list_job_ids_between(project, None, None, next.as_deref(), page).await?;
+        let (ids, older) = ctx.store.list_job_ids(project, filter.until, next.as_deref(), page).await?;
         looked_at += page;
         next = older;
         jobs.extend(ctx.store.load_jobs(&ids).await?);
-        if since.is_some_and(|since| jobs.last().is_some_and(|job| job.created < since)) {
-            jobs.retain(|job| since.is_none_or(|since| since <= job.created));
+        if filter.since.is_some_and(|since| jobs.last().is_some_and(|job| job.created < since)) {
+            jobs.retain(|job| filter.since.is_none_or(|since| since <= job.created));
             next = None;
         }
         if next.is_none() {

@@ -1,14 +1,15 @@
-//! Writes the suspension or resumption of a job.
+//! Writes the suspension, resumption or requeue of a job.
 
+use crate::counters::Counter;
 use crate::jobs::finish_job::{WriteParts, apply_board_status, ended_attempt, write_end};
 use crate::{Context, Error};
 use pullyard_domain::job::{AttemptEnd, Job, JobStatus, Placement};
 use pullyard_domain::outcome::update_waiting_badge;
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{RunnerCondition, SuspensionWrite, Write};
+use pullyard_store::{JobWrite, RunnerCondition, Write};
 
-/// Writes a job that was suspended, resumed, ended or given an input, with ticket, attempt and input, in one
-/// transaction. `ended` describes the end of its attempt, if that ended.
+/// Writes a job that was suspended, resumed, requeued, ended or given an input, with ticket, attempt and input, in
+/// one transaction. `ended` describes the end of its attempt, if that ended.
 pub(crate) async fn write_suspension(
     ctx: &Context,
     before: &Job,
@@ -32,18 +33,38 @@ pub(crate) async fn write_suspension(
             }
         }
     };
-    let (input, proof) = (parts.input, parts.runner.unwrap_or(RunnerCondition::Exists));
-    let rested = SuspensionWrite { before, job, attempt: attempt.as_ref(), ticket: ticket.as_ref(), input, proof };
-    let write = ctx.store.write_suspension(&rested).await?;
+    let write = ctx
+        .store
+        .write_job(&JobWrite {
+            before,
+            job,
+            attempt: attempt.as_ref(),
+            ticket: ticket.as_ref(),
+            pull_request: None,
+            refund: None,
+            input: parts.input,
+            runner: parts.runner.unwrap_or(RunnerCondition::Exists),
+        })
+        .await?;
     if write == Write::Applied {
-        if before.status != job.status {
-            tracing::info!(job.id = %job.id, attempt = job.attempt, status = job.status.label(), "job suspended or resumed");
+        match attempt.as_ref().map(|attempt| &attempt.ended) {
+            Some(AttemptEnd::Requeued { failure }) if job.status == JobStatus::Ready => {
+                ctx.counters().add(Counter::JobRequeued);
+                tracing::warn!(job.id = %job.id, attempt = before.attempt, failure = failure.code(), "job requeued");
+            }
+            _ if before.status != job.status => {
+                let status = job.status.label();
+                tracing::info!(job.id = %job.id, attempt = job.attempt, status, "job suspended or resumed");
+            }
+            _ => {}
         }
         ctx.send_hints(async {
             if let Some(ticket) = ticket.filter(|ticket| ticket.is_unsynced()) {
                 ctx.wake_ticket(&ticket.project, &ticket.key).await;
             }
-            if job.status == JobStatus::Ready && before.status != JobStatus::Ready && job.place == Placement::Fargate {
+            let is_back = job.status == JobStatus::Ready && before.status != JobStatus::Ready;
+            // The sweeper wakes a job that waits for a model.
+            if is_back && job.place == Placement::Fargate && !job.is_waiting_for_model(now) {
                 ctx.wake_job(&job.id).await;
             }
         })

@@ -87,7 +87,7 @@ pub async fn load_pull_request_state(ctx: &Context, job: &Job) -> Result<Option<
 }
 
 /// The last known states of the pull requests of these jobs, by job. Omits the same as `load_pull_request_state`.
-pub(crate) async fn load_pull_request_states(
+pub async fn load_pull_request_states(
     ctx: &Context,
     jobs: &[&Job],
 ) -> Result<BTreeMap<JobId, PullRequestState>, Error> {

@@ -5,7 +5,6 @@ use crate::Error;
 use crate::forge::forge_client;
 use crate::review::translate::{comment_event, review_event, to_pull_request_snapshot};
 use crate::review::{decide_review, record_pull_request_change};
-use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::hook::{is_decided, is_decided_for_linked, should_retry_permission};
 use pullyard_domain::project::ForgeKind;
@@ -13,51 +12,40 @@ use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState
 use pullyard_domain::review::ReviewEvent;
 use pullyard_forge::{Review, ReviewState};
 
-#[derive(Default)]
-pub(super) struct Comparison {
-    pub(super) reviews: usize,
-    /// Why a review or comment is undecided: the forge did not return its author's permission.
-    pub(super) undecided_reason: Option<String>,
-}
-
 impl RepositoryPoll<'_> {
-    /// Decides the reviews and comments of a pull request that no webhook delivered.
-    pub(super) async fn compare_reviews(&self, id: &PullRequestId) -> Result<Comparison, Error> {
-        let mut compared = Comparison::default();
+    /// Decides the reviews and comments of a pull request that no webhook delivered. Returns why one is undecided: the
+    /// forge did not return its author's permission.
+    pub(super) async fn compare_reviews(&self, id: &PullRequestId) -> Result<Option<String>, Error> {
         let linked = self.ctx.store.load_pull_request(id).await?.filter(|linked| self.scope.includes(&linked.project));
-        let Some(linked) = linked else { return Ok(compared) };
+        let Some(linked) = linked else { return Ok(None) };
         let forge = forge_client(self.ctx, self.integration, self.repository).await?;
         let pull_request = forge.pull_request(self.repository.name.as_str(), id.number).await?;
         let name = self.current_name(&pull_request).await?;
         let now = to_pull_request_snapshot(id.integration.clone(), id.repository, name.clone(), &pull_request);
         record_pull_request_change(self.ctx, &self.scope, &now).await?;
         if now.state != PullRequestState::Open {
-            return Ok(compared);
+            return Ok(None);
         }
+        let mut undecided = None;
         let reviews = forge.reviews(name.as_str(), id.number).await?.items;
         for review in active_change_requests(self.integration.kind, &reviews) {
             if review.submitted_at.is_none() {
                 continue;
             }
             let event = review_event(Source::Poll, None, review, now.clone(), self.ctx.clock.now());
-            self.decide_missed_event(&linked, &event, &mut compared).await?;
+            undecided = self.decide_missed_event(&linked, &event).await?.or(undecided);
         }
         // Last, so that a failure to list comments does not block reviews.
         for comment in forge.issue_comments(name.as_str(), id.number).await?.items {
             let Some(event) = comment_event(&comment, now.clone()) else { continue };
-            self.decide_missed_event(&linked, &event, &mut compared).await?;
+            undecided = self.decide_missed_event(&linked, &event).await?.or(undecided);
         }
-        Ok(compared)
+        Ok(undecided)
     }
 
-    async fn decide_missed_event(
-        &self,
-        linked: &PullRequest,
-        event: &ReviewEvent,
-        compared: &mut Comparison,
-    ) -> Result<(), Error> {
+    async fn decide_missed_event(&self, linked: &PullRequest, event: &ReviewEvent) -> Result<Option<String>, Error> {
         if event.submitted_at < self.since {
-            return Ok(());
+            return Ok(None);
         }
         let first = self.ctx.store.load_delivery(&event.ledger_id(&linked.project)).await?;
         let first = first.as_ref().map(|first| &first.reason);
@@ -66,17 +54,11 @@ impl RepositoryPoll<'_> {
             None => is_decided(first),
         };
         if is_known {
-            return Ok(());
+            return Ok(None);
         }
-        let answer = Box::pin(decide_review(self.ctx, &self.scope, event)).await?;
-        match answer.reason {
-            reason if should_retry_permission(&reason, self.ctx.clock.now().since(event.submitted_at)) => {
-                compared.undecided_reason = Some(reason.sentence());
-            }
-            Reason::PermissionUnknown { .. } => {}
-            _ => compared.reviews += 1,
-        }
-        Ok(())
+        let reason = Box::pin(decide_review(self.ctx, &self.scope, event)).await?.reason;
+        let is_undecided = should_retry_permission(&reason, self.ctx.clock.now().since(event.submitted_at));
+        Ok(is_undecided.then(|| reason.sentence()))
     }
 }
 

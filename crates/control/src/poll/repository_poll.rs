@@ -29,13 +29,6 @@ const CLOCK_SKEW: Duration = Duration::from_secs(600);
 const LIST_TRUNCATED: &str = "more pull requests changed than one poll reads; the next full comparison finds skipped \
                            reviews, but not reopened pull requests";
 
-#[derive(Clone, Debug, Default)]
-pub(super) struct PollCounts {
-    pub(super) pull_requests: usize,
-    pub(super) reviews: usize,
-    pub(super) problem: Option<String>,
-}
-
 pub(super) struct RepositoryPoll<'a> {
     pub(super) ctx: &'a Context,
     pub(super) integration: &'a Integration,
@@ -44,20 +37,15 @@ pub(super) struct RepositoryPoll<'a> {
     started: Timestamp,
     /// Earlier rounds have seen reviews from before this time.
     pub(super) since: Timestamp,
-    counts: PollCounts,
     progress: PollProgress,
     compared_numbers: Vec<u64>,
 }
 
 /// Compares changed pull requests. If due, then compares all open ones, from where the last round stopped.
-pub(super) async fn run_round(
-    ctx: &Context,
-    integration: &Integration,
-    poll: &Poll,
-) -> Result<(PollCounts, PollProgress), Error> {
+pub(super) async fn run_round(ctx: &Context, integration: &Integration, poll: &Poll) -> Result<PollProgress, Error> {
     let progress = &poll.look;
     let repository = ctx.store.load_repository(&poll.project, &poll.integration, poll.repository).await?;
-    let Some(repository) = repository else { return Ok((PollCounts::default(), progress.clone())) };
+    let Some(repository) = repository else { return Ok(progress.clone()) };
     let started = ctx.clock.now();
     let is_full = progress.is_full_due(integration.kind, started);
     let last_look = progress.since.unwrap_or(started);
@@ -68,7 +56,6 @@ pub(super) async fn run_round(
         scope: ProjectScope::single(poll.project.clone()),
         started,
         since: last_look.minus(CLOCK_SKEW),
-        counts: PollCounts::default(),
         progress: PollProgress {
             since: Some(last_look),
             began: progress.began.or(is_full.then_some(started)),
@@ -82,7 +69,7 @@ pub(super) async fn run_round(
     if is_full {
         round.compare_open().await?;
     }
-    Ok((round.counts, round.progress))
+    Ok(round.progress)
 }
 
 impl RepositoryPoll<'_> {
@@ -91,7 +78,7 @@ impl RepositoryPoll<'_> {
     }
 
     fn is_full(&self) -> bool {
-        self.counts.pull_requests >= usize::from(max_compared_per_poll(self.integration.kind))
+        self.compared_numbers.len() >= usize::from(max_compared_per_poll(self.integration.kind))
     }
 
     fn id(&self, number: u64) -> PullRequestId {
@@ -212,13 +199,11 @@ impl RepositoryPoll<'_> {
 
     /// Returns whether the pull request needs no further comparison.
     async fn compare(&mut self, number: u64) -> Result<bool, Error> {
-        self.counts.pull_requests += 1;
         self.compared_numbers.push(number);
         match with_timeout(self.integration, Box::pin(self.compare_reviews(&self.id(number)))).await {
-            Ok(compared) => {
-                self.counts.reviews += compared.reviews;
-                let is_done = compared.undecided_reason.is_none();
-                self.progress.problem = compared.undecided_reason.or(self.progress.problem.take());
+            Ok(undecided) => {
+                let is_done = undecided.is_none();
+                self.progress.problem = undecided.or(self.progress.problem.take());
                 Ok(is_done)
             }
             Err(error) => {
@@ -246,7 +231,7 @@ impl RepositoryPoll<'_> {
 
 /// Returns an error after which the round continues. Contention and an unreadable item affect one pull request only.
 /// Errors: any other `Store` error.
-pub(super) fn as_problem(error: Error) -> Result<Error, Error> {
+fn as_problem(error: Error) -> Result<Error, Error> {
     match error {
         Error::Store(error) if !matches!(error, StoreError::Contended { .. } | StoreError::Corrupt { .. }) => {
             Err(error.into())

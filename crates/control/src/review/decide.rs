@@ -9,7 +9,7 @@ use super::show_decision::{is_shown_to_users, post_note, post_refusal};
 use crate::tickets::move_ticket::Answer;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::{Delivery, ReviewSubject, Source, arrival_times};
+use pullyard_domain::delivery::{Delivery, ReviewSubject, Source};
 use pullyard_domain::id::{EventId, JobId};
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::review::guard::{Decision, DecisionStep, ReviewFacts, ReviewFollowUp, decide};
@@ -105,7 +105,6 @@ async fn apply(
     loaded: &LoadedFacts,
     decision: Decision,
 ) -> Result<Option<Answer>, Error> {
-    let now = loaded.facts.now;
     let delivery = delivery_of(event, loaded, &decision.reason);
     let write = match decision.follow {
         ReviewFollowUp::Trigger => return trigger(ctx, event, loaded, decision, &delivery).await,
@@ -120,13 +119,7 @@ async fn apply(
     }
     let is_waiting = matches!(decision.follow, ReviewFollowUp::Defer { .. });
     if let Reason::Repeat { .. } | Reason::DuplicateReview { .. } = decision.reason {
-        let answered = match &loaded.first_delivery {
-            Some(first) => {
-                ctx.store.note_repeat(&first.id, now).await?;
-                first.id.clone()
-            }
-            None => delivery.id,
-        };
+        let answered = loaded.first_delivery.as_ref().map_or(delivery.id, |first| first.id.clone());
         return Ok(Some(Answer { delivery: answered, reason: decision.reason, job: answered_job(loaded) }));
     }
     let is_shown = is_shown_to_users(&decision.reason);
@@ -220,8 +213,6 @@ fn log_decision(event: &ReviewEvent, loaded: &LoadedFacts, reason: &Reason) {
 }
 
 fn delivery_of(event: &ReviewEvent, loaded: &LoadedFacts, reason: &Reason) -> Delivery {
-    let now = loaded.facts.now;
-    let (at, seen) = arrival_times(loaded.first_delivery.as_ref(), now);
     let facts = ReviewFacts {
         // Omitted, because the message may be long and does not affect the decision.
         asks: match &event.asks {
@@ -236,7 +227,7 @@ fn delivery_of(event: &ReviewEvent, loaded: &LoadedFacts, reason: &Reason) -> De
         source: event.source,
         event: event.delivery.clone().unwrap_or_else(|| event_id(event)),
         ticket: loaded.ticket.as_ref().map(|ticket| ticket.key.clone()),
-        at,
+        at: loaded.first_delivery.as_ref().map_or(loaded.facts.now, |first| first.at),
         reason: reason.clone().clipped(),
         job: reason.created_job().cloned(),
         facts: None,
@@ -248,7 +239,6 @@ fn delivery_of(event: &ReviewEvent, loaded: &LoadedFacts, reason: &Reason) -> De
             author: event.author.login.clone(),
             facts: Some(Box::new(facts)),
         }),
-        seen,
     }
 }
 

@@ -6,10 +6,9 @@ use pullyard_domain::delivery::Delivery;
 use pullyard_domain::id::{HookName, JobId, ProjectId};
 use pullyard_domain::project::{Integration, Project, Repository};
 use pullyard_domain::pull_request::PullRequest;
-use pullyard_domain::review::guard::{FACTS_VERSION, ReviewFacts, StoredResult, TicketFacts};
+use pullyard_domain::review::guard::{ReviewFacts, StoredResult, TicketFacts};
 use pullyard_domain::review::{Permission, PullRequestSnapshot, Review, ReviewEvent, ReviewState, resolve_absorbed};
 use pullyard_domain::ticket::Ticket;
-use pullyard_store::LinkedReviewFacts;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProjectScope {
@@ -58,7 +57,11 @@ pub(super) async fn load_facts(
     permission: Option<Permission>,
 ) -> Result<LoadedFacts, Error> {
     let id = &event.pull_request.id;
-    let (pull_request, stored, integration) = ctx.store.load_link_and_review(id, &event.review).await?;
+    let (pull_request, stored, integration) = tokio::try_join!(
+        ctx.store.load_pull_request(id),
+        ctx.store.load_review(id, &event.review),
+        ctx.store.load_integration(&id.integration),
+    )?;
     let integration =
         integration.ok_or_else(|| Error::NotFound { resource: "integration", name: id.integration.to_string() })?;
     let pull_request = pull_request.filter(|linked| reach.includes(&linked.project));
@@ -92,7 +95,6 @@ pub(super) async fn load_facts(
     let now = ctx.clock.now();
     let today = load_usage_today(ctx, place.project.as_ref(), now).await?;
     let facts = ReviewFacts {
-        v: FACTS_VERSION,
         now,
         asks: event.asks.clone(),
         author: event.author.login.clone(),
@@ -171,11 +173,15 @@ async fn load_linked_pull_request(
     linked: &PullRequest,
     event: &ReviewEvent,
 ) -> Result<(RepositoryLocation, Option<Ticket>, Option<Delivery>), Error> {
-    let (id, project) = (&event.pull_request.id, &linked.project);
-    let entry = event.ledger_id(project);
-    let facts = ctx.store.load_review_facts(project, id, id.repository, linked.ticket.as_ref(), &entry).await?;
-    let LinkedReviewFacts { project, repository, ticket, delivery } = facts;
-    Ok((RepositoryLocation { project, repository }, ticket, delivery))
+    let entry = event.ledger_id(&linked.project);
+    let ticket = async {
+        match &linked.ticket {
+            Some(ticket) => Ok(ctx.store.load_ticket(&linked.project, ticket).await?),
+            None => Ok(None),
+        }
+    };
+    let delivery = async { Ok(ctx.store.load_delivery(&entry).await?) };
+    tokio::try_join!(load_location(ctx, &linked.project, &event.pull_request), ticket, delivery)
 }
 
 async fn load_location(
@@ -184,7 +190,10 @@ async fn load_location(
     snapshot: &PullRequestSnapshot,
 ) -> Result<RepositoryLocation, Error> {
     let (integration, repository) = (&snapshot.id.integration, snapshot.id.repository);
-    let (project, repository) = ctx.store.load_project_and_repository(project, integration, repository).await?;
+    let (project, repository) = tokio::try_join!(
+        ctx.store.load_project(project),
+        ctx.store.load_repository(project, integration, repository),
+    )?;
     Ok(RepositoryLocation { project, repository })
 }
 

@@ -143,12 +143,14 @@ async fn read_reviews(ctx: &Context, job: &Job) -> Result<ReadResult, Error> {
     let (Some(id), Some(key)) = (job.reviewed_pull_request(), &job.ticket) else {
         return Err(Error::Inconsistent(format!("{} waits for a review and has no pull request", job.id)));
     };
-    let (project, integration, repository, (linked, all), (text, comments)) = tokio::try_join!(
+    let (project, integration, repository, linked, all, text, comments) = tokio::try_join!(
         ctx.store.load_project(&job.project),
         ctx.store.load_integration(&job.integration),
         ctx.store.load_repository(&job.project, &job.integration, job.repository),
-        ctx.store.load_link_and_reviews(&id),
-        ctx.store.load_text_and_comments(&job.project, key, MAX_COMMENTS),
+        ctx.store.load_pull_request(&id),
+        ctx.store.list_reviews(&id),
+        ctx.store.load_ticket_text(&job.project, key),
+        ctx.store.list_comments(&job.project, key, None, MAX_COMMENTS),
     )?;
     // The covered reviews, and the owed ones, which the job takes over once their texts are read.
     let (first, mut covered, owed) = match job.kind {
@@ -195,9 +197,8 @@ async fn read_reviews(ctx: &Context, job: &Job) -> Result<ReadResult, Error> {
     let context = match ctx.store.load_context(&job.id, &job.context).await? {
         Some(frozen) => prompt::Context { review: Some(review), ..frozen.with_requests(&messages) },
         None => prompt::Context {
-            v: 2,
             kind: JobKind::Revise,
-            ticket: Some((key.clone(), text.unwrap_or_default())),
+            ticket: Some((key.clone(), text.map(|stored| stored.text).unwrap_or_default())),
             comments: freeze_comments(&comments),
             instructions: (!messages.is_empty()).then(|| messages.join("\n\n")),
             base: review.pull_request.base.clone(),

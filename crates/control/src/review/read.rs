@@ -66,11 +66,10 @@ pub(super) async fn read_reviews(
 ) -> Result<ReviewContext, ReadError> {
     let number = pull.number;
     let review_ids = covered.iter().filter(|review| review.request.is_none());
-    let review_ids: Vec<(u64, bool)> =
-        review_ids.filter_map(|review| Some((forge_id(review)?, review.edited))).collect();
+    let review_ids: Vec<u64> = review_ids.filter_map(forge_id).collect();
     let mut reviews = Vec::new();
     let mut cut = Omitted::default();
-    for (id, edited) in &review_ids {
+    for id in &review_ids {
         let review =
             forge.review(repository, number, *id).await?.filter_parts(|comment, text| before.contains(comment, text));
         if review.state == forge::ReviewState::Dismissed {
@@ -79,8 +78,7 @@ pub(super) async fn read_reviews(
         let mut comments = forge.review_comments(repository, number, *id).await?;
         comments.items.retain(|comment| !before.contains(comment.id, &comment.body));
         cut.comments += u32::from(comments.truncated);
-        let frozen = to_frozen_review(review, comments.items);
-        reviews.push(FrozenReview { edited: frozen.edited || *edited, ..frozen });
+        reviews.push(to_frozen_review(review, comments.items));
     }
     // A user's request is an instruction in itself.
     if !review_ids.is_empty() && covered.iter().all(|review| review.request.is_none()) {
@@ -144,7 +142,6 @@ fn login(actor: Option<&forge::Actor>) -> String {
 
 fn to_frozen_review(review: forge::Review, comments: Vec<ReviewComment>) -> FrozenReview {
     let submitted_at = review.submitted_at.map_or(Timestamp::from_millis(0), time_of);
-    // Edits of a review are visible in webhooks only; edits of comments always are.
     let changed = |at: forge::Time, since: Timestamp| time_of(at) > since.plus(UPDATE_TOLERANCE);
     FrozenReview {
         id: review.id,

@@ -10,7 +10,7 @@ use pullyard_domain::decision::Reason;
 use pullyard_domain::id::DeliveryId;
 use pullyard_domain::project::Project;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
-use pullyard_domain::review::guard::{FACTS_VERSION, ReviewFacts};
+use pullyard_domain::review::guard::ReviewFacts;
 use pullyard_domain::review::settle::{
     MAX_ABSORBED, Settlement, combined_action, newest_review, reviews_to_settle, settle,
 };
@@ -147,7 +147,6 @@ async fn load_facts(
     };
     let now = ctx.clock.now();
     Ok(Some(ReviewFacts {
-        v: FACTS_VERSION,
         now,
         asks: combined_action(at_stake),
         author: newest.author.login.clone(),

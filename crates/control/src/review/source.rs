@@ -138,7 +138,6 @@ impl ReviewSource<'_> {
                     version: 0,
                     // The first of the retries owns them, because a failed retry would lose them.
                     state: ReviewState::Started { job: self.owner_job.clone() },
-                    edited: false,
                     had: None,
                 });
             }

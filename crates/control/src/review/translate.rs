@@ -26,8 +26,7 @@ pub(crate) enum WebhookEvent {
     Comment(Box<ReviseComment>),
     /// An edit of a review. A ledger entry of its own keeps it from replacing the review's entry.
     Edited {
-        pull_request: PullRequestId,
-        review: ReviewId,
+        repository: u64,
     },
     PullRequest {
         seen: Box<PullRequestSnapshot>,
@@ -46,7 +45,7 @@ impl WebhookEvent {
         match self {
             Self::Review(event) => Some(event.pull_request.id.repository),
             Self::Comment(comment) => Some(comment.repository),
-            Self::Edited { pull_request, .. } => Some(pull_request.repository),
+            Self::Edited { repository } => Some(*repository),
             Self::PullRequest { seen, .. } => Some(seen.id.repository),
             Self::Repository(event) => Some(event.repository.id),
             Self::Ping | Self::Ignored { .. } => None,
@@ -148,7 +147,7 @@ pub(crate) fn translate(
                     WebhookEvent::Review(Box::new(event))
                 }
                 (ReviewAction::Edited, ReviewState::ChangesRequested) => {
-                    WebhookEvent::Edited { pull_request: seen.id, review: ReviewId::for_forge_review(event.review.id) }
+                    WebhookEvent::Edited { repository: seen.id.repository }
                 }
                 (action, state) => WebhookEvent::Ignored { event: describe_review(action, state) },
             }

@@ -105,11 +105,8 @@ impl<'a> CandidateSearch<'a> {
         let (mut candidates, mut more) = (Vec::new(), false);
         for (breaker_ids, rows) in waiting {
             let breakers: Vec<&Breaker> = breakers.iter().filter(|breaker| breaker_ids.contains(&breaker.id)).collect();
-            let may =
-                |row: &Candidate| row.is_adopting() || longest_delay(breakers.iter().copied(), &row.job, now).is_none();
-            // Adopting jobs sort first. While the breaker is open, all rows after a blocked row are therefore blocked.
-            let all_wait =
-                breakers.iter().any(|breaker| now < breaker.until) && rows.last().is_some_and(|row| !may(row));
+            let may = |row: &Candidate| longest_delay(breakers.iter().copied(), &row.job, now).is_none();
+            let all_wait = breakers.iter().any(|breaker| now < breaker.until);
             more |= rows.len() >= width && !all_wait;
             candidates.extend(rows.into_iter().filter(may));
         }

@@ -34,7 +34,7 @@ pub enum ClaimAnswer {
     ClaimUsed,
 }
 
-/// Claims a Ready job for a runner: adopting jobs first, then the oldest; after a lost race, a random old one.
+/// Claims a Ready job for a runner: the oldest; after a lost race, a random old one.
 /// Idempotent: by `claim`; a repeat returns the same job, and never a second one.
 /// Errors: `NotFound`; `Runner` if another process has replaced this one, or the runner is being removed.
 pub async fn claim_job(

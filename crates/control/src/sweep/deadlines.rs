@@ -7,46 +7,25 @@ use pullyard_domain::time::Timestamp;
 use std::time::Duration;
 
 /// Time until which each part may start a step, from the beginning of the round. Later parts get unused time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Limits {
-    pub(super) runners: Duration,
-    pub(super) due: Duration,
-    /// For the rest of the index, and jobs that wait for runners.
-    pub(super) ready: Duration,
-    /// For waiting entries, and counting jobs.
-    pub(super) held_entries: Duration,
-    /// Time limit for one call. Putting a failed item off may take as much again.
-    pub(super) call: Duration,
-    pub(super) end: Duration,
-}
-
-impl Limits {
-    /// Ends before the next round, a minute later. Without this round's note, the next one would ignore silent runners.
-    pub(super) const SCHEDULED: Self = Self::of_secs([8, 22, 36, 42, 6, 58]);
-    /// For a manual round: the API function is stopped after 28 s.
-    pub(super) const BY_HAND: Self = Self::of_secs([3, 8, 13, 17, 4, 27]);
-
-    const fn of_secs([runners, due, ready, held, one, end]: [u64; 6]) -> Self {
-        Self {
-            runners: Duration::from_secs(runners),
-            due: Duration::from_secs(due),
-            ready: Duration::from_secs(ready),
-            held_entries: Duration::from_secs(held),
-            call: Duration::from_secs(one),
-            end: Duration::from_secs(end),
-        }
-    }
-}
+pub(super) const RUNNERS_UNTIL: Duration = Duration::from_secs(8);
+pub(super) const DUE_UNTIL: Duration = Duration::from_secs(22);
+/// For the rest of the index, and jobs that wait for runners.
+pub(super) const READY_UNTIL: Duration = Duration::from_secs(36);
+/// For waiting entries, and counting jobs.
+pub(super) const HELD_ENTRIES_UNTIL: Duration = Duration::from_secs(42);
+/// Time limit for one call. Putting a failed item off may take as much again.
+const CALL_TIMEOUT: Duration = Duration::from_secs(6);
+/// Before the next round, a minute later. Without this round's note, the next one would ignore silent runners.
+const END: Duration = Duration::from_secs(58);
 
 pub(super) struct RoundTimer<'a> {
     clock: &'a Clock,
     started: Duration,
-    pub(super) limits: Limits,
 }
 
 impl<'a> RoundTimer<'a> {
-    pub(super) fn begin(clock: &'a Clock, limits: Limits) -> Self {
-        Self { clock, started: clock.monotonic(), limits }
+    pub(super) fn begin(clock: &'a Clock) -> Self {
+        Self { clock, started: clock.monotonic() }
     }
 }
 
@@ -68,7 +47,7 @@ impl RoundTimer<'_> {
         step: &'static str,
         doing: impl Future<Output = Result<T, impl Into<Error>>>,
     ) -> Result<T, Error> {
-        self.run_within(self.limits.call, step, doing).await
+        self.run_within(CALL_TIMEOUT, step, doing).await
     }
 
     pub(super) async fn run_before<T>(
@@ -86,7 +65,7 @@ impl RoundTimer<'_> {
         step: &'static str,
         doing: impl Future<Output = Result<T, impl Into<Error>>>,
     ) -> Result<T, Error> {
-        self.run_within(self.remaining(self.limits.end).max(self.limits.call / 2), step, doing).await
+        self.run_within(self.remaining(END).max(CALL_TIMEOUT / 2), step, doing).await
     }
 
     async fn run_within<T>(
@@ -118,30 +97,29 @@ mod tests {
 
     #[test]
     fn time_limits_leave_time_to_record_the_round() {
-        for (limits, stopped) in [(Limits::SCHEDULED, 60), (Limits::BY_HAND, 28)] {
-            let Limits { runners, due, ready, held_entries: held, call: one, end } = limits;
-            assert!(runners + one < due && due + one < ready && ready + one <= held, "{limits:?}");
-            assert!(WAKE_TIMEOUT < one, "{limits:?}: wake-ups take longer than one item");
-            // One failed item is postponed, and the earlier gauges are read once more.
-            let latest = (due + one * 2).max(held + one) + one;
-            assert!(latest + one / 2 <= end && end < Duration::from_secs(stopped), "{limits:?}");
-        }
+        let call = CALL_TIMEOUT;
+        assert!(RUNNERS_UNTIL + call < DUE_UNTIL && DUE_UNTIL + call < READY_UNTIL);
+        assert!(READY_UNTIL + call <= HELD_ENTRIES_UNTIL);
+        assert!(WAKE_TIMEOUT < call, "wake-ups take longer than one item");
+        // One failed item is postponed.
+        let latest = (DUE_UNTIL + call * 2).max(HELD_ENTRIES_UNTIL + call);
+        assert!(latest + call / 2 <= END && END < Duration::from_secs(60));
     }
 
     #[test]
     fn late_work_is_skipped_and_slow_work_is_cut() {
         let clock = Clock::default();
-        let limits = Limits { call: Duration::from_millis(20), ..Limits::SCHEDULED };
-        let time = RoundTimer::begin(&clock, limits);
+        let time = RoundTimer::begin(&clock);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let read = async || {
             let doing = std::future::ready(Ok::<_, Error>(7));
-            time.run_before(limits.due, "read it", doing).await.map_err(|error| error.to_string())
+            time.run_before(DUE_UNTIL, "read it", doing).await.map_err(|error| error.to_string())
         };
         assert_eq!(runtime.block_on(read()), Ok(7));
-        let hangs = time.run("read it", std::future::pending::<Result<(), Error>>());
+        let hangs = std::future::pending::<Result<(), Error>>();
+        let hangs = time.run_within(Duration::from_millis(20), "read it", hangs);
         assert!(matches!(runtime.block_on(hangs), Err(Error::Timeout { .. })));
-        clock.advance(limits.due);
+        clock.advance(DUE_UNTIL);
         assert_eq!(runtime.block_on(read()), Err("read it within 22 s".to_owned()));
     }
 

@@ -1,13 +1,12 @@
 //! Counts the work of the deployment. The index has no job status, so the first due jobs are read.
 
-use super::deadlines::RoundTimer;
-use crate::admin::readiness::SWEEP_LATE_AFTER;
+use super::deadlines::{HELD_ENTRIES_UNTIL, RoundTimer};
 use crate::{Context, Error};
 use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::job::{Job, JobStatus, Placement};
 use pullyard_domain::runner::{Presence, Runner};
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Gauges, MAX_CLOCK_SKEW, SweeperState, WorkKey};
+use pullyard_store::{Gauges, WorkKey};
 use std::collections::BTreeMap;
 
 /// Keys read per shard. A read costs at least half a unit, which covers as many.
@@ -47,7 +46,7 @@ impl ScheduledItems {
         gauges.later = self.later_tickets;
         let mut cut = Ok(());
         for (_, job) in self.jobs.iter().take(MAX_JOBS_READ) {
-            match time.run_before(time.limits.held_entries, "read a job", ctx.store.load_job(job)).await {
+            match time.run_before(HELD_ENTRIES_UNTIL, "read a job", ctx.store.load_job(job)).await {
                 Ok(Some(job)) => count_job(gauges, &job),
                 Ok(None) => {}
                 Err(error @ Error::Timeout { .. }) => cut = Err(error),
@@ -57,21 +56,6 @@ impl ScheduledItems {
         let unread = self.jobs.len().saturating_sub(MAX_JOBS_READ);
         gauges.running += u32::try_from(unread).unwrap_or(u32::MAX);
         cut
-    }
-}
-
-/// Returns the previous snapshot, for a round that skipped a part. Repeats the read of the note if it failed.
-pub(super) async fn load_previous_gauges(
-    ctx: &Context,
-    time: &RoundTimer<'_>,
-    last: &Result<Option<SweeperState>, Error>,
-) -> Option<Gauges> {
-    match last {
-        Ok(last) => last.as_ref().and_then(|last| last.gauges.clone()),
-        Err(_) => {
-            let again = time.run("read the last round", ctx.store.load_sweeper_state()).await;
-            again.ok().flatten().and_then(|last| last.gauges)
-        }
     }
 }
 
@@ -123,15 +107,6 @@ pub(super) fn finish(mut gauges: Gauges, at: Timestamp) -> Gauges {
     gauges
 }
 
-/// For a round that skipped a part: `before` while it is recent, then the incomplete count, marked by `more`.
-pub(super) fn recent_or_partial(before: Option<Gauges>, partial: Gauges, now: Timestamp) -> Gauges {
-    // A snapshot from further in the future would count as recent until its time comes.
-    let is_near = |before: &Gauges| {
-        before.at.is_some_and(|at| at <= now.plus(MAX_CLOCK_SKEW) && now.since(at) <= SWEEP_LATE_AFTER)
-    };
-    before.filter(is_near).unwrap_or_else(|| finish(Gauges { more: true, ..partial }, now))
-}
-
 fn retain_largest(by: &mut BTreeMap<ProjectId, u32>) {
     let mut all: Vec<_> = std::mem::take(by).into_iter().collect();
     all.sort_by(|(a, many), (b, more)| more.cmp(many).then_with(|| a.cmp(b)));
@@ -178,22 +153,5 @@ mod tests {
         assert!(taken.waiting_by.contains_key(&project(49)) && !taken.waiting_by.contains_key(&project(29)));
         let size = serde_json::to_string(&taken).unwrap().len();
         assert!(size < 900, "{size}: with keys and times more than one write unit");
-    }
-
-    #[test]
-    fn partial_count_is_used_when_no_full_one_is_recent() {
-        let gauges =
-            |secs: i64, waiting: u32, more: bool| Gauges { at: Some(at(secs)), waiting, more, ..Gauges::default() };
-        let check = |before: Option<Gauges>, now: i64, expected: Gauges| {
-            let partial = Gauges { waiting: 1, ..Gauges::default() };
-            assert_eq!(recent_or_partial(before.clone(), partial, at(now)), expected, "{before:?} at {now}");
-        };
-        check(None, 20, gauges(20, 1, true));
-        check(Some(gauges(10, 9, false)), 310, gauges(10, 9, false));
-        check(Some(gauges(10, 9, false)), 311, gauges(311, 1, true));
-        // Clocks may differ, but only by five minutes.
-        check(Some(gauges(320, 9, false)), 20, gauges(320, 9, false));
-        check(Some(gauges(320, 9, false)), 19, gauges(19, 1, true));
-        check(Some(Gauges { waiting: 9, ..Gauges::default() }), 20, gauges(20, 1, true));
     }
 }

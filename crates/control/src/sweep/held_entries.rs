@@ -1,6 +1,6 @@
 //! Wakes entries that wait for their project, after a lost wake-up, a raised or refunded budget, or midnight.
 
-use super::deadlines::RoundTimer;
+use super::deadlines::{HELD_ENTRIES_UNTIL, RoundTimer};
 use super::gauges::count_held;
 use super::projects::list_projects_rotated;
 use super::report::Report;
@@ -18,11 +18,10 @@ pub(super) async fn sweep_held_entries(
     gauges: &mut Gauges,
     report: &mut Report,
 ) -> Result<(), Error> {
-    let until = time.limits.held_entries;
-    for id in list_projects_rotated(ctx, time, until).await? {
-        time.check(until, "start held entries")?;
+    for id in list_projects_rotated(ctx, time, HELD_ENTRIES_UNTIL).await? {
+        time.check(HELD_ENTRIES_UNTIL, "start held entries")?;
         match time.run("start held entries of a project", wake_project(ctx, &id, gauges)).await {
-            Ok(woken) => report.tickets += woken,
+            Ok(woken) => report.woken += woken,
             Err(error) => {
                 report.failed += 1;
                 gauges.more = true;

@@ -1,6 +1,6 @@
 //! Sweeps the Ready jobs of runners that are unclaimed or misplaced. Without a due time, they are listed by class.
 
-use super::deadlines::RoundTimer;
+use super::deadlines::{READY_UNTIL, RoundTimer};
 use super::gauges::count_waiting;
 use super::projects::list_projects_rotated;
 use super::report::Report;
@@ -14,7 +14,6 @@ use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::sweep::{WaitingStep, next_waiting_step, required_place, unclaimed_failure};
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Gauges, Write};
-use std::time::Duration;
 
 const MAX_JOBS_SWEPT: usize = 25;
 /// Jobs counted per class. A read costs at least half a unit, which covers as many.
@@ -26,13 +25,12 @@ pub(super) async fn sweep_ready(
     gauges: &mut Gauges,
     report: &mut Report,
 ) -> Result<(), Error> {
-    ReadySweep { ctx, time, until: time.limits.ready, waits: WaitExplainer::default(), gauges, report }.run().await
+    ReadySweep { ctx, time, waits: WaitExplainer::default(), gauges, report }.run().await
 }
 
 struct ReadySweep<'a> {
     ctx: &'a Context,
     time: &'a RoundTimer<'a>,
-    until: Duration,
     waits: WaitExplainer,
     gauges: &'a mut Gauges,
     report: &'a mut Report,
@@ -40,8 +38,8 @@ struct ReadySweep<'a> {
 
 impl ReadySweep<'_> {
     async fn run(mut self) -> Result<(), Error> {
-        for id in list_projects_rotated(self.ctx, self.time, self.until).await? {
-            self.time.check(self.until, "sweep the waiting jobs of runners")?;
+        for id in list_projects_rotated(self.ctx, self.time, READY_UNTIL).await? {
+            self.time.check(READY_UNTIL, "sweep the waiting jobs of runners")?;
             let swept = self.sweep_project(&id).await;
             self.record_failure(swept, &id, "project")?;
         }
@@ -51,11 +49,12 @@ impl ReadySweep<'_> {
     async fn sweep_project(&mut self, id: &ProjectId) -> Result<(), Error> {
         let store = &self.ctx.store;
         // Read once for all jobs of the project; the next round sees changes.
-        let project = self.time.run_before(self.until, "read a project", store.load_project(id)).await?;
+        let project = self.time.run_before(READY_UNTIL, "read a project", store.load_project(id)).await?;
         let Some(project) = project else { return Ok(()) };
-        let classes = self.time.run_before(self.until, "read the classes of a project", store.list_classes(id)).await?;
+        let classes =
+            self.time.run_before(READY_UNTIL, "read the classes of a project", store.list_classes(id)).await?;
         for class in classes {
-            self.time.check(self.until, "sweep the waiting jobs of a project")?;
+            self.time.check(READY_UNTIL, "sweep the waiting jobs of a project")?;
             let swept = match class {
                 Ok((class, _)) => self.sweep_class(&project, &class).await,
                 Err(error) => Err(error.into()),
@@ -68,7 +67,7 @@ impl ReadySweep<'_> {
     /// Counts and logs a failure, so that the rest is swept. Errors: the time for Ready jobs is over.
     fn record_failure(&mut self, swept: Result<(), Error>, project: &ProjectId, part: &str) -> Result<(), Error> {
         let Err(error) = swept else { return Ok(()) };
-        if matches!(error, Error::Timeout { .. }) && self.time.is_past(self.until) {
+        if matches!(error, Error::Timeout { .. }) && self.time.is_past(READY_UNTIL) {
             return Err(error);
         }
         self.report.failed += 1;
@@ -79,11 +78,11 @@ impl ReadySweep<'_> {
 
     async fn sweep_class(&mut self, project: &Project, class: &ClassId) -> Result<(), Error> {
         let read = self.ctx.store.list_ready_jobs(class, MAX_COUNTED);
-        let rows = self.time.run_before(self.until, "read the waiting jobs of a class", read).await?;
+        let rows = self.time.run_before(READY_UNTIL, "read the waiting jobs of a class", read).await?;
         self.gauges.more |= i32::try_from(rows.len()).is_ok_and(|len| len >= MAX_COUNTED);
         let (time, mut oldest) = (self.time, None);
         for row in rows.iter().take(MAX_JOBS_SWEPT) {
-            time.check(self.until, "sweep the waiting jobs of a class")?;
+            time.check(READY_UNTIL, "sweep the waiting jobs of a class")?;
             match time.run("sweep a waiting job", self.sweep_job(project, &row.job)).await {
                 Ok(since) => oldest = [oldest, since].into_iter().flatten().min(),
                 Err(error) => {
@@ -113,7 +112,7 @@ impl ReadySweep<'_> {
                 let next =
                     job.fail(unclaimed_failure(&reason), now).map_err(|refusal| Error::from_refusal(refusal, now))?;
                 let write = write_end(ctx, &job, &next, WriteParts::default(), now).await?;
-                self.report.ended += u32::from(write == Write::Applied);
+                self.report.written += u32::from(write == Write::Applied);
                 return Ok(None);
             }
         }

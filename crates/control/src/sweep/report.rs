@@ -4,62 +4,44 @@ use crate::Error;
 use pullyard_store::Gauges;
 
 pub(super) enum Repair {
-    Start,
-    Requeue,
-    End,
-    Ticket,
-    Admit,
-    PullRequest,
-    Poll,
+    Wakeup,
+    Write,
+    /// The index lagged, another process was faster, or a repository was sent to be polled.
     Skip,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     pub checked: u32,
-    pub started: u32,
-    pub requeued: u32,
-    pub ended: u32,
-    pub tickets: u32,
-    pub admitted: u32,
-    pub pull_requests: u32,
-    /// Repositories sent to be polled.
-    pub polls: u32,
-    /// Items without work: the index lagged, or another process was faster.
-    pub unchanged: u32,
-    pub failed: u32,
+    /// Due steps requested from other functions: starts, admissions, settlings, notes.
+    pub woken: u32,
+    /// Jobs requeued or ended.
+    pub written: u32,
+    /// Runners marked Offline.
     pub offline: u32,
+    pub failed: u32,
     pub has_more: bool,
     pub gauges: Option<Gauges>,
 }
 
 impl Report {
     pub(super) fn count(&mut self, repair: Repair) {
-        let count = match repair {
-            Repair::Start => &mut self.started,
-            Repair::Requeue => &mut self.requeued,
-            Repair::End => &mut self.ended,
-            Repair::Ticket => &mut self.tickets,
-            Repair::Admit => &mut self.admitted,
-            Repair::PullRequest => &mut self.pull_requests,
-            Repair::Poll => &mut self.polls,
-            Repair::Skip => &mut self.unchanged,
-        };
-        *count += 1;
+        match repair {
+            Repair::Wakeup => self.woken += 1,
+            Repair::Write => self.written += 1,
+            Repair::Skip => {}
+        }
     }
 
     pub(super) fn add_runner(&mut self, part: &Self) {
-        self.requeued += part.requeued;
-        self.ended += part.ended;
+        self.written += part.written;
         self.failed += part.failed;
         self.offline += part.offline;
         self.has_more |= part.has_more;
     }
 
     pub fn repair_count(&self) -> u32 {
-        [self.started, self.requeued, self.ended, self.tickets, self.admitted, self.pull_requests, self.offline]
-            .iter()
-            .fold(0, |sum, count| sum.saturating_add(*count))
+        self.woken.saturating_add(self.written).saturating_add(self.offline)
     }
 }
 
@@ -120,22 +102,8 @@ mod tests {
     #[test]
     fn healed_counts_only_repaired_items() {
         // Powers of two identify each field in a sum.
-        let report = Report {
-            checked: 1,
-            started: 2,
-            requeued: 4,
-            ended: 8,
-            tickets: 16,
-            admitted: 32,
-            pull_requests: 64,
-            polls: 128,
-            unchanged: 256,
-            failed: 512,
-            offline: 1_024,
-            has_more: true,
-            gauges: None,
-        };
-        assert_eq!(report.repair_count(), 2 + 4 + 8 + 16 + 32 + 64 + 1_024);
+        let report = Report { checked: 1, woken: 2, written: 4, offline: 8, failed: 16, has_more: true, gauges: None };
+        assert_eq!(report.repair_count(), 2 + 4 + 8);
     }
 
     #[test]

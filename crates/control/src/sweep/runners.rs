@@ -1,6 +1,6 @@
 //! Sweeps all self-hosted runners: sets silent ones Offline, takes away jobs without a process, finishes removals.
 
-use super::deadlines::RoundTimer;
+use super::deadlines::{RUNNERS_UNTIL, RoundTimer};
 use super::gauges::count_runner;
 use super::report::{Failures, Report};
 use super::write_step;
@@ -32,12 +32,12 @@ pub(super) async fn sweep_runners(
 ) -> Result<(), Error> {
     let (mut runners, mut faults) = (Vec::new(), Failures::default());
     for shard in Store::runner_shards() {
-        let read = time.run_before(time.limits.runners, "read the runners", ctx.store.list_shard_runners(shard)).await;
+        let read = time.run_before(RUNNERS_UNTIL, "read the runners", ctx.store.list_shard_runners(shard)).await;
         let some = match read {
             Ok(some) => some,
             Err(error) => {
                 faults.record(Err::<(), _>(error));
-                if time.is_past(time.limits.runners) {
+                if time.is_past(RUNNERS_UNTIL) {
                     break;
                 }
                 continue;
@@ -61,7 +61,7 @@ pub(super) async fn sweep_runners(
     let tokens = Mutex::default();
     let swept = futures::stream::iter(runners).map(async |runner| {
         let (id, mut report) = (runner.id.clone(), Report::default());
-        if time.is_past(time.limits.runners) {
+        if time.is_past(RUNNERS_UNTIL) {
             report.has_more = true;
             return report;
         }
@@ -154,10 +154,7 @@ async fn take_job_away(
     let now = ctx.clock.now();
     let job = ctx.store.load_job(id).await?;
     let Some(job) = job.filter(|job| sweep::is_slot_of_job(job, runner, slot)) else {
-        // A slot without its job. No transaction causes this, but repair it.
-        if ctx.store.remove_slot(runner, id, slot).await? == Write::Applied {
-            tracing::warn!(job.id = %id, runner = %runner.id, "stale slot emptied");
-        }
+        // The job has ended since the runner was read.
         return Ok(());
     };
     let proof = match loss {
@@ -168,8 +165,8 @@ async fn take_job_away(
     };
     // Stale is harmless: the job ended, or the runner sent a heartbeat. The next round judges again.
     let step = step_after_runner_loss(&job, loss.failure(runner, now), now);
-    if let Some((Write::Applied, repair)) = write_step(ctx, &job, step, proof, now).await? {
-        report.count(repair);
+    if write_step(ctx, &job, step, proof, now).await? == Some(Write::Applied) {
+        report.written += 1;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Events and earlier answers of the built-in board, shared by its use cases.
 
+use crate::requester::find_first_result;
 use crate::tickets::move_ticket::Answer;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
@@ -19,13 +20,7 @@ pub(crate) fn check_status(project: &Project, status: &str) -> Result<(), Error>
 }
 
 pub(crate) async fn find_first_answer(ctx: &Context, request: Option<&Request>) -> Result<Option<Answer>, Error> {
-    let Some(request) = request else { return Ok(None) };
-    let Some((content, id)) = ctx.store.load_ticket_request(&request.caller, &request.key, request.at).await? else {
-        return Ok(None);
-    };
-    if content != request.content {
-        return Err(Error::KeyReused);
-    }
+    let Some(id) = find_first_result::<DeliveryId>(ctx, request).await? else { return Ok(None) };
     let lost = || Error::Inconsistent(format!("the ledger has no entry {id} of a request that it answered"));
     let first = ctx.store.load_delivery(&id).await?.ok_or_else(lost)?;
     let reason = Reason::Repeat { first: first.reason.verdict().as_str().into() };

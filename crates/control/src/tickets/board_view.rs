@@ -1,12 +1,12 @@
 //! Reads the board, and the jobs of one ticket.
 
-use crate::jobs::list_jobs::list_jobs;
+use crate::jobs::search_jobs::search_jobs;
 use crate::jobs::views::{JobView, job_view, load_view};
 use crate::runner::WaitExplainer;
 use crate::tickets::views::{TicketView, ticket_views};
 use crate::{Context, Error};
 use pullyard_domain::id::ProjectId;
-use pullyard_domain::listing::JobFilter;
+use pullyard_domain::listing::{JobFilter, JobSearch};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 
@@ -53,8 +53,10 @@ const MAX_JOBS: usize = 20;
 
 /// Lists a ticket's jobs: those among the project's newest 500, the active one and the last ended one.
 pub async fn list_jobs_of_ticket(ctx: &Context, ticket: &Ticket) -> Result<Vec<JobView>, Error> {
-    let mine = JobFilter { ticket: Some(ticket.key.clone()), ..JobFilter::default() };
-    let mut views = list_jobs(ctx, &ticket.project, &mine, None, MAX_JOBS).await?.jobs;
+    let filter = JobFilter { ticket: Some(ticket.key.clone()), ..JobFilter::default() };
+    let mine = JobSearch { filter, ..JobSearch::default() };
+    let found = search_jobs(ctx, &ticket.project, &mine, None, MAX_JOBS).await?.jobs;
+    let mut views: Vec<_> = found.into_iter().map(|found| found.view).collect();
     for id in [ticket.active_job.as_ref(), ticket.last_job.as_ref().map(|last| &last.id)].into_iter().flatten() {
         if views.iter().any(|view| view.job.id == *id) {
             continue;

@@ -1,6 +1,6 @@
 //! Comments of users on a ticket.
 
-use crate::requester::{Requester, new_request};
+use crate::requester::{Requester, find_first_result, new_request};
 use crate::{Context, Error};
 use pullyard_domain::comment::{Comment, Editor};
 use pullyard_domain::id::{EventId, ProjectId, TicketKey};
@@ -140,12 +140,7 @@ async fn find_first_comment(
     key: &TicketKey,
     request: Option<&Request>,
 ) -> Result<Option<Comment>, Error> {
-    let Some(request) = request else { return Ok(None) };
-    let first = ctx.store.load_comment_request(&request.caller, &request.key, request.at).await?;
-    let Some((content, number)) = first else { return Ok(None) };
-    if content != request.content {
-        return Err(Error::KeyReused);
-    }
+    let Some(number) = find_first_result(ctx, request).await? else { return Ok(None) };
     let comment = ctx.store.load_comment(project, key, number).await?;
     comment.map(Some).ok_or_else(|| comment_not_found(key, number))
 }

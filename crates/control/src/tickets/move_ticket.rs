@@ -4,7 +4,7 @@ use crate::facts::load_facts;
 use crate::jobs::new_job::{NewJob, write_new_job};
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
-use pullyard_domain::delivery::{Delivery, MAX_REPEATS};
+use pullyard_domain::delivery::Delivery;
 use pullyard_domain::event::{TicketEvent, TicketText};
 use pullyard_domain::facts::{Facts, RepositoryFact};
 use pullyard_domain::guard::{self, Decision, FollowUp};
@@ -26,14 +26,7 @@ pub struct Answer {
 pub async fn move_ticket(ctx: &Context, event: &TicketEvent) -> Result<Answer, Error> {
     let mut rounds = ctx.retries(&event.key);
     let (mut facts, mut text) = load_facts(ctx, event).await?;
-    // Only an answer found by this first read is older than the call. Later rounds may find the call's own.
-    let came_again = facts.first_decision.is_some().then_some(facts.now);
     loop {
-        if let (Some(at), Some(first)) = (came_again, &mut facts.first_decision)
-            && !first.repeats.contains(&at)
-        {
-            first.repeats.push(at);
-        }
         let decision = guard::decide(event, &facts);
         // Boxed: otherwise the future of a whole trigger is on the caller's stack.
         if let Some(answer) = Box::pin(apply(ctx, event, &facts, &text, decision)).await? {
@@ -54,7 +47,6 @@ async fn apply(
 ) -> Result<Option<Answer>, Error> {
     let delivery = new_delivery(event, facts, &decision.reason);
     if let Reason::Repeat { .. } = decision.reason {
-        ctx.store.note_repeat(&delivery.id, facts.now).await?;
         let first = ctx.store.load_delivery(&delivery.id).await?.map(|first| first.job);
         // The job's id can be derived even after the ledger entry expired.
         let first = first.unwrap_or_else(|| Some(JobId::for_entry(&event.project, &event.key, &event.entry())));
@@ -172,22 +164,17 @@ fn ticket_after(event: &TicketEvent, facts: &Facts) -> Ticket {
 }
 
 pub(crate) fn new_delivery(event: &TicketEvent, facts: &Facts, reason: &Reason) -> Delivery {
-    // A repeated decision keeps the first arrival time.
-    let (at, mut seen) =
-        facts.first_decision.as_ref().map_or((facts.now, Vec::new()), |first| (first.at, first.repeats.clone()));
-    seen.truncate(MAX_REPEATS);
     Delivery {
         id: DeliveryId::for_ticket_event(&event.project, &event.event),
         project: event.project.clone(),
         source: event.source,
         event: event.event.clone(),
         ticket: Some(event.key.clone()),
-        at,
+        at: facts.first_decision.as_ref().map_or(facts.now, |first| first.at),
         reason: reason.clone().clipped(),
         job: reason.created_job().cloned(),
         facts: Some(guard::record_facts(event, facts)),
         review: None,
-        seen,
     }
 }
 

@@ -41,7 +41,7 @@ async fn take_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
         let done = match ticket.next_settle_step(&stored.settings, ctx.clock.now()) {
             SettleStep::Skip => return Ok(false),
             SettleStep::DecideReviews(pull_request) => settle_reviews(ctx, &stored, &ticket, &pull_request).await?,
-            SettleStep::WriteBack(next) | SettleStep::DropEntry(next) | SettleStep::DropInvalidMark(next) => {
+            SettleStep::WriteBack(next) | SettleStep::DropEntry(next) => {
                 StepResult::from_write(ctx.store.update_ticket(&next).await?)
             }
             SettleStep::DecideEntry(entry) => decide_queued_entry(ctx, &ticket, &entry, &stored.settings).await?,

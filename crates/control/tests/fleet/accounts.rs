@@ -132,55 +132,6 @@ async fn pushed_result_survives_an_account_limit() {
     assert!(ctx.store.list_breakers().await.unwrap().is_empty());
 }
 
-fn crash_failure() -> Failure {
-    Failure::RunnerCrashed { exit: "signal 9".into() }
-}
-
-/// A job that is Ready again one hour after its claim, only to adopt a commit.
-async fn adopting_job(world: &World, runner: &Runner) -> Job {
-    let job = world.job(&settings_on(Compute::Runners)).await;
-    requeue_to_adopt(world, runner, &job.id).await
-}
-
-async fn requeue_to_adopt(world: &World, runner: &Runner, job: &JobId) -> Job {
-    advance_to(world, job, Some(runner), JobStatus::Syncing).await;
-    world.ctx.clock.advance(HOUR);
-    let back = world.load_job(job).await.requeue_to_adopt(crash_failure(), world.ctx.clock.now()).unwrap();
-    assert_applied(world.ctx.store.update_job(&back).await);
-    world.load_job(job).await
-}
-
-/// The attempt gets no key, but the agent of an old runner may still call the model.
-#[tokio::test]
-async fn account_limit_of_an_adopting_attempt_opens_no_breaker() {
-    let world = World::begin().await;
-    let ctx = &world.ctx;
-    let runners = world.runners(2, 1, 1).await;
-    let job = adopting_job(&world, &runners[0]).await;
-    let fence = advance_to(&world, &job.id, Some(&runners[1]), JobStatus::Executing).await;
-    let met = quota_failure(ctx.clock.now().plus(HOUR));
-    assert_eq!(
-        finish_attempt(ctx, &fence, &finish_with("f2", End::Failed(met, None))).await.unwrap(),
-        JobStatus::Failed
-    );
-    assert_eq!(world.load_job(&job.id).await.failure, Some(crash_failure()));
-    assert!(ctx.store.list_breakers().await.unwrap().is_empty());
-}
-
-#[tokio::test]
-async fn adopting_job_is_claimed_while_its_breaker_is_open() {
-    let world = World::begin().await;
-    let runners = world.runners(2, 1, 2).await;
-    let runner = &runners[1];
-    // More jobs of one class than a claim reads at first.
-    let waiting = world.jobs("waits", 20, 1).await;
-    let job = requeue_to_adopt(&world, &runners[0], &waiting[19].id).await;
-    world.limit(Account::Runner(runner.id.clone())).await;
-    world.beats(runner, BTreeSet::new()).await;
-    assert_eq!(world.takes(runner, "k1").await.unwrap(), Some(job.id), "an adopting job needs no model");
-    assert_eq!(world.takes(runner, "k2").await.unwrap(), None, "the other jobs wait for the breaker");
-}
-
 #[tokio::test]
 async fn waiting_jobs_are_claimed_one_by_one_after_the_breaker_ends() {
     let start = Timestamp::from_millis(1_900_000_000_000);

@@ -5,9 +5,9 @@ use crate::world::World;
 use futures::future::join_all;
 use pullyard_control::{
     Answer, Error, NewTicket, TextChanges, TicketEdit, TicketMove, cancel_job, create_ticket, delete_ticket,
-    edit_ticket, list_deliveries, list_jobs, move_board_ticket, suggest_ticket_key, text_version,
+    edit_ticket, list_deliveries, move_board_ticket, search_jobs, suggest_ticket_key, text_version,
 };
-use pullyard_domain::listing::{DeliveryFilter, JobFilter};
+use pullyard_domain::listing::{DeliveryFilter, JobFilter, JobSearch};
 use pullyard_domain::project::{Project, Statuses};
 use pullyard_domain::ticket::rank::Place;
 
@@ -84,12 +84,13 @@ impl Board {
     async fn load(&self, ticket: &str) -> StoredTicket {
         let (ctx, project, key) = (&self.world.ctx, self.project(), key(ticket));
         let about = DeliveryFilter { ticket: Some(key.clone()), ..DeliveryFilter::default() };
-        let mine = JobFilter { ticket: Some(key.clone()), ..JobFilter::default() };
+        let filter = JobFilter { ticket: Some(key.clone()), ..JobFilter::default() };
+        let mine = JobSearch { filter, ..JobSearch::default() };
         StoredTicket {
             ticket: ctx.store.load_ticket(&project, &key).await.unwrap(),
             title: ctx.store.load_ticket_text(&project, &key).await.unwrap().map(|stored| stored.text.title),
             entries: list_deliveries(ctx, &project, &about, None, 50).await.unwrap().deliveries.len(),
-            jobs: list_jobs(ctx, &project, &mine, None, 50).await.unwrap().jobs.len(),
+            jobs: search_jobs(ctx, &project, &mine, None, 50).await.unwrap().jobs.len(),
         }
     }
 

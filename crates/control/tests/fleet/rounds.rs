@@ -3,7 +3,7 @@
 use crate::prelude::*;
 use crate::world::World;
 use pullyard_control::runner::record_heartbeat;
-use pullyard_control::{Report, sweep, sweep_on_demand};
+use pullyard_control::{Report, sweep};
 use pullyard_domain::budget::Budget;
 use pullyard_domain::due::{SHARDS, shard};
 use pullyard_domain::hook::Poll;
@@ -43,25 +43,6 @@ async fn gauges_are_counted_once_a_minute_and_retained() {
     assert_eq!(counts, [true, false, true]);
 }
 
-/// A scheduled round would leave out the same items again; a manual one has less time.
-#[tokio::test]
-async fn partial_manual_sweep_is_counted_by_the_next_round() {
-    let wire = Wire::default();
-    let world = World::with_client(wire.clone()).await;
-    let ctx = &world.ctx;
-    for by_hand in [true, false] {
-        ctx.clock.advance(Duration::from_secs(61));
-        assert!(sweep(ctx).await.into_result().unwrap().gauges.is_some());
-        ctx.clock.advance(Duration::from_secs(61));
-        wire.restart(Some((INDEX.start, Fault::error(400, "AccessDenied"))));
-        let cut = if by_hand { sweep_on_demand(ctx).await } else { sweep(ctx).await };
-        assert!(cut.is_recorded && cut.error.is_some(), "{cut:?}");
-        ctx.clock.advance(Duration::from_secs(10));
-        let next = sweep(ctx).await.into_result().unwrap();
-        assert_eq!(next.gauges.is_some(), by_hand, "{next:?}");
-    }
-}
-
 #[tokio::test]
 async fn gauges_distinguish_waiting_and_running_fargate_jobs() {
     let world = World::begin().await;
@@ -94,27 +75,6 @@ async fn gauges_count_runners_by_presence_drain_and_slots() {
 }
 
 #[tokio::test]
-async fn sweep_empties_a_slot_whose_job_was_requeued() {
-    let world = World::begin().await;
-    let ctx = &world.ctx;
-    let runner = world.runners(1, 1, 1).await.remove(0);
-    let job = world.jobs("one", 1, 1).await.remove(0);
-    world.claim(&job.id, Some(&runner)).await;
-    // Without the transaction that would have emptied the slot.
-    let back = world.load_job(&job.id).await.requeue(ctx.clock.now()).unwrap();
-    assert_applied(ctx.store.update_job(&back).await);
-    let stored = async || ctx.store.load_runner(&runner.id).await.unwrap().unwrap();
-    assert_eq!(stored().await.slots.len(), 1);
-    ctx.clock.advance(Duration::from_secs(70));
-    world.beats(&runner, BTreeSet::new()).await;
-    let report = sweep(ctx).await.into_result().unwrap();
-    assert_eq!((report.ended, report.requeued, report.failed), (0, 0, 0), "{report:?}");
-    assert_eq!(stored().await.slots.len(), 0, "the slot is free");
-    let after = world.load_job(&job.id).await;
-    assert_eq!((after.status, after.requeues), (JobStatus::Ready, 1));
-}
-
-#[tokio::test]
 async fn woken_entries_are_limited_by_budget_and_hold() {
     let (world, _) = world_accepting_wake_ups().await;
     let ctx = &world.ctx;
@@ -122,7 +82,7 @@ async fn woken_entries_are_limited_by_budget_and_hold() {
     let woken = async |settings: Settings| {
         world.set_settings(settings).await;
         ctx.clock.advance(Duration::from_secs(61));
-        sweep(ctx).await.into_result().unwrap().tickets
+        sweep(ctx).await.into_result().unwrap().woken
     };
     let runners = || Settings { compute: Compute::Runners, ..Settings::default() };
     let two_a_day = Settings { budget: Budget { jobs_per_day: Some(2), ..Budget::default() }, ..runners() };
@@ -138,7 +98,7 @@ async fn lost_entry_wake_up_is_not_counted_until_repeated() {
     let round = async || {
         world.ctx.clock.advance(Duration::from_secs(61));
         let report = sweep(&world.ctx).await.into_result().unwrap();
-        (report.tickets, report.repair_count())
+        (report.woken, report.repair_count())
     };
     wire.fail_next("SendMessage", Fault::error(400, "AccessDenied"));
     assert_eq!(round().await, (2, 2));
@@ -212,7 +172,7 @@ async fn any_refused_call_leaves_the_rest_of_the_round_intact() {
     let (note, end) = (0, all_points.len() - 1);
     let mut by_counts = BTreeMap::<_, usize>::new();
     for at in 0..all_points.len() {
-        // A complete round before each, whose gauges stay valid for five minutes.
+        // A complete round before each, whose gauges stay.
         let _complete_round = round(None).await;
         let before = load_gauges().await;
         let (swept, points) = round(Some(at)).await;
@@ -257,33 +217,6 @@ async fn any_refused_call_leaves_the_rest_of_the_round_intact() {
 }
 
 #[tokio::test]
-async fn partial_round_retains_gauges_then_reports_a_part() {
-    let wire = Wire::default();
-    let world = World::with_client(wire.clone()).await;
-    let ctx = &world.ctx;
-    world.jobs("one", 2, 1).await;
-    let before = sweep(ctx).await.into_result().unwrap().gauges;
-    assert!(before.is_some());
-    let round = async |secs: u64| {
-        ctx.clock.advance(Duration::from_secs(secs));
-        // Refuse the note of the last round and one shard of the index.
-        wire.fail_next("GetItem", Fault::error(400, "AccessDenied"));
-        wire.restart(Some((INDEX.start, Fault::error(400, "AccessDenied"))));
-        let swept = sweep(ctx).await;
-        assert_eq!(
-            (swept.report.failed, swept.is_recorded, swept.report.gauges),
-            (2, true, None),
-            "after another {secs} s"
-        );
-        ctx.store.load_sweeper_state().await.unwrap().unwrap().gauges
-    };
-    assert_eq!(round(61).await, before, "the complete count is one minute old");
-    let part = round(300).await.unwrap();
-    assert!(part.at > before.unwrap().at, "{part:?}");
-    assert_eq!((part.waiting, part.more), (2, true), "the count is marked as incomplete");
-}
-
-#[tokio::test]
 async fn unreadable_job_marks_the_count_as_incomplete() {
     let wire = Wire::default();
     let world = World::with_client(wire.clone()).await;
@@ -317,7 +250,7 @@ async fn failed_requeue_does_not_block_other_jobs_of_a_runner() {
     wire.fail_next("TransactWriteItems", Fault::error(400, "AccessDenied"));
     for (failed, slots) in [(1, 1), (0, 0)] {
         let report = sweep(ctx).await.into_result().unwrap();
-        assert_eq!((report.failed, report.requeued + report.ended), (failed, 1), "{report:?}");
+        assert_eq!((report.failed, report.written), (failed, 1), "{report:?}");
         assert_eq!(ctx.store.load_runner(&runner.id).await.unwrap().unwrap().slots.len(), slots);
     }
 }
@@ -337,7 +270,7 @@ async fn silent_runner_has_one_more_window_after_a_partial_round() {
         let swept = sweep(ctx).await;
         assert_eq!(swept.error.is_some(), minute == 2);
         let report = swept.report;
-        assert_eq!((report.offline, report.requeued + report.ended), lost, "minute {minute}: {report:?}");
+        assert_eq!((report.offline, report.written), lost, "minute {minute}: {report:?}");
         ctx.clock.advance(Duration::from_secs(60));
     }
 }

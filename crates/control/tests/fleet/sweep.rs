@@ -34,7 +34,7 @@ async fn job_moved_to_runners_is_claimed_by_matching_labels() {
     let labels = BTreeSet::from(["runner:kind-0".to_owned()]);
     let job = world.job_with_text(&before, Some(TicketText { labels, ..TicketText::default() })).await;
     world.ctx.clock.advance(Duration::from_secs(120));
-    assert_eq!(sweep(&world.ctx).await.into_result().unwrap().started, 1);
+    assert_eq!(sweep(&world.ctx).await.into_result().unwrap().woken, 1);
     let runners = world.runners(2, 2, 1).await;
     assert_eq!(world.takes(&runners[1], "k1").await.unwrap(), None);
     assert_eq!(world.takes(&runners[0], "k1").await.unwrap(), Some(job.id), "its labels match");
@@ -52,7 +52,7 @@ async fn job_moved_to_runners_takes_labels_from_its_context() {
     assert_ne!(class, job.class);
     assert_applied(world.ctx.store.update_job(&Job { class, ..job.clone() }).await);
     world.ctx.clock.advance(Duration::from_secs(120));
-    assert_eq!(sweep(&world.ctx).await.into_result().unwrap().started, 1);
+    assert_eq!(sweep(&world.ctx).await.into_result().unwrap().woken, 1);
     assert_eq!(world.load_job(&job.id).await.class, job.class);
     let needs = world.ctx.store.load_class(&world.project, &job.class).await.unwrap().unwrap();
     assert_eq!(needs.labels, BTreeSet::from(["kind-0".to_owned()]));
@@ -65,7 +65,7 @@ async fn job_moved_to_runners_retains_its_project_key() {
     let policy = JobPolicy { model_of: Some("command".into()), ..job.policy.clone() };
     assert_applied(world.ctx.store.update_job(&Job { policy, ..job.clone() }).await);
     world.ctx.clock.advance(Duration::from_secs(120));
-    assert_eq!(sweep(&world.ctx).await.into_result().unwrap().started, 1);
+    assert_eq!(sweep(&world.ctx).await.into_result().unwrap().woken, 1);
     let class = world.load_job(&job.id).await.class;
     let needs = world.ctx.store.load_class(&world.project, &class).await.unwrap().unwrap();
     assert_eq!(needs.key, KeyOwner::Project, "the class has the project's key");
@@ -106,7 +106,7 @@ async fn sweep_of_10000_runners_requeues_jobs_of_1000_silent_ones() {
             units.read_units,
             units.write,
             report.offline,
-            report.ended + report.requeued
+            report.written
         );
         assert_eq!(report.failed, 0, "{report:?}");
         report
@@ -136,7 +136,7 @@ async fn sweep_of_10000_runners_requeues_jobs_of_1000_silent_ones() {
     send_heartbeats(world, alive).await;
     pass(&[10, 45]).await;
     let report = round("a thousand with a job fall silent").await;
-    assert_eq!((report.offline, report.ended + report.requeued), (1_000, 1_000), "{report:?}");
+    assert_eq!((report.offline, report.written), (1_000, 1_000), "{report:?}");
 }
 
 async fn send_heartbeats(world: &World, runners: &[Runner]) {

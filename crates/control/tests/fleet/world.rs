@@ -19,7 +19,7 @@ use pullyard_domain::breaker::{self, AccountFault, AttemptRef, Breaker, BreakerC
 use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::hook::{Webhook, WebhookScope};
 use pullyard_domain::id::{HookName, IntegrationId, RepositoryName, SecretName};
-use pullyard_domain::job::{Claim, JobKind, JobPlan, JobResult, LiveUpdates, plan_without_ticket};
+use pullyard_domain::job::{Claim, JobKind, JobPlan, JobResult, plan_without_ticket};
 use pullyard_domain::project::{Account, ForgeKind, Integration, Project, Repository};
 use pullyard_domain::prompt;
 use pullyard_domain::runner::Heartbeat;
@@ -108,14 +108,14 @@ impl World {
         let secrets = Secrets::new(&sdk, Some(&at.secretsmanager));
         secrets.put(KEY, &"k".repeat(64)).await.unwrap();
         let queue = format!("{}/000000000000/nobody", at.sqs);
-        let lane = || QueuePair { queue_url: queue.clone(), dead_url: None };
+        let lane = || QueuePair { queue_url: queue.clone(), dead_url: queue.clone() };
         let families = ["s", "m", "l"].map(str::to_owned);
         let [small, medium, large] = families;
         let ctx = Context::new(ContextParts {
             store,
             wakeups: Wakeups::new(&sdk, Some(&at.sqs), queue.clone(), queue.clone()),
-            dead_letters: DeadLetters::new(&sdk, Some(&at.sqs), lane(), lane()),
-            tasks: Tasks::new(&sdk, Some(&at.ecs), TABLE, TaskDefinitions { small, medium, large }, "runner", None),
+            dead_letters: DeadLetters::new(&sdk, Some(&at.sqs), lane(), lane(), queue.clone()),
+            tasks: Tasks::new(&sdk, Some(&at.ecs), TABLE, TaskDefinitions { small, medium, large }, None),
             secrets,
             objects: Objects::new(&sdk, None, "nobody"),
             forges: Connections::default(),
@@ -125,7 +125,7 @@ impl World {
             secret_root: format!("{TABLE}/"),
             api_url: "https://pullyard.example".into(),
             task_isolation: "none".into(),
-            live_updates: LiveUpdates::Poll,
+            on_one_machine: false,
             deployment: None,
         });
         let project = ProjectId::new("acme").unwrap();
@@ -194,7 +194,6 @@ impl World {
         let repository = self.repository();
         let labels = text.as_ref().map(TicketText::runner_labels).unwrap_or_default();
         let context = prompt::Context {
-            v: 1,
             kind: JobKind::Implement,
             ticket: text.map(|text| (TicketKey::new("APP-1").unwrap(), text)),
             comments: Vec::new(),

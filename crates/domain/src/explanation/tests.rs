@@ -1,6 +1,6 @@
 use super::*;
 use crate::failure::Failure;
-use crate::fixtures::{active, claim, crash_failure, fence, finish, pending, ready_job, result, time_at};
+use crate::fixtures::{active, crash_failure, finish, pending, ready_job, result, time_at};
 use crate::job::{ContinuedPullRequest, End, JobResult};
 
 #[track_caller]
@@ -61,37 +61,19 @@ fn pending_job_names_the_next_read_of_its_reviews() {
 }
 
 #[test]
-fn adopting_job_names_its_search_and_its_wait() {
-    let adopting = active(JobStatus::Syncing).requeue_to_adopt(crash_failure(), time_at(390)).unwrap();
-    let looks = "A runner must first check whether the lost attempt pushed its work.";
-    check(
-        &adopting,
-        &format!("{looks} The job may start at any moment; it has been ready for 10 s."),
-        "Nothing to do.",
+fn job_that_failed_after_a_lost_push_may_have_pushed() {
+    let pushing = active(JobStatus::Syncing);
+    let failed = pushing.fail(crash_failure(), time_at(390)).unwrap();
+    let help = format!(
+        "Check the forge for the branch `{}`. Read the runner's log; then `pullyard jobs retry`.",
+        failed.branch
     );
-    let held = adopting.claim(&claim(2, "c2"), time_at(395)).unwrap();
-    let says = "The runner is searching for a push of a lost attempt (attempt 2, started 5 s ago).";
-    check(&held, says, "Nothing to do.");
-    let failed = held.fail(Failure::NothingPushed {}, time_at(398)).unwrap();
-    let retries = "Read the runner's log; then `pullyard jobs retry`.";
-    check(&failed, "The runner failed with signal 9.", retries);
-    // The search failed, so a push is possible.
-    let unlooked = held.fail(Failure::SpotInterrupted {}, time_at(398)).unwrap();
-    let says = "The runner failed with signal 9. An earlier attempt may have pushed, but the check failed: AWS reclaimed \
-                the job's Spot capacity.";
-    check(&unlooked, says, &format!("Check the forge for the branch `{}`. {retries}", unlooked.branch));
-    let cancelled = adopting.cancel(Cancel::new("ann", None, time_at(395)), time_at(395)).unwrap();
-    for job in [cancelled, held.fail(crash_failure(), time_at(398)).unwrap()] {
-        assert_eq!(unresolved_push_note(&job).as_deref(), Some("An earlier attempt may have pushed."), "{job:?}");
-    }
-    // If the attempt found a push and was lost too, the sentence names only the second loss.
-    let found = [JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing]
-        .into_iter()
-        .fold(held, |job, phase| job.advance(&fence(&job, 2, "c2"), phase, time_at(396)).unwrap());
-    let lost = found.fail(Failure::SpotInterrupted {}, time_at(900)).unwrap();
-    let says = "AWS reclaimed the job's Spot capacity. An earlier attempt may have pushed.";
-    let spot = Failure::SpotInterrupted {}.help();
-    check(&lost, says, &format!("Check the forge for the branch `{}`. {spot}", lost.branch));
+    check(&failed, "The runner failed with signal 9. A lost attempt may have pushed.", &help);
+    let back = pushing.requeue(time_at(390)).unwrap();
+    check(&back, "The job may start at any moment; it has been ready for 10 s.", "Nothing to do.");
+    assert_eq!(unresolved_push_note(&back), None, "the next attempt searches");
+    let unclaimed = back.fail(Failure::SpotInterrupted {}, time_at(398)).unwrap();
+    assert_eq!(unresolved_push_note(&unclaimed), Some("A lost attempt may have pushed."));
 }
 
 #[test]
@@ -99,7 +81,7 @@ fn job_cancelled_during_a_lost_push_may_have_pushed() {
     let cancelling = active(JobStatus::Syncing).cancel(Cancel::new("ann", None, time_at(250)), time_at(250)).unwrap();
     let cancelled = cancelling.enforce_cancel(time_at(320)).unwrap();
     let look = format!("Check the forge for the branch `{}`.", cancelled.branch);
-    check(&cancelled, "Cancelled by ann. An earlier attempt may have pushed.", &look);
+    check(&cancelled, "Cancelled by ann. A lost attempt may have pushed.", &look);
     // A runner that reports its end would report the push too.
     check(&finish(&cancelling, End::Cancelled), "Cancelled by ann.", "Nothing to do.");
 }
@@ -108,10 +90,9 @@ fn job_cancelled_during_a_lost_push_may_have_pushed() {
 fn help_names_the_branch_and_the_continued_pull_request() {
     let continues = Some(ContinuedPullRequest { number: 7, branch: "feature/greet".into() });
     let pushed = Job { continues, ..active(JobStatus::Syncing) };
-    let adopting = pushed.requeue_to_adopt(crash_failure(), time_at(390)).unwrap();
-    let unlooked = adopting.fail(Failure::SpotInterrupted {}, time_at(398)).unwrap();
-    let (_, help) = explain_job(&unlooked, None, None, time_at(400));
-    let look = format!("Check the forge for the branch `{}` and at pull request #7. Read the ", unlooked.branch);
+    let failed = pushed.fail(crash_failure(), time_at(390)).unwrap();
+    let (_, help) = explain_job(&failed, None, None, time_at(400));
+    let look = format!("Check the forge for the branch `{}` and at pull request #7. Read the ", failed.branch);
     assert!(help.starts_with(&look), "{help}");
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::fixtures::{crash_failure, job_id, project_id, ready_job, runner, slot, time_at};
+use crate::fixtures::{job_id, project_id, ready_job, runner, slot, time_at};
 use crate::id::ProjectId;
 use crate::job::Placement;
 use crate::key_of::KeyOwner;
@@ -128,11 +128,4 @@ fn job_waits_when_breakers_block_all_available_runners() {
     let with_one_busy = [members[0].clone(), with_busy_slots(members[1].clone())];
     let until = kite.start_time(&job.id);
     assert_eq!(wait(&with_one_busy, &[kite]), Some(Wait::LimitReached { time: until }));
-    // An adopting job needs no model.
-    let adopts = Job { adopts: Some(crash_failure()), ..job.clone() };
-    let fleet = Fleet { members: &members, requirements: &needs, jobs_ahead: 0, breakers: &both };
-    assert_eq!(
-        crate::explanation::wait_reason(&adopts, Some(&fleet), time_at(1_000)),
-        Some(Wait::StartingNow { ago: Span(40) })
-    );
 }

@@ -38,12 +38,7 @@ fn accepted_entry() -> Case {
 }
 
 fn first_answer(reason: Reason, status_before: Option<&str>) -> Option<FirstDecision> {
-    Some(FirstDecision {
-        reason,
-        status_before: status_before.map(str::to_owned),
-        at: crate::fixtures::time_at(0),
-        repeats: Vec::new(),
-    })
+    Some(FirstDecision { reason, status_before: status_before.map(str::to_owned), at: crate::fixtures::time_at(0) })
 }
 
 fn auto_create_off() -> Reason {
@@ -253,7 +248,6 @@ fn record_has_the_facts_of_the_decision() {
     assert_eq!(
         record_facts(&case.event, &case.facts),
         RecordedFacts {
-            v: 1,
             decided_at: time_at(1_000),
             occurred_at: time_at(500),
             actor: Some("ann".into()),

@@ -56,7 +56,7 @@ impl Cancel {
         match &self.reason {
             None => format!("Cancelled by {}.", self.by),
             Some(reason) => {
-                // A sentence has 140 characters. The full reason is a field.
+                // A commit status has 140 characters. The full reason is a field.
                 let limit = 140usize.saturating_sub("Cancelled by : \"\".".len() + self.by.chars().count());
                 format!("Cancelled by {}: \"{}\".", self.by, truncate(reason, limit))
             }

@@ -22,11 +22,6 @@ impl Job {
         if inputs < self.inputs { Err(TransitionRefusal::NewerInput) } else { Ok(job) }
     }
 
-    /// When the agent will read an input that is sent now; `None` if no agent will.
-    pub fn delivery_hint(&self) -> Option<&'static str> {
-        self.status.delivery_hint(self.adopts.is_some())
-    }
-
     /// Clamped to the number of inputs; never decreases.
     pub(super) fn raise_acked_inputs(&mut self, inputs: u32) {
         self.read_inputs = self.read_inputs.max(inputs.min(self.inputs));
@@ -34,11 +29,10 @@ impl Job {
 }
 
 impl JobStatus {
-    /// When the agent of a job in this status will read an input; `None` if no agent will, as in an adopting job.
-    pub fn delivery_hint(self, adopts: bool) -> Option<&'static str> {
+    /// When the agent of a job in this status will read an input that is sent now; `None` if the job has ended.
+    pub fn delivery_hint(self) -> Option<&'static str> {
         Some(match self {
             Self::Completed | Self::Failed | Self::Cancelled => return None,
-            _ if adopts => "No agent works on this job any more; only a new job would read this.",
             Self::Pending | Self::Ready | Self::Claimed | Self::Preparing => "The agent reads this when it starts.",
             Self::Executing => {
                 "Claude Code reads this before its next step, Codex by the end of its turn, a command when it asks or \
@@ -53,7 +47,7 @@ impl JobStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{active, crash_failure, fence, suspend_report, time_at};
+    use crate::fixtures::{active, fence, suspend_report, time_at};
     use crate::job::{DesiredState, Suspension};
 
     fn job_with_inputs(inputs: u32) -> Job {
@@ -112,20 +106,7 @@ mod tests {
 
     #[test]
     fn every_unfinished_status_has_a_delivery_hint() {
-        for adopts in [false, true] {
-            let statuses = JobStatus::ALL.into_iter().filter(|status| status.delivery_hint(adopts).is_none());
-            assert!(statuses.eq(JobStatus::ALL.into_iter().filter(|status| status.is_terminal())), "{adopts}");
-        }
-    }
-
-    #[test]
-    fn delivery_hint_of_an_adopting_job_names_no_agent() {
-        let adopting = active(JobStatus::Syncing).requeue_to_adopt(crash_failure(), time_at(400)).unwrap();
-        assert!(adopting.delivery_hint().unwrap().starts_with("No agent works on this job"));
-        let ended = adopting.fail(crash_failure(), time_at(500)).unwrap();
-        assert_eq!(ended.delivery_hint(), None);
-        let working = active(JobStatus::Executing);
-        assert_eq!(working.delivery_hint(), JobStatus::Executing.delivery_hint(false));
-        assert!(working.delivery_hint().unwrap().starts_with("Claude Code reads this before its next step"));
+        let statuses = JobStatus::ALL.into_iter().filter(|status| status.delivery_hint().is_none());
+        assert!(statuses.eq(JobStatus::ALL.into_iter().filter(|status| status.is_terminal())));
     }
 }

@@ -125,8 +125,6 @@ fn new_job(plan: &JobPlan<'_>, branch: String) -> Job {
         worked: false,
         requeues: 0,
         lost_a_push: false,
-        adopts: None,
-        looked: None,
         dispatch: Dispatch {
             number: 0,
             due: plan.now.plus(WAKE_TIMEOUT),
@@ -153,7 +151,6 @@ fn new_job(plan: &JobPlan<'_>, branch: String) -> Job {
             offline: plan.settings.offline,
             cost_usd_micros: limits.cost_usd_micros,
             turns: limits.turns,
-            disk_mib: limits.disk_mib,
             // One week is not stored, because writes are charged by size.
             input_secs: (limits.input_secs != DEFAULT_SUSPENSION_LIMIT.as_secs()).then_some(limits.input_secs),
             resume: plan.settings.resume,

@@ -31,27 +31,11 @@ impl AttemptRecord {
 #[serde(rename_all = "snake_case", tag = "how")]
 pub enum AttemptEnd {
     Completed {},
-    Failed {
-        failure: Failure,
-    },
-    /// It searched for the push of a lost attempt and found none; the job failed by that loss. An attempt that could
-    /// not search is `Failed`, and the job fails by the loss as well.
-    FoundNothing {},
+    Failed { failure: Failure },
     Cancelled {},
     Asked {},
     Paused {},
-    Requeued {
-        failure: Failure,
-    },
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "how")]
-pub enum PushSearch {
-    /// An attempt searched and found no push.
-    FoundNothing {},
-    /// Unknown: the push may exist.
-    Failed { failure: Failure },
+    Requeued { failure: Failure },
 }
 
 /// The agent of an attempt, with its usage, session and provenance.
@@ -94,9 +78,6 @@ pub struct AgentReport {
     /// Units: millionths of a US dollar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about_usd_micros: Option<u64>,
-    /// The month of the price table (`2026-06`). Absent if the agent reported the cost itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prices_of: Option<String>,
     /// The SHA-256 of the job's frozen prompt, as received by the runner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_sha256: Option<Sha256Hex>,
@@ -133,7 +114,6 @@ impl AgentReport {
             isolation: cut(self.isolation),
             isolation_check: self.isolation_check.map(cut),
             refused_hosts: self.refused_hosts.into_iter().take(MAX_REFUSED_HOSTS).map(cut).collect(),
-            prices_of: self.prices_of.map(cut),
             base_commit: self.base_commit.map(cut),
             commit: self.commit.map(cut),
             checks: CheckRun::limit_for_storage(self.checks),
@@ -177,7 +157,6 @@ mod tests {
             isolation: word(),
             isolation_check: Some(word()),
             refused_hosts: vec![word(); 50],
-            prices_of: Some(word()),
             base_commit: Some(word()),
             commit: Some(word()),
             ..work("codex")
@@ -185,7 +164,7 @@ mod tests {
         let stored = serde_json::to_value(report.truncate_texts()).unwrap();
         assert_eq!(stored["refused_hosts"], serde_json::json!(vec![format!("{}…", "x".repeat(199)); 20]));
         let texts = stored.as_object().unwrap().values().filter_map(|value| value.as_str());
-        assert_eq!(texts.map(|text| text.chars().count()).collect::<Vec<_>>(), [200; 9]);
+        assert_eq!(texts.map(|text| text.chars().count()).collect::<Vec<_>>(), [200; 8]);
     }
 
     #[test]

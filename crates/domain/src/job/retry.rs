@@ -25,7 +25,6 @@ pub fn is_resumable(failure: &Failure) -> bool {
             | Failure::SecretInChange { .. }
             | Failure::ProtectedContent { .. }
             | Failure::TreeChanged { .. }
-            | Failure::DiskLimit { .. }
             | Failure::WorkspaceFailed { .. }
             | Failure::PullRequestClosed { .. }
             | Failure::BranchDeleted { .. }

@@ -1,5 +1,5 @@
-mod adoption;
 mod back_off;
+mod lost_push;
 mod plans;
 mod starts;
 
@@ -18,7 +18,7 @@ type Outcome = Result<Job, TransitionRefusal>;
 type Transition = fn(&Job, Timestamp) -> Outcome;
 
 /// Every transition, tried by attempt 1 with claim `c1`; a claim is tried by a new runner.
-const TRANSITIONS: [(&str, Transition); 21] = [
+const TRANSITIONS: [(&str, Transition); 20] = [
     ("dispatched", |job, now| job.begin_dispatch(now)),
     ("start_named", |job, _| job.set_task(job.attempt + 1, job.dispatch.number, "task-9")),
     ("start_failed", |job, now| {
@@ -35,7 +35,6 @@ const TRANSITIONS: [(&str, Transition); 21] = [
     ("cancelled", |job, now| finish_by_runner(job, End::Cancelled, now)),
     ("given_up", |job, now| job.fail(crash_failure(), now)),
     ("requeued", |job, now| job.requeue(now)),
-    ("to_adopt", |job, now| job.requeue_to_adopt(crash_failure(), now)),
     ("died", |job, now| job.record_container_stop("task-c1", crash_failure(), now)),
     ("paused", |job, now| progress_to(job, JobStatus::Paused, now)),
     ("admitted", |job, now| job.admit("c0ffee".into(), "9f3", now)),
@@ -243,7 +242,6 @@ fn only_its_runner_ends_a_job_before_push_until() {
     for early in [time_at(200), just_before(until)] {
         assert_eq!(pushing.fail(crash_failure(), early), Err(TransitionRefusal::NotBefore(until)));
         assert_eq!(pushing.requeue(early), Err(TransitionRefusal::NotBefore(until)));
-        assert_eq!(pushing.requeue_to_adopt(crash_failure(), early), Err(TransitionRefusal::NotBefore(until)));
     }
     assert_eq!(pushing.fail(crash_failure(), until).unwrap().status, JobStatus::Failed);
     assert_eq!(pushing.requeue(until).unwrap().status, JobStatus::Ready);

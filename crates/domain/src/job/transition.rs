@@ -3,13 +3,9 @@
 //!
 //! After a requested cancel, every requeue or failure that the runner did not report cancels the job. After a requested
 //! pause, every requeue pauses it.
-//! A job that only adopts fails with the loss for which it was requeued, unless it found a push. `looked` records
-//! whether an attempt searched for the push. The same holds for a job that failed before it could search.
 
 use super::fault::{DispatchFault, FailedStarts};
-use super::{
-    ActiveAttempt, AttemptEnd, DesiredState, Dispatch, Job, JobResult, JobStatus, LastReport, Placement, PushSearch,
-};
+use super::{ActiveAttempt, AttemptEnd, DesiredState, Dispatch, Job, JobResult, JobStatus, LastReport, Placement};
 use crate::failure::Failure;
 use crate::id::{ClaimId, FinishId, InstanceId, JobId, RunnerId};
 use crate::time::Timestamp;
@@ -242,7 +238,7 @@ impl Job {
 
     /// Returns a job to Ready after a platform fault, unless it is to be cancelled or paused. The caller checks limits.
     ///
-    /// `lost_a_push` stays set, so that each later attempt searches for the pushed commit again.
+    /// `lost_a_push` stays set, because a search that found nothing is not reported.
     pub fn requeue(&self, now: Timestamp) -> Result<Self, TransitionRefusal> {
         self.check_not_pushing(now)?;
         if !self.status.is_active() {
@@ -253,39 +249,9 @@ impl Job {
         }
         let mut job = self.clone();
         job.requeues += 1;
-        job.lost_a_push = self.may_have_pushed();
+        job.lost_a_push |= self.status == JobStatus::Syncing;
         job.release(now);
         Ok(job)
-    }
-
-    /// Requeues a job once more instead of failing it, because an attempt may have pushed. The next attempt only adopts
-    /// the pushed commit. This uses up no requeue. A requested cancel or pause takes effect instead.
-    ///
-    /// `AlreadyDone`: this was tried before. `Status`: no attempt may have pushed, or none holds the job.
-    pub fn requeue_to_adopt(&self, loss: Failure, now: Timestamp) -> Result<Self, TransitionRefusal> {
-        self.check_not_pushing(now)?;
-        if !self.status.is_active() || !self.may_have_pushed() {
-            return Err(TransitionRefusal::WrongStatus(self.status));
-        }
-        if self.adopts.is_some() {
-            return Err(TransitionRefusal::AlreadyDone);
-        }
-        if self.want == DesiredState::Cancel {
-            return Ok(self.end(End::Cancelled, None, now));
-        }
-        let mut job = self.clone();
-        job.lost_a_push = true;
-        job.adopts = Some(loss.clipped());
-        // No agent runs, so the job resumes no session and waits for no model.
-        job.session = None;
-        job.model = None;
-        job.release(now);
-        Ok(job)
-    }
-
-    /// Whether an attempt may have pushed without a report: the current one, or a lost one.
-    pub fn may_have_pushed(&self) -> bool {
-        self.status == JobStatus::Syncing || self.lost_a_push
     }
 
     /// Records that the runner's container stopped; the runner's finish may still arrive.
@@ -327,38 +293,18 @@ impl Job {
         match (self.status, &self.failure) {
             (JobStatus::Completed, _) => AttemptEnd::Completed {},
             (JobStatus::Cancelled, _) => AttemptEnd::Cancelled {},
-            // The loss belongs to an earlier attempt.
-            (_, Some(failure)) => match &self.looked {
-                Some(PushSearch::FoundNothing {}) => AttemptEnd::FoundNothing {},
-                Some(PushSearch::Failed { failure }) => AttemptEnd::Failed { failure: failure.clone() },
-                None => AttemptEnd::Failed { failure: failure.clone() },
-            },
+            (_, Some(failure)) => AttemptEnd::Failed { failure: failure.clone() },
             (_, None) => AttemptEnd::Failed { failure: Failure::Unknown { last_words: String::new() } },
         }
     }
 
-    /// The failure of the job. A job that adopts fails with its loss, unless it reached Syncing, which means that it
-    /// found a push. `looked` records what is known about the lost push.
-    fn resolve_failure(&mut self, failure: Failure) -> Failure {
-        // Every attempt searches before its agent starts, so later its own failure is sufficient.
-        let nobody_looked = matches!(self.status, JobStatus::Ready | JobStatus::Claimed | JobStatus::Preparing);
-        if self.adopts.is_none() && !(self.lost_a_push && nobody_looked) {
-            return failure;
-        }
-        let has_found = self.status == JobStatus::Syncing;
-        self.looked = Some(match &failure {
-            Failure::NothingPushed {} if !has_found => PushSearch::FoundNothing {},
-            _ => PushSearch::Failed { failure: failure.clone().clipped() },
-        });
-        self.adopts.clone().filter(|_| !has_found).unwrap_or(failure)
-    }
-
-    /// Whether a cancel now leaves a possible push that no runner reports.
+    /// Whether an end without a result leaves a possible push. Every attempt searches for it before its agent starts.
     fn has_unreported_push(&self, by_its_runner: bool) -> bool {
         match self.status {
             JobStatus::Syncing => !by_its_runner || self.lost_a_push,
-            // Every attempt searches before its agent starts. An attempt that adopts gets here only if it found a push.
-            JobStatus::Executing | JobStatus::AwaitingInput => self.adopts.is_some(),
+            // An attempt that found a push also passes through Executing, and only its runner knows it.
+            JobStatus::Executing => !by_its_runner && self.lost_a_push,
+            JobStatus::AwaitingInput => false,
             _ => self.lost_a_push,
         }
     }
@@ -413,13 +359,10 @@ impl Job {
         let mut job = self.clone();
         (job.status, job.failure, job.result) = match end {
             End::Completed(result) => (JobStatus::Completed, None, Some(result)),
-            End::Failed(failure, None) => (JobStatus::Failed, Some(job.resolve_failure(failure).clipped()), None),
             End::Failed(failure, result) => (JobStatus::Failed, Some(failure.clipped()), result),
-            End::Cancelled => {
-                job.lost_a_push = self.has_unreported_push(finish.is_some());
-                (JobStatus::Cancelled, None, None)
-            }
+            End::Cancelled => (JobStatus::Cancelled, None, None),
         };
+        job.lost_a_push = job.result.is_none() && self.has_unreported_push(finish.is_some());
         job.ended_by = Some(LastReport { attempt: self.attempt, finish });
         job.ended_at = Some(now);
         job.push_until = None;

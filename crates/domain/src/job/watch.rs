@@ -1,5 +1,4 @@
-//! How open pages receive changes, and how often a runner sends events: soon while a user watches, else in large batches
-//! at under a tenth of the cost.
+//! How often a runner sends events: soon while a user watches, else in large batches at under a tenth of the cost.
 
 use super::Job;
 use crate::time::Timestamp;
@@ -9,43 +8,6 @@ use std::time::Duration;
 const WATCH_DURATION: Duration = Duration::from_secs(30);
 /// A watch is stored again only this close to its end: at most one write in 20 s for all users.
 const RENEW_WITHIN: Duration = Duration::from_secs(10);
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LiveUpdates {
-    /// Pages repeat short requests, because Lambda bills the time of a held one.
-    #[default]
-    Poll,
-    /// The server holds a request until something changes. For one process on one machine, where that is free.
-    LongPoll,
-}
-
-impl LiveUpdates {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Poll => "poll",
-            Self::LongPoll => "longpoll",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Poll, Self::LongPoll].into_iter().find(|mode| mode.as_str() == text)
-    }
-
-    fn watched_interval(self) -> Duration {
-        match self {
-            Self::Poll => Duration::from_millis(500),
-            Self::LongPoll => Duration::from_millis(200),
-        }
-    }
-
-    /// On one machine a batch costs no money, and the first line after a page opens may wait as long.
-    fn unwatched_interval(self) -> Duration {
-        match self {
-            Self::Poll => Duration::from_secs(10),
-            Self::LongPoll => Duration::from_millis(800),
-        }
-    }
-}
 
 impl Job {
     /// The end of the watch to store. `None`: the stored one suffices, or the job has ended.
@@ -58,8 +20,14 @@ impl Job {
         self.watched_until.is_some_and(|until| until > now)
     }
 
-    pub fn send_interval(&self, now: Timestamp, updates: LiveUpdates) -> Duration {
-        if self.is_watched(now) { updates.watched_interval() } else { updates.unwatched_interval() }
+    /// On one machine a batch costs no money.
+    pub fn send_interval(&self, now: Timestamp, on_one_machine: bool) -> Duration {
+        Duration::from_millis(match (self.is_watched(now), on_one_machine) {
+            (true, true) => 200,
+            (true, false) => 500,
+            (false, true) => 800,
+            (false, false) => 10_000,
+        })
     }
 }
 
@@ -90,10 +58,9 @@ mod tests {
     #[test]
     fn events_are_sent_faster_while_the_job_is_watched() {
         let job = Job { watched_until: Some(at(130)), ..executing_job() };
-        for (updates, watched, unwatched) in [(LiveUpdates::Poll, 500, 10_000), (LiveUpdates::LongPoll, 200, 800)] {
-            let interval = |secs| (job.is_watched(at(secs)), job.send_interval(at(secs), updates).as_millis());
+        for (on_one_machine, watched, unwatched) in [(false, 500, 10_000), (true, 200, 800)] {
+            let interval = |secs| (job.is_watched(at(secs)), job.send_interval(at(secs), on_one_machine).as_millis());
             assert_eq!((interval(129), interval(130)), ((true, watched), (false, unwatched)));
-            assert_eq!(LiveUpdates::parse(updates.as_str()), Some(updates));
         }
     }
 }

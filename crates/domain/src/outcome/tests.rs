@@ -7,6 +7,7 @@ use crate::job::{Cancel, End, to_retry};
 use crate::project::Settings;
 use crate::pull_request::{LastRevision, PullRequestLink};
 use crate::ticket::DesiredState;
+use crate::time::Timestamp;
 
 fn completed_job() -> Job {
     finish(&active(JobStatus::Syncing), End::Completed(result()))
@@ -225,11 +226,15 @@ fn revision_that_never_worked_releases_the_hour() {
     assert_eq!(ticket.last_job.unwrap().id, job_id("j0"), "the earlier job is still the last");
 }
 
+fn revision_start(pull_request: &PullRequest) -> Option<Timestamp> {
+    pull_request.revised.as_ref().map(|revised| revised.at)
+}
+
 #[test]
 fn revision_that_worked_keeps_the_hour() {
     for end in [End::Completed(result()), End::Failed(no_changes_failure(), None), End::Cancelled] {
         let (job, ticket, pull_request) = end_revision(|job| finish(&advance_revision(job, JobStatus::Syncing), end));
-        assert_eq!(pull_request.next_revision_at(), Some(time_at(3_600)));
+        assert_eq!(revision_start(&pull_request), Some(time_at(0)));
         assert_eq!(ticket.last_job.unwrap().id, job.id);
     }
 }
@@ -240,11 +245,11 @@ fn revision_releases_only_its_own_hour() {
     before.revised = Some(LastRevision { at: time_at(0), job: job_id("j0"), earlier: None });
     // A user's request may start within that hour.
     let (job, _, pull_request) = revision("request-1", &ticket_in(REVIEW), &before, time_at(100));
-    assert_eq!(pull_request.next_revision_at(), Some(time_at(3_700)));
+    assert_eq!(revision_start(&pull_request), Some(time_at(100)));
     let after = pull_request_after_revision(&fail_context(&job), &pull_request);
     assert_eq!(after.revised, before.revised);
     let worked = finish(&advance_revision(&job, JobStatus::Executing), End::Cancelled);
-    assert_eq!(pull_request_after_revision(&worked, &pull_request).next_revision_at(), Some(time_at(3_700)));
+    assert_eq!(revision_start(&pull_request_after_revision(&worked, &pull_request)), Some(time_at(100)));
 }
 
 #[test]
@@ -298,7 +303,7 @@ fn revision_of_a_closed_pull_request_leaves_the_ticket() {
     });
     assert_eq!((ticket.status.as_str(), ticket.is_unsynced()), (REVIEW, false));
     assert_eq!(ticket.last_job.unwrap().id, job_id("j0"));
-    assert_eq!(pull_request.next_revision_at(), Some(time_at(3_600)), "an agent worked");
+    assert_eq!(revision_start(&pull_request), Some(time_at(0)), "an agent worked");
 }
 
 #[test]

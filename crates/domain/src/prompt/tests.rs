@@ -8,7 +8,6 @@ use proptest::prelude::*;
 
 pub(super) fn context(ticket: Option<TicketText>, instructions: Option<&str>) -> Context {
     Context {
-        v: 1,
         kind: JobKind::Implement,
         ticket: ticket.map(|text| (key(), text)),
         comments: Vec::new(),

@@ -12,11 +12,8 @@ use crate::ticket::{LastOutcome, MAX_DEFERRED};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub const FACTS_VERSION: u32 = 1;
-
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReviewFacts {
-    pub v: u32,
     pub now: Timestamp,
     pub asks: RequestedAction,
     pub author: String,

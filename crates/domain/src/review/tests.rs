@@ -167,17 +167,14 @@ fn revision_may_leave_reviews_only_as_the_last_job() {
 }
 
 #[test]
-fn reassigned_review_raises_its_version_and_stays_edited() {
-    let before = Review { version: 4, edited: true, ..started_review("a", 1, "failed") };
+fn reassigned_review_raises_its_version() {
+    let before = Review { version: 4, ..started_review("a", 1, "failed") };
     let taken = before.assign_to(&job_id("next"));
-    assert_eq!((taken.started_job(), taken.version, taken.edited), (Some(&job_id("next")), 5, true));
+    assert_eq!((taken.started_job(), taken.version), (Some(&job_id("next")), 5));
     let mut settings = crate::fixtures::settings();
     settings.coalesce = true;
     let waits = before.defer_again(&settings).unwrap();
-    assert_eq!(
-        (&waits.state, waits.started_job(), waits.version, waits.edited),
-        (&ReviewState::Deferred {}, None, 5, true)
-    );
+    assert_eq!((&waits.state, waits.started_job(), waits.version), (&ReviewState::Deferred {}, None, 5));
     settings.coalesce = false;
     assert_eq!(before.defer_again(&settings), None);
 }

@@ -25,8 +25,7 @@ fn job_is_due_exactly_when_it_needs_a_sweeper_step() {
     let starting = ready_job().begin_dispatch(time_at(10)).unwrap();
     let failed = starting.record_start_fault(1, 1, silent_start(), time_at(20)).unwrap();
     let back = syncing.requeue(time_at(400)).unwrap();
-    let adopting = syncing.requeue_to_adopt(crash_failure(), time_at(400)).unwrap();
-    let others = [ready_job(), pending(), awaiting_input_job(), paused_job(), starting, failed, back, adopting];
+    let others = [ready_job(), pending(), awaiting_input_job(), paused_job(), starting, failed, back];
     for job in states.into_iter().chain(dead).chain(others) {
         let Some(Due::At(due)) = due::job(&job) else { panic!("a job that has not ended is not due: {job:#?}") };
         assert_eq!(next_step(&job, just_before(due)), JobStep::Skip, "too early: {job:#?}");
@@ -90,11 +89,10 @@ fn job_that_cannot_start_is_given_up_after_a_day() {
 }
 
 #[test]
-fn job_beyond_its_time_limit_is_given_up_or_adopted() {
-    for status in [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing] {
+fn job_beyond_its_time_limit_is_given_up() {
+    for status in [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
         check(&active(status), time_at(3_760), JobStep::Fail(time_limit()));
     }
-    check(&active(JobStatus::Syncing), time_at(3_760), JobStep::Adopt(time_limit()));
     let mut short = active(JobStatus::Executing);
     short.policy.wall_secs = 60;
     check(&short, time_at(220), JobStep::Fail(Failure::TimeLimit { limit: Span(60) }));
@@ -118,33 +116,19 @@ fn death_before_agent_work_requeues_up_to_the_limit() {
 
 #[test]
 fn death_during_agent_work_follows_the_project_policy() {
-    for (status, due, otherwise) in [
-        (JobStatus::Executing, 225, JobStep::Fail(crash_failure())),
-        (JobStatus::Syncing, 320, JobStep::Adopt(crash_failure())),
-    ] {
-        let dead = job_with_stopped_task(&active(status), crash_failure(), 210);
-        check(&with_policy(OfflinePolicy::Fail, 2, &dead), time_at(due), otherwise.clone());
-        check(&with_policy(OfflinePolicy::Requeue, 2, &dead), time_at(due), JobStep::Requeue(crash_failure()));
-        check(&with_policy(OfflinePolicy::Requeue, 0, &dead), time_at(due), otherwise);
-    }
+    let dead = job_with_stopped_task(&active(JobStatus::Executing), crash_failure(), 210);
+    check(&with_policy(OfflinePolicy::Fail, 2, &dead), time_at(225), JobStep::Fail(crash_failure()));
+    check(&with_policy(OfflinePolicy::Requeue, 2, &dead), time_at(225), JobStep::Requeue(crash_failure()));
+    check(&with_policy(OfflinePolicy::Requeue, 0, &dead), time_at(225), JobStep::Fail(crash_failure()));
 }
 
 #[test]
-fn lost_push_is_searched_once_before_the_job_fails() {
-    let adopting = active(JobStatus::Syncing).requeue_to_adopt(crash_failure(), time_at(400)).unwrap();
-    let second = adopting.claim(&claim(2, "c1"), time_at(410)).unwrap();
-    let dead = job_with_stopped_task(&second, no_changes_failure(), 420);
-    check(&dead, time_at(435), JobStep::Fail(no_changes_failure()));
-    // A platform fault before the search is requeued like any other.
-    check(
-        &with_policy(OfflinePolicy::Fail, 1, &job_with_stopped_task(&second, crash_failure(), 420)),
-        time_at(435),
-        JobStep::Requeue(crash_failure()),
-    );
-    // An attempt between the push and this loss did not report a result either.
-    let back = active(JobStatus::Syncing).requeue(time_at(400)).unwrap();
-    let dead = job_with_stopped_task(&back.claim(&claim(2, "c1"), time_at(410)).unwrap(), crash_failure(), 420);
-    check(&with_policy(OfflinePolicy::Requeue, 1, &dead), time_at(435), JobStep::Adopt(crash_failure()));
+fn death_during_a_push_requeues_up_to_the_limit() {
+    let dead = job_with_stopped_task(&active(JobStatus::Syncing), crash_failure(), 210);
+    for offline in [OfflinePolicy::Fail, OfflinePolicy::Requeue] {
+        check(&with_policy(offline, 1, &dead), time_at(320), JobStep::Requeue(crash_failure()));
+        check(&with_policy(offline, 0, &dead), time_at(320), JobStep::Fail(crash_failure()));
+    }
 }
 
 #[test]
@@ -223,13 +207,12 @@ fn spot_interruption_requeues_up_to_the_limit() {
     };
     for status in [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
         assert_eq!(after(&active(status)), JobStep::Requeue(interrupted()), "{status:?}");
-        let else_it: fn(Failure) -> JobStep = if status == JobStatus::Syncing { JobStep::Adopt } else { JobStep::Fail };
-        assert_eq!(after(&Job { requeues: 2, ..active(status) }), else_it(interrupted()), "{status:?}");
+        assert_eq!(after(&Job { requeues: 2, ..active(status) }), JobStep::Fail(interrupted()), "{status:?}");
     }
 }
 
 #[test]
-fn lost_runner_requeues_before_agent_work_else_by_policy() {
+fn lost_runner_follows_the_policy_only_during_agent_work() {
     let silent = || Failure::RunnerOffline { runner: "kite".into(), ago: Span(91) };
     let requeue = |job: Job| Job { policy: JobPolicy { offline: OfflinePolicy::Requeue, ..job.policy }, ..job };
     let judged = |job: &Job| step_after_runner_loss(job, silent(), time_at(1_000));
@@ -237,7 +220,7 @@ fn lost_runner_requeues_before_agent_work_else_by_policy() {
     assert_eq!(judged(&active(JobStatus::Preparing)), JobStep::Requeue(silent()));
     assert_eq!(judged(&active(JobStatus::Executing)), JobStep::Fail(silent()));
     assert_eq!(judged(&requeue(active(JobStatus::Executing))), JobStep::Requeue(silent()));
-    assert_eq!(judged(&active(JobStatus::Syncing)), JobStep::Adopt(silent()));
+    assert_eq!(judged(&active(JobStatus::Syncing)), JobStep::Requeue(silent()));
     let worn_out = Job { requeues: 2, ..active(JobStatus::Claimed) };
     assert_eq!(judged(&worn_out), JobStep::Fail(silent()));
     assert_eq!(
@@ -245,6 +228,6 @@ fn lost_runner_requeues_before_agent_work_else_by_policy() {
         JobStep::Skip,
         "it may be pushing"
     );
-    assert_eq!(step_after_runner_loss(&active(JobStatus::Syncing), silent(), time_at(320)), JobStep::Adopt(silent()));
+    assert_eq!(step_after_runner_loss(&active(JobStatus::Syncing), silent(), time_at(320)), JobStep::Requeue(silent()));
     assert_eq!(judged(&ready_job()), JobStep::Skip);
 }

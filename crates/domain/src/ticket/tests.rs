@@ -239,17 +239,6 @@ fn earliest_deferred_review_is_settled_after_all_else() {
 }
 
 #[test]
-fn deferral_without_a_valid_pull_request_is_removed() {
-    let mut ticket = ticket_in(REVIEW);
-    ticket.deferred.insert("what".into(), time_at(1));
-    let ticket = ticket.schedule_review(&pull_request_id(1), time_at(2));
-    let SettleStep::DropInvalidMark(mended) = ticket.next_settle_step(&settings(), time_at(5)) else {
-        panic!("not repaired")
-    };
-    assert_eq!(*mended, ticket_in(REVIEW).schedule_review(&pull_request_id(1), time_at(2)));
-}
-
-#[test]
 fn renamed_status_changes_only_where_the_ticket_names_it() {
     let (_, running) = job_and_ticket();
     let expected = Ticket { status: "Go".into(), found_in: Some("Go".into()), ..running.clone() };

@@ -107,7 +107,6 @@ mod tests {
         let sdk = loader.load().await;
         let variable = |name: &str| match name {
             "PULLYARD_TASK_DEFINITIONS" => Some("small=s,medium=m,large=l".to_owned()),
-            "PULLYARD_LIVE" => None,
             name if name.ends_with("_ENDPOINT") => None,
             _ => Some("x".to_owned()),
         };

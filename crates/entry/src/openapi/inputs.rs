@@ -5,7 +5,7 @@ use super::{API_TOKEN, BOOTSTRAP, LEASE, RUNNER_TOKEN, media_type, parameter_dat
 use crate::auth::scope::RequiredScope;
 use crate::{
     AnyTokenCaller, BootstrapCaller, Caller, IdempotencyKey, LeaseCaller, Path, ProjectCaller, Query, Revision,
-    RunnerCaller, StrictJson, TokenCaller,
+    RunnerCaller, StrictJson,
 };
 use aide::OperationInput;
 use aide::generate::GenContext;
@@ -110,16 +110,6 @@ impl<S: RequiredScope> OperationInput for ProjectCaller<S> {
         let mut responses = Caller::<S>::inferred_early_responses(ctx, operation);
         responses.extend(Path::<ProjectId>::inferred_early_responses(ctx, operation));
         responses
-    }
-}
-
-impl OperationInput for TokenCaller {
-    fn operation_input(_: &mut GenContext, operation: &mut Operation) {
-        require_credential(operation, API_TOKEN, Some("For every API token.".into()));
-    }
-
-    fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Responses {
-        problems([unauthorized()])
     }
 }
 

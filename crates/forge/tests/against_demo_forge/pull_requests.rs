@@ -156,26 +156,6 @@ async fn pull_request_lists_are_filtered_and_paged() {
 }
 
 #[tokio::test]
-async fn merged_pull_request_is_found_after_branch_deletion() {
-    let world = World::new().await;
-    let forge = world.forge();
-    let merged = async |branch| forge.merged_pull_request(REPOSITORY, branch).await.unwrap().map(|pull| pull.number);
-    for branch in ["one", "two"] {
-        world.push_branch(branch).await;
-        forge.create_pull_request(REPOSITORY, &new_pull_request(branch)).await.unwrap();
-    }
-    assert_eq!([merged("one").await, merged("two").await], [None, None], "both are open");
-    call(&world, reqwest::Method::PATCH, "pulls/1", json!({"state": "closed"})).await;
-    let again = forge.create_pull_request(REPOSITORY, &new_pull_request("one")).await.unwrap();
-    assert_eq!(merged("one").await, None, "a closed pull request is not merged");
-    world.demo.merge(REPOSITORY, again.number, "pullyard-bot").await.unwrap();
-    assert_eq!([merged("one").await, merged("two").await], [Some(again.number), None]);
-    let worktree = world.clone("delete").await;
-    assert_success(&worktree.git(&["push", "-q", "origin", "--delete", "one"]).await);
-    assert_eq!(merged("one").await, Some(again.number));
-}
-
-#[tokio::test]
 async fn restarted_forge_keeps_repositories_and_numbers() {
     let world = World::new().await;
     world.push_branch("feature/a").await;

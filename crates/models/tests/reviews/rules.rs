@@ -14,7 +14,7 @@ use pullyard_domain::job::{Cancel, Job, JobStatus};
 use pullyard_domain::outcome::{pull_request_after_revision, ticket_after_job};
 use pullyard_domain::pull_request::{LastRevision, PullRequest, PullRequestState};
 use pullyard_domain::review::guard::{
-    self, DecisionStep, FACTS_VERSION, ReviewFacts, ReviewFollowUp, ReviewSettings, TicketFacts, decide,
+    self, DecisionStep, ReviewFacts, ReviewFollowUp, ReviewSettings, TicketFacts, decide,
 };
 use pullyard_domain::review::settle::{Settlement, combined_action, reviews_to_settle, settle};
 use pullyard_domain::review::{
@@ -280,7 +280,6 @@ fn facts(question: &DecisionFacts) -> ReviewFacts {
     let pull = pull_request(question.last_revision, question.closed);
     let ticket = ticket(&question.ticket);
     ReviewFacts {
-        v: FACTS_VERSION,
         now: time(question.now),
         asks: if question.request { RequestedAction::Revision { message: None } } else { RequestedAction::Changes {} },
         author: "ann".into(),
@@ -386,7 +385,6 @@ fn reviews((stored, had): &Reviews, requests: u8) -> Vec<Review> {
                 }
             },
             version: 0,
-            edited: false,
             had: had(index).then(|| job_id(index)),
         })
         .collect()

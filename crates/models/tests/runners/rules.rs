@@ -7,11 +7,9 @@ use crate::fixtures::{self, TRIGGER, finish_id, job_id, plan_ticket_job, result,
 pub(super) use crate::items::ItemVersion;
 use crate::items::Items;
 use pullyard_domain::due;
-use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{ClaimId, InstanceId, JobId, RunnerId};
 use pullyard_domain::job::{
-    ActiveAttempt, Cancel, Claim, DesiredState, End, Fence, Job, JobStatus, Pause, SuspendReport, Suspension,
-    TransitionRefusal,
+    ActiveAttempt, Cancel, Claim, End, Fence, Job, JobStatus, Pause, SuspendReport, Suspension, TransitionRefusal,
 };
 use pullyard_domain::outcome::{ticket_after_job, update_waiting_badge};
 use pullyard_domain::project::{Compute, Limits, OfflinePolicy, Settings};
@@ -251,14 +249,6 @@ impl Rules {
                 let fence = fence(job, runner, claim, attempt);
                 let end = match completed {
                     true => End::Completed(result()),
-                    // An adopting attempt searches for a push; if it stops by itself while executing, it found none.
-                    false
-                        if job.adopts.is_some()
-                            && job.status == JobStatus::Executing
-                            && job.want != DesiredState::Cancel =>
-                    {
-                        End::Failed(Failure::NothingPushed {}, None)
-                    }
                     false => End::Cancelled,
                 };
                 let id = finish_id(&format!("{}-{claim}", runner_name(runner)));
@@ -452,7 +442,6 @@ fn fence(job: &Job, runner: u8, claim: u8, attempt: u8) -> Fence {
 fn take(job: &Job, now: Timestamp, step: JobStep) -> Result<Option<Job>, TransitionRefusal> {
     match step {
         JobStep::Requeue(_) => job.requeue(now).map(Some),
-        JobStep::Adopt(loss) => job.requeue_to_adopt(loss, now).map(Some),
         JobStep::Fail(failure) => job.fail(failure, now).map(Some),
         JobStep::Cancel => job.enforce_cancel(now).map(Some),
         JobStep::Expire => job.expire_suspension(now).map(Some),

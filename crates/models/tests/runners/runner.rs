@@ -52,8 +52,8 @@ impl World {
         let held = job.attempt == u32::from(work.attempt) && job.status.is_active();
         // A runner in `Syncing` has no working agent.
         let works = work.phase == Phase::Executing && !(held && job.status == JobStatus::Syncing);
-        // An adopting attempt has no agent.
-        let has_agent = !(held && job.adopts.is_some());
+        // An attempt that adopts an earlier push has no agent.
+        let has_agent = state.pushed[usize::from(work.job)] == 0;
         if works && has_agent && state.questions > 0 {
             let mut asks = *state;
             asks.questions -= 1;
@@ -171,12 +171,10 @@ impl World {
 
     fn advance_phase(&mut self, state: &mut State, at: usize, work: Work, then: u8) {
         let job = self.rules.job(state.jobs[usize::from(work.job)]);
-        let finds_nothing = job.adopts.is_some() && state.pushed[usize::from(work.job)] == 0;
         let phase = match work.phase {
             _ if job.want == DesiredState::Cancel => Phase::Stopping,
             Phase::Claimed | Phase::Preparing if job.want == DesiredState::Pause => Phase::Pausing,
             Phase::Claimed => Phase::Preparing,
-            Phase::Preparing if finds_nothing => Phase::Stopping,
             Phase::Preparing => Phase::Executing,
             // The answer contains the remaining push time; zero means no push.
             _ if job.push_until.is_some_and(|until| until > self.setting.moments.time(then)) => Phase::MayPush(then),

@@ -38,10 +38,6 @@ pub struct Assignment {
     /// An earlier attempt, or the retried job, may have left a checkpoint: `GET …/checkpoint`.
     #[serde(default, skip_serializing_if = "is_false")]
     pub checkpoint: bool,
-    /// The attempt only searches for the push of a lost attempt, and links or opens the pull request. It runs no agent
-    /// and no commands. Without such a push, the job fails with the failure of the lost attempt.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub adopts: bool,
     /// Complete prompt for the agent.
     pub prompt: String,
     /// Agent and how to start it.
@@ -232,7 +228,4 @@ pub struct Limits {
     /// Requests to the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turns: Option<u32>,
-    /// Size of the attempt's work folder. Units: MiB.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub disk_mib: Option<u64>,
 }

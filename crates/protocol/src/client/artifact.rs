@@ -1,8 +1,8 @@
-//! Calls for artifacts, attempts, checks and contexts of jobs.
+//! Calls for artifacts, attempts and contexts of jobs.
 
 use super::{ApiClient, Error, Http, client_builder, gateway_problem, root_cause};
 use crate::Problem;
-use crate::artifact::{Artifacts, Attempts, Checks, JobContext};
+use crate::artifact::{Artifacts, Attempts, JobContext};
 use pullyard_domain::id::{ArtifactId, JobId};
 use reqwest::{Method, Response, StatusCode, header};
 use std::time::Duration;
@@ -33,10 +33,6 @@ impl ApiClient {
 
     pub async fn attempts(&self, job: &JobId) -> Result<Attempts, Error> {
         self.http.get(&format!("/v1/jobs/{job}/attempts")).await
-    }
-
-    pub async fn checks(&self, job: &JobId) -> Result<Checks, Error> {
-        self.http.get(&format!("/v1/jobs/{job}/checks")).await
     }
 
     pub async fn job_context(&self, job: &JobId) -> Result<JobContext, Error> {

@@ -2,10 +2,7 @@
 
 use super::{ApiClient, Error, RetryPolicy};
 use crate::decision::Decision;
-use crate::hook::{
-    Hook, HookCheck, HookPage, Ingresses, InstallHook, RecoverAnswer, RecoverHook, RemovedHook, RepositoryIngress,
-    SetIngress,
-};
+use crate::hook::{Hook, HookCheck, HookPage, Ingresses, InstallHook, RemovedHook, RepositoryIngress, SetIngress};
 use crate::secret::{RotateSecret, RotatedSecret, SecretTest, TestSecret};
 use pullyard_domain::id::{DeliveryId, HookName, ProjectId, SecretName};
 use reqwest::Method;
@@ -31,11 +28,6 @@ impl ApiClient {
 
     pub async fn repair_hook(&self, name: &HookName) -> Result<HookCheck, Error> {
         self.http.post(&format!("/v1/hooks/{name}/repair"), &json!({}), RetryPolicy::Idempotent).await
-    }
-
-    /// Polls the webhook's repositories now for missed events.
-    pub async fn recover_hook(&self, name: &HookName, request: &RecoverHook) -> Result<RecoverAnswer, Error> {
-        self.http.post(&format!("/v1/hooks/{name}/recover"), request, RetryPolicy::Never).await
     }
 
     /// Deletes a webhook, also at its forge unless `keep_at_forge`.

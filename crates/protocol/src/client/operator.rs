@@ -5,8 +5,7 @@ use crate::decision::Decision;
 use crate::delivery::{Delivery, DeliveryPage};
 use crate::event::EventPage;
 use crate::integration::{
-    ConnectGitHubApp, CreateGitHubApp, CreateIntegration, Integration, IntegrationPage, IntegrationTest,
-    RemovedIntegration,
+    ConnectGitHubApp, CreateIntegration, Integration, IntegrationPage, IntegrationTest, RemovedIntegration,
 };
 use crate::job::{
     CancelJob, ContinueJob, CreateJob, Job, JobExplanation, JobPage, JobQuery, PauseJob, RetryJob, SendInput,
@@ -15,7 +14,6 @@ use crate::project::{
     AddRepository, CreateProject, DeletedProject, Project, ProjectPage, RawProject, RemovedRepository, RenameColumn,
     RenameProject, RenamedColumn, Repositories, Repository, RepositoryTest,
 };
-use crate::sweep::SweepReport;
 use crate::version::Version;
 use pullyard_domain::id::{DeliveryId, IntegrationId, JobId, ProjectId, RepositoryName};
 use pullyard_domain::text::percent_encode;
@@ -36,11 +34,6 @@ impl ApiClient {
 
     pub async fn create_integration(&self, request: &CreateIntegration) -> Result<Integration, Error> {
         self.http.post("/v1/integrations", request, RetryPolicy::Idempotent).await
-    }
-
-    /// Creates an App from a manifest's code and connects it. Never retried: the code works once.
-    pub async fn create_github_app(&self, request: &CreateGitHubApp) -> Result<Integration, Error> {
-        self.http.post("/v1/github-apps/conversions", request, RetryPolicy::Never).await
     }
 
     pub async fn connect_github_app(&self, request: &ConnectGitHubApp) -> Result<Integration, Error> {
@@ -215,17 +208,7 @@ impl ApiClient {
         self.http.get(&format!("/v1/deliveries/{delivery}")).await
     }
 
-    pub async fn deliveries(
-        &self,
-        project: &ProjectId,
-        day: Option<&str>,
-        after: Option<&str>,
-    ) -> Result<DeliveryPage, Error> {
-        let day = day.map(|day| format!("&day={day}")).unwrap_or_default();
-        self.http.get_page(&format!("/v1/deliveries?project={project}{day}"), after).await
-    }
-
-    pub async fn sweep(&self) -> Result<SweepReport, Error> {
-        self.http.post("/v1/sweep", &serde_json::json!({}), RetryPolicy::Idempotent).await
+    pub async fn deliveries(&self, project: &ProjectId, after: Option<&str>) -> Result<DeliveryPage, Error> {
+        self.http.get_page(&format!("/v1/deliveries?project={project}"), after).await
     }
 }

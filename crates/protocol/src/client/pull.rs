@@ -27,12 +27,11 @@ impl ApiClient {
     }
 
     pub async fn unlink_pull_request(&self, which: &PullRequestQuery) -> Result<UnlinkedPullRequest, Error> {
-        let path = format!("/v1/pulls/link?{}", query(which));
-        self.http.delete(&path).await
+        self.http.send(self.http.request(Method::DELETE, "/v1/pulls/link").query(which), RetryPolicy::Never).await
     }
 
     pub async fn explain_pull_request(&self, which: &PullRequestQuery) -> Result<PullRequest, Error> {
-        self.http.get(&format!("/v1/pulls/why?{}", query(which))).await
+        self.http.send(self.http.request(Method::GET, "/v1/pulls/why").query(which), RetryPolicy::Idempotent).await
     }
 
     pub async fn pulls(&self, project: &ProjectId, after: Option<&str>) -> Result<PullRequestPage, Error> {
@@ -48,7 +47,6 @@ impl ApiClient {
         let mut path = format!("/v1/deliveries?project={project}");
         let verdicts = query.verdicts.iter().map(|verdict| verdict.as_str()).collect::<Vec<_>>().join(",");
         let parameters = [
-            ("day", query.day.clone()),
             ("verdict", (!verdicts.is_empty()).then_some(verdicts)),
             ("code", (!query.codes.is_empty()).then(|| query.codes.join(","))),
             ("ticket", query.ticket.as_ref().map(ToString::to_string)),
@@ -63,10 +61,4 @@ impl ApiClient {
         }
         self.http.get(&path).await
     }
-}
-
-fn query(which: &PullRequestQuery) -> String {
-    let PullRequestQuery { project, repository, number, integration } = which;
-    let integration = integration.as_ref().map(|id| format!("&integration={id}")).unwrap_or_default();
-    format!("project={project}&repository={}&number={number}{integration}", percent_encode(repository.as_str()))
 }

@@ -1,6 +1,5 @@
 use super::*;
 use crate::dead_letter::MoveDeadLetters;
-use crate::integration::CreateGitHubApp;
 use crate::job::CreateJob;
 use crate::pull_request::PullRequestQuery;
 use crate::ticket::MoveTicket;
@@ -108,14 +107,12 @@ async fn calls_without_an_idempotency_key_are_sent_once() {
     let server = ScriptedServer::start(vec![problem_response(503, "busy")]).await;
     let (api, project) = (server.api(), ProjectId::new("acme").unwrap());
     let integration = IntegrationId::new("gh1").unwrap();
-    let app = CreateGitHubApp { id: integration.clone(), api_url: "https://x".into(), code: "c".into() };
     let letters = MoveDeadLetters { messages: BTreeSet::new() };
     let repository = RepositoryName::new("acme/app").unwrap();
     let (named, which) = (repository.clone(), project.clone());
     let pull = PullRequestQuery { project: which, repository, number: 7, integration: Some(integration.clone()) };
     let ticket = TicketKey::new("APP-1").unwrap();
     let failed = [
-        api.create_github_app(&app).await.is_err(),
         api.redrive(&letters).await.is_err(),
         api.drop_dead_letters(&letters).await.is_err(),
         api.remove_runner("kite").await.is_err(),
@@ -130,7 +127,7 @@ async fn calls_without_an_idempotency_key_are_sent_once() {
         api.retry_job(&job_id(), None).await.is_err(),
         api.unlink_pull_request(&pull).await.is_err(),
     ];
-    assert_eq!(failed, [true; 14]);
+    assert_eq!(failed, [true; 13]);
     assert_eq!(server.request_heads().len(), failed.len(), "{:?}", server.request_heads());
 }
 

@@ -35,7 +35,6 @@ pub const SETTINGS: &[Setting] = &[
     setting(Limits, "limits.stall_secs", Seconds, ("Inactivity limit", "The job fails after this time without a sign of life from the agent.")),
     setting(Limits, "limits.cost_usd_micros", Usd, ("Cost limit", "Cost of one attempt: counted by the sandbox’s proxy, or without a sandbox as the agent reports it. Without a value, there is no limit.")),
     setting(Limits, "limits.turns", Number("turns"), ("Turn limit", "Requests to the model in one attempt. Without a value, there is no limit.")),
-    setting(Limits, "limits.disk_mib", Number("MiB"), ("Disk limit", "Size of the attempt’s work folder. Without a value, there is no limit.")),
     setting(Limits, "limits.input_secs", Seconds, ("Answer limit", "Time that a job may wait for an answer or stay paused.")),
     setting(Limits, "limits.requeues", Number("times"), ("Requeues", "How often a job is queued again after faults of the platform, such as a lost runner.")),
 
@@ -44,11 +43,11 @@ pub const SETTINGS: &[Setting] = &[
     setting(Checks, "checks.commands", Lines, ("Check commands", "Run in the repository after the agent’s work; all must exit with code 0. A repository can have its own. One command per line.")),
     setting(Checks, "checks.limit_secs", Seconds, ("Time limit of a check", "A check that takes longer counts as failed.")),
     setting(Checks, "checks.repair", Flag, ("Repair failed checks", "When on, the agent receives the output of a failed check once, then all checks run again.")),
-    setting(Checks, "checks.read_only", Flag, ("Checks must not change files", "When on, a check that changes a file, a ref or a hook fails the job. Folders that git ignores stay writable.")),
+    setting(Checks, "checks.read_only", Flag, ("Checks must not change files", "When on, a check that changes a file fails the job. Folders that git ignores stay writable.")),
     setting(Checks, "checks.failed", Choice(&[("fail", "Fail the job"), ("draft", "Open a draft pull request")]), ("When checks fail", "A draft names the failed check. If the pull request is already open, the job fails.")),
     setting(Checks, "checks.output_kib", Number("KiB"), ("Stored output of a check", "Pullyard stores this much from the beginning and the end of the output.")),
     setting(Checks, "command_policy", Choice(&[("allowlist", "Common tools, without a shell"), ("unrestricted", "Any shell command")]), ("Allowed commands", "Applies to setup and check commands. The list has common test and package-manager commands.")),
-    setting(Checks, "egress", Lines, ("Allowed hosts", "Sandboxed agents and commands reach these hosts and their model only. A domain, *.DOMAIN, forge (to read public repositories) or a registry (npm, pypi, cargo, go, maven, apt) per line; * allows every public host.")),
+    setting(Checks, "egress", Lines, ("Allowed hosts", "Sandboxed agents and commands reach these hosts and their model only. A domain, *.DOMAIN, forge (to read public repositories) or a registry (npm, pypi, cargo, go, maven) per line; * allows every public host.")),
 
     setting(Budgets, "budget.usd_micros_per_day", Usd, ("Daily budget", "Money that jobs spend and reserve per day. At the limit, new jobs wait for the next day. Without a value, there is no limit.")),
     setting(Budgets, "budget.jobs_per_day", Number("jobs"), ("Jobs per day", "At the limit, new jobs wait for the next day. Without a value, there is no limit.")),

@@ -54,7 +54,6 @@ pub(crate) struct Attempt {
     branch: String,
     expected: Option<String>,
     adopted: Option<String>,
-    adopts: bool,
     push_requested_at: Option<Timestamp>,
     events: u64,
     final_body: Option<Value>,
@@ -115,7 +114,6 @@ impl Attempt {
             branch: String::new(),
             expected: None,
             adopted: None,
-            adopts: false,
             push_requested_at: None,
             events: 0,
             final_body: None,
@@ -148,7 +146,7 @@ impl Attempt {
             Step::Syncing => {
                 self.push_requested_at.get_or_insert(now);
                 // An adopting attempt has no agent and receives no inputs.
-                let inputs = (!self.adopts).then_some(self.received_inputs);
+                let inputs = self.adopted.is_none().then_some(self.received_inputs);
                 Some(ApiCall::post(path("status"), &self.lease, json!({ "status": "syncing", "inputs": inputs })))
             }
             Step::Yield => Some(ApiCall::post(path("yield"), &self.lease, self.final_body.clone()?)),
@@ -194,7 +192,6 @@ impl Attempt {
         self.step = match self.step {
             Step::Start => {
                 self.lease = body["lease"].as_str().unwrap().to_owned();
-                self.adopts = body["adopts"] == true;
                 self.revises = body["revises"]["number"].as_u64();
                 self.continues = body["continues"]["number"].as_u64();
                 self.branch = body["branch"].as_str().unwrap().to_owned();
@@ -231,18 +228,11 @@ impl Attempt {
                     }
                 }
                 self.expected = forge.head(&self.branch).map(|commit| commit.head.clone());
-                if self.adopts && self.adopted.is_none() {
-                    let failure = Failure::NothingPushed {};
-                    self.finish_with(json!({ "outcome": "failed", "failure": failure }), dice)
-                } else if dice.percent(50) {
-                    Step::Credentials
-                } else {
-                    Step::Executing
-                }
+                if dice.percent(50) { Step::Credentials } else { Step::Executing }
             }
             Step::Credentials => Step::Executing,
             // An adopting attempt has no agent.
-            Step::Executing if self.adopts => Step::Syncing,
+            Step::Executing if self.adopted.is_some() => Step::Syncing,
             Step::Executing if self.agent_fails => {
                 let failure = Failure::Unknown { last_words: "it gave up".into() };
                 self.finish_with(json!({ "outcome": "failed", "failure": failure }), dice)

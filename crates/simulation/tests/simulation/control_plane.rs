@@ -14,7 +14,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt;
-use pullyard_entry::config::{Endpoints, LiveUpdates, TaskDefinitions};
+use pullyard_entry::config::{Endpoints, TaskDefinitions};
 use pullyard_entry::{Clock, Config, Context, ModelUrls};
 use pullyard_forge::webhook::Secret;
 use std::pin::Pin;
@@ -179,17 +179,16 @@ fn config() -> Config {
         table: TABLE.into(),
         dispatch_queue_url: Queues::url(Queue::Dispatch).into(),
         effects_queue_url: Queues::url(Queue::Effects).into(),
-        dispatch_dlq_url: None,
-        effects_dlq_url: None,
-        undelivered_dlq_url: None,
+        dispatch_dlq_url: "http://sqs.simulated/dead".into(),
+        effects_dlq_url: "http://sqs.simulated/dead".into(),
+        undelivered_dlq_url: "http://sqs.simulated/dead".into(),
         cluster: "pullyard".into(),
         task_definitions: TaskDefinitions { small: "small".into(), medium: "medium".into(), large: "large".into() },
-        container: "runner".into(),
         network: None,
         key_secret: KEY_SECRET.into(),
         api_url: "http://api.simulated".into(),
         task_isolation: "external".into(),
-        live_updates: LiveUpdates::Poll,
+        on_one_machine: false,
         artifacts_bucket: "artifacts".into(),
         kms_key: None,
         deployment: None,

@@ -1,7 +1,7 @@
 //! Defines the item with all artifacts of one attempt.
 //! Its revision protects their limits.
 
-use super::{Item, RevisionedItem};
+use super::Item;
 use crate::key::{self, Key};
 use pullyard_domain::artifact::{Artifacts, RETENTION};
 use pullyard_domain::time::Timestamp;
@@ -13,11 +13,5 @@ impl Item for Artifacts {
     /// The bucket deletes the objects after the same time.
     fn expires_at(&self) -> Option<Timestamp> {
         Some(self.at.plus(RETENTION))
-    }
-}
-
-impl RevisionedItem for Artifacts {
-    fn read_rev(&self) -> u64 {
-        self.rev
     }
 }

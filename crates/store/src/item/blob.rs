@@ -16,7 +16,6 @@ pub(crate) fn pack<T: Serialize>(key: &Key, value: &T) -> Result<Attributes, Err
     let json = serde_json::to_vec(value).map_err(|error| Error::corrupt(key, error))?;
     let body = zstd::bulk::compress(&json, 3).map_err(|error| Error::corrupt(key, error))?;
     let mut item = key.attributes();
-    item.insert("v".into(), AttributeValue::N(super::SHAPE.to_string()));
     item.insert(ATTRIBUTE.into(), AttributeValue::B(Blob::new(body)));
     Ok(item)
 }

@@ -1,6 +1,6 @@
 //! Defines the item of a breaker.
 
-use super::{Item, RevisionedItem};
+use super::Item;
 use crate::key::{self, Key};
 use pullyard_domain::breaker::Breaker;
 use pullyard_domain::time::Timestamp;
@@ -14,11 +14,5 @@ impl Item for Breaker {
     }
     fn expires_at(&self) -> Option<Timestamp> {
         Some(self.expires_at())
-    }
-}
-
-impl RevisionedItem for Breaker {
-    fn read_rev(&self) -> u64 {
-        self.rev
     }
 }

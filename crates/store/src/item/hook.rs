@@ -1,6 +1,6 @@
 //! Defines the items of webhooks, their notes, polled repositories and rotated secrets.
 
-use super::{Item, RevisionedItem};
+use super::Item;
 use crate::key::{self, Key};
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::hook::{Poll, Webhook};
@@ -17,24 +17,12 @@ impl Item for Webhook {
     }
 }
 
-impl RevisionedItem for Webhook {
-    fn read_rev(&self) -> u64 {
-        self.rev
-    }
-}
-
 impl Item for Poll {
     fn key(&self) -> Key {
         key::poll(&self.project, &self.integration, self.repository)
     }
     fn work_row(&self) -> Option<Due> {
         due::poll(self)
-    }
-}
-
-impl RevisionedItem for Poll {
-    fn read_rev(&self) -> u64 {
-        self.rev
     }
 }
 
@@ -63,12 +51,6 @@ impl Item for Rotation {
     }
     fn expires_at(&self) -> Option<Timestamp> {
         Some(self.until)
-    }
-}
-
-impl RevisionedItem for Rotation {
-    fn read_rev(&self) -> u64 {
-        self.rev
     }
 }
 

@@ -29,13 +29,6 @@ impl Store {
         keys.iter().filter_map(|key| Some(decode(items.remove(key)?, key))).collect()
     }
 
-    /// Like `load_many`, for keys that fit into one call.
-    pub(crate) async fn load_few(&self, keys: &[&Key]) -> Result<Vec<Attributes>, Error> {
-        let mut items = Vec::with_capacity(keys.len());
-        self.load_batch(keys.iter().map(|key| key.attributes()).collect(), &mut items).await?;
-        Ok(items)
-    }
-
     async fn load_batch(&self, mut keys: Vec<Attributes>, items: &mut Vec<Attributes>) -> Result<(), Error> {
         let broken = |error| Error::unavailable("read many", error);
         for tried in 0..MAX_TRIES {

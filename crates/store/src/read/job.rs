@@ -27,33 +27,21 @@ impl Store {
         Ok(self.load_many(&keys).await?.into_iter().map(item::decode_item).collect())
     }
 
-    /// The ids of a project's jobs, newest first, and the cursor of the next page.
+    /// The ids of a project's jobs that were created before `until`, newest first, and the cursor of the next page.
     pub async fn list_job_ids(
         &self,
         project: &ProjectId,
-        after: Option<&str>,
-        limit: i32,
-    ) -> Result<(Vec<JobId>, Option<String>), Error> {
-        let (keys, next) = self.list_keys(&key::job_list(project), Order::NewestFirst, after, limit).await?;
-        Ok((parse_job_ids(&keys), next))
-    }
-
-    /// Like `list_job_ids`, for jobs that were created at or after `since` and before `until`.
-    pub async fn list_job_ids_between(
-        &self,
-        project: &ProjectId,
-        since: Option<Timestamp>,
         until: Option<Timestamp>,
         after: Option<&str>,
         limit: usize,
     ) -> Result<(Vec<JobId>, Option<String>), Error> {
-        let first = key::to_sort_key(since.unwrap_or(Timestamp::from_millis(0)));
-        let last = until.map_or_else(|| "9".repeat(first.len()), |until| key::to_sort_key(millisecond_before(until)));
-        let between = (since.is_some() || until.is_some()).then_some((first.as_str(), last.as_str()));
+        let times = until.map(|until| [Timestamp::from_millis(0), millisecond_before(until)].map(key::to_sort_key));
+        let between = times.as_ref().map(|[first, last]| (first.as_str(), last.as_str()));
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let list = key::job_list(project);
         let (keys, next) = self.list_keys_between(&list, Order::NewestFirst, between, after, limit).await?;
-        Ok((parse_job_ids(&keys), next))
+        let ids = keys.iter().filter_map(|pk| JobId::new(pk.strip_prefix("JOB#")?).ok()).collect();
+        Ok((ids, next))
     }
 
     pub fn cursor_after(&self, job: &Job) -> String {
@@ -64,10 +52,6 @@ impl Store {
     pub async fn load_jobs(&self, ids: &[JobId]) -> Result<Vec<Job>, Error> {
         self.load_in_order(ids.iter().map(key::job).collect()).await
     }
-}
-
-fn parse_job_ids(keys: &[String]) -> Vec<JobId> {
-    keys.iter().filter_map(|pk| JobId::new(pk.strip_prefix("JOB#")?).ok()).collect()
 }
 
 fn millisecond_before(at: Timestamp) -> Timestamp {

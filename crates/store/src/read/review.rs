@@ -1,11 +1,9 @@
 //! Reads reviews and their pull requests.
 
-use crate::item::{decode, key_of};
 use crate::read::list::Order;
-use crate::read::partition::SortKeys;
 use crate::{Error, Store, key};
 use pullyard_domain::id::{ProjectId, ReviewId};
-use pullyard_domain::pull_request::{PullRequest, PullRequestId};
+use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::review::Review;
 
 impl Store {
@@ -17,21 +15,6 @@ impl Store {
     pub async fn list_reviews(&self, pull_request: &PullRequestId) -> Result<Vec<Review>, Error> {
         self.list_with_prefix(&key::pull_request(pull_request).pk, key::REVIEWS, "read the reviews of a pull request")
             .await
-    }
-
-    /// A pull request's link and all its reviews, read strongly in one query. The items are small, so the link is free.
-    pub async fn load_link_and_reviews(&self, id: &PullRequestId) -> Result<(Option<PullRequest>, Vec<Review>), Error> {
-        let link = key::pull_request(id);
-        let (mut linked, mut reviews) = (None, Vec::new());
-        for item in self.query_items(&link.pk, SortKeys::All, None, "read a pull request and its reviews").await? {
-            let of = key_of(&item);
-            if of == link {
-                linked = Some(decode(item, &of)?);
-            } else if of.sk.starts_with(key::REVIEWS) {
-                reviews.push(decode(item, &of)?);
-            }
-        }
-        Ok((linked, reviews))
     }
 
     /// The open pull requests of a project's tickets, each with its cursor, and the cursor of the next page.

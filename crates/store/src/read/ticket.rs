@@ -1,12 +1,11 @@
-//! Reads tickets, their texts, and the idempotency records of requests that create or edit tickets.
+//! Reads tickets and their texts.
 
 use crate::item::{blob, decode_item, key_of};
 use crate::read::list::Order;
 use crate::{Error, Store, key, mark};
 use pullyard_domain::event::TicketText;
-use pullyard_domain::id::{DeliveryId, EventId, ProjectId, TicketKey};
+use pullyard_domain::id::{ProjectId, TicketKey};
 use pullyard_domain::ticket::Ticket;
-use pullyard_domain::time::Timestamp;
 use std::collections::HashMap;
 
 impl Store {
@@ -47,17 +46,6 @@ impl Store {
             Some(blob::unpack(&key, &item).map(|text| (ticket, text)))
         };
         Ok(items.into_iter().filter_map(text).collect())
-    }
-
-    /// Loads an earlier request of the board with the same idempotency key: the hash of its content, and the ledger
-    /// entry with its answer. `None` if the record has expired at `now`.
-    pub async fn load_ticket_request(
-        &self,
-        caller: &str,
-        key: &EventId,
-        now: Timestamp,
-    ) -> Result<Option<(String, DeliveryId)>, Error> {
-        self.load_request(caller, key, "delivery", now, |id| DeliveryId::new(id).ok()).await
     }
 
     /// Lists a page of a project's ticket keys, sorted as text, with the cursor of the next page.

@@ -3,8 +3,7 @@
 use crate::item::token::Token;
 use crate::read::list::Order;
 use crate::{Error, Store, key};
-use pullyard_domain::id::{EventId, TokenId};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::id::TokenId;
 
 /// Rows in one page of a search by id. Rows have only keys, so a page is a few kilobytes.
 const ROWS: i32 = 1_000;
@@ -44,15 +43,5 @@ impl Store {
             }
             after = next;
         }
-    }
-
-    /// The content hash of a caller's request with this key, and the id of the created token.
-    pub async fn load_token_request(
-        &self,
-        caller: &str,
-        key: &EventId,
-        now: Timestamp,
-    ) -> Result<Option<(String, TokenId)>, Error> {
-        self.load_request(caller, key, "token", now, |id| TokenId::new(id).ok()).await
     }
 }

@@ -2,7 +2,6 @@
 //! The update is arithmetic within limits that the domain computed, not over `rev`. Jobs of a project start and end at
 //! any time and must not compete for a sum in which their order does not matter.
 
-use crate::item::SHAPE;
 use crate::key;
 use crate::schema::EXPIRES;
 use crate::transaction::{Condition, Transaction, number_value};
@@ -27,7 +26,6 @@ impl Transaction {
             .value(":day", number_value(charge.day.start().millis()))
             .value(":expires", number_value(charge.day.end().plus(RETENTION).millis() / 1_000))
             .value(":usd", number_value(charge.usd_micros))
-            .value(":shape", number_value(SHAPE))
             .value(":zero", number_value(0))
             .value(":one", number_value(1));
         if let Some(below) = charge.jobs_below {
@@ -36,7 +34,7 @@ impl Transaction {
         if let Some(limit) = charge.usd_micros_at_most {
             condition = condition.value(":most", number_value(limit));
         }
-        let sets = "v = :shape, #day = :day, #expires = :expires, jobs = if_not_exists(jobs, :zero) + :one, \
+        let sets = "#day = :day, #expires = :expires, jobs = if_not_exists(jobs, :zero) + :one, \
                     taken_usd_micros = if_not_exists(taken_usd_micros, :zero) + :usd, \
                     spent_usd_micros = if_not_exists(spent_usd_micros, :zero)";
         self.update(key::budget(&charge.project, charge.day), sets, "", condition)

@@ -26,7 +26,7 @@ impl Store {
         Transaction::new("add a comment")
             .revise_over(*ticket, seen)?
             .revise(*comment)?
-            .put_request(*request, "comment", &comment.number.to_string())
+            .put_request(*request, &comment.number.to_string())
             .commit(self)
             .await
     }

@@ -1,11 +1,32 @@
-//! Writes jobs that neither begin nor end: starts, phases, deaths, back-offs and notes.
+//! Writes a job's changes after its creation, except its claim.
 
+use super::claim::RunnerCondition;
 use crate::transaction::{Condition, Transaction, number_value};
 use crate::{Error, Store, WorkKey, Write, key};
+use pullyard_domain::budget::Refund;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::Job;
+use pullyard_domain::job::{AttemptRecord, Input, Job};
 use pullyard_domain::pull_request::PullRequest;
+use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
+
+/// A job that ended, was requeued, suspended or resumed, or received an input, with the items that change with it.
+#[derive(Clone, Copy, Debug)]
+pub struct JobWrite<'a> {
+    pub before: &'a Job,
+    pub job: &'a Job,
+    /// The attempt, if it ended.
+    pub attempt: Option<&'a AttemptRecord>,
+    /// The ticket, if its state or display changes.
+    pub ticket: Option<&'a Ticket>,
+    pub pull_request: Option<&'a PullRequest>,
+    /// The refund to its project's budget, if that day's item still exists.
+    pub refund: Option<&'a Refund>,
+    /// The user's message to the agent, if that is the cause.
+    pub input: Option<&'a Input>,
+    /// Condition on the runner that loses the job.
+    pub runner: RunnerCondition,
+}
 
 impl Store {
     /// Replaces a job by the state that the domain computed.
@@ -13,6 +34,28 @@ impl Store {
     /// Idempotent: through the domain; a repeat reads the job again and finds it done.
     pub async fn update_job(&self, job: &Job) -> Result<Write, Error> {
         Transaction::new("change a job").revise(job)?.commit(self).await
+    }
+
+    /// Writes: JOB, TICKET and PR if `rev` is the one seen; ATTEMPT and INPUT if absent (their numbers are never used
+    /// again); BUDGET if it exists; RUNNER one slot less, if the job has no runner any more and the proof holds.
+    /// All or nothing: an ended job locks no ticket, its reservation returns once, and no answer is stored for a job
+    /// that still waits for it.
+    /// Idempotent: by the id of a finish or yield and by the key of an input, through the domain and the use case. A
+    /// repeat is `Stale`.
+    pub async fn write_job(&self, write: &JobWrite<'_>) -> Result<Write, Error> {
+        let transaction = Transaction::new("end, requeue, suspend or resume a job")
+            .revise(write.job)?
+            .create_some(write.attempt)?
+            .revise_some(write.ticket)?
+            .revise_some(write.pull_request)?
+            .refund(write.refund)
+            .create_some(write.input)?;
+        match write.job.status.is_active() {
+            true => transaction,
+            false => transaction.free_slot(write.before, write.runner),
+        }
+        .commit(self)
+        .await
     }
 
     /// Requests the end of a job whose pull request can no longer change, and records that on the pull request. One

@@ -1,7 +1,7 @@
 //! Writes ledger entries.
 
 use crate::item::encode_part;
-use crate::transaction::{Condition, Transaction, number_value, string_value};
+use crate::transaction::{Condition, Transaction, string_value};
 use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::decision::Reason;
@@ -75,17 +75,5 @@ impl Store {
                 transaction.update(key, "reason = :reason, #final = :false", "", condition).commit(self).await
             }
         }
-    }
-
-    /// Writes: DELIVERY if it exists and its list has space.
-    pub async fn note_repeat(&self, delivery: &DeliveryId, at: pullyard_domain::time::Timestamp) -> Result<(), Error> {
-        let condition = Condition::new("attribute_exists(pk) AND size(seen) < :most")
-            .value(":most", number_value(pullyard_domain::delivery::MAX_REPEATS))
-            .value(":at", AttributeValue::L(vec![number_value(at.millis())]));
-        Transaction::new("note a repeated delivery")
-            .update(crate::key::delivery(delivery), "seen = list_append(seen, :at)", "", condition)
-            .commit(self)
-            .await?;
-        Ok(())
     }
 }

@@ -6,10 +6,9 @@ use crate::key::{self, Key};
 use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::write::ledger::unless_final;
 use crate::{Error, Store, Write};
-use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::budget::Charge;
 use pullyard_domain::delivery::Delivery;
-use pullyard_domain::id::{JobId, ProjectId, ReviewId};
+use pullyard_domain::id::{JobId, ReviewId};
 use pullyard_domain::job::Job;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::review::{Review, ReviewState};
@@ -42,7 +41,7 @@ impl Store {
     /// Creates the job of a review.
     /// Writes: JOB if absent; TICKET and PR if `rev` is the one seen; REVIEW if absent or refused before, or `deferred`
     /// if it waited; DELIVERY if absent or not final; BUDGET if the day has enough left. The two revs prove all facts
-    /// of the decision except the settings; REVIEW proves that it has no job yet. `edited` of a stored REVIEW stays.
+    /// of the decision except the settings; REVIEW proves that it has no job yet.
     /// Idempotent: by the job's id. A repeat is `Stale`, and reading again shows the job.
     pub async fn create_review_job(&self, trigger: &ReviewTrigger<'_>) -> Result<Write, Error> {
         let condition = if trigger.delivery.is_some() { absent_or_refused_condition() } else { deferred_condition() };
@@ -50,7 +49,7 @@ impl Store {
             .revise(trigger.job)?
             .revise(trigger.ticket)?
             .revise(trigger.pull_request)?
-            .put_review(trigger.review, condition)?
+            .put(trigger.review, condition)?
             .record_some(trigger.delivery)?
             .charge(trigger.charge)
             .commit(self)
@@ -68,7 +67,7 @@ impl Store {
         marked: &Ticket,
     ) -> Result<Write, Error> {
         Transaction::new("remember a review")
-            .put_review(review, absent_or_refused_before(review))?
+            .put(review, absent_or_refused_before(review))?
             .put(delivery, unless_final())?
             .revise(marked)?
             .commit(self)
@@ -80,7 +79,7 @@ impl Store {
     /// waits, has its job, or has another one.
     pub async fn assign_review(&self, review: &Review, from: Option<&JobId>) -> Result<Write, Error> {
         Transaction::new("add a review to a job")
-            .put_review(review, owned_or_absent_condition(review, from))?
+            .put(review, owned_or_absent_condition(review, from))?
             .commit(self)
             .await
     }
@@ -96,7 +95,7 @@ impl Store {
         let ReviewWait { review, from, delivery, job, opens_at } = *wait;
         let ticket = key::ticket(&review.project, &review.ticket);
         Transaction::new("defer a review")
-            .put_review(review, owned_or_absent_condition(review, from))?
+            .put(review, owned_or_absent_condition(review, from))?
             .mark_for_job(ticket, &review.pull_request, job, opens_at)
             .record_some(delivery)?
             .commit(self)
@@ -164,24 +163,6 @@ impl Store {
         Transaction::new("refuse a deferred review").update(key, "#state = :state", "", condition).commit(self).await
     }
 
-    /// Writes: `edited` of REVIEW, if it exists and belongs to the project.
-    pub async fn update_edited_review(
-        &self,
-        pull_request: &PullRequestId,
-        review: &ReviewId,
-        project: &ProjectId,
-    ) -> Result<Write, Error> {
-        // A missing review has no `project`, so the condition fails.
-        let condition = Condition::new("#project = :project")
-            .name("#project", "project")
-            .value(":project", string_value(project.as_str()))
-            .value(":yes", AttributeValue::Bool(true));
-        Transaction::new("note that a review was edited")
-            .update(key::review(pull_request, review), "edited = :yes", "", condition)
-            .commit(self)
-            .await
-    }
-
     /// Writes: PR if `rev` is the one seen (absent if new).
     pub async fn update_pull_request(&self, pull_request: &PullRequest) -> Result<Write, Error> {
         Transaction::new("change a pull request").revise(pull_request)?.commit(self).await
@@ -195,11 +176,6 @@ impl Store {
 }
 
 impl Transaction {
-    /// Writes a whole review except `edited`: an older copy would remove an edit that was noted without a read.
-    fn put_review(self, review: &Review, condition: Condition) -> Result<Self, Error> {
-        self.put_preserving(review, "edited", &["request", "had"], condition)
-    }
-
     /// Marks a ticket: reviews wait for its job to end.
     fn mark_for_job(self, ticket: Key, pull_request: &PullRequestId, job: &JobId, opens_at: Timestamp) -> Self {
         let condition = Condition::new("active_job = :job AND attribute_exists(#deferred)")

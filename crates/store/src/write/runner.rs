@@ -5,8 +5,7 @@ use crate::key;
 use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
-use pullyard_domain::id::JobId;
-use pullyard_domain::runner::{Drain, Presence, Runner, Slot};
+use pullyard_domain::runner::{Drain, Presence, Runner};
 
 fn presence_str(status: Presence) -> &'static str {
     match status {
@@ -137,14 +136,5 @@ impl Store {
             .delete(key::runner_name(&runner.name), own)
             .commit(self)
             .await
-    }
-
-    /// Empties a slot whose job the runner does not hold.
-    /// Writes: RUNNER one slot less, if the slot has that claim.
-    pub async fn remove_slot(&self, runner: &Runner, job: &JobId, slot: &Slot) -> Result<Write, Error> {
-        let condition = Condition::new("slots.#job.claim = :claim")
-            .name("#job", job.as_str())
-            .value(":claim", string_value(slot.claim.as_str()));
-        Transaction::new("empty a slot").update(key::runner(&runner.id), "", "slots.#job", condition).commit(self).await
     }
 }

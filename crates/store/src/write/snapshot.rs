@@ -7,19 +7,12 @@ use crate::{Error, Store, Write};
 use pullyard_domain::event::TicketEvent;
 use pullyard_domain::ticket::Ticket;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SnapshotResult {
-    Stored,
-    /// A newer state is stored.
-    Outdated,
-}
-
 impl Store {
     /// Stores a ticket's status and the event that reported it.
     /// Writes: TICKET updated unless a newer event is stored; put if absent. Not over `rev`, because fifty refused
     /// callers must not compete. `rev` rises, so that a job that is created from the older state is decided again.
-    /// Idempotent: by the event's time and id.
-    pub async fn update_snapshot(&self, event: &TicketEvent) -> Result<SnapshotResult, Error> {
+    /// Idempotent: by the event's time and id. `Stale` if a newer state is stored.
+    pub async fn update_snapshot(&self, event: &TicketEvent) -> Result<Write, Error> {
         // Most tickets are known, so the update comes first.
         let condition = Condition::new("attribute_exists(pk) AND seen_at <= :at").name("#status", "status");
         let update = || update(event, "#status = :status, ", condition.clone()).commit(self);
@@ -33,10 +26,7 @@ impl Store {
             // An older event may have created the ticket in between.
             write = update().await?;
         }
-        Ok(match write {
-            Write::Applied => SnapshotResult::Stored,
-            Write::Stale => SnapshotResult::Outdated,
-        })
+        Ok(write)
     }
 
     /// Notes an event that reports the status which a ticket already has.
@@ -66,20 +56,16 @@ impl Store {
 
     /// Stores a ticket's text in its own item.
     /// Writes: TEXT unless a newer event's text is stored.
-    /// Idempotent: by the event's time.
-    pub async fn store_text(&self, event: &TicketEvent) -> Result<SnapshotResult, Error> {
+    /// Idempotent: by the event's time. `Stale` if a newer text is stored.
+    pub async fn store_text(&self, event: &TicketEvent) -> Result<Write, Error> {
         let Some(text) = &event.text else {
-            return Ok(SnapshotResult::Stored);
+            return Ok(Write::Applied);
         };
         let mut item = blob::pack(&key::ticket_text(&event.project, &event.key), text)?;
         item.insert("seen_at".into(), number_value(event.occurred_at.millis()));
         let condition = Condition::new("attribute_not_exists(pk) OR seen_at <= :at")
             .value(":at", number_value(event.occurred_at.millis()));
-        let write = Transaction::new("store a ticket's text").put_item(item, condition).commit(self).await?;
-        Ok(match write {
-            Write::Applied => SnapshotResult::Stored,
-            Write::Stale => SnapshotResult::Outdated,
-        })
+        Transaction::new("store a ticket's text").put_item(item, condition).commit(self).await
     }
 }
 

@@ -67,7 +67,7 @@ impl Store {
             .put(*delivery, Condition::absent())?
             .revise_some(*job)?
             .charge(*charge)
-            .put_request(*request, "delivery", delivery.id.as_str())
+            .put_request(*request, delivery.id.as_str())
             .commit(self)
             .await
     }
@@ -90,7 +90,7 @@ impl Store {
         Transaction::new("change a ticket's text")
             .put_item(item, condition)
             .put(*delivery, unless_final())?
-            .put_request(*request, "delivery", delivery.id.as_str())
+            .put_request(*request, delivery.id.as_str())
             .commit(self)
             .await
     }

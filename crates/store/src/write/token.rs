@@ -22,7 +22,7 @@ impl Store {
     pub async fn create_token(&self, token: &Token, request: Option<&Request>) -> Result<Write, Error> {
         Transaction::new("create a token")
             .put(token, Condition::absent())?
-            .put_request(request, "token", token.id().as_str())
+            .put_request(request, token.id().as_str())
             .commit(self)
             .await
     }

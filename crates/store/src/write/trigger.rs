@@ -6,11 +6,12 @@ use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::{Error, Store, Write};
 use pullyard_domain::budget::Charge;
 use pullyard_domain::delivery::Delivery;
-use pullyard_domain::id::{EventId, JobId};
+use pullyard_domain::id::EventId;
 use pullyard_domain::job::Job;
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
+use std::str::FromStr;
 use std::time::Duration;
 
 #[derive(Clone, Debug)]
@@ -50,31 +51,15 @@ impl Store {
             .revise_some(trigger.pull_request)?
             .record_some(trigger.delivery)?
             .charge(trigger.charge)
-            .put_request(trigger.request, "job", trigger.job.id.as_str())
+            .put_request(trigger.request, trigger.job.id.as_str())
             .commit(self)
             .await
     }
 
-    /// The content hash of a caller's request with this key, and the job that it created.
-    pub async fn load_job_request(
-        &self,
-        caller: &str,
-        key: &EventId,
-        now: Timestamp,
-    ) -> Result<Option<(String, JobId)>, Error> {
-        self.load_request(caller, key, "job", now, |id| JobId::new(id).ok()).await
-    }
-
-    /// The content hash of a caller's request with this key, and the id of its result, stored under `attribute`.
-    pub(crate) async fn load_request<T>(
-        &self,
-        caller: &str,
-        key: &EventId,
-        attribute: &str,
-        now: Timestamp,
-        parse: impl FnOnce(String) -> Option<T>,
-    ) -> Result<Option<(String, T)>, Error> {
-        let Some(item) = self.load_attributes(&key::idempotency(caller, key)).await? else {
+    /// The content hash of the caller's first request with this key, and its result. `None` if it has expired at
+    /// `request.at`.
+    pub async fn load_request<T: FromStr>(&self, request: &Request) -> Result<Option<(String, T)>, Error> {
+        let Some(item) = self.load_attributes(&key::idempotency(&request.caller, &request.key)).await? else {
             return Ok(None);
         };
         let word = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
@@ -82,18 +67,18 @@ impl Store {
             .get(EXPIRES)
             .and_then(|value| value.as_n().ok())
             .and_then(|seconds| seconds.parse::<i64>().ok())
-            .is_some_and(|seconds| seconds * 1_000 <= now.millis());
+            .is_some_and(|seconds| seconds * 1_000 <= request.at.millis());
         // DynamoDB deletes late, so compare the expiry.
         if expired {
             return Ok(None);
         }
-        Ok(word("content").zip(word(attribute).and_then(parse)))
+        Ok(word("content").zip(word("result").and_then(|result| result.parse().ok())))
     }
 }
 
 impl Transaction {
-    /// Stores a request, if there is one, and the id of its result, unless its key was used within a day.
-    pub(super) fn put_request(self, request: Option<&Request>, attribute: &str, id: &str) -> Self {
+    /// Stores a request, if there is one, and its result, unless its key was used within a day.
+    pub(super) fn put_request(self, request: Option<&Request>, result: &str) -> Self {
         let Some(request) = request else { return self };
         // DynamoDB deletes late, so an expired key counts as absent.
         let unused = Condition::new("attribute_not_exists(pk) OR #expires <= :now")
@@ -101,7 +86,7 @@ impl Transaction {
             .value(":now", number_value(request.at.millis() / 1_000));
         let mut item = key::idempotency(&request.caller, &request.key).attributes();
         item.insert("content".into(), string_value(&request.content));
-        item.insert(attribute.into(), string_value(id));
+        item.insert("result".into(), string_value(result));
         item.insert(EXPIRES.into(), number_value(request.at.plus(RETENTION).millis() / 1_000));
         self.put_item(item, unused)
     }

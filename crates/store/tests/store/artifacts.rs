@@ -54,7 +54,7 @@ async fn artifacts_of_a_job_are_listed_by_attempt() {
     assert_eq!(world.store.list_artifacts(&sample::job("other").id).await.unwrap(), []);
     assert_eq!(world.store.list_attempts(&job.id).await.unwrap(), []);
     let ending = world.prepare_end(&job, crate::world::failed_end(), at(300)).await;
-    world.expect_applied(world.store.end_job(&ending.request())).await;
+    world.expect_applied(world.store.write_job(&ending.request())).await;
     let attempts = world.store.list_attempts(&job.id).await.unwrap();
     assert_eq!(attempts.len(), 1);
     assert!(matches!(attempts[0].ended, AttemptEnd::Failed { .. }));

@@ -159,12 +159,12 @@ async fn job_end_returns_the_unspent_reservation() {
     let world = World::new().await;
     let ending = end_worked_job(&world, "one", 3).await;
     check(&world, 1, 4, 0).await;
-    world.expect_applied(world.store.end_job(&ending.request())).await;
+    world.expect_applied(world.store.write_job(&ending.request())).await;
     check(&world, 1, 0, 3).await;
     // The repeated end finds a newer revision of the job.
-    world.expect_refused(world.store.end_job(&ending.request())).await;
+    world.expect_refused(world.store.write_job(&ending.request())).await;
     let dear = end_worked_job(&world, "two", 9).await;
-    world.expect_applied(world.store.end_job(&dear.request())).await;
+    world.expect_applied(world.store.write_job(&dear.request())).await;
     check(&world, 2, 0, 12).await;
 }
 
@@ -173,7 +173,7 @@ async fn unworked_job_leaves_no_trace_in_the_budget() {
     let world = World::new().await;
     let job = create_job(&world, "one", cost_limit(100)).await;
     let ending = world.prepare_end(&job, failed_end(), at(200)).await;
-    world.expect_applied(world.store.end_job(&ending.request())).await;
+    world.expect_applied(world.store.write_job(&ending.request())).await;
     check(&world, 0, 0, 0).await;
 }
 
@@ -183,9 +183,9 @@ async fn job_end_does_not_recreate_an_expired_budget() {
     let world = World::new().await;
     let mut ending = end_worked_job(&world, "one", 3).await;
     world.delete_item("BUDGET#", "").await;
-    world.expect_refused(world.store.end_job(&ending.request())).await;
+    world.expect_refused(world.store.write_job(&ending.request())).await;
     ending.returned_budget = None;
-    world.expect_applied(world.store.end_job(&ending.request())).await;
+    world.expect_applied(world.store.write_job(&ending.request())).await;
     assert_eq!(today(&world).await, None);
 }
 

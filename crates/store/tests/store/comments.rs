@@ -30,12 +30,6 @@ async fn comments_are_listed_newest_first_by_page() {
     for first in [0, 1] {
         assert_eq!(list(Some(first)).await, [0; 0]);
     }
-    let event = sample::event("APP-1", "evt-1", at(1), "Todo");
-    world.store.store_text(&event).await.unwrap();
-    let (text, comments) = world.store.load_text_and_comments(&project, &key, 5).await.unwrap();
-    assert_eq!((text, numbers(&comments)), (event.text, vec![12, 11, 10, 9, 8]));
-    let other = sample::ticket_key("APP-2");
-    assert_eq!(world.store.load_text_and_comments(&project, &other, 5).await.unwrap(), (None, Vec::new()));
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use crate::answers::{WRITES, without_marks};
 use crate::prelude::*;
 use crate::sample;
 use crate::suspensions::{SuspensionCase, prepare_input, prepare_yield, question};
-use crate::world::{World, prepare_requeue};
+use crate::world::{World, prepare_requeue, requeue_write};
 use pullyard_domain::budget::Charge;
 use pullyard_domain::job::Claim;
 use pullyard_domain::pull_request::PullRequestState;
@@ -145,8 +145,7 @@ async fn token_is_created_again_with_an_expired_request_key() {
     let [one, two] = ["1", "2"].map(|digit| sample::token(&digit.repeat(16), digit));
     let day = at(24 * 3_600);
     world.expect_applied(world.store.create_token(&one, Some(&sample::request("key", at(0))))).await;
-    let load_request =
-        async |now| world.store.load_token_request("token-1", &sample::event_id("key"), now).await.unwrap();
+    let load_request = async |now| world.store.load_request(&sample::request("key", now)).await.unwrap();
     assert_eq!((load_request(at(1)).await, load_request(day).await), (Some(("c0ffee".into(), one.id())), None));
     world.expect_refused(world.store.create_token(&two, Some(&sample::request("key", at(1))))).await;
     world.expect_applied(world.store.create_token(&two, Some(&sample::request("key", day)))).await;
@@ -209,7 +208,7 @@ async fn requeue_is_refused_by_each_changed_item() {
         };
         let write = async |world: &World, before: &Job| {
             let (job, attempt) = prepare_requeue(before);
-            world.store.requeue_job(before, &job, &attempt, RunnerCondition::Exists).await
+            world.store.write_job(&requeue_write(before, &job, &attempt, RunnerCondition::Exists)).await
         };
         check(prepare, write, (2, beside)).await;
     }

@@ -84,7 +84,7 @@ async fn end_with_proof(world: &World, seen: &Runner, proof: impl Fn(&Runner) ->
     let job = world.store.load_job(seen.slots.keys().next().unwrap()).await.unwrap().unwrap();
     let ended = job.fail(sample::failure(), at(500)).unwrap();
     let ending = world.prepare_end_of(&job, ended, at(500)).await;
-    world.store.end_job(&JobEnd { runner: proof(seen), ..ending.request() }).await.unwrap()
+    world.store.write_job(&JobWrite { runner: proof(seen), ..ending.request() }).await.unwrap()
 }
 
 fn offline_proof(runner: &Runner) -> RunnerCondition {
@@ -146,7 +146,7 @@ async fn runner_is_removed_with_its_name_after_its_last_slot() {
     world.expect_refused(world.store.begin_removal(&seen)).await;
     world.expect_refused(world.store.delete_runner(&seen)).await;
     let ending = world.prepare_end(&job, failed_end(), at(300)).await;
-    world.expect_applied(world.store.end_job(&ending.request())).await;
+    world.expect_applied(world.store.write_job(&ending.request())).await;
     world.expect_applied(world.store.delete_runner(&seen)).await;
     assert_eq!(world.store.load_runner_id("kite").await.unwrap(), None);
     assert_eq!(world.store.load_runner(&seen.id).await.unwrap(), None);
@@ -158,18 +158,6 @@ async fn runner_is_removed_with_its_name_after_its_last_slot() {
     world.expect_applied(world.store.register_runner(&first_registration(&other, &profile))).await;
     world.expect_refused(world.store.delete_runner(&seen)).await;
     assert_eq!(world.store.load_runner_id("kite").await.unwrap(), Some(other.id));
-}
-
-#[tokio::test]
-async fn slot_is_dropped_only_for_its_own_claim() {
-    let (world, seen) = world_with_runner().await;
-    let job = world.running_job_on(&seen, "APP-1", JobStatus::Claimed).await;
-    let slot = world.runner(&seen).await.slots[&job.id].clone();
-    let other = pullyard_domain::runner::Slot { claim: "c7".parse().unwrap(), ..slot.clone() };
-    world.expect_refused(world.store.remove_slot(&seen, &job.id, &other)).await;
-    world.expect_refused(world.store.remove_slot(&seen, &sample::job_id("none"), &slot)).await;
-    world.expect_applied(world.store.remove_slot(&seen, &job.id, &slot)).await;
-    assert!(world.runner(&seen).await.slots.is_empty());
 }
 
 #[tokio::test]
@@ -218,20 +206,6 @@ async fn classes_are_listed_and_ready_jobs_are_ordered() {
     let orders = rows.iter().map(|row| (row.job.clone(), row.order)).collect::<Vec<_>>();
     let expected = [("a", 10), ("b", 20)].map(|(name, secs)| (sample::job_id(name), at(secs).millis()));
     assert_eq!(orders, expected);
-}
-
-#[tokio::test]
-async fn adopting_jobs_are_read_before_older_jobs() {
-    let world = World::new().await;
-    let adopts = Some(sample::failure());
-    for (name, secs, adopts) in [("a", 10, None), ("d", 40, adopts.clone()), ("c", 30, adopts), ("b", 20, None)] {
-        let job = Job { adopts, ..sample::job_at(name, Compute::Runners, at(secs)) };
-        world.expect_applied(world.store.create_job(&job_trigger(&job))).await;
-    }
-    let class = sample::job("any").class;
-    let rows = world.after_catching_up(async || world.store.list_ready_jobs(&class, 3).await.unwrap()).await;
-    let seen = rows.iter().map(|row| (row.job.clone(), row.is_adopting())).collect::<Vec<_>>();
-    assert_eq!(seen, [("c", true), ("d", true), ("a", false)].map(|(name, adopts)| (sample::job_id(name), adopts)));
 }
 
 #[tokio::test]

@@ -83,7 +83,7 @@ async fn job_before_end(world: &World) -> (Runner, EndingJob) {
 async fn end_frees_ticket_and_slot_and_stores_attempt_and_link() {
     let world = World::new().await;
     let (runner, ending) = job_before_end(&world).await;
-    world.expect_applied(world.store.end_job(&ending.request())).await;
+    world.expect_applied(world.store.write_job(&ending.request())).await;
 
     let job = world.job(&ending.job).await;
     assert_eq!((job.status, job.rev), (JobStatus::Completed, ending.before.rev + 1));
@@ -108,7 +108,7 @@ async fn end_succeeds_without_its_slot() {
     item.insert("slots".into(), aws_sdk_dynamodb::types::AttributeValue::M(Default::default()));
     let put = world.client.put_item().table_name(&world.table).set_item(Some(item));
     put.send().await.unwrap();
-    world.expect_applied(world.store.end_job(&ending.request())).await;
+    world.expect_applied(world.store.write_job(&ending.request())).await;
     assert!(world.runner(&runner).await.slots.is_empty());
 }
 
@@ -144,7 +144,7 @@ async fn only_items_with_a_row_are_postponed() {
     let put_off = async |job: &Job| world.store.postpone_row(&WorkKey::Job(job.id.clone()), at(900)).await;
     let (_, ending) = job_before_end(&world).await;
     world.expect_applied(put_off(&ending.job)).await;
-    world.expect_applied(world.store.end_job(&ending.request())).await;
+    world.expect_applied(world.store.write_job(&ending.request())).await;
     world.expect_refused(put_off(&ending.job)).await;
     world.expect_refused(put_off(&sample::job("gone"))).await;
 }

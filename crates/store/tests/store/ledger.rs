@@ -1,9 +1,8 @@
-//! Tests that the ledger preserves final answers and limits the number of recorded repeats.
+//! Tests that the ledger preserves final answers, and its lists.
 
 use crate::prelude::*;
 use crate::sample;
 use crate::world::World;
-use pullyard_domain::delivery::MAX_REPEATS;
 
 #[tokio::test]
 async fn refusal_is_replaced_by_a_later_decision() {
@@ -27,41 +26,20 @@ async fn final_answer_is_never_replaced() {
 }
 
 #[tokio::test]
-async fn repeats_are_recorded_up_to_the_limit() {
+async fn entries_before_a_time_are_listed_newest_first() {
     let world = World::new().await;
-    let delivery = sample::refused_decision("evt-1", at(0));
-    world.expect_applied(world.store.record_delivery(&delivery)).await;
-    for again in 1..=MAX_REPEATS as u64 + 2 {
-        world.store.note_repeat(&delivery.id, at(again)).await.unwrap();
-    }
-    let mut expected = delivery.clone();
-    expected.seen = (1..=MAX_REPEATS as u64).map(at).collect();
-    assert_eq!(world.store.load_delivery(&delivery.id).await.unwrap(), Some(expected));
-}
-
-#[tokio::test]
-async fn repeat_of_an_unknown_delivery_creates_no_entry() {
-    let world = World::new().await;
-    let delivery = sample::refused_decision("evt-1", at(0));
-    world.store.note_repeat(&delivery.id, at(1)).await.unwrap();
-    assert!(world.items().await.is_empty());
-}
-
-#[tokio::test]
-async fn entries_of_a_day_are_listed_newest_first() {
-    let world = World::new().await;
-    let day = 24 * 3_600;
+    let tomorrow = at(24 * 3_600);
     let mut ids = Vec::new();
     for n in 0..5u64 {
         let delivery = sample::refused_decision(&format!("evt-{n}"), at(n));
         world.expect_applied(world.store.record_delivery(&delivery)).await;
         ids.push(delivery.id);
     }
-    world.expect_applied(world.store.record_delivery(&sample::refused_decision("tomorrow", at(day)))).await;
+    world.expect_applied(world.store.record_delivery(&sample::refused_decision("tomorrow", tomorrow))).await;
     ids.reverse();
-    let (project, today) = (sample::project(), at(0).day());
+    let project = sample::project();
     let listed = world
-        .after_catching_up(async || world.store.list_delivery_ids(&project, &today, None, 100).await.unwrap())
+        .after_catching_up(async || world.store.list_delivery_ids(&project, Some(tomorrow), None, 100).await.unwrap())
         .await;
     assert_eq!(listed, (ids, None));
 }
@@ -80,7 +58,7 @@ async fn deliveries_are_read_in_id_order_without_missing_ones() {
 }
 
 #[tokio::test]
-async fn page_of_a_day_continues_after_any_entry() {
+async fn page_of_the_ledger_continues_after_any_entry() {
     let world = World::new().await;
     let mut deliveries = Vec::new();
     for n in 0..4u64 {
@@ -88,10 +66,10 @@ async fn page_of_a_day_continues_after_any_entry() {
         world.expect_applied(world.store.record_delivery(&delivery)).await;
         deliveries.push(delivery);
     }
-    let (project, today) = (sample::project(), at(0).day());
+    let project = sample::project();
     for (n, last) in deliveries.iter().enumerate() {
         let after = world.store.cursor_after_delivery(last);
-        let read = async || world.store.list_delivery_ids(&project, &today, Some(&after), 100).await.unwrap();
+        let read = async || world.store.list_delivery_ids(&project, None, Some(&after), 100).await.unwrap();
         let older: Vec<_> = deliveries[..n].iter().rev().map(|delivery| delivery.id.clone()).collect();
         assert_eq!(world.after_catching_up(read).await, (older, None));
     }

@@ -16,7 +16,6 @@ mod comments;
 mod conditions;
 mod events;
 mod every_item;
-mod facts;
 mod fleet;
 mod hooks;
 mod jobs;

@@ -28,8 +28,8 @@ pub(crate) use pullyard_domain::select::ClassRequirements;
 pub(crate) use pullyard_domain::ticket::{Badge, Ticket};
 pub(crate) use pullyard_domain::time::Timestamp;
 pub(crate) use pullyard_store::{
-    CommentCreation, Conclusion, EventBatch, JobCreation, JobEnd, RegistrationWrite, Request, ReviewTrigger,
-    ReviewWait, RunnerCondition, SnapshotResult, Store, TicketCreation, WorkKey, Write,
+    CommentCreation, Conclusion, EventBatch, JobCreation, JobWrite, RegistrationWrite, Request, ReviewTrigger,
+    ReviewWait, RunnerCondition, Store, TicketCreation, WorkKey, Write,
 };
 pub(crate) use pullyard_testkit::Fault;
 pub(crate) use std::collections::{BTreeMap, BTreeSet};

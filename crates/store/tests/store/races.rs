@@ -85,7 +85,7 @@ async fn newest_of_many_snapshots_is_stored() {
     let ticket = world.ticket("APP-1").await;
     assert_eq!((ticket.status, ticket.seen_at), (format!("status {newest}"), at(newest)));
     assert_eq!(ticket.seen_event, Some(sample::event_id(&format!("evt-{newest}"))));
-    let stored = answers.iter().filter(|answer| **answer == SnapshotResult::Stored).count();
+    let stored = answers.iter().filter(|answer| **answer == Write::Applied).count();
     // Every stored snapshot raises the revision by one.
     world.check_counter(ticket.rev, stored as u64);
     assert_eq!(world.text("APP-1").await.unwrap().title, format!("APP-1 evt-{newest}"));

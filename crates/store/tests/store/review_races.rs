@@ -53,7 +53,7 @@ async fn job_end_and_racing_reviews_never_miss_each_other() {
         async move {
             let name = format!("n{number}");
             match number {
-                0 => world.store.end_job(&ending.request()).await,
+                0 => world.store.write_job(&ending.request()).await,
                 _ => world.store.wait_for_job(&wait_request(&waiting_review(&name), &held_entry(&name), &job)).await,
             }
         }

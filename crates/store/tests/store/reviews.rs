@@ -1,10 +1,8 @@
 //! Tests each write of waiting reviews and its conditions.
 //!
-//! This file covers remembering and starting. `moved_reviews` covers reviews of another job, `edited` the edit mark,
-//! and
-//! `without_job` reviews without a job of their own.
+//! This file covers remembering and starting. `moved_reviews` covers reviews of another job, `without_job` reviews
+//! without a job of their own.
 
-mod edit_mark;
 mod moved_reviews;
 mod without_job;
 
@@ -43,7 +41,6 @@ pub(crate) fn review(name: &str, state: ReviewState) -> Review {
         at: at(20),
         state,
         version: 0,
-        edited: false,
         had: None,
     }
 }
@@ -276,4 +273,17 @@ async fn unreadable_pull_request_does_not_hide_the_others() {
     world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
     let read = world.store.load_pull_requests(&ids).await.unwrap();
     assert_eq!((read.len(), read.iter().filter(|linked| linked.is_ok()).count()), (2, 1), "{read:?}");
+}
+
+#[tokio::test]
+async fn redelivered_review_replaces_the_stored_one() {
+    let world = World::with_linked().await;
+    let request = Some(pullyard_domain::review::RevisionRequest { message: Some("Again.".into()) });
+    let had = Some(sample::job_id("j0"));
+    world
+        .expect_applied(world.store.assign_review(&Review { request, had, ..review("r1", refused_state()) }, None))
+        .await;
+    let again = Review { version: 1, at: at(900), ..waiting_review("r1") };
+    world.expect_applied(world.store.assign_review(&again, None)).await;
+    assert_eq!(world.store.list_reviews(&pull_request_id()).await.unwrap(), vec![again]);
 }

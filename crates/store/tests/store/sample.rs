@@ -163,7 +163,6 @@ pub(crate) fn refused_decision(event: &str, at: Timestamp) -> Delivery {
         job: None,
         facts: None,
         review: None,
-        seen: Vec::new(),
     }
 }
 
@@ -264,7 +263,6 @@ pub(crate) fn ended_attempt(before: &Job, ended: AttemptEnd, now: Timestamp) -> 
 
 pub(crate) fn context(words: &str) -> Context {
     Context {
-        v: 1,
         kind: JobKind::Implement,
         ticket: None,
         comments: Vec::new(),

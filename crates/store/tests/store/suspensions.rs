@@ -5,7 +5,7 @@ use crate::sample;
 use crate::world::{World, fence};
 use pullyard_domain::job::{AttemptRecord, Input, Pause, SuspendReport, Suspension};
 use pullyard_domain::outcome::update_waiting_badge;
-use pullyard_store::{Error, SuspensionWrite};
+use pullyard_store::Error;
 
 pub(crate) struct SuspensionCase {
     pub(crate) before: Job,
@@ -28,20 +28,22 @@ impl SuspensionCase {
         Self { before: before.clone(), job, attempt, ticket, input: None }
     }
 
-    pub(crate) fn request(&self) -> SuspensionWrite<'_> {
+    pub(crate) fn request(&self) -> JobWrite<'_> {
         let Self { before, job, attempt, ticket, input } = self;
-        SuspensionWrite {
+        JobWrite {
             before,
             job,
             attempt: attempt.as_ref(),
             ticket: ticket.as_ref(),
+            pull_request: None,
+            refund: None,
             input: input.as_ref(),
-            proof: RunnerCondition::Exists,
+            runner: RunnerCondition::Exists,
         }
     }
 
     pub(crate) async fn write(&self, store: &Store) -> Result<Write, Error> {
-        store.write_suspension(&self.request()).await
+        store.write_job(&self.request()).await
     }
 }
 

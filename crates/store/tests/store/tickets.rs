@@ -3,13 +3,14 @@
 use crate::prelude::*;
 use crate::sample;
 use crate::world::{World, replace_text_by, ticket_without_job};
+use pullyard_store::Error;
 
-async fn snapshot(world: &World, id: &str, when: u64, status: &str) -> SnapshotResult {
+async fn snapshot(world: &World, id: &str, when: u64, status: &str) -> Write {
     let event = sample::event("APP-1", id, at(when), status);
     world.store.update_snapshot(&event).await.unwrap()
 }
 
-async fn text(world: &World, id: &str, when: u64) -> SnapshotResult {
+async fn text(world: &World, id: &str, when: u64) -> Write {
     let event = sample::event("APP-1", id, at(when), "Todo");
     world.store.store_text(&event).await.unwrap()
 }
@@ -17,7 +18,7 @@ async fn text(world: &World, id: &str, when: u64) -> SnapshotResult {
 #[tokio::test]
 async fn first_snapshot_creates_the_ticket() {
     let world = World::new().await;
-    assert_eq!(snapshot(&world, "evt-1", 1, "Todo").await, SnapshotResult::Stored);
+    assert_eq!(snapshot(&world, "evt-1", 1, "Todo").await, Write::Applied);
     let ticket = world.ticket("APP-1").await;
     assert_eq!((ticket.status.as_str(), ticket.seen_at, ticket.rev), ("Todo", at(1), 1));
     assert_eq!(ticket.seen_event, Some(sample::event_id("evt-1")));
@@ -28,7 +29,7 @@ async fn newer_snapshot_changes_only_the_observed_status() {
     let world = World::new().await;
     world.create_ticket_job("APP-1").await;
     let before = world.ticket("APP-1").await;
-    assert_eq!(snapshot(&world, "evt-2", 2, "Doing").await, SnapshotResult::Stored);
+    assert_eq!(snapshot(&world, "evt-2", 2, "Doing").await, Write::Applied);
     let mut expected = before.clone();
     expected.status = "Doing".into();
     expected.seen_at = at(2);
@@ -42,7 +43,7 @@ async fn older_snapshot_changes_nothing() {
     let world = World::new().await;
     snapshot(&world, "evt-2", 2, "Doing").await;
     let before = world.items().await;
-    assert_eq!(snapshot(&world, "evt-1", 1, "Todo").await, SnapshotResult::Outdated);
+    assert_eq!(snapshot(&world, "evt-1", 1, "Todo").await, Write::Stale);
     assert_eq!(world.items().await, before);
 }
 
@@ -51,7 +52,7 @@ async fn older_snapshot_changes_nothing() {
 async fn later_of_two_simultaneous_snapshots_is_stored() {
     let world = World::new().await;
     snapshot(&world, "evt-1", 1, "Todo").await;
-    assert_eq!(snapshot(&world, "evt-2", 1, "Doing").await, SnapshotResult::Stored);
+    assert_eq!(snapshot(&world, "evt-2", 1, "Doing").await, Write::Applied);
     assert_eq!(world.ticket("APP-1").await.status, "Doing");
 }
 
@@ -105,11 +106,11 @@ async fn rank_is_stored_only_while_the_card_is_in_its_column() {
 async fn text_is_replaced_only_by_a_newer_one() {
     let world = World::new().await;
     for (id, when, expected) in [
-        ("evt-2", 2, SnapshotResult::Stored),
-        ("evt-1", 1, SnapshotResult::Outdated),
-        ("evt-2", 2, SnapshotResult::Stored),
-        ("evt-3", 3, SnapshotResult::Stored),
-        ("evt-2", 2, SnapshotResult::Outdated),
+        ("evt-2", 2, Write::Applied),
+        ("evt-1", 1, Write::Stale),
+        ("evt-2", 2, Write::Applied),
+        ("evt-3", 3, Write::Applied),
+        ("evt-2", 2, Write::Stale),
     ] {
         assert_eq!(text(&world, id, when).await, expected, "{id}");
     }
@@ -125,7 +126,7 @@ async fn event_without_text_keeps_the_text() {
     let before = world.items().await;
     let mut event = sample::event("APP-1", "evt-2", at(2), "Todo");
     event.text = None;
-    assert_eq!(world.store.store_text(&event).await.unwrap(), SnapshotResult::Stored);
+    assert_eq!(world.store.store_text(&event).await.unwrap(), Write::Applied);
     assert_eq!(world.items().await, before);
 }
 
@@ -165,15 +166,8 @@ async fn ticket_is_created_with_its_job_and_request_key() {
     world.expect_applied(world.store.create_ticket(&creation)).await;
     assert_eq!(world.check_consistency().await, 1);
     assert_eq!(world.ticket("APP-1").await.active_job, Some(job.id.clone()));
-    let stored_request = world.store.load_ticket_request("token-1", &request.key, at(1)).await.unwrap();
+    let stored_request = world.store.load_request(&request).await.unwrap();
     assert_eq!(stored_request, Some((request.content.clone(), delivery.id.clone())));
-    let day = at(24 * 3_600);
-    assert_eq!(
-        world.store.load_ticket_request("token-1", &request.key, day).await.unwrap(),
-        None,
-        "the request key has expired"
-    );
-    assert_eq!(world.store.load_ticket_request("token-2", &request.key, at(1)).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -182,9 +176,9 @@ async fn created_text_is_replaced_only_by_a_newer_one() {
     let ticket = Ticket { seen_at: at(5), ..sample::ticket("APP-1") };
     let (one, delivery) = (board_text("one"), sample::refused_decision("evt-5", at(5)));
     world.expect_applied(world.store.create_ticket(&ticket_without_job(&ticket, &one, &delivery))).await;
-    assert_eq!(text(&world, "evt-4", 4).await, SnapshotResult::Outdated);
+    assert_eq!(text(&world, "evt-4", 4).await, Write::Stale);
     assert_eq!(world.text("APP-1").await, Some(one));
-    assert_eq!(text(&world, "evt-6", 6).await, SnapshotResult::Stored);
+    assert_eq!(text(&world, "evt-6", 6).await, Write::Applied);
 }
 
 #[tokio::test]
@@ -194,6 +188,19 @@ async fn text_edited_on_the_board_yields_to_any_later_event() {
     let seen = world.store.load_ticket_text(&sample::project(), &sample::ticket_key("APP-1")).await.unwrap();
     world.expect_applied(replace_text_by(&world.store, "two", &board_text("two"), seen.as_ref())).await;
     let event = sample::event("APP-1", "evt-0", Timestamp::from_millis(0), "Todo");
-    assert_eq!(world.store.store_text(&event).await.unwrap(), SnapshotResult::Stored);
+    assert_eq!(world.store.store_text(&event).await.unwrap(), Write::Applied);
     assert_eq!(world.text("APP-1").await, event.text);
+}
+
+#[tokio::test]
+async fn unreadable_item_is_named_in_the_error() {
+    let world = World::calm().await;
+    let key = sample::ticket_key("APP-1");
+    let at = [("pk", format!("TICKET#{}#APP-1", sample::project())), ("sk", "TICKET".to_owned())];
+    let item = at.map(|(name, value)| (name.to_owned(), AttributeValue::S(value))).into();
+    world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
+    match world.store.load_ticket(&sample::project(), &key).await {
+        Err(Error::Corrupt { key, .. }) => assert!(key.contains("#APP-1"), "{key}"),
+        other => panic!("{other:?}"),
+    }
 }

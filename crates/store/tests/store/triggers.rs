@@ -20,7 +20,7 @@ async fn job_is_created_with_ticket_decision_and_request() {
     assert_eq!((ticket.rev, ticket.active_job.as_ref()), (2, Some(&job.id)));
     let recorded = world.store.load_delivery(&delivery.id).await.unwrap();
     assert_eq!(recorded.as_ref(), Some(&delivery));
-    let stored = world.store.load_job_request("token-1", &request.key, at(1)).await.unwrap();
+    let stored = world.store.load_request(&request).await.unwrap();
     assert_eq!(stored, Some(("c0ffee".into(), job.id)));
     assert_eq!(world.items().await.len(), 4);
 }
@@ -36,14 +36,14 @@ async fn create_job_with_key(world: &World, job: &str, key_used_at: Timestamp) -
 async fn request_key_expires_after_a_day() {
     let world = World::new().await;
     assert_eq!(create_job_with_key(&world, "one", at(0)).await, Write::Applied);
-    let (key, day) = (sample::event_id("key"), at(24 * 3_600));
+    let load = async |request: Request| world.store.load_request::<JobId>(&request).await.unwrap();
+    let day = at(24 * 3_600);
     let last = day.minus(Duration::from_secs(1));
-    assert!(world.store.load_job_request("token-1", &key, last).await.unwrap().is_some());
-    assert_eq!(world.store.load_job_request("token-1", &key, day).await.unwrap(), None);
-    assert_eq!(world.store.load_job_request("token-2", &key, at(1)).await.unwrap(), None);
+    assert!(load(sample::request("key", last)).await.is_some());
+    assert_eq!(load(sample::request("key", day)).await, None);
+    assert_eq!(load(Request { caller: "token-2".into(), ..sample::request("key", at(1)) }).await, None);
     assert_eq!(create_job_with_key(&world, "two", last).await, Write::Stale);
     assert_eq!(create_job_with_key(&world, "two", day).await, Write::Applied);
-    let (_, job) =
-        world.store.load_job_request("token-1", &key, day).await.unwrap().expect("the new request is stored");
+    let (_, job) = load(sample::request("key", day)).await.expect("the new request is stored");
     assert_eq!(job, sample::job_id("two"));
 }

@@ -338,7 +338,8 @@ impl World {
 
     pub(crate) async fn requeue_job(&self, before: &Job) -> Job {
         let (job, attempt) = prepare_requeue(before);
-        self.expect_applied(self.store.requeue_job(before, &job, &attempt, RunnerCondition::Exists)).await;
+        let write = requeue_write(before, &job, &attempt, RunnerCondition::Exists);
+        self.expect_applied(self.store.write_job(&write)).await;
         self.job(before).await
     }
 }
@@ -353,14 +354,15 @@ pub(crate) struct EndingJob {
 }
 
 impl EndingJob {
-    pub(crate) fn request(&self) -> JobEnd<'_> {
-        JobEnd {
+    pub(crate) fn request(&self) -> JobWrite<'_> {
+        JobWrite {
             before: &self.before,
             job: &self.job,
             attempt: self.attempt.as_ref(),
             ticket: self.ticket.as_ref(),
             pull_request: self.pull_request.as_ref(),
             refund: self.returned_budget.as_ref(),
+            input: None,
             runner: RunnerCondition::Exists,
         }
     }
@@ -371,6 +373,16 @@ pub(crate) fn prepare_requeue(before: &Job) -> (Job, AttemptRecord) {
     let end = AttemptEnd::Requeued { failure: sample::failure() };
     let attempt = sample::ended_attempt(before, end, now).expect("the job has an attempt");
     (before.requeue(now).unwrap(), attempt)
+}
+
+pub(crate) fn requeue_write<'a>(
+    before: &'a Job,
+    job: &'a Job,
+    attempt: &'a AttemptRecord,
+    runner: RunnerCondition,
+) -> JobWrite<'a> {
+    let attempt = Some(attempt);
+    JobWrite { before, job, attempt, ticket: None, pull_request: None, refund: None, input: None, runner }
 }
 
 pub(crate) fn fence(job: &Job) -> Fence {

@@ -1,4 +1,4 @@
-//! Artifacts, attempts, checks and contexts of jobs.
+//! Artifacts, attempts and contexts of jobs.
 
 use super::jobs::load_visible;
 use crate::routes::prelude::*;
@@ -7,7 +7,7 @@ use pullyard_domain::id::{ArtifactId, JobId};
 use pullyard_entry::LeaseCaller;
 use pullyard_entry::openapi::TemporaryRedirect;
 use pullyard_protocol::artifact::{
-    self, ArtifactUpload, Artifacts, AttemptChecks, Attempts, Checks, ConfirmArtifact, JobContext, ReserveArtifact,
+    self, ArtifactUpload, Artifacts, Attempts, ConfirmArtifact, JobContext, ReserveArtifact,
 };
 
 pub(crate) async fn reserve(
@@ -61,15 +61,6 @@ pub(crate) async fn attempts(caller: Caller<scope::Read>, Path(job): Path<JobId>
         control::list_attempts(&caller.ctx, &job).await?.into_iter().map(wire::attempt).collect();
     attempts.extend(wire::running_attempt(&view.job));
     Ok(Json(Attempts { job, attempts }))
-}
-
-pub(crate) async fn checks(caller: Caller<scope::Read>, Path(job): Path<JobId>) -> Result<Json<Checks>, Problem> {
-    load_visible(&caller, &job).await?;
-    let attempts = control::list_attempts(&caller.ctx, &job).await?.into_iter().filter_map(|attempt| {
-        let checks = attempt.work?.checks;
-        (!checks.is_empty()).then_some(AttemptChecks { attempt: attempt.number, checks })
-    });
-    Ok(Json(Checks { attempts: attempts.collect(), job }))
 }
 
 pub(crate) async fn context(caller: Caller<scope::Read>, Path(job): Path<JobId>) -> Result<Json<JobContext>, Problem> {

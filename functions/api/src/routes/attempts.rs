@@ -29,12 +29,10 @@ pub(crate) async fn start(
     let start = control::start_attempt(&ctx, &bootstrap, request.claim_id, request.instance, request.task).await?;
     let (job, context) = (start.job, start.context);
     let (title, body) = context.pull_request(&job.id, &start.isolation);
-    let adopts = job.adopts.is_some();
     Ok(Json(Assignment {
-        resume: to_wire_resume(&job, start.inputs).filter(|_| !adopts),
-        requires_session: job.policy.resume == Policy::Require && !adopts,
-        checkpoint: (job.attempt > 1 || job.retry_of.is_some()) && !adopts,
-        adopts,
+        resume: to_wire_resume(&job, start.inputs),
+        requires_session: job.policy.resume == Policy::Require,
+        checkpoint: job.attempt > 1 || job.retry_of.is_some(),
         prompt: context.prompt(),
         ticket: context.ticket.map(|(key, text)| AssignedTicket { key, title: text.title, url: text.url }),
         repository: AssignedRepository {
@@ -49,7 +47,7 @@ pub(crate) async fn start(
         continues: job.continues.map(|earlier| ContinuedPullRequest { number: earlier.number, branch: earlier.branch }),
         agent: to_wire_agent(context.repository.agent),
         pull_request: PullRequestText { title, body },
-        commands: context.commands.filter(|_| !adopts),
+        commands: context.commands,
         egress: context.egress,
         author: context.author,
         limits: to_wire_limits(&job.policy),
@@ -89,7 +87,6 @@ fn to_wire_limits(policy: &domain::JobPolicy) -> Limits {
         stall_secs: policy.stall_secs,
         cost_usd_micros: policy.cost_usd_micros,
         turns: policy.turns,
-        disk_mib: policy.disk_mib,
     }
 }
 

@@ -10,9 +10,6 @@ use pullyard_domain::time::Timestamp;
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::delivery::{Delivery, DeliveryPage};
 use pullyard_protocol::pull_request::{PULL_REQUEST_NAME_HELP, PullRequestName};
-use std::time::Duration;
-
-const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 /// A page of the ledger. Verdicts and codes are separated by commas; times are RFC 3339.
 #[derive(Deserialize, JsonSchema)]
@@ -21,9 +18,6 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 pub(crate) struct DeliveryQuery {
     /// The project.
     project: ProjectId,
-    /// Only this day in UTC, such as 2026-11-20. Excludes `since` and `until`.
-    #[schemars(regex(pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"))]
-    day: Option<String>,
     /// Only entries with one of these verdicts.
     verdict: Option<String>,
     /// Only entries with one of these reason codes.
@@ -47,16 +41,6 @@ pub(crate) struct DeliveryQuery {
 
 impl DeliveryQuery {
     fn filter(&self) -> Result<DeliveryFilter, Problem> {
-        let (mut since, mut until) =
-            (parse_time("since", self.since.as_ref())?, parse_time("until", self.until.as_ref())?);
-        if let Some(day) = &self.day {
-            if since.is_some() || until.is_some() {
-                return Err(Problem::bad_parameter("day", "omit it with since and until"));
-            }
-            let start = Timestamp::parse(&format!("{day}T00:00:00Z")).ok().filter(|at| at.day() == *day);
-            let start = start.ok_or_else(|| Problem::bad_parameter("day", "write it as 2026-11-20"))?;
-            (since, until) = (Some(start), Some(start.plus(DAY)));
-        }
         let verdict = |word: &str| {
             let found = Verdict::ALL.into_iter().find(|verdict| verdict.as_str() == word);
             found.ok_or_else(|| Problem::bad_parameter("verdict", "use verdicts of deliveries, separated by commas"))
@@ -81,8 +65,8 @@ impl DeliveryQuery {
             pull_request: pull_request_name
                 .transpose()?
                 .map(|PullRequestName { repository, number, .. }| PullRequestFilter { repository, number }),
-            since,
-            until,
+            since: parse_time("since", self.since.as_ref())?,
+            until: parse_time("until", self.until.as_ref())?,
         })
     }
 }

@@ -2,7 +2,6 @@
 
 use crate::routes::prelude::*;
 use pullyard_control::hooks::{self as control, Drift, HookView, NewHook, Target};
-use pullyard_control::poll_hook_repositories;
 use pullyard_domain::hook::Webhook;
 use pullyard_domain::id::HookName;
 use pullyard_entry::openapi::CreatedResponse;
@@ -122,22 +121,6 @@ pub(crate) async fn repair(
 ) -> Result<Json<wire::HookCheck>, Problem> {
     load_own(&caller, &name).await?;
     Ok(Json(check_to_wire(control::repair_hook(&caller.ctx, &name).await?)))
-}
-
-pub(crate) async fn recover(
-    caller: Caller<scope::Admin>,
-    Path(name): Path<HookName>,
-    StrictJson(request): StrictJson<wire::RecoverHook>,
-) -> Result<Json<wire::RecoverAnswer>, Problem> {
-    load_own(&caller, &name).await?;
-    let outcome = poll_hook_repositories(&caller.ctx, &name, request.since).await?;
-    Ok(Json(wire::RecoverAnswer {
-        repositories: outcome.repositories,
-        waiting: outcome.waiting,
-        pull_requests: outcome.pull_requests,
-        reviews: outcome.reviews,
-        problems: outcome.problems,
-    }))
 }
 
 pub(crate) async fn remove(

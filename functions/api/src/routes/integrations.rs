@@ -8,22 +8,12 @@ use pullyard_protocol::integration::{
     CreateIntegration, Integration, IntegrationPage, IntegrationTest, RemovedIntegration,
 };
 
-pub(super) fn to_wire(integration: pullyard_domain::project::Integration) -> Json<Integration> {
-    Json(Integration {
-        id: integration.id,
-        kind: integration.kind,
-        api_url: integration.api_url,
-        auth: integration.auth,
-        account: integration.account,
-    })
-}
-
 pub(crate) async fn show(
     caller: Caller<scope::ReadAllProjects>,
     Path(integration): Path<IntegrationId>,
 ) -> Result<Json<Integration>, Problem> {
     let stored = caller.ctx.store.load_integration(&integration).await?;
-    Ok(to_wire(stored.ok_or_else(|| Problem::not_found(format!("There is no integration {integration}.")))?))
+    Ok(Json(stored.ok_or_else(|| Problem::not_found(format!("There is no integration {integration}.")))?))
 }
 
 pub(crate) async fn list(
@@ -33,8 +23,7 @@ pub(crate) async fn list(
     let (ids, next) = caller.ctx.store.list_integration_ids(after.as_deref(), PAGE_SIZE).await?;
     let mut integrations = Vec::with_capacity(ids.len());
     for id in &ids {
-        let stored = caller.ctx.store.load_integration(id).await?;
-        integrations.extend(stored.map(|integration| to_wire(integration).0));
+        integrations.extend(caller.ctx.store.load_integration(id).await?);
     }
     Ok(Json(IntegrationPage { integrations, next }))
 }
@@ -61,6 +50,6 @@ pub(crate) async fn create(
     caller: Caller<scope::AdminAllProjects>,
     StrictJson(new): StrictJson<CreateIntegration>,
 ) -> Result<CreatedResponse<Integration>, Problem> {
-    let integration = control::connect_forge(&caller.ctx, new.id, new.kind, &new.api_url, new.token_secret).await?;
-    Ok(CreatedResponse(to_wire(integration).0))
+    let CreateIntegration { id, kind, api_url, token_secret } = new;
+    Ok(CreatedResponse(control::connect_forge(&caller.ctx, id, kind, &api_url, token_secret).await?))
 }

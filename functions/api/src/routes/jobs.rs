@@ -3,12 +3,12 @@
 use super::page::{check_limit, parse_time};
 use crate::routes::prelude::*;
 use axum::http::StatusCode;
-use pullyard_control::{Answer, JobList, JobRequest, JobView};
+use pullyard_control::{Answer, JobRequest, JobView};
 use pullyard_domain::decision::{Reason, Verdict};
 use pullyard_domain::explanation;
 use pullyard_domain::id::{JobId, TicketKey};
 use pullyard_domain::job::JobStatus;
-use pullyard_domain::listing::JobFilter;
+use pullyard_domain::listing::{JobFilter, JobSearch};
 use pullyard_domain::time::Timestamp;
 use pullyard_entry::openapi::CreatedOrExisting;
 use pullyard_protocol::decision::Decision;
@@ -92,10 +92,13 @@ pub(super) fn refusal_problem(reason: &Reason) -> Problem {
 
 pub(crate) async fn list(caller: Caller<scope::Read>, Query(page): Query<JobQuery>) -> Result<Json<JobPage>, Problem> {
     caller.authorize_project(&page.project)?;
-    let (filter, limit) = (page.filter()?, check_limit(page.limit)?);
-    let list = control::list_jobs(&caller.ctx, &page.project, &filter, page.after.as_deref(), limit).await?;
-    let JobList { jobs, next, oldest_read: searched_to } = list;
-    Ok(Json(JobPage { jobs: jobs.into_iter().map(wire::job).collect(), next, searched_to }))
+    let search = JobSearch { filter: page.filter()?, ..JobSearch::default() };
+    let limit = check_limit(page.limit)?;
+    let found = control::search_jobs(&caller.ctx, &page.project, &search, page.after.as_deref(), limit).await?;
+    // A full page ends at its last job, although more were read.
+    let last = found.jobs.last().filter(|_| found.jobs.len() == limit).map(|last| last.view.job.created);
+    let jobs = found.jobs.into_iter().map(|found| wire::job(found.view)).collect();
+    Ok(Json(JobPage { jobs, next: found.next, searched_to: last.or(found.oldest_read) }))
 }
 
 /// Another project's job counts as missing.

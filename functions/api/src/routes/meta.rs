@@ -1,4 +1,4 @@
-//! Health, version, and one sweep on demand.
+//! Health and version.
 
 use crate::Commit;
 use crate::routes::prelude::*;
@@ -6,7 +6,6 @@ use axum::Extension;
 use axum::http::StatusCode;
 use pullyard_control::SweeperGauges;
 use pullyard_domain::text::Span;
-use pullyard_protocol::sweep::SweepReport;
 use pullyard_protocol::version::{Health, PROTOCOL, Readiness, Version};
 
 pub(crate) async fn healthz() -> Json<Health> {
@@ -34,26 +33,4 @@ pub(crate) async fn readyz(State(ctx): State<Context>) -> Result<Json<Readiness>
 pub(crate) async fn version(State(ctx): State<Context>, Extension(Commit(commit)): Extension<Commit>) -> Json<Version> {
     let version = env!("CARGO_PKG_VERSION").into();
     Json(Version { version, commit: commit.into(), protocol: PROTOCOL, time: Some(ctx.clock.now()) })
-}
-
-pub(crate) async fn sweep(caller: Caller<scope::AdminAllProjects>) -> Result<Json<SweepReport>, Problem> {
-    let control::SweepResult { report, is_recorded: noted, error: fault } = control::sweep_on_demand(&caller.ctx).await;
-    // The report includes failed parts. Without a stored round, the answer is the error alone.
-    if let Some(fault) = fault.filter(|_| !noted) {
-        return Err(fault.into());
-    }
-    Ok(Json(SweepReport {
-        checked: report.checked,
-        started: report.started,
-        requeued: report.requeued,
-        ended: report.ended,
-        tickets: report.tickets,
-        admitted: report.admitted,
-        pull_requests: report.pull_requests,
-        polls: report.polls,
-        unchanged: report.unchanged,
-        failed: report.failed,
-        offline: report.offline,
-        more: report.has_more,
-    }))
 }

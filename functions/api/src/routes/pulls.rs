@@ -5,12 +5,11 @@ use crate::routes::prelude::*;
 use pullyard_control::Answer;
 use pullyard_control::review::{self, PullRequestRef};
 use pullyard_domain::decision::Verdict;
-use pullyard_domain::id::{IntegrationId, RepositoryName};
 use pullyard_entry::openapi::RequestOutcome;
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::limits::PULL_REQUEST;
 use pullyard_protocol::pull_request::{
-    LinkPullRequest, PullRequest, PullRequestPage, RevisePullRequest, UnlinkedPullRequest,
+    LinkPullRequest, PullRequest, PullRequestPage, PullRequestQuery, RevisePullRequest, UnlinkedPullRequest,
 };
 
 /// A page of a project's open linked pull requests.
@@ -24,31 +23,13 @@ pub(crate) struct PullRequestPageQuery {
     after: Option<String>,
 }
 
-/// One pull request.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(inline)]
-pub(crate) struct PullRequestQuery {
-    /// The project.
-    project: ProjectId,
-    /// The connected repository.
-    repository: RepositoryName,
-    /// The number of the pull request.
-    #[schemars(range(min = 1, max = PULL_REQUEST))]
-    number: u64,
-    /// The forge; needed only if several have a repository of that name.
-    integration: Option<IntegrationId>,
-}
-
-impl PullRequestQuery {
-    fn into_reference<S>(self, caller: &Caller<S>) -> Result<PullRequestRef, Problem> {
-        caller.authorize_project(&self.project)?;
-        let Self { project, repository, number, integration } = self;
-        if !(1..=PULL_REQUEST).contains(&number) {
-            return Err(Problem::bad_parameter("number", "use 1 or more"));
-        }
-        Ok(PullRequestRef { project, repository, number, integration })
+fn authorize_pull_request<S>(caller: &Caller<S>, which: PullRequestQuery) -> Result<PullRequestRef, Problem> {
+    let PullRequestQuery { project, repository, number, integration } = which;
+    caller.authorize_project(&project)?;
+    if !(1..=PULL_REQUEST).contains(&number) {
+        return Err(Problem::bad_parameter("number", "use 1 or more"));
     }
+    Ok(PullRequestRef { project, repository, number, integration })
 }
 
 /// `201` for a new job, `200` for a repeat, `202` if it waits for the running job, `409` with the code of the guard.
@@ -90,7 +71,7 @@ pub(crate) async fn unlink(
     caller: Caller<scope::Jobs>,
     Query(which): Query<PullRequestQuery>,
 ) -> Result<Json<UnlinkedPullRequest>, Problem> {
-    let named = which.into_reference(&caller)?;
+    let named = authorize_pull_request(&caller, which)?;
     Ok(Json(UnlinkedPullRequest { ticket: review::unlink_pull_request(&caller.ctx, &named).await? }))
 }
 
@@ -108,6 +89,6 @@ pub(crate) async fn explain_pull_request(
     caller: Caller<scope::Read>,
     Query(which): Query<PullRequestQuery>,
 ) -> Result<Json<PullRequest>, Problem> {
-    let named = which.into_reference(&caller)?;
+    let named = authorize_pull_request(&caller, which)?;
     Ok(Json(wire::pull_request(review::pull_request_view(&caller.ctx, &named).await?)))
 }

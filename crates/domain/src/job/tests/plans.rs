@@ -7,7 +7,6 @@ use crate::fixtures::{
     pull_request_id, repository, result, review_id, revision, settings, ticket_in, time_at,
 };
 use crate::project::{Limits, Repository, Settings};
-use crate::pull_request::REVISE_WINDOW;
 use crate::ticket::{Badge, StatusMove, Target, Ticket};
 
 #[test]
@@ -93,7 +92,7 @@ fn revision_locks_its_ticket_in_place() {
         (JobKind::Revise, JobStatus::Pending, "pullyard/acme/app-17-1")
     );
     assert_eq!((&job.waits, &job.ticket), (&Some(ContextWait::new(time_at(50))), &Some(key())));
-    assert_eq!(pull_request.next_revision_at(), Some(time_at(50).plus(REVISE_WINDOW)));
+    assert_eq!(pull_request.revised.map(|revised| revised.at), Some(time_at(50)));
 }
 
 #[test]
@@ -134,7 +133,6 @@ fn project_limits_become_the_job_policy() {
         requeues: 3,
         cost_usd_micros: Some(40_000),
         turns: Some(5),
-        disk_mib: Some(60),
         input_secs: 607,
     };
     settings.offline = OfflinePolicy::Requeue;
@@ -146,7 +144,6 @@ fn project_limits_become_the_job_policy() {
         offline: OfflinePolicy::Requeue,
         cost_usd_micros: Some(40_000),
         turns: Some(5),
-        disk_mib: Some(60),
         input_secs: Some(607),
         resume: Resume::Require,
         model_of: None,

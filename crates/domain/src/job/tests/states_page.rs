@@ -39,7 +39,6 @@ fn description(way: &str) -> &'static str {
         "completed" | "failed" | "cancelled" => "finish, by its runner",
         "given_up" => "sweeper: no further attempt",
         "requeued" => "sweeper: another attempt after a platform fault",
-        "to_adopt" => "sweeper: another attempt, only to adopt a lost attempt's push",
         "died" => "tasks: its container stopped",
         "admitted" => "admission: its reviews are loaded",
         "asks" => "yield, by its runner: the agent has a question",

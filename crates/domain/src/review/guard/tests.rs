@@ -6,7 +6,6 @@ use std::time::Duration;
 
 pub(in crate::review) fn accepted_facts() -> ReviewFacts {
     ReviewFacts {
-        v: FACTS_VERSION,
         now: time_at(10_000),
         asks: RequestedAction::Changes {},
         author: "ann".into(),

@@ -4,12 +4,12 @@ use super::forms::{count_set, forms, number, set_attribute, text};
 use super::{FullTrigger, RUNNING_JOBS, check, job_on_runner};
 use crate::prelude::*;
 use crate::sample;
-use crate::world::{World, failed_end, prepare_requeue};
-use pullyard_store::{Error, SuspensionWrite};
+use crate::world::{World, failed_end, prepare_requeue, requeue_write};
+use pullyard_store::Error;
 
-fn end_in_form(ending: &EndingJob, [with_ticket, charged, with_link]: [bool; 3]) -> JobEnd<'_> {
+fn end_in_form(ending: &EndingJob, [with_ticket, charged, with_link]: [bool; 3]) -> JobWrite<'_> {
     let end = ending.request();
-    JobEnd {
+    JobWrite {
         ticket: end.ticket.filter(|_| with_ticket),
         refund: end.refund.filter(|_| charged),
         pull_request: end.pull_request.filter(|_| with_link),
@@ -34,7 +34,8 @@ async fn job_end_is_refused_by_each_changed_item() {
                 (world, ending)
             };
             let form = [with_ticket, charged, with_link];
-            let write = async |world: &World, ending: &EndingJob| world.store.end_job(&end_in_form(ending, form)).await;
+            let write =
+                async |world: &World, ending: &EndingJob| world.store.write_job(&end_in_form(ending, form)).await;
             check(prepare, write, (2 + count_set(&form), beside)).await;
         }
     }
@@ -53,7 +54,7 @@ async fn end_of_an_unclaimed_job_is_refused_by_each_changed_item() {
         };
         let write = async |world: &World, ending: &EndingJob| {
             assert_eq!((&ending.attempt, &ending.pull_request), (&None, &None));
-            world.store.end_job(&end_in_form(ending, [with_ticket, charged, false])).await
+            world.store.write_job(&end_in_form(ending, [with_ticket, charged, false])).await
         };
         check(prepare, write, (1 + count_set(&[with_ticket, charged]), &[])).await;
     }
@@ -76,15 +77,14 @@ impl JobLoss {
         match self {
             Self::End(form) => {
                 let ending = world.prepare_completion(before).await;
-                world.store.end_job(&JobEnd { runner: proof, ..end_in_form(&ending, form) }).await
+                world.store.write_job(&JobWrite { runner: proof, ..end_in_form(&ending, form) }).await
             }
-            Self::Requeue => world.store.requeue_job(before, &requeued, &attempt, proof).await,
+            Self::Requeue => world.store.write_job(&requeue_write(before, &requeued, &attempt, proof)).await,
             Self::Suspension { with_ticket } => {
                 let ticket = world.ticket("APP-1").await;
                 let ticket = with_ticket.then_some(&ticket);
-                let rested =
-                    SuspensionWrite { before, job: &requeued, attempt: Some(&attempt), ticket, input: None, proof };
-                world.store.write_suspension(&rested).await
+                let rested = JobWrite { ticket, ..requeue_write(before, &requeued, &attempt, proof) };
+                world.store.write_job(&rested).await
             }
         }
     }

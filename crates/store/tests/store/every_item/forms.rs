@@ -1,5 +1,5 @@
 //! Tests every form of a transaction, with and without its optional items: each changed item refuses it, and obsolete
-//! items do not. This file covers creations, text changes and queued entries; `reviews` and `end_forms` cover the
+//! items do not. This file covers creations, text changes and queued entries; `reviews` and `ends` cover the
 //! others.
 
 use super::{BUDGET, FullTrigger, check};

@@ -185,17 +185,6 @@ async fn runner_goes_offline_or_away_and_loses_a_slot_once() {
     check(registered_runner, async |world, seen| world.store.mark_offline(seen, &marked_offline(seen)).await, (1, &[]))
         .await;
     check(registered_runner, async |world, seen| world.store.begin_removal(seen).await, (1, &[])).await;
-    let prepare = async || {
-        let (world, runner) = registered_runner().await;
-        let job = world.running_job_on(&runner, "APP-1", JobStatus::Claimed).await;
-        let runner = world.runner(&runner).await;
-        let slot = runner.slots[&job.id].clone();
-        (world, (runner, job, slot))
-    };
-    let write = async |world: &World, (runner, job, slot): &(Runner, Job, Slot)| {
-        world.store.remove_slot(runner, &job.id, slot).await
-    };
-    check(prepare, write, (0, &["RUNNERS#"])).await;
 }
 
 #[tokio::test]

@@ -7,12 +7,12 @@ use crate::fleet::with_heartbeat;
 use crate::prelude::*;
 use crate::reviews::{ledger_entry, refused_state};
 use crate::sample::{self, job_id, project, repository};
-use crate::world::{World, prepare_requeue, ticket_without_job};
+use crate::world::{World, prepare_requeue, requeue_write, ticket_without_job};
 use pullyard_domain::artifact::Artifacts;
 use pullyard_domain::auth::Auth;
 use pullyard_domain::breaker::{AccountFault, AttemptRef, Breaker, BreakerCause};
 use pullyard_domain::project::Integration;
-use pullyard_store::{Error, RepositoryRemoval, Rotation, SuspensionWrite, SweeperState, TextEdit};
+use pullyard_store::{Error, RepositoryRemoval, Rotation, SweeperState, TextEdit};
 use pullyard_testkit::WriteConditions;
 use std::fmt::Write as _;
 
@@ -52,11 +52,6 @@ const WRITES: &[(&str, Forms)] = writes! { store:
     delete_project { store.delete_project(&Project { rev: 1, ..sample::project_with_id("acme") }).await?; }
     delete_ticket { store.delete_ticket(&ticket(1)).await?; }
     delete_hook { store.delete_hook(&Webhook { rev: 1, ..hook("acme") }).await?; }
-    remove_slot {
-        let slot = Slot { attempt: 1, claim: ClaimId::new("c1").unwrap(), project: project(), since: at(0) };
-        store.remove_slot(&runner(), &job_id("one"), &slot).await?;
-    }
-    end_job { end_forms(store).await?; }
     create_context { store.create_context(&job_id("one"), &sample::context("Fix it.")).await?; }
     record_heartbeat {
         store.record_heartbeat(&runner(), &with_heartbeat(&runner(), 30)).await?;
@@ -80,8 +75,6 @@ const WRITES: &[(&str, Forms)] = writes! { store:
         store.update_hook_verified_at(&hook("acme"), at(9)).await?;
     }
     update_late_result { store.update_late_result(&job_id("one"), 1, &sample::result(7)).await?; }
-    note_repeat { store.note_repeat(&held_entry("r1").id, at(3)).await?; }
-    update_edited_review { store.update_edited_review(&pull_request_id(), &review_id("r1"), &project()).await?; }
     note_token_use { store.note_token_use("abc", at(5)).await?; }
     update_watched_until { store.update_watched_until(&job_id("one"), at(5)).await?; }
     put_artifacts {
@@ -157,13 +150,7 @@ const WRITES: &[(&str, Forms)] = writes! { store:
         let seen = store.load_ticket_text(project, ticket).await?;
         store.replace_text(&TextEdit { previous: seen.as_ref(), request: Some(&request), ..first }).await?;
     }
-    requeue_job {
-        for (before, proof) in lost_jobs() {
-            let (job, attempt) = prepare_requeue(&before);
-            store.requeue_job(&before, &job, &attempt, proof).await?;
-        }
-    }
-    write_suspension { suspension_forms(store).await?; }
+    write_job { job_forms(store).await?; }
     revoke_token { store.revoke_token("abc").await?; }
     set_drain {
         store.set_drain(&runner(), draining_runner().drain.as_ref()).await?;
@@ -255,41 +242,30 @@ fn lost_jobs() -> [(Job, RunnerCondition); 4] {
     ]
 }
 
-async fn end_forms(store: &Store) -> Result<(), Error> {
+async fn job_forms(store: &Store) -> Result<(), Error> {
     for (before, proof) in lost_jobs() {
         let job = before.fail(sample::failure(), at(1_000)).unwrap();
         let attempt = sample::ended_attempt(&before, job.attempt_end(), at(1_000));
         let (ticket, returned) = (ticket(1), job.refund());
         // A first pull request of the job, and an existing one.
         for pull_request in [pull_request(0), pull_request(1)] {
-            let ended = JobEnd {
+            let ended = JobWrite {
                 before: &before,
                 job: &job,
                 attempt: attempt.as_ref(),
                 ticket: Some(&ticket),
                 pull_request: Some(&pull_request),
                 refund: returned.as_ref(),
+                input: None,
                 runner: proof,
             };
-            store.end_job(&ended).await?;
+            store.write_job(&ended).await?;
         }
-    }
-    Ok(())
-}
-
-async fn suspension_forms(store: &Store) -> Result<(), Error> {
-    for (before, proof) in lost_jobs() {
         let (job, attempt) = prepare_requeue(&before);
-        let (input, ticket) = (job.new_input("ann", "Go on.", Some("key".into()), at(1_000)), ticket(1));
-        let rested = SuspensionWrite {
-            before: &before,
-            job: &job,
-            attempt: Some(&attempt),
-            ticket: Some(&ticket),
-            input: Some(&input),
-            proof,
-        };
-        store.write_suspension(&rested).await?;
+        let input = job.new_input("ann", "Go on.", Some("key".into()), at(1_000));
+        let requeued = requeue_write(&before, &job, &attempt, proof);
+        store.write_job(&requeued).await?;
+        store.write_job(&JobWrite { ticket: Some(&ticket), input: Some(&input), ..requeued }).await?;
     }
     Ok(())
 }
@@ -393,8 +369,7 @@ async fn trigger_review_forms(store: &Store) -> Result<(), Error> {
 #[tokio::test]
 async fn conditions_file_matches_the_requests_of_each_write() {
     // These two functions are in the same files and only read.
-    let writes: BTreeSet<_> =
-        WRITES.iter().map(|(write, _)| *write).chain(["load_context", "load_job_request"]).collect();
+    let writes: BTreeSet<_> = WRITES.iter().map(|(write, _)| *write).chain(["load_context", "load_request"]).collect();
     let known = super::files_of_writes();
     assert_eq!(writes, known.keys().map(String::as_str).collect(), "WRITES lists every write of the store");
     let mut page = String::from(

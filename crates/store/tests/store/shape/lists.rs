@@ -84,7 +84,7 @@ async fn pages_continue_although_jobs_arrive() {
     world.catch_up().await;
     let (mut listed, mut cursor, mut pages) = (Vec::new(), None, 0);
     loop {
-        let (ids, next) = world.store.list_job_ids(&sample::project(), cursor.as_deref(), 3).await.unwrap();
+        let (ids, next) = world.store.list_job_ids(&sample::project(), None, cursor.as_deref(), 3).await.unwrap();
         assert!(ids.len() <= 3);
         listed.extend(ids);
         pages += 1;
@@ -108,8 +108,9 @@ async fn list_contains_only_jobs_of_its_project() {
     let mut foreign = sample::job("two");
     foreign.project = ProjectId::new("acme-2").unwrap();
     world.expect_applied(world.store.create_job(&job_trigger(&foreign))).await;
-    let listed =
-        world.after_catching_up(async || world.store.list_job_ids(&foreign.project, None, 10).await.unwrap()).await;
+    let listed = world
+        .after_catching_up(async || world.store.list_job_ids(&foreign.project, None, None, 10).await.unwrap())
+        .await;
     assert_eq!(listed, (vec![foreign.id], None));
 }
 

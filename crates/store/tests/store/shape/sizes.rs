@@ -61,7 +61,7 @@ async fn usual_sizes(world: &World) -> BTreeMap<String, (usize, usize)> {
     let finish = sample::finish("01k5zq0000000000000000000f");
     let done = job.finish(&fence(&job), &finish, End::Completed(sample::result(231)), at(900)).unwrap();
     let ending = world.prepare_end_of(&job, done, at(900)).await;
-    world.expect_applied(world.store.end_job(&ending.request())).await;
+    world.expect_applied(world.store.write_job(&ending.request())).await;
     measure(world, &mut sizes, "completed").await;
     sizes
 }
