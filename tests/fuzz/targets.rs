@@ -254,7 +254,6 @@ fn review_text(input: &[u8]) -> (u32, u32, [bool; 5]) {
             url: summary.into(),
             summary: summary.into(),
             said: Vec::new(),
-            edited: true,
             comments: comments.collect(),
         }],
         cut: None,

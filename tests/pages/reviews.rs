@@ -183,7 +183,6 @@ fn hostile_context(number: u64) -> Context {
         url: "https://forge.test/acme/app/pull/1#r12".into(),
         summary: format!("Please rename it. {HOSTILE}"),
         said: Vec::new(),
-        edited: true,
         comments: vec![comment(1, Some(14), true, false), comment(2, None, false, true)],
     };
     Context {
@@ -253,11 +252,7 @@ async fn revise_job_page_shows_its_reviews_as_harmless_text() {
     ] {
         assert!(page.contains(text), "{text}: {}", page.body);
     }
-    assert_eq!(
-        page.body.matches("edited after it was submitted").count(),
-        2,
-        "expected marks on the review and one comment"
-    );
+    assert_eq!(page.body.matches("edited after it was submitted").count(), 1);
     assert_eq!(page.body.matches("line of the original commit").count(), 1);
     assert_harmless(&page);
     // The open page receives the same text with its next request.

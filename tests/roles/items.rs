@@ -42,7 +42,7 @@ pub(super) const WRITERS: &[ItemWriters] = &[
     ("IDEMPOTENCY#", "idempotency keys of requests", &["api", "pages"]),
     ("SIGNIN#", "sign-in links that were used", &["pages"]),
     ("TOKEN#", "tokens", &["api"]),
-    ("SWEEPER", "the last sweep", &["api", "sweeper"]),
+    ("SWEEPER", "the last sweep", &["sweeper"]),
     ("FIRST", "the first token; `pullyard init --stack` writes it with the operator's rights", &[]),
 ];
 

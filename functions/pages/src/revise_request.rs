@@ -16,7 +16,6 @@ pub(crate) struct Review {
     pub(crate) author: SafeText,
     pub(crate) when: TimeLabel,
     pub(crate) address: Option<String>,
-    pub(crate) edited: bool,
     pub(crate) summary: SafeText,
     pub(crate) comments: Vec<Comment>,
 }
@@ -69,7 +68,6 @@ fn to_review(review: &FrozenReview, now: Timestamp) -> Review {
         author: line(&review.author),
         when: labels::format_time(review.submitted_at, now),
         address: http_url(&review.url),
-        edited: review.edited,
         summary: block(&review.summary),
         comments: review.comments.iter().map(to_comment).collect(),
     }

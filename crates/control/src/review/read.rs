@@ -150,7 +150,6 @@ fn to_frozen_review(review: forge::Review, comments: Vec<ReviewComment>) -> Froz
         url: review.url,
         summary: review.body,
         said: review.parts.into_iter().map(|part| part.comment).collect(),
-        edited: review.updated_at.is_some_and(|at| changed(at, submitted_at)),
         comments: comments
             .into_iter()
             .map(|comment| {

@@ -42,7 +42,6 @@ pub struct FrozenReview {
     /// The forge's ids of the comments that form the summary. Empty if the summary is a text of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub said: Vec<u64>,
-    pub edited: bool,
     pub comments: Vec<FrozenComment>,
 }
 
@@ -223,18 +222,12 @@ impl LayoutBuilder {
 
 fn render_review(review: &FrozenReview, summary: &str, limit: usize) -> String {
     let summary = if summary.is_empty() { "(no summary)".into() } else { truncate_with_count(summary, limit) };
-    let edited = if review.edited { ", changed after it was submitted" } else { "" };
     let by = format!(
         "By {}, {}",
         to_single_line(&review.author, MAX_NAME_CHARS),
         to_single_line(&review.url, MAX_NAME_CHARS)
     );
-    format!(
-        "\nReview {}, submitted {}{edited}:\n\n{}",
-        review.id,
-        review.submitted_at,
-        fence(&format!("{by}\n\n{summary}"))
-    )
+    format!("\nReview {}, submitted {}:\n\n{}", review.id, review.submitted_at, fence(&format!("{by}\n\n{summary}")))
 }
 
 fn render_comment(comment: &FrozenComment, text: &str, limit: usize) -> String {

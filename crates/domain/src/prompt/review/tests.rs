@@ -29,7 +29,6 @@ fn review(id: u64, summary: &str, comments: Vec<FrozenComment>) -> FrozenReview 
         url: format!("https://forge.test/acme/app/pull/3#pullrequestreview-{id}"),
         summary: summary.into(),
         said: Vec::new(),
-        edited: false,
         comments,
     }
 }
