@@ -2,6 +2,7 @@
 //! The objects are in a bucket; these types are their metadata. All artifacts of an attempt share one table item, so
 //! that one conditional write enforces the limits of the sum.
 
+use crate::code::coded_enum;
 use crate::id::{ArtifactId, ArtifactName, JobId, Sha256Hex};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,56 +13,21 @@ pub const MAX_TOTAL_BYTES: u64 = 256 << 20;
 pub const MAX_COUNT: usize = 50;
 pub const RETENTION: Duration = Duration::from_secs(90 * 24 * 3_600);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-#[schemars(rename = "Kind")]
-#[serde(rename_all = "snake_case")]
-pub enum ArtifactKind {
-    SetupOutput,
-    /// Output of the agent and its tools.
-    AgentOutput,
-    FinalMessage,
-    CheckOutput,
-    /// The attempt's changes as a git diff.
-    Patch,
-    /// The raw exchange between the agent and its provider.
-    ProviderPayload,
-    /// A state from which another attempt can resume.
-    Checkpoint,
-}
-
-impl ArtifactKind {
-    pub const ALL: [Self; 7] = [
-        Self::Patch,
-        Self::FinalMessage,
-        Self::AgentOutput,
-        Self::SetupOutput,
-        Self::CheckOutput,
-        Self::ProviderPayload,
-        Self::Checkpoint,
-    ];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::SetupOutput => "setup_output",
-            Self::AgentOutput => "agent_output",
-            Self::FinalMessage => "final_message",
-            Self::CheckOutput => "check_output",
-            Self::Patch => "patch",
-            Self::ProviderPayload => "provider_payload",
-            Self::Checkpoint => "checkpoint",
-        }
-    }
-
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::SetupOutput => "Setup output",
-            Self::AgentOutput => "Agent output",
-            Self::FinalMessage => "Final message",
-            Self::CheckOutput => "Check output",
-            Self::Patch => "Patch",
-            Self::ProviderPayload => "Provider payload",
-            Self::Checkpoint => "Checkpoint",
-        }
+coded_enum! {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+    #[schemars(rename = "Kind")]
+    pub enum ArtifactKind {
+        SetupOutput = "setup_output", "Setup output";
+        /// Output of the agent and its tools.
+        AgentOutput = "agent_output", "Agent output";
+        FinalMessage = "final_message", "Final message";
+        CheckOutput = "check_output", "Check output";
+        /// The attempt's changes as a git diff.
+        Patch = "patch", "Patch";
+        /// The raw exchange between the agent and its provider.
+        ProviderPayload = "provider_payload", "Provider payload";
+        /// A state from which another attempt can resume.
+        Checkpoint = "checkpoint", "Checkpoint";
     }
 }
 

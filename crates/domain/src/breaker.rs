@@ -68,12 +68,7 @@ impl std::str::FromStr for BreakerId {
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let shape = InvalidId("an account is `project/PROJECT/CAPABILITY` or `runner/RUNNER/CAPABILITY`");
-        let mut parts = text.split('/');
-        let (Some(kind), Some(owner), Some(capability), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(shape);
-        };
+        let [kind, owner, capability] = text.split('/').collect::<Vec<_>>()[..] else { return Err(shape) };
         let account = match kind {
             "project" => Account::Project(ProjectId::new(owner)?),
             "runner" => Account::Runner(RunnerId::new(owner)?),

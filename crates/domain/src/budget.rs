@@ -4,7 +4,7 @@
 
 use crate::decision::Reason;
 use crate::id::ProjectId;
-use crate::setting_fault::SettingFault;
+use crate::setting_fault::{SettingFault, fault};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -70,7 +70,6 @@ impl Budget {
     }
 
     pub(crate) fn check(&self) -> Result<(), SettingFault> {
-        let fault = |pointer, fault: &'static str| Err(SettingFault { pointer, fault: fault.into() });
         if self.jobs_per_day.is_some_and(|jobs| !(1..=MAX_JOBS).contains(&jobs)) {
             return fault("/budget/jobs_per_day", "use 1 to 1000000, or no limit; to stop a project, put it on hold");
         }

@@ -1,5 +1,6 @@
 //! The setup commands before an agent's work and the checks after it: settings, the frozen copy in a job, and results.
 
+use crate::code::coded_enum;
 use crate::commands::CommandPolicy;
 use crate::text::truncate;
 use serde::{Deserialize, Serialize};
@@ -134,23 +135,14 @@ pub struct CheckRun {
     pub artifact: Option<String>,
 }
 
-/// How a check ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum CheckOutcome {
-    Passed,
-    /// Another exit code, or a signal.
-    Failed,
-    TimedOut,
-}
-
-impl CheckOutcome {
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Passed => "Passed",
-            Self::Failed => "Failed",
-            Self::TimedOut => "Timed out",
-        }
+coded_enum! {
+    /// How a check ended.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+    pub enum CheckOutcome {
+        Passed = "passed", "Passed";
+        /// Another exit code, or a signal.
+        Failed = "failed", "Failed";
+        TimedOut = "timed_out", "Timed out";
     }
 }
 

@@ -1,5 +1,7 @@
-//! The macro for vocabularies: each enum variant has one code, one sentence, one advice, and typed facts.
-//! Decisions, waits and failures are written with it, so that guard, ledger, API, docs and CLI use the same texts.
+//! The macros for enums with texts.
+//! `vocabulary`: each variant has one code, one sentence, one advice, and typed facts. Decisions, waits, failures and
+//! denials use it, so that guard, ledger, API, docs and CLI have the same texts.
+//! `coded_enum`: each variant has one code on the wire, and may have one label for users.
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -85,6 +87,34 @@ macro_rules! vocabulary {
     };
 }
 pub(crate) use vocabulary;
+
+/// Generates `ALL` in declaration order, `as_str`, the serde name, and `label` if given.
+macro_rules! coded_enum {
+    ($(#[$meta:meta])* pub enum $Name:ident { $($(#[$doc:meta])* $Variant:ident = $code:tt;)* }) => {
+        $(#[$meta])*
+        pub enum $Name {
+            $($(#[$doc])* #[serde(rename = $code)] $Variant,)*
+        }
+
+        impl $Name {
+            pub const ALL: [Self; [$($code),*].len()] = [$(Self::$Variant),*];
+
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$Variant => $code,)* }
+            }
+        }
+    };
+    ($(#[$meta:meta])* pub enum $Name:ident { $($(#[$doc:meta])* $Variant:ident = $code:tt, $label:tt;)* }) => {
+        $crate::code::coded_enum! { $(#[$meta])* pub enum $Name { $($(#[$doc])* $Variant = $code;)* } }
+
+        impl $Name {
+            pub fn label(self) -> &'static str {
+                match self { $(Self::$Variant => $label,)* }
+            }
+        }
+    };
+}
+pub(crate) use coded_enum;
 
 #[cfg(test)]
 mod tests;

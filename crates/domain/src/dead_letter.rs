@@ -2,30 +2,21 @@
 //! The sweeper repeats the work of every wake-up from the table. The exceptions are a queued review, which only its
 //! message contains, and the stop of a task, which is reported once.
 
+use crate::code::coded_enum;
 use crate::id::{JobId, ProjectId};
 use crate::task_stop::{TaskStop, UnhandledCause};
-use crate::wakeup::{EffectMessage, QueuedReview};
+use crate::wakeup::EffectMessage;
 use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Queue {
-    Dispatch,
-    /// Effects, processed in order per ticket, job or pull request.
-    Effects,
-    /// Task stops that the tasks function did not receive or failed on. EventBridge and Lambda send them here directly.
-    Undelivered,
-}
-
-impl Queue {
-    pub const ALL: [Self; 3] = [Self::Dispatch, Self::Effects, Self::Undelivered];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Dispatch => "dispatch",
-            Self::Effects => "effects",
-            Self::Undelivered => "undelivered",
-        }
+coded_enum! {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+    pub enum Queue {
+        Dispatch = "dispatch";
+        /// Effects, processed in order per ticket, job or pull request.
+        Effects = "effects";
+        /// Task stops that the tasks function did not receive or failed on. EventBridge and Lambda send them here
+        /// directly.
+        Undelivered = "undelivered";
     }
 }
 
@@ -116,7 +107,7 @@ impl DeadLetterMessage {
             Self::Effect(EffectMessage::Settle(wakeup)) => wakeup.ticket.to_string(),
             Self::Effect(EffectMessage::Tell(wakeup)) => wakeup.pull_request.to_string(),
             Self::Effect(EffectMessage::Poll(wakeup)) => format!("{}/{}", wakeup.integration, wakeup.repository),
-            Self::Effect(EffectMessage::Review(queued)) => review_label(queued),
+            Self::Effect(EffectMessage::Review(queued)) => queued.event.pull_request.label(),
             Self::ForeignTaskStop(_) | Self::Unreadable => return None,
         })
     }
@@ -147,8 +138,4 @@ impl DeadLetterMessage {
             Self::Unreadable => "This version of Pullyard can't read it.".into(),
         }
     }
-}
-
-fn review_label(queued: &QueuedReview) -> String {
-    queued.event.pull_request.label()
 }

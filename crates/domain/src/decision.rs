@@ -1,41 +1,26 @@
 //! The decision about a delivery: a verdict and a reason with its facts.
 
-use crate::code::vocabulary;
+use crate::code::{coded_enum, vocabulary};
 use crate::id::{IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
 use crate::text::Span;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The outcome of a delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// A job was created.
-    Accepted,
-    /// It will be part of a later job.
-    Held,
-    /// It requested a job and was rejected.
-    Refused,
-    /// It requests no job.
-    Ignored,
-    Duplicate,
-    /// It could not be parsed or authenticated.
-    Invalid,
-}
-
-impl Verdict {
-    pub const ALL: [Self; 6] =
-        [Self::Accepted, Self::Held, Self::Refused, Self::Ignored, Self::Duplicate, Self::Invalid];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Held => "held",
-            Self::Refused => "refused",
-            Self::Ignored => "ignored",
-            Self::Duplicate => "duplicate",
-            Self::Invalid => "invalid",
-        }
+coded_enum! {
+    /// The outcome of a delivery.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+    pub enum Verdict {
+        /// A job was created.
+        Accepted = "accepted";
+        /// It will be part of a later job.
+        Held = "held";
+        /// It requested a job and was rejected.
+        Refused = "refused";
+        /// It requests no job.
+        Ignored = "ignored";
+        Duplicate = "duplicate";
+        /// It could not be parsed or authenticated.
+        Invalid = "invalid";
     }
 }
 

@@ -1,41 +1,27 @@
 //! Failures of a job: a code each, and a class that shows where to fix the cause.
 
-use crate::code::vocabulary;
+use crate::code::{coded_enum, vocabulary};
 use crate::id::{IntegrationId, RepositoryName};
 use crate::text::{Quoted, Rounds, Span, Until};
 use serde::{Deserialize, Serialize};
 
-/// Where the cause of a failure must be fixed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-#[schemars(rename = "Class")]
-#[serde(rename_all = "snake_case")]
-pub enum FailureClass {
-    /// A limit in the settings.
-    Limit,
-    /// Pullyard or its machines.
-    Infra,
-    /// The repository, its forge or its rules.
-    Repo,
-    Runner,
-    /// The model's key or its account.
-    Key,
-    Provider,
-    Agent,
-    Checks,
-}
-
-impl FailureClass {
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Limit => "a limit of the project",
-            Self::Infra => "Pullyard or its machines",
-            Self::Repo => "the repository or its forge",
-            Self::Runner => "the runner",
-            Self::Key => "the model's key or account",
-            Self::Provider => "the model's provider",
-            Self::Agent => "the agent",
-            Self::Checks => "the checks",
-        }
+coded_enum! {
+    /// Where the cause of a failure must be fixed.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+    #[schemars(rename = "Class")]
+    pub enum FailureClass {
+        /// A limit in the settings.
+        Limit = "limit", "a limit of the project";
+        /// Pullyard or its machines.
+        Infra = "infra", "Pullyard or its machines";
+        /// The repository, its forge or its rules.
+        Repo = "repo", "the repository or its forge";
+        Runner = "runner", "the runner";
+        /// The model's key or its account.
+        Key = "key", "the model's key or account";
+        Provider = "provider", "the model's provider";
+        Agent = "agent", "the agent";
+        Checks = "checks", "the checks";
     }
 }
 

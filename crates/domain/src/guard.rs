@@ -47,7 +47,7 @@ pub enum FollowUp {
 
 pub fn decide(event: &TicketEvent, facts: &Facts) -> Decision {
     let refused = TICKET_GUARDS.iter().find_map(|(_, guard)| guard(event, facts));
-    let follow = match &refused {
+    let follow_up = match &refused {
         None => FollowUp::CreateJob,
         Some(Reason::UnknownProject { .. } | Reason::Repeat { .. } | Reason::StaleEvent { .. }) => FollowUp::Ignore,
         // The active job works on this entry, or the entry waits already.
@@ -56,21 +56,20 @@ pub fn decide(event: &TicketEvent, facts: &Facts) -> Decision {
         Some(reason) if reason.is_project_block() => hold_entry(event, facts),
         Some(_) => FollowUp::UpdateTicket,
     };
-    let reason = refused
-        .unwrap_or_else(|| Reason::Accepted { job: JobId::for_entry(&event.project, &event.key, &event.entry()) });
-    Decision { reason, follow_up: follow }
+    Decision { reason: refused.unwrap_or_else(|| accept_entry(event)), follow_up }
+}
+
+fn accept_entry(event: &TicketEvent) -> Reason {
+    Reason::Accepted { job: JobId::for_entry(&event.project, &event.key, &event.entry()) }
 }
 
 /// Decides a waiting entry again by the guards after `status_unchanged`; the others passed when the event arrived.
 pub fn decide_again(event: &TicketEvent, facts: &Facts) -> Decision {
-    let later = TICKET_GUARDS.iter().skip_while(|(name, _)| *name != "auto_create_off");
-    match later.map(|(_, guard)| guard(event, facts)).find(Option::is_some).flatten() {
+    let mut later = TICKET_GUARDS.iter().skip_while(|(name, _)| *name != "auto_create_off");
+    match later.find_map(|(_, guard)| guard(event, facts)) {
         Some(reason) if reason.is_project_block() => Decision { reason, follow_up: hold_entry(event, facts) },
         Some(reason) => Decision { reason, follow_up: FollowUp::UpdateTicket },
-        None => Decision {
-            reason: Reason::Accepted { job: JobId::for_entry(&event.project, &event.key, &event.entry()) },
-            follow_up: FollowUp::CreateJob,
-        },
+        None => Decision { reason: accept_entry(event), follow_up: FollowUp::CreateJob },
     }
 }
 

@@ -19,9 +19,40 @@ impl fmt::Display for InvalidId {
 
 impl std::error::Error for InvalidId {}
 
-// The pattern is for the OpenAPI document. The check function decides and may be stricter.
+/// Conversions of a text type that `TryFrom<String>` validates.
+macro_rules! text_type {
+    ($name:ident) => {
+        impl $name {
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::id::InvalidId;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                text.to_owned().try_into()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+pub(crate) use text_type;
+
+// The pattern is for the OpenAPI document. The check decides and may be stricter.
 macro_rules! ids {
-    ($($(#[$doc:meta])* $name:ident checked by $check:ident, $pattern:literal;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident checked by $check:expr, $pattern:literal;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -30,12 +61,9 @@ macro_rules! ids {
         impl $name {
             pub fn new(text: impl Into<String>) -> Result<Self, InvalidId> {
                 let text = text.into();
-                $check(&text)?;
+                let check: fn(&str) -> Result<(), InvalidId> = $check;
+                check(&text)?;
                 Ok(Self(text))
-            }
-
-            pub fn as_str(&self) -> &str {
-                &self.0
             }
         }
 
@@ -43,19 +71,6 @@ macro_rules! ids {
             type Error = InvalidId;
             fn try_from(text: String) -> Result<Self, InvalidId> {
                 Self::new(text)
-            }
-        }
-
-        impl std::str::FromStr for $name {
-            type Err = InvalidId;
-            fn from_str(text: &str) -> Result<Self, InvalidId> {
-                Self::new(text)
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(id: $name) -> String {
-                id.0
             }
         }
 
@@ -69,11 +84,7 @@ macro_rules! ids {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
+        text_type!($name);
     )*};
 }
 
@@ -102,13 +113,13 @@ ids! {
     /// A class of jobs with the same requirements for a runner: 16 characters of a hash.
     ClassId checked by token, r"^[A-Za-z0-9._-]{1,64}$";
     /// A token's public id: the first 16 hex digits of its hash.
-    TokenId checked by token_id, r"^[0-9a-f]{16}$";
+    TokenId checked by |text| require(is_hex(text, 16), "a token's id is 16 hex digits"), r"^[0-9a-f]{16}$";
     SecretName checked by secret_name, r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$";
     /// The queue's id of a message, unchanged while the message is in the queue; 1 to 64 of `A-Za-z0-9._-`.
     MessageId checked by token, r"^[A-Za-z0-9._-]{1,64}$";
     ArtifactId checked by artifact_id, r"^art_[a-z0-9]{26}$";
     ArtifactName checked by artifact_name, r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$";
-    Sha256Hex checked by sha256_hex, r"^[0-9a-f]{64}$";
+    Sha256Hex checked by |text| require(is_hex(text, 64), "a SHA-256 is 64 hex digits"), r"^[0-9a-f]{64}$";
 }
 
 impl TicketKey {
@@ -144,7 +155,7 @@ fn has_prefix_and_body(text: &str, prefix: &str) -> bool {
     text.strip_prefix(prefix).is_some_and(|rest| rest.len() == 26 && rest.chars().all(is_lower_or_digit))
 }
 
-fn is_hex(text: &str, length: usize) -> bool {
+pub(crate) fn is_hex(text: &str, length: usize) -> bool {
     text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
@@ -200,14 +211,6 @@ fn runner_id(text: &str) -> Result<(), InvalidId> {
 
 fn artifact_id(text: &str) -> Result<(), InvalidId> {
     require(has_prefix_and_body(text, "art_"), "an artifact's id is art_ and 26 characters")
-}
-
-fn token_id(text: &str) -> Result<(), InvalidId> {
-    require(is_hex(text, 16), "a token's id is 16 hex digits")
-}
-
-fn sha256_hex(text: &str) -> Result<(), InvalidId> {
-    require(is_hex(text, 64), "a SHA-256 is 64 hex digits")
 }
 
 fn secret_name(text: &str) -> Result<(), InvalidId> {

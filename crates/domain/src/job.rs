@@ -32,6 +32,7 @@ pub use suspension::{
 pub use transition::{Claim, End, FINISH_GRACE, Fence, PUSH_WINDOW, START_TIMEOUT, TransitionRefusal, WAKE_TIMEOUT};
 
 use crate::budget::Reservation;
+use crate::code::coded_enum;
 use crate::failure::Failure;
 use crate::id::{
     ClaimId, ClassId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, ReviewId, RunnerId, TicketKey,
@@ -45,83 +46,38 @@ use crate::trace::TraceId;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-#[schemars(rename = "Status")]
-#[serde(rename_all = "snake_case")]
-pub enum JobStatus {
-    /// Waits until its reviews are read and its context is frozen.
-    Pending,
-    /// Any runner that meets its requirements may claim it.
-    Ready,
-    Claimed,
-    /// The runner fetches and sets up the source.
-    Preparing,
-    Executing,
-    /// The runner pushes the work and opens the pull request.
-    Syncing,
-    /// Waits for the answer to the agent's question.
-    AwaitingInput,
-    /// Stopped by a user; may be continued.
-    Paused,
-    Completed,
-    Failed,
-    /// Ended by a user or a closed pull request.
-    Cancelled,
+coded_enum! {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+    #[schemars(rename = "Status")]
+    pub enum JobStatus {
+        /// Waits until its reviews are read and its context is frozen.
+        Pending = "pending", "Pending";
+        /// Any runner that meets its requirements may claim it.
+        Ready = "ready", "Ready";
+        Claimed = "claimed", "Claimed";
+        /// The runner fetches and sets up the source.
+        Preparing = "preparing", "Preparing";
+        Executing = "executing", "Executing";
+        /// The runner pushes the work and opens the pull request.
+        Syncing = "syncing", "Syncing";
+        /// Waits for the answer to the agent's question.
+        AwaitingInput = "awaiting_input", "Needs answer";
+        /// Stopped by a user; may be continued.
+        Paused = "paused", "Paused";
+        Completed = "completed", "Completed";
+        Failed = "failed", "Failed";
+        /// Ended by a user or a closed pull request.
+        Cancelled = "cancelled", "Cancelled";
+    }
 }
 
 impl JobStatus {
-    pub const ALL: [Self; 11] = [
-        Self::Pending,
-        Self::Ready,
-        Self::Claimed,
-        Self::Preparing,
-        Self::Executing,
-        Self::Syncing,
-        Self::AwaitingInput,
-        Self::Paused,
-        Self::Completed,
-        Self::Failed,
-        Self::Cancelled,
-    ];
-
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
     }
 
     pub fn is_active(self) -> bool {
         matches!(self, Self::Claimed | Self::Preparing | Self::Executing | Self::Syncing)
-    }
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Ready => "ready",
-            Self::Claimed => "claimed",
-            Self::Preparing => "preparing",
-            Self::Executing => "executing",
-            Self::Syncing => "syncing",
-            Self::AwaitingInput => "awaiting_input",
-            Self::Paused => "paused",
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Pending => "Pending",
-            Self::Ready => "Ready",
-            Self::Claimed => "Claimed",
-            Self::Preparing => "Preparing",
-            Self::Executing => "Executing",
-            Self::Syncing => "Syncing",
-            Self::AwaitingInput => "Needs answer",
-            Self::Paused => "Paused",
-            Self::Completed => "Completed",
-            Self::Failed => "Failed",
-            Self::Cancelled => "Cancelled",
-        }
     }
 }
 
@@ -234,9 +190,13 @@ pub struct Job {
     pub rev: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A pull request that the job continues.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "Continues")]
 pub struct ContinuedPullRequest {
+    /// Number at the forge.
     pub number: u64,
+    /// Head branch.
     pub branch: String,
 }
 

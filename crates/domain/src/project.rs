@@ -15,8 +15,9 @@ use crate::checks::{Checks, CommandOverrides, Setup};
 use crate::commands::CommandPolicy;
 use crate::commits::CommitSettings;
 use crate::id::{IntegrationId, ProjectId, RepositoryName};
+use crate::setting_fault::fault;
 use crate::task::{TaskCapacity, TaskSize};
-use crate::text::truncate;
+use crate::text::{is_line, truncate};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -364,17 +365,11 @@ impl Settings {
     }
 
     pub fn validate(&self) -> Result<(), SettingFault> {
-        let fault = |pointer, fault: &'static str| Err(SettingFault { pointer, fault: fault.into() });
         self.statuses.validate()?;
         if !self.held_by.as_deref().is_none_or(columns::is_name) {
             return fault("/held_by", "use 1 to 64 printable characters");
         }
-        let is_valid_reason = |reason: &str| {
-            !reason.trim().is_empty()
-                && reason.chars().count() <= MAX_HOLD_REASON_CHARS
-                && !reason.chars().any(char::is_control)
-        };
-        if !self.held_reason.as_deref().is_none_or(is_valid_reason) {
+        if !self.held_reason.as_deref().is_none_or(|reason| is_line(reason, MAX_HOLD_REASON_CHARS)) {
             return fault("/held_reason", "use 1 to 200 printable characters");
         }
         if !self.tool_account.as_deref().is_none_or(columns::is_name) {

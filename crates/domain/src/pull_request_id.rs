@@ -26,12 +26,7 @@ impl FromStr for PullRequestId {
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let bad = InvalidId("a pull request's id is integration/repository/number");
-        let mut parts = text.split('/');
-        let (Some(integration), Some(repository), Some(number), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(bad);
-        };
+        let [integration, repository, number] = text.split('/').collect::<Vec<_>>()[..] else { return Err(bad) };
         let parse_part = |part: &str| part.parse::<u64>().map_err(|_| bad.clone());
         Ok(Self {
             integration: IntegrationId::new(integration)?,

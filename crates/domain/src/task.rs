@@ -1,30 +1,20 @@
 //! The size and capacity of a job's Fargate task.
 //! The deployment's task definitions map a size to processors and memory.
 
+use crate::code::coded_enum;
 use serde::{Deserialize, Serialize};
 
-/// The size of a task. Each deployment has one task definition per size.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TaskSize {
-    /// For small repositories, or agents that compute little.
-    Small,
-    /// For most repositories.
-    #[default]
-    Medium,
-    /// For repositories with heavier builds and tests.
-    Large,
-}
-
-impl TaskSize {
-    pub const ALL: [Self; 3] = [Self::Small, Self::Medium, Self::Large];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Small => "small",
-            Self::Medium => "medium",
-            Self::Large => "large",
-        }
+coded_enum! {
+    /// The size of a task. Each deployment has one task definition per size.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+    pub enum TaskSize {
+        /// For small repositories, or agents that compute little.
+        Small = "small";
+        /// For most repositories.
+        #[default]
+        Medium = "medium";
+        /// For repositories with heavier builds and tests.
+        Large = "large";
     }
 }
 

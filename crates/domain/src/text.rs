@@ -76,6 +76,11 @@ fn is_safe_char(c: char) -> bool {
     !c.is_control() && !hides
 }
 
+/// Whether a text is one line with a visible character and at most `limit` characters.
+pub(crate) fn is_line(text: &str, limit: usize) -> bool {
+    !text.trim().is_empty() && text.chars().count() <= limit && !text.chars().any(char::is_control)
+}
+
 pub fn capitalize(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()

@@ -119,13 +119,10 @@ pub mod rfc3339 {
 
     /// Like the parent module, for an optional time.
     pub mod option {
-        use super::super::{Deserialize, Deserializer, Serializer, Timestamp, de};
+        use super::super::{Deserialize, Deserializer, Serialize, Serializer, Timestamp, de};
 
         pub fn serialize<S: Serializer>(at: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
-            match at {
-                Some(at) => to.collect_str(at),
-                None => to.serialize_none(),
-            }
+            at.map(|at| at.to_string()).serialize(to)
         }
 
         pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {

@@ -2,7 +2,9 @@
 //! The random text and its hash are made elsewhere, because this crate has no random numbers.
 
 use crate::id::ProjectId;
-use crate::setting_fault::SettingFault;
+use crate::runner::validate_name;
+use crate::setting_fault::{SettingFault, fault};
+use crate::text::is_line;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -64,11 +66,7 @@ pub struct NewToken {
 impl NewToken {
     /// Refuses tokens without any use, and rights that their kind does not have.
     pub fn validate(&self) -> Result<(), SettingFault> {
-        let fault = |pointer, fault: &'static str| Err(SettingFault { pointer, fault: fault.into() });
-        let named = |name: &str, limit: usize| {
-            !name.trim().is_empty() && name.chars().count() <= limit && !name.chars().any(char::is_control)
-        };
-        if !named(&self.name, 100) {
+        if !is_line(&self.name, 100) {
             return fault("/name", "use 1 to 100 printable characters");
         }
         if self.kind == TokenKind::Api && self.scopes.is_empty() {
@@ -80,11 +78,7 @@ impl NewToken {
         if self.kind == TokenKind::Api && self.runner.is_some() {
             return fault("/runner", "only a runner token can name a runner");
         }
-        let callable = |name: &str| {
-            (1..=64).contains(&name.len())
-                && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
-        };
-        if !self.runner.as_deref().is_none_or(callable) {
+        if self.runner.as_deref().is_some_and(|name| validate_name(name).is_err()) {
             return fault("/runner", "use 1 to 64 letters, digits, dashes, underscores and dots");
         }
         if !self.projects.as_ref().is_none_or(|projects| (1..=50).contains(&projects.len())) {

@@ -1,6 +1,7 @@
 //! The trace id, which connects the log lines of a delivery, its messages, its task and its runner's calls.
 //! The job stores it, and the runner sends it back. No decision depends on it, and a caller may choose it.
 
+use crate::id::{InvalidId, is_hex, text_type};
 use serde::{Deserialize, Serialize};
 
 /// The header in which API Gateway, Lambda and the runner send it.
@@ -11,9 +12,6 @@ pub const HEADER: &str = "x-amzn-trace-id";
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TraceId(String);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ParseTraceIdError;
 
 impl TraceId {
     /// Units: seconds since 1970.
@@ -31,54 +29,23 @@ impl TraceId {
     pub fn to_header(&self) -> String {
         format!("Root={}", self.0)
     }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 impl TryFrom<String> for TraceId {
-    type Error = ParseTraceIdError;
+    type Error = InvalidId;
 
     /// Accepts only ids that X-Ray would create, because the id is written to logs and environments.
-    fn try_from(text: String) -> Result<Self, ParseTraceIdError> {
-        let hex = |part: Option<&str>, length: usize| {
-            part.is_some_and(|part| {
-                part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-            })
-        };
-        let mut parts = text.split('-');
-        let good = parts.next() == Some("1") && hex(parts.next(), 8) && hex(parts.next(), 24);
-        if good && parts.next().is_none() { Ok(Self(text)) } else { Err(ParseTraceIdError) }
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        let parts: Vec<_> = text.split('-').collect();
+        if matches!(parts[..], ["1", secs, random] if is_hex(secs, 8) && is_hex(random, 24)) {
+            Ok(Self(text))
+        } else {
+            Err(InvalidId("not a trace id such as 1-67891233-abcdef012345678912345678"))
+        }
     }
 }
 
-impl std::str::FromStr for TraceId {
-    type Err = ParseTraceIdError;
-    fn from_str(text: &str) -> Result<Self, ParseTraceIdError> {
-        text.to_owned().try_into()
-    }
-}
-
-impl From<TraceId> for String {
-    fn from(trace: TraceId) -> Self {
-        trace.0
-    }
-}
-
-impl std::fmt::Display for TraceId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::fmt::Display for ParseTraceIdError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("not a trace id such as 1-67891233-abcdef012345678912345678")
-    }
-}
-
-impl std::error::Error for ParseTraceIdError {}
+text_type!(TraceId);
 
 #[cfg(test)]
 mod tests {

@@ -40,11 +40,7 @@ pub struct ArtifactUpload {
     pub headers: BTreeMap<String, String>,
 }
 
-impl std::fmt::Debug for ArtifactUpload {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ArtifactPlace").field("id", &self.id).finish_non_exhaustive()
-    }
-}
+debug_only!(ArtifactUpload { id });
 
 /// Body of `POST …/attempts/{n}/artifacts/{id}/stored`, which confirms an upload. No fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

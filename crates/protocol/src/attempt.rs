@@ -78,11 +78,7 @@ pub struct Checkpoint {
     pub get_url: String,
 }
 
-impl std::fmt::Debug for Checkpoint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Checkpoint").field("job", &self.job).field("attempt", &self.attempt).finish_non_exhaustive()
-    }
-}
+debug_only!(Checkpoint { job, attempt });
 
 /// Reports the phase of the attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -183,17 +179,8 @@ pub struct ModelCredential {
     pub value: String,
 }
 
-impl std::fmt::Debug for ModelCredential {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ModelCredential {{ key: {:?}, .. }}", self.key)
-    }
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Credentials { .. }")
-    }
-}
+debug_only!(ModelCredential { key });
+debug_only!(Credentials {});
 
 #[cfg(test)]
 mod tests {

@@ -122,13 +122,9 @@ impl Http {
         self.send(self.request(Method::DELETE, path), RetryPolicy::Never).await
     }
 
-    async fn post<A: DeserializeOwned>(
-        &self,
-        path: &str,
-        body: &impl Serialize,
-        repeat: RetryPolicy,
-    ) -> Result<A, Error> {
-        self.send(self.request(Method::POST, path).json(body), repeat).await
+    /// Sends a request that may be repeated.
+    async fn post_idempotent<A: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<A, Error> {
+        self.send(self.request(Method::POST, path).json(body), RetryPolicy::Idempotent).await
     }
 
     /// The key makes a repeated request the same request.

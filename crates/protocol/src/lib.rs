@@ -4,6 +4,17 @@
 
 #![warn(missing_docs)]
 
+/// Implements `Debug` with these fields only, so that credentials in the others never reach a log.
+macro_rules! debug_only {
+    ($Name:ident { $($field:ident),* }) => {
+        impl std::fmt::Debug for $Name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($Name))$(.field(stringify!($field), &self.$field))*.finish_non_exhaustive()
+            }
+        }
+    };
+}
+
 pub mod artifact;
 pub mod attempt;
 pub mod breaker;

@@ -96,7 +96,7 @@ pub struct ClaimRequest {
 }
 
 /// Answer to a claim.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ClaimAnswer {
     /// The job, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -119,14 +119,4 @@ pub struct ClaimedJob {
     pub bootstrap: String,
 }
 
-impl std::fmt::Debug for ClaimAnswer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The bootstrap token must not reach a log.
-        let job = self.job.as_ref().map(|claimed| (&claimed.job, claimed.attempt));
-        f.debug_struct("ClaimAnswer")
-            .field("job", &job)
-            .field("spent", &self.spent)
-            .field("poll_ms", &self.poll_ms)
-            .finish()
-    }
-}
+debug_only!(ClaimedJob { job, attempt });

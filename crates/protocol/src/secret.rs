@@ -19,11 +19,7 @@ pub struct SetSecret {
     pub kind: SecretKind,
 }
 
-impl std::fmt::Debug for SetSecret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SetSecret").finish_non_exhaustive()
-    }
-}
+debug_only!(SetSecret {});
 
 /// Requires a string. The error omits the value, because a value without quotes is a secret too.
 fn deserialize_string<'de, D: Deserializer<'de>>(reader: D) -> Result<String, D::Error> {
@@ -74,11 +70,7 @@ fn default_overlap_secs() -> u64 {
     86_400
 }
 
-impl std::fmt::Debug for RotateSecret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RotateSecret").field("overlap_secs", &self.overlap_secs).finish_non_exhaustive()
-    }
-}
+debug_only!(RotateSecret { overlap_secs });
 
 /// Answer to a rotation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -16,9 +16,4 @@ pub struct SignInLink {
     pub expires_in_secs: u64,
 }
 
-impl std::fmt::Debug for SignInLink {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The link must not reach a log.
-        f.debug_struct("SignInLink").field("expires_in_secs", &self.expires_in_secs).finish_non_exhaustive()
-    }
-}
+debug_only!(SignInLink { expires_in_secs });

@@ -42,11 +42,7 @@ pub struct CreatedToken {
     pub about: Token,
 }
 
-impl std::fmt::Debug for CreatedToken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CreatedToken").field("about", &self.about).finish_non_exhaustive()
-    }
-}
+debug_only!(CreatedToken { about });
 
 /// A token as the API shows it; also the answer to `GET /v1/tokens/self`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

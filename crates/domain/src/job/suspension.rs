@@ -122,10 +122,7 @@ impl Job {
                 Ok(job)
             }
             JobStatus::Claimed | JobStatus::Preparing | JobStatus::Executing | JobStatus::Syncing => {
-                let mut job = self.clone();
-                job.want = DesiredState::Pause;
-                job.pause = Some(pause);
-                Ok(job)
+                Ok(Self { want: DesiredState::Pause, pause: Some(pause), ..self.clone() })
             }
         }
     }
@@ -137,12 +134,7 @@ impl Job {
             JobStatus::AwaitingInput => Err(TransitionRefusal::WrongStatus(self.status)),
             status if status.is_terminal() => Err(TransitionRefusal::WrongStatus(status)),
             _ if self.want == DesiredState::Cancel => Err(TransitionRefusal::StopRequested),
-            _ if self.want == DesiredState::Pause => {
-                let mut job = self.clone();
-                job.want = DesiredState::Run;
-                job.pause = None;
-                Ok(job)
-            }
+            _ if self.want == DesiredState::Pause => Ok(Self { want: DesiredState::Run, pause: None, ..self.clone() }),
             _ => Err(TransitionRefusal::AlreadyDone),
         }
     }
@@ -227,7 +219,7 @@ impl Job {
         if self.status == JobStatus::AwaitingInput {
             return Ok(self.end(End::Failed(Failure::InputTimeout { limit }, None), None, now));
         }
-        let reason = format!("it was not continued for {}", limit);
+        let reason = format!("it was not continued for {limit}");
         let mut job = self.end(End::Cancelled, None, now);
         job.cancel = Some(Cancel::new("Pullyard", Some(&reason), now));
         Ok(job)

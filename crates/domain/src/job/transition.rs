@@ -88,10 +88,7 @@ impl Job {
     }
 
     pub fn set_task(&self, attempt: u32, number: u32, task: &str) -> Result<Self, TransitionRefusal> {
-        self.check_ready_on_fargate()?;
-        if self.attempt + 1 != attempt || self.dispatch.number != number || !self.dispatch.starting {
-            return Err(TransitionRefusal::LeaseLost);
-        }
+        self.check_starting(attempt, number)?;
         if self.dispatch.task.as_deref() == Some(task) {
             return Err(TransitionRefusal::AlreadyDone);
         }
@@ -108,10 +105,7 @@ impl Job {
         fault: DispatchFault,
         now: Timestamp,
     ) -> Result<Self, TransitionRefusal> {
-        self.check_ready_on_fargate()?;
-        if self.attempt + 1 != attempt || self.dispatch.number != number || !self.dispatch.starting {
-            return Err(TransitionRefusal::LeaseLost);
-        }
+        self.check_starting(attempt, number)?;
         let mut job = self.clone();
         job.dispatch.starting = false;
         if matches!(fault, DispatchFault::Died { .. } | DispatchFault::Interrupted) {
@@ -342,6 +336,13 @@ impl Job {
         } else {
             Err(TransitionRefusal::WrongStatus(self.status))
         }
+    }
+
+    /// Rejects a report about another start than the current one.
+    fn check_starting(&self, attempt: u32, number: u32) -> Result<(), TransitionRefusal> {
+        self.check_ready_on_fargate()?;
+        let is_current = self.attempt + 1 == attempt && self.dispatch.number == number && self.dispatch.starting;
+        if is_current { Ok(()) } else { Err(TransitionRefusal::LeaseLost) }
     }
 
     /// Rejects a change by any caller but the runner while a push may be under way.

@@ -2,7 +2,8 @@
 
 use super::Statuses;
 use crate::nearest::find_nearest;
-use crate::setting_fault::SettingFault;
+use crate::setting_fault::{SettingFault, fault};
+use crate::text::is_line;
 use serde::{Deserialize, Deserializer};
 
 const MAX_COLUMNS: usize = 30;
@@ -172,9 +173,5 @@ impl Statuses {
 }
 
 pub(super) fn is_name(text: &str) -> bool {
-    !text.trim().is_empty() && text.chars().count() <= MAX_NAME_CHARS && !text.chars().any(char::is_control)
-}
-
-fn fault<T>(pointer: &'static str, fault: impl Into<std::borrow::Cow<'static, str>>) -> Result<T, SettingFault> {
-    Err(SettingFault { pointer, fault: fault.into() })
+    is_line(text, MAX_NAME_CHARS)
 }

@@ -53,24 +53,24 @@ pub fn reviews_to_settle(all: &[Review], is_ours: impl Fn(&Review) -> bool) -> V
 }
 
 /// The kind of request for the whole group: a user's request overrides guards for all reviews, even if absorbed.
-pub fn combined_action(at_stake: &[&Review]) -> RequestedAction {
-    match at_stake.iter().any(|review| review.request.is_some()) {
+pub fn combined_action(pending: &[&Review]) -> RequestedAction {
+    match pending.iter().any(|review| review.request.is_some()) {
         true => RequestedAction::Revision { message: None },
         false => RequestedAction::Changes {},
     }
 }
 
 /// `facts` describe the newest waiting review with the [`combined_action`]. Its permission counts as granted.
-pub fn settle(facts: &ReviewFacts, at_stake: &[&Review]) -> Settlement {
+pub fn settle(facts: &ReviewFacts, pending: &[&Review]) -> Settlement {
     let waiting: Vec<&Review> =
-        at_stake.iter().copied().filter(|review| review.state == ReviewState::Deferred {}).collect();
+        pending.iter().copied().filter(|review| review.state == ReviewState::Deferred {}).collect();
     let Some(newest) = newest_review(&waiting) else { return Settlement::Skip };
     let others = |reviews: &[&Review]| {
         let mut others: Vec<&Review> = reviews.iter().copied().filter(|review| review.id != newest.id).collect();
         others.sort_by_key(|review| (review.submitted_at, review.at, review.id.clone()));
         others.into_iter().map(|review| review.id.clone()).collect::<Vec<_>>()
     };
-    let refuse = |reason| Settlement::Refuse { newest: newest.id.clone(), others: others(at_stake), reason };
+    let refuse = |reason| Settlement::Refuse { newest: newest.id.clone(), others: others(pending), reason };
     let lasting = [
         guard::repository_not_integrated,
         guard::pull_request_closed,
@@ -82,10 +82,8 @@ pub fn settle(facts: &ReviewFacts, at_stake: &[&Review]) -> Settlement {
     if let Some(reason) = lasting.iter().find_map(|guard| guard(facts)) {
         return refuse(reason);
     }
-    if facts.ticket.as_ref().is_some_and(|ticket| ticket.active_job.is_some()) {
-        return Settlement::Wait { opens_at: next_revision_at(facts) };
-    }
-    if guard::rate_limited(facts).is_some() {
+    let has_active_job = facts.ticket.as_ref().is_some_and(|ticket| ticket.active_job.is_some());
+    if has_active_job || guard::rate_limited(facts).is_some() {
         return Settlement::Wait { opens_at: next_revision_at(facts) };
     }
     if guard::project_held(facts).or_else(|| guard::budget_exhausted(facts)).is_some() {

@@ -1,6 +1,7 @@
 //! Answer to `start`: everything that a runner needs for a job.
 
 use pullyard_domain::id::{JobId, RepositoryName, TicketKey};
+pub use pullyard_domain::job::ContinuedPullRequest;
 use pullyard_domain::job::JobKind;
 use pullyard_domain::project::Resume as Policy;
 use serde::{Deserialize, Serialize};
@@ -59,12 +60,7 @@ pub struct Assignment {
     pub heartbeat_secs: u64,
 }
 
-impl std::fmt::Debug for Assignment {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The lease must not reach a log.
-        f.debug_struct("Assignment").field("job", &self.job).field("attempt", &self.attempt).finish_non_exhaustive()
-    }
-}
+debug_only!(Assignment { job, attempt });
 
 impl Assignment {
     /// Whether the job fails if the agent's session is lost. Older servers send this only for a job that was suspended.
@@ -138,16 +134,6 @@ impl AssignedRepository {
     pub fn forge_name(&self) -> String {
         self.forge.display_name_at(&self.api_url)
     }
-}
-
-/// A pull request that the job continues.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[schemars(rename = "Continues")]
-pub struct ContinuedPullRequest {
-    /// Number at the forge.
-    pub number: u64,
-    /// Head branch.
-    pub branch: String,
 }
 
 /// A pull request to revise, with the reviews to answer.

@@ -1,6 +1,6 @@
 //! Calls of one attempt; all are idempotent.
 
-use super::{Error, Http, RetryPolicy};
+use super::{Error, Http};
 use crate::artifact::{ArtifactUpload, ConfirmArtifact, ReserveArtifact};
 use crate::attempt::{
     Assignment, CheckpointAnswer, Credentials, CredentialsRequest, EventsAnswer, EventsRequest, FinishAnswer,
@@ -73,6 +73,6 @@ impl AttemptClient {
         operation: &str,
         body: &impl serde::Serialize,
     ) -> Result<A, Error> {
-        self.http.post(&format!("{}/{operation}", self.path), body, RetryPolicy::Idempotent).await
+        self.http.post_idempotent(&format!("{}/{operation}", self.path), body).await
     }
 }

@@ -1,6 +1,6 @@
 //! Calls for breakers of model accounts.
 
-use super::{ApiClient, Error, RetryPolicy};
+use super::{ApiClient, Error};
 use crate::breaker::{Breakers, CloseBreaker, ClosedBreaker};
 
 impl ApiClient {
@@ -11,6 +11,6 @@ impl ApiClient {
     /// Closes a breaker. Idempotent.
     pub async fn close_breaker(&self, account: &str) -> Result<ClosedBreaker, Error> {
         let request = CloseBreaker { account: account.to_owned() };
-        self.http.post("/v1/breakers/close", &request, RetryPolicy::Idempotent).await
+        self.http.post_idempotent("/v1/breakers/close", &request).await
     }
 }

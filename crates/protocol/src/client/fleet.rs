@@ -1,6 +1,6 @@
 //! Calls for the administration of self-hosted runners.
 
-use super::{ApiClient, Error, RetryPolicy};
+use super::{ApiClient, Error};
 use crate::runner_admin::{RemovedRunner, Runner, RunnerCommand, RunnerList, RunnerOrder};
 use pullyard_domain::text::percent_encode;
 
@@ -14,7 +14,7 @@ impl ApiClient {
     }
 
     pub async fn command_runner(&self, runner: &str, command: RunnerOrder) -> Result<Runner, Error> {
-        self.http.post(&format!("{}/commands", path(runner)), &RunnerCommand { command }, RetryPolicy::Idempotent).await
+        self.http.post_idempotent(&format!("{}/commands", path(runner)), &RunnerCommand { command }).await
     }
 
     /// Removes a runner. Never retried: a second try would not find it.

@@ -1,18 +1,18 @@
 //! Calls for holds and budgets.
 
-use super::{ApiClient, Error, RetryPolicy};
+use super::{ApiClient, Error};
 use crate::project::{BudgetUse, HoldProject, Project, ReleaseProject};
 use pullyard_domain::id::ProjectId;
 
 impl ApiClient {
     /// Holds a project. Idempotent.
     pub async fn hold_project(&self, project: &ProjectId, request: &HoldProject) -> Result<Project, Error> {
-        self.http.post(&format!("/v1/projects/{project}/hold"), request, RetryPolicy::Idempotent).await
+        self.http.post_idempotent(&format!("/v1/projects/{project}/hold"), request).await
     }
 
     /// Releases a project. Idempotent.
     pub async fn release_project(&self, project: &ProjectId) -> Result<Project, Error> {
-        self.http.post(&format!("/v1/projects/{project}/release"), &ReleaseProject {}, RetryPolicy::Idempotent).await
+        self.http.post_idempotent(&format!("/v1/projects/{project}/release"), &ReleaseProject {}).await
     }
 
     pub async fn budget(&self, project: &ProjectId) -> Result<BudgetUse, Error> {

@@ -11,7 +11,7 @@ use serde_json::json;
 impl ApiClient {
     /// Creates a webhook in the table and at its forge. Idempotent: by its name.
     pub async fn install_hook(&self, request: &InstallHook) -> Result<Hook, Error> {
-        self.http.post("/v1/hooks", request, RetryPolicy::Idempotent).await
+        self.http.post_idempotent("/v1/hooks", request).await
     }
 
     pub async fn hooks(&self, after: Option<&str>) -> Result<HookPage, Error> {
@@ -23,11 +23,11 @@ impl ApiClient {
     }
 
     pub async fn verify_hook(&self, name: &HookName) -> Result<HookCheck, Error> {
-        self.http.post(&format!("/v1/hooks/{name}/verify"), &json!({}), RetryPolicy::Idempotent).await
+        self.http.post_idempotent(&format!("/v1/hooks/{name}/verify"), &json!({})).await
     }
 
     pub async fn repair_hook(&self, name: &HookName) -> Result<HookCheck, Error> {
-        self.http.post(&format!("/v1/hooks/{name}/repair"), &json!({}), RetryPolicy::Idempotent).await
+        self.http.post_idempotent(&format!("/v1/hooks/{name}/repair"), &json!({})).await
     }
 
     /// Deletes a webhook, also at its forge unless `keep_at_forge`.
@@ -38,12 +38,12 @@ impl ApiClient {
 
     /// Replaces a secret's value; the previous one stays valid for a while. Idempotent: by the value.
     pub async fn rotate_secret(&self, name: &SecretName, request: &RotateSecret) -> Result<RotatedSecret, Error> {
-        self.http.post(&format!("/v1/secrets/{name}/rotate"), request, RetryPolicy::Idempotent).await
+        self.http.post_idempotent(&format!("/v1/secrets/{name}/rotate"), request).await
     }
 
     /// Tests a project's model key with its provider.
     pub async fn test_secret(&self, name: &SecretName, request: &TestSecret) -> Result<SecretTest, Error> {
-        self.http.post(&format!("/v1/secrets/{name}/test"), request, RetryPolicy::Idempotent).await
+        self.http.post_idempotent(&format!("/v1/secrets/{name}/test"), request).await
     }
 
     pub async fn set_ingress(&self, project: &ProjectId, request: &SetIngress) -> Result<RepositoryIngress, Error> {
@@ -57,6 +57,6 @@ impl ApiClient {
 
     /// Decides a delivery again with the forge's present data. Idempotent: a delivery with a job keeps it.
     pub async fn replay_delivery(&self, delivery: &DeliveryId) -> Result<Decision, Error> {
-        self.http.post(&format!("/v1/deliveries/{delivery}/replay"), &json!({}), RetryPolicy::Idempotent).await
+        self.http.post_idempotent(&format!("/v1/deliveries/{delivery}/replay"), &json!({})).await
     }
 }

@@ -33,11 +33,11 @@ impl ApiClient {
     }
 
     pub async fn create_integration(&self, request: &CreateIntegration) -> Result<Integration, Error> {
-        self.http.post("/v1/integrations", request, RetryPolicy::Idempotent).await
+        self.http.post_idempotent("/v1/integrations", request).await
     }
 
     pub async fn connect_github_app(&self, request: &ConnectGitHubApp) -> Result<Integration, Error> {
-        self.http.post("/v1/github-apps", request, RetryPolicy::Idempotent).await
+        self.http.post_idempotent("/v1/github-apps", request).await
     }
 
     pub async fn integration(&self, integration: &IntegrationId) -> Result<Integration, Error> {
@@ -49,9 +49,7 @@ impl ApiClient {
     }
 
     pub async fn test_integration(&self, integration: &IntegrationId) -> Result<IntegrationTest, Error> {
-        self.http
-            .post(&format!("/v1/integrations/{integration}/test"), &serde_json::json!({}), RetryPolicy::Idempotent)
-            .await
+        self.http.post_idempotent(&format!("/v1/integrations/{integration}/test"), &serde_json::json!({})).await
     }
 
     pub async fn remove_integration(&self, integration: &IntegrationId) -> Result<RemovedIntegration, Error> {
@@ -69,7 +67,7 @@ impl ApiClient {
     }
 
     pub async fn create_project(&self, request: &CreateProject) -> Result<Project, Error> {
-        self.http.post("/v1/projects", request, RetryPolicy::Idempotent).await
+        self.http.post_idempotent("/v1/projects", request).await
     }
 
     pub async fn project(&self, project: &ProjectId) -> Result<Project, Error> {
@@ -86,7 +84,7 @@ impl ApiClient {
     }
 
     pub async fn rename_column(&self, project: &ProjectId, request: &RenameColumn) -> Result<RenamedColumn, Error> {
-        self.http.post(&format!("/v1/projects/{project}/columns/rename"), request, RetryPolicy::Idempotent).await
+        self.http.post_idempotent(&format!("/v1/projects/{project}/columns/rename"), request).await
     }
 
     /// A project with all settings, so that an edit keeps those unknown to this version.
@@ -109,7 +107,7 @@ impl ApiClient {
     }
 
     pub async fn add_repository(&self, project: &ProjectId, request: &AddRepository) -> Result<Repository, Error> {
-        self.http.post(&format!("/v1/projects/{project}/repositories"), request, RetryPolicy::Idempotent).await
+        self.http.post_idempotent(&format!("/v1/projects/{project}/repositories"), request).await
     }
 
     pub async fn remove_repository(
@@ -127,7 +125,7 @@ impl ApiClient {
         repository: &RepositoryName,
     ) -> Result<RepositoryTest, Error> {
         let path = format!("/v1/projects/{project}/repositories/{repository}/test");
-        self.http.post(&path, &serde_json::json!({}), RetryPolicy::Idempotent).await
+        self.http.post_idempotent(&path, &serde_json::json!({})).await
     }
 
     pub async fn repositories(&self, project: &ProjectId) -> Result<Repositories, Error> {
@@ -142,17 +140,17 @@ impl ApiClient {
 
     /// Cancels a job. Idempotent.
     pub async fn cancel_job(&self, job: &JobId, request: &CancelJob) -> Result<Job, Error> {
-        self.http.post(&format!("/v1/jobs/{job}/cancel"), request, RetryPolicy::Idempotent).await
+        self.http.post_idempotent(&format!("/v1/jobs/{job}/cancel"), request).await
     }
 
     /// Pauses a job. Idempotent.
     pub async fn pause_job(&self, job: &JobId) -> Result<Job, Error> {
-        self.http.post(&format!("/v1/jobs/{job}/pause"), &PauseJob {}, RetryPolicy::Idempotent).await
+        self.http.post_idempotent(&format!("/v1/jobs/{job}/pause"), &PauseJob {}).await
     }
 
     /// Continues a paused job. Idempotent.
     pub async fn continue_job(&self, job: &JobId) -> Result<Job, Error> {
-        self.http.post(&format!("/v1/jobs/{job}/continue"), &ContinueJob {}, RetryPolicy::Idempotent).await
+        self.http.post_idempotent(&format!("/v1/jobs/{job}/continue"), &ContinueJob {}).await
     }
 
     /// Sends a message to a job's agent. Idempotent: by `idempotency_key`.

@@ -1,6 +1,6 @@
 //! Calls of a self-hosted runner between jobs; all are idempotent.
 
-use super::{Error, Http, RetryPolicy};
+use super::{Error, Http};
 use crate::runner::{ClaimAnswer, ClaimRequest, HeartbeatAnswer, HeartbeatRequest, RegisterAnswer, RegisterRequest};
 use pullyard_domain::id::RunnerId;
 
@@ -16,14 +16,14 @@ impl RunnerClient {
     }
 
     pub async fn register(&self, request: &RegisterRequest) -> Result<RegisterAnswer, Error> {
-        self.http.post("/v1/runners", request, RetryPolicy::Idempotent).await
+        self.http.post_idempotent("/v1/runners", request).await
     }
 
     pub async fn heartbeat(&self, runner: &RunnerId, request: &HeartbeatRequest) -> Result<HeartbeatAnswer, Error> {
-        self.http.post(&format!("/v1/runners/{runner}/heartbeat"), request, RetryPolicy::Idempotent).await
+        self.http.post_idempotent(&format!("/v1/runners/{runner}/heartbeat"), request).await
     }
 
     pub async fn claim(&self, runner: &RunnerId, request: &ClaimRequest) -> Result<ClaimAnswer, Error> {
-        self.http.post(&format!("/v1/runners/{runner}/claim"), request, RetryPolicy::Idempotent).await
+        self.http.post_idempotent(&format!("/v1/runners/{runner}/claim"), request).await
     }
 }

@@ -13,7 +13,7 @@ use reqwest::Method;
 impl ApiClient {
     /// Sends a ticket tool's event. Idempotent: by the event's id.
     pub async fn send_ticket_event(&self, event: &TicketEvent) -> Result<Decision, Error> {
-        self.http.post("/v1/tickets/events", event, RetryPolicy::Idempotent).await
+        self.http.post_idempotent("/v1/tickets/events", event).await
     }
 
     /// Creates a ticket. Idempotent: by `idempotency_key`.

@@ -23,10 +23,10 @@ fn as_user_request(review: Review) -> Review {
 }
 
 fn settle_with(change: impl Fn(&mut ReviewFacts), all: &[Review]) -> Settlement {
-    let at_stake = reviews_to_settle(all, |_| true);
-    let mut facts = ReviewFacts { asks: combined_action(&at_stake), ..accepted_facts() };
+    let pending = reviews_to_settle(all, |_| true);
+    let mut facts = ReviewFacts { asks: combined_action(&pending), ..accepted_facts() };
     change(&mut facts);
-    settle(&facts, &at_stake)
+    settle(&facts, &pending)
 }
 
 fn longest_ids(names: &[&str]) -> Vec<ReviewId> {
