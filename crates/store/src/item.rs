@@ -2,10 +2,7 @@
 //! An item has the fields of its value, its key, its rows of the `work` and `list` indexes, and its expiry.
 //! The domain's `due` always computes the row of `work` for the whole value.
 
-pub(crate) mod artifact;
 pub(crate) mod blob;
-pub(crate) mod breaker;
-pub(crate) mod class;
 pub(crate) mod hook;
 pub(crate) mod sweeper_state;
 pub(crate) mod token;
@@ -14,21 +11,25 @@ use crate::key::{self, Key};
 use crate::schema::EXPIRES;
 use crate::{Error, Store};
 use aws_sdk_dynamodb::types::AttributeValue;
+use pullyard_domain::artifact::{Artifacts, RETENTION};
+use pullyard_domain::breaker::Breaker;
 use pullyard_domain::comment::Comment;
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::due::{self, Due};
-use pullyard_domain::id::RunnerId;
+use pullyard_domain::id::{ClassId, ProjectId, RunnerId};
 use pullyard_domain::job::{AttemptRecord, Input, Job};
 use pullyard_domain::project::{Integration, Project, Repository};
 use pullyard_domain::pull_request::{PullRequest, PullRequestState};
 use pullyard_domain::review::Review;
 use pullyard_domain::runner::{Profile, Runner};
+use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::text::percent_encode;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::str::FromStr;
 use std::time::Duration;
 
 pub(crate) type Attributes = HashMap<String, AttributeValue>;
@@ -113,8 +114,16 @@ pub(crate) fn decode_item<T: DeserializeOwned>(item: Attributes) -> Result<T, Er
 }
 
 pub(crate) fn key_of(item: &Attributes) -> Key {
-    let word = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
-    Key { pk: word("pk"), sk: word("sk") }
+    let part = |name: &str| string_attribute(item, name).unwrap_or_default().to_owned();
+    Key { pk: part("pk"), sk: part("sk") }
+}
+
+pub(crate) fn string_attribute<'a>(item: &'a Attributes, name: &str) -> Option<&'a str> {
+    item.get(name)?.as_s().ok().map(String::as_str)
+}
+
+pub(crate) fn number_attribute<N: FromStr>(item: &Attributes, name: &str) -> Option<N> {
+    item.get(name)?.as_n().ok()?.parse().ok()
 }
 
 impl Store {
@@ -205,6 +214,16 @@ impl Item for AttemptRecord {
     }
 }
 
+impl Item for Artifacts {
+    fn key(&self) -> Key {
+        key::artifacts(&self.job, self.attempt)
+    }
+    /// The bucket deletes the objects after the same time.
+    fn expires_at(&self) -> Option<Timestamp> {
+        Some(self.at.plus(RETENTION))
+    }
+}
+
 impl Item for Input {
     fn key(&self) -> Key {
         key::input(&self.job, self.seq)
@@ -254,7 +273,33 @@ impl Item for Profile {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+impl Item for Breaker {
+    fn key(&self) -> Key {
+        key::breaker(&self.id)
+    }
+    fn list_row(&self) -> Option<(String, String)> {
+        Some((key::BREAKER_LIST.into(), self.id.to_string()))
+    }
+    fn expires_at(&self) -> Option<Timestamp> {
+        Some(self.expires_at())
+    }
+}
+
+/// A job class, which shows runners and the sweeper the existing classes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Class {
+    pub(crate) project: ProjectId,
+    pub(crate) class: ClassId,
+    pub(crate) needs: ClassRequirements,
+}
+
+impl Item for Class {
+    fn key(&self) -> Key {
+        key::class(&self.project, &self.class)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RunnerName {
     pub(crate) name: String,
     pub(crate) owner: RunnerId,

@@ -12,14 +12,11 @@ mod mark;
 mod schema;
 mod transaction;
 mod read {
-    mod artifact;
     mod batch_get;
     mod breaker;
-    mod budget;
     mod comment;
     mod event;
     mod hook;
-    mod input;
     mod job;
     mod ledger;
     mod list;
@@ -36,17 +33,14 @@ mod read {
     pub use work::WorkKey;
 }
 mod write {
-    mod artifact;
     mod breaker;
     mod budget;
     mod claim;
     mod comment;
     mod context;
     mod event;
-    mod first_token;
     mod hook;
     mod job;
-    mod late_result;
     mod ledger;
     mod project;
     mod register;

@@ -3,7 +3,7 @@
 //! the SDK can repeat it safely. A cancellation with any reason except refused conditions proves nothing, so it is
 //! retried.
 
-use crate::item::{Attributes, Item, encode, key_of};
+use crate::item::{Attributes, Item, encode, key_of, number_attribute};
 use crate::key::Key;
 use crate::mark::{self, Mark};
 use crate::{Error, Store, Write};
@@ -40,7 +40,7 @@ impl Condition {
         if rev == 0 { Self::absent() } else { Self::new("rev = :seen").value(":seen", number_value(rev)) }
     }
 
-    /// Like `seen`, for items that can be deleted and created again. A new item starts at its first revision, so its
+    /// Like `at_rev`, for items that can be deleted and created again. A new item starts at its first revision, so its
     /// creation time must match too: `since` is the attribute with that time.
     pub(crate) fn at_rev_since(rev: u64, since: &str, at: Timestamp) -> Self {
         match rev {
@@ -93,15 +93,23 @@ enum Action {
 }
 
 impl Action {
-    fn key(&self) -> (String, String) {
+    fn key(&self) -> Key {
         match self {
-            Self::Update { key, .. } | Self::Delete { key, .. } => (key.pk.clone(), key.sk.clone()),
-            Self::Put { item, .. } => {
-                let part = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
-                (part("pk"), part("sk"))
-            }
+            Self::Update { key, .. } | Self::Delete { key, .. } => key.clone(),
+            Self::Put { item, .. } => key_of(item),
         }
     }
+}
+
+// The SDK's requests and parts of transactions share these methods, but no trait.
+macro_rules! with_condition {
+    ($builder:expr, $condition:expr) => {
+        $builder
+            .condition_expression($condition.expression)
+            .set_expression_attribute_names($condition.names)
+            .set_expression_attribute_values($condition.values)
+            .return_values_on_condition_check_failure(OnFailure::AllOld)
+    };
 }
 
 /// Actions on different items.
@@ -183,115 +191,99 @@ impl Transaction {
     /// Idempotent: a lost answer is recognised by the token and by the mark.
     /// Errors: `Contended` if other writers prevented every try.
     pub(crate) async fn commit(self, store: &Store) -> Result<Write, Error> {
-        if let Some((pk, sk)) = duplicate_key(&self.actions) {
-            return Err(Error::Corrupt {
-                key: format!("{pk} / {sk}"),
-                reason: "it occurs twice in one transaction".into(),
-            });
+        if let Some(key) = duplicate_key(&self.actions) {
+            return Err(Error::corrupt(key, "it occurs twice in one transaction"));
         }
-        match <[Action; 1]>::try_from(self.actions) {
-            Ok([action @ Action::Delete { .. }]) => commit_all(store, self.operation, &self.mark, vec![action]).await,
-            Ok([action]) => commit_one(store, self.operation, &self.mark, action).await,
-            Err(actions) => commit_all(store, self.operation, &self.mark, actions).await,
+        for round in 1..=MAX_TRIES {
+            let result = match &self.actions[..] {
+                [action @ (Action::Put { .. } | Action::Update { .. })] => self.send_one(store, action.clone()).await?,
+                _ => self.send_all(store, round).await?,
+            };
+            match result {
+                SendResult::Decided(write) => return Ok(write),
+                SendResult::Retry => pause(store, round).await,
+            }
+        }
+        Err(Error::Contended { operation: self.operation })
+    }
+
+    async fn send_one(&self, store: &Store, action: Action) -> Result<SendResult, Error> {
+        let operation = self.operation;
+        // DynamoDB refuses a plain write while a transaction uses its item, and the SDK does not retry that.
+        macro_rules! send {
+            ($call:expr, $Error:ident) => {
+                match $call.send().await {
+                    Ok(_) => return Ok(SendResult::Decided(Write::Applied)),
+                    Err(error) => match error.as_service_error() {
+                        Some($Error::ConditionalCheckFailedException(exception)) => exception.item.clone(),
+                        Some($Error::TransactionConflictException(_)) => return Ok(SendResult::Retry),
+                        _ => return Err(Error::unavailable(operation, error)),
+                    },
+                }
+            };
+        }
+        let stored = match action {
+            Action::Put { item, condition } => {
+                let call = store.client.put_item().table_name(&store.table).set_item(Some(item));
+                send!(with_condition!(call, condition), PutItemError)
+            }
+            Action::Update { key, expression, condition } => {
+                let call = store.client.update_item().table_name(&store.table).set_key(Some(key.attributes()));
+                send!(with_condition!(call.update_expression(expression), condition), UpdateItemError)
+            }
+            // `commit` sends a delete as a transaction, even alone.
+            Action::Delete { .. } => {
+                let reason = "a delete is part of a transaction".into();
+                return Err(Error::Unavailable { operation, reason, transient: false });
+            }
+        };
+        Ok(SendResult::Decided(if self.mark.is_on(stored.as_ref()) { Write::Applied } else { Write::Stale }))
+    }
+
+    async fn send_all(&self, store: &Store, round: u32) -> Result<SendResult, Error> {
+        let items = self.actions.iter().map(|action| to_transact_item(&store.table, action.clone()));
+        let items = items.collect::<Result<Vec<_>, _>>()?;
+        // A new token after a cancellation, because DynamoDB answers the same token with its first outcome.
+        let token = if round == 1 { self.mark.clone() } else { Mark::random() };
+        let call = store.client.transact_write_items().set_transact_items(Some(items));
+        match call.client_request_token(token.as_str()).send().await {
+            Ok(_) => Ok(SendResult::Decided(Write::Applied)),
+            Err(error) => self.classify_error(error),
         }
     }
+
+    fn classify_error(&self, error: SdkError<TransactWriteItemsError>) -> Result<SendResult, Error> {
+        let operation = self.operation;
+        match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(exception)) => {
+                let reasons = exception.cancellation_reasons();
+                let codes = || reasons.iter().filter_map(|reason| reason.code()).filter(|code| *code != "None");
+                if codes().any(|code| code == "ValidationError") {
+                    return Err(Error::Unavailable { operation, reason: join_reasons(reasons), transient: false });
+                }
+                if codes().next().is_none() || codes().any(|code| code != "ConditionalCheckFailed") {
+                    return Ok(SendResult::Retry);
+                }
+                let is_own = reasons.iter().any(|reason| self.mark.is_on(reason.item.as_ref()));
+                Ok(SendResult::Decided(if is_own { Write::Applied } else { Write::Stale }))
+            }
+            Some(TransactWriteItemsError::TransactionInProgressException(_)) => Ok(SendResult::Retry),
+            _ => Err(Error::unavailable(operation, error)),
+        }
+    }
+}
+
+/// Raises the `rev` of an item. Returns the one that was read.
+fn raise_rev(item: &mut Attributes) -> Result<u64, Error> {
+    let rev: u64 = number_attribute(item, "rev").ok_or_else(|| Error::corrupt(key_of(item), "it has no `rev`"))?;
+    item.insert("rev".into(), number_value(rev + 1));
+    Ok(rev)
 }
 
 /// The item that several actions touch. DynamoDB refuses such a transaction; it is a bug of the caller.
-/// Raises the `rev` of an item. Returns the one that was read.
-fn raise_rev(item: &mut Attributes) -> Result<u64, Error> {
-    let read = item.get("rev").and_then(|rev| rev.as_n().ok()?.parse().ok());
-    let read: u64 = read.ok_or_else(|| Error::corrupt(key_of(item), "it has no `rev`"))?;
-    item.insert("rev".into(), number_value(read + 1));
-    Ok(read)
-}
-
-fn duplicate_key(actions: &[Action]) -> Option<(String, String)> {
+fn duplicate_key(actions: &[Action]) -> Option<Key> {
     let mut keys = HashSet::new();
     actions.iter().map(Action::key).find(|key| !keys.insert(key.clone()))
-}
-
-async fn commit_one(store: &Store, operation: &'static str, mark: &Mark, action: Action) -> Result<Write, Error> {
-    for tried in 1..=MAX_TRIES {
-        match send_one(store, operation, mark, action.clone()).await? {
-            SendResult::Decided(write) => return Ok(write),
-            SendResult::Retry => pause(store, tried).await,
-        }
-    }
-    Err(Error::Contended { operation })
-}
-
-async fn send_one(store: &Store, operation: &'static str, mark: &Mark, action: Action) -> Result<SendResult, Error> {
-    // DynamoDB refuses a plain write while a transaction uses its item, and the SDK does not retry that.
-    macro_rules! send {
-        ($call:expr, $Error:ident) => {
-            match $call.send().await {
-                Ok(_) => return Ok(SendResult::Decided(Write::Applied)),
-                Err(error) => match error.as_service_error() {
-                    Some($Error::ConditionalCheckFailedException(refused)) => refused.item.clone(),
-                    Some($Error::TransactionConflictException(_)) => return Ok(SendResult::Retry),
-                    _ => return Err(Error::unavailable(operation, error)),
-                },
-            }
-        };
-    }
-    let stored = match action {
-        Action::Put { item, condition } => {
-            let call = store
-                .client
-                .put_item()
-                .table_name(&store.table)
-                .set_item(Some(item))
-                .condition_expression(condition.expression)
-                .set_expression_attribute_names(condition.names)
-                .set_expression_attribute_values(condition.values)
-                .return_values_on_condition_check_failure(OnFailure::AllOld);
-            send!(call, PutItemError)
-        }
-        Action::Update { key, expression, condition } => {
-            let call = store
-                .client
-                .update_item()
-                .table_name(&store.table)
-                .set_key(Some(key.attributes()))
-                .update_expression(expression)
-                .condition_expression(condition.expression)
-                .set_expression_attribute_names(condition.names)
-                .set_expression_attribute_values(condition.values)
-                .return_values_on_condition_check_failure(OnFailure::AllOld);
-            send!(call, UpdateItemError)
-        }
-        // `commit` never sends a delete alone.
-        Action::Delete { .. } => {
-            let reason = "a delete is part of a transaction".into();
-            return Err(Error::Unavailable { operation, reason, transient: false });
-        }
-    };
-    Ok(SendResult::Decided(if mark.is_on(stored.as_ref()) { Write::Applied } else { Write::Stale }))
-}
-
-async fn commit_all(store: &Store, operation: &'static str, mark: &Mark, actions: Vec<Action>) -> Result<Write, Error> {
-    let items =
-        actions.into_iter().map(|action| to_transact_item(&store.table, action)).collect::<Result<Vec<_>, _>>()?;
-    for tried in 1..=MAX_TRIES {
-        // A new token after a cancellation, because DynamoDB answers the same token with its first outcome.
-        let token = if tried == 1 { mark.clone() } else { Mark::random() };
-        let sent = store
-            .client
-            .transact_write_items()
-            .set_transact_items(Some(items.clone()))
-            .client_request_token(token.as_str())
-            .send()
-            .await;
-        match sent {
-            Ok(_) => return Ok(Write::Applied),
-            Err(error) => match classify_error(operation, mark, error)? {
-                SendResult::Decided(write) => return Ok(write),
-                SendResult::Retry => pause(store, tried).await,
-            },
-        }
-    }
-    Err(Error::Contended { operation })
 }
 
 enum SendResult {
@@ -300,69 +292,28 @@ enum SendResult {
 }
 
 /// Waits with jitter, so that other writers of the same items can finish.
-async fn pause(store: &Store, tried: u32) {
-    let limit = 20u64 << tried.min(6);
+async fn pause(store: &Store, round: u32) {
+    let limit = 20u64 << round.min(6);
     let pause = rand::rng().random_range(limit / 4..=limit);
     store.pause(Duration::from_millis(pause)).await;
 }
 
-fn classify_error(
-    operation: &'static str,
-    mark: &Mark,
-    error: SdkError<TransactWriteItemsError>,
-) -> Result<SendResult, Error> {
-    match error.as_service_error() {
-        Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-            let reasons = cancelled.cancellation_reasons();
-            let codes = || reasons.iter().filter_map(|reason| reason.code()).filter(|code| *code != "None");
-            if codes().any(|code| code == "ValidationError") {
-                return Err(Error::Unavailable { operation, reason: join_reasons(reasons), transient: false });
-            }
-            if codes().next().is_none() || codes().any(|code| code != "ConditionalCheckFailed") {
-                return Ok(SendResult::Retry);
-            }
-            let own = reasons.iter().any(|reason| mark.is_on(reason.item.as_ref()));
-            Ok(SendResult::Decided(if own { Write::Applied } else { Write::Stale }))
-        }
-        Some(TransactWriteItemsError::TransactionInProgressException(_)) => Ok(SendResult::Retry),
-        _ => Err(Error::unavailable(operation, error)),
-    }
-}
-
 fn to_transact_item(table: &str, action: Action) -> Result<TransactWriteItem, Error> {
-    let broken = |error| Error::unavailable("build a transaction", error);
+    let to_error = |error| Error::unavailable("build a transaction", error);
     let builder = TransactWriteItem::builder();
     Ok(match action {
         Action::Put { item, condition } => {
-            let put = Put::builder()
-                .table_name(table)
-                .set_item(Some(item))
-                .condition_expression(condition.expression)
-                .set_expression_attribute_names(condition.names)
-                .set_expression_attribute_values(condition.values)
-                .return_values_on_condition_check_failure(OnFailure::AllOld);
-            builder.put(put.build().map_err(broken)?).build()
+            let put = Put::builder().table_name(table).set_item(Some(item));
+            builder.put(with_condition!(put, condition).build().map_err(to_error)?).build()
         }
         Action::Update { key, expression, condition } => {
-            let update = Update::builder()
-                .table_name(table)
-                .set_key(Some(key.attributes()))
-                .update_expression(expression)
-                .condition_expression(condition.expression)
-                .set_expression_attribute_names(condition.names)
-                .set_expression_attribute_values(condition.values)
-                .return_values_on_condition_check_failure(OnFailure::AllOld);
-            builder.update(update.build().map_err(broken)?).build()
+            let update =
+                Update::builder().table_name(table).set_key(Some(key.attributes())).update_expression(expression);
+            builder.update(with_condition!(update, condition).build().map_err(to_error)?).build()
         }
         Action::Delete { key, condition } => {
-            let delete = Delete::builder()
-                .table_name(table)
-                .set_key(Some(key.attributes()))
-                .condition_expression(condition.expression)
-                .set_expression_attribute_names(condition.names)
-                .set_expression_attribute_values(condition.values)
-                .return_values_on_condition_check_failure(OnFailure::AllOld);
-            builder.delete(delete.build().map_err(broken)?).build()
+            let delete = Delete::builder().table_name(table).set_key(Some(key.attributes()));
+            builder.delete(with_condition!(delete, condition).build().map_err(to_error)?).build()
         }
     })
 }
@@ -389,7 +340,7 @@ mod tests {
         );
         assert_eq!(duplicate_key(&two.actions), None);
         let again = two.delete(key("TICKET#a", "TICKET"), Condition::absent());
-        assert_eq!(duplicate_key(&again.actions), Some(("TICKET#a".into(), "TICKET".into())));
+        assert_eq!(duplicate_key(&again.actions), Some(key("TICKET#a", "TICKET")));
     }
 
     #[test]

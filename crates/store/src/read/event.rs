@@ -1,6 +1,6 @@
 //! Reads the events of an attempt in order.
 
-use crate::item::{Attributes, blob, key_of};
+use crate::item::{Attributes, blob, key_of, number_attribute};
 use crate::read::partition::SortKeys;
 use crate::{Error, Store, key};
 use pullyard_domain::id::JobId;
@@ -60,12 +60,7 @@ impl Store {
 
 fn unpack_batch<E: DeserializeOwned>(item: Attributes) -> Result<StoredBatch<E>, Error> {
     let key = key_of(&item);
-    let corrupt = |reason: &str| Error::Corrupt { key: key.to_string(), reason: reason.into() };
-    let first = key.sk.parse().map_err(|_| corrupt("its number is invalid"))?;
-    let at = item
-        .get("at")
-        .and_then(|value| value.as_n().ok())
-        .and_then(|at| at.parse().ok())
-        .ok_or_else(|| corrupt("it has no time"))?;
+    let first = key.sk.parse().map_err(|_| Error::corrupt(&key, "its number is invalid"))?;
+    let at = number_attribute(&item, "at").ok_or_else(|| Error::corrupt(&key, "it has no time"))?;
     Ok(StoredBatch { first, at: Timestamp::from_millis(at), events: blob::unpack(&key, &item)? })
 }

@@ -1,7 +1,7 @@
 //! Reads webhooks, their notes, polled repositories and rotated secrets.
 
 use crate::item::hook::{HookStats, Rotation, hook_stats_key};
-use crate::read::list::Order;
+use crate::read::list::{Order, Page};
 use crate::{Error, Store, key};
 use pullyard_domain::hook::{Poll, Webhook};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId};
@@ -16,11 +16,7 @@ impl Store {
     }
 
     /// The names of all webhooks in order, and the cursor of the next page.
-    pub async fn list_hook_names(
-        &self,
-        after: Option<&str>,
-        limit: i32,
-    ) -> Result<(Vec<HookName>, Option<String>), Error> {
+    pub async fn list_hook_names(&self, after: Option<&str>, limit: i32) -> Result<Page<HookName>, Error> {
         let (keys, next) = self.list_keys(key::HOOK_LIST, Order::ByName, after, limit).await?;
         Ok((keys.iter().filter_map(|pk| parse_hook_name(pk)).collect(), next))
     }

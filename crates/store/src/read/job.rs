@@ -1,13 +1,17 @@
-//! Reads jobs, their attempts, lists of jobs, and pull request links.
+//! Reads jobs with their attempts, artifacts and inputs, lists of jobs, and pull request links.
 
-use crate::item;
-use crate::read::list::{Order, cursor_of};
+use crate::item::decode_item;
+use crate::read::list::{Page, cursor_of};
+use crate::read::partition::SortKeys;
 use crate::{Error, Store, key};
+use pullyard_domain::artifact::Artifacts;
 use pullyard_domain::id::{JobId, ProjectId};
-use pullyard_domain::job::Job;
+use pullyard_domain::job::{AttemptRecord, Input, Job};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::time::Timestamp;
+use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 impl Store {
     pub async fn load_job(&self, job: &JobId) -> Result<Option<Job>, Error> {
@@ -24,7 +28,7 @@ impl Store {
         ids: &BTreeSet<PullRequestId>,
     ) -> Result<Vec<Result<PullRequest, Error>>, Error> {
         let keys: Vec<_> = ids.iter().map(key::pull_request).collect();
-        Ok(self.load_many(&keys).await?.into_iter().map(item::decode_item).collect())
+        Ok(self.load_many(&keys).await?.into_iter().map(decode_item).collect())
     }
 
     /// The ids of a project's jobs that were created before `until`, newest first, and the cursor of the next page.
@@ -34,12 +38,9 @@ impl Store {
         until: Option<Timestamp>,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<(Vec<JobId>, Option<String>), Error> {
-        let times = until.map(|until| [Timestamp::from_millis(0), millisecond_before(until)].map(key::to_sort_key));
-        let between = times.as_ref().map(|[first, last]| (first.as_str(), last.as_str()));
-        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
-        let list = key::job_list(project);
-        let (keys, next) = self.list_keys_between(&list, Order::NewestFirst, between, after, limit).await?;
+    ) -> Result<Page<JobId>, Error> {
+        let last = until.map(|until| until.minus(Duration::from_millis(1)));
+        let (keys, next) = self.list_keys_until(&key::job_list(project), last, after, limit).await?;
         let ids = keys.iter().filter_map(|pk| JobId::new(pk.strip_prefix("JOB#")?).ok()).collect();
         Ok((ids, next))
     }
@@ -48,12 +49,32 @@ impl Store {
         cursor_of(job)
     }
 
+    pub async fn load_artifacts(&self, job: &JobId, attempt: u32) -> Result<Option<Artifacts>, Error> {
+        self.load(&key::artifacts(job, attempt)).await
+    }
+
+    pub async fn list_artifacts(&self, job: &JobId) -> Result<Vec<Artifacts>, Error> {
+        self.list_below_job(job, key::ARTIFACTS).await
+    }
+
+    pub async fn list_attempts(&self, job: &JobId) -> Result<Vec<AttemptRecord>, Error> {
+        self.list_below_job(job, key::ATTEMPTS).await
+    }
+
+    async fn list_below_job<T: DeserializeOwned>(&self, job: &JobId, prefix: &str) -> Result<Vec<T>, Error> {
+        self.list_with_prefix(&key::job(job).pk, prefix, "read the items of a job").await
+    }
+
+    /// The inputs after a number, in order.
+    pub async fn list_inputs(&self, job: &JobId, after: u32) -> Result<Vec<Input>, Error> {
+        let Some(first) = after.checked_add(1) else { return Ok(Vec::new()) };
+        let [first, last] = [first, u32::MAX].map(|seq| key::input(job, seq));
+        let items = self.query_items(&first.pk, SortKeys::Ascending(&first, &last), None, "read inputs").await?;
+        items.into_iter().map(decode_item).collect()
+    }
+
     /// Many jobs in the order of their ids, read strongly. Missing jobs are omitted.
     pub async fn load_jobs(&self, ids: &[JobId]) -> Result<Vec<Job>, Error> {
         self.load_in_order(ids.iter().map(key::job).collect()).await
     }
-}
-
-fn millisecond_before(at: Timestamp) -> Timestamp {
-    Timestamp::from_millis(at.millis() - 1)
 }

@@ -1,6 +1,6 @@
 //! Reads the ledger.
 
-use crate::read::list::{Order, cursor_of};
+use crate::read::list::{Page, cursor_of};
 use crate::{Error, Store, key};
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::id::{DeliveryId, ProjectId};
@@ -18,12 +18,9 @@ impl Store {
         until: Option<Timestamp>,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<(Vec<DeliveryId>, Option<String>), Error> {
-        let range = until.map(|until| [Timestamp::from_millis(0), until].map(key::to_sort_key));
-        let between = range.as_ref().map(|[first, last]| (first.as_str(), last.as_str()));
-        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
-        let list = key::delivery_list(project);
-        let (keys, next) = self.list_keys_between(&list, Order::NewestFirst, between, after, limit).await?;
+    ) -> Result<Page<DeliveryId>, Error> {
+        // An entry's sort key continues after its time, so entries at `until` itself are excluded.
+        let (keys, next) = self.list_keys_until(&key::delivery_list(project), until, after, limit).await?;
         let ids = keys.iter().filter_map(|pk| DeliveryId::new(pk.strip_prefix("DELIVERY#")?).ok()).collect();
         Ok((ids, next))
     }

@@ -1,12 +1,15 @@
 //! Reads pages of the `list` index, and converts rows to cursors.
 
-use crate::item::Item;
+use crate::item::{Attributes, Item, string_attribute};
 use crate::schema::LIST;
 use crate::transaction::string_value;
-use crate::{Error, Store};
-use aws_sdk_dynamodb::types::AttributeValue;
+use crate::{Error, Store, key};
 use data_encoding::BASE64URL_NOPAD;
+use pullyard_domain::time::Timestamp;
 use std::collections::HashMap;
+
+/// Values of one page, and the cursor of the next page.
+pub(crate) type Page<T> = (Vec<T>, Option<String>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
@@ -23,8 +26,9 @@ impl Store {
         order: Order,
         after: Option<&str>,
         limit: i32,
-    ) -> Result<(Vec<String>, Option<String>), Error> {
-        self.list_keys_between(list, order, None, after, limit).await
+    ) -> Result<Page<String>, Error> {
+        let (rows, next) = self.list_rows(list, order, None, after, limit).await?;
+        Ok((rows.into_iter().map(|(key, _)| key).collect(), next))
     }
 
     /// Returns the partition keys of a whole list, in order.
@@ -40,35 +44,37 @@ impl Store {
         }
     }
 
-    /// Like `list_keys`, for the rows whose order is between two values, both included.
+    /// Like `list_keys`, newest first, for the rows whose order is a time and at most `last`.
     /// Errors: `BadCursor` also for a cursor of another row.
-    pub(crate) async fn list_keys_between(
+    pub(crate) async fn list_keys_until(
         &self,
         list: &str,
-        order: Order,
-        between: Option<(&str, &str)>,
+        last: Option<Timestamp>,
         after: Option<&str>,
-        limit: i32,
-    ) -> Result<(Vec<String>, Option<String>), Error> {
-        let (rows, next) = self.list_rows(list, order, between, after, limit).await?;
+        limit: usize,
+    ) -> Result<Page<String>, Error> {
+        let times = last.map(|last| [Timestamp::from_millis(0), last].map(key::to_sort_key));
+        let range = times.as_ref().map(|[first, last]| (first.as_str(), last.as_str()));
+        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+        let (rows, next) = self.list_rows(list, Order::NewestFirst, range, after, limit).await?;
         Ok((rows.into_iter().map(|(key, _)| key).collect(), next))
     }
 
-    /// Like `list_keys_between`, with a cursor for each row, so that a caller can continue after any row.
+    /// The rows whose order is between two values, both included, each with a cursor to continue after it.
     pub(crate) async fn list_rows(
         &self,
         list: &str,
         order: Order,
-        between: Option<(&str, &str)>,
+        range: Option<(&str, &str)>,
         after: Option<&str>,
         limit: i32,
-    ) -> Result<(Vec<(String, String)>, Option<String>), Error> {
+    ) -> Result<Page<(String, String)>, Error> {
         let start = after.map(|cursor| parse_cursor(list, cursor).ok_or(Error::BadCursor)).transpose()?;
         let mut condition = "lk = :list".to_owned();
         let mut values = HashMap::from([(":list".to_owned(), string_value(list))]);
-        if let Some((first, last)) = between {
-            let order = start.as_ref().map(|row| string_attribute(row, "ls"));
-            if order.is_some_and(|order| order.as_str() < first || order.as_str() > last) {
+        if let Some((first, last)) = range {
+            let order = start.as_ref().and_then(|row| string_attribute(row, "ls"));
+            if order.is_some_and(|order| order < first || order > last) {
                 return Err(Error::BadCursor);
             }
             if first > last {
@@ -91,33 +97,31 @@ impl Store {
             .await
             .map_err(|error| Error::unavailable("list", error))?;
         let next = page.last_evaluated_key().map(to_cursor);
-        Ok((page.items().iter().map(|item| (string_attribute(item, "pk"), to_cursor(item))).collect(), next))
+        let row = |item| (string_attribute(item, "pk").unwrap_or_default().to_owned(), to_cursor(item));
+        Ok((page.items().iter().map(row).collect(), next))
     }
 }
 
-fn string_attribute(item: &HashMap<String, AttributeValue>, name: &str) -> String {
-    item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default()
-}
-
-/// Encodes a row as text that needs no escaping in a URL.
-fn to_cursor(row: &HashMap<String, AttributeValue>) -> String {
-    let row = ["ls", "pk", "sk"].map(|name| string_attribute(row, name)).join("\n");
-    BASE64URL_NOPAD.encode(row.as_bytes())
+fn to_cursor(row: &Attributes) -> String {
+    encode_cursor(["ls", "pk", "sk"].map(|name| string_attribute(row, name).unwrap_or_default()))
 }
 
 pub(crate) fn cursor_of(item: &impl Item) -> String {
     let key = item.key();
     let order = item.list_row().map(|(_, order)| order).unwrap_or_default();
-    let row = [("ls", order), ("pk", key.pk), ("sk", key.sk)];
-    to_cursor(&row.map(|(name, value)| (name.to_owned(), string_value(value))).into())
+    encode_cursor([&order, &key.pk, &key.sk])
 }
 
-fn parse_cursor(list: &str, cursor: &str) -> Option<HashMap<String, AttributeValue>> {
+/// Encodes a row as text that needs no escaping in a URL.
+fn encode_cursor(row: [&str; 3]) -> String {
+    BASE64URL_NOPAD.encode(row.join("\n").as_bytes())
+}
+
+fn parse_cursor(list: &str, cursor: &str) -> Option<Attributes> {
     let row = String::from_utf8(BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?).ok()?;
-    let mut parts = row.split('\n');
-    let (order, pk, sk) = (parts.next()?, parts.next()?, parts.next()?);
-    let is_complete = parts.next().is_none() && [order, pk, sk].iter().all(|part| !part.is_empty());
+    let [order, pk, sk] = row.split('\n').collect::<Vec<_>>()[..] else { return None };
     let row = [("lk", list), ("ls", order), ("pk", pk), ("sk", sk)];
+    let is_complete = row.iter().all(|(_, part)| !part.is_empty());
     is_complete.then(|| row.map(|(name, value)| (name.to_owned(), string_value(value))).into())
 }
 

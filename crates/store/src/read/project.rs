@@ -1,10 +1,19 @@
-//! Loads projects, their repositories and connected forges. All reads are strong, except those of pages of ids.
+//! Loads projects with their budgets, repositories and forges. All reads are strong, except those of pages of ids.
 
 use crate::item::{Attributes, decode, decode_item};
-use crate::read::list::Order;
+use crate::read::list::{Order, Page};
 use crate::{Error, Store, key};
+use pullyard_domain::budget::{DailyUsage, Day};
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{Integration, Project, Repository};
+
+/// The item under a repository's name.
+#[derive(serde::Deserialize)]
+struct Alias {
+    sk: String,
+    integration: IntegrationId,
+    id: u64,
+}
 
 /// Whether the forge was disconnected. Its item remains, because stored links and decisions contain its id.
 pub(crate) fn is_disconnected(integration: &Attributes) -> bool {
@@ -21,11 +30,7 @@ impl Store {
     }
 
     /// The ids of all projects in order, and the cursor of the next page.
-    pub async fn list_project_ids(
-        &self,
-        after: Option<&str>,
-        limit: i32,
-    ) -> Result<(Vec<ProjectId>, Option<String>), Error> {
+    pub async fn list_project_ids(&self, after: Option<&str>, limit: i32) -> Result<Page<ProjectId>, Error> {
         let (keys, next) = self.list_keys(key::PROJECT_LIST, Order::ByName, after, limit).await?;
         Ok((keys.iter().filter_map(|pk| parse_project_id(pk)).collect(), next))
     }
@@ -35,16 +40,17 @@ impl Store {
         Ok(self.list_all_keys(key::PROJECT_LIST).await?.iter().filter_map(|pk| parse_project_id(pk)).collect())
     }
 
+    /// The use of a project's budget on this day. `None` if no job was created under a budget, or the day is long ago.
+    pub async fn load_budget(&self, project: &ProjectId, day: Day) -> Result<Option<DailyUsage>, Error> {
+        self.load(&key::budget(project, day)).await
+    }
+
     pub async fn list_repositories(&self, project: &ProjectId) -> Result<Vec<Repository>, Error> {
         self.list_with_prefix(&key::project(project).pk, "REPO#", "read a project's repositories").await
     }
 
     /// The ids of all connected forges in order, and the cursor of the next page.
-    pub async fn list_integration_ids(
-        &self,
-        after: Option<&str>,
-        limit: i32,
-    ) -> Result<(Vec<IntegrationId>, Option<String>), Error> {
+    pub async fn list_integration_ids(&self, after: Option<&str>, limit: i32) -> Result<Page<IntegrationId>, Error> {
         let (keys, next) = self.list_keys(key::INTEGRATION_LIST, Order::ByName, after, limit).await?;
         let ids = keys.iter().filter_map(|pk| IntegrationId::new(pk.strip_prefix("INTEGRATION#")?).ok()).collect();
         Ok((ids, next))
@@ -90,19 +96,12 @@ impl Store {
 
     /// All names of a repository in its project, in lower case: two if it was added again after an unreported rename.
     pub async fn list_repository_names(&self, repository: &Repository) -> Result<Vec<RepositoryName>, Error> {
-        #[derive(serde::Deserialize)]
-        struct Alias {
-            sk: String,
-            integration: IntegrationId,
-            id: u64,
-        }
         let pk = key::project(&repository.project).pk;
-        let aliases: Vec<Alias> =
+        let mut aliases: Vec<Alias> =
             self.list_with_prefix(&pk, key::REPOSITORY_NAMES, "read the names of a repository").await?;
-        let own = aliases
-            .into_iter()
-            .filter(|alias| alias.integration == repository.integration && alias.id == repository.id);
-        Ok(own.filter_map(|alias| RepositoryName::new(alias.sk.strip_prefix(key::REPOSITORY_NAMES)?).ok()).collect())
+        aliases.retain(|alias| alias.integration == repository.integration && alias.id == repository.id);
+        let name = |alias: Alias| RepositoryName::new(alias.sk.strip_prefix(key::REPOSITORY_NAMES)?).ok();
+        Ok(aliases.into_iter().filter_map(name).collect())
     }
 
     pub async fn load_repository_by_name(
@@ -110,11 +109,6 @@ impl Store {
         project: &ProjectId,
         name: &RepositoryName,
     ) -> Result<Option<Repository>, Error> {
-        #[derive(serde::Deserialize)]
-        struct Alias {
-            integration: IntegrationId,
-            id: u64,
-        }
         let key = key::repository_name(project, name);
         match self.load::<Alias>(&key).await? {
             None => Ok(None),

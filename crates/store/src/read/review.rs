@@ -1,6 +1,6 @@
 //! Reads reviews and their pull requests.
 
-use crate::read::list::Order;
+use crate::read::list::{Order, Page};
 use crate::{Error, Store, key};
 use pullyard_domain::id::{ProjectId, ReviewId};
 use pullyard_domain::pull_request::PullRequestId;
@@ -23,7 +23,7 @@ impl Store {
         project: &ProjectId,
         after: Option<&str>,
         limit: i32,
-    ) -> Result<(Vec<(PullRequestId, String)>, Option<String>), Error> {
+    ) -> Result<Page<(PullRequestId, String)>, Error> {
         let list = key::pull_request_list(project);
         let (rows, next) = self.list_rows(&list, Order::ByName, None, after, limit).await?;
         let id = |(pk, cursor): (String, String)| {

@@ -1,8 +1,7 @@
 //! Reads self-hosted runners, job classes, and the sweeper's last round.
 
-use crate::item::class::Class;
 use crate::item::sweeper_state::SweeperState;
-use crate::item::{RunnerName, decode_item, key_of};
+use crate::item::{Class, RunnerName, decode_item, key_of};
 use crate::key::{self, RUNNER_SHARDS};
 use crate::read::partition::SortKeys;
 use crate::{Error, Store};
@@ -22,7 +21,7 @@ impl Store {
         Ok(self.load_members(&BTreeSet::from([runner.clone()])).await?.pop())
     }
 
-    /// Like `member` for many runners, in any order. Missing runners are omitted.
+    /// Like `load_member` for many runners, in any order. Missing runners are omitted.
     pub async fn load_members(&self, runners: &BTreeSet<RunnerId>) -> Result<Vec<Member>, Error> {
         let keys: Vec<_> = runners.iter().flat_map(|id| [key::runner(id), key::runner_profile(id)]).collect();
         let (mut found, mut profiles) = (Vec::new(), HashMap::new());

@@ -1,7 +1,7 @@
 //! Reads tickets and their texts.
 
-use crate::item::{blob, decode_item, key_of};
-use crate::read::list::Order;
+use crate::item::{blob, decode_item, key_of, string_attribute};
+use crate::read::list::{Order, Page};
 use crate::{Error, Store, key, mark};
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{ProjectId, TicketKey};
@@ -18,8 +18,8 @@ impl Store {
         let key = key::ticket_text(project, ticket);
         let Some(item) = self.load_attributes(&key).await? else { return Ok(None) };
         // Every write stores a mark. For an item without one, `replace_text` returns `Stale`.
-        let last_mark = item.get(mark::ATTRIBUTE).and_then(|mark| mark.as_s().ok()).cloned().unwrap_or_default();
-        Ok(Some(StoredText { text: blob::unpack(&key, &item)?, mark: last_mark }))
+        let mark = string_attribute(&item, mark::ATTRIBUTE).unwrap_or_default().to_owned();
+        Ok(Some(StoredText { text: blob::unpack(&key, &item)?, mark }))
     }
 
     /// Many tickets, in any order, read strongly. Missing ones are omitted. An undecodable one is its error.
@@ -54,7 +54,7 @@ impl Store {
         project: &ProjectId,
         after: Option<&str>,
         limit: i32,
-    ) -> Result<(Vec<TicketKey>, Option<String>), Error> {
+    ) -> Result<Page<TicketKey>, Error> {
         let (keys, next) = self.list_keys(&key::ticket_list(project), Order::ByName, after, limit).await?;
         Ok((keys.iter().filter_map(|pk| parse_ticket_key(pk)).collect(), next))
     }

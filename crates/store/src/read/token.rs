@@ -1,7 +1,8 @@
 //! Reads API and runner tokens.
 
+use crate::item::string_attribute;
 use crate::item::token::Token;
-use crate::read::list::Order;
+use crate::read::list::{Order, Page};
 use crate::{Error, Store, key};
 use pullyard_domain::id::TokenId;
 
@@ -17,15 +18,11 @@ impl Store {
     /// The hash of the first admin token, read strongly; `None` before an operator created one.
     pub async fn load_first_token(&self) -> Result<Option<String>, Error> {
         let item = self.load_attributes(&key::first_token()).await?;
-        Ok(item.and_then(|item| item.get("token")?.as_s().ok().cloned()))
+        Ok(item.and_then(|item| string_attribute(&item, "token").map(str::to_owned)))
     }
 
     /// The hashes of all tokens, newest first, and the cursor of the next page.
-    pub async fn list_token_hashes(
-        &self,
-        after: Option<&str>,
-        limit: i32,
-    ) -> Result<(Vec<String>, Option<String>), Error> {
+    pub async fn list_token_hashes(&self, after: Option<&str>, limit: i32) -> Result<Page<String>, Error> {
         let (keys, next) = self.list_keys(key::TOKEN_LIST, Order::NewestFirst, after, limit).await?;
         Ok((keys.iter().filter_map(|pk| pk.strip_prefix("TOKEN#").map(str::to_owned)).collect(), next))
     }

@@ -1,14 +1,13 @@
 //! Reads the `work` index, which suggests items that are due and jobs that may be claimed; the item itself decides.
 
+use crate::item::{Attributes, number_attribute, string_attribute};
 use crate::schema::WORK;
 use crate::transaction::string_value;
 use crate::{Error, Store, key};
-use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::id::{ClassId, IntegrationId, JobId, ProjectId, TicketKey};
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::select::Candidate;
 use pullyard_domain::time::Timestamp;
-use std::collections::HashMap;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum WorkKey {
@@ -27,13 +26,12 @@ impl WorkKey {
             return id.replace('#', "/").parse().ok().map(Self::PullRequest);
         }
         if let Some(poll) = pk.strip_prefix(key::POLLS) {
-            let mut parts = poll.split('#');
-            let (project, integration) = (parts.next()?, parts.next()?);
-            let repository = parts.next()?.parse().ok()?;
-            return Some(Self::Poll(ProjectId::new(project).ok()?, IntegrationId::new(integration).ok()?, repository));
+            let [project, integration, repository] = poll.split('#').collect::<Vec<_>>()[..] else { return None };
+            let (project, integration) = (project.parse().ok()?, integration.parse().ok()?);
+            return Some(Self::Poll(project, integration, repository.parse().ok()?));
         }
         let (project, ticket) = pk.strip_prefix("TICKET#")?.split_once('#')?;
-        Some(Self::Ticket(ProjectId::new(project).ok()?, TicketKey::new(key::percent_decode(ticket)?).ok()?))
+        Some(Self::Ticket(project.parse().ok()?, TicketKey::new(key::percent_decode(ticket)?).ok()?))
     }
 }
 
@@ -70,11 +68,8 @@ impl Store {
             .expression_attribute_values(":wk", string_value(partition))
             .limit(limit);
         let page = query.send().await.map_err(|error| Error::unavailable("read the due items", error))?;
-        let row = |item: &HashMap<String, AttributeValue>| {
-            let key = item.get("pk").and_then(|value| value.as_s().ok()).and_then(|pk| WorkKey::parse(pk))?;
-            let order = item.get("ws").and_then(|value| value.as_n().ok()).and_then(|order| order.parse().ok())?;
-            Some((key, order))
-        };
+        let row =
+            |item: &Attributes| Some((WorkKey::parse(string_attribute(item, "pk")?)?, number_attribute(item, "ws")?));
         Ok(page.items().iter().filter_map(row).collect())
     }
 }

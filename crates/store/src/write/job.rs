@@ -1,11 +1,13 @@
-//! Writes a job's changes after its creation, except its claim.
+//! Writes a job after its creation: changes, end, artifacts, late results and viewers. `claim.rs` writes its claim.
 
 use super::claim::RunnerCondition;
+use crate::item::encode_part;
 use crate::transaction::{Condition, Transaction, number_value};
 use crate::{Error, Store, WorkKey, Write, key};
+use pullyard_domain::artifact::Artifacts;
 use pullyard_domain::budget::Refund;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{AttemptRecord, Input, Job};
+use pullyard_domain::job::{AttemptRecord, Input, Job, JobResult};
 use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
@@ -65,9 +67,29 @@ impl Store {
     pub async fn request_cancel(&self, job: &Job, pull_request: &PullRequest) -> Result<Write, Error> {
         Transaction::new("cancel a job").revise(job)?.revise(pull_request)?.commit(self).await
     }
-}
 
-impl Store {
+    /// Writes: ARTIFACTS if `rev` is the one seen (absent if new).
+    /// Idempotent: through the domain; a repeat reads again and finds its entry.
+    pub async fn put_artifacts(&self, artifacts: &Artifacts) -> Result<Write, Error> {
+        Transaction::new("store an artifact").revise(artifacts)?.commit(self).await
+    }
+
+    /// Stores a result that arrives after its attempt was lost. The job does not change.
+    /// Writes: `late_result` of ATTEMPT, if it exists.
+    /// Idempotent: a repeat stores the same value.
+    pub async fn update_late_result(&self, job: &JobId, attempt: u32, result: &JobResult) -> Result<Write, Error> {
+        let key = key::attempt(job, attempt);
+        let condition = Condition::new("attribute_exists(pk)").value(":result", encode_part(&key, result)?);
+        Transaction::new("note a late result").update(key, "late_result = :result", "", condition).commit(self).await
+    }
+
+    /// Links the pull request of a late result.
+    /// Writes: PR if absent, as its first revision. Without a link, every later review would be refused.
+    pub async fn link_if_absent(&self, pull_request: &PullRequest) -> Result<Write, Error> {
+        let unseen = PullRequest { rev: 0, ..pull_request.clone() };
+        Transaction::new("link a pull request").revise(&unseen)?.commit(self).await
+    }
+
     /// Writes: `watched_until` of JOB, if the job exists and the stored time is earlier. Not over `rev`: the note
     /// decides nothing, another write may reset it, and it is repeated soon.
     /// Idempotent: a repeat is `Stale`.

@@ -3,6 +3,7 @@
 use crate::item::{RunnerName, encode_part};
 use crate::key;
 use crate::transaction::{Condition, Transaction, number_value, string_value};
+use crate::write::runner::{own_name, own_profile};
 use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::runner::{Profile, Runner};
@@ -46,20 +47,12 @@ impl Store {
                     .value(":slots", slots)
             }
         };
-        let runner_id = || string_value(registered.runner.id.as_str());
-        let name = RunnerName { name: registered.profile.name.clone(), owner: registered.runner.id.clone() };
+        let id = &registered.runner.id;
+        let name = RunnerName { name: registered.profile.name.clone(), owner: id.clone() };
         Transaction::new("register a runner")
             .put(registered.runner, unchanged)?
-            .put(
-                registered.profile,
-                Condition::new("attribute_not_exists(pk) OR id = :own").value(":own", runner_id()),
-            )?
-            .put(
-                &name,
-                Condition::new("attribute_not_exists(pk) OR #owner = :own")
-                    .name("#owner", "owner")
-                    .value(":own", runner_id()),
-            )?
+            .put(registered.profile, own_profile(id))?
+            .put(&name, own_name(id))?
             .commit(self)
             .await
     }

@@ -5,6 +5,7 @@ use crate::key;
 use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
+use pullyard_domain::id::RunnerId;
 use pullyard_domain::runner::{Drain, Presence, Runner};
 
 fn presence_str(status: Presence) -> &'static str {
@@ -36,6 +37,7 @@ impl Store {
         let mut sets = "#status = :status, epoch = :epoch, last_heartbeat = :heard, heard = :true, \
                         active = :active, draining = :draining"
             .to_owned();
+        let key = key::runner(&previous.id);
         let mut condition = Condition::new(&condition)
             .name("#status", "status")
             .value(":seen", number_value(previous.epoch))
@@ -45,7 +47,7 @@ impl Store {
             .value(":epoch", number_value(next.epoch))
             .value(":heard", number_value(next.last_heartbeat.millis()))
             .value(":true", AttributeValue::Bool(true))
-            .value(":active", encode_part(&key::runner(&previous.id), &next.active)?)
+            .value(":active", encode_part(&key, &next.active)?)
             .value(":draining", AttributeValue::Bool(next.draining));
         if let Some(oldest) = oldest {
             condition = condition.value(":oldest", string_value(oldest.as_str()));
@@ -54,10 +56,7 @@ impl Store {
             sets.push_str(", drain.acknowledged = :acknowledged");
             condition = condition.value(":acknowledged", number_value(at.millis()));
         }
-        Transaction::new("store a heartbeat")
-            .update(key::runner(&previous.id), &sets, &removes, condition)
-            .commit(self)
-            .await
+        Transaction::new("store a heartbeat").update(key, &sets, &removes, condition).commit(self).await
     }
 
     /// Marks a silent runner Offline.
@@ -125,16 +124,21 @@ impl Store {
             .name("#status", "status")
             .value(":deleting", string_value(presence_str(Presence::Deleting)))
             .value(":none", number_value(0));
-        let own = Condition::new("attribute_not_exists(pk) OR #owner = :own")
-            .name("#owner", "owner")
-            .value(":own", string_value(runner.id.as_str()));
-        let any =
-            Condition::new("attribute_not_exists(pk) OR id = :own").value(":own", string_value(runner.id.as_str()));
         Transaction::new("remove a runner")
             .delete(key::runner(&runner.id), empty)
-            .delete(key::runner_profile(&runner.id), any)
-            .delete(key::runner_name(&runner.name), own)
+            .delete(key::runner_profile(&runner.id), own_profile(&runner.id))
+            .delete(key::runner_name(&runner.name), own_name(&runner.id))
             .commit(self)
             .await
     }
+}
+
+pub(super) fn own_profile(runner: &RunnerId) -> Condition {
+    Condition::new("attribute_not_exists(pk) OR id = :own").value(":own", string_value(runner.as_str()))
+}
+
+pub(super) fn own_name(runner: &RunnerId) -> Condition {
+    Condition::new("attribute_not_exists(pk) OR #owner = :own")
+        .name("#owner", "owner")
+        .value(":own", string_value(runner.as_str()))
 }

@@ -1,14 +1,16 @@
 //! Creates jobs, each together with its ticket's lock and its ledger entry.
 
+use crate::item::{Class, number_attribute, string_attribute};
 use crate::key;
 use crate::schema::EXPIRES;
 use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::{Error, Store, Write};
 use pullyard_domain::budget::Charge;
 use pullyard_domain::delivery::Delivery;
-use pullyard_domain::id::EventId;
+use pullyard_domain::id::{ClassId, EventId, ProjectId};
 use pullyard_domain::job::Job;
 use pullyard_domain::pull_request::PullRequest;
+use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use std::str::FromStr;
@@ -62,17 +64,26 @@ impl Store {
         let Some(item) = self.load_attributes(&key::idempotency(&request.caller, &request.key)).await? else {
             return Ok(None);
         };
-        let word = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
-        let expired = item
-            .get(EXPIRES)
-            .and_then(|value| value.as_n().ok())
-            .and_then(|seconds| seconds.parse::<i64>().ok())
-            .is_some_and(|seconds| seconds * 1_000 <= request.at.millis());
         // DynamoDB deletes late, so compare the expiry.
-        if expired {
+        let expiry: Option<i64> = number_attribute(&item, EXPIRES);
+        if expiry.is_some_and(|seconds| seconds * 1_000 <= request.at.millis()) {
             return Ok(None);
         }
-        Ok(word("content").zip(word("result").and_then(|result| result.parse().ok())))
+        let result = string_attribute(&item, "result").and_then(|result| result.parse().ok());
+        Ok(string_attribute(&item, "content").map(str::to_owned).zip(result))
+    }
+
+    /// Stores the requirements of a job class before the first job is created.
+    /// Writes: CLASS if absent. It never changes, because its id is a hash of its content.
+    pub async fn create_class(
+        &self,
+        project: &ProjectId,
+        class: &ClassId,
+        needs: &ClassRequirements,
+    ) -> Result<(), Error> {
+        let class = Class { project: project.clone(), class: class.clone(), needs: needs.clone() };
+        Transaction::new("note a class").put(&class, Condition::absent())?.commit(self).await?;
+        Ok(())
     }
 }
 
@@ -89,20 +100,5 @@ impl Transaction {
         item.insert("result".into(), string_value(result));
         item.insert(EXPIRES.into(), number_value(request.at.plus(RETENTION).millis() / 1_000));
         self.put_item(item, unused)
-    }
-}
-
-impl Store {
-    /// Stores the requirements of a job class before the first job is created.
-    /// Writes: CLASS if absent. It never changes, because its id is a hash of its content.
-    pub async fn create_class(
-        &self,
-        project: &pullyard_domain::id::ProjectId,
-        class: &pullyard_domain::id::ClassId,
-        needs: &pullyard_domain::select::ClassRequirements,
-    ) -> Result<(), Error> {
-        let class = crate::item::class::Class { project: project.clone(), class: class.clone(), needs: needs.clone() };
-        Transaction::new("note a class").put(&class, Condition::absent())?.commit(self).await?;
-        Ok(())
     }
 }
