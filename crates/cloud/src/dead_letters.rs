@@ -79,7 +79,7 @@ impl DeadLetters {
         Self { client, dispatch, effects, undelivered_queue_url }
     }
 
-    /// Receives up to `most` messages until the wanted ones are found; call [`Self::make_visible`] afterwards. A
+    /// Receives up to `limit` messages until the wanted ones are found; call [`Self::make_visible`] afterwards. A
     /// FIFO group shows only its first ten.
     pub async fn receive(&self, queue: Queue, selection: Selection<'_>, limit: usize) -> Result<ReceivedBatch, Error> {
         let mut look = ReceivedBatch::default();
@@ -133,11 +133,11 @@ impl DeadLetters {
     /// Idempotent: a crash in between leaves the message in both queues, which is harmless. The group keeps the order.
     /// The deduplication id is new, because the queue may remember the old one.
     pub async fn redrive(&self, queue: Queue, message: &DeadMessage) -> Result<(), Error> {
-        let Some(lane) = self.queue_pair(queue) else { return self.delete(queue, message).await };
+        let Some(pair) = self.queue_pair(queue) else { return self.delete(queue, message).await };
         let fresh = message.group.as_ref().map(|_| format!("{:032x}", rand::random::<u128>()));
         self.client
             .send_message()
-            .queue_url(&lane.queue_url)
+            .queue_url(&pair.queue_url)
             .message_body(&message.body)
             .set_message_attributes(Some(message.attributes.clone()).filter(|all| !all.is_empty()))
             .set_message_group_id(message.group.clone())
@@ -180,7 +180,7 @@ impl DeadLetters {
     }
 
     fn dead_url(&self, queue: Queue) -> &str {
-        self.queue_pair(queue).map_or(&self.undelivered_queue_url, |lane| &lane.dead_url)
+        self.queue_pair(queue).map_or(&self.undelivered_queue_url, |pair| &pair.dead_url)
     }
 }
 

@@ -219,9 +219,8 @@ fn query_pair((name, value): (&str, &str)) -> String {
 }
 
 fn to_base64(sha256: &Sha256Hex) -> String {
-    let digits: Vec<u32> = sha256.as_str().chars().filter_map(|digit| digit.to_digit(16)).collect();
-    let bytes: Vec<u8> =
-        digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte * 16 + digit) as u8).collect();
+    // Never fails, because a `Sha256Hex` has 64 lower-case hex digits.
+    let bytes = data_encoding::HEXLOWER.decode(sha256.as_str().as_bytes()).unwrap_or_default();
     data_encoding::BASE64.encode(&bytes)
 }
 

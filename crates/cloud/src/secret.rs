@@ -8,13 +8,11 @@ pub use versions::{Version, Versions};
 
 use crate::Error;
 use crate::lazy::Lazy;
-use aws_sdk_secretsmanager::error::SdkError;
-use aws_sdk_secretsmanager::operation::create_secret::CreateSecretError;
 use aws_sdk_secretsmanager::operation::put_secret_value::PutSecretValueError;
 use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType};
 use pullyard_domain::time::Timestamp;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 type MonotonicClock = Arc<dyn Fn() -> Duration + Send + Sync>;
@@ -55,19 +53,17 @@ impl std::fmt::Debug for Secrets {
 impl Secrets {
     pub fn new(config: &aws_config::SdkConfig, endpoint: Option<&str>) -> Self {
         let (config, endpoint) = (config.clone(), endpoint.map(str::to_owned));
-        let client = Lazy::new(move || {
-            let mut builder = aws_sdk_secretsmanager::config::Builder::from(&config);
-            builder.set_endpoint_url(endpoint);
-            aws_sdk_secretsmanager::Client::from_conf(builder.build())
-        });
-        let (cache, versions, absent, refetching) = Default::default();
         let began = Instant::now();
         Self {
-            client,
-            cache,
-            versions,
-            absent,
-            refetch_lock: refetching,
+            client: Lazy::new(move || {
+                let mut builder = aws_sdk_secretsmanager::config::Builder::from(&config);
+                builder.set_endpoint_url(endpoint);
+                aws_sdk_secretsmanager::Client::from_conf(builder.build())
+            }),
+            cache: Arc::default(),
+            versions: Arc::default(),
+            absent: Arc::default(),
+            refetch_lock: Arc::default(),
             clock: Arc::new(move || began.elapsed()),
             kms_key: None,
         }
@@ -88,7 +84,7 @@ impl Secrets {
     /// Errors: `NoSecret` when the secret is missing or empty.
     pub async fn get(&self, name: &str) -> Result<Arc<str>, Error> {
         let fresh = |cached: &CachedValue| (self.age(cached.since) < CACHE_TTL).then(|| cached.value.clone());
-        if let Some(value) = self.lock().get(name).and_then(fresh) {
+        if let Some(value) = lock(&self.cache).get(name).and_then(fresh) {
             return Ok(value);
         }
         // Measured before the call, because the value may change during the call.
@@ -105,7 +101,7 @@ impl Secrets {
             .filter(|value| !value.is_empty())
             .ok_or_else(|| Error::NoSecret { name: name.into() })?
             .into();
-        self.lock().insert(name.to_owned(), CachedValue { since, value: value.clone() });
+        lock(&self.cache).insert(name.to_owned(), CachedValue { since, value: value.clone() });
         Ok(value)
     }
 
@@ -120,13 +116,15 @@ impl Secrets {
         };
         let refused = || Error::SecretRefused { name: name.into() };
         let stored = match put().await {
-            Err(error) if is_missing(&error) => {
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_resource_not_found_exception()) => {
                 let create = self.client.create_secret().name(name).secret_string(value);
                 let create = create.set_kms_key_id(self.kms_key.clone());
                 match create.client_request_token(&token).send().await {
                     Ok(_) => Ok(()),
                     // A concurrent call created the secret; the later value wins.
-                    Err(error) if already_exists(&error) => put().await.map(drop),
+                    Err(error) if error.as_service_error().is_some_and(|e| e.is_resource_exists_exception()) => {
+                        put().await.map(drop)
+                    }
                     Err(error) if error.as_service_error().is_some_and(|e| e.is_invalid_request_exception()) => {
                         return Err(refused());
                     }
@@ -137,7 +135,7 @@ impl Secrets {
         };
         match stored {
             Ok(()) => {
-                self.lock().remove(name);
+                lock(&self.cache).remove(name);
                 self.forget_versions(name);
                 Ok(())
             }
@@ -172,16 +170,8 @@ impl Secrets {
     fn age(&self, since: Duration) -> Duration {
         (self.clock)().saturating_sub(since)
     }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, CachedValue>> {
-        self.cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
 }
 
-fn is_missing(error: &SdkError<PutSecretValueError>) -> bool {
-    error.as_service_error().is_some_and(PutSecretValueError::is_resource_not_found_exception)
-}
-
-fn already_exists(error: &SdkError<CreateSecretError>) -> bool {
-    error.as_service_error().is_some_and(CreateSecretError::is_resource_exists_exception)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

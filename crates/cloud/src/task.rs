@@ -33,9 +33,8 @@ impl TaskDefinitions {
     pub fn parse(text: &str) -> Option<Self> {
         let named = |size: TaskSize| {
             let mut pairs = text.split(',').filter_map(|pair| pair.trim().split_once('='));
-            let mut of_size = pairs.by_ref().filter(|(name, _)| name.trim() == size.as_str());
-            let family = of_size.next().map(|(_, family)| family.trim().to_owned());
-            family.filter(|family| !family.is_empty() && of_size.next().is_none())
+            let (_, family) = pairs.find(|(name, _)| name.trim() == size.as_str())?;
+            Some(family.trim().to_owned()).filter(|family| !family.is_empty())
         };
         let (small, medium, large) = (named(TaskSize::Small)?, named(TaskSize::Medium)?, named(TaskSize::Large)?);
         let exact = text.split(',').count() == TaskSize::ALL.len();
@@ -48,13 +47,6 @@ impl TaskDefinitions {
             TaskSize::Medium => &self.medium,
             TaskSize::Large => &self.large,
         }
-    }
-}
-
-fn to_capacity_provider(capacity: TaskCapacity) -> &'static str {
-    match capacity {
-        TaskCapacity::Fargate => "FARGATE",
-        TaskCapacity::FargateSpot => "FARGATE_SPOT",
     }
 }
 
@@ -118,7 +110,10 @@ impl Tasks {
             container = container.environment(KeyValuePair::builder().name(*name).value(value).build());
         }
         let strategy = CapacityProviderStrategyItem::builder()
-            .capacity_provider(to_capacity_provider(start.task.capacity))
+            .capacity_provider(match start.task.capacity {
+                TaskCapacity::Fargate => "FARGATE",
+                TaskCapacity::FargateSpot => "FARGATE_SPOT",
+            })
             .weight(1)
             .build()
             .map_err(|error| Error::unavailable("describe the capacity of a task", error))?;

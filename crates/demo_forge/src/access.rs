@@ -73,11 +73,11 @@ pub enum AccessDecision {
 
 impl Actor {
     pub fn from_member(member: &Member) -> Self {
-        let may = match member.reach {
+        let authority = match member.reach {
             MemberScope::Everywhere => Authority::Admin,
             MemberScope::ByRole => Authority::ByRole,
         };
-        Self { account: member.account(), authority: may }
+        Self { account: member.account(), authority }
     }
 
     pub async fn check(&self, entry: &RepositoryEntry, need: Requirement) -> AccessDecision {

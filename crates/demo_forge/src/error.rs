@@ -41,10 +41,6 @@ pub enum Error {
 }
 
 impl Error {
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::GitTimedOut { .. })
-    }
-
     pub(crate) fn storage(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Storage { path, source }

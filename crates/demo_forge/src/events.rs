@@ -25,11 +25,7 @@ pub async fn publish_pull_request(
 ) {
     let occurrence = ForgeEvent::PullRequest { pull, action };
     shared.extension.publish(shared, entry, &actor.account, occurrence).await;
-    if !hooks::has_recipients(shared, entry, (ApiKind::GitHub, "pull_request")).await {
-        return;
-    }
-    let body = render::full_pull(shared, entry, pull);
-    let own = json!({ "number": pull.record.number, "pull_request": body });
+    let own = json!({ "number": pull.record.number, "pull_request": render::full_pull(shared, entry, pull) });
     emit(shared, entry, actor, ("pull_request", action), [own, more]).await;
 }
 

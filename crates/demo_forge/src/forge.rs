@@ -1,7 +1,6 @@
 //! Starts and stops the forge.
 
 use std::{
-    net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -71,7 +70,7 @@ impl DemoForge {
         let (shutdown_sender, is_over) = watch::channel(());
         let shared = Arc::new(Shared {
             shutdown: is_over,
-            url: base_url(address),
+            url: format!("http://{address}"),
             users: Users::new(users, remembered),
             clock: Clock::default(),
             ids: IdGenerator::load(&dir)?,
@@ -146,8 +145,4 @@ impl DemoForge {
         drop(shutdown_sender);
         let _ = timeout(STOP_TIMEOUT, self.shared.git.wait_idle()).await;
     }
-}
-
-fn base_url(address: SocketAddr) -> String {
-    format!("http://{address}")
 }

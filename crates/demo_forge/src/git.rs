@@ -77,9 +77,8 @@ impl Output {
 }
 
 fn find_on_path() -> Result<PathBuf, Error> {
-    let name = format!("git{}", std::env::consts::EXE_SUFFIX);
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let git = std::env::split_paths(&path).map(|folder| folder.join(&name)).find(|git| git.is_file());
+    let git = std::env::split_paths(&path).map(|folder| folder.join("git")).find(|git| git.is_file());
     git.ok_or_else(|| Error::GitMissing { source: io::ErrorKind::NotFound.into() })
 }
 
@@ -101,14 +100,10 @@ impl Git {
 
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.git);
-        command.env_clear();
-        // Git finds its programs by PATH; Windows needs SYSTEMROOT for sockets.
-        for name in ["PATH", "SYSTEMROOT"] {
-            if let Some(value) = std::env::var_os(name) {
-                command.env(name, value);
-            }
-        }
         command
+            .env_clear()
+            // Git finds its programs by PATH.
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .env("HOME", &self.home)
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_CONFIG_GLOBAL", &self.config)
@@ -161,12 +156,8 @@ impl Git {
         };
         let (status, mut stdout, stderr) = match timeout(COMMAND_TIMEOUT, exchange).await {
             Ok(Ok(done)) => done,
-            Ok(Err(source)) => {
-                return Err(Error::GitFailed { command: name, reason: source.to_string() });
-            }
-            Err(_) => {
-                return Err(Error::GitTimedOut { command: name, limit: COMMAND_TIMEOUT });
-            }
+            Ok(Err(source)) => return Err(Error::GitFailed { command: name, reason: source.to_string() }),
+            Err(_) => return Err(Error::GitTimedOut { command: name, limit: COMMAND_TIMEOUT }),
         };
         let truncated = stdout.len() as u64 > max_bytes;
         if truncated {

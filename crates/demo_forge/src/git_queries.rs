@@ -2,19 +2,9 @@
 
 use std::path::Path;
 
-use crate::{Error, branches::read_branches, git::Git};
+use crate::{Error, branches::read_branches, git::Git, users::Account};
 
 const MAX_FILE_DIFF_BYTES: u64 = 8 * 1024 * 1024;
-
-pub enum MergeTree {
-    Tree(String),
-    Conflict,
-}
-
-pub struct CommitIdentity<'a> {
-    pub name: &'a str,
-    pub email: &'a str,
-}
 
 pub fn is_object_id(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -53,19 +43,19 @@ impl Git {
     pub async fn is_ancestor(&self, dir: &Path, old: &str, new: &str) -> Result<bool, Error> {
         let output = self.run_with_input(Some(dir), &["merge-base", "--is-ancestor", old, new], &[], 64).await?;
         match output.code {
-            Some(0) => Ok(true),
             Some(1) => Ok(false),
-            _ => output.into_success().map(|_| false),
+            _ => output.into_success().map(|_| true),
         }
     }
 
-    pub async fn merge_tree(&self, dir: &Path, base: &str, head: &str) -> Result<MergeTree, Error> {
+    /// Returns the merged tree, or `None` for a conflict.
+    pub async fn merge_tree(&self, dir: &Path, base: &str, head: &str) -> Result<Option<String>, Error> {
         let output =
             self.run_with_input(Some(dir), &["merge-tree", "--write-tree", base, head], &[], 1024 * 1024).await?;
         match output.code {
-            Some(0) => Ok(MergeTree::Tree(output.text().trim().to_owned())),
-            Some(1) => Ok(MergeTree::Conflict),
-            _ => output.into_success().map(|_| MergeTree::Conflict),
+            Some(0) => Ok(Some(output.text().trim().to_owned())),
+            Some(1) => Ok(None),
+            _ => output.into_success().map(|_| None),
         }
     }
 
@@ -74,10 +64,11 @@ impl Git {
         dir: &Path,
         tree: &str,
         [base, head]: [&str; 2],
-        by: CommitIdentity<'_>,
+        by: &Account,
         message: &str,
     ) -> Result<String, Error> {
-        let (name, email) = (format!("user.name={}", by.name), format!("user.email={}", by.email));
+        let name = format!("user.name={}", by.login);
+        let email = format!("user.email={}+{}@users.noreply.localhost", by.id, by.login);
         let args = ["-c", &name, "-c", &email, "commit-tree", tree, "-p", base, "-p", head, "-F", "-"];
         let output = self.run_with_input(Some(dir), &args, message.as_bytes(), 1024).await?.into_success()?;
         Ok(output.text().trim().to_owned())

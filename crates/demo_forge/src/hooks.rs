@@ -195,8 +195,7 @@ pub async fn dispatch(shared: &Arc<Shared>, entry: &RepositoryEntry, event: Even
 
 fn new_guid() -> String {
     let hex = format!("{:032x}", rand::random::<u128>());
-    let part = |range: std::ops::Range<usize>| hex.get(range).unwrap_or_default().to_owned();
-    [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
 pub fn render(hook: &HookRecord) -> Value {

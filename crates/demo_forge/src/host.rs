@@ -1,16 +1,37 @@
-//! The host's API without HTTP: users, roles, commits.
+//! The host's API without HTTP: users and roles, and actions that a host simulates for a user.
 
-use crate::branches::read_branches;
 use std::{sync::Arc, time::Duration};
 
 use crate::{
     AccountKind, DemoForge, Error, Role, User,
     access::Actor,
+    branches::read_branches,
+    merge::{self, MergeOutcome},
     names::FullName,
-    pushes,
+    pulls, pushes,
+    record::StatusRecord,
     repositories::{self, RepositoryEntry},
+    reviews::{self, NewComment, NewReview, Rejection, Verdict},
     users::{Member, MemberScope},
 };
+
+#[derive(Clone, Copy, Debug)]
+pub struct LineComment<'a> {
+    pub path: &'a str,
+    pub line: u64,
+    pub body: &'a str,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PullSnapshot {
+    pub head: String,
+    pub open: bool,
+    pub merged: bool,
+    pub requested_reviewers: Vec<String>,
+    pub comments: Vec<(String, String)>,
+    pub notes: Vec<(String, String)>,
+    pub statuses: Vec<(String, String, String)>,
+}
 
 impl DemoForge {
     /// Adds a user without a role, or replaces the user with the same id.
@@ -58,7 +79,67 @@ impl DemoForge {
         entry.ok_or_else(|| Error::RepositoryMissing { full_name: full_name.to_owned() })
     }
 
-    pub(crate) fn member(&self, login: &str) -> Result<Member, Error> {
+    fn member(&self, login: &str) -> Result<Member, Error> {
         self.shared.users.by_login(login).ok_or_else(|| Error::UserMissing { login: login.to_owned() })
+    }
+
+    /// Returns the review's id. Errors: `Refused` with the forge's reason.
+    pub async fn request_changes(
+        &self,
+        full_name: &str,
+        number: u64,
+        login: &str,
+        text: &str,
+        remarks: &[LineComment<'_>],
+    ) -> Result<u64, Error> {
+        let entry = self.entry(full_name).await?;
+        let actor = Actor::from_member(&self.member(login)?);
+        let comments = remarks.iter().map(|remark| NewComment {
+            path: remark.path.to_owned(),
+            line: remark.line,
+            body: remark.body.to_owned(),
+        });
+        let new = NewReview { verdict: Verdict::RequestChanges, body: text.to_owned(), comments: comments.collect() };
+        let reason = match reviews::create_review(&self.shared, &entry, &actor, number, new).await {
+            Ok((review, _)) => return Ok(review.id),
+            Err(Rejection::Internal(error)) => return Err(error),
+            Err(Rejection::Unprocessable(reason)) => reason,
+            Err(Rejection::Forbidden(reason)) => reason.to_owned(),
+            Err(Rejection::NotFound) => "there is no such pull request".to_owned(),
+        };
+        Err(Error::Refused { what: "request changes", reason })
+    }
+
+    /// Errors: `Refused` with the forge's reason.
+    pub async fn merge(&self, full_name: &str, number: u64, login: &str) -> Result<String, Error> {
+        let entry = self.entry(full_name).await?;
+        let actor = Actor::from_member(&self.member(login)?);
+        let refused = |reason: &str| Error::Refused { what: "merge", reason: reason.to_owned() };
+        match merge::merge(&self.shared, &entry, &actor, number, None).await? {
+            MergeOutcome::Merged { sha } => Ok(sha),
+            MergeOutcome::Missing => Err(refused("there is no such pull request")),
+            MergeOutcome::NotMergeable(obstacle) => Err(refused(obstacle.message())),
+            MergeOutcome::Moved(reason) => Err(refused(reason)),
+        }
+    }
+
+    pub async fn pull_snapshot(&self, full_name: &str, number: u64) -> Result<Option<PullSnapshot>, Error> {
+        let entry = self.entry(full_name).await?;
+        let Some(pull) = pulls::find(&entry, number).await? else { return Ok(None) };
+        let summary = |status: &StatusRecord| {
+            (status.context.clone(), status.state.clone(), status.description.clone().unwrap_or_default())
+        };
+        let statuses = entry.record.lock().await.newest_statuses(&pull.head_sha).into_iter().map(summary).collect();
+        let record = pull.record;
+        let login = |id: &u64| self.shared.users.by_id(*id).map(|member| member.user.login);
+        Ok(Some(PullSnapshot {
+            head: pull.head_sha,
+            open: record.is_open(),
+            merged: record.merged.is_some(),
+            requested_reviewers: record.requested.iter().filter_map(login).collect(),
+            comments: record.comments.into_iter().map(|comment| (comment.author.login, comment.body)).collect(),
+            notes: record.notes.into_iter().map(|note| (note.author.login, note.body)).collect(),
+            statuses,
+        }))
     }
 }

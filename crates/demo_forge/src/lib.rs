@@ -39,14 +39,13 @@ pub mod role;
 mod sending;
 mod smart_http;
 pub mod state;
-mod user_actions;
 pub mod users;
 
 pub use error::Error;
 pub use forge::{DemoForge, Options};
 pub use forge_state::{Extension, NoExtension, Repository};
+pub use host::{LineComment, PullSnapshot};
 pub use link::link;
 pub use repository_check::{RepositoryFault, check_linked_repository, check_repository};
 pub use role::Role;
-pub use user_actions::{LineComment, PullSnapshot};
 pub use users::{AccountKind, User};

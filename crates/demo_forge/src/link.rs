@@ -6,7 +6,6 @@ use crate::names::FullName;
 use crate::record::RepositoryRecord;
 use crate::repositories::FIRST_ID;
 use std::fs;
-use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -30,7 +29,8 @@ pub fn link(dir: &Path, full_name: &str, path: &Path) -> Result<String, Error> {
         Err(error) => return Err(Error::storage(&place)(error)),
     }
     let record = RepositoryRecord {
-        id: random_id(),
+        // Random, because a counter would need a lock between processes.
+        id: FIRST_ID + (rand::random::<u64>() >> 8),
         full_name: full_name.to_owned(),
         default_branch: default_branch.clone(),
         next_number: 1,
@@ -60,12 +60,6 @@ fn head_branch(git_dir: &Path, path: &Path) -> Result<String, Error> {
         path: path.to_owned(),
         reason: "its HEAD is not a branch; check out a branch first",
     })
-}
-
-/// Random, because a counter would need a lock between processes.
-fn random_id() -> u64 {
-    let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
-    FIRST_ID + (random >> 8)
 }
 
 #[cfg(test)]

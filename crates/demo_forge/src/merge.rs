@@ -1,6 +1,5 @@
 //! Merges pull requests.
 
-use crate::branches::read_branches;
 use std::{path::Path, sync::Arc};
 
 use serde_json::json;
@@ -8,9 +7,9 @@ use serde_json::json;
 use crate::{
     Error,
     access::Actor,
+    branches::read_branches,
     events,
     forge_state::Shared,
-    git_queries::{CommitIdentity, MergeTree},
     pulls, pushes,
     record::{MergeRecord, Pull, PullState},
     repositories::RepositoryEntry,
@@ -107,12 +106,7 @@ async fn create_merge_commit(
     owner: &str,
 ) -> Result<Option<String>, Error> {
     let Pull { record, head_sha, base_sha } = pull;
-    let MergeTree::Tree(tree) = shared.git.merge_tree(git_dir, base_sha, head_sha).await? else {
-        return Ok(None);
-    };
+    let Some(tree) = shared.git.merge_tree(git_dir, base_sha, head_sha).await? else { return Ok(None) };
     let message = format!("Merge pull request #{} from {owner}/{}\n\n{}", record.number, record.head, record.title);
-    let login = &actor.account.login;
-    let email = format!("{}+{login}@users.noreply.localhost", actor.account.id);
-    let by = CommitIdentity { name: login, email: &email };
-    Ok(Some(shared.git.commit_tree(git_dir, &tree, [base_sha, head_sha], by, &message).await?))
+    Ok(Some(shared.git.commit_tree(git_dir, &tree, [base_sha, head_sha], &actor.account, &message).await?))
 }

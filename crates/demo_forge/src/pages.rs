@@ -1,11 +1,10 @@
 //! HTML pages without password or script: the list, and each pull request with forms to review and to merge it.
 
-mod absent;
+mod error;
 mod guard;
 mod review;
 mod state;
 
-use crate::branches::read_branches;
 use std::sync::Arc;
 
 use askama::Template;
@@ -19,13 +18,14 @@ use axum::{
 
 use crate::{
     access::{self, AccessDecision, Actor, Requirement},
+    branches::read_branches,
     forge_state::Shared,
     pulls,
     record::{Pull, PullRecord, StatusRecord},
     repositories::RepositoryEntry,
     role::Role,
 };
-pub use absent::PageError;
+pub use error::PageError;
 pub use guard::protect;
 use review::ReviewForm;
 
@@ -146,7 +146,7 @@ fn without_comments(text: &str) -> String {
     text.split_inclusive('\n').filter(|line| !is_comment(line)).collect()
 }
 
-/// The error sentences of the page's forms, and what the user typed.
+/// The error sentences of the page's forms, and the user's input.
 #[derive(Default)]
 struct FailedForm {
     state: Option<String>,

@@ -1,13 +1,14 @@
 //! Opens and changes pull requests, and finds their current commits.
 
-use crate::branches::read_branches;
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Deserialize;
+use serde_json::json;
 
 use crate::{
     Error,
     access::Actor,
+    branches::read_branches,
     events,
     forge_state::Shared,
     record::{Pull, PullRecord, PullState},
@@ -67,21 +68,15 @@ pub async fn open(
                 return Ok(Outcome::Refused(head.into_iter().chain(base).collect()));
             }
         };
-    let already_open = record
-        .pulls
-        .iter()
-        .any(|pull| pull.state == PullState::Open && pull.head == *head && pull.base == proposal.base);
-    let objection = if already_open {
-        Some(Rejection::AlreadyOpen { owner: entry.owner.clone(), branch: head.clone() })
-    } else if git.merge_base(git_dir, base_sha, head_sha).await?.is_none() {
-        Some(Rejection::NoCommonHistory { base: proposal.base.clone(), head: head.clone() })
-    } else if git.commits_between(git_dir, base_sha, head_sha).await? == 0 {
-        Some(Rejection::NoCommits { base: proposal.base.clone(), head: head.clone() })
-    } else {
-        None
-    };
-    if let Some(objection) = objection {
-        return Ok(Outcome::Refused(vec![objection]));
+    let refuse = |objection| Ok(Outcome::Refused(vec![objection]));
+    if record.pulls.iter().any(|pull| pull.is_open() && pull.head == *head && pull.base == proposal.base) {
+        return refuse(Rejection::AlreadyOpen { owner: entry.owner.clone(), branch: head.clone() });
+    }
+    if git.merge_base(git_dir, base_sha, head_sha).await?.is_none() {
+        return refuse(Rejection::NoCommonHistory { base: proposal.base, head: head.clone() });
+    }
+    if git.commits_between(git_dir, base_sha, head_sha).await? == 0 {
+        return refuse(Rejection::NoCommits { base: proposal.base, head: head.clone() });
     }
 
     let now = shared.clock.now();
@@ -107,7 +102,7 @@ pub async fn open(
     entry.save(&mut record, changed).await?;
     drop(record);
     let pull = with_current_commits(pull, &branches);
-    events::publish_pull_request(shared, entry, author, &pull, "opened", serde_json::json!({})).await;
+    events::publish_pull_request(shared, entry, author, &pull, "opened", json!({})).await;
     Ok(Outcome::Stored(Box::new(pull)))
 }
 
@@ -128,11 +123,11 @@ pub async fn update(
     };
     let mut edits = serde_json::Map::new();
     if let Some(title) = change.title.filter(|title| *title != pull.title) {
-        edits.insert("title".to_owned(), serde_json::json!({ "from": pull.title }));
+        edits.insert("title".to_owned(), json!({ "from": pull.title }));
         pull.title = title;
     }
     if let Some(body) = change.body.filter(|body| *body != pull.body) {
-        edits.insert("body".to_owned(), serde_json::json!({ "from": pull.body.clone().unwrap_or_default() }));
+        edits.insert("body".to_owned(), json!({ "from": pull.body.clone().unwrap_or_default() }));
         pull.body = body;
     }
     pull.updated_at = shared.clock.now();
@@ -157,11 +152,10 @@ pub async fn update(
     drop(record);
     let pull = with_current_commits(pull, &branches);
     if !edits.is_empty() {
-        events::publish_pull_request(shared, entry, actor, &pull, "edited", serde_json::json!({ "changes": edits }))
-            .await;
+        events::publish_pull_request(shared, entry, actor, &pull, "edited", json!({ "changes": edits })).await;
     }
     if let Some(action) = action {
-        events::publish_pull_request(shared, entry, actor, &pull, action, serde_json::json!({})).await;
+        events::publish_pull_request(shared, entry, actor, &pull, action, json!({})).await;
     }
     Ok(Outcome::Stored(Box::new(pull)))
 }
@@ -181,29 +175,27 @@ async fn check_reopen(
     others: &[PullRecord],
     branches: &BTreeMap<String, String>,
 ) -> Result<Option<Rejection>, Error> {
-    let says = |reason: String| Ok(Some(Rejection::CannotReopen(reason)));
+    let refuse = |reason: String| Ok(Some(Rejection::CannotReopen(reason)));
     if pull.merged.is_some() {
-        return says("state cannot be changed. The pull request has been merged.".to_owned());
+        return refuse("state cannot be changed. The pull request has been merged.".to_owned());
     }
     let Some(head) = branches.get(&pull.head) else {
-        return says(format!("state cannot be changed. The {} branch has been deleted.", pull.head));
+        return refuse(format!("state cannot be changed. The {} branch has been deleted.", pull.head));
     };
     let Some(base) = branches.get(&pull.base) else {
-        return says(format!("state cannot be changed. The {} branch has been deleted.", pull.base));
+        return refuse(format!("state cannot be changed. The {} branch has been deleted.", pull.base));
     };
-    let twin = others
-        .iter()
-        .find(|other| other.state == PullState::Open && other.head == pull.head && other.base == pull.base);
-    if let Some(twin) = twin {
+    let is_twin = |other: &&PullRecord| other.is_open() && other.head == pull.head && other.base == pull.base;
+    if let Some(twin) = others.iter().find(is_twin) {
         let (owner, head) = (&entry.owner, &pull.head);
-        return says(format!("state cannot be changed. Pull request #{} is open for {owner}:{head}.", twin.number));
+        return refuse(format!("state cannot be changed. Pull request #{} is open for {owner}:{head}.", twin.number));
     }
     let git_dir = &entry.git_dir;
     if !shared.git.is_ancestor(git_dir, &pull.head_sha, head).await? {
-        return says(format!("state cannot be changed. The {} branch was force-pushed or recreated.", pull.head));
+        return refuse(format!("state cannot be changed. The {} branch was force-pushed or recreated.", pull.head));
     }
     if shared.git.commits_between(git_dir, base, head).await? == 0 {
-        return says(format!("state cannot be changed. There are no new commits on the {} branch.", pull.head));
+        return refuse(format!("state cannot be changed. There are no new commits on the {} branch.", pull.head));
     }
     Ok(None)
 }

@@ -1,6 +1,5 @@
 //! Applies pushes to pull requests: updates heads and comments, and closes or merges.
 
-use crate::branches::read_branches;
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::json;
@@ -8,6 +7,7 @@ use serde_json::json;
 use crate::{
     Error,
     access::Actor,
+    branches::read_branches,
     diff, events,
     forge_state::Shared,
     pulls,

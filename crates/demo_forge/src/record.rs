@@ -22,12 +22,6 @@ pub struct RepositoryRecord {
     pub statuses: Vec<StatusRecord>,
 }
 
-impl RepositoryRecord {
-    pub fn role_of(&self, id: u64) -> Role {
-        self.roles.get(&id).copied().unwrap_or(Role::None)
-    }
-}
-
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PullRecord {
@@ -226,6 +220,10 @@ pub async fn save<T: Serialize>(record: &T, path: &Path) -> Result<(), Error> {
 }
 
 impl RepositoryRecord {
+    pub fn role_of(&self, id: u64) -> Role {
+        self.roles.get(&id).copied().unwrap_or(Role::None)
+    }
+
     pub fn newest_statuses(&self, sha: &str) -> Vec<&StatusRecord> {
         let mut newest: Vec<&StatusRecord> = Vec::new();
         for status in self.statuses.iter().rev().filter(|status| status.sha == sha) {

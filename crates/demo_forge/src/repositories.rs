@@ -1,6 +1,5 @@
 //! Stores and finds repositories; paths come only from names that were validated at creation.
 
-use crate::branches::read_branches;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -11,6 +10,7 @@ use tokio::sync::{Mutex, RwLock};
 
 use crate::{
     Error,
+    branches::read_branches,
     git::Git,
     names::{self, FullName},
     record::{self, RepositoryRecord},

@@ -14,17 +14,6 @@ pub enum Role {
 }
 
 impl Role {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Read => "read",
-            Self::Triage => "triage",
-            Self::Write => "write",
-            Self::Maintain => "maintain",
-            Self::Admin => "admin",
-        }
-    }
-
     /// GitHub's older `permission` field, which has four values.
     pub fn permission(self) -> &'static str {
         match self {

@@ -1,6 +1,6 @@
 //! Sends deliveries to hooks, once each, over plain HTTP to loopback addresses only.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
@@ -105,7 +105,11 @@ fn github_headers(hook: &HookRecord, parcel: &NewDelivery) -> BTreeMap<&'static 
 
 fn is_local_http(url: &str) -> bool {
     let Ok(url) = reqwest::Url::parse(url) else { return false };
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    let is_here = host.parse::<std::net::IpAddr>().map_or(host == "localhost", |address| address.is_loopback());
-    url.scheme() == "http" && is_here
+    url.scheme() == "http" && is_loopback(url.host_str().unwrap_or_default())
+}
+
+/// Guards deliveries and the forms of our pages: accepts `localhost` and loopback addresses only.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

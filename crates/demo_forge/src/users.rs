@@ -26,16 +26,6 @@ pub enum AccountKind {
     Organization,
 }
 
-impl AccountKind {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::User => "User",
-            Self::Bot => "Bot",
-            Self::Organization => "Organization",
-        }
-    }
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     pub id: u64,

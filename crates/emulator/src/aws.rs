@@ -57,12 +57,12 @@ impl Aws {
         let secretsmanager = SecretsManager::start(data, port(2)).await?;
         let objects = data.unwrap_or(&options.tasks.data_dir).join("s3");
         let s3 = S3::start(objects, data.is_some(), port(4)).await?;
-        let ecs = Ecs::start_on(options.tasks, port(3)).await?;
+        let ecs = Ecs::start(options.tasks, port(3)).await?;
         let endpoints = Endpoints {
             dynamodb: dynamodb.url.clone(),
             sqs: sqs.url.clone(),
             secretsmanager: secretsmanager.url.clone(),
-            ecs: ecs.url().to_owned(),
+            ecs: ecs.url.clone(),
             s3: s3.url.clone(),
         };
         Ok(Self { endpoints, dynamodb, sqs, secretsmanager, ecs, s3 })
@@ -71,11 +71,6 @@ impl Aws {
     #[must_use]
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
-    }
-
-    #[must_use]
-    pub fn region(&self) -> &'static str {
-        REGION
     }
 
     #[must_use]

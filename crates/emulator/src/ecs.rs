@@ -8,7 +8,6 @@ mod disk;
 mod event;
 mod failure;
 mod lifecycle;
-mod metadata;
 mod names;
 mod process;
 mod process_tree;
@@ -16,12 +15,11 @@ mod protocol;
 mod record;
 mod retention;
 mod run;
-mod script;
 mod stop;
 mod tasks;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -29,7 +27,7 @@ use axum::routing::{get, post};
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-pub use script::RunTaskOutcome;
+pub use run::RunTaskOutcome;
 
 use crate::Error;
 use crate::server::{self, Server};
@@ -71,18 +69,14 @@ pub struct TaskDefinition {
 
 #[derive(Debug)]
 pub struct Ecs {
-    url: String,
+    pub(crate) url: String,
     tasks: Arc<TaskRegistry>,
     server: Server,
 }
 
 impl Ecs {
     /// Errors: the task folder cannot be created or read, or no port can be bound.
-    pub async fn start(options: Options) -> Result<Self, Error> {
-        Self::start_on(options, None).await
-    }
-
-    pub(crate) async fn start_on(options: Options, port: Option<u16>) -> Result<Self, Error> {
+    pub(crate) async fn start(options: Options, port: Option<u16>) -> Result<Self, Error> {
         let folder = options.data_dir.join("tasks");
         let unusable = |source| Error::Folder { path: folder.clone(), source };
         std::fs::create_dir_all(&folder).map_err(unusable)?;
@@ -93,14 +87,9 @@ impl Ecs {
         tasks.background.spawn(retention::run_sweeper(Arc::clone(&tasks)));
         let router = Router::new()
             .route("/", post(protocol::handle))
-            .route("/v4/{task}/task", get(metadata::get_task))
+            .route("/v4/{task}/task", get(describe::get_metadata))
             .with_state(Arc::clone(&tasks));
         Ok(Self { url, tasks, server: Server::serve_router(listener, router) })
-    }
-
-    #[must_use]
-    pub fn url(&self) -> &str {
-        &self.url
     }
 
     /// Subscribes to future state changes, as complete EventBridge envelopes.
@@ -120,7 +109,7 @@ impl Ecs {
 
     /// Queues outcomes for the next RunTask calls, one per call.
     pub fn queue_outcomes(&self, outcomes: Vec<RunTaskOutcome>) {
-        self.tasks.script.extend(outcomes);
+        self.tasks.script.lock().unwrap_or_else(PoisonError::into_inner).extend(outcomes);
     }
 
     pub fn set_drop_events(&self, lost: bool) {

@@ -16,11 +16,3 @@ pub enum Error {
         reason: String,
     },
 }
-
-impl Error {
-    /// Always false: a missing port, folder or database needs a person.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        false
-    }
-}

@@ -9,19 +9,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use http_body_util::{Full, Limited};
 use percent_encoding::percent_decode_str;
 use rustack_auth::{AuthError, StaticCredentialProvider, verify_presigned};
 use sha2::{Digest, Sha256};
 
-use crate::server::{self, Server};
+use crate::server::{self, Server, broken_response};
 use crate::{ACCESS_KEY_ID, Error, SECRET_ACCESS_KEY, timestamp};
 use storage::ObjectStore;
 
@@ -161,8 +160,8 @@ async fn dispatch(buckets: &Buckets, parts: &Parts, body: Body) -> Result<Respon
     if buckets.take_fault(&[Fault::SlowDown]).is_some() {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "SlowDown", "Please reduce your request rate.");
     }
-    let query = Query::parse(parts.uri.query().unwrap_or_default());
-    if query.get("X-Amz-Signature").is_none() {
+    let query = parse_query(parts.uri.query().unwrap_or_default());
+    if !query.contains_key("X-Amz-Signature") {
         return refuse(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied");
     }
     if parts.headers.contains_key(header::AUTHORIZATION) {
@@ -225,12 +224,13 @@ async fn put_object(
     Ok(StatusCode::OK.into_response())
 }
 
-/// A response that declares one byte and fails before sending it, which closes the connection.
-fn broken_response() -> Response {
-    Response::new(Body::new(Limited::new(Full::new(Bytes::from_static(b"never")), 1)))
-}
-
-fn get_object(buckets: &Buckets, parts: &Parts, query: &Query, bucket: &str, key: &str) -> Result<Response, S3Error> {
+fn get_object(
+    buckets: &Buckets,
+    parts: &Parts,
+    query: &HashMap<String, String>,
+    bucket: &str,
+    key: &str,
+) -> Result<Response, S3Error> {
     // S3 reveals a missing key only to callers that may list the bucket; a presigned URL does not allow this.
     let missing = || S3Error(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied".into());
     let mut response = if parts.method == Method::HEAD {
@@ -248,17 +248,9 @@ fn get_object(buckets: &Buckets, parts: &Parts, query: &Query, bucket: &str, key
     Ok(response)
 }
 
-struct Query(HashMap<String, String>);
-
-impl Query {
-    fn parse(text: &str) -> Self {
-        let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
-        Self(pairs.map(|(name, value)| (percent_decode(name), percent_decode(value))).collect())
-    }
-
-    fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
-    }
+fn parse_query(text: &str) -> HashMap<String, String> {
+    let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.map(|(name, value)| (percent_decode(name), percent_decode(value))).collect()
 }
 
 fn percent_decode(text: &str) -> String {

@@ -36,7 +36,7 @@ impl SecretsManager {
         let file = folder.map(SecretFile::new);
         let secrets = match &file {
             None => Secrets::new(),
-            Some(file) => file.load().map_err(|source| Error::Folder { path: file.path().to_owned(), source })?,
+            Some(file) => file.load().map_err(|source| Error::Folder { path: file.path.clone(), source })?,
         };
         let service = Arc::new(Service { secrets: Mutex::new(secrets), file });
         let router = Router::new().route("/", post(handle)).with_state(service);

@@ -6,8 +6,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use http_body_util::{Full, Limited};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -44,10 +46,16 @@ pub(crate) fn json_response(status: StatusCode, json: String) -> Response {
     (status, headers, json).into_response()
 }
 
+/// Simulates a lost response: the body exceeds its limit at the first frame, so hyper closes the connection without a
+/// head.
+pub(crate) fn broken_response() -> Response {
+    Response::new(Body::new(Limited::new(Full::new(Bytes::from_static(b"lost")), 1)))
+}
+
 #[derive(Debug)]
 pub(crate) struct Server {
     cancel: CancellationToken,
-    task: Option<JoinHandle<()>>,
+    task: JoinHandle<()>,
 }
 
 impl Server {
@@ -81,15 +89,13 @@ impl Server {
     {
         let cancel = CancellationToken::new();
         let task = tokio::spawn(serve(cancel.clone()));
-        Self { cancel, task: Some(task) }
+        Self { cancel, task }
     }
 
     pub(crate) async fn stop(&mut self) {
         self.cancel.cancel();
-        if let Some(mut task) = self.task.take()
-            && tokio::time::timeout(STOP_TIMEOUT, &mut task).await.is_err()
-        {
-            task.abort();
+        if tokio::time::timeout(STOP_TIMEOUT, &mut self.task).await.is_err() {
+            self.task.abort();
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Formats times and random ids as AWS does on the wire.
 
-use rand::RngExt as _;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -27,21 +26,14 @@ impl Timestamp {
 }
 
 pub(crate) fn random_hex() -> String {
-    format!("{:032x}", rand::rng().random::<u128>())
+    format!("{:032x}", rand::random::<u128>())
 }
 
 pub(crate) fn random_uuid() -> String {
-    let bits = rand::rng().random::<u128>();
+    let bits = rand::random::<u128>();
     let bits = bits & !(0xf << 76) & !(0b11 << 62) | (0x4 << 76) | (0b10 << 62);
     let hex = format!("{bits:032x}");
-    let mut uuid = String::with_capacity(36);
-    for (index, digit) in hex.chars().enumerate() {
-        if matches!(index, 8 | 12 | 16 | 20) {
-            uuid.push('-');
-        }
-        uuid.push(digit);
-    }
-    uuid
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
 #[cfg(test)]

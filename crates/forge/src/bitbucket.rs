@@ -33,8 +33,8 @@ pub use credential::bitbucket_git_login;
 pub(crate) use id::{review_id, uuid_to_id};
 use pages::PageResponse;
 pub(crate) use participants::ParticipantsResponse;
+use responses::RepositoryResponse;
 pub(crate) use responses::{AccountResponse, PullRequestResponse};
-use responses::{RepositoryDefect, RepositoryResponse};
 
 type Client = http_client::Client<Credential>;
 
@@ -61,9 +61,8 @@ pub struct Bitbucket {
 impl Bitbucket {
     /// Makes no call. The token is an access token, or `E-MAIL:API-TOKEN`. Errors: `Settings` if it is malformed.
     pub fn new(endpoint: Endpoint, token: Token) -> Result<Self, Error> {
-        let login = Credential::new(&token)?;
-        let is_api_token = login.is_api_token();
-        Ok(Self { client: Client::build(&endpoint, login)?, is_api_token })
+        let client = Client::build(&endpoint, Credential::new(&token)?)?;
+        Ok(Self { client, is_api_token: token.reveal().contains(':') })
     }
 
     fn url(&self, full_name: &str, rest: &[&str]) -> Result<Url, Error> {
@@ -98,12 +97,18 @@ impl Bitbucket {
     pub async fn repository(&self, full_name: &str) -> Result<Repository, Error> {
         let address = self.url(full_name, &[])?;
         let answer: RepositoryResponse = self.client.get(address, full_name, RetryPolicy::Retry).await?;
-        answer.repository().map_err(|lacks| match lacks {
-            RepositoryDefect::MainBranch => Error::NotFound {
-                resource: format!("the main branch of {full_name}"),
-                message: "the repository has no branch yet".to_owned(),
-            },
-            RepositoryDefect::CloneUrl => self.client.unexpected_response("the repository can't be cloned by HTTPS"),
+        let clone_url = answer
+            .clone_url()
+            .ok_or_else(|| self.client.unexpected_response("the repository can't be cloned by HTTPS"))?;
+        let main_branch = answer.mainbranch.ok_or_else(|| Error::NotFound {
+            resource: format!("the main branch of {full_name}"),
+            message: "the repository has no branch yet".to_owned(),
+        })?;
+        Ok(Repository {
+            id: uuid_to_id(&answer.uuid),
+            full_name: answer.full_name,
+            default_branch: main_branch.name,
+            clone_url,
         })
     }
 

@@ -32,7 +32,7 @@ impl Connections {
         exchange: impl Fn(Exchange) -> BoxFuture<ExchangeResult> + Send + Sync + 'static,
         pause: impl Fn(Duration) -> BoxFuture<()> + Send + Sync + 'static,
     ) -> Self {
-        let stand_in = Some(StandIn::new(exchange, pause));
+        let stand_in = Some(StandIn { exchange: Arc::new(exchange), pause: Arc::new(pause) });
         Self(Arc::new(Inner { clients: Default::default(), stand_in }))
     }
 

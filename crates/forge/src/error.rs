@@ -27,7 +27,7 @@ pub enum Error {
     /// The forge refuses the request (422; 400 and 409 of Bitbucket).
     #[error("get the request accepted: {reason}")]
     Refused {
-        /// The forge's reason, in words for a user: `no commits between main and x`.
+        /// The forge's reason, phrased for a user: `no commits between main and x`.
         reason: String,
     },
     #[error("do this on Bitbucket: {operation}")]

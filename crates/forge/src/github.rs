@@ -6,7 +6,6 @@ mod app_key;
 mod client;
 mod comments;
 mod credential;
-mod deliveries;
 mod error_body;
 mod graphql;
 mod hooks;
@@ -14,7 +13,6 @@ mod manifest;
 mod pages;
 mod pull_requests;
 mod responses;
-mod review_responses;
 mod reviews;
 mod statuses;
 mod threads;
@@ -35,8 +33,7 @@ use client::{Client, RetryPolicy};
 pub(crate) use comments::CommentResponse;
 pub(crate) use error_body::is_already_exists;
 pub use manifest::{AppManifest, GitHubSite, is_account_name};
-pub(crate) use responses::{ActorResponse, PullRequestResponse};
-pub(crate) use review_responses::ReviewResponse;
+pub(crate) use responses::{ActorResponse, PullRequestResponse, ReviewResponse};
 pub use token_access::{TokenAccess, TokenPermission};
 
 #[derive(Clone, Debug)]

@@ -75,7 +75,7 @@ impl Transport {
     async fn pause(&self, by: Duration) {
         match self {
             Self::Network(_) => sleep(by).await,
-            Self::StandIn(stand_in) => stand_in.pause(by).await,
+            Self::StandIn(stand_in) => (stand_in.pause)(by).await,
         }
     }
 }
@@ -181,15 +181,6 @@ impl<C: ForgeApi> Client<C> {
         tries: RetryPolicy,
     ) -> Result<T, Error> {
         self.parse(&self.call(method, &address, Some(to_json(body)?), resource, tries).await?)
-    }
-
-    pub(crate) async fn send_without_body<T: DeserializeOwned>(
-        &self,
-        method: Method,
-        address: Url,
-        resource: &str,
-    ) -> Result<T, Error> {
-        self.parse(&self.call(method, &address, None, resource, RetryPolicy::Once).await?)
     }
 
     pub(crate) async fn send_ignoring_response(
@@ -314,7 +305,7 @@ impl<C: ForgeApi> Client<C> {
         let secrets = self.api.authorization()?.secrets;
         let exchange =
             Exchange { method: method.to_string(), url: address.to_string(), body: body.unwrap_or_default() };
-        let Some((status, body)) = stand_in.exchange(exchange).await else {
+        let Some((status, body)) = (stand_in.exchange)(exchange).await else {
             return Err(Error::Unreachable { host: self.host.clone(), reason: "the connection broke".to_owned() });
         };
         let status = StatusCode::from_u16(status).map_err(|_| self.unexpected_response("its status is invalid"))?;

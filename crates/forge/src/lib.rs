@@ -2,9 +2,8 @@
 //! Handles limits, retries, redirects and refusals, but runs no git, stores no data and knows no jobs.
 //! Tests keys of model providers over the same HTTP client.
 
-mod actor;
+mod accounts;
 mod bitbucket;
-mod comment;
 mod endpoint;
 mod error;
 pub mod features;
@@ -16,9 +15,7 @@ mod message;
 mod model_key;
 mod names;
 mod page;
-mod permission;
 mod pull_request;
-mod repository;
 mod retry;
 mod review;
 mod stand_in;
@@ -27,9 +24,8 @@ mod time;
 mod token;
 pub mod webhook;
 
-pub use actor::Actor;
+pub use accounts::{Access, Account, Actor, Permission};
 pub use bitbucket::{Bitbucket, bitbucket_git_login};
-pub use comment::Comment;
 pub use endpoint::{Connections, Endpoint};
 pub use error::{Error, ErrorKind};
 pub use forge::Forge;
@@ -40,10 +36,8 @@ pub use github::{
 pub use hook::{Delivery, Hook, HookScope, HookSettings};
 pub use model_key::{ModelApi, check_model_key};
 pub use page::{Listing, Page};
-pub use permission::{Access, Permission};
-pub use pull_request::{BaseRepository, NewPullRequest, PullRequest, PullRequestState};
-pub use repository::{Account, Repository};
-pub use review::{Lines, Review, ReviewComment, ReviewState, Side, SummaryPart, Thread};
+pub use pull_request::{BaseRepository, NewPullRequest, PullRequest, PullRequestState, Repository};
+pub use review::{Comment, Lines, Review, ReviewComment, ReviewState, Side, SummaryPart, Thread};
 pub use stand_in::{BoxFuture, Exchange, ExchangeResult};
 pub use status::{CommitState, CommitStatus};
 pub use time::Time;

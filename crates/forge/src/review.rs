@@ -1,6 +1,18 @@
-//! Reviews of pull requests: verdicts, comments on lines, and threads.
+//! Reviews of pull requests: verdicts, comments, and threads.
+
+use serde::Deserialize;
 
 use crate::{Actor, Time};
+
+/// A comment on an issue or a whole pull request, not on lines.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "crate::github::CommentResponse")]
+pub struct Comment {
+    pub id: u64,
+    pub body: String,
+    pub author: Option<Actor>,
+    pub created_at: Time,
+}
 
 /// A verdict with a summary; comments on lines need a separate call.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,29 +16,12 @@ pub struct Exchange {
 
 #[derive(Clone)]
 pub(crate) struct StandIn {
-    exchange: Arc<dyn Fn(Exchange) -> BoxFuture<ExchangeResult> + Send + Sync>,
-    pause: Arc<dyn Fn(Duration) -> BoxFuture<()> + Send + Sync>,
+    pub(crate) exchange: Arc<dyn Fn(Exchange) -> BoxFuture<ExchangeResult> + Send + Sync>,
+    pub(crate) pause: Arc<dyn Fn(Duration) -> BoxFuture<()> + Send + Sync>,
 }
 
 impl fmt::Debug for StandIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StandIn").finish_non_exhaustive()
-    }
-}
-
-impl StandIn {
-    pub(crate) fn new(
-        exchange: impl Fn(Exchange) -> BoxFuture<ExchangeResult> + Send + Sync + 'static,
-        pause: impl Fn(Duration) -> BoxFuture<()> + Send + Sync + 'static,
-    ) -> Self {
-        Self { exchange: Arc::new(exchange), pause: Arc::new(pause) }
-    }
-
-    pub(crate) async fn exchange(&self, request: Exchange) -> ExchangeResult {
-        (self.exchange)(request).await
-    }
-
-    pub(crate) async fn pause(&self, by: Duration) {
-        (self.pause)(by).await;
     }
 }

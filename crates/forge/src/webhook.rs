@@ -7,7 +7,6 @@ mod github;
 mod parser;
 mod shape;
 mod signature;
-mod source;
 mod value;
 
 #[cfg(test)]
@@ -17,7 +16,6 @@ pub use event::{
     CommentAction, CommentEvent, Event, EventRepository, PullRequestAction, PullRequestEvent, RepositoryChange,
     RepositoryEvent, ReviewAction, ReviewEvent,
 };
-pub use parser::parse;
+pub use parser::{WebhookSource, parse};
 pub use signature::{Secret, SignatureError, verify};
-pub use source::WebhookSource;
 pub use value::ParseError;

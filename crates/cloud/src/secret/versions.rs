@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::Secrets;
+use super::{Secrets, lock};
 use crate::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,11 +56,11 @@ impl Secrets {
     /// was within the last ten seconds: anyone can cause lookups, and each one costs money.
     pub async fn versions(&self, name: &str) -> Result<Versions, Error> {
         let fresh = |cached: &CachedVersions| (self.age(cached.since) < CACHE_TTL).then(|| cached.versions.clone());
-        if let Some(versions) = self.lock_versions().get(name).and_then(fresh) {
+        if let Some(versions) = lock(&self.versions).get(name).and_then(fresh) {
             return Ok(versions);
         }
         let is_absent = |since: &Duration| self.age(*since) < ABSENT_TTL;
-        if self.lock_absent().get(name).is_some_and(is_absent) {
+        if lock(&self.absent).get(name).is_some_and(is_absent) {
             return Err(Error::NoSecret { name: name.into() });
         }
         self.fetch_versions(name, None).await
@@ -77,7 +77,7 @@ impl Secrets {
     pub async fn refetch_versions(&self, name: &str, unfit: &Versions) -> Result<Option<Versions>, Error> {
         let _turn = self.refetch_lock.lock().await;
         let now = (self.clock)();
-        if let Some(cached) = self.lock_versions().get_mut(name) {
+        if let Some(cached) = lock(&self.versions).get_mut(name) {
             if cached.versions != *unfit {
                 return Ok(Some(cached.versions.clone()));
             }
@@ -98,14 +98,14 @@ impl Secrets {
     async fn fetch_versions(&self, name: &str, refetched: Option<Refetch>) -> Result<Versions, Error> {
         let since = (self.clock)();
         let Some(current) = self.get_version(name, "AWSCURRENT").await? else {
-            self.lock_absent().insert(name.to_owned(), since);
+            lock(&self.absent).insert(name.to_owned(), since);
             return Err(Error::NoSecret { name: name.into() });
         };
         let previous = self.get_version(name, "AWSPREVIOUS").await?;
         let versions = Versions { current, previous };
         let cached = CachedVersions { since, last_refetch: refetched, versions: versions.clone() };
-        self.lock_versions().insert(name.to_owned(), cached);
-        self.lock_absent().remove(name);
+        lock(&self.versions).insert(name.to_owned(), cached);
+        lock(&self.absent).remove(name);
         Ok(versions)
     }
 
@@ -123,15 +123,7 @@ impl Secrets {
     }
 
     pub(super) fn forget_versions(&self, name: &str) {
-        self.lock_versions().remove(name);
-        self.lock_absent().remove(name);
-    }
-
-    fn lock_absent(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<String, Duration>> {
-        self.absent.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    fn lock_versions(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<String, CachedVersions>> {
-        self.versions.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        lock(&self.versions).remove(name);
+        lock(&self.absent).remove(name);
     }
 }

@@ -1,6 +1,6 @@
 //! Adds security headers to the response of each page, and rejects forms that other sites send.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Router,
@@ -11,7 +11,7 @@ use axum::{
 };
 
 use super::PageError;
-use crate::forge_state::Shared;
+use crate::{forge_state::Shared, sending::is_loopback};
 
 const CSP: &str = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
@@ -54,7 +54,5 @@ fn is_same_origin(headers: &HeaderMap) -> bool {
 
 /// Another site's name may resolve to this machine (DNS rebinding); browsers then call its forms `same-origin`.
 fn is_this_machine(host: &str) -> bool {
-    let Ok(authority) = host.parse::<Authority>() else { return false };
-    let name = authority.host().trim_matches(['[', ']']);
-    name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    host.parse::<Authority>().is_ok_and(|authority| is_loopback(authority.host()))
 }

@@ -40,7 +40,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
 }
 
 impl Paging {
-    pub fn page<T>(&self, shared: &Shared, all: Vec<T>) -> (HeaderMap, Vec<T>) {
+    pub fn respond(&self, shared: &Shared, all: Vec<Value>) -> Response {
         let last = all.len().div_ceil(self.per_page).max(1);
         let mut links = Vec::new();
         if self.page > 1 {
@@ -49,30 +49,20 @@ impl Paging {
         if self.page < last {
             links.extend([("next", self.page + 1), ("last", last)]);
         }
-        let links = links.into_iter().map(|(rel, page)| (rel, format!("page={page}")));
-        let headers = self.headers(shared, links);
-        let skipped = (self.page - 1).saturating_mul(self.per_page);
-        (headers, all.into_iter().skip(skipped).take(self.per_page).collect())
-    }
-
-    fn headers(&self, shared: &Shared, links: impl IntoIterator<Item = (&'static str, String)>) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        let link = |(rel, place): (&str, String)| {
+        let link = |(rel, page): (&str, usize)| {
             let mut query = self.other_params.clone();
-            query.extend([format!("per_page={}", self.per_page), place]);
+            query.extend([format!("per_page={}", self.per_page), format!("page={page}")]);
             format!("<{}{}?{}>; rel=\"{rel}\"", shared.url, self.path, query.join("&"))
         };
         let links: Vec<String> = links.into_iter().map(link).collect();
+        let mut headers = HeaderMap::new();
         if !links.is_empty()
             && let Ok(value) = links.join(", ").parse()
         {
             headers.insert(header::LINK, value);
         }
-        headers
-    }
-
-    pub fn respond(&self, shared: &Shared, all: Vec<Value>) -> Response {
-        let (headers, items) = self.page(shared, all);
+        let skipped = (self.page - 1).saturating_mul(self.per_page);
+        let items: Vec<Value> = all.into_iter().skip(skipped).take(self.per_page).collect();
         (headers, Json(items)).into_response()
     }
 }

@@ -35,13 +35,20 @@ pub(crate) struct ListFilter {
 }
 
 impl ListFilter {
-    pub(super) fn state(&self) -> Result<Option<PullState>, ApiError> {
+    fn state(&self) -> Result<Option<PullState>, ApiError> {
         match self.state.as_deref() {
-            None | Some("open") => Ok(Some(PullState::Open)),
-            Some("closed") => Ok(Some(PullState::Closed)),
+            None => Ok(Some(PullState::Open)),
             Some("all") => Ok(None),
-            Some(_) => Err(ApiError::validation_failed(vec![ErrorDetail::of_field("state", "invalid")])),
+            Some(state) => parse_state(state).map(Some),
         }
+    }
+}
+
+fn parse_state(state: &str) -> Result<PullState, ApiError> {
+    match state {
+        "open" => Ok(PullState::Open),
+        "closed" => Ok(PullState::Closed),
+        _ => Err(ApiError::validation_failed(vec![ErrorDetail::of_field("state", "invalid")])),
     }
 }
 
@@ -126,14 +133,7 @@ pub(crate) async fn update(
     let (actor, entry) = caller.authorize(&shared, (&owner, &name), Requirement::PULLS_CHANGE).await?;
     let number = parse_number(&number)?;
     let PullBody { title, body, state } = body::parse(&body)?;
-    let state = match state.as_deref() {
-        None => None,
-        Some("closed") => Some(PullState::Closed),
-        Some("open") => Some(PullState::Open),
-        Some(_) => {
-            return Err(ApiError::validation_failed(vec![ErrorDetail::of_field("state", "invalid")]));
-        }
-    };
+    let state = state.as_deref().map(parse_state).transpose()?;
     body::check_lengths(title.as_deref(), body.as_ref().and_then(|body| body.as_deref()))?;
     let change = PullUpdate { title, body, state };
     let pull = into_pull(pulls::update(&shared, &entry, &actor, number, change).await?)?;

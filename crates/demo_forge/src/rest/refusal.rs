@@ -25,10 +25,6 @@ impl ErrorDetail {
         Self { resource: "PullRequest", field: Some(field), code, message: None }
     }
 
-    pub fn for_resource(resource: &'static str, field: &'static str, message: String) -> Self {
-        Self { resource, field: Some(field), code: "custom", message: Some(message) }
-    }
-
     pub fn custom(message: String) -> Self {
         Self { resource: "PullRequest", field: None, code: "custom", message: Some(message) }
     }
@@ -88,6 +84,11 @@ impl ApiError {
         Self { errors, ..Self::plain(StatusCode::UNPROCESSABLE_ENTITY, "Validation Failed") }
     }
 
+    pub fn custom_for_resource(resource: &'static str, field: &'static str, message: impl Into<String>) -> Self {
+        let detail = ErrorDetail { resource, field: Some(field), ..ErrorDetail::custom(message.into()) };
+        Self::validation_failed(vec![detail])
+    }
+
     /// For reviews and reviewers, GitHub returns sentences instead of objects.
     pub fn unprocessable(sentence: impl Into<String>) -> Self {
         let errors = vec![Value::String(sentence.into())];
@@ -139,9 +140,7 @@ impl From<reviews::Rejection> for ApiError {
 impl From<hooks::Rejection> for ApiError {
     fn from(objection: hooks::Rejection) -> Self {
         match objection {
-            hooks::Rejection::Invalid(field, message) => {
-                Self::validation_failed(vec![ErrorDetail::for_resource("Hook", field, message)])
-            }
+            hooks::Rejection::Invalid(field, message) => Self::custom_for_resource("Hook", field, message),
             hooks::Rejection::Exists => {
                 let message = "Hook already exists on this repository".to_owned();
                 let fault = ErrorDetail { resource: "Hook", ..ErrorDetail::custom(message) };

@@ -1,6 +1,5 @@
 //! Routes for accounts, repositories, collaborators and branches.
 
-use crate::branches::read_branches;
 use std::sync::Arc;
 
 use axum::{
@@ -13,6 +12,7 @@ use serde_json::Value;
 use super::{caller::Caller, paging::Paging, refusal::ApiError};
 use crate::{
     access::{self, Authority, Requirement},
+    branches::read_branches,
     forge_state::Shared,
     render,
     role::Role,

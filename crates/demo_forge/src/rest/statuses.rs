@@ -1,6 +1,5 @@
 //! Routes for commit statuses.
 
-use crate::branches::read_branches;
 use std::sync::Arc;
 
 use axum::{
@@ -12,14 +11,8 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::{
-    body,
-    caller::Caller,
-    paging::Paging,
-    pull_requests::PullPath,
-    refusal::{ApiError, ErrorDetail},
-};
-use crate::{access::Requirement, forge_state::Shared, record::StatusRecord, render};
+use super::{body, caller::Caller, paging::Paging, pull_requests::PullPath, refusal::ApiError};
+use crate::{access::Requirement, branches::read_branches, forge_state::Shared, record::StatusRecord, render};
 
 #[derive(Deserialize)]
 struct StatusBody {
@@ -38,12 +31,11 @@ pub(crate) async fn create(
     let (actor, entry) = caller.authorize(&shared, (&owner, &name), Requirement::STATUSES_WRITE).await?;
     let StatusBody { state, context, description, target_url } = body::parse(&body)?;
     if !["error", "failure", "pending", "success"].contains(&state.as_str()) {
-        let message = "State is not included in the list".to_owned();
-        return Err(ApiError::validation_failed(vec![ErrorDetail::for_resource("Status", "state", message)]));
+        return Err(ApiError::custom_for_resource("Status", "state", "State is not included in the list"));
     }
     if description.as_ref().is_some_and(|text| text.chars().count() > 140) {
-        let message = "description is too long (maximum is 140 characters)".to_owned();
-        return Err(ApiError::validation_failed(vec![ErrorDetail::for_resource("Status", "description", message)]));
+        let message = "description is too long (maximum is 140 characters)";
+        return Err(ApiError::custom_for_resource("Status", "description", message));
     }
     if !shared.git.is_commit(&entry.git_dir, &sha).await? {
         return Err(ApiError::unsupported(format!("No commit found for SHA: {sha}")));

@@ -1,5 +1,10 @@
-//! Answers DescribeTasks and ListTasks.
+//! Answers DescribeTasks, ListTasks and the metadata endpoint (version 4) of a task.
 
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -68,4 +73,12 @@ pub(super) async fn list_tasks(tasks: &TaskRegistry, request: ListRequest) -> Re
         }
     }
     Ok(json!({ "taskArns": arns }))
+}
+
+pub(super) async fn get_metadata(
+    State(tasks): State<Arc<TaskRegistry>>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, StatusCode> {
+    let task = tasks.by_id(&id).ok_or(StatusCode::NOT_FOUND)?;
+    Ok(Json(json!({ "TaskARN": task.describe().await.task_arn })))
 }

@@ -1,6 +1,7 @@
 //! Runs one task through PROVISIONING, PENDING, RUNNING and STOPPED.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::process::Process;
 use super::record::{Status, StopCode, TaskRecord};
@@ -10,17 +11,15 @@ use crate::timestamp::Timestamp;
 pub(super) const SHUTDOWN_REASON: &str = "The embedded ECS shut down";
 
 pub(super) async fn run_task(tasks: Arc<TaskRegistry>, task: Arc<Task>) {
-    match wait_transition(&tasks, &task).await {
-        WaitResult::Elapsed => {}
-        WaitResult::Stopped => return end_task(&tasks, &task, None).await,
-        WaitResult::Detached => return,
+    let delay = tasks.options.transition_delay;
+    if !elapse_or_end_task(&tasks, &task, delay).await {
+        return;
     }
     task.update(&tasks.events, |record| record.task.last_status = Status::Pending).await;
-    let starts = if task.can_start { wait_transition(&tasks, &task).await } else { wait_for_stop(&tasks, &task).await };
-    match starts {
-        WaitResult::Elapsed => {}
-        WaitResult::Stopped => return end_task(&tasks, &task, None).await,
-        WaitResult::Detached => return,
+    // A task with the outcome `StaysPending` waits for its stop.
+    let delay = if task.can_start { delay } else { Duration::MAX };
+    if !elapse_or_end_task(&tasks, &task, delay).await {
+        return;
     }
     if let Some(process) = start_process(&tasks, &task).await {
         follow_process(tasks, task, process).await;
@@ -49,26 +48,16 @@ pub(super) async fn follow_process(tasks: Arc<TaskRegistry>, task: Arc<Task>, mu
     }
 }
 
-enum WaitResult {
-    Elapsed,
-    Stopped,
-    Detached,
-}
-
-async fn wait_transition(tasks: &TaskRegistry, task: &Task) -> WaitResult {
+/// Returns whether the delay elapsed. A stop during the delay ends the task; a shutdown of the emulator keeps it.
+async fn elapse_or_end_task(tasks: &TaskRegistry, task: &Task, delay: Duration) -> bool {
     tokio::select! {
         biased;
-        () = tasks.detach.cancelled() => WaitResult::Detached,
-        () = task.stop.cancelled() => WaitResult::Stopped,
-        () = tokio::time::sleep(tasks.options.transition_delay) => WaitResult::Elapsed,
-    }
-}
-
-async fn wait_for_stop(tasks: &TaskRegistry, task: &Task) -> WaitResult {
-    tokio::select! {
-        biased;
-        () = tasks.detach.cancelled() => WaitResult::Detached,
-        () = task.stop.cancelled() => WaitResult::Stopped,
+        () = tasks.detach.cancelled() => false,
+        () = task.stop.cancelled() => {
+            end_task(tasks, task, None).await;
+            false
+        }
+        () = tokio::time::sleep(delay) => true,
     }
 }
 

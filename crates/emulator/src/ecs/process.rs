@@ -115,11 +115,11 @@ impl Process {
 
     /// Waits for the end, kills remaining members and returns the exit code, if known.
     pub(super) async fn wait(&mut self) -> io::Result<Option<i32>> {
-        let mut looks = tokio::time::interval(SCAN_INTERVAL);
+        let mut scans = tokio::time::interval(SCAN_INTERVAL);
         let code = loop {
             tokio::select! {
                 code = self.leader.wait() => break code?,
-                _ = looks.tick() => self.members.scan(),
+                _ = scans.tick() => self.members.scan(),
             }
         };
         self.is_released = true;

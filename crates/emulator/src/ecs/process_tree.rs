@@ -87,21 +87,18 @@ pub(super) fn signal_group(group: Pid, signal: Signal) {
     }
 }
 
-/// Boot id and start time, which identify one process together with the pid. Linux only.
+/// Boot id and start time of a living process, which identify it together with the pid. Linux only.
 pub(super) fn start_identity(pid: Pid) -> Option<String> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    let stat = Stat::read(pid.as_raw())?;
+    let stat = Stat::read_living(pid.as_raw())?;
     Some(format!("{}/{}", boot.trim(), stat.start))
 }
 
 /// Returns the group of a marked process if that process lives.
 /// A mark without a start time counts as dead, because a later process may have its pid.
 pub(super) fn find_process(mark: &ProcessIdentity) -> Option<Pid> {
-    let pid = i32::try_from(mark.pid).ok()?;
-    let stat = Stat::read(pid)?;
-    let pid = Pid::from_raw(pid);
-    let same = mark.start_mark.is_some() && mark.start_mark == start_identity(pid);
-    (same && !stat.is_dead()).then_some(pid)
+    let pid = Pid::from_raw(i32::try_from(mark.pid).ok()?);
+    (mark.start_mark.is_some() && mark.start_mark == start_identity(pid)).then_some(pid)
 }
 
 /// A process, identified even if its pid is reused.
@@ -119,12 +116,8 @@ pub(super) struct ProcessEntry {
 }
 
 impl ProcessEntry {
-    /// Reads a living process; dead ones need no kill.
     pub(super) fn read(pid: i32, task: &str) -> Option<Self> {
-        let stat = Stat::read(pid)?;
-        if stat.is_dead() {
-            return None;
-        }
+        let stat = Stat::read_living(pid)?;
         // The environment of other users' processes is unreadable; they are not members.
         let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         Some(Self {
@@ -144,7 +137,6 @@ fn is_metadata_uri(pair: &[u8], task: &str) -> bool {
 }
 
 struct Stat {
-    state: String,
     parent: i32,
     group: i32,
     /// Units: ticks since boot.
@@ -152,20 +144,19 @@ struct Stat {
 }
 
 impl Stat {
-    fn read(pid: i32) -> Option<Self> {
+    /// `None` if the process is missing, a zombie or dead.
+    fn read_living(pid: i32) -> Option<Self> {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // Count fields after the closing bracket, because the command may contain spaces.
         let (_, after) = stat.rsplit_once(')')?;
         let mut fields = after.split_whitespace();
+        if matches!(fields.next()?, "Z" | "X") {
+            return None;
+        }
         Some(Self {
-            state: fields.next()?.to_owned(),
             parent: fields.next()?.parse().ok()?,
             group: fields.next()?.parse().ok()?,
             start: fields.nth(16)?.to_owned(),
         })
-    }
-
-    fn is_dead(&self) -> bool {
-        matches!(self.state.as_str(), "Z" | "X")
     }
 }

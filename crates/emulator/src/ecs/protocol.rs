@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use http_body_util::{Full, Limited};
 use serde_json::{Value, json};
 
 use super::failure::{ApiError, parse_request};
 use super::tasks::TaskRegistry;
 use super::{describe, run, stop};
-use crate::server::{json_response, operation};
+use crate::server::{broken_response, json_response, operation};
 
 /// Handles `POST /`, the address of all calls of the AWS SDK.
 pub(super) async fn handle(State(tasks): State<Arc<TaskRegistry>>, headers: HeaderMap, body: Bytes) -> Response {
@@ -21,7 +20,7 @@ pub(super) async fn handle(State(tasks): State<Arc<TaskRegistry>>, headers: Head
     let result = tokio::spawn(async move { dispatch(&tasks, &operation, &body).await }).await;
     match result {
         Ok(Ok(output)) => json_response(StatusCode::OK, output.to_string()),
-        Ok(Err(ApiError::DropResponse)) => dropped_response(),
+        Ok(Err(ApiError::DropResponse)) => broken_response(),
         Ok(Err(ApiError::Exception { kind, message })) => {
             let status = match kind {
                 "ServerException" => StatusCode::INTERNAL_SERVER_ERROR,
@@ -47,11 +46,4 @@ async fn dispatch(tasks: &Arc<TaskRegistry>, operation: &str, body: &[u8]) -> Re
 
 fn error_response(status: StatusCode, kind: &str, message: &str) -> Response {
     json_response(status, json!({ "__type": kind, "message": message }).to_string())
-}
-
-/// Simulates a lost response: the body fails at its first frame, so hyper closes the connection without a head.
-fn dropped_response() -> Response {
-    // Longer than the limit of one byte.
-    let body = Full::new(Bytes::from_static(b"lost"));
-    Response::new(Body::new(Limited::new(body, 1)))
 }

@@ -1,6 +1,6 @@
 //! Answers RunTask, which starts one task: validates parameters, applies the client token and creates the task.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -8,11 +8,27 @@ use serde_json::{Value, json};
 use super::failure::{ApiError, parse_request};
 use super::names::{cluster_name, last_segment, task_arn};
 use super::record::{Container, Status, TaskDescription, TaskRecord};
-use super::script::RunTaskOutcome;
 use super::tasks::{Task, TaskRegistry, TokenUse};
 use super::{TaskDefinition, disk, lifecycle};
 use crate::timestamp::{Timestamp, random_hex};
 use crate::{ACCOUNT, REGION};
+
+/// A scripted outcome of RunTask, for tests of a caller's handling of failed starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunTaskOutcome {
+    Start,
+    /// 200 with the failure "Capacity is unavailable at this time…".
+    CapacityUnavailable,
+    Throttled,
+    /// `InvalidParameterException` "Rate exceeded", another form of throttling.
+    RateExceeded,
+    Failure(&'static str),
+    Exception(&'static str, &'static str),
+    /// The task is created but stays PENDING until it is stopped.
+    StaysPending,
+    /// The task starts, but the connection closes without a response.
+    ResponseLost,
+}
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -58,7 +74,8 @@ struct EnvironmentVariable {
 pub(super) async fn run_task(tasks: &Arc<TaskRegistry>, body: &[u8]) -> Result<Value, ApiError> {
     let document: Value = parse_request(body)?;
     let request: Request = parse_request(body)?;
-    let outcome = tasks.script.next();
+    let scripted = tasks.script.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let outcome = scripted.unwrap_or(RunTaskOutcome::Start);
     if let Some(refusal) = scripted_response(outcome) {
         return refusal;
     }
@@ -82,7 +99,6 @@ fn scripted_response(outcome: RunTaskOutcome) -> Option<Result<Value, ApiError>>
         RunTaskOutcome::Start | RunTaskOutcome::ResponseLost | RunTaskOutcome::StaysPending => None,
         RunTaskOutcome::Failure(reason) => failure(reason),
         RunTaskOutcome::Exception(kind, message) => Some(Err(ApiError::exception(kind, message))),
-        RunTaskOutcome::ResourceMemory => failure("RESOURCE:MEMORY"),
         RunTaskOutcome::CapacityUnavailable => {
             failure("Capacity is unavailable at this time. Please try again later or in a different availability zone")
         }

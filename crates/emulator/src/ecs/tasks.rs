@@ -1,6 +1,6 @@
 //! The registry of tasks, and the only way to change a task's state: lock, change, save, publish.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::event::Events;
 use super::names::{last_segment, task_arn};
 use super::record::{Status, TaskDescription, TaskRecord};
-use super::script::Script;
+use super::run::RunTaskOutcome;
 use super::{Options, disk};
 
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(super) struct TaskRegistry {
     pub(super) options: Options,
     pub(super) url: String,
     pub(super) events: Events,
-    pub(super) script: Script,
+    pub(super) script: Mutex<VecDeque<RunTaskOutcome>>,
     /// The runtime for background work; `Ecs::events` may be called outside of a runtime.
     pub(super) runtime: Handle,
     pub(super) background: TaskTracker,
@@ -51,7 +51,7 @@ impl TaskRegistry {
             options,
             url,
             events: Events::default(),
-            script: Script::default(),
+            script: Mutex::default(),
             runtime: Handle::current(),
             background: TaskTracker::new(),
             shutdown: CancellationToken::new(),

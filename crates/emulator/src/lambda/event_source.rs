@@ -132,8 +132,8 @@ fn to_record(message: &Value, source: &str) -> Value {
                 "dataType": attribute.get("DataType"),
             });
             for (from, to) in [("StringValue", "stringValue"), ("BinaryValue", "binaryValue")] {
-                if let (Some(field), Some(fields)) = (attribute.get(from), value.as_object_mut()) {
-                    fields.insert(to.to_owned(), field.clone());
+                if let Some(field) = attribute.get(from) {
+                    value[to] = field.clone();
                 }
             }
             attributes.insert(name.clone(), value);
@@ -150,8 +150,8 @@ fn to_record(message: &Value, source: &str) -> Value {
         "eventSourceARN": source,
         "awsRegion": REGION,
     });
-    if let (Some(md5), Some(fields)) = (message.get("MD5OfMessageAttributes"), record.as_object_mut()) {
-        fields.insert("md5OfMessageAttributes".to_owned(), md5.clone());
+    if let Some(md5) = message.get("MD5OfMessageAttributes") {
+        record["md5OfMessageAttributes"] = md5.clone();
     }
     record
 }

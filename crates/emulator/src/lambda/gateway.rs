@@ -104,12 +104,6 @@ impl Target {
         }
     }
 
-    fn name(&self) -> String {
-        let method = self.method.as_ref().map_or("ANY", Method::as_str);
-        let prefix = if self.prefix.is_empty() { "/" } else { &self.prefix };
-        format!("{method} {prefix}")
-    }
-
     fn matches(&self, method: &Method, path: &str) -> bool {
         let rest = path.strip_prefix(self.prefix.as_str());
         self.method.as_ref().is_none_or(|expected| expected == method)
@@ -118,7 +112,7 @@ impl Target {
 }
 
 impl Inner {
-    /// Selects the longest matching prefix; of equal ones, the route with a method.
+    /// Selects the longest matching prefix; among equal prefixes, a route with a method precedes one without.
     fn route(&self, method: &Method, path: &str) -> Option<&Target> {
         self.routes
             .iter()
@@ -137,21 +131,14 @@ async fn handle(
         return gateway_response(StatusCode::NOT_FOUND, "Not Found");
     };
     let event = request::to_event(&head, &body, client.ip(), inner.port);
-    let invoked = tokio::time::timeout(inner.timeout, target.invoker.invoke(event)).await;
-    match invoked {
-        Ok(Ok(answer)) => response::to_http(answer).unwrap_or_else(|fault| {
-            tracing::warn!(fault, route = target.name(), "function returned an invalid HTTP response");
-            gateway_response(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
-        }),
-        Ok(Err(error)) => {
-            tracing::warn!(error, route = target.name(), "function behind the gateway failed");
-            gateway_response(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
-        }
-        Err(_) => {
-            tracing::warn!(route = target.name(), "function behind the gateway timed out");
-            gateway_response(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
-        }
-    }
+    let Ok(answer) = tokio::time::timeout(inner.timeout, target.invoker.invoke(event)).await else {
+        tracing::warn!(method = %head.method, path = head.uri.path(), "function behind the gateway timed out");
+        return gateway_response(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
+    };
+    answer.and_then(response::to_http).unwrap_or_else(|error| {
+        tracing::warn!(error, method = %head.method, path = head.uri.path(), "function behind the gateway failed");
+        gateway_response(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+    })
 }
 
 fn gateway_response(status: StatusCode, message: &str) -> Response {

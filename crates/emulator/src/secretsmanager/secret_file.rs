@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -28,16 +29,12 @@ pub(super) struct SecretVersion {
 pub(super) type Secrets = BTreeMap<String, StoredSecret>;
 
 pub(super) struct SecretFile {
-    path: PathBuf,
+    pub(super) path: PathBuf,
 }
 
 impl SecretFile {
     pub(super) fn new(folder: &Path) -> Self {
         Self { path: folder.join("secretsmanager.json") }
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
     }
 
     pub(super) fn load(&self) -> io::Result<Secrets> {
@@ -55,11 +52,7 @@ impl SecretFile {
         let half = self.path.with_extension("json.new");
         // A file left by a crash may have other permissions.
         let _ = fs::remove_file(&half);
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&half)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&half)?;
         file.write_all(&serde_json::to_vec(secrets)?)?;
         file.sync_all()?;
         fs::rename(&half, &self.path)?;

@@ -48,11 +48,6 @@ impl Credential {
         header.set_sensitive(true);
         Ok(Self { header, secrets: vec![Token::new(basic), secret] })
     }
-
-    /// Only an API token adds its encoded header to the secrets.
-    pub(super) fn is_api_token(&self) -> bool {
-        self.secrets.len() > 1
-    }
 }
 
 impl ForgeApi for Credential {

@@ -13,8 +13,6 @@ use crate::{
 
 const PER_PAGE: &str = "100";
 
-const DESCRIPTION: &str = "Pullyard";
-
 #[derive(Deserialize)]
 struct HookResponse {
     uuid: String,
@@ -113,7 +111,7 @@ impl Bitbucket {
 
 fn to_body(settings: &HookSettings) -> Result<Value, Error> {
     Ok(json!({
-        "description": DESCRIPTION,
+        "description": "Pullyard",
         "url": settings.url,
         "active": settings.active,
         "secret": settings.secret_text()?,

@@ -45,8 +45,9 @@ impl Client {
     /// Rejects URLs outside this API, so that the token is never sent to another host.
     fn check_same_origin(&self, address: &str) -> Result<Url, Error> {
         let address: Option<Url> = address.parse().ok();
-        let is_nobodys = |address: &Url| address.username().is_empty() && address.password().is_none();
-        let is_ours = |address: &Url| address.origin() == self.api_url.origin() && is_nobodys(address);
-        address.filter(is_ours).ok_or_else(|| self.unexpected_response("its next page is on another host"))
+        let is_same_origin = |address: &Url| {
+            address.origin() == self.api_url.origin() && address.username().is_empty() && address.password().is_none()
+        };
+        address.filter(is_same_origin).ok_or_else(|| self.unexpected_response("its next page is on another host"))
     }
 }

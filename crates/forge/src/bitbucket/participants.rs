@@ -65,8 +65,8 @@ impl ParticipantsResponse {
     }
 
     pub(super) fn change_requesters(&self) -> impl Iterator<Item = u64> {
-        let asks = |participant: &&ParticipantResponse| participant.verdict() == Some(Verdict::ChangesRequested);
-        self.participants.iter().filter(asks).filter_map(|participant| participant.user.as_ref()?.id())
+        let requests = |participant: &&ParticipantResponse| participant.verdict() == Some(Verdict::ChangesRequested);
+        self.participants.iter().filter(requests).filter_map(|participant| participant.user.as_ref()?.id())
     }
 
     pub(super) fn uuid_of(&self, account: u64) -> Option<&str> {

@@ -57,16 +57,7 @@ fn needs_administrator(error: &Error) -> bool {
 /// Returns the strongest permission; the list omits accounts without one.
 fn strongest_permission(all: &[PermissionResponse], account: u64) -> (Permission, String) {
     let is_theirs = |entry: &&PermissionResponse| entry.user.as_ref().and_then(AccountResponse::id) == Some(account);
-    let read = |entry: &PermissionResponse| {
-        let permission = match entry.permission.as_str() {
-            "admin" => Permission::Admin,
-            "write" => Permission::Write,
-            "read" => Permission::Read,
-            // An unknown permission grants nothing.
-            _ => Permission::None,
-        };
-        (permission, entry.permission.clone())
-    };
+    let read = |entry: &PermissionResponse| (Permission::parse(&entry.permission), entry.permission.clone());
     let theirs = all.iter().filter(is_theirs).map(read);
     theirs.max_by_key(|(permission, _)| *permission).unwrap_or((Permission::None, "none".to_owned()))
 }

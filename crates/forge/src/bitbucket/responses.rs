@@ -4,7 +4,7 @@ use reqwest::Url;
 use serde::Deserialize;
 
 use super::uuid_to_id;
-use crate::{Account, Actor, BaseRepository, PullRequest, PullRequestState, Repository, Time};
+use crate::{Account, Actor, BaseRepository, PullRequest, PullRequestState, Time};
 
 /// A deleted account may have only a name.
 #[derive(Deserialize)]
@@ -55,9 +55,9 @@ impl PageLinkResponse {
 
 #[derive(Deserialize)]
 pub(super) struct RepositoryResponse {
-    uuid: String,
-    full_name: String,
-    mainbranch: Option<NameResponse>,
+    pub(super) uuid: String,
+    pub(super) full_name: String,
+    pub(super) mainbranch: Option<NameResponse>,
     links: RepositoryLinksResponse,
 }
 
@@ -75,25 +75,14 @@ struct CloneResponse {
 }
 
 #[derive(Deserialize)]
-struct NameResponse {
-    name: String,
-}
-
-pub(super) enum RepositoryDefect {
-    MainBranch,
-    /// Git over HTTPS is disabled.
-    CloneUrl,
+pub(super) struct NameResponse {
+    pub(super) name: String,
 }
 
 impl RepositoryResponse {
-    pub(super) fn repository(self) -> Result<Repository, RepositoryDefect> {
-        let clone = self.links.clone.iter().find(|link| link.name == "https").ok_or(RepositoryDefect::CloneUrl)?;
-        Ok(Repository {
-            id: uuid_to_id(&self.uuid),
-            clone_url: strip_user_info(&clone.href).ok_or(RepositoryDefect::CloneUrl)?,
-            full_name: self.full_name,
-            default_branch: self.mainbranch.ok_or(RepositoryDefect::MainBranch)?.name,
-        })
+    /// `None` if git over HTTPS is disabled.
+    pub(super) fn clone_url(&self) -> Option<String> {
+        strip_user_info(&self.links.clone.iter().find(|link| link.name == "https")?.href)
     }
 }
 

@@ -110,10 +110,10 @@ struct History {
 impl History {
     /// Whether the activity lacks a participant's change request. It lags behind webhooks.
     fn is_change_request_missing(&self, participants: &ParticipantsResponse) -> bool {
-        let is_told = |account: u64| {
+        let is_listed = |account: u64| {
             self.verdicts.iter().any(|entry| entry.verdict == Verdict::ChangesRequested && entry.author.id == account)
         };
-        participants.change_requesters().any(|account| !is_told(account))
+        participants.change_requesters().any(|account| !is_listed(account))
     }
 }
 
@@ -129,15 +129,12 @@ fn last_push(activity: &[ActivityResponse]) -> Option<Time> {
 }
 
 fn parse_verdicts(number: u64, activity: Vec<ActivityResponse>) -> Vec<VerdictEntry> {
-    let read = |entry: ActivityResponse| {
-        let asks = entry
-            .changes_requested
-            .and_then(|asks| VerdictEntry::from_response(number, Verdict::ChangesRequested, asks));
-        let approves =
-            entry.approval.and_then(|approves| VerdictEntry::from_response(number, Verdict::Approved, approves));
-        asks.into_iter().chain(approves)
+    let parse = |entry: ActivityResponse| {
+        [(Verdict::ChangesRequested, entry.changes_requested), (Verdict::Approved, entry.approval)]
+            .into_iter()
+            .filter_map(move |(verdict, answer)| VerdictEntry::from_response(number, verdict, answer?))
     };
-    let mut entries: Vec<VerdictEntry> = activity.into_iter().flat_map(read).collect();
+    let mut entries: Vec<VerdictEntry> = activity.into_iter().flat_map(parse).collect();
     entries.sort_by_key(|entry| (entry.at, entry.id));
     // New entries shift the list between pages, so an entry may appear on two pages.
     entries.dedup_by_key(|entry| entry.id);
@@ -163,10 +160,10 @@ impl CommentWindow {
         Some(Self { author: one.author.id, after, until })
     }
 
-    fn contains(&self, comment: &CommentResponse, beginning: &ThreadStart) -> bool {
+    fn contains(&self, comment: &CommentResponse, thread: &ThreadStart) -> bool {
         let at = comment.created_on;
         comment.is_visible()
-            && !beginning.resolved
+            && !thread.resolved
             && comment.user.as_ref().and_then(AccountResponse::id) == Some(self.author)
             && self.after.is_none_or(|after| at > after)
             && self.until.is_none_or(|until| at <= until)
@@ -174,12 +171,12 @@ impl CommentWindow {
     }
 
     fn summary_parts(&self, all: &[CommentResponse]) -> Vec<SummaryPart> {
-        let beginnings = thread_starts(all);
-        let is_said = |comment: &&CommentResponse| {
-            let beginning = beginnings.get(&comment.id);
-            beginning.is_some_and(|beginning| beginning.inline.is_none() && self.contains(comment, beginning))
+        let starts = thread_starts(all);
+        let is_included = |comment: &&CommentResponse| {
+            let start = starts.get(&comment.id);
+            start.is_some_and(|start| start.inline.is_none() && self.contains(comment, start))
         };
-        let mut comments: Vec<&CommentResponse> = all.iter().filter(is_said).collect();
+        let mut comments: Vec<&CommentResponse> = all.iter().filter(is_included).collect();
         comments.sort_by_key(|comment| (comment.created_on, comment.id));
         let part =
             |comment: &CommentResponse| SummaryPart { comment: comment.id, text: comment.text().trim().to_owned() };
@@ -257,7 +254,7 @@ impl Bitbucket {
             return Ok(Listing { items: Vec::new(), truncated: false });
         };
         let all = self.all_comments(full_name, number).await?;
-        let comments = line_comments(&all.items, |comment, beginning| window.contains(comment, beginning));
+        let comments = line_comments(&all.items, |comment, thread| window.contains(comment, thread));
         // If the activity was cut before the previous request, these may include its comments.
         Ok(Listing { items: comments, truncated: all.truncated || (history.truncated && window.after.is_none()) })
     }

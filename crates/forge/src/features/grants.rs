@@ -1,6 +1,6 @@
 //! Selects the permissions of an App and of tokens.
 
-use super::{Feature, FeatureNeed, FeatureRow, GITHUB_FEATURES, Level};
+use super::{Feature, FeatureNeed, FeatureRow, GITHUB_FEATURES, Grant, Level};
 use crate::Permissions;
 use std::collections::BTreeMap;
 
@@ -48,15 +48,19 @@ pub fn attempt_permissions(workflows: WorkflowPolicy) -> Permissions {
 
 /// Granted permissions for the control plane's own token; never includes pushing.
 pub fn control_permissions(granted: &Permissions) -> Permissions {
-    let permissions = [("metadata", Level::Read), ("contents", Level::Read), ("pull_requests", Level::Write)];
-    let more = [("issues", Level::Write), ("statuses", Level::Write), ("repository_hooks", Level::Write)];
-    let permissions = permissions.into_iter().chain(more);
-    permissions
-        .filter_map(|(name, level)| {
-            let level = if is_granted(granted, (name, level)) { level } else { Level::Read };
-            is_granted(granted, (name, level)).then(|| (name.to_owned(), level.code().to_owned()))
-        })
-        .collect()
+    let wanted = [
+        ("metadata", Level::Read),
+        ("contents", Level::Read),
+        ("pull_requests", Level::Write),
+        ("issues", Level::Write),
+        ("statuses", Level::Write),
+        ("repository_hooks", Level::Write),
+    ];
+    let grant = |(name, level): Grant| {
+        let level = [level, Level::Read].into_iter().find(|level| is_granted(granted, (name, *level)))?;
+        Some((name.to_owned(), level.code().to_owned()))
+    };
+    wanted.into_iter().filter_map(grant).collect()
 }
 
 pub fn missing_permissions(granted: &Permissions, required: &Permissions) -> Vec<String> {

@@ -4,9 +4,6 @@ use crate::{Delivery, Error, Hook, HookScope, HookSettings, Listing};
 
 use super::{Forge, unsupported_error};
 
-/// Bitbucket shows deliveries only on its website.
-const DELIVERIES: &str = "list deliveries";
-
 impl Forge {
     /// Errors: `NotFound`, also if the token may not list them; `Unsupported` for an App on Bitbucket.
     pub async fn hooks(&self, scope: &HookScope) -> Result<Listing<Hook>, Error> {
@@ -33,7 +30,8 @@ impl Forge {
     pub async fn deliveries(&self, scope: &HookScope, hook: u64) -> Result<Vec<Delivery>, Error> {
         match self {
             Self::GitHub(github) => github.deliveries(scope, hook).await,
-            Self::Bitbucket(_) => unsupported_error(DELIVERIES),
+            // Bitbucket shows deliveries only on its website.
+            Self::Bitbucket(_) => unsupported_error("list deliveries"),
         }
     }
 }

@@ -24,13 +24,10 @@ impl GitHub {
         let address = self.url(full_name, &["collaborators", account_name(login)?, "permission"])?;
         let subject = format!("what {login} may do in {full_name}");
         let answer: AccessResponse = self.client.get(address, &subject, RetryPolicy::Short).await?;
-        let permission = match answer.permission.as_str() {
-            "admin" => Permission::Admin,
-            "write" => Permission::Write,
-            "read" => Permission::Read,
-            // An unknown permission grants nothing.
-            _ => Permission::None,
-        };
-        Ok(Access { permission, role: answer.role_name, account: answer.user.map(|user| user.id) })
+        Ok(Access {
+            permission: Permission::parse(&answer.permission),
+            role: answer.role_name,
+            account: answer.user.map(|user| user.id),
+        })
     }
 }

@@ -89,7 +89,12 @@ impl GitHubApp {
     pub async fn app(&self) -> Result<App, Error> {
         let client = self.client()?;
         let answer: AppResponse = client.get(client.url(&["app"]), "the App", RetryPolicy::Retry).await?;
-        answer.app(&client)
+        let AppResponse { id, client_id, slug, html_url, owner, permissions, events } = answer;
+        // GitHub's schema allows a missing slug.
+        let slug = slug.filter(|slug| !slug.is_empty());
+        let slug = slug.ok_or_else(|| client.unexpected_response("the App has no slug"))?;
+        let settings_url = settings_url(&html_url, &slug, owner);
+        Ok(App { id, client_id, slug, html_url, permissions, events, settings_url })
     }
 
     /// Source: `GET /repos/{o}/{r}/installation`. Errors: `NotFound` if the App is not installed there.
@@ -98,8 +103,9 @@ impl GitHubApp {
         let client = self.client()?;
         let address = client.url(&["repos", owner, name, "installation"]);
         let subject = format!("an installation of the App on {full_name}");
-        let answer: InstallationResponse = client.get(address, &subject, RetryPolicy::Retry).await?;
-        Ok(answer.into())
+        let InstallationResponse { id, permissions, suspended_at, html_url } =
+            client.get(address, &subject, RetryPolicy::Retry).await?;
+        Ok(Installation { id, permissions, suspended: suspended_at.is_some(), html_url })
     }
 
     /// Source: `POST /app/installations/{id}/access_tokens`. Errors: `Refused` if the installation lacks a permission.
@@ -153,7 +159,8 @@ impl GitHubApp {
 pub async fn convert_manifest(endpoint: &Endpoint, code: &str) -> Result<CreatedApp, Error> {
     let client = Client::anonymous(endpoint)?;
     let address = client.url(&["app-manifests", code, "conversions"]);
-    let app: CreatedApp = client.send_without_body(Method::POST, address, "the new App by its code").await?;
+    let answer = client.call(Method::POST, &address, None, "the new App by its code", RetryPolicy::Once).await?;
+    let app: CreatedApp = client.parse(&answer)?;
     Ok(CreatedApp { webhook_secret: app.webhook_secret.filter(|secret| !secret.is_empty()), ..app })
 }
 
@@ -199,17 +206,6 @@ fn settings_url(html_url: &str, slug: &str, owner: Option<OwnerResponse>) -> Str
     }
 }
 
-impl AppResponse {
-    fn app(self, client: &Client) -> Result<App, Error> {
-        let Self { id, client_id, slug, html_url, owner, permissions, events } = self;
-        // GitHub's schema allows a missing slug.
-        let slug = slug.filter(|slug| !slug.is_empty());
-        let slug = slug.ok_or_else(|| client.unexpected_response("the App has no slug"))?;
-        let settings_url = settings_url(&html_url, &slug, owner);
-        Ok(App { id, client_id, slug, html_url, permissions, events, settings_url })
-    }
-}
-
 #[derive(Deserialize)]
 struct InstallationResponse {
     id: u64,
@@ -218,13 +214,6 @@ struct InstallationResponse {
     suspended_at: Option<String>,
     #[serde(default)]
     html_url: String,
-}
-
-impl From<InstallationResponse> for Installation {
-    fn from(answer: InstallationResponse) -> Self {
-        let InstallationResponse { id, permissions, suspended_at, html_url } = answer;
-        Self { id, permissions, suspended: suspended_at.is_some(), html_url }
-    }
 }
 
 #[derive(Deserialize)]

@@ -1,4 +1,4 @@
-//! Adds GitHub's headers, pagination and GraphQL to [`call`](crate::call).
+//! Adds GitHub's headers, pagination and GraphQL to the HTTP client.
 
 use reqwest::{
     Method, StatusCode, Url,
@@ -14,7 +14,7 @@ use super::{
 pub(super) use crate::http_client::RetryPolicy;
 use crate::{
     Endpoint, Error, Listing, Token,
-    http_client::{self, Authorization, ForgeApi, retry_after, to_json},
+    http_client::{self, Authorization, ForgeApi, to_json},
     page::MAX_PAGES,
 };
 
@@ -95,6 +95,6 @@ impl Client {
         let address = graphql::graphql_url(&self.api_url);
         let answer = self.call(Method::POST, &address, Some(body), resource, tries).await?;
         let response: graphql::GraphQlResponse<T> = self.parse(&answer)?;
-        response.into_data(resource, &self.host, || retry_after(&answer.headers), |text| answer.redact(text))
+        response.into_data(resource, &self.host, &answer)
     }
 }

@@ -1,11 +1,13 @@
 //! GraphQL addresses and error mapping.
 
-use std::time::Duration;
-
 use reqwest::Url;
 use serde::Deserialize;
 
-use crate::{Error, message::to_sentence_part};
+use crate::{
+    Error,
+    http_client::{RawResponse, retry_after},
+    message::to_sentence_part,
+};
 
 /// `/graphql` on github.com, `/api/graphql` on GitHub Enterprise Server.
 pub(super) fn graphql_url(api_url: &Url) -> Url {
@@ -32,25 +34,19 @@ struct GraphQlError {
 }
 
 impl<T> GraphQlResponse<T> {
-    pub(super) fn into_data(
-        self,
-        resource: &str,
-        host: &str,
-        retry_after: impl FnOnce() -> Duration,
-        redact: impl FnOnce(&str) -> String,
-    ) -> Result<T, Error> {
+    pub(super) fn into_data(self, resource: &str, host: &str, answer: &RawResponse) -> Result<T, Error> {
         let Some(fault) = self.errors.first() else {
             return self.data.ok_or_else(|| Error::Unexpected {
                 status: 200,
                 message: "the response has no data and no errors".to_owned(),
             });
         };
-        let (resource, message) = (resource.to_owned(), redact(&to_sentence_part(&fault.message)));
+        let (resource, message) = (resource.to_owned(), answer.redact(&to_sentence_part(&fault.message)));
         Err(match fault.kind.as_deref() {
             Some("NOT_FOUND") => Error::NotFound { resource, message },
             Some("FORBIDDEN" | "INSUFFICIENT_SCOPES") => Error::Forbidden { resource, message },
             Some("RATE_LIMITED" | "RATE_LIMIT") => {
-                Error::RateLimited { host: host.to_owned(), retry_after: retry_after() }
+                Error::RateLimited { host: host.to_owned(), retry_after: retry_after(&answer.headers) }
             }
             // GitHub's internal errors also have status 200.
             Some("INTERNAL" | "SERVICE_UNAVAILABLE") => Error::Unexpected { status: 503, message },

@@ -1,12 +1,12 @@
-//! Lists, creates, edits and deletes webhooks.
+//! Lists, creates, edits and deletes webhooks, and lists their latest deliveries.
 
 use reqwest::{Method, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{GitHub, client::RetryPolicy};
+use super::{GitHub, client::RetryPolicy, pages};
 use crate::{
-    Error, Hook, HookScope, HookSettings, Listing,
+    Delivery, Error, Hook, HookScope, HookSettings, Listing,
     names::{RepositoryName, account_name},
 };
 
@@ -52,7 +52,7 @@ impl From<ConfigResponse> for Hook {
 
 impl GitHub {
     /// The id is ignored for an App.
-    pub(super) fn hook_url(&self, scope: &HookScope, hook: Option<u64>, rest: &[&str]) -> Result<Url, Error> {
+    fn hook_url(&self, scope: &HookScope, hook: Option<u64>, rest: &[&str]) -> Result<Url, Error> {
         let id = hook.filter(|_| *scope != HookScope::App).map(|hook| hook.to_string());
         let mut segments = match scope {
             HookScope::Repository(full_name) => {
@@ -119,16 +119,24 @@ impl GitHub {
         let address = self.hook_url(scope, Some(hook), &[])?;
         self.client.delete(address, &scope.description()).await
     }
+
+    /// Source: `GET /repos/{owner}/{repo}/hooks/{hook_id}/deliveries`, `GET /orgs/{org}/hooks/{hook_id}/deliveries`,
+    /// `GET /app/hook/deliveries`.
+    pub async fn deliveries(&self, scope: &HookScope, hook: u64) -> Result<Vec<Delivery>, Error> {
+        let mut address = self.hook_url(scope, Some(hook), &["deliveries"])?;
+        // Do not use the failure filter: it omits deliveries without a response.
+        address.query_pairs_mut().append_pair("per_page", pages::PER_PAGE);
+        let (deliveries, _) = self.client.get_page(&address, &scope.description()).await?;
+        Ok(deliveries)
+    }
 }
 
 /// GitHub's API cannot create or delete an App's webhook.
 fn reject_app(scope: &HookScope, done: &str) -> Result<(), Error> {
-    match scope {
-        HookScope::App => {
-            Err(Error::Refused { reason: format!("the webhook of an App can't be {done} through the API") })
-        }
-        HookScope::Repository(_) | HookScope::Organisation(_) => Ok(()),
+    if *scope == HookScope::App {
+        return Err(Error::Refused { reason: format!("the webhook of an App can't be {done} through the API") });
     }
+    Ok(())
 }
 
 fn to_config(settings: &HookSettings) -> Result<Value, Error> {

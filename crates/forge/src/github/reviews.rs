@@ -3,7 +3,7 @@
 use super::{
     GitHub,
     client::RetryPolicy,
-    review_responses::{ReviewCommentResponse, ReviewResponse},
+    responses::{ReviewCommentResponse, ReviewResponse},
 };
 use crate::{Error, Listing, Review, ReviewComment};
 
@@ -41,9 +41,9 @@ impl GitHub {
         // Line fields are optional in this list. Read missing ones from the pull request's list of comments.
         if answers.items.iter().any(|answer| !answer.has_position()) {
             let mut placed = self.list_comments(full_name, number).await?.items;
-            placed.retain(|answer| answer.review() == Some(review) && answer.has_position());
+            placed.retain(|answer| answer.pull_request_review_id == Some(review) && answer.has_position());
             for answer in &mut answers.items {
-                if let Some(at) = placed.iter().position(|other| other.id() == answer.id()) {
+                if let Some(at) = placed.iter().position(|other| other.id == answer.id) {
                     *answer = placed.swap_remove(at);
                 }
             }

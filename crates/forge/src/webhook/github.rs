@@ -8,8 +8,8 @@ use super::{
         CommentAction, CommentEvent, Event, EventRepository, PullRequestAction, PullRequestEvent, RepositoryChange,
         RepositoryEvent, ReviewAction, ReviewEvent,
     },
+    parser::WebhookSource,
     shape,
-    source::WebhookSource,
     value::{ParseError, field, optional_field},
 };
 use crate::{

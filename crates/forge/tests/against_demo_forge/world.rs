@@ -150,13 +150,9 @@ pub(crate) async fn git(dir: &Path, args: &[&str]) -> Output {
 pub(crate) async fn git_as(dir: &Path, token: Option<&str>, args: &[&str], input: &[u8]) -> Output {
     let config = dir.join(".no-gitconfig");
     let mut command = Command::new("git");
-    command.env_clear();
-    for name in ["PATH", "SYSTEMROOT"] {
-        if let Some(value) = std::env::var_os(name) {
-            command.env(name, value);
-        }
-    }
     command
+        .env_clear()
+        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
         .env("GIT_CONFIG_GLOBAL", &config)
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("GIT_TERMINAL_PROMPT", "0")

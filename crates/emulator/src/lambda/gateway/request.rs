@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::timestamp::{Timestamp, random_hex};
 
@@ -32,24 +32,19 @@ pub(super) fn to_event(head: &Parts, body: &[u8], client: IpAddr, port: u16) -> 
         "headers": headers,
         "isBase64Encoded": false,
     });
-    let Some(fields) = event.as_object_mut() else {
-        return event;
-    };
     if !cookies.is_empty() {
-        fields.insert("cookies".to_owned(), json!(cookies));
+        event["cookies"] = json!(cookies);
     }
     let parameters = parse_query(query);
     if !parameters.is_empty() {
-        fields.insert("queryStringParameters".to_owned(), json!(parameters));
+        event["queryStringParameters"] = json!(parameters);
     }
     match std::str::from_utf8(body) {
         Ok("") => {}
-        Ok(text) => {
-            fields.insert("body".to_owned(), json!(text));
-        }
+        Ok(text) => event["body"] = json!(text),
         Err(_) => {
-            fields.insert("body".to_owned(), json!(STANDARD.encode(body)));
-            fields.insert("isBase64Encoded".to_owned(), json!(true));
+            event["body"] = json!(STANDARD.encode(body));
+            event["isBase64Encoded"] = json!(true);
         }
     }
     event
@@ -69,7 +64,7 @@ fn to_headers_and_cookies(
     body: &[u8],
     client: IpAddr,
     port: u16,
-) -> (Map<String, Value>, Vec<String>) {
+) -> (BTreeMap<String, String>, Vec<String>) {
     let mut joined: BTreeMap<String, String> = BTreeMap::new();
     let mut cookies = Vec::new();
     for (name, value) in request_headers {
@@ -91,17 +86,13 @@ fn to_headers_and_cookies(
     joined.insert("x-forwarded-port".to_owned(), port.to_string());
     joined.insert("x-forwarded-proto".to_owned(), "http".to_owned());
     joined.entry("x-amzn-trace-id".to_owned()).or_insert_with(new_trace_id);
-    let headers = joined.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
-    (headers, cookies)
+    (joined, cookies)
 }
 
 fn append_value(joined: &mut BTreeMap<String, String>, name: &str, value: &str) {
     joined
         .entry(name.to_owned())
-        .and_modify(|before| {
-            before.push(',');
-            before.push_str(value);
-        })
+        .and_modify(|before| *before += &format!(",{value}"))
         .or_insert_with(|| value.to_owned());
 }
 
