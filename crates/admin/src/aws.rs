@@ -3,7 +3,7 @@
 
 mod service;
 
-pub use service::Service;
+pub(crate) use service::Service;
 
 use crate::error::is_transient_code;
 use crate::xml::Element;
@@ -78,10 +78,12 @@ impl Aws {
     }
 
     pub(crate) async fn call_json(&self, service: Service, operation: &str, body: &Value) -> Result<Value, Error> {
-        let Protocol::Json(prefix, version) = service.protocol() else { return Err(unreadable_response(operation)) };
+        let Protocol::Json { target_prefix, version } = service.protocol else {
+            return Err(unreadable_response(operation));
+        };
         let headers = vec![
             ("content-type", format!("application/x-amz-json-{version}")),
-            ("x-amz-target", format!("{prefix}.{operation}")),
+            ("x-amz-target", format!("{target_prefix}.{operation}")),
         ];
         let answer = self.send_with_retries(Call { service, operation, headers, body: body.to_string() }).await?;
         serde_json::from_str(&answer).map_err(|_| unreadable_response(operation))
@@ -108,7 +110,7 @@ impl Aws {
         operation: &str,
         parameters: &[(String, String)],
     ) -> Result<Element, Error> {
-        let Protocol::Query(version) = service.protocol() else { return Err(unreadable_response(operation)) };
+        let Protocol::Query { version } = service.protocol else { return Err(unreadable_response(operation)) };
         let mut form = vec![("Action".to_owned(), operation.to_owned()), ("Version".to_owned(), version.to_owned())];
         form.extend_from_slice(parameters);
         let encoded =
@@ -150,7 +152,7 @@ impl Aws {
         } else {
             code
         };
-        Err(Error::Refused { operation: format!("{} {}", call.service.display_name(), call.operation), code, message })
+        Err(Error::Refused { operation: format!("{} {}", call.service.display_name, call.operation), code, message })
     }
 
     fn url_of(&self, service: Service) -> String {
@@ -158,15 +160,12 @@ impl Aws {
             return format!("{}/", url.trim_end_matches('/'));
         }
         let suffix = if self.region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-        format!("https://{}.{}.{suffix}/", service.host(), self.region)
+        format!("https://{}.{}.{suffix}/", service.host, self.region)
     }
 
     fn unreachable(&self, service: Service, error: &reqwest::Error) -> Error {
-        Error::Unreachable {
-            service: service.display_name(),
-            region: self.region.clone(),
-            reason: format_error_chain(error),
-        }
+        let (region, reason) = (self.region.clone(), format_error_chain(error));
+        Error::Unreachable { service: service.display_name, region, reason }
     }
 
     async fn signed_headers(&self, call: &Call<'_>, url: &str) -> Result<HeaderMap, Error> {
@@ -204,7 +203,7 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-fn unreadable_response(operation: &str) -> Error {
+pub(crate) fn unreadable_response(operation: &str) -> Error {
     Error::Unreadable { operation: operation.to_owned() }
 }
 

@@ -9,7 +9,7 @@ mod first_token;
 mod stack;
 mod xml;
 
-pub use aws::{Aws, Service};
+pub use aws::Aws;
 pub use error::Error;
 pub use first_token::{FirstTokenOutcome, Renew, create_first_token, generate_token};
 pub use stack::Stack;

@@ -1,6 +1,6 @@
 //! Reads a deployed stack and its outputs from CloudFormation.
 
-use crate::aws::{Aws, Service};
+use crate::aws::{Aws, Service, unreadable_response};
 use crate::{Error, xml};
 use std::collections::BTreeMap;
 
@@ -43,7 +43,7 @@ pub struct Queue {
 impl Stack {
     pub async fn load(aws: &Aws, name: &str) -> Result<Self, Error> {
         let response =
-            aws.call_query(Service::CloudFormation, "DescribeStacks", &[("StackName".into(), name.into())]).await;
+            aws.call_query(Service::CLOUD_FORMATION, "DescribeStacks", &[("StackName".into(), name.into())]).await;
         let answer = match response {
             Err(Error::Refused { message, .. }) if message.contains("does not exist") => {
                 return Err(Error::StackNotFound { name: name.into(), region: aws.region().into() });
@@ -51,7 +51,7 @@ impl Stack {
             response => response?,
         };
         let stack = answer.child("DescribeStacksResult").and_then(|result| result.members("Stacks").next());
-        Self::parse(name, stack.ok_or(Error::Unreadable { operation: "DescribeStacks".into() })?)
+        Self::parse(name, stack.ok_or_else(|| unreadable_response("DescribeStacks"))?)
     }
 
     fn parse(name: &str, stack: &xml::Element) -> Result<Self, Error> {
@@ -60,10 +60,11 @@ impl Stack {
             .filter_map(|output| Some((output.child_text("OutputKey")?, output.child_text("OutputValue")?)))
             .collect::<BTreeMap<_, _>>();
         let output_value = |output: &'static str| {
-            outputs
-                .get(output)
-                .map(|value| (*value).to_owned())
-                .ok_or(Error::MissingOutput { name: name.into(), output })
+            let value = outputs.get(output).map(|value| (*value).to_owned());
+            value.ok_or_else(|| Error::MissingOutput { name: name.into(), output })
+        };
+        let queue = |name, url, dead_letter_url| {
+            Ok::<_, Error>(Queue { name, url: output_value(url)?, dead_letter_url: output_value(dead_letter_url)? })
         };
         let list = |text: String| -> Vec<String> {
             text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
@@ -77,16 +78,8 @@ impl Stack {
             key_secret: output_value("KeySecretName")?,
             user_secret_prefix: output_value("UserSecretPrefix")?,
             queues: [
-                Queue {
-                    name: "dispatch",
-                    url: output_value("DispatchQueueUrl")?,
-                    dead_letter_url: output_value("DispatchDeadLetterUrl")?,
-                },
-                Queue {
-                    name: "effects",
-                    url: output_value("EffectsQueueUrl")?,
-                    dead_letter_url: output_value("EffectsDeadLetterUrl")?,
-                },
+                queue("dispatch", "DispatchQueueUrl", "DispatchDeadLetterUrl")?,
+                queue("effects", "EffectsQueueUrl", "EffectsDeadLetterUrl")?,
             ],
             undelivered_queue_url: output_value("UndeliveredUrl").ok(),
             cluster: output_value("ClusterName")?,

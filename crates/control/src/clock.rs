@@ -26,18 +26,18 @@ struct SimulatedClock {
 
 impl fmt::Debug for SimulatedClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Standing").field("start", &self.start).finish_non_exhaustive()
+        f.debug_struct("SimulatedClock").field("start", &self.start).finish_non_exhaustive()
     }
 }
 
 impl Clock {
     pub fn new_simulated(start: Timestamp, pause: impl Fn(Duration) -> PauseFuture + Send + Sync + 'static) -> Self {
-        let standing = SimulatedClock { start, ids_created: Arc::default(), pause: Arc::new(pause) };
-        Self { offset_ms: Arc::default(), simulation: Some(standing) }
+        let simulated = SimulatedClock { start, ids_created: Arc::default(), pause: Arc::new(pause) };
+        Self { offset_ms: Arc::default(), simulation: Some(simulated) }
     }
 
     pub fn now(&self) -> Timestamp {
-        let start = self.simulation.as_ref().map_or_else(system_time, |standing| standing.start);
+        let start = self.simulation.as_ref().map_or_else(system_time, |simulated| simulated.start);
         start.plus(Duration::from_millis(self.offset_ms.load(Ordering::SeqCst)))
     }
 
@@ -54,7 +54,7 @@ impl Clock {
 
     pub(crate) async fn pause(&self, by: Duration) {
         match &self.simulation {
-            Some(standing) => (standing.pause)(by).await,
+            Some(simulated) => (simulated.pause)(by).await,
             None => tokio::time::sleep(by).await,
         }
     }
@@ -67,7 +67,7 @@ impl Clock {
     /// Returns a unique lower-case id. A simulated clock counts up.
     pub(crate) fn ulid(&self) -> String {
         let ulid = match &self.simulation {
-            Some(standing) => ulid::Ulid::from(u128::from(standing.ids_created.fetch_add(1, Ordering::SeqCst))),
+            Some(simulated) => ulid::Ulid::from(u128::from(simulated.ids_created.fetch_add(1, Ordering::SeqCst))),
             None => ulid::Ulid::generate(),
         };
         ulid.to_string().to_lowercase()

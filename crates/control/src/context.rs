@@ -1,6 +1,6 @@
 //! The context of every use case: store, services, clock.
 
-use crate::counters::{Counter, Counters};
+use crate::counters::Counters;
 use crate::review::PermissionCache;
 use crate::webhook::RejectedDeliveries;
 use crate::{Clock, Error, ForgeTokens, SigningKey};
@@ -10,11 +10,9 @@ use pullyard_domain::id::{HookName, IntegrationId, JobId, ProjectId, RunnerId, S
 use pullyard_domain::job::Job;
 use pullyard_domain::project::{Integration, Project, Repository};
 use pullyard_domain::prompt;
-use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::runner::Runner;
 use pullyard_domain::secret::SecretKind;
 use pullyard_domain::ticket::Ticket;
-use pullyard_domain::wakeup::{JobWakeup, PullRequestWakeup, TicketWakeup};
 use pullyard_forge::Connections;
 use pullyard_store::Store;
 use rand::RngExt;
@@ -56,13 +54,6 @@ pub struct ContextParts {
     pub deployment: Option<String>,
 }
 
-/// Result of sending a hint. Most callers ignore it, because the sweeper repeats lost hints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum HintOutcome {
-    Sent,
-    Lost,
-}
-
 impl std::ops::Deref for Context {
     type Target = ContextParts;
     fn deref(&self) -> &ContextParts {
@@ -96,50 +87,9 @@ impl Context {
         &self.0.rejected_deliveries
     }
 
-    pub(crate) fn forge_connections(&self) -> &Connections {
-        &self.0.parts.forges
-    }
-
     pub async fn load_signing_key(&self) -> Result<SigningKey, Error> {
         let secret = self.secrets.get(&self.key_secret).await?;
         SigningKey::new(&secret)
-    }
-
-    /// Sends a hint to start a job's task, or to stop the tasks of a cancelled job.
-    pub(crate) async fn wake_job(&self, job: &JobId) {
-        let wakeup = JobWakeup { job: job.clone() };
-        if let Err(error) = self.send_hint(self.wakeups.wake_job(&wakeup)).await {
-            self.counters().add(Counter::WakeupLost);
-            tracing::warn!(job.id = %job, error = %error, "job wake-up not sent; the sweeper will start the job");
-        }
-    }
-
-    pub(crate) async fn wake_ticket(&self, project: &ProjectId, ticket: &TicketKey) -> HintOutcome {
-        let wakeup = TicketWakeup { project: project.clone(), ticket: ticket.clone() };
-        match self.send_hint(self.wakeups.wake_ticket(&wakeup)).await {
-            Ok(()) => HintOutcome::Sent,
-            Err(error) => {
-                self.counters().add(Counter::WakeupLost);
-                tracing::warn!(project = %project, ticket = %ticket, error = %error, "ticket wake-up not sent; the sweeper will settle the ticket");
-                HintOutcome::Lost
-            }
-        }
-    }
-
-    pub(crate) async fn wake_review_freeze(&self, job: &JobId) {
-        let wakeup = JobWakeup { job: job.clone() };
-        if let Err(error) = self.send_hint(self.wakeups.admit_job(&wakeup)).await {
-            self.counters().add(Counter::WakeupLost);
-            tracing::warn!(job.id = %job, error = %error, "job admission not sent; the sweeper will send it");
-        }
-    }
-
-    pub(crate) async fn wake_pull_request(&self, id: &PullRequestId) {
-        let wakeup = PullRequestWakeup { pull_request: id.clone() };
-        if let Err(error) = self.send_hint(self.wakeups.wake_pull_request(&wakeup)).await {
-            self.counters().add(Counter::WakeupLost);
-            tracing::warn!(pull_request = %id, error = %error, "pull request wake-up not sent; the sweeper will send it");
-        }
     }
 
     pub(crate) async fn load_project(&self, id: &ProjectId) -> Result<Project, Error> {

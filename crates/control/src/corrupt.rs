@@ -16,3 +16,8 @@ pub(crate) fn skip_corrupt<T>(ctx: &Context, loaded: Result<T, impl Into<Error>>
         loaded => loaded.map(Some),
     }
 }
+
+/// The items of a batch that this version can parse.
+pub(crate) fn skip_corrupt_items<T>(ctx: &Context, loaded: Vec<Result<T, StoreError>>) -> Result<Vec<T>, Error> {
+    loaded.into_iter().filter_map(|item| skip_corrupt(ctx, item).transpose()).collect()
+}

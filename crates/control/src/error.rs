@@ -63,15 +63,12 @@ pub enum Error {
     /// The token is forged, expired or of another kind.
     #[error("accept the token")]
     InvalidToken,
+    /// An id that is derived from other data, such as a name at the forge, is invalid.
+    #[error("derive a valid id: {0}")]
+    DerivedId(#[from] InvalidId),
     /// Stored data is inconsistent; an operator must repair it.
     #[error("use the stored data: {0}")]
     Inconsistent(String),
-}
-
-impl From<InvalidId> for Error {
-    fn from(bad: InvalidId) -> Self {
-        Self::Inconsistent(bad.to_string())
-    }
 }
 
 impl From<SettingFault> for Error {
@@ -93,6 +90,11 @@ impl Error {
 
     pub(crate) fn not_found(resource: &'static str, name: impl ToString) -> Self {
         Self::NotFound { resource, name: name.to_string() }
+    }
+
+    /// Errors: `Denied`, if there is a denial.
+    pub(crate) fn refuse_if(denial: Option<Denial>) -> Result<(), Self> {
+        denial.map_or(Ok(()), |denial| Err(Self::Denied(denial)))
     }
 
     pub(crate) fn from_denial(denial: Option<Denial>, refusal: TransitionRefusal, now: Timestamp) -> Self {

@@ -82,7 +82,7 @@ pub(crate) async fn forge_client_for_hook(
             }),
         },
         (Auth::Token { secret }, _) => {
-            client(ctx, integration.kind, &integration.api_url, load_token(ctx, secret).await?)
+            forge_client_with_secret(ctx, integration.kind, &integration.api_url, secret).await
         }
         (Auth::App { .. }, WebhookScope::Repository { name, id }) => {
             match ctx.store.load_repository(&hook.home, &hook.integration, *id).await? {
@@ -141,7 +141,7 @@ pub(crate) fn timeout_error(integration: &Integration, within: Duration) -> Erro
 }
 
 pub(crate) fn endpoint(ctx: &Context, api_url: &str) -> Endpoint {
-    Endpoint { api_url: api_url.to_owned(), connections: ctx.forge_connections().clone() }
+    Endpoint { api_url: api_url.to_owned(), connections: ctx.forges.clone() }
 }
 
 async fn load_token(ctx: &Context, secret: &str) -> Result<Token, Error> {

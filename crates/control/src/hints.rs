@@ -1,7 +1,11 @@
 //! Sends hints after a write, within a time limit, so that a slow queue does not delay the answer.
+//! Most callers ignore whether a hint was sent, because the sweeper finds the pending work in the table.
 
 use crate::counters::Counter;
 use crate::{Context, Error};
+use pullyard_domain::id::{JobId, ProjectId, TicketKey};
+use pullyard_domain::pull_request::PullRequestId;
+use pullyard_domain::wakeup::{JobWakeup, PullRequestWakeup, TicketWakeup};
 use std::time::Duration;
 
 /// Time limit for all hints of one call. The sweeper repeats the rest; some callers must answer within ten seconds.
@@ -10,21 +14,58 @@ const HINTS_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time limit for one hint, so that the next ones have time left.
 const HINT_TIMEOUT: Duration = Duration::from_secs(3);
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HintOutcome {
+    Sent,
+    Lost,
+}
+
 impl Context {
-    pub(crate) async fn send_hints(&self, telling: impl Future<Output = ()>) {
-        if self.clock.with_timeout(HINTS_TIMEOUT, Box::pin(telling)).await.is_none() {
+    pub(crate) async fn send_hints(&self, hints: impl Future<Output = ()>) {
+        if self.clock.with_timeout(HINTS_TIMEOUT, Box::pin(hints)).await.is_none() {
             self.counters().add(Counter::WakeupLost);
             tracing::warn!("some hints not sent in time; the sweeper will send them");
         }
     }
 
-    pub(crate) async fn send_hint(
-        &self,
-        sending: impl Future<Output = Result<(), pullyard_cloud::Error>>,
-    ) -> Result<(), Error> {
-        match self.clock.with_timeout(HINT_TIMEOUT, sending).await {
-            Some(sent) => Ok(sent?),
-            None => Err(Error::Timeout { step: "send a message", within: HINT_TIMEOUT }),
+    /// Sends a hint to start a job's task, or to stop the tasks of a cancelled job.
+    pub(crate) async fn wake_job(&self, job: &JobId) {
+        let wakeup = JobWakeup { job: job.clone() };
+        if let Err(error) = self.send_hint(self.wakeups.wake_job(&wakeup)).await {
+            tracing::warn!(job.id = %job, error = %error, "job wake-up not sent; the sweeper will start the job");
         }
+    }
+
+    pub(crate) async fn wake_ticket(&self, project: &ProjectId, ticket: &TicketKey) -> HintOutcome {
+        let wakeup = TicketWakeup { project: project.clone(), ticket: ticket.clone() };
+        let Err(error) = self.send_hint(self.wakeups.wake_ticket(&wakeup)).await else { return HintOutcome::Sent };
+        tracing::warn!(
+            project = %project, ticket = %ticket, error = %error,
+            "ticket wake-up not sent; the sweeper will settle the ticket"
+        );
+        HintOutcome::Lost
+    }
+
+    pub(crate) async fn wake_review_freeze(&self, job: &JobId) {
+        let wakeup = JobWakeup { job: job.clone() };
+        if let Err(error) = self.send_hint(self.wakeups.admit_job(&wakeup)).await {
+            tracing::warn!(job.id = %job, error = %error, "job admission not sent; the sweeper will send it");
+        }
+    }
+
+    pub(crate) async fn wake_pull_request(&self, id: &PullRequestId) {
+        let wakeup = PullRequestWakeup { pull_request: id.clone() };
+        if let Err(error) = self.send_hint(self.wakeups.wake_pull_request(&wakeup)).await {
+            tracing::warn!(pull_request = %id, error = %error, "pull request wake-up not sent; the sweeper will send it");
+        }
+    }
+
+    /// Counts a lost hint. The caller logs it with its subject.
+    async fn send_hint(&self, request: impl Future<Output = Result<(), pullyard_cloud::Error>>) -> Result<(), Error> {
+        let result = match self.clock.with_timeout(HINT_TIMEOUT, request).await {
+            Some(result) => result.map_err(Error::from),
+            None => Err(Error::Timeout { step: "send a message", within: HINT_TIMEOUT }),
+        };
+        result.inspect_err(|_| self.counters().add(Counter::WakeupLost))
     }
 }

@@ -8,7 +8,7 @@ mod repository_poll;
 use crate::sweep::postpone::postpone_after;
 use crate::{Context, Error};
 use pullyard_domain::hook::poll_progress::poll_interval;
-use pullyard_domain::hook::{Ingress, Poll};
+use pullyard_domain::hook::{Ingress, Poll, RECOVERY_INTERVAL};
 use pullyard_domain::id::{IntegrationId, ProjectId};
 use pullyard_domain::project::Repository;
 use pullyard_domain::time::Timestamp;
@@ -34,22 +34,18 @@ async fn poll_if_due(
     integration: &IntegrationId,
     repository: u64,
 ) -> Result<(), Error> {
-    let Some(poll) = ctx.store.load_poll(project, integration, repository).await? else { return Ok(()) };
+    let Some(mut poll) = ctx.store.load_poll(project, integration, repository).await? else { return Ok(()) };
     let now = ctx.clock.now();
     let is_resting = poll.not_before.is_some_and(|not_before| not_before > now);
     if poll.gone_at.is_some() || poll.next > now || is_resting {
         return Ok(());
     }
-    poll_once(ctx, poll).await
-}
-
-/// Polls once, unless another process polls or changed the settings.
-async fn poll_once(ctx: &Context, mut poll: Poll) -> Result<(), Error> {
     let integration = ctx.store.load_integration(&poll.integration).await?;
     // Stored before calling the forge, so that a poll that fails or is killed does not start again at once.
     let every = integration.as_ref().map(|integration| poll_interval(poll.ingress, integration.kind));
-    poll.next = ctx.clock.now().plus(every.unwrap_or(pullyard_domain::hook::RECOVERY_INTERVAL));
+    poll.next = now.plus(every.unwrap_or(RECOVERY_INTERVAL));
     poll.not_before = None;
+    // Stale: another process polls, or the settings changed.
     if ctx.store.put_poll(&poll).await? == Write::Stale {
         return Ok(());
     }

@@ -2,6 +2,7 @@
 //! [`decide_review`] decides an event, [`settle_reviews`] decides stored reviews once their ticket is free,
 //! [`freeze_reviews`] reads their texts before a job starts, and [`post_status`] shows the result.
 
+mod create_review_job;
 mod decide;
 mod defer_review;
 mod explain;
@@ -10,7 +11,6 @@ mod freeze_reviews;
 mod job_in_ledger;
 pub(crate) mod list_deliveries;
 mod permission;
-mod plan_review_job;
 mod post_status;
 mod pull_request_changed;
 mod read;

@@ -48,8 +48,7 @@ async fn load_own_member(ctx: &Context, token: &RunnerToken, id: &RunnerId) -> R
 
 pub(crate) async fn load_token_state(ctx: &Context, hash: &str) -> Result<TokenState, Error> {
     let now = ctx.clock.now();
-    let good = ctx.store.load_token(hash).await?.is_some_and(|token| {
-        token.kind == TokenKind::Runner && !token.revoked && token.expires_at.is_none_or(|at| now < at)
-    });
-    Ok(if good { TokenState::Valid } else { TokenState::Invalid })
+    let token = ctx.store.load_token(hash).await?;
+    let is_valid = token.is_some_and(|token| token.kind == TokenKind::Runner && token.is_valid(now));
+    Ok(if is_valid { TokenState::Valid } else { TokenState::Invalid })
 }

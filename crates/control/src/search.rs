@@ -1,20 +1,21 @@
-//! Finds tickets, jobs and pull requests of a project by key, id, number or words of a title.
+//! Searches a project's tickets, jobs and pull requests by ticket key, job id, number, or words of a title.
 
-use crate::corrupt::skip_corrupt;
+use crate::corrupt::skip_corrupt_items;
 use crate::jobs::views::{JobView, job_view};
 use crate::{Context, Error};
+use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{JobId, ProjectId, TicketKey};
 use pullyard_domain::pull_request::PullRequest;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-/// Tickets whose titles are searched.
+/// Number of tickets whose titles are searched.
 const MAX_TICKETS: usize = 200;
-/// Ticket keys, or ids of open pull requests, per query.
+/// Limit of one query for ticket keys or open pull requests.
 const MAX_KEYS: i32 = 1_000;
 const MAX_JOB_IDS: usize = 500;
 const MAX_HITS: usize = 10;
-/// One character would match jobs at random.
+/// Minimum length of a job id's prefix: one character matches too many jobs.
 const MIN_JOB_PREFIX: usize = 2;
 
 #[derive(Clone, Debug, Default)]
@@ -24,7 +25,7 @@ pub struct SearchResults {
     pub pull_requests: Vec<PullRequest>,
 }
 
-/// Searches the newest jobs and tickets only. An exact id or key finds older ones too.
+/// Searches only the newest tickets and jobs. A complete ticket key or job id also finds older ones.
 pub async fn search_project(ctx: &Context, project: &ProjectId, text: &str) -> Result<SearchResults, Error> {
     let text = text.trim();
     if text.is_empty() {
@@ -43,6 +44,7 @@ pub async fn search_project(ctx: &Context, project: &ProjectId, text: &str) -> R
     Ok(SearchResults { tickets, jobs, pull_requests })
 }
 
+/// Finds tickets whose key starts with the text, or whose title contains all of its words.
 async fn find_tickets(
     ctx: &Context,
     project: &ProjectId,
@@ -51,22 +53,18 @@ async fn find_tickets(
 ) -> Result<Vec<(TicketKey, String)>, Error> {
     let text = text.to_lowercase();
     let words: Vec<_> = text.split_whitespace().collect();
-    let matches = |key: &TicketKey, title: &str| {
-        let title = title.to_lowercase();
+    let is_hit = |(key, ticket): &(TicketKey, TicketText)| {
+        let title = ticket.title.to_lowercase();
         key.as_str().to_lowercase().starts_with(&text) || words.iter().all(|word| title.contains(word))
     };
-    let mut hits = Vec::new();
-    for loaded in ctx.store.load_ticket_texts(project, keys).await? {
-        let Some((key, text)) = skip_corrupt(ctx, loaded)? else { continue };
-        if matches(&key, &text.title) {
-            hits.push((key, text.title));
-        }
-    }
+    let texts = skip_corrupt_items(ctx, ctx.store.load_ticket_texts(project, keys).await?)?;
+    let mut hits: Vec<_> = texts.into_iter().filter(is_hit).map(|(key, ticket)| (key, ticket.title)).collect();
     hits.sort_by_key(|(key, _)| (key.as_str().to_lowercase() != text, Reverse(key.prefix_and_number().1)));
     hits.truncate(MAX_HITS);
     Ok(hits)
 }
 
+/// Finds jobs whose id, or its short form, starts with the text.
 async fn find_jobs(ctx: &Context, project: &ProjectId, text: &str) -> Result<Vec<JobView>, Error> {
     let text = text.to_lowercase();
     let prefix = text.strip_prefix("job_").unwrap_or(&text);
@@ -84,7 +82,7 @@ async fn find_jobs(ctx: &Context, project: &ProjectId, text: &str) -> Result<Vec
     for id in &ids {
         match job_view(ctx, id).await {
             Ok(view) if view.job.project == *project => views.push(view),
-            // The job belongs to another project, or expired after the listing.
+            // The exact id may belong to another project. A listed job may have expired since the query.
             Ok(_) | Err(Error::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -102,14 +100,10 @@ async fn find_pull_requests(
     let Ok(number) = text.strip_prefix('#').unwrap_or(text).parse::<u64>() else { return Ok(Vec::new()) };
     let (open, _) = ctx.store.list_open_pull_requests(project, None, MAX_KEYS).await?;
     let mut ids: BTreeSet<_> = open.into_iter().map(|(id, _)| id).collect();
-    for loaded in ctx.store.load_tickets(project, keys).await? {
-        let Some(ticket) = skip_corrupt(ctx, loaded)? else { continue };
-        ids.extend(ticket.shown.pull_request.map(|link| link.id));
-    }
+    let tickets = skip_corrupt_items(ctx, ctx.store.load_tickets(project, keys).await?)?;
+    ids.extend(tickets.into_iter().filter_map(|ticket| ticket.shown.pull_request).map(|link| link.id));
     ids.retain(|id| id.number == number);
-    let mut found = Vec::with_capacity(ids.len());
-    for pull in ctx.store.load_pull_requests(&ids).await? {
-        found.extend(skip_corrupt(ctx, pull)?.filter(|pull| pull.project == *project));
-    }
-    Ok(found)
+    let mut pull_requests = skip_corrupt_items(ctx, ctx.store.load_pull_requests(&ids).await?)?;
+    pull_requests.retain(|pull_request| pull_request.project == *project);
+    Ok(pull_requests)
 }

@@ -121,22 +121,18 @@ async fn sweep_item(ctx: &Context, key: &WorkKey, time: &RoundTimer<'_>, report:
 }
 
 async fn repair_item(ctx: &Context, key: &WorkKey) -> Result<Repair, Error> {
-    match key {
-        WorkKey::Job(job) => sweep_job(ctx, job).await,
-        WorkKey::Ticket(project, ticket) => {
-            let wakeup = TicketWakeup { project: project.clone(), ticket: ticket.clone() };
-            ctx.wakeups.wake_ticket(&wakeup).await.map(|()| Repair::Wakeup).map_err(Error::from)
+    match key.clone() {
+        WorkKey::Job(job) => return sweep_job(ctx, &job).await,
+        WorkKey::Ticket(project, ticket) => ctx.wakeups.wake_ticket(&TicketWakeup { project, ticket }).await?,
+        WorkKey::PullRequest(pull_request) => {
+            ctx.wakeups.wake_pull_request(&PullRequestWakeup { pull_request }).await?;
         }
-        WorkKey::PullRequest(id) => {
-            let wakeup = PullRequestWakeup { pull_request: id.clone() };
-            ctx.wakeups.wake_pull_request(&wakeup).await.map(|()| Repair::Wakeup).map_err(Error::from)
-        }
-        WorkKey::Poll(project, integration, repository) => {
-            let wakeup =
-                PollWakeup { poll: project.clone(), integration: integration.clone(), repository: *repository };
-            ctx.wakeups.wake_poll(&wakeup).await.map(|()| Repair::Skip).map_err(Error::from)
+        WorkKey::Poll(poll, integration, repository) => {
+            ctx.wakeups.wake_poll(&PollWakeup { poll, integration, repository }).await?;
+            return Ok(Repair::Skip);
         }
     }
+    Ok(Repair::Wakeup)
 }
 
 async fn sweep_job(ctx: &Context, job: &JobId) -> Result<Repair, Error> {

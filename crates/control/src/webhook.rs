@@ -19,7 +19,7 @@ use pullyard_domain::delivery::{Delivery, ReviewSubject, Source};
 use pullyard_domain::hook::Webhook;
 use pullyard_domain::id::{DeliveryId, EventId, HookName, IntegrationId, RepositoryName};
 use pullyard_domain::project::{ForgeKind, Repository};
-use pullyard_domain::review::{PullRequestSnapshot, ReviewEvent};
+use pullyard_domain::review::PullRequestSnapshot;
 use pullyard_domain::text::truncate;
 use pullyard_forge::webhook::{Event, WebhookSource, parse};
 use sha2::{Digest, Sha256};
@@ -39,12 +39,6 @@ pub struct WebhookRequest<'a> {
     /// `X-Hub-Signature-256`, `X-Hub-Signature`.
     pub signature: Option<&'a str>,
     pub body: &'a [u8],
-}
-
-impl std::fmt::Debug for WebhookRequest<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Call").field("hook", &self.hook).finish_non_exhaustive()
-    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +103,7 @@ async fn decide_event(
             record_delivery(ctx, hook, call, Reason::Ping {}, None).await?;
             return Ok(WebhookOutcome::Pong);
         }
-        WebhookEvent::Review(event) => decide_review_event(ctx, &reach, &event).await?,
+        WebhookEvent::Review(event) => Box::pin(decide_or_queue(ctx, &reach, &event)).await?,
         WebhookEvent::Comment(command) => {
             let Some(connected) = load_connected_repository(ctx, &reach, &hook.integration, command.repository).await?
             else {
@@ -129,7 +123,7 @@ async fn decide_event(
             let snapshot =
                 to_pull_request_snapshot(hook.integration.clone(), repository, repository_name, &pull_request);
             let event = request.into_event(Source::Webhook, display_event_id(call), snapshot);
-            decide_review_event(ctx, &reach, &event).await?
+            Box::pin(decide_or_queue(ctx, &reach, &event)).await?
         }
         WebhookEvent::PullRequest { seen: snapshot, event } => {
             let about = snapshot.label();
@@ -153,10 +147,6 @@ async fn decide_event(
         }
     };
     Ok(WebhookOutcome::Decided(answer))
-}
-
-async fn decide_review_event(ctx: &Context, reach: &ProjectScope, event: &ReviewEvent) -> Result<Answer, Error> {
-    Box::pin(decide_or_queue(ctx, reach, event)).await
 }
 
 async fn load_connected_repository(
@@ -224,9 +214,10 @@ async fn record_delivery(
 ) -> Result<Answer, Error> {
     let hash = HEXLOWER.encode(&Sha256::digest(call.body));
     let id = DeliveryId::for_webhook(&hook.name, &hash);
-    let event = display_event_id(call)
-        .or_else(|| EventId::new(truncate(&format!("sha256:{hash}"), 40)).ok())
-        .ok_or_else(|| Error::Inconsistent("a hash is no event id".into()))?;
+    let event = match display_event_id(call) {
+        Some(event) => event,
+        None => EventId::new(truncate(&format!("sha256:{hash}"), 40))?,
+    };
     let delivery = new_delivery(ctx, hook, id.clone(), event, reason.clone().clipped(), review).await?;
     // Never stale, because only reviews have final answers.
     ctx.store.record_delivery(&delivery).await?;

@@ -6,7 +6,7 @@ use crate::{Aws, Error, Stack};
 
 pub(super) async fn check(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error> {
     let topic = [("TopicArn".to_owned(), stack.alarm_topic.clone())];
-    let answer = aws.call_query(Service::Sns, "ListSubscriptionsByTopic", &topic).await?;
+    let answer = aws.call_query(Service::SNS, "ListSubscriptionsByTopic", &topic).await?;
     let result = answer.child("ListSubscriptionsByTopicResult").unwrap_or(&answer);
     let is_confirmed = |arn: Option<&str>| arn.is_some_and(|arn| arn.starts_with("arn:"));
     // Deleted subscriptions stay listed for a while.

@@ -10,7 +10,7 @@ const HELP: &str = "Add a route for 0.0.0.0/0 to an internet or NAT gateway, or 
 
 pub(super) async fn check(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error> {
     let parameters = numbered_parameters("SubnetId", &stack.subnets);
-    let subnets = match aws.call_query(Service::Ec2, "DescribeSubnets", &parameters).await {
+    let subnets = match aws.call_query(Service::EC2, "DescribeSubnets", &parameters).await {
         Err(error) if error.code() == Some("InvalidSubnetID.NotFound") => {
             let sentence = format!(
                 "A subnet of tasks does not exist any more. The stack was deployed with {}.",
@@ -24,8 +24,8 @@ pub(super) async fn check(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Erro
     let of_vpc = [("Filter.1.Name".to_owned(), "vpc-id".to_owned()), ("Filter.1.Value.1".to_owned(), vpc)];
     let group = numbered_parameters("GroupId", std::slice::from_ref(&stack.security_group));
     let (routes, groups) = tokio::try_join!(
-        aws.call_query(Service::Ec2, "DescribeRouteTables", &of_vpc),
-        aws.call_query(Service::Ec2, "DescribeSecurityGroups", &group),
+        aws.call_query(Service::EC2, "DescribeRouteTables", &of_vpc),
+        aws.call_query(Service::EC2, "DescribeSecurityGroups", &group),
     )?;
     let tables: Vec<_> = routes.members("routeTableSet").collect();
     let mut findings = Vec::new();

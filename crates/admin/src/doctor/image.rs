@@ -11,7 +11,7 @@ pub(super) async fn check(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Erro
     let mut images = BTreeMap::<String, Vec<&str>>::new();
     for (size, family) in &stack.task_definitions {
         let request = json!({ "taskDefinition": family });
-        let answer = match aws.call_json(Service::Ecs, "DescribeTaskDefinition", &request).await {
+        let answer = match aws.call_json(Service::ECS, "DescribeTaskDefinition", &request).await {
             Err(error) if error.code() == Some("ClientException") => {
                 let sentence = format!("There is no task definition {family} for {size} tasks.");
                 return Ok(vec![Finding::wrong("image", sentence, "Deploy the stack again to create it.")]);
@@ -33,7 +33,7 @@ pub(super) async fn check(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Erro
             ));
             continue;
         };
-        let pushed = match aws.call_json(Service::Ecr, "DescribeImages", &request).await {
+        let pushed = match aws.call_json(Service::ECR, "DescribeImages", &request).await {
             Err(error) if error.code() == Some("ImageNotFoundException") => false,
             answer => answer?["imageDetails"].as_array().is_some_and(|images| !images.is_empty()),
         };

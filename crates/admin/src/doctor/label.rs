@@ -2,7 +2,7 @@
 
 use super::image::image_request;
 use super::{Finding, to_sentence};
-use crate::aws::Service;
+use crate::aws::{Service, unreadable_response};
 use crate::{Aws, Error, Stack};
 use pullyard_domain::text::format_error_chain;
 use serde_json::{Value, json};
@@ -75,13 +75,13 @@ async fn get_labels(aws: &Aws, stack: &Stack, image: &str) -> Result<ImageLabels
     let layer = json!({
         "registryId": image["registryId"], "repositoryName": image["repositoryName"], "layerDigest": digest,
     });
-    let answer = aws.call_json(Service::Ecr, "GetDownloadUrlForLayer", &layer).await?;
+    let answer = aws.call_json(Service::ECR, "GetDownloadUrlForLayer", &layer).await?;
     let url = answer["downloadUrl"].as_str().ok_or_else(|| unreadable_response("GetDownloadUrlForLayer"))?;
-    Ok(parse_labels(&aws.get_json(Service::Ecr, url).await?))
+    Ok(parse_labels(&aws.get_json(Service::ECR, url).await?))
 }
 
 async fn get_manifest(aws: &Aws, image: &Value) -> Result<Value, LabelError> {
-    let answer = aws.call_json(Service::Ecr, "BatchGetImage", image).await?;
+    let answer = aws.call_json(Service::ECR, "BatchGetImage", image).await?;
     let Some(manifest) = answer["images"][0]["imageManifest"].as_str() else {
         let code = answer["failures"][0]["failureCode"].as_str();
         return Err(match code {
@@ -90,10 +90,6 @@ async fn get_manifest(aws: &Aws, image: &Value) -> Result<Value, LabelError> {
         });
     };
     Ok(serde_json::from_str(manifest).map_err(|_| unreadable_response("BatchGetImage"))?)
-}
-
-fn unreadable_response(operation: &str) -> Error {
-    Error::Unreadable { operation: operation.to_owned() }
 }
 
 /// Digest of the image for Lambda's name of an architecture. Attestations have the architecture `unknown`.

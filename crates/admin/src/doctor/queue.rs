@@ -1,7 +1,7 @@
 //! Finds queues with many waiting messages, dead letters and undelivered events.
 
 use super::Finding;
-use crate::aws::Service;
+use crate::aws::{Service, unreadable_response};
 use crate::stack::Queue;
 use crate::{Aws, Error, Stack};
 use futures::future::join_all;
@@ -72,8 +72,8 @@ fn check_undelivered_queue(stack: &Stack, events: u64) -> Option<Finding> {
 async fn count_messages(aws: &Aws, url: &str) -> Result<u64, Error> {
     let name = "ApproximateNumberOfMessages";
     let answer = aws
-        .call_json(Service::Sqs, "GetQueueAttributes", &json!({ "QueueUrl": url, "AttributeNames": [name] }))
+        .call_json(Service::SQS, "GetQueueAttributes", &json!({ "QueueUrl": url, "AttributeNames": [name] }))
         .await?;
     let count = answer["Attributes"][name].as_str().and_then(|count| count.parse().ok());
-    count.ok_or(Error::Unreadable { operation: "GetQueueAttributes".into() })
+    count.ok_or_else(|| unreadable_response("GetQueueAttributes"))
 }

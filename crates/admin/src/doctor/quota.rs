@@ -1,7 +1,7 @@
 //! Finds account quotas so small that task starts or functions may soon reach them.
 
 use super::Finding;
-use crate::aws::Service;
+use crate::aws::{Service, unreadable_response};
 use crate::{Aws, Error};
 use futures::future::try_join_all;
 use serde_json::json;
@@ -64,12 +64,12 @@ pub(super) async fn check(aws: &Aws) -> Result<Vec<Finding>, Error> {
 
 async fn load_limit(aws: &Aws, quota: &Quota) -> Result<f64, Error> {
     let request = json!({ "ServiceCode": quota.service, "QuotaCode": quota.code });
-    let answer = match aws.call_json(Service::ServiceQuotas, "GetServiceQuota", &request).await {
+    let answer = match aws.call_json(Service::SERVICE_QUOTAS, "GetServiceQuota", &request).await {
         // Some quotas have only a default until the account requests an increase.
         Err(error) if error.code() == Some("NoSuchResourceException") => {
-            aws.call_json(Service::ServiceQuotas, "GetAWSDefaultServiceQuota", &request).await?
+            aws.call_json(Service::SERVICE_QUOTAS, "GetAWSDefaultServiceQuota", &request).await?
         }
         answer => answer?,
     };
-    answer["Quota"]["Value"].as_f64().ok_or(Error::Unreadable { operation: "GetServiceQuota".into() })
+    answer["Quota"]["Value"].as_f64().ok_or_else(|| unreadable_response("GetServiceQuota"))
 }

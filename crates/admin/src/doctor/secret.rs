@@ -61,10 +61,10 @@ pub(super) async fn check(aws: &Aws, stack: &Stack, others: &[String]) -> Result
 }
 
 pub(super) async fn load_state(aws: &Aws, name: &str) -> Result<SecretState, Error> {
-    let described = aws.call_json(Service::SecretsManager, "DescribeSecret", &json!({ "SecretId": name })).await;
-    let secret = match described {
+    let response = aws.call_json(Service::SECRETS_MANAGER, "DescribeSecret", &json!({ "SecretId": name })).await;
+    let secret = match response {
         Err(error) if error.code() == Some("ResourceNotFoundException") => return Ok(SecretState::Missing),
-        described => described?,
+        response => response?,
     };
     if !secret["DeletedDate"].is_null() {
         return Ok(SecretState::Deleted);

@@ -1,6 +1,6 @@
 //! Renames a column with its tickets, and refuses changes that would leave tickets without their column.
 
-use crate::corrupt::skip_corrupt;
+use crate::corrupt::skip_corrupt_items;
 use crate::{Context, Error};
 use pullyard_domain::id::{ProjectId, TicketKey};
 use pullyard_domain::project::{Project, Settings};
@@ -110,9 +110,5 @@ async fn find_ticket(
 }
 
 async fn load_tickets(ctx: &Context, project: &ProjectId, keys: &[TicketKey]) -> Result<Vec<Ticket>, Error> {
-    let mut tickets = Vec::with_capacity(keys.len());
-    for ticket in ctx.store.load_tickets(project, keys).await? {
-        tickets.extend(skip_corrupt(ctx, ticket)?);
-    }
-    Ok(tickets)
+    skip_corrupt_items(ctx, ctx.store.load_tickets(project, keys).await?)
 }

@@ -1,6 +1,6 @@
 //! Connects a forge as a GitHub App: a new one from a manifest, or an existing one.
 
-use crate::admin::projects::{check_former_name, parse_api_url};
+use crate::admin::projects::{check_former_name, check_new_integration, parse_api_url};
 use crate::admin::secrets::{check_secret_kind, set_secret};
 use crate::forge::endpoint;
 use crate::{Context, Error};
@@ -29,21 +29,18 @@ pub async fn create_github_app(
     code: &str,
 ) -> Result<Integration, Error> {
     let api_url = parse_api_url(api_url)?;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    if code.is_empty() || code.len() > 200 || !code.bytes().all(plain) {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if code.is_empty() || code.len() > 200 || !code.bytes().all(is_plain) {
         return Err(Error::Invalid { pointer: "/code", fault: "this is not a manifest code".into() });
     }
     // Check the name while the code is unused, so that the user can still choose another name.
-    if ctx.store.load_integration(&id).await?.is_some() {
-        return Err(Error::NameTaken { resource: "integration", name: id.to_string() });
-    }
-    check_former_name(ctx, &id, &api_url).await?;
-    let created = convert_manifest(&endpoint(ctx, &api_url), code).await?;
-    let (app_id, page) = (created.id, &created.html_url);
+    check_new_integration(ctx, &id, &api_url).await?;
+    let app = convert_manifest(&endpoint(ctx, &api_url), code).await?;
+    let (app_id, page) = (app.id, &app.html_url);
     // A secret's name contains the App's id, so no other App's key is replaced.
-    let named = |suffix: &str| SecretName::new(format!("github-app-{app_id}-{suffix}"));
-    let key = set_secret(ctx, SecretKind::Forge, &named("key")?, &created.pem).await?;
-    let Some(webhook_secret) = created.webhook_secret else {
+    let secret_name = |suffix: &str| SecretName::new(format!("github-app-{app_id}-{suffix}"));
+    let key = set_secret(ctx, SecretKind::Forge, &secret_name("key")?, &app.pem).await?;
+    let Some(webhook_secret) = app.webhook_secret else {
         tracing::warn!(app = app_id, "GitHub created an App without a webhook secret");
         let fault = format!(
             "GitHub created the App {app_id} without a webhook secret; set one at {page}, then connect the App with \
@@ -52,9 +49,9 @@ pub async fn create_github_app(
         );
         return Err(Error::Invalid { pointer: "/code", fault });
     };
-    let webhook = set_secret(ctx, SecretKind::Forge, &named("webhook")?, &webhook_secret).await?;
-    let app = ExistingApp { app_id, key_secret: key.secret, webhook_secret: webhook.secret };
-    connect_github_app(ctx, id, &api_url, app).await
+    let webhook = set_secret(ctx, SecretKind::Forge, &secret_name("webhook")?, &webhook_secret).await?;
+    let existing = ExistingApp { app_id, key_secret: key.secret, webhook_secret: webhook.secret };
+    connect_github_app(ctx, id, &api_url, existing).await
 }
 
 /// Idempotent: connecting the same integration again returns it.

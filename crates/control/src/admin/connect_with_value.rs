@@ -1,7 +1,7 @@
 //! Connects a forge by a token or key that a user typed, which becomes a secret named by the integration.
 
 use crate::admin::connect_app::{ExistingApp, connect_github_app};
-use crate::admin::projects::{check_former_name, connect_forge, parse_api_url};
+use crate::admin::projects::{check_new_integration, connect_forge, parse_api_url};
 use crate::admin::secrets::{generate_secret_value, set_secret};
 use crate::{Context, Error};
 use pullyard_domain::auth::Auth;
@@ -20,7 +20,8 @@ pub async fn connect_forge_with_token(
     api_url: &str,
     token: &str,
 ) -> Result<Integration, Error> {
-    let api_url = check_new(ctx, &id, api_url).await?;
+    let api_url = parse_api_url(api_url)?;
+    check_new_integration(ctx, &id, &api_url).await?;
     check_token("/token", token)?;
     let secret = set_secret(ctx, SecretKind::Forge, &secret_name(&id, "token")?, token).await?;
     connect_forge(ctx, id, kind, &api_url, secret.secret).await
@@ -38,7 +39,8 @@ pub async fn connect_github_app_with_key(
     app_id: u64,
     key: &str,
 ) -> Result<Integration, Error> {
-    let api_url = check_new(ctx, &id, api_url).await?;
+    let api_url = parse_api_url(api_url)?;
+    check_new_integration(ctx, &id, &api_url).await?;
     check_key("/key", key)?;
     let key = set_secret(ctx, SecretKind::Forge, &secret_name(&id, "key")?, key).await?;
     let random = generate_secret_value();
@@ -78,15 +80,6 @@ fn check_key(pointer: &'static str, key: &str) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::Invalid { pointer, fault: "use the whole .pem file that GitHub created".into() })
-}
-
-async fn check_new(ctx: &Context, id: &IntegrationId, api_url: &str) -> Result<String, Error> {
-    let api_url = parse_api_url(api_url)?;
-    if ctx.store.load_integration(id).await?.is_some() {
-        return Err(Error::NameTaken { resource: "integration", name: id.to_string() });
-    }
-    check_former_name(ctx, id, &api_url).await?;
-    Ok(api_url)
 }
 
 fn secret_name(id: &IntegrationId, part: &str) -> Result<SecretName, InvalidId> {

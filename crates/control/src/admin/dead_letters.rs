@@ -3,6 +3,7 @@
 
 use crate::jobs::record_task_stop::record_task_stop;
 use crate::{Context, Error};
+use futures::future::join_all;
 use pullyard_cloud::{DeadMessage, ReceivedBatch, Selection, Undelivered, parse_dead_letter};
 use pullyard_domain::dead_letter::{DeadLetterMessage, Queue};
 use pullyard_domain::id::MessageId;
@@ -51,17 +52,13 @@ pub enum LetterAction {
 
 /// Lists up to a page per queue.
 pub async fn list_dead_letters(ctx: &Context, queue: Option<Queue>) -> Result<DeadLetterPage, Error> {
-    let of = async |one: Queue| match queue {
-        Some(only) if only != one => Ok(DeadLetterPage::default()),
-        _ => list_queue(ctx, one).await,
-    };
+    let queues = Queue::ALL.into_iter().filter(|each| queue.is_none_or(|queue| queue == *each));
+    let mut all = DeadLetterPage::default();
     // Concurrently, because an empty queue takes a second of long polling.
-    let (dispatch, effects, undelivered) =
-        tokio::join!(of(Queue::Dispatch), of(Queue::Effects), of(Queue::Undelivered));
-    let mut all = dispatch?;
-    for more in [effects?, undelivered?] {
-        all.letters.extend(more.letters);
-        all.is_truncated |= more.is_truncated;
+    for page in join_all(queues.map(|queue| list_queue(ctx, queue))).await {
+        let page = page?;
+        all.letters.extend(page.letters);
+        all.is_truncated |= page.is_truncated;
     }
     Ok(all)
 }

@@ -1,8 +1,8 @@
 //! Holds and releases a project. A held project starts no jobs, and its ticket entries wait.
 
 use crate::admin::update_project::update_project;
-use crate::context::HintOutcome;
 use crate::facts::load_usage_today;
+use crate::hints::HintOutcome;
 use crate::{Context, Error};
 use pullyard_domain::budget::DailyUsage;
 use pullyard_domain::id::ProjectId;

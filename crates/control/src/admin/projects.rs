@@ -89,6 +89,14 @@ pub async fn connect_forge(
     }
 }
 
+/// Checks that a new integration may use the name for this URL.
+pub(crate) async fn check_new_integration(ctx: &Context, id: &IntegrationId, api_url: &str) -> Result<(), Error> {
+    if ctx.store.load_integration(id).await?.is_some() {
+        return Err(Error::NameTaken { resource: "integration", name: id.to_string() });
+    }
+    check_former_name(ctx, id, api_url).await
+}
+
 pub(crate) async fn check_former_name(ctx: &Context, id: &IntegrationId, api_url: &str) -> Result<(), Error> {
     let former = ctx.store.load_former_url(id).await?;
     match reused_name_fault(id, former.as_deref(), api_url) {

@@ -19,8 +19,7 @@ pub async fn record_unreadable(
         id: DeliveryId::for_unreadable(caller, &hash),
         project: project.clone(),
         source: Source::TicketTool,
-        event: EventId::new(format!("sha256:{hash}"))
-            .map_err(|_| Error::Inconsistent("a hash is no event id".into()))?,
+        event: EventId::new(format!("sha256:{hash}"))?,
         ticket: None,
         at: ctx.clock.now(),
         reason: reason.clipped(),

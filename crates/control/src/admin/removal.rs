@@ -11,25 +11,21 @@ use pullyard_domain::listing::JobFilter;
 pub(crate) const PAGE_SIZE: i32 = 100;
 
 /// Checks at most `limit` of the project's newest jobs. An older suspended job is missed and can still continue.
-pub(crate) async fn find_use_by_jobs(
+/// Errors: `Denied` for the first job that `deny` refuses.
+pub(crate) async fn check_jobs(
     ctx: &Context,
     project: &ProjectId,
     limit: usize,
-    keeps: impl Fn(&Job) -> Option<Denial>,
-) -> Result<Option<Denial>, Error> {
+    deny: impl Fn(&Job) -> Option<Denial>,
+) -> Result<(), Error> {
     let newest = read_newest_jobs(ctx, project, &JobFilter::default(), None, limit).await?;
-    Ok(newest.jobs.iter().find_map(keeps))
+    Error::refuse_if(newest.jobs.iter().find_map(deny))
 }
 
-pub(crate) async fn find_use_by_hooks(
-    ctx: &Context,
-    keeps: impl Fn(&Webhook) -> Option<Denial>,
-) -> Result<Option<Denial>, Error> {
+/// Errors: `Denied` for the first hook that `deny` refuses.
+pub(crate) async fn check_hooks(ctx: &Context, deny: impl Fn(&Webhook) -> Option<Denial>) -> Result<(), Error> {
     for name in ctx.store.list_all_hook_names().await? {
-        let hook = ctx.store.load_hook(&name).await?;
-        if let Some(denial) = hook.as_ref().and_then(&keeps) {
-            return Ok(Some(denial));
-        }
+        Error::refuse_if(ctx.store.load_hook(&name).await?.as_ref().and_then(&deny))?;
     }
-    Ok(None)
+    Ok(())
 }

@@ -1,9 +1,8 @@
 //! Removes a repository from its project, unless a job, pull request or hook uses it.
 //! The checks are best effort: a job that they miss continues with its frozen context.
 
-use crate::admin::removal::{PAGE_SIZE, find_use_by_hooks, find_use_by_jobs};
+use crate::admin::removal::{PAGE_SIZE, check_hooks, check_jobs};
 use crate::{Context, Error};
-use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::pull_request::PullRequestId;
@@ -13,7 +12,7 @@ use pullyard_domain::removal::{
 use pullyard_store::{RepositoryRemoval, Write};
 use std::collections::BTreeSet;
 
-const MOST_JOBS: usize = 2_000;
+const MAX_JOBS: usize = 2_000;
 
 #[derive(Clone, Debug)]
 pub struct RemovedRepository {
@@ -38,9 +37,7 @@ pub async fn remove_repository(
                 None => Error::not_found("project", project),
             });
         };
-        if let Some(denial) = find_use(ctx, &repository).await? {
-            return Err(Error::Denied(denial));
-        }
+        check_unused(ctx, &repository).await?;
         // Load the project after the slow checks. The write verifies its `rev` only if its settings change, so it would
         // miss a default repository that was set during the checks.
         let (names, poll, project_before) = tokio::try_join!(
@@ -66,19 +63,13 @@ pub async fn remove_repository(
     }
 }
 
-/// Returns the first use that blocks the removal.
-async fn find_use(ctx: &Context, repository: &Repository) -> Result<Option<Denial>, Error> {
-    let by_job = find_use_by_jobs(ctx, &repository.project, MOST_JOBS, |job| deny_for_active_job(repository, job));
-    if let Some(denial) = by_job.await? {
-        return Ok(Some(denial));
-    }
-    if let Some(denial) = find_use_by_pull_requests(ctx, repository).await? {
-        return Ok(Some(denial));
-    }
-    find_use_by_hooks(ctx, |hook| deny_for_hook(repository, hook)).await
+async fn check_unused(ctx: &Context, repository: &Repository) -> Result<(), Error> {
+    check_jobs(ctx, &repository.project, MAX_JOBS, |job| deny_for_active_job(repository, job)).await?;
+    check_pull_requests(ctx, repository).await?;
+    check_hooks(ctx, |hook| deny_for_hook(repository, hook)).await
 }
 
-async fn find_use_by_pull_requests(ctx: &Context, repository: &Repository) -> Result<Option<Denial>, Error> {
+async fn check_pull_requests(ctx: &Context, repository: &Repository) -> Result<(), Error> {
     let mut after: Option<String> = None;
     loop {
         let (open, next) = ctx.store.list_open_pull_requests(&repository.project, after.as_deref(), PAGE_SIZE).await?;
@@ -86,12 +77,10 @@ async fn find_use_by_pull_requests(ctx: &Context, repository: &Repository) -> Re
             |id: &PullRequestId| id.integration == repository.integration && id.repository == repository.id;
         let ids: BTreeSet<_> = open.into_iter().map(|(id, _)| id).filter(is_in_repository).collect();
         for pull in ctx.store.load_pull_requests(&ids).await? {
-            if let Some(denial) = deny_for_open_pull_request(repository, &pull?) {
-                return Ok(Some(denial));
-            }
+            Error::refuse_if(deny_for_open_pull_request(repository, &pull?))?;
         }
         if next.is_none() {
-            return Ok(None);
+            return Ok(());
         }
         after = next;
     }

@@ -17,7 +17,7 @@ pub struct CreatedToken {
 
 impl std::fmt::Debug for CreatedToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MadeToken").field("stored", &self.record).finish_non_exhaustive()
+        f.debug_struct("CreatedToken").field("record", &self.record).finish_non_exhaustive()
     }
 }
 
@@ -38,9 +38,7 @@ pub async fn create_token(
     let request = new_request(format!("{} tokens", caller.id), key, &new, now);
     refuse_repeat(ctx, request.as_ref()).await?;
     for project in new.projects.iter().flatten() {
-        if ctx.store.load_project(project).await?.is_none() {
-            return Err(Error::not_found("project", project));
-        }
+        ctx.load_project(project).await?;
     }
     let mut rounds = ctx.retries("the tokens");
     loop {

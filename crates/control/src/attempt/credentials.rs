@@ -32,7 +32,10 @@ pub async fn issue_credentials(ctx: &Context, fence: &Fence) -> Result<Credentia
     let integration = ctx.store.load_integration(&job.integration).await?;
     let integration = integration
         .ok_or_else(|| Error::Inconsistent(format!("the integration of {} does not exist any more", job.id)))?;
-    let project = load_project_for_secrets(ctx, &job).await?;
+    let project = match job.policy.model_of.is_some() || job.policy.signs {
+        true => ctx.store.load_project(&job.project).await?,
+        false => None,
+    };
     let model = load_model_secrets(ctx, &job, project.as_ref()).await?;
     let signing_key = load_signing_key(ctx, &job, project.as_ref()).await?;
     let (forge_token, expires_in) = match &integration.auth {
@@ -40,13 +43,6 @@ pub async fn issue_credentials(ctx: &Context, fence: &Fence) -> Result<Credentia
         Auth::App { .. } => mint_forge_token(ctx, fence, &job, &integration).await?,
     };
     Ok(Credentials { forge_token, expires_in, model, signing_key })
-}
-
-async fn load_project_for_secrets(ctx: &Context, job: &Job) -> Result<Option<Project>, Error> {
-    if job.policy.model_of.is_none() && !job.policy.signs {
-        return Ok(None);
-    }
-    Ok(ctx.store.load_project(&job.project).await?)
 }
 
 async fn load_signing_key(ctx: &Context, job: &Job, project: Option<&Project>) -> Result<Option<Arc<str>>, Error> {

@@ -19,8 +19,6 @@ pub(crate) async fn load_leased_job(ctx: &Context, fence: &Fence) -> Result<Job,
 /// Like `load_leased_job`, but also checks that the runner is still trusted. For calls that hand out secrets.
 pub(crate) async fn load_trusted_job(ctx: &Context, fence: &Fence) -> Result<Job, Error> {
     let job = load_leased_job(ctx, fence).await?;
-    if let Some(run) = &job.run {
-        check_runner_trust(ctx, run).await?;
-    }
+    check_runner_trust(ctx, &job).await?;
     Ok(job)
 }

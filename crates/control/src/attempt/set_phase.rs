@@ -46,8 +46,8 @@ pub async fn set_phase(
             Err(TransitionRefusal::AlreadyDone) => return Ok(answer(&job)),
             Err(refusal) => return Err(Error::from_refusal(refusal, now)),
         };
-        if let Some(run) = job.run.as_ref().filter(|_| to == JobStatus::Syncing) {
-            check_runner_trust(ctx, run).await?;
+        if to == JobStatus::Syncing {
+            check_runner_trust(ctx, &job).await?;
         }
         if ctx.store.update_job(&next).await? == Write::Applied {
             tracing::info!(job.id = %fence.job, attempt = fence.attempt, status = to.label(), "attempt progressed");

@@ -59,9 +59,7 @@ pub async fn start_attempt(
             Err(refusal) => return Err(Error::from_refusal(refusal, now)),
         }
     };
-    if let Some(run) = &job.run {
-        check_runner_trust(ctx, run).await?;
-    }
+    check_runner_trust(ctx, &job).await?;
     tracing::info!(job.id = %job.id, attempt = job.attempt, "job claimed");
     let (project, context, integration) = tokio::try_join!(
         ctx.store.load_project(&job.project),

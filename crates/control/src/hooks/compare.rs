@@ -81,44 +81,47 @@ async fn compare_at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, 
         Some(app) => Some(app.app().await?),
         None => None,
     };
-    let one = match settings {
+    let forge_hook = match settings {
         // An App has exactly one hook, regardless of its address.
         Some(_) => hooks.first(),
         None => {
-            let by_id = hooks.iter().find(|one| Some(one.id) == hook.forge_id);
-            by_id.or_else(|| hooks.iter().find(|one| Some(&one.url) == url.as_ref()))
+            let by_id = hooks.iter().find(|each| Some(each.id) == hook.forge_id);
+            by_id.or_else(|| hooks.iter().find(|each| Some(&each.url) == url.as_ref()))
         }
     };
-    let Some(one) = one else {
+    let Some(forge_hook) = forge_hook else {
         let none = || drift("missing", format!("{} has no such hook.", hook.kind.label()), true);
         return Ok(vec![settings.as_ref().map_or_else(none, app::missing_hook_drift)]);
     };
     let mut drifts = Vec::new();
-    if url.as_ref() != Some(&one.url) {
-        let calls = if one.url.is_empty() { "nobody" } else { &one.url };
-        drifts.push(drift("url", format!("It calls {calls} instead of Pullyard."), true));
+    if url.as_ref() != Some(&forge_hook.url) {
+        let sentence = match forge_hook.url.is_empty() {
+            true => "It has no URL.".to_owned(),
+            false => format!("It calls {} instead of Pullyard.", forge_hook.url),
+        };
+        drifts.push(drift("url", sentence, true));
     }
     match &settings {
         Some(app) => drifts.extend(app::settings_drifts(app)),
-        None => drifts.extend(subscription_drifts(integration.kind, one)),
+        None => drifts.extend(subscription_drifts(integration.kind, forge_hook)),
     }
-    if !one.has_secret {
+    if !forge_hook.has_secret {
         drifts.push(drift("no_secret", "It has no secret, so all its deliveries are rejected.", true));
     }
-    if !one.json {
+    if !forge_hook.json {
         drifts.push(drift(
             "content_type",
             "It sends forms instead of JSON; set its content type to application/json.",
             true,
         ));
     }
-    if !one.verifies_tls {
+    if !forge_hook.verifies_tls {
         drifts.push(drift("insecure_ssl", "It does not verify Pullyard's certificate.", true));
     }
     if !integration.kind.supports_redelivery() {
         return Ok(drifts);
     }
-    match forge.deliveries(&scope, one.id).await {
+    match forge.deliveries(&scope, forge_hook.id).await {
         Ok(newest) => {
             let never = newest.is_empty() && view.delivery_counts.verified_at.is_none();
             drifts.extend(settings.as_ref().filter(|_| never).map(app::no_deliveries_drift));
@@ -131,20 +134,21 @@ async fn compare_at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, 
     Ok(drifts)
 }
 
-fn subscription_drifts(kind: ForgeKind, one: &pullyard_forge::Hook) -> Vec<Drift> {
+fn subscription_drifts(kind: ForgeKind, forge_hook: &pullyard_forge::Hook) -> Vec<Drift> {
     let mut drifts = Vec::new();
-    if !one.active {
+    if !forge_hook.active {
         drifts.push(drift("disabled", "It is disabled.", true));
     }
-    let (have, want): (BTreeSet<&str>, BTreeSet<&str>) =
-        (one.events.iter().map(String::as_str).collect(), subscribed_events(kind).iter().copied().collect());
-    if have != want && !have.contains("*") {
+    let actual: BTreeSet<&str> = forge_hook.events.iter().map(String::as_str).collect();
+    let expected: BTreeSet<&str> = subscribed_events(kind).iter().copied().collect();
+    if actual != expected && !actual.contains("*") {
         let list = |of: Vec<&&str>| of.into_iter().copied().collect::<Vec<_>>().join(", ");
-        let (less, more) = (list(want.difference(&have).collect()), list(have.difference(&want).collect()));
-        let less = (!less.is_empty()).then(|| format!("does not tell of {less}"));
-        let more = (!more.is_empty()).then(|| format!("tells of {more} for nothing"));
-        let both: Vec<String> = less.into_iter().chain(more).collect();
-        drifts.push(drift("events", format!("It {}.", both.join(" and ")), true));
+        let missing = list(expected.difference(&actual).collect());
+        let extra = list(actual.difference(&expected).collect());
+        let missing = (!missing.is_empty()).then(|| format!("does not send {missing}"));
+        let extra = (!extra.is_empty()).then(|| format!("sends {extra}, which Pullyard ignores"));
+        let parts: Vec<String> = missing.into_iter().chain(extra).collect();
+        drifts.push(drift("events", format!("It {}.", parts.join(" and ")), true));
     }
     drifts
 }

@@ -24,7 +24,7 @@ pub async fn list_hook_views(
     Ok((views, next))
 }
 
-/// The webhooks whose newest delivery was refused, among the first `limit` names. Does not ask the forge.
+/// The webhooks whose newest delivery was refused, among the first `limit` names. Reads only the table.
 pub async fn list_failing_hooks(
     ctx: &Context,
     limit: i32,

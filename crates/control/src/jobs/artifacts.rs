@@ -1,7 +1,6 @@
 //! Stores artifacts: the row, the object, then the `stored` mark. After a crash, the next reader checks the bucket.
 
-use crate::attempt::load_leased_job;
-use crate::runner::check_runner_trust;
+use crate::attempt::{load_leased_job, load_trusted_job};
 use crate::{Context, Error};
 use pullyard_cloud::Upload;
 use pullyard_domain::artifact::{Artifact, ArtifactRefusal, ArtifactReservation, Artifacts, NewArtifact, object_key};
@@ -20,10 +19,7 @@ pub struct ArtifactUpload {
 /// Idempotent: by kind and name; a repeat gets a new address until the object is stored.
 /// Errors: `LeaseLost`; `Artifact` if a limit is reached or another artifact has the name.
 pub async fn reserve_artifact(ctx: &Context, fence: &Fence, offer: &NewArtifact) -> Result<ArtifactUpload, Error> {
-    let job = load_leased_job(ctx, fence).await?;
-    if let Some(run) = &job.run {
-        check_runner_trust(ctx, run).await?;
-    }
+    load_trusted_job(ctx, fence).await?;
     let mut rounds = ctx.retries(&fence.job);
     let artifact = loop {
         let now = ctx.clock.now();

@@ -3,7 +3,7 @@
 use crate::facts::{load_repository_fact, load_repository_of_retry, load_usage_today};
 use crate::jobs::new_job::{NewJob, write_new_job};
 use crate::requester::{Requester, find_first_result, new_request};
-use crate::tickets::move_ticket::Answer;
+use crate::tickets::move_ticket::{Answer, named_job};
 use crate::{Clock, Context, Error};
 use pullyard_domain::budget::DailyUsage;
 use pullyard_domain::decision::Reason;
@@ -120,7 +120,7 @@ async fn decide_request_once(
         id: DeliveryId::for_request(id),
         project: project.id.clone(),
         source: Source::Person,
-        event: EventId::new(id.as_str()).map_err(|_| Error::Inconsistent("a job's id is no event id".into()))?,
+        event: EventId::new(id.as_str())?,
         ticket: request.ticket.clone(),
         at: now,
         reason: reason.clone(),
@@ -153,11 +153,7 @@ async fn decide_request_once(
         Write::Applied => {
             ctx.counters().count_decision(&reason);
             tracing::info!(project = %project.id, caller = caller.name, decision.reason = reason.code(), delivery = %delivery.id, "job request decided");
-            let job = match &reason {
-                Reason::Accepted { job } | Reason::JobActive { job, .. } => Some(job.clone()),
-                _ => None,
-            };
-            Some(Answer { delivery: delivery.id, reason, job })
+            Some(Answer { delivery: delivery.id, job: named_job(&reason), reason })
         }
     })
 }

@@ -23,21 +23,13 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<(), Error> {
         let next = match next_start_step(&job, ctx.clock.now()) {
             StartStep::Skip => return Ok(()),
             StartStep::Repeat => break job,
-            StartStep::Write(next) if next.dispatch.starting => match check_breaker(ctx, &job).await? {
-                StartPermission::Blocked(Some(waits)) => *waits,
-                StartPermission::Blocked(None) => return Ok(()),
-                StartPermission::Now => {
-                    let mut next = *next;
-                    // Stored with the start, so that a repeated RunTask has the same parameters.
-                    next.dispatch.trace = trace::current_trace();
-                    next
-                }
-            },
             StartStep::Write(mut next) => {
+                // Stored with the start, so that a repeated RunTask has the same parameters.
                 next.dispatch.trace = trace::current_trace();
                 *next
             }
         };
+        let Some(next) = delay_for_breaker(ctx, &job, next).await? else { return Ok(()) };
         match ctx.store.update_job(&next).await? {
             Write::Applied if next.is_waiting_for_model(ctx.clock.now()) && !next.dispatch.starting => {
                 tracing::info!(job.id = %next.id, "job waits for its model account's breaker");
@@ -55,23 +47,18 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<(), Error> {
     run_task(ctx, &stored).await
 }
 
-enum StartPermission {
-    Now,
-    /// The breaker of the job's model is open. `None` if the job has recorded that.
-    Blocked(Option<Box<Job>>),
-}
-
-/// Checks the breaker of the job's model. Only a project that names the account can have one.
-async fn check_breaker(ctx: &Context, job: &Job) -> Result<StartPermission, Error> {
-    let Some(capability) = &job.policy.model_of else { return Ok(StartPermission::Now) };
+/// Replaces a start by the delayed job while the breaker of its model is open. `None` if the job is delayed already.
+/// Only a project that names the account can have a breaker here.
+async fn delay_for_breaker(ctx: &Context, job: &Job, next: Job) -> Result<Option<Job>, Error> {
+    let Some(capability) = job.policy.model_of.as_ref().filter(|_| next.dispatch.starting) else {
+        return Ok(Some(next));
+    };
     let ids = breaker_ids(job.policy.key_owner(), capability, &job.project, None).into_iter().collect();
     let breakers = ctx.store.load_breakers(&ids).await?;
     let now = ctx.clock.now();
     Ok(match longest_delay(&breakers, &job.id, now) {
-        Some((breaker, until)) => {
-            StartPermission::Blocked(job.delay_for_model(breaker.cause, capability, until, now).ok().map(Box::new))
-        }
-        None => StartPermission::Now,
+        Some((breaker, until)) => job.delay_for_model(breaker.cause, capability, until, now).ok(),
+        None => Some(next),
     })
 }
 

@@ -36,18 +36,7 @@ pub(crate) async fn write_end(
         set_job_of_unread_reviews(ctx, before).await?;
     }
     let attempt = ended_attempt(before, ended.attempt_end(), parts, now);
-    let ticket = match &ended.ticket {
-        None => None,
-        Some(key) => {
-            let is_locked = |ticket: &Ticket| ticket.active_job.as_ref() == Some(&ended.id);
-            let ticket = ctx.store.load_ticket(&ended.project, key).await?.filter(is_locked);
-            match ticket.map(|ticket| ticket_after_job(ended, &ticket)) {
-                // The write has no condition on the settings: a concurrent change may count or not.
-                Some(ticket) => Some(apply_board_status(ctx, ticket).await?),
-                None => None,
-            }
-        }
-    };
+    let ticket = load_changed_ticket(ctx, ended, |ticket| Some(ticket_after_job(ended, ticket))).await?;
     let pull_request = match (ended.pull_request(), parts.pull_request) {
         (Some(_), Some(current)) => Some(pull_request_after_revision(ended, current)),
         // The pull request is older than the job, so it exists even if the job has no result.
@@ -106,16 +95,26 @@ pub(crate) async fn write_end(
     Ok(write)
 }
 
-/// Updates a board ticket in the same write. The board is in the table, so settling has no tool to call.
-pub(crate) async fn apply_board_status(ctx: &Context, ticket: Ticket) -> Result<Ticket, Error> {
+/// Loads the ticket that the job locks, and applies `change`. Also updates its card, because the board is in the table
+/// and settling has no tool to call.
+pub(crate) async fn load_changed_ticket(
+    ctx: &Context,
+    job: &Job,
+    change: impl FnOnce(&Ticket) -> Option<Ticket>,
+) -> Result<Option<Ticket>, Error> {
+    let Some(key) = &job.ticket else { return Ok(None) };
+    let is_locked = |ticket: &Ticket| ticket.active_job.as_ref() == Some(&job.id);
+    let ticket = ctx.store.load_ticket(&job.project, key).await?.filter(is_locked);
+    let Some(ticket) = ticket.and_then(|ticket| change(&ticket)) else { return Ok(None) };
     if !ticket.is_unsynced() {
-        return Ok(ticket);
+        return Ok(Some(ticket));
     }
-    // Without its project the ticket stays due, and settling reports the problem.
-    Ok(match ctx.store.load_project(&ticket.project).await? {
+    // The write has no condition on the settings: a concurrent change may count or not.
+    Ok(Some(match ctx.store.load_project(&ticket.project).await? {
         Some(project) => ticket.mark_synced(&project.settings),
+        // The ticket stays due, and settling reports the missing project.
         None => ticket,
-    })
+    }))
 }
 
 fn needs_settling(ticket: &Ticket, now: Timestamp) -> bool {

@@ -12,13 +12,9 @@ pub async fn record_task_stop(ctx: &Context, stopped: &TaskStop) -> Result<(), E
     let mut rounds = ctx.retries(&stopped.job);
     loop {
         let now = ctx.clock.now();
-        let Some(job) = ctx.store.load_job(&stopped.job).await? else {
-            return Ok(());
-        };
-        if job.status.is_terminal() {
-            // Usually the task stopped because its job ended.
-            return Ok(());
-        }
+        // Usually the task stopped because its job ended.
+        let job = ctx.store.load_job(&stopped.job).await?.filter(|job| !job.status.is_terminal());
+        let Some(job) = job else { return Ok(()) };
         let unclaimed = job.is_awaiting_claim(&stopped.arn);
         match job.record_task_stop(stopped, now) {
             Ok(next) if ctx.store.update_job(&next).await? == Write::Applied => {

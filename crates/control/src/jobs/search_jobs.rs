@@ -1,4 +1,4 @@
-//! Searches a project's newest jobs, with totals of all matches.
+//! Searches the newest jobs of a project, and sums up all matches.
 
 use crate::jobs::views::{JobText, JobView, load_text, to_view};
 use crate::runner::WaitExplainer;
@@ -24,13 +24,15 @@ pub struct FoundJob {
 #[derive(Clone, Debug)]
 pub struct FoundJobs {
     pub jobs: Vec<FoundJob>,
-    /// Totals of all matches that were read, also of those beyond the limit.
+    /// Totals of all matches, including those beyond the limit.
     pub totals: JobTotals,
+    /// Cursor of the next page.
     pub next: Option<String>,
+    /// Creation time of the oldest job that was searched.
     pub oldest_read: Option<Timestamp>,
 }
 
-/// Reads 500 jobs and returns the first `limit` matches. An empty search reads only `limit` jobs.
+/// Searches 500 jobs and returns the first `limit` matches. An empty search reads only `limit` jobs.
 /// Errors: `BadCursor` for a cursor that this version did not issue.
 pub async fn search_jobs(
     ctx: &Context,
@@ -39,8 +41,8 @@ pub async fn search_jobs(
     after: Option<&str>,
     limit: usize,
 ) -> Result<FoundJobs, Error> {
-    let most = if search.is_empty() { limit } else { MAX_JOBS_READ };
-    let NewestJobs { jobs, mut next } = read_newest_jobs(ctx, project, &search.filter, after, most).await?;
+    let count = if search.is_empty() { limit } else { MAX_JOBS_READ };
+    let NewestJobs { jobs, mut next } = read_newest_jobs(ctx, project, &search.filter, after, count).await?;
     let oldest_read = jobs.last().map(|job| job.created);
     let mut found = find_matches(ctx, search, jobs).await?;
     let mut totals = JobTotals::default();
@@ -61,7 +63,7 @@ pub async fn search_jobs(
     Ok(FoundJobs { jobs, totals, next, oldest_read })
 }
 
-/// Matches with their texts, as far as the search needed these.
+/// The matching jobs, newest first. Each has its text if the search had to load it.
 async fn find_matches(ctx: &Context, search: &JobSearch, jobs: Vec<Job>) -> Result<Vec<(Job, Option<JobText>)>, Error> {
     let jobs = jobs.into_iter().filter(|job| search.matches_job(job));
     if !search.needs_text() {
@@ -81,24 +83,26 @@ pub(crate) struct NewestJobs {
     pub(crate) next: Option<String>,
 }
 
-/// At most `most` jobs that were created in the filter's time range, newest first. `since` is no condition of the
-/// query: it advances between two pages, and a cursor before it would be refused.
+/// Reads at most `limit` jobs that were created in the filter's time range, newest first. `since` is not part of the
+/// query, because it moves on while a user turns pages, and the store refuses a cursor outside the query's range.
 pub(crate) async fn read_newest_jobs(
     ctx: &Context,
     project: &ProjectId,
     filter: &JobFilter,
     after: Option<&str>,
-    most: usize,
+    limit: usize,
 ) -> Result<NewestJobs, Error> {
-    let (mut jobs, mut next, mut looked_at) = (Vec::new(), after.map(str::to_owned), 0);
-    while looked_at < most {
-        let page = PAGE_SIZE.min(most - looked_at);
+    let (mut jobs, mut next, mut row_count) = (Vec::new(), after.map(str::to_owned), 0);
+    while row_count < limit {
+        let page = PAGE_SIZE.min(limit - row_count);
         let (ids, older) = ctx.store.list_job_ids(project, filter.until, next.as_deref(), page).await?;
-        looked_at += page;
+        row_count += page;
         next = older;
         jobs.extend(ctx.store.load_jobs(&ids).await?);
-        if filter.since.is_some_and(|since| jobs.last().is_some_and(|job| job.created < since)) {
-            jobs.retain(|job| filter.since.is_none_or(|since| since <= job.created));
+        if let Some(since) = filter.since
+            && jobs.last().is_some_and(|job| job.created < since)
+        {
+            jobs.retain(|job| since <= job.created);
             next = None;
         }
         if next.is_none() {

@@ -1,7 +1,7 @@
 //! Writes the suspension, resumption or requeue of a job.
 
 use crate::counters::Counter;
-use crate::jobs::finish_job::{WriteParts, apply_board_status, ended_attempt, write_end};
+use crate::jobs::finish_job::{WriteParts, ended_attempt, load_changed_ticket, write_end};
 use crate::{Context, Error};
 use pullyard_domain::job::{AttemptEnd, Job, JobStatus, Placement};
 use pullyard_domain::outcome::update_waiting_badge;
@@ -22,16 +22,9 @@ pub(crate) async fn write_suspension(
         return write_end(ctx, before, job, parts, now).await;
     }
     let attempt = ended_attempt(before, ended, parts, now).filter(|_| job.run.is_none());
-    let ticket = match job.ticket.as_ref().filter(|_| before.status != job.status) {
-        None => None,
-        Some(key) => {
-            let ticket = ctx.store.load_ticket(&job.project, key).await?;
-            let ticket = ticket.filter(|ticket| ticket.active_job.as_ref() == Some(&job.id));
-            match ticket.and_then(|ticket| update_waiting_badge(job, &ticket)) {
-                Some(ticket) => Some(apply_board_status(ctx, ticket).await?),
-                None => None,
-            }
-        }
+    let ticket = match before.status == job.status {
+        true => None,
+        false => load_changed_ticket(ctx, job, |ticket| update_waiting_badge(job, ticket)).await?,
     };
     let write = ctx
         .store

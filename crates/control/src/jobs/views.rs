@@ -1,6 +1,6 @@
 //! Views of jobs, composed of several items.
 
-use crate::corrupt::skip_corrupt;
+use crate::corrupt::skip_corrupt_items;
 use crate::runner::WaitExplainer;
 use crate::{Context, Error};
 use pullyard_domain::id::{JobId, ProjectId, RepositoryName};
@@ -77,8 +77,7 @@ pub(crate) async fn load_text(ctx: &Context, job: &Job) -> Result<JobText, Error
 }
 
 fn result_id(job: &Job) -> Option<PullRequestId> {
-    let result = job.result.as_ref()?;
-    Some(PullRequestId { integration: job.integration.clone(), repository: job.repository, number: result.number })
+    job.result.as_ref().map(|result| result.pull_request(&job.integration, job.repository))
 }
 
 /// The last known state of a job's pull request. `None` if it is unreadable or now belongs to another project.
@@ -101,11 +100,8 @@ pub(crate) async fn load_pull_requests(
     ctx: &Context,
     ids: BTreeSet<PullRequestId>,
 ) -> Result<LinkedPullRequests, Error> {
-    let mut linked = BTreeMap::new();
-    for one in ctx.store.load_pull_requests(&ids).await? {
-        linked.extend(skip_corrupt(ctx, one)?.map(|one| (one.id.clone(), one)));
-    }
-    Ok(linked)
+    let pull_requests = skip_corrupt_items(ctx, ctx.store.load_pull_requests(&ids).await?)?;
+    Ok(pull_requests.into_iter().map(|pull_request| (pull_request.id.clone(), pull_request)).collect())
 }
 
 /// `None` for a pull request that is unreadable or now belongs to another project.

@@ -1,12 +1,12 @@
 //! Decides a review: creates its job, stores it to wait, or records the refusal.
 
+use super::create_review_job::{NewReviewJob, create_review_job, send_revision_hints};
 use super::defer_review::{WaitCondition, store_waiting_review};
 use super::facts::{LoadedFacts, ProjectScope, answered_job, load_facts, load_project_id};
 use super::permission::get_permission_or_unknown;
-use super::plan_review_job::{plan_review_job, send_revision_hints};
 use super::pull_request_changed::record_pull_request_change;
 use super::show_decision::{is_shown_to_users, post_note, post_refusal};
-use crate::tickets::move_ticket::Answer;
+use crate::tickets::move_ticket::{Answer, named_job};
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, ReviewSubject, Source};
@@ -15,7 +15,7 @@ use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::review::guard::{Decision, DecisionStep, ReviewFacts, ReviewFollowUp, decide};
 use pullyard_domain::review::{Permission, RequestedAction, Review, ReviewEvent, ReviewState};
 use pullyard_domain::wakeup::QueuedReview;
-use pullyard_store::{ReviewTrigger, Write};
+use pullyard_store::Write;
 
 /// Idempotent: by the review's id, across all sources; a repeat gets the first answer.
 /// Errors: `Contended` if concurrent writers kept changing the ticket. The review is then not stored; try again.
@@ -137,11 +137,7 @@ async fn apply(
     if is_waiting && is_shown {
         post_note(ctx, loaded, &decision.reason).await;
     }
-    let job = match &decision.reason {
-        Reason::JobActive { job, .. } | Reason::HeldForJob { job } => Some(job.clone()),
-        _ => None,
-    };
-    Ok(Some(Answer { delivery: delivery.id, reason: decision.reason, job }))
+    Ok(Some(Answer { delivery: delivery.id, job: named_job(&decision.reason), reason: decision.reason }))
 }
 
 async fn trigger(
@@ -159,39 +155,24 @@ async fn trigger(
     else {
         return Err(Error::Inconsistent("a review was accepted without its ticket".into()));
     };
-    let mut linked = pull_request.clone();
-    if let Some(merged) =
-        linked.merge_forge_state(event.pull_request.state, &event.pull_request.head, event.pull_request.updated_at)
-    {
-        linked = merged;
-    }
+    let snapshot = &event.pull_request;
+    let merged = pull_request.merge_forge_state(snapshot.state, &snapshot.head, snapshot.updated_at);
+    let mut linked = merged.unwrap_or_else(|| pull_request.clone());
     set_display_fields(&mut linked, event);
-    let planned =
-        plan_review_job(ctx, id, project, repository, ticket, &linked, &event.review, loaded.facts.now).await?;
-    let (job, ticket, pull_request) = planned;
+    let now = loaded.facts.now;
     let state = ReviewState::Started { job: id.clone() };
-    let review = Review::from_event(event, &project.id, &ticket.key, state, loaded.facts.now)
-        .next_version(loaded.review.as_ref());
-    let write = ctx
-        .store
-        .create_review_job(&ReviewTrigger {
-            job: &job,
-            ticket: &ticket,
-            pull_request: &pull_request,
-            review: &review,
-            delivery: Some(delivery),
-            charge: project.settings.budget.charge(&job).as_ref(),
-        })
-        .await?;
-    if write == Write::Stale {
+    let review = Review::from_event(event, &project.id, &ticket.key, state, now).next_version(loaded.review.as_ref());
+    let new =
+        NewReviewJob { id, project, repository, ticket, pull_request: &linked, review, delivery: Some(delivery), now };
+    if create_review_job(ctx, new).await? == Write::Stale {
         return Ok(None);
     }
     log_decision(event, loaded, &decision.reason);
-    send_revision_hints(ctx, &job, &pull_request).await;
-    Ok(Some(Answer { delivery: delivery.id.clone(), reason: decision.reason, job: Some(job.id) }))
+    send_revision_hints(ctx, id, &linked.id).await;
+    Ok(Some(Answer { delivery: delivery.id.clone(), job: named_job(&decision.reason), reason: decision.reason }))
 }
 
-pub(super) fn set_display_fields(linked: &mut PullRequest, event: &ReviewEvent) {
+fn set_display_fields(linked: &mut PullRequest, event: &ReviewEvent) {
     linked.repository_name = Some(event.pull_request.repository.clone());
     if linked.url.is_empty() {
         linked.url.clone_from(&event.pull_request.url);

@@ -135,11 +135,10 @@ async fn explain_next_review(
     let Some(name) = name else {
         return Err(Error::not_found("repository", linked.id.repository));
     };
-    let review = ReviewId::new("none").map_err(|_| Error::Inconsistent("no id".into()))?;
     let event = ReviewEvent {
         source: pullyard_domain::delivery::Source::Person,
         delivery: None,
-        review,
+        review: ReviewId::new("none")?,
         asks: RequestedAction::Changes {},
         author: Author { id: 0, login: "a reviewer".into(), bot: false },
         submitted_at: ctx.clock.now(),

@@ -62,8 +62,7 @@ pub(super) async fn load_facts(
         ctx.store.load_review(id, &event.review),
         ctx.store.load_integration(&id.integration),
     )?;
-    let integration =
-        integration.ok_or_else(|| Error::NotFound { resource: "integration", name: id.integration.to_string() })?;
+    let integration = integration.ok_or_else(|| Error::not_found("integration", &id.integration))?;
     let pull_request = pull_request.filter(|linked| reach.includes(&linked.project));
     let (place, ticket, first) = match &pull_request {
         Some(linked) => load_linked_pull_request(ctx, linked, event).await?,

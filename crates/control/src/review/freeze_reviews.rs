@@ -3,7 +3,7 @@
 use super::job_in_ledger::set_job_in_ledger;
 use super::read::ReadError;
 use super::reviews_for_job::{assign_reviews, defer_reviews, first_of_retries, reviews_covered_with, reviews_for_job};
-use super::source::{ReviewSource, SourceError};
+use super::source::ReviewSource;
 use crate::forge::forge_client;
 use crate::jobs::finish_job::{WriteParts, write_end};
 use crate::sweep::postpone::postpone_after;
@@ -182,7 +182,7 @@ async fn read_reviews(ctx: &Context, job: &Job) -> Result<ReadResult, Error> {
     };
     let mut review = match answer {
         Ok(review) => review,
-        Err(error) => return classify_source_error(job, error, ctx.clock.now()),
+        Err(error) => return classify_read_error(job, error, ctx.clock.now()),
     };
     let assigned = assign_reviews(ctx, &job.id, &owed).await?;
     if assigned.len() < owed.len() {
@@ -212,19 +212,19 @@ async fn read_reviews(ctx: &Context, job: &Job) -> Result<ReadResult, Error> {
     Ok(ReadResult::Context(Box::new(context)))
 }
 
-fn classify_source_error(job: &Job, error: SourceError, now: Timestamp) -> Result<ReadResult, Error> {
+fn classify_read_error(job: &Job, error: ReadError, now: Timestamp) -> Result<ReadResult, Error> {
     Ok(match error {
-        SourceError::Review(ReadError::Closed(state)) => ReadResult::Closed(state),
-        SourceError::Review(ReadError::Dismissed) => ReadResult::Dismissed,
-        SourceError::Review(ReadError::Empty { submitted_at }) => {
+        ReadError::Closed(state) => ReadResult::Closed(state),
+        ReadError::Dismissed => ReadResult::Dismissed,
+        ReadError::Empty { submitted_at } => {
             job.missing_text_fault(submitted_at, now).map_or(ReadResult::Empty, ReadResult::Retry)
         }
-        SourceError::Review(ReadError::Forge(error)) => classify_forge_error(&job.id, &error, now),
+        ReadError::Failed(Error::Forge(error)) => classify_forge_error(&job.id, &error, now),
         // Our credentials are missing or denied. The job waits up to a day for them.
-        SourceError::Internal(Error::Cloud(error)) => {
+        ReadError::Failed(Error::Cloud(error)) => {
             ReadResult::Retry(ContextFault::Away { reason: format_error_chain(&error) })
         }
-        SourceError::Internal(error) => return Err(error),
+        ReadError::Failed(error) => return Err(error),
     })
 }
 

@@ -18,8 +18,8 @@ pub struct DeliveryList {
     pub oldest_read: Option<Timestamp>,
 }
 
-/// Reads at most 500 entries, then returns how far back it read and a cursor. `since` is no condition of the query: it
-/// advances between two pages, and a cursor before it would be refused.
+/// Reads at most 500 entries, then returns how far back it read and a cursor. `since` is not part of the query, because
+/// it moves on while a user turns pages, and the store refuses a cursor outside the query's range.
 /// Errors: `BadCursor` for a cursor that this version did not issue.
 pub async fn list_deliveries(
     ctx: &Context,

@@ -1,5 +1,6 @@
 //! Reads a pull request and its reviews from the forge, as domain types.
 
+use crate::Error;
 use pullyard_domain::id::JobId;
 use pullyard_domain::prompt::review::{
     FrozenComment, FrozenReview, KnownComments, Omitted, ReviewContext, ReviewedPullRequest, Side as FrozenSide,
@@ -22,12 +23,18 @@ pub(super) enum ReadError {
     Empty {
         submitted_at: Timestamp,
     },
-    Forge(forge::Error),
+    Failed(Error),
 }
 
 impl From<forge::Error> for ReadError {
     fn from(error: forge::Error) -> Self {
-        Self::Forge(error)
+        Self::Failed(error.into())
+    }
+}
+
+impl From<Error> for ReadError {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
     }
 }
 

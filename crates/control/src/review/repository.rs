@@ -22,28 +22,25 @@ pub(crate) async fn record_repository_change(
     event: &RepositoryEvent,
 ) -> Result<Reason, Error> {
     let id = event.repository.id;
-    let (mut connected, mut outcome) = (false, "renamed");
+    let outcome = match event.change {
+        RepositoryChange::Deleted | RepositoryChange::MaybeDeleted => "deleted",
+        RepositoryChange::Transferred => "transferred",
+        RepositoryChange::Renamed => "renamed",
+    };
+    let mut is_connected = false;
     for project in reach.projects() {
         let Some(stored) = ctx.store.load_repository(project, integration, id).await? else { continue };
-        connected = true;
+        is_connected = true;
         match event.change {
-            RepositoryChange::Deleted => {
-                outcome = "deleted";
-                mark_gone(ctx, &stored, ctx.clock.now()).await?;
-            }
-            // The event does not prove a deletion, so check with the forge.
-            RepositoryChange::MaybeDeleted => {
-                outcome = "deleted";
-                refresh_repository(ctx, stored, &event.repository.full_name).await?;
-            }
-            RepositoryChange::Renamed | RepositoryChange::Transferred => {
-                outcome = if event.change == RepositoryChange::Transferred { "transferred" } else { "renamed" };
+            RepositoryChange::Deleted => mark_gone(ctx, &stored, ctx.clock.now()).await?,
+            // The delivery may be late or wrong, so the forge's state decides.
+            RepositoryChange::MaybeDeleted | RepositoryChange::Renamed | RepositoryChange::Transferred => {
                 refresh_repository(ctx, stored, &event.repository.full_name).await?;
             }
         }
     }
     let event = format!("repository.{outcome} of {}", pullyard_domain::text::truncate(&event.repository.full_name, 60));
-    Ok(match connected {
+    Ok(match is_connected {
         true => Reason::Noted { event },
         false => Reason::EventIgnored { event },
     })
@@ -107,12 +104,11 @@ pub(crate) async fn update_repository_name(
 
 async fn store_repository_name(
     ctx: &Context,
-    stored: Repository,
+    mut stored: Repository,
     at_forge: &pullyard_forge::Repository,
 ) -> Result<(), Error> {
     let name = RepositoryName::new(&at_forge.full_name)?;
     let mut rounds = ctx.retries(&name);
-    let mut stored = stored;
     loop {
         let next = Repository {
             name: name.clone(),

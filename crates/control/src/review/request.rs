@@ -136,9 +136,7 @@ pub async fn unlink_pull_request(ctx: &Context, named: &PullRequestRef) -> Resul
 }
 
 pub async fn load_repository(ctx: &Context, named: &PullRequestRef) -> Result<Repository, Error> {
-    if ctx.store.load_project(&named.project).await?.is_none() {
-        return Err(Error::not_found("project", &named.project));
-    }
+    ctx.load_project(&named.project).await?;
     let found = ctx.store.load_repository_by_name(&named.project, &named.repository).await?;
     found
         .filter(|found| named.integration.as_ref().is_none_or(|id| found.integration == *id))

@@ -1,13 +1,13 @@
 //! Settles waiting reviews once their ticket is free: one job for all, a longer wait, or a refusal.
 
+use super::create_review_job::{NewReviewJob, create_review_job, send_revision_hints};
 use super::facts::ticket_facts;
-use super::plan_review_job::{plan_review_job, send_revision_hints};
 use super::show_decision::show_decision;
 use crate::facts::load_usage_today;
 use crate::tickets::settle_ticket::StepResult;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
-use pullyard_domain::id::DeliveryId;
+use pullyard_domain::id::{DeliveryId, ReviewId};
 use pullyard_domain::project::Project;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::review::guard::ReviewFacts;
@@ -17,7 +17,7 @@ use pullyard_domain::review::settle::{
 use pullyard_domain::review::{Permission, Review, ReviewState};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Conclusion, ReviewTrigger, Write};
+use pullyard_store::{Conclusion, Write};
 
 /// Idempotent: changes only waiting reviews, over the ticket's revision. A new waiting review raises the revision.
 pub(crate) async fn settle_reviews(
@@ -28,11 +28,15 @@ pub(crate) async fn settle_reviews(
 ) -> Result<StepResult, Error> {
     let (reviews, linked) = tokio::try_join!(ctx.store.list_reviews(id), ctx.store.load_pull_request(id))?;
     let is_ours = |review: &Review| review.project == ticket.project && review.ticket == ticket.key;
-    let at_stake = reviews_to_settle(&reviews, is_ours);
-    let Some(facts) = load_facts(ctx, project, ticket, linked.as_ref(), id, &at_stake).await? else {
+    let pending = reviews_to_settle(&reviews, is_ours);
+    let Some(facts) = load_facts(ctx, project, ticket, linked.as_ref(), id, &pending).await? else {
         return Ok(StepResult::from_write(ctx.store.update_ticket(&ticket.clear_deferred(id)).await?));
     };
-    let write = match settle(&facts, &at_stake) {
+    let find_review = |id: &ReviewId| {
+        let found = pending.iter().copied().find(|review| review.id == *id);
+        found.ok_or_else(|| Error::Inconsistent("the newest review is none of those that wait".into()))
+    };
+    let write = match settle(&facts, &pending) {
         Settlement::Skip => ctx.store.update_ticket(&ticket.clear_deferred(id)).await?,
         Settlement::Absorb { into, older } => ctx.store.absorb_reviews(id, &into, &older).await?,
         Settlement::Wait { opens_at } => {
@@ -41,21 +45,14 @@ pub(crate) async fn settle_reviews(
             let held = deferred.held && deferred.again.is_some();
             ctx.store.update_ticket(&Ticket { held, ..deferred }).await?
         }
+        Settlement::Hold if ticket.held => return Ok(StepResult::Waiting),
         Settlement::Hold => {
             let held = Ticket { held: true, ..ticket.clone() };
-            return Ok(match ticket.held {
-                true => StepResult::Waiting,
-                false => match ctx.store.update_ticket(&held).await? {
-                    Write::Applied => StepResult::Waiting,
-                    Write::Stale => StepResult::Stale,
-                },
-            });
+            return Ok(StepResult::waiting_after(ctx.store.update_ticket(&held).await?));
         }
         Settlement::Refuse { newest, others, reason } => {
-            let Some(newest) = at_stake.iter().find(|review| review.id == newest) else {
-                return Err(Error::Inconsistent("the newest review is none of those that wait".into()));
-            };
-            let others: Vec<&Review> = at_stake.iter().copied().filter(|review| others.contains(&review.id)).collect();
+            let newest = find_review(&newest)?;
+            let others: Vec<&Review> = pending.iter().copied().filter(|review| others.contains(&review.id)).collect();
             if refuse_reviews(ctx, linked, newest, &others, &reason, facts.now).await? == Write::Stale {
                 return Ok(StepResult::Stale);
             }
@@ -66,25 +63,20 @@ pub(crate) async fn settle_reviews(
             let (Some(linked), Some(repository)) = (linked, repository) else {
                 return Err(Error::Inconsistent(format!("{id} was to be revised without its repository")));
             };
-            let free = ticket.clear_deferred(id);
-            let (job, updated, linked) =
-                plan_review_job(ctx, &job, project, &repository, &free, &linked, &review, facts.now).await?;
-            let Some(waited) = at_stake.into_iter().find(|waited| waited.id == review) else {
-                return Err(Error::Inconsistent("the newest review is none of those that wait".into()));
-            };
-            let review = Review { state: ReviewState::Started { job: job.id.clone() }, ..waited.clone() };
-            let charge = project.settings.budget.charge(&job);
-            let trigger = ReviewTrigger {
-                job: &job,
-                ticket: &updated,
+            let state = ReviewState::Started { job: job.clone() };
+            let new = NewReviewJob {
+                id: &job,
+                project,
+                repository: &repository,
+                ticket: &ticket.clear_deferred(id),
                 pull_request: &linked,
-                review: &review,
+                review: Review { state, ..find_review(&review)?.clone() },
                 delivery: None,
-                charge: charge.as_ref(),
+                now: facts.now,
             };
-            let write = ctx.store.create_review_job(&trigger).await?;
+            let write = create_review_job(ctx, new).await?;
             if write == Write::Applied {
-                send_revision_hints(ctx, &job, &linked).await;
+                send_revision_hints(ctx, &job, id).await;
             }
             write
         }
@@ -133,10 +125,10 @@ async fn load_facts(
     ticket: &Ticket,
     linked: Option<&PullRequest>,
     id: &PullRequestId,
-    at_stake: &[&Review],
+    pending: &[&Review],
 ) -> Result<Option<ReviewFacts>, Error> {
     let waiting: Vec<&Review> =
-        at_stake.iter().copied().filter(|review| review.state == ReviewState::Deferred {}).collect();
+        pending.iter().copied().filter(|review| review.state == ReviewState::Deferred {}).collect();
     let Some(newest) = newest_review(&waiting) else { return Ok(None) };
     let repository = ctx.store.load_repository(&project.id, &id.integration, id.repository).await?;
     let ours = linked.filter(|linked| linked.project == project.id && linked.ticket.as_ref() == Some(&ticket.key));
@@ -148,7 +140,7 @@ async fn load_facts(
     let now = ctx.clock.now();
     Ok(Some(ReviewFacts {
         now,
-        asks: combined_action(at_stake),
+        asks: combined_action(pending),
         author: newest.author.login.clone(),
         own: false,
         first: None,

@@ -29,33 +29,13 @@ pub(super) struct ReviewSource<'a> {
     pub(super) repository: &'a Repository,
 }
 
-pub(super) enum SourceError {
-    Review(ReadError),
-    Internal(Error),
-}
-
-impl From<ReadError> for SourceError {
-    fn from(unread: ReadError) -> Self {
-        Self::Review(unread)
-    }
-}
-
-impl From<Error> for SourceError {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Forge(error) => Self::Review(ReadError::Forge(error)),
-            error => Self::Internal(error),
-        }
-    }
-}
-
 impl ReviewSource<'_> {
     pub(super) async fn read(
         &self,
         id: &PullRequestId,
         covered: &mut Vec<Review>,
         all: &[Review],
-    ) -> Result<ReviewContext, SourceError> {
+    ) -> Result<ReviewContext, ReadError> {
         let name = self.repository.name.as_str();
         let pull = read_pull_request(self.forge, name, id.number).await?;
         let takes = unanswered_scope(self.integration.kind, covered);
@@ -86,7 +66,7 @@ impl ReviewSource<'_> {
             covered.sort_by_key(|review| (review.submitted_at, review.at, review.id.clone()));
         }
         let before = self.load_handled_comments(covered, all).await?;
-        Ok(read_reviews(self.forge, name, pull, covered, &before).await?)
+        read_reviews(self.forge, name, pull, covered, &before).await
     }
 
     /// Lists the jobs of these authors' earlier requests that were cancelled before an agent read them.

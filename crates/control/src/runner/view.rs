@@ -1,23 +1,18 @@
 //! Lists self-hosted runners.
 
-use crate::corrupt::skip_corrupt;
+use crate::corrupt::skip_corrupt_items;
 use crate::{Context, Error};
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::RunnerId;
-use pullyard_domain::runner::{Profile, Runner};
+use pullyard_domain::runner::{Runner, validate_name};
 use std::collections::BTreeMap;
 
 /// All runners by name, without those that this version cannot parse.
 pub async fn list_runners(ctx: &Context) -> Result<Vec<Member>, Error> {
-    let mut runners = Vec::<Runner>::new();
-    for runner in ctx.store.list_runners().await? {
-        runners.extend(skip_corrupt(ctx, runner)?);
-    }
-    let ids = runners.iter().map(|runner| runner.id.clone()).collect::<Vec<_>>();
-    let mut profiles = BTreeMap::<RunnerId, Profile>::new();
-    for profile in ctx.store.load_runner_profiles(&ids).await? {
-        profiles.extend(skip_corrupt(ctx, profile)?.map(|profile| (profile.id.clone(), profile)));
-    }
+    let runners = skip_corrupt_items(ctx, ctx.store.list_runners().await?)?;
+    let ids: Vec<_> = runners.iter().map(|runner| runner.id.clone()).collect();
+    let profiles = skip_corrupt_items(ctx, ctx.store.load_runner_profiles(&ids).await?)?;
+    let mut profiles: BTreeMap<_, _> = profiles.into_iter().map(|profile| (profile.id.clone(), profile)).collect();
     let member = |runner: Runner| Some(Member { profile: profiles.remove(&runner.id)?, runner });
     let mut members = runners.into_iter().filter_map(member).collect::<Vec<_>>();
     members.sort_by(|a, b| a.profile.name.cmp(&b.profile.name));
@@ -25,15 +20,12 @@ pub async fn list_runners(ctx: &Context) -> Result<Vec<Member>, Error> {
 }
 
 pub async fn load_runner(ctx: &Context, name_or_id: &str) -> Result<Member, Error> {
-    let missing = || Error::NotFound { resource: "runner", name: name_or_id.to_owned() };
-    let by_id = RunnerId::new(name_or_id).ok();
-    let named = match by_id {
-        Some(id) => Some(id),
-        None if pullyard_domain::runner::validate_name(name_or_id).is_ok() => {
-            ctx.store.load_runner_id(name_or_id).await?
-        }
-        None => None,
+    let not_found = || Error::not_found("runner", name_or_id);
+    let id = match RunnerId::new(name_or_id) {
+        Ok(id) => Some(id),
+        Err(_) if validate_name(name_or_id).is_ok() => ctx.store.load_runner_id(name_or_id).await?,
+        Err(_) => None,
     };
-    let id = named.ok_or_else(missing)?;
-    ctx.store.load_member(&id).await?.ok_or_else(missing)
+    let id = id.ok_or_else(not_found)?;
+    ctx.store.load_member(&id).await?.ok_or_else(not_found)
 }

@@ -1,7 +1,7 @@
 //! Events and earlier answers of the built-in board, shared by its use cases.
 
 use crate::requester::find_first_result;
-use crate::tickets::move_ticket::Answer;
+use crate::tickets::move_ticket::{Answer, named_job};
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
@@ -29,11 +29,8 @@ pub(crate) async fn find_first_answer(ctx: &Context, request: Option<&Request>) 
 
 /// Returns the answer stored by an earlier round of this call, whose event id is unique and whose write looked stale.
 pub(crate) fn stored_answer(event: &TicketEvent, stored: &FirstDecision) -> Answer {
-    let job = match &stored.reason {
-        Reason::Accepted { job } | Reason::JobActive { job, .. } => Some(job.clone()),
-        _ => None,
-    };
-    Answer { delivery: DeliveryId::for_ticket_event(&event.project, &event.event), reason: stored.reason.clone(), job }
+    let delivery = DeliveryId::for_ticket_event(&event.project, &event.event);
+    Answer { delivery, reason: stored.reason.clone(), job: named_job(&stored.reason) }
 }
 
 /// Creates a board event, later than the ticket's last event even if a tool's clock is ahead. Otherwise a repeat that

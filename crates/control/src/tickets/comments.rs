@@ -131,7 +131,8 @@ async fn load_own_comment(ctx: &Context, change: &CommentChange) -> Result<Comme
     let CommentChange { project, key, number, editor } = change;
     let comment = ctx.store.load_comment(project, key, *number).await?;
     let comment = comment.ok_or_else(|| comment_not_found(key, *number))?;
-    comment.deny_change(editor).map_or(Ok(comment), |denial| Err(Error::Denied(denial)))
+    Error::refuse_if(comment.deny_change(editor))?;
+    Ok(comment)
 }
 
 async fn find_first_comment(

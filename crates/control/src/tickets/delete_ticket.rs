@@ -1,4 +1,4 @@
-//! Deletes a ticket with its text and its comments. Its jobs, its pull requests and the ledger stay.
+//! Deletes a ticket with its text and its comments. Keeps its jobs, its pull requests and the ledger.
 
 use crate::tickets::comments::list_comments_of;
 use crate::{Context, Error};
@@ -6,11 +6,11 @@ use pullyard_domain::id::{ProjectId, TicketKey};
 use pullyard_domain::removal::deny_ticket_removal;
 use pullyard_store::Write;
 
-/// Entries and reviews that wait for a decision are dropped. A later event of the ticket's tool creates it again.
-/// Writes: see `Store::delete_comments` and `Store::delete_ticket`. The comments first, so that a crash leaves a ticket
-/// that can be deleted again, and no comments for a new ticket of the same key.
+/// Also deletes its waiting entries and reviews. A later event of the ticket tool creates the ticket again.
+/// Writes: see `Store::delete_comments` and `Store::delete_ticket`. Comments are deleted first. After a crash in
+/// between, the ticket still exists, and a repeat deletes the rest; a new ticket of this key never gets old comments.
 /// Idempotent: a repeat returns `NotFound`.
-/// Errors: `NotFound` (ticket); `Contended`; `Denied` while a job of it has not ended or its pull request is open.
+/// Errors: `NotFound` (ticket); `Contended`; `Denied` while the ticket has an active job or an open pull request.
 pub async fn delete_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<(), Error> {
     let mut retries = ctx.retries(key);
     loop {
@@ -19,21 +19,18 @@ pub async fn delete_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) 
             Some(link) => ctx.store.load_pull_request(&link.id).await?,
             None => None,
         };
-        if let Some(denial) = deny_ticket_removal(&ticket, pull_request.as_ref()) {
-            return Err(Error::Denied(denial));
-        }
-        // A page of comments per round; a comment that is added meanwhile changes the ticket's revision.
+        Error::refuse_if(deny_ticket_removal(&ticket, pull_request.as_ref()))?;
+        // Each round deletes a page of comments. A new comment changes the ticket's revision.
         let comments = list_comments_of(ctx, &ticket, None).await?.comments;
-        if !comments.is_empty() {
-            if ctx.store.delete_comments(&comments).await? == Write::Stale {
-                retries.backoff().await?;
-            }
-            continue;
-        }
-        if ctx.store.delete_ticket(&ticket).await? == Write::Applied {
+        let write = match comments.is_empty() {
+            true => ctx.store.delete_ticket(&ticket).await?,
+            false => ctx.store.delete_comments(&comments).await?,
+        };
+        if write == Write::Stale {
+            retries.backoff().await?;
+        } else if comments.is_empty() {
             tracing::info!(project = %project, ticket = %key, "ticket deleted");
             return Ok(());
         }
-        retries.backoff().await?;
     }
 }

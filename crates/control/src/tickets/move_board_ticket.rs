@@ -50,9 +50,7 @@ pub async fn move_board_ticket(ctx: &Context, command: TicketMove) -> Result<Opt
     }
     let stays = ticket.status == moved.status;
     if !stays {
-        let stored = ctx.store.load_project(&project).await?;
-        let unknown = || Error::not_found("project", &project);
-        check_status(&stored.ok_or_else(unknown)?, &moved.status)?;
+        check_status(&ctx.load_project(&project).await?, &moved.status)?;
     }
     moved.rank = match place {
         Some(Place::Before(next)) => Some(load_rank_before(ctx, &ticket, &next, &moved.status).await?),

@@ -85,24 +85,16 @@ async fn apply(
             let waiting = ticket_after(event, facts).hold_entry(event.entry());
             ctx.store.record_delivery_and_ticket(&delivery, &waiting).await?
         }
-        FollowUp::CreateJob => create_job_for_entry(ctx, event, facts, text, &delivery).await?,
+        FollowUp::CreateJob => {
+            ctx.store.store_text(event).await?;
+            let ticket = Ticket { last_entry: Some(event.entry()), ..ticket_after(event, facts) };
+            create_triggered_job(ctx, facts, text, ticket, &delivery).await?
+        }
     };
     Ok(match write {
         Write::Stale => None,
         Write::Applied => Some(log_answer(event, delivery, decision.reason)),
     })
-}
-
-async fn create_job_for_entry(
-    ctx: &Context,
-    event: &TicketEvent,
-    facts: &Facts,
-    text: &TicketText,
-    entry: &Delivery,
-) -> Result<Write, Error> {
-    ctx.store.store_text(event).await?;
-    let ticket = Ticket { last_entry: Some(event.entry()), ..ticket_after(event, facts) };
-    create_triggered_job(ctx, facts, text, ticket, entry).await
 }
 
 pub(crate) fn log_answer(event: &TicketEvent, delivery: Delivery, reason: Reason) -> Answer {
@@ -113,8 +105,7 @@ pub(crate) fn log_answer(event: &TicketEvent, delivery: Delivery, reason: Reason
         delivery = %delivery.id,
         "ticket event decided"
     );
-    let job = delivery.job.or_else(|| blocking_job(&reason));
-    Answer { delivery: delivery.id, reason, job }
+    Answer { delivery: delivery.id, job: named_job(&reason), reason }
 }
 
 /// Creates the job of an accepted entry, with its ticket's lock and ledger entry, in one transaction.
@@ -178,9 +169,10 @@ pub(crate) fn new_delivery(event: &TicketEvent, facts: &Facts, reason: &Reason) 
     }
 }
 
-fn blocking_job(reason: &Reason) -> Option<JobId> {
+/// The job that a decision created, or that prevented another one.
+pub(crate) fn named_job(reason: &Reason) -> Option<JobId> {
     match reason {
-        Reason::JobActive { job, .. } => Some(job.clone()),
+        Reason::Accepted { job } | Reason::JobActive { job, .. } | Reason::HeldForJob { job } => Some(job.clone()),
         _ => None,
     }
 }

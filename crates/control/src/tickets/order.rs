@@ -1,6 +1,6 @@
 //! The order of the cards in a column of the board.
 
-use crate::corrupt::skip_corrupt;
+use crate::corrupt::skip_corrupt_items;
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{ProjectId, TicketKey};
@@ -34,9 +34,8 @@ pub async fn load_column(ctx: &Context, project: &ProjectId, status: &str) -> Re
     let mut after = None;
     for _ in 0..MAX_PAGES {
         let (keys, next) = ctx.store.list_ticket_keys(project, after.as_deref(), PAGE_SIZE).await?;
-        for ticket in ctx.store.load_tickets(project, &keys).await? {
-            column.extend(skip_corrupt(ctx, ticket)?.filter(|ticket| ticket.status == status));
-        }
+        let tickets = skip_corrupt_items(ctx, ctx.store.load_tickets(project, &keys).await?)?;
+        column.extend(tickets.into_iter().filter(|ticket| ticket.status == status));
         after = next;
         if after.is_none() {
             break;

@@ -65,10 +65,12 @@ pub(crate) enum StepResult {
 
 impl StepResult {
     pub(crate) fn from_write(write: Write) -> Self {
-        match write {
-            Write::Applied => Self::Applied,
-            Write::Stale => Self::Stale,
-        }
+        if write == Write::Applied { Self::Applied } else { Self::Stale }
+    }
+
+    /// Waiting if the write was applied.
+    pub(crate) fn waiting_after(write: Write) -> Self {
+        if write == Write::Applied { Self::Waiting } else { Self::Stale }
     }
 }
 
@@ -114,10 +116,7 @@ async fn decide_queued_entry(
         FollowUp::HoldEntry => {
             ctx.store.record_delivery(&delivery).await?;
             let waiting = ticket.clone().hold_entry(entry.clone());
-            return Ok(match ctx.store.update_ticket(&waiting).await? {
-                Write::Applied => StepResult::Waiting,
-                Write::Stale => StepResult::Stale,
-            });
+            return Ok(StepResult::waiting_after(ctx.store.update_ticket(&waiting).await?));
         }
         _ => {
             ctx.store.record_delivery(&delivery).await?;

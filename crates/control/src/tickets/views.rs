@@ -23,9 +23,8 @@ impl TicketView {
 }
 
 pub async fn ticket_view(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<TicketView, Error> {
-    let mut view = [load_ticket_with_text(ctx, project, key).await?];
-    add_states(ctx, &mut view).await?;
-    let [view] = view;
+    let mut view = load_ticket_with_text(ctx, project, key).await?;
+    add_states(ctx, std::slice::from_mut(&mut view)).await?;
     Ok(view)
 }
 
@@ -42,8 +41,7 @@ async fn add_states(ctx: &Context, views: &mut [TicketView]) -> Result<(), Error
     let ids = views.iter().filter_map(TicketView::linked_pull_request).cloned().collect();
     let linked = load_pull_requests(ctx, ids).await?;
     for view in views {
-        let state = view.linked_pull_request().and_then(|id| state_in(&linked, id, &view.ticket.project));
-        view.pull_request = state;
+        view.pull_request = view.linked_pull_request().and_then(|id| state_in(&linked, id, &view.ticket.project));
     }
     Ok(())
 }

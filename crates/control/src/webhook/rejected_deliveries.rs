@@ -62,8 +62,7 @@ pub(super) async fn record_refused(ctx: &Context, hook: &Webhook, reason: &Reaso
     let all = ctx.store.load_hook_stats(hook).await?.refused;
     let id = DeliveryId::for_webhook(&hook.name, &format!("{} {}", reason.code(), now.day()));
     // Refused deliveries have no trusted id, so show the count instead.
-    let event = EventId::new(format!("{all} not let in so far"))
-        .map_err(|_| Error::Inconsistent("a number is no event id".into()))?;
+    let event = EventId::new(format!("{all} not let in so far"))?;
     let delivery = new_delivery(ctx, hook, id, event, reason.clone(), None).await?;
     ctx.store.record_delivery(&delivery).await?;
     tracing::warn!(hook = %hook.name, refused = all, decision.reason = reason.code(), "webhook deliveries rejected");

@@ -1,0 +1,80 @@
+//! Creates the revise job of a review, and sends its hints.
+
+use crate::jobs::new_job::create_class;
+use crate::{Context, Error};
+use pullyard_domain::delivery::Delivery;
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::{JobPlan, Placement, RevisionPlan, plan_revision};
+use pullyard_domain::project::{Project, Repository};
+use pullyard_domain::pull_request::{PullRequest, PullRequestId};
+use pullyard_domain::review::Review;
+use pullyard_domain::ticket::Ticket;
+use pullyard_domain::time::Timestamp;
+use pullyard_store::{ReviewTrigger, Write};
+use std::collections::BTreeSet;
+
+pub(super) struct NewReviewJob<'a> {
+    pub(super) id: &'a JobId,
+    pub(super) project: &'a Project,
+    pub(super) repository: &'a Repository,
+    pub(super) ticket: &'a Ticket,
+    pub(super) pull_request: &'a PullRequest,
+    /// In the state `Started` by this job.
+    pub(super) review: Review,
+    /// The decision, if it is made now. `None` for a review that waited.
+    pub(super) delivery: Option<&'a Delivery>,
+    pub(super) now: Timestamp,
+}
+
+/// Creates the job; its caller then sends the hints. The texts of the review are read later, so that an unreachable
+/// forge does not lose the review.
+/// Writes: CLASS, if the job waits for a runner; then see `Store::create_review_job`.
+pub(super) async fn create_review_job(ctx: &Context, new: NewReviewJob<'_>) -> Result<Write, Error> {
+    let (project, ticket) = (new.project, new.ticket);
+    let repository = &new.repository.clone().resolve_agent(&project.settings);
+    // Fargate ignores labels. A job that moves to runners later gets them from its frozen context.
+    let labels = match Placement::from_compute(project.settings.compute) {
+        Placement::Runners => load_runner_labels(ctx, project, ticket).await?,
+        Placement::Fargate => BTreeSet::new(),
+    };
+    let plan = JobPlan {
+        id: new.id.clone(),
+        project: &project.id,
+        settings: &project.settings,
+        repository,
+        context: String::new(),
+        labels: &labels,
+        now: new.now,
+    };
+    let revision = RevisionPlan { review: &new.review.id, head: None };
+    let (job, ticket, pull_request) = plan_revision(&plan, ticket, new.pull_request, revision);
+    create_class(ctx, &job, repository, labels).await?;
+    let charge = project.settings.budget.charge(&job);
+    let trigger = ReviewTrigger {
+        job: &job,
+        ticket: &ticket,
+        pull_request: &pull_request,
+        review: &new.review,
+        delivery: new.delivery,
+        charge: charge.as_ref(),
+    };
+    let write = ctx.store.create_review_job(&trigger).await?;
+    if write == Write::Applied {
+        tracing::info!(job.id = %job.id, project = %job.project, branch = %job.branch, "revise job created");
+    }
+    Ok(write)
+}
+
+/// Sends the hints of a new revise job. A lost hint delays it by half a minute.
+pub(super) async fn send_revision_hints(ctx: &Context, job: &JobId, pull_request: &PullRequestId) {
+    ctx.send_hints(async {
+        ctx.wake_review_freeze(job).await;
+        ctx.wake_pull_request(pull_request).await;
+    })
+    .await;
+}
+
+async fn load_runner_labels(ctx: &Context, project: &Project, ticket: &Ticket) -> Result<BTreeSet<String>, Error> {
+    let text = ctx.store.load_ticket_text(&project.id, &ticket.key).await?;
+    Ok(text.map(|stored| stored.text.runner_labels()).unwrap_or_default())
+}
