@@ -1,58 +1,53 @@
-//! The egress proxy: `CONNECT` to port 443 of allowed names.
+//! The egress proxy: forwards `CONNECT` requests to port 443 of allowed hosts.
 //!
-//! A name is checked before it is resolved, because a lookup of any name would itself be a way out. It is resolved once,
-//! every address must be public, and that address is dialled, so that a changed answer has no effect. The name inside
-//! TLS must be the name of the `CONNECT`. What remains: a host of the list that forwards to others by the `Host` field
-//! inside TLS, and uploads to a host of the list.
+//! The proxy checks a name before its DNS lookup, because a lookup of any name could send data out. It resolves the name
+//! once, requires public addresses, and connects to these addresses, so a second DNS answer has no effect. The server
+//! name in TLS must equal the host of the `CONNECT`.
+//! Not prevented: uploads to an allowed host, and an allowed host that forwards requests by their `Host` header.
 
 use crate::address::is_public;
 use crate::listen;
 use crate::request_head::{self, Request};
 use crate::server_name;
 use pullyard_domain::egress::{AllowList, normalize};
-use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::time::timeout;
 
 const MAX_CONNECTIONS: usize = 128;
-/// Time for the agent to send the head of its request, and the first message of TLS.
+/// Limit for reading the head of a request, and for reading the ClientHello.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TUNNEL_TIMEOUT: Duration = Duration::from_secs(3600);
-/// Hosts beyond this number are refused without a report.
-const MAX_REPORTED_HOSTS: usize = 100;
 const HTTPS: u16 = 443;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// As the agent named it, at most 253 bytes. Untrusted text.
+    /// The host in the agent's request, in lower case, at most 253 bytes. Untrusted text.
     pub host: String,
     pub reason: Reason,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     InvalidRequest,
     PlainHttp,
-    /// Neither the name nor a registry with it is in the project's list. IP addresses never are.
+    /// No rule of the project's egress list matches. An IP address never matches.
     NotAllowed,
-    /// Only 443 is open.
     Port,
-    /// The name has no address, or the host does not answer.
+    /// The DNS lookup failed, or no address accepts a connection.
     Unreachable,
-    /// The name has an address of a private or local network.
     PrivateAddress,
-    /// TLS names another server than the `CONNECT`.
+    /// The ClientHello has another server name than the `CONNECT`, or none.
     OtherServerName,
 }
 
 impl Reason {
-    /// The reason as the end of a sentence after a host.
+    /// The end of a sentence that begins with the host.
     pub fn sentence(self) -> &'static str {
         match self {
             Self::InvalidRequest => "the request is not CONNECT",
@@ -66,16 +61,15 @@ impl Reason {
     }
 }
 
-/// Receives each refused host once for each reason.
+/// Receives every refusal, also repeated ones.
 pub type Report = dyn Fn(Refusal) + Send + Sync;
 
 pub struct Egress {
     allowed: AllowList,
     report: Box<Report>,
-    reported: Mutex<BTreeSet<(String, Reason)>>,
     is_allowed_address: fn(IpAddr) -> bool,
     head_timeout: Duration,
-    /// Tests resolve names to servers of their own.
+    /// Replaces DNS in tests.
     #[cfg(test)]
     resolver: Option<Box<tests::Resolver>>,
 }
@@ -85,7 +79,6 @@ impl Egress {
         Self {
             allowed,
             report,
-            reported: Mutex::default(),
             is_allowed_address: is_public,
             head_timeout: HEAD_TIMEOUT,
             #[cfg(test)]
@@ -93,7 +86,7 @@ impl Egress {
         }
     }
 
-    /// Serves until it is dropped. Connections end with it.
+    /// Serves connections until the future is dropped, which closes them.
     pub async fn serve(self, listener: TcpListener) {
         let proxy = Arc::new(self);
         let handle = move |stream| {
@@ -115,7 +108,7 @@ impl Egress {
     }
 
     async fn tunnel(&self, mut client: TcpStream, host: &str, port: u16) -> io::Result<()> {
-        let mut server = match self.dial(host, port).await {
+        let mut server = match self.connect(host, port).await {
             Ok(server) => server,
             Err(reason) => return self.refuse(&mut client, host, reason).await,
         };
@@ -129,20 +122,20 @@ impl Egress {
         copy_bidirectional(&mut client, &mut server).await.map(drop)
     }
 
-    async fn dial(&self, host: &str, port: u16) -> Result<TcpStream, Reason> {
-        // First, because the lookup of a name that the agent made up would tell it to a server of the agent's.
+    async fn connect(&self, host: &str, port: u16) -> Result<TcpStream, Reason> {
+        // Before the lookup: a name of the agent's choice would carry data to the DNS server of its domain.
         if !self.allowed.permits(host) {
             return Err(Reason::NotAllowed);
         }
         if port != HTTPS {
             return Err(Reason::Port);
         }
-        let found = self.resolve(host, port).await.ok_or(Reason::Unreachable)?;
-        if !found.iter().all(|address| (self.is_allowed_address)(address.ip())) {
+        let addresses = self.resolve(host, port).await.ok_or(Reason::Unreachable)?;
+        if !addresses.iter().all(|address| (self.is_allowed_address)(address.ip())) {
             return Err(Reason::PrivateAddress);
         }
-        let dialled = timeout(CONNECT_TIMEOUT, TcpStream::connect(found.as_slice())).await;
-        dialled.ok().and_then(Result::ok).ok_or(Reason::Unreachable)
+        let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect(addresses.as_slice())).await;
+        connected.ok().and_then(Result::ok).ok_or(Reason::Unreachable)
     }
 
     async fn resolve(&self, host: &str, port: u16) -> Option<Vec<SocketAddr>> {
@@ -167,11 +160,7 @@ impl Egress {
     fn report_refusal(&self, host: &str, reason: Reason) {
         let end = host.floor_char_boundary(253);
         let host = host.get(..end).unwrap_or_default().to_ascii_lowercase();
-        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
-        if reported.len() < MAX_REPORTED_HOSTS && reported.insert((host.clone(), reason)) {
-            drop(reported);
-            (self.report)(Refusal { host, reason });
-        }
+        (self.report)(Refusal { host, reason });
     }
 }
 

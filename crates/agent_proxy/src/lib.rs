@@ -1,7 +1,7 @@
 //! The proxies between a sandboxed agent and the network. The runner starts both for each start of an agent, on
 //! listeners inside the agent's network namespace; they end with the attempt.
 //!
-//! - [`egress`]: an HTTP proxy that connects to allowed names only, and reports every refused host.
+//! - [`egress`]: an HTTP proxy that connects to allowed hosts only, and reports every refusal.
 //! - [`model`]: a reverse proxy to the model's provider. It adds the key, which the agent never sees, counts the tokens
 //!   of each answer, and refuses requests beyond the limit.
 //!

@@ -104,10 +104,8 @@ pub trait Meter: Send + Sync {
 }
 
 pub struct ModelProxy {
-    api: Api,
-    /// Without a trailing slash.
-    base_url: String,
-    key: Key,
+    /// Its URL has no trailing slash.
+    provider: Provider,
     meter: Arc<dyn Meter>,
     client: reqwest::Client,
     pages: Arc<Semaphore>,
@@ -119,25 +117,16 @@ impl ModelProxy {
     /// `authorities`: PEM certificates, trusted in addition to those of the system.
     /// Errors: a certificate is invalid, or the TLS configuration of this machine is unusable.
     pub fn new(provider: Provider, authorities: &[u8], meter: Arc<dyn Meter>) -> reqwest::Result<Self> {
-        let Provider { api, base_url, key } = provider;
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
             .tls_certs_merge(reqwest::Certificate::from_pem_bundle(authorities)?)
             .build()?;
-        let base_url = base_url.trim_end_matches('/').to_owned();
+        let base_url = provider.base_url.trim_end_matches('/').to_owned();
+        let provider = Provider { base_url, ..provider };
         let pages = Arc::new(Semaphore::new(MAX_MEMORY_BYTES / PAGE_BYTES));
-        Ok(Self {
-            api,
-            base_url,
-            key,
-            meter,
-            client,
-            pages,
-            head_timeout: HEAD_TIMEOUT,
-            next_request: AtomicU64::new(0),
-        })
+        Ok(Self { provider, meter, client, pages, head_timeout: HEAD_TIMEOUT, next_request: AtomicU64::new(0) })
     }
 
     /// Serves until it is dropped; then its connections end.
@@ -176,11 +165,11 @@ impl ModelProxy {
         ] {
             headers.remove(name);
         }
-        let (name, value) = match &self.key {
+        let (name, value) = match &self.provider.key {
             Key::ApiKey(key) => (API_KEY, key.clone()),
             Key::Bearer(token) | Key::ChatGpt { token, .. } => (AUTHORIZATION, format!("Bearer {token}")),
         };
-        if let Key::ChatGpt { account, .. } = &self.key {
+        if let Key::ChatGpt { account, .. } = &self.provider.key {
             headers.insert(CHATGPT_ACCOUNT, HeaderValue::try_from(account).ok()?);
         }
         let mut value = HeaderValue::try_from(value).ok()?;
@@ -197,14 +186,13 @@ async fn forward(State(proxy): State<Arc<ModelProxy>>, request: Request) -> Resp
         // Claude Code checks with this request that the URL responds.
         return StatusCode::OK.into_response();
     }
-    let Some(billing) = proxy.api.billing(&parts.method, path) else {
+    let Some(billing) = proxy.provider.api.billing(&parts.method, path) else {
         return refuse(StatusCode::FORBIDDEN, "Pullyard forwards only the requests of a coding agent to its model.");
     };
     let size = usize::try_from(body.size_hint().upper().unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
     let pages = size.min(MAX_REQUEST_BYTES).div_ceil(PAGE_BYTES).max(1);
-    let permit =
-        u32::try_from(pages).ok().and_then(|pages| Arc::clone(&proxy.pages).try_acquire_many_owned(pages).ok());
-    let Some(memory) = permit else {
+    let pages = u32::try_from(pages).unwrap_or(u32::MAX);
+    let Ok(memory) = Arc::clone(&proxy.pages).try_acquire_many_owned(pages) else {
         return refuse(StatusCode::TOO_MANY_REQUESTS, "The agent has too many requests to its model at once.");
     };
     let Ok(body) = Limited::new(body, MAX_REQUEST_BYTES).collect().await else {
@@ -226,11 +214,11 @@ async fn forward(State(proxy): State<Arc<ModelProxy>>, request: Request) -> Resp
         return refuse(StatusCode::BAD_REQUEST, "The model's key has characters that no header can hold.");
     };
     let query = parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let path = match proxy.api {
+    let path = match proxy.provider.api {
         Api::Anthropic => path,
         Api::OpenAi => path.strip_prefix("/v1").unwrap_or(path),
     };
-    let url = format!("{}{path}{query}", proxy.base_url);
+    let url = format!("{}{path}{query}", proxy.provider.base_url);
     let mut count = RequestCount {
         number: proxy.next_request.fetch_add(1, Ordering::Relaxed),
         meter: Arc::clone(&proxy.meter),

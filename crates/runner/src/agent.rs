@@ -29,14 +29,13 @@ pub(crate) mod restart;
 mod run;
 mod run_state;
 pub(crate) mod session;
-mod start;
 mod usage_reporter;
 
-pub(crate) use agent_event::Tokens;
+use agent_event::{Tokens, UsageTotal};
 pub(crate) use choice::{AgentChoice, choose_agent};
 use detect::AgentKind;
 pub use detect::list_local_agents;
-pub(crate) use environment::Environment;
+use environment::Environment;
 pub use environment::agent_variables;
 pub use restart::RestartPauses;
 
@@ -54,19 +53,19 @@ use crate::inputs::messages::{InputTracker, newest_number, prompt_with_messages}
 use crate::process::program::find_program_at;
 use crate::process::sandbox::JobSandbox;
 use crate::stop::Stop;
-use adapter::Adapter;
+use adapter::{Adapter, StartInput};
 use classify::{EndFacts, Verdict};
 use claude_code::ClaudeCode;
 use codex::Codex;
 use command::CommandAgent;
-use limits::{Limits, UsageTotal};
-use model_route::ModelRoute;
+use limits::Limits;
+use model_route::create_proxy;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::attempt::Assignment;
 use pullyard_protocol::event::EventKind;
 use run::RunEnd;
-use start::StartInput;
+use run_state::SharedRunState;
 use std::ffi::OsString;
 use std::time::{Duration, SystemTime};
 
@@ -139,8 +138,8 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
         match agent.classify_end(run, &end).await? {
             // New messages may make a denied tool unnecessary, and the agent's question may concern it.
             verdict @ (Verdict::Succeeded | Verdict::Failed(Failure::PermissionDenied { .. })) => {
-                // Claude Code and Codex continue after a question in their output, so only a question file counts.
-                let question = match end.record.question.filter(|_| !chosen.has_sessions()) {
+                // Only a `command` prints a question. Every agent may leave one in a file.
+                let question = match end.record.question {
                     Some(question) => Some(question),
                     None => load_question(run).await,
                 };
@@ -193,18 +192,17 @@ impl Agent<'_> {
             Some(_) => adapter.model_provider().map_err(|reason| Failure::SandboxFailed { reason })?,
             None => None,
         };
-        let route = provider.map(|provider| ModelRoute::new(provider, environment)).transpose()?;
-        let network = run.sandbox.map(|sandbox| sandbox.network(route.is_some())).transpose()?.unwrap_or_default();
+        let network = run.sandbox.map(|sandbox| sandbox.network(provider.is_some())).transpose()?.unwrap_or_default();
+        let remaining_cost = limits.remaining_cost(usage);
         let start = StartInput {
             prompt: &prompt_with_messages(prompt, &inputs),
             instructions,
             session,
             model: run.assignment.agent.model.as_deref(),
             remaining_turns: limits.remaining_turns(usage),
-            remaining_cost: limits.remaining_cost(usage),
+            remaining_cost,
             home: &run.workspace.home(),
             tree: &run.workspace.tree(),
-            isolation: run.isolation,
             model_port: network.model_port(),
         };
         let launch = adapter.prepare(&start).map_err(|error| Failure::WorkspaceFailed { reason: error.to_string() })?;
@@ -212,11 +210,14 @@ impl Agent<'_> {
         let check = run.sandbox.map(|sandbox| sandbox.check_result().to_owned());
         attempt_usage.note_start((chosen.capability(), chosen.version()), run.isolation, check, session);
         run.inputs.report(&inputs);
+        let shared = if provider.is_some() { SharedRunState::metered() } else { SharedRunState::default() };
+        let proxy =
+            provider.map(|provider| create_proxy(provider, environment, remaining_cost, &shared)).transpose()?;
         let bounds = run::RunLimits { newest_input: newest_number(&inputs), limits: *limits, usage: *usage };
         let env = agent_environment(run, environment);
-        let mut end = run::run(run, launch, env, (network, route), bounds).await?;
+        let mut end = run::run(run, launch, env, (network.with_model(proxy), shared), bounds).await?;
         end.record.denied_tool = attempt_usage.note_denied_tool(end.record.denied_tool.take());
-        usage.add_ended_run(&end.record);
+        *usage += end.record.usage_at_end();
         attempt_usage.note_usage(&end.record, usage);
         Ok(end)
     }
@@ -298,11 +299,9 @@ fn create_adapter(
             };
             let path = environment.get("PATH");
             let is_container = run.isolation.is_container();
-            let program_path = find_program_at(is_container, named, &run.workspace.tree(), path.as_deref());
-            Box::new(CommandAgent::new(
-                program_path.map_err(|reason| agent_missing(run.attempt.events, named, &reason))?,
-                args,
-            ))
+            let program = find_program_at(is_container, named, &run.workspace.tree(), path.as_deref())
+                .map_err(|reason| agent_missing(run.attempt.events, named, &reason))?;
+            Box::new(CommandAgent { program, args: args.to_vec() })
         }
     })
 }

@@ -12,7 +12,7 @@ use pullyard_domain::artifact::{ArtifactKind, MAX_COUNT, MAX_SIZE_BYTES};
 use pullyard_domain::id::{ArtifactName, Sha256Hex};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -144,18 +144,14 @@ impl Artifacts {
 
     pub(crate) fn store_text(&self, kind: ArtifactKind, name: &str, text: &str) -> bool {
         let Some(path) = self.path_for(name).filter(|_| !text.trim().is_empty()) else { return false };
-        match File::create(&path).and_then(|mut file| file.write_all(text.as_bytes())) {
-            Ok(()) => {
-                if kind == ArtifactKind::FinalMessage {
-                    *self.0.last_message.lock().unwrap_or_else(PoisonError::into_inner) = Some(path);
-                }
-                self.queue_upload(kind, name)
-            }
-            Err(error) => {
-                self.log_skipped_artifact(kind, name, &format!("it could not be written: {error}"));
-                false
-            }
+        if let Err(error) = fs::write(&path, text) {
+            self.log_skipped_artifact(kind, name, &format!("it could not be written: {error}"));
+            return false;
         }
+        if kind == ArtifactKind::FinalMessage {
+            *self.0.last_message.lock().unwrap_or_else(PoisonError::into_inner) = Some(path);
+        }
+        self.queue_upload(kind, name)
     }
 
     pub(crate) async fn last_message(&self) -> Option<String> {

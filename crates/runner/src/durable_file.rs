@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub(crate) fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
     let draft = path.with_extension("draft");
@@ -20,17 +20,22 @@ pub(crate) fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
 }
 
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
-    match fs::read(path).map(|text| serde_json::from_slice(&text)) {
-        Ok(Ok(value)) => Some(value),
+    match fs::read(path).and_then(|text| Ok(serde_json::from_slice(&text)?)) {
+        Ok(value) => Some(value),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Ok(Err(error)) => log_unreadable(path, &error),
-        Err(error) => log_unreadable(path, &error),
+        Err(error) => {
+            tracing::warn!(file = %path.display(), error = %error, "skipped unreadable {}: {error}", path.display());
+            None
+        }
     }
 }
 
-fn log_unreadable<T>(path: &Path, error: &dyn std::error::Error) -> Option<T> {
-    tracing::warn!(file = %path.display(), error = %error, "skipped unreadable {}: {error}", path.display());
-    None
+/// The files with this extension in a folder, in the order of their names; none if the folder cannot be read.
+pub(crate) fn list(dir: &Path, extension: &str) -> Vec<PathBuf> {
+    let paths = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files: Vec<_> = paths.filter(|path| path.extension().is_some_and(|end| end == extension)).collect();
+    files.sort();
+    files
 }
 
 pub(crate) fn remove(path: &Path) {

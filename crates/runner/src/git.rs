@@ -248,12 +248,15 @@ impl Git {
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_NO_REPLACE_OBJECTS", "1")
             .env("GIT_OPTIONAL_LOCKS", "0")
-            .envs(config_environment(&settings))
+            .env("GIT_CONFIG_COUNT", settings.len().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
+        for (n, (name, value)) in settings.iter().enumerate() {
+            command.env(format!("GIT_CONFIG_KEY_{n}"), name).env(format!("GIT_CONFIG_VALUE_{n}"), value);
+        }
         if let Some(dir) = call.repository {
             command.env("GIT_DIR", dir).current_dir(dir);
         }
@@ -305,14 +308,6 @@ pub(crate) fn git_password(kind: ForgeKind, token: &str) -> &str {
         ForgeKind::GitHub => token,
         ForgeKind::Bitbucket => bitbucket_git_login(token).1,
     }
-}
-
-fn config_environment(settings: &[(String, String)]) -> Vec<(String, String)> {
-    let count = ("GIT_CONFIG_COUNT".to_owned(), settings.len().to_string());
-    let pairs = settings.iter().enumerate().flat_map(|(n, (name, value))| {
-        [(format!("GIT_CONFIG_KEY_{n}"), name.clone()), (format!("GIT_CONFIG_VALUE_{n}"), value.clone())]
-    });
-    std::iter::once(count).chain(pairs).collect()
 }
 
 async fn read(pipe: Option<impl AsyncRead + Unpin>, limit: u64) -> std::io::Result<Vec<u8>> {

@@ -3,4 +3,3 @@
 pub(crate) mod conversation;
 pub(crate) mod messages;
 pub(crate) mod orders;
-pub(crate) mod quote;

@@ -84,14 +84,14 @@ async fn run(options: &RunJob, bootstrap: &str, secrets: Vec<String>) -> Result<
         checkpoint_state: CheckpointState::default(),
     };
     let mut workspace = None;
-    let result = match run_phases(&attempt, options, &mut workspace).await {
-        Err(Stop::Order(Order::Pause)) => match conversation::yield_for_pause(&attempt, workspace.as_ref()).await {
-            Ok(()) => Err(Stop::Yielded),
-            Err(stop) => Err(conversation::checkpoint_before_end(&attempt, workspace.as_ref(), stop).await),
-        },
-        Err(stop) => Err(conversation::checkpoint_before_end(&attempt, workspace.as_ref(), stop).await),
-        done => done,
-    };
+    let mut result = run_phases(&attempt, options, &mut workspace).await;
+    if let Err(Stop::Order(Order::Pause)) = result {
+        let yielded = conversation::yield_for_pause(&attempt, workspace.as_ref()).await;
+        result = Err(yielded.err().unwrap_or(Stop::Yielded));
+    }
+    if let (Err(stop), Some(workspace)) = (&result, &workspace) {
+        conversation::checkpoint_before_end(&attempt, workspace, stop).await;
+    }
     attempt.events.end_record();
     if let Some(workspace) = &workspace {
         attempt.learn_current_tokens(workspace);

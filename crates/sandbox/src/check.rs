@@ -1,14 +1,14 @@
-//! The check at the runner's start: the real command line with canaries inside.
+//! Checks a level at the runner's start: runs the canaries with the real command line.
 //!
-//! A sandbox that fails to start would keep every canary quiet. The canaries therefore prove that they ran: they write
-//! into the worktree, reach the proxy's port, and report one line each.
+//! No canary fires in a sandbox that fails to start. The canaries therefore prove that they ran: they write a file into
+//! the worktree, connect to the proxy's port, and print one line each.
 
 use crate::diagnosis;
 use crate::error::Error;
 use crate::inside::{BAIT_VARIABLE, END, FIRED, KEY_VARIABLE, PROOF, QUIET, Targets};
 use crate::launch::HELPER_WORD;
 use crate::level::Level;
-use crate::promises::{Canary, Promise};
+use crate::promises::Canary;
 use crate::report::{Outcome, Report, Verdict};
 use crate::running::Running;
 use crate::sandbox::Sandbox;
@@ -27,7 +27,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(5);
-/// How long a process that the canaries left behind may need to end, also on a busy machine.
+/// Time for the canaries' child processes to end, also on a busy machine.
 const ORPHAN_LIMIT: Duration = Duration::from_secs(3);
 /// Enough of an error output to explain a failure. Units: bytes.
 const MAX_ERROR_BYTES: u64 = 4096;
@@ -40,7 +40,7 @@ impl Sandbox {
             level: self.level(),
             verdict: Verdict::Passed,
             outcomes: BTreeMap::new(),
-            limits: self.limits_in_force(),
+            limits: if self.level().is_container() { "limits: per command" } else { "limits: per process" },
             parts: String::new(),
         };
         match self.run_canaries(folder) {
@@ -50,11 +50,7 @@ impl Sandbox {
             }
             Err(reason) => report.verdict = Verdict::Invalid(reason),
         }
-        let is_broken = |(canary, outcome): (&Canary, &Outcome)| {
-            *outcome == Outcome::Fired && self.level().promise(*canary) == Promise::Quiet
-        };
-        let broken: Vec<_> =
-            report.outcomes.iter().filter(|entry| is_broken(*entry)).map(|(canary, _)| *canary).collect();
+        let broken: Vec<_> = report.fired().into_iter().filter(|canary| self.level().prevents(*canary)).collect();
         if !broken.is_empty() {
             report.verdict = Verdict::Broken(broken);
         }
@@ -76,11 +72,11 @@ impl Sandbox {
 
     fn run_canaries(&self, folder: &Path) -> Result<(BTreeMap<Canary, Outcome>, Option<u32>), String> {
         let scene =
-            Scene::create(folder, self.helper()).map_err(|error| format!("the check has no targets: {error}"))?;
+            Scene::create(folder, &self.helper).map_err(|error| format!("the check has no targets: {error}"))?;
         let message = |error: Error| error.to_string();
         let mut spec = Spec::new("/proc/self/exe", scene.folder.join("work"), scene.folder.join("home"));
         if self.level() == Level::Landlock {
-            let program = fs::canonicalize(self.helper()).map_err(|error| error.to_string())?;
+            let program = fs::canonicalize(&self.helper).map_err(|error| error.to_string())?;
             spec.read_only.push(program);
         }
         let ports = self.reserve_ports(1).map_err(message)?;
@@ -99,7 +95,7 @@ impl Sandbox {
         });
         let (mut child, start) = spawned.map_err(message)?;
         let lines = child.stdout.take().map(read_lines).ok_or("it has no output")?;
-        // Held until the end: a process that the canaries left behind runs as long as it is open.
+        // Open until the end, because the orphan of the canary runs until its input is closed.
         let input = child.stdin.take();
         let running = start.finish(until.saturating_duration_since(Instant::now()));
         let ended = match &running {
@@ -212,7 +208,7 @@ impl Scene {
             }
             std::thread::sleep(Duration::from_millis(2));
         }
-        // As after every command. An orphan that survives holds the output open.
+        // As after every command. An orphan that survives keeps the output open.
         running.kill();
         if lines.recv_timeout(ORPHAN_LIMIT) == Err(RecvTimeoutError::Timeout) {
             outcomes.insert(Canary::Orphan, Outcome::Fired);
@@ -225,7 +221,7 @@ impl Scene {
         }
     }
 
-    /// The traces of canaries that succeeded, whatever they report.
+    /// Adds the attacks whose effects are visible outside of the sandbox, even if the canary reported a failure.
     fn look_from_outside(&self, outcomes: &mut BTreeMap<Canary, Outcome>) {
         let traces = [
             (Canary::HostWrite, self.folder.join("open/written").exists()),
@@ -262,7 +258,7 @@ impl Drop for Scene {
     }
 }
 
-/// Reads on a thread of its own, because a process that the canaries left behind may hold the output open.
+/// Reads on a separate thread, because an orphan of the canaries may keep the output open.
 fn read_lines(output: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {

@@ -30,7 +30,7 @@ pub(crate) fn run() -> io::Result<()> {
     let Target::Container { folder, ports, time_limit_secs } = &orders.target else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
-    limits::limit_process(&orders.limits, orders.has_own_account)?;
+    limits::limit_process(&orders.limits, orders.account.is_some())?;
     let listeners = ports.iter().map(|port| TcpListener::bind(("127.0.0.1", *port)));
     let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
     let first = pidfd_open(getpid(), PidfdFlags::empty())?;

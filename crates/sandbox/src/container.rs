@@ -10,10 +10,10 @@ use crate::error::Error;
 use crate::launch::HELPER_WORD;
 use crate::level::Level;
 use crate::limits::SHARED_ACCOUNT_THREADS;
+use crate::running::is_readable_within;
 use crate::seccomp;
 use crate::spec::{Access, Limits, Spec};
 use nix::sys::resource::{Resource, getrlimit};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -30,7 +30,7 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 const OPTIONS: &str = "run --detach --pull never --read-only --cap-drop ALL --security-opt no-new-privileges \
     --security-opt label=disable --shm-size 64m --ipc private --hostname sandbox --workdir / --stop-timeout 1";
 /// How often a container that does not connect is checked.
-const POLL_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A container whose first process waits for its command. Removed when dropped.
 #[derive(Debug)]
@@ -38,8 +38,8 @@ pub(crate) struct Container {
     engine: Engine,
     name: String,
     folder: PathBuf,
-    mounts: Vec<OsString>,
-    connection: Option<UnixStream>,
+    pub(crate) mounts: Vec<OsString>,
+    pub(crate) connection: Option<UnixStream>,
 }
 
 impl Container {
@@ -74,8 +74,7 @@ impl Container {
         let failed = |error: io::Error| Error::io("wait for the container")(error);
         let until = Instant::now() + START_LIMIT;
         while Instant::now() < until {
-            let polled = poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(&POLL_INTERVAL));
-            if polled.map_err(|error| failed(error.into()))? > 0 {
+            if is_readable_within(listener, POLL_INTERVAL).map_err(failed)? {
                 return Ok(listener.accept().map_err(failed)?.0);
             }
             let state = self.engine.run_words(["inspect", "--format", "{{.State.Running}}", &self.name]);
@@ -85,14 +84,6 @@ impl Container {
             }
         }
         Err(Error::NotStarted("the container was not complete in time".into()))
-    }
-
-    pub(crate) fn has_mounts(&self, mounts: &[OsString]) -> bool {
-        self.mounts == mounts
-    }
-
-    pub(crate) fn take_connection(&mut self) -> Option<UnixStream> {
-        self.connection.take()
     }
 }
 

@@ -51,7 +51,6 @@ pub(crate) struct Orders {
     pub(crate) account: Option<Account>,
     pub(crate) privileges: Privileges,
     pub(crate) limits: Limits,
-    pub(crate) has_own_account: bool,
     pub(crate) target: Target,
     pub(crate) program: PathBuf,
     pub(crate) args: Vec<OsString>,
@@ -67,19 +66,10 @@ pub(crate) enum Privileges {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Target {
     /// Bubblewrap, which needs all inherited descriptors.
-    Bubblewrap {
-        last_descriptor: RawFd,
-    },
+    Bubblewrap { last_descriptor: RawFd },
     /// The command in a container, whose first process is connected to `FIRST_FILE`.
-    Container {
-        folder: PathBuf,
-        ports: Vec<u16>,
-        time_limit_secs: Option<u64>,
-    },
-    Command {
-        folder: PathBuf,
-        confinement: Option<Confinement>,
-    },
+    Container { folder: PathBuf, ports: Vec<u16>, time_limit_secs: Option<u64> },
+    Command { folder: PathBuf, confinement: Option<Confinement> },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -131,28 +121,31 @@ fn read_orders() -> io::Result<Orders> {
     serde_json::from_slice(&text).map_err(io::Error::other)
 }
 
+/// Becomes the program. Returns only if that fails, with the reason.
 fn launch(orders: &Orders) -> String {
-    let step = |action: &'static str| move |error: io::Error| format!("cannot {action}: {error}");
-    let prepared = close_other_files(orders)
-        .map_err(step("close inherited files"))
-        .and_then(|()| {
-            limits::limit_process(&orders.limits, orders.has_own_account).map_err(step("set the resource limits"))
-        })
-        .and_then(|()| change_account(orders.account).map_err(step("change to the agents' account")))
-        .and_then(|()| drop_privileges(orders.privileges).map_err(step("drop privileges")))
-        .and_then(|()| end_with_parent(orders.parent).map_err(step("tie the command to the runner")));
     let mut command = Command::new(&orders.program);
     command.args(&orders.args).env_clear().envs(orders.env.iter().map(|(name, value)| (name, value)));
-    let prepared = prepared.and_then(|()| match &orders.target {
-        Target::Bubblewrap { .. } | Target::Container { .. } => Ok(()),
-        Target::Command { folder, confinement } => {
-            command.current_dir(folder);
-            enter_command(confinement.as_ref())
-        }
-    });
-    match prepared {
+    if let Target::Command { folder, .. } = &orders.target {
+        command.current_dir(folder);
+    }
+    match restrict(orders) {
         Err(failure) => failure,
         Ok(()) => format!("cannot start {}: {}", orders.program.display(), command.exec()),
+    }
+}
+
+fn restrict(orders: &Orders) -> Result<(), String> {
+    let step = |action: &'static str| move |error: io::Error| format!("cannot {action}: {error}");
+    close_other_files(orders).map_err(step("close inherited files"))?;
+    limits::limit_process(&orders.limits, orders.account.is_some()).map_err(step("set the resource limits"))?;
+    change_account(orders.account).map_err(step("change to the agents' account"))?;
+    if orders.privileges == Privileges::Drop {
+        drop_privileges().map_err(step("drop privileges"))?;
+    }
+    end_with_parent(orders.parent).map_err(step("tie the command to the runner"))?;
+    match &orders.target {
+        Target::Bubblewrap { .. } | Target::Container { .. } => Ok(()),
+        Target::Command { confinement, .. } => enter_command(confinement.as_ref()),
     }
 }
 
@@ -188,10 +181,7 @@ pub(crate) fn change_account(account: Option<Account>) -> io::Result<()> {
     Ok(())
 }
 
-fn drop_privileges(privileges: Privileges) -> io::Result<()> {
-    if privileges == Privileges::Retain {
-        return Ok(());
-    }
+fn drop_privileges() -> io::Result<()> {
     clear_ambient_capability_set()?;
     let none = CapabilitySet::empty();
     set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;

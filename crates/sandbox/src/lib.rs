@@ -77,8 +77,8 @@ pub use error::Error;
 pub use helper::run_helper;
 pub use level::Level;
 pub use ports::Ports;
-pub use promises::{Canary, Promise};
-pub use report::{LimitsInForce, Outcome, Report, Verdict};
+pub use promises::Canary;
+pub use report::{Outcome, Report, Verdict};
 #[cfg(target_os = "linux")]
 pub use running::{PendingStart, Prepared, Running};
 #[cfg(target_os = "linux")]

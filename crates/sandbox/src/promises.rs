@@ -1,13 +1,11 @@
-//! The promises of each level: a table that the canaries test.
-//!
-//! A canary is an attack that a hostile command tries. At a level that promises against it, the canary stays quiet.
+//! The table of canaries: attacks that the check of a level tries, and the levels that prevent each of them.
 
 use crate::level::Level;
 use std::fmt;
 
 macro_rules! canaries {
     ($($canary:ident $name:literal $attack:literal $levels:ident),* $(,)?) => {
-        /// An attack that a hostile command tries.
+        /// An attack that a hostile command could try. A canary "fires" if its attack succeeds.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Canary { $($canary),* }
 
@@ -18,7 +16,7 @@ macro_rules! canaries {
                 match self { $(Self::$canary => $name),* }
             }
 
-            /// The attack, as a fragment of a sentence: "a command can …".
+            /// The end of a sentence that begins with "a command can".
             pub fn attack(self) -> &'static str {
                 match self { $(Self::$canary => $attack),* }
             }
@@ -30,7 +28,7 @@ macro_rules! canaries {
     };
 }
 
-// Seatbelt is untested, so it is in none of these lists.
+// None of these lists contains Seatbelt, because it is untested.
 const NAMESPACES: &[Level] = &[Level::Bubblewrap, Level::Podman, Level::Docker];
 const FILES_LIMITED: &[Level] = &[Level::Bubblewrap, Level::Podman, Level::Docker, Level::Landlock];
 const RESTRICTED: &[Level] = &[Level::Bubblewrap, Level::Podman, Level::Docker, Level::Landlock, Level::External];
@@ -69,17 +67,10 @@ impl Canary {
     }
 }
 
-/// Whether a level promises that a canary stays quiet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Promise {
-    Quiet,
-    /// The level does not prevent the attack, or not on every machine.
-    Open,
-}
-
 impl Level {
-    pub fn promise(self, canary: Canary) -> Promise {
-        if canary.levels().contains(&self) { Promise::Quiet } else { Promise::Open }
+    /// `false` if the attack is possible at this level, at least on some machines.
+    pub fn prevents(self, canary: Canary) -> bool {
+        canary.levels().contains(&self)
     }
 }
 
@@ -88,9 +79,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn level_with_mounts_promises_against_every_canary() {
+    fn level_with_mounts_prevents_every_attack() {
         for level in Level::ALL.into_iter().filter(|level| level.has_mounts()) {
-            assert!(Canary::ALL.iter().all(|canary| level.promise(*canary) == Promise::Quiet), "{level}");
+            assert!(Canary::ALL.iter().all(|canary| level.prevents(*canary)), "{level}");
         }
     }
 }

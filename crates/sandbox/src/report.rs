@@ -1,27 +1,9 @@
-//! Reports to users: the result of a check and the limits in force.
+//! The result of a level's check, and its sentence for users.
 
 use crate::level::Level;
-use crate::promises::{Canary, Promise};
+use crate::promises::Canary;
 use std::collections::BTreeMap;
 use std::fmt;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LimitsInForce {
-    PerCommand,
-    /// Systems other than Linux have no limits.
-    None,
-    PerProcess,
-}
-
-impl fmt::Display for LimitsInForce {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::PerCommand => "limits: per command",
-            Self::PerProcess => "limits: per process",
-            Self::None => "no limits",
-        })
-    }
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -32,7 +14,7 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Passed,
-    /// Canaries that fired although the level promises to stop them.
+    /// Canaries that fired although the level prevents their attacks.
     Broken(Vec<Canary>),
     Unchecked,
     /// The canaries did not run. The sentence gives the reason and the command that helps.
@@ -46,7 +28,8 @@ pub struct Report {
     pub verdict: Verdict,
     /// Empty if the check is invalid.
     pub outcomes: BTreeMap<Canary, Outcome>,
-    pub limits: LimitsInForce,
+    /// A phrase for `summary`: whether the limits apply per process, per command or not.
+    pub limits: &'static str,
     /// The parts that are active, at a level that adapts to the machine; empty at other levels.
     pub parts: String,
 }
@@ -59,27 +42,25 @@ impl Report {
 
     /// The result as one sentence, without the level.
     pub fn summary(&self) -> String {
-        let join =
-            |canaries: &mut dyn Iterator<Item = Canary>| canaries.map(Canary::attack).collect::<Vec<_>>().join("; ");
+        let list_attacks = |fired: &[Canary]| fired.iter().map(|canary| canary.attack()).collect::<Vec<_>>().join("; ");
         match &self.verdict {
             Verdict::Passed => {
-                let (count, open) = (self.outcomes.len(), join(&mut self.open()));
-                let stopped = self.outcomes.values().filter(|outcome| **outcome == Outcome::Quiet).count();
-                let open = if open.is_empty() { open } else { format!("; commands can: {open}") };
-                format!("{}{stopped} of {count} attacks stopped; {}{open}", self.parts, self.limits)
+                let (count, fired) = (self.outcomes.len(), self.fired());
+                let stopped = count - fired.len();
+                let open = if fired.is_empty() { "" } else { "; commands can: " };
+                let attacks = list_attacks(&fired);
+                format!("{}{stopped} of {count} attacks stopped; {}{open}{attacks}", self.parts, self.limits)
             }
             Verdict::Broken(fired) => {
-                format!("does not hold on this machine; commands can: {}", join(&mut fired.iter().copied()))
+                format!("does not hold on this machine; commands can: {}", list_attacks(fired))
             }
             Verdict::Unchecked => "not checked, because this system cannot run the canaries".into(),
             Verdict::Invalid(reason) => format!("cannot be used: {reason}"),
         }
     }
 
-    /// Canaries that fired at a level that does not promise to stop them.
-    pub fn open(&self) -> impl Iterator<Item = Canary> + '_ {
-        let fired = self.outcomes.iter().filter(|(_, outcome)| **outcome == Outcome::Fired).map(|(canary, _)| *canary);
-        fired.filter(|canary| self.level.promise(*canary) == Promise::Open)
+    pub(crate) fn fired(&self) -> Vec<Canary> {
+        self.outcomes.iter().filter(|(_, outcome)| **outcome == Outcome::Fired).map(|(canary, _)| *canary).collect()
     }
 }
 

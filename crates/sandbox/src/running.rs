@@ -145,7 +145,7 @@ impl Running {
     }
 }
 
-fn is_readable_within(descriptor: impl AsFd, limit: Duration) -> io::Result<bool> {
+pub(crate) fn is_readable_within(descriptor: impl AsFd, limit: Duration) -> io::Result<bool> {
     let limit = Timespec::try_from(limit).map_err(io::Error::other)?;
     let mut polled = [PollFd::new(&descriptor, PollFlags::IN)];
     Ok(poll(&mut polled, Some(&limit))? > 0)

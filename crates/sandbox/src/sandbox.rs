@@ -11,7 +11,6 @@ use crate::launch::{Confinement, FIRST_FILE, HELPER_WORD, ORDERS, OWN_PROGRAM, O
 use crate::level::Level;
 use crate::ownership;
 use crate::ports::Ports;
-use crate::report::LimitsInForce;
 use crate::running::{Cleanup, PendingStart, Prepared};
 use crate::seccomp::{self, Sockets};
 use crate::spec::Spec;
@@ -32,7 +31,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct Sandbox {
     level: Level,
     /// A program that calls `run_helper`.
-    helper: PathBuf,
+    pub(crate) helper: PathBuf,
     bubblewrap: Option<PathBuf>,
     lease: Option<Arc<AccountLease>>,
     engine: Option<(Engine, Containers)>,
@@ -76,14 +75,6 @@ impl Sandbox {
 
     pub fn level(&self) -> Level {
         self.level
-    }
-
-    pub(crate) fn helper(&self) -> &Path {
-        &self.helper
-    }
-
-    pub fn limits_in_force(&self) -> LimitsInForce {
-        if self.level.is_container() { LimitsInForce::PerCommand } else { LimitsInForce::PerProcess }
     }
 
     /// The user id of commands, if it is not this process's.
@@ -130,7 +121,7 @@ impl Sandbox {
             Some(bubblewrap) => self.bubblewrap_orders(bubblewrap, spec, &ports, &mut files)?,
             None if self.level.is_container() => {
                 let new_container = container.insert(self.take_container(spec)?);
-                files.extend(new_container.take_connection().map(OwnedFd::from));
+                files.extend(new_container.connection.take().map(OwnedFd::from));
                 self.container_orders(spec, &ports)
             }
             None => self.direct_orders(spec, &ports),
@@ -161,7 +152,7 @@ impl Sandbox {
             // Locked during the start, because the next command would otherwise start another one at the same time.
             let mut waiting = self.waiting();
             let Some(waiting) = waiting.as_mut() else { return };
-            if waiting.iter().filter(|container| container.has_mounts(&mounts)).count() >= *pool {
+            if waiting.iter().filter(|container| container.mounts == mounts).count() >= *pool {
                 return;
             }
             match self.start_container(spec, mounts.clone()) {
@@ -183,7 +174,7 @@ impl Sandbox {
     fn take_container(&self, spec: &Spec) -> Result<Container, Error> {
         let mounts = container::mounts(spec)?;
         let prepared = self.waiting().as_mut().and_then(|waiting| {
-            let index = waiting.iter().position(|container| container.has_mounts(&mounts))?;
+            let index = waiting.iter().position(|container| container.mounts == mounts)?;
             Some(waiting.swap_remove(index))
         });
         prepared.map_or_else(|| self.start_container(spec, mounts), Ok)
@@ -203,21 +194,19 @@ impl Sandbox {
             ports: ports.numbers.clone(),
             time_limit_secs: limit.map(|limit| limit.as_secs()),
         };
-        let env = spec.environment(self.level);
-        Orders { env, ..self.orders(spec, target, spec.program.clone(), spec.args.clone()) }
+        self.orders(spec, target)
     }
 
-    fn orders(&self, spec: &Spec, target: Target, program: PathBuf, args: Vec<OsString>) -> Orders {
+    fn orders(&self, spec: &Spec, target: Target) -> Orders {
         Orders {
             parent: std::process::id(),
             account: self.account(),
             privileges: if self.level == Level::None { Privileges::Retain } else { Privileges::Drop },
             limits: spec.limits.clone(),
-            has_own_account: self.lease.is_some(),
             target,
-            program,
-            args,
-            env: Vec::new(),
+            program: spec.program.clone(),
+            args: spec.args.clone(),
+            env: spec.environment(self.level),
         }
     }
 
@@ -249,7 +238,8 @@ impl Sandbox {
         args.extend(["--".into(), spec.program.clone().into()]);
         args.extend(spec.args.iter().cloned());
         let target = Target::Bubblewrap { last_descriptor: options };
-        Ok(self.orders(spec, target, bubblewrap.to_owned(), args))
+        // Bubblewrap sets the variables from its options, because its own environment is readable in `/proc`.
+        Ok(Orders { program: bubblewrap.to_owned(), args, env: Vec::new(), ..self.orders(spec, target) })
     }
 
     fn direct_orders(&self, spec: &Spec, ports: &Ports) -> Orders {
@@ -272,9 +262,7 @@ impl Sandbox {
                 (false, true) => Sockets::All,
             },
         });
-        let target = Target::Command { folder: spec.worktree.clone(), confinement };
-        let env = spec.environment(self.level);
-        Orders { env, ..self.orders(spec, target, spec.program.clone(), spec.args.clone()) }
+        self.orders(spec, Target::Command { folder: spec.worktree.clone(), confinement })
     }
 }
 

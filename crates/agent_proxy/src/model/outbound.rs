@@ -1,4 +1,4 @@
-//! Finds requests with which the provider itself would connect to other hosts, or work on without an answer.
+//! Finds requests that make the provider connect to other hosts, or continue in the background.
 //!
 //! A sandboxed agent could send data out with tools that run at the provider, with servers of tools, and with files by
 //! URL. A response in the background has a cost that no answer reports.

@@ -8,17 +8,18 @@ const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     pub model: Option<String>,
-    /// All input, including what was read from or written to a cache.
+    /// Input tokens, including the cached ones.
     pub input: u64,
+    /// Input tokens that the provider read from its cache.
     pub cached: u64,
-    /// The part of the input that was written to a cache.
+    /// Input tokens that the provider stored in its cache.
     pub cache_write: u64,
-    /// Including reasoning.
+    /// Output tokens, including reasoning.
     pub output: u64,
 }
 
 impl Usage {
-    /// Keeps the larger of each number, because later parts of an answer repeat earlier ones.
+    /// Sets each number to the larger one, because later events of an answer repeat the totals of earlier events.
     fn grow(&mut self, more: Self) {
         self.model = more.model.or(self.model.take());
         self.input = self.input.max(more.input);
@@ -31,8 +32,8 @@ impl Usage {
 /// Text per estimated token. Units: bytes.
 const BYTES_PER_TOKEN: u64 = 4;
 
-/// Collects the usage of one answer: server-sent events, or one JSON document. Providers report the output at the end
-/// of an answer, OpenAI also the input. Until then the output is estimated from the text.
+/// Collects the usage of one answer: server-sent events, or one JSON document. Providers report the output tokens in the
+/// last event, and OpenAI the input tokens too. Until then, the output is estimated from the text.
 #[derive(Default)]
 pub(super) struct UsageReader {
     line: Vec<u8>,
@@ -60,7 +61,7 @@ impl UsageReader {
                 self.is_too_long = false;
             }
         }
-        // A document is one line without a line break; a part of it is no JSON.
+        // A JSON document has no line break at its end. An incomplete document does not parse.
         if self.line.starts_with(b"{") && self.line.ends_with(b"}") {
             self.take_line();
         }
@@ -71,7 +72,7 @@ impl UsageReader {
         self.has_ended
     }
 
-    /// The usage of an interrupted answer, with an estimate of the unreported part.
+    /// The usage of an interrupted answer. Estimates the numbers that the provider did not report.
     pub(super) fn estimate(&self, request_bytes: usize) -> Usage {
         let mut usage = self.usage();
         if usage.input == 0 {

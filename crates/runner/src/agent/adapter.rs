@@ -2,11 +2,10 @@
 
 use super::agent_event::{AgentEvent, Tokens};
 use super::codex::rollout::RolloutReader;
-use super::start::StartInput;
 use pullyard_agent_proxy::model::Provider;
 use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub(super) trait Adapter: Send {
     /// Called before a session is resumed, with the tokens that it used before. They do not count again.
@@ -20,6 +19,21 @@ pub(super) trait Adapter: Send {
 
     /// Writes: the agent's configuration, in its own folder below the agent's home.
     fn prepare(&mut self, start: &StartInput<'_>) -> io::Result<Launch>;
+}
+
+/// The input for one start of an agent.
+pub(super) struct StartInput<'a> {
+    pub(super) prompt: &'a str,
+    pub(super) instructions: &'a str,
+    pub(super) session: Option<&'a str>,
+    pub(super) model: Option<&'a str>,
+    pub(super) remaining_turns: Option<u32>,
+    /// The rest of the budget. Units: millionths of a US dollar.
+    pub(super) remaining_cost: Option<u64>,
+    pub(super) home: &'a Path,
+    pub(super) tree: &'a Path,
+    /// The port of the model's proxy. The agent then gets a placeholder instead of its key.
+    pub(super) model_port: Option<u16>,
 }
 
 pub(super) struct Launch {

@@ -35,7 +35,7 @@ pub(super) enum AgentEvent {
     Cost(u64),
     CostUpperBound(u64),
     CostEstimate(Option<u64>),
-    UsageTotals(UsageTotals),
+    ReportedUsage(ReportedUsage),
     EndReport(EndReport),
 }
 
@@ -46,7 +46,7 @@ impl AgentEvent {
             | Self::Cost(_)
             | Self::CostUpperBound(_)
             | Self::CostEstimate(_)
-            | Self::UsageTotals(_) => true,
+            | Self::ReportedUsage(_) => true,
             Self::Event(draft) => draft.kind == EventKind::Usage,
             _ => false,
         }
@@ -83,8 +83,32 @@ impl Sub for Tokens {
     }
 }
 
+/// The usage of a request, of a start, or of all starts. Units: costs in millionths of a US dollar.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct UsageTotals {
+pub(super) struct UsageTotal {
+    pub(super) turns: u32,
+    pub(super) tokens: Tokens,
+    /// The known cost, including `estimated_cost`.
+    pub(super) cost: Option<u64>,
+    pub(super) estimated_cost: u64,
+    pub(super) cost_upper_bound: u64,
+}
+
+impl AddAssign for UsageTotal {
+    fn add_assign(&mut self, more: Self) {
+        self.turns = self.turns.saturating_add(more.turns);
+        self.tokens += more.tokens;
+        self.cost = match (self.cost, more.cost) {
+            (Some(cost), Some(more)) => Some(cost.saturating_add(more)),
+            (cost, more) => cost.or(more),
+        };
+        self.estimated_cost = self.estimated_cost.saturating_add(more.estimated_cost);
+        self.cost_upper_bound = self.cost_upper_bound.saturating_add(more.cost_upper_bound);
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ReportedUsage {
     pub(super) turns: u32,
     pub(super) tokens: Tokens,
     /// If reported. Units: millionths of a US dollar.

@@ -1,7 +1,6 @@
 //! Records the agent and the usage of an attempt while it works, so that every finish can report them.
 
-use super::agent_event::Tokens;
-use super::limits::UsageTotal;
+use super::agent_event::{Tokens, UsageTotal};
 use super::run_state::RunState;
 use crate::Isolation;
 use crate::process::refused_hosts::RefusedHosts;

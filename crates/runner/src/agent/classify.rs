@@ -9,7 +9,7 @@ mod failure_cause;
 pub(super) use failure_cause::is_account_failure;
 
 use super::agent_event::EndReport;
-use super::limit_failure;
+use super::limit_failure::cost_limit_failure;
 use super::limit_reset;
 use crate::process::pid_namespace::Exit;
 use crate::stop::Stop;
@@ -153,10 +153,8 @@ fn classify_failure(ended: &EndFacts<'_>, end_report: &EndReport) -> Verdict {
         return Verdict::Retry(Transient::agent_failure(ended, &doubtful));
     }
     let failure = match cause {
-        Some(FailureCause::Turns) => limit_failure::turn_limit_failure(ended.turn_limit.unwrap_or_default()),
-        Some(FailureCause::Cost) => {
-            limit_failure::cost_limit_failure(ended.cost_upper_bound, ended.cost_limit.unwrap_or_default())
-        }
+        Some(FailureCause::Turns) => Failure::TurnLimit { limit: ended.turn_limit.unwrap_or_default().into() },
+        Some(FailureCause::Cost) => cost_limit_failure(ended.cost_upper_bound, ended.cost_limit.unwrap_or_default()),
         Some(FailureCause::Context) => Failure::ContextTooLong {},
         Some(FailureCause::Limit) => {
             let time = end_report.limit_resets_at.or_else(|| limit_reset::parse_reset_time(message, ended.now));

@@ -2,16 +2,16 @@
 
 mod lines;
 
-use super::adapter::{Adapter, InputEncoder, Launch};
+use super::adapter::{Adapter, InputEncoder, Launch, StartInput};
 use super::environment::{ANTHROPIC_KEY, ANTHROPIC_URL, CLAUDE_KEYS, CLAUDE_TOKEN, Environment};
 use super::model_route::PLACEHOLDER_KEY;
 use super::prompt_escape;
-use super::start::StartInput;
 use crate::Isolation;
 use crate::api::ids;
 use crate::git::workspace::disk::create_private_dir;
 use lines::StreamJsonParser;
 use pullyard_agent_proxy::model::{Api, Key, Provider};
+use pullyard_domain::budget::format_usd_exact;
 use serde_json::json;
 use std::ffi::OsString;
 use std::io;
@@ -118,7 +118,7 @@ impl Adapter for ClaudeCode {
             option("--max-turns", turns.to_string());
         }
         if let Some(micros) = start.remaining_cost {
-            option("--max-budget-usd", dollars(micros));
+            option("--max-budget-usd", format_usd_exact(micros));
         }
         if !start.instructions.is_empty() {
             let end = start.instructions.floor_char_boundary(MAX_INSTRUCTIONS_BYTES);
@@ -165,10 +165,6 @@ pub(super) fn test_reader(tree: &std::path::Path) -> impl super::adapter::LinePa
     StreamJsonParser::new(tree)
 }
 
-fn dollars(micros: u64) -> String {
-    format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,7 +194,6 @@ mod tests {
             remaining_cost: None,
             home,
             tree: Path::new("/workspace"),
-            isolation: Isolation::None,
             model_port: None,
         };
         change(&mut start);
@@ -309,7 +304,7 @@ mod tests {
         for (option, expected) in [
             ("--model", "opus"),
             ("--max-turns", "7"),
-            ("--max-budget-usd", "1.250000"),
+            ("--max-budget-usd", "1.25"),
             ("--append-system-prompt", "Use tabs."),
         ] {
             assert_eq!(value(&first, option).as_deref(), Some(expected), "{option}");

@@ -2,21 +2,18 @@
 //! `lines` parses its output, `rollout` its session files.
 
 mod config;
-mod items;
 mod lines;
 pub(super) mod rollout;
 mod sign_in;
-mod token_count;
 pub(super) mod version;
 
-use super::adapter::{Adapter, Launch};
+use super::adapter::{Adapter, Launch, StartInput};
 use super::agent_event::Tokens;
 use super::environment::{CODEX_AUTH, Environment, OPENAI_KEY, OPENAI_URL};
 use super::model_route::PLACEHOLDER_KEY;
 use super::now;
-use super::prices::Prices;
+use super::prices::{BilledTokens, Prices};
 use super::prompt_escape;
-use super::start::StartInput;
 use crate::Isolation;
 use crate::git::workspace::disk::{create_private_dir, write_private_file};
 use config::ModelProvider;
@@ -37,6 +34,7 @@ const COMMON_ARGS: &str = "--disable plugins --disable unbounded_connection_retr
 pub(super) struct Codex {
     program: PathBuf,
     env: Vec<(&'static str, OsString)>,
+    sandbox_mode: &'static str,
     key: Option<OsString>,
     url: Option<String>,
     auth: Option<PathBuf>,
@@ -50,6 +48,8 @@ impl Codex {
         Self {
             program,
             env: environment.network(isolation),
+            // Codex's own sandbox, unless there is another one, in which it cannot be created.
+            sandbox_mode: if isolation == Isolation::None { "workspace-write" } else { "danger-full-access" },
             key: environment.get(OPENAI_KEY),
             url: environment.get(OPENAI_URL).and_then(|url| url.into_string().ok()),
             auth: environment.get(CODEX_AUTH).map(PathBuf::from),
@@ -70,7 +70,7 @@ impl Adapter for Codex {
     }
 
     fn set_resumed_tokens(&mut self, tokens: Tokens) {
-        self.rollouts.lock().unwrap_or_else(PoisonError::into_inner).set_earlier_tokens(tokens);
+        self.rollouts.lock().unwrap_or_else(PoisonError::into_inner).thread_count.tokens = tokens;
     }
 
     fn prepare(&mut self, start: &StartInput<'_>) -> io::Result<Launch> {
@@ -113,12 +113,12 @@ impl Adapter for Codex {
             let mut rollouts = self.rollouts.lock().unwrap_or_else(PoisonError::into_inner);
             rollouts.begin_start(&sessions);
             if start.session.is_none() {
-                rollouts.begin_thread();
+                rollouts.thread_count = BilledTokens::default();
             }
         }
         Ok(Launch {
             program: self.program.clone(),
-            args: exec_args(start),
+            args: exec_args(start, self.sandbox_mode),
             env,
             // `codex exec -` reads the prompt from standard input.
             input: prompt_escape::escape_for_codex(start.prompt).into_owned().into_bytes(),
@@ -129,12 +129,7 @@ impl Adapter for Codex {
     }
 }
 
-/// Codex's own sandbox, unless there is another one, in which it cannot be created.
-fn sandbox_mode(isolation: Isolation) -> &'static str {
-    if isolation == Isolation::None { "workspace-write" } else { "danger-full-access" }
-}
-
-fn exec_args(start: &StartInput<'_>) -> Vec<OsString> {
+fn exec_args(start: &StartInput<'_>, sandbox_mode: &str) -> Vec<OsString> {
     let mut args = vec!["exec"];
     if start.session.is_some() {
         args.push("resume");
@@ -145,7 +140,7 @@ fn exec_args(start: &StartInput<'_>) -> Vec<OsString> {
         // The model's proxy reads the requests.
         args.extend(["--disable", "enable_request_compression"]);
     }
-    let sandbox = format!("sandbox_mode=\"{}\"", sandbox_mode(start.isolation));
+    let sandbox = format!("sandbox_mode=\"{sandbox_mode}\"");
     args.extend(["-c", &sandbox]);
     let model = start.model.map(|model| format!("--model={model}"));
     args.extend(model.as_deref());

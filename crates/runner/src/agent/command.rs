@@ -1,25 +1,18 @@
 //! The `command` agent: any program that reads its prompt from standard input.
 //! `command_line_event` parses its output, `reported_usage` reads the usage that it reports.
 
-use super::adapter::{Adapter, Launch, LineParser};
+use super::adapter::{Adapter, Launch, LineParser, StartInput};
 use super::agent_event::AgentEvent;
 use super::command_line_event::{self, Stream};
 use super::reported_usage::ReportedUsageCounter;
-use super::start::StartInput;
 use pullyard_protocol::event::EventKind;
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
 pub(super) struct CommandAgent {
-    program: PathBuf,
-    args: Vec<String>,
-}
-
-impl CommandAgent {
-    pub(super) fn new(program: PathBuf, args: &[String]) -> Self {
-        Self { program, args: args.to_vec() }
-    }
+    pub(super) program: PathBuf,
+    pub(super) args: Vec<String>,
 }
 
 impl Adapter for CommandAgent {
@@ -44,7 +37,7 @@ struct CommandLineParser {
 impl LineParser for CommandLineParser {
     fn parse_line(&mut self, line: &[u8]) -> Vec<AgentEvent> {
         let Some(draft) = command_line_event::parse_line(Stream::Out, line) else { return Vec::new() };
-        let sum = self.usage.add_event(&draft).map(AgentEvent::UsageTotals);
+        let sum = self.usage.add_event(&draft).map(AgentEvent::ReportedUsage);
         // `usage_reporter` reports the usage, together with that of earlier starts.
         let event = if draft.kind == EventKind::Usage { AgentEvent::Activity } else { AgentEvent::Event(draft) };
         [Some(event), sum].into_iter().flatten().collect()
@@ -54,16 +47,16 @@ impl LineParser for CommandLineParser {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::agent_event::{Tokens, UsageTotals};
+    use crate::agent::agent_event::{ReportedUsage, Tokens};
 
     #[test]
     fn usage_line_is_a_sum_and_no_event() {
         let mut reader = CommandLineParser::default();
         let events =
             reader.parse_line(br#"{"kind":"usage","turns":1,"output_tokens":7,"cost_usd_micros":30,"odd":true}"#);
-        let [AgentEvent::Activity, AgentEvent::UsageTotals(sum)] = &events[..] else { panic!("{events:?}") };
+        let [AgentEvent::Activity, AgentEvent::ReportedUsage(sum)] = &events[..] else { panic!("{events:?}") };
         let tokens = Tokens { output: 7, ..Tokens::default() };
-        assert_eq!(*sum, UsageTotals { turns: 1, tokens, cost: Some(30), may_continue: true });
+        assert_eq!(*sum, ReportedUsage { turns: 1, tokens, cost: Some(30), may_continue: true });
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl AgentKind {
     /// Variables with which it signs in. One of the two is enough.
     pub(crate) fn key_variables(self) -> [&'static str; 2] {
         match self {
-            Self::ClaudeCode => ["ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"],
+            Self::ClaudeCode => [environment::ANTHROPIC_KEY, environment::CLAUDE_TOKEN],
             Self::Codex => [environment::OPENAI_KEY, environment::CODEX_AUTH],
         }
     }
@@ -169,11 +169,6 @@ fn architecture() -> &'static str {
 }
 
 async fn query_version(program: &Path, environment: &Environment<'_>) -> Result<String, String> {
-    let output = version_output(program, environment).await?;
-    parse_version_word(&output).ok_or_else(|| format!("{} printed no version", program.display()))
-}
-
-async fn version_output(program: &Path, environment: &Environment<'_>) -> Result<String, String> {
     let path = program.display();
     let mut command = Command::new(program);
     command
@@ -202,7 +197,9 @@ async fn version_output(program: &Path, environment: &Environment<'_>) -> Result
         Err(_) => Err(format!("{path} did not answer `--version` within {} s", VERSION_TIMEOUT.as_secs())),
         Ok(Err(error)) => Err(format!("cannot wait for {path}: {error}")),
         Ok(Ok(status)) if !status.success() => Err(format!("{path} does not work: `--version` failed with {status}")),
-        Ok(Ok(_)) => Ok(String::from_utf8_lossy(&output).into_owned()),
+        Ok(Ok(_)) => {
+            parse_version_word(&String::from_utf8_lossy(&output)).ok_or_else(|| format!("{path} printed no version"))
+        }
     }
 }
 

@@ -1,6 +1,10 @@
 //! Reads recorded runs of real agents: one folder of `tests/goldens` per version, recorded by `.ci/goldens`.
 //! Tests that iterate over `versions` cover a new folder automatically.
 
+use super::adapter::LineParser;
+use super::agent_event::AgentEvent;
+use super::run_state::{RunState, SharedRunState};
+use crate::api::event_draft::EventDraft;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -26,16 +30,26 @@ pub(super) fn run(version: &str, name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The lines of a run of the newest version that has it; some runs were written manually, for one version.
-pub(super) fn newest_run(agent: &str, name: &str) -> String {
-    let has_it = |version: &&String| folder(version).join(format!("{name}.jsonl")).exists();
-    let versions = versions(agent);
-    let newest = versions.iter().rev().find(has_it);
-    run(newest.unwrap_or_else(|| panic!("no version of {agent} has {name}")), name)
-}
-
 pub(super) fn runs(version: &str) -> BTreeSet<String> {
     let entries = std::fs::read_dir(folder(version)).unwrap_or_else(|error| panic!("{version}: {error}"));
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.filter_map(|name| Some(name.strip_suffix(".jsonl")?.to_owned())).collect()
+}
+
+/// The events of an agent that prints these lines, and the state of its run.
+pub(super) fn parse_lines<'l>(
+    mut parser: impl LineParser,
+    lines: impl IntoIterator<Item = &'l str>,
+) -> (Vec<EventDraft>, RunState) {
+    let (shared, mut events) = (SharedRunState::default(), Vec::new());
+    for line in lines {
+        for event in parser.parse_line(line.as_bytes()) {
+            shared.apply(&event);
+            if let AgentEvent::Event(event) | AgentEvent::Retrying(event) = event {
+                events.push(event);
+            }
+        }
+    }
+    let record = shared.lock().clone();
+    (events, record)
 }

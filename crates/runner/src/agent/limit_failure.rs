@@ -1,10 +1,7 @@
-//! Failures of an agent that exceeded a limit.
+//! The failure of an agent that exceeded its cost limit.
 
+use pullyard_domain::budget::format_usd;
 use pullyard_domain::failure::Failure;
-
-pub(super) fn turn_limit_failure(limit: u32) -> Failure {
-    Failure::TurnLimit { limit: u64::from(limit) }
-}
 
 /// Units: millionths of a US dollar.
 pub(super) fn cost_limit_failure(spent: u64, limit: u64) -> Failure {
@@ -13,9 +10,5 @@ pub(super) fn cost_limit_failure(spent: u64, limit: u64) -> Failure {
 
 /// Formats an amount: whole cents, and more digits only below a cent.
 pub(super) fn format_dollars(micros: u64) -> String {
-    if micros > 0 && micros < 10_000 {
-        return format!("${}.{:06}", micros / 1_000_000, micros % 1_000_000);
-    }
-    let cents = micros.saturating_add(5_000) / 10_000;
-    format!("${}.{:02}", cents / 100, cents % 100)
+    if (1..10_000).contains(&micros) { format!("$0.{micros:06}") } else { format_usd(micros) }
 }

@@ -1,8 +1,8 @@
 //! Decides which limit an agent has exceeded. `run` stops the agent.
 //! A limit on turns or cost applies before the next request to the model, so an agent may end with its last answer.
 
-use super::agent_event::Tokens;
-use super::limit_failure::{cost_limit_failure, turn_limit_failure};
+use super::agent_event::UsageTotal;
+use super::limit_failure::cost_limit_failure;
 use super::run_state::RunState;
 use crate::deadline::instant_after;
 use pullyard_domain::failure::Failure;
@@ -23,37 +23,6 @@ pub(super) struct Limits {
     pub(super) cost: Option<u64>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct UsageTotal {
-    pub(super) turns: u32,
-    pub(super) tokens: Tokens,
-    pub(super) cost: Option<u64>,
-    pub(super) estimated_cost: u64,
-    pub(super) cost_upper_bound: u64,
-}
-
-impl UsageTotal {
-    pub(super) fn add_run(&mut self, record: &RunState) {
-        self.turns = self.turns.saturating_add(record.turns);
-        self.tokens += record.tokens;
-        self.cost = match (self.cost, record.cost) {
-            (Some(before), Some(now)) => Some(before.saturating_add(now)),
-            (amount, None) | (None, amount) => amount,
-        };
-        self.cost_upper_bound = self.cost_upper_bound.saturating_add(record.cost_upper_bound);
-    }
-
-    /// Adds the usage of a start that ended. An estimate replaces cost that the agent did not report.
-    pub(super) fn add_ended_run(&mut self, record: &RunState) {
-        self.add_run(record);
-        if let Some(unsaid) = record.unreported_cost() {
-            self.cost = Some(self.cost.unwrap_or_default().saturating_add(unsaid));
-            self.estimated_cost = self.estimated_cost.saturating_add(unsaid);
-            self.cost_upper_bound = self.cost_upper_bound.saturating_add(unsaid);
-        }
-    }
-}
-
 impl Limits {
     pub(super) fn remaining_turns(&self, spent: &UsageTotal) -> Option<u32> {
         self.turns.map(|limit| limit.saturating_sub(spent.turns))
@@ -65,7 +34,7 @@ impl Limits {
 
     pub(super) fn check_before_start(&self, spent: &UsageTotal) -> Option<Failure> {
         match (self.turns, self.cost) {
-            (Some(limit), _) if spent.turns >= limit => Some(turn_limit_failure(limit)),
+            (Some(limit), _) if spent.turns >= limit => Some(Failure::TurnLimit { limit: limit.into() }),
             (_, Some(limit)) if spent.cost_upper_bound >= limit => {
                 Some(cost_limit_failure(spent.cost_upper_bound, limit))
             }
@@ -93,7 +62,7 @@ impl Limits {
     /// Whether the next answer may exhaust a limit: one turn is left, or half the cost is used.
     pub(super) fn is_near(&self, spent: &UsageTotal, record: &RunState) -> bool {
         let mut sum = *spent;
-        sum.add_run(record);
+        sum += record.usage();
         let turns = self.turns.is_some_and(|limit| sum.turns.saturating_add(1) >= limit);
         turns || self.cost.is_some_and(|limit| sum.cost_upper_bound >= limit / 2)
     }
@@ -105,7 +74,7 @@ impl Limits {
 
     fn check_total(&self, spent: &UsageTotal, record: &RunState) -> Option<Failure> {
         let mut sum = *spent;
-        sum.add_run(record);
+        sum += record.usage();
         self.check_before_start(&sum)
     }
 
@@ -134,7 +103,7 @@ impl Limits {
 mod tests {
     use super::super::limit_failure::format_dollars;
     use super::*;
-    use crate::agent::agent_event::{AgentEvent, EndReport, UsageTotals};
+    use crate::agent::agent_event::{AgentEvent, EndReport, ReportedUsage};
     use crate::agent::run_state::SharedRunState;
     use crate::api::event_draft::EventDraft;
     use pullyard_protocol::event::EventKind;
@@ -142,7 +111,7 @@ mod tests {
     const LIMITS: Limits = Limits { stall: Duration::from_secs(60), turns: Some(3), cost: Some(1_000_000) };
 
     fn record(events: &[AgentEvent]) -> RunState {
-        let shared = SharedRunState::new();
+        let shared = SharedRunState::default();
         events.iter().for_each(|event| shared.apply(event));
         shared.lock().clone()
     }
@@ -255,7 +224,12 @@ mod tests {
     #[test]
     fn reported_sums_stop_an_agent_unless_it_has_ended() {
         let sum = |turns, cost, goes_on| {
-            [AgentEvent::UsageTotals(UsageTotals { turns, cost, may_continue: goes_on, ..UsageTotals::default() })]
+            [AgentEvent::ReportedUsage(ReportedUsage {
+                turns,
+                cost,
+                may_continue: goes_on,
+                ..ReportedUsage::default()
+            })]
         };
         check(UsageTotal::default(), &sum(2, Some(999_999), true), None);
         check(UsageTotal::default(), &sum(2, Some(1_000_000), true), Some("The job spent $1.00; the limit is $1.00."));
@@ -315,8 +289,8 @@ mod tests {
     #[test]
     fn known_costs_of_starts_add_up() {
         let mut spent = UsageTotal::default();
-        spent.add_run(&record(&[AgentEvent::Cost(5), AgentEvent::ModelAnswer]));
-        spent.add_run(&record(&[AgentEvent::CostUpperBound(7)]));
+        spent += record(&[AgentEvent::Cost(5), AgentEvent::ModelAnswer]).usage();
+        spent += record(&[AgentEvent::CostUpperBound(7)]).usage();
         assert_eq!((spent.turns, spent.cost, spent.cost_upper_bound), (1, Some(5), 12));
     }
 
@@ -325,16 +299,16 @@ mod tests {
         let asks = [AgentEvent::ModelAnswer, AgentEvent::ToolCallsPending, AgentEvent::CostEstimate(Some(1_500_000))];
         check(UsageTotal::default(), &asks, None);
         let mut spent = UsageTotal::default();
-        spent.add_ended_run(&record(&[AgentEvent::Cost(5), AgentEvent::CostEstimate(Some(700_005))]));
+        spent += record(&[AgentEvent::Cost(5), AgentEvent::CostEstimate(Some(700_005))]).usage_at_end();
         assert_eq!((spent.cost, spent.estimated_cost, spent.cost_upper_bound), (Some(700_005), 700_000, 700_005));
         assert_eq!(LIMITS.remaining_cost(&spent), Some(299_995));
-        spent.add_ended_run(&record(&asks));
+        spent += record(&asks).usage_at_end();
         assert_eq!((spent.cost, spent.estimated_cost), (Some(2_200_005), 2_200_000));
         assert_eq!(LIMITS.check_before_start(&spent).unwrap().code(), "cost_limit");
         // `spent` prefers a reported cost, and ignores an unknown one.
         let mut spent = UsageTotal::default();
-        spent.add_ended_run(&record(&[AgentEvent::CostEstimate(Some(30)), AgentEvent::Cost(20)]));
-        spent.add_ended_run(&record(&[AgentEvent::CostEstimate(None)]));
+        spent += record(&[AgentEvent::CostEstimate(Some(30)), AgentEvent::Cost(20)]).usage_at_end();
+        spent += record(&[AgentEvent::CostEstimate(None)]).usage_at_end();
         assert_eq!((spent.cost, spent.estimated_cost, spent.cost_upper_bound), (Some(20), 0, 20));
     }
 

@@ -1,5 +1,6 @@
 //! Model keys from the control plane. They precede the runner's own keys, because a user chose them for this project.
 
+use super::detect::AgentKind;
 use super::environment::{ANTHROPIC_KEY, CLAUDE_TOKEN, CODEX_AUTH, OPENAI_KEY};
 use crate::git::workspace::disk::write_private_file;
 use pullyard_domain::agent::ModelKey;
@@ -23,8 +24,9 @@ impl ModelKeys {
     /// The value of a variable for the agent's driver; `runner_variable` reads the runner's own. A key from the control
     /// plane hides all keys of the runner for the same agent. With two keys, the agent would choose which one is billed.
     pub(crate) fn variable(&self, name: &str, runner_variable: impl Fn(&str) -> Option<OsString>) -> Option<OsString> {
-        let Some(agent) = agent_of(name) else { return runner_variable(name) };
-        let mut agent_keys = self.keys.iter().filter(|credential| credential.key.supports_capability(agent)).peekable();
+        let agent = AgentKind::ALL.into_iter().find(|kind| kind.key_variables().contains(&name));
+        let is_for_agent = |key: ModelKey| agent.is_some_and(|agent| key.supports_capability(agent.capability()));
+        let mut agent_keys = self.keys.iter().filter(|credential| is_for_agent(credential.key)).peekable();
         if agent_keys.peek().is_none() {
             return runner_variable(name);
         }
@@ -51,15 +53,6 @@ fn variable_of(key: ModelKey) -> &'static str {
         ModelKey::ClaudeToken => CLAUDE_TOKEN,
         ModelKey::OpenaiApiKey => OPENAI_KEY,
         ModelKey::CodexAuth => CODEX_AUTH,
-    }
-}
-
-fn agent_of(name: &str) -> Option<&'static str> {
-    use pullyard_domain::agent::{CLAUDE_CODE, CODEX};
-    match name {
-        ANTHROPIC_KEY | CLAUDE_TOKEN => Some(CLAUDE_CODE),
-        OPENAI_KEY | CODEX_AUTH => Some(CODEX),
-        _ => None,
     }
 }
 

@@ -1,10 +1,10 @@
 //! How a sandboxed agent reaches its model: by a proxy that has the key, counts the usage, and applies the cost limit.
 
-use super::agent_event::Tokens;
+use super::agent_event::{Tokens, UsageTotal};
 use super::environment::{CERTIFICATES, Environment};
 use super::limit_failure::cost_limit_failure;
 use super::prices::{BilledTokens, Prices};
-use super::run_state::{MeteredUsage, SharedRunState};
+use super::run_state::SharedRunState;
 use pullyard_agent_proxy::model::{Meter, ModelProxy, Provider, Usage};
 use pullyard_domain::failure::Failure;
 use std::collections::BTreeMap;
@@ -13,32 +13,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub(super) const PLACEHOLDER_KEY: &str = "placeholder";
 
-pub(super) struct ModelRoute {
+/// Creates a proxy for one start of the agent. `limit` is the rest of the cost limit.
+/// Errors: the file of certificates cannot be read, or the proxy cannot use it.
+pub(super) fn create_proxy(
     provider: Provider,
-    prices: Prices,
-    authorities: Vec<u8>,
-}
-
-impl ModelRoute {
-    /// Errors: the file of certificates cannot be read.
-    pub(super) fn new(provider: Provider, environment: &Environment<'_>) -> Result<Self, Failure> {
-        let authorities = match environment.get(CERTIFICATES) {
-            Some(path) => std::fs::read(&path).map_err(|error| {
-                let path = Path::new(&path).display();
-                Failure::SandboxFailed { reason: format!("{CERTIFICATES} names {path}, which can't be read: {error}") }
-            })?,
-            None => Vec::new(),
-        };
-        Ok(Self { provider, prices: Prices::from_environment(environment), authorities })
-    }
-
-    /// A proxy for one start of the agent. `limit` is the rest of the cost limit.
-    pub(super) fn into_proxy(self, limit: Option<u64>, run_state: &SharedRunState) -> Result<ModelProxy, Failure> {
-        let (prices, run_state) = (self.prices, run_state.clone());
-        let meter = CostMeter { prices, limit, run_state, requests: Mutex::default() };
-        ModelProxy::new(self.provider, &self.authorities, Arc::new(meter))
-            .map_err(|error| Failure::SandboxFailed { reason: format!("the model's proxy did not start: {error}") })
-    }
+    environment: &Environment<'_>,
+    limit: Option<u64>,
+    run_state: &SharedRunState,
+) -> Result<ModelProxy, Failure> {
+    let authorities = match environment.get(CERTIFICATES) {
+        Some(path) => std::fs::read(&path).map_err(|error| {
+            let path = Path::new(&path).display();
+            Failure::SandboxFailed { reason: format!("{CERTIFICATES} names {path}, which can't be read: {error}") }
+        })?,
+        None => Vec::new(),
+    };
+    let (prices, run_state) = (Prices::from_environment(environment), run_state.clone());
+    let meter = CostMeter { prices, limit, run_state, requests: Mutex::default() };
+    ModelProxy::new(provider, &authorities, Arc::new(meter))
+        .map_err(|error| Failure::SandboxFailed { reason: format!("the model's proxy did not start: {error}") })
 }
 
 /// Adds up the usage of all requests. It replaces the agent's own reports, in which an agent could hide its cost.
@@ -47,25 +40,27 @@ struct CostMeter {
     prices: Prices,
     limit: Option<u64>,
     run_state: SharedRunState,
-    requests: Mutex<BTreeMap<u64, MeteredUsage>>,
+    requests: Mutex<BTreeMap<u64, UsageTotal>>,
 }
 
 impl CostMeter {
-    fn price(&self, usage: &Usage) -> MeteredUsage {
+    fn price(&self, usage: &Usage) -> UsageTotal {
         let tokens = Tokens { input: usage.input, cached: usage.cached, output: usage.output };
         let billed = BilledTokens { tokens, cache_write: usage.cache_write };
         let model = usage.model.as_deref().unwrap_or_default();
         let cost = self.prices.cost(model, billed);
         let cost_upper_bound = cost.unwrap_or_else(|| self.prices.highest_cost(billed));
-        MeteredUsage { tokens, cost, cost_upper_bound }
+        UsageTotal { tokens, cost, cost_upper_bound, ..UsageTotal::default() }
     }
 
-    fn total(&self) -> MeteredUsage {
+    fn total(&self) -> UsageTotal {
+        let mut total = UsageTotal::default();
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        requests.values().fold(MeteredUsage::default(), |sum, request| sum + *request)
+        requests.values().for_each(|request| total += *request);
+        total
     }
 
-    fn is_used_up(&self, total: &MeteredUsage) -> bool {
+    fn is_used_up(&self, total: &UsageTotal) -> bool {
         self.limit.is_some_and(|limit| total.cost_upper_bound >= limit)
     }
 }

@@ -2,7 +2,7 @@
 //! Each line states the sums of the start; a number that it lacks stays. Invalid and implausibly large numbers are
 //! ignored. `limits` applies limits to the result.
 
-use super::agent_event::{Tokens, UsageTotals};
+use super::agent_event::ReportedUsage;
 use crate::api::event_draft::EventDraft;
 use pullyard_protocol::event::EventKind;
 use serde_json::Value;
@@ -15,14 +15,17 @@ const MAX_TURNS: u64 = 1_000_000;
 
 #[derive(Debug, Default)]
 pub(super) struct ReportedUsageCounter {
-    totals: UsageNumbers,
+    /// The sums as reported: the cached tokens may exceed the input.
+    sums: ReportedUsage,
+    /// Set by the first valid number, even 0.
+    has_numbers: bool,
     /// The agent reported its result and began no tool since.
     has_ended: bool,
-    current: Option<UsageTotals>,
+    current: Option<ReportedUsage>,
 }
 
 impl ReportedUsageCounter {
-    pub(super) fn add_event(&mut self, draft: &EventDraft) -> Option<UsageTotals> {
+    pub(super) fn add_event(&mut self, draft: &EventDraft) -> Option<ReportedUsage> {
         let before = self.current;
         match draft.kind {
             EventKind::Usage => self.add_usage(draft.data.as_ref()?),
@@ -30,71 +33,41 @@ impl ReportedUsageCounter {
             EventKind::ToolCall | EventKind::Command | EventKind::FileEdit => self.has_ended = false,
             _ => {}
         }
-        self.current = self.current.map(|sum| UsageTotals { may_continue: !self.has_ended, ..sum });
+        if self.has_numbers {
+            let mut tokens = self.sums.tokens;
+            tokens.cached = tokens.cached.min(tokens.input);
+            self.current = Some(ReportedUsage { tokens, may_continue: !self.has_ended, ..self.sums });
+        }
         self.current.filter(|_| self.current != before)
     }
 
     fn add_usage(&mut self, data: &Value) {
-        let numbers = UsageNumbers::parse(data);
-        if numbers == UsageNumbers::default() {
-            return;
+        let mut number = |name: &str, max: u64| {
+            let number = data.get(name).and_then(Value::as_u64).filter(|number| *number <= max);
+            self.has_numbers |= number.is_some();
+            number
+        };
+        let ReportedUsage { turns, tokens, cost, .. } = &mut self.sums;
+        for (sum, name) in [
+            (&mut tokens.input, "input_tokens"),
+            (&mut tokens.cached, "cached_input_tokens"),
+            (&mut tokens.output, "output_tokens"),
+        ] {
+            *sum = number(name, MAX_TOKENS).unwrap_or(*sum);
         }
-        self.totals = numbers.or(self.totals);
-        self.current = Some(self.totals.to_totals());
-    }
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct UsageNumbers {
-    turns: Option<u64>,
-    input: Option<u64>,
-    cached: Option<u64>,
-    output: Option<u64>,
-    /// Units: millionths of a US dollar.
-    cost: Option<u64>,
-}
-
-impl UsageNumbers {
-    fn parse(data: &Value) -> Self {
-        let number = |name: &str, max: u64| data.get(name).and_then(Value::as_u64).filter(|number| *number <= max);
-        Self {
-            turns: number("turns", MAX_TURNS),
-            input: number("input_tokens", MAX_TOKENS),
-            cached: number("cached_input_tokens", MAX_TOKENS),
-            output: number("output_tokens", MAX_TOKENS),
-            cost: number("cost_usd_micros", MAX_COST_USD_MICROS),
-        }
-    }
-
-    fn or(self, earlier: Self) -> Self {
-        Self {
-            turns: self.turns.or(earlier.turns),
-            input: self.input.or(earlier.input),
-            cached: self.cached.or(earlier.cached),
-            output: self.output.or(earlier.output),
-            cost: self.cost.or(earlier.cost),
-        }
-    }
-
-    fn to_totals(self) -> UsageTotals {
-        let input = self.input.unwrap_or_default();
-        let cached = self.cached.unwrap_or_default().min(input);
-        UsageTotals {
-            turns: u32::try_from(self.turns.unwrap_or_default()).unwrap_or(u32::MAX),
-            tokens: Tokens { input, cached, output: self.output.unwrap_or_default() },
-            cost: self.cost,
-            ..UsageTotals::default()
-        }
+        *cost = number("cost_usd_micros", MAX_COST_USD_MICROS).or(*cost);
+        *turns = number("turns", MAX_TURNS).and_then(|number| number.try_into().ok()).unwrap_or(*turns);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::agent_event::Tokens;
     use crate::agent::command_line_event::{self, Stream};
     use serde_json::json;
 
-    fn last_sum(lines: &[Value]) -> Option<UsageTotals> {
+    fn last_sum(lines: &[Value]) -> Option<ReportedUsage> {
         let (mut count, mut last) = (ReportedUsageCounter::default(), None);
         for line in lines {
             let event = command_line_event::parse_line(Stream::Out, line.to_string().as_bytes()).unwrap();

@@ -6,10 +6,9 @@ mod listen;
 
 use super::Run;
 use super::adapter::Launch;
-use super::agent_event::EndReport;
+use super::agent_event::{EndReport, UsageTotal};
 use super::codex::rollout::RolloutReader;
-use super::limits::{Limits, UsageTotal};
-use super::model_route::ModelRoute;
+use super::limits::Limits;
 use super::run_state::{RunState, SharedRunState};
 use super::usage_reporter::UsageReporter;
 use crate::api::event_draft::EventDraft;
@@ -55,18 +54,15 @@ pub(super) async fn run(
     run: &Run<'_>,
     launch: Launch,
     env: Vec<(&'static str, OsString)>,
-    (network, route): (Network, Option<ModelRoute>),
+    (network, shared): (Network, SharedRunState),
     bounds: RunLimits,
 ) -> Result<RunEnd, Stop> {
     let (workspace, events, grace) = (run.workspace, run.attempt.events, run.options.stop_grace);
     let set_streams = |command: &mut Command| {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     };
-    let shared = if route.is_some() { SharedRunState::metered() } else { SharedRunState::new() };
-    let remaining_cost = bounds.limits.remaining_cost(&bounds.usage);
-    let model = route.map(|route| route.into_proxy(remaining_cost, &shared)).transpose()?;
     let (program, env) = (&launch.program, env.into_iter().chain(launch.env).collect());
-    let (home, network) = (workspace.home(), network.with_model(model));
+    let home = workspace.home();
     let inside = Inside { program, args: launch.args, env, home: &home, network, tree: TreeAccess::Write };
     let enclosure = (run.sandbox, run.options.process_namespace);
     let started = Enclosed::start(workspace, enclosure, inside, set_streams).await?;

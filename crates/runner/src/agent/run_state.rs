@@ -1,13 +1,12 @@
 //! Facts about one start of an agent so far, for limits and for judging its end.
 
-use super::agent_event::{AgentEvent, EndReport, Tokens};
+use super::agent_event::{AgentEvent, EndReport, Tokens, UsageTotal};
 use super::classify::is_account_failure;
 use super::command_line_event::Stream;
 use super::variant_name;
 use crate::api::event_draft::EventDraft;
 use pullyard_protocol::event::EventKind;
 use std::collections::BTreeSet;
-use std::ops::Add;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -59,9 +58,7 @@ pub(super) struct RunState {
     pub(super) has_refused_request: bool,
     pub(super) end_count: u32,
     pub(super) ended_at: Option<Instant>,
-    /// How often the model spoke, at least once for each answer.
-    model_messages: u32,
-    model_messages_at_end: u32,
+    answered_since_end: bool,
     pub(super) continued_after_end: bool,
     pub(super) stderr: String,
     last_output: String,
@@ -76,28 +73,6 @@ pub(super) enum DisplayedCost {
     Exact(u64),
     Estimate(u64),
     UpperBound(u64),
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct MeteredUsage {
-    pub(super) tokens: Tokens,
-    /// The cost of requests to models with a known price. Units: millionths of a US dollar.
-    pub(super) cost: Option<u64>,
-    pub(super) cost_upper_bound: u64,
-}
-
-impl Add for MeteredUsage {
-    type Output = Self;
-
-    fn add(mut self, more: Self) -> Self {
-        self.tokens += more.tokens;
-        self.cost = match (self.cost, more.cost) {
-            (Some(cost), Some(more)) => Some(cost.saturating_add(more)),
-            (cost, more) => cost.or(more),
-        };
-        self.cost_upper_bound = self.cost_upper_bound.saturating_add(more.cost_upper_bound);
-        self
-    }
 }
 
 impl RunState {
@@ -131,7 +106,9 @@ impl RunState {
             AgentEvent::CallsAnswered(answered) => self.calls_answered = *answered,
             AgentEvent::ModelAnswer => {
                 self.count_turn();
-                self.note_answer();
+                self.answered_since_end = true;
+                self.continued_after_end = self.end_report.is_some();
+                self.read_inputs.append(&mut self.sent_inputs);
             }
             AgentEvent::CountedAnswer => self.count_turn(),
             AgentEvent::InputSent(mark) => {
@@ -150,7 +127,7 @@ impl RunState {
             AgentEvent::CostEstimate(cost) => {
                 self.displayed_cost = cost.map_or(DisplayedCost::Unknown, DisplayedCost::Estimate)
             }
-            AgentEvent::UsageTotals(sum) => {
+            AgentEvent::ReportedUsage(sum) => {
                 self.turns = sum.turns;
                 self.tokens = sum.tokens;
                 if let Some(cost) = sum.cost {
@@ -164,7 +141,7 @@ impl RunState {
                 self.running_tools.clear();
                 self.end_count = self.end_count.saturating_add(1);
                 self.ended_at = Some(now);
-                self.model_messages_at_end = self.model_messages;
+                self.answered_since_end = false;
                 self.continued_after_end = false;
                 self.denied_tool = self.denied_tool.take().or_else(|| end_report.denied_tools.first().cloned());
                 // A second end comes from a turn for late inputs, and the first failure stays. Exception: an account
@@ -184,12 +161,6 @@ impl RunState {
     fn count_turn(&mut self) {
         self.turns = self.turns.saturating_add(1);
         self.tool_calls_pending = false;
-    }
-
-    fn note_answer(&mut self) {
-        self.model_messages = self.model_messages.saturating_add(1);
-        self.continued_after_end = self.end_report.is_some();
-        self.read_inputs.append(&mut self.sent_inputs);
     }
 
     /// The agent reports its cost so far. Units: millionths of a US dollar.
@@ -222,14 +193,25 @@ impl RunState {
         }
     }
 
+    pub(super) fn usage(&self) -> UsageTotal {
+        let Self { turns, tokens, cost, cost_upper_bound, .. } = *self;
+        UsageTotal { turns, tokens, cost, estimated_cost: 0, cost_upper_bound }
+    }
+
+    /// The usage of a start that ended. An estimate replaces cost that the agent did not report.
+    pub(super) fn usage_at_end(&self) -> UsageTotal {
+        let mut usage = self.usage();
+        if let Some(estimated_cost) = self.unreported_cost() {
+            let cost = Some(estimated_cost);
+            usage += UsageTotal { cost, estimated_cost, cost_upper_bound: estimated_cost, ..UsageTotal::default() };
+        }
+        usage
+    }
+
     /// The estimated cost beyond the reported cost, if the agent ended early. Units: millionths of a US dollar.
     pub(super) fn unreported_cost(&self) -> Option<u64> {
-        match self.displayed_cost {
-            DisplayedCost::Estimate(about) => {
-                Some(about.saturating_sub(self.cost.unwrap_or_default())).filter(|more| *more > 0)
-            }
-            DisplayedCost::Unknown | DisplayedCost::Exact(_) | DisplayedCost::UpperBound(_) => None,
-        }
+        let DisplayedCost::Estimate(about) = self.displayed_cost else { return None };
+        Some(about.saturating_sub(self.cost.unwrap_or_default())).filter(|more| *more > 0)
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -237,8 +219,7 @@ impl RunState {
     }
 
     pub(super) fn has_succeeded(&self) -> bool {
-        self.end_report.as_ref().is_some_and(|end_report| end_report.success)
-            && self.model_messages == self.model_messages_at_end
+        self.end_report.as_ref().is_some_and(|end_report| end_report.success) && !self.answered_since_end
     }
 
     pub(super) fn has_ended_since(&self, ends: u32) -> bool {
@@ -281,9 +262,10 @@ fn one_line(text: &str) -> String {
     text_head(text.trim()).split(['\r', '\n']).collect::<Vec<_>>().join(" ")
 }
 
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct SharedRunState(Arc<Inner>);
 
+#[derive(Default)]
 struct Inner {
     record: Mutex<RunState>,
     change: Notify,
@@ -291,17 +273,9 @@ struct Inner {
 }
 
 impl SharedRunState {
-    pub(super) fn new() -> Self {
-        Self::create(false)
-    }
-
+    /// The state of an agent whose usage the model's proxy counts.
     pub(super) fn metered() -> Self {
-        Self::create(true)
-    }
-
-    fn create(is_metered: bool) -> Self {
-        let record = Mutex::default();
-        Self(Arc::new(Inner { record, change: Notify::new(), is_metered }))
+        Self(Arc::new(Inner { is_metered: true, ..Inner::default() }))
     }
 
     /// Whether an event counts. The agent's own reports of usage do not where the model's proxy counts.
@@ -309,7 +283,7 @@ impl SharedRunState {
         !self.0.is_metered || !event.is_usage_report()
     }
 
-    pub(super) fn set_metered_usage(&self, usage: &MeteredUsage) {
+    pub(super) fn set_metered_usage(&self, usage: &UsageTotal) {
         let mut record = self.lock();
         record.tokens = usage.tokens;
         record.cost = usage.cost;

@@ -1,8 +1,7 @@
 //! Reports an attempt's usage while its agent works: after each answer of the model, at most every `REPORT_INTERVAL`.
 //! The reports are for display only. `attempt_usage` stores it, and `limits` enforces limits.
 
-use super::agent_event::Tokens;
-use super::limits::UsageTotal;
+use super::agent_event::{Tokens, UsageTotal};
 use super::run_state::{DisplayedCost, RunState};
 use crate::api::event_draft::EventDraft;
 use crate::deadline::instant_after;
@@ -51,7 +50,7 @@ impl UsageReporter {
     fn usage_event(&mut self, record: &RunState) -> EventDraft {
         self.last_reported = (record.tokens, record.displayed_cost, record.reported_turns);
         let mut sum = self.earlier_usage;
-        sum.add_run(record);
+        sum += record.usage();
         let before = self.earlier_usage.cost.unwrap_or_default();
         let mut usage = Usage {
             so_far: true,
@@ -75,7 +74,7 @@ impl UsageReporter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::agent_event::{AgentEvent, UsageTotals};
+    use crate::agent::agent_event::{AgentEvent, ReportedUsage};
     use crate::agent::run_state::SharedRunState;
     use serde_json::{Value, json};
 
@@ -96,7 +95,7 @@ mod tests {
     }
 
     fn report_after(spent: UsageTotal, events: impl IntoIterator<Item = AgentEvent>) -> Value {
-        let (shared, mut so_far) = (SharedRunState::new(), UsageReporter::new(&spent));
+        let (shared, mut so_far) = (SharedRunState::default(), UsageReporter::new(&spent));
         note(&shared, events);
         data(so_far.report_if_due(&shared.lock(), Instant::now())).unwrap()
     }
@@ -128,7 +127,7 @@ mod tests {
 
     #[test]
     fn first_report_is_immediate_and_later_ones_are_spaced() {
-        let (shared, mut so_far) = (SharedRunState::new(), UsageReporter::new(&UsageTotal::default()));
+        let (shared, mut so_far) = (SharedRunState::default(), UsageReporter::new(&UsageTotal::default()));
         let now = Instant::now();
         note(&shared, answer(AgentEvent::Cost(1)));
         assert!(so_far.report_if_due(&shared.lock(), now).is_some());
@@ -144,7 +143,7 @@ mod tests {
 
     #[test]
     fn nothing_is_reported_without_new_tokens() {
-        let (shared, mut so_far) = (SharedRunState::new(), UsageReporter::new(&UsageTotal::default()));
+        let (shared, mut so_far) = (SharedRunState::default(), UsageReporter::new(&UsageTotal::default()));
         let now = Instant::now();
         note(&shared, [AgentEvent::Activity, AgentEvent::ModelAnswer, AgentEvent::Cost(0)]);
         assert_eq!(so_far.report_if_due(&shared.lock(), now), None);
@@ -157,9 +156,10 @@ mod tests {
 
     #[test]
     fn agents_own_sums_are_reported_with_earlier_starts() {
-        let sum =
-            |turns, cost| AgentEvent::UsageTotals(UsageTotals { turns, cost: Some(cost), ..UsageTotals::default() });
-        let (shared, mut so_far) = (SharedRunState::new(), UsageReporter::new(&UsageTotal::default()));
+        let sum = |turns, cost| {
+            AgentEvent::ReportedUsage(ReportedUsage { turns, cost: Some(cost), ..ReportedUsage::default() })
+        };
+        let (shared, mut so_far) = (SharedRunState::default(), UsageReporter::new(&UsageTotal::default()));
         note(&shared, [sum(1, 10)]);
         assert_eq!(data(so_far.report_last(&shared.lock())).unwrap()["cost_usd_micros"], 10);
         assert_eq!(so_far.report_last(&shared.lock()), None);
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn last_report_ignores_the_interval() {
-        let (shared, mut so_far) = (SharedRunState::new(), UsageReporter::new(&UsageTotal::default()));
+        let (shared, mut so_far) = (SharedRunState::default(), UsageReporter::new(&UsageTotal::default()));
         note(&shared, answer(AgentEvent::CostEstimate(Some(10))));
         assert!(so_far.report_if_due(&shared.lock(), Instant::now()).is_some());
         note(&shared, [AgentEvent::Cost(12)]);

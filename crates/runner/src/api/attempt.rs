@@ -134,17 +134,12 @@ impl Attempt<'_> {
     pub(crate) fn work_report(&self) -> (Option<AgentReport>, Option<u64>) {
         let (mut work, spent) = self.usage.report();
         if let Some(work) = &mut work {
-            for text in [&mut work.model, &mut work.version].into_iter().flatten() {
-                *text = self.redactor.redact_text(&untrusted::remove_hidden(text)).into_owned();
-            }
-            for host in &mut work.refused_hosts {
-                *host = self.redactor.redact_text(&untrusted::remove_hidden(host)).into_owned();
+            let clean = |text: &str| self.redactor.redact_text(&untrusted::remove_hidden(text)).into_owned();
+            for text in [&mut work.model, &mut work.version].into_iter().flatten().chain(&mut work.refused_hosts) {
+                *text = clean(text);
             }
             // A redacted session id would identify no session.
-            work.session = work
-                .session
-                .take()
-                .filter(|id| self.redactor.redact_text(&untrusted::remove_hidden(id)) == id.as_str());
+            work.session = work.session.take().filter(|id| clean(id) == *id);
         }
         (work, spent)
     }

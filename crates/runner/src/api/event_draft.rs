@@ -1,4 +1,4 @@
-//! An event before it has a number. `cut` limits its size, so that the table can store it.
+//! An event before it has a number. `truncate` limits its size, so that the table can store it.
 
 use crate::artifacts::output_recorder::OUTPUT_FILE;
 use pullyard_protocol::event::{Event, EventKind};

@@ -16,13 +16,9 @@ const SHUTDOWN_DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Idempotent: by the finish id.
 pub(crate) async fn deliver_finish(outbox: &Outbox, pending: PendingFinish, orders: &Orders) -> Result<Exit, Error> {
     // Send the finish even if it could not be stored.
-    let stored = match outbox.store(&pending) {
-        Ok(path) => Some(path),
-        Err(error) => {
-            tracing::error!(error = %error, "cannot store the finish in the outbox: {error}");
-            None
-        }
-    };
+    let stored = outbox.store(&pending).inspect_err(|error| {
+        tracing::error!(error = %error, "cannot store the finish in the outbox: {error}");
+    });
     let patience = async {
         tokio::select! {
             () = sleep(DELIVERY_TIMEOUT) => {}
@@ -39,7 +35,7 @@ pub(crate) async fn deliver_finish(outbox: &Outbox, pending: PendingFinish, orde
             }));
         }
     };
-    if let Some(path) = stored {
+    if let Ok(path) = stored {
         durable_file::remove(&path);
     }
     match delivered {

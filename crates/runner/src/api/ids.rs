@@ -19,11 +19,10 @@ pub(crate) fn new_instance_id() -> Result<InstanceId, Error> {
 }
 
 pub(crate) fn new_uuid() -> String {
-    let number: u128 = rand::rng().random();
-    let number = (number & !(0xf000 << 64) & !(0xc000 << 48)) | (0x4000 << 64) | (0x8000 << 48);
-    let hex = format!("{number:032x}");
-    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default().to_owned();
-    [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
+    let (high, low): (u64, u64) = rand::rng().random();
+    let (version, variant) = ((high & 0x0fff) | 0x4000, ((low >> 48) & 0x3fff) | 0x8000);
+    let (first, second, last) = (high >> 32, (high >> 16) & 0xffff, low & 0xffff_ffff_ffff);
+    format!("{first:08x}-{second:04x}-{version:04x}-{variant:04x}-{last:012x}")
 }
 
 fn random_id() -> String {

@@ -92,13 +92,7 @@ impl Outbox {
     }
 
     fn list_files(&self) -> Vec<PathBuf> {
-        let Ok(listing) = fs::read_dir(&self.dir) else {
-            return Vec::new();
-        };
-        let paths = listing.flatten().map(|entry| entry.path());
-        let mut files: Vec<_> = paths.filter(|path| path.extension().is_some_and(|end| end == "json")).collect();
-        files.sort();
-        files
+        durable_file::list(&self.dir, "json")
     }
 }
 

@@ -15,9 +15,8 @@ pub(crate) enum AttemptCallFailure {
 
 pub(crate) fn classify_error(error: &Error) -> AttemptCallFailure {
     match error {
-        Error::Unreachable { .. } => AttemptCallFailure::Transient,
-        // A proxy's refusal may pass.
-        Error::Unreadable { .. } => AttemptCallFailure::Transient,
+        // A proxy's refusal, which is unreadable, may pass.
+        Error::Unreachable { .. } | Error::Unreadable { .. } => AttemptCallFailure::Transient,
         Error::Problem(problem) if problem.code == "gateway" => AttemptCallFailure::Transient,
         Error::Problem(problem) => match (problem.status, problem.code.as_str()) {
             (409, "unwanted") => AttemptCallFailure::JobCancelled,

@@ -137,12 +137,11 @@ fn create_metadata(
     facts: &CheckpointFacts,
     work: &AgentReport,
 ) -> CheckpointMetadata {
-    let before = facts.resumed_session.as_ref();
     CheckpointMetadata {
         format: FORMAT,
         job: Some(attempt.assignment.job.clone()),
         agent: work.agent.clone(),
-        session: work.session.clone().or_else(|| before.map(|(session, ..)| session.clone())),
+        session: work.session.clone().or_else(|| facts.resumed_session.as_ref().map(|before| before.id.clone())),
         read: facts.session_inputs(work.session.as_deref()),
         tokens: facts.session_tokens(work, attempt.usage.session_tokens()),
         tree: workspace.tree().to_string_lossy().into_owned(),

@@ -46,14 +46,13 @@ impl SessionLoss {
     }
 }
 
-/// Classifies an error of a file: the machine's own, unless the fetched content caused it, such as a duplicate name.
-pub(super) fn from_io_error(error: &io::Error) -> SessionLoss {
-    use io::ErrorKind::{AlreadyExists, IsADirectory, NotADirectory, NotFound};
-    let by_content = matches!(error.kind(), AlreadyExists | IsADirectory | NotADirectory | NotFound);
-    // A decoder's error is no error of the system.
-    if error.raw_os_error().is_some() && !by_content {
-        SessionLoss::Unreachable(error.to_string())
-    } else {
-        SessionLoss::Unreadable(error.to_string())
+/// An error of a file is the machine's own, unless the fetched content caused it, such as a duplicate name.
+impl From<io::Error> for SessionLoss {
+    fn from(error: io::Error) -> Self {
+        use io::ErrorKind::{AlreadyExists, IsADirectory, NotADirectory, NotFound};
+        let by_content = matches!(error.kind(), AlreadyExists | IsADirectory | NotADirectory | NotFound);
+        // A decoder's error is no error of the system.
+        let is_local = error.raw_os_error().is_some() && !by_content;
+        if is_local { Self::Unreachable(error.to_string()) } else { Self::Unreadable(error.to_string()) }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::archive;
 use super::download::download_checkpoint;
-use super::loss::{SessionLoss, from_io_error};
+use super::loss::SessionLoss;
 use super::{CheckpointMetadata, FORMAT, MAX_METADATA_BYTES, METADATA_FILE, PATCH_FILE, REPLIES_FILE, SESSION_FOLDER};
 use crate::agent::AgentChoice;
 use crate::agent::agent_event::Tokens;
@@ -218,13 +218,11 @@ fn agent_suffix(attempt: &Attempt<'_>, available: Option<&AvailableCheckpoint>) 
 }
 
 fn read_archive(packed: &Path, folder: &Path) -> Result<CheckpointMetadata, SessionLoss> {
-    let unreadable = |error: io::Error| from_io_error(&error);
-    create_private_dirs(folder).map_err(unreadable)?;
-    archive::unpack(packed, folder).map_err(unreadable)?;
+    create_private_dirs(folder)?;
+    archive::unpack(packed, folder)?;
     let _ = fs::remove_file(packed);
     let mut text = String::new();
-    let file = File::open(folder.join(METADATA_FILE)).map_err(unreadable)?;
-    file.take(MAX_METADATA_BYTES).read_to_string(&mut text).map_err(unreadable)?;
+    File::open(folder.join(METADATA_FILE))?.take(MAX_METADATA_BYTES).read_to_string(&mut text)?;
     let about: serde_json::Value = serde_json::from_str(&text).map_err(parse_failure)?;
     if about.get("format").and_then(serde_json::Value::as_u64) != Some(u64::from(FORMAT)) {
         return Err(SessionLoss::Unreadable("a newer runner kept it".into()));
@@ -326,7 +324,7 @@ async fn restore_work(
     let copied = tokio::task::spawn_blocking(move || {
         let odd = || SessionLoss::Unreadable("its files are not a session's".into());
         let session = AgentSession::new(&agent, (&home, &now), &session).ok_or_else(odd)?;
-        restore_session(&session, &from, "").map_err(|error| from_io_error(&error))
+        restore_session(&session, &from, "").map_err(SessionLoss::from)
     });
     copied.await.map_err(|error| SessionLoss::Unreadable(error.to_string())).flatten()?;
     let session = RestoredSession {
@@ -362,7 +360,7 @@ mod tests {
 
     #[test]
     fn disk_error_keeps_the_session_and_bad_content_loses_it() {
-        let of_system = |errno: Errno| from_io_error(&io::Error::from_raw_os_error(errno as i32)).to_failure();
+        let of_system = |errno: Errno| SessionLoss::from(io::Error::from_raw_os_error(errno as i32)).to_failure();
         for errno in [Errno::ENOSPC, Errno::EDQUOT, Errno::EROFS, Errno::EIO, Errno::EMFILE] {
             assert_eq!(of_system(errno).code(), "session_unreachable", "{errno}");
         }
@@ -370,6 +368,6 @@ mod tests {
             assert_eq!(of_system(errno).code(), "session_lost", "{errno}");
         }
         let odd = io::Error::new(io::ErrorKind::UnexpectedEof, "it ends too early");
-        assert_eq!(from_io_error(&odd).to_failure().code(), "session_lost");
+        assert_eq!(SessionLoss::from(odd).to_failure().code(), "session_lost");
     }
 }

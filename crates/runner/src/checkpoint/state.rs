@@ -1,5 +1,6 @@
 //! Facts about an attempt for its checkpoint, once an agent is about to work.
 
+use super::restore::RestoredSession;
 use crate::agent::agent_event::Tokens;
 use crate::git::target::Target;
 use pullyard_domain::job::AgentReport;
@@ -11,8 +12,8 @@ pub(crate) struct CheckpointState(Mutex<Option<CheckpointFacts>>);
 #[derive(Clone, Debug)]
 pub(super) struct CheckpointFacts {
     pub(super) target: Target,
-    /// The resumed session, the inputs that it had read, and its tokens. `None` once the session is lost.
-    pub(super) resumed_session: Option<(String, u32, Tokens)>,
+    /// `None` once the session is lost.
+    pub(super) resumed_session: Option<RestoredSession>,
     pub(super) read_inputs: u32,
     pub(super) tree: Option<String>,
     pub(super) checkpoint_count: u32,
@@ -21,10 +22,10 @@ pub(super) struct CheckpointFacts {
 }
 
 impl CheckpointState {
-    pub(crate) fn begin(&self, target: &Target, before: Option<(String, u32, Tokens)>) {
+    pub(crate) fn begin(&self, target: &Target, resumed_session: Option<RestoredSession>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(CheckpointFacts {
             target: target.clone(),
-            resumed_session: before,
+            resumed_session,
             read_inputs: 0,
             tree: None,
             checkpoint_count: 0,
@@ -41,7 +42,7 @@ impl CheckpointState {
     }
 
     pub(crate) fn forget_session(&self, session: &str) {
-        self.update(|facts| facts.resumed_session.take_if(|(before, ..)| before.as_str() == session));
+        self.update(|facts| facts.resumed_session.take_if(|before| before.id == session));
     }
 
     pub(crate) fn set_tree(&self, tree: &str) {
@@ -81,17 +82,17 @@ impl CheckpointFacts {
     /// A session whose id was never reported has not read its prompt.
     pub(super) fn session_inputs(&self, session: Option<&str>) -> u32 {
         match (session, &self.resumed_session) {
-            (None, Some((_, read, _))) => *read,
+            (None, Some(before)) => before.read_inputs,
             (None, None) => 0,
             (Some(_), _) => self.read_inputs,
         }
     }
 
     pub(super) fn session_tokens(&self, work: &AgentReport, mut tokens: Tokens) -> Tokens {
-        if let Some((session, _, used)) = &self.resumed_session
-            && work.session.as_ref().is_none_or(|now| now == session)
+        if let Some(before) = &self.resumed_session
+            && work.session.as_ref().is_none_or(|now| *now == before.id)
         {
-            tokens += *used;
+            tokens += before.tokens;
         }
         tokens
     }

@@ -51,28 +51,25 @@ fn copy_text(mut from: io::Take<File>, mut to: impl Write, redactor: &Redactor) 
 fn copy_json_lines(from: io::Take<File>, mut to: impl Write, redactor: &Redactor) -> io::Result<bool> {
     let (mut from, mut line) = (BufReader::new(from), Vec::new());
     while from.read_until(b'\n', &mut line)? > 0 {
+        let text = String::from_utf8_lossy(&line);
+        let redacted = redactor.redact_text(&text);
         match serde_json::from_slice::<Value>(&line) {
             Ok(value) => {
                 let Some(clean) = redact_value(&value, redactor) else { return Ok(false) };
                 // A secret may be in a value that a later value of the same name hides. The parsed line lacks it.
-                if clean != value || has_hidden_secret(&line, redactor) {
+                if clean != value || matches!(redacted, Cow::Owned(_)) {
                     writeln!(to, "{clean}")?;
                 } else {
                     to.write_all(&line)?;
                 }
             }
             // The last line may be incomplete.
-            Err(_) => to.write_all(redactor.redact_text(&String::from_utf8_lossy(&line)).as_bytes())?,
+            Err(_) => to.write_all(redacted.as_bytes())?,
         }
         line.clear();
     }
     to.flush()?;
     Ok(true)
-}
-
-/// Whether the line has a secret, although its parsed value has none.
-fn has_hidden_secret(line: &[u8], redactor: &Redactor) -> bool {
-    matches!(redactor.redact_text(&String::from_utf8_lossy(line)), Cow::Owned(_))
 }
 
 /// `None` if a signed or encrypted text contains a secret.

@@ -2,14 +2,12 @@
 //! `setting_names` lists the variables of each flag. Flags hold unchecked text; `settings` validates it, so that a flag
 //! and a variable cause the same errors.
 
-use super::call_failure::{REFUSED_EXIT, TOKEN_REFUSED_EXIT};
-use super::lifecycle::{self, DaemonExit};
+use super::call_failure::{FatalExit, TOKEN_REFUSED_EXIT};
 use super::setting_names::{SettingSources, SettingValue};
 use super::settings::{ParsedSettings, Settings};
-use super::{agents, check, output};
+use super::{agents, check, lifecycle, output};
 use crate::agent::environment::Environment;
 use crate::args::hide_from_children;
-use pullyard_domain::text::format_error_chain;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -175,21 +173,10 @@ impl Start {
                 return 1;
             }
         };
-        match lifecycle::run(settings, self.once, command).await {
-            Ok(DaemonExit { code, message }) => {
-                if let Some(message) = message {
-                    print_error(&message);
-                }
-                code
-            }
-            Err(error) => {
-                print_error(&format!("The runner failed to {}.", format_error_chain(&error)));
-                match error {
-                    crate::Error::AlreadyRuns { .. } => REFUSED_EXIT,
-                    _ => 1,
-                }
-            }
-        }
+        lifecycle::run(settings, self.once, command).await.unwrap_or_else(|FatalExit { code, message }| {
+            print_error(&message);
+            code
+        })
     }
 
     fn command(&self, job_arguments: &[&str]) -> std::io::Result<Vec<OsString>> {

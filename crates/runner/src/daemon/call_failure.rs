@@ -1,12 +1,27 @@
 //! Classifies a refusal of the control plane for the runner: retry later, not now, or never.
 
-use super::state::FatalExit;
+use crate::Error as RunnerError;
+use pullyard_domain::text::format_error_chain;
 use pullyard_protocol::client::Error;
 
 /// Exit codes, the same as the command line's.
 pub(crate) const REFUSED_EXIT: u8 = 3;
 pub(crate) const TOKEN_REFUSED_EXIT: u8 = 4;
 pub(crate) const RUNNER_DELETED_EXIT: u8 = 5;
+
+/// Why the daemon cannot continue: its exit code, and a sentence for its operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FatalExit {
+    pub(crate) code: u8,
+    pub(crate) message: String,
+}
+
+impl From<RunnerError> for FatalExit {
+    fn from(error: RunnerError) -> Self {
+        let code = if matches!(error, RunnerError::AlreadyRuns { .. }) { REFUSED_EXIT } else { 1 };
+        Self { code, message: format!("The runner failed to {}.", format_error_chain(&error)) }
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CallKind {

@@ -26,7 +26,7 @@ pub(crate) async fn run(read: &ParsedSettings) -> u8 {
     let settings = &read.settings;
     let git = Git::new("", "");
     let mut checks: Vec<(&str, CheckResult)> = vec![
-        ("git", check_git_version(&git).await),
+        ("git", git.run_for_line(GitCall::new(["version"])).await.map_err(|fault| fault.reason())),
         ("git works", check_git(&git, &settings.work_dir).await),
         ("signing", check_signing()),
         ("processes", check_processes()),
@@ -41,23 +41,13 @@ pub(crate) async fn run(read: &ParsedSettings) -> u8 {
         let named = if settings.has_explicit_capabilities { &settings.capabilities } else { &BTreeSet::new() };
         checks.push((agent.name(), agent.check_result(named)));
     }
-    let failed = checks.iter().filter(|(_, result)| result.is_err()).count();
-    let rows: Vec<_> = checks
-        .into_iter()
-        .map(|(name, result)| match result {
-            Ok(text) => ["ok".to_owned(), name.to_owned(), text],
-            Err(text) => ["WRONG".to_owned(), name.to_owned(), text],
-        })
-        .collect();
-    print_table(&rows);
-    u8::from(failed > 0)
-}
-
-async fn check_git_version(git: &Git) -> CheckResult {
-    match git.run_for_line(GitCall::new(["version"])).await {
-        Ok(line) => Ok(line),
-        Err(fault) => Err(fault.reason()),
-    }
+    let has_failed = checks.iter().any(|(_, result)| result.is_err());
+    let rows = checks.into_iter().map(|(name, result)| {
+        let state = if result.is_ok() { "ok" } else { "WRONG" };
+        [state.to_owned(), name.to_owned(), result.unwrap_or_else(|reason| reason)]
+    });
+    print_table(&rows.collect::<Vec<_>>());
+    u8::from(has_failed)
 }
 
 /// Whether git can create a repository and a commit in the work folder, and has its helper for HTTPS.

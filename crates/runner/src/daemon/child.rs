@@ -184,8 +184,7 @@ impl RunningProcess {
 /// The living processes of an earlier daemon, and the attempts whose process ended.
 pub(crate) fn load_records(jobs: &Path) -> (Vec<(ProcessRecord, RunningProcess)>, Vec<AttemptKey>) {
     let (mut living, mut dead) = (Vec::new(), Vec::new());
-    let listing = fs::read_dir(jobs).into_iter().flatten().flatten().map(|entry| entry.path());
-    for path in listing.filter(|path| path.extension().is_some_and(|end| end == "json")) {
+    for path in durable_file::list(jobs, "json") {
         let Some(record) = durable_file::read::<ProcessRecord>(&path) else {
             continue;
         };
@@ -230,10 +229,8 @@ fn process_start_time(pid: i32) -> Option<String> {
 }
 
 fn remove_old_logs(logs: &Path, keep: usize) {
-    let listing = fs::read_dir(logs).into_iter().flatten().flatten();
-    let modification = |entry: fs::DirEntry| Some((entry.metadata().ok()?.modified().ok()?, entry.path()));
-    let mut all: Vec<_> =
-        listing.filter_map(modification).filter(|(_, path)| path.extension().is_some_and(|end| end == "log")).collect();
+    let modification = |path: PathBuf| Some((fs::symlink_metadata(&path).ok()?.modified().ok()?, path));
+    let mut all: Vec<_> = durable_file::list(logs, "log").into_iter().filter_map(modification).collect();
     all.sort();
     let surplus = all.len().saturating_sub(keep);
     for (_, path) in all.into_iter().take(surplus) {

@@ -1,70 +1,61 @@
 //! Claims jobs for all slots in one loop, so that claims of one runner never race.
 
-use super::call_failure::{CallKind, RunnerCallFailure, classify_failure};
+use super::call_failure::{CallKind, FatalExit, RunnerCallFailure, classify_failure};
 use super::context::DaemonContext;
 use super::heartbeat::with_timeout;
 use super::pauses;
-use super::state::FatalExit;
-use crate::Error;
 use pullyard_domain::id::ClaimId;
-use pullyard_domain::text::format_error_chain;
 use pullyard_protocol::client;
 use pullyard_protocol::runner::{ClaimAnswer, ClaimRequest, ClaimedJob};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// Tries to repeat a claim with a lost answer after the daemon stopped claiming.
+/// How often a claim is repeated if its answer was lost and the daemon is leaving.
 const LAST_CLAIM_TRIES: u32 = 3;
 
-/// Idempotent: by the claim's id, which is on disk until its job is recorded.
+/// Idempotent: by the claim's id, which stays on disk until its job is recorded.
 pub(crate) async fn run(daemon: &DaemonContext) {
-    if let Err(error) = claim_loop(daemon).await {
-        let sentence = format!("The runner failed to {}.", format_error_chain(&error));
-        daemon.state().leave_with_error(FatalExit { code: 1, message: sentence });
+    if let Err(fatal) = claim_until_leaving(daemon).await {
+        daemon.state().leave_with_error(fatal);
     }
 }
 
-async fn claim_loop(daemon: &DaemonContext) -> Result<(), Error> {
+async fn claim_until_leaving(daemon: &DaemonContext) -> Result<(), FatalExit> {
     let mut id = daemon.state_folder.load_claim()?;
     let (mut poll, mut failures) = (Duration::from_millis(daemon.registration.poll_ms), 0_u32);
     loop {
-        let broken = failures.max(daemon.state().read(|now| now.failures));
-        let pause = pauses::claim_pause(poll, daemon.settings.poll_interval, broken, rand::random());
+        let failed_in_a_row = failures.max(daemon.state().read(|now| now.failures));
+        let pause = pauses::claim_pause(poll, daemon.settings.poll_interval, failed_in_a_row, rand::random());
         tokio::select! {
             biased;
             () = daemon.state().wait_until_leaving() => break,
             () = async { sleep(pause).await; wait_for_slot(daemon).await } => {}
         }
         // Never interrupted, because an ignored answer could be a job.
-        let result = post_claim(daemon, &id).await;
-        match result {
+        match post_claim(daemon, &id).await {
             Ok(answer) => {
                 if failures > 0 {
                     tracing::info!(failures, "claims succeed again");
                 }
                 (poll, failures) = (Duration::from_millis(answer.poll_ms), 0);
                 if answer.spent {
-                    // Its job ended before the answer arrived, or before its process started.
+                    // The job ended before the answer arrived, or before its process started.
                     tracing::info!("claimed job has already ended; claiming again");
-                    id = daemon.state_folder.create_claim()?;
                 }
-                let has_job = match answer.job {
-                    Some(job) => start_job(daemon, &job, &mut id)?,
-                    None => false,
-                };
-                if has_job {
+                let has_started = answer.job.is_some_and(|job| start_job(daemon, &job, &id));
+                if has_started {
                     poll = Duration::ZERO;
                 }
-                // A claim of an earlier job says nothing about waiting jobs.
+                if has_started || answer.spent {
+                    id = daemon.state_folder.create_claim()?;
+                }
+                // A spent claim does not show whether another job waits.
                 if daemon.once && !answer.spent {
                     daemon.state().begin_leaving();
                 }
             }
             Err(error) => match classify_failure(&error, CallKind::Claim, &daemon.settings.name) {
-                RunnerCallFailure::Fatal(fatal) => {
-                    daemon.state().leave_with_error(fatal);
-                    return Ok(());
-                }
+                RunnerCallFailure::Fatal(fatal) => return Err(fatal),
                 RunnerCallFailure::NotNow => {
                     tracing::info!(error = %error, "claim refused: {error}");
                     (poll, failures) = (poll.max(Duration::from_secs(1)), 0);
@@ -81,26 +72,23 @@ async fn claim_loop(daemon: &DaemonContext) -> Result<(), Error> {
             },
         }
     }
-    if failures > 0 { repeat_unanswered_claim(daemon, id).await } else { Ok(()) }
+    if failures > 0 { repeat_unanswered_claim(daemon, &id).await } else { Ok(()) }
 }
 
-/// Repeats a claim with a lost answer, because its job would otherwise have no process.
-async fn repeat_unanswered_claim(daemon: &DaemonContext, mut id: ClaimId) -> Result<(), Error> {
+/// Repeats a claim with a lost answer: if it got a job, the job needs a process.
+async fn repeat_unanswered_claim(daemon: &DaemonContext, id: &ClaimId) -> Result<(), FatalExit> {
     for failures in 1..=LAST_CLAIM_TRIES {
-        match post_claim(daemon, &id).await {
+        match post_claim(daemon, id).await {
             Ok(answer) => {
-                if let Some(job) = answer.job {
-                    start_job(daemon, &job, &mut id)?;
+                if answer.job.is_some_and(|job| start_job(daemon, &job, id)) {
+                    daemon.state_folder.create_claim()?;
                 }
-                return Ok(());
+                break;
             }
-            Err(error)
-                if classify_failure(&error, CallKind::Claim, &daemon.settings.name)
-                    != RunnerCallFailure::RetryLater =>
-            {
-                return Ok(());
-            }
-            Err(_) => sleep(pauses::back_off(failures, rand::random())).await,
+            Err(error) => match classify_failure(&error, CallKind::Claim, &daemon.settings.name) {
+                RunnerCallFailure::RetryLater => sleep(pauses::back_off(failures, rand::random())).await,
+                RunnerCallFailure::NotNow | RunnerCallFailure::Fatal(_) => break,
+            },
         }
     }
     Ok(())
@@ -117,24 +105,24 @@ async fn post_claim(daemon: &DaemonContext, id: &ClaimId) -> Result<ClaimAnswer,
     with_timeout(daemon.settings.poll_timeout, &daemon.settings.api_url, call).await
 }
 
-fn start_job(daemon: &DaemonContext, claimed: &ClaimedJob, id: &mut ClaimId) -> Result<bool, Error> {
+/// Starts the process of a job. Returns whether it has one, also from an earlier answer to the same claim.
+fn start_job(daemon: &DaemonContext, claimed: &ClaimedJob, id: &ClaimId) -> bool {
     let ClaimedJob { job, attempt, .. } = claimed;
-    let key = (job.clone(), *attempt);
-    if !daemon.state().read(|now| now.running.contains_key(&key)) {
-        // The disk and the start may be slow, so let the heartbeats run on another thread.
-        match tokio::task::block_in_place(|| daemon.jobs.starter.start(claimed, id)) {
-            Ok((record, living)) => {
-                tracing::info!(job.id = %job, attempt, pid = record.pid, "started {job}, attempt {attempt}");
-                daemon.jobs.watch(record, living);
-            }
-            Err(error) => {
-                // The same claim returns this job again. In the end the heartbeats, which lack it, give it up.
-                tracing::error!(job.id = %job, attempt, error = %error, "cannot start the process of {job}: {error}");
-                daemon.state().update(|now| now.failures = now.failures.saturating_add(1));
-                return Ok(false);
-            }
+    if daemon.state().read(|now| now.running.contains_key(&(job.clone(), *attempt))) {
+        return true;
+    }
+    // The disk and the start may be slow, so let the heartbeats run on another thread.
+    match tokio::task::block_in_place(|| daemon.jobs.starter.start(claimed, id)) {
+        Ok((record, process)) => {
+            tracing::info!(job.id = %job, attempt, pid = record.pid, "started {job}, attempt {attempt}");
+            daemon.jobs.watch(record, process);
+            true
+        }
+        Err(error) => {
+            // The next claim returns this job again. If it never starts, no heartbeat reports it, which ends its attempt.
+            tracing::error!(job.id = %job, attempt, error = %error, "cannot start the process of {job}: {error}");
+            daemon.state().update(|now| now.failures = now.failures.saturating_add(1));
+            false
         }
     }
-    *id = daemon.state_folder.create_claim()?;
-    Ok(true)
 }

@@ -1,6 +1,6 @@
 //! The settings of containers, which only the isolations `podman` and `docker` use.
 
-use super::setting_names::{VARIABLES, how_to_set};
+use super::setting_names::how_to_set;
 use super::settings::SettingsParser;
 use crate::Isolation;
 use pullyard_sandbox::Containers;
@@ -8,9 +8,6 @@ use std::time::Duration;
 
 const GIB: u64 = 1 << 30;
 const MIN_MEMORY_BYTES: u64 = 64 << 20;
-
-/// A variable of the engine's own, which may be set for other programs than the runner.
-const SHARED: &str = "DOCKER_HOST";
 
 impl SettingsParser<'_> {
     /// `None` if the isolation needs no container. `Settings::containers_of` sets label and folder.
@@ -20,8 +17,8 @@ impl SettingsParser<'_> {
             memory_bytes: self.parse_setting("container-memory", "8g", parse_memory).unwrap_or(8 * GIB),
             cpu_percent: self.parse_setting("container-cpus", "all", parse_cpus),
             network: self.parse_setting("container-network", "none", parse_network).unwrap_or("none".into()),
-            time_limit: self.number("container-limit-secs", "none", 1, 1_000_000).map(Duration::from_secs),
-            pool: usize::try_from(self.number("container-pool", "0", 0, 8).unwrap_or(0)).unwrap_or(0),
+            time_limit: self.number("container-limit-secs", "none", 1..=1_000_000).map(Duration::from_secs),
+            pool: self.number("container-pool", "0", 0..=8).unwrap_or(0),
             host: self.find("container-host", "").map(|setting| setting.value),
             image,
             label: String::new(),
@@ -45,15 +42,6 @@ impl SettingsParser<'_> {
         parse(&setting.value)
             .map_err(|help| self.add_error(format!("{} is {}. {help}", setting.source, setting.value)))
             .ok()
-    }
-
-    /// Variables of containers that are set although no container is used.
-    pub(super) fn unused_container_variables(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        let settings = VARIABLES.iter().filter(|(setting, _)| setting.starts_with("container-"));
-        let names = settings.flat_map(|(_, variables)| variables.iter().copied()).filter(|name| *name != SHARED);
-        names
-            .filter(|name| (self.sources.environment)(name).is_some())
-            .map(|name| (name, "only --isolation podman and docker use it"))
     }
 }
 

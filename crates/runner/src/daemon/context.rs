@@ -1,8 +1,7 @@
 //! The state of the registered daemon, and two common steps: watch a process, and handle the end of an attempt.
 
 use super::child::{ProcessExit, ProcessStarter, RunningProcess, remove_record};
-use super::process_record::AttemptKey;
-use super::process_record::ProcessRecord;
+use super::process_record::{AttemptKey, ProcessRecord};
 use super::settings::Settings;
 use super::state::State;
 use super::state_folder::StateFolder;
@@ -77,10 +76,7 @@ impl JobProcesses {
         let running = |key: &AttemptKey| self.state.read(|now| now.running.contains_key(key));
         self.outbox.deliver_others(&running).await;
         let waiting = self.outbox.list_pending();
-        let delivered = self
-            .state
-            .read(|now| now.pending_reports.iter().filter(|key| !waiting.contains(*key)).cloned().collect::<Vec<_>>());
-        for key in delivered {
+        for key in self.state.read(|now| &now.pending_reports - &waiting) {
             remove_record(&self.starter.jobs, &key);
             self.state.update(|now| now.pending_reports.remove(&key));
         }

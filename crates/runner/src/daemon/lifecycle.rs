@@ -1,11 +1,11 @@
 //! The daemon from start to end: takes over jobs, waits, and leaves.
 
-use super::call_failure::{CallKind, RunnerCallFailure, TOKEN_REFUSED_EXIT, classify_failure};
+use super::call_failure::{CallKind, FatalExit, RunnerCallFailure, TOKEN_REFUSED_EXIT, classify_failure};
 use super::child::{self, ProcessStarter};
 use super::context::{DaemonContext, JobProcesses};
 use super::heartbeat::{self, with_timeout};
 use super::settings::Settings;
-use super::state::{FatalExit, State, StateSnapshot};
+use super::state::{State, StateSnapshot};
 use super::state_folder::StateFolder;
 use super::{claims, outbox_delivery, pauses};
 use crate::Error;
@@ -14,6 +14,7 @@ use crate::git::workspace::Workspace;
 use crate::git::workspace::disk::run_blocking;
 use crate::options::OTHER_ISOLATIONS;
 use crate::process::sandbox;
+use crate::process::signals::Signals;
 use pullyard_domain::runner::validate_name;
 use pullyard_protocol::client::{self, ApiClient, RunnerClient};
 use pullyard_protocol::runner::{RegisterRequest, RunnerIsolation};
@@ -22,7 +23,6 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -33,44 +33,17 @@ const UNUSABLE_SANDBOX_EXIT: u8 = 2;
 const LAST_FINISHES_TIMEOUT: Duration = Duration::from_secs(10);
 const LAST_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(crate) struct DaemonExit {
-    pub(crate) code: u8,
-    pub(crate) message: Option<String>,
-}
-
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn listen() -> Result<Self, Error> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate()).map_err(Error::Signals)?,
-            interrupt: signal(SignalKind::interrupt()).map_err(Error::Signals)?,
-        })
-    }
-
-    async fn next(&mut self) -> u8 {
-        tokio::select! {
-            _ = self.terminate.recv() => 143,
-            _ = self.interrupt.recv() => 130,
-        }
-    }
-}
-
+/// Runs the daemon until it may exit. Returns its exit code.
 /// Idempotent: it takes over the living processes of an earlier daemon.
-pub(crate) async fn run(mut settings: Settings, once: bool, command: Vec<OsString>) -> Result<DaemonExit, Error> {
+pub(crate) async fn run(mut settings: Settings, once: bool, command: Vec<OsString>) -> Result<u8, FatalExit> {
     let mut signals = Signals::listen()?;
-    let isolation = match check_isolation(&settings).await {
-        Ok(isolation) => isolation,
-        Err(message) => return Ok(DaemonExit { code: UNUSABLE_SANDBOX_EXIT, message: Some(message) }),
-    };
+    let isolation =
+        check_isolation(&settings).await.map_err(|message| FatalExit { code: UNUSABLE_SANDBOX_EXIT, message })?;
     let mut token = None;
     if !settings.has_explicit_name {
         let loaded = tokio::select! {
             loaded = until_reachable(&settings, "loading the token's name", || request_token(&settings)) => loaded,
-            _ = signals.next() => return Ok(DaemonExit { code: 0, message: None }),
+            _ = signals.next() => return Ok(0),
         };
         token = loaded.ok();
         // The name becomes the name of a folder.
@@ -95,24 +68,20 @@ pub(crate) async fn run(mut settings: Settings, once: bool, command: Vec<OsStrin
         let request = RegisterRequest { active: jobs.state.read(StateSnapshot::active_jobs), ..request.clone() };
         with_timeout(settings.request_timeout, &settings.api_url, client.register(&request)).await
     };
-    let registered = tokio::select! {
-        registered = until_reachable(&settings, "registration", register) => registered,
-        _ = signals.next() => return Ok(DaemonExit { code: 0, message: None }),
-    };
-    let registered = match registered {
-        Ok(registered) => registered,
-        Err(FatalExit { code, message: sentence }) => return Ok(DaemonExit { code, message: Some(sentence) }),
+    let registration = tokio::select! {
+        registered = until_reachable(&settings, "registration", register) => registered?,
+        _ = signals.next() => return Ok(0),
     };
     if token.is_none() {
         token = request_token(&settings).await.ok();
     }
     let token = token.map(|token| format!(", with the token \"{}\"", token.name));
     tracing::info!(
-        runner.id = %registered.runner, name = settings.name, slots = settings.slots,
-        "registered {} as {}{}", settings.name, registered.runner, token.unwrap_or_default()
+        runner.id = %registration.runner, name = settings.name, slots = settings.slots,
+        "registered {} as {}{}", settings.name, registration.runner, token.unwrap_or_default()
     );
-    let daemon = Arc::new(DaemonContext { settings, once, client, registration: registered, state_folder, jobs });
-    Ok(run_tasks(&daemon, &mut signals).await)
+    let daemon = Arc::new(DaemonContext { settings, once, client, registration, state_folder, jobs });
+    run_tasks(&daemon, &mut signals).await
 }
 
 /// Checks the isolation before the runner takes a job. Returns its level and the result.
@@ -215,7 +184,7 @@ async fn request_token(settings: &Settings) -> Result<Token, client::Error> {
     with_timeout(settings.request_timeout, &settings.api_url, api.own_token()).await
 }
 
-async fn run_tasks(daemon: &Arc<DaemonContext>, signals: &mut Signals) -> DaemonExit {
+async fn run_tasks(daemon: &Arc<DaemonContext>, signals: &mut Signals) -> Result<u8, FatalExit> {
     let (for_heartbeats, for_claims, jobs) = (Arc::clone(daemon), Arc::clone(daemon), Arc::clone(&daemon.jobs));
     let heartbeats = AbortOnDropHandle::new(tokio::spawn(async move { heartbeat::run(&for_heartbeats).await }));
     let claims = AbortOnDropHandle::new(tokio::spawn(async move { claims::run(&for_claims).await }));
@@ -260,17 +229,17 @@ async fn run_tasks(daemon: &Arc<DaemonContext>, signals: &mut Signals) -> Daemon
     // No other heartbeat may follow the last one.
     heartbeats.abort();
     let _ = heartbeats.await;
-    if let Some(FatalExit { code, message: sentence }) = daemon.state().read(|now| now.fatal_exit.clone()) {
-        if code != TOKEN_REFUSED_EXIT {
+    if let Some(fatal) = daemon.state().read(|now| now.fatal_exit.clone()) {
+        if fatal.code != TOKEN_REFUSED_EXIT {
             // The next process does not continue this one.
             daemon.state_folder.clear_instance();
         }
-        return DaemonExit { code, message: Some(sentence) };
+        return Err(fatal);
     }
     if timeout(LAST_HEARTBEAT_TIMEOUT, heartbeat::send_last(daemon)).await == Ok(true) {
         daemon.state_folder.clear_instance();
     }
-    DaemonExit { code, message: None }
+    Ok(code)
 }
 
 async fn stop_jobs(daemon: &DaemonContext, signals: &mut Signals) {

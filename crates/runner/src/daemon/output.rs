@@ -6,16 +6,11 @@ use std::io::Write;
 
 pub(crate) fn print_config(read: &ParsedSettings, agents: &[DetectedAgent]) {
     let rows = read.rows.iter().map(|row| [row.name.to_owned(), row.value.clone(), row.source.clone()]);
-    let unused = read
-        .unused_variables
-        .iter()
-        .map(|(name, reason)| [(*name).to_owned(), "not used".to_owned(), (*reason).to_owned()]);
-    let mut all = vec![["SETTING".to_owned(), "VALUE".to_owned(), "FROM".to_owned()]];
-    let agents = agents.iter().map(DetectedAgent::row);
-    all.extend(
-        rows.chain(agents).chain(unused).map(|row| row.map(|cell| if cell.is_empty() { "-".to_owned() } else { cell })),
-    );
-    print_table(&all);
+    let unused = read.unused_variables.iter().map(|(name, reason)| [*name, "not used", *reason].map(str::to_owned));
+    let rows = rows.chain(agents.iter().map(DetectedAgent::row)).chain(unused);
+    let rows = rows.map(|row| row.map(|cell| if cell.is_empty() { "-".to_owned() } else { cell }));
+    let head = ["SETTING", "VALUE", "FROM"].map(str::to_owned);
+    print_table(&[vec![head], rows.collect()].concat());
     for fault in &read.errors {
         print_line(&format!("wrong: {}", fault.message));
     }
@@ -30,6 +25,6 @@ pub(crate) fn print_table(rows: &[[String; 3]]) {
 }
 
 /// Prints a line. A closed pipe is no error.
-pub(crate) fn print_line(text: &str) {
+fn print_line(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }

@@ -29,6 +29,9 @@ pub(crate) const VARIABLES: &[(&str, &[&str])] = &[
     ("container-host", &["PULLYARD_CONTAINER_HOST", "DOCKER_HOST"]),
 ];
 
+/// A variable of the engine's own, which may be set for other programs than the runner.
+const SHARED: &str = "DOCKER_HOST";
+
 /// Settings of other runners that change nothing here, each with the reason.
 pub(crate) const UNUSED: &[(&str, &str)] = &[
     ("RUNNER_CLONE_DEPTH", "the runner keeps a mirror of each repository"),
@@ -63,10 +66,17 @@ impl SettingSources<'_> {
         let saved = || self.saved_api_url.clone().filter(|_| name == "api-url");
         flag.or_else(variable).or_else(saved)
     }
+}
 
-    pub(crate) fn unused_variables(&self) -> Vec<(&'static str, &'static str)> {
-        UNUSED.iter().copied().filter(|(name, _)| (self.environment)(name).is_some()).collect()
-    }
+/// Variables that are set but have no effect, each with the reason.
+pub(crate) fn unused_variables(
+    environment: &dyn Fn(&str) -> Option<String>,
+    uses_containers: bool,
+) -> Vec<(&'static str, &'static str)> {
+    let settings = VARIABLES.iter().filter(|(setting, _)| !uses_containers && setting.starts_with("container-"));
+    let names = settings.flat_map(|(_, variables)| variables.iter().copied()).filter(|name| *name != SHARED);
+    let of_containers = names.map(|name| (name, "only --isolation podman and docker use it"));
+    UNUSED.iter().copied().chain(of_containers).filter(|(name, _)| environment(name).is_some()).collect()
 }
 
 pub(crate) fn variables(name: &str) -> &'static [&'static str] {

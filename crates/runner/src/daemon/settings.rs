@@ -1,15 +1,18 @@
 //! Parses and checks the settings: every value with its source, and all errors at once.
 
-use super::setting_names::{SettingSources, SettingValue, how_to_set, variables};
+use super::setting_names::{SettingSources, SettingValue, how_to_set, unused_variables, variables};
 use super::state_folder::host_name;
 use crate::Isolation;
 use crate::process::root_folder::{self, ROOT_FOLDERS};
+use pullyard_domain::runner::{MAX_SLOTS, validate_name};
 use pullyard_sandbox::Containers;
 use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
-const MAX_SLOTS: u32 = 12;
 const AUTO: &str = "auto";
 const SUPPORTED_CAPABILITIES: &[&str] = &["auto", "claude_code", "codex", "command"];
 
@@ -66,12 +69,9 @@ impl Settings {
             token: reader.token(),
             name: reader.name(),
             has_explicit_name: sources.find("name").is_some(),
-            slots: reader.slots(),
-            labels: reader.word_set("labels", "", &|_| None),
-            capabilities: reader.word_set("capabilities", "command", &|word| {
-                let driven = SUPPORTED_CAPABILITIES.contains(&word);
-                (!driven).then(|| format!("unknown agent `{word}`; use {}", SUPPORTED_CAPABILITIES.join(", ")))
-            }),
+            slots: reader.number("slots", "1", 1..=MAX_SLOTS).unwrap_or(1),
+            labels: reader.words("labels", ""),
+            capabilities: reader.capabilities(),
             has_explicit_capabilities: sources.find("capabilities").is_some(),
             work_dir: reader.work_dir(),
             isolation: reader.isolation(),
@@ -80,14 +80,11 @@ impl Settings {
             poll_timeout: reader.millis("poll-timeout-ms", "20000").unwrap_or(Duration::from_secs(20)),
             heartbeat_interval: reader.millis("heartbeat-interval-ms", "set by the server"),
             request_timeout: reader.millis("request-timeout-ms", "20000").unwrap_or(Duration::from_secs(20)),
-            keep_logs: usize::try_from(reader.number("keep-logs", "50", 1, 100_000).unwrap_or(50)).unwrap_or(50),
-            stop_grace: Duration::from_secs(reader.number("stop-grace-secs", "10", 0, 3_600).unwrap_or(10)),
+            keep_logs: reader.number("keep-logs", "50", 1..=100_000).unwrap_or(50),
+            stop_grace: Duration::from_secs(reader.number("stop-grace-secs", "10", 0..=3_600).unwrap_or(10)),
         };
         settings.containers = reader.parse_containers(settings.isolation);
-        let mut unused_variables = sources.unused_variables();
-        if settings.containers.is_none() {
-            unused_variables.extend(reader.unused_container_variables());
-        }
+        let unused_variables = unused_variables(sources.environment, settings.containers.is_some());
         let SettingsParser { rows, errors, .. } = reader;
         ParsedSettings { settings, rows, errors, unused_variables }
     }
@@ -99,7 +96,7 @@ impl Settings {
 }
 
 pub(super) struct SettingsParser<'a> {
-    pub(super) sources: &'a SettingSources<'a>,
+    sources: &'a SettingSources<'a>,
     rows: Vec<SettingRow>,
     errors: Vec<SettingError>,
 }
@@ -123,6 +120,10 @@ impl SettingsParser<'_> {
         self.errors.push(SettingError { message, is_token_error: false });
     }
 
+    fn add_token_error(&mut self, message: String) {
+        self.errors.push(SettingError { message, is_token_error: true });
+    }
+
     fn api_url(&mut self) -> String {
         let Some(setting) = self.find("api-url", "") else {
             self.add_error(format!("The control plane's URL is missing. Set {}.", how_to_set("api-url")));
@@ -138,33 +139,32 @@ impl SettingsParser<'_> {
 
     fn token(&mut self) -> String {
         let file = self.find("token-file", "");
-        let setting = match (self.sources.find("token"), file) {
-            (Some(setting), _) => Some(setting),
-            (None, Some(SettingValue { value: path, source: from })) => match std::fs::read_to_string(&path) {
-                Ok(text) => Some(SettingValue { value: text.trim().to_owned(), source: format!("{from} {path}") }),
-                Err(error) => {
-                    self.errors.push(SettingError {
-                        message: format!("Cannot read the token file {path}: {error}."),
-                        is_token_error: true,
-                    });
-                    self.row("token", String::new(), format!("{from} {path}"));
-                    return String::new();
+        let (value, source) = match (self.sources.find("token"), file) {
+            (Some(SettingValue { value, source }), _) => (value, source),
+            (None, Some(SettingValue { value: path, source })) => {
+                let source = format!("{source} {path}");
+                match std::fs::read_to_string(&path) {
+                    Ok(text) => (text.trim().to_owned(), source),
+                    Err(error) => {
+                        self.add_token_error(format!("Cannot read the token file {path}: {error}."));
+                        self.row("token", String::new(), source);
+                        return String::new();
+                    }
                 }
-            },
-            (None, None) => None,
+            }
+            (None, None) => {
+                let names = variables("token").join(" or ");
+                self.add_token_error(format!("The runner token is missing. Set {names} or --token-file."));
+                self.row("token", String::new(), "default".into());
+                return String::new();
+            }
         };
-        let Some(SettingValue { value, source: from }) = setting else {
-            let names = variables("token").join(" or ");
-            let sentence = format!("The runner token is missing. Set {names} or --token-file.");
-            self.errors.push(SettingError { message: sentence, is_token_error: true });
-            self.row("token", String::new(), "default".into());
-            return String::new();
-        };
-        self.row("token", mask_secret(&value), from.clone());
         if !value.starts_with("rnt_") || !value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-            let sentence = format!("The value of {from} is not a runner token. Runner tokens begin with rnt_.");
-            self.errors.push(SettingError { message: sentence, is_token_error: true });
+            self.add_token_error(format!(
+                "The value of {source} is not a runner token. Runner tokens begin with rnt_."
+            ));
         }
+        self.row("token", mask_secret(&value), source);
         value
     }
 
@@ -172,8 +172,7 @@ impl SettingsParser<'_> {
         let host = to_runner_name(&host_name().unwrap_or_default());
         let setting = self.find("name", &host);
         let name = setting.map_or(host, |setting| setting.value);
-        let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if !(1..=64).contains(&name.len()) || !name.chars().all(good) {
+        if validate_name(&name).is_err() {
             self.add_error(format!(
                 "`{name}` is not a valid runner name. Use 1 to 64 letters, digits, dashes, underscores and dots ({}).",
                 how_to_set("name")
@@ -182,47 +181,42 @@ impl SettingsParser<'_> {
         name
     }
 
-    fn slots(&mut self) -> u32 {
-        let slots = self.number("slots", "1", 1, u64::from(MAX_SLOTS)).unwrap_or(1);
-        u32::try_from(slots).unwrap_or(1)
-    }
-
-    pub(super) fn number(&mut self, name: &'static str, default: &str, least: u64, max: u64) -> Option<u64> {
-        let setting = self.find(name, default)?;
-        match setting.value.parse() {
-            Ok(number) if (least..=max).contains(&number) => Some(number),
-            _ => {
-                self.add_error(format!(
-                    "{} is {}. Use a whole number from {least} to {max}.",
-                    setting.source, setting.value
-                ));
-                None
-            }
+    pub(super) fn number<T>(&mut self, name: &'static str, default: &str, range: RangeInclusive<T>) -> Option<T>
+    where
+        T: Display + FromStr + PartialOrd,
+    {
+        let SettingValue { value, source } = self.find(name, default)?;
+        let number = value.parse::<T>().ok().filter(|number| range.contains(number));
+        if number.is_none() {
+            let (least, most) = range.into_inner();
+            self.add_error(format!("{source} is {value}. Use a whole number from {least} to {most}."));
         }
+        number
     }
 
     fn millis(&mut self, name: &'static str, default: &str) -> Option<Duration> {
-        self.number(name, default, 1, 3_600_000).map(Duration::from_millis)
+        self.number(name, default, 1..=3_600_000).map(Duration::from_millis)
     }
 
-    fn word_set(
-        &mut self,
-        name: &'static str,
-        default: &str,
-        refused: &dyn Fn(&str) -> Option<String>,
-    ) -> BTreeSet<String> {
+    fn words(&mut self, name: &'static str, default: &str) -> BTreeSet<String> {
         let setting = self.find(name, default);
-        let (text, from) =
-            setting.map_or((default.to_owned(), "default".to_owned()), |setting| (setting.value, setting.source));
+        let (text, source) = setting.map_or((default.to_owned(), String::new()), |set| (set.value, set.source));
         let words: BTreeSet<String> =
             text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect();
         for word in &words {
             if word.chars().count() > 64 || word.chars().any(|c| c.is_control() || c.is_whitespace()) {
-                self.add_error(format!("`{word}` ({from}) is invalid. Use at most 64 characters without spaces."));
+                self.add_error(format!("`{word}` ({source}) is invalid. Use at most 64 characters without spaces."));
             }
-            if let Some(reason) = refused(word) {
-                self.add_error(format!("{from}: {reason}."));
-            }
+        }
+        words
+    }
+
+    fn capabilities(&mut self) -> BTreeSet<String> {
+        let words = self.words("capabilities", "command");
+        let source = self.sources.find("capabilities").map(|setting| setting.source).unwrap_or_default();
+        for word in words.iter().filter(|word| !SUPPORTED_CAPABILITIES.contains(&word.as_str())) {
+            let supported = SUPPORTED_CAPABILITIES.join(", ");
+            self.add_error(format!("{source}: unknown agent `{word}`; use {supported}."));
         }
         words
     }

@@ -1,16 +1,11 @@
 //! The state that the daemon's tasks share: which jobs run, and whether more may be claimed.
 //! Tasks wait for a state and send no messages.
 
+use super::call_failure::FatalExit;
 use super::process_record::{AttemptKey, ProcessRecord};
 use pullyard_domain::id::JobId;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::watch;
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct FatalExit {
-    pub(crate) code: u8,
-    pub(crate) message: String,
-}
 
 #[derive(Debug, Default)]
 pub(crate) struct StateSnapshot {

@@ -3,13 +3,12 @@
 
 use crate::api::attempt::Attempt;
 use crate::git::commit;
-use crate::git::rebase::parse_conflicts;
+use crate::git::rebase::{Merge, merge_trees};
 use crate::git::target::Target;
 use crate::git::workspace::Workspace;
 use crate::git::workspace::mirror::Mirror;
 use crate::git::{Git, GitCall, GitError};
 use pullyard_domain::prompt::conflict::conflict_prompt;
-use std::path::Path;
 use std::time::Duration;
 
 /// Time limit, after which the agent starts without the list. A repository can make git work for very long.
@@ -25,20 +24,17 @@ pub(crate) async fn find_conflicts(
 ) -> String {
     let mut prompts = Vec::new();
     let unknown = |fault: &GitError| tracing::warn!(error = %fault, "conflict check failed: {fault}");
-    let branches = match list_other_branches(git, mirror, target).await {
-        Ok(branches) if branches.is_empty() => return String::new(),
-        Ok(branches) => branches,
-        Err(fault) => {
-            unknown(&fault);
-            return String::new();
-        }
-    };
+    let branches = list_other_branches(git, mirror, target).await.inspect_err(unknown).unwrap_or_default();
+    if branches.is_empty() {
+        return String::new();
+    }
     let ours = if has_work { commit_earlier_work(attempt, (git, workspace), target).await } else { None };
     let (ours, repository) = (ours.as_ref().unwrap_or(&target.start_commit), workspace.repository());
     for (branch, commit) in branches {
-        match conflicting_files(git, &repository, &commit, ours).await {
-            Ok(files) if files.is_empty() => {}
-            Ok(files) => {
+        match merge_trees(git, &repository, &commit, ours).await {
+            Ok(Merge::Tree(_)) => {}
+            Ok(Merge::Conflicts(files)) => {
+                let files: Vec<String> = files.into_iter().collect();
                 let count = if files.len() == 1 { "one file".to_owned() } else { format!("{} files", files.len()) };
                 let message =
                     format!("The work does not merge with `{branch}` in {count}; the agent receives their names.");
@@ -74,12 +70,4 @@ async fn commit_earlier_work(
     let repository = workspace.repository();
     let call = GitCall::new(["commit-tree", tree.as_str(), "-p", target.start_commit.as_str(), "-F", "-"]);
     git.run_for_line(call.input(b"A side of a merge\n").repository(&repository).with_identity()).await.ok()
-}
-
-async fn conflicting_files(git: &Git, repository: &Path, theirs: &str, ours: &str) -> Result<Vec<String>, GitError> {
-    let args = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", theirs, ours];
-    match git.run(GitCall::new(args).repository(repository)).await {
-        Ok(_) => Ok(Vec::new()),
-        Err(fault) => parse_conflicts(&fault).map(|files| files.into_iter().collect()).ok_or(fault),
-    }
 }

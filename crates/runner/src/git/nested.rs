@@ -1,11 +1,9 @@
 //! Classifies a repository inside the agent's tree by its `.git`.
 //! The agent controls that, so it permits nothing, and git never runs there. `scan` chooses what is left out.
 
-mod index_listing;
 pub(crate) mod scan;
 
-pub(crate) use index_listing::parse_submodules;
-pub(crate) use scan::prepare_tree;
+pub(crate) use scan::{parse_submodules, prepare_tree};
 
 use nix::fcntl::OFlag;
 use pullyard_domain::published::nested_repository::NestedKind;

@@ -22,10 +22,11 @@ impl Rebase<'_> {
         let base = self.create_side_commit(start, &[]).await?;
         let theirs = self.create_side_commit(head, &["-p", &base]).await?;
         let ours = self.create_side_commit(commit, &["-p", &base]).await?;
-        let args = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", &theirs, &ours];
-        let tree = match self.line(args).await {
-            Ok(output) => output.trim_end_matches('\0').to_owned(),
-            Err(fault) => return Err(self.to_conflict_failure(&fault).map_or_else(|| fault.into(), Stop::from)),
+        let tree = match merge_trees(self.git, self.repository, &theirs, &ours).await? {
+            Merge::Tree(tree) => tree,
+            Merge::Conflicts(files) => {
+                return Err(Failure::Conflict { base: self.branch.to_owned(), n: files.len() as u64 }.into());
+            }
         };
         if tree == self.line(["rev-parse", "--verify", &format!("{head}^{{tree}}")]).await? {
             return Ok(None);
@@ -46,14 +47,23 @@ impl Rebase<'_> {
     async fn line<const N: usize>(&self, args: [&str; N]) -> Result<String, GitError> {
         self.git.run_for_line(GitCall::new(args).repository(self.repository)).await
     }
+}
 
-    fn to_conflict_failure(&self, fault: &GitError) -> Option<Failure> {
-        let n = parse_conflicts(fault)?.len() as u64;
-        Some(Failure::Conflict { base: self.branch.to_owned(), n })
+pub(crate) enum Merge {
+    Tree(String),
+    /// The files with a conflict.
+    Conflicts(BTreeSet<String>),
+}
+
+pub(crate) async fn merge_trees(git: &Git, repository: &Path, theirs: &str, ours: &str) -> Result<Merge, GitError> {
+    let args = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", theirs, ours];
+    match git.run_for_line(GitCall::new(args).repository(repository)).await {
+        Ok(output) => Ok(Merge::Tree(output.trim_end_matches('\0').to_owned())),
+        Err(fault) => parse_conflicts(&fault).map(Merge::Conflicts).ok_or(fault),
     }
 }
 
-pub(crate) fn parse_conflicts(fault: &GitError) -> Option<BTreeSet<String>> {
+fn parse_conflicts(fault: &GitError) -> Option<BTreeSet<String>> {
     let GitError::Failed { stdout, .. } = fault else {
         return None;
     };

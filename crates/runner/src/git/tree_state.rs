@@ -1,7 +1,8 @@
 //! Detects changes of the worktree by a step that must not change files.
 
 use crate::git::workspace::Workspace;
-use crate::git::{Git, GitCall, GitError};
+use crate::git::{Git, GitCall};
+use crate::stop::Stop;
 use pullyard_domain::prompt::untrusted::{remove_hidden, to_code_span};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -19,14 +20,12 @@ pub(crate) struct TreeState {
 
 impl TreeState {
     /// Call it when no foreign code runs.
-    pub(crate) async fn load(git: &Git, workspace: &Workspace) -> Result<Self, GitError> {
+    pub(crate) async fn load(git: &Git, workspace: &Workspace) -> Result<Self, Stop> {
         workspace.reset_repository().await?;
         let (tree, repository) = (workspace.tree(), workspace.repository());
         let list = async |args: &[&str]| {
             let output = git.run(GitCall::new(args).repository(&repository).tree(&tree)).await?;
-            Ok::<_, GitError>(
-                output.split(|byte| *byte == 0).filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect(),
-            )
+            Ok::<_, Stop>(output.split(|byte| *byte == 0).filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect())
         };
         let changed = list(&["ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard"]).await?;
         let ignored: BTreeSet<Vec<u8>> =

@@ -71,21 +71,21 @@ impl Workspace {
     pub(crate) async fn create(work_dir: &Path, job: &JobId, attempt: u32) -> io::Result<Self> {
         let all = work_dir.join("worktrees");
         let folder = all.clone();
-        let making = run_blocking(move || {
+        let creation_lock = run_blocking(move || {
             create_private_dirs(&folder)?;
-            let making = open_lock_file(&folder.join(CREATION_LOCK))?;
-            making.lock().map(|()| making)
+            let lock = open_lock_file(&folder.join(CREATION_LOCK))?;
+            lock.lock().map(|()| lock)
         });
-        let _making = making.await?;
-        let root = all.join(format!("{job}-{attempt}"));
+        let _creation_lock = creation_lock.await?;
+        let root = Self::root_path(work_dir, job, attempt);
         // A starting process inherits locks for a moment, even released ones, so check a busy folder again.
-        let mut looks_left = BUSY_TRIES;
+        let mut tries_left = BUSY_TRIES;
         loop {
             remove_stale_worktrees(&all).await;
             let root = root.clone();
-            looks_left -= 1;
+            tries_left -= 1;
             match run_blocking(move || Self::create_root(&root)).await {
-                Err(error) if error.kind() == io::ErrorKind::ResourceBusy && looks_left > 0 => {
+                Err(error) if error.kind() == io::ErrorKind::ResourceBusy && tries_left > 0 => {
                     sleep(BUSY_RETRY_DELAY).await
                 }
                 result => return result,
@@ -96,8 +96,8 @@ impl Workspace {
     fn create_root(root: &Path) -> io::Result<Self> {
         let busy = |reason| io::Error::new(io::ErrorKind::ResourceBusy, reason);
         create_private_dirs(root)?;
-        let living = open_lock_file(&root.join(ATTEMPT_LOCK))?;
-        living.try_lock().map_err(|_| busy("this attempt already runs on this machine"))?;
+        let attempt_lock = open_lock_file(&root.join(ATTEMPT_LOCK))?;
+        attempt_lock.try_lock().map_err(|_| busy("this attempt already runs on this machine"))?;
         if fs::read_dir(root)?.flatten().any(|entry| entry.file_name() != ATTEMPT_LOCK) {
             return Err(busy("what an earlier process of this attempt left is still there"));
         }
@@ -107,7 +107,7 @@ impl Workspace {
             has_survivors: AtomicBool::new(false),
             snapshot: Mutex::default(),
             excluded: Mutex::default(),
-            _attempt_lock: living,
+            _attempt_lock: attempt_lock,
         };
         for dir in [workspace.tree(), workspace.home(), workspace.temp_dir()] {
             create_private_dirs(&dir)?;
@@ -197,11 +197,8 @@ impl Workspace {
     async fn skip_submodules(&self, git: &Git) -> Result<(), GitError> {
         let (tree, repository) = (self.tree(), self.repository());
         let listed = git.run(GitCall::new(["ls-files", "--stage", "-z"]).repository(&repository)).await?;
-        let mut paths = Vec::new();
-        for path in nested::parse_submodules(&listed) {
-            paths.extend_from_slice(path.as_os_str().as_bytes());
-            paths.push(0);
-        }
+        let submodules = nested::parse_submodules(&listed).into_iter();
+        let paths: Vec<u8> = submodules.flat_map(|path| [path.as_os_str().as_bytes(), b"\0"].concat()).collect();
         if paths.is_empty() {
             return Ok(());
         }

@@ -2,14 +2,13 @@
 //! A resumed session gets only new messages. A new session gets the whole conversation in its prompt.
 
 use crate::agent::SessionResume;
-use crate::agent::agent_event::Tokens;
 use crate::api::attempt::Attempt;
 use crate::api::ids;
+use crate::checkpoint;
 use crate::checkpoint::restore::{RestoredSession, RestoredWork};
-use crate::checkpoint::{self};
 use crate::git::workspace::Workspace;
+use crate::inputs::messages::quote;
 use crate::inputs::orders::Order;
-use crate::inputs::quote::quote;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::is_resumable;
@@ -81,10 +80,6 @@ impl Conversation {
         Some(SessionResume { session: session.id.clone(), prompt, tokens: session.tokens })
     }
 
-    pub(crate) fn resumed_session(&self) -> Option<(String, u32, Tokens)> {
-        self.session.as_ref().map(|session| (session.id.clone(), session.read_inputs, session.tokens))
-    }
-
     pub(crate) fn add_inputs(&mut self, inputs: Vec<Input>) {
         self.inputs.extend(inputs);
     }
@@ -137,17 +132,14 @@ pub(crate) async fn yield_for_pause(attempt: &Attempt<'_>, workspace: Option<&Wo
     attempt.yield_job(&request).await.map(drop)
 }
 
-pub(crate) async fn checkpoint_before_end(attempt: &Attempt<'_>, workspace: Option<&Workspace>, stop: Stop) -> Stop {
-    if let Some(workspace) = workspace {
-        match &stop {
-            Stop::Failure(failure) if is_resumable(failure) => {
-                checkpoint::create_checkpoint(attempt, workspace, checkpoint::FAILURE_TIMEOUT).await;
-            }
-            Stop::Order(Order::Shutdown) => checkpoint::create_checkpoint_at_shutdown(attempt, workspace).await,
-            _ => {}
+pub(crate) async fn checkpoint_before_end(attempt: &Attempt<'_>, workspace: &Workspace, stop: &Stop) {
+    match stop {
+        Stop::Failure(failure) if is_resumable(failure) => {
+            checkpoint::create_checkpoint(attempt, workspace, checkpoint::FAILURE_TIMEOUT).await;
         }
+        Stop::Order(Order::Shutdown) => checkpoint::create_checkpoint_at_shutdown(attempt, workspace).await,
+        _ => {}
     }
-    stop
 }
 
 fn yield_request(

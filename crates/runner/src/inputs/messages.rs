@@ -6,7 +6,6 @@ pub(crate) mod input_counts;
 
 use crate::api::attempt::Attempt;
 use crate::api::event_draft::EventDraft;
-use crate::inputs::quote::quote;
 use crate::stop::Stop;
 use pullyard_protocol::attempt::Input;
 use pullyard_protocol::event::EventKind;
@@ -108,6 +107,11 @@ impl<'a> InputTracker<'a> {
 
 pub(crate) fn newest_number(inputs: &[Input]) -> u32 {
     inputs.iter().map(|input| input.seq).max().unwrap_or(0)
+}
+
+/// Begins each line with `>`, so that no quoted text looks like the runner's own.
+pub(super) fn quote(text: &str) -> String {
+    text.lines().map(|line| format!("> {line}")).collect::<Vec<_>>().join("\n")
 }
 
 pub(crate) fn format_for_working_agent(inputs: &[Input]) -> String {

@@ -1,7 +1,6 @@
 //! Orders that stop an attempt from outside: a user's, a lost lease, or a signal.
 //! An order is a state that every step checks, and a more urgent order replaces it.
 
-use std::sync::Arc;
 use tokio::sync::watch;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,11 +12,11 @@ pub(crate) enum Order {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Orders(Arc<watch::Sender<Option<Order>>>);
+pub(crate) struct Orders(watch::Sender<Option<Order>>);
 
 impl Orders {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(None)))
+        Self(watch::Sender::new(None))
     }
 
     pub(crate) fn set(&self, order: Order) {

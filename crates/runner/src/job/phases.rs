@@ -79,7 +79,7 @@ async fn run_agent_and_publish(
     let conflicts =
         attempt.unless_ordered(async { Ok(timeout(conflicts::LIMIT, search).await.unwrap_or_default()) }).await?;
     let mut conversation = Conversation::new(attempt.assignment, &restored, conflicts);
-    attempt.checkpoint_state.begin(target, conversation.resumed_session());
+    attempt.checkpoint_state.begin(target, restored.session.clone());
     prepared.model_keys.write_auth_file()?;
     let mut work_result = None;
     loop {

@@ -129,8 +129,7 @@ impl WorkContext<'_> {
 
     /// Writes the work as a tree without protected content. Returns also the folders that the tree omits.
     async fn write_tree(&self) -> Result<(String, Vec<NestedRepository>), Stop> {
-        let Self { attempt, preparation: prepared, .. } = *self;
-        let Preparation { access, target, workspace, .. } = prepared;
+        let Self { attempt, preparation: Preparation { access, target, workspace, .. }, .. } = *self;
         let git = &access.git;
         let tree = commit::write_tree(git, workspace, target, attempt.assignment);
         let tree = attempt.unless_ordered(tree).await;
@@ -146,14 +145,13 @@ impl WorkContext<'_> {
     /// Runs the project's checks on the tree.
     /// Errors: `TreeChanged` if read-only checks changed it.
     async fn check_tree(&self, rounds: Rounds) -> Result<CheckDecision, Stop> {
-        let Self { attempt, preparation: prepared, .. } = *self;
-        let Preparation { access, target, workspace, .. } = prepared;
+        let Self { attempt, preparation: Preparation { access, target, workspace, .. }, .. } = *self;
         let git = &access.git;
         let (Some(command_runner), Some(commands)) = (self.command_runner, &attempt.assignment.commands) else {
             return Ok(CheckDecision::Publish(CheckResults::default()));
         };
         let before = match commands.checks.read_only {
-            true => Some(attempt.unless_ordered(load_tree_state(git, workspace)).await?),
+            true => Some(attempt.unless_ordered(TreeState::load(git, workspace)).await?),
             false => None,
         };
         let access = before.as_ref().map_or(TreeAccess::Write, |before| TreeAccess::ReadExcept(&before.ignored));
@@ -164,7 +162,7 @@ impl WorkContext<'_> {
         let decision = decision?;
         reset?;
         if let Some(before) = before {
-            let after = attempt.unless_ordered(load_tree_state(git, workspace)).await?;
+            let after = attempt.unless_ordered(TreeState::load(git, workspace)).await?;
             if let Some(paths) = after.describe_changes(&before) {
                 let paths = attempt.redactor.redact_text(&paths).into_owned();
                 return Err(Failure::TreeChanged { paths }.into());
@@ -176,8 +174,7 @@ impl WorkContext<'_> {
     /// Commits the tree, and stores the change as an artifact.
     /// Errors: also if the change contains a secret.
     async fn create_commit(&self, tree: &str, checks: Option<Verdict>, number: u32) -> Result<String, Stop> {
-        let Self { attempt, preparation: prepared, .. } = *self;
-        let Preparation { access, target, workspace, .. } = prepared;
+        let Self { attempt, preparation: Preparation { access, target, workspace, .. }, .. } = *self;
         let git = &access.git;
         let (report, _) = attempt.work_report();
         let agent = report.as_ref().map(|report| report.agent.as_str());
@@ -240,10 +237,6 @@ impl WorkContext<'_> {
             }
         }
     }
-}
-
-async fn load_tree_state(git: &Git, workspace: &Workspace) -> Result<TreeState, Stop> {
-    Ok(TreeState::load(git, workspace).await?)
 }
 
 /// Stores the patch against the attempt's start for users. With a secret removed it may not apply.

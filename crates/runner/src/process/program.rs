@@ -32,12 +32,9 @@ pub(crate) fn find_program(named: &str, tree: &Path, path: Option<&OsStr>) -> Re
     if named.is_empty() || named.contains('\0') {
         return Err("its name is empty or has a zero in it".into());
     }
-    let named_path = Path::new(named);
-    if named_path.is_absolute() {
-        return executable_file(named_path.to_owned()).ok_or_else(|| format!("{named} is not an executable file"));
-    }
     if named.contains('/') {
-        return executable_file(file_of_tree(named, tree)?).ok_or_else(|| format!("{named} is not an executable file"));
+        let file = if named.starts_with('/') { named.into() } else { file_of_tree(named, tree)? };
+        return executable_file(file).ok_or_else(|| format!("{named} is not an executable file"));
     }
     // A relative folder in `PATH` would be a folder of the repository.
     let folders = std::env::split_paths(path.unwrap_or_default());

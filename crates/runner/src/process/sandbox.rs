@@ -21,6 +21,7 @@ use pullyard_domain::failure::Failure;
 use pullyard_protocol::event::EventKind;
 use pullyard_sandbox::{Access, Containers, Error, Level, Ports, Running, Sandbox, Spec};
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -96,21 +97,23 @@ impl JobSandbox {
         if level == Level::None {
             return Ok(None);
         }
-        let failed = |reason: String| Failure::SandboxFailed { reason };
         let check = match &options.isolation_check {
             Some(check) => check.clone(),
             // In a task, no earlier process has run the check.
-            None => check_in_task(options, level).await.map_err(failed)?,
+            None => {
+                let (containers, work_dir) = (options.containers.clone(), options.work_dir.clone());
+                blocking(move || check(level, containers, &work_dir)).await?
+            }
         };
-        let sandbox = create(level, options.containers.clone()).map_err(|error| failed(error.to_string()))?;
+        let sandbox = create(level, options.containers.clone()).map_err(to_failure)?;
         if sandbox.account_uid().is_some() && !level.is_container() {
             // The agents' account must be able to enter the folders above its own.
             let parents = [workspace.root(), borrowed].into_iter().flat_map(|folder| folder.ancestors().take(3));
             for folder in parents.filter(|folder| folder.starts_with(&options.work_dir)) {
-                make_enterable(folder).map_err(|error| failed(format!("{}: {error}", folder.display())))?;
+                make_enterable(folder).map_err(|error| to_failure(format!("{}: {error}", folder.display())))?;
             }
         }
-        let rules = AllowList::parse(&attempt.assignment.egress).map_err(|invalid| failed(invalid.to_string()))?;
+        let rules = AllowList::parse(&attempt.assignment.egress).map_err(to_failure)?;
         let allowed = rules.with_forge(&attempt.assignment.repository.clone_url);
         if let Some(warning) = egress::warn_if_open(&attempt.assignment.egress) {
             attempt.events.log(warning);
@@ -127,7 +130,7 @@ impl JobSandbox {
     }
 
     pub(crate) fn network(&self, has_model: bool) -> Result<Network, Failure> {
-        let ports = self.sandbox.reserve_ports(1 + usize::from(has_model)).map_err(|error| to_failure(&error))?;
+        let ports = self.sandbox.reserve_ports(1 + usize::from(has_model)).map_err(to_failure)?;
         Ok(Network { ports, model: None })
     }
 
@@ -167,13 +170,12 @@ impl JobSandbox {
             set_streams(&mut command);
             command.process_group(0).kill_on_drop(true).spawn()
         });
-        let (child, start) = spawned.map_err(|error| to_failure(&error))?;
+        let (child, start) = spawned.map_err(to_failure)?;
         let mut running = blocking(move || start.finish(START_LIMIT)).await?;
         let sandbox = Arc::clone(&self.sandbox);
         tokio::task::spawn_blocking(move || sandbox.prepare_ahead(&spec));
         let listeners = std::mem::take(&mut running.listeners);
-        let proxies =
-            self.serve(listeners, model).map_err(|error| Failure::SandboxFailed { reason: error.to_string() })?;
+        let proxies = self.serve(listeners, model).map_err(to_failure)?;
         let confined = Confined {
             running: Arc::new(running),
             sandbox: Arc::clone(&self.sandbox),
@@ -265,12 +267,6 @@ pub fn check(level: Level, containers: Option<Containers>, work_dir: &Path) -> R
     }
 }
 
-async fn check_in_task(options: &RunJob, level: Level) -> Result<String, String> {
-    let (containers, work_dir) = (options.containers.clone(), options.work_dir.clone());
-    let checked = tokio::task::spawn_blocking(move || check(level, containers, &work_dir)).await;
-    checked.unwrap_or_else(|error| Err(error.to_string()))
-}
-
 fn create(level: Level, containers: Option<Containers>) -> Result<Sandbox, Error> {
     let sandbox = Sandbox::new(level)?;
     match containers.filter(|_| level.is_container()) {
@@ -279,13 +275,16 @@ fn create(level: Level, containers: Option<Containers>) -> Result<Sandbox, Error
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Failure> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Failure::SandboxFailed { reason: error.to_string() })?.map_err(|error| to_failure(&error))
+async fn blocking<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, Failure>
+where
+    T: Send + 'static,
+    E: Display + Send + 'static,
+{
+    tokio::task::spawn_blocking(work).await.map_err(to_failure)?.map_err(to_failure)
 }
 
-fn to_failure(error: &Error) -> Failure {
-    Failure::SandboxFailed { reason: error.to_string() }
+fn to_failure(reason: impl Display) -> Failure {
+    Failure::SandboxFailed { reason: reason.to_string() }
 }
 
 fn describe(refusal: &Refusal) -> EventDraft {

@@ -1,6 +1,7 @@
 //! Updates an open pull request's text about the newest commit before reviews are requested again.
 //! Text of users is not changed (`published::newest`). The work is done, so an error does not fail the job.
 
+use super::replies::log_event;
 use crate::api::attempt::Attempt;
 use crate::api::retry::retry_while_unreachable;
 use pullyard_domain::published::commit_part::{self, ReplaceRefusal};
@@ -40,10 +41,7 @@ impl DescriptionUpdate<'_> {
                 Err(_) => "the forge did not answer in time".to_owned(),
             };
         let message = format!("The pull request's text does not say what came of this job, because {reason}.");
-        // Redact for the local log too, because the message quotes the forge.
-        let message = attempt.redactor.redact_text(&message).into_owned();
-        tracing::warn!(job.id = %attempt.assignment.job, "{message}");
-        attempt.events.log(message);
+        log_event(attempt, &message);
     }
 
     /// Returns why the text was not changed. Reads it each time: an answer may be lost, or a user edited the text.

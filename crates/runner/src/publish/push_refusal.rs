@@ -53,15 +53,10 @@ pub(super) fn parse_refusal(
     }
     let line = line?;
     let reason = line.rsplit_once('(').map_or(line, |(_, reason)| reason.trim_end_matches(')'));
-    // The hook's own message is more specific.
-    let lines_after = |by: &str| {
-        let lines = stderr.lines().filter_map(|line| line.trim().strip_prefix(by));
-        lines.map(str::trim).find(|line| !line.is_empty())
-    };
-    // Messages of Bitbucket have no `error:` prefix.
-    let own_words = || lines_after("remote: error: ").or_else(|| lines_after("remote: "));
-    let reason = if reason.contains("hook declined") { own_words().unwrap_or(reason) } else { reason };
-    Some(rejected(reason))
+    // The hook's own message is more specific. Messages of Bitbucket have no `error:` prefix.
+    let error = forge_lines(stderr).find_map(|line| line.strip_prefix("error: ")).map(str::trim_start);
+    let message = error.or_else(|| forge_lines(stderr).next()).filter(|_| reason.contains("hook declined"));
+    Some(rejected(message.unwrap_or(reason)))
 }
 
 fn forge_lines(output: &str) -> impl Iterator<Item = &str> {

@@ -155,7 +155,7 @@ fn threads_with_reply(comments: &[ReviewComment], jobs: &BTreeSet<&JobId>) -> BT
     of_us.map(|comment| comment.in_reply_to.unwrap_or(comment.id)).collect()
 }
 
-fn log_event(attempt: &Attempt<'_>, message: &str) {
+pub(super) fn log_event(attempt: &Attempt<'_>, message: &str) {
     // Redact for the local log too, because the message quotes the forge.
     let message = attempt.redactor.redact_text(message).into_owned();
     tracing::warn!(job.id = %attempt.assignment.job, "{message}");

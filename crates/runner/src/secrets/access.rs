@@ -2,11 +2,10 @@
 
 use crate::api::attempt::Attempt;
 use crate::git::Git;
-use crate::secrets::forge_tokens::endpoint;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::project::ForgeKind;
-use pullyard_forge::{Bitbucket, Forge, GitHub, Token};
+use pullyard_forge::{Bitbucket, Endpoint, Forge, GitHub, Token};
 use pullyard_protocol::attempt::ModelCredential;
 
 pub(crate) struct ForgeAccess {
@@ -21,21 +20,17 @@ pub(crate) async fn request_access(attempt: &Attempt<'_>) -> Result<ForgeAccess,
     let credentials = attempt.get_credentials().await?;
     let repository = &attempt.assignment.repository;
     let denied = |_| Failure::SourceDenied { forge: repository.forge_name(), repo: repository.name.clone() };
-    let token = credentials.forge_token;
+    let (endpoint, token) = (Endpoint::new(repository.api_url.clone()), credentials.forge_token);
     let forge = match repository.forge {
-        ForgeKind::GitHub => {
-            Forge::GitHub(GitHub::new(endpoint(repository), Token::new(token.as_str())).map_err(denied)?)
-        }
-        ForgeKind::Bitbucket => {
-            Forge::Bitbucket(Bitbucket::new(endpoint(repository), Token::new(token.as_str())).map_err(denied)?)
-        }
+        ForgeKind::GitHub => GitHub::new(endpoint, Token::new(token.as_str())).map(Forge::GitHub),
+        ForgeKind::Bitbucket => Bitbucket::new(endpoint, Token::new(token.as_str())).map(Forge::Bitbucket),
     };
     Ok(ForgeAccess {
         git: Git::new(&repository.clone_url, &token)
             .for_forge(repository.forge)
             .with_author(attempt.assignment.author.clone(), credentials.signing_key)
             .with_redactor(&attempt.redactor),
-        forge,
+        forge: forge.map_err(denied)?,
         expires: credentials.expires_in_secs.is_some(),
         model_credentials: credentials.model,
     })

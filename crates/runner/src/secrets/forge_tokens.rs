@@ -9,10 +9,6 @@ use tokio::time::timeout;
 /// Time limit for revoking tokens at the end. The remaining tokens expire.
 const REVOKE_LIMIT: Duration = Duration::from_secs(3);
 
-pub(crate) fn endpoint(repository: &AssignedRepository) -> Endpoint {
-    Endpoint::new(repository.api_url.clone())
-}
-
 /// Tokens that were created for this attempt only. Only GitHub has such tokens, for an App.
 #[derive(Default)]
 pub(crate) struct ForgeTokens(Mutex<Vec<String>>);
@@ -28,7 +24,7 @@ impl ForgeTokens {
 
     pub(crate) async fn revoke_all(&self, repository: &AssignedRepository) {
         let all = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        let endpoint = endpoint(repository);
+        let endpoint = Endpoint::new(repository.api_url.clone());
         let each = async {
             for token in all {
                 if let Err(error) = revoke_installation_token(&endpoint, Token::new(token)).await {

@@ -55,7 +55,8 @@ fn check(level: &str, folder: &str) -> Result<ExitCode, Error> {
     let report = sandbox(level, Path::new(folder))?.check(Path::new(folder));
     println!("{report}");
     for (canary, outcome) in &report.outcomes {
-        println!("{canary} {outcome:?} {:?}", report.level.promise(*canary));
+        let promise = if report.level.prevents(*canary) { "prevented" } else { "not prevented" };
+        println!("{canary} {outcome:?} {promise}");
     }
     Ok(if report.is_usable() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

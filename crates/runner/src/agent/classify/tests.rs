@@ -36,12 +36,8 @@ fn success() -> EndReport {
     EndReport { success: true, codes: vec!["success".into()], message: "Done.".into(), ..EndReport::default() }
 }
 
-fn end_report_of<'l>(mut reader: impl LineParser, lines: impl IntoIterator<Item = &'l str>) -> Option<EndReport> {
-    let shared = crate::agent::run_state::SharedRunState::new();
-    for line in lines {
-        reader.parse_line(line.as_bytes()).iter().for_each(|event| shared.apply(event));
-    }
-    shared.lock().end_report.clone()
+fn end_report_of<'l>(reader: impl LineParser, lines: impl IntoIterator<Item = &'l str>) -> Option<EndReport> {
+    goldens::parse_lines(reader, lines).1.end_report
 }
 
 fn load_recorded_end_report(version: &str, name: &str) -> Option<EndReport> {

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 const SYNTHETIC: &str = "<synthetic>";
 
+#[derive(Default)]
 pub(super) struct StreamJsonParser {
     tree: PathBuf,
     counted_messages: BTreeSet<String>,
@@ -29,32 +30,17 @@ pub(super) struct StreamJsonParser {
     answer_models: BTreeMap<String, String>,
     /// The last reported cost plus the estimate for later answers; `None` if a price is unknown.
     estimated_cost: Option<u64>,
-    /// Sum of the usage that each result reported since the result before it.
-    reported_usage: ReportedUsage,
+    /// Sum of the tokens that each result reported since the result before it.
+    result_tokens: Tokens,
+    /// The same for the cost; `None` if a result did not report a cost. Units: millionths of a US dollar.
+    result_cost: Option<u64>,
     error_kind: Option<String>,
     limit_resets_at: Option<Timestamp>,
 }
 
-struct ReportedUsage {
-    tokens: Tokens,
-    /// `None` if a result did not report a cost. Units: millionths of a US dollar.
-    cost: Option<u64>,
-}
-
 impl StreamJsonParser {
     pub(super) fn new(tree: &Path) -> Self {
-        Self {
-            tree: tree.to_owned(),
-            counted_messages: BTreeSet::new(),
-            tool_names: BTreeMap::new(),
-            open_calls: BTreeSet::new(),
-            reported_tokens: Tokens::default(),
-            answer_models: BTreeMap::new(),
-            estimated_cost: Some(0),
-            reported_usage: ReportedUsage { tokens: Tokens::default(), cost: Some(0) },
-            error_kind: None,
-            limit_resets_at: None,
-        }
+        Self { tree: tree.to_owned(), estimated_cost: Some(0), result_cost: Some(0), ..Self::default() }
     }
 
     fn system(&mut self, object: &Value) -> Vec<AgentEvent> {
@@ -121,11 +107,8 @@ impl StreamJsonParser {
                 text: text_field(&input, "command").map(str::to_owned),
                 ..EventDraft::new(EventKind::Command)
             },
-            "AskUserQuestion" => {
-                EventDraft { text: Some(question_text(&input)), ..EventDraft::new(EventKind::Question) }
-            }
             _ => EventDraft {
-                path: input.get("file_path").and_then(Value::as_str).map(|path| relative_path(&self.tree, path)),
+                path: text_field(&input, "file_path").map(|path| relative_path(&self.tree, path)),
                 ..EventDraft::new(EventKind::ToolCall)
             },
         };
@@ -208,15 +191,12 @@ impl StreamJsonParser {
 
     /// The usage of one answer. The cost comes first, because an answer counts as complete with its tokens.
     fn answer_usage(&mut self, caller: &str, usage: &Value) -> [AgentEvent; 2] {
-        let count = |name: &str| usage.get(name).and_then(Value::as_u64).unwrap_or(0);
-        let (cached, cache_write) = (count("cache_read_input_tokens"), count("cache_creation_input_tokens"));
-        let input = count("input_tokens").saturating_add(cached).saturating_add(cache_write);
-        let used = Tokens { input, cached, output: count("output_tokens") };
-        let answer = BilledTokens { tokens: used, cache_write };
+        let names = ["input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens"];
+        let answer = parse_count(usage, names);
         let about = self.answer_models.get(caller).and_then(|model| Prices::default().cost(model, answer));
         self.estimated_cost = self.estimated_cost.zip(about).map(|(before, more)| before.saturating_add(more));
-        self.reported_tokens += used;
-        [AgentEvent::CostEstimate(self.estimated_cost), AgentEvent::TokenUsage(used)]
+        self.reported_tokens += answer.tokens;
+        [AgentEvent::CostEstimate(self.estimated_cost), AgentEvent::TokenUsage(answer.tokens)]
     }
 
     /// Tokens and cost of this start so far, by its result.
@@ -230,18 +210,14 @@ impl StreamJsonParser {
                 let cost = model.get("costUSD").and_then(Value::as_f64).and_then(dollars_to_micros)?;
                 Some(sum.saturating_add(cost))
             });
-            self.reported_usage.tokens += sum_tokens(models);
-            self.reported_usage.cost =
-                self.reported_usage.cost.zip(cost).map(|(before, more)| before.saturating_add(more));
-            return (self.reported_usage.tokens, self.reported_usage.cost);
+            self.result_tokens += sum_tokens(models);
+            self.result_cost = self.result_cost.zip(cost).map(|(before, more)| before.saturating_add(more));
+            return (self.result_tokens, self.result_cost);
         }
         if object.get("result_index").is_some() {
             // A result after a failure lacks the field, and its totals may cover the whole session. The reported cost
             // is then right only if no answer came since the last result.
-            return (
-                self.reported_tokens,
-                self.reported_usage.cost.filter(|stated| self.estimated_cost == Some(*stated)),
-            );
+            return (self.reported_tokens, self.result_cost.filter(|stated| self.estimated_cost == Some(*stated)));
         }
         let cost = object.get("total_cost_usd").and_then(Value::as_f64).and_then(dollars_to_micros);
         let models = object.get("modelUsage");
@@ -332,15 +308,18 @@ fn model_usages(by_model: &Value) -> impl Iterator<Item = &Value> {
 }
 
 fn sum_tokens(by_model: &Value) -> Tokens {
+    let names = ["inputTokens", "cacheReadInputTokens", "cacheCreationInputTokens", "outputTokens"];
     let mut total = Tokens::default();
-    for model in model_usages(by_model) {
-        let count = |name: &str| model.get(name).and_then(Value::as_u64).unwrap_or(0);
-        let cached = count("cacheReadInputTokens");
-        // Any program may print such a line, so the sum saturates.
-        let input = count("inputTokens").saturating_add(cached).saturating_add(count("cacheCreationInputTokens"));
-        total += Tokens { input, cached, output: count("outputTokens") };
-    }
+    model_usages(by_model).for_each(|model| total += parse_count(model, names).tokens);
     total
+}
+
+fn parse_count(usage: &Value, [input, cached, cache_write, output]: [&str; 4]) -> BilledTokens {
+    let count = |name: &str| usage.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let (cached, cache_write) = (count(cached), count(cache_write));
+    // Any program may print such a line, so the sum saturates.
+    let input = count(input).saturating_add(cached).saturating_add(cache_write);
+    BilledTokens { tokens: Tokens { input, cached, output: count(output) }, cache_write }
 }
 
 fn log_event(text: String, object: &Value) -> AgentEvent {
@@ -364,15 +343,6 @@ fn retry_message(object: &Value) -> String {
     let (attempt, max_attempts) = (number("attempt"), number("max_retries"));
     let secs = number("retry_delay_ms") / 1_000.0;
     format!("{cause}. Claude Code tries again in {secs:.1} s ({attempt} of {max_attempts}).")
-}
-
-fn question_text(input: &Value) -> String {
-    let questions: Vec<&str> = list_field(input, "questions").filter_map(|one| text_field(one, "question")).collect();
-    if questions.is_empty() {
-        text_field(input, "question").unwrap_or_default().to_owned()
-    } else {
-        questions.join("\n")
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 //! turns, cost and silence depend on them. The agent's commands can write these files too, so links are not followed,
 //! reads never block, and only counts are used.
 
-use super::token_count::{MAX_CALL_ID_BYTES, MAX_CALLS, parse_count};
 use crate::agent::agent_event::{AgentEvent, Tokens};
 use crate::agent::json_lines::text_field;
 use crate::agent::prices::{BilledTokens, Prices};
@@ -18,16 +17,20 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// Longest tracked id of a call. A proxy may store some thousand bytes in the id. Units: bytes.
+pub(super) const MAX_CALL_ID_BYTES: usize = 16 * 1024;
+/// Most tracked calls; Codex never runs more at once. With the longest ids, they take 16 MiB.
+pub(super) const MAX_CALLS: usize = 1024;
 const MAX_DEPTH: u32 = 4;
-const USAGE_RECORD: &str = "token_usage_record";
 const MAX_FILES: usize = 256;
 const MAX_BYTES_PER_READ: u64 = 32 * 1024 * 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Rollouts {
-    start_count: u32,
+    pub(super) start_count: u32,
     positions: BTreeMap<PathBuf, u64>,
-    thread_count: BilledTokens,
+    /// The usage of the thread so far, including earlier attempts.
+    pub(super) thread_count: BilledTokens,
     model: Option<String>,
     /// Whether the model called a tool since the last counted request.
     calls_tool: bool,
@@ -39,7 +42,7 @@ pub(super) struct Rollouts {
     cost: u64,
     is_upper_bound: bool,
     /// The thread's total in the last line of this start.
-    reported_thread_total: Option<BilledTokens>,
+    pub(super) reported_thread_total: Option<BilledTokens>,
 }
 
 impl Rollouts {
@@ -54,23 +57,6 @@ impl Rollouts {
         (self.reported_thread_total, self.calls_tool) = (None, false);
         (self.has_answers, self.calls_answered) = (false, false);
         self.open_calls.clear();
-    }
-
-    pub(super) fn begin_thread(&mut self) {
-        self.thread_count = BilledTokens::default();
-    }
-
-    /// Sets the thread's usage before this attempt. The thread's total includes it.
-    pub(super) fn set_earlier_tokens(&mut self, tokens: Tokens) {
-        self.thread_count.tokens = tokens;
-    }
-
-    pub(super) fn start_count(&self) -> u32 {
-        self.start_count
-    }
-
-    pub(super) fn set_thread_total(&mut self, count: BilledTokens) {
-        self.reported_thread_total = Some(count);
     }
 
     fn poll(&mut self, sessions: &Path, prices: &Prices) -> Vec<AgentEvent> {
@@ -117,7 +103,7 @@ impl Rollouts {
                     }
                 }
             }
-            Some(USAGE_RECORD) => {
+            Some("token_usage_record") => {
                 self.add_count(parse_count(about.get("usage").unwrap_or(&Value::Null)), prices, events);
                 events.push(AgentEvent::CountedAnswer);
                 if std::mem::take(&mut self.calls_tool) {
@@ -168,6 +154,12 @@ impl Rollouts {
         events.push(AgentEvent::Event(usage));
         events
     }
+}
+
+pub(super) fn parse_count(usage: &Value) -> BilledTokens {
+    let count = |name: &str| usage.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let (input, cached, output) = (count("input_tokens"), count("cached_input_tokens"), count("output_tokens"));
+    BilledTokens { tokens: Tokens { input, cached, output }, cache_write: count("cache_write_input_tokens") }
 }
 
 pub(in crate::agent) struct RolloutReader {

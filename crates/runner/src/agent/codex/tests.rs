@@ -4,8 +4,12 @@ use super::*;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 fn codex(set: &[(&str, &str)]) -> Codex {
+    isolated_codex(set, Isolation::None)
+}
+
+fn isolated_codex(set: &[(&str, &str)], isolation: Isolation) -> Codex {
     let read = |name: &str| set.iter().find(|(set, _)| *set == name).map(|(_, value)| OsString::from(value));
-    Codex::new("/bin/codex".into(), &Environment::from_fn(&read), Isolation::None)
+    Codex::new("/bin/codex".into(), &Environment::from_fn(&read), isolation)
 }
 
 fn start(home: &Path) -> StartInput<'_> {
@@ -18,7 +22,6 @@ fn start(home: &Path) -> StartInput<'_> {
         remaining_cost: None,
         home,
         tree: Path::new("/workspace"),
-        isolation: Isolation::None,
         model_port: None,
     }
 }
@@ -55,13 +58,8 @@ fn launch_disables_network_features_and_hides_the_key() {
 #[test]
 fn resume_keeps_model_and_disables_sandbox_when_isolated() {
     let home = tempfile::tempdir().unwrap();
-    let again = StartInput {
-        session: Some("01a1"),
-        model: Some("gpt-5.5"),
-        isolation: Isolation::External,
-        ..start(home.path())
-    };
-    let args = args(&codex(&[]).prepare(&again).unwrap());
+    let again = StartInput { session: Some("01a1"), model: Some("gpt-5.5"), ..start(home.path()) };
+    let args = args(&isolated_codex(&[], Isolation::External).prepare(&again).unwrap());
     assert_eq!(args.get(..2).unwrap(), ["exec", "resume"]);
     assert_eq!(args.get(args.len() - 4..).unwrap(), ["--model=gpt-5.5", "--", "01a1", "-"]);
     assert!(args.contains(&"sandbox_mode=\"danger-full-access\"".to_owned()));

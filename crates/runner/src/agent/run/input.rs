@@ -18,8 +18,8 @@ const ACCEPT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The agent's standard input, written by its own task, so that an unread prompt never blocks reading. Closed on drop.
 pub(super) struct Input {
-    sender: Option<UnboundedSender<Vec<u8>>>,
-    encoder: Option<InputEncoder>,
+    /// `None` after `close`, and for an agent that takes only its prompt.
+    open: Option<(UnboundedSender<Vec<u8>>, InputEncoder)>,
     /// Inputs sent while the agent works: mark, and number of the newest input.
     sent_inputs: Vec<(String, u32)>,
     last_sent_at: Option<Instant>,
@@ -28,27 +28,27 @@ pub(super) struct Input {
 
 impl Input {
     pub(super) fn open(stdin: Option<ChildStdin>, prompt: Vec<u8>, encoder: Option<InputEncoder>) -> Self {
-        let (further, more) = unbounded_channel();
+        let (sender, more) = unbounded_channel();
         let writer = stdin.map(|stdin| AbortOnDropHandle::new(tokio::spawn(write(stdin, prompt, more))));
-        let sender = encoder.is_some().then_some(further);
-        Self { sender, encoder, sent_inputs: Vec::new(), last_sent_at: None, writer }
+        let open = encoder.map(|encoder| (sender, encoder));
+        Self { open, sent_inputs: Vec::new(), last_sent_at: None, writer }
     }
 
     /// Requests that the agent sends no further model request. Returns whether that is possible.
     pub(super) fn interrupt(&self) -> bool {
-        let (Some(further), Some(encoder)) = (&self.sender, &self.encoder) else { return false };
-        further.send(format!("{}\n", encoder.interrupt).into_bytes()).is_ok()
+        let Some((sender, encoder)) = &self.open else { return false };
+        sender.send(format!("{}\n", encoder.interrupt).into_bytes()).is_ok()
     }
 
     pub(super) fn is_open(&self) -> bool {
-        self.sender.is_some()
+        self.open.is_some()
     }
 
     /// Sends messages. The agent's lines show which of these it reads; the others go to the next start.
     pub(super) fn send(&mut self, messages: &[Words], tracker: &InputTracker<'_>) {
-        let (Some(further), Some(encoder)) = (&self.sender, &self.encoder) else { return };
+        let Some((sender, encoder)) = &self.open else { return };
         let mark = ids::new_uuid();
-        if further.send((encoder.encode_messages)(&format_for_working_agent(messages), &mark)).is_ok() {
+        if sender.send((encoder.encode_messages)(&format_for_working_agent(messages), &mark)).is_ok() {
             tracker.report(messages);
             self.sent_inputs.push((mark, newest_number(messages)));
             self.last_sent_at = Some(Instant::now());
@@ -87,7 +87,7 @@ impl Input {
     }
 
     pub(super) fn close(&mut self) -> bool {
-        self.sender.take().is_some()
+        self.open.take().is_some()
     }
 }
 

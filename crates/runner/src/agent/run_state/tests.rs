@@ -1,5 +1,5 @@
 use super::*;
-use crate::agent::agent_event::UsageTotals;
+use crate::agent::agent_event::ReportedUsage;
 use std::time::Duration;
 
 fn record(events: &[AgentEvent]) -> RunState {
@@ -72,7 +72,7 @@ fn retry_is_no_sign_of_life_and_other_signs_are() {
 fn stderr_during_a_retry_is_no_sign_of_life() {
     let warning = EventDraft::text(EventKind::Log, "retrying");
     let note = |events: &[AgentEvent]| {
-        let shared = SharedRunState::new();
+        let shared = SharedRunState::default();
         events.iter().for_each(|event| shared.apply(event));
         // A time in the future shows whether `last` was set, without comparing two clock reads.
         let before = Instant::now() + Duration::from_secs(3_600);
@@ -138,7 +138,7 @@ fn unknown_cost_is_unreported_and_bounded() {
 fn newer_sums_replace_older_ones() {
     let sum = |turns: u32, cost| {
         let tokens = Tokens { input: 10 * u64::from(turns), cached: 0, output: 1 };
-        AgentEvent::UsageTotals(UsageTotals { turns, tokens, cost, may_continue: true })
+        AgentEvent::ReportedUsage(ReportedUsage { turns, tokens, cost, may_continue: true })
     };
     let state = record(&[sum(2, Some(20)), sum(3, Some(15))]);
     assert_eq!((state.turns, state.tokens.input, state.cost), (3, 30, Some(15)));

@@ -1,6 +1,5 @@
 //! Finds repositories inside the agent's tree, and removes files on which git would block.
 
-use super::index_listing::{parse_path, parse_submodules};
 use super::{ExcludedRepository, classify_git_dir};
 use crate::git::workspace::disk::run_blocking;
 use crate::git::workspace::{Workspace, remove_entry};
@@ -13,7 +12,17 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// The tracked files and all folders above them, from the output of `git ls-files --stage -z`.
+/// The submodules, from the output of `git ls-files --stage -z`.
+pub(crate) fn parse_submodules(listed: &[u8]) -> HashSet<PathBuf> {
+    let entries = listed.split(|byte| *byte == 0).filter(|entry| entry.starts_with(b"160000 "));
+    entries.filter_map(parse_path).map(|path| PathBuf::from(OsStr::from_bytes(path))).collect()
+}
+
+fn parse_path(entry: &[u8]) -> Option<&[u8]> {
+    entry.splitn(2, |byte| *byte == b'\t').nth(1)
+}
+
+/// The tracked files and all folders above them, from the same output.
 fn tracked_paths(listed: &[u8]) -> HashSet<&[u8]> {
     let mut places = HashSet::new();
     for path in listed.split(|byte| *byte == 0).filter_map(parse_path) {
@@ -44,49 +53,49 @@ pub(crate) async fn remove_nested_git_dirs(
     let keep = submodules.clone();
     let walk = run_blocking(move || {
         let git_dirs = walk_tree(&root, &keep)?;
-        let copies = git_dirs.iter().map(|path| classify_git_dir(&root.join(path))).collect::<Vec<_>>();
-        Ok((git_dirs, copies))
+        let kinds = git_dirs.iter().map(|path| classify_git_dir(&root.join(path))).collect::<Vec<_>>();
+        Ok((git_dirs, kinds))
     });
-    let (git_dirs, copies) = walk.await?;
+    let (git_dirs, kinds) = walk.await?;
     let ignored = list_ignored_paths(git, workspace, &git_dirs).await?;
-    let places = if git_dirs.is_empty() { HashSet::new() } else { tracked_paths(&listed) };
-    let all = git_dirs.into_iter().zip(copies).filter_map(|(git, copy)| {
+    let tracked = if git_dirs.is_empty() { HashSet::new() } else { tracked_paths(&listed) };
+    let all = git_dirs.into_iter().zip(kinds).filter_map(|(git, kind)| {
         let folder = git.parent()?;
-        let has_files = places.contains(folder.as_os_str().as_bytes());
-        let place = OuterState { has_files, is_ignored: ignored.contains(folder) };
-        Some(NestedRepository { git, kind: copy, location: place })
+        let has_files = tracked.contains(folder.as_os_str().as_bytes());
+        let outer = OuterState { has_files, is_ignored: ignored.contains(folder) };
+        Some(NestedRepository { git, kind, outer })
     });
-    let (left_out, plain) = partition_repositories(all.collect());
+    let (excluded, removed) = partition_repositories(all.collect());
     let root = workspace.tree();
-    run_blocking(move || plain.iter().try_for_each(|path| remove_entry(&root.join(path)))).await?;
-    Ok((submodules, left_out))
+    run_blocking(move || removed.iter().try_for_each(|path| remove_entry(&root.join(path)))).await?;
+    Ok((submodules, excluded))
 }
 
 struct NestedRepository {
     git: PathBuf,
     kind: Option<NestedKind>,
-    location: OuterState,
+    outer: OuterState,
 }
 
 /// Separates the folders to exclude, each with all repositories inside, from those whose `.git` is removed.
 fn partition_repositories(mut all: Vec<NestedRepository>) -> (Vec<ExcludedRepository>, Vec<PathBuf>) {
     all.sort_by(|one, other| one.git.parent().cmp(&other.git.parent()));
-    let (mut left_out, mut plain) = (Vec::<ExcludedRepository>::new(), Vec::new());
-    for NestedRepository { git, kind: copy, location: place } in all {
+    let (mut excluded, mut removed) = (Vec::<ExcludedRepository>::new(), Vec::new());
+    for NestedRepository { git, kind, outer } in all {
         let folder = git.parent().unwrap_or(Path::new(""));
         // Each folder precedes its content, so only the last excluded folder can contain this one.
-        if left_out.last().is_some_and(|repository| folder.starts_with(&repository.folder)) {
+        if excluded.last().is_some_and(|repository| folder.starts_with(&repository.folder)) {
             continue;
         }
-        match decide_action(copy, place) {
+        match decide_action(kind, outer) {
             NestedAction::Exclude(kind) => {
-                left_out.push(ExcludedRepository { folder: folder.to_owned(), kind, is_ignored: place.is_ignored });
+                excluded.push(ExcludedRepository { folder: folder.to_owned(), kind, is_ignored: outer.is_ignored });
             }
-            NestedAction::CommitFiles => plain.push(git),
+            NestedAction::CommitFiles => removed.push(git),
             NestedAction::Ignore => {}
         }
     }
-    (left_out, plain)
+    (excluded, removed)
 }
 
 /// The parent folders of these `.git` entries that the project's repository ignores.
@@ -216,10 +225,10 @@ mod tests {
     #[test]
     fn repository_inside_an_excluded_folder_is_not_listed() {
         use NestedKind::{Clone, Worktree};
-        let repository = |folder: &str, copy, is_ignored| NestedRepository {
+        let repository = |folder: &str, kind, is_ignored| NestedRepository {
             git: PathBuf::from(folder).join(".git"),
-            kind: copy,
-            location: OuterState { has_files: false, is_ignored },
+            kind,
+            outer: OuterState { has_files: false, is_ignored },
         };
         let (left_out, plain) = partition_repositories(vec![
             repository("a/in/it", None, false),

@@ -1,28 +1,15 @@
 //! Tests how Codex's lines become events and the record of a run.
 
 use super::*;
-use crate::agent::goldens::{run, versions};
-use crate::agent::run_state::{RunState, SharedRunState};
-use serde_json::json;
+use crate::agent::goldens::{parse_lines, run, versions};
+use crate::agent::run_state::RunState;
 
 fn read_golden(version: &str, name: &str) -> (Vec<EventDraft>, RunState) {
     read(run(version, name).lines())
 }
 
 fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> (Vec<EventDraft>, RunState) {
-    let counted = Arc::new(Mutex::new(Rollouts::default()));
-    let (mut reader, shared, mut events) =
-        (ExecJsonParser::new(Path::new("/workspace"), counted), SharedRunState::new(), Vec::new());
-    for line in lines {
-        for event in reader.parse_line(line.as_bytes()) {
-            shared.apply(&event);
-            if let AgentEvent::Event(event) | AgentEvent::Retrying(event) = event {
-                events.push(event);
-            }
-        }
-    }
-    let record = shared.lock().clone();
-    (events, record)
+    parse_lines(ExecJsonParser::new(Path::new("/workspace"), Arc::default()), lines)
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Tests the usage that is read from Codex's session files.
 
 use super::*;
-use crate::agent::goldens::{newest_run, run, versions};
+use crate::agent::goldens::{run, versions};
 
 struct Sessions {
     dir: tempfile::TempDir,
@@ -32,7 +32,7 @@ impl Sessions {
     /// Notes the totals of the thread, as the last line of a run reports them.
     fn note_thread(&self, input: u64, output: u64, cache_write: u64) {
         let tokens = Tokens { input, cached: 0, output };
-        self.rollouts.lock().unwrap().set_thread_total(BilledTokens { tokens, cache_write });
+        self.rollouts.lock().unwrap().reported_thread_total = Some(BilledTokens { tokens, cache_write });
     }
 
     fn meter(&self) -> RolloutReader {
@@ -41,7 +41,7 @@ impl Sessions {
 }
 
 fn golden_rollout() -> String {
-    newest_run("codex", "rollout")
+    run(versions("codex").last().unwrap(), "rollout")
 }
 
 const REQUEST_USAGE: AgentEvent = AgentEvent::TokenUsage(Tokens { input: 100, cached: 0, output: 50 });
@@ -164,7 +164,7 @@ fn cache_writes_have_their_own_price() {
     assert!(events.contains(&AgentEvent::Cost(2_060)), "{events:?}");
     // The thread's totals do not count these tokens again.
     world.begin();
-    world.rollouts.lock().unwrap().set_thread_total(parse_count(&json!({
+    world.rollouts.lock().unwrap().reported_thread_total = Some(parse_count(&json!({
         "input_tokens": 1_100, "cached_input_tokens": 300, "cache_write_input_tokens": 240, "output_tokens": 50,
     })));
     let events = world.meter().finish();
@@ -179,7 +179,7 @@ fn thread_that_replaces_a_lost_one_is_counted_from_zero() {
     world.note_thread(300, 150, 0);
     assert!(world.meter().finish().contains(&AgentEvent::TokenUsage(Tokens { input: 300, cached: 0, output: 150 })));
     world.begin();
-    world.rollouts.lock().unwrap().begin_thread();
+    world.rollouts.lock().unwrap().thread_count = BilledTokens::default();
     world.note_thread(100, 50, 0);
     let events = world.meter().finish();
     assert!(events.contains(&REQUEST_USAGE), "{events:?}");
