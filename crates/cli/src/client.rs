@@ -101,12 +101,8 @@ impl Global {
         non_empty(&self.token).map(|token| parse_token(&token)).transpose()
     }
 
-    fn context(&self) -> Option<String> {
+    pub(crate) fn context(&self) -> Option<String> {
         non_empty(&self.context)
-    }
-
-    pub(crate) fn context_name(&self) -> Option<String> {
-        self.context()
     }
 
     fn project(&self) -> Option<String> {
@@ -185,7 +181,7 @@ pub(crate) enum Command {
 impl Command {
     pub(crate) async fn run(self, global: &Global, program: clap::Command) -> ExitCode {
         let screen = Screen::new(global);
-        let local = match self {
+        let ended = match self {
             Self::Login(login) => login.run(global, &screen).await,
             Self::Logout(logout) => logout.run(global, &screen),
             Self::Contexts(contexts) => contexts.run(&screen),
@@ -196,19 +192,16 @@ impl Command {
             // AWS credentials find a stack, which may have no context yet.
             Self::Doctor(doctor) if doctor.stack().is_some() => doctor.run_on_stack(global, &screen).await,
             Self::Init(init) => init.run(global, &screen).await,
-            remote => return remote.run_remote(global).await,
+            remote => remote.run_remote(global).await,
         };
-        match local {
+        match ended {
             Ok(()) => ExitCode::SUCCESS,
             Err(fault) => fault.print_with_document(&screen),
         }
     }
 
-    async fn run_remote(self, global: &Global) -> ExitCode {
-        let session = match Session::open(global) {
-            Ok(session) => session,
-            Err(fault) => return fault.print_with_document(&Screen::new(global)),
-        };
+    async fn run_remote(self, global: &Global) -> Result<(), CliError> {
+        let session = Session::open(global)?;
         let ended = match self {
             Self::Open(open) => open.run(&session).await,
             Self::Status(status) => status.run(&session).await,
@@ -243,10 +236,7 @@ impl Command {
             | Self::Man(_)
             | Self::Help(_) => Ok(()),
         };
-        match ended {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(fault) => session.suggest_project(fault).await.print_with_document(&session.screen),
-        }
+        session.suggest_project(ended).await
     }
 }
 

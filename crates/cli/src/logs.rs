@@ -33,6 +33,7 @@ pub(crate) fn to_file(path: &Path) -> anyhow::Result<()> {
 }
 
 pub(crate) fn to_folder(folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("can't create {}", folder.display()))?;
     let file = RollingFileAppender::builder()
         .rotation(Rotation::DAILY)
         .filename_prefix("pullyard")

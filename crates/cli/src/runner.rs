@@ -1,6 +1,7 @@
 //! `pullyard runner …`: runs the runner inside this program, so that the embedded ECS needs no second binary.
 
 use crate::client::{Global, Screen, saved_url};
+use anyhow::Context as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -26,6 +27,12 @@ impl Runner {
         };
         Ok(ExitCode::from(self.command.with_saved_url(load_url).run(&["runner"]).await?))
     }
+}
+
+/// The command that runs a job, in this program.
+pub(crate) fn command() -> anyhow::Result<Vec<String>> {
+    let program = std::env::current_exe().context("can't find this program on disk")?;
+    Ok(vec![program.display().to_string(), "runner".into(), "run-job".into()])
 }
 
 /// Adds flags that make a runner end with this process, and then delete `folder`.

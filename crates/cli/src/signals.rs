@@ -1,13 +1,12 @@
 //! Receives the signals that end a long-running command: SIGINT, SIGTERM, SIGHUP.
 
+use anyhow::Context as _;
 use std::io::{self, IsTerminal};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EndSignal {
     Interrupt,
-    Terminate,
-    HangUp,
+    Other,
 }
 
 pub(crate) struct EndSignals {
@@ -18,10 +17,11 @@ pub(crate) struct EndSignals {
 }
 
 impl EndSignals {
-    pub(crate) fn listen() -> io::Result<Self> {
+    pub(crate) fn listen() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("can't listen to signals");
         let is_shown = io::stdout().is_terminal() || io::stderr().is_terminal();
-        let hang_up = if is_shown { Some(signal(SignalKind::hangup())?) } else { None };
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())?, hang_up })
+        let hang_up = if is_shown { Some(listen(SignalKind::hangup())?) } else { None };
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())?, hang_up })
     }
 
     pub(crate) async fn next(&mut self) -> EndSignal {
@@ -34,8 +34,8 @@ impl EndSignals {
         };
         tokio::select! {
             _ = interrupt.recv() => EndSignal::Interrupt,
-            _ = terminate.recv() => EndSignal::Terminate,
-            _ = hung_up => EndSignal::HangUp,
+            _ = terminate.recv() => EndSignal::Other,
+            _ = hung_up => EndSignal::Other,
         }
     }
 }

@@ -1,9 +1,12 @@
-//! Creates the temporary folder of `demo` or `try`, and removes abandoned ones.
+//! Opens the data folder of `demo` or `try`: the user's, or a temporary one. Removes abandoned temporary folders.
 
+use crate::runner;
+use anyhow::Context as _;
+use pullyard_local::Options;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -11,28 +14,52 @@ use tempfile::TempDir;
 /// Marks temporary folders, because a folder kept by the user may have a similar name.
 const MARKER_FILE: &str = "temporary";
 
-pub(crate) struct Folder(TempDir);
+pub(crate) struct Folder {
+    path: PathBuf,
+    temporary: Option<TempDir>,
+}
 
 impl Folder {
+    /// Accepts only a new or empty folder as `keep`, because another one may contain the user's work.
+    pub(crate) fn open(keep: Option<&Path>, prefix: &str) -> anyhow::Result<Self> {
+        let Some(folder) = keep else {
+            let temporary = create_folder_in(&std::env::temp_dir(), prefix)?;
+            return Ok(Self { path: temporary.path().to_path_buf(), temporary: Some(temporary) });
+        };
+        fs::create_dir_all(folder).with_context(|| format!("failed to create {}", folder.display()))?;
+        let mut entries = fs::read_dir(folder).with_context(|| format!("failed to read {}", folder.display()))?;
+        if entries.next().is_some() {
+            anyhow::bail!("{} is not empty\nhelp: choose a new folder with --keep", folder.display());
+        }
+        Ok(Self { path: fs::canonicalize(folder)?, temporary: None })
+    }
+
     pub(crate) fn path(&self) -> &Path {
-        self.0.path()
+        &self.path
+    }
+
+    /// Options of a system in this folder. If this process is killed, its runners delete a temporary folder.
+    pub(crate) fn options(&self) -> anyhow::Result<Options> {
+        let removed = self.temporary.is_some().then_some(self.path());
+        let mut options = Options::new(self.path.clone(), runner::bind_to_process(runner::command()?, removed));
+        options.task_environment = runner::agent_environment();
+        options.commit = pullyard_version::COMMIT;
+        options.sweep_interval = Duration::from_secs(2);
+        Ok(options)
     }
 }
 
 impl Drop for Folder {
     /// Retries for one second, because a thread that is still ending may write into the folder.
     fn drop(&mut self) {
+        let Some(temporary) = &self.temporary else { return };
         for _ in 0..50 {
-            match fs::remove_dir_all(self.path()) {
+            match fs::remove_dir_all(temporary.path()) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => thread::sleep(Duration::from_millis(20)),
                 _ => break,
             }
         }
     }
-}
-
-pub(crate) fn create_folder(prefix: &str) -> io::Result<Folder> {
-    create_folder_in(&std::env::temp_dir(), prefix).map(Folder)
 }
 
 fn create_folder_in(temporary: &Path, prefix: &str) -> io::Result<TempDir> {

@@ -3,12 +3,13 @@
 use crate::client::{self, CliError, Exit, Global, Screen};
 use crate::logs;
 use crate::signals::{EndSignal, EndSignals};
+use crate::temporary::Folder;
 use pullyard_domain::agent::{AUTO, Agent, COMMAND};
 use pullyard_domain::budget::parse_usd_micros;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::{Compute, ForgeKind, Limits, Settings};
 use pullyard_domain::secret::SecretKind;
-use pullyard_local::{LocalSystem, Options};
+use pullyard_local::LocalSystem;
 use pullyard_protocol::client::ApiClient;
 use pullyard_protocol::integration::CreateIntegration;
 use pullyard_protocol::job::CreateJob;
@@ -43,7 +44,7 @@ pub(crate) struct Try {
     #[arg(value_name = "PROMPT")]
     prompt: String,
     /// Agent: claude_code, codex, auto (the installed one) or command.
-    #[arg(long, value_name = "AGENT", value_parser = clap::builder::PossibleValuesParser::new(pullyard_domain::agent::AGENTS))]
+    #[arg(long, value_name = "AGENT", value_parser = pullyard_domain::agent::AGENTS)]
     agent: Option<String>,
     /// Model name that the agent accepts.
     #[arg(long, value_name = "MODEL")]
@@ -88,24 +89,12 @@ impl Try {
         )?;
         let token = self.forge_token(&screen).await?;
         // Listen before creating the folder, so that it is deleted after any signal.
-        let mut ends = EndSignals::listen().map_err(|error| to_fault(error.into()))?;
-        let temporary;
-        let folder = match &self.keep {
-            Some(folder) => crate::demo::new_folder(folder).map_err(to_fault)?,
-            None => {
-                temporary = crate::temporary::create_folder("pullyard-try-").map_err(|error| to_fault(error.into()))?;
-                temporary.path().to_path_buf()
-            }
-        };
-        logs::to_file(&folder.join("pullyard.log")).map_err(to_fault)?;
-        let removed = self.keep.is_none().then_some(folder.as_path());
-        let runner = crate::runner::bind_to_process(crate::up::runner_command()?, removed);
-        let mut options = Options::new(folder, runner);
-        options.task_environment = crate::runner::agent_environment();
-        options.commit = pullyard_version::COMMIT;
-        options.sweep_interval = Duration::from_secs(2);
+        let mut ends = EndSignals::listen()?;
+        let folder = Folder::open(self.keep.as_deref(), "pullyard-try-")?;
+        logs::to_file(&folder.path().join("pullyard.log"))?;
+        let options = folder.options()?;
         let local = tokio::select! {
-            local = LocalSystem::start(options) => local.map_err(|error| to_fault(error.into()))?,
+            local = LocalSystem::start(options) => local.map_err(anyhow::Error::from)?,
             end = ends.next() => return Err(interruption(&screen, end, "no agent was started")),
         };
         // The agent stops with this command. Listen only here: a task may start the agent before `run_job` follows it.
@@ -120,19 +109,17 @@ impl Try {
 
     async fn run_job(self, screen: Screen, local: &LocalSystem, token: String) -> Result<(), CliError> {
         let api = ApiClient::new(local.api_url(), local.admin_token())?;
-        let name = SecretName::new("forge").map_err(|bad| to_fault(anyhow::anyhow!("{bad}")))?;
+        let name = SecretName::new("forge").map_err(anyhow::Error::from)?;
         let token_secret = api.set_secret(&name, &SetSecret { value: token, kind: SecretKind::Forge }).await?.secret;
-        let integration = IntegrationId::new("github").map_err(|bad| to_fault(anyhow::anyhow!("{bad}")))?;
+        let integration = IntegrationId::new("github").map_err(anyhow::Error::from)?;
         let connect =
             CreateIntegration { id: integration.clone(), kind: ForgeKind::GitHub, api_url: self.api_url, token_secret };
         let connected = api.create_integration(&connect).await?;
-        let project = ProjectId::new(PROJECT).map_err(|bad| to_fault(anyhow::anyhow!("{bad}")))?;
-        let usual = Limits::default();
-        let limits = Limits {
-            wall_secs: self.max_minutes.map_or(usual.wall_secs, |minutes| minutes * 60),
-            cost_usd_micros: self.max_usd,
-            ..usual
-        };
+        let project = ProjectId::new(PROJECT).map_err(anyhow::Error::from)?;
+        let mut limits = Limits { cost_usd_micros: self.max_usd, ..Limits::default() };
+        if let Some(minutes) = self.max_minutes {
+            limits.wall_secs = minutes * 60;
+        }
         let settings = Settings { compute: Compute::Fargate, limits, ..Settings::default() };
         api.create_project(&CreateProject { id: project.clone(), name: PROJECT.into(), settings }).await?;
         let capability = match self.agent {
@@ -200,17 +187,13 @@ impl Try {
 fn interruption(screen: &Screen, end: EndSignal, consequence: &str) -> CliError {
     match end {
         EndSignal::Interrupt => CliError::interrupted(screen, consequence),
-        _ => CliError::silent(Exit::Interrupted),
+        EndSignal::Other => CliError::silent(Exit::Interrupted),
     }
 }
 
 fn forge_host(api_url: &str) -> String {
     let host = api_url.split_once("://").map_or(api_url, |(_, rest)| rest).split('/').next().unwrap_or_default();
     host.strip_prefix("api.").unwrap_or(host).to_owned()
-}
-
-fn to_fault(error: anyhow::Error) -> CliError {
-    CliError::failed(format!("{error:#}"))
 }
 
 #[cfg(test)]

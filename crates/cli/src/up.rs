@@ -80,10 +80,9 @@ impl Up {
 
     async fn serve(self, global: &Global, screen: &Screen) -> Result<ExitCode, CliError> {
         // Listen from the start, so that an interrupted start also shuts down in order.
-        let mut ends =
-            EndSignals::listen().map_err(|error| CliError::failed(format!("can't listen to signals: {error}")))?;
+        let mut ends = EndSignals::listen()?;
         let data = folder::prepare(&self.data)?;
-        let mut options = Options::new(data.clone(), runner_command()?);
+        let mut options = Options::new(data.clone(), crate::runner::command()?);
         (options.api, options.forge) = addresses(self.listen.as_deref(), &data)?;
         options.aws_first_port = Some(AWS_FIRST_PORT);
         options.task_environment = crate::runner::agent_environment();
@@ -97,8 +96,7 @@ impl Up {
         options.task_environment.push(("PULLYARD_ISOLATION_CHECK".into(), isolation.result.clone()));
         options.new_admin_token = self.new_admin_token;
         options.deployment = self.deployment.clone().filter(|name| !name.is_empty());
-        logs::to_folder(&folder::create_subfolder(&data, "logs")?)
-            .map_err(|error| CliError::failed(format!("{error:#}")))?;
+        logs::to_folder(&data.join("logs"))?;
         let local = tokio::select! {
             local = start(options) => local.map_err(|error| faults::start_fault(error, &data))?,
             _ = ends.next() => return Ok(ExitCode::SUCCESS),
@@ -109,7 +107,7 @@ impl Up {
         if api.projects(None).await?.projects.is_empty() {
             sign_in.push_str("&to=/setup/start");
         }
-        let context = context::save(&local, &data, global.context_name());
+        let context = context::save(&local, &data, global.context());
         self.print_addresses(screen, &local, &data, &context, &sign_in, &isolation)?;
         if self.open {
             open_in_browser(&sign_in);
@@ -172,13 +170,6 @@ async fn check_isolation(isolation: Isolation, work: PathBuf) -> Result<RunnerIs
     let checked = checked.unwrap_or_else(|error| Err(error.to_string()));
     let result = checked.map_err(|reason| CliError::failed(reason).with_help(OTHER_ISOLATIONS))?;
     Ok(RunnerIsolation { level: isolation.as_str().into(), result })
-}
-
-/// This program also runs the jobs, so that `cargo run` needs no second binary.
-pub(crate) fn runner_command() -> Result<Vec<String>, CliError> {
-    let program = std::env::current_exe()
-        .map_err(|error| CliError::failed(format!("can't find this program on disk: {error}")))?;
-    Ok(vec![program.display().to_string(), "runner".into(), "run-job".into()])
 }
 
 fn addresses(listen: Option<&str>, data: &Path) -> Result<(String, String), CliError> {

@@ -4,6 +4,7 @@ mod lookup;
 
 pub use lookup::load_valid_token;
 pub(crate) use lookup::record_token_use;
+pub use pullyard_control::token_hash as hash_token;
 
 use crate::Problem;
 use axum::extract::{FromRef, FromRequestParts, Path};
@@ -104,10 +105,6 @@ where
         let kind = if is_runner { TokenKind::Runner } else { TokenKind::Api };
         Ok(Self(load_valid_token(&Context::from_ref(state), text, kind).await?))
     }
-}
-
-pub fn hash_token(token: &str) -> String {
-    pullyard_control::token_hash(token)
 }
 
 pub fn to_stored_token(

@@ -6,6 +6,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
 use aws_smithy_http_client::Builder;
 use pullyard_cloud::{DeadLetters, Objects, QueuePair, Secrets, Tasks, Wakeups};
 pub use pullyard_cloud::{RUNNER_CONTAINER, TaskDefinitions, TaskNetwork};
@@ -168,31 +169,20 @@ pub fn with_timeouts(loader: aws_config::ConfigLoader) -> aws_config::ConfigLoad
 
 /// SDK configuration for services on this machine. They accept any credentials; a proxy could not reach them.
 pub async fn local_sdk_config(region: &'static str, key: &str, secret: &str) -> SdkConfig {
-    build_local_sdk_config(None, region, key, secret).await
-}
-
-/// Like [`embedded`], with own connections and `app/NAME` in the User-Agent. On AWS, `AWS_SDK_UA_APP_ID` sets the name.
-pub async fn local_sdk_config_for(function: &'static str, region: &'static str, key: &str, secret: &str) -> SdkConfig {
-    build_local_sdk_config(AppName::new(function).ok(), region, key, secret).await
-}
-
-async fn build_local_sdk_config(app: Option<AppName>, region: &'static str, key: &str, secret: &str) -> SdkConfig {
-    let credentials = static_credentials(key, secret);
-    let loader = with_timeouts(aws_config::defaults(BehaviorVersion::latest()));
-    let loader = match app {
-        None => loader,
-        Some(app) => loader.app_name(app),
-    };
-    loader
+    with_timeouts(aws_config::defaults(BehaviorVersion::latest()))
         .http_client(Builder::new().build_http())
         .region(Region::new(region))
-        .credentials_provider(credentials)
+        .credentials_provider(Credentials::new(key, secret, None, None, "embedded"))
         .load()
         .await
 }
 
-fn static_credentials(key: &str, secret: &str) -> impl aws_credential_types::provider::ProvideCredentials + 'static {
-    aws_credential_types::Credentials::new(key, secret, None, None, "embedded")
+/// Like [`local_sdk_config`], with own connections and `app/NAME` in the User-Agent. On AWS, `AWS_SDK_UA_APP_ID` sets
+/// the name.
+pub async fn local_sdk_config_for(function: &'static str, region: &'static str, key: &str, secret: &str) -> SdkConfig {
+    let mut sdk = local_sdk_config(region, key, secret).await.into_builder();
+    sdk.set_app_name(AppName::new(function).ok());
+    sdk.build()
 }
 
 #[cfg(test)]

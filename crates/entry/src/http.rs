@@ -1,7 +1,7 @@
 //! Runs HTTP functions: an axum router that receives API Gateway events.
 
 use crate::{Context, Problem, invocation, metrics};
-use axum::Router;
+pub use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn, from_fn_with_state};

@@ -3,8 +3,8 @@
 
 pub mod auth;
 pub mod config;
+pub mod headers;
 pub mod http;
-pub mod idempotency;
 pub mod invocation;
 pub mod limits;
 pub mod messages;
@@ -12,7 +12,6 @@ pub mod metrics;
 pub mod openapi;
 pub mod params;
 pub mod problem;
-pub mod revision;
 pub mod runner_auth;
 pub mod runner_view;
 pub mod session;
@@ -21,11 +20,10 @@ pub mod telemetry;
 
 pub use auth::{AnyTokenCaller, BootstrapCaller, Caller, LeaseCaller, ProjectCaller, scope};
 pub use config::Config;
-pub use idempotency::IdempotencyKey;
+pub use headers::{IdempotencyKey, Revision};
 pub use params::{Path, Query, resolve_ticket_key};
 pub use problem::Problem;
 pub use pullyard_control::{Clock, Context, ModelUrls};
-pub use revision::Revision;
 pub use runner_auth::RunnerCaller;
 pub use session::Visitor;
 pub use strict::StrictJson;

@@ -3,7 +3,7 @@
 
 use crate::strict::FieldError;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::MAX_INPUT_CHARS;
+use pullyard_domain::job::{MAX_INPUT_CHARS, MAX_REASON_CHARS};
 use pullyard_domain::project::MAX_HOLD_REASON_CHARS;
 use pullyard_domain::review::MAX_MESSAGE_CHARS;
 use pullyard_domain::time::Timestamp;
@@ -26,10 +26,7 @@ const MAX_CLOCK_LEAD: Duration = Duration::from_secs(24 * 3_600);
 pub fn check_event(event: &TicketEvent, now: Timestamp) -> Result<(), FieldError> {
     let ticket = &event.ticket;
     if event.occurred_at > now.plus(MAX_CLOCK_LEAD) {
-        return Err(FieldError {
-            pointer: "/occurred_at".into(),
-            message: "it is more than a day in the future".into(),
-        });
+        return fault("/occurred_at", "it is more than a day in the future".into());
     }
     event.actor.as_ref().map_or(Ok(()), |actor| check_line("/actor", actor, 0, NAME))?;
     event.previous_status.as_ref().map_or(Ok(()), |status| check_line("/previous_status", status, 0, STATUS))?;
@@ -117,10 +114,7 @@ pub fn check_rename_column(request: &RenameColumn) -> Result<(), FieldError> {
 }
 
 pub fn check_cancel(request: &CancelJob) -> Result<(), FieldError> {
-    request
-        .reason
-        .as_ref()
-        .map_or(Ok(()), |reason| check_line("/reason", reason, 1, pullyard_domain::job::MAX_REASON_CHARS))
+    request.reason.as_ref().map_or(Ok(()), |reason| check_line("/reason", reason, 1, MAX_REASON_CHARS))
 }
 
 pub fn check_answer(request: &SendInput) -> Result<(), FieldError> {
@@ -141,10 +135,7 @@ pub fn check_runner(request: &RegisterRequest) -> Result<(), FieldError> {
 }
 
 pub fn check_active(jobs: &BTreeSet<JobId>) -> Result<(), FieldError> {
-    if jobs.len() > ACTIVE_JOBS {
-        return fault("/active", format!("use at most {ACTIVE_JOBS} jobs"));
-    }
-    Ok(())
+    if jobs.len() <= ACTIVE_JOBS { Ok(()) } else { fault("/active", format!("use at most {ACTIVE_JOBS} jobs")) }
 }
 
 fn check_line(pointer: &str, text: &str, least: usize, most: usize) -> Result<(), FieldError> {

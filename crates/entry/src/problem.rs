@@ -72,11 +72,6 @@ impl Problem {
         self.retry_after_secs = Some(secs);
         self
     }
-
-    fn with_recorded_flag(mut self, recorded: bool) -> Self {
-        self.body.recorded = Some(recorded);
-        self
-    }
 }
 
 impl IntoResponse for Problem {
@@ -139,7 +134,9 @@ impl From<Error> for Problem {
                 "If the token is lost, revoke it with `pullyard tokens revoke {token}` and create another."
             )),
             Error::LeaseLost { recorded } => {
-                Self::conflict("lease_lost", "This attempt no longer holds its job.").with_recorded_flag(recorded)
+                let mut problem = Self::conflict("lease_lost", "This attempt no longer holds its job.");
+                problem.body.recorded = Some(recorded);
+                problem
             }
             Error::WrongStatus(status) => Self::conflict(
                 "wrong_status",
@@ -157,27 +154,20 @@ impl From<Error> for Problem {
                 Self::unprocessable(refusal.code(), refusal.sentence()).with_help("Store less, or use another name.")
             }
             Error::InvalidToken => Self::not_signed_in(),
-            Error::Forge(error) if !error.is_transient() => {
-                let sentence =
-                    format!("The forge refused the request: failed to {}.", error.to_string().trim_end_matches('.'));
-                Self::unprocessable("forge_refused", sentence)
-                    .with_help("Check the address, the name, and the token's permissions.")
-            }
             Error::Forge(error) => {
+                let failed = format!("failed to {}.", error.to_string().trim_end_matches('.'));
+                if !error.is_transient() {
+                    return Self::unprocessable("forge_refused", format!("The forge refused the request: {failed}"))
+                        .with_help("Check the address, the name, and the token's permissions.");
+                }
                 tracing::warn!(error = %error, "request not served");
-                let failed = error.to_string();
-                let failed = failed.trim_end_matches('.');
-                let (sentence, help, secs) = match error.retry_after() {
-                    Some(wait) => {
-                        let sentence = format!("The forge limits our requests: failed to {failed}.");
-                        (sentence, "Try again later.", u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).max(1))
-                    }
-                    None => {
-                        let sentence = format!("The forge is not available: failed to {failed}.");
-                        (sentence, "Try again later; if the forge is new, check its address.", 2)
-                    }
+                let (state, help, secs) = match error.retry_after() {
+                    Some(wait) => ("limits our requests", "Try again later.", wait.as_secs().max(1)),
+                    None => ("is not available", "Try again later; if the forge is new, check its address.", 2),
                 };
-                Self::new(S::SERVICE_UNAVAILABLE, "unavailable", sentence).with_help(help).with_retry_after(secs)
+                Self::new(S::SERVICE_UNAVAILABLE, "unavailable", format!("The forge {state}: {failed}"))
+                    .with_help(help)
+                    .with_retry_after(u32::try_from(secs).unwrap_or(u32::MAX))
             }
             Error::Cloud(pullyard_cloud::Error::NoSecret { name }) => {
                 Self::unprocessable("secret_missing", format!("The secret {name} does not exist or is empty."))

@@ -2,8 +2,7 @@
 
 use crate::Problem;
 use crate::auth::{bearer_token, load_valid_token};
-use axum::extract::FromRef;
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use pullyard_control::Context;
 use pullyard_control::runner::RunnerToken;

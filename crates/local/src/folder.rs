@@ -2,6 +2,7 @@
 //! Addresses are stored because tasks, pull requests and contexts of an earlier start refer to them.
 
 use crate::Error;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -16,17 +17,11 @@ pub struct Addresses {
 
 impl Addresses {
     pub fn load(data: &Path) -> Result<Option<Self>, Error> {
-        let path = data.join(ADDRESSES);
-        match fs::read(&path) {
-            Ok(json) => serde_json::from_slice(&json).map(Some).map_err(|error| data_error(&path)(error.into())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(data_error(&path)(error)),
-        }
+        load_json(data, ADDRESSES)
     }
 
     pub(crate) fn save(&self, data: &Path) -> Result<(), Error> {
-        let json = serde_json::to_vec_pretty(self).map_err(|error| data_error(&data.join(ADDRESSES))(error.into()))?;
-        write_atomically(data, ADDRESSES, &json)
+        save_json(data, ADDRESSES, self)
     }
 }
 
@@ -82,16 +77,27 @@ fn lock_with_retry(file: &File) -> Result<(), TryLockError> {
     file.try_lock()
 }
 
-/// Replaces the file atomically; only the owner can read it.
-pub(crate) fn write_atomically(data: &Path, name: &str, content: &[u8]) -> Result<(), Error> {
+/// Returns `None` if the file does not exist.
+pub(crate) fn load_json<T: DeserializeOwned>(data: &Path, name: &str) -> Result<Option<T>, Error> {
     let path = data.join(name);
+    match fs::read(&path).and_then(|json| Ok(serde_json::from_slice(&json)?)) {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(data_error(&path)(error)),
+    }
+}
+
+/// Replaces the file atomically; only the owner can read it.
+pub(crate) fn save_json(data: &Path, name: &str, value: &impl Serialize) -> Result<(), Error> {
+    let path = data.join(name);
+    let json = serde_json::to_vec_pretty(value).map_err(|error| data_error(&path)(error.into()))?;
     let half = data.join(format!("{name}.new"));
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&half).map_err(data_error(&half))?;
-    file.write_all(content).and_then(|()| file.sync_all()).map_err(data_error(&half))?;
+    file.write_all(&json).and_then(|()| file.sync_all()).map_err(data_error(&half))?;
     fs::rename(&half, &path).map_err(data_error(&path))
 }
 

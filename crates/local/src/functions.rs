@@ -35,9 +35,9 @@ impl Functions {
             effects: start(options, "effects", config, effects).await,
             tasks: start(options, "tasks", config, tasks).await,
             api: start(options, "api", config, |ctx| api(ctx, options.commit, machine)).await,
-            tickets: start(options, "tickets", config, tickets).await,
-            webhook: start(options, "webhook", config, webhook).await,
-            pages: start(options, "pages", config, pages).await,
+            tickets: start(options, "tickets", config, |ctx| to_function(pullyard_function_tickets::router(ctx))).await,
+            webhook: start(options, "webhook", config, |ctx| to_function(pullyard_function_webhook::router(ctx))).await,
+            pages: start(options, "pages", config, |ctx| to_function(pullyard_function_pages::router(ctx))).await,
         }
     }
 
@@ -76,22 +76,10 @@ async fn start(
 fn api(ctx: Context, commit: &'static str, machine: LocalMachine) -> Function {
     let model_urls = machine.model_urls.clone();
     let setup = pullyard_function_pages::setup_router(ctx.clone(), Some(machine));
-    let router = pullyard_function_api::router(ctx, commit, model_urls).merge(setup);
-    Arc::new(move |event| Box::pin(http::invoke(router.clone(), event)))
+    to_function(pullyard_function_api::router(ctx, commit, model_urls).merge(setup))
 }
 
-fn tickets(ctx: Context) -> Function {
-    let router = pullyard_function_tickets::router(ctx);
-    Arc::new(move |event| Box::pin(http::invoke(router.clone(), event)))
-}
-
-fn webhook(ctx: Context) -> Function {
-    let router = pullyard_function_webhook::router(ctx);
-    Arc::new(move |event| Box::pin(http::invoke(router.clone(), event)))
-}
-
-fn pages(ctx: Context) -> Function {
-    let router = pullyard_function_pages::router(ctx);
+fn to_function(router: http::Router) -> Function {
     Arc::new(move |event| Box::pin(http::invoke(router.clone(), event)))
 }
 

@@ -5,7 +5,6 @@ use crate::{Error, folder};
 use pullyard_entry::auth::hash_token;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
-use std::fs;
 use std::path::Path;
 
 const FILE: &str = "keys.json";
@@ -22,34 +21,24 @@ pub(crate) struct LocalKeys {
 
 impl LocalKeys {
     pub(crate) fn load_or_create(folder: &Path) -> Result<Self, Error> {
-        let path = folder.join(FILE);
-        match fs::read(&path) {
-            Ok(json) => serde_json::from_slice(&json).map_err(|error| folder::data_error(&path)(error.into())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let keys = Self {
-                    signing_key: random_hex(),
-                    admin_token: format!("pat_{}", random_hex()),
-                    forge_token: format!("demo_{}", random_hex()),
-                    retired: Vec::new(),
-                };
-                keys.save(folder)?;
-                Ok(keys)
-            }
-            Err(error) => Err(folder::data_error(&path)(error)),
+        if let Some(keys) = folder::load_json(folder, FILE)? {
+            return Ok(keys);
         }
+        let keys = Self {
+            signing_key: random_hex(),
+            admin_token: format!("pat_{}", random_hex()),
+            forge_token: format!("demo_{}", random_hex()),
+            retired: Vec::new(),
+        };
+        folder::save_json(folder, FILE, &keys)?;
+        Ok(keys)
     }
 
     /// Creates another admin token. The same write retires the old one, so that it is revoked even after a crash.
     pub(crate) fn renew_admin_token(&mut self, folder: &Path) -> Result<(), Error> {
         let old = std::mem::replace(&mut self.admin_token, format!("pat_{}", random_hex()));
         self.retired.push(hash_token(&old));
-        self.save(folder)
-    }
-
-    fn save(&self, folder: &Path) -> Result<(), Error> {
-        let json =
-            serde_json::to_vec_pretty(self).map_err(|error| folder::data_error(&folder.join(FILE))(error.into()))?;
-        folder::write_atomically(folder, FILE, &json)
+        folder::save_json(folder, FILE, self)
     }
 }
 

@@ -51,11 +51,9 @@ impl LocalSystem {
         if options.new_admin_token {
             keys.renew_admin_token(data)?;
         }
-        let (api_listener, forge_listener) = (listen(&options.api).await?, listen(&options.forge).await?);
-        let addresses = Addresses {
-            api: bound_address(&options.api, &api_listener)?,
-            forge: bound_address(&options.forge, &forge_listener)?,
-        };
+        let (api_listener, api) = listen(&options.api).await?;
+        let (forge_listener, forge) = listen(&options.forge).await?;
+        let addresses = Addresses { api, forge };
         addresses.save(data)?;
         let api_url = format!("http://{}", addresses.api);
 
@@ -194,11 +192,10 @@ fn create_folder(data: &Path, name: &str) -> Result<PathBuf, Error> {
     Ok(path)
 }
 
-async fn listen(address: &str) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|source| Error::Listen { address: address.into(), source })
-}
-
-fn bound_address(address: &str, listener: &TcpListener) -> Result<String, Error> {
-    let bound = listener.local_addr().map_err(|source| Error::Listen { address: address.into(), source })?;
-    Ok(bound.to_string())
+/// Returns the listener and its address, which has the chosen port if `address` has port 0.
+async fn listen(address: &str) -> Result<(TcpListener, String), Error> {
+    let failed = |source| Error::Listen { address: address.into(), source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound.to_string()))
 }

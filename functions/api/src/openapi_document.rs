@@ -1,12 +1,13 @@
-//! `GET /openapi.json`: the OpenAPI document of all routes, including the tickets function's.
+//! `GET /openapi.json`: the OpenAPI document of all routes, including the route of the tickets function.
 
 use crate::route_docs::load_route_docs;
 use aide::axum::ApiRouter;
 use aide::axum::routing::post;
+use aide::{IntoApi, UseApi};
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::header;
+use axum::response::IntoResponse;
 use axum::{Extension, Json};
 use pullyard_control::Context;
 use pullyard_domain::id::{
@@ -20,7 +21,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 use std::sync::{Arc, OnceLock};
 
-/// The document of a deployment. The first request builds it.
+/// The document of this deployment, which the first request builds.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DocumentCache(Arc<OnceLock<Bytes>>);
 
@@ -29,34 +30,16 @@ pub(crate) struct DocumentCache(Arc<OnceLock<Bytes>>);
 #[schemars(inline, transparent)]
 pub(crate) struct Document(#[expect(dead_code, reason = "only its schema is used")] serde_json::Map<String, Value>);
 
-pub(crate) struct OpenApiResponse(Bytes);
-
-impl IntoResponse for OpenApiResponse {
-    fn into_response(self) -> Response {
-        ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], self.0).into_response()
-    }
-}
-
-impl aide::OperationOutput for OpenApiResponse {
-    type Inner = Document;
-
-    fn inferred_responses(
-        ctx: &mut aide::generate::GenContext,
-        operation: &mut aide::openapi::Operation,
-    ) -> Vec<(Option<u16>, aide::openapi::Response)> {
-        <Json<Document> as aide::OperationOutput>::inferred_responses(ctx, operation)
-    }
-}
-
 pub(crate) async fn show(
     State(ctx): State<Context>,
     Extension(DocumentCache(cache)): Extension<DocumentCache>,
-) -> OpenApiResponse {
-    OpenApiResponse(cache.get_or_init(|| Bytes::from(document(&ctx.api_url).to_string())).clone())
+) -> UseApi<impl IntoResponse, Json<Document>> {
+    let json = cache.get_or_init(|| Bytes::from(document(&ctx.api_url).to_string())).clone();
+    ([(header::CONTENT_TYPE, "application/json")], json).into_api()
 }
 
 pub fn document(api_url: &str) -> Value {
-    // The file is a part of this program, so a test shows that it can be read.
+    // The program contains the file, and a test parses it.
     let docs = load_route_docs().unwrap_or_default();
     let routes = || add_tickets_route(crate::documented_routes());
     let mut document = openapi::build_document(routes, &docs.routes, path_parameter_schema);
@@ -69,7 +52,7 @@ pub fn document(api_url: &str) -> Value {
     document
 }
 
-/// A repeated request returns the same body, so the example is added to 200 and 201.
+/// Adds the example of the answer to both 200 and 201, because a repeated request returns the same body.
 fn add_example(operation: &mut Value, doc: &RouteDoc) {
     if let Some(request) = &doc.request {
         operation["requestBody"]["content"]["application/json"]["example"] = request.clone();
@@ -84,7 +67,8 @@ fn add_example(operation: &mut Value, doc: &RouteDoc) {
     }
 }
 
-/// Adds the tickets function's route with its types. That function parses bodies itself, to record unreadable ones.
+/// Describes the route of the tickets function. That function parses the body itself, because it records unreadable
+/// bodies.
 fn add_tickets_route(routes: ApiRouter<Context>) -> ApiRouter<Context> {
     async fn ticket_event(_: Caller<scope::Tickets>, _: StrictJson<TicketEvent>) -> Result<Json<Decision>, Problem> {
         Err(Problem::not_found("This route belongs to another function."))
@@ -97,7 +81,7 @@ fn path_parameter_schema(schemas: &mut SchemaGenerator, name: &str) -> Schema {
         "owner" | "name" => json_schema!({ "type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$" }),
         "integration" => schemas.subschema_for::<IntegrationId>(),
         "project" => schemas.subschema_for::<ProjectId>(),
-        // Keys with other characters are sent in the query.
+        // A key with other characters is in the query.
         "key" => json_schema!({ "type": "string", "pattern": r"^(?!\.{1,2}$)[A-Za-z0-9._~-]{1,64}$" }),
         "hook" => schemas.subschema_for::<HookName>(),
         "message" => schemas.subschema_for::<MessageId>(),

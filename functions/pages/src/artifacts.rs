@@ -6,6 +6,7 @@ use crate::job::{Shell, load_subject};
 use crate::prelude::*;
 use axum::http::{HeaderValue, header};
 use axum::response::IntoResponse;
+use pullyard_domain::artifact::Artifact;
 use pullyard_domain::id::{ArtifactId, JobId};
 
 #[derive(Template)]
@@ -14,31 +15,14 @@ struct ArtifactsPage {
     frame: Frame,
     head: JobHead,
     tabs: Tabs,
-    artifacts: Vec<ArtifactRow>,
-}
-
-struct ArtifactRow {
-    address: String,
-    stored: bool,
-    name: SafeText,
-    kind: &'static str,
-    size: String,
-    attempt: u32,
+    /// Newest first, with their attempts.
+    artifacts: Vec<(u32, Artifact)>,
 }
 
 pub(crate) async fn show(visit: PageContext, Path(id): Path<JobId>) -> Result<Response, Fault> {
     let subject = load_subject(&visit, id).await?;
     let (Shell { frame, head, tabs }, records) = subject.load_tab(&visit, "artifacts").await?;
-    let job = &subject.view.job.id;
-    let artifacts = records.artifacts.iter().rev().map(|(attempt, one)| ArtifactRow {
-        address: format!("/jobs/{job}/artifacts/{}", one.id),
-        stored: one.stored,
-        name: line(one.name.as_str()),
-        kind: one.kind.label(),
-        size: labels::format_bytes(one.size_bytes),
-        attempt: *attempt,
-    });
-    let artifacts = artifacts.collect();
+    let artifacts = records.artifacts.into_iter().rev().collect();
     Ok(render_page(StatusCode::OK, &ArtifactsPage { frame, head, tabs, artifacts }))
 }
 

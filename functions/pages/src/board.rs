@@ -5,9 +5,7 @@ mod columns;
 mod filter;
 mod parts;
 
-pub(crate) use card::{
-    Link, Move, PullRequestLink, list_moves, move_url, pull_request, repository, ticket_url, title_or_key,
-};
+pub(crate) use card::{Move, list_moves, move_url, pull_request, repository, ticket_url, title_or_key};
 
 use crate::assets;
 use crate::hold::HoldView;

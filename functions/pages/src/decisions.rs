@@ -3,6 +3,7 @@
 pub(crate) mod detail;
 
 use crate::board::ticket_url;
+use crate::frame::Tab;
 use crate::prelude::*;
 use pullyard_control::DeliveryList;
 use pullyard_domain::decision::{Reason, Verdict};
@@ -39,12 +40,6 @@ struct Decisions {
     newest: String,
     next: Option<String>,
     refresh: u32,
-}
-
-struct Tab {
-    word: &'static str,
-    address: String,
-    current: bool,
 }
 
 struct Day {
@@ -109,9 +104,10 @@ fn group_by_day(rows: impl Iterator<Item = Row>) -> Vec<Day> {
 
 impl DeliveryQuery {
     fn tabs(&self, project: &ProjectId) -> Vec<Tab> {
-        let tab = |value: &str, word| {
-            let query = Self { verdict: value.to_owned(), ..self.clone() };
-            Tab { word, address: query.to_url(project), current: self.verdict == value }
+        let tab = |verdict: &str, name| Tab {
+            name,
+            address: Self { verdict: verdict.to_owned(), ..self.clone() }.to_url(project),
+            is_current: self.verdict == verdict,
         };
         let verdicts = Verdict::ALL.map(|verdict| tab(verdict.as_str(), labels::verdict(verdict).word));
         std::iter::once(tab("", "All")).chain(verdicts).collect()

@@ -90,6 +90,11 @@ impl Fault {
         self
     }
 
+    /// Returns the fault if a form can show it. Errors: the fault of the server, which gets a page of its own.
+    pub(crate) fn for_form(self) -> Result<Self, Self> {
+        if self.status.is_client_error() { Ok(self) } else { Err(self) }
+    }
+
     pub(crate) fn not_found(sentence: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", sentence)
     }

@@ -4,7 +4,7 @@ use crate::assets;
 use crate::text::{SafeText, line};
 use askama::Template;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Frame {
@@ -28,6 +28,13 @@ pub(crate) struct VisitorView {
     pub(crate) projects: Vec<String>,
     pub(crate) may_administer: bool,
     pub(crate) operates: bool,
+}
+
+/// A link above a list that limits it to one state.
+pub(crate) struct Tab {
+    pub(crate) name: &'static str,
+    pub(crate) address: String,
+    pub(crate) is_current: bool,
 }
 
 impl Frame {
@@ -77,19 +84,14 @@ impl Frame {
 
 pub(crate) fn render_page(status: StatusCode, template: &impl Template) -> Response {
     match template.render() {
-        Ok(html) => {
-            let kind = HeaderValue::from_static("text/html; charset=utf-8");
-            (status, [(header::CONTENT_TYPE, kind)], html).into_response()
-        }
+        Ok(html) => (status, Html(html)).into_response(),
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Pullyard failed to render this page.").into_response(),
     }
 }
 
 pub(crate) fn redirect(to: &str) -> Response {
-    match HeaderValue::from_str(to) {
-        Ok(to) => (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response(),
-        Err(_) => (StatusCode::SEE_OTHER, [(header::LOCATION, HeaderValue::from_static("/"))]).into_response(),
-    }
+    let to = HeaderValue::from_str(to).unwrap_or(HeaderValue::from_static("/"));
+    (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response()
 }
 
 /// Pages of a project redirect to the first run while the visitor has no project.
@@ -97,7 +99,7 @@ pub(crate) fn redirect_to_start() -> Response {
     redirect("/setup/start")
 }
 
-/// The page of ours that the visitor came from, otherwise the overview.
+/// The path of the page that linked here, if it is a page of this server; otherwise the overview.
 pub(crate) fn referrer(headers: &HeaderMap) -> String {
     let url = headers.get(header::REFERER).and_then(|url| url.to_str().ok());
     let path = url.and_then(|url| url.splitn(4, '/').nth(3)).unwrap_or_default();

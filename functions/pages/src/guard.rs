@@ -29,14 +29,9 @@ async fn add_headers(State(ctx): State<Context>, mut request: Request, next: Nex
     let target = response.extensions_mut().remove::<FormTarget>();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, format_policy(target));
-    let set = [
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // With `no-referrer`, browsers would send our own forms with `Origin: null`.
-        (header::REFERRER_POLICY, "same-origin"),
-    ];
-    for (name, value) in set {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // With `no-referrer`, browsers would send our own forms with `Origin: null`.
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }

@@ -7,7 +7,6 @@ mod diff;
 mod fragment;
 pub(crate) mod head;
 mod live;
-mod log_query;
 mod log_search;
 pub(crate) mod log_tab;
 mod runner_link;
@@ -18,7 +17,6 @@ use crate::prelude::*;
 use head::JobHead;
 use pullyard_control::JobView;
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::JobStatus;
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_protocol::event::Event;
 use runner_link::RunnerLink;
@@ -44,24 +42,20 @@ pub(crate) struct Shell {
 
 /// Errors: 404 for a missing job, and for one of another project.
 pub(crate) async fn load_subject(visit: &PageContext, id: JobId) -> Result<Subject, Fault> {
-    let missing = || Fault::not_found(&format!("There is no job {id}."));
-    let subject = match Subject::load(&visit.ctx, &id).await {
-        Err(Error::NotFound { .. }) => return Err(missing()),
-        loaded => loaded?,
+    let ctx = &visit.ctx;
+    let view = match control::job_view(ctx, &id).await {
+        Err(Error::NotFound { .. }) => None,
+        view => Some(view?).filter(|view| visit.visitor.may_access(&view.job.project)),
     };
-    if visit.visitor.may_access(&subject.view.job.project) { Ok(subject) } else { Err(missing()) }
+    let view = view.ok_or_else(|| Fault::not_found(&format!("There is no job {id}.")))?;
+    let became = control::load_pull_request_state(ctx, &view.job).await?;
+    let active = view.job.run.as_ref().filter(|_| view.job.status.is_active());
+    let ids = active.into_iter().flat_map(|run| run.runner.clone()).collect();
+    let runner = RunnerLink::load_all(ctx, ids).await?.into_values().next();
+    Ok(Subject { view, became, runner })
 }
 
 impl Subject {
-    async fn load(ctx: &Context, id: &JobId) -> Result<Self, Error> {
-        let view = control::job_view(ctx, id).await?;
-        let became = control::load_pull_request_state(ctx, &view.job).await?;
-        let active = view.job.run.as_ref().filter(|_| view.job.status.is_active());
-        let ids = active.into_iter().flat_map(|run| run.runner.clone()).collect();
-        let runner = RunnerLink::load_all(ctx, ids).await?.into_values().next();
-        Ok(Self { view, became, runner })
-    }
-
     /// Artifacts, ended attempts, and the events at the begin of the newest attempt and at the end of the log.
     pub(crate) async fn load_records(&self, ctx: &Context, last: Vec<Arrived>) -> Result<Records, Error> {
         let job = &self.view.job;
@@ -88,16 +82,7 @@ impl Subject {
         let job = &self.view.job;
         let mut head = JobHead::new(self, visit);
         if job.status.is_terminal() {
-            let part = LogPart {
-                job,
-                events: last,
-                inputs: &[],
-                known_inputs: 0,
-                last_attempt: 0,
-                without_usage: &[],
-                full: None,
-            };
-            head.add_log(job, &log::to_entries(&part), last);
+            head.add_log(job, &log::to_entries(&LogPart::new(job, last)), last);
         }
         head
     }
@@ -117,9 +102,5 @@ impl Subject {
             head,
             tabs: Tabs::new(&self.view, records, at),
         }
-    }
-
-    pub(crate) fn is_completed(&self) -> bool {
-        self.view.job.status == JobStatus::Completed
     }
 }

@@ -6,16 +6,16 @@ mod filter;
 
 use crate::board::ticket_url;
 use crate::charts;
-use crate::labels::AGENTS;
+use crate::frame::Tab;
+use crate::labels::{AGENTS, PullRequestView};
 use crate::prelude::*;
-use filter::{JobsQuery, PERIODS, Tab};
+use filter::{JobsQuery, PERIODS};
 use pullyard_control::{FoundJob, FoundJobs, JobView};
 use pullyard_domain::budget::format_usd;
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::{JobId, RunnerId};
 use pullyard_domain::job::{Job, JobStatus, Placement};
 use pullyard_domain::listing::JobTotals;
-use pullyard_domain::pull_request::PullRequestState;
 
 const PAGE_SIZE: usize = 50;
 
@@ -42,11 +42,9 @@ struct JobsPage {
 }
 
 pub(crate) struct Row {
-    pub(crate) id: String,
+    pub(crate) id: JobId,
     pub(crate) pick: bool,
     pub(crate) pill: Pill,
-    pub(crate) short: String,
-    pub(crate) address: String,
     pub(crate) revises: Option<u64>,
     pub(crate) title: SafeText,
     pub(crate) ticket: Option<(String, SafeText)>,
@@ -62,30 +60,15 @@ pub(crate) struct Row {
     pub(crate) sentence: Option<SafeText>,
 }
 
-pub(crate) struct PullRequestView {
-    pub(crate) address: String,
-    pub(crate) number: u64,
-    pub(crate) state: &'static str,
-}
-
-impl PullRequestView {
-    pub(crate) fn new(job: &Job, state: PullRequestState) -> Option<Self> {
-        let result = job.result.as_ref()?;
-        Some(Self { address: http_url(&result.url)?, number: result.number, state: state.display_name() })
-    }
-}
-
 impl Row {
     pub(crate) fn new(view: &JobView) -> Self {
-        let JobView { job, title, repository, revises, now, .. } = view;
+        let JobView { job, repository, revises, now, .. } = view;
         Self {
-            id: job.id.to_string(),
+            id: job.id.clone(),
             pick: false,
             pill: labels::pill(job.status),
-            short: job.id.short(),
-            address: format!("/jobs/{}", job.id),
             revises: revises.as_ref().map(|of| of.number),
-            title: line(title),
+            title: title_of(view),
             ticket: job.ticket.as_ref().map(|key| (ticket_url(&job.project, key), line(key.as_str()))),
             repository: repository.as_ref().map(|name| line(name.as_str())),
             agent: None,
@@ -97,6 +80,15 @@ impl Row {
             when: labels::format_time(job.created, *now),
             sentence: labels::explain_job(view),
         }
+    }
+}
+
+/// `Revise #7: Fix login`; `Job` and the short id for a job without a title.
+pub(crate) fn title_of(view: &JobView) -> SafeText {
+    let revises = view.revises.as_ref().map(|of| format!("Revise #{}: ", of.number)).unwrap_or_default();
+    match line(&view.title) {
+        title if title.is_empty() => line(&format!("{revises}Job {}", view.job.id.short())),
+        title => line(&format!("{revises}{title}")),
     }
 }
 
@@ -155,7 +147,7 @@ async fn to_rows(visit: &PageContext, found: &[FoundJob], may_work: bool) -> Res
             pick: may_work,
             agent: found.agent.as_deref().and_then(labels::agent),
             place: find_place(job, &visit.ctx, &members),
-            pull: pulls.get(&job.id).and_then(|state| PullRequestView::new(job, *state)),
+            pull: pulls.get(&job.id).and_then(|state| PullRequestView::of_result(job, *state)),
             share: charts::percent(secs(job), longest),
             ..Row::new(&found.view)
         }
@@ -182,6 +174,6 @@ fn describe_totals(totals: &JobTotals) -> Vec<String> {
         let count = totals.by_status.get(status)?;
         Some(format!("{count} {}", labels::pill(*status).word.to_lowercase()))
     });
-    let all = [labels::format_count(totals.jobs as u64, "job"), format_usd(totals.spent_usd_micros)];
+    let all = [labels::format_count(totals.jobs, "job"), format_usd(totals.spent_usd_micros)];
     all.into_iter().chain(by_status).collect()
 }

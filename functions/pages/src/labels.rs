@@ -1,15 +1,17 @@
-//! Labels of states, times and durations, the same as on the command line.
+//! Labels and links of states, times, durations and pull requests.
 
-use crate::text::{SafeText, line};
+use crate::text::{SafeText, http_url, line};
 use pullyard_control::{JobView, StoredToken};
 use pullyard_domain::agent;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::explanation;
 use pullyard_domain::job::{Job, JobStatus};
+use pullyard_domain::pull_request::PullRequestState;
 use pullyard_domain::ticket::Badge;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::runner_admin::RunnerStatus;
+use std::fmt::Display;
 use std::time::Duration;
 
 /// A state as word, shape and colour, for readers who cannot see one of these.
@@ -22,11 +24,14 @@ pub(crate) struct Pill {
 }
 
 const DISC: &str = "M6 2a4 4 0 1 1 0 8a4 4 0 1 1 0-8";
-const RING: &str = "M6 1.5a4.5 4.5 0 1 1 0 9a4.5 4.5 0 1 1 0-9";
+pub(crate) const RING: &str = "M6 1.5a4.5 4.5 0 1 1 0 9a4.5 4.5 0 1 1 0-9";
 const CROSS: &str = "M3 3l6 6M9 3l-6 6";
-const TICK: &str = "M2 6.5 5 9.5 10 3";
+pub(crate) const TICK: &str = "M2 6.5 5 9.5 10 3";
 const BARRED_CIRCLE: &str = "M6 1.5a4.5 4.5 0 1 1 0 9a4.5 4.5 0 1 1 0-9M3 9 9 3";
-const DASH: &str = "M2.5 6h7";
+pub(crate) const DASH: &str = "M2.5 6h7";
+pub(crate) const TRIANGLE: &str = "M6 1.5 11 10.5H1zM6 5v2.2";
+
+pub(crate) const NEEDS_ATTENTION: Pill = Pill { word: "Needs attention", shape: "tri", path: TRIANGLE, tone: "warn" };
 
 pub(crate) fn pill(status: JobStatus) -> Pill {
     let (word, shape, path, tone) = match status {
@@ -59,6 +64,23 @@ pub(crate) fn verdict(verdict: Verdict) -> Pill {
     Pill { word, shape, path, tone }
 }
 
+pub(crate) struct PullRequestView {
+    pub(crate) address: String,
+    pub(crate) number: u64,
+    pub(crate) state: &'static str,
+}
+
+impl PullRequestView {
+    pub(crate) fn new(url: &str, number: u64, state: PullRequestState) -> Option<Self> {
+        Some(Self { address: http_url(url)?, number, state: state.display_name() })
+    }
+
+    pub(crate) fn of_result(job: &Job, state: PullRequestState) -> Option<Self> {
+        let result = job.result.as_ref()?;
+        Self::new(&result.url, result.number, state)
+    }
+}
+
 pub(crate) fn source(source: Source) -> &'static str {
     match source {
         Source::TicketTool => "Ticket tool",
@@ -67,10 +89,6 @@ pub(crate) fn source(source: Source) -> &'static str {
         Source::Webhook => "Webhook",
         Source::Poll => "Poll",
     }
-}
-
-pub(crate) fn attention() -> Pill {
-    Pill { word: "Needs attention", shape: "tri", path: "M6 1.5 11 10.5H1zM6 5v2.2", tone: "warn" }
 }
 
 pub(crate) const AGENTS: [(&str, &str); 4] = [
@@ -110,7 +128,7 @@ pub(crate) fn token(token: &StoredToken, now: Timestamp, soon: Duration) -> Pill
     let (word, shape, path, tone) = match (token.revoked, token.is_valid(now), token.last_used) {
         (true, _, _) => ("Revoked", "barred", BARRED_CIRCLE, "wait"),
         (false, false, _) => ("Expired", "barred", BARRED_CIRCLE, "wait"),
-        (false, true, _) if expires_soon => ("Expires soon", "tri", "M6 1.5 11 10.5H1zM6 5v2.2", "warn"),
+        (false, true, _) if expires_soon => ("Expires soon", "tri", TRIANGLE, "warn"),
         (false, true, Some(_)) => ("In use", "disc", DISC, "ok"),
         (false, true, None) => ("Never used", "ring", RING, "wait"),
     };
@@ -167,8 +185,9 @@ pub(crate) fn format_time(at: Timestamp, now: Timestamp) -> TimeLabel {
     TimeLabel { text: label, exact: at.to_string() }
 }
 
-pub(crate) fn format_count(n: u64, one: &str) -> String {
-    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
+/// `1 job`, `2 jobs`.
+pub(crate) fn format_count<N: Display + PartialEq + From<u8>>(n: N, one: &str) -> String {
+    if n == N::from(1_u8) { format!("1 {one}") } else { format!("{n} {one}s") }
 }
 
 /// `812 B`, `12 KB`, `1.4 MB`.

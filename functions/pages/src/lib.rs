@@ -1,5 +1,7 @@
 //! The web pages, rendered on the server. Every page works with plain HTML forms and links; a small script adds live
-//! text and dragging. Pages use the API's use cases. Foreign text reaches a template only as [`text::SafeText`].
+//! text and dragging. Pages use the API's use cases.
+//! Templates display foreign text only as [`text::SafeText`] or [`markdown::SafeHtml`]; raw values are only in form
+//! fields.
 
 mod artifacts;
 mod assets;

@@ -44,7 +44,6 @@ pub(crate) struct Entry {
 pub(crate) enum RowContent {
     Heading(SafeText),
     Said(SafeHtml),
-    Result(SafeHtml),
     Question(SafeHtml),
     Message {
         by: SafeText,
@@ -85,7 +84,7 @@ impl Entry {
 
     pub(crate) fn class(&self) -> &'static str {
         match &self.content {
-            RowContent::Said(_) | RowContent::Result(_) => "say",
+            RowContent::Said(_) => "say",
             RowContent::Message { .. } => "message",
             RowContent::Question(_) => "asks",
             _ if self.is_failed_check() => "fails",
@@ -95,7 +94,7 @@ impl Entry {
 
     pub(crate) fn icon(&self) -> &'static str {
         match &self.content {
-            RowContent::Said(_) | RowContent::Result(_) => "i-say",
+            RowContent::Said(_) => "i-say",
             RowContent::Question(_) => "i-ask",
             RowContent::Message { .. } | RowContent::Note(_) => "i-user",
             RowContent::Step { .. } if self.failed => "i-fail",
@@ -118,6 +117,13 @@ pub(crate) struct LogPart<'a> {
     /// Attempts whose newest usage becomes a row, because no record contains it.
     pub(crate) without_usage: &'a [u32],
     pub(crate) full: Option<(u32, u64)>,
+}
+
+impl<'a> LogPart<'a> {
+    /// The events alone, from the begin of the log.
+    pub(crate) fn new(job: &'a Job, events: &'a [Arrived]) -> Self {
+        Self { job, events, inputs: &[], known_inputs: 0, last_attempt: 0, without_usage: &[], full: None }
+    }
 }
 
 /// Returns the newest usage of the running attempt. Empty if a new attempt has reported none; `None` without a change.

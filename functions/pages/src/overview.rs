@@ -3,11 +3,11 @@
 mod month;
 mod tiles;
 
-use crate::jobs::{PullRequestView, find_place};
+use crate::jobs::{Row, find_place, title_of};
+use crate::labels::PullRequestView;
 use crate::prelude::*;
 use month::Month;
 use pullyard_control::JobView;
-use pullyard_domain::fleet::Member;
 use pullyard_domain::hook::Webhook;
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::runner::Presence;
@@ -31,8 +31,8 @@ struct OverviewPage {
     /// Links to the questions and failures that the page leaves out.
     more: Vec<(String, String)>,
     tiles: Vec<Tile>,
-    jobs: Vec<UnfinishedJob>,
-    pulls: Vec<PullRow>,
+    jobs: Vec<Row>,
+    pulls: Vec<Row>,
     is_new: bool,
     month: Month,
     refresh: u32,
@@ -55,42 +55,29 @@ enum Action {
     Nothing,
 }
 
-struct UnfinishedJob {
-    pill: Pill,
-    address: String,
-    title: SafeText,
-    ticket: SafeText,
-    sentence: Option<SafeText>,
-    place: Option<SafeText>,
-    took: String,
-    cost: String,
-}
-
-struct PullRow {
-    title: SafeText,
-    job: String,
-    pull: PullRequestView,
-}
-
 pub(crate) async fn show(visit: PageContext, Query(query): Query<ProjectQuery>) -> Result<Response, Fault> {
     let Some(project) = visit.load_selected_project(query.project).await? else { return Ok(redirect_to_start()) };
     let (_, today) = control::load_budget(&visit.ctx, &project.id).await?;
     let view = control::load_overview(&visit.ctx, &project.id).await?;
     let mut members = control::runner::list_runners(&visit.ctx).await?;
     members.retain(|member| member.runner.status != Presence::Deleting && member.profile.includes_project(&project.id));
+    let unfinished = |view: &JobView| Row {
+        place: find_place(&view.job, &visit.ctx, &members).filter(|_| view.job.status.is_active()),
+        ..Row::new(view)
+    };
     let page = OverviewPage {
         frame: visit.frame("Overview", "overview", Some(&project.id)),
         may_work: visit.visitor.may_run_jobs(),
         needs: list_needs(&visit, &project, &view).await?,
         more: list_more(&project.id, &view),
         tiles: tiles::list_tiles(&project, &view, &today, &members),
-        jobs: view.unfinished.iter().map(|view| UnfinishedJob::new(view, &visit, &members)).collect(),
+        jobs: view.unfinished.iter().map(unfinished).collect(),
         pulls: view
             .pull_requests
             .iter()
             .filter_map(|(view, state)| {
-                let pull = PullRequestView::new(&view.job, *state)?;
-                Some(PullRow { title: title_of(view), job: format!("/jobs/{}", view.job.id), pull })
+                let pull = PullRequestView::of_result(&view.job, *state)?;
+                Some(Row { pull: Some(pull), ..Row::new(view) })
             })
             .collect(),
         is_new: view.jobs.is_empty(),
@@ -110,7 +97,7 @@ async fn list_needs(visit: &PageContext, project: &Project, view: &control::Over
         let may_see = |hook: &Webhook| hook.serves(&project.id) && visit.may_manage_hook(hook);
         for (hook, drift) in control::hooks::list_failing_hooks(&visit.ctx, MAX_HOOKS, may_see).await? {
             needs.push(Need {
-                pill: labels::attention(),
+                pill: labels::NEEDS_ATTENTION,
                 title: line(&hook.kind.label()),
                 address: String::new(),
                 about: line(&format!("webhook {}", hook.name)),
@@ -130,7 +117,7 @@ fn held_project(visit: &PageContext, project: &Project) -> Option<Need> {
     let holder = project.settings.held_by.as_ref()?;
     let reason = project.settings.held_reason.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
     Some(Need {
-        pill: labels::attention(),
+        pill: labels::NEEDS_ATTENTION,
         title: line(&format!("{} is on hold", project.name)),
         address: String::new(),
         about: SafeText::default(),
@@ -167,24 +154,12 @@ fn need_of_job(view: &JobView) -> Need {
     Need {
         pill: labels::pill(view.job.status),
         title: title_of(view),
-        about: ticket_of(view),
+        about: view.job.ticket.as_ref().map(|key| line(key.as_str())).unwrap_or_default(),
         sentence: SafeText::default(),
         when: None,
         action: Action::Link { address: address.clone(), label: "View job" },
         address,
     }
-}
-
-fn title_of(view: &JobView) -> SafeText {
-    let revises = view.revises.as_ref().map(|of| format!("Revise #{}: ", of.number)).unwrap_or_default();
-    match view.title.trim() {
-        "" => line(&format!("{revises}Job {}", view.job.id.short())),
-        title => line(&format!("{revises}{title}")),
-    }
-}
-
-fn ticket_of(view: &JobView) -> SafeText {
-    view.job.ticket.as_ref().map(|key| line(key.as_str())).unwrap_or_default()
 }
 
 fn list_more(project: &ProjectId, view: &control::Overview) -> Vec<(String, String)> {
@@ -196,22 +171,6 @@ fn list_more(project: &ProjectId, view: &control::Overview) -> Vec<(String, Stri
     let others = (unfinished > view.unfinished.len())
         .then(|| (format!("/jobs?project={project}"), format!("{unfinished} jobs run or wait")));
     questions.into_iter().chain(others).collect()
-}
-
-impl UnfinishedJob {
-    fn new(view: &JobView, visit: &PageContext, members: &[Member]) -> Self {
-        let job = &view.job;
-        Self {
-            pill: labels::pill(job.status),
-            address: format!("/jobs/{}", job.id),
-            title: title_of(view),
-            ticket: ticket_of(view),
-            sentence: labels::explain_job(view),
-            place: find_place(job, &visit.ctx, members).filter(|_| job.status.is_active()),
-            took: labels::job_duration(job, view.now),
-            cost: labels::format_cost(job.spent_usd_micros),
-        }
-    }
 }
 
 fn is_since(at: Option<Timestamp>, start: Timestamp) -> bool {

@@ -45,19 +45,19 @@ pub(crate) async fn load_revise_request(ctx: &Context, view: &JobView) -> Result
         return Ok(None);
     }
     let comments: usize = reviews.iter().map(|review| review.comments.len()).sum();
-    let count_label = |count: usize, one| labels::format_count(count.try_into().unwrap_or(u64::MAX), one);
     Ok(Some(ReviseRequest {
         count: match (reviews.len(), comments) {
             (0, _) => String::new(),
-            (reviews, 0) => count_label(reviews, "review"),
+            (reviews, 0) => labels::format_count(reviews, "review"),
             (reviews, comments) => {
-                format!("{}, {}", count_label(reviews, "review"), count_label(comments, "inline comment"))
+                let reviews = labels::format_count(reviews, "review");
+                format!("{reviews}, {}", labels::format_count(comments, "inline comment"))
             }
         },
         message,
         reviews: reviews.iter().map(|review| to_review(review, view.now)).collect(),
         cut: cut.filter(|cut| *cut != Omitted::default()).map(|cut| {
-            let comments_label = count_label(cut.comments as usize, "comment");
+            let comments_label = labels::format_count(cut.comments, "comment");
             format!("The request was too long: {comments_label} and {} characters were left out.", cut.characters)
         }),
     }))

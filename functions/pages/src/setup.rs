@@ -1,6 +1,5 @@
 //! Pages that change projects, connections, secrets, tokens and runners. Only the API function's role may do that.
 
-mod key_test;
 mod machine;
 mod operations;
 mod repositories;

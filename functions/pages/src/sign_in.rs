@@ -5,7 +5,6 @@ use crate::guard::is_cross_site;
 use crate::prelude::*;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
-use pullyard_control::SessionCookie;
 use pullyard_domain::token::TokenKind;
 use pullyard_entry::auth::hash_token;
 use pullyard_entry::{Visitor, session};
@@ -82,17 +81,13 @@ pub(crate) async fn sign_in(
         "That token is not valid, has expired, or was revoked."
     };
     match signed {
-        Ok(signed) => Ok(signed_in_response(&ctx, &signed, to)),
+        Ok(signed) => Ok(with_cookie(redirect(to), &session::sign_in_cookie(&ctx.api_url, &signed))),
         Err(Error::InvalidToken) => {
             let page = SignIn::new(&ctx, &headers, None, to, Some(fault));
             Ok(render_page(StatusCode::FORBIDDEN, &page))
         }
         Err(error) => Err(error.into()),
     }
-}
-
-fn signed_in_response(ctx: &Context, signed: &SessionCookie, to: &str) -> Response {
-    with_cookie(redirect(to), &session::sign_in_cookie(&ctx.api_url, signed))
 }
 
 pub(crate) async fn sign_out(State(ctx): State<Context>) -> Response {

@@ -1,16 +1,26 @@
-//! Shows one line about a decision after a form was sent. Read from the ledger, so that reloading shows the same.
+//! Decisions about a sent form: the accepted job, or one line on the next page. The line comes from the ledger, so that
+//! reloading shows the same.
 
 use crate::hints::{Page, name_buttons};
 use crate::prelude::*;
+use pullyard_control::Answer;
 use pullyard_domain::decision::{Reason, Verdict};
 use pullyard_domain::delivery::Delivery;
-use pullyard_domain::id::DeliveryId;
+use pullyard_domain::id::{DeliveryId, JobId};
 
 pub(crate) struct DecisionLine {
     pub(crate) tone: &'static str,
     pub(crate) sentence: SafeText,
     pub(crate) help: Option<Help>,
     pub(crate) job: Option<String>,
+}
+
+/// Returns the job of an accepted request. Errors: the refusal.
+pub(crate) fn accepted_job(answer: &Answer) -> Result<JobId, Fault> {
+    match (answer.reason.verdict(), &answer.job) {
+        (Verdict::Accepted | Verdict::Duplicate, Some(job)) => Ok(job.clone()),
+        _ => Err(Fault::refused(&answer.reason)),
+    }
 }
 
 pub(crate) async fn load_decision_line(

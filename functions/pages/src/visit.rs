@@ -17,7 +17,7 @@ use pullyard_domain::project::Project;
 use pullyard_entry::Visitor;
 
 /// `Accept` header of the script's requests for changes only.
-pub(crate) const FRAGMENT: &str = "text/html; fragment";
+const FRAGMENT: &str = "text/html; fragment";
 
 const MAX_PROJECTS: i32 = 100;
 
@@ -46,7 +46,7 @@ impl FromRequestParts<Context> for PageContext {
             return Err(Fault::not_allowed("read").into_response());
         }
         // A fragment has no menu of projects.
-        let projects = if is_fragment(parts) {
+        let projects = if is_fragment(&parts.headers) {
             Vec::new()
         } else {
             let result = ctx.store.list_project_ids(None, MAX_PROJECTS).await;
@@ -63,7 +63,7 @@ impl FromRequestParts<Context> for PageContext {
 
 /// Redirects to the sign-in page and back. After a click on another site, first shows our own page to get the cookie.
 fn redirect_to_sign_in(parts: &Parts) -> Response {
-    if is_fragment(parts) {
+    if is_fragment(&parts.headers) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     if parts.method != Method::GET {
@@ -79,8 +79,8 @@ fn redirect_to_sign_in(parts: &Parts) -> Response {
     redirect(&format!("/sign-in?to={}", percent_encode(&target)))
 }
 
-pub(crate) fn is_fragment(parts: &Parts) -> bool {
-    parts.headers.get(header::ACCEPT).is_some_and(|accept| accept == FRAGMENT)
+fn is_fragment(headers: &HeaderMap) -> bool {
+    headers.get(header::ACCEPT).is_some_and(|accept| accept == FRAGMENT)
 }
 
 fn find_project(parts: &Parts) -> Option<ProjectId> {
@@ -109,6 +109,10 @@ impl PageContext {
             }),
             ..Frame::bare(title, &self.headers)
         }
+    }
+
+    pub(crate) fn wants_fragment(&self) -> bool {
+        is_fragment(&self.headers)
     }
 
     pub(crate) fn referrer(&self) -> String {
@@ -155,10 +159,8 @@ impl PageContext {
     }
 
     pub(crate) fn check_all_projects(&self) -> Result<(), Fault> {
-        match self.visitor.may_access_all_projects() {
-            true => Ok(()),
-            false => Err(Fault::not_allowed("access settings of all projects")),
-        }
+        let allowed = self.visitor.may_access_all_projects();
+        if allowed { Ok(()) } else { Err(Fault::not_allowed("access settings of all projects")) }
     }
 
     pub(crate) fn check_may_work(&self) -> Result<(), Fault> {

@@ -45,7 +45,7 @@ impl Status {
             ("Project", Cell::optional(project.as_ref())),
             ("Token", Cell::text(&token.name)),
             ("Scopes", Cell::text(tokens::format_scopes(&token))),
-            ("Expires", tokens::expiry_cell(&token, format::now())),
+            ("Expires", tokens::expiry_cell(&token)),
         ];
         if let Some(project) = &project {
             let project = session.api.project(project).await?;
@@ -58,7 +58,7 @@ impl Status {
         let of = JobStatus::ALL.into_iter().filter_map(|status| Some((status, counts.get(&status)?)));
         lines.extend(of.map(|(status, count)| (format::status_name(status), Cell::text(count))));
         print_facts(&session.screen, &lines)?;
-        if let Some(help) = missing.as_ref().and_then(CliError::help_text) {
+        if let Some(help) = missing.as_ref().and_then(|fault| fault.help.as_ref()) {
             session.screen.hint(help);
         }
         if counts.values().sum::<usize>() >= 200 {

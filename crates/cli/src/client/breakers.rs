@@ -38,8 +38,7 @@ async fn list(session: &Session) -> Result<(), CliError> {
     let page = session.api.breakers().await?;
     let mut table = Table::new([Flexible("ACCOUNT"), Fixed("SHUT"), Right("TIMES")]);
     for breaker in &page.breakers {
-        let cells =
-            [Cell::text(&breaker.account), format::time_cell(breaker.opened, format::now()), Cell::text(breaker.times)];
+        let cells = [Cell::text(&breaker.account), format::time_cell(breaker.opened), Cell::text(breaker.times)];
         table.row_with(cells, &breaker.sentence);
     }
     table.show_answer(&session.screen, &page, "No model account is paused.")

@@ -1,7 +1,6 @@
 //! Values of flags with a fixed list: clap completes them, and answers a mistake with the nearest one.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use pullyard_domain::project::ForgeKind;
 
 pub(crate) fn choices<T: Copy + Send + Sync + 'static, const N: usize>(
     all: [(&'static str, T); N],
@@ -10,10 +9,6 @@ pub(crate) fn choices<T: Copy + Send + Sync + 'static, const N: usize>(
         let known = all.iter().find(|(code, _)| code.eq_ignore_ascii_case(&typed));
         known.map(|(_, value)| *value).ok_or("there is no such value")
     })
-}
-
-pub(crate) fn forge_parser() -> impl TypedValueParser<Value = ForgeKind> {
-    choices([ForgeKind::GitHub, ForgeKind::Bitbucket].map(|kind| (kind.code(), kind)))
 }
 
 #[cfg(test)]

@@ -2,8 +2,7 @@
 
 mod names;
 
-use super::fault::CliError;
-use super::screen::Screen;
+use crate::client::prelude::*;
 use clap::builder::StyledStr;
 use clap::{Arg, Command};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
@@ -39,8 +38,7 @@ impl Completions {
         shell
             .write_registration(COMPLETE_VARIABLE, name, name, name, &mut script)
             .map_err(|error| failed(error.to_string()))?;
-        screen.print_line(String::from_utf8_lossy(&script).trim())?;
-        Ok(())
+        screen.print_line(String::from_utf8_lossy(&script).trim())
     }
 }
 

@@ -2,10 +2,9 @@
 
 use super::fault::CliError;
 use pullyard_domain::nearest::find_nearest;
-use pullyard_local::LocalSystem;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -27,13 +26,6 @@ pub(crate) struct SavedContext {
     pub(crate) project: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) data: Option<PathBuf>,
-}
-
-impl SavedContext {
-    pub(crate) fn of_system(local: &LocalSystem, data: &Path, project: Option<String>) -> Self {
-        let (url, token) = (local.api_url().into(), local.admin_token().into());
-        Self { url, token, project, data: Some(data.to_owned()) }
-    }
 }
 
 impl Config {
@@ -88,15 +80,12 @@ fn config_path() -> Option<PathBuf> {
 fn write_atomic(path: &Path, text: &str) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
-    // The process id, because two commands may write at once.
-    let mut half = path.as_os_str().to_owned();
-    half.push(format!(".{}", std::process::id()));
-    let _ = fs::remove_file(&half);
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&half)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all())?;
-    fs::rename(&half, path)
+    let mut prefix = path.file_name().unwrap_or_default().to_owned();
+    prefix.push(".");
+    // `tempfile` creates it with mode 0600.
+    let mut file = tempfile::Builder::new().prefix(&prefix).tempfile_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
 }

@@ -98,7 +98,7 @@ async fn list(session: &Session, queue: Option<Queue>) -> Result<(), CliError> {
     for letter in &page.letters {
         let cells = [
             Cell::text(letter.queue.as_str()),
-            format::optional_time_cell(letter.sent_at, format::now()),
+            format::optional_time_cell(letter.sent_at),
             Cell::text(letter.received),
             about_cell(letter),
             advice_cell(letter.advice),
@@ -143,7 +143,7 @@ async fn show(session: &Session, id: &str) -> Result<(), CliError> {
     let lines = [
         ("Message", Cell::text(&letter.id)),
         ("Queue", Cell::text(letter.queue.as_str())),
-        ("When", format::optional_time_cell(letter.sent_at, format::now())),
+        ("When", format::optional_time_cell(letter.sent_at)),
         ("Seen", Cell::text(letter.received)),
         ("About", about_cell(&letter)),
         ("Project", Cell::optional(letter.project.as_ref())),

@@ -40,7 +40,7 @@ enum Command {
 
 impl Deliveries {
     pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
-        if self.command.is_some() && self.list.has_flags() {
+        if self.command.is_some() && self.list != list::List::default() {
             return Err(CliError::usage("a flag of `deliveries list` precedes another command")
                 .with_help("write it after the command: `pullyard deliveries list --verdict refused`"));
         }
@@ -72,7 +72,7 @@ fn show(session: &Session, delivery: &Delivery) -> Result<(), CliError> {
         ("By", Cell::optional(delivery.review.as_ref().map(|review| &review.author))),
         ("Ticket", Cell::optional(delivery.ticket.as_ref())),
         ("Job", Cell::optional(delivery.job.as_ref())),
-        ("When", format::time_cell(delivery.at, format::now())),
+        ("When", format::time_cell(delivery.at)),
         ("Facts", Cell::text(&delivery.facts)),
     ];
     print_facts(screen, &lines)?;

@@ -88,9 +88,9 @@ fn show(screen: &Screen, finding: &Finding) -> Result<(), CliError> {
         Verdict::Wrong => ("✕", "x", Colour::Red),
     };
     let shape = screen.paint(Some(colour), screen.symbol(shape, plain));
-    screen.print_line(&format!("{shape} {:<12} {}", finding.check, super::screen::sanitize(&finding.sentence)))?;
+    screen.print_line(&format!("{shape} {:<12} {}", finding.check, sanitize(&finding.sentence)))?;
     match &finding.help {
-        Some(help) => screen.print_line(&format!("  {:<12} {}", "", super::screen::sanitize(help))),
+        Some(help) => screen.print_line(&format!("  {:<12} {}", "", sanitize(help))),
         None => Ok(()),
     }
 }
@@ -143,13 +143,11 @@ async fn check_projects(session: &Session, projects: &[Project], findings: &mut 
 }
 
 async fn check_git() -> Finding {
-    let help = "Install git, version 2.38 or later.";
-    let result = tokio::time::timeout(GIT_TIMEOUT, Command::new("git").arg("--version").output()).await;
-    match result {
+    match tokio::time::timeout(GIT_TIMEOUT, Command::new("git").arg("--version").output()).await {
         Ok(Ok(output)) if output.status.success() => {
             Finding::good("git", format!("{} is installed.", String::from_utf8_lossy(&output.stdout).trim()))
         }
-        _ => Finding::wrong("git", "git is not installed, or does not start.", help),
+        _ => Finding::wrong("git", "git is not installed, or does not start.", "Install git, version 2.38 or later."),
     }
 }
 

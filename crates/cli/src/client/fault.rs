@@ -1,7 +1,6 @@
 //! Errors of commands: exit code, sentence, and help.
 
-mod report;
-
+use super::screen::Screen;
 use pullyard_protocol::Problem;
 use pullyard_protocol::client::Error;
 use std::process::ExitCode;
@@ -28,9 +27,9 @@ impl From<Exit> for ExitCode {
 
 #[derive(Debug)]
 pub(crate) struct CliError {
-    exit: Exit,
+    pub(super) exit: Exit,
     error: String,
-    help: Option<String>,
+    pub(super) help: Option<String>,
     problem: Option<Box<Problem>>,
     unreachable: bool,
 }
@@ -62,10 +61,6 @@ impl CliError {
         self
     }
 
-    pub(super) fn help_text(&self) -> Option<&str> {
-        self.help.as_deref()
-    }
-
     pub(crate) fn message(&self) -> String {
         self.error.clone()
     }
@@ -74,8 +69,35 @@ impl CliError {
         self.exit == Exit::NotFound && !self.error.is_empty()
     }
 
-    pub(super) fn exit(&self) -> Exit {
-        self.exit
+    pub(crate) fn print_with_document(self, screen: &Screen) -> ExitCode {
+        let exit = self.exit.into();
+        if self.error.is_empty() {
+            return exit;
+        }
+        self.print(screen);
+        if screen.is_json() {
+            // Best effort: the reader may be gone.
+            let _ = screen.json(&self.into_problem());
+        }
+        exit
+    }
+
+    pub(crate) fn interrupted(screen: &Screen, consequence: &str) -> Self {
+        screen.note(&format!("interrupted: {consequence}"));
+        Self::silent(Exit::Interrupted)
+    }
+
+    /// Prints only to stderr: with `--json`, stdout already has its one document.
+    pub(super) fn printed(self, screen: &Screen) -> Self {
+        self.print(screen);
+        Self::silent(self.exit)
+    }
+
+    pub(super) fn print(&self, screen: &Screen) {
+        screen.error(&self.error);
+        if let Some(help) = &self.help {
+            screen.help(help);
+        }
     }
 
     pub(super) fn into_problem(self) -> Problem {
@@ -95,6 +117,12 @@ impl CliError {
             pointer: None,
             recorded: None,
         })
+    }
+}
+
+impl From<anyhow::Error> for CliError {
+    fn from(error: anyhow::Error) -> Self {
+        Self::failed(format!("{error:#}"))
     }
 }
 
@@ -213,7 +241,7 @@ mod tests {
             (404, "gateway", Exit::Failed),
             (409, "gateway", Exit::Failed),
         ] {
-            assert_eq!(problem(status, code, "No.", None).exit(), exit, "{status} {code}");
+            assert_eq!(problem(status, code, "No.", None).exit, exit, "{status} {code}");
         }
         let codes = [
             (Exit::Failed, 1),
@@ -232,12 +260,12 @@ mod tests {
     fn server_problem_becomes_a_line_with_code_and_help() {
         let fault = problem(409, "job_active", "The ticket has a job.", Some("Wait for it."));
         assert_eq!(
-            (fault.message().as_str(), fault.help_text()),
+            (fault.message().as_str(), fault.help.as_deref()),
             ("the ticket has a job (job_active)", Some("wait for it."))
         );
         let missing = problem(404, "not_found", "GitHub has no such thing.", Some("Nothing to do."));
-        assert_eq!((missing.message().as_str(), missing.help_text()), ("GitHub has no such thing", None));
-        let help = |detail| problem(404, "not_found", detail, None).help_text().map(str::to_owned);
+        assert_eq!((missing.message().as_str(), missing.help), ("GitHub has no such thing", None));
+        let help = |detail| problem(404, "not_found", detail, None).help;
         assert_eq!(help("There is no ticket B-9.").as_deref(), Some("`pullyard tickets` lists them"));
         assert_eq!(help("There is no repository a/b.").as_deref(), Some("`pullyard repos` lists them"));
         assert_eq!(help("There is no such thing."), None);
@@ -246,7 +274,7 @@ mod tests {
             (412, "changed", "repeat your change"),
             (404, "gateway", "contexts"),
         ] {
-            let help = problem(status, code, "No.", Some("Else.")).help_text().map(str::to_owned);
+            let help = problem(status, code, "No.", Some("Else.")).help;
             assert!(help.as_ref().is_some_and(|help| help.contains(says)), "{code}: {help:?}");
         }
     }

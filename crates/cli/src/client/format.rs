@@ -121,22 +121,25 @@ pub(super) fn job_cell(job: Option<&JobId>) -> Cell {
     job.map_or_else(Cell::none, |job| Cell::new(job.short(), job))
 }
 
-pub(super) fn optional_time_cell(at: Option<Timestamp>, now: Timestamp) -> Cell {
-    at.map_or_else(Cell::none, |at| time_cell(at, now))
+pub(super) fn optional_time_cell(at: Option<Timestamp>) -> Cell {
+    at.map_or_else(Cell::none, time_cell)
 }
 
 pub(super) fn duration_cell(duration: Duration) -> Cell {
     Cell::new(format_duration(duration), duration.as_secs().to_string())
 }
 
-pub(super) fn time_cell(at: Timestamp, now: Timestamp) -> Cell {
-    let age = match now.since(at).as_secs() {
+pub(super) fn time_cell(at: Timestamp) -> Cell {
+    Cell::new(format_age(at, now()), at)
+}
+
+fn format_age(at: Timestamp, now: Timestamp) -> String {
+    match now.since(at).as_secs() {
         secs if secs < 60 => format!("{secs} s ago"),
         secs if secs < 3_600 => format!("{} min ago", secs / 60),
         secs if secs < 48 * 3_600 => format!("{} h ago", secs / 3_600),
         _ => at.day(),
-    };
-    Cell::new(age, at.to_string())
+    }
 }
 
 #[cfg(test)]
@@ -159,7 +162,8 @@ mod tests {
             (172_800, "2026-11-20"),
         ] {
             let at = Timestamp::from_millis(now.millis() - ago * 1_000);
-            assert_eq!(time_cell(at, now).texts(), (expected, at.to_string().as_str()));
+            assert_eq!(format_age(at, now), expected);
+            assert_eq!(time_cell(at).texts().1, at.to_string());
         }
     }
 

@@ -1,8 +1,7 @@
 //! `pullyard help`: prints the help of a command or a topic.
 
 use super::completions::add_completers;
-use super::fault::CliError;
-use super::screen::Screen;
+use crate::client::prelude::*;
 use pullyard_domain::nearest::find_nearest;
 
 /// Print the help of a command or topic: exit-codes, json, environment.
@@ -43,7 +42,7 @@ NO_COLOR          any value: no colours, unless --color always
 XDG_CONFIG_HOME   where contexts are saved, in pullyard/; ~/.config when not set
 A flag overrides a variable, and a variable overrides the context.";
 
-const TOPICS: [&str; 3] = ["exit-codes", "json", "environment"];
+const TOPICS: [(&str, &str); 3] = [("exit-codes", EXIT_CODES), ("json", JSON), ("environment", ENVIRONMENT)];
 
 const GROUPS: [(&str, &str); 4] = [
     ("Start", "demo try up open login logout contexts status version help completions man"),
@@ -84,15 +83,9 @@ fn group_commands(program: clap::Command) -> clap::Command {
 
 impl Help {
     pub(super) fn run(self, screen: &Screen, mut program: clap::Command) -> Result<(), CliError> {
-        let topic = match self.about.first().map(String::as_str) {
-            Some("exit-codes") => Some(EXIT_CODES),
-            Some("json") => Some(JSON),
-            Some("environment") => Some(ENVIRONMENT),
-            _ => None,
-        };
-        if let Some(topic) = topic {
-            screen.print_line(topic)?;
-            return Ok(());
+        let topic = self.about.first().and_then(|about| TOPICS.into_iter().find(|(name, _)| name == about));
+        if let Some((_, text)) = topic {
+            return screen.print_line(text);
         }
         let mut command = &mut program;
         for name in &self.about {
@@ -100,16 +93,16 @@ impl Help {
             command = command.find_subcommand_mut(name).ok_or(unknown)?;
         }
         let text = command.render_long_help();
-        screen.print_line(text.to_string().trim_end())?;
-        Ok(())
+        screen.print_line(text.to_string().trim_end())
     }
 }
 
 fn unknown_command(of: &clap::Command, name: &str) -> CliError {
     let known = of.get_subcommands().filter(|command| !command.is_hide_set()).map(clap::Command::get_name);
-    let help = match find_nearest(name, known.chain(TOPICS)) {
+    let topics = TOPICS.map(|(name, _)| name);
+    let help = match find_nearest(name, known.chain(topics)) {
         Some(nearest) => format!("did you mean {nearest}?"),
-        None => format!("`pullyard --help` lists the commands; topics are {}", TOPICS.join(", ")),
+        None => format!("`pullyard --help` lists the commands; topics are {}", topics.join(", ")),
     };
     CliError::usage(format!("there is no help for {name}")).with_help(help)
 }

@@ -1,7 +1,6 @@
 //! `pullyard hold` and `release`: stops and resumes new jobs in projects.
 
-use super::fault::CliError;
-use super::session::Session;
+use crate::client::prelude::*;
 use pullyard_domain::id::ProjectId;
 use pullyard_protocol::project::{HoldProject, Project};
 
@@ -82,5 +81,5 @@ pub(super) fn describe(project: &Project) -> Option<String> {
         Some(reason) => format!("{holder}: {}", reason.trim_end_matches('.')),
         None => holder.clone(),
     };
-    Some(super::screen::sanitize(&text))
+    Some(sanitize(&text))
 }

@@ -5,7 +5,6 @@ mod install;
 use super::pages;
 use crate::client::prelude::*;
 use pullyard_domain::id::HookName;
-use pullyard_domain::project::ForgeKind;
 use pullyard_protocol::hook::{Hook, HookCheck};
 
 const NO_HOOKS: &str = "No hook. Create one with `pullyard hooks install`; its help has examples.";
@@ -71,10 +70,6 @@ impl Hooks {
     }
 }
 
-pub(super) fn can_list_deliveries(hook: &Hook) -> bool {
-    hook.forge.is_none_or(ForgeKind::supports_redelivery)
-}
-
 pub(super) async fn list_all(session: &Session) -> Result<Vec<Hook>, CliError> {
     pages::load_all(async |after| {
         let page = session.api.hooks(after.as_deref()).await?;
@@ -92,13 +87,12 @@ fn list(session: &Session, hooks: &[Hook]) -> Result<(), CliError> {
         Fixed("REFUSED"),
         Flexible("ADDRESS"),
     ]);
-    let now = format::now();
     for hook in hooks {
         let cells = [
             Cell::text(&hook.name),
             Cell::text(hook.kind.label()),
             Cell::text(&hook.integration),
-            format::optional_time_cell(hook.verified_at, now),
+            format::optional_time_cell(hook.verified_at),
             Cell::text(hook.refused),
             Cell::optional(hook.url.as_deref()),
         ];
@@ -136,9 +130,9 @@ async fn verify_or_repair(session: &Session, names: Vec<HookName>, repair: bool)
 }
 
 fn show_check(session: &Session, check: &HookCheck) -> Result<(), CliError> {
-    let (hook, now) = (&check.hook, format::now());
+    let hook = &check.hook;
     // Forges never return a hook's secret; only a valid delivery proves that it matches.
-    let verified = hook.verified_at.map_or_else(|| Cell::text("no delivery yet"), |at| format::time_cell(at, now));
+    let verified = hook.verified_at.map_or_else(|| Cell::text("no delivery yet"), format::time_cell);
     let state = match check.drifts.len() {
         0 => "OK".to_owned(),
         faults => format::format_count(faults as u64, "problem", "problems"),

@@ -55,7 +55,7 @@ pub(crate) struct Init {
     repo: Option<RepositoryName>,
     /// Agent: claude_code, codex, auto (the one installed where a job runs), command, or project (the project's agent,
     /// auto at first).
-    #[arg(long, value_name = "AGENT", requires = "repo", default_value_if("agent_command", clap::builder::ArgPredicate::IsPresent, "command"), default_value = "project", value_parser = clap::builder::PossibleValuesParser::new(pullyard_domain::agent::REPOSITORY_CHOICES))]
+    #[arg(long, value_name = "AGENT", requires = "repo", default_value_if("agent_command", clap::builder::ArgPredicate::IsPresent, "command"), default_value = "project", value_parser = pullyard_domain::agent::REPOSITORY_CHOICES)]
     agent: String,
     /// Program of the agent `command` with its arguments, to the end of the line.
     #[arg(long, num_args = 1.., allow_hyphen_values = true, value_name = "COMMAND", requires = "repo")]
@@ -108,7 +108,7 @@ impl Init {
         let aws = Aws::connect(region, profile).await.map_err(to_fault)?;
         let stack = Stack::load(&aws, &name).await.map_err(to_fault)?;
         let renew = if self.new_admin_token { Renew::First } else { Renew::Never };
-        let context = global.context_name().unwrap_or(name);
+        let context = global.context().unwrap_or(name);
         let mut steps = Vec::new();
         let mut record = |step: Step| {
             if step.did != StepOutcome::Skipped {
@@ -252,11 +252,8 @@ async fn ensure_repository(session: &Session, project: &ProjectId, request: &Add
         return Ok(Step::new("repository", StepOutcome::Existed, format!("{} is connected.", request.name)));
     }
     let repository = session.api.add_repository(project, request).await?;
-    Ok(Step::new(
-        "repository",
-        StepOutcome::Made,
-        format!("Connected {}, branch {}.", repository.name, repository.default_branch),
-    ))
+    let sentence = format!("Connected {}, branch {}.", repository.name, repository.default_branch);
+    Ok(Step::new("repository", StepOutcome::Made, sentence))
 }
 
 fn next_steps(stack: &Stack, forge: &Forge, project: &ProjectId) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! `pullyard integrations`: connects, lists, tests and deletes forges.
 
-use super::choices::forge_parser;
+use super::choices::choices;
 use super::pages;
 use crate::client::prelude::*;
 use pullyard_domain::auth::Auth;
@@ -39,7 +39,7 @@ enum Command {
         /// Integration id.
         id: IntegrationId,
         /// Kind of forge; bitbucket is Bitbucket Cloud.
-        #[arg(long, value_name = "KIND", default_value = "github", ignore_case = true, value_parser = forge_parser())]
+        #[arg(long, value_name = "KIND", default_value = "github", ignore_case = true, value_parser = choices([ForgeKind::GitHub, ForgeKind::Bitbucket].map(|kind| (kind.code(), kind))))]
         kind: ForgeKind,
         /// REST URL (default: https://api.github.com or https://api.bitbucket.org/2.0).
         #[arg(long, value_name = "URL")]

@@ -97,7 +97,7 @@ impl JobArg {
 
 impl Jobs {
     pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
-        if self.command.is_some() && self.list.has_flags() {
+        if self.command.is_some() && self.list != list::List::default() {
             return Err(CliError::usage("a flag of `jobs list` precedes another command")
                 .with_help("write it after the command: `pullyard jobs list --status failed`"));
         }

@@ -1,7 +1,6 @@
 //! `pullyard man`: writes a manual page for each command.
 
-use super::fault::CliError;
-use super::screen::Screen;
+use crate::client::prelude::*;
 use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};

@@ -1,8 +1,7 @@
 //! `pullyard open`: opens the pages in a browser, signed in.
 
 use super::config::write_sibling;
-use super::fault::CliError;
-use super::session::Session;
+use crate::client::prelude::*;
 use pullyard_domain::id::{JobId, ProjectId, TicketKey};
 use pullyard_domain::text::percent_encode;
 use serde_json::json;

@@ -13,7 +13,7 @@ pub(super) struct Page<T> {
     pub(super) searched_to: Option<Timestamp>,
 }
 
-#[derive(Clone, Default, clap::Args)]
+#[derive(clap::Args, Default, PartialEq)]
 pub(super) struct PageArgs {
     /// Maximum number (default: 50).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
@@ -27,10 +27,6 @@ pub(super) struct PageArgs {
 }
 
 impl PageArgs {
-    pub(super) fn has_flags(&self) -> bool {
-        self.limit.is_some() || self.after.is_some() || self.watch
-    }
-
     pub(super) async fn load<T>(
         &self,
         mut ask: impl AsyncFnMut(Option<usize>, Option<String>) -> Result<Page<T>, CliError>,
@@ -67,9 +63,9 @@ pub(super) async fn load_all<T>(
     }
 }
 
-/// Names the command that continues a list.
+/// Names the command that continues a list. With `--json`, the document has the cursor.
 pub(super) fn hint_more(screen: &Screen, command: &str, next: Option<impl Display>) {
-    if let Some(next) = next {
+    if let Some(next) = next.filter(|_| !screen.is_json()) {
         screen.hint(&format!("there are more: `pullyard {command} --after {next}`"));
     }
 }

@@ -56,7 +56,7 @@ enum Command {
         default_repository: Option<RepositoryName>,
         /// Default agent of its repositories: claude_code, codex or auto (the one installed where a job runs; the default).
         /// Change it with `pullyard settings set agent=…`.
-        #[arg(long, value_name = "AGENT", value_parser = clap::builder::PossibleValuesParser::new(PROJECT_CHOICES))]
+        #[arg(long, value_name = "AGENT", value_parser = PROJECT_CHOICES)]
         agent: Option<String>,
         /// Model name that this agent accepts (default: the agent's own).
         #[arg(long, value_name = "MODEL", requires = "agent")]
@@ -101,12 +101,8 @@ impl Projects {
     pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         let command = self.command.unwrap_or(Command::List { after: None });
         let typed = command.id().map(ProjectId::to_string);
-        match (run(session, command).await, typed) {
-            (Err(fault), Some(typed)) => {
-                Err(session.suggest(fault, &typed, async || session.project_names().await).await)
-            }
-            (ended, _) => ended,
-        }
+        let ended = run(session, command).await;
+        session.suggest(ended, typed.as_deref(), async || session.project_names().await).await
     }
 }
 
@@ -140,23 +136,18 @@ async fn run(session: &Session, command: Command) -> Result<(), CliError> {
 /// Each call deletes a page of tickets, until the last one deletes the project.
 async fn delete(session: &Session, id: &ProjectId, yes: bool) -> Result<(), CliError> {
     confirm(&session.screen, yes, &format!("Delete the project {id} with its settings and all its tickets?"))?;
+    let count = |tickets: u32| format_count(tickets.into(), "ticket", "tickets");
     let mut answer = session.api.delete_project(id).await?;
     while !answer.deleted {
         let next = session.api.delete_project(id).await?;
         answer = DeletedProject { tickets: answer.tickets.saturating_add(next.tickets), ..next };
-        session
-            .screen
-            .note(&format!("Deleted {} so far", format_count(u64::from(answer.tickets), "ticket", "tickets")));
+        session.screen.note(&format!("Deleted {} so far", count(answer.tickets)));
     }
-    let tickets = format_count(u64::from(answer.tickets), "ticket", "tickets");
-    session.screen.report(&answer, &format!("Deleted {id} and {tickets}"))
+    session.screen.report(&answer, &format!("Deleted {id} and {}", count(answer.tickets)))
 }
 
 async fn list(session: &Session, after: Option<String>) -> Result<(), CliError> {
     let page = session.api.projects(after.as_deref()).await?;
-    if session.screen.is_json() {
-        return session.screen.json(&page);
-    }
     let mut table =
         Table::new([Fixed("PROJECT"), Flexible("NAME"), Fixed("AUTO-CREATE"), Flexible("DEFAULT REPOSITORY")]);
     for Project { id, name, settings, .. } in &page.projects {
@@ -164,7 +155,7 @@ async fn list(session: &Session, after: Option<String>) -> Result<(), CliError> 
         let repository = settings.default_repository.as_ref().map(|name| name.as_str());
         table.row([Cell::text(id), Cell::text(name), auto, Cell::optional(repository)]);
     }
-    table.show(&session.screen, "No project yet. Create one with `pullyard projects create ID`.")?;
+    table.show_answer(&session.screen, &page, "No project yet. Create one with `pullyard projects create ID`.")?;
     hint_more(&session.screen, "projects list", page.next);
     Ok(())
 }

@@ -109,13 +109,12 @@ fn show(session: &Session, page: &PullRequestPage) -> Result<(), CliError> {
         Fixed("LAST REVISION"),
         Flexible("BRANCH"),
     ]);
-    let now = format::now();
     for pull in &page.pulls {
         let cells = [
             Cell::new(&pull.label, &pull.url),
             Cell::optional(pull.ticket.as_ref()),
             format::job_cell(pull.job.as_ref()),
-            format::optional_time_cell(pull.revised, now),
+            format::optional_time_cell(pull.revised),
             Cell::text(&pull.branch),
         ];
         table.row_with(cells, &pull.sentence);
@@ -181,7 +180,7 @@ async fn resolve_pull_request(
     let connected = match session.api.repositories(&project).await.map_err(CliError::from) {
         Ok(answer) => answer.repositories,
         // The token may create jobs but not read. Let the server decide.
-        Err(fault) if fault.exit() == Exit::NotAllowed => {
+        Err(fault) if fault.exit == Exit::NotAllowed => {
             return Ok(PullRequestQuery { project, repository, number, integration });
         }
         Err(fault) => return Err(fault),

@@ -6,7 +6,6 @@ mod test;
 
 use super::choices::choices;
 use crate::client::prelude::*;
-use clap::builder::TypedValueParser;
 use pullyard_domain::agent::{Agent, COMMAND, PROJECT, REPOSITORY_CHOICES};
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
@@ -50,7 +49,7 @@ enum Command {
         workflows: bool,
         /// Agent: claude_code, codex, auto (the one installed where a job runs), command, or project (the project's agent;
         /// the default).
-        #[arg(long, value_name = "AGENT", value_parser = clap::builder::PossibleValuesParser::new(REPOSITORY_CHOICES))]
+        #[arg(long, value_name = "AGENT", value_parser = REPOSITORY_CHOICES)]
         agent: Option<String>,
         /// Model name that the agent accepts (default: the agent's own).
         #[arg(long, value_name = "MODEL")]
@@ -70,7 +69,7 @@ enum Command {
         /// Repository.
         name: RepositoryName,
         /// Source of events (default: shows the current one).
-        #[arg(ignore_case = true, value_parser = ingress_parser())]
+        #[arg(ignore_case = true, value_parser = choices([("webhook", Ingress::Webhook), ("poll", Ingress::Poll), ("both", Ingress::Both)]))]
         ingress: Option<Ingress>,
     },
     /// Check which features work in a repository, and which permissions are missing.
@@ -100,10 +99,6 @@ enum Command {
     /// List a project's repositories.
     #[command(after_help = "Examples:\n  pullyard repos list\n  pullyard repos list --project acme --json")]
     List,
-}
-
-fn ingress_parser() -> impl TypedValueParser<Value = Ingress> {
-    choices([("webhook", Ingress::Webhook), ("poll", Ingress::Poll), ("both", Ingress::Both)])
 }
 
 impl Repos {

@@ -1,7 +1,5 @@
 //! `pullyard runners`: lists, shows, drains, resumes and deletes runners.
 
-use super::format::{now, time_cell, to_code};
-use super::prompt;
 use super::refresh::show_list;
 use crate::client::prelude::*;
 use pullyard_domain::runner::validate_name;
@@ -80,16 +78,12 @@ impl Runners {
                 CliError::not_found(format!("there is no runner {runner}")).with_help("`pullyard runners` lists them")
             );
         }
-        match (run(session, command).await, typed) {
-            (Err(fault), Some(typed)) => {
-                let load = async || {
-                    let list = session.api.runners().await?;
-                    Ok::<_, CliError>(list.runners.into_iter().map(|runner| runner.name).collect::<Vec<_>>())
-                };
-                Err(session.suggest(fault, &typed, load).await)
-            }
-            (ended, _) => ended,
-        }
+        let ended = run(session, command).await;
+        session
+            .suggest(ended, typed.as_deref(), async || {
+                Ok(session.api.runners().await?.runners.into_iter().map(|runner| runner.name).collect())
+            })
+            .await
     }
 }
 
@@ -109,7 +103,7 @@ async fn run(session: &Session, command: Command) -> Result<(), CliError> {
         Command::Resume { runner } => show(session, &session.api.command_runner(&runner, RunnerOrder::Resume).await?),
         Command::Delete { runner, yes } => {
             let record = session.api.runner(&runner).await?;
-            prompt::confirm(&session.screen, yes, &question(&record))?;
+            confirm(&session.screen, yes, &question(&record))?;
             let removed = session.api.remove_runner(&runner).await?;
             let note = match removed.gone {
                 true => format!("Deleted runner {runner}; its name is free."),
@@ -129,23 +123,19 @@ fn question(runner: &Runner) -> String {
     format!("Delete runner {}? {jobs}", runner.name)
 }
 
-fn status_style(status: RunnerStatus) -> (&'static str, &'static str, &'static str, Colour) {
-    match status {
+fn status_cell(screen: &Screen, status: RunnerStatus) -> Cell {
+    let (symbol, ascii, label, colour) = match status {
         RunnerStatus::Online => ("●", "+", "Online", Colour::Green),
         RunnerStatus::Draining => ("◍", "*", "Draining", Colour::Yellow),
         RunnerStatus::Offline => ("○", "-", "Offline", Colour::Grey),
         RunnerStatus::NeverHeard => ("◌", ".", "Never seen", Colour::Grey),
         RunnerStatus::Deleting => ("✕", "x", "Deleting", Colour::Red),
-    }
+    };
+    Cell::new(format!("{} {label}", screen.symbol(symbol, ascii)), format::to_code(&status)).with_colour(colour)
 }
 
-fn status_cell(screen: &Screen, status: RunnerStatus) -> Cell {
-    let (symbol, ascii, label, colour) = status_style(status);
-    Cell::new(format!("{} {label}", screen.symbol(symbol, ascii)), to_code(&status)).with_colour(colour)
-}
-
-fn joined_cell<'a>(values: impl IntoIterator<Item = &'a String>) -> Cell {
-    let values = values.into_iter().map(String::as_str).collect::<Vec<_>>();
+fn joined_cell(values: impl IntoIterator<Item: ToString>) -> Cell {
+    let values = values.into_iter().map(|value| value.to_string()).collect::<Vec<_>>();
     let (text, piped) = (values.join(", "), values.join(","));
     if values.is_empty() { Cell::none() } else { Cell::new(text, piped) }
 }
@@ -161,7 +151,6 @@ fn print_list(session: &Session, runners: &[Runner]) -> Result<(), CliError> {
         Fixed("VERSION"),
         Fixed("LAST SEEN"),
     ]);
-    let now = now();
     for runner in runners {
         table.row([
             status_cell(&session.screen, runner.status),
@@ -171,7 +160,7 @@ fn print_list(session: &Session, runners: &[Runner]) -> Result<(), CliError> {
             joined_cell(&runner.labels),
             Cell::optional(runner.isolation.as_ref().map(|isolation| &isolation.level)),
             Cell::text(&runner.version),
-            time_cell(runner.last_heartbeat, now),
+            format::time_cell(runner.last_heartbeat),
         ]);
     }
     table.show(
@@ -181,9 +170,6 @@ fn print_list(session: &Session, runners: &[Runner]) -> Result<(), CliError> {
 }
 
 fn show(session: &Session, runner: &Runner) -> Result<(), CliError> {
-    let now = now();
-    let jobs = runner.jobs.iter().map(|job| job.job.to_string()).collect::<Vec<_>>();
-    let projects = runner.projects.as_ref().map(|all| all.iter().map(|id| id.to_string()).collect::<Vec<_>>());
     let drain = runner.drain.as_ref().map(|drain| match drain.acknowledged {
         Some(at) => format!("requested by {} at {}, acknowledged at {at}", drain.by, drain.at),
         None => format!("requested by {} at {}, not acknowledged yet", drain.by, drain.at),
@@ -194,13 +180,13 @@ fn show(session: &Session, runner: &Runner) -> Result<(), CliError> {
         ("Name", Cell::text(&runner.name)),
         ("Status", status_cell(&session.screen, runner.status)),
         ("Slots", Cell::text(format!("{}/{}", runner.busy, runner.slots))),
-        ("Jobs", joined_cell(&jobs)),
+        ("Jobs", joined_cell(runner.jobs.iter().map(|job| &job.job))),
         ("Capabilities", joined_cell(&runner.capabilities)),
         ("Labels", joined_cell(&runner.labels)),
-        ("Projects", projects.map_or_else(|| Cell::new("all", ""), |projects| joined_cell(&projects))),
+        ("Projects", runner.projects.as_ref().map_or_else(|| Cell::new("all", ""), joined_cell)),
         ("Isolation", Cell::optional(isolation.as_ref())),
         ("Version", Cell::text(&runner.version)),
-        ("Last seen", time_cell(runner.last_heartbeat, now)),
+        ("Last seen", format::time_cell(runner.last_heartbeat)),
         ("Drain", Cell::optional(drain.as_ref())),
     ];
     session.screen.show(runner, |_| print_facts(&session.screen, &lines))

@@ -9,27 +9,15 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 const DEFAULT_WIDTH: usize = 80;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The number is the terminal's code.
+#[derive(Clone, Copy)]
 pub(super) enum Colour {
-    Red,
-    Green,
-    Yellow,
-    Blue,
-    Magenta,
-    Grey,
-}
-
-impl Colour {
-    fn code(self) -> &'static str {
-        match self {
-            Self::Red => "31",
-            Self::Green => "32",
-            Self::Yellow => "33",
-            Self::Blue => "34",
-            Self::Magenta => "35",
-            Self::Grey => "2",
-        }
-    }
+    Grey = 2,
+    Red = 31,
+    Green = 32,
+    Yellow = 33,
+    Blue = 34,
+    Magenta = 35,
 }
 
 pub(crate) struct Screen {
@@ -75,7 +63,7 @@ impl Screen {
 
     pub(super) fn paint(&self, colour: Option<Colour>, text: &str) -> String {
         match colour {
-            Some(colour) if self.colour => format!("\u{1b}[{}m{text}\u{1b}[0m", colour.code()),
+            Some(colour) if self.colour => format!("\u{1b}[{}m{text}\u{1b}[0m", colour as u8),
             _ => text.to_owned(),
         }
     }
@@ -185,7 +173,7 @@ impl Screen {
     }
 
     fn paint_stderr(&self, colour: Colour, text: &str) -> String {
-        if self.colour_stderr { format!("\u{1b}[{}m{text}\u{1b}[0m", colour.code()) } else { text.to_owned() }
+        if self.colour_stderr { format!("\u{1b}[{}m{text}\u{1b}[0m", colour as u8) } else { text.to_owned() }
     }
 }
 

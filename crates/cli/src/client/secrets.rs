@@ -150,16 +150,12 @@ fn parse_overlap(text: &str) -> Result<u64, String> {
 
 async fn list(session: &Session, after: Option<String>) -> Result<(), CliError> {
     let page = session.api.secrets(after.as_deref()).await?;
-    if session.screen.is_json() {
-        return session.screen.json(&page);
-    }
     let mut table = Table::new([Flexible("NAME"), Fixed("SET"), Flexible("FULL NAME")]);
-    let now = format::now();
     for secret in &page.secrets {
-        let set = format::optional_time_cell(secret.set_at, now);
+        let set = format::optional_time_cell(secret.set_at);
         table.row([Cell::text(&secret.name), set, Cell::text(&secret.secret)]);
     }
-    table.show(&session.screen, "No secret yet. Set one with `pullyard secrets set NAME`.")?;
+    table.show_answer(&session.screen, &page, "No secret yet. Set one with `pullyard secrets set NAME`.")?;
     hint_more(&session.screen, "secrets list", page.next);
     Ok(())
 }

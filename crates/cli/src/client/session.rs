@@ -80,9 +80,8 @@ impl Session {
     }
 
     /// Adds the nearest project to an error, if the project of a flag or a context does not exist.
-    pub(super) async fn suggest_project(&self, fault: CliError) -> CliError {
-        let Some(named) = self.project.as_ref().filter(|_| fault.is_not_found()) else { return fault };
-        self.suggest(fault, named, async || self.project_names().await).await
+    pub(super) async fn suggest_project(&self, ended: Result<(), CliError>) -> Result<(), CliError> {
+        self.suggest(ended, self.project.as_deref(), async || self.project_names().await).await
     }
 
     pub(super) async fn project_names(&self) -> Result<Vec<String>, CliError> {
@@ -92,21 +91,22 @@ impl Session {
     /// Adds the nearest of the existing names to an error about a missing object, unless the name exists.
     pub(super) async fn suggest(
         &self,
-        fault: CliError,
-        typed: &str,
+        ended: Result<(), CliError>,
+        typed: Option<&str>,
         load: impl AsyncFnOnce() -> Result<Vec<String>, CliError>,
-    ) -> CliError {
-        if !fault.is_not_found() {
-            return fault;
-        }
+    ) -> Result<(), CliError> {
+        let (fault, typed) = match (ended, typed) {
+            (Err(fault), Some(typed)) if fault.is_not_found() => (fault, typed),
+            (ended, _) => return ended,
+        };
         let names = load().await.unwrap_or_default();
         if names.iter().any(|name| name == typed) {
-            return fault;
+            return Err(fault);
         }
-        match find_nearest(typed, names.iter().map(String::as_str)) {
+        Err(match find_nearest(typed, names.iter().map(String::as_str)) {
             Some(nearest) => fault.with_help(format!("did you mean {nearest}?")),
             None => fault,
-        }
+        })
     }
 
     /// Verifies the project behind an empty list, because its name may be mistyped.

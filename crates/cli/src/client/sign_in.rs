@@ -41,9 +41,8 @@ impl Login {
         let project = global.project().or(only);
         let host = url.split_once("://").map_or(url.as_str(), |(_, host)| host).to_owned();
         let name = global.context().unwrap_or(host);
-        config
-            .contexts
-            .insert(name.clone(), SavedContext { url: url.clone(), token, project: project.clone(), data: None });
+        let signed = SavedContext { url: url.clone(), token, project: project.clone(), data: None };
+        config.contexts.insert(name.clone(), signed);
         config.current = Some(name.clone());
         let file = config.save()?;
         if screen.is_json() {

@@ -45,6 +45,12 @@ impl Cell {
         text.map_or_else(Self::none, Self::text)
     }
 
+    /// The values, separated by commas; none if there is no value.
+    pub(super) fn list(values: impl IntoIterator<Item: ToString>) -> Self {
+        let values: Vec<_> = values.into_iter().map(|value| value.to_string()).collect();
+        Self::optional((!values.is_empty()).then(|| values.join(", ")))
+    }
+
     pub(super) fn new(display: impl ToString, piped: impl ToString) -> Self {
         Self { display: sanitize(&display.to_string()), plain: sanitize(&piped.to_string()), colour: None }
     }

@@ -188,7 +188,7 @@ fn list(session: &Session, page: &TicketPage) -> Result<(), CliError> {
             Cell::text(&ticket.key),
             Cell::text(&ticket.title),
             format::job_cell(job),
-            Cell::optional(Some(ticket.badges.join(", ")).filter(|badges| !badges.is_empty())),
+            Cell::list(&ticket.badges),
             pull_request(ticket),
         ]);
     }
@@ -210,14 +210,13 @@ fn pull_request(ticket: &Ticket) -> Cell {
 
 fn show(session: &Session, ticket: &Ticket, comments: &[Comment]) -> Result<(), CliError> {
     let screen = &session.screen;
-    let list = |names: Vec<&str>| Cell::optional(Some(names.join(", ")).filter(|names| !names.is_empty()));
     let mut lines = vec![
         ("Ticket", Cell::text(&ticket.key)),
         ("Title", Cell::text(&ticket.title)),
         ("Status", Cell::text(&ticket.status)),
         ("Waits", Cell::optional(ticket.waits.as_ref().map(|waits| &waits.sentence))),
-        ("Badges", list(ticket.badges.iter().map(String::as_str).collect())),
-        ("Labels", list(ticket.labels.iter().map(String::as_str).collect())),
+        ("Badges", Cell::list(&ticket.badges)),
+        ("Labels", Cell::list(&ticket.labels)),
         ("Repository", Cell::optional(ticket.repository.as_ref())),
         ("Active job", Cell::optional(ticket.active_job.as_ref())),
         ("Last job", Cell::optional(ticket.last_job.as_ref())),

@@ -2,10 +2,8 @@
 
 use super::choices::choices;
 use super::pages::load_all;
-use super::prompt;
 use crate::client::prelude::*;
 use pullyard_domain::id::{ProjectId, TokenId};
-use pullyard_domain::time::Timestamp;
 use pullyard_protocol::token::{CreateToken, Scope, Token, TokenKind, TokenState};
 use std::collections::BTreeSet;
 
@@ -135,15 +133,16 @@ pub(super) fn format_scopes(token: &Token) -> String {
     }
 }
 
-pub(super) fn expiry_cell(token: &Token, now: Timestamp) -> Cell {
+pub(super) fn expiry_cell(token: &Token) -> Cell {
     let Some(at) = token.expires_at else { return Cell::new("never", "") };
-    let cell = match at.since(now).as_secs() {
-        0 => format::time_cell(at, now),
-        secs if secs < 3_600 => Cell::new(format!("in {} min", secs / 60 + 1), at.to_string()),
-        secs if secs < 48 * 3_600 => Cell::new(format!("in {} h", secs / 3_600), at.to_string()),
-        secs => Cell::new(format!("in {} d", secs / 86_400), at.to_string()),
+    let remaining_secs = at.since(format::now()).as_secs();
+    let cell = match remaining_secs {
+        0 => format::time_cell(at),
+        secs if secs < 3_600 => Cell::new(format!("in {} min", secs / 60 + 1), at),
+        secs if secs < 48 * 3_600 => Cell::new(format!("in {} h", secs / 3_600), at),
+        secs => Cell::new(format!("in {} d", secs / 86_400), at),
     };
-    if at.since(now).as_secs() < 7 * 86_400 { cell.with_colour(Colour::Yellow) } else { cell }
+    if remaining_secs < 7 * 86_400 { cell.with_colour(Colour::Yellow) } else { cell }
 }
 
 fn state_cell(token: &Token) -> Cell {
@@ -156,9 +155,6 @@ fn state_cell(token: &Token) -> Cell {
 
 async fn list(session: &Session, after: Option<String>) -> Result<(), CliError> {
     let page = session.api.tokens(after.as_deref()).await?;
-    if session.screen.is_json() {
-        return session.screen.json(&page);
-    }
     let mut table = Table::new([
         Flexible("NAME"),
         Fixed("TOKEN"),
@@ -169,26 +165,24 @@ async fn list(session: &Session, after: Option<String>) -> Result<(), CliError> 
         Fixed("STATE"),
         Fixed("ID"),
     ]);
-    let now = format::now();
     let dots = session.screen.symbol("…", "...");
     for token in &page.tokens {
-        let used = token.last_used.map_or_else(|| Cell::new("never", ""), |at| format::time_cell(at, now));
+        let used = token.last_used.map_or_else(|| Cell::new("never", ""), format::time_cell);
         let projects = token.projects.as_ref().map(join);
         let whom = [token.runner.as_ref().map(|name| format!("runner {name}")), projects].into_iter().flatten();
-        let whom = Some(whom.collect::<Vec<_>>().join(", ")).filter(|whom| !whom.is_empty());
         table.row([
             Cell::text(&token.name),
             Cell::new(format!("{}{dots}", token.prefix), &token.prefix),
-            Cell::optional(whom),
+            Cell::list(whom),
             Cell::text(format_scopes(token)),
             used,
-            expiry_cell(token, now),
+            expiry_cell(token),
             state_cell(token),
             Cell::text(&token.id),
         ]);
     }
-    table.show(&session.screen, "No token.")?;
-    if let Some(next) = page.next {
+    table.show_answer(&session.screen, &page, "No token.")?;
+    if let Some(next) = page.next.filter(|_| !session.screen.is_json()) {
         session.screen.hint(&format!("there are older ones: `pullyard tokens list --after {next}`"));
     }
     Ok(())
@@ -202,7 +196,7 @@ async fn revoke(session: &Session, which: &str, yes: bool) -> Result<(), CliErro
         (TokenKind::Runner, None) => "Runners can no longer claim jobs with it.".into(),
         (TokenKind::Api, _) => "Requests with it will be refused.".into(),
     };
-    prompt::confirm(&session.screen, yes, &format!("Revoke token {label}? {stops}"))?;
+    confirm(&session.screen, yes, &format!("Revoke token {label}? {stops}"))?;
     let own = session.api.own_token().await?.id == token.id;
     let revoked = match session.api.revoke_token(&token.id).await {
         // The first answer was lost, and the retry used the revoked token.

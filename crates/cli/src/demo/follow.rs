@@ -60,20 +60,34 @@ impl DemoRun<'_> {
         self.screen.step(label, detail);
     }
 
+    /// Repeats `load` until it returns a value instead of the current state.
+    /// Errors: `failure` with the state, after the agent's time limit.
+    pub(super) async fn wait_for<T>(
+        &self,
+        failure: &str,
+        load: impl AsyncFn() -> anyhow::Result<Result<T, String>>,
+    ) -> anyhow::Result<T> {
+        let started = Instant::now();
+        loop {
+            let state = match load().await? {
+                Ok(loaded) => return Ok(loaded),
+                Err(state) => state,
+            };
+            ensure!(started.elapsed() < self.agent_choice.timeout(), "{failure}: {state}");
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
     pub(super) async fn wait_for_ticket(
-        &mut self,
+        &self,
         key: &TicketKey,
         what: &str,
         is_expected: impl Fn(&Ticket) -> bool,
     ) -> anyhow::Result<Ticket> {
-        let started = Instant::now();
-        loop {
+        self.wait_for(&format!("{key} never {what}"), async || {
             let ticket = self.api.ticket(&self.project, key).await?;
-            if is_expected(&ticket) {
-                return Ok(ticket);
-            }
-            ensure!(started.elapsed() < self.agent_choice.timeout(), "{key} never {what}");
-            tokio::time::sleep(POLL_INTERVAL).await;
-        }
+            Ok(if is_expected(&ticket) { Ok(ticket) } else { Err(format!("it is in {}", ticket.status)) })
+        })
+        .await
     }
 }

@@ -2,7 +2,7 @@
 
 use super::agent::{AgentChoice, FILES, REPOSITORY};
 use super::screen::DemoScreen;
-use super::verify::ExpectedResult;
+use super::verify::{self, ExpectedResult};
 use anyhow::{Context as _, bail, ensure};
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{EventId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
@@ -26,52 +26,44 @@ const BADGE: &str = "AI Failed";
 pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(150);
 
 pub(super) struct DemoRun<'a> {
+    pub(super) local: &'a LocalSystem,
     pub(super) api: ApiClient,
     pub(super) project: ProjectId,
     pub(super) screen: &'a mut DemoScreen,
     pub(super) agent_choice: AgentChoice,
 }
 
-impl<'a> DemoRun<'a> {
-    pub(super) fn new(
-        local: &LocalSystem,
-        screen: &'a mut DemoScreen,
-        agent_choice: AgentChoice,
-    ) -> anyhow::Result<Self> {
-        let api = ApiClient::new(local.api_url(), local.admin_token())?;
-        Ok(Self { api, project: ProjectId::new("demo")?, screen, agent_choice })
-    }
-}
-
-pub(super) async fn run_scenario(
+/// Plays the tickets and the review, verifies the branches with git, then merges the first pull request.
+pub(super) async fn play(
     local: &LocalSystem,
     screen: &mut DemoScreen,
     agent_choice: AgentChoice,
-) -> anyhow::Result<Vec<ExpectedResult>> {
+) -> anyhow::Result<()> {
     let is_ai = agent_choice.is_ai();
-    let mut run = DemoRun::new(local, screen, agent_choice)?;
-    run.set_up(local).await?;
+    let api = ApiClient::new(local.api_url(), local.admin_token())?;
+    let mut run = DemoRun { local, api, project: ProjectId::new("demo")?, screen, agent_choice };
+    run.set_up().await?;
     let mut first = run.play_ticket().await?;
     // An AI may find the right file despite the wrong name in the ticket.
     let second = if is_ai { None } else { Some(run.play_failure().await?) };
     let third = run.play_edit().await?;
-    run.play_review(local, &mut first).await?;
-    Ok([Some(first), second, Some(third)].into_iter().flatten().collect())
+    run.play_review(&mut first).await?;
+    let results: Vec<_> = [Some(&first), second.as_ref(), Some(&third)].into_iter().flatten().collect();
+    verify::check(local, run.screen, &results).await?;
+    run.play_merge(&first).await
 }
 
 impl DemoRun<'_> {
-    async fn set_up(&mut self, local: &LocalSystem) -> anyhow::Result<()> {
-        local.forge().create_repository(REPOSITORY, "main", &FILES).await?;
+    async fn set_up(&mut self) -> anyhow::Result<()> {
+        self.local.forge().create_repository(REPOSITORY, "main", &FILES).await?;
         let integration = IntegrationId::new("local")?;
-        let connected = self
-            .api
-            .create_integration(&CreateIntegration {
-                id: integration.clone(),
-                kind: ForgeKind::GitHub,
-                api_url: local.forge().api_url(),
-                token_secret: local.forge_secret().into(),
-            })
-            .await?;
+        let connect = CreateIntegration {
+            id: integration.clone(),
+            kind: ForgeKind::GitHub,
+            api_url: self.local.forge().api_url(),
+            token_secret: self.local.forge_secret().into(),
+        };
+        let connected = self.api.create_integration(&connect).await?;
         let settings = Settings {
             auto_create: true,
             revise_on_review: true,
@@ -84,17 +76,14 @@ impl DemoRun<'_> {
         let agent_name = if self.agent_choice.is_ai() { self.agent_choice.agent.clone() } else { "./agent.sh".into() };
         let add = AddRepository::new(integration, RepositoryName::new(REPOSITORY)?, agent);
         let repository = self.api.add_repository(&self.project, &add).await?;
-        self.screen.step(
-            "Connected",
-            &format!("{} as {}, the agent is {agent_name}", repository.name, connected.account.login),
-        );
-        self.set_up_reviews(local, &connected.id).await
+        let sentence = format!("{} as {}, the agent is {agent_name}", repository.name, connected.account.login);
+        self.screen.step("Connected", &sentence);
+        self.set_up_reviews(&connected.id).await
     }
 
     async fn play_ticket(&mut self) -> anyhow::Result<ExpectedResult> {
         let key = TicketKey::new("DEMO-1")?;
-        let title = "Greet in French";
-        self.create_ticket(&key, title, "In `greeting.txt` replace `Hello` with `Bonjour`").await?;
+        self.create_ticket(&key, "Greet in French", "In `greeting.txt` replace `Hello` with `Bonjour`").await?;
         let job = self.start_job(&key).await?;
         self.wait_for_completion(&key, &job, "greeting.txt", "Bonjour, and welcome to the shop.").await
     }

@@ -88,10 +88,6 @@ impl DemoScreen {
         }
     }
 
-    pub(super) fn print_failure(&mut self, reason: &str) {
-        self.step("Failed", reason);
-    }
-
     pub(super) fn record(&self, ok: bool, api: &str, forge: &str) -> String {
         let record = json!({
             "ok": ok,

@@ -22,7 +22,7 @@ pub(super) struct ExpectedResult {
 pub(super) async fn check(
     local: &LocalSystem,
     screen: &mut DemoScreen,
-    results: &[ExpectedResult],
+    results: &[&ExpectedResult],
 ) -> anyhow::Result<()> {
     let repository = local.forge().repository(REPOSITORY).await.context("the forge lost its repository")?;
     let folder = tempfile::Builder::new().prefix("pullyard-look-").tempdir()?;
@@ -45,15 +45,8 @@ pub(super) async fn check(
         let content = git(&clone, &["show", &format!("{branch}:{}", expected.file)]).await?;
         ensure!(content.lines().any(|line| line.contains(expected.line)), "{} says: {content}", expected.file);
         let diff = git(&clone, &["diff", "--no-color", &format!("origin/main...{branch}")]).await?;
-        screen.step(
-            "git diff",
-            &format!(
-                "{} at {}, commit {}",
-                expected.ticket,
-                expected.result.branch,
-                head.trim().get(..8).unwrap_or_default()
-            ),
-        );
+        let commit = head.trim().get(..8).unwrap_or_default();
+        screen.step("git diff", &format!("{} at {}, commit {commit}", expected.ticket, expected.result.branch));
         let hunk = diff.lines().skip_while(|line| !line.starts_with("---")).collect::<Vec<_>>().join("\n");
         screen.block(&hunk);
     }

@@ -19,7 +19,8 @@ pub(super) fn save(local: &LocalSystem, data: &Path, name: Option<String>) -> Sa
         Err(fault) => return SaveOutcome::Failed(fault.message()),
     };
     let project = config.contexts.get(&name).and_then(|before| before.project.clone());
-    config.contexts.insert(name.clone(), SavedContext::of_system(local, data, project));
+    let (url, token) = (local.api_url().into(), local.admin_token().into());
+    config.contexts.insert(name.clone(), SavedContext { url, token, project, data: Some(data.to_owned()) });
     let current = config.current.get_or_insert_with(|| name.clone()) == &name;
     match config.save() {
         Ok(_) if current => SaveOutcome::Current(name),

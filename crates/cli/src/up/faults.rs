@@ -4,30 +4,27 @@ use crate::client::CliError;
 use crate::disk::free_bytes;
 use pullyard_domain::text::format_error_chain;
 use pullyard_local::{Addresses, Error};
-use std::io;
+use std::io::ErrorKind;
 use std::path::Path;
 
 const MIN_FREE_BYTES: u64 = 4 << 20;
 
 pub(super) fn start_fault(error: Error, data: &Path) -> CliError {
-    let failed = |message: String| CliError::failed(message);
-    let full = |source: &io::Error| source.kind() == io::ErrorKind::StorageFull;
     match &error {
         Error::InUse { data, holder } => {
-            failed(format!("another `pullyard up` already uses {} ({holder})", data.display()))
+            CliError::failed(format!("another `pullyard up` already uses {} ({holder})", data.display()))
                 .with_help("use that one, or choose another folder with --data")
         }
-        Error::Listen { address, source } if source.kind() == io::ErrorKind::AddrInUse && is_forge(address, data) => {
-            failed(format!("{address} is taken by another program"))
-                .with_help("stop that program: addresses.json of this folder assigns that address to its repositories")
+        Error::Listen { address, source } if source.kind() == ErrorKind::AddrInUse => {
+            let help = match is_forge(address, data) {
+                true => "stop that program: addresses.json of this folder assigns that address to its repositories",
+                false => "stop that program, or choose another address with --listen 127.0.0.1:PORT",
+            };
+            CliError::failed(format!("{address} is taken by another program")).with_help(help)
         }
-        Error::Listen { address, source } if source.kind() == io::ErrorKind::AddrInUse => {
-            failed(format!("{address} is taken by another program"))
-                .with_help("stop that program, or choose another address with --listen 127.0.0.1:PORT")
-        }
-        Error::Data { source, .. } if full(source) => disk_full_fault(data),
+        Error::Data { source, .. } if source.kind() == ErrorKind::StorageFull => disk_full_fault(data),
         _ if free_bytes(data).is_some_and(|free| free < MIN_FREE_BYTES) => disk_full_fault(data),
-        _ => failed(format!("failed to {}", format_error_chain(&error))),
+        _ => CliError::failed(format!("failed to {}", format_error_chain(&error))),
     }
 }
 
@@ -44,6 +41,7 @@ pub(super) fn disk_full_fault(data: &Path) -> CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io;
     use std::path::PathBuf;
 
     fn error_text(error: Error) -> String {
@@ -53,14 +51,14 @@ mod tests {
     #[test]
     fn each_start_error_has_its_message() {
         let path = PathBuf::from("/data/keys.json");
-        let full = io::Error::from(io::ErrorKind::StorageFull);
+        let full = io::Error::from(ErrorKind::StorageFull);
         assert_eq!(error_text(Error::Data { path: path.clone(), source: full }), "the disk of / is full");
-        let address_in_use = io::Error::from(io::ErrorKind::AddrInUse);
+        let address_in_use = io::Error::from(ErrorKind::AddrInUse);
         let listen = Error::Listen { address: "127.0.0.1:7878".into(), source: address_in_use };
         assert_eq!(error_text(listen), "127.0.0.1:7878 is taken by another program");
         let used = Error::InUse { data: "/data".into(), holder: "process 7".into() };
         assert_eq!(error_text(used), "another `pullyard up` already uses /data (process 7)");
-        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        let denied = io::Error::from(ErrorKind::PermissionDenied);
         let other = error_text(Error::Data { path, source: denied });
         assert!(other.starts_with("failed to use the data folder /data/keys.json: "), "{other}");
     }

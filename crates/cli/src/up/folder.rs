@@ -27,9 +27,3 @@ pub(super) fn prepare(folder: &Path) -> Result<PathBuf, CliError> {
     }
     Ok(absolute)
 }
-
-pub(super) fn create_subfolder(data: &Path, name: &str) -> Result<PathBuf, CliError> {
-    let path = data.join(name);
-    fs::create_dir_all(&path).map_err(|error| CliError::failed(format!("can't create {}: {error}", path.display())))?;
-    Ok(path)
-}

@@ -1,7 +1,7 @@
 //! Writes log lines. An event's own fields override those of its spans, and inner spans override outer ones.
 
 use super::Timestamps;
-use crate::metrics;
+use crate::{Clock, metrics};
 use serde_json::{Map, Value};
 use std::fmt::Debug;
 use std::io::Write;
@@ -78,15 +78,10 @@ impl<W> JsonLines<W> {
         line.insert("level".into(), metadata.level().as_str().into());
         line.insert("target".into(), metadata.target().into());
         if self.timestamps == Timestamps::Include {
-            line.insert("timestamp".into(), now().into());
+            line.insert("timestamp".into(), Clock::default().now().to_string().into());
         }
         line
     }
-}
-
-fn now() -> String {
-    let now = pullyard_control::Clock::default().now();
-    now.to_string()
 }
 
 /// One name per meaning, without characters that a query must quote.

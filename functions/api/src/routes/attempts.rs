@@ -50,7 +50,12 @@ pub(crate) async fn start(
         commands: context.commands,
         egress: context.egress,
         author: context.author,
-        limits: to_wire_limits(&job.policy),
+        limits: Limits {
+            wall_secs: job.policy.wall_secs,
+            stall_secs: job.policy.stall_secs,
+            cost_usd_micros: job.policy.cost_usd_micros,
+            turns: job.policy.turns,
+        },
         heartbeat_secs: HEARTBEAT_SECS,
         lease: start.lease,
         job: job.id,
@@ -79,15 +84,6 @@ fn to_wire_input(input: domain::Input) -> wire::Input {
 
 fn to_wire_agent(agent: pullyard_domain::agent::Agent) -> Agent {
     Agent { capability: agent.capability, command: agent.command, model: agent.model }
-}
-
-fn to_wire_limits(policy: &domain::JobPolicy) -> Limits {
-    Limits {
-        wall_secs: policy.wall_secs,
-        stall_secs: policy.stall_secs,
-        cost_usd_micros: policy.cost_usd_micros,
-        turns: policy.turns,
-    }
 }
 
 /// Only comments of the prompt, so that the agent answers no other.

@@ -1,6 +1,6 @@
 //! Lists, shows and replays entries of the ledger.
 
-use super::page::{check_limit, parse_time};
+use super::page::{check_limit, parse_time, split_words};
 use crate::routes::prelude::*;
 use pullyard_control::DeliveryList;
 use pullyard_domain::decision::{Reason, Verdict};
@@ -51,20 +51,16 @@ impl DeliveryQuery {
                 .then(|| word.to_owned())
                 .ok_or_else(|| Problem::bad_parameter("code", "use codes of deliveries, separated by commas"))
         };
-        let pull_request_name = self.pull_request.as_deref().map(|text| {
+        let pull_request = |text: &String| {
             let name = PullRequestName::parse(text);
-            name.ok_or_else(|| Problem::bad_parameter("pull_request", PULL_REQUEST_NAME_HELP))
-        });
-        let split_words = |list: &'_ Option<String>| {
-            list.iter().flat_map(|text| text.split(',')).map(str::to_owned).collect::<Vec<_>>()
+            let name = name.ok_or_else(|| Problem::bad_parameter("pull_request", PULL_REQUEST_NAME_HELP))?;
+            Ok::<_, Problem>(PullRequestFilter { repository: name.repository, number: name.number })
         };
         Ok(DeliveryFilter {
-            verdicts: split_words(&self.verdict).iter().map(|word| verdict(word)).collect::<Result<_, _>>()?,
-            codes: split_words(&self.code).iter().map(|word| code(word)).collect::<Result<_, _>>()?,
+            verdicts: split_words(self.verdict.as_ref()).map(verdict).collect::<Result<_, _>>()?,
+            codes: split_words(self.code.as_ref()).map(code).collect::<Result<_, _>>()?,
             ticket: self.ticket.clone(),
-            pull_request: pull_request_name
-                .transpose()?
-                .map(|PullRequestName { repository, number, .. }| PullRequestFilter { repository, number }),
+            pull_request: self.pull_request.as_ref().map(pull_request).transpose()?,
             since: parse_time("since", self.since.as_ref())?,
             until: parse_time("until", self.until.as_ref())?,
         })
@@ -83,19 +79,20 @@ pub(crate) async fn list(
 }
 
 /// Another project's entry counts as missing.
-pub(crate) async fn show(caller: Caller<scope::Read>, Path(id): Path<DeliveryId>) -> Result<Json<Delivery>, Problem> {
-    let delivery = caller.ctx.store.load_delivery(&id).await?;
+async fn load_visible<S>(caller: &Caller<S>, id: &DeliveryId) -> Result<pullyard_domain::delivery::Delivery, Problem> {
+    let delivery = caller.ctx.store.load_delivery(id).await?;
     let visible = delivery.filter(|delivery| caller.authorize_project(&delivery.project).is_ok());
-    Ok(Json(wire::delivery(visible.ok_or_else(|| Problem::not_found(format!("There is no delivery {id}.")))?)))
+    visible.ok_or_else(|| Problem::not_found(format!("There is no delivery {id}.")))
+}
+
+pub(crate) async fn show(caller: Caller<scope::Read>, Path(id): Path<DeliveryId>) -> Result<Json<Delivery>, Problem> {
+    Ok(Json(wire::delivery(load_visible(&caller, &id).await?)))
 }
 
 pub(crate) async fn replay(
     caller: Caller<scope::Admin>,
     Path(id): Path<DeliveryId>,
 ) -> Result<Json<Decision>, Problem> {
-    let delivery = caller.ctx.store.load_delivery(&id).await?;
-    if delivery.is_none_or(|delivery| caller.authorize_project(&delivery.project).is_err()) {
-        return Err(Problem::not_found(format!("There is no delivery {id}.")));
-    }
+    load_visible(&caller, &id).await?;
     Ok(Json(wire::decision(pullyard_control::replay_delivery(&caller.ctx, &id).await?)))
 }

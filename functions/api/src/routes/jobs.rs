@@ -1,6 +1,6 @@
 //! Creates, lists and explains jobs.
 
-use super::page::{check_limit, parse_time};
+use super::page::{check_limit, parse_time, split_words};
 use crate::routes::prelude::*;
 use axum::http::StatusCode;
 use pullyard_control::{Answer, JobRequest, JobView};
@@ -46,9 +46,8 @@ impl JobQuery {
             let found = JobStatus::ALL.into_iter().find(|status| status.as_str() == word);
             found.ok_or_else(|| Problem::bad_parameter("status", "use statuses of jobs, separated by commas"))
         };
-        let status_names = self.status.as_deref().into_iter().flat_map(|text| text.split(','));
         Ok(JobFilter {
-            statuses: status_names.map(status).collect::<Result<_, _>>()?,
+            statuses: split_words(self.status.as_ref()).map(status).collect::<Result<_, _>>()?,
             ticket: self.ticket.clone(),
             since: parse_time("since", self.since.as_ref())?,
             until: parse_time("until", self.until.as_ref())?,
@@ -143,7 +142,7 @@ pub(crate) async fn events(
     let page = control::list_events::<Event>(&caller.ctx, &job, cursor).await?;
     let to_record = |(attempt, arrived, event): (u32, _, Event)| EventRecord {
         attempt,
-        at: pullyard_domain::time::Timestamp::minus(arrived, Duration::from_millis(event.age_ms)),
+        at: Timestamp::minus(arrived, Duration::from_millis(event.age_ms)),
         event,
     };
     Ok(Json(EventPage {

@@ -1,5 +1,6 @@
-//! The query of lists without filters, and parameters of lists with filters.
+//! The queries of lists without filters, and parameters of lists with filters.
 
+use pullyard_domain::id::ProjectId;
 use pullyard_domain::time::Timestamp;
 use pullyard_entry::Problem;
 use schemars::JsonSchema;
@@ -16,9 +17,25 @@ pub(crate) struct CursorQuery {
     pub(crate) after: Option<String>,
 }
 
+/// A page of a project's tickets or pull requests.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub(crate) struct ProjectPageQuery {
+    /// The project.
+    pub(crate) project: ProjectId,
+    /// The cursor of an earlier page.
+    pub(crate) after: Option<String>,
+}
+
 pub(crate) fn parse_time(name: &str, value: Option<&String>) -> Result<Option<Timestamp>, Problem> {
     let time = value.map(|value| Timestamp::parse(value)).transpose();
     time.map_err(|_| Problem::bad_parameter(name, "write it as 2026-11-20T12:04:01Z"))
+}
+
+/// The values of a parameter, which commas separate.
+pub(crate) fn split_words(list: Option<&String>) -> impl Iterator<Item = &str> {
+    list.into_iter().flat_map(|text| text.split(','))
 }
 
 pub(crate) fn check_limit(limit: Option<usize>) -> Result<usize, Problem> {

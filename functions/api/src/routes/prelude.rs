@@ -1,6 +1,6 @@
 //! The names that most routes use.
 
-pub(crate) use super::page::{CursorQuery, PAGE_SIZE};
+pub(crate) use super::page::{CursorQuery, PAGE_SIZE, ProjectPageQuery};
 pub(crate) use crate::wire;
 pub(crate) use axum::Json;
 pub(crate) use axum::extract::State;

@@ -12,17 +12,6 @@ use pullyard_protocol::pull_request::{
     LinkPullRequest, PullRequest, PullRequestPage, PullRequestQuery, RevisePullRequest, UnlinkedPullRequest,
 };
 
-/// A page of a project's open linked pull requests.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(inline)]
-pub(crate) struct PullRequestPageQuery {
-    /// The project.
-    project: ProjectId,
-    /// The cursor of an earlier page.
-    after: Option<String>,
-}
-
 fn authorize_pull_request<S>(caller: &Caller<S>, which: PullRequestQuery) -> Result<PullRequestRef, Problem> {
     let PullRequestQuery { project, repository, number, integration } = which;
     caller.authorize_project(&project)?;
@@ -77,7 +66,7 @@ pub(crate) async fn unlink(
 
 pub(crate) async fn list(
     caller: Caller<scope::Read>,
-    Query(page): Query<PullRequestPageQuery>,
+    Query(page): Query<ProjectPageQuery>,
 ) -> Result<Json<PullRequestPage>, Problem> {
     caller.authorize_project(&page.project)?;
     let (views, next) =

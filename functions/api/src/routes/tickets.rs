@@ -12,17 +12,6 @@ use pullyard_protocol::ticket::{
     CreateTicket, DeletedTicket, EditTicket, MoveTicket, MovedTicket, Ticket, TicketAnswer, TicketPage,
 };
 
-/// A page of a project's tickets.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(inline)]
-pub(crate) struct TicketPageQuery {
-    /// The project.
-    project: ProjectId,
-    /// The cursor of an earlier page.
-    after: Option<String>,
-}
-
 /// The project of a ticket, because a key is unique only in its project.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -70,7 +59,7 @@ pub(crate) async fn create(
 
 pub(crate) async fn list(
     caller: Caller<scope::Read>,
-    Query(page): Query<TicketPageQuery>,
+    Query(page): Query<ProjectPageQuery>,
 ) -> Result<Json<TicketPage>, Problem> {
     caller.authorize_project(&page.project)?;
     let (views, next) = control::ticket_views(&caller.ctx, &page.project, page.after.as_deref(), PAGE_SIZE).await?;

@@ -1,5 +1,6 @@
 //! A ticket's card, and the links and moves that its page shares.
 
+use crate::labels::PullRequestView;
 use crate::prelude::*;
 use pullyard_control::{JobView, TicketView};
 use pullyard_domain::id::{RepositoryName, TicketKey};
@@ -18,7 +19,7 @@ pub(crate) struct Card {
     pub(crate) address: String,
     pub(crate) title: SafeText,
     pub(crate) badge: Option<(Pill, Option<String>)>,
-    pub(crate) pull_request: Option<PullRequestLink>,
+    pub(crate) pull_request: Option<PullRequestView>,
     pub(crate) labels: Vec<SafeText>,
     pub(crate) more_labels: usize,
     pub(crate) job: Option<JobLine>,
@@ -31,16 +32,6 @@ pub(crate) struct JobLine {
     pub(crate) pill: Pill,
     pub(crate) fact: SafeText,
     pub(crate) took: String,
-}
-
-pub(crate) struct Link {
-    pub(crate) address: String,
-    pub(crate) label: String,
-}
-
-pub(crate) struct PullRequestLink {
-    pub(crate) link: Link,
-    pub(crate) state: &'static str,
 }
 
 pub(crate) struct Move {
@@ -118,12 +109,9 @@ pub(crate) fn title_or_key(view: &TicketView) -> SafeText {
     if title.is_empty() { line(view.ticket.key.as_str()) } else { title }
 }
 
-pub(crate) fn pull_request(view: &TicketView) -> Option<PullRequestLink> {
+pub(crate) fn pull_request(view: &TicketView) -> Option<PullRequestView> {
     let link = view.ticket.shown.pull_request.as_ref()?;
-    Some(PullRequestLink {
-        link: Link { address: http_url(&link.url)?, label: format!("#{}", link.id.number) },
-        state: view.pull_request.unwrap_or(PullRequestState::Open).display_name(),
-    })
+    PullRequestView::new(&link.url, link.id.number, view.pull_request.unwrap_or(PullRequestState::Open))
 }
 
 pub(crate) fn list_moves(ticket: &Ticket, statuses: &[String], own: &Statuses) -> Vec<Move> {

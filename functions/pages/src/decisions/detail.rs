@@ -31,25 +31,10 @@ struct Step {
     result: GuardResult,
 }
 
-impl Step {
-    fn passed(&self) -> bool {
-        self.result == GuardResult::Passed
-    }
-
-    fn stopped(&self) -> bool {
-        self.result == GuardResult::Stopped
-    }
-}
-
-impl From<GuardStep> for Step {
-    fn from(step: GuardStep) -> Self {
-        Self { title: step.title, fact: step.fact.as_deref().map(line), result: step.result }
-    }
-}
-
 pub(crate) async fn show(visit: PageContext, Path(id): Path<DeliveryId>) -> Result<Response, Fault> {
     let delivery = load(&visit, id).await?;
-    let steps: Vec<Step> = guard_steps(&delivery).into_iter().map(Step::from).collect();
+    let to_step = |GuardStep { title, fact, result }| Step { title, fact: fact.as_deref().map(line), result };
+    let steps: Vec<Step> = guard_steps(&delivery).into_iter().map(to_step).collect();
     let row = Row::new(&delivery, visit.ctx.clock.now());
     let page = DecisionPage {
         frame: visit.frame(&format!("Decision: {}", row.sentence), "decisions", Some(&delivery.project)),

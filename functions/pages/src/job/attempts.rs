@@ -111,7 +111,7 @@ fn describe_commits(work: &AgentReport) -> Option<String> {
 fn describe_usage(work: Option<&AgentReport>, spent_usd_micros: Option<u64>) -> String {
     let tokens = work.filter(|work| work.input_tokens > 0 || work.output_tokens > 0);
     let tokens = tokens.map(|work| {
-        let turns = labels::format_count(work.turns.into(), "turn");
+        let turns = labels::format_count(work.turns, "turn");
         format!("{turns}, {} tokens read, {} written", work.input_tokens, work.output_tokens)
     });
     let about = if work.is_some_and(|work| work.about_usd_micros.is_some()) { "about " } else { "" };

@@ -1,7 +1,7 @@
 //! Forms that cancel, pause, continue, answer and retry a job.
 
 use crate::prelude::*;
-use pullyard_domain::decision::Verdict;
+use crate::verdict::accepted_job;
 use pullyard_domain::id::JobId;
 use pullyard_protocol::job::SendInput;
 
@@ -67,8 +67,5 @@ pub(crate) async fn retry(
     let id = load_commandable(&visit, id).await?;
     let key = request_key(&again.form_key);
     let answer = control::retry_job(&visit.ctx, &id, &visit.requester(), key).await?;
-    match (answer.reason.verdict(), answer.job) {
-        (Verdict::Accepted | Verdict::Duplicate, Some(job)) => Ok(redirect(&format!("/jobs/{job}"))),
-        _ => Err(Fault::refused(&answer.reason)),
-    }
+    Ok(redirect(&format!("/jobs/{}", accepted_job(&answer)?)))
 }

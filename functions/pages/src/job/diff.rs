@@ -2,11 +2,13 @@
 
 use crate::text::{SafeText, line, output};
 
+/// Limit of all lines together. Units: bytes of HTML.
 const PAGE_BYTES: usize = 48 * 1_024;
+/// The markup around one line. Units: bytes of HTML.
 const LINE_MARKUP: usize = 110;
 const MAX_LINE_CHARS: usize = 500;
 const MAX_FILES: usize = 60;
-/// A longer path is shown from its end. Units: characters.
+/// A longer path loses its beginning. Units: characters.
 const MAX_PATH_CHARS: usize = 160;
 
 #[derive(Default)]
@@ -27,10 +29,11 @@ pub(super) struct File {
     pub(super) removed: usize,
     pub(super) lines: Vec<Line>,
     pub(super) left_out: usize,
-    /// Another file is the only one that is shown.
+    /// The page shows one other file only.
     pub(super) is_hidden: bool,
 }
 
+#[derive(Default)]
 pub(super) struct Line {
     /// `hunk`, `add`, `del` or empty.
     pub(super) class: &'static str,
@@ -40,24 +43,37 @@ pub(super) struct Line {
     pub(super) text: SafeText,
 }
 
-/// Lines of a hunk that are still expected, with their numbers.
+/// The rest of a hunk.
 #[derive(Default)]
 struct Hunk {
-    old: u32,
-    new: u32,
-    old_left: u32,
-    new_left: u32,
+    old: Side,
+    new: Side,
 }
 
+/// One version of the file: the number of its next line, and how many lines the hunk still has.
+#[derive(Default)]
+struct Side {
+    next: u32,
+    left: u32,
+}
+
+impl Side {
+    fn take_number(&mut self) -> u32 {
+        let number = self.next;
+        (self.next, self.left) = (number.saturating_add(1), self.left.saturating_sub(1));
+        number
+    }
+}
+
+/// `only` is the number of the file whose lines the page shows; `None` shows all files.
 pub(super) fn parse(patch: &str, only: Option<usize>) -> Diff {
     let mut diff = Diff::default();
-    let (mut hunk, mut size, mut number) = (Hunk::default(), 0, 0);
+    let (mut hunk, mut size) = (Hunk::default(), 0);
     for text in patch.lines() {
-        if hunk.old_left == 0
-            && hunk.new_left == 0
-            && let Some(paths) = text.strip_prefix("diff --git ")
-        {
-            number += 1;
+        // Inside a hunk, a line that looks like a header is content.
+        let is_header = hunk.old.left == 0 && hunk.new.left == 0;
+        if is_header && let Some(paths) = text.strip_prefix("diff --git ") {
+            let number = diff.files.len() + 1;
             if number > MAX_FILES {
                 diff.more_files += 1;
             } else {
@@ -66,35 +82,30 @@ pub(super) fn parse(patch: &str, only: Option<usize>) -> Diff {
             }
             continue;
         }
-        let Some(file) = diff.files.last_mut().filter(|_| number <= MAX_FILES) else { continue };
-        if hunk.old_left == 0 && hunk.new_left == 0 {
+        let Some(file) = diff.files.last_mut().filter(|_| diff.more_files == 0) else { continue };
+        if is_header {
             match parse_hunk(text) {
-                Some(next) => hunk = next,
-                None => {
-                    file.read_header(text);
-                    continue;
+                Some(next) => {
+                    hunk = next;
+                    file.push(Line { class: "hunk", ..Line::default() }, text, &mut size);
                 }
+                None => file.read_header(text),
             }
-            file.push(("hunk", ""), (None, None), text, &mut size);
             continue;
         }
-        let numbers = (Some(hunk.old), Some(hunk.new));
-        let (look, numbers) = match text.chars().next() {
-            Some('+') => (("add", "+"), (None, numbers.1)),
-            Some('-') => (("del", "\u{2212}"), (numbers.0, None)),
+        let (class, sign) = match text.chars().next() {
+            Some('+') => ("add", "+"),
+            Some('-') => ("del", "\u{2212}"),
             // "No newline at end of file".
             Some('\\') => continue,
-            _ => (("", ""), numbers),
+            _ => ("", ""),
         };
-        if numbers.0.is_some() {
-            (hunk.old, hunk.old_left) = (hunk.old.saturating_add(1), hunk.old_left.saturating_sub(1));
-        }
-        if numbers.1.is_some() {
-            (hunk.new, hunk.new_left) = (hunk.new.saturating_add(1), hunk.new_left.saturating_sub(1));
-        }
-        file.added += usize::from(look.0 == "add");
-        file.removed += usize::from(look.0 == "del");
-        file.push(look, numbers, text.get(1..).unwrap_or_default(), &mut size);
+        let old = (class != "add").then(|| hunk.old.take_number());
+        let new = (class != "del").then(|| hunk.new.take_number());
+        file.added += usize::from(class == "add");
+        file.removed += usize::from(class == "del");
+        let line = Line { class, sign, old, new, ..Line::default() };
+        file.push(line, text.get(1..).unwrap_or_default(), &mut size);
     }
     diff.added = diff.files.iter().map(|file| file.added).sum();
     diff.removed = diff.files.iter().map(|file| file.removed).sum();
@@ -116,28 +127,23 @@ impl File {
         }
     }
 
-    fn push(
-        &mut self,
-        (class, sign): (&'static str, &'static str),
-        (old, new): (Option<u32>, Option<u32>),
-        text: &str,
-        size: &mut usize,
-    ) {
+    /// Adds a line with this text if it fits on the page; otherwise counts it as left out.
+    fn push(&mut self, line: Line, text: &str, size: &mut usize) {
         let cut: String = text.chars().take(MAX_LINE_CHARS).collect();
         let mark = if cut.len() < text.len() { "…" } else { "" };
-        let escaped = text.chars().take(MAX_LINE_CHARS).map(|c| if c.is_alphanumeric() { c.len_utf8() } else { 5 });
+        let escaped = cut.chars().map(|c| if c.is_alphanumeric() { c.len_utf8() } else { 5 });
         let length = LINE_MARKUP + escaped.sum::<usize>();
         if self.is_hidden || self.left_out > 0 || *size + length > PAGE_BYTES {
             self.left_out += 1;
             return;
         }
         *size += length;
-        // Spaces at the begin of a line stay; `output` trims only its end.
-        self.lines.push(Line { class, sign, old, new, text: output(&format!("{cut}{mark}").replace('\r', "")) });
+        // `output` trims the end of a text only, so the indentation stays.
+        self.lines.push(Line { text: output(&format!("{cut}{mark}").replace('\r', "")), ..line });
     }
 }
 
-/// `b/new.rs` of `a/old.rs b/new.rs`; the line `+++` is more exact.
+/// `new.rs` of `a/old.rs b/new.rs`. The line `+++` replaces it, because a path may contain ` b/`.
 fn new_path(paths: &str) -> &str {
     unquote(paths.rsplit_once(" b/").or_else(|| paths.rsplit_once(" \"b/")).map_or(paths, |(_, path)| path))
 }
@@ -153,14 +159,13 @@ fn unquote(path: &str) -> &str {
     path.trim_matches('"').trim_end_matches('\t')
 }
 
-/// `@@ -12,3 +12,10 @@ context`.
+/// `@@ -12,3 +12,10 @@ context`. A range without a count has one line.
 fn parse_hunk(text: &str) -> Option<Hunk> {
     let (ranges, _) = text.strip_prefix("@@ -")?.split_once(" @@")?;
     let (old, new) = ranges.split_once(" +")?;
-    let range = |range: &str| match range.split_once(',') {
-        Some((begin, count)) => Some((begin.parse::<u32>().ok()?, count.parse::<u32>().ok()?)),
-        None => Some((range.parse::<u32>().ok()?, 1)),
+    let side = |range: &str| {
+        let (next, left) = range.split_once(',').unwrap_or((range, "1"));
+        Some(Side { next: next.parse().ok()?, left: left.parse().ok()? })
     };
-    let ((old, old_left), (new, new_left)) = (range(old)?, range(new)?);
-    Some(Hunk { old, new, old_left, new_left })
+    Some(Hunk { old: side(old)?, new: side(new)? })
 }

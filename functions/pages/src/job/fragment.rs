@@ -1,7 +1,6 @@
 //! Changes of a job for its open page since the page's last request.
 
-use super::live::{self, Cursor};
-use super::log_query::LogQuery;
+use super::live::{self, Cursor, LogQuery};
 use super::tabs::{Records, Tabs};
 use super::{LAST_EVENTS, load_subject};
 use crate::job::head::JobHead;
@@ -54,22 +53,20 @@ pub(super) async fn show(visit: &PageContext, id: JobId, query: LogQuery) -> Res
     let mut head = subject.head(visit, records.map_or(events, |records| &records.events));
     head.add_isolation(records.map_or(&[], |records| &records.attempts));
     // An ended job shows usage in the attempt's record or in a row.
-    let without_usage =
-        records.filter(|_| head.ended_for_good).map(Records::attempts_without_usage).unwrap_or_default();
+    let ended = records.filter(|_| job.status.is_terminal());
+    let without_usage = ended.map(Records::attempts_without_usage).unwrap_or_default();
     let used = match new_usage {
         // The row belongs to an earlier part of the log and stays there.
         None if without_usage.contains(&begin.event.0) => None,
-        _ if head.ended_for_good => Some(String::new()),
+        _ if job.status.is_terminal() => Some(String::new()),
         used => used,
     };
     let mut entries = log::to_entries(&LogPart {
-        job,
-        events,
         inputs: &inputs,
         known_inputs,
         last_attempt: begin.event.0,
         without_usage: &without_usage,
-        full: None,
+        ..LogPart::new(job, events)
     });
     let is_cut = log::keep_last(&mut entries) || !left_out.is_empty();
     log::fold(&mut entries);

@@ -2,8 +2,9 @@
 
 use super::Subject;
 use super::runner_link::RunnerLink;
-use crate::board::{Link, ticket_url};
+use crate::board::ticket_url;
 use crate::hints::{NextStep, Page, name_buttons, next_steps};
+use crate::labels::PullRequestView;
 use crate::log::{Arrived, Entry};
 use crate::markdown::{self, SafeHtml};
 use crate::prelude::*;
@@ -11,16 +12,17 @@ use crate::text::block;
 use pullyard_control::JobView;
 use pullyard_domain::explanation;
 use pullyard_domain::failure::{Failure, FailureClass};
+use pullyard_domain::id::JobId;
 use pullyard_domain::job::{AttemptRecord, DesiredState, Job, JobStatus, Placement};
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_protocol::event::EventKind;
 use std::time::Duration;
 
 pub(crate) struct JobHead {
+    pub(crate) id: JobId,
+    pub(crate) project: ProjectId,
+    pub(crate) status: JobStatus,
     pub(crate) address: String,
-    pub(crate) id: String,
-    pub(crate) short: String,
-    pub(crate) project: String,
     pub(crate) title: SafeText,
     pub(crate) pill: Pill,
     pub(crate) sentence: SafeText,
@@ -47,7 +49,6 @@ pub(crate) struct JobHead {
     pub(crate) created: TimeLabel,
     pub(crate) started: Option<TimeLabel>,
     pub(crate) ended: Option<TimeLabel>,
-    pub(crate) ended_for_good: bool,
     pub(crate) may_cancel: bool,
     pub(crate) may_pause: bool,
     pub(crate) may_continue: bool,
@@ -57,14 +58,11 @@ pub(crate) struct JobHead {
     /// Kind of the message form, which the script replaces on a change: empty, `answer`, or `say` with the status.
     pub(crate) speaks: String,
     pub(crate) may_retry: bool,
-    pub(crate) is_active: bool,
     pub(crate) form_key: String,
 }
 
 pub(crate) struct JobResult {
-    pub(crate) pull_request: Option<Link>,
-    /// `open`, `merged` or `closed`.
-    pub(crate) state: &'static str,
+    pub(crate) pull_request: Option<PullRequestView>,
     pub(crate) commit: SafeText,
     pub(crate) changed: String,
     pub(crate) html: Option<SafeHtml>,
@@ -92,10 +90,10 @@ impl JobHead {
         };
         let running = job.run.as_ref().filter(|_| job.status.is_active());
         Self {
+            id: job.id.clone(),
+            project: job.project.clone(),
+            status: job.status,
             address: format!("/jobs/{}", job.id),
-            id: job.id.to_string(),
-            short: job.id.short(),
-            project: job.project.to_string(),
             title: line(title),
             pill: labels::pill(job.status),
             sentence: line(&sentence),
@@ -130,7 +128,6 @@ impl JobHead {
             created: labels::format_time(job.created, *now),
             started: job.run.as_ref().map(|run| labels::format_time(run.started, *now)),
             ended: job.ended_at.map(|at| labels::format_time(at, *now)),
-            ended_for_good: job.status.is_terminal(),
             may_pause: may_run && may_pause(job),
             may_continue: may_run && (job.status == JobStatus::Paused || job.pause.is_some()),
             question: job.question.as_ref().map(|question| block(&question.text)),
@@ -139,7 +136,6 @@ impl JobHead {
             speaks,
             may_cancel: may_run && !job.status.is_terminal() && job.cancel.is_none(),
             may_retry: may_run && matches!(job.status, JobStatus::Failed | JobStatus::Cancelled),
-            is_active: job.status.is_active(),
             form_key: new_form_key(),
         }
     }
@@ -158,14 +154,9 @@ impl JobHead {
 
 fn to_result(job: &Job, became: Option<PullRequestState>) -> Option<JobResult> {
     let result = job.result.as_ref()?;
-    let files = labels::format_count(result.files.into(), "file");
+    let files = labels::format_count(result.files, "file");
     Some(JobResult {
-        pull_request: http_url(&result.url).map(|address| Link { address, label: format!("#{}", result.number) }),
-        state: match became {
-            Some(PullRequestState::Merged) => "merged",
-            Some(PullRequestState::Closed) => "closed",
-            Some(PullRequestState::Open) | None => "open",
-        },
+        pull_request: PullRequestView::of_result(job, became.unwrap_or(PullRequestState::Open)),
         commit: line(&result.head.chars().take(12).collect::<String>()),
         changed: format!("{files} +{} \u{2212}{}", result.insertions, result.deletions),
         html: None,
@@ -173,7 +164,7 @@ fn to_result(job: &Job, became: Option<PullRequestState>) -> Option<JobResult> {
 }
 
 fn describe_cost(job: &Job) -> String {
-    let spent = if job.spent_usd_micros == 0 { "–".to_owned() } else { labels::format_usd(job.spent_usd_micros) };
+    let spent = labels::format_cost(job.spent_usd_micros);
     match job.policy.cost_usd_micros {
         Some(limit) => format!("{spent} of {} per attempt", labels::format_usd(limit)),
         None => spent,

@@ -1,4 +1,4 @@
-//! Cursor and interval of an open log's requests for changes.
+//! The query and the cursors of a job's log, and how often an open page requests changes.
 
 use crate::fault::Fault;
 use axum::http::{HeaderName, HeaderValue};
@@ -6,12 +6,23 @@ use axum::response::Response;
 use pullyard_control::Context;
 use pullyard_domain::job::JobStatus;
 use pullyard_entry::Problem;
+use serde::Deserialize;
 use std::fmt;
 
 const CURSOR_HEADER: HeaderName = HeaderName::from_static("pullyard-cursor");
 
 /// Delay until the script polls again. Units: milliseconds; 0 is never.
 const NEXT_HEADER: HeaderName = HeaderName::from_static("pullyard-next");
+
+#[derive(Deserialize)]
+pub(crate) struct LogQuery {
+    pub(super) after: Option<String>,
+    pub(super) before: Option<String>,
+    /// Shows the part that begins with this event, whose text is not cut.
+    pub(super) at: Option<String>,
+    /// Shows the events of a part that contain this text.
+    pub(super) q: Option<String>,
+}
 
 /// `1.12`, or `1.12.3` once users sent messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

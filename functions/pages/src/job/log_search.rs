@@ -1,10 +1,9 @@
 //! Searches the log of a job: the events of one part that contain a text, with a link to each.
 
 use super::head::JobHead;
-use super::log_query::LogQuery;
+use super::live::{Cursor, LogQuery};
 use super::tabs::Tabs;
 use super::{Shell, Subject};
-use crate::job::live::Cursor;
 use crate::log::{Arrived, happened};
 use crate::prelude::*;
 use pullyard_protocol::event::Event;

@@ -1,17 +1,14 @@
 //! The log of a job: its last part, earlier parts, and changes for open pages.
 
-use super::live::{self, Cursor};
-use super::log_query::LogQuery;
+use super::live::{self, Cursor, LogQuery};
 use super::tabs::Tabs;
 use super::{LAST_EVENTS, Shell, Subject, changes, fragment, load_subject, log_search};
 use crate::job::head::JobHead;
 use crate::log::{self, Arrived, Entry, LogPart, position};
 use crate::prelude::*;
 use crate::revise_request;
-use crate::visit::FRAGMENT;
-use axum::http::{HeaderMap, header};
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::Input;
+use pullyard_domain::job::{Input, JobStatus};
 use pullyard_protocol::event::Event;
 
 const MAX_SEARCH_CHARS: usize = 200;
@@ -49,14 +46,13 @@ pub(crate) async fn show_job(
     visit: PageContext,
     Path(id): Path<JobId>,
     Query(query): Query<LogQuery>,
-    headers: HeaderMap,
 ) -> Result<Response, Fault> {
-    if headers.get(header::ACCEPT).is_some_and(|accept| accept == FRAGMENT) {
+    if visit.wants_fragment() {
         return fragment::show(&visit, id, query).await;
     }
     let subject = load_subject(&visit, id).await?;
     let is_plain = query.after.is_none() && query.before.is_none() && query.at.is_none();
-    if is_plain && subject.is_completed() {
+    if is_plain && subject.view.job.status == JobStatus::Completed {
         return changes::render(&visit, &subject, None).await;
     }
     show_page(&visit, &subject, &query).await
@@ -83,7 +79,7 @@ async fn show_page(visit: &PageContext, subject: &Subject, query: &LogQuery) -> 
     let known_inputs = inputs.last().map_or(0, |input| input.seq);
     let head = subject.head(visit, &last);
     let records = subject.load_records(&visit.ctx, last).await?;
-    let without_usage = if head.ended_for_good { records.attempts_without_usage() } else { Vec::new() };
+    let without_usage = if job.status.is_terminal() { records.attempts_without_usage() } else { Vec::new() };
     let begins_later = part.events.first().is_some_and(|first| position(first) > (1, 1));
     let first = part.events.first().filter(|_| begins_later).map(time);
     let until = part.next.map(|(_, until)| until);
@@ -91,13 +87,11 @@ async fn show_page(visit: &PageContext, subject: &Subject, query: &LogQuery) -> 
         |input: &Input| first.is_none_or(|first| first <= input.at) && until.is_none_or(|until| input.at <= until);
     let inputs: Vec<Input> = inputs.into_iter().filter(sent_here).collect();
     let mut entries = log::to_entries(&LogPart {
-        job,
-        events: &part.events,
         inputs: &inputs,
         known_inputs,
-        last_attempt: 0,
         without_usage: &without_usage,
         full: part.full,
+        ..LogPart::new(job, &part.events)
     });
     let mut next = part.next.map(|(next, _)| next);
     let mut has_earlier = begins_later;
@@ -111,7 +105,7 @@ async fn show_page(visit: &PageContext, subject: &Subject, query: &LogQuery) -> 
     let is_still = part.is_complete || next.is_some();
     let address = format!("/jobs/{}/log", job.id);
     let first = entries.first().filter(|_| has_earlier).map(|entry| entry.position);
-    let used = log::newest_usage(&records.events, 0).filter(|_| !head.ended_for_good).unwrap_or_default();
+    let used = log::newest_usage(&records.events, 0).filter(|_| !job.status.is_terminal()).unwrap_or_default();
     let Shell { frame, head, tabs } = subject.shell(visit, head, &records, "log");
     let page = LogPage {
         frame,

@@ -2,7 +2,7 @@
 
 use crate::frame::own_path;
 use crate::prelude::*;
-use pullyard_domain::decision::Verdict;
+use crate::verdict::accepted_job;
 use pullyard_domain::explanation;
 use pullyard_domain::id::{EventId, JobId};
 
@@ -87,7 +87,7 @@ pub(crate) async fn run(visit: PageContext, Form(fields): Form<Vec<(String, Stri
         Action::Retry => ("Retry jobs", "retried"),
     };
     let was = if done == 1 { "was" } else { "were" };
-    let jobs = labels::format_count(done as u64, "job");
+    let jobs = labels::format_count(done, "job");
     let page = BulkPage {
         frame: visit.frame(heading, "jobs", Some(&project.id)),
         heading,
@@ -134,8 +134,6 @@ async fn try_one(
     }
     let key = EventId::new(format!("{}-{id}", form.form_key)).ok().filter(|_| !form.form_key.is_empty());
     let answer = control::retry_job(&visit.ctx, &id, &visit.requester(), key).await?;
-    match (answer.reason.verdict(), answer.job) {
-        (Verdict::Accepted | Verdict::Duplicate, Some(job)) => Ok((answer.reason.sentence(), Some(job))),
-        _ => Err(Fault::refused(&answer.reason)),
-    }
+    let job = accepted_job(&answer)?;
+    Ok((answer.reason.sentence(), Some(job)))
 }

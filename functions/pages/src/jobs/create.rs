@@ -3,8 +3,8 @@
 use super::filter::JobsQuery;
 use crate::labels::AGENTS;
 use crate::prelude::*;
-use pullyard_control::JobRequest;
-use pullyard_domain::decision::Verdict;
+use crate::verdict::accepted_job;
+use pullyard_control::{Answer, JobRequest};
 use pullyard_domain::id::JobId;
 use pullyard_protocol::job::CreateJob;
 
@@ -50,10 +50,10 @@ async fn render(
     visit: &PageContext,
     project: &Project,
     form: JobForm,
-    refused: Option<FormRefusal>,
+    refusal: Option<(Fault, Option<JobId>)>,
 ) -> Result<Response, Fault> {
     let repositories = visit.ctx.store.list_repositories(&project.id).await?;
-    let (fault, other) = refused.map_or((None, None), |refused| (Some(refused.fault), refused.existing_job));
+    let (fault, other) = refusal.unzip();
     let page = JobFormPage {
         frame: visit.frame("Create job", "jobs", Some(&project.id)),
         project: project.id.to_string(),
@@ -61,33 +61,25 @@ async fn render(
         // A new key, because a refused request is not repeated.
         form: JobForm { form_key: new_form_key(), ..form },
         fault,
-        other: other.map(|job| format!("/jobs/{job}")),
+        other: other.flatten().map(|job| format!("/jobs/{job}")),
     };
     Ok(render_form(page.fault.as_ref(), &page))
-}
-
-struct FormRefusal {
-    fault: Fault,
-    existing_job: Option<JobId>,
-}
-
-impl From<Fault> for FormRefusal {
-    fn from(fault: Fault) -> Self {
-        Self { fault, existing_job: None }
-    }
 }
 
 pub(crate) async fn create(visit: PageContext, Form(form): Form<JobForm>) -> Result<Response, Fault> {
     visit.check_may_work()?;
     let project = visit.load_named_project(&form.project).await?;
-    match create_job(&visit, &project.id, &form).await {
-        Ok(job) => Ok(redirect(&format!("/jobs/{job}"))),
-        Err(refused) if refused.fault.status.is_client_error() => render(&visit, &project, form, Some(refused)).await,
-        Err(refused) => Err(refused.fault),
-    }
+    let refusal = match create_job(&visit, &project.id, &form).await {
+        Ok(answer) => match accepted_job(&answer) {
+            Ok(job) => return Ok(redirect(&format!("/jobs/{job}"))),
+            Err(refused) => (refused, answer.job),
+        },
+        Err(fault) => (fault.for_form()?, None),
+    };
+    render(&visit, &project, form, Some(refusal)).await
 }
 
-async fn create_job(visit: &PageContext, project: &ProjectId, form: &JobForm) -> Result<JobId, FormRefusal> {
+async fn create_job(visit: &PageContext, project: &ProjectId, form: &JobForm) -> Result<Answer, Fault> {
     let new = CreateJob {
         project: project.clone(),
         ticket: parse_optional_id("ticket", &form.ticket)?,
@@ -97,7 +89,7 @@ async fn create_job(visit: &PageContext, project: &ProjectId, form: &JobForm) ->
         agent: non_empty(&form.agent),
         model: non_empty(&form.model),
     };
-    limits::check_job(&new).map_err(Fault::from)?;
+    limits::check_job(&new)?;
     let request = JobRequest {
         project: new.project,
         ticket: new.ticket,
@@ -108,11 +100,6 @@ async fn create_job(visit: &PageContext, project: &ProjectId, form: &JobForm) ->
         model: new.model,
         retry_of: None,
     };
-    let requester = visit.requester();
     let key = request_key(&form.form_key);
-    let answer = control::create_job(&visit.ctx, &request, &requester, key).await.map_err(Fault::from)?;
-    match (answer.reason.verdict(), answer.job) {
-        (Verdict::Accepted | Verdict::Duplicate, Some(job)) => Ok(job),
-        (_, other) => Err(FormRefusal { fault: Fault::refused(&answer.reason), existing_job: other }),
-    }
+    Ok(control::create_job(&visit.ctx, &request, &visit.requester(), key).await?)
 }

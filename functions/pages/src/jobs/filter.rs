@@ -1,5 +1,6 @@
 //! The filters of the list of jobs, in its URL.
 
+use crate::frame::Tab;
 use crate::prelude::*;
 use pullyard_domain::agent;
 use pullyard_domain::failure::Failure;
@@ -35,12 +36,6 @@ pub(crate) struct JobsQuery {
     pub(super) agent: String,
     pub(super) since: String,
     pub(super) failure: String,
-}
-
-pub(super) struct Tab {
-    pub(super) name: &'static str,
-    pub(super) address: String,
-    pub(super) is_current: bool,
 }
 
 impl JobsQuery {

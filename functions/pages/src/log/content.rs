@@ -1,4 +1,4 @@
-//! Converts one event to the content of its row.
+//! Converts an event to the content of its row, and returns with it whether the text was cut.
 
 use super::RowContent;
 use super::size::{clip_output, clip_text};
@@ -6,10 +6,10 @@ use crate::labels;
 use crate::markdown::{self, SafeHtml};
 use crate::text::{SafeText, block, line, output};
 use pullyard_protocol::event::{Event, EventKind};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::time::Duration;
 
-/// Keys of a result that its row shows in words, or not at all.
+/// Keys of a result's data that its output omits. The row shows some of them next to its title.
 const RESULT_KEYS: [&str; 6] = ["exit_code", "failed", "end", "took_ms", "truncated", "name"];
 
 /// Rendered Markdown is at most this many times as long as its text.
@@ -32,12 +32,8 @@ impl CallResult {
             || exit.is_some_and(|code| code != 0)
             || end.is_some_and(|end| end != "exit code 0");
         let end = end.map(|end| end.replace("exit code", "exit")).or_else(|| exit.map(|code| format!("exit {code}")));
-        let rest: Map<String, Value> = data
-            .into_iter()
-            .flatten()
-            .filter(|(name, _)| !RESULT_KEYS.contains(&name.as_str()))
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
+        let mut rest = data.cloned().unwrap_or_default();
+        rest.retain(|name, _| !RESULT_KEYS.contains(&name.as_str()));
         let rest = (!rest.is_empty()).then(|| to_json(&Value::Object(rest)));
         let other = event.data.as_ref().filter(|data| !data.is_object()).map(to_json);
         let parts = [event.text.clone(), rest, other];
@@ -66,14 +62,18 @@ pub(super) fn to_content(event: &Event, full: bool) -> (RowContent, bool) {
         let (under, cut) = under(details);
         (RowContent::Step { icon, verb, target: line(label), code: true, check: false, under }, cut)
     };
+    let plain = |label: &str, details: &str| {
+        let (under, cut) = under(details);
+        let target = line(label);
+        (RowContent::Step { icon: "i-tool", verb: "", target, code: false, check: false, under }, cut)
+    };
     match event.kind {
         EventKind::Phase => {
             let name = phase_label(event.name.as_deref().unwrap_or_default());
             let heading = event.text.as_ref().map(|detail| format!("{name}: {detail}"));
             (RowContent::Heading(line(heading.as_deref().unwrap_or(name))), false)
         }
-        EventKind::Text => prose(text, full, RowContent::Said),
-        EventKind::Result => prose(text, full, RowContent::Result),
+        EventKind::Text | EventKind::Result => prose(text, full, RowContent::Said),
         EventKind::Question => prose(text, full, RowContent::Question),
         EventKind::Steer => {
             let (text, cut) = clip_text(text, full);
@@ -87,7 +87,7 @@ pub(super) fn to_content(event: &Event, full: bool) -> (RowContent, bool) {
             let pattern = input.and_then(|input| input["pattern"].as_str()).filter(|_| verb == "Searched");
             let subject = join_parts(&[event.path.as_deref(), pattern, event.text.as_deref()]);
             let label = if subject.is_empty() { name.to_owned() } else { subject };
-            // The name stays, because it may differ from the verb.
+            // Without a verb, the tool's name precedes the subject.
             let label = if verb.is_empty() && label != name { join_parts(&[Some(name), Some(&label)]) } else { label };
             step(icon, verb, &label, &data())
         }
@@ -108,20 +108,16 @@ pub(super) fn to_content(event: &Event, full: bool) -> (RowContent, bool) {
         EventKind::Log => (RowContent::Output(output(text)), false),
         EventKind::Usage => {
             let used = event.usage().and_then(|usage| usage.to_sentence());
-            let label = used.map_or_else(|| "Usage".to_owned(), |used| format!("Used {used}"));
-            let (under, cut) = under(&data());
-            (RowContent::Step { icon: "i-tool", verb: "", target: line(&label), code: false, check: false, under }, cut)
+            plain(&used.map_or_else(|| "Usage".to_owned(), |used| format!("Used {used}")), &data())
         }
         EventKind::Raw => {
             let data = data();
-            let (under, cut) = under(if data.is_empty() { text } else { &data });
-            let label = line("Unknown event");
-            (RowContent::Step { icon: "i-tool", verb: "", target: label, code: false, check: false, under }, cut)
+            plain("Unknown event", if data.is_empty() { text } else { &data })
         }
     }
 }
 
-/// Icon and verb of a tool; the verb is empty unless it only reads.
+/// Returns the icon and the verb of a tool that only reads. Other tools have no verb.
 pub(super) fn tool_verb(name: &str) -> (&'static str, &'static str) {
     match name.to_ascii_lowercase().as_str() {
         "read" | "view" | "notebookread" => ("i-read", "Read"),
@@ -142,7 +138,7 @@ fn command(event: &Event, under: impl Fn(&str) -> (Option<SafeText>, bool)) -> (
     } else {
         ""
     };
-    // The input of a shell tool repeats its command.
+    // The data of a shell tool contains the command again.
     let repeats = |data: &&Value| data["input"]["command"].as_str() == event.text.as_deref();
     let data = event.data.as_ref().filter(|data| !repeats(data)).map(to_json);
     let (under, cut) = under([rest, data.as_deref().unwrap_or_default()].join("\n").trim());
@@ -150,7 +146,7 @@ fn command(event: &Event, under: impl Fn(&str) -> (Option<SafeText>, bool)) -> (
     (RowContent::Step { icon: "i-cmd", verb, target: label, code: true, check: !verb.is_empty(), under }, cut)
 }
 
-/// Markdown, or plain text if its markup is much longer than the text.
+/// Renders Markdown. Text whose HTML would be too long, such as one with many marks, stays plain.
 fn prose(text: &str, full: bool, wrap: fn(SafeHtml) -> RowContent) -> (RowContent, bool) {
     let (text, cut) = clip_text(text, full);
     let html = markdown::render(&text);

@@ -1,6 +1,7 @@
 //! Limits the size of the log's rows and of a page. Units: bytes of HTML.
 
 use super::{Entry, RowContent};
+use crate::text::SafeText;
 use std::borrow::Cow;
 
 const PAGE_BYTES: usize = 56 * 1_024;
@@ -67,27 +68,21 @@ pub(super) fn clip_output(text: &str, full: bool) -> (String, bool) {
     (format!("{head}\n… {left_out} more lines …\n{tail}{mark}"), true)
 }
 
-fn html_len(text: &str) -> usize {
-    text.chars().map(escaped_len).sum()
+fn html_len(text: &SafeText) -> usize {
+    text.to_string().chars().map(escaped_len).sum()
 }
 
 impl Entry {
     fn size(&self) -> usize {
         let text = match &self.content {
-            RowContent::Heading(text) | RowContent::Note(text) | RowContent::Output(text) => {
-                html_len(&text.to_string())
-            }
-            RowContent::Said(html) | RowContent::Result(html) | RowContent::Question(html) => html.to_string().len(),
-            RowContent::Message { by, text, .. } => html_len(&by.to_string()) + html_len(&text.to_string()),
-            RowContent::Step { target, under, .. } => {
-                let under = under.as_ref().map(|under| html_len(&under.to_string()));
-                html_len(&target.to_string()) + under.unwrap_or_default()
-            }
+            RowContent::Heading(text) | RowContent::Note(text) | RowContent::Output(text) => html_len(text),
+            RowContent::Said(html) | RowContent::Question(html) => html.to_string().len(),
+            RowContent::Message { by, text, .. } => html_len(by) + html_len(text),
+            RowContent::Step { target, under, .. } => html_len(target) + under.as_ref().map_or(0, html_len),
             RowContent::Gap { address } => address.len(),
-            RowContent::ToolResult { name, under } => html_len(&name.to_string()) + html_len(&under.to_string()),
+            RowContent::ToolResult { name, under } => html_len(name) + html_len(under),
         };
-        let call = self.call.as_ref().map(|call| html_len(&call.to_string())).unwrap_or_default();
-        ROW_MARKUP + text + call
+        ROW_MARKUP + text + self.call.as_ref().map_or(0, html_len)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Outcomes, durations and failures of the last 30 days.
 
-use crate::charts::{self, Bar, Ending};
+use crate::charts::{self, Bar, DayNumbers, Ending};
 use crate::labels::format_duration;
 use crate::prelude::*;
 use pullyard_domain::budget::Day;
@@ -21,19 +21,11 @@ pub(super) struct Month {
     pub(super) duration_bars: Vec<Bar>,
     /// One per day; empty between the labelled ones.
     pub(super) labels: Vec<String>,
-    pub(super) days: Vec<DayRow>,
+    /// Newest first.
+    pub(super) days: Vec<DayNumbers>,
     pub(super) failures: Vec<FailureRow>,
     /// The day of the oldest job read, if older jobs were not read.
     pub(super) back_to: Option<String>,
-}
-
-pub(super) struct DayRow {
-    pub(super) day: String,
-    pub(super) completed: u64,
-    pub(super) failed: u64,
-    pub(super) cancelled: u64,
-    pub(super) median: String,
-    pub(super) longest: String,
 }
 
 pub(super) struct FailureRow {
@@ -68,9 +60,9 @@ impl Month {
             median: charts::median(&took).map(format_duration),
             duration_bars: charts::bars(&days.iter().map(|day| millis(day.median)).collect::<Vec<_>>()),
             labels: days.iter().enumerate().map(|(at, day)| label(at, day.day)).collect(),
-            days: days.iter().rev().map(DayRow::new).collect(),
             failures: list_failures(project, jobs, start),
             back_to: back_to.map(Timestamp::day),
+            days: days.into_iter().rev().collect(),
         }
     }
 }
@@ -107,16 +99,7 @@ fn list_failures(project: &ProjectId, jobs: &[Job], start: Timestamp) -> Vec<Fai
     counts.into_iter().map(row).collect()
 }
 
-impl DayRow {
-    fn new(day: &charts::DayNumbers) -> Self {
-        let duration = |length: Option<Duration>| length.map_or("–".into(), format_duration);
-        Self {
-            day: day.day.to_string(),
-            completed: day.completed,
-            failed: day.failed,
-            cancelled: day.cancelled,
-            median: duration(day.median),
-            longest: duration(day.longest),
-        }
-    }
+/// `–` if no job completed.
+pub(super) fn describe_duration(length: Option<Duration>) -> String {
+    length.map_or("–".into(), format_duration)
 }

@@ -71,7 +71,7 @@ fn spending(project: &Project, view: &Overview, today: &DailyUsage) -> Tile {
     let start = today.day.start();
     let by_jobs: u64 = view.jobs.iter().filter(|job| start <= job.created).map(|job| job.spent_usd_micros).sum();
     let spent = if budget.has_limit() { today.spent_usd_micros } else { by_jobs };
-    let jobs = budget.jobs_per_day.map(|limit| format!("{} of {}", today.jobs, format_count(limit.into(), "job")));
+    let jobs = budget.jobs_per_day.map(|limit| format!("{} of {}", today.jobs, format_count(limit, "job")));
     let reserved = today.reserved_usd_micros();
     let reserved = (reserved > 0).then(|| format!("{} reserved", format_usd(reserved)));
     let notes: Vec<_> = [jobs, reserved].into_iter().flatten().collect();

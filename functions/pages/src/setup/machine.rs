@@ -2,7 +2,6 @@
 
 use pullyard_control::ModelUrls;
 use std::error::Error;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,10 +35,4 @@ pub struct LocalMachine {
 /// The model's addresses on this machine; on AWS, the providers' own.
 pub(crate) fn model_urls(machine: Option<&LocalMachine>) -> ModelUrls {
     machine.map(|machine| machine.model_urls.clone()).unwrap_or_default()
-}
-
-impl fmt::Debug for LocalMachine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LocalMachine").field("folder", &self.folder).finish_non_exhaustive()
-    }
 }

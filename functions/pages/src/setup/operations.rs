@@ -126,7 +126,7 @@ fn check_operator(visit: &PageContext) -> Result<(), Fault> {
 
 impl OperationsQuery {
     fn notice(&self) -> Option<String> {
-        let messages = |n: u32| labels::format_count(n.into(), "message");
+        let messages = |n: u32| labels::format_count(n, "message");
         let remainder = match self.left {
             0 => String::new(),
             n => format!(" {} stayed: unreadable, or gone meanwhile.", messages(n)),

@@ -12,6 +12,7 @@ mod repository_test;
 pub(super) use repository_test::{FeatureRow, list_features};
 
 use crate::hints::{Page, name_buttons};
+use crate::labels::{NEEDS_ATTENTION, RING, TICK, TRIANGLE};
 use crate::prelude::*;
 use axum::Router;
 use axum::routing::{get, post};
@@ -46,10 +47,7 @@ pub(super) fn routes() -> Router<Context> {
         .route("/setup/repositories/webhooks/{hook}/remove", get(hooks::confirm_removal).post(hooks::remove))
 }
 
-const RING: &str = "M6 1.5a4.5 4.5 0 1 1 0 9a4.5 4.5 0 1 1 0-9";
-const TRIANGLE: &str = "M6 1.5 11 10.5H1zM6 5v2.2";
-const HEALTHY: Pill = Pill { word: "Healthy", shape: "tick", path: "M2 6.5 5 9.5 10 3", tone: "ok" };
-const NEEDS_ATTENTION: Pill = Pill { word: "Needs attention", shape: "tri", path: TRIANGLE, tone: "warn" };
+const HEALTHY: Pill = Pill { word: "Healthy", shape: "tick", path: TICK, tone: "ok" };
 const WEBHOOK_FAILING: Pill = Pill { word: "Webhook failing", shape: "tri", path: TRIANGLE, tone: "warn" };
 const UNUSED: Pill = Pill { word: "Not used here", shape: "ring", path: RING, tone: "wait" };
 const NO_DELIVERY: Pill = Pill { word: "No delivery yet", shape: "ring", path: RING, tone: "wait" };
@@ -134,6 +132,9 @@ impl From<Error> for FormFault {
     fn from(error: Error) -> Self {
         match error {
             Error::Invalid { pointer, fault } => Self::at(pointer.trim_start_matches('/'), &fault),
+            Error::NameTaken { resource: "integration", name } => {
+                Self::at("id", &format!("the connection {name} already exists; choose another name"))
+            }
             error => Self { field: "", fault: error.into() },
         }
     }
@@ -167,8 +168,7 @@ fn repository_query(repository: &Repository) -> String {
     format!("?project={}&repository={}", repository.project, percent_encode(repository.name.as_str()))
 }
 
-async fn load_repository(visit: &PageContext, query: &RepositoryQuery) -> Result<Repository, Fault> {
-    let RepositoryQuery { project, repository: name } = query;
+async fn load_repository(visit: &PageContext, project: &ProjectId, name: &RepositoryName) -> Result<Repository, Fault> {
     let project = visit.load_project(project).await?.id;
     let repository = visit.ctx.store.load_repository_by_name(&project, name).await?;
     repository.ok_or_else(|| Fault::not_found(&format!("{project} has no repository {name}.")))

@@ -51,25 +51,18 @@ struct Row {
 
 async fn list(visit: PageContext, Query(query): Query<ProjectQuery>) -> Result<Response, Fault> {
     let project = visit.load_selected_project(query.project).await?;
-    let (mut rows, mut online, mut total) = (Vec::new(), 0, 0);
-    let (mut busy, mut slots) = (0, 0);
-    for member in control::list_runners(&visit.ctx).await? {
-        let Some(runner) = view_runner(member.clone(), visit.visitor.projects(), visit.ctx.clock.now()) else {
-            continue;
-        };
-        total += 1;
-        if matches!(runner.status, RunnerStatus::Online | RunnerStatus::Draining) {
-            online += 1;
-            busy += runner.busy;
-            slots += runner.slots;
-        }
-        rows.push(Row::new(&visit, &member, &runner));
-    }
+    let members = control::list_runners(&visit.ctx).await?;
+    let visible = |member: Member| Some((view_visible(&visit, &member)?, member));
+    let runners: Vec<(Runner, Member)> = members.into_iter().filter_map(visible).collect();
+    let is_online = |runner: &&Runner| matches!(runner.status, RunnerStatus::Online | RunnerStatus::Draining);
+    let online: Vec<&Runner> = runners.iter().map(|(runner, _)| runner).filter(is_online).collect();
+    let busy: u32 = online.iter().map(|runner| runner.busy).sum();
+    let slots: u32 = online.iter().map(|runner| runner.slots).sum();
     let page = RunnersPage {
         frame: visit.frame("Runners", "runners", project.as_ref().map(|project| &project.id)),
-        summary: format!("{online} of {total} online, {busy} of {slots} slots busy"),
+        summary: format!("{} of {} online, {busy} of {slots} slots busy", online.len(), runners.len()),
         may_add: may_add(&visit),
-        rows,
+        rows: runners.iter().map(|(runner, member)| Row::new(&visit, member, runner)).collect(),
     };
     Ok(render_page(StatusCode::OK, &page))
 }
@@ -142,9 +135,14 @@ struct CurrentJob {
     since: TimeLabel,
 }
 
+/// Returns `None` for a runner that serves no project of the visitor.
+fn view_visible(visit: &PageContext, member: &Member) -> Option<Runner> {
+    view_runner(member.clone(), visit.visitor.projects(), visit.ctx.clock.now())
+}
+
 async fn load_visible(visit: &PageContext, id: String) -> Result<(Member, Runner), Fault> {
     let member = control::load_runner(&visit.ctx, &id).await?;
-    let runner = view_runner(member.clone(), visit.visitor.projects(), visit.ctx.clock.now());
+    let runner = view_visible(visit, &member);
     runner.map(|runner| (member, runner)).ok_or_else(|| Fault::not_found(&format!("There is no runner {id}.")))
 }
 

@@ -1,6 +1,5 @@
 //! Lists secrets by name, sets, rotates and tests them. No page contains a value.
 
-use super::key_test::KeyTestView;
 use super::machine::{LocalMachine, model_urls};
 use super::settings::sentence;
 use crate::labels::format_time;
@@ -10,7 +9,6 @@ use axum::{Extension, Router};
 use pullyard_domain::id::SecretName;
 use pullyard_domain::model_key_test::ModelKeyTest;
 use pullyard_domain::secret::SecretKind;
-use pullyard_protocol::secret::{RotateSecret, SetSecret};
 use std::time::Duration;
 
 pub(super) fn routes() -> Router<Context> {
@@ -40,7 +38,7 @@ struct SecretsPage {
     rows: Vec<Row>,
     next: Option<String>,
     saved: Option<SafeText>,
-    key_test: Option<KeyTestView>,
+    key_test: Option<ModelKeyTest>,
     is_hook: bool,
     forms: Forms,
 }
@@ -117,18 +115,18 @@ async fn show(
 
 async fn set(visit: PageContext, Form(form): Form<SetForm>) -> Result<Response, Fault> {
     check_admin(&visit)?;
-    let request = SetSecret { value: normalize_value(&form.value), kind: form.kind };
+    let value = normalize_value(&form.value);
     let result = match parse_name(&form.name) {
-        Ok(name) => control::set_secret(&visit.ctx, request.kind, &name, &request.value).await.map_err(explain),
+        Ok(name) => control::set_secret(&visit.ctx, form.kind, &name, &value).await.map_err(explain),
         Err(fault) => Err(fault),
     };
     match result {
         Ok(secret) => Ok(redirect(&address(&form.project, &secret.name))),
-        Err(fault) if fault.status.is_client_error() => {
-            let forms = Forms { name: line(&form.name), kind: form.kind, set_fault: Some(fault), ..Forms::default() };
+        Err(fault) => {
+            let set_fault = Some(fault.for_form()?);
+            let forms = Forms { name: line(&form.name), kind: form.kind, set_fault, ..Forms::default() };
             render_refusal(&visit, form.project, forms).await
         }
-        Err(fault) => Err(fault),
     }
 }
 
@@ -136,23 +134,21 @@ async fn rotate(visit: PageContext, Form(form): Form<RotateForm>) -> Result<Resp
     check_admin(&visit)?;
     let value = Some(normalize_value(&form.value)).filter(|value| !value.is_empty());
     let value = value.unwrap_or_else(control::generate_secret_value);
-    let request = RotateSecret { value, overlap_secs: form.overlap_secs };
-    let overlap = Duration::from_secs(request.overlap_secs);
+    let overlap = Duration::from_secs(form.overlap_secs);
     let result = match parse_name(&form.name) {
         Ok(name) if form.value.trim().is_empty() && !name.is_for_hook() => {
             Err(Fault::invalid("Enter the new value. Pullyard generates one only for a webhook’s secret."))
         }
-        Ok(name) => control::rotate_secret(&visit.ctx, &name, &request.value, overlap).await.map_err(explain),
+        Ok(name) => control::rotate_secret(&visit.ctx, &name, &value, overlap).await.map_err(explain),
         Err(fault) => Err(fault),
     };
     match result {
         Ok((secret, _)) => Ok(redirect(&address(&form.project, &secret.name))),
-        Err(fault) if fault.status.is_client_error() => {
+        Err(fault) => {
+            let rotate_fault = Some(fault.for_form()?);
             let (rotate, overlap) = (line(&form.name), form.overlap_secs);
-            let forms = Forms { rotate, overlap, rotate_fault: Some(fault), ..Forms::default() };
-            render_refusal(&visit, form.project, forms).await
+            render_refusal(&visit, form.project, Forms { rotate, overlap, rotate_fault, ..Forms::default() }).await
         }
-        Err(fault) => Err(fault),
     }
 }
 
@@ -225,7 +221,7 @@ async fn render(
         next: next.map(|next| format!("/setup/secrets?after={next}")),
         is_hook: query.saved.as_ref().is_some_and(SecretName::is_for_hook),
         saved: query.saved.as_ref().map(|name| line(name.as_str())),
-        key_test: test.map(KeyTestView::from),
+        key_test: test,
         forms,
         project: project.map(ToString::to_string).unwrap_or_default(),
     };

@@ -93,10 +93,22 @@ struct Refusal {
     column: Option<ColumnForm>,
 }
 
+impl Refusal {
+    /// Errors: a fault that the page of settings cannot show.
+    fn new(form: SectionForm, error: Error) -> Result<Self, Fault> {
+        let (status, faults) = match error {
+            Error::Invalid { pointer, fault } => (StatusCode::UNPROCESSABLE_ENTITY, vec![(pointer.to_owned(), fault)]),
+            Error::RevisionMismatch { .. } => (StatusCode::CONFLICT, Vec::new()),
+            error => return Err(error.into()),
+        };
+        Ok(Self { form, status, faults, column: None })
+    }
+}
+
 async fn show(visit: PageContext, Query(query): Query<SettingsQuery>) -> Result<Response, Fault> {
     let Some(project) = visit.load_selected_project(query.project).await? else { return Ok(redirect_to_start()) };
     let saved = Saved { section: query.saved, unfinished: query.from.zip(query.to) };
-    render(&visit, &project.id, Some(saved), None).await
+    render(&visit, &project.id, saved, None).await
 }
 
 async fn save(visit: PageContext, Form(mut texts): Form<BTreeMap<String, String>>) -> Result<Response, Fault> {
@@ -114,7 +126,7 @@ async fn save(visit: PageContext, Form(mut texts): Form<BTreeMap<String, String>
     let project = visit.load_named_project(&id).await?;
     match change(&visit, &project, SectionForm { section, revision, texts }).await? {
         None => Ok(redirect(&format!("/setup/settings?project={id}&saved={code}#{code}", code = section.code()))),
-        Some(refusal) => render(&visit, &project.id, None, Some(refusal)).await,
+        Some(refusal) => render(&visit, &project.id, Saved::default(), Some(refusal)).await,
     }
 }
 
@@ -125,7 +137,6 @@ fn bad_form() -> Fault {
 
 /// Writes the section's values over the revision of the form; other settings stay.
 async fn change(visit: &PageContext, project: &Project, form: SectionForm) -> Result<Option<Refusal>, Fault> {
-    let invalid = StatusCode::UNPROCESSABLE_ENTITY;
     let mut settings = to_json(&project.settings);
     let mut faults = Vec::new();
     for setting in form.section.settings() {
@@ -136,19 +147,12 @@ async fn change(visit: &PageContext, project: &Project, form: SectionForm) -> Re
         }
     }
     if !faults.is_empty() {
-        return Ok(Some(Refusal { form, status: invalid, faults, column: None }));
+        return Ok(Some(Refusal { form, status: StatusCode::UNPROCESSABLE_ENTITY, faults, column: None }));
     }
     let settings = serde_json::from_value::<Settings>(settings).map_err(|_| bad_form())?;
     match control::set_settings(&visit.ctx, &project.id, settings, form.revision).await {
         Ok(_) => Ok(None),
-        Err(Error::Invalid { pointer, fault }) => {
-            let faults = vec![(pointer.to_owned(), fault)];
-            Ok(Some(Refusal { form, status: invalid, faults, column: None }))
-        }
-        Err(Error::RevisionMismatch { .. }) => {
-            Ok(Some(Refusal { form, status: StatusCode::CONFLICT, faults, column: None }))
-        }
-        Err(error) => Err(error.into()),
+        Err(error) => Refusal::new(form, error).map(Some),
     }
 }
 
@@ -165,12 +169,11 @@ struct Saved {
 async fn render(
     visit: &PageContext,
     id: &ProjectId,
-    saved: Option<Saved>,
+    saved: Saved,
     refusal: Option<Refusal>,
 ) -> Result<Response, Fault> {
     let (project, today) = control::load_budget(&visit.ctx, id).await?;
     let stored = to_json(&project.settings);
-    let saved = saved.unwrap_or_default();
     let may_see_secrets = visit.visitor.may_administer() && visit.visitor.may_access_all_projects();
     // Suggestions only: the page also works while the secret store is unreachable.
     let secrets = match may_see_secrets {
@@ -267,7 +270,7 @@ fn usage(budget: &Budget, today: &DailyUsage) -> Usage {
         return Usage { sentence, percent: None };
     }
     let (spent, reserved) = (format_usd(today.spent_usd_micros), format_usd(today.reserved_usd_micros()));
-    let jobs = format_count(today.jobs.into(), "job");
+    let jobs = format_count(today.jobs, "job");
     let percent = |limit: u64| (today.taken_usd_micros.saturating_mul(100) / limit.max(1)).min(100);
     Usage {
         sentence: format!("Today ({}, UTC): {spent} spent, {reserved} reserved, {jobs}.", today.day),

@@ -9,8 +9,8 @@ mod repository;
 mod ticket;
 mod view;
 
+use crate::jobs::Row;
 use crate::prelude::*;
-use crate::setup::key_test::KeyTestView;
 use crate::setup::machine::LocalMachine;
 use crate::tickets::TicketForm;
 use crate::verdict::{self, DecisionLine};
@@ -22,7 +22,7 @@ use permissions::Permissions;
 use pullyard_domain::agent_check::AgentCheck;
 use pullyard_domain::id::DeliveryId;
 use pullyard_domain::model_key_test::ModelKeyTest;
-use view::{FirstJob, MoveTarget};
+use view::MoveTarget;
 
 type Machine = Option<LocalMachine>;
 
@@ -117,10 +117,10 @@ struct StartPage {
     problem: Option<(SafeText, Help)>,
     agent: AgentChoice,
     permissions: Option<Permissions>,
-    key_test: Option<KeyTestView>,
+    key_test: Option<ModelKeyTest>,
     has_key: bool,
     move_to: Option<MoveTarget>,
-    job: Option<FirstJob>,
+    job: Option<Row>,
     place: &'static str,
     fault: Option<Fault>,
     decision: Option<DecisionLine>,
@@ -241,7 +241,7 @@ async fn render(
             .map(|problem| (line(&problem.sentence), text::help(&problem.help))),
         agent,
         permissions,
-        key_test: key_test.map(KeyTestView::from),
+        key_test,
         has_key: facts.as_ref().is_some_and(|facts| matches!(facts.check, AgentCheck::Secrets(_))),
         move_to: facts.as_ref().and_then(view::move_target),
         job: facts.as_ref().and_then(view::first_job),

@@ -73,10 +73,7 @@ async fn create(visit: PageContext, Form(pairs): Form<Vec<(String, String)>>) ->
     let form = TokenForm::from_pairs(pairs)?;
     match create_token(&visit, &form).await {
         Ok(created) => render(&visit, TokensQuery::default(), TokenForm::default(), None, Some(created)).await,
-        Err(fault) if fault.status.is_client_error() => {
-            render(&visit, TokensQuery::default(), form, Some(fault), None).await
-        }
-        Err(fault) => Err(fault),
+        Err(fault) => render(&visit, TokensQuery::default(), form, Some(fault.for_form()?), None).await,
     }
 }
 
@@ -163,7 +160,7 @@ fn explain_runner_revocation(names: &str, members: &[&Member]) -> String {
         (true, _) => "No runner can connect with it.".to_owned(),
         (false, 0) => format!("{names}: no more jobs. The runner has no running job."),
         (false, busy) => {
-            let jobs = format_count(busy.try_into().unwrap_or(u64::MAX), "running job");
+            let jobs = format_count(busy, "running job");
             format!("{names}: no more jobs. {jobs} will be requeued for another attempt, or fail.")
         }
     }

@@ -25,12 +25,11 @@ pub(crate) async fn add(
     let (project, key) = load_place(&visit, key, query).await?;
     match add_comment(&visit, &project, &key, &form).await {
         Ok(number) => Ok(redirect(&format!("{}#comment-{number}", ticket_url(&project.id, &key)))),
-        Err(fault) if fault.status.is_client_error() => {
-            let mut page = page::load_page(&visit, &project, &key).await?;
-            refuse(&mut page, None, form, &fault);
-            Ok(render_page(fault.status, &page))
+        Err(fault) => {
+            let fault = fault.for_form()?;
+            let page = page::load_page(&visit, &project, &key).await?;
+            Ok(render_refusal(page, None, form, fault))
         }
-        Err(fault) => Err(fault),
     }
 }
 
@@ -60,13 +59,12 @@ pub(crate) async fn edit(
     let (project, key) = load_place(&visit, key, query).await?;
     match edit_comment(&visit, &project, &key, number, &form).await {
         Ok(()) => Ok(redirect(&format!("{}#comment-{number}", ticket_url(&project.id, &key)))),
-        Err(fault) if fault.status.is_client_error() => {
+        Err(fault) => {
+            let fault = fault.for_form()?;
             // The page with this comment, even if it is old.
-            let mut page = page::load_page_at(&visit, &project, &key, number.checked_add(1), Some(number)).await?;
-            refuse(&mut page, Some(number), form, &fault);
-            Ok(render_page(fault.status, &page))
+            let page = page::load_page_at(&visit, &project, &key, number.checked_add(1), Some(number)).await?;
+            Ok(render_refusal(page, Some(number), form, fault))
         }
-        Err(fault) => Err(fault),
     }
 }
 
@@ -91,11 +89,13 @@ fn check_text(form: &CommentForm) -> Result<String, Fault> {
 }
 
 /// Shows the refused text in the form of its comment, or in the form for a new one.
-fn refuse(page: &mut TicketPage, number: Option<u32>, typed: CommentForm, fault: &Fault) {
+fn render_refusal(mut page: TicketPage, number: Option<u32>, typed: CommentForm, fault: Fault) -> Response {
+    let status = fault.status;
     let comments = &mut page.comments;
     let form = comments.rows.iter_mut().find(|row| Some(row.number) == number).and_then(|row| row.form.as_mut());
     match form {
-        Some(form) => *form = CommentEdit { text: typed.text, fault: Some(fault.clone()) },
-        None => (comments.typed, comments.fault) = (typed.text, Some(fault.clone())),
+        Some(form) => *form = CommentEdit { text: typed.text, fault: Some(fault) },
+        None => (comments.typed, comments.fault) = (typed.text, Some(fault)),
     }
+    render_page(status, &page)
 }

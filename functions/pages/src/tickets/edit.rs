@@ -17,10 +17,7 @@ pub(crate) async fn edit(
     let (project, key) = load_place(&visit, key, query).await?;
     match edit_ticket(&visit, &project, &key, &form).await {
         Ok(()) => Ok(redirect(&ticket_url(&project.id, &key))),
-        Err(fault) if fault.status.is_client_error() => {
-            page::render_refusal(&visit, &project, &key, fault, Some(form)).await
-        }
-        Err(fault) => Err(fault),
+        Err(fault) => page::render_refusal(&visit, &project, &key, fault.for_form()?, Some(form)).await,
     }
 }
 

@@ -67,8 +67,7 @@ pub(crate) async fn create(visit: PageContext, Form(form): Form<TicketForm>) -> 
     let project = visit.load_named_project(&form.project).await?;
     match create_ticket(&visit, &project, &form).await {
         Ok(delivery) => Ok(redirect(&format!("/board?project={}&decision={delivery}", project.id))),
-        Err(fault) if fault.status.is_client_error() => render(&visit, &project, form, Some(fault)).await,
-        Err(fault) => Err(fault),
+        Err(fault) => render(&visit, &project, form, Some(fault.for_form()?)).await,
     }
 }
 

@@ -1,10 +1,9 @@
-//! A ticket's page.
+//! The page of a ticket: its text with the form that edits it, comments, jobs, moves and reviews.
 
 use super::comment_list::{Comments, load_comments};
-use crate::board::{
-    Move, PullRequestLink, list_moves, list_statuses, move_url, pull_request, repository, ticket_url, title_or_key,
-};
+use crate::board::{Move, list_moves, list_statuses, move_url, pull_request, repository, ticket_url, title_or_key};
 use crate::jobs::Row;
+use crate::labels::PullRequestView;
 use crate::markdown::{self, SafeHtml};
 use crate::prelude::*;
 use crate::pulls::{self, Reviews};
@@ -20,10 +19,12 @@ pub(crate) struct TicketPageQuery {
     key: Option<TicketKey>,
     decision: Option<DeliveryId>,
     edit: Option<String>,
-    /// Opens the menu of moves, with the places in the column.
+    /// Present: the menu of moves is open and offers places in the column.
     #[serde(rename = "move")]
     moves: Option<String>,
+    /// The comment whose form is open.
     comment: Option<u32>,
+    /// Shows the comments before this one.
     before: Option<u32>,
 }
 
@@ -73,7 +74,7 @@ pub(super) struct TicketPage {
     status: SafeText,
     raw_status: String,
     pill: Option<Pill>,
-    pull_request: Option<PullRequestLink>,
+    pull_request: Option<PullRequestView>,
     reviews: Option<Reviews>,
     pub(super) comments: Comments,
     repository: Option<SafeText>,
@@ -83,14 +84,14 @@ pub(super) struct TicketPage {
     may_work: bool,
     busy: bool,
     moves: Vec<Move>,
-    /// Values of `before` of the move form, with the words of their buttons. Only an open menu has them.
+    /// Values of the move form's field `before`, with the labels of their buttons; `None` while the menu is closed.
     places: Option<Vec<(String, &'static str)>>,
     back: String,
     jobs: Vec<Row>,
     refresh: u32,
     form_key: String,
     form: EditForm,
-    /// Only an open form is in the page, because it holds the text as it was written.
+    /// The form contains the raw text, so the page omits it while it is closed.
     form_is_open: bool,
     repositories: Vec<String>,
     fault: Option<Fault>,
@@ -114,7 +115,7 @@ pub(crate) async fn show(
     Ok(render_page(StatusCode::OK, &page))
 }
 
-/// Shows the page again after a refused form, with the text of the form if it is the one that edits.
+/// Renders the page after a refused form. `typed` is the content of the form that edits, if that form was refused.
 pub(crate) async fn render_refusal(
     visit: &PageContext,
     project: &Project,
@@ -127,7 +128,7 @@ pub(crate) async fn render_refusal(
     page.fault = Some(fault);
     page.form_is_open = typed.is_some();
     if let Some(typed) = typed {
-        // The visitor now sees the current text, so saving again replaces it.
+        // The page shows the current text too, so saving again may replace it.
         page.form = EditForm { based_on: page.form.based_on, form_key: page.form.form_key, ..typed };
     }
     Ok(render_page(status, &page))
@@ -194,7 +195,7 @@ pub(super) async fn load_page_at(
     })
 }
 
-/// Lists the places to which the card of `key` may move: the key before which it goes, or an empty one for the end.
+/// Lists the places in its column to which a card may move, each as the key of the next card; empty for the end.
 fn list_places(column: &[Ticket], key: &TicketKey) -> Vec<(String, &'static str)> {
     let Some(at) = column.iter().position(|ticket| ticket.key == *key) else { return Vec::new() };
     let key = |at: usize| column.get(at).map(|ticket| ticket.key.to_string()).unwrap_or_default();

@@ -49,12 +49,10 @@ fn load_in_time(names: Names) -> Option<Vec<(String, String)>> {
 
 async fn load(session: &Session, names: Names) -> Result<Vec<(String, String)>, CliError> {
     Ok(match names {
-        Names::Projects => session
-            .projects()
-            .await?
-            .into_iter()
-            .map(|project| (project.id.to_string(), clean(&project.name)))
-            .collect(),
+        Names::Projects => {
+            let projects = session.projects().await?;
+            projects.into_iter().map(|project| (project.id.to_string(), clean(&project.name))).collect()
+        }
         Names::Jobs => {
             let jobs = session.api.jobs(&session.project().await?, None).await?.jobs;
             let about = |job: &Job| clean(&format!("{}, {}", format::status_name(job.status), job.title));

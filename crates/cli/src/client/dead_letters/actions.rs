@@ -11,19 +11,10 @@ use std::collections::BTreeSet;
 /// Limits `--all`, because messages may arrive faster than it moves them.
 const MAX_ROUNDS: usize = 100;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(super) enum Action {
     Redrive,
     Drop,
-}
-
-impl Action {
-    fn past_tense(self) -> &'static str {
-        match self {
-            Self::Redrive => "Requeued",
-            Self::Drop => "Dropped",
-        }
-    }
 }
 
 pub(super) async fn run(session: &Session, action: Action, which: Selection, yes: bool) -> Result<(), CliError> {
@@ -130,7 +121,10 @@ fn print_moved(screen: &Screen, action: Action, moved: &MoveDeadLettersAnswer) -
         screen.note("The dead-letter queue is empty.");
     } else {
         let count = format_count(moved.done.len() as u64, "message", "messages");
-        screen.note(&format!("{} {count}.", action.past_tense()));
+        screen.note(&match action {
+            Action::Redrive => format!("Requeued {count}."),
+            Action::Drop => format!("Dropped {count}."),
+        });
     }
     Ok(())
 }

@@ -5,7 +5,6 @@ use crate::client::jobs::parse_time;
 use crate::client::pages::{Page, PageArgs, empty_message, hint_next_page};
 use crate::client::prelude::*;
 use crate::client::refresh::show_list;
-use clap::builder::TypedValueParser;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::TicketKey;
 use pullyard_domain::time::Timestamp;
@@ -13,13 +12,13 @@ use pullyard_protocol::delivery::{Delivery, DeliveryPage, DeliveryQuery};
 use pullyard_protocol::pull_request::{PULL_REQUEST_NAME_HELP, PullRequestName};
 
 /// List a project's deliveries of the last 30 days, newest first.
-#[derive(Clone, Default, clap::Args)]
+#[derive(clap::Args, Default, PartialEq)]
 #[command(after_help = "Examples:
   pullyard deliveries list --verdict refused,held --since 2d
   pullyard deliveries list --pull-request acme/app#7 --json")]
 pub(super) struct List {
     /// Only these verdicts; separated by commas.
-    #[arg(long, value_name = "VERDICT", value_delimiter = ',', ignore_case = true, value_parser = verdict_parser())]
+    #[arg(long, value_name = "VERDICT", value_delimiter = ',', ignore_case = true, value_parser = choices(Verdict::ALL.map(|verdict| (verdict.as_str(), verdict))))]
     verdict: Vec<Verdict>,
     /// Only these reasons: `rate_limited`, `job_active`, ….
     #[arg(long, value_name = "CODE", value_delimiter = ',', value_parser = parse_code)]
@@ -41,10 +40,6 @@ pub(super) struct List {
 }
 
 impl List {
-    pub(super) fn has_flags(&self) -> bool {
-        self.is_filtered() || self.pages.has_flags()
-    }
-
     fn is_filtered(&self) -> bool {
         let about = self.ticket.is_some() || self.pull_request.is_some();
         let when = self.since.is_some() || self.until.is_some();
@@ -88,12 +83,11 @@ impl List {
             Fixed("JOB"),
             Fixed("DELIVERY"),
         ]);
-        let now = format::now();
         for delivery in &page.deliveries {
             let job = delivery.job.as_ref();
             let cells = [
                 format::verdict_cell(&session.screen, delivery.verdict),
-                format::time_cell(delivery.at, now),
+                format::time_cell(delivery.at),
                 Cell::new(format::to_code(&delivery.source).replace('_', " "), format::to_code(&delivery.source)),
                 about_cell(delivery),
                 format::job_cell(job),
@@ -118,10 +112,6 @@ fn about_cell(delivery: &Delivery) -> Cell {
         Some(review) => Cell::new(format!("{} by {}", review.pull_request, review.author), &review.pull_request),
         None => Cell::optional(delivery.ticket.as_ref()),
     }
-}
-
-fn verdict_parser() -> impl TypedValueParser<Value = Verdict> {
-    choices(Verdict::ALL.map(|verdict| (verdict.as_str(), verdict)))
 }
 
 /// Accepts any code, because the server may be newer.

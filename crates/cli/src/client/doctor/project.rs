@@ -1,7 +1,6 @@
 //! Checks a project for `pullyard doctor`: whether its tickets become jobs, and whether runners claim them.
 
-use crate::client::fault::CliError;
-use crate::client::session::Session;
+use crate::client::prelude::*;
 use pullyard_admin::doctor::Finding;
 use pullyard_domain::egress::warn_if_open;
 use pullyard_domain::id::RepositoryName;

@@ -54,7 +54,10 @@ async fn run_checks(aws: &Aws, stack: &Stack, global: &Global) -> Result<Vec<Fin
                 secrets = secrets_in_use(session, stack).await;
                 needs = Requirements::load(session, &all).await;
                 api_findings.extend(check_models(aws, &needs).await);
-                api_findings.push(check_hooks(session, &all).await);
+                api_findings.push(check_hooks(session, &all).await.unwrap_or_else(|error| {
+                    let sentence = format!("Failed to check the webhooks: {}.", error.message());
+                    Finding::warning("hook", sentence, "Run it with an admin token.")
+                }));
                 check_projects(session, &all, &mut api_findings).await;
             }
         }
@@ -74,7 +77,6 @@ fn stack_unavailable(error: &Error) -> Finding {
 }
 
 fn check_version(stack: &Stack, server: Result<Version, pullyard_protocol::client::Error>) -> Finding {
-    let ours = VERSION;
     let server = match server {
         Ok(server) => server,
         Err(error) => {
@@ -102,11 +104,11 @@ fn check_version(stack: &Stack, server: Result<Version, pullyard_protocol::clien
     } else if server.protocol != PROTOCOL {
         let sentence = format!("The API speaks protocol {}, this program {PROTOCOL}.", server.protocol);
         Finding::wrong("version", sentence, "Update the older of the two.")
-    } else if server.version != ours {
-        let sentence = format!("The stack runs version {}, this program is {ours}.", server.version);
+    } else if server.version != VERSION {
+        let sentence = format!("The stack runs version {}, this program is {VERSION}.", server.version);
         Finding::warning("version", sentence, "Update the older of the two when something looks odd.")
     } else {
-        Finding::good("version", format!("Stack, functions and this program are of version {ours}."))
+        Finding::good("version", format!("Stack, functions and this program are of version {VERSION}."))
     }
 }
 
@@ -172,17 +174,7 @@ async fn check_models(aws: &Aws, needs: &Requirements) -> Vec<Finding> {
     findings
 }
 
-async fn check_hooks(session: &Session, projects: &[Project]) -> Finding {
-    match check_webhooks(session, projects).await {
-        Ok(finding) => finding,
-        Err(error) => {
-            let sentence = format!("Failed to check the webhooks: {}.", error.message());
-            Finding::warning("hook", sentence, "Run it with an admin token.")
-        }
-    }
-}
-
-async fn check_webhooks(session: &Session, projects: &[Project]) -> Result<Finding, CliError> {
+async fn check_hooks(session: &Session, projects: &[Project]) -> Result<Finding, CliError> {
     let hooks = hooks::list_all(session).await?;
     let mut listening = 0;
     for project in projects {

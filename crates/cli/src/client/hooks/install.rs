@@ -1,6 +1,6 @@
 //! `pullyard hooks install`: creates webhooks, or prints what to enter at the forge.
 
-use super::{can_list_deliveries, list};
+use super::list;
 use crate::client::prelude::*;
 use pullyard_domain::hook::subscribed_events;
 use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
@@ -77,9 +77,16 @@ impl Install {
             hooks.push(session.api.install_hook(request).await?);
         }
         list(session, &hooks)?;
-        match self.by_hand {
-            true => hint_manual_setup(session, &hooks),
-            false => hint_verification(session, &hooks),
+        for hook in &hooks {
+            if self.by_hand {
+                session.screen.hint(&manual_setup_text(hook));
+            } else if hook.forge.is_some_and(|kind| !kind.supports_redelivery()) && hook.verified_at.is_none() {
+                session.screen.hint(&format!(
+                    "Bitbucket has no test deliveries: `pullyard hooks verify {}` shows when the first one arrived; \
+                     open pull requests are also polled every five minutes",
+                    hook.name
+                ));
+            }
         }
         Ok(())
     }
@@ -103,12 +110,6 @@ async fn warn_if_unreachable(session: &Session, base_url: &str, integration: &In
     Ok(())
 }
 
-fn hint_manual_setup(session: &Session, hooks: &[Hook]) {
-    for hook in hooks {
-        session.screen.hint(&manual_setup_text(hook));
-    }
-}
-
 fn manual_setup_text(hook: &Hook) -> String {
     let url = hook.url.as_deref().unwrap_or_default();
     let fields = match hook.forge {
@@ -119,14 +120,4 @@ fn manual_setup_text(hook: &Hook) -> String {
     };
     let secret = &hook.secret;
     format!("at the forge enter {url}, {fields}, and a secret that you set here with `pullyard secrets set {secret}`")
-}
-
-fn hint_verification(session: &Session, hooks: &[Hook]) {
-    for hook in hooks.iter().filter(|hook| !can_list_deliveries(hook) && hook.verified_at.is_none()) {
-        session.screen.hint(&format!(
-            "Bitbucket has no test deliveries: `pullyard hooks verify {}` shows when the first one arrived; open pull \
-             requests are also polled every five minutes",
-            hook.name
-        ));
-    }
 }

@@ -21,9 +21,8 @@ pub(super) async fn sign_in(aws: &Aws, stack: &Stack, context: &str, renew: Rene
     };
     let mut config = Config::load()?;
     let project = saved.and_then(|saved| saved.project.clone());
-    config
-        .contexts
-        .insert(context.into(), SavedContext { url: url.clone(), token: token.clone(), project, data: None });
+    let signed = SavedContext { url: url.clone(), token: token.clone(), project, data: None };
+    config.contexts.insert(context.into(), signed);
     config.current = Some(context.into());
     config.save()?;
     let created = match create_first_token(aws, stack, &token, renew).await {
@@ -35,17 +34,13 @@ pub(super) async fn sign_in(aws: &Aws, stack: &Stack, context: &str, renew: Rene
             return Err(to_fault(error));
         }
     };
+    let signed_in = |did, state: &str| {
+        let sentence = format!("{state}; this command line is signed in to {url} as context {context}.");
+        Ok(Step::new("token", did, sentence))
+    };
     match created {
-        FirstTokenOutcome::Created => {
-            let sentence =
-                format!("Created the first admin token; this command line is signed in to {url} as context {context}.");
-            Ok(Step::new("token", StepOutcome::Made, sentence))
-        }
-        FirstTokenOutcome::AlreadyExists => {
-            let sentence =
-                format!("The first admin token exists; this command line is signed in to {url} as context {context}.");
-            Ok(Step::new("token", StepOutcome::Existed, sentence))
-        }
+        FirstTokenOutcome::Created => signed_in(StepOutcome::Made, "Created the first admin token"),
+        FirstTokenOutcome::AlreadyExists => signed_in(StepOutcome::Existed, "The first admin token exists"),
         FirstTokenOutcome::OtherAdmin { name, prefix } => {
             if saved.is_some() && ApiClient::new(url, &token)?.own_token().await.is_ok() {
                 let sentence =

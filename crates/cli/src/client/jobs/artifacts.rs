@@ -55,13 +55,13 @@ impl List {
     pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         let id = self.job.resolve(session).await?;
         ensure_attempt_exists(session, &id, self.attempt).await?;
-        let mut artifacts = session.api.artifacts(&id).await?.artifacts;
-        artifacts.retain(|one| self.attempt.is_none_or(|attempt| attempt == one.attempt));
+        let mut page = session.api.artifacts(&id).await?;
+        page.artifacts.retain(|one| self.attempt.is_none_or(|attempt| attempt == one.attempt));
         let Some(name) = &self.name else {
-            return show_list(session, artifacts, &describe_subject(&id, self.attempt));
+            return show_list(session, &page, &describe_subject(&id, self.attempt));
         };
         let is_meant = |one: &&Artifact| one.name.as_str() == name || one.id.as_str() == name;
-        let artifact = artifacts.iter().rev().find(is_meant).ok_or_else(|| {
+        let artifact = page.artifacts.iter().rev().find(is_meant).ok_or_else(|| {
             CliError::not_found(format!("{} has no artifact {name}", describe_subject(&id, self.attempt)))
                 .with_help(format!("`pullyard jobs artifacts {}` lists them", id.short()))
         })?;
@@ -99,12 +99,7 @@ async fn no_patch_fault(session: &Session, id: &JobId, attempt: Option<u32>) -> 
     })
 }
 
-fn show_list(session: &Session, artifacts: Vec<Artifact>, of: &str) -> Result<(), CliError> {
-    let screen = &session.screen;
-    if screen.is_json() {
-        return screen.json(&Artifacts { artifacts });
-    }
-    let now = format::now();
+fn show_list(session: &Session, page: &Artifacts, of: &str) -> Result<(), CliError> {
     let mut table = Table::new([
         Flexible("NAME"),
         Fixed("KIND"),
@@ -113,17 +108,17 @@ fn show_list(session: &Session, artifacts: Vec<Artifact>, of: &str) -> Result<()
         Fixed("CREATED"),
         Fixed("STORED"),
     ]);
-    for one in &artifacts {
+    for one in &page.artifacts {
         table.row([
             Cell::text(&one.name),
             Cell::new(one.kind.label(), one.kind.as_str()),
             format::bytes_cell(one.size_bytes),
             Cell::text(one.attempt),
-            format::time_cell(one.at, now),
+            format::time_cell(one.at),
             Cell::text(if one.stored { "yes" } else { "no" }),
         ]);
     }
-    table.show(screen, &format!("No artifacts of {of}."))
+    table.show_answer(&session.screen, page, &format!("No artifacts of {of}."))
 }
 
 /// Writes an artifact to a file or stdout. With `--json`, prints only metadata and requires a file.

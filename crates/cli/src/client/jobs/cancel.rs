@@ -49,7 +49,7 @@ impl Cancel {
                 Ok(job) => answers.push(serde_json::to_value(job).unwrap_or_default()),
                 Err(fault) if job_ids.len() == 1 => return Err(fault),
                 Err(fault) => {
-                    first.get_or_insert(fault.exit());
+                    first.get_or_insert(fault.exit);
                     fault.print(screen);
                     answers.push(serde_json::to_value(fault.into_problem()).unwrap_or_default());
                 }

@@ -1,7 +1,6 @@
 //! `pullyard jobs create`: requests a job and prints the decision.
 
-use crate::client::fault::CliError;
-use crate::client::session::Session;
+use crate::client::prelude::*;
 use crate::client::watch;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{RepositoryName, TicketKey};
@@ -29,7 +28,7 @@ pub(super) struct Create {
     #[arg(long, value_name = "BRANCH")]
     base: Option<String>,
     /// Agent: claude_code, codex, auto (the installed one) or command (default: the repository's, else the project's).
-    #[arg(long, value_name = "AGENT", value_parser = clap::builder::PossibleValuesParser::new(pullyard_domain::agent::AGENTS))]
+    #[arg(long, value_name = "AGENT", value_parser = pullyard_domain::agent::AGENTS)]
     agent: Option<String>,
     /// Model name that the agent accepts (default: the model configured with that agent, else the agent's own).
     #[arg(long, value_name = "MODEL")]

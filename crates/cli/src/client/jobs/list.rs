@@ -5,7 +5,6 @@ use crate::client::choices::choices;
 use crate::client::pages::{Page, PageArgs, empty_message, hint_next_page};
 use crate::client::prelude::*;
 use crate::client::refresh::show_list;
-use clap::builder::TypedValueParser;
 use pullyard_domain::id::TicketKey;
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::time::Timestamp;
@@ -13,13 +12,13 @@ use pullyard_protocol::job::{Job, JobPage, JobQuery};
 use std::time::Duration;
 
 /// List a project's jobs, newest first.
-#[derive(clap::Args, Default)]
+#[derive(clap::Args, Default, PartialEq)]
 #[command(after_help = "Examples:
   pullyard jobs list --status failed,cancelled --since 2d
   pullyard jobs list --ticket DEMO-1 --json")]
 pub(super) struct List {
     /// Only these statuses; separated by commas.
-    #[arg(long, value_name = "STATUS", value_delimiter = ',', ignore_case = true, value_parser = status_parser())]
+    #[arg(long, value_name = "STATUS", value_delimiter = ',', ignore_case = true, value_parser = choices(JobStatus::ALL.map(|status| (status.as_str(), status))))]
     status: Vec<JobStatus>,
     /// Only this ticket.
     #[arg(long, value_name = "KEY")]
@@ -35,10 +34,6 @@ pub(super) struct List {
 }
 
 impl List {
-    pub(super) fn has_flags(&self) -> bool {
-        self.is_filtered() || self.pages.has_flags()
-    }
-
     pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         show_list(session, self.pages.watch, async || self.page(session).await, |page| self.show(session, page)).await
     }
@@ -78,7 +73,6 @@ impl List {
             Right("TOOK"),
             Fixed("STARTED"),
         ]);
-        let now = format::now();
         for job in &page.jobs {
             let cells = [
                 format::status_cell(&session.screen, job.status),
@@ -86,8 +80,8 @@ impl List {
                 title_cell(job),
                 Cell::optional(job.ticket.as_ref()),
                 compute_cell(session, job.place),
-                format::duration_cell(job_duration(job, now)),
-                format::time_cell(job.started.unwrap_or(job.created), now),
+                format::duration_cell(job_duration(job)),
+                format::time_cell(job.started.unwrap_or(job.created)),
             ];
             table.row_with(cells, job_sentence(job));
         }
@@ -112,10 +106,6 @@ fn title_cell(job: &Job) -> Cell {
 fn job_sentence(job: &Job) -> &str {
     let explanation = if job.status == JobStatus::Failed { &job.failure } else { &job.waits };
     explanation.as_ref().map(|explained| explained.sentence.as_str()).unwrap_or_default()
-}
-
-fn status_parser() -> impl TypedValueParser<Value = JobStatus> {
-    choices(JobStatus::ALL.map(|status| (status.as_str(), status)))
 }
 
 pub(in crate::client) fn parse_time(text: &str) -> Result<Timestamp, String> {

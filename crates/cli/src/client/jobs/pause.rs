@@ -1,7 +1,6 @@
 //! `pullyard jobs pause` and `continue`: pauses a job and resumes it.
 
-use crate::client::fault::CliError;
-use crate::client::session::Session;
+use crate::client::prelude::*;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobStatus;
 

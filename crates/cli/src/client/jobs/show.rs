@@ -4,7 +4,6 @@ use super::provenance::isolation_lines;
 use crate::client::prelude::*;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{JobStatus, Placement};
-use pullyard_domain::time::Timestamp;
 use pullyard_protocol::job::Job;
 use std::time::Duration;
 
@@ -13,7 +12,6 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<(), CliError> 
     if screen.is_json() {
         return screen.json(&job);
     }
-    let now = format::now();
     let mut lines = vec![
         ("Job", Cell::text(&job.id)),
         ("Title", Cell::text(&job.title)),
@@ -38,14 +36,14 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<(), CliError> 
         ("Branch", Cell::text(&job.branch)),
         ("Where", compute_cell(session, job.place)),
         ("Attempt", Cell::text(job.attempt)),
-        ("Took", format::duration_cell(job_duration(&job, now))),
-        ("Created", format::time_cell(job.created, now)),
+        ("Took", format::duration_cell(job_duration(&job))),
+        ("Created", format::time_cell(job.created)),
     ]);
     let task = job.task.filter(|_| session.data.is_none());
     lines.extend(task.map(|task| ("Task", Cell::text(task.display_name()))));
     lines.extend(job.retry_of.as_ref().map(|of| ("Retry of", Cell::new(of.short(), of.as_str()))));
-    lines.extend(job.started.map(|at| ("Started", format::time_cell(at, now))));
-    lines.extend(job.ended.map(|at| ("Ended", format::time_cell(at, now))));
+    lines.extend(job.started.map(|at| ("Started", format::time_cell(at))));
+    lines.extend(job.ended.map(|at| ("Ended", format::time_cell(at))));
     if let Some(result) = &job.result {
         let changed = format!("{}, +{} -{}", format::format_files(result.files), result.insertions, result.deletions);
         lines.extend([
@@ -75,6 +73,6 @@ pub(super) fn compute_cell(session: &Session, place: Placement) -> Cell {
     Cell::new(word, format::to_code(&place))
 }
 
-pub(super) fn job_duration(job: &Job, now: Timestamp) -> Duration {
-    job.ended.unwrap_or(now).since(job.started.unwrap_or(job.created))
+pub(super) fn job_duration(job: &Job) -> Duration {
+    job.ended.unwrap_or_else(format::now).since(job.started.unwrap_or(job.created))
 }

@@ -114,10 +114,10 @@ async fn rename(session: &Session, request: RenameColumn) -> Result<(), CliError
             if session.screen.is_json() {
                 return session.screen.json(&renamed);
             }
-            let tickets = if moved == 1 { "1 ticket".into() } else { format!("{moved} tickets") };
+            let tickets = format::format_count(moved.into(), "ticket", "tickets");
             let RenameColumn { from, to } = &request;
             let sentence = format!("{from} is now {to}, with {tickets}. No job started.");
-            return session.screen.print_line(&crate::client::screen::sanitize(&sentence));
+            return session.screen.print_line(&sanitize(&sentence));
         }
     }
 }

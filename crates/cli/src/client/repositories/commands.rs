@@ -1,7 +1,6 @@
 //! `pullyard repos set`, and its flags in `repos add`: sets a repository's agent and commands.
 
-use crate::client::fault::CliError;
-use crate::client::session::Session;
+use crate::client::prelude::*;
 use pullyard_domain::agent::REPOSITORY_CHOICES;
 use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::id::{ProjectId, RepositoryName};
@@ -40,7 +39,7 @@ pub(super) struct Set {
     name: RepositoryName,
     /// Agent: claude_code, codex, auto (the one installed where a job runs), command, or project (the project's agent).
     /// Changing the agent clears the model.
-    #[arg(long, value_name = "AGENT", value_parser = clap::builder::PossibleValuesParser::new(REPOSITORY_CHOICES))]
+    #[arg(long, value_name = "AGENT", value_parser = REPOSITORY_CHOICES)]
     agent: Option<String>,
     /// Model name that the agent accepts.
     #[arg(long, value_name = "MODEL")]

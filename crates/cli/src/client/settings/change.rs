@@ -68,7 +68,7 @@ mod tests {
         ] {
             let fault = apply(change).unwrap_err();
             assert_eq!(fault.message(), error);
-            assert!(fault.help_text().unwrap().contains(help), "{change}: {:?}", fault.help_text());
+            assert!(fault.help.as_ref().unwrap().contains(help), "{change}: {:?}", fault.help);
         }
     }
 

@@ -26,16 +26,6 @@ pub(super) enum Change {
     Moved,
 }
 
-impl Change {
-    fn past_tense(self) -> &'static str {
-        match self {
-            Self::Created => "Created",
-            Self::Edited => "Edited",
-            Self::Moved => "Moved",
-        }
-    }
-}
-
 /// A refusal concerns only the job; the ticket was changed. An edit requests no job.
 pub(super) fn print_answer(session: &Session, answer: &TicketAnswer, change: Change) -> Result<(), CliError> {
     let TicketAnswer { ticket, decision } = answer;
@@ -72,8 +62,12 @@ pub(super) fn print_answer(session: &Session, answer: &TicketAnswer, change: Cha
 }
 
 fn change_phrase(ticket: &Ticket, change: Change) -> String {
-    let preposition = if change == Change::Moved { "to" } else { "in" };
-    format!("{} {} {preposition} {}", change.past_tense(), ticket.key, ticket.status)
+    let Ticket { key, status, .. } = ticket;
+    match change {
+        Change::Created => format!("Created {key} in {status}"),
+        Change::Edited => format!("Edited {key} in {status}"),
+        Change::Moved => format!("Moved {key} to {status}"),
+    }
 }
 
 fn render_plain(ticket: &Ticket, decision: &Decision) -> String {

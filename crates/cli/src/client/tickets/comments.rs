@@ -1,12 +1,11 @@
 //! `pullyard tickets comment` and `comments`: adds, lists, edits and deletes comments on a ticket.
 
-use crate::client::format::{new_idempotency_key, now, time_cell};
 use crate::client::pages::hint_more;
 use crate::client::prelude::*;
 use crate::client::prompt::read_text;
 use pullyard_domain::id::{ProjectId, TicketKey};
 use pullyard_protocol::limits;
-use pullyard_protocol::ticket::Comment;
+use pullyard_protocol::ticket::{Comment, CommentPage};
 
 /// Comment on a ticket; the agents of later jobs read it.
 #[derive(clap::Args)]
@@ -75,7 +74,8 @@ enum Command {
 impl AddComment {
     pub(super) async fn run(self, session: &Session, project: &ProjectId) -> Result<(), CliError> {
         let text = read_text(&self.text, limits::COMMENT)?;
-        let comment = session.api.add_comment(project, &self.key, text.trim(), Some(&new_idempotency_key())).await?;
+        let once = format::new_idempotency_key();
+        let comment = session.api.add_comment(project, &self.key, text.trim(), Some(&once)).await?;
         session.screen.report(&comment, &format!("Added comment {} to {}", comment.number, self.key))
     }
 }
@@ -85,10 +85,7 @@ impl Comments {
         match self.command {
             Command::List { key, after } => {
                 let page = session.api.comments(project, &key, after).await?;
-                if session.screen.is_json() {
-                    return session.screen.json(&page);
-                }
-                list(session, &key, &page.comments)?;
+                list(session, &key, &page)?;
                 hint_more(&session.screen, &format!("tickets comments list {key}"), page.next);
                 Ok(())
             }
@@ -106,17 +103,18 @@ impl Comments {
     }
 }
 
-fn list(session: &Session, key: &TicketKey, comments: &[Comment]) -> Result<(), CliError> {
+fn list(session: &Session, key: &TicketKey, page: &CommentPage) -> Result<(), CliError> {
     let mut table = Table::new([Fixed("NUMBER"), Flexible("AUTHOR"), Fixed("WRITTEN"), Flexible("TEXT")]);
-    for comment in comments {
+    for comment in &page.comments {
         table.row([
             Cell::text(comment.number),
             Cell::text(&comment.author),
-            time_cell(comment.created, now()),
+            format::time_cell(comment.created),
             Cell::text(&comment.text),
         ]);
     }
-    table.show(&session.screen, &format!("No comment yet. Write one with `pullyard tickets comment {key} TEXT`."))
+    let empty = format!("No comment yet. Write one with `pullyard tickets comment {key} TEXT`.");
+    table.show_answer(&session.screen, page, &empty)
 }
 
 pub(super) fn print_comments(session: &Session, newest_first: &[Comment]) -> Result<(), CliError> {

@@ -1,8 +1,8 @@
 //! A repository on the page: where its events come from, and what is wrong with them.
 
 use super::hooks::hook_url;
-use super::{HEALTHY, NEEDS_ATTENTION, WEBHOOK_FAILING, repository_query};
-use crate::labels::format_time;
+use super::{HEALTHY, WEBHOOK_FAILING, repository_query};
+use crate::labels::{NEEDS_ATTENTION, format_time};
 use crate::prelude::*;
 use pullyard_control::hooks::{HookView, list_hook_views};
 use pullyard_domain::agent::{AUTO, CLAUDE_CODE, CODEX, COMMAND, PROJECT};

@@ -83,16 +83,7 @@ async fn connect_by_token(visit: &PageContext, form: &TokenForm) -> Result<Integ
     let id = FormFault::parse("id", &form.id)?;
     let kind = ForgeKind::from_code(&form.kind).ok_or_else(|| FormFault::at("kind", "unknown forge"))?;
     let connected = control::connect_forge_with_token(&visit.ctx, id, kind, form.api_url.trim(), form.token.trim());
-    connected.await.map_err(to_form_fault)
-}
-
-pub(super) fn to_form_fault(error: Error) -> FormFault {
-    match error {
-        Error::NameTaken { name, .. } => {
-            FormFault::at("id", &format!("the connection {name} already exists; choose another name"))
-        }
-        error => error.into(),
-    }
+    Ok(connected.await?)
 }
 
 pub(super) fn redirect_to_connection(connected: &Integration, project: Option<&ProjectId>) -> Response {

@@ -1,6 +1,6 @@
-//! Creates a GitHub App from a manifest, or connects an existing one by its key, which becomes a hidden secret.
+//! Connects a GitHub App: creates one from a manifest, or stores the private key of an existing one as a secret.
 
-use super::connect::{redirect_to_connection, to_form_fault};
+use super::connect::redirect_to_connection;
 use super::install_hook::install_app_hook;
 use super::{FormFault, check_admin_of_all_projects, free_connection_id, list_integrations, list_url, project_query};
 use crate::guard::FormTarget;
@@ -10,17 +10,20 @@ use pullyard_domain::id::IntegrationId;
 use pullyard_domain::project::{ForgeKind, Integration};
 use std::time::Duration;
 
-/// GitHub accepts the code of a manifest for an hour.
+/// As long as GitHub accepts a manifest's code.
 const REQUEST_TTL: Duration = Duration::from_secs(3_600);
 
-/// Where the App is created, whether it may change workflow files, and the name of its connection.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct AppQuery {
     project: Option<ProjectId>,
+    /// The organization that owns the App; empty for the user's own account.
     owner: String,
+    /// The address of GitHub.
     site: String,
+    /// The name of the connection.
     id: String,
+    /// Present if the App may change workflow files.
     workflows: Option<String>,
 }
 
@@ -33,10 +36,11 @@ pub(super) struct AppForm {
     key: String,
 }
 
+/// The form that the page sends to GitHub.
 struct NewApp {
     address: String,
     manifest: String,
-    /// Of the forge. The page may send a form there.
+    /// GitHub's origin, which the page's content policy allows as a target of forms.
     origin: String,
 }
 
@@ -48,7 +52,7 @@ struct AppPage {
     owner: String,
     site: String,
     workflows: bool,
-    /// `None` while the fields are refused.
+    /// `None` if a field is invalid.
     new_app: Option<NewApp>,
     has_webhook: bool,
     action: String,
@@ -74,11 +78,13 @@ async fn render(
         Some(id) => id,
         None => free_connection_id(ForgeKind::GitHub.code(), &list_integrations(visit).await?),
     };
-    let (new_app, refused) = match prepare_app(visit, project.as_ref(), &query, &site, &id).await? {
-        Ok(new_app) => (Some(new_app), None),
-        Err(fault) => (None, Some(fault)),
+    let (new_app, fault) = match prepare_app(visit, project.as_ref(), &query, &site, &id).await {
+        Ok(new_app) => (Some(new_app), fault),
+        Err(invalid) => {
+            let invalid = FormFault { fault: invalid.fault.for_form()?, ..invalid };
+            (None, fault.or(Some(invalid)))
+        }
     };
-    let fault = fault.or(refused);
     let target = new_app.as_ref().map(|new_app| FormTarget(new_app.origin.clone()));
     let page = AppPage {
         frame: visit.frame("Connect a GitHub App", "repositories", project.as_ref()),
@@ -108,34 +114,29 @@ async fn render(
     Ok(response)
 }
 
-/// Our address, if GitHub can reach it. Otherwise the App's webhook is off and Pullyard polls.
+/// The address of this server if GitHub can reach it. Without one, the App has no webhook and Pullyard polls.
 fn public_url(visit: &PageContext) -> Option<&str> {
     let url = visit.ctx.api_url.trim_end_matches('/');
     url.starts_with("https://").then_some(url)
 }
 
-/// Errors: outside, a failed read; inside, a refused field.
 async fn prepare_app(
     visit: &PageContext,
     project: Option<&ProjectId>,
     query: &AppQuery,
     site: &str,
     id: &str,
-) -> Result<Result<NewApp, FormFault>, Fault> {
+) -> Result<NewApp, FormFault> {
     let owner = query.owner.trim();
     if !owner.is_empty() && !is_account_name(owner) {
-        return Ok(Err(FormFault::at("owner", "use the name as in GitHub’s addresses, such as acme")));
+        return Err(FormFault::at("owner", "use the name as in GitHub’s addresses, such as acme"));
     }
-    let Some(site) = GitHubSite::parse(site) else {
-        return Ok(Err(FormFault::at("site", "enter the address of GitHub as https://HOST")));
-    };
-    let id: IntegrationId = match FormFault::parse("id", id) {
-        Ok(id) => id,
-        Err(fault) => return Ok(Err(fault)),
-    };
-    // Check before GitHub creates an App that could not be connected.
-    if visit.ctx.store.load_integration(&id).await?.is_some() {
-        return Ok(Err(to_form_fault(Error::NameTaken { resource: "integration", name: id.to_string() })));
+    let site = GitHubSite::parse(site);
+    let site = site.ok_or_else(|| FormFault::at("site", "enter the address of GitHub as https://HOST"))?;
+    let id: IntegrationId = FormFault::parse("id", id)?;
+    // Without this check, GitHub would create an App that Pullyard cannot connect.
+    if visit.ctx.store.load_integration(&id).await.map_err(Error::from)?.is_some() {
+        return Err(Error::NameTaken { resource: "integration", name: id.to_string() }.into());
     }
     let home = visit.ctx.api_url.trim_end_matches('/');
     let request = AppRequest {
@@ -154,11 +155,7 @@ async fn prepare_app(
         workflows: if query.workflows.is_some() { WorkflowPolicy::Allow } else { WorkflowPolicy::Forbid },
     };
     let owner = Some(owner).filter(|owner| !owner.is_empty());
-    Ok(Ok(NewApp {
-        address: site.new_app_url(owner, &state),
-        manifest: manifest.json(),
-        origin: site.url().to_owned(),
-    }))
+    Ok(NewApp { address: site.new_app_url(owner, &state), manifest: manifest.json(), origin: site.url().to_owned() })
 }
 
 #[derive(Default, Deserialize)]
@@ -168,7 +165,8 @@ pub(super) struct CallbackQuery {
     state: String,
 }
 
-/// GitHub sends the browser here with a code. A write behind a GET: only the visitor who began has the signed state.
+/// Connects the App that GitHub created; GitHub redirects the browser here with a code. This GET may write, because
+/// only the visitor who sent the form has the signed state.
 pub(super) async fn finish(
     visit: PageContext,
     Query(CallbackQuery { code, state }): Query<CallbackQuery>,
@@ -189,7 +187,7 @@ pub(super) async fn finish(
     match control::create_github_app(&visit.ctx, id.clone(), &api_url, &code).await {
         Ok(connected) => connect_webhook(&visit, &connected, project).await,
         Err(error) => {
-            let mut fault = to_form_fault(error);
+            let mut fault = FormFault::from(error);
             fault.fault = fault.fault.help(&format!(
                 "If GitHub has created the App, create a private key for it at {} and connect it below, or delete it.",
                 site.apps_url(None)
@@ -235,5 +233,5 @@ async fn connect_by_key(visit: &PageContext, form: &AppForm) -> Result<Integrati
     // Browsers send the lines of a text area with CRLF.
     let key = format!("{}\n", form.key.trim().replace("\r\n", "\n"));
     let connected = control::connect_github_app_with_key(&visit.ctx, id, form.api_url.trim(), app_id, &key);
-    connected.await.map_err(to_form_fault)
+    Ok(connected.await?)
 }

@@ -54,9 +54,7 @@ pub(super) async fn show_form(visit: PageContext, Query(query): Query<FormQuery>
     check_admin(&visit)?;
     let project = visit.load_project(&query.project).await?;
     let form = match query.repository {
-        Some(repository) => {
-            RepositoryForm::new(load_repository(&visit, &RepositoryQuery { project: query.project, repository }).await?)
-        }
+        Some(name) => RepositoryForm::new(load_repository(&visit, &project.id, &name).await?),
         None => RepositoryForm { integration: query.integration, ..RepositoryForm::default() },
     };
     render(&visit, &project, form, None).await
@@ -171,10 +169,9 @@ pub(super) struct IngressForm {
 
 pub(super) async fn set_ingress(visit: PageContext, Form(form): Form<IngressForm>) -> Result<Response, Fault> {
     check_admin(&visit)?;
-    let query = RepositoryQuery { project: form.project, repository: form.repository };
-    let repository = load_repository(&visit, &query).await?;
+    let repository = load_repository(&visit, &form.project, &form.repository).await?;
     control::set_ingress(&visit.ctx, &repository, form.ingress).await?;
-    Ok(redirect(&format!("{}#r-{}-{}", list_url(Some(&query.project)), repository.integration, repository.id)))
+    Ok(redirect(&format!("{}#r-{}-{}", list_url(Some(&form.project)), repository.integration, repository.id)))
 }
 
 pub(super) async fn confirm_removal(
@@ -182,7 +179,7 @@ pub(super) async fn confirm_removal(
     Query(query): Query<RepositoryQuery>,
 ) -> Result<Response, Fault> {
     check_admin(&visit)?;
-    let repository = load_repository(&visit, &query).await?;
+    let repository = load_repository(&visit, &query.project, &query.repository).await?;
     Ok(removal_page(&visit, &repository, None).render())
 }
 
@@ -206,7 +203,7 @@ fn removal_page(visit: &PageContext, repository: &Repository, fault: Option<Faul
 
 pub(super) async fn remove(visit: PageContext, Form(query): Form<RepositoryQuery>) -> Result<Response, Fault> {
     check_admin(&visit)?;
-    let repository = load_repository(&visit, &query).await?;
+    let repository = load_repository(&visit, &query.project, &query.repository).await?;
     match control::remove_repository(&visit.ctx, &query.project, &repository.name).await {
         Ok(_) => {
             let removed = percent_encode(repository.name.as_str());

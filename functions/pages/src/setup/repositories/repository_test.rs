@@ -1,15 +1,16 @@
 //! The test of a repository: each feature with its permissions.
 
-use super::{RepositoryQuery, check_admin, list_url, load_repository, repository_query};
+use super::{check_admin, list_url, load_repository, repository_query};
 use crate::hints::{Page, name_buttons};
+use crate::labels::{DASH, RING, TICK, TRIANGLE};
 use crate::prelude::*;
 use pullyard_control::{FeatureStatus, RepositoryTestResult, TestSummary};
 use pullyard_domain::id::RepositoryName;
 
-const WORKS: Pill = Pill { word: "Works", shape: "tick", path: "M2 6.5 5 9.5 10 3", tone: "ok" };
-const MISSING: Pill = Pill { word: "Missing", shape: "tri", path: super::TRIANGLE, tone: "warn" };
-const UNKNOWN: Pill = Pill { word: "Unknown", shape: "ring", path: super::RING, tone: "wait" };
-const NOT_NEEDED: Pill = Pill { word: "Not needed", shape: "dash", path: "M2.5 6h7", tone: "wait" };
+const WORKS: Pill = Pill { word: "Works", shape: "tick", path: TICK, tone: "ok" };
+const MISSING: Pill = Pill { word: "Missing", shape: "tri", path: TRIANGLE, tone: "warn" };
+const UNKNOWN: Pill = Pill { word: "Unknown", shape: "ring", path: RING, tone: "wait" };
+const NOT_NEEDED: Pill = Pill { word: "Not needed", shape: "dash", path: DASH, tone: "wait" };
 
 #[derive(Deserialize)]
 pub(super) struct TestQuery {
@@ -45,12 +46,11 @@ pub(super) async fn show(
     Query(TestQuery { project, repository, added }): Query<TestQuery>,
 ) -> Result<Response, Fault> {
     check_admin(&visit)?;
-    let query = RepositoryQuery { project, repository };
-    let repository = load_repository(&visit, &query).await?;
-    let result = control::test_repository(&visit.ctx, &query.project, &repository.name).await?;
+    let repository = load_repository(&visit, &project, &repository).await?;
+    let result = control::test_repository(&visit.ctx, &project, &repository.name).await?;
     let TestSummary { works, sentence, help } = result.summarize(&repository.name);
     let page = TestPage {
-        frame: visit.frame(&format!("Test of {}", repository.name), "repositories", Some(&query.project)),
+        frame: visit.frame(&format!("Test of {}", repository.name), "repositories", Some(&project)),
         name: line(repository.name.as_str()),
         added: added.is_some(),
         works,
@@ -58,7 +58,7 @@ pub(super) async fn show(
         help: text::help(&name_buttons(&help, Page::Other)),
         rows: list_features(result),
         query: repository_query(&repository),
-        back: list_url(Some(&query.project)),
+        back: list_url(Some(&project)),
     };
     Ok(render_page(StatusCode::OK, &page))
 }

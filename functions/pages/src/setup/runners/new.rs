@@ -5,11 +5,9 @@ use super::super::tokens::check_may_manage;
 use crate::prelude::*;
 use crate::text::block;
 use pullyard_control::runner::load_runner;
-use pullyard_domain::id::EventId;
 use pullyard_domain::runner::{MAX_SLOTS, Refusal, validate_name};
 use pullyard_domain::token::{NewToken, TokenKind};
 use pullyard_entry::runner_view::view_runner;
-use pullyard_entry::strict::FieldError;
 use pullyard_protocol::runner_admin::RunnerStatus;
 use std::collections::BTreeSet;
 
@@ -83,24 +81,22 @@ pub(super) async fn create_token(
     };
     match create_runner_token(&visit, &plan, token.form_key).await {
         Ok(token) => render(&visit, form, Some(&plan), Ok(Some(token))).await,
-        Err(fault) if fault.status.is_client_error() => render(&visit, form, Some(&plan), Err(fault)).await,
-        Err(fault) => Err(fault),
+        Err(fault) => render(&visit, form, Some(&plan), Err(fault.for_form()?)).await,
     }
 }
 
 fn plan_runner(form: &RunnerForm) -> Result<Plan, Fault> {
-    let wrong = |field: &str, message: &str| FieldError { pointer: format!("/{field}"), message: message.into() };
     let name = form.name.trim().to_owned();
-    validate_name(&name).map_err(|fault| wrong("name", fault))?;
+    validate_name(&name).map_err(|fault| Fault::of_field("name", fault))?;
     let slots = form.slots.trim().parse().ok().filter(|slots| (1..=MAX_SLOTS).contains(slots));
     let labels = form.labels.split(',').filter_map(non_empty).collect();
     limits::check_labels("/labels", &labels)?;
     let isolation = ["auto", "external", "none"].into_iter().find(|known| *known == form.isolation);
     Ok(Plan {
         name,
-        slots: slots.ok_or_else(|| wrong("slots", &format!("use 1 to {MAX_SLOTS}")))?,
+        slots: slots.ok_or_else(|| Fault::of_field("slots", &format!("use 1 to {MAX_SLOTS}")))?,
         labels,
-        isolation: isolation.ok_or_else(|| wrong("isolation", "choose one"))?,
+        isolation: isolation.ok_or_else(|| Fault::of_field("isolation", "choose one"))?,
         serves: parse_optional_id("project", &form.serves)?,
     })
 }
@@ -112,8 +108,7 @@ async fn create_runner_token(visit: &PageContext, plan: &Plan, form_key: String)
         Ok(_) => return Err(Error::Runner(Refusal::NameTaken { name: plan.name.clone() }).into()),
         Err(error) => return Err(error.into()),
     }
-    let key =
-        EventId::new(form_key).map_err(|bad| FieldError { pointer: "/form_key".into(), message: bad.0.into() })?;
+    let key = parse_id("form_key", &form_key)?;
     let new = NewToken {
         name: plan.name.clone(),
         kind: TokenKind::Runner,
@@ -173,7 +168,7 @@ async fn find_runner(visit: &PageContext, name: &str) -> Result<Option<Joined>, 
 }
 
 fn describe_plan(plan: &Plan) -> String {
-    let mut parts = vec![plan.name.clone(), labels::format_count(plan.slots.into(), "slot")];
+    let mut parts = vec![plan.name.clone(), labels::format_count(plan.slots, "slot")];
     parts.extend(plan.labels.iter().map(|label| format!("label {label}")));
     parts.push(format!("isolation {}", plan.isolation));
     parts.extend(plan.serves.as_ref().map(|project| format!("only project {project}")));

@@ -9,7 +9,7 @@ pub(super) fn describe(runner: &Runner, now: Timestamp) -> Option<SafeText> {
     let silent = labels::format_time(runner.last_heartbeat, now).text;
     let rest = match runner.busy {
         0 => "it is idle".to_owned(),
-        n => format!("it finishes {}", format_count(n.into(), "job")),
+        n => format!("it finishes {}", format_count(n, "job")),
     };
     let sentence = match (runner.status, &runner.drain) {
         (RunnerStatus::Online, _) => return None,

@@ -1,6 +1,6 @@
 //! Changes the columns of a project's board, one at a time.
 
-use super::{Refusal, SectionForm, bad_form, render};
+use super::{Refusal, Saved, SectionForm, bad_form, render};
 use crate::prelude::*;
 use pullyard_domain::project::{ColumnChange, Settings, Statuses};
 use pullyard_protocol::project::RenameColumn;
@@ -95,15 +95,13 @@ pub(super) async fn change(visit: PageContext, Form(form): Form<ColumnForm>) -> 
         "remove" => save(&visit, project, ColumnChange::Remove, &form).await,
         _ => return Err(bad_form()),
     };
-    let (status, faults) = match changed {
+    let error = match changed {
         Ok(rest) => return Ok(redirect(&format!("/setup/settings?project={id}&saved=columns{rest}#columns"))),
-        Err(Error::Invalid { pointer, fault }) => (StatusCode::UNPROCESSABLE_ENTITY, vec![(pointer.to_owned(), fault)]),
-        Err(Error::RevisionMismatch { .. }) => (StatusCode::CONFLICT, Vec::new()),
-        Err(error) => return Err(error.into()),
+        Err(error) => error,
     };
     let section = SectionForm { section: Section::Columns, revision: form.revision, texts: BTreeMap::new() };
-    let refusal = Refusal { form: section, status, faults, column: Some(form) };
-    render(&visit, &id, None, Some(refusal)).await
+    let refusal = Refusal { column: Some(form), ..Refusal::new(section, error)? };
+    render(&visit, &id, Saved::default(), Some(refusal)).await
 }
 
 async fn save(visit: &PageContext, project: Project, change: ColumnChange, form: &ColumnForm) -> Result<String, Error> {

@@ -14,7 +14,7 @@ pub(super) async fn delete(visit: PageContext, Form(form): Form<ProjectForm>) ->
     let project = load(&visit, &form).await?;
     match control::delete_project(&visit.ctx, &project.id).await {
         Ok(deletion) if deletion.has_more_tickets => {
-            let deleted = format_count(u64::try_from(deletion.tickets).unwrap_or(u64::MAX), "ticket");
+            let deleted = format_count(deletion.tickets, "ticket");
             let more = Fault::new(StatusCode::OK, "more_tickets", &format!("Deleted {deleted}; there are more."));
             Ok(question(&visit, &project, Some(more.help("Press “Delete project” again."))).render())
         }

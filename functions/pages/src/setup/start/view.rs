@@ -2,20 +2,12 @@
 
 use super::facts::Facts;
 use crate::board::move_url;
+use crate::jobs::Row;
+use crate::labels::PullRequestView;
 use crate::prelude::*;
 use crate::setup::machine::LocalMachine;
 use pullyard_domain::project::Compute;
-
-pub(super) struct PullRequest {
-    pub(super) address: String,
-    pub(super) number: u64,
-}
-
-pub(super) struct FirstJob {
-    pub(super) address: String,
-    pub(super) pill: Pill,
-    pub(super) pull_request: Option<PullRequest>,
-}
+use pullyard_domain::pull_request::PullRequestState;
 
 pub(super) struct MoveTarget {
     pub(super) address: String,
@@ -37,14 +29,10 @@ pub(super) fn move_target(facts: &Facts) -> Option<MoveTarget> {
     })
 }
 
-pub(super) fn first_job(facts: &Facts) -> Option<FirstJob> {
-    let job = &facts.job.as_ref()?.job;
-    let to_pull_request = |url: &str, number| Some(PullRequest { address: http_url(url)?, number });
-    Some(FirstJob {
-        address: format!("/jobs/{}", job.id),
-        pill: labels::pill(job.status),
-        pull_request: job.result.as_ref().and_then(|result| to_pull_request(&result.url, result.number)),
-    })
+pub(super) fn first_job(facts: &Facts) -> Option<Row> {
+    let view = facts.job.as_ref()?;
+    // The page does not show the state.
+    Some(Row { pull: PullRequestView::of_result(&view.job, PullRequestState::Open), ..Row::new(view) })
 }
 
 pub(super) fn describe_place(facts: Option<&Facts>, machine: Option<&LocalMachine>) -> &'static str {

@@ -2,9 +2,7 @@
 
 use super::{join_projects, list_scopes};
 use crate::prelude::*;
-use pullyard_domain::id::EventId;
 use pullyard_domain::token::{NewToken, Scope, TokenKind};
-use pullyard_entry::strict::FieldError;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -66,24 +64,20 @@ impl TokenForm {
                 "projects" => form.all_projects = value == "all",
                 "only" => form.projects.extend([value]),
                 "form_key" => form.form_key = value,
-                _ => return Err(wrong(&format!("/{name}"), "this form has no such field")),
+                _ => return Err(Fault::of_field(&name, "this form has no such field")),
             }
         }
         Ok(form)
     }
 }
 
-fn wrong(pointer: &str, message: &str) -> Fault {
-    FieldError { pointer: pointer.into(), message: message.into() }.into()
-}
-
 /// Idempotent: by the form's key. A repeated form is refused, because a value is shown only once.
 pub(super) async fn create_token(visit: &PageContext, form: &TokenForm) -> Result<Created, Fault> {
-    let key = EventId::new(form.form_key.clone()).map_err(|bad| wrong("/form_key", bad.0))?;
+    let key = parse_id("form_key", &form.form_key)?;
     let only = form.projects.iter().map(|id| ProjectId::new(id.clone())).collect::<Result<BTreeSet<_>, _>>();
-    let only = only.map_err(|bad| wrong("/projects", bad.0))?;
+    let only = only.map_err(|bad| Fault::of_field("projects", bad.0))?;
     if form.all_projects && !only.is_empty() {
-        return Err(wrong("/projects", "choose “Only these”, or clear the selected projects"));
+        return Err(Fault::of_field("projects", "choose “Only these”, or clear the selected projects"));
     }
     let secs = Some(form.expires.as_str()).filter(|secs| !secs.is_empty()).map(str::parse).transpose();
     let new = NewToken {
@@ -92,11 +86,11 @@ pub(super) async fn create_token(visit: &PageContext, form: &TokenForm) -> Resul
         scopes: form.scopes.clone(),
         projects: (!form.all_projects).then_some(only),
         runner: None,
-        expires_in: secs.map_err(|_| wrong("/expires", "choose one"))?.map(Duration::from_secs),
+        expires_in: secs.map_err(|_| Fault::of_field("expires", "choose one"))?.map(Duration::from_secs),
     };
     let created = control::create_token(&visit.ctx, new, &visit.requester(), Some(key)).await;
     let created = created.map_err(|error| match error {
-        Error::Invalid { pointer, fault } => wrong(pointer, &fault),
+        Error::Invalid { pointer, fault } => Fault::of_field(pointer.trim_start_matches('/'), &fault),
         error => error.into(),
     })?;
     let record = &created.record;
