@@ -1,4 +1,4 @@
-//! Tells public addresses from those of the machine, its networks and its cloud.
+//! Separates addresses of the public internet from addresses of the machine, its networks and its cloud.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -134,8 +134,8 @@ impl Egress {
         if !addresses.iter().all(|address| (self.is_allowed_address)(address.ip())) {
             return Err(Reason::PrivateAddress);
         }
-        let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect(addresses.as_slice())).await;
-        connected.ok().and_then(Result::ok).ok_or(Reason::Unreachable)
+        let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(addresses.as_slice())).await;
+        stream.ok().and_then(Result::ok).ok_or(Reason::Unreachable)
     }
 
     async fn resolve(&self, host: &str, port: u16) -> Option<Vec<SocketAddr>> {

@@ -7,7 +7,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// Handles connections until it is dropped, and ends them with it. Further ones wait in the listener's queue.
+/// Runs until the future is dropped, which closes all connections. Connections beyond `max` wait in the listener's
+/// queue.
 pub(crate) async fn serve<F>(listener: TcpListener, max: usize, handle: impl Fn(TcpStream) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
@@ -19,9 +20,9 @@ where
         while connections.try_join_next().is_some() {}
         match listener.accept().await {
             Ok((stream, _)) => {
-                let handled = handle(stream);
+                let connection = handle(stream);
                 connections.spawn(async move {
-                    handled.await;
+                    connection.await;
                     drop(slot);
                 });
             }
@@ -45,12 +46,12 @@ mod tests {
         const MAX: usize = 8;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let [open, most] = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
-        let seen = (Arc::clone(&open), Arc::clone(&most));
+        let [open, peak] = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
+        let counters = (Arc::clone(&open), Arc::clone(&peak));
         tokio::spawn(serve(listener, MAX, move |mut stream| {
-            let (open, most) = seen.clone();
+            let (open, peak) = counters.clone();
             async move {
-                most.fetch_max(open.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                peak.fetch_max(open.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                 let _ = stream.read_u8().await;
                 open.fetch_sub(1, Ordering::SeqCst);
                 let _ = stream.write_all(b"x").await;
@@ -62,6 +63,6 @@ mod tests {
             client.read_u8().await.unwrap()
         });
         assert_eq!(clients.buffer_unordered(100).count().await, 5_000);
-        assert!(most.load(Ordering::SeqCst) <= MAX, "{most:?}");
+        assert!(peak.load(Ordering::SeqCst) <= MAX, "{peak:?}");
     }
 }

@@ -32,7 +32,7 @@ use usage::UsageReader;
 
 /// The providers' limit. A request with all images of a session is smaller.
 const MAX_REQUEST_BYTES: usize = 32 * 1024 * 1024;
-/// For the requests of all subagents at the same time. A request occupies at least one page of it.
+/// Limit for the bodies of all concurrent requests. Each request reserves at least one page.
 const MAX_MEMORY_BYTES: usize = 128 * 1024 * 1024;
 const PAGE_BYTES: usize = 1024 * 1024;
 const MAX_CONNECTIONS: usize = 64;
@@ -74,11 +74,11 @@ impl Api {
 
 #[derive(Clone)]
 pub enum Key {
-    /// In `x-api-key`.
+    /// Sent in `x-api-key`.
     ApiKey(String),
-    /// In `Authorization: Bearer`.
+    /// Sent in `Authorization: Bearer`.
     Bearer(String),
-    /// In `Authorization: Bearer`, with the account of a ChatGPT sign-in.
+    /// Sent in `Authorization: Bearer`, with the account of a ChatGPT sign-in.
     ChatGpt { token: String, account: String },
 }
 
@@ -104,7 +104,7 @@ pub trait Meter: Send + Sync {
 }
 
 pub struct ModelProxy {
-    /// Its URL has no trailing slash.
+    /// `base_url` has no trailing slash.
     provider: Provider,
     meter: Arc<dyn Meter>,
     client: reqwest::Client,
@@ -129,7 +129,7 @@ impl ModelProxy {
         Ok(Self { provider, meter, client, pages, head_timeout: HEAD_TIMEOUT, next_request: AtomicU64::new(0) })
     }
 
-    /// Serves until it is dropped; then its connections end.
+    /// Serves connections until the future is dropped, which closes them.
     pub async fn serve(self, listener: TcpListener) {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(self.head_timeout);
@@ -143,7 +143,7 @@ impl ModelProxy {
         listen::serve(listener, MAX_CONNECTIONS, handle).await;
     }
 
-    fn headers(&self, from_agent: &HeaderMap) -> Option<HeaderMap> {
+    fn provider_headers(&self, from_agent: &HeaderMap) -> Option<HeaderMap> {
         let mut headers = from_agent.clone();
         // Removes hop-by-hop headers, the placeholder, other accounts of the key, and encodings that prevent counting.
         for name in [
@@ -198,7 +198,7 @@ async fn forward(State(proxy): State<Arc<ModelProxy>>, request: Request) -> Resp
     let Ok(body) = Limited::new(body, MAX_REQUEST_BYTES).collect().await else {
         return refuse(StatusCode::PAYLOAD_TOO_LARGE, "The request to the model is larger than 32 MB.");
     };
-    // An agent whose request is not read completely may miss the answer.
+    // Check the limit after the body: an agent whose request is not read completely may miss the answer.
     let body = body.to_bytes();
     if let Err(sentence) = proxy.meter.check() {
         // Neither agent repeats a request after a 400.
@@ -210,7 +210,7 @@ async fn forward(State(proxy): State<Arc<ModelProxy>>, request: Request) -> Resp
             "Pullyard forwards no request that makes the model's provider call out.",
         );
     }
-    let Some(headers) = proxy.headers(&parts.headers) else {
+    let Some(headers) = proxy.provider_headers(&parts.headers) else {
         return refuse(StatusCode::BAD_REQUEST, "The model's key has characters that no header can hold.");
     };
     let query = parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();

@@ -16,7 +16,7 @@ pub(crate) enum Request {
     },
 }
 
-/// Reads a head byte by byte, so that nothing of the tunnel is consumed. `None` if it is invalid or too long.
+/// Reads a head byte by byte, so that no byte of the tunnel is consumed. `None` if it is invalid or too long.
 pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Request> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

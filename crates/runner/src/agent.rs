@@ -101,7 +101,7 @@ pub(crate) struct Run<'a> {
 
 /// An agent and the state that all its starts share.
 struct Agent<'a> {
-    chosen: &'a AgentChoice,
+    choice: &'a AgentChoice,
     environment: &'a Environment<'a>,
     adapter: Box<dyn Adapter>,
     instructions: String,
@@ -112,18 +112,18 @@ struct Agent<'a> {
 
 /// Runs the agent, with further starts, until its work is done or a `Stop` ends it. Called again to repair failed
 /// checks, and for messages before the push. Usage and restarts count for the whole attempt.
-pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Environment<'_>) -> Result<(), Stop> {
-    let adapter = create_adapter(run, chosen, environment)?;
-    let (repository, names) = (run.workspace.repository(), chosen.instruction_files());
+pub(crate) async fn run(run: &Run<'_>, choice: &AgentChoice, environment: &Environment<'_>) -> Result<(), Stop> {
+    let adapter = create_adapter(run, choice, environment)?;
+    let (repository, names) = (run.workspace.repository(), choice.instruction_files());
     let base = (run.target.base_branch.as_str(), run.target.base_commit.as_str());
     let instructions = instructions::load_base_instructions(run.git, &repository, base, names).await?;
     let usage = run.attempt.usage.usage();
-    let mut agent = Agent { chosen, environment, adapter, instructions, limits: limits(run.assignment), usage };
-    let resume = run.resume.filter(|_| chosen.has_sessions());
+    let mut agent = Agent { choice, environment, adapter, instructions, limits: limits(run.assignment), usage };
+    let resume = run.resume.filter(|_| choice.has_sessions());
     let mut session = resume.map(|earlier| earlier.session.clone());
     let mut prompt = match resume {
         Some(earlier) => earlier.prompt.clone(),
-        None if run.has_earlier_work => new_session_prompt(run, chosen),
+        None if run.has_earlier_work => new_session_prompt(run, choice),
         None => run.assignment.prompt.clone(),
     };
     if let Some(earlier) = resume {
@@ -136,14 +136,14 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
         }
         let end = agent.start(run, &prompt, session.as_deref()).await?;
         match agent.classify_end(run, &end).await? {
-            // New messages may make a denied tool unnecessary, and the agent's question may concern it.
+            // New messages may make a denied tool unnecessary, and the agent's question may be about that tool.
             verdict @ (Verdict::Succeeded | Verdict::Failed(Failure::PermissionDenied { .. })) => {
                 // Only a `command` prints a question. Every agent may leave one in a file.
                 let question = match end.record.question {
                     Some(question) => Some(question),
                     None => load_question(run).await,
                 };
-                if !chosen.has_sessions() || !can_read_more_inputs(run).await? {
+                if !choice.has_sessions() || !can_read_more_inputs(run).await? {
                     return match (question, verdict) {
                         (Some(question), _) => Err(Stop::Question(question)),
                         (None, Verdict::Failed(failure)) => Err(failure.into()),
@@ -166,13 +166,13 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
                 };
                 run.attempt.usage.forget_session(&lost_session);
                 run.attempt.checkpoint_state.forget_session(&lost_session);
-                let message = format!("The earlier session of {} is lost; it starts a new one.", chosen.name());
+                let message = format!("The earlier session of {} is lost; it starts a new one.", choice.name());
                 run.attempt.events.log(message);
             }
         }
         prompt = match &session {
             Some(_) => resume_prompt.to_owned(),
-            None => new_session_prompt(run, chosen),
+            None => new_session_prompt(run, choice),
         };
     }
 }
@@ -180,10 +180,10 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
 impl Agent<'_> {
     /// Runs one start to the end of its processes, and adds its usage.
     async fn start(&mut self, run: &Run<'_>, prompt: &str, session: Option<&str>) -> Result<RunEnd, Stop> {
-        let Self { chosen, environment, adapter, instructions, limits, usage } = self;
+        let Self { choice, environment, adapter, instructions, limits, usage } = self;
         // The assignment's prompt already contains the messages for a `command` agent.
         let inputs = match session {
-            _ if !chosen.has_sessions() => Vec::new(),
+            _ if !choice.has_sessions() => Vec::new(),
             Some(_) => run.inputs.unread().await?,
             // A new session has read no message, so it receives all messages. `unread` fetches the newest.
             None => run.inputs.unread().await.map(|_| run.inputs.all())?,
@@ -208,7 +208,7 @@ impl Agent<'_> {
         let launch = adapter.prepare(&start).map_err(|error| Failure::WorkspaceFailed { reason: error.to_string() })?;
         let attempt_usage = &run.attempt.usage;
         let check = run.sandbox.map(|sandbox| sandbox.check_result().to_owned());
-        attempt_usage.note_start((chosen.capability(), chosen.version()), run.isolation, check, session);
+        attempt_usage.note_start((choice.capability(), choice.version()), run.isolation, check, session);
         run.inputs.report(&inputs);
         let shared = if provider.is_some() { SharedRunState::metered() } else { SharedRunState::default() };
         let proxy =
@@ -233,8 +233,8 @@ impl Agent<'_> {
         };
         let model = record.model.as_deref().or(run.assignment.agent.model.as_deref());
         Ok(classify::classify(&EndFacts {
-            agent: self.chosen.name(),
-            has_sessions: self.chosen.has_sessions(),
+            agent: self.choice.name(),
+            has_sessions: self.choice.has_sessions(),
             stop: end.stop.as_ref(),
             exit: end.exit,
             end_report: record.end_report.as_ref(),
@@ -262,8 +262,8 @@ async fn load_question(run: &Run<'_>) -> Option<String> {
     Some(question)
 }
 
-fn new_session_prompt(run: &Run<'_>, chosen: &AgentChoice) -> String {
-    let note = if chosen.has_sessions() { SESSION_LOST_NOTE } else { "" };
+fn new_session_prompt(run: &Run<'_>, choice: &AgentChoice) -> String {
+    let note = if choice.has_sessions() { SESSION_LOST_NOTE } else { "" };
     format!("{}{note}", run.assignment.prompt)
 }
 
@@ -278,29 +278,29 @@ pub(crate) fn exhausted_limit(attempt: &Attempt<'_>) -> Option<Failure> {
 }
 
 fn limits(assignment: &Assignment) -> Limits {
-    let allowed = &assignment.limits;
-    Limits { stall: Duration::from_secs(allowed.stall_secs), turns: allowed.turns, cost: allowed.cost_usd_micros }
+    let limits = &assignment.limits;
+    Limits { stall: Duration::from_secs(limits.stall_secs), turns: limits.turns, cost: limits.cost_usd_micros }
 }
 
 fn create_adapter(
     run: &Run<'_>,
-    chosen: &AgentChoice,
+    choice: &AgentChoice,
     environment: &Environment<'_>,
 ) -> Result<Box<dyn Adapter>, Stop> {
-    Ok(match chosen {
+    Ok(match choice {
         AgentChoice::Installed(installed) => match installed.kind {
             AgentKind::ClaudeCode => Box::new(ClaudeCode::new(installed.program.clone(), environment, run.isolation)),
             AgentKind::Codex => Box::new(Codex::new(installed.program.clone(), environment, run.isolation)),
         },
         AgentChoice::Command => {
             let command = &run.assignment.agent.command;
-            let Some((named, args)) = command.split_first() else {
+            let Some((name, args)) = command.split_first() else {
                 return Err(agent_missing(run.attempt.events, "The agent", &"no command is set"));
             };
             let path = environment.get("PATH");
             let is_container = run.isolation.is_container();
-            let program = find_program_at(is_container, named, &run.workspace.tree(), path.as_deref())
-                .map_err(|reason| agent_missing(run.attempt.events, named, &reason))?;
+            let program = find_program_at(is_container, name, &run.workspace.tree(), path.as_deref())
+                .map_err(|reason| agent_missing(run.attempt.events, name, &reason))?;
             Box::new(CommandAgent { program, args: args.to_vec() })
         }
     })

@@ -19,18 +19,18 @@ const MAX_QUESTION_BYTES: u64 = 64 * 1024;
 /// Whether the file is the agent's own. A file that the repository tracks is not.
 pub(crate) async fn is_untracked(git: &Git, workspace: &Workspace, path: &str) -> bool {
     let (tree, repository) = (workspace.tree(), workspace.repository());
-    if let Err(fault) = workspace.reset_repository().await {
-        tracing::warn!(error = %fault, "cannot see whether git tracks {path}: {fault}");
+    if let Err(error) = workspace.reset_repository().await {
+        tracing::warn!(error = %error, "cannot see whether git tracks {path}: {error}");
         return false;
     }
     let pathspec = format!(":(top,literal){path}");
-    let listed = git.run(GitCall::new(["ls-files", "-z", "--", &pathspec]).repository(&repository).tree(&tree)).await;
-    listed.is_ok_and(|listed| listed.is_empty())
+    let output = git.run(GitCall::new(["ls-files", "-z", "--", &pathspec]).repository(&repository).tree(&tree)).await;
+    output.is_ok_and(|output| output.is_empty())
 }
 
-pub(crate) fn read(tree: &Path, path: &str, largest: u64) -> io::Result<String> {
+pub(crate) fn read(tree: &Path, path: &str, max_bytes: u64) -> io::Result<String> {
     let (folder, name) = open_folder(tree, path)?;
-    read_text(&folder, name, largest)
+    read_text(&folder, name, max_bytes)
 }
 
 /// The agent's question, if it left a question. The file is removed, so that the question is sent once.
@@ -50,9 +50,9 @@ pub(crate) async fn take_question(git: &Git, workspace: &Workspace) -> Option<St
     }
 }
 
-fn take_file(tree: &Path, path: &str, largest: u64) -> io::Result<String> {
+fn take_file(tree: &Path, path: &str, max_bytes: u64) -> io::Result<String> {
     let (folder, name) = open_folder(tree, path)?;
-    let text = read_text(&folder, name, largest)?;
+    let text = read_text(&folder, name, max_bytes)?;
     unlinkat(&folder, name, UnlinkatFlags::NoRemoveDir)?;
     Ok(text)
 }
@@ -65,15 +65,15 @@ fn open_folder<'a>(tree: &Path, path: &'a str) -> io::Result<(OwnedFd, &'a str)>
     Ok((openat(&tree, folder, flags, Mode::empty())?, name))
 }
 
-fn read_text(folder: &OwnedFd, name: &str, largest: u64) -> io::Result<String> {
+fn read_text(folder: &OwnedFd, name: &str, max_bytes: u64) -> io::Result<String> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
     let file = File::from(openat(folder, name, flags, Mode::empty())?);
-    let about = file.metadata()?;
-    if !about.is_file() || about.len() > largest {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it is no file of at most {largest} bytes")));
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.len() > max_bytes {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it is no file of at most {max_bytes} bytes")));
     }
     let mut text = String::new();
-    file.take(largest).read_to_string(&mut text)?;
+    file.take(max_bytes).read_to_string(&mut text)?;
     Ok(text)
 }
 
@@ -84,7 +84,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     const FILE: &str = ".pullyard/question.md";
-    const LARGEST: u64 = 100;
+    const MAX_BYTES: u64 = 100;
 
     #[test]
     fn only_a_regular_file_of_the_worktree_is_read() {
@@ -92,7 +92,7 @@ mod tests {
         let (tree, secret) = (dir.path().join("tree"), dir.path().join("secret"));
         fs::create_dir_all(&tree).unwrap();
         fs::write(&secret, "{}").unwrap();
-        let read = || read(&tree, FILE, LARGEST);
+        let read = || read(&tree, FILE, MAX_BYTES);
         assert_eq!(read().unwrap_err().kind(), io::ErrorKind::NotFound);
 
         symlink(dir.path(), tree.join(".pullyard")).unwrap();
@@ -110,16 +110,16 @@ mod tests {
         assert!(read().is_err(), "a pipe without a writer");
         fs::remove_file(&file).unwrap();
 
-        fs::write(&file, " ".repeat(LARGEST as usize + 1)).unwrap();
+        fs::write(&file, " ".repeat(MAX_BYTES as usize + 1)).unwrap();
         assert!(read().is_err(), "an oversized file");
         fs::write(&file, "{}").unwrap();
         assert_eq!(read().unwrap(), "{}");
-        assert_eq!(take_file(&tree, FILE, LARGEST).unwrap(), "{}");
+        assert_eq!(take_file(&tree, FILE, MAX_BYTES).unwrap(), "{}");
         assert!(!file.exists() && secret.exists());
 
         fs::write(&file, "{}").unwrap();
         let link = dir.path().join("link");
         symlink(&tree, &link).unwrap();
-        assert!(super::read(&link, FILE, LARGEST).is_err(), "a linked tree");
+        assert!(super::read(&link, FILE, MAX_BYTES).is_err(), "a linked tree");
     }
 }

@@ -1,4 +1,4 @@
-//! Stores artifacts of an attempt: each is a file first, then uploaded in the background, one at a time.
+//! Stores artifacts of an attempt: writes each to a file, and uploads the files in the background, one at a time.
 //! A lost artifact fails no job, and the log reports it. `output_recorder` writes the agent's output.
 
 pub(crate) mod bucket;
@@ -23,7 +23,7 @@ use tokio::time::timeout;
 
 /// Places reserved for late artifacts: the patch, the record, the last message and a checkpoint.
 const RESERVED_PLACES: usize = 8;
-/// Total size of the outputs of checks, so that the largest of the others fit. Units: bytes.
+/// Limit for the outputs of all checks together, so that the other artifacts fit. Units: bytes.
 const MAX_NUMEROUS_BYTES: u64 = 64 << 20;
 const MAX_REASON_CHARS: usize = 200;
 
@@ -100,8 +100,8 @@ fn not_stored_message(name: &str, reason: &str) -> String {
     format!("{name} is not kept: {reason}.")
 }
 
-pub(crate) fn checkpoint_lost_message(because: &str) -> String {
-    format!("What the agent did so far is not kept, because {because}.")
+pub(crate) fn checkpoint_lost_message(reason: &str) -> String {
+    format!("What the agent did so far is not kept, because {reason}.")
 }
 
 impl Artifacts {
@@ -132,9 +132,8 @@ impl Artifacts {
     /// Waits for the uploads, within a limit. Returns a message if a checkpoint was not uploaded in time.
     pub(crate) async fn flush(&self, limit: Duration) -> Option<String> {
         let queued_count = self.0.queued_count.load(Ordering::Relaxed);
-        let mut done = self.0.finished_count.subscribe();
-        let waited = timeout(limit, done.wait_for(|done| *done >= queued_count)).await;
-        if waited.is_ok() {
+        let mut finished_count = self.0.finished_count.subscribe();
+        if timeout(limit, finished_count.wait_for(|count| *count >= queued_count)).await.is_ok() {
             return None;
         }
         tracing::warn!("some artifacts were not uploaded in time");
@@ -159,18 +158,18 @@ impl Artifacts {
         tokio::fs::read_to_string(file).await.ok()
     }
 
-    /// Hands in a file of the folder. Returns whether it is accepted: it may be too large, empty, or one too many.
+    /// Queues a file of the folder for upload. Returns false if the file is empty, too large or one too many.
     pub(crate) fn queue_upload(&self, kind: ArtifactKind, name: &str) -> bool {
         let is_numerous = kind == ArtifactKind::CheckOutput;
         let (Some(path), Ok(artifact)) = (self.path_for(name), ArtifactName::new(name)) else { return false };
-        let size = match fs::metadata(&path).map(|about| about.len()) {
+        let size = match fs::metadata(&path).map(|metadata| metadata.len()) {
             Ok(0) | Err(_) => return false,
             Ok(size) => size,
         };
-        let reserved = self.0.used_space.lock().unwrap_or_else(PoisonError::into_inner).reserve(is_numerous, size);
-        match reserved {
+        let reservation = self.0.used_space.lock().unwrap_or_else(PoisonError::into_inner).reserve(is_numerous, size);
+        match reservation {
             Ok(()) => self.push(QueueEntry::Upload(PendingArtifact { kind, name: artifact, path })),
-            // The maker of a checkpoint reports its absence.
+            // The creator of a checkpoint reports its absence.
             Err(reason) if !is_numerous && kind != ArtifactKind::Checkpoint => {
                 self.log_skipped_artifact(kind, name, reason);
                 false
@@ -182,7 +181,7 @@ impl Artifacts {
         }
     }
 
-    /// Logs that a file is not stored, if users look for it. The caller may hold the record's lock: records no event.
+    /// Logs that a file is not stored, if users look for it. Adds no event: the caller may hold the record's lock.
     pub(crate) fn log_skipped_artifact(&self, kind: ArtifactKind, name: &str, cause: &str) {
         tracing::warn!(name, "artifact not stored: {cause}");
         if is_reported_kind(kind) {
@@ -202,10 +201,10 @@ impl Artifacts {
 
 fn size_and_hash(path: &Path) -> io::Result<(u64, Sha256Hex)> {
     let mut file = File::open(path)?;
-    let (mut hash, mut size, mut piece) = (Sha256::new(), 0, vec![0; 64 * 1024]);
+    let (mut hash, mut size, mut buffer) = (Sha256::new(), 0, vec![0; 64 * 1024]);
     loop {
-        let read = file.read(&mut piece)?;
-        let Some(bytes) = piece.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
+        let read = file.read(&mut buffer)?;
+        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
         hash.update(bytes);
         size += read as u64;
     }
@@ -218,15 +217,15 @@ mod tests {
 
     pub(super) fn artifacts() -> (tempfile::TempDir, Artifacts, UnboundedReceiver<QueueEntry>) {
         let dir = tempfile::tempdir().unwrap();
-        let (artifacts, waiting) = Artifacts::new();
-        (dir, artifacts, waiting)
+        let (artifacts, queue_entries) = Artifacts::new();
+        (dir, artifacts, queue_entries)
     }
 
     /// The names of the uploads so far, and the messages about skipped artifacts.
-    pub(super) fn drain_uploads(waiting: &mut UnboundedReceiver<QueueEntry>) -> (Vec<String>, Vec<String>) {
+    pub(super) fn drain_uploads(queue_entries: &mut UnboundedReceiver<QueueEntry>) -> (Vec<String>, Vec<String>) {
         let (mut names, mut messages) = (Vec::new(), Vec::new());
-        while let Ok(handed) = waiting.try_recv() {
-            match handed {
+        while let Ok(entry) = queue_entries.try_recv() {
+            match entry {
                 QueueEntry::Upload(artifact) => names.push(artifact.name.to_string()),
                 QueueEntry::Message(message) => messages.push(message),
             }
@@ -236,52 +235,52 @@ mod tests {
 
     #[test]
     fn nothing_is_stored_without_a_folder_or_without_text() {
-        let (dir, artifacts, mut waiting) = artifacts();
+        let (dir, artifacts, mut queue_entries) = artifacts();
         artifacts.store_text(ArtifactKind::FinalMessage, "early.md", "too early");
         artifacts.set_folder(dir.path().join("artifacts")).unwrap();
         artifacts.store_text(ArtifactKind::FinalMessage, "empty.md", " \n");
         artifacts.store_text(ArtifactKind::FinalMessage, "final-message.md", "Done.");
-        assert_eq!(drain_uploads(&mut waiting), (vec!["final-message.md".to_owned()], Vec::new()));
+        assert_eq!(drain_uploads(&mut queue_entries), (vec!["final-message.md".to_owned()], Vec::new()));
     }
 
     #[test]
     fn outputs_leave_slots_for_later_artifacts() {
-        let (dir, artifacts, mut waiting) = artifacts();
+        let (dir, artifacts, mut queue_entries) = artifacts();
         artifacts.set_folder(dir.path().to_owned()).unwrap();
         for number in 0..MAX_COUNT + 5 {
             artifacts.store_text(ArtifactKind::CheckOutput, &format!("check-{number}.txt"), "ok");
         }
-        let (names, messages) = drain_uploads(&mut waiting);
+        let (names, messages) = drain_uploads(&mut queue_entries);
         assert_eq!((names.len(), messages), (MAX_COUNT - RESERVED_PLACES, Vec::new()));
         let late =
             [ArtifactKind::AgentOutput, ArtifactKind::FinalMessage, ArtifactKind::Patch, ArtifactKind::Checkpoint];
         for kind in late {
             assert!(artifacts.store_text(kind, kind.as_str(), "x"), "{kind:?}");
         }
-        assert_eq!(drain_uploads(&mut waiting).0, late.map(|kind| kind.as_str().to_owned()));
+        assert_eq!(drain_uploads(&mut queue_entries).0, late.map(|kind| kind.as_str().to_owned()));
     }
 
     #[test]
     fn outputs_leave_bytes_for_later_artifacts() {
-        let (dir, artifacts, mut waiting) = artifacts();
+        let (dir, artifacts, mut queue_entries) = artifacts();
         artifacts.set_folder(dir.path().to_owned()).unwrap();
         let file = |name: &str, size| {
             File::create(dir.path().join(name)).unwrap().set_len(size).unwrap();
         };
-        for (name, size, taken) in [("1.txt", MAX_NUMEROUS_BYTES - 9, true), ("2.txt", 10, false), ("3.txt", 9, true)] {
+        for (name, size, fits) in [("1.txt", MAX_NUMEROUS_BYTES - 9, true), ("2.txt", 10, false), ("3.txt", 9, true)] {
             file(name, size);
-            assert_eq!(artifacts.queue_upload(ArtifactKind::CheckOutput, name), taken, "{name}");
+            assert_eq!(artifacts.queue_upload(ArtifactKind::CheckOutput, name), fits, "{name}");
         }
         file("agent-output.jsonl", MAX_SIZE_BYTES);
         assert!(artifacts.queue_upload(ArtifactKind::AgentOutput, "agent-output.jsonl"));
-        assert_eq!(drain_uploads(&mut waiting).0, ["1.txt", "3.txt", "agent-output.jsonl"]);
+        assert_eq!(drain_uploads(&mut queue_entries).0, ["1.txt", "3.txt", "agent-output.jsonl"]);
         // With the largest record, patch and checkpoint this is the total limit.
         assert_eq!(3 * MAX_SIZE_BYTES + MAX_NUMEROUS_BYTES, pullyard_domain::artifact::MAX_TOTAL_BYTES);
     }
 
     #[test]
     fn skipped_artifacts_for_users_are_announced() {
-        let (dir, artifacts, mut waiting) = artifacts();
+        let (dir, artifacts, mut queue_entries) = artifacts();
         artifacts.set_folder(dir.path().to_owned()).unwrap();
         for number in 0..MAX_COUNT {
             assert!(artifacts.store_text(ArtifactKind::Patch, &format!("changes-{number}.patch"), "x"), "{number}");
@@ -296,36 +295,36 @@ mod tests {
         for kind in full {
             assert!(!artifacts.store_text(kind, kind.as_str(), "x"), "{kind:?}");
         }
-        let (names, messages) = drain_uploads(&mut waiting);
+        let (names, messages) = drain_uploads(&mut queue_entries);
         assert_eq!(names.len(), MAX_COUNT);
-        let because = "is not kept: there are too many artifacts.";
-        assert_eq!(messages, ["patch", "final_message", "agent_output"].map(|name| format!("{name} {because}")));
+        let reason = "is not kept: there are too many artifacts.";
+        assert_eq!(messages, ["patch", "final_message", "agent_output"].map(|name| format!("{name} {reason}")));
         artifacts.log_skipped_artifact(ArtifactKind::Checkpoint, "checkpoint.tar.zst", "the bucket is away");
         artifacts.log_skipped_artifact(ArtifactKind::ProviderPayload, "provider-payload.txt", "the bucket is away");
-        assert_eq!(drain_uploads(&mut waiting).1, ["checkpoint.tar.zst is not kept: the bucket is away."]);
+        assert_eq!(drain_uploads(&mut queue_entries).1, ["checkpoint.tar.zst is not kept: the bucket is away."]);
     }
 
     #[tokio::test]
     async fn oversized_or_excess_artifacts_are_skipped() {
-        let (dir, artifacts, mut waiting) = artifacts();
+        let (dir, artifacts, mut queue_entries) = artifacts();
         artifacts.set_folder(dir.path().to_owned()).unwrap();
-        for (name, size, taken) in [("larger.txt", MAX_SIZE_BYTES + 1, false), ("largest.txt", MAX_SIZE_BYTES, true)] {
+        for (name, size, fits) in [("larger.txt", MAX_SIZE_BYTES + 1, false), ("largest.txt", MAX_SIZE_BYTES, true)] {
             File::create(dir.path().join(name)).unwrap().set_len(size).unwrap();
-            assert_eq!(artifacts.queue_upload(ArtifactKind::AgentOutput, name), taken, "{name}");
+            assert_eq!(artifacts.queue_upload(ArtifactKind::AgentOutput, name), fits, "{name}");
         }
         for number in 0..MAX_COUNT + 5 {
             artifacts.store_text(ArtifactKind::CheckOutput, &format!("check-{number}.txt"), "ok");
         }
         let mut messages = Vec::new();
-        while let Ok(handed) = waiting.try_recv() {
-            if let QueueEntry::Message(message) = handed {
+        while let Ok(entry) = queue_entries.try_recv() {
+            if let QueueEntry::Message(message) = entry {
                 messages.push(message);
             }
             artifacts.0.finished_count.send_modify(|done| *done += 1);
         }
         assert_eq!(messages, ["larger.txt is not kept: it is too large."]);
-        let flushed = timeout(Duration::from_secs(120), artifacts.flush(Duration::from_secs(3_600)));
-        assert!(flushed.await.is_ok(), "waits for a skipped artifact");
+        let flush = timeout(Duration::from_secs(120), artifacts.flush(Duration::from_secs(3_600)));
+        assert!(flush.await.is_ok(), "waits for a skipped artifact");
     }
 
     #[tokio::test]

@@ -1,9 +1,9 @@
-//! Instants in the future.
+//! Computes deadlines.
 
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A later instant. Durations from the wire may be huge, so they are limited to a decade.
+/// The instant after a duration. Durations from the wire may be huge, so they are limited to a decade.
 pub(crate) fn instant_after(at: Instant, length: Duration) -> Instant {
     const DECADE: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
     at + length.min(DECADE)

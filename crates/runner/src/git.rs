@@ -46,7 +46,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("core.hooksPath", "/dev/null"),
     ("core.fsmonitor", "false"),
     ("core.untrackedCache", "false"),
-    // Git believes a commit graph more than a commit, and a planted one could name another tree.
+    // Git trusts a commit graph more than a commit, and a planted graph could name another tree.
     ("core.commitGraph", "false"),
     // Git must not search files for a commit's name.
     ("core.warnAmbiguousRefs", "false"),
@@ -173,8 +173,8 @@ impl Git {
         Self { redactor: redactor.clone(), ..self }
     }
 
-    pub(crate) fn commit_failure(&self, fault: &GitError) -> Failure {
-        if self.signing_key.is_some() { fault.to_signing_failure() } else { fault.to_workspace_failure() }
+    pub(crate) fn commit_failure(&self, error: &GitError) -> Failure {
+        if self.signing_key.is_some() { error.to_signing_failure() } else { error.to_workspace_failure() }
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -302,7 +302,7 @@ impl Git {
     }
 }
 
-/// The password for git. On Bitbucket a token may have the account's address before it.
+/// The password for git. A Bitbucket token may begin with the account's address, which is no part of the password.
 pub(crate) fn git_password(kind: ForgeKind, token: &str) -> &str {
     match kind {
         ForgeKind::GitHub => token,
@@ -331,7 +331,7 @@ pub(crate) async fn resolve_commit(git: &Git, repository: &Path, reference: &str
         {
             Ok(None)
         }
-        Err(fault) => Err(fault),
+        Err(error) => Err(error),
     }
 }
 

@@ -55,7 +55,7 @@ async fn run(options: &RunJob, bootstrap: &str, secrets: Vec<String>) -> Result<
     outbox.deliver_earlier().await;
 
     // Start our clock before sending the claim, so that our time limit ends before the server's.
-    let began = Instant::now();
+    let claim_started = Instant::now();
     let assignment = match claim(options, bootstrap, &orders).await? {
         Ok(assignment) => assignment,
         Err(exit) => return Ok(exit),
@@ -69,15 +69,15 @@ async fn run(options: &RunJob, bootstrap: &str, secrets: Vec<String>) -> Result<
     let input_counts = InputCounts::new();
     let handlers = AnswerHandlers { orders: orders.clone(), input_counts: input_counts.clone() };
     let reporter = Reporter::start(client.clone(), heartbeat, handlers, redactor.clone());
-    let uploads = Uploader::start(client.clone(), reporter.events().clone(), options.bucket_away);
+    let uploader = Uploader::start(client.clone(), reporter.events().clone(), options.bucket_away);
     let attempt = Attempt {
-        artifacts: uploads.artifacts(),
+        artifacts: uploader.artifacts(),
         assignment: &assignment,
         client: &client,
         events: reporter.events(),
         orders: &orders,
         input_counts: &input_counts,
-        deadline: instant_after(began, Duration::from_secs(assignment.limits.wall_secs)),
+        deadline: instant_after(claim_started, Duration::from_secs(assignment.limits.wall_secs)),
         minted_tokens: ForgeTokens::default(),
         redactor,
         usage: AttemptUsage::default(),
@@ -86,8 +86,8 @@ async fn run(options: &RunJob, bootstrap: &str, secrets: Vec<String>) -> Result<
     let mut workspace = None;
     let mut result = run_phases(&attempt, options, &mut workspace).await;
     if let Err(Stop::Order(Order::Pause)) = result {
-        let yielded = conversation::yield_for_pause(&attempt, workspace.as_ref()).await;
-        result = Err(yielded.err().unwrap_or(Stop::Yielded));
+        let yield_result = conversation::yield_for_pause(&attempt, workspace.as_ref()).await;
+        result = Err(yield_result.err().unwrap_or(Stop::Yielded));
     }
     if let (Err(stop), Some(workspace)) = (&result, &workspace) {
         conversation::checkpoint_before_end(&attempt, workspace, stop).await;

@@ -1,4 +1,4 @@
-//! Everything that goes to the forge: pushes, pull requests, replies.
+//! Publishes work at the forge: pushes, pull requests, replies.
 
 pub(crate) mod description_update;
 pub(crate) mod pull_request;

@@ -1,4 +1,4 @@
-//! Tokens, and the removal of secrets from everything that leaves this machine.
+//! Handles forge tokens, and redacts secrets in everything that leaves this machine.
 
 pub(crate) mod access;
 pub(crate) mod forge_tokens;

@@ -1,4 +1,4 @@
-//! Why a step ended without its result.
+//! The reasons why a step ends without its result.
 
 use crate::inputs::orders::Order;
 use pullyard_domain::failure::Failure;

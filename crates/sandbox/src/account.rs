@@ -2,7 +2,7 @@
 //!
 //! To the kernel, a command that root starts in a user namespace is root, and writes the kernel's settings. Each job
 //! therefore gets a user id of its own from a fixed range, which needs no entry in `/etc/passwd`. A file lock in one
-//! folder of the machine prevents that two jobs use the same id, also of different runners.
+//! folder of the machine prevents two jobs from using the same id, even jobs of different runners.
 
 use crate::error::Error;
 use nix::unistd::Uid;

@@ -1,4 +1,4 @@
-//! Bubblewrap's options for one command. Pure, apart from `System::read` and `find_program`.
+//! Builds bubblewrap's options for one command. Pure, apart from `System::read` and `find_program`.
 //!
 //! Bubblewrap gets them through a descriptor (`--args`), because its command line is readable inside the sandbox.
 //! Source: bwrap(1), version 0.8.0.
@@ -55,8 +55,8 @@ impl System {
         let mut system = Self::default();
         for path in TOP_FOLDERS.map(PathBuf::from) {
             match fs::symlink_metadata(&path) {
-                Ok(about) if about.is_dir() => system.folders.push(path),
-                Ok(about) if about.is_symlink() => {
+                Ok(metadata) if metadata.is_dir() => system.folders.push(path),
+                Ok(metadata) if metadata.is_symlink() => {
                     system.links.extend(fs::read_link(&path).ok().map(|target| (target, path)));
                 }
                 _ => {}
@@ -79,8 +79,8 @@ pub(crate) struct Descriptors {
 
 /// Errors: bubblewrap is in none of the system's program folders. The worktree's `PATH` is never searched.
 pub(crate) fn find_program() -> Result<PathBuf, Error> {
-    let found = PROGRAMS.iter().map(PathBuf::from).find(|path| path.is_file());
-    found.ok_or_else(|| Error::NoBubblewrap(diagnosis::install_command(Path::new("/"))))
+    let program = PROGRAMS.iter().map(PathBuf::from).find(|path| path.is_file());
+    program.ok_or_else(|| Error::NoBubblewrap(diagnosis::install_command(Path::new("/"))))
 }
 
 #[derive(Default)]

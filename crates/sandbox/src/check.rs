@@ -71,35 +71,35 @@ impl Sandbox {
     }
 
     fn run_canaries(&self, folder: &Path) -> Result<(BTreeMap<Canary, Outcome>, Option<u32>), String> {
-        let scene =
-            Scene::create(folder, &self.helper).map_err(|error| format!("the check has no targets: {error}"))?;
+        let host =
+            HostTargets::create(folder, &self.helper).map_err(|error| format!("the check has no targets: {error}"))?;
         let message = |error: Error| error.to_string();
-        let mut spec = Spec::new("/proc/self/exe", scene.folder.join("work"), scene.folder.join("home"));
+        let mut spec = Spec::new("/proc/self/exe", host.folder.join("work"), host.folder.join("home"));
         if self.level() == Level::Landlock {
             let program = fs::canonicalize(&self.helper).map_err(|error| error.to_string())?;
             spec.read_only.push(program);
         }
         let ports = self.reserve_ports(1).map_err(message)?;
         let proxy_port = *ports.numbers().first().ok_or("it has no port")?;
-        let targets = scene.targets(proxy_port).map_err(|error| error.to_string())?;
+        let targets = host.targets(proxy_port).map_err(|error| error.to_string())?;
         let targets = serde_json::to_string(&targets).map_err(|error| error.to_string())?;
         spec.args = [HELPER_WORD, "canaries", &targets].map(Into::into).to_vec();
         for name in ["work", "home"] {
-            self.chown_to_account(&scene.folder.join(name)).map_err(message)?;
+            self.chown_to_account(&host.folder.join(name)).map_err(message)?;
         }
         let prepared = self.prepare(&spec, ports).map_err(message)?;
         let until = Instant::now() + LIMIT;
-        let spawned = prepared.spawn(|mut command| {
-            command.env(KEY_VARIABLE, &scene.nonce).process_group(0);
+        let spawn_result = prepared.spawn(|mut command| {
+            command.env(KEY_VARIABLE, &host.nonce).process_group(0);
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
         });
-        let (mut child, start) = spawned.map_err(message)?;
+        let (mut child, start) = spawn_result.map_err(message)?;
         let lines = child.stdout.take().map(read_lines).ok_or("it has no output")?;
         // Open until the end, because the orphan of the canary runs until its input is closed.
         let input = child.stdin.take();
         let running = start.finish(until.saturating_duration_since(Instant::now()));
-        let ended = match &running {
-            Ok(running) => scene.watch(&mut child, running, &lines, until),
+        let result = match &running {
+            Ok(running) => host.watch(&mut child, running, &lines, until),
             Err(error) => Err(error.to_string()),
         };
         if let Ok(running) = &running {
@@ -109,20 +109,20 @@ impl Sandbox {
         let _ = child.kill();
         let errors = child.stderr.take().map(read_errors).unwrap_or_default();
         let _ = child.wait();
-        let outcomes = ended.map_err(|reason| match self.level() {
+        let outcomes = result.map_err(|reason| match self.level() {
             Level::Bubblewrap if running.is_err() && !errors.is_empty() => diagnosis::explain(&errors, Path::new("/")),
             // The launcher reports its failure twice.
             _ if errors.is_empty() || reason.ends_with(errors.trim_start_matches("pullyard: ")) => reason,
             _ => format!("{reason} ({})", errors.trim()),
         });
         for name in ["work", "home"] {
-            self.chown_to_runner(&scene.folder.join(name)).map_err(message)?;
+            self.chown_to_runner(&host.folder.join(name)).map_err(message)?;
         }
         Ok((outcomes?, running.ok().and_then(|running| running.landlock)))
     }
 }
 
-struct Scene {
+struct HostTargets {
     folder: PathBuf,
     nonce: String,
     tcp: TcpListener,
@@ -131,7 +131,7 @@ struct Scene {
     bait: Child,
 }
 
-impl Scene {
+impl HostTargets {
     fn create(parent: &Path, helper: &Path) -> io::Result<Self> {
         let mut random = [0; 16];
         fs::File::open("/dev/urandom")?.read_exact(&mut random)?;
@@ -159,14 +159,14 @@ impl Scene {
     }
 
     fn targets(&self, proxy_port: u16) -> io::Result<Targets> {
-        let own = std::env::home_dir().map(|home| home.join(".ssh"));
+        let own_ssh = std::env::home_dir().map(|home| home.join(".ssh"));
         let socket_name = self.socket.local_addr()?;
         let socket_name = socket_name.as_abstract_name().map(|name| String::from_utf8_lossy(name).into_owned());
         Ok(Targets {
             nonce: self.nonce.clone(),
             host_file: self.folder.join("secret"),
             host_folder: self.folder.join("open"),
-            ssh_folders: [self.folder.join("ssh/.ssh")].into_iter().chain(own).collect(),
+            ssh_folders: [self.folder.join("ssh/.ssh")].into_iter().chain(own_ssh).collect(),
             tcp_port: self.tcp.local_addr()?.port(),
             udp_port: self.udp.local_addr()?.port(),
             socket_name: socket_name.unwrap_or_default(),
@@ -208,12 +208,12 @@ impl Scene {
             }
             std::thread::sleep(Duration::from_millis(2));
         }
-        // As after every command. An orphan that survives keeps the output open.
+        // Kill the remaining processes, as after every command. An orphan that survives keeps the output open.
         running.kill();
         if lines.recv_timeout(ORPHAN_LIMIT) == Err(RecvTimeoutError::Timeout) {
             outcomes.insert(Canary::Orphan, Outcome::Fired);
         }
-        self.look_from_outside(&mut outcomes);
+        self.add_visible_effects(&mut outcomes);
         self.verify_proof(running)?;
         match Canary::ALL.iter().find(|canary| !outcomes.contains_key(canary)) {
             Some(missing) => Err(format!("the canary {missing} did not run")),
@@ -221,8 +221,8 @@ impl Scene {
         }
     }
 
-    /// Adds the attacks whose effects are visible outside of the sandbox, even if the canary reported a failure.
-    fn look_from_outside(&self, outcomes: &mut BTreeMap<Canary, Outcome>) {
+    /// Adds the attacks whose effects are visible outside the sandbox, even if the canary reported a failure.
+    fn add_visible_effects(&self, outcomes: &mut BTreeMap<Canary, Outcome>) {
         let traces = [
             (Canary::HostWrite, self.folder.join("open/written").exists()),
             (Canary::NetworkTcp, self.tcp.accept().is_ok()),
@@ -236,21 +236,21 @@ impl Scene {
             return Err("the canaries could not write into the worktree".into());
         }
         let proxy = running.listeners.first().ok_or("the proxy has no port")?;
-        let accepted = proxy.set_nonblocking(true).and_then(|()| proxy.accept());
+        let connection = proxy.set_nonblocking(true).and_then(|()| proxy.accept());
         let mut text = String::new();
-        let read = accepted.and_then(|(mut stream, _)| {
+        let result = connection.and_then(|(mut stream, _)| {
             stream.set_nonblocking(false)?;
             stream.set_read_timeout(Some(ORPHAN_LIMIT))?;
             stream.read_to_string(&mut text)
         });
-        match read {
+        match result {
             Ok(_) if text == self.nonce => Ok(()),
             _ => Err("the canaries could not reach the proxy".into()),
         }
     }
 }
 
-impl Drop for Scene {
+impl Drop for HostTargets {
     fn drop(&mut self) {
         let _ = self.bait.kill();
         let _ = self.bait.wait();

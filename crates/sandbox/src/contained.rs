@@ -33,37 +33,39 @@ pub(crate) fn run() -> io::Result<()> {
     limits::limit_process(&orders.limits, orders.account.is_some())?;
     let listeners = ports.iter().map(|port| TcpListener::bind(("127.0.0.1", *port)));
     let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
-    let first = pidfd_open(getpid(), PidfdFlags::empty())?;
+    let first_handle = pidfd_open(getpid(), PidfdFlags::empty())?;
     let mut command = command(&orders, folder);
-    let started = command.stdin(input).stdout(output).stderr(errors).spawn();
+    let spawn_result = command.stdin(input).stdout(output).stderr(errors).spawn();
     drop(command);
-    let command_pid = match &started {
+    let command_pid = match &spawn_result {
         Ok(child) => rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap_or(getpid()),
         Err(error) => {
             writeln!(error_output, "pullyard: cannot start {}: {error}", orders.program.display())?;
             getpid()
         }
     };
-    let handle = pidfd_open(command_pid, PidfdFlags::empty())?;
-    let report: Vec<_> =
-        [handle.as_raw_fd(), first.as_raw_fd()].into_iter().chain(listeners.iter().map(AsRawFd::as_raw_fd)).collect();
+    let command_handle = pidfd_open(command_pid, PidfdFlags::empty())?;
+    let report: Vec<_> = [command_handle.as_raw_fd(), first_handle.as_raw_fd()]
+        .into_iter()
+        .chain(listeners.iter().map(AsRawFd::as_raw_fd))
+        .collect();
     launch::send(reports.as_raw_fd(), READY, &[], &report)?;
     drop((reports, listeners));
     end_with_runner(runner.try_clone()?);
     if let Some(secs) = *time_limit_secs {
         end_after(secs, runner.try_clone()?, error_output);
     }
-    let code = if started.is_ok() { wait_for(command_pid)? } else { NOT_STARTED };
+    let code = if spawn_result.is_ok() { wait_for(command_pid)? } else { NOT_STARTED };
     end(&mut runner, code)
 }
 
 fn read_orders(runner: &mut UnixStream) -> io::Result<(Orders, Vec<OwnedFd>)> {
     let (mut text, files) = receive(runner)?;
-    let mut more = [0; 4096];
+    let mut chunk = [0; 4096];
     while !text.ends_with(b"\n") {
-        match runner.read(&mut more)? {
+        match runner.read(&mut chunk)? {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            count => text.extend_from_slice(more.get(..count).unwrap_or_default()),
+            count => text.extend_from_slice(chunk.get(..count).unwrap_or_default()),
         }
     }
     Ok((serde_json::from_slice(&text).map_err(io::Error::other)?, files))
@@ -83,7 +85,7 @@ fn command(orders: &Orders, folder: &Path) -> Command {
 fn wait_for(child: rustix::process::Pid) -> io::Result<u8> {
     loop {
         match wait(WaitOptions::empty())? {
-            Some((ended, status)) if ended == child => return Ok(exit_code(status)),
+            Some((pid, status)) if pid == child => return Ok(exit_code(status)),
             _ => {}
         }
     }

@@ -1,4 +1,4 @@
-//! Containers of podman and docker. Each runs one command, and is started before it is known.
+//! Starts containers of podman and docker. Each runs one command, and starts before that command is known.
 //!
 //! The runner's own program is the container's first process (`contained`). It connects to a socket in a mounted folder,
 //! and gets the command, its standard streams and its environment there. The engine therefore knows none of them, and
@@ -52,34 +52,34 @@ impl Container {
         helper: &Path,
         mounts: Vec<OsString>,
     ) -> Result<Self, Error> {
-        let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-        let name = format!("pullyard-{:x}-{:x}", std::process::id(), since.as_nanos());
-        let failed = |error| Error::io(format!("prepare a container in {}", containers.folder.display()))(error);
-        DirBuilder::new().recursive(true).mode(0o700).create(&containers.folder).map_err(failed)?;
-        let folder = fs::canonicalize(&containers.folder).map_err(failed)?.join(&name);
-        let helper = fs::canonicalize(helper).map_err(failed)?;
-        let listener = prepare_folder(&folder, (uid, gid)).map_err(failed)?;
-        let about = Arguments { name: &name, folder: &folder, helper: &helper, user: (uid, gid), mounts: &mounts };
-        let arguments = about.to_words(engine.level, containers, limits);
+        let since_epoch = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let name = format!("pullyard-{:x}-{:x}", std::process::id(), since_epoch.as_nanos());
+        let to_error = |error| Error::io(format!("prepare a container in {}", containers.folder.display()))(error);
+        DirBuilder::new().recursive(true).mode(0o700).create(&containers.folder).map_err(to_error)?;
+        let folder = fs::canonicalize(&containers.folder).map_err(to_error)?.join(&name);
+        let helper = fs::canonicalize(helper).map_err(to_error)?;
+        let listener = prepare_folder(&folder, (uid, gid)).map_err(to_error)?;
+        let options = Arguments { name: &name, folder: &folder, helper: &helper, user: (uid, gid), mounts: &mounts };
+        let arguments = options.to_words(engine.level, containers, limits);
         let mut container = Self { engine: engine.clone(), name, folder: folder.clone(), mounts, connection: None };
-        let started = engine.run(&arguments).map_err(Error::io(format!("start {}", engine.level)))?;
-        if !started.status.success() {
-            return Err(Error::NotStarted(engine.explain(&started.stderr, &containers.image)));
+        let output = engine.run(&arguments).map_err(Error::io(format!("start {}", engine.level)))?;
+        if !output.status.success() {
+            return Err(Error::NotStarted(engine.explain(&output.stderr, &containers.image)));
         }
         container.connection = Some(container.accept(&listener, &containers.image)?);
         Ok(container)
     }
 
     fn accept(&self, listener: &UnixListener, image: &str) -> Result<UnixStream, Error> {
-        let failed = |error: io::Error| Error::io("wait for the container")(error);
+        let to_error = |error: io::Error| Error::io("wait for the container")(error);
         let until = Instant::now() + START_LIMIT;
         while Instant::now() < until {
-            if is_readable_within(listener, POLL_INTERVAL).map_err(failed)? {
-                return Ok(listener.accept().map_err(failed)?.0);
+            if is_readable_within(listener, POLL_INTERVAL).map_err(to_error)? {
+                return Ok(listener.accept().map_err(to_error)?.0);
             }
             let state = self.engine.run_words(["inspect", "--format", "{{.State.Running}}", &self.name]);
-            if state.map_err(failed)?.stdout.trim_ascii() != b"true" {
-                let logs = self.engine.run_words(["logs", &self.name]).map_err(failed)?;
+            if state.map_err(to_error)?.stdout.trim_ascii() != b"true" {
+                let logs = self.engine.run_words(["logs", &self.name]).map_err(to_error)?;
                 return Err(Error::NotStarted(self.engine.explain(&[logs.stdout, logs.stderr].concat(), image)));
             }
         }
@@ -89,7 +89,7 @@ impl Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
-        // Ends its processes, so that the engine need not wait for them.
+        // Closing the connection ends the processes, so that the engine need not wait for them.
         drop(self.connection.take());
         self.engine.remove(&self.name);
         let _ = fs::remove_dir_all(&self.folder);
@@ -176,13 +176,13 @@ impl Arguments<'_> {
         add("--user", &format!("{uid}:{gid}"));
         add("--tmpfs", &format!("/tmp:rw,exec,nosuid,nodev,mode=1777,size={}", limits.tmp_bytes));
         add("--entrypoint", &PROGRAM);
-        let own = [
+        let base = [
             (self.folder.to_owned(), FOLDER),
             (self.folder.join("passwd"), "/etc/passwd"),
             (self.folder.join("group"), "/etc/group"),
             (self.helper.to_owned(), PROGRAM),
         ];
-        for mount in own.iter().filter_map(|(host, inside)| mount(host, Path::new(inside), Access::ReadOnly).ok()) {
+        for mount in base.iter().filter_map(|(host, inside)| mount(host, Path::new(inside), Access::ReadOnly).ok()) {
             add("--mount", &mount);
         }
         for mount in self.mounts {
@@ -219,8 +219,8 @@ mod tests {
         spec.read_only = vec!["/opt/go".into()];
         let mounts = mounts(&spec).unwrap();
         let (folder, helper) = (Path::new("/work/containers/c"), Path::new("/usr/bin/pullyard-runner"));
-        let about = Arguments { name: "c", folder, helper, user: (7, 8), mounts: &mounts };
-        let arguments = about.to_words(level, &containers, &spec.limits);
+        let options = Arguments { name: "c", folder, helper, user: (7, 8), mounts: &mounts };
+        let arguments = options.to_words(level, &containers, &spec.limits);
         let arguments = Engine { level, host: containers.host }.options().into_iter().chain(arguments);
         let text =
             arguments.map(|word| word.into_string().unwrap()).collect::<Vec<_>>().join(" ").replace(" --", "\n--");

@@ -45,8 +45,8 @@ const INSTALLERS: [(&str, &str); 5] = [
 ];
 
 pub(crate) fn install_command(root: &Path) -> &'static str {
-    let found = INSTALLERS.iter().find(|(program, _)| root.join(program).exists());
-    found.map_or("apt install bubblewrap", |(_, command)| command)
+    let installer = INSTALLERS.iter().find(|(program, _)| root.join(program).exists());
+    installer.map_or("apt install bubblewrap", |(_, command)| command)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The programs of podman and docker, which read the same options.
+//! Calls the programs of podman and docker, which read the same options.
 
 use crate::containers::{Containers, LABEL, PROGRAM};
 use crate::error::Error;
@@ -46,8 +46,8 @@ impl Engine {
         command.args(self.options()).args(args).env_clear().envs(variables).stdin(Stdio::null());
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let pid = Pid::from_raw(child.id().cast_signed());
-        let (done, output) = mpsc::channel();
-        std::thread::spawn(move || done.send(child.wait_with_output()));
+        let (sender, output) = mpsc::channel();
+        std::thread::spawn(move || sender.send(child.wait_with_output()));
         output.recv_timeout(TIME_LIMIT).unwrap_or_else(|_| {
             let _ = kill(pid, Signal::SIGKILL);
             Err(io::Error::new(io::ErrorKind::TimedOut, format!("{} gave no answer", self.level)))
@@ -106,12 +106,12 @@ mod tests {
     #[test]
     fn failure_says_what_helps() {
         let engine = Engine { level: Level::Docker, host: None };
-        let says = |output: &str, expected: &str| {
+        let check = |output: &str, expected: &str| {
             let sentence = engine.explain(output.as_bytes(), "executor:1");
             assert!(sentence.contains(expected), "{sentence}");
         };
-        says("docker: Error: No such image: executor:1.\nRun 'docker run --help'", "`docker pull executor:1`");
-        says("/run/pullyard-program: /lib/libc.so.6: version `GLIBC_2.38' not found", "glibc");
-        says("Cannot connect to the Docker daemon at unix:///var/run/docker.sock.", "not running");
+        check("docker: Error: No such image: executor:1.\nRun 'docker run --help'", "`docker pull executor:1`");
+        check("/run/pullyard-program: /lib/libc.so.6: version `GLIBC_2.38' not found", "glibc");
+        check("Cannot connect to the Docker daemon at unix:///var/run/docker.sock.", "not running");
     }
 }

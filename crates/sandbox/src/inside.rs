@@ -117,8 +117,8 @@ pub(crate) fn try_namespaces() -> ExitCode {
     if unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS).is_ok() {
         return ExitCode::SUCCESS;
     }
-    let mounted = mount(Some("tmpfs"), "/tmp", Some("tmpfs"), MsFlags::empty(), None::<&Path>);
-    if mounted.is_ok() {
+    let result = mount(Some("tmpfs"), "/tmp", Some("tmpfs"), MsFlags::empty(), None::<&Path>);
+    if result.is_ok() {
         let _ = nix::mount::umount("/tmp");
         return ExitCode::SUCCESS;
     }
@@ -127,10 +127,10 @@ pub(crate) fn try_namespaces() -> ExitCode {
 
 /// In the environment of any process that this one sees.
 fn has_variable(name: &str, nonce: &str) -> bool {
-    let wanted = format!("{name}={nonce}");
+    let entry = format!("{name}={nonce}");
     fs::read_dir("/proc").into_iter().flatten().flatten().any(|process| {
         let environment = fs::read(process.path().join("environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
+        environment.split(|byte| *byte == 0).any(|variable| variable == entry.as_bytes())
     })
 }
 
@@ -153,10 +153,10 @@ fn connects_to_socket(name: &str) -> io::Result<()> {
 
 fn debugs_child() -> io::Result<bool> {
     let mut child = helper("bait").stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
-    let attached = i32::try_from(child.id()).is_ok_and(|pid| ptrace::attach(Pid::from_raw(pid)).is_ok());
+    let is_attached = i32::try_from(child.id()).is_ok_and(|pid| ptrace::attach(Pid::from_raw(pid)).is_ok());
     child.kill()?;
     child.wait()?;
-    Ok(attached)
+    Ok(is_attached)
 }
 
 /// A value of this process's status; capabilities are hexadecimal.

@@ -38,8 +38,8 @@ pub(crate) struct Rules {
 /// Returns the version of the kernel's interface; 0 without Landlock.
 /// Errors: this kernel does not know a required rule.
 pub(crate) fn restrict(rules: &Rules) -> Result<u32, String> {
-    let needs = "Linux 6.7 or newer is needed, with `landlock` in the kernel's `lsm=` list, or another isolation";
-    apply(rules).map_err(|_| needs.to_owned())
+    let help = "Linux 6.7 or newer is needed, with `landlock` in the kernel's `lsm=` list, or another isolation";
+    apply(rules).map_err(|_| help.to_owned())
 }
 
 fn apply(rules: &Rules) -> Result<u32, RulesetError> {

@@ -66,10 +66,19 @@ pub(crate) enum Privileges {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Target {
     /// Bubblewrap, which needs all inherited descriptors.
-    Bubblewrap { last_descriptor: RawFd },
+    Bubblewrap {
+        last_descriptor: RawFd,
+    },
     /// The command in a container, whose first process is connected to `FIRST_FILE`.
-    Container { folder: PathBuf, ports: Vec<u16>, time_limit_secs: Option<u64> },
-    Command { folder: PathBuf, confinement: Option<Confinement> },
+    Container {
+        folder: PathBuf,
+        ports: Vec<u16>,
+        time_limit_secs: Option<u64>,
+    },
+    Command {
+        folder: PathBuf,
+        confinement: Option<Confinement>,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -103,14 +112,14 @@ fn run_in_container(orders: &Orders) -> io::Result<u8> {
     let rights = [ControlMessage::ScmRights(&streams)];
     sendmsg::<UnixAddr>(FIRST_FILE, &[IoSlice::new(first)], &rights, MsgFlags::empty(), None)?;
     while !rest.is_empty() {
-        let sent = socket::send(FIRST_FILE, rest, MsgFlags::MSG_NOSIGNAL)?;
-        rest = rest.get(sent..).unwrap_or_default();
+        let count = socket::send(FIRST_FILE, rest, MsgFlags::MSG_NOSIGNAL)?;
+        rest = rest.get(count..).unwrap_or_default();
     }
     for descriptor in streams {
         close(descriptor)?;
     }
     let mut code = [KILLED];
-    // Without an answer, it was killed.
+    // Without an answer, the command was killed.
     let _ = socket::recv(FIRST_FILE, &mut code, MsgFlags::empty());
     let [code] = code;
     Ok(code)
@@ -168,8 +177,8 @@ fn close_other_files(orders: &Orders) -> io::Result<()> {
 pub(crate) fn change_account(account: Option<Account>) -> io::Result<()> {
     let Some(Account { uid, gid }) = account else { return Ok(()) };
     let mut capability = 1_u64;
-    while let Ok(is_in) = capability_is_in_bounding_set(CapabilitySet::from_bits_retain(capability)) {
-        if is_in {
+    while let Ok(is_set) = capability_is_in_bounding_set(CapabilitySet::from_bits_retain(capability)) {
+        if is_set {
             remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(capability))?;
         }
         capability <<= 1;
@@ -217,11 +226,11 @@ fn enter_command(confinement: Option<&Confinement>) -> Result<(), String> {
 /// Reports that this process is about to become the command, and closes the socket and the own program.
 /// The runner gets Landlock's version, a handle of this process, one of the first process of its namespace, and `more`.
 pub(crate) fn announce(landlock: &str, more: &[RawFd]) -> io::Result<()> {
-    let own = pidfd_open(getpid(), PidfdFlags::empty())?;
+    let own_handle = pidfd_open(getpid(), PidfdFlags::empty())?;
     let first = rustix::process::Pid::from_raw(1).map(|first| pidfd_open(first, PidfdFlags::empty())).transpose()?;
-    let handles = [Some(own.as_raw_fd()), first.as_ref().map(AsRawFd::as_raw_fd)];
-    let all: Vec<RawFd> = handles.into_iter().flatten().chain(more.iter().copied()).collect();
-    send(SOCKET, READY, landlock.as_bytes(), &all)?;
+    let handles = [Some(own_handle.as_raw_fd()), first.as_ref().map(AsRawFd::as_raw_fd)];
+    let descriptors: Vec<RawFd> = handles.into_iter().flatten().chain(more.iter().copied()).collect();
+    send(SOCKET, READY, landlock.as_bytes(), &descriptors)?;
     close(SOCKET)?;
     close(OWN_PROGRAM)?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Resource limits of each process of a command.
+//! Sets the resource limits of each process of a command.
 
 use crate::spec::Limits;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};

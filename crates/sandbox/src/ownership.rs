@@ -73,7 +73,7 @@ mod tests {
         symlink(outside.join("file"), work.join("link")).unwrap();
         let agent = Account { uid: 1_900_000_007, gid: 1_900_000_008 };
         change_owner(&work, agent).unwrap();
-        let owner = |path: &Path| fs::symlink_metadata(path).map(|about| (about.uid(), about.gid())).unwrap();
+        let owner = |path: &Path| fs::symlink_metadata(path).map(|metadata| (metadata.uid(), metadata.gid())).unwrap();
         for path in ["", ".git/hooks", "deep", "deep/er/tool", "link", "deep/link"] {
             assert_eq!(owner(&work.join(path)), (agent.uid, agent.gid), "{path}");
         }

@@ -30,8 +30,8 @@ impl Ports {
     }
 
     pub(crate) fn bind(count: usize) -> Result<Self, Error> {
-        let bound = (0..count.min(INSIDE_PORTS.len())).map(|_| TcpListener::bind(("127.0.0.1", 0)));
-        let listeners = bound.collect::<io::Result<Vec<_>>>().map_err(Error::io("reserve a port"))?;
+        let listeners = (0..count.min(INSIDE_PORTS.len())).map(|_| TcpListener::bind(("127.0.0.1", 0)));
+        let listeners = listeners.collect::<io::Result<Vec<_>>>().map_err(Error::io("reserve a port"))?;
         let numbers = listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect::<io::Result<_>>();
         Ok(Self { numbers: numbers.map_err(Error::io("reserve a port"))?, listeners })
     }

@@ -1,4 +1,4 @@
-//! A command from its start to the end of its last process.
+//! Controls a command from its start to the end of its last process.
 
 use crate::account::{self, AccountLease};
 use crate::container::Container;

@@ -58,7 +58,7 @@ impl Sandbox {
             Level::External => match AccountLease::acquire() {
                 // A container may have too few users, or no folder for the locks. The check shows that none is used.
                 Err(Error::NoUserId(_) | Error::Io { .. }) => None,
-                acquired => acquired?,
+                lease => lease?,
             },
             _ => AccountLease::acquire()?,
         };
@@ -112,9 +112,9 @@ impl Sandbox {
         if let Some(account) = self.account().filter(|_| !self.level.is_container()) {
             spec.paths().try_for_each(|path| check_reachable(path, account))?;
         }
-        let failed = |error| Error::io("prepare a command")(error);
-        let (ours, theirs) = UnixStream::pair().map_err(failed)?;
-        let own_program = File::open(&self.helper).map_err(failed)?;
+        let to_error = |error| Error::io("prepare a command")(error);
+        let (ours, theirs) = UnixStream::pair().map_err(to_error)?;
+        let own_program = File::open(&self.helper).map_err(to_error)?;
         let mut files = Vec::new();
         let mut container = None;
         let orders = match &self.bubblewrap {
@@ -126,9 +126,9 @@ impl Sandbox {
             }
             None => self.direct_orders(spec, &ports),
         };
-        let orders = serde_json::to_vec(&orders).map_err(|error| failed(error.into()))?;
+        let orders = serde_json::to_vec(&orders).map_err(|error| to_error(error.into()))?;
         let inherited = [
-            (ORDERS, memory_file(&orders).map_err(failed)?),
+            (ORDERS, memory_file(&orders).map_err(to_error)?),
             (SOCKET, theirs.into()),
             (OWN_PROGRAM, own_program.into()),
         ];
@@ -136,7 +136,7 @@ impl Sandbox {
         let inherited = inherited.map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd }).collect();
         let mut command = Command::new(&self.helper);
         command.args([HELPER_WORD, "launch"]).env_clear();
-        command.fd_mappings(inherited).map_err(|error| failed(io::Error::other(error)))?;
+        command.fd_mappings(inherited).map_err(|error| to_error(io::Error::other(error)))?;
         let account = self.lease.clone().filter(|_| !self.level.has_mounts());
         let has_namespace = self.level.has_mounts();
         let cleanup = Cleanup { account, helper: self.helper.clone(), has_namespace, _container: container };
@@ -276,13 +276,13 @@ fn memory_file(content: &[u8]) -> io::Result<OwnedFd> {
 /// Whether the account can enter every folder above this path. Otherwise bubblewrap reports a missing folder.
 fn check_reachable(path: &Path, account: Account) -> Result<(), Error> {
     for folder in path.ancestors().skip(1) {
-        let about = fs::metadata(folder).map_err(Error::io(format!("read {}", folder.display())))?;
+        let metadata = fs::metadata(folder).map_err(Error::io(format!("read {}", folder.display())))?;
         let enter = match () {
-            () if about.uid() == account.uid => 0o100,
-            () if about.gid() == account.gid => 0o010,
+            () if metadata.uid() == account.uid => 0o100,
+            () if metadata.gid() == account.gid => 0o010,
             () => 0o001,
         };
-        if about.permissions().mode() & enter == 0 {
+        if metadata.permissions().mode() & enter == 0 {
             return Err(Error::Unreachable { folder: folder.to_owned(), path: path.to_owned() });
         }
     }

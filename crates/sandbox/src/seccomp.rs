@@ -93,8 +93,8 @@ pub(crate) fn to_profile() -> String {
     let mut rules = vec![denied(&names, libc::EPERM, json!([])), denied(&["clone3"], libc::ENOSYS, json!([]))];
     let flags = NAMESPACE_FLAGS.iter().map(|flag| masked(0, *flag as u32, *flag as u32));
     rules.extend(flags.map(|args| denied(&["clone"], libc::EPERM, args)));
-    let typing = [libc::TIOCSTI as u32, libc::TIOCLINUX as u32];
-    rules.extend(typing.map(|call| denied(&["ioctl"], libc::EPERM, masked(1, u32::MAX, call))));
+    let terminal_input = [libc::TIOCSTI as u32, libc::TIOCLINUX as u32];
+    rules.extend(terminal_input.map(|call| denied(&["ioctl"], libc::EPERM, masked(1, u32::MAX, call))));
     // A rule cannot exclude several values of one argument, so each other family has a rule of its own.
     let others = (0..libc::AF_NETLINK).filter(|family| !FAMILIES.contains(family));
     let others = others.map(|family| json!([{ "index": 0, "value": family, "op": "SCMP_CMP_EQ" }]));
@@ -108,13 +108,13 @@ fn compile(allowed: Sockets, arch: TargetArch) -> Compiled<BpfProgram> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = DENIED.iter().map(|(_, call)| (*call, Vec::new())).collect();
     rules.insert(libc::SYS_clone, NAMESPACE_FLAGS.iter().map(|flag| has_flag(0, *flag)).collect::<Compiled<_>>()?);
     // Only the low half counts for the kernel. Source: CVE-2019-7303.
-    let typing = [libc::TIOCSTI as u32, libc::TIOCLINUX as u32];
+    let terminal_input = [libc::TIOCSTI as u32, libc::TIOCLINUX as u32];
     rules.insert(
         libc::SYS_ioctl,
-        typing.iter().map(|call| rule(&[(1, SeccompCmpOp::Eq, *call)])).collect::<Compiled<_>>()?,
+        terminal_input.iter().map(|call| rule(&[(1, SeccompCmpOp::Eq, *call)])).collect::<Compiled<_>>()?,
     );
-    let is_left_out = |family: &&libc::c_int| allowed == Sockets::OnlyTcp && **family == libc::AF_UNIX;
-    let families = FAMILIES.iter().filter(|family| !is_left_out(family));
+    let is_excluded = |family: &&libc::c_int| allowed == Sockets::OnlyTcp && **family == libc::AF_UNIX;
+    let families = FAMILIES.iter().filter(|family| !is_excluded(family));
     let others: Vec<_> = families.map(|family| (0, SeccompCmpOp::Ne, *family as u32)).collect();
     let mut sockets = vec![rule(&others)?];
     if allowed != Sockets::All {

@@ -1,4 +1,4 @@
-//! The description of one command and of everything that it may see.
+//! Describes one command and everything that it may see.
 
 use crate::error::Error;
 use crate::level::Level;
@@ -103,7 +103,7 @@ impl Spec {
                 return refuse(format!("{} is no absolute path without `..`", path.display()));
             }
             match fs::symlink_metadata(path) {
-                Ok(about) if about.is_symlink() => return refuse(format!("{} is a link", path.display())),
+                Ok(metadata) if metadata.is_symlink() => return refuse(format!("{} is a link", path.display())),
                 Ok(_) => {}
                 Err(error) => return refuse(format!("{}: {error}", path.display())),
             }
@@ -137,11 +137,11 @@ mod tests {
     fn spec_is_refused_when_a_place_is_unsafe() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
-        let good = spec(folder);
-        good.validate().unwrap();
+        let valid = spec(folder);
+        valid.validate().unwrap();
         symlink("/etc", folder.join("link")).unwrap();
         fs::create_dir(folder.join("work/sub")).unwrap();
-        let bad = [
+        let unsafe_paths = [
             folder.join("link"),
             folder.join("none"),
             folder.join("cache/../cache"),
@@ -149,11 +149,11 @@ mod tests {
             "cache".into(),
             "/".into(),
         ];
-        for path in bad {
-            let spec = Spec { read_only: vec![path.clone()], ..good.clone() };
+        for path in unsafe_paths {
+            let spec = Spec { read_only: vec![path.clone()], ..valid.clone() };
             assert!(spec.validate().is_err(), "{path:?}");
         }
-        let nul = Spec { env: vec![("A\0".into(), "b".into())], ..good };
+        let nul = Spec { env: vec![("A\0".into(), "b".into())], ..valid };
         assert!(nul.validate().is_err());
     }
 

@@ -36,7 +36,7 @@ impl World {
     }
 
     /// The status and all further bytes of the answer.
-    async fn ask(&self, request: &str) -> String {
+    async fn send(&self, request: &str) -> String {
         let mut client = TcpStream::connect(self.address).await.unwrap();
         client.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
@@ -109,7 +109,7 @@ async fn other_names_addresses_and_ports_are_refused() {
         ("POST http://allowed.test:443/ HTTP/1.1", "allowed.test:443", Reason::PlainHttp),
         ("GET / HTTP/1.1", "", Reason::InvalidRequest),
     ] {
-        let answer = world.ask(&format!("{request}\r\n\r\n")).await;
+        let answer = world.send(&format!("{request}\r\n\r\n")).await;
         assert!(answer.starts_with("HTTP/1.1 403 ") && answer.contains(reason.sentence()), "{request}: {answer}");
         assert_eq!(world.refusals.recv().await.unwrap(), refusal(host, reason));
     }
@@ -118,7 +118,7 @@ async fn other_names_addresses_and_ports_are_refused() {
 #[tokio::test]
 async fn name_with_a_private_address_is_refused() {
     const PUBLIC: &str = "1.1.1.1";
-    for found in [
+    for ips in [
         vec!["127.0.0.1"],
         vec!["10.1.2.3"],
         vec!["172.16.0.1"],
@@ -132,13 +132,13 @@ async fn name_with_a_private_address_is_refused() {
         vec!["::ffff:169.254.169.254"],
         vec![PUBLIC, "10.1.2.3"],
     ] {
-        let found: Vec<SocketAddr> = found.iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), 443)).collect();
-        let resolver = found.clone();
+        let ips: Vec<SocketAddr> = ips.iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), 443)).collect();
+        let resolver = ips.clone();
         let change = |egress: &mut Egress| egress.resolver = Some(Box::new(move |_| resolver.clone()));
         let mut world = World::start(&["*"], change).await;
-        let answer = world.ask("CONNECT allowed.test:443 HTTP/1.1\r\n\r\n").await;
-        assert!(answer.starts_with("HTTP/1.1 403 "), "{found:?}");
-        assert_eq!(world.refusals.recv().await.unwrap(), refusal("allowed.test", Reason::PrivateAddress), "{found:?}");
+        let answer = world.send("CONNECT allowed.test:443 HTTP/1.1\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{ips:?}");
+        assert_eq!(world.refusals.recv().await.unwrap(), refusal("allowed.test", Reason::PrivateAddress), "{ips:?}");
     }
 }
 
@@ -146,10 +146,10 @@ async fn name_with_a_private_address_is_refused() {
 async fn name_that_changes_its_address_is_dialled_where_it_was_checked() {
     let (server, connector) = tls_server().await;
     let lookups = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&lookups);
+    let lookup_counter = Arc::clone(&lookups);
     let mut world = World::start(&["allowed.test"], |egress| {
         egress.is_allowed_address = |address| address.is_loopback();
-        egress.resolver = Some(Box::new(move |_| match counted.fetch_add(1, Ordering::SeqCst) {
+        egress.resolver = Some(Box::new(move |_| match lookup_counter.fetch_add(1, Ordering::SeqCst) {
             0 => vec![server],
             _ => vec!["169.254.169.254:443".parse().unwrap()],
         }));
@@ -158,7 +158,7 @@ async fn name_that_changes_its_address_is_dialled_where_it_was_checked() {
     let (_, client) = world.connect("allowed.test:443").await;
     assert_eq!(read_over_tls(client, &connector, "allowed.test").await.unwrap(), "fine");
     assert_eq!(lookups.load(Ordering::SeqCst), 1);
-    assert!(world.ask("CONNECT allowed.test:443 HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 403 "));
+    assert!(world.send("CONNECT allowed.test:443 HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 403 "));
     assert_eq!(world.refusals.recv().await.unwrap(), refusal("allowed.test", Reason::PrivateAddress));
 }
 
@@ -179,7 +179,7 @@ async fn address_in_any_form_is_refused_without_a_lookup() {
         "[fd00:ec2::254]",
         "localhost",
     ] {
-        let answer = world.ask(&format!("CONNECT {host}:443 HTTP/1.1\r\n\r\n")).await;
+        let answer = world.send(&format!("CONNECT {host}:443 HTTP/1.1\r\n\r\n")).await;
         assert!(answer.starts_with("HTTP/1.1 403 "), "{host}: {answer}");
         assert_eq!(world.refusals.recv().await.unwrap(), refusal(host, Reason::NotAllowed));
     }
@@ -188,7 +188,7 @@ async fn address_in_any_form_is_refused_without_a_lookup() {
 #[tokio::test]
 async fn request_without_an_end_is_refused_in_time_and_size() {
     let world = World::start(&["*"], |egress| egress.head_timeout = Duration::from_millis(1)).await;
-    assert!(world.ask("CONNECT allowed.te").await.contains(Reason::InvalidRequest.sentence()));
+    assert!(world.send("CONNECT allowed.te").await.contains(Reason::InvalidRequest.sentence()));
     let world = World::start(&["*"], |_| ()).await;
     let mut client = TcpStream::connect(world.address).await.unwrap();
     while client.write_all(&[b'x'; 4096]).await.is_ok() {}

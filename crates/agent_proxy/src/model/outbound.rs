@@ -7,30 +7,31 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
-/// The beginnings of types of tools that run at the provider. They end with a date.
+/// Prefixes of the types of tools that run at the provider. A type ends with a date.
 const TOOLS: [&str; 6] = ["web_search", "web_fetch", "code_execution", "code_interpreter", "file_search", "mcp"];
 const URL_FIELDS: [&str; 3] = ["image_url", "file_url", "server_url"];
 
-/// Whether a request may be forwarded. A compressed one cannot be read, so it may not.
+/// Whether a request uses no tool, URL or background run at the provider. False for a compressed body, which cannot be
+/// parsed.
 pub(super) fn is_self_contained(body: &[u8]) -> bool {
     // A parser that builds values would drop the first of two equal keys, which the provider may read.
-    serde_json::from_slice::<Checked>(body).is_ok_and(|Checked(is_ok)| is_ok)
+    serde_json::from_slice::<SelfContained>(body).is_ok_and(|SelfContained(is_ok)| is_ok)
 }
 
-struct Checked(bool);
+struct SelfContained(bool);
 
 enum Field {
     Text(String),
     True,
-    Other(Checked),
+    Other(SelfContained),
 }
 
-const OTHER: Field = Field::Other(Checked(true));
+const OTHER: Field = Field::Other(SelfContained(true));
 
-impl<'de> Deserialize<'de> for Checked {
+impl<'de> Deserialize<'de> for SelfContained {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Field::deserialize(deserializer).map(|field| match field {
-            Field::Other(checked) => checked,
+            Field::Other(value) => value,
             Field::Text(_) | Field::True => Self(true),
         })
     }
@@ -47,7 +48,7 @@ fn is_allowed(key: &str, field: &Field) -> bool {
         ("type", Field::Text(text)) => text != "url" && !TOOLS.iter().any(|tool| text.starts_with(tool)),
         ("background", Field::True) => false,
         (key, Field::Text(text)) if URL_FIELDS.contains(&key) => text.starts_with("data:"),
-        (_, Field::Other(Checked(is_ok))) => *is_ok,
+        (_, Field::Other(SelfContained(is_ok))) => *is_ok,
         _ => true,
     }
 }
@@ -88,17 +89,17 @@ impl<'de> Visitor<'de> for FieldVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Field, A::Error> {
         let mut is_ok = true;
-        while let Some(Checked(is_item_ok)) = items.next_element()? {
+        while let Some(SelfContained(is_item_ok)) = items.next_element()? {
             is_ok &= is_item_ok;
         }
-        Ok(Field::Other(Checked(is_ok)))
+        Ok(Field::Other(SelfContained(is_ok)))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Field, A::Error> {
         while let Some((key, field)) = fields.next_entry::<String, Field>()? {
             if !is_allowed(&key, &field) {
                 while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                return Ok(Field::Other(Checked(false)));
+                return Ok(Field::Other(SelfContained(false)));
             }
         }
         Ok(OTHER)

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 struct Ledger {
     refusal: Option<String>,
     limit: Option<u64>,
-    seen: Mutex<Vec<Usage>>,
+    usages: Mutex<Vec<Usage>>,
 }
 
 impl Meter for Ledger {
@@ -20,7 +20,7 @@ impl Meter for Ledger {
     }
 
     fn record(&self, _request: u64, usage: &Usage, is_complete: bool) -> bool {
-        self.seen.lock().unwrap().push(usage.clone());
+        self.usages.lock().unwrap().push(usage.clone());
         is_complete || self.limit.is_none_or(|limit| usage.output <= limit)
     }
 }
@@ -31,13 +31,13 @@ async fn listen() -> (TcpListener, String) {
     (listener, url)
 }
 
-/// A provider that answers with these parts, and shows the headers of the last request.
+/// Starts a provider that answers with these parts. Returns its URL and the headers of the last request.
 async fn provider(parts: Vec<&'static str>) -> (String, Arc<Mutex<HeaderMap>>) {
-    let seen = Arc::new(Mutex::new(HeaderMap::new()));
+    let sent_headers = Arc::new(Mutex::new(HeaderMap::new()));
     let (listener, url) = listen().await;
-    let inner = Arc::clone(&seen);
+    let last_headers = Arc::clone(&sent_headers);
     let answer = move |headers: HeaderMap| async move {
-        *inner.lock().unwrap() = headers;
+        *last_headers.lock().unwrap() = headers;
         let parts = futures::stream::iter(parts).then(|part| async move {
             tokio::task::yield_now().await;
             Ok::<_, std::io::Error>(part)
@@ -46,7 +46,7 @@ async fn provider(parts: Vec<&'static str>) -> (String, Arc<Mutex<HeaderMap>>) {
     };
     let router = Router::new().route("/gateway/{*path}", any(answer));
     tokio::spawn(async move { axum::serve(listener, router).await });
-    (format!("{url}/gateway"), seen)
+    (format!("{url}/gateway"), sent_headers)
 }
 
 async fn proxy(api: Api, base_url: &str, key: Key, ledger: Ledger) -> (String, Arc<Ledger>) {
@@ -70,7 +70,7 @@ async fn send_bytes(url: &str, request: &str) -> String {
     let mut agent = TcpStream::connect(url.strip_prefix("http://").unwrap()).await.unwrap();
     let mut answer = Vec::new();
     let (mut reader, mut writer) = agent.split();
-    // The proxy may close it before it read everything.
+    // The proxy may close the connection before it has read everything.
     let _ = tokio::join!(writer.write_all(request.as_bytes()), reader.read_to_end(&mut answer));
     String::from_utf8(answer).unwrap()
 }
@@ -90,52 +90,52 @@ async fn provider_gets_the_real_key_and_the_agent_its_answer() {
         (Key::Bearer("real".into()), "authorization", "Bearer real", "x-api-key"),
         (Key::ChatGpt { token: "t".into(), account: "mine".into() }, "chatgpt-account-id", "mine", "x-api-key"),
     ] {
-        let (base, seen) = provider(vec![START, END]).await;
+        let (base, sent_headers) = provider(vec![START, END]).await;
         let (url, ledger) = proxy(Api::Anthropic, &base, key, Ledger::default()).await;
         let answer = post(&format!("{url}/v1/messages?beta=true")).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
         assert_eq!(answer.headers()["x-request-id"], "r1");
         assert_eq!(answer.text().await.unwrap(), format!("{START}{END}"));
-        let headers = seen.lock().unwrap().clone();
+        let headers = sent_headers.lock().unwrap().clone();
         assert_eq!(headers[header], value);
         assert_eq!(headers["x-app"], "cli");
         assert!(!headers.contains_key(absent) && !headers.contains_key("accept-encoding"), "{headers:?}");
         let used = Usage { model: Some("m".into()), input: 5, output: 90, ..Usage::default() };
-        assert_eq!(ledger.seen.lock().unwrap().last(), Some(&used));
+        assert_eq!(ledger.usages.lock().unwrap().last(), Some(&used));
     }
 }
 
 #[tokio::test]
 async fn other_paths_are_refused_without_a_request() {
-    let (base, seen) = provider(vec![START]).await;
+    let (base, sent_headers) = provider(vec![START]).await;
     let (url, _) = proxy(Api::Anthropic, &base, Key::ApiKey("sk-real".into()), Ledger::default()).await;
     for path in ["/v1/files", "/v1/messages/batches", "/v1/messages/", "/v1/messages/../files", "/v1/responses", "/"] {
         assert_eq!(post(&format!("{url}{path}")).send().await.unwrap().status(), StatusCode::FORBIDDEN, "{path}");
     }
-    assert!(seen.lock().unwrap().is_empty());
+    assert!(sent_headers.lock().unwrap().is_empty());
     let head = reqwest::Client::new().head(&url).send().await.unwrap();
     assert_eq!(head.status(), StatusCode::OK);
 }
 
 #[tokio::test]
 async fn request_that_makes_the_provider_call_out_is_refused() {
-    let (base, seen) = provider(vec![START]).await;
+    let (base, sent_headers) = provider(vec![START]).await;
     let (url, _) = proxy(Api::Anthropic, &base, Key::ApiKey("sk-real".into()), Ledger::default()).await;
-    let fetches = "{\"tools\":[{\"type\":\"web_fetch_20250910\",\"name\":\"web_fetch\"}]}";
-    let answer = post(&format!("{url}/v1/messages")).body(fetches).send().await.unwrap();
+    let body = "{\"tools\":[{\"type\":\"web_fetch_20250910\",\"name\":\"web_fetch\"}]}";
+    let answer = post(&format!("{url}/v1/messages")).body(body).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
-    assert!(seen.lock().unwrap().is_empty());
+    assert!(sent_headers.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn used_up_limit_refuses_the_next_request() {
-    let (base, seen) = provider(vec![START]).await;
+    let (base, sent_headers) = provider(vec![START]).await;
     let ledger = Ledger { refusal: Some("The job used all of its $1.00.".into()), ..Ledger::default() };
     let (url, _) = proxy(Api::OpenAi, &base, Key::Bearer("real".into()), ledger).await;
     let answer = post(&format!("{url}/v1/responses")).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
     assert!(answer.text().await.unwrap().contains("The job used all of its $1.00."));
-    assert!(seen.lock().unwrap().is_empty());
+    assert!(sent_headers.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn answer_is_cut_when_it_passes_the_limit() {
         let (url, ledger) = proxy(Api::Anthropic, &base, Key::ApiKey("sk-real".into()), ledger).await;
         let answer = post(&format!("{url}/v1/messages")).send().await.unwrap();
         assert_eq!(answer.text().await.is_err(), is_cut, "{limit}: a complete answer is not cut");
-        let used = ledger.seen.lock().unwrap().last().map(|usage| (usage.input, usage.output));
+        let used = ledger.usages.lock().unwrap().last().map(|usage| (usage.input, usage.output));
         assert_eq!(used, Some((5, if is_cut { 8 } else { 90 })));
     }
 }
@@ -163,15 +163,15 @@ async fn request_whose_agent_hangs_up_is_counted() {
     agent.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
     let (_silent, _) = listener.accept().await.unwrap();
     drop(agent);
-    while ledger.seen.lock().unwrap().is_empty() {
+    while ledger.usages.lock().unwrap().is_empty() {
         tokio::task::yield_now().await;
     }
-    assert_eq!(ledger.seen.lock().unwrap()[0].input, 100);
+    assert_eq!(ledger.usages.lock().unwrap()[0].input, 100);
 }
 
 #[tokio::test]
 async fn smuggled_request_is_part_of_no_other() {
-    let (base, seen) = provider(vec![START, END]).await;
+    let (base, sent_headers) = provider(vec![START, END]).await;
     let (url, _) = proxy(Api::Anthropic, &base, Key::ApiKey("sk-real".into()), Ledger::default()).await;
     let smuggled = "GET /v1/files HTTP/1.1\r\nHost: a\r\n\r\n";
     let both = "Content-Length: 4\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\n{}\r\n0\r\n\r\n";
@@ -180,7 +180,7 @@ async fn smuggled_request_is_part_of_no_other() {
         let answer = send_bytes(&url, &format!("POST /v1/messages HTTP/1.1\r\nHost: a\r\n{fields}{smuggled}")).await;
         let statuses = answer.matches("HTTP/1.1 ").count();
         assert!(statuses <= 1 && !answer.contains("HTTP/1.1 403"), "{fields}: {answer}");
-        let headers = std::mem::take(&mut *seen.lock().unwrap());
+        let headers = std::mem::take(&mut *sent_headers.lock().unwrap());
         assert!(!headers.contains_key("transfer-encoding"), "{headers:?}");
     }
 }
@@ -198,7 +198,7 @@ async fn request_head_without_an_end_is_refused_in_time_and_size() {
 
 #[tokio::test]
 async fn redirect_of_the_provider_is_not_followed() {
-    let (base, seen) = provider(vec![START]).await;
+    let (base, sent_headers) = provider(vec![START]).await;
     let moved = || async move { axum::response::Redirect::temporary(&base) };
     let (listener, old) = listen().await;
     tokio::spawn(async move { axum::serve(listener, Router::new().fallback(moved)).await });
@@ -206,7 +206,7 @@ async fn redirect_of_the_provider_is_not_followed() {
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let answer = client.post(format!("{url}/v1/messages")).body("{}").send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::TEMPORARY_REDIRECT);
-    assert!(seen.lock().unwrap().is_empty());
+    assert!(sent_headers.lock().unwrap().is_empty());
 }
 
 #[tokio::test]

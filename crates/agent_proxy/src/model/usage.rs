@@ -19,13 +19,13 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Sets each number to the larger one, because later events of an answer repeat the totals of earlier events.
-    fn grow(&mut self, more: Self) {
-        self.model = more.model.or(self.model.take());
-        self.input = self.input.max(more.input);
-        self.cached = self.cached.max(more.cached);
-        self.cache_write = self.cache_write.max(more.cache_write);
-        self.output = self.output.max(more.output);
+    /// Sets each number to the larger of both, because later events of an answer repeat the totals of earlier events.
+    fn merge(&mut self, other: Self) {
+        self.model = other.model.or(self.model.take());
+        self.input = self.input.max(other.input);
+        self.cached = self.cached.max(other.cached);
+        self.cache_write = self.cache_write.max(other.cache_write);
+        self.output = self.output.max(other.output);
     }
 }
 
@@ -100,7 +100,7 @@ impl UsageReader {
         for (holder, is_end) in holders {
             let Some(holder) = holder else { continue };
             if let Some(usage) = holder.get("usage").filter(|usage| usage.is_object()) {
-                self.reported.grow(parse(holder, usage));
+                self.reported.merge(parse(holder, usage));
                 self.has_ended |= is_end;
             }
         }
@@ -122,12 +122,12 @@ fn text_bytes(event: &Value) -> u64 {
 fn parse(holder: &Value, usage: &Value) -> Usage {
     let number = |name: &str| usage.get(name).and_then(Value::as_u64).unwrap_or_default();
     let (read, cache_write) = (number("cache_read_input_tokens"), number("cache_creation_input_tokens"));
-    let details = usage.pointer("/input_tokens_details/cached_tokens").and_then(Value::as_u64).unwrap_or_default();
+    let cached = usage.pointer("/input_tokens_details/cached_tokens").and_then(Value::as_u64).unwrap_or_default();
     Usage {
         model: holder.get("model").and_then(Value::as_str).map(|model| model.chars().take(100).collect()),
         // Anthropic reports cached input separately, OpenAI as part of the input.
         input: number("input_tokens").saturating_add(read).saturating_add(cache_write),
-        cached: read.max(details),
+        cached: read.max(cached),
         cache_write,
         output: number("output_tokens"),
     }
@@ -187,8 +187,8 @@ data: {"type":"response.completed","response":{"model":"gpt-5.5","usage":{"input
         let mut codex = UsageReader::default();
         let delta = r#"data: {"type":"response.output_text.delta","delta":"twelve bytes"}"#;
         codex.read(format!("{delta}\n").as_bytes());
-        let broken = codex.estimate(400);
-        assert_eq!((broken.input, broken.output), (100, 3));
+        let interrupted = codex.estimate(400);
+        assert_eq!((interrupted.input, interrupted.output), (100, 3));
     }
 
     #[test]

@@ -22,7 +22,8 @@ pub(super) enum AgentEvent {
     ToolStarted(String),
     ToolEnded(String),
     AllToolsEnded,
-    /// Whether every call of the model has its answer, so that the model is next. Other tools may still run.
+    /// Whether every call of the model has its answer, so that a request to the model follows. Other tools may still
+    /// run.
     CallsAnswered(bool),
     InputSent(String),
     ModelAnswer,
@@ -63,10 +64,10 @@ pub(crate) struct Tokens {
 }
 
 impl AddAssign for Tokens {
-    fn add_assign(&mut self, more: Self) {
-        self.input = self.input.saturating_add(more.input);
-        self.cached = self.cached.saturating_add(more.cached);
-        self.output = self.output.saturating_add(more.output);
+    fn add_assign(&mut self, other: Self) {
+        self.input = self.input.saturating_add(other.input);
+        self.cached = self.cached.saturating_add(other.cached);
+        self.output = self.output.saturating_add(other.output);
     }
 }
 
@@ -74,11 +75,11 @@ impl Sub for Tokens {
     type Output = Self;
 
     /// Saturates at zero: a smaller count is a new one.
-    fn sub(self, less: Self) -> Self {
+    fn sub(self, other: Self) -> Self {
         Self {
-            input: self.input.saturating_sub(less.input),
-            cached: self.cached.saturating_sub(less.cached),
-            output: self.output.saturating_sub(less.output),
+            input: self.input.saturating_sub(other.input),
+            cached: self.cached.saturating_sub(other.cached),
+            output: self.output.saturating_sub(other.output),
         }
     }
 }
@@ -95,15 +96,15 @@ pub(super) struct UsageTotal {
 }
 
 impl AddAssign for UsageTotal {
-    fn add_assign(&mut self, more: Self) {
-        self.turns = self.turns.saturating_add(more.turns);
-        self.tokens += more.tokens;
-        self.cost = match (self.cost, more.cost) {
-            (Some(cost), Some(more)) => Some(cost.saturating_add(more)),
-            (cost, more) => cost.or(more),
+    fn add_assign(&mut self, other: Self) {
+        self.turns = self.turns.saturating_add(other.turns);
+        self.tokens += other.tokens;
+        self.cost = match (self.cost, other.cost) {
+            (Some(cost), Some(other)) => Some(cost.saturating_add(other)),
+            (cost, other) => cost.or(other),
         };
-        self.estimated_cost = self.estimated_cost.saturating_add(more.estimated_cost);
-        self.cost_upper_bound = self.cost_upper_bound.saturating_add(more.cost_upper_bound);
+        self.estimated_cost = self.estimated_cost.saturating_add(other.estimated_cost);
+        self.cost_upper_bound = self.cost_upper_bound.saturating_add(other.cost_upper_bound);
     }
 }
 
@@ -111,7 +112,7 @@ impl AddAssign for UsageTotal {
 pub(super) struct ReportedUsage {
     pub(super) turns: u32,
     pub(super) tokens: Tokens,
-    /// If reported. Units: millionths of a US dollar.
+    /// `None` if not reported. Units: millionths of a US dollar.
     pub(super) cost: Option<u64>,
     pub(super) may_continue: bool,
 }
@@ -129,8 +130,8 @@ pub(super) struct EndReport {
 }
 
 impl EndReport {
-    pub(super) fn has_code(&self, mark: &str) -> bool {
-        self.codes.iter().any(|own| own == mark)
+    pub(super) fn has_code(&self, code: &str) -> bool {
+        self.codes.iter().any(|own| own == code)
     }
 }
 

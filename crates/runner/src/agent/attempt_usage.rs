@@ -18,14 +18,14 @@ pub(crate) struct AttemptUsage {
 
 #[derive(Clone, Debug, Default)]
 struct UsageState {
-    work: Option<AgentReport>,
+    report: Option<AgentReport>,
     total: UsageTotal,
     base_commit: Option<String>,
     prompt_sha256: Option<Sha256Hex>,
     is_new_session: bool,
     earlier_session_tokens: Tokens,
     restart_count: usize,
-    /// The first denied tool since the agent began this task or its latest inputs.
+    /// The first denied tool since `begin_work`.
     denied_tool: Option<String>,
 }
 
@@ -46,8 +46,8 @@ impl AttemptUsage {
     ) {
         let mut state = self.lock();
         state.is_new_session = session.is_none();
-        let UsageState { work, base_commit, prompt_sha256, .. } = &mut *state;
-        let work = work.get_or_insert_with(|| AgentReport {
+        let UsageState { report, base_commit, prompt_sha256, .. } = &mut *state;
+        let report = report.get_or_insert_with(|| AgentReport {
             agent: agent.into(),
             version,
             model: None,
@@ -66,23 +66,23 @@ impl AttemptUsage {
             commit: None,
             checks: Vec::new(),
         });
-        work.starts = work.starts.saturating_add(1);
+        report.starts = report.starts.saturating_add(1);
     }
 
-    pub(super) fn note_usage(&self, record: &RunState, spent: &UsageTotal) {
+    pub(super) fn note_usage(&self, record: &RunState, total: &UsageTotal) {
         let mut state = self.lock();
         if state.is_new_session && record.session.is_some() {
             state.earlier_session_tokens = state.total.tokens;
         }
-        state.total = *spent;
-        if let Some(work) = &mut state.work {
-            work.model = record.model.clone().or_else(|| work.model.take());
-            work.session = record.session.clone().or_else(|| work.session.take());
-            work.turns = spent.turns;
-            work.input_tokens = spent.tokens.input;
-            work.cached_input_tokens = spent.tokens.cached;
-            work.output_tokens = spent.tokens.output;
-            work.about_usd_micros = Some(spent.estimated_cost).filter(|about| *about > 0);
+        state.total = *total;
+        if let Some(report) = &mut state.report {
+            report.model = record.model.clone().or_else(|| report.model.take());
+            report.session = record.session.clone().or_else(|| report.session.take());
+            report.turns = total.turns;
+            report.input_tokens = total.tokens.input;
+            report.cached_input_tokens = total.tokens.cached;
+            report.output_tokens = total.tokens.output;
+            report.about_usd_micros = Some(total.estimated_cost).filter(|about| *about > 0);
         }
     }
 
@@ -94,16 +94,17 @@ impl AttemptUsage {
         self.lock().restart_count += 1;
     }
 
-    /// The first denied tool, including the newest start. Neither a later start nor an answer resets it.
-    pub(super) fn note_denied_tool(&self, of_start: Option<String>) -> Option<String> {
+    /// Returns the first denied tool since `begin_work`, including the start that just ended. Neither a later start nor
+    /// a user's answer resets it.
+    pub(super) fn note_denied_tool(&self, start_denial: Option<String>) -> Option<String> {
         let mut state = self.lock();
-        state.denied_tool = state.denied_tool.take().or(of_start);
+        state.denied_tool = state.denied_tool.take().or(start_denial);
         state.denied_tool.clone()
     }
 
     pub(super) fn forget_session(&self, session: &str) {
-        if let Some(work) = &mut self.lock().work {
-            work.session.take_if(|named| named.as_str() == session);
+        if let Some(report) = &mut self.lock().report {
+            report.session.take_if(|own| own.as_str() == session);
         }
     }
 
@@ -117,24 +118,24 @@ impl AttemptUsage {
     }
 
     pub(crate) fn set_commit(&self, commit: &str) {
-        if let Some(work) = &mut self.lock().work {
-            work.commit = Some(commit.to_owned());
+        if let Some(report) = &mut self.lock().report {
+            report.commit = Some(commit.to_owned());
         }
     }
 
     pub(crate) fn add_check(&self, run: CheckRun) {
-        if let Some(work) = &mut self.lock().work {
-            work.checks.push(run);
+        if let Some(report) = &mut self.lock().report {
+            report.checks.push(run);
         }
     }
 
     /// The agent and its cost for the finish, including estimates. Units: millionths of a US dollar.
     pub(crate) fn report(&self) -> (Option<AgentReport>, Option<u64>) {
         let mut state = self.lock().clone();
-        if let Some(work) = &mut state.work {
-            work.refused_hosts = self.refused_hosts.list();
+        if let Some(report) = &mut state.report {
+            report.refused_hosts = self.refused_hosts.list();
         }
-        (state.work, state.total.cost)
+        (state.report, state.total.cost)
     }
 
     fn lock(&self) -> MutexGuard<'_, UsageState> {
@@ -148,14 +149,14 @@ mod tests {
 
     #[test]
     fn first_denied_tool_is_known_until_the_next_task() {
-        let tally = AttemptUsage::default();
-        tally.begin_work("main", None);
-        assert_eq!(tally.note_denied_tool(None), None);
-        assert_eq!(tally.note_denied_tool(Some("Bash".into())).as_deref(), Some("Bash"));
-        for further in [Some("Write".into()), None] {
-            assert_eq!(tally.note_denied_tool(further).as_deref(), Some("Bash"));
+        let usage = AttemptUsage::default();
+        usage.begin_work("main", None);
+        assert_eq!(usage.note_denied_tool(None), None);
+        assert_eq!(usage.note_denied_tool(Some("Bash".into())).as_deref(), Some("Bash"));
+        for later in [Some("Write".into()), None] {
+            assert_eq!(usage.note_denied_tool(later).as_deref(), Some("Bash"));
         }
-        tally.begin_work("main", None);
-        assert_eq!(tally.note_denied_tool(None), None);
+        usage.begin_work("main", None);
+        assert_eq!(usage.note_denied_tool(None), None);
     }
 }

@@ -1,7 +1,7 @@
-//! Judges the end of one start: a pure function of everything that is known about it.
+//! Classifies how one start of an agent ended: success, stop, retry, lost session or failure. A pure function.
 //! An agent's report alone proves no success. The agent's work is done if the runner did not stop it, it reported
-//! success, it exited with 0, and no denied tool kept it from working. Unknown ends are failures without another start.
-//! Account limits and provider trouble also hold up other jobs. They are believed only with the exit code of a failing
+//! success, it exited with 0, and no denied tool prevented its work. Unknown ends are failures without another start.
+//! Account limits and provider trouble also hold up other jobs. They count only with the exit code of a failing
 //! agent, because a tool can write to the same streams.
 
 mod failure_cause;
@@ -90,8 +90,8 @@ impl Transient {
         Self { cause: "The connection broke".into(), failure: Failure::AgentUnreachable { reason: reason.into() } }
     }
 
-    fn agent_failure(ended: &EndFacts<'_>, what_it_did: &str) -> Self {
-        Self { cause: format!("{} {what_it_did}", ended.agent), failure: to_agent_failure(ended) }
+    fn agent_failure(end: &EndFacts<'_>, action: &str) -> Self {
+        Self { cause: format!("{} {action}", end.agent), failure: to_agent_failure(end) }
     }
 
     pub(super) fn into_failure(self, retries: u64) -> Failure {
@@ -102,77 +102,71 @@ impl Transient {
     }
 }
 
-pub(super) fn classify(ended: &EndFacts<'_>) -> Verdict {
-    if let Some(stop) = ended.stop {
+pub(super) fn classify(end: &EndFacts<'_>) -> Verdict {
+    if let Some(stop) = end.stop {
         return Verdict::Stopped(stop.clone());
     }
-    if !ended.has_sessions {
-        return match ended.exit {
+    if !end.has_sessions {
+        return match end.exit {
             Exit::Code(0) => Verdict::Succeeded,
-            Exit::Code(EXIT_TEMPFAIL) => Verdict::Retry(Transient::agent_failure(ended, "asked to be started again")),
-            _ => Verdict::Failed(to_agent_failure(ended)),
+            Exit::Code(EXIT_TEMPFAIL) => Verdict::Retry(Transient::agent_failure(end, "asked to be started again")),
+            _ => Verdict::Failed(to_agent_failure(end)),
         };
     }
-    match ended.end_report {
-        None if is_session_lost(ended.stderr) => Verdict::SessionLost,
-        None if contains_any(ended.stderr, &[RESUME_FAILED]) => {
-            Verdict::Retry(Transient::agent_failure(ended, "could not open its session"))
+    match end.end_report {
+        None if is_session_lost(end.stderr) => Verdict::SessionLost,
+        None if contains_any(end.stderr, &[RESUME_FAILED]) => {
+            Verdict::Retry(Transient::agent_failure(end, "could not open its session"))
         }
-        None if is_crash(ended.exit) && is_transient_crash(ended.stderr) => {
-            let crashed = format!("crashed over its connection ({})", ended.exit);
-            Verdict::Retry(Transient::agent_failure(ended, &crashed))
+        None if is_crash(end.exit) && is_transient_crash(end.stderr) => {
+            let action = format!("crashed over its connection ({})", end.exit);
+            Verdict::Retry(Transient::agent_failure(end, &action))
         }
-        None => Verdict::Failed(to_agent_failure(ended)),
-        Some(end_report) if !end_report.success => classify_failure(ended, end_report),
-        Some(_) if ended.exit != Exit::Code(0) => Verdict::Failed(to_agent_failure(ended)),
-        Some(_) => match ended.denied_tool {
-            Some(tool) if !ended.has_changes => Verdict::Failed(Failure::PermissionDenied { tool: tool.into() }),
+        None => Verdict::Failed(to_agent_failure(end)),
+        Some(end_report) if !end_report.success => classify_failure(end, end_report),
+        Some(_) if end.exit != Exit::Code(0) => Verdict::Failed(to_agent_failure(end)),
+        Some(_) => match end.denied_tool {
+            Some(tool) if !end.has_changes => Verdict::Failed(Failure::PermissionDenied { tool: tool.into() }),
             _ => Verdict::Succeeded,
         },
     }
 }
 
-fn to_agent_failure(ended: &EndFacts<'_>) -> Failure {
-    Failure::AgentFailed {
-        agent: ended.agent.into(),
-        exit: ended.exit.to_string(),
-        last_words: ended.last_message.into(),
-    }
+fn to_agent_failure(end: &EndFacts<'_>) -> Failure {
+    Failure::AgentFailed { agent: end.agent.into(), exit: end.exit.to_string(), last_words: end.last_message.into() }
 }
 
-fn classify_failure(ended: &EndFacts<'_>, end_report: &EndReport) -> Verdict {
+fn classify_failure(end: &EndFacts<'_>, end_report: &EndReport) -> Verdict {
     let message = end_report.message.as_str();
-    // Ignore standard error, to which any program of the agent may write. The agent's own last line counts.
+    // Ignore standard error, because any program of the agent may write to it. Use the agent's own last line.
     if is_session_lost(message) {
         return Verdict::SessionLost;
     }
     let cause = FailureCause::from_report(end_report);
-    if cause.is_some_and(FailureCause::is_account_wide) && ended.exit != Exit::Code(FAILED_EXIT) {
-        // The model answered later, the agent was killed, or another program wrote this. Another start shows.
-        let doubtful = format!("said that it failed, and ended with {}", ended.exit);
-        return Verdict::Retry(Transient::agent_failure(ended, &doubtful));
+    if cause.is_some_and(FailureCause::is_account_wide) && end.exit != Exit::Code(FAILED_EXIT) {
+        // Doubtful: the model answered later, the agent was killed, or another program wrote this. So try again.
+        let action = format!("said that it failed, and ended with {}", end.exit);
+        return Verdict::Retry(Transient::agent_failure(end, &action));
     }
     let failure = match cause {
-        Some(FailureCause::Turns) => Failure::TurnLimit { limit: ended.turn_limit.unwrap_or_default().into() },
-        Some(FailureCause::Cost) => cost_limit_failure(ended.cost_upper_bound, ended.cost_limit.unwrap_or_default()),
+        Some(FailureCause::Turns) => Failure::TurnLimit { limit: end.turn_limit.unwrap_or_default().into() },
+        Some(FailureCause::Cost) => cost_limit_failure(end.cost_upper_bound, end.cost_limit.unwrap_or_default()),
         Some(FailureCause::Context) => Failure::ContextTooLong {},
         Some(FailureCause::Limit) => {
-            let time = end_report.limit_resets_at.or_else(|| limit_reset::parse_reset_time(message, ended.now));
+            let time = end_report.limit_resets_at.or_else(|| limit_reset::parse_reset_time(message, end.now));
             Failure::AgentQuota { time: Until(time) }
         }
         Some(FailureCause::Billing) => Failure::AgentBilling {},
         Some(FailureCause::Auth) => Failure::AgentAuth { runner: "the runner".into() },
-        Some(FailureCause::Model) => {
-            Failure::ModelUnavailable { model: ended.model.unwrap_or("its own default").into() }
-        }
+        Some(FailureCause::Model) => Failure::ModelUnavailable { model: end.model.unwrap_or("its own default").into() },
         Some(FailureCause::Refused) => Failure::AgentRefused {},
         Some(FailureCause::SlowDown) => return Verdict::Retry(Transient::slow_down()),
         Some(FailureCause::Overloaded) => return Verdict::Retry(Transient::overloaded()),
         Some(FailureCause::Unreachable) => {
-            // Not cut here: secrets are removed first.
+            // Do not cut the message: secrets are redacted first.
             return Verdict::Retry(Transient::unreachable(message));
         }
-        None => to_agent_failure(ended),
+        None => to_agent_failure(end),
     };
     Verdict::Failed(failure)
 }

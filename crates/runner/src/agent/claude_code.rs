@@ -31,18 +31,18 @@ const PINNED_ENVIRONMENT: &[(&str, &str)] = &[
     ("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "1"),
     ("CLAUDE_CODE_DISABLE_AUTO_MEMORY", "1"),
     ("CLAUDE_CODE_DISABLE_CRON", "1"),
-    // Otherwise its prompt contains the newest commits, which others wrote, and how to commit.
+    // Otherwise the prompt contains the newest commits, which others wrote, and instructions for commits.
     ("CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS", "1"),
     // Versions that know this variable read no file that a prompt names. `prompt_escape` covers the others.
     ("CLAUDE_CODE_DISABLE_FILE_MENTIONS", "1"),
-    // Offer all tools at once. Otherwise 2.1.330 gives its model an extra tool without function in place of others.
+    // Offer all tools at once. Otherwise 2.1.330 offers its model a useless tool instead of some others.
     ("ENABLE_TOOL_SEARCH", "false"),
-    // It reports the end of an account limit in its local time.
+    // Claude Code reports the end of an account limit in its local time.
     ("TZ", "UTC"),
     // The runner retries as well, after longer pauses, and reports that to users.
     ("CLAUDE_CODE_MAX_RETRIES", "3"),
     ("API_TIMEOUT_MS", "600000"),
-    // Builds and tests take longer than its default of two minutes for a command.
+    // Builds and tests take longer than the default of two minutes for a command.
     ("BASH_DEFAULT_TIMEOUT_MS", "300000"),
     ("BASH_MAX_TIMEOUT_MS", "1800000"),
 ];
@@ -67,7 +67,7 @@ impl ClaudeCode {
 
 impl Adapter for ClaudeCode {
     fn model_provider(&self) -> Result<Option<Provider>, String> {
-        let value = |name: &str| self.env.iter().find(|(own, _)| *own == name)?.1.to_str();
+        let value = |name: &str| self.env.iter().find(|(variable, _)| *variable == name)?.1.to_str();
         let key = match (value(ANTHROPIC_KEY), value(CLAUDE_TOKEN)) {
             (Some(key), _) => Key::ApiKey(key.to_owned()),
             (None, Some(token)) => Key::Bearer(token.to_owned()),
@@ -78,9 +78,9 @@ impl Adapter for ClaudeCode {
     }
 
     fn prepare(&mut self, start: &StartInput<'_>) -> io::Result<Launch> {
-        // It finds a session again only with the same settings folder and the same working folder.
+        // Claude Code finds a session only with the same settings folder and the same working folder.
         let config = start.home.join("claude");
-        // An earlier agent may have put a file or a link here. It is removed, and Claude Code reports the lost session.
+        // Replaces a file or a link that an earlier agent put here. Claude Code then reports the lost session.
         create_private_dir(&config)?;
         let mut args: Vec<OsString> = [
             "-p",
@@ -90,7 +90,7 @@ impl Adapter for ClaudeCode {
             "stream-json",
             "--verbose",
             "--include-partial-messages",
-            // It repeats each input when the model gets it.
+            // Claude Code repeats each input when it sends the input to the model.
             "--replay-user-messages",
             // The repository's own settings may run hooks, start servers and send the key elsewhere.
             "--setting-sources",
@@ -127,7 +127,8 @@ impl Adapter for ClaudeCode {
         }
         let mut env = self.env.clone();
         if let Some(port) = start.model_port {
-            // A token keeps its own variable, or the request's headers do not fit the token.
+            // The placeholder uses the variable of the real credential, because the variable's name determines the
+            // request's headers.
             for (name, value) in &mut env {
                 if matches!(*name, ANTHROPIC_KEY | CLAUDE_TOKEN) {
                     *value = PLACEHOLDER_KEY.into();
@@ -214,12 +215,12 @@ mod tests {
         assert_eq!(value(&launch, "--permission-mode").as_deref(), Some("acceptEdits"));
         assert!(launch.args.iter().all(|arg| !arg.to_string_lossy().contains("dangerously")));
         let tools = value(&launch, "--tools").unwrap();
-        for calls_out in ["WebFetch", "WebSearch", "ScheduleWakeup", "EnterWorktree"] {
-            assert!(!tools.contains(calls_out), "{calls_out}");
+        for tool in ["WebFetch", "WebSearch", "ScheduleWakeup", "EnterWorktree"] {
+            assert!(!tools.contains(tool), "{tool}");
         }
         let names: Vec<_> = launch.env.iter().map(|(name, _)| *name).collect();
-        for pinned in ["CLAUDE_CONFIG_DIR", "DISABLE_TELEMETRY", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"] {
-            assert!(names.contains(&pinned), "{pinned}");
+        for name in ["CLAUDE_CONFIG_DIR", "DISABLE_TELEMETRY", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"] {
+            assert!(names.contains(&name), "{name}");
         }
         assert!(names.contains(&"ANTHROPIC_API_KEY") && names.contains(&"HTTPS_PROXY"));
         assert!(!names.contains(&"AWS_SECRET_ACCESS_KEY") && !names.contains(&"CLAUDE_CODE_SUBPROCESS_ENV_SCRUB"));
@@ -230,20 +231,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let [home, elsewhere] = ["home", "elsewhere"].map(|name| dir.path().join(name));
         [&home, &elsewhere].into_iter().for_each(|folder| fs::create_dir(folder).unwrap());
-        let own = home.join("claude");
-        symlink(&elsewhere, &own).unwrap();
+        let config = home.join("claude");
+        symlink(&elsewhere, &config).unwrap();
         launch_in(&home, |_| ());
-        assert!(own.symlink_metadata().unwrap().is_dir() && elsewhere.is_dir());
+        assert!(config.symlink_metadata().unwrap().is_dir() && elsewhere.is_dir());
 
-        fs::remove_dir(&own).unwrap();
-        fs::write(&own, "mine").unwrap();
+        fs::remove_dir(&config).unwrap();
+        fs::write(&config, "mine").unwrap();
         launch_in(&home, |_| ());
-        assert!(own.symlink_metadata().unwrap().is_dir());
+        assert!(config.symlink_metadata().unwrap().is_dir());
 
         // The session continues from the files in an existing folder.
-        fs::write(own.join("session"), "kept").unwrap();
+        fs::write(config.join("session"), "kept").unwrap();
         launch_in(&home, |_| ());
-        assert_eq!(fs::read_to_string(own.join("session")).unwrap(), "kept");
+        assert_eq!(fs::read_to_string(config.join("session")).unwrap(), "kept");
     }
 
     #[test]
@@ -255,8 +256,8 @@ mod tests {
             start.instructions = option;
         });
         assert!(launch.args.iter().all(|arg| arg != option));
-        for named in ["--model", "--resume", "--append-system-prompt"] {
-            assert_eq!(value(&launch, named).as_deref(), Some(option), "{named}");
+        for name in ["--model", "--resume", "--append-system-prompt"] {
+            assert_eq!(value(&launch, name).as_deref(), Some(option), "{name}");
         }
     }
 
@@ -314,7 +315,7 @@ mod tests {
         assert_eq!(session.len(), 36);
         assert_eq!(session.get(14..15), Some("4"));
         assert!(matches!(session.get(19..20), Some("8" | "9" | "a" | "b")), "{session}");
-        let again = launch(|start| start.session = Some("abc"));
-        assert_eq!((value(&again, "--resume").as_deref(), value(&again, "--session-id")), (Some("abc"), None));
+        let resumed = launch(|start| start.session = Some("abc"));
+        assert_eq!((value(&resumed, "--resume").as_deref(), value(&resumed, "--session-id")), (Some("abc"), None));
     }
 }

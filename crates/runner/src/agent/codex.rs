@@ -26,8 +26,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// With a subscription, the agent would also get the account's connected apps and image generation. The agent's commands
-/// must not see the model's key.
+/// With a subscription, Codex would also offer the account's connected apps and image generation. The policy hides the
+/// model's key from the agent's commands.
 const COMMON_ARGS: &str = "--disable plugins --disable unbounded_connection_retries --disable apps \
     --disable image_generation -c shell_environment_policy.inherit=\"core\"";
 
@@ -48,7 +48,7 @@ impl Codex {
         Self {
             program,
             env: environment.network(isolation),
-            // Codex's own sandbox, unless there is another one, in which it cannot be created.
+            // Codex's own sandbox cannot be created inside another sandbox.
             sandbox_mode: if isolation == Isolation::None { "workspace-write" } else { "danger-full-access" },
             key: environment.get(OPENAI_KEY),
             url: environment.get(OPENAI_URL).and_then(|url| url.into_string().ok()),
@@ -78,10 +78,10 @@ impl Adapter for Codex {
         let home = start.home.join("codex");
         // An earlier agent may have put a link here, which would lead a secret elsewhere.
         create_private_dir(&home)?;
-        let proxied = start.model_port.map(|port| format!("http://127.0.0.1:{port}/v1"));
-        let provider = match (&self.key, &self.auth, &proxied) {
+        let proxy_url = start.model_port.map(|port| format!("http://127.0.0.1:{port}/v1"));
+        let provider = match (&self.key, &self.auth, &proxy_url) {
             (Some(_), ..) => {
-                let url = proxied.as_deref().or(self.url.as_deref()).unwrap_or(config::OPENAI_BASE_URL);
+                let url = proxy_url.as_deref().or(self.url.as_deref()).unwrap_or(config::OPENAI_BASE_URL);
                 Some(ModelProvider { url, has_key: true })
             }
             (None, Some(_), Some(url)) => {
@@ -89,10 +89,10 @@ impl Adapter for Codex {
                 Some(ModelProvider { url, has_key: false })
             }
             (None, Some(auth), None) => {
-                let own = home.join("auth.json");
+                let copy = home.join("auth.json");
                 // Copied once: Codex renews the tokens in this file, and the original ones may be used up.
-                if own.symlink_metadata().is_err() {
-                    copy_secret(auth, &own)?;
+                if copy.symlink_metadata().is_err() {
+                    copy_secret(auth, &copy)?;
                 }
                 None
             }
@@ -106,7 +106,7 @@ impl Adapter for Codex {
         env.push(("CODEX_HOME", home.clone().into()));
         // Codex reports the end of an account limit in its local time.
         env.push(("TZ", "UTC".into()));
-        let key = self.key.clone().map(|key| if proxied.is_some() { PLACEHOLDER_KEY.into() } else { key });
+        let key = self.key.clone().map(|key| if proxy_url.is_some() { PLACEHOLDER_KEY.into() } else { key });
         env.extend(key.map(|key| (OPENAI_KEY, key)));
         let sessions = home.join("sessions");
         {

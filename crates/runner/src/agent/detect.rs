@@ -49,7 +49,7 @@ impl AgentKind {
         }
     }
 
-    /// Variables with which it signs in. One of the two is enough.
+    /// Variables with which the agent signs in. One of the two is enough.
     pub(crate) fn key_variables(self) -> [&'static str; 2] {
         match self {
             Self::ClaudeCode => [environment::ANTHROPIC_KEY, environment::CLAUDE_TOKEN],
@@ -104,12 +104,12 @@ pub fn list_local_agents() -> Vec<(&'static str, bool)> {
 fn locate(kind: AgentKind, environment: &Environment<'_>) -> Result<PathBuf, String> {
     let path = environment.get("PATH");
     match environment.get(kind.path_variable()) {
-        Some(named) => {
-            let named = named.into_string().map_err(|_| format!("{} is not text", kind.path_variable()))?;
-            if named.contains('/') && !named.starts_with('/') {
-                return Err(format!("{} is {named}: use an absolute path", kind.path_variable()));
+        Some(setting) => {
+            let setting = setting.into_string().map_err(|_| format!("{} is not text", kind.path_variable()))?;
+            if setting.contains('/') && !setting.starts_with('/') {
+                return Err(format!("{} is {setting}: use an absolute path", kind.path_variable()));
             }
-            program::find_program(&named, Path::new("/"), path.as_deref())
+            program::find_program(&setting, Path::new("/"), path.as_deref())
                 .map_err(|reason| format!("{reason} ({})", kind.path_variable()))
         }
         None => program::find_program(kind.command(), Path::new("/"), path.as_deref()),
@@ -191,7 +191,7 @@ async fn query_version(program: &Path, environment: &Environment<'_>) -> Result<
         child.wait().await
     };
     let result = timeout(VERSION_TIMEOUT, read_and_wait).await;
-    // Also after an exit: the program may have started child processes.
+    // Stop the group even after an exit: the program may have started child processes.
     let _ = group.stop(&mut child, STOP_GRACE).await;
     match result {
         Err(_) => Err(format!("{path} did not answer `--version` within {} s", VERSION_TIMEOUT.as_secs())),
@@ -216,11 +216,11 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
 
-    async fn check(known: AgentKind, set: &[(&str, &Path)]) -> Result<InstalledAgent, String> {
+    async fn check(kind: AgentKind, set: &[(&str, &Path)]) -> Result<InstalledAgent, String> {
         let set: Vec<(String, OsString)> =
             set.iter().map(|(name, value)| ((*name).to_owned(), value.as_os_str().to_owned())).collect();
         let read = |name: &str| set.iter().find(|(set, _)| set == name).map(|(_, value)| value.clone());
-        probe(known, &Environment::from_fn(&read)).await
+        probe(kind, &Environment::from_fn(&read)).await
     }
 
     #[tokio::test]
@@ -229,10 +229,10 @@ mod tests {
         write_script(dir.path().join("path/claude"), "echo '1.0.1 (Claude Code)'");
         write_script(dir.path().join("own/claude-nightly"), "echo '2.1.197 (Claude Code)'");
         let (path, own) = (dir.path().join("path"), dir.path().join("own/claude-nightly"));
-        let found = check(AgentKind::ClaudeCode, &[("PATH", &path)]).await.unwrap();
-        assert_eq!((found.version.as_str(), found.program), ("1.0.1", path.join("claude")));
-        let found = check(AgentKind::ClaudeCode, &[("PATH", &path), ("PULLYARD_CLAUDE_CODE", &own)]).await.unwrap();
-        assert_eq!(found.version, "2.1.197");
+        let installed = check(AgentKind::ClaudeCode, &[("PATH", &path)]).await.unwrap();
+        assert_eq!((installed.version.as_str(), installed.program), ("1.0.1", path.join("claude")));
+        let installed = check(AgentKind::ClaudeCode, &[("PATH", &path), ("PULLYARD_CLAUDE_CODE", &own)]).await.unwrap();
+        assert_eq!(installed.version, "2.1.197");
         assert!(
             check(AgentKind::Codex, &[("PATH", &path)])
                 .await
@@ -273,22 +273,22 @@ mod tests {
         ] {
             let program = dir.path().join("codex");
             write_script(&program, script);
-            let found = check(AgentKind::Codex, &[("PULLYARD_CODEX", &program)]).await;
-            assert!(found.unwrap_err().contains(reason), "{script}");
+            let result = check(AgentKind::Codex, &[("PULLYARD_CODEX", &program)]).await;
+            assert!(result.unwrap_err().contains(reason), "{script}");
         }
     }
 
     #[tokio::test]
     async fn version_probe_sees_only_the_path() {
         let dir = tempfile::tempdir().unwrap();
-        let (program, seen) = (dir.path().join("claude"), dir.path().join("env"));
-        write_script(&program, &format!("env > {}; echo '2.1.197 (Claude Code)'", seen.display()));
+        let (program, env_file) = (dir.path().join("claude"), dir.path().join("env"));
+        write_script(&program, &format!("env > {}; echo '2.1.197 (Claude Code)'", env_file.display()));
         let (path, key) = (Path::new("/usr/bin:/bin"), Path::new("sk-planted"));
         let set = [("PATH", path), ("PULLYARD_CLAUDE_CODE", program.as_path()), ("ANTHROPIC_API_KEY", key)];
         check(AgentKind::ClaudeCode, &set).await.unwrap();
-        let env = fs::read_to_string(seen).unwrap();
+        let env = fs::read_to_string(env_file).unwrap();
         let names = env.lines().filter_map(|line| line.split_once('=').map(|(name, _)| name));
-        let strange: Vec<&str> = names.filter(|name| !["PATH", "PWD", "OLDPWD", "SHLVL", "_"].contains(name)).collect();
-        assert!(strange.is_empty() && env.contains("PATH=/usr/bin:/bin"), "{env}");
+        let extra: Vec<&str> = names.filter(|name| !["PATH", "PWD", "OLDPWD", "SHLVL", "_"].contains(name)).collect();
+        assert!(extra.is_empty() && env.contains("PATH=/usr/bin:/bin"), "{env}");
     }
 }

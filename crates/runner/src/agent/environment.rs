@@ -24,7 +24,7 @@ const INHERITED: &[&str] = &["PATH", "LANG", "LC_ALL"];
 /// Certificates that the operator trusts for the model's provider, as Node.js programs read them.
 pub(super) const CERTIFICATES: &str = "NODE_EXTRA_CA_CERTS";
 
-/// The variables that drivers of agents read. A program that starts `run-job` passes them on to it only.
+/// The variables that drivers of agents read. A program that starts `run-job` passes them to `run-job` only.
 pub fn agent_variables() -> impl Iterator<Item = &'static str> {
     [CLAUDE_CODE, CODEX, CODEX_AUTH, CODEX_PRICES, RETRIES, OPENAI_KEY, OPENAI_URL, CERTIFICATES]
         .into_iter()
@@ -71,7 +71,7 @@ impl<'a> Environment<'a> {
         self.select(INHERITED)
     }
 
-    /// Network settings, for agents that call a model themselves. A sandboxed agent has other ones.
+    /// Network settings, for agents that call a model themselves. A sandboxed agent uses the sandbox's proxies.
     pub(super) fn network(&self, isolation: Isolation) -> Vec<(&'static str, OsString)> {
         if !matches!(isolation, Isolation::None | Isolation::External) {
             return Vec::new();
@@ -110,7 +110,7 @@ mod tests {
     fn agents_inherit_exactly_these_variables() {
         let read = |name: &str| Some(OsString::from(name));
         let all = Environment::from_fn(&read);
-        let names = |found: Vec<(&'static str, OsString)>| found.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        let names = |env: Vec<(&'static str, OsString)>| env.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
         assert_eq!(names(all.inherited_variables()), ["PATH", "LANG", "LC_ALL"]);
         let network = [
             "http_proxy",
@@ -127,8 +127,8 @@ mod tests {
         ];
         assert_eq!(names(all.network(Isolation::External)), network);
         assert_eq!(names(all.network(Isolation::Bubblewrap)), [""; 0]);
-        let mut handed_on: Vec<_> = agent_variables().collect();
-        handed_on.sort_unstable();
+        let mut variables: Vec<_> = agent_variables().collect();
+        variables.sort_unstable();
         let expected = [
             "ANTHROPIC_API_KEY",
             "ANTHROPIC_BASE_URL",
@@ -142,6 +142,6 @@ mod tests {
             "PULLYARD_CODEX_AUTH",
             "PULLYARD_CODEX_PRICES",
         ];
-        assert_eq!(handed_on, expected);
+        assert_eq!(variables, expected);
     }
 }

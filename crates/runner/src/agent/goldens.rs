@@ -14,9 +14,9 @@ fn folder(version: &str) -> PathBuf {
 
 /// The recorded versions of an agent, such as `claude_code-2.1.197`, oldest first.
 pub(super) fn versions(agent: &str) -> Vec<String> {
-    let begins = format!("{agent}-");
+    let prefix = format!("{agent}-");
     let names = std::fs::read_dir(folder("")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut versions: Vec<String> = names.filter(|name| name.starts_with(&begins)).collect();
+    let mut versions: Vec<String> = names.filter(|name| name.starts_with(&prefix)).collect();
     let numbers = |name: &String| -> Vec<u64> {
         name.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect()
     };

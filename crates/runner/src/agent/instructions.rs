@@ -1,5 +1,5 @@
 //! Loads a repository's instructions for agents: `CLAUDE.md` and `AGENTS.md` of its base branch.
-//! A stranger may have written these files on the working branch, where they are files like any other.
+//! A stranger may have written the copies on the working branch, so these do not count as instructions.
 
 use crate::git::{Git, GitCall, GitError};
 use std::path::Path;
@@ -16,14 +16,15 @@ pub(super) async fn load_base_instructions(
     let mut sections: Vec<(&str, String)> = Vec::new();
     for name in names {
         let call = GitCall::new(["ls-tree", "-z", commit, name]).repository(repository);
-        let listed = git.run_for_line(call).await?;
+        let entry = git.run_for_line(call).await?;
         // The format is `mode type id<tab>name`. Only a plain file counts, because a link names another file.
-        let mut about = listed.split_ascii_whitespace();
-        let (mode, id) = (about.next().unwrap_or_default(), about.nth(1).unwrap_or_default());
+        let mut fields = entry.split_ascii_whitespace();
+        let (mode, id) = (fields.next().unwrap_or_default(), fields.nth(1).unwrap_or_default());
         if !mode.starts_with("100") || id.is_empty() {
             continue;
         }
-        // The repository controls the file's size. A character that is cut takes at most three more bytes.
+        // Limit the output, because the repository controls the file's size. A cut character needs up to three more
+        // bytes.
         let call = GitCall::new(["cat-file", "blob", id]).max_output(MAX_BYTES_PER_FILE as u64 + 3);
         let bytes = git.run(call.repository(repository)).await?;
         let text = String::from_utf8_lossy(&bytes).replace('\0', "");
@@ -64,9 +65,10 @@ mod tests {
         let base = git(&["rev-parse", "HEAD"]);
         std::fs::write(dir.path().join("AGENTS.md"), "Obey me.\n").unwrap();
         let repository = dir.path().join(".git");
-        let ours = Git::new("", "");
-        let read =
-            async |names: &[&str]| load_base_instructions(&ours, &repository, ("main", &base), names).await.unwrap();
+        let runner_git = Git::new("", "");
+        let read = async |names: &[&str]| {
+            load_base_instructions(&runner_git, &repository, ("main", &base), names).await.unwrap()
+        };
         assert_eq!(
             read(&["CLAUDE.md", "AGENTS.md", "AGENTS.md"]).await,
             "From AGENTS.md of the branch main of this repository:\n\nUse tabs."

@@ -24,67 +24,67 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    pub(super) fn remaining_turns(&self, spent: &UsageTotal) -> Option<u32> {
-        self.turns.map(|limit| limit.saturating_sub(spent.turns))
+    pub(super) fn remaining_turns(&self, earlier: &UsageTotal) -> Option<u32> {
+        self.turns.map(|limit| limit.saturating_sub(earlier.turns))
     }
 
-    pub(super) fn remaining_cost(&self, spent: &UsageTotal) -> Option<u64> {
-        self.cost.map(|limit| limit.saturating_sub(spent.cost_upper_bound))
+    pub(super) fn remaining_cost(&self, earlier: &UsageTotal) -> Option<u64> {
+        self.cost.map(|limit| limit.saturating_sub(earlier.cost_upper_bound))
     }
 
-    pub(super) fn check_before_start(&self, spent: &UsageTotal) -> Option<Failure> {
+    pub(super) fn check_before_start(&self, used: &UsageTotal) -> Option<Failure> {
         match (self.turns, self.cost) {
-            (Some(limit), _) if spent.turns >= limit => Some(Failure::TurnLimit { limit: limit.into() }),
-            (_, Some(limit)) if spent.cost_upper_bound >= limit => {
-                Some(cost_limit_failure(spent.cost_upper_bound, limit))
+            (Some(limit), _) if used.turns >= limit => Some(Failure::TurnLimit { limit: limit.into() }),
+            (_, Some(limit)) if used.cost_upper_bound >= limit => {
+                Some(cost_limit_failure(used.cost_upper_bound, limit))
             }
             _ => None,
         }
     }
 
-    pub(super) fn check_while_running(&self, spent: &UsageTotal, record: &RunState) -> Option<Failure> {
-        let refused = self.check_refused_request(spent, record);
-        if refused.is_some() {
-            return refused;
+    pub(super) fn check_while_running(&self, earlier: &UsageTotal, record: &RunState) -> Option<Failure> {
+        let failure = self.check_refused_request(earlier, record);
+        if failure.is_some() {
+            return failure;
         }
         // A running tool may be a subagent, whose own last answer calls no tool.
-        let asks_again = record.tool_calls_pending || record.is_waiting_for_tool();
-        if record.has_ended() || !asks_again {
+        let needs_model = record.tool_calls_pending || record.is_waiting_for_tool();
+        if record.has_ended() || !needs_model {
             return None;
         }
-        self.check_total(spent, record)
+        self.check_total(earlier, record)
     }
 
-    pub(super) fn check_refused_request(&self, spent: &UsageTotal, record: &RunState) -> Option<Failure> {
-        record.has_refused_request.then(|| self.check_total(spent, record)).flatten()
+    pub(super) fn check_refused_request(&self, earlier: &UsageTotal, record: &RunState) -> Option<Failure> {
+        record.has_refused_request.then(|| self.check_total(earlier, record)).flatten()
     }
 
     /// Whether the next answer may exhaust a limit: one turn is left, or half the cost is used.
-    pub(super) fn is_near(&self, spent: &UsageTotal, record: &RunState) -> bool {
-        let mut sum = *spent;
-        sum += record.usage();
-        let turns = self.turns.is_some_and(|limit| sum.turns.saturating_add(1) >= limit);
-        turns || self.cost.is_some_and(|limit| sum.cost_upper_bound >= limit / 2)
+    pub(super) fn is_near(&self, earlier: &UsageTotal, record: &RunState) -> bool {
+        let mut total = *earlier;
+        total += record.usage();
+        let turns = self.turns.is_some_and(|limit| total.turns.saturating_add(1) >= limit);
+        turns || self.cost.is_some_and(|limit| total.cost_upper_bound >= limit / 2)
     }
 
     /// Whether an agent that ended well has no turn left for messages that came too late for its last one.
-    pub(super) fn has_exhausted_turns(&self, spent: &UsageTotal, record: &RunState) -> bool {
-        record.has_succeeded() && self.check_total(spent, record).is_some()
+    pub(super) fn has_exhausted_turns(&self, earlier: &UsageTotal, record: &RunState) -> bool {
+        record.has_succeeded() && self.check_total(earlier, record).is_some()
     }
 
-    fn check_total(&self, spent: &UsageTotal, record: &RunState) -> Option<Failure> {
-        let mut sum = *spent;
-        sum += record.usage();
-        self.check_before_start(&sum)
+    fn check_total(&self, earlier: &UsageTotal, record: &RunState) -> Option<Failure> {
+        let mut total = *earlier;
+        total += record.usage();
+        self.check_before_start(&total)
     }
 
-    /// The allowed silence. It is longer while a tool runs, which may print no output.
+    /// The allowed silence: longer while a tool runs, because the tool may print no output.
     pub(super) fn allowed_silence(&self, record: &RunState) -> Duration {
         if record.is_waiting_for_tool() { self.stall.saturating_mul(TOOL_STALL_FACTOR) } else { self.stall }
     }
 
-    /// The failure after too long a silence. It is the provider's if the agent only repeated its request. Other jobs of
-    /// the account are not held up, because a tool can print such a line and block its agent.
+    /// The failure after too long a silence: `ProviderStalled` if the agent only repeated its request. The failure
+    /// blocks no other jobs of the account, because a tool can print such a line and block its agent.
     pub(super) fn stall_failure(&self, record: &RunState) -> Failure {
         let (limit, event) = (Span::from(self.allowed_silence(record)), record.last_activity.event.clone());
         if record.last_activity.is_retrying {
@@ -116,9 +116,9 @@ mod tests {
         shared.lock().clone()
     }
 
-    fn check(spent: UsageTotal, events: &[AgentEvent], expected: Option<&str>) {
-        let passed = LIMITS.check_while_running(&spent, &record(events));
-        assert_eq!(passed.map(|failure| failure.sentence()).as_deref(), expected, "{spent:?} {events:?}");
+    fn check(earlier: UsageTotal, events: &[AgentEvent], expected: Option<&str>) {
+        let failure = LIMITS.check_while_running(&earlier, &record(events));
+        assert_eq!(failure.map(|failure| failure.sentence()).as_deref(), expected, "{earlier:?} {events:?}");
     }
 
     #[test]
@@ -129,16 +129,16 @@ mod tests {
         let three = [turn.clone(), turn.clone(), turn.clone()].concat();
         check(none, &three, Some("The agent used all 3 turns."));
         check(none, &[&three[..5], &[AgentEvent::ModelAnswer]].concat(), None);
-        let ended = AgentEvent::EndReport(EndReport::default());
-        check(none, &[three.clone(), vec![ended.clone()]].concat(), None);
+        let end_report = AgentEvent::EndReport(EndReport::default());
+        check(none, &[three.clone(), vec![end_report.clone()]].concat(), None);
         // The agent ended, then continued with inputs.
         let two = three[..4].to_vec();
-        check(none, &[two, vec![ended], turn.to_vec()].concat(), Some("The agent used all 3 turns."));
+        check(none, &[two, vec![end_report], turn.to_vec()].concat(), Some("The agent used all 3 turns."));
     }
 
     #[test]
     fn limit_is_near_when_the_next_answer_may_exceed_it() {
-        let near = |spent: UsageTotal, events: &[AgentEvent]| LIMITS.is_near(&spent, &record(events));
+        let near = |earlier: UsageTotal, events: &[AgentEvent]| LIMITS.is_near(&earlier, &record(events));
         let none = UsageTotal::default();
         assert!(!near(none, &[AgentEvent::ModelAnswer]));
         assert!(near(none, &[AgentEvent::ModelAnswer, AgentEvent::ModelAnswer]));
@@ -152,23 +152,23 @@ mod tests {
 
     #[test]
     fn limit_applies_to_a_subagents_last_answer() {
-        let spent = UsageTotal { turns: 1, ..UsageTotal::default() };
+        let earlier = UsageTotal { turns: 1, ..UsageTotal::default() };
         let answers = [
             AgentEvent::ModelAnswer,
             AgentEvent::ToolCallsPending,
             AgentEvent::ToolStarted("t".into()),
             AgentEvent::ModelAnswer,
         ];
-        check(spent, &answers, Some("The agent used all 3 turns."));
+        check(earlier, &answers, Some("The agent used all 3 turns."));
         // The caller receives the result and queries the model again.
         let events = [&answers[..], &[AgentEvent::ToolEnded("t".into())]].concat();
-        check(spent, &events, Some("The agent used all 3 turns."));
+        check(earlier, &events, Some("The agent used all 3 turns."));
         check(UsageTotal::default(), &[events, vec![AgentEvent::ModelAnswer]].concat(), None);
     }
 
     #[test]
     fn background_command_causes_no_request_when_it_ends() {
-        let spent = UsageTotal { turns: 1, ..UsageTotal::default() };
+        let earlier = UsageTotal { turns: 1, ..UsageTotal::default() };
         let last = [
             AgentEvent::ModelAnswer,
             AgentEvent::ToolCallsPending,
@@ -176,82 +176,77 @@ mod tests {
             AgentEvent::CallsAnswered(true),
             AgentEvent::ModelAnswer,
         ];
-        check(spent, &last, None);
-        check(spent, &[&last[..], &[AgentEvent::ToolEnded("t".into())]].concat(), None);
+        check(earlier, &last, None);
+        check(earlier, &[&last[..], &[AgentEvent::ToolEnded("t".into())]].concat(), None);
     }
 
     #[test]
     fn agent_without_turns_left_gets_no_late_input() {
-        let ended = |well| AgentEvent::EndReport(EndReport { success: well, ..EndReport::default() });
-        let taken_up = || AgentEvent::InputSent("m".into());
+        let end_report = |success| AgentEvent::EndReport(EndReport { success, ..EndReport::default() });
+        let input_sent = || AgentEvent::InputSent("m".into());
         let check = |turns: u32, events: &[AgentEvent], expected: bool| {
-            let spent = UsageTotal { turns, ..UsageTotal::default() };
-            assert_eq!(LIMITS.has_exhausted_turns(&spent, &record(events)), expected, "{turns} {events:?}");
+            let earlier = UsageTotal { turns, ..UsageTotal::default() };
+            assert_eq!(LIMITS.has_exhausted_turns(&earlier, &record(events)), expected, "{turns} {events:?}");
         };
-        check(2, &[AgentEvent::ModelAnswer, ended(true)], true);
-        check(2, &[AgentEvent::ModelAnswer, ended(true), taken_up()], true);
+        check(2, &[AgentEvent::ModelAnswer, end_report(true)], true);
+        check(2, &[AgentEvent::ModelAnswer, end_report(true), input_sent()], true);
         check(2, &[AgentEvent::Cost(1_000_000), AgentEvent::ModelAnswer], false);
         check(2, &[AgentEvent::ModelAnswer, AgentEvent::ToolCallsPending], false);
-        check(2, &[AgentEvent::ModelAnswer, ended(false)], false);
-        check(1, &[AgentEvent::ModelAnswer, ended(true)], false);
-        check(0, &[AgentEvent::ModelAnswer, AgentEvent::Cost(1_000_000), ended(true)], true);
+        check(2, &[AgentEvent::ModelAnswer, end_report(false)], false);
+        check(1, &[AgentEvent::ModelAnswer, end_report(true)], false);
+        check(0, &[AgentEvent::ModelAnswer, AgentEvent::Cost(1_000_000), end_report(true)], true);
         // One turn was left, and the agent is in the middle of that turn.
-        let again = [AgentEvent::ModelAnswer, ended(true), taken_up(), AgentEvent::ModelAnswer];
+        let again = [AgentEvent::ModelAnswer, end_report(true), input_sent(), AgentEvent::ModelAnswer];
         check(1, &again, false);
-        check(1, &[&again[..], &[ended(true), taken_up()]].concat(), true);
+        check(1, &[&again[..], &[end_report(true), input_sent()]].concat(), true);
     }
 
     #[test]
     fn earlier_starts_count_toward_the_limits() {
-        let spent = UsageTotal { turns: 2, cost_upper_bound: 600_000, ..UsageTotal::default() };
-        check(spent, &[AgentEvent::ModelAnswer, AgentEvent::ToolCallsPending], Some("The agent used all 3 turns."));
-        let spent = UsageTotal { turns: 0, ..spent };
-        let asks = [AgentEvent::ModelAnswer, AgentEvent::ToolCallsPending, AgentEvent::Cost(400_000)];
-        check(spent, &asks, Some("The job spent $1.00; the limit is $1.00."));
+        let earlier = UsageTotal { turns: 2, cost_upper_bound: 600_000, ..UsageTotal::default() };
+        check(earlier, &[AgentEvent::ModelAnswer, AgentEvent::ToolCallsPending], Some("The agent used all 3 turns."));
+        let earlier = UsageTotal { turns: 0, ..earlier };
+        let turn = [AgentEvent::ModelAnswer, AgentEvent::ToolCallsPending, AgentEvent::Cost(400_000)];
+        check(earlier, &turn, Some("The job spent $1.00; the limit is $1.00."));
         check(
-            spent,
+            earlier,
             &[AgentEvent::ModelAnswer, AgentEvent::ToolCallsPending, AgentEvent::CostUpperBound(399_999)],
             None,
         );
-        assert_eq!((LIMITS.remaining_turns(&spent), LIMITS.remaining_cost(&spent)), (Some(3), Some(400_000)));
-        assert_eq!(LIMITS.check_before_start(&UsageTotal { turns: 3, ..spent }).unwrap().code(), "turn_limit");
+        assert_eq!((LIMITS.remaining_turns(&earlier), LIMITS.remaining_cost(&earlier)), (Some(3), Some(400_000)));
+        assert_eq!(LIMITS.check_before_start(&UsageTotal { turns: 3, ..earlier }).unwrap().code(), "turn_limit");
         assert_eq!(
-            LIMITS.check_before_start(&UsageTotal { cost_upper_bound: 2_000_000, ..spent }).unwrap().code(),
+            LIMITS.check_before_start(&UsageTotal { cost_upper_bound: 2_000_000, ..earlier }).unwrap().code(),
             "cost_limit"
         );
     }
 
     #[test]
     fn reported_sums_stop_an_agent_unless_it_has_ended() {
-        let sum = |turns, cost, goes_on| {
-            [AgentEvent::ReportedUsage(ReportedUsage {
-                turns,
-                cost,
-                may_continue: goes_on,
-                ..ReportedUsage::default()
-            })]
+        let sum = |turns, cost, may_continue| {
+            [AgentEvent::ReportedUsage(ReportedUsage { turns, cost, may_continue, ..ReportedUsage::default() })]
         };
         check(UsageTotal::default(), &sum(2, Some(999_999), true), None);
         check(UsageTotal::default(), &sum(2, Some(1_000_000), true), Some("The job spent $1.00; the limit is $1.00."));
         check(UsageTotal::default(), &sum(3, None, true), Some("The agent used all 3 turns."));
         check(UsageTotal::default(), &sum(3, Some(5_000_000), false), None);
-        let spent = UsageTotal { turns: 1, cost_upper_bound: 600_000, ..UsageTotal::default() };
-        check(spent, &sum(1, Some(400_000), true), Some("The job spent $1.00; the limit is $1.00."));
-        check(spent, &sum(2, None, true), Some("The agent used all 3 turns."));
+        let earlier = UsageTotal { turns: 1, cost_upper_bound: 600_000, ..UsageTotal::default() };
+        check(earlier, &sum(1, Some(400_000), true), Some("The job spent $1.00; the limit is $1.00."));
+        check(earlier, &sum(2, None, true), Some("The agent used all 3 turns."));
     }
 
     #[test]
     fn running_tool_triples_the_silence_limit() {
         let silence = |events: &[AgentEvent]| LIMITS.allowed_silence(&record(events)).as_secs();
         assert_eq!(silence(&[]), 60);
-        let busy = [
+        let tools = [
             AgentEvent::ToolStarted("a".into()),
             AgentEvent::ToolStarted("b".into()),
             AgentEvent::ToolEnded("a".into()),
         ];
-        assert_eq!(silence(&busy), 180);
-        assert_eq!(silence(&[&busy[..], &[AgentEvent::AllToolsEnded]].concat()), 60);
-        let record = record(&busy);
+        assert_eq!(silence(&tools), 180);
+        assert_eq!(silence(&[&tools[..], &[AgentEvent::AllToolsEnded]].concat()), 60);
+        let record = record(&tools);
         assert_eq!(LIMITS.stall_deadline(&record), record.last_activity.at + Duration::from_secs(180));
     }
 
@@ -288,28 +283,28 @@ mod tests {
 
     #[test]
     fn known_costs_of_starts_add_up() {
-        let mut spent = UsageTotal::default();
-        spent += record(&[AgentEvent::Cost(5), AgentEvent::ModelAnswer]).usage();
-        spent += record(&[AgentEvent::CostUpperBound(7)]).usage();
-        assert_eq!((spent.turns, spent.cost, spent.cost_upper_bound), (1, Some(5), 12));
+        let mut total = UsageTotal::default();
+        total += record(&[AgentEvent::Cost(5), AgentEvent::ModelAnswer]).usage();
+        total += record(&[AgentEvent::CostUpperBound(7)]).usage();
+        assert_eq!((total.turns, total.cost, total.cost_upper_bound), (1, Some(5), 12));
     }
 
     #[test]
     fn estimated_cost_counts_from_the_next_start() {
-        let asks = [AgentEvent::ModelAnswer, AgentEvent::ToolCallsPending, AgentEvent::CostEstimate(Some(1_500_000))];
-        check(UsageTotal::default(), &asks, None);
-        let mut spent = UsageTotal::default();
-        spent += record(&[AgentEvent::Cost(5), AgentEvent::CostEstimate(Some(700_005))]).usage_at_end();
-        assert_eq!((spent.cost, spent.estimated_cost, spent.cost_upper_bound), (Some(700_005), 700_000, 700_005));
-        assert_eq!(LIMITS.remaining_cost(&spent), Some(299_995));
-        spent += record(&asks).usage_at_end();
-        assert_eq!((spent.cost, spent.estimated_cost), (Some(2_200_005), 2_200_000));
-        assert_eq!(LIMITS.check_before_start(&spent).unwrap().code(), "cost_limit");
-        // `spent` prefers a reported cost, and ignores an unknown one.
-        let mut spent = UsageTotal::default();
-        spent += record(&[AgentEvent::CostEstimate(Some(30)), AgentEvent::Cost(20)]).usage_at_end();
-        spent += record(&[AgentEvent::CostEstimate(None)]).usage_at_end();
-        assert_eq!((spent.cost, spent.estimated_cost, spent.cost_upper_bound), (Some(20), 0, 20));
+        let turn = [AgentEvent::ModelAnswer, AgentEvent::ToolCallsPending, AgentEvent::CostEstimate(Some(1_500_000))];
+        check(UsageTotal::default(), &turn, None);
+        let mut total = UsageTotal::default();
+        total += record(&[AgentEvent::Cost(5), AgentEvent::CostEstimate(Some(700_005))]).usage_at_end();
+        assert_eq!((total.cost, total.estimated_cost, total.cost_upper_bound), (Some(700_005), 700_000, 700_005));
+        assert_eq!(LIMITS.remaining_cost(&total), Some(299_995));
+        total += record(&turn).usage_at_end();
+        assert_eq!((total.cost, total.estimated_cost), (Some(2_200_005), 2_200_000));
+        assert_eq!(LIMITS.check_before_start(&total).unwrap().code(), "cost_limit");
+        // The sum prefers a reported cost, and ignores an unknown one.
+        let mut total = UsageTotal::default();
+        total += record(&[AgentEvent::CostEstimate(Some(30)), AgentEvent::Cost(20)]).usage_at_end();
+        total += record(&[AgentEvent::CostEstimate(None)]).usage_at_end();
+        assert_eq!((total.cost, total.estimated_cost, total.cost_upper_bound), (Some(20), 0, 20));
     }
 
     #[test]

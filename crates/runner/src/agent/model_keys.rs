@@ -66,14 +66,14 @@ mod tests {
 
     #[test]
     fn project_key_hides_the_runners_keys_of_that_agent() {
-        let ours = |name: &str| Some(OsString::from(format!("our {name}")));
+        let runner_variable = |name: &str| Some(OsString::from(format!("our {name}")));
         let none = ModelKeys::default();
-        assert_eq!(none.variable("ANTHROPIC_API_KEY", ours), Some("our ANTHROPIC_API_KEY".into()));
-        let one = ModelKeys::new(vec![credential(ModelKey::ClaudeToken, "theirs")], PathBuf::new());
-        assert_eq!(one.variable("CLAUDE_CODE_OAUTH_TOKEN", ours), Some("theirs".into()));
-        assert_eq!(one.variable("ANTHROPIC_API_KEY", ours), None);
-        assert_eq!(one.variable("OPENAI_API_KEY", ours), Some("our OPENAI_API_KEY".into()));
-        assert_eq!(one.variable("PATH", ours), Some("our PATH".into()));
+        assert_eq!(none.variable("ANTHROPIC_API_KEY", runner_variable), Some("our ANTHROPIC_API_KEY".into()));
+        let keys = ModelKeys::new(vec![credential(ModelKey::ClaudeToken, "theirs")], PathBuf::new());
+        assert_eq!(keys.variable("CLAUDE_CODE_OAUTH_TOKEN", runner_variable), Some("theirs".into()));
+        assert_eq!(keys.variable("ANTHROPIC_API_KEY", runner_variable), None);
+        assert_eq!(keys.variable("OPENAI_API_KEY", runner_variable), Some("our OPENAI_API_KEY".into()));
+        assert_eq!(keys.variable("PATH", runner_variable), Some("our PATH".into()));
     }
 
     #[test]

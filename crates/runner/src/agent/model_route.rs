@@ -1,4 +1,4 @@
-//! How a sandboxed agent reaches its model: by a proxy that has the key, counts the usage, and applies the cost limit.
+//! Creates the model's proxy for a sandboxed agent: it has the key, counts the usage, and applies the cost limit.
 
 use super::agent_event::{Tokens, UsageTotal};
 use super::environment::{CERTIFICATES, Environment};
@@ -76,8 +76,8 @@ impl Meter for CostMeter {
     }
 
     fn record(&self, request: u64, usage: &Usage, is_complete: bool) -> bool {
-        let priced = self.price(usage);
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).insert(request, priced);
+        let request_usage = self.price(usage);
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).insert(request, request_usage);
         let total = self.total();
         self.run_state.set_metered_usage(&total);
         let may_continue = is_complete || !self.is_used_up(&total);
@@ -95,8 +95,8 @@ mod tests {
     /// A meter whose limit is the price of a million tokens of output of an unknown model.
     fn meter() -> CostMeter {
         let prices = Prices::default();
-        let one = Tokens { output: 1_000_000, ..Tokens::default() };
-        let limit = Some(prices.highest_cost(BilledTokens { tokens: one, cache_write: 0 }));
+        let million = Tokens { output: 1_000_000, ..Tokens::default() };
+        let limit = Some(prices.highest_cost(BilledTokens { tokens: million, cache_write: 0 }));
         CostMeter { prices, limit, run_state: SharedRunState::metered(), requests: Mutex::default() }
     }
 

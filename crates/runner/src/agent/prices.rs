@@ -10,7 +10,7 @@ const PRICE_LIST: &str = include_str!("prices.csv");
 /// The input above which the operator's second set of prices applies. Units: tokens.
 const OPERATOR_LONG_INPUT_TOKENS: u64 = 272_000;
 
-static LISTED: LazyLock<BTreeMap<String, Price>> = LazyLock::new(|| rows().filter_map(parse_row).collect());
+static LISTED_PRICES: LazyLock<BTreeMap<String, Price>> = LazyLock::new(|| rows().filter_map(parse_row).collect());
 
 fn rows() -> impl Iterator<Item = &'static str> {
     PRICE_LIST.lines().filter(|row| !row.is_empty() && !row.starts_with('#'))
@@ -23,17 +23,17 @@ pub(super) struct BilledTokens {
 }
 
 impl AddAssign for BilledTokens {
-    fn add_assign(&mut self, more: Self) {
-        self.tokens += more.tokens;
-        self.cache_write = self.cache_write.saturating_add(more.cache_write);
+    fn add_assign(&mut self, other: Self) {
+        self.tokens += other.tokens;
+        self.cache_write = self.cache_write.saturating_add(other.cache_write);
     }
 }
 
 impl Sub for BilledTokens {
     type Output = Self;
 
-    fn sub(self, less: Self) -> Self {
-        Self { tokens: self.tokens - less.tokens, cache_write: self.cache_write.saturating_sub(less.cache_write) }
+    fn sub(self, other: Self) -> Self {
+        Self { tokens: self.tokens - other.tokens, cache_write: self.cache_write.saturating_sub(other.cache_write) }
     }
 }
 
@@ -108,13 +108,13 @@ impl Prices {
 
     /// The cost of one request to this model; `None` without a price. Units: millionths of a US dollar.
     pub(super) fn cost(&self, model: &str, count: BilledTokens) -> Option<u64> {
-        let price = find_price(&self.by_operator, model).or_else(|| find_price(&LISTED, model))?;
+        let price = find_price(&self.by_operator, model).or_else(|| find_price(&LISTED_PRICES, model))?;
         Some(price.cost(count))
     }
 
     /// The cost at the highest known price, for models without a price. Units: millionths of a US dollar.
     pub(super) fn highest_cost(&self, count: BilledTokens) -> u64 {
-        let all = LISTED.values().chain(self.by_operator.values());
+        let all = LISTED_PRICES.values().chain(self.by_operator.values());
         all.map(|price| price.cost(count)).max().unwrap_or(u64::MAX)
     }
 }
@@ -124,7 +124,7 @@ fn find_price<'a>(prices: &'a BTreeMap<String, Price>, model: &str) -> Option<&'
     let name = model.split_once('[').map_or(model, |(name, _)| name);
     let undated = ["-20251001", "-2026-01-14"].into_iter().filter_map(|shape| {
         let (name, date) = name.split_at_checked(name.len().checked_sub(shape.len())?)?;
-        let is_date = date.bytes().zip(shape.bytes()).all(|(byte, of_shape)| match of_shape {
+        let is_date = date.bytes().zip(shape.bytes()).all(|(byte, shape_byte)| match shape_byte {
             b'-' => byte == b'-',
             _ => byte.is_ascii_digit(),
         });
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn every_row_has_a_price() {
-        assert_eq!(LISTED.len(), rows().count(), "a row was not parsed, or a model has two");
+        assert_eq!(LISTED_PRICES.len(), rows().count(), "a row was not parsed, or a model has two");
     }
 
     #[test]
@@ -247,8 +247,8 @@ mod tests {
     fn unpriced_model_is_bounded_by_the_highest_price() {
         let prices = Prices::default();
         assert_eq!((prices.highest_cost(TOKENS), prices.highest_cost(LONG_REQUEST)), (3_420_000, 8_875_000));
-        let most = count(u64::MAX, 0, u64::MAX);
-        assert_eq!(prices.highest_cost(most), u64::MAX);
+        let max = count(u64::MAX, 0, u64::MAX);
+        assert_eq!(prices.highest_cost(max), u64::MAX);
     }
 
     #[test]
@@ -259,7 +259,7 @@ mod tests {
         // 0.08 × 2 + 0.04 × 2.5 + 0.08 × 0.2 + 0.02 × 8
         assert_eq!(prices.cost("gpt-99", BilledTokens { cache_write: 40_000, ..TOKENS }), Some(436_000));
         assert_eq!(prices.cost("gpt-5.2", TOKENS), Some(148_000));
-        assert!(["x", "y", "z"].iter().all(|unread| prices.cost(unread, TOKENS).is_none()));
+        assert!(["x", "y", "z"].iter().all(|model| prices.cost(model, TOKENS).is_none()));
         let long = Prices::parse("gpt-6.1-sol=1/0.1/5, gpt-99=1/0.1/5/3/0.3/10");
         assert_eq!(long.cost("gpt-6.1-sol", LONG_REQUEST), Some(360_000));
         assert_eq!((long.cost("gpt-99", TOKENS), long.cost("gpt-99", LONG_REQUEST)), (Some(228_000), Some(1_030_000)));

@@ -20,8 +20,8 @@ impl Default for RestartPauses {
 /// Parses pauses such as `30,60,90`, in seconds: at most ten. An empty text allows no further start.
 pub(crate) fn parse_pauses(text: &str) -> Result<RestartPauses, String> {
     let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-    let read: Result<Vec<u64>, _> = parts.map(str::parse).collect();
-    match read {
+    let secs: Result<Vec<u64>, _> = parts.map(str::parse).collect();
+    match secs {
         Ok(secs) if secs.len() <= 10 && secs.iter().all(|secs| *secs <= 3_600) => {
             Ok(RestartPauses(secs.into_iter().map(Duration::from_secs).collect()))
         }
@@ -32,13 +32,13 @@ pub(crate) fn parse_pauses(text: &str) -> Result<RestartPauses, String> {
 /// Errors: no further start is left; the pause was interrupted.
 pub(super) async fn wait_before_restart(transient: Transient, run: &Run<'_>) -> Result<(), Stop> {
     let (pauses, usage) = (&run.options.agent_waits.0, &run.attempt.usage);
-    let done = usage.restart_count();
-    let Some(wait) = pauses.get(done).copied() else {
-        return Err(transient.into_failure(u64::try_from(done).unwrap_or(u64::MAX)).into());
+    let restarts = usage.restart_count();
+    let Some(wait) = pauses.get(restarts).copied() else {
+        return Err(transient.into_failure(u64::try_from(restarts).unwrap_or(u64::MAX)).into());
     };
     usage.count_restart();
     let (cause, limit) = (transient.cause, pauses.len());
-    let message = format!("{cause}. Trying again in {} ({} of {limit}).", Span::from(wait), done + 1);
+    let message = format!("{cause}. Trying again in {} ({} of {limit}).", Span::from(wait), restarts + 1);
     tracing::info!("{message}");
     run.attempt.events.log(message);
     let pause = async {

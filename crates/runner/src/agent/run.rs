@@ -32,7 +32,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_unti
 const LAST_OUTPUT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often the agent's files are read while it prints nothing.
 const READ_INTERVAL: Duration = Duration::from_millis(250);
-/// The same near a limit: Codex may send its next request 20 to 40 ms after an answer is in its files.
+/// Read interval near a limit: Codex may send its next request 20 to 40 ms after an answer is in its files.
 const READ_INTERVAL_NEAR_LIMIT: Duration = Duration::from_millis(10);
 const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -65,8 +65,8 @@ pub(super) async fn run(
     let home = workspace.home();
     let inside = Inside { program, args: launch.args, env, home: &home, network, tree: TreeAccess::Write };
     let enclosure = (run.sandbox, run.options.process_namespace);
-    let started = Enclosed::start(workspace, enclosure, inside, set_streams).await?;
-    let mut running = started.map_err(|error| super::agent_missing(events, &program.display().to_string(), &error))?;
+    let process = Enclosed::start(workspace, enclosure, inside, set_streams).await?;
+    let mut running = process.map_err(|error| super::agent_missing(events, &program.display().to_string(), &error))?;
     let mut input = Input::open(running.child.stdin.take(), launch.input, launch.input_encoder);
     let pipe_readers = [
         running.child.stdout.take().map(|pipe| read_stdout(pipe, launch.reader, events, &shared)),
@@ -79,16 +79,16 @@ pub(super) async fn run(
         interrupt(&mut running.child, &shared, &mut input, grace).await;
     }
     input.abort();
-    let killed = running.end(workspace, grace, "the agent").await;
+    let kill_result = running.end(workspace, grace, "the agent").await;
     for reader in pipe_readers.into_iter().flatten() {
         let _ = timeout(LAST_OUTPUT_TIMEOUT, reader).await;
     }
     let UsageCounters { rollouts, mut reporter } = counters;
     if let Some(mut rollouts) = rollouts {
-        let last = tokio::task::spawn_blocking(move || rollouts.finish()).await;
-        apply_events(last.unwrap_or_default(), events, &shared);
+        let last_events = tokio::task::spawn_blocking(move || rollouts.finish()).await;
+        apply_events(last_events.unwrap_or_default(), events, &shared);
     }
-    killed?;
+    kill_result?;
     input.report_read_inputs(&shared.lock(), run.inputs, bounds.newest_input);
     let mut record = shared.lock().clone();
     if let Some(usage_event) = reporter.report_last(&record) {
@@ -119,7 +119,7 @@ struct UsageCounters {
 }
 
 impl UsageCounters {
-    /// Reads what the agent wrote to its session files, on a thread where that blocks no other task.
+    /// Reads the new lines of the agent's session files, on a thread for blocking work.
     async fn read_rollouts(&mut self, events: &EventSink, shared: &SharedRunState) {
         let Some(mut rollouts) = self.rollouts.take() else { return };
         let read = tokio::task::spawn_blocking(move || {
@@ -176,7 +176,7 @@ async fn supervise(
     context: &RunContext<'_>,
 ) -> ProcessEnd {
     let RunContext { run, shared, bounds } = *context;
-    let (events, allowed) = (run.attempt.events, &run.assignment.limits);
+    let (events, wall_secs) = (run.attempt.events, run.assignment.limits.wall_secs);
     let stop = |stop: Stop| ProcessEnd { exit: Exit::Unknown, stop: Some(stop), released_end: None };
     let new_messages = run.inputs.wait_for_messages();
     tokio::pin!(new_messages);
@@ -209,7 +209,7 @@ async fn supervise(
                 Err(unknown) => stop(unknown),
             },
             () = sleep_until(run.attempt.deadline) => {
-                return stop(Failure::TimeLimit { limit: Span(allowed.wall_secs) }.into());
+                return stop(Failure::TimeLimit { limit: Span(wall_secs) }.into());
             }
             () = sleep_until(silent_until) => {
                 let record = shared.lock();
@@ -241,24 +241,24 @@ async fn supervise(
 /// Requests that no further model request is sent, and waits. An agent that is merely terminated may send one.
 async fn interrupt(child: &mut Child, shared: &SharedRunState, input: &mut Input, grace: Duration) {
     // The agent may continue with an input immediately; its end counts nevertheless.
-    let ends = shared.lock().end_count;
+    let end_count = shared.lock().end_count;
     if input.interrupt() {
-        let stopped = async {
-            while !shared.lock().has_ended_since(ends) {
+        let turn_end = async {
+            while !shared.lock().has_ended_since(end_count) {
                 shared.wait_for_change().await;
             }
         };
         tokio::select! {
             _ = child.wait() => return,
-            _ = timeout(grace, stopped) => {}
+            _ = timeout(grace, turn_end) => {}
         }
     }
     // An input that the agent has not taken up would cause another request.
-    let takes_more = {
+    let has_pending_input = {
         let record = shared.lock();
         input.has_unsent_to_model(&record) || record.continued_after_end
     };
-    if input.close() && !takes_more {
+    if input.close() && !has_pending_input {
         let _ = timeout(EXIT_TIMEOUT.min(grace), child.wait()).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Facts about one start of an agent so far, for limits and for judging its end.
+//! Collects the facts about one start of an agent, to check limits and to classify its end.
 
 use super::agent_event::{AgentEvent, EndReport, Tokens, UsageTotal};
 use super::classify::is_account_failure;
@@ -98,7 +98,7 @@ impl RunState {
             AgentEvent::ToolStarted(id) => {
                 self.running_tools.insert(id.clone());
             }
-            // The caller of the tool is next, even if a subagent spoke last.
+            // The caller of the tool continues, even if the last answer was a subagent's.
             AgentEvent::ToolEnded(id) => {
                 self.tool_calls_pending |= self.running_tools.remove(id) && !self.calls_answered
             }
@@ -146,12 +146,11 @@ impl RunState {
                 self.denied_tool = self.denied_tool.take().or_else(|| end_report.denied_tools.first().cloned());
                 // A second end comes from a turn for late inputs, and the first failure stays. Exception: an account
                 // failure yields to another failure, which could not follow a real one.
-                let stays = self.end_report.as_ref().is_some_and(|report| {
-                    let gives_way =
-                        is_account_failure(report) && !end_report.success && !is_account_failure(end_report);
-                    !report.success && !gives_way
+                let is_final = self.end_report.as_ref().is_some_and(|stored| {
+                    let yields = is_account_failure(stored) && !end_report.success && !is_account_failure(end_report);
+                    !stored.success && !yields
                 });
-                if !stays {
+                if !is_final {
                     self.end_report = Some(end_report.clone());
                 }
             }
@@ -210,8 +209,8 @@ impl RunState {
 
     /// The estimated cost beyond the reported cost, if the agent ended early. Units: millionths of a US dollar.
     pub(super) fn unreported_cost(&self) -> Option<u64> {
-        let DisplayedCost::Estimate(about) = self.displayed_cost else { return None };
-        Some(about.saturating_sub(self.cost.unwrap_or_default())).filter(|more| *more > 0)
+        let DisplayedCost::Estimate(estimate) = self.displayed_cost else { return None };
+        Some(estimate.saturating_sub(self.cost.unwrap_or_default())).filter(|cost| *cost > 0)
     }
 
     pub(super) fn has_ended(&self) -> bool {

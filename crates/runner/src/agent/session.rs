@@ -1,4 +1,4 @@
-//! Lists the files of an agent's session, and where they belong in another attempt, whose home and worktree differ.
+//! Lists the files of an agent's session, and maps them to another attempt, whose home and worktree differ.
 //! Claude Code looks for a session below the name of its work folder; Codex searches all days. Both resume from these
 //! files alone, with other settings and in another folder (tested in `tests/run_job/real_agents`).
 
@@ -35,8 +35,8 @@ impl<'a> AgentSession<'a> {
     pub(crate) fn new(agent: &str, (home, tree): (&'a Path, &'a Path), id: &'a str) -> Option<Self> {
         let kind = AgentKind::ALL.into_iter().find(|kind| kind.capability() == agent)?;
         let is_id = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-        let plain = !id.is_empty() && id.len() <= MAX_ID_LENGTH && id.bytes().all(is_id);
-        plain.then_some(Self { kind, home, tree, id })
+        let is_valid = !id.is_empty() && id.len() <= MAX_ID_LENGTH && id.bytes().all(is_id);
+        is_valid.then_some(Self { kind, home, tree, id })
     }
 
     fn folders(&self) -> Vec<(&'static str, PathBuf)> {
@@ -64,25 +64,25 @@ impl<'a> AgentSession<'a> {
     }
 
     pub(crate) fn path_for(&self, name: &str) -> Option<PathBuf> {
-        let plain = name.split('/').all(|part| !matches!(part, "" | "." | ".."));
+        let is_valid = name.split('/').all(|part| !matches!(part, "" | "." | ".."));
         let folders = self.folders().into_iter().rev();
-        let mut below = folders.filter_map(|(begins, folder)| Some((folder, name.strip_prefix(begins)?)));
-        let (folder, name) = below.next().filter(|_| plain && self.is_session_file(name))?;
+        let mut matches = folders.filter_map(|(prefix, folder)| Some((folder, name.strip_prefix(prefix)?)));
+        let (folder, name) = matches.next().filter(|_| is_valid && self.is_session_file(name))?;
         Some(self.home.join(folder).join(name))
     }
 
     /// Lists the session's files without links and special files. Empty before the session begins.
     pub(crate) fn list_files(&self) -> io::Result<Vec<SessionFile>> {
         let mut files = Vec::new();
-        for (begins, folder) in self.folders() {
+        for (prefix, folder) in self.folders() {
             let mut root = self.home.to_owned();
             // The agent may have replaced a folder.
-            let is_there = folder.iter().all(|part| {
+            let is_folder = folder.iter().all(|part| {
                 root.push(part);
-                fs::symlink_metadata(&root).is_ok_and(|about| about.is_dir())
+                fs::symlink_metadata(&root).is_ok_and(|metadata| metadata.is_dir())
             });
-            if is_there {
-                self.collect_files((&root, begins), "", MAX_DEPTH, &mut files)?;
+            if is_folder {
+                self.collect_files((&root, prefix), "", MAX_DEPTH, &mut files)?;
             }
         }
         files.sort_by(|a, b| a.name.cmp(&b.name));
@@ -91,16 +91,16 @@ impl<'a> AgentSession<'a> {
 
     fn collect_files(
         &self,
-        (root, begins): (&Path, &str),
-        below: &str,
+        (root, prefix): (&Path, &str),
+        subfolder: &str,
         depth: u32,
         files: &mut Vec<SessionFile>,
     ) -> io::Result<()> {
-        for entry in fs::read_dir(root.join(below))?.flatten() {
-            let Some(path) = entry.file_name().to_str().map(|name| format!("{below}{name}")) else { continue };
-            let (kind, name) = (entry.file_type()?, format!("{begins}{path}"));
+        for entry in fs::read_dir(root.join(subfolder))?.flatten() {
+            let Some(path) = entry.file_name().to_str().map(|name| format!("{subfolder}{name}")) else { continue };
+            let (kind, name) = (entry.file_type()?, format!("{prefix}{path}"));
             if kind.is_dir() && depth > 1 && (self.kind == AgentKind::Codex || path.starts_with(self.id)) {
-                self.collect_files((root, begins), &format!("{path}/"), depth - 1, files)?;
+                self.collect_files((root, prefix), &format!("{path}/"), depth - 1, files)?;
             } else if kind.is_file() && self.is_session_file(&name) {
                 if files.len() >= MAX_FILES {
                     return Err(io::Error::new(io::ErrorKind::FileTooLarge, "the session has too many files"));

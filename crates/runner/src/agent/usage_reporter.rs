@@ -1,5 +1,5 @@
 //! Reports an attempt's usage while its agent works: after each answer of the model, at most every `REPORT_INTERVAL`.
-//! The reports are for display only. `attempt_usage` stores it, and `limits` enforces limits.
+//! The reports are for display only. `attempt_usage` stores the usage, and `limits` enforces limits.
 
 use super::agent_event::{Tokens, UsageTotal};
 use super::run_state::{DisplayedCost, RunState};
@@ -20,9 +20,9 @@ pub(super) struct UsageReporter {
 }
 
 impl UsageReporter {
-    pub(super) fn new(spent: &UsageTotal) -> Self {
+    pub(super) fn new(earlier: &UsageTotal) -> Self {
         Self {
-            earlier_usage: *spent,
+            earlier_usage: *earlier,
             last_reported: (Tokens::default(), DisplayedCost::Unknown, None),
             next_report_at: Instant::now(),
         }
@@ -31,9 +31,9 @@ impl UsageReporter {
     /// When a report is due; `None` without new usage. An answer counts with its tokens, which may arrive after its
     /// text.
     pub(super) fn report_due_at(&self, record: &RunState) -> Option<Instant> {
-        let used = record.tokens != Tokens::default() || record.reported_turns.is_some();
-        let newest = (record.tokens, record.displayed_cost, record.reported_turns);
-        (used && self.last_reported != newest).then_some(self.next_report_at)
+        let has_usage = record.tokens != Tokens::default() || record.reported_turns.is_some();
+        let current = (record.tokens, record.displayed_cost, record.reported_turns);
+        (has_usage && self.last_reported != current).then_some(self.next_report_at)
     }
 
     pub(super) fn report_if_due(&mut self, record: &RunState, now: Instant) -> Option<EventDraft> {
@@ -82,7 +82,7 @@ mod tests {
         [AgentEvent::ModelAnswer, cost, AgentEvent::TokenUsage(Tokens { input: 100, cached: 40, output: 10 })]
     }
 
-    fn note(shared: &SharedRunState, events: impl IntoIterator<Item = AgentEvent>) {
+    fn apply(shared: &SharedRunState, events: impl IntoIterator<Item = AgentEvent>) {
         events.into_iter().for_each(|event| shared.apply(&event));
     }
 
@@ -90,19 +90,19 @@ mod tests {
         event.map(|event| event.data.unwrap())
     }
 
-    fn report_after_answer(spent: UsageTotal, cost: AgentEvent) -> Value {
-        report_after(spent, answer(cost))
+    fn report_after_answer(earlier: UsageTotal, cost: AgentEvent) -> Value {
+        report_after(earlier, answer(cost))
     }
 
-    fn report_after(spent: UsageTotal, events: impl IntoIterator<Item = AgentEvent>) -> Value {
-        let (shared, mut so_far) = (SharedRunState::default(), UsageReporter::new(&spent));
-        note(&shared, events);
-        data(so_far.report_if_due(&shared.lock(), Instant::now())).unwrap()
+    fn report_after(earlier: UsageTotal, events: impl IntoIterator<Item = AgentEvent>) -> Value {
+        let (shared, mut reporter) = (SharedRunState::default(), UsageReporter::new(&earlier));
+        apply(&shared, events);
+        data(reporter.report_if_due(&shared.lock(), Instant::now())).unwrap()
     }
 
     #[test]
     fn report_includes_usage_of_earlier_starts() {
-        let spent = UsageTotal {
+        let earlier = UsageTotal {
             turns: 2,
             tokens: Tokens { input: 1_000, cached: 0, output: 100 },
             cost: Some(50_000),
@@ -116,42 +116,42 @@ mod tests {
             })
         };
         let about = |micros: u64| with("about_usd_micros", micros);
-        assert_eq!(report_after_answer(spent, AgentEvent::Cost(7)), with("cost_usd_micros", 50_007));
-        assert_eq!(report_after_answer(spent, AgentEvent::CostEstimate(Some(8))), about(50_008));
-        assert_eq!(report_after_answer(spent, AgentEvent::CostUpperBound(9)), with("at_most_usd_micros", 60_009));
-        let earlier = UsageTotal { estimated_cost: 10, ..spent };
-        assert_eq!(report_after_answer(earlier, AgentEvent::Cost(7)), about(50_007));
-        let unknown = report_after_answer(spent, AgentEvent::CostEstimate(None));
+        assert_eq!(report_after_answer(earlier, AgentEvent::Cost(7)), with("cost_usd_micros", 50_007));
+        assert_eq!(report_after_answer(earlier, AgentEvent::CostEstimate(Some(8))), about(50_008));
+        assert_eq!(report_after_answer(earlier, AgentEvent::CostUpperBound(9)), with("at_most_usd_micros", 60_009));
+        let with_estimate = UsageTotal { estimated_cost: 10, ..earlier };
+        assert_eq!(report_after_answer(with_estimate, AgentEvent::Cost(7)), about(50_007));
+        let unknown = report_after_answer(earlier, AgentEvent::CostEstimate(None));
         assert_eq!((&unknown["turns"], &unknown["about_usd_micros"]), (&json!(3), &Value::Null));
     }
 
     #[test]
     fn first_report_is_immediate_and_later_ones_are_spaced() {
-        let (shared, mut so_far) = (SharedRunState::default(), UsageReporter::new(&UsageTotal::default()));
+        let (shared, mut reporter) = (SharedRunState::default(), UsageReporter::new(&UsageTotal::default()));
         let now = Instant::now();
-        note(&shared, answer(AgentEvent::Cost(1)));
-        assert!(so_far.report_if_due(&shared.lock(), now).is_some());
-        assert_eq!(so_far.report_due_at(&shared.lock()), None, "no new usage");
-        note(&shared, answer(AgentEvent::Cost(2)));
-        note(&shared, answer(AgentEvent::Cost(3)));
-        assert_eq!(so_far.report_if_due(&shared.lock(), now + REPORT_INTERVAL - Duration::from_millis(1)), None);
-        assert_eq!(so_far.report_due_at(&shared.lock()), Some(now + REPORT_INTERVAL));
-        let second = data(so_far.report_if_due(&shared.lock(), now + REPORT_INTERVAL)).unwrap();
+        apply(&shared, answer(AgentEvent::Cost(1)));
+        assert!(reporter.report_if_due(&shared.lock(), now).is_some());
+        assert_eq!(reporter.report_due_at(&shared.lock()), None, "no new usage");
+        apply(&shared, answer(AgentEvent::Cost(2)));
+        apply(&shared, answer(AgentEvent::Cost(3)));
+        assert_eq!(reporter.report_if_due(&shared.lock(), now + REPORT_INTERVAL - Duration::from_millis(1)), None);
+        assert_eq!(reporter.report_due_at(&shared.lock()), Some(now + REPORT_INTERVAL));
+        let second = data(reporter.report_if_due(&shared.lock(), now + REPORT_INTERVAL)).unwrap();
         assert_eq!((&second["turns"], &second["cost_usd_micros"]), (&json!(3), &json!(3)));
-        assert_eq!(so_far.report_if_due(&shared.lock(), now + 3 * REPORT_INTERVAL), None);
+        assert_eq!(reporter.report_if_due(&shared.lock(), now + 3 * REPORT_INTERVAL), None);
     }
 
     #[test]
     fn nothing_is_reported_without_new_tokens() {
-        let (shared, mut so_far) = (SharedRunState::default(), UsageReporter::new(&UsageTotal::default()));
+        let (shared, mut reporter) = (SharedRunState::default(), UsageReporter::new(&UsageTotal::default()));
         let now = Instant::now();
-        note(&shared, [AgentEvent::Activity, AgentEvent::ModelAnswer, AgentEvent::Cost(0)]);
-        assert_eq!(so_far.report_if_due(&shared.lock(), now), None);
-        assert_eq!(so_far.report_last(&shared.lock()), None);
-        note(&shared, [AgentEvent::TokenUsage(Tokens { input: 1, cached: 0, output: 1 })]);
-        assert!(so_far.report_if_due(&shared.lock(), now).is_some());
-        note(&shared, [AgentEvent::ModelAnswer]);
-        assert_eq!(so_far.report_if_due(&shared.lock(), now + REPORT_INTERVAL), None);
+        apply(&shared, [AgentEvent::Activity, AgentEvent::ModelAnswer, AgentEvent::Cost(0)]);
+        assert_eq!(reporter.report_if_due(&shared.lock(), now), None);
+        assert_eq!(reporter.report_last(&shared.lock()), None);
+        apply(&shared, [AgentEvent::TokenUsage(Tokens { input: 1, cached: 0, output: 1 })]);
+        assert!(reporter.report_if_due(&shared.lock(), now).is_some());
+        apply(&shared, [AgentEvent::ModelAnswer]);
+        assert_eq!(reporter.report_if_due(&shared.lock(), now + REPORT_INTERVAL), None);
     }
 
     #[test]
@@ -159,25 +159,25 @@ mod tests {
         let sum = |turns, cost| {
             AgentEvent::ReportedUsage(ReportedUsage { turns, cost: Some(cost), ..ReportedUsage::default() })
         };
-        let (shared, mut so_far) = (SharedRunState::default(), UsageReporter::new(&UsageTotal::default()));
-        note(&shared, [sum(1, 10)]);
-        assert_eq!(data(so_far.report_last(&shared.lock())).unwrap()["cost_usd_micros"], 10);
-        assert_eq!(so_far.report_last(&shared.lock()), None);
-        note(&shared, [sum(2, 10)]);
-        assert_eq!(data(so_far.report_last(&shared.lock())).unwrap()["turns"], 2);
-        let spent = UsageTotal { turns: 1, cost: Some(5), cost_upper_bound: 5, ..UsageTotal::default() };
-        let both = report_after(spent, [sum(1, 10)]);
+        let (shared, mut reporter) = (SharedRunState::default(), UsageReporter::new(&UsageTotal::default()));
+        apply(&shared, [sum(1, 10)]);
+        assert_eq!(data(reporter.report_last(&shared.lock())).unwrap()["cost_usd_micros"], 10);
+        assert_eq!(reporter.report_last(&shared.lock()), None);
+        apply(&shared, [sum(2, 10)]);
+        assert_eq!(data(reporter.report_last(&shared.lock())).unwrap()["turns"], 2);
+        let earlier = UsageTotal { turns: 1, cost: Some(5), cost_upper_bound: 5, ..UsageTotal::default() };
+        let both = report_after(earlier, [sum(1, 10)]);
         assert_eq!((&both["turns"], &both["cost_usd_micros"]), (&json!(2), &json!(15)));
     }
 
     #[test]
     fn last_report_ignores_the_interval() {
-        let (shared, mut so_far) = (SharedRunState::default(), UsageReporter::new(&UsageTotal::default()));
-        note(&shared, answer(AgentEvent::CostEstimate(Some(10))));
-        assert!(so_far.report_if_due(&shared.lock(), Instant::now()).is_some());
-        note(&shared, [AgentEvent::Cost(12)]);
-        let last = data(so_far.report_last(&shared.lock())).unwrap();
+        let (shared, mut reporter) = (SharedRunState::default(), UsageReporter::new(&UsageTotal::default()));
+        apply(&shared, answer(AgentEvent::CostEstimate(Some(10))));
+        assert!(reporter.report_if_due(&shared.lock(), Instant::now()).is_some());
+        apply(&shared, [AgentEvent::Cost(12)]);
+        let last = data(reporter.report_last(&shared.lock())).unwrap();
         assert_eq!((&last["cost_usd_micros"], &last["about_usd_micros"]), (&json!(12), &Value::Null));
-        assert_eq!(so_far.report_last(&shared.lock()), None);
+        assert_eq!(reporter.report_last(&shared.lock()), None);
     }
 }

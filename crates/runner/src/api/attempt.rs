@@ -2,7 +2,7 @@
 
 use crate::agent::attempt_usage::AttemptUsage;
 use crate::agent::environment::Environment;
-use crate::agent::model_keys::ModelKeys as Secrets;
+use crate::agent::model_keys::ModelKeys;
 use crate::agent_files;
 use crate::api::event_draft::EventDraft;
 use crate::api::reporter::EventSink;
@@ -57,15 +57,15 @@ impl Attempt<'_> {
     }
 
     /// Runs a step that an order of at least this urgency and the time limit interrupt.
-    pub(crate) async fn unless<T>(&self, least: Order, step: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
+    pub(crate) async fn unless<T>(&self, min: Order, step: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
         tokio::select! {
             biased;
-            order = self.orders.wait_at_least(least) => Err(Stop::Order(order)),
+            order = self.orders.wait_at_least(min) => Err(Stop::Order(order)),
             () = sleep_until(self.deadline) => {
                 let limit = Span(self.assignment.limits.wall_secs);
                 Err(Failure::TimeLimit { limit }.into())
             }
-            done = step => done,
+            result = step => result,
         }
     }
 
@@ -74,7 +74,7 @@ impl Attempt<'_> {
         tokio::select! {
             biased;
             order = self.orders.wait_abort() => Err(Stop::Order(order)),
-            done = step => done,
+            result = step => result,
         }
     }
 
@@ -108,7 +108,7 @@ impl Attempt<'_> {
     /// Fetches the attempt's secrets. Forge tokens that expire are new with every call.
     pub(crate) async fn get_credentials(&self) -> Result<Credentials, Stop> {
         let repository = &self.assignment.repository;
-        let refused = |error: &Error| match error.code() {
+        let to_failure = |error: &Error| match error.code() {
             // The forge refuses a token, or its secret is missing: the job is not at fault.
             Some("forge_refused" | "secret_missing") => {
                 Failure::SourceDenied { forge: repository.forge_name(), repo: repository.name.clone() }
@@ -117,12 +117,12 @@ impl Attempt<'_> {
             Some("signing_secret_missing") => Failure::SigningFailed { reason: error.to_string() },
             _ => Failure::Unknown { last_words: error.to_string() },
         };
-        let credentials = self.retry_or_fail(async || self.client.credentials().await, refused).await?;
+        let credentials = self.retry_or_fail(async || self.client.credentials().await, to_failure).await?;
         let model = credentials.model.iter().map(|model| model.value.as_str());
         let signing_key = credentials.signing_key.as_deref();
         let token = credentials.forge_token.as_str();
-        let of_forge = [token, git_password(repository.forge, token)];
-        let secrets = of_forge.into_iter().chain(model).chain(signing_key);
+        let forge_secrets = [token, git_password(repository.forge, token)];
+        let secrets = forge_secrets.into_iter().chain(model).chain(signing_key);
         secrets.for_each(|secret| self.redactor.add_secret(secret));
         if credentials.expires_in_secs.is_some() {
             self.minted_tokens.add(&credentials.forge_token);
@@ -132,23 +132,24 @@ impl Attempt<'_> {
 
     /// Agent and usage for a report. Names come from the agent, so secrets and invisible characters are removed.
     pub(crate) fn work_report(&self) -> (Option<AgentReport>, Option<u64>) {
-        let (mut work, spent) = self.usage.report();
-        if let Some(work) = &mut work {
+        let (mut report, spent_usd_micros) = self.usage.report();
+        if let Some(report) = &mut report {
             let clean = |text: &str| self.redactor.redact_text(&untrusted::remove_hidden(text)).into_owned();
-            for text in [&mut work.model, &mut work.version].into_iter().flatten().chain(&mut work.refused_hosts) {
+            for text in [&mut report.model, &mut report.version].into_iter().flatten().chain(&mut report.refused_hosts)
+            {
                 *text = clean(text);
             }
             // A redacted session id would identify no session.
-            work.session = work.session.take().filter(|id| clean(id) == *id);
+            report.session = report.session.take().filter(|id| clean(id) == *id);
         }
-        (work, spent)
+        (report, spent_usd_micros)
     }
 
     /// A variable of the job's environment, or of the runner's. If it names a file of tokens, the redactor learns them.
-    pub(crate) fn agent_variable(&self, secrets: &Secrets, name: &str) -> Option<OsString> {
-        let value = secrets.variable(name, |name| Environment::from_process().get(name));
-        let named = value.as_ref().filter(|_| is_secret_file_name(name));
-        if let Some(text) = named.and_then(|path| std::fs::read_to_string(path).ok()) {
+    pub(crate) fn agent_variable(&self, keys: &ModelKeys, name: &str) -> Option<OsString> {
+        let value = keys.variable(name, |name| Environment::from_process().get(name));
+        let path = value.as_ref().filter(|_| is_secret_file_name(name));
+        if let Some(text) = path.and_then(|path| std::fs::read_to_string(path).ok()) {
             self.redactor.add_file_tokens(&text);
         }
         value
@@ -156,14 +157,14 @@ impl Attempt<'_> {
 
     pub(crate) async fn learn_tokens_during<T>(&self, workspace: &Workspace, work: impl Future<Output = T>) -> T {
         tokio::pin!(work);
-        let done = loop {
+        let result = loop {
             match timeout(TOKEN_READ_INTERVAL, &mut work).await {
-                Ok(done) => break done,
+                Ok(result) => break result,
                 Err(_) => self.learn_current_tokens(workspace),
             }
         };
         self.learn_current_tokens(workspace);
-        done
+        result
     }
 
     pub(crate) fn learn_current_tokens(&self, workspace: &Workspace) {
@@ -175,14 +176,15 @@ impl Attempt<'_> {
         }
     }
 
-    /// Yields the job after storing events and artifacts, because the lease ends then. A cancel interrupts the storing.
+    /// Yields the job. First stores events and artifacts, because the lease ends then; a cancel, a more urgent order or
+    /// the time limit interrupts the storing.
     pub(crate) async fn yield_job(&self, request: &YieldRequest) -> Result<YieldAnswer, Stop> {
         tokio::select! {
             biased;
             _ = self.orders.wait_at_least(Order::Cancel) => {}
             () = sleep_until(self.deadline) => {}
-            lost = self.artifacts.flush(YIELD_ARTIFACTS_TIMEOUT) => {
-                lost.into_iter().for_each(|text| self.events.log(text));
+            lost_checkpoint = self.artifacts.flush(YIELD_ARTIFACTS_TIMEOUT) => {
+                lost_checkpoint.into_iter().for_each(|text| self.events.log(text));
             }
         }
         // The results of the uploads are events as well.
@@ -213,7 +215,7 @@ impl Attempt<'_> {
     async fn retry_or_fail<T>(
         &self,
         call: impl AsyncFn() -> Result<T, Error>,
-        refused: impl Fn(&Error) -> Failure,
+        to_failure: impl Fn(&Error) -> Failure,
     ) -> Result<T, Stop> {
         let mut back_off = BackOff::new();
         loop {
@@ -230,7 +232,7 @@ impl Attempt<'_> {
                 AttemptCallFailure::JobCancelled => return Err(Stop::Order(Order::Cancel)),
                 AttemptCallFailure::Final => {
                     tracing::error!(error = %error, "call refused: {error}");
-                    return Err(refused(&error).into());
+                    return Err(to_failure(&error).into());
                 }
                 AttemptCallFailure::Transient => {
                     tracing::warn!(error = %error, "call failed, retrying: {error}");

@@ -94,13 +94,13 @@ mod tests {
         let fits = draft(MAX_TEXT_BYTES, MAX_NAME_BYTES, MAX_DATA_BYTES);
         assert_eq!(fits.clone().truncate(), fits);
         let cut = draft(MAX_TEXT_BYTES + 1, MAX_NAME_BYTES + 1, MAX_DATA_BYTES + 1).truncate();
-        for (field, most) in [
+        for (field, max_bytes) in [
             (&cut.text, MAX_TEXT_BYTES),
             (&cut.name, MAX_NAME_BYTES),
             (&cut.path, MAX_NAME_BYTES),
             (&cut.call, MAX_NAME_BYTES),
         ] {
-            let mark = format!("[cut: {most} of {} bytes; all in agent-output.jsonl]", most + 1);
+            let mark = format!("[cut: {max_bytes} of {} bytes; all in agent-output.jsonl]", max_bytes + 1);
             assert!(field.as_ref().unwrap().ends_with(&mark), "{field:?}");
         }
         assert_eq!(cut.data, Some(json!({ "left_out_bytes": MAX_DATA_BYTES + 1, "all_in": "agent-output.jsonl" })));

@@ -16,29 +16,29 @@ const SHUTDOWN_DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Idempotent: by the finish id.
 pub(crate) async fn deliver_finish(outbox: &Outbox, pending: PendingFinish, orders: &Orders) -> Result<Exit, Error> {
     // Send the finish even if it could not be stored.
-    let stored = outbox.store(&pending).inspect_err(|error| {
+    let path = outbox.store(&pending).inspect_err(|error| {
         tracing::error!(error = %error, "cannot store the finish in the outbox: {error}");
     });
-    let patience = async {
+    let time_limit = async {
         tokio::select! {
             () = sleep(DELIVERY_TIMEOUT) => {}
-            // The signal may have come long ago. Then this is a short try.
+            // The signal may have come long ago; its short limit starts now.
             _ = orders.wait_at_least(Order::Shutdown) => sleep(SHUTDOWN_DELIVERY_TIMEOUT).await,
         }
     };
-    let delivered = tokio::select! {
-        delivered = outbox::deliver_until_answered(&pending) => delivered,
-        () = patience => {
+    let result = tokio::select! {
+        result = outbox::deliver_until_answered(&pending) => result,
+        () = time_limit => {
             return Err(Error::FinishUndelivered(client::Error::Unreachable {
                 url: pending.api_url,
                 reason: "it stays in the outbox for the next run".into(),
             }));
         }
     };
-    if let Ok(path) = stored {
+    if let Ok(path) = path {
         durable_file::remove(&path);
     }
-    match delivered {
+    match result {
         DeliveryResult::Accepted => Ok(Exit::Finished),
         DeliveryResult::Late => Ok(Exit::LeaseLost),
         DeliveryResult::Refused(error) => Err(Error::FinishRefused(error)),

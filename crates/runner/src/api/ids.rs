@@ -26,9 +26,6 @@ pub(crate) fn new_uuid() -> String {
 }
 
 fn random_id() -> String {
-    let mut numbers = rand::rng();
-    (0..26)
-        .filter_map(|_| LETTERS.get(numbers.random_range(0..LETTERS.len())))
-        .map(|letter| char::from(*letter))
-        .collect()
+    let mut rng = rand::rng();
+    (0..26).filter_map(|_| LETTERS.get(rng.random_range(0..LETTERS.len()))).map(|letter| char::from(*letter)).collect()
 }

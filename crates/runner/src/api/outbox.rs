@@ -34,7 +34,7 @@ pub(crate) struct PendingFinish {
 #[derive(Debug)]
 pub(crate) enum DeliveryResult {
     Accepted,
-    /// The attempt had ended otherwise before. A result was stored nevertheless.
+    /// The attempt had already ended in another way. The control plane stored the result nevertheless.
     Late,
     Refused(Error),
 }
@@ -60,15 +60,15 @@ impl Outbox {
         self.deliver_others(&|_| false).await;
     }
 
-    pub(crate) async fn deliver_others(&self, delivers_its_own: &(impl Fn(&(JobId, u32)) -> bool + Sync)) {
-        let all = async {
+    pub(crate) async fn deliver_others(&self, is_running: &(impl Fn(&(JobId, u32)) -> bool + Sync)) {
+        let deliveries = async {
             for path in self.list_files() {
-                if !parse_file_name(&path).is_some_and(|key| delivers_its_own(&key)) {
+                if !parse_file_name(&path).is_some_and(|key| is_running(&key)) {
                     self.deliver_one(&path).await;
                 }
             }
         };
-        if timeout(EARLIER_FINISHES_TIMEOUT, all).await.is_err() {
+        if timeout(EARLIER_FINISHES_TIMEOUT, deliveries).await.is_err() {
             tracing::warn!("some earlier finishes are still undelivered");
         }
     }
@@ -76,8 +76,8 @@ impl Outbox {
     async fn deliver_one(&self, path: &Path) {
         let Some(pending) = durable_file::read::<PendingFinish>(path) else { return remove_if_old(path) };
         match deliver(&pending).await {
-            Ok(delivered) => {
-                tracing::info!(job.id = %pending.job, attempt = pending.attempt, outcome = ?delivered, "earlier finish delivered");
+            Ok(result) => {
+                tracing::info!(job.id = %pending.job, attempt = pending.attempt, outcome = ?result, "earlier finish delivered");
                 durable_file::remove(path);
             }
             Err(error) => {
@@ -103,7 +103,7 @@ fn parse_file_name(path: &Path) -> Option<(JobId, u32)> {
 }
 
 fn remove_if_old(path: &Path) {
-    let modification = fs::metadata(path).and_then(|about| about.modified());
+    let modification = fs::metadata(path).and_then(|metadata| metadata.modified());
     let age = modification.ok().and_then(|at| SystemTime::now().duration_since(at).ok());
     if age.is_some_and(|age| age > MAX_AGE) {
         tracing::warn!("discarded a finish after a week in the outbox");
@@ -115,7 +115,7 @@ pub(crate) async fn deliver_until_answered(pending: &PendingFinish) -> DeliveryR
     let mut back_off = BackOff::new();
     loop {
         match deliver(pending).await {
-            Ok(delivered) => return delivered,
+            Ok(result) => return result,
             Err(error) => {
                 tracing::warn!(error = %error, "finish not delivered, retrying: {error}");
             }
@@ -170,8 +170,8 @@ mod tests {
         let path = outbox.store(&pending).unwrap();
         assert_eq!(outbox.list_files(), vec![path.clone()]);
         assert_eq!(outbox.list_pending(), BTreeSet::from([(pending.job.clone(), 2)]));
-        for (private, mode) in [(path.as_path(), 0o600), (path.parent().unwrap(), 0o700)] {
-            assert_eq!(fs::metadata(private).unwrap().permissions().mode() & 0o777, mode);
+        for (path, mode) in [(path.as_path(), 0o600), (path.parent().unwrap(), 0o700)] {
+            assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, mode);
         }
         let read: PendingFinish = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
         assert!(read == pending);
@@ -190,18 +190,18 @@ mod tests {
             path
         };
         let [_old, fresh, living] = [store_finish("a", 8), store_finish("b", 6), store_finish("c", 8)];
-        let lives = JobId::new(format!("job_{}", "c".repeat(26))).unwrap();
-        outbox.deliver_others(&|(job, attempt): &(JobId, u32)| *job == lives && *attempt == 2).await;
+        let living_job = JobId::new(format!("job_{}", "c".repeat(26))).unwrap();
+        outbox.deliver_others(&|(job, attempt): &(JobId, u32)| *job == living_job && *attempt == 2).await;
         assert_eq!(outbox.list_files(), [fresh, living]);
     }
 
     #[test]
     fn file_name_of_a_finish_names_its_attempt() {
         let job = format!("job_{}", "a".repeat(26));
-        let of = |name: &str| parse_file_name(Path::new(name)).map(|(job, attempt)| (job.to_string(), attempt));
-        assert_eq!(of(&format!("/o/{job}-12-a-b_c.json")), Some((job.clone(), 12)));
-        for odd in ["x.json".to_owned(), format!("{job}.json"), format!("{job}-x-y.json"), "nobody-1-x.json".into()] {
-            assert_eq!(of(&odd), None, "{odd}");
+        let parse = |name: &str| parse_file_name(Path::new(name)).map(|(job, attempt)| (job.to_string(), attempt));
+        assert_eq!(parse(&format!("/o/{job}-12-a-b_c.json")), Some((job.clone(), 12)));
+        for name in ["x.json".to_owned(), format!("{job}.json"), format!("{job}-x-y.json"), "nobody-1-x.json".into()] {
+            assert_eq!(parse(&name), None, "{name}");
         }
     }
 }

@@ -24,9 +24,9 @@ pub(crate) struct EventSink(Arc<Shared>);
 struct Shared {
     redactor: Redactor,
     state: Mutex<State>,
-    record: OnceLock<OutputRecorder>,
+    recorder: OnceLock<OutputRecorder>,
     queue_changed: Notify,
-    /// The sender got an answer, or has ended.
+    /// Notified when the sender got an answer, or has ended.
     batch_answered: Notify,
 }
 
@@ -43,7 +43,7 @@ impl Shared {
         Arc::new(Self {
             redactor,
             state: Mutex::default(),
-            record: OnceLock::new(),
+            recorder: OnceLock::new(),
             queue_changed: Notify::new(),
             batch_answered: Notify::new(),
         })
@@ -61,11 +61,11 @@ impl Shared {
 }
 
 impl EventSink {
-    /// Adds an event without its secrets. It is cut after that, because half of a secret would not be recognized.
+    /// Adds an event. Redacts it before the cut, because half of a secret would not be recognized.
     pub(crate) fn add(&self, draft: EventDraft) {
         let draft = self.0.redactor.redact_draft(draft);
-        if let Some(record) = self.0.record.get() {
-            record.record_event(&draft);
+        if let Some(recorder) = self.0.recorder.get() {
+            recorder.record_event(&draft);
         }
         self.0.state().queue.add(Instant::now(), draft.truncate());
         self.0.queue_changed.notify_one();
@@ -76,8 +76,8 @@ impl EventSink {
     }
 
     pub(crate) fn record_raw_line(&self, line: &[u8]) {
-        if let Some(record) = self.0.record.get().filter(|record| record.has_raw_lines()) {
-            record.record_raw_line(self.0.redactor.redact_line(&String::from_utf8_lossy(line)).as_bytes());
+        if let Some(recorder) = self.0.recorder.get().filter(|recorder| recorder.has_raw_lines()) {
+            recorder.record_raw_line(self.0.redactor.redact_line(&String::from_utf8_lossy(line)).as_bytes());
         }
     }
 
@@ -85,19 +85,19 @@ impl EventSink {
         &self.0.redactor
     }
 
-    pub(crate) fn start_recording(&self, record: OutputRecorder) {
-        let _ = self.0.record.set(record);
+    pub(crate) fn start_recording(&self, recorder: OutputRecorder) {
+        let _ = self.0.recorder.set(recorder);
     }
 
     pub(crate) fn end_record(&self) {
-        if let Some(record) = self.0.record.get() {
-            record.end();
+        if let Some(recorder) = self.0.recorder.get() {
+            recorder.end();
         }
     }
 
     pub(crate) fn resume_recording(&self) {
-        if let Some(record) = self.0.record.get() {
-            record.begin_next_part();
+        if let Some(recorder) = self.0.recorder.get() {
+            recorder.begin_next_part();
         }
     }
 
@@ -107,14 +107,14 @@ impl EventSink {
         shared.queue_changed.notify_one();
         let send = async {
             loop {
-                let answered = shared.batch_answered.notified();
+                let answer = shared.batch_answered.notified();
                 {
                     let state = shared.state();
                     if state.has_ended || (state.queue.is_empty() && !state.in_flight) {
                         return;
                     }
                 }
-                answered.await;
+                answer.await;
             }
         };
         if timeout(limit, send).await.is_err() {
@@ -135,9 +135,14 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    pub(crate) fn start(client: AttemptClient, heartbeat: Duration, heeds: AnswerHandlers, redactor: Redactor) -> Self {
+    pub(crate) fn start(
+        client: AttemptClient,
+        heartbeat: Duration,
+        handlers: AnswerHandlers,
+        redactor: Redactor,
+    ) -> Self {
         let shared = Shared::new(redactor);
-        let sender = sender::EventSender::new(shared.clone(), client, heartbeat, heeds);
+        let sender = sender::EventSender::new(shared.clone(), client, heartbeat, handlers);
         Self { events: EventSink(shared), _task: AbortOnDropHandle::new(tokio::spawn(sender.run())) }
     }
 

@@ -42,25 +42,26 @@ impl BackOff {
     }
 }
 
-/// Repeats a call while the other side is unreachable, for a limited time.
+/// Repeats a call while its server is unreachable, for a limited time.
 pub(crate) async fn retry_while_unreachable<T, E>(
     limit: Duration,
-    is_away: impl Fn(&E) -> bool,
+    is_unreachable: impl Fn(&E) -> bool,
     attempt: impl AsyncFnMut() -> Result<T, E>,
 ) -> Result<T, E> {
-    retry_with_pause(limit, |error| is_away(error).then_some(Duration::ZERO), attempt).await
+    retry_with_pause(limit, |error| is_unreachable(error).then_some(Duration::ZERO), attempt).await
 }
 
-/// The same for a service that may name a pause; `None` means a final failure. A pause beyond the limit ends it.
+/// Repeats a call to a service that may demand a pause. `min_pause` returns `None` for a final failure. A pause beyond
+/// the limit ends the retries.
 pub(crate) async fn retry_with_pause<T, E>(
     limit: Duration,
-    pause_of: impl Fn(&E) -> Option<Duration>,
+    min_pause: impl Fn(&E) -> Option<Duration>,
     mut attempt: impl AsyncFnMut() -> Result<T, E>,
 ) -> Result<T, E> {
     let (since, mut back_off) = (Instant::now(), BackOff::new());
     loop {
         let result = attempt().await;
-        let Some(minimum) = result.as_ref().err().and_then(&pause_of) else { return result };
+        let Some(minimum) = result.as_ref().err().and_then(&min_pause) else { return result };
         let pause = back_off.next().max(minimum);
         if since.elapsed().saturating_add(pause) > limit {
             return result;
@@ -124,9 +125,9 @@ mod tests {
     #[test]
     fn backoff_doubles_from_200_ms_to_15_s_with_jitter() {
         let mut back_off = BackOff::new();
-        for most in [200, 400, 800, 1_600, 3_200, 6_400, 12_800, 15_000, 15_000] {
-            let (most, pause) = (Duration::from_millis(most), back_off.next());
-            assert!((most / 2..=most).contains(&pause), "{pause:?} of {most:?}");
+        for max in [200, 400, 800, 1_600, 3_200, 6_400, 12_800, 15_000, 15_000] {
+            let (max, pause) = (Duration::from_millis(max), back_off.next());
+            assert!((max / 2..=max).contains(&pause), "{pause:?} of {max:?}");
         }
         let firsts: std::collections::BTreeSet<Duration> = (0..20).map(|_| BackOff::new().next()).collect();
         assert!(firsts.len() > 1);
@@ -135,19 +136,19 @@ mod tests {
     #[tokio::test]
     async fn unreachable_is_retried_and_a_refusal_is_final() {
         let (mut calls, limit) = (0, Duration::from_secs(60));
-        let back = retry_while_unreachable(
+        let recovered = retry_while_unreachable(
             limit,
-            |away| *away,
+            |is_unreachable| *is_unreachable,
             async || {
                 calls += 1;
                 if calls < 3 { Err(true) } else { Ok(calls) }
             },
         );
-        assert_eq!(back.await, Ok(3));
+        assert_eq!(recovered.await, Ok(3));
         let mut calls = 0;
         let refused = retry_while_unreachable(
             limit,
-            |away| *away,
+            |is_unreachable| *is_unreachable,
             async || {
                 calls += 1;
                 Err::<(), _>(calls < 2)
@@ -155,15 +156,15 @@ mod tests {
         );
         assert_eq!((refused.await, calls), (Err(false), 2));
         let mut calls = 0;
-        let for_good = retry_while_unreachable(
+        let timed_out = retry_while_unreachable(
             Duration::ZERO,
-            |away| *away,
+            |is_unreachable| *is_unreachable,
             async || {
                 calls += 1;
                 Err::<(), _>(true)
             },
         );
-        assert_eq!((for_good.await, calls), (Err(true), 1));
+        assert_eq!((timed_out.await, calls), (Err(true), 1));
     }
 
     #[tokio::test]
@@ -172,18 +173,18 @@ mod tests {
         // Longer than the first pause.
         let delay = Duration::from_millis(400);
         let (mut calls, since) = (0, Instant::now());
-        let rested = retry_with_pause(Duration::from_secs(60), retry_pause, async || {
+        let result = retry_with_pause(Duration::from_secs(60), retry_pause, async || {
             calls += 1;
             if calls < 2 { Err(limited(delay)) } else { Ok(calls) }
         });
-        assert!(matches!(rested.await, Ok(2)) && since.elapsed() >= delay);
+        assert!(matches!(result.await, Ok(2)) && since.elapsed() >= delay);
         for (limit, delay) in [(60, Duration::from_secs(61)), (90, Duration::MAX)] {
             let mut calls = 0;
-            let tired = retry_with_pause(Duration::from_secs(limit), retry_pause, async || {
+            let result = retry_with_pause(Duration::from_secs(limit), retry_pause, async || {
                 calls += 1;
                 Err::<(), _>(limited(delay))
             });
-            assert!(tired.await.is_err());
+            assert!(result.await.is_err());
             assert_eq!(calls, 1, "{delay:?}");
         }
     }

@@ -29,7 +29,7 @@ pub(crate) async fn claim(options: &RunJob, bootstrap: &str, orders: &Orders) ->
         // Do not claim a job that this process would not run.
         biased;
         _ = orders.wait_at_least(Order::Shutdown) => Ok(Err(Exit::Stopped)),
-        started = send_claim(options, bootstrap, &request) => started,
+        result = send_claim(options, bootstrap, &request) => result,
     }
 }
 

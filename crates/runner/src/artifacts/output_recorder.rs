@@ -1,4 +1,4 @@
-//! Records an agent's events in a file: one event per line, whole where the sent events are cut.
+//! Records an agent's events in a file: one event per line, complete where the sent events are cut.
 //! An attempt that continues after it tried to yield begins another file. Secrets are removed before the record. The
 //! agent's raw lines are stored only if the operator enables that.
 
@@ -41,7 +41,7 @@ struct LineFile {
 
 impl OutputRecorder {
     pub(crate) fn begin(artifacts: &Artifacts, captures_raw: bool) -> Self {
-        let mut open = RecorderState {
+        let mut state = RecorderState {
             artifacts: artifacts.clone(),
             captures_raw,
             part: 0,
@@ -50,8 +50,8 @@ impl OutputRecorder {
             started_at: Instant::now(),
             last_message: None,
         };
-        open.next_part();
-        Self(Arc::new(Mutex::new(open)))
+        state.next_part();
+        Self(Arc::new(Mutex::new(state)))
     }
 
     fn lock(&self) -> MutexGuard<'_, RecorderState> {
@@ -69,28 +69,28 @@ impl OutputRecorder {
     }
 
     pub(crate) fn record_raw_line(&self, line: &[u8]) {
-        if let Some(payload) = &mut self.lock().raw_lines {
-            payload.add(line);
+        if let Some(raw_lines) = &mut self.lock().raw_lines {
+            raw_lines.add(line);
         }
     }
 
     pub(crate) fn end(&self) {
-        let mut open = self.lock();
-        let (output, payload) = (open.output.take(), open.raw_lines.take());
+        let mut state = self.lock();
+        let (output, raw_lines) = (state.output.take(), state.raw_lines.take());
         for (lines, kind, name) in
-            [(output, ArtifactKind::AgentOutput, OUTPUT_FILE), (payload, ArtifactKind::ProviderPayload, RAW_FILE)]
+            [(output, ArtifactKind::AgentOutput, OUTPUT_FILE), (raw_lines, ArtifactKind::ProviderPayload, RAW_FILE)]
         {
-            let name = open.file_name(name);
+            let name = state.file_name(name);
             match lines.map(LineFile::finish) {
                 Some(true) => {
-                    open.artifacts.queue_upload(kind, &name);
+                    state.artifacts.queue_upload(kind, &name);
                 }
-                Some(false) => open.artifacts.log_skipped_artifact(kind, &name, "it could not be written"),
+                Some(false) => state.artifacts.log_skipped_artifact(kind, &name, "it could not be written"),
                 None => {}
             }
         }
-        if let Some((_, message)) = open.last_message.take() {
-            open.artifacts.store_text(ArtifactKind::FinalMessage, &open.file_name(LAST_MESSAGE_FILE), &message);
+        if let Some((_, message)) = state.last_message.take() {
+            state.artifacts.store_text(ArtifactKind::FinalMessage, &state.file_name(LAST_MESSAGE_FILE), &message);
         }
     }
 
@@ -170,7 +170,7 @@ impl LineFile {
     fn write(&mut self, line: &[u8]) {
         let line_result = self.file.write_all(line).and_then(|()| self.file.write_all(b"\n"));
         if let Err(error) = line_result {
-            // A full disk is the job's own problem. Only the record ends here.
+            // A full disk does not end the job here, only its record.
             tracing::warn!(error = %error, "recording of the agent's output stopped: {error}");
             self.full = true;
         }
@@ -188,13 +188,13 @@ mod tests {
     use crate::artifacts::tests::{artifacts, drain_uploads};
 
     fn record_events(captures_raw: bool, events: &[EventDraft]) -> (tempfile::TempDir, Vec<String>) {
-        let (dir, artifacts, mut waiting) = artifacts();
+        let (dir, artifacts, mut queue_entries) = artifacts();
         artifacts.set_folder(dir.path().join("artifacts")).unwrap();
         let record = OutputRecorder::begin(&artifacts, captures_raw);
         record.record_raw_line(b"{\"as\":\"it came\"}");
         events.iter().for_each(|event| record.record_event(event));
         record.end();
-        (dir, drain_uploads(&mut waiting).0)
+        (dir, drain_uploads(&mut queue_entries).0)
     }
 
     fn read_artifact(dir: &tempfile::TempDir, name: &str) -> String {
@@ -203,27 +203,27 @@ mod tests {
 
     #[test]
     fn record_is_complete_where_the_event_is_cut() {
-        let large = "x".repeat(MAX_TEXT_BYTES + 1);
-        let result = EventDraft { text: Some(large.clone()), ..EventDraft::new(EventKind::ToolResult) };
+        let long = "x".repeat(MAX_TEXT_BYTES + 1);
+        let result = EventDraft { text: Some(long.clone()), ..EventDraft::new(EventKind::ToolResult) };
         let small = EventDraft { text: Some("ok".into()), ..EventDraft::new(EventKind::ToolResult) };
-        let data = EventDraft { data: Some(json!({ "d": large })), ..EventDraft::new(EventKind::ToolCall) };
+        let data = EventDraft { data: Some(json!({ "d": long })), ..EventDraft::new(EventKind::ToolCall) };
         let (dir, names) = record_events(false, &[result, small, data]);
         assert_eq!(names, [OUTPUT_FILE]);
         let lines: Vec<Value> =
             read_artifact(&dir, OUTPUT_FILE).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines.len(), 3);
-        assert_eq!(lines[0]["text"], large.as_str());
+        assert_eq!(lines[0]["text"], long.as_str());
         assert!(lines[1].get("data").is_none());
-        assert_eq!(lines[2]["data"]["d"], large.as_str());
+        assert_eq!(lines[2]["data"]["d"], long.as_str());
     }
 
     #[test]
     fn final_message_is_the_result_or_the_last_text() {
-        let word = |kind, text: &str| EventDraft::text(kind, text);
-        let talk = || vec![word(EventKind::Text, "One."), word(EventKind::Text, "Two.")];
-        let (dir, _) = record_events(false, &talk());
+        let event = |kind, text: &str| EventDraft::text(kind, text);
+        let texts = || vec![event(EventKind::Text, "One."), event(EventKind::Text, "Two.")];
+        let (dir, _) = record_events(false, &texts());
         assert_eq!(read_artifact(&dir, LAST_MESSAGE_FILE), "Two.");
-        let result = [vec![word(EventKind::Result, "Done.")], talk()].concat();
+        let result = [vec![event(EventKind::Result, "Done.")], texts()].concat();
         let (dir, names) = record_events(false, &result);
         assert_eq!(read_artifact(&dir, LAST_MESSAGE_FILE), "Done.");
         assert_eq!(names, [OUTPUT_FILE, LAST_MESSAGE_FILE]);
@@ -264,18 +264,18 @@ mod tests {
 
     #[test]
     fn second_part_of_a_record_has_its_own_names() {
-        let (dir, artifacts, mut waiting) = artifacts();
+        let (dir, artifacts, mut queue_entries) = artifacts();
         artifacts.set_folder(dir.path().join("artifacts")).unwrap();
         let record = OutputRecorder::begin(&artifacts, true);
-        for word in ["first", "second"] {
-            record.record_event(&EventDraft::text(EventKind::Result, word));
-            record.record_raw_line(word.as_bytes());
+        for text in ["first", "second"] {
+            record.record_event(&EventDraft::text(EventKind::Result, text));
+            record.record_raw_line(text.as_bytes());
             record.end();
             // The record is closed between two parts.
             record.record_event(&EventDraft::text(EventKind::ToolResult, "between"));
             record.begin_next_part();
         }
-        let (names, _) = drain_uploads(&mut waiting);
+        let (names, _) = drain_uploads(&mut queue_entries);
         let first = [OUTPUT_FILE, RAW_FILE, LAST_MESSAGE_FILE];
         let second = ["agent-output-2.jsonl", "provider-payload-2.txt", "final-message-2.md"];
         assert_eq!(names, [first, second].concat());

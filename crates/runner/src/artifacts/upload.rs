@@ -1,6 +1,6 @@
 //! Uploads one artifact: reserves a place, sends the bytes, and confirms them.
-//! Each step can be repeated: the place is found by its name, and the same bytes replace themselves. A crash in between
-//! leaves a place without bytes, to which no reader is sent.
+//! Each step can be repeated: the same name reserves the same place, and the same bytes replace themselves. A crash in
+//! between leaves a place without bytes: it is listed as not stored, and cannot be downloaded.
 
 use super::{PendingArtifact, bucket, size_and_hash};
 use crate::api::retry::{AttemptCallFailure, BackOff, classify_error};
@@ -48,11 +48,11 @@ pub(super) async fn upload(
     let (size_bytes, sha256) =
         tokio::task::spawn_blocking(move || size_and_hash(&path)).await.map_err(std::io::Error::from)??;
     let request = ReserveArtifact { kind: pending.kind, name: pending.name, size_bytes, sha256 };
-    let (since, mut tries, mut back_off) = (Instant::now(), 1, BackOff::new());
+    let (start, mut tries, mut back_off) = (Instant::now(), 1, BackOff::new());
     loop {
-        // Reserve in each try: the address expires, and bytes that arrived without an answer need none.
+        // Reserve in each try: the address expires, and the control plane returns no address for stored bytes.
         match upload_once(client, &request, &pending.path).await {
-            Err(failed) if is_transient(&failed) && (tries < MIN_TRIES || since.elapsed() < retry_limit) => {
+            Err(error) if is_transient(&error) && (tries < MIN_TRIES || start.elapsed() < retry_limit) => {
                 sleep(back_off.next()).await;
             }
             result => return result,
@@ -61,8 +61,8 @@ pub(super) async fn upload(
     }
 }
 
-fn is_transient(failed: &UploadError) -> bool {
-    match failed {
+fn is_transient(error: &UploadError) -> bool {
+    match error {
         UploadError::Unreadable(_) => false,
         // The place has no bytes yet, so they are sent again.
         UploadError::ControlPlane(error) => {
@@ -81,16 +81,16 @@ async fn upload_once(client: &AttemptClient, request: &ReserveArtifact, path: &P
 }
 
 async fn put_file(url: &str, headers: &BTreeMap<String, String>, path: &Path, size: u64) -> Result<(), UploadError> {
-    let failed = |error| UploadError::Bucket(bucket::describe(error));
+    let bucket_error = |error| UploadError::Bucket(bucket::describe(error));
     // The file may have become longer. Only the announced size is sent.
     let file = tokio::fs::File::open(path).await?.take(size);
     let body = reqwest::Body::wrap(StreamBody::new(ReaderStream::with_capacity(file, CHUNK_BYTES).map_ok(Frame::data)));
-    let request = bucket::client(url, size).map_err(failed)?.put(url).header(CONTENT_LENGTH, size);
+    let request = bucket::client(url, size).map_err(bucket_error)?.put(url).header(CONTENT_LENGTH, size);
     let request = headers.iter().fold(request, |request, (name, value)| request.header(name, value));
-    let answer = request.body(body).send().await.map_err(failed)?;
+    let answer = request.body(body).send().await.map_err(bucket_error)?;
     let status = answer.status();
     // Read the answer to its end, because a broken answer proves no success.
-    let error_text = answer.text().await.map_err(failed)?;
+    let error_text = answer.text().await.map_err(bucket_error)?;
     if status.is_success() {
         return Ok(());
     }

@@ -36,23 +36,23 @@ async fn run(
     events: EventSink,
 ) {
     let log = |message: String| events.log(message);
-    let mut lost = false;
+    let mut is_lease_lost = false;
     while let Some(entry) = entries.recv().await {
         let is_checkpoint = entry.is_checkpoint();
         match entry {
-            QueueEntry::Upload(pending) if !lost => {
+            QueueEntry::Upload(pending) if !is_lease_lost => {
                 let (kind, name) = (pending.kind, pending.name.clone());
                 match upload::upload(&client, pending, bucket_away).await {
                     Ok(()) => tracing::debug!(kind = kind.as_str(), name = %name, "artifact uploaded"),
-                    Err(failed) => {
+                    Err(error) => {
                         // The attempt that has the lease now stores its own artifacts.
-                        lost = failed.is_lease_lost();
+                        is_lease_lost = error.is_lease_lost();
                         let label = kind.as_str();
-                        tracing::warn!(kind = label, name = %name, error = %failed, "artifact not stored: {failed}");
-                        let reason = truncate(&failed.to_string(), MAX_REASON_CHARS);
+                        tracing::warn!(kind = label, name = %name, error = %error, "artifact not stored: {error}");
+                        let reason = truncate(&error.to_string(), MAX_REASON_CHARS);
                         if is_checkpoint {
                             log(checkpoint_lost_message(&format!("its upload failed: {reason}")));
-                        } else if !lost && is_reported_kind(kind) {
+                        } else if !is_lease_lost && is_reported_kind(kind) {
                             log(not_stored_message(name.as_str(), &reason));
                         }
                     }
@@ -64,6 +64,6 @@ async fn run(
         if is_checkpoint {
             artifacts.0.pending_checkpoints.fetch_sub(1, Ordering::Relaxed);
         }
-        artifacts.0.finished_count.send_modify(|done| *done += 1);
+        artifacts.0.finished_count.send_modify(|count| *count += 1);
     }
 }

@@ -13,7 +13,7 @@ use tar::{Archive, Builder, EntryType, Header};
 /// Total size of a checkpoint's files. Units: bytes.
 pub(super) const MAX_UNPACKED_BYTES: u64 = 256 << 20;
 pub(super) const MAX_FILES: usize = 1_000;
-/// Longest name in the oldest tar format. Longer names need extensions, which can do more than name a file.
+/// Longest name in the oldest tar format. Longer names need extensions, which can also change other entries.
 const MAX_NAME_LENGTH: usize = 100;
 /// Higher levels take longer than they save.
 const COMPRESSION_LEVEL: i32 = 3;
@@ -91,17 +91,17 @@ fn parse_name(name: &[u8]) -> io::Result<PathBuf> {
 
 /// Whether a checkpoint may contain a file of this name: a relative name that leads nowhere else.
 pub(super) fn is_plain_name(name: &str) -> bool {
-    let odd = |part: &str| part.is_empty() || part == "." || part == "..";
+    let is_invalid = |part: &str| part.is_empty() || part == "." || part == "..";
     name.len() <= MAX_NAME_LENGTH
         && !name.contains(['\\', '\0'])
         && !name.chars().any(char::is_control)
-        && !name.split('/').any(odd)
+        && !name.split('/').any(is_invalid)
 }
 
-fn list_files(folder: &Path, below: &Path, names: &mut Vec<PathBuf>) -> io::Result<()> {
-    for entry in fs::read_dir(folder.join(below))? {
+fn list_files(folder: &Path, subfolder: &Path, names: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder.join(subfolder))? {
         let entry = entry?;
-        let (name, kind) = (below.join(entry.file_name()), entry.file_type()?);
+        let (name, kind) = (subfolder.join(entry.file_name()), entry.file_type()?);
         if kind.is_dir() {
             list_files(folder, &name, names)?;
         } else if kind.is_file() && name.to_str().is_some_and(is_plain_name) {
@@ -144,8 +144,8 @@ mod tests {
             fs::write(path, content).unwrap();
         }
 
-        fn pack(&self, most: u64) -> io::Result<()> {
-            pack(&self.path("in"), &self.path("packed"), most)
+        fn pack(&self, max_bytes: u64) -> io::Result<()> {
+            pack(&self.path("in"), &self.path("packed"), max_bytes)
         }
 
         fn unpack(&self, entries: &[Header]) -> io::Result<()> {
@@ -183,8 +183,8 @@ mod tests {
         assert!(fs::metadata(folders.path("packed")).unwrap().len() < 10_000);
         unpack(&folders.path("packed"), &folders.path("out")).unwrap();
         for name in ["about.json", "session/2026/a.jsonl", "session/empty"] {
-            let [there, back] = ["in", "out"].map(|folder| fs::read(folders.path(folder).join(name)).unwrap());
-            assert!(there == back, "{name}");
+            let [packed, unpacked] = ["in", "out"].map(|folder| fs::read(folders.path(folder).join(name)).unwrap());
+            assert!(packed == unpacked, "{name}");
         }
     }
 
@@ -208,8 +208,8 @@ mod tests {
     fn paths_outside_the_folder_are_not_unpacked() {
         for name in ["/etc/cron.d/x", "../x", "a/../../x", "a/./x", "a//x", "a/", "", "a\\x", "a\nx"] {
             let folders = TestFolders::new();
-            let refused = folders.unpack(&[header(EntryType::Regular, name, 4)]);
-            assert_eq!(refusal(refused), NOT_PLAIN, "{name:?}");
+            let result = folders.unpack(&[header(EntryType::Regular, name, 4)]);
+            assert_eq!(refusal(result), NOT_PLAIN, "{name:?}");
             assert_eq!(fs::read_dir(folders.path("out")).unwrap().count(), 0, "{name:?}");
         }
     }
@@ -238,8 +238,8 @@ mod tests {
     #[test]
     fn duplicate_oversized_or_cut_entries_are_rejected() {
         let folders = TestFolders::new();
-        let twice = [header(EntryType::Regular, "a", 4), header(EntryType::Regular, "a", 4)];
-        assert_eq!(folders.unpack(&twice).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        let duplicates = [header(EntryType::Regular, "a", 4), header(EntryType::Regular, "a", 4)];
+        assert_eq!(folders.unpack(&duplicates).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         let folders = TestFolders::new();
         let huge = folders.unpack(&[header(EntryType::Regular, "a", MAX_UNPACKED_BYTES + 1)]);
         assert_eq!(huge.unwrap_err().kind(), io::ErrorKind::FileTooLarge);
@@ -285,8 +285,8 @@ mod tests {
     #[test]
     fn names_are_limited_to_the_ustar_length() {
         assert!(is_plain_name(&"a".repeat(MAX_NAME_LENGTH)) && is_plain_name("session/2026/a b.jsonl"));
-        for odd in ["a".repeat(MAX_NAME_LENGTH + 1), "a\u{7f}".into(), "a\0".into(), "..".into(), "a/..".into()] {
-            assert!(!is_plain_name(&odd), "{odd:?}");
+        for name in ["a".repeat(MAX_NAME_LENGTH + 1), "a\u{7f}".into(), "a\0".into(), "..".into(), "a/..".into()] {
+            assert!(!is_plain_name(&name), "{name:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Makes a checkpoint when an attempt yields or breaks off, after its agent and all processes ended.
+//! Creates a checkpoint when an attempt yields or breaks off, after its agent and all processes ended.
 
 use super::archive::{self, MAX_UNPACKED_BYTES};
 use super::state::CheckpointFacts;
@@ -49,7 +49,8 @@ impl From<io::Error> for NoCheckpoint {
     }
 }
 
-/// Hands in a checkpoint, unless an urgent order arrives or it has the same work as the last. A failure is an event.
+/// Creates and queues a checkpoint, unless the last one has the same work. A cancel or a more urgent order interrupts
+/// it. Logs a failure.
 /// Writes: the attempt's own folders.
 pub(crate) async fn create_checkpoint(attempt: &Attempt<'_>, workspace: &Workspace, limit: Duration) {
     tokio::select! {
@@ -69,7 +70,7 @@ async fn create_within(attempt: &Attempt<'_>, workspace: &Workspace, limit: Dura
         return;
     }
     let result = timeout(limit, write_archive(attempt, workspace)).await;
-    let because: String = match result {
+    let reason: String = match result {
         Ok(Ok(name)) => {
             if attempt.artifacts.queue_upload(ArtifactKind::Checkpoint, &name) {
                 attempt.checkpoint_state.note_checkpoint();
@@ -81,8 +82,8 @@ async fn create_within(attempt: &Attempt<'_>, workspace: &Workspace, limit: Dura
         Ok(Err(NoCheckpoint::Reason(reason))) => reason,
         Err(_) => "there was no time for it".into(),
     };
-    tracing::warn!("no checkpoint stored: {because}");
-    attempt.events.log(checkpoint_lost_message(&because));
+    tracing::warn!("no checkpoint stored: {reason}");
+    attempt.events.log(checkpoint_lost_message(&reason));
 }
 
 async fn write_archive(attempt: &Attempt<'_>, workspace: &Workspace) -> Result<String, NoCheckpoint> {
@@ -95,16 +96,16 @@ async fn write_archive(attempt: &Attempt<'_>, workspace: &Workspace) -> Result<S
     let folder = workspace.root().join(format!("{ARTIFACT_NAME}{number}"));
     create_private_dirs(&folder)?;
     write_patch(attempt, workspace, &facts, &folder).await?;
-    let about = create_metadata(attempt, workspace, &facts, &work);
-    let session = about.session.clone();
+    let metadata = create_metadata(attempt, workspace, &facts, &work);
+    let session = metadata.session.clone();
     let (home, tree) = (workspace.home(), workspace.tree());
     let redactor = attempt.redactor.clone();
     let is_revision = attempt.assignment.revises.is_some();
     let pack = move || {
-        let (mut about, mut is_sealed) = (about, false);
+        let (mut metadata, mut is_sealed) = (metadata, false);
         if let Some(id) = session {
             let to = folder.join(SESSION_FOLDER);
-            about.session = match copy_session(&work.agent, (&home, &tree), &id, &to, &redactor)? {
+            metadata.session = match copy_session(&work.agent, (&home, &tree), &id, &to, &redactor)? {
                 SessionCopy::Complete => Some(id),
                 SessionCopy::None => None,
                 SessionCopy::SecretInSealed => {
@@ -117,10 +118,10 @@ async fn write_archive(attempt: &Attempt<'_>, workspace: &Workspace) -> Result<S
         if is_revision && let Ok(text) = replies::read_replies_file(&tree) {
             write_private_file(&folder.join(REPLIES_FILE), redactor.redact_text(&text).as_bytes())?;
         }
-        write_private_file(&folder.join(METADATA_FILE), &serde_json::to_vec(&about).map_err(io::Error::from)?)?;
-        let packed = archive::pack(&folder, &file, MAX_SIZE_BYTES);
+        write_private_file(&folder.join(METADATA_FILE), &serde_json::to_vec(&metadata).map_err(io::Error::from)?)?;
+        let pack_result = archive::pack(&folder, &file, MAX_SIZE_BYTES);
         let _ = fs::remove_dir_all(&folder);
-        packed?;
+        pack_result?;
         Ok::<_, NoCheckpoint>(is_sealed)
     };
     if tokio::task::spawn_blocking(pack).await.map_err(io::Error::from)?? {
@@ -159,22 +160,22 @@ async fn write_patch(
 ) -> Result<(), NoCheckpoint> {
     let git = Git::new(&attempt.assignment.repository.clone_url, "").with_redactor(&attempt.redactor);
     let (repository, start) = (workspace.repository(), facts.target.start_commit.as_str());
-    let because = |reason: &str| NoCheckpoint::Reason(reason.to_owned());
-    let written = match &facts.tree {
+    let no_checkpoint = |reason: &str| NoCheckpoint::Reason(reason.to_owned());
+    let result = match &facts.tree {
         // Checks have run since, and may have changed the repository's settings.
         Some(tree) => workspace.reset_repository().await.map(|()| tree.clone()).map_err(Stop::from),
         None => {
-            let written = commit::write_tree(&git, workspace, &facts.target, attempt.assignment).await;
+            let result = commit::write_tree(&git, workspace, &facts.target, attempt.assignment).await;
             exclusion_report::report_excluded_folders(attempt, workspace);
-            written
+            result
         }
     };
-    let tree = match written {
+    let tree = match result {
         Ok(tree) => tree,
         Err(Stop::Failure(Failure::NoChanges {})) => return Ok(()),
         Err(stop) => {
             tracing::warn!("cannot read the work folder: {stop:?}");
-            return Err(because("the work folder can't be read"));
+            return Err(no_checkpoint("the work folder can't be read"));
         }
     };
     let (file, range) = (folder.join(PATCH_FILE), (start, tree.as_str()));
@@ -182,13 +183,14 @@ async fn write_patch(
     if let Err(stop) = secret_scan::scan_change(&git, &repository, range, Lines::All, &attempt.redactor).await {
         return Err(match stop {
             Stop::Failure(Failure::SecretInChange { path }) => {
-                because(&format!("the change of `{path}` contains a secret of the job"))
+                no_checkpoint(&format!("the change of `{path}` contains a secret of the job"))
             }
-            _ => because("the work folder can't be read"),
+            _ => no_checkpoint("the work folder can't be read"),
         });
     }
-    let failed = |fault: GitError| NoCheckpoint::Reason(format!("the work could not be read: {}", fault.reason()));
-    patch::write(&git, &repository, range, Binaries::Full, &file).await.map_err(failed)?;
+    let to_no_checkpoint =
+        |error: GitError| NoCheckpoint::Reason(format!("the work could not be read: {}", error.reason()));
+    patch::write(&git, &repository, range, Binaries::Full, &file).await.map_err(to_no_checkpoint)?;
     if fs::metadata(&file)?.len() > MAX_UNPACKED_BYTES {
         return Err(archive::too_large().into());
     }
@@ -246,10 +248,10 @@ mod tests {
         }
         let at = (home.as_path(), Path::new("/work/tree"));
         let redactor = Redactor::new(["planted-4711".to_owned()]);
-        let copied = copy_session("claude_code", at, ID, &to, &redactor);
-        assert!(matches!(copied, Ok(SessionCopy::Complete)));
-        let is_there = |name: &str| to.join(name).exists();
-        assert!(is_there(&format!("{ID}.jsonl")) && is_there(&format!("{ID}/subagents/a.jsonl")));
-        assert!(!is_there(&format!("{ID}/planted-4711")));
+        let copy = copy_session("claude_code", at, ID, &to, &redactor);
+        assert!(matches!(copy, Ok(SessionCopy::Complete)));
+        let exists = |name: &str| to.join(name).exists();
+        assert!(exists(&format!("{ID}.jsonl")) && exists(&format!("{ID}/subagents/a.jsonl")));
+        assert!(!exists(&format!("{ID}/planted-4711")));
     }
 }

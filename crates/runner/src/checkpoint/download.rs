@@ -41,23 +41,23 @@ pub(super) async fn download_checkpoint(
     to: &Path,
     limit: Duration,
 ) -> Result<Result<Option<u32>, SessionLoss>, Stop> {
-    let is_away = |failed: &DownloadError| match failed {
+    let is_transient = |error: &DownloadError| match error {
         DownloadError::Transient(reason) => {
             tracing::warn!("checkpoint download failed, retrying: {reason}");
             true
         }
         DownloadError::Permanent(_) | DownloadError::Stopped(_) => false,
     };
-    match retry_while_unreachable(limit, is_away, async || download_once(attempt, to).await).await {
+    match retry_while_unreachable(limit, is_transient, async || download_once(attempt, to).await).await {
         Ok(number) => Ok(Ok(number)),
         Err(DownloadError::Transient(reason)) => Ok(Err(SessionLoss::Unreachable(reason))),
-        Err(DownloadError::Permanent(lost)) => Ok(Err(lost)),
+        Err(DownloadError::Permanent(loss)) => Ok(Err(loss)),
         Err(DownloadError::Stopped(stop)) => Err(stop),
     }
 }
 
 async fn download_once(attempt: &Attempt<'_>, to: &Path) -> Result<Option<u32>, DownloadError> {
-    // Request it in each try, because the address expires.
+    // Request the checkpoint in each try, because its address expires.
     let answer = match attempt.get_checkpoint().await {
         Ok(answer) => answer,
         // An older control plane stores no checkpoints.
@@ -77,12 +77,12 @@ async fn download_once(attempt: &Attempt<'_>, to: &Path) -> Result<Option<u32>, 
 }
 
 async fn download_file(checkpoint: &Checkpoint, to: &Path) -> Result<(), DownloadError> {
-    let failed = |error| DownloadError::Transient(bucket::describe(error));
-    let http = bucket::client(&checkpoint.get_url, checkpoint.size_bytes).map_err(failed)?;
-    let mut answer = http.get(&checkpoint.get_url).send().await.map_err(failed)?;
+    let transient = |error| DownloadError::Transient(bucket::describe(error));
+    let http = bucket::client(&checkpoint.get_url, checkpoint.size_bytes).map_err(transient)?;
+    let mut answer = http.get(&checkpoint.get_url).send().await.map_err(transient)?;
     if !answer.status().is_success() {
         let reason = format!("the bucket answered {}", answer.status());
-        // A missing object does not return. Other refusals may come from a proxy, or concern our key.
+        // A retry cannot find a missing object. Other refusals may come from a proxy, or concern our key.
         return Err(match answer.status() {
             StatusCode::NOT_FOUND | StatusCode::GONE => {
                 DownloadError::Permanent(SessionLoss::NotStored(format!("it could not be fetched: {reason}")))
@@ -93,13 +93,13 @@ async fn download_file(checkpoint: &Checkpoint, to: &Path) -> Result<(), Downloa
     let mut options = OpenOptions::new();
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(to).await?;
     let (mut hash, mut size) = (Sha256::new(), 0);
-    while let Some(piece) = answer.chunk().await.map_err(failed)? {
-        size += piece.len() as u64;
+    while let Some(chunk) = answer.chunk().await.map_err(transient)? {
+        size += chunk.len() as u64;
         if size > checkpoint.size_bytes {
             return Err(DownloadError::content_mismatch());
         }
-        hash.update(&piece);
-        file.write_all(&piece).await?;
+        hash.update(&chunk);
+        file.write_all(&chunk).await?;
     }
     file.flush().await?;
     if size == checkpoint.size_bytes && to_hex(&hash.finalize()) == checkpoint.sha256.as_str() {

@@ -1,4 +1,4 @@
-//! Why an earlier session is not resumed.
+//! The reasons why an earlier session is not resumed.
 
 use crate::api::attempt::Attempt;
 use crate::stop::Stop;
@@ -36,9 +36,9 @@ impl SessionLoss {
     }
 
     pub(super) fn fail_job(&self, attempt: &Attempt<'_>, owner: &str) -> Stop {
-        let lost = self.reason();
+        let reason = self.reason();
         let message = format!(
-            "The earlier session{owner} cannot be resumed, because {lost}; the job requires it \
+            "The earlier session{owner} cannot be resumed, because {reason}; the job requires it \
              (`resume: require`)."
         );
         attempt.events.log(message);
@@ -46,13 +46,13 @@ impl SessionLoss {
     }
 }
 
-/// An error of a file is the machine's own, unless the fetched content caused it, such as a duplicate name.
+/// A file error is this machine's fault, unless the fetched content caused the error, such as a duplicate name.
 impl From<io::Error> for SessionLoss {
     fn from(error: io::Error) -> Self {
         use io::ErrorKind::{AlreadyExists, IsADirectory, NotADirectory, NotFound};
-        let by_content = matches!(error.kind(), AlreadyExists | IsADirectory | NotADirectory | NotFound);
-        // A decoder's error is no error of the system.
-        let is_local = error.raw_os_error().is_some() && !by_content;
+        let is_content_error = matches!(error.kind(), AlreadyExists | IsADirectory | NotADirectory | NotFound);
+        // A decoder's error has no code of the operating system.
+        let is_local = error.raw_os_error().is_some() && !is_content_error;
         if is_local { Self::Unreachable(error.to_string()) } else { Self::Unreadable(error.to_string()) }
     }
 }

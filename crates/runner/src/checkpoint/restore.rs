@@ -41,10 +41,10 @@ pub(crate) struct CheckpointPlan {
 }
 
 pub(crate) struct AvailableCheckpoint {
-    about: CheckpointMetadata,
+    metadata: CheckpointMetadata,
     folder: PathBuf,
     attempt: u32,
-    /// Its session cannot be resumed, but its work can be used.
+    /// Why the session cannot be resumed, although the work can be used.
     session_loss: Option<SessionLoss>,
 }
 
@@ -71,30 +71,30 @@ impl EarlierCheckpoint {
         workspace: &Workspace,
         bucket_away: Duration,
     ) -> Result<Self, Stop> {
-        let expected = is_expected(attempt);
-        if !(attempt.assignment.checkpoint || expected) {
+        let is_expected = is_expected(attempt);
+        if !(attempt.assignment.checkpoint || is_expected) {
             return Ok(Self::NotExpected);
         }
         let (packed, folder) = (workspace.root().join("earlier.tar.zst"), workspace.root().join(UNPACK_FOLDER));
         let number = match download_checkpoint(attempt, &packed, bucket_away).await? {
             Ok(Some(number)) => number,
-            Ok(None) if !expected => return Ok(Self::NotExpected),
+            Ok(None) if !is_expected => return Ok(Self::NotExpected),
             Ok(None) => return Ok(Self::Lost(SessionLoss::NotStored("no part of it was stored".into()))),
-            Err(lost) => return Ok(Self::Lost(lost)),
+            Err(loss) => return Ok(Self::Lost(loss)),
         };
-        let into = folder.clone();
-        let read = tokio::task::spawn_blocking(move || read_archive(&packed, &into)).await;
-        Ok(match read.map_err(|error| SessionLoss::Unreadable(error.to_string())).flatten() {
-            Ok(about) => {
-                Self::Available(Box::new(AvailableCheckpoint { about, folder, attempt: number, session_loss: None }))
+        let to = folder.clone();
+        let result = tokio::task::spawn_blocking(move || read_archive(&packed, &to)).await;
+        Ok(match result.map_err(|error| SessionLoss::Unreadable(error.to_string())).flatten() {
+            Ok(metadata) => {
+                Self::Available(Box::new(AvailableCheckpoint { metadata, folder, attempt: number, session_loss: None }))
             }
-            Err(lost) => Self::Lost(lost),
+            Err(loss) => Self::Lost(loss),
         })
     }
 
     pub(crate) fn agent(&self) -> Option<&str> {
         match self {
-            Self::Available(available) => Some(&available.about.agent),
+            Self::Available(available) => Some(&available.metadata.agent),
             Self::NotExpected | Self::Lost(_) => None,
         }
     }
@@ -106,9 +106,9 @@ fn is_expected(attempt: &Attempt<'_>) -> bool {
 
 /// Whether the job may require the session while the checkpoint is unknown.
 pub(crate) fn may_require_session(attempt: &Attempt<'_>) -> bool {
-    let (assignment, expected) = (attempt.assignment, is_expected(attempt));
+    let (assignment, is_expected) = (attempt.assignment, is_expected(attempt));
     let may_have_session = assignment.checkpoint && assignment.agent.capability != "command";
-    assignment.fails_without_session() && (expected || may_have_session)
+    assignment.fails_without_session() && (is_expected || may_have_session)
 }
 
 impl CheckpointPlan {
@@ -118,37 +118,38 @@ impl CheckpointPlan {
         attempt: &Attempt<'_>,
         (git, mirror): (&Git, &Mirror),
         earlier: EarlierCheckpoint,
-        chosen: &AgentChoice,
+        agent: &AgentChoice,
         target: &mut Target,
     ) -> Result<Self, Stop> {
-        let (assignment, expected) = (attempt.assignment, is_expected(attempt));
-        let binds = |session: bool| assignment.fails_without_session() && (expected || session);
-        let plan = |state, session| Self { state, requires_session: binds(session) }.fail_if_session_lost(attempt);
+        let (assignment, is_expected) = (attempt.assignment, is_expected(attempt));
+        let requires_session = |session: bool| assignment.fails_without_session() && (is_expected || session);
+        let plan =
+            |state, session| Self { state, requires_session: requires_session(session) }.fail_if_session_lost(attempt);
         if target.adopted_commit.is_some() {
             return plan(EarlierCheckpoint::NotExpected, false);
         }
         // An unreadable checkpoint may contain a session.
-        let may_have_session = matches!(chosen, AgentChoice::Installed(_));
+        let may_have_session = matches!(agent, AgentChoice::Installed(_));
         let mut available = match earlier {
             EarlierCheckpoint::NotExpected => return plan(EarlierCheckpoint::NotExpected, false),
-            EarlierCheckpoint::Lost(lost) => return plan(EarlierCheckpoint::Lost(lost), may_have_session),
+            EarlierCheckpoint::Lost(loss) => return plan(EarlierCheckpoint::Lost(loss), may_have_session),
             EarlierCheckpoint::Available(available) => available,
         };
-        let about = &available.about;
-        let mut session = about.session.is_some();
-        if about.agent != chosen.capability() {
+        let metadata = &available.metadata;
+        let mut session = metadata.session.is_some();
+        if metadata.agent != agent.capability() {
             // A job that names its agent does not require another agent's session.
             session &= assignment.agent.capability == AUTO;
-            available.session_loss = Some(SessionLoss::OtherAgent(truncate(&about.agent, MAX_AGENT_NAME_CHARS)));
+            available.session_loss = Some(SessionLoss::OtherAgent(truncate(&metadata.agent, MAX_AGENT_NAME_CHARS)));
         } else if !session && may_have_session {
             available.session_loss = Some(SessionLoss::NotStored("no session was stored".into()));
         }
         if available.folder.join(PATCH_FILE).exists() {
-            if was_pushed(git, mirror, &available.about, target).await? {
+            if was_pushed(git, mirror, &available.metadata, target).await? {
                 // The agent already begins with the pushed work.
                 return plan(EarlierCheckpoint::Lost(SessionLoss::DoesNotFit("it was pushed".into())), false);
             }
-            if !set_target_start(git, mirror, &available.about, target).await? {
+            if !set_target_start(git, mirror, &available.metadata, target).await? {
                 let reason = "the commit that it started from is no longer on the branch";
                 return plan(EarlierCheckpoint::Lost(SessionLoss::DoesNotFit(reason.into())), session);
             }
@@ -157,13 +158,13 @@ impl CheckpointPlan {
     }
 
     fn fail_if_session_lost(self, attempt: &Attempt<'_>) -> Result<Self, Stop> {
-        let (lost, available) = match &self.state {
+        let (loss, available) = match &self.state {
             EarlierCheckpoint::NotExpected => (None, None),
-            EarlierCheckpoint::Lost(lost) => (Some(lost), None),
+            EarlierCheckpoint::Lost(loss) => (Some(loss), None),
             EarlierCheckpoint::Available(available) => (available.session_loss.as_ref(), Some(available.as_ref())),
         };
-        match lost.filter(|_| self.requires_session) {
-            Some(lost) => Err(lost.fail_job(attempt, &agent_suffix(attempt, available))),
+        match loss.filter(|_| self.requires_session) {
+            Some(loss) => Err(loss.fail_job(attempt, &agent_suffix(attempt, available))),
             None => Ok(self),
         }
     }
@@ -176,44 +177,44 @@ impl CheckpointPlan {
         git: &Git,
         workspace: &Workspace,
     ) -> Result<RestoredWork, Stop> {
-        let (restored, lost, available) = match &self.state {
+        let (work, loss, available) = match &self.state {
             EarlierCheckpoint::NotExpected => return Ok(RestoredWork::default()),
-            EarlierCheckpoint::Lost(lost) => (RestoredWork::default(), Some(lost.clone()), None),
+            EarlierCheckpoint::Lost(loss) => (RestoredWork::default(), Some(loss.clone()), None),
             EarlierCheckpoint::Available(available) => match restore_work(attempt, git, workspace, available).await {
-                Ok(restored) => (restored, available.session_loss.clone(), Some(available.as_ref())),
-                Err(lost) => (RestoredWork::default(), Some(lost), Some(available.as_ref())),
+                Ok(work) => (work, available.session_loss.clone(), Some(available.as_ref())),
+                Err(loss) => (RestoredWork::default(), Some(loss), Some(available.as_ref())),
             },
         };
         let owner = agent_suffix(attempt, available);
         let log = |text| attempt.events.log(text);
-        match lost {
+        match loss {
             None => {
                 let number = available.map_or(0, |available| available.attempt);
-                let with = match (&restored.session, restored.has_work) {
+                let with = match (&work.session, work.has_work) {
                     (Some(_), _) => "in the session of",
                     (None, true) => "from the work of",
                     (None, false) => "after",
                 };
                 log(format!("Continuing {with} attempt {number}."));
             }
-            Some(lost) => {
+            Some(loss) => {
                 if self.requires_session {
-                    return Err(lost.fail_job(attempt, &owner));
+                    return Err(loss.fail_job(attempt, &owner));
                 }
-                let lost = lost.reason();
-                let work = if restored.has_work { ", with the work done so far" } else { "" };
+                let reason = loss.reason();
+                let suffix = if work.has_work { ", with the work done so far" } else { "" };
                 log(format!(
-                    "The earlier session{owner} cannot be resumed, because {lost}; the agent starts a new one{work}."
+                    "The earlier session{owner} cannot be resumed, because {reason}; the agent starts a new one{suffix}."
                 ));
             }
         }
-        Ok(restored)
+        Ok(work)
     }
 }
 
 fn agent_suffix(attempt: &Attempt<'_>, available: Option<&AvailableCheckpoint>) -> String {
     let requested = attempt.assignment.resume.as_ref().and_then(|resume| resume.agent.as_ref());
-    let agent = available.map(|available| &available.about.agent).or(requested);
+    let agent = available.map(|available| &available.metadata.agent).or(requested);
     agent.map_or_else(String::new, |agent| format!(" of `{}`", truncate(agent, MAX_AGENT_NAME_CHARS)))
 }
 
@@ -223,8 +224,8 @@ fn read_archive(packed: &Path, folder: &Path) -> Result<CheckpointMetadata, Sess
     let _ = fs::remove_file(packed);
     let mut text = String::new();
     File::open(folder.join(METADATA_FILE))?.take(MAX_METADATA_BYTES).read_to_string(&mut text)?;
-    let about: serde_json::Value = serde_json::from_str(&text).map_err(parse_failure)?;
-    if about.get("format").and_then(serde_json::Value::as_u64) != Some(u64::from(FORMAT)) {
+    let metadata: serde_json::Value = serde_json::from_str(&text).map_err(parse_failure)?;
+    if metadata.get("format").and_then(serde_json::Value::as_u64) != Some(u64::from(FORMAT)) {
         return Err(SessionLoss::Unreadable("a newer runner kept it".into()));
     }
     // Parse the text itself, so that an error has a position.
@@ -233,22 +234,22 @@ fn read_archive(packed: &Path, folder: &Path) -> Result<CheckpointMetadata, Sess
 
 /// Describes a parse error by its position. The error's own message would quote content from an agent's machine.
 fn parse_failure(error: serde_json::Error) -> SessionLoss {
-    let wrong = match error.classify() {
+    let cause = match error.classify() {
         Category::Io => "it breaks",
         Category::Syntax => "it is no JSON",
         Category::Data => "a value is not what it should be",
         Category::Eof => "it ends too early",
     };
-    SessionLoss::Unreadable(format!("`{METADATA_FILE}`: {wrong}, at line {}, column {}", error.line(), error.column()))
+    SessionLoss::Unreadable(format!("`{METADATA_FILE}`: {cause}, at line {}, column {}", error.line(), error.column()))
 }
 
 /// Whether the branch already has the work, because an attempt of an earlier job died between push and finish.
-async fn was_pushed(git: &Git, mirror: &Mirror, about: &CheckpointMetadata, target: &Target) -> Result<bool, Stop> {
-    let (Some(job), Some(_)) = (&about.job, &target.pull_request) else { return Ok(false) };
-    if !commit_exists(git, mirror, &about.start).await? {
+async fn was_pushed(git: &Git, mirror: &Mirror, metadata: &CheckpointMetadata, target: &Target) -> Result<bool, Stop> {
+    let (Some(job), Some(_)) = (&metadata.job, &target.pull_request) else { return Ok(false) };
+    if !commit_exists(git, mirror, &metadata.start).await? {
         return Ok(false);
     }
-    Ok(find_job_commit(git, mirror.dir(), &target.start_commit, &about.start, job).await?.is_some())
+    Ok(find_job_commit(git, mirror.dir(), &target.start_commit, &metadata.start, job).await?.is_some())
 }
 
 async fn commit_exists(git: &Git, mirror: &Mirror, commit: &str) -> Result<bool, Stop> {
@@ -263,10 +264,10 @@ async fn commit_exists(git: &Git, mirror: &Mirror, commit: &str) -> Result<bool,
 async fn set_target_start(
     git: &Git,
     mirror: &Mirror,
-    about: &CheckpointMetadata,
+    metadata: &CheckpointMetadata,
     target: &mut Target,
 ) -> Result<bool, Stop> {
-    let start = about.start.as_str();
+    let start = metadata.start.as_str();
     if *start == target.start_commit {
         return Ok(true);
     }
@@ -274,7 +275,7 @@ async fn set_target_start(
         return Ok(false);
     }
     if target.pull_request.is_some() {
-        if about.branch != target.branch {
+        if metadata.branch != target.branch {
             return Ok(false);
         }
         target.expected_head = Some(start.to_owned());
@@ -284,7 +285,7 @@ async fn set_target_start(
         match git.run(call).await {
             Ok(_) => {}
             Err(GitError::Failed { .. }) => return Ok(false),
-            Err(fault) => return Err(fault.into()),
+            Err(error) => return Err(error.into()),
         }
     }
     target.start_commit = start.to_owned();
@@ -297,17 +298,17 @@ async fn restore_work(
     workspace: &Workspace,
     available: &AvailableCheckpoint,
 ) -> Result<RestoredWork, SessionLoss> {
-    let AvailableCheckpoint { about, folder, session_loss: lost, .. } = available;
+    let AvailableCheckpoint { metadata, folder, session_loss: loss, .. } = available;
     let (tree, repository, patch) = (workspace.tree(), workspace.repository(), folder.join(PATCH_FILE));
     let has_work = patch.exists();
     if has_work {
         // `git apply` changes all files or none, only in the worktree, and runs no program.
         let args = ["apply", "--binary", "--whitespace=nowarn", "--"].map(Into::into);
         let args = args.into_iter().chain([patch.into_os_string()]);
-        let applied = git.run(GitCall::new(args).repository(&repository).tree(&tree)).await;
-        applied.map_err(|fault| match fault.is_local() {
-            true => SessionLoss::Unreachable(fault.reason()),
-            false => SessionLoss::DoesNotFit(fault.reason()),
+        let result = git.run(GitCall::new(args).repository(&repository).tree(&tree)).await;
+        result.map_err(|error| match error.is_local() {
+            true => SessionLoss::Unreachable(error.reason()),
+            false => SessionLoss::DoesNotFit(error.reason()),
         })?;
     }
     if attempt.assignment.revises.is_some()
@@ -316,37 +317,38 @@ async fn restore_work(
     {
         tracing::warn!(error = %error, "cannot restore the agent's replies to reviewers: {error}");
     }
-    let Some(id) = about.session.clone().filter(|_| lost.is_none()) else {
+    let Some(id) = metadata.session.clone().filter(|_| loss.is_none()) else {
         return Ok(RestoredWork { session: None, has_work });
     };
-    let (home, agent, from, session) = (workspace.home(), about.agent.clone(), folder.join(SESSION_FOLDER), id.clone());
-    let now = tree.clone();
-    let copied = tokio::task::spawn_blocking(move || {
-        let odd = || SessionLoss::Unreadable("its files are not a session's".into());
-        let session = AgentSession::new(&agent, (&home, &now), &session).ok_or_else(odd)?;
+    let (home, agent, from, session) =
+        (workspace.home(), metadata.agent.clone(), folder.join(SESSION_FOLDER), id.clone());
+    let worktree = tree.clone();
+    let restore = tokio::task::spawn_blocking(move || {
+        let invalid = || SessionLoss::Unreadable("its files are not a session's".into());
+        let session = AgentSession::new(&agent, (&home, &worktree), &session).ok_or_else(invalid)?;
         restore_session(&session, &from, "").map_err(SessionLoss::from)
     });
-    copied.await.map_err(|error| SessionLoss::Unreadable(error.to_string())).flatten()?;
+    restore.await.map_err(|error| SessionLoss::Unreadable(error.to_string())).flatten()?;
     let session = RestoredSession {
         id,
-        read_inputs: about.read,
-        tokens: about.tokens,
-        former_worktree: truncate(&about.tree, MAX_PATH_CHARS),
-        same_task: about.task == sha256_hex(&attempt.assignment.prompt),
+        read_inputs: metadata.read,
+        tokens: metadata.tokens,
+        former_worktree: truncate(&metadata.tree, MAX_PATH_CHARS),
+        same_task: metadata.task == sha256_hex(&attempt.assignment.prompt),
     };
     Ok(RestoredWork { session: Some(session), has_work })
 }
 
-fn restore_session(session: &AgentSession<'_>, from: &Path, below: &str) -> io::Result<()> {
-    for entry in fs::read_dir(from.join(below))? {
+fn restore_session(session: &AgentSession<'_>, from: &Path, subfolder: &str) -> io::Result<()> {
+    for entry in fs::read_dir(from.join(subfolder))? {
         let entry = entry?;
-        let odd = || io::Error::new(io::ErrorKind::InvalidData, "its files are not a session's");
-        let name = entry.file_name().to_str().map(|name| format!("{below}{name}")).ok_or_else(odd)?;
+        let invalid = || io::Error::new(io::ErrorKind::InvalidData, "its files are not a session's");
+        let name = entry.file_name().to_str().map(|name| format!("{subfolder}{name}")).ok_or_else(invalid)?;
         if entry.file_type()?.is_dir() {
             restore_session(session, from, &format!("{name}/"))?;
             continue;
         }
-        let to = session.path_for(&name).ok_or_else(odd)?;
+        let to = session.path_for(&name).ok_or_else(invalid)?;
         create_private_dirs(to.parent().unwrap_or(&to))?;
         fs::rename(entry.path(), to)?;
     }
@@ -360,14 +362,14 @@ mod tests {
 
     #[test]
     fn disk_error_keeps_the_session_and_bad_content_loses_it() {
-        let of_system = |errno: Errno| SessionLoss::from(io::Error::from_raw_os_error(errno as i32)).to_failure();
+        let failure_of = |errno: Errno| SessionLoss::from(io::Error::from_raw_os_error(errno as i32)).to_failure();
         for errno in [Errno::ENOSPC, Errno::EDQUOT, Errno::EROFS, Errno::EIO, Errno::EMFILE] {
-            assert_eq!(of_system(errno).code(), "session_unreachable", "{errno}");
+            assert_eq!(failure_of(errno).code(), "session_unreachable", "{errno}");
         }
         for errno in [Errno::EEXIST, Errno::ENOENT, Errno::ENOTDIR, Errno::EISDIR] {
-            assert_eq!(of_system(errno).code(), "session_lost", "{errno}");
+            assert_eq!(failure_of(errno).code(), "session_lost", "{errno}");
         }
-        let odd = io::Error::new(io::ErrorKind::UnexpectedEof, "it ends too early");
-        assert_eq!(SessionLoss::from(odd).to_failure().code(), "session_lost");
+        let invalid = io::Error::new(io::ErrorKind::UnexpectedEof, "it ends too early");
+        assert_eq!(SessionLoss::from(invalid).to_failure().code(), "session_lost");
     }
 }

@@ -1,4 +1,4 @@
-//! Facts about an attempt for its checkpoint, once an agent is about to work.
+//! Collects facts about an attempt for its checkpoint, from the moment when its agent starts.
 
 use super::restore::RestoredSession;
 use crate::agent::agent_event::Tokens;
@@ -17,7 +17,7 @@ pub(super) struct CheckpointFacts {
     pub(super) read_inputs: u32,
     pub(super) tree: Option<String>,
     pub(super) checkpoint_count: u32,
-    /// A checkpoint was handed in, and no agent has worked since.
+    /// Whether a checkpoint was queued, and no agent has worked since.
     has_checkpoint: bool,
 }
 
@@ -42,7 +42,7 @@ impl CheckpointState {
     }
 
     pub(crate) fn forget_session(&self, session: &str) {
-        self.update(|facts| facts.resumed_session.take_if(|before| before.id == session));
+        self.update(|facts| facts.resumed_session.take_if(|resumed| resumed.id == session));
     }
 
     pub(crate) fn set_tree(&self, tree: &str) {
@@ -82,17 +82,17 @@ impl CheckpointFacts {
     /// A session whose id was never reported has not read its prompt.
     pub(super) fn session_inputs(&self, session: Option<&str>) -> u32 {
         match (session, &self.resumed_session) {
-            (None, Some(before)) => before.read_inputs,
+            (None, Some(resumed)) => resumed.read_inputs,
             (None, None) => 0,
             (Some(_), _) => self.read_inputs,
         }
     }
 
     pub(super) fn session_tokens(&self, work: &AgentReport, mut tokens: Tokens) -> Tokens {
-        if let Some(before) = &self.resumed_session
-            && work.session.as_ref().is_none_or(|now| *now == before.id)
+        if let Some(resumed) = &self.resumed_session
+            && work.session.as_ref().is_none_or(|id| *id == resumed.id)
         {
-            tokens += before.tokens;
+            tokens += resumed.tokens;
         }
         tokens
     }

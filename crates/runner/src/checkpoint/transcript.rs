@@ -1,5 +1,5 @@
 //! Copies a session's files without their secrets.
-//! Lines of JSON are cleaned value by value, so that they stay valid. Values that a model's provider signed or
+//! Lines of JSON are redacted value by value, so that they stay valid. Values that a model's provider signed or
 //! encrypted cannot change, because the provider would refuse the session.
 
 use super::archive::{self, MAX_UNPACKED_BYTES};
@@ -22,11 +22,11 @@ pub(super) fn redact_copy(from: &Path, to: &Path, redactor: &Redactor) -> io::Re
     // A link or a pipe in its place must neither lead elsewhere nor block.
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(from)?;
-    let about = file.metadata()?;
-    if !about.is_file() {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    if about.len() > MAX_UNPACKED_BYTES {
+    if metadata.len() > MAX_UNPACKED_BYTES {
         return Err(archive::too_large());
     }
     let file = file.take(MAX_UNPACKED_BYTES);
@@ -37,7 +37,7 @@ pub(super) fn redact_copy(from: &Path, to: &Path, redactor: &Redactor) -> io::Re
         copy_text(file, to, redactor)?;
         true
     };
-    Ok(is_copied.then_some(about.len()))
+    Ok(is_copied.then_some(metadata.len()))
 }
 
 fn copy_text(mut from: io::Take<File>, mut to: impl Write, redactor: &Redactor) -> io::Result<()> {
@@ -76,20 +76,20 @@ fn copy_json_lines(from: io::Take<File>, mut to: impl Write, redactor: &Redactor
 fn redact_value(value: &Value, redactor: &Redactor) -> Option<Value> {
     let mut clean = value.clone();
     redactor.redact_value_except(&mut clean, ENCRYPTED_NAMES);
-    let is_hurt = collect_texts(&clean, SIGNED_NAMES) != collect_texts(value, SIGNED_NAMES)
+    let is_broken = collect_texts(&clean, SIGNED_NAMES) != collect_texts(value, SIGNED_NAMES)
         || collect_texts(value, ENCRYPTED_NAMES).iter().any(|text| redactor.contains_secret(text.as_bytes()));
-    (!is_hurt).then_some(clean)
+    (!is_broken).then_some(clean)
 }
 
 fn collect_texts<'v>(value: &'v Value, names: &[&str]) -> Vec<&'v str> {
     match value {
         Value::Array(values) => values.iter().flat_map(|value| collect_texts(value, names)).collect(),
         Value::Object(object) => {
-            let each = object.iter().flat_map(|(name, value)| match value.as_str() {
+            let texts = object.iter().flat_map(|(name, value)| match value.as_str() {
                 Some(text) if names.contains(&name.as_str()) => vec![text],
                 _ => collect_texts(value, names),
             });
-            each.collect()
+            texts.collect()
         }
         _ => Vec::new(),
     }
@@ -147,25 +147,25 @@ mod tests {
             let text = format!("{{\"content\":[{{\"{name}\":\"it is {SECRET}\"}}]}}\n");
             assert_eq!(copy_text("a.jsonl", &text), None, "{name}");
         }
-        let beside = format!("{{\"content\":[{{\"thinking\":\"hm\"}},{{\"text\":\"{SECRET}\"}}]}}\n");
-        assert!(copy_text("a.jsonl", &beside).unwrap().contains("hm"));
+        let text_beside = format!("{{\"content\":[{{\"thinking\":\"hm\"}},{{\"text\":\"{SECRET}\"}}]}}\n");
+        assert!(copy_text("a.jsonl", &text_beside).unwrap().contains("hm"));
     }
 
     #[test]
     fn token_shape_is_allowed_in_encrypted_text_only() {
-        let looks = "gAAAAABghp_0123456789abcdefghijABCDEFGHIJ012345";
-        let sealed = format!("{{\"encrypted_content\":\"{looks}\",\"text\":\"{SECRET}\"}}\n");
-        assert_eq!(copy_text("a.jsonl", &sealed).unwrap(), sealed.replace(SECRET, "[redacted]"));
-        let thought = format!("{{\"thinking\":\"{looks}\"}}\n");
-        assert_eq!(copy_text("a.jsonl", &thought), None);
+        let token_like = "gAAAAABghp_0123456789abcdefghijABCDEFGHIJ012345";
+        let encrypted = format!("{{\"encrypted_content\":\"{token_like}\",\"text\":\"{SECRET}\"}}\n");
+        assert_eq!(copy_text("a.jsonl", &encrypted).unwrap(), encrypted.replace(SECRET, "[redacted]"));
+        let signed = format!("{{\"thinking\":\"{token_like}\"}}\n");
+        assert_eq!(copy_text("a.jsonl", &signed), None);
     }
 
     #[test]
     fn symlink_is_not_copied() {
         let dir = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("/etc/hostname", dir.path().join("link")).unwrap();
-        let copied = redact_copy(&dir.path().join("link"), &dir.path().join("to"), &Redactor::new([]));
-        assert_eq!(copied.unwrap_err().raw_os_error(), Some(nix::errno::Errno::ELOOP as i32));
+        let result = redact_copy(&dir.path().join("link"), &dir.path().join("to"), &Redactor::new([]));
+        assert_eq!(result.unwrap_err().raw_os_error(), Some(nix::errno::Errno::ELOOP as i32));
     }
 
     #[test]
@@ -173,11 +173,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let [pipe, large, to] = ["pipe.jsonl", "large.jsonl", "to"].map(|name| dir.path().join(name));
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let copied = redact_copy(&pipe, &to, &Redactor::new([]));
-        assert_eq!(copied.unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        let result = redact_copy(&pipe, &to, &Redactor::new([]));
+        assert_eq!(result.unwrap_err().kind(), io::ErrorKind::InvalidInput);
         File::create(&large).unwrap().set_len(MAX_UNPACKED_BYTES + 1).unwrap();
-        let copied = redact_copy(&large, &to, &Redactor::new([]));
-        assert_eq!(copied.unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        let result = redact_copy(&large, &to, &Redactor::new([]));
+        assert_eq!(result.unwrap_err().kind(), io::ErrorKind::FileTooLarge);
         assert!(!to.exists());
     }
 

@@ -21,10 +21,11 @@ pub(crate) async fn detect_agents(environment: &Environment<'_>) -> Vec<Detected
 
 /// The default capabilities: `command`, each installed agent with a key, and `auto` if there is such an agent.
 pub(crate) fn capabilities(agents: &[DetectedAgent]) -> BTreeSet<String> {
-    let able = agents.iter().filter(|one| one.detection.is_ok() && one.has_key).map(|one| one.kind.capability());
-    let able: BTreeSet<&str> = able.collect();
-    let auto = (!able.is_empty()).then_some("auto");
-    able.into_iter().chain(auto).chain(["command"]).map(str::to_owned).collect()
+    let usable =
+        agents.iter().filter(|agent| agent.detection.is_ok() && agent.has_key).map(|agent| agent.kind.capability());
+    let usable: BTreeSet<&str> = usable.collect();
+    let auto = (!usable.is_empty()).then_some("auto");
+    usable.into_iter().chain(auto).chain(["command"]).map(str::to_owned).collect()
 }
 
 impl DetectedAgent {
@@ -32,15 +33,15 @@ impl DetectedAgent {
         self.kind.name()
     }
 
-    pub(crate) fn check_result(&self, named: &BTreeSet<String>) -> Result<String, String> {
+    pub(crate) fn check_result(&self, required: &BTreeSet<String>) -> Result<String, String> {
         let keys = self.kind.key_variables().join(" or ");
-        let (text, works) = match (&self.detection, self.has_key) {
+        let (text, is_usable) = match (&self.detection, self.has_key) {
             (Ok(installed), true) => (self.version_and_path(installed), true),
             (Ok(installed), false) => (format!("{}; no key: set {keys}", self.version_and_path(installed)), false),
             (Err(reason), _) => (format!("not usable: {reason}"), false),
         };
-        let is_required = named.contains(self.kind.capability());
-        if is_required && !works { Err(text) } else { Ok(text) }
+        let is_required = required.contains(self.kind.capability());
+        if is_required && !is_usable { Err(text) } else { Ok(text) }
     }
 
     pub(crate) fn row(&self) -> [String; 3] {
@@ -60,17 +61,13 @@ impl DetectedAgent {
 mod tests {
     use super::*;
 
-    fn agent(known: AgentKind, installed: bool, has_key: bool) -> DetectedAgent {
-        let here = InstalledAgent { kind: known, program: "/bin/agent".into(), version: "1.2.3".into() };
-        DetectedAgent {
-            kind: known,
-            detection: if installed { Ok(here) } else { Err("no such program".into()) },
-            has_key,
-        }
+    fn agent(kind: AgentKind, installed: bool, has_key: bool) -> DetectedAgent {
+        let agent = InstalledAgent { kind, program: "/bin/agent".into(), version: "1.2.3".into() };
+        DetectedAgent { kind, detection: if installed { Ok(agent) } else { Err("no such program".into()) }, has_key }
     }
 
-    fn check(found: &[DetectedAgent], expected: &[&str]) {
-        assert_eq!(capabilities(found), expected.iter().map(|word| (*word).to_owned()).collect());
+    fn check(agents: &[DetectedAgent], expected: &[&str]) {
+        assert_eq!(capabilities(agents), expected.iter().map(|word| (*word).to_owned()).collect());
     }
 
     #[test]
@@ -84,12 +81,12 @@ mod tests {
 
     #[test]
     fn missing_agent_is_an_error_only_if_configured() {
-        let named = BTreeSet::from(["codex".to_owned()]);
+        let required = BTreeSet::from(["codex".to_owned()]);
         let missing = agent(AgentKind::Codex, false, true);
-        assert_eq!(missing.check_result(&named), Err("not usable: no such program".into()));
+        assert_eq!(missing.check_result(&required), Err("not usable: no such program".into()));
         assert!(missing.check_result(&BTreeSet::new()).is_ok());
-        let keyless = agent(AgentKind::Codex, true, false).check_result(&named).unwrap_err();
+        let keyless = agent(AgentKind::Codex, true, false).check_result(&required).unwrap_err();
         assert_eq!(keyless, "1.2.3 at /bin/agent; no key: set OPENAI_API_KEY or PULLYARD_CODEX_AUTH");
-        assert_eq!(agent(AgentKind::Codex, true, true).check_result(&named).unwrap(), "1.2.3 at /bin/agent");
+        assert_eq!(agent(AgentKind::Codex, true, true).check_result(&required).unwrap(), "1.2.3 at /bin/agent");
     }
 }

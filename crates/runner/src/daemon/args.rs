@@ -111,7 +111,7 @@ impl Flags {
         values.filter_map(|(name, value)| Some((name, value?))).collect()
     }
 
-    fn read(&self) -> ParsedSettings {
+    fn parse(&self) -> ParsedSettings {
         Settings::parse(&SettingSources {
             flags: self.values(),
             environment: &|name| std::env::var(name).ok(),
@@ -149,7 +149,7 @@ impl Start {
     pub async fn run(self, job_arguments: &[&str]) -> u8 {
         // The environment of this process may hold the runner token, which an agent of the same user could read.
         hide_from_children();
-        let ParsedSettings { mut settings, errors, unused_variables, .. } = self.flags.read();
+        let ParsedSettings { mut settings, errors, unused_variables, .. } = self.flags.parse();
         for (name, reason) in unused_variables {
             tracing::warn!("{name} is ignored: {reason}");
         }
@@ -198,7 +198,7 @@ pub struct Check {
 impl Check {
     /// Prints all checks. Returns the exit code: 1 if one fails.
     pub async fn run(self) -> u8 {
-        check::run(&self.flags.read()).await
+        check::run(&self.flags.parse()).await
     }
 }
 
@@ -212,7 +212,7 @@ pub struct Config {
 impl Config {
     /// Prints all settings. Returns the exit code: 2 if one is invalid.
     pub async fn run(self) -> u8 {
-        let parsed = self.flags.read();
+        let parsed = self.flags.parse();
         output::print_config(&parsed, &agents::detect_agents(&Environment::from_process()).await);
         if parsed.errors.is_empty() { 0 } else { INVALID_SETTING_EXIT }
     }
@@ -257,7 +257,7 @@ mod tests {
         let names = || VARIABLES.iter().map(|(name, _)| *name).filter(|name| *name != "token");
         let line = names().map(|name| format!("--{name}={}", value(name)));
         let cli = TestCli::try_parse_from(std::iter::once("x".to_owned()).chain(line));
-        let parsed = cli.unwrap_or_else(|error| panic!("{error}")).start.flags.read();
+        let parsed = cli.unwrap_or_else(|error| panic!("{error}")).start.flags.parse();
         for name in names() {
             let row = parsed.rows.iter().find(|row| row.name == name).unwrap();
             assert_eq!((row.value.as_str(), row.source.clone()), (value(name), format!("--{name}")));

@@ -45,33 +45,33 @@ pub(crate) fn classify_failure(error: &Error, call: CallKind, name: &str) -> Run
     if problem.code == "gateway" {
         return RunnerCallFailure::RetryLater;
     }
-    let never = |code, sentence: String| RunnerCallFailure::Fatal(FatalExit { code, message: sentence });
+    let fatal = |code, message: String| RunnerCallFailure::Fatal(FatalExit { code, message });
     let detail = &problem.detail;
     match (problem.status, problem.code.as_str()) {
-        (401, _) => never(
+        (401, _) => fatal(
             TOKEN_REFUSED_EXIT,
             format!(
                 "The runner token is unknown, revoked or expired: {detail} Create one with `pullyard tokens create --name NAME --kind runner`."
             ),
         ),
-        (403, _) => never(TOKEN_REFUSED_EXIT, format!("The runner token does not allow this: {detail}")),
-        (_, "runner_live") => never(
+        (403, _) => fatal(TOKEN_REFUSED_EXIT, format!("The runner token does not allow this: {detail}")),
+        (_, "runner_live") => fatal(
             REFUSED_EXIT,
             format!(
                 "The runner `{name}` is already running in another process. Stop that process or choose another --name. \
                  If it crashed, try again in two minutes."
             ),
         ),
-        (_, "name_taken") => never(
+        (_, "name_taken") => fatal(
             REFUSED_EXIT,
             format!(
                 "The name `{name}` belongs to a runner with another token. Choose another --name or delete that runner."
             ),
         ),
         (_, "runner_replaced") => {
-            never(REFUSED_EXIT, format!("Another process replaced this one as the runner `{name}`."))
+            fatal(REFUSED_EXIT, format!("Another process replaced this one as the runner `{name}`."))
         }
-        (404, _) if call == CallKind::Registration => never(
+        (404, _) if call == CallKind::Registration => fatal(
             REFUSED_EXIT,
             format!(
                 "The control plane does not support self-hosted runners: {detail} Update it if it is older than this runner."
@@ -79,12 +79,12 @@ pub(crate) fn classify_failure(error: &Error, call: CallKind, name: &str) -> Run
         ),
         // A user deleted the runner, and registering again would undo that.
         (404, _) => {
-            never(RUNNER_DELETED_EXIT, format!("The runner `{name}` was deleted. Start it again to register it."))
+            fatal(RUNNER_DELETED_EXIT, format!("The runner `{name}` was deleted. Start it again to register it."))
         }
         (408 | 425 | 429 | 500.., _) => RunnerCallFailure::RetryLater,
         _ if call == CallKind::Claim => RunnerCallFailure::NotNow,
         (status, code) => {
-            never(REFUSED_EXIT, format!("The control plane refused this runner: {detail} ({status} {code})"))
+            fatal(REFUSED_EXIT, format!("The control plane refused this runner: {detail} ({status} {code})"))
         }
     }
 }
@@ -105,11 +105,11 @@ mod tests {
             pointer: None,
             recorded: None,
         };
-        let got = match classify_failure(&Error::Problem(Box::new(problem)), call_kind, "kite") {
+        let result = match classify_failure(&Error::Problem(Box::new(problem)), call_kind, "kite") {
             RunnerCallFailure::Fatal(fatal) => Ok(fatal.code),
             other => Err(other),
         };
-        assert_eq!(got, expected, "{status} {code} {call_kind:?}");
+        assert_eq!(result, expected, "{status} {code} {call_kind:?}");
     }
 
     #[test]

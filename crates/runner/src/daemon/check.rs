@@ -22,24 +22,24 @@ const SERVER_TIMEOUT: Duration = Duration::from_secs(15);
 
 type CheckResult = Result<String, String>;
 
-pub(crate) async fn run(read: &ParsedSettings) -> u8 {
-    let settings = &read.settings;
+pub(crate) async fn run(parsed: &ParsedSettings) -> u8 {
+    let settings = &parsed.settings;
     let git = Git::new("", "");
     let mut checks: Vec<(&str, CheckResult)> = vec![
-        ("git", git.run_for_line(GitCall::new(["version"])).await.map_err(|fault| fault.reason())),
+        ("git", git.run_for_line(GitCall::new(["version"])).await.map_err(|error| error.reason())),
         ("git works", check_git(&git, &settings.work_dir).await),
         ("signing", check_signing()),
         ("processes", check_processes()),
         ("work folder", check_work_dir(&settings.work_dir)),
         ("free space", check_free_space(&settings.work_dir)),
-        ("token", check_token(read)),
+        ("token", check_token(parsed)),
         ("server", check_server(settings).await),
         ("isolation", check_isolation(settings)),
-        ("other settings", check_other_settings(read)),
+        ("other settings", check_other_settings(parsed)),
     ];
     for agent in agents::detect_agents(&Environment::from_process()).await {
-        let named = if settings.has_explicit_capabilities { &settings.capabilities } else { &BTreeSet::new() };
-        checks.push((agent.name(), agent.check_result(named)));
+        let required = if settings.has_explicit_capabilities { &settings.capabilities } else { &BTreeSet::new() };
+        checks.push((agent.name(), agent.check_result(required)));
     }
     let has_failed = checks.iter().any(|(_, result)| result.is_err());
     let rows = checks.into_iter().map(|(name, result)| {
@@ -52,10 +52,10 @@ pub(crate) async fn run(read: &ParsedSettings) -> u8 {
 
 /// Whether git can create a repository and a commit in the work folder, and has its helper for HTTPS.
 async fn check_git(git: &Git, work_dir: &Path) -> CheckResult {
-    let reason = |fault: git::GitError| fault.reason();
+    let reason = |error: git::GitError| error.reason();
     create_private_dirs(work_dir).map_err(|error| error.to_string())?;
     let dir = work_dir.join(format!("check-{}", std::process::id()));
-    let attempted = async {
+    let check = async {
         let dir = git::init_bare(git, dir.clone()).await.map_err(reason)?;
         let tree = git.run_for_line(GitCall::new(["mktree"]).repository(&dir)).await.map_err(reason)?;
         let commit = GitCall::new(["commit-tree", "-m", "check", &tree]).repository(&dir).with_identity();
@@ -66,7 +66,7 @@ async fn check_git(git: &Git, work_dir: &Path) -> CheckResult {
         }
         Ok("can commit, and fetch over https".to_owned())
     };
-    let outcome = attempted.await;
+    let outcome = check.await;
     let _ = std::fs::remove_dir_all(&dir);
     outcome
 }
@@ -98,18 +98,18 @@ fn check_work_dir(work_dir: &Path) -> CheckResult {
 }
 
 fn check_free_space(work_dir: &Path) -> CheckResult {
-    let about = nix::sys::statvfs::statvfs(work_dir).map_err(|error| error.to_string())?;
+    let stats = nix::sys::statvfs::statvfs(work_dir).map_err(|error| error.to_string())?;
     // Floating point, because the width of these integers differs between systems.
-    let gib = about.blocks_available() as f64 * about.fragment_size() as f64 / GIB;
+    let gib = stats.blocks_available() as f64 * stats.fragment_size() as f64 / GIB;
     let size = format!("{gib:.1} GiB");
     if gib >= MIN_FREE_GIB { Ok(size) } else { Err(format!("{size}: mirrors and worktrees need at least 1 GiB")) }
 }
 
-fn check_token(read: &ParsedSettings) -> CheckResult {
-    match read.errors.iter().find(|fault| fault.is_token_error) {
-        Some(fault) => Err(fault.message.clone()),
+fn check_token(parsed: &ParsedSettings) -> CheckResult {
+    match parsed.errors.iter().find(|error| error.is_token_error) {
+        Some(error) => Err(error.message.clone()),
         None => {
-            let row = read.rows.iter().find(|row| row.name == "token");
+            let row = parsed.rows.iter().find(|row| row.name == "token");
             let (value, from) = row.map_or(("", ""), |row| (&row.value, &row.source));
             Ok(format!("{value} from {from}; `start` verifies it"))
         }
@@ -145,8 +145,8 @@ fn check_isolation(settings: &Settings) -> CheckResult {
     }
 }
 
-fn check_other_settings(read: &ParsedSettings) -> CheckResult {
-    let faults: Vec<_> =
-        read.errors.iter().filter(|fault| !fault.is_token_error).map(|fault| fault.message.as_str()).collect();
-    if faults.is_empty() { Ok("valid; `config` lists them".into()) } else { Err(faults.join(" ")) }
+fn check_other_settings(parsed: &ParsedSettings) -> CheckResult {
+    let messages: Vec<_> =
+        parsed.errors.iter().filter(|error| !error.is_token_error).map(|error| error.message.as_str()).collect();
+    if messages.is_empty() { Ok("valid; `config` lists them".into()) } else { Err(messages.join(" ")) }
 }

@@ -95,17 +95,17 @@ impl ProcessStarter {
     /// Writes: the record before the start, so that no process lacks a record.
     pub(crate) fn start(
         &self,
-        claimed: &ClaimedJob,
+        claimed_job: &ClaimedJob,
         claim_id: &ClaimId,
     ) -> io::Result<(ProcessRecord, RunningProcess)> {
-        let (job, attempt) = (claimed.job.clone(), claimed.attempt);
+        let (job, attempt) = (claimed_job.job.clone(), claimed_job.attempt);
         let mut record = ProcessRecord { job, attempt, claim_id: claim_id.clone(), pid: None, began: None };
         let key = record.key();
         let lock = open_lock_file(&lock_path(&self.jobs, &key))?;
         lock.try_lock().map_err(|_| io::Error::new(io::ErrorKind::ResourceBusy, "it is already running"))?;
         let file = record_path(&self.jobs, &key);
-        let started = durable_file::write(&file, &record).and_then(|()| self.spawn(claimed, &record, lock));
-        let child = started.inspect_err(|_| remove_record(&self.jobs, &key))?;
+        let result = durable_file::write(&file, &record).and_then(|()| self.spawn(claimed_job, &record, lock));
+        let child = result.inspect_err(|_| remove_record(&self.jobs, &key))?;
         record.pid = child.id().and_then(|pid| i32::try_from(pid).ok());
         record.began = record.pid.and_then(process_start_time);
         if let Err(error) = durable_file::write(&file, &record) {
@@ -114,7 +114,7 @@ impl ProcessStarter {
         Ok((record, RunningProcess::Child(child)))
     }
 
-    fn spawn(&self, claimed: &ClaimedJob, record: &ProcessRecord, lock: File) -> io::Result<Child> {
+    fn spawn(&self, claimed_job: &ClaimedJob, record: &ProcessRecord, lock: File) -> io::Result<Child> {
         let log = self.create_log(&record.key())?;
         let Some((program, args)) = self.command.split_first() else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "no program is set"));
@@ -127,7 +127,7 @@ impl ProcessStarter {
             .env("PULLYARD_API_URL", &self.api_url)
             .env("PULLYARD_JOB", record.job.as_str())
             .env("PULLYARD_ATTEMPT", record.attempt.to_string())
-            .env("PULLYARD_BOOTSTRAP", &claimed.bootstrap)
+            .env("PULLYARD_BOOTSTRAP", &claimed_job.bootstrap)
             .env("PULLYARD_CLAIM", record.claim_id.as_str())
             .env("PULLYARD_INSTANCE", self.instance.as_str())
             .env("PULLYARD_WORK_DIR", &self.work_dir)

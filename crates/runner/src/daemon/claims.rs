@@ -10,7 +10,7 @@ use pullyard_protocol::runner::{ClaimAnswer, ClaimRequest, ClaimedJob};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// How often a claim is repeated if its answer was lost and the daemon is leaving.
+/// Maximum number of times that a leaving daemon repeats a claim whose answer was lost.
 const LAST_CLAIM_TRIES: u32 = 3;
 
 /// Idempotent: by the claim's id, which stays on disk until its job is recorded.
@@ -24,14 +24,14 @@ async fn claim_until_leaving(daemon: &DaemonContext) -> Result<(), FatalExit> {
     let mut id = daemon.state_folder.load_claim()?;
     let (mut poll, mut failures) = (Duration::from_millis(daemon.registration.poll_ms), 0_u32);
     loop {
-        let failed_in_a_row = failures.max(daemon.state().read(|now| now.failures));
+        let failed_in_a_row = failures.max(daemon.state().read(|state| state.failures));
         let pause = pauses::claim_pause(poll, daemon.settings.poll_interval, failed_in_a_row, rand::random());
         tokio::select! {
             biased;
             () = daemon.state().wait_until_leaving() => break,
             () = async { sleep(pause).await; wait_for_slot(daemon).await } => {}
         }
-        // Never interrupted, because an ignored answer could be a job.
+        // Do not interrupt this call, because an ignored answer may contain a job.
         match post_claim(daemon, &id).await {
             Ok(answer) => {
                 if failures > 0 {
@@ -75,7 +75,7 @@ async fn claim_until_leaving(daemon: &DaemonContext) -> Result<(), FatalExit> {
     if failures > 0 { repeat_unanswered_claim(daemon, &id).await } else { Ok(()) }
 }
 
-/// Repeats a claim with a lost answer: if it got a job, the job needs a process.
+/// Repeats a claim whose answer was lost, because a claimed job needs a process.
 async fn repeat_unanswered_claim(daemon: &DaemonContext, id: &ClaimId) -> Result<(), FatalExit> {
     for failures in 1..=LAST_CLAIM_TRIES {
         match post_claim(daemon, id).await {
@@ -96,7 +96,7 @@ async fn repeat_unanswered_claim(daemon: &DaemonContext, id: &ClaimId) -> Result
 
 async fn wait_for_slot(daemon: &DaemonContext) {
     let slots = usize::try_from(daemon.settings.slots).unwrap_or(usize::MAX);
-    daemon.state().wait_until(|now| now.running.len() < slots && !now.is_draining).await;
+    daemon.state().wait_until(|state| state.running.len() < slots && !state.is_draining).await;
 }
 
 async fn post_claim(daemon: &DaemonContext, id: &ClaimId) -> Result<ClaimAnswer, client::Error> {
@@ -105,14 +105,14 @@ async fn post_claim(daemon: &DaemonContext, id: &ClaimId) -> Result<ClaimAnswer,
     with_timeout(daemon.settings.poll_timeout, &daemon.settings.api_url, call).await
 }
 
-/// Starts the process of a job. Returns whether it has one, also from an earlier answer to the same claim.
-fn start_job(daemon: &DaemonContext, claimed: &ClaimedJob, id: &ClaimId) -> bool {
-    let ClaimedJob { job, attempt, .. } = claimed;
-    if daemon.state().read(|now| now.running.contains_key(&(job.clone(), *attempt))) {
+/// Starts the process of a job. Returns whether the job has a process, also from an earlier answer to the same claim.
+fn start_job(daemon: &DaemonContext, claimed_job: &ClaimedJob, id: &ClaimId) -> bool {
+    let ClaimedJob { job, attempt, .. } = claimed_job;
+    if daemon.state().read(|state| state.running.contains_key(&(job.clone(), *attempt))) {
         return true;
     }
     // The disk and the start may be slow, so let the heartbeats run on another thread.
-    match tokio::task::block_in_place(|| daemon.jobs.starter.start(claimed, id)) {
+    match tokio::task::block_in_place(|| daemon.jobs.starter.start(claimed_job, id)) {
         Ok((record, process)) => {
             tracing::info!(job.id = %job, attempt, pid = record.pid, "started {job}, attempt {attempt}");
             daemon.jobs.watch(record, process);
@@ -121,7 +121,7 @@ fn start_job(daemon: &DaemonContext, claimed: &ClaimedJob, id: &ClaimId) -> bool
         Err(error) => {
             // The next claim returns this job again. If it never starts, no heartbeat reports it, which ends its attempt.
             tracing::error!(job.id = %job, attempt, error = %error, "cannot start the process of {job}: {error}");
-            daemon.state().update(|now| now.failures = now.failures.saturating_add(1));
+            daemon.state().update(|state| state.failures = state.failures.saturating_add(1));
             false
         }
     }

@@ -1,4 +1,4 @@
-//! The settings of containers, which only the isolations `podman` and `docker` use.
+//! Parses the settings of containers, which only the isolations `podman` and `docker` use.
 
 use super::setting_names::how_to_set;
 use super::settings::SettingsParser;
@@ -17,8 +17,8 @@ impl SettingsParser<'_> {
             memory_bytes: self.parse_setting("container-memory", "8g", parse_memory).unwrap_or(8 * GIB),
             cpu_percent: self.parse_setting("container-cpus", "all", parse_cpus),
             network: self.parse_setting("container-network", "none", parse_network).unwrap_or("none".into()),
-            time_limit: self.number("container-limit-secs", "none", 1..=1_000_000).map(Duration::from_secs),
-            pool: self.number("container-pool", "0", 0..=8).unwrap_or(0),
+            time_limit: self.parse_number("container-limit-secs", "none", 1..=1_000_000).map(Duration::from_secs),
+            pool: self.parse_number("container-pool", "0", 0..=8).unwrap_or(0),
             host: self.find("container-host", "").map(|setting| setting.value),
             image,
             label: String::new(),

@@ -1,4 +1,4 @@
-//! The state of the registered daemon, and two common steps: watch a process, and handle the end of an attempt.
+//! Holds the parts of a registered daemon. Watches the processes of jobs, and handles their ends.
 
 use super::child::{ProcessExit, ProcessStarter, RunningProcess, remove_record};
 use super::process_record::{AttemptKey, ProcessRecord};
@@ -39,14 +39,14 @@ impl DaemonContext {
 }
 
 impl JobProcesses {
-    pub(crate) fn watch(self: &Arc<Self>, record: ProcessRecord, living: RunningProcess) {
+    pub(crate) fn watch(self: &Arc<Self>, record: ProcessRecord, process: RunningProcess) {
         let (key, jobs) = (record.key(), Arc::clone(self));
-        self.state.update(|now| now.running.insert(key.clone(), record));
+        self.state.update(|state| state.running.insert(key.clone(), record));
         // The task ends with the process. If the daemon ends first, the next daemon takes over.
         tokio::spawn(async move {
-            let ended = living.wait().await;
+            let exit = process.wait().await;
             let (job, attempt) = &key;
-            match ended {
+            match exit {
                 ProcessExit::Success => tracing::info!(job.id = %job, attempt, "the process of {job} exited"),
                 ProcessExit::Failure(code) => {
                     tracing::warn!(job.id = %job, attempt, code, "the process of {job} failed with {code}: see its log");
@@ -54,18 +54,18 @@ impl JobProcesses {
             }
             // The slot becomes free once no process of the job is left.
             Workspace::kill_orphans(&jobs.starter.work_dir, job, *attempt).await;
-            jobs.handle_exit(&key, ended);
+            jobs.handle_exit(&key, exit);
         });
     }
 
-    fn handle_exit(&self, key: &AttemptKey, ended: ProcessExit) {
+    fn handle_exit(&self, key: &AttemptKey, exit: ProcessExit) {
         let undelivered = self.outbox.list_pending().contains(key);
-        self.state.update(|now| {
-            now.running.remove(key);
+        self.state.update(|state| {
+            state.running.remove(key);
             if undelivered {
-                now.pending_reports.insert(key.clone());
+                state.pending_reports.insert(key.clone());
             }
-            now.failures = if ended == ProcessExit::Success { 0 } else { now.failures.saturating_add(1) };
+            state.failures = if exit == ProcessExit::Success { 0 } else { state.failures.saturating_add(1) };
         });
         if !undelivered {
             remove_record(&self.starter.jobs, key);
@@ -73,12 +73,12 @@ impl JobProcesses {
     }
 
     pub(crate) async fn deliver_finishes(&self) {
-        let running = |key: &AttemptKey| self.state.read(|now| now.running.contains_key(key));
-        self.outbox.deliver_others(&running).await;
-        let waiting = self.outbox.list_pending();
-        for key in self.state.read(|now| &now.pending_reports - &waiting) {
+        let is_running = |key: &AttemptKey| self.state.read(|state| state.running.contains_key(key));
+        self.outbox.deliver_others(&is_running).await;
+        let pending = self.outbox.list_pending();
+        for key in self.state.read(|state| &state.pending_reports - &pending) {
             remove_record(&self.starter.jobs, &key);
-            self.state.update(|now| now.pending_reports.remove(&key));
+            self.state.update(|state| state.pending_reports.remove(&key));
         }
     }
 }

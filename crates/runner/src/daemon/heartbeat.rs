@@ -1,4 +1,4 @@
-//! Sends heartbeats on a task of its own, which never waits for work. `state` has their content.
+//! Sends heartbeats on a task of its own, which waits for no job. Their content comes from `state`.
 
 use super::call_failure::{CallKind, RunnerCallFailure, classify_failure};
 use super::context::DaemonContext;
@@ -21,8 +21,8 @@ struct HeartbeatState {
 }
 
 impl HeartbeatState {
-    fn from_state(now: &StateSnapshot) -> Self {
-        Self { active: now.active_jobs(), draining: now.is_leaving || now.is_draining }
+    fn from_state(snapshot: &StateSnapshot) -> Self {
+        Self { active: snapshot.active_jobs(), draining: snapshot.is_leaving || snapshot.is_draining }
     }
 }
 
@@ -32,17 +32,17 @@ pub(crate) async fn run(daemon: &DaemonContext) {
     loop {
         // Start the clock before the request; the control plane starts its own later.
         let sent_at = Instant::now();
-        let state = daemon.state().read(HeartbeatState::from_state);
-        let pause = match post_heartbeat(daemon, &state, false).await {
+        let heartbeat = daemon.state().read(HeartbeatState::from_state);
+        let pause = match post_heartbeat(daemon, &heartbeat, false).await {
             Ok(answer) => {
                 if failures > 0 {
                     tracing::info!(failures, "heartbeats succeed again");
                 }
                 (answered_at, failures, has_warned) = (sent_at, 0, false);
-                if daemon.state().read(|now| now.is_draining) != answer.drain {
-                    let state = if answer.drain { "draining" } else { "resumed" };
-                    tracing::info!(drain = answer.drain, "runner {state}");
-                    daemon.state().update(|now| now.is_draining = answer.drain);
+                if daemon.state().read(|state| state.is_draining) != answer.drain {
+                    let status = if answer.drain { "draining" } else { "resumed" };
+                    tracing::info!(drain = answer.drain, "runner {status}");
+                    daemon.state().update(|state| state.is_draining = answer.drain);
                 }
                 Duration::from_secs(answer.next_secs)
             }
@@ -65,11 +65,11 @@ pub(crate) async fn run(daemon: &DaemonContext) {
             },
         };
         let busy = daemon.registration.heartbeat_busy_secs;
-        let pause = if state.active.is_empty() { pause } else { pause.min(Duration::from_secs(busy)) };
+        let pause = if heartbeat.active.is_empty() { pause } else { pause.min(Duration::from_secs(busy)) };
         let next = sent_at + pauses::heartbeat_pause(pause, daemon.settings.heartbeat_interval);
         let change = async {
             sleep_until((sent_at + MIN_INTERVAL).min(next)).await;
-            daemon.state().wait_until(|now| failures == 0 && HeartbeatState::from_state(now) != state).await;
+            daemon.state().wait_until(|state| failures == 0 && HeartbeatState::from_state(state) != heartbeat).await;
         };
         tokio::select! {
             () = sleep_until(next) => {}
@@ -79,8 +79,8 @@ pub(crate) async fn run(daemon: &DaemonContext) {
 }
 
 pub(crate) async fn send_last(daemon: &DaemonContext) -> bool {
-    let state = daemon.state().read(HeartbeatState::from_state);
-    match post_heartbeat(daemon, &HeartbeatState { draining: true, ..state }, true).await {
+    let heartbeat = daemon.state().read(HeartbeatState::from_state);
+    match post_heartbeat(daemon, &HeartbeatState { draining: true, ..heartbeat }, true).await {
         Ok(_) => true,
         Err(error) => {
             tracing::warn!(error = %error, "last heartbeat failed: {error}");
@@ -91,13 +91,13 @@ pub(crate) async fn send_last(daemon: &DaemonContext) -> bool {
 
 async fn post_heartbeat(
     daemon: &DaemonContext,
-    state: &HeartbeatState,
+    heartbeat: &HeartbeatState,
     last: bool,
 ) -> Result<pullyard_protocol::runner::HeartbeatAnswer, Error> {
     let request = HeartbeatRequest {
         instance: daemon.state_folder.instance.clone(),
-        active: state.active.clone(),
-        draining: state.draining,
+        active: heartbeat.active.clone(),
+        draining: heartbeat.draining,
         last,
     };
     let limit = daemon.settings.request_timeout;

@@ -1,4 +1,4 @@
-//! The daemon from start to end: takes over jobs, waits, and leaves.
+//! Runs the daemon from start to end: takes over running jobs, registers, waits for a reason to leave, and leaves.
 
 use super::call_failure::{CallKind, FatalExit, RunnerCallFailure, TOKEN_REFUSED_EXIT, classify_failure};
 use super::child::{self, ProcessStarter};
@@ -26,7 +26,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-/// How much longer than an agent a process may take to stop.
+/// Time that a process has to stop, in addition to the time of its agent.
 const STOP_MARGIN: Duration = Duration::from_secs(20);
 /// As for an invalid setting: a restart does not help.
 const UNUSABLE_SANDBOX_EXIT: u8 = 2;
@@ -41,11 +41,11 @@ pub(crate) async fn run(mut settings: Settings, once: bool, command: Vec<OsStrin
         check_isolation(&settings).await.map_err(|message| FatalExit { code: UNUSABLE_SANDBOX_EXIT, message })?;
     let mut token = None;
     if !settings.has_explicit_name {
-        let loaded = tokio::select! {
-            loaded = until_reachable(&settings, "loading the token's name", || request_token(&settings)) => loaded,
+        let result = tokio::select! {
+            result = until_reachable(&settings, "loading the token's name", || request_token(&settings)) => result,
             _ = signals.next() => return Ok(0),
         };
-        token = loaded.ok();
+        token = result.ok();
         // The name becomes the name of a folder.
         let only_runner = token.as_ref().and_then(|token| token.runner.clone());
         settings.name = only_runner.filter(|name| validate_name(name).is_ok()).unwrap_or(settings.name);
@@ -69,7 +69,7 @@ pub(crate) async fn run(mut settings: Settings, once: bool, command: Vec<OsStrin
         with_timeout(settings.request_timeout, &settings.api_url, client.register(&request)).await
     };
     let registration = tokio::select! {
-        registered = until_reachable(&settings, "registration", register) => registered?,
+        result = until_reachable(&settings, "registration", register) => result?,
         _ = signals.next() => return Ok(0),
     };
     if token.is_none() {
@@ -85,7 +85,7 @@ pub(crate) async fn run(mut settings: Settings, once: bool, command: Vec<OsStrin
 }
 
 /// Checks the isolation before the runner takes a job. Returns its level and the result.
-/// Errors: it cannot be used here, and what helps.
+/// Errors: why this machine cannot use the isolation, and what helps.
 async fn check_isolation(settings: &Settings) -> Result<Option<RunnerIsolation>, String> {
     let Some(isolation) = settings.isolation else { return Ok(None) };
     let folder = settings.work_dir.clone();
@@ -93,8 +93,8 @@ async fn check_isolation(settings: &Settings) -> Result<Option<RunnerIsolation>,
     if let Some(network) = containers.as_ref().map(|containers| &containers.network).filter(|name| *name != "none") {
         tracing::warn!("the network {network} is no sandbox: agents reach every host; `none` leaves the proxies");
     }
-    let checked = run_blocking(move || Ok(sandbox::check(isolation, containers, &folder))).await;
-    let result = checked
+    let check = run_blocking(move || Ok(sandbox::check(isolation, containers, &folder))).await;
+    let result = check
         .unwrap_or_else(|error| Err(error.to_string()))
         .map_err(|reason| format!("{reason}\nhelp: {OTHER_ISOLATIONS}"))?;
     tracing::info!("isolation {}: {result}", isolation.as_str());
@@ -127,20 +127,20 @@ async fn take_over(
             keep_logs: settings.keep_logs,
         },
     });
-    let (living, dead) = child::load_records(&jobs.starter.jobs);
-    if living.is_empty() {
+    let (running, dead) = child::load_records(&jobs.starter.jobs);
+    if running.is_empty() {
         remove_left_containers(&jobs.starter).await;
     }
-    let waiting = jobs.outbox.list_pending();
+    let pending = jobs.outbox.list_pending();
     for key in dead {
         Workspace::kill_orphans(&jobs.starter.work_dir, &key.0, key.1).await;
-        if waiting.contains(&key) {
-            jobs.state.update(|now| now.pending_reports.insert(key));
+        if pending.contains(&key) {
+            jobs.state.update(|state| state.pending_reports.insert(key));
         } else {
             child::remove_record(&jobs.starter.jobs, &key);
         }
     }
-    for (record, process) in living {
+    for (record, process) in running {
         tracing::info!(job.id = %record.job, attempt = record.attempt, "took over {}, which is still running", record.job);
         jobs.watch(record, process);
     }
@@ -149,8 +149,8 @@ async fn take_over(
 
 async fn remove_left_containers(starter: &ProcessStarter) {
     let Some((level, containers)) = starter.isolation.zip(starter.containers.clone()) else { return };
-    let removed = run_blocking(move || Ok(pullyard_sandbox::remove_left_containers(level, &containers))).await;
-    match removed {
+    let result = run_blocking(move || Ok(pullyard_sandbox::remove_left_containers(level, &containers))).await;
+    match result {
         Ok(Ok(0)) | Err(_) => {}
         Ok(Ok(count)) => tracing::info!("removed {count} left containers"),
         Ok(Err(error)) => tracing::warn!("cannot remove left containers: {error}"),
@@ -202,14 +202,14 @@ async fn run_tasks(daemon: &Arc<DaemonContext>, signals: &mut Signals) -> Result
 
     let mut code = 0;
     {
-        let all = async {
+        let jobs_end = async {
             let _ = claims.await;
-            daemon.state().wait_until(|now| now.running.is_empty()).await;
+            daemon.state().wait_until(|state| state.running.is_empty()).await;
         };
-        tokio::pin!(all);
+        tokio::pin!(jobs_end);
         loop {
             tokio::select! {
-                () = &mut all => break,
+                () = &mut jobs_end => break,
                 signal = signals.next() => {
                     if exit_code.replace(signal).is_none() {
                         tracing::info!("already draining; a second signal stops the running jobs");
@@ -223,13 +223,13 @@ async fn run_tasks(daemon: &Arc<DaemonContext>, signals: &mut Signals) -> Result
         }
     }
     drop(deliveries);
-    if daemon.state().read(|now| !now.pending_reports.is_empty()) {
+    if daemon.state().read(|state| !state.pending_reports.is_empty()) {
         let _ = timeout(LAST_FINISHES_TIMEOUT, daemon.jobs.deliver_finishes()).await;
     }
     // No other heartbeat may follow the last one.
     heartbeats.abort();
     let _ = heartbeats.await;
-    if let Some(fatal) = daemon.state().read(|now| now.fatal_exit.clone()) {
+    if let Some(fatal) = daemon.state().read(|state| state.fatal_exit.clone()) {
         if fatal.code != TOKEN_REFUSED_EXIT {
             // The next process does not continue this one.
             daemon.state_folder.clear_instance();
@@ -243,14 +243,14 @@ async fn run_tasks(daemon: &Arc<DaemonContext>, signals: &mut Signals) -> Result
 }
 
 async fn stop_jobs(daemon: &DaemonContext, signals: &mut Signals) {
-    let running: Vec<_> = daemon.state().read(|now| now.running.values().cloned().collect());
+    let running: Vec<_> = daemon.state().read(|state| state.running.values().cloned().collect());
     tracing::warn!(count = running.len(), "second signal: stopping {} jobs", running.len());
     for record in running {
         record.terminate(&daemon.jobs.starter.jobs);
     }
     let limit = daemon.settings.stop_grace + STOP_MARGIN;
     tokio::select! {
-        () = daemon.state().wait_until(|now| now.running.is_empty()) => {}
+        () = daemon.state().wait_until(|state| state.running.is_empty()) => {}
         () = sleep(limit) => tracing::error!("exiting while jobs are still running"),
         _ = signals.next() => tracing::error!("third signal: exiting while jobs are still running"),
     }

@@ -12,14 +12,14 @@ pub(crate) async fn run(jobs: &JobProcesses) {
     let mut failures = 0_u32;
     loop {
         jobs.deliver_finishes().await;
-        let has_pending = jobs.state.read(|now| !now.pending_reports.is_empty());
+        let has_pending = jobs.state.read(|state| !state.pending_reports.is_empty());
         failures = if has_pending { failures.saturating_add(1) } else { 0 };
         if has_pending {
             sleep(pauses::back_off(failures, rand::random())).await;
         } else {
             tokio::select! {
                 () = sleep(POLL_INTERVAL) => {}
-                () = jobs.state.wait_until(|now| !now.pending_reports.is_empty()) => {}
+                () = jobs.state.wait_until(|state| !state.pending_reports.is_empty()) => {}
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The variables of every setting, and the source of its value. `settings` checks the value.
+//! Lists the variables of each setting, and finds its value with the source. `settings` checks the value.
 
 use std::collections::BTreeMap;
 
@@ -75,13 +75,13 @@ pub(crate) fn unused_variables(
 ) -> Vec<(&'static str, &'static str)> {
     let settings = VARIABLES.iter().filter(|(setting, _)| !uses_containers && setting.starts_with("container-"));
     let names = settings.flat_map(|(_, variables)| variables.iter().copied()).filter(|name| *name != SHARED);
-    let of_containers = names.map(|name| (name, "only --isolation podman and docker use it"));
-    UNUSED.iter().copied().chain(of_containers).filter(|(name, _)| environment(name).is_some()).collect()
+    let container_variables = names.map(|name| (name, "only --isolation podman and docker use it"));
+    UNUSED.iter().copied().chain(container_variables).filter(|(name, _)| environment(name).is_some()).collect()
 }
 
 pub(crate) fn variables(name: &str) -> &'static [&'static str] {
-    let found = VARIABLES.iter().find(|(setting, _)| *setting == name);
-    found.map(|(_, variables)| *variables).unwrap_or_default()
+    let setting = VARIABLES.iter().find(|(setting, _)| *setting == name);
+    setting.map(|(_, variables)| *variables).unwrap_or_default()
 }
 
 pub(crate) fn how_to_set(name: &str) -> String {

@@ -1,4 +1,4 @@
-//! Parses and checks the settings: every value with its source, and all errors at once.
+//! Parses and checks the settings. Returns each value with its source, and all errors at once.
 
 use super::setting_names::{SettingSources, SettingValue, how_to_set, unused_variables, variables};
 use super::state_folder::host_name;
@@ -63,29 +63,29 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) fn parse(sources: &SettingSources<'_>) -> ParsedSettings {
-        let mut reader = SettingsParser { sources, rows: Vec::new(), errors: Vec::new() };
+        let mut parser = SettingsParser { sources, rows: Vec::new(), errors: Vec::new() };
         let mut settings = Self {
-            api_url: reader.api_url(),
-            token: reader.token(),
-            name: reader.name(),
+            api_url: parser.parse_api_url(),
+            token: parser.parse_token(),
+            name: parser.parse_name(),
             has_explicit_name: sources.find("name").is_some(),
-            slots: reader.number("slots", "1", 1..=MAX_SLOTS).unwrap_or(1),
-            labels: reader.words("labels", ""),
-            capabilities: reader.capabilities(),
+            slots: parser.parse_number("slots", "1", 1..=MAX_SLOTS).unwrap_or(1),
+            labels: parser.parse_words("labels", ""),
+            capabilities: parser.parse_capabilities(),
             has_explicit_capabilities: sources.find("capabilities").is_some(),
-            work_dir: reader.work_dir(),
-            isolation: reader.isolation(),
+            work_dir: parser.parse_work_dir(),
+            isolation: parser.parse_isolation(),
             containers: None,
-            poll_interval: reader.millis("poll-interval-ms", "set by the server"),
-            poll_timeout: reader.millis("poll-timeout-ms", "20000").unwrap_or(Duration::from_secs(20)),
-            heartbeat_interval: reader.millis("heartbeat-interval-ms", "set by the server"),
-            request_timeout: reader.millis("request-timeout-ms", "20000").unwrap_or(Duration::from_secs(20)),
-            keep_logs: reader.number("keep-logs", "50", 1..=100_000).unwrap_or(50),
-            stop_grace: Duration::from_secs(reader.number("stop-grace-secs", "10", 0..=3_600).unwrap_or(10)),
+            poll_interval: parser.parse_millis("poll-interval-ms", "set by the server"),
+            poll_timeout: parser.parse_millis("poll-timeout-ms", "20000").unwrap_or(Duration::from_secs(20)),
+            heartbeat_interval: parser.parse_millis("heartbeat-interval-ms", "set by the server"),
+            request_timeout: parser.parse_millis("request-timeout-ms", "20000").unwrap_or(Duration::from_secs(20)),
+            keep_logs: parser.parse_number("keep-logs", "50", 1..=100_000).unwrap_or(50),
+            stop_grace: Duration::from_secs(parser.parse_number("stop-grace-secs", "10", 0..=3_600).unwrap_or(10)),
         };
-        settings.containers = reader.parse_containers(settings.isolation);
+        settings.containers = parser.parse_containers(settings.isolation);
         let unused_variables = unused_variables(sources.environment, settings.containers.is_some());
-        let SettingsParser { rows, errors, .. } = reader;
+        let SettingsParser { rows, errors, .. } = parser;
         ParsedSettings { settings, rows, errors, unused_variables }
     }
 
@@ -108,11 +108,11 @@ impl SettingsParser<'_> {
             Some(setting) => (setting.value.clone(), setting.source.clone()),
             None => (default.to_owned(), "default".to_owned()),
         };
-        self.row(name, value, from);
+        self.add_row(name, value, from);
         setting
     }
 
-    fn row(&mut self, name: &'static str, value: String, from: String) {
+    fn add_row(&mut self, name: &'static str, value: String, from: String) {
         self.rows.push(SettingRow { name, value, source: from });
     }
 
@@ -124,7 +124,7 @@ impl SettingsParser<'_> {
         self.errors.push(SettingError { message, is_token_error: true });
     }
 
-    fn api_url(&mut self) -> String {
+    fn parse_api_url(&mut self) -> String {
         let Some(setting) = self.find("api-url", "") else {
             self.add_error(format!("The control plane's URL is missing. Set {}.", how_to_set("api-url")));
             return String::new();
@@ -137,7 +137,7 @@ impl SettingsParser<'_> {
         url
     }
 
-    fn token(&mut self) -> String {
+    fn parse_token(&mut self) -> String {
         let file = self.find("token-file", "");
         let (value, source) = match (self.sources.find("token"), file) {
             (Some(SettingValue { value, source }), _) => (value, source),
@@ -147,7 +147,7 @@ impl SettingsParser<'_> {
                     Ok(text) => (text.trim().to_owned(), source),
                     Err(error) => {
                         self.add_token_error(format!("Cannot read the token file {path}: {error}."));
-                        self.row("token", String::new(), source);
+                        self.add_row("token", String::new(), source);
                         return String::new();
                     }
                 }
@@ -155,7 +155,7 @@ impl SettingsParser<'_> {
             (None, None) => {
                 let names = variables("token").join(" or ");
                 self.add_token_error(format!("The runner token is missing. Set {names} or --token-file."));
-                self.row("token", String::new(), "default".into());
+                self.add_row("token", String::new(), "default".into());
                 return String::new();
             }
         };
@@ -164,11 +164,11 @@ impl SettingsParser<'_> {
                 "The value of {source} is not a runner token. Runner tokens begin with rnt_."
             ));
         }
-        self.row("token", mask_secret(&value), source);
+        self.add_row("token", mask_secret(&value), source);
         value
     }
 
-    fn name(&mut self) -> String {
+    fn parse_name(&mut self) -> String {
         let host = to_runner_name(&host_name().unwrap_or_default());
         let setting = self.find("name", &host);
         let name = setting.map_or(host, |setting| setting.value);
@@ -181,24 +181,24 @@ impl SettingsParser<'_> {
         name
     }
 
-    pub(super) fn number<T>(&mut self, name: &'static str, default: &str, range: RangeInclusive<T>) -> Option<T>
+    pub(super) fn parse_number<T>(&mut self, name: &'static str, default: &str, range: RangeInclusive<T>) -> Option<T>
     where
         T: Display + FromStr + PartialOrd,
     {
         let SettingValue { value, source } = self.find(name, default)?;
         let number = value.parse::<T>().ok().filter(|number| range.contains(number));
         if number.is_none() {
-            let (least, most) = range.into_inner();
-            self.add_error(format!("{source} is {value}. Use a whole number from {least} to {most}."));
+            let (min, max) = range.into_inner();
+            self.add_error(format!("{source} is {value}. Use a whole number from {min} to {max}."));
         }
         number
     }
 
-    fn millis(&mut self, name: &'static str, default: &str) -> Option<Duration> {
-        self.number(name, default, 1..=3_600_000).map(Duration::from_millis)
+    fn parse_millis(&mut self, name: &'static str, default: &str) -> Option<Duration> {
+        self.parse_number(name, default, 1..=3_600_000).map(Duration::from_millis)
     }
 
-    fn words(&mut self, name: &'static str, default: &str) -> BTreeSet<String> {
+    fn parse_words(&mut self, name: &'static str, default: &str) -> BTreeSet<String> {
         let setting = self.find(name, default);
         let (text, source) = setting.map_or((default.to_owned(), String::new()), |set| (set.value, set.source));
         let words: BTreeSet<String> =
@@ -211,27 +211,27 @@ impl SettingsParser<'_> {
         words
     }
 
-    fn capabilities(&mut self) -> BTreeSet<String> {
-        let words = self.words("capabilities", "command");
+    fn parse_capabilities(&mut self) -> BTreeSet<String> {
+        let words = self.parse_words("capabilities", "command");
         let source = self.sources.find("capabilities").map(|setting| setting.source).unwrap_or_default();
-        for word in words.iter().filter(|word| !SUPPORTED_CAPABILITIES.contains(&word.as_str())) {
+        for capability in words.iter().filter(|capability| !SUPPORTED_CAPABILITIES.contains(&capability.as_str())) {
             let supported = SUPPORTED_CAPABILITIES.join(", ");
-            self.add_error(format!("{source}: unknown agent `{word}`; use {supported}."));
+            self.add_error(format!("{source}: unknown agent `{capability}`; use {supported}."));
         }
         words
     }
 
-    fn work_dir(&mut self) -> PathBuf {
+    fn parse_work_dir(&mut self) -> PathBuf {
         let default = default_work_dir(self.sources.environment, root_folder::is_root());
         let setting = self.find("work-dir", &default.display().to_string());
         setting.map_or(default, |setting| PathBuf::from(setting.value))
     }
 
-    fn isolation(&mut self) -> Option<Isolation> {
+    fn parse_isolation(&mut self) -> Option<Isolation> {
         let setting = self.find("isolation", AUTO);
-        let (word, source) = setting
+        let (level, source) = setting
             .map_or((AUTO.to_owned(), "The default isolation".to_owned()), |setting| (setting.value, setting.source));
-        word.parse().map_err(|error: pullyard_sandbox::Error| self.add_error(format!("{source}: {error}."))).ok()
+        level.parse().map_err(|error: pullyard_sandbox::Error| self.add_error(format!("{source}: {error}."))).ok()
     }
 }
 
@@ -253,8 +253,8 @@ fn default_work_dir(environment: &dyn Fn(&str) -> Option<String>, is_root: bool)
 }
 
 fn to_runner_name(host: &str) -> String {
-    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let name: String = host.chars().map(|c| if good(c) { c } else { '-' }).take(64).collect();
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let name: String = host.chars().map(|c| if is_allowed(c) { c } else { '-' }).take(64).collect();
     if name.is_empty() { "runner".into() } else { name }
 }
 

@@ -30,34 +30,34 @@ impl StateSnapshot {
 pub(crate) struct State(watch::Sender<StateSnapshot>);
 
 impl State {
-    pub(crate) fn read<T>(&self, at: impl FnOnce(&StateSnapshot) -> T) -> T {
-        at(&self.0.borrow())
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&StateSnapshot) -> T) -> T {
+        read(&self.0.borrow())
     }
 
     pub(crate) fn update<T>(&self, change: impl FnOnce(&mut StateSnapshot) -> T) {
-        self.0.send_modify(|now| drop(change(now)));
+        self.0.send_modify(|state| drop(change(state)));
     }
 
-    pub(crate) async fn wait_until(&self, is_so: impl FnMut(&StateSnapshot) -> bool) {
+    pub(crate) async fn wait_until(&self, condition: impl FnMut(&StateSnapshot) -> bool) {
         let mut changes = self.0.subscribe();
-        if changes.wait_for(is_so).await.is_err() {
+        if changes.wait_for(condition).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
     pub(crate) async fn wait_until_leaving(&self) {
-        self.wait_until(|now| now.is_leaving).await;
+        self.wait_until(|state| state.is_leaving).await;
     }
 
     pub(crate) fn begin_leaving(&self) {
-        self.update(|now| now.is_leaving = true);
+        self.update(|state| state.is_leaving = true);
     }
 
     pub(crate) fn leave_with_error(&self, fatal: FatalExit) {
         tracing::error!(reason = %fatal.message, "{}", fatal.message);
-        self.update(|now| {
-            now.fatal_exit.get_or_insert(fatal);
-            now.is_leaving = true;
+        self.update(|state| {
+            state.fatal_exit.get_or_insert(fatal);
+            state.is_leaving = true;
         });
     }
 }
@@ -74,11 +74,11 @@ mod tests {
     #[tokio::test]
     async fn first_reason_to_stop_is_reported() {
         let state = State::default();
-        let fatal = |code, sentence: &str| FatalExit { code, message: sentence.into() };
+        let fatal = |code, message: &str| FatalExit { code, message: message.into() };
         state.leave_with_error(fatal(4, "The token was revoked."));
         state.leave_with_error(fatal(3, "Another process has taken the place."));
         state.wait_until_leaving().await;
-        assert_eq!(state.read(|now| now.fatal_exit.clone()), Some(fatal(4, "The token was revoked.")));
+        assert_eq!(state.read(|state| state.fatal_exit.clone()), Some(fatal(4, "The token was revoked.")));
     }
 
     #[test]
@@ -86,10 +86,10 @@ mod tests {
         let state = State::default();
         let record =
             ProcessRecord { job: job("a"), attempt: 1, claim_id: ClaimId::new("c").unwrap(), pid: None, began: None };
-        state.update(|now| now.running.insert(record.key(), record.clone()));
-        state.update(|now| now.pending_reports.extend([(job("a"), 2), (job("b"), 1)]));
+        state.update(|state| state.running.insert(record.key(), record.clone()));
+        state.update(|state| state.pending_reports.extend([(job("a"), 2), (job("b"), 1)]));
         assert_eq!(state.read(StateSnapshot::active_jobs), BTreeSet::from([job("a"), job("b")]));
-        state.update(|now| now.pending_reports.clear());
+        state.update(|state| state.pending_reports.clear());
         assert_eq!(state.read(StateSnapshot::active_jobs), BTreeSet::from([job("a")]));
     }
 }

@@ -36,16 +36,17 @@ impl StateFolder {
     /// Locks the folder of the runner with this name, for one process at a time.
     ///
     /// A stored instance therefore belongs to a process that died without its last heartbeat. This process continues
-    /// with it, and the control plane treats it as a repeat. Otherwise the instance is new.
+    /// with that instance, so that the control plane treats its registration as a repeat. Otherwise the instance is
+    /// new.
     pub(crate) fn lock(work_dir: &Path, name: &str, api_url: &str) -> Result<Self, Error> {
         let dir = work_dir.join("runners").join(format!("{name}.runner"));
-        let failed = |error: io::Error| Error::StateFolder { dir: dir.clone(), source: error };
-        create_private_dirs(&dir.join("jobs")).map_err(failed)?;
-        let held = open_lock_file(&dir.join("lock")).map_err(failed)?;
-        match lock_with_timeout(&held) {
+        let to_error = |error: io::Error| Error::StateFolder { dir: dir.clone(), source: error };
+        create_private_dirs(&dir.join("jobs")).map_err(to_error)?;
+        let lock = open_lock_file(&dir.join("lock")).map_err(to_error)?;
+        match lock_with_timeout(&lock) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::AlreadyRuns { name: name.to_owned(), dir }),
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
+            Err(TryLockError::Error(error)) => return Err(to_error(error)),
         }
         let identity = RunnerIdentity {
             instance: ids::new_instance_id()?,
@@ -57,12 +58,12 @@ impl StateFolder {
         let instance = match earlier {
             Some(earlier) if identity.is_same_runner(&earlier) => earlier.instance,
             _ => {
-                durable_file::write(&dir.join("instance.json"), &identity).map_err(failed)?;
+                durable_file::write(&dir.join("instance.json"), &identity).map_err(to_error)?;
                 durable_file::remove(&dir.join("claim.json"));
                 identity.instance
             }
         };
-        Ok(Self { dir, instance, _lock: held })
+        Ok(Self { dir, instance, _lock: lock })
     }
 
     pub(crate) fn jobs(&self) -> PathBuf {
@@ -146,23 +147,23 @@ mod tests {
     #[test]
     fn instance_resumes_after_a_crash_and_not_after_leaving() {
         let dir = tempfile::tempdir().unwrap();
-        let take = |url| StateFolder::lock(dir.path(), "..", url).unwrap();
-        let first = take("http://x");
+        let lock_folder = |url| StateFolder::lock(dir.path(), "..", url).unwrap();
+        let first = lock_folder("http://x");
         let (instance, claim) = (first.instance.clone(), first.load_claim().unwrap());
         assert_eq!(first.load_claim().unwrap(), claim);
         drop(first);
-        let second = take("http://x");
+        let second = lock_folder("http://x");
         assert_eq!((&second.instance, second.load_claim().unwrap()), (&instance, claim.clone()));
         assert_ne!(second.create_claim().unwrap(), claim);
         second.clear_instance();
         drop(second);
-        let third = take("http://x");
+        let third = lock_folder("http://x");
         assert_ne!(third.instance, instance);
         assert_ne!(third.load_claim().unwrap(), claim);
         let (instance, claim) = (third.instance.clone(), third.load_claim().unwrap());
         drop(third);
         // Another control plane does not know this instance.
-        let fourth = take("http://y");
+        let fourth = lock_folder("http://y");
         assert_ne!((fourth.load_claim().unwrap(), &fourth.instance), (claim, &instance));
     }
 
@@ -173,10 +174,10 @@ mod tests {
         let (instance, claim) = (first.instance.clone(), first.load_claim().unwrap());
         let file = first.dir.join("instance.json");
         drop(first);
-        let mut known: RunnerIdentity = durable_file::read(&file).unwrap();
-        assert_eq!(known.machine, machine_id());
-        known.machine = "elsewhere/another-boot".into();
-        durable_file::write(&file, &known).unwrap();
+        let mut identity: RunnerIdentity = durable_file::read(&file).unwrap();
+        assert_eq!(identity.machine, machine_id());
+        identity.machine = "elsewhere/another-boot".into();
+        durable_file::write(&file, &identity).unwrap();
         let second = StateFolder::lock(dir.path(), "kite", "http://x").unwrap();
         assert_ne!(second.instance, instance);
         assert_ne!(second.load_claim().unwrap(), claim);

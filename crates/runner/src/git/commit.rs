@@ -1,6 +1,6 @@
 //! Creates one commit from the files that the agent wrote.
-//! Commits of the agent are dropped: it was instructed to create none, and they could have any author, message and
-//! trailers. Their content is in the runner's commit. Ignored files are excluded, even if the agent committed them.
+//! Drops commits of the agent: the agent was instructed to create none, and its commits could have any author, message
+//! and trailers. Their content is in the runner's commit. Ignored files are excluded, even if the agent committed them.
 
 use crate::git::nested::scan::{prepare_tree, remove_nested_git_dirs};
 use crate::git::target::{JOB_TRAILER, Target};
@@ -56,32 +56,33 @@ pub(crate) async fn write_tree(
 ) -> Result<String, Stop> {
     let (tree, repository) = (workspace.tree(), workspace.repository());
     workspace.reset_repository().await?;
-    let (submodules, left_out) = remove_nested_git_dirs(git, workspace).await?;
+    let (submodules, excluded) = remove_nested_git_dirs(git, workspace).await?;
 
     // Exclude submodules: the agent controls their repositories, and git would run in them.
     let mut paths = b".\0".to_vec();
-    let mut leave = |path: &OsStr| {
+    let mut exclude = |path: &OsStr| {
         paths.extend_from_slice(b":(exclude,top,literal)");
         paths.extend_from_slice(path.as_bytes());
         paths.push(0);
     };
-    let excluded = left_out.iter().filter(|excluded| !excluded.is_ignored).map(|excluded| &excluded.folder);
-    submodules.iter().chain(excluded).for_each(|path| leave(path.as_os_str()));
+    let folders = excluded.iter().filter(|repository| !repository.is_ignored).map(|repository| &repository.folder);
+    submodules.iter().chain(folders).for_each(|path| exclude(path.as_os_str()));
     // The question and the replies are not part of the work.
-    leave(OsStr::new(QUESTION_FILE));
+    exclude(OsStr::new(QUESTION_FILE));
     if assignment.kind == JobKind::Revise {
-        leave(OsStr::new(REPLIES_FILE));
+        exclude(OsStr::new(REPLIES_FILE));
     }
     // The caller reports excluded folders even if nothing changed.
-    workspace.set_excluded_repositories(left_out);
+    workspace.set_excluded_repositories(excluded);
     // The paths may not fit into arguments, because the agent decides how many there are.
     let add = GitCall::new(["add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul"]).input(&paths);
     git.run(add.repository(&repository).tree(&tree)).await?;
     let tree_id = git.run_for_line(GitCall::new(["write-tree"]).repository(&repository)).await?;
     workspace.snapshot_index().await?;
-    let before = format!("{}^{{tree}}", target.start_commit);
-    let before = git.run_for_line(GitCall::new(["rev-parse", "--verify", &before]).repository(&repository)).await?;
-    if tree_id == before {
+    let start_tree = format!("{}^{{tree}}", target.start_commit);
+    let start_tree =
+        git.run_for_line(GitCall::new(["rev-parse", "--verify", &start_tree]).repository(&repository)).await?;
+    if tree_id == start_tree {
         return Err(Failure::NoChanges {}.into());
     }
     Ok(tree_id)
@@ -92,12 +93,12 @@ pub(crate) async fn create_commit(
     workspace: &Workspace,
     tree: &str,
     target: &Target,
-    about: &CommitMessageParts<'_>,
+    parts: &CommitMessageParts<'_>,
 ) -> Result<String, Stop> {
-    let (message, repository) = (format_message(about), workspace.repository());
+    let (message, repository) = (format_message(parts), workspace.repository());
     let call = GitCall::new(["commit-tree", tree, "-p", &target.start_commit, "-F", "-"]);
     let call = call.input(message.as_bytes()).repository(&repository).published_commit();
-    git.run_for_line(call).await.map_err(|fault| git.commit_failure(&fault).into())
+    git.run_for_line(call).await.map_err(|error| git.commit_failure(&error).into())
 }
 
 pub(crate) async fn has_failed_checks(git: &Git, repository: &Path, commit: &str) -> bool {
@@ -128,7 +129,7 @@ fn parse_agent(output: &str, job: &JobId) -> Option<&'static str> {
 /// Resets the files to a tree, except ignored files: changes by later commands are not part of the work.
 pub(crate) async fn restore_tree(git: &Git, workspace: &Workspace, tree: &str) -> Result<(), Stop> {
     let (files, repository) = (workspace.tree(), workspace.repository());
-    // The seal also ensures that no file elsewhere is removed.
+    // `reset_repository` also ensures that no file elsewhere is removed.
     workspace.reset_repository().await?;
     prepare_tree(workspace).await?;
     let clean = ["clean", "-ffd", "--quiet", &format!("--exclude=/{REPLIES_FILE}")].map(OsString::from);
@@ -144,28 +145,29 @@ pub(crate) async fn restore_tree(git: &Git, workspace: &Workspace, tree: &str) -
 pub(crate) async fn is_changed(git: &Git, workspace: &Workspace, kind: JobKind) -> Result<bool, Stop> {
     let (tree, repository) = (workspace.tree(), workspace.repository());
     workspace.reset_repository().await?;
-    let (submodules, left_out) = remove_nested_git_dirs(git, workspace).await?;
-    let outside: HashSet<PathBuf> = left_out.into_iter().map(|excluded| excluded.folder).chain(submodules).collect();
+    let (submodules, excluded) = remove_nested_git_dirs(git, workspace).await?;
+    let excluded: HashSet<PathBuf> =
+        excluded.into_iter().map(|repository| repository.folder).chain(submodules).collect();
     let is_work = |path: &[u8]| {
         let path = Path::new(OsStr::from_bytes(path));
-        let is_for_people =
+        let is_message_file =
             path == Path::new(QUESTION_FILE) || (kind == JobKind::Revise && path == Path::new(REPLIES_FILE));
-        !path.as_os_str().is_empty() && !is_for_people && !path.ancestors().any(|above| outside.contains(above))
+        !path.as_os_str().is_empty() && !is_message_file && !path.ancestors().any(|folder| excluded.contains(folder))
     };
     // The work of an earlier attempt is only in the index.
-    let earlier = &["diff-index", "-z", "--cached", "--name-only", "HEAD", "--"][..];
-    let now = &["ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard"][..];
-    for args in [earlier, now] {
-        let changed = git.run(GitCall::new(args).repository(&repository).tree(&tree)).await?;
-        if changed.split(|byte| *byte == 0).any(is_work) {
+    let index_changes = &["diff-index", "-z", "--cached", "--name-only", "HEAD", "--"][..];
+    let worktree_changes = &["ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard"][..];
+    for args in [index_changes, worktree_changes] {
+        let output = git.run(GitCall::new(args).repository(&repository).tree(&tree)).await?;
+        if output.split(|byte| *byte == 0).any(is_work) {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-fn format_message(about: &CommitMessageParts<'_>) -> String {
-    let CommitMessageParts { assignment, agent, checks, redactor } = *about;
+fn format_message(parts: &CommitMessageParts<'_>) -> String {
+    let CommitMessageParts { assignment, agent, checks, redactor } = *parts;
     let title = redactor.redact_text(&assignment.pull_request.title);
     // Join all lines: text after an empty line could look like a trailer of the runner.
     let title = title.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -200,8 +202,8 @@ pub(crate) async fn measure_diff(git: &Git, repository: &Path, base: &str, head:
         ["diff", "--numstat", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", "--end-of-options", &range, "--"];
     match git.run(GitCall::new(args).repository(repository)).await {
         Ok(output) => parse_numstat(&output),
-        Err(fault) => {
-            tracing::warn!(error = %fault, "cannot measure the change: {fault}");
+        Err(error) => {
+            tracing::warn!(error = %error, "cannot measure the change: {error}");
             DiffSize::default()
         }
     }
@@ -245,13 +247,13 @@ mod tests {
         }))
         .unwrap();
         let redactor = Redactor::new(["correct horse battery", "planted-4711"].map(String::from));
-        let about = CommitMessageParts { assignment: &assignment, agent: None, checks: None, redactor: &redactor };
-        let message = format_message(&about);
-        let alone = format!("Use [redacted]\n\nPullyard-Job: {job}/1\nPullyard-Ticket: [redacted]\n");
-        assert_eq!(message, alone);
+        let parts = CommitMessageParts { assignment: &assignment, agent: None, checks: None, redactor: &redactor };
+        let message = format_message(&parts);
+        let base_message = format!("Use [redacted]\n\nPullyard-Job: {job}/1\nPullyard-Ticket: [redacted]\n");
+        assert_eq!(message, base_message);
         let message =
-            format_message(&CommitMessageParts { agent: Some("codex"), checks: Some(Verdict::Passed), ..about });
-        assert_eq!(message, format!("{alone}Pullyard-Agent: codex\nPullyard-Checks: passed\n"));
+            format_message(&CommitMessageParts { agent: Some("codex"), checks: Some(Verdict::Passed), ..parts });
+        assert_eq!(message, format!("{base_message}Pullyard-Agent: codex\nPullyard-Checks: passed\n"));
     }
 
     #[test]

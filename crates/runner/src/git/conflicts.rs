@@ -23,8 +23,8 @@ pub(crate) async fn find_conflicts(
     has_work: bool,
 ) -> String {
     let mut prompts = Vec::new();
-    let unknown = |fault: &GitError| tracing::warn!(error = %fault, "conflict check failed: {fault}");
-    let branches = list_other_branches(git, mirror, target).await.inspect_err(unknown).unwrap_or_default();
+    let log_error = |error: &GitError| tracing::warn!(error = %error, "conflict check failed: {error}");
+    let branches = list_other_branches(git, mirror, target).await.inspect_err(log_error).unwrap_or_default();
     if branches.is_empty() {
         return String::new();
     }
@@ -41,7 +41,7 @@ pub(crate) async fn find_conflicts(
                 attempt.events.log(message);
                 prompts.push(conflict_prompt(&branch, &commit, &files));
             }
-            Err(fault) => unknown(&fault),
+            Err(error) => log_error(&error),
         }
     }
     prompts.join("\n")
@@ -51,13 +51,13 @@ async fn list_other_branches(git: &Git, mirror: &Mirror, target: &Target) -> Res
     if target.adopted_commit.is_some() {
         return Ok(Vec::new());
     }
-    let mut all = vec![(target.base_branch.clone(), target.base_commit.clone())];
+    let mut branches = vec![(target.base_branch.clone(), target.base_commit.clone())];
     if target.pull_request.is_some() && target.branch != target.base_branch {
         let head = mirror.branch(git, &target.branch).await?;
-        all.extend(head.map(|head| (target.branch.clone(), head)));
+        branches.extend(head.map(|head| (target.branch.clone(), head)));
     }
-    all.retain(|(_, commit)| *commit != target.start_commit);
-    Ok(all)
+    branches.retain(|(_, commit)| *commit != target.start_commit);
+    Ok(branches)
 }
 
 /// An unpublished commit with the work of an earlier attempt; `None` if it changed nothing, or on an error.

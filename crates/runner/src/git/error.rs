@@ -40,10 +40,11 @@ impl GitError {
             Self::Process(_) | Self::Disk(_) => return self.to_workspace_failure(),
             Self::TimedOut { .. } => String::new(),
         };
-        let says = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
-        if says(&["no space left", "permission denied", "read-only file system", "unable to create", "disk quota"]) {
+        let mentions = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
+        if mentions(&["no space left", "permission denied", "read-only file system", "unable to create", "disk quota"])
+        {
             self.to_workspace_failure()
-        } else if says(&[
+        } else if mentions(&[
             "authentication failed",
             "could not read username",
             "could not read password",
@@ -53,7 +54,7 @@ impl GitError {
             "invalid username or",
         ]) {
             Failure::SourceDenied { forge: forge.into(), repo: repo.clone() }
-        } else if says(&[
+        } else if mentions(&[
             "repository not found",
             "error: 404",
             "' not found",
@@ -84,8 +85,8 @@ impl GitError {
 }
 
 impl From<GitError> for Stop {
-    fn from(fault: GitError) -> Self {
-        fault.to_workspace_failure().into()
+    fn from(error: GitError) -> Self {
+        error.to_workspace_failure().into()
     }
 }
 
@@ -119,9 +120,9 @@ mod tests {
     }
 
     fn check(stderr: &str, code: &str) {
-        let fault = GitError::Failed { command: "fetch".into(), stdout: String::new(), stderr: stderr.into() };
+        let error = GitError::Failed { command: "fetch".into(), stdout: String::new(), stderr: stderr.into() };
         let repo = RepositoryName::new("acme/app").unwrap();
-        assert_eq!(fault.to_source_failure("GitHub", &repo).code(), code, "{stderr}");
+        assert_eq!(error.to_source_failure("GitHub", &repo).code(), code, "{stderr}");
     }
 
     #[test]
@@ -148,8 +149,8 @@ mod tests {
     #[test]
     fn reason_omits_a_long_url() {
         let stderr = format!("fatal: unable to access 'https://{}/': Could not resolve host: x", "forge.".repeat(30));
-        let fault = GitError::Failed { command: "fetch".into(), stdout: String::new(), stderr };
-        assert_eq!(fault.reason(), "Could not resolve host: x");
+        let error = GitError::Failed { command: "fetch".into(), stdout: String::new(), stderr };
+        assert_eq!(error.reason(), "Could not resolve host: x");
     }
 
     #[test]
@@ -170,11 +171,11 @@ mod tests {
             all.iter().for_each(|stderr| check(stderr, code));
         }
         let repo = RepositoryName::new("acme/app").unwrap();
-        let slow = GitError::TimedOut { command: "fetch".into(), limit: Duration::from_secs(1_800) };
-        assert_eq!(slow.to_source_failure("GitHub", &repo).code(), "source_unreachable");
+        let timeout = GitError::TimedOut { command: "fetch".into(), limit: Duration::from_secs(1_800) };
+        assert_eq!(timeout.to_source_failure("GitHub", &repo).code(), "source_unreachable");
         let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
-        for ours in [GitError::Disk(full()), GitError::Process(full())] {
-            assert_eq!(ours.to_source_failure("GitHub", &repo).code(), "workspace_failed", "{ours:?}");
+        for error in [GitError::Disk(full()), GitError::Process(full())] {
+            assert_eq!(error.to_source_failure("GitHub", &repo).code(), "workspace_failed", "{error:?}");
         }
     }
 }

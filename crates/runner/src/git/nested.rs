@@ -1,5 +1,5 @@
 //! Classifies a repository inside the agent's tree by its `.git`.
-//! The agent controls that, so it permits nothing, and git never runs there. `scan` chooses what is left out.
+//! The agent controls this `.git`, so it permits nothing, and git never runs there. `scan` chooses what to exclude.
 
 pub(crate) mod scan;
 
@@ -24,11 +24,11 @@ pub(crate) struct ExcludedRepository {
 /// Classifies a repository inside the tree as a copy of another one; `None` if the agent created it there. A `.git`
 /// file points elsewhere, as in a worktree or a submodule. A `.git` folder is a clone if its settings have a remote.
 pub(crate) fn classify_git_dir(git: &Path) -> Option<NestedKind> {
-    let about = fs::symlink_metadata(git).ok()?;
-    if about.is_file() {
+    let metadata = fs::symlink_metadata(git).ok()?;
+    if metadata.is_file() {
         return Some(NestedKind::Worktree);
     }
-    let settings = about.is_dir().then(|| read_regular_file(&git.join("config"))).flatten()?;
+    let settings = metadata.is_dir().then(|| read_regular_file(&git.join("config"))).flatten()?;
     has_remote(&String::from_utf8_lossy(&settings)).then_some(NestedKind::Clone)
 }
 

@@ -32,7 +32,7 @@ pub(crate) async fn write(
     diff(git, repository, range, (options, None), file).await
 }
 
-/// Whether a change contains a secret of the job, also in binary files. With a name, only the change of this file.
+/// Whether a change contains a secret of the job, also in binary files. With `name`, searches only this file's change.
 pub(crate) async fn contains_secret(
     git: &Git,
     repository: &Path,
@@ -42,7 +42,7 @@ pub(crate) async fn contains_secret(
 ) -> Result<bool, GitError> {
     let file = repository.join("searched.diff");
     diff(git, repository, range, (&["--text"], name), &file).await?;
-    // The patch may be large. Time limits and orders are handled while it is searched.
+    // The patch may be large, so the search must not block time limits and orders.
     let contains = run_blocking(move || {
         let result = has_secret(&file, lines, search);
         let _ = fs::remove_file(&file);
@@ -62,13 +62,13 @@ async fn diff(
     remove_entry(file)?;
     let mut output = OsString::from("--output=");
     output.push(file);
-    let fixed = ["diff", "--no-renames", "--no-color", "--no-ext-diff", "--no-textconv"];
-    let mut args: Vec<OsString> = fixed.iter().chain(options).map(OsString::from).collect();
+    let base_options = ["diff", "--no-renames", "--no-color", "--no-ext-diff", "--no-textconv"];
+    let mut args: Vec<OsString> = base_options.iter().chain(options).map(OsString::from).collect();
     args.extend([output, "--end-of-options".into(), start.into(), commit.into(), "--".into()]);
     args.extend(name.map(|name| {
-        let mut only = OsString::from(":(literal)");
-        only.push(OsStr::from_bytes(name));
-        only
+        let mut pathspec = OsString::from(":(literal)");
+        pathspec.push(OsStr::from_bytes(name));
+        pathspec
     }));
     git.run(GitCall::new(args).repository(repository)).await.map(drop)
 }
@@ -76,13 +76,13 @@ async fn diff(
 /// Copies a patch and redacts the secrets in all lines, also removed ones. A redacted part no longer applies.
 pub(crate) fn redact_patch(patch: &Path, to: &Path, mut stream: RedactionStream) -> io::Result<()> {
     let (mut from, mut to) = (File::open(patch)?, File::create(to)?);
-    let mut piece = vec![0; CHUNK_BYTES];
+    let mut chunk = vec![0; CHUNK_BYTES];
     loop {
-        let read = from.read(&mut piece)?;
+        let read = from.read(&mut chunk)?;
         if read == 0 {
             return to.write_all(&stream.finish());
         }
-        to.write_all(&stream.push(piece.get(..read).unwrap_or_default()))?;
+        to.write_all(&stream.push(chunk.get(..read).unwrap_or_default()))?;
     }
 }
 
@@ -97,13 +97,13 @@ pub(crate) enum Lines {
 
 fn has_secret(patch: &Path, lines: Lines, mut search: SecretSearch) -> io::Result<bool> {
     let mut from = File::open(patch)?;
-    let (mut piece, mut added) = (vec![0; CHUNK_BYTES], AddedLines::default());
+    let (mut chunk, mut added) = (vec![0; CHUNK_BYTES], AddedLines::default());
     loop {
-        let read = from.read(&mut piece)?;
-        let Some(part) = piece.get(..read).filter(|part| !part.is_empty()) else { return Ok(false) };
+        let read = from.read(&mut chunk)?;
+        let Some(bytes) = chunk.get(..read).filter(|bytes| !bytes.is_empty()) else { return Ok(false) };
         let contains = match lines {
-            Lines::All => search.push(part),
-            Lines::Added => search.push(&added.extract(part)),
+            Lines::All => search.push(bytes),
+            Lines::Added => search.push(&added.extract(bytes)),
         };
         if contains {
             return Ok(true);
@@ -118,8 +118,8 @@ struct AddedLines {
 }
 
 impl AddedLines {
-    fn extract(&mut self, piece: &[u8]) -> Vec<u8> {
-        let mut bytes = piece.to_vec();
+    fn extract(&mut self, chunk: &[u8]) -> Vec<u8> {
+        let mut bytes = chunk.to_vec();
         bytes.retain(|byte| {
             let is_sign = !self.is_inside;
             if is_sign {
@@ -143,8 +143,8 @@ mod tests {
             b"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1,2 +1,3 @@\n-old\n+one\n+\n++two\n-\n\\ No newline\n+end";
         for size in 1..diff.len() {
             let mut added = AddedLines::default();
-            let all: Vec<u8> = diff.chunks(size).flat_map(|piece| added.extract(piece)).collect();
-            assert_eq!(all, b"++ b/x\none\n\n+two\nend", "in pieces of {size}");
+            let lines: Vec<u8> = diff.chunks(size).flat_map(|chunk| added.extract(chunk)).collect();
+            assert_eq!(lines, b"++ b/x\none\n\n+two\nend", "in pieces of {size}");
         }
     }
 
@@ -152,7 +152,7 @@ mod tests {
     fn patch_is_redacted_only_if_it_has_a_secret() {
         let dir = tempfile::tempdir().unwrap();
         let redactor = Redactor::new(["the-secret".to_owned()]);
-        let cleaned = |text: &str| {
+        let redact_text = |text: &str| {
             let [patch, to] = ["patch", "to"].map(|name| dir.path().join(name));
             std::fs::write(&patch, text).unwrap();
             redact_patch(&patch, &to, redactor.stream()).unwrap();
@@ -162,12 +162,12 @@ mod tests {
             )
         };
         let long = format!("@@ -1 +1 @@\n-old\n+{}\n", "x".repeat(CHUNK_BYTES));
-        assert_eq!(cleaned(&long), (long.clone(), [false, false]));
+        assert_eq!(redact_text(&long), (long.clone(), [false, false]));
         for sign in ["-", "+", " "] {
             let text = format!("{}\n{sign}the-secret\n", "x".repeat(CHUNK_BYTES - 5));
-            assert_eq!(cleaned(&text), (text.replace("the-secret", "[redacted]"), [true, sign == "+"]));
+            assert_eq!(redact_text(&text), (text.replace("the-secret", "[redacted]"), [true, sign == "+"]));
         }
         let token = "-ghp_0123456789abcdefghijABCDEFGHIJ012345\n";
-        assert_eq!(cleaned(token), ("-[redacted]\n".into(), [false, false]), "a shape alone may be an example");
+        assert_eq!(redact_text(token), ("-[redacted]\n".into(), [false, false]), "a shape alone may be an example");
     }
 }

@@ -60,7 +60,7 @@ pub(crate) async fn check_protected_files(
     range: (&str, &str),
 ) -> Result<(), Stop> {
     let plain = find_plain_files(git, workspace, range).await?;
-    let Some((path, by)) = plain.first() else { return Ok(()) };
+    let Some((path, program)) = plain.first() else { return Ok(()) };
     // Redact the whole path, before it is cut.
     let clean = |name: &[u8]| attempt.redactor.redact_text(&remove_hidden(&String::from_utf8_lossy(name))).into_owned();
     let names: Vec<_> =
@@ -71,7 +71,7 @@ pub(crate) async fn check_protected_files(
     };
     let message = format!("Protected files that would be plain content in git: {}{others}.", names.join(", "));
     attempt.events.log(message);
-    Err(Failure::ProtectedContent { path: clean(path), by: clean(by) }.into())
+    Err(Failure::ProtectedContent { path: clean(path), by: clean(program) }.into())
 }
 
 async fn find_plain_files(
@@ -82,9 +82,9 @@ async fn find_plain_files(
     let (repository, files) = (workspace.repository(), workspace.tree());
     let args = ["diff-tree", "-r", "-z", "--raw", "--find-renames=100%", "--end-of-options", start, tree, "--"];
     let output = git.run(GitCall::new(args).repository(&repository)).await?;
-    let changed = parse_changes(&output);
+    let changes = parse_changes(&output);
     let mut plain = Vec::new();
-    for batch in changed.chunks(BATCH_SIZE) {
+    for batch in changes.chunks(BATCH_SIZE) {
         let paths = batch.iter().map(|file| file.path).collect::<Vec<_>>().join(&0u8);
         let in_index = GitCall::new(["check-attr", "-z", "--cached", "--stdin", "filter"]);
         let in_files = GitCall::new(["check-attr", "-z", "--stdin", "filter"]).tree(&files);
@@ -96,10 +96,10 @@ async fn find_plain_files(
                 Some(blob) => Some(read_protection(git, &repository, blob).await?),
                 None => None,
             };
-            let of_path = filters.iter().filter_map(|filters| filters.get(file.path).copied());
-            let Some(by) = find_protection(before, of_path) else { continue };
+            let path_filters = filters.iter().filter_map(|filters| filters.get(file.path).copied());
+            let Some(program) = find_protection(before, path_filters) else { continue };
             if read_protection(git, &repository, file.after).await? == Protection::Plain {
-                plain.push((file.path.to_vec(), by.to_vec()));
+                plain.push((file.path.to_vec(), program.to_vec()));
             }
         }
     }
@@ -147,22 +147,22 @@ fn is_sops(content: &[u8]) -> bool {
 
 fn parse_changes(output: &[u8]) -> Vec<ChangedFile<'_>> {
     let mut parts = output.split(|byte| *byte == 0);
-    let mut all = Vec::new();
-    while let (Some(about), Some(mut path)) = (parts.next(), parts.next()) {
-        if about.rsplit(|byte| *byte == b' ').next().is_some_and(|status| status.starts_with(b"R")) {
-            let Some(to) = parts.next() else { break };
-            path = to;
+    let mut files = Vec::new();
+    while let (Some(header), Some(mut path)) = (parts.next(), parts.next()) {
+        if header.rsplit(|byte| *byte == b' ').next().is_some_and(|status| status.starts_with(b"R")) {
+            let Some(new_path) = parts.next() else { break };
+            path = new_path;
         }
-        let mut fields = about.split(|byte| *byte == b' ');
+        let mut fields = header.split(|byte| *byte == b' ');
         let (modes, blobs) = ([fields.next(), fields.next()], [fields.next(), fields.next()]);
-        if let ([Some(mode_before), Some(mode)], [Some(before), Some(now)]) = (modes, blobs)
+        if let ([Some(mode_before), Some(mode)], [Some(before), Some(after)]) = (modes, blobs)
             && mode.starts_with(b"100")
-            && before != now
+            && before != after
         {
-            all.push(ChangedFile { path, before: mode_before.starts_with(b":100").then_some(before), after: now });
+            files.push(ChangedFile { path, before: mode_before.starts_with(b":100").then_some(before), after });
         }
     }
-    all
+    files
 }
 
 fn parse_filters(output: &[u8]) -> BTreeMap<&[u8], &[u8]> {
@@ -182,8 +182,8 @@ mod tests {
 
     const VALUE: &str = "ENC[AES256_GCM,data:Zm9v,iv:YmFy,tag:YmF6,type:str]";
 
-    fn file<'a>(path: &'a str, before: Option<&'a str>, now: &'a str) -> ChangedFile<'a> {
-        ChangedFile { path: path.as_bytes(), before: before.map(str::as_bytes), after: now.as_bytes() }
+    fn file<'a>(path: &'a str, before: Option<&'a str>, after: &'a str) -> ChangedFile<'a> {
+        ChangedFile { path: path.as_bytes(), before: before.map(str::as_bytes), after: after.as_bytes() }
     }
 
     #[test]
@@ -221,15 +221,15 @@ mod tests {
             (Some("lfs"), Some(plain), None),
             (Some("nbstripout"), None, None),
         ] {
-            let found = find_protection(before, filter.into_iter().map(str::as_bytes));
-            assert_eq!(found, expected.map(str::as_bytes), "{filter:?} after {before:?}");
+            let program = find_protection(before, filter.into_iter().map(str::as_bytes));
+            assert_eq!(program, expected.map(str::as_bytes), "{filter:?} after {before:?}");
         }
     }
 
     #[test]
     fn encryption_header_counts_at_the_start_only() {
         assert_eq!(detect_protection(b""), Protection::Empty);
-        for (header, by) in [
+        for (header, program) in [
             (&b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n"[..], "Git LFS"),
             (b"version https://hawser.github.com/spec/v1\n", "Git LFS"),
             (b"\0GITCRYPT\0", "git-crypt"),
@@ -241,12 +241,15 @@ mod tests {
             (b"-----BEGIN PGP MESSAGE-----\n", "OpenPGP"),
             (b"$ANSIBLE_VAULT;1.1;AES256\n", "Ansible Vault"),
         ] {
-            assert_eq!(detect_protection(header), Protection::Program(by));
-            assert_eq!(detect_protection(&[&b"\xef\xbb\xbf\r\n\n "[..], header].concat()), Protection::Program(by));
+            assert_eq!(detect_protection(header), Protection::Program(program));
+            assert_eq!(
+                detect_protection(&[&b"\xef\xbb\xbf\r\n\n "[..], header].concat()),
+                Protection::Program(program)
+            );
             assert_eq!(
                 detect_protection(&[&b"As in:\n"[..], header].concat()),
                 Protection::Plain,
-                "a quoted header of {by}"
+                "a quoted header of {program}"
             );
         }
     }

@@ -34,7 +34,7 @@ impl Rebase<'_> {
         let message = self.line(["log", "-1", "--format=%B", commit]).await?;
         let call = GitCall::new(["commit-tree", &tree, "-p", head, "-F", "-"]);
         let call = call.input(message.as_bytes()).repository(self.repository).published_commit();
-        self.git.run_for_line(call).await.map(Some).map_err(|fault| self.git.commit_failure(&fault).into())
+        self.git.run_for_line(call).await.map(Some).map_err(|error| self.git.commit_failure(&error).into())
     }
 
     async fn create_side_commit(&self, commit: &str, parents: &[&str]) -> Result<String, GitError> {
@@ -59,12 +59,12 @@ pub(crate) async fn merge_trees(git: &Git, repository: &Path, theirs: &str, ours
     let args = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", theirs, ours];
     match git.run_for_line(GitCall::new(args).repository(repository)).await {
         Ok(output) => Ok(Merge::Tree(output.trim_end_matches('\0').to_owned())),
-        Err(fault) => parse_conflicts(&fault).map(Merge::Conflicts).ok_or(fault),
+        Err(error) => parse_conflicts(&error).map(Merge::Conflicts).ok_or(error),
     }
 }
 
-fn parse_conflicts(fault: &GitError) -> Option<BTreeSet<String>> {
-    let GitError::Failed { stdout, .. } = fault else {
+fn parse_conflicts(error: &GitError) -> Option<BTreeSet<String>> {
+    let GitError::Failed { stdout, .. } = error else {
         return None;
     };
     let mut fields = stdout.split('\0').filter(|field| !field.is_empty());
@@ -82,8 +82,8 @@ mod tests {
     #[test]
     fn conflict_is_a_tree_id_followed_by_file_names() {
         let conflicts = |stdout: String| {
-            let fault = GitError::Failed { command: "merge-tree".into(), stdout, stderr: String::new() };
-            parse_conflicts(&fault).map(|files| files.into_iter().collect::<Vec<_>>())
+            let error = GitError::Failed { command: "merge-tree".into(), stdout, stderr: String::new() };
+            parse_conflicts(&error).map(|files| files.into_iter().collect::<Vec<_>>())
         };
         let files = Some(vec!["a b".to_owned(), "c".to_owned()]);
         for tree in ["0123456789abcdef".repeat(4), "0123456789".repeat(4)] {

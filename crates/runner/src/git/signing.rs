@@ -68,8 +68,8 @@ mod tests {
 
     #[track_caller]
     fn check(stderr: &str, sentence: &str) {
-        let fault = GitError::Failed { command: "commit-tree".into(), stdout: String::new(), stderr: stderr.into() };
-        assert_eq!(fault.to_signing_failure().sentence(), format!("The commit could not be signed: {sentence}."));
+        let error = GitError::Failed { command: "commit-tree".into(), stdout: String::new(), stderr: stderr.into() };
+        assert_eq!(error.to_signing_failure().sentence(), format!("The commit could not be signed: {sentence}."));
     }
 
     #[test]

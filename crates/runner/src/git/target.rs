@@ -46,8 +46,8 @@ pub(crate) async fn get_revised_pull_request(
     revises: &RevisedPullRequest,
 ) -> Result<PullRequest, Stop> {
     let name = repository.name.as_str();
-    let failed = |error| to_source_failure(&error, repository);
-    let pull = forge.pull_request(name, revises.number).await.map_err(failed)?;
+    let to_failure = |error| to_source_failure(&error, repository);
+    let pull = forge.pull_request(name, revises.number).await.map_err(to_failure)?;
     let closed =
         |state: &str| Failure::PullRequestClosed { pr: format!("{name}#{}", pull.number), state: state.into() };
     match pull.state {
@@ -56,8 +56,8 @@ pub(crate) async fn get_revised_pull_request(
         PullRequestState::Merged => return Err(closed("merged").into()),
     }
     // A branch with the same name in this repository is a different one, perhaps the default branch.
-    let here = forge.repository(name).await.map_err(failed)?.id;
-    if pull.head_repository.is_some_and(|id| id != here) {
+    let repository_id = forge.repository(name).await.map_err(to_failure)?.id;
+    if pull.head_repository.is_some_and(|id| id != repository_id) {
         let reason = "the branch of the pull request is in another repository".into();
         return Err(Failure::PushRejected { forge: repository.forge_name(), reason }.into());
     }
@@ -79,7 +79,7 @@ fn to_source_failure(error: &pullyard_forge::Error, repository: &AssignedReposit
     }
 }
 
-/// Decides from fetched data. Adopts a commit that an earlier attempt pushed.
+/// Chooses the target from fetched data. Adopts a commit that an earlier attempt pushed.
 pub(crate) async fn choose_target(
     git: &Git,
     mirror: &Mirror,
@@ -94,23 +94,23 @@ pub(crate) async fn choose_target(
     let missing = || Failure::BaseBranchMissing { repo: repo.clone(), branch: base_branch.clone() };
     let base = mirror.branch(git, &base_branch).await?.ok_or_else(missing)?;
     let head = mirror.branch(git, &branch).await?;
-    for pushed_to in candidate_branches(&branch, assignment) {
-        let head = match pushed_to == branch {
+    for candidate in candidate_branches(&branch, assignment) {
+        let head = match candidate == branch {
             true => head.clone(),
-            false => mirror.branch(git, pushed_to).await?,
+            false => mirror.branch(git, candidate).await?,
         };
         let Some(head) = head else { continue };
-        let ours = find_job_commit(git, mirror.dir(), &head, &base, &assignment.job).await?;
-        if let Some(ours) = ours {
+        let own_commit = find_job_commit(git, mirror.dir(), &head, &base, &assignment.job).await?;
+        if let Some(own_commit) = own_commit {
             return Ok(Target {
                 // For another branch, the push searches for its pull request again.
-                pull_request: open.filter(|_| pushed_to == branch),
-                branch: pushed_to.to_owned(),
+                pull_request: open.filter(|_| candidate == branch),
+                branch: candidate.to_owned(),
                 start_commit: head.clone(),
                 base_branch,
                 base_commit: base,
                 expected_head: Some(head),
-                adopted_commit: Some(ours),
+                adopted_commit: Some(own_commit),
             });
         }
     }
@@ -149,15 +149,15 @@ pub(crate) async fn find_job_commit(
     base: &str,
     job: &JobId,
 ) -> Result<Option<String>, GitError> {
-    let not = format!("^{base}");
+    let excluded_base = format!("^{base}");
     let format = format!("--format=%H %(trailers:key={JOB_TRAILER},valueonly,separator=%x20)");
     let max_count = format!("--max-count={MAX_SEARCHED_COMMITS}");
-    let log = ["log", max_count.as_str(), format.as_str(), "--end-of-options", head, not.as_str()];
+    let log = ["log", max_count.as_str(), format.as_str(), "--end-of-options", head, excluded_base.as_str()];
     let output = git.run_for_line(GitCall::new(log).repository(repository)).await?;
     let is_ours = |trailer: &str| trailer.split('/').next() == Some(job.as_str());
-    let found = output.lines().find_map(|line| {
+    let commit = output.lines().find_map(|line| {
         let (commit, trailers) = line.split_once(' ')?;
         trailers.split_whitespace().any(is_ours).then(|| commit.to_owned())
     });
-    Ok(found)
+    Ok(commit)
 }

@@ -43,8 +43,8 @@ async fn git_errors_are_redacted_before_they_are_cut() {
     let repository = init_bare(&git, dir.path().join("git")).await.unwrap();
     for before in [0, 165, 170, 175] {
         let name = format!("{}planted-secret-4711", "x".repeat(before));
-        let fault = git.run(GitCall::new(["rev-parse", &name]).repository(&repository)).await.unwrap_err();
-        let (debug_text, reason) = (format!("{fault:?}"), fault.reason());
+        let error = git.run(GitCall::new(["rev-parse", &name]).repository(&repository)).await.unwrap_err();
+        let (debug_text, reason) = (format!("{error:?}"), error.reason());
         assert!(debug_text.contains("[redacted]"), "{debug_text}");
         assert!(!debug_text.contains("planted") && !reason.contains("planted"), "{debug_text} {reason}");
     }
@@ -57,11 +57,11 @@ async fn file_transport_is_allowed_only_for_a_file_forge() {
     let files = Git::new(&format!("file://{}", path.display()), "");
     init_bare(&files, path).await.unwrap();
     let forge = Git::new("https://forge.test/a/b.git", "secret");
-    let asks = || GitCall::new(["ls-remote", "--", files.url()]);
-    assert!(files.run(asks().with_forge_access()).await.is_ok());
-    for call in [asks(), asks().with_forge_access()] {
-        let refused = forge.run(call).await.unwrap_err();
-        assert!(refused.reason().contains("transport 'file' not allowed"), "{refused}");
+    let list_refs = || GitCall::new(["ls-remote", "--", files.url()]);
+    assert!(files.run(list_refs().with_forge_access()).await.is_ok());
+    for call in [list_refs(), list_refs().with_forge_access()] {
+        let error = forge.run(call).await.unwrap_err();
+        assert!(error.reason().contains("transport 'file' not allowed"), "{error}");
     }
 }
 
@@ -123,10 +123,11 @@ async fn runner_settings_override_the_repository_config() {
         ("http.lowSpeedLimit", "0", "1000"),
         ("http.lowSpeedTime", "0", "60"),
     ] {
-        let plants = [OsStr::new("config"), "--file".as_ref(), planted.as_os_str(), name.as_ref(), theirs.as_ref()];
-        git.run(GitCall::new(plants)).await.unwrap();
-        let counts = git.run_for_line(GitCall::new(["config", "--get", name]).repository(&repository)).await.unwrap();
-        assert_eq!(counts, ours, "{name}");
+        let plant_setting =
+            [OsStr::new("config"), "--file".as_ref(), planted.as_os_str(), name.as_ref(), theirs.as_ref()];
+        git.run(GitCall::new(plant_setting)).await.unwrap();
+        let value = git.run_for_line(GitCall::new(["config", "--get", name]).repository(&repository)).await.unwrap();
+        assert_eq!(value, ours, "{name}");
     }
 }
 
@@ -135,8 +136,8 @@ async fn git_inherits_only_the_path() {
     let dir = tempfile::tempdir().unwrap();
     let git = Git::new("https://forge.test/a/b.git", "");
     let repository = init_bare(&git, dir.path().join("git")).await.unwrap();
-    let shows = GitCall::new(["-c", "alias.shows=!env", "shows"]).repository(&repository);
-    let environment = String::from_utf8(git.run(shows).await.unwrap()).unwrap();
+    let show_env = GitCall::new(["-c", "alias.shows=!env", "shows"]).repository(&repository);
+    let environment = String::from_utf8(git.run(show_env).await.unwrap()).unwrap();
     for line in [
         "HOME=/dev/null",
         "LC_ALL=C",
@@ -150,10 +151,10 @@ async fn git_inherits_only_the_path() {
         assert!(environment.lines().any(|variable| variable == line), "{line}: {environment}");
     }
     // The alias's shell sets some variables itself.
-    let known = ["PATH", "HOME", "LC_ALL", "PWD", "OLDPWD", "SHLVL", "_"];
+    let expected = ["PATH", "HOME", "LC_ALL", "PWD", "OLDPWD", "SHLVL", "_"];
     let names = environment.lines().filter_map(|line| line.split_once('=').map(|(name, _)| name));
-    let strange: Vec<&str> = names.filter(|name| !known.contains(name) && !name.starts_with("GIT_")).collect();
-    assert!(strange.is_empty(), "{strange:?}");
+    let unexpected: Vec<&str> = names.filter(|name| !expected.contains(name) && !name.starts_with("GIT_")).collect();
+    assert!(unexpected.is_empty(), "{unexpected:?}");
     assert!(!environment.contains("AUTHOR"), "a call that creates no commit has an author: {environment}");
 }
 
@@ -166,8 +167,8 @@ async fn cut_stderr_contains_no_part_of_a_secret() {
     for secret_bytes in [1, 7, secret.len() - 1] {
         let before = usize::try_from(MAX_STDERR_BYTES).unwrap() - secret_bytes;
         std::fs::write(&stderr_file, format!("{}{secret} and on", "x".repeat(before))).unwrap();
-        let fault = git.run(GitCall::new(["-c", &says, "says"])).await.unwrap_err();
-        let GitError::Failed { stderr, .. } = fault else { panic!("{fault}") };
+        let error = git.run(GitCall::new(["-c", &says, "says"])).await.unwrap_err();
+        let GitError::Failed { stderr, .. } = error else { panic!("{error}") };
         let (length, is_clean) = (stderr.len(), stderr.bytes().all(|byte| byte == b'x'));
         assert!(length > before / 2 && is_clean, "{secret_bytes} bytes of the secret were read, {length} bytes remain");
     }
@@ -194,6 +195,6 @@ async fn missing_commit_is_none_and_a_broken_one_is_an_error() {
     let object = repository.join("objects").join(folder).join(name);
     std::fs::remove_file(&object).unwrap();
     std::fs::write(&object, "broken").unwrap();
-    let fault = before(&second).await.unwrap_err();
-    assert!(fault.reason().contains("loose object"), "{fault}");
+    let error = before(&second).await.unwrap_err();
+    assert!(error.reason().contains("loose object"), "{error}");
 }

@@ -14,12 +14,12 @@ const LONGEST_PATH: usize = 200;
 
 pub(crate) struct TreeState {
     /// Differences from the runner's index, which has the agent's work.
-    changed: BTreeSet<Vec<u8>>,
+    changes: BTreeSet<Vec<u8>>,
     pub(crate) ignored: Vec<PathBuf>,
 }
 
 impl TreeState {
-    /// Call it when no foreign code runs.
+    /// Call this only when no foreign code runs.
     pub(crate) async fn load(git: &Git, workspace: &Workspace) -> Result<Self, Stop> {
         workspace.reset_repository().await?;
         let (tree, repository) = (workspace.tree(), workspace.repository());
@@ -27,17 +27,17 @@ impl TreeState {
             let output = git.run(GitCall::new(args).repository(&repository).tree(&tree)).await?;
             Ok::<_, Stop>(output.split(|byte| *byte == 0).filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect())
         };
-        let changed = list(&["ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard"]).await?;
+        let changes = list(&["ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard"]).await?;
         let ignored: BTreeSet<Vec<u8>> =
             list(&["ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory"]).await?;
         let folders = ignored.iter().filter_map(|path| path.strip_suffix(b"/"));
         let ignored = folders.map(|path| tree.join(OsStr::from_bytes(path))).collect();
-        Ok(Self { changed, ignored })
+        Ok(Self { changes, ignored })
     }
 
     /// Names up to three paths that differ from an earlier state, as Markdown.
     pub(crate) fn describe_changes(&self, earlier: &Self) -> Option<String> {
-        let paths: Vec<&Vec<u8>> = self.changed.symmetric_difference(&earlier.changed).collect();
+        let paths: Vec<&Vec<u8>> = self.changes.symmetric_difference(&earlier.changes).collect();
         let name = |path: &&Vec<u8>| to_code_span(&remove_hidden(&String::from_utf8_lossy(path)), LONGEST_PATH);
         let names: Vec<String> = paths.iter().take(MAX_REPORTED).map(name).collect();
         match paths.len().saturating_sub(MAX_REPORTED) {

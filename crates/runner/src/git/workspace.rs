@@ -1,4 +1,4 @@
-//! Creates, seals and removes the folders of one attempt.
+//! Creates, resets and removes the folders of one attempt.
 //! The agent works in a tree with its own repository. The runner commits and pushes from a second repository, whose
 //! place the agent does not know. Settings, hooks, commits and remotes in the agent's `.git` thus never reach commands
 //! that have the forge's token. Both repositories borrow objects from the mirror.
@@ -39,7 +39,7 @@ const CREATION_LOCK: &str = ".making";
 /// Lock file: held while the attempt of a worktree runs.
 const ATTEMPT_LOCK: &str = "lock";
 
-/// How often a busy folder is checked. Starting a process takes a few milliseconds.
+/// Number of tries for a busy folder. Starting a process takes a few milliseconds.
 const BUSY_TRIES: u32 = 20;
 const BUSY_RETRY_DELAY: Duration = Duration::from_millis(50);
 
@@ -55,7 +55,7 @@ pub(crate) struct Workspace {
 /// Nested repositories that are excluded from the work, and those that were reported last.
 #[derive(Debug, Default)]
 struct Exclusions {
-    now: Vec<ExcludedRepository>,
+    current: Vec<ExcludedRepository>,
     reported: Vec<ExcludedRepository>,
 }
 
@@ -69,8 +69,8 @@ pub(crate) struct Checkout<'a> {
 impl Workspace {
     /// Creates the folders. First kills the processes of dead attempts and removes their folders.
     pub(crate) async fn create(work_dir: &Path, job: &JobId, attempt: u32) -> io::Result<Self> {
-        let all = work_dir.join("worktrees");
-        let folder = all.clone();
+        let worktrees = work_dir.join("worktrees");
+        let folder = worktrees.clone();
         let creation_lock = run_blocking(move || {
             create_private_dirs(&folder)?;
             let lock = open_lock_file(&folder.join(CREATION_LOCK))?;
@@ -81,7 +81,7 @@ impl Workspace {
         // A starting process inherits locks for a moment, even released ones, so check a busy folder again.
         let mut tries_left = BUSY_TRIES;
         loop {
-            remove_stale_worktrees(&all).await;
+            remove_stale_worktrees(&worktrees).await;
             let root = root.clone();
             tries_left -= 1;
             match run_blocking(move || Self::create_root(&root)).await {
@@ -136,7 +136,7 @@ impl Workspace {
     }
 
     pub(crate) async fn exclude(&self, paths: &[u8]) -> io::Result<()> {
-        // A line cannot hold a path with a line break.
+        // A line cannot contain a path with a line break.
         let paths = paths.split(|byte| *byte == 0).filter(|path| !path.is_empty() && !path.contains(&b'\n'));
         let lines: Vec<u8> = paths.flat_map(|path| [exclude_pattern(path), vec![b'\n']].concat()).collect();
         self.snapshot().exclude.clone_from(&lines);
@@ -196,14 +196,14 @@ impl Workspace {
     /// Makes the runner's git skip submodules, where an agent may have put repositories with settings of their own.
     async fn skip_submodules(&self, git: &Git) -> Result<(), GitError> {
         let (tree, repository) = (self.tree(), self.repository());
-        let listed = git.run(GitCall::new(["ls-files", "--stage", "-z"]).repository(&repository)).await?;
-        let submodules = nested::parse_submodules(&listed).into_iter();
+        let index_entries = git.run(GitCall::new(["ls-files", "--stage", "-z"]).repository(&repository)).await?;
+        let submodules = nested::parse_submodules(&index_entries).into_iter();
         let paths: Vec<u8> = submodules.flat_map(|path| [path.as_os_str().as_bytes(), b"\0"].concat()).collect();
         if paths.is_empty() {
             return Ok(());
         }
-        let pass_over = GitCall::new(["update-index", "--skip-worktree", "-z", "--stdin"]).input(&paths);
-        git.run(pass_over.repository(&repository).tree(&tree)).await.map(drop)
+        let skip = GitCall::new(["update-index", "--skip-worktree", "-z", "--stdin"]).input(&paths);
+        git.run(skip.repository(&repository).tree(&tree)).await.map(drop)
     }
 
     /// Resets settings, HEAD, index and excludes, which foreign code may have changed to hide work or name a program.
@@ -211,14 +211,14 @@ impl Workspace {
     pub(crate) async fn reset_repository(&self) -> Result<(), GitError> {
         let (folders, repository) = ([self.root.clone(), self.tree(), self.repository()], self.repository());
         let snapshot = self.snapshot().clone();
-        let seal = move || {
+        let reset = move || {
             folders.iter().try_for_each(|folder| verify_in_place(folder))?;
             remove::remove_special_files(&repository)?;
             snapshot.mirror.as_deref().map_or(Ok(()), mirror::clean_objects)?;
             settings::reset(&repository, snapshot.mirror.as_deref())?;
             snapshot.restore(&repository)
         };
-        Ok(run_blocking(seal).await?)
+        Ok(run_blocking(reset).await?)
     }
 
     /// Stores the index. Call this only if no foreign code ran since `reset_repository`.
@@ -248,18 +248,18 @@ impl Workspace {
     }
 
     pub(crate) fn set_excluded_repositories(&self, repositories: Vec<ExcludedRepository>) {
-        self.lock_exclusions().now = repositories;
+        self.lock_exclusions().current = repositories;
     }
 
     pub(crate) fn excluded_repositories(&self) -> Vec<ExcludedRepository> {
-        self.lock_exclusions().now.clone()
+        self.lock_exclusions().current.clone()
     }
 
     /// Whether the excluded folders changed since the last call. Each change is reported once.
     pub(crate) fn take_exclusion_change(&self) -> bool {
         let mut exclusions = self.lock_exclusions();
-        let Exclusions { now, reported } = &mut *exclusions;
-        std::mem::replace(reported, now.clone()) != *now
+        let Exclusions { current, reported } = &mut *exclusions;
+        std::mem::replace(reported, current.clone()) != *current
     }
 
     /// Options that make `git clean` spare the excluded folders.
@@ -268,7 +268,7 @@ impl Workspace {
             let pattern = exclude_pattern(repository.folder.as_os_str().as_bytes());
             OsString::from_vec([b"--exclude=".as_slice(), &pattern].concat())
         };
-        self.lock_exclusions().now.iter().map(option).collect()
+        self.lock_exclusions().current.iter().map(option).collect()
     }
 
     fn lock_exclusions(&self) -> MutexGuard<'_, Exclusions> {
@@ -291,8 +291,8 @@ impl Workspace {
             return;
         }
         let root = self.root.clone();
-        let removed = tokio::task::spawn_blocking(move || remove::remove_tree(&root)).await;
-        if let Ok(Err(error)) = removed {
+        let result = tokio::task::spawn_blocking(move || remove::remove_tree(&root)).await;
+        if let Ok(Err(error)) = result {
             tracing::warn!(error = %error, "cannot remove the worktree: {error}");
         }
     }
@@ -322,30 +322,30 @@ const AGENT_CONFIG: &str = "\
 ";
 
 /// Removes the worktrees of dead runners, which no longer hold their lock. Kills their processes first.
-async fn remove_stale_worktrees(all: &Path) {
-    let all = all.to_owned();
-    for (root, lock) in run_blocking(move || list_stale(&all)).await.unwrap_or_default() {
+async fn remove_stale_worktrees(worktrees: &Path) {
+    let worktrees = worktrees.to_owned();
+    for (root, lock) in run_blocking(move || list_stale(&worktrees)).await.unwrap_or_default() {
         if let Err(error) = orphans::kill_marked_processes(&root.join(TEMP_DIR), &root.join(REPOSITORY_DIR)).await {
             // The processes may still write. The next attempt tries again.
             tracing::error!(error = %error, "failed to {error}");
             continue;
         }
-        let removed = run_blocking(move || remove::remove_tree(&root)).await;
+        let result = run_blocking(move || remove::remove_tree(&root)).await;
         // Until here, the lock prevents a second start of the same attempt.
         drop(lock);
-        if let Err(error) = removed {
+        if let Err(error) = result {
             tracing::warn!(error = %error, "cannot remove a stale worktree: {error}");
         }
     }
 }
 
-fn list_stale(all: &Path) -> io::Result<Vec<(PathBuf, File)>> {
-    let dead = |entry: fs::DirEntry| {
+fn list_stale(worktrees: &Path) -> io::Result<Vec<(PathBuf, File)>> {
+    let lock_stale = |entry: fs::DirEntry| {
         let root = entry.file_type().is_ok_and(|kind| kind.is_dir()).then(|| entry.path().canonicalize().ok())??;
         let lock = open_lock_file(&root.join(ATTEMPT_LOCK)).ok()?;
         lock.try_lock().ok().map(|()| (root, lock))
     };
-    Ok(fs::read_dir(all)?.flatten().filter_map(dead).collect())
+    Ok(fs::read_dir(worktrees)?.flatten().filter_map(lock_stale).collect())
 }
 
 #[cfg(test)]

@@ -57,8 +57,8 @@ impl Conversation {
         let session = self.session.as_ref()?;
         let mut prompt = String::from("You were interrupted in the middle of this task. Continue it now.\n");
         for Input { by, question, text, .. } in self.inputs.iter().filter(|input| input.seq > session.read_inputs) {
-            let answers = if question.is_some() { "answered your question" } else { "said" };
-            let _ = write!(prompt, "\n{by} {answers}:\n{}\n", quote(text));
+            let verb = if question.is_some() { "answered your question" } else { "said" };
+            let _ = write!(prompt, "\n{by} {verb}:\n{}\n", quote(text));
         }
         let tree = workspace.tree();
         if *tree != *session.former_worktree {
@@ -85,7 +85,7 @@ impl Conversation {
     }
 
     pub(crate) fn read_inputs(&self) -> u32 {
-        self.inputs.last().map_or(0, |last| last.seq)
+        self.inputs.last().map_or(0, |input| input.seq)
     }
 
     /// Yields with the agent's question, unless there is a message that the agent has not read.
@@ -115,9 +115,9 @@ impl Conversation {
 }
 
 pub(crate) fn continue_session(attempt: &Attempt<'_>, prompt: &str) -> Option<SessionResume> {
-    let work = attempt.usage.report().0?;
+    let report = attempt.usage.report().0?;
     let (tokens, session) =
-        (attempt.checkpoint_state.session_tokens(&work, attempt.usage.session_tokens()), work.session?);
+        (attempt.checkpoint_state.session_tokens(&report, attempt.usage.session_tokens()), report.session?);
     Some(SessionResume { session, prompt: prompt.to_owned(), tokens })
 }
 
@@ -126,7 +126,7 @@ pub(crate) async fn yield_for_pause(attempt: &Attempt<'_>, workspace: Option<&Wo
     if let Some(workspace) = workspace {
         checkpoint::create_checkpoint(attempt, workspace, checkpoint::YIELD_TIMEOUT).await;
     }
-    let session = attempt.usage.report().0.and_then(|work| work.session);
+    let session = attempt.usage.report().0.and_then(|report| report.session);
     let request =
         yield_request(attempt, YieldReason::Paused, None, attempt.checkpoint_state.session_inputs(session.as_deref()))?;
     attempt.yield_job(&request).await.map(drop)
@@ -148,10 +148,11 @@ fn yield_request(
     question: Option<String>,
     inputs: u32,
 ) -> Result<YieldRequest, Stop> {
-    let unnamed = |error: crate::Error| Stop::from(Failure::Unknown { last_words: error.to_string() });
-    let (work, spent_usd_micros) = attempt.work_report();
+    let to_stop = |error: crate::Error| Stop::from(Failure::Unknown { last_words: error.to_string() });
+    let (report, spent_usd_micros) = attempt.work_report();
     let question = question.map(|question| attempt.redactor.redact_text(&question).into_owned());
-    let (agent, session) = work.as_ref().map_or((None, None), |work| (Some(work.agent.clone()), work.session.clone()));
-    let yield_id = ids::new_finish_id().map_err(unnamed)?;
-    Ok(YieldRequest { yield_id, outcome, question, agent, session, inputs, spent_usd_micros, work })
+    let agent = report.as_ref().map(|report| report.agent.clone());
+    let session = report.as_ref().and_then(|report| report.session.clone());
+    let yield_id = ids::new_finish_id().map_err(to_stop)?;
+    Ok(YieldRequest { yield_id, outcome, question, agent, session, inputs, spent_usd_micros, work: report })
 }

@@ -20,7 +20,7 @@ impl Orders {
     }
 
     pub(crate) fn set(&self, order: Order) {
-        self.0.send_if_modified(|now| std::mem::replace(now, (*now).max(Some(order))) < Some(order));
+        self.0.send_if_modified(|current| std::mem::replace(current, (*current).max(Some(order))) < Some(order));
     }
 
     pub(crate) async fn wait_any(&self) -> Order {
@@ -32,9 +32,9 @@ impl Orders {
         self.wait_at_least(Order::LeaseLost).await
     }
 
-    pub(crate) async fn wait_at_least(&self, least: Order) -> Order {
+    pub(crate) async fn wait_at_least(&self, min: Order) -> Order {
         let mut orders = self.0.subscribe();
-        match orders.wait_for(|order| *order >= Some(least)).await.map(|order| *order) {
+        match orders.wait_for(|order| *order >= Some(min)).await.map(|order| *order) {
             Ok(Some(order)) => order,
             _ => std::future::pending().await,
         }
@@ -62,12 +62,12 @@ mod tests {
     fn order_below_the_awaited_level_ends_no_wait() {
         let orders = Orders::new();
         assert_eq!(orders.wait_any().now_or_never(), None);
-        for (order, least) in
+        for (order, min) in
             [(Order::Pause, Order::Cancel), (Order::Cancel, Order::LeaseLost), (Order::LeaseLost, Order::Shutdown)]
         {
             orders.set(order);
             assert_eq!(orders.wait_at_least(order).now_or_never(), Some(order));
-            assert_eq!(orders.wait_at_least(least).now_or_never(), None, "{order:?}");
+            assert_eq!(orders.wait_at_least(min).now_or_never(), None, "{order:?}");
             assert_eq!(orders.wait_abort().now_or_never().is_some(), order == Order::LeaseLost, "{order:?}");
         }
     }

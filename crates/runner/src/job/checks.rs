@@ -62,7 +62,7 @@ pub(crate) async fn run_checks(
         let call = match rounds.check_rounds {
             0 => format!("check-{number}"),
             1 => format!("check-{number}-again"),
-            before => format!("check-{number}-again-{before}"),
+            round => format!("check-{number}-again-{round}"),
         };
         let result = command_runner.run(CommandLine { line, call: &call, limit, max_output_bytes, tree }).await?;
         if let Some(stop) = &result.stop {
@@ -82,7 +82,8 @@ pub(crate) async fn run_checks(
     let failure = check_failure(first, rounds.repair_rounds, limit);
     let log = |text: String| attempt.events.log(text);
     if checks.repair && rounds.repair_rounds == 0 {
-        // Without budget the agent is not started: its limit would end the attempt. The work is judged unrepaired.
+        // Without budget, decide about the unrepaired work: starting the agent would exceed its limit and end the
+        // attempt.
         let Some(limit) = agent::exhausted_limit(attempt) else {
             log(format!("{} The agent receives the output of the checks and repairs its work.", failure.sentence()));
             return Ok(CheckDecision::Repair(repair_prompt(&failed)));
@@ -121,12 +122,12 @@ fn to_check_run(attempt: &Attempt<'_>, line: &str, (round, call): (u32, &str), r
     }
 }
 
-fn check_failure(run: &CheckRun, repaired: u32, limit: Duration) -> Failure {
+fn check_failure(run: &CheckRun, repair_rounds: u32, limit: Duration) -> Failure {
     let command = run.command.clone();
     match run.outcome {
         CheckOutcome::TimedOut => Failure::ChecksTimedOut { command, limit: Span::from(limit) },
         CheckOutcome::Passed | CheckOutcome::Failed => {
-            Failure::ChecksFailed { command, exit: run.end_phrase(), rounds: text::Rounds(u64::from(repaired)) }
+            Failure::ChecksFailed { command, exit: run.end_phrase(), rounds: text::Rounds(u64::from(repair_rounds)) }
         }
     }
 }

@@ -56,7 +56,7 @@ impl Ending<'_> {
         result: Option<FinishResult>,
     ) -> Result<Exit, Error> {
         let Assignment { job, attempt, lease, .. } = self.attempt.assignment;
-        let (work, spent_usd_micros) = self.attempt.work_report();
+        let (report, spent_usd_micros) = self.attempt.work_report();
         let code = failure.as_ref().map(Failure::code);
         tracing::info!(job.id = %job, attempt, outcome = ?outcome, failure = code, "attempt finished");
         let finish_id = ids::new_finish_id()?;
@@ -66,7 +66,7 @@ impl Ending<'_> {
             attempt: *attempt,
             lease: lease.clone(),
             trace: self.options.trace(),
-            finish: FinishRequest { finish_id, outcome, failure, result, spent_usd_micros, work },
+            finish: FinishRequest { finish_id, outcome, failure, result, spent_usd_micros, work: report },
         };
         self.flush().await;
         deliver_finish(self.outbox, pending, self.attempt.orders).await

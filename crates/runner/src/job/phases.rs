@@ -1,4 +1,4 @@
-//! The phases between claim and finish.
+//! Runs the phases between claim and finish, in their order.
 
 use super::prepare::{Preparation, prepare, preserve_session_on_failure};
 use super::publish::publish;
@@ -27,25 +27,25 @@ pub(super) async fn run_phases(
     let Some(isolation) = options.isolation else {
         return Err(Failure::IsolationMissing { runner: "The runner".into() }.into());
     };
-    let prepared = attempt.unless_ordered(prepare(attempt, options, workspace)).await;
-    let mut prepared = prepared.map_err(|stop| preserve_session_on_failure(attempt, stop))?;
-    let (work_result, published) = match prepared.target.adopted_commit.clone() {
-        Some(commit) => adopt(attempt, &mut prepared, &commit).await?,
-        None => run_agent_and_publish(attempt, options, isolation, &mut prepared).await?,
+    let preparation = attempt.unless_ordered(prepare(attempt, options, workspace)).await;
+    let mut preparation = preparation.map_err(|stop| preserve_session_on_failure(attempt, stop))?;
+    let (work_result, published) = match preparation.target.adopted_commit.clone() {
+        Some(commit) => adopt(attempt, &mut preparation, &commit).await?,
+        None => run_agent_and_publish(attempt, options, isolation, &mut preparation).await?,
     };
-    report(attempt, isolation, &prepared, &work_result, published).await
+    report(attempt, isolation, &preparation, &work_result, published).await
 }
 
 /// Continues from the commit that an earlier attempt pushed, without an agent and without checks.
 async fn adopt(
     attempt: &Attempt<'_>,
-    prepared: &mut Preparation<'_>,
+    preparation: &mut Preparation<'_>,
     commit: &str,
 ) -> Result<(WorkResult, PublishResult), Stop> {
     attempt.unless_ordered(attempt.report_executing(None)).await?;
-    attempt.checkpoint_state.begin(&prepared.target, None);
-    renew_access(attempt, prepared).await?;
-    match publish(attempt, prepared, commit, None).await? {
+    attempt.checkpoint_state.begin(&preparation.target, None);
+    renew_access(attempt, preparation).await?;
+    match publish(attempt, preparation, commit, None).await? {
         Some(published) => Ok((WorkResult::from_adopted_commit(commit), published)),
         None => {
             let last_words = "the control plane requests a continuation of a pushed commit".into();
@@ -58,13 +58,12 @@ async fn run_agent_and_publish(
     attempt: &Attempt<'_>,
     options: &RunJob,
     isolation: Isolation,
-    prepared: &mut Preparation<'_>,
+    preparation: &mut Preparation<'_>,
 ) -> Result<(WorkResult, PublishResult), Stop> {
-    let Preparation { access, mirror, target, workspace, .. } = &*prepared;
+    let Preparation { access, mirror, target, workspace, .. } = &*preparation;
     let (git, workspace) = (&access.git, *workspace);
     let commands = attempt.assignment.commands.as_ref();
-    let of_job = (workspace, mirror.dir());
-    let sandbox = JobSandbox::create(options, isolation, attempt, of_job).await?;
+    let sandbox = JobSandbox::create(options, isolation, attempt, (workspace, mirror.dir())).await?;
     let sandbox = sandbox.as_ref();
     let command_runner =
         commands.map(|commands| CommandRunner { attempt, options, workspace, sandbox, policy: commands.policy });
@@ -73,14 +72,14 @@ async fn run_agent_and_publish(
     }
 
     // Before the phase `executing`, because an attempt without its session starts no agent.
-    let restored = attempt.unless_ordered(prepared.checkpoint.restore(attempt, git, workspace)).await?;
-    attempt.unless_ordered(attempt.report_executing(Some(prepared.agent.describe(isolation)))).await?;
-    let search = conflicts::find_conflicts(attempt, (git, mirror, workspace), target, restored.has_work);
+    let restored_work = attempt.unless_ordered(preparation.checkpoint.restore(attempt, git, workspace)).await?;
+    attempt.unless_ordered(attempt.report_executing(Some(preparation.agent.describe(isolation)))).await?;
+    let search = conflicts::find_conflicts(attempt, (git, mirror, workspace), target, restored_work.has_work);
     let conflicts =
         attempt.unless_ordered(async { Ok(timeout(conflicts::LIMIT, search).await.unwrap_or_default()) }).await?;
-    let mut conversation = Conversation::new(attempt.assignment, &restored, conflicts);
-    attempt.checkpoint_state.begin(target, restored.session.clone());
-    prepared.model_keys.write_auth_file()?;
+    let mut conversation = Conversation::new(attempt.assignment, &restored_work, conflicts);
+    attempt.checkpoint_state.begin(target, restored_work.session.clone());
+    preparation.model_keys.write_auth_file()?;
     let mut work_result = None;
     loop {
         let context = work::WorkContext {
@@ -88,27 +87,27 @@ async fn run_agent_and_publish(
             options,
             isolation,
             sandbox,
-            preparation: prepared,
+            preparation,
             command_runner: command_runner.as_ref(),
-            restored_work: &restored,
+            restored_work: &restored_work,
         };
-        let done = match work_result.take() {
+        let result = match work_result.take() {
             None => context.run(&mut conversation).await?,
             Some(earlier) => context.rework_with_inputs(&mut conversation, earlier).await?,
         };
-        renew_access(attempt, prepared).await?;
-        let input_count = done.accepts_new_inputs(&prepared.agent).then(|| conversation.read_inputs());
-        if let Some(published) = publish(attempt, prepared, &done.commit, input_count).await? {
-            return Ok((done, published));
+        renew_access(attempt, preparation).await?;
+        let input_count = result.accepts_new_inputs(&preparation.agent).then(|| conversation.read_inputs());
+        if let Some(published) = publish(attempt, preparation, &result.commit, input_count).await? {
+            return Ok((result, published));
         }
-        work_result = Some(done);
+        work_result = Some(result);
     }
 }
 
 /// Renews access, because the token may have expired while the agent worked.
-async fn renew_access(attempt: &Attempt<'_>, prepared: &mut Preparation<'_>) -> Result<(), Stop> {
-    if prepared.access.expires {
-        prepared.access = attempt.unless_ordered(access::request_access(attempt)).await?;
+async fn renew_access(attempt: &Attempt<'_>, preparation: &mut Preparation<'_>) -> Result<(), Stop> {
+    if preparation.access.expires {
+        preparation.access = attempt.unless_ordered(access::request_access(attempt)).await?;
     }
     Ok(())
 }

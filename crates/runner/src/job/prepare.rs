@@ -1,4 +1,4 @@
-//! The phase `preparing`: access, agent, mirror, target, worktree.
+//! Runs the phase `preparing`: access, agent, mirror, target, worktree.
 
 use crate::RunJob;
 use crate::agent::environment::Environment;
@@ -58,20 +58,20 @@ pub(super) async fn prepare<'a>(
         earlier = Some(EarlierCheckpoint::download(attempt, existing, options.bucket_away).await?);
     }
     // Before the fetch, so that a missing agent fails at once.
-    let left_by = earlier.as_ref().and_then(EarlierCheckpoint::agent);
-    let chosen = agent::choose_agent(
+    let earlier_agent = earlier.as_ref().and_then(EarlierCheckpoint::agent);
+    let agent_choice = agent::choose_agent(
         attempt.assignment,
-        left_by,
+        earlier_agent,
         &Environment::from_fn(&|name| attempt.agent_variable(&model_keys, name)),
     )
     .await?;
     let ForgeAccess { git, forge, .. } = &access;
     let open = get_open_pull_request(attempt, forge).await?;
     let work_dir = create_work_dir(options)?;
-    let of_source = |fault: GitError| fault.to_source_failure(&repository.forge_name(), &repository.name);
-    let is_away = |failure: &Failure| matches!(failure, Failure::SourceUnreachable { .. });
-    let mirror = retry_while_unreachable(FORGE_RETRY_TIMEOUT, is_away, async || {
-        Mirror::fetch(git, &work_dir).await.map_err(of_source)
+    let to_failure = |error: GitError| error.to_source_failure(&repository.forge_name(), &repository.name);
+    let is_unreachable = |failure: &Failure| matches!(failure, Failure::SourceUnreachable { .. });
+    let mirror = retry_while_unreachable(FORGE_RETRY_TIMEOUT, is_unreachable, async || {
+        Mirror::fetch(git, &work_dir).await.map_err(to_failure)
     })
     .await?;
     let mut target = target::choose_target(git, &mirror, attempt.assignment, open).await?;
@@ -85,16 +85,16 @@ pub(super) async fn prepare<'a>(
         None if target.adopted_commit.is_some() => EarlierCheckpoint::NotExpected,
         None => EarlierCheckpoint::download(attempt, workspace, options.bucket_away).await?,
     };
-    let checkpoint_plan = CheckpointPlan::prepare(attempt, (git, &mirror), earlier, &chosen, &mut target).await?;
-    let at = Checkout {
+    let checkpoint_plan = CheckpointPlan::prepare(attempt, (git, &mirror), earlier, &agent_choice, &mut target).await?;
+    let checkout = Checkout {
         branch: &target.branch,
         start: &target.start_commit,
         base: (&target.base_branch, &target.base_commit),
     };
     attempt.artifacts.set_folder(workspace.artifacts())?;
     attempt.events.start_recording(OutputRecorder::begin(attempt.artifacts, options.raw_capture));
-    workspace.check_out(git, &mirror, at).await?;
-    Ok(Preparation { access, agent: chosen, model_keys, mirror, target, checkpoint: checkpoint_plan, workspace })
+    workspace.check_out(git, &mirror, checkout).await?;
+    Ok(Preparation { access, agent: agent_choice, model_keys, mirror, target, checkpoint: checkpoint_plan, workspace })
 }
 
 /// The absolute folder of all attempts, because git runs in other folders.
@@ -105,13 +105,13 @@ fn create_work_dir(options: &RunJob) -> io::Result<PathBuf> {
 
 async fn get_open_pull_request(attempt: &Attempt<'_>, forge: &Forge) -> Result<Option<PullRequest>, Stop> {
     let Assignment { repository, revises, continues, .. } = attempt.assignment;
-    let look = async || match (revises, continues) {
+    let get_pull_request = async || match (revises, continues) {
         (Some(revises), _) => target::get_revised_pull_request(forge, repository, revises).await.map(Some),
         (None, Some(continues)) => target::get_open_pull_request(forge, repository, continues).await,
         (None, None) => Ok(None),
     };
-    let is_away = |stop: &Stop| matches!(stop, Stop::Failure(Failure::SourceUnreachable { .. }));
-    retry_while_unreachable(FORGE_RETRY_TIMEOUT, is_away, look).await
+    let is_unreachable = |stop: &Stop| matches!(stop, Stop::Failure(Failure::SourceUnreachable { .. }));
+    retry_while_unreachable(FORGE_RETRY_TIMEOUT, is_unreachable, get_pull_request).await
 }
 
 /// Replaces `WorkspaceFailed` for a job that must resume its session, because a retry would start a new session.

@@ -75,16 +75,17 @@ impl CommandResult {
 
 impl CommandRunner<'_> {
     /// Errors: `CommandNotAllowed`, and processes that could not be killed. An order or a limit gives a result.
-    pub(crate) async fn run(&self, line: CommandLine<'_>) -> Result<CommandResult, Stop> {
-        let argv = self.policy.parse_command(line.line);
-        let argv = argv.map_err(|_| Failure::CommandNotAllowed { command: line.line.to_owned() })?;
-        let call = Some(line.call.to_owned());
-        self.attempt.events.add(EventDraft { call: call.clone(), ..EventDraft::text(EventKind::Command, line.line) });
-        let result = self.start_and_wait(&argv, line).await?;
+    pub(crate) async fn run(&self, command: CommandLine<'_>) -> Result<CommandResult, Stop> {
+        let argv = self.policy.parse_command(command.line);
+        let argv = argv.map_err(|_| Failure::CommandNotAllowed { command: command.line.to_owned() })?;
+        let call = Some(command.call.to_owned());
+        let draft = EventDraft::text(EventKind::Command, command.line);
+        self.attempt.events.add(EventDraft { call: call.clone(), ..draft });
+        let result = self.start_and_wait(&argv, command).await?;
         let end = match result.exit {
             Some(exit) => exit.to_string(),
             None if result.stop.is_some() => "stopped with its attempt".to_owned(),
-            None => format!("stopped after {}", Span::from(line.limit)),
+            None => format!("stopped after {}", Span::from(command.limit)),
         };
         tracing::info!(job.id = %self.attempt.assignment.job, end, "project command finished");
         let took_ms = u64::try_from(result.duration.as_millis()).unwrap_or(u64::MAX);
@@ -96,43 +97,43 @@ impl CommandRunner<'_> {
         Ok(result)
     }
 
-    async fn start_and_wait(&self, argv: &[String], line: CommandLine<'_>) -> Result<CommandResult, Stop> {
-        let began = Instant::now();
+    async fn start_and_wait(&self, argv: &[String], command: CommandLine<'_>) -> Result<CommandResult, Stop> {
+        let start = Instant::now();
         let env = self.environment()?;
         let path = env.iter().find(|(name, _)| *name == "PATH").map(|(_, path)| path.as_os_str());
-        let Some((named, args)) = argv.split_first() else {
-            return Ok(CommandResult::from_start_error("there is no command", began.elapsed()));
+        let Some((program_name, args)) = argv.split_first() else {
+            return Ok(CommandResult::from_start_error("there is no command", start.elapsed()));
         };
         let is_container = self.options.isolation.is_some_and(Isolation::is_container);
-        let program = match find_program_at(is_container, named, &self.workspace.tree(), path) {
+        let program = match find_program_at(is_container, program_name, &self.workspace.tree(), path) {
             Ok(program) => program,
-            Err(reason) => return Ok(CommandResult::from_start_error(&reason, began.elapsed())),
+            Err(reason) => return Ok(CommandResult::from_start_error(&reason, start.elapsed())),
         };
         // One pipe for both keeps the order of the output.
-        let (out, into) = std::io::pipe()?;
-        let pipe = Receiver::from_owned_fd(OwnedFd::from(out))?;
-        let second = into.try_clone()?;
+        let (output_pipe, writer) = std::io::pipe()?;
+        let pipe = Receiver::from_owned_fd(OwnedFd::from(output_pipe))?;
+        let stdout = writer.try_clone()?;
         let set_streams = |command: &mut Command| {
-            command.stdin(Stdio::null()).stdout(second).stderr(into);
+            command.stdin(Stdio::null()).stdout(stdout).stderr(writer);
         };
         let home = self.workspace.commands_home();
         let args = args.iter().map(OsString::from).collect();
         let network = self.sandbox.map(|sandbox| sandbox.network(false)).transpose()?.unwrap_or_default();
-        let inside = Inside { program: &program, args, env, home: &home, network, tree: line.tree };
+        let inside = Inside { program: &program, args, env, home: &home, network, tree: command.tree };
         let enclosure = (self.sandbox, self.options.process_namespace);
         let mut running = match Enclosed::start(self.workspace, enclosure, inside, set_streams).await? {
             Ok(running) => running,
-            Err(error) => return Ok(CommandResult::from_start_error(&error.to_string(), began.elapsed())),
+            Err(error) => return Ok(CommandResult::from_start_error(&error.to_string(), start.elapsed())),
         };
-        let reader = read_output(pipe, &self.attempt.redactor, line.max_output_bytes);
-        let ended = self.supervise(&mut running, line.limit).await;
-        let took = began.elapsed();
+        let reader = read_output(pipe, &self.attempt.redactor, command.max_output_bytes);
+        let result = self.supervise(&mut running, command.limit).await;
+        let took = start.elapsed();
         running.end(self.workspace, self.options.stop_grace, "a command").await?;
         let (output, truncated) = match timeout(LAST_OUTPUT_TIMEOUT, reader).await {
             Ok(Ok(buffer)) => buffer.finish(),
             _ => ("its output could not be read to its end\n".to_owned(), true),
         };
-        let (exit, stop) = match ended {
+        let (exit, stop) = match result {
             Ok(exit) => (exit, None),
             Err(stop) => (None, Some(stop)),
         };
@@ -140,12 +141,12 @@ impl CommandRunner<'_> {
     }
 
     async fn supervise(&self, running: &mut Enclosed, limit: Duration) -> Result<Option<Exit>, Stop> {
-        let Attempt { assignment, orders, deadline: until, .. } = self.attempt;
+        let Attempt { assignment, orders, deadline, .. } = self.attempt;
         tokio::select! {
             biased;
             order = orders.wait_any() => Err(Stop::Order(order)),
             exit = running.wait() => exit.map(Some),
-            () = sleep_until(*until) => Err(Failure::TimeLimit { limit: Span(assignment.limits.wall_secs) }.into()),
+            () = sleep_until(*deadline) => Err(Failure::TimeLimit { limit: Span(assignment.limits.wall_secs) }.into()),
             () = sleep(limit) => Ok(None),
         }
     }
@@ -174,9 +175,9 @@ fn output_tail(output: &str) -> &str {
 fn read_output(mut pipe: Receiver, redactor: &Redactor, max_bytes: usize) -> AbortOnDropHandle<OutputBuffer> {
     let mut buffer = OutputBuffer::new(redactor.stream(), max_bytes);
     AbortOnDropHandle::new(tokio::spawn(async move {
-        let mut piece = vec![0; 64 * 1024];
-        while let Ok(read @ 1..) = pipe.read(&mut piece).await {
-            buffer.push(piece.get(..read).unwrap_or_default());
+        let mut chunk = vec![0; 64 * 1024];
+        while let Ok(read @ 1..) = pipe.read(&mut chunk).await {
+            buffer.push(chunk.get(..read).unwrap_or_default());
         }
         buffer
     }))

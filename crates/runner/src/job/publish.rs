@@ -13,12 +13,12 @@ use tokio::time::{Instant, timeout_at};
 /// Requests the right to push, then pushes. `None`: there is an input beyond the `input_count` that the agent has read.
 pub(super) async fn publish(
     attempt: &Attempt<'_>,
-    prepared: &Preparation<'_>,
+    preparation: &Preparation<'_>,
     commit: &str,
     input_count: Option<u32>,
 ) -> Result<Option<PublishResult>, Stop> {
     let requested_at = Instant::now();
-    // A pause must not interrupt it, because its outcome would be unknown.
+    // A pause must not interrupt the request, because its outcome would be unknown.
     let request = attempt.unless(Order::Cancel, attempt.request_push(input_count));
     // Without an answer there is no right to push.
     let answer = match timeout_at(push::deadline(requested_at, None), request).await {
@@ -37,7 +37,7 @@ pub(super) async fn publish(
     if answer.has_unread_inputs {
         return Ok(None);
     }
-    let Preparation { access: ForgeAccess { git, .. }, target, workspace, .. } = prepared;
+    let Preparation { access: ForgeAccess { git, .. }, target, workspace, .. } = preparation;
     if target.adopted_commit.is_some() {
         let commit = commit.to_owned();
         let head = target.expected_head.clone().unwrap_or_else(|| commit.clone());

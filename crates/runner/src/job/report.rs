@@ -18,7 +18,7 @@ use pullyard_protocol::attempt::FinishResult;
 pub(super) async fn report(
     attempt: &Attempt<'_>,
     isolation: Isolation,
-    prepared: &Preparation<'_>,
+    preparation: &Preparation<'_>,
     work_result: &WorkResult,
     published: PublishResult,
 ) -> Result<FinishResult, Stop> {
@@ -27,7 +27,7 @@ pub(super) async fn report(
         // The push may have rebased the commit onto commits of others.
         attempt.usage.set_commit(&published.commit);
     }
-    let Preparation { access: ForgeAccess { git, forge, .. }, target, workspace, .. } = prepared;
+    let Preparation { access: ForgeAccess { git, forge, .. }, target, workspace, .. } = preparation;
     let (head, repository) = (published.head, workspace.repository());
     let is_ours = target.adopted_commit.is_none()
         && (published.pushed_by == PushedBy::ThisAttempt || published.commit == work_result.commit);
@@ -37,6 +37,7 @@ pub(super) async fn report(
             commit::load_commit_agent(git, &repository, &published.commit, &assignment.job).await.map(str::to_owned)
         }
     };
+    let agent = agent.as_deref();
     let failed_before = !is_ours && commit::has_failed_checks(git, &repository, &published.commit).await;
     // Our checks ran on our commit, not on an adopted one.
     let runs = if is_ours { work_result.results.runs() } else { &[] };
@@ -45,7 +46,7 @@ pub(super) async fn report(
     let facts = pull_request::PullRequestFacts {
         commit: &published.commit,
         isolation: is_ours.then_some(isolation),
-        agent: agent.as_deref(),
+        agent,
         summary: summary.as_deref(),
         checks,
         is_rebased: is_ours && published.commit != work_result.commit,
@@ -55,36 +56,29 @@ pub(super) async fn report(
     if let Some(pull) = target.pull_request.as_ref().filter(|_| published.pushed_by != PushedBy::OtherUser) {
         // Update the description before requesting another review. A user's commit gets no update.
         let (commit, text) = (published.commit.as_str(), pull_request::render_newest_part(&facts));
-        let renewal = DescriptionUpdate { forge, number: pull.number, commit, text: &text };
-        let renewed = async {
-            renewal.apply(attempt).await;
+        let update = DescriptionUpdate { forge, number: pull.number, commit, text: &text };
+        let apply = async {
+            update.apply(attempt).await;
             Ok(())
         };
-        attempt.unless_aborted(renewed).await?;
+        attempt.unless_aborted(apply).await?;
     }
     let replies = match &assignment.revises {
         // After the push, a failed reply does not fail the job.
         Some(revises) => {
-            let (commit, text) = (published.commit.as_str(), &work_result.replies);
-            let fresh = is_ours && revises.retries.is_empty();
-            let answers = replies::ReviewReplies {
-                forge,
-                revises,
-                commit,
-                agent_replies: text,
-                agent: agent.as_deref(),
-                is_first_try: fresh,
-            };
+            let (commit, agent_replies) = (published.commit.as_str(), &work_result.replies);
+            let is_first_try = is_ours && revises.retries.is_empty();
+            let answers = replies::ReviewReplies { forge, revises, commit, agent_replies, agent, is_first_try };
             attempt.unless_aborted(async { Ok(answers.post_all(attempt).await) }).await?
         }
         None => None,
     };
-    let opened = attempt.unless_aborted(pull_request::find_or_open(forge, target, assignment, &facts)).await?;
+    let pull_request = attempt.unless_aborted(pull_request::find_or_open(forge, target, assignment, &facts)).await?;
     let size = commit::measure_diff(git, &repository, &target.base_commit, &head).await;
     Ok(FinishResult {
         branch: target.branch.clone(),
         head,
-        pull_request: opened,
+        pull_request,
         files: size.files,
         insertions: size.insertions,
         deletions: size.deletions,

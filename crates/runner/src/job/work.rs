@@ -49,8 +49,8 @@ impl WorkResult {
     }
 
     /// Whether new messages lead to another round, because the agent can read them.
-    pub(crate) fn accepts_new_inputs(&self, chosen: &AgentChoice) -> bool {
-        self.tree.is_some() && chosen.has_sessions()
+    pub(crate) fn accepts_new_inputs(&self, agent: &AgentChoice) -> bool {
+        self.tree.is_some() && agent.has_sessions()
     }
 }
 
@@ -76,10 +76,10 @@ impl WorkContext<'_> {
         conversation: &mut Conversation,
         earlier: WorkResult,
     ) -> Result<WorkResult, Stop> {
-        let Self { attempt, preparation: prepared, .. } = *self;
+        let Self { attempt, preparation, .. } = *self;
         let newer = attempt.get_inputs(conversation.read_inputs()).await?;
         if newer.is_empty() {
-            // Another request would get the same answer forever.
+            // Fail: another request would get the same answer, forever.
             let last_words = "the control plane counts more inputs than it has".into();
             return Err(Failure::Unknown { last_words }.into());
         }
@@ -91,7 +91,7 @@ impl WorkContext<'_> {
         attempt.events.resume_recording();
         attempt.events.log("Users sent messages before the work was published.");
         if let Some(tree) = &earlier.tree {
-            attempt.unless_ordered(commit::restore_tree(&prepared.access.git, prepared.workspace, tree)).await?;
+            attempt.unless_ordered(commit::restore_tree(&preparation.access.git, preparation.workspace, tree)).await?;
         }
         self.run_rounds(conversation, Some(agent::READ_INPUTS_PROMPT.to_owned()), (earlier.rounds, earlier.round + 1))
             .await
@@ -103,8 +103,8 @@ impl WorkContext<'_> {
         mut further_prompt: Option<String>,
         (mut rounds, number): (Rounds, u32),
     ) -> Result<WorkResult, Stop> {
-        let Self { attempt, preparation: prepared, .. } = *self;
-        let (git, workspace) = (&prepared.access.git, prepared.workspace);
+        let Self { attempt, preparation, .. } = *self;
+        let (git, workspace) = (&preparation.access.git, preparation.workspace);
         let (tree, results, omitted_folders) = loop {
             self.run_agent(conversation, further_prompt.as_deref()).await?;
             let (tree, omitted_folders) = self.write_tree().await?;
@@ -127,7 +127,7 @@ impl WorkContext<'_> {
         Ok(WorkResult { commit, tree: Some(tree), rounds, round: number, replies, results, omitted_folders })
     }
 
-    /// Writes the work as a tree without protected content. Returns also the folders that the tree omits.
+    /// Writes the work as a tree without protected content. Also returns the folders that the tree omits.
     async fn write_tree(&self) -> Result<(String, Vec<NestedRepository>), Stop> {
         let Self { attempt, preparation: Preparation { access, target, workspace, .. }, .. } = *self;
         let git = &access.git;
@@ -179,8 +179,8 @@ impl WorkContext<'_> {
         let (report, _) = attempt.work_report();
         let agent = report.as_ref().map(|report| report.agent.as_str());
         let (assignment, redactor) = (attempt.assignment, &attempt.redactor);
-        let about = commit::CommitMessageParts { assignment, agent, checks, redactor };
-        let commit = attempt.unless_ordered(commit::create_commit(git, workspace, tree, target, &about)).await?;
+        let parts = commit::CommitMessageParts { assignment, agent, checks, redactor };
+        let commit = attempt.unless_ordered(commit::create_commit(git, workspace, tree, target, &parts)).await?;
         attempt.usage.set_commit(&commit);
         let repository = workspace.repository();
         let change = (target.start_commit.as_str(), commit.as_str());
@@ -194,14 +194,14 @@ impl WorkContext<'_> {
     }
 
     async fn run_agent(&self, conversation: &mut Conversation, further_prompt: Option<&str>) -> Result<(), Stop> {
-        let Self { attempt, options, isolation, sandbox, preparation: prepared, restored_work: restored, .. } = *self;
-        let Preparation { access, agent: chosen, model_keys, target, workspace, .. } = prepared;
+        let Self { attempt, options, isolation, sandbox, preparation, restored_work, .. } = *self;
+        let Preparation { access, agent: choice, model_keys, target, workspace, .. } = preparation;
         let read = |name: &str| attempt.agent_variable(model_keys, name);
-        let mut answered = None::<String>;
+        let mut user_answer = None::<String>;
         attempt.usage.begin_work(&target.start_commit, Sha256Hex::new(sha256_hex(&attempt.assignment.prompt)).ok());
         loop {
             let mut assignment = conversation.assignment_with_conversation(attempt.assignment);
-            let resume = match answered.as_deref().or(further_prompt) {
+            let resume = match user_answer.as_deref().or(further_prompt) {
                 Some(answer) => conversation::continue_session(attempt, answer),
                 None => conversation.resume_prompt(workspace),
             };
@@ -215,7 +215,7 @@ impl WorkContext<'_> {
                 options,
                 assignment: &assignment,
                 resume: resume.as_ref(),
-                has_earlier_work: restored.has_work,
+                has_earlier_work: restored_work.has_work,
                 workspace,
                 inputs: &inputs,
                 git: &access.git,
@@ -223,17 +223,17 @@ impl WorkContext<'_> {
                 isolation,
                 sandbox,
             };
-            let ended =
-                attempt.learn_tokens_during(workspace, agent::run(&run, chosen, &Environment::from_fn(&read))).await;
+            let result =
+                attempt.learn_tokens_during(workspace, agent::run(&run, choice, &Environment::from_fn(&read))).await;
             conversation.add_inputs(inputs.all());
-            match ended {
+            match result {
                 Err(Stop::Question(question)) => {
                     match conversation.yield_with_question(attempt, workspace, question).await? {
                         QuestionResult::Yielded => return Err(Stop::Yielded),
-                        QuestionResult::AlreadyAnswered(answer) => answered = Some(answer),
+                        QuestionResult::AlreadyAnswered(answer) => user_answer = Some(answer),
                     }
                 }
-                ended => return ended,
+                result => return result,
             }
         }
     }
@@ -250,23 +250,23 @@ async fn store_patch(
     let Some(file) = attempt.artifacts.path_for(&name) else { return };
     let (unredacted, repository) = (workspace.root().join(&name), workspace.repository());
     let range = (&*target.start_commit, commit);
-    let file_write = async {
-        let (searched, search) = ((Lines::All, None), attempt.redactor.search());
-        let contains_secret = patch::contains_secret(git, &repository, range, searched, search).await?;
+    let write_file = async {
+        let (scope, search) = ((Lines::All, None), attempt.redactor.search());
+        let contains_secret = patch::contains_secret(git, &repository, range, scope, search).await?;
         let binaries = if contains_secret { Binaries::Omitted } else { Binaries::Full };
         patch::write(git, &repository, range, binaries, &unredacted).await?;
         let stream = attempt.redactor.stream();
-        let redacted = run_blocking(move || {
-            let redacted = patch::redact_patch(&unredacted, &file, stream);
+        let result = run_blocking(move || {
+            let result = patch::redact_patch(&unredacted, &file, stream);
             let _ = std::fs::remove_file(&unredacted);
-            redacted
+            result
         });
-        Ok::<_, GitError>(redacted.await?)
+        Ok::<_, GitError>(result.await?)
     };
-    match file_write.await {
+    match write_file.await {
         Ok(()) => drop(attempt.artifacts.queue_upload(ArtifactKind::Patch, &name)),
-        Err(fault) => {
-            let reason = format!("it could not be made: {}", fault.reason());
+        Err(error) => {
+            let reason = format!("it could not be made: {}", error.reason());
             attempt.artifacts.log_skipped_artifact(ArtifactKind::Patch, &name, &reason);
         }
     }

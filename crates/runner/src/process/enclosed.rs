@@ -56,25 +56,25 @@ impl Enclosed {
     }
 
     /// Stops the program and everything that it left behind.
-    /// Errors: a process of `whose` may still write, so the attempt must publish no work.
+    /// Errors: a process of `owner` may still write, so the attempt must publish no work.
     pub(crate) async fn end(mut self, workspace: &Workspace, grace: Duration, owner: &str) -> Result<(), Failure> {
         if let Some(confined) = &self.confined {
             confined.terminate(&mut self.child, grace).await;
         }
-        let stopped = self.group.stop(&mut self.child, grace).await.map_err(CleanupError::from);
-        let strays = match &self.confined {
-            // A container's processes are the engine's to end.
+        let group_end = self.group.stop(&mut self.child, grace).await.map_err(CleanupError::from);
+        let orphans_end = match &self.confined {
+            // The engine ends the processes of a container.
             Some(confined) if confined.is_container() => Ok(()),
             _ => orphans::kill_descendants(&workspace.temp_dir()).await,
         };
-        let freed = match self.confined {
+        let sandbox_end = match self.confined {
             Some(confined) => confined.end().await,
             None => Ok(()),
         };
-        let ended = stopped.and(strays).map_err(|outlived| {
-            tracing::error!(error = %outlived, "failed to {outlived}");
-            Failure::WorkspaceFailed { reason: outlived.reason(owner) }
+        let result = group_end.and(orphans_end).map_err(|error| {
+            tracing::error!(error = %error, "failed to {error}");
+            Failure::WorkspaceFailed { reason: error.reason(owner) }
         });
-        ended.and(freed).inspect_err(|_| workspace.keep_for_orphan_cleanup())
+        result.and(sandbox_end).inspect_err(|_| workspace.keep_for_orphan_cleanup())
     }
 }

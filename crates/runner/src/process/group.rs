@@ -1,5 +1,5 @@
 //! Controls a process group: signals it, kills it on drop, and verifies that it is empty.
-//! Processes that left their group are handled by `pid_namespace`, in a namespace, and by `orphans`, with a search.
+//! For processes that left their group, `pid_namespace` uses a namespace, and `orphans` searches for them.
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
@@ -102,8 +102,8 @@ fn only_zombies(group: Pid) -> bool {
         let stat = String::from_utf8_lossy(&stat);
         let mut fields = stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ');
         let state = fields.next();
-        let its_group = fields.nth(1);
-        its_group == Some(&group) && !matches!(state, Some("Z" | "X"))
+        let process_group = fields.nth(1);
+        process_group == Some(&group) && !matches!(state, Some("Z" | "X"))
     })
 }
 

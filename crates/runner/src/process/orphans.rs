@@ -33,10 +33,10 @@ pub(crate) enum CleanupError {
 
 impl CleanupError {
     /// Explains to users why the work of such an attempt is not published.
-    pub(crate) fn reason(&self, of: &str) -> String {
+    pub(crate) fn reason(&self, owner: &str) -> String {
         match self {
-            Self::Alive(_) | Self::Group(_) => format!("processes of {of} could not be stopped"),
-            Self::Unreadable(_) => format!("the runner cannot see which processes of {of} still run"),
+            Self::Alive(_) | Self::Group(_) => format!("processes of {owner} could not be stopped"),
+            Self::Unreadable(_) => format!("the runner cannot see which processes of {owner} still run"),
         }
     }
 }
@@ -95,7 +95,7 @@ impl OrphanSearch {
     async fn kill_within(self, limit: Duration) -> Result<(), CleanupError> {
         let mut until = Instant::now() + limit;
         let (mut has_logged, mut is_last) = (false, false);
-        let mut before: Option<BTreeSet<Pid>> = None;
+        let mut previous: Option<BTreeSet<Pid>> = None;
         loop {
             let strays = match self.stop_processes() {
                 Ok(strays) => strays,
@@ -111,7 +111,7 @@ impl OrphanSearch {
                 has_logged = true;
             }
             let is_late = !strays.is_empty() && Instant::now() > until;
-            match next_step(before.as_ref(), &strays) {
+            match next_step(previous.as_ref(), &strays) {
                 SearchStep::Complete => return Ok(()),
                 SearchStep::SearchAgain if !is_late => tokio::task::yield_now().await,
                 SearchStep::SearchAgain | SearchStep::Kill => {
@@ -130,25 +130,25 @@ impl OrphanSearch {
                     sleep(POLL_INTERVAL).await;
                 }
             }
-            before = Some(strays);
+            previous = Some(strays);
         }
     }
 
     /// Finds the processes, and stops each at once. A stopped process does not fork, so the search overtakes forks.
     fn stop_processes(&self) -> Result<BTreeSet<Pid>, ProcReadError> {
         let (mut strays, mut roots) = (BTreeSet::new(), Vec::new());
-        let mut hold = |pid: i32| {
+        let mut stop = |pid: i32| {
             let pid = Pid::from_raw(pid);
             if strays.insert(pid) {
                 let _ = kill(pid, Signal::SIGSTOP);
             }
         };
         let parents = proc::list_processes(&self.marks, |pid| {
-            hold(pid);
+            stop(pid);
             roots.push(pid);
         })?;
         roots.extend(self.include_descendants.then(|| nix::unistd::getpid().as_raw()));
-        descendants(&parents, roots).into_iter().for_each(hold);
+        descendants(&parents, roots).into_iter().for_each(stop);
         Ok(strays)
     }
 }
@@ -167,10 +167,10 @@ enum SearchStep {
 
 /// A search takes time, and only the next search finds later forks. Thus two empty searches prove that no process is
 /// left, and a search without new processes proves that all are stopped.
-fn next_step(before: Option<&BTreeSet<Pid>>, now: &BTreeSet<Pid>) -> SearchStep {
-    match before {
-        Some(before) if now.is_empty() && before.is_empty() => SearchStep::Complete,
-        Some(before) if !now.is_empty() && now.is_subset(before) => SearchStep::Kill,
+fn next_step(previous: Option<&BTreeSet<Pid>>, current: &BTreeSet<Pid>) -> SearchStep {
+    match previous {
+        Some(previous) if current.is_empty() && previous.is_empty() => SearchStep::Complete,
+        Some(previous) if !current.is_empty() && current.is_subset(previous) => SearchStep::Kill,
         _ => SearchStep::SearchAgain,
     }
 }
@@ -189,8 +189,8 @@ mod tests {
 
     #[test]
     fn invisible_processes_have_their_own_error() {
-        let unseen = CleanupError::from(ProcReadError("/proc: denied".into()));
-        assert_eq!(unseen.reason("the agent"), "the runner cannot see which processes of the agent still run");
+        let unreadable = CleanupError::from(ProcReadError("/proc: denied".into()));
+        assert_eq!(unreadable.reason("the agent"), "the runner cannot see which processes of the agent still run");
         assert_eq!(CleanupError::Alive(2).reason("a command"), "processes of a command could not be stopped");
     }
 
@@ -214,13 +214,13 @@ mod tests {
     #[cfg(target_os = "linux")]
     async fn wait_for_variable(child: &tokio::process::Child, variable: &[u8]) {
         let environ = format!("/proc/{}/environ", child.id().unwrap());
-        let has_it = || std::fs::read(&environ).unwrap().split(|byte| *byte == 0).any(|found| found == variable);
-        let begun = async {
-            while !has_it() {
+        let has_variable = || std::fs::read(&environ).unwrap().split(|byte| *byte == 0).any(|entry| entry == variable);
+        let exec_end = async {
+            while !has_variable() {
                 sleep(POLL_INTERVAL).await;
             }
         };
-        tokio::time::timeout(LIMIT, begun).await.unwrap();
+        tokio::time::timeout(LIMIT, exec_end).await.unwrap();
     }
 
     #[cfg(target_os = "linux")]
@@ -250,12 +250,12 @@ mod tests {
         let search = search_for(dir.path());
         wait_for_variable(&child, &environment_entry("TMPDIR", dir.path())).await;
         assert_eq!(search.stop_processes().unwrap(), pids([pid]));
-        let stopped = async {
+        let stop = async {
             while state() != Some('T') {
                 sleep(POLL_INTERVAL).await;
             }
         };
-        tokio::time::timeout(LIMIT, stopped).await.unwrap();
+        tokio::time::timeout(LIMIT, stop).await.unwrap();
         kill_marked_processes(dir.path(), Path::new("/elsewhere")).await.unwrap();
         assert!(matches!(state(), None | Some('Z')), "{:?}", state());
     }
@@ -264,11 +264,11 @@ mod tests {
     #[tokio::test]
     async fn git_of_a_dead_attempt_is_killed_and_no_other() {
         let dir = tempfile::tempdir().unwrap();
-        let at_work = |name: &str| {
+        let start_git = |name: &str| {
             let mut command = tokio::process::Command::new("sleep");
             command.arg("600").env("GIT_DIR", dir.path().join(name)).kill_on_drop(true).spawn().unwrap()
         };
-        let children = [at_work("git"), at_work("git-of-another")];
+        let children = [start_git("git"), start_git("git-of-another")];
         let environments = children.each_ref().map(|child| format!("/proc/{}/environ", child.id().unwrap()));
         for (child, name) in children.iter().zip(["git", "git-of-another"]) {
             wait_for_variable(child, &environment_entry("GIT_DIR", &dir.path().join(name))).await;
@@ -285,17 +285,17 @@ mod tests {
         let script = "env -i PATH=\"$PATH\" setsid sh -c 'echo $$ > wiped.new; mv wiped.new wiped; sleep 600' & wait";
         let mut command = tokio::process::Command::new("/bin/sh");
         command.args(["-c", script]).env("TMPDIR", dir.path()).current_dir(dir.path()).kill_on_drop(true);
-        let began = command.spawn().unwrap();
+        let parent = command.spawn().unwrap();
         let file = dir.path().join("wiped");
-        let written = async {
+        let file_creation = async {
             while !file.exists() {
                 sleep(POLL_INTERVAL).await;
             }
         };
-        tokio::time::timeout(LIMIT, written).await.unwrap();
+        tokio::time::timeout(LIMIT, file_creation).await.unwrap();
         let wiped: u32 = std::fs::read_to_string(file).unwrap().trim().parse().unwrap();
         search_for(dir.path()).kill().await.unwrap();
-        let lives = [began.id(), Some(wiped)].map(|pid| {
+        let lives = [parent.id(), Some(wiped)].map(|pid| {
             let environ = std::fs::read(format!("/proc/{}/environ", pid.unwrap_or_default()));
             !environ.unwrap_or_default().is_empty()
         });
@@ -310,12 +310,12 @@ mod tests {
             let stat = std::fs::read_to_string(format!("/proc/{}/stat", other.id())).unwrap();
             stat.contains(") Z ")
         };
-        let dead = async {
+        let death = async {
             while !is_dead() {
                 sleep(POLL_INTERVAL).await;
             }
         };
-        tokio::time::timeout(LIMIT, dead).await.unwrap();
+        tokio::time::timeout(LIMIT, death).await.unwrap();
         kill_marked_processes(tempfile::tempdir().unwrap().path(), Path::new("/elsewhere")).await.unwrap();
         assert!(other.wait().unwrap().success());
     }

@@ -40,7 +40,7 @@ pub(crate) fn remove_folder_of_dead_parent(parent: u32, folder: &Path) {
 /// Removes each entry separately, so that an entry which cannot be removed does not prevent the removal of a secret.
 fn remove_entries(folder: &Path) {
     // An agent may have replaced the folder by a link. Only the link is removed, not its target.
-    let is_folder = fs::symlink_metadata(folder).is_ok_and(|about| about.is_dir());
+    let is_folder = fs::symlink_metadata(folder).is_ok_and(|metadata| metadata.is_dir());
     let listing = if is_folder { fs::read_dir(folder).ok() } else { None };
     let entries = listing.into_iter().flatten().flatten().map(|entry| entry.path());
     // Another run of the same parent may have removed the folder before.

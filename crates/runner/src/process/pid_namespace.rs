@@ -54,24 +54,24 @@ impl std::fmt::Display for Exit {
 
 impl PidNamespace {
     /// Determines what this machine supports; probed once per process.
-    pub(crate) async fn detect(requested: ProcessNamespace) -> Self {
-        static FOUND: OnceCell<PidNamespace> = OnceCell::const_new();
-        match requested {
-            ProcessNamespace::Auto => *FOUND.get_or_init(Self::probe).await,
+    pub(crate) async fn detect(setting: ProcessNamespace) -> Self {
+        static DETECTED: OnceCell<PidNamespace> = OnceCell::const_new();
+        match setting {
+            ProcessNamespace::Auto => *DETECTED.get_or_init(Self::probe).await,
             ProcessNamespace::Off => Self::without_namespace().await,
         }
     }
 
     async fn probe() -> Self {
-        let without = Self::without_namespace().await;
-        for way in UNSHARE_ARGS {
-            let enclosure = Self { unshare_args: Some(way), ..without };
-            if enclosure.is_usable().await {
-                return enclosure;
+        let no_namespace = Self::without_namespace().await;
+        for args in UNSHARE_ARGS {
+            let namespace = Self { unshare_args: Some(args), ..no_namespace };
+            if namespace.is_usable().await {
+                return namespace;
             }
         }
         tracing::info!("process namespaces are unavailable; the runner searches for leftover processes instead");
-        without
+        no_namespace
     }
 
     async fn without_namespace() -> Self {
@@ -89,8 +89,8 @@ impl PidNamespace {
     pub(crate) fn command(self, program: &Path) -> Command {
         let first = if self.unshare_args.is_some() { Path::new(UNSHARE) } else { program };
         let mut command = if self.has_death_signal { parent_death_signal::command(first) } else { Command::new(first) };
-        if let Some(way) = self.unshare_args {
-            command.args(way).arg("--").args(INIT_COMMAND).arg(program);
+        if let Some(args) = self.unshare_args {
+            command.args(args).arg("--").args(INIT_COMMAND).arg(program);
         }
         command
     }
@@ -121,16 +121,16 @@ mod tests {
     use std::time::Duration;
     use tokio::io::{AsyncBufReadExt, BufReader};
 
-    async fn enclosure_if_supported() -> Option<PidNamespace> {
-        let enclosure = PidNamespace::detect(ProcessNamespace::Auto).await;
-        if enclosure.unshare_args.is_none() {
+    async fn namespace_if_supported() -> Option<PidNamespace> {
+        let namespace = PidNamespace::detect(ProcessNamespace::Auto).await;
+        if namespace.unshare_args.is_none() {
             eprintln!("skipped: this machine makes no process namespaces");
         }
-        enclosure.unshare_args.is_some().then_some(enclosure)
+        namespace.unshare_args.is_some().then_some(namespace)
     }
 
-    fn shell(enclosure: PidNamespace, script: &str) -> tokio::process::Child {
-        let mut command = enclosure.command(Path::new("/bin/sh"));
+    fn shell(namespace: PidNamespace, script: &str) -> tokio::process::Child {
+        let mut command = namespace.command(Path::new("/bin/sh"));
         command.args(["-c", script]).stdout(Stdio::piped()).process_group(0).kill_on_drop(true);
         command.spawn().unwrap()
     }
@@ -139,23 +139,23 @@ mod tests {
     const UNUSED_UID: &str = "65533";
 
     fn as_unprivileged(command: &Command) -> Command {
-        let own = command.as_std();
-        let mut nobodys = Command::new("setpriv");
-        nobodys.args(["--reuid", UNUSED_UID, "--regid", UNUSED_UID, "--clear-groups", "--"]);
-        nobodys.arg(own.get_program()).args(own.get_args());
-        nobodys.current_dir("/").stdin(Stdio::null()).kill_on_drop(true);
-        nobodys
+        let original = command.as_std();
+        let mut unprivileged = Command::new("setpriv");
+        unprivileged.args(["--reuid", UNUSED_UID, "--regid", UNUSED_UID, "--clear-groups", "--"]);
+        unprivileged.arg(original.get_program()).args(original.get_args());
+        unprivileged.current_dir("/").stdin(Stdio::null()).kill_on_drop(true);
+        unprivileged
     }
 
     /// A namespace created without root, if the test can change its user and the machine allows it.
-    async fn unprivileged_enclosure() -> Option<PidNamespace> {
+    async fn unprivileged_namespace() -> Option<PidNamespace> {
         if !nix::unistd::Uid::effective().is_root() {
             eprintln!("skipped: only root can run something as somebody else");
             return None;
         }
-        let mut own = Command::new(UNSHARE);
-        own.args(["--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "/bin/sh", "-c", "exit 0"]);
-        let status = as_unprivileged(&own).stdout(Stdio::null()).stderr(Stdio::null()).status().await;
+        let mut original = Command::new(UNSHARE);
+        original.args(["--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "/bin/sh", "-c", "exit 0"]);
+        let status = as_unprivileged(&original).stdout(Stdio::null()).stderr(Stdio::null()).status().await;
         if !status.is_ok_and(|status| status.success()) {
             eprintln!("skipped: this machine lets nobody but root make namespaces");
             return None;
@@ -163,10 +163,10 @@ mod tests {
         Some(PidNamespace { unshare_args: Some(UNSHARE_ARGS[1]), has_death_signal: false })
     }
 
-    async fn run_unprivileged(enclosure: PidNamespace, script: &str) -> Exit {
-        let mut command = enclosure.command(Path::new("/bin/sh"));
+    async fn run_unprivileged(namespace: PidNamespace, script: &str) -> Exit {
+        let mut command = namespace.command(Path::new("/bin/sh"));
         command.args(["-c", script]);
-        Exit::from_status(as_unprivileged(&command).status().await.unwrap(), enclosure.is_wrapped())
+        Exit::from_status(as_unprivileged(&command).status().await.unwrap(), namespace.is_wrapped())
     }
 
     fn is_running(mark: &str) -> bool {
@@ -179,20 +179,20 @@ mod tests {
     #[tokio::test]
     async fn exit_status_is_that_of_the_program() {
         let bare = PidNamespace { unshare_args: None, has_death_signal: false };
-        let without = PidNamespace::detect(ProcessNamespace::Off).await;
-        for enclosure in [Some(bare), Some(without), enclosure_if_supported().await].into_iter().flatten() {
+        let no_namespace = PidNamespace::detect(ProcessNamespace::Off).await;
+        for namespace in [Some(bare), Some(no_namespace), namespace_if_supported().await].into_iter().flatten() {
             for (script, expected) in
                 [("exit 7", Exit::Code(7)), ("exit 0", Exit::Code(0)), ("kill -9 $$", Exit::Signal(9))]
             {
-                let status = shell(enclosure, script).wait().await.unwrap();
-                assert_eq!(Exit::from_status(status, enclosure.is_wrapped()), expected, "{enclosure:?}");
+                let status = shell(namespace, script).wait().await.unwrap();
+                assert_eq!(Exit::from_status(status, namespace.is_wrapped()), expected, "{namespace:?}");
             }
         }
     }
 
     #[tokio::test]
     async fn detached_process_dies_with_the_program() {
-        let Some(enclosure) = enclosure_if_supported().await else { return };
+        let Some(namespace) = namespace_if_supported().await else { return };
         let dir = tempfile::tempdir().unwrap();
         let ready = dir.path().join("ready");
         let script = format!(
@@ -200,15 +200,15 @@ mod tests {
              while [ ! -e {0} ]; do sleep 0.02; done; exit 0",
             ready.display()
         );
-        let mut child = shell(enclosure, &script);
+        let mut child = shell(namespace, &script);
         assert!(child.wait().await.unwrap().success());
         assert!(!is_running(ready.to_str().unwrap()));
     }
 
     #[tokio::test]
     async fn program_can_handle_sigterm() {
-        let Some(enclosure) = enclosure_if_supported().await else { return };
-        let mut child = shell(enclosure, "trap 'exit 9' TERM; echo ready; while :; do sleep 0.1; done");
+        let Some(namespace) = namespace_if_supported().await else { return };
+        let mut child = shell(namespace, "trap 'exit 9' TERM; echo ready; while :; do sleep 0.1; done");
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         assert_eq!(lines.next_line().await.unwrap().unwrap(), "ready");
         let mut group = Group::from_child(&child).unwrap();
@@ -218,22 +218,22 @@ mod tests {
 
     #[tokio::test]
     async fn unprivileged_user_gets_a_namespace_and_keeps_its_id() {
-        let Some(enclosure) = unprivileged_enclosure().await else { return };
+        let Some(namespace) = unprivileged_namespace().await else { return };
         let alone = format!("[ \"$PPID\" = 1 ] && [ \"$(id -u)\" = {UNUSED_UID} ] && exit 7");
-        assert_eq!(run_unprivileged(enclosure, &alone).await, Exit::Code(7));
-        assert_eq!(run_unprivileged(enclosure, "kill -9 $$").await, Exit::Signal(9));
+        assert_eq!(run_unprivileged(namespace, &alone).await, Exit::Code(7));
+        assert_eq!(run_unprivileged(namespace, "kill -9 $$").await, Exit::Signal(9));
     }
 
     #[tokio::test]
     async fn detached_process_of_an_unprivileged_program_dies() {
-        let Some(enclosure) = unprivileged_enclosure().await else { return };
+        let Some(namespace) = unprivileged_namespace().await else { return };
         let mark = format!("left-by-nobody-{}", std::process::id());
         // The background shell is ready when it closes the output.
         let script = format!(
             "said=$(env -i PATH=\"$PATH\" setsid sh -c 'echo ready; exec >/dev/null; sleep 600; :' {mark} &)
              [ \"$said\" = ready ]"
         );
-        assert_eq!(run_unprivileged(enclosure, &script).await, Exit::Code(0));
+        assert_eq!(run_unprivileged(namespace, &script).await, Exit::Code(0));
         assert!(!is_running(&mark));
     }
 }

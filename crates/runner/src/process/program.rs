@@ -10,38 +10,38 @@ use std::path::{Path, PathBuf};
 /// In a container, programs and interpreters are the image's, so only a path in the worktree is verified.
 pub(crate) fn find_program_at(
     is_container: bool,
-    named: &str,
+    name: &str,
     tree: &Path,
     path: Option<&OsStr>,
 ) -> Result<PathBuf, String> {
-    if !is_container || named.is_empty() || named.contains('\0') {
-        return find_program(named, tree, path);
+    if !is_container || name.is_empty() || name.contains('\0') {
+        return find_program(name, tree, path);
     }
-    if named.contains('/') && !named.starts_with('/') { file_of_tree(named, tree) } else { Ok(named.into()) }
+    if name.contains('/') && !name.starts_with('/') { file_of_tree(name, tree) } else { Ok(name.into()) }
 }
 
-fn file_of_tree(named: &str, tree: &Path) -> Result<PathBuf, String> {
-    let (Ok(tree), Ok(file)) = (tree.canonicalize(), tree.join(named).canonicalize()) else {
-        return Err(format!("{named} is not in the repository"));
+fn file_of_tree(name: &str, tree: &Path) -> Result<PathBuf, String> {
+    let (Ok(tree), Ok(file)) = (tree.canonicalize(), tree.join(name).canonicalize()) else {
+        return Err(format!("{name} is not in the repository"));
     };
-    if file.starts_with(&tree) { Ok(file) } else { Err(format!("{named} leads out of the repository")) }
+    if file.starts_with(&tree) { Ok(file) } else { Err(format!("{name} leads out of the repository")) }
 }
 
 /// Errors: the reason, as a fragment of a sentence.
-pub(crate) fn find_program(named: &str, tree: &Path, path: Option<&OsStr>) -> Result<PathBuf, String> {
-    if named.is_empty() || named.contains('\0') {
+pub(crate) fn find_program(name: &str, tree: &Path, path: Option<&OsStr>) -> Result<PathBuf, String> {
+    if name.is_empty() || name.contains('\0') {
         return Err("its name is empty or has a zero in it".into());
     }
-    if named.contains('/') {
-        let file = if named.starts_with('/') { named.into() } else { file_of_tree(named, tree)? };
-        return executable_file(file).ok_or_else(|| format!("{named} is not an executable file"));
+    if name.contains('/') {
+        let file = if name.starts_with('/') { name.into() } else { file_of_tree(name, tree)? };
+        return executable_file(file).ok_or_else(|| format!("{name} is not an executable file"));
     }
     // A relative folder in `PATH` would be a folder of the repository.
     let folders = std::env::split_paths(path.unwrap_or_default());
     folders
         .filter(|folder| folder.is_absolute())
-        .find_map(|folder| executable_file(folder.join(named)))
-        .ok_or_else(|| format!("{named} is not in the runner's path"))
+        .find_map(|folder| executable_file(folder.join(name)))
+        .ok_or_else(|| format!("{name} is not in the runner's path"))
 }
 
 /// A program's absolute path, or its name if not found. A bare name with a changed `PATH` would fork this process.
@@ -51,15 +51,15 @@ pub(crate) fn system_program(name: &str) -> PathBuf {
 }
 
 pub(crate) fn executable_file(file: PathBuf) -> Option<PathBuf> {
-    let about = file.metadata().ok()?;
-    (about.is_file() && about.permissions().mode() & 0o111 != 0 && has_interpreter(&file)).then_some(file)
+    let metadata = file.metadata().ok()?;
+    (metadata.is_file() && metadata.permissions().mode() & 0o111 != 0 && has_interpreter(&file)).then_some(file)
 }
 
 /// Whether a script's interpreter exists; without it, the failed start would look like the agent's own end.
 fn has_interpreter(file: &Path) -> bool {
-    let mut begin = [0; 256];
-    let read = File::open(file).and_then(|mut file| file.read(&mut begin)).unwrap_or_default();
-    let line = begin.get(..read).and_then(|begin| begin.split(|byte| *byte == b'\n').next()).unwrap_or_default();
+    let mut head = [0; 256];
+    let read = File::open(file).and_then(|mut file| file.read(&mut head)).unwrap_or_default();
+    let line = head.get(..read).and_then(|head| head.split(|byte| *byte == b'\n').next()).unwrap_or_default();
     let Some(command) = line.strip_prefix(b"#!") else { return true };
     let interpreter = command.trim_ascii().split(|byte| byte.is_ascii_whitespace()).next().unwrap_or_default();
     interpreter.is_empty() || Path::new(OsStr::from_bytes(interpreter)).exists()
@@ -75,13 +75,13 @@ mod tests {
     #[test]
     fn script_without_its_interpreter_is_no_program() {
         let dir = tempfile::tempdir().unwrap();
-        for (begin, expected) in
+        for (head, expected) in
             [("#!/bin/sh\n", true), ("#! /bin/sh -e", true), ("#!/no/such/one\n", false), ("", true)]
         {
             let file = dir.path().join("script");
             write_script(&file, "");
-            fs::write(&file, begin).unwrap();
-            assert_eq!(executable_file(file).is_some(), expected, "{begin:?}");
+            fs::write(&file, head).unwrap();
+            assert_eq!(executable_file(file).is_some(), expected, "{head:?}");
         }
     }
 
@@ -97,11 +97,11 @@ mod tests {
         symlink("agent.sh", tree.join("inner")).unwrap();
         symlink(outside.join("agent.sh"), tree.join("escape")).unwrap();
         symlink(&outside, tree.join("folder")).unwrap();
-        for good in ["./agent.sh", "./inner"] {
-            assert!(find_program(good, &tree, None).is_ok(), "{good}");
+        for valid in ["./agent.sh", "./inner"] {
+            assert!(find_program(valid, &tree, None).is_ok(), "{valid}");
         }
-        for bad in ["./escape", "folder/agent.sh", "../outside/agent.sh", "./plain", "./none", "./", ""] {
-            assert!(find_program(bad, &tree, None).is_err(), "{bad}");
+        for invalid in ["./escape", "folder/agent.sh", "../outside/agent.sh", "./plain", "./none", "./", ""] {
+            assert!(find_program(invalid, &tree, None).is_err(), "{invalid}");
         }
     }
 

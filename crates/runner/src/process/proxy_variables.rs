@@ -1,4 +1,4 @@
-//! The variables that direct programs to a proxy. Java reads an option instead.
+//! Lists the variables that direct programs to a proxy. Java reads an option instead.
 
 use std::ffi::OsString;
 

@@ -1,9 +1,9 @@
-//! The hosts to which an attempt's sandbox refused connections, each once.
+//! Collects the hosts to which an attempt's sandbox refused connections, each once.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-/// An agent that makes up names cannot fill the log.
+/// Prevents an agent that invents names from filling the log.
 const MAX_HOSTS: usize = 100;
 
 #[derive(Debug, Default)]

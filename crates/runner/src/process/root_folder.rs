@@ -1,4 +1,4 @@
-//! Work folders of a runner that is root. Agents have accounts of their own, which cannot enter root's folders.
+//! Chooses and opens the work folders of a runner that is root, because agents' accounts cannot enter root's folders.
 
 use crate::git::workspace::disk::create_private_dirs;
 use crate::hash::sha256_hex;
@@ -23,10 +23,10 @@ pub(crate) fn is_root() -> bool {
 /// Creates a work folder that agents' accounts can enter, if the folders above it are not private.
 pub(crate) fn create_enterable(folder: &Path) -> io::Result<()> {
     create_private_dirs(folder)?;
-    let is_ours = |dir: &&Path| *dir == folder || dir.starts_with(ROOT_FOLDERS);
-    folder.ancestors().filter(is_ours).try_for_each(|dir| {
-        let about = fs::symlink_metadata(dir)?;
-        if dir != folder && !(about.is_dir() && about.uid() == 0) {
+    let is_work_folder = |dir: &&Path| *dir == folder || dir.starts_with(ROOT_FOLDERS);
+    folder.ancestors().filter(is_work_folder).try_for_each(|dir| {
+        let metadata = fs::symlink_metadata(dir)?;
+        if dir != folder && !(metadata.is_dir() && metadata.uid() == 0) {
             return Err(io::Error::other(format!("{} is no folder of root", dir.display())));
         }
         make_enterable(dir)

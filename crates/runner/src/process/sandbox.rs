@@ -62,9 +62,9 @@ pub(crate) enum TreeAccess<'a> {
 
 #[derive(Default)]
 pub(crate) struct Network {
-    /// The proxies' ports. Without any, a level without its own network uses this machine's network.
+    /// The ports of the proxies. If empty, a level without its own network uses this machine's network.
     ports: Ports,
-    /// Listens on the first of two ports. Without it, the command has no model.
+    /// The model's proxy, on the first of two ports. If `None`, the command has no model.
     model: Option<ModelProxy>,
 }
 
@@ -87,12 +87,12 @@ pub(crate) struct Confined {
 }
 
 impl JobSandbox {
-    /// `None` if the level needs no sandbox. `borrowed` is the mirror.
+    /// `None` if the level needs no sandbox.
     pub(crate) async fn create(
         options: &RunJob,
         level: Level,
         attempt: &Attempt<'_>,
-        (workspace, borrowed): (&Workspace, &Path),
+        (workspace, mirror): (&Workspace, &Path),
     ) -> Result<Option<Self>, Failure> {
         if level == Level::None {
             return Ok(None);
@@ -108,7 +108,7 @@ impl JobSandbox {
         let sandbox = create(level, options.containers.clone()).map_err(to_failure)?;
         if sandbox.account_uid().is_some() && !level.is_container() {
             // The agents' account must be able to enter the folders above its own.
-            let parents = [workspace.root(), borrowed].into_iter().flat_map(|folder| folder.ancestors().take(3));
+            let parents = [workspace.root(), mirror].into_iter().flat_map(|folder| folder.ancestors().take(3));
             for folder in parents.filter(|folder| folder.starts_with(&options.work_dir)) {
                 make_enterable(folder).map_err(|error| to_failure(format!("{}: {error}", folder.display())))?;
             }
@@ -120,7 +120,7 @@ impl JobSandbox {
         }
         let paths = options.sandbox_paths.iter().filter(|path| path.is_absolute());
         let visible = paths.filter_map(|path| path.canonicalize().ok());
-        let read_only = std::iter::once(borrowed.to_owned()).chain(visible).collect();
+        let read_only = std::iter::once(mirror.to_owned()).chain(visible).collect();
         let (events, refused_hosts) = (attempt.events.clone(), Arc::clone(&attempt.usage.refused_hosts));
         Ok(Some(Self { sandbox: Arc::new(sandbox), allowed, events, refused_hosts, read_only, check }))
     }
@@ -148,9 +148,9 @@ impl JobSandbox {
         let Network { ports, model } = inside.network;
         let is_container = self.sandbox.level().is_container();
         let program_path = visible_program_path(inside.program, workspace.root(), is_container);
-        // A link's target exists inside, the link does not.
-        let real = program_path.as_ref().and_then(|_| inside.program.canonicalize().ok());
-        let program = real.as_deref().unwrap_or(inside.program);
+        // Start the target of a link, because the link itself does not exist inside the sandbox.
+        let real_program = program_path.as_ref().and_then(|_| inside.program.canonicalize().ok());
+        let program = real_program.as_deref().unwrap_or(inside.program);
         let mut spec = Spec::new(program, &tree, inside.home);
         spec.args = inside.args;
         spec.writable = vec![workspace.temp_dir()];
@@ -164,13 +164,13 @@ impl JobSandbox {
         spec.env =
             variables.chain(ports.numbers().last().into_iter().flat_map(|port| proxy_variables(*port))).collect();
         let (sandbox, prepared_spec) = (Arc::clone(&self.sandbox), spec.clone());
-        let prepared = blocking(move || sandbox.prepare(&prepared_spec, ports)).await?;
-        let spawned = prepared.spawn(|command| {
+        let prepared_start = blocking(move || sandbox.prepare(&prepared_spec, ports)).await?;
+        let spawn_result = prepared_start.spawn(|command| {
             let mut command = Command::from(command);
             set_streams(&mut command);
             command.process_group(0).kill_on_drop(true).spawn()
         });
-        let (child, start) = spawned.map_err(to_failure)?;
+        let (child, start) = spawn_result.map_err(to_failure)?;
         let mut running = blocking(move || start.finish(START_LIMIT)).await?;
         let sandbox = Arc::clone(&self.sandbox);
         tokio::task::spawn_blocking(move || sandbox.prepare_ahead(&spec));
@@ -212,7 +212,7 @@ impl JobSandbox {
 
 impl Drop for JobSandbox {
     fn drop(&mut self) {
-        // Otherwise a process that is starting would outlive this one.
+        // Otherwise a process that is still starting would outlive this job.
         self.sandbox.discard_prepared();
     }
 }
@@ -232,7 +232,7 @@ impl Confined {
     /// Errors: `SandboxFailed`; a process may still write.
     pub(crate) async fn end(self) -> Result<(), Failure> {
         let Self { running, sandbox, owned_folders, .. } = self;
-        let ended = blocking(move || {
+        let end = blocking(move || {
             running.kill();
             if !running.wait_ended(END_LIMIT) {
                 return Err(Error::NotStarted("one of its processes did not end".into()));
@@ -242,7 +242,7 @@ impl Confined {
                 .filter(|folder| is_folder(folder))
                 .try_for_each(|folder| sandbox.chown_to_runner(folder))
         });
-        ended.await
+        end.await
     }
 }
 
@@ -254,11 +254,11 @@ pub fn check(level: Level, containers: Option<Containers>, work_dir: &Path) -> R
     }
     let network = containers.as_ref().map_or("none", |containers| &containers.network).to_owned();
     let sandbox = create(level, containers).map_err(|error| error.to_string())?;
-    let created = match sandbox.account_uid() {
+    let folder_result = match sandbox.account_uid() {
         Some(_) => root_folder::create_enterable(work_dir),
         None => create_private_dirs(work_dir),
     };
-    created.map_err(|error| format!("cannot use the work folder {}: {error}", work_dir.display()))?;
+    folder_result.map_err(|error| format!("cannot use the work folder {}: {error}", work_dir.display()))?;
     let report = sandbox.check(work_dir);
     match report.is_usable() {
         true if network == "none" => Ok(report.summary()),

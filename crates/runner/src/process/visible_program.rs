@@ -1,5 +1,6 @@
-//! The path that makes a program visible in a sandbox: its npm package, or only its file, as its folder may be a home.
-//! The system's folders are visible already, but a container has its image's: there, only an npm package is added.
+//! Finds the path to add to a sandbox for a program: its npm package, else its file, because its folder may be a home.
+//! A sandbox shows the system's folders already. A container has those of its image, so a program in them is added only
+//! with its npm package.
 
 use std::path::{Path, PathBuf};
 
@@ -9,8 +10,8 @@ pub(crate) fn visible_program_path(program: &Path, workspace: &Path, is_containe
     if program.starts_with(workspace) || !program.is_absolute() {
         return None;
     }
-    let is_of_system = |path: &Path| SYSTEM.iter().any(|folder| path.starts_with(folder));
-    if is_of_system(program) && !is_container {
+    let is_system_path = |path: &Path| SYSTEM.iter().any(|folder| path.starts_with(folder));
+    if is_system_path(program) && !is_container {
         return None;
     }
     let real = program.canonicalize().ok()?;
@@ -22,7 +23,7 @@ pub(crate) fn visible_program_path(program: &Path, workspace: &Path, is_containe
     };
     match real.ancestors().skip(1).find(is_package) {
         Some(package) => Some(package.to_owned()),
-        None => (!is_of_system(&real)).then_some(real),
+        None => (!is_system_path(&real)).then_some(real),
     }
 }
 

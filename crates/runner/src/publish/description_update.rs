@@ -25,21 +25,19 @@ impl DescriptionUpdate<'_> {
     pub(crate) async fn apply(&self, attempt: &Attempt<'_>) {
         let until = attempt.deadline.min(Instant::now() + TIME_LIMIT);
         // Do not retry on a rate limit: the replies to reviewers need the remaining calls more.
-        let is_away = |error: &Error| error.is_transient() && !matches!(error, Error::RateLimited { .. });
+        let is_unreachable = |error: &Error| error.is_transient() && !matches!(error, Error::RateLimited { .. });
         let name = attempt.assignment.repository.name.as_str();
-        let reason =
-            match timeout_at(until, retry_while_unreachable(MAX_OUTAGE, is_away, async || self.try_update(name).await))
-                .await
-            {
-                // The part is up to date, or a user removed it, or the pull request never had it.
-                Ok(Ok(None | Some(ReplaceRefusal::UpToDate | ReplaceRefusal::Absent))) => return,
-                Ok(Ok(Some(ReplaceRefusal::EditedByUser))) => {
-                    "somebody has changed what it says of the commit before".to_owned()
-                }
-                Ok(Ok(Some(ReplaceRefusal::TooLong))) => "it would be longer than the forge takes".to_owned(),
-                Ok(Err(error)) => format!("failed to {error}"),
-                Err(_) => "the forge did not answer in time".to_owned(),
-            };
+        let update = retry_while_unreachable(MAX_OUTAGE, is_unreachable, async || self.try_update(name).await);
+        let reason = match timeout_at(until, update).await {
+            // The part is up to date, or a user removed it, or the pull request never had it.
+            Ok(Ok(None | Some(ReplaceRefusal::UpToDate | ReplaceRefusal::Absent))) => return,
+            Ok(Ok(Some(ReplaceRefusal::EditedByUser))) => {
+                "somebody has changed what it says of the commit before".to_owned()
+            }
+            Ok(Ok(Some(ReplaceRefusal::TooLong))) => "it would be longer than the forge takes".to_owned(),
+            Ok(Err(error)) => format!("failed to {error}"),
+            Err(_) => "the forge did not answer in time".to_owned(),
+        };
         let message = format!("The pull request's text does not say what came of this job, because {reason}.");
         log_event(attempt, &message);
     }
@@ -49,7 +47,7 @@ impl DescriptionUpdate<'_> {
         let text = self.forge.pull_request_text(name, self.number).await?;
         match commit_part::replace_part(&text, self.commit, self.text) {
             Ok(text) => self.forge.edit_pull_request_text(name, self.number, &text).await.map(|()| None),
-            Err(stays) => Ok(Some(stays)),
+            Err(refusal) => Ok(Some(refusal)),
         }
     }
 }

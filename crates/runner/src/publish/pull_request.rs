@@ -45,7 +45,7 @@ pub(crate) async fn find_or_open(
     if let Some(pull) = &target.pull_request {
         return Ok(FinishPullRequest { number: pull.number, url: pull.url.clone() });
     }
-    let new = NewPullRequest {
+    let new_pull_request = NewPullRequest {
         title: facts.redactor.redact_text(&assignment.pull_request.title).into_owned(),
         body: render_body(
             assignment.repository.forge,
@@ -59,8 +59,8 @@ pub(crate) async fn find_or_open(
     };
     let repository = assignment.repository.name.as_str();
     // The work is pushed, so a short outage of the forge must not fail the job.
-    let ask = async || forge.find_or_create_pull_request(repository, &new).await;
-    let reason = match timeout(TIME_LIMIT, retry_with_pause(MAX_OUTAGE, retry_pause, ask)).await {
+    let open = async || forge.find_or_create_pull_request(repository, &new_pull_request).await;
+    let reason = match timeout(TIME_LIMIT, retry_with_pause(MAX_OUTAGE, retry_pause, open)).await {
         Ok(Ok(pull)) => {
             return Ok(FinishPullRequest { number: pull.number, url: pull.url });
         }
@@ -69,7 +69,7 @@ pub(crate) async fn find_or_open(
             return Err(Failure::PermissionMissing { forge, repo, what: "open pull requests".into() }.into());
         }
         // Some repositories cannot have drafts, such as a private one of a free plan.
-        Ok(Err(pullyard_forge::Error::Refused { reason })) if new.draft && is_draft_refusal(&reason) => {
+        Ok(Err(pullyard_forge::Error::Refused { reason })) if new_pull_request.draft && is_draft_refusal(&reason) => {
             let forge = assignment.repository.forge_name();
             return Err(Failure::DraftRefused { forge, reason }.into());
         }
@@ -102,17 +102,16 @@ fn render_body(kind: ForgeKind, beginning: &str, requested: &str, facts: &PullRe
     };
     // Redact again, because lines were joined. Redact the part about the commit before its hash is computed.
     let opening = clean(&published::render_new_text(&beginning, summary.as_deref()));
-    let about = append_exclusions(&published::render_checks(facts.checks), facts.excluded_folders);
-    format!("{opening}\n{}", commit_part::render_part(kind, facts.commit, &clean(&about)))
+    let checks_section = append_exclusions(&published::render_checks(facts.checks), facts.excluded_folders);
+    format!("{opening}\n{}", commit_part::render_part(kind, facts.commit, &clean(&checks_section)))
 }
 
 pub(crate) fn render_newest_part(facts: &PullRequestFacts<'_>) -> String {
     let clean = |text: &str| facts.redactor.redact_text(text).into_owned();
     let [agent, summary] =
         [facts.agent, facts.summary].map(|text| text.map(|text| clean(&untrusted::remove_hidden(text))));
-    let PullRequestFacts { commit, checks, is_rebased: on_top, .. } = *facts;
-    let newest =
-        NewestCommit { commit, agent: agent.as_deref(), summary: summary.as_deref(), checks, is_rebased: on_top };
+    let PullRequestFacts { commit, checks, is_rebased, .. } = *facts;
+    let newest = NewestCommit { commit, agent: agent.as_deref(), summary: summary.as_deref(), checks, is_rebased };
     clean(&append_exclusions(&published::render_newest(&newest), facts.excluded_folders))
 }
 

@@ -2,7 +2,7 @@
 //! Git is killed well before another attempt may start. All attempts push with the same expected old head, so the forge
 //! accepts only one. An attempt whose push is refused adopts the commit of its own job on the branch. After a push
 //! without an answer, the branch is read for a while. That needs no grant, and nothing more is pushed.
-//! If a user pushed to the pull request, the commit is replayed once on top (`onto`). Users' commits are kept.
+//! If a user pushed to the pull request, the commit is replayed once on top (`rebase`). Users' commits stay.
 
 use super::push_refusal::parse_refusal;
 use crate::api::retry::BackOff;
@@ -33,10 +33,10 @@ const FETCH_LIMIT: Duration = Duration::from_secs(40);
 /// How often the forge must report the old head before the push counts as failed.
 const MAX_OLD_HEAD_READS: u32 = 6;
 
-/// The time when git must be done. `sent` is an instant before the status `syncing` was first sent.
+/// The time when git must be done. `requested_at` is an instant before the status `syncing` was first sent.
 pub(crate) fn deadline(requested_at: Instant, push_for_secs: Option<u64>) -> Instant {
-    let granted = push_for_secs.map_or(DEFAULT_GRANT, Duration::from_secs);
-    instant_after(requested_at, granted.saturating_sub(MARGIN))
+    let grant = push_for_secs.map_or(DEFAULT_GRANT, Duration::from_secs);
+    instant_after(requested_at, grant.saturating_sub(MARGIN))
 }
 
 pub(crate) struct Push<'a> {
@@ -100,33 +100,33 @@ impl Push<'_> {
         let last_push = last_push.into_inner().unwrap_or_else(PoisonError::into_inner);
         tracing::warn!(job.id = %self.job, "push timed out; reading the branch");
         let unanswered = || Stop::from(self.push_rejected("it gave no answer in time"));
-        let landed = match &last_push {
+        let result = match &last_push {
             Some(change) => timeout(RESULT_LIMIT, self.find_push_result(change)).await.unwrap_or(Ok(None))?,
             None => None,
         };
-        landed.ok_or_else(unanswered)
+        result.ok_or_else(unanswered)
     }
 
     /// Finds the result of a push without an answer. `None` if the branch does not show it.
     async fn find_push_result(&self, last_push: &Change) -> Result<Option<PublishResult>, Stop> {
-        let (mut back_off, mut looks) = (BackOff::new(), 0);
+        let (mut back_off, mut old_head_reads) = (BackOff::new(), 0);
         loop {
             match timeout(READ_LIMIT, self.remote_head()).await {
                 Ok(Ok(Some(head))) if head == last_push.commit => {
                     return Ok(Some(PublishResult::by_this_attempt(&head)));
                 }
-                Ok(Ok(head)) if head == last_push.expected_head => looks += 1,
+                Ok(Ok(head)) if head == last_push.expected_head => old_head_reads += 1,
                 Ok(Ok(None)) => return Err(self.branch_deleted().into()),
                 Ok(Ok(Some(_))) => match timeout(FETCH_LIMIT, self.resolve_remote_head(last_push)).await {
                     Ok(Ok(Some(PushOutcome::Published(published)))) => return Ok(Some(published)),
                     Ok(Ok(Some(PushOutcome::BranchMoved(_)))) => return Ok(None),
                     Ok(Ok(None)) => return Err(self.branch_deleted().into()),
-                    Ok(Err(fault)) => tracing::warn!(error = %fault, "cannot read the branch: {fault}"),
+                    Ok(Err(error)) => tracing::warn!(error = %error, "cannot read the branch: {error}"),
                     Err(_) => {}
                 },
                 Ok(Err(_)) | Err(_) => {}
             }
-            if looks == MAX_OLD_HEAD_READS {
+            if old_head_reads == MAX_OLD_HEAD_READS {
                 return Ok(None);
             }
             sleep(back_off.next()).await;
@@ -144,8 +144,8 @@ impl Push<'_> {
             return Err(self.push_rejected("the branch has moved").into());
         }
         tracing::info!(job.id = %self.job, "the branch has moved; rebasing the work");
-        let onto = Rebase { git: self.git, repository: self.repository, branch: &self.target.branch };
-        let Some(commit) = onto.replay(&self.target.start_commit, self.commit, &head).await? else {
+        let rebase = Rebase { git: self.git, repository: self.repository, branch: &self.target.branch };
+        let Some(commit) = rebase.replay(&self.target.start_commit, self.commit, &head).await? else {
             // The other user's commits contain the same change.
             return Ok(PublishResult { commit: head.clone(), head, pushed_by: PushedBy::OtherUser });
         };
@@ -158,37 +158,37 @@ impl Push<'_> {
     async fn push_with_retries(&self, change: &Change, last_push: &Mutex<Option<Change>>) -> Result<PushOutcome, Stop> {
         *last_push.lock().unwrap_or_else(PoisonError::into_inner) = Some(change.clone());
         let mut back_off = BackOff::new();
-        let mut tried = 0;
+        let mut tries = 0;
         loop {
-            tried += 1;
-            let ours = || PushOutcome::Published(PublishResult::by_this_attempt(&change.commit));
-            let Err(fault) = self.push(change).await else {
-                return Ok(ours());
+            tries += 1;
+            let published_by_us = || PushOutcome::Published(PublishResult::by_this_attempt(&change.commit));
+            let Err(error) = self.push(change).await else {
+                return Ok(published_by_us());
             };
-            tracing::warn!(error = %fault, "push rejected: {fault}");
+            tracing::warn!(error = %error, "push rejected: {error}");
             // Perhaps only the answer was lost, so read the branch.
             match self.remote_head().await {
-                Ok(Some(head)) if head == change.commit => return Ok(ours()),
+                Ok(Some(head)) if head == change.commit => return Ok(published_by_us()),
                 Ok(None) if change.expected_head.is_some() => return Err(self.branch_deleted().into()),
                 Ok(head) if head != change.expected_head => match self.resolve_remote_head(change).await {
                     Ok(outcome) => return outcome.ok_or_else(|| self.branch_deleted().into()),
-                    Err(fault) if tried == MAX_TRIES => {
-                        let reason = format!("the branch has moved, and {}", fault.reason());
+                    Err(error) if tries == MAX_TRIES => {
+                        let reason = format!("the branch has moved, and {}", error.reason());
                         return Err(self.push_rejected(&reason).into());
                     }
                     // The author is not known yet. The head may be this commit, below other users' commits.
-                    Err(fault) => tracing::warn!(error = %fault, "cannot read the branch: {fault}"),
+                    Err(error) => tracing::warn!(error = %error, "cannot read the branch: {error}"),
                 },
                 Ok(_) => {
-                    if let Some(refusal) = parse_refusal(self.forge, (self.name, &self.target.branch), &fault) {
+                    if let Some(refusal) = parse_refusal(self.forge, (self.name, &self.target.branch), &error) {
                         return Err(refusal.into());
                     }
                 }
                 // The forge is unreachable. The time limit ends the loop, not the number of tries.
-                Err(_) => tried -= 1,
+                Err(_) => tries -= 1,
             }
-            if tried == MAX_TRIES {
-                return Err(self.push_rejected(&fault.reason()).into());
+            if tries == MAX_TRIES {
+                return Err(self.push_rejected(&error.reason()).into());
             }
             sleep(back_off.next()).await;
         }
@@ -227,14 +227,14 @@ impl Push<'_> {
         let Some(commit) = target::find_job_commit(self.git, self.repository, &head, base, self.job).await? else {
             return Ok(Some(PushOutcome::BranchMoved(head)));
         };
-        let by = if commit == change.commit {
+        let pushed_by = if commit == change.commit {
             tracing::info!(job.id = %self.job, "push succeeded; newer commits are on top of it");
             PushedBy::ThisAttempt
         } else {
             tracing::info!(job.id = %self.job, "using the commit that an earlier attempt pushed");
             PushedBy::EarlierAttempt
         };
-        Ok(Some(PushOutcome::Published(PublishResult { commit, head, pushed_by: by })))
+        Ok(Some(PushOutcome::Published(PublishResult { commit, head, pushed_by })))
     }
 
     fn branch_deleted(&self) -> Failure {

@@ -9,24 +9,24 @@ use pullyard_domain::text::Quoted;
 pub(super) fn parse_refusal(
     forge: &str,
     (repository, branch): (&RepositoryName, &str),
-    fault: &GitError,
+    error: &GitError,
 ) -> Option<Failure> {
     let rejected = |reason: &str| Failure::PushRejected { forge: forge.into(), reason: reason.into() };
-    let GitError::Failed { stdout, stderr, .. } = fault else {
+    let GitError::Failed { stdout, stderr, .. } = error else {
         return None;
     };
     // Git prints `! <from>:<to> [remote rejected] (reason)` for the branch, along with messages of the forge.
     let line = stdout.lines().find(|line| line.starts_with('!'));
-    let all = format!("{stderr}\n{stdout}").to_lowercase();
-    let says = |phrases: &[&str]| phrases.iter().any(|phrase| all.contains(phrase));
-    if all.contains("workflow") && says(&["refusing to allow", "workflows` permission", "workflow` scope"]) {
+    let output = format!("{stderr}\n{stdout}").to_lowercase();
+    let mentions = |phrases: &[&str]| phrases.iter().any(|phrase| output.contains(phrase));
+    if output.contains("workflow") && mentions(&["refusing to allow", "workflows` permission", "workflow` scope"]) {
         return Some(Failure::WorkflowPermission {});
     }
     // The ref was locked or has moved during the push, so the result is undecided.
-    if says(&["cannot lock ref", "failed to update ref", "unable to lock", "internal server error"]) {
+    if mentions(&["cannot lock ref", "failed to update ref", "unable to lock", "internal server error"]) {
         return None;
     }
-    if says(&["push cannot contain secrets", "secret detected", "push protection"]) {
+    if mentions(&["push cannot contain secrets", "secret detected", "push protection"]) {
         return Some(rejected(&describe_secret(stderr)));
     }
     let protected = [
@@ -37,19 +37,19 @@ pub(super) fn parse_refusal(
         "rule violations",
         "permission denied to update branch",
     ];
-    if says(&protected) {
+    if mentions(&protected) {
         let (branch, reason) = (branch.into(), Quoted(parse_broken_rule(stderr).map(str::to_owned)));
         return Some(Failure::BranchProtected { branch, reason });
     }
     // GitHub sends the first for a user's token and the second for an App's. Bitbucket sends the third.
-    if all.contains("permission to ") && all.contains(" denied to ")
-        || says(&["write access to repository not granted", "lack one or more required privilege scopes"])
+    if output.contains("permission to ") && output.contains(" denied to ")
+        || mentions(&["write access to repository not granted", "lack one or more required privilege scopes"])
     {
         let (forge, repo) = (forge.into(), repository.clone());
         return Some(Failure::PermissionMissing { forge, repo, what: "push".into() });
     }
-    if says(&["error: 403", "error: 401", "authentication failed", "could not read username"]) {
-        return Some(rejected(&fault.reason()));
+    if mentions(&["error: 403", "error: 401", "authentication failed", "could not read username"]) {
+        return Some(rejected(&error.reason()));
     }
     let line = line?;
     let reason = line.rsplit_once('(').map_or(line, |(_, reason)| reason.trim_end_matches(')'));
@@ -70,8 +70,8 @@ fn parse_broken_rule(output: &str) -> Option<&str> {
     let is_heading =
         |line: &str| ["GH006", "GH013", "Review all repository rules"].iter().any(|say| line.contains(say));
     let rules: Vec<&str> = forge_lines(output).filter(|line| !is_heading(line)).collect();
-    let begins = |with: &str| rules.iter().find_map(|line| line.strip_prefix(with));
-    begins("- ").or_else(|| begins("error: ")).or(rules.first().copied()).map(str::trim)
+    let find_rule = |with: &str| rules.iter().find_map(|line| line.strip_prefix(with));
+    find_rule("- ").or_else(|| find_rule("error: ")).or(rules.first().copied()).map(str::trim)
 }
 
 /// The path of the secret that the forge found, or the forge's message.
@@ -79,8 +79,8 @@ fn describe_secret(output: &str) -> String {
     if let Some(path) = forge_lines(output).find_map(|line| line.strip_prefix("path: ")) {
         return format!("it found a secret in {path}");
     }
-    let says = forge_lines(output).find(|line| line.to_lowercase().contains("secret"));
-    match says.map(|line| line.trim_start_matches("- ").trim_start_matches("error: ")) {
+    let message = forge_lines(output).find(|line| line.to_lowercase().contains("secret"));
+    match message.map(|line| line.trim_start_matches("- ").trim_start_matches("error: ")) {
         Some(line) => format!("it found a secret: {line}"),
         None => "it found a secret in the change".into(),
     }
@@ -92,8 +92,8 @@ mod tests {
 
     fn refusal(stdout: &str, stderr: &str) -> Option<Failure> {
         let repository = RepositoryName::new("acme/app").unwrap();
-        let fault = GitError::Failed { command: "push".into(), stdout: stdout.into(), stderr: stderr.into() };
-        parse_refusal("GitHub", (&repository, "x"), &fault)
+        let error = GitError::Failed { command: "push".into(), stdout: stdout.into(), stderr: stderr.into() };
+        parse_refusal("GitHub", (&repository, "x"), &error)
     }
 
     #[track_caller]
@@ -151,11 +151,11 @@ mod tests {
 
     #[test]
     fn branch_rule_is_quoted() {
-        let ruled = "!\tHEAD:refs/heads/x\t[remote rejected] (push declined due to repository rule violations)";
+        let rejection = "!\tHEAD:refs/heads/x\t[remote rejected] (push declined due to repository rule violations)";
         let heading = "remote: error: GH013: Repository rule violations found for refs/heads/x.        \n\
              remote: Review all repository rules at https://github.com/acme/app/rules?ref=refs%2Fheads%2Fx\nremote: \n";
         check_reason(
-            ruled,
+            rejection,
             &format!("{heading}remote: - Commits must have verified signatures.\nremote:   Found 1 violation:\n"),
             "`x` is protected against this account: \"Commits must have verified signatures\".",
         );
@@ -177,9 +177,9 @@ mod tests {
              remote: error: Cannot force-push to this branch",
             "`x` is protected against this account: \"Cannot force-push to this branch\".",
         );
-        check_reason(ruled, heading, "`x` is protected against this account.");
+        check_reason(rejection, heading, "`x` is protected against this account.");
         check_reason(
-            ruled,
+            rejection,
             &format!(
                 "{heading}remote: - GITHUB PUSH PROTECTION\nremote:     - Push cannot contain secrets\n\
                  remote:          - commit: 8728dbe67\nremote:            path: README.md:4\n"
@@ -187,7 +187,7 @@ mod tests {
             "GitHub rejected the push: it found a secret in README.md:4.",
         );
         check_reason(
-            ruled,
+            rejection,
             &format!("{heading}remote: - Push cannot contain secrets\n"),
             "GitHub rejected the push: it found a secret: Push cannot contain secrets.",
         );
@@ -213,9 +213,9 @@ mod tests {
             check(&rejected(message), "", Some(code));
         }
         // A server error is no refusal, even with other output.
-        for fault in ["cannot lock ref", "failed to update ref", "unable to lock", "Internal Server Error"] {
-            check(&rejected(fault), "", None);
-            check(&rejected("no"), &format!("remote: {fault}"), None);
+        for error in ["cannot lock ref", "failed to update ref", "unable to lock", "Internal Server Error"] {
+            check(&rejected(error), "", None);
+            check(&rejected("no"), &format!("remote: {error}"), None);
         }
         // `workflow` counts only together with a permission, and a refusal only at the start of a line.
         check(&rejected("no"), "remote: this workflow is odd", Some("push_rejected"));

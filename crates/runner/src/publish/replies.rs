@@ -39,16 +39,16 @@ impl ReviewReplies<'_> {
         let until = attempt.deadline.min(Instant::now() + TIME_LIMIT);
         let mut open: BTreeMap<u64, String> =
             self.revises.comments.iter().map(|comment| (comment.thread, String::new())).collect();
-        let all = open.len();
+        let total = open.len();
         let mut back_off = BackOff::new();
-        let mut fresh = self.is_first_try;
-        for tried in 1..=TRIES {
-            let Some(retry_after) = self.post_replies(attempt, &mut open, fresh).await else {
+        let mut is_first_try = self.is_first_try;
+        for try_number in 1..=TRIES {
+            let Some(retry_after) = self.post_replies(attempt, &mut open, is_first_try).await else {
                 break;
             };
-            fresh = false;
+            is_first_try = false;
             let pause = back_off.next().max(retry_after);
-            if tried == TRIES || Instant::now() + pause >= until {
+            if try_number == TRIES || Instant::now() + pause >= until {
                 break;
             }
             sleep(pause).await;
@@ -59,7 +59,7 @@ impl ReviewReplies<'_> {
         }
         self.request_reviews(attempt, until).await;
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        (all > 0).then(|| Replies { answered: count(all - open.len()), failed: count(open.len()) })
+        (total > 0).then(|| Replies { answered: count(total - open.len()), failed: count(open.len()) })
     }
 
     /// Replies in the `open` threads; failed ones stay in it, with the reason. Returns a pause if another try may help.
@@ -67,14 +67,14 @@ impl ReviewReplies<'_> {
         &self,
         attempt: &Attempt<'_>,
         open: &mut BTreeMap<u64, String>,
-        fresh: bool,
+        is_first_try: bool,
     ) -> Option<Duration> {
         if open.is_empty() {
             return None;
         }
         // Read each time: perhaps only the answer to an earlier try was lost.
         let (comments, threads) = match self.load_threads(attempt).await {
-            Ok(loaded) => loaded,
+            Ok(listings) => listings,
             Err(error) => {
                 open.values_mut().for_each(|reason| *reason = format!("failed to {error}"));
                 return retry_pause(&error);
@@ -85,33 +85,33 @@ impl ReviewReplies<'_> {
         for thread in threads_with_reply(&comments.items, &jobs) {
             open.remove(&thread);
         }
-        if comments.truncated && !fresh {
+        if comments.truncated && !is_first_try {
             let unseen = "there are too many comments to see whether it has an answer";
             open.values_mut().for_each(|reason| *reason = unseen.into());
             return None;
         }
-        let mut again = None;
+        let mut retry_after = None;
         for thread in open.keys().copied().collect::<Vec<_>>() {
-            let posted = match threads.items.iter().find(|one| one.comments.contains(&thread)) {
-                Some(at) => {
+            let result = match threads.items.iter().find(|listed| listed.comments.contains(&thread)) {
+                Some(thread_of_comment) => {
                     let text = self.render_reply(thread, &attempt.redactor);
-                    self.forge.reply(&at.id, &Marker::Job(job.clone()).append_to(kind, &text)).await
+                    self.forge.reply(&thread_of_comment.id, &Marker::Job(job.clone()).append_to(kind, &text)).await
                 }
                 None => Err(Error::NotFound { resource: "the thread".into(), message: "it is gone".into() }),
             };
-            match posted {
+            match result {
                 Ok(()) => drop(open.remove(&thread)),
                 Err(error) => {
-                    again = again.max(retry_pause(&error));
-                    let is_tired = matches!(error, Error::RateLimited { .. });
+                    retry_after = retry_after.max(retry_pause(&error));
+                    let is_rate_limited = matches!(error, Error::RateLimited { .. });
                     open.insert(thread, format!("failed to {error}"));
-                    if is_tired {
+                    if is_rate_limited {
                         break;
                     }
                 }
             }
         }
-        again
+        retry_after
     }
 
     async fn load_threads(&self, attempt: &Attempt<'_>) -> Result<(Listing<ReviewComment>, Listing<Thread>), Error> {
@@ -123,15 +123,15 @@ impl ReviewReplies<'_> {
 
     fn render_reply(&self, thread: u64, redactor: &Redactor) -> String {
         let commit = published::short_commit(self.commit);
-        let of_thread = self.revises.comments.iter().filter(|comment| comment.thread == thread);
-        let ids: BTreeSet<u64> = of_thread.map(|comment| comment.id).chain([thread]).collect();
+        let comments = self.revises.comments.iter().filter(|comment| comment.thread == thread);
+        let ids: BTreeSet<u64> = comments.map(|comment| comment.id).chain([thread]).collect();
         // This name contains the model, which comes from the agent's output.
         let clean = |agent| redactor.redact_text(&untrusted::remove_hidden(agent)).into_owned();
-        let by = self.agent.map(|agent| format!(" (agent: {})", clean(agent))).unwrap_or_default();
+        let agent_suffix = self.agent.map(|agent| format!(" (agent: {})", clean(agent))).unwrap_or_default();
         match self.agent_replies.for_thread(&ids, redactor) {
             // The text may explain why a change was not made.
-            Some(text) => format!("In {commit}{by}:\n\n{text}"),
-            None => format!("Done in {commit}{by}."),
+            Some(text) => format!("In {commit}{agent_suffix}:\n\n{text}"),
+            None => format!("Done in {commit}{agent_suffix}."),
         }
     }
 
@@ -150,9 +150,9 @@ impl ReviewReplies<'_> {
 }
 
 fn threads_with_reply(comments: &[ReviewComment], jobs: &BTreeSet<&JobId>) -> BTreeSet<u64> {
-    let is_of_us = |body: &str| matches!(Marker::parse(body), Some(Marker::Job(job)) if jobs.contains(&job));
-    let of_us = comments.iter().filter(|comment| is_of_us(&comment.body));
-    of_us.map(|comment| comment.in_reply_to.unwrap_or(comment.id)).collect()
+    let has_own_marker = |body: &str| matches!(Marker::parse(body), Some(Marker::Job(job)) if jobs.contains(&job));
+    let own_replies = comments.iter().filter(|comment| has_own_marker(&comment.body));
+    own_replies.map(|comment| comment.in_reply_to.unwrap_or(comment.id)).collect()
 }
 
 pub(super) fn log_event(attempt: &Attempt<'_>, message: &str) {

@@ -19,7 +19,7 @@ pub(crate) struct ForgeAccess {
 pub(crate) async fn request_access(attempt: &Attempt<'_>) -> Result<ForgeAccess, Stop> {
     let credentials = attempt.get_credentials().await?;
     let repository = &attempt.assignment.repository;
-    let denied = |_| Failure::SourceDenied { forge: repository.forge_name(), repo: repository.name.clone() };
+    let to_failure = |_| Failure::SourceDenied { forge: repository.forge_name(), repo: repository.name.clone() };
     let (endpoint, token) = (Endpoint::new(repository.api_url.clone()), credentials.forge_token);
     let forge = match repository.forge {
         ForgeKind::GitHub => GitHub::new(endpoint, Token::new(token.as_str())).map(Forge::GitHub),
@@ -30,7 +30,7 @@ pub(crate) async fn request_access(attempt: &Attempt<'_>) -> Result<ForgeAccess,
             .for_forge(repository.forge)
             .with_author(attempt.assignment.author.clone(), credentials.signing_key)
             .with_redactor(&attempt.redactor),
-        forge: forge.map_err(denied)?,
+        forge: forge.map_err(to_failure)?,
         expires: credentials.expires_in_secs.is_some(),
         model_credentials: credentials.model,
     })

@@ -15,24 +15,24 @@ pub(crate) struct ForgeTokens(Mutex<Vec<String>>);
 
 impl ForgeTokens {
     pub(crate) fn add(&self, token: &str) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A request was repeated after a lost answer: both answers may contain the same token.
-        if !all.iter().any(|existing| existing == token) {
-            all.push(token.to_owned());
+        if !tokens.iter().any(|existing| existing == token) {
+            tokens.push(token.to_owned());
         }
     }
 
     pub(crate) async fn revoke_all(&self, repository: &AssignedRepository) {
-        let all = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let tokens = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         let endpoint = Endpoint::new(repository.api_url.clone());
-        let each = async {
-            for token in all {
+        let revoke_each = async {
+            for token in tokens {
                 if let Err(error) = revoke_installation_token(&endpoint, Token::new(token)).await {
                     tracing::info!(error = %error, "forge token not revoked; it will expire: {error}");
                 }
             }
         };
-        if timeout(REVOKE_LIMIT, each).await.is_err() {
+        if timeout(REVOKE_LIMIT, revoke_each).await.is_err() {
             tracing::info!("revoking forge tokens timed out; they will expire");
         }
     }

@@ -75,17 +75,16 @@ impl Redactor {
 
     /// Like `add_file_tokens` for a file that the agent can write, up to `MAX_AGENT_SECRET_BYTES` in total.
     pub(crate) fn add_agent_file_tokens(&self, text: &str) {
-        let Some(tokens) = credentials::parse_tokens(text) else { return };
+        let Some(mut tokens) = credentials::parse_tokens(text) else { return };
         let mut secrets_guard = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let KnownSecrets { secrets, agent_bytes: of_agent, .. } = &mut *secrets_guard;
-        let mut new = tokens;
-        new.retain(|token| {
-            let is_new = !secrets.contains(token) && *of_agent + token.len() <= MAX_AGENT_SECRET_BYTES;
-            let counts = is_new && !credentials::is_repetitive(token);
-            *of_agent += if counts { token.len() } else { 0 };
-            counts
+        let KnownSecrets { secrets, agent_bytes, .. } = &mut *secrets_guard;
+        tokens.retain(|token| {
+            let is_new = !secrets.contains(token) && *agent_bytes + token.len() <= MAX_AGENT_SECRET_BYTES;
+            let is_accepted = is_new && !credentials::is_repetitive(token);
+            *agent_bytes += if is_accepted { token.len() } else { 0 };
+            is_accepted
         });
-        secrets_guard.add(new);
+        secrets_guard.add(tokens);
     }
 
     fn add_secrets(&self, secrets: Vec<String>) {
@@ -101,13 +100,13 @@ impl Redactor {
 
     /// Redacts a line of output. In JSON, `\u001b` begins a terminal code, so it is decoded for the search.
     pub(crate) fn redact_line<'t>(&self, line: &'t str) -> Cow<'t, str> {
-        const WRITTEN: [&str; 2] = ["\\u001b", "\\u001B"];
-        if line.contains('\u{1b}') || !WRITTEN.iter().any(|written| line.contains(written)) {
+        const ESCAPED: [&str; 2] = ["\\u001b", "\\u001B"];
+        if line.contains('\u{1b}') || !ESCAPED.iter().any(|escaped| line.contains(escaped)) {
             return self.redact_text(line);
         }
-        let [lower, upper] = WRITTEN;
-        let coloured = line.replace(lower, "\u{1b}").replace(upper, "\u{1b}");
-        self.redact_text(&coloured).replace('\u{1b}', lower).into()
+        let [lower, upper] = ESCAPED;
+        let unescaped = line.replace(lower, "\u{1b}").replace(upper, "\u{1b}");
+        self.redact_text(&unescaped).replace('\u{1b}', lower).into()
     }
 
     /// Redacts a text that was cut, and removes an end that may be the beginning of a secret.

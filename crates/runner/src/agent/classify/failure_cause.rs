@@ -2,7 +2,7 @@
 
 use crate::agent::agent_event::EndReport;
 
-/// Marks of an interrupted agent. The runner kills an agent that it interrupts, so another process did it.
+/// Codes of an agent that another process interrupted. After a stop by the runner, `classify` ignores the report.
 const INTERRUPT_CODES: [&str; 2] = ["aborted_tools", "aborted_streaming"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,7 +156,7 @@ const CAUSE_PHRASES: &[(FailureCause, &[&str])] = &[
             "invalid api key",
             "not logged in",
             "failed to authenticate",
-            // Older versions of Claude Code have no mark for this.
+            // Older versions of Claude Code have no code for this.
             "belongs to a disabled organization",
             "401 unauthorized",
             "403 forbidden",
@@ -215,7 +215,7 @@ fn is_limit(message: &str) -> bool {
     is_named && !contains_any(message, NOT_A_LIMIT_PHRASES)
 }
 
-/// "You've reached your Fable 5 limit": a limit of a model. Other limits read alike, so better evidence precedes.
+/// "You've reached your Fable 5 limit": a limit of a model. Other limits have similar text, so better evidence wins.
 fn is_limit_reached(message: &str) -> bool {
     line_contains_in_order(message, "reached your ", "limit")
         && !contains_any(message, RATE_LIMIT_PHRASES)

@@ -90,8 +90,8 @@ fn success_needs_exit_code_zero_and_a_terminal_line() {
     let stop = Stop::Order(Order::Cancel);
     assert_eq!(classify(&EndFacts { stop: Some(&stop), ..claude_code_end(&end_report) }), Stopped(stop));
     for exit in [Exit::Code(1), Exit::Signal(15), Exit::Unknown] {
-        let ended = EndFacts { exit, ..claude_code_end(&end_report) };
-        assert_eq!(classify(&ended), failed_with("Claude Code", &exit.to_string(), "Done."));
+        let end = EndFacts { exit, ..claude_code_end(&end_report) };
+        assert_eq!(classify(&end), failed_with("Claude Code", &exit.to_string(), "Done."));
     }
     let silent = EndFacts { end_report: None, exit: Exit::Code(0), ..claude_code_end(&end_report) };
     assert_eq!(classify(&silent), failed_with("Claude Code", "exit code 0", "Done."));
@@ -104,17 +104,17 @@ fn denied_tool_fails_only_an_unchanged_worktree() {
     assert_eq!(classify(&end_facts), Failed(Failure::PermissionDenied { tool: "Bash".into() }));
     assert_eq!(classify(&claude_code_end(&denied)), Succeeded);
     // The denial of an earlier turn counts as well.
-    let before = EndFacts { has_changes: false, denied_tool: Some("Bash"), ..claude_code_end(&done) };
-    assert_eq!(classify(&before), Failed(Failure::PermissionDenied { tool: "Bash".into() }));
-    assert_eq!(classify(&EndFacts { has_changes: true, ..before }), Succeeded);
+    let earlier = EndFacts { has_changes: false, denied_tool: Some("Bash"), ..claude_code_end(&done) };
+    assert_eq!(classify(&earlier), Failed(Failure::PermissionDenied { tool: "Bash".into() }));
+    assert_eq!(classify(&EndFacts { has_changes: true, ..earlier }), Succeeded);
     // Without a change and a denial, the commit step reports the empty result.
     assert_eq!(classify(&EndFacts { has_changes: false, ..claude_code_end(&done) }), Succeeded);
 }
 
 #[test]
 fn missing_session_on_stderr_is_session_lost() {
-    let nothing = success();
-    for (stderr, lost) in [
+    let report = success();
+    for (stderr, is_lost) in [
         ("No conversation found with session ID: 3333", true),
         ("Error: thread/resume: thread/resume failed: no rollout found for thread id 01a1 (code -32600)", true),
         ("Error: Session ID 2222 is already in use.", true),
@@ -125,15 +125,15 @@ fn missing_session_on_stderr_is_session_lost() {
         ("error: unexpected argument '--x' found", false),
         ("thread 'main' panicked at src/main.rs:4:5: index out of bounds", false),
     ] {
-        let ended = EndFacts {
+        let end = EndFacts {
             end_report: None,
             stderr,
             last_message: stderr,
             exit: Exit::Code(1),
-            ..claude_code_end(&nothing)
+            ..claude_code_end(&report)
         };
-        let expected = if lost { SessionLost } else { failed_with("Claude Code", "exit code 1", stderr) };
-        assert_eq!(classify(&ended), expected, "{stderr}");
+        let expected = if is_lost { SessionLost } else { failed_with("Claude Code", "exit code 1", stderr) };
+        assert_eq!(classify(&end), expected, "{stderr}");
     }
     for version in goldens::versions("claude_code") {
         let end_report = load_recorded_end_report(&version, "session_unknown").unwrap();
@@ -143,11 +143,11 @@ fn missing_session_on_stderr_is_session_lost() {
 
 #[test]
 fn crash_is_retried_only_after_a_connection_error() {
-    let nothing = success();
-    let judged = |stderr: &str, exit| {
-        classify(&EndFacts { end_report: None, stderr, last_message: "bye", exit, ..claude_code_end(&nothing) })
+    let report = success();
+    let verdict = |stderr: &str, exit| {
+        classify(&EndFacts { end_report: None, stderr, last_message: "bye", exit, ..claude_code_end(&report) })
     };
-    let again = |exit: Exit| {
+    let retry = |exit: Exit| {
         let failure =
             Failure::AgentFailed { agent: "Claude Code".into(), exit: exit.to_string(), last_words: "bye".into() };
         Retry(Transient { cause: format!("Claude Code crashed over its connection ({exit})"), failure })
@@ -168,11 +168,11 @@ fn crash_is_retried_only_after_a_connection_error() {
         stack.as_str(),
     ] {
         for exit in [Exit::Code(1), Exit::Code(101), Exit::Signal(6), Exit::Signal(11)] {
-            assert_eq!(judged(stderr, exit), again(exit), "{stderr}");
+            assert_eq!(verdict(stderr, exit), retry(exit), "{stderr}");
         }
         // Killed from outside, such as by the OOM killer; exited with 0; or an unknown status.
         for exit in [Exit::Signal(9), Exit::Code(137), Exit::Code(0), Exit::Unknown] {
-            assert_eq!(judged(stderr, exit), failed_with("Claude Code", &exit.to_string(), "bye"), "{stderr}");
+            assert_eq!(verdict(stderr, exit), failed_with("Claude Code", &exit.to_string(), "bye"), "{stderr}");
         }
     }
     let long_ago = format!("read ECONNRESET\n{}", "something else\n".repeat(LAST_LINES));
@@ -186,22 +186,22 @@ fn crash_is_retried_only_after_a_connection_error() {
         long_ago.as_str(),
     ] {
         for exit in [Exit::Code(1), Exit::Signal(6)] {
-            assert_eq!(judged(stderr, exit), failed_with("Claude Code", &exit.to_string(), "bye"), "{stderr}");
+            assert_eq!(verdict(stderr, exit), failed_with("Claude Code", &exit.to_string(), "bye"), "{stderr}");
         }
     }
     // Any program may have printed this line, so it does not block other jobs, even after all retries.
-    let Retry(crashed) = judged("HTTP 503", Exit::Code(1)) else { panic!("it may be tried again") };
+    let Retry(crashed) = verdict("HTTP 503", Exit::Code(1)) else { panic!("it may be tried again") };
     assert_eq!(Failed(crashed.into_failure(3)), failed_with("Claude Code", "exit code 1", "bye"));
 }
 
 #[test]
 fn failed_resume_loses_the_session_only_if_unreadable() {
-    let not_resumed = |exit: Exit, last_words: &str| {
+    let retry_resume = |exit: Exit, last_words: &str| {
         let (agent, exit, last_words) = ("Claude Code".into(), exit.to_string(), last_words.into());
         let failure = Failure::AgentFailed { agent, exit, last_words };
         Retry(Transient { cause: "Claude Code could not open its session".into(), failure })
     };
-    for (reason, lost) in [
+    for (reason, is_lost) in [
         ("no rollout found for thread id 01a1", true),
         ("failed to resolve rollout path /home/codex/sessions/rollout-01a1.jsonl: file does not exist", true),
         ("failed to load rollout `/home/codex/sessions/rollout-01a1.jsonl`: it is not UTF-8", true),
@@ -216,12 +216,12 @@ fn failed_resume_loses_the_session_only_if_unreadable() {
         ("internal error", false),
     ] {
         let message = format!("thread/resume failed: {reason}");
-        let (nothing, stderr) = (success(), format!("Error: thread/resume: {message} (code -32600)"));
+        let (report, stderr) = (success(), format!("Error: thread/resume: {message} (code -32600)"));
         let exit = Exit::Code(1);
-        let ran =
-            EndFacts { end_report: None, stderr: &stderr, last_message: &stderr, exit, ..claude_code_end(&nothing) };
-        let expected = if lost { SessionLost } else { not_resumed(exit, &stderr) };
-        assert_eq!(classify(&ran), expected, "{reason}");
+        let end =
+            EndFacts { end_report: None, stderr: &stderr, last_message: &stderr, exit, ..claude_code_end(&report) };
+        let expected = if is_lost { SessionLost } else { retry_resume(exit, &stderr) };
+        assert_eq!(classify(&end), expected, "{reason}");
     }
 }
 
@@ -234,22 +234,22 @@ fn stderr_loses_no_session_after_a_terminal_line() {
             "Error: Session ID 2222 is already in use.",
             "No conversation found with session ID: 3333",
         ] {
-            let ended = EndFacts { stderr, ..claude_code_end(&end_report) };
-            assert_eq!(classify(&ended), Retry(Transient::overloaded()), "{version}: {stderr}");
+            let end = EndFacts { stderr, ..claude_code_end(&end_report) };
+            assert_eq!(classify(&end), Retry(Transient::overloaded()), "{version}: {stderr}");
         }
     }
 }
 
 #[test]
 fn command_is_classified_by_exit_code_alone() {
-    let nothing = success();
+    let report = success();
     let command = |exit| EndFacts {
         agent: "The agent",
         has_sessions: false,
         end_report: None,
         exit,
         last_message: "bye",
-        ..claude_code_end(&nothing)
+        ..claude_code_end(&report)
     };
     assert_eq!(classify(&command(Exit::Code(0))), Succeeded);
     let Retry(transient) = classify(&command(Exit::Code(75))) else { panic!("75 may be tried again") };

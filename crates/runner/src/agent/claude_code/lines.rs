@@ -30,7 +30,7 @@ pub(super) struct StreamJsonParser {
     answer_models: BTreeMap<String, String>,
     /// The last reported cost plus the estimate for later answers; `None` if a price is unknown.
     estimated_cost: Option<u64>,
-    /// Sum of the tokens that each result reported since the result before it.
+    /// Sum over all results of the tokens used since the previous result.
     result_tokens: Tokens,
     /// The same for the cost; `None` if a result did not report a cost. Units: millionths of a US dollar.
     result_cost: Option<u64>,
@@ -43,7 +43,7 @@ impl StreamJsonParser {
         Self { tree: tree.to_owned(), estimated_cost: Some(0), result_cost: Some(0), ..Self::default() }
     }
 
-    fn system(&mut self, object: &Value) -> Vec<AgentEvent> {
+    fn parse_system(&mut self, object: &Value) -> Vec<AgentEvent> {
         match text_field(object, "subtype") {
             Some("init") => {
                 let session = text_field(object, "session_id").map(|id| AgentEvent::Session(id.to_owned()));
@@ -58,7 +58,7 @@ impl StreamJsonParser {
         }
     }
 
-    fn assistant(&mut self, object: &Value) -> Vec<AgentEvent> {
+    fn parse_assistant(&mut self, object: &Value) -> Vec<AgentEvent> {
         let Some(message) = object.get("message") else { return vec![raw_event(object)] };
         let mut events = vec![AgentEvent::Activity];
         if text_field(message, "model") == Some(SYNTHETIC) {
@@ -79,25 +79,25 @@ impl StreamJsonParser {
             if is_own && text_field(block, "type") == Some("tool_use") {
                 self.open_calls.extend(text_field(block, "id").map(str::to_owned));
             }
-            events.extend(self.block(block));
+            events.extend(self.parse_block(block));
         }
         events
     }
 
-    fn block(&mut self, block: &Value) -> Vec<AgentEvent> {
+    fn parse_block(&mut self, block: &Value) -> Vec<AgentEvent> {
         match text_field(block, "type") {
             Some("text") => text_field(block, "text")
                 .filter(|text| !text.trim().is_empty())
                 .map(|text| AgentEvent::Event(EventDraft::text(EventKind::Text, text)))
                 .into_iter()
                 .collect(),
-            Some("tool_use") => self.call(block),
+            Some("tool_use") => self.parse_call(block),
             Some("thinking" | "redacted_thinking") => Vec::new(),
             _ => vec![raw_event(block)],
         }
     }
 
-    fn call(&mut self, block: &Value) -> Vec<AgentEvent> {
+    fn parse_call(&mut self, block: &Value) -> Vec<AgentEvent> {
         let name = text_field(block, "name").unwrap_or_default().to_owned();
         let id = text_field(block, "id").unwrap_or_default().to_owned();
         let input = block.get("input").cloned().unwrap_or_default();
@@ -117,7 +117,7 @@ impl StreamJsonParser {
         vec![AgentEvent::ToolStarted(id), AgentEvent::ToolCallsPending, AgentEvent::Event(draft)]
     }
 
-    fn user(&mut self, object: &Value) -> Vec<AgentEvent> {
+    fn parse_user(&mut self, object: &Value) -> Vec<AgentEvent> {
         let Some(message) = object.get("message") else { return vec![raw_event(object)] };
         let mut events = vec![AgentEvent::Activity];
         if object.get("isReplay").and_then(Value::as_bool) == Some(true) {
@@ -127,7 +127,7 @@ impl StreamJsonParser {
         }
         for block in list_field(message, "content") {
             match text_field(block, "type") {
-                Some("tool_result") => events.extend(self.tool_result(block, object.get("tool_use_result"))),
+                Some("tool_result") => events.extend(self.parse_tool_result(block, object.get("tool_use_result"))),
                 Some("text") => {
                     events.push(log_event(text_field(block, "text").unwrap_or_default().to_owned(), &Value::Null))
                 }
@@ -137,16 +137,16 @@ impl StreamJsonParser {
         events
     }
 
-    fn tool_result(&mut self, block: &Value, about: Option<&Value>) -> Vec<AgentEvent> {
+    fn parse_tool_result(&mut self, block: &Value, info: Option<&Value>) -> Vec<AgentEvent> {
         let id = text_field(block, "tool_use_id").unwrap_or_default().to_owned();
         let name = self.tool_names.remove(&id);
         self.open_calls.remove(&id);
         let failed = block.get("is_error").and_then(Value::as_bool).unwrap_or(false);
         let mut events = vec![AgentEvent::ToolEnded(id.clone())];
-        let edits = matches!(name.as_deref(), Some("Write" | "Edit" | "MultiEdit" | "NotebookEdit"));
-        let path = about.and_then(|about| text_field(about, "filePath").or_else(|| text_field(about, "notebook_path")));
-        if let Some(path) = path.filter(|_| edits && !failed) {
-            let is_new = about.and_then(|about| text_field(about, "type")) == Some("create");
+        let is_edit = matches!(name.as_deref(), Some("Write" | "Edit" | "MultiEdit" | "NotebookEdit"));
+        let path = info.and_then(|info| text_field(info, "filePath").or_else(|| text_field(info, "notebook_path")));
+        if let Some(path) = path.filter(|_| is_edit && !failed) {
+            let is_new = info.and_then(|info| text_field(info, "type")) == Some("create");
             let (path, change) = (relative_path(&self.tree, path), if is_new { "add" } else { "update" });
             let draft =
                 EventDraft { path: Some(path), name: Some(change.into()), ..EventDraft::new(EventKind::FileEdit) };
@@ -168,8 +168,8 @@ impl StreamJsonParser {
         events
     }
 
-    /// Parts of messages. They show that the agent is alive, and have the token counts that the message lacks.
-    fn stream_event(&mut self, object: &Value) -> Vec<AgentEvent> {
+    /// Parses a part of a message. It shows that the agent is alive, and has token counts that the message lacks.
+    fn parse_stream_event(&mut self, object: &Value) -> Vec<AgentEvent> {
         let event = object.get("event").unwrap_or(&Value::Null);
         if text_field(event, "type") == Some("content_block_delta") {
             return vec![AgentEvent::PartialMessage];
@@ -182,42 +182,42 @@ impl StreamJsonParser {
                 self.answer_models.insert(caller.to_owned(), model.unwrap_or_default().to_owned());
             }
             Some("message_delta") => {
-                events.extend(event.get("usage").into_iter().flat_map(|usage| self.answer_usage(caller, usage)));
+                events.extend(event.get("usage").into_iter().flat_map(|usage| self.add_answer_usage(caller, usage)));
             }
             _ => {}
         }
         events
     }
 
-    /// The usage of one answer. The cost comes first, because an answer counts as complete with its tokens.
-    fn answer_usage(&mut self, caller: &str, usage: &Value) -> [AgentEvent; 2] {
+    /// Adds the usage of one answer. The cost comes first, because an answer counts as complete with its tokens.
+    fn add_answer_usage(&mut self, caller: &str, usage: &Value) -> [AgentEvent; 2] {
         let names = ["input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens"];
         let answer = parse_count(usage, names);
-        let about = self.answer_models.get(caller).and_then(|model| Prices::default().cost(model, answer));
-        self.estimated_cost = self.estimated_cost.zip(about).map(|(before, more)| before.saturating_add(more));
+        let cost = self.answer_models.get(caller).and_then(|model| Prices::default().cost(model, answer));
+        self.estimated_cost = self.estimated_cost.zip(cost).map(|(sum, cost)| sum.saturating_add(cost));
         self.reported_tokens += answer.tokens;
         [AgentEvent::CostEstimate(self.estimated_cost), AgentEvent::TokenUsage(answer.tokens)]
     }
 
-    /// Tokens and cost of this start so far, by its result.
+    /// Tokens and cost of this start so far, from its result.
     ///
     /// `usage` is zero in some ends; the counts by model are right in all. In 2.1.330, those counts and the cost
     /// include earlier usage of the session. A separate field covers this start since its last result. 2.1.197 lacks
     /// that field, counts from zero in each start, and reports zeros when its own loop breaks.
-    fn total(&mut self, object: &Value) -> (Tokens, Option<u64>) {
+    fn add_result_usage(&mut self, object: &Value) -> (Tokens, Option<u64>) {
         if let Some(models) = usage_since_last_result(object) {
             let cost = model_usages(models).try_fold(0_u64, |sum, model| {
                 let cost = model.get("costUSD").and_then(Value::as_f64).and_then(dollars_to_micros)?;
                 Some(sum.saturating_add(cost))
             });
             self.result_tokens += sum_tokens(models);
-            self.result_cost = self.result_cost.zip(cost).map(|(before, more)| before.saturating_add(more));
+            self.result_cost = self.result_cost.zip(cost).map(|(sum, cost)| sum.saturating_add(cost));
             return (self.result_tokens, self.result_cost);
         }
         if object.get("result_index").is_some() {
             // A result after a failure lacks the field, and its totals may cover the whole session. The reported cost
             // is then right only if no answer came since the last result.
-            return (self.reported_tokens, self.result_cost.filter(|stated| self.estimated_cost == Some(*stated)));
+            return (self.reported_tokens, self.result_cost.filter(|cost| self.estimated_cost == Some(*cost)));
         }
         let cost = object.get("total_cost_usd").and_then(Value::as_f64).and_then(dollars_to_micros);
         let models = object.get("modelUsage");
@@ -229,8 +229,8 @@ impl StreamJsonParser {
         (models.map(sum_tokens).unwrap_or_default(), cost)
     }
 
-    fn result(&mut self, object: &Value) -> Vec<AgentEvent> {
-        let (total, cost) = self.total(object);
+    fn parse_result(&mut self, object: &Value) -> Vec<AgentEvent> {
+        let (total, cost) = self.add_result_usage(object);
         let used = total - self.reported_tokens;
         self.reported_tokens += used;
         self.estimated_cost = cost.or(self.estimated_cost);
@@ -239,14 +239,14 @@ impl StreamJsonParser {
             text_field(object, "result").map(str::to_owned).unwrap_or_else(|| errors.collect::<Vec<_>>().join("; "));
         let is_error = object.get("is_error").and_then(Value::as_bool).unwrap_or(false);
         let subtype = text_field(object, "subtype").unwrap_or_default();
-        let declined = text_field(object, "stop_reason").filter(|reason| *reason == "refusal");
+        let refusal = text_field(object, "stop_reason").filter(|reason| *reason == "refusal");
         let kind = text_field(object, "api_error");
-        let marks = [Some(subtype), text_field(object, "terminal_reason"), self.error_kind.as_deref(), declined, kind];
+        let codes = [Some(subtype), text_field(object, "terminal_reason"), self.error_kind.as_deref(), refusal, kind];
         let denied_tools =
             list_field(object, "permission_denials").filter_map(|denial| text_field(denial, "tool_name"));
         let end_report = EndReport {
             success: subtype == "success" && !is_error,
-            codes: marks.into_iter().flatten().filter(|mark| !mark.is_empty()).map(str::to_owned).collect(),
+            codes: codes.into_iter().flatten().filter(|code| !code.is_empty()).map(str::to_owned).collect(),
             status: object.get("api_error_status").and_then(Value::as_u64).and_then(|status| status.try_into().ok()),
             message: text.clone(),
             denied_tools: denied_tools.map(str::to_owned).collect(),
@@ -273,12 +273,12 @@ impl StreamJsonParser {
         events
     }
 
-    fn rate_limit_event(&mut self, object: &Value) -> Vec<AgentEvent> {
-        let about = object.get("rate_limit_info").unwrap_or(&Value::Null);
+    fn parse_rate_limit_event(&mut self, object: &Value) -> Vec<AgentEvent> {
+        let info = object.get("rate_limit_info").unwrap_or(&Value::Null);
         // Also reported while the limit still allows requests. Only a rejection explains a failure.
-        let draws_on_more = about.get("isUsingOverage").and_then(Value::as_bool) == Some(true);
-        let rejects = text_field(about, "status") == Some("rejected") && !draws_on_more;
-        let seconds = about.get("resetsAt").and_then(Value::as_i64).filter(|_| rejects);
+        let uses_overage = info.get("isUsingOverage").and_then(Value::as_bool) == Some(true);
+        let is_rejected = text_field(info, "status") == Some("rejected") && !uses_overage;
+        let seconds = info.get("resetsAt").and_then(Value::as_i64).filter(|_| is_rejected);
         self.limit_resets_at = seconds.and_then(|secs| secs.checked_mul(1_000)).map(Timestamp::from_millis);
         vec![log_event("The model account's limit was reported.".into(), object)]
     }
@@ -287,12 +287,12 @@ impl StreamJsonParser {
 impl LineParser for StreamJsonParser {
     fn parse_line(&mut self, line: &[u8]) -> Vec<AgentEvent> {
         json_lines::parse_json_line(line, |object| match text_field(object, "type") {
-            Some("system") => self.system(object),
-            Some("assistant") => self.assistant(object),
-            Some("user") => self.user(object),
-            Some("stream_event") => self.stream_event(object),
-            Some("result") => self.result(object),
-            Some("rate_limit_event") => self.rate_limit_event(object),
+            Some("system") => self.parse_system(object),
+            Some("assistant") => self.parse_assistant(object),
+            Some("user") => self.parse_user(object),
+            Some("stream_event") => self.parse_stream_event(object),
+            Some("result") => self.parse_result(object),
+            Some("rate_limit_event") => self.parse_rate_limit_event(object),
             Some("control_response" | "keep_alive") => vec![AgentEvent::Activity],
             _ => vec![raw_event(object)],
         })
@@ -327,10 +327,10 @@ fn log_event(text: String, object: &Value) -> AgentEvent {
 }
 
 fn log_draft(text: String, object: &Value) -> EventDraft {
-    let about = ["error", "error_status", "rate_limit_info"];
-    let about: serde_json::Map<_, _> =
-        about.iter().filter_map(|name| Some(((*name).to_owned(), object.get(*name)?.clone()))).collect();
-    let data = (!about.is_empty()).then_some(Value::Object(about));
+    let names = ["error", "error_status", "rate_limit_info"];
+    let fields: serde_json::Map<_, _> =
+        names.iter().filter_map(|name| Some(((*name).to_owned(), object.get(*name)?.clone()))).collect();
+    let data = (!fields.is_empty()).then_some(Value::Object(fields));
     EventDraft { data, ..EventDraft::text(EventKind::Log, text) }
 }
 

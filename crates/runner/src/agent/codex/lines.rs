@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The beginning of an `error` line about a retry: "Reconnecting... 1/3 (…)".
+/// Prefix of an `error` line about a retry: "Reconnecting... 1/3 (…)".
 const RECONNECTING: &str = "Reconnecting...";
 
 pub(super) struct ExecJsonParser {
@@ -35,35 +35,37 @@ impl ExecJsonParser {
     }
 
     /// Parses a line about an item that begins, continues or ended.
-    fn item(&mut self, object: &Value, ended: bool) -> Vec<AgentEvent> {
+    fn parse_item(&mut self, object: &Value, is_end: bool) -> Vec<AgentEvent> {
         let item = object.get("item").unwrap_or(&Value::Null);
         let id = text_field(item, "id").unwrap_or_default();
         let id = if self.start > 1 { format!("{id}.{}", self.start) } else { id.to_owned() };
         let mut events = vec![AgentEvent::Activity];
         match text_field(item, "type") {
-            Some("agent_message") if ended => {
+            Some("agent_message") if is_end => {
                 let text = text_field(item, "text").unwrap_or_default();
                 self.last_message = text.to_owned();
                 // The model answers only after its tools, so a tool without a reported end has ended as well.
                 self.running.clear();
                 events.extend([AgentEvent::AllToolsEnded, AgentEvent::Event(EventDraft::text(EventKind::Text, text))]);
             }
-            Some("command_execution") => events.extend(self.command(item, &id, ended)),
-            Some("file_change") => events.extend(self.file_change(item, &id, ended)),
-            Some("mcp_tool_call" | "web_search" | "collab_tool_call") => events.extend(self.tool(item, &id, ended)),
+            Some("command_execution") => events.extend(self.parse_command(item, &id, is_end)),
+            Some("file_change") => events.extend(self.parse_file_change(item, &id, is_end)),
+            Some("mcp_tool_call" | "web_search" | "collab_tool_call") => {
+                events.extend(self.parse_tool(item, &id, is_end))
+            }
             Some("error") => {
                 let message = text_field(item, "message").unwrap_or_default();
                 events.push(AgentEvent::Event(EventDraft::text(EventKind::Log, message)));
             }
-            // Thoughts are not reported. The others arrive again when they are complete.
+            // Reasoning is not reported. The other items arrive again when they are complete.
             Some("reasoning" | "agent_message" | "todo_list") => {}
             _ => return vec![raw_event(object)],
         }
         events
     }
 
-    /// The events of a call. A call with an impossible id, or beyond the limit, is reported but not tracked.
-    fn call(&mut self, id: &str, ended: bool, draft: EventDraft, results: Vec<EventDraft>) -> Vec<AgentEvent> {
+    /// Tracks a call, unless its id is too long or too many calls are open. Returns its events in either case.
+    fn track_call(&mut self, id: &str, is_end: bool, draft: EventDraft, results: Vec<EventDraft>) -> Vec<AgentEvent> {
         let event = |draft| AgentEvent::Event(EventDraft { call: Some(id.to_owned()), ..draft });
         let mut events = Vec::new();
         if !self.running.contains(id) {
@@ -73,7 +75,7 @@ impl ExecJsonParser {
             }
             events.push(event(draft));
         }
-        if ended {
+        if is_end {
             self.running.remove(id);
             events.push(AgentEvent::ToolEnded(id.to_owned()));
             events.extend(results.into_iter().map(event));
@@ -81,16 +83,16 @@ impl ExecJsonParser {
         events
     }
 
-    fn command(&mut self, item: &Value, id: &str, ended: bool) -> Vec<AgentEvent> {
+    fn parse_command(&mut self, item: &Value, id: &str, is_end: bool) -> Vec<AgentEvent> {
         let text = |field: &str| text_field(item, field).unwrap_or_default();
         let name = Some("exec_command".to_owned());
         let draft = EventDraft { name: name.clone(), ..EventDraft::text(EventKind::Command, text("command")) };
         let data = json!({ "exit_code": item.get("exit_code"), "failed": text("status") != "completed" });
         let result = EventDraft::text(EventKind::ToolResult, text("aggregated_output"));
-        self.call(id, ended, draft, vec![EventDraft { name, data: Some(data), ..result }])
+        self.track_call(id, is_end, draft, vec![EventDraft { name, data: Some(data), ..result }])
     }
 
-    fn file_change(&mut self, item: &Value, id: &str, ended: bool) -> Vec<AgentEvent> {
+    fn parse_file_change(&mut self, item: &Value, id: &str, is_end: bool) -> Vec<AgentEvent> {
         let name = Some("apply_patch".to_owned());
         let failed = text_field(item, "status") != Some("completed");
         let (mut entries, mut results) = (Vec::new(), Vec::new());
@@ -106,14 +108,14 @@ impl ExecJsonParser {
         let data = Some(json!({ "failed": failed }));
         results.push(EventDraft { name: name.clone(), data, ..EventDraft::new(EventKind::ToolResult) });
         let data = Some(json!({ "changes": entries }));
-        self.call(id, ended, EventDraft { name, data, ..EventDraft::new(EventKind::ToolCall) }, results)
+        self.track_call(id, is_end, EventDraft { name, data, ..EventDraft::new(EventKind::ToolCall) }, results)
     }
 
-    fn tool(&mut self, item: &Value, id: &str, ended: bool) -> Vec<AgentEvent> {
+    fn parse_tool(&mut self, item: &Value, id: &str, is_end: bool) -> Vec<AgentEvent> {
         let name = text_field(item, "tool").or_else(|| text_field(item, "type")).map(str::to_owned);
         let data = Some(item.clone());
         let result = EventDraft { name: name.clone(), data: data.clone(), ..EventDraft::new(EventKind::ToolResult) };
-        self.call(id, ended, EventDraft { name, data, ..EventDraft::new(EventKind::ToolCall) }, vec![result])
+        self.track_call(id, is_end, EventDraft { name, data, ..EventDraft::new(EventKind::ToolCall) }, vec![result])
     }
 }
 
@@ -125,8 +127,8 @@ impl LineParser for ExecJsonParser {
                 None => vec![raw_event(object)],
             },
             Some("turn.started") => vec![AgentEvent::Activity],
-            Some("item.started" | "item.updated") => self.item(object, false),
-            Some("item.completed") => self.item(object, true),
+            Some("item.started" | "item.updated") => self.parse_item(object, false),
+            Some("item.completed") => self.parse_item(object, true),
             Some("turn.completed") => {
                 let total = parse_count(object.get("usage").unwrap_or(&Value::Null));
                 self.rollouts.lock().unwrap_or_else(PoisonError::into_inner).reported_thread_total = Some(total);

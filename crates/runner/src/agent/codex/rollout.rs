@@ -1,7 +1,7 @@
 //! Reads the session files that Codex writes while it works.
-//! They have the tokens of every request, earlier than its last line, and the answers to tool calls. The limits on
-//! turns, cost and silence depend on them. The agent's commands can write these files too, so links are not followed,
-//! reads never block, and only counts are used.
+//! They have the tokens of every request, earlier than the last line of output, and the results of tool calls. The
+//! limits on turns, cost and silence depend on them. The agent's commands can write these files too, so links are not
+//! followed, reads never block, and only counts are used.
 
 use crate::agent::agent_event::{AgentEvent, Tokens};
 use crate::agent::json_lines::text_field;
@@ -65,36 +65,36 @@ impl Rollouts {
         self.positions.retain(|file, _| files.contains(file));
         for file in files {
             let from = self.positions.get(&file).copied().unwrap_or(0);
-            let Ok(NewLines { new, end }) = read_complete_lines(&file, from, MAX_BYTES_PER_READ) else { continue };
+            let Ok(NewLines { bytes, end }) = read_complete_lines(&file, from, MAX_BYTES_PER_READ) else { continue };
             self.positions.insert(file, end);
-            for line in new.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
                 if let Ok(line) = serde_json::from_slice::<Value>(line) {
                     self.parse_line(&line, prices, &mut events);
                 }
             }
         }
         // Decide after all new lines, because the next call may be among them.
-        let answered = self.has_answers && self.open_calls.is_empty();
-        if answered != self.calls_answered {
-            self.calls_answered = answered;
-            events.push(AgentEvent::CallsAnswered(answered));
+        let calls_answered = self.has_answers && self.open_calls.is_empty();
+        if calls_answered != self.calls_answered {
+            self.calls_answered = calls_answered;
+            events.push(AgentEvent::CallsAnswered(calls_answered));
         }
         events
     }
 
     fn parse_line(&mut self, line: &Value, prices: &Prices, events: &mut Vec<AgentEvent>) {
-        let about = line.get("payload").unwrap_or(&Value::Null);
+        let payload = line.get("payload").unwrap_or(&Value::Null);
         match text_field(line, "type") {
             Some("turn_context") => {
-                if let Some(model) = text_field(about, "model") {
+                if let Some(model) = text_field(payload, "model") {
                     self.model = Some(model.to_owned());
                     events.push(AgentEvent::Model(model.to_owned()));
                 }
             }
             Some("response_item") => {
-                let kind = text_field(about, "type").unwrap_or_default();
+                let kind = text_field(payload, "type").unwrap_or_default();
                 self.calls_tool |= kind.ends_with("_call");
-                if let Some(call) = text_field(about, "call_id").filter(|call| call.len() <= MAX_CALL_ID_BYTES) {
+                if let Some(call) = text_field(payload, "call_id").filter(|call| call.len() <= MAX_CALL_ID_BYTES) {
                     if kind.ends_with("_call") && self.open_calls.len() < MAX_CALLS {
                         self.open_calls.insert(call.to_owned());
                     } else if kind.ends_with("_output") {
@@ -104,7 +104,7 @@ impl Rollouts {
                 }
             }
             Some("token_usage_record") => {
-                self.add_count(parse_count(about.get("usage").unwrap_or(&Value::Null)), prices, events);
+                self.add_count(parse_count(payload.get("usage").unwrap_or(&Value::Null)), prices, events);
                 events.push(AgentEvent::CountedAnswer);
                 if std::mem::take(&mut self.calls_tool) {
                     events.push(AgentEvent::ToolCallsPending);
@@ -130,7 +130,7 @@ impl Rollouts {
         });
     }
 
-    /// Ends a start. Without usage in the files, the thread's total from the last line counts.
+    /// Ends a start. Without usage in the files, the thread's total from the last line of output counts.
     fn finish(&mut self, prices: &Prices) -> Vec<AgentEvent> {
         let mut events = Vec::new();
         if let Some(thread) = self.reported_thread_total.filter(|_| self.records == 0) {
@@ -205,7 +205,7 @@ fn list_session_files(sessions: &Path) -> Vec<PathBuf> {
 }
 
 struct NewLines {
-    new: Vec<u8>,
+    bytes: Vec<u8>,
     end: u64,
 }
 
@@ -218,13 +218,13 @@ fn read_complete_lines(file: &Path, from: u64, max_bytes: u64) -> io::Result<New
         return Err(io::ErrorKind::InvalidInput.into());
     }
     file.seek(SeekFrom::Start(from))?;
-    let mut new = Vec::new();
-    file.take(max_bytes).read_to_end(&mut new)?;
-    let read = new.len() as u64;
-    let complete = new.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    new.truncate(complete);
+    let mut bytes = Vec::new();
+    file.take(max_bytes).read_to_end(&mut bytes)?;
+    let read = bytes.len() as u64;
+    let complete = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    bytes.truncate(complete);
     let is_too_long = complete == 0 && read == max_bytes;
-    Ok(NewLines { end: from + if is_too_long { read } else { complete as u64 }, new })
+    Ok(NewLines { end: from + if is_too_long { read } else { complete as u64 }, bytes })
 }
 
 #[cfg(test)]

@@ -27,12 +27,12 @@ pub(super) fn load_key(auth: &Path, now: Timestamp) -> Result<Key, String> {
     let token = text_field(tokens, "access_token").ok_or_else(|| invalid("has no access token"))?;
     let claims = token.split('.').nth(1).and_then(|part| BASE64_URL_SAFE_NO_PAD.decode(part).ok());
     let claims: Value = claims.and_then(|claims| serde_json::from_slice(&claims).ok()).unwrap_or_default();
-    let expires = claims.get("exp").and_then(Value::as_i64).unwrap_or(i64::MAX);
-    if expires.saturating_mul(1_000) <= now.millis() {
+    let expiry = claims.get("exp").and_then(Value::as_i64).unwrap_or(i64::MAX);
+    if expiry.saturating_mul(1_000) <= now.millis() {
         return Err(invalid("has expired"));
     }
-    let claimed = claims.get(CLAIMS).and_then(|claims| text_field(claims, "chatgpt_account_id"));
-    let account = text_field(tokens, "account_id").or(claimed).ok_or_else(|| invalid("names no account"))?;
+    let claimed_account = claims.get(CLAIMS).and_then(|claims| text_field(claims, "chatgpt_account_id"));
+    let account = text_field(tokens, "account_id").or(claimed_account).ok_or_else(|| invalid("names no account"))?;
     Ok(Key::ChatGpt { token: token.to_owned(), account: account.to_owned() })
 }
 
@@ -40,8 +40,8 @@ pub(super) fn load_key(auth: &Path, now: Timestamp) -> Result<Key, String> {
 pub(super) fn render_placeholder(now: Timestamp) -> String {
     let part = |claims: Value| BASE64_URL_SAFE_NO_PAD.encode(claims.to_string());
     let account = json!({ "chatgpt_account_id": PLACEHOLDER_KEY, "chatgpt_plan_type": "pro" });
-    let expires = now.millis().saturating_add(LIFE_MILLIS) / 1_000;
-    let claims = json!({ "exp": expires, "email": "agent@example.com", CLAIMS: account });
+    let expiry = now.millis().saturating_add(LIFE_MILLIS) / 1_000;
+    let claims = json!({ "exp": expiry, "email": "agent@example.com", CLAIMS: account });
     let token = format!("{}.{}.{}", part(json!({ "alg": "none", "typ": "JWT" })), part(claims), part(json!({})));
     let tokens = json!({
         "id_token": token, "access_token": token, "refresh_token": PLACEHOLDER_KEY, "account_id": PLACEHOLDER_KEY,
@@ -59,9 +59,9 @@ mod tests {
         let auth = dir.path().join("auth.json");
         let now = Timestamp::from_millis(1_000_000);
         fs::write(&auth, render_placeholder(now)).unwrap();
-        let later = |millis| Timestamp::from_millis(now.millis() + millis);
-        assert!(load_key(&auth, later(LIFE_MILLIS - 1_000)).is_ok());
-        let expired = load_key(&auth, later(LIFE_MILLIS)).unwrap_err();
+        let after = |millis| Timestamp::from_millis(now.millis() + millis);
+        assert!(load_key(&auth, after(LIFE_MILLIS - 1_000)).is_ok());
+        let expired = load_key(&auth, after(LIFE_MILLIS)).unwrap_err();
         assert!(expired.starts_with("the sign-in of PULLYARD_CODEX_AUTH has expired: run `codex login`"), "{expired}");
         for (content, reason) in [("{", "no JSON"), ("{}", "no access token")] {
             fs::write(&auth, content).unwrap();

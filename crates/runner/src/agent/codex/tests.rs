@@ -58,8 +58,8 @@ fn launch_disables_network_features_and_hides_the_key() {
 #[test]
 fn resume_keeps_model_and_disables_sandbox_when_isolated() {
     let home = tempfile::tempdir().unwrap();
-    let again = StartInput { session: Some("01a1"), model: Some("gpt-5.5"), ..start(home.path()) };
-    let args = args(&isolated_codex(&[], Isolation::External).prepare(&again).unwrap());
+    let resumed = StartInput { session: Some("01a1"), model: Some("gpt-5.5"), ..start(home.path()) };
+    let args = args(&isolated_codex(&[], Isolation::External).prepare(&resumed).unwrap());
     assert_eq!(args.get(..2).unwrap(), ["exec", "resume"]);
     assert_eq!(args.get(args.len() - 4..).unwrap(), ["--model=gpt-5.5", "--", "01a1", "-"]);
     assert!(args.contains(&"sandbox_mode=\"danger-full-access\"".to_owned()));
@@ -75,9 +75,9 @@ fn subscription_is_copied_with_mode_0600_and_not_overwritten() {
     fs::write(&auth, "{\"tokens\":1}").unwrap();
     let home = dir.path().join("home");
     fs::create_dir(&home).unwrap();
-    let mut signed_in = codex(&[("PULLYARD_CODEX_AUTH", auth.to_str().unwrap())]);
+    let mut agent = codex(&[("PULLYARD_CODEX_AUTH", auth.to_str().unwrap())]);
     for _ in 0..2 {
-        signed_in.prepare(&start(&home)).unwrap();
+        agent.prepare(&start(&home)).unwrap();
     }
     let copy = home.join("codex/auth.json");
     assert_eq!(fs::read_to_string(&copy).unwrap(), "{\"tokens\":1}");
@@ -85,11 +85,11 @@ fn subscription_is_copied_with_mode_0600_and_not_overwritten() {
     assert!(!fs::read_to_string(home.join("codex/config.toml")).unwrap().contains("model_provider"));
     // Codex may have refreshed the tokens in its copy, so the old ones do not replace it.
     fs::write(&copy, "{\"tokens\":2}").unwrap();
-    signed_in.prepare(&start(&home)).unwrap();
+    agent.prepare(&start(&home)).unwrap();
     assert_eq!(fs::read_to_string(&copy).unwrap(), "{\"tokens\":2}");
     fs::remove_file(&copy).unwrap();
     fs::remove_file(&auth).unwrap();
-    let missing = signed_in.prepare(&start(&home)).err().unwrap().to_string();
+    let missing = agent.prepare(&start(&home)).err().unwrap().to_string();
     assert!(missing.contains("PULLYARD_CODEX_AUTH names"), "{missing}");
 }
 
@@ -100,16 +100,15 @@ fn sandboxed_subscription_leaves_its_tokens_outside() {
     fs::write(&auth, r#"{"tokens":{"access_token":"real-token","account_id":"real-account"}}"#).unwrap();
     let home = dir.path().join("home");
     fs::create_dir(&home).unwrap();
-    let mut signed_in = codex(&[("PULLYARD_CODEX_AUTH", auth.to_str().unwrap())]);
-    let Some(Provider { base_url, key: Key::ChatGpt { token, account }, .. }) = signed_in.model_provider().unwrap()
-    else {
+    let mut agent = codex(&[("PULLYARD_CODEX_AUTH", auth.to_str().unwrap())]);
+    let Some(Provider { base_url, key: Key::ChatGpt { token, account }, .. }) = agent.model_provider().unwrap() else {
         panic!("no provider with the sign-in");
     };
     assert_eq!(
         (base_url.as_str(), token.as_str(), account.as_str()),
         (sign_in::CHATGPT_URL, "real-token", "real-account")
     );
-    signed_in.prepare(&StartInput { model_port: Some(9), ..start(&home) }).unwrap();
+    agent.prepare(&StartInput { model_port: Some(9), ..start(&home) }).unwrap();
     let [auth, config] =
         ["auth.json", "config.toml"].map(|name| fs::read_to_string(home.join("codex").join(name)).unwrap());
     assert!(!auth.contains("real-") && auth.contains("placeholder"), "{auth}");
@@ -122,14 +121,14 @@ fn link_or_pipe_at_the_settings_file_is_replaced() {
     let (home, victim) = (dir.path().join("home"), dir.path().join("victim"));
     fs::create_dir(&home).unwrap();
     fs::write(&victim, "mine").unwrap();
-    let mut started = codex(&[]);
-    started.prepare(&start(&home)).unwrap();
+    let mut agent = codex(&[]);
+    agent.prepare(&start(&home)).unwrap();
     let settings = home.join("codex/config.toml");
     let original = fs::read_to_string(&settings).unwrap();
 
     fs::remove_file(&settings).unwrap();
     symlink(&victim, &settings).unwrap();
-    started.prepare(&start(&home)).unwrap();
+    agent.prepare(&start(&home)).unwrap();
     assert!(settings.symlink_metadata().unwrap().is_file());
     assert_eq!(fs::read_to_string(&settings).unwrap(), original);
     assert_eq!(fs::read_to_string(&victim).unwrap(), "mine");
@@ -138,7 +137,7 @@ fn link_or_pipe_at_the_settings_file_is_replaced() {
     nix::unistd::mkfifo(&settings, nix::sys::stat::Mode::S_IRWXU).unwrap();
     // An open reader lets a faulty write succeed, so that the test fails instead of hanging.
     let _reader = fs::OpenOptions::new().read(true).write(true).open(&settings).unwrap();
-    started.prepare(&start(&home)).unwrap();
+    agent.prepare(&start(&home)).unwrap();
     assert!(settings.symlink_metadata().unwrap().is_file());
     assert_eq!(fs::read_to_string(&settings).unwrap(), original);
     assert_eq!(settings.metadata().unwrap().permissions().mode() & 0o777, 0o600);
@@ -152,8 +151,8 @@ fn link_at_home_and_folder_at_settings_are_replaced() {
     fs::write(&auth, "{\"tokens\":1}").unwrap();
     let own = home.join("codex");
     symlink(&elsewhere, &own).unwrap();
-    let mut started = codex(&[("PULLYARD_CODEX_AUTH", auth.to_str().unwrap())]);
-    started.prepare(&start(&home)).unwrap();
+    let mut agent = codex(&[("PULLYARD_CODEX_AUTH", auth.to_str().unwrap())]);
+    agent.prepare(&start(&home)).unwrap();
     assert!(own.symlink_metadata().unwrap().is_dir() && own.join("auth.json").is_file());
     assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0, "a secret was written elsewhere");
 
@@ -163,7 +162,7 @@ fn link_at_home_and_folder_at_settings_are_replaced() {
     fs::create_dir_all(settings.join("inner")).unwrap();
     fs::set_permissions(&settings, fs::Permissions::from_mode(0o500)).unwrap();
     symlink(&elsewhere, settings.join("inner/link")).unwrap();
-    started.prepare(&start(&home)).unwrap();
+    agent.prepare(&start(&home)).unwrap();
     assert_eq!(fs::read_to_string(&settings).unwrap(), original);
     assert!(elsewhere.is_dir());
 }
@@ -171,8 +170,8 @@ fn link_at_home_and_folder_at_settings_are_replaced() {
 #[test]
 fn skill_mentions_in_the_prompt_are_escaped() {
     let home = tempfile::tempdir().unwrap();
-    let named = StartInput { prompt: "> Use $evil.", ..start(home.path()) };
-    let launch = codex(&[]).prepare(&named).unwrap();
+    let with_mention = StartInput { prompt: "> Use $evil.", ..start(home.path()) };
+    let launch = codex(&[]).prepare(&with_mention).unwrap();
     let input = String::from_utf8(launch.input).unwrap();
     assert!(input.ends_with("> Use $\u{2060}evil."), "{input}");
 }

@@ -9,7 +9,8 @@ const OLDEST_SUPPORTED: Version = ((0, 148, 0), true);
 /// The version of a build from sources, which may know every feature.
 const SOURCE_BUILD: (u64, u64, u64) = (0, 0, 0);
 
-/// Checks whether the runner can start a Codex of this version. An unknown form passes: the first job shows.
+/// Checks whether the runner can start a Codex of this version. A version in an unknown form passes, because the first
+/// job shows whether it works.
 /// Errors: the reason, as a fragment of a sentence.
 pub(in crate::agent) fn check_version(version: &str) -> Result<(), String> {
     if parse_version(version).is_none_or(|own| own >= OLDEST_SUPPORTED || own.0 == SOURCE_BUILD) {

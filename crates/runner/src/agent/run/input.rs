@@ -5,7 +5,7 @@ use crate::agent::run_state::RunState;
 use crate::api::ids;
 use crate::deadline::instant_after;
 use crate::inputs::messages::{InputTracker, format_for_working_agent, newest_number};
-use pullyard_protocol::attempt::Input as Words;
+use pullyard_protocol::attempt::Input as Message;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::ChildStdin;
@@ -28,8 +28,8 @@ pub(super) struct Input {
 
 impl Input {
     pub(super) fn open(stdin: Option<ChildStdin>, prompt: Vec<u8>, encoder: Option<InputEncoder>) -> Self {
-        let (sender, more) = unbounded_channel();
-        let writer = stdin.map(|stdin| AbortOnDropHandle::new(tokio::spawn(write(stdin, prompt, more))));
+        let (sender, receiver) = unbounded_channel();
+        let writer = stdin.map(|stdin| AbortOnDropHandle::new(tokio::spawn(write(stdin, prompt, receiver))));
         let open = encoder.map(|encoder| (sender, encoder));
         Self { open, sent_inputs: Vec::new(), last_sent_at: None, writer }
     }
@@ -45,7 +45,7 @@ impl Input {
     }
 
     /// Sends messages. The agent's lines show which of these it reads; the others go to the next start.
-    pub(super) fn send(&mut self, messages: &[Words], tracker: &InputTracker<'_>) {
+    pub(super) fn send(&mut self, messages: &[Message], tracker: &InputTracker<'_>) {
         let Some((sender, encoder)) = &self.open else { return };
         let mark = ids::new_uuid();
         if sender.send((encoder.encode_messages)(&format_for_working_agent(messages), &mark)).is_ok() {
@@ -67,7 +67,7 @@ impl Input {
     pub(super) fn close_at(&self, record: &RunState) -> Option<Instant> {
         let ended_at = record.ended_at.filter(|_| record.has_ended())?;
         Some(match self.last_sent_at {
-            Some(told_at) if self.has_unsent_to_model(record) => instant_after(ended_at.max(told_at), ACCEPT_TIMEOUT),
+            Some(sent_at) if self.has_unsent_to_model(record) => instant_after(ended_at.max(sent_at), ACCEPT_TIMEOUT),
             _ => ended_at,
         })
     }
@@ -91,12 +91,12 @@ impl Input {
     }
 }
 
-async fn write(mut stdin: ChildStdin, prompt: Vec<u8>, mut more: UnboundedReceiver<Vec<u8>>) {
+async fn write(mut stdin: ChildStdin, prompt: Vec<u8>, mut receiver: UnboundedReceiver<Vec<u8>>) {
     let mut next = Some(prompt);
     while let Some(bytes) = next {
         if stdin.write_all(&bytes).await.is_err() || stdin.flush().await.is_err() {
             return;
         }
-        next = more.recv().await;
+        next = receiver.recv().await;
     }
 }

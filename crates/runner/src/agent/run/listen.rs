@@ -124,13 +124,13 @@ mod tests {
 
     fn upload_lines(lines: &[(&str, &str)]) -> Vec<Option<String>> {
         let mut filter = KeyFilter::default();
-        let each = lines.iter().map(|(line, text)| {
+        let uploads = lines.iter().map(|(line, text)| {
             let mut has_key = false;
             filter.filter_event(EventDraft::text(EventKind::Text, *text), &mut has_key);
             let line = filter.filter_line(line.as_bytes(), has_key);
             line.map(|line| String::from_utf8_lossy(&line).into_owned())
         });
-        each.collect()
+        uploads.collect()
     }
 
     #[test]

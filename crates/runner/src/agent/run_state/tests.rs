@@ -10,8 +10,8 @@ fn record(events: &[AgentEvent]) -> RunState {
     record
 }
 
-fn end_event(well: bool, message: &str) -> AgentEvent {
-    AgentEvent::EndReport(EndReport { success: well, message: message.into(), ..EndReport::default() })
+fn end_event(success: bool, message: &str) -> AgentEvent {
+    AgentEvent::EndReport(EndReport { success, message: message.into(), ..EndReport::default() })
 }
 
 #[test]
@@ -22,9 +22,9 @@ fn failure_outweighs_a_later_success() {
 
 #[test]
 fn first_denial_is_recorded_across_turns() {
-    let denied = |well: bool, tools: &[&str]| {
+    let denied = |success: bool, tools: &[&str]| {
         let denied = tools.iter().map(|tool| (*tool).to_owned()).collect();
-        AgentEvent::EndReport(EndReport { success: well, denied_tools: denied, ..EndReport::default() })
+        AgentEvent::EndReport(EndReport { success, denied_tools: denied, ..EndReport::default() })
     };
     let state = record(&[denied(true, &["Bash", "Write"]), end_event(true, "fine")]);
     assert!(state.end_report.unwrap().denied_tools.is_empty());
@@ -48,24 +48,24 @@ fn limit_message_yields_to_another_failure() {
 fn retry_is_no_sign_of_life_and_other_signs_are() {
     let start = Instant::now();
     let at = |secs: u64| start + Duration::from_secs(secs);
-    let again = || AgentEvent::Retrying(EventDraft::text(EventKind::Log, "The model could not be reached."));
+    let retry = || AgentEvent::Retrying(EventDraft::text(EventKind::Log, "The model could not be reached."));
     let text = AgentEvent::Event(EventDraft::text(EventKind::Text, "hello"));
     let used = AgentEvent::TokenUsage(Tokens { input: 1, cached: 0, output: 1 });
-    for (events, last, tries_again) in [
-        (vec![again()], 0, true),
-        (vec![again(), again(), again()], 0, true),
-        (vec![AgentEvent::Activity, again()], 1, true),
-        (vec![AgentEvent::Activity, again(), used], 1, true),
-        (vec![again(), AgentEvent::PartialMessage], 2, false),
-        (vec![again(), again(), text], 3, false),
-        (vec![again(), end_event(false, "overloaded")], 2, false),
+    for (events, last, is_retrying) in [
+        (vec![retry()], 0, true),
+        (vec![retry(), retry(), retry()], 0, true),
+        (vec![AgentEvent::Activity, retry()], 1, true),
+        (vec![AgentEvent::Activity, retry(), used], 1, true),
+        (vec![retry(), AgentEvent::PartialMessage], 2, false),
+        (vec![retry(), retry(), text], 3, false),
+        (vec![retry(), end_event(false, "overloaded")], 2, false),
     ] {
         let mut record = RunState::default();
         record.last_activity.at = start;
         events.iter().zip(1..).for_each(|(event, secs)| record.apply(event, at(secs)));
-        assert_eq!((record.last_activity.at, record.last_activity.is_retrying), (at(last), tries_again), "{events:?}");
+        assert_eq!((record.last_activity.at, record.last_activity.is_retrying), (at(last), is_retrying), "{events:?}");
     }
-    assert_eq!(record(&[AgentEvent::Activity, again()]).last_activity.event, "The model could not be reached.");
+    assert_eq!(record(&[AgentEvent::Activity, retry()]).last_activity.event, "The model could not be reached.");
 }
 
 #[test]
@@ -81,9 +81,9 @@ fn stderr_during_a_retry_is_no_sign_of_life() {
         let record = shared.lock();
         (record.last_activity.at != before, record.last_activity.is_retrying, record.last_activity.event.clone())
     };
-    let again = || AgentEvent::Retrying(EventDraft::text(EventKind::Log, "again"));
-    assert_eq!(note(&[again()]), (false, true, "retrying".into()));
-    assert_eq!(note(&[again(), AgentEvent::Activity]), (true, false, "retrying".into()));
+    let retry = || AgentEvent::Retrying(EventDraft::text(EventKind::Log, "again"));
+    assert_eq!(note(&[retry()]), (false, true, "retrying".into()));
+    assert_eq!(note(&[retry(), AgentEvent::Activity]), (true, false, "retrying".into()));
 }
 
 #[test]
@@ -91,23 +91,24 @@ fn late_input_reopens_the_run_until_its_next_end() {
     let end = || end_event(true, "fine");
     assert!(!record(&[AgentEvent::InputSent("m".into()), AgentEvent::ModelAnswer]).has_ended());
     assert!(record(&[AgentEvent::InputSent("m".into()), AgentEvent::ModelAnswer, end()]).has_ended());
-    let again = [end(), AgentEvent::InputSent("m".into())];
-    assert!(!record(&again).has_ended());
-    assert!(!record(&[&again[..], &[AgentEvent::ModelAnswer]].concat()).has_ended());
-    assert!(record(&[&again[..], &[AgentEvent::ModelAnswer, end()]].concat()).has_ended());
+    let later_turn = [end(), AgentEvent::InputSent("m".into())];
+    assert!(!record(&later_turn).has_ended());
+    assert!(!record(&[&later_turn[..], &[AgentEvent::ModelAnswer]].concat()).has_ended());
+    assert!(record(&[&later_turn[..], &[AgentEvent::ModelAnswer, end()]].concat()).has_ended());
 }
 
 #[test]
 fn end_is_noticed_although_another_turn_follows() {
     let before = record(&[AgentEvent::ModelAnswer]).end_count;
     assert!(!record(&[AgentEvent::ModelAnswer, AgentEvent::InputSent("m".into())]).has_ended_since(before));
-    let again = [AgentEvent::ModelAnswer, end_event(false, "interrupted"), AgentEvent::InputSent("m".into())];
-    assert!(record(&again).has_ended_since(before));
+    let later_turn = [AgentEvent::ModelAnswer, end_event(false, "interrupted"), AgentEvent::InputSent("m".into())];
+    assert!(record(&later_turn).has_ended_since(before));
     // Now wait for the end of that second turn.
-    let before = record(&again).end_count;
-    assert!(!record(&[&again[..], &[AgentEvent::ModelAnswer]].concat()).has_ended_since(before));
+    let before = record(&later_turn).end_count;
+    assert!(!record(&[&later_turn[..], &[AgentEvent::ModelAnswer]].concat()).has_ended_since(before));
     assert!(
-        record(&[&again[..], &[AgentEvent::ModelAnswer, end_event(false, "again")]].concat()).has_ended_since(before)
+        record(&[&later_turn[..], &[AgentEvent::ModelAnswer, end_event(false, "again")]].concat())
+            .has_ended_since(before)
     );
 }
 

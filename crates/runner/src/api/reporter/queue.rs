@@ -1,12 +1,13 @@
 //! Queues events for sending, in bounded memory.
-//! If an agent prints more than can be sent, one event counts the dropped ones. The record of its output has them all.
+//! If an agent prints more than can be sent, one event counts the dropped ones. The record of the output has all
+//! events.
 
 use crate::api::event_draft::EventDraft;
 use pullyard_protocol::event::{Event, EventKind};
 use std::collections::VecDeque;
 use tokio::time::Instant;
 
-/// Limits of the waiting events: for an important one, and for any other. Units: bytes.
+/// Limits of the queue: for important events, and for all others. Units: bytes.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
 const MAX_ORDINARY_BYTES: usize = 6 * 1024 * 1024;
 pub(super) const BATCH_BYTES: usize = 64 * 1024;

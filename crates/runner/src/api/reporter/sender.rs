@@ -31,38 +31,43 @@ pub(super) struct EventSender {
 }
 
 impl EventSender {
-    pub(super) fn new(shared: Arc<Shared>, client: AttemptClient, heartbeat: Duration, heeds: AnswerHandlers) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        client: AttemptClient,
+        heartbeat: Duration,
+        handlers: AnswerHandlers,
+    ) -> Self {
         Self {
             shared,
             client,
             heartbeat: heartbeat.clamp(MIN_HEARTBEAT, MAX_HEARTBEAT),
             send_interval: DEFAULT_SEND_INTERVAL,
-            handlers: heeds,
+            handlers,
             next_seq: 1,
         }
     }
 
     pub(super) async fn run(mut self) {
-        let mut last = Instant::now();
+        let mut last_sent = Instant::now();
         loop {
-            self.wait_until_due(last).await;
-            last = Instant::now();
-            let events = self.shared.take_batch(self.next_seq, last);
-            let going_on = self.deliver(events, last).await;
+            self.wait_until_due(last_sent).await;
+            last_sent = Instant::now();
+            let events = self.shared.take_batch(self.next_seq, last_sent);
+            let flow = self.deliver(events, last_sent).await;
             let mut state = self.shared.state();
             state.in_flight = false;
-            state.has_ended = going_on.is_break();
+            state.has_ended = flow.is_break();
             drop(state);
             self.shared.batch_answered.notify_waiters();
-            if going_on.is_break() {
+            if flow.is_break() {
                 return;
             }
         }
     }
 
-    async fn wait_until_due(&self, last: Instant) {
-        let heartbeat = last + self.heartbeat;
-        let due = (last + self.send_interval).min(heartbeat);
+    async fn wait_until_due(&self, last_sent: Instant) {
+        let heartbeat = last_sent + self.heartbeat;
+        let due = (last_sent + self.send_interval).min(heartbeat);
         loop {
             let until = {
                 let state = self.shared.state();
@@ -82,7 +87,7 @@ impl EventSender {
         }
     }
 
-    async fn deliver(&mut self, events: Vec<Event>, mut aged: Instant) -> ControlFlow<()> {
+    async fn deliver(&mut self, events: Vec<Event>, mut aged_at: Instant) -> ControlFlow<()> {
         let mut request =
             EventsRequest { first_seq: self.next_seq, events, inputs: self.handlers.input_counts.read_count() };
         let mut back_off = BackOff::new();
@@ -119,8 +124,8 @@ impl EventSender {
             }
             sleep(back_off.next()).await;
             let now = Instant::now();
-            add_age(&mut request.events, now.saturating_duration_since(aged));
-            aged = now;
+            add_age(&mut request.events, now.saturating_duration_since(aged_at));
+            aged_at = now;
         }
     }
 
@@ -136,7 +141,7 @@ impl EventSender {
     }
 }
 
-/// Raises the ages. The server counts back from the arrival, so after an outage the events would appear too new.
+/// Raises the ages. The server subtracts an age from the arrival time, so after an outage events would seem too new.
 fn add_age(events: &mut [Event], by: Duration) {
     let by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
     for event in events {
@@ -165,7 +170,7 @@ fn refusal_note(request: &EventsRequest) -> Vec<Event> {
 fn is_refusal_note(request: &EventsRequest) -> bool {
     match request.events.as_slice() {
         [] => true,
-        [only] => only.text.as_ref().is_some_and(|text| text.starts_with(NOTE)),
+        [event] => event.text.as_ref().is_some_and(|text| text.starts_with(NOTE)),
         _ => false,
     }
 }
@@ -214,16 +219,16 @@ mod tests {
 
     #[test]
     fn repeated_batch_changes_only_its_ages() {
-        let mut again = batch(5, 2);
-        again.events[1].age_ms = 784;
-        let before = again.clone();
-        add_age(&mut again.events, Duration::from_millis(1_500));
-        assert_eq!(again.events.iter().map(|event| event.age_ms).collect::<Vec<_>>(), [1_500, 2_284]);
-        again.events.iter_mut().zip(&before.events).for_each(|(event, before)| event.age_ms = before.age_ms);
-        assert_eq!(again, before);
-        again.events[0].age_ms = u64::MAX;
-        add_age(&mut again.events, Duration::MAX);
-        assert!(again.events.iter().all(|event| event.age_ms == u64::MAX));
+        let mut request = batch(5, 2);
+        request.events[1].age_ms = 784;
+        let original = request.clone();
+        add_age(&mut request.events, Duration::from_millis(1_500));
+        assert_eq!(request.events.iter().map(|event| event.age_ms).collect::<Vec<_>>(), [1_500, 2_284]);
+        request.events.iter_mut().zip(&original.events).for_each(|(event, original)| event.age_ms = original.age_ms);
+        assert_eq!(request, original);
+        request.events[0].age_ms = u64::MAX;
+        add_age(&mut request.events, Duration::MAX);
+        assert!(request.events.iter().all(|event| event.age_ms == u64::MAX));
     }
 
     #[test]

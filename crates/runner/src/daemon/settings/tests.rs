@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const TOKEN: &str = "rnt_a3f8c1d9e4b7a3f8c1d9e4b7a3f8c1d9";
 
-fn read(flags: &[(&str, &str)], environment: &[(&str, &str)]) -> ParsedSettings {
+fn parse(flags: &[(&str, &str)], environment: &[(&str, &str)]) -> ParsedSettings {
     let environment: BTreeMap<String, String> =
         environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let flag = |(name, value): &(&str, &str)| (name.trim_start_matches('-').to_owned(), (*value).to_owned());
@@ -14,18 +14,18 @@ fn read(flags: &[(&str, &str)], environment: &[(&str, &str)]) -> ParsedSettings 
     Settings::parse(&SettingSources { flags, environment: &|name| environment.get(name).cloned(), saved_api_url: None })
 }
 
-fn row_of(read: &ParsedSettings, name: &str) -> (String, String) {
-    let row = read.rows.iter().find(|row| row.name == name).unwrap();
+fn row_of(parsed: &ParsedSettings, name: &str) -> (String, String) {
+    let row = parsed.rows.iter().find(|row| row.name == name).unwrap();
     (row.value.clone(), row.source.clone())
 }
 
-fn fault_text(read: &ParsedSettings) -> String {
-    read.errors.iter().map(|fault| fault.message.as_str()).collect::<Vec<_>>().join("\n")
+fn error_text(parsed: &ParsedSettings) -> String {
+    parsed.errors.iter().map(|error| error.message.as_str()).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
 fn variable_names_of_other_runners_are_accepted() {
-    let read = read(
+    let parsed = parse(
         &[],
         &[
             ("RUNNER_SERVER_URL", "http://your-server-host:3000/"),
@@ -43,22 +43,22 @@ fn variable_names_of_other_runners_are_accepted() {
             ("DOCKER_HOST", "unix:///run/docker.sock"),
         ],
     );
-    assert_eq!(fault_text(&read), "");
-    let Settings { api_url, token, name, slots, work_dir, isolation, .. } = &read.settings;
+    assert_eq!(error_text(&parsed), "");
+    let Settings { api_url, token, name, slots, work_dir, isolation, .. } = &parsed.settings;
     assert_eq!(
         (api_url.as_str(), token.as_str(), name.as_str()),
         ("http://your-server-host:3000", TOKEN, "prod-runner-1")
     );
     assert_eq!((*slots, *isolation, work_dir.as_path()), (3, Some(Isolation::External), "/srv/work".as_ref()));
-    assert_eq!(read.settings.poll_interval, Some(Duration::from_secs(3)));
-    assert_eq!(read.settings.poll_timeout, Duration::from_secs(15));
-    assert_eq!(read.settings.heartbeat_interval, Some(Duration::from_secs(10)));
-    assert_eq!(read.settings.request_timeout, Duration::from_secs(5));
+    assert_eq!(parsed.settings.poll_interval, Some(Duration::from_secs(3)));
+    assert_eq!(parsed.settings.poll_timeout, Duration::from_secs(15));
+    assert_eq!(parsed.settings.heartbeat_interval, Some(Duration::from_secs(10)));
+    assert_eq!(parsed.settings.request_timeout, Duration::from_secs(5));
     assert_eq!(
-        read.unused_variables.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
+        parsed.unused_variables.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
         ["RUNNER_CLONE_DEPTH", "DOCKER_POOL_SIZE"]
     );
-    assert_eq!(row_of(&read, "slots"), ("3".into(), "RUNNER_MAX_CONCURRENT_JOBS".into()));
+    assert_eq!(row_of(&parsed, "slots"), ("3".into(), "RUNNER_MAX_CONCURRENT_JOBS".into()));
 }
 
 #[test]
@@ -72,24 +72,24 @@ fn names_of_container_settings_have_an_effect() {
         ("DOCKER_HOST", "tcp://engine:2375"),
         ("DOCKER_EXECUTOR_IMAGE", "executor:latest"),
     ];
-    let parsed = read(&[("--isolation", "docker")], &set);
+    let parsed = parse(&[("--isolation", "docker")], &set);
     let containers = parsed.settings.containers.unwrap();
     assert_eq!((containers.memory_bytes, containers.cpu_percent, containers.pool), (2 << 30, Some(150), 2));
     assert_eq!((containers.network.as_str(), containers.image.as_str()), ("bridge", "executor:latest"));
     assert_eq!(containers.time_limit, Some(Duration::from_secs(600)));
     assert_eq!((containers.host.as_deref(), parsed.unused_variables.len()), (Some("tcp://engine:2375"), 0));
-    assert!(fault_text(&read(&[("--isolation", "podman")], &set[..6])).contains("--container-image"));
-    let hosts = read(&[("--isolation", "podman"), ("--container-network", "host")], &set[6..]);
-    assert!(fault_text(&hosts).contains("is no sandbox"));
+    assert!(error_text(&parse(&[("--isolation", "podman")], &set[..6])).contains("--container-image"));
+    let hosts = parse(&[("--isolation", "podman"), ("--container-network", "host")], &set[6..]);
+    assert!(error_text(&hosts).contains("is no sandbox"));
 }
 
 #[test]
 fn flag_precedes_own_variable_and_foreign_variable() {
     let environment = [("PULLYARD_RUNNER_NAME", "ours"), ("RUNNER_NAME", "theirs")];
-    assert_eq!(row_of(&read(&[("--name", "flag")], &environment), "name"), ("flag".into(), "--name".into()));
-    assert_eq!(row_of(&read(&[], &environment), "name"), ("ours".into(), "PULLYARD_RUNNER_NAME".into()));
-    assert_eq!(row_of(&read(&[], &environment[1..]), "name"), ("theirs".into(), "RUNNER_NAME".into()));
-    assert_eq!(row_of(&read(&[("--name", " ")], &[("RUNNER_NAME", "")]), "name").1, "default");
+    assert_eq!(row_of(&parse(&[("--name", "flag")], &environment), "name"), ("flag".into(), "--name".into()));
+    assert_eq!(row_of(&parse(&[], &environment), "name"), ("ours".into(), "PULLYARD_RUNNER_NAME".into()));
+    assert_eq!(row_of(&parse(&[], &environment[1..]), "name"), ("theirs".into(), "RUNNER_NAME".into()));
+    assert_eq!(row_of(&parse(&[("--name", " ")], &[("RUNNER_NAME", "")]), "name").1, "default");
 }
 
 #[test]
@@ -106,11 +106,11 @@ fn saved_url_is_used_without_flag_and_variable() {
 
 #[test]
 fn all_faults_are_reported_without_the_token() {
-    let read = read(
+    let parsed = parse(
         &[("--slots", "13"), ("--capabilities", "command,gemini"), ("--isolation", "maybe")],
         &[("RUNNER_TOKEN", "pyt_secret"), ("RUNNER_NAME", "a b"), ("RUNNER_POLL_INTERVAL_MS", "soon")],
     );
-    let faults = fault_text(&read);
+    let errors = error_text(&parsed);
     for part in [
         "URL is missing",
         "--slots is 13",
@@ -120,28 +120,28 @@ fn all_faults_are_reported_without_the_token() {
         "`a b`",
         "soon",
     ] {
-        assert!(faults.contains(part), "{part}: {faults}");
+        assert!(errors.contains(part), "{part}: {errors}");
     }
-    assert!(!faults.contains("secret") && read.rows.iter().all(|row| !row.value.contains("secret")));
-    assert_eq!(read.errors.iter().filter(|fault| fault.is_token_error).count(), 1);
+    assert!(!errors.contains("secret") && parsed.rows.iter().all(|row| !row.value.contains("secret")));
+    assert_eq!(parsed.errors.iter().filter(|error| error.is_token_error).count(), 1);
 }
 
 #[test]
 fn isolation_is_the_sandbox_when_unset() {
-    let read = read(&[], &[]);
-    assert_eq!(row_of(&read, "isolation"), ("auto".into(), "default".into()));
+    let parsed = parse(&[], &[]);
+    assert_eq!(row_of(&parsed, "isolation"), ("auto".into(), "default".into()));
     if cfg!(target_os = "linux") {
-        assert_eq!(read.settings.isolation, Some(Isolation::Bubblewrap));
+        assert_eq!(parsed.settings.isolation, Some(Isolation::Bubblewrap));
     } else {
-        assert!(fault_text(&read).contains("`external` or `none`"));
+        assert!(error_text(&parsed).contains("`external` or `none`"));
     }
 }
 
 #[test]
 fn missing_settings_name_their_variables() {
-    let faults = fault_text(&read(&[], &[]));
+    let errors = error_text(&parse(&[], &[]));
     for part in ["PULLYARD_API_URL", "PULLYARD_RUNNER_TOKEN or RUNNER_TOKEN"] {
-        assert!(faults.contains(part), "{part}: {faults}");
+        assert!(errors.contains(part), "{part}: {errors}");
     }
 }
 
@@ -151,25 +151,25 @@ fn token_is_read_from_a_file() {
     let path = dir.path().join("token");
     std::fs::write(&path, format!("{TOKEN}\n")).unwrap();
     let path = path.to_str().unwrap();
-    let read_it = read(&[("--token-file", path)], &[]);
-    assert_eq!(read_it.settings.token, TOKEN);
-    assert_eq!(row_of(&read_it, "token").0, "rnt_a3f8…");
-    assert!(fault_text(&read(&[("--token-file", "/nowhere/x")], &[])).contains("/nowhere/x"));
+    let parsed = parse(&[("--token-file", path)], &[]);
+    assert_eq!(parsed.settings.token, TOKEN);
+    assert_eq!(row_of(&parsed, "token").0, "rnt_a3f8…");
+    assert!(error_text(&parse(&[("--token-file", "/nowhere/x")], &[])).contains("/nowhere/x"));
 }
 
 #[test]
 fn setting_names_are_unique() {
-    let mut seen = BTreeSet::new();
+    let mut names = BTreeSet::new();
     for (name, variables) in VARIABLES {
-        assert!(seen.insert(name) && variables.iter().all(|variable| seen.insert(variable)), "{name}");
+        assert!(names.insert(name) && variables.iter().all(|variable| names.insert(variable)), "{name}");
     }
-    assert!(UNUSED.iter().all(|(name, _)| seen.insert(name)));
+    assert!(UNUSED.iter().all(|(name, _)| names.insert(name)));
 }
 
 #[test]
 fn values_are_accepted_up_to_their_bounds() {
     let (long, too_long) = ("n".repeat(64), "n".repeat(65));
-    for (flag, good, bad) in [
+    for (flag, valid, invalid) in [
         ("--slots", ["1", "12"], ["0", "13"]),
         ("--poll-interval-ms", ["1", "3600000"], ["0", "3600001"]),
         ("--poll-timeout-ms", ["1", "3600000"], ["0", "3600001"]),
@@ -182,11 +182,11 @@ fn values_are_accepted_up_to_their_bounds() {
         ("--api-url", ["http://h", "https://h/x/"], ["https://", "http:///x"]),
         ("--isolation", ["none", "jail"], ["None", "lxc"]),
     ] {
-        let is_reported = |value: &str| fault_text(&read(&[(flag, value)], &[])).contains(value);
-        for value in good {
+        let is_reported = |value: &str| error_text(&parse(&[(flag, value)], &[])).contains(value);
+        for value in valid {
             assert!(!is_reported(value), "{flag} {value}");
         }
-        for value in bad {
+        for value in invalid {
             assert!(is_reported(value), "{flag} {value}");
         }
     }
@@ -194,10 +194,10 @@ fn values_are_accepted_up_to_their_bounds() {
 
 #[test]
 fn unset_settings_have_defaults() {
-    let Settings { slots, labels, capabilities, poll_interval, heartbeat_interval, .. } = &read(&[], &[]).settings;
+    let Settings { slots, labels, capabilities, poll_interval, heartbeat_interval, .. } = &parse(&[], &[]).settings;
     assert_eq!((*slots, labels.len(), *poll_interval, *heartbeat_interval), (1, 0, None, None));
     assert_eq!(*capabilities, BTreeSet::from(["command".to_owned()]));
-    let Settings { poll_timeout, request_timeout, keep_logs, stop_grace, .. } = read(&[], &[]).settings;
+    let Settings { poll_timeout, request_timeout, keep_logs, stop_grace, .. } = parse(&[], &[]).settings;
     let secs = Duration::from_secs;
     assert_eq!((poll_timeout, request_timeout, keep_logs, stop_grace), (secs(20), secs(20), 50, secs(10)));
 }
@@ -205,28 +205,28 @@ fn unset_settings_have_defaults() {
 #[test]
 fn work_folder_default_is_the_first_absolute_path() {
     let set = [("STATE_DIRECTORY", "/var/lib/x"), ("XDG_STATE_HOME", "/state"), ("HOME", "/home/me")];
-    let of = |set: &[(&str, &str)]| {
+    let default_dirs = |set: &[(&str, &str)]| {
         let environment = |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         [false, true].map(|is_root| default_work_dir(&environment, is_root).display().to_string())
     };
     let root = "/var/lib/pullyard-jobs/runner";
-    assert_eq!(of(&set), ["/var/lib/x", "/var/lib/x"]);
+    assert_eq!(default_dirs(&set), ["/var/lib/x", "/var/lib/x"]);
     // The accounts of agents cannot enter folders of root.
-    assert_eq!(of(&set[1..]), ["/state/pullyard-runner", root]);
-    assert_eq!(of(&set[2..]), ["/home/me/.local/state/pullyard-runner", root]);
+    assert_eq!(default_dirs(&set[1..]), ["/state/pullyard-runner", root]);
+    assert_eq!(default_dirs(&set[2..]), ["/home/me/.local/state/pullyard-runner", root]);
     let relative = [("STATE_DIRECTORY", "here"), ("HOME", "/home/me")];
-    assert_eq!(of(&relative), ["/home/me/.local/state/pullyard-runner", root]);
+    assert_eq!(default_dirs(&relative), ["/home/me/.local/state/pullyard-runner", root]);
 }
 
 #[test]
 fn token_is_shown_by_its_prefix_only() {
     for short in ["rnt_a3f8c1d9", "rnt_secret!", "pyt_a3f8c1d9e4b7a3f8c1d9e4b7a3f8c1d9"] {
-        assert_eq!(row_of(&read(&[], &[("RUNNER_TOKEN", short)]), "token").0, "…", "{short}");
+        assert_eq!(row_of(&parse(&[], &[("RUNNER_TOKEN", short)]), "token").0, "…", "{short}");
     }
-    let odd = read(&[], &[("RUNNER_TOKEN", "rnt_a3f8-c1d9e4b7a3f8c1d9e4b7a3f8c1d9")]);
+    let odd = parse(&[], &[("RUNNER_TOKEN", "rnt_a3f8-c1d9e4b7a3f8c1d9e4b7a3f8c1d9")]);
     assert!(
-        odd.errors.iter().any(|fault| fault.is_token_error) && !fault_text(&odd).contains("c1d9"),
+        odd.errors.iter().any(|error| error.is_token_error) && !error_text(&odd).contains("c1d9"),
         "{}",
-        fault_text(&odd)
+        error_text(&odd)
     );
 }

@@ -13,8 +13,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// The submodules, from the output of `git ls-files --stage -z`.
-pub(crate) fn parse_submodules(listed: &[u8]) -> HashSet<PathBuf> {
-    let entries = listed.split(|byte| *byte == 0).filter(|entry| entry.starts_with(b"160000 "));
+pub(crate) fn parse_submodules(index_entries: &[u8]) -> HashSet<PathBuf> {
+    let entries = index_entries.split(|byte| *byte == 0).filter(|entry| entry.starts_with(b"160000 "));
     entries.filter_map(parse_path).map(|path| PathBuf::from(OsStr::from_bytes(path))).collect()
 }
 
@@ -22,16 +22,16 @@ fn parse_path(entry: &[u8]) -> Option<&[u8]> {
     entry.splitn(2, |byte| *byte == b'\t').nth(1)
 }
 
-/// The tracked files and all folders above them, from the same output.
-fn tracked_paths(listed: &[u8]) -> HashSet<&[u8]> {
-    let mut places = HashSet::new();
-    for path in listed.split(|byte| *byte == 0).filter_map(parse_path) {
-        let mut place = Some(path);
-        while let Some(ancestor) = place.filter(|place| places.insert(*place)) {
-            place = ancestor.iter().rposition(|byte| *byte == b'/').and_then(|end| ancestor.get(..end));
+/// The tracked files and all folders above them, from the output of `git ls-files --stage -z`.
+fn tracked_paths(index_entries: &[u8]) -> HashSet<&[u8]> {
+    let mut paths = HashSet::new();
+    for path in index_entries.split(|byte| *byte == 0).filter_map(parse_path) {
+        let mut next = Some(path);
+        while let Some(ancestor) = next.filter(|path| paths.insert(*path)) {
+            next = ancestor.iter().rposition(|byte| *byte == b'/').and_then(|end| ancestor.get(..end));
         }
     }
-    places
+    paths
 }
 
 pub(crate) async fn prepare_tree(workspace: &Workspace) -> Result<(), GitError> {
@@ -48,24 +48,24 @@ pub(crate) async fn remove_nested_git_dirs(
     workspace: &Workspace,
 ) -> Result<(HashSet<PathBuf>, Vec<ExcludedRepository>), GitError> {
     let (root, repository) = (workspace.tree(), workspace.repository());
-    let listed = git.run(GitCall::new(["ls-files", "--stage", "-z"]).repository(&repository)).await?;
-    let submodules = parse_submodules(&listed);
-    let keep = submodules.clone();
+    let index_entries = git.run(GitCall::new(["ls-files", "--stage", "-z"]).repository(&repository)).await?;
+    let submodules = parse_submodules(&index_entries);
+    let skip = submodules.clone();
     let walk = run_blocking(move || {
-        let git_dirs = walk_tree(&root, &keep)?;
+        let git_dirs = walk_tree(&root, &skip)?;
         let kinds = git_dirs.iter().map(|path| classify_git_dir(&root.join(path))).collect::<Vec<_>>();
         Ok((git_dirs, kinds))
     });
     let (git_dirs, kinds) = walk.await?;
     let ignored = list_ignored_paths(git, workspace, &git_dirs).await?;
-    let tracked = if git_dirs.is_empty() { HashSet::new() } else { tracked_paths(&listed) };
-    let all = git_dirs.into_iter().zip(kinds).filter_map(|(git, kind)| {
+    let tracked = if git_dirs.is_empty() { HashSet::new() } else { tracked_paths(&index_entries) };
+    let repositories = git_dirs.into_iter().zip(kinds).filter_map(|(git, kind)| {
         let folder = git.parent()?;
         let has_files = tracked.contains(folder.as_os_str().as_bytes());
         let outer = OuterState { has_files, is_ignored: ignored.contains(folder) };
         Some(NestedRepository { git, kind, outer })
     });
-    let (excluded, removed) = partition_repositories(all.collect());
+    let (excluded, removed) = partition_repositories(repositories.collect());
     let root = workspace.tree();
     run_blocking(move || removed.iter().try_for_each(|path| remove_entry(&root.join(path)))).await?;
     Ok((submodules, excluded))
@@ -78,10 +78,10 @@ struct NestedRepository {
 }
 
 /// Separates the folders to exclude, each with all repositories inside, from those whose `.git` is removed.
-fn partition_repositories(mut all: Vec<NestedRepository>) -> (Vec<ExcludedRepository>, Vec<PathBuf>) {
-    all.sort_by(|one, other| one.git.parent().cmp(&other.git.parent()));
+fn partition_repositories(mut repositories: Vec<NestedRepository>) -> (Vec<ExcludedRepository>, Vec<PathBuf>) {
+    repositories.sort_by(|a, b| a.git.parent().cmp(&b.git.parent()));
     let (mut excluded, mut removed) = (Vec::<ExcludedRepository>::new(), Vec::new());
-    for NestedRepository { git, kind, outer } in all {
+    for NestedRepository { git, kind, outer } in repositories {
         let folder = git.parent().unwrap_or(Path::new(""));
         // Each folder precedes its content, so only the last excluded folder can contain this one.
         if excluded.last().is_some_and(|repository| folder.starts_with(&repository.folder)) {
@@ -123,19 +123,19 @@ async fn list_ignored_paths(
         }
         // Git also exits with an error if no path is ignored. If git failed, no path counts as ignored.
         Err(GitError::Failed { .. }) => Ok(HashSet::new()),
-        Err(fault) => Err(fault),
+        Err(error) => Err(error),
     }
 }
 
 /// Finds the repositories inside the tree by their `.git`, also in other repositories and in ignored folders. Makes
 /// everything readable, because git omits unreadable folders. Removes pipes, sockets and devices, which block git.
 /// Errors: `InvalidFilename` for a folder that is too deep.
-fn walk_tree(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<Vec<PathBuf>> {
+fn walk_tree(tree: &Path, skip: &HashSet<PathBuf>) -> std::io::Result<Vec<PathBuf>> {
     let (mut folders, mut git_dirs) = (vec![PathBuf::new()], Vec::new());
     while let Some(folder) = folders.pop() {
-        let at = tree.join(&folder);
-        make_readable(&at);
-        let listing = match std::fs::read_dir(&at) {
+        let dir = tree.join(&folder);
+        make_readable(&dir);
+        let listing = match std::fs::read_dir(&dir) {
             Ok(listing) => listing,
             Err(error) if error.kind() == ErrorKind::InvalidFilename => return Err(path_too_deep()),
             Err(error) => {
@@ -157,7 +157,7 @@ fn walk_tree(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<Vec<PathBu
             if kind.is_dir() {
                 // The agent's own repository. The runner's git does not read it.
                 let is_own_git = is_own && entry.file_name() == ".git";
-                if !is_own_git && !keep.contains(&path) {
+                if !is_own_git && !skip.contains(&path) {
                     folders.push(path);
                 }
             } else if kind.is_file() {
@@ -178,13 +178,13 @@ fn path_too_deep() -> std::io::Error {
 }
 
 fn make_readable(path: &Path) {
-    let Ok(about) = std::fs::symlink_metadata(path) else { return };
-    let (needed, mode_bits) = match about.is_dir() {
+    let Ok(metadata) = std::fs::symlink_metadata(path) else { return };
+    let (needed, mode_bits) = match metadata.is_dir() {
         true => (0o500, 0o700),
-        false if about.is_file() => (0o400, 0o400),
+        false if metadata.is_file() => (0o400, 0o400),
         false => return,
     };
-    let mode = about.permissions().mode() & 0o7777;
+    let mode = metadata.permissions().mode() & 0o7777;
     if mode & needed != needed {
         // Files of other users cannot be changed; reading them fails later.
         let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode | mode_bits));
@@ -217,8 +217,8 @@ mod tests {
         assert_eq!([mode("closed"), mode("closed/inner")], [0o700, 0o700]);
         assert_eq!([mode("unreadable"), mode("sub/a")], [0o410, 0o200]);
         assert!(!tree.join("closed/.gitignore").exists());
-        let about = std::fs::symlink_metadata(&outside).unwrap();
-        assert_eq!(about.permissions().mode() & 0o777, 0o300, "folders behind a link stay unchanged");
+        let metadata = std::fs::symlink_metadata(&outside).unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o300, "folders behind a link stay unchanged");
         std::fs::set_permissions(&outside, std::fs::Permissions::from_mode(0o700)).unwrap();
     }
 
@@ -230,7 +230,7 @@ mod tests {
             kind,
             outer: OuterState { has_files: false, is_ignored },
         };
-        let (left_out, plain) = partition_repositories(vec![
+        let (excluded, removed) = partition_repositories(vec![
             repository("a/in/it", None, false),
             repository("a.b", None, false),
             repository("begun/copy", Some(Clone), false),
@@ -240,10 +240,10 @@ mod tests {
             repository("made/tree", Some(Worktree), true),
             repository("a/copy", Some(Worktree), false),
         ]);
-        let left_out: Vec<_> =
-            left_out.iter().map(|repository| (repository.folder.to_str().unwrap(), repository.kind)).collect();
-        assert_eq!(left_out, [("a", Clone), ("begun/copy", Clone), ("made/tree", Worktree)]);
-        assert_eq!(plain, ["a.b/.git", "begun/.git"].map(PathBuf::from));
+        let excluded: Vec<_> =
+            excluded.iter().map(|repository| (repository.folder.to_str().unwrap(), repository.kind)).collect();
+        assert_eq!(excluded, [("a", Clone), ("begun/copy", Clone), ("made/tree", Worktree)]);
+        assert_eq!(removed, ["a.b/.git", "begun/.git"].map(PathBuf::from));
     }
 
     #[test]
@@ -280,10 +280,10 @@ mod tests {
 
     #[test]
     fn folders_of_tracked_files_and_submodules_are_parsed() {
-        let listed = b"100644 aaaa 0\tvendor/lib/a b.txt\x00100644 aaaa 0\tvendor/lib/c\x00\
+        let index_entries = b"100644 aaaa 0\tvendor/lib/a b.txt\x00100644 aaaa 0\tvendor/lib/c\x00\
                        100755 bbbb 0\tvendor/library\x00160000 cccc 0\tsub\0";
-        let found = tracked_paths(listed);
-        for (place, has) in [
+        let found = tracked_paths(index_entries);
+        for (path, is_tracked) in [
             ("vendor/lib", true),
             ("vendor", true),
             // A folder may have replaced this file.
@@ -293,10 +293,10 @@ mod tests {
             ("lib", false),
             ("", false),
         ] {
-            assert_eq!(found.contains(place.as_bytes()), has, "{place}");
+            assert_eq!(found.contains(path.as_bytes()), is_tracked, "{path}");
         }
         assert_eq!(tracked_paths(b""), HashSet::new());
-        assert_eq!(parse_submodules(listed), HashSet::from([PathBuf::from("sub")]));
+        assert_eq!(parse_submodules(index_entries), HashSet::from([PathBuf::from("sub")]));
     }
 
     #[test]

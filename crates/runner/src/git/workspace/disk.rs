@@ -32,7 +32,7 @@ pub(crate) fn open_lock_file(path: &Path) -> io::Result<File> {
 pub(crate) fn verify_in_place(folder: &Path) -> io::Result<()> {
     let name = folder.file_name().unwrap_or_default().display();
     match folder.canonicalize() {
-        Ok(leads) if leads == folder && folder.is_dir() => Ok(()),
+        Ok(real) if real == folder && folder.is_dir() => Ok(()),
         _ => Err(io::Error::other(format!("folder `{name}` was taken away or leads elsewhere"))),
     }
 }

@@ -31,15 +31,15 @@ impl Mirror {
         acquire_lock(&lock).await?;
         let dir = mirrors.join(format!("{name}.git"));
         // An agent that found the mirror may have replaced files that git reads by pipes, even its settings.
-        let read = dir.clone();
-        run_blocking(move || remove::remove_special_files(&read)).await?;
+        let dir_to_clean = dir.clone();
+        run_blocking(move || remove::remove_special_files(&dir_to_clean)).await?;
         // A repeated `init` repairs a repository if a killed process created it only in part.
         let dir = git::init_bare(git, dir).await?.canonicalize()?;
         settings::reset(&dir, None)?;
         remove_stale_locks(&dir);
         // Git does not fetch into a branch that a worktree uses, and an agent may have created one.
-        for foreign in ["worktrees", ALTERNATES] {
-            remove::remove_entry(&dir.join(foreign))?;
+        for name in ["worktrees", ALTERNATES] {
+            remove::remove_entry(&dir.join(name))?;
         }
         let options = "fetch --quiet --prune --no-tags --no-write-fetch-head --no-recurse-submodules --".split(' ');
         let args = options.chain([git.url(), "+refs/heads/*:refs/heads/*"]);
@@ -57,7 +57,7 @@ impl Mirror {
         match git.run_for_line(call.repository(&self.dir)).await {
             Ok(commit) => Ok(Some(commit)),
             Err(GitError::Failed { stderr, .. }) if stderr.contains("not a valid ref") => Ok(None),
-            Err(fault) => Err(fault),
+            Err(error) => Err(error),
         }
     }
 }

@@ -5,9 +5,9 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// Links do not count: an agent may have made one.
+/// Whether a folder is at this path. False for a link, because an agent may have created it.
 pub(crate) fn is_folder(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|about| about.is_dir())
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
 }
 
 /// Deeper folders are moved up before removal, because removal needs an open file and stack space for each level.
@@ -26,7 +26,7 @@ pub(super) fn remove_tree(dir: &Path) -> io::Result<()> {
 /// Removes the entry at this path, if there is one. Never removes the target of a link.
 pub(crate) fn remove_entry(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
-        Ok(about) if about.is_dir() => remove_tree(path),
+        Ok(metadata) if metadata.is_dir() => remove_tree(path),
         Ok(_) => fs::remove_file(path),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
@@ -74,17 +74,17 @@ fn make_removable(dir: &Path) {
         return;
     }
     let longest = dir.as_os_str().len() + MAX_PATH_BYTES;
-    let (mut folders, mut brought_up) = (vec![(dir.to_owned(), 0)], 0_usize);
+    let (mut folders, mut number) = (vec![(dir.to_owned(), 0)], 0_usize);
     while let Some((mut folder, mut depth)) = folders.pop() {
         restore_permissions(&folder);
         if depth >= MAX_DEPTH || folder.as_os_str().len() > longest {
-            let mut up = dir.join(brought_up.to_string());
-            while fs::symlink_metadata(&up).is_ok() {
-                brought_up += 1;
-                up = dir.join(brought_up.to_string());
+            let mut target = dir.join(number.to_string());
+            while fs::symlink_metadata(&target).is_ok() {
+                number += 1;
+                target = dir.join(number.to_string());
             }
-            if fs::rename(&folder, &up).is_ok() {
-                (folder, depth) = (up, 1);
+            if fs::rename(&folder, &target).is_ok() {
+                (folder, depth) = (target, 1);
             }
         }
         for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
@@ -97,8 +97,8 @@ fn make_removable(dir: &Path) {
 
 /// Module caches make their folders read-only.
 fn restore_permissions(folder: &Path) {
-    let Ok(about) = fs::symlink_metadata(folder) else { return };
-    if about.is_dir() && about.permissions().mode() & 0o700 != 0o700 {
+    let Ok(metadata) = fs::symlink_metadata(folder) else { return };
+    if metadata.is_dir() && metadata.permissions().mode() & 0o700 != 0o700 {
         let _ = fs::set_permissions(folder, Permissions::from_mode(0o700));
     }
 }
@@ -155,9 +155,9 @@ mod tests {
         for _ in 0..2 {
             remove_special_files(&root).unwrap();
         }
-        let there =
+        let exists =
             ["a/b/file", "a/b/pipe", "a/socket", "link"].map(|path| fs::symlink_metadata(root.join(path)).is_ok());
-        assert_eq!(there, [true, false, false, false]);
+        assert_eq!(exists, [true, false, false, false]);
         std::os::unix::fs::symlink(&outside, root.join("link")).unwrap();
         remove_special_files(&root.join("link")).unwrap();
         remove_special_files(&root.join("none")).unwrap();

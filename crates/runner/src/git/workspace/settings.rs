@@ -9,23 +9,24 @@ use std::path::Path;
 
 const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n";
 
-/// Replaces links, and removes everything that leads git to other settings. Objects may come from `objects_of`.
-pub(super) fn reset(repository: &Path, objects_of: Option<&Path>) -> io::Result<()> {
+/// Replaces links, and removes everything that leads git to other settings. With a `mirror`, the repository borrows its
+/// objects.
+pub(super) fn reset(repository: &Path, mirror: Option<&Path>) -> io::Result<()> {
     // A link in place of a folder could lead elsewhere.
     for folder in ["info", "objects", "objects/info"] {
         create_private_dir(&repository.join(folder))?;
     }
     // `info/exclude` stays. Anything else in its place could lead elsewhere or block git.
     let exclude = repository.join("info/exclude");
-    if !fs::symlink_metadata(&exclude).is_ok_and(|about| about.is_file()) {
+    if !fs::symlink_metadata(&exclude).is_ok_and(|metadata| metadata.is_file()) {
         remove_entry(&exclude)?;
     }
-    // The first would make git read another repository's settings.
+    // `commondir` would make git read another repository's settings.
     for foreign in ["commondir", "config.worktree", "info/attributes", "info/grafts", "shallow"] {
         remove_entry(&repository.join(foreign))?;
     }
     write_private_file(&repository.join("config"), CONFIG.as_bytes())?;
-    if let Some(mirror) = objects_of {
+    if let Some(mirror) = mirror {
         let line = [mirror.join("objects").as_os_str().as_bytes(), b"\n"].concat();
         write_private_file(&repository.join("objects/info/alternates"), &line)?;
     }
@@ -38,7 +39,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     #[test]
-    fn seal_removes_planted_settings_and_history() {
+    fn reset_removes_planted_settings_and_history() {
         let dir = tempfile::tempdir().unwrap();
         let victim = dir.path().join("victim");
         fs::write(&victim, "mine").unwrap();
@@ -61,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn seal_replaces_linked_folders_without_following_them() {
+    fn reset_replaces_linked_folders_without_following_them() {
         let dir = tempfile::tempdir().unwrap();
         let (repository, elsewhere) = (dir.path().join("git"), dir.path().join("elsewhere"));
         fs::create_dir_all(repository.join("objects")).unwrap();
@@ -80,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn seal_keeps_the_exclude_file_and_removes_a_pipe() {
+    fn reset_keeps_the_exclude_file_and_removes_a_pipe() {
         let dir = tempfile::tempdir().unwrap();
         let (repository, exclude) = (dir.path().join("git"), dir.path().join("git/info/exclude"));
         fs::create_dir_all(repository.join("info")).unwrap();

@@ -30,7 +30,7 @@ impl Index {
     pub(super) fn load(repository: &Path) -> io::Result<Option<Self>> {
         let path = repository.join("index");
         match fs::metadata(&path) {
-            Ok(about) => Ok(Some(Self { modified_at: about.modified()?, content: fs::read(&path)? })),
+            Ok(metadata) => Ok(Some(Self { modified_at: metadata.modified()?, content: fs::read(&path)? })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -38,7 +38,7 @@ impl Index {
 }
 
 impl RepositorySnapshot {
-    /// Replaces all files of the state. `info` is a folder by now, or missing.
+    /// Replaces all files of the state. Requires that `info` is a folder or missing.
     pub(super) fn restore(&self, repository: &Path) -> io::Result<()> {
         // The owners of these locks are dead. `worktrees` could mark a branch as in use; the runner creates none.
         for foreign in ["index.lock", "HEAD.lock", "worktrees"] {

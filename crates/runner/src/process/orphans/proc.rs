@@ -17,24 +17,24 @@ type Parents = BTreeMap<i32, i32>;
 pub(crate) struct ProcReadError(pub(super) String);
 
 pub(super) fn descendants(parents: &Parents, mut roots: Vec<i32>) -> BTreeSet<i32> {
-    let mut below = BTreeSet::new();
+    let mut pids = BTreeSet::new();
     while let Some(root) = roots.pop() {
         let children = parents.iter().filter(|(_, parent)| **parent == root).map(|(pid, _)| *pid);
-        roots.extend(children.filter(|child| below.insert(*child)));
+        roots.extend(children.filter(|child| pids.insert(*child)));
     }
-    below
+    pids
 }
 
 /// Lists all processes with their parents. Calls `on_marked` at once for each with a mark (`NAME=VALUE`) as a variable.
 pub(super) fn list_processes(marks: &[Vec<u8>], mut on_marked: impl FnMut(i32)) -> Result<Parents, ProcReadError> {
-    let unseen = |error: io::Error| ProcReadError(format!("/proc: {error}"));
-    let reaps = is_orphan_reaper();
+    let to_error = |error: io::Error| ProcReadError(format!("/proc: {error}"));
+    let is_reaper = is_orphan_reaper();
     let mut parents = Parents::new();
-    for entry in std::fs::read_dir("/proc").map_err(unseen)? {
-        let Some((pid, state, parent)) = read_process(&entry.map_err(unseen)?)? else { continue };
+    for entry in std::fs::read_dir("/proc").map_err(to_error)? {
+        let Some((pid, state, parent)) = read_process(&entry.map_err(to_error)?)? else { continue };
         if matches!(state.as_str(), "Z" | "X") {
             // The process is dead. Reap it if this process inherits orphans; otherwise each child has another waiter.
-            if reaps {
+            if is_reaper {
                 let _ = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG));
             }
             continue;
@@ -82,8 +82,8 @@ fn is_marked(pid: i32, marks: &[Vec<u8>]) -> Result<bool, ProcReadError> {
 }
 
 /// `None` if the process is gone. Any other error, such as too many open files, does not prove that.
-fn ignore_gone(read: io::Result<Vec<u8>>) -> io::Result<Option<Vec<u8>>> {
-    match read {
+fn ignore_gone(result: io::Result<Vec<u8>>) -> io::Result<Option<Vec<u8>>> {
+    match result {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) if error.raw_os_error() == Some(Errno::ESRCH as i32) => Ok(None),
@@ -93,7 +93,7 @@ fn ignore_gone(read: io::Result<Vec<u8>>) -> io::Result<Option<Vec<u8>>> {
 
 /// With `hidepid=1`, a system hides everything about other users' processes except their existence.
 fn is_owned_by_other_user(entry: &DirEntry) -> bool {
-    entry.metadata().is_ok_and(|about| about.uid() != Uid::effective().as_raw())
+    entry.metadata().is_ok_and(|metadata| metadata.uid() != Uid::effective().as_raw())
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -104,12 +104,12 @@ mod tests {
 
     #[test]
     fn only_a_missing_process_counts_as_gone() {
-        let failed = |errno: Errno| ignore_gone(Err(io::Error::from_raw_os_error(errno as i32)));
+        let result_of = |errno: Errno| ignore_gone(Err(io::Error::from_raw_os_error(errno as i32)));
         for errno in [Errno::ENOENT, Errno::ESRCH] {
-            assert_eq!(failed(errno).unwrap(), None, "{errno}");
+            assert_eq!(result_of(errno).unwrap(), None, "{errno}");
         }
         for unknown in [Errno::EMFILE, Errno::ENFILE, Errno::EACCES, Errno::EPERM, Errno::ENOMEM, Errno::EIO] {
-            assert!(failed(unknown).is_err(), "{unknown}");
+            assert!(result_of(unknown).is_err(), "{unknown}");
         }
         assert_eq!(ignore_gone(Ok(Vec::new())).unwrap(), Some(Vec::new()));
     }
@@ -129,10 +129,10 @@ mod tests {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut ready = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-        let found = list_processes(&[], |_| ()).unwrap().remove(&i32::try_from(child.id()).unwrap());
-        let ours = i32::try_from(std::process::id()).unwrap();
+        let parent = list_processes(&[], |_| ()).unwrap().remove(&i32::try_from(child.id()).unwrap());
+        let own_pid = i32::try_from(std::process::id()).unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
-        assert_eq!((ready.as_str(), found), ("ready\n", Some(ours)));
+        assert_eq!((ready.as_str(), parent), ("ready\n", Some(own_pid)));
     }
 }

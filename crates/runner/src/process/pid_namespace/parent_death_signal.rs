@@ -18,18 +18,18 @@ const SETPRIV: [&str; 4] = ["setpriv", "--pdeathsig", "KILL", "--"];
 const EXIT_IF_ORPHANED: [&str; 3] = ["/bin/sh", "-c", "[ \"$PPID\" = \"$0\" ] || exit 1; exec \"$@\""];
 
 pub(super) async fn is_available() -> bool {
-    static FOUND: OnceCell<bool> = OnceCell::const_new();
-    *FOUND.get_or_init(probe).await
+    static AVAILABLE: OnceCell<bool> = OnceCell::const_new();
+    *AVAILABLE.get_or_init(probe).await
 }
 
 async fn probe() -> bool {
     let mut command = command(Path::new("/bin/sh"));
     command.args(["-c", "exit 0"]);
-    let works = succeeds(command).await;
-    if !works {
+    let is_available = succeeds(command).await;
+    if !is_available {
         tracing::info!("this machine cannot end a program together with its parent");
     }
-    works
+    is_available
 }
 
 pub(super) async fn succeeds(mut command: Command) -> bool {
@@ -58,11 +58,11 @@ mod tests {
             return;
         }
         // The shell between is the parent, as init is after this process died.
-        let tied = command(Path::new("/bin/echo"));
-        let tied = tied.as_std();
-        let mut between = Command::new("/bin/sh");
-        between.args(["-c", "\"$@\" began; exit 0", "-"]).arg(tied.get_program()).args(tied.get_args());
-        let output = between.output().await.unwrap();
+        let inner = command(Path::new("/bin/echo"));
+        let inner = inner.as_std();
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", "\"$@\" began; exit 0", "-"]).arg(inner.get_program()).args(inner.get_args());
+        let output = shell.output().await.unwrap();
         assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(0), &b""[..]), "{output:?}");
 
         let output = command(Path::new("/bin/echo")).arg("began").output().await.unwrap();
@@ -76,19 +76,19 @@ mod tests {
             return;
         }
         // To the kernel a thread is a parent as well, so the test's process can survive.
-        let started = std::thread::spawn(|| {
-            let mut tied = command(Path::new("/bin/sh")).into_std();
-            tied.args(["-c", "echo began; exec sleep 600"]).stdout(Stdio::piped());
-            let mut child = tied.spawn().unwrap();
+        let thread = std::thread::spawn(|| {
+            let mut inner = command(Path::new("/bin/sh")).into_std();
+            inner.args(["-c", "echo began; exec sleep 600"]).stdout(Stdio::piped());
+            let mut child = inner.spawn().unwrap();
             let mut output = [0; 6];
             std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut output).unwrap();
             child
         });
-        let mut child = started.join().unwrap();
+        let mut child = thread.join().unwrap();
         let until = Instant::now() + PROBE_LIMIT;
-        let ended = loop {
-            if let Some(ended) = child.try_wait().unwrap() {
-                break Some(ended);
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break Some(status);
             }
             if Instant::now() > until {
                 child.kill().unwrap();
@@ -96,6 +96,6 @@ mod tests {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         };
-        assert_eq!(ended.and_then(|ended| std::os::unix::process::ExitStatusExt::signal(&ended)), Some(9));
+        assert_eq!(status.and_then(|status| std::os::unix::process::ExitStatusExt::signal(&status)), Some(9));
     }
 }

@@ -42,8 +42,8 @@ pub(crate) async fn load_agent_replies(git: &Git, workspace: &Workspace) -> Agen
         return AgentReplies::default();
     }
     let tree = workspace.tree();
-    let read = tokio::task::spawn_blocking(move || read_replies_file(&tree)).await.map_err(io::Error::from).flatten();
-    match read.map(|text| AgentReplies::parse(&text)) {
+    let result = tokio::task::spawn_blocking(move || read_replies_file(&tree)).await.map_err(io::Error::from).flatten();
+    match result.map(|text| AgentReplies::parse(&text)) {
         Ok(Ok(replies)) => replies,
         Ok(Err(error)) => {
             // The message of this error quotes the text, so log only its position.

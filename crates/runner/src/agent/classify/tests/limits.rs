@@ -7,7 +7,7 @@ fn reached_limit_yields_to_more_specific_causes() {
     let reached = "You've reached your Fable 5 limit";
     let spent = "You've reached your spending limit, add credits";
     let a_minute = "You've reached your limit of 50 requests per minute";
-    for (status, mark, message, expected) in [
+    for (status, code, message, expected) in [
         (None, None, reached, "agent_quota"),
         (Some(429), None, reached, "agent_quota"),
         (Some(429), Some("rate_limit"), reached, "agent_quota"),
@@ -24,9 +24,9 @@ fn reached_limit_yields_to_more_specific_causes() {
         (Some(429), Some("rate_limit"), a_minute, "slow_down"),
         (None, None, "You've reached your rate limit", "slow_down"),
     ] {
-        let marks = mark.map(String::from).into_iter().collect();
-        let end_report = EndReport { status, codes: marks, message: message.into(), ..EndReport::default() };
-        assert_eq!(verdict_code(&end_report), expected, "{status:?} {mark:?} {message}");
+        let codes = code.map(String::from).into_iter().collect();
+        let end_report = EndReport { status, codes, message: message.into(), ..EndReport::default() };
+        assert_eq!(verdict_code(&end_report), expected, "{status:?} {code:?} {message}");
     }
 }
 
@@ -106,8 +106,8 @@ fn limit_counts_while_its_last_report_is_rejected() {
         let mut lines: Vec<String> = reports
             .iter()
             .map(|status| {
-                let about = format!(r#"{{"status":"{status}","resetsAt":{}}}"#, end.millis() / 1_000);
-                format!(r#"{{"type":"rate_limit_event","rate_limit_info":{about}}}"#)
+                let info = format!(r#"{{"status":"{status}","resetsAt":{}}}"#, end.millis() / 1_000);
+                format!(r#"{{"type":"rate_limit_event","rate_limit_info":{info}}}"#)
             })
             .collect();
         lines.push(result.into());
@@ -121,11 +121,11 @@ fn limit_counts_while_its_last_report_is_rejected() {
 fn account_with_extra_usage_is_not_at_its_limit() {
     // The plan's limit is rejected, but extra usage answers the requests.
     let report = |extra: bool| {
-        let about = serde_json::json!({
+        let info = serde_json::json!({
             "status": "rejected", "resetsAt": 1_795_600_000_u64, "rateLimitType": "seven_day",
             "overageStatus": if extra { "allowed" } else { "rejected" }, "isUsingOverage": extra,
         });
-        serde_json::json!({"type": "rate_limit_event", "rate_limit_info": about}).to_string()
+        serde_json::json!({"type": "rate_limit_event", "rate_limit_info": info}).to_string()
     };
     let ends = |result: &str, status: u16| {
         let end = serde_json::json!({

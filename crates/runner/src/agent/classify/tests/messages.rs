@@ -1,4 +1,4 @@
-//! Tests the verdict on messages, marks and statuses, alone and combined.
+//! Tests the verdict on messages, codes and statuses, alone and combined.
 
 use super::*;
 
@@ -90,14 +90,14 @@ fn timeout_in_model_or_tool_text_blames_no_provider() {
     // The last line reports success, and the exit code does not.
     let end_report = parse_claude_code([message.as_str(), result(false, text).as_str()]);
     assert_eq!(classify(&claude_code_end(&end_report)), Succeeded);
-    let ended = EndFacts { exit: Exit::Code(1), ..claude_code_end(&end_report) };
-    assert_eq!(classify(&ended), failed_with("Claude Code", "exit code 1", text));
+    let end = EndFacts { exit: Exit::Code(1), ..claude_code_end(&end_report) };
+    assert_eq!(classify(&end), failed_with("Claude Code", "exit code 1", text));
     // Any program may write to stderr: without an end report, the agent is restarted and no provider is blamed.
-    let ended = EndFacts { end_report: None, stderr: text, last_message: text, ..ended };
+    let end = EndFacts { end_report: None, stderr: text, last_message: text, ..end };
     let cause = "Claude Code crashed over its connection (exit code 1)".into();
     let (agent, exit) = ("Claude Code".into(), "exit code 1".into());
     let crashed = Transient { cause, failure: Failure::AgentFailed { agent, exit, last_words: text.into() } };
-    assert_eq!(classify(&ended), Retry(crashed));
+    assert_eq!(classify(&end), Retry(crashed));
     let item = serde_json::json!({ "id": "item_0", "type": "agent_message", "text": text });
     let item = serde_json::json!({ "type": "item.completed", "item": item }).to_string();
     let failed = serde_json::json!({ "type": "turn.failed", "error": { "message": "something new" } }).to_string();
@@ -106,9 +106,9 @@ fn timeout_in_model_or_tool_text_blames_no_provider() {
 }
 
 #[test]
-fn mark_precedes_status_and_status_precedes_text() {
-    let unmarked = "success";
-    for (mark, status, message, expected) in [
+fn code_precedes_status_and_status_precedes_text() {
+    let neutral = "success";
+    for (code, status, message, expected) in [
         ("authentication_failed", None, "Rate limit reached", "agent_auth"),
         ("authentication_failed", Some(503), "You've hit your limit", "agent_auth"),
         ("billing_error", Some(429), "Overloaded", "agent_billing"),
@@ -127,24 +127,24 @@ fn mark_precedes_status_and_status_precedes_text() {
         ("stream_idle_timeout", None, "x", "unreachable"),
         ("computer_slept", None, "x", "unreachable"),
         ("usage_limit_reached", Some(429), "x", "agent_quota"),
-        (unmarked, Some(401), "x", "agent_auth"),
-        (unmarked, Some(402), "x", "agent_billing"),
-        (unmarked, Some(403), "x", "agent_auth"),
-        (unmarked, Some(404), "x", "model_unavailable"),
-        (unmarked, Some(408), "x", "overloaded"),
-        (unmarked, Some(413), "x", "context_too_long"),
-        (unmarked, Some(429), "x", "slow_down"),
-        (unmarked, Some(500), "x", "overloaded"),
-        (unmarked, Some(503), "x", "overloaded"),
-        (unmarked, Some(599), "x", "overloaded"),
-        (unmarked, Some(401), "Overloaded", "agent_auth"),
-        (unmarked, Some(503), "Invalid API key", "overloaded"),
+        (neutral, Some(401), "x", "agent_auth"),
+        (neutral, Some(402), "x", "agent_billing"),
+        (neutral, Some(403), "x", "agent_auth"),
+        (neutral, Some(404), "x", "model_unavailable"),
+        (neutral, Some(408), "x", "overloaded"),
+        (neutral, Some(413), "x", "context_too_long"),
+        (neutral, Some(429), "x", "slow_down"),
+        (neutral, Some(500), "x", "overloaded"),
+        (neutral, Some(503), "x", "overloaded"),
+        (neutral, Some(599), "x", "overloaded"),
+        (neutral, Some(401), "Overloaded", "agent_auth"),
+        (neutral, Some(503), "Invalid API key", "overloaded"),
         // Status 400 is ambiguous, so the text decides.
-        (unmarked, Some(400), "Overloaded", "overloaded"),
-        (unmarked, Some(400), "x", "agent_failed"),
+        (neutral, Some(400), "Overloaded", "overloaded"),
+        (neutral, Some(400), "x", "agent_failed"),
     ] {
         let end_report =
-            EndReport { codes: vec![mark.into()], status, message: message.into(), ..EndReport::default() };
+            EndReport { codes: vec![code.into()], status, message: message.into(), ..EndReport::default() };
         assert_eq!(verdict_code(&end_report), expected, "{end_report:?}");
     }
 }
@@ -162,9 +162,8 @@ fn error_kind_decides_when_status_and_text_do_not() {
         ("safety_monitor_blocked", "agent_refused"),
         ("a_kind_of_tomorrow", "agent_failed"),
     ] {
-        let marks = ["success", "api_error", "invalid_request", kind].map(str::to_owned).to_vec();
-        let named =
-            EndReport { codes: marks, status: Some(400), message: "something new".into(), ..EndReport::default() };
+        let codes = ["success", "api_error", "invalid_request", kind].map(str::to_owned).to_vec();
+        let named = EndReport { codes, status: Some(400), message: "something new".into(), ..EndReport::default() };
         assert_eq!(verdict_code(&named), expected, "{kind}");
     }
 }

@@ -70,9 +70,9 @@ fn codex_rows() -> Vec<(&'static str, Verdict)> {
 const SESSION_FILE: &str = "rollout";
 
 /// The verdict on a recorded run without its message. Checks that the message is the text of the end report.
-fn verdict_without_text(ended: &EndFacts<'_>, run: &str) -> Verdict {
-    let message = ended.end_report.map(|end_report| end_report.message.as_str()).unwrap_or_default();
-    match classify(ended) {
+fn verdict_without_text(end: &EndFacts<'_>, run: &str) -> Verdict {
+    let message = end.end_report.map(|end_report| end_report.message.as_str()).unwrap_or_default();
+    match classify(end) {
         Retry(Transient { failure: Failure::AgentUnreachable { reason }, .. }) => {
             assert_eq!(reason, message, "{run}");
             assert!(!message.is_empty(), "{run}");
@@ -93,7 +93,7 @@ fn every_recorded_run_has_its_expected_verdict() {
             for (name, expected) in &rows {
                 let (run, end_report, nothing) =
                     (format!("{version}/{name}"), load_recorded_end_report(&version, name), success());
-                let ended = match &end_report {
+                let end = match &end_report {
                     Some(end_report) => EndFacts { last_message: &end_report.message, ..claude_code_end(end_report) },
                     None => EndFacts {
                         end_report: None,
@@ -102,7 +102,7 @@ fn every_recorded_run_has_its_expected_verdict() {
                         ..claude_code_end(&nothing)
                     },
                 };
-                assert_eq!(&verdict_without_text(&ended, &run), expected, "{run}: {end_report:?}");
+                assert_eq!(&verdict_without_text(&end, &run), expected, "{run}: {end_report:?}");
             }
         }
     }

@@ -80,8 +80,8 @@ fn api_retry_is_logged_and_is_no_sign_of_life() {
             assert!(!read_golden(&version, name).1.last_activity.is_retrying, "{version} {name}");
         }
     }
-    let asks = r#"{"type":"system","subtype":"status","status":"requesting"}"#;
-    assert_eq!(StreamJsonParser::new(Path::new("/workspace")).parse_line(asks.as_bytes()), []);
+    let request = r#"{"type":"system","subtype":"status","status":"requesting"}"#;
+    assert_eq!(StreamJsonParser::new(Path::new("/workspace")).parse_line(request.as_bytes()), []);
     let other = r#"{"type":"system","subtype":"status","status":"compacting"}"#;
     assert_eq!(StreamJsonParser::new(Path::new("/workspace")).parse_line(other.as_bytes()), [AgentEvent::Activity]);
 }
@@ -110,14 +110,14 @@ fn later_answers_add_an_estimate_to_the_reported_cost() {
         let delta = json!({"type": "message_delta", "usage": {"input_tokens": 1_000_000, "output_tokens": 0}});
         [start, delta].map(|event| json!({"type": "stream_event", "event": event}).to_string())
     };
-    let so_far = |lines: &[&str]| read(lines.iter().copied()).1.displayed_cost;
+    let displayed_cost = |lines: &[&str]| read(lines.iter().copied()).1.displayed_cost;
     let [start, delta] = answer("claude-opus-4-8");
-    assert_eq!(so_far(&[result, &start, &delta]), DisplayedCost::Estimate(5_500_000));
+    assert_eq!(displayed_cost(&[result, &start, &delta]), DisplayedCost::Estimate(5_500_000));
     // An unpriced answer makes the cost unknown until the next result.
-    let [strange, delta] = answer("a-model-of-ours");
-    assert_eq!(so_far(&[&start, &delta, &strange, &delta]), DisplayedCost::Unknown);
-    assert_eq!(so_far(&[&strange, &delta, &start, &delta]), DisplayedCost::Unknown);
-    assert_eq!(so_far(&[&strange, &delta, result, &start, &delta]), DisplayedCost::Estimate(5_500_000));
+    let [unpriced, delta] = answer("a-model-of-ours");
+    assert_eq!(displayed_cost(&[&start, &delta, &unpriced, &delta]), DisplayedCost::Unknown);
+    assert_eq!(displayed_cost(&[&unpriced, &delta, &start, &delta]), DisplayedCost::Unknown);
+    assert_eq!(displayed_cost(&[&unpriced, &delta, result, &start, &delta]), DisplayedCost::Estimate(5_500_000));
 }
 
 #[test]
@@ -138,14 +138,14 @@ fn subagent_answer_is_priced_by_its_own_model() {
 }
 
 /// A result with its usage since the previous result, as 2.1.330 reports it.
-fn result_with_usage_since(index: u64, since: Option<(u64, u64, f64)>, in_all: (u64, u64, f64)) -> String {
+fn result_with_usage_since(index: u64, since: Option<(u64, u64, f64)>, total: (u64, u64, f64)) -> String {
     let models = |(input, output, cost): (u64, u64, f64)| {
         let used = json!({"inputTokens": input, "outputTokens": output, "costUSD": cost});
         json!({"claude-opus-5-5": used})
     };
     let mut result = json!({
         "type": "result", "subtype": "success", "is_error": false, "result": "Done.", "result_index": index,
-        "modelUsage": models(in_all), "total_cost_usd": in_all.2,
+        "modelUsage": models(total), "total_cost_usd": total.2,
     });
     if let Some(since) = since {
         result["model_usage_since_last_result"] = models(since);
@@ -166,32 +166,32 @@ fn usage_before_this_start_is_not_counted_again() {
     let first = result_with_usage_since(0, Some((700, 16, 0.00312)), (3_700, 126, 0.01732));
     let [start_again, more] = answer_events(100, 1);
     let second = result_with_usage_since(1, Some((100, 1, 0.00042)), (3_800, 127, 0.01774));
-    let of = |lines: &[&String]| read(lines.iter().map(|line| line.as_str())).1;
-    let record = of(&[&start, &delta, &first]);
+    let read_lines = |lines: &[&String]| read(lines.iter().map(|line| line.as_str())).1;
+    let record = read_lines(&[&start, &delta, &first]);
     assert_eq!((record.tokens, record.cost), (Tokens { input: 700, cached: 0, output: 16 }, Some(3_120)));
     assert_eq!(record.displayed_cost, DisplayedCost::Exact(3_120));
-    let record = of(&[&start, &delta, &first, &start_again, &more, &second]);
+    let record = read_lines(&[&start, &delta, &first, &start_again, &more, &second]);
     assert_eq!((record.tokens, record.cost), (Tokens { input: 800, cached: 0, output: 17 }, Some(3_540)));
-    let record = of(&[&first, &second]);
+    let record = read_lines(&[&first, &second]);
     assert_eq!((record.tokens, record.cost), (Tokens { input: 800, cached: 0, output: 17 }, Some(3_540)));
     // The provider was unreachable, so the usage is zero.
     let nothing = json!({"type": "result", "model_usage_since_last_result": {}, "total_cost_usd": 0.0142}).to_string();
-    let record = of(&[&nothing]);
+    let record = read_lines(&[&nothing]);
     assert_eq!((record.tokens, record.cost), (Tokens::default(), Some(0)));
 }
 
 #[test]
 fn session_totals_are_not_counted_for_one_start() {
-    let of = |lines: &[&String]| read(lines.iter().map(|line| line.as_str())).1;
+    let read_lines = |lines: &[&String]| read(lines.iter().map(|line| line.as_str())).1;
     // Claude Code sends only totals after an internal error.
     let bare = result_with_usage_since(1, None, (3_700, 126, 0.01732));
-    let record = of(&[&bare]);
+    let record = read_lines(&[&bare]);
     assert_eq!((record.tokens, record.cost), (Tokens::default(), Some(0)));
     let first = result_with_usage_since(0, Some((700, 16, 0.00312)), (3_700, 126, 0.01732));
-    assert_eq!(of(&[&first, &bare]).cost, Some(3_120));
+    assert_eq!(read_lines(&[&first, &bare]).cost, Some(3_120));
     // The answers after the first result count, at an estimated cost.
     let [start, delta] = answer_events(100, 1);
-    let record = of(&[&first, &start, &delta, &bare]);
+    let record = read_lines(&[&first, &start, &delta, &bare]);
     assert_eq!((record.tokens, record.cost), (Tokens { input: 800, cached: 0, output: 17 }, Some(3_120)));
     assert_eq!((record.displayed_cost, record.unreported_cost()), (DisplayedCost::Estimate(3_540), Some(420)));
 }
@@ -208,23 +208,23 @@ fn missing_or_negative_cost_is_unknown() {
 #[test]
 fn result_without_numbers_keeps_the_known_usage() {
     let [start, delta] = answer_events(1_000_000, 0);
-    for says in [
+    for fields in [
         json!({}),
         json!({"total_cost_usd": null, "modelUsage": null}),
         json!({"total_cost_usd": -1, "modelUsage": {"claude-opus-5-5": {"inputTokens": -5, "outputTokens": "3"}}}),
         json!({"total_cost_usd": "0", "modelUsage": [1]}),
     ] {
         let mut result = json!({"type": "result", "subtype": "success", "is_error": false, "result": "Done."});
-        for (name, value) in says.as_object().unwrap() {
+        for (name, value) in fields.as_object().unwrap() {
             result[name] = value.clone();
         }
         let (_, record) = read([start.as_str(), delta.as_str(), result.to_string().as_str()]);
-        assert!(record.end_report.as_ref().is_some_and(|end_report| end_report.success), "{says}");
-        assert_eq!((record.tokens.input, record.cost), (1_000_000, None), "{says}");
-        assert_eq!(record.unreported_cost(), Some(4_000_000), "{says}");
+        assert!(record.end_report.as_ref().is_some_and(|end_report| end_report.success), "{fields}");
+        assert_eq!((record.tokens.input, record.cost), (1_000_000, None), "{fields}");
+        assert_eq!(record.unreported_cost(), Some(4_000_000), "{fields}");
     }
     // 2.1.197 reports zeros after an internal error, regardless of its usage.
-    let breaks = json!({
+    let zeros = json!({
         "type": "result", "subtype": "error_during_execution", "is_error": true, "num_turns": 0, "total_cost_usd": 0,
         "usage": {"input_tokens": 0, "output_tokens": 0}, "modelUsage": {}, "errors": ["boom"],
     })
@@ -235,36 +235,36 @@ fn result_without_numbers_keeps_the_known_usage() {
         "modelUsage": used,
     })
     .to_string();
-    let of = |lines: &[&String]| read(lines.iter().map(|line| line.as_str())).1;
-    let record = of(&[&start, &delta, &breaks]);
+    let read_lines = |lines: &[&String]| read(lines.iter().map(|line| line.as_str())).1;
+    let record = read_lines(&[&start, &delta, &zeros]);
     assert!(record.end_report.as_ref().is_some_and(|end_report| !end_report.success));
     assert_eq!((record.tokens.input, record.cost, record.unreported_cost()), (1_000_000, None, Some(4_000_000)));
     // The reported cost stays, and later answers add an estimate.
-    let record = of(&[&start, &delta, &result, &breaks]);
+    let record = read_lines(&[&start, &delta, &result, &zeros]);
     assert_eq!((record.tokens.input, record.cost, record.unreported_cost()), (1_000_000, Some(3_500_000), None));
-    let record = of(&[&start, &delta, &result, &start, &delta, &breaks]);
+    let record = read_lines(&[&start, &delta, &result, &start, &delta, &zeros]);
     assert_eq!((record.tokens.input, record.cost), (2_000_000, Some(3_500_000)));
     assert_eq!(record.unreported_cost(), Some(4_000_000));
     // The tokens of an unpriced model count as well.
-    let strange = start.replace("claude-opus-5-5", "a-model-of-ours");
-    let record = of(&[&strange, &delta, &breaks]);
+    let unpriced = start.replace("claude-opus-5-5", "a-model-of-ours");
+    let record = read_lines(&[&unpriced, &delta, &zeros]);
     assert_eq!((record.tokens.input, record.cost, record.unreported_cost()), (1_000_000, None, None));
-    assert_eq!(of(&[&breaks]).cost, Some(0));
+    assert_eq!(read_lines(&[&zeros]).cost, Some(0));
 }
 
 #[test]
 fn token_counts_saturate_at_their_maximum() {
-    let (most, all) = (u64::MAX, Tokens { input: u64::MAX, cached: u64::MAX, output: u64::MAX });
+    let (max, all) = (u64::MAX, Tokens { input: u64::MAX, cached: u64::MAX, output: u64::MAX });
     let used = json!({
-        "inputTokens": most, "cacheReadInputTokens": most, "cacheCreationInputTokens": most, "outputTokens": most,
+        "inputTokens": max, "cacheReadInputTokens": max, "cacheCreationInputTokens": max, "outputTokens": max,
     });
     for name in ["modelUsage", "model_usage_since_last_result"] {
         let (_, record) = read([json!({"type": "result", name: {"m": used, "n": used}}).to_string().as_str()]);
         assert_eq!(record.tokens, all, "{name}");
     }
     let usage = json!({
-        "input_tokens": most, "cache_read_input_tokens": most, "cache_creation_input_tokens": most,
-        "output_tokens": most,
+        "input_tokens": max, "cache_read_input_tokens": max, "cache_creation_input_tokens": max,
+        "output_tokens": max,
     });
     let delta = json!({"type": "stream_event", "event": {"type": "message_delta", "usage": usage}}).to_string();
     let (_, record) = read([delta.as_str(), delta.as_str()]);
@@ -319,12 +319,12 @@ fn running_tools(lines: &[String]) -> Vec<String> {
 
 #[test]
 fn repeated_answer_ends_the_calls_of_the_broken_one() {
-    let (broken, repaired_line) = (message("m1", None, Some("a")), message("m2", None, Some("b")));
-    assert_eq!(running_tools(&[broken.clone(), repaired_line.clone()]), ["b"]);
+    let (broken, repeated) = (message("m1", None, Some("a")), message("m2", None, Some("b")));
+    assert_eq!(running_tools(&[broken.clone(), repeated.clone()]), ["b"]);
     // The broken call ends before the new answer counts, which may be the last turn.
     let mut reader = StreamJsonParser::new(Path::new("/workspace"));
     reader.parse_line(broken.as_bytes());
-    let events = reader.parse_line(repaired_line.as_bytes());
+    let events = reader.parse_line(repeated.as_bytes());
     assert_eq!(events[..3], [AgentEvent::Activity, AgentEvent::ToolEnded("a".into()), AgentEvent::ModelAnswer]);
     let last = message("m2", None, None);
     let (_, record) = read([broken.as_str(), last.as_str()]);
@@ -333,11 +333,11 @@ fn repeated_answer_ends_the_calls_of_the_broken_one() {
 
 #[test]
 fn subagent_and_caller_end_no_calls_of_each_other() {
-    let (calls, its) = (message("m1", None, Some("agent")), message("s1", Some("agent"), Some("a")));
-    let its_last = message("s2", Some("agent"), None);
-    assert_eq!(running_tools(&[calls.clone(), its.clone(), its_last]), ["a", "agent"]);
+    let (call, subagent_call) = (message("m1", None, Some("agent")), message("s1", Some("agent"), Some("a")));
+    let subagent_answer = message("s2", Some("agent"), None);
+    assert_eq!(running_tools(&[call.clone(), subagent_call.clone(), subagent_answer]), ["a", "agent"]);
     // A subagent may outlive its caller's tool call, which is answered immediately.
-    assert_eq!(running_tools(&[calls, its, message("m2", None, None)]), ["a"]);
+    assert_eq!(running_tools(&[call, subagent_call, message("m2", None, None)]), ["a"]);
 }
 
 #[test]
@@ -371,7 +371,7 @@ fn partial_messages_are_signs_of_life_without_events() {
 
 #[test]
 fn unknown_lines_become_raw_events() {
-    let odd = [
+    let lines = [
         r#"{"type":"new_thing","x":1}"#,
         r#"{"type":"system","subtype":"compact_boundary"}"#,
         r#"{"type":"assistant"}"#,
@@ -380,7 +380,7 @@ fn unknown_lines_become_raw_events() {
         "[1,2]",
         "half a li",
     ];
-    let (events, record) = read(odd);
+    let (events, record) = read(lines);
     assert_eq!(kinds(&events), [EventKind::Raw; 7]);
     assert_eq!(events[0].data, Some(json!({"type": "new_thing", "x": 1})));
     assert_eq!(events[6].text.as_deref(), Some("half a li"));

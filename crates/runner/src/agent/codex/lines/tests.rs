@@ -56,13 +56,13 @@ fn reconnect_is_a_retry_and_the_final_error_is_not() {
         for name in ["overloaded", "reset", "connection_refused", "rate_limited"] {
             let recorded = run(&version, name);
             let errors: Vec<&str> = recorded.lines().filter(|line| line.contains(r#""type":"error""#)).collect();
-            let tries_again = errors.iter().map(|line| read([*line]).1.last_activity.is_retrying);
-            assert_eq!(tries_again.collect::<Vec<_>>(), [true, false], "{version} {name}");
+            let is_retrying = errors.iter().map(|line| read([*line]).1.last_activity.is_retrying);
+            assert_eq!(is_retrying.collect::<Vec<_>>(), [true, false], "{version} {name}");
         }
     }
     // Codex waits without a limit unless that feature is disabled.
-    let waits = r#"{"type":"error","message":"Reconnecting... waiting for network (Connection failed: error sending request)"}"#;
-    assert!(read([waits]).1.last_activity.is_retrying);
+    let waiting_line = r#"{"type":"error","message":"Reconnecting... waiting for network (Connection failed: error sending request)"}"#;
+    assert!(read([waiting_line]).1.last_activity.is_retrying);
 }
 
 #[test]
@@ -90,11 +90,11 @@ fn completed_item_without_start_is_call_and_result() {
 
 #[test]
 fn calls_of_a_second_start_have_their_own_ids() {
-    let mut counted = Rollouts::default();
-    let nowhere = Path::new("/nonexistent");
-    counted.begin_start(nowhere);
-    counted.begin_start(nowhere);
-    let mut reader = ExecJsonParser::new(nowhere, Arc::new(Mutex::new(counted)));
+    let mut rollouts = Rollouts::default();
+    let no_folder = Path::new("/nonexistent");
+    rollouts.begin_start(no_folder);
+    rollouts.begin_start(no_folder);
+    let mut reader = ExecJsonParser::new(no_folder, Arc::new(Mutex::new(rollouts)));
     let events = reader
         .parse_line(br#"{"type":"item.started","item":{"id":"item_0","type":"command_execution","command":"x"}}"#);
     assert!(events.contains(&AgentEvent::ToolStarted("item_0.2".into())), "{events:?}");
@@ -103,7 +103,7 @@ fn calls_of_a_second_start_have_their_own_ids() {
 #[test]
 fn overlong_or_excess_call_ids_are_logged_and_not_tracked() {
     let mut reader = ExecJsonParser::new(Path::new("/nonexistent"), Arc::default());
-    let mut began = |id: &str| {
+    let mut is_tracked = |id: &str| {
         let line =
             format!(r#"{{"type":"item.started","item":{{"id":"{id}","type":"command_execution","command":"x"}}}}"#);
         let events = reader.parse_line(line.as_bytes());
@@ -113,10 +113,10 @@ fn overlong_or_excess_call_ids_are_logged_and_not_tracked() {
         );
         events.contains(&AgentEvent::ToolStarted(id.into()))
     };
-    assert!(began(&"x".repeat(16 * 1024)), "the longest remembered id");
-    assert!(!began(&"x".repeat(16 * 1024 + 1)), "its id is too long");
-    let remembered = (0..5_000).filter(|number| began(&format!("item_{number}"))).count();
-    assert_eq!(remembered + 1, 1_024);
+    assert!(is_tracked(&"x".repeat(16 * 1024)), "the longest tracked id");
+    assert!(!is_tracked(&"x".repeat(16 * 1024 + 1)), "its id is too long");
+    let tracked = (0..5_000).filter(|number| is_tracked(&format!("item_{number}"))).count();
+    assert_eq!(tracked + 1, 1_024);
 }
 
 #[test]
