@@ -130,7 +130,7 @@ impl Aws {
                     tokio::time::sleep(Duration::from_millis(100 * u64::from(rand::random_range(1..=4 * tries)))).await;
                     tries += 1;
                 }
-                answered => return answered,
+                result => return result,
             }
         }
     }
@@ -169,11 +169,14 @@ impl Aws {
     }
 
     async fn signed_headers(&self, call: &Call<'_>, url: &str) -> Result<HeaderMap, Error> {
-        let none = |reason: String| Error::NoCredentials { reason };
-        let provider = self.sdk.credentials_provider().ok_or_else(|| none("there are no credentials".into()))?;
-        let credentials = provider.provide_credentials().await.map_err(|error| none(format_error_chain(&error)))?;
+        let credentials_error = |reason: String| Error::NoCredentials { reason };
+        let provider =
+            self.sdk.credentials_provider().ok_or_else(|| credentials_error("there are no credentials".into()))?;
+        let credentials =
+            provider.provide_credentials().await.map_err(|error| credentials_error(format_error_chain(&error)))?;
         let identity = credentials.into();
-        let unsigned = |error: &dyn std::error::Error| none(format!("the call can't be signed: {error}"));
+        let signing_error =
+            |error: &dyn std::error::Error| credentials_error(format!("the call can't be signed: {error}"));
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
             .region(&self.region)
@@ -181,18 +184,21 @@ impl Aws {
             .time(SystemTime::now())
             .settings(SigningSettings::default())
             .build()
-            .map_err(|error| unsigned(&error))?
+            .map_err(|error| signing_error(&error))?
             .into();
         let call_headers = call.headers.iter().map(|(name, value)| (*name, value.as_str()));
         let request = SignableRequest::new("POST", url, call_headers, SignableBody::Bytes(call.body.as_bytes()))
-            .map_err(|error| unsigned(&error))?;
-        let (instructions, _) = sign(request, &parameters).map_err(|error| unsigned(&error))?.into_parts();
-        let added = instructions.headers().map(|(name, value)| (name.to_owned(), value.to_owned()));
+            .map_err(|error| signing_error(&error))?;
+        let (instructions, _) = sign(request, &parameters).map_err(|error| signing_error(&error))?.into_parts();
+        let signature_headers = instructions.headers().map(|(name, value)| (name.to_owned(), value.to_owned()));
         let call_headers = call.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
         let mut headers = HeaderMap::new();
-        for (name, value) in call_headers.chain(added) {
-            let name = HeaderName::try_from(name).map_err(|error| unsigned(&error))?;
-            headers.insert(name, value.parse().map_err(|error: reqwest::header::InvalidHeaderValue| unsigned(&error))?);
+        for (name, value) in call_headers.chain(signature_headers) {
+            let name = HeaderName::try_from(name).map_err(|error| signing_error(&error))?;
+            headers.insert(
+                name,
+                value.parse().map_err(|error: reqwest::header::InvalidHeaderValue| signing_error(&error))?,
+            );
         }
         Ok(headers)
     }

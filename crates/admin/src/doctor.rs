@@ -55,7 +55,7 @@ impl Finding {
 /// Runs all checks through AWS. `secrets` are the full names of secrets that integrations and webhooks use.
 pub async fn run_checks(aws: &Aws, stack: &Stack, secrets: &[String]) -> Vec<Finding> {
     let mut findings = vec![check_status(stack)];
-    let looks: [std::pin::Pin<Box<dyn Future<Output = Vec<Finding>> + '_>>; 7] = [
+    let checks: [std::pin::Pin<Box<dyn Future<Output = Vec<Finding>> + '_>>; 7] = [
         Box::pin(run_check("secret", secret::check(aws, stack, secrets))),
         Box::pin(run_check("image", image::check(aws, stack))),
         Box::pin(run_check("egress", egress::check(aws, stack))),
@@ -64,7 +64,7 @@ pub async fn run_checks(aws: &Aws, stack: &Stack, secrets: &[String]) -> Vec<Fin
         Box::pin(run_check("sweeper", sweeper::check(aws, stack))),
         Box::pin(run_check("quota", quota::check(aws))),
     ];
-    findings.extend(join_all(looks).await.into_iter().flatten());
+    findings.extend(join_all(checks).await.into_iter().flatten());
     findings
 }
 
@@ -72,8 +72,8 @@ pub async fn check_models(aws: &Aws, needs: &[ModelRequirement]) -> Vec<Finding>
     run_check("model", model::check(aws, needs)).await
 }
 
-async fn run_check(check: &'static str, look: impl Future<Output = Result<Vec<Finding>, Error>>) -> Vec<Finding> {
-    look.await.unwrap_or_else(|error| vec![failed_check(check, &error)])
+async fn run_check(check: &'static str, future: impl Future<Output = Result<Vec<Finding>, Error>>) -> Vec<Finding> {
+    future.await.unwrap_or_else(|error| vec![failed_check(check, &error)])
 }
 
 fn failed_check(check: &'static str, error: &Error) -> Finding {
@@ -96,7 +96,7 @@ fn check_status(stack: &Stack) -> Finding {
             format!("The last update of the stack {name} was rolled back; the previous release is running."),
             format!("See why: `aws cloudformation describe-stack-events --stack-name {name}`."),
         ),
-        passing if passing.ends_with("_IN_PROGRESS") => Finding::warning(
+        status if status.ends_with("_IN_PROGRESS") => Finding::warning(
             "stack",
             format!("The stack {name} is being updated ({status}); the other results may change."),
             "Run the command again after the update.",

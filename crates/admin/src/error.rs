@@ -40,8 +40,8 @@ impl Error {
     }
 
     pub fn is_denied(&self) -> bool {
-        let denied = ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"];
-        self.code().is_some_and(|code| denied.contains(&code))
+        let codes = ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"];
+        self.code().is_some_and(|code| codes.contains(&code))
     }
 
     /// Advice for the operator, without a capital letter and a period.
@@ -77,7 +77,7 @@ impl From<pullyard_store::Error> for Error {
 }
 
 pub(crate) fn is_transient_code(code: &str) -> bool {
-    let passing =
+    let codes =
         ["Throttling", "ThrottlingException", "ThrottledException", "TooManyRequestsException", "RequestLimitExceeded"];
-    passing.contains(&code) || code.starts_with("InternalError") || code.starts_with("ServiceUnavailable")
+    codes.contains(&code) || code.starts_with("InternalError") || code.starts_with("ServiceUnavailable")
 }

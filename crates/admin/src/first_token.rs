@@ -10,7 +10,7 @@ use pullyard_store::{Store, Token, Write};
 use std::time::Duration;
 
 /// Tries while other processes write concurrently.
-const ROUNDS: u32 = 5;
+const MAX_TRIES: u32 = 5;
 const MAX_TOKENS_SEARCHED: i32 = 200;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,17 +51,19 @@ pub async fn create_first_token(
     let store = open_store(aws, stack);
     let now = now();
     let new = to_stored_token(token, "admin", [Scope::Admin].into(), None);
-    for _ in 0..ROUNDS {
+    for _ in 0..MAX_TRIES {
         let first = match store.load_first_token().await? {
             Some(hash) => Some((store.load_token(&hash).await?, hash)),
             None => None,
         };
-        let works = |token: &Token| token.is_valid(now) && is_admin(token);
+        let is_usable = |token: &Token| token.is_valid(now) && is_admin(token);
         match &first {
-            Some((Some(existing), hash)) if *hash == new.hash && works(existing) => {
+            Some((Some(existing), hash)) if *hash == new.hash && is_usable(existing) => {
                 return Ok(FirstTokenOutcome::AlreadyExists);
             }
-            Some((Some(existing), _)) if works(existing) && renew == Renew::Never => return Ok(other_admin(existing)),
+            Some((Some(existing), _)) if is_usable(existing) && renew == Renew::Never => {
+                return Ok(other_admin(existing));
+            }
             _ => {}
         }
         if renew == Renew::Never
@@ -71,7 +73,7 @@ pub async fn create_first_token(
         }
         // The store never changes an existing token.
         if let Some(existing) = store.load_token(&new.hash).await? {
-            return Ok(if works(&existing) { other_admin(&existing) } else { unusable(existing) });
+            return Ok(if is_usable(&existing) { other_admin(&existing) } else { unusable(existing) });
         }
         let previous = first.as_ref().map(|(_, hash)| hash.as_str());
         if store.put_first_token(&new, previous).await? == Write::Applied {
@@ -90,9 +92,9 @@ pub(crate) fn open_store(aws: &Aws, stack: &Stack) -> Store {
 }
 
 /// An admin token that the API created before the first token was revoked.
-async fn find_other_admin(store: &Store, but: &str, now: Timestamp) -> Result<Option<Token>, Error> {
+async fn find_other_admin(store: &Store, excluded: &str, now: Timestamp) -> Result<Option<Token>, Error> {
     let (hashes, _) = store.list_token_hashes(None, MAX_TOKENS_SEARCHED).await?;
-    for hash in hashes.iter().filter(|hash| *hash != but) {
+    for hash in hashes.iter().filter(|hash| *hash != excluded) {
         let token = store.load_token(hash).await?;
         if let Some(token) = token.filter(|token| token.is_valid(now) && is_admin(token)) {
             return Ok(Some(token));

@@ -116,9 +116,9 @@ fn non_empty(value: &Option<String>) -> Option<String> {
 
 fn parse_url(url: &str) -> Result<String, CliError> {
     let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    let good =
+    let is_valid =
         host.is_some_and(|host| !host.is_empty() && !host.starts_with('/') && !url.contains(char::is_whitespace));
-    if good {
+    if is_valid {
         return Ok(url.trim_end_matches('/').to_owned());
     }
     let help = if url.is_empty() || url.contains("://") || url.contains(char::is_whitespace) {
@@ -130,8 +130,9 @@ fn parse_url(url: &str) -> Result<String, CliError> {
 }
 
 fn parse_cursor(text: &str) -> Result<String, String> {
-    let good = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-    if good { Ok(text.to_owned()) } else { Err("use the cursor of an earlier page".into()) }
+    let is_valid =
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    if is_valid { Ok(text.to_owned()) } else { Err("use the cursor of an earlier page".into()) }
 }
 
 fn parse_token(token: &str) -> Result<String, CliError> {
@@ -181,7 +182,7 @@ pub(crate) enum Command {
 impl Command {
     pub(crate) async fn run(self, global: &Global, program: clap::Command) -> ExitCode {
         let screen = Screen::new(global);
-        let ended = match self {
+        let result = match self {
             Self::Login(login) => login.run(global, &screen).await,
             Self::Logout(logout) => logout.run(global, &screen),
             Self::Contexts(contexts) => contexts.run(&screen),
@@ -194,7 +195,7 @@ impl Command {
             Self::Init(init) => init.run(global, &screen).await,
             remote => remote.run_remote(global).await,
         };
-        match ended {
+        match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(fault) => fault.print_with_document(&screen),
         }
@@ -202,7 +203,7 @@ impl Command {
 
     async fn run_remote(self, global: &Global) -> Result<(), CliError> {
         let session = Session::open(global)?;
-        let ended = match self {
+        let result = match self {
             Self::Open(open) => open.run(&session).await,
             Self::Status(status) => status.run(&session).await,
             Self::Doctor(doctor) => doctor.run(&session).await,
@@ -236,7 +237,7 @@ impl Command {
             | Self::Man(_)
             | Self::Help(_) => Ok(()),
         };
-        session.suggest_project(ended).await
+        session.suggest_project(result).await
     }
 }
 
@@ -246,8 +247,8 @@ mod tests {
 
     #[test]
     fn address_must_be_an_http_url() {
-        for (url, read) in [("https://h/", "https://h"), ("http://127.0.0.1:7878", "http://127.0.0.1:7878")] {
-            assert_eq!(parse_url(url).ok().as_deref(), Some(read), "{url}");
+        for (url, parsed) in [("https://h/", "https://h"), ("http://127.0.0.1:7878", "http://127.0.0.1:7878")] {
+            assert_eq!(parse_url(url).ok().as_deref(), Some(parsed), "{url}");
         }
         for bad in ["", "h", "ftp://h", "https://", "https:///x", "http://a b", "http://h\nx"] {
             assert!(parse_url(bad).is_err(), "{bad:?}");

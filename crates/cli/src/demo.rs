@@ -53,7 +53,7 @@ pub(crate) struct Demo {
 impl Demo {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         // Listen before creating the folder, so that an interrupt during the start also deletes it.
-        let mut ends = EndSignals::listen()?;
+        let mut signals = EndSignals::listen()?;
         let agent_choice = AgentChoice { agent: self.agent, model: self.model };
         let mut screen = DemoScreen::new(self.json, agent_choice.is_ai());
         screen.title(&format!(
@@ -64,43 +64,43 @@ impl Demo {
         logs::to_file(&folder.path().join("pullyard.log"))?;
         screen.step("Isolation", agent_choice.isolation_notice());
         screen.step("Starting", "DynamoDB, SQS, ECS, Secrets Manager, Pullyard's functions, a git forge");
-        let starts = LocalSystem::start(folder.options()?);
-        tokio::pin!(starts);
+        let start = LocalSystem::start(folder.options()?);
+        tokio::pin!(start);
         let (local, is_interrupted) = tokio::select! {
-            started = &mut starts => (started?, false),
-            _ = ends.next() => {
+            local = &mut start => (local?, false),
+            _ = signals.next() => {
                 write_stderr("interrupted: the demo stops after its start; press Ctrl-C again to stop at once");
                 tokio::select! {
-                    started = &mut starts => (started?, true),
+                    local = &mut start => (local?, true),
                     // The embedded services and the runners end with this process.
-                    _ = ends.next() => return Ok(ExitCode::from(INTERRUPTED)),
+                    _ = signals.next() => return Ok(ExitCode::from(INTERRUPTED)),
                 }
             }
         };
         let interrupted = async {
             if !is_interrupted {
-                ends.next().await;
+                signals.next().await;
             }
         };
-        let result = async {
+        let scenario = async {
             screen.step("Ready", &format!("API {}, forge {}", local.api_url(), local.forge().url()));
             run_scenario(&mut screen, &local, folder.path(), agent_choice).await
         };
-        let ended = tokio::select! {
+        let result = tokio::select! {
             biased;
             () = interrupted => {
                 write_stderr("interrupted: stopping everything that the demo started");
                 Ok(ExitCode::from(INTERRUPTED))
             }
-            ended = result => ended,
+            result = scenario => result,
         };
-        if self.stay && matches!(&ended, Ok(code) if *code == ExitCode::SUCCESS) {
+        if self.stay && matches!(&result, Ok(code) if *code == ExitCode::SUCCESS) {
             screen.print_running(local.api_url(), &local.forge().url(), folder.path());
             // An interrupt is the normal end here and not a failure.
-            ends.next().await;
+            signals.next().await;
         }
         local.shutdown().await;
-        ended
+        result
     }
 }
 

@@ -67,10 +67,10 @@ fn create_folder_in(temporary: &Path, prefix: &str) -> io::Result<TempDir> {
     fs::write(folder.path().join(MARKER_FILE), "")?;
     let owner = fs::symlink_metadata(folder.path())?.uid();
     for entry in fs::read_dir(temporary).into_iter().flatten().flatten() {
-        let is_named_so = entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix));
+        let has_prefix = entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix));
         // Skip folders of other users, who could replace them by a link.
-        let is_ours = entry.metadata().is_ok_and(|about| about.is_dir() && about.uid() == owner);
-        let is_marked = is_named_so && is_ours && entry.path().join(MARKER_FILE).exists();
+        let is_own = entry.metadata().is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == owner);
+        let is_marked = has_prefix && is_own && entry.path().join(MARKER_FILE).exists();
         if is_marked && pullyard_local::is_abandoned(&entry.path()) {
             remove_entries(&entry.path());
         }
@@ -95,30 +95,30 @@ mod tests {
     #[test]
     fn only_abandoned_temporary_folders_are_deleted() {
         let temporary = tempfile::tempdir().unwrap();
-        let of = |name: &str| temporary.path().join(name);
-        let stay = ["try-used", "try-begins", "try-new", "try-piped", "try-kept", "demo-dead"];
-        for name in stay.into_iter().chain(["try-dead"]) {
-            fs::create_dir_all(of(name).join("work/inner")).unwrap();
+        let path = |name: &str| temporary.path().join(name);
+        let remaining = ["try-used", "try-begins", "try-new", "try-piped", "try-kept", "demo-dead"];
+        for name in remaining.into_iter().chain(["try-dead"]) {
+            fs::create_dir_all(path(name).join("work/inner")).unwrap();
             for (file, content) in [("keys.json", "planted"), (MARKER_FILE, ""), ("lock", "process 1\n")] {
-                fs::write(of(name).join(file), content).unwrap();
+                fs::write(path(name).join(file), content).unwrap();
             }
         }
-        let used = File::open(of("try-used").join("lock")).unwrap();
+        let used = File::open(path("try-used").join("lock")).unwrap();
         used.lock().unwrap();
         // The lock file exists but is not locked yet.
-        fs::write(of("try-begins").join("lock"), "").unwrap();
+        fs::write(path("try-begins").join("lock"), "").unwrap();
         for name in ["try-new", "try-piped"] {
-            fs::remove_file(of(name).join("lock")).unwrap();
+            fs::remove_file(path(name).join("lock")).unwrap();
         }
-        nix::unistd::mkfifo(&of("try-piped").join("lock"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        nix::unistd::mkfifo(&path("try-piped").join("lock"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         // Without the mark the folder is not temporary.
-        fs::remove_file(of("try-kept").join(MARKER_FILE)).unwrap();
-        std::os::unix::fs::symlink(of("demo-dead"), of("try-link")).unwrap();
+        fs::remove_file(path("try-kept").join(MARKER_FILE)).unwrap();
+        std::os::unix::fs::symlink(path("demo-dead"), path("try-link")).unwrap();
 
         let folder = create_folder_in(temporary.path(), "try-").unwrap();
-        let entries = stay.map(|name| (name, of(name).join("keys.json").exists()));
+        let entries = remaining.map(|name| (name, path(name).join("keys.json").exists()));
         assert!(entries.iter().all(|(_, is_there)| *is_there), "{entries:?}");
-        assert!(of("try-link").exists() && !of("try-dead").exists());
+        assert!(path("try-link").exists() && !path("try-dead").exists());
         assert!(folder.path().join(MARKER_FILE).exists());
     }
 }

@@ -89,22 +89,22 @@ impl Try {
         )?;
         let token = self.forge_token(&screen).await?;
         // Listen before creating the folder, so that it is deleted after any signal.
-        let mut ends = EndSignals::listen()?;
+        let mut signals = EndSignals::listen()?;
         let folder = Folder::open(self.keep.as_deref(), "pullyard-try-")?;
         logs::to_file(&folder.path().join("pullyard.log"))?;
         let options = folder.options()?;
         let local = tokio::select! {
             local = LocalSystem::start(options) => local.map_err(anyhow::Error::from)?,
-            end = ends.next() => return Err(interruption(&screen, end, "no agent was started")),
+            end = signals.next() => return Err(interruption(&screen, end, "no agent was started")),
         };
         // The agent stops with this command. Listen only here: a task may start the agent before `run_job` follows it.
-        let ended = tokio::select! {
+        let result = tokio::select! {
             biased;
-            ended = self.run_job(Screen::new(global), &local, token) => ended,
-            end = ends.next() => Err(interruption(&screen, end, "the agent is stopped")),
+            result = self.run_job(Screen::new(global), &local, token) => result,
+            end = signals.next() => Err(interruption(&screen, end, "the agent is stopped")),
         };
         local.shutdown().await;
-        ended
+        result
     }
 
     async fn run_job(self, screen: Screen, local: &LocalSystem, token: String) -> Result<(), CliError> {
@@ -131,7 +131,7 @@ impl Try {
         let add = AddRepository::new(integration, self.repository, agent);
         let repository = api.add_repository(&project, &add).await?;
         screen.note(&format!("works on {} as {}", repository.name, connected.account.login));
-        let ask = CreateJob {
+        let request = CreateJob {
             project: project.clone(),
             ticket: None,
             prompt: Some(self.prompt),
@@ -140,7 +140,7 @@ impl Try {
             agent: None,
             model: None,
         };
-        let decision = api.create_job(&ask, None).await?;
+        let decision = api.create_job(&request, None).await?;
         let Some(job) = decision.job else {
             return Err(CliError::new(Exit::Refused, decision.sentence).with_help(decision.help));
         };
@@ -175,11 +175,11 @@ impl Try {
         Ok(token)
     }
 
-    fn confirm(&self, screen: &Screen, question: &str, otherwise: &str) -> Result<(), CliError> {
+    fn confirm(&self, screen: &Screen, question: &str, help: &str) -> Result<(), CliError> {
         if self.yes || screen.confirm(question)? {
             return Ok(());
         }
-        Err(CliError::failed("cancelled; nothing was changed").with_help(otherwise))
+        Err(CliError::failed("cancelled; nothing was changed").with_help(help))
     }
 }
 

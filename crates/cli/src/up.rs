@@ -80,7 +80,7 @@ impl Up {
 
     async fn serve(self, global: &Global, screen: &Screen) -> Result<ExitCode, CliError> {
         // Listen from the start, so that an interrupted start also shuts down in order.
-        let mut ends = EndSignals::listen()?;
+        let mut signals = EndSignals::listen()?;
         let data = folder::prepare(&self.data)?;
         let mut options = Options::new(data.clone(), crate::runner::command()?);
         (options.api, options.forge) = addresses(self.listen.as_deref(), &data)?;
@@ -99,7 +99,7 @@ impl Up {
         logs::to_folder(&data.join("logs"))?;
         let local = tokio::select! {
             local = start(options) => local.map_err(|error| faults::start_fault(error, &data))?,
-            _ = ends.next() => return Ok(ExitCode::SUCCESS),
+            _ = signals.next() => return Ok(ExitCode::SUCCESS),
         };
         let api = ApiClient::new(local.api_url(), local.admin_token())?;
         connect_forge(&local, &api).await?;
@@ -113,7 +113,7 @@ impl Up {
             open_in_browser(&sign_in);
         }
         tokio::select! {
-            _ = ends.next() => {}
+            _ = signals.next() => {}
             never = watch::watch_forever(&data, screen) => match never {},
         };
         let running = local.count_running_tasks().await;
@@ -166,9 +166,9 @@ impl Up {
 
 /// Checks the sandbox before the start, because a refusal at the first job would come too late. Jobs work in `work`.
 async fn check_isolation(isolation: Isolation, work: PathBuf) -> Result<RunnerIsolation, CliError> {
-    let checked = tokio::task::spawn_blocking(move || pullyard_runner::check_isolation(isolation, None, &work)).await;
-    let checked = checked.unwrap_or_else(|error| Err(error.to_string()));
-    let result = checked.map_err(|reason| CliError::failed(reason).with_help(OTHER_ISOLATIONS))?;
+    let result = tokio::task::spawn_blocking(move || pullyard_runner::check_isolation(isolation, None, &work)).await;
+    let result = result.unwrap_or_else(|error| Err(error.to_string()));
+    let result = result.map_err(|reason| CliError::failed(reason).with_help(OTHER_ISOLATIONS))?;
     Ok(RunnerIsolation { level: isolation.as_str().into(), result })
 }
 

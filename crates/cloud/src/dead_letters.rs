@@ -1,5 +1,6 @@
 //! Lists, redrives and deletes messages of the dead-letter queues.
-//! SQS has no peek call. A look receives messages, which hides them, and then makes the remaining ones visible again.
+//! SQS cannot peek: [`DeadLetters::receive`] hides the messages that it receives, and [`DeadLetters::make_visible`]
+//! shows the remaining ones again.
 //! Receipt handles are valid only until then, so callers use message ids and each operation receives again.
 
 use crate::Error;
@@ -13,7 +14,7 @@ use pullyard_domain::time::Timestamp;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-/// Longer than any request, but short: if this process dies, looks miss the hidden messages for this long.
+/// Longer than any request, but short: if this process dies, other requests miss the hidden messages for this long.
 const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Long polling queries all of SQS's servers, so an empty answer means an empty queue. Units: seconds.
@@ -41,7 +42,7 @@ pub struct DeadMessage {
     pub body: String,
     /// In a FIFO queue, the time of the last failure.
     pub sent_at: Option<Timestamp>,
-    /// Includes receives by looks.
+    /// Includes the receives of this module.
     pub receive_count: u32,
     group: Option<String>,
     attributes: HashMap<String, MessageAttributeValue>,
@@ -82,32 +83,32 @@ impl DeadLetters {
     /// Receives up to `limit` messages until the wanted ones are found; call [`Self::make_visible`] afterwards. A
     /// FIFO group shows only its first ten.
     pub async fn receive(&self, queue: Queue, selection: Selection<'_>, limit: usize) -> Result<ReceivedBatch, Error> {
-        let mut look = ReceivedBatch::default();
+        let mut batch = ReceivedBatch::default();
         loop {
             let enough = match selection {
-                Selection::UpTo(count) => look.messages.len() >= count,
-                Selection::Ids(ids) => look.messages.len() >= ids.len(),
+                Selection::UpTo(count) => batch.messages.len() >= count,
+                Selection::Ids(ids) => batch.messages.len() >= ids.len(),
             };
-            if enough || look.messages.len() + look.other_messages.len() >= limit {
-                look.more = true;
-                return Ok(look);
+            if enough || batch.messages.len() + batch.other_messages.len() >= limit {
+                batch.more = true;
+                return Ok(batch);
             }
-            let room = limit - look.messages.len() - look.other_messages.len();
-            let batch = match self.receive_batch(queue, room).await {
-                Ok(batch) => batch,
+            let room = limit - batch.messages.len() - batch.other_messages.len();
+            let messages = match self.receive_batch(queue, room).await {
+                Ok(messages) => messages,
                 Err(error) => {
                     // Best effort: the messages become visible by themselves. Return the first error.
-                    let _ = self.make_visible(queue, look).await;
+                    let _ = self.make_visible(queue, batch).await;
                     return Err(error);
                 }
             };
-            if batch.is_empty() {
-                return Ok(look);
+            if messages.is_empty() {
+                return Ok(batch);
             }
-            for message in batch {
+            for message in messages {
                 match selection {
-                    Selection::Ids(ids) if !ids.contains(&message.id) => look.other_messages.push(message),
-                    _ => look.messages.push(message),
+                    Selection::Ids(ids) if !ids.contains(&message.id) => batch.other_messages.push(message),
+                    _ => batch.messages.push(message),
                 }
             }
         }
@@ -129,19 +130,21 @@ impl DeadLetters {
         Ok(answer.messages.unwrap_or_default().into_iter().filter_map(parse_message).collect())
     }
 
-    /// Sends a message back to its source queue, if any, then deletes it here. Otherwise the caller has processed it.
-    /// Idempotent: a crash in between leaves the message in both queues, which is harmless. The group keeps the order.
-    /// The deduplication id is new, because the queue may remember the old one.
+    /// Sends a message back to its source queue and deletes it here. `Undelivered` has no source queue: the caller has
+    /// processed its message, which is only deleted.
+    /// Idempotent: a crash in between leaves the message in both queues, which is harmless.
     pub async fn redrive(&self, queue: Queue, message: &DeadMessage) -> Result<(), Error> {
         let Some(pair) = self.queue_pair(queue) else { return self.delete(queue, message).await };
-        let fresh = message.group.as_ref().map(|_| format!("{:032x}", rand::random::<u128>()));
+        // New, because the queue may remember the old one.
+        let deduplication_id = message.group.as_ref().map(|_| format!("{:032x}", rand::random::<u128>()));
         self.client
             .send_message()
             .queue_url(&pair.queue_url)
             .message_body(&message.body)
             .set_message_attributes(Some(message.attributes.clone()).filter(|all| !all.is_empty()))
+            // The same group, to keep the order within it.
             .set_message_group_id(message.group.clone())
-            .set_message_deduplication_id(fresh)
+            .set_message_deduplication_id(deduplication_id)
             .send()
             .await
             .map_err(|error| Error::unavailable("requeue a dead letter", error))?;
@@ -154,13 +157,13 @@ impl DeadLetters {
         Ok(())
     }
 
-    /// Makes the messages of a look visible at once. Best effort: they become visible after `VISIBILITY_TIMEOUT`.
-    pub async fn make_visible(&self, queue: Queue, look: ReceivedBatch) -> Result<(), Error> {
+    /// Makes received messages visible at once. Best effort: they become visible after `VISIBILITY_TIMEOUT`.
+    pub async fn make_visible(&self, queue: Queue, batch: ReceivedBatch) -> Result<(), Error> {
         let url = self.dead_url(queue);
         // Newest first keeps the order in a queue that puts each returned message in front.
-        let messages = look.messages.into_iter().chain(look.other_messages).rev().collect::<Vec<_>>();
-        for some in messages.chunks(usize::try_from(BATCH_SIZE).unwrap_or(1)) {
-            let entries = some.iter().enumerate().filter_map(|(n, message)| {
+        let messages = batch.messages.into_iter().chain(batch.other_messages).rev().collect::<Vec<_>>();
+        for chunk in messages.chunks(usize::try_from(BATCH_SIZE).unwrap_or(1)) {
+            let entries = chunk.iter().enumerate().filter_map(|(n, message)| {
                 let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(n.to_string());
                 entry.receipt_handle(&message.handle).visibility_timeout(0).build().ok()
             });

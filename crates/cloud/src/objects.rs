@@ -58,7 +58,7 @@ impl std::fmt::Debug for Upload {
 impl Objects {
     pub fn new(config: &aws_config::SdkConfig, endpoint: Option<&str>, bucket: &str) -> Self {
         let region = config.region().map(ToString::to_string).unwrap_or_default();
-        let address = match endpoint {
+        let base_url = match endpoint {
             // A path-style address, because a virtual-host address would need DNS.
             Some(endpoint) => format!("{}/{bucket}", endpoint.trim_end_matches('/')),
             None => {
@@ -67,7 +67,7 @@ impl Objects {
             }
         };
         Self {
-            base_url: address,
+            base_url,
             region,
             app: config.app_name().map(ToString::to_string),
             credentials: config.credentials_provider(),
@@ -171,7 +171,7 @@ impl Objects {
         key: &str,
         headers: &[(String, String)],
         query: &[(&str, &str)],
-        within: Duration,
+        expiry: Duration,
     ) -> Result<String, Error> {
         let provider = self.credentials.as_ref().ok_or_else(|| bucket_error("no credentials to sign with"))?;
         let credentials = provider.provide_credentials().await;
@@ -185,11 +185,11 @@ impl Objects {
         }
         let mut settings = SigningSettings::default();
         settings.signature_location = SignatureLocation::QueryParams;
-        settings.expires_in = Some(within);
+        settings.expires_in = Some(expiry);
         // Only S3 requires the unchanged path in the signature.
         settings.percent_encoding_mode = PercentEncodingMode::Single;
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-        let unsigned = |reason: &dyn std::error::Error| bucket_error(&format_error_chain(reason));
+        let signing_error = |reason: &dyn std::error::Error| bucket_error(&format_error_chain(reason));
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
             .region(&self.region)
@@ -197,15 +197,15 @@ impl Objects {
             .time(SystemTime::now())
             .settings(settings)
             .build()
-            .map_err(|error| unsigned(&error))?
+            .map_err(|error| signing_error(&error))?
             .into();
         let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let request = SignableRequest::new(method, &url, headers, SignableBody::UnsignedPayload)
-            .map_err(|error| unsigned(&error))?;
-        let (instructions, _) = sign(request, &parameters).map_err(|error| unsigned(&error))?.into_parts();
-        let (_, added) = instructions.into_parts();
-        let added: Vec<_> = added.iter().map(|(name, value)| query_pair((name, value.as_ref()))).collect();
-        Ok(format!("{url}{}{}", if query.is_empty() { '?' } else { '&' }, added.join("&")))
+            .map_err(|error| signing_error(&error))?;
+        let (instructions, _) = sign(request, &parameters).map_err(|error| signing_error(&error))?.into_parts();
+        let (_, signature) = instructions.into_parts();
+        let signature: Vec<_> = signature.iter().map(|(name, value)| query_pair((name, value.as_ref()))).collect();
+        Ok(format!("{url}{}{}", if query.is_empty() { '?' } else { '&' }, signature.join("&")))
     }
 }
 
@@ -271,8 +271,8 @@ mod tests {
     async fn download_url_forces_an_attachment_with_the_file_name() {
         let url = objects(Some("http://127.0.0.1:9/"), "us-east-1").await;
         let url = url.presign_download("artifacts/x", &artifact()).await.unwrap();
-        let named = "http://127.0.0.1:9/bucket/artifacts/x?response-content-disposition=attachment%3B%20filename%3D%22patch.diff%22&response-content-type=application%2Foctet-stream&x-app=api&";
-        assert!(url.starts_with(named), "{url}");
+        let expected = "http://127.0.0.1:9/bucket/artifacts/x?response-content-disposition=attachment%3B%20filename%3D%22patch.diff%22&response-content-type=application%2Foctet-stream&x-app=api&";
+        assert!(url.starts_with(expected), "{url}");
         assert!(url.contains("&X-Amz-Expires=300&"), "{url}");
     }
 

@@ -53,7 +53,7 @@ impl std::fmt::Debug for Secrets {
 impl Secrets {
     pub fn new(config: &aws_config::SdkConfig, endpoint: Option<&str>) -> Self {
         let (config, endpoint) = (config.clone(), endpoint.map(str::to_owned));
-        let began = Instant::now();
+        let start = Instant::now();
         Self {
             client: Lazy::new(move || {
                 let mut builder = aws_sdk_secretsmanager::config::Builder::from(&config);
@@ -64,15 +64,15 @@ impl Secrets {
             versions: Arc::default(),
             absent: Arc::default(),
             refetch_lock: Arc::default(),
-            clock: Arc::new(move || began.elapsed()),
+            clock: Arc::new(move || start.elapsed()),
             kms_key: None,
         }
     }
 
     /// Measures the age of cached values with this monotonic clock instead of the machine's.
     #[must_use]
-    pub fn with_clock(self, steady: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
-        Self { clock: Arc::new(steady), ..self }
+    pub fn with_clock(self, clock: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        Self { clock: Arc::new(clock), ..self }
     }
 
     /// Creates secrets under this KMS key. An existing secret keeps its own key.
@@ -114,7 +114,7 @@ impl Secrets {
             let call = self.client.put_secret_value().secret_id(name).secret_string(value);
             call.client_request_token(&token).send().await
         };
-        let refused = || Error::SecretRefused { name: name.into() };
+        let refused_error = || Error::SecretRefused { name: name.into() };
         let stored = match put().await {
             Err(error) if error.as_service_error().is_some_and(|e| e.is_resource_not_found_exception()) => {
                 let create = self.client.create_secret().name(name).secret_string(value);
@@ -126,7 +126,7 @@ impl Secrets {
                         put().await.map(drop)
                     }
                     Err(error) if error.as_service_error().is_some_and(|e| e.is_invalid_request_exception()) => {
-                        return Err(refused());
+                        return Err(refused_error());
                     }
                     Err(error) => return Err(Error::unavailable("create a secret", error)),
                 }
@@ -140,7 +140,7 @@ impl Secrets {
                 Ok(())
             }
             Err(error) if error.as_service_error().is_some_and(PutSecretValueError::is_invalid_request_exception) => {
-                Err(refused())
+                Err(refused_error())
             }
             Err(error) => Err(Error::unavailable("set a secret", error)),
         }
@@ -149,8 +149,8 @@ impl Secrets {
     /// Lists one page of secrets with this prefix, and the next page's cursor. A page before the last may be empty.
     /// Errors: `BadCursor` for a cursor that no page returned.
     pub async fn list(&self, prefix: &str, after: Option<&str>) -> Result<(Vec<SecretSummary>, Option<String>), Error> {
-        let named = Filter::builder().key(FilterNameStringType::Name).values(prefix).build();
-        let call = self.client.list_secrets().filters(named).max_results(100);
+        let by_prefix = Filter::builder().key(FilterNameStringType::Name).values(prefix).build();
+        let call = self.client.list_secrets().filters(by_prefix).max_results(100);
         let page = match call.set_next_token(after.map(str::to_owned)).send().await {
             Ok(page) => page,
             Err(error) if error.as_service_error().is_some_and(|e| e.is_invalid_next_token_exception()) => {

@@ -31,14 +31,14 @@ pub struct TaskDefinitions {
 impl TaskDefinitions {
     /// Parses `small=FAMILY,medium=FAMILY,large=FAMILY` in any order.
     pub fn parse(text: &str) -> Option<Self> {
-        let named = |size: TaskSize| {
+        let find = |size: TaskSize| {
             let mut pairs = text.split(',').filter_map(|pair| pair.trim().split_once('='));
             let (_, family) = pairs.find(|(name, _)| name.trim() == size.as_str())?;
             Some(family.trim().to_owned()).filter(|family| !family.is_empty())
         };
-        let (small, medium, large) = (named(TaskSize::Small)?, named(TaskSize::Medium)?, named(TaskSize::Large)?);
-        let exact = text.split(',').count() == TaskSize::ALL.len();
-        exact.then_some(Self { small, medium, large })
+        let (small, medium, large) = (find(TaskSize::Small)?, find(TaskSize::Medium)?, find(TaskSize::Large)?);
+        let has_no_other_pair = text.split(',').count() == TaskSize::ALL.len();
+        has_no_other_pair.then_some(Self { small, medium, large })
     }
 
     pub fn for_size(&self, size: TaskSize) -> &str {
@@ -157,8 +157,8 @@ impl Tasks {
     /// Lists the job's tasks that have not stopped, of all starts. ECS's lists lag and may miss a new task.
     pub async fn list(&self, job: &JobId) -> Result<Vec<String>, Error> {
         let call = self.client.list_tasks().cluster(&self.cluster).started_by(job.as_str());
-        let listed = call.send().await.map_err(|error| Error::unavailable("list the tasks of a job", error))?;
-        Ok(listed.task_arns().to_vec())
+        let page = call.send().await.map_err(|error| Error::unavailable("list the tasks of a job", error))?;
+        Ok(page.task_arns().to_vec())
     }
 
     /// Idempotent: by the task. A missing task counts as stopped.
@@ -207,11 +207,11 @@ const CAPACITY_PHRASES: [&str; 5] = [
 
 /// Source: <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html>.
 fn classify_reason(reason: &str) -> StartOutcome {
-    let says = |phrases: &[&str]| phrases.iter().any(|phrase| reason.contains(phrase));
+    let contains_any = |phrases: &[&str]| phrases.iter().any(|phrase| reason.contains(phrase));
     // `AGENT`: the chosen host is disconnected; another one may work.
-    if reason.starts_with("RESOURCE:") || reason == "AGENT" || says(&CAPACITY_PHRASES) {
+    if reason.starts_with("RESOURCE:") || reason == "AGENT" || contains_any(&CAPACITY_PHRASES) {
         StartOutcome::NoCapacity
-    } else if says(&THROTTLING_PHRASES) {
+    } else if contains_any(&THROTTLING_PHRASES) {
         StartOutcome::Throttled
     } else {
         StartOutcome::Refused { reason: reason.into() }
@@ -224,10 +224,10 @@ mod tests {
 
     #[test]
     fn each_size_needs_exactly_one_task_definition() {
-        let of = |text: &str| TaskDefinitions::parse(text).map(|all| [all.small, all.medium, all.large]);
+        let families = |text: &str| TaskDefinitions::parse(text).map(|all| [all.small, all.medium, all.large]);
         let all = Some(["a".to_owned(), "b:3".to_owned(), "c".to_owned()]);
-        assert_eq!(of("small=a,medium=b:3,large=c"), all);
-        assert_eq!(of(" large = c, small=a ,medium=b:3"), all);
+        assert_eq!(families("small=a,medium=b:3,large=c"), all);
+        assert_eq!(families(" large = c, small=a ,medium=b:3"), all);
         for bad in [
             "",
             "a",
@@ -237,13 +237,13 @@ mod tests {
             "small=a,medium=b,large=c,huge=d",
             "small=a,small=b,medium=c,large=d",
         ] {
-            assert_eq!(of(bad), None, "{bad}");
+            assert_eq!(families(bad), None, "{bad}");
         }
     }
 
     #[test]
     fn start_failure_reasons_are_classified() {
-        let no_room = [
+        let no_capacity = [
             "RESOURCE:CPU",
             "RESOURCE:MEMORY",
             "RESOURCE:ENI",
@@ -254,12 +254,12 @@ mod tests {
             "You've reached the limit on the number of tasks you can run concurrently",
             "You’ve reached the limit on the number of vCPUs you can run concurrently",
         ];
-        let slowed = [
+        let throttled = [
             "Rate exceeded",
             "ThrottlingException",
             "Error retrieving security group information for [sg-1]: Request limit exceeded. (ErrorCode: RequestLimitExceeded)",
         ];
-        let for_good = [
+        let refused = [
             "TaskDefinition is inactive",
             "TaskDefinition not found.",
             "MISSING",
@@ -270,13 +270,13 @@ mod tests {
             "User is not authorized to perform: ecs:RunTask",
             "",
         ];
-        for reason in no_room {
+        for reason in no_capacity {
             assert_eq!(classify_reason(reason), StartOutcome::NoCapacity, "{reason}");
         }
-        for reason in slowed {
+        for reason in throttled {
             assert_eq!(classify_reason(reason), StartOutcome::Throttled, "{reason}");
         }
-        for reason in for_good {
+        for reason in refused {
             assert_eq!(classify_reason(reason), StartOutcome::Refused { reason: reason.into() }, "{reason}");
         }
     }

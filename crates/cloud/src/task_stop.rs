@@ -89,9 +89,9 @@ impl From<Message> for Undelivered {
         match message {
             Message::Event(event) => Self { cause: UnhandledCause::Undeliverable, event },
             Message::Record { request_context, request_payload } => {
-                let late = request_context.condition == "EventAgeExceeded";
+                let is_expired = request_context.condition == "EventAgeExceeded";
                 Self {
-                    cause: if late { UnhandledCause::Expired } else { UnhandledCause::Failed },
+                    cause: if is_expired { UnhandledCause::Expired } else { UnhandledCause::Failed },
                     event: request_payload,
                 }
             }
@@ -136,9 +136,9 @@ mod tests {
             (failure_record("RetriesExhausted"), UnhandledCause::Failed),
             (failure_record("EventAgeExceeded"), UnhandledCause::Expired),
         ] {
-            let read: Undelivered = serde_json::from_value(message).unwrap();
-            assert_eq!(read.cause, cause);
-            let stopped = read.event.into_task_stop().unwrap();
+            let undelivered: Undelivered = serde_json::from_value(message).unwrap();
+            assert_eq!(undelivered.cause, cause);
+            let stopped = undelivered.event.into_task_stop().unwrap();
             assert_eq!((stopped.arn.as_str(), stopped.job.as_str()), (TASK, JOB));
             assert_eq!(stopped.cause, StopCause::Exited { code: Some(137) });
             assert_eq!(stopped.reason, "Essential container in task exited");
@@ -163,8 +163,8 @@ mod tests {
 
     #[test]
     fn serialized_event_contains_no_variable_of_its_task() {
-        let read: Undelivered = serde_json::from_value(failure_record("RetriesExhausted")).unwrap();
-        let text = serde_json::to_string(&read.event).unwrap();
+        let undelivered: Undelivered = serde_json::from_value(failure_record("RetriesExhausted")).unwrap();
+        let text = serde_json::to_string(&undelivered.event).unwrap();
         assert!(text.contains(TASK) && text.contains("137"), "{text}");
         assert!(!text.contains("a-token") && !text.contains("environment"), "{text}");
     }

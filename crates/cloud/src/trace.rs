@@ -1,4 +1,4 @@
-//! Keeps the trace and the lineage of the running invocation, task-local, for the messages that it sends.
+//! Stores the trace and the lineage of the running invocation in task-local variables, for the messages that it sends.
 
 use aws_sdk_sqs::types::{MessageSystemAttributeNameForSends, MessageSystemAttributeValue};
 use pullyard_domain::trace::TraceId;
@@ -31,12 +31,12 @@ fn header(trace: &TraceId, lineage: Option<&Lineage>) -> String {
 }
 
 tokio::task_local! {
-    static CURRENT: TraceId;
+    static TRACE: TraceId;
     static LINEAGE: Option<Lineage>;
 }
 
 pub async fn with_trace<F: Future>(trace: TraceId, future: F) -> F::Output {
-    CURRENT.scope(trace, future).await
+    TRACE.scope(trace, future).await
 }
 
 /// Runs `future` with this invocation's `lineage`. Its messages repeat the lineage, so that Lambda keeps counting.
@@ -45,7 +45,7 @@ pub async fn with_lineage<F: Future>(lineage: Option<Lineage>, future: F) -> F::
 }
 
 pub fn current_trace() -> Option<TraceId> {
-    CURRENT.try_with(Clone::clone).ok()
+    TRACE.try_with(Clone::clone).ok()
 }
 
 /// The trace header is the only system attribute that a sender may set, and it is free of charge.

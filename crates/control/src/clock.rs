@@ -60,8 +60,8 @@ impl Clock {
     }
 
     /// Returns `None` after `limit` of real time. A simulated clock has no timeout: a slow machine changes no result.
-    pub(crate) async fn with_timeout<T>(&self, limit: Duration, doing: impl Future<Output = T>) -> Option<T> {
-        if self.simulation.is_some() { Some(doing.await) } else { tokio::time::timeout(limit, doing).await.ok() }
+    pub(crate) async fn with_timeout<T>(&self, limit: Duration, future: impl Future<Output = T>) -> Option<T> {
+        if self.simulation.is_some() { Some(future.await) } else { tokio::time::timeout(limit, future).await.ok() }
     }
 
     /// Returns a unique lower-case id. A simulated clock counts up.

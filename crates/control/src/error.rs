@@ -1,6 +1,6 @@
 //! Errors of use cases. A guard's refusal is an answer, not an error.
 
-use pullyard_domain::artifact::ArtifactRefusal as Refused;
+use pullyard_domain::artifact::ArtifactRefusal;
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{InvalidId, TokenId};
 use pullyard_domain::job::{JobStatus, TransitionRefusal};
@@ -24,7 +24,7 @@ pub enum Error {
     NoSigningSecret { name: String },
     #[error("call the forge: {0}")]
     Forge(#[from] pullyard_forge::Error),
-    /// Concurrent writers kept changing the subject. `Rounds::again` lists earlier writes that may exist.
+    /// Concurrent writers kept changing the subject. `Retries::backoff` lists earlier writes that may exist.
     #[error("update {subject}: concurrent writers kept changing it")]
     Contended { subject: String },
     /// A time limit has passed or would pass. Work in progress stops as in a crash.
@@ -59,7 +59,7 @@ pub enum Error {
     #[error("accept the runner: {}", .0.sentence())]
     Runner(Refusal),
     #[error("store an artifact: {}", .0.code())]
-    Artifact(Refused),
+    Artifact(ArtifactRefusal),
     /// The token is forged, expired or of another kind.
     #[error("accept the token")]
     InvalidToken,

@@ -70,10 +70,10 @@ pub(crate) async fn load_repository_fact(
 pub(crate) async fn load_repository_of_retry(
     ctx: &Context,
     project: &Project,
-    of: &Job,
+    retried: &Job,
     named: Option<&RepositoryName>,
 ) -> Result<RepositoryFact, Error> {
-    match ctx.store.load_repository(&project.id, &of.integration, of.repository).await? {
+    match ctx.store.load_repository(&project.id, &retried.integration, retried.repository).await? {
         Some(repository) => Ok(RepositoryFact::Connected(Box::new(repository.resolve_agent(&project.settings)))),
         None => load_repository_fact(ctx, project, named).await,
     }

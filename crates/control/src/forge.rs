@@ -23,12 +23,13 @@ pub(crate) async fn forge_client(
     let token = match &integration.auth {
         Auth::Token { secret } => load_token(ctx, secret).await?,
         Auth::App { .. } => {
-            let only = RepositorySelector::Id(repository.id);
+            let selector = RepositorySelector::Id(repository.id);
             let mint = async || {
-                mint_installation_token(ctx, integration, &repository.name, only, features::control_permissions).await
+                mint_installation_token(ctx, integration, &repository.name, selector, features::control_permissions)
+                    .await
             };
-            let of = (integration.id.clone(), integration.auth.issuer(), repository.id);
-            ctx.forge_tokens.get(of, &ctx.clock, mint).await?
+            let key = (integration.id.clone(), integration.auth.issuer(), repository.id);
+            ctx.forge_tokens.get(key, &ctx.clock, mint).await?
         }
     };
     client(ctx, integration.kind, &integration.api_url, token)
@@ -42,8 +43,8 @@ pub(crate) async fn forge_client_by_name(
     let token = match &integration.auth {
         Auth::Token { secret } => load_token(ctx, secret).await?,
         Auth::App { .. } => {
-            let only = RepositorySelector::Name(repository.as_str());
-            mint_installation_token(ctx, integration, repository, only, features::control_permissions).await?.token
+            let selector = RepositorySelector::Name(repository.as_str());
+            mint_installation_token(ctx, integration, repository, selector, features::control_permissions).await?.token
         }
     };
     client(ctx, integration.kind, &integration.api_url, token)
@@ -107,14 +108,14 @@ pub(crate) async fn app_client(ctx: &Context, integration: &Integration) -> Resu
     }
 }
 
-/// Mints an installation token for one repository. `requested` derives its permissions from the granted ones.
+/// Mints an installation token for one repository. `select_permissions` derives its permissions from the granted ones.
 /// Errors: `Forge`, with `Forbidden` if a wanted permission was not granted or the installation is suspended.
 pub(crate) async fn mint_installation_token(
     ctx: &Context,
     integration: &Integration,
     name: &RepositoryName,
-    only: RepositorySelector<'_>,
-    requested: impl FnOnce(&Permissions) -> Permissions,
+    selector: RepositorySelector<'_>,
+    select_permissions: impl FnOnce(&Permissions) -> Permissions,
 ) -> Result<InstallationToken, Error> {
     let Some(app) = app_client(ctx, integration).await? else {
         return Err(Error::Inconsistent(format!("{} is not an App and can't mint tokens", integration.id)));
@@ -126,13 +127,13 @@ pub(crate) async fn mint_installation_token(
     if installation.suspended {
         return Err(forbidden(name.to_string(), "the App's installation is suspended"));
     }
-    let requested = requested(&installation.permissions);
-    let lacking = features::missing_permissions(&installation.permissions, &requested);
-    if !lacking.is_empty() {
-        let permissions = format!("{} on {name}", lacking.join(", "));
+    let requested = select_permissions(&installation.permissions);
+    let missing = features::missing_permissions(&installation.permissions, &requested);
+    if !missing.is_empty() {
+        let permissions = format!("{} on {name}", missing.join(", "));
         return Err(forbidden(permissions, "the App's installation was not granted it"));
     }
-    Ok(app.installation_token(installation.id, only, &requested).await?)
+    Ok(app.installation_token(installation.id, selector, &requested).await?)
 }
 
 pub(crate) fn timeout_error(integration: &Integration, within: Duration) -> Error {
@@ -145,8 +146,8 @@ pub(crate) fn endpoint(ctx: &Context, api_url: &str) -> Endpoint {
 }
 
 async fn load_token(ctx: &Context, secret: &str) -> Result<Token, Error> {
-    let unusable = |reason| Error::Forge(pullyard_forge::Error::Settings { reason });
-    load_token_or_flaw(ctx, secret).await?.map_err(unusable)
+    let to_error = |reason| Error::Forge(pullyard_forge::Error::Settings { reason });
+    load_token_or_flaw(ctx, secret).await?.map_err(to_error)
 }
 
 /// Reads the token in a secret. The inner error explains an invalid value without quoting it.

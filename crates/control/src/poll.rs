@@ -23,9 +23,9 @@ pub async fn poll_repository(
     integration: &IntegrationId,
     repository: u64,
 ) -> Result<(), Error> {
-    let polled = poll_if_due(ctx, project, integration, repository).await;
+    let result = poll_if_due(ctx, project, integration, repository).await;
     let key = WorkKey::Poll(project.clone(), integration.clone(), repository);
-    postpone_after(ctx, &key, polled, |error| !error.is_transient()).await
+    postpone_after(ctx, &key, result, |error| !error.is_transient()).await
 }
 
 async fn poll_if_due(
@@ -36,14 +36,14 @@ async fn poll_if_due(
 ) -> Result<(), Error> {
     let Some(mut poll) = ctx.store.load_poll(project, integration, repository).await? else { return Ok(()) };
     let now = ctx.clock.now();
-    let is_resting = poll.not_before.is_some_and(|not_before| not_before > now);
-    if poll.gone_at.is_some() || poll.next > now || is_resting {
+    let is_postponed = poll.not_before.is_some_and(|not_before| not_before > now);
+    if poll.gone_at.is_some() || poll.next > now || is_postponed {
         return Ok(());
     }
     let integration = ctx.store.load_integration(&poll.integration).await?;
     // Stored before calling the forge, so that a poll that fails or is killed does not start again at once.
-    let every = integration.as_ref().map(|integration| poll_interval(poll.ingress, integration.kind));
-    poll.next = now.plus(every.unwrap_or(RECOVERY_INTERVAL));
+    let interval = integration.as_ref().map(|integration| poll_interval(poll.ingress, integration.kind));
+    poll.next = now.plus(interval.unwrap_or(RECOVERY_INTERVAL));
     poll.not_before = None;
     // Stale: another process polls, or the settings changed.
     if ctx.store.put_poll(&poll).await? == Write::Stale {
@@ -63,11 +63,11 @@ async fn poll_if_due(
 /// Idempotent: by the value.
 /// Errors: `Contended`; `Store`.
 pub async fn set_ingress(ctx: &Context, repository: &Repository, ingress: Ingress) -> Result<Poll, Error> {
-    let set = |poll: Poll, now| {
+    let change = |poll: Poll, now| {
         let is_new = poll.ingress != ingress || poll.rev == 0;
         is_new.then_some(Poll { ingress, next: now, gone_at: None, ..poll })
     };
-    update_poll(ctx, repository, set).await
+    update_poll(ctx, repository, change).await
 }
 
 /// Stores the change of a repository's poll, unless `change` returns that there is none.

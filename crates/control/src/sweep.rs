@@ -51,14 +51,14 @@ pub async fn sweep(ctx: &Context) -> SweepResult {
     for shard in rotated_shards(now) {
         faults.record(Box::pin(sweep_shard(ctx, shard, time, &mut scheduled, &mut report)).await);
     }
-    let looks = last.is_none_or(|last| last.ready_at > now || now.since(last.ready_at) >= READY_INTERVAL);
+    let is_ready_due = last.is_none_or(|last| last.ready_at > now || now.since(last.ready_at) >= READY_INTERVAL);
     let mut round = SweeperState {
         at: now,
         ready_at: last.map_or(now, |last| last.ready_at),
         since: Some(since),
         gauges: last.and_then(|last| last.gauges.clone()),
     };
-    if looks {
+    if is_ready_due {
         faults.record(Box::pin(sweep_ready(ctx, time, &mut gauges, &mut report)).await);
         faults.record(Box::pin(sweep_held_entries(ctx, time, &mut gauges, &mut report)).await);
         faults.record(scheduled.count_jobs(ctx, time, &mut gauges).await);
@@ -70,18 +70,18 @@ pub async fn sweep(ctx: &Context) -> SweepResult {
             report.gauges = Some(gauges);
         }
     }
-    // Last, because the counts do not depend on the note, and a failed read must not lose them.
+    // Last, because the counts do not depend on the record, and a failed read must not lose them.
     faults.record(read);
-    let noted = time.run_last("record the sweep", ctx.store.put_sweeper_state(&round)).await;
-    let is_noted = noted.is_ok();
-    faults.record(noted);
+    let result = time.run_last("record the sweep", ctx.store.put_sweeper_state(&round)).await;
+    let is_recorded = result.is_ok();
+    faults.record(result);
     report.failed = report.failed.saturating_add(faults.count());
-    tracing::info!(?report, noted = is_noted, "sweep finished");
+    tracing::info!(?report, noted = is_recorded, "sweep finished");
     let fault = faults.into_result().err();
     if let Some(error) = &fault {
         tracing::error!(error = %error, "part of a sweep failed");
     }
-    SweepResult { report, is_recorded: is_noted, error: fault }
+    SweepResult { report, is_recorded, error: fault }
 }
 
 async fn sweep_shard(
@@ -171,7 +171,7 @@ async fn write_step(
     ctx: &Context,
     job: &Job,
     step: JobStep,
-    proof: RunnerCondition,
+    condition: RunnerCondition,
     now: Timestamp,
 ) -> Result<Option<Write>, Error> {
     let (next, failure) = match step {
@@ -182,7 +182,7 @@ async fn write_step(
         JobStep::Skip | JobStep::Admit | JobStep::Start | JobStep::Restart(_) => return Ok(None),
     };
     let next = next.map_err(|refusal| Error::from_refusal(refusal, now))?;
-    let parts = WriteParts { runner: Some(proof), ..WriteParts::default() };
+    let parts = WriteParts { runner: Some(condition), ..WriteParts::default() };
     Ok(Some(match failure {
         Some(failure) => write_suspension(ctx, job, &next, AttemptEnd::Requeued { failure }, parts, now).await?,
         None => write_end(ctx, job, &next, parts, now).await?,

@@ -1,4 +1,4 @@
-//! Handles webhook deliveries. The order of checks is documented: unknown hook, signature, body, ping, irrelevant
+//! Handles webhook deliveries. The checks run in a documented order: unknown hook, signature, body, ping, irrelevant
 //! event, then the guards of reviews. Only the signed body affects decisions; headers are for display.
 
 mod rejected_deliveries;
@@ -67,26 +67,26 @@ pub async fn receive_webhook(ctx: &Context, call: &WebhookRequest<'_>) -> Result
         return Ok(WebhookOutcome::Unverified(reason));
     }
     rejected_deliveries::record_verified(ctx, &hook).await?;
-    let unread = async |pointer: String, fault: String| {
+    let record_unreadable = async |pointer: String, fault: String| {
         let location = if pointer.is_empty() { "/".to_owned() } else { pointer.clone() };
         record_delivery(ctx, &hook, call, Reason::BodyUnreadable { pointer: location, fault: fault.clone() }, None)
             .await?;
         Ok(WebhookOutcome::Unreadable { pointer, fault })
     };
-    let language = match hook.forge {
+    let source = match hook.forge {
         ForgeKind::GitHub => WebhookSource::GitHub,
         ForgeKind::Bitbucket => WebhookSource::Bitbucket,
     };
-    let event = match parse(language, call.event, call.body) {
+    let event = match parse(source, call.event, call.body) {
         Ok(event) => event,
-        Err(bad) => return unread(bad.pointer, bad.fault).await,
+        Err(bad) => return record_unreadable(bad.pointer, bad.fault).await,
     };
     if let Some(reason) = check_repository(&hook, &event) {
         return record_delivery(ctx, &hook, call, reason, None).await.map(WebhookOutcome::Decided);
     }
     let webhook_event = match translate(&hook, display_event_id(call), event, ctx.clock.now()) {
         Ok(webhook_event) => webhook_event.with_forge_event_name(hook.forge, call.event),
-        Err(bad) => return unread("/repository/full_name".into(), bad.to_string()).await,
+        Err(bad) => return record_unreadable("/repository/full_name".into(), bad.to_string()).await,
     };
     decide_event(ctx, &hook, call, webhook_event).await
 }
@@ -97,15 +97,15 @@ async fn decide_event(
     call: &WebhookRequest<'_>,
     webhook_event: WebhookEvent,
 ) -> Result<WebhookOutcome, Error> {
-    let reach = load_project_scope(ctx, hook, webhook_event.repository()).await?;
+    let scope = load_project_scope(ctx, hook, webhook_event.repository()).await?;
     let answer = match webhook_event {
         WebhookEvent::Ping => {
             record_delivery(ctx, hook, call, Reason::Ping {}, None).await?;
             return Ok(WebhookOutcome::Pong);
         }
-        WebhookEvent::Review(event) => Box::pin(decide_or_queue(ctx, &reach, &event)).await?,
+        WebhookEvent::Review(event) => Box::pin(decide_or_queue(ctx, &scope, &event)).await?,
         WebhookEvent::Comment(command) => {
-            let Some(connected) = load_connected_repository(ctx, &reach, &hook.integration, command.repository).await?
+            let Some(connected) = load_connected_repository(ctx, &scope, &hook.integration, command.repository).await?
             else {
                 let repo = command.repository_name.clone();
                 let reason = Reason::RepositoryNotIntegrated { repo, project: hook.home.clone() };
@@ -123,22 +123,22 @@ async fn decide_event(
             let snapshot =
                 to_pull_request_snapshot(hook.integration.clone(), repository, repository_name, &pull_request);
             let event = request.into_event(Source::Webhook, display_event_id(call), snapshot);
-            Box::pin(decide_or_queue(ctx, &reach, &event)).await?
+            Box::pin(decide_or_queue(ctx, &scope, &event)).await?
         }
-        WebhookEvent::PullRequest { seen: snapshot, event } => {
-            let about = snapshot.label();
-            let reason = match record_pull_request_change(ctx, &reach, &snapshot).await? {
+        WebhookEvent::PullRequest { snapshot, event } => {
+            let label = snapshot.label();
+            let reason = match record_pull_request_change(ctx, &scope, &snapshot).await? {
                 PullRequestChange::Unlinked => {
-                    Reason::EventIgnored { event: format!("{event} of {about}, which has no ticket,") }
+                    Reason::EventIgnored { event: format!("{event} of {label}, which has no ticket,") }
                 }
                 PullRequestChange::Unchanged | PullRequestChange::Recorded => {
-                    Reason::Noted { event: format!("{event} of {about}") }
+                    Reason::Noted { event: format!("{event} of {label}") }
                 }
             };
             record_delivery(ctx, hook, call, reason, Some(review_subject(&snapshot))).await?
         }
         WebhookEvent::Repository(event) => {
-            let reason = record_repository_change(ctx, &reach, &hook.integration, &event).await?;
+            let reason = record_repository_change(ctx, &scope, &hook.integration, &event).await?;
             record_delivery(ctx, hook, call, reason, None).await?
         }
         WebhookEvent::Edited { .. } => record_delivery(ctx, hook, call, Reason::EditedReview {}, None).await?,
@@ -151,11 +151,11 @@ async fn decide_event(
 
 async fn load_connected_repository(
     ctx: &Context,
-    reach: &ProjectScope,
+    scope: &ProjectScope,
     integration: &IntegrationId,
     repository: u64,
 ) -> Result<Option<Repository>, Error> {
-    for project in reach.projects() {
+    for project in scope.projects() {
         if let Some(stored) = ctx.store.load_repository(project, integration, repository).await? {
             return Ok(Some(stored));
         }

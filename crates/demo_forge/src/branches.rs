@@ -10,8 +10,9 @@ use std::{fs, io};
 /// The commit of each branch, by the branch's name without `refs/heads/`. Errors: `Storage`.
 pub async fn read_branches(git_dir: &Path) -> Result<BTreeMap<String, String>, Error> {
     let dir = git_dir.to_owned();
-    let read = tokio::task::spawn_blocking(move || read_files(&dir)).await.unwrap_or_else(|error| Err(error.into()));
-    read.map_err(Error::storage(git_dir))
+    let branches =
+        tokio::task::spawn_blocking(move || read_files(&dir)).await.unwrap_or_else(|error| Err(error.into()));
+    branches.map_err(Error::storage(git_dir))
 }
 
 fn read_files(git_dir: &Path) -> io::Result<BTreeMap<String, String>> {
@@ -66,16 +67,16 @@ mod tests {
     fn git(dir: &Path, args: &[&str]) -> String {
         let mut command = Command::new("git");
         command.args(args).current_dir(dir).env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
-        let done = command.env("GIT_DEFAULT_REF_FORMAT", "files").output().unwrap();
-        assert!(done.status.success(), "{args:?}: {}", String::from_utf8_lossy(&done.stderr));
-        String::from_utf8(done.stdout).unwrap()
+        let output = command.env("GIT_DEFAULT_REF_FORMAT", "files").output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
     }
 
     async fn assert_like_git(dir: &Path) -> usize {
-        let listed = git(dir, &["for-each-ref", "--format=%(refname:strip=2) %(objectname)", "refs/heads/"]);
-        let read = read_branches(dir).await.unwrap();
-        assert_eq!(read.iter().map(|(name, sha)| format!("{name} {sha}\n")).collect::<String>(), listed);
-        read.len()
+        let expected = git(dir, &["for-each-ref", "--format=%(refname:strip=2) %(objectname)", "refs/heads/"]);
+        let branches = read_branches(dir).await.unwrap();
+        assert_eq!(branches.iter().map(|(name, sha)| format!("{name} {sha}\n")).collect::<String>(), expected);
+        branches.len()
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ pub(crate) fn contains_line(diff: &str, line: u64) -> bool {
 
 /// Returns the new number of a line in a diff without context, or `None` if the line changed.
 pub(crate) fn map_line(change: &str, line: u64) -> Option<u64> {
-    let mut moved = i64::try_from(line).ok()?;
+    let mut new_line = i64::try_from(line).ok()?;
     for ((old, removed), (_, added)) in change.lines().filter_map(parse_hunk_header) {
         // Without removed lines, git's header names the line above the insertion.
         let first = if removed == 0 { old + 1 } else { old };
@@ -17,9 +17,9 @@ pub(crate) fn map_line(change: &str, line: u64) -> Option<u64> {
         if line < first + removed {
             return None;
         }
-        moved += i64::try_from(added).ok()? - i64::try_from(removed).ok()?;
+        new_line += i64::try_from(added).ok()? - i64::try_from(removed).ok()?;
     }
-    u64::try_from(moved).ok()
+    u64::try_from(new_line).ok()
 }
 
 type Range = (u64, u64);

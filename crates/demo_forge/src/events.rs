@@ -25,8 +25,8 @@ pub async fn publish_pull_request(
 ) {
     let occurrence = ForgeEvent::PullRequest { pull, action };
     shared.extension.publish(shared, entry, &actor.account, occurrence).await;
-    let own = json!({ "number": pull.record.number, "pull_request": render::full_pull(shared, entry, pull) });
-    emit(shared, entry, actor, ("pull_request", action), [own, more]).await;
+    let fields = json!({ "number": pull.record.number, "pull_request": render::full_pull(shared, entry, pull) });
+    emit(shared, entry, actor, ("pull_request", action), [fields, more]).await;
 }
 
 pub async fn publish_review(
@@ -39,11 +39,11 @@ pub async fn publish_review(
 ) {
     let occurrence = ForgeEvent::Review { pull, review, action };
     shared.extension.publish(shared, entry, &actor.account, occurrence).await;
-    let own = json!({
+    let fields = json!({
         "pull_request": render::reduced_pull(shared, entry, pull),
         "review": render::review_in_webhook(shared, entry, pull.record.number, review),
     });
-    emit(shared, entry, actor, ("pull_request_review", action), [own, more]).await;
+    emit(shared, entry, actor, ("pull_request_review", action), [fields, more]).await;
 }
 
 pub async fn publish_line_comment(
@@ -56,11 +56,11 @@ pub async fn publish_line_comment(
 ) {
     let occurrence = ForgeEvent::Comment { pull, id: comment.id, action };
     shared.extension.publish(shared, entry, &actor.account, occurrence).await;
-    let own = json!({
+    let fields = json!({
         "pull_request": render::reduced_pull(shared, entry, pull),
         "comment": render::line_comment(shared, entry, pull.record.number, comment),
     });
-    emit(shared, entry, actor, ("pull_request_review_comment", action), [own, more]).await;
+    emit(shared, entry, actor, ("pull_request_review_comment", action), [fields, more]).await;
 }
 
 pub async fn publish_issue_comment(
@@ -73,11 +73,11 @@ pub async fn publish_issue_comment(
 ) {
     let occurrence = ForgeEvent::Comment { pull, id: note.id, action };
     shared.extension.publish(shared, entry, &actor.account, occurrence).await;
-    let own = json!({
+    let fields = json!({
         "issue": render::issue(shared, entry, pull),
         "comment": render::note(shared, entry, pull.record.number, note),
     });
-    emit(shared, entry, actor, ("issue_comment", action), [own, more]).await;
+    emit(shared, entry, actor, ("issue_comment", action), [fields, more]).await;
 }
 
 pub async fn emit(

@@ -67,12 +67,12 @@ impl Shared {
 
     pub async fn put_member(&self, member: Member) -> Result<(), Error> {
         let added = member.clone();
-        let stored = self.state.update(|state| {
+        let update = self.state.update(|state| {
             state.users.retain(|existing| existing.user.id != added.user.id);
             state.users.push(added);
             Ok::<_, Error>(())
         });
-        stored.await?;
+        update.await?;
         self.users.put(member);
         Ok(())
     }

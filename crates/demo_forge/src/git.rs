@@ -155,7 +155,7 @@ impl Git {
             Ok::<_, io::Error>((status, stdout?, stderr?))
         };
         let (status, mut stdout, stderr) = match timeout(COMMAND_TIMEOUT, exchange).await {
-            Ok(Ok(done)) => done,
+            Ok(Ok(result)) => result,
             Ok(Err(source)) => return Err(Error::GitFailed { command: name, reason: source.to_string() }),
             Err(_) => return Err(Error::GitTimedOut { command: name, limit: COMMAND_TIMEOUT }),
         };
@@ -222,9 +222,9 @@ impl Git {
 }
 
 async fn read_up_to(pipe: Option<impl AsyncRead + Unpin>, limit: u64) -> io::Result<Vec<u8>> {
-    let mut read = Vec::new();
+    let mut bytes = Vec::new();
     if let Some(pipe) = pipe {
-        pipe.take(limit).read_to_end(&mut read).await?;
+        pipe.take(limit).read_to_end(&mut bytes).await?;
     }
-    Ok(read)
+    Ok(bytes)
 }

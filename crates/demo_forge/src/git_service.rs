@@ -128,7 +128,7 @@ type ChunkSender = mpsc::Sender<io::Result<Bytes>>;
 /// If the client disconnects, a completely received push continues, as on other forges.
 async fn supervise(
     mut git: ProcessGroup,
-    (body, afterwards): (Body, OnFinish),
+    (body, on_finish): (Body, OnFinish),
     chunks: ChunkSender,
     mut shutdown: watch::Receiver<()>,
 ) {
@@ -149,13 +149,13 @@ async fn supervise(
             }
             drop(git);
             // Git may have finished the push in spite of the disconnect.
-            afterwards.await;
+            on_finish.await;
             return;
         }
         _ = shutdown.changed() => return,
     };
     drop(git);
-    afterwards.await;
+    on_finish.await;
     if let Err(error) = result {
         // A partial response must not appear complete.
         let _ = chunks.send(Err(error)).await;
@@ -216,10 +216,10 @@ async fn copy_request(body: Body, mut stdin: ChildStdin) -> io::Result<()> {
 }
 
 async fn read_stderr(stderr: &mut ChildStderr) -> String {
-    let mut read = Vec::new();
-    let _ = (&mut *stderr).take(MAX_STDERR_BYTES).read_to_end(&mut read).await;
+    let mut bytes = Vec::new();
+    let _ = (&mut *stderr).take(MAX_STDERR_BYTES).read_to_end(&mut bytes).await;
     drain(stderr).await;
-    String::from_utf8_lossy(&read).trim().to_owned()
+    String::from_utf8_lossy(&bytes).trim().to_owned()
 }
 
 async fn drain(stderr: &mut ChildStderr) {

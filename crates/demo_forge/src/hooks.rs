@@ -88,20 +88,20 @@ pub async fn create(shared: &Arc<Shared>, target: Target, settings: Settings) ->
     let hook = apply(hook, settings);
     validate(&hook)?;
     let added = hook.clone();
-    let stored = shared.state.update(|state| {
-        let twin = |existing: &HookRecord| {
+    let update = shared.state.update(|state| {
+        let is_duplicate = |existing: &HookRecord| {
             belongs_to(existing, target)
                 && existing.url == added.url
                 && existing.events.iter().any(|event| added.events.contains(event))
         };
         // Bitbucket accepts a duplicate and calls both.
-        if target.api == ApiKind::GitHub && state.hooks.iter().any(twin) {
+        if target.api == ApiKind::GitHub && state.hooks.iter().any(is_duplicate) {
             return Err(Rejection::Exists);
         }
         state.hooks.push(added);
         Ok(())
     });
-    stored.await?;
+    update.await?;
     if target.api == ApiKind::GitHub {
         let payload = json!({
             "zen": "Keep it logically awesome.",
@@ -156,12 +156,12 @@ type Recipient = (HookRecord, Option<u64>);
 
 async fn recipients(shared: &Shared, entry: &RepositoryEntry, (face, event): (ApiKind, &str)) -> Vec<Recipient> {
     let organization = render::owner(shared, &entry.owner).id;
-    let wants = |hook: &&HookRecord| {
+    let matches = |hook: &&HookRecord| {
         hook.face == face && hook.active && hook.events.iter().any(|filter| filter == "*" || filter == event)
     };
-    let wanting: Vec<HookRecord> = shared.state.read(|state| state.hooks.iter().filter(wants).cloned().collect()).await;
+    let hooks: Vec<HookRecord> = shared.state.read(|state| state.hooks.iter().filter(matches).cloned().collect()).await;
     let mut recipients = Vec::new();
-    for hook in wanting {
+    for hook in hooks {
         let installation = match hook.kind {
             TargetKind::Repository if hook.target == entry.id => None,
             TargetKind::Organization if hook.target == organization => None,
@@ -186,8 +186,8 @@ pub async fn dispatch(shared: &Arc<Shared>, entry: &RepositoryEntry, event: Even
         if let (Some(id), Value::Object(fields)) = (installation, &mut payload) {
             fields.insert("installation".to_owned(), render::installation_stub(id));
         }
-        let parcel = NewDelivery { guid: new_guid(), event: event.name, payload };
-        if let Err(error) = sending::send(shared, hook, parcel) {
+        let delivery = NewDelivery { guid: new_guid(), event: event.name, payload };
+        if let Err(error) = sending::send(shared, hook, delivery) {
             tracing::warn!(error = %error, "event not delivered: failed to {error}");
         }
     }

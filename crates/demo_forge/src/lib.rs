@@ -1,7 +1,7 @@
 //! A small forge for demos and tests, with git over HTTP.
 //! It implements the parts of GitHub's REST API, GraphQL and webhooks that a pull request and its reviews need.
 //! Repositories, reviews and hooks are stored in one folder. The pages need no password, so the forge uses only
-//! loopback addresses. `shared::Extension` is the interface of the fake forge, which only tests link.
+//! loopback addresses. `forge_state::Extension` is the interface of the fake forge, which only tests link.
 
 #![expect(missing_docs, reason = "the public modules serve one crate of this workspace")]
 

@@ -18,15 +18,15 @@ pub fn link(dir: &Path, full_name: &str, path: &Path) -> Result<String, Error> {
     let default_branch = head_branch(&git_dir, path)?;
     let owner = dir.join(&name.owner);
     fs::create_dir_all(&owner).map_err(Error::storage(&owner))?;
-    let place = owner.join(format!("{}.git", name.name));
-    match std::os::unix::fs::symlink(&git_dir, &place) {
+    let link_path = owner.join(format!("{}.git", name.name));
+    match std::os::unix::fs::symlink(&git_dir, &link_path) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            if fs::read_link(&place).ok().as_deref() != Some(git_dir.as_path()) {
+            if fs::read_link(&link_path).ok().as_deref() != Some(git_dir.as_path()) {
                 return Err(Error::RepositoryExists { full_name: full_name.to_owned() });
             }
         }
-        Err(error) => return Err(Error::storage(&place)(error)),
+        Err(error) => return Err(Error::storage(&link_path)(error)),
     }
     let record = RepositoryRecord {
         // Random, because a counter would need a lock between processes.
@@ -41,15 +41,15 @@ pub fn link(dir: &Path, full_name: &str, path: &Path) -> Result<String, Error> {
 }
 
 fn git_dir(path: &Path) -> Result<PathBuf, Error> {
-    let not = |reason| Error::InvalidRepository { path: path.to_owned(), reason };
+    let invalid = |reason| Error::InvalidRepository { path: path.to_owned(), reason };
     let path = fs::canonicalize(path).map_err(Error::storage(path))?;
     let inner = path.join(".git");
     if inner.is_file() {
-        return Err(not("it is a worktree or a submodule; use its main repository"));
+        return Err(invalid("it is a worktree or a submodule; use its main repository"));
     }
     let git_dir = if inner.is_dir() { inner } else { path };
     let is_git = git_dir.join("HEAD").is_file() && git_dir.join("objects").is_dir() && git_dir.join("refs").is_dir();
-    if is_git { Ok(git_dir) } else { Err(not("it is neither a bare git repository nor the top of a checkout")) }
+    if is_git { Ok(git_dir) } else { Err(invalid("it is neither a bare git repository nor the top of a checkout")) }
 }
 
 fn head_branch(git_dir: &Path, path: &Path) -> Result<String, Error> {

@@ -14,22 +14,22 @@ impl FullName {
     pub(crate) fn parse(full_name: &str) -> Result<Self, Error> {
         let refuse = |reason| Error::InvalidName { name: full_name.to_owned(), reason };
         let (owner, name) = full_name.split_once('/').ok_or_else(|| refuse("expected owner/name"))?;
-        let owner_fits = !owner.is_empty()
+        let is_owner_valid = !owner.is_empty()
             && owner.len() <= 39
             && owner.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
             && !owner.starts_with('-');
-        if !owner_fits {
+        if !is_owner_valid {
             return Err(refuse("an owner has up to 39 letters, digits and inner dashes"));
         }
         if RESERVED_OWNERS.iter().any(|reserved| reserved.eq_ignore_ascii_case(owner)) {
             return Err(refuse("the owner is reserved"));
         }
-        let name_fits = !name.is_empty()
+        let is_name_valid = !name.is_empty()
             && name.len() <= 100
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
             && !name.starts_with('.')
             && !name.ends_with('.');
-        if !name_fits {
+        if !is_name_valid {
             return Err(refuse("a repository has up to 100 letters, digits, '-', '_' and inner '.'"));
         }
         // Clients append `.git`; the forge uses the other suffixes.

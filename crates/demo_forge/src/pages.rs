@@ -196,10 +196,10 @@ async fn page(
 }
 
 /// Accounts with at least this role. The author is last, because authors can only comment in a review.
-async fn accounts(shared: &Shared, entry: &RepositoryEntry, pull: &PullRecord, least: Role) -> Vec<String> {
+async fn accounts(shared: &Shared, entry: &RepositoryEntry, pull: &PullRecord, minimum: Role) -> Vec<String> {
     let mut logins = Vec::new();
     for member in shared.users.list() {
-        if access::role_of(entry, &member).await >= least && !member.user.login.ends_with("[bot]") {
+        if access::role_of(entry, &member).await >= minimum && !member.user.login.ends_with("[bot]") {
             logins.push((member.user.id == pull.author_id, member.user.login));
         }
     }

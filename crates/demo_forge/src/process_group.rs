@@ -15,8 +15,8 @@ pub(crate) struct ProcessGroup {
 
 impl ProcessGroup {
     /// The child must lead a process group.
-    pub(crate) fn new(child: Child, at_work: &watch::Sender<()>) -> Self {
-        Self { child, _running: at_work.subscribe() }
+    pub(crate) fn new(child: Child, running: &watch::Sender<()>) -> Self {
+        Self { child, _running: running.subscribe() }
     }
 }
 

@@ -207,10 +207,10 @@ pub async fn list(entry: &RepositoryEntry) -> Result<Vec<Pull>, Error> {
 }
 
 pub async fn find(entry: &RepositoryEntry, number: u64) -> Result<Option<Pull>, Error> {
-    let found = entry.record.lock().await.pulls.iter().find(|pull| pull.number == number).cloned();
-    let Some(found) = found else { return Ok(None) };
+    let pull = entry.record.lock().await.pulls.iter().find(|pull| pull.number == number).cloned();
+    let Some(pull) = pull else { return Ok(None) };
     let branches = read_branches(&entry.git_dir).await?;
-    Ok(Some(with_current_commits(found, &branches)))
+    Ok(Some(with_current_commits(pull, &branches)))
 }
 
 /// Changes one pull request under the record's lock; an error of `change` stores nothing. `None` if it is missing.

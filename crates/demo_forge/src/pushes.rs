@@ -21,21 +21,21 @@ pub(crate) async fn apply_push(shared: &Arc<Shared>, entry: &RepositoryEntry, by
     let mut record = entry.record.lock().await;
     let branches = read_branches(git_dir).await?;
     let mut changed = record.clone();
-    let (mut happened, mut moved) = (Vec::new(), false);
+    let (mut actions, mut needs_save) = (Vec::new(), false);
     for pull in changed.pulls.iter_mut().filter(|pull| pull.state == PullState::Open) {
         let Some(base) = branches.get(&pull.base).cloned() else { continue };
         let base_moved = base != pull.base_sha;
         let Some(head) = branches.get(&pull.head).cloned() else {
             pull.updated_at = shared.clock.now();
             pulls::close(pull, &branches);
-            moved = true;
-            happened.push((pull.number, "closed", json!({})));
+            needs_save = true;
+            actions.push((pull.number, "closed", json!({})));
             continue;
         };
         if head == pull.head_sha && !base_moved {
             continue;
         }
-        moved = true;
+        needs_save = true;
         pull.updated_at = shared.clock.now();
         let before = std::mem::replace(&mut pull.head_sha, head.clone());
         if before != head {
@@ -47,22 +47,22 @@ pub(crate) async fn apply_push(shared: &Arc<Shared>, entry: &RepositoryEntry, by
             pull.state = PullState::Closed;
             pull.closed_at = Some(at.clone());
             pull.merged = Some(MergeRecord { at, by: by.account.clone(), sha: base });
-            happened.push((pull.number, "closed", json!({})));
+            actions.push((pull.number, "closed", json!({})));
             continue;
         }
         pull.base_sha = base;
         if before != head {
-            happened.push((pull.number, "synchronize", json!({ "before": before, "after": head })));
+            actions.push((pull.number, "synchronize", json!({ "before": before, "after": head })));
         }
     }
-    if !moved {
+    if !needs_save {
         return Ok(());
     }
     entry.save(&mut record, changed.clone()).await?;
     drop(record);
-    for (number, action, more) in happened {
-        let found = changed.pulls.iter().find(|pull| pull.number == number);
-        if let Some(pull) = found {
+    for (number, action, more) in actions {
+        let pull = changed.pulls.iter().find(|pull| pull.number == number);
+        if let Some(pull) = pull {
             let pull = pulls::with_current_commits(pull.clone(), &branches);
             events::publish_pull_request(shared, entry, by, &pull, action, more).await;
         }
@@ -78,14 +78,14 @@ async fn update_comments(
     head: &str,
 ) -> Result<(), Error> {
     let git_dir = &entry.git_dir;
-    let mut changes = BTreeMap::new();
+    let mut diffs = BTreeMap::new();
     for comment in pull.comments.iter_mut().filter(|comment| comment.line.is_some()) {
         let key = (comment.commit.clone(), comment.path.clone());
-        if !changes.contains_key(&key) {
+        if !diffs.contains_key(&key) {
             let change = shared.git.zero_context_diff(git_dir, &comment.commit, head, &comment.path).await?;
-            changes.insert(key.clone(), change);
+            diffs.insert(key.clone(), change);
         }
-        if let Some(change) = changes.get(&key) {
+        if let Some(change) = diffs.get(&key) {
             comment.line = comment.line.and_then(|line| diff::map_line(change, line));
             if comment.line.is_some() {
                 head.clone_into(&mut comment.commit);

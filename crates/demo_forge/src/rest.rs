@@ -22,8 +22,8 @@ use axum::{
 use crate::forge_state::Shared;
 use refusal::ApiError;
 
-pub fn routes(added: Router<Arc<Shared>>) -> Router<Arc<Shared>> {
-    added
+pub fn routes(extension_routes: Router<Arc<Shared>>) -> Router<Arc<Shared>> {
+    extension_routes
         .merge(repository_routes())
         .merge(pull_request_routes())
         .merge(hook_routes())

@@ -113,10 +113,10 @@ pub async fn create_review(
 }
 
 fn check_verdict(author: u64, actor: &Actor, new: &NewReview) -> Result<(), Rejection> {
-    let own = author == actor.account.id;
+    let is_own = author == actor.account.id;
     match new.verdict {
-        Verdict::Approve if own => unprocessable("Review Can not approve your own pull request"),
-        Verdict::RequestChanges if own => unprocessable("Review Can not request changes on your own pull request"),
+        Verdict::Approve if is_own => unprocessable("Review Can not approve your own pull request"),
+        Verdict::RequestChanges if is_own => unprocessable("Review Can not request changes on your own pull request"),
         Verdict::RequestChanges | Verdict::Comment if new.body.trim().is_empty() && new.comments.is_empty() => {
             unprocessable("Review Body can't be blank")
         }

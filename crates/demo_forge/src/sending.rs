@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Sends in a separate task, so that the caller does not wait for hooks.
-pub(crate) fn send(shared: &Arc<Shared>, hook: HookRecord, parcel: NewDelivery) -> Result<(), Error> {
+pub(crate) fn send(shared: &Arc<Shared>, hook: HookRecord, delivery: NewDelivery) -> Result<(), Error> {
     let id = shared.ids.next()?;
     let fault = shared.extension.next_delivery_fault();
     if fault == Some(DeliveryFault::NotRecorded) {
@@ -25,10 +25,10 @@ pub(crate) fn send(shared: &Arc<Shared>, hook: HookRecord, parcel: NewDelivery) 
         let _done = PendingGuard(shared.clone());
         let mut shutdown = shared.shutdown.clone();
         let (status, status_code) = tokio::select! {
-            outcome = post_delivery(&shared, &hook, &parcel, fault) => outcome,
+            outcome = post_delivery(&shared, &hook, &delivery, fault) => outcome,
             _ = shutdown.changed() => return,
         };
-        let event = parcel.event.to_owned();
+        let event = delivery.event.to_owned();
         shared.deliveries.record(hook.id, DeliveryRecord { id, status, status_code, event });
     });
     Ok(())
@@ -47,7 +47,7 @@ impl Drop for PendingGuard {
 async fn post_delivery(
     shared: &Shared,
     hook: &HookRecord,
-    parcel: &NewDelivery,
+    delivery: &NewDelivery,
     fault: Option<DeliveryFault>,
 ) -> (String, u16) {
     let unreachable = || ("failed to connect to host".to_owned(), 0);
@@ -56,9 +56,9 @@ async fn post_delivery(
     let client =
         shared.deliveries.client().filter(|_| is_local_http(&hook.url) && fault != Some(DeliveryFault::NotSent));
     let Some(client) = client else { return unreachable() };
-    let body = parcel.payload.to_string();
+    let body = delivery.payload.to_string();
     let mut request = client.post(&hook.url);
-    for (name, value) in delivery_headers(shared, hook, parcel, &body) {
+    for (name, value) in delivery_headers(shared, hook, delivery, &body) {
         request = request.header(name, value);
     }
     match request.body(body).send().await {
@@ -76,12 +76,14 @@ async fn post_delivery(
 fn delivery_headers(
     shared: &Shared,
     hook: &HookRecord,
-    parcel: &NewDelivery,
+    delivery: &NewDelivery,
     body: &str,
 ) -> BTreeMap<&'static str, String> {
     let DeliveryHeaders { mut headers, signature } = match hook.face {
-        ApiKind::GitHub => DeliveryHeaders { headers: github_headers(hook, parcel), signature: "X-Hub-Signature-256" },
-        ApiKind::Bitbucket => shared.extension.delivery_headers(hook, parcel),
+        ApiKind::GitHub => {
+            DeliveryHeaders { headers: github_headers(hook, delivery), signature: "X-Hub-Signature-256" }
+        }
+        ApiKind::Bitbucket => shared.extension.delivery_headers(hook, delivery),
     };
     if let Some(secret) = &hook.secret
         && let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
@@ -93,12 +95,12 @@ fn delivery_headers(
     headers
 }
 
-fn github_headers(hook: &HookRecord, parcel: &NewDelivery) -> BTreeMap<&'static str, String> {
+fn github_headers(hook: &HookRecord, delivery: &NewDelivery) -> BTreeMap<&'static str, String> {
     BTreeMap::from([
         ("Content-Type", "application/json".to_owned()),
         ("User-Agent", "GitHub-Hookshot/demo".to_owned()),
-        ("X-GitHub-Delivery", parcel.guid.clone()),
-        ("X-GitHub-Event", parcel.event.to_owned()),
+        ("X-GitHub-Delivery", delivery.guid.clone()),
+        ("X-GitHub-Event", delivery.event.to_owned()),
         ("X-GitHub-Hook-ID", hook.id.to_string()),
     ])
 }

@@ -66,11 +66,11 @@ pub struct Users(RwLock<Vec<Member>>);
 
 impl Users {
     /// The host's users replace stored users with the same id, because tokens may have changed.
-    pub fn new(named: Vec<User>, remembered: Vec<Member>) -> Self {
-        let named =
-            named.into_iter().map(|user| Member { user, kind: AccountKind::User, reach: MemberScope::Everywhere });
-        let mut members: Vec<Member> = named.collect();
-        for member in remembered {
+    pub fn new(configured: Vec<User>, stored: Vec<Member>) -> Self {
+        let configured =
+            configured.into_iter().map(|user| Member { user, kind: AccountKind::User, reach: MemberScope::Everywhere });
+        let mut members: Vec<Member> = configured.collect();
+        for member in stored {
             if members.iter().all(|existing| existing.user.id != member.user.id) {
                 members.push(member);
             }
@@ -109,8 +109,8 @@ impl Users {
 
     pub fn authenticate_bearer(&self, headers: &HeaderMap) -> Credentials {
         self.authenticate(headers, |scheme, value| {
-            let fits = ["bearer", "token"].iter().any(|word| scheme.eq_ignore_ascii_case(word));
-            fits.then(|| value.to_owned())
+            let is_token = ["bearer", "token"].iter().any(|name| scheme.eq_ignore_ascii_case(name));
+            is_token.then(|| value.to_owned())
         })
     }
 

@@ -32,8 +32,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub fn text(words: impl Into<String>) -> Self {
-        Self::from_parts(vec![Part::Text(words.into())])
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::from_parts(vec![Part::Text(text.into())])
     }
 
     pub fn tool(name: impl Into<String>, arguments: Value) -> Self {

@@ -75,8 +75,8 @@ impl Request {
         self.key_fingerprint == Some(fingerprint(key))
     }
 
-    pub fn contains_text(&self, words: &str) -> bool {
-        contains_text(&self.body, words)
+    pub fn contains_text(&self, text: &str) -> bool {
+        contains_text(&self.body, text)
     }
 }
 

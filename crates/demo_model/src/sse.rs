@@ -9,6 +9,6 @@ pub(crate) fn event(data: &Value) -> Bytes {
 }
 
 /// Splits a text into two deltas, so that tests detect a client which reads only the last delta.
-pub(crate) fn split_half(words: &str) -> (&str, &str) {
-    words.split_at(words.floor_char_boundary(words.len() / 2))
+pub(crate) fn split_half(text: &str) -> (&str, &str) {
+    text.split_at(text.floor_char_boundary(text.len() / 2))
 }

@@ -46,8 +46,8 @@ pub fn check_agent(
     if capability == COMMAND {
         return AgentCheck::Command;
     }
-    let fits = |local: &&LocalAgent| capability == AUTO || capability == local.capability;
-    let installed = local.map(|all| all.iter().filter(fits).collect::<Vec<_>>());
+    let is_capable = |local: &&LocalAgent| capability == AUTO || capability == local.capability;
+    let installed = local.map(|all| all.iter().filter(is_capable).collect::<Vec<_>>());
     let secrets = project.settings.model_secrets.iter().filter(|(key, _)| match &installed {
         Some(installed) => installed.iter().any(|local| key.supports_capability(local.capability)),
         None => key.supports_capability(capability),
@@ -62,11 +62,11 @@ pub fn check_agent(
 }
 
 fn check_runners(project: &Project, capability: &str, members: &[Member], now: Timestamp) -> AgentCheck {
-    let offering = members.iter().filter(|Member { runner, profile }| {
+    let capable = members.iter().filter(|Member { runner, profile }| {
         let accepts = runner.is_online(now) && !runner.is_draining() && profile.includes_project(&project.id);
         accepts && profile.capabilities.contains(capability)
     });
-    let names: Vec<_> = offering.map(|member| member.profile.name.clone()).collect();
+    let names: Vec<_> = capable.map(|member| member.profile.name.clone()).collect();
     if names.is_empty() { AgentCheck::NoRunner } else { AgentCheck::Runners(names) }
 }
 

@@ -139,10 +139,10 @@ impl Artifacts {
     /// Idempotent: by kind and name.
     pub fn reserve(&self, offer: &NewArtifact, now: Timestamp) -> Result<ArtifactReservation, ArtifactRefusal> {
         let id = ArtifactId::for_artifact(&self.job, self.attempt, offer.kind, &offer.name);
-        if let Some(before) = self.find(&id) {
-            let same = before.size_bytes == offer.size_bytes && before.sha256 == offer.sha256;
-            return if same {
-                Ok(ArtifactReservation::Existing(before.clone()))
+        if let Some(existing) = self.find(&id) {
+            let is_same = existing.size_bytes == offer.size_bytes && existing.sha256 == offer.sha256;
+            return if is_same {
+                Ok(ArtifactReservation::Existing(existing.clone()))
             } else {
                 Err(ArtifactRefusal::Conflict)
             };
@@ -171,8 +171,8 @@ impl Artifacts {
 
     pub fn mark_stored(&self, id: &ArtifactId) -> Option<Self> {
         let mut next = self.clone();
-        let unseen = next.kept.iter_mut().find(|artifact| artifact.id == *id && !artifact.stored)?;
-        unseen.stored = true;
+        let artifact = next.kept.iter_mut().find(|artifact| artifact.id == *id && !artifact.stored)?;
+        artifact.stored = true;
         Some(next)
     }
 

@@ -74,8 +74,8 @@ impl std::str::FromStr for BreakerId {
             "runner" => Account::Runner(RunnerId::new(owner)?),
             _ => return Err(shape),
         };
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        if capability.is_empty() || capability.len() > 40 || !capability.chars().all(plain) {
+        let is_valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        if capability.is_empty() || capability.len() > 40 || !capability.chars().all(is_valid) {
             return Err(shape);
         }
         Ok(Self { account, capability: capability.to_owned() })

@@ -180,12 +180,12 @@ pub fn format_usd_exact(micros: u64) -> String {
 /// Parses dollars with up to six decimals, never through a float. Units: millionths of a US dollar.
 pub fn parse_usd_micros(text: &str) -> Result<u64, String> {
     let (dollars, part) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let read = || {
-        let part = (digits(dollars) && digits(part) && part.len() <= 6).then(|| format!("{part:0<6}"))?;
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let parse = || {
+        let part = (is_digits(dollars) && is_digits(part) && part.len() <= 6).then(|| format!("{part:0<6}"))?;
         dollars.parse::<u64>().ok()?.checked_mul(1_000_000)?.checked_add(part.parse().ok()?)
     };
-    read().ok_or_else(|| "use dollars, such as 50 or 2.50".into())
+    parse().ok_or_else(|| "use dollars, such as 50 or 2.50".into())
 }
 
 fn format_jobs(count: u32) -> String {

@@ -88,8 +88,8 @@ impl CommandOverrides {
 
     /// Errors: the field, and why a command is not allowed.
     pub fn check(&self, policy: CommandPolicy) -> Result<(), (&'static str, String)> {
-        let named = [("setup", &self.setup), ("checks", &self.checks)];
-        named.into_iter().try_for_each(|(field, lines)| {
+        let lists = [("setup", &self.setup), ("checks", &self.checks)];
+        lists.into_iter().try_for_each(|(field, lines)| {
             policy.check(lines.as_deref().unwrap_or_default()).map_err(|fault| (field, fault))
         })
     }
@@ -164,12 +164,12 @@ impl CheckRun {
     #[must_use]
     pub fn limit_for_storage(mut runs: Vec<Self>) -> Vec<Self> {
         runs.drain(..runs.len().saturating_sub(MAX_RUNS));
-        let cut = |run: Self| Self {
+        let shorten = |run: Self| Self {
             command: truncate(&run.command, 200),
             artifact: run.artifact.map(|name| truncate(&name, 100)),
             ..run
         };
-        runs.into_iter().map(cut).collect()
+        runs.into_iter().map(shorten).collect()
     }
 }
 

@@ -48,8 +48,8 @@ impl CommandPolicy {
             return Err(format!("use at most {MAX_COMMANDS} commands"));
         }
         lines.iter().try_for_each(|line| {
-            let named = |fault: String| format!("`{}`: {fault}", crate::text::truncate(line, 80));
-            self.parse_command(line).map(drop).map_err(named)
+            let with_command = |fault: String| format!("`{}`: {fault}", crate::text::truncate(line, 80));
+            self.parse_command(line).map(drop).map_err(with_command)
         })
     }
 }

@@ -60,19 +60,19 @@ pub fn job(job: &Job) -> Option<Due> {
 
 /// When a ticket is settled. `None`: no work is left, or the end of its active job settles it.
 pub fn ticket(ticket: &Ticket) -> Option<Due> {
-    let free = ticket.active_job.is_none();
+    let is_free = ticket.active_job.is_none();
     let not_before = ticket.not_before.unwrap_or(Timestamp::from_millis(0));
-    let deferred = ticket.deferred.values().min().copied().filter(|_| free);
-    let entered = ticket.again.as_ref().filter(|_| free).map(|entry| entry.at);
+    let deferred = ticket.deferred.values().min().copied().filter(|_| is_free);
+    let entry_at = ticket.again.as_ref().filter(|_| is_free).map(|entry| entry.at);
     if ticket.is_unsynced() {
         return Some(Due::At(not_before));
     }
     if ticket.held {
         // A ticket that failed moves behind the others.
-        let order = entered.or(deferred)?.max(not_before).millis();
+        let order = entry_at.or(deferred)?.max(not_before).millis();
         return Some(Due::Held { project: ticket.project.clone(), order });
     }
-    let at = if entered.is_some() { not_before } else { deferred?.max(not_before) };
+    let at = if entry_at.is_some() { not_before } else { deferred?.max(not_before) };
     Some(Due::At(at))
 }
 

@@ -9,7 +9,8 @@ const REGISTRIES: &[(&str, &[&str])] = &[
     ("npm", &["registry.npmjs.org", "registry.yarnpkg.com"]),
     ("pypi", &["pypi.org", "files.pythonhosted.org"]),
     ("cargo", &["index.crates.io", "static.crates.io", "crates.io"]),
-    // Its proxy sends some downloads to storage.googleapis.com, where everyone can upload. A project has to add that host.
+    // The proxy redirects some downloads to storage.googleapis.com, where everyone can upload. A project has to add
+    // that host.
     ("go", &["proxy.golang.org", "sum.golang.org"]),
     ("maven", &["repo.maven.apache.org", "repo1.maven.org"]),
 ];
@@ -43,7 +44,7 @@ impl std::fmt::Display for InvalidRule {
 
 impl AllowList {
     /// Parses rules: a registry's name, `forge`, a domain (`example.com`), all names below it (`*.example.com`), `*`.
-    /// Errors: the first invalid rule. An IP address is one, because the provider's names are checked, not addresses.
+    /// Errors: the first invalid rule. An IP address is one, because only names are checked.
     pub fn parse<S: AsRef<str>>(rules: impl IntoIterator<Item = S>) -> Result<Self, InvalidRule> {
         let mut list = Self::default();
         for rule in rules {

@@ -78,7 +78,7 @@ fn explain_state(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, Str
     if let Some(failure) = &job.failure {
         let (sentence, help) = (failure.sentence(), failure.help());
         return match unresolved_push_note(job) {
-            Some(untold) => (format!("{sentence} {untold}"), format!("{} {help}", push_location_help(job))),
+            Some(note) => (format!("{sentence} {note}"), format!("{} {help}", push_location_help(job))),
             None => (sentence, help),
         };
     }
@@ -104,20 +104,20 @@ fn explain_state(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, Str
         (JobStatus::Cancelled, _) => {
             let cancelled = job.cancel.as_ref().map_or_else(|| "The job was cancelled.".into(), Cancel::sentence);
             match unresolved_push_note(job) {
-                Some(untold) => (format!("{cancelled} {untold}"), push_location_help(job)),
+                Some(note) => (format!("{cancelled} {note}"), push_location_help(job)),
                 None => (cancelled, nothing()),
             }
         }
         (status, _) => {
             let started = age(job.run.as_ref().map_or(now, |run| run.started));
-            let does = match status {
+            let activity = match status {
                 JobStatus::Claimed => "A runner has claimed the job",
                 JobStatus::Preparing => "The runner is preparing the workspace",
                 JobStatus::Syncing => "The runner is pushing the work",
                 JobStatus::Executing => "The agent is working",
                 _ => status.label(),
             };
-            (format!("{does} (attempt {}, started {started} ago).", job.attempt), nothing())
+            (format!("{activity} (attempt {}, started {started} ago).", job.attempt), nothing())
         }
     }
 }
@@ -130,8 +130,8 @@ pub fn unresolved_push_note(job: &Job) -> Option<&'static str> {
 /// Names the branch and the pull request that a lost push may have reached.
 fn push_location_help(job: &Job) -> String {
     // A continuing job pushes to its pull request while that is open, else to its own branch.
-    let beside = job.continues.as_ref().map(|of| format!(" and at pull request #{}", of.number)).unwrap_or_default();
-    format!("Check the forge for the branch `{}`{beside}.", job.branch)
+    let also = job.continues.as_ref().map(|pr| format!(" and at pull request #{}", pr.number)).unwrap_or_default();
+    format!("Check the forge for the branch `{}`{also}.", job.branch)
 }
 
 #[cfg(test)]

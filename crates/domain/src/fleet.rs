@@ -37,8 +37,8 @@ impl Fleet<'_> {
             return Wait::NoOnlineRunner { project: job.project.clone(), ago: now.since(last).into() };
         }
         let capability = &self.requirements.capability;
-        let can = |member: &&Member| member.profile.capabilities.contains(capability);
-        let capable = online.iter().copied().filter(can).collect::<Vec<_>>();
+        let has_capability = |member: &&Member| member.profile.capabilities.contains(capability);
+        let capable = online.iter().copied().filter(has_capability).collect::<Vec<_>>();
         if capable.is_empty() {
             return Wait::NoCapability { capability: capability.clone(), n: count(&online) };
         }
@@ -47,15 +47,15 @@ impl Fleet<'_> {
         let Some(first) = matching.first() else {
             return Wait::NoLabel { label: self.missing_label(&capable) };
         };
-        let taking = matching.iter().filter(|member| !member.runner.is_draining()).collect::<Vec<_>>();
-        if taking.is_empty() {
+        let accepting = matching.iter().filter(|member| !member.runner.is_draining()).collect::<Vec<_>>();
+        if accepting.is_empty() {
             return Wait::RunnersPaused { n: count(&matching), name: first.profile.name.clone() };
         }
-        if taking.iter().all(|member| member.runner.free_slots() == 0) {
-            let total = taking.iter().map(|member| u64::from(member.runner.max)).sum();
-            return Wait::SlotsBusy { total, n: count(&taking), m: self.jobs_ahead };
+        if accepting.iter().all(|member| member.runner.free_slots() == 0) {
+            let total = accepting.iter().map(|member| u64::from(member.runner.max)).sum();
+            return Wait::SlotsBusy { total, n: count(&accepting), m: self.jobs_ahead };
         }
-        let free = taking.iter().filter(|member| member.runner.free_slots() > 0);
+        let free = accepting.iter().filter(|member| member.runner.free_slots() > 0);
         let free = free.map(|member| self.breaker_wait(job, member, now)).collect::<Option<Vec<_>>>();
         if let Some((wait, _)) = free.and_then(|free| free.into_iter().min_by_key(|(_, until)| *until)) {
             return wait;
@@ -67,23 +67,23 @@ impl Fleet<'_> {
     fn breaker_wait(&self, job: &Job, member: &Member, now: Timestamp) -> Option<(Wait, Timestamp)> {
         let ClassRequirements { key, capability, .. } = self.requirements;
         let ids = breaker_ids(*key, capability, &job.project, Some(&member.runner.id));
-        let shut = self.breakers.iter().filter(|breaker| ids.contains(&breaker.id));
-        longest_delay(shut, &job.id, now).map(|(breaker, until)| (breaker.wait_reason(until), until))
+        let relevant = self.breakers.iter().filter(|breaker| ids.contains(&breaker.id));
+        longest_delay(relevant, &job.id, now).map(|(breaker, until)| (breaker.wait_reason(until), until))
     }
 
     /// The first required label that no capable runner has, else one that the best match lacks.
     fn missing_label(&self, capable: &[&Member]) -> String {
         let labels = &self.requirements.labels;
-        let nobody = |label: &&String| capable.iter().all(|member| !member.profile.labels.contains(*label));
-        let nowhere = labels.iter().find(nobody);
+        let is_missing = |label: &&String| capable.iter().all(|member| !member.profile.labels.contains(*label));
+        let missing = labels.iter().find(is_missing);
         let best = capable.iter().min_by_key(|member| labels.difference(&member.profile.labels).count());
         let lacks = best.and_then(|member| labels.difference(&member.profile.labels).next());
-        nowhere.or(lacks).cloned().unwrap_or_default()
+        missing.or(lacks).cloned().unwrap_or_default()
     }
 }
 
-fn count<T>(of: &[T]) -> u64 {
-    u64::try_from(of.len()).unwrap_or(u64::MAX)
+fn count<T>(items: &[T]) -> u64 {
+    u64::try_from(items.len()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -38,9 +38,9 @@ pub struct Decision {
 pub enum FollowUp {
     Ignore,
     UpdateTicket,
-    /// Store them; the entry waits for the end of the active job.
+    /// Store the ticket, and the event's text if it has one; the entry waits for the end of the active job.
     QueueEntry,
-    /// Store them; the entry waits until the project may start jobs.
+    /// Store the ticket, and the event's text if it has one; the entry waits until the project may start jobs.
     HoldEntry,
     CreateJob,
 }
@@ -103,8 +103,8 @@ pub fn project_block(project: &Project, today: &DailyUsage) -> Option<Reason> {
 }
 
 fn hold_entry(event: &TicketEvent, facts: &Facts) -> FollowUp {
-    let waits = facts.ticket.as_ref().is_some_and(|ticket| ticket.is_entry_held(&event.entry()));
-    if waits { FollowUp::Ignore } else { FollowUp::HoldEntry }
+    let is_held = facts.ticket.as_ref().is_some_and(|ticket| ticket.is_entry_held(&event.entry()));
+    if is_held { FollowUp::Ignore } else { FollowUp::HoldEntry }
 }
 
 pub fn record_facts(event: &TicketEvent, facts: &Facts) -> RecordedFacts {
@@ -142,9 +142,9 @@ fn status_before<'a>(event: &TicketEvent, facts: &'a Facts) -> Option<&'a str> {
 /// Whether the event waits already or created the active job. An event refused during the job waits if sent again.
 fn is_known_entry(event: &TicketEvent, facts: &Facts) -> bool {
     facts.ticket.as_ref().is_some_and(|ticket| {
-        let waits = ticket.again.as_ref().is_some_and(|entry| entry.event == event.event);
-        let was_there = ticket.found_in.as_ref() == Some(&event.status);
-        ticket.seen_event.as_ref() == Some(&event.event) && (waits || was_there)
+        let is_waiting = ticket.again.as_ref().is_some_and(|entry| entry.event == event.event);
+        let was_found_in = ticket.found_in.as_ref() == Some(&event.status);
+        ticket.seen_event.as_ref() == Some(&event.event) && (is_waiting || was_found_in)
     })
 }
 
@@ -155,8 +155,8 @@ fn unknown_project(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
 /// The event has a final decision. The first guard, because a redelivery would see its own job as `job_active`.
 fn repeat(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     let first = facts.first_decision.as_ref().filter(|first| first.reason.is_final()).map(|first| first.reason.code());
-    let entered = facts.ticket.as_ref().and_then(|ticket| ticket.last_entry.as_ref()) == Some(&event.entry());
-    first.or(entered.then_some("accepted")).map(|first| Reason::Repeat { first: first.into() })
+    let is_last_entry = facts.ticket.as_ref().and_then(|ticket| ticket.last_entry.as_ref()) == Some(&event.entry());
+    first.or(is_last_entry.then_some("accepted")).map(|first| Reason::Repeat { first: first.into() })
 }
 
 /// The event is older than the stored ticket. Equal times are not stale, because some tools send whole seconds. A
@@ -174,22 +174,22 @@ fn echo(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     if event.source == Source::Board {
         return None;
     }
-    let ours = facts.project.as_ref().and_then(|project| project.settings.tool_account.as_ref());
-    let by_us = ours.is_some() && event.actor.as_ref() == ours;
+    let own_account = facts.project.as_ref().and_then(|project| project.settings.tool_account.as_ref());
+    let is_own = own_account.is_some() && event.actor.as_ref() == own_account;
     let was_written_back = facts.ticket.as_ref().and_then(|ticket| ticket.written.as_ref()) == Some(&event.status);
-    (by_us || was_written_back).then_some(Reason::Echo {})
+    (is_own || was_written_back).then_some(Reason::Echo {})
 }
 
 /// The ticket tool reports a status that the project does not accept. Status and text are stored nevertheless, because
 /// the tool owns them: a user's move still wins over the end of a job. The board refuses such a status before its event.
 fn unknown_status(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     let project = facts.project.as_ref().filter(|_| event.source != Source::Board)?;
-    let (own, status) = (&project.settings.statuses, &event.status);
-    let nearest = own.find_nearest_column(status).unwrap_or(&own.trigger);
-    (!own.accepts(status)).then(|| Reason::UnknownStatus {
+    let (statuses, status) = (&project.settings.statuses, &event.status);
+    let nearest = statuses.find_nearest_column(status).unwrap_or(&statuses.trigger);
+    (!statuses.accepts(status)).then(|| Reason::UnknownStatus {
         status: status.clone(),
         project: event.project.clone(),
-        columns: own.columns.join(", "),
+        columns: statuses.columns.join(", "),
         nearest: nearest.to_owned(),
     })
 }
@@ -207,8 +207,8 @@ fn status_unchanged(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
 }
 
 fn auto_create_off(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
-    let on = facts.project.as_ref()?.settings.auto_create;
-    (!on).then(|| Reason::AutoCreateOff { project: event.project.clone() })
+    let is_on = facts.project.as_ref()?.settings.auto_create;
+    (!is_on).then(|| Reason::AutoCreateOff { project: event.project.clone() })
 }
 
 fn job_active(event: &TicketEvent, facts: &Facts) -> Option<Reason> {

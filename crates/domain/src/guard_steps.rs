@@ -112,8 +112,8 @@ fn ticket_fact(guard: &str, facts: &RecordedFacts) -> Option<String> {
             Some(before) => format!("It was in {before} before."),
             None => "It was not known before.".into(),
         },
-        "job_active" => active_job(facts.active_job.as_ref()),
-        "budget_exhausted" => used(facts.today.as_ref()?),
+        "job_active" => format_active_job(facts.active_job.as_ref()),
+        "budget_exhausted" => format_usage(facts.today.as_ref()?),
         "ticket_without_repository" | "repository_not_integrated" => format!("{}.", facts.repository.as_ref()?),
         _ => return None,
     })
@@ -126,21 +126,21 @@ fn review_fact(guard: &str, facts: &ReviewFacts) -> Option<String> {
         "own_review" => format!("{} wrote it.", facts.author),
         "author_not_permitted" => format!("{} has write access to {}.", facts.author, facts.repository),
         "no_linked_ticket" | "ticket_inactive" => format!("{}.", ticket?.key),
-        "job_active" => active_job(ticket?.active_job.as_ref()),
+        "job_active" => format_active_job(ticket?.active_job.as_ref()),
         "rate_limited" => match &facts.revised {
             Some(last) => format!("The last revision started at {}.", last.at),
             None => "There was no revision before.".into(),
         },
-        "budget_exhausted" => used(&facts.today),
+        "budget_exhausted" => format_usage(&facts.today),
         _ => return None,
     })
 }
 
-fn active_job(job: Option<&crate::id::JobId>) -> String {
+fn format_active_job(job: Option<&crate::id::JobId>) -> String {
     job.map_or_else(|| "There was none.".into(), |job| format!("Job {} was active.", job.short()))
 }
 
-fn used(today: &crate::budget::DailyUsage) -> String {
+fn format_usage(today: &crate::budget::DailyUsage) -> String {
     format!("{} jobs and {} were used on that day.", today.jobs, format_usd(today.taken_usd_micros))
 }
 

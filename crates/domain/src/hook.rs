@@ -194,13 +194,13 @@ impl Poll {
     /// Records a report at `since` that the repository is gone; `None` if a later report is stored. The latest report
     /// counts, so that an older answer of the forge cannot clear it.
     pub fn mark_gone(self, since: Timestamp) -> Option<Self> {
-        self.gone_at.is_none_or(|noted| noted < since).then_some(Self { gone_at: Some(since), ..self })
+        self.gone_at.is_none_or(|gone_at| gone_at < since).then_some(Self { gone_at: Some(since), ..self })
     }
 
     /// Records that the forge, polled at `requested_at`, showed the repository. `None`: not gone, or reported later.
     pub fn mark_present(self, requested_at: Timestamp, now: Timestamp) -> Option<Self> {
-        let noted = self.gone_at?;
-        (noted <= requested_at).then_some(Self { gone_at: None, next: now, ..self })
+        let gone_at = self.gone_at?;
+        (gone_at <= requested_at).then_some(Self { gone_at: None, next: now, ..self })
     }
 }
 

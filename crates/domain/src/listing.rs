@@ -36,7 +36,7 @@ pub struct JobSearch {
 }
 
 /// Shortest end of a job's id that a search finds: the length of the short id.
-const MIN_ID_END: usize = 4;
+const MIN_ID_SUFFIX: usize = 4;
 
 impl JobSearch {
     pub fn is_empty(&self) -> bool {
@@ -49,27 +49,27 @@ impl JobSearch {
     }
 
     pub fn matches_job(&self, job: &Job) -> bool {
-        let in_repository =
+        let is_in_repository =
             |(integration, id): &(IntegrationId, u64)| (integration, *id) == (&job.integration, job.repository);
-        let failed_so = |code: &String| job.failure.as_ref().is_some_and(|failure| failure.code() == code);
+        let has_failure = |code: &String| job.failure.as_ref().is_some_and(|failure| failure.code() == code);
         self.filter.matches(job)
-            && self.repository.as_ref().is_none_or(in_repository)
-            && self.failure.as_ref().is_none_or(failed_so)
+            && self.repository.as_ref().is_none_or(is_in_repository)
+            && self.failure.as_ref().is_none_or(has_failure)
     }
 
     pub fn matches_text(&self, job: &Job, title: &str, agent: Option<&str>) -> bool {
         let title = title.to_lowercase();
-        let has = |word: &String| {
+        let is_found = |word: &String| {
             let word = word.to_lowercase();
             let is_key = job.ticket.as_ref().is_some_and(|key| key.as_str().to_lowercase() == word);
-            title.contains(&word) || is_key || is_id_or_its_end(&job.id, &word)
+            title.contains(&word) || is_key || is_id_or_suffix(&job.id, &word)
         };
-        self.agent.as_deref().is_none_or(|wanted| agent == Some(wanted)) && self.words.iter().all(has)
+        self.agent.as_deref().is_none_or(|wanted| agent == Some(wanted)) && self.words.iter().all(is_found)
     }
 }
 
-fn is_id_or_its_end(id: &JobId, word: &str) -> bool {
-    word.len() >= MIN_ID_END && id.as_str().ends_with(word)
+fn is_id_or_suffix(id: &JobId, word: &str) -> bool {
+    word.len() >= MIN_ID_SUFFIX && id.as_str().ends_with(word)
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -116,17 +116,17 @@ impl DeliveryFilter {
             && self
                 .pull_request
                 .as_ref()
-                .is_none_or(|filter| delivery.review.as_ref().is_some_and(|of| filter.matches(of)))
+                .is_none_or(|filter| delivery.review.as_ref().is_some_and(|subject| filter.matches(subject)))
             && self.since.is_none_or(|since| since <= delivery.at)
             && self.until.is_none_or(|until| delivery.at < until)
     }
 }
 
 impl PullRequestFilter {
-    fn matches(&self, of: &ReviewSubject) -> bool {
+    fn matches(&self, subject: &ReviewSubject) -> bool {
         match &self.repository {
-            Some(name) => pull_request_label(Some(name), self.number).eq_ignore_ascii_case(&of.label),
-            None => self.number == of.pull_request.number,
+            Some(name) => pull_request_label(Some(name), self.number).eq_ignore_ascii_case(&subject.label),
+            None => self.number == subject.pull_request.number,
         }
     }
 }

@@ -50,9 +50,9 @@ impl Marker {
     /// Parses the marker at the end of a text. Earlier markers may belong to a quotation.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim_end();
-        let written =
+        let find_name =
             |MarkerSyntax { start, end }: MarkerSyntax| text.strip_suffix(end.trim_start())?.rsplit_once(start);
-        let (_, name) = MarkerSyntax::ALL.into_iter().find_map(written)?;
+        let (_, name) = MarkerSyntax::ALL.into_iter().find_map(find_name)?;
         match name.trim() {
             STATUS => Some(Self::Status),
             name => JobId::new(name).ok().map(Self::Job),

@@ -27,16 +27,16 @@ pub fn ticket_after_job(ended: &Job, ticket: &Ticket) -> Ticket {
         JobStatus::Cancelled => LastOutcome::Cancelled,
         _ => LastOutcome::Failed,
     };
-    let by_itself =
+    let is_automatic =
         ended.status == JobStatus::Cancelled && ended.cancel.as_ref().is_some_and(|it| it.because.is_some());
-    let never_began = ended.kind == JobKind::Revise && !ended.worked && outcome == LastOutcome::Failed;
+    let is_unstarted_revision = ended.kind == JobKind::Revise && !ended.worked && outcome == LastOutcome::Failed;
     if let Some(now) = ended.ended_at.filter(|_| outcome != LastOutcome::Completed) {
         // Settle the waiting reviews now, not at the end of the hour. After a job that did not complete they are
         // refused, or start a job if this one does not count towards the hourly limit. Settling defers the others.
         ticket.deferred.values_mut().for_each(|opens_at| *opens_at = now.min(*opens_at));
     }
     // A retry moved the ticket into the trigger status, and its end must move the ticket out again.
-    if (by_itself || never_began) && ended.retry_of.is_none() {
+    if (is_automatic || is_unstarted_revision) && ended.retry_of.is_none() {
         // The ticket's own work was not attempted. A second entry that waits is settled as usual.
         return update_waiting_badge(ended, &ticket).unwrap_or(ticket);
     }
@@ -65,22 +65,22 @@ pub fn ticket_after_job(ended: &Job, ticket: &Ticket) -> Ticket {
 /// Updates the AI Waiting badge when the job is suspended or resumes. `None` if the badge is correct.
 /// A wanted move that is not written yet stays wanted.
 pub fn update_waiting_badge(job: &Job, ticket: &Ticket) -> Option<Ticket> {
-    let shows = ticket.wanted.badge == Some(Badge::AiWaiting);
-    let waits = matches!(job.status, JobStatus::AwaitingInput | JobStatus::Paused);
-    if shows == waits {
+    let is_shown = ticket.wanted.badge == Some(Badge::AiWaiting);
+    let is_suspended = matches!(job.status, JobStatus::AwaitingInput | JobStatus::Paused);
+    if is_shown == is_suspended {
         return None;
     }
     let mut ticket = ticket.clone();
     let status = ticket.wanted.status.take().filter(|_| ticket.is_unsynced());
-    ticket.request_state(status, waits.then_some(Badge::AiWaiting), None);
+    ticket.request_state(status, is_suspended.then_some(Badge::AiWaiting), None);
     Some(ticket)
 }
 
 /// The pull request after a revision `ended`. Without an agent's work, it does not count towards the hourly limit.
 pub fn pull_request_after_revision(ended: &Job, pull_request: &PullRequest) -> PullRequest {
     let mut pull_request = pull_request.clone();
-    if let Some(given_back) = pull_request.revised.take_if(|revised| !ended.worked && revised.job == ended.id) {
-        pull_request.revised = given_back.earlier.map(|earlier| *earlier);
+    if let Some(uncounted) = pull_request.revised.take_if(|revised| !ended.worked && revised.job == ended.id) {
+        pull_request.revised = uncounted.earlier.map(|earlier| *earlier);
     }
     pull_request.set_note(Note::job_ended(ended.id.clone()));
     pull_request

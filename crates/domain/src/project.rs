@@ -315,8 +315,8 @@ impl Account {
 
     /// Whether both can be the same account. An unknown account can be any.
     pub fn may_equal(&self, other: &Self) -> bool {
-        let is_untold = |account: &Self| account.id == 0;
-        self.id == other.id || is_untold(self) || is_untold(other)
+        let is_unknown = |account: &Self| account.id == 0;
+        self.id == other.id || is_unknown(self) || is_unknown(other)
     }
 
     pub fn may_be_author(&self, author: u64) -> bool {

@@ -116,7 +116,7 @@ impl Context {
     }
 
     /// Title and body of the pull request. `isolation` describes how the agent is isolated from its host. The body
-    /// names the requested agent; the runner inserts the actual one (`published::worked`).
+    /// names the requested agent; the runner inserts the actual one (`published::insert_agent`).
     pub fn pull_request(&self, job: &crate::id::JobId, isolation: &str) -> (String, String) {
         let title = match &self.ticket {
             Some((key, _)) => format!("{key}: {}", self.title()),
@@ -153,8 +153,8 @@ fn escape_link_text(key: &TicketKey) -> String {
 }
 
 fn is_safe_link_target(url: &str) -> bool {
-    let loose = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '(' | ')' | '<' | '>');
-    (url.starts_with("https://") || url.starts_with("http://")) && !url.contains(loose)
+    let is_unsafe = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '(' | ')' | '<' | '>');
+    (url.starts_with("https://") || url.starts_with("http://")) && !url.contains(is_unsafe)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Renders the parts of a pull request's text that describe the work: agent, isolation, summary and check results.
 //! The summary and the commands of the checks are untrusted. Fences and code spans disable mentions, links, images and
 //! closing keywords in them. The check results and the summaries of later jobs belong to one commit: they are in the
-//! part that `newest` replaces. The summary of the first job describes the change and stays.
+//! part that [`commit_part::replace_part`] replaces. The summary of the first job describes the change and stays.
 
 pub mod commit_part;
 pub mod nested_repository;
@@ -81,7 +81,7 @@ pub fn to_markdown(text: &str) -> String {
     output
 }
 
-/// The text of a new pull request, without the part that `newest` replaces.
+/// The text of a new pull request, without the part that [`commit_part::render_part`] renders.
 pub fn render_new_text(beginning: &str, summary: Option<&str>) -> String {
     let mut text = beginning.to_owned();
     if let Some(block) = fence_summary(summary) {

@@ -215,13 +215,13 @@ pub fn unanswered_reviews<'a>(
     ticket: &TicketKey,
     unfinished: &BTreeSet<JobId>,
 ) -> Vec<&'a Review> {
-    let is_left = |state: &ReviewState| match state {
+    let is_unanswered = |state: &ReviewState| match state {
         ReviewState::Refused { reason, .. } => matches!(reason, Reason::PreviousJobNotCompleted { .. }),
         ReviewState::Started { job } => unfinished.contains(job),
         ReviewState::Deferred {} | ReviewState::Absorbed { .. } => false,
     };
     let is_ours = |review: &Review| review.project == *project && review.ticket == *ticket;
-    all.iter().filter(|review| is_left(&review.state) && is_ours(review)).collect()
+    all.iter().filter(|review| is_unanswered(&review.state) && is_ours(review)).collect()
 }
 
 /// Like `unanswered_reviews`, but only users' requests, which no list of the forge contains.
@@ -249,11 +249,11 @@ pub fn request_messages(covered: &[Review]) -> Vec<String> {
 /// The jobs to read to find out whether they leave their reviews, see `job::has_reviews_to_pass_on`.
 /// Of the revisions only `last` matters. Their ids are derived from the ids of the pull request's reviews, which are
 /// `all`. A job whose review had another job since may be returned unnecessarily.
-pub fn list_possible_review_owners(having: &BTreeSet<&JobId>, all: &[Review], last: Option<&JobId>) -> Vec<JobId> {
-    let made_for = |review: &Review| [JobId::for_review(&review.pull_request, &review.id), review.next_job_id()];
-    let revisions: BTreeSet<JobId> = all.iter().flat_map(made_for).collect();
-    let may = |id: &&JobId| last == Some(*id) || !revisions.contains(*id);
-    having.iter().copied().filter(may).cloned().collect()
+pub fn list_possible_review_owners(jobs: &BTreeSet<&JobId>, all: &[Review], last: Option<&JobId>) -> Vec<JobId> {
+    let possible_jobs = |review: &Review| [JobId::for_review(&review.pull_request, &review.id), review.next_job_id()];
+    let revisions: BTreeSet<JobId> = all.iter().flat_map(possible_jobs).collect();
+    let is_possible = |id: &&JobId| last == Some(*id) || !revisions.contains(*id);
+    jobs.iter().copied().filter(is_possible).cloned().collect()
 }
 
 /// Which unanswered reviews a job includes in addition to those that it covers.
@@ -269,10 +269,10 @@ pub enum UnansweredScope {
 impl UnansweredScope {
     /// Whether a review of this author and time belongs to a job that covers `covered`.
     pub fn includes(self, covered: &[Review], author: Option<u64>, submitted_at: Option<Timestamp>) -> bool {
-        let came_before = |one: &Review| {
-            one.request.is_none()
-                && author == Some(one.author.id)
-                && submitted_at.is_some_and(|submitted_at| submitted_at < one.submitted_at)
+        let came_before = |review: &Review| {
+            review.request.is_none()
+                && author == Some(review.author.id)
+                && submitted_at.is_some_and(|submitted_at| submitted_at < review.submitted_at)
         };
         match self {
             Self::None => false,
@@ -299,23 +299,23 @@ pub fn jobs_of_earlier_requests<'a>(kind: ForgeKind, covered: &[Review], all: &'
     if !kind.limits_requests_per_user() {
         return BTreeSet::new();
     }
-    let is_covered = |one: &Review| covered.iter().any(|review| review.id == one.id);
-    let is_before = |one: &&Review| {
+    let is_covered = |earlier: &Review| covered.iter().any(|review| review.id == earlier.id);
+    let is_before = |earlier: &&Review| {
         let comes_after = |review: &Review| {
             review.request.is_none()
-                && one.project == review.project
-                && one.author.id == review.author.id
-                && one.submitted_at < review.submitted_at
+                && earlier.project == review.project
+                && earlier.author.id == review.author.id
+                && earlier.submitted_at < review.submitted_at
         };
-        one.request.is_none() && !is_covered(one) && covered.iter().any(comes_after)
+        earlier.request.is_none() && !is_covered(earlier) && covered.iter().any(comes_after)
     };
-    all.iter().filter(is_before).filter_map(|one| resolve_absorbed(one, all).started_job()).collect()
+    all.iter().filter(is_before).filter_map(|earlier| resolve_absorbed(earlier, all).started_job()).collect()
 }
 
-pub fn absorbed_reviews<'a>(these: &[Review], all: &'a [Review]) -> Vec<&'a Review> {
+pub fn absorbed_reviews<'a>(reviews: &[Review], all: &'a [Review]) -> Vec<&'a Review> {
     let is_behind = |review: &Review| {
-        let stands_for_it = &resolve_absorbed(review, all).id;
-        *stands_for_it != review.id && these.iter().any(|one| one.id == *stands_for_it)
+        let chain_end = &resolve_absorbed(review, all).id;
+        *chain_end != review.id && reviews.iter().any(|other| other.id == *chain_end)
     };
     all.iter().filter(|review| is_behind(review)).collect()
 }

@@ -246,15 +246,15 @@ impl Runner {
         if old.status == Presence::Deleting {
             return Err(Refusal::Deleting { name });
         }
-        let lives = old.is_online(now);
-        if lives && old.instance != instance {
+        let is_alive = old.is_online(now);
+        if is_alive && old.instance != instance {
             return Err(Refusal::AlreadyOnline { name, ago: now.since(old.last_heartbeat).into() });
         }
         // `id` and `token` stay, because the id is derived from token and name.
         Ok(Self {
             status: Presence::Online,
             // A higher epoch cancels decisions about the runner's silence. Without silence there are none.
-            epoch: if lives { old.epoch } else { old.epoch + 1 },
+            epoch: if is_alive { old.epoch } else { old.epoch + 1 },
             instance,
             last_heartbeat: now.max(old.last_heartbeat),
             active: active_jobs,

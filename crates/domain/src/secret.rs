@@ -28,17 +28,17 @@ impl SecretKind {
 /// Why a value cannot be a token or a model key, which consist of visible ASCII characters; `None` if it can.
 /// The message follows the name of the value in a sentence. It does not contain the value.
 pub fn token_fault(value: &str) -> Option<&'static str> {
-    let word = value.trim();
-    if word.is_empty() {
+    let trimmed = value.trim();
+    if trimmed.is_empty() {
         return Some("is empty");
     }
-    match word.chars().find(|letter| !letter.is_ascii_graphic()) {
+    match trimmed.chars().find(|c| !c.is_ascii_graphic()) {
         Some('\n' | '\r') => Some("contains a line break"),
-        Some(letter) if letter.is_whitespace() => Some("contains a space"),
-        Some(letter) if letter.is_control() => Some("contains a control character"),
+        Some(c) if c.is_whitespace() => Some("contains a space"),
+        Some(c) if c.is_control() => Some("contains a control character"),
         Some(_) => Some("contains a character outside ASCII"),
         None if value.ends_with(['\n', '\r']) => Some("ends with a line break"),
-        None if word.len() < value.len() => Some("begins or ends with a space"),
+        None if trimmed.len() < value.len() => Some("begins or ends with a space"),
         None => None,
     }
 }

@@ -59,8 +59,8 @@ pub fn candidate_index(claim: &ClaimId, tried: usize, candidates: usize) -> usiz
 
 /// Whether the job is still as its index row promised, and this runner may claim it now.
 pub fn is_claimable(job: &Job, class: &ClassId, runner: &RunnerId, now: Timestamp) -> bool {
-    let waits = job.status == JobStatus::Ready && job.place == Placement::Runners && job.want == DesiredState::Run;
-    waits && job.class == *class && job.may_be_claimed_by(runner, now)
+    let is_waiting = job.status == JobStatus::Ready && job.place == Placement::Runners && job.want == DesiredState::Run;
+    is_waiting && job.class == *class && job.may_be_claimed_by(runner, now)
 }
 
 #[cfg(test)]

@@ -52,9 +52,9 @@ fn next_step_ready(job: &Job, now: Timestamp) -> JobStep {
         return JobStep::Fail(failure);
     }
     if now.since(job.ready_since) >= MAX_READY_TIME {
-        let waits =
+        let wait =
             job.model.as_ref().map(|model| crate::breaker::wait_reason(model.cause, &model.capability, model.until));
-        let reason = waits.map_or_else(|| "no container could be started for it".into(), |wait| wait.sentence());
+        let reason = wait.map_or_else(|| "no container could be started for it".into(), |wait| wait.sentence());
         let reason = reason.trim_end_matches('.').into();
         return JobStep::Fail(Failure::NeverClaimed { limit: Span::from(MAX_READY_TIME), why: reason });
     }
@@ -110,8 +110,8 @@ pub fn unclaimed_failure(why: &str) -> Failure {
 /// The place where a Ready job should wait, if it waits in the wrong one.
 pub fn required_place(job: &Job, compute: Compute, now: Timestamp) -> Option<Placement> {
     let place = Placement::from_compute(compute);
-    let old = now.since(job.ready_since) >= RECHECK_PLACE_AFTER;
-    (job.status == JobStatus::Ready && job.place != place && old && !job.dispatch.starting).then_some(place)
+    let is_due = now.since(job.ready_since) >= RECHECK_PLACE_AFTER;
+    (job.status == JobStatus::Ready && job.place != place && is_due && !job.dispatch.starting).then_some(place)
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,12 +126,12 @@ pub enum WaitingStep {
 /// because unfinished work costs money. Spot interruptions always requeue it, because Spot users accept them for the
 /// price. So does a possible push, because the next attempt adopts it.
 fn requeue_or_fail(job: &Job, failure: Failure) -> JobStep {
-    let may_go_back = match job.status {
+    let may_requeue = match job.status {
         JobStatus::Claimed | JobStatus::Preparing | JobStatus::Syncing => true,
         _ if matches!(failure, Failure::SpotInterrupted {}) => true,
         _ => job.policy.offline == OfflinePolicy::Requeue,
     };
-    if failure.class() == FailureClass::Infra && may_go_back && job.requeues < job.policy.requeues {
+    if failure.class() == FailureClass::Infra && may_requeue && job.requeues < job.policy.requeues {
         JobStep::Requeue(failure)
     } else {
         JobStep::Fail(failure)

@@ -61,9 +61,9 @@ pub fn truncate_lines(text: &str, limit: usize) -> String {
 }
 
 fn truncate_safe(text: &str, limit: usize, is_safe: impl Fn(char) -> bool) -> String {
-    let tame: String = text.chars().map(|c| if is_safe(c) { c } else { ' ' }).collect();
-    let mut output: String = tame.trim().chars().take(limit).collect();
-    if tame.trim().chars().count() > limit {
+    let safe: String = text.chars().map(|c| if is_safe(c) { c } else { ' ' }).collect();
+    let mut output: String = safe.trim().chars().take(limit).collect();
+    if safe.trim().chars().count() > limit {
         output.pop();
         output.push('…');
     }

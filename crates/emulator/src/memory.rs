@@ -31,7 +31,7 @@ impl MemoryDynamoDb {
 }
 
 pub(crate) fn call(db: &Database, operation: &str, body: &[u8]) -> (u16, String) {
-    let answered = match operation {
+    let result = match operation {
         "CreateTable" => handle(body, |request| db.create_table(request)),
         "DeleteTable" => handle(body, |request| db.delete_table(request)),
         "DescribeTable" => handle(body, |request| db.describe_table(request)),
@@ -49,7 +49,7 @@ pub(crate) fn call(db: &Database, operation: &str, body: &[u8]) -> (u16, String)
         "TransactWriteItems" => handle(body, |request| db.transact_write_items(request)),
         other => Err(DynoxideError::ValidationException(format!("{other} is not implemented"))),
     };
-    match answered {
+    match result {
         Ok(body) => (200, body),
         Err(error) => (error.status_code(), error.to_json()),
     }
@@ -69,10 +69,10 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn check(db: &MemoryDynamoDb, operation: &str, request: &Value, status: u16, says: &str) {
-        let (answered, body) = db.call(operation, request.to_string().as_bytes());
-        assert_eq!(answered, status, "{operation}: {body}");
-        assert!(body.contains(says), "{operation}: {body}");
+    fn check(db: &MemoryDynamoDb, operation: &str, request: &Value, status: u16, expected: &str) {
+        let (actual, body) = db.call(operation, request.to_string().as_bytes());
+        assert_eq!(actual, status, "{operation}: {body}");
+        assert!(body.contains(expected), "{operation}: {body}");
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl std::fmt::Debug for Buckets {
 }
 
 impl Buckets {
-    /// Creates a bucket if it is missing; its objects expire at the age `kept`.
+    /// Creates a bucket if it is missing; its objects expire at the age `retention`.
     /// Errors: the bucket's folder cannot be created.
     pub fn create(&self, bucket: &str, retention: Option<Duration>) -> Result<(), Error> {
         self.0.storage.create_bucket(bucket)?;
@@ -114,11 +114,11 @@ impl S3 {
             credentials: StaticCredentialProvider::new([(ACCESS_KEY_ID.to_owned(), SECRET_ACCESS_KEY.to_owned())]),
         }));
         let router = Router::new().fallback(handle).with_state(buckets.clone());
-        let swept = buckets.clone();
+        let sweeper_buckets = buckets.clone();
         Ok(Self {
             url: format!("http://{address}"),
             server: Server::serve_router(listener, router),
-            _sweeper: Server::repeat(SWEEP_INTERVAL, move || swept.delete_expired()),
+            _sweeper: Server::repeat(SWEEP_INTERVAL, move || sweeper_buckets.delete_expired()),
             buckets,
         })
     }
@@ -151,9 +151,9 @@ fn refuse<T>(status: StatusCode, code: &'static str, message: impl Into<String>)
 async fn handle(State(buckets): State<Buckets>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let is_head = parts.method == Method::HEAD;
-    let answered = dispatch(&buckets, &parts, body).await.unwrap_or_else(IntoResponse::into_response);
+    let response = dispatch(&buckets, &parts, body).await.unwrap_or_else(IntoResponse::into_response);
     // An error response to HEAD has no body.
-    if is_head && !answered.status().is_success() { answered.map(|_| Body::empty()) } else { answered }
+    if is_head && !response.status().is_success() { response.map(|_| Body::empty()) } else { response }
 }
 
 async fn dispatch(buckets: &Buckets, parts: &Parts, body: Body) -> Result<Response, S3Error> {

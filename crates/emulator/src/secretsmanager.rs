@@ -143,14 +143,14 @@ fn list(secrets: &Secrets, request: &Request) -> Value {
     let after = request.next_token.as_ref().map_or(Unbounded, Excluded);
     let is_listed =
         |name: &str| request.filters.iter().all(|filter| filter.values.iter().any(|prefix| name.starts_with(prefix)));
-    let mut listed = secrets.range::<String, _>((after, Unbounded)).filter(|(name, _)| is_listed(name)).peekable();
+    let mut remaining = secrets.range::<String, _>((after, Unbounded)).filter(|(name, _)| is_listed(name)).peekable();
     let size = request.max_results.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
-    let page: Vec<_> = listed
+    let page: Vec<_> = remaining
         .by_ref()
         .take(size)
         .map(|(name, secret)| json!({ "Name": name, "LastChangedDate": secret.last_changed_date }))
         .collect();
-    let next = listed.peek().and_then(|_| page.last()).map(|entry| entry["Name"].clone());
+    let next = remaining.peek().and_then(|_| page.last()).map(|entry| entry["Name"].clone());
     json!({ "SecretList": page, "NextToken": next })
 }
 
@@ -173,12 +173,12 @@ fn put_value(secrets: &mut Secrets, request: Request) -> Result<Value, Refusal> 
     let Some(secret) = secrets.get_mut(&request.secret_id) else { return missing() };
     let version = new_version(request.client_request_token, request.secret_string);
     let answer = json!({ "Name": request.secret_id, "VersionId": version.version_id });
-    let known = match secret.current.version_id == version.version_id {
+    let existing = match secret.current.version_id == version.version_id {
         true => Some(&secret.current),
         false => secret.previous.as_ref().filter(|previous| previous.version_id == version.version_id),
     };
-    match known {
-        Some(known) if *known == version => {}
+    match existing {
+        Some(existing) if *existing == version => {}
         Some(_) => return refuse("ResourceExistsException", "The version exists with another value."),
         None => {
             secret.previous = Some(std::mem::replace(&mut secret.current, version));

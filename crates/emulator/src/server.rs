@@ -20,7 +20,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Binds the preferred loopback port, or a free one if it is in use.
 pub(crate) async fn bind(service: &'static str, preferred: Option<u16>) -> Result<(TcpListener, SocketAddr), Error> {
-    let bound = async {
+    let binding = async {
         let listener = match TcpListener::bind(("127.0.0.1", preferred.unwrap_or(0))).await {
             Err(error) if preferred.is_some() && error.kind() == ErrorKind::AddrInUse => {
                 TcpListener::bind(("127.0.0.1", 0)).await?
@@ -30,7 +30,7 @@ pub(crate) async fn bind(service: &'static str, preferred: Option<u16>) -> Resul
         let address = listener.local_addr()?;
         Ok((listener, address))
     };
-    bound.await.map_err(|source| Error::Bind { service, source })
+    binding.await.map_err(|source| Error::Bind { service, source })
 }
 
 /// The operation in `X-Amz-Target`, empty without this header. A web page cannot send the header to another origin: the
@@ -62,8 +62,8 @@ impl Server {
     pub(crate) fn serve_router(listener: TcpListener, router: Router) -> Self {
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         Self::spawn(|stop| async move {
-            let served = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await;
-            if let Err(error) = served {
+            let result = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await;
+            if let Err(error) = result {
                 tracing::error!(%error, "embedded AWS server stopped unexpectedly");
             }
         })

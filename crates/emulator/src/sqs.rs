@@ -89,11 +89,11 @@ impl Sqs {
     }
 
     async fn dispatch(&self, headers: &HeaderMap, body: Bytes) -> Response {
-        let answered = match resolve_operation(headers) {
+        let result = match resolve_operation(headers) {
             Ok(operation) => dispatch_operation(self.handler.as_ref(), operation, body).await,
             Err(error) => Err(error),
         };
-        answered.unwrap_or_else(|error| error_to_response(&error, &timestamp::random_uuid())).map(Body::new)
+        result.unwrap_or_else(|error| error_to_response(&error, &timestamp::random_uuid())).map(Body::new)
     }
 }
 

@@ -29,7 +29,7 @@ pub mod scope {
         const ALL_PROJECTS: bool;
     }
 
-    macro_rules! needed {
+    macro_rules! required_scopes {
         ($($name:ident = $scope:ident, $description:literal, all_projects: $all_projects:literal;)*) => {$(
             #[derive(Clone, Copy, Debug)]
             pub struct $name;
@@ -41,7 +41,7 @@ pub mod scope {
         )*};
     }
 
-    needed! {
+    required_scopes! {
         Read = Read, "read", all_projects: false;
         ReadAllProjects = Read, "read", all_projects: true;
         Tickets = Tickets, "send ticket events", all_projects: false;
@@ -58,7 +58,7 @@ pub struct Caller<S> {
     pub name: String,
     pub token_hash: String,
     projects: Option<BTreeSet<ProjectId>>,
-    administers: bool,
+    is_admin: bool,
     scope: PhantomData<S>,
 }
 
@@ -82,7 +82,7 @@ impl<S> Caller<S> {
     }
 
     pub fn editor(&self) -> Editor {
-        if self.administers { Editor::Admin } else { Editor::Token(self.id.clone()) }
+        if self.is_admin { Editor::Admin } else { Editor::Token(self.id.clone()) }
     }
 
     pub fn requester(&self) -> Requester {
@@ -149,8 +149,8 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &T) -> Result<Self, Problem> {
         let ctx = Context::from_ref(state);
         let token = load_valid_token(&ctx, bearer_token(parts)?, TokenKind::Api).await?;
-        let administers = token.scopes.contains(&Scope::Admin);
-        if !administers && !token.scopes.contains(&S::SCOPE) {
+        let is_admin = token.scopes.contains(&Scope::Admin);
+        if !is_admin && !token.scopes.contains(&S::SCOPE) {
             return Err(Problem::not_allowed(S::DESCRIPTION));
         }
         let id = token.id().to_string();
@@ -160,7 +160,7 @@ where
             name: token.name,
             token_hash: token.hash,
             projects: token.projects,
-            administers,
+            is_admin,
             scope: PhantomData,
         };
         if S::ALL_PROJECTS {
@@ -187,11 +187,11 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &T) -> Result<Self, Problem> {
         #[derive(Deserialize)]
-        struct Named {
+        struct PathParameters {
             project: ProjectId,
         }
         let caller = Caller::from_request_parts(parts, state).await?;
-        let crate::Path(Named { project }) = crate::Path::from_request_parts(parts, state).await?;
+        let crate::Path(PathParameters { project }) = crate::Path::from_request_parts(parts, state).await?;
         caller.authorize_project(&project)?;
         Ok(Self { caller, project })
     }
@@ -199,11 +199,11 @@ where
 
 async fn parse_attempt_path(parts: &mut Parts) -> Result<(JobId, u32), Problem> {
     #[derive(Deserialize)]
-    struct Named {
+    struct PathParameters {
         job: JobId,
         attempt: u32,
     }
-    let Path(Named { job, attempt }) = Path::<Named>::from_request_parts(parts, &())
+    let Path(PathParameters { job, attempt }) = Path::<PathParameters>::from_request_parts(parts, &())
         .await
         .map_err(|_| Problem::not_found("There is no such job or attempt."))?;
     Ok((job, attempt))

@@ -145,9 +145,9 @@ fn gateway_id(context: &RequestContext) -> Option<&str> {
 
 fn path_ids<'a>(route: &str, path: &'a str) -> Vec<(&'static str, &'a str)> {
     let pairs = route.split('/').zip(path.split('/'));
-    let to_id = |(place, value): (&str, &'a str)| {
-        let place = place.strip_prefix('{')?.strip_suffix('}')?;
-        LOGGED_PARAMETERS.iter().find(|(of_path, _)| *of_path == place).map(|(_, name)| (*name, value))
+    let to_id = |(segment, value): (&str, &'a str)| {
+        let segment = segment.strip_prefix('{')?.strip_suffix('}')?;
+        LOGGED_PARAMETERS.iter().find(|(parameter, _)| *parameter == segment).map(|(_, name)| (*name, value))
     };
     pairs.filter_map(to_id).collect()
 }

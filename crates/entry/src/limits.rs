@@ -76,8 +76,8 @@ pub fn check_hold(hold: &HoldProject) -> Result<(), FieldError> {
 }
 
 pub fn check_dead_letters(order: &MoveDeadLetters) -> Result<(), FieldError> {
-    let named = (1..=MAX_MESSAGES).contains(&order.messages.len());
-    if named { Ok(()) } else { fault("/messages", format!("use 1 to {MAX_MESSAGES}")) }
+    let is_in_range = (1..=MAX_MESSAGES).contains(&order.messages.len());
+    if is_in_range { Ok(()) } else { fault("/messages", format!("use 1 to {MAX_MESSAGES}")) }
 }
 
 pub fn check_job(new: &CreateJob) -> Result<(), FieldError> {
@@ -87,8 +87,13 @@ pub fn check_job(new: &CreateJob) -> Result<(), FieldError> {
 pub fn check_revise(request: &RevisePullRequest) -> Result<(), FieldError> {
     check_pull_request(request.number)?;
     let Some(message) = &request.message else { return Ok(()) };
-    let says = !message.trim().is_empty() && message.chars().count() <= MAX_MESSAGE_CHARS && !message.contains('\0');
-    if says { Ok(()) } else { fault("/message", format!("use 1 to {MAX_MESSAGE_CHARS} characters that say something")) }
+    let is_valid =
+        !message.trim().is_empty() && message.chars().count() <= MAX_MESSAGE_CHARS && !message.contains('\0');
+    if is_valid {
+        Ok(())
+    } else {
+        fault("/message", format!("use 1 to {MAX_MESSAGE_CHARS} characters that say something"))
+    }
 }
 
 pub fn check_link(request: &LinkPullRequest) -> Result<(), FieldError> {
@@ -96,8 +101,8 @@ pub fn check_link(request: &LinkPullRequest) -> Result<(), FieldError> {
 }
 
 fn check_pull_request(number: u64) -> Result<(), FieldError> {
-    let in_range = (1..=PULL_REQUEST).contains(&number);
-    if in_range { Ok(()) } else { fault("/number", format!("use 1 to {PULL_REQUEST}")) }
+    let is_in_range = (1..=PULL_REQUEST).contains(&number);
+    if is_in_range { Ok(()) } else { fault("/number", format!("use 1 to {PULL_REQUEST}")) }
 }
 
 pub fn check_project(new: &CreateProject) -> Result<(), FieldError> {
@@ -118,8 +123,8 @@ pub fn check_cancel(request: &CancelJob) -> Result<(), FieldError> {
 }
 
 pub fn check_answer(request: &SendInput) -> Result<(), FieldError> {
-    let says = !request.text.trim().is_empty() && request.text.chars().count() <= MAX_INPUT_CHARS;
-    if says { Ok(()) } else { fault("/text", format!("use 1 to {MAX_INPUT_CHARS} characters that say something")) }
+    let is_valid = !request.text.trim().is_empty() && request.text.chars().count() <= MAX_INPUT_CHARS;
+    if is_valid { Ok(()) } else { fault("/text", format!("use 1 to {MAX_INPUT_CHARS} characters that say something")) }
 }
 
 pub fn check_start(request: &StartRequest) -> Result<(), FieldError> {
@@ -138,12 +143,12 @@ pub fn check_active(jobs: &BTreeSet<JobId>) -> Result<(), FieldError> {
     if jobs.len() <= ACTIVE_JOBS { Ok(()) } else { fault("/active", format!("use at most {ACTIVE_JOBS} jobs")) }
 }
 
-fn check_line(pointer: &str, text: &str, least: usize, most: usize) -> Result<(), FieldError> {
-    let enough = least == 0 || !text.trim().is_empty();
-    if enough && text.chars().count() <= most && !text.chars().any(char::is_control) {
+fn check_line(pointer: &str, text: &str, min: usize, max: usize) -> Result<(), FieldError> {
+    let is_long_enough = min == 0 || !text.trim().is_empty();
+    if is_long_enough && text.chars().count() <= max && !text.chars().any(char::is_control) {
         return Ok(());
     }
-    fault(pointer, format!("use {least} to {most} printable characters"))
+    fault(pointer, format!("use {min} to {max} printable characters"))
 }
 
 fn check_text(pointer: &str, text: &str, max_bytes: usize) -> Result<(), FieldError> {
@@ -161,8 +166,8 @@ pub fn check_labels(pointer: &str, labels: &BTreeSet<String>) -> Result<(), Fiel
 }
 
 fn check_url(pointer: &str, url: &str) -> Result<(), FieldError> {
-    let web = url.starts_with("https://") || url.starts_with("http://");
-    if web && url.len() <= URL && !url.chars().any(char::is_control) {
+    let is_web = url.starts_with("https://") || url.starts_with("http://");
+    if is_web && url.len() <= URL && !url.chars().any(char::is_control) {
         return Ok(());
     }
     fault(pointer, format!("use an http address of at most {URL} bytes"))

@@ -113,7 +113,7 @@ mod tests {
 
     #[tokio::test]
     async fn later_messages_of_a_failed_group_fail_too() {
-        let one = |id: &str, ok: bool, group: &str| json!({ "messageId": id, "body": json!({ "ok": ok }).to_string(), "attributes": { "MessageGroupId": group } });
-        check(json!([one("a1", false, "a"), one("b1", true, "b"), one("a2", true, "a")]), &["a1", "a2"]).await;
+        let record = |id: &str, ok: bool, group: &str| json!({ "messageId": id, "body": json!({ "ok": ok }).to_string(), "attributes": { "MessageGroupId": group } });
+        check(json!([record("a1", false, "a"), record("b1", true, "b"), record("a2", true, "a")]), &["a1", "a2"]).await;
     }
 }

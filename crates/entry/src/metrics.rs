@@ -45,7 +45,7 @@ pub fn publish_sweep(ctx: &Context, round: &SweepResult) {
     publish(ctx, SWEEP_METRICS.into_iter().zip(sweep_values(ctx.clock.now(), round)).collect());
 }
 
-/// A round that counted nothing has only the first three.
+/// Only the first three values if the round has no gauges.
 fn sweep_values(now: Timestamp, round: &SweepResult) -> Vec<u64> {
     let report = &round.report;
     let mut values = vec![u64::from(round.is_recorded), u64::from(report.repair_count()), u64::from(report.failed)];

@@ -12,8 +12,8 @@ pub use answers::{
 use aide::axum::ApiRouter;
 use aide::generate::in_context;
 use aide::openapi::{
-    Components, Info, MediaType, OpenApi, Parameter, ParameterData, ParameterSchemaOrContent, PathStyle, ReferenceOr,
-    Response, SchemaObject, SecurityScheme, StatusCode,
+    Components, Info, MediaType, OpenApi, Operation, Parameter, ParameterData, ParameterSchemaOrContent, PathStyle,
+    ReferenceOr, Response, SchemaObject, SecurityScheme, StatusCode,
 };
 use pullyard_protocol as protocol;
 use schemars::Schema;
@@ -62,10 +62,10 @@ pub fn build_document<S: Clone + Send + Sync + 'static>(
     let names = |route: &str| -> Vec<String> {
         route.split('{').skip(1).filter_map(|rest| rest.split('}').next()).map(str::to_owned).collect()
     };
-    let mut of_paths = std::collections::BTreeMap::new();
+    let mut path_schemas = std::collections::BTreeMap::new();
     for name in docs.iter().flat_map(|doc| names(&doc.route)) {
         let schema = in_context(|ctx| parameters(&mut ctx.schema, &name));
-        of_paths.insert(name, schema);
+        path_schemas.insert(name, schema);
     }
     let mut api = OpenApi {
         info: Info {
@@ -87,9 +87,11 @@ pub fn build_document<S: Clone + Send + Sync + 'static>(
     drop(routes.finish_api(&mut api));
     for (route, item) in api.paths.iter_mut().flat_map(|paths| paths.paths.iter_mut()) {
         let ReferenceOr::Item(item) = item else { continue };
-        let schema = |name: &str| of_paths.get(name).cloned().unwrap_or_default();
-        let of_path = |name: String| ReferenceOr::Item(path_parameter(&name, schema(&name)));
-        item.parameters = names(route).into_iter().map(of_path).collect();
+        item.parameters.clear();
+        for name in names(route) {
+            let schema = path_schemas.get(&name).cloned().unwrap_or_default();
+            item.parameters.push(ReferenceOr::Item(path_parameter(&name, schema)));
+        }
         let operations = [
             ("get", &mut item.get),
             ("put", &mut item.put),
@@ -98,34 +100,39 @@ pub fn build_document<S: Clone + Send + Sync + 'static>(
             ("delete", &mut item.delete),
         ];
         for (method, operation) in operations.into_iter().filter_map(|(method, it)| Some((method, it.as_mut()?))) {
-            let Some(doc) = docs.iter().find(|doc| doc.method == method && doc.route == *route) else { continue };
-            operation.operation_id = Some(doc.id.clone());
-            operation.summary = Some(doc.summary.clone());
-            operation.tags = vec![doc.tag.clone()];
-            let answers = &mut operation.responses.get_or_insert_default().responses;
-            for answer in answers.values_mut() {
-                // A plain body has no description.
-                if let ReferenceOr::Item(Response { description, .. }) = answer
-                    && description.is_empty()
-                {
-                    *description = doc.summary.clone();
-                }
+            if let Some(doc) = docs.iter().find(|doc| doc.method == method && doc.route == *route) {
+                describe_operation(operation, doc);
             }
-            for (status, codes) in &doc.refusals {
-                let codes = codes.split(", ").map(|code| format!("`{code}`")).collect::<Vec<_>>().join(", ");
-                let response = answers.entry(StatusCode::Code(*status));
-                let response = response.or_insert_with(|| ReferenceOr::Item(answers::problem(String::new())));
-                if let ReferenceOr::Item(Response { description, .. }) = response {
-                    let before = std::mem::take(description);
-                    *description = if before.is_empty() { format!("{codes}.") } else { format!("{before} {codes}.") };
-                }
-            }
-            answers.sort_by(|one, _, other, _| one.to_string().cmp(&other.to_string()));
         }
     }
     let mut document = serde_json::to_value(&api).unwrap_or_default();
     normalize::normalize(&mut document);
     document
+}
+
+fn describe_operation(operation: &mut Operation, doc: &RouteDoc) {
+    operation.operation_id = Some(doc.id.clone());
+    operation.summary = Some(doc.summary.clone());
+    operation.tags = vec![doc.tag.clone()];
+    let answers = &mut operation.responses.get_or_insert_default().responses;
+    for answer in answers.values_mut() {
+        // A plain body has no description.
+        if let ReferenceOr::Item(Response { description, .. }) = answer
+            && description.is_empty()
+        {
+            *description = doc.summary.clone();
+        }
+    }
+    for (status, codes) in &doc.refusals {
+        let codes = codes.split(", ").map(|code| format!("`{code}`")).collect::<Vec<_>>().join(", ");
+        let response = answers.entry(StatusCode::Code(*status));
+        let response = response.or_insert_with(|| ReferenceOr::Item(answers::problem(String::new())));
+        if let ReferenceOr::Item(Response { description, .. }) = response {
+            let before = std::mem::take(description);
+            *description = if before.is_empty() { format!("{codes}.") } else { format!("{before} {codes}.") };
+        }
+    }
+    answers.sort_by(|one, _, other, _| one.to_string().cmp(&other.to_string()));
 }
 
 fn parameter_data(name: &str, description: Option<&str>, required: bool, schema: Schema) -> ParameterData {

@@ -36,8 +36,8 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let read = axum::extract::Path::<T>::from_request_parts(parts, state).await;
-        read.map(|axum::extract::Path(value)| Self(value)).map_err(|rejection| path_problem(&rejection))
+        let result = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        result.map(|axum::extract::Path(value)| Self(value)).map_err(|rejection| path_problem(&rejection))
     }
 }
 
@@ -57,8 +57,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let read = axum::extract::Query::<T>::try_from_uri(&parts.uri);
-        read.map(|axum::extract::Query(value)| Self(value)).map_err(|rejection| query_problem(&rejection.body_text()))
+        let result = axum::extract::Query::<T>::try_from_uri(&parts.uri);
+        result.map(|axum::extract::Query(value)| Self(value)).map_err(|rejection| query_problem(&rejection.body_text()))
     }
 }
 
@@ -82,11 +82,11 @@ mod tests {
     #[test]
     fn ticket_key_in_path_and_query_must_agree() {
         let key = |key: &str| TicketKey::new(key).unwrap();
-        let named = |path: &str, query: Option<&str>| resolve_ticket_key(key(path), query.map(key));
-        assert_eq!(named("APP-1", None).unwrap(), key("APP-1"));
-        assert_eq!(named("-", Some("acme/app#12")).unwrap(), key("acme/app#12"));
-        assert_eq!(named("-", None).unwrap(), key("-"), "a ticket may be called that");
-        assert_eq!(named("APP-1", Some("APP-1")).unwrap(), key("APP-1"));
-        assert!(named("APP-1", Some("APP-2")).is_err());
+        let resolve = |path: &str, query: Option<&str>| resolve_ticket_key(key(path), query.map(key));
+        assert_eq!(resolve("APP-1", None).unwrap(), key("APP-1"));
+        assert_eq!(resolve("-", Some("acme/app#12")).unwrap(), key("acme/app#12"));
+        assert_eq!(resolve("-", None).unwrap(), key("-"), "a ticket may be called that");
+        assert_eq!(resolve("APP-1", Some("APP-1")).unwrap(), key("APP-1"));
+        assert!(resolve("APP-1", Some("APP-2")).is_err());
     }
 }

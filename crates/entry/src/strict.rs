@@ -41,8 +41,8 @@ pub async fn read(body: Body, limit: usize) -> Result<Bytes, ReadError> {
 }
 
 impl From<ReadError> for Problem {
-    fn from(unread: ReadError) -> Self {
-        match unread {
+    fn from(error: ReadError) -> Self {
+        match error {
             ReadError::TooLarge(limit) => Self::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "body_too_large",

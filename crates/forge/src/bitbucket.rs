@@ -116,7 +116,7 @@ impl Bitbucket {
         &self,
         full_name: &str,
         head_branch: &str,
-        tries: RetryPolicy,
+        policy: RetryPolicy,
     ) -> Result<Vec<PullRequest>, Error> {
         let mut address = self.url(full_name, &["pullrequests"])?;
         address
@@ -124,10 +124,10 @@ impl Bitbucket {
             .append_pair("q", &format!("source.branch.name={} AND state=\"OPEN\"", quote(head_branch)))
             .append_pair("sort", "-updated_on")
             .append_pair("pagelen", pull_requests::PER_PAGE);
-        let page: PageResponse<PullRequestResponse> = self.client.get(address, full_name, tries).await?;
+        let page: PageResponse<PullRequestResponse> = self.client.get(address, full_name, policy).await?;
         // Forks may have a branch of the same name.
-        let ours = page.values.into_iter().filter(PullRequestResponse::is_same_repository).map(PullRequest::from);
-        let mut pulls: Vec<PullRequest> = ours.filter(|pull| pull.head_branch == head_branch).collect();
+        let pulls = page.values.into_iter().filter(PullRequestResponse::is_same_repository).map(PullRequest::from);
+        let mut pulls: Vec<PullRequest> = pulls.filter(|pull| pull.head_branch == head_branch).collect();
         pulls.sort_by_key(|pull| std::cmp::Reverse(pull.number));
         Ok(pulls)
     }

@@ -56,19 +56,19 @@ impl Forge {
         full_name: &str,
         new: &NewPullRequest,
     ) -> Result<PullRequest, Error> {
-        let mut tried = 0;
+        let mut tries = 0;
         loop {
             let error = match self.find_or_create_once(full_name, new).await {
                 Ok(pull) => return Ok(pull),
                 Err(error) => error,
             };
-            tried += 1;
+            tries += 1;
             // Safe to repeat: each round searches first, and finds a pull request whose response was lost.
             // A concurrent call may cause a refusal before its pull request is listed.
             let pause = if github::is_already_exists(&error) {
-                retry::backoff(tried)
+                retry::backoff(tries)
             } else {
-                retry::retry_delay(&error, tried)
+                retry::retry_delay(&error, tries)
             };
             match pause {
                 Some(pause) => dispatch!(self, pause(pause)),

@@ -69,7 +69,7 @@ impl GitHub {
         &self,
         full_name: &str,
         head_branch: &str,
-        tries: RetryPolicy,
+        policy: RetryPolicy,
     ) -> Result<Vec<PullRequest>, Error> {
         let RepositoryName { owner, .. } = RepositoryName::parse(full_name)?;
         let mut address = self.url(full_name, &["pulls"])?;
@@ -78,10 +78,10 @@ impl GitHub {
             .append_pair("state", "open")
             .append_pair("head", &format!("{owner}:{head_branch}"))
             .append_pair("per_page", "100");
-        let answers: Vec<PullRequestResponse> = self.client.get(address, full_name, tries).await?;
+        let answers: Vec<PullRequestResponse> = self.client.get(address, full_name, policy).await?;
         // GitHub ignores a filter that it cannot parse, so filter again. Forks may have a branch of the same name.
-        let ours = answers.into_iter().filter(PullRequestResponse::is_same_repository).map(PullRequest::from);
-        Ok(ours.filter(|pull| pull.head_branch == head_branch).collect())
+        let pulls = answers.into_iter().filter(PullRequestResponse::is_same_repository).map(PullRequest::from);
+        Ok(pulls.filter(|pull| pull.head_branch == head_branch).collect())
     }
 
     /// Source: `POST /repos/{owner}/{repo}/pulls`.

@@ -48,8 +48,8 @@ pub struct HookSettings {
 
 impl HookSettings {
     pub(crate) fn secret_text(&self) -> Result<&str, Error> {
-        let refused = || Error::Settings { reason: "the webhook's secret is empty or not text".to_owned() };
-        self.secret.as_str().ok_or_else(refused)
+        let settings_error = || Error::Settings { reason: "the webhook's secret is empty or not text".to_owned() };
+        self.secret.as_str().ok_or_else(settings_error)
     }
 }
 
@@ -74,11 +74,11 @@ mod tests {
 
     #[test]
     fn delivery_arrived_only_with_a_2xx_status() {
-        let answered = |status_code| Delivery { status: "OK".to_owned(), status_code };
+        let delivery = |status_code| Delivery { status: "OK".to_owned(), status_code };
         for (code, arrived) in
             [(0, false), (199, false), (200, true), (202, true), (299, true), (300, false), (502, false)]
         {
-            assert_eq!(answered(code).is_success(), arrived, "{code}");
+            assert_eq!(delivery(code).is_success(), arrived, "{code}");
         }
     }
 }

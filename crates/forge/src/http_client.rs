@@ -147,18 +147,18 @@ impl<C: ForgeApi> Client<C> {
         &self,
         address: Url,
         resource: &str,
-        tries: RetryPolicy,
+        policy: RetryPolicy,
     ) -> Result<T, Error> {
-        self.get_with_headers(address, resource, tries).await.map(|(answer, _)| answer)
+        self.get_with_headers(address, resource, policy).await.map(|(answer, _)| answer)
     }
 
     pub(crate) async fn get_with_headers<T: DeserializeOwned>(
         &self,
         address: Url,
         resource: &str,
-        tries: RetryPolicy,
+        policy: RetryPolicy,
     ) -> Result<(T, HeaderMap), Error> {
-        let answer = self.call(Method::GET, &address, None, resource, tries).await?;
+        let answer = self.call(Method::GET, &address, None, resource, policy).await?;
         Ok((self.parse(&answer)?, answer.headers))
     }
 
@@ -178,9 +178,9 @@ impl<C: ForgeApi> Client<C> {
         address: Url,
         resource: &str,
         body: &(impl Serialize + Sync),
-        tries: RetryPolicy,
+        policy: RetryPolicy,
     ) -> Result<T, Error> {
-        self.parse(&self.call(method, &address, Some(to_json(body)?), resource, tries).await?)
+        self.parse(&self.call(method, &address, Some(to_json(body)?), resource, policy).await?)
     }
 
     pub(crate) async fn send_ignoring_response(
@@ -188,9 +188,9 @@ impl<C: ForgeApi> Client<C> {
         method: Method,
         address: Url,
         resource: &str,
-        tries: RetryPolicy,
+        policy: RetryPolicy,
     ) -> Result<(), Error> {
-        match self.call(method, &address, None, resource, tries).await {
+        match self.call(method, &address, None, resource, policy).await {
             // The forge accepted the request and will execute it soon.
             Err(Error::Unexpected { status: 202, .. }) | Ok(_) => Ok(()),
             Err(error) => Err(error),
@@ -219,18 +219,18 @@ impl<C: ForgeApi> Client<C> {
         address: &Url,
         body: Option<Vec<u8>>,
         resource: &str,
-        tries: RetryPolicy,
+        policy: RetryPolicy,
     ) -> Result<RawResponse, Error> {
-        let mut tried = 0;
+        let mut tries = 0;
         loop {
-            let error = match self.send_once(method.clone(), address, body.clone(), resource, tries.limit()).await {
+            let error = match self.send_once(method.clone(), address, body.clone(), resource, policy.limit()).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            tried += 1;
+            tries += 1;
             let is_accepted = method != Method::GET && matches!(error, Error::Unexpected { status: 202, .. });
-            let pause = match tries {
-                RetryPolicy::Retry if !is_accepted => retry::retry_delay(&error, tried),
+            let pause = match policy {
+                RetryPolicy::Retry if !is_accepted => retry::retry_delay(&error, tries),
                 _ => None,
             };
             match pause {

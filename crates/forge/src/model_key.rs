@@ -54,8 +54,8 @@ impl ForgeApi for Caller {
 
     /// Drops the provider's message, because OpenAI repeats a part of a wrong key.
     fn parse_message(body: &[u8]) -> String {
-        let lacks_scope = String::from_utf8_lossy(body).contains("Missing scopes");
-        if lacks_scope { MISSING_SCOPE.to_owned() } else { String::new() }
+        let is_scope_missing = String::from_utf8_lossy(body).contains("Missing scopes");
+        if is_scope_missing { MISSING_SCOPE.to_owned() } else { String::new() }
     }
 
     fn parse_reason(_: StatusCode, _: &[u8]) -> Option<String> {

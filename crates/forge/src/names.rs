@@ -11,12 +11,12 @@ pub(crate) struct RepositoryName<'a> {
 impl<'a> RepositoryName<'a> {
     /// Errors: `NotFound` for an invalid name, as from the forge itself.
     pub(crate) fn parse(full_name: &'a str) -> Result<Self, Error> {
-        let plain = |part: &str| {
+        let is_plain = |part: &str| {
             !matches!(part, "" | "." | "..")
                 && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
         };
         match full_name.split_once('/') {
-            Some((owner, name)) if plain(owner) && plain(name) => Ok(Self { owner, name }),
+            Some((owner, name)) if is_plain(owner) && is_plain(name) => Ok(Self { owner, name }),
             _ => Err(Error::NotFound {
                 resource: format!("{full_name:?}"),
                 message: "a repository is named owner/name".to_owned(),
@@ -28,8 +28,8 @@ impl<'a> RepositoryName<'a> {
 /// An App's account is `name[bot]`. Errors: `NotFound` for an invalid name, as from the forge itself.
 pub(crate) fn account_name(login: &str) -> Result<&str, Error> {
     let name = login.strip_suffix("[bot]").unwrap_or(login);
-    let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-    plain.then_some(login).ok_or_else(|| Error::NotFound {
+    let is_plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    is_plain.then_some(login).ok_or_else(|| Error::NotFound {
         resource: format!("{login:?}"),
         message: "this is not a valid account name".to_owned(),
     })
@@ -37,8 +37,8 @@ pub(crate) fn account_name(login: &str) -> Result<&str, Error> {
 
 /// Validates a commit hash or its prefix. Errors: `NotFound` for an invalid hash, as from the forge itself.
 pub(crate) fn commit_name<'a>(sha: &'a str, resource: &str) -> Result<&'a str, Error> {
-    let plain = !sha.is_empty() && sha.bytes().all(|byte| byte.is_ascii_hexdigit());
-    plain.then_some(sha).ok_or_else(|| Error::NotFound {
+    let is_plain = !sha.is_empty() && sha.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_plain.then_some(sha).ok_or_else(|| Error::NotFound {
         resource: resource.to_owned(),
         message: "that is not a commit hash".to_owned(),
     })

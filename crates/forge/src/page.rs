@@ -10,8 +10,8 @@ pub struct Listing<T> {
 }
 
 impl<T> Listing<T> {
-    pub(crate) fn filter_map<Other>(self, read: impl FnMut(T) -> Option<Other>) -> Listing<Other> {
-        Listing { items: self.items.into_iter().filter_map(read).collect(), truncated: self.truncated }
+    pub(crate) fn filter_map<Other>(self, convert: impl FnMut(T) -> Option<Other>) -> Listing<Other> {
+        Listing { items: self.items.into_iter().filter_map(convert).collect(), truncated: self.truncated }
     }
 }
 

@@ -9,24 +9,24 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 /// A longer pause is returned to the caller, which can do other work in the meantime.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(5);
 
-pub(crate) fn retry_delay(error: &Error, tried: u32) -> Option<Duration> {
+pub(crate) fn retry_delay(error: &Error, tries: u32) -> Option<Duration> {
     if !error.is_transient() {
         return None;
     }
     match error {
         Error::RateLimited { retry_after, .. } if *retry_after > MAX_RETRY_AFTER => None,
-        Error::RateLimited { retry_after, .. } => backoff(tried).map(|_| *retry_after),
-        _ => backoff(tried),
+        Error::RateLimited { retry_after, .. } => backoff(tries).map(|_| *retry_after),
+        _ => backoff(tries),
     }
 }
 
-pub(crate) fn backoff(tried: u32) -> Option<Duration> {
-    if tried >= MAX_TRIES {
+pub(crate) fn backoff(tries: u32) -> Option<Duration> {
+    if tries >= MAX_TRIES {
         return None;
     }
-    let longest = FIRST_BACKOFF * 2_u32.pow(tried.saturating_sub(1));
+    let max_delay = FIRST_BACKOFF * 2_u32.pow(tries.saturating_sub(1));
     // Jitter prevents calls that failed together from retrying together.
-    Some(rand::random_range(longest / 2..=longest))
+    Some(rand::random_range(max_delay / 2..=max_delay))
 }
 
 #[cfg(test)]

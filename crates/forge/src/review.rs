@@ -62,7 +62,7 @@ pub enum ReviewState {
 
 impl ReviewState {
     /// GitHub uses lower case in webhooks and upper case elsewhere.
-    pub(crate) fn parse(word: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let states = [
             ("changes_requested", Self::ChangesRequested),
             ("approved", Self::Approved),
@@ -70,7 +70,7 @@ impl ReviewState {
             ("dismissed", Self::Dismissed),
             ("pending", Self::Pending),
         ];
-        states.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, state)| state)
+        states.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, state)| state)
     }
 }
 

@@ -38,12 +38,12 @@ mod tests {
 
     #[test]
     fn status_description_is_cut_to_140_characters() {
-        let shortened = |description: String| {
+        let shorten = |description: String| {
             let context = "pullyard".to_owned();
             CommitStatus { state: CommitState::Pending, context, description, target_url: None, branch: None }
                 .short_description()
         };
-        assert_eq!(shortened("ü".repeat(140)), "ü".repeat(140));
-        assert_eq!(shortened("ü".repeat(141)), "ü".repeat(139) + "…");
+        assert_eq!(shorten("ü".repeat(140)), "ü".repeat(140));
+        assert_eq!(shorten("ü".repeat(141)), "ü".repeat(139) + "…");
     }
 }

@@ -15,10 +15,10 @@ impl Token {
     }
 
     pub(crate) fn bearer(&self) -> Option<HeaderValue> {
-        let fits = !self.0.is_empty() && self.0.bytes().all(|byte| byte.is_ascii_graphic());
+        let is_valid = !self.0.is_empty() && self.0.bytes().all(|byte| byte.is_ascii_graphic());
         let mut header = HeaderValue::from_str(&format!("Bearer {}", self.0)).ok()?;
         header.set_sensitive(true);
-        fits.then_some(header)
+        is_valid.then_some(header)
     }
 
     pub(crate) fn redact(&self, text: &str) -> String {

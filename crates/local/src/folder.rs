@@ -29,7 +29,7 @@ const ADDRESSES: &str = "addresses.json";
 const LOCK: &str = "lock";
 
 #[derive(Debug)]
-pub(crate) struct Lock(#[expect(dead_code, reason = "closing the file is what gives the folder back")] File);
+pub(crate) struct Lock(#[expect(dead_code, reason = "closing the file releases the lock")] File);
 
 impl Lock {
     /// Takes the lock, which the operating system releases when the process ends, and stores the process id.
@@ -61,7 +61,7 @@ impl Lock {
 pub fn is_abandoned(data: &Path) -> bool {
     let path = data.join(LOCK);
     // An empty file is a lock that another process is about to take. A pipe, created by an agent, would block `open`.
-    let was_taken = fs::symlink_metadata(&path).is_ok_and(|about| about.is_file() && about.len() > 0);
+    let was_taken = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0);
     was_taken && File::open(&path).is_ok_and(|file| file.try_lock().is_ok())
 }
 
@@ -91,14 +91,14 @@ pub(crate) fn load_json<T: DeserializeOwned>(data: &Path, name: &str) -> Result<
 pub(crate) fn save_json(data: &Path, name: &str, value: &impl Serialize) -> Result<(), Error> {
     let path = data.join(name);
     let json = serde_json::to_vec_pretty(value).map_err(|error| data_error(&path)(error.into()))?;
-    let half = data.join(format!("{name}.new"));
+    let temporary = data.join(format!("{name}.new"));
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&half).map_err(data_error(&half))?;
-    file.write_all(&json).and_then(|()| file.sync_all()).map_err(data_error(&half))?;
-    fs::rename(&half, &path).map_err(data_error(&path))
+    let mut file = options.open(&temporary).map_err(data_error(&temporary))?;
+    file.write_all(&json).and_then(|()| file.sync_all()).map_err(data_error(&temporary))?;
+    fs::rename(&temporary, &path).map_err(data_error(&path))
 }
 
 pub(crate) fn data_error(path: &Path) -> impl FnOnce(io::Error) -> Error + use<> {

@@ -30,10 +30,10 @@ impl Functions {
         machine: LocalMachine,
     ) -> Self {
         Self {
-            sweeper: start(options, "sweeper", sweeper_config, sweeper).await,
-            dispatcher: start(options, "dispatcher", config, dispatcher).await,
-            effects: start(options, "effects", config, effects).await,
-            tasks: start(options, "tasks", config, tasks).await,
+            sweeper: start(options, "sweeper", sweeper_config, |ctx| event_function(ctx, sweep)).await,
+            dispatcher: start(options, "dispatcher", config, |ctx| event_function(ctx, dispatch)).await,
+            effects: start(options, "effects", config, |ctx| event_function(ctx, process_effects)).await,
+            tasks: start(options, "tasks", config, |ctx| event_function(ctx, record_task_stop)).await,
             api: start(options, "api", config, |ctx| api(ctx, options.commit, machine)).await,
             tickets: start(options, "tickets", config, |ctx| to_function(pullyard_function_tickets::router(ctx))).await,
             webhook: start(options, "webhook", config, |ctx| to_function(pullyard_function_webhook::router(ctx))).await,
@@ -83,46 +83,33 @@ fn to_function(router: http::Router) -> Function {
     Arc::new(move |event| Box::pin(http::invoke(router.clone(), event)))
 }
 
-fn dispatcher(ctx: Context) -> Function {
-    Arc::new(move |event| {
-        let ctx = ctx.clone();
-        Box::pin(async move {
-            let done = pullyard_function_dispatcher::handle(&ctx, parse_event(event)?);
-            to_response(&invocation::run("dispatcher", &ctx, &Default::default(), done).await)
-        })
-    })
+fn event_function<F>(ctx: Context, handle: impl Fn(Context, Value) -> F + Send + Sync + 'static) -> Function
+where
+    F: Future<Output = Result<Value, String>> + Send + 'static,
+{
+    Arc::new(move |event| Box::pin(handle(ctx.clone(), event)))
 }
 
-fn effects(ctx: Context) -> Function {
-    Arc::new(move |event| {
-        let ctx = ctx.clone();
-        Box::pin(async move {
-            let done = pullyard_function_effects::handle(&ctx, parse_event(event)?);
-            to_response(&invocation::run("effects", &ctx, &Default::default(), done).await)
-        })
-    })
+async fn dispatch(ctx: Context, event: Value) -> Result<Value, String> {
+    let work = pullyard_function_dispatcher::handle(&ctx, parse_event(event)?);
+    to_response(&invocation::run("dispatcher", &ctx, &Default::default(), work).await)
 }
 
-fn tasks(ctx: Context) -> Function {
-    Arc::new(move |event| {
-        let ctx = ctx.clone();
-        Box::pin(async move {
-            let handled = pullyard_function_tasks::handle(&ctx, parse_event(event)?);
-            let handled = invocation::run("tasks", &ctx, &Default::default(), handled).await;
-            handled.map(|()| Value::Null).map_err(|error| error.to_string())
-        })
-    })
+async fn process_effects(ctx: Context, event: Value) -> Result<Value, String> {
+    let work = pullyard_function_effects::handle(&ctx, parse_event(event)?);
+    to_response(&invocation::run("effects", &ctx, &Default::default(), work).await)
 }
 
-fn sweeper(ctx: Context) -> Function {
-    Arc::new(move |_| {
-        let ctx = ctx.clone();
-        Box::pin(async move {
-            let swept = pullyard_function_sweeper::handle(&ctx);
-            let swept = invocation::run("sweeper", &ctx, &Default::default(), swept).await;
-            swept.map(|report| Value::String(format!("{report:?}"))).map_err(|error| error.to_string())
-        })
-    })
+async fn record_task_stop(ctx: Context, event: Value) -> Result<Value, String> {
+    let work = pullyard_function_tasks::handle(&ctx, parse_event(event)?);
+    let result = invocation::run("tasks", &ctx, &Default::default(), work).await;
+    result.map(|()| Value::Null).map_err(|error| error.to_string())
+}
+
+async fn sweep(ctx: Context, _: Value) -> Result<Value, String> {
+    let work = pullyard_function_sweeper::handle(&ctx);
+    let result = invocation::run("sweeper", &ctx, &Default::default(), work).await;
+    result.map(|report| Value::String(format!("{report:?}"))).map_err(|error| error.to_string())
 }
 
 fn parse_event<E: DeserializeOwned>(event: Value) -> Result<E, String> {

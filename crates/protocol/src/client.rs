@@ -135,21 +135,21 @@ impl Http {
         }
     }
 
-    async fn send<A: DeserializeOwned>(&self, request: RequestBuilder, repeat: RetryPolicy) -> Result<A, Error> {
-        let tries = if repeat == RetryPolicy::Idempotent { TRIES } else { 1 };
-        let mut tried = 0;
+    async fn send<A: DeserializeOwned>(&self, request: RequestBuilder, policy: RetryPolicy) -> Result<A, Error> {
+        let tries = if policy == RetryPolicy::Idempotent { TRIES } else { 1 };
+        let mut attempt = 0;
         loop {
-            tried += 1;
-            let Some(this) = request.try_clone() else {
+            attempt += 1;
+            let Some(copy) = request.try_clone() else {
                 return Err(Error::Unreachable {
                     url: self.base.clone(),
                     reason: "the request can't be sent twice".into(),
                 });
             };
-            match send_once(this, &self.base).await {
-                Err(error) if error.is_transient() && tried < tries => {
-                    let most = 200 * (1 << tried);
-                    let pause = rand::rng().random_range(most / 2..=most);
+            match send_once(copy, &self.base).await {
+                Err(error) if error.is_transient() && attempt < tries => {
+                    let max_ms = 200 * (1 << attempt);
+                    let pause = rand::rng().random_range(max_ms / 2..=max_ms);
                     tokio::time::sleep(Duration::from_millis(pause)).await;
                 }
                 answer => return answer,
@@ -164,7 +164,7 @@ fn client_builder(address: &str, limit: Duration) -> reqwest::ClientBuilder {
         .connect_timeout(CONNECT_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none());
     match is_loopback(address) {
-        // Nothing in between, and no TLS: reading all certificates would take longer than the call.
+        // Plain HTTP needs no certificates, and loading them all would take longer than the call.
         true if address.starts_with("http://") => builder.no_proxy().tls_certs_only([]),
         true => builder.no_proxy(),
         false => builder,

@@ -88,9 +88,9 @@ fn deserialize_known_settings<'de, D: Deserializer<'de>>(settings: D) -> Result<
 }
 
 /// The settings known to this version. Errors: a known setting has an unknown value.
-pub fn parse_known_settings(mut told: Value) -> Result<Settings, serde_json::Error> {
-    retain_known(&mut told, &serde_json::to_value(Settings::default())?);
-    serde_json::from_value(told)
+pub fn parse_known_settings(mut settings: Value) -> Result<Settings, serde_json::Error> {
+    retain_known(&mut settings, &serde_json::to_value(Settings::default())?);
+    serde_json::from_value(settings)
 }
 
 /// Removes unknown settings. Relies on the defaults, which contain every field of each group.

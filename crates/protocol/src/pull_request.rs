@@ -174,8 +174,8 @@ impl PullRequestName {
 }
 
 fn parse_number(text: &str) -> Option<u64> {
-    let plain = !text.is_empty() && text.len() <= 15 && text.bytes().all(|byte| byte.is_ascii_digit());
-    plain.then(|| text.parse().ok()).flatten().filter(|number| *number > 0)
+    let is_decimal = !text.is_empty() && text.len() <= 15 && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_decimal.then(|| text.parse().ok()).flatten().filter(|number| *number > 0)
 }
 
 #[cfg(test)]

@@ -22,8 +22,8 @@ pub struct SetSecret {
 debug_only!(SetSecret {});
 
 /// Requires a string. The error omits the value, because a value without quotes is a secret too.
-fn deserialize_string<'de, D: Deserializer<'de>>(reader: D) -> Result<String, D::Error> {
-    match serde_json::Value::deserialize(reader)? {
+fn deserialize_string<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    match serde_json::Value::deserialize(deserializer)? {
         serde_json::Value::String(text) => Ok(text),
         _ => Err(de::Error::custom("it is not a string")),
     }

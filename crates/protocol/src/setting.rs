@@ -199,8 +199,8 @@ impl Setting {
     }
 
     pub fn store(&self, settings: &mut Value, value: Value) {
-        if let Some(place) = settings.pointer_mut(&self.pointer()) {
-            *place = value;
+        if let Some(slot) = settings.pointer_mut(&self.pointer()) {
+            *slot = value;
         }
     }
 

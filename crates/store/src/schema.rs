@@ -27,11 +27,11 @@ const INDEXES: [(&str, &str, &str); 2] = [(WORK, "wk", "ws"), (LIST, "lk", "ls")
 impl Store {
     /// Creates the table if it is missing. Only the local system needs this; on AWS the template creates it.
     pub async fn create_table(&self) -> Result<(), Error> {
-        let broken = |error| Error::unavailable("create the table", error);
+        let build_error = |error| Error::unavailable("create the table", error);
         let mut call = self.client.create_table().table_name(&self.table).billing_mode(BillingMode::PayPerRequest);
         for (name, kind) in ATTRIBUTES {
             let attribute = AttributeDefinition::builder().attribute_name(name).attribute_type(kind);
-            call = call.attribute_definitions(attribute.build().map_err(broken)?);
+            call = call.attribute_definitions(attribute.build().map_err(build_error)?);
         }
         for element in key_schema("pk", "sk")? {
             call = call.key_schema(element);
@@ -42,7 +42,7 @@ impl Store {
                 .index_name(name)
                 .set_key_schema(Some(key_schema(hash, range)?))
                 .projection(keys_only);
-            call = call.global_secondary_indexes(index.build().map_err(broken)?);
+            call = call.global_secondary_indexes(index.build().map_err(build_error)?);
         }
         match call.send().await {
             Ok(_) => {}
@@ -55,7 +55,7 @@ impl Store {
         self.client
             .update_time_to_live()
             .table_name(&self.table)
-            .time_to_live_specification(ttl.build().map_err(broken)?)
+            .time_to_live_specification(ttl.build().map_err(build_error)?)
             .send()
             .await
             .map_err(|error| Error::unavailable("switch on the time to live", error))?;

@@ -23,7 +23,7 @@ pub async fn handle(ctx: &Context, event: SqsEvent) -> SqsBatchResponse {
 }
 
 async fn decide(ctx: &Context, queued: QueuedReview) -> Result<(), Error> {
-    let reach = ProjectScope::from_projects(queued.hook, queued.projects)
+    let scope = ProjectScope::from_projects(queued.hook, queued.projects)
         .ok_or_else(|| Error::Inconsistent("queued review has no project".into()))?;
-    decide_review(ctx, &reach, &queued.event).await.map(|_| ())
+    decide_review(ctx, &scope, &queued.event).await.map(|_| ())
 }

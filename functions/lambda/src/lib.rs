@@ -24,24 +24,24 @@ pub async fn run() -> Result<(), Error> {
         "dispatcher" => {
             let ctx = &connect().await?;
             let handler = service_fn(async |event: LambdaEvent<SqsEvent>| {
-                let done = pullyard_function_dispatcher::handle(ctx, event.payload);
-                Ok::<_, Error>(invocation::run("dispatcher", ctx, &event.context, done).await)
+                let work = pullyard_function_dispatcher::handle(ctx, event.payload);
+                Ok::<_, Error>(invocation::run("dispatcher", ctx, &event.context, work).await)
             });
             Box::pin(lambda_runtime::run(handler)).await
         }
         "effects" => {
             let ctx = &connect().await?;
             let handler = service_fn(async |event: LambdaEvent<SqsEvent>| {
-                let done = pullyard_function_effects::handle(ctx, event.payload);
-                Ok::<_, Error>(invocation::run("effects", ctx, &event.context, done).await)
+                let work = pullyard_function_effects::handle(ctx, event.payload);
+                Ok::<_, Error>(invocation::run("effects", ctx, &event.context, work).await)
             });
             Box::pin(lambda_runtime::run(handler)).await
         }
         "tasks" => {
             let ctx = &connect().await?;
             let handler = service_fn(async |event: LambdaEvent<TaskStateChange>| {
-                let done = pullyard_function_tasks::handle(ctx, event.payload);
-                invocation::run("tasks", ctx, &event.context, done).await?;
+                let work = pullyard_function_tasks::handle(ctx, event.payload);
+                invocation::run("tasks", ctx, &event.context, work).await?;
                 Ok::<_, Error>(())
             });
             Box::pin(lambda_runtime::run(handler)).await
@@ -49,8 +49,8 @@ pub async fn run() -> Result<(), Error> {
         "sweeper" => {
             let ctx = &connect().await?;
             let handler = service_fn(async |event: LambdaEvent<Value>| {
-                let swept = pullyard_function_sweeper::handle(ctx);
-                let report = invocation::run("sweeper", ctx, &event.context, swept).await?;
+                let work = pullyard_function_sweeper::handle(ctx);
+                let report = invocation::run("sweeper", ctx, &event.context, work).await?;
                 Ok::<_, Error>(json!({ "failed": report.failed }))
             });
             Box::pin(lambda_runtime::run(handler)).await

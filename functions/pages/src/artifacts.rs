@@ -1,4 +1,4 @@
-//! The artifacts of a job: their list, and a redirect to each.
+//! Lists the artifacts of a job, and redirects to each.
 
 use crate::job::head::JobHead;
 use crate::job::tabs::Tabs;
@@ -32,14 +32,14 @@ pub(crate) async fn redirect_to_artifact(
 ) -> Result<Response, Fault> {
     visit.load_job(&job).await?;
     let address = control::artifact_url(&visit.ctx, &job, &artifact).await?;
-    let unusable = |_| {
+    let invalid_url = |_| {
         Fault::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
             "Pullyard cannot create a download link for this artifact.",
         )
     };
-    let to = HeaderValue::from_str(&address).map_err(unusable)?;
+    let to = HeaderValue::from_str(&address).map_err(invalid_url)?;
     // The URL is a credential, so no cache may store it.
     Ok((StatusCode::FOUND, [(header::LOCATION, to), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))])
         .into_response())

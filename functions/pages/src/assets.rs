@@ -63,6 +63,7 @@ fn minify_script(script: &str) -> String {
     lines.flat_map(|line| [line, "\n"]).collect()
 }
 
+/// FNV-1a, whose result is the same in every build.
 fn hash(content: &str) -> u64 {
     content.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
@@ -75,9 +76,9 @@ pub(crate) async fn serve(Path(name): Path<String>, request: HeaderMap) -> Respo
         (header::CONTENT_TYPE, HeaderValue::from_static(asset.kind)),
         (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable")),
     ];
-    let accepts = request.get(header::ACCEPT_ENCODING).and_then(|accepted| accepted.to_str().ok());
+    let accept = request.get(header::ACCEPT_ENCODING).and_then(|accept| accept.to_str().ok());
     let vary = (header::VARY, HeaderValue::from_static("accept-encoding"));
-    if accepts.is_some_and(|accepted| accepted.contains("gzip")) && !asset.gzipped.is_empty() {
+    if accept.is_some_and(|accept| accept.contains("gzip")) && !asset.gzipped.is_empty() {
         let encoding = (header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         return (headers, AppendHeaders([vary, encoding]), asset.gzipped.as_slice()).into_response();
     }

@@ -69,7 +69,7 @@ pub(crate) async fn show(
     let labels = labels.chain(Some(filter.label.clone()).filter(|label| !label.is_empty())).collect();
     let mut cards = view.cards;
     cards.retain(|card| filter.matches(&card.view, repository(&card.view, &project)));
-    cards.sort_by(|one, other| one.view.ticket.card_order().cmp(&other.view.ticket.card_order()));
+    cards.sort_by(|a, b| a.view.ticket.card_order().cmp(&b.view.ticket.card_order()));
     let page = after.as_deref().map(|after| format!("&after={}", percent_encode(after))).unwrap_or_default();
     let url = format!("/board?project={}{page}{}", project.id, filter.to_query());
     let open = open.filter(|status| statuses.contains(status)).map(|status| OpenColumn { status, from });

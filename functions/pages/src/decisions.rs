@@ -127,13 +127,13 @@ impl DeliveryQuery {
     }
 
     fn filter(&self) -> Result<DeliveryFilter, Fault> {
-        let verdict = |word: String| {
-            let found = Verdict::ALL.into_iter().find(|verdict| verdict.as_str() == word);
-            found.ok_or_else(|| Fault::of_field("verdict", "unknown verdict"))
+        let verdict = |name: String| {
+            let verdict = Verdict::ALL.into_iter().find(|verdict| verdict.as_str() == name);
+            verdict.ok_or_else(|| Fault::of_field("verdict", "unknown verdict"))
         };
-        let code = |word: String| {
-            let exists = Reason::rows().iter().any(|row| row.code == word);
-            exists.then_some(word).ok_or_else(|| Fault::of_field("reason", "unknown code"))
+        let code = |code: String| {
+            let exists = Reason::rows().iter().any(|row| row.code == code);
+            exists.then_some(code).ok_or_else(|| Fault::of_field("reason", "unknown code"))
         };
         let pull_request = |text: String| {
             let name =

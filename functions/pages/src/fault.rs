@@ -160,7 +160,7 @@ impl Fault {
             _ => "Request failed",
         };
         let frame = request.frame.0.get().cloned().unwrap_or_else(|| Frame::bare(heading, &request.headers));
-        let failed = self.status.is_server_error();
+        let is_server_error = self.status.is_server_error();
         let again = match (request.is_get, self.status) {
             (_, StatusCode::NOT_FOUND) => None,
             (true, _) => Some((own_path(Some(&request.target)).to_owned(), "Try again")),
@@ -172,8 +172,8 @@ impl Fault {
             heading,
             sentence: self.sentence,
             path: line(&request.target),
-            time: failed.then_some(now),
-            request_id: request.id.clone().filter(|_| failed),
+            time: is_server_error.then_some(now),
+            request_id: request.id.clone().filter(|_| is_server_error),
             transient: request.is_get && self.status == StatusCode::SERVICE_UNAVAILABLE,
             again,
             help: if self.help.is_empty() { text::help(default_help(self.status)) } else { self.help },

@@ -108,15 +108,15 @@ pub(crate) fn referrer(headers: &HeaderMap) -> String {
 
 /// Returns a path of our own, otherwise the overview, so that no redirect leaves the site.
 pub(crate) fn own_path(path: Option<&str>) -> &str {
-    let own = |path: &&str| {
-        let first = path.strip_prefix('/').is_some_and(|rest| !rest.starts_with('/'));
-        first && path.len() <= 500 && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+    let is_own = |path: &&str| {
+        let is_absolute = path.strip_prefix('/').is_some_and(|rest| !rest.starts_with('/'));
+        is_absolute && path.len() <= 500 && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
     };
-    path.filter(own).unwrap_or("/")
+    path.filter(is_own).unwrap_or("/")
 }
 
 fn find_theme(headers: &HeaderMap) -> Option<&'static str> {
     let lists = headers.get_all(header::COOKIE).into_iter().filter_map(|list| list.to_str().ok());
-    let chosen = lists.flat_map(|list| list.split(';')).find_map(|pair| pair.trim().strip_prefix("theme="))?;
-    ["light", "dark"].into_iter().find(|theme| *theme == chosen)
+    let theme = lists.flat_map(|list| list.split(';')).find_map(|pair| pair.trim().strip_prefix("theme="))?;
+    ["light", "dark"].into_iter().find(|name| *name == theme)
 }

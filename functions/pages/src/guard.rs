@@ -11,7 +11,7 @@ use pullyard_control::Context;
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// The origin of a forge to which a form of this page is sent. In the extensions of a response.
+/// The origin of a forge to which a form of this page is sent. Stored in the extensions of a response.
 #[derive(Clone, Debug)]
 pub(crate) struct FormTarget(pub(crate) String);
 
@@ -44,8 +44,8 @@ fn format_policy(target: Option<FormTarget>) -> HeaderValue {
 
 /// Prevents cross-site request forgery: another site's form would act with the visitor's rights.
 async fn refuse_foreign_forms(State(ctx): State<Context>, request: Request, next: Next) -> Response {
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    if reads || is_same_origin(request.headers(), &ctx.api_url) {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    if is_read || is_same_origin(request.headers(), &ctx.api_url) {
         return next.run(request).await;
     }
     Fault::new(

@@ -49,17 +49,18 @@ pub fn next_steps(help: &str, project: &str) -> Vec<NextStep> {
 /// The name of a button or page, and the preposition that replaces `with` before the command.
 fn find_control(command: &str, page: Page) -> Option<(String, &'static str)> {
     let mut parts = command.strip_prefix("pullyard ")?.split(' ');
-    let on = |own: Page, name: &str, place: &str| if page == own { name.to_owned() } else { format!("{name} {place}") };
-    let of_job = |name: &str| on(Page::Job, name, "on the job’s page");
+    let control =
+        |home: Page, name: &str, at: &str| if page == home { name.to_owned() } else { format!("{name} {at}") };
+    let job_control = |name: &str| control(Page::Job, name, "on the job’s page");
     Some(match (parts.next()?, parts.next()) {
-        ("jobs", Some("retry")) => (of_job("“Retry”"), "with"),
-        ("jobs", Some("answer")) => (of_job("“Answer”"), "with"),
-        ("jobs", Some("continue")) => (of_job("“Continue”"), "with"),
-        ("jobs", Some("cancel")) => (of_job("“Cancel”"), "with"),
-        ("jobs", Some("logs")) => (of_job("the log"), "in"),
-        ("jobs", Some("artifacts")) => (of_job("“Artifacts”"), "under"),
-        ("jobs", Some("checks")) => (of_job("“Attempts”"), "under"),
-        ("jobs", Some("diff")) => (of_job("“Changes”"), "under"),
+        ("jobs", Some("retry")) => (job_control("“Retry”"), "with"),
+        ("jobs", Some("answer")) => (job_control("“Answer”"), "with"),
+        ("jobs", Some("continue")) => (job_control("“Continue”"), "with"),
+        ("jobs", Some("cancel")) => (job_control("“Cancel”"), "with"),
+        ("jobs", Some("logs")) => (job_control("the log"), "in"),
+        ("jobs", Some("artifacts")) => (job_control("“Artifacts”"), "under"),
+        ("jobs", Some("checks")) => (job_control("“Attempts”"), "under"),
+        ("jobs", Some("diff")) => (job_control("“Changes”"), "under"),
         ("jobs", Some("create")) => ("“Create job” on the Jobs page".to_owned(), "with"),
         ("tokens", Some("revoke")) => ("“Revoke” on the Tokens page".to_owned(), "with"),
         ("repos", Some("add")) => ("“Add repository” on the Repositories page".to_owned(), "with"),
@@ -77,7 +78,7 @@ fn find_control(command: &str, page: Page) -> Option<(String, &'static str)> {
         ("runners", None) => ("the Runners page".to_owned(), "on"),
         ("repos", None) => ("the Repositories page".to_owned(), "on"),
         ("release", _) => ("“Release” on the board".to_owned(), "with"),
-        ("revise", _) => (on(Page::Ticket, "“Revise”", "on the ticket’s page"), "with"),
+        ("revise", _) => (control(Page::Ticket, "“Revise”", "on the ticket’s page"), "with"),
         _ => return None,
     })
 }

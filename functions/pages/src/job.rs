@@ -30,7 +30,7 @@ const FIRST_EVENTS: u64 = 64;
 /// A job with the facts that each of its tabs shows.
 pub(crate) struct Subject {
     pub(crate) view: JobView,
-    pub(crate) became: Option<PullRequestState>,
+    pub(crate) pull_request_state: Option<PullRequestState>,
     pub(crate) runner: Option<RunnerLink>,
 }
 
@@ -48,23 +48,23 @@ pub(crate) async fn load_subject(visit: &PageContext, id: JobId) -> Result<Subje
         view => Some(view?).filter(|view| visit.visitor.may_access(&view.job.project)),
     };
     let view = view.ok_or_else(|| Fault::not_found(&format!("There is no job {id}.")))?;
-    let became = control::load_pull_request_state(ctx, &view.job).await?;
+    let pull_request_state = control::load_pull_request_state(ctx, &view.job).await?;
     let active = view.job.run.as_ref().filter(|_| view.job.status.is_active());
     let ids = active.into_iter().flat_map(|run| run.runner.clone()).collect();
     let runner = RunnerLink::load_all(ctx, ids).await?.into_values().next();
-    Ok(Subject { view, became, runner })
+    Ok(Subject { view, pull_request_state, runner })
 }
 
 impl Subject {
-    /// Artifacts, ended attempts, and the events at the begin of the newest attempt and at the end of the log.
+    /// Loads artifacts, ended attempts, and the events at the begin of the newest attempt and at the end of the log.
     pub(crate) async fn load_records(&self, ctx: &Context, last: Vec<Arrived>) -> Result<Records, Error> {
         let job = &self.view.job;
         let artifacts = control::list_artifacts(ctx, &job.id).await?;
         let attempts = control::list_attempts(ctx, &job.id).await?;
         let attempt = job.attempt.max(1);
-        let lacks_begin = last.first().is_some_and(|(first, _, event)| (*first, event.seq) > (attempt, 1));
+        let is_begin_missing = last.first().is_some_and(|(first, _, event)| (*first, event.seq) > (attempt, 1));
         let mut events = Vec::new();
-        if lacks_begin {
+        if is_begin_missing {
             let before = (attempt, FIRST_EVENTS + 1);
             events = control::list_events_before::<Event>(ctx, job, before, 1).await?.events;
         }
@@ -74,8 +74,8 @@ impl Subject {
 
     pub(crate) async fn load_last_events(&self, ctx: &Context) -> Result<Vec<Arrived>, Error> {
         let (job, end) = (&self.view.job, (self.view.job.attempt, u64::MAX));
-        let mut read = control::list_events_before::<Event>(ctx, job, end, LAST_EVENTS).await?;
-        Ok(read.events.split_off(read.events.len().saturating_sub(LAST_EVENTS)))
+        let mut page = control::list_events_before::<Event>(ctx, job, end, LAST_EVENTS).await?;
+        Ok(page.events.split_off(page.events.len().saturating_sub(LAST_EVENTS)))
     }
 
     pub(crate) fn head(&self, visit: &PageContext, last: &[Arrived]) -> JobHead {

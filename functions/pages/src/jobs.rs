@@ -158,10 +158,10 @@ async fn to_rows(visit: &PageContext, found: &[FoundJob], may_work: bool) -> Res
 /// Where a job runs or ran; `None` before it starts.
 pub(crate) fn find_place(job: &Job, ctx: &Context, members: &[Member]) -> Option<SafeText> {
     let run = job.run.as_ref()?;
-    let named =
+    let runner_name =
         |id: &RunnerId| members.iter().find(|member| member.runner.id == *id).map(|member| line(&member.profile.name));
     match (job.place, &run.runner) {
-        (Placement::Runners, Some(id)) => named(id),
+        (Placement::Runners, Some(id)) => runner_name(id),
         (Placement::Runners, None) => None,
         (Placement::Fargate, _) if ctx.on_one_machine => Some(line("this machine")),
         (Placement::Fargate, _) => Some(line("Fargate")),

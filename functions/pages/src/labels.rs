@@ -137,8 +137,8 @@ pub(crate) fn token(token: &StoredToken, now: Timestamp, soon: Duration) -> Pill
 
 pub(crate) fn explain_job(view: &JobView) -> Option<SafeText> {
     let JobView { job, waits, now, .. } = view;
-    let quiet = job.status.is_active() || matches!(job.status, JobStatus::Completed | JobStatus::Cancelled);
-    (!quiet).then(|| line(&explanation::explain_job(job, waits.as_ref(), None, *now).0))
+    let is_quiet = job.status.is_active() || matches!(job.status, JobStatus::Completed | JobStatus::Cancelled);
+    (!is_quiet).then(|| line(&explanation::explain_job(job, waits.as_ref(), None, *now).0))
 }
 
 pub(crate) fn job_duration(job: &Job, now: Timestamp) -> String {
@@ -186,8 +186,8 @@ pub(crate) fn format_time(at: Timestamp, now: Timestamp) -> TimeLabel {
 }
 
 /// `1 job`, `2 jobs`.
-pub(crate) fn format_count<N: Display + PartialEq + From<u8>>(n: N, one: &str) -> String {
-    if n == N::from(1_u8) { format!("1 {one}") } else { format!("{n} {one}s") }
+pub(crate) fn format_count<N: Display + PartialEq + From<u8>>(n: N, noun: &str) -> String {
+    if n == N::from(1_u8) { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }
 
 /// `812 B`, `12 KB`, `1.4 MB`.

@@ -74,10 +74,10 @@ pub(crate) async fn revise(visit: PageContext, Form(form): Form<ReviseForm>) -> 
     limits::check_revise(&request).map_err(|fault| Fault::from(fault).with_form_text(&form_text))?;
     let back = ticket_url(&request.project, &ticket);
     let RevisePullRequest { project, repository, number, integration, message } = request;
-    let named = PullRequestRef { project, repository, number, integration };
+    let pull_request = PullRequestRef { project, repository, number, integration };
     let key = request_key(&form.form_key);
     let requester = visit.requester();
-    let answer = review::request_revision(&visit.ctx, &named, message, &requester, key.as_ref()).await;
+    let answer = review::request_revision(&visit.ctx, &pull_request, message, &requester, key.as_ref()).await;
     let answer = answer.map_err(|error| Fault::from(error).with_form_text(&form_text))?;
     match (answer.reason.verdict(), answer.job) {
         (Verdict::Accepted | Verdict::Duplicate, Some(job)) => Ok(redirect(&format!("/jobs/{job}"))),

@@ -29,14 +29,14 @@ struct Hit {
 pub(crate) async fn show(visit: PageContext, Query(query): Query<SearchQuery>) -> Result<Response, Fault> {
     let Some(project) = visit.load_selected_project(query.project).await? else { return Ok(redirect_to_start()) };
     let text: String = query.q.trim().chars().take(200).collect();
-    let found = control::search_project(&visit.ctx, &project.id, &text).await?;
-    let tickets = found.tickets.into_iter().map(|(key, title)| Hit {
+    let results = control::search_project(&visit.ctx, &project.id, &text).await?;
+    let tickets = results.tickets.into_iter().map(|(key, title)| Hit {
         address: ticket_url(&project.id, &key),
         title: line(if title.trim().is_empty() { key.as_str() } else { &title }),
         detail: line(&format!("Ticket {key}")),
         foreign: false,
     });
-    let jobs = found.jobs.into_iter().map(|view| {
+    let jobs = results.jobs.into_iter().map(|view| {
         let name = format!("Job {}", view.job.id.short());
         Hit {
             address: format!("/jobs/{}", view.job.id),
@@ -45,7 +45,7 @@ pub(crate) async fn show(visit: PageContext, Query(query): Query<SearchQuery>) -
             foreign: false,
         }
     });
-    let pulls = found.pull_requests.into_iter().filter_map(|pull| {
+    let pulls = results.pull_requests.into_iter().filter_map(|pull| {
         let ticket = pull.ticket.as_ref().map(|key| format!(" · {key}")).unwrap_or_default();
         Some(Hit {
             address: http_url(&pull.url)?,

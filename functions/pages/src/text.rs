@@ -45,8 +45,8 @@ const MAX_LINE_CHARS: usize = 2_000;
 const MAX_BYTES: usize = 64 * 1_024;
 
 pub fn line(text: &str) -> SafeText {
-    let one: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
-    SafeText(truncate_line(&sanitize(one.trim())))
+    let spaced: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
+    SafeText(truncate_line(&sanitize(spaced.trim())))
 }
 
 pub fn block(text: &str) -> SafeText {
@@ -60,14 +60,14 @@ pub fn output(text: &str) -> SafeText {
 
 /// Returns `None` unless the scheme is http or https, so that no link runs a script.
 pub fn http_url(url: &str) -> Option<String> {
-    let web = url.starts_with("https://") || url.starts_with("http://");
-    (web && !url.contains(|c: char| c.is_control() || c.is_whitespace())).then(|| url.to_owned())
+    let is_web = url.starts_with("https://") || url.starts_with("http://");
+    (is_web && !url.contains(|c: char| c.is_control() || c.is_whitespace())).then(|| url.to_owned())
 }
 
 /// The fields that are not blank, each as `&name=value`.
 pub(crate) fn format_query(fields: &[(&str, &String)]) -> String {
-    let set = fields.iter().map(|(name, value)| (name, value.trim())).filter(|(_, value)| !value.is_empty());
-    set.map(|(name, value)| format!("&{name}={}", percent_encode(value))).collect()
+    let non_blank = fields.iter().map(|(name, value)| (name, value.trim())).filter(|(_, value)| !value.is_empty());
+    non_blank.map(|(name, value)| format!("&{name}={}", percent_encode(value))).collect()
 }
 
 /// Replaces control characters and bidirectional overrides by visible text, and drops characters without width.

@@ -20,8 +20,8 @@ pub(crate) struct ThemeForm {
 
 /// Redirects to the page with the menu. Any value except light and dark deletes the choice.
 pub(crate) async fn set(State(ctx): State<Context>, headers: HeaderMap, Form(form): Form<ThemeForm>) -> Response {
-    let chosen = ["light", "dark"].contains(&form.theme.as_str());
-    let (value, secs) = if chosen { (form.theme.as_str(), 365 * 24 * 3_600) } else { ("", 0) };
+    let is_choice = ["light", "dark"].contains(&form.theme.as_str());
+    let (value, secs) = if is_choice { (form.theme.as_str(), 365 * 24 * 3_600) } else { ("", 0) };
     let secure = if ctx.api_url.starts_with("https://") { "; Secure" } else { "" };
     // `Lax`: a link on another site opens the page in its theme.
     let cookie = format!("theme={value}; Path=/; Max-Age={secs}; HttpOnly; SameSite=Lax{secure}");

@@ -140,8 +140,8 @@ impl PageContext {
     /// Another project's job counts as missing.
     pub(crate) async fn load_job(&self, id: &JobId) -> Result<Job, Fault> {
         let job = self.ctx.store.load_job(id).await?;
-        let own = job.filter(|job| self.visitor.may_access(&job.project));
-        own.ok_or_else(|| Fault::not_found(&format!("There is no job {id}.")))
+        let visible = job.filter(|job| self.visitor.may_access(&job.project));
+        visible.ok_or_else(|| Fault::not_found(&format!("There is no job {id}.")))
     }
 
     pub(crate) fn requester(&self) -> Requester {

@@ -23,18 +23,18 @@ pub fn router(ctx: Context) -> Router {
 async fn ticket_event(caller: Caller<scope::Tickets>, request: Request) -> Result<Response, Problem> {
     let body = match strict::read(request.into_body(), strict::MAX_BODY_BYTES).await {
         Ok(body) => body,
-        Err(unread) => {
-            if let ReadError::TooLarge(max_bytes) = unread {
+        Err(error) => {
+            if let ReadError::TooLarge(max_bytes) = error {
                 let size = format!("over {} KiB", max_bytes / 1024);
                 let reason = Reason::BodyTooLarge { size, limit: format!("{} KiB", max_bytes / 1024) };
                 record_unreadable(&caller, b"too large", reason).await?;
             }
-            return Err(unread.into());
+            return Err(error.into());
         }
     };
-    let read = strict::parse::<wire::TicketEvent>(&body)
+    let parsed = strict::parse::<wire::TicketEvent>(&body)
         .and_then(|event| limits::check_event(&event, caller.ctx.clock.now()).map(|()| event));
-    let event = match read {
+    let event = match parsed {
         Ok(event) => event,
         Err(fault) => {
             let pointer = if fault.pointer.is_empty() { "/".into() } else { fault.pointer.clone() };
@@ -52,12 +52,12 @@ async fn ticket_event(caller: Caller<scope::Tickets>, request: Request) -> Resul
 }
 
 async fn record_unreadable(caller: &Caller<scope::Tickets>, body: &[u8], reason: Reason) -> Result<(), Problem> {
-    let named = serde_json::from_slice::<serde_json::Value>(body)
+    let readable_project = serde_json::from_slice::<serde_json::Value>(body)
         .ok()
         .and_then(|body| ProjectId::new(body.get("project")?.as_str()?).ok())
         .filter(|project| caller.authorize_project(project).is_ok());
     // Without a readable project, the entry belongs to the project `unreadable`.
-    let project = named.or_else(|| ProjectId::new("unreadable").ok());
+    let project = readable_project.or_else(|| ProjectId::new("unreadable").ok());
     if let Some(project) = project {
         control::record_unreadable(&caller.ctx, &caller.id, &project, body, reason).await?;
     }

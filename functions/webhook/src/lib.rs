@@ -63,7 +63,7 @@ async fn handle_delivery(
             let reason = Reason::BodyTooLarge { size: format!("over {limit}"), limit };
             return Err(refusal_problem(StatusCode::PAYLOAD_TOO_LARGE, &reason));
         }
-        Err(broken) => return Err(broken.into()),
+        Err(error) => return Err(error.into()),
     };
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let names = header_names(forge);

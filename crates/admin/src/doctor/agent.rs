@@ -11,9 +11,9 @@ const AGENTS: [(&str, &str, &str); 2] =
 pub fn compare_agent(stack: &Stack, labels: &ImageLabels, needs: &[ModelRequirement]) -> Vec<Finding> {
     let push = format!("infra/image/push --stack {}", stack.name);
     // The Dockerfile sets all labels. The label of an agent that is not installed is empty.
-    let labelled =
+    let has_labels =
         AGENTS.iter().map(|(_, label, _)| *label).chain([REVISION]).any(|label| labels.0.contains_key(label));
-    if !labelled {
+    if !has_labels {
         let sentence = "The image has no agent labels: an older version of infra/image/push built it.";
         return vec![Finding::warning("agents", sentence, format!("Push it again: `{push}`."))];
     }
@@ -22,16 +22,16 @@ pub fn compare_agent(stack: &Stack, labels: &ImageLabels, needs: &[ModelRequirem
         .map(|(agent, label, _)| (*agent, labels.get(label)))
         .filter(|(_, version)| !version.is_empty())
         .collect();
-    let lacks = |agent: &str| match agent {
+    let is_missing = |agent: &str| match agent {
         AUTO => installed.is_empty(),
         agent => !installed.iter().any(|(name, _)| *name == agent),
     };
     let mut findings = Vec::new();
     for need in needs.iter().filter(|need| need.on_fargate) {
-        for agent in need.agents.iter().filter(|agent| lacks(agent)) {
-            let named = |(name, _, option): &(&'static str, &str, &'static str)| (*name == agent).then_some(*option);
+        for agent in need.agents.iter().filter(|agent| is_missing(agent)) {
+            let find = |(name, _, option): &(&'static str, &str, &'static str)| (*name == agent).then_some(*option);
             // `auto` accepts either agent.
-            let option = AGENTS.iter().find_map(named).unwrap_or("--claude-code");
+            let option = AGENTS.iter().find_map(find).unwrap_or("--claude-code");
             let sentence = match agent.as_str() {
                 AUTO => format!("Jobs of {} run an agent on Fargate, but the image has none.", need.project),
                 agent => format!("Jobs of {} run {agent} on Fargate, but the image lacks it.", need.project),

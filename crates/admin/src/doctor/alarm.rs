@@ -10,9 +10,9 @@ pub(super) async fn check(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Erro
     let result = answer.child("ListSubscriptionsByTopicResult").unwrap_or(&answer);
     let is_confirmed = |arn: Option<&str>| arn.is_some_and(|arn| arn.starts_with("arn:"));
     // Deleted subscriptions stay listed for a while.
-    let listed = result.members("Subscriptions").filter(|one| one.child_text("SubscriptionArn") != Some("Deleted"));
+    let listed = result.members("Subscriptions").filter(|item| item.child_text("SubscriptionArn") != Some("Deleted"));
     let (confirmed, pending): (Vec<_>, Vec<_>) =
-        listed.partition(|subscription| is_confirmed(subscription.child_text("SubscriptionArn")));
+        listed.partition(|item| is_confirmed(item.child_text("SubscriptionArn")));
     let subscribe = format!(
         "Add a subscriber: `aws sns subscribe --topic-arn {} --protocol email --notification-endpoint ADDRESS`, and \
          confirm the e-mail.",
@@ -20,11 +20,11 @@ pub(super) async fn check(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Erro
     );
     let finding = match (confirmed.len(), pending.first()) {
         (0, None) => Finding::wrong("alarms", "No one receives the alarms: their topic has no subscriber.", subscribe),
-        (0, Some(waiting)) => Finding::wrong(
+        (0, Some(item)) => Finding::wrong(
             "alarms",
             format!(
                 "No one receives the alarms: {} has not confirmed the subscription.",
-                waiting.child_text("Endpoint").unwrap_or("the only subscriber")
+                item.child_text("Endpoint").unwrap_or("the only subscriber")
             ),
             "Open the e-mail from AWS Notifications and confirm it; check the spam folder, too.",
         ),

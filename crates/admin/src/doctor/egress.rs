@@ -21,10 +21,10 @@ pub(super) async fn check(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Erro
         subnets => subnets?,
     };
     let vpc = subnets.members("subnetSet").find_map(|subnet| subnet.child_text("vpcId")).unwrap_or_default().to_owned();
-    let of_vpc = [("Filter.1.Name".to_owned(), "vpc-id".to_owned()), ("Filter.1.Value.1".to_owned(), vpc)];
+    let vpc_filter = [("Filter.1.Name".to_owned(), "vpc-id".to_owned()), ("Filter.1.Value.1".to_owned(), vpc)];
     let group = numbered_parameters("GroupId", std::slice::from_ref(&stack.security_group));
     let (routes, groups) = tokio::try_join!(
-        aws.call_query(Service::EC2, "DescribeRouteTables", &of_vpc),
+        aws.call_query(Service::EC2, "DescribeRouteTables", &vpc_filter),
         aws.call_query(Service::EC2, "DescribeSecurityGroups", &group),
     )?;
     let tables: Vec<_> = routes.members("routeTableSet").collect();
@@ -71,9 +71,11 @@ fn numbered_parameters(name: &str, values: &[String]) -> Vec<(String, String)> {
 }
 
 fn route_table_of<'a>(subnet: &str, tables: &[&'a Element]) -> Option<&'a Element> {
-    let has = |table: &&&Element, which: &dyn Fn(&Element) -> bool| table.members("associationSet").any(which);
-    let own = tables.iter().find(|table| has(table, &|of| of.child_text("subnetId") == Some(subnet)));
-    own.or_else(|| tables.iter().find(|table| has(table, &|of| of.child_text("main") == Some("true")))).copied()
+    let find = |name: &str, value: &str| {
+        let is_match = |association: &Element| association.child_text(name) == Some(value);
+        tables.iter().copied().find(|table| table.members("associationSet").any(is_match))
+    };
+    find("subnetId", subnet).or_else(|| find("main", "true"))
 }
 
 enum InternetRoute {
@@ -105,13 +107,13 @@ fn internet_route(table: &Element) -> InternetRoute {
 fn is_https_allowed(group: &Element) -> bool {
     group.members("ipPermissionsEgress").any(|rule| {
         let port = |name: &str| rule.child_text(name).and_then(|port| port.parse::<i64>().ok());
-        let https = match rule.child_text("ipProtocol") {
+        let is_https = match rule.child_text("ipProtocol") {
             Some("-1") => true,
             Some("tcp" | "6") => {
                 port("fromPort").is_some_and(|from| from <= 443) && port("toPort").is_some_and(|to| to >= 443)
             }
             _ => false,
         };
-        https && rule.members("ipRanges").any(|range| range.child_text("cidrIp") == Some("0.0.0.0/0"))
+        is_https && rule.members("ipRanges").any(|range| range.child_text("cidrIp") == Some("0.0.0.0/0"))
     })
 }

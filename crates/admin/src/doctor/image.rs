@@ -33,11 +33,11 @@ pub(super) async fn check(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Erro
             ));
             continue;
         };
-        let pushed = match aws.call_json(Service::ECR, "DescribeImages", &request).await {
+        let is_pushed = match aws.call_json(Service::ECR, "DescribeImages", &request).await {
             Err(error) if error.code() == Some("ImageNotFoundException") => false,
             answer => answer?["imageDetails"].as_array().is_some_and(|images| !images.is_empty()),
         };
-        findings.push(match pushed {
+        findings.push(match is_pushed {
             true => Finding::good("image", format!("The image of {sizes} tasks, {tag}, is pushed.")),
             false => Finding::wrong(
                 "image",

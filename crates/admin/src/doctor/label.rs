@@ -95,8 +95,8 @@ async fn get_manifest(aws: &Aws, image: &Value) -> Result<Value, LabelError> {
 /// Digest of the image for Lambda's name of an architecture. Attestations have the architecture `unknown`.
 fn find_variant<'a>(index: &'a [Value], architecture: &str) -> Option<&'a str> {
     let architecture = if architecture == "x86_64" { "amd64" } else { architecture };
-    let fits = |entry: &&Value| entry["platform"]["architecture"] == architecture && entry["platform"]["os"] == "linux";
-    index.iter().find(fits)?["digest"].as_str()
+    let matches = |item: &&Value| item["platform"]["architecture"] == architecture && item["platform"]["os"] == "linux";
+    index.iter().find(matches)?["digest"].as_str()
 }
 
 /// Without labels, Docker writes `null`.

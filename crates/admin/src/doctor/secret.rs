@@ -51,11 +51,11 @@ pub(super) async fn check(aws: &Aws, stack: &Stack, others: &[String]) -> Result
         findings.push(Finding::wrong("secret", format!("The secret {name} {problem}."), help));
     }
     if findings.is_empty() {
-        let all = match names.len() {
+        let sentence = match names.len() {
             1 => "The secret that signs the tokens of attempts has a value.".to_owned(),
             n => format!("All {n} secrets in use have a value."),
         };
-        findings.push(Finding::good("secret", all));
+        findings.push(Finding::good("secret", sentence));
     }
     Ok(findings)
 }
@@ -70,6 +70,6 @@ pub(super) async fn load_state(aws: &Aws, name: &str) -> Result<SecretState, Err
         return Ok(SecretState::Deleted);
     }
     let stages = secret["VersionIdsToStages"].as_object().into_iter().flat_map(|versions| versions.values());
-    let current = stages.filter_map(Value::as_array).flatten().any(|stage| stage == "AWSCURRENT");
-    Ok(if current { SecretState::Set } else { SecretState::Empty })
+    let is_set = stages.filter_map(Value::as_array).flatten().any(|stage| stage == "AWSCURRENT");
+    Ok(if is_set { SecretState::Set } else { SecretState::Empty })
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 const MAX_SILENCE: Duration = Duration::from_secs(5 * 60);
 
 pub(super) async fn check(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error> {
-    let silence = open_store(aws, stack).load_sweeper_state().await?.map(|sweeps| now().since(sweeps.at));
+    let silence = open_store(aws, stack).load_sweeper_state().await?.map(|state| now().since(state.at));
     let help = format!(
         "Check its errors with `aws logs tail /pullyard/{}/sweeper --since 1h`, and check that its schedule is \
          enabled. It catches up by itself.",

@@ -55,8 +55,8 @@ impl Status {
         if counts.is_empty() && project.is_some() {
             lines.push(("Jobs", Cell::new("none yet", "0")));
         }
-        let of = JobStatus::ALL.into_iter().filter_map(|status| Some((status, counts.get(&status)?)));
-        lines.extend(of.map(|(status, count)| (format::status_name(status), Cell::text(count))));
+        let rows = JobStatus::ALL.into_iter().filter_map(|status| Some((status, counts.get(&status)?)));
+        lines.extend(rows.map(|(status, count)| (format::status_name(status), Cell::text(count))));
         print_facts(&session.screen, &lines)?;
         if let Some(help) = missing.as_ref().and_then(|fault| fault.help.as_ref()) {
             session.screen.hint(help);

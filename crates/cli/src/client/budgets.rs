@@ -66,26 +66,27 @@ impl Budgets {
     }
 }
 
-fn show(session: &Session, used: &BudgetUse) -> Result<(), CliError> {
-    let Budget { jobs_per_day, usd_micros_per_day, usd_micros_per_job } = used.budget;
+fn show(session: &Session, usage: &BudgetUse) -> Result<(), CliError> {
+    let Budget { jobs_per_day, usd_micros_per_day, usd_micros_per_job } = usage.budget;
     let none = || Cell::new("no limit", "");
     let jobs = jobs_per_day.map_or_else(none, |limit| Cell::new(format!("{limit} a day"), limit.to_string()));
     let dollars = usd_micros_per_day
         .map_or_else(none, |limit| Cell::new(format!("{} a day", format_usd(limit)), format_usd_exact(limit)));
     let per_job = format!("{} until it ends", format_usd(usd_micros_per_job));
-    let spent = format!("{}, and reserved {}", format_usd(used.spent_usd_micros), format_usd(used.reserved_usd_micros));
+    let spent =
+        format!("{}, and reserved {}", format_usd(usage.spent_usd_micros), format_usd(usage.reserved_usd_micros));
     let mut lines = vec![
-        ("Project", Cell::text(&used.project)),
+        ("Project", Cell::text(&usage.project)),
         ("Jobs", jobs),
         ("Dollars", dollars),
         ("A job reserves", Cell::new(per_job, format_usd_exact(usd_micros_per_job))),
     ];
-    if used.budget.has_limit() {
-        lines.push(("Today (UTC)", Cell::text(&used.day)));
-        lines.push(("Jobs today", Cell::text(used.jobs)));
-        lines.push(("Spent today", Cell::new(spent, format_usd_exact(used.spent_usd_micros))));
+    if usage.budget.has_limit() {
+        lines.push(("Today (UTC)", Cell::text(&usage.day)));
+        lines.push(("Jobs today", Cell::text(usage.jobs)));
+        lines.push(("Spent today", Cell::new(spent, format_usd_exact(usage.spent_usd_micros))));
     }
-    session.screen.show(used, |_| print_facts(&session.screen, &lines))
+    session.screen.show(usage, |_| print_facts(&session.screen, &lines))
 }
 
 pub(super) fn describe(budget: &Budget) -> Option<String> {

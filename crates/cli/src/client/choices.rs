@@ -6,8 +6,8 @@ pub(crate) fn choices<T: Copy + Send + Sync + 'static, const N: usize>(
     all: [(&'static str, T); N],
 ) -> impl TypedValueParser<Value = T> {
     PossibleValuesParser::new(all.map(|(code, _)| code)).try_map(move |typed| {
-        let known = all.iter().find(|(code, _)| code.eq_ignore_ascii_case(&typed));
-        known.map(|(_, value)| *value).ok_or("there is no such value")
+        let choice = all.iter().find(|(code, _)| code.eq_ignore_ascii_case(&typed));
+        choice.map(|(_, value)| *value).ok_or("there is no such value")
     })
 }
 

@@ -161,18 +161,18 @@ async fn check_server(session: &Session, findings: &mut Vec<Finding>) -> bool {
             return false;
         }
     };
-    let ours = env!("CARGO_PKG_VERSION");
+    let own_version = env!("CARGO_PKG_VERSION");
     findings.push(if server.protocol != PROTOCOL {
         Finding::wrong(
             "server",
             format!("{} speaks protocol {}, this program {PROTOCOL}.", session.url, server.protocol),
             "Update the older of the two.",
         )
-    } else if server.version != ours {
-        let sentence = format!("{} runs version {}, this program is {ours}.", session.url, server.version);
+    } else if server.version != own_version {
+        let sentence = format!("{} runs version {}, this program is {own_version}.", session.url, server.version);
         Finding::warning("server", sentence, "Update the older of the two when something looks odd.")
     } else {
-        Finding::good("server", format!("{} answers, version {ours}.", session.url))
+        Finding::good("server", format!("{} answers, version {own_version}.", session.url))
     });
     findings.extend(check_clock(&server));
     true
@@ -180,9 +180,9 @@ async fn check_server(session: &Session, findings: &mut Vec<Finding>) -> bool {
 
 fn check_clock(server: &Version) -> Option<Finding> {
     let (time, now) = (server.time?, format::now());
-    let apart = time.since(now).max(now.since(time));
-    Some(if apart > MAX_CLOCK_SKEW {
-        let sentence = format!("The clocks of the server and this machine differ by {} s.", apart.as_secs());
+    let skew = time.since(now).max(now.since(time));
+    Some(if skew > MAX_CLOCK_SKEW {
+        let sentence = format!("The clocks of the server and this machine differ by {} s.", skew.as_secs());
         Finding::warning("clock", sentence, "Synchronise both with a time service: signatures expire.")
     } else {
         Finding::good("clock", "The clocks of the server and this machine agree.")

@@ -269,13 +269,13 @@ mod tests {
         assert_eq!(help("There is no ticket B-9.").as_deref(), Some("`pullyard tickets` lists them"));
         assert_eq!(help("There is no repository a/b.").as_deref(), Some("`pullyard repos` lists them"));
         assert_eq!(help("There is no such thing."), None);
-        for (status, code, says) in [
+        for (status, code, expected) in [
             (401, "not_signed_in", "pullyard login"),
             (412, "changed", "repeat your change"),
             (404, "gateway", "contexts"),
         ] {
             let help = problem(status, code, "No.", Some("Else.")).help;
-            assert!(help.as_ref().is_some_and(|help| help.contains(says)), "{code}: {help:?}");
+            assert!(help.as_ref().is_some_and(|help| help.contains(expected)), "{code}: {help:?}");
         }
     }
 

@@ -74,8 +74,8 @@ pub(super) fn format_files(count: u32) -> String {
     format_count(count.into(), "file", "files")
 }
 
-pub(super) fn format_count(count: u64, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
+pub(super) fn format_count(count: u64, singular: &str, plural: &str) -> String {
+    format!("{count} {}", if count == 1 { singular } else { plural })
 }
 
 pub(super) fn bytes_cell(size: u64) -> Cell {

@@ -70,8 +70,8 @@ fn group_commands(program: clap::Command) -> clap::Command {
     for (title, names) in GROUPS {
         text.push_str(&format!("{title}:\n{}\n", names.split(' ').filter_map(about).collect::<String>()));
     }
-    let grouped = |name: &str| GROUPS.iter().any(|(_, names)| names.split(' ').any(|grouped| grouped == name));
-    let others = program.get_subcommands().filter(|command| !command.is_hide_set() && !grouped(command.get_name()));
+    let is_grouped = |name: &str| GROUPS.iter().any(|(_, names)| names.split(' ').any(|member| member == name));
+    let others = program.get_subcommands().filter(|command| !command.is_hide_set() && !is_grouped(command.get_name()));
     let others: String = others.filter_map(|command| about(command.get_name())).collect();
     if !others.is_empty() {
         text.push_str(&format!("Other:\n{others}\n"));
@@ -97,10 +97,10 @@ impl Help {
     }
 }
 
-fn unknown_command(of: &clap::Command, name: &str) -> CliError {
-    let known = of.get_subcommands().filter(|command| !command.is_hide_set()).map(clap::Command::get_name);
+fn unknown_command(command: &clap::Command, name: &str) -> CliError {
+    let commands = command.get_subcommands().filter(|inner| !inner.is_hide_set()).map(clap::Command::get_name);
     let topics = TOPICS.map(|(name, _)| name);
-    let help = match find_nearest(name, known.chain(topics)) {
+    let help = match find_nearest(name, commands.chain(topics)) {
         Some(nearest) => format!("did you mean {nearest}?"),
         None => format!("`pullyard --help` lists the commands; topics are {}", topics.join(", ")),
     };

@@ -34,21 +34,21 @@ pub(crate) struct Release {
 impl Hold {
     pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         let request = HoldProject { reason: self.reason };
-        let mut held = Vec::new();
+        let mut projects = Vec::new();
         for project in selected_projects(session, self.all).await? {
-            held.push(session.api.hold_project(&project, &request).await?);
+            projects.push(session.api.hold_project(&project, &request).await?);
         }
-        show(session, &held)
+        show(session, &projects)
     }
 }
 
 impl Release {
     pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
-        let mut released = Vec::new();
+        let mut projects = Vec::new();
         for project in selected_projects(session, self.all).await? {
-            released.push(session.api.release_project(&project).await?);
+            projects.push(session.api.release_project(&project).await?);
         }
-        show(session, &released)
+        show(session, &projects)
     }
 }
 

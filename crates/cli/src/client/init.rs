@@ -201,12 +201,12 @@ async fn ensure_first_project(session: &Session) -> Result<(ProjectId, Step), Cl
 }
 
 fn prompt_project_id(screen: &Screen) -> Result<ProjectId, CliError> {
-    let named =
-        prompt::prompt_line(screen, "the name of the first project, such as acme")?.filter(|named| !named.is_empty());
-    let Some(named) = named else {
+    let line =
+        prompt::prompt_line(screen, "the name of the first project, such as acme")?.filter(|line| !line.is_empty());
+    let Some(line) = line else {
         return Err(CliError::usage("there is no project yet").with_help("run it again with --project ID"));
     };
-    named.parse().map_err(|bad| CliError::usage(format!("{named} is not a project id: {bad}")))
+    line.parse().map_err(|bad| CliError::usage(format!("{line} is not a project id: {bad}")))
 }
 
 fn save_project(context: &str, project: &ProjectId) -> Result<(), CliError> {
@@ -234,21 +234,21 @@ async fn ensure_integration(session: &Session, forge: &Forge) -> Result<Step, Cl
         ForgeKind::Bitbucket => format!("an access token for {api_url}, or E-MAIL:API-TOKEN of Pullyard's account"),
     };
     let value = prompt::prompt_hidden(&session.screen, &label)?;
-    let set = session.api.set_secret(&name, &SetSecret { value, kind: SecretKind::Forge }).await?;
+    let secret = session.api.set_secret(&name, &SetSecret { value, kind: SecretKind::Forge }).await?.secret;
     let request =
-        CreateIntegration { id: id.clone(), kind: *kind, api_url: api_url.clone(), token_secret: set.secret.clone() };
+        CreateIntegration { id: id.clone(), kind: *kind, api_url: api_url.clone(), token_secret: secret.clone() };
     let integration = session.api.create_integration(&request).await?;
     let sentence = format!(
-        "Connected {api_url} as {id}, where Pullyard is {}; its token is in the secret {}.",
-        integration.account.login, set.secret
+        "Connected {api_url} as {id}, where Pullyard is {}; its token is in the secret {secret}.",
+        integration.account.login
     );
     Ok(Step::new("forge", StepOutcome::Made, sentence))
 }
 
 async fn ensure_repository(session: &Session, project: &ProjectId, request: &AddRepository) -> Result<Step, CliError> {
     let existing = session.api.repositories(project).await?.repositories;
-    let same = |name: &RepositoryName| name.as_str().eq_ignore_ascii_case(request.name.as_str());
-    if existing.iter().any(|existing| same(&existing.name) && existing.integration == request.integration) {
+    let has_name = |name: &RepositoryName| name.as_str().eq_ignore_ascii_case(request.name.as_str());
+    if existing.iter().any(|existing| has_name(&existing.name) && existing.integration == request.integration) {
         return Ok(Step::new("repository", StepOutcome::Existed, format!("{} is connected.", request.name)));
     }
     let repository = session.api.add_repository(project, request).await?;

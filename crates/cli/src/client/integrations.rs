@@ -192,8 +192,8 @@ async fn delete(session: &Session, id: &IntegrationId, yes: bool) -> Result<(), 
 }
 
 async fn test(session: &Session, id: &IntegrationId) -> Result<(), CliError> {
-    let tested = session.api.test_integration(id).await?;
-    session.screen.report_test(&tested, tested.works, &tested.sentence, &tested.help)
+    let result = session.api.test_integration(id).await?;
+    session.screen.report_test(&result, result.works, &result.sentence, &result.help)
 }
 
 fn describe_auth(auth: &Auth) -> String {

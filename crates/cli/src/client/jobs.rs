@@ -130,13 +130,13 @@ async fn ensure_attempt_exists(session: &Session, id: &JobId, attempt: Option<u3
 }
 
 fn check_attempt(job: &Job, attempt: u32) -> Result<(), CliError> {
-    let has = match job.attempt {
-        has if attempt <= has => return Ok(()),
+    let attempts = match job.attempt {
+        newest if attempt <= newest => return Ok(()),
         0 => "it has none".to_owned(),
         1 => "it has attempt 1 only".to_owned(),
-        last => format!("it has attempts 1 to {last}"),
+        newest => format!("it has attempts 1 to {newest}"),
     };
-    Err(CliError::not_found(format!("job {} has no attempt {attempt}; {has}", job.id.short())))
+    Err(CliError::not_found(format!("job {} has no attempt {attempt}; {attempts}", job.id.short())))
 }
 
 fn describe_subject(id: &JobId, attempt: Option<u32>) -> String {

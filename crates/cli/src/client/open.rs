@@ -38,9 +38,9 @@ impl Open {
             return session.screen.json(&json!({ "url": link.url, "expires_in_secs": link.expires_in_secs }));
         }
         session.screen.print_line(&link.url)?;
-        let opened = !self.print && std::io::stdout().is_terminal() && open_in_browser(&link.url);
+        let has_opened = !self.print && std::io::stdout().is_terminal() && open_in_browser(&link.url);
         let minutes = link.expires_in_secs / 60;
-        session.screen.hint(&match opened {
+        session.screen.hint(&match has_opened {
             true => format!("opened in a browser; the link works once, for {minutes} minutes"),
             false => format!("open it in a browser; it works once, for {minutes} minutes"),
         });
@@ -62,8 +62,8 @@ pub(super) async fn open_ticket(session: &Session, project: &ProjectId, key: &Ti
 pub(crate) fn open_in_browser(url: &str) -> bool {
     let Ok(page) = write_sibling("sign-in.html", &redirect_page(url)) else { return false };
     let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
-    let quiet = || Stdio::null();
-    Command::new(program).arg(page).stdin(quiet()).stdout(quiet()).stderr(quiet()).spawn().is_ok()
+    let null = || Stdio::null();
+    Command::new(program).arg(page).stdin(null()).stdout(null()).stderr(null()).spawn().is_ok()
 }
 
 fn redirect_page(url: &str) -> String {

@@ -29,13 +29,13 @@ pub(super) struct PageArgs {
 impl PageArgs {
     pub(super) async fn load<T>(
         &self,
-        mut ask: impl AsyncFnMut(Option<usize>, Option<String>) -> Result<Page<T>, CliError>,
+        mut load_page: impl AsyncFnMut(Option<usize>, Option<String>) -> Result<Page<T>, CliError>,
     ) -> Result<Page<T>, CliError> {
         let max_items = self.limit.map_or(PAGE_SIZE, usize::from);
         let mut all = Page { items: Vec::new(), next: self.after.clone(), searched_to: None };
         loop {
             let remaining = max_items.saturating_sub(all.items.len());
-            let page = ask((remaining < PAGE_SIZE).then_some(remaining), all.next.take()).await?;
+            let page = load_page((remaining < PAGE_SIZE).then_some(remaining), all.next.take()).await?;
             let count = page.items.len();
             all.items.extend(page.items);
             all.next = page.next;
@@ -70,10 +70,10 @@ pub(super) fn hint_more(screen: &Screen, command: &str, next: Option<impl Displa
     }
 }
 
-pub(super) fn empty_message(plural: &str, next: Option<&str>, searched_to: Option<Timestamp>) -> String {
+pub(super) fn empty_message(noun: &str, next: Option<&str>, searched_to: Option<Timestamp>) -> String {
     match searched_to.filter(|_| next.is_some()) {
-        Some(to) => format!("No such {plural} back to {}.", to.day()),
-        None => format!("No such {plural}."),
+        Some(to) => format!("No such {noun} back to {}.", to.day()),
+        None => format!("No such {noun}."),
     }
 }
 

@@ -101,8 +101,8 @@ impl Projects {
     pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         let command = self.command.unwrap_or(Command::List { after: None });
         let typed = command.id().map(ProjectId::to_string);
-        let ended = run(session, command).await;
-        session.suggest(ended, typed.as_deref(), async || session.project_names().await).await
+        let result = run(session, command).await;
+        session.suggest(result, typed.as_deref(), async || session.project_names().await).await
     }
 }
 
@@ -121,8 +121,8 @@ async fn run(session: &Session, command: Command) -> Result<(), CliError> {
             let request = CreateProject { name: name.unwrap_or_else(|| id.to_string()), id, settings };
             let created = session.api.create_project(&request).await?;
             show(session, &created)?;
-            let which = if session.data.is_some() { "--path DIR" } else { "OWNER/NAME --integration ID" };
-            session.screen.hint(&format!("connect a repository with `pullyard repos add {which}`"));
+            let source = if session.data.is_some() { "--path DIR" } else { "OWNER/NAME --integration ID" };
+            session.screen.hint(&format!("connect a repository with `pullyard repos add {source}`"));
         }
         Command::Rename { id, name } => {
             show(session, &session.api.rename_project(&id, &RenameProject { name }).await?)?;

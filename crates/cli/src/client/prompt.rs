@@ -16,11 +16,11 @@ pub(super) fn prompt_line(screen: &Screen, label: &str) -> Result<Option<String>
     if !is_interactive(screen) {
         return Ok(None);
     }
-    let unread = |error: io::Error| CliError::failed(format!("can't read {label}: {error}"));
+    let read_error = |error: io::Error| CliError::failed(format!("can't read {label}: {error}"));
     let mut terminal = io::stderr().lock();
     let _ = write!(terminal, "{}: ", sanitize(label)).and_then(|()| terminal.flush());
     let mut line = String::new();
-    io::stdin().lock().read_line(&mut line).map_err(unread)?;
+    io::stdin().lock().read_line(&mut line).map_err(read_error)?;
     Ok(Some(line.trim().to_owned()))
 }
 
@@ -42,16 +42,16 @@ const MAX_SECRET_BYTES: usize = 65_536;
 
 /// Reads a secret from a hidden prompt or stdin. An argument would be visible to other users of this machine.
 pub(super) fn prompt_hidden(screen: &Screen, label: &str) -> Result<String, CliError> {
-    let unread = |error: io::Error| CliError::failed(format!("can't read {label}: {error}"));
+    let read_error = |error: io::Error| CliError::failed(format!("can't read {label}: {error}"));
     if io::stdin().is_terminal() {
         if screen.is_json() {
             return Err(CliError::usage("--json never prompts").with_help(format!("pass {label} on stdin")));
         }
-        return rpassword::prompt_password(format!("{}: ", sanitize(label))).map_err(unread);
+        return rpassword::prompt_password(format!("{}: ", sanitize(label))).map_err(read_error);
     }
     let mut bytes = Vec::new();
     // Two more bytes for the line end, one more to detect excess.
-    io::stdin().lock().take(MAX_SECRET_BYTES as u64 + 3).read_to_end(&mut bytes).map_err(unread)?;
+    io::stdin().lock().take(MAX_SECRET_BYTES as u64 + 3).read_to_end(&mut bytes).map_err(read_error)?;
     let text = String::from_utf8(bytes).map_err(|_| CliError::usage(format!("{label} is not UTF-8 text")))?;
     let line = text.strip_suffix('\n').unwrap_or(&text);
     let value = line.strip_suffix('\r').unwrap_or(line);

@@ -141,18 +141,18 @@ impl Link {
 impl Unlink {
     pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
         let which = self.which.resolve(session).await?;
-        let done = session.api.unlink_pull_request(&which).await?;
+        let answer = session.api.unlink_pull_request(&which).await?;
         let label = format!("{}#{}", which.repository, which.number);
-        let note = match &done.ticket {
+        let note = match &answer.ticket {
             Some(ticket) => format!("Unlinked {label} from {ticket}."),
             None => format!("{label} was not linked to a ticket."),
         };
-        session.screen.report(&done, &note)
+        session.screen.report(&answer, &note)
     }
 }
 
-pub(super) async fn explain(session: &Session, said_as: &str) -> Result<(), CliError> {
-    let pull = session.api.explain_pull_request(&resolve_pull_request(session, said_as, None).await?).await?;
+pub(super) async fn explain(session: &Session, text: &str) -> Result<(), CliError> {
+    let pull = session.api.explain_pull_request(&resolve_pull_request(session, text, None).await?).await?;
     session.screen.explain(&pull, &pull.sentence, &pull.help)
 }
 
@@ -185,10 +185,10 @@ async fn resolve_pull_request(
         }
         Err(fault) => return Err(fault),
     };
-    let is_meant = |name_of: &str| name_of.eq_ignore_ascii_case(repository.as_str());
+    let has_name = |name: &str| name.eq_ignore_ascii_case(repository.as_str());
     let connection = connected.into_iter().find(|connection| {
-        let ours = integration.as_ref().is_none_or(|expected| *expected == connection.integration);
-        ours && is_meant(connection.name.as_str()) && name.has_host_of(&connection.clone_url)
+        let is_expected = integration.as_ref().is_none_or(|expected| *expected == connection.integration);
+        is_expected && has_name(connection.name.as_str()) && name.has_host_of(&connection.clone_url)
     });
     let connection = connection.ok_or_else(|| {
         CliError::not_found(format!("{repository} on {host} is not connected to project {project}"))

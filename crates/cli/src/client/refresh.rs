@@ -20,7 +20,7 @@ pub(super) async fn show_list<T: Serialize>(
     if screen.width().is_none() || screen.is_json() {
         return Err(CliError::usage("--watch needs a terminal").with_help("run it without --watch"));
     }
-    let repeated = async {
+    let refresh = async {
         loop {
             // Load before clearing the screen, so that the old page stays visible.
             let page = load().await?;
@@ -30,7 +30,7 @@ pub(super) async fn show_list<T: Serialize>(
         }
     };
     tokio::select! {
-        ended = repeated => ended,
+        result = refresh => result,
         _ = tokio::signal::ctrl_c() => Err(CliError::silent(Exit::Interrupted)),
     }
 }

@@ -110,14 +110,14 @@ impl Repos {
                 if session.screen.is_json() {
                     return session.screen.json(&answer);
                 }
-                let looks = session.api.ingresses(&project).await?.repositories;
-                show(session, &answer.repositories, &looks)
+                let ingresses = session.api.ingresses(&project).await?.repositories;
+                show(session, &answer.repositories, &ingresses)
             }
             Command::Ingress { name, ingress: None } => show_ingress(session, &project, &name).await,
             Command::Ingress { name, ingress: Some(ingress) } => {
-                let set = session.api.set_ingress(&project, &SetIngress { repository: name, ingress }).await?;
-                let source = format::to_code(&set.ingress);
-                session.screen.report(&set, &format!("Events of {} now arrive by {source}", set.repository))
+                let answer = session.api.set_ingress(&project, &SetIngress { repository: name, ingress }).await?;
+                let source = format::to_code(&answer.ingress);
+                session.screen.report(&answer, &format!("Events of {} now arrive by {source}", answer.repository))
             }
             Command::Test { name } => test::test(session, &project, &name).await,
             Command::Delete { name, yes } => {
@@ -146,8 +146,8 @@ impl Repos {
                     (None, Some(name), Some(integration)) => (name, integration),
                     (None, ..) => return Err(CliError::usage("give a repository and its --integration, or a --path")),
                 };
-                let unsaid = if agent_command.is_empty() { PROJECT } else { COMMAND };
-                let capability = agent.unwrap_or_else(|| unsaid.into());
+                let default_capability = if agent_command.is_empty() { PROJECT } else { COMMAND };
+                let capability = agent.unwrap_or_else(|| default_capability.into());
                 let agent = Agent { capability, command: agent_command, model };
                 let answer = session
                     .api
@@ -165,22 +165,22 @@ impl Repos {
 
 async fn show_ingress(session: &Session, project: &ProjectId, name: &RepositoryName) -> Result<(), CliError> {
     let repositories = session.api.ingresses(project).await?.repositories;
-    let look = repositories.into_iter().find(|look| look.repository == *name);
-    let look = look.ok_or_else(|| {
+    let state = repositories.into_iter().find(|state| state.repository == *name);
+    let state = state.ok_or_else(|| {
         CliError::not_found(format!("{project} has no repository {name}")).with_help("`pullyard repos list` lists them")
     })?;
-    session.screen.show(&look, |look| session.screen.print_line(&format::to_code(&look.ingress)))
+    session.screen.show(&state, |state| session.screen.print_line(&format::to_code(&state.ingress)))
 }
 
 /// Makes the first repository the project's default, unless a concurrent change has set one.
 async fn make_default_if_only(session: &Session, project: &ProjectId, name: &RepositoryName) -> Result<(), CliError> {
-    let mut before = session.api.get_raw_project(project).await?;
-    let default = &mut before.settings["default_repository"];
+    let mut current = session.api.get_raw_project(project).await?;
+    let default = &mut current.settings["default_repository"];
     if !default.is_null() || session.api.repositories(project).await?.repositories.len() != 1 {
         return Ok(());
     }
     *default = name.as_str().into();
-    match session.api.set_settings(project, &before.settings, before.revision).await {
+    match session.api.set_settings(project, &current.settings, current.revision).await {
         Ok(_) => session.screen.note(&format!("{name} is now the default repository of {project}.")),
         Err(error) if error.is_precondition_failed() => {}
         Err(error) => return Err(error.into()),
@@ -188,7 +188,7 @@ async fn make_default_if_only(session: &Session, project: &ProjectId, name: &Rep
     Ok(())
 }
 
-fn show(session: &Session, repositories: &[Repository], looks: &[RepositoryIngress]) -> Result<(), CliError> {
+fn show(session: &Session, repositories: &[Repository], ingresses: &[RepositoryIngress]) -> Result<(), CliError> {
     let mut table = Table::new([
         Fixed("REPOSITORY"),
         Fixed("INTEGRATION"),
@@ -197,7 +197,7 @@ fn show(session: &Session, repositories: &[Repository], looks: &[RepositoryIngre
         Flexible("CHECKS"),
     ]);
     for repository in repositories {
-        let look = looks.iter().find(|look| look.repository == repository.name);
+        let state = ingresses.iter().find(|state| state.repository == repository.name);
         let cells = [
             Cell::text(&repository.name),
             Cell::text(&repository.integration),
@@ -205,22 +205,22 @@ fn show(session: &Session, repositories: &[Repository], looks: &[RepositoryIngre
             Cell::text(describe_agent(&repository.agent)),
             checks_cell(repository.commands.checks.as_deref()),
         ];
-        table.row_with(cells, &look.map(ingress_problem).unwrap_or_default());
+        table.row_with(cells, &state.map(ingress_problem).unwrap_or_default());
     }
     table.show(&session.screen, "No repository is connected. Add one with `pullyard repos add`; its help has examples.")
 }
 
-fn ingress_problem(look: &RepositoryIngress) -> String {
-    match (&look.gone_at, &look.problem) {
+fn ingress_problem(state: &RepositoryIngress) -> String {
+    match (&state.gone_at, &state.problem) {
         (Some(_), _) => "The forge reports this repository as deleted or hidden from Pullyard's account.".to_owned(),
         (None, Some(problem)) => format!("Failed to fetch changes from the forge: {problem}."),
         (None, None) => String::new(),
     }
 }
 
-fn checks_cell(own: Option<&[String]>) -> Cell {
-    let own = own.map(|checks| if checks.is_empty() { "none".to_owned() } else { checks.join("; ") });
-    Cell::optional(own)
+fn checks_cell(checks: Option<&[String]>) -> Cell {
+    let checks = checks.map(|checks| if checks.is_empty() { "none".to_owned() } else { checks.join("; ") });
+    Cell::optional(checks)
 }
 
 fn describe_agent(agent: &Agent) -> String {

@@ -78,9 +78,9 @@ impl Runners {
                 CliError::not_found(format!("there is no runner {runner}")).with_help("`pullyard runners` lists them")
             );
         }
-        let ended = run(session, command).await;
+        let result = run(session, command).await;
         session
-            .suggest(ended, typed.as_deref(), async || {
+            .suggest(result, typed.as_deref(), async || {
                 Ok(session.api.runners().await?.runners.into_iter().map(|runner| runner.name).collect())
             })
             .await

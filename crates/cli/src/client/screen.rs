@@ -133,10 +133,10 @@ impl Screen {
             return Err(CliError::usage("this needs confirmation, but there is no terminal").with_help("add --yes"));
         }
         let mut err = io::stderr().lock();
-        let unread = |error: io::Error| CliError::failed(format!("can't ask for confirmation: {error}"));
-        write!(err, "{} [y/N] ", sanitize(question)).and_then(|()| err.flush()).map_err(unread)?;
+        let prompt_error = |error: io::Error| CliError::failed(format!("can't ask for confirmation: {error}"));
+        write!(err, "{} [y/N] ", sanitize(question)).and_then(|()| err.flush()).map_err(prompt_error)?;
         let mut answer = String::new();
-        io::stdin().lock().read_line(&mut answer).map_err(unread)?;
+        io::stdin().lock().read_line(&mut answer).map_err(prompt_error)?;
         Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
     }
 
@@ -189,7 +189,7 @@ pub(crate) fn write_stderr(line: &str) {
 
 /// As in POSIX, the first variable that is set decides.
 fn locale_is_utf8() -> bool {
-    let set = ["LC_ALL", "LC_CTYPE", "LANG"].map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-    let locale = set.into_iter().flatten().next().unwrap_or_default().to_lowercase();
+    let values = ["LC_ALL", "LC_CTYPE", "LANG"].map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    let locale = values.into_iter().flatten().next().unwrap_or_default().to_lowercase();
     locale.contains("utf-8") || locale.contains("utf8")
 }

@@ -85,24 +85,24 @@ impl Secrets {
 async fn set(session: &Session, name: &SecretName, kind: SecretKind) -> Result<(), CliError> {
     let value = prompt::prompt_hidden(&session.screen, &format!("the value of {name}"))?;
     let warning = token_warning(name, &value);
-    let set = session.api.set_secret(name, &SetSecret { value, kind }).await?;
+    let secret = session.api.set_secret(name, &SetSecret { value, kind }).await?;
     if let Some(warning) = warning {
         session.screen.warn(&warning);
     }
     if session.screen.is_json() {
-        return session.screen.json(&set);
+        return session.screen.json(&secret);
     }
-    session.screen.print_line(&set.secret)?;
+    session.screen.print_line(&secret.secret)?;
     session.screen.note(&match kind {
         _ if name.is_for_hook() => format!(
             "Set {name}; send it to the forge with `pullyard hooks repair`, or enter it there for a hook made by hand"
         ),
         SecretKind::Forge => {
-            format!("Set {name}; use it with `pullyard integrations add ID --token-secret {}`", set.secret)
+            format!("Set {name}; use it with `pullyard integrations add ID --token-secret {}`", secret.secret)
         }
         SecretKind::Job => format!(
             "Set {name}; use it in a project's settings: `model_secrets.…` or `commits.signing_secret`={}",
-            set.secret
+            secret.secret
         ),
     });
     Ok(())
@@ -131,8 +131,8 @@ async fn rotate(session: &Session, name: &SecretName, overlap_secs: u64, generat
 }
 
 async fn test(session: &Session, name: &SecretName) -> Result<(), CliError> {
-    let tested = session.api.test_secret(name, &TestSecret { project: session.project().await? }).await?;
-    session.screen.report_test(&tested, tested.works, &tested.sentence, &tested.help)
+    let result = session.api.test_secret(name, &TestSecret { project: session.project().await? }).await?;
+    session.screen.report_test(&result, result.works, &result.sentence, &result.help)
 }
 
 /// Warns about a value that cannot be a token. Skips private keys, JSON and webhook secrets.

@@ -62,8 +62,8 @@ impl Session {
     }
 
     pub(super) async fn project(&self) -> Result<ProjectId, CliError> {
-        if let Some(named) = &self.project {
-            return named.parse().map_err(|bad| CliError::usage(format!("{named} is not a project id: {bad}")));
+        if let Some(typed) = &self.project {
+            return typed.parse().map_err(|bad| CliError::usage(format!("{typed} is not a project id: {bad}")));
         }
         let mut projects = self.projects().await?;
         match (projects.pop(), projects.len()) {
@@ -80,8 +80,8 @@ impl Session {
     }
 
     /// Adds the nearest project to an error, if the project of a flag or a context does not exist.
-    pub(super) async fn suggest_project(&self, ended: Result<(), CliError>) -> Result<(), CliError> {
-        self.suggest(ended, self.project.as_deref(), async || self.project_names().await).await
+    pub(super) async fn suggest_project(&self, result: Result<(), CliError>) -> Result<(), CliError> {
+        self.suggest(result, self.project.as_deref(), async || self.project_names().await).await
     }
 
     pub(super) async fn project_names(&self) -> Result<Vec<String>, CliError> {
@@ -91,13 +91,13 @@ impl Session {
     /// Adds the nearest of the existing names to an error about a missing object, unless the name exists.
     pub(super) async fn suggest(
         &self,
-        ended: Result<(), CliError>,
+        result: Result<(), CliError>,
         typed: Option<&str>,
         load: impl AsyncFnOnce() -> Result<Vec<String>, CliError>,
     ) -> Result<(), CliError> {
-        let (fault, typed) = match (ended, typed) {
+        let (fault, typed) = match (result, typed) {
             (Err(fault), Some(typed)) if fault.is_not_found() => (fault, typed),
-            (ended, _) => return ended,
+            (result, _) => return result,
         };
         let names = load().await.unwrap_or_default();
         if names.iter().any(|name| name == typed) {
@@ -157,15 +157,15 @@ impl Session {
             return newest.map(|job| job.id).ok_or_else(none);
         }
         let part = reference.to_lowercase();
-        let is_meant = |id: &JobId| {
+        let is_selected = |id: &JobId| {
             let id = id.as_str();
             !part.is_empty() && (id.ends_with(&part) || (part.starts_with("job_") && id.starts_with(&part)))
         };
-        let mut ids = self.list_newest_jobs(&project).await?.into_iter().map(|job| job.id).filter(is_meant);
+        let mut ids = self.list_newest_jobs(&project).await?.into_iter().map(|job| job.id).filter(is_selected);
         match (ids.next(), ids.next()) {
             (Some(job), None) => Ok(job),
-            (Some(one), Some(other)) => {
-                Err(CliError::usage(format!("{reference} matches more than one job: {one}, {other}"))
+            (Some(first), Some(second)) => {
+                Err(CliError::usage(format!("{reference} matches more than one job: {first}, {second}"))
                     .with_help("write more characters of the id"))
             }
             (None, _) => Err(CliError::not_found(format!("there is no job {reference} in project {project}"))

@@ -24,10 +24,10 @@ pub(crate) struct Login {
 impl Login {
     pub(super) async fn run(self, global: &Global, screen: &Screen) -> Result<(), CliError> {
         let mut config = Config::load()?;
-        let again = global.context().or_else(|| config.current.clone()).and_then(|name| config.contexts.get(&name));
+        let saved = global.context().or_else(|| config.current.clone()).and_then(|name| config.contexts.get(&name));
         let url = match self.server {
             Some(url) => parse_url(&url)?,
-            None => global.url()?.or(again.map(|context| context.url.clone())).unwrap_or_else(|| LOCAL_URL.into()),
+            None => global.url()?.or(saved.map(|context| context.url.clone())).unwrap_or_else(|| LOCAL_URL.into()),
         };
         let token = match global.token()? {
             Some(token) => token,
@@ -41,8 +41,8 @@ impl Login {
         let project = global.project().or(only);
         let host = url.split_once("://").map_or(url.as_str(), |(_, host)| host).to_owned();
         let name = global.context().unwrap_or(host);
-        let signed = SavedContext { url: url.clone(), token, project: project.clone(), data: None };
-        config.contexts.insert(name.clone(), signed);
+        let new = SavedContext { url: url.clone(), token, project: project.clone(), data: None };
+        config.contexts.insert(name.clone(), new);
         config.current = Some(name.clone());
         let file = config.save()?;
         if screen.is_json() {
@@ -54,17 +54,17 @@ impl Login {
 }
 
 fn prompt_token(screen: &Screen, url: &str) -> Result<String, CliError> {
-    let unread = |error: io::Error| CliError::failed(format!("can't read the token: {error}"));
+    let read_error = |error: io::Error| CliError::failed(format!("can't read the token: {error}"));
     let input = if io::stdin().is_terminal() {
         if screen.is_json() {
             return Err(
                 CliError::usage("--json never prompts").with_help("pass the token on stdin, or set PULLYARD_TOKEN")
             );
         }
-        rpassword::prompt_password(format!("API token for {url}: ")).map_err(unread)?
+        rpassword::prompt_password(format!("API token for {url}: ")).map_err(read_error)?
     } else {
         let mut line = String::new();
-        io::stdin().lock().read_line(&mut line).map_err(unread)?;
+        io::stdin().lock().read_line(&mut line).map_err(read_error)?;
         line
     };
     parse_token(input.trim())

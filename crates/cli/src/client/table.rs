@@ -82,8 +82,8 @@ impl Table {
         self.rows.push((cells.into(), String::new()));
     }
 
-    pub(super) fn row_with(&mut self, cells: impl Into<Vec<Cell>>, sentence: &str) {
-        self.rows.push((cells.into(), sanitize(sentence)));
+    pub(super) fn row_with(&mut self, cells: impl Into<Vec<Cell>>, note: &str) {
+        self.rows.push((cells.into(), sanitize(note)));
     }
 
     pub(super) fn show_answer(&self, screen: &Screen, answer: &impl Serialize, empty: &str) -> Result<(), CliError> {
@@ -95,16 +95,16 @@ impl Table {
             screen.note(empty);
         }
         match screen.width() {
-            None => self.rows.iter().try_for_each(|(cells, under)| screen.print_line(&self.render_plain(cells, under))),
+            None => self.rows.iter().try_for_each(|(cells, note)| screen.print_line(&self.render_plain(cells, note))),
             Some(_) if self.rows.is_empty() => Ok(()),
             Some(width) => self.lines(screen, width).iter().try_for_each(|line| screen.print_line(line)),
         }
     }
 
-    fn render_plain(&self, cells: &[Cell], under: &str) -> String {
+    fn render_plain(&self, cells: &[Cell], note: &str) -> String {
         let mut fields = cells.iter().map(|cell| cell.plain.as_str()).collect::<Vec<_>>();
-        if self.rows.iter().any(|(_, under)| !under.is_empty()) {
-            fields.push(under);
+        if self.rows.iter().any(|(_, note)| !note.is_empty()) {
+            fields.push(note);
         }
         fields.join("\t")
     }
@@ -113,13 +113,13 @@ impl Table {
         let widths = self.widths(width);
         let heads = self.columns.iter().map(|column| column.head().to_owned()).collect::<Vec<_>>();
         let mut lines = vec![screen.paint(Some(Colour::Grey), &self.line(&widths, &heads, |_, text| text))];
-        for (cells, under) in &self.rows {
+        for (cells, note) in &self.rows {
             let texts = cells.iter().map(|cell| cell.display.clone()).collect::<Vec<_>>();
             let paint = |at: usize, text: String| screen.paint(cells.get(at).and_then(|cell| cell.colour), &text);
             lines.push(self.line(&widths, &texts, paint));
-            if !under.is_empty() {
-                let under = truncate(under, width.saturating_sub(2));
-                lines.push(format!("  {}", screen.paint(Some(Colour::Grey), &under)));
+            if !note.is_empty() {
+                let note = truncate(note, width.saturating_sub(2));
+                lines.push(format!("  {}", screen.paint(Some(Colour::Grey), &note)));
             }
         }
         lines
@@ -231,7 +231,7 @@ mod tests {
         let mut table = Table::new([Column::Flexible("A"), Column::Flexible("B")]);
         table.row([Cell::text("one\ntwo\tthree"), Cell::none()]);
         table.row_with([Cell::new("shown", "piped"), Cell::text("x")], "So it is.");
-        let rows: Vec<String> = table.rows.iter().map(|(cells, under)| table.render_plain(cells, under)).collect();
+        let rows: Vec<String> = table.rows.iter().map(|(cells, note)| table.render_plain(cells, note)).collect();
         assert_eq!(rows, ["one two three\t\t", "piped\tx\tSo it is."]);
     }
 }

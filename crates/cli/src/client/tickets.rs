@@ -126,7 +126,7 @@ enum Command {
 
 impl Tickets {
     pub(super) async fn run(self, session: &Session) -> Result<(), CliError> {
-        let (project, once) = (session.project().await?, format::new_idempotency_key());
+        let (project, request_key) = (session.project().await?, format::new_idempotency_key());
         match self.command.unwrap_or(Command::List { after: None, watch: false }) {
             Command::List { after, watch } => {
                 let load = async || {
@@ -147,20 +147,20 @@ impl Tickets {
             Command::Create { key, title, description, status, repository, label } => {
                 let labels = label.into_iter().collect();
                 let request = CreateTicket { project, key, title, description, status, labels, repository };
-                let answer = session.api.create_ticket(&request, Some(&once)).await?;
+                let answer = session.api.create_ticket(&request, Some(&request_key)).await?;
                 print_answer(session, &answer, Change::Created)
             }
             Command::Edit { key, title, description, repository, label } => {
                 let labels = (!label.is_empty()).then(|| label.into_iter().collect());
                 let edit = EditTicket { title, description, labels, repository };
-                let answer = session.api.edit_ticket(&project, &key, &edit, Some(&once)).await?;
+                let answer = session.api.edit_ticket(&project, &key, &edit, Some(&request_key)).await?;
                 print_answer(session, &answer, Change::Edited)
             }
             Command::Comment(comment) => comment.run(session, &project).await,
             Command::Comments(comments) => comments.run(session, &project).await,
             Command::Move { key, status, before, last } => {
                 let to = MoveTicket { status, before, last };
-                let moved = session.api.move_ticket(&project, &key, &to, Some(&once)).await?;
+                let moved = session.api.move_ticket(&project, &key, &to, Some(&request_key)).await?;
                 print_move(session, moved, &to)
             }
             Command::Delete { key, yes } => {

@@ -113,17 +113,17 @@ async fn create(session: &Session, new: Create) -> Result<(), CliError> {
     }
     session.screen.print_line(&created.token)?;
     let about = &created.about;
-    let of = about.projects.as_ref().map_or("all projects".to_owned(), join);
+    let projects = about.projects.as_ref().map_or("all projects".to_owned(), join);
     let until = about.expires_at.map_or("until it is revoked".to_owned(), |at| format!("until {at}"));
     session.screen.note(&format!(
-        "Created token {} ({}) for {of}, {until}. Save it now: it is shown only once.",
+        "Created token {} ({}) for {projects}, {until}. Save it now: it is shown only once.",
         about.name, about.id
     ));
     Ok(())
 }
 
 fn join<T: ToString>(all: impl IntoIterator<Item = T>) -> String {
-    all.into_iter().map(|one| one.to_string()).collect::<Vec<_>>().join(", ")
+    all.into_iter().map(|value| value.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 pub(super) fn format_scopes(token: &Token) -> String {
@@ -167,15 +167,15 @@ async fn list(session: &Session, after: Option<String>) -> Result<(), CliError> 
     ]);
     let dots = session.screen.symbol("…", "...");
     for token in &page.tokens {
-        let used = token.last_used.map_or_else(|| Cell::new("never", ""), format::time_cell);
+        let last_used = token.last_used.map_or_else(|| Cell::new("never", ""), format::time_cell);
         let projects = token.projects.as_ref().map(join);
-        let whom = [token.runner.as_ref().map(|name| format!("runner {name}")), projects].into_iter().flatten();
+        let targets = [token.runner.as_ref().map(|name| format!("runner {name}")), projects].into_iter().flatten();
         table.row([
             Cell::text(&token.name),
             Cell::new(format!("{}{dots}", token.prefix), &token.prefix),
-            Cell::list(whom),
+            Cell::list(targets),
             Cell::text(format_scopes(token)),
-            used,
+            last_used,
             expiry_cell(token),
             state_cell(token),
             Cell::text(&token.id),
@@ -191,23 +191,23 @@ async fn list(session: &Session, after: Option<String>) -> Result<(), CliError> 
 async fn revoke(session: &Session, which: &str, yes: bool) -> Result<(), CliError> {
     let token = find_token(session, which).await?;
     let label = format!("{} ({}…)", token.name, token.prefix);
-    let stops = match (token.kind, &token.runner) {
+    let effect = match (token.kind, &token.runner) {
         (TokenKind::Runner, Some(runner)) => format!("Runner {runner} can no longer claim jobs with it."),
         (TokenKind::Runner, None) => "Runners can no longer claim jobs with it.".into(),
         (TokenKind::Api, _) => "Requests with it will be refused.".into(),
     };
-    confirm(&session.screen, yes, &format!("Revoke token {label}? {stops}"))?;
-    let own = session.api.own_token().await?.id == token.id;
+    confirm(&session.screen, yes, &format!("Revoke token {label}? {effect}"))?;
+    let is_own = session.api.own_token().await?.id == token.id;
     let revoked = match session.api.revoke_token(&token.id).await {
         // The first answer was lost, and the retry used the revoked token.
-        Err(error) if own && error.code() == Some("not_signed_in") => None,
+        Err(error) if is_own && error.code() == Some("not_signed_in") => None,
         answer => Some(answer?),
     };
     match revoked {
         Some(revoked) if session.screen.is_json() => session.screen.json(&revoked)?,
         _ => session.screen.note(&format!("Revoked token {label}.")),
     }
-    if own {
+    if is_own {
         session.screen.hint("you revoked the token in use; sign in again with `pullyard login`");
     }
     Ok(())

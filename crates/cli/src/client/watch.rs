@@ -19,7 +19,7 @@ const EXPLAIN_AFTER: Duration = Duration::from_secs(2);
 
 pub(super) async fn watch(session: &Session, job: &JobId) -> Result<(), CliError> {
     tokio::select! {
-        ended = follow(session, job, None) => ended,
+        result = follow(session, job, None) => result,
         _ = tokio::signal::ctrl_c() => Err(interrupted(session, job)),
     }
 }
@@ -74,8 +74,8 @@ impl StatePrinter {
             session.screen.note(&state);
             *self = Self { state, since: Some(Instant::now()), has_explained: false };
         }
-        let lasts = self.since.is_some_and(|since| since.elapsed() >= EXPLAIN_AFTER);
-        if lasts && !self.has_explained && (job.waits.is_some() || job.cancel.is_some()) {
+        let is_stable = self.since.is_some_and(|since| since.elapsed() >= EXPLAIN_AFTER);
+        if is_stable && !self.has_explained && (job.waits.is_some() || job.cancel.is_some()) {
             self.has_explained = true;
             session.screen.note(&session.api.explain_job(&job.id).await?.sentence);
         }
@@ -84,13 +84,13 @@ impl StatePrinter {
 }
 
 fn describe_state(job: &Job) -> String {
-    let word = format::status_name(job.status);
+    let label = format::status_name(job.status);
     match &job.waits {
         // Print the code: the sentence counts seconds and would repeat.
-        Some(waits) if job.attempt == 0 => format!("{word}: {}", waits.code.replace('_', " ")),
-        Some(waits) => format!("{word} after attempt {}: {}", job.attempt, waits.code.replace('_', " ")),
-        None if job.cancel.is_some() => format!("{word}: being cancelled"),
-        None => word.to_owned(),
+        Some(waits) if job.attempt == 0 => format!("{label}: {}", waits.code.replace('_', " ")),
+        Some(waits) => format!("{label} after attempt {}: {}", job.attempt, waits.code.replace('_', " ")),
+        None if job.cancel.is_some() => format!("{label}: being cancelled"),
+        None => label.to_owned(),
     }
 }
 
@@ -114,18 +114,18 @@ pub(super) fn print_outcome(screen: &Screen, job: &Job) -> Result<(), CliError> 
         }
         return Ok(());
     }
-    let word = format::status_name(job.status).to_lowercase();
+    let label = format::status_name(job.status).to_lowercase();
     match &job.failure {
         Some(failure) => {
             let sentence = failure.sentence.trim_end_matches('.');
             let fault = failure.class.map(|class| format!("; cause: {}", class.label())).unwrap_or_default();
-            screen.error(&format!("job {} {word} after {took}: {sentence} ({}){fault}", job.id.short(), failure.code));
+            screen.error(&format!("job {} {label} after {took}: {sentence} ({}){fault}", job.id.short(), failure.code));
             hint_unreported_push(screen, job);
             screen.help(&format::with_job_id(&failure.help, &job.id));
         }
         None => {
             let by = job.cancel.as_ref().map(|cancel| format!(" by {}", cancel.by)).unwrap_or_default();
-            screen.error(&format!("job {} was {word}{by} after {took}", job.id.short()));
+            screen.error(&format!("job {} was {label}{by} after {took}", job.id.short()));
             hint_unreported_push(screen, job);
             screen.help(&format!("retry it with `pullyard jobs retry {}`", job.id.short()));
         }
@@ -146,8 +146,8 @@ fn format_event(screen: &Screen, record: &EventRecord, since: Timestamp) -> Stri
     let details = [&event.name, &event.path, &event.text].into_iter().flatten().map(|text| sanitize(text));
     let mut text = details.collect::<Vec<_>>().join(" ");
     if let (true, Some(data)) = (text.is_empty(), &event.data) {
-        let used = event.usage().and_then(|usage| usage.to_sentence());
-        text = used.unwrap_or_else(|| sanitize(&data.to_string()));
+        let usage = event.usage().and_then(|usage| usage.to_sentence());
+        text = usage.unwrap_or_else(|| sanitize(&data.to_string()));
     }
     let Some(width) = screen.width() else {
         return format!("{}\t{}.{}\t{kind}\t{text}", record.at, record.attempt, event.seq);
@@ -159,9 +159,9 @@ fn format_event(screen: &Screen, record: &EventRecord, since: Timestamp) -> Stri
         EventKind::Log | EventKind::Raw | EventKind::Usage => Some(Colour::Grey),
         _ => None,
     };
-    let word = screen.paint(colour, &format!("{:>11}", kind.replace('_', " ")));
+    let label = screen.paint(colour, &format!("{:>11}", kind.replace('_', " ")));
     format!(
-        "{:>7}  {word}  {}",
+        "{:>7}  {label}  {}",
         format::format_duration(record.at.since(since)),
         truncate(&text, width.saturating_sub(22))
     )

@@ -63,11 +63,11 @@ async fn explain_ticket_or_job(session: &Session, subject: &str) -> Result<(), C
     }
 }
 
-async fn explain_job(session: &Session, before: &str, id: &JobId) -> Result<(), CliError> {
+async fn explain_job(session: &Session, prefix: &str, id: &JobId) -> Result<(), CliError> {
     let explanation = session.api.explain_job(id).await?;
     session.screen.explain(
         &explanation,
-        &format!("{before}{}", explanation.sentence),
+        &format!("{prefix}{}", explanation.sentence),
         &format::with_job_id(&explanation.help, id),
     )
 }
@@ -91,8 +91,8 @@ async fn explain_ticket(session: &Session, project: &ProjectId, ticket: &Ticket)
             }
         };
     };
-    let refused = |delivery: &Delivery| matches!(delivery.verdict, Verdict::Refused | Verdict::Held);
-    if let Some(delivery) = newest.filter(refused)
+    let is_refused = |delivery: &Delivery| matches!(delivery.verdict, Verdict::Refused | Verdict::Held);
+    if let Some(delivery) = newest.filter(is_refused)
         && last.ended.is_some_and(|ended| delivery.at > ended)
     {
         return explain_no_job(session, ticket, &delivery);
@@ -153,6 +153,6 @@ async fn newest_delivery(
     Ok(None)
 }
 
-fn explain_delivery(session: &Session, before: &str, delivery: &Delivery) -> Result<(), CliError> {
-    session.screen.explain(delivery, &format!("{before}{}", delivery.sentence), &delivery.help)
+fn explain_delivery(session: &Session, prefix: &str, delivery: &Delivery) -> Result<(), CliError> {
+    session.screen.explain(delivery, &format!("{prefix}{}", delivery.sentence), &delivery.help)
 }

@@ -125,7 +125,7 @@ impl DemoRun<'_> {
         let title = "Name the shop";
         self.screen.ticket(key.as_str(), title);
         let description = "In `README.md` replace `A small shop` with `The Acme shop`";
-        let before = self.api.jobs(&self.project, None).await?.jobs.len();
+        let count_before = self.api.jobs(&self.project, None).await?.jobs.len();
         // Whole seconds, as some tools send: both events get the same time.
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
         let at = Timestamp::from_millis(i64::try_from(now.as_secs())? * 1_000);
@@ -139,9 +139,9 @@ impl DemoRun<'_> {
         self.screen.step("Edited", &format!("by the ticket tool, while it is in {TRIGGER}"));
         ensure!(edited.code == "status_unchanged", "the decision is {}", edited.code);
         self.screen.step("Refused", &edited.sentence);
-        let again = self.send_event(at, &key, "tool-1", title, description).await?;
-        ensure!(again.verdict == Verdict::Duplicate, "the decision is {}", again.code);
-        self.screen.step("Repeated", &format!("the first call once more: {}", again.sentence));
+        let repeated = self.send_event(at, &key, "tool-1", title, description).await?;
+        ensure!(repeated.verdict == Verdict::Duplicate, "the decision is {}", repeated.code);
+        self.screen.step("Repeated", &format!("the first call once more: {}", repeated.sentence));
         let delivery = self.api.delivery(&edited.delivery).await?;
         ensure!(delivery.code == edited.code, "the ledger says {}", delivery.code);
 
@@ -150,7 +150,7 @@ impl DemoRun<'_> {
         let jobs = self.api.jobs(&self.project, None).await?.jobs;
         let count = jobs.iter().filter(|job| job.ticket.as_ref() == Some(&key)).count();
         ensure!(count == 1, "the ticket has {count} jobs");
-        ensure!(jobs.len() == before + 1, "the project has {} jobs, and had {before}", jobs.len());
+        ensure!(jobs.len() == count_before + 1, "the project has {} jobs, and had {count_before}", jobs.len());
         Ok(expected)
     }
 
@@ -198,9 +198,9 @@ impl DemoRun<'_> {
     }
 
     async fn start_job(&mut self, key: &TicketKey) -> anyhow::Result<JobId> {
-        let moved = self.api.move_ticket(&self.project, key, &MoveTicket::to(TRIGGER), None).await?;
+        let answer = self.api.move_ticket(&self.project, key, &MoveTicket::to(TRIGGER), None).await?;
         self.screen.step("Moved", &format!("{TODO} → {TRIGGER}"));
-        let decision = moved.decision.context("a move into another column has no decision")?;
+        let decision = answer.decision.context("a move into another column has no decision")?;
         let accepted = decision.verdict == Verdict::Accepted;
         ensure!(accepted, "the decision is {}: {}", decision.code, decision.sentence);
         self.screen.step("Accepted", &decision.sentence);

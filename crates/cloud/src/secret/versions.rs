@@ -75,7 +75,7 @@ impl Secrets {
     /// found none. Callers wait for one fetch, so that all deliveries with a rotated secret are accepted.
     /// Errors: `NoSecret` when the secret is missing or empty; `Unavailable` for ten seconds after a failed fetch.
     pub async fn refetch_versions(&self, name: &str, unfit: &Versions) -> Result<Option<Versions>, Error> {
-        let _turn = self.refetch_lock.lock().await;
+        let _guard = self.refetch_lock.lock().await;
         let now = (self.clock)();
         if let Some(cached) = lock(&self.versions).get_mut(name) {
             if cached.versions != *unfit {
@@ -95,7 +95,7 @@ impl Secrets {
         self.fetch_versions(name, Some(Refetch { at: now, is_success: true })).await.map(Some)
     }
 
-    async fn fetch_versions(&self, name: &str, refetched: Option<Refetch>) -> Result<Versions, Error> {
+    async fn fetch_versions(&self, name: &str, refetch: Option<Refetch>) -> Result<Versions, Error> {
         let since = (self.clock)();
         let Some(current) = self.get_version(name, "AWSCURRENT").await? else {
             lock(&self.absent).insert(name.to_owned(), since);
@@ -103,7 +103,7 @@ impl Secrets {
         };
         let previous = self.get_version(name, "AWSPREVIOUS").await?;
         let versions = Versions { current, previous };
-        let cached = CachedVersions { since, last_refetch: refetched, versions: versions.clone() };
+        let cached = CachedVersions { since, last_refetch: refetch, versions: versions.clone() };
         lock(&self.versions).insert(name.to_owned(), cached);
         lock(&self.absent).remove(name);
         Ok(versions)

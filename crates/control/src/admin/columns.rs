@@ -28,7 +28,7 @@ pub struct RenamedColumn {
 /// Idempotent: a repeat moves the tickets that still have the old name.
 /// Errors: `NotFound`; `Invalid`, also while an entry waits in the column, because it would be dropped; `Contended`.
 pub async fn rename_column(ctx: &Context, id: &ProjectId, from: &str, to: &str) -> Result<RenamedColumn, Error> {
-    let began = ctx.clock.monotonic();
+    let start = ctx.clock.monotonic();
     let project = rename_in_settings(ctx, id, from, to).await?;
     let mut moved_tickets = 0;
     for keys in ctx.store.list_all_ticket_keys(id).await?.chunks(BATCH_SIZE) {
@@ -36,7 +36,7 @@ pub async fn rename_column(ctx: &Context, id: &ProjectId, from: &str, to: &str) 
             if ticket.rename_status(from, to).is_none() {
                 continue;
             }
-            if ctx.clock.monotonic().saturating_sub(began) >= TIME_LIMIT {
+            if ctx.clock.monotonic().saturating_sub(start) >= TIME_LIMIT {
                 return Ok(RenamedColumn { project, moved_tickets, is_complete: false });
             }
             rename_in_ticket(ctx, &ticket, from, to).await?;
@@ -70,16 +70,16 @@ async fn rename_in_settings(ctx: &Context, id: &ProjectId, from: &str, to: &str)
     }
 }
 
-async fn rename_in_ticket(ctx: &Context, read: &Ticket, from: &str, to: &str) -> Result<(), Error> {
-    let mut rounds = ctx.retries(&read.key);
-    let mut renamed = read.rename_status(from, to);
+async fn rename_in_ticket(ctx: &Context, stored: &Ticket, from: &str, to: &str) -> Result<(), Error> {
+    let mut rounds = ctx.retries(&stored.key);
+    let mut renamed = stored.rename_status(from, to);
     while let Some(ticket) = renamed {
         if ctx.store.update_ticket(&ticket).await? == Write::Applied {
             break;
         }
         rounds.backoff().await?;
-        let now = ctx.store.load_ticket(&read.project, &read.key).await?;
-        renamed = now.and_then(|ticket| ticket.rename_status(from, to));
+        let current = ctx.store.load_ticket(&stored.project, &stored.key).await?;
+        renamed = current.and_then(|ticket| ticket.rename_status(from, to));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Connects a forge by a token or key that a user typed, which becomes a secret named by the integration.
+//! Connects a forge with a token or key that a user typed, and stores it in a secret named after the integration.
 
 use crate::admin::connect_app::{ExistingApp, connect_github_app};
 use crate::admin::projects::{check_new_integration, connect_forge, parse_api_url};

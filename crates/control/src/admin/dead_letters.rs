@@ -64,10 +64,10 @@ pub async fn list_dead_letters(ctx: &Context, queue: Option<Queue>) -> Result<De
 }
 
 async fn list_queue(ctx: &Context, queue: Queue) -> Result<DeadLetterPage, Error> {
-    let look = ctx.dead_letters.receive(queue, Selection::UpTo(PAGE_SIZE), PAGE_SIZE).await?;
-    let letters = look.messages.iter().map(|message| to_dead_letter(queue, message)).collect();
-    let more = look.more;
-    return_to_queue(ctx, queue, look).await;
+    let batch = ctx.dead_letters.receive(queue, Selection::UpTo(PAGE_SIZE), PAGE_SIZE).await?;
+    let letters = batch.messages.iter().map(|message| to_dead_letter(queue, message)).collect();
+    let more = batch.more;
+    return_to_queue(ctx, queue, batch).await;
     Ok(DeadLetterPage { letters, is_truncated: more })
 }
 
@@ -75,9 +75,9 @@ async fn list_queue(ctx: &Context, queue: Queue) -> Result<DeadLetterPage, Error
 pub async fn get_dead_letter(ctx: &Context, id: &MessageId) -> Result<DeadLetterView, Error> {
     for queue in Queue::ALL {
         let ids = [id.clone()].into();
-        let look = ctx.dead_letters.receive(queue, Selection::Ids(&ids), SEARCH_LIMIT).await?;
-        let found = look.messages.first().map(|message| to_dead_letter(queue, message));
-        return_to_queue(ctx, queue, look).await;
+        let batch = ctx.dead_letters.receive(queue, Selection::Ids(&ids), SEARCH_LIMIT).await?;
+        let found = batch.messages.first().map(|message| to_dead_letter(queue, message));
+        return_to_queue(ctx, queue, batch).await;
         if let Some(letter) = found {
             return Ok(letter);
         }
@@ -99,8 +99,8 @@ pub async fn move_dead_letters(
         if remaining.is_empty() {
             break;
         }
-        let mut look = ctx.dead_letters.receive(queue, Selection::Ids(&remaining), SEARCH_LIMIT).await?;
-        let found = std::mem::take(&mut look.messages);
+        let mut batch = ctx.dead_letters.receive(queue, Selection::Ids(&remaining), SEARCH_LIMIT).await?;
+        let found = std::mem::take(&mut batch.messages);
         let mut failed = None;
         for message in found {
             remaining.remove(&message.id);
@@ -112,15 +112,15 @@ pub async fn move_dead_letters(
                 Ok(Some(letter)) => moved.moved.push(letter),
                 Ok(None) => {
                     moved.not_moved.push(message.id.clone());
-                    look.messages.push(message);
+                    batch.messages.push(message);
                 }
                 Err(error) => {
-                    look.messages.push(message);
+                    batch.messages.push(message);
                     failed = Some(error);
                 }
             }
         }
-        return_to_queue(ctx, queue, look).await;
+        return_to_queue(ctx, queue, batch).await;
         failed.map_or(Ok(()), Err)?;
     }
     moved.not_moved.extend(remaining);
@@ -157,8 +157,8 @@ async fn move_letter(
     Ok(Some(letter))
 }
 
-async fn return_to_queue(ctx: &Context, queue: Queue, look: ReceivedBatch) {
-    if let Err(error) = ctx.dead_letters.make_visible(queue, look).await {
+async fn return_to_queue(ctx: &Context, queue: Queue, batch: ReceivedBatch) {
+    if let Err(error) = ctx.dead_letters.make_visible(queue, batch).await {
         tracing::warn!(queue = queue.as_str(), error = %error, "dead letters stay hidden for 30 s");
     }
 }

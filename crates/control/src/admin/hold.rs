@@ -38,13 +38,13 @@ pub async fn load_budget(ctx: &Context, id: &ProjectId) -> Result<(Project, Dail
     Ok((project, today))
 }
 
-async fn update_settings(ctx: &Context, id: &ProjectId, to: impl Fn(Settings) -> Settings) -> Result<Project, Error> {
-    let change = |project: Project| {
-        let settings = to(project.settings.clone());
+async fn update_settings(ctx: &Context, id: &ProjectId, edit: impl Fn(Settings) -> Settings) -> Result<Project, Error> {
+    let apply = |project: Project| {
+        let settings = edit(project.settings.clone());
         settings.validate()?;
         Ok(Project { settings, ..project })
     };
-    let project = update_project(ctx, id, change).await?;
+    let project = update_project(ctx, id, apply).await?;
     tracing::info!(project = %id, held_by = project.settings.held_by, "project hold changed");
     Ok(project)
 }
@@ -68,10 +68,11 @@ pub(crate) async fn wake_within_budget(ctx: &Context, project: &Project) -> Resu
         return Ok(0);
     }
     // Wake only as many as the budget allows, so that the oldest entries get it.
-    let room = project.settings.budget.remaining_jobs(&load_usage_today(ctx, Some(project), ctx.clock.now()).await?);
-    let (mut woken, began) = (0, ctx.clock.monotonic());
-    for key in waiting.into_iter().take(usize::try_from(room).unwrap_or(usize::MAX)) {
-        if ctx.clock.monotonic().saturating_sub(began) >= WAKE_TIMEOUT {
+    let usage = load_usage_today(ctx, Some(project), ctx.clock.now()).await?;
+    let limit = usize::try_from(project.settings.budget.remaining_jobs(&usage)).unwrap_or(usize::MAX);
+    let (mut woken, start) = (0, ctx.clock.monotonic());
+    for key in waiting.into_iter().take(limit) {
+        if ctx.clock.monotonic().saturating_sub(start) >= WAKE_TIMEOUT {
             break;
         }
         if let WorkKey::Ticket(project, ticket) = key

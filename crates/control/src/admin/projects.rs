@@ -112,7 +112,7 @@ pub struct RepositorySettings {
     pub commands: CommandOverrides,
 }
 
-/// `pullyard up` polls it every minute from the start: no forge can call a machine without a public address.
+/// `pullyard up` polls the repository, because no forge can call a machine without a public address.
 /// Idempotent: adding the same repository again replaces its settings.
 /// Errors: `Forge`; `NotFound` (project, integration); `Invalid`; `NameTaken`.
 pub async fn add_repository(
@@ -120,13 +120,13 @@ pub async fn add_repository(
     project: &ProjectId,
     integration: &IntegrationId,
     name: &RepositoryName,
-    works: RepositorySettings,
+    repository_settings: RepositorySettings,
 ) -> Result<Repository, Error> {
     let Project { settings, .. } = ctx.load_project(project).await?;
     let integration = ctx.load_integration(integration).await?;
-    let RepositorySettings { agent, workflows, commands } = works;
-    let refused = |(field, fault)| Error::Invalid { pointer: commands_pointer(field), fault };
-    commands.check(settings.command_policy).map_err(refused)?;
+    let RepositorySettings { agent, workflows, commands } = repository_settings;
+    let to_invalid = |(field, fault)| Error::Invalid { pointer: commands_pointer(field), fault };
+    commands.check(settings.command_policy).map_err(to_invalid)?;
     agent
         .check_for_repository()
         .map_err(|bad| Error::Invalid { pointer: agent_pointer(bad.field), fault: bad.message })?;
@@ -162,8 +162,8 @@ pub async fn add_repository(
             clear_gone(ctx, &repository, requested_at).await?;
             return Ok(repository);
         }
-        let named = ctx.store.load_repository_by_name(project, &repository.name).await?;
-        if named.is_some_and(|other| (other.integration, other.id) != (repository.integration.clone(), repository.id)) {
+        let owner = ctx.store.load_repository_by_name(project, &repository.name).await?;
+        if owner.is_some_and(|other| (other.integration, other.id) != (repository.integration.clone(), repository.id)) {
             return Err(Error::NameTaken { resource: "repository", name: repository.name.to_string() });
         }
         rounds.backoff().await?;

@@ -57,10 +57,10 @@ pub(crate) fn check_secret_kind(
 ) -> Result<(), Error> {
     let prefix = format!("{}{}", ctx.secret_root, kind.path_prefix());
     if secret == ctx.key_secret || !secret.starts_with(&prefix) {
-        let of_jobs = if kind == SecretKind::Job { " for jobs (`pullyard secrets set NAME --for-jobs`)" } else { "" };
+        let hint = if kind == SecretKind::Job { " for jobs (`pullyard secrets set NAME --for-jobs`)" } else { "" };
         return Err(Error::Invalid {
             pointer,
-            fault: format!("use a secret that was set through Pullyard{of_jobs}: {prefix}NAME"),
+            fault: format!("use a secret that was set through Pullyard{hint}: {prefix}NAME"),
         });
     }
     Ok(())
@@ -69,14 +69,14 @@ pub(crate) fn check_secret_kind(
 /// Returns a page of users' secrets and the next cursor. An empty page need not be the last.
 pub async fn list_secrets(ctx: &Context, after: Option<&str>) -> Result<(Vec<UserSecret>, Option<String>), Error> {
     // Encoded, because Secrets Manager's cursors are not URL-safe.
-    let read = |cursor: &str| String::from_utf8(BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?).ok();
-    let after = after.map(|cursor| read(cursor).ok_or(pullyard_cloud::Error::BadCursor)).transpose()?;
+    let decode = |cursor: &str| String::from_utf8(BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?).ok();
+    let after = after.map(|cursor| decode(cursor).ok_or(pullyard_cloud::Error::BadCursor)).transpose()?;
     let (listed, next) = ctx.secrets.list(&ctx.secret_root, after.as_deref()).await?;
-    let named = listed.into_iter().filter_map(|listed| {
-        let rest = listed.name.strip_prefix(&ctx.secret_root)?;
-        let of = |kind: SecretKind| Some((kind, SecretName::new(rest.strip_prefix(kind.path_prefix())?).ok()?));
-        let (kind, name) = SecretKind::ALL.into_iter().find_map(of)?;
-        Some(UserSecret { kind, name, secret: listed.name, set_at: listed.set_at })
+    let secrets = listed.into_iter().filter_map(|entry| {
+        let path = entry.name.strip_prefix(&ctx.secret_root)?;
+        let parse = |kind: SecretKind| Some((kind, SecretName::new(path.strip_prefix(kind.path_prefix())?).ok()?));
+        let (kind, name) = SecretKind::ALL.into_iter().find_map(parse)?;
+        Some(UserSecret { kind, name, secret: entry.name, set_at: entry.set_at })
     });
-    Ok((named.collect(), next.map(|next| BASE64URL_NOPAD.encode(next.as_bytes()))))
+    Ok((secrets.collect(), next.map(|next| BASE64URL_NOPAD.encode(next.as_bytes()))))
 }

@@ -34,7 +34,7 @@ pub async fn create_sign_in_link(ctx: &Context, token: String) -> Result<SignInL
     Ok(SignInLink { url, expires_in: LINK_TTL })
 }
 
-/// Signs a browser in and uses up the link's code. After a crash behind the write, the user needs another link.
+/// Signs a browser in and uses up the link's code. After a crash that follows the write, the user needs another link.
 /// Errors: `InvalidToken` if the code is forged, expired or used, or its token is not valid.
 pub async fn sign_in(ctx: &Context, code: &str) -> Result<SessionCookie, Error> {
     let now = ctx.clock.now();

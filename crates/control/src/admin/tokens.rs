@@ -60,7 +60,7 @@ async fn refuse_repeat(ctx: &Context, request: Option<&Request>) -> Result<(), E
 fn generate_token(new: &NewToken, caller: &Requester, now: Timestamp) -> CreatedToken {
     // The thread's generator is cryptographic and seeded by the operating system.
     let text = format!("{}{}", new.kind.prefix(), HEXLOWER.encode(&rand::random::<[u8; 32]>()));
-    let stored = Token {
+    let record = Token {
         hash: token_hash(&text),
         kind: new.kind,
         name: new.name.clone(),
@@ -74,7 +74,7 @@ fn generate_token(new: &NewToken, caller: &Requester, now: Timestamp) -> Created
         created_by: Some(caller.name.clone()),
         last_used: None,
     };
-    CreatedToken { text, record: stored }
+    CreatedToken { text, record }
 }
 
 /// Returns a page of all tokens, newest first, and the next cursor. Includes revoked and expired ones.

@@ -7,7 +7,7 @@ use pullyard_domain::artifact::{Artifact, MissingReason};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Fence, can_resume_work};
 
-/// Limit of retries followed. A job whose agent never ran does not count: it may have failed without this checkpoint.
+/// Limit of retried jobs searched. A job whose agent never ran does not count, because it did not use the checkpoint.
 const MAX_RETRIES: usize = 3;
 const MAX_JOBS: usize = 50;
 
@@ -45,18 +45,18 @@ pub async fn find_checkpoint(ctx: &Context, fence: &Fence) -> Result<CheckpointL
                 continue;
             }
             let (job, attempt) = (searched.id.clone(), artifacts.attempt);
-            let lost = |reason| MissingCheckpoint { job: job.clone(), attempt, reason };
+            let new_missing = |reason| MissingCheckpoint { job: job.clone(), attempt, reason };
             if artifacts.is_expired(now) {
-                missing.get_or_insert_with(|| lost(MissingReason::Expired));
+                missing.get_or_insert_with(|| new_missing(MissingReason::Expired));
                 continue;
             }
             if retries > MAX_RETRIES {
-                missing.get_or_insert_with(|| lost(MissingReason::TooFarBack));
+                missing.get_or_insert_with(|| new_missing(MissingReason::TooFarBack));
                 return Ok(CheckpointLookup { checkpoint: None, missing });
             }
             let (found, is_missing) = find_uploaded_checkpoint(ctx, &artifacts).await?;
             if is_missing {
-                missing.get_or_insert_with(|| lost(MissingReason::NotUploaded));
+                missing.get_or_insert_with(|| new_missing(MissingReason::NotUploaded));
             }
             if let Some((artifact, address)) = found {
                 return Ok(CheckpointLookup {
@@ -65,11 +65,11 @@ pub async fn find_checkpoint(ctx: &Context, fence: &Fence) -> Result<CheckpointL
                 });
             }
         }
-        let Some(before) = &searched.retry_of else { break };
-        match ctx.store.load_job(before).await? {
-            Some(before) if can_resume_work(&searched, &before) => {
-                retries += usize::from(before.worked);
-                searched = before;
+        let Some(id) = &searched.retry_of else { break };
+        match ctx.store.load_job(id).await? {
+            Some(retried) if can_resume_work(&searched, &retried) => {
+                retries += usize::from(retried.worked);
+                searched = retried;
             }
             _ => break,
         }

@@ -1,4 +1,4 @@
-//! Hands out the credentials of an attempt while it holds its job. An App's token is minted per call and never stored.
+//! Issues the credentials of an attempt while it holds its job. An App's token is minted per call and never stored.
 
 use super::load_trusted_job;
 use crate::forge::{endpoint, mint_installation_token};
@@ -87,9 +87,9 @@ async fn mint_forge_token(
     let Repository { name, workflows, .. } = repository
         .ok_or_else(|| Error::Inconsistent(format!("the repository of {} does not exist any more", job.id)))?;
     let workflows = if workflows { WorkflowPolicy::Allow } else { WorkflowPolicy::Forbid };
-    let only = RepositorySelector::Id(job.repository);
+    let selector = RepositorySelector::Id(job.repository);
     let InstallationToken { token, expires_in } =
-        mint_installation_token(ctx, integration, &name, only, |_| attempt_permissions(workflows)).await?;
+        mint_installation_token(ctx, integration, &name, selector, |_| attempt_permissions(workflows)).await?;
     // If the attempt lost its job during the mint, its runner must not receive the token.
     if let Err(lost) = load_trusted_job(ctx, fence).await {
         if let Err(error) = revoke_installation_token(&endpoint(ctx, &integration.api_url), token).await {

@@ -81,7 +81,7 @@ async fn wait_for_model(
     let runner = job.run.as_ref().and_then(|run| run.runner.as_ref());
     let capability = load_capability(ctx, job).await?;
     let until = open_breaker(ctx, job, &capability, runner, fault).await?;
-    let met = ModelFaultReport {
+    let report = ModelFaultReport {
         finish: finish.id.clone(),
         failure: failure.clone(),
         fault: *fault,
@@ -90,7 +90,7 @@ async fn wait_for_model(
         session: finish.work.as_ref().map(|work| (work.agent.clone(), work.session.clone())),
     };
     let now = ctx.clock.now();
-    let next = job.requeue_for_model(fence, &met, now).map_err(|refusal| Error::from_refusal(refusal, now))?;
+    let next = job.requeue_for_model(fence, &report, now).map_err(|refusal| Error::from_refusal(refusal, now))?;
     let next = next.with_cost(finish.spent_usd_micros.unwrap_or(0));
     let ended = AttemptEnd::Requeued { failure: failure.clone() };
     let write = write_suspension(ctx, job, &next, ended, finish.write_parts(), now).await?;
@@ -101,10 +101,10 @@ async fn store_late_result(ctx: &Context, job: &Job, fence: &Fence, end: &End) -
     let (End::Completed(result) | End::Failed(_, Some(result))) = end else {
         return Ok(false);
     };
-    let noted = ctx.store.update_late_result(&fence.job, fence.attempt, result).await? == Write::Applied;
+    let is_recorded = ctx.store.update_late_result(&fence.job, fence.attempt, result).await? == Write::Applied;
     link_late_pull_request(ctx, &Job { result: Some(result.clone()), ..job.clone() }).await?;
-    tracing::warn!(job.id = %fence.job, attempt = fence.attempt, noted, "late result recorded");
-    Ok(noted)
+    tracing::warn!(job.id = %fence.job, attempt = fence.attempt, noted = is_recorded, "late result recorded");
+    Ok(is_recorded)
 }
 
 /// Links a late result's pull request and shows it on the ticket, in one write: the runner may not report again.

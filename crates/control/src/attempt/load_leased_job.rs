@@ -16,7 +16,7 @@ pub(crate) async fn load_leased_job(ctx: &Context, fence: &Fence) -> Result<Job,
     Ok(job)
 }
 
-/// Like `load_leased_job`, but also checks that the runner is still trusted. For calls that hand out secrets.
+/// Like `load_leased_job`, but also checks that the runner is still trusted. Use it for calls that return secrets.
 pub(crate) async fn load_trusted_job(ctx: &Context, fence: &Fence) -> Result<Job, Error> {
     let job = load_leased_job(ctx, fence).await?;
     check_runner_trust(ctx, &job).await?;

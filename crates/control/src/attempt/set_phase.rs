@@ -35,11 +35,11 @@ pub async fn set_phase(
             push_window: job.push_until.map(|until| until.since(now)),
             has_unread_inputs: false,
         };
-        let decided = match reported.filter(|_| to == JobStatus::Syncing) {
+        let transition = match reported.filter(|_| to == JobStatus::Syncing) {
             Some(inputs) => job.begin_push(fence, inputs, now),
             None => job.advance(fence, to, now),
         };
-        let next = match decided {
+        let next = match transition {
             Ok(next) => next,
             Err(TransitionRefusal::StopRequested) if job.want == DesiredState::Pause => return Ok(answer(&job)),
             Err(TransitionRefusal::NewerInput) => return Ok(PhaseAnswer { has_unread_inputs: true, ..answer(&job) }),

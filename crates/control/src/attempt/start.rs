@@ -73,7 +73,7 @@ pub async fn start_attempt(
         return Err(Error::from_refusal(TransitionRefusal::StopRequested, ctx.clock.now()));
     }
     let inputs = if job.inputs > 0 { ctx.store.list_inputs(&job.id, 0).await? } else { Vec::new() };
-    let retries = list_retried_jobs(ctx, &job).await?;
+    let retried_jobs = list_retried_jobs(ctx, &job).await?;
     let fence = Fence { job: job.id.clone(), attempt: job.attempt, claim: claim.claim };
     Ok(Assignment {
         context: context.ok_or_else(|| Error::Inconsistent(format!("{} has no context", job.id)))?,
@@ -84,7 +84,7 @@ pub async fn start_attempt(
             _ => ctx.task_isolation.clone(),
         },
         inputs,
-        retried_jobs: retries,
+        retried_jobs,
         lease: ctx.load_signing_key().await?.sign_lease(&fence)?,
         job,
     })
@@ -93,10 +93,10 @@ pub async fn start_attempt(
 async fn list_retried_jobs(ctx: &Context, job: &Job) -> Result<Vec<JobId>, Error> {
     let mut all = Vec::new();
     let mut next = job.retry_of.clone().filter(|_| job.kind == JobKind::Revise);
-    while let Some(of) = next.take().filter(|_| all.len() < MAX_RETRIES) {
-        let earlier = ctx.store.load_job(&of).await?;
+    while let Some(id) = next.take().filter(|_| all.len() < MAX_RETRIES) {
+        let earlier = ctx.store.load_job(&id).await?;
         next = earlier.filter(|earlier| earlier.kind == JobKind::Revise).and_then(|earlier| earlier.retry_of);
-        all.push(of);
+        all.push(id);
     }
     Ok(all)
 }

@@ -22,22 +22,22 @@ pub enum YieldOutcome {
     NewerInput,
 }
 
-/// Idempotent: by the id of `yielded`.
+/// Idempotent: by the id of the suspend report.
 /// Errors: `LeaseLost` if the attempt no longer holds the job; `WrongStatus` if it may not stop now.
-pub async fn yield_job(ctx: &Context, fence: &Fence, gives: &YieldReport) -> Result<YieldOutcome, Error> {
-    let YieldReport { report: yielded, spent_usd_micros, work } = gives;
+pub async fn yield_job(ctx: &Context, fence: &Fence, report: &YieldReport) -> Result<YieldOutcome, Error> {
+    let YieldReport { report: suspend_report, spent_usd_micros, work } = report;
     let parts = WriteParts { work: work.as_ref(), spent_usd_micros: *spent_usd_micros, ..WriteParts::default() };
     let mut rounds = ctx.retries(&fence.job);
     loop {
         let now = ctx.clock.now();
         let job = load_job_of(ctx, fence).await?;
-        let next = match job.suspend(fence, yielded, now) {
+        let next = match job.suspend(fence, suspend_report, now) {
             Ok(next) => next.with_cost(spent_usd_micros.unwrap_or(0)),
             Err(TransitionRefusal::AlreadyDone) => return Ok(YieldOutcome::Yielded(job.status)),
             Err(TransitionRefusal::NewerInput) => return Ok(YieldOutcome::NewerInput),
             Err(refusal) => return Err(Error::from_refusal(refusal, now)),
         };
-        let ended = match yielded.suspension {
+        let ended = match suspend_report.suspension {
             Suspension::Question { .. } => AttemptEnd::Asked {},
             Suspension::Pause => AttemptEnd::Paused {},
         };

@@ -34,30 +34,30 @@ impl std::fmt::Debug for ForgeTokens {
 impl ForgeTokens {
     pub(crate) async fn get(
         &self,
-        of: ForgeTokenKey,
+        key: ForgeTokenKey,
         clock: &Clock,
         mint: impl AsyncFnOnce() -> Result<InstallationToken, Error>,
     ) -> Result<Token, Error> {
-        let slot = self.entry(of);
+        let slot = self.entry(key);
         // One caller mints a token; concurrent callers wait here for it.
         let mut cached = slot.lock().await;
         if let Some(cached) = cached.as_ref().filter(|cached| clock.now() < cached.usable_until) {
             return Ok(cached.token.clone());
         }
-        let asked_at = clock.now();
+        let requested_at = clock.now();
         let minted = mint().await?;
-        let until = asked_at.plus(minted.expires_in.saturating_sub(EXPIRY_MARGIN));
+        let until = requested_at.plus(minted.expires_in.saturating_sub(EXPIRY_MARGIN));
         *cached = Some(CachedToken { token: minted.token.clone(), usable_until: until });
         Ok(minted.token)
     }
 
-    fn entry(&self, of: ForgeTokenKey) -> ForgeTokenEntry {
+    fn entry(&self, key: ForgeTokenKey) -> ForgeTokenEntry {
         // Every insert is complete, so the map behind a poisoned lock is valid.
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if slots.len() >= MAX_ENTRIES {
             slots.retain(|_, slot| Arc::strong_count(slot) > 1);
         }
-        slots.entry(of).or_default().clone()
+        slots.entry(key).or_default().clone()
     }
 }
 
@@ -82,7 +82,7 @@ mod tests {
         }
 
         async fn get_as(&self, app: &str, repository: u64) -> String {
-            let of = (IntegrationId::new("gh1").unwrap(), Some(app.to_owned()), repository);
+            let key = (IntegrationId::new("gh1").unwrap(), Some(app.to_owned()), repository);
             let mint = async || {
                 let number = self.created.fetch_add(1, Ordering::SeqCst);
                 // Lets concurrent calls run before the token exists.
@@ -92,7 +92,7 @@ mod tests {
                     expires_in: Duration::from_secs(3_600),
                 })
             };
-            self.tokens.get(of, &self.clock, mint).await.unwrap().reveal().to_owned()
+            self.tokens.get(key, &self.clock, mint).await.unwrap().reveal().to_owned()
         }
     }
 
@@ -120,8 +120,8 @@ mod tests {
     #[tokio::test]
     async fn failed_token_creation_is_not_cached() {
         let world = World::new();
-        let of = (IntegrationId::new("gh1").unwrap(), Some("7".to_owned()), 1);
-        let failed = world.tokens.get(of, &world.clock, async || Err(Error::InvalidToken)).await;
+        let key = (IntegrationId::new("gh1").unwrap(), Some("7".to_owned()), 1);
+        let failed = world.tokens.get(key, &world.clock, async || Err(Error::InvalidToken)).await;
         assert!(failed.is_err());
         assert_eq!(world.get(1).await, "ghs_0");
     }

@@ -23,16 +23,17 @@ pub(super) fn settings_drifts(app: &App) -> Vec<Drift> {
     let page = format!("{}/permissions", app.settings_url);
     let mut drifts = Vec::new();
     let required = subscribed_events(ForgeKind::GitHub).iter().copied();
-    let deaf: Vec<&str> = required.filter(|event| !app.events.iter().any(|subscribed| subscribed == event)).collect();
-    if !deaf.is_empty() {
-        let sentence = format!("It does not send {} events; select them at {page}.", deaf.join(", "));
+    let missing_events: Vec<&str> =
+        required.filter(|event| !app.events.iter().any(|subscribed| subscribed == event)).collect();
+    if !missing_events.is_empty() {
+        let sentence = format!("It does not send {} events; select them at {page}.", missing_events.join(", "));
         drifts.push(drift("events", sentence, false));
     }
-    let lacks = missing_permissions(&app.permissions, &minimum_app_permissions());
-    if !lacks.is_empty() {
+    let missing = missing_permissions(&app.permissions, &minimum_app_permissions());
+    if !missing.is_empty() {
         let sentence = format!(
             "The App lacks the permission {}; add it at {page}, then accept it where the App is installed.",
-            lacks.join(", ")
+            missing.join(", ")
         );
         drifts.push(drift("permissions", sentence, false));
     }

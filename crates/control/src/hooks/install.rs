@@ -112,10 +112,10 @@ pub(super) async fn sync_forge_hook(
         };
     }
     let hooks = forge.hooks(&scope).await?.items;
-    let ours = hooks.iter().find(|one| one.url == settings.url);
-    let ours = ours.or_else(|| hooks.iter().find(|one| Some(one.id) == hook.forge_id));
+    let ours = hooks.iter().find(|candidate| candidate.url == settings.url);
+    let ours = ours.or_else(|| hooks.iter().find(|candidate| Some(candidate.id) == hook.forge_id));
     let forge_hook = match ours {
-        Some(one) => forge.edit_hook(&scope, one.id, &settings).await?,
+        Some(existing) => forge.edit_hook(&scope, existing.id, &settings).await?,
         None => forge.create_hook(&scope, &settings).await?,
     };
     Ok(Some(forge_hook.id))
@@ -154,7 +154,7 @@ pub async fn remove_hook(ctx: &Context, name: &HookName, keep_at_forge: bool) ->
 async fn find_hook_by_url(forge: &Forge, scope: &HookScope, hook: &Webhook) -> Result<Option<u64>, Error> {
     let url = hook.url();
     match (forge.hooks(scope).await, scope) {
-        (Ok(hooks), _) => Ok(hooks.items.iter().find(|one| Some(&one.url) == url.as_ref()).map(|one| one.id)),
+        (Ok(hooks), _) => Ok(hooks.items.iter().find(|item| Some(&item.url) == url.as_ref()).map(|item| item.id)),
         // A 404 may also mean that the token may not list hooks. Reading the repository distinguishes the two.
         (Err(error @ NotFound { .. }), HookScope::Repository(name)) => match forge.repository(name).await {
             Err(NotFound { .. }) => Ok(None),
@@ -214,10 +214,10 @@ pub(super) async fn load_hook_scope(ctx: &Context, hook: &Webhook) -> Result<Hoo
 }
 
 /// A renamed repository has the same id.
-fn is_same_target(one: &WebhookScope, other: &WebhookScope) -> bool {
-    match (one, other) {
-        (WebhookScope::Repository { id: one, .. }, WebhookScope::Repository { id: other, .. }) => one == other,
-        _ => one == other,
+fn is_same_target(stored: &WebhookScope, target: &WebhookScope) -> bool {
+    match (stored, target) {
+        (WebhookScope::Repository { id: stored, .. }, WebhookScope::Repository { id: target, .. }) => stored == target,
+        _ => stored == target,
     }
 }
 

@@ -57,7 +57,7 @@ pub async fn list_artifacts(ctx: &Context, job: &JobId) -> Result<Vec<(u32, Arti
     let artifacts = list_unexpired_artifacts(ctx, job).await?;
     Ok(artifacts
         .into_iter()
-        .flat_map(|artifacts| artifacts.kept.into_iter().map(move |one| (artifacts.attempt, one)))
+        .flat_map(|artifacts| artifacts.kept.into_iter().map(move |artifact| (artifacts.attempt, artifact)))
         .collect())
 }
 
@@ -87,7 +87,7 @@ pub(crate) async fn find_uploaded_checkpoint(
     ctx: &Context,
     artifacts: &Artifacts,
 ) -> Result<(Option<(Artifact, String)>, bool), Error> {
-    let ids: Vec<ArtifactId> = artifacts.checkpoints().map(|one| one.id.clone()).collect();
+    let ids: Vec<ArtifactId> = artifacts.checkpoints().map(|checkpoint| checkpoint.id.clone()).collect();
     let mut is_missing = false;
     for id in ids {
         match verify_uploaded(ctx, artifacts.clone(), &id).await {

@@ -33,8 +33,8 @@ pub struct JobRequest {
 }
 
 /// Serializes only the id, so that changes of the stored job do not change the hash of the request.
-fn serialize_job_id<S: Serializer>(job: &Option<Job>, to: S) -> Result<S::Ok, S::Error> {
-    job.as_ref().map(|job| &job.id).serialize(to)
+fn serialize_job_id<S: Serializer>(job: &Option<Job>, serializer: S) -> Result<S::Ok, S::Error> {
+    job.as_ref().map(|job| &job.id).serialize(serializer)
 }
 
 /// Idempotent: with a key, by caller and key; the same request again returns `repeat` and the first job.
@@ -105,10 +105,10 @@ async fn decide_request_once(
             Some((ticket, text.map(|stored| stored.text).unwrap_or_default()))
         }
     };
-    let named = request.repository.as_ref().or_else(|| ticket.as_ref().and_then(|(_, text)| text.repository.as_ref()));
+    let name = request.repository.as_ref().or_else(|| ticket.as_ref().and_then(|(_, text)| text.repository.as_ref()));
     let fact = match &request.retry_of {
-        Some(of) => load_repository_of_retry(ctx, &project, of, named).await?,
-        None => load_repository_fact(ctx, &project, named).await?,
+        Some(retried) => load_repository_of_retry(ctx, &project, retried, name).await?,
+        None => load_repository_fact(ctx, &project, name).await?,
     };
     let today = load_usage_today(ctx, Some(&project), now).await?;
     let refusal = match &ticket {

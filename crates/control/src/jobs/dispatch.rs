@@ -86,8 +86,8 @@ fn next_start_step(job: &Job, now: Timestamp) -> StartStep {
             }
         };
     }
-    let fresh = job.dispatch.number == 0 && job.dispatch.fault.is_none() && !job.is_waiting_for_model(now);
-    if fresh || due {
+    let is_first_start = job.dispatch.number == 0 && job.dispatch.fault.is_none() && !job.is_waiting_for_model(now);
+    if is_first_start || due {
         job.begin_dispatch(now).map_or(StartStep::Skip, |next| StartStep::Write(Box::new(next)))
     } else {
         StartStep::Skip
@@ -141,14 +141,14 @@ async fn run_task(ctx: &Context, job: &Job) -> Result<(), Error> {
 
 /// Stores the task's ARN. Best effort: without it, a death before the claim is noticed only when the start is due.
 async fn store_task_arn(ctx: &Context, stored: &Job, attempt: u32, number: u32, arn: &str) {
-    let to = |job: &Job| job.set_task(attempt, number, arn);
+    let change = |job: &Job| job.set_task(attempt, number, arn);
     // Usually the job has not changed since the start. A later cancel then finds the ARN.
-    if let Ok(next) = to(stored)
+    if let Ok(next) = change(stored)
         && matches!(ctx.store.update_job(&next).await, Ok(Write::Applied))
     {
         return;
     }
-    if let Err(error) = update_job(ctx, &stored.id, to).await {
+    if let Err(error) = update_job(ctx, &stored.id, change).await {
         tracing::warn!(job.id = %stored.id, error = %error, "task name not stored");
     }
     stop_if_cancelled(ctx, &stored.id, arn).await;
@@ -179,11 +179,11 @@ async fn stop_leftover_tasks(ctx: &Context, job: &Job) -> Result<(), Error> {
 async fn update_job(
     ctx: &Context,
     job: &JobId,
-    to: impl Fn(&Job) -> Result<Job, TransitionRefusal>,
+    change: impl Fn(&Job) -> Result<Job, TransitionRefusal>,
 ) -> Result<(), Error> {
     let mut rounds = ctx.retries(job);
     while let Some(stored) = ctx.store.load_job(job).await? {
-        match to(&stored) {
+        match change(&stored) {
             Err(_) => break,
             Ok(next) if ctx.store.update_job(&next).await? == Write::Applied => break,
             Ok(_) => rounds.backoff().await?,

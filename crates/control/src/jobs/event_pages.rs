@@ -48,6 +48,7 @@ pub async fn list_events_before<E: DeserializeOwned>(
             batch.events.truncate(room);
             let last = batch.first + batch.events.len() as u64;
             let (newest, running) = (batches.last(), attempt == job.attempt && job.status.is_active());
+            // A batch is missing between this one and the newer ones: drop those.
             if running && newest.is_some_and(|(of, first, ..)| *of == attempt && last < *first) {
                 batches.clear();
                 read = 0;

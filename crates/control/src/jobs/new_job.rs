@@ -39,7 +39,7 @@ struct PlannedJob {
 }
 
 /// Creates a job with its ticket's lock and its ledger entry in one transaction.
-/// Writes: the context, which stays unused if the job is not created; then see `Store::trigger`.
+/// Writes: the context, which stays unused if the job is not created; then see `Store::create_job`.
 /// Idempotent: by the job's id.
 pub(crate) async fn write_new_job(
     ctx: &Context,
@@ -50,7 +50,7 @@ pub(crate) async fn write_new_job(
     let budget = &new.project.settings.budget;
     let plan = plan_job(ctx, new).await?;
     let charge = budget.charge(&plan.job);
-    let trigger = JobCreation {
+    let creation = JobCreation {
         job: &plan.job,
         ticket: plan.ticket.as_ref(),
         pull_request: plan.pull_request.as_ref(),
@@ -58,7 +58,7 @@ pub(crate) async fn write_new_job(
         charge: charge.as_ref(),
         request,
     };
-    let write = ctx.store.create_job(&trigger).await?;
+    let write = ctx.store.create_job(&creation).await?;
     if write == Write::Applied {
         send_new_job_hints(ctx, &plan).await;
     }
@@ -80,8 +80,8 @@ pub(crate) async fn write_new_ticket_and_job(
     let (Some(ticket), Some(text)) = (&plan.ticket, text) else {
         return Err(Error::Inconsistent("a new ticket's job has no ticket".into()));
     };
-    let new = TicketCreation { ticket, text, delivery, job: Some(&plan.job), charge: charge.as_ref(), request };
-    let write = ctx.store.create_ticket(&new).await?;
+    let creation = TicketCreation { ticket, text, delivery, job: Some(&plan.job), charge: charge.as_ref(), request };
+    let write = ctx.store.create_ticket(&creation).await?;
     if write == Write::Applied {
         send_new_job_hints(ctx, &plan).await;
     }
@@ -90,7 +90,7 @@ pub(crate) async fn write_new_ticket_and_job(
 
 async fn plan_job(ctx: &Context, new: NewJob<'_>) -> Result<PlannedJob, Error> {
     let labels = new.ticket.map(|(_, text)| text.runner_labels()).unwrap_or_default();
-    let mut plan = JobPlan {
+    let plan = JobPlan {
         id: new.id.clone(),
         project: &new.project.id,
         settings: &new.project.settings,
@@ -99,52 +99,52 @@ async fn plan_job(ctx: &Context, new: NewJob<'_>) -> Result<PlannedJob, Error> {
         labels: &labels,
         now: new.now,
     };
-    let again = match (new.retry_of, new.ticket) {
-        (Some(of), Some((ticket, _))) => plan_revision_retry(ctx, of, &plan, ticket).await?,
+    let (settings, repository, retry_of) = (&new.project.settings, new.repository, new.retry_of);
+    let revision = match (retry_of, new.ticket) {
+        (Some(retried), Some((ticket, _))) => plan_revision_retry(ctx, retried, &plan, ticket).await?,
         _ => None,
     };
-    let prepared = match again {
-        Some(again) => again,
-        None => {
-            let comments = match new.ticket {
-                Some((ticket, _)) => list_comments_of(ctx, ticket, None).await?.comments,
-                None => Vec::new(),
-            };
-            let context = prompt::Context {
-                kind: JobKind::Implement,
-                ticket: new.ticket.map(|(ticket, text)| (ticket.key.clone(), text.clone())),
-                comments: freeze_comments(&comments),
-                instructions: new.instructions,
-                repository: new.repository.clone(),
-                base: new.base.unwrap_or_else(|| new.repository.default_branch.clone()),
-                review: None,
-                commands: JobCommands::from_settings(&new.project.settings, new.repository),
-                egress: new.project.settings.egress.clone(),
-                author: Author::from_settings(&new.project.settings),
-            };
-            plan.context = ctx.store.create_context(&new.id, &context).await?;
-            let (mut job, ticket) = match new.ticket {
-                Some((ticket, _)) => {
-                    let (job, ticket) = plan_for_ticket(&plan, ticket);
-                    (job, Some(ticket))
-                }
-                None => (plan_without_ticket(&plan), None),
-            };
-            if review::has_unanswered_reviews(ctx, &job).await? {
-                job = job.await_reviews(new.now);
-            }
-            PlannedJob { job, ticket, pull_request: None }
-        }
+    let mut planned = match revision {
+        Some(revision) => revision,
+        None => plan_implementation(ctx, new, plan).await?,
     };
-    let prepared = match new.retry_of {
-        Some(of) => {
-            let (job, ticket) = to_retry(of, &new.project.settings, prepared.job, prepared.ticket);
-            PlannedJob { job, ticket, ..prepared }
-        }
-        None => prepared,
+    if let Some(retried) = retry_of {
+        (planned.job, planned.ticket) = to_retry(retried, settings, planned.job, planned.ticket);
+    }
+    create_class(ctx, &planned.job, repository, labels).await?;
+    Ok(planned)
+}
+
+/// Writes: the context, which stays unused if the job is not created.
+async fn plan_implementation(ctx: &Context, new: NewJob<'_>, mut plan: JobPlan<'_>) -> Result<PlannedJob, Error> {
+    let comments = match new.ticket {
+        Some((ticket, _)) => list_comments_of(ctx, ticket, None).await?.comments,
+        None => Vec::new(),
     };
-    create_class(ctx, &prepared.job, new.repository, labels).await?;
-    Ok(prepared)
+    let context = prompt::Context {
+        kind: JobKind::Implement,
+        ticket: new.ticket.map(|(ticket, text)| (ticket.key.clone(), text.clone())),
+        comments: freeze_comments(&comments),
+        instructions: new.instructions,
+        repository: new.repository.clone(),
+        base: new.base.unwrap_or_else(|| new.repository.default_branch.clone()),
+        review: None,
+        commands: JobCommands::from_settings(plan.settings, new.repository),
+        egress: plan.settings.egress.clone(),
+        author: Author::from_settings(plan.settings),
+    };
+    plan.context = ctx.store.create_context(&plan.id, &context).await?;
+    let (mut job, ticket) = match new.ticket {
+        Some((ticket, _)) => {
+            let (job, ticket) = plan_for_ticket(&plan, ticket);
+            (job, Some(ticket))
+        }
+        None => (plan_without_ticket(&plan), None),
+    };
+    if review::has_unanswered_reviews(ctx, &job).await? {
+        job = job.await_reviews(plan.now);
+    }
+    Ok(PlannedJob { job, ticket, pull_request: None })
 }
 
 /// Stores the class of a job that waits for a runner.
@@ -164,24 +164,23 @@ pub(crate) async fn create_class(
 /// Plans the retry of a revision as a revision while its pull request is open. Reuses the frozen review texts.
 async fn plan_revision_retry(
     ctx: &Context,
-    of: &Job,
+    retried: &Job,
     plan: &JobPlan<'_>,
     ticket: &Ticket,
 ) -> Result<Option<PlannedJob>, Error> {
-    let (Some(id), Some(revises)) = (of.pull_request(), &of.revises) else { return Ok(None) };
+    let (Some(id), Some(revises)) = (retried.pull_request(), &retried.revises) else { return Ok(None) };
     let Some(review) = &revises.review else { return Ok(None) };
     let linked = ctx.store.load_pull_request(&id).await?;
-    let place = plan.repository;
     let open = |linked: &PullRequest| {
         linked.state == PullRequestState::Open
-            && linked.id.integration == place.integration
-            && linked.id.repository == place.id
+            && linked.id.integration == plan.repository.integration
+            && linked.id.repository == plan.repository.id
             && linked.project == ticket.project
             && linked.ticket.as_ref() == Some(&ticket.key)
     };
     let Some(linked) = linked.filter(open) else { return Ok(None) };
     let (mut job, mut ticket, pull_request) = plan_revision(plan, ticket, &linked, RevisionPlan { review, head: None });
-    if let Some(context) = ctx.store.load_context(&of.id, &of.context).await? {
+    if let Some(context) = ctx.store.load_context(&retried.id, &retried.context).await? {
         // Only the review texts stay frozen, because another repository may have this repository's old name.
         let (commands, author) =
             (JobCommands::from_settings(plan.settings, plan.repository), Author::from_settings(plan.settings));

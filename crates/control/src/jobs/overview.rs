@@ -96,16 +96,16 @@ async fn find_pull_requests<'a>(
     jobs: &'a [Job],
     midnight: Timestamp,
 ) -> Result<(Vec<(&'a Job, PullRequestState)>, PullRequestCount), Error> {
-    let mut done: Vec<_> = jobs.iter().filter(|job| job.result.is_some()).collect();
-    done.sort_by_key(|job| std::cmp::Reverse(job.ended_at));
+    let mut jobs: Vec<_> = jobs.iter().filter(|job| job.result.is_some()).collect();
+    jobs.sort_by_key(|job| std::cmp::Reverse(job.ended_at));
     let mut seen = BTreeSet::new();
     // Jobs that revise a pull request end with the same number.
-    done.retain(|job| seen.insert((&job.integration, job.repository, job.result.as_ref().map(|result| result.number))));
-    let all = done.iter().take_while(|job| job.ended_at >= Some(midnight)).count();
-    done.truncate(all.max(MAX_PULL_REQUESTS));
-    let states = load_pull_request_states(ctx, &done).await?;
+    jobs.retain(|job| seen.insert((&job.integration, job.repository, job.result.as_ref().map(|result| result.number))));
+    let today = jobs.iter().take_while(|job| job.ended_at >= Some(midnight)).count();
+    jobs.truncate(today.max(MAX_PULL_REQUESTS));
+    let states = load_pull_request_states(ctx, &jobs).await?;
     let state = |job: &Job| states.get(&job.id).copied();
-    let merged = done.iter().take(all).filter(|job| state(job) == Some(PullRequestState::Merged)).count();
-    let latest = done.iter().filter_map(|job| Some((*job, state(job)?))).take(MAX_PULL_REQUESTS);
-    Ok((latest.collect(), PullRequestCount { all, merged }))
+    let merged = jobs.iter().take(today).filter(|job| state(job) == Some(PullRequestState::Merged)).count();
+    let latest = jobs.iter().filter_map(|job| Some((*job, state(job)?))).take(MAX_PULL_REQUESTS);
+    Ok((latest.collect(), PullRequestCount { all: today, merged }))
 }

@@ -28,14 +28,14 @@ pub async fn continue_job(ctx: &Context, id: &JobId, by: &str) -> Result<Job, Er
 async fn update_job(
     ctx: &Context,
     id: &JobId,
-    to: impl Fn(&Job, Timestamp) -> Result<Job, TransitionRefusal>,
+    change: impl Fn(&Job, Timestamp) -> Result<Job, TransitionRefusal>,
     denial: impl Fn(&Job, &TransitionRefusal) -> Option<Denial>,
 ) -> Result<Job, Error> {
     let mut rounds = ctx.retries(id);
     loop {
         let now = ctx.clock.now();
         let job = ctx.load_job(id).await?;
-        let next = match to(&job, now) {
+        let next = match change(&job, now) {
             Ok(next) => next,
             Err(TransitionRefusal::AlreadyDone) => return Ok(job),
             Err(refusal) => return Err(Error::from_denial(denial(&job, &refusal), refusal, now)),

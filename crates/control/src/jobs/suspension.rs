@@ -55,9 +55,9 @@ pub(crate) async fn write_suspension(
             if let Some(ticket) = ticket.filter(|ticket| ticket.is_unsynced()) {
                 ctx.wake_ticket(&ticket.project, &ticket.key).await;
             }
-            let is_back = job.status == JobStatus::Ready && before.status != JobStatus::Ready;
+            let becomes_ready = job.status == JobStatus::Ready && before.status != JobStatus::Ready;
             // The sweeper wakes a job that waits for a model.
-            if is_back && job.place == Placement::Fargate && !job.is_waiting_for_model(now) {
+            if becomes_ready && job.place == Placement::Fargate && !job.is_waiting_for_model(now) {
                 ctx.wake_job(&job.id).await;
             }
         })

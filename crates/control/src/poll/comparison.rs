@@ -13,17 +13,17 @@ use pullyard_domain::review::ReviewEvent;
 use pullyard_forge::{Review, ReviewState};
 
 impl RepositoryPoll<'_> {
-    /// Decides the reviews and comments of a pull request that no webhook delivered. Returns why one is undecided: the
-    /// forge did not return its author's permission.
+    /// Decides the reviews and comments of a pull request that no webhook delivered. Returns the reason if one
+    /// stays undecided: the forge did not return its author's permission.
     pub(super) async fn compare_reviews(&self, id: &PullRequestId) -> Result<Option<String>, Error> {
         let linked = self.ctx.store.load_pull_request(id).await?.filter(|linked| self.scope.includes(&linked.project));
         let Some(linked) = linked else { return Ok(None) };
         let forge = forge_client(self.ctx, self.integration, self.repository).await?;
         let pull_request = forge.pull_request(self.repository.name.as_str(), id.number).await?;
         let name = self.current_name(&pull_request).await?;
-        let now = to_pull_request_snapshot(id.integration.clone(), id.repository, name.clone(), &pull_request);
-        record_pull_request_change(self.ctx, &self.scope, &now).await?;
-        if now.state != PullRequestState::Open {
+        let snapshot = to_pull_request_snapshot(id.integration.clone(), id.repository, name.clone(), &pull_request);
+        record_pull_request_change(self.ctx, &self.scope, &snapshot).await?;
+        if snapshot.state != PullRequestState::Open {
             return Ok(None);
         }
         let mut undecided = None;
@@ -32,12 +32,12 @@ impl RepositoryPoll<'_> {
             if review.submitted_at.is_none() {
                 continue;
             }
-            let event = review_event(Source::Poll, None, review, now.clone(), self.ctx.clock.now());
+            let event = review_event(Source::Poll, None, review, snapshot.clone(), self.ctx.clock.now());
             undecided = self.decide_missed_event(&linked, &event).await?.or(undecided);
         }
         // Last, so that a failure to list comments does not block reviews.
         for comment in forge.issue_comments(name.as_str(), id.number).await?.items {
-            let Some(event) = comment_event(&comment, now.clone()) else { continue };
+            let Some(event) = comment_event(&comment, snapshot.clone()) else { continue };
             undecided = self.decide_missed_event(&linked, &event).await?.or(undecided);
         }
         Ok(undecided)
@@ -65,17 +65,17 @@ impl RepositoryPoll<'_> {
 /// Returns the reviews that still request changes. A later approval by the same user withdraws earlier requests. If the
 /// forge has one request per user, only the last one counts.
 fn active_change_requests(kind: ForgeKind, reviews: &[Review]) -> impl Iterator<Item = &Review> {
-    let asks = |review: &&Review| review.state == ReviewState::ChangesRequested;
-    let overrules = move |state: ReviewState| match state {
+    let requests_changes = |review: &&Review| review.state == ReviewState::ChangesRequested;
+    let withdraws = move |state: ReviewState| match state {
         ReviewState::Approved => true,
         ReviewState::ChangesRequested => kind.limits_requests_per_user(),
         ReviewState::Commented | ReviewState::Dismissed | ReviewState::Pending => false,
     };
-    let overruled = move |review: &Review| {
+    let is_withdrawn = move |review: &Review| {
         reviews.iter().any(|later| {
-            let same = later.author.as_ref().map(|author| author.id) == review.author.as_ref().map(|author| author.id);
-            overrules(later.state) && same && later.submitted_at > review.submitted_at
+            let is_same_user = later.author.as_ref().map(|user| user.id) == review.author.as_ref().map(|user| user.id);
+            withdraws(later.state) && is_same_user && later.submitted_at > review.submitted_at
         })
     };
-    reviews.iter().filter(asks).filter(move |review| !overruled(review))
+    reviews.iter().filter(requests_changes).filter(move |review| !is_withdrawn(review))
 }

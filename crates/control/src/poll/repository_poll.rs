@@ -48,16 +48,16 @@ pub(super) async fn run_round(ctx: &Context, integration: &Integration, poll: &P
     let Some(repository) = repository else { return Ok(progress.clone()) };
     let started = ctx.clock.now();
     let is_full = progress.is_full_due(integration.kind, started);
-    let last_look = progress.since.unwrap_or(started);
+    let last_poll = progress.since.unwrap_or(started);
     let mut round = RepositoryPoll {
         ctx,
         integration,
         repository: &repository,
         scope: ProjectScope::single(poll.project.clone()),
         started,
-        since: last_look.minus(CLOCK_SKEW),
+        since: last_poll.minus(CLOCK_SKEW),
         progress: PollProgress {
-            since: Some(last_look),
+            since: Some(last_poll),
             began: progress.began.or(is_full.then_some(started)),
             problem: progress.problem.clone().filter(|_| progress.began.is_some()),
             ..progress.clone()
@@ -122,10 +122,10 @@ impl RepositoryPoll<'_> {
     /// Collects linked pull requests that changed after `since`, newest first. Returns whether older ones were skipped.
     async fn list_changed_since(&self, since: Timestamp, numbers: &mut Vec<u64>) -> Result<bool, Error> {
         let forge = forge_client(self.ctx, self.integration, self.repository).await?;
-        let began = self.ctx.clock.now();
+        let start = self.ctx.clock.now();
         for page in 1..=MAX_PAGES {
             // Treat a cut list as read, because a slow list would be as slow the next time.
-            if page > 1 && self.ctx.clock.now().since(began) >= LIST_TIMEOUT {
+            if page > 1 && self.ctx.clock.now().since(start) >= LIST_TIMEOUT {
                 break;
             }
             let listed = forge.pull_requests(self.repository.name.as_str(), page).await?;
@@ -154,15 +154,15 @@ impl RepositoryPoll<'_> {
     /// Compares the listed pull requests. Failed and undecided ones go to the end of the next round's list.
     async fn compare_changed_pull_requests(&mut self) -> Result<(), Error> {
         let mut remaining = std::mem::take(&mut self.progress.changed).into_iter();
-        let mut again = Vec::new();
+        let mut retries = Vec::new();
         // Compare at least one, even if reading the list took all the time.
         while self.compared_numbers.is_empty() || !(self.is_over() || self.is_full()) {
             let Some(number) = remaining.next() else { break };
             if !self.compare(number).await? {
-                again.push(number);
+                retries.push(number);
             }
         }
-        self.progress.changed = remaining.chain(again).collect();
+        self.progress.changed = remaining.chain(retries).collect();
         Ok(())
     }
 
@@ -243,7 +243,7 @@ fn as_problem(error: Error) -> Result<Error, Error> {
 /// Stops a step that takes too long, so that an unresponsive forge does not use up the round.
 async fn with_timeout<T>(integration: &Integration, step: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     match tokio::time::timeout(PULL_REQUEST_TIMEOUT, step).await {
-        Ok(done) => done,
+        Ok(result) => result,
         Err(_) => Err(timeout_error(integration, PULL_REQUEST_TIMEOUT)),
     }
 }

@@ -19,15 +19,15 @@ use pullyard_store::Write;
 
 /// Idempotent: by the review's id, across all sources; a repeat gets the first answer.
 /// Errors: `Contended` if concurrent writers kept changing the ticket. The review is then not stored; try again.
-pub async fn decide_review(ctx: &Context, reach: &ProjectScope, event: &ReviewEvent) -> Result<Answer, Error> {
+pub async fn decide_review(ctx: &Context, scope: &ProjectScope, event: &ReviewEvent) -> Result<Answer, Error> {
     let mut rounds = ctx.retries(&event.pull_request.id);
     // Boxed, as below: otherwise all these futures are on the caller's stack.
-    let mut loaded = Box::pin(load_facts(ctx, reach, event, requester_permission(event))).await?;
+    let mut loaded = Box::pin(load_facts(ctx, scope, event, requester_permission(event))).await?;
     loop {
         if has_state_change(&loaded, event) {
             // First, because the stored state decides about waiting reviews, and this change may not be reported again.
-            Box::pin(record_pull_request_change(ctx, reach, &event.pull_request)).await?;
-            loaded = Box::pin(load_facts(ctx, reach, event, loaded.facts.permission)).await?;
+            Box::pin(record_pull_request_change(ctx, scope, &event.pull_request)).await?;
+            loaded = Box::pin(load_facts(ctx, scope, event, loaded.facts.permission)).await?;
         }
         let decision = Box::pin(decide_with_permission(ctx, event, &mut loaded)).await?;
         if let Some(answer) = Box::pin(apply(ctx, event, &loaded, decision)).await? {
@@ -35,7 +35,7 @@ pub async fn decide_review(ctx: &Context, reach: &ProjectScope, event: &ReviewEv
             return Ok(answer);
         }
         rounds.backoff().await?;
-        loaded = Box::pin(load_facts(ctx, reach, event, loaded.facts.permission)).await?;
+        loaded = Box::pin(load_facts(ctx, scope, event, loaded.facts.permission)).await?;
     }
 }
 
@@ -45,8 +45,8 @@ async fn decide_with_permission(
     event: &ReviewEvent,
     loaded: &mut LoadedFacts,
 ) -> Result<Decision, Error> {
-    let own = || JobId::for_review(&event.pull_request.id, &event.review);
-    let job = loaded.review.as_ref().map_or_else(own, Review::next_job_id);
+    let first_job_id = || JobId::for_review(&event.pull_request.id, &event.review);
+    let job = loaded.review.as_ref().map_or_else(first_job_id, Review::next_job_id);
     loop {
         match decide(&loaded.facts, job.clone()) {
             DecisionStep::Decided(decision) => return Ok(decision),
@@ -75,18 +75,18 @@ fn has_state_change(loaded: &LoadedFacts, event: &ReviewEvent) -> bool {
 }
 
 /// Like `decide_review`, for a caller that cannot retry: a contended review is queued, and the answer is `Queued`.
-pub async fn decide_or_queue(ctx: &Context, reach: &ProjectScope, event: &ReviewEvent) -> Result<Answer, Error> {
-    match decide_review(ctx, reach, event).await {
+pub async fn decide_or_queue(ctx: &Context, scope: &ProjectScope, event: &ReviewEvent) -> Result<Answer, Error> {
+    match decide_review(ctx, scope, event).await {
         Err(error) if is_contended(&error) => {
-            let projects = reach.projects().cloned().collect();
+            let projects = scope.projects().cloned().collect();
             ctx.wakeups
-                .queue_review(&QueuedReview { hook: reach.hook.clone(), projects, event: event.clone() })
+                .queue_review(&QueuedReview { hook: scope.hook.clone(), projects, event: event.clone() })
                 .await?;
             let pr = event.pull_request.label();
-            let project = load_project_id(ctx, reach, &event.pull_request).await?;
+            let project = load_project_id(ctx, scope, &event.pull_request).await?;
             Ok(Answer { delivery: event.ledger_id(&project), reason: Reason::Queued { pr }, job: None })
         }
-        decided => decided,
+        result => result,
     }
 }
 
@@ -119,8 +119,8 @@ async fn apply(
     }
     let is_waiting = matches!(decision.follow, ReviewFollowUp::Defer { .. });
     if let Reason::Repeat { .. } | Reason::DuplicateReview { .. } = decision.reason {
-        let answered = loaded.first_delivery.as_ref().map_or(delivery.id, |first| first.id.clone());
-        return Ok(Some(Answer { delivery: answered, reason: decision.reason, job: answered_job(loaded) }));
+        let id = loaded.first_delivery.as_ref().map_or(delivery.id, |first| first.id.clone());
+        return Ok(Some(Answer { delivery: id, reason: decision.reason, job: answered_job(loaded) }));
     }
     let is_shown = is_shown_to_users(&decision.reason);
     if !is_waiting {

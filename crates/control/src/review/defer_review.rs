@@ -15,7 +15,7 @@ pub(super) struct WaitCondition {
     pub(super) is_project_held: bool,
 }
 
-/// One write with the mark on the ticket: a review without a mark would never be settled after a crash.
+/// Stores the review and its mark on the ticket in one write, because a review without a mark is never settled.
 pub(super) async fn store_waiting_review(
     ctx: &Context,
     event: &ReviewEvent,
@@ -28,19 +28,19 @@ pub(super) async fn store_waiting_review(
         return Err(Error::Inconsistent("a review waits without its ticket".into()));
     };
     let opens_at = wait.opens_at;
-    let remembering = ticket.schedule_review(&pull_request.id, opens_at);
-    let marked = Ticket { held: remembering.held || wait.is_project_held, ..remembering };
+    let scheduled = ticket.schedule_review(&pull_request.id, opens_at);
+    let marked = Ticket { held: scheduled.held || wait.is_project_held, ..scheduled };
     let write = if matches!(loaded.facts.stored, Some(StoredResult::Deferred {})) {
         // A repeat changes at most the time on the ticket that the review waits for, not on a ticket linked later.
-        let is_its = |waits: &Review| waits.project == ticket.project && waits.ticket == ticket.key;
-        if marked == *ticket || !loaded.review.as_ref().is_some_and(is_its) {
+        let is_on_ticket = |review: &Review| review.project == ticket.project && review.ticket == ticket.key;
+        if marked == *ticket || !loaded.review.as_ref().is_some_and(is_on_ticket) {
             return Ok(Write::Applied);
         }
         ctx.store.update_ticket(&marked).await?
     } else {
-        let waits = Review::from_event(event, &project.id, &ticket.key, ReviewState::Deferred {}, loaded.facts.now);
+        let deferred = Review::from_event(event, &project.id, &ticket.key, ReviewState::Deferred {}, loaded.facts.now);
         // Makes a concurrent final refusal of the same review stale.
-        let review = &waits.next_version(loaded.review.as_ref());
+        let review = &deferred.next_version(loaded.review.as_ref());
         let is_request = matches!(event.asks, RequestedAction::Revision { .. });
         // A request may shorten the wait of other reviews, so it needs the condition on the ticket.
         match ticket.active_job.as_ref().filter(|_| !is_request) {

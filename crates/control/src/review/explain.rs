@@ -26,11 +26,11 @@ pub struct PullRequestView {
 }
 
 /// Errors: `NotFound` (project, repository). An unlinked pull request is no error.
-pub async fn pull_request_view(ctx: &Context, named: &PullRequestRef) -> Result<PullRequestView, Error> {
-    let repository = load_repository(ctx, named).await?;
-    let id = PullRequestId { integration: repository.integration, repository: repository.id, number: named.number };
-    let linked = ctx.store.load_pull_request(&id).await?.filter(|linked| linked.project == named.project);
-    let mut linked = linked.unwrap_or_else(|| PullRequest::new(id, named.project.clone(), None, None));
+pub async fn pull_request_view(ctx: &Context, reference: &PullRequestRef) -> Result<PullRequestView, Error> {
+    let repository = load_repository(ctx, reference).await?;
+    let id = PullRequestId { integration: repository.integration, repository: repository.id, number: reference.number };
+    let linked = ctx.store.load_pull_request(&id).await?.filter(|linked| linked.project == reference.project);
+    let mut linked = linked.unwrap_or_else(|| PullRequest::new(id, reference.project.clone(), None, None));
     linked.repository_name = Some(repository.name);
     load_view(ctx, linked).await
 }
@@ -76,12 +76,12 @@ async fn load_view(ctx: &Context, linked: PullRequest) -> Result<PullRequestView
         None => None,
     };
     let deferred_until = ticket.as_ref().and_then(|ticket| ticket.deferred.get(&linked.id.to_string()).copied());
-    let active = ticket.as_ref().and_then(|ticket| ticket.active_job.clone());
+    let active_job = ticket.as_ref().and_then(|ticket| ticket.active_job.clone());
     let noted_job = match &linked.note {
         Some(Note::Job { job, .. }) => Some(job.clone()),
         _ => None,
     };
-    let job = match active.or(noted_job.filter(|_| deferred_until.is_none())) {
+    let job = match active_job.or(noted_job.filter(|_| deferred_until.is_none())) {
         Some(job) => ctx.store.load_job(&job).await?,
         None => None,
     };

@@ -22,15 +22,15 @@ impl ProjectScope {
         Self { hook: None, main_project: project, others: Vec::new() }
     }
 
-    /// Returns `None` without projects. The first one is the home.
+    /// Returns `None` without projects. The first one is the main project.
     pub fn from_projects(hook: Option<HookName>, projects: Vec<ProjectId>) -> Option<Self> {
         let mut projects = projects.into_iter();
-        let home = projects.next()?;
-        Some(Self { hook, main_project: home, others: projects.collect() })
+        let main_project = projects.next()?;
+        Some(Self { hook, main_project, others: projects.collect() })
     }
 
     pub fn includes(&self, project: &ProjectId) -> bool {
-        self.projects().any(|one| one == project)
+        self.projects().any(|id| id == project)
     }
 
     pub(crate) fn projects(&self) -> impl Iterator<Item = &ProjectId> {
@@ -52,7 +52,7 @@ pub(super) struct LoadedFacts {
 
 pub(super) async fn load_facts(
     ctx: &Context,
-    reach: &ProjectScope,
+    scope: &ProjectScope,
     event: &ReviewEvent,
     permission: Option<Permission>,
 ) -> Result<LoadedFacts, Error> {
@@ -63,28 +63,28 @@ pub(super) async fn load_facts(
         ctx.store.load_integration(&id.integration),
     )?;
     let integration = integration.ok_or_else(|| Error::not_found("integration", &id.integration))?;
-    let pull_request = pull_request.filter(|linked| reach.includes(&linked.project));
-    let (place, ticket, first) = match &pull_request {
+    let pull_request = pull_request.filter(|linked| scope.includes(&linked.project));
+    let (location, ticket, first) = match &pull_request {
         Some(linked) => load_linked_pull_request(ctx, linked, event).await?,
-        None => (find_location(ctx, reach, &event.pull_request).await?, None, None),
+        None => (find_location(ctx, scope, &event.pull_request).await?, None, None),
     };
-    let decided_for = place.project.as_ref().map_or_else(|| reach.main_project.clone(), |project| project.id.clone());
+    let ledger_project = location.project.as_ref().map_or(&scope.main_project, |project| &project.id).clone();
     let first = match &pull_request {
-        Some(linked) if linked.project == decided_for => first,
-        _ => ctx.store.load_delivery(&event.ledger_id(&decided_for)).await?,
+        Some(linked) if linked.project == ledger_project => first,
+        _ => ctx.store.load_delivery(&event.ledger_id(&ledger_project)).await?,
     };
-    let stored_as = match &stored {
-        Some(review) if reach.includes(&review.project) => load_review_result(ctx, review).await?,
-        // The review's project is outside the hook's reach: do not reveal or overwrite its result.
+    let stored_result = match &stored {
+        Some(review) if scope.includes(&review.project) => load_review_result(ctx, review).await?,
+        // The review's project is outside the hook's scope: do not reveal or overwrite its result.
         Some(review) if pull_request.is_some() => {
             load_review_result(ctx, review).await?.is_some().then_some(StoredResult::Elsewhere {})
         }
         _ => None,
     };
-    let first = match (&stored, &stored_as) {
+    let first = match (&stored, &stored_result) {
         // Before, the pull request was linked to another project's ticket, so the entry is in that project's ledger.
         (Some(review), Some(StoredResult::Started { .. } | StoredResult::Deferred {}))
-            if first.is_none() && review.project != decided_for =>
+            if first.is_none() && review.project != ledger_project =>
         {
             ctx.store.load_delivery(&event.ledger_id(&review.project)).await?
         }
@@ -92,32 +92,32 @@ pub(super) async fn load_facts(
     };
     let linked_state = pull_request.as_ref().filter(|linked| linked.updated_at > Some(event.pull_request.updated_at));
     let now = ctx.clock.now();
-    let today = load_usage_today(ctx, place.project.as_ref(), now).await?;
+    let today = load_usage_today(ctx, location.project.as_ref(), now).await?;
     let facts = ReviewFacts {
         now,
         asks: event.asks.clone(),
         author: event.author.login.clone(),
         own: ReviewFacts::is_own(event, integration.account.id),
-        first: final_answer(first.as_ref(), stored_as.as_ref()),
-        stored: stored_as,
-        project: decided_for,
-        settings: place.project.as_ref().map(|project| (&project.settings).into()),
+        first: final_answer(first.as_ref(), stored_result.as_ref()),
+        stored: stored_result,
+        project: ledger_project,
+        settings: location.project.as_ref().map(|project| (&project.settings).into()),
         integration: id.integration.clone(),
         repository: event.pull_request.repository.clone(),
-        connected: place.repository.is_some(),
+        connected: location.repository.is_some(),
         number: id.number,
         // The state with the newer time of the forge, regardless of the order of arrival.
         state: linked_state.map_or(event.pull_request.state, |linked| linked.state),
         permission,
-        ticket: ticket_facts(place.project.as_ref(), ticket.as_ref(), pull_request.as_ref()),
+        ticket: ticket_facts(location.project.as_ref(), ticket.as_ref(), pull_request.as_ref()),
         revised: pull_request.as_ref().and_then(|linked| linked.revised.clone()),
         today,
     };
     Ok(LoadedFacts {
         facts,
         first_delivery: first,
-        project: place.project,
-        repository: place.repository,
+        project: location.project,
+        repository: location.repository,
         integration,
         pull_request,
         ticket,
@@ -127,22 +127,22 @@ pub(super) async fn load_facts(
 
 /// Returns code and job of a final answer, or of any answer while the review waits.
 fn final_answer(first: Option<&Delivery>, stored: Option<&StoredResult>) -> Option<(String, Option<JobId>)> {
-    let waits = stored == Some(&StoredResult::Deferred {});
-    let lasting = first.filter(|first| first.reason.is_final() || waits);
-    lasting.map(|first| (first.reason.code().to_owned(), first.job.clone()))
+    let is_waiting = stored == Some(&StoredResult::Deferred {});
+    let answer = first.filter(|first| first.reason.is_final() || is_waiting);
+    answer.map(|first| (first.reason.code().to_owned(), first.job.clone()))
 }
 
 pub(crate) async fn load_project_id(
     ctx: &Context,
-    reach: &ProjectScope,
+    scope: &ProjectScope,
     snapshot: &PullRequestSnapshot,
 ) -> Result<ProjectId, Error> {
-    let linked = ctx.store.load_pull_request(&snapshot.id).await?.filter(|linked| reach.includes(&linked.project));
+    let linked = ctx.store.load_pull_request(&snapshot.id).await?.filter(|linked| scope.includes(&linked.project));
     if let Some(linked) = linked {
         return Ok(linked.project);
     }
-    let place = find_location(ctx, reach, snapshot).await?;
-    Ok(place.project.map_or_else(|| reach.main_project.clone(), |project| project.id))
+    let location = find_location(ctx, scope, snapshot).await?;
+    Ok(location.project.map_or_else(|| scope.main_project.clone(), |project| project.id))
 }
 
 pub(super) fn ticket_facts(
@@ -198,20 +198,20 @@ async fn load_location(
 
 async fn find_location(
     ctx: &Context,
-    reach: &ProjectScope,
+    scope: &ProjectScope,
     snapshot: &PullRequestSnapshot,
 ) -> Result<RepositoryLocation, Error> {
-    let home = load_location(ctx, &reach.main_project, snapshot).await?;
-    if home.repository.is_some() {
-        return Ok(home);
+    let main = load_location(ctx, &scope.main_project, snapshot).await?;
+    if main.repository.is_some() {
+        return Ok(main);
     }
-    for project in &reach.others {
-        let place = load_location(ctx, project, snapshot).await?;
-        if place.repository.is_some() {
-            return Ok(place);
+    for project in &scope.others {
+        let location = load_location(ctx, project, snapshot).await?;
+        if location.repository.is_some() {
+            return Ok(location);
         }
     }
-    Ok(home)
+    Ok(main)
 }
 
 async fn load_review_result(ctx: &Context, review: &Review) -> Result<Option<StoredResult>, Error> {

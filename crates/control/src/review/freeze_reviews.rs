@@ -31,8 +31,8 @@ const MAX_COMMENTS: u8 = 50;
 /// Errors: `Store`, `Cloud`; errors of the forge are stored on the job. After a permanent error the job is put off,
 /// longer each time; otherwise every sweep would send it again.
 pub async fn freeze_reviews(ctx: &Context, id: &JobId) -> Result<(), Error> {
-    let admitted = freeze_if_due(ctx, id).await;
-    postpone_after(ctx, &WorkKey::Job(id.clone()), admitted, |error| !error.is_transient()).await
+    let result = freeze_if_due(ctx, id).await;
+    postpone_after(ctx, &WorkKey::Job(id.clone()), result, |error| !error.is_transient()).await
 }
 
 async fn freeze_if_due(ctx: &Context, id: &JobId) -> Result<(), Error> {
@@ -40,9 +40,9 @@ async fn freeze_if_due(ctx: &Context, id: &JobId) -> Result<(), Error> {
     loop {
         let now = ctx.clock.now();
         let Some(job) = ctx.store.load_job(id).await? else { return Ok(()) };
-        let again = job.waits.as_ref().is_some_and(|waits| waits.tries > 0 && now < waits.next);
+        let is_retry_early = job.waits.as_ref().is_some_and(|waits| waits.tries > 0 && now < waits.next);
         let is_put_off = job.not_before.is_some_and(|not_before| now < not_before);
-        if job.status != JobStatus::Pending || again || is_put_off {
+        if job.status != JobStatus::Pending || is_retry_early || is_put_off {
             return Ok(());
         }
         let read = match read_reviews(ctx, &job).await? {
@@ -153,13 +153,13 @@ async fn read_reviews(ctx: &Context, job: &Job) -> Result<ReadResult, Error> {
         ctx.store.list_comments(&job.project, key, None, MAX_COMMENTS),
     )?;
     // The covered reviews, and the owed ones, which the job takes over once their texts are read.
-    let (first, mut covered, owed) = match job.kind {
+    let (owner_job, mut covered, owed) = match job.kind {
         JobKind::Revise => {
-            let first = first_of_retries(ctx, job).await?;
-            let covered: Vec<Review> = covered_reviews(&first, &all).into_iter().cloned().collect();
+            let owner_job = first_of_retries(ctx, job).await?;
+            let covered: Vec<Review> = covered_reviews(&owner_job, &all).into_iter().cloned().collect();
             // First, because later steps may end the job, and its reviews' ledger entries must name it.
             set_job_in_ledger(ctx, job, &id, &covered).await?;
-            (first, covered, Vec::new())
+            (owner_job, covered, Vec::new())
         }
         JobKind::Implement => {
             let owed = reviews_for_job(ctx, job, &all).await?;
@@ -172,15 +172,15 @@ async fn read_reviews(ctx: &Context, job: &Job) -> Result<ReadResult, Error> {
     if let Some(linked) = linked.filter(|linked| linked.state != PullRequestState::Open) {
         return Ok(ReadResult::Closed(linked.state));
     }
-    let answer = match forge_client(ctx, &integration, &repository).await {
+    let review = match forge_client(ctx, &integration, &repository).await {
         Ok(forge) => {
             let (integration, repository) = (&integration, &repository);
-            let source = ReviewSource { ctx, job, owner_job: &first, integration, forge: &forge, repository };
+            let source = ReviewSource { ctx, job, owner_job: &owner_job, integration, forge: &forge, repository };
             source.read(&id, &mut covered, &all).await
         }
         Err(error) => Err(error.into()),
     };
-    let mut review = match answer {
+    let mut review = match review {
         Ok(review) => review,
         Err(error) => return classify_read_error(job, error, ctx.clock.now()),
     };

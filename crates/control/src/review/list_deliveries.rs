@@ -31,22 +31,22 @@ pub async fn list_deliveries(
     // One entry more than the limit shows whether this page is the last.
     let page = if filter.is_time_range_only() { limit + 1 } else { PAGE_SIZE };
     let mut list = DeliveryList { deliveries: Vec::new(), next: after.map(str::to_owned), oldest_read: None };
-    let mut looked_at = 0;
+    let mut read_count = 0;
     loop {
         let (ids, older) = ctx.store.list_delivery_ids(project, filter.until, list.next.as_deref(), page).await?;
-        let found = ctx.store.load_deliveries(&ids).await?;
-        looked_at += page;
-        list.oldest_read = found.last().map(|delivery| delivery.at).or(list.oldest_read);
+        let deliveries = ctx.store.load_deliveries(&ids).await?;
+        read_count += page;
+        list.oldest_read = deliveries.last().map(|delivery| delivery.at).or(list.oldest_read);
         let is_in_range = |oldest: Timestamp| filter.since.is_none_or(|since| since <= oldest);
         list.next = older.filter(|_| list.oldest_read.is_none_or(is_in_range));
-        list.deliveries.extend(found.into_iter().filter(|delivery| filter.matches(delivery)));
+        list.deliveries.extend(deliveries.into_iter().filter(|delivery| filter.matches(delivery)));
         if list.deliveries.len() > limit {
             list.deliveries.truncate(limit);
             let last = list.deliveries.last();
             list.oldest_read = last.map(|delivery| delivery.at);
             list.next = last.map(|delivery| ctx.store.cursor_after_delivery(delivery));
         }
-        if list.deliveries.len() == limit || list.next.is_none() || looked_at >= MAX_DELIVERIES_READ {
+        if list.deliveries.len() == limit || list.next.is_none() || read_count >= MAX_DELIVERIES_READ {
             return Ok(list);
         }
     }

@@ -20,9 +20,9 @@ const STATUS_NAME: &str = "pullyard";
 /// Idempotent: a status replaces the one with its name; our comment is found by its marker.
 /// Errors: after any error but `Contended`, the pull request is put off, longer each time.
 pub async fn post_status(ctx: &Context, id: &PullRequestId) -> Result<(), Error> {
-    let posted = post_pending_note(ctx, id).await;
+    let result = post_pending_note(ctx, id).await;
     let is_lasting = |error: &Error| !matches!(error, Error::Contended { .. });
-    postpone_after(ctx, &WorkKey::PullRequest(id.clone()), posted, is_lasting).await
+    postpone_after(ctx, &WorkKey::PullRequest(id.clone()), result, is_lasting).await
 }
 
 async fn post_pending_note(ctx: &Context, id: &PullRequestId) -> Result<(), Error> {
@@ -42,8 +42,8 @@ async fn post_pending_note(ctx: &Context, id: &PullRequestId) -> Result<(), Erro
         if let (Some(integration), Some(repository), Some(text)) =
             (integration, repository, load_status_text(ctx, &linked).await?)
         {
-            let place = StatusTarget { integration: &integration, repository: &repository, pull_request: &linked };
-            updated.comment = place.post(ctx, &text).await?;
+            let target = StatusTarget { integration: &integration, repository: &repository, pull_request: &linked };
+            updated.comment = target.post(ctx, &text).await?;
         }
         // Stale: a newer note exists, or the head moved. The next round writes it.
         if ctx.store.update_pull_request(&updated).await? == Write::Applied {
@@ -67,8 +67,8 @@ async fn load_status_text(ctx: &Context, linked: &PullRequest) -> Result<Option<
         // The job's end replaces this note, so the job is still running.
         Some(Note::Job { job, stage: Stage::Begun }) => Some(with_job_url(ctx, job, running_text(job))),
         Some(Note::Job { job, stage: Stage::Ended }) => {
-            let of = ctx.store.load_job(job).await?;
-            of.map(|of| with_job_url(ctx, job, job_text(&of, ctx.clock.now())))
+            let stored = ctx.store.load_job(job).await?;
+            stored.map(|stored| with_job_url(ctx, job, job_text(&stored, ctx.clock.now())))
         }
     })
 }
@@ -144,12 +144,12 @@ impl StatusTarget<'_> {
             Some(id) => Some(id),
             None => {
                 let listed = forge.issue_comments(repository, number).await;
-                let ours = |comment: &pullyard_forge::Comment| {
+                let is_ours = |comment: &pullyard_forge::Comment| {
                     comment.author.as_ref().is_some_and(|author| self.integration.account.may_be_author(author.id))
                         && Marker::parse(&comment.body) == Some(Marker::Status)
                 };
                 // If the list cannot be read, a second comment is better than none.
-                listed.ok().and_then(|listed| listed.items.into_iter().find(ours)).map(|comment| comment.id)
+                listed.ok().and_then(|listed| listed.items.into_iter().find(is_ours)).map(|comment| comment.id)
             }
         };
         let mut outcome = match existing {
@@ -157,8 +157,8 @@ impl StatusTarget<'_> {
             None => forge.create_comment(repository, number, &body).await.map(|comment| comment.id),
         };
         // A comment found by its marker alone may be another author's copy.
-        let is_gone = |meaning: ErrorKind| {
-            meaning == ErrorKind::Missing || meaning == ErrorKind::Denied && self.pull_request.comment.is_none()
+        let is_gone = |kind: ErrorKind| {
+            kind == ErrorKind::Missing || kind == ErrorKind::Denied && self.pull_request.comment.is_none()
         };
         if let (Some(_), Err(error)) = (existing, &outcome)
             && is_gone(error.kind())

@@ -21,7 +21,7 @@ pub enum PullRequestChange {
 /// their hour settles waiting reviews.
 pub async fn record_pull_request_change(
     ctx: &Context,
-    reach: &ProjectScope,
+    scope: &ProjectScope,
     snapshot: &PullRequestSnapshot,
 ) -> Result<PullRequestChange, Error> {
     let mut rounds = ctx.retries(&snapshot.id);
@@ -29,7 +29,7 @@ pub async fn record_pull_request_change(
         let Some(linked) = ctx.store.load_pull_request(&snapshot.id).await? else {
             return Ok(PullRequestChange::Unlinked);
         };
-        if !reach.includes(&linked.project) {
+        if !scope.includes(&linked.project) {
             return Ok(PullRequestChange::Unlinked);
         }
         let Some(mut updated) = linked.merge_forge_state(snapshot.state, &snapshot.head, snapshot.updated_at) else {
@@ -50,11 +50,11 @@ pub async fn record_pull_request_change(
 
 /// Also writes the end of its job: a closed pull request leaves the index of open ones, and no later round finds it.
 async fn write_change(ctx: &Context, pull_request: &PullRequest) -> Result<Write, Error> {
-    let to_stop = match pull_request.state {
+    let cancel = match pull_request.state {
         PullRequestState::Open => None,
         PullRequestState::Closed | PullRequestState::Merged => plan_cancel(ctx, pull_request).await?,
     };
-    match to_stop {
+    match cancel {
         Some((job, next)) => write_cancel(ctx, pull_request, &job, &next).await,
         None => Ok(ctx.store.update_pull_request(pull_request).await?),
     }

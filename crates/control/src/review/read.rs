@@ -69,22 +69,22 @@ pub(super) async fn read_reviews(
     repository: &str,
     pull: forge::PullRequest,
     covered: &[Review],
-    before: &KnownComments,
+    known: &KnownComments,
 ) -> Result<ReviewContext, ReadError> {
     let number = pull.number;
     let review_ids = covered.iter().filter(|review| review.request.is_none());
     let review_ids: Vec<u64> = review_ids.filter_map(forge_id).collect();
     let mut reviews = Vec::new();
-    let mut cut = Omitted::default();
+    let mut omitted = Omitted::default();
     for id in &review_ids {
         let review =
-            forge.review(repository, number, *id).await?.filter_parts(|comment, text| before.contains(comment, text));
+            forge.review(repository, number, *id).await?.filter_parts(|comment, text| known.contains(comment, text));
         if review.state == forge::ReviewState::Dismissed {
             continue;
         }
         let mut comments = forge.review_comments(repository, number, *id).await?;
-        comments.items.retain(|comment| !before.contains(comment.id, &comment.body));
-        cut.comments += u32::from(comments.truncated);
+        comments.items.retain(|comment| !known.contains(comment.id, &comment.body));
+        omitted.comments += u32::from(comments.truncated);
         reviews.push(to_frozen_review(review, comments.items));
     }
     // A user's request is an instruction in itself.
@@ -94,7 +94,7 @@ pub(super) async fn read_reviews(
         }
         if let Some(submitted_at) = reviews.iter().map(|review| review.submitted_at).max()
             && reviews.iter().all(is_empty_review)
-            && cut.comments == 0
+            && omitted.comments == 0
         {
             return Err(ReadError::Empty { submitted_at });
         }
@@ -110,7 +110,7 @@ pub(super) async fn read_reviews(
             head: pull.head_sha,
         },
         reviews,
-        cut: (cut != Omitted::default()).then_some(cut),
+        cut: (omitted != Omitted::default()).then_some(omitted),
     })
 }
 
@@ -123,8 +123,8 @@ fn forge_id(review: &Review) -> Option<u64> {
 }
 
 fn is_assigned(id: u64, all: &[Review], unfinished: &BTreeSet<JobId>) -> bool {
-    let of = all.iter().find(|review| forge_id(review) == Some(id));
-    of.is_some_and(|review| match &review.state {
+    let stored = all.iter().find(|review| forge_id(review) == Some(id));
+    stored.is_some_and(|review| match &review.state {
         ReviewState::Refused { .. } => false,
         ReviewState::Started { job } => !unfinished.contains(job),
         ReviewState::Deferred {} | ReviewState::Absorbed { .. } => true,
@@ -149,7 +149,7 @@ fn login(actor: Option<&forge::Actor>) -> String {
 
 fn to_frozen_review(review: forge::Review, comments: Vec<ReviewComment>) -> FrozenReview {
     let submitted_at = review.submitted_at.map_or(Timestamp::from_millis(0), time_of);
-    let changed = |at: forge::Time, since: Timestamp| time_of(at) > since.plus(UPDATE_TOLERANCE);
+    let is_changed = |at: forge::Time, since: Timestamp| time_of(at) > since.plus(UPDATE_TOLERANCE);
     FrozenReview {
         id: review.id,
         author: login(review.author.as_ref()),
@@ -179,7 +179,7 @@ fn to_frozen_review(review: forge::Review, comments: Vec<ReviewComment>) -> Froz
                     author: login(comment.author.as_ref()),
                     text: comment.body,
                     // On Bitbucket a comment may be created after its verdict.
-                    edited: changed(comment.updated_at, submitted_at.max(time_of(comment.created_at))),
+                    edited: is_changed(comment.updated_at, submitted_at.max(time_of(comment.created_at))),
                     url: comment.url,
                 }
             })

@@ -50,26 +50,26 @@ async fn reload_event(ctx: &Context, delivery: &Delivery, subject: &ReviewSubjec
         return Err(not_replayable("it concerns only the pull request itself; the next poll finds that"));
     };
     let integration = ctx.load_integration(&id.integration).await?;
-    let connected = ctx.store.load_repository(&delivery.project, &id.integration, id.repository).await?;
-    let connected = connected.ok_or_else(|| not_replayable("its repository is no longer connected"))?;
-    let (name, forge) = (connected.name.clone(), forge_client(ctx, &integration, &connected).await?);
+    let repository = ctx.store.load_repository(&delivery.project, &id.integration, id.repository).await?;
+    let repository = repository.ok_or_else(|| not_replayable("its repository is no longer connected"))?;
+    let (name, forge) = (repository.name.clone(), forge_client(ctx, &integration, &repository).await?);
     let pull_request = forge.pull_request(name.as_str(), id.number).await?;
-    let now = to_pull_request_snapshot(id.integration.clone(), id.repository, name.clone(), &pull_request);
-    let called = Some(delivery.event.clone());
+    let snapshot = to_pull_request_snapshot(id.integration.clone(), id.repository, name.clone(), &pull_request);
+    let delivery_id = Some(delivery.event.clone());
     if let Ok(number) = review.as_str().parse::<u64>() {
         let review = forge.review(name.as_str(), id.number, number).await?;
         if review.state != ReviewState::ChangesRequested {
             return Err(not_replayable("the review no longer requests changes"));
         }
-        return Ok(review_event(delivery.source, called, &review, now, ctx.clock.now()));
+        return Ok(review_event(delivery.source, delivery_id, &review, snapshot, ctx.clock.now()));
     }
     let Some(comment) = review.comment() else {
         return Err(not_replayable("the forge does not store such requests; use `pullyard revise`"));
     };
     let all = forge.issue_comments(name.as_str(), id.number).await?.items;
     let comment =
-        all.into_iter().find(|one| one.id == comment).ok_or_else(|| not_replayable("the comment was deleted"))?;
+        all.into_iter().find(|listed| listed.id == comment).ok_or_else(|| not_replayable("the comment was deleted"))?;
     let event =
-        comment_event(&comment, now).ok_or_else(|| not_replayable("the comment no longer requests a revision"))?;
-    Ok(ReviewEvent { source: delivery.source, delivery: called, ..event })
+        comment_event(&comment, snapshot).ok_or_else(|| not_replayable("the comment no longer requests a revision"))?;
+    Ok(ReviewEvent { source: delivery.source, delivery: delivery_id, ..event })
 }

@@ -17,7 +17,7 @@ use pullyard_store::Write;
 /// Errors: `Forge` if it does not answer; the delivery is then requested again.
 pub(crate) async fn record_repository_change(
     ctx: &Context,
-    reach: &ProjectScope,
+    scope: &ProjectScope,
     integration: &IntegrationId,
     event: &RepositoryEvent,
 ) -> Result<Reason, Error> {
@@ -28,7 +28,7 @@ pub(crate) async fn record_repository_change(
         RepositoryChange::Renamed => "renamed",
     };
     let mut is_connected = false;
-    for project in reach.projects() {
+    for project in scope.projects() {
         let Some(stored) = ctx.store.load_repository(project, integration, id).await? else { continue };
         is_connected = true;
         match event.change {
@@ -64,7 +64,7 @@ async fn refresh_repository(ctx: &Context, stored: Repository, name: &str) -> Re
     };
     let found = match found {
         Ok(found) => found,
-        // Transferred out of our reach, or deleted: keep the stored data for display.
+        // Transferred out of our access, or deleted: keep the stored data for display.
         Err(pullyard_forge::Error::NotFound { .. }) => {
             return mark_gone(ctx, &stored, requested_at).await;
         }
@@ -82,7 +82,7 @@ async fn refresh_repository(ctx: &Context, stored: Repository, name: &str) -> Re
 /// Errors: `Forge`, also for a 404 under the new name: only an event reports a deletion. The next poll tries again.
 pub(crate) async fn update_repository_name(
     ctx: &Context,
-    reach: &ProjectScope,
+    scope: &ProjectScope,
     integration: &Integration,
     stored: &Repository,
     name: &str,
@@ -94,7 +94,7 @@ pub(crate) async fn update_repository_name(
     if found.id != stored.id {
         return Ok(());
     }
-    for project in reach.projects() {
+    for project in scope.projects() {
         if let Some(existing) = ctx.store.load_repository(project, &integration.id, stored.id).await? {
             store_repository_name(ctx, existing, &found).await?;
         }

@@ -27,12 +27,12 @@ pub struct PullRequestRef {
 /// Errors: `NotFound` (project, repository, pull request), `Forge`, `Contended`.
 pub async fn request_revision(
     ctx: &Context,
-    named: &PullRequestRef,
+    reference: &PullRequestRef,
     message: Option<String>,
     caller: &Requester,
     key: Option<&EventId>,
 ) -> Result<Answer, Error> {
-    let LoadedPullRequest { pull_request: snapshot, .. } = load_pull_request(ctx, named).await?;
+    let LoadedPullRequest { pull_request: snapshot, .. } = load_pull_request(ctx, reference).await?;
     // Without a key, each call is a request of its own.
     let key = key.map_or_else(|| ctx.clock.ulid(), |key| key.to_string());
     let event = ReviewEvent {
@@ -47,14 +47,19 @@ pub async fn request_revision(
         marked: false,
         pull_request: snapshot,
     };
-    decide_review(ctx, &ProjectScope::single(named.project.clone()), &event).await
+    decide_review(ctx, &ProjectScope::single(reference.project.clone()), &event).await
 }
 
 /// Idempotent: an existing link stays.
 /// Errors: `NotFound` (project, repository, ticket, pull request); `Forge`; `Contended`; `Denied` if it is linked to
 /// another ticket; `Invalid` if it was closed, merged or comes from a fork.
-pub async fn link_pull_request(ctx: &Context, named: &PullRequestRef, key: &TicketKey) -> Result<PullRequest, Error> {
-    let LoadedPullRequest { repository, pull_request: snapshot, from_fork, .. } = load_pull_request(ctx, named).await?;
+pub async fn link_pull_request(
+    ctx: &Context,
+    reference: &PullRequestRef,
+    key: &TicketKey,
+) -> Result<PullRequest, Error> {
+    let LoadedPullRequest { repository, pull_request: snapshot, from_fork, .. } =
+        load_pull_request(ctx, reference).await?;
     if from_fork {
         // Jobs cannot push to a fork, and its text is untrusted.
         let fault = format!("{} comes from a fork, and Pullyard can't push to forks", snapshot.label());
@@ -66,26 +71,29 @@ pub async fn link_pull_request(ctx: &Context, named: &PullRequestRef, key: &Tick
     }
     let mut rounds = ctx.retries(&snapshot.id);
     loop {
-        let (stored, ticket) =
-            tokio::try_join!(ctx.store.load_pull_request(&snapshot.id), ctx.store.load_ticket(&named.project, key))?;
+        let (stored, ticket) = tokio::try_join!(
+            ctx.store.load_pull_request(&snapshot.id),
+            ctx.store.load_ticket(&reference.project, key)
+        )?;
         let mut ticket = ticket.ok_or_else(|| Error::not_found("ticket", key))?;
         if let Some(stored) = &stored
             && let Some(other) = &stored.ticket
         {
-            if stored.project == named.project && other == key {
+            if stored.project == reference.project && other == key {
                 return Ok(stored.clone());
             }
             // Do not reveal other projects' tickets.
-            let to = match stored.project == named.project {
+            let to = match stored.project == reference.project {
                 true => other.to_string(),
                 false => "a ticket of another project".into(),
             };
-            let pr = format!("{}#{}", repository.name, named.number);
+            let pr = format!("{}#{}", repository.name, reference.number);
             return Err(Error::Denied(Denial::LinkedElsewhere { pr, to }));
         }
-        let mut linked = stored
-            .unwrap_or_else(|| PullRequest::new(snapshot.id.clone(), named.project.clone(), Some(key.clone()), None));
-        linked.project = named.project.clone();
+        let mut linked = stored.unwrap_or_else(|| {
+            PullRequest::new(snapshot.id.clone(), reference.project.clone(), Some(key.clone()), None)
+        });
+        linked.project = reference.project.clone();
         linked.ticket = Some(key.clone());
         linked.url.clone_from(&snapshot.url);
         linked.branch.clone_from(&snapshot.branch);
@@ -99,7 +107,7 @@ pub async fn link_pull_request(ctx: &Context, named: &PullRequestRef, key: &Tick
         ticket.request_state(status, ticket.wanted.badge, Some(link));
         if ctx.store.link_pull_request(&linked, &ticket).await? == Write::Applied {
             tracing::info!(pull_request = %snapshot.id, ticket = %key, "pull request linked");
-            ctx.wake_ticket(&named.project, key).await;
+            ctx.wake_ticket(&reference.project, key).await;
             return Ok(linked);
         }
         rounds.backoff().await?;
@@ -108,15 +116,15 @@ pub async fn link_pull_request(ctx: &Context, named: &PullRequestRef, key: &Tick
 
 /// Idempotent: a pull request without a link does not change.
 /// Errors: `NotFound` (project, repository), `Contended`.
-pub async fn unlink_pull_request(ctx: &Context, named: &PullRequestRef) -> Result<Option<TicketKey>, Error> {
-    let repository = load_repository(ctx, named).await?;
-    let id = PullRequestId { integration: repository.integration, repository: repository.id, number: named.number };
+pub async fn unlink_pull_request(ctx: &Context, reference: &PullRequestRef) -> Result<Option<TicketKey>, Error> {
+    let repository = load_repository(ctx, reference).await?;
+    let id = PullRequestId { integration: repository.integration, repository: repository.id, number: reference.number };
     let mut rounds = ctx.retries(&id);
     loop {
-        let stored = ctx.store.load_pull_request(&id).await?.filter(|stored| stored.project == named.project);
+        let stored = ctx.store.load_pull_request(&id).await?.filter(|stored| stored.project == reference.project);
         let Some(mut linked) = stored else { return Ok(None) };
         let Some(key) = linked.ticket.take() else { return Ok(None) };
-        let ticket = ctx.store.load_ticket(&named.project, &key).await?;
+        let ticket = ctx.store.load_ticket(&reference.project, &key).await?;
         let write = match ticket {
             Some(mut ticket) => {
                 if ticket.pull_request.as_ref().is_some_and(|link| link.id == id) {
@@ -128,19 +136,19 @@ pub async fn unlink_pull_request(ctx: &Context, named: &PullRequestRef) -> Resul
         };
         if write == Write::Applied {
             tracing::info!(pull_request = %id, ticket = %key, "pull request unlinked");
-            ctx.wake_ticket(&named.project, &key).await;
+            ctx.wake_ticket(&reference.project, &key).await;
             return Ok(Some(key));
         }
         rounds.backoff().await?;
     }
 }
 
-pub async fn load_repository(ctx: &Context, named: &PullRequestRef) -> Result<Repository, Error> {
-    ctx.load_project(&named.project).await?;
-    let found = ctx.store.load_repository_by_name(&named.project, &named.repository).await?;
+pub async fn load_repository(ctx: &Context, reference: &PullRequestRef) -> Result<Repository, Error> {
+    ctx.load_project(&reference.project).await?;
+    let found = ctx.store.load_repository_by_name(&reference.project, &reference.repository).await?;
     found
-        .filter(|found| named.integration.as_ref().is_none_or(|id| found.integration == *id))
-        .ok_or_else(|| Error::not_found("repository", &named.repository))
+        .filter(|found| reference.integration.as_ref().is_none_or(|id| found.integration == *id))
+        .ok_or_else(|| Error::not_found("repository", &reference.repository))
 }
 
 struct LoadedPullRequest {
@@ -149,14 +157,14 @@ struct LoadedPullRequest {
     from_fork: bool,
 }
 
-async fn load_pull_request(ctx: &Context, named: &PullRequestRef) -> Result<LoadedPullRequest, Error> {
-    let repository = load_repository(ctx, named).await?;
+async fn load_pull_request(ctx: &Context, reference: &PullRequestRef) -> Result<LoadedPullRequest, Error> {
+    let repository = load_repository(ctx, reference).await?;
     let integration = ctx.load_integration(&repository.integration).await?;
     let forge = forge_client(ctx, &integration, &repository).await?;
-    let pull = match forge.pull_request(repository.name.as_str(), named.number).await {
+    let pull = match forge.pull_request(repository.name.as_str(), reference.number).await {
         Ok(pull) => pull,
         Err(pullyard_forge::Error::NotFound { .. }) => {
-            return Err(Error::not_found("pull request", format!("{}#{}", repository.name, named.number)));
+            return Err(Error::not_found("pull request", format!("{}#{}", repository.name, reference.number)));
         }
         Err(error) => return Err(error.into()),
     };

@@ -1,5 +1,5 @@
-//! Finds a ticket's unanswered reviews for its next job. A review is assigned only after its text was read. If a job
-//! starts without it, or ends before, the next job gets it.
+//! Finds a ticket's unanswered reviews for its next job. A review is assigned only after its text was read. If a
+//! job starts without that text, or ends before reading it, the ticket's next job gets the review.
 
 use crate::corrupt::skip_corrupt;
 use crate::{Context, Error};
@@ -40,15 +40,15 @@ pub(super) async fn list_unfinished_jobs(
     let mut unfinished = BTreeSet::new();
     let Some(key) = &job.ticket else { return Ok(unfinished) };
     let of_ticket = all.iter().filter(|review| review.project == job.project && review.ticket == *key);
-    let having: BTreeSet<&JobId> = of_ticket.filter_map(Review::started_job).filter(|by| *by != first).collect();
-    if having.is_empty() {
+    let jobs: BTreeSet<&JobId> = of_ticket.filter_map(Review::started_job).filter(|job| *job != first).collect();
+    if jobs.is_empty() {
         return Ok(unfinished);
     }
     let last = load_last_incomplete_job(ctx, &job.project, key).await?;
-    for some in list_possible_review_owners(&having, all, last.as_ref()).chunks(CONCURRENCY) {
-        let read = try_join_all(some.iter().map(|id| readable_job(ctx, id))).await?;
-        let remaining = read.into_iter().flatten().filter(|by| has_reviews_to_pass_on(by, last.as_ref()));
-        unfinished.extend(remaining.map(|by| by.id));
+    for ids in list_possible_review_owners(&jobs, all, last.as_ref()).chunks(CONCURRENCY) {
+        let read = try_join_all(ids.iter().map(|id| readable_job(ctx, id))).await?;
+        let remaining = read.into_iter().flatten().filter(|job| has_reviews_to_pass_on(job, last.as_ref()));
+        unfinished.extend(remaining.map(|job| job.id));
     }
     Ok(unfinished)
 }
@@ -71,9 +71,9 @@ async fn load_last_incomplete_job(ctx: &Context, project: &ProjectId, key: &Tick
 pub(super) async fn first_of_retries(ctx: &Context, job: &Job) -> Result<JobId, Error> {
     let mut first = job.clone();
     for _ in 0..MAX_RETRIES {
-        let Some(of) = first.retry_of.clone() else { break };
-        match ctx.store.load_job(&of).await?.filter(|of| of.kind == JobKind::Revise) {
-            Some(of) => first = of,
+        let Some(retried) = first.retry_of.clone() else { break };
+        match ctx.store.load_job(&retried).await?.filter(|retried| retried.kind == JobKind::Revise) {
+            Some(retried) => first = retried,
             None => break,
         }
     }
@@ -81,9 +81,9 @@ pub(super) async fn first_of_retries(ctx: &Context, job: &Job) -> Result<JobId, 
 }
 
 pub(super) fn reviews_covered_with(job: &JobId, all: &[Review], assigned: &[Review]) -> Vec<Review> {
-    let is_taken = |review: &Review| assigned.iter().any(|one| one.id == review.id);
-    let each = all.iter().map(|review| if is_taken(review) { review.assign_to(job) } else { review.clone() });
-    let all: Vec<Review> = each.collect();
+    let is_assigned = |review: &Review| assigned.iter().any(|other| other.id == review.id);
+    let reviews = all.iter().map(|review| if is_assigned(review) { review.assign_to(job) } else { review.clone() });
+    let all: Vec<Review> = reviews.collect();
     covered_reviews(job, &all).into_iter().cloned().collect()
 }
 
@@ -101,9 +101,9 @@ pub(super) async fn assign_reviews(ctx: &Context, job: &JobId, owed: &[Review]) 
 /// Unassigns a failed job's review where reviews do not wait. After another completed job it would never be read.
 async fn unassign_review(ctx: &Context, review: &Review) -> Result<(), Error> {
     let Some(id) = review.started_job() else { return Ok(()) };
-    let by = ctx.store.load_job(id).await?;
-    if let Some(back) = by.and_then(|by| review.refuse_after(&by, ctx.clock.now())) {
-        ctx.store.assign_review(&back, Some(id)).await?;
+    let job = ctx.store.load_job(id).await?;
+    if let Some(refused) = job.and_then(|job| review.refuse_after(&job, ctx.clock.now())) {
+        ctx.store.assign_review(&refused, Some(id)).await?;
     }
     Ok(())
 }
@@ -112,7 +112,7 @@ async fn unassign_review(ctx: &Context, review: &Review) -> Result<(), Error> {
 pub(super) async fn defer_reviews(ctx: &Context, job: &Job, id: &PullRequestId, all: &[Review]) -> Result<(), Error> {
     let Some(project) = ctx.store.load_project(&job.project).await? else { return Ok(()) };
     for review in reviews_for_job(ctx, job, all).await? {
-        let Some(waits) = review.defer_again(&project.settings) else {
+        let Some(deferred) = review.defer_again(&project.settings) else {
             unassign_review(ctx, &review).await?;
             continue;
         };
@@ -124,7 +124,7 @@ pub(super) async fn defer_reviews(ctx: &Context, job: &Job, id: &PullRequestId, 
         let reason = Reason::HeldForJob { job: job.id.clone() };
         let entry = entry.filter(|entry| !entry.reason.is_final()).map(|entry| Delivery { reason, ..entry });
         let wait = ReviewWait {
-            review: &waits,
+            review: &deferred,
             from: review.started_job(),
             delivery: entry.as_ref(),
             job: &job.id,

@@ -38,21 +38,22 @@ impl ReviewSource<'_> {
     ) -> Result<ReviewContext, ReadError> {
         let name = self.repository.name.as_str();
         let pull = read_pull_request(self.forge, name, id.number).await?;
-        let takes = unanswered_scope(self.integration.kind, covered);
-        // Also if the job took some before, because an earlier process may have crashed in between.
-        if self.job.kind == JobKind::Revise && takes != UnansweredScope::None {
+        let scope = unanswered_scope(self.integration.kind, covered);
+        // Also runs if the job already owns some, because an earlier process may have crashed in between.
+        if self.job.kind == JobKind::Revise && scope != UnansweredScope::None {
             let mut unfinished = list_unfinished_jobs(self.ctx, self.job, self.owner_job, all).await?;
-            if takes == UnansweredScope::Earlier {
+            if scope == UnansweredScope::Earlier {
                 unfinished.extend(self.list_unread_jobs(covered, all).await?);
             }
             let mut found = load_unanswered_reviews(self.forge, name, id.number, all, &unfinished).await?;
-            let own: &[Review] = covered;
+            let covered_before: &[Review] = covered;
             found.retain(|review| {
-                takes.includes(own, review.author.as_ref().map(|author| author.id), review.submitted_at.map(time_of))
+                let author = review.author.as_ref().map(|author| author.id);
+                scope.includes(covered_before, author, review.submitted_at.map(time_of))
             });
             // Check all permissions before taking any review, because the forge may fail in between.
             let mut admitted = self.permitted_reviews(id, found, all).await?;
-            if let Some(key) = self.job.ticket.as_ref().filter(|_| takes == UnansweredScope::All) {
+            if let Some(key) = self.job.ticket.as_ref().filter(|_| scope == UnansweredScope::All) {
                 let requests = unanswered_requests(all, &self.job.project, key, &unfinished);
                 admitted.extend(requests.into_iter().map(|request| request.assign_to(self.owner_job)));
             }
@@ -65,8 +66,8 @@ impl ReviewSource<'_> {
             // In the order of a restart: the newest request last.
             covered.sort_by_key(|review| (review.submitted_at, review.at, review.id.clone()));
         }
-        let before = self.load_handled_comments(covered, all).await?;
-        read_reviews(self.forge, name, pull, covered, &before).await
+        let known = self.load_handled_comments(covered, all).await?;
+        read_reviews(self.forge, name, pull, covered, &known).await
     }
 
     /// Lists the jobs of these authors' earlier requests that were cancelled before an agent read them.
@@ -101,14 +102,14 @@ impl ReviewSource<'_> {
         let Some(key) = &self.job.ticket else { return Ok(Vec::new()) };
         let mut admitted = Vec::with_capacity(found.len());
         for review in found {
-            let name = ReviewId::for_forge_review(review.id);
+            let review_id = ReviewId::for_forge_review(review.id);
             let (project, ticket) = (self.job.project.clone(), key.clone());
-            if let Some(stored) = all.iter().find(|stored| stored.id == name) {
+            if let Some(stored) = all.iter().find(|stored| stored.id == review_id) {
                 admitted.push(Review { project, ticket, ..stored.assign_to(self.owner_job) });
             } else if let Some(author) = self.permitted_author(id.number, &review).await? {
                 admitted.push(Review {
                     pull_request: id.clone(),
-                    id: name,
+                    id: review_id,
                     project,
                     ticket,
                     author,

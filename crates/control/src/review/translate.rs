@@ -29,7 +29,7 @@ pub(crate) enum WebhookEvent {
         repository: u64,
     },
     PullRequest {
-        seen: Box<PullRequestSnapshot>,
+        snapshot: Box<PullRequestSnapshot>,
         event: String,
     },
     Repository(RepositoryEvent),
@@ -46,7 +46,7 @@ impl WebhookEvent {
             Self::Review(event) => Some(event.pull_request.id.repository),
             Self::Comment(comment) => Some(comment.repository),
             Self::Edited { repository } => Some(*repository),
-            Self::PullRequest { seen, .. } => Some(seen.id.repository),
+            Self::PullRequest { snapshot, .. } => Some(snapshot.id.repository),
             Self::Repository(event) => Some(event.repository.id),
             Self::Ping | Self::Ignored { .. } => None,
         }
@@ -55,8 +55,8 @@ impl WebhookEvent {
     /// Uses the forge's own event name, which users find there. Only Bitbucket's header `name` contains the action.
     pub(crate) fn with_forge_event_name(self, forge: ForgeKind, name: &str) -> Self {
         match (forge, self) {
-            (ForgeKind::Bitbucket, Self::PullRequest { seen, .. }) => {
-                Self::PullRequest { seen, event: name.to_owned() }
+            (ForgeKind::Bitbucket, Self::PullRequest { snapshot, .. }) => {
+                Self::PullRequest { snapshot, event: name.to_owned() }
             }
             (ForgeKind::Bitbucket, Self::Ignored { .. }) => Self::Ignored { event: name.to_owned() },
             (_, other) => other,
@@ -117,14 +117,14 @@ impl RevisionRequest {
 
 /// Returns the repository of a delivery, or `None` if it concerns several.
 pub(crate) fn event_repository(event: &Event) -> Option<(u64, &str)> {
-    let named = match event {
+    let repository = match event {
         Event::Review(event) => &event.repository,
         Event::PullRequest(event) => &event.repository,
         Event::Comment(event) => &event.repository,
         Event::Repository(event) => &event.repository,
         Event::Ping | Event::Ignored { .. } => return None,
     };
-    Some((named.id, &named.full_name))
+    Some((repository.id, &repository.full_name))
 }
 
 /// Translates a delivery of this hook. `delivery` is the forge's id, for display.
@@ -139,15 +139,15 @@ pub(crate) fn translate(
         Event::Ping => WebhookEvent::Ping,
         Event::Review(event) => {
             let name = RepositoryName::new(event.repository.full_name)?;
-            let seen =
+            let snapshot =
                 to_pull_request_snapshot(hook.integration.clone(), event.repository.id, name, &event.pull_request);
             match (event.action, event.review.state) {
                 (ReviewAction::Submitted, ReviewState::ChangesRequested) => {
-                    let event = review_event(Source::Webhook, delivery, &event.review, seen, now);
+                    let event = review_event(Source::Webhook, delivery, &event.review, snapshot, now);
                     WebhookEvent::Review(Box::new(event))
                 }
                 (ReviewAction::Edited, ReviewState::ChangesRequested) => {
-                    WebhookEvent::Edited { repository: seen.id.repository }
+                    WebhookEvent::Edited { repository: snapshot.id.repository }
                 }
                 (action, state) => WebhookEvent::Ignored { event: describe_review(action, state) },
             }
@@ -211,15 +211,15 @@ fn translate_pull_request(
 ) -> Result<WebhookEvent, InvalidId> {
     let name = RepositoryName::new(event.repository.full_name)?;
     let snapshot = to_pull_request_snapshot(hook.integration.clone(), event.repository.id, name, &event.pull_request);
-    let news = |event: &str, snapshot| WebhookEvent::PullRequest {
-        seen: Box::new(snapshot),
+    let change = |event: &str, snapshot| WebhookEvent::PullRequest {
+        snapshot: Box::new(snapshot),
         event: format!("pull_request.{event}"),
     };
     Ok(match event.action {
-        PullRequestAction::Closed { merged: true } => news("closed by a merge", snapshot),
-        PullRequestAction::Closed { merged: false } => news("closed", snapshot),
-        PullRequestAction::Reopened => news("reopened", snapshot),
-        PullRequestAction::Synchronize => news("synchronize", snapshot),
+        PullRequestAction::Closed { merged: true } => change("closed by a merge", snapshot),
+        PullRequestAction::Closed { merged: false } => change("closed", snapshot),
+        PullRequestAction::Reopened => change("reopened", snapshot),
+        PullRequestAction::Synchronize => change("synchronize", snapshot),
         PullRequestAction::Labeled { label } if label == REVISE_LABEL => {
             let author = to_author(event.sender.as_ref());
             WebhookEvent::Review(Box::new(ReviewEvent {

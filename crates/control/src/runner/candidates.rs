@@ -34,9 +34,9 @@ pub(super) async fn list_matching_classes(
     };
     let mut classes = Vec::new();
     for project in projects {
-        for (id, needs) in ctx.store.list_classes(&project).await?.into_iter().flatten() {
-            if matches(&needs, profile) {
-                classes.push(Class { project: project.clone(), id, requirements: needs });
+        for (id, requirements) in ctx.store.list_classes(&project).await?.into_iter().flatten() {
+            if matches(&requirements, profile) {
+                classes.push(Class { project: project.clone(), id, requirements });
             }
         }
     }
@@ -72,8 +72,8 @@ impl<'a> CandidateSearch<'a> {
     /// A refused job stays a candidate until a read shows that it is gone, because the refusal may concern the runner.
     pub(super) async fn next(&mut self) -> Result<Option<Job>, Error> {
         while self.attempts < MAX_TRIES {
-            let at = candidate_index(self.claim, self.attempts, self.candidates.len());
-            let Some(row) = self.candidates.get(at) else {
+            let index = candidate_index(self.claim, self.attempts, self.candidates.len());
+            let Some(row) = self.candidates.get(index) else {
                 let Some(width) = self.widths.next().filter(|_| self.has_more) else { break };
                 self.load_candidates(*width).await?;
                 continue;
@@ -84,7 +84,7 @@ impl<'a> CandidateSearch<'a> {
             if let Some(job) = job.filter(|job| is_claimable(job, &row.class, self.runner, now)) {
                 return Ok(Some(job));
             }
-            self.candidates.remove(at);
+            self.candidates.remove(index);
         }
         Ok(None)
     }
@@ -105,10 +105,10 @@ impl<'a> CandidateSearch<'a> {
         let (mut candidates, mut more) = (Vec::new(), false);
         for (breaker_ids, rows) in waiting {
             let breakers: Vec<&Breaker> = breakers.iter().filter(|breaker| breaker_ids.contains(&breaker.id)).collect();
-            let may = |row: &Candidate| longest_delay(breakers.iter().copied(), &row.job, now).is_none();
-            let all_wait = breakers.iter().any(|breaker| now < breaker.until);
-            more |= rows.len() >= width && !all_wait;
-            candidates.extend(rows.into_iter().filter(may));
+            let may_start = |row: &Candidate| longest_delay(breakers.iter().copied(), &row.job, now).is_none();
+            let is_breaker_open = breakers.iter().any(|breaker| now < breaker.until);
+            more |= rows.len() >= width && !is_breaker_open;
+            candidates.extend(rows.into_iter().filter(may_start));
         }
         self.has_more = more || candidates.len() > width;
         self.candidates = sort_candidates(candidates, width);

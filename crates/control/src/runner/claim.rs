@@ -44,23 +44,23 @@ pub async fn claim_job(
     instance: &InstanceId,
     claim: &ClaimId,
 ) -> Result<ClaimAnswer, Error> {
-    let mut seeker = None;
+    let mut search = None;
     loop {
         let Member { runner, profile } = load_own_member(ctx, token, id).await?;
         if let Some(job) = find_earlier_claim(ctx, &runner, instance, claim).await? {
             return answer_with_bootstrap(ctx, job).await;
         }
-        if let Some(closed) = runner.check_claim(instance, claim, ctx.clock.now()).map_err(Error::Runner)? {
-            tracing::debug!(runner = %id, why = ?closed, "runner gets no job");
-            return Ok(if closed == NoClaim::AlreadyClaimed { ClaimAnswer::ClaimUsed } else { ClaimAnswer::NoJob });
+        if let Some(refusal) = runner.check_claim(instance, claim, ctx.clock.now()).map_err(Error::Runner)? {
+            tracing::debug!(runner = %id, why = ?refusal, "runner gets no job");
+            return Ok(if refusal == NoClaim::AlreadyClaimed { ClaimAnswer::ClaimUsed } else { ClaimAnswer::NoJob });
         }
-        let seeker = match &mut seeker {
-            Some(seeker) => seeker,
+        let search = match &mut search {
+            Some(search) => search,
             None => {
-                seeker.insert(CandidateSearch::new(ctx, claim, id, list_matching_classes(ctx, token, &profile).await?))
+                search.insert(CandidateSearch::new(ctx, claim, id, list_matching_classes(ctx, token, &profile).await?))
             }
         };
-        let Some(job) = seeker.next().await? else { return Ok(ClaimAnswer::NoJob) };
+        let Some(job) = search.next().await? else { return Ok(ClaimAnswer::NoJob) };
         let new_claim = Claim {
             attempt: job.attempt + 1,
             claim: claim.clone(),

@@ -59,7 +59,7 @@ pub async fn register_runner(ctx: &Context, token: &RunnerToken, new: &Registrat
         if owner.is_some_and(|owner| owner != id) {
             return Err(Error::Runner(Refusal::NameTaken { name: new.name.clone() }));
         }
-        let introduction = RunnerRegistration {
+        let registration = RunnerRegistration {
             id: id.clone(),
             name: new.name.clone(),
             token: token.hash.clone(),
@@ -67,9 +67,9 @@ pub async fn register_runner(ctx: &Context, token: &RunnerToken, new: &Registrat
             max_slots: new.slots,
             active_jobs: new.active_jobs.clone(),
         };
-        let runner = Runner::register(existing.as_ref(), introduction, now).map_err(Error::Runner)?;
-        let registered = RegistrationWrite { runner: &runner, profile: &profile, previous: existing.as_ref() };
-        if ctx.store.register_runner(&registered).await? == Write::Applied {
+        let runner = Runner::register(existing.as_ref(), registration, now).map_err(Error::Runner)?;
+        let parts = RegistrationWrite { runner: &runner, profile: &profile, previous: existing.as_ref() };
+        if ctx.store.register_runner(&parts).await? == Write::Applied {
             tracing::info!(runner = %id, name = %new.name, epoch = runner.epoch, "runner registered");
             return Ok(runner);
         }

@@ -1,5 +1,5 @@
 //! Time limits of a round, its parts and its calls, so that a slow part does not block the others. Limits of parts use
-//! the context's steady clock, limits of calls use real time.
+//! the context's monotonic clock, limits of calls use real time.
 
 use crate::{Clock, Error};
 use pullyard_domain::due::SHARDS;
@@ -45,38 +45,38 @@ impl RoundTimer<'_> {
     pub(super) async fn run<T>(
         &self,
         step: &'static str,
-        doing: impl Future<Output = Result<T, impl Into<Error>>>,
+        future: impl Future<Output = Result<T, impl Into<Error>>>,
     ) -> Result<T, Error> {
-        self.run_within(CALL_TIMEOUT, step, doing).await
+        self.run_within(CALL_TIMEOUT, step, future).await
     }
 
     pub(super) async fn run_before<T>(
         &self,
         until: Duration,
         step: &'static str,
-        doing: impl Future<Output = Result<T, impl Into<Error>>>,
+        future: impl Future<Output = Result<T, impl Into<Error>>>,
     ) -> Result<T, Error> {
         self.check(until, step)?;
-        self.run(step, doing).await
+        self.run(step, future).await
     }
 
     pub(super) async fn run_last<T>(
         &self,
         step: &'static str,
-        doing: impl Future<Output = Result<T, impl Into<Error>>>,
+        future: impl Future<Output = Result<T, impl Into<Error>>>,
     ) -> Result<T, Error> {
-        self.run_within(self.remaining(END).max(CALL_TIMEOUT / 2), step, doing).await
+        self.run_within(self.remaining(END).max(CALL_TIMEOUT / 2), step, future).await
     }
 
     async fn run_within<T>(
         &self,
         limit: Duration,
         step: &'static str,
-        doing: impl Future<Output = Result<T, impl Into<Error>>>,
+        future: impl Future<Output = Result<T, impl Into<Error>>>,
     ) -> Result<T, Error> {
         // Boxed: the future of a job's end is large and has many call sites here.
-        match self.clock.with_timeout(limit, Box::pin(doing)).await {
-            Some(done) => done.map_err(Into::into),
+        match self.clock.with_timeout(limit, Box::pin(future)).await {
+            Some(result) => result.map_err(Into::into),
             None => Err(Error::Timeout { step, within: limit }),
         }
     }

@@ -44,18 +44,18 @@ impl ScheduledItems {
         self.jobs.sort();
         gauges.more |= self.is_truncated;
         gauges.later = self.later_tickets;
-        let mut cut = Ok(());
+        let mut result = Ok(());
         for (_, job) in self.jobs.iter().take(MAX_JOBS_READ) {
             match time.run_before(HELD_ENTRIES_UNTIL, "read a job", ctx.store.load_job(job)).await {
                 Ok(Some(job)) => count_job(gauges, &job),
                 Ok(None) => {}
-                Err(error @ Error::Timeout { .. }) => cut = Err(error),
+                Err(error @ Error::Timeout { .. }) => result = Err(error),
                 Err(_) => gauges.more = true,
             }
         }
         let unread = self.jobs.len().saturating_sub(MAX_JOBS_READ);
         gauges.running += u32::try_from(unread).unwrap_or(u32::MAX);
-        cut
+        result
     }
 }
 
@@ -109,7 +109,7 @@ pub(super) fn finish(mut gauges: Gauges, at: Timestamp) -> Gauges {
 
 fn retain_largest(by: &mut BTreeMap<ProjectId, u32>) {
     let mut all: Vec<_> = std::mem::take(by).into_iter().collect();
-    all.sort_by(|(a, many), (b, more)| more.cmp(many).then_with(|| a.cmp(b)));
+    all.sort_by(|(a, count_a), (b, count_b)| count_b.cmp(count_a).then_with(|| a.cmp(b)));
     all.truncate(MAX_PROJECTS);
     by.extend(all);
 }

@@ -40,8 +40,8 @@ impl ReadySweep<'_> {
     async fn run(mut self) -> Result<(), Error> {
         for id in list_projects_rotated(self.ctx, self.time, READY_UNTIL).await? {
             self.time.check(READY_UNTIL, "sweep the waiting jobs of runners")?;
-            let swept = self.sweep_project(&id).await;
-            self.record_failure(swept, &id, "project")?;
+            let result = self.sweep_project(&id).await;
+            self.record_failure(result, &id, "project")?;
         }
         Ok(())
     }
@@ -55,18 +55,18 @@ impl ReadySweep<'_> {
             self.time.run_before(READY_UNTIL, "read the classes of a project", store.list_classes(id)).await?;
         for class in classes {
             self.time.check(READY_UNTIL, "sweep the waiting jobs of a project")?;
-            let swept = match class {
+            let result = match class {
                 Ok((class, _)) => self.sweep_class(&project, &class).await,
                 Err(error) => Err(error.into()),
             };
-            self.record_failure(swept, id, "class")?;
+            self.record_failure(result, id, "class")?;
         }
         Ok(())
     }
 
     /// Counts and logs a failure, so that the rest is swept. Errors: the time for Ready jobs is over.
-    fn record_failure(&mut self, swept: Result<(), Error>, project: &ProjectId, part: &str) -> Result<(), Error> {
-        let Err(error) = swept else { return Ok(()) };
+    fn record_failure(&mut self, result: Result<(), Error>, project: &ProjectId, part: &str) -> Result<(), Error> {
+        let Err(error) = result else { return Ok(()) };
         if matches!(error, Error::Timeout { .. }) && self.time.is_past(READY_UNTIL) {
             return Err(error);
         }
@@ -136,14 +136,12 @@ async fn move_job(ctx: &Context, job: &Job, place: Placement) -> Result<bool, Er
         // The class of a job planned for Fargate may lack labels.
         let context = ctx.load_context_of(job).await?;
         let labels = context.ticket.as_ref().map(|(_, text)| text.runner_labels()).unwrap_or_default();
-        let needs = ClassRequirements {
-            capability: context.repository.agent.capability.clone(),
-            labels,
-            key: job.policy.key_owner(),
-        };
-        next.class = ClassId::for_key(job.project.as_str(), &needs.capability, &needs.labels, needs.key);
+        let capability = context.repository.agent.capability.clone();
+        let requirements = ClassRequirements { capability, labels, key: job.policy.key_owner() };
+        next.class =
+            ClassId::for_key(job.project.as_str(), &requirements.capability, &requirements.labels, requirements.key);
         if ctx.store.load_class(&next.project, &next.class).await?.is_none() {
-            ctx.store.create_class(&next.project, &next.class, &needs).await?;
+            ctx.store.create_class(&next.project, &next.class, &requirements).await?;
         }
     }
     let moved = ctx.store.update_job(&next).await? == Write::Applied;

@@ -33,8 +33,8 @@ pub(super) async fn sweep_runners(
     let (mut runners, mut faults) = (Vec::new(), Failures::default());
     for shard in Store::runner_shards() {
         let read = time.run_before(RUNNERS_UNTIL, "read the runners", ctx.store.list_shard_runners(shard)).await;
-        let some = match read {
-            Ok(some) => some,
+        let listed = match read {
+            Ok(listed) => listed,
             Err(error) => {
                 faults.record(Err::<(), _>(error));
                 if time.is_past(RUNNERS_UNTIL) {
@@ -43,7 +43,7 @@ pub(super) async fn sweep_runners(
                 continue;
             }
         };
-        for runner in some {
+        for runner in listed {
             match runner {
                 Ok(runner) => {
                     count_runner(gauges, &runner);
@@ -65,16 +65,16 @@ pub(super) async fn sweep_runners(
             report.has_more = true;
             return report;
         }
-        let seen_to = time.run("sweep a runner", sweep_runner(ctx, runner, storm, &tokens, &mut report)).await;
-        if let Err(error) = seen_to {
+        let result = time.run("sweep a runner", sweep_runner(ctx, runner, storm, &tokens, &mut report)).await;
+        if let Err(error) = result {
             report.failed += 1;
             tracing::error!(runner = %id, error = %error, "sweep of a runner failed");
         }
         report
     });
     let mut swept = std::pin::pin!(swept.buffer_unordered(CONCURRENCY));
-    while let Some(one) = swept.next().await {
-        report.add_runner(&one);
+    while let Some(part) = swept.next().await {
+        report.add_runner(&part);
     }
     faults.into_result()
 }
@@ -157,7 +157,7 @@ async fn take_job_away(
         // The job has ended since the runner was read.
         return Ok(());
     };
-    let proof = match loss {
+    let condition = match loss {
         LossReason::Silent => RunnerCondition::Offline { epoch: runner.epoch },
         LossReason::NoProcess => RunnerCondition::LastHeartbeat { epoch: runner.epoch, at: runner.last_heartbeat },
         // No later heartbeat changes this.
@@ -165,7 +165,7 @@ async fn take_job_away(
     };
     // Stale is harmless: the job ended, or the runner sent a heartbeat. The next round judges again.
     let step = step_after_runner_loss(&job, loss.failure(runner, now), now);
-    if write_step(ctx, &job, step, proof, now).await? == Some(Write::Applied) {
+    if write_step(ctx, &job, step, condition, now).await? == Some(Write::Applied) {
         report.written += 1;
     }
     Ok(())

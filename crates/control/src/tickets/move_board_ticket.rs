@@ -32,33 +32,33 @@ pub async fn move_board_ticket(ctx: &Context, command: TicketMove) -> Result<Opt
     let TicketMove { project, key, status, place, caller, request } = command;
     let ticket = ctx.load_ticket(&project, &key).await?;
     let status = status.unwrap_or_else(|| ticket.status.clone());
-    let named = request.map(|request| EventId::for_move(&caller.id, request.as_str()));
+    let event_id = request.map(|request| EventId::for_move(&caller.id, request.as_str()));
     let mut moved = new_board_event(&ticket, ctx.clock.now(), status, None, caller.name);
-    if let Some(event) = named {
+    if let Some(event) = event_id {
         let first = ctx.store.load_delivery(&DeliveryId::for_ticket_event(&project, &event)).await?;
         moved.event = event;
         if let Some(first) = first {
-            let same = first.facts.as_ref().filter(|facts| facts.status == moved.status);
-            let same = same.filter(|_| first.ticket.as_ref() == Some(&key)).ok_or(Error::KeyReused)?;
+            let facts = first.facts.as_ref().filter(|facts| facts.status == moved.status);
+            let facts = facts.filter(|_| first.ticket.as_ref() == Some(&key)).ok_or(Error::KeyReused)?;
             if !first.is_unapplied(&ticket) {
                 let reason = Reason::Repeat { first: first.reason.verdict().as_str().into() };
                 return Ok(Some(Answer { delivery: first.id, reason, job: first.job }));
             }
             // Use the time of the first call, so that later events are newer.
-            moved.occurred_at = same.occurred_at;
+            moved.occurred_at = facts.occurred_at;
         }
     }
-    let stays = ticket.status == moved.status;
-    if !stays {
+    let is_same_column = ticket.status == moved.status;
+    if !is_same_column {
         check_status(&ctx.load_project(&project).await?, &moved.status)?;
     }
     moved.rank = match place {
         Some(Place::Before(next)) => Some(load_rank_before(ctx, &ticket, &next, &moved.status).await?),
-        None if stays => None,
+        None if is_same_column => None,
         Some(Place::Last) | None => Some(rank_at(moved.occurred_at)),
     };
     match moved.rank {
-        Some(rank) if stays => match ctx.store.store_rank(&ticket, rank).await? {
+        Some(rank) if is_same_column => match ctx.store.store_rank(&ticket, rank).await? {
             Write::Applied => Ok(None),
             Write::Stale => Err(Error::Denied(Denial::NotInColumn { ticket: key, status: moved.status })),
         },

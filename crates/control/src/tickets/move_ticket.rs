@@ -77,8 +77,8 @@ async fn apply(
         // The text first, so that a crash leaves no entry without its text.
         FollowUp::QueueEntry => {
             ctx.store.store_text(event).await?;
-            let again = Ticket { again: Some(event.entry()), held: false, ..ticket_after(event, facts) };
-            ctx.store.record_delivery_and_ticket(&delivery, &again).await?
+            let queued = Ticket { again: Some(event.entry()), held: false, ..ticket_after(event, facts) };
+            ctx.store.record_delivery_and_ticket(&delivery, &queued).await?
         }
         FollowUp::HoldEntry => {
             ctx.store.store_text(event).await?;

@@ -41,6 +41,6 @@ pub async fn load_column(ctx: &Context, project: &ProjectId, status: &str) -> Re
             break;
         }
     }
-    column.sort_by(|one, other| one.card_order().cmp(&other.card_order()));
+    column.sort_by(|a, b| a.card_order().cmp(&b.card_order()));
     Ok(column)
 }

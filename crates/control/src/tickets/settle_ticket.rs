@@ -17,9 +17,9 @@ use pullyard_store::{WorkKey, Write};
 /// Idempotent: by the ticket's revision.
 /// Errors: after any error but `Contended`, the ticket is put off, longer each time.
 pub async fn settle_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<(), Error> {
-    let settled = settle_steps(ctx, project, key).await;
+    let result = settle_steps(ctx, project, key).await;
     let is_lasting = |error: &Error| !matches!(error, Error::Contended { .. });
-    postpone_after(ctx, &WorkKey::Ticket(project.clone(), key.clone()), settled, is_lasting).await
+    postpone_after(ctx, &WorkKey::Ticket(project.clone(), key.clone()), result, is_lasting).await
 }
 
 async fn settle_steps(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<(), Error> {
@@ -38,7 +38,7 @@ async fn take_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
         let Some(stored) = ctx.store.load_project(project).await? else {
             return Err(Error::Inconsistent(format!("the ticket {key} has no project {project}")));
         };
-        let done = match ticket.next_settle_step(&stored.settings, ctx.clock.now()) {
+        let result = match ticket.next_settle_step(&stored.settings, ctx.clock.now()) {
             SettleStep::Skip => return Ok(false),
             SettleStep::DecideReviews(pull_request) => settle_reviews(ctx, &stored, &ticket, &pull_request).await?,
             SettleStep::WriteBack(next) | SettleStep::DropEntry(next) => {
@@ -46,7 +46,7 @@ async fn take_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
             }
             SettleStep::DecideEntry(entry) => decide_queued_entry(ctx, &ticket, &entry, &stored.settings).await?,
         };
-        match done {
+        match result {
             StepResult::Applied => {
                 tracing::info!(project = %project, ticket = %key, version = ticket.wanted.version, "ticket settled");
                 return Ok(true);
@@ -96,7 +96,7 @@ async fn decide_queued_entry(
         rank: None,
     };
     let (facts, text) = load_facts(ctx, &event).await?;
-    if facts.ticket.as_ref().is_none_or(|now| now.rev != ticket.rev) {
+    if facts.ticket.as_ref().is_none_or(|current| current.rev != ticket.rev) {
         // Not every decision is verified by a write of the ticket. An outdated one could record that an entry waits.
         return Ok(StepResult::Stale);
     }

@@ -34,11 +34,11 @@ pub(super) async fn record_verified(ctx: &Context, hook: &Webhook) -> Result<(),
     let now = ctx.clock.now();
     {
         let mut all = ctx.rejected_deliveries().lock();
-        let noted = all.entry((hook.name.clone(), hook.created)).or_default();
-        if !is_due(noted.verified_at, now) {
+        let counts = all.entry((hook.name.clone(), hook.created)).or_default();
+        if !is_due(counts.verified_at, now) {
             return Ok(());
         }
-        noted.verified_at = Some(now);
+        counts.verified_at = Some(now);
     }
     // Stale: another process recorded it, or the hook was replaced.
     ctx.store.update_hook_verified_at(hook, now).await?;
@@ -48,23 +48,23 @@ pub(super) async fn record_verified(ctx: &Context, hook: &Webhook) -> Result<(),
 /// Counts a refused delivery, with one ledger entry per hook, reason and day.
 pub(super) async fn record_refused(ctx: &Context, hook: &Webhook, reason: &Reason) -> Result<(), Error> {
     let now = ctx.clock.now();
-    let more = {
+    let new_refusals = {
         let mut all = ctx.rejected_deliveries().lock();
-        let noted = all.entry((hook.name.clone(), hook.created)).or_default();
-        noted.refused += 1;
-        if !is_due(noted.refused_at, now) {
+        let counts = all.entry((hook.name.clone(), hook.created)).or_default();
+        counts.refused += 1;
+        if !is_due(counts.refused_at, now) {
             return Ok(());
         }
-        noted.refused_at = Some(now);
-        std::mem::take(&mut noted.refused)
+        counts.refused_at = Some(now);
+        std::mem::take(&mut counts.refused)
     };
-    ctx.store.update_hook_refusal(hook, more, now).await?;
-    let all = ctx.store.load_hook_stats(hook).await?.refused;
+    ctx.store.update_hook_refusal(hook, new_refusals, now).await?;
+    let total = ctx.store.load_hook_stats(hook).await?.refused;
     let id = DeliveryId::for_webhook(&hook.name, &format!("{} {}", reason.code(), now.day()));
     // Refused deliveries have no trusted id, so show the count instead.
-    let event = EventId::new(format!("{all} not let in so far"))?;
+    let event = EventId::new(format!("{total} not let in so far"))?;
     let delivery = new_delivery(ctx, hook, id, event, reason.clone(), None).await?;
     ctx.store.record_delivery(&delivery).await?;
-    tracing::warn!(hook = %hook.name, refused = all, decision.reason = reason.code(), "webhook deliveries rejected");
+    tracing::warn!(hook = %hook.name, refused = total, decision.reason = reason.code(), "webhook deliveries rejected");
     Ok(())
 }

@@ -26,7 +26,7 @@ pub(super) async fn verify_signature(
     if let Some(versions) = ctx.secrets.refetch_versions(&name, &versions).await? {
         match match_secrets(ctx, &name, &versions, call).await? {
             Ok(()) => return Ok(Ok(())),
-            Err(now) => accepted = now,
+            Err(count) => accepted = count,
         }
     }
     Ok(Err(Reason::SignatureWrong { n: accepted, integration: hook.integration.clone() }))
@@ -39,13 +39,13 @@ async fn match_secrets(
     versions: &Versions,
     call: &WebhookRequest<'_>,
 ) -> Result<Result<(), u64>, Error> {
-    let is_made_with = |value: &str| verify(&[Secret::new(value)], call.body, call.signature).is_ok();
-    if is_made_with(&versions.current.value) {
+    let is_signed_with = |value: &str| verify(&[Secret::new(value)], call.body, call.signature).is_ok();
+    if is_signed_with(&versions.current.value) {
         return Ok(Ok(()));
     }
     Ok(match previous_version(ctx, name, versions).await? {
         None => Err(1),
-        Some(previous) if is_made_with(&previous.value) => Ok(()),
+        Some(previous) if is_signed_with(&previous.value) => Ok(()),
         Some(_) => Err(2),
     })
 }

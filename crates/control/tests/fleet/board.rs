@@ -33,12 +33,12 @@ impl Board {
         let wire = Wire::default();
         let world = World::with_client(wire.clone()).await;
         world.connect().await;
-        let stored = world.ctx.store.load_project(&world.project).await.unwrap().unwrap();
+        let project = world.ctx.store.load_project(&world.project).await.unwrap().unwrap();
         let name = world.repository().name;
         let statuses = Statuses { allow_others: true, ..Statuses::default() };
         let default_repository = Some(name);
-        let settings = Settings { auto_create: true, statuses, default_repository, ..stored.settings.clone() };
-        assert_applied(world.ctx.store.put_project(&Project { settings, ..stored }).await);
+        let settings = Settings { auto_create: true, statuses, default_repository, ..project.settings.clone() };
+        assert_applied(world.ctx.store.put_project(&Project { settings, ..project }).await);
         Self { world, wire }
     }
 
@@ -77,20 +77,20 @@ impl Board {
         edit_ticket(&self.world.ctx, edit.clone()).await
     }
 
-    async fn move_ticket(&self, wanted: &TicketMove) -> Result<Answer, Error> {
-        move_board_ticket(&self.world.ctx, wanted.clone()).await.map(Option::unwrap)
+    async fn move_ticket(&self, ticket_move: &TicketMove) -> Result<Answer, Error> {
+        move_board_ticket(&self.world.ctx, ticket_move.clone()).await.map(Option::unwrap)
     }
 
     async fn load(&self, ticket: &str) -> StoredTicket {
         let (ctx, project, key) = (&self.world.ctx, self.project(), key(ticket));
-        let about = DeliveryFilter { ticket: Some(key.clone()), ..DeliveryFilter::default() };
+        let delivery_filter = DeliveryFilter { ticket: Some(key.clone()), ..DeliveryFilter::default() };
         let filter = JobFilter { ticket: Some(key.clone()), ..JobFilter::default() };
-        let mine = JobSearch { filter, ..JobSearch::default() };
+        let search = JobSearch { filter, ..JobSearch::default() };
         StoredTicket {
             ticket: ctx.store.load_ticket(&project, &key).await.unwrap(),
             title: ctx.store.load_ticket_text(&project, &key).await.unwrap().map(|stored| stored.text.title),
-            entries: list_deliveries(ctx, &project, &about, None, 50).await.unwrap().deliveries.len(),
-            jobs: search_jobs(ctx, &project, &mine, None, 50).await.unwrap().jobs.len(),
+            entries: list_deliveries(ctx, &project, &delivery_filter, None, 50).await.unwrap().deliveries.len(),
+            jobs: search_jobs(ctx, &project, &search, None, 50).await.unwrap().jobs.len(),
         }
     }
 
@@ -99,30 +99,30 @@ impl Board {
         self.wire.restart(None);
         undisturbed.await.unwrap();
         let points = self.wire.points();
-        let mut breaks = Vec::new();
+        let mut faults = Vec::new();
         for (at, point) in points.iter().enumerate() {
-            breaks.push((at, Fault::StopBefore));
-            breaks.push((at, Fault::StopAfter));
+            faults.push((at, Fault::StopBefore));
+            faults.push((at, Fault::StopAfter));
             if ["PutItem", "UpdateItem", "TransactWriteItems"].contains(&point.operation.as_str()) {
-                breaks.push((at, Fault::LostAnswer));
+                faults.push((at, Fault::LostAnswer));
             }
         }
-        assert!(breaks.iter().any(|(_, fault)| *fault == Fault::LostAnswer), "no call writes: {points:?}");
-        breaks
+        assert!(faults.iter().any(|(_, fault)| *fault == Fault::LostAnswer), "no call writes: {points:?}");
+        faults
     }
 
     /// Runs the use case with this call broken; `None` after a crash.
     async fn run_with_fault(
         &self,
         (at, fault): &(usize, Fault),
-        life: impl Future<Output = Result<Answer, Error>>,
+        use_case: impl Future<Output = Result<Answer, Error>>,
     ) -> Option<Answer> {
         self.wire.restart(Some((*at, fault.clone())));
-        let lived = self.wire.run_until_stopped(life).await;
+        let answer = self.wire.run_until_stopped(use_case).await;
         assert!(self.wire.points().len() > *at, "there was no call {at}");
         self.wire.restart(None);
-        assert_eq!(lived.is_some(), *fault == Fault::LostAnswer, "{at}: {fault}");
-        lived.map(Result::unwrap)
+        assert_eq!(answer.is_some(), *fault == Fault::LostAnswer, "{at}: {fault}");
+        answer.map(Result::unwrap)
     }
 }
 
@@ -149,24 +149,28 @@ fn status(stored: &StoredTicket) -> Option<&str> {
 #[tokio::test]
 async fn ticket_creation_is_atomic_and_repeatable_after_a_crash() {
     let board = Board::begin().await;
-    for (to, jobs) in [(TRIGGER, 1), (BLOCKED, 0)] {
-        let breaks = board.list_faults(board.create(&board.new_ticket(&format!("WHOLE-{jobs}"), to))).await;
-        for (number, broken) in breaks.iter().enumerate() {
+    for (column, jobs) in [(TRIGGER, 1), (BLOCKED, 0)] {
+        let faults = board.list_faults(board.create(&board.new_ticket(&format!("WHOLE-{jobs}"), column))).await;
+        for (number, fault) in faults.iter().enumerate() {
             let name = format!("W{jobs}-{number}");
-            let new = board.new_ticket(&name, to);
-            let first = board.run_with_fault(broken, board.create(&new)).await;
+            let new = board.new_ticket(&name, column);
+            let first = board.run_with_fault(fault, board.create(&new)).await;
             let stored = board.load(&name).await;
-            let is_there = stored.ticket.is_some();
-            let expected = (is_there.then_some(to), usize::from(is_there), if is_there { jobs } else { 0 });
-            assert_eq!((status(&stored), stored.entries, stored.jobs), expected, "{broken:?}: {stored:?}");
-            let again = board.create(&new).await.unwrap();
-            assert_eq!(is_repeat(&again), is_there, "{broken:?}: {again:?}");
+            let exists = stored.ticket.is_some();
+            let expected = (exists.then_some(column), usize::from(exists), if exists { jobs } else { 0 });
+            assert_eq!((status(&stored), stored.entries, stored.jobs), expected, "{fault:?}: {stored:?}");
+            let repeat = board.create(&new).await.unwrap();
+            assert_eq!(is_repeat(&repeat), exists, "{fault:?}: {repeat:?}");
             let stored = board.load(&name).await;
-            assert_eq!((status(&stored), stored.entries, stored.jobs), (Some(to), 1, jobs), "{broken:?}: {stored:?}");
-            assert_eq!(again.job, stored.ticket.and_then(|ticket| ticket.active_job), "{broken:?}");
+            assert_eq!(
+                (status(&stored), stored.entries, stored.jobs),
+                (Some(column), 1, jobs),
+                "{fault:?}: {stored:?}"
+            );
+            assert_eq!(repeat.job, stored.ticket.and_then(|ticket| ticket.active_job), "{fault:?}");
             if let Some(first) = first {
                 assert!(!is_repeat(&first), "a lost response is no repeat: {first:?}");
-                assert_eq!((first.delivery, first.job), (again.delivery, again.job), "{broken:?}");
+                assert_eq!((first.delivery, first.job), (repeat.delivery, repeat.job), "{fault:?}");
             }
         }
     }
@@ -193,9 +197,9 @@ async fn repeated_creation_preserves_later_changes() {
     board.move_ticket(&board.move_request("APP-1", BLOCKED, "bob")).await.unwrap();
     board.edit_ticket(&board.edit("APP-1", "second", "bob")).await.unwrap();
     let before = board.load("APP-1").await;
-    let again = board.create(&new).await.unwrap();
-    assert!(is_repeat(&again), "{again:?}");
-    assert_eq!((again.delivery, again.job), (first.delivery, first.job));
+    let repeat = board.create(&new).await.unwrap();
+    assert!(is_repeat(&repeat), "{repeat:?}");
+    assert_eq!((repeat.delivery, repeat.job), (first.delivery, first.job));
     let after = board.load("APP-1").await;
     assert_eq!((status(&after), after.title.as_deref()), (Some(BLOCKED), Some("second")));
     assert_eq!((after.ticket, after.entries, after.jobs), (before.ticket, before.entries, before.jobs));
@@ -243,23 +247,23 @@ async fn idempotency_key_is_bound_to_content_and_caller() {
 async fn edit_and_ledger_entry_are_atomic_after_a_crash() {
     let board = Board::begin().await;
     board.create(&board.new_ticket("WHOLE", BLOCKED)).await.unwrap();
-    let breaks = board.list_faults(board.edit_ticket(&board.edit("WHOLE", "second", "ana"))).await;
-    for (number, broken) in breaks.iter().enumerate() {
+    let faults = board.list_faults(board.edit_ticket(&board.edit("WHOLE", "second", "ana"))).await;
+    for (number, fault) in faults.iter().enumerate() {
         let name = format!("E-{number}");
         board.create(&board.new_ticket(&name, BLOCKED)).await.unwrap();
         let edit = board.edit(&name, "second", "ana");
-        board.run_with_fault(broken, board.edit_ticket(&edit)).await;
+        board.run_with_fault(fault, board.edit_ticket(&edit)).await;
         let stored = board.load(&name).await;
-        let is_there = stored.entries == 2;
-        assert_eq!(stored.title.as_deref(), Some(if is_there { "second" } else { "first" }), "{broken:?}");
-        let again = board.edit_ticket(&edit).await.unwrap();
-        assert_eq!(is_repeat(&again), is_there, "{broken:?}: {again:?}");
+        let is_stored = stored.entries == 2;
+        assert_eq!(stored.title.as_deref(), Some(if is_stored { "second" } else { "first" }), "{fault:?}");
+        let repeat = board.edit_ticket(&edit).await.unwrap();
+        assert_eq!(is_repeat(&repeat), is_stored, "{fault:?}: {repeat:?}");
         let stored = board.load(&name).await;
-        assert_eq!((stored.title.as_deref(), stored.entries), (Some("second"), 2), "{broken:?}");
+        assert_eq!((stored.title.as_deref(), stored.entries), (Some("second"), 2), "{fault:?}");
         board.edit_ticket(&board.edit(&name, "third", "bob")).await.unwrap();
         assert!(is_repeat(&board.edit_ticket(&edit).await.unwrap()));
         let stored = board.load(&name).await;
-        assert_eq!((stored.title.as_deref(), stored.entries), (Some("third"), 3), "{broken:?}: the later edit stays");
+        assert_eq!((stored.title.as_deref(), stored.entries), (Some("third"), 3), "{fault:?}: the later edit stays");
         assert_eq!(status(&stored), Some(BLOCKED));
     }
 }
@@ -281,20 +285,20 @@ async fn concurrent_equal_edits_are_stored_once() {
 async fn interrupted_move_does_not_undo_a_later_move() {
     let board = Board::begin().await;
     board.create(&board.new_ticket("WHOLE", BLOCKED)).await.unwrap();
-    let breaks = board.list_faults(board.move_ticket(&board.move_request("WHOLE", "Done", "ana"))).await;
+    let faults = board.list_faults(board.move_ticket(&board.move_request("WHOLE", "Done", "ana"))).await;
     let mut half_done = 0;
-    for (number, broken) in breaks.iter().enumerate() {
+    for (number, fault) in faults.iter().enumerate() {
         let name = format!("M-{number}");
         board.create(&board.new_ticket(&name, BLOCKED)).await.unwrap();
-        let put = board.move_request(&name, "Done", "ana");
-        board.run_with_fault(broken, board.move_ticket(&put)).await;
+        let ana_move = board.move_request(&name, "Done", "ana");
+        board.run_with_fault(fault, board.move_ticket(&ana_move)).await;
         let stored = board.load(&name).await;
         half_done += usize::from(stored.entries == 2 && status(&stored) == Some(BLOCKED));
         board.move_ticket(&board.move_request(&name, ELSEWHERE, "bob")).await.unwrap();
-        board.move_ticket(&put).await.unwrap();
+        board.move_ticket(&ana_move).await.unwrap();
         // A repeat whose first attempt left no ledger entry is a new move.
         let expected = if stored.entries == 2 { ELSEWHERE } else { "Done" };
-        assert_eq!(status(&board.load(&name).await), Some(expected), "{broken:?}");
+        assert_eq!(status(&board.load(&name).await), Some(expected), "{fault:?}");
     }
     assert!(half_done > 0, "no crash between ledger and ticket");
 }
@@ -308,7 +312,7 @@ async fn card_takes_the_place_that_its_move_names() {
         let ticket = Ticket::new(project.clone(), key(&format!("APP-{number}")), status.into(), at, None);
         assert_applied(ctx.store.update_ticket(&ticket).await);
     }
-    let put = async |ticket: &str, to: Option<&str>, place: Place| {
+    let move_card = async |ticket: &str, to: Option<&str>, place: Place| {
         let (project, key, status) = (project.clone(), key(ticket), to.map(str::to_owned));
         let place = Some(place);
         move_board_ticket(ctx, TicketMove { project, key, status, place, caller: caller("ana"), request: None }).await
@@ -317,21 +321,21 @@ async fn card_takes_the_place_that_its_move_names() {
         let (keys, _) = ctx.store.list_ticket_keys(&project, None, 10).await.unwrap();
         let loaded = ctx.store.load_tickets(&project, &keys).await.unwrap().into_iter().map(Result::unwrap);
         let mut column: Vec<_> = loaded.filter(|ticket| ticket.status == TRIGGER).collect();
-        column.sort_by(|one, other| one.card_order().cmp(&other.card_order()));
+        column.sort_by(|a, b| a.card_order().cmp(&b.card_order()));
         column.iter().map(|ticket| ticket.key.to_string()).collect::<Vec<_>>().join(" ")
     };
     let before = |ticket: &str| Place::Before(key(ticket));
-    assert_eq!(put("APP-2", None, before("APP-1")).await.unwrap(), None);
+    assert_eq!(move_card("APP-2", None, before("APP-1")).await.unwrap(), None);
     assert_eq!(order().await, "APP-0 APP-2 APP-1");
     let stored = board.load("APP-2").await;
     assert_eq!((stored.entries, stored.jobs), (0, 0), "a new order is no decision");
-    let entered = put("APP-3", Some(TRIGGER), before("APP-1")).await.unwrap().unwrap();
+    let entered = move_card("APP-3", Some(TRIGGER), before("APP-1")).await.unwrap().unwrap();
     assert!(entered.job.is_some(), "{entered:?}");
     assert_eq!(order().await, "APP-0 APP-2 APP-3 APP-1");
-    assert_eq!(put("APP-0", Some(TRIGGER), Place::Last).await.unwrap(), None);
+    assert_eq!(move_card("APP-0", Some(TRIGGER), Place::Last).await.unwrap(), None);
     assert_eq!(order().await, "APP-2 APP-3 APP-1 APP-0");
     for absent in ["APP-1", "APP-9"] {
-        assert_eq!(denial(put("APP-0", Some(BLOCKED), before(absent)).await), "not_in_column", "{absent}");
+        assert_eq!(denial(move_card("APP-0", Some(BLOCKED), before(absent)).await), "not_in_column", "{absent}");
     }
     assert_eq!(board.load("APP-0").await.ticket.unwrap().status, TRIGGER);
 }
@@ -358,11 +362,11 @@ async fn edit_of_an_outdated_text_is_refused() {
     let board = Board::begin().await;
     let new = board.new_ticket("APP-1", BLOCKED);
     board.create(&new).await.unwrap();
-    let seen = Some(text_version(&new.text));
-    let first = TicketEdit { based_on: seen.clone(), ..board.edit("APP-1", "second", "ana") };
+    let version = Some(text_version(&new.text));
+    let first = TicketEdit { based_on: version.clone(), ..board.edit("APP-1", "second", "ana") };
     board.edit_ticket(&first).await.unwrap();
     assert!(is_repeat(&board.edit_ticket(&first).await.unwrap()), "the repeat of an applied edit is refused");
-    let late = TicketEdit { based_on: seen, ..board.edit("APP-1", "third", "bob") };
+    let late = TicketEdit { based_on: version, ..board.edit("APP-1", "third", "bob") };
     assert_eq!(denial(board.edit_ticket(&late).await), "ticket_edited");
     assert_eq!(board.load("APP-1").await.title.as_deref(), Some("second"));
 }

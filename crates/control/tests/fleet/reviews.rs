@@ -354,11 +354,11 @@ async fn ticket_hides_a_pull_request_of_another_project() {
     let mut ticket = desk.ticket().await;
     ticket.request_state(None, None, Some(link));
     assert_applied(ctx.store.update_ticket(&ticket.mark_synced(&Settings::default())).await);
-    let says = async || ticket_view(ctx, project, &desk.key).await.unwrap().pull_request;
-    assert_eq!(says().await, Some(PullRequestState::Open));
+    let pull_request_view = async || ticket_view(ctx, project, &desk.key).await.unwrap().pull_request;
+    assert_eq!(pull_request_view().await, Some(PullRequestState::Open));
     let taken = PullRequest { project: ProjectId::new("other").unwrap(), ticket: None, ..linked };
     assert_applied(ctx.store.update_pull_request(&taken).await);
-    assert_eq!(says().await, None);
+    assert_eq!(pull_request_view().await, None);
 }
 
 async fn kind_of_retry(change: fn(PullRequest) -> PullRequest) -> JobKind {

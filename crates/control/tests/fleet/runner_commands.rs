@@ -73,9 +73,9 @@ async fn paused_runner_yields_its_job_despite_a_late_push_grant() {
         session: None,
         inputs: 0,
     };
-    let gives = YieldReport { report: yielded, spent_usd_micros: None, work: None };
+    let yield_report = YieldReport { report: yielded, spent_usd_micros: None, work: None };
     for _ in 0..2 {
-        assert_eq!(yield_job(ctx, &fence, &gives).await.unwrap(), YieldOutcome::Yielded(JobStatus::Ready));
+        assert_eq!(yield_job(ctx, &fence, &yield_report).await.unwrap(), YieldOutcome::Yielded(JobStatus::Ready));
     }
     let back = world.load_job(&job.id).await;
     assert_eq!((back.status, back.requeues, back.push_until), (JobStatus::Ready, 0, None));

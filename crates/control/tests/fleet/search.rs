@@ -69,13 +69,13 @@ async fn concurrent_claims_take_each_job_once() {
     for round in 0.. {
         let id = format!("k{round}");
         let all = join_all(runners.iter().map(|runner| world.takes(runner, &id))).await;
-        let got: Vec<_> = all.into_iter().filter_map(Result::unwrap).collect();
+        let claimed: Vec<_> = all.into_iter().filter_map(Result::unwrap).collect();
         // A claim may give up under contention, but returns nothing only once all jobs are taken.
-        assert!(!got.is_empty() || claims.len() == jobs.len(), "{round}: only {} were claimed", claims.len());
-        if got.is_empty() {
+        assert!(!claimed.is_empty() || claims.len() == jobs.len(), "{round}: only {} were claimed", claims.len());
+        if claimed.is_empty() {
             break;
         }
-        claims.extend(got);
+        claims.extend(claimed);
     }
     assert_eq!(claims.iter().collect::<BTreeSet<_>>().len(), jobs.len());
     for job in &jobs {

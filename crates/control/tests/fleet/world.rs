@@ -137,7 +137,7 @@ impl World {
     }
 
     pub(crate) async fn runners(&self, count: usize, kinds: usize, slots: u32) -> Vec<Runner> {
-        let each = futures::stream::iter(0..count).map(async |number| {
+        let registrations = futures::stream::iter(0..count).map(async |number| {
             let new = Registration {
                 name: format!("runner-{number}"),
                 instance: InstanceId::new(format!("process-{number}")).unwrap(),
@@ -150,13 +150,13 @@ impl World {
             };
             register_runner(&self.ctx, &self.token, &new).await.unwrap()
         });
-        each.buffered(AT_ONCE).collect().await
+        registrations.buffered(AT_ONCE).collect().await
     }
 
     /// Creates Ready jobs for runners, evenly in `kinds` classes.
-    pub(crate) async fn jobs(&self, what: &str, count: usize, kinds: usize) -> Vec<Job> {
+    pub(crate) async fn jobs(&self, name: &str, count: usize, kinds: usize) -> Vec<Job> {
         for number in 0..kinds {
-            let job = self.plan(what, number, kinds);
+            let job = self.plan(name, number, kinds);
             let needs = ClassRequirements {
                 capability: CAPABILITY.into(),
                 labels: BTreeSet::from([kind(number)]),
@@ -164,9 +164,9 @@ impl World {
             };
             self.ctx.store.create_class(&self.project, &job.class, &needs).await.unwrap();
         }
-        let each =
-            futures::stream::iter(0..count).map(async |number| self.store_job(&self.plan(what, number, kinds)).await);
-        each.buffered(AT_ONCE).collect().await
+        let creations =
+            futures::stream::iter(0..count).map(async |number| self.store_job(&self.plan(name, number, kinds)).await);
+        creations.buffered(AT_ONCE).collect().await
     }
 
     /// Connects the repository of all jobs, to a forge that does not exist.
@@ -220,8 +220,8 @@ impl World {
     }
 
     async fn store_job(&self, job: &Job) -> Job {
-        let alone = JobCreation { job, ticket: None, delivery: None, pull_request: None, charge: None, request: None };
-        assert_applied(self.ctx.store.create_job(&alone).await);
+        let new = JobCreation { job, ticket: None, delivery: None, pull_request: None, charge: None, request: None };
+        assert_applied(self.ctx.store.create_job(&new).await);
         self.load_job(&job.id).await
     }
 

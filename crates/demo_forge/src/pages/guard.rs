@@ -20,14 +20,14 @@ pub fn protect(routes: Router<Arc<Shared>>) -> Router<Arc<Shared>> {
 }
 
 async fn add_headers(mut response: Response) -> Response {
-    let set = [
+    let headers = [
         (header::CONTENT_SECURITY_POLICY, CSP),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         // With `no-referrer`, browsers would send our own forms with `Origin: null`.
         (header::REFERRER_POLICY, "same-origin"),
         (header::CACHE_CONTROL, "no-store"),
     ];
-    for (name, value) in set {
+    for (name, value) in headers {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
@@ -35,8 +35,8 @@ async fn add_headers(mut response: Response) -> Response {
 
 /// Prevents cross-site request forgery: the pages need no password, so another site's form would act as a user.
 async fn refuse_foreign_forms(request: Request, next: Next) -> Response {
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    if reads || is_same_origin(request.headers()) {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    if is_read || is_same_origin(request.headers()) {
         return next.run(request).await;
     }
     PageError::CrossOrigin.into_response()

@@ -99,8 +99,8 @@ async fn threads(shared: &Shared, actor: &Actor, variables: &Map<String, Value>)
     let pull = entry.record.lock().await.pulls.iter().find(|pull| pull.number == number).cloned();
     let message = format!("Could not resolve to a PullRequest with the number of {number}.");
     let pull = pull.ok_or(FieldError { kind: "NOT_FOUND", message })?;
-    let firsts = pull.comments.iter().filter(|comment| comment.in_reply_to.is_none());
-    let all = firsts.map(|first| thread_node(&pull, first)).collect();
+    let thread_starts = pull.comments.iter().filter(|comment| comment.in_reply_to.is_none());
+    let all = thread_starts.map(|first| thread_node(&pull, first)).collect();
     Ok(json!({ "pullRequest": { "reviewThreads": page(all, text(variables, "after")) } }))
 }
 
@@ -153,8 +153,8 @@ async fn reply(shared: &Arc<Shared>, actor: &Actor, variables: &Map<String, Valu
     if body.trim().is_empty() {
         return Err(FieldError { kind: "UNPROCESSABLE", message: "Body can't be blank".to_owned() });
     }
-    let replied = replies::create_reply(shared, &entry, actor, (pull.number, first.id, None), body.to_owned()).await;
-    let (comment, _) = replied.map_err(|objection| match objection {
+    let result = replies::create_reply(shared, &entry, actor, (pull.number, first.id, None), body.to_owned()).await;
+    let (comment, _) = result.map_err(|objection| match objection {
         Rejection::Unprocessable(message) => FieldError { kind: "UNPROCESSABLE", message },
         Rejection::Forbidden(message) => FieldError { kind: "FORBIDDEN", message: message.to_owned() },
         Rejection::NotFound => FieldError::not_found(id),

@@ -46,8 +46,8 @@ impl FromRequestParts<Arc<Shared>> for HookPath {
             _ => {
                 let app = caller.app()?;
                 let target = Target { api: ApiKind::GitHub, kind: TargetKind::Integration, id: app };
-                let own = hooks::list(shared, target).await.into_iter().next().ok_or_else(ApiError::not_found)?;
-                return Ok(Self { target, hook: Some(own.id) });
+                let hook = hooks::list(shared, target).await.into_iter().next().ok_or_else(ApiError::not_found)?;
+                return Ok(Self { target, hook: Some(hook.id) });
             }
         };
         Ok(Self { target, hook })
@@ -57,13 +57,13 @@ impl FromRequestParts<Arc<Shared>> for HookPath {
 async fn organization(shared: &Shared, caller: Caller, org: &str, need: Requirement) -> Result<Target, ApiError> {
     let actor = caller.actor()?;
     let all = shared.repositories.list().await;
-    let own: Vec<_> = all.iter().filter(|entry| entry.owner.eq_ignore_ascii_case(org)).collect();
-    for entry in &own {
+    let repositories: Vec<_> = all.iter().filter(|entry| entry.owner.eq_ignore_ascii_case(org)).collect();
+    for entry in &repositories {
         if actor.check(entry, need).await != AccessDecision::Yes {
             return Err(ApiError::not_found());
         }
     }
-    if own.is_empty() || shared.users.by_login(org).is_some() {
+    if repositories.is_empty() || shared.users.by_login(org).is_some() {
         return Err(ApiError::not_found());
     }
     Ok(Target { api: ApiKind::GitHub, kind: TargetKind::Organization, id: render::owner(shared, org).id })
@@ -87,7 +87,7 @@ pub struct HookConfig {
 impl From<HookConfig> for Settings {
     /// Omitted fields keep their value, the secret too.
     fn from(config: HookConfig) -> Self {
-        let to_text = |word: Value| word.as_str().map_or_else(|| word.to_string(), str::to_owned);
+        let to_text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         Self {
             url: config.url,
             secret: config.secret.map(Some),
@@ -112,23 +112,23 @@ fn parse_settings(body: &[u8]) -> Result<Settings, ApiError> {
     Ok(Settings { secret, events, active, ..config.unwrap_or_default().into() })
 }
 
-pub async fn list(State(shared): State<Arc<Shared>>, place: HookPath, paging: Paging) -> Result<Response, ApiError> {
-    let hooks = hooks::list(&shared, place.target).await;
+pub async fn list(State(shared): State<Arc<Shared>>, path: HookPath, paging: Paging) -> Result<Response, ApiError> {
+    let hooks = hooks::list(&shared, path.target).await;
     Ok(paging.respond(&shared, hooks.iter().map(hooks::render).collect()))
 }
 
-pub async fn create(State(shared): State<Arc<Shared>>, place: HookPath, body: Bytes) -> Result<Response, ApiError> {
-    let hook = hooks::create(&shared, place.target, parse_settings(&body)?).await?;
+pub async fn create(State(shared): State<Arc<Shared>>, path: HookPath, body: Bytes) -> Result<Response, ApiError> {
+    let hook = hooks::create(&shared, path.target, parse_settings(&body)?).await?;
     Ok((StatusCode::CREATED, Json(hooks::render(&hook))).into_response())
 }
 
-pub async fn change(State(shared): State<Arc<Shared>>, place: HookPath, body: Bytes) -> Result<Json<Value>, ApiError> {
-    let hook = hooks::update(&shared, place.target, place.hook.unwrap_or(0), parse_settings(&body)?).await?;
+pub async fn change(State(shared): State<Arc<Shared>>, path: HookPath, body: Bytes) -> Result<Json<Value>, ApiError> {
+    let hook = hooks::update(&shared, path.target, path.hook.unwrap_or(0), parse_settings(&body)?).await?;
     Ok(Json(hooks::render(&hook)))
 }
 
-pub async fn delete(State(shared): State<Arc<Shared>>, place: HookPath) -> Result<StatusCode, ApiError> {
-    hooks::delete(&shared, place.target, place.hook.unwrap_or(0)).await?;
+pub async fn delete(State(shared): State<Arc<Shared>>, path: HookPath) -> Result<StatusCode, ApiError> {
+    hooks::delete(&shared, path.target, path.hook.unwrap_or(0)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -138,9 +138,9 @@ fn render_delivery(delivery: &DeliveryRecord) -> Value {
 
 pub async fn deliveries(
     State(shared): State<Arc<Shared>>,
-    place: HookPath,
+    path: HookPath,
     paging: Paging,
 ) -> Result<Response, ApiError> {
-    let hook = place.hook(&shared).await?;
+    let hook = path.hook(&shared).await?;
     Ok(paging.respond(&shared, shared.deliveries.list(hook.id).iter().map(render_delivery).collect()))
 }

@@ -66,14 +66,14 @@ pub(crate) async fn list(
     let state = filter.state()?;
     // Like GitHub, ignore a head without an owner and list everything, because clients must handle this.
     let head = filter.head.as_deref().and_then(|head| head.split_once(':'));
-    let fits = |pull: &Pull| {
+    let is_requested = |pull: &Pull| {
         state.is_none_or(|state| pull.record.state == state)
-            && head.is_none_or(|(named, branch)| named.eq_ignore_ascii_case(&entry.owner) && pull.record.head == branch)
+            && head.is_none_or(|(owner, branch)| owner.eq_ignore_ascii_case(&entry.owner) && pull.record.head == branch)
     };
     let mut pulls = pulls::list(&entry).await?;
-    pulls.retain(fits);
+    pulls.retain(is_requested);
     if filter.sort.as_deref() == Some("updated") {
-        pulls.sort_by(|one, other| other.record.updated_at.cmp(&one.record.updated_at));
+        pulls.sort_by(|a, b| b.record.updated_at.cmp(&a.record.updated_at));
     }
     Ok(paging.respond(&shared, pulls.iter().map(|pull| render::reduced_pull(&shared, &entry, pull)).collect()))
 }

@@ -94,7 +94,7 @@ async fn newest_deliveries_are_listed() {
     world.forge.wait_for_deliveries().await;
     assert_eq!(listener.take_received().len(), 1, "it is sent once");
     let all = world.get(BOT, &format!("{hook}/deliveries")).await.body;
-    let entries: Vec<_> = all.as_array().unwrap().iter().map(|one| (&one["event"], &one["status_code"])).collect();
+    let entries: Vec<_> = all.as_array().unwrap().iter().map(|call| (&call["event"], &call["status_code"])).collect();
     assert_eq!(entries, [(&json!("issue_comment"), &json!(503)), (&json!("ping"), &json!(200))]);
 }
 

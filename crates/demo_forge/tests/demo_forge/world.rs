@@ -77,13 +77,13 @@ impl World {
         self.forge.commit(REPOSITORY, "job", BOT, &[("change.txt", &lines(changed), false)]).await.unwrap()
     }
 
-    pub(crate) async fn call(&self, who: &str, method: Method, path: &str, body: Option<Value>) -> Response {
+    pub(crate) async fn call(&self, login: &str, method: Method, path: &str, body: Option<Value>) -> Response {
         let url = match path.strip_prefix('/') {
             Some(path) => format!("{}/{path}", self.forge.api_url()),
             None => format!("{}/repos/{REPOSITORY}/{path}", self.forge.api_url()),
         };
         let client = http_client();
-        let mut request = client.request(method.clone(), &url).bearer_auth(token(who));
+        let mut request = client.request(method.clone(), &url).bearer_auth(token(login));
         if let Some(body) = &body {
             request = request.json(body);
         }
@@ -106,25 +106,25 @@ impl World {
         request.body(body.to_owned()).send().await.unwrap()
     }
 
-    pub(crate) async fn get(&self, who: &str, path: &str) -> Response {
-        self.call(who, Method::GET, path, None).await
+    pub(crate) async fn get(&self, login: &str, path: &str) -> Response {
+        self.call(login, Method::GET, path, None).await
     }
 
-    pub(crate) async fn post(&self, who: &str, path: &str, body: Value) -> Response {
-        self.call(who, Method::POST, path, Some(body)).await
+    pub(crate) async fn post(&self, login: &str, path: &str, body: Value) -> Response {
+        self.call(login, Method::POST, path, Some(body)).await
     }
 
-    pub(crate) async fn patch(&self, who: &str, path: &str, body: Value) -> Response {
-        self.call(who, Method::PATCH, path, Some(body)).await
+    pub(crate) async fn patch(&self, login: &str, path: &str, body: Value) -> Response {
+        self.call(login, Method::PATCH, path, Some(body)).await
     }
 
-    pub(crate) async fn delete(&self, who: &str, path: &str) -> Response {
-        self.call(who, Method::DELETE, path, None).await
+    pub(crate) async fn delete(&self, login: &str, path: &str) -> Response {
+        self.call(login, Method::DELETE, path, None).await
     }
 
-    pub(crate) async fn request_changes(&self, who: &str, summary: &str) -> u64 {
+    pub(crate) async fn request_changes(&self, login: &str, summary: &str) -> u64 {
         let comment = LineComment { path: "change.txt", line: 10, body: "Why so?" };
-        self.forge.request_changes(REPOSITORY, 1, who, summary, &[comment]).await.unwrap()
+        self.forge.request_changes(REPOSITORY, 1, login, summary, &[comment]).await.unwrap()
     }
 }
 

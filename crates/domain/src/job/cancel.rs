@@ -67,7 +67,7 @@ impl Cancel {
 impl Job {
     /// Cancels the job for a user. Without an attempt it ends at once; otherwise its runner is requested to stop.
     ///
-    /// `AlreadyDone`: it is cancelled, or will be. `Status`: it has ended otherwise.
+    /// `AlreadyDone`: it is cancelled, or will be. `WrongStatus`: it has ended otherwise.
     pub fn cancel(&self, cancel: Cancel, now: Timestamp) -> Result<Self, TransitionRefusal> {
         match self.status {
             JobStatus::Cancelled => Err(TransitionRefusal::AlreadyDone),

@@ -108,7 +108,8 @@ impl Job {
         Ok(Self { waits: Some(ContextWait { tries, next, fault: Some(fault) }), ..self.clone() })
     }
 
-    /// The fault of a job whose reviews have no text, the last one submitted at `asked`. `None`: the wait is over.
+    /// The fault while the job's reviews have no text. `submitted_at`: when the last review was submitted. `None`: the
+    /// wait is over.
     /// A wrong clock of the forge cannot extend the wait, which begins at the job's creation at the latest. Only
     /// revisions wait; other jobs have work without the text.
     pub fn missing_text_fault(&self, submitted_at: Timestamp, now: Timestamp) -> Option<ContextFault> {

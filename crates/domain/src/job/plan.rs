@@ -175,10 +175,10 @@ fn new_job(plan: &JobPlan<'_>, branch: String) -> Job {
 /// A key with other characters than capitals, digits and dashes is simplified, and a short hash keeps it unique.
 pub fn branch_name(project: &ProjectId, ticket: &TicketKey, number: u32) -> String {
     let lower = ticket.as_str().to_lowercase();
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let mut slug = String::new();
     for c in lower.chars() {
-        if plain(c) {
+        if is_plain(c) {
             slug.push(c);
         } else if !slug.ends_with('-') && !slug.is_empty() {
             slug.push('-');
@@ -187,8 +187,8 @@ pub fn branch_name(project: &ProjectId, ticket: &TicketKey, number: u32) -> Stri
     let mut slug = slug.trim_end_matches('-').chars().take(40).collect::<String>();
     if slug != lower || ticket.as_str().to_uppercase() != ticket.as_str() {
         let digest = Sha256::digest(ticket.as_str().as_bytes());
-        let mark: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        slug = if slug.is_empty() { mark } else { format!("{}-{mark}", slug.trim_end_matches('-')) };
+        let suffix: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        slug = if slug.is_empty() { suffix } else { format!("{}-{suffix}", slug.trim_end_matches('-')) };
     }
     format!("pullyard/{project}/{slug}-{number}")
 }

@@ -16,7 +16,7 @@ pub struct AttemptRecord {
     pub ended: AttemptEnd,
     /// Agent and usage. `None` if no agent started, or the runner did not report.
     pub work: Option<AgentReport>,
-    /// Its cost, if known, or estimated (`Work::about_usd_micros`). Units: millionths of a US dollar.
+    /// Its cost, if known, or estimated (`AgentReport::about_usd_micros`). Units: millionths of a US dollar.
     pub spent_usd_micros: Option<u64>,
 }
 

@@ -171,10 +171,10 @@ impl Job {
 
     /// Suspends the job at the request of its runner. A job with a requested cancel is cancelled. A job whose pause was
     /// withdrawn becomes Ready. `NewerInput`: an input may answer the question already, so the agent must continue.
-    pub fn suspend(&self, fence: &Fence, yielded: &SuspendReport, now: Timestamp) -> Result<Self, TransitionRefusal> {
-        self.check_new_report(fence, &yielded.id)?;
+    pub fn suspend(&self, fence: &Fence, report: &SuspendReport, now: Timestamp) -> Result<Self, TransitionRefusal> {
+        self.check_new_report(fence, &report.id)?;
         let runner = self.check_fence(fence)?.runner.clone();
-        let question = match &yielded.suspension {
+        let question = match &report.suspension {
             Suspension::Question { question } if self.status == JobStatus::Executing => Some(question),
             Suspension::Question { .. } => return Err(TransitionRefusal::WrongStatus(self.status)),
             // Also allowed from Syncing: a repeated request to push may arrive after the pause was withdrawn. A runner
@@ -182,9 +182,9 @@ impl Job {
             Suspension::Pause => None,
         };
         if self.want == DesiredState::Cancel {
-            return Ok(self.end(End::Cancelled, Some(yielded.id.clone()), now));
+            return Ok(self.end(End::Cancelled, Some(report.id.clone()), now));
         }
-        if question.is_some() && yielded.inputs < self.inputs {
+        if question.is_some() && report.inputs < self.inputs {
             return Err(TransitionRefusal::NewerInput);
         }
         let mut job = match (question, self.want) {
@@ -200,12 +200,12 @@ impl Job {
             None if self.want == DesiredState::Pause => job.enter_paused(now),
             None => {}
         }
-        job.raise_acked_inputs(yielded.inputs);
-        if let Some(agent) = &yielded.agent {
-            let session = Session::new(agent, yielded.session.as_deref(), runner, self.attempt);
-            job.session = Some(Session { inputs: yielded.inputs.min(self.inputs), ..session });
+        job.raise_acked_inputs(report.inputs);
+        if let Some(agent) = &report.agent {
+            let session = Session::new(agent, report.session.as_deref(), runner, self.attempt);
+            job.session = Some(Session { inputs: report.inputs.min(self.inputs), ..session });
         }
-        job.ended_by = Some(LastReport { attempt: self.attempt, finish: Some(yielded.id.clone()) });
+        job.ended_by = Some(LastReport { attempt: self.attempt, finish: Some(report.id.clone()) });
         Ok(job)
     }
 

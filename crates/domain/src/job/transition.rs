@@ -29,8 +29,8 @@ const MAX_DEAD_TASKS: usize = 10;
 impl Dispatch {
     pub(super) fn reject_task(&mut self) {
         self.dead.extend(self.task.take());
-        let forgotten = self.dead.len().saturating_sub(MAX_DEAD_TASKS);
-        self.dead.drain(..forgotten);
+        let excess = self.dead.len().saturating_sub(MAX_DEAD_TASKS);
+        self.dead.drain(..excess);
     }
 }
 

@@ -83,7 +83,7 @@ impl Statuses {
             self.columns.push(name.to_owned());
             return Ok(self);
         }
-        let Some(at) = self.columns.iter().position(|column| column == name) else {
+        let Some(index) = self.columns.iter().position(|column| column == name) else {
             return fault(COLUMNS, self.no_column(name));
         };
         let last = self.columns.len() - 1;
@@ -91,13 +91,13 @@ impl Statuses {
             (ColumnChange::Close | ColumnChange::Remove, Some(role)) => {
                 return fault(COLUMNS, format!("tickets go to {name} {role}; choose another column for that first"));
             }
-            (ColumnChange::Up, _) => self.columns.swap(at, at.saturating_sub(1)),
-            (ColumnChange::Down, _) => self.columns.swap(at, last.min(at + 1)),
+            (ColumnChange::Up, _) => self.columns.swap(index, index.saturating_sub(1)),
+            (ColumnChange::Down, _) => self.columns.swap(index, last.min(index + 1)),
             (ColumnChange::Close, _) => _ = self.closed.insert(name.to_owned()),
             (ColumnChange::Reopen, _) => _ = self.closed.remove(name),
             (ColumnChange::Remove, _) => {
                 self.closed.remove(name);
-                self.columns.remove(at);
+                self.columns.remove(index);
             }
             (ColumnChange::Add, _) => {}
         }
@@ -117,15 +117,15 @@ impl Statuses {
         if self.closed.remove(from) {
             self.closed.insert(to.to_owned());
         }
-        let named = [&mut self.todo, &mut self.trigger, &mut self.completion].into_iter().chain(&mut self.columns);
-        named.filter(|name| *name == from).for_each(|name| to.clone_into(name));
+        let names = [&mut self.todo, &mut self.trigger, &mut self.completion].into_iter().chain(&mut self.columns);
+        names.filter(|name| *name == from).for_each(|name| to.clone_into(name));
         Ok(self)
     }
 
     pub(super) fn validate(&self) -> Result<(), SettingFault> {
         let Self { todo, trigger, completion, closed, columns, allow_others: _ } = self;
-        let named = [("/statuses/todo", todo), ("/statuses/trigger", trigger), ("/statuses/completion", completion)];
-        for (pointer, status) in named {
+        let roles = [("/statuses/todo", todo), ("/statuses/trigger", trigger), ("/statuses/completion", completion)];
+        for (pointer, status) in roles {
             if !is_name(status) {
                 return fault(pointer, "a status is 1 to 64 printable characters");
             }
@@ -150,12 +150,12 @@ impl Statuses {
             return fault(COLUMNS, "name at most 30 columns of 1 to 64 printable characters");
         }
         let key = |column: &String| column.trim().to_lowercase();
-        let same = |(at, column): &(usize, &String)| columns.iter().take(*at).any(|other| key(other) == key(column));
-        if let Some((_, twice)) = columns.iter().enumerate().find(same) {
-            return fault(COLUMNS, format!("{twice} is already a column; names that differ only in case are the same"));
+        let is_twice = |(n, column): &(usize, &String)| columns.iter().take(*n).any(|other| key(other) == key(column));
+        if let Some((_, name)) = columns.iter().enumerate().find(is_twice) {
+            return fault(COLUMNS, format!("{name} is already a column; names that differ only in case are the same"));
         }
         let closed = closed.iter().map(|status| ("/statuses/closed", status));
-        match named.into_iter().chain(closed).find(|(_, status)| !columns.contains(status)) {
+        match roles.into_iter().chain(closed).find(|(_, status)| !columns.contains(status)) {
             Some((pointer, status)) => fault(pointer, self.no_column(status)),
             None => Ok(()),
         }

@@ -109,7 +109,7 @@ impl ReviewContext {
         };
         let mut tries = COMMENT_LIMITS.iter().enumerate().map(|(n, limit)| lay_out(*limit, n == last));
         // The last layout counts as complete: it omits comments that do not fit.
-        tries.find(|tried| tried.is_complete).unwrap_or_default()
+        tries.find(|layout| layout.is_complete).unwrap_or_default()
     }
 
     /// Threads in the order of their first comments. Each thread lists its comments by id, without duplicates.
@@ -121,14 +121,14 @@ impl ReviewContext {
                 threads.push(comment.thread);
             }
         }
-        let of = |thread: u64| {
+        let comments_of = |thread: u64| {
             let mut comments: Vec<&FrozenComment> =
                 all.iter().copied().filter(|comment| comment.thread == thread).collect();
             comments.sort_by_key(|comment| comment.id);
             comments.dedup_by_key(|comment| comment.id);
             comments
         };
-        threads.into_iter().flat_map(of).collect()
+        threads.into_iter().flat_map(comments_of).collect()
     }
 
     fn render_pull_request(&self) -> String {
@@ -190,16 +190,16 @@ struct LayoutBuilder {
 }
 
 impl LayoutBuilder {
-    fn new(text: String, left_out: Omitted) -> Self {
-        Self { length: text.chars().count(), text, omitted: left_out, is_complete: true }
+    fn new(text: String, omitted: Omitted) -> Self {
+        Self { length: text.chars().count(), text, omitted, is_complete: true }
     }
 
-    fn add(&mut self, more: String, text: &str) -> bool {
-        let length = self.length + more.chars().count();
+    fn add(&mut self, part: String, text: &str) -> bool {
+        let length = self.length + part.chars().count();
         let fits = length + NOTE_RESERVE <= MAX_REVIEWS_CHARS;
         if fits {
             self.length = length;
-            self.text.push_str(&more);
+            self.text.push_str(&part);
         } else {
             self.is_complete = false;
             self.omitted.comments = self.omitted.comments.saturating_add(1);

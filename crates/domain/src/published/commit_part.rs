@@ -37,7 +37,7 @@ fn render_part_as(MarkerSyntax { start, end }: MarkerSyntax, commit: &str, body:
 /// Replaces the part when a later job updates the pull request. Rules for `body`: see [`render_part`].
 pub fn replace_part(text: &str, commit: &str, body: &str) -> Result<String, ReplaceRefusal> {
     let part = find_part(text).ok_or(ReplaceRefusal::Absent)?;
-    // Checked before the hash: a retry after a lost answer must not report a user's later edit as `Edited`.
+    // Checked before the hash: a retry after a lost answer must not report a user's later edit as `EditedByUser`.
     if part.commit == commit {
         return Err(ReplaceRefusal::UpToDate);
     }

@@ -51,8 +51,8 @@ pub enum NestedAction {
 /// Where the outer repository has files, the files of the folder update them. Without the folder, the checks would run
 /// without these files, but the commit would still contain them. Git skips ignored folders, and a fetched build
 /// dependency may need its `.git`. An ignored worktree is reported, because it may contain the agent's work.
-pub fn decide_action(copy: Option<NestedKind>, place: OuterState) -> NestedAction {
-    match (copy, place) {
+pub fn decide_action(copy: Option<NestedKind>, outer: OuterState) -> NestedAction {
+    match (copy, outer) {
         (Some(kind @ NestedKind::Worktree), OuterState { has_files: false, .. })
         | (Some(kind @ NestedKind::Clone), OuterState { has_files: false, is_ignored: false }) => {
             NestedAction::Exclude(kind)

@@ -44,7 +44,7 @@ pub enum StoredResult {
     Started {
         job: JobId,
     },
-    /// It belongs to a project outside the reach of the hook that delivered it.
+    /// It belongs to a project outside the scope of the hook that delivered it.
     Elsewhere {},
 }
 
@@ -147,8 +147,8 @@ pub fn decide(facts: &ReviewFacts, job: JobId) -> DecisionStep {
 /// Decides the effect of a refusal: a review that may be accepted later waits, if the project's settings allow it.
 fn decide_refusal(facts: &ReviewFacts, reason: Reason) -> Decision {
     let coalesce = facts.settings.as_ref().is_some_and(|settings| settings.coalesce);
-    let room = facts.ticket.as_ref().is_some_and(|ticket| ticket.defers || ticket.deferred < MAX_DEFERRED);
-    let may_wait = coalesce && room;
+    let has_room = facts.ticket.as_ref().is_some_and(|ticket| ticket.defers || ticket.deferred < MAX_DEFERRED);
+    let may_wait = coalesce && has_room;
     let until = |opens_at| ReviewFollowUp::Defer { opens_at, held: false };
     let (reason, follow) = match reason {
         // The review waits already. It may start sooner after a request, or if the last revision no longer counts.
@@ -239,8 +239,8 @@ fn author_not_permitted(facts: &ReviewFacts) -> Option<Reason> {
 }
 
 pub(super) fn retrigger_disabled(facts: &ReviewFacts) -> Option<Reason> {
-    let on = facts.settings.as_ref().is_some_and(|settings| settings.revise_on_review);
-    (!on && !is_request(facts)).then(|| Reason::RetriggerDisabled { project: facts.project.clone() })
+    let is_on = facts.settings.as_ref().is_some_and(|settings| settings.revise_on_review);
+    (!is_on && !is_request(facts)).then(|| Reason::RetriggerDisabled { project: facts.project.clone() })
 }
 
 pub(super) fn no_linked_ticket(facts: &ReviewFacts) -> Option<Reason> {

@@ -153,15 +153,15 @@ fn revision_may_leave_reviews_only_as_the_last_job() {
     let (one, more, other) = (made_for("a"), again.next_job_id(), job_id("implements"));
     // The revision of `a` also covers `c`.
     let all = [started("a", one.clone()), again, started("c", one.clone()), started("d", other.clone())];
-    let having: BTreeSet<&JobId> = all.iter().filter_map(Review::started_job).collect();
-    assert_eq!(having, BTreeSet::from([&one, &more, &other]));
-    let read = |last: Option<&JobId>| BTreeSet::from_iter(list_possible_review_owners(&having, &all, last));
+    let jobs: BTreeSet<&JobId> = all.iter().filter_map(Review::started_job).collect();
+    assert_eq!(jobs, BTreeSet::from([&one, &more, &other]));
+    let read = |last: Option<&JobId>| BTreeSet::from_iter(list_possible_review_owners(&jobs, &all, last));
     assert_eq!(read(None), BTreeSet::from([other.clone()]));
     assert_eq!(read(Some(&one)), BTreeSet::from([other.clone(), one.clone()]));
     assert_eq!(read(Some(&more)), BTreeSet::from([other.clone(), more.clone()]));
     // A job id that matches no known review may belong to any kind of job.
     assert_eq!(
-        BTreeSet::from_iter(list_possible_review_owners(&having, &all[3..], None)),
+        BTreeSet::from_iter(list_possible_review_owners(&jobs, &all[3..], None)),
         BTreeSet::from([one, more, other])
     );
 }

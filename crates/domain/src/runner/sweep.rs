@@ -91,11 +91,11 @@ pub fn is_storm<'a>(
 /// `token` does not matter for a runner without slots.
 pub fn next_step(runner: &Runner, token: TokenState, storm: bool, now: Timestamp) -> RunnerStep {
     let all = || runner.slots.iter().map(|(job, slot)| (job.clone(), slot.clone())).collect::<Vec<_>>();
-    let busy = !runner.slots.is_empty();
+    let is_busy = !runner.slots.is_empty();
     match runner.status {
-        Presence::Deleting if busy => RunnerStep::EndJobs(LossReason::Deleted, all()),
+        Presence::Deleting if is_busy => RunnerStep::EndJobs(LossReason::Deleted, all()),
         Presence::Deleting => RunnerStep::Remove,
-        _ if busy && token == TokenState::Invalid => RunnerStep::EndJobs(LossReason::TokenInvalid, all()),
+        _ if is_busy && token == TokenState::Invalid => RunnerStep::EndJobs(LossReason::TokenInvalid, all()),
         Presence::Online if runner.is_silent(now) => {
             RunnerStep::MarkOffline(Box::new(mark_offline(runner, storm, now)))
         }
@@ -104,11 +104,11 @@ pub fn next_step(runner: &Runner, token: TokenState, storm: bool, now: Timestamp
             let ghosts = ghosts.map(|(job, slot)| (job.clone(), slot.clone())).collect::<Vec<_>>();
             if ghosts.is_empty() { RunnerStep::Skip } else { RunnerStep::EndJobs(LossReason::NoProcess, ghosts) }
         }
-        Presence::Offline if busy => {
-            let spared = runner.spared_until.is_some_and(|until| now < until);
+        Presence::Offline if is_busy => {
+            let is_spared = runner.spared_until.is_some_and(|until| now < until);
             // Its sign-off may have overtaken a finish.
-            let early = now < runner.last_heartbeat.plus(FINISH_GRACE);
-            if spared || early { RunnerStep::Skip } else { RunnerStep::EndJobs(LossReason::Silent, all()) }
+            let is_early = now < runner.last_heartbeat.plus(FINISH_GRACE);
+            if is_spared || is_early { RunnerStep::Skip } else { RunnerStep::EndJobs(LossReason::Silent, all()) }
         }
         Presence::Offline if now.since(runner.last_heartbeat) >= DELETE_AFTER => RunnerStep::DeleteUnused,
         Presence::Offline => RunnerStep::Skip,

@@ -27,18 +27,18 @@ pub(super) async fn run_task(tasks: Arc<TaskRegistry>, task: Arc<Task>) {
 }
 
 pub(super) async fn follow_process(tasks: Arc<TaskRegistry>, task: Arc<Task>, mut process: Process) {
-    let ending = async {
+    let wait = async {
         tokio::select! {
-            ended = process.wait() => ended,
+            result = process.wait() => result,
             () = task.stop.cancelled() => process.terminate(tasks.options.stop_timeout).await,
         }
     };
-    let ended = tokio::select! {
+    let result = tokio::select! {
         biased;
         () = tasks.detach.cancelled() => None,
-        ended = ending => Some(ended),
+        result = wait => Some(result),
     };
-    match ended {
+    match result {
         None => process.release(),
         Some(Ok(code)) => end_task(&tasks, &task, code).await,
         Some(Err(error)) => {

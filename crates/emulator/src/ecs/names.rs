@@ -5,8 +5,8 @@ use crate::{ACCOUNT, REGION};
 
 pub(super) fn cluster_name(cluster: Option<&str>) -> Result<String, ApiError> {
     let name = last_segment(cluster.unwrap_or("default"));
-    let allowed = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
-    if name.is_empty() || name.len() > 255 || !name.chars().all(allowed) {
+    let is_allowed = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
+    if name.is_empty() || name.len() > 255 || !name.chars().all(is_allowed) {
         return Err(ApiError::invalid_parameter("Invalid cluster name."));
     }
     Ok(name.to_owned())

@@ -64,14 +64,14 @@ impl Process {
         let Some((program, arguments)) = command.split_first() else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "no command"));
         };
-        let mut starting = Command::new(program);
-        starting.args(arguments).env_clear();
+        let mut command = Command::new(program);
+        command.args(arguments).env_clear();
         for name in INHERITED_VARIABLES {
             if let Some(value) = std::env::var_os(name) {
-                starting.env(name, value);
+                command.env(name, value);
             }
         }
-        starting
+        command
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .env(METADATA_URI_VARIABLE, metadata_uri)
             .stdin(Stdio::null())
@@ -79,7 +79,7 @@ impl Process {
             .stdout(File::create(folder.join("stdout.log"))?)
             .stderr(File::create(folder.join("stderr.log"))?)
             .process_group(0);
-        let child = starting.spawn()?;
+        let child = command.spawn()?;
         let group = child
             .id()
             .and_then(|pid| i32::try_from(pid).ok())
@@ -131,8 +131,8 @@ impl Process {
     pub(super) async fn terminate(&mut self, timeout: Duration) -> io::Result<Option<i32>> {
         self.members.scan();
         signal_group(self.group, Signal::SIGTERM);
-        if let Ok(ended) = tokio::time::timeout(timeout, self.wait()).await {
-            return ended;
+        if let Ok(result) = tokio::time::timeout(timeout, self.wait()).await {
+            return result;
         }
         self.members.kill().await;
         self.wait().await

@@ -34,7 +34,7 @@ async fn delete_expired(tasks: &TaskRegistry) {
             continue;
         }
         tasks.remove(&task.id);
-        tokens.retain(|_, used| used.task.id != task.id);
+        tokens.retain(|_, token_use| token_use.task.id != task.id);
     }
 }
 

@@ -118,9 +118,9 @@ async fn start_idempotent(
         fields.insert("cluster".to_owned(), Value::String(plan.cluster.clone()));
     }
     let mut tokens = tasks.tokens.lock().await;
-    if let Some(used) = tokens.get(&token) {
-        if used.request == request {
-            return Ok(Arc::clone(&used.task));
+    if let Some(token_use) = tokens.get(&token) {
+        if token_use.request == request {
+            return Ok(Arc::clone(&token_use.task));
         }
         let message = "The clientToken was already used with other parameters.";
         return Err(ApiError::exception("ConflictException", message));
@@ -133,8 +133,8 @@ async fn start_idempotent(
 pub(super) async fn restore_token(tasks: &TaskRegistry, task: &Arc<Task>) {
     let record = task.record.lock().await;
     if let (Some(token), Some(request)) = (&record.client_token, &record.request) {
-        let used = TokenUse { request: request.clone(), task: Arc::clone(task) };
-        tasks.tokens.lock().await.insert(token.clone(), used);
+        let token_use = TokenUse { request: request.clone(), task: Arc::clone(task) };
+        tasks.tokens.lock().await.insert(token.clone(), token_use);
     }
 }
 

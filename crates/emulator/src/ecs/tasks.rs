@@ -21,7 +21,7 @@ pub(super) struct TaskRegistry {
     pub(super) url: String,
     pub(super) events: Events,
     pub(super) script: Mutex<VecDeque<RunTaskOutcome>>,
-    /// The runtime for background work; `Ecs::events` may be called outside of a runtime.
+    /// The runtime for background work; `Ecs::subscribe` may be called outside of a runtime.
     pub(super) runtime: Handle,
     pub(super) background: TaskTracker,
     pub(super) shutdown: CancellationToken,
@@ -71,8 +71,8 @@ impl TaskRegistry {
 
     pub(super) fn find(&self, cluster: &str, id_or_arn: &str) -> Option<Arc<Task>> {
         let task = self.by_id(last_segment(id_or_arn))?;
-        let named = id_or_arn == task.id || id_or_arn == task_arn(cluster, &task.id);
-        (task.cluster == cluster && named).then_some(task)
+        let is_named = id_or_arn == task.id || id_or_arn == task_arn(cluster, &task.id);
+        (task.cluster == cluster && is_named).then_some(task)
     }
 
     pub(super) fn by_id(&self, id: &str) -> Option<Arc<Task>> {

@@ -97,15 +97,15 @@ impl Poller {
     async fn deliver(&self, messages: Vec<Value>) {
         let source = queue_arn(&self.queue_url);
         let records: Vec<Value> = messages.iter().map(|message| to_record(message, &source)).collect();
-        let answered = self.invoker.invoke(json!({ "Records": records })).await;
-        let done = match &answered {
+        let response = self.invoker.invoke(json!({ "Records": records })).await;
+        let deletable = match &response {
             Ok(response) => deletable_records(&records, response),
             Err(error) => {
                 tracing::warn!(error, queue = self.queue_url, "invocation for an SQS batch failed");
                 Vec::new()
             }
         };
-        for record in done {
+        for record in deletable {
             let request = json!({
                 "QueueUrl": self.queue_url,
                 "ReceiptHandle": record.get("receiptHandle"),
@@ -209,9 +209,9 @@ mod tests {
             to_record(&message, &queue_arn(queue))
         };
         let records = [message("1", "a"), message("2", "b"), message("3", "a"), message("4", "b")];
-        let done: Vec<_> =
+        let deletable: Vec<_> =
             deletable_records(&records, &response).into_iter().map(|record| text_field(record, "messageId")).collect();
-        assert_eq!(done, expected, "{queue} {response}");
+        assert_eq!(deletable, expected, "{queue} {response}");
     }
 
     #[test]

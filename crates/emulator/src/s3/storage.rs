@@ -26,16 +26,16 @@ impl ObjectStore {
     }
 
     pub(super) fn put(&self, bucket: &str, key: &str, bytes: &[u8]) -> io::Result<()> {
-        let half = self.folder.join(bucket).join(format!("{}.half", timestamp::random_uuid()));
+        let temporary = self.folder.join(bucket).join(format!("{}.half", timestamp::random_uuid()));
         let write = || {
-            let mut file = File::create(&half)?;
+            let mut file = File::create(&temporary)?;
             file.write_all(bytes)?;
             if self.is_synced {
                 file.sync_all()?;
             }
-            fs::rename(&half, self.path(bucket, key))
+            fs::rename(&temporary, self.path(bucket, key))
         };
-        write().inspect_err(|_| drop(fs::remove_file(&half)))
+        write().inspect_err(|_| drop(fs::remove_file(&temporary)))
     }
 
     pub(super) fn get(&self, bucket: &str, key: &str) -> io::Result<Option<Vec<u8>>> {

@@ -49,13 +49,13 @@ impl SecretFile {
 
     /// Writes a temporary file, syncs and renames it, so that an acknowledged change survives a crash.
     pub(super) fn save(&self, secrets: &Secrets) -> io::Result<()> {
-        let half = self.path.with_extension("json.new");
+        let temporary = self.path.with_extension("json.new");
         // A file left by a crash may have other permissions.
-        let _ = fs::remove_file(&half);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&half)?;
+        let _ = fs::remove_file(&temporary);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
         file.write_all(&serde_json::to_vec(secrets)?)?;
         file.sync_all()?;
-        fs::rename(&half, &self.path)?;
+        fs::rename(&temporary, &self.path)?;
         match self.path.parent() {
             Some(folder) => File::open(folder)?.sync_all(),
             None => Ok(()),

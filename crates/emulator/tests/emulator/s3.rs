@@ -76,10 +76,10 @@ impl Bucket {
     }
 }
 
-async fn check(answer: Response, status: u16, says: &str) {
+async fn check(answer: Response, status: u16, expected: &str) {
     assert_eq!(answer.status().as_u16(), status);
     let text = answer.text().await.unwrap();
-    assert!(text.contains(says), "{text}");
+    assert!(text.contains(expected), "{text}");
 }
 
 #[tokio::test]

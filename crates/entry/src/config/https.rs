@@ -29,8 +29,9 @@ struct SharedConnectorClient {
 
 impl HttpClient for SharedConnectorClient {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        let ours = settings.connect_timeout() == Some(super::CONNECT_TIMEOUT) && settings.read_timeout().is_none();
-        if ours { self.connector.clone() } else { self.fallback.http_connector(settings, components) }
+        let has_shared_limits =
+            settings.connect_timeout() == Some(super::CONNECT_TIMEOUT) && settings.read_timeout().is_none();
+        if has_shared_limits { self.connector.clone() } else { self.fallback.http_connector(settings, components) }
     }
 
     fn connector_metadata(&self) -> Option<ConnectorMetadata> {
@@ -91,10 +92,10 @@ mod tests {
     }
 
     async fn check(limits: Option<TimeoutConfig>) -> (u32, u32) {
-        let (connector, others) = (CallCounter::default(), CallCounter::default());
+        let (connector, fallback) = (CallCounter::default(), CallCounter::default());
         let https = SharedConnectorClient {
             connector: SharedHttpConnector::new(connector.clone()),
-            fallback: SharedHttpClient::new(others.clone()),
+            fallback: SharedHttpClient::new(fallback.clone()),
         };
         let loader = with_timeouts(aws_config::defaults(BehaviorVersion::latest()))
             .http_client(https)
@@ -113,7 +114,7 @@ mod tests {
         let ctx = Config::from_vars(variable).unwrap().context(&sdk, Clock::default());
         ctx.store.load_project(&ProjectId::new("acme").unwrap()).await.unwrap_err();
         ctx.secrets.get("key").await.unwrap_err();
-        (connector.total(), others.total())
+        (connector.total(), fallback.total())
     }
 
     #[tokio::test]
@@ -123,9 +124,9 @@ mod tests {
 
     #[tokio::test]
     async fn client_with_other_limits_gets_its_own_connector() {
-        let sooner = TimeoutConfig::builder().connect_timeout(Duration::from_secs(1)).build();
-        let (connector, others) = check(Some(sooner)).await;
+        let other_limits = TimeoutConfig::builder().connect_timeout(Duration::from_secs(1)).build();
+        let (connector, fallback) = check(Some(other_limits)).await;
         assert_eq!(connector, 0);
-        assert!(others > 0);
+        assert!(fallback > 0);
     }
 }

@@ -72,9 +72,9 @@ pub struct TemporaryRedirect(pub String);
 impl IntoResponse for TemporaryRedirect {
     fn into_response(self) -> axum::response::Response {
         // The URL is a credential, so no cache may store it.
-        let unkept = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+        let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
         match HeaderValue::from_str(&self.0) {
-            Ok(to) => (StatusCode::FOUND, unkept, [(header::LOCATION, to)]).into_response(),
+            Ok(to) => (StatusCode::FOUND, no_store, [(header::LOCATION, to)]).into_response(),
             Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         }
     }
@@ -115,8 +115,8 @@ fn respond<T: Serialize>(status: StatusCode, body: T) -> axum::response::Respons
 answers! {
     CreatedResponse: (201, "Created."); |Self(it)| respond(StatusCode::CREATED, it);
     CreatedNoStore: (201, "Created; shown only this once."); |Self(it)| {
-        let unkept = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-        (StatusCode::CREATED, unkept, Json(it)).into_response()
+        let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+        (StatusCode::CREATED, no_store, Json(it)).into_response()
     };
     CreatedOrExisting: (201, "Created."), (200, "An earlier equal request created it."); |outcome| match outcome {
         Self::Created(it) => respond(StatusCode::CREATED, it),

@@ -124,7 +124,7 @@ impl OperationInput for AnyTokenCaller {
     }
 }
 
-macro_rules! of_runners {
+macro_rules! runner_credentials {
     ($($Credential:ty = $scheme:expr;)*) => {$(
         impl OperationInput for $Credential {
             fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
@@ -142,7 +142,7 @@ macro_rules! of_runners {
     )*};
 }
 
-of_runners! {
+runner_credentials! {
     RunnerCaller = RUNNER_TOKEN;
     BootstrapCaller = BOOTSTRAP;
     LeaseCaller = LEASE;

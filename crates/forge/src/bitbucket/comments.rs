@@ -97,10 +97,10 @@ pub(super) fn thread_starts(all: &[CommentResponse]) -> HashMap<u64, ThreadStart
             let Some(reference) = parent else { break };
             // A parent that is no longer listed still identifies the thread. The position then comes from its reply.
             id = reference.id;
-            let listed = by_id.get(&id).copied();
-            inline = listed.and_then(|listed| listed.inline.as_ref()).or(inline);
-            resolved |= listed.is_some_and(|listed| listed.resolution.is_some());
-            parent = listed.and_then(|listed| listed.parent.as_ref());
+            let parent_comment = by_id.get(&id).copied();
+            inline = parent_comment.and_then(|parent_comment| parent_comment.inline.as_ref()).or(inline);
+            resolved |= parent_comment.is_some_and(|parent_comment| parent_comment.resolution.is_some());
+            parent = parent_comment.and_then(|parent_comment| parent_comment.parent.as_ref());
         }
         ThreadStart { id, inline: inline.cloned(), resolved }
     };

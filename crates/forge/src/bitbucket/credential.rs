@@ -15,7 +15,7 @@ use crate::{
 /// Returns the user and password for git. An API token begins with its account's e-mail address and a colon.
 pub fn bitbucket_git_login(token: &str) -> (&'static str, &str) {
     match token.split_once(':') {
-        Some((_mail, api_token)) => ("x-bitbucket-api-token-auth", api_token),
+        Some((_email, api_token)) => ("x-bitbucket-api-token-auth", api_token),
         None => ("x-token-auth", token),
     }
 }
@@ -37,10 +37,10 @@ impl Credential {
         }
         let secret = Token::new(secret);
         let bearer = secret.bearer().ok_or_else(refuse)?;
-        let Some((mail, _)) = token.reveal().split_once(':') else {
+        let Some((email, _)) = token.reveal().split_once(':') else {
             return Ok(Self { header: bearer, secrets: vec![secret] });
         };
-        if mail.is_empty() || !mail.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if email.is_empty() || !email.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Error::Settings { reason: "the token has no e-mail address before the colon".to_owned() });
         }
         let basic = BASE64_STANDARD.encode(token.reveal());
@@ -64,9 +64,9 @@ impl ForgeApi for Credential {
     }
 
     fn parse_reason(status: StatusCode, body: &[u8]) -> Option<String> {
-        let understood =
+        let has_reason =
             matches!(status, StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY);
-        understood.then(|| error_body::parse_reason(body))
+        has_reason.then(|| error_body::parse_reason(body))
     }
 }
 

@@ -20,8 +20,8 @@ fn missing_scopes(error: &Value) -> Vec<&str> {
 }
 
 fn scopes<'a>(error: &'a Value, name: &str) -> Vec<&'a str> {
-    let listed = error.get("detail").and_then(|detail| detail.get(name)).and_then(Value::as_array);
-    listed.into_iter().flatten().filter_map(Value::as_str).collect()
+    let list = error.get("detail").and_then(|detail| detail.get(name)).and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
 fn full_message(error: &Value) -> String {
@@ -36,8 +36,8 @@ pub(super) fn parse_reason(body: &[u8]) -> String {
         for (name, faults) in fields {
             let mut texts = Vec::new();
             collect_texts(faults, &mut texts);
-            let new = texts.into_iter().filter(|fault| !message.contains(*fault));
-            reasons.extend(new.map(|fault| format!("{name}: {}", to_sentence_part(fault))));
+            let unmentioned = texts.into_iter().filter(|fault| !message.contains(*fault));
+            reasons.extend(unmentioned.map(|fault| format!("{name}: {}", to_sentence_part(fault))));
         }
     }
     // `detail` is an object if a scope is missing.
@@ -56,8 +56,8 @@ fn parse_error(body: &[u8]) -> Value {
 fn collect_texts<'a>(value: &'a Value, texts: &mut Vec<&'a str>) {
     match value {
         Value::String(text) => texts.push(text),
-        Value::Array(all) => all.iter().for_each(|one| collect_texts(one, texts)),
-        Value::Object(all) => all.values().for_each(|one| collect_texts(one, texts)),
+        Value::Array(all) => all.iter().for_each(|item| collect_texts(item, texts)),
+        Value::Object(all) => all.values().for_each(|item| collect_texts(item, texts)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }

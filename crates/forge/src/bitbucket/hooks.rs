@@ -62,7 +62,7 @@ impl Bitbucket {
     /// Searches the list, because the API requires the UUID and we store its hash.
     async fn find_hook(&self, scope: &HookScope, hook: u64) -> Result<HookResponse, Error> {
         let all = self.all_hooks(scope).await?.items;
-        all.into_iter().find(|one| uuid_to_id(&one.uuid) == hook).ok_or_else(|| Error::NotFound {
+        all.into_iter().find(|entry| uuid_to_id(&entry.uuid) == hook).ok_or_else(|| Error::NotFound {
             resource: scope.description(),
             message: format!("no webhook has the id {hook}"),
         })

@@ -28,11 +28,11 @@ impl Client {
         &self,
         mut address: Url,
         resource: &str,
-        tries: RetryPolicy,
+        policy: RetryPolicy,
     ) -> Result<Listing<T>, Error> {
         let mut all = Vec::new();
         for _ in 0..MAX_PAGES {
-            let page: PageResponse<T> = self.get(address, resource, tries).await?;
+            let page: PageResponse<T> = self.get(address, resource, policy).await?;
             all.extend(page.values);
             let Some(next) = page.next else {
                 return Ok(Listing { items: all, truncated: false });

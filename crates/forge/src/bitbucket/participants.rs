@@ -65,8 +65,9 @@ impl ParticipantsResponse {
     }
 
     pub(super) fn change_requesters(&self) -> impl Iterator<Item = u64> {
-        let requests = |participant: &&ParticipantResponse| participant.verdict() == Some(Verdict::ChangesRequested);
-        self.participants.iter().filter(requests).filter_map(|participant| participant.user.as_ref()?.id())
+        let requests_changes =
+            |participant: &&ParticipantResponse| participant.verdict() == Some(Verdict::ChangesRequested);
+        self.participants.iter().filter(requests_changes).filter_map(|participant| participant.user.as_ref()?.id())
     }
 
     pub(super) fn uuid_of(&self, account: u64) -> Option<&str> {
@@ -76,9 +77,9 @@ impl ParticipantsResponse {
     }
 
     pub(super) fn is_reviewer(&self, account: u64) -> bool {
-        let has_the_role =
+        let has_reviewer_role =
             |participant: &ParticipantResponse| participant.role == "REVIEWER" && participant.has_account(account);
-        self.participants.iter().any(has_the_role)
+        self.participants.iter().any(has_reviewer_role)
             || self.reviewers.iter().any(|reviewer| reviewer.id() == Some(account))
     }
 }
@@ -91,9 +92,9 @@ impl Bitbucket {
         full_name: &str,
         number: u64,
         resource: &str,
-        tries: RetryPolicy,
+        policy: RetryPolicy,
     ) -> Result<ParticipantsResponse, Error> {
         let address = self.url(full_name, &["pullrequests", &number.to_string()])?;
-        self.client.get(address, resource, tries).await
+        self.client.get(address, resource, policy).await
     }
 }

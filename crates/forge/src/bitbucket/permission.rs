@@ -56,8 +56,8 @@ fn needs_administrator(error: &Error) -> bool {
 
 /// Returns the strongest permission; the list omits accounts without one.
 fn strongest_permission(all: &[PermissionResponse], account: u64) -> (Permission, String) {
-    let is_theirs = |entry: &&PermissionResponse| entry.user.as_ref().and_then(AccountResponse::id) == Some(account);
-    let read = |entry: &PermissionResponse| (Permission::parse(&entry.permission), entry.permission.clone());
-    let theirs = all.iter().filter(is_theirs).map(read);
-    theirs.max_by_key(|(permission, _)| *permission).unwrap_or((Permission::None, "none".to_owned()))
+    let has_account = |entry: &&PermissionResponse| entry.user.as_ref().and_then(AccountResponse::id) == Some(account);
+    let parse = |entry: &PermissionResponse| (Permission::parse(&entry.permission), entry.permission.clone());
+    let permissions = all.iter().filter(has_account).map(parse);
+    permissions.max_by_key(|(permission, _)| *permission).unwrap_or((Permission::None, "none".to_owned()))
 }

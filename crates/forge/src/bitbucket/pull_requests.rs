@@ -71,14 +71,14 @@ impl Bitbucket {
         let address = self.url(full_name, &["pullrequests", &number.to_string()])?;
         let subject = format!("the text of pull request {number} of {full_name}");
         // A PUT without reviewers removes them.
-        let now = self.get_editable_fields(full_name, number).await?;
-        let reviewers: Vec<_> = now.reviewers.iter().map(|reviewer| json!({ "uuid": reviewer.uuid })).collect();
+        let fields = self.get_editable_fields(full_name, number).await?;
+        let reviewers: Vec<_> = fields.reviewers.iter().map(|reviewer| json!({ "uuid": reviewer.uuid })).collect();
         let body = json!({
-            "title": now.title,
+            "title": fields.title,
             "description": text,
             "reviewers": reviewers,
-            "close_source_branch": now.close_source_branch,
-            "draft": now.draft,
+            "close_source_branch": fields.close_source_branch,
+            "draft": fields.draft,
         });
         // No retry: the text may have changed, so the caller must read it again first.
         self.client.send::<IgnoredAny>(Method::PUT, address, &subject, &body, RetryPolicy::Once).await?;

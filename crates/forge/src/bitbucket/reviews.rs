@@ -68,14 +68,14 @@ impl VerdictEntry {
     }
 
     fn to_review(&self, history: &History, participants: &ParticipantsResponse, parts: Vec<SummaryPart>) -> Review {
-        let holds = match participants.verdict_of(self.author.id) {
+        let is_current = match participants.verdict_of(self.author.id) {
             Some(now) => now == self.verdict,
             None => self.may_be_reset_by_push(history),
         };
         Review {
             id: self.id,
             state: match self.verdict {
-                _ if !holds => ReviewState::Dismissed,
+                _ if !is_current => ReviewState::Dismissed,
                 Verdict::ChangesRequested => ReviewState::ChangesRequested,
                 Verdict::Approved => ReviewState::Approved,
             },
@@ -92,12 +92,12 @@ impl VerdictEntry {
     /// A request withdrawn after a push also counts, because extra work is better than a lost request.
     /// The author's last request decides for earlier ones, because Bitbucket stores one verdict per account.
     fn may_be_reset_by_push(&self, history: &History) -> bool {
-        let is_theirs = |other: &&VerdictEntry| other.author.id == self.author.id;
-        let theirs = || history.verdicts.iter().filter(is_theirs);
+        let has_same_author = |other: &&VerdictEntry| other.author.id == self.author.id;
+        let own_verdicts = || history.verdicts.iter().filter(has_same_author);
         let approved = |other: &VerdictEntry| other.verdict == Verdict::Approved && other.at > self.at;
         let last_request =
-            theirs().filter(|other| other.verdict == Verdict::ChangesRequested).map(|other| other.at).max();
-        self.verdict == Verdict::ChangesRequested && history.last_push > last_request && !theirs().any(approved)
+            own_verdicts().filter(|other| other.verdict == Verdict::ChangesRequested).map(|other| other.at).max();
+        self.verdict == Verdict::ChangesRequested && history.last_push > last_request && !own_verdicts().any(approved)
     }
 }
 
@@ -121,11 +121,11 @@ fn last_push(activity: &[ActivityResponse]) -> Option<Time> {
     let mut heads: Vec<(Time, &str)> =
         activity.iter().filter_map(|entry| entry.update.as_ref().and_then(UpdateResponse::head)).collect();
     heads.sort_unstable();
-    let moved = |pair: &[(Time, &str)]| match pair {
+    let push_time = |pair: &[(Time, &str)]| match pair {
         [(_, before), (at, after)] if before != after => Some(*at),
         _ => None,
     };
-    heads.windows(2).filter_map(moved).next_back()
+    heads.windows(2).filter_map(push_time).next_back()
 }
 
 fn parse_verdicts(number: u64, activity: Vec<ActivityResponse>) -> Vec<VerdictEntry> {
@@ -149,15 +149,15 @@ struct CommentWindow {
 
 impl CommentWindow {
     /// Returns `None` for an approval, which has no comments.
-    fn new(one: &VerdictEntry, all: &[VerdictEntry]) -> Option<Self> {
-        if one.verdict != Verdict::ChangesRequested {
+    fn new(entry: &VerdictEntry, all: &[VerdictEntry]) -> Option<Self> {
+        if entry.verdict != Verdict::ChangesRequested {
             return None;
         }
-        let is_alike = |other: &&VerdictEntry| other.verdict == one.verdict && other.author.id == one.author.id;
+        let is_alike = |other: &&VerdictEntry| other.verdict == entry.verdict && other.author.id == entry.author.id;
         let times = || all.iter().filter(is_alike).map(|other| other.at);
-        let after = times().filter(|at| *at < one.at).max();
-        let until = times().any(|at| at > one.at).then_some(one.at);
-        Some(Self { author: one.author.id, after, until })
+        let after = times().filter(|at| *at < entry.at).max();
+        let until = times().any(|at| at > entry.at).then_some(entry.at);
+        Some(Self { author: entry.author.id, after, until })
     }
 
     fn contains(&self, comment: &CommentResponse, thread: &ThreadStart) -> bool {
@@ -223,7 +223,7 @@ impl Bitbucket {
     pub async fn review(&self, full_name: &str, number: u64, review: u64) -> Result<Review, Error> {
         let subject = format!("review {review} of pull request {number} of {full_name}");
         let history = self.get_history(full_name, number, &subject).await?;
-        let Some(one) = history.verdicts.iter().find(|entry| entry.id == review) else {
+        let Some(entry) = history.verdicts.iter().find(|entry| entry.id == review) else {
             if history.truncated {
                 return Err(not_found(&subject));
             }
@@ -234,11 +234,11 @@ impl Bitbucket {
             };
         };
         let participants = self.get_participants(full_name, number, &subject, RetryPolicy::Retry).await?;
-        let parts = match CommentWindow::new(one, &history.verdicts) {
+        let parts = match CommentWindow::new(entry, &history.verdicts) {
             Some(window) => window.summary_parts(&self.all_comments(full_name, number).await?.items),
             None => Vec::new(),
         };
-        Ok(one.to_review(&history, &participants, parts))
+        Ok(entry.to_review(&history, &participants, parts))
     }
 
     pub async fn review_comments(
@@ -249,8 +249,8 @@ impl Bitbucket {
     ) -> Result<Listing<ReviewComment>, Error> {
         let subject = format!("the comments of review {review} of pull request {number} of {full_name}");
         let history = self.get_history(full_name, number, &subject).await?;
-        let one = history.verdicts.iter().find(|entry| entry.id == review).ok_or_else(|| not_found(&subject))?;
-        let Some(window) = CommentWindow::new(one, &history.verdicts) else {
+        let entry = history.verdicts.iter().find(|entry| entry.id == review).ok_or_else(|| not_found(&subject))?;
+        let Some(window) = CommentWindow::new(entry, &history.verdicts) else {
             return Ok(Listing { items: Vec::new(), truncated: false });
         };
         let all = self.all_comments(full_name, number).await?;
@@ -264,10 +264,9 @@ impl Bitbucket {
     async fn get_history(&self, full_name: &str, number: u64, subject: &str) -> Result<History, Error> {
         let address = self.url(full_name, &["pullrequests", &number.to_string(), "activity"])?;
         let activity: Listing<ActivityResponse> = self.client.list(address, subject, PER_PAGE).await?;
-        let pushed = last_push(&activity.items);
         Ok(History {
+            last_push: last_push(&activity.items),
             verdicts: parse_verdicts(number, activity.items),
-            last_push: pushed,
             truncated: activity.truncated,
         })
     }

@@ -323,7 +323,7 @@ async fn issue_comments_exclude_line_comments() {
     let played = scripted_client([page(conversation())]);
     let found = played.forge.issue_comments(REPOSITORY, 7).await.unwrap().items;
     assert_eq!(played.requests(), ["GET /repositories/acme/app/pullrequests/7/comments?pagelen=100"]);
-    assert_eq!(found.iter().map(|one| one.id).collect::<Vec<_>>(), [7, 8]);
+    assert_eq!(found.iter().map(|comment| comment.id).collect::<Vec<_>>(), [7, 8]);
     let author = found[0].author.as_ref().map(|author| author.id);
     assert_eq!((found[0].body.as_str(), author), ("words 7", Some(uuid_to_id(ANN))));
 
@@ -348,7 +348,7 @@ async fn reply_to_a_deleted_line_comment_is_no_issue_comment() {
     let untold = comment(3, json!({ "parent": { "id": 99 } }));
     let all = json!([deleted, comment(2, json!({ "parent": { "id": 1 } })), untold]);
     let found = scripted_client([page(all)]).forge.issue_comments(REPOSITORY, 7).await.unwrap().items;
-    assert_eq!(found.iter().map(|one| one.id).collect::<Vec<_>>(), [3]);
+    assert_eq!(found.iter().map(|comment| comment.id).collect::<Vec<_>>(), [3]);
 }
 
 #[tokio::test]

@@ -32,9 +32,9 @@ pub fn app_permissions(workflows: WorkflowPolicy) -> Permissions {
 
 /// Minimum for an App: the permissions of every job, and reading comments.
 pub fn minimum_app_permissions() -> Permissions {
-    let mut least = collect(GITHUB_FEATURES.iter().filter(|row| row.need == FeatureNeed::Always));
-    least.insert("issues".into(), Level::Read.code().into());
-    least
+    let mut permissions = collect(GITHUB_FEATURES.iter().filter(|row| row.need == FeatureNeed::Always));
+    permissions.insert("issues".into(), Level::Read.code().into());
+    permissions
 }
 
 /// Permissions of an attempt's token: only those of its runner.
@@ -48,7 +48,7 @@ pub fn attempt_permissions(workflows: WorkflowPolicy) -> Permissions {
 
 /// Granted permissions for the control plane's own token; never includes pushing.
 pub fn control_permissions(granted: &Permissions) -> Permissions {
-    let wanted = [
+    let candidates = [
         ("metadata", Level::Read),
         ("contents", Level::Read),
         ("pull_requests", Level::Write),
@@ -60,13 +60,13 @@ pub fn control_permissions(granted: &Permissions) -> Permissions {
         let level = [level, Level::Read].into_iter().find(|level| is_granted(granted, (name, *level)))?;
         Some((name.to_owned(), level.code().to_owned()))
     };
-    wanted.into_iter().filter_map(grant).collect()
+    candidates.into_iter().filter_map(grant).collect()
 }
 
 pub fn missing_permissions(granted: &Permissions, required: &Permissions) -> Vec<String> {
     let level = |code: &str| if code == "read" { Level::Read } else { Level::Write };
-    let lacking = required.iter().filter(|(name, code)| !is_granted(granted, (name, level(code))));
-    lacking.map(|(name, code)| format!("{name}: {code}")).collect()
+    let missing = required.iter().filter(|(name, code)| !is_granted(granted, (name, level(code))));
+    missing.map(|(name, code)| format!("{name}: {code}")).collect()
 }
 
 pub(super) fn collect<'a>(rows: impl Iterator<Item = &'a FeatureRow>) -> Permissions {

@@ -35,13 +35,13 @@ pub fn check_github(row: &FeatureRow, access: &GitHubAccess, workflows: Workflow
             FeatureStatus::NotNeeded("the App's own webhook receives its events")
         }
         GitHubAccess::App(granted) => {
-            let lacking = missing_permissions(granted, &collect(std::iter::once(row)));
-            if lacking.is_empty() {
+            let missing = missing_permissions(granted, &collect(std::iter::once(row)));
+            if missing.is_empty() {
                 return FeatureStatus::Works;
             }
             FeatureStatus::Missing(format!(
                 "grant the App {}, and accept it where it is installed",
-                lacking.join(" and ")
+                missing.join(" and ")
             ))
         }
         GitHubAccess::Token(token) => check_token(row, token),
@@ -49,9 +49,9 @@ pub fn check_github(row: &FeatureRow, access: &GitHubAccess, workflows: Workflow
 }
 
 fn check_token(row: &FeatureRow, token: &TokenAccess) -> FeatureStatus {
-    let needed = needed_role(row);
-    if role_of(token) < needed {
-        let role = if needed == Role::Admin { "admin" } else { "write" };
+    let required = needed_role(row);
+    if role_of(token) < required {
+        let role = if required == Role::Admin { "admin" } else { "write" };
         return FeatureStatus::Missing(format!("give the token's account the role {role} in the repository"));
     }
     if let Some(scopes) = &token.scopes {
@@ -107,7 +107,7 @@ fn needed_role(row: &FeatureRow) -> Role {
 }
 
 fn has_scope(scopes: &[String], scope: &str, private: bool) -> bool {
-    let has = |scope: &str| scopes.iter().any(|one| one == scope);
+    let has = |scope: &str| scopes.iter().any(|granted| granted == scope);
     match scope {
         "repo" => has("repo") || (!private && has("public_repo")),
         other => has(other),

@@ -75,7 +75,7 @@ pub struct CreatedApp {
 
 impl std::fmt::Debug for CreatedApp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ConvertedApp").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("CreatedApp").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -117,7 +117,7 @@ impl GitHubApp {
     ) -> Result<InstallationToken, Error> {
         let client = self.client()?;
         let address = client.url(&["app", "installations", &installation.to_string(), "access_tokens"]);
-        let asked_at = unix_secs_now();
+        let requested_at = unix_secs_now();
         let body = match only {
             RepositorySelector::Id(id) => json!({ "repository_ids": [id], "permissions": permissions }),
             // GitHub expects the name without its owner.
@@ -128,7 +128,7 @@ impl GitHubApp {
         // No retry here: a token whose response was lost expires by itself.
         let answer: TokenResponse = client.post(address, "a token of the App's installation", &body).await?;
         Ok(InstallationToken {
-            expires_in: token_lifetime(&answer.expires_at, asked_at)?,
+            expires_in: token_lifetime(&answer.expires_at, requested_at)?,
             token: Token::new(answer.token),
         })
     }
@@ -136,15 +136,15 @@ impl GitHubApp {
     /// The App's account, `SLUG[bot]`. Source: `GET /users/{username}`.
     pub async fn bot_account(&self, slug: &str) -> Result<Account, Error> {
         let login = format!("{slug}[bot]");
-        let ask = async |client: Client| -> Result<Account, Error> {
+        let get_account = async |client: Client| -> Result<Account, Error> {
             let address = client.url(&["users", &login]);
             client.get(address, &login, RetryPolicy::Retry).await
         };
         // Try anonymously first. github.com limits anonymous calls by IP address, and private servers refuse them.
-        match ask(Client::anonymous(&self.endpoint)?).await {
+        match get_account(Client::anonymous(&self.endpoint)?).await {
             Err(
                 Error::Denied { .. } | Error::Forbidden { .. } | Error::NotFound { .. } | Error::RateLimited { .. },
-            ) => ask(self.client()?).await,
+            ) => get_account(self.client()?).await,
             other => other,
         }
     }
@@ -223,12 +223,12 @@ struct TokenResponse {
 }
 
 /// Returns the lifetime, clamped to GitHub's limit because clocks may differ.
-fn token_lifetime(expires_at: &str, asked_at: u64) -> Result<Duration, Error> {
+fn token_lifetime(expires_at: &str, requested_at: u64) -> Result<Duration, Error> {
     let instant = time::OffsetDateTime::parse(expires_at, &time::format_description::well_known::Rfc3339);
     let instant = instant
         .map_err(|_| Error::Unexpected { status: 201, message: "the token's expiry is not a time".to_owned() })?;
-    let ends_at = u64::try_from(instant.unix_timestamp()).unwrap_or_default();
-    Ok(Duration::from_secs(ends_at.saturating_sub(asked_at)).min(MAX_TOKEN_LIFETIME))
+    let expires_at_secs = u64::try_from(instant.unix_timestamp()).unwrap_or_default();
+    Ok(Duration::from_secs(expires_at_secs.saturating_sub(requested_at)).min(MAX_TOKEN_LIFETIME))
 }
 
 #[cfg(test)]

@@ -89,11 +89,11 @@ impl Client {
         query: &str,
         variables: &serde_json::Value,
         resource: &str,
-        tries: RetryPolicy,
+        policy: RetryPolicy,
     ) -> Result<T, Error> {
         let body = to_json(&serde_json::json!({ "query": query, "variables": variables }))?;
         let address = graphql::graphql_url(&self.api_url);
-        let answer = self.call(Method::POST, &address, Some(body), resource, tries).await?;
+        let answer = self.call(Method::POST, &address, Some(body), resource, policy).await?;
         let response: graphql::GraphQlResponse<T> = self.parse(&answer)?;
         response.into_data(resource, &self.host, &answer)
     }

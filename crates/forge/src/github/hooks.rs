@@ -44,7 +44,7 @@ impl From<ConfigResponse> for Hook {
             // GitHub returns asterisks for a secret.
             has_secret: config.secret.is_some_and(|secret| !secret.is_empty()),
             // GitHub returns a number or a string.
-            verifies_tls: !matches!(&config.insecure_ssl, Some(word) if *word == json!("1") || *word == json!(1)),
+            verifies_tls: !matches!(&config.insecure_ssl, Some(value) if *value == json!("1") || *value == json!(1)),
             url: config.url,
         }
     }
@@ -132,9 +132,9 @@ impl GitHub {
 }
 
 /// GitHub's API cannot create or delete an App's webhook.
-fn reject_app(scope: &HookScope, done: &str) -> Result<(), Error> {
+fn reject_app(scope: &HookScope, participle: &str) -> Result<(), Error> {
     if *scope == HookScope::App {
-        return Err(Error::Refused { reason: format!("the webhook of an App can't be {done} through the API") });
+        return Err(Error::Refused { reason: format!("the webhook of an App can't be {participle} through the API") });
     }
     Ok(())
 }

@@ -18,11 +18,11 @@ impl GitHubSite {
     /// Parses `https://HOST`; `None` for another address, and for Bitbucket, which has no Apps of this kind.
     pub fn parse(address: &str) -> Option<Self> {
         let url = address.trim_end_matches('/');
-        let safe = url.starts_with("https://") || url.starts_with("http://127.0.0.1:");
+        let has_safe_scheme = url.starts_with("https://") || url.starts_with("http://127.0.0.1:");
         let host = url.split_once("://").map(|(_, host)| host).unwrap_or_default();
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':');
-        let valid = safe && !host.is_empty() && host != "bitbucket.org" && host.chars().all(plain);
-        valid.then(|| Self(url.to_owned()))
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':');
+        let is_valid = has_safe_scheme && !host.is_empty() && host != "bitbucket.org" && host.chars().all(is_plain);
+        is_valid.then(|| Self(url.to_owned()))
     }
 
     pub fn from_api_url(api_url: &str) -> Self {

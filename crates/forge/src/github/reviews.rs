@@ -40,11 +40,11 @@ impl GitHub {
         let mut answers: Listing<ReviewCommentResponse> = self.client.list(address, &subject).await?;
         // Line fields are optional in this list. Read missing ones from the pull request's list of comments.
         if answers.items.iter().any(|answer| !answer.has_position()) {
-            let mut placed = self.list_comments(full_name, number).await?.items;
-            placed.retain(|answer| answer.pull_request_review_id == Some(review) && answer.has_position());
+            let mut with_position = self.list_comments(full_name, number).await?.items;
+            with_position.retain(|answer| answer.pull_request_review_id == Some(review) && answer.has_position());
             for answer in &mut answers.items {
-                if let Some(at) = placed.iter().position(|other| other.id == answer.id) {
-                    *answer = placed.swap_remove(at);
+                if let Some(at) = with_position.iter().position(|other| other.id == answer.id) {
+                    *answer = with_position.swap_remove(at);
                 }
             }
         }

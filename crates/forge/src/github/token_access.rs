@@ -73,16 +73,16 @@ impl GitHub {
             (TokenPermission::Hooks, &["hooks"]),
         ];
         let mut unreadable = Vec::new();
-        for (right, path) in lists {
+        for (permission, path) in lists {
             // No token can read disabled issues.
-            if right == TokenPermission::Issues && answer.has_issues == Some(false) {
+            if permission == TokenPermission::Issues && answer.has_issues == Some(false) {
                 continue;
             }
             let mut address = self.url(full_name, path)?;
             address.query_pairs_mut().append_pair("per_page", "1");
             match self.client.get::<serde::de::IgnoredAny>(address, full_name, RetryPolicy::Retry).await {
                 Ok(_) => {}
-                Err(Error::Forbidden { .. } | Error::NotFound { .. }) => unreadable.push(right),
+                Err(Error::Forbidden { .. } | Error::NotFound { .. }) => unreadable.push(permission),
                 // The repository is empty; this does not depend on the token.
                 Err(Error::Unexpected { status: 409, .. } | Error::Refused { .. }) => {}
                 Err(error) => return Err(error),

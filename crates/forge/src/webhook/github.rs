@@ -37,8 +37,8 @@ pub(super) fn parse_event(event: &str, body: &Value) -> Result<Event, ParseError
     }))
 }
 
-fn is_valid_action(word: &str) -> bool {
-    WebhookSource::GitHub.is_valid_name(word)
+fn is_valid_action(name: &str) -> bool {
+    WebhookSource::GitHub.is_valid_name(name)
 }
 
 fn parse_review_event(action: &str, body: &Value) -> Result<Option<Event>, ParseError> {
@@ -75,7 +75,7 @@ fn parse_pull_request_event(action: &str, body: &Value) -> Result<Event, ParseEr
         ("reopened", _) => PullRequestAction::Reopened,
         ("synchronize", _) => PullRequestAction::Synchronize,
         ("labeled", Some(Label { name })) => PullRequestAction::Labeled { label: name },
-        (word, _) if is_valid_action(word) => PullRequestAction::Other(word.to_owned()),
+        (name, _) if is_valid_action(name) => PullRequestAction::Other(name.to_owned()),
         _ => return Err(ParseError::new("/action", "it is not an action")),
     };
     Ok(Event::PullRequest(Box::new(PullRequestEvent {

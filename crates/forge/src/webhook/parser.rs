@@ -15,13 +15,13 @@ pub enum WebhookSource {
 }
 
 impl WebhookSource {
-    pub(super) fn is_valid_name(self, word: &str) -> bool {
+    pub(super) fn is_valid_name(self, name: &str) -> bool {
         let marks: &[u8] = match self {
             Self::GitHub => b"_-.",
             Self::Bitbucket => b"_-.:",
         };
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || marks.contains(&byte);
-        (1..=MAX_NAME_BYTES).contains(&word.len()) && word.bytes().all(plain)
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || marks.contains(&byte);
+        (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(is_plain)
     }
 }
 

@@ -60,7 +60,7 @@ fn field_names(body: &Value) -> impl Iterator<Item = &str> {
 
 fn unexpected_field(event: &str, field: &str) -> ParseError {
     // The name comes from the body, so repeat it only if it is plain.
-    let plain = field.len() <= 40 && field.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    let field = if plain { format!("the field {field}") } else { "a field".to_owned() };
+    let is_plain = field.len() <= 40 && field.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let field = if is_plain { format!("the field {field}") } else { "a field".to_owned() };
     ParseError::new("", format!("it has {field}, which a {event} event never has"))
 }

@@ -61,12 +61,12 @@ pub fn verify(secrets: &[Secret], body: &[u8], signature: Option<&str>) -> Resul
     if claimed.len() != 32 {
         return Err(SignatureError::Malformed);
     }
-    let mut fits = None;
+    let mut matching_index = None;
     for (index, secret) in secrets.iter().enumerate() {
-        let same = secret.hmac(body).verify_slice(&claimed).is_ok();
-        if same && fits.is_none() && !secret.0.is_empty() {
-            fits = Some(index);
+        let matches = secret.hmac(body).verify_slice(&claimed).is_ok();
+        if matches && matching_index.is_none() && !secret.0.is_empty() {
+            matching_index = Some(index);
         }
     }
-    fits.ok_or(SignatureError::Wrong)
+    matching_index.ok_or(SignatureError::Wrong)
 }

@@ -1,14 +1,11 @@
 //! Bitbucket's client against the demo forge's Bitbucket API.
 
-use std::collections::BTreeSet;
-
 use crate::prelude::*;
+use crate::pull_requests::check_concurrent_calls_open_one;
+use crate::world::{TOKEN, World, call_api, git_as, new_pull_request};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use pullyard_demo_forge::{AccountKind, Role, User};
 use pullyard_forge::{Bitbucket, Error, ErrorKind, PullRequestState, bitbucket_git_login};
-use tokio::task::JoinSet;
-
-use crate::world::{TOKEN, World, call_api, git_as, new_pull_request};
 
 const ANNS_TOKEN: &str = "ATCTT3x-ann";
 
@@ -61,16 +58,7 @@ async fn repository_is_read_and_cloned_with_one_secret() {
 async fn sixteen_concurrent_calls_open_one_pull_request() {
     let world = World::new().await;
     world.push_branch("feature/a").await;
-    let mut calls = JoinSet::new();
-    for _ in 0..16 {
-        let forge = bitbucket(&world, TOKEN);
-        calls.spawn(async move {
-            let new = new_pull_request("feature/a");
-            forge.find_or_create_pull_request(REPOSITORY, &new).await.unwrap().number
-        });
-    }
-    let numbers: BTreeSet<u64> = calls.join_all().await.into_iter().collect();
-    assert_eq!(numbers, BTreeSet::from([1]));
+    check_concurrent_calls_open_one(|| bitbucket(&world, TOKEN)).await;
 }
 
 #[tokio::test]

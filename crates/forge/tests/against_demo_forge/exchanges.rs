@@ -51,19 +51,19 @@ pub(crate) async fn start_recording_proxy(api_url: &str) -> String {
         return api_url.to_owned();
     }
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let here = format!("http://{}", listener.local_addr().unwrap());
-    let (there, path) = api_url.split_at(api_url.find("/api").unwrap());
-    let between = Arc::new((here.clone(), there.to_owned()));
-    let routes = Router::new().fallback(forward).with_state(between);
+    let proxy_url = format!("http://{}", listener.local_addr().unwrap());
+    let (forge_url, path) = api_url.split_at(api_url.find("/api").unwrap());
+    let urls = Arc::new((proxy_url.clone(), forge_url.to_owned()));
+    let routes = Router::new().fallback(forward).with_state(urls);
     tokio::spawn(async move { axum::serve(listener, routes).await });
-    format!("{here}{path}")
+    format!("{proxy_url}{path}")
 }
 
-async fn forward(State(between): State<Arc<(String, String)>>, request: Request) -> Response {
-    let (here, there) = &*between;
+async fn forward(State(urls): State<Arc<(String, String)>>, request: Request) -> Response {
+    let (proxy_url, forge_url) = &*urls;
     let (head, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap();
-    let mut forward = http().request(head.method.clone(), format!("{there}{}", head.uri)).body(body.clone());
+    let mut forward = http().request(head.method.clone(), format!("{forge_url}{}", head.uri)).body(body.clone());
     for (name, value) in head.headers.iter().filter(|(name, _)| *name != "host" && *name != "content-length") {
         forward = forward.header(name, value);
     }
@@ -72,7 +72,7 @@ async fn forward(State(between): State<Arc<(String, String)>>, request: Request)
     for (name, value) in answer.headers().iter().filter(|(name, _)| *name != "transfer-encoding") {
         // Redirects must return to this proxy.
         let value = match value.to_str() {
-            Ok(address) if name == LOCATION => address.replace(there, here).parse().unwrap(),
+            Ok(address) if name == LOCATION => address.replace(forge_url, proxy_url).parse().unwrap(),
             _ => value.clone(),
         };
         response = response.header(name, value);

@@ -47,13 +47,11 @@ async fn pull_request_follows_the_head_of_its_branch() {
     assert_ne!(found.head_sha, sha);
 }
 
-#[tokio::test]
-async fn sixteen_concurrent_calls_open_one_pull_request() {
-    let world = World::new().await;
-    world.push_branch("feature/a").await;
+/// Opens a pull request for the pushed branch `feature/a` in 16 concurrent calls; all return number 1.
+pub(crate) async fn check_concurrent_calls_open_one(client: impl Fn() -> Forge) {
     let mut calls = JoinSet::new();
     for _ in 0..16 {
-        let forge = world.forge();
+        let forge = client();
         calls.spawn(async move {
             let new = new_pull_request("feature/a");
             forge.find_or_create_pull_request(REPOSITORY, &new).await.unwrap().number
@@ -61,6 +59,13 @@ async fn sixteen_concurrent_calls_open_one_pull_request() {
     }
     let numbers: BTreeSet<u64> = calls.join_all().await.into_iter().collect();
     assert_eq!(numbers, BTreeSet::from([1]));
+}
+
+#[tokio::test]
+async fn sixteen_concurrent_calls_open_one_pull_request() {
+    let world = World::new().await;
+    world.push_branch("feature/a").await;
+    check_concurrent_calls_open_one(|| world.forge()).await;
     let (_, all) = call(&world, reqwest::Method::GET, "pulls?state=all", Value::Null).await;
     assert_eq!(all.as_array().unwrap().len(), 1);
 }

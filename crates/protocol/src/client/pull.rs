@@ -26,12 +26,12 @@ impl ApiClient {
         self.http.send(self.http.request(Method::PUT, "/v1/pulls/link").json(request), RetryPolicy::Idempotent).await
     }
 
-    pub async fn unlink_pull_request(&self, which: &PullRequestQuery) -> Result<UnlinkedPullRequest, Error> {
-        self.http.send(self.http.request(Method::DELETE, "/v1/pulls/link").query(which), RetryPolicy::Never).await
+    pub async fn unlink_pull_request(&self, query: &PullRequestQuery) -> Result<UnlinkedPullRequest, Error> {
+        self.http.send(self.http.request(Method::DELETE, "/v1/pulls/link").query(query), RetryPolicy::Never).await
     }
 
-    pub async fn explain_pull_request(&self, which: &PullRequestQuery) -> Result<PullRequest, Error> {
-        self.http.send(self.http.request(Method::GET, "/v1/pulls/why").query(which), RetryPolicy::Idempotent).await
+    pub async fn explain_pull_request(&self, query: &PullRequestQuery) -> Result<PullRequest, Error> {
+        self.http.send(self.http.request(Method::GET, "/v1/pulls/why").query(query), RetryPolicy::Idempotent).await
     }
 
     pub async fn pulls(&self, project: &ProjectId, after: Option<&str>) -> Result<PullRequestPage, Error> {

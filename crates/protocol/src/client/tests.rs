@@ -21,14 +21,14 @@ impl ScriptedServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let heads = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&heads);
+        let received = Arc::clone(&heads);
         tokio::spawn(async move {
             for number in 0_usize.. {
                 let (stream, _) = listener.accept().await.unwrap();
                 let answer = answers.get(number).or(answers.last()).unwrap();
                 let mut stream = BufReader::new(stream);
                 let head = read_request_head(&mut stream).await;
-                seen.lock().unwrap().push(head);
+                received.lock().unwrap().push(head);
                 stream.write_all(answer.as_bytes()).await.unwrap();
             }
         });
@@ -109,15 +109,16 @@ async fn calls_without_an_idempotency_key_are_sent_once() {
     let integration = IntegrationId::new("gh1").unwrap();
     let letters = MoveDeadLetters { messages: BTreeSet::new() };
     let repository = RepositoryName::new("acme/app").unwrap();
-    let (named, which) = (repository.clone(), project.clone());
-    let pull = PullRequestQuery { project: which, repository, number: 7, integration: Some(integration.clone()) };
+    let name = repository.clone();
+    let pull =
+        PullRequestQuery { project: project.clone(), repository, number: 7, integration: Some(integration.clone()) };
     let ticket = TicketKey::new("APP-1").unwrap();
     let failed = [
         api.redrive(&letters).await.is_err(),
         api.drop_dead_letters(&letters).await.is_err(),
         api.remove_runner("kite").await.is_err(),
         api.remove_hook(&HookName::new("acme").unwrap(), false).await.is_err(),
-        api.remove_repository(&project, &named).await.is_err(),
+        api.remove_repository(&project, &name).await.is_err(),
         api.delete_project(&project).await.is_err(),
         api.remove_integration(&integration).await.is_err(),
         api.set_settings(&project, &json!({}), 1).await.is_err(),
@@ -163,11 +164,11 @@ async fn foreign_answer_is_a_gateway_or_unreadable_error() {
 
 #[tokio::test]
 async fn token_is_never_sent_to_a_redirect_target() {
-    let elsewhere = ScriptedServer::start(vec![response(200, "", "its bytes")]).await;
-    let sends_on = response(302, &format!("location: {}/bucket\r\n", elsewhere.url), "");
-    let server = ScriptedServer::start(vec![sends_on]).await;
+    let bucket = ScriptedServer::start(vec![response(200, "", "its bytes")]).await;
+    let redirect = response(302, &format!("location: {}/bucket\r\n", bucket.url), "");
+    let server = ScriptedServer::start(vec![redirect]).await;
     assert_eq!(server.api().version().await.unwrap_err().code(), Some("gateway"));
-    assert!(elsewhere.request_heads().is_empty());
+    assert!(bucket.request_heads().is_empty());
     let artifact = ArtifactId::new(format!("art_{}", "b".repeat(26))).unwrap();
     let mut download = server.api().download_artifact(&job_id(), &artifact).await.unwrap();
     let mut bytes = Vec::new();
@@ -176,16 +177,16 @@ async fn token_is_never_sent_to_a_redirect_target() {
     }
     assert_eq!(bytes, b"its bytes");
     assert!(server.request_heads()[1].contains("authorization: bearer a-token"));
-    let heads = elsewhere.request_heads().join("");
+    let heads = bucket.request_heads().join("");
     assert!(heads.starts_with("get /bucket") && !heads.contains("authorization"), "{heads}");
 }
 
 #[test]
 fn only_local_hosts_are_loopback() {
-    for here in ["http://127.0.0.1:7878", "http://localhost", "https://localhost/x", "http://[::1]:1"] {
-        assert!(is_loopback(here), "{here}");
+    for local in ["http://127.0.0.1:7878", "http://localhost", "https://localhost/x", "http://[::1]:1"] {
+        assert!(is_loopback(local), "{local}");
     }
-    for elsewhere in ["http://127.0.0.1.example", "https://localhost.example", "http://10.0.0.1:80", "http://[::2]"] {
-        assert!(!is_loopback(elsewhere), "{elsewhere}");
+    for remote in ["http://127.0.0.1.example", "https://localhost.example", "http://10.0.0.1:80", "http://[::2]"] {
+        assert!(!is_loopback(remote), "{remote}");
     }
 }

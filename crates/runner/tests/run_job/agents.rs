@@ -14,8 +14,8 @@ use std::path::PathBuf;
 pub(crate) const CLAUDE: (&str, &str) = ("PULLYARD_CLAUDE_CODE", "2.1.197 (Claude Code)");
 pub(crate) const CODEX: (&str, &str) = ("PULLYARD_CODEX", "codex-cli 0.169.0");
 
-/// A machine with one agent program; `says` is its script for all calls except `--version`. `@DIR@` is a folder outside
-/// the worktree, `@CLAUDE@` and `@CODEX@` are folders of recordings.
+/// A machine with one agent program. Its script answers all calls except `--version`. In the script, `@DIR@` is a
+/// folder outside the worktree, and `@CLAUDE@` and `@CODEX@` are folders of recordings.
 pub(crate) struct AgentMachine {
     pub(crate) world: World,
     setting: &'static str,
@@ -23,26 +23,26 @@ pub(crate) struct AgentMachine {
 }
 
 impl AgentMachine {
-    pub(crate) async fn with_agent((setting, version): (&'static str, &str), says: &str) -> Self {
+    pub(crate) async fn with_agent((setting, version): (&'static str, &str), script: &str) -> Self {
         let world = World::with_agent("exit 9").await;
         let goldens = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens");
-        let runs = |agent: &str, known: (&str, &str)| {
-            let named = if setting == known.0 { version } else { known.1 };
-            let number = named.split(' ').find(|word| word.starts_with(|c: char| c.is_ascii_digit())).unwrap();
+        let goldens_of = |agent: &str, default: (&str, &str)| {
+            let version_text = if setting == default.0 { version } else { default.1 };
+            let number = version_text.split(' ').find(|part| part.starts_with(|c: char| c.is_ascii_digit())).unwrap();
             format!("{goldens}/{agent}-{number}")
         };
-        let says = says
+        let script = script
             .replace("@DIR@", world.outside_path("").to_str().unwrap().trim_end_matches('/'))
-            .replace("@CLAUDE@", &runs("claude_code", CLAUDE))
-            .replace("@CODEX@", &runs("codex", CODEX));
+            .replace("@CLAUDE@", &goldens_of("claude_code", CLAUDE))
+            .replace("@CODEX@", &goldens_of("codex", CODEX));
         let starts = world.outside_path("starts");
-        let script = format!(
+        let program_text = format!(
             "if [ \"$1\" = --version ]; then echo '{version}'; exit 0; fi\n\
-             for arg; do printf '%s\\n' \"$arg\"; done > {0}.args\ncat {0}.args >> {0}; echo ---- >> {0}\n{says}",
+             for arg; do printf '%s\\n' \"$arg\"; done > {0}.args\ncat {0}.args >> {0}; echo ---- >> {0}\n{script}",
             starts.display()
         );
         let program = world.outside_path("agent");
-        pullyard_test_script::write_script(&program, &script);
+        pullyard_test_script::write_script(&program, &program_text);
         world.api.change_assignment(|job| {
             job.agent.capability = if setting == CODEX.0 { "codex".into() } else { "claude_code".into() };
             job.agent.command.clear();
@@ -72,18 +72,18 @@ impl AgentMachine {
     }
 
     pub(crate) fn start_arguments(&self) -> Vec<Vec<String>> {
-        let starts = std::fs::read_to_string(self.world.outside_path("starts")).unwrap_or_default();
-        let each = starts.split("----\n").filter(|start| !start.is_empty());
-        each.map(|start| start.lines().map(str::to_owned).collect()).collect()
+        let text = std::fs::read_to_string(self.world.outside_path("starts")).unwrap_or_default();
+        let starts = text.split("----\n").filter(|start| !start.is_empty());
+        starts.map(|start| start.lines().map(str::to_owned).collect()).collect()
     }
 }
 
 pub(crate) async fn with_model(model: &str) -> AgentMachine {
-    let works = "head -n 1 > @DIR@/prompt; echo hello > greeting.txt; cat @DIR@/said.jsonl; cat > /dev/null";
-    let machine = AgentMachine::with_agent(CLAUDE, works).await;
-    let recorded = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/claude_code-2.1.197/tools_and_edits.jsonl");
-    let (recording, named) = (std::fs::read_to_string(recorded).unwrap(), serde_json::to_string(model).unwrap());
-    std::fs::write(machine.world.outside_path("said.jsonl"), recording.replace("\"claude-opus-4-8[1m]\"", &named))
+    let script = "head -n 1 > @DIR@/prompt; echo hello > greeting.txt; cat @DIR@/said.jsonl; cat > /dev/null";
+    let machine = AgentMachine::with_agent(CLAUDE, script).await;
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/claude_code-2.1.197/tools_and_edits.jsonl");
+    let (recording, model) = (std::fs::read_to_string(path).unwrap(), serde_json::to_string(model).unwrap());
+    std::fs::write(machine.world.outside_path("said.jsonl"), recording.replace("\"claude-opus-4-8[1m]\"", &model))
         .unwrap();
     machine
 }
@@ -98,10 +98,10 @@ pub(crate) fn hostile_name() -> (String, String) {
 
 async fn run_to_failure(
     agent: (&'static str, &str),
-    says: &str,
+    script: &str,
     change: impl FnOnce(&mut Assignment),
 ) -> (AgentMachine, Failure, u32) {
-    let machine = AgentMachine::with_agent(agent, says).await;
+    let machine = AgentMachine::with_agent(agent, script).await;
     machine.world.api.change_assignment(change);
     let finish = machine.run().await;
     assert_eq!((finish.outcome, &finish.result), (FinishOutcome::Failed, &None), "{finish:?}");
@@ -160,7 +160,7 @@ async fn claude_code_gets_exactly_the_pinned_settings() {
                   CLAUDE_CODE_DISABLE_CRON=1 CLAUDE_CODE_DISABLE_AUTO_MEMORY=1 CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS=1 \
                   CLAUDE_CODE_DISABLE_FILE_MENTIONS=1 ENABLE_TOOL_SEARCH=false TZ=UTC CLAUDE_CODE_MAX_RETRIES=3 \
                   API_TIMEOUT_MS=600000 BASH_DEFAULT_TIMEOUT_MS=300000 BASH_MAX_TIMEOUT_MS=1800000";
-    let others = "PATH LANG LC_ALL TERM TMPDIR HOME CLAUDE_CONFIG_DIR ANTHROPIC_API_KEY PWD OLDPWD SHLVL _";
+    let inherited = "PATH LANG LC_ALL TERM TMPDIR HOME CLAUDE_CONFIG_DIR ANTHROPIC_API_KEY PWD OLDPWD SHLVL _";
     let machine = AgentMachine::with_agent(CLAUDE, &format!("env > @DIR@/env; {WORKING_SCRIPT}")).await;
     machine.completes().await;
     let environment = std::fs::read_to_string(machine.world.outside_path("env")).unwrap();
@@ -168,9 +168,9 @@ async fn claude_code_gets_exactly_the_pinned_settings() {
         assert!(environment.lines().any(|line| line == setting), "{setting}: {environment}");
     }
     // No other variable is set.
-    let known: Vec<&str> = pinned.split_whitespace().filter_map(|setting| Some(setting.split_once('=')?.0)).collect();
+    let names: Vec<&str> = pinned.split_whitespace().filter_map(|setting| Some(setting.split_once('=')?.0)).collect();
     for name in environment.lines().filter_map(|line| Some(line.split_once('=')?.0)) {
-        let is_known = known.contains(&name) || others.split(' ').any(|other| other == name);
+        let is_known = names.contains(&name) || inherited.split(' ').any(|variable| variable == name);
         assert!(is_known || name.starts_with("PULLYARD_"), "{name} is set");
     }
     let [start] = machine.start_arguments().try_into().unwrap();
@@ -213,10 +213,10 @@ fn repairing(failed: FailedChecksPolicy) -> JobCommands {
 
 #[tokio::test]
 async fn work_is_published_though_the_repair_was_denied_a_tool() {
-    let says = "head -n 1 > /dev/null
+    let script = "head -n 1 > /dev/null
          if grep -q -- --resume @DIR@/starts.args; then cat @CLAUDE@/denied.jsonl
          else echo hullo > greeting.txt; cat @CLAUDE@/tools_and_edits.jsonl; fi; cat > /dev/null";
-    let machine = AgentMachine::with_agent(CLAUDE, says).await;
+    let machine = AgentMachine::with_agent(CLAUDE, script).await;
     machine.world.api.change_assignment(|job| job.commands = Some(repairing(FailedChecksPolicy::Draft)));
     machine.completes().await;
     assert_eq!(machine.start_arguments().len(), 2);
@@ -225,13 +225,13 @@ async fn work_is_published_though_the_repair_was_denied_a_tool() {
 
 #[tokio::test]
 async fn failed_checks_are_repaired_in_the_same_session() {
-    let says = "head -n 1 > @DIR@/prompt
+    let script = "head -n 1 > @DIR@/prompt
          if grep -q -- --resume @DIR@/starts.args; then
            cp @DIR@/prompt @DIR@/repair; echo hello > greeting.txt; cat @CLAUDE@/resume_after.jsonl; cat > /dev/null
          else
            echo hullo > greeting.txt; cat @CLAUDE@/tools_and_edits.jsonl; cat > /dev/null
          fi";
-    let machine = AgentMachine::with_agent(CLAUDE, says).await;
+    let machine = AgentMachine::with_agent(CLAUDE, script).await;
     machine.world.api.change_assignment(|job| job.commands = Some(repairing(FailedChecksPolicy::Fail)));
     let finish = machine.completes().await;
     let work = finish.work.unwrap();

@@ -186,8 +186,8 @@ async fn run_undisturbed(flow: Flow, least: usize, among: &[&str]) -> (Vec<Point
     let points: Vec<Point> = calls.into_iter().filter(|call| flow.covers(call)).collect();
     println!("{flow:?}: {} calls of the control plane: {points:?}", points.len());
     assert!(points.len() >= least, "{points:?}");
-    for one in among {
-        assert!(points.iter().any(|(name, _)| name.ends_with(*one)), "{one}: {points:?}");
+    for expected in among {
+        assert!(points.iter().any(|(name, _)| name.ends_with(*expected)), "{expected}: {points:?}");
     }
     (points, end)
 }

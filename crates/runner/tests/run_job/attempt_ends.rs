@@ -32,7 +32,7 @@ fn spawn_without_namespace(world: &World) -> Child {
 #[tokio::test]
 async fn no_process_survives_any_end_of_an_agent() {
     let busy = "while :; do echo busy; sleep 0.1; done";
-    let asks = "echo '{\"kind\":\"question\",\"text\":\"Which list?\"}'";
+    let question_script = "echo '{\"kind\":\"question\",\"text\":\"Which list?\"}'";
     let leaking = format!("echo {TOKEN} > notes.txt");
     let reverts = "echo x > README.md; echo '# App' > README.md";
     let cases: [(&str, AssignmentChange, Option<&str>); 6] = [
@@ -41,7 +41,7 @@ async fn no_process_survives_any_end_of_an_agent() {
         (reverts, |_| (), Some("no_changes")),
         ("exit 75", |_| (), Some("agent_failed")),
         (leaking.as_str(), |_| (), Some("secret_in_change")),
-        (asks, |_| (), None),
+        (question_script, |_| (), None),
     ];
     for (ending, change, code) in cases {
         let world = World::with_agent(&format!("{LEAVE_PROCESS_COMMAND}; {ending}")).await;
@@ -130,10 +130,10 @@ async fn cancel_at_push_applies_and_pause_only_without_a_grant() {
 }
 
 /// A world whose push waits at the forge until the file `go` exists.
-async fn world_with_pending_push(takes: bool) -> (World, Child) {
+async fn world_with_pending_push(forge_accepts: bool) -> (World, Child) {
     let world = World::with_agent(GREETING_AGENT).await;
     let [begun, go] = ["begun", "go"].map(|name| world.outside_path(name).display().to_string());
-    let end = if takes { "exit 0" } else { "exit 1" };
+    let end = if forge_accepts { "exit 0" } else { "exit 1" };
     install_hook(&world, "pre-receive", &format!("touch {begun}; while [ ! -e {go} ]; do sleep 0.05; done; {end}"));
     let runner = world.spawn(|_| ());
     wait_for_file(&world.outside_path("begun")).await;

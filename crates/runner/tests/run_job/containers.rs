@@ -92,10 +92,10 @@ async fn container_ends_at_its_time_limit() {
 async fn killed_runner_leaves_no_container() {
     let mut world = World::with_agent("echo waiting; trap '' TERM HUP; while :; do sleep 0.05; done").await;
     let Some((level, mut containers)) = containers(&world) else { return };
-    let plane = RunnerApi::new();
-    world.api = Api::start_with(world.api.assignment(), crate::world::TOKEN, plane.routes()).await;
+    let runner_api = RunnerApi::new();
+    world.api = Api::start_with(world.api.assignment(), crate::world::TOKEN, runner_api.routes()).await;
     let job = world.api.assignment().job;
-    plane.add_jobs(std::slice::from_ref(&job));
+    runner_api.add_jobs(std::slice::from_ref(&job));
     let set = |command: &mut tokio::process::Command| {
         command.env("PULLYARD_ISOLATION", level.as_str()).env("DOCKER_EXECUTOR_IMAGE", &containers.image);
         command.env("DOCKER_POOL_SIZE", "1").env("DOCKER_HOST", containers.host.clone().unwrap_or_default());
@@ -107,10 +107,10 @@ async fn killed_runner_leaves_no_container() {
     daemon.signal(Signal::SIGKILL);
     daemon.wait_for_exit().await;
     kill(Pid::from_raw(i32::try_from(record["pid"].as_i64().unwrap()).unwrap()), Signal::SIGKILL).unwrap();
-    let instance = plane.last_call("register").body["instance"].as_str().unwrap().to_owned();
+    let instance = runner_api.last_call("register").body["instance"].as_str().unwrap().to_owned();
     let daemon = Daemon::start(world.dir.path(), &world.api.url, set);
     containers.label = instance;
-    plane.wait_for_next_call("register").await;
+    runner_api.wait_for_next_call("register").await;
     assert_eq!(list(&(level, containers)), "");
     daemon.signal(Signal::SIGKILL);
 }

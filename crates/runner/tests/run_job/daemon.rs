@@ -5,13 +5,19 @@ use crate::prelude::*;
 use crate::runner_api::{Daemon, RunnerApi, TOKEN, WAIT_FOR_GO_JOB};
 use crate::world::World;
 
+/// A world whose control plane also serves runners and offers them its job.
+async fn world_with_runner_api() -> (World, RunnerApi, JobId) {
+    let mut world = World::with_agent("echo hello > greeting.txt").await;
+    let runner_api = RunnerApi::new();
+    world.api = Api::start_with(world.api.assignment(), crate::world::TOKEN, runner_api.routes()).await;
+    let job = world.api.assignment().job;
+    runner_api.add_jobs(std::slice::from_ref(&job));
+    (world, runner_api, job)
+}
+
 #[tokio::test]
 async fn claimed_job_becomes_a_pull_request_under_its_claim() {
-    let mut world = World::with_agent("echo hello > greeting.txt").await;
-    let plane = RunnerApi::new();
-    world.api = Api::start_with(world.api.assignment(), crate::world::TOKEN, plane.routes()).await;
-    let it = world.api.assignment().job;
-    plane.add_jobs(std::slice::from_ref(&it));
+    let (world, runner_api, job) = world_with_runner_api().await;
     let daemon = Daemon::start(world.dir.path(), &world.api.url, |command| {
         command.arg("--once");
     });
@@ -20,10 +26,10 @@ async fn claimed_job_becomes_a_pull_request_under_its_claim() {
     assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed);
     assert!(world.branch_head(BRANCH).is_some());
     let start = &world.api.calls("start")[0].body;
-    assert!(plane.calls("claim").iter().any(|claim| claim.body["claim_id"] == start["claim_id"]));
-    assert_eq!(start["instance"], plane.last_call("register").body["instance"]);
-    assert!(plane.has_signed_off());
-    let log = world.work_dir().join(format!("runners/kite.runner/logs/{it}-1.log"));
+    assert!(runner_api.calls("claim").iter().any(|claim| claim.body["claim_id"] == start["claim_id"]));
+    assert_eq!(start["instance"], runner_api.last_call("register").body["instance"]);
+    assert!(runner_api.has_signed_off());
+    let log = world.work_dir().join(format!("runners/kite.runner/logs/{job}-1.log"));
     assert!(std::fs::read_to_string(&log).unwrap().contains("attempt finished"));
     assert_eq!(std::fs::metadata(&log).unwrap().permissions().mode() & 0o777, 0o600);
 }
@@ -107,24 +113,20 @@ async fn job_process_never_sees_the_runner_token() {
 
 #[tokio::test]
 async fn undelivered_finish_is_sent_after_the_job_process_died() {
-    let mut world = World::with_agent("echo hello > greeting.txt").await;
-    let plane = RunnerApi::new();
-    world.api = Api::start_with(world.api.assignment(), crate::world::TOKEN, plane.routes()).await;
-    let it = world.api.assignment().job;
-    plane.add_jobs(std::slice::from_ref(&it));
+    let (world, runner_api, job) = world_with_runner_api().await;
     world.api.change_script(|script| script.refuse("finish", 503, "busy"));
     let daemon = Daemon::start(world.dir.path(), &world.api.url, |_| ());
     world.api.wait_for(|calls| calls.iter().any(|call| call.route == "finish")).await;
     // The job process dies with the finish on disk.
     let record =
-        std::fs::read_to_string(world.work_dir().join(format!("runners/kite.runner/jobs/{it}-1.json"))).unwrap();
+        std::fs::read_to_string(world.work_dir().join(format!("runners/kite.runner/jobs/{job}-1.json"))).unwrap();
     let pid = serde_json::from_str::<serde_json::Value>(&record).unwrap()["pid"].as_i64().unwrap();
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL).unwrap();
-    plane.wait_for_next_call("heartbeat").await;
-    plane.wait_for_next_call("heartbeat").await;
-    assert_eq!(plane.last_call("heartbeat").active(), BTreeSet::from([it.to_string()]), "the job is missing");
+    runner_api.wait_for_next_call("heartbeat").await;
+    runner_api.wait_for_next_call("heartbeat").await;
+    assert_eq!(runner_api.last_call("heartbeat").active(), BTreeSet::from([job.to_string()]), "the job is missing");
     world.api.change_script(|script| script.refusals.clear());
-    plane.wait_for_active_jobs(&[]).await;
+    runner_api.wait_for_active_jobs(&[]).await;
     assert!(world.outbox_files().is_empty());
     assert_eq!(world.api.finishes().last().unwrap().outcome, FinishOutcome::Completed);
     daemon.signal(Signal::SIGTERM);

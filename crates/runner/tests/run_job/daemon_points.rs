@@ -54,8 +54,8 @@ async fn job_runs_once_despite_a_fault_at_any_daemon_call() {
     let calls = run_until_done_once(&machine, &gate).await;
     let points: Vec<Point> = calls.into_iter().filter(|(_, number)| *number == 1).collect();
     println!("{} calls of the control plane: {points:?}", points.len());
-    for one in REQUIRED_CALLS {
-        assert!(points.iter().any(|(name, _)| name.ends_with(one)), "{one}: {points:?}");
+    for call in REQUIRED_CALLS {
+        assert!(points.iter().any(|(name, _)| name.ends_with(call)), "{call}: {points:?}");
     }
     let all = [Break::KilledBefore, Break::KilledAfter, Break::AfterCall, Break::Refused];
     let faults = points.iter().flat_map(|point| all.map(|breaks| (point.clone(), breaks)));

@@ -130,8 +130,8 @@ async fn walk(work: Work, least: usize, among: &[&str]) {
     let calls = gate.calls();
     println!("{work:?}: {} calls of the forge: {calls:?}", calls.len());
     assert!(calls.len() >= least, "{calls:?}");
-    for one in among {
-        assert!(calls.iter().any(|(name, _)| name.contains(one)), "{one}: {calls:?}");
+    for expected in among {
+        assert!(calls.iter().any(|(name, _)| name.contains(expected)), "{expected}: {calls:?}");
     }
     let changes: Vec<&Point> = calls.iter().filter(|(name, _)| !name.starts_with("GET ")).collect();
     let before = [&calls[0], changes[0]].map(|point| (point.clone(), Break::KilledBefore));

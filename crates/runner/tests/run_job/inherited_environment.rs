@@ -17,8 +17,8 @@ async fn secrets_of_an_attempt_are_redacted_everywhere() {
         script.model = vec![json!({ "key": "anthropic_api_key", "value": model })];
     });
     let all = [("bootstrap", BOOTSTRAP), ("lease", LEASE), ("line", line), ("model", model), ("forge", TOKEN)];
-    let says = all.map(|(name, secret)| format!("echo '{name} {secret}'")).join("; ");
-    world.api.change_assignment(|job| set_command(job, &format!("cat > /dev/null; {says}; exit 3")));
+    let echoes = all.map(|(name, secret)| format!("echo '{name} {secret}'")).join("; ");
+    world.api.change_assignment(|job| set_command(job, &format!("cat > /dev/null; {echoes}; exit 3")));
     assert_eq!(world.fails().await, "agent_failed");
     let (texts, sent_data) = (world.api.event_texts(), world.sent_data());
     assert!(sent_data.iter().any(|(to, _)| to == "agent-output.jsonl"));

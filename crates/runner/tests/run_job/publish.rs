@@ -73,7 +73,7 @@ async fn ticket_becomes_a_pull_request() {
         .map(|event| serde_json::to_value(event.kind).unwrap().as_str().unwrap().to_owned())
         .collect();
     for kind in ["phase", "tool_call", "log", "result"] {
-        assert!(kinds.iter().any(|one| one == kind), "{kind} is not in {kinds:?}");
+        assert!(kinds.iter().any(|seen_kind| seen_kind == kind), "{kind} is not in {kinds:?}");
     }
     assert!(world.worktrees().is_empty() && world.outbox_files().is_empty());
 }

@@ -150,16 +150,26 @@ fn push_on_top_script() -> String {
     )
 }
 
-async fn run_where_a_fetch_fails_once(world: &World, first: impl FnOnce(&str) -> String) -> RunResult {
+async fn run_where_a_fetch_fails_once(world: &World, prefix: impl FnOnce(&str) -> String) -> RunResult {
     let once = world.outside_path("once").display().to_string();
     let path = path_with_git_script(world, |git| {
         format!(
             "{}case \"$*\" in *:refs/pullyard/found) if [ ! -e '{once}' ]; then\n\
              touch '{once}'; echo 'fatal: Could not resolve host: x' >&2; exit 128; fi;; esac\nexec '{git}' \"$@\"",
-            first(git)
+            prefix(git)
         )
     });
     world.run_under("PATH", path).await
+}
+
+fn check_push_was_found(world: &World, ran: &RunResult) -> FinishRequest {
+    assert_eq!(ran.code, Some(0), "{}", ran.log);
+    assert!(ran.log.contains("cannot read the branch: git fetch: fatal: Could not resolve host"), "{}", ran.log);
+    let finish = world.api.only_finish();
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?} {}", ran.log);
+    let pushed = world.git_line(&["rev-parse", &format!("{BRANCH}^")]);
+    assert_eq!(finish.work.as_ref().and_then(|work| work.commit.clone()), Some(pushed));
+    finish
 }
 
 #[tokio::test]
@@ -173,12 +183,7 @@ async fn failed_fetch_does_not_end_the_search_for_a_push() {
     let ran = run_where_a_fetch_fails_once(&world, |_| String::new()).await;
     std::fs::write(over, "").unwrap();
     assert!(ran.log.contains("push timed out"), "{}", ran.log);
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-    assert!(ran.log.contains("cannot read the branch: git fetch: fatal: Could not resolve host"), "{}", ran.log);
-    let finish = world.api.only_finish();
-    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?} {}", ran.log);
-    let pushed = world.git_line(&["rev-parse", &format!("{BRANCH}^")]);
-    assert_eq!(finish.work.and_then(|work| work.commit), Some(pushed));
+    let finish = check_push_was_found(&world, &ran);
     assert_eq!(finish.result.map(|result| result.head), world.branch_head(BRANCH));
 }
 
@@ -186,16 +191,11 @@ async fn failed_fetch_does_not_end_the_search_for_a_push() {
 async fn failed_fetch_after_a_broken_answer_is_retried() {
     let world = World::with_agent(GREETING_AGENT).await;
     install_hook(&world, "post-receive", &push_on_top_script());
-    let breaks_off = |git: &str| {
+    let lose_answer = |git: &str| {
         format!("if [ \"$1\" = push ]; then '{git}' \"$@\"; echo 'fatal: the remote end hung up' >&2; exit 128; fi\n")
     };
-    let ran = run_where_a_fetch_fails_once(&world, breaks_off).await;
-    assert_eq!(ran.code, Some(0), "{}", ran.log);
-    assert!(ran.log.contains("cannot read the branch: git fetch: fatal: Could not resolve host"), "{}", ran.log);
-    let finish = world.api.only_finish();
-    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?} {}", ran.log);
-    let pushed = world.git_line(&["rev-parse", &format!("{BRANCH}^")]);
-    assert_eq!(finish.work.and_then(|work| work.commit), Some(pushed));
+    let ran = run_where_a_fetch_fails_once(&world, lose_answer).await;
+    check_push_was_found(&world, &ran);
 }
 
 #[tokio::test]

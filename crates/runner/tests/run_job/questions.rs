@@ -70,10 +70,10 @@ async fn unread_input_is_delivered_before_a_question_yields() {
 
 #[tokio::test]
 async fn denied_tool_does_not_prevent_a_question() {
-    let asks = "head -n 1 > /dev/null; mkdir .pullyard; echo 'May I run it?' > .pullyard/question.md
+    let script = "head -n 1 > /dev/null; mkdir .pullyard; echo 'May I run it?' > .pullyard/question.md
                 cat @CLAUDE@/denied.jsonl; cat > /dev/null";
     for is_ignored in [false, true] {
-        let machine = AgentMachine::with_agent(CLAUDE, asks).await;
+        let machine = AgentMachine::with_agent(CLAUDE, script).await;
         if is_ignored {
             commit_file(&machine.world, "main", ".gitignore", ".pullyard/\n");
         }

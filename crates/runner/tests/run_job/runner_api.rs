@@ -100,8 +100,8 @@ impl RunnerApi {
 
     pub(crate) async fn wait_for_active_jobs(&self, jobs: &[&JobId]) {
         let jobs: BTreeSet<String> = jobs.iter().map(|job| job.to_string()).collect();
-        let so = |call: &Call| call.route == "heartbeat" && call.active() == jobs;
-        self.wait_for(|calls| calls.iter().rev().find(|call| call.route == "heartbeat").is_some_and(so)).await;
+        let has_jobs = |call: &Call| call.route == "heartbeat" && call.active() == jobs;
+        self.wait_for(|calls| calls.iter().rev().find(|call| call.route == "heartbeat").is_some_and(has_jobs)).await;
     }
 
     pub(crate) async fn wait_for_draining(&self) {
@@ -203,11 +203,11 @@ pub(crate) const WAIT_FOR_GO_JOB: &str =
 impl DaemonMachine {
     pub(crate) async fn with_job_script(script: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let plane = RunnerApi::new();
-        let url = serve(plane.routes()).await;
+        let runner_api = RunnerApi::new();
+        let url = serve(runner_api.routes()).await;
         let path = dir.path().join("run-job.sh");
         pullyard_test_script::write_script(&path, script);
-        Self { dir, runner_api: plane, url, script: path }
+        Self { dir, runner_api, url, script: path }
     }
 
     pub(crate) fn work_dir(&self) -> PathBuf {

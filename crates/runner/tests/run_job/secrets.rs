@@ -150,13 +150,13 @@ async fn no_sent_data_contains_a_secret() {
 
 #[tokio::test]
 async fn yielding_attempt_sends_no_secret() {
-    let says = format!("cat token.txt; echo {OUTPUT_TOKEN}; printf '%s' '{LONG_KEY}' | base64");
+    let script = format!("cat token.txt; echo {OUTPUT_TOKEN}; printf '%s' '{LONG_KEY}' | base64");
     let world = World::with_agent("exit 1").await;
     commit_file(&world, "main", "token.txt", &format!("one\n{REPOSITORY_TOKEN}\nend\n"));
     world.api.change_assignment(|job| {
-        let asks = format!("{{\"kind\":\"question\",\"text\":\"Is it {MODEL_KEY} or {LONG_KEY}?\"}}");
-        set_command(job, &format!("cat; {says}; echo half > half.txt; printf '%s\\n' \"$0\""));
-        job.agent.command.push(asks);
+        let question = format!("{{\"kind\":\"question\",\"text\":\"Is it {MODEL_KEY} or {LONG_KEY}?\"}}");
+        set_command(job, &format!("cat; {script}; echo half > half.txt; printf '%s\\n' \"$0\""));
+        job.agent.command.push(question);
         job.prompt = format!("Write a greeting with {TICKET_TOKEN}.");
     });
     run_with_keys(&world).await;
@@ -198,8 +198,8 @@ async fn checkpoint_that_removes_a_secret_is_not_stored() {
         let world = World::with_agent(&format!("exit 1 # {MODEL_KEY}")).await;
         commit_file(&world, "main", "store.bin", &format!("a\0{MODEL_KEY}\0b"));
         world.api.change_assignment(|job| {
-            let asks = "{\"kind\":\"question\",\"text\":\"Go on?\"}";
-            set_command(job, &format!("cat > /dev/null; rm {taken_out}; echo half > half.txt; echo '{asks}'"));
+            let question = "{\"kind\":\"question\",\"text\":\"Go on?\"}";
+            set_command(job, &format!("cat > /dev/null; rm {taken_out}; echo half > half.txt; echo '{question}'"));
         });
         run_with_keys(&world).await;
         assert_eq!(world.api.yields().len(), 1, "{taken_out}");
@@ -234,9 +234,9 @@ async fn private_key_printed_line_by_line_is_redacted() {
 
 #[tokio::test]
 async fn secret_streamed_in_pieces_is_redacted_in_the_raw_capture() {
-    let says = "head -n 1 > /dev/null; echo hello > greeting.txt; cat @DIR@/said
+    let script = "head -n 1 > /dev/null; echo hello > greeting.txt; cat @DIR@/said
         tail -n 1 @CLAUDE@/tools_and_edits.jsonl; cat > /dev/null";
-    let machine = AgentMachine::with_agent(CLAUDE, says).await;
+    let machine = AgentMachine::with_agent(CLAUDE, script).await;
     let (first, second) = ("key-of-t", "he-model");
     let piece = |delta: Value| {
         let event = json!({ "type": "content_block_delta", "index": 0, "delta": delta });
@@ -317,10 +317,10 @@ async fn rotated_subscription_tokens_are_redacted() {
 
 #[tokio::test]
 async fn model_or_session_named_like_a_secret_is_redacted() {
-    let says = "head -n 1 > /dev/null; echo hello > greeting.txt
+    let script = "head -n 1 > /dev/null; echo hello > greeting.txt
         sed 's/fdb0ce43-b309-486d-a9f2-6b73d8934b64/key-of-the-model/; s/claude-opus-4-8/key-of-the-model/' \
         @CLAUDE@/tools_and_edits.jsonl; cat > /dev/null";
-    let finish = AgentMachine::with_agent(CLAUDE, says).await.run().await;
+    let finish = AgentMachine::with_agent(CLAUDE, script).await.run().await;
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
     let work = finish.work.unwrap();
     assert_eq!((work.session, work.model.as_deref()), (None, Some("[redacted][1m]")));

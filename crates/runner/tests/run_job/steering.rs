@@ -81,22 +81,28 @@ async fn claude_code_reads_inputs_during_its_turn() {
     assert_eq!(machine.world.api.calls("inputs").len(), 1, "inputs fetched once");
     // The input is an event in order, not text of the agent.
     let events = machine.world.api.events();
-    let place = |text: &str| events.iter().position(|event| event.text.as_deref() == Some(text)).unwrap();
-    assert!(place("working") < place(INPUT_TEXT) && place(INPUT_TEXT) < place("heard"));
+    let position = |text: &str| events.iter().position(|event| event.text.as_deref() == Some(text)).unwrap();
+    assert!(position("working") < position(INPUT_TEXT) && position(INPUT_TEXT) < position("heard"));
     let [steer] = steer_events(&machine).try_into().unwrap();
     assert_eq!((steer.name.as_deref(), steer.data.unwrap()["input"].as_u64()), (Some("ana"), Some(1)));
     assert!(machine.start_arguments()[0].iter().all(|arg| !arg.contains("tabs")));
 }
 
+/// Sends an input after the agent's result and before its exit. Checks that the attempt succeeds with two starts of the
+/// agent.
+async fn run_with_input_after_result(machine: &AgentMachine) {
+    let runner = spawn_runner(machine);
+    machine.world.api.wait_for_text("\"result\"").await;
+    send_input(machine);
+    wait_until_input_is_known(machine).await;
+    release_agent(machine);
+    assert_eq!(wait_for_success(machine, runner).await.work.unwrap().starts, 2);
+}
+
 #[tokio::test]
 async fn input_between_result_and_exit_resumes_the_session() {
     let machine = claude_machine("begins; ends; if ! resumed; then cat > /dev/null; goes; fi; cat > /dev/null").await;
-    let runner = spawn_runner(&machine);
-    machine.world.api.wait_for_text("\"result\"").await;
-    send_input(&machine);
-    wait_until_input_is_known(&machine).await;
-    release_agent(&machine);
-    assert_eq!(wait_for_success(&machine, runner).await.work.unwrap().starts, 2);
+    run_with_input_after_result(&machine).await;
     let starts = machine.start_arguments();
     assert!(starts[1].contains(&RESUME_ARGUMENT.to_owned()), "{starts:?}");
     let prompts = outside_text(&machine, "prompts");
@@ -107,19 +113,14 @@ async fn input_between_result_and_exit_resumes_the_session() {
 
 #[tokio::test]
 async fn agent_with_a_denied_tool_reads_inputs_before_failing() {
-    // The agent changes nothing before its resumed session. The input arrives between its result and its exit.
+    // The agent changes nothing before its resumed session.
     let machine = claude_machine(
         "read -r prompt; printf '%s\\n' \"$prompt\" >> @DIR@/prompts
          if resumed; then echo hello > greeting.txt; says m9 working; ends; cat > /dev/null
          else cat @CLAUDE@/denied.jsonl; cat > /dev/null; goes; fi",
     )
     .await;
-    let runner = spawn_runner(&machine);
-    machine.world.api.wait_for_text("\"result\"").await;
-    send_input(&machine);
-    wait_until_input_is_known(&machine).await;
-    release_agent(&machine);
-    assert_eq!(wait_for_success(&machine, runner).await.work.unwrap().starts, 2);
+    run_with_input_after_result(&machine).await;
     let starts = machine.start_arguments();
     assert!(starts[1].contains(&"--resume=7d0c0e0e-0f3c-4d55-9d2f-3f8a3d6c1a01".to_owned()), "{starts:?}");
     assert!(outside_text(&machine, "prompts").lines().nth(1).unwrap().contains("ana said:\\n> Use tabs."));

@@ -53,7 +53,7 @@ pub(crate) async fn paused_world(agent: &str) -> World {
 async fn checkpoint_is_stored_before_the_yield() {
     let world = paused_world(WORKING_AGENT).await;
     let routes = world.api.routes();
-    let last = |route: &str| routes.iter().rposition(|one| one == route).unwrap();
+    let last = |route: &str| routes.iter().rposition(|called| called == route).unwrap();
     assert!(last("stored") < last("yield"), "{routes:?}");
     for name in ["agent-output.jsonl", "checkpoint.tar.zst"] {
         assert!(world.api.bucket_object(name).is_some(), "{name}");
@@ -163,7 +163,7 @@ async fn only_retryable_failures_store_a_checkpoint() {
         assert_eq!((ran.code, world.api.failure_code()), (Some(0), code), "{}", ran.log);
         assert_eq!(world.api.bucket_object("checkpoint.tar.zst").is_some(), has_checkpoint, "{code}");
         let routes = world.api.routes();
-        let last = |route: &str| routes.iter().rposition(|one| one == route);
+        let last = |route: &str| routes.iter().rposition(|called| called == route);
         assert!(last("stored") < last("finish"), "{routes:?}");
     }
 }

@@ -12,10 +12,10 @@ use std::process::{Command, Stdio};
 const ALWAYS_QUIET: [Canary; 2] = [Canary::KeyInEnvironment, Canary::InheritedFiles];
 
 /// The result of a check: whether the level is usable, each outcome, and the sentence.
-type Checked = (bool, BTreeMap<Canary, Outcome>, String);
+type CheckResult = (bool, BTreeMap<Canary, Outcome>, String);
 
 /// As this user and, if this user is root, as an unprivileged one.
-fn check_as_both(level: Level) -> Vec<Checked> {
+fn check_as_both(level: Level) -> Vec<CheckResult> {
     std::thread::scope(|scope| {
         let unprivileged = scope.spawn(|| check_as_unprivileged(level));
         let own = check_as_self(level);
@@ -23,14 +23,14 @@ fn check_as_both(level: Level) -> Vec<Checked> {
     })
 }
 
-fn check_as_self(level: Level) -> Checked {
+fn check_as_self(level: Level) -> CheckResult {
     let job = Job::new(level);
     let report = job.sandbox.check(job.folder.path());
     (report.is_usable(), report.outcomes.clone(), report.to_string())
 }
 
 /// `None` if this user is not root.
-fn check_as_unprivileged(level: Level) -> Option<Checked> {
+fn check_as_unprivileged(level: Level) -> Option<CheckResult> {
     let folder = folder();
     let mut command = unprivileged(folder.path())?;
     let output = command.args(["check", level.as_str()]).arg(folder.path().join("own")).output().unwrap();

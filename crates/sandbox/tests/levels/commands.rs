@@ -62,8 +62,8 @@ fn sandbox_that_cannot_be_created_is_an_error() {
     spec.read_only = vec![job.path("cache/crate")];
     let prepared = job.sandbox.prepare(&spec, Ports::none()).unwrap();
     fs::remove_file(job.path("cache/crate")).unwrap();
-    let spawned = prepared.spawn(|mut command| command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn());
-    let (child, start) = spawned.unwrap();
+    let result = prepared.spawn(|mut command| command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn());
+    let (child, start) = result.unwrap();
     assert!(matches!(start.finish(LIMIT), Err(Error::NotStarted(_))));
     let output = child.wait_with_output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).starts_with("bwrap: "), "{output:?}");
@@ -201,8 +201,8 @@ fn folder_that_the_account_cannot_enter_is_refused() {
     use std::os::unix::fs::PermissionsExt;
     let Some(job) = job().filter(|_| is_root()) else { return };
     fs::set_permissions(job.folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
-    let refused = job.sandbox.prepare(&job.shell("true"), Ports::none()).unwrap_err();
-    assert!(matches!(refused, Error::Unreachable { .. }), "{refused}");
+    let error = job.sandbox.prepare(&job.shell("true"), Ports::none()).unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }), "{error}");
 }
 
 /// Prints the time to start and end `/bin/true` at each level: the median of 40.
@@ -214,18 +214,18 @@ fn start_times_of_each_level() {
         let spec = Spec { program: "/bin/true".into(), args: Vec::new(), ..job.shell("") };
         let mut times: Vec<_> = (0..40)
             .map(|_| {
-                let began = Instant::now();
+                let start = Instant::now();
                 let (mut child, _running) = job.start(&spec, job.sandbox.reserve_ports(2).unwrap());
                 child.wait().unwrap();
-                began.elapsed()
+                start.elapsed()
             })
             .collect();
         println!("{level}: {:.1} ms", median_ms(&mut times));
     }
     let plain = |_| {
-        let began = Instant::now();
+        let start = Instant::now();
         Command::new("/bin/true").status().unwrap();
-        began.elapsed()
+        start.elapsed()
     };
     println!("without this library: {:.1} ms", median_ms(&mut (0..40).map(plain).collect::<Vec<_>>()));
 }

@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     }
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let done = match args[..] {
+    let result = match args[..] {
         ["check", level, folder] => check(level, folder),
         ["run", level, worktree, home, program, ref args @ ..] => run(level, worktree, home, program, args),
         _ => {
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    done.unwrap_or_else(|error| {
+    result.unwrap_or_else(|error| {
         println!("{error}");
         ExitCode::FAILURE
     })

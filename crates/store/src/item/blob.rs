@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 const ATTRIBUTE: &str = "body";
 /// Limit for unpacking. A stored item has at most 400 KB, and hostile text may expand a lot. Units: bytes.
-const LARGEST: usize = 16 << 20;
+const MAX_UNPACKED: usize = 16 << 20;
 
 pub(crate) fn pack<T: Serialize>(key: &Key, value: &T) -> Result<Attributes, Error> {
     let json = serde_json::to_vec(value).map_err(|error| Error::corrupt(key, error))?;
@@ -23,6 +23,6 @@ pub(crate) fn pack<T: Serialize>(key: &Key, value: &T) -> Result<Attributes, Err
 pub(crate) fn unpack<T: DeserializeOwned>(key: &Key, item: &Attributes) -> Result<T, Error> {
     let body = item.get(ATTRIBUTE).and_then(|value| value.as_b().ok());
     let body = body.ok_or_else(|| Error::corrupt(key, "it has no body"))?;
-    let json = zstd::bulk::decompress(body.as_ref(), LARGEST).map_err(|error| Error::corrupt(key, error))?;
+    let json = zstd::bulk::decompress(body.as_ref(), MAX_UNPACKED).map_err(|error| Error::corrupt(key, error))?;
     serde_json::from_slice(&json).map_err(|error| Error::corrupt(key, error))
 }

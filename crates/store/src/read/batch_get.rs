@@ -16,8 +16,8 @@ impl Store {
     /// The items under these keys, read strongly, in any order. The keys must be unique.
     pub(crate) async fn load_many(&self, keys: &[Key]) -> Result<Vec<Attributes>, Error> {
         let mut items = Vec::with_capacity(keys.len());
-        for some in keys.chunks(MAX_BATCH_ITEMS) {
-            self.load_batch(some.iter().map(Key::attributes).collect(), &mut items).await?;
+        for chunk in keys.chunks(MAX_BATCH_ITEMS) {
+            self.load_batch(chunk.iter().map(Key::attributes).collect(), &mut items).await?;
         }
         Ok(items)
     }
@@ -30,16 +30,16 @@ impl Store {
     }
 
     async fn load_batch(&self, mut keys: Vec<Attributes>, items: &mut Vec<Attributes>) -> Result<(), Error> {
-        let broken = |error| Error::unavailable("read many", error);
-        for tried in 0..MAX_TRIES {
-            if tried > 0 {
-                self.pause(Duration::from_millis(20 << tried)).await;
+        let build_error = |error| Error::unavailable("read many", error);
+        for attempt in 0..MAX_TRIES {
+            if attempt > 0 {
+                self.pause(Duration::from_millis(20 << attempt)).await;
             }
             let request = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
             let answer = self
                 .client
                 .batch_get_item()
-                .request_items(&self.table, request.map_err(broken)?)
+                .request_items(&self.table, request.map_err(build_error)?)
                 .send()
                 .await
                 .map_err(|error| Error::unavailable("read many", error))?;

@@ -5,7 +5,7 @@ use crate::{Error, Store, item, key};
 use pullyard_domain::breaker::{Breaker, BreakerId};
 use std::collections::BTreeSet;
 
-/// Limit for one list of breakers. Even more breakers have a single cause.
+/// Limit for one list of breakers. If there are even more, they have one common cause.
 const MAX_LISTED: i32 = 100;
 
 impl Store {
@@ -25,8 +25,8 @@ impl Store {
         let (keys, _) = self.list_keys(key::BREAKER_LIST, Order::ByName, None, MAX_LISTED).await?;
         let ids = keys.iter().filter_map(|pk| pk.strip_prefix(key::BREAKERS)?.replace('#', "/").parse().ok());
         let items = self.load_many(&ids.map(|id: BreakerId| key::breaker(&id)).collect::<Vec<_>>()).await?;
-        let mut read = items.into_iter().map(item::decode_item).collect::<Result<Vec<Breaker>, _>>()?;
-        read.sort_by(|a, b| a.id.cmp(&b.id));
-        Ok(read)
+        let mut breakers = items.into_iter().map(item::decode_item).collect::<Result<Vec<Breaker>, _>>()?;
+        breakers.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(breakers)
     }
 }

@@ -18,7 +18,8 @@ pub(crate) enum Order {
 }
 
 impl Store {
-    /// Returns one page of partition keys, and the cursor of the next page: its last row, valid while new rows arrive.
+    /// Returns one page of partition keys and the cursor of the next page. The cursor names this page's last row, so it
+    /// stays valid while new rows arrive.
     /// Errors: `BadCursor` for a cursor that no page returned.
     pub(crate) async fn list_keys(
         &self,

@@ -16,14 +16,14 @@ pub(crate) enum SortKeys<'a> {
 }
 
 impl Store {
-    /// Decodes the items whose sort keys begin with `begins`, in their order. Reads strongly.
+    /// Decodes the items whose sort keys begin with `prefix`, in their order. Reads strongly.
     pub(crate) async fn list_with_prefix<T: DeserializeOwned>(
         &self,
         pk: &str,
-        begins: &str,
+        prefix: &str,
         operation: &'static str,
     ) -> Result<Vec<T>, Error> {
-        let items = self.query_items(pk, SortKeys::Prefix(begins), None, operation).await?;
+        let items = self.query_items(pk, SortKeys::Prefix(prefix), None, operation).await?;
         items.into_iter().map(decode_item).collect()
     }
 
@@ -37,7 +37,7 @@ impl Store {
     ) -> Result<Vec<Attributes>, Error> {
         let (condition, values) = match keys {
             SortKeys::All => ("pk = :pk", Vec::new()),
-            SortKeys::Prefix(begins) => ("pk = :pk AND begins_with(sk, :sk)", vec![(":sk", begins)]),
+            SortKeys::Prefix(prefix) => ("pk = :pk AND begins_with(sk, :sk)", vec![(":sk", prefix)]),
             SortKeys::Ascending(first, last) | SortKeys::Descending(first, last) => {
                 ("pk = :pk AND sk BETWEEN :first AND :last", vec![(":first", &*first.sk), (":last", &last.sk)])
             }

@@ -90,7 +90,7 @@ impl Store {
         let keys: Vec<_> = projects.iter().map(|project| key::repository(project, integration, id)).collect();
         let items = self.load_many(&keys).await?;
         let mut found = items.into_iter().map(decode_item::<Repository>).collect::<Result<Vec<_>, _>>()?;
-        found.sort_by(|one, other| one.project.cmp(&other.project));
+        found.sort_by(|a, b| a.project.cmp(&b.project));
         Ok(found)
     }
 

@@ -37,12 +37,13 @@ impl Store {
         project: &ProjectId,
         tickets: &[TicketKey],
     ) -> Result<Vec<Result<(TicketKey, TicketText), Error>>, Error> {
-        let of: HashMap<_, _> = tickets.iter().map(|ticket| (key::ticket_text(project, ticket).pk, ticket)).collect();
+        let tickets_by_key: HashMap<_, _> =
+            tickets.iter().map(|ticket| (key::ticket_text(project, ticket).pk, ticket)).collect();
         let keys: Vec<_> = tickets.iter().map(|ticket| key::ticket_text(project, ticket)).collect();
         let items = self.load_many(&keys).await?;
         let text = |item| {
             let key = key_of(&item);
-            let ticket = (*of.get(&key.pk)?).clone();
+            let ticket = (*tickets_by_key.get(&key.pk)?).clone();
             Some(blob::unpack(&key, &item).map(|text| (ticket, text)))
         };
         Ok(items.into_iter().filter_map(text).collect())

@@ -7,7 +7,7 @@ use crate::{Error, Store, key};
 use pullyard_domain::id::TokenId;
 
 /// Rows in one page of a search by id. Rows have only keys, so a page is a few kilobytes.
-const ROWS: i32 = 1_000;
+const PAGE_ROWS: i32 = 1_000;
 
 impl Store {
     /// The token with this hash, read strongly, because a revoked token must be refused at once.
@@ -31,7 +31,7 @@ impl Store {
     pub async fn load_token_by_id(&self, id: &TokenId) -> Result<Option<Token>, Error> {
         let mut after = None;
         loop {
-            let (hashes, next) = self.list_token_hashes(after.as_deref(), ROWS).await?;
+            let (hashes, next) = self.list_token_hashes(after.as_deref(), PAGE_ROWS).await?;
             if let Some(hash) = hashes.iter().find(|hash| hash.starts_with(id.as_str())) {
                 return self.load_token(hash).await;
             }

@@ -43,7 +43,7 @@ impl Store {
         Ok(rows.into_iter().map(|(key, at)| (key, Timestamp::from_millis(at))).collect())
     }
 
-    /// The jobs of a class that may be claimed, at most `limit`. Jobs that only adopt come first, then the oldest.
+    /// The jobs of a class that may be claimed, oldest first, at most `limit`.
     pub async fn list_ready_jobs(&self, class: &ClassId, limit: i32) -> Result<Vec<Candidate>, Error> {
         let rows = self.query_work_rows(&key::ready_partition(class), limit).await?;
         let candidate = |(key, order)| match key {

@@ -42,18 +42,18 @@ impl Transaction {
 
     /// Adds the refund, if any, to the transaction that ends a job; it is written once, because a job ends once.
     /// Writes: BUDGET if it exists: the reservation is subtracted, the spent amount is added.
-    pub(super) fn refund(self, returned: Option<&Refund>) -> Self {
-        let Some(returned) = returned else { return self };
+    pub(super) fn refund(self, refund: Option<&Refund>) -> Self {
+        let Some(refund) = refund else { return self };
         let condition = Condition::new("attribute_exists(pk)")
-            .value(":jobs", number_value(returned.jobs))
-            .value(":spent", number_value(returned.spent_usd_micros))
+            .value(":jobs", number_value(refund.jobs))
+            .value(":spent", number_value(refund.spent_usd_micros))
             // Negative if less was spent than reserved.
             .value(
                 ":taken",
-                number_value(i128::from(returned.spent_usd_micros) - i128::from(returned.reserved_usd_micros)),
+                number_value(i128::from(refund.spent_usd_micros) - i128::from(refund.reserved_usd_micros)),
             );
         let sets = "jobs = jobs - :jobs, taken_usd_micros = taken_usd_micros + :taken, \
                     spent_usd_micros = spent_usd_micros + :spent";
-        self.update(key::budget(&returned.project, returned.day), sets, "", condition)
+        self.update(key::budget(&refund.project, refund.day), sets, "", condition)
     }
 }

@@ -22,9 +22,9 @@ impl Store {
     /// Idempotent: a repeat is `Stale`, and the caller's key shows the comment.
     pub async fn create_comment(&self, creation: &CommentCreation<'_>) -> Result<Write, Error> {
         let CommentCreation { ticket, comment, request } = creation;
-        let seen = Condition::at_rev_since(ticket.rev, "seen_at", ticket.seen_at);
+        let unchanged = Condition::at_rev_since(ticket.rev, "seen_at", ticket.seen_at);
         Transaction::new("add a comment")
-            .revise_over(*ticket, seen)?
+            .revise_over(*ticket, unchanged)?
             .revise(*comment)?
             .put_request(*request, &comment.number.to_string())
             .commit(self)
@@ -35,16 +35,16 @@ impl Store {
     /// Writes: COMMENT if `rev` and `created` are those seen, because a new ticket of the same key counts from 1 again.
     /// Idempotent: a repeat is `Stale`, and reading again shows the text.
     pub async fn update_comment(&self, comment: &Comment) -> Result<Write, Error> {
-        let seen = Condition::at_rev_since(comment.rev, "created", comment.created);
-        Transaction::new("change a comment").revise_over(comment, seen)?.commit(self).await
+        let unchanged = Condition::at_rev_since(comment.rev, "created", comment.created);
+        Transaction::new("change a comment").revise_over(comment, unchanged)?.commit(self).await
     }
 
     /// Deletes comments of a ticket, at most 100.
     /// Writes: each COMMENT deleted if `rev` and `created` are those seen, or it is gone.
     /// Idempotent: missing items are no error.
     pub async fn delete_comments(&self, comments: &[Comment]) -> Result<Write, Error> {
-        let seen = |comment: &Comment| Condition::at_rev_or_absent(comment.rev, "created", comment.created);
-        let delete = |transaction: Transaction, comment| transaction.delete(Comment::key(comment), seen(comment));
+        let unchanged = |comment: &Comment| Condition::at_rev_or_absent(comment.rev, "created", comment.created);
+        let delete = |transaction: Transaction, comment| transaction.delete(Comment::key(comment), unchanged(comment));
         comments.iter().fold(Transaction::new("delete comments"), delete).commit(self).await
     }
 }

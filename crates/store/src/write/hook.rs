@@ -41,11 +41,11 @@ impl Store {
     /// Counts refused deliveries of a webhook for display. A retry after a lost answer may count twice, and a delivery
     /// that races the removal of its hook may count for the next hook of the name.
     /// Writes: `refused_at` and a higher `refused` of the note.
-    pub async fn update_hook_refusal(&self, hook: &Webhook, more: u64, at: Timestamp) -> Result<Write, Error> {
+    pub async fn update_hook_refusal(&self, hook: &Webhook, new_refusals: u64, at: Timestamp) -> Result<Write, Error> {
         let condition = Condition::new(ANY)
             .value(":none", number_value(0))
             .value(":at", number_value(at.millis()))
-            .value(":more", number_value(more));
+            .value(":more", number_value(new_refusals));
         let sets = "refused_at = :at, refused = if_not_exists(refused, :none) + :more";
         Transaction::new("note that a webhook's deliveries were refused")
             .update(hook_stats_key(&hook.name), sets, "", condition)

@@ -43,24 +43,24 @@ impl Store {
     /// Writes: DELIVERY if it exists and names no job. A last answer: `reason`, no longer final. A job: `job`; if the
     /// answer was not final, also `reason`, now final.
     /// Idempotent: a repeat changes nothing.
-    pub async fn conclude_review(&self, delivery: &DeliveryId, end: &Conclusion) -> Result<Write, Error> {
+    pub async fn conclude_review(&self, delivery: &DeliveryId, conclusion: &Conclusion) -> Result<Write, Error> {
         let key = crate::key::delivery(delivery);
         let transaction = Transaction::new("record the outcome of a held review");
-        match end {
+        match conclusion {
             Conclusion::Job(job) => {
-                let named = |is: bool| {
+                let if_final = |is_final: bool| {
                     Condition::new("attribute_exists(pk) AND attribute_not_exists(job) AND #final = :is")
                         .name("#final", "final")
-                        .value(":is", AttributeValue::Bool(is))
+                        .value(":is", AttributeValue::Bool(is_final))
                         .value(":job", string_value(job.as_str()))
                 };
-                let write = transaction.update(key.clone(), "job = :job", "", named(true)).commit(self).await?;
+                let write = transaction.update(key.clone(), "job = :job", "", if_final(true)).commit(self).await?;
                 if write == Write::Applied {
                     return Ok(write);
                 }
                 // Its project was held, or the review was about to be refused when its job was created.
                 let reason = encode_part(&key, &Reason::Accepted { job: job.clone() })?;
-                let condition = named(false).value(":reason", reason).value(":true", AttributeValue::Bool(true));
+                let condition = if_final(false).value(":reason", reason).value(":true", AttributeValue::Bool(true));
                 Transaction::new("note the job of a review")
                     .update(key, "job = :job, reason = :reason, #final = :true", "", condition)
                     .commit(self)

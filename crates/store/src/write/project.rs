@@ -98,7 +98,7 @@ impl Store {
         let same_name = Condition::new("attribute_not_exists(pk) OR #name = :seen")
             .name("#name", "name")
             .value(":seen", string_value(repository.name.as_str()));
-        let looked_at = match removal.poll {
+        let poll_unchanged = match removal.poll {
             Some(poll) => {
                 Condition::new("attribute_not_exists(pk) OR rev = :seen").value(":seen", number_value(poll.rev))
             }
@@ -106,7 +106,7 @@ impl Store {
         };
         let poll = key::poll(&repository.project, &repository.integration, repository.id);
         let mut transaction =
-            Transaction::new("remove a repository").delete(repository.key(), same_name).delete(poll, looked_at);
+            Transaction::new("remove a repository").delete(repository.key(), same_name).delete(poll, poll_unchanged);
         for name in removal.names {
             let alias = key::repository_name(&repository.project, name);
             transaction = transaction.delete(alias, absent_or_own_alias(repository));
@@ -119,19 +119,19 @@ impl Store {
     /// Writes: INTEGRATION if its URL, account, first secret and App are those seen.
     /// Idempotent: a repeat marks it again.
     pub async fn remove_integration(&self, integration: &Integration) -> Result<Write, Error> {
-        let as_read =
-            |proof: &str| Condition::new(&format!("api_url = :api_url AND #account.#id = :account AND {proof}"));
-        let proven = match &integration.auth {
+        let unchanged =
+            |auth: &str| Condition::new(&format!("api_url = :api_url AND #account.#id = :account AND {auth}"));
+        let condition = match &integration.auth {
             Auth::Token { secret } => {
-                as_read("#auth.#secret = :secret").name("#secret", "secret").value(":secret", string_value(secret))
+                unchanged("#auth.#secret = :secret").name("#secret", "secret").value(":secret", string_value(secret))
             }
-            Auth::App { app_id, key_secret, .. } => as_read("#auth.#secret = :secret AND #auth.#app = :app")
+            Auth::App { app_id, key_secret, .. } => unchanged("#auth.#secret = :secret AND #auth.#app = :app")
                 .name("#secret", "key_secret")
                 .name("#app", "app_id")
                 .value(":secret", string_value(key_secret))
                 .value(":app", number_value(app_id)),
         };
-        let condition = proven
+        let condition = condition
             .name("#gone", key::DISCONNECTED)
             .name("#auth", "auth")
             .name("#account", "account")

@@ -22,8 +22,8 @@ impl Store {
     /// those of `previous`; PROFILE and NAME if absent or of this runner. RUNNER is replaced as a whole, so a
     /// heartbeat, a claim or a drain request since the read makes this write `Stale`.
     /// Idempotent: a repeat is `Stale`, and the next read shows the instance that the first call stored.
-    pub async fn register_runner(&self, registered: &RegistrationWrite<'_>) -> Result<Write, Error> {
-        let unchanged = match registered.previous {
+    pub async fn register_runner(&self, parts: &RegistrationWrite<'_>) -> Result<Write, Error> {
+        let unchanged = match parts.previous {
             None => Condition::absent(),
             Some(existing) => {
                 let slots = encode_part(&key::runner(&existing.id), &existing.slots)?;
@@ -47,11 +47,11 @@ impl Store {
                     .value(":slots", slots)
             }
         };
-        let id = &registered.runner.id;
-        let name = RunnerName { name: registered.profile.name.clone(), owner: id.clone() };
+        let id = &parts.runner.id;
+        let name = RunnerName { name: parts.profile.name.clone(), owner: id.clone() };
         Transaction::new("register a runner")
-            .put(registered.runner, unchanged)?
-            .put(registered.profile, own_profile(id))?
+            .put(parts.runner, unchanged)?
+            .put(parts.profile, own_profile(id))?
             .put(&name, own_name(id))?
             .commit(self)
             .await

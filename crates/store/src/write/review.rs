@@ -1,4 +1,4 @@
-//! Writes reviews: a review gets a job, waits, is absorbed, or gets its last answer.
+//! Writes reviews: a review gets a job, waits, is absorbed, or is refused.
 //! Each write requires that the review is `deferred` or unknown, so that no review belongs to two jobs.
 
 use crate::item::encode_part;
@@ -74,7 +74,7 @@ impl Store {
             .await
     }
 
-    /// Gives a review that does not wait to an existing job, or takes it from an ended job.
+    /// Adds a review to an existing job, if it does not wait, or moves it from an ended job.
     /// Writes: REVIEW if absent, or refused in the version before; with `from`, if it is that job's. `Stale` if it
     /// waits, has its job, or has another one.
     pub async fn assign_review(&self, review: &Review, from: Option<&JobId>) -> Result<Write, Error> {
@@ -126,7 +126,7 @@ impl Store {
         transaction.commit(self).await
     }
 
-    /// Gives their last answer to the reviews that depend on a waiting review.
+    /// Refuses the reviews that depend on a waiting review.
     /// Writes: each of the others from `deferred` or `absorbed` to `refused`, in the version that was read, if the
     /// newest still waits. If it already had its job, that job would cover them.
     pub async fn refuse_absorbed_reviews(
@@ -153,7 +153,7 @@ impl Store {
         transaction.commit(self).await
     }
 
-    /// Gives a waiting review its last answer.
+    /// Refuses a waiting review.
     /// Writes: REVIEW from `deferred` to `refused`, in the version that was read. Otherwise reviews that it absorbed
     /// since, or its later changes, would get this answer too.
     /// Idempotent: a repeat is `Stale`, because the review no longer waits.

@@ -19,8 +19,8 @@ impl Store {
         let mut write = update().await?;
         if write == Write::Stale {
             let (project, key, status) = (event.project.clone(), event.key.clone(), event.status.clone());
-            let fresh = Ticket::new(project, key, status, event.occurred_at, Some(event.event.clone()));
-            write = Transaction::new("store a new ticket").revise(&fresh)?.commit(self).await?;
+            let new_ticket = Ticket::new(project, key, status, event.occurred_at, Some(event.event.clone()));
+            write = Transaction::new("store a new ticket").revise(&new_ticket)?.commit(self).await?;
         }
         if write == Write::Stale {
             // An older event may have created the ticket in between.

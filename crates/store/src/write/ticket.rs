@@ -76,8 +76,8 @@ impl Store {
     /// Writes: TEXT if it is the write that was read, or absent if there was no text; DELIVERY if absent or not final;
     /// IDEMPOTENCY if absent or expired.
     /// Idempotent: by the write that was read; a repeat is `Stale`, and the caller's key shows the answer.
-    pub async fn replace_text(&self, edited: &TextEdit<'_>) -> Result<Write, Error> {
-        let TextEdit { project, ticket, text, previous: stored, delivery, request } = edited;
+    pub async fn replace_text(&self, edit: &TextEdit<'_>) -> Result<Write, Error> {
+        let TextEdit { project, ticket, text, previous: stored, delivery, request } = edit;
         let mut item = blob::pack(&key::ticket_text(project, ticket), text)?;
         // The tool's next text counts as newer than this one, even if its clock is behind.
         item.insert("seen_at".into(), number_value(0));

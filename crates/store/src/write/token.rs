@@ -55,8 +55,8 @@ impl Store {
     /// Writes: `last_used` of TOKEN, if it exists and no use was noted within the last minute.
     /// Idempotent: one note per minute is written, the others are `Stale`.
     pub async fn note_token_use(&self, hash: &str, at: Timestamp) -> Result<Write, Error> {
-        let long_ago = "attribute_exists(pk) AND (attribute_not_exists(last_used) OR last_used <= :before)";
-        let condition = Condition::new(long_ago)
+        let expression = "attribute_exists(pk) AND (attribute_not_exists(last_used) OR last_used <= :before)";
+        let condition = Condition::new(expression)
             .value(":at", number_value(at.millis()))
             .value(":before", number_value(at.minus(LAST_USE_PRECISION).millis()));
         let note = Transaction::new("note the use of a token");

@@ -46,14 +46,14 @@ impl Store {
     /// Writes: JOB if absent; TICKET and PR if `rev` is the one seen (absent if new); DELIVERY if absent or not final;
     /// BUDGET if the day has enough left; IDEMPOTENCY if absent or expired. `rev` proves the facts of the decision.
     /// Idempotent: by the job's id; a repeat is `Stale`, and reading again shows the job.
-    pub async fn create_job(&self, trigger: &JobCreation<'_>) -> Result<Write, Error> {
+    pub async fn create_job(&self, creation: &JobCreation<'_>) -> Result<Write, Error> {
         Transaction::new("create a job")
-            .revise(trigger.job)?
-            .revise_some(trigger.ticket)?
-            .revise_some(trigger.pull_request)?
-            .record_some(trigger.delivery)?
-            .charge(trigger.charge)
-            .put_request(trigger.request, trigger.job.id.as_str())
+            .revise(creation.job)?
+            .revise_some(creation.ticket)?
+            .revise_some(creation.pull_request)?
+            .record_some(creation.delivery)?
+            .charge(creation.charge)
+            .put_request(creation.request, creation.job.id.as_str())
             .commit(self)
             .await
     }

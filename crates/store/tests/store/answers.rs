@@ -1,6 +1,5 @@
 //! Tests that a repeatable write with a lost answer counts once, and which errors are retried. The `check` of
-//! `every_item`
-//! tests the lost answers of writes that succeed once.
+//! `every_item` tests the lost answers of writes that succeed once.
 
 use crate::prelude::*;
 use crate::sample;
@@ -192,13 +191,9 @@ async fn repeatedly_lost_answer_is_a_transient_error() {
 
 #[tokio::test]
 async fn malformed_item_is_reported_with_its_key() {
-    use aws_sdk_dynamodb::types::AttributeValue;
     let world = World::calm().await;
     world.create_ticket_job("APP-1").await;
-    let mut item = world.item("TICKET#", "TICKET").await;
-    item.insert("seen_at".into(), AttributeValue::S("yesterday".into()));
-    let put = world.client.put_item().table_name(&world.table).set_item(Some(item));
-    put.send().await.unwrap();
+    world.set_attribute(("TICKET#", "TICKET"), "seen_at", AttributeValue::S("yesterday".into())).await;
     let error = world.store.load_ticket(&sample::project(), &sample::ticket_key("APP-1")).await.unwrap_err();
     assert!(!error.is_transient());
     assert!(error.to_string().contains("TICKET#acme#APP-1 / TICKET"), "{error}");

@@ -67,6 +67,6 @@ async fn breakers_are_listed_by_name() {
     let new = Breaker::record_fault(None, &of_runner, &LIMIT, &opened_by(1), at(0)).unwrap();
     world.expect_applied(world.store.put_breaker(&new, None)).await;
     let all = world.after_catching_up(async || world.store.list_breakers().await.unwrap()).await;
-    let names = all.into_iter().map(|one| one.id.to_string()).collect::<Vec<_>>();
+    let names = all.into_iter().map(|breaker| breaker.id.to_string()).collect::<Vec<_>>();
     assert_eq!(names, ["project/acme/claude_code", "project/acme/codex", &of_runner.to_string()]);
 }

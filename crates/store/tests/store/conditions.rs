@@ -74,7 +74,7 @@ async fn rename_to_a_name_of_another_repository_is_refused() {
     {
         let mut alias = own.clone();
         alias.insert(attribute.into(), theirs);
-        world.client.put_item().table_name(&world.table).set_item(Some(alias)).send().await.unwrap();
+        world.put_item(alias).await;
         world.expect_refused(world.store.rename_repository(&ours, &free)).await;
     }
 }

@@ -21,18 +21,15 @@ const BUDGET: Budget = Budget { jobs_per_day: Some(1), usd_micros_per_day: None,
 
 /// Changes one item before the write: creates it, raises its revision, or deletes it.
 async fn change_item(world: &World, before: Option<&Item>, after: &Item) {
-    let put = async |item: Item| {
-        world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
-    };
     let raised = ["rev", "epoch"].into_iter().find_map(|name| Some((name, before?.get(name)?.as_n().ok()?)));
     match (before, raised) {
         // The mark of the tested write would make the item look like its own repeat.
-        (None, _) => put(after.clone().into_iter().filter(|(name, _)| name != "mark").collect()).await,
+        (None, _) => world.put_item(after.clone().into_iter().filter(|(name, _)| name != "mark").collect()).await,
         (Some(item), Some((name, number))) => {
             let mut item = item.clone();
             let later = number.parse::<u64>().unwrap() + 1;
             item.insert(name.into(), AttributeValue::N(later.to_string()));
-            put(item).await;
+            world.put_item(item).await;
         }
         (Some(item), None) => {
             let key = |name: &str| item[name].clone();

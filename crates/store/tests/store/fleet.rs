@@ -7,11 +7,13 @@ use pullyard_domain::id::RunnerId;
 use pullyard_domain::runner::Heartbeat;
 use pullyard_store::{MAX_CLOCK_SKEW, SweeperState};
 
+fn heartbeat(runner: &Runner) -> Heartbeat {
+    let active_jobs = runner.slots.keys().cloned().collect();
+    Heartbeat { instance: runner.instance.clone(), active_jobs, draining: false, is_sign_off: false }
+}
+
 pub(crate) fn with_heartbeat(runner: &Runner, secs: u64) -> Runner {
-    let active = runner.slots.keys().cloned().collect();
-    let heartbeat =
-        Heartbeat { instance: runner.instance.clone(), active_jobs: active, draining: false, is_sign_off: false };
-    runner.with_heartbeat(heartbeat, at(secs)).unwrap()
+    runner.with_heartbeat(heartbeat(runner), at(secs)).unwrap()
 }
 
 pub(crate) fn marked_offline(runner: &Runner) -> Runner {
@@ -26,58 +28,57 @@ async fn world_with_runner() -> (World, Runner) {
 
 #[tokio::test]
 async fn heartbeat_brings_a_runner_back_and_keeps_its_slots() {
-    let (world, seen) = world_with_runner().await;
-    world.expect_applied(world.store.mark_offline(&seen, &marked_offline(&seen))).await;
-    let offline = world.runner(&seen).await;
+    let (world, runner) = world_with_runner().await;
+    world.expect_applied(world.store.mark_offline(&runner, &marked_offline(&runner))).await;
+    let offline = world.runner(&runner).await;
     assert_eq!((offline.status, offline.epoch), (Presence::Offline, 2));
-    let back = with_heartbeat(&offline, 600);
-    world.expect_applied(world.store.record_heartbeat(&offline, &back)).await;
-    assert_eq!(world.runner(&seen).await, back);
+    let online = with_heartbeat(&offline, 600);
+    world.expect_applied(world.store.record_heartbeat(&offline, &online)).await;
+    assert_eq!(world.runner(&runner).await, online);
     // A claim between the read and the heartbeat must not lose its slot.
-    let seen = world.runner(&seen).await;
-    let job = world.running_job_on(&seen, "APP-1", JobStatus::Claimed).await;
-    world.expect_applied(world.store.record_heartbeat(&seen, &with_heartbeat(&seen, 610))).await;
-    assert!(world.runner(&seen).await.slots.contains_key(&job.id));
+    let runner = world.runner(&runner).await;
+    let job = world.running_job_on(&runner, "APP-1", JobStatus::Claimed).await;
+    world.expect_applied(world.store.record_heartbeat(&runner, &with_heartbeat(&runner, 610))).await;
+    assert!(world.runner(&runner).await.slots.contains_key(&job.id));
 }
 
 #[tokio::test]
 async fn active_jobs_and_last_heartbeat_are_stored_as_sent() {
-    let (world, seen) = world_with_runner().await;
-    world.running_job_on(&seen, "APP-1", JobStatus::Executing).await;
-    let seen = world.runner(&seen).await;
-    let busy = with_heartbeat(&seen, 30);
+    let (world, runner) = world_with_runner().await;
+    world.running_job_on(&runner, "APP-1", JobStatus::Executing).await;
+    let runner = world.runner(&runner).await;
+    let busy = with_heartbeat(&runner, 30);
     assert_eq!(busy.active.len(), 1);
-    world.expect_applied(world.store.record_heartbeat(&seen, &busy)).await;
-    assert_eq!(world.runner(&seen).await, busy);
-    let goodbye =
-        Heartbeat { instance: seen.instance.clone(), active_jobs: BTreeSet::new(), draining: true, is_sign_off: true };
-    let offline = busy.with_heartbeat(goodbye, at(40)).unwrap();
+    world.expect_applied(world.store.record_heartbeat(&runner, &busy)).await;
+    assert_eq!(world.runner(&runner).await, busy);
+    let sign_off = Heartbeat { active_jobs: BTreeSet::new(), draining: true, is_sign_off: true, ..heartbeat(&runner) };
+    let offline = busy.with_heartbeat(sign_off, at(40)).unwrap();
     assert_eq!((offline.status, offline.epoch), (Presence::Offline, busy.epoch + 1));
     world.expect_applied(world.store.record_heartbeat(&busy, &offline)).await;
-    assert_eq!(world.runner(&seen).await, offline);
+    assert_eq!(world.runner(&runner).await, offline);
 }
 
 #[tokio::test]
 async fn spared_runner_stays_spared_until_its_heartbeat() {
-    let (world, seen) = world_with_runner().await;
-    let spared = Runner { spared_until: Some(at(590)), ..marked_offline(&seen) };
-    world.expect_applied(world.store.mark_offline(&seen, &spared)).await;
-    let offline = world.runner(&seen).await;
+    let (world, runner) = world_with_runner().await;
+    let spared = Runner { spared_until: Some(at(590)), ..marked_offline(&runner) };
+    world.expect_applied(world.store.mark_offline(&runner, &spared)).await;
+    let offline = world.runner(&runner).await;
     assert_eq!(offline, spared);
-    let back = with_heartbeat(&offline, 510);
-    world.expect_applied(world.store.record_heartbeat(&offline, &back)).await;
-    assert_eq!(back.spared_until, None);
-    assert_eq!(world.runner(&seen).await, back);
+    let online = with_heartbeat(&offline, 510);
+    world.expect_applied(world.store.record_heartbeat(&offline, &online)).await;
+    assert_eq!(online.spared_until, None);
+    assert_eq!(world.runner(&runner).await, online);
 }
 
 #[tokio::test]
 async fn runner_with_a_newer_heartbeat_is_not_marked_offline() {
-    let (world, seen) = world_with_runner().await;
-    world.expect_applied(world.store.record_heartbeat(&seen, &with_heartbeat(&seen, 30))).await;
-    world.expect_refused(world.store.mark_offline(&seen, &marked_offline(&seen))).await;
-    let seen = world.runner(&seen).await;
-    world.expect_applied(world.store.mark_offline(&seen, &marked_offline(&seen))).await;
-    world.expect_refused(world.store.mark_offline(&seen, &marked_offline(&seen))).await;
+    let (world, runner) = world_with_runner().await;
+    world.expect_applied(world.store.record_heartbeat(&runner, &with_heartbeat(&runner, 30))).await;
+    world.expect_refused(world.store.mark_offline(&runner, &marked_offline(&runner))).await;
+    let runner = world.runner(&runner).await;
+    world.expect_applied(world.store.mark_offline(&runner, &marked_offline(&runner))).await;
+    world.expect_refused(world.store.mark_offline(&runner, &marked_offline(&runner))).await;
 }
 
 async fn end_with_proof(world: &World, seen: &Runner, proof: impl Fn(&Runner) -> RunnerCondition) -> Write {
@@ -93,71 +94,70 @@ fn offline_proof(runner: &Runner) -> RunnerCondition {
 
 #[tokio::test]
 async fn returning_runner_keeps_its_unended_jobs() {
-    let (world, seen) = world_with_runner().await;
-    world.running_job_on(&seen, "APP-1", JobStatus::Executing).await;
-    let seen = world.runner(&seen).await;
-    assert_eq!(end_with_proof(&world, &seen, offline_proof).await, Write::Stale, "the runner is Online");
-    world.expect_applied(world.store.mark_offline(&seen, &marked_offline(&seen))).await;
-    let offline = world.runner(&seen).await;
+    let (world, runner) = world_with_runner().await;
+    world.running_job_on(&runner, "APP-1", JobStatus::Executing).await;
+    let runner = world.runner(&runner).await;
+    assert_eq!(end_with_proof(&world, &runner, offline_proof).await, Write::Stale, "the runner is Online");
+    world.expect_applied(world.store.mark_offline(&runner, &marked_offline(&runner))).await;
+    let offline = world.runner(&runner).await;
     world.expect_applied(world.store.record_heartbeat(&offline, &with_heartbeat(&offline, 501))).await;
     assert_eq!(end_with_proof(&world, &offline, offline_proof).await, Write::Stale, "the runner came back");
-    let back = world.runner(&seen).await;
-    world.expect_applied(world.store.mark_offline(&back, &marked_offline(&back))).await;
+    let online = world.runner(&runner).await;
+    world.expect_applied(world.store.mark_offline(&online, &marked_offline(&online))).await;
     assert_eq!(
         end_with_proof(&world, &offline, offline_proof).await,
         Write::Stale,
         "the proof is from an earlier epoch"
     );
-    let offline = world.runner(&seen).await;
+    let offline = world.runner(&runner).await;
     assert_eq!(end_with_proof(&world, &offline, offline_proof).await, Write::Applied);
-    assert!(world.runner(&seen).await.slots.is_empty());
+    assert!(world.runner(&runner).await.slots.is_empty());
 }
 
 #[tokio::test]
 async fn heartbeat_acknowledges_only_the_drain_it_read() {
-    let (world, seen) = world_with_runner().await;
+    let (world, runner) = world_with_runner().await;
     let drain = Drain { by: "ana".into(), at: at(5), acknowledged: None };
-    world.expect_applied(world.store.set_drain(&seen, Some(&drain))).await;
-    world.expect_refused(world.store.record_heartbeat(&seen, &with_heartbeat(&seen, 30))).await;
-    let seen = world.runner(&seen).await;
-    assert_eq!(seen.drain.as_ref(), Some(&drain));
-    let heartbeat =
-        Heartbeat { instance: seen.instance.clone(), active_jobs: BTreeSet::new(), draining: true, is_sign_off: false };
-    world
-        .expect_applied(world.store.record_heartbeat(&seen, &seen.with_heartbeat(heartbeat.clone(), at(30)).unwrap()))
-        .await;
-    let done = world.runner(&seen).await;
-    assert_eq!(done.drain.as_ref().unwrap().acknowledged, Some(at(30)));
-    assert!(done.draining);
-    world.expect_applied(world.store.set_drain(&seen, None)).await;
-    world.expect_refused(world.store.record_heartbeat(&done, &done.with_heartbeat(heartbeat, at(40)).unwrap())).await;
-    assert_eq!(world.runner(&seen).await.drain, None);
+    world.expect_applied(world.store.set_drain(&runner, Some(&drain))).await;
+    world.expect_refused(world.store.record_heartbeat(&runner, &with_heartbeat(&runner, 30))).await;
+    let runner = world.runner(&runner).await;
+    assert_eq!(runner.drain.as_ref(), Some(&drain));
+    let draining = Heartbeat { draining: true, ..heartbeat(&runner) };
+    let acknowledged = runner.with_heartbeat(draining.clone(), at(30)).unwrap();
+    world.expect_applied(world.store.record_heartbeat(&runner, &acknowledged)).await;
+    let drained = world.runner(&runner).await;
+    assert_eq!(drained.drain.as_ref().unwrap().acknowledged, Some(at(30)));
+    assert!(drained.draining);
+    world.expect_applied(world.store.set_drain(&runner, None)).await;
+    let late = drained.with_heartbeat(draining, at(40)).unwrap();
+    world.expect_refused(world.store.record_heartbeat(&drained, &late)).await;
+    assert_eq!(world.runner(&runner).await.drain, None);
     world.delete_item("RUNNERS#", "rnr_").await;
-    world.expect_refused(world.store.set_drain(&seen, Some(&drain))).await;
+    world.expect_refused(world.store.set_drain(&runner, Some(&drain))).await;
 }
 
 #[tokio::test]
 async fn runner_is_removed_with_its_name_after_its_last_slot() {
-    let (world, seen) = world_with_runner().await;
-    let job = world.running_job_on(&seen, "APP-1", JobStatus::Executing).await;
-    let seen = world.runner(&seen).await;
-    world.expect_refused(world.store.delete_runner(&seen)).await;
-    world.expect_applied(world.store.begin_removal(&seen)).await;
-    world.expect_refused(world.store.begin_removal(&seen)).await;
-    world.expect_refused(world.store.delete_runner(&seen)).await;
+    let (world, runner) = world_with_runner().await;
+    let job = world.running_job_on(&runner, "APP-1", JobStatus::Executing).await;
+    let runner = world.runner(&runner).await;
+    world.expect_refused(world.store.delete_runner(&runner)).await;
+    world.expect_applied(world.store.begin_removal(&runner)).await;
+    world.expect_refused(world.store.begin_removal(&runner)).await;
+    world.expect_refused(world.store.delete_runner(&runner)).await;
     let ending = world.prepare_end(&job, failed_end(), at(300)).await;
     world.expect_applied(world.store.write_job(&ending.request())).await;
-    world.expect_applied(world.store.delete_runner(&seen)).await;
+    world.expect_applied(world.store.delete_runner(&runner)).await;
     assert_eq!(world.store.load_runner_id("kite").await.unwrap(), None);
-    assert_eq!(world.store.load_runner(&seen.id).await.unwrap(), None);
-    let profiles = async || world.store.load_runner_profiles(std::slice::from_ref(&seen.id)).await.unwrap();
+    assert_eq!(world.store.load_runner(&runner.id).await.unwrap(), None);
+    let profiles = async || world.store.load_runner_profiles(std::slice::from_ref(&runner.id)).await.unwrap();
     assert!(world.after_catching_up(profiles).await.is_empty());
-    world.expect_applied(world.store.delete_runner(&seen)).await;
-    let other = Runner { id: RunnerId::for_registration("other", "kite"), ..sample::runner("kite", 1) };
-    let profile = sample::profile(&other, "kite");
-    world.expect_applied(world.store.register_runner(&first_registration(&other, &profile))).await;
-    world.expect_refused(world.store.delete_runner(&seen)).await;
-    assert_eq!(world.store.load_runner_id("kite").await.unwrap(), Some(other.id));
+    world.expect_applied(world.store.delete_runner(&runner)).await;
+    let successor = Runner { id: RunnerId::for_registration("other", "kite"), ..sample::runner("kite", 1) };
+    let profile = sample::profile(&successor, "kite");
+    world.expect_applied(world.store.register_runner(&first_registration(&successor, &profile))).await;
+    world.expect_refused(world.store.delete_runner(&runner)).await;
+    assert_eq!(world.store.load_runner_id("kite").await.unwrap(), Some(successor.id));
 }
 
 #[tokio::test]
@@ -170,16 +170,16 @@ async fn unreadable_runner_does_not_hide_the_others() {
     let all = world.after_catching_up(async || world.store.list_runners().await.unwrap()).await;
     assert_eq!(all.iter().filter(|runner| runner.is_ok()).count(), 130);
     let profiles = world.after_catching_up(async || world.store.load_runner_profiles(&ids).await.unwrap()).await;
-    let read = profiles.iter().map(|profile| &profile.as_ref().unwrap().id);
-    assert_eq!(read.collect::<BTreeSet<_>>(), ids.iter().collect());
+    let profile_ids = profiles.iter().map(|profile| &profile.as_ref().unwrap().id);
+    assert_eq!(profile_ids.collect::<BTreeSet<_>>(), ids.iter().collect());
     let mut item = world.items().await.into_iter().find(|(_, item)| item.contains_key("capabilities")).unwrap().1;
     item.remove("capabilities");
-    world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
+    world.put_item(item).await;
     let profiles = world.after_catching_up(async || world.store.load_runner_profiles(&ids).await.unwrap()).await;
     assert_eq!((profiles.len(), profiles.iter().filter(|profile| profile.is_ok()).count()), (130, 129));
     let mut item = world.items().await.into_iter().find(|((pk, _), _)| pk.starts_with("RUNNERS#")).unwrap().1;
     item.remove("epoch");
-    world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
+    world.put_item(item).await;
     let all = world.after_catching_up(async || world.store.list_runners().await.unwrap()).await;
     assert_eq!(all.iter().filter(|runner| runner.is_ok()).count(), 129);
     assert_eq!(all.len(), 130);
@@ -191,13 +191,13 @@ async fn classes_are_listed_and_ready_jobs_are_ordered() {
     let class = sample::job("any").class;
     let needs = ClassRequirements { capability: "command".into(), labels: BTreeSet::new(), key: KeyOwner::Runner };
     world.store.create_class(&sample::project(), &class, &needs).await.unwrap();
-    let other = ClassId::for_key("acme", "codex", &BTreeSet::new(), KeyOwner::Runner);
-    let others = ClassRequirements { capability: "codex".into(), labels: BTreeSet::new(), key: KeyOwner::Runner };
-    world.store.create_class(&sample::project(), &other, &others).await.unwrap();
-    let read = world.after_catching_up(async || world.store.list_classes(&sample::project()).await.unwrap()).await;
-    let read: BTreeSet<_> = read.into_iter().map(|class| class.unwrap().0).collect();
-    assert_eq!(read, BTreeSet::from([class.clone(), other.clone()]));
-    assert_eq!(world.store.load_class(&sample::project(), &other).await.unwrap(), Some(others));
+    let codex = ClassId::for_key("acme", "codex", &BTreeSet::new(), KeyOwner::Runner);
+    let codex_needs = ClassRequirements { capability: "codex".into(), labels: BTreeSet::new(), key: KeyOwner::Runner };
+    world.store.create_class(&sample::project(), &codex, &codex_needs).await.unwrap();
+    let listed = world.after_catching_up(async || world.store.list_classes(&sample::project()).await.unwrap()).await;
+    let listed: BTreeSet<_> = listed.into_iter().map(|class| class.unwrap().0).collect();
+    assert_eq!(listed, BTreeSet::from([class.clone(), codex.clone()]));
+    assert_eq!(world.store.load_class(&sample::project(), &codex).await.unwrap(), Some(codex_needs));
     for (name, secs) in [("b", 20), ("a", 10), ("c", 30)] {
         let job = sample::job_at(name, Compute::Runners, at(secs));
         world.expect_applied(world.store.create_job(&job_trigger(&job))).await;
@@ -219,9 +219,9 @@ async fn unreadable_class_does_not_hide_the_others() {
     }
     let mut item = world.items().await.into_iter().find(|((_, sk), _)| sk.starts_with("CLASS#")).unwrap().1;
     item.remove("needs");
-    world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
-    let read = world.after_catching_up(async || world.store.list_classes(&sample::project()).await.unwrap()).await;
-    assert_eq!((read.len(), read.iter().filter(|class| class.is_ok()).count()), (2, 1), "{read:?}");
+    world.put_item(item).await;
+    let listed = world.after_catching_up(async || world.store.list_classes(&sample::project()).await.unwrap()).await;
+    assert_eq!((listed.len(), listed.iter().filter(|class| class.is_ok()).count()), (2, 1), "{listed:?}");
 }
 
 #[tokio::test]
@@ -241,21 +241,21 @@ async fn sweep_record_with_invalid_or_future_time_is_replaced() {
     let round = |secs| SweeperState { at: at(secs), ready_at: at(0), since: None, gauges: None };
     world.expect_applied(world.store.put_sweeper_state(&round(60))).await;
     let item = world.items().await.into_values().next().unwrap();
-    let says = async |value: Option<AttributeValue>| {
+    let store_time = async |value: Option<AttributeValue>| {
         let mut item = item.clone();
         match value {
             Some(value) => item.insert("at".into(), value),
             None => item.remove("at"),
         };
-        world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
+        world.put_item(item).await;
     };
     let number = |at: Timestamp| Some(AttributeValue::N(at.millis().to_string()));
     let ahead = at(90).plus(MAX_CLOCK_SKEW);
-    for none in [None, Some(AttributeValue::S("noon".into())), number(ahead.plus(Duration::from_millis(1)))] {
-        says(none).await;
+    for time in [None, Some(AttributeValue::S("noon".into())), number(ahead.plus(Duration::from_millis(1)))] {
+        store_time(time).await;
         world.expect_applied(world.store.put_sweeper_state(&round(90))).await;
         assert_eq!(world.store.load_sweeper_state().await.unwrap(), Some(round(90)));
     }
-    says(number(ahead)).await;
+    store_time(number(ahead)).await;
     world.expect_refused(world.store.put_sweeper_state(&round(90))).await;
 }

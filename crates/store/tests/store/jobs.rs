@@ -104,10 +104,7 @@ async fn end_frees_ticket_and_slot_and_stores_attempt_and_link() {
 async fn end_succeeds_without_its_slot() {
     let world = World::new().await;
     let (runner, ending) = job_before_end(&world).await;
-    let mut item = world.item("RUNNERS#", "rnr_").await;
-    item.insert("slots".into(), aws_sdk_dynamodb::types::AttributeValue::M(Default::default()));
-    let put = world.client.put_item().table_name(&world.table).set_item(Some(item));
-    put.send().await.unwrap();
+    world.set_attribute(("RUNNERS#", "rnr_"), "slots", AttributeValue::M(Default::default())).await;
     world.expect_applied(world.store.write_job(&ending.request())).await;
     assert!(world.runner(&runner).await.slots.is_empty());
 }

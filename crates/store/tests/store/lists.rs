@@ -29,9 +29,9 @@ async fn list_all<T>(
     let read = async || {
         let (mut found, mut after) = (Vec::new(), None);
         loop {
-            let (some, next) = page(after.as_deref()).await.unwrap();
-            assert!(some.len() <= 2, "a page of {}", some.len());
-            found.extend(some);
+            let (rows, next) = page(after.as_deref()).await.unwrap();
+            assert!(rows.len() <= 2, "a page of {}", rows.len());
+            found.extend(rows);
             after = next;
             if after.is_none() {
                 return found;

@@ -45,10 +45,10 @@ pub(crate) fn check_items(items: &Items) {
     for job in &jobs {
         let numbers = inputs.remove(job.id.as_str()).unwrap_or_default();
         assert_eq!(numbers, (1..=i64::from(job.inputs)).collect::<Vec<_>>(), "{}", job.id);
-        let stands = matches!(job.status, JobStatus::AwaitingInput | JobStatus::Paused);
+        let is_suspended = matches!(job.status, JobStatus::AwaitingInput | JobStatus::Paused);
         let ticket = tickets.iter().find(|ticket| ticket.active_job.as_ref() == Some(&job.id));
-        let says = ticket.is_some_and(|ticket| ticket.wanted.badge == Some(Badge::AiWaiting));
-        assert_eq!(says, stands && ticket.is_some(), "{}", job.id);
+        let has_badge = ticket.is_some_and(|ticket| ticket.wanted.badge == Some(Badge::AiWaiting));
+        assert_eq!(has_badge, is_suspended && ticket.is_some(), "{}", job.id);
     }
     assert_eq!(inputs, BTreeMap::new(), "an input has no job");
     for ticket in &tickets {

@@ -270,7 +270,7 @@ async fn unreadable_pull_request_does_not_hide_the_others() {
     assert_eq!(known, BTreeSet::from([pull_request_id(), other.id.clone()]), "the third pull request was never linked");
     let mut item = world.items().await.into_iter().find(|((pk, sk), _)| pk.ends_with("#8") && sk == "PR").unwrap().1;
     item.remove("url");
-    world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
+    world.put_item(item).await;
     let read = world.store.load_pull_requests(&ids).await.unwrap();
     assert_eq!((read.len(), read.iter().filter(|linked| linked.is_ok()).count()), (2, 1), "{read:?}");
 }

@@ -23,7 +23,7 @@ async fn project_stores_its_agent_and_older_rows_have_none() {
         assert!(settings.remove(name).is_some(), "{name} is not in the row");
     }
     item.insert("settings".into(), AttributeValue::M(settings));
-    world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
+    world.put_item(item).await;
     let stored = world.store.load_project(&new.id).await.unwrap().unwrap();
     assert_eq!(stored.settings, Settings::default());
 }

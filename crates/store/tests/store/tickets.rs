@@ -198,7 +198,7 @@ async fn unreadable_item_is_named_in_the_error() {
     let key = sample::ticket_key("APP-1");
     let at = [("pk", format!("TICKET#{}#APP-1", sample::project())), ("sk", "TICKET".to_owned())];
     let item = at.map(|(name, value)| (name.to_owned(), AttributeValue::S(value))).into();
-    world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
+    world.put_item(item).await;
     match world.store.load_ticket(&sample::project(), &key).await {
         Err(Error::Corrupt { key, .. }) => assert!(key.contains("#APP-1"), "{key}"),
         other => panic!("{other:?}"),

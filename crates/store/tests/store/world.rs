@@ -192,6 +192,18 @@ impl World {
         item
     }
 
+    /// Writes an item without any condition.
+    pub(crate) async fn put_item(&self, item: Item) {
+        self.client.put_item().table_name(&self.table).set_item(Some(item)).send().await.unwrap();
+    }
+
+    /// Writes one attribute of the item with these key prefixes, without any condition.
+    pub(crate) async fn set_attribute(&self, (pk, sk): (&str, &str), attribute: &str, value: AttributeValue) {
+        let mut item = self.item(pk, sk).await;
+        item.insert(attribute.into(), value);
+        self.put_item(item).await;
+    }
+
     pub(crate) async fn delete_item(&self, pk: &str, sk: &str) {
         let item = self.item(pk, sk).await;
         self.client

@@ -1,4 +1,4 @@
-//! Artifacts, attempts and contexts of jobs.
+//! Serves artifacts, attempts and contexts of jobs.
 
 use super::jobs::load_visible;
 use crate::routes::prelude::*;
@@ -16,9 +16,9 @@ pub(crate) async fn reserve(
     StrictJson(request): StrictJson<ReserveArtifact>,
 ) -> Result<Json<ArtifactUpload>, Problem> {
     let ReserveArtifact { kind, name, size_bytes, sha256 } = request;
-    let place = control::reserve_artifact(&ctx, &fence, &NewArtifact { kind, name, size_bytes, sha256 }).await?;
-    let (put_url, headers) = place.upload.map(|upload| (upload.url, upload.headers)).unzip();
-    Ok(Json(ArtifactUpload { id: place.id, put_url, headers: headers.unwrap_or_default().into_iter().collect() }))
+    let reservation = control::reserve_artifact(&ctx, &fence, &NewArtifact { kind, name, size_bytes, sha256 }).await?;
+    let (put_url, headers) = reservation.upload.map(|upload| (upload.url, upload.headers)).unzip();
+    Ok(Json(ArtifactUpload { id: reservation.id, put_url, headers: headers.unwrap_or_default().into_iter().collect() }))
 }
 
 pub(crate) async fn mark_stored(

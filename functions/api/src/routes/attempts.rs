@@ -1,4 +1,4 @@
-//! Routes for the runner of one attempt.
+//! Serves the calls of a runner about its attempt.
 
 use crate::routes::prelude::*;
 use pullyard_control::attempt as control;
@@ -86,7 +86,7 @@ fn to_wire_agent(agent: pullyard_domain::agent::Agent) -> Agent {
     Agent { capability: agent.capability, command: agent.command, model: agent.model }
 }
 
-/// Only comments of the prompt, so that the agent answers no other.
+/// Contains only the comments of the prompt, so that the agent answers no other.
 fn to_wire_revises(
     revises: domain::RevisedPullRequest,
     review: Option<&ReviewContext>,
@@ -105,7 +105,7 @@ fn to_wire_revises(
         url: review.map(|context| context.pull_request.url.clone()).unwrap_or_default(),
         branch: revises.branch,
         head: revises.head,
-        reviews: reviews.iter().map(|one| RevisedReview { id: one.id, author: one.author.clone() }).collect(),
+        reviews: reviews.iter().map(|review| RevisedReview { id: review.id, author: review.author.clone() }).collect(),
         comments: comments.collect(),
         retries,
     }
@@ -150,8 +150,8 @@ fn check_batch(batch: &EventsRequest) -> Result<(), Problem> {
     if batch.events.len() > MAX_EVENTS {
         return Err(Problem::unreadable("/events", "a batch holds at most 1000 events"));
     }
-    let wrong = (batch.first_seq..).zip(&batch.events).position(|(expected, event)| event.seq != expected);
-    match wrong {
+    let mismatch = (batch.first_seq..).zip(&batch.events).position(|(expected, event)| event.seq != expected);
+    match mismatch {
         Some(at) => Err(Problem::unreadable(format!("/events/{at}/seq"), "numbers follow one another from first_seq")),
         None => Ok(()),
     }
@@ -194,12 +194,12 @@ pub(crate) async fn checkpoint(
     LeaseCaller(fence): LeaseCaller,
 ) -> Result<Json<CheckpointAnswer>, Problem> {
     let lookup = control::find_checkpoint(&ctx, &fence).await?;
-    let checkpoint = lookup.checkpoint.map(|found| wire::Checkpoint {
-        job: found.job,
-        attempt: found.attempt,
-        size_bytes: found.artifact.size_bytes,
-        sha256: found.artifact.sha256,
-        get_url: found.address,
+    let checkpoint = lookup.checkpoint.map(|checkpoint| wire::Checkpoint {
+        job: checkpoint.job,
+        attempt: checkpoint.attempt,
+        size_bytes: checkpoint.artifact.size_bytes,
+        sha256: checkpoint.artifact.sha256,
+        get_url: checkpoint.address,
     });
     let missing =
         lookup.missing.map(|lost| wire::MissingCheckpoint { job: lost.job, attempt: lost.attempt, why: lost.reason });
@@ -218,10 +218,10 @@ pub(crate) async fn yield_job(
         (YieldReason::Paused, Some(_)) => return Err(question_error("a paused attempt has no question")),
     };
     let (agent, session, inputs) = (request.agent, request.session, request.inputs);
-    let yielded = domain::SuspendReport { id: request.yield_id, suspension, agent, session, inputs };
+    let report = domain::SuspendReport { id: request.yield_id, suspension, agent, session, inputs };
     let (spent_usd_micros, work) = (request.spent_usd_micros, request.work.map(AgentReport::truncate_texts));
-    let gives = control::YieldReport { report: yielded, spent_usd_micros, work };
-    let (status, has_unread_inputs) = match control::yield_job(&ctx, &fence, &gives).await? {
+    let yield_report = control::YieldReport { report, spent_usd_micros, work };
+    let (status, has_unread_inputs) = match control::yield_job(&ctx, &fence, &yield_report).await? {
         control::YieldOutcome::Yielded(status) => (status, false),
         control::YieldOutcome::NewerInput => (JobStatus::Executing, true),
     };
@@ -263,8 +263,8 @@ fn parse_end(request: &FinishRequest) -> Result<End, Problem> {
 /// Bounds the result, because it is stored in the job's item and shown on pages.
 fn parse_result(result: &wire::FinishResult) -> Result<JobResult, Error> {
     let invalid = |pointer, fault: &str| Err(Error::Invalid { pointer, fault: fault.into() });
-    let hex = matches!(result.head.len(), 40 | 64) && result.head.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if !hex {
+    let is_object_id = matches!(result.head.len(), 40 | 64) && result.head.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_object_id {
         return invalid("/result/head", "use 40 or 64 hex digits");
     }
     if result.branch.is_empty() || result.branch.len() > 255 || result.branch.chars().any(char::is_control) {

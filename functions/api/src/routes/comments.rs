@@ -1,4 +1,4 @@
-//! Comments on tickets.
+//! Lists, adds, edits and deletes comments on tickets.
 
 use super::tickets::TicketQuery;
 use crate::routes::prelude::*;

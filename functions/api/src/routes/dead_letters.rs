@@ -1,4 +1,5 @@
-//! Messages that failed too often. They belong to the deployment, so callers need access to all projects.
+//! Lists, shows, redrives and drops messages that failed too often. They belong to the deployment, so callers need
+//! access to all projects.
 
 use crate::routes::prelude::*;
 use pullyard_control::{DeadLetterView, LetterAction};
@@ -48,10 +49,10 @@ pub(crate) async fn drop(
 async fn move_letters(
     ctx: &Context,
     request: &MoveDeadLetters,
-    order: LetterAction,
+    action: LetterAction,
 ) -> Result<Json<MoveDeadLettersAnswer>, Problem> {
     limits::check_dead_letters(request)?;
-    let moved = control::move_dead_letters(ctx, &request.messages, order).await?;
+    let moved = control::move_dead_letters(ctx, &request.messages, action).await?;
     Ok(Json(MoveDeadLettersAnswer { done: to_wire_list(moved.moved), not_moved: moved.not_moved }))
 }
 

@@ -1,6 +1,6 @@
 //! Lists, shows and replays entries of the ledger.
 
-use super::page::{check_limit, parse_time, split_words};
+use super::page::{check_limit, parse_time, split_list};
 use crate::routes::prelude::*;
 use pullyard_control::DeliveryList;
 use pullyard_domain::decision::{Reason, Verdict};
@@ -41,14 +41,14 @@ pub(crate) struct DeliveryQuery {
 
 impl DeliveryQuery {
     fn filter(&self) -> Result<DeliveryFilter, Problem> {
-        let verdict = |word: &str| {
-            let found = Verdict::ALL.into_iter().find(|verdict| verdict.as_str() == word);
-            found.ok_or_else(|| Problem::bad_parameter("verdict", "use verdicts of deliveries, separated by commas"))
+        let verdict = |name: &str| {
+            let verdict = Verdict::ALL.into_iter().find(|verdict| verdict.as_str() == name);
+            verdict.ok_or_else(|| Problem::bad_parameter("verdict", "use verdicts of deliveries, separated by commas"))
         };
-        let code = |word: &str| {
-            let exists = Reason::rows().iter().any(|row| row.code == word);
+        let code = |code: &str| {
+            let exists = Reason::rows().iter().any(|row| row.code == code);
             exists
-                .then(|| word.to_owned())
+                .then(|| code.to_owned())
                 .ok_or_else(|| Problem::bad_parameter("code", "use codes of deliveries, separated by commas"))
         };
         let pull_request = |text: &String| {
@@ -57,8 +57,8 @@ impl DeliveryQuery {
             Ok::<_, Problem>(PullRequestFilter { repository: name.repository, number: name.number })
         };
         Ok(DeliveryFilter {
-            verdicts: split_words(self.verdict.as_ref()).map(verdict).collect::<Result<_, _>>()?,
-            codes: split_words(self.code.as_ref()).map(code).collect::<Result<_, _>>()?,
+            verdicts: split_list(self.verdict.as_ref()).map(verdict).collect::<Result<_, _>>()?,
+            codes: split_list(self.code.as_ref()).map(code).collect::<Result<_, _>>()?,
             ticket: self.ticket.clone(),
             pull_request: self.pull_request.as_ref().map(pull_request).transpose()?,
             since: parse_time("since", self.since.as_ref())?,

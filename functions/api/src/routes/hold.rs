@@ -1,4 +1,4 @@
-//! A project's hold and budget.
+//! Holds and releases a project, and shows its budget.
 
 use super::projects::project_to_wire;
 use crate::routes::prelude::*;

@@ -42,24 +42,22 @@ fn check_to_wire((view, drifts): (HookView, Vec<Drift>)) -> wire::HookCheck {
 }
 
 /// A webhook that the caller may not access counts as missing.
-async fn load_own(caller: &Caller<scope::Admin>, name: &HookName) -> Result<Webhook, Problem> {
+async fn load_visible(caller: &Caller<scope::Admin>, name: &HookName) -> Result<Webhook, Problem> {
     let hook = caller.ctx.store.load_hook(name).await?;
-    let visible = hook.filter(|hook| may_touch(caller, hook));
+    let visible = hook.filter(|hook| may_access(caller, hook));
     visible.ok_or_else(|| Problem::not_found(format!("There is no hook {name}.")))
 }
 
-fn may_touch(caller: &Caller<scope::Admin>, hook: &Webhook) -> bool {
-    match hook.is_shared() {
-        true => caller.authorize_all_projects().is_ok(),
-        false => caller.authorize_project(&hook.home).is_ok(),
-    }
+fn may_access(caller: &Caller<scope::Admin>, hook: &Webhook) -> bool {
+    let access = if hook.is_shared() { caller.authorize_all_projects() } else { caller.authorize_project(&hook.home) };
+    access.is_ok()
 }
 
 pub(crate) async fn list(
     caller: Caller<scope::Admin>,
     Query(CursorQuery { after }): Query<CursorQuery>,
 ) -> Result<Json<wire::HookPage>, Problem> {
-    let may_see = |hook: &Webhook| may_touch(&caller, hook);
+    let may_see = |hook: &Webhook| may_access(&caller, hook);
     let (hooks, next) = control::list_hook_views(&caller.ctx, after.as_deref(), PAGE_SIZE, may_see).await?;
     Ok(Json(wire::HookPage { hooks: hooks.into_iter().map(to_wire).collect(), next }))
 }
@@ -68,7 +66,7 @@ pub(crate) async fn show(
     caller: Caller<scope::Admin>,
     Path(name): Path<HookName>,
 ) -> Result<Json<wire::Hook>, Problem> {
-    let hook = load_own(&caller, &name).await?;
+    let hook = load_visible(&caller, &name).await?;
     Ok(Json(to_wire(control::load_hook_view(&caller.ctx, hook).await?)))
 }
 
@@ -83,7 +81,7 @@ pub(crate) async fn install(
     }
     // The name may belong to another project's webhook.
     let existing = caller.ctx.store.load_hook(&new.name).await?;
-    if existing.is_some_and(|hook| !may_touch(&caller, &hook)) {
+    if existing.is_some_and(|hook| !may_access(&caller, &hook)) {
         return Err(Error::NameTaken { resource: "hook", name: new.name.to_string() }.into());
     }
     let target = match (new.repository, new.organisation, new.app) {
@@ -111,7 +109,7 @@ pub(crate) async fn verify(
     caller: Caller<scope::Admin>,
     Path(name): Path<HookName>,
 ) -> Result<Json<wire::HookCheck>, Problem> {
-    load_own(&caller, &name).await?;
+    load_visible(&caller, &name).await?;
     Ok(Json(check_to_wire(control::verify_hook(&caller.ctx, &name).await?)))
 }
 
@@ -119,7 +117,7 @@ pub(crate) async fn repair(
     caller: Caller<scope::Admin>,
     Path(name): Path<HookName>,
 ) -> Result<Json<wire::HookCheck>, Problem> {
-    load_own(&caller, &name).await?;
+    load_visible(&caller, &name).await?;
     Ok(Json(check_to_wire(control::repair_hook(&caller.ctx, &name).await?)))
 }
 
@@ -128,7 +126,7 @@ pub(crate) async fn remove(
     Path(name): Path<HookName>,
     Query(RemovalQuery { keep_at_forge }): Query<RemovalQuery>,
 ) -> Result<Json<wire::RemovedHook>, Problem> {
-    load_own(&caller, &name).await?;
+    load_visible(&caller, &name).await?;
     control::remove_hook(&caller.ctx, &name, keep_at_forge).await?;
     Ok(Json(wire::RemovedHook { name }))
 }

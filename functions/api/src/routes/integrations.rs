@@ -1,4 +1,4 @@
-//! Connected forges, which belong to all projects.
+//! Manages connected forges, which belong to all projects.
 
 use crate::routes::prelude::*;
 use pullyard_control::TestSummary;

@@ -1,4 +1,4 @@
-//! Requests about an existing job: cancel, pause, continue, answer, retry.
+//! Cancels, pauses, continues, answers and retries jobs.
 
 use super::jobs::{load_visible, to_response};
 use crate::routes::prelude::*;
@@ -28,10 +28,9 @@ pub(crate) async fn pause(
     StrictJson(PauseJob {}): StrictJson<PauseJob>,
 ) -> Result<AcceptedResponse<Job>, Problem> {
     load_visible(&caller, &job).await?;
-    let paused = control::pause_job(&caller.ctx, &job, &caller.name).await?;
-    let stands = !paused.status.is_active();
+    let is_paused = !control::pause_job(&caller.ctx, &job, &caller.name).await?.status.is_active();
     let job = wire::job(control::job_view(&caller.ctx, &job).await?);
-    Ok(if stands { AcceptedResponse::Done(job) } else { AcceptedResponse::Pending(job) })
+    Ok(if is_paused { AcceptedResponse::Done(job) } else { AcceptedResponse::Pending(job) })
 }
 
 /// Continues a paused job, or withdraws a pause that its runner has not executed yet.

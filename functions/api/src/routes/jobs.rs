@@ -1,6 +1,6 @@
 //! Creates, lists and explains jobs.
 
-use super::page::{check_limit, parse_time, split_words};
+use super::page::{check_limit, parse_time, split_list};
 use crate::routes::prelude::*;
 use axum::http::StatusCode;
 use pullyard_control::{Answer, JobRequest, JobView};
@@ -42,12 +42,12 @@ pub(crate) struct JobQuery {
 
 impl JobQuery {
     fn filter(&self) -> Result<JobFilter, Problem> {
-        let status = |word: &str| {
-            let found = JobStatus::ALL.into_iter().find(|status| status.as_str() == word);
-            found.ok_or_else(|| Problem::bad_parameter("status", "use statuses of jobs, separated by commas"))
+        let status = |name: &str| {
+            let status = JobStatus::ALL.into_iter().find(|status| status.as_str() == name);
+            status.ok_or_else(|| Problem::bad_parameter("status", "use statuses of jobs, separated by commas"))
         };
         Ok(JobFilter {
-            statuses: split_words(self.status.as_ref()).map(status).collect::<Result<_, _>>()?,
+            statuses: split_list(self.status.as_ref()).map(status).collect::<Result<_, _>>()?,
             ticket: self.ticket.clone(),
             since: parse_time("since", self.since.as_ref())?,
             until: parse_time("until", self.until.as_ref())?,
@@ -89,15 +89,15 @@ pub(super) fn refusal_problem(reason: &Reason) -> Problem {
     Problem::new(StatusCode::CONFLICT, reason.code(), reason.sentence()).with_help(reason.help())
 }
 
-pub(crate) async fn list(caller: Caller<scope::Read>, Query(page): Query<JobQuery>) -> Result<Json<JobPage>, Problem> {
-    caller.authorize_project(&page.project)?;
-    let search = JobSearch { filter: page.filter()?, ..JobSearch::default() };
-    let limit = check_limit(page.limit)?;
-    let found = control::search_jobs(&caller.ctx, &page.project, &search, page.after.as_deref(), limit).await?;
+pub(crate) async fn list(caller: Caller<scope::Read>, Query(query): Query<JobQuery>) -> Result<Json<JobPage>, Problem> {
+    caller.authorize_project(&query.project)?;
+    let search = JobSearch { filter: query.filter()?, ..JobSearch::default() };
+    let limit = check_limit(query.limit)?;
+    let page = control::search_jobs(&caller.ctx, &query.project, &search, query.after.as_deref(), limit).await?;
     // A full page ends at its last job, although more were read.
-    let last = found.jobs.last().filter(|_| found.jobs.len() == limit).map(|last| last.view.job.created);
-    let jobs = found.jobs.into_iter().map(|found| wire::job(found.view)).collect();
-    Ok(Json(JobPage { jobs, next: found.next, searched_to: last.or(found.oldest_read) }))
+    let last = page.jobs.last().filter(|_| page.jobs.len() == limit).map(|last| last.view.job.created);
+    let jobs = page.jobs.into_iter().map(|found| wire::job(found.view)).collect();
+    Ok(Json(JobPage { jobs, next: page.next, searched_to: last.or(page.oldest_read) }))
 }
 
 /// Another project's job counts as missing.

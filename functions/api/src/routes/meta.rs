@@ -1,4 +1,4 @@
-//! Health and version.
+//! Reports health and version.
 
 use crate::Commit;
 use crate::routes::prelude::*;
@@ -20,8 +20,8 @@ pub(crate) async fn readyz(State(ctx): State<Context>) -> Result<Json<Readiness>
             return Ok(Json(Readiness { status: ok(), table: ok(), sweeper: ok() }));
         }
         Ok(SweeperGauges::NeverRan) => "the sweeper has not run yet".to_owned(),
-        Ok(SweeperGauges::Delayed(silent)) => {
-            format!("the sweeper last ran {} ago; it should run every minute", Span::from(silent))
+        Ok(SweeperGauges::Delayed(age)) => {
+            format!("the sweeper last ran {} ago; it should run every minute", Span::from(age))
         }
         Err(_) => "the table can't be read".to_owned(),
     };

@@ -40,8 +40,8 @@ fn exposition(snapshot: &Snapshot, now: Timestamp) -> String {
     let mut text = ExpositionWriter::default();
     text.gauge("pullyard_build_info", "The release of this server.");
     text.sample("pullyard_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1_u32);
-    if let Some(swept) = snapshot.sweep_age {
-        text.single_gauge("pullyard_sweep_age_seconds", "Age of the sweeper's last round.", swept.as_secs());
+    if let Some(age) = snapshot.sweep_age {
+        text.single_gauge("pullyard_sweep_age_seconds", "Age of the sweeper's last round.", age.as_secs());
     }
     let Some(gauges) = &snapshot.gauges else { return text.0 };
     if let Some(at) = gauges.at {

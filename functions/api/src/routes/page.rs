@@ -1,4 +1,4 @@
-//! The queries of lists without filters, and parameters of lists with filters.
+//! Parses the query parameters of lists.
 
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::time::Timestamp;
@@ -34,14 +34,14 @@ pub(crate) fn parse_time(name: &str, value: Option<&String>) -> Result<Option<Ti
 }
 
 /// The values of a parameter, which commas separate.
-pub(crate) fn split_words(list: Option<&String>) -> impl Iterator<Item = &str> {
+pub(crate) fn split_list(list: Option<&String>) -> impl Iterator<Item = &str> {
     list.into_iter().flat_map(|text| text.split(','))
 }
 
 pub(crate) fn check_limit(limit: Option<usize>) -> Result<usize, Problem> {
-    let most = PAGE_SIZE as usize;
-    match limit.unwrap_or(most) {
-        limit if (1..=most).contains(&limit) => Ok(limit),
-        _ => Err(Problem::bad_parameter("limit", &format!("use 1 to {most}"))),
+    let max = PAGE_SIZE as usize;
+    match limit.unwrap_or(max) {
+        limit if (1..=max).contains(&limit) => Ok(limit),
+        _ => Err(Problem::bad_parameter("limit", &format!("use 1 to {max}"))),
     }
 }

@@ -1,4 +1,4 @@
-//! Projects, their settings and their repositories.
+//! Manages projects, their settings and their repositories.
 
 use crate::routes::prelude::*;
 use pullyard_control::RepositorySettings;

@@ -1,4 +1,4 @@
-//! Pull requests: revisions, links to tickets, and the state of reviews.
+//! Revises pull requests, links them to tickets, and shows the state of their reviews.
 
 use super::jobs::refusal_problem;
 use crate::routes::prelude::*;
@@ -12,8 +12,8 @@ use pullyard_protocol::pull_request::{
     LinkPullRequest, PullRequest, PullRequestPage, PullRequestQuery, RevisePullRequest, UnlinkedPullRequest,
 };
 
-fn authorize_pull_request<S>(caller: &Caller<S>, which: PullRequestQuery) -> Result<PullRequestRef, Problem> {
-    let PullRequestQuery { project, repository, number, integration } = which;
+fn authorize_pull_request<S>(caller: &Caller<S>, query: PullRequestQuery) -> Result<PullRequestRef, Problem> {
+    let PullRequestQuery { project, repository, number, integration } = query;
     caller.authorize_project(&project)?;
     if !(1..=PULL_REQUEST).contains(&number) {
         return Err(Problem::bad_parameter("number", "use 1 or more"));
@@ -30,8 +30,8 @@ pub(crate) async fn revise(
     caller.authorize_project(&request.project)?;
     limits::check_revise(&request)?;
     let RevisePullRequest { project, repository, number, integration, message } = request;
-    let named = PullRequestRef { project, repository, number, integration };
-    let answer = review::request_revision(&caller.ctx, &named, message, &caller.requester(), key.as_ref()).await?;
+    let pull = PullRequestRef { project, repository, number, integration };
+    let answer = review::request_revision(&caller.ctx, &pull, message, &caller.requester(), key.as_ref()).await?;
     to_response(answer)
 }
 
@@ -51,17 +51,17 @@ pub(crate) async fn link(
     caller.authorize_project(&request.project)?;
     limits::check_link(&request)?;
     let LinkPullRequest { project, repository, number, integration, ticket } = request;
-    let named = PullRequestRef { project, repository, number, integration };
-    review::link_pull_request(&caller.ctx, &named, &ticket).await?;
-    Ok(Json(wire::pull_request(review::pull_request_view(&caller.ctx, &named).await?)))
+    let pull = PullRequestRef { project, repository, number, integration };
+    review::link_pull_request(&caller.ctx, &pull, &ticket).await?;
+    Ok(Json(wire::pull_request(review::pull_request_view(&caller.ctx, &pull).await?)))
 }
 
 pub(crate) async fn unlink(
     caller: Caller<scope::Jobs>,
-    Query(which): Query<PullRequestQuery>,
+    Query(query): Query<PullRequestQuery>,
 ) -> Result<Json<UnlinkedPullRequest>, Problem> {
-    let named = authorize_pull_request(&caller, which)?;
-    Ok(Json(UnlinkedPullRequest { ticket: review::unlink_pull_request(&caller.ctx, &named).await? }))
+    let pull = authorize_pull_request(&caller, query)?;
+    Ok(Json(UnlinkedPullRequest { ticket: review::unlink_pull_request(&caller.ctx, &pull).await? }))
 }
 
 pub(crate) async fn list(
@@ -76,8 +76,8 @@ pub(crate) async fn list(
 
 pub(crate) async fn explain_pull_request(
     caller: Caller<scope::Read>,
-    Query(which): Query<PullRequestQuery>,
+    Query(query): Query<PullRequestQuery>,
 ) -> Result<Json<PullRequest>, Problem> {
-    let named = authorize_pull_request(&caller, which)?;
-    Ok(Json(wire::pull_request(review::pull_request_view(&caller.ctx, &named).await?)))
+    let pull = authorize_pull_request(&caller, query)?;
+    Ok(Json(wire::pull_request(review::pull_request_view(&caller.ctx, &pull).await?)))
 }

@@ -1,4 +1,4 @@
-//! Self-hosted runners: their calls between jobs, and their administration.
+//! Serves the calls of self-hosted runners between jobs, and their administration.
 
 use crate::routes::prelude::*;
 use pullyard_control::runner as control;

@@ -1,4 +1,4 @@
-//! Tickets of the built-in board.
+//! Creates, lists, moves, edits and deletes tickets of the built-in board.
 
 use crate::routes::prelude::*;
 use pullyard_control::{Answer, NewTicket, TextChanges, TicketEdit, TicketMove};

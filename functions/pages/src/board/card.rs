@@ -1,4 +1,4 @@
-//! A ticket's card, and the links and moves that its page shares.
+//! Builds a ticket's card, and the links and moves that the card shares with the ticket's page.
 
 use crate::labels::PullRequestView;
 use crate::prelude::*;

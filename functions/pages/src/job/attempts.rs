@@ -114,7 +114,7 @@ fn describe_usage(work: Option<&AgentReport>, spent_usd_micros: Option<u64>) -> 
         let turns = labels::format_count(work.turns, "turn");
         format!("{turns}, {} tokens read, {} written", work.input_tokens, work.output_tokens)
     });
-    let about = if work.is_some_and(|work| work.about_usd_micros.is_some()) { "about " } else { "" };
-    let cost = spent_usd_micros.map(|micros| format!("{about}${:.2}", micros as f64 / 1e6));
+    let prefix = if work.is_some_and(|work| work.about_usd_micros.is_some()) { "about " } else { "" };
+    let cost = spent_usd_micros.map(|micros| format!("{prefix}${:.2}", micros as f64 / 1e6));
     [tokens, cost].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

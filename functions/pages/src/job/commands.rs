@@ -47,8 +47,8 @@ pub(crate) async fn answer(
     limits::check_answer(&SendInput { text: text.clone() })
         .map_err(|fault| Fault::from(fault).with_form_text(&text))?;
     let key = request_key(&form.form_key);
-    let answered = control::answer_job(&visit.ctx, &id, &text, &visit.requester(), key).await;
-    answered.map_err(|error| Fault::from(error).with_form_text(&text))?;
+    let answer = control::answer_job(&visit.ctx, &id, &text, &visit.requester(), key).await;
+    answer.map_err(|error| Fault::from(error).with_form_text(&text))?;
     Ok(redirect(&format!("/jobs/{id}")))
 }
 
@@ -62,10 +62,10 @@ pub(crate) struct RetryForm {
 pub(crate) async fn retry(
     visit: PageContext,
     Path(id): Path<JobId>,
-    Form(again): Form<RetryForm>,
+    Form(form): Form<RetryForm>,
 ) -> Result<Response, Fault> {
     let id = load_commandable(&visit, id).await?;
-    let key = request_key(&again.form_key);
+    let key = request_key(&form.form_key);
     let answer = control::retry_job(&visit.ctx, &id, &visit.requester(), key).await?;
     Ok(redirect(&format!("/jobs/{}", accepted_job(&answer)?)))
 }

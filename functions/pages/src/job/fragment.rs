@@ -30,14 +30,14 @@ pub(super) async fn show(visit: &PageContext, id: JobId, query: LogQuery) -> Res
     let begin = query.after.as_deref().map_or(Ok(Cursor::START), |after| Cursor::parse("after", after))?;
     let subject = load_subject(visit, id).await?;
     let job = &subject.view.job;
-    let read = control::list_events::<Event>(&visit.ctx, &job.id, begin.event).await?;
-    let new = read.events.as_slice();
+    let page = control::list_events::<Event>(&visit.ctx, &job.id, begin.event).await?;
+    let new = page.events.as_slice();
     let inputs =
         if job.inputs > begin.inputs { visit.ctx.store.list_inputs(&job.id, begin.inputs).await? } else { Vec::new() };
     let known_inputs = inputs.last().map_or(begin.inputs, |input| input.seq);
-    let cursor = Cursor { event: read.cursor, inputs: known_inputs };
+    let cursor = Cursor { event: page.cursor, inputs: known_inputs };
     // The job was read before its events, and may have ended in between.
-    let is_complete = read.is_complete && job.status.is_terminal();
+    let is_complete = page.is_complete && job.status.is_terminal();
     let next = if is_complete { 0 } else { live::next_poll(&visit.ctx, job.status, new.len()) };
     let new_usage = log::newest_usage(new, begin.event.0);
     let (left_out, events) = new.split_at(new.len().saturating_sub(LAST_EVENTS));

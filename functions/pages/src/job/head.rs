@@ -77,9 +77,9 @@ impl JobHead {
     }
 
     pub(crate) fn new(subject: &Subject, visit: &PageContext) -> Self {
-        let Subject { view, became, runner } = subject;
-        let (became, JobView { job, title, repository, waits, revises, now }) = (*became, view);
-        let (sentence, help) = explanation::explain_job(job, waits.as_ref(), became, *now);
+        let Subject { view, pull_request_state, runner } = subject;
+        let (pull_request_state, JobView { job, title, repository, waits, revises, now }) = (*pull_request_state, view);
+        let (sentence, help) = explanation::explain_job(job, waits.as_ref(), pull_request_state, *now);
         let may_run = visit.visitor.may_run_jobs();
         let may_answer = may_run && job.question.is_some();
         let hears = job.status.delivery_hint().filter(|_| may_run && job.want != DesiredState::Cancel);
@@ -102,7 +102,7 @@ impl JobHead {
             fault: job.failure.as_ref().filter(|_| waits.is_none()).map(|failure| failure.class().label()),
             cause: None,
             next_steps: if job.failure.is_some() { next_steps(&help, job.project.as_str()) } else { Vec::new() },
-            result: to_result(job, became),
+            result: to_result(job, pull_request_state),
             revises: revises.as_ref().map(|of| (http_url(&of.url), line(&of.label))),
             ticket: job.ticket.as_ref().map(|key| (ticket_url(&job.project, key), line(key.as_str()))),
             repository: repository.as_ref().map(|repository| line(repository.as_str())),
@@ -152,11 +152,11 @@ impl JobHead {
     }
 }
 
-fn to_result(job: &Job, became: Option<PullRequestState>) -> Option<JobResult> {
+fn to_result(job: &Job, pull_request_state: Option<PullRequestState>) -> Option<JobResult> {
     let result = job.result.as_ref()?;
     let files = labels::format_count(result.files, "file");
     Some(JobResult {
-        pull_request: PullRequestView::of_result(job, became.unwrap_or(PullRequestState::Open)),
+        pull_request: PullRequestView::of_result(job, pull_request_state.unwrap_or(PullRequestState::Open)),
         commit: line(&result.head.chars().take(12).collect::<String>()),
         changed: format!("{files} +{} \u{2212}{}", result.insertions, result.deletions),
         html: None,

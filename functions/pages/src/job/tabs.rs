@@ -33,7 +33,7 @@ pub(crate) struct Records {
 
 impl Records {
     pub(crate) fn patch(&self) -> Option<&(u32, Artifact)> {
-        self.artifacts.iter().rev().find(|(_, one)| one.kind == ArtifactKind::Patch && one.stored)
+        self.artifacts.iter().rev().find(|(_, artifact)| artifact.kind == ArtifactKind::Patch && artifact.stored)
     }
 
     pub(crate) fn attempts_without_usage(&self) -> Vec<u32> {
@@ -66,10 +66,10 @@ fn steps(view: &JobView, records: &Records) -> Vec<Step> {
     let record = records.attempts.iter().rev().find(|attempt| attempt.number == job.attempt);
     let waits_again = matches!(job.status, JobStatus::Pending | JobStatus::Ready);
     let phase = |name: &str| {
-        let of_it = |(attempt, _, event): &&Arrived| {
+        let is_begin = |(attempt, _, event): &&Arrived| {
             *attempt == job.attempt && event.kind == EventKind::Phase && event.name.as_deref() == Some(name)
         };
-        records.events.iter().find(of_it).map(|(_, arrived, event)| happened(*arrived, event))
+        records.events.iter().find(is_begin).map(|(_, arrived, event)| happened(*arrived, event))
     };
     let claimed = job.run.as_ref().map(|run| run.started).or_else(|| record.map(|record| record.run.started));
     let waiting = if job.attempt <= 1 && !waits_again { job.created } else { job.ready_since };

@@ -44,7 +44,6 @@ struct Outcome {
 
 impl BulkForm {
     fn parse(fields: Vec<(String, String)>) -> Result<Self, Fault> {
-        let wrong = |sentence: &str| Fault::invalid(sentence);
         let (mut action, mut project, mut jobs) = (None, None, Vec::new());
         let (mut form_key, mut back) = (String::new(), String::new());
         for (name, value) in fields {
@@ -55,17 +54,19 @@ impl BulkForm {
                 ("job", _) => jobs.push(value),
                 ("form_key", _) => form_key = value,
                 ("back", _) => back = value,
-                _ => return Err(wrong("The form has an unknown field or action.")),
+                _ => return Err(Fault::invalid("The form has an unknown field or action.")),
             }
         }
         if jobs.is_empty() {
-            return Err(wrong("No job is selected.").help("Go back and select at least one job."));
+            return Err(Fault::invalid("No job is selected.").help("Go back and select at least one job."));
         }
         if jobs.len() > MAX_JOBS {
-            return Err(wrong(&format!("More than {MAX_JOBS} jobs are selected.")).help("Go back and select fewer."));
+            return Err(
+                Fault::invalid(&format!("More than {MAX_JOBS} jobs are selected.")).help("Go back and select fewer.")
+            );
         }
         jobs.dedup();
-        let action = action.ok_or_else(|| wrong("The form has no action."))?;
+        let action = action.ok_or_else(|| Fault::invalid("The form has no action."))?;
         let project = project.ok_or_else(|| Fault::not_found("There is no such project."))?;
         Ok(Self { action, project, jobs, form_key, back })
     }
@@ -80,14 +81,14 @@ pub(crate) async fn run(visit: PageContext, Form(fields): Form<Vec<(String, Stri
     for id in &form.jobs {
         outcomes.push(run_one(&visit, &form, &project.id, id).await);
     }
-    let done = outcomes.iter().filter(|outcome| !outcome.is_refused).count();
-    let refused = outcomes.len() - done;
+    let accepted = outcomes.iter().filter(|outcome| !outcome.is_refused).count();
+    let refused = outcomes.len() - accepted;
     let (heading, verb) = match form.action {
         Action::Cancel => ("Cancel jobs", "cancelled"),
         Action::Retry => ("Retry jobs", "retried"),
     };
-    let was = if done == 1 { "was" } else { "were" };
-    let jobs = labels::format_count(done, "job");
+    let was = if accepted == 1 { "was" } else { "were" };
+    let jobs = labels::format_count(accepted, "job");
     let page = BulkPage {
         frame: visit.frame(heading, "jobs", Some(&project.id)),
         heading,

@@ -72,7 +72,7 @@ pub(crate) async fn create(visit: PageContext, Form(form): Form<JobForm>) -> Res
     let refusal = match create_job(&visit, &project.id, &form).await {
         Ok(answer) => match accepted_job(&answer) {
             Ok(job) => return Ok(redirect(&format!("/jobs/{job}"))),
-            Err(refused) => (refused, answer.job),
+            Err(refusal) => (refusal, answer.job),
         },
         Err(fault) => (fault.for_form()?, None),
     };

@@ -66,8 +66,8 @@ impl JobsQuery {
     }
 
     pub(super) fn to_search(&self, repositories: &[Repository], now: Timestamp) -> Result<JobSearch, Fault> {
-        let statuses = |word: String| {
-            let group = GROUPS.iter().find(|(status, ..)| *status == word).map(|(_, _, all)| *all);
+        let statuses = |code: String| {
+            let group = GROUPS.iter().find(|(status, ..)| *status == code).map(|(_, _, all)| *all);
             group.ok_or_else(|| Fault::of_field("status", "unknown status"))
         };
         let repository = |name: String| {

@@ -6,8 +6,8 @@ use crate::text::{SafeText, line};
 use pullyard_protocol::event::Event;
 
 const MIN_ROWS: usize = 3;
-const NAMED: usize = 2;
-const NAME_CHARS: usize = 80;
+const MAX_NAMES: usize = 2;
+const MAX_NAME_CHARS: usize = 80;
 
 pub(crate) struct FoldHead {
     pub(crate) icon: &'static str,
@@ -41,12 +41,12 @@ fn head(rows: &[Entry]) -> Option<FoldHead> {
     let first = rows.first()?;
     let kind = first.kind.as_deref()?;
     let subject = |row: &Entry| match &row.content {
-        RowContent::Step { target, .. } => target.to_string().chars().take(NAME_CHARS).collect(),
+        RowContent::Step { target, .. } => target.to_string().chars().take(MAX_NAME_CHARS).collect(),
         _ => String::new(),
     };
     let unit = if kind == "Read" { "files" } else { "times" };
-    let named = rows.iter().take(NAMED).map(subject).collect::<Vec<_>>().join(", ");
-    let rest = rows.len().saturating_sub(NAMED);
+    let named = rows.iter().take(MAX_NAMES).map(subject).collect::<Vec<_>>().join(", ");
+    let rest = rows.len().saturating_sub(MAX_NAMES);
     Some(FoldHead {
         icon: first.icon(),
         text: line(&format!("{kind} {} {unit}", rows.len())),

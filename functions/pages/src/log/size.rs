@@ -39,12 +39,12 @@ const MAX_REPEATS: usize = 3;
 fn fold_repeats(text: &str) -> Cow<'_, str> {
     let lines: Vec<&str> = text.lines().collect();
     let repeats: Vec<&[&str]> = lines.chunk_by(|a, b| a == b).collect();
-    if repeats.iter().all(|repeated| repeated.len() <= MAX_REPEATS) {
+    if repeats.iter().all(|run| run.len() <= MAX_REPEATS) {
         return Cow::Borrowed(text);
     }
-    let fold = |repeated: &&[&str]| match repeated {
-        [line, rest @ ..] if rest.len() >= MAX_REPEATS => format!("{line} × {}", repeated.len()),
-        _ => repeated.join("\n"),
+    let fold = |run: &&[&str]| match run {
+        [line, rest @ ..] if rest.len() >= MAX_REPEATS => format!("{line} × {}", run.len()),
+        _ => run.join("\n"),
     };
     Cow::Owned(repeats.iter().map(fold).collect::<Vec<_>>().join("\n"))
 }

@@ -117,8 +117,8 @@ fn runners(project: &Project, view: &Overview, members: &[Member]) -> Tile {
         share: percent(online, members.len() as u64),
         note: match (newest, project.settings.compute) {
             (Some(member), _) => {
-                let silent = format_duration(view.now.since(member.runner.last_heartbeat));
-                format!("{} offline for {silent}", crate::text::line(&member.profile.name))
+                let silence = format_duration(view.now.since(member.runner.last_heartbeat));
+                format!("{} offline for {silence}", crate::text::line(&member.profile.name))
             }
             (None, Compute::Fargate) => "Jobs start in their own tasks".into(),
             (None, Compute::Runners) if members.is_empty() => "Jobs wait for the first runner".into(),

@@ -185,8 +185,8 @@ pub(super) async fn list_integrations(visit: &PageContext) -> Result<Vec<Integra
 }
 
 /// `base`, or the first of `base-2`, `base-3` … that no connection has.
-pub(super) fn free_connection_id(base: &str, connections: &[Integration]) -> String {
-    let is_free = |id: &String| !connections.iter().any(|one| one.id.as_str() == id);
+pub(super) fn free_connection_id(base: &str, integrations: &[Integration]) -> String {
+    let is_free = |id: &String| !integrations.iter().any(|integration| integration.id.as_str() == id);
     let numbered = (2..).map(|number| format!("{base}-{number}"));
     std::iter::once(base.to_owned()).chain(numbered).find(is_free).unwrap_or_default()
 }
@@ -208,10 +208,11 @@ async fn show(visit: PageContext, Query(query): Query<ListQuery>) -> Result<Resp
     for repository in &repositories {
         cards.push(Card::load(&visit, &project, repository, &hooks).await?);
     }
-    let known = if visit.visitor.may_access_all_projects() { list_integrations(&visit).await? } else { Vec::new() };
-    let connection = |integration: &Integration| {
-        let of = |card: &&Card| card.integration == integration.id;
-        let count = cards.iter().filter(of).count();
+    let integrations =
+        if visit.visitor.may_access_all_projects() { list_integrations(&visit).await? } else { Vec::new() };
+    let row = |integration: &Integration| {
+        let uses_integration = |card: &&Card| card.integration == integration.id;
+        let count = cards.iter().filter(uses_integration).count();
         ConnectionRow {
             address: format!("/setup/repositories/connections/{}?project={}", integration.id, project.id),
             title: line(&connection_title(integration)),
@@ -219,7 +220,7 @@ async fn show(visit: PageContext, Query(query): Query<ListQuery>) -> Result<Resp
                 1 => format!("{}, with 1 repository of {}", integration.id, project.id),
                 count => format!("{}, with {count} repositories of {}", integration.id, project.id),
             }),
-            state: match cards.iter().filter(of).any(|card| card.has_forge_problem) {
+            state: match cards.iter().filter(uses_integration).any(|card| card.has_forge_problem) {
                 true => NEEDS_ATTENTION,
                 false if count == 0 => UNUSED,
                 false => HEALTHY,
@@ -232,7 +233,7 @@ async fn show(visit: PageContext, Query(query): Query<ListQuery>) -> Result<Resp
         removed: query.removed.filter(is_name).map(|name| line(&name)),
         may_change: visit.visitor.may_administer(),
         may_connect,
-        connections: known.iter().map(connection).collect(),
+        connections: integrations.iter().map(row).collect(),
         hooks: hooks.iter().map(|hook| HookRow::new(hook, visit.ctx.clock.now())).collect(),
         project: project.id.to_string(),
         cards,

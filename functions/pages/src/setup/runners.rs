@@ -92,13 +92,13 @@ impl Row {
             name: line(&runner.name),
             pill: labels::runner(runner.status),
             sentence: sentences::describe(runner, now),
-            jobs: runner.jobs.iter().map(|on| (format!("/jobs/{}", on.job), on.job.short())).collect(),
+            jobs: runner.jobs.iter().map(|entry| (format!("/jobs/{}", entry.job), entry.job.short())).collect(),
             slots: (0..runner.slots.max(runner.busy)).map(is_busy).collect(),
             load: format!("{}/{}", runner.busy, runner.slots),
-            capabilities: runner.capabilities.iter().map(|one| line(one)).collect(),
-            labels: runner.labels.iter().map(|one| line(one)).collect(),
+            capabilities: runner.capabilities.iter().map(|capability| line(capability)).collect(),
+            labels: runner.labels.iter().map(|label| line(label)).collect(),
             version: line(&runner.version),
-            isolation: runner.isolation.as_ref().map(|one| (line(&one.level), line(&one.result))),
+            isolation: runner.isolation.as_ref().map(|check| (line(&check.level), line(&check.result))),
             last_heartbeat: labels::format_time(runner.last_heartbeat, now),
             order: may_command.then_some(order),
             may_delete: may_command,
@@ -150,15 +150,15 @@ async fn show(visit: PageContext, Path(id): Path<String>, Query(query): Query<Ru
     let (member, runner) = load_visible(&visit, id).await?;
     let project = visit.load_selected_project(query.project).await?;
     let (mut jobs, now) = (Vec::new(), visit.ctx.clock.now());
-    for on in &runner.jobs {
-        let view = job_view(&visit.ctx, &on.job).await?;
+    for entry in &runner.jobs {
+        let view = job_view(&visit.ctx, &entry.job).await?;
         jobs.push(CurrentJob {
-            address: format!("/jobs/{}", on.job),
+            address: format!("/jobs/{}", entry.job),
             pill: labels::pill(view.job.status),
             title: line(&view.title),
-            short: on.job.short(),
-            attempt: on.attempt,
-            since: labels::format_time(on.since, now),
+            short: entry.job.short(),
+            attempt: entry.attempt,
+            since: labels::format_time(entry.since, now),
         });
     }
     let page = RunnerPage {

@@ -189,7 +189,7 @@ async fn render(
         });
         SectionView {
             section,
-            rows: section.settings().filter(|one| !has_own_form(one)).map(|one| row(one, &stored, refusal)).collect(),
+            rows: section.settings().filter(has_row).map(|setting| row(setting, &stored, refusal)).collect(),
             usage: (section == Section::Budgets).then(|| usage(&project.settings.budget, &today)),
             saved: saved.section.as_deref() == Some(section.code()) && saved.unfinished.is_none(),
             conflict: refusal.is_some_and(|refusal| refusal.status == StatusCode::CONFLICT),
@@ -206,14 +206,15 @@ async fn render(
         may_change: visit.visitor.may_administer(),
         may_see_secrets,
         repositories: repositories.iter().map(|repository| repository.name.to_string()).collect(),
-        secrets: secrets.into_iter().filter(|one| one.kind == SecretKind::Job).map(|one| one.secret).collect(),
+        secrets: secrets.into_iter().filter(|entry| entry.kind == SecretKind::Job).map(|entry| entry.secret).collect(),
         project: id.to_string(),
     };
     Ok(render_page(refusal.as_ref().map_or(StatusCode::OK, |refusal| refusal.status), &page))
 }
 
-fn has_own_form(setting: &Setting) -> bool {
-    matches!(setting.path, "statuses.columns" | "statuses.closed")
+/// False for settings that only the column forms show.
+fn has_row(setting: &&Setting) -> bool {
+    !matches!(setting.path, "statuses.columns" | "statuses.closed")
 }
 
 fn row(setting: &'static Setting, stored: &Value, refusal: Option<&Refusal>) -> Row {

@@ -44,7 +44,7 @@ async fn render(
     form: TicketForm,
     fault: Option<Fault>,
 ) -> Result<Response, Fault> {
-    let own = &project.settings.statuses;
+    let statuses = &project.settings.statuses;
     let repositories = visit.ctx.store.list_repositories(&project.id).await?;
     let key = match form.key.trim().is_empty() {
         true => control::suggest_ticket_key(&visit.ctx, &project.id).await?.to_string(),
@@ -53,7 +53,7 @@ async fn render(
     let page = TicketFormPage {
         frame: visit.frame("New ticket", "board", Some(&project.id)),
         project: project.id.to_string(),
-        statuses: list_statuses(own, std::iter::empty()).iter().map(|status| Move::to(status, own)).collect(),
+        statuses: list_statuses(statuses, std::iter::empty()).iter().map(|status| Move::to(status, statuses)).collect(),
         repositories: repositories.iter().map(|repository| repository.name.to_string()).collect(),
         // A new key, because a refused request is not repeated.
         form: TicketForm { form_key: new_form_key(), key, ..form },

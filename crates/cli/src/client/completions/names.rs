@@ -55,8 +55,8 @@ async fn load(session: &Session, names: Names) -> Result<Vec<(String, String)>, 
         }
         Names::Jobs => {
             let jobs = session.api.jobs(&session.project().await?, None).await?.jobs;
-            let about = |job: &Job| clean(&format!("{}, {}", format::status_name(job.status), job.title));
-            jobs.iter().map(|job| (job.id.short(), about(job))).collect()
+            let describe = |job: &Job| clean(&format!("{}, {}", format::status_name(job.status), job.title));
+            jobs.iter().map(|job| (job.id.short(), describe(job))).collect()
         }
         Names::Tickets => {
             let tickets = session.api.tickets(&session.project().await?, None).await?.tickets;
@@ -79,13 +79,14 @@ fn clean(text: &str) -> String {
 }
 
 fn typed_flags() -> Global {
-    let arguments: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let arguments: Vec<String> = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
     let flag = |name: &str| {
-        let spelled = format!("--{name}");
-        let next = arguments.iter().position(|word| *word == spelled).and_then(|at| arguments.get(at + 1));
-        let joined = || arguments.iter().find_map(|word| word.strip_prefix(&format!("{spelled}=")).map(str::to_owned));
+        let flag_name = format!("--{name}");
+        let next = arguments.iter().position(|argument| *argument == flag_name).and_then(|at| arguments.get(at + 1));
+        let with_equals =
+            || arguments.iter().find_map(|argument| argument.strip_prefix(&format!("{flag_name}=")).map(str::to_owned));
         let variable = || std::env::var(format!("PULLYARD_{}", name.to_uppercase())).ok();
-        next.cloned().or_else(joined).or_else(variable)
+        next.cloned().or_else(with_equals).or_else(variable)
     };
     Global {
         url: flag("url"),

@@ -115,10 +115,10 @@ fn about_cell(delivery: &Delivery) -> Cell {
 }
 
 /// Accepts any code, because the server may be newer.
-fn parse_code(word: &str) -> Result<String, String> {
-    let code = word.trim().to_lowercase().replace('-', "_");
-    let good = !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    if good { Ok(code) } else { Err("use codes as shown by `pullyard deliveries`".into()) }
+fn parse_code(text: &str) -> Result<String, String> {
+    let code = text.trim().to_lowercase().replace('-', "_");
+    let is_valid = !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    if is_valid { Ok(code) } else { Err("use codes as shown by `pullyard deliveries`".into()) }
 }
 
 fn parse_pull_request(text: &str) -> Result<String, String> {

@@ -20,8 +20,8 @@ pub(super) async fn check_repositories(session: &Session, project: &Project) -> 
         }
     };
     if repositories.is_empty() {
-        let which = if session.data.is_some() { "--path DIR" } else { "OWNER/NAME --integration ID" };
-        let help = format!("Connect one: `pullyard repos add {which} --project {id}`.");
+        let source = if session.data.is_some() { "--path DIR" } else { "OWNER/NAME --integration ID" };
+        let help = format!("Connect one: `pullyard repos add {source} --project {id}`.");
         return Finding::warning("project", format!("{id} has no repository."), help);
     }
     if let Some(name) = repositories.iter().find_map(|repository| find_missing_repository(session, repository)) {

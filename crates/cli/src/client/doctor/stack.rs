@@ -114,13 +114,13 @@ fn check_version(stack: &Stack, server: Result<Version, pullyard_protocol::clien
 
 /// Each part with its commit; `None` if the part was not read, which another finding reports.
 fn check_commits(stack: &str, parts: &[(&str, Option<&str>)]) -> Finding {
-    let read: Vec<_> = parts.iter().filter_map(|(part, commit)| Some((*part, commit.map(str::trim)?))).collect();
+    let readable: Vec<_> = parts.iter().filter_map(|(part, commit)| Some((*part, commit.map(str::trim)?))).collect();
     let is_known = |commit: &str| !commit.is_empty() && commit != UNKNOWN;
-    let named = |(part, commit): &(&str, &str)| {
+    let describe = |(part, commit): &(&str, &str)| {
         format!("{part} {}", if is_known(commit) { short_commit(commit) } else { UNKNOWN })
     };
-    let list = read.iter().map(named).collect::<Vec<_>>().join(", ");
-    if read.iter().all(|(_, commit)| is_known(commit) && *commit == read[0].1) {
+    let list = readable.iter().map(describe).collect::<Vec<_>>().join(", ");
+    if readable.iter().all(|(_, commit)| is_known(commit) && *commit == readable[0].1) {
         return Finding::good("commit", format!("Every commit is the same: {list}."));
     }
     let help = format!(
@@ -134,8 +134,8 @@ async fn secrets_in_use(session: &Session, stack: &Stack) -> Vec<String> {
     let forges = integrations::list_all(session).await.unwrap_or_default();
     let of_forges = forges.iter().flat_map(|forge| forge.auth.secrets().into_iter().map(str::to_owned));
     let hooks = hooks::list_all(session).await.unwrap_or_default();
-    let own = hooks.iter().filter(|hook| !matches!(hook.kind, WebhookScope::App {}));
-    of_forges.chain(own.map(|hook| format!("{}{}", stack.user_secret_prefix, hook.secret))).collect()
+    let repository_hooks = hooks.iter().filter(|hook| !matches!(hook.kind, WebhookScope::App {}));
+    of_forges.chain(repository_hooks.map(|hook| format!("{}{}", stack.user_secret_prefix, hook.secret))).collect()
 }
 
 #[derive(Default)]
@@ -176,17 +176,17 @@ async fn check_models(aws: &Aws, needs: &Requirements) -> Vec<Finding> {
 
 async fn check_hooks(session: &Session, projects: &[Project]) -> Result<Finding, CliError> {
     let hooks = hooks::list_all(session).await?;
-    let mut listening = 0;
+    let mut webhook_repositories = 0;
     for project in projects {
         let repositories = session.api.repositories(&project.id).await?.repositories;
         let ingresses = session.api.ingresses(&project.id).await?.repositories;
         for repository in &repositories {
-            let of = ingresses.iter().find(|ingress| ingress.repository == repository.name);
-            let ingress = of.map_or(Ingress::Webhook, |of| of.ingress);
+            let entry = ingresses.iter().find(|entry| entry.repository == repository.name);
+            let ingress = entry.map_or(Ingress::Webhook, |entry| entry.ingress);
             if ingress == Ingress::Poll {
                 continue;
             }
-            listening += 1;
+            webhook_repositories += 1;
             let covers = |hook: &&Hook| {
                 hook.integration == repository.integration
                     && match &hook.kind {
@@ -221,7 +221,7 @@ async fn check_hooks(session: &Session, projects: &[Project]) -> Result<Finding,
     }
     Ok(Finding::good(
         "hook",
-        match listening {
+        match webhook_repositories {
             0 => "No repository needs a webhook.".to_owned(),
             1 => "The webhook of 1 repository exists.".to_owned(),
             n => format!("The webhooks of {n} repositories exist."),

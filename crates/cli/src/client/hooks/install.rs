@@ -95,13 +95,13 @@ impl Install {
 async fn warn_if_unreachable(session: &Session, base_url: &str, integration: &IntegrationId) -> Result<(), CliError> {
     let host = base_url.split_once("://").map_or(base_url, |(_, rest)| rest);
     let host = host.split(['/', ':']).next().unwrap_or_default();
-    let private = ["127.", "10.", "192.168.", "169.254."].iter().any(|start| host.starts_with(start))
+    let is_private = ["127.", "10.", "192.168.", "169.254."].iter().any(|start| host.starts_with(start))
         || (16..32).any(|second| host.starts_with(&format!("172.{second}.")))
         || host == "localhost"
         || host.ends_with(".local")
         || host.starts_with('[');
     let forge = session.api.integration(integration).await?;
-    if private && forge.api_url.starts_with(forge.kind.default_api_url()) {
+    if is_private && forge.api_url.starts_with(forge.kind.default_api_url()) {
         session.screen.warn(&format!(
             "{} can't reach {host}; without a public address use `pullyard repos ingress OWNER/NAME poll`",
             forge.kind.display_name()

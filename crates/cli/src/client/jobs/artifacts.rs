@@ -56,12 +56,12 @@ impl List {
         let id = self.job.resolve(session).await?;
         ensure_attempt_exists(session, &id, self.attempt).await?;
         let mut page = session.api.artifacts(&id).await?;
-        page.artifacts.retain(|one| self.attempt.is_none_or(|attempt| attempt == one.attempt));
+        page.artifacts.retain(|artifact| self.attempt.is_none_or(|attempt| attempt == artifact.attempt));
         let Some(name) = &self.name else {
             return show_list(session, &page, &describe_subject(&id, self.attempt));
         };
-        let is_meant = |one: &&Artifact| one.name.as_str() == name || one.id.as_str() == name;
-        let artifact = page.artifacts.iter().rev().find(is_meant).ok_or_else(|| {
+        let is_selected = |artifact: &&Artifact| artifact.name.as_str() == name || artifact.id.as_str() == name;
+        let artifact = page.artifacts.iter().rev().find(is_selected).ok_or_else(|| {
             CliError::not_found(format!("{} has no artifact {name}", describe_subject(&id, self.attempt)))
                 .with_help(format!("`pullyard jobs artifacts {}` lists them", id.short()))
         })?;
@@ -74,10 +74,10 @@ impl Diff {
         let id = self.job.resolve(session).await?;
         ensure_attempt_exists(session, &id, self.attempt).await?;
         let artifacts = session.api.artifacts(&id).await?.artifacts;
-        let is_meant = |one: &&Artifact| {
-            one.kind == ArtifactKind::Patch && self.attempt.is_none_or(|attempt| attempt == one.attempt)
+        let is_selected = |artifact: &&Artifact| {
+            artifact.kind == ArtifactKind::Patch && self.attempt.is_none_or(|attempt| attempt == artifact.attempt)
         };
-        let Some(patch) = artifacts.iter().rev().find(is_meant) else {
+        let Some(patch) = artifacts.iter().rev().find(is_selected) else {
             return Err(no_patch_fault(session, &id, self.attempt).await?);
         };
         download_artifact(session, &id, patch, self.out.as_deref()).await
@@ -99,7 +99,7 @@ async fn no_patch_fault(session: &Session, id: &JobId, attempt: Option<u32>) -> 
     })
 }
 
-fn show_list(session: &Session, page: &Artifacts, of: &str) -> Result<(), CliError> {
+fn show_list(session: &Session, page: &Artifacts, subject: &str) -> Result<(), CliError> {
     let mut table = Table::new([
         Flexible("NAME"),
         Fixed("KIND"),
@@ -108,72 +108,79 @@ fn show_list(session: &Session, page: &Artifacts, of: &str) -> Result<(), CliErr
         Fixed("CREATED"),
         Fixed("STORED"),
     ]);
-    for one in &page.artifacts {
+    for artifact in &page.artifacts {
         table.row([
-            Cell::text(&one.name),
-            Cell::new(one.kind.label(), one.kind.as_str()),
-            format::bytes_cell(one.size_bytes),
-            Cell::text(one.attempt),
-            format::time_cell(one.at),
-            Cell::text(if one.stored { "yes" } else { "no" }),
+            Cell::text(&artifact.name),
+            Cell::new(artifact.kind.label(), artifact.kind.as_str()),
+            format::bytes_cell(artifact.size_bytes),
+            Cell::text(artifact.attempt),
+            format::time_cell(artifact.at),
+            Cell::text(if artifact.stored { "yes" } else { "no" }),
         ]);
     }
-    table.show_answer(&session.screen, page, &format!("No artifacts of {of}."))
+    table.show_answer(&session.screen, page, &format!("No artifacts of {subject}."))
 }
 
 /// Writes an artifact to a file or stdout. With `--json`, prints only metadata and requires a file.
-async fn download_artifact(session: &Session, id: &JobId, one: &Artifact, out: Option<&Path>) -> Result<(), CliError> {
+async fn download_artifact(
+    session: &Session,
+    id: &JobId,
+    artifact: &Artifact,
+    out: Option<&Path>,
+) -> Result<(), CliError> {
     let screen = &session.screen;
     if screen.is_json() && out.is_none() {
         return Err(CliError::usage("--json can't print the content of an artifact").with_help("add --out FILE"));
     }
-    let mut download = session.api.download_artifact(id, &one.id).await?;
+    let mut download = session.api.download_artifact(id, &artifact.id).await?;
     let Some(out) = out else {
-        let unwritten = |error: io::Error| match error.kind() {
+        let write_error = |error: io::Error| match error.kind() {
             io::ErrorKind::BrokenPipe => CliError::silent(Exit::Failed),
-            _ => CliError::failed(format!("can't write {}: {error}", one.name)),
+            _ => CliError::failed(format!("can't write {}: {error}", artifact.name)),
         };
-        copy_download(&mut download, one, &mut io::stdout(), unwritten).await?;
+        copy_download(&mut download, artifact, &mut io::stdout(), write_error).await?;
         return Ok(());
     };
-    let unwritten = |error: io::Error| {
+    let write_error = |error: io::Error| {
         CliError::failed(format!("can't write {}: {error}", out.display()))
             .with_help("choose another file with --out, in a folder that you can write to")
     };
     // Rename a complete file, so that a partial one never has the final name.
-    let half = partial_path(out);
-    let mut file = File::create(&half).map_err(unwritten)?;
-    let came = copy_download(&mut download, one, &mut file, unwritten).await;
-    if let Err(fault) = came.and_then(|()| std::fs::rename(&half, out).map_err(unwritten)) {
-        let _ = std::fs::remove_file(&half);
+    let partial = partial_path(out);
+    let mut file = File::create(&partial).map_err(write_error)?;
+    let result = copy_download(&mut download, artifact, &mut file, write_error).await;
+    if let Err(fault) = result.and_then(|()| std::fs::rename(&partial, out).map_err(write_error)) {
+        let _ = std::fs::remove_file(&partial);
         return Err(fault);
     }
     if screen.is_json() {
-        screen.json(one)?;
+        screen.json(artifact)?;
     } else {
-        screen.note(&format!("Wrote {} to {}.", one.name, out.display()));
+        screen.note(&format!("Wrote {} to {}.", artifact.name, out.display()));
     }
     Ok(())
 }
 
 async fn copy_download(
     download: &mut Download,
-    one: &Artifact,
+    artifact: &Artifact,
     to: &mut (impl Write + Send),
-    unwritten: impl Fn(io::Error) -> CliError,
+    write_error: impl Fn(io::Error) -> CliError,
 ) -> Result<(), CliError> {
-    let broken = |reason: String| {
-        CliError::failed(format!("the download of {} stopped: {reason}", one.name))
+    let download_error = |reason: String| {
+        CliError::failed(format!("the download of {} stopped: {reason}", artifact.name))
             .with_help("run the same command again")
     };
     let mut size = 0;
-    while let Some(bytes) = download.next_chunk().await.map_err(|error| broken(CliError::from(error).message()))? {
+    while let Some(bytes) =
+        download.next_chunk().await.map_err(|error| download_error(CliError::from(error).message()))?
+    {
         size += bytes.len() as u64;
-        to.write_all(&bytes).map_err(&unwritten)?;
+        to.write_all(&bytes).map_err(&write_error)?;
     }
-    to.flush().map_err(&unwritten)?;
-    if size != one.size_bytes {
-        return Err(broken(format!("received {size} of {} bytes", one.size_bytes)));
+    to.flush().map_err(&write_error)?;
+    if size != artifact.size_bytes {
+        return Err(download_error(format!("received {size} of {} bytes", artifact.size_bytes)));
     }
     Ok(())
 }

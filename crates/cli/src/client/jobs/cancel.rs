@@ -57,7 +57,7 @@ impl Cancel {
         }
         if screen.is_json() {
             match answers.as_slice() {
-                [one] => screen.json(one)?,
+                [answer] => screen.json(answer)?,
                 all => screen.json(&Value::from(all.to_vec()))?,
             }
         }
@@ -100,9 +100,9 @@ fn print_state(screen: &Screen, job: &Job) {
 
 async fn cancel_question(session: &Session, jobs: &[JobId]) -> Result<String, CliError> {
     Ok(match jobs {
-        [one] => {
-            let job = session.api.job(one).await?;
-            format!("Cancel job {} ({})? Its agent stops, and its work is not pushed.", one.short(), job.title)
+        [id] => {
+            let job = session.api.job(id).await?;
+            format!("Cancel job {} ({})? Its agent stops, and its work is not pushed.", id.short(), job.title)
         }
         all => {
             let names = all.iter().map(JobId::short).collect::<Vec<_>>().join(", ");

@@ -34,14 +34,19 @@ impl Show {
         }
         ensure_attempt_exists(session, &id, self.attempt).await?;
         let attempts = session.api.attempts(&id).await?.attempts.into_iter();
-        let of_attempt = attempts.filter(|one| self.attempt.is_none_or(|attempt| attempt == one.attempt));
-        let checks = of_attempt.filter_map(|one| Some((one.attempt, one.work?.checks)));
+        let of_attempt = attempts.filter(|record| self.attempt.is_none_or(|attempt| attempt == record.attempt));
+        let checks = of_attempt.filter_map(|record| Some((record.attempt, record.work?.checks)));
         let checks: Vec<_> = checks.filter(|(_, checks)| !checks.is_empty()).collect();
         show_checks(session, &id, &checks, &describe_subject(&id, self.attempt))
     }
 }
 
-fn show_checks(session: &Session, job: &JobId, attempts: &[(u32, Vec<CheckRun>)], of: &str) -> Result<(), CliError> {
+fn show_checks(
+    session: &Session,
+    id: &JobId,
+    attempts: &[(u32, Vec<CheckRun>)],
+    subject: &str,
+) -> Result<(), CliError> {
     let mut table = Table::new([
         Flexible("CHECK"),
         Fixed("RESULT"),
@@ -57,8 +62,8 @@ fn show_checks(session: &Session, job: &JobId, attempts: &[(u32, Vec<CheckRun>)]
         }
     }
     let with_checks = attempts.iter().map(|(attempt, checks)| json!({ "attempt": attempt, "checks": checks }));
-    let document = json!({ "job": job, "attempts": with_checks.collect::<Vec<_>>() });
-    table.show_answer(&session.screen, &document, &format!("No checks ran in {of}."))
+    let document = json!({ "job": id, "attempts": with_checks.collect::<Vec<_>>() });
+    table.show_answer(&session.screen, &document, &format!("No checks ran in {subject}."))
 }
 
 fn row(attempt: u32, run: &CheckRun) -> [Cell; 7] {

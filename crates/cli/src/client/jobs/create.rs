@@ -57,15 +57,15 @@ pub(in crate::client) async fn print_decision(
     wait: bool,
 ) -> Result<(), CliError> {
     let screen = &session.screen;
-    let followed = decision.job.as_ref().filter(|_| wait);
-    if screen.is_json() && followed.is_none() {
+    let followed_job = decision.job.as_ref().filter(|_| wait);
+    if screen.is_json() && followed_job.is_none() {
         return screen.json(decision);
     }
     if let Some(job) = decision.job.as_ref().filter(|_| !screen.is_json()) {
         screen.print_line(job.as_str())?;
     }
     screen.note(&decision.sentence);
-    match followed {
+    match followed_job {
         Some(job) => watch::watch(session, job).await,
         None => {
             if let (Some(job), Verdict::Accepted) = (&decision.job, decision.verdict) {

@@ -105,7 +105,7 @@ fn title_cell(job: &Job) -> Cell {
 
 fn job_sentence(job: &Job) -> &str {
     let explanation = if job.status == JobStatus::Failed { &job.failure } else { &job.waits };
-    explanation.as_ref().map(|explained| explained.sentence.as_str()).unwrap_or_default()
+    explanation.as_ref().map(|explanation| explanation.sentence.as_str()).unwrap_or_default()
 }
 
 pub(in crate::client) fn parse_time(text: &str) -> Result<Timestamp, String> {

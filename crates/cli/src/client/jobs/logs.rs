@@ -33,7 +33,7 @@ impl Logs {
         }
         let id = self.job.resolve(session).await?;
         tokio::select! {
-            ended = self.read(session, &id) => ended,
+            result = self.read(session, &id) => result,
             _ = tokio::signal::ctrl_c() => Err(watch::interrupted(session, &id)),
         }
     }
@@ -53,8 +53,9 @@ impl Logs {
             let nothing_new = page.events.is_empty();
             let is_past_attempt =
                 self.attempt.is_some_and(|only| page.events.iter().any(|record| record.attempt > only));
-            let ours = page.events.into_iter().filter(|record| self.attempt.is_none_or(|only| record.attempt == only));
-            for record in ours {
+            let records =
+                page.events.into_iter().filter(|record| self.attempt.is_none_or(|only| record.attempt == only));
+            for record in records {
                 if as_document {
                     all.events.push(record);
                 } else if self.jsonl {
@@ -91,9 +92,9 @@ fn print_json(screen: &Screen, event: &EventRecord) -> Result<(), CliError> {
 
 fn print_event(screen: &Screen, record: &EventRecord) -> Result<(), CliError> {
     let event = &record.event;
-    let named = [&event.name, &event.path].into_iter().flatten().next();
-    let said_by = format!("{}: ", event.name.as_deref().map_or("unknown".into(), sanitize));
-    let (before, colour) = match event.kind {
+    let name = [&event.name, &event.path].into_iter().flatten().next();
+    let author = format!("{}: ", event.name.as_deref().map_or("unknown".into(), sanitize));
+    let (prefix, colour) = match event.kind {
         EventKind::Phase => {
             screen.note(&format!("-- {}, attempt {} --", event.name.as_deref().unwrap_or("phase"), record.attempt));
             if let Some(text) = &event.text {
@@ -106,19 +107,19 @@ fn print_event(screen: &Screen, record: &EventRecord) -> Result<(), CliError> {
         EventKind::ToolCall | EventKind::FileEdit => ("> ", Some(Colour::Grey)),
         EventKind::Log => ("", Some(Colour::Grey)),
         EventKind::Question => ("? ", Some(Colour::Magenta)),
-        EventKind::Steer => (said_by.as_str(), Some(Colour::Blue)),
+        EventKind::Steer => (author.as_str(), Some(Colour::Blue)),
         EventKind::Text | EventKind::ToolResult | EventKind::Result | EventKind::Raw => ("", None),
     };
     let text = match (&event.text, &event.data) {
         (Some(text), _) => text.clone(),
         (None, Some(data)) if event.kind == EventKind::Raw => data.to_string(),
-        (None, _) => named.cloned().unwrap_or_default(),
+        (None, _) => name.cloned().unwrap_or_default(),
     };
     let mut lines = text.lines().peekable();
     if lines.peek().is_none() {
         return Ok(());
     }
-    lines.try_for_each(|line| screen.print_line(&screen.paint(colour, &format!("{before}{}", sanitize_line(line)))))
+    lines.try_for_each(|line| screen.print_line(&screen.paint(colour, &format!("{prefix}{}", sanitize_line(line)))))
 }
 
 /// Like `sanitize`, but keeps the indentation of code and diffs.

@@ -18,17 +18,17 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<(), CliError> 
         ("Status", format::status_cell(screen, job.status)),
     ];
     lines.extend(job.pull_request.as_ref().map(|pull| ("Revises", Cell::new(&pull.label, &pull.url))));
-    let explained = if job.status == JobStatus::Failed { &job.failure } else { &job.waits };
-    if let Some(explained) = explained {
-        lines.push(("Why", Cell::text(&explained.sentence)));
-        lines.extend(explained.class.map(|class| ("Cause", Cell::new(class.label(), format::to_code(&class)))));
+    let explanation = if job.status == JobStatus::Failed { &job.failure } else { &job.waits };
+    if let Some(explanation) = explanation {
+        lines.push(("Why", Cell::text(&explanation.sentence)));
+        lines.extend(explanation.class.map(|class| ("Cause", Cell::new(class.label(), format::to_code(&class)))));
     }
     lines.extend(job.unverified_push.as_ref().map(|sentence| ("Pushed", Cell::text(sentence))));
     lines.extend(job.question.as_ref().map(|question| ("Question", Cell::text(&question.text))));
     if let Some(cancel) = &job.cancel {
         let reason = cancel.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        let stops = if cancel.until.is_some() { " (its runner is stopping it)" } else { "" };
-        lines.push(("Cancelled by", Cell::text(format!("{}{reason}{stops}", cancel.by))));
+        let suffix = if cancel.until.is_some() { " (its runner is stopping it)" } else { "" };
+        lines.push(("Cancelled by", Cell::text(format!("{}{reason}{suffix}", cancel.by))));
     }
     lines.extend([
         ("Ticket", Cell::optional(job.ticket.as_ref())),
@@ -58,19 +58,19 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<(), CliError> 
         lines.extend(last.into_iter().flat_map(isolation_lines));
     }
     print_facts(screen, &lines)?;
-    if let Some(explained) = explained {
-        screen.hint(&format::with_job_id(&explained.help, &job.id));
+    if let Some(explanation) = explanation {
+        screen.hint(&format::with_job_id(&explanation.help, &job.id));
     }
     Ok(())
 }
 
 pub(super) fn compute_cell(session: &Session, place: Placement) -> Cell {
-    let word = match place {
+    let label = match place {
         Placement::Fargate if session.data.is_some() => "this machine",
         Placement::Fargate => "Fargate",
         Placement::Runners => "runners",
     };
-    Cell::new(word, format::to_code(&place))
+    Cell::new(label, format::to_code(&place))
 }
 
 pub(super) fn job_duration(job: &Job) -> Duration {

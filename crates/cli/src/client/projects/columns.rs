@@ -105,16 +105,16 @@ impl Columns {
 /// Repeats the call until no ticket is left, because one call has a time limit.
 async fn rename(session: &Session, request: RenameColumn) -> Result<(), CliError> {
     let project = session.project().await?;
-    let mut moved = 0;
+    let mut moved_tickets = 0;
     loop {
         let mut renamed = session.api.rename_column(&project, &request).await?;
-        moved += renamed.moved_tickets;
+        moved_tickets += renamed.moved_tickets;
         if renamed.complete {
-            renamed.moved_tickets = moved;
+            renamed.moved_tickets = moved_tickets;
             if session.screen.is_json() {
                 return session.screen.json(&renamed);
             }
-            let tickets = format::format_count(moved.into(), "ticket", "tickets");
+            let tickets = format::format_count(moved_tickets.into(), "ticket", "tickets");
             let RenameColumn { from, to } = &request;
             let sentence = format!("{from} is now {to}, with {tickets}. No job started.");
             return session.screen.print_line(&sanitize(&sentence));
@@ -123,8 +123,8 @@ async fn rename(session: &Session, request: RenameColumn) -> Result<(), CliError
 }
 
 fn parse_statuses(project: &RawProject) -> Result<Statuses, CliError> {
-    let known = parse_known_settings(project.settings.clone());
-    known
+    let settings = parse_known_settings(project.settings.clone());
+    settings
         .map(|settings| settings.statuses)
         .map_err(|_| CliError::usage("this version cannot read the project's columns"))
 }

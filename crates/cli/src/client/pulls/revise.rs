@@ -70,7 +70,7 @@ async fn follow_held_request(session: &Session, decision: &Decision, wait: bool)
         return Ok(());
     }
     let job = tokio::select! {
-        covered = wait_for_job(session, &decision.delivery) => covered?,
+        job = wait_for_job(session, &decision.delivery) => job?,
         _ = tokio::signal::ctrl_c() => return Err(CliError::interrupted(screen, "the request keeps waiting")),
     };
     if !screen.is_json() {

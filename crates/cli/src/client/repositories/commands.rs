@@ -20,8 +20,8 @@ pub(super) struct CommandArgs {
 
 impl CommandArgs {
     pub(super) fn into_own_commands(self) -> CommandOverrides {
-        let some = |lines: Vec<String>| (!lines.is_empty()).then_some(lines);
-        CommandOverrides { setup: some(self.setup), checks: some(self.checks) }
+        let non_empty = |lines: Vec<String>| (!lines.is_empty()).then_some(lines);
+        CommandOverrides { setup: non_empty(self.setup), checks: non_empty(self.checks) }
     }
 }
 
@@ -61,14 +61,14 @@ impl Set {
     pub(super) async fn apply(self, session: &Session, project: &ProjectId) -> Result<Repository, CliError> {
         let Self { name, agent, model, commands, no_setup, no_checks, project_commands } = self;
         let repositories = session.api.repositories(project).await?.repositories;
-        let same = |repository: &Repository| repository.name.as_str().eq_ignore_ascii_case(name.as_str());
+        let has_name = |repository: &Repository| repository.name.as_str().eq_ignore_ascii_case(name.as_str());
         let names = repositories.iter().map(|repository| repository.name.as_str());
         let help = match find_nearest(name.as_str(), names) {
             Some(nearest) => format!("did you mean {nearest}?"),
             None => "`pullyard repos list` lists connected repositories".into(),
         };
         let missing = || CliError::not_found(format!("{name} is not connected to {project}")).with_help(help);
-        let repository = repositories.into_iter().find(same).ok_or_else(missing)?;
+        let repository = repositories.into_iter().find(has_name).ok_or_else(missing)?;
         let own = commands.into_own_commands();
         let none = |none: bool| none.then(Vec::new);
         let commands = if project_commands {

@@ -5,22 +5,22 @@ use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_protocol::project::{FeatureTest, FeatureVerdict};
 
 pub(super) async fn test(session: &Session, project: &ProjectId, name: &RepositoryName) -> Result<(), CliError> {
-    let tested = session.api.test_repository(project, name).await?;
+    let result = session.api.test_repository(project, name).await?;
     if session.screen.is_json() {
-        session.screen.json(&tested)?;
+        session.screen.json(&result)?;
     } else {
-        if !tested.features.is_empty() {
-            show(session, &tested.features)?;
+        if !result.features.is_empty() {
+            show(session, &result.features)?;
         }
-        if tested.works {
-            session.screen.note(&tested.sentence);
-            session.screen.hint(&tested.help);
+        if result.works {
+            session.screen.note(&result.sentence);
+            session.screen.hint(&result.help);
         } else {
-            session.screen.error(&tested.sentence);
-            session.screen.help(&tested.help);
+            session.screen.error(&result.sentence);
+            session.screen.help(&result.help);
         }
     }
-    if tested.works { Ok(()) } else { Err(CliError::silent(Exit::Failed)) }
+    if result.works { Ok(()) } else { Err(CliError::silent(Exit::Failed)) }
 }
 
 fn show(session: &Session, features: &[FeatureTest]) -> Result<(), CliError> {

@@ -14,17 +14,17 @@ pub(super) fn apply_change(mut settings: Value, change: &str) -> Result<Value, C
     // The settings of a newer server are named by their path. A known path with another name is a mistake.
     let path = known.map_or(name, |setting| setting.path);
     let is_misnamed = known.is_none() && SETTINGS.iter().any(|setting| setting.path == name);
-    let place = settings.pointer_mut(&format!("/{}", path.replace('.', "/"))).filter(|_| !is_misnamed);
-    let Some(place) = place else {
+    let slot = settings.pointer_mut(&format!("/{}", path.replace('.', "/"))).filter(|_| !is_misnamed);
+    let Some(slot) = slot else {
         let entries = list_entries(&settings);
         return Err(unknown_setting(name, entries.iter().map(|entry| entry.name.as_str())));
     };
-    if place.is_object() {
-        let example = flatten(place, name).into_iter().next().map(|(key, _)| key).unwrap_or_default();
+    if slot.is_object() {
+        let example = flatten(slot, name).into_iter().next().map(|(key, _)| key).unwrap_or_default();
         return Err(CliError::usage(format!("{name} is a group of settings"))
             .with_help(format!("set one of them, such as {example}; `pullyard settings get {name}` lists them")));
     }
-    *place = match known {
+    *slot = match known {
         Some(setting) => setting.parse(input).ok_or_else(|| mismatch(setting, input))?,
         None if input.is_empty() => Value::Null,
         // The server checks settings that this version does not know.

@@ -6,20 +6,20 @@ use pullyard_protocol::setting::{Kind, SETTINGS, Setting};
 use serde_json::{Value, json};
 
 pub(super) fn describe(screen: &Screen, key: Option<&str>) -> Result<(), CliError> {
-    let found = SETTINGS.iter().filter(|setting| key.is_none_or(|key| is_under(&setting.name(), key)));
-    let found = found.collect::<Vec<_>>();
-    if let (Some(key), true) = (key, found.is_empty()) {
+    let settings = SETTINGS.iter().filter(|setting| key.is_none_or(|key| is_under(&setting.name(), key)));
+    let settings = settings.collect::<Vec<_>>();
+    if let (Some(key), true) = (key, settings.is_empty()) {
         let names = SETTINGS.iter().map(Setting::name).collect::<Vec<_>>();
         return Err(unknown_setting(key, names.iter().map(String::as_str)));
     }
     if screen.is_json() {
-        return screen.json(&found.iter().map(|setting| to_json(setting)).collect::<Vec<_>>());
+        return screen.json(&settings.iter().map(|setting| to_json(setting)).collect::<Vec<_>>());
     }
-    if let ([setting], Some(_)) = (found.as_slice(), key) {
+    if let ([setting], Some(_)) = (settings.as_slice(), key) {
         return print_one(screen, setting);
     }
     let mut table = Table::new([Fixed("KEY"), Flexible("VALUES"), Fixed("UNIT"), Flexible("DEFAULT")]);
-    for setting in found {
+    for setting in settings {
         let values = Cell::text(setting.kind.values());
         let unit = Cell::text(piped_unit(setting.kind));
         table.row_with([Cell::text(setting.name()), values, unit, default_cell(setting)], setting.meaning);

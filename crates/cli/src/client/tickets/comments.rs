@@ -74,8 +74,8 @@ enum Command {
 impl AddComment {
     pub(super) async fn run(self, session: &Session, project: &ProjectId) -> Result<(), CliError> {
         let text = read_text(&self.text, limits::COMMENT)?;
-        let once = format::new_idempotency_key();
-        let comment = session.api.add_comment(project, &self.key, text.trim(), Some(&once)).await?;
+        let request_key = format::new_idempotency_key();
+        let comment = session.api.add_comment(project, &self.key, text.trim(), Some(&request_key)).await?;
         session.screen.report(&comment, &format!("Added comment {} to {}", comment.number, self.key))
     }
 }

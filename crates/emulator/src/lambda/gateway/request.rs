@@ -65,7 +65,7 @@ fn to_headers_and_cookies(
     client: IpAddr,
     port: u16,
 ) -> (BTreeMap<String, String>, Vec<String>) {
-    let mut joined: BTreeMap<String, String> = BTreeMap::new();
+    let mut headers: BTreeMap<String, String> = BTreeMap::new();
     let mut cookies = Vec::new();
     for (name, value) in request_headers {
         // Header values are bytes; bytes beyond ASCII are read as Latin-1.
@@ -76,21 +76,21 @@ fn to_headers_and_cookies(
         if name == header::COOKIE {
             cookies.extend(value.split(';').map(|cookie| cookie.trim().to_owned()));
         } else if !HOP_BY_HOP_HEADERS.contains(&name.as_str()) {
-            append_value(&mut joined, name.as_str(), &value);
+            append_value(&mut headers, name.as_str(), &value);
         }
     }
     if !body.is_empty() {
-        joined.insert("content-length".to_owned(), body.len().to_string());
+        headers.insert("content-length".to_owned(), body.len().to_string());
     }
-    append_value(&mut joined, "x-forwarded-for", &client.to_string());
-    joined.insert("x-forwarded-port".to_owned(), port.to_string());
-    joined.insert("x-forwarded-proto".to_owned(), "http".to_owned());
-    joined.entry("x-amzn-trace-id".to_owned()).or_insert_with(new_trace_id);
-    (joined, cookies)
+    append_value(&mut headers, "x-forwarded-for", &client.to_string());
+    headers.insert("x-forwarded-port".to_owned(), port.to_string());
+    headers.insert("x-forwarded-proto".to_owned(), "http".to_owned());
+    headers.entry("x-amzn-trace-id".to_owned()).or_insert_with(new_trace_id);
+    (headers, cookies)
 }
 
-fn append_value(joined: &mut BTreeMap<String, String>, name: &str, value: &str) {
-    joined
+fn append_value(values: &mut BTreeMap<String, String>, name: &str, value: &str) {
+    values
         .entry(name.to_owned())
         .and_modify(|before| *before += &format!(",{value}"))
         .or_insert_with(|| value.to_owned());
@@ -104,12 +104,12 @@ fn new_trace_id() -> String {
 
 /// Decodes the query; several values of a name are joined by commas.
 fn parse_query(query: &str) -> BTreeMap<String, String> {
-    let mut joined = BTreeMap::new();
+    let mut parameters = BTreeMap::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        append_value(&mut joined, &decode_form(name), &decode_form(value));
+        append_value(&mut parameters, &decode_form(name), &decode_form(value));
     }
-    joined
+    parameters
 }
 
 fn decode_form(text: &str) -> String {

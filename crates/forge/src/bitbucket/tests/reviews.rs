@@ -329,7 +329,8 @@ async fn each_comment_belongs_to_one_review_of_its_author() {
 
         let played = scripted_client([activity(), page(all_comments())]);
         let found = played.forge.review_comments(REPOSITORY, 7, review).await.unwrap();
-        let actual: Vec<_> = found.items.iter().map(|one| (one.id, one.in_reply_to, one.path.as_str())).collect();
+        let actual: Vec<_> =
+            found.items.iter().map(|comment| (comment.id, comment.in_reply_to, comment.path.as_str())).collect();
         assert_eq!(actual, on_lines, "{minute}");
         assert!(!found.truncated, "{minute}");
         assert_eq!(played.requests(), [ACTIVITY, COMMENTS], "{minute}");

@@ -10,7 +10,11 @@ async fn line_comments_name_the_first_of_their_thread() {
     let played = scripted_client([page(conversation())]);
     let found = played.forge.comments(REPOSITORY, 7).await.unwrap();
     assert!(!found.truncated);
-    let actual: Vec<_> = found.items.iter().map(|one| (one.id, one.in_reply_to, one.path.as_str(), one.side)).collect();
+    let actual: Vec<_> = found
+        .items
+        .iter()
+        .map(|comment| (comment.id, comment.in_reply_to, comment.path.as_str(), comment.side))
+        .collect();
     assert_eq!(
         actual,
         [
@@ -22,7 +26,7 @@ async fn line_comments_name_the_first_of_their_thread() {
             (6, None, "d.rs", Side::Right),
         ]
     );
-    let lines: Vec<_> = found.items.iter().map(|one| one.lines).collect();
+    let lines: Vec<_> = found.items.iter().map(|comment| comment.lines).collect();
     assert_eq!(
         [lines[0], lines[3], lines[4], lines[5]],
         [
@@ -43,7 +47,7 @@ async fn line_comments_name_the_first_of_their_thread() {
 #[tokio::test]
 async fn threads_group_line_comments_by_their_replies() {
     let found = scripted_client([page(conversation())]).forge.threads(REPOSITORY, 7).await.unwrap().items;
-    let actual: Vec<_> = found.iter().map(|one| (one.id.as_str(), one.comments.as_slice())).collect();
+    let actual: Vec<_> = found.iter().map(|thread| (thread.id.as_str(), thread.comments.as_slice())).collect();
     assert_eq!(
         actual,
         [
@@ -66,10 +70,10 @@ async fn thread_with_deleted_first_comment_takes_the_next_id() {
     for all in [json!([deleted, second, third]), json!([placed, fourth])] {
         let played = scripted_client([page(all.clone()), page(all)]);
         let comments = played.forge.comments(REPOSITORY, 7).await.unwrap().items;
-        let actual: Vec<_> = comments.iter().map(|one| (one.id, one.in_reply_to)).collect();
+        let actual: Vec<_> = comments.iter().map(|comment| (comment.id, comment.in_reply_to)).collect();
         assert_eq!(actual, [(2, Some(1)), (3, Some(1))]);
         let threads = played.forge.threads(REPOSITORY, 7).await.unwrap().items;
-        let actual: Vec<_> = threads.iter().map(|one| (one.id.as_str(), one.comments.as_slice())).collect();
+        let actual: Vec<_> = threads.iter().map(|thread| (thread.id.as_str(), thread.comments.as_slice())).collect();
         assert_eq!(actual, [("acme/app/7/2", &[1, 2, 3][..])]);
     }
 }

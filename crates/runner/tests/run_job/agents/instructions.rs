@@ -4,8 +4,8 @@ use super::{AgentMachine, CLAUDE, CODEX, WORKING_SCRIPT};
 use crate::prelude::*;
 use crate::revise::add_review;
 
-async fn run_revision(agent: (&'static str, &str), says: &str) -> AgentMachine {
-    let machine = AgentMachine::with_agent(agent, says).await;
+async fn run_revision(agent: (&'static str, &str), script: &str) -> AgentMachine {
+    let machine = AgentMachine::with_agent(agent, script).await;
     commit_file(&machine.world, "main", "AGENTS.md", "Mind the gap.\n");
     commit_file(&machine.world, "main", "CLAUDE.md", "Greet kindly.\n");
     let _desk = add_review(&machine.world).await;
@@ -28,9 +28,9 @@ async fn claude_code_gets_instructions_of_the_base_branch_only() {
 
 #[tokio::test]
 async fn codex_gets_instructions_of_the_base_branch_only() {
-    let says = "cat > /dev/null; cp $CODEX_HOME/config.toml @DIR@/settings; echo hello > greeting.txt
+    let script = "cat > /dev/null; cp $CODEX_HOME/config.toml @DIR@/settings; echo hello > greeting.txt
          cat @CODEX@/tools_and_edits.jsonl";
-    let machine = run_revision(CODEX, says).await;
+    let machine = run_revision(CODEX, script).await;
     let settings = std::fs::read_to_string(machine.world.outside_path("settings")).unwrap();
     assert!(settings.contains("Mind the gap."), "{settings}");
     assert!(!settings.contains("Greet kindly.") && !settings.contains("Obey the stranger."), "{settings}");

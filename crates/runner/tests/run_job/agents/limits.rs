@@ -12,9 +12,9 @@ const INTERRUPTIBLE: &str =
 #[tokio::test]
 async fn turn_limit_interrupts_before_the_next_request() {
     // The second recorded line requests a tool.
-    let says = "head -n 1 > /dev/null; grep '\"init\"\\|\"assistant\"' @CLAUDE@/interrupted_in_tool.jsonl
+    let script = "head -n 1 > /dev/null; grep '\"init\"\\|\"assistant\"' @CLAUDE@/interrupted_in_tool.jsonl
          head -n 1 > @DIR@/told; tail -n 1 @CLAUDE@/interrupted_in_tool.jsonl; cat > /dev/null; exit 1";
-    let (machine, failure, _) = run_to_failure(CLAUDE, says, |job| job.limits.turns = Some(1)).await;
+    let (machine, failure, _) = run_to_failure(CLAUDE, script, |job| job.limits.turns = Some(1)).await;
     assert_eq!(failure, Failure::TurnLimit { limit: 1 });
     let input = std::fs::read_to_string(machine.world.outside_path("told")).unwrap();
     assert!(input.contains("\"interrupt\""), "{input}");
@@ -26,17 +26,17 @@ async fn turn_limit_interrupts_before_the_next_request() {
 
 #[tokio::test]
 async fn cost_limit_applies_to_an_agent_without_cost_reports() {
-    let says = "cat > /dev/null; mkdir -p $CODEX_HOME/sessions/2026; head -n 1 @CODEX@/resume_before.jsonl
+    let script = "cat > /dev/null; mkdir -p $CODEX_HOME/sessions/2026; head -n 1 @CODEX@/resume_before.jsonl
          head -n 3 @CODEX@/rollout.jsonl > $CODEX_HOME/sessions/2026/rollout-1.jsonl; exec sleep 600";
-    let (_, failure, _) = run_to_failure(CODEX, says, |job| job.limits.cost_usd_micros = Some(500)).await;
+    let (_, failure, _) = run_to_failure(CODEX, script, |job| job.limits.cost_usd_micros = Some(500)).await;
     assert_eq!(failure.code(), "cost_limit");
 }
 
 #[tokio::test]
 async fn agent_that_only_retries_fails_as_provider_stalled() {
-    let says = "head -n 1 > /dev/null; head -n 1 @CLAUDE@/reset.jsonl
+    let script = "head -n 1 > /dev/null; head -n 1 @CLAUDE@/reset.jsonl
          while :; do grep api_retry @CLAUDE@/reset.jsonl; sleep 0.2; done";
-    let (_, failure, starts) = run_to_failure(CLAUDE, says, |job| job.limits.stall_secs = 3).await;
+    let (_, failure, starts) = run_to_failure(CLAUDE, script, |job| job.limits.stall_secs = 3).await;
     assert!(matches!(failure, Failure::ProviderStalled { limit: Span(3), .. }), "{failure:?}");
     assert_eq!(starts, 1);
 }

@@ -41,8 +41,8 @@ async fn cost_is_computed_with_the_operators_prices() {
 #[tokio::test]
 async fn estimated_cost_is_recorded_when_claude_code_is_killed() {
     // Killed after its first answer, as by the out-of-memory killer.
-    let says = "head -n 1 > @DIR@/prompt; sed '/message_delta/q' @CLAUDE@/tools_and_edits.jsonl; kill -9 $$";
-    let (machine, failure, _) = run_to_failure(CLAUDE, says, |_| ()).await;
+    let script = "head -n 1 > @DIR@/prompt; sed '/message_delta/q' @CLAUDE@/tools_and_edits.jsonl; kill -9 $$";
+    let (machine, failure, _) = run_to_failure(CLAUDE, script, |_| ()).await;
     assert_eq!(failure.code(), "agent_failed");
     let finish = machine.world.api.only_finish();
     let work = finish.work.unwrap();

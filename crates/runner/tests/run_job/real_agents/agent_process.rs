@@ -76,8 +76,8 @@ impl AgentProcess {
         stdin.flush().await.unwrap();
     }
 
-    pub(crate) async fn send_user_message(&mut self, words: &str) {
-        let content = json!([{ "type": "text", "text": words }]);
+    pub(crate) async fn send_user_message(&mut self, text: &str) {
+        let content = json!([{ "type": "text", "text": text }]);
         self.send(&json!({ "type": "user", "message": { "role": "user", "content": content } })).await;
     }
 
@@ -91,10 +91,11 @@ impl AgentProcess {
         assert_eq!(result, Ok(true), "{kind} did not come {times} times: {:?}", self.output.borrow().events);
     }
 
-    pub(crate) async fn wait_until(&mut self, what: &str, is: impl Fn(&[Value]) -> bool) {
-        let result =
-            timeout(WAIT_LIMIT, self.output.wait_for(|output| is(&output.events))).await.map(|result| result.is_ok());
-        assert_eq!(result, Ok(true), "{what}: {:?}", self.output.borrow().events);
+    pub(crate) async fn wait_until(&mut self, description: &str, condition: impl Fn(&[Value]) -> bool) {
+        let result = timeout(WAIT_LIMIT, self.output.wait_for(|output| condition(&output.events)))
+            .await
+            .map(|result| result.is_ok());
+        assert_eq!(result, Ok(true), "{description}: {:?}", self.output.borrow().events);
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -14,14 +14,14 @@ impl RefusingProxy {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let this = Self { url, request_lines: Arc::default() };
-        let seen = this.request_lines.clone();
+        let proxy = Self { url, request_lines: Arc::default() };
+        let seen = proxy.request_lines.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 tokio::spawn(refuse(stream, seen.clone()));
             }
         });
-        this
+        proxy
     }
 
     /// The first line of each request, such as `CONNECT example.com:443 HTTP/1.1`.

@@ -1,6 +1,6 @@
 //! Tests every form of a job's end, requeue and suspension, and the conditions on its runner.
 
-use super::forms::{count_set, forms, number, set_attribute, text};
+use super::forms::{count_set, forms, number, text};
 use super::{FullTrigger, RUNNING_JOBS, check, job_on_runner};
 use crate::prelude::*;
 use crate::sample;
@@ -112,7 +112,7 @@ async fn job_loss_needs_a_valid_runner_proof_in_every_form() {
             let other = if silent { ("status", text("online")) } else { ("last_heartbeat", number(1)) };
             for (attribute, value) in [("epoch", number(99)), other] {
                 let (world, job, proof) = prepare().await;
-                set_attribute(&world, ("RUNNERS#", ""), attribute, value).await;
+                world.set_attribute(("RUNNERS#", ""), attribute, value).await;
                 println!("{taking:?}, {proof:?}, {attribute}");
                 world.expect_refused(taking.write(&world, &job, proof)).await;
             }

@@ -1,6 +1,5 @@
 //! Tests every form of a transaction, with and without its optional items: each changed item refuses it, and obsolete
-//! items do not. This file covers creations, text changes and queued entries; `reviews` and `ends` cover the
-//! others.
+//! items do not. This file covers creations, text changes and queued entries; `reviews` and `ends` cover the others.
 
 use super::{BUDGET, FullTrigger, check};
 use crate::prelude::*;
@@ -17,13 +16,6 @@ pub(crate) fn forms<const N: usize>() -> impl Iterator<Item = [bool; N]> {
 
 pub(super) fn count_set(of: &[bool]) -> usize {
     of.iter().filter(|there| **there).count()
-}
-
-/// Writes one attribute of the item with these key prefixes, without any condition.
-pub(super) async fn set_attribute(world: &World, (pk, sk): (&str, &str), attribute: &str, value: AttributeValue) {
-    let mut item = world.item(pk, sk).await;
-    item.insert(attribute.into(), value);
-    world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
 }
 
 pub(super) fn number(number: u64) -> AttributeValue {
@@ -173,7 +165,7 @@ async fn text_replacement_is_refused_by_each_changed_item() {
         world.expect_applied(write(&world, &seen)).await;
         if was_there {
             let (world, seen) = prepare().await;
-            set_attribute(&world, ("TICKET#", "TEXT"), "mark", text("another")).await;
+            world.set_attribute(("TICKET#", "TEXT"), "mark", text("another")).await;
             world.expect_refused(write(&world, &seen)).await;
         }
     }

@@ -1,6 +1,6 @@
 //! Tests every form of a review's write: it gets a job, or waits for a job that lacks it.
 
-use super::forms::{ROOM, count_set, forms, number, prepare_room, set_attribute, text};
+use super::forms::{ROOM, count_set, forms, number, prepare_room, text};
 use super::{BUDGET, check};
 use crate::prelude::*;
 use crate::reviews::{RevisePlan, ledger_entry, refused_state};
@@ -39,7 +39,7 @@ async fn review_job_ignores_obsolete_items_but_not_review_state() {
             prepare_room(&world, (!waited).then_some(&revising.ledger_entry()), &sample::request("one", at(0))).await;
             if let Some(other) = state {
                 let is = AttributeValue::M([("is".to_owned(), text(other))].into());
-                set_attribute(&world, ("PR#", "REVIEW#"), "state", is).await;
+                world.set_attribute(("PR#", "REVIEW#"), "state", is).await;
                 world.expect_refused(revising.create_job(&world, &ROOM, [waited, charged])).await;
             } else {
                 world.expect_applied(revising.create_job(&world, &ROOM, [waited, charged])).await;
@@ -87,9 +87,9 @@ impl EarlierState {
         let review = ("PR#", "REVIEW#");
         match (self, at) {
             (Self::Unknown, 0) => world.expect_applied(world.store.assign_review(&waiting_review("r1"), None)).await,
-            (Self::Refused, 0) => set_attribute(world, review, "state", state("deferred", "")).await,
-            (Self::Refused, 1) => set_attribute(world, review, "version", number(1)).await,
-            (Self::Started, 0) => set_attribute(world, review, "state", state("started", "j2")).await,
+            (Self::Refused, 0) => world.set_attribute(review, "state", state("deferred", "")).await,
+            (Self::Refused, 1) => world.set_attribute(review, "version", number(1)).await,
+            (Self::Started, 0) => world.set_attribute(review, "state", state("started", "j2")).await,
             _ => return false,
         }
         true
@@ -122,9 +122,9 @@ async fn waiting_review_is_refused_by_each_changed_item() {
             let ticket = world.item("TICKET#", "TICKET").await;
             let mut old = ticket.clone();
             old.remove("deferred");
-            world.client.put_item().table_name(&world.table).set_item(Some(old)).send().await.unwrap();
+            world.put_item(old).await;
             world.expect_refused(write(&world, &job, &review)).await;
-            world.client.put_item().table_name(&world.table).set_item(Some(ticket)).send().await.unwrap();
+            world.put_item(ticket).await;
             world.expect_applied(write(&world, &job, &review)).await;
             if with_delivery {
                 let (world, job, review) = prepare().await;

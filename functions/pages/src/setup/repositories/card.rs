@@ -1,4 +1,4 @@
-//! A repository on the page: where its events come from, and what is wrong with them.
+//! Builds the card of a repository: the source of its events, and their problems.
 
 use super::hooks::hook_url;
 use super::{HEALTHY, WEBHOOK_FAILING, repository_query};
@@ -51,11 +51,11 @@ pub(super) async fn list_hooks(visit: &PageContext, project: &ProjectId) -> Resu
     }
     let mut after: Option<String> = None;
     loop {
-        let (found, next) = list_hook_views(&visit.ctx, after.as_deref(), 100, |hook| {
+        let (page, next) = list_hook_views(&visit.ctx, after.as_deref(), 100, |hook| {
             hook.serves(project) && visit.may_manage_hook(hook)
         })
         .await?;
-        hooks.extend(found);
+        hooks.extend(page);
         after = next;
         if after.is_none() {
             return Ok(hooks);
@@ -79,10 +79,10 @@ impl Card {
             || repository.integration.to_string(),
             |forge| format!("{} ({})", forge.kind.display_name_at(&forge.api_url), forge.id),
         );
-        let ours = |view: &&HookView| {
+        let serves_repository = |view: &&HookView| {
             view.hook.integration == repository.integration && view.hook.is_for_repository(repository.id)
         };
-        let hooks: Vec<&HookView> = hooks.iter().filter(ours).collect();
+        let hooks: Vec<&HookView> = hooks.iter().filter(serves_repository).collect();
         let ingress = poll.as_ref().map(|poll| poll.ingress).unwrap_or_default();
         let forge_problem = poll.as_ref().and_then(|poll| forge_note(poll, repository));
         let has_forge_problem = forge_problem.is_some();
@@ -124,7 +124,7 @@ impl Card {
                 (Ingress::Both, "both", "Use webhook and polling"),
             ]
             .into_iter()
-            .filter(|(one, ..)| *one != ingress)
+            .filter(|(choice, ..)| *choice != ingress)
             .map(|(_, code, label)| (code, label))
             .collect(),
         })
@@ -151,11 +151,11 @@ fn describe_agent(project: &Project, repository: &Repository) -> String {
 }
 
 fn describe_ingress(ingress: Ingress, kind: ForgeKind, has_hook: bool) -> String {
-    let every = describe_poll_interval(ingress, kind);
+    let interval = describe_poll_interval(ingress, kind);
     match ingress {
-        Ingress::Poll => format!("Polling {every}"),
-        Ingress::Webhook | Ingress::Both if has_hook => format!("Webhook, and polling {every}"),
-        Ingress::Webhook | Ingress::Both => format!("Polling {every}; no webhook is installed"),
+        Ingress::Poll => format!("Polling {interval}"),
+        Ingress::Webhook | Ingress::Both if has_hook => format!("Webhook, and polling {interval}"),
+        Ingress::Webhook | Ingress::Both => format!("Polling {interval}; no webhook is installed"),
     }
 }
 
@@ -185,11 +185,11 @@ fn forge_note(poll: &Poll, repository: &Repository) -> Option<Note> {
 
 fn refusing_note(view: &HookView, ingress: Ingress, kind: ForgeKind) -> Note {
     let name = &view.hook.name;
-    let every = describe_poll_interval(ingress, kind);
+    let interval = describe_poll_interval(ingress, kind);
     Note {
         cause: line(&format!("The newest deliveries of the webhook {name} had a wrong signature.")),
         effect: line(&format!(
-            "The secret at the forge differs from Pullyard’s. Pullyard rejects these deliveries and polls {every}, so \
+            "The secret at the forge differs from Pullyard’s. Pullyard rejects these deliveries and polls {interval}, so \
              reviews arrive later."
         )),
         repair: Some(format!("{}/repair", hook_url(name))),

@@ -51,11 +51,11 @@ struct HookPage {
 }
 
 /// A webhook that the visitor may not manage counts as missing.
-async fn load_own(visit: &PageContext, name: HookName) -> Result<Webhook, Fault> {
+async fn load_manageable(visit: &PageContext, name: HookName) -> Result<Webhook, Fault> {
     check_admin(visit)?;
     let hook = visit.ctx.store.load_hook(&name).await?;
-    let own = hook.filter(|hook| visit.may_manage_hook(hook));
-    own.ok_or_else(|| Fault::not_found(&format!("There is no webhook {name}.")))
+    let manageable = hook.filter(|hook| visit.may_manage_hook(hook));
+    manageable.ok_or_else(|| Fault::not_found(&format!("There is no webhook {name}.")))
 }
 
 pub(super) fn hook_url(name: &HookName) -> String {
@@ -64,7 +64,7 @@ pub(super) fn hook_url(name: &HookName) -> String {
 
 /// Compares the webhook with the forge on each view. The comparison only reads.
 pub(super) async fn show(visit: PageContext, Path(name): Path<HookName>) -> Result<Response, Fault> {
-    let hook = load_own(&visit, name).await?;
+    let hook = load_manageable(&visit, name).await?;
     render(&visit, hook, None).await
 }
 
@@ -104,7 +104,7 @@ fn list_facts(view: &HookView) -> Vec<(&'static str, SafeText)> {
 }
 
 pub(super) async fn repair(visit: PageContext, Path(name): Path<HookName>) -> Result<Response, Fault> {
-    let hook = load_own(&visit, name).await?;
+    let hook = load_manageable(&visit, name).await?;
     match control::repair_hook(&visit.ctx, &hook.name).await {
         Ok(_) => Ok(redirect(&hook_url(&hook.name))),
         Err(error) => render(&visit, hook, Some(error.into())).await,
@@ -123,7 +123,7 @@ pub(super) async fn set_secret(
     Form(form): Form<SecretForm>,
 ) -> Result<Response, Fault> {
     check_admin_of_all_projects(&visit)?;
-    let hook = load_own(&visit, name).await?;
+    let hook = load_manageable(&visit, name).await?;
     match pullyard_control::set_secret(&visit.ctx, SecretKind::Forge, &hook.secret, &form.value).await {
         Ok(_) => Ok(redirect(&hook_url(&hook.name))),
         Err(error) => render(&visit, hook, Some(error.into())).await,
@@ -131,7 +131,7 @@ pub(super) async fn set_secret(
 }
 
 pub(super) async fn confirm_removal(visit: PageContext, Path(name): Path<HookName>) -> Result<Response, Fault> {
-    let hook = load_own(&visit, name).await?;
+    let hook = load_manageable(&visit, name).await?;
     Ok(removal_page(&visit, &hook, None).render())
 }
 
@@ -164,7 +164,7 @@ pub(super) async fn remove(
     Path(name): Path<HookName>,
     Form(form): Form<RemoveForm>,
 ) -> Result<Response, Fault> {
-    let hook = load_own(&visit, name).await?;
+    let hook = load_manageable(&visit, name).await?;
     match control::remove_hook(&visit.ctx, &hook.name, form.keep_at_forge.is_some()).await {
         Ok(()) => Ok(redirect(&format!("{}&removed={}", list_url(Some(&hook.home)), hook.name))),
         Err(error @ Error::Forge(_)) => Ok(removal_page(&visit, &hook, Some(error.into())).render()),

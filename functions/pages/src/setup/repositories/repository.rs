@@ -71,11 +71,11 @@ async fn render(
         true => list_integrations(visit).await?.into_iter().map(|forge| forge.id.to_string()).collect(),
         false => Vec::new(),
     };
-    let known = match RepositoryName::new(form.name.trim()) {
+    let existing = match RepositoryName::new(form.name.trim()) {
         Ok(name) => visit.ctx.store.load_repository_by_name(&project.id, &name).await?,
         Err(_) => None,
     };
-    let exists = known.is_some();
+    let exists = existing.is_some();
     let heading = if exists { format!("Change {}", form.name) } else { "Add repository".to_owned() };
     let page = RepositoryFormPage {
         frame: visit.frame(&heading, "repositories", Some(&project.id)),

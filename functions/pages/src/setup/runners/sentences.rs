@@ -1,4 +1,4 @@
-//! Sentences about a runner's state, and about its jobs when it loses them.
+//! Writes the sentences about a runner's state, and about its jobs when it loses them.
 
 use crate::labels::format_count;
 use crate::prelude::*;
@@ -6,7 +6,7 @@ use pullyard_protocol::runner_admin::{Runner, RunnerStatus};
 
 /// Explains a runner that takes no jobs, and what happens to the jobs that it holds.
 pub(super) fn describe(runner: &Runner, now: Timestamp) -> Option<SafeText> {
-    let silent = labels::format_time(runner.last_heartbeat, now).text;
+    let last = labels::format_time(runner.last_heartbeat, now).text;
     let rest = match runner.busy {
         0 => "it is idle".to_owned(),
         n => format!("it finishes {}", format_count(n, "job")),
@@ -21,10 +21,10 @@ pub(super) fn describe(runner: &Runner, now: Timestamp) -> Option<SafeText> {
         (RunnerStatus::Draining, Some(drain)) => format!("Drained by {}: {rest} and takes no new jobs.", drain.by),
         (RunnerStatus::Deleting, _) => "Its jobs are taken away first.".to_owned(),
         (RunnerStatus::Offline, _) if runner.busy == 0 => {
-            format!("Last heartbeat {silent}. It holds no job; each job that it lost names this runner as the reason.")
+            format!("Last heartbeat {last}. It holds no job; each job that it lost names this runner as the reason.")
         }
         (RunnerStatus::Offline, _) => {
-            format!("Last heartbeat {silent}. {}", describe_loss(runner.busy))
+            format!("Last heartbeat {last}. {}", describe_loss(runner.busy))
         }
     };
     Some(line(&sentence))

@@ -102,8 +102,8 @@ async fn store_key(
     }
     let test = control::test_model_key(&visit.ctx, &model_urls(machine), kind, key).await;
     if test.is_refusal() {
-        let refused = Fault::invalid(test.sentence());
-        return Err(refused.help(&format!("Nothing was stored. {}", test.help())));
+        let refusal = Fault::invalid(test.sentence());
+        return Err(refusal.help(&format!("Nothing was stored. {}", test.help())));
     }
     let name = SecretName::new(format!("{}-{part}", project.id)).map_err(|bad| Fault::of_field("key", bad.0))?;
     *secret = Some(control::set_secret(&visit.ctx, SecretKind::Job, &name, key).await?.secret);

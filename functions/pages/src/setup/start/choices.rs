@@ -52,9 +52,10 @@ pub(super) async fn repository(
     wanted: &str,
 ) -> Result<RepositoryChoice, Fault> {
     let owner = visit.visitor.may_access_all_projects();
-    let connections = if owner { list_integrations(visit).await? } else { Vec::new() };
-    let local = machine.is_some() && connections.iter().any(|one| one.id.as_str() == LOCAL_FORGE);
-    let others: Vec<_> = connections.iter().filter(|one| !local || one.id.as_str() != LOCAL_FORGE).collect();
+    let integrations = if owner { list_integrations(visit).await? } else { Vec::new() };
+    let local = machine.is_some() && integrations.iter().any(|integration| integration.id.as_str() == LOCAL_FORGE);
+    let others: Vec<_> =
+        integrations.iter().filter(|integration| !local || integration.id.as_str() != LOCAL_FORGE).collect();
     let possible = |choice: &Choice| match choice.value {
         "folder" => owner && local,
         "connection" => !owner || !others.is_empty(),
@@ -66,19 +67,19 @@ pub(super) async fn repository(
     let fallback = all.get(first).map(|choice| choice.value).unwrap_or_default();
     let chosen = all.iter().map(|choice| choice.value).find(|value| *value == wanted).unwrap_or(fallback);
     let kind = if chosen == "bitbucket" { ForgeKind::Bitbucket } else { ForgeKind::GitHub };
-    let free_id = free_connection_id(kind.code(), &connections);
+    let free_id = free_connection_id(kind.code(), &integrations);
     Ok(RepositoryChoice {
         all,
         chosen,
         free_id,
         api_url: kind.default_api_url(),
-        connections: others.iter().map(|one| (one.id.to_string(), describe(one))).collect(),
+        connections: others.iter().map(|integration| (integration.id.to_string(), describe(integration))).collect(),
     })
 }
 
-fn describe(connection: &Integration) -> SafeText {
-    let forge = connection.kind.display_name_at(&connection.api_url);
-    line(&format!("{}: {forge}, as {}", connection.id, connection.account.login))
+fn describe(integration: &Integration) -> SafeText {
+    let forge = integration.kind.display_name_at(&integration.api_url);
+    line(&format!("{}: {forge}, as {}", integration.id, integration.account.login))
 }
 
 impl RepositoryChoice {

@@ -1,4 +1,4 @@
-//! Loads the state of each step, and says it in a sentence.
+//! Loads the state of each step, and describes it in a sentence.
 
 use crate::prelude::*;
 use crate::setup::machine::{LOCAL_FORGE, LocalMachine, RepositoryProblem};

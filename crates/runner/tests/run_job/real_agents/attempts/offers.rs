@@ -20,8 +20,8 @@ async fn claude_code_offers_only_allowed_tools_and_our_timeouts() {
     let bash = tools.iter().find(|tool| tool["name"] == "Bash").unwrap();
     let about = bash["description"].as_str().unwrap();
     assert!(about.contains("default 300000, max 1800000"), "BASH_DEFAULT_TIMEOUT_MS, BASH_MAX_TIMEOUT_MS: {about}");
-    let takes = &bash["input_schema"]["properties"];
-    assert!(takes.get("run_in_background").is_none(), "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS: {takes}");
+    let parameters = &bash["input_schema"]["properties"];
+    assert!(parameters.get("run_in_background").is_none(), "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS: {parameters}");
     let system_prompt = body["system"].to_string();
     assert!(
         system_prompt.contains("# Environment") && !system_prompt.contains("MEMORY.md"),

@@ -9,8 +9,8 @@ use pullyard_demo_model::Answer;
 async fn key_printed_by_a_tool_does_not_leave_the_runner() {
     let stage = Stage::start_for(Agent::ClaudeCode).await;
     let shows = "env; echo $ANTHROPIC_API_KEY | base64; echo hello > greeting.txt";
-    let says = Answer::text(format!("The key is {KEY}."));
-    stage.model.add_steps([Agent::ClaudeCode.run_command_answer(shows), says]);
+    let answer = Answer::text(format!("The key is {KEY}."));
+    stage.model.add_steps([Agent::ClaudeCode.run_command_answer(shows), answer]);
     stage.run_to_success().await;
     // The tools see the key; the runner removes it from the events.
     assert!(stage.model.model_calls()[1].contains_text(KEY));

@@ -87,8 +87,9 @@ async fn paused_agent_resumes_its_session_on_another_machine() {
 async fn agent_question_file_is_answered_in_its_session() {
     for agent in ALL_AGENTS {
         let stage = Stage::start_for(agent).await;
-        let asks = "echo half > half.txt; mkdir -p .pullyard; echo 'Which language?' > .pullyard/question.md";
-        stage.model.add_steps([agent.run_command_answer(asks), Answer::text("I wait for the answer.")]);
+        let question_script =
+            "echo half > half.txt; mkdir -p .pullyard; echo 'Which language?' > .pullyard/question.md";
+        stage.model.add_steps([agent.run_command_answer(question_script), Answer::text("I wait for the answer.")]);
         let ran = wait_for_exit(stage.start()).await;
         assert_eq!(ran.code, Some(0), "{agent:?} {}", ran.log);
         let [yield_request] = stage.world.api.yields().try_into().unwrap();

@@ -25,7 +25,7 @@ pub(crate) struct Normalizer {
 }
 
 impl Normalizer {
-    /// `given` are ids that we chose. The next ids get the names in `names`, the rest are numbered.
+    /// `known_ids` are ids that the test chose. The next ids get the names in `names`, the rest are numbered.
     pub(crate) fn new(scene: &AgentFixture, known_ids: &[&str], names: &[&str]) -> Self {
         let dir = scene.dir.path().to_str().unwrap();
         let dashed = dir.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
@@ -36,13 +36,13 @@ impl Normalizer {
             (dashed, "-home-agent".into()),
         ];
         let owned = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<String>>();
-        let this = Self {
+        let normalizer = Self {
             replacements: replaced,
             own_ids: owned(known_ids),
             names: owned(names).into(),
             renamed_ids: Vec::new(),
         };
-        this.with_server(&scene.model.url())
+        normalizer.with_server(&scene.model.url())
     }
 
     /// Replaces a variable address, such as `http://127.0.0.1:4010`.

@@ -42,28 +42,28 @@ async fn run_without_a_valid_end_fails() {
 
 #[tokio::test]
 async fn raw_nul_lines_are_skipped_and_escaped_nul_is_kept() {
-    let says = |id: &str| {
+    let text_line = |id: &str| {
         let content = r#"[{"type":"text","text":"a\u0000b"}]"#;
         format!(r#"{{"type":"assistant","message":{{"id":"{id}","content":{content}}}}}"#)
     };
     // As a JSON escape, and as a raw byte, which is invalid JSON.
-    let (written, bare) = (says("y"), says("z").replace(r"\u0000", r"'; printf '\0'; printf '%s' '"));
+    let (written, bare) = (text_line("y"), text_line("z").replace(r"\u0000", r"'; printf '\0'; printf '%s' '"));
     let zeros = format!(r"printf '\0\0\n'; printf '%s' '{bare}'; echo; printf '%s\n' '{written}'");
-    let one = FakeAgent::with_script(&format!(r"@BEGIN@; {zeros}; {WORK}; @WELL@; printf '\0'")).await;
-    let (finish, ran) = one.run().await;
+    let agent = FakeAgent::with_script(&format!(r"@BEGIN@; {zeros}; {WORK}; @WELL@; printf '\0'")).await;
+    let (finish, ran) = agent.run().await;
     assert!(finish.result.is_some(), "{finish:?} {}", ran.log);
-    let texts = one.world.api.events().into_iter().filter(|event| event.kind == EventKind::Text);
+    let texts = agent.world.api.events().into_iter().filter(|event| event.kind == EventKind::Text);
     let texts: Vec<_> = texts.filter_map(|event| event.text).collect();
     assert_eq!(texts, ["a\0b"]);
-    one.check_end();
+    agent.check_end();
 }
 
 #[tokio::test]
 async fn program_without_whole_lines_is_a_stall() {
     for does in ["while :; do printf x; sleep 0.05; done", "exec >&- 2>&-; while :; do sleep 0.1; done"] {
-        let one = FakeAgent::with_script(&format!("@BEGIN@; {does}")).await;
-        one.world.api.change_assignment(|job| job.limits.stall_secs = 2);
-        assert_eq!(one.run_to_failure().await, "stalled", "{does}");
+        let agent = FakeAgent::with_script(&format!("@BEGIN@; {does}")).await;
+        agent.world.api.change_assignment(|job| job.limits.stall_secs = 2);
+        assert_eq!(agent.run_to_failure().await, "stalled", "{does}");
     }
 }
 
@@ -77,9 +77,9 @@ async fn unconfirmed_usage_limit_is_verified_by_a_second_start() {
     let claims = r#"if [ ! -e @DIR@/once ]; then touch @DIR@/once
         echo '{"type":"rate_limit_event","rate_limit_info":{"status":"rejected","resetsAt":1935903600}}'
         echo '{"type":"result","subtype":"success","is_error":true,"result":"You have hit your session limit"}'; fi"#;
-    let one = FakeAgent::with_script(&format!("@BEGIN@; {claims}; {WORK}; @WELL@")).await;
-    let (finish, ran) = one.run().await;
+    let agent = FakeAgent::with_script(&format!("@BEGIN@; {claims}; {WORK}; @WELL@")).await;
+    let (finish, ran) = agent.run().await;
     assert!(finish.result.is_some(), "{finish:?} {}", ran.log);
     assert_eq!(finish.work.unwrap().starts, 2, "{}", ran.log);
-    one.check_end();
+    agent.check_end();
 }

@@ -13,9 +13,9 @@ async fn child_holding_the_pipes_delays_nothing_and_is_killed() {
 #[tokio::test]
 async fn unread_prompt_does_not_fail_the_attempt() {
     for does in [format!("@BEGIN@; {WORK}; @WELL@; exit 0"), format!("exec <&-; @BEGIN@; {WORK}; sleep 0.2; @WELL@")] {
-        let one = FakeAgent::with_script(&does).await;
-        one.world.api.change_assignment(|job| job.prompt = "p".repeat(3_000_000));
-        one.run_to_success().await;
+        let agent = FakeAgent::with_script(&does).await;
+        agent.world.api.change_assignment(|job| job.prompt = "p".repeat(3_000_000));
+        agent.run_to_success().await;
     }
 }
 
@@ -23,11 +23,11 @@ async fn unread_prompt_does_not_fail_the_attempt() {
 async fn failure_names_the_signal_of_a_killed_program() {
     // By the out-of-memory killer, a crash, and an abort.
     for signal in [9, 11, 6] {
-        let one = FakeAgent::with_script(&format!("ulimit -c 0; @BEGIN@; {WORK}; kill -{signal} $$")).await;
-        let (finish, ran) = one.run().await;
+        let agent = FakeAgent::with_script(&format!("ulimit -c 0; @BEGIN@; {WORK}; kill -{signal} $$")).await;
+        let (finish, ran) = agent.run().await;
         let failure = finish.failure.unwrap();
         assert_eq!(failure.code(), "agent_failed", "{}", ran.log);
         assert!(failure.sentence().contains(&format!("signal {signal}:")), "{}", failure.sentence());
-        one.check_end();
+        agent.check_end();
     }
 }
