@@ -37,10 +37,10 @@ def leaves(fault):
 def faults(check, body, limit=12, whole=True):
     found = [leaf for fault in check.iter_errors(body) for leaf in leaves(fault) if whole or leaf.validator != "required"]
     # An error is reported once for all items of a list, without the item's value.
-    told = {f"{'/'.join('*' if isinstance(step, int) else step for step in leaf.absolute_path)}: "
-            + (leaf.message if leaf.validator == "required" else f"it is not of the {leaf.validator} {leaf.validator_value!r}"[:120])
-            for leaf in found}
-    return sorted(told)[:limit]
+    messages = {f"{'/'.join('*' if isinstance(step, int) else step for step in leaf.absolute_path)}: "
+                + (leaf.message if leaf.validator == "required" else f"it is not of the {leaf.validator} {leaf.validator_value!r}"[:120])
+                for leaf in found}
+    return sorted(messages)[:limit]
 
 
 def webhooks(packages, folder):
@@ -219,6 +219,6 @@ def exchanges(packages, file):
 
 if __name__ == "__main__":
     command, packages, *rest = sys.argv[1:]
-    told = {"webhooks": webhooks, "exchanges": exchanges}[command](packages, *rest)
-    if told:
-        sys.exit("\n".join(told))
+    messages = {"webhooks": webhooks, "exchanges": exchanges}[command](packages, *rest)
+    if messages:
+        sys.exit("\n".join(messages))

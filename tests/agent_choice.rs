@@ -138,7 +138,8 @@ async fn model_keys_go_only_to_jobs_of_their_agent() {
         let job = create_job(&story, agent, None).await;
         let (_, client) = story.claim(&job, "c1").await.unwrap();
         let model_keys = client.credentials().await.unwrap().model;
-        let model_keys = model_keys.iter().map(|one| (one.key, one.value.as_str())).collect::<Vec<_>>();
+        let model_keys =
+            model_keys.iter().map(|model_key| (model_key.key, model_key.value.as_str())).collect::<Vec<_>>();
         assert_eq!(model_keys, expected, "{agent:?}");
     }
 }

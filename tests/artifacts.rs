@@ -22,25 +22,25 @@ pub(crate) fn reservation(kind: ArtifactKind, name: &str, bytes: &[u8]) -> Reser
 }
 
 /// Uploads bytes; `None` if the answer was incomplete.
-async fn upload(place: &ArtifactUpload, bytes: &[u8]) -> Option<u16> {
-    let request = reqwest::Client::new().put(place.put_url.as_ref().unwrap());
-    let request = place.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
+async fn upload(offer: &ArtifactUpload, bytes: &[u8]) -> Option<u16> {
+    let request = reqwest::Client::new().put(offer.put_url.as_ref().unwrap());
+    let request = offer.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
     let answer = request.body(bytes.to_vec()).send().await.ok()?;
     let status = answer.status().as_u16();
     answer.bytes().await.ok().map(|_| status)
 }
 
 pub(crate) async fn store_artifact(client: &AttemptClient, kind: ArtifactKind, name: &str, bytes: &[u8]) -> ArtifactId {
-    let place = client.reserve_artifact(&reservation(kind, name, bytes)).await.unwrap();
-    assert_eq!(upload(&place, bytes).await, Some(200));
-    client.confirm_artifact(&place.id).await.unwrap();
-    place.id
+    let offer = client.reserve_artifact(&reservation(kind, name, bytes)).await.unwrap();
+    assert_eq!(upload(&offer, bytes).await, Some(200));
+    client.confirm_artifact(&offer.id).await.unwrap();
+    offer.id
 }
 
 fn problem_of<T: std::fmt::Debug>(answer: Result<T, Error>) -> (u16, String) {
     match answer.unwrap_err() {
         Error::Problem(problem) => (problem.status, problem.code),
-        other => panic!("{other}"),
+        error => panic!("{error}"),
     }
 }
 
@@ -93,13 +93,13 @@ async fn cli_and_page_show_patch_output_and_final_message() {
     assert_eq!(story.wait_for_end(&job).await.status, JobStatus::Completed);
     let listed = user.json(&["jobs", "artifacts", job.as_str()]).await;
     let mut names: Vec<_> = listed["artifacts"].as_array().unwrap().iter().collect();
-    names.sort_by_key(|one| one["name"].to_string());
-    let found: Vec<_> =
-        names.iter().map(|one| (one["name"].as_str().unwrap(), one["kind"].as_str().unwrap())).collect();
+    names.sort_by_key(|artifact| artifact["name"].to_string());
+    let listed_names: Vec<_> =
+        names.iter().map(|artifact| (artifact["name"].as_str().unwrap(), artifact["kind"].as_str().unwrap())).collect();
     let expected =
         [("agent-output.jsonl", "agent_output"), ("changes.patch", "patch"), ("final-message.md", "final_message")];
-    assert_eq!(found, expected);
-    assert!(names.iter().all(|one| one["stored"] == true && one["attempt"] == 1), "{listed}");
+    assert_eq!(listed_names, expected);
+    assert!(names.iter().all(|artifact| artifact["stored"] == true && artifact["attempt"] == 1), "{listed}");
     let table = user.ok(&["jobs", "artifacts", &short(&job)]).await;
     assert_eq!(table.lines().count(), 3, "{table}");
 
@@ -111,15 +111,15 @@ async fn cli_and_page_show_patch_output_and_final_message() {
     let ran = user.run(&["jobs", "diff", job.as_str(), "--out", &out]).await;
     assert!(ran.err.contains("Wrote "), "{ran:?}");
     assert_eq!((ran.assert_success().as_str(), std::fs::read_to_string(&out).unwrap()), ("", patch));
-    let word = user.ok(&["jobs", "artifacts", job.as_str(), "final-message.md"]).await;
-    assert_eq!(word, "All is done.");
+    let final_message = user.ok(&["jobs", "artifacts", job.as_str(), "final-message.md"]).await;
+    assert_eq!(final_message, "All is done.");
     let log = user.ok(&["jobs", "artifacts", job.as_str(), "agent-output.jsonl"]).await;
     let first: Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
     assert_eq!((&first["kind"], &first["text"]), (&json!("text"), &json!("I look around.")));
     user.run(&["jobs", "artifacts", job.as_str(), "nothing.txt"]).await.assert_exit(5, "has no artifact nothing.txt");
-    let named = format!("job {} has no attempt 9; it has attempt 1 only", short(&job));
+    let no_attempt = format!("job {} has no attempt 9; it has attempt 1 only", short(&job));
     for command in ["artifacts", "diff", "checks", "logs"] {
-        user.run(&["jobs", command, job.as_str(), "--attempt", "9"]).await.assert_exit(5, &named);
+        user.run(&["jobs", command, job.as_str(), "--attempt", "9"]).await.assert_exit(5, &no_attempt);
     }
     let of_first = ["jobs", "artifacts", job.as_str(), "nothing.txt", "--attempt", "1"];
     user.run(&of_first).await.assert_exit(5, "attempt 1 of job").assert_exit(5, "has no artifact nothing.txt");
@@ -134,10 +134,10 @@ async fn cli_and_page_show_patch_output_and_final_message() {
     let answer = browser.get(&format!("/jobs/{job}/artifacts/{link}")).await;
     let (status, to) = answer.redirect();
     assert_eq!(status, 302);
-    let got = reqwest::get(to).await.unwrap();
-    let disposition = got.headers()["content-disposition"].to_str().unwrap().to_owned();
+    let download = reqwest::get(to).await.unwrap();
+    let disposition = download.headers()["content-disposition"].to_str().unwrap().to_owned();
     assert!(disposition.starts_with("attachment; filename=\""), "{disposition}");
-    assert_eq!(got.headers()["content-type"], "application/octet-stream");
+    assert_eq!(download.headers()["content-type"], "application/octet-stream");
 
     let prompt = user.ok(&["jobs", "context", job.as_str()]).await;
     assert!(prompt.contains("APP-1: About APP-1"), "{prompt}");
@@ -145,9 +145,9 @@ async fn cli_and_page_show_patch_output_and_final_message() {
     assert_eq!((&context["base"], &context["repository"]), (&json!("main"), &json!("acme/app")));
 
     let stranger = story.create_token(&[Scope::Read], Some(&["other"])).await;
-    let others = User::with(&story, &stranger);
+    let other_user = User::with(&story, &stranger);
     for command in ["artifacts", "diff", "context", "provenance"] {
-        others.run(&["jobs", command, job.as_str()]).await.assert_exit(5, "there is no job");
+        other_user.run(&["jobs", command, job.as_str()]).await.assert_exit(5, "there is no job");
     }
     let id = ArtifactId::new(link).unwrap();
     assert_eq!(get_artifact(&story, &job, &id, &stranger).await, (404, "not_found".into()));
@@ -157,9 +157,9 @@ async fn cli_and_page_show_patch_output_and_final_message() {
 async fn broken_bucket(job: &JobId) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let known = [("whole", 'a', 4), ("short", 'b', 9)];
+    let bucket_artifacts = [("whole", 'a', 4), ("short", 'b', 9)];
     let id = |letter: char| format!("art_{}", letter.to_string().repeat(26));
-    let artifacts: Vec<Value> = known
+    let artifacts: Vec<Value> = bucket_artifacts
         .iter()
         .map(|(name, letter, size)| {
             json!({
@@ -173,7 +173,7 @@ async fn broken_bucket(job: &JobId) -> String {
         .route(&format!("/v1/jobs/{job}/artifacts"), get(|| async move { Json(all) }))
         .route("/whole", get(|| async { "half" }))
         .route("/short", get(|| async { "half" }));
-    for (name, letter, _) in known {
+    for (name, letter, _) in bucket_artifacts {
         let to = (StatusCode::FOUND, [(header::LOCATION, format!("{url}/{name}"))]);
         router = router.route(&format!("/v1/jobs/{job}/artifacts/{}", id(letter)), get(|| async move { to }));
     }
@@ -188,27 +188,27 @@ async fn failed_download_leaves_no_file_and_names_the_artifact() {
     user.set_env("PULLYARD_URL", &broken_bucket(&job).await);
     user.set_env("PULLYARD_TOKEN", "pat_any");
     let folder = tempfile::tempdir().unwrap();
-    let fetched = async |name: &str, out: &Path| {
+    let download = async |name: &str, out: &Path| {
         user.run(&["jobs", "artifacts", job.as_str(), name, "--out", out.to_str().unwrap()]).await
     };
     let out = folder.path().join("my.patch");
-    let short = fetched("short", out.as_path()).await;
+    let short = download("short", out.as_path()).await;
     short
         .assert_exit(1, "the download of short stopped: received 4 of 9 bytes")
         .assert_exit(1, "help: run the same command again");
     // A folder can't be replaced, and a missing folder holds no file.
-    let taken = folder.path().join("taken");
-    std::fs::create_dir(&taken).unwrap();
-    for place in [taken, folder.path().join("nowhere/my.patch")] {
-        let message = format!("can't write {}: ", place.display());
-        fetched("whole", place.as_path())
+    let occupied = folder.path().join("taken");
+    std::fs::create_dir(&occupied).unwrap();
+    for path in [occupied, folder.path().join("nowhere/my.patch")] {
+        let message = format!("can't write {}: ", path.display());
+        download("whole", path.as_path())
             .await
             .assert_exit(1, &message)
             .assert_exit(1, "help: choose another file with --out");
     }
     let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["taken"], "a partial file is left");
-    fetched("whole", out.as_path()).await.assert_success();
+    download("whole", out.as_path()).await.assert_success();
     assert_eq!(std::fs::read_to_string(&out).unwrap(), "half");
 }
 
@@ -230,8 +230,8 @@ async fn artifact_is_reserved_once_and_within_limits() {
     let patch = reservation(ArtifactKind::Patch, "changes.patch", b"one");
     let first = client.reserve_artifact(&patch).await.unwrap();
     assert_eq!(client.reserve_artifact(&patch).await.unwrap().id, first.id);
-    let other = client.reserve_artifact(&reservation(ArtifactKind::Patch, "changes.patch", b"two")).await;
-    assert_eq!(problem_of(other), (422, "artifact_differs".into()));
+    let differing = client.reserve_artifact(&reservation(ArtifactKind::Patch, "changes.patch", b"two")).await;
+    assert_eq!(problem_of(differing), (422, "artifact_differs".into()));
     let large = ReserveArtifact { size_bytes: MAX_SIZE_BYTES + 1, ..reservation(ArtifactKind::AgentOutput, "a", b"x") };
     assert_eq!(problem_of(client.reserve_artifact(&large).await), (422, "artifact_too_large".into()));
     // The upload accepts only the announced bytes. A stored artifact needs no second upload.
@@ -248,26 +248,26 @@ async fn artifact_is_reserved_once_and_within_limits() {
     assert_eq!(story.api.artifacts(&job).await.unwrap().artifacts.len(), 1);
 }
 
-fn without_upload(place: &ArtifactUpload) -> ArtifactUpload {
-    ArtifactUpload { id: place.id.clone(), put_url: None, headers: Default::default() }
+fn without_upload(offer: &ArtifactUpload) -> ArtifactUpload {
+    ArtifactUpload { id: offer.id.clone(), put_url: None, headers: Default::default() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reserved_artifact_without_upload_is_reported_as_missing() {
     let (story, job, client) = claimed_story().await;
     let admin = story.local.admin_token();
-    let place = client.reserve_artifact(&reservation(ArtifactKind::Patch, "changes.patch", b"one")).await.unwrap();
+    let offer = client.reserve_artifact(&reservation(ArtifactKind::Patch, "changes.patch", b"one")).await.unwrap();
     let stored = async || story.api.artifacts(&job).await.unwrap().artifacts[0].stored;
     assert!(!stored().await);
-    assert_eq!(problem_of(client.confirm_artifact(&place.id).await), (404, "artifact_missing".into()));
-    assert_eq!(get_artifact(&story, &job, &place.id, admin).await, (404, "artifact_missing".into()));
+    assert_eq!(problem_of(client.confirm_artifact(&offer.id).await), (404, "artifact_missing".into()));
+    assert_eq!(get_artifact(&story, &job, &offer.id, admin).await, (404, "artifact_missing".into()));
     User::of(&story).run(&["jobs", "diff", job.as_str()]).await.assert_exit(5, "the artifact is not stored");
-    let page = Browser::admin(&story).await.get(&format!("/jobs/{job}/artifacts/{}", place.id)).await;
+    let page = Browser::admin(&story).await.get(&format!("/jobs/{job}/artifacts/{}", offer.id)).await;
     assert!(page.status == 404 && page.contains("artifact_missing"), "{}", page.body);
     // The runner died after the upload: the first download marks the artifact as stored.
-    assert_eq!(upload(&place, b"one").await, Some(200));
+    assert_eq!(upload(&offer, b"one").await, Some(200));
     assert!(!stored().await);
-    assert_eq!(get_artifact(&story, &job, &place.id, admin).await.0, 302);
+    assert_eq!(get_artifact(&story, &job, &offer.id, admin).await.0, 302);
     assert!(stored().await);
 }
 
@@ -275,16 +275,16 @@ async fn reserved_artifact_without_upload_is_reported_as_missing() {
 async fn cut_upload_stores_nothing_and_its_repeat_succeeds() {
     let (story, job, client) = claimed_story().await;
     let bucket = story.local.aws().s3();
-    let place =
+    let offer =
         client.reserve_artifact(&reservation(ArtifactKind::AgentOutput, "log.jsonl", b"all of it")).await.unwrap();
     bucket.inject_fault(Fault::CutUpload);
-    assert_eq!(upload(&place, b"all of it").await, None);
-    assert_eq!(problem_of(client.confirm_artifact(&place.id).await), (404, "artifact_missing".into()));
+    assert_eq!(upload(&offer, b"all of it").await, None);
+    assert_eq!(problem_of(client.confirm_artifact(&offer.id).await), (404, "artifact_missing".into()));
     bucket.inject_fault(Fault::LoseResponse);
-    assert_eq!(upload(&place, b"all of it").await, None);
-    client.confirm_artifact(&place.id).await.unwrap();
-    let got = User::of(&story).ok(&["jobs", "artifacts", job.as_str(), "log.jsonl"]).await;
-    assert_eq!(got, "all of it");
+    assert_eq!(upload(&offer, b"all of it").await, None);
+    client.confirm_artifact(&offer.id).await.unwrap();
+    let output = User::of(&story).ok(&["jobs", "artifacts", job.as_str(), "log.jsonl"]).await;
+    assert_eq!(output, "all of it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -296,34 +296,34 @@ async fn bucket_faults_do_not_fail_a_job() {
     let job = story.create_job("e1", "APP-1", 1).await;
     assert_eq!(story.wait_for_end(&job).await.status, JobStatus::Completed);
     let artifacts = story.api.artifacts(&job).await.unwrap().artifacts;
-    assert_eq!(artifacts.iter().filter(|one| one.stored).count(), 3, "{artifacts:?}");
+    assert_eq!(artifacts.iter().filter(|artifact| artifact.stored).count(), 3, "{artifacts:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn superseded_attempt_cannot_add_artifacts() {
     let (story, job, client) = claimed_story().await;
     let first_id = store_artifact(&client, ArtifactKind::AgentOutput, "log.jsonl", b"first").await;
-    let place = client.reserve_artifact(&reservation(ArtifactKind::Patch, "changes.patch", b"one")).await.unwrap();
+    let offer = client.reserve_artifact(&reservation(ArtifactKind::Patch, "changes.patch", b"one")).await.unwrap();
     let task = story.wait_for_task(&job, 1).await;
     story.kill_task(&task).await;
     story.wait_for_noted_death(&job).await;
     story.advance_and_sweep(Duration::from_secs(16)).await;
     story.wait_for_job(&job, has_status(JobStatus::Ready)).await;
-    let lost = (409, "lease_lost".to_owned());
+    let lease_lost = (409, "lease_lost".to_owned());
     assert_eq!(
         problem_of(client.reserve_artifact(&reservation(ArtifactKind::Patch, "other.patch", b"two")).await),
-        lost
+        lease_lost
     );
-    assert_eq!(problem_of(client.confirm_artifact(&place.id).await), lost);
+    assert_eq!(problem_of(client.confirm_artifact(&offer.id).await), lease_lost);
     let task = story.wait_for_task(&job, 2).await;
     let (_, second) = story.claim_with_task(&task, &job, "c2").await.unwrap();
     assert_eq!(
         problem_of(client.reserve_artifact(&reservation(ArtifactKind::Patch, "other.patch", b"two")).await),
-        lost
+        lease_lost
     );
     // The second attempt stores an artifact of the same name; the first one remains.
-    let again = store_artifact(&second, ArtifactKind::AgentOutput, "log.jsonl", b"second").await;
-    assert_ne!(again, first_id);
+    let second_id = store_artifact(&second, ArtifactKind::AgentOutput, "log.jsonl", b"second").await;
+    assert_ne!(second_id, first_id);
     let user = User::of(&story);
     assert_eq!(user.ok(&["jobs", "artifacts", job.as_str(), "log.jsonl"]).await, "second");
     let first = user.ok(&["jobs", "artifacts", job.as_str(), "log.jsonl", "--attempt", "1"]).await;
@@ -387,7 +387,7 @@ async fn provenance_shows_agent_and_usage_of_an_attempt() {
     }
     let page = Browser::admin(&story).await.get(&format!("/jobs/{job}/attempts")).await;
     let commits = "commit 903f6c2900cd on 0c1d2e3f4a5b";
-    let took = ["7 turns, 12000 tokens read", "about $0.42"];
+    let usage = ["7 turns, 12000 tokens read", "about $0.42"];
     for text in [
         "claude_code 2.1.197",
         "isolation bubblewrap: 16 of 16 attacks stopped",
@@ -396,7 +396,7 @@ async fn provenance_shows_agent_and_usage_of_an_attempt() {
         commits,
     ]
     .into_iter()
-    .chain(took)
+    .chain(usage)
     {
         assert!(page.contains(text), "{text}: {}", page.body);
     }

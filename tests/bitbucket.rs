@@ -29,7 +29,7 @@ impl World {
         Self::with_token(task, agent, TokenAccount::Named).await
     }
 
-    async fn with_token(task: Task, agent: impl FnOnce(&Story, &str) -> String, whose: TokenAccount) -> Self {
+    async fn with_token(task: Task, agent: impl FnOnce(&Story, &str) -> String, account: TokenAccount) -> Self {
         let story = Story::start_with(Setup { task, ..Setup::default() }).await;
         let token = story.forge_token();
         let script = agent(&story, &token);
@@ -37,7 +37,7 @@ impl World {
         story.local.forge().create_repository(SHOP, "main", &files).await.unwrap();
         let user = User::of(&story);
         let world = Self { story, user, token };
-        match whose {
+        match account {
             TokenAccount::Named => world.set_secret("bitbucket", &format!("{BOT_EMAIL}:{}", world.token)).await,
             TokenAccount::Unnamed => {
                 world.set_secret("bitbucket", &world.token).await;
@@ -94,8 +94,8 @@ impl World {
     async fn ingress(&self) -> (Value, Value) {
         let path = format!("/v1/projects/{}/ingress", self.story.project);
         let all = body(&self.story, &path).await;
-        let shop =
-            all["repositories"].as_array().unwrap().iter().find(|one| one["repository"] == SHOP).unwrap().clone();
+        let mut repositories = all["repositories"].as_array().unwrap().iter();
+        let shop = repositories.find(|entry| entry["repository"] == SHOP).unwrap().clone();
         (shop["ingress"].clone(), shop["problem"].clone())
     }
 }

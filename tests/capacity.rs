@@ -29,7 +29,7 @@ async fn delivery_stays_within_its_request_units() {
     let setup = Setup { hints: HintDelivery::Drop, before_dynamodb: Some(meter.between()), ..Setup::default() };
     let world = World::with_setup(setup).await;
     world.install_by_hand("acme").await;
-    let asks = |id: u64| world.review(id, "submitted", "changes_requested");
+    let change_request = |id: u64| world.review(id, "submitted", "changes_requested");
     // Warm up: the first delivery of a minute also records that the hook is alive.
     let approved = world.review(1, "submitted", "approved");
     world.send("acme", EVENT, &approved).await;
@@ -46,9 +46,9 @@ async fn delivery_stays_within_its_request_units() {
         assert!(is_within, "{units}, not {written} and {read}\n{}", meter.calls());
     };
     most(cost(&world.review(2, "submitted", "approved"), "event_ignored").await, 2.0, 2.0);
-    most(cost(&asks(10), "accepted").await, 14.0, 8.0);
-    most(cost(&asks(10), "repeat").await, 1.0, 8.0);
-    most(cost(&asks(11), "held_for_job").await, 8.0, 10.0);
+    most(cost(&change_request(10), "accepted").await, 14.0, 8.0);
+    most(cost(&change_request(10), "repeat").await, 1.0, 8.0);
+    most(cost(&change_request(11), "held_for_job").await, 8.0, 10.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

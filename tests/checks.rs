@@ -26,7 +26,7 @@ async fn checks_are_set_by_cli_and_shown_in_every_view() {
     let recorded = json!([{ "attempt": 1, "checks": attempts["attempts"][0]["work"]["checks"] }]);
     assert_eq!(document, json!({ "job": job, "attempts": recorded }));
     let checks = document["attempts"][0]["checks"].as_array().unwrap();
-    let ends: Vec<_> = checks.iter().map(|one| (&one["command"], &one["round"], &one["outcome"])).collect();
+    let ends: Vec<_> = checks.iter().map(|check| (&check["command"], &check["round"], &check["outcome"])).collect();
     let (right, echo) = (json!("grep right work.txt"), json!("echo '<b>'"));
     let (passed, failed) = (json!("passed"), json!("failed"));
     let (first, second) = (json!(0), json!(1));

@@ -373,7 +373,7 @@ async fn mistyped_name_is_answered_with_the_nearest_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn runner_uses_the_url_of_its_context_and_name_of_its_token() {
+async fn runner_uses_its_contexts_url_and_its_tokens_name() {
     let story = Story::start_with_waiting_tasks().await;
     let mut user = User::new();
     let url = story.local.api_url();

@@ -19,7 +19,7 @@ async fn cli_creates_lists_and_revokes_a_token() {
     assert_eq!(status_of(&story, text).await, 200);
 
     let listed = user.json(&["tokens", "list"]).await;
-    let ci = listed["tokens"].as_array().unwrap().iter().find(|one| one["name"] == "ci").unwrap().clone();
+    let ci = listed["tokens"].as_array().unwrap().iter().find(|token| token["name"] == "ci").unwrap().clone();
     assert_eq!((&ci["prefix"], &ci["state"]), (&json!(text[..8]), &json!("active")));
     assert_eq!(
         (&ci["scopes"], &ci["projects"], &ci["created_by"]),

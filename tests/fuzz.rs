@@ -96,7 +96,7 @@ fn fuzz(name: &str) {
     let mut run =
         Run { target, answers: BTreeSet::new(), corpus: Vec::new(), tried: 0, slowest: Duration::ZERO, stored: 0 };
     let mut paths: Vec<PathBuf> =
-        fs::read_dir(folder(name)).map_or_else(|_| Vec::new(), |all| all.map(|one| one.unwrap().path()).collect());
+        fs::read_dir(folder(name)).map_or_else(|_| Vec::new(), |all| all.map(|entry| entry.unwrap().path()).collect());
     paths.sort();
     let seeds = (target.seeds)().into_iter().chain(paths.iter().map(|path| fs::read(path).unwrap()));
     for seed in seeds {

@@ -16,6 +16,12 @@ fn resources(template: &str) -> BTreeMap<String, Value> {
     serde_json::from_value(parse(template)["Resources"].clone()).unwrap()
 }
 
+/// The resources of a type, each with its properties.
+fn of_type<'a>(resources: &'a BTreeMap<String, Value>, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Value)> {
+    let matching = resources.iter().filter(move |(_, resource)| resource["Type"] == kind);
+    matching.map(|(name, resource)| (name.as_str(), &resource["Properties"]))
+}
+
 async fn describe_table(endpoint: &str, operation: &str) -> Value {
     let request = reqwest::Client::builder().no_proxy().build().unwrap().post(endpoint);
     let request = request.header("X-Amz-Target", format!("DynamoDB_20120810.{operation}"));
@@ -26,12 +32,12 @@ async fn describe_table(endpoint: &str, operation: &str) -> Value {
 }
 
 fn pick_fields(list: &Value, fields: &[&str]) -> Vec<Value> {
-    let mut all: Vec<Value> = list.as_array().unwrap().clone();
-    for one in &mut all {
-        one.as_object_mut().unwrap().retain(|field, _| fields.contains(&field.as_str()));
+    let mut items: Vec<Value> = list.as_array().unwrap().clone();
+    for item in &mut items {
+        item.as_object_mut().unwrap().retain(|field, _| fields.contains(&field.as_str()));
     }
-    all.sort_by_key(Value::to_string);
-    all
+    items.sort_by_key(Value::to_string);
+    items
 }
 
 #[tokio::test]
@@ -90,27 +96,24 @@ fn local_routes() -> BTreeSet<(String, String)> {
 #[test]
 fn aws_routes_match_the_local_gateway() {
     let resources = resources(include_str!("../infra/api.yaml"));
-    let routes = resources.iter().filter(|(_, one)| one["Type"] == "AWS::ApiGatewayV2::Route");
-    let there: BTreeSet<(String, String)> = routes
+    let deployed: BTreeSet<(String, String)> = of_type(&resources, "AWS::ApiGatewayV2::Route")
         .map(|(name, route)| {
-            let properties = &route["Properties"];
-            let target = properties["Target"]["Fn::Sub"].as_str().unwrap();
+            let target = route["Target"]["Fn::Sub"].as_str().unwrap();
             let integration = target.strip_prefix("integrations/${").unwrap().strip_suffix('}').unwrap();
             // An integration's resource is named after the function that it calls.
             let uri = resources[integration]["Properties"]["IntegrationUri"]["Fn::Sub"].as_str().unwrap();
             assert!(uri.contains(&format!("${{{integration}Arn}}")), "{name}: {uri}");
-            assert_eq!(properties["AuthorizationType"], "NONE", "{name}");
-            (properties["RouteKey"].as_str().unwrap().to_owned(), integration.to_lowercase())
+            assert_eq!(route["AuthorizationType"], "NONE", "{name}");
+            (route["RouteKey"].as_str().unwrap().to_owned(), integration.to_lowercase())
         })
         .collect();
-    assert_eq!(there, local_routes());
-    // Stage settings for a route that does not exist yet are refused.
-    let waits: BTreeSet<&str> =
+    assert_eq!(deployed, local_routes());
+    // AWS refuses stage settings for a route that does not exist yet.
+    let depends_on: BTreeSet<&str> =
         resources["Stage"]["DependsOn"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-    let names = resources.iter().filter(|(_, one)| one["Type"] == "AWS::ApiGatewayV2::Route");
-    assert_eq!(waits, names.map(|(name, _)| name.as_str()).collect());
+    assert_eq!(depends_on, of_type(&resources, "AWS::ApiGatewayV2::Route").map(|(name, _)| name).collect());
     let limited = resources["Stage"]["Properties"]["RouteSettings"].as_object().unwrap();
-    assert!(limited.keys().all(|key| there.iter().any(|(route, _)| route == key)), "{limited:?}");
+    assert!(limited.keys().all(|key| deployed.iter().any(|(route, _)| route == key)), "{limited:?}");
 }
 
 #[test]
@@ -165,16 +168,15 @@ fn template_sets_every_variable_that_functions_need() {
 #[test]
 fn function_timeouts_match_local_processes_queues_and_gateway() {
     let functions = resources(include_str!("../infra/functions.yaml"));
-    let of_kind = functions.values().filter(|one| one["Type"] == "AWS::Serverless::Function");
-    let deployed: BTreeMap<&str, u64> = of_kind
-        .map(|one| (one["Properties"]["Handler"].as_str().unwrap(), one["Properties"]["Timeout"].as_u64().unwrap()))
+    let deployed: BTreeMap<&str, u64> = of_type(&functions, "AWS::Serverless::Function")
+        .map(|(_, function)| (function["Handler"].as_str().unwrap(), function["Timeout"].as_u64().unwrap()))
         .collect();
     assert_eq!(deployed, FUNCTION_TIMEOUTS.into_iter().collect());
     // The gateway waits longer than the function's timeout.
     let api = resources(include_str!("../infra/api.yaml"));
-    for (name, integration) in api.iter().filter(|(_, one)| one["Type"] == "AWS::ApiGatewayV2::Integration") {
-        let waits = integration["Properties"]["TimeoutInMillis"].as_u64().unwrap();
-        assert!(deployed[name.to_lowercase().as_str()] * 1_000 < waits, "{name}");
+    for (name, integration) in of_type(&api, "AWS::ApiGatewayV2::Integration") {
+        let timeout_ms = integration["TimeoutInMillis"].as_u64().unwrap();
+        assert!(deployed[name.to_lowercase().as_str()] * 1_000 < timeout_ms, "{name}");
     }
     let queues = resources(include_str!("../infra/queues.yaml"));
     for (queue, function) in [("DispatchQueue", "dispatcher"), ("EffectsQueue", "effects")] {
@@ -189,7 +191,7 @@ fn function_timeouts_match_local_processes_queues_and_gateway() {
 fn queue_age_alarms_fire_early_enough_and_count_unreceived() {
     let (queues, watch) =
         (resources(include_str!("../infra/queues.yaml")), resources(include_str!("../infra/watch.yaml")));
-    let number = |one: &Value, name: &str| one["Properties"][name].as_u64().unwrap();
+    let number = |resource: &Value, name: &str| resource["Properties"][name].as_u64().unwrap();
     let hidden_secs = |queue: &str| number(&queues[queue], "VisibilityTimeout");
     let (dispatch, effects) = (&watch["DispatchOldestAlarm"], &watch["EffectsOldestAlarm"]);
     let alarm_secs = number(effects, "Threshold") + number(effects, "EvaluationPeriods") * number(effects, "Period");
@@ -213,55 +215,54 @@ fn image_matches_the_task_definitions() {
     for size in ["SmallTask", "MediumTask", "LargeTask"] {
         let container = &tasks[size]["Properties"]["ContainerDefinitions"][0];
         let mounts = container["MountPoints"].as_array().unwrap().iter();
-        assert_eq!(mounts.map(|one| one["ContainerPath"].clone()).collect::<Value>(), volumes, "{size}");
+        assert_eq!(mounts.map(|mount| mount["ContainerPath"].clone()).collect::<Value>(), volumes, "{size}");
         assert_eq!(container["Name"], RUNNER_CONTAINER, "{size}");
         assert_eq!(container["Command"], command, "{size}");
         assert_eq!(container["User"], instruction("USER "), "{size}");
         let [name, folder] = ["Name", "Value"].map(|field| container["Environment"][0][field].as_str().unwrap());
-        assert!(instruction("ENV ").split(' ').any(|one| one == format!("{name}={folder}")), "{size}");
+        assert!(instruction("ENV ").split(' ').any(|variable| variable == format!("{name}={folder}")), "{size}");
     }
     // The step that removes setuid bits follows the steps that install programs.
-    let places = |text: &str| last.match_indices(text).map(|(at, _)| at).collect::<Vec<_>>();
-    let removals = places("find / -xdev -type f -perm /6000 -exec chmod a-s {} +");
+    let positions = |text: &str| last.match_indices(text).map(|(at, _)| at).collect::<Vec<_>>();
+    let removals = positions("find / -xdev -type f -perm /6000 -exec chmod a-s {} +");
     assert_eq!(removals.len(), 1);
-    let installs = [places("prepare packages"), places("prepare agents")].concat();
+    let installs = [positions("prepare packages"), positions("prepare agents")].concat();
     assert!(installs.len() == 2 && installs.iter().all(|at| *at < removals[0]), "{installs:?}");
-    assert!(removals[0] < places("\nUSER 10001:10001")[0], "only root can change the mode");
+    assert!(removals[0] < positions("\nUSER 10001:10001")[0], "only root can change the mode");
 }
 
 #[test]
 fn operations_page_lists_exactly_the_alarms() {
     let resources = resources(include_str!("../infra/watch.yaml"));
-    let alarms = resources.values().filter(|one| one["Type"] == "AWS::CloudWatch::Alarm");
-    let named: BTreeSet<&str> = alarms
-        .map(|alarm| alarm["Properties"]["AlarmName"]["Fn::Sub"].as_str().unwrap())
+    let alarm_names: BTreeSet<&str> = of_type(&resources, "AWS::CloudWatch::Alarm")
+        .map(|(_, alarm)| alarm["AlarmName"]["Fn::Sub"].as_str().unwrap())
         .map(|name| name.strip_prefix("${Deployment}").unwrap())
         .collect();
     let page = include_str!("../docs/operations.md");
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `-")).map(|row| row.split(" | ").next().unwrap());
     let page_names: BTreeSet<String> =
         rows.flat_map(|row| row.split(", ")).map(|name| format!("-{}", name.trim_matches(['`', '-']))).collect();
-    assert_eq!(page_names.iter().map(String::as_str).collect::<BTreeSet<_>>(), named);
+    assert_eq!(page_names.iter().map(String::as_str).collect::<BTreeSet<_>>(), alarm_names);
 }
 
 /// The metrics and dimensions in the sum of an alarm. Emulators do not support alarms on sums, so only this test
 /// covers them.
 fn summed_metrics<'a>(watch: &'a BTreeMap<String, Value>, alarm: &str) -> Vec<(&'a str, &'a Value)> {
-    let all = watch[alarm]["Properties"]["Metrics"].as_array().unwrap();
-    let (sums, parts): (Vec<&Value>, Vec<&Value>) = all.iter().partition(|one| one["MetricStat"].is_null());
+    let queries = watch[alarm]["Properties"]["Metrics"].as_array().unwrap();
+    let (sums, parts): (Vec<&Value>, Vec<&Value>) = queries.iter().partition(|query| query["MetricStat"].is_null());
     assert_eq!(sums.len(), 1, "{alarm}");
     assert_eq!(sums[0]["Expression"], "SUM(METRICS())", "{alarm}");
-    assert!(parts.iter().all(|one| one["ReturnData"] == false && one["MetricStat"]["Stat"] == "Sum"), "{alarm}");
-    let metrics = parts.into_iter().map(|one| &one["MetricStat"]["Metric"]);
-    metrics.map(|one| (one["MetricName"].as_str().unwrap(), &one["Dimensions"])).collect()
+    assert!(parts.iter().all(|part| part["ReturnData"] == false && part["MetricStat"]["Stat"] == "Sum"), "{alarm}");
+    let metrics = parts.into_iter().map(|part| &part["MetricStat"]["Metric"]);
+    metrics.map(|metric| (metric["MetricName"].as_str().unwrap(), &metric["Dimensions"])).collect()
 }
 
 #[test]
 fn summed_alarms_cover_every_function_and_every_index() {
     let watch = resources(include_str!("../infra/watch.yaml"));
     let functions = resources(include_str!("../infra/functions.yaml"));
-    let of_kind = functions.values().filter(|one| one["Type"] == "AWS::Serverless::Function");
-    let names: BTreeSet<String> = of_kind.map(|one| one["Properties"]["FunctionName"].to_string()).collect();
+    let functions = of_type(&functions, "AWS::Serverless::Function");
+    let names: BTreeSet<String> = functions.map(|(_, function)| function["FunctionName"].to_string()).collect();
     assert_eq!(names.len(), 8, "{names:?}");
     for (alarm, metric) in [("FunctionErrorsAlarm", "Errors"), ("FunctionThrottlesAlarm", "Throttles")] {
         let parts = summed_metrics(&watch, alarm);
@@ -270,11 +271,11 @@ fn summed_alarms_cover_every_function_and_every_index() {
         assert_eq!((&counted, parts.len()), (&names, names.len()), "{alarm}");
     }
     let table = resources(include_str!("../infra/data.yaml"))["Table"]["Properties"].clone();
-    let indexes = table["GlobalSecondaryIndexes"].as_array().unwrap().iter().map(|one| one["IndexName"].to_string());
-    let places: Vec<String> = indexes.chain(["null".to_owned()]).collect();
+    let indexes = table["GlobalSecondaryIndexes"].as_array().unwrap().iter().map(|index| &index["IndexName"]);
+    let dimensions: Vec<String> = indexes.map(Value::to_string).chain(["null".to_owned()]).collect();
     let expected: BTreeSet<String> = ["ReadThrottleEvents", "WriteThrottleEvents"]
         .into_iter()
-        .flat_map(|metric| places.iter().map(move |place| format!("{metric} {place}")))
+        .flat_map(|metric| dimensions.iter().map(move |dimension| format!("{metric} {dimension}")))
         .collect();
     let parts = summed_metrics(&watch, "TableThrottlesAlarm");
     assert!(parts.iter().all(|(_, about)| about[0]["Value"]["Ref"] == "TableName"));
@@ -289,7 +290,7 @@ fn work_queues_alarm_by_age_and_other_queues_by_count() {
     let root = parse(include_str!("../infra/template.yaml"));
     let watch = resources(include_str!("../infra/watch.yaml"));
     let watched_queues = |metric: &str| -> BTreeSet<String> {
-        let alarms = watch.values().filter(|one| one["Properties"]["MetricName"] == metric);
+        let alarms = watch.values().filter(|alarm| alarm["Properties"]["MetricName"] == metric);
         alarms
             .map(|alarm| {
                 let parameter = alarm["Properties"]["Dimensions"][0]["Value"]["Ref"].as_str().unwrap();
@@ -299,11 +300,11 @@ fn work_queues_alarm_by_age_and_other_queues_by_count() {
             })
             .collect()
     };
-    let all = queues["Resources"].as_object().unwrap().iter().filter(|(_, one)| one["Type"] == "AWS::SQS::Queue");
+    let queue_resources = resources(include_str!("../infra/queues.yaml"));
     let (work_queues, others): (Vec<_>, Vec<_>) =
-        all.partition(|(_, one)| !one["Properties"]["RedrivePolicy"].is_null());
+        of_type(&queue_resources, "AWS::SQS::Queue").partition(|(_, queue)| !queue["RedrivePolicy"].is_null());
     assert_eq!((work_queues.len(), others.len()), (2, 3));
-    let names = |some: Vec<(&String, &Value)>| some.into_iter().map(|(name, _)| name.clone()).collect::<BTreeSet<_>>();
+    let names = |queues: Vec<(&str, &Value)>| queues.iter().map(|(name, _)| name.to_string()).collect::<BTreeSet<_>>();
     assert_eq!(watched_queues("ApproximateAgeOfOldestMessage"), names(work_queues));
     assert_eq!(watched_queues("ApproximateNumberOfMessagesVisible"), names(others));
 }
@@ -311,14 +312,14 @@ fn work_queues_alarm_by_age_and_other_queues_by_count() {
 #[test]
 fn every_own_metric_of_an_alarm_is_emitted() {
     let (watch, api) = (resources(include_str!("../infra/watch.yaml")), resources(include_str!("../infra/api.yaml")));
-    let filters = api.values().filter(|one| one["Type"] == "AWS::Logs::MetricFilter");
-    let counted = filters.map(|one| one["Properties"]["MetricTransformations"][0]["MetricName"].as_str().unwrap());
-    let counted: BTreeSet<&str> = counted.collect();
-    let ours = watch.values().filter(|one| one["Properties"]["Namespace"] == metrics::NAMESPACE);
+    let filtered: BTreeSet<&str> = of_type(&api, "AWS::Logs::MetricFilter")
+        .map(|(_, filter)| filter["MetricTransformations"][0]["MetricName"].as_str().unwrap())
+        .collect();
+    let ours = watch.values().filter(|alarm| alarm["Properties"]["Namespace"] == metrics::NAMESPACE);
     let alarm_metrics: BTreeSet<&str> = ours.map(|alarm| alarm["Properties"]["MetricName"].as_str().unwrap()).collect();
     assert!(alarm_metrics.contains("SweepFailed"), "{alarm_metrics:?}");
     for metric in alarm_metrics {
-        assert!(counted.contains(metric) || metrics::names().any(|name| name == metric), "{metric}");
+        assert!(filtered.contains(metric) || metrics::names().any(|name| name == metric), "{metric}");
     }
 }
 
@@ -336,9 +337,9 @@ fn sweep_alarm_ignores_one_item_that_backs_off() {
     });
     let failures: Vec<u64> = failures.collect();
     for first in &failures {
-        let looked_at = *first..first + periods * secs;
-        let within = failures.iter().filter(|at| looked_at.contains(*at)).count() as u64;
-        assert!(within < failing, "{within} from {first} s on: {failures:?}");
+        let window = *first..first + periods * secs;
+        let count = failures.iter().filter(|at| window.contains(*at)).count() as u64;
+        assert!(count < failing, "{count} from {first} s on: {failures:?}");
     }
 }
 
@@ -354,18 +355,19 @@ fn artifact_objects_expire_with_their_items() {
 /// If a first deployment fails, the rollback cannot delete the table, because deletion protection is on.
 #[test]
 fn table_is_created_after_all_independent_resources() {
-    let all = resources(include_str!("../infra/template.yaml"));
-    let takes_of = |one: &Value, of: &str| one.to_string().contains(&format!("\"Fn::GetAtt\":[\"{of}\","));
-    let mut need = BTreeSet::from(["Data"]);
+    let stacks = resources(include_str!("../infra/template.yaml"));
+    let reads = |stack: &Value, of: &str| stack.to_string().contains(&format!("\"Fn::GetAtt\":[\"{of}\","));
+    let mut dependents = BTreeSet::from(["Data"]);
     // Transitive closure: repeat once per resource.
-    for _ in &all {
-        let takers = all.iter().filter(|(_, one)| need.iter().any(|of| takes_of(one, of)));
-        let more: Vec<&str> = takers.map(|(name, _)| name.as_str()).collect();
-        need.extend(more);
+    for _ in &stacks {
+        let readers = stacks.iter().filter(|(_, stack)| dependents.iter().any(|of| reads(stack, of)));
+        let names: Vec<&str> = readers.map(|(name, _)| name.as_str()).collect();
+        dependents.extend(names);
     }
-    assert!(need.contains("Functions") && need.contains("Doors") && need.contains("Watch"), "{need:?}");
-    let waits: BTreeSet<&str> = all["Data"]["DependsOn"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-    assert_eq!(waits, all.keys().map(String::as_str).filter(|name| !need.contains(name)).collect());
+    assert!(["Functions", "Doors", "Watch"].iter().all(|name| dependents.contains(name)), "{dependents:?}");
+    let depends_on = stacks["Data"]["DependsOn"].as_array().unwrap().iter().filter_map(Value::as_str);
+    let independent = stacks.keys().map(String::as_str).filter(|name| !dependents.contains(name));
+    assert_eq!(depends_on.collect::<BTreeSet<_>>(), independent.collect());
 }
 
 #[test]

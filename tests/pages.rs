@@ -57,8 +57,8 @@ impl Answer {
         expected.iter().for_each(|text| assert!(self.contains(text), "{text}: {}", self.body));
     }
 
-    pub(crate) fn contains(&self, words: &str) -> bool {
-        self.body.contains(words)
+    pub(crate) fn contains(&self, text: &str) -> bool {
+        self.body.contains(text)
     }
 }
 

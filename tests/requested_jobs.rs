@@ -113,14 +113,14 @@ async fn invalid_job_request_is_refused_with_its_reason() {
         assert!(problem.detail.ends_with('.'), "{}", problem.detail);
     }
     story.update_settings(|settings| settings.held_by = Some("ana".into())).await;
-    let here = Some(RepositoryName::new(REPOSITORY).unwrap());
+    let repository = Some(RepositoryName::new(REPOSITORY).unwrap());
     for request in [ticket, prompt] {
-        let request = CreateJob { repository: here.clone(), ..request };
+        let request = CreateJob { repository: repository.clone(), ..request };
         assert_eq!(summary(&assert_refused(&story, &request).await), (409, "project_held", None));
     }
     assert!(story.jobs().await.is_empty());
     story.update_settings(|settings| settings.held_by = None).await;
-    create_job(&story, &CreateJob { repository: here, ..create_request(&story, None, Some("Do it.")) }).await;
+    create_job(&story, &CreateJob { repository, ..create_request(&story, None, Some("Do it.")) }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,9 +7,29 @@ use pullyard_domain::project::Repository;
 use pullyard_domain::text::Span;
 use pullyard_protocol::ticket::EditTicket;
 
+const TIME_LIMIT: Failure = Failure::TimeLimit { limit: Span(60) };
+
 async fn fail_job(story: &Story, job: &JobId) {
     let (_, client) = story.claim(job, "c1").await.unwrap();
     assert_eq!(finish_attempt(&client, FinishOutcome::Failed, Some(Failure::NoChanges {})).await, JobStatus::Failed);
+}
+
+async fn retry_job(story: &Story, job: &JobId) -> JobId {
+    story.api.retry_job(job, None).await.unwrap().job.unwrap()
+}
+
+/// Creates a job that stores a checkpoint and then exceeds its time limit.
+async fn fail_with_checkpoint(story: &Story) -> JobId {
+    let job = story.create_job("e1", "APP-1", 1).await;
+    let (_, client) = story.claim(&job, "c0").await.unwrap();
+    enter_phases(&client, Phase::Executing).await;
+    store_checkpoint(&client).await;
+    finish_attempt(&client, FinishOutcome::Failed, Some(TIME_LIMIT)).await;
+    job
+}
+
+async fn store_checkpoint(client: &AttemptClient) {
+    store_artifact(client, artifact::ArtifactKind::Checkpoint, "checkpoint.tar.zst", b"a tree and a session").await;
 }
 
 async fn finish_attempt(client: &AttemptClient, outcome: FinishOutcome, failure: Option<Failure>) -> JobStatus {
@@ -30,14 +50,14 @@ async fn retry_of_failed_job_completes_and_updates_its_ticket() {
     story.set_agent_command(&["./agent.sh"]).await;
     let decision = story.api.retry_job(&job, None).await.unwrap();
     assert_eq!(decision.verdict, Verdict::Accepted);
-    let again = decision.job.unwrap();
+    let retry = decision.job.unwrap();
     let ticket = story.ticket("APP-1").await;
     assert!([TRIGGER, REVIEW].contains(&ticket.status.as_str()), "{ticket:?}");
-    let done = story.wait_for_end(&again).await;
-    assert_eq!((done.status, done.retry_of.as_ref()), (JobStatus::Completed, Some(&job)), "{:?}", done.failure);
+    let ended = story.wait_for_end(&retry).await;
+    assert_eq!((ended.status, ended.retry_of.as_ref()), (JobStatus::Completed, Some(&job)), "{:?}", ended.failure);
     let ticket = story.wait_for_settled_ticket("APP-1").await;
-    assert_eq!((ticket.status.as_str(), ticket.badges.len(), ticket.last_job), (REVIEW, 0, Some(again)));
-    assert_eq!(ticket.pull_request, Some(done.result.unwrap().url));
+    assert_eq!((ticket.status.as_str(), ticket.badges.len(), ticket.last_job), (REVIEW, 0, Some(retry)));
+    assert_eq!(ticket.pull_request, Some(ended.result.unwrap().url));
     let entry = story.api.delivery(&decision.delivery).await.unwrap();
     assert_eq!((entry.verdict, entry.ticket.unwrap().as_str()), (Verdict::Accepted, "APP-1"));
 }
@@ -49,15 +69,15 @@ async fn ticket_is_in_trigger_status_without_badge_during_retry() {
     story.wait_for_settled_ticket("APP-1").await;
     let edit = EditTicket { description: Some("Do it better.".into()), ..EditTicket::default() };
     story.api.edit_ticket(&story.project, &TicketKey::new("APP-1").unwrap(), &edit, None).await.unwrap();
-    let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
+    let retry = retry_job(&story, &job).await;
     story.wait_for_empty_queues().await;
     let ticket = story.ticket("APP-1").await;
     assert_eq!((ticket.status.as_str(), ticket.badges.len(), ticket.synced), (TRIGGER, 0, true));
-    assert_eq!(ticket.active_job.as_ref(), Some(&again));
+    assert_eq!(ticket.active_job.as_ref(), Some(&retry));
     // The ticket tool reports our own update as an event.
     assert_eq!(story.send_ticket_event("e2", "APP-1", TRIGGER, 5).await.code, "echo");
-    assert!(story.claim(&again, "c2").await.unwrap().0.prompt.contains("Do it better."));
-    let cancelled = story.api.cancel_job(&again, &CancelJob::default()).await.unwrap();
+    assert!(story.claim(&retry, "c2").await.unwrap().0.prompt.contains("Do it better."));
+    let cancelled = story.api.cancel_job(&retry, &CancelJob::default()).await.unwrap();
     assert_eq!(cancelled.retry_of, Some(job));
 }
 
@@ -76,8 +96,8 @@ async fn retry_of_cancelled_prompt_has_the_same_prompt_and_base() {
     };
     let job = story.api.create_job(&request, None).await.unwrap().job.unwrap();
     story.api.cancel_job(&job, &CancelJob::default()).await.unwrap();
-    let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
-    let (assignment, _) = story.claim(&again, "c1").await.unwrap();
+    let retry = retry_job(&story, &job).await;
+    let (assignment, _) = story.claim(&retry, "c1").await.unwrap();
     assert!(assignment.prompt.contains("Paint it black."), "{}", assignment.prompt);
     assert_eq!((assignment.base.as_str(), assignment.repository.name.as_str()), ("next", crate::story::REPOSITORY));
 }
@@ -97,8 +117,8 @@ async fn only_failed_or_cancelled_jobs_are_retried_under_guards() {
         let (status, code, _) = problem_of(refused);
         assert!(status == 409 && code == "job_active" || status == 503, "{status} {code}");
     }
-    let again = story.ticket("APP-1").await.active_job.unwrap();
-    story.api.cancel_job(&again, &CancelJob::default()).await.unwrap();
+    let retry = story.ticket("APP-1").await.active_job.unwrap();
+    story.api.cancel_job(&retry, &CancelJob::default()).await.unwrap();
     story.wait_for_settled_ticket("APP-1").await;
     story.update_settings(|settings| settings.held_by = Some("ann".into())).await;
     assert_eq!(problem_of(story.api.retry_job(&job, None).await).1, "project_held");
@@ -115,11 +135,11 @@ async fn retry_uses_the_same_repository_after_renames() {
     assert_eq!(store.rename_repository(&before, &after).await.unwrap(), Write::Applied);
     let other = Repository { id: before.id + 1, ..before.clone() };
     assert_eq!(store.put_repository(&other, None).await.unwrap(), Write::Applied);
-    let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
-    assert_eq!(store.load_job(&again).await.unwrap().unwrap().repository, before.id);
+    let retry = retry_job(&story, &job).await;
+    assert_eq!(store.load_job(&retry).await.unwrap().unwrap().repository, before.id);
 
-    story.api.cancel_job(&again, &CancelJob::default()).await.unwrap();
-    story.wait_for_end(&again).await;
+    story.api.cancel_job(&retry, &CancelJob::default()).await.unwrap();
+    story.wait_for_end(&retry).await;
     for name in [&after.name, &other.name] {
         story.api.remove_repository(&story.project, name).await.unwrap();
     }
@@ -150,83 +170,72 @@ async fn retry_continues_from_the_checkpoint_of_the_failed_job() {
     story.set_agent_command(&["sh", "-c", agent]).await;
     let job = story.create_job("e1", "APP-1", 1).await;
     assert_eq!(story.wait_for_end(&job).await.failure.unwrap().code, "agent_failed");
-    let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
-    let done = story.wait_for_end(&again).await;
-    assert_eq!(done.status, JobStatus::Completed, "{:?}", done.failure);
-    let head = done.result.unwrap().head;
+    let retry = retry_job(&story, &job).await;
+    let ended = story.wait_for_end(&retry).await;
+    assert_eq!(ended.status, JobStatus::Completed, "{:?}", ended.failure);
+    let head = ended.result.unwrap().head;
     assert_eq!(story.git(&["show", &format!("{head}:whole.txt")]).await.trim(), "half");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn retry_gets_checkpoint_after_limit_not_secret_or_cancel() {
     let story = Story::start_with_waiting_tasks().await;
-    let cut_off = Failure::TimeLimit { limit: Span(60) };
     let secret = Failure::SecretInChange { path: "key.pem".into() };
-    for (key, outcome, failure, goes_on) in [
-        ("APP-1", FinishOutcome::Failed, Some(cut_off), true),
+    for (key, outcome, failure, has_checkpoint) in [
+        ("APP-1", FinishOutcome::Failed, Some(TIME_LIMIT), true),
         ("APP-2", FinishOutcome::Failed, Some(secret), false),
         ("APP-3", FinishOutcome::Cancelled, None, false),
     ] {
         let job = story.create_job(key, key, 1).await;
         let (_, client) = story.claim(&job, "c1").await.unwrap();
-        store_artifact(&client, artifact::ArtifactKind::Checkpoint, "checkpoint.tar.zst", b"a tree and a session")
-            .await;
+        store_checkpoint(&client).await;
         assert!(finish_attempt(&client, outcome, failure).await.is_terminal(), "{key}");
-        let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
-        let (_, client) = story.claim(&again, "c2").await.unwrap();
+        let retry = retry_job(&story, &job).await;
+        let (_, client) = story.claim(&retry, "c2").await.unwrap();
         let checkpoint =
             client.checkpoint().await.unwrap().checkpoint.map(|checkpoint| (checkpoint.job, checkpoint.attempt));
-        assert_eq!(checkpoint, goes_on.then_some((job, 1)), "{key}");
+        assert_eq!(checkpoint, has_checkpoint.then_some((job, 1)), "{key}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn retry_finds_checkpoints_at_most_three_jobs_back() {
     let story = Story::start_with_waiting_tasks().await;
-    let cut_off = || Some(Failure::TimeLimit { limit: Span(60) });
-    let first = story.create_job("e1", "APP-1", 1).await;
-    let (_, client) = story.claim(&first, "c0").await.unwrap();
-    enter_phases(&client, Phase::Executing).await;
-    store_artifact(&client, artifact::ArtifactKind::Checkpoint, "checkpoint.tar.zst", b"a tree and a session").await;
-    finish_attempt(&client, FinishOutcome::Failed, cut_off()).await;
+    let first = fail_with_checkpoint(&story).await;
     let mut last = first.clone();
-    for (back, found) in [(1, true), (2, true), (3, true), (4, false)] {
-        last = story.api.retry_job(&last, None).await.unwrap().job.unwrap();
-        let (_, client) = story.claim(&last, &format!("c{back}")).await.unwrap();
+    for (distance, is_found) in [(1, true), (2, true), (3, true), (4, false)] {
+        last = retry_job(&story, &last).await;
+        let (_, client) = story.claim(&last, &format!("c{distance}")).await.unwrap();
         let response = client.checkpoint().await.unwrap();
         assert_eq!(
             response.checkpoint.map(|checkpoint| checkpoint.job),
-            found.then(|| first.clone()),
-            "{back} jobs back"
+            is_found.then(|| first.clone()),
+            "{distance} jobs back"
         );
         let missing = response.missing.map(|missing| (missing.job, missing.attempt, missing.why));
         let expected = (first.clone(), 1, artifact::MissingReason::TooFarBack);
-        assert_eq!(missing, (!found).then_some(expected), "{back} jobs back");
+        assert_eq!(missing, (!is_found).then_some(expected), "{distance} jobs back");
         enter_phases(&client, Phase::Executing).await;
-        finish_attempt(&client, FinishOutcome::Failed, cut_off()).await;
+        finish_attempt(&client, FinishOutcome::Failed, Some(TIME_LIMIT)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn retries_that_start_no_agent_keep_the_checkpoint() {
     let story = Story::start_with_waiting_tasks().await;
-    let first = story.create_job("e1", "APP-1", 1).await;
-    let (_, client) = story.claim(&first, "c0").await.unwrap();
-    enter_phases(&client, Phase::Executing).await;
-    store_artifact(&client, artifact::ArtifactKind::Checkpoint, "checkpoint.tar.zst", b"a tree and a session").await;
-    finish_attempt(&client, FinishOutcome::Failed, Some(Failure::TimeLimit { limit: Span(60) })).await;
+    let first = fail_with_checkpoint(&story).await;
     let mut last = first.clone();
-    for back in 1..=5 {
-        last = story.api.retry_job(&last, None).await.unwrap().job.unwrap();
-        let (_, client) = story.claim(&last, &format!("c{back}")).await.unwrap();
+    for distance in 1..=5 {
+        last = retry_job(&story, &last).await;
+        let (_, client) = story.claim(&last, &format!("c{distance}")).await.unwrap();
         let response = client.checkpoint().await.unwrap();
         assert_eq!(
             (response.checkpoint.map(|checkpoint| checkpoint.job), response.missing),
             (Some(first.clone()), None),
-            "{back} jobs back"
+            "{distance} jobs back"
         );
         enter_phases(&client, Phase::Preparing).await;
-        let away = Failure::SessionUnreachable { reason: "the bucket answered 503".into() };
-        finish_attempt(&client, FinishOutcome::Failed, Some(away)).await;
+        let unreachable = Failure::SessionUnreachable { reason: "the bucket answered 503".into() };
+        finish_attempt(&client, FinishOutcome::Failed, Some(unreachable)).await;
     }
 }

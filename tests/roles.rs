@@ -1,8 +1,8 @@
 //! Tests least privilege: the AWS calls of the functions equal the list, and the list equals their IAM roles.
 //!
 //! Every test compares its calls with the list (`roles/aws_calls.rs`, and `roles/items.rs` for table items).
-//! `.ci/roles`
-//! verifies with the calls of all tests that every row is used. The list also generates `docs/reference/roles.md`.
+//! `.ci/roles` verifies with the calls of all tests that every row is used. The list also generates
+//! `docs/reference/roles.md`.
 
 mod attacker;
 mod aws_calls;
@@ -18,7 +18,7 @@ use crate::prelude::*;
 use crate::webhooks::World;
 use aws_calls::{CALLS, EXTRA_ACTIONS, EXTRA_OF_ALL, KMS_ACTIONS, Resource, SERVICE_ROLE_ACTIONS};
 use deployment::{Deployment, KMS_KEY_ARN};
-use policy::{Effect, Request, matches_pattern};
+use policy::{Effect, Request, Statement, matches_pattern};
 use pullyard_testkit::observe::{Call, Service};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -37,9 +37,10 @@ pub(crate) fn refusal(used: &UsedPermission) -> Option<String> {
         CALLS.iter().any(|(of, does, on, _)| *of == function && *does == action && *on == resource)
     };
     let reason = match Resource::of_call(used) {
-        None => "`What` in tests/roles/aws_calls.rs knows nothing of ours that this is about".to_owned(),
+        None => "`Resource` in tests/roles/aws_calls.rs has no variant for this resource, so it is nothing of ours"
+            .to_owned(),
         Some(resource) if !is_listed(resource) => format!(
-            "no row of tests/roles/aws_calls.rs lets it do so on `{resource:?}`; add one with its reason, and its \
+            "no row of tests/roles/aws_calls.rs allows this on `{resource:?}`; add one with its reason, and its \
              statement in infra/functions.yaml"
         ),
         Some(_) => items::refusal(used)?,
@@ -88,9 +89,9 @@ fn tasks_call(service: Service, operation: &str, body: Value) -> Call {
     Call { app: Some("tasks".into()), service, operation: operation.into(), body }
 }
 
-fn drop_panic_message<T>(it: T) -> String {
-    let ended = catch_unwind(AssertUnwindSafe(|| drop(it)));
-    *ended.unwrap_err().downcast::<String>().unwrap()
+fn drop_panic_message<T>(value: T) -> String {
+    let panic = catch_unwind(AssertUnwindSafe(|| drop(value)));
+    *panic.unwrap_err().downcast::<String>().unwrap()
 }
 
 #[test]
@@ -98,7 +99,7 @@ fn refused_aws_call_fails_the_test_and_is_named() {
     let item = json!({ "pk": { "S": "TOKEN#1" }, "sk": { "S": "TOKEN" } });
     let queue = json!({ "QueueUrl": "http://127.0.0.1:1/000000000000/dispatch", "MessageBody": "{}" });
     let secret = json!({ "SecretId": "somebody-elses" });
-    for (service, operation, body, named) in [
+    for (service, operation, body, expected) in [
         (Service::Sqs, "SendMessage", queue, ["sqs:SendMessage", "`Dispatch`", "tests/roles/aws_calls.rs"]),
         (
             Service::DynamoDb,
@@ -117,12 +118,12 @@ fn refused_aws_call_fails_the_test_and_is_named() {
         calls.record(&tasks_call(service, operation, body));
         let message = drop_panic_message(AllowedCalls(calls));
         assert!(message.contains("the function tasks "), "{message}");
-        assert!(named.iter().all(|word| message.contains(word)), "{message}");
+        assert!(expected.iter().all(|text| message.contains(text)), "{message}");
     }
 }
 
 #[test]
-#[ignore = "it is about what all other tests wrote down: .ci/roles"]
+#[ignore = "reads the calls that all other tests recorded: .ci/roles"]
 fn every_listed_aws_call_was_recorded() {
     let file = PathBuf::from(std::env::var_os(RECORDED_CALLS_VARIABLE).expect("PULLYARD_RECORDED_CALLS names a file"));
     let permissions = calls::read(&file);
@@ -131,8 +132,8 @@ fn every_listed_aws_call_was_recorded() {
         Some((permission.function.clone(), permission.action.clone(), Resource::of_call(permission)?))
     };
     let recorded = permissions.iter().filter_map(line).collect::<BTreeSet<Line>>();
-    let never = listed_calls().difference(&recorded).map(|line| format!("{line:?}\n")).collect::<String>();
-    assert!(never.is_empty(), "in tests/roles/aws_calls.rs but never called:\n{never}");
+    let unused = listed_calls().difference(&recorded).map(|line| format!("{line:?}\n")).collect::<String>();
+    assert!(unused.is_empty(), "in tests/roles/aws_calls.rs but never called:\n{unused}");
 }
 
 #[test]
@@ -162,8 +163,8 @@ fn each_role_allows_the_listed_calls_of_its_function() {
 
 /// Whether a resource of a role is in the list or in its exceptions.
 fn is_listed(function: &str, action: &str, resource: &str) -> bool {
-    let rows = CALLS.iter().filter(|(of, does, ..)| *of == function && *does == action);
-    let mut named = rows.flat_map(|(_, _, target, _)| target.arns().0);
+    let rows = CALLS.iter().filter(|(caller, does, ..)| *caller == function && *does == action);
+    let mut listed = rows.flat_map(|(_, _, target, _)| target.arns().0);
     let is_exact = |pattern: &str, resource: &str| {
         // A star is accepted only at the end, for names chosen by AWS or users.
         matches_pattern(pattern, resource) && (resource == pattern || pattern.find('*') == Some(pattern.len() - 1))
@@ -172,10 +173,10 @@ fn is_listed(function: &str, action: &str, resource: &str) -> bool {
         let suffix = suffix.replace("FUNCTION", function);
         *does == action && resource.ends_with(&suffix)
     });
-    let is_extra = |(of, does, suffix, _): &aws_calls::ExtraAction| {
-        *of == function && *does == action && resource.ends_with(suffix)
+    let is_extra = |(caller, does, suffix, _): &aws_calls::ExtraAction| {
+        *caller == function && *does == action && resource.ends_with(suffix)
     };
-    named.any(|wanted| is_exact(resource, &wanted)) || is_extra_of_all || EXTRA_ACTIONS.iter().any(is_extra)
+    listed.any(|wanted| is_exact(resource, &wanted)) || is_extra_of_all || EXTRA_ACTIONS.iter().any(is_extra)
 }
 
 #[test]
@@ -183,45 +184,47 @@ fn no_role_allows_more_than_the_listed_calls() {
     let deployed = Deployment::read();
     assert_eq!(deployed.functions.keys().map(String::as_str).collect::<BTreeSet<_>>(), BTreeSet::from(FUNCTIONS));
     assert_eq!(deployed.roles_with_managed_policies, Vec::<String>::new(), "roles with managed policies");
-    let mut too_much = Vec::new();
+    let mut unlisted = Vec::new();
     for function in FUNCTIONS {
-        for statement in deployed.role(function).statements.iter().filter(|one| one.effect == Effect::Allow) {
+        for statement in deployed.role(function).statements.iter().filter(|statement| statement.effect == Effect::Allow)
+        {
             for action in &statement.actions {
                 for resource in statement.resources.iter().filter(|resource| !is_listed(function, action, resource)) {
-                    too_much.push(format!("{function} {action} {resource}"));
+                    unlisted.push(format!("{function} {action} {resource}"));
                 }
             }
         }
     }
-    assert!(too_much.is_empty(), "allowed by infra/functions.yaml but never called:\n{}", too_much.join("\n"));
+    assert!(unlisted.is_empty(), "allowed by infra/functions.yaml but never called:\n{}", unlisted.join("\n"));
     let mut unused = EXTRA_ACTIONS.iter().filter(|(function, action, suffix, _)| {
-        let mut all = deployed.role(function).statements.iter();
-        !all.any(|one| one.actions.iter().any(|a| a == action) && one.resources.iter().any(|r| r.ends_with(suffix)))
+        let has_action = |statement: &Statement| statement.actions.iter().any(|a| a == action);
+        let has_resource = |statement: &Statement| statement.resources.iter().any(|r| r.ends_with(suffix));
+        !deployed.role(function).statements.iter().any(|statement| has_action(statement) && has_resource(statement))
     });
-    assert_eq!(unused.next(), None, "allowed by no role: remove it from BESIDES");
+    assert_eq!(unused.next(), None, "allowed by no role: remove it from EXTRA_ACTIONS");
 }
 
 #[test]
 fn roles_of_aws_services_allow_only_the_listed_actions() {
     let deployed = Deployment::read();
-    let of_functions: BTreeSet<&String> = deployed.functions.values().collect();
-    let mut found = BTreeSet::new();
-    for (name, policy) in deployed.roles.iter().filter(|(name, _)| !of_functions.contains(name)) {
+    let function_roles: BTreeSet<&String> = deployed.functions.values().collect();
+    let mut used = BTreeSet::new();
+    for (name, policy) in deployed.roles.iter().filter(|(name, _)| !function_roles.contains(name)) {
         for statement in &policy.statements {
             assert_eq!(statement.effect, Effect::Allow, "{name}");
             for (action, resource) in
-                statement.actions.iter().flat_map(|action| statement.resources.iter().map(move |one| (action, one)))
+                statement.actions.iter().flat_map(|action| statement.resources.iter().map(move |arn| (action, arn)))
             {
                 let is_listed = |(role, does, suffix, _): &aws_calls::ExtraAction| {
                     let is_about = if *suffix == "*" { resource == "*" } else { resource.ends_with(suffix) };
                     name == role && action == does && is_about
                 };
                 let row = SERVICE_ROLE_ACTIONS.iter().position(is_listed);
-                found.insert(row.unwrap_or_else(|| panic!("{name} may {action} on {resource}, which is not listed")));
+                used.insert(row.unwrap_or_else(|| panic!("{name} may {action} on {resource}, which is not listed")));
             }
         }
     }
-    assert_eq!(found.len(), SERVICE_ROLE_ACTIONS.len(), "only the rows {found:?} are allowed by a role");
+    assert_eq!(used.len(), SERVICE_ROLE_ACTIONS.len(), "only the rows {used:?} are allowed by a role");
 }
 
 fn may_use_key(deployed: &Deployment, function: &str, action: &str, key: &str, through: Option<&str>) -> bool {
@@ -234,26 +237,26 @@ fn may_use_key(deployed: &Deployment, function: &str, action: &str, key: &str, t
 fn own_kms_key_is_used_only_through_called_services() {
     let (without, deployed) = (Deployment::read(), Deployment::read_with_kms_key());
     let services = ["dynamodb", "ecr", "ecs", "lambda", "logs", "s3", "secretsmanager", "sns", "sqs"];
-    let other = KMS_KEY_ARN.replace("0123", "9876");
+    let other_key = KMS_KEY_ARN.replace("0123", "9876");
     for function in FUNCTIONS {
         for action in KMS_ACTIONS {
             let allowed_services =
-                services.into_iter().filter(|one| may_use_key(&deployed, function, action, KMS_KEY_ARN, Some(one)));
+                services.into_iter().filter(|via| may_use_key(&deployed, function, action, KMS_KEY_ARN, Some(via)));
             assert_eq!(allowed_services.collect::<Vec<_>>(), aws_calls::kms_services(function), "{function} {action}");
             assert!(!may_use_key(&deployed, function, action, KMS_KEY_ARN, None), "{function} {action} directly");
-            let another = |one: &str| may_use_key(&deployed, function, action, &other, Some(one));
+            let another = |via: &str| may_use_key(&deployed, function, action, &other_key, Some(via));
             assert!(!services.into_iter().any(another), "{function} {action} with another key");
-            let without_key = |one: &str| may_use_key(&without, function, action, KMS_KEY_ARN, Some(one));
+            let without_key = |via: &str| may_use_key(&without, function, action, KMS_KEY_ARN, Some(via));
             assert!(!services.into_iter().any(without_key), "{function} {action} without a key");
         }
     }
     // A key adds one statement per function role and changes no other role.
-    let of_functions: BTreeSet<&String> = deployed.functions.values().collect();
+    let function_roles: BTreeSet<&String> = deployed.functions.values().collect();
     for (name, policy) in &deployed.roles {
         let of_key = |action: &String| KMS_ACTIONS.contains(&action.as_str());
-        let rest = policy.statements.iter().filter(|one| !one.actions.iter().all(of_key));
-        assert!(rest.eq(&without.roles[name].statements), "{name}");
-        let more = policy.statements.len() - without.roles[name].statements.len();
-        assert_eq!(more, usize::from(of_functions.contains(&name)), "{name}");
+        let unchanged = policy.statements.iter().filter(|statement| !statement.actions.iter().all(of_key));
+        assert!(unchanged.eq(&without.roles[name].statements), "{name}");
+        let added = policy.statements.len() - without.roles[name].statements.len();
+        assert_eq!(added, usize::from(function_roles.contains(&name)), "{name}");
     }
 }

@@ -225,9 +225,9 @@ async fn one_of_two_runners_gets_the_job_and_foreign_runners_none() {
     let (kite, gull) =
         (story.register_runner(&ours, "kite", "i1").await, story.register_runner(&ours, "gull", "i1").await);
     let (one, two) = tokio::join!(kite.claim("c1"), gull.claim("c1"));
-    let got = [one, two].into_iter().flatten().collect::<Vec<_>>();
-    assert_eq!(got.len(), 1);
-    assert_eq!(got[0].job, job);
+    let claims = [one, two].into_iter().flatten().collect::<Vec<_>>();
+    assert_eq!(claims.len(), 1);
+    assert_eq!(claims[0].job, job);
     // A runner is visible only with its own token.
     let stolen = RunnerProcess { client: foreign.client.clone(), id: kite.id.clone(), instance: kite.instance.clone() };
     assert_eq!(stolen.try_claim_job("c2").await.err().unwrap().code(), Some("not_found"));

@@ -93,7 +93,7 @@ impl World {
     /// Verifies that `acme` recorded this code and `other` its own refusal.
     async fn assert_separate_entries(&self, code: &str) {
         let recorded = self.ledger_codes(&self.story.project).await;
-        let about_the_review = |there: &&String| [code, "no_linked_ticket"].contains(&there.as_str());
+        let about_the_review = |recorded_code: &&String| [code, "no_linked_ticket"].contains(&recorded_code.as_str());
         assert_eq!(recorded.iter().filter(about_the_review).collect::<Vec<_>>(), [code], "{recorded:?}");
         assert_eq!(self.ledger_codes(&other_project()).await, ["no_linked_ticket"]);
     }

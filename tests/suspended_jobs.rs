@@ -227,9 +227,9 @@ async fn job_awaiting_input_fails_after_a_week() {
 #[tokio::test(flavor = "multi_thread")]
 async fn answered_job_continues_from_its_checkpoint() {
     let story = Story::begin_story().await;
-    let asks = r#"cat > prompt.txt; [ -e half.txt ] && cat half.txt > whole.txt && exit 0
+    let script = r#"cat > prompt.txt; [ -e half.txt ] && cat half.txt > whole.txt && exit 0
         echo half > half.txt; echo '{"kind":"question","text":"Which list?"}'"#;
-    story.set_agent_command(&["sh", "-c", asks]).await;
+    story.set_agent_command(&["sh", "-c", script]).await;
     let job = story.create_job("e1", "APP-1", 1).await;
     story.wait_for_job(&job, has_status(JobStatus::AwaitingInput)).await;
     let rested = story.api.attempts(&job).await.unwrap().attempts.remove(0);
@@ -237,7 +237,7 @@ async fn answered_job_continues_from_its_checkpoint() {
     let artifacts = story.api.artifacts(&job).await.unwrap().artifacts;
     for kind in [ArtifactKind::AgentOutput, ArtifactKind::Checkpoint] {
         assert!(
-            artifacts.iter().any(|one| one.kind == kind && one.stored && one.attempt == 1),
+            artifacts.iter().any(|artifact| artifact.kind == kind && artifact.stored && artifact.attempt == 1),
             "{kind:?}: {artifacts:?}"
         );
     }

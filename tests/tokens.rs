@@ -178,12 +178,12 @@ async fn secrets_and_tokens_survive_a_restart() {
     local.shutdown().await;
 
     let local = start().await;
-    let got = reqwest::Client::new()
+    let response = reqwest::Client::new()
         .post(&local.aws().endpoints().secretsmanager)
         .header("x-amz-target", "secretsmanager.GetSecretValue")
         .body(json!({ "SecretId": first.secret }).to_string());
-    let got: Value = serde_json::from_str(&got.send().await.unwrap().text().await.unwrap()).unwrap();
-    assert_eq!(got["SecretString"], "two");
+    let response: Value = serde_json::from_str(&response.send().await.unwrap().text().await.unwrap()).unwrap();
+    assert_eq!(response["SecretString"], "two");
     let client = ApiClient::new(local.api_url(), &token.token).unwrap();
     assert_eq!(client.own_token().await.unwrap().name, "kept");
     local.shutdown().await;

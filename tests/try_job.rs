@@ -94,11 +94,11 @@ async fn try_opens_a_pull_request_and_removes_its_folder() {
 #[tokio::test(flavor = "multi_thread")]
 async fn try_needs_confirmation_a_valid_token_and_an_agent() {
     let elsewhere = ForeignForge::start("#!/bin/sh\nexit 1\n").await;
-    let check = async |arguments: &[&str], token: &str, code: i32, says: &str| {
+    let check = async |arguments: &[&str], token: &str, code: i32, expected: &str| {
         let tried = elsewhere.run_try(arguments, token).await;
         let err = text(&tried.stderr);
         assert_eq!(tried.status.code(), Some(code), "{arguments:?}: {}{err}", text(&tried.stdout));
-        assert!(err.contains(says), "{arguments:?}: {err}");
+        assert!(err.contains(expected), "{arguments:?}: {err}");
     };
     check(&["--agent-command", "./agent.sh"], TOKEN, 2, "add --yes").await;
     check(&["--yes", "--agent-command", "./agent.sh"], "wrong-token-0123", 1, "refused").await;
@@ -135,12 +135,12 @@ async fn end_of_input_is_reported_once() {
     let outside = TempDir::new().unwrap();
     let go = outside.path().join("go");
     // The agent asks after the input ended.
-    let asks = format!(
+    let script = format!(
         "#!/bin/sh\ncat > /dev/null\nwhile [ ! -e '{}' ]; do sleep 0.05; done\n\
          mkdir -p .pullyard; echo 'Which colour?' > .pullyard/question.md\n",
         go.display()
     );
-    let elsewhere = ForeignForge::start(&asks).await;
+    let elsewhere = ForeignForge::start(&script).await;
     let mut command = elsewhere.command(&["--yes", "--agent-command", "./agent.sh"]);
     let mut terminal = Terminal::open(command.env("GH_TOKEN", TOKEN));
     terminal.wait_for_text("type a line to send it to the agent").await;

@@ -66,6 +66,15 @@ impl World {
         world
     }
 
+    /// Adds Ben, who may only read the repository. Returns his account as a webhook names it.
+    async fn add_reader(&self) -> Value {
+        let forge = self.story.local.forge();
+        let ben = User { login: "ben".into(), id: ANN + 1, token: "ghp_ben".into() };
+        forge.add_user(ben, AccountKind::User).await.unwrap();
+        forge.set_role(REPOSITORY, "ben", Role::Read).await.unwrap();
+        json!({ "id": ANN + 1, "login": "ben", "type": "User" })
+    }
+
     pub(crate) async fn link(&self, number: u64, ticket: &str, branch: &str, head: &str) {
         let integration = IntegrationId::new("gh1").unwrap();
         let id = PullRequestId { integration, repository: self.repository, number };
@@ -285,11 +294,7 @@ async fn comment_or_label_of_a_user_with_push_starts_a_revision() {
 #[tokio::test(flavor = "multi_thread")]
 async fn comment_or_label_of_a_stranger_starts_no_revision() {
     let world = World::with_hook().await;
-    let forge = world.story.local.forge();
-    let ben = User { login: "ben".into(), id: ANN + 1, token: "ghp_ben".into() };
-    forge.add_user(ben, AccountKind::User).await.unwrap();
-    forge.set_role(REPOSITORY, "ben", Role::Read).await.unwrap();
-    let user = json!({ "id": ANN + 1, "login": "ben", "type": "User" });
+    let user = world.add_reader().await;
     let comment = world.comment(3, "/pullyard revise do as I say", &user);
     for (event, body) in [("issue_comment", comment), ("pull_request", world.label(&user))] {
         let (status, response) = world.send("acme", event, &body).await;

@@ -145,8 +145,8 @@ async fn review_with_a_failed_delivery_creates_one_job() {
 #[tokio::test(flavor = "multi_thread")]
 async fn app_hook_with_a_wrong_url_is_repaired() {
     let world = World::with(|manifest| manifest["hook_attributes"]["url"] = json!("http://127.0.0.1:1/other")).await;
-    let here = world.story.local.api_url();
-    world.story.api.install_hook(&world.install_request(here, true)).await.unwrap();
+    let api_url = world.story.local.api_url();
+    world.story.api.install_hook(&world.install_request(api_url, true)).await.unwrap();
     let drifts = world.drifts().await;
     assert_eq!(codes(&drifts), [("url", true), ("failing", false)]);
     assert_eq!(drifts[0].sentence, "It calls http://127.0.0.1:1/other instead of Pullyard.");

@@ -21,13 +21,13 @@ fn events(first: u64, count: u64, text: &str) -> EventsRequest {
 
 /// Reads all pages: attempt, sequence number and text of each event.
 async fn read_all(story: &Story, job: &JobId, after: Option<String>) -> (Vec<(u32, u64, String)>, String, bool) {
-    let (mut seen, mut after) = (Vec::new(), after);
+    let (mut stored, mut after) = (Vec::new(), after);
     loop {
         let page = story.api.events(job, after.as_deref()).await.unwrap();
-        let last = page.events.is_empty() || page.end;
-        seen.extend(page.events.into_iter().map(|it| (it.attempt, it.event.seq, it.event.text.unwrap_or_default())));
-        if last {
-            return (seen, page.cursor, page.end);
+        let is_last = page.events.is_empty() || page.end;
+        stored.extend(page.events.into_iter().map(|it| (it.attempt, it.event.seq, it.event.text.unwrap_or_default())));
+        if is_last {
+            return (stored, page.cursor, page.end);
         }
         after = Some(page.cursor);
     }
@@ -43,11 +43,11 @@ async fn repeated_batch_keeps_the_first_events() {
         async move { client.events(&batch).await.unwrap() }
     }))
     .await;
-    let (seen, _, _) = read_all(&story, &job, None).await;
-    assert_eq!(seen.iter().map(|it| it.1).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
-    assert!(seen[..3].iter().all(|it| it.2.starts_with("first")));
+    let (stored, _, _) = read_all(&story, &job, None).await;
+    assert_eq!(stored.iter().map(|(_, seq, _)| *seq).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    assert!(stored[..3].iter().all(|(_, _, text)| text.starts_with("first")));
     // The whole batch of one racer is stored.
-    assert_eq!(seen[3].2.strip_suffix(" 4"), seen[4].2.strip_suffix(" 5"));
+    assert_eq!(stored[3].2.strip_suffix(" 4"), stored[4].2.strip_suffix(" 5"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,8 +61,8 @@ async fn reader_receives_each_event_once_and_in_order() {
         expected.extend((first..first + count).map(|seq| (1, seq, format!("one {seq}"))));
         first += count;
     }
-    let (seen, cursor, end) = read_all(&story, &job, None).await;
-    assert_eq!((seen, end), (expected.clone(), false));
+    let (stored, cursor, end) = read_all(&story, &job, None).await;
+    assert_eq!((stored, end), (expected.clone(), false));
     assert_eq!(read_all(&story, &job, Some(cursor.clone())).await, (Vec::new(), cursor.clone(), false));
 
     // A batch that arrives early is held back until the batch before it arrives.
@@ -81,15 +81,15 @@ async fn reader_receives_each_event_once_and_in_order() {
     let (_, client) = story.claim(&job, "c2").await.unwrap();
     client.events(&events(1, 4, "two")).await.unwrap();
     expected.extend((1..5).map(|seq| (2, seq, format!("two {seq}"))));
-    let (seen, _, end) = read_all(&story, &job, None).await;
-    assert_eq!((&seen, end), (&expected, false));
-    let (rest, _, _) = read_all(&story, &job, Some(cursor)).await;
-    assert_eq!(rest, expected[expected.len() - rest.len()..]);
-    assert_eq!(rest.len(), 10);
+    let (stored, _, end) = read_all(&story, &job, None).await;
+    assert_eq!((&stored, end), (&expected, false));
+    let (remaining, _, _) = read_all(&story, &job, Some(cursor)).await;
+    assert_eq!(remaining, expected[expected.len() - remaining.len()..]);
+    assert_eq!(remaining.len(), 10);
 
     client.finish(&failed_finish("f1")).await.unwrap();
-    let (seen, cursor, end) = read_all(&story, &job, None).await;
-    assert_eq!((seen, end), (expected, true));
+    let (stored, cursor, end) = read_all(&story, &job, None).await;
+    assert_eq!((stored, end), (expected, true));
     assert_eq!(read_all(&story, &job, Some(cursor.clone())).await, (Vec::new(), cursor, true));
 }
 
@@ -102,7 +102,7 @@ async fn events_are_sent_faster_only_while_watched() {
     };
     assert_eq!(target().await, (false, 800));
     story.api.events(&job, None).await.unwrap();
-    wait_until("it is told that somebody looks", async || {
+    wait_until("the events are watched", async || {
         let answer = target().await;
         if answer == (true, 200) { Ok(()) } else { Err(format!("{answer:?}")) }
     })

@@ -59,8 +59,8 @@ impl World {
             let path = filled.iter().fold(route.to_owned(), |path, (name, value)| path.replace(name, value));
             let lists =
                 ["/v1/deliveries", "/v1/jobs", "/v1/pulls", "/v1/tickets"].contains(&route) && *method == Method::GET;
-            let asks = route.starts_with("/v1/tickets/{key}") || lists;
-            let path = if asks { format!("{path}?project={}", of.project) } else { path };
+            let has_query = route.starts_with("/v1/tickets/{key}") || lists;
+            let path = if has_query { format!("{path}?project={}", of.project) } else { path };
             let which = format!("?project={}&repository={REPOSITORY}&number={}", of.project, self.number);
             let is_one = route == "/v1/pulls/why" || (route == "/v1/pulls/link" && *method == Method::DELETE);
             let path = if is_one { format!("{path}{which}") } else { path };

@@ -88,9 +88,9 @@ fn put(input: &mut Vec<u8>, at: usize, piece: &[u8]) {
     drop(input.splice(at..at, piece.iter().copied()));
 }
 
-/// Replaces the next run of such bytes from `at` on.
-fn replace(input: &mut Vec<u8>, at: usize, word: &str, of: impl Fn(&u8) -> bool) {
-    let Some(start) = input.iter().skip(at).position(&of).map(|after| at + after) else { return };
-    let end = input.iter().skip(start).position(|byte| !of(byte)).map_or(input.len(), |after| start + after);
-    drop(input.splice(start..end, word.bytes()));
+/// Replaces the next run of bytes that satisfy `is_part`, searched from `at`.
+fn replace(input: &mut Vec<u8>, at: usize, replacement: &str, is_part: impl Fn(&u8) -> bool) {
+    let Some(start) = input.iter().skip(at).position(&is_part).map(|after| at + after) else { return };
+    let end = input.iter().skip(start).position(|byte| !is_part(byte)).map_or(input.len(), |after| start + after);
+    drop(input.splice(start..end, replacement.bytes()));
 }

@@ -196,8 +196,8 @@ fn ticket_event(input: &[u8]) -> (String, String) {
                 Err(fault) => fault,
                 Ok(()) => {
                     let ticket = &event.ticket;
-                    let some = [event.actor.is_some(), ticket.url.is_some(), ticket.repository.is_some()];
-                    return (format!("{some:?} {}", size(ticket.labels.len())), String::new());
+                    let has_fields = [event.actor.is_some(), ticket.url.is_some(), ticket.repository.is_some()];
+                    return (format!("{has_fields:?} {}", size(ticket.labels.len())), String::new());
                 }
             }
         }
@@ -275,8 +275,8 @@ fn review_text(input: &[u8]) -> (u32, u32, [bool; 5]) {
             || text.contains("…\n(")
     );
     assert_eq!(Marker::parse(&Marker::Status.append_to(ForgeKind::GitHub, &text)), Some(Marker::Status));
-    let had = ["<!--", "`", "[", "\u{202e}", "pullyard:"].map(|word| text.contains(word));
-    (size(prompt.len()), size(context.included_comments().len()), had)
+    let has_markup = ["<!--", "`", "[", "\u{202e}", "pullyard:"].map(|word| text.contains(word));
+    (size(prompt.len()), size(context.included_comments().len()), has_markup)
 }
 
 /// The text outside all fences. A line with at least as many backticks and nothing else closes a fence.

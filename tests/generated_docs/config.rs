@@ -87,20 +87,20 @@ struct HelpVariable {
     flag: String,
     unit: String,
     default: String,
-    says: String,
+    description: String,
 }
 
 /// Splits the default, at the end of the first sentence, from the description of a flag.
-fn split_default(says: &str) -> Option<(String, String)> {
-    let end = says.find(". ").unwrap_or(says.len());
-    let (sentence, rest) = says.split_at(end);
+fn split_default(description: &str) -> Option<(String, String)> {
+    let end = description.find(". ").unwrap_or(description.len());
+    let (sentence, later_text) = description.split_at(end);
     if let Some((head, default)) = sentence.strip_suffix(')').and_then(|text| text.rsplit_once(" (default: ")) {
-        return Some((default.to_owned(), format!("{head}{rest}")));
+        return Some((default.to_owned(), format!("{head}{later_text}")));
     }
     let (head, last) = sentence.rsplit_once("; ")?;
     let default = last.strip_suffix("if not given").or_else(|| last.strip_suffix("when not given"));
     let default = default.or_else(|| last.starts_with("required").then_some(last))?;
-    Some((default.trim().trim_end_matches(',').to_owned(), format!("{head}{rest}")))
+    Some((default.trim().trim_end_matches(',').to_owned(), format!("{head}{later_text}")))
 }
 
 /// The flags of a help that have an environment variable. Continuation lines are indented.
@@ -118,43 +118,42 @@ fn help_variables(help: &str) -> Vec<HelpVariable> {
             text.push_str(content);
         }
     }
-    let between = |text: &str, start: &str| {
+    let in_brackets = |text: &str, start: &str| {
         text.split_once(start).and_then(|(_, rest)| rest.split_once(']')).map(|(inside, _)| inside.trim().to_owned())
     };
-    let read = |(head, text): (String, String)| {
-        let names = between(&text, "[env: ")?;
+    let parse_block = |(head, text): (String, String)| {
+        let names = in_brackets(&text, "[env: ")?;
         let names = names.split(',').map(|name| name.trim().trim_end_matches('=').to_owned()).collect();
-        let flag = head.split_whitespace().find(|word| word.starts_with("--"))?.to_owned();
+        let flag = head.split_whitespace().find(|part| part.starts_with("--"))?.to_owned();
         let unit =
             head.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or("set or not", |(unit, _)| unit);
-        let says = text.split(" [").next().unwrap_or_default().split(" Possible values").next().unwrap_or_default();
-        let says = says.trim().trim_end_matches('.').to_owned();
-        let plain = if let Some(value) = between(&text, "[default: ") {
-            format!("`{value}`")
-        } else if usage.split_whitespace().any(|word| word == flag) {
-            "required".to_owned()
+        let description = text.split(" [").next().unwrap_or_default();
+        let description = description.split(" Possible values").next().unwrap_or_default();
+        let description = description.trim().trim_end_matches('.').to_owned();
+        let (default, description) = if let Some(value) = in_brackets(&text, "[default: ") {
+            (format!("`{value}`"), description)
+        } else if usage.split_whitespace().any(|part| part == flag) {
+            ("required".to_owned(), description)
         } else if unit == "set or not" {
-            "off".to_owned()
+            ("off".to_owned(), description)
         } else {
-            String::new()
+            split_default(&description).unwrap_or((String::new(), description))
         };
-        let (default, says) =
-            if plain.is_empty() { split_default(&says).unwrap_or((plain, says)) } else { (plain, says) };
-        Some(HelpVariable { names, flag, unit: unit.to_lowercase(), default, says })
+        Some(HelpVariable { names, flag, unit: unit.to_lowercase(), default, description })
     };
-    blocks.into_iter().filter_map(read).collect()
+    blocks.into_iter().filter_map(parse_block).collect()
 }
 
-fn table(page: &mut String, all: &[HelpVariable]) {
+fn table(page: &mut String, variables: &[HelpVariable]) {
     page.push_str("| variable | flag | value | default | meaning |\n|---|---|---|---|---|\n");
-    for HelpVariable { names, flag, unit, default, says } in all {
+    for HelpVariable { names, flag, unit, default, description } in variables {
         let names = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         writeln!(
             page,
             "| {names} | `{flag}` | {} | {} | {} |",
             table_cell(unit),
             table_cell(default),
-            table_cell(says)
+            table_cell(description)
         )
         .unwrap();
     }
@@ -170,13 +169,13 @@ pub(super) async fn page() -> String {
     page.push_str("\nRegion and credentials are AWS's own (`AWS_REGION`, the function's role).\n\n## Command line\n\nA flag overrides a variable, and a variable overrides the saved context.\n\n");
     let global = help_variables(&help(&["status"]).await);
     table(&mut page, &global);
-    page.push_str("\n### `pullyard up`\n\n");
-    let own = help_variables(&help(&["up"]).await).into_iter();
-    table(&mut page, &own.filter(|one| !global.iter().any(|all| all.flag == one.flag)).collect::<Vec<_>>());
-    page.push_str("\n## Runner\n\n### `pullyard-runner start`, `check`, `config`\n\nSeveral names in one row are aliases. If several are set, the first counts.\n\n");
-    let not_global = |all: Vec<HelpVariable>| {
-        all.into_iter().filter(|one| !global.iter().any(|other| other.flag == one.flag)).collect::<Vec<_>>()
+    let is_global = |variable: &HelpVariable| global.iter().any(|other| other.flag == variable.flag);
+    let not_global = |variables: Vec<HelpVariable>| {
+        variables.into_iter().filter(|variable| !is_global(variable)).collect::<Vec<_>>()
     };
+    page.push_str("\n### `pullyard up`\n\n");
+    table(&mut page, &not_global(help_variables(&help(&["up"]).await)));
+    page.push_str("\n## Runner\n\n### `pullyard-runner start`, `check`, `config`\n\nSeveral names in one row are aliases. If several are set, the first counts.\n\n");
     table(&mut page, &not_global(help_variables(&help(&["runner", "start"]).await)));
     page.push_str("\n### `pullyard-runner run-job`\n\nECS and `start` set these.\n\n");
     table(&mut page, &not_global(help_variables(&help(&["runner", "run-job"]).await)));
@@ -186,11 +185,11 @@ pub(super) async fn page() -> String {
 
 /// The default of each variable of the functions, by name.
 fn function_variables() -> BTreeMap<&'static str, &'static str> {
-    let read = |row: &'static str| {
+    let name_and_default = |row: &'static str| {
         let cells = row.split(" | ").collect::<Vec<_>>();
         (cells[0].trim_matches(['|', ' ', '`']), cells[2])
     };
-    FUNCTION_VARIABLES.lines().map(read).collect()
+    FUNCTION_VARIABLES.lines().map(name_and_default).collect()
 }
 
 #[test]
@@ -205,9 +204,9 @@ fn functions_read_exactly_the_variables_of_the_table() {
         Some(value(name).into())
     })
     .unwrap();
-    let known = function_variables();
-    assert_eq!(read.into_inner(), known.keys().copied().collect::<BTreeSet<_>>());
-    for (variable, default) in known {
+    let documented = function_variables();
+    assert_eq!(read.into_inner(), documented.keys().copied().collect::<BTreeSet<_>>());
+    for (variable, default) in documented {
         let without = Config::from_vars(|name| (name != variable).then(|| value(name).into()));
         assert_eq!(without.is_err(), default == "required", "requirement of {variable}");
     }

@@ -241,9 +241,9 @@ fn heartbeat_interval_matches_the_capacity_page() {
 fn idle_cost_counts_the_templates_alarms_and_dashboards() {
     let watch = parse(include_str!("../../infra/watch.yaml"));
     let all: Vec<&Value> = watch["Resources"].as_object().unwrap().values().collect();
-    let of_kind = |kind: &str| all.iter().filter(|one| one["Type"] == kind).copied().collect::<Vec<_>>();
+    let of_kind = |kind: &str| all.iter().filter(|resource| resource["Type"] == kind).copied().collect::<Vec<_>>();
     let metrics = |alarm: &Value| match alarm["Properties"]["Metrics"].as_array() {
-        Some(all) => all.iter().filter(|one| one["MetricStat"].is_object()).count(),
+        Some(all) => all.iter().filter(|metric| metric["MetricStat"].is_object()).count(),
         None => 1,
     };
     let counted: usize = of_kind("AWS::CloudWatch::Alarm").into_iter().map(metrics).sum();
@@ -256,7 +256,7 @@ fn idle_cost_counts_exactly_the_metrics_of_a_sweep() {
     assert_eq!(metrics::SWEEP_METRICS.len() as f64, METRICS);
     let api = parse(include_str!("../../infra/api.yaml"));
     let all = api["Resources"].as_object().unwrap().values();
-    let counted = all.filter(|one| one["Type"] == "AWS::Logs::MetricFilter").count();
+    let counted = all.filter(|resource| resource["Type"] == "AWS::Logs::MetricFilter").count();
     assert_eq!((metrics::names().count() + counted) as f64, ALL_METRICS);
 }
 

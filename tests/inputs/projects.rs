@@ -168,8 +168,8 @@ async fn taken_names_are_refused_and_repeats_are_accepted() {
         (project.name.as_str(), &other_settings, 409),
     ] {
         let new = json!({ "id": "acme", "name": name, "settings": settings }).to_string();
-        let (got, _, response) = story.call_as_admin(Method::POST, "/v1/projects", new).await;
-        assert_eq!((got, status == 201 || response["code"] == "taken"), (status, true), "{name}: {response}");
+        let (actual_status, _, response) = story.call_as_admin(Method::POST, "/v1/projects", new).await;
+        assert_eq!((actual_status, status == 201 || response["code"] == "taken"), (status, true), "{name}: {response}");
     }
     assert_eq!(story.api.project(&story.project).await.unwrap(), project);
 

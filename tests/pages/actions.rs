@@ -50,12 +50,12 @@ async fn job_page_pauses_continues_and_answers_the_job() {
     story.wait_for_task(&job, 2).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     enter_phases(&client, Phase::Executing).await;
-    let asks = yield_request(Some("Which <b>list</b>?"), 0);
+    let question = yield_request(Some("Which <b>list</b>?"), 0);
     let works = browser.get(&address).await;
     works.assert_contains(&["Send a message to the agent", "by the end of its turn"]);
     assert!(!reader.get(&address).await.contains("Send a message"));
     assert!(works.contains(r#"id="speak" data-kind="say executing""#), "{}", works.body);
-    client.yield_job(&asks).await.unwrap();
+    client.yield_job(&question).await.unwrap();
     // The open page receives the answer form, and the question links to it.
     let live = browser.fragment(&format!("{address}?after=1.0")).await;
     assert!(live.contains(r#"id="speak" data-kind="answer""#) && live.contains("Your answer"), "{}", live.body);

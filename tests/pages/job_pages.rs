@@ -54,8 +54,8 @@ impl Agent {
     }
 }
 
-pub(super) fn text(words: &str) -> Value {
-    json!({ "kind": "text", "text": words })
+pub(super) fn text(text: &str) -> Value {
+    json!({ "kind": "text", "text": text })
 }
 
 fn usage_event(turns: u32, micros: u64) -> Value {

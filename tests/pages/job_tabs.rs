@@ -23,8 +23,8 @@ async fn log_of_50000_events_is_shown_in_small_parts() {
     let story = Story::start_with_waiting_tasks().await;
     let (browser, job, mut agent) = start(&story).await;
     for batch in 0..50 {
-        let word = "<&>".repeat(20);
-        let events: Vec<_> = (1..=1_000).map(|n| text(&format!("Event {} {word}", batch * 1_000 + n))).collect();
+        let hostile = "<&>".repeat(20);
+        let events: Vec<_> = (1..=1_000).map(|n| text(&format!("Event {} {hostile}", batch * 1_000 + n))).collect();
         agent.send_events(&events).await;
     }
     let log = format!("/jobs/{job}/log");
@@ -132,8 +132,8 @@ async fn messages_of_users_have_their_place_in_the_log() {
     let fragment = browser.fragment(&format!("{address}?after=1.1.1")).await;
     assert!(!fragment.contains("id=\"m1\"") && fragment.contains("The agent received the message of rita."));
 
-    let asks = yield_request(Some("Which <b>list</b>?"), 1);
-    agent.client.yield_job(&asks).await.unwrap();
+    let question = yield_request(Some("Which <b>list</b>?"), 1);
+    agent.client.yield_job(&question).await.unwrap();
     browser.get(&address).await.assert_contains(&["The work so far is discarded; the branch is not pushed."]);
     story.advance_and_sweep(Duration::from_secs(1)).await;
     assert_eq!(browser.post(&format!("{address}/answer"), &[("text", "The second one.")]).await.status, 303);

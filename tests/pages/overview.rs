@@ -16,8 +16,8 @@ async fn failed_job(story: &Story, key: &str) -> JobId {
 async fn asking_job(story: &Story, key: &str, question: &str) -> JobId {
     let job = story.create_job(&format!("event of {key}"), key, 1).await;
     let agent = Agent::start_executing(story, &job).await;
-    let asks = yield_request(Some(question), 0);
-    agent.client.yield_job(&asks).await.unwrap();
+    let yield_body = yield_request(Some(question), 0);
+    agent.client.yield_job(&yield_body).await.unwrap();
     job
 }
 

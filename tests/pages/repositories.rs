@@ -214,7 +214,7 @@ async fn repository_is_added_changed_tested_and_removed() {
     let changed = browser.post("/setup/repositories/ingress", &set).await;
     assert!(changed.status == 303 && changed.redirect().1.starts_with(&format!("{LIST}#r-gh1-")), "{}", changed.body);
     let ingresses = story.api.ingresses(&story.project).await.unwrap().repositories;
-    assert!(ingresses.iter().any(|one| one.repository.as_str() == SHOP && one.ingress == Ingress::Webhook));
+    assert!(ingresses.iter().any(|ingress| ingress.repository.as_str() == SHOP && ingress.ingress == Ingress::Webhook));
     assert!(browser.get(LIST).await.contains("Polling every 5 minutes; no webhook is installed"));
 
     browser

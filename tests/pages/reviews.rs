@@ -137,8 +137,8 @@ async fn ticket_shows_the_state_of_its_pull_request_everywhere() {
         let linked = store.load_pull_request(&id).await.unwrap().unwrap();
         let changed = PullRequest { state, ..linked };
         assert_eq!(store.update_pull_request(&changed).await.unwrap(), Write::Applied);
-        let word = state.display_name();
-        let link = format!("#{number}<span class=\"unseen\"> {word}</span></a>");
+        let state_name = state.display_name();
+        let link = format!("#{number}<span class=\"unseen\"> {state_name}</span></a>");
         for path in ["/board?project=acme", "/tickets/APP-1?project=acme"] {
             let page = browser.get(path).await;
             assert!(page.contains(&link), "{link} at {path}: {}", page.body);
@@ -147,7 +147,7 @@ async fn ticket_shows_the_state_of_its_pull_request_everywhere() {
         let listed = story.api.tickets(&story.project, None).await.unwrap().tickets;
         assert_eq!(listed[0].pull_request_state, Some(state));
         let output = user.ok(&["tickets", "show", "APP-1"]).await;
-        assert!(output.contains(&format!("pull_request_state\t{word}\n")), "{output}");
+        assert!(output.contains(&format!("pull_request_state\t{state_name}\n")), "{output}");
     }
     story.send_ticket_event("e2", "APP-2", TODO, 1).await;
     assert_eq!(story.ticket("APP-2").await.pull_request_state, None);

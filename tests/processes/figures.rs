@@ -164,7 +164,7 @@ async fn functions_are_measured() {
     };
     let delivery = event("webhook.unknown_hook_base64").replace("/webhooks/github/nobody", "/webhooks/github/acme");
     let mut number = 999;
-    let mut asks = || {
+    let mut change_request = || {
         number += 1;
         review(&world, &delivery, number)
     };
@@ -173,7 +173,7 @@ async fn functions_are_measured() {
     let subjects: Vec<(&str, &str, Events<'_>)> = vec![
         // First, while the sweeper has little work.
         ("sweeper", "a round", same("sweeper.scheduled")),
-        ("webhook", "a review that starts a job", Box::new(&mut asks)),
+        ("webhook", "a review that starts a job", Box::new(&mut change_request)),
         ("tickets", "a ticket that starts a job", Box::new(&mut enters)),
         ("api", "list projects", Box::new(move || lists.clone())),
         ("pages", "sign in", same("pages.sign_in")),

@@ -18,7 +18,7 @@ impl ReviewWorld {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn closing_a_pr_stops_a_task_that_has_not_claimed_its_job() {
+async fn closing_a_pr_stops_a_task_before_its_claim() {
     let desk = ReviewWorld::start(ReviewSetup { task: || Task::Waiting, ..ReviewSetup::default() }).await;
     desk.request_changes("Not yet.", &[]).await;
     let job = desk.revision().await;

@@ -139,15 +139,15 @@ impl ReviewWorld {
     }
 
     /// Requests changes as Ann and waits for the webhooks. Returns the review's id at the forge.
-    pub(super) async fn request_changes(&self, words: &str, remarks: &[(&str, u64, &str)]) -> u64 {
-        self.request_changes_as(ANN, words, remarks).await
+    pub(super) async fn request_changes(&self, summary: &str, remarks: &[(&str, u64, &str)]) -> u64 {
+        self.request_changes_as(ANN, summary, remarks).await
     }
 
-    pub(super) async fn request_changes_as(&self, who: &str, words: &str, remarks: &[(&str, u64, &str)]) -> u64 {
+    pub(super) async fn request_changes_as(&self, login: &str, summary: &str, remarks: &[(&str, u64, &str)]) -> u64 {
         let remarks: Vec<_> =
             remarks.iter().map(|(path, line, text)| LineComment { path, line: *line, body: text }).collect();
         let forge = self.story.local.forge();
-        let review = forge.request_changes(REPOSITORY, self.number, who, words, &remarks).await.unwrap();
+        let review = forge.request_changes(REPOSITORY, self.number, login, summary, &remarks).await.unwrap();
         forge.wait_for_deliveries().await;
         review
     }
@@ -232,20 +232,20 @@ impl ReviewWorld {
         self.story.api.explain_pull_request(&self.pull_request_query()).await.unwrap()
     }
 
-    pub(super) async fn wait_for_why(&self, words: &str) {
+    pub(super) async fn wait_for_why(&self, text: &str) {
         wait_until("the sentence is there", async || {
             let sentence = self.why().await.sentence;
-            if sentence.contains(words) { Ok(()) } else { Err(sentence) }
+            if sentence.contains(text) { Ok(()) } else { Err(sentence) }
         })
         .await
     }
 
-    pub(super) async fn wait_for_status(&self, state: &str, words: &str) {
+    pub(super) async fn wait_for_status(&self, state: &str, text: &str) {
         wait_until("the status is there", async || {
             let seen = self.story.local.forge().pull_snapshot(REPOSITORY, self.number).await.unwrap().unwrap();
             let ours = seen.statuses.iter().find(|(name, ..)| name == "pullyard");
             match ours {
-                Some((_, is, description)) if is == state && description.contains(words) => Ok(()),
+                Some((_, is, description)) if is == state && description.contains(text) => Ok(()),
                 _ => Err(format!("{ours:?} at {}", seen.head)),
             }
         })

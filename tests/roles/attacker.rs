@@ -18,8 +18,8 @@ fn functions_allowed(deployed: &Deployment, action: &str, resource: &str, cluste
 fn assert_denied_to_all(deployed: &Deployment, actions: &[&str], resources: &[String]) {
     for action in actions {
         for resource in resources {
-            let may = functions_allowed(deployed, action, resource, CLUSTER);
-            assert_eq!(may, Vec::<&str>::new(), "{action} {resource}");
+            let allowed = functions_allowed(deployed, action, resource, CLUSTER);
+            assert_eq!(allowed, Vec::<&str>::new(), "{action} {resource}");
         }
     }
 }
@@ -41,16 +41,16 @@ fn only_the_dispatcher_controls_tasks_of_its_own_cluster() {
     let with_a_shell = [("ecs:cluster", cluster.as_str()), ("ecs:enable-execute-command", "true")];
     let request = Request { action: "ecs:RunTask", resource: &ours, context: &with_a_shell };
     assert!(!deployed.role("dispatcher").allows(&request), "ECS Exec in a task");
-    let others = ["production:1", "pullyard:1", "pullyard-medium-admin:1"];
+    let families = ["production:1", "pullyard:1", "pullyard-medium-admin:1"];
     assert_denied_to_all(
         &deployed,
         &["ecs:RunTask"],
-        &others.map(|other| arn("ecs", &format!("task-definition/{other}"))),
+        &families.map(|family| arn("ecs", &format!("task-definition/{family}"))),
     );
     assert_denied_to_all(&deployed, &["ecs:StopTask"], &[arn("ecs", "task/production/0123")]);
     // Tags can be set only while a task is created.
-    let tags = |by: &str| {
-        let context = [("ecs:CreateAction", by)];
+    let tags = |creator: &str| {
+        let context = [("ecs:CreateAction", creator)];
         let request = Request { action: "ecs:TagResource", resource: &task, context: &context };
         deployed.role("dispatcher").allows(&request)
     };
@@ -101,8 +101,8 @@ fn functions_read_only_the_secrets_they_need() {
     assert_eq!(functions_allowed(&deployed, get, &key, CLUSTER), ["api", "pages", "dispatcher"]);
     // These functions call forges. Users choose the names of webhook secrets and forge tokens, so IAM cannot
     // distinguish them.
-    let peoples = secret("pullyard/user/github-token");
-    assert_eq!(functions_allowed(&deployed, get, &peoples, CLUSTER), ["webhook", "api", "pages", "effects"]);
+    let user_secret = secret("pullyard/user/github-token");
+    assert_eq!(functions_allowed(&deployed, get, &user_secret, CLUSTER), ["webhook", "api", "pages", "effects"]);
     // Model keys and signing keys: only the API reads them. The pages could request them from the API with a lease
     // signed by the key above.
     assert_eq!(functions_allowed(&deployed, get, &secret("pullyard/job/anthropic"), CLUSTER), ["api"]);
@@ -122,10 +122,10 @@ fn functions_read_only_the_secrets_they_need() {
 fn security_page_names_functions_that_can_sign_leases() {
     let deployed = Deployment::read();
     let get = "secretsmanager:GetSecretValue";
-    let signs = functions_allowed(&deployed, get, &secret("pullyard/key"), CLUSTER);
-    let reads = functions_allowed(&deployed, get, &secret("pullyard/job/anthropic"), CLUSTER);
-    let asks: Vec<&str> = signs.into_iter().filter(|function| !reads.contains(function)).collect();
-    assert_eq!(asks, ["pages", "dispatcher"]);
+    let signers = functions_allowed(&deployed, get, &secret("pullyard/key"), CLUSTER);
+    let readers = functions_allowed(&deployed, get, &secret("pullyard/job/anthropic"), CLUSTER);
+    let signers_without_read: Vec<&str> = signers.into_iter().filter(|function| !readers.contains(function)).collect();
+    assert_eq!(signers_without_read, ["pages", "dispatcher"]);
     let (_, gaps) = include_str!("../../SECURITY.md").split_once("## Known gaps").unwrap();
     assert!(gaps.contains("An attacker with the pages or the dispatcher can sign the lease of any attempt"));
 }
@@ -140,17 +140,17 @@ fn only_the_api_sets_secrets_and_only_those_of_users() {
         }
     }
     assert_denied_to_all(&deployed, &set, &["pullyard/key", "production/database", "pullyard2/user/a"].map(secret));
-    let more = ["Delete", "Restore", "Update", "TagResource", "PutResourcePolicy", "RotateSecret"];
-    let more = more.map(|word| format!("secretsmanager:{word}{}", if word.len() < 8 { "Secret" } else { "" }));
-    let all = ["pullyard/user/a", "pullyard/job/a", "pullyard/key"].map(secret);
-    assert_denied_to_all(&deployed, &more.each_ref().map(String::as_str), &all);
+    let names = ["Delete", "Restore", "Update", "TagResource", "PutResourcePolicy", "RotateSecret"];
+    let actions = names.map(|name| format!("secretsmanager:{name}{}", if name.len() < 8 { "Secret" } else { "" }));
+    let secrets = ["pullyard/user/a", "pullyard/job/a", "pullyard/key"].map(secret);
+    assert_denied_to_all(&deployed, &actions.each_ref().map(String::as_str), &secrets);
 }
 
 fn functions_with_item_access(deployed: &Deployment, actions: &[&str], key: &str) -> Vec<&'static str> {
-    let any = |function: &&str| {
+    let has_access = |function: &&str| {
         actions.iter().any(|action| items::is_allowed(deployed, function, action, key, &["pk", "scopes"]))
     };
-    FUNCTIONS.into_iter().filter(any).collect()
+    FUNCTIONS.into_iter().filter(has_access).collect()
 }
 
 #[test]
@@ -173,12 +173,12 @@ fn only_the_api_writes_tokens_integrations_and_rotations() {
 #[test]
 fn only_api_and_pages_hold_signing_key_and_read_tokens() {
     let deployed = Deployment::read();
-    let signs = functions_allowed(&deployed, "secretsmanager:GetSecretValue", &secret("pullyard/key"), CLUSTER);
+    let signers = functions_allowed(&deployed, "secretsmanager:GetSecretValue", &secret("pullyard/key"), CLUSTER);
     let reads = ["dynamodb:GetItem", "dynamodb:BatchGetItem"];
     for key in ["TOKEN#abc", "FIRST"] {
-        let both =
-            functions_with_item_access(&deployed, &reads, key).into_iter().filter(|function| signs.contains(function));
-        assert_eq!(both.collect::<Vec<_>>(), ["api", "pages"], "{key}");
+        let mut readers = functions_with_item_access(&deployed, &reads, key);
+        readers.retain(|function| signers.contains(function));
+        assert_eq!(readers, ["api", "pages"], "{key}");
     }
     let list = arn("dynamodb", &format!("table/{DEPLOYMENT}/index/list"));
     assert!(!functions_allowed(&deployed, "dynamodb:Query", &list, CLUSTER).contains(&"dispatcher"));
@@ -241,7 +241,7 @@ fn no_function_manages_resources_or_reads_foreign_ones() {
     let changes = ["s3:DeleteObject", "s3:ListBucket", "s3:PutBucketPolicy", "s3:PutLifecycleConfiguration"];
     assert_denied_to_all(&deployed, &changes, &[bucket.clone(), format!("{bucket}/artifacts/job_0/0001/art_0")]);
     assert_denied_to_all(&deployed, &["s3:PutObject", "s3:GetObject"], &[format!("{bucket}/elsewhere"), bucket]);
-    let far =
+    let foreign =
         ["s3:GetObject", "sts:AssumeRole", "iam:CreateRole", "lambda:InvokeFunction", "lambda:UpdateFunctionCode"];
-    assert_denied_to_all(&deployed, &far, &["*".into(), "arn:aws:s3:::pullyard-bucket/x".into()]);
+    assert_denied_to_all(&deployed, &foreign, &["*".into(), "arn:aws:s3:::pullyard-bucket/x".into()]);
 }

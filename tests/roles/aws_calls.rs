@@ -49,9 +49,9 @@ impl Resource {
 
     /// Maps a call of the local system to its resource.
     pub(super) fn of_call(used: &UsedPermission) -> Option<Self> {
-        let word = used.resource.split_once(":000000000000:").map_or(used.resource.as_str(), |(_, word)| word);
+        let resource = used.resource.split_once(":000000000000:").map_or(used.resource.as_str(), |(_, name)| name);
         let ours = used.cluster.as_deref() == Some("arn:aws:ecs:us-east-1:000000000000:cluster/pullyard");
-        match (used.action.as_str(), word) {
+        match (used.action.as_str(), resource) {
             (_, "table/pullyard") => Some(Table),
             (_, "table/pullyard/index/work") => Some(WorkIndex),
             (_, "table/pullyard/index/list") => Some(ListIndex),

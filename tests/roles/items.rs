@@ -103,7 +103,7 @@ fn table() -> String {
 }
 
 fn is_listed(function: &str, action: &str) -> bool {
-    CALLS.iter().any(|(of, does, resource, _)| *of == function && *does == action && *resource == Resource::Table)
+    CALLS.iter().any(|(name, does, resource, _)| *name == function && *does == action && *resource == Resource::Table)
 }
 
 fn example_key(items: &str) -> String {
@@ -111,16 +111,16 @@ fn example_key(items: &str) -> String {
 }
 
 fn is_listed_write(function: &str, action: &str, items: &str) -> bool {
-    let deletes = || DELETERS.iter().any(|(of, deleted)| *of == function && deleted.contains(&items));
-    let writers = WRITERS.iter().find(|(of, ..)| *of == items).map(|(.., writers)| *writers);
+    let deletes = || DELETERS.iter().any(|(caller, prefixes)| *caller == function && prefixes.contains(&items));
+    let writers = WRITERS.iter().find(|(prefix, ..)| *prefix == items).map(|(.., writers)| *writers);
     writers.is_some_and(|writers| writers.contains(&function)) && (action != "dynamodb:DeleteItem" || deletes())
 }
 
 pub(super) fn example_allowed_key(function: &str, action: &str) -> Option<String> {
-    let written =
+    let writable =
         WRITERS.iter().find(|(items, ..)| WRITE_ACTIONS.contains(&action) && is_listed_write(function, action, items));
-    let read = LIMITED_READERS.iter().find(|(of, _)| READ_ACTIONS.contains(&action) && *of == function);
-    written.map(|(items, ..)| *items).or(read.and_then(|(_, all)| all.first().copied())).map(example_key)
+    let readable = LIMITED_READERS.iter().find(|(caller, _)| READ_ACTIONS.contains(&action) && *caller == function);
+    writable.map(|(items, ..)| *items).or(readable.and_then(|(_, prefixes)| prefixes.first().copied())).map(example_key)
 }
 
 pub(super) fn is_allowed(deployed: &Deployment, function: &str, action: &str, key: &str, attributes: &[&str]) -> bool {
@@ -134,8 +134,8 @@ pub(super) fn refusal(used: &UsedPermission) -> Option<String> {
     let (function, action) = (used.function.as_str(), used.action.as_str());
     let Some(items) = &used.items else {
         // An index key is not the key of an item.
-        let of_items = READ_ACTIONS.contains(&action) || WRITE_ACTIONS.contains(&action);
-        let is_unknown = of_items && !used.resource.contains("/index/");
+        let is_item_action = READ_ACTIONS.contains(&action) || WRITE_ACTIONS.contains(&action);
+        let is_unknown = is_item_action && !used.resource.contains("/index/");
         return is_unknown
             .then(|| "unknown items: crates/testkit/src/observe/permission.rs does not find their key".to_owned());
     };
@@ -143,34 +143,34 @@ pub(super) fn refusal(used: &UsedPermission) -> Option<String> {
     if is_allowed(&DEPLOYED, function, action, &example_key(items), &attributes) {
         return None;
     }
-    let named = if attributes.is_empty() { String::new() } else { format!(", naming {attributes:?}") };
-    let list = match action {
-        "dynamodb:DeleteItem" => "WRITTEN and DELETED",
-        _ if READ_ACTIONS.contains(&action) => "READ",
-        _ => "WRITTEN",
+    let naming = if attributes.is_empty() { String::new() } else { format!(", naming {attributes:?}") };
+    let lists = match action {
+        "dynamodb:DeleteItem" => "WRITERS and DELETERS",
+        _ if READ_ACTIONS.contains(&action) => "LIMITED_READERS",
+        _ => "WRITERS",
     };
     Some(format!(
-        "its statement in infra/functions.yaml has no items `{items}`{named}; whose they are stands in {list} of \
-         tests/roles/items.rs"
+        "its statement in infra/functions.yaml has no items `{items}`{naming}; see {lists} in tests/roles/items.rs"
     ))
 }
 
 pub(super) fn assert_all_recorded(used: &BTreeSet<UsedPermission>) {
-    let done = |(function, items, actions): &(&str, &str, &[&str])| {
-        let of = |one: &&UsedPermission| one.function == *function && one.items.as_deref() == Some(*items);
-        let rare = UNTESTED_WRITES.iter().any(|(rarely, kind, _)| rarely == function && kind == items);
-        rare || used.iter().filter(of).any(|one| actions.contains(&one.action.as_str()))
+    let is_recorded = |(function, items, actions): &(&str, &str, &[&str])| {
+        let matches = |call: &&UsedPermission| call.function == *function && call.items.as_deref() == Some(*items);
+        let is_exempt = UNTESTED_WRITES.iter().any(|(writer, kind, _)| writer == function && kind == items);
+        is_exempt || used.iter().filter(matches).any(|call| actions.contains(&call.action.as_str()))
     };
-    let written =
+    let writes =
         WRITERS.iter().flat_map(|(items, _, all)| all.iter().map(|function| (*function, *items, &WRITE_ACTIONS[..])));
-    let each = |list: &'static [(&str, &[&str])], actions: &'static [&str]| {
+    let rows = |list: &'static [(&str, &[&str])], actions: &'static [&str]| {
         list.iter().flat_map(move |(function, all)| all.iter().map(move |items| (*function, *items, actions)))
     };
-    let listed = written.chain(each(DELETERS, &["dynamodb:DeleteItem"])).chain(each(LIMITED_READERS, &READ_ACTIONS));
-    let never: Vec<_> = listed.filter(|one| !done(one)).collect();
-    assert!(never.is_empty(), "in tests/roles/items.rs but never recorded: {never:?}");
-    let note = |one: &&UsedPermission| one.items.as_deref() == Some("TOKEN#") && one.action == "dynamodb:UpdateItem";
-    let notes: BTreeSet<&str> = used.iter().filter(note).map(|one| one.function.as_str()).collect();
+    let listed = writes.chain(rows(DELETERS, &["dynamodb:DeleteItem"])).chain(rows(LIMITED_READERS, &READ_ACTIONS));
+    let unused: Vec<_> = listed.filter(|row| !is_recorded(row)).collect();
+    assert!(unused.is_empty(), "in tests/roles/items.rs but never recorded: {unused:?}");
+    let is_note =
+        |call: &&UsedPermission| call.items.as_deref() == Some("TOKEN#") && call.action == "dynamodb:UpdateItem";
+    let notes: BTreeSet<&str> = used.iter().filter(is_note).map(|call| call.function.as_str()).collect();
     assert!(TOKEN_USE_WRITERS.iter().all(|function| notes.contains(function)), "only {notes:?} record token uses");
 }
 
@@ -181,12 +181,12 @@ fn every_item_kind_of_the_store_is_listed() {
     // These prefixes occur only in index keys.
     let indexed = ["HOOK", "INTEGRATION", "PROJECT", "TOKEN", "JOB", "TICKET", "PR", "DELIVERY"];
     let literals = keys.split('"').skip(1).step_by(2);
-    let kinds = literals.filter_map(|word| {
-        let end = word.find(|c: char| !c.is_ascii_uppercase()).unwrap_or(word.len());
-        let (kind, rest) = word.split_at(end);
-        (!kind.is_empty()).then(|| if rest.starts_with('#') { format!("{kind}#") } else { kind.to_owned() })
+    let kinds = literals.filter_map(|literal| {
+        let end = literal.find(|c: char| !c.is_ascii_uppercase()).unwrap_or(literal.len());
+        let (kind, after) = literal.split_at(end);
+        (!kind.is_empty()).then(|| if after.starts_with('#') { format!("{kind}#") } else { kind.to_owned() })
     });
-    let sort = [
+    let sort_keys = [
         "REPO#",
         "REPONAME#",
         "CLASS#",
@@ -210,7 +210,7 @@ fn every_item_kind_of_the_store_is_listed() {
     let listed = WRITERS.iter().map(|(items, ..)| *items).collect::<BTreeSet<_>>();
     let unknown = kinds.filter(|kind| {
         let kind = kind.as_str();
-        !listed.contains(kind) && !sort.contains(&kind) && !indexed.contains(&kind)
+        !listed.contains(kind) && !sort_keys.contains(&kind) && !indexed.contains(&kind)
     });
     assert_eq!(unknown.collect::<BTreeSet<_>>(), BTreeSet::new(), "a kind of item without a writer");
     assert_eq!(listed.len(), WRITERS.len(), "a kind of item is listed twice");
@@ -245,10 +245,10 @@ fn each_function_writes_only_its_listed_items() {
 fn functions_with_limited_reads_read_only_listed_items() {
     let deployed = Deployment::read();
     for function in FUNCTIONS {
-        let only = LIMITED_READERS.iter().find(|(of, _)| *of == function).map(|(_, items)| *items);
+        let readable = LIMITED_READERS.iter().find(|(caller, _)| *caller == function).map(|(_, items)| *items);
         for (items, ..) in WRITERS {
             for action in READ_ACTIONS.into_iter().filter(|action| is_listed(function, action)) {
-                let expected = only.is_none_or(|only| only.contains(items));
+                let expected = readable.is_none_or(|readable| readable.contains(items));
                 assert_eq!(
                     is_allowed(&deployed, function, action, &example_key(items), &[]),
                     expected,
@@ -256,7 +256,7 @@ fn functions_with_limited_reads_read_only_listed_items() {
                 );
             }
         }
-        for action in READ_ACTIONS.into_iter().filter(|action| only.is_some() && is_listed(function, action)) {
+        for action in READ_ACTIONS.into_iter().filter(|action| readable.is_some() && is_listed(function, action)) {
             assert!(!is_allowed(&deployed, function, action, "SOMETHING#new", &[]), "{function} {action}");
             let request = Request { action, resource: &table(), context: &[] };
             assert!(!deployed.role(function).allows(&request), "{function} {action} without a leading key");
@@ -267,15 +267,15 @@ fn functions_with_limited_reads_read_only_listed_items() {
 #[test]
 fn noting_a_token_use_changes_no_other_attribute() {
     let deployed = Deployment::read();
-    let note = "dynamodb:UpdateItem";
+    let update = "dynamodb:UpdateItem";
     for function in FUNCTIONS.into_iter().filter(|function| *function != "api") {
-        let notes = TOKEN_USE_WRITERS.contains(&function);
-        assert_eq!(is_allowed(&deployed, function, note, "TOKEN#abc", &TOKEN_USE_ATTRIBUTES), notes, "{function}");
-        for other in ["scopes", "revoked", "kind", "projects", "expires", "lk"] {
-            let attributes = [&TOKEN_USE_ATTRIBUTES[..], &[other]].concat();
-            assert!(!is_allowed(&deployed, function, note, "TOKEN#abc", &attributes), "{function} {other}");
+        let may_note = TOKEN_USE_WRITERS.contains(&function);
+        assert_eq!(is_allowed(&deployed, function, update, "TOKEN#abc", &TOKEN_USE_ATTRIBUTES), may_note, "{function}");
+        for attribute in ["scopes", "revoked", "kind", "projects", "expires", "lk"] {
+            let attributes = [&TOKEN_USE_ATTRIBUTES[..], &[attribute]].concat();
+            assert!(!is_allowed(&deployed, function, update, "TOKEN#abc", &attributes), "{function} {attribute}");
         }
-        assert!(!is_allowed(&deployed, function, note, "TOKEN#abc", &[]), "{function}");
-        assert!(!is_allowed(&deployed, function, note, "FIRST", &TOKEN_USE_ATTRIBUTES), "{function}");
+        assert!(!is_allowed(&deployed, function, update, "TOKEN#abc", &[]), "{function}");
+        assert!(!is_allowed(&deployed, function, update, "FIRST", &TOKEN_USE_ATTRIBUTES), "{function}");
     }
 }

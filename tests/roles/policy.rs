@@ -60,8 +60,9 @@ impl Policy {
     }
 
     pub(super) fn allows(&self, request: &Request<'_>) -> bool {
-        let says = |effect| self.statements.iter().any(|one| one.effect == effect && one.matches(request));
-        says(Effect::Allow) && !says(Effect::Deny)
+        let has_match =
+            |effect| self.statements.iter().any(|statement| statement.effect == effect && statement.matches(request));
+        has_match(Effect::Allow) && !has_match(Effect::Deny)
     }
 }
 
@@ -126,13 +127,13 @@ fn to_list(value: &Value) -> Vec<Value> {
     match value {
         Value::Null => Vec::new(),
         Value::Array(all) => all.clone(),
-        one => vec![one.clone()],
+        single => vec![single.clone()],
     }
 }
 
 fn parse_texts(value: &Value) -> Result<Vec<String>, String> {
-    let word = |one: &Value| one.as_str().map(str::to_owned).ok_or_else(|| format!("{one} is no word"));
-    to_list(value).iter().map(word).collect()
+    let parse = |item: &Value| item.as_str().map(str::to_owned).ok_or_else(|| format!("{item} is no text"));
+    to_list(value).iter().map(parse).collect()
 }
 
 pub(super) fn matches_pattern(pattern: &str, text: &str) -> bool {
@@ -148,9 +149,9 @@ pub(super) fn matches_pattern(pattern: &str, text: &str) -> bool {
             Some(byte) if *byte == text[t] => (p, t) = (p + 1, t + 1),
             _ => match &mut star {
                 // Extend the match of the last star by one character.
-                Some((at, taken)) => {
-                    *taken += 1;
-                    (p, t) = (*at + 1, *taken);
+                Some((at, end)) => {
+                    *end += 1;
+                    (p, t) = (*at + 1, *end);
                 }
                 None => return false,
             },

@@ -45,10 +45,10 @@ impl Terminal {
         let mut screen = keys.try_clone().unwrap();
         let (sender, receiver) = watch::channel(Vec::new());
         std::thread::spawn(move || {
-            let mut some = [0; 4096];
+            let mut buffer = [0; 4096];
             // Linux returns an error, not an end of file, once no process has the terminal open.
-            while let Ok(read @ 1..) = screen.read(&mut some) {
-                sender.send_modify(|all: &mut Vec<u8>| all.extend_from_slice(&some[..read]));
+            while let Ok(read @ 1..) = screen.read(&mut buffer) {
+                sender.send_modify(|all: &mut Vec<u8>| all.extend_from_slice(&buffer[..read]));
             }
         });
         Self { program, other_stream: out, input: keys, output: receiver, matched: 0 }

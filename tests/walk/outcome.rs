@@ -138,8 +138,8 @@ fn check_index_row(item: &Value) {
         Due::Held { project, order } => (format!("HELD#{project}"), order),
         Due::Ready { class, order } => (format!("READY#{class}"), order),
     });
-    let stands = item.get("wk").map(|row| (row.as_str().unwrap().to_owned(), item["ws"].as_i64().unwrap()));
-    assert_eq!(stands, row, "{item}");
+    let stored_row = item.get("wk").map(|row| (row.as_str().unwrap().to_owned(), item["ws"].as_i64().unwrap()));
+    assert_eq!(stored_row, row, "{item}");
 }
 
 /// Random names and their replacements. Jobs are numbered by creation.

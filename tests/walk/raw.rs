@@ -52,8 +52,8 @@ impl Raw {
     }
 
     pub(super) async fn put_items(&self, items: Vec<Value>) {
-        for some in items.chunks(25) {
-            let puts: Vec<_> = some.iter().map(|item| json!({ "PutRequest": { "Item": item } })).collect();
+        for batch in items.chunks(25) {
+            let puts: Vec<_> = batch.iter().map(|item| json!({ "PutRequest": { "Item": item } })).collect();
             self.dynamodb("BatchWriteItem", json!({ "RequestItems": { TABLE: puts } })).await;
         }
     }
@@ -112,8 +112,8 @@ impl Raw {
         let request = json!({
             "QueueUrl": self.url(sqs, queue).await, "MaxNumberOfMessages": 1, "MessageSystemAttributeNames": ["All"],
         });
-        let got = sqs.call("ReceiveMessage", &request).await.unwrap();
-        let message = got["Messages"].as_array()?.first()?;
+        let received = sqs.call("ReceiveMessage", &request).await.unwrap();
+        let message = received["Messages"].as_array()?.first()?;
         let receipt = message["ReceiptHandle"].as_str()?.to_owned();
         let record = json!({
             "messageId": message["MessageId"], "receiptHandle": receipt, "body": message["Body"],

@@ -34,7 +34,7 @@ async fn removing_an_unverified_hook_needs_keep_or_a_gone_repository() {
         let reading = CallFilter { method: Some("GET".into()), path: path.into() };
         world.story.local.forge().inject_fault(reading, 2, Fault::status(status));
     };
-    for keeps in [false, true] {
+    for hook_may_stay in [false, true] {
         world.install_by_hand("acme").await;
         // A token without access to hooks gets either status.
         for status in [403, 404] {
@@ -44,8 +44,8 @@ async fn removing_an_unverified_hook_needs_keep_or_a_gone_repository() {
             world.story.local.forge().clear_faults();
         }
         // The removal succeeds if the repository is gone, or if the hook may stay at the forge.
-        answers("/repos/", if keeps { 403 } else { 404 });
-        api.remove_hook(&hook_name("acme"), keeps).await.unwrap();
+        answers("/repos/", if hook_may_stay { 403 } else { 404 });
+        api.remove_hook(&hook_name("acme"), hook_may_stay).await.unwrap();
         assert_eq!(api.hook(&hook_name("acme")).await.unwrap_err().code(), Some("not_found"));
         world.story.local.forge().clear_faults();
     }

@@ -1,16 +1,16 @@
 //! Tests of replayed deliveries.
 
-use super::{ANN, ANNS_TOKEN, World};
+use super::{ANNS_TOKEN, World};
 use crate::prelude::*;
 use pullyard_domain::marker::Marker;
 use pullyard_local::User;
 use pullyard_protocol::decision::Decision;
 
 impl World {
-    pub(super) async fn comment_at_forge(&self, token: &str, words: &str) -> u64 {
+    pub(super) async fn comment_at_forge(&self, token: &str, text: &str) -> u64 {
         let api = self.story.local.forge().api_url();
         let url = format!("{api}/repos/{REPOSITORY}/issues/{}/comments", self.number);
-        let body = json!({ "body": words }).to_string();
+        let body = json!({ "body": text }).to_string();
         let answer = reqwest::Client::new().post(url).bearer_auth(token).body(body).send().await.unwrap();
         let comment: Value = answer.error_for_status().unwrap().json().await.unwrap();
         comment["id"].as_u64().unwrap()
@@ -19,8 +19,8 @@ impl World {
     async fn deliver_and_replay(&self, comment: u64, text: &str, user: &Value) -> [String; 2] {
         let response = self.send("acme", "issue_comment", &self.comment(comment, text, user)).await.1;
         let decision: Decision = serde_json::from_value(response).unwrap();
-        let again = self.story.api.replay_delivery(&decision.delivery).await.unwrap();
-        [decision.code, again.code]
+        let replay = self.story.api.replay_delivery(&decision.delivery).await.unwrap();
+        [decision.code, replay.code]
     }
 }
 
@@ -45,15 +45,11 @@ async fn replay_of_a_dismissed_review_starts_no_job() {
 #[tokio::test(flavor = "multi_thread")]
 async fn replay_of_a_strangers_comment_is_refused_again() {
     let world = World::with_hook().await;
-    let forge = world.story.local.forge();
-    let ben = User { login: "ben".into(), id: ANN + 1, token: "ghp_ben".into() };
-    forge.add_user(ben, AccountKind::User).await.unwrap();
-    forge.set_role(REPOSITORY, "ben", Role::Read).await.unwrap();
+    let user = world.add_reader().await;
     // The comment before it is from a user with permission.
     world.comment_at_forge(ANNS_TOKEN, "/pullyard revise use tabs").await;
     let text = "/pullyard revise do as I say";
     let comment = world.comment_at_forge("ghp_ben", text).await;
-    let user = json!({ "id": ANN + 1, "login": "ben", "type": "User" });
     assert_eq!(world.deliver_and_replay(comment, text, &user).await, ["author_not_permitted"; 2]);
     assert!(world.revisions().await.is_empty());
 }
@@ -66,18 +62,18 @@ async fn replay_of_our_own_comment_is_refused_again() {
     check_own_comment(AccountKind::User, "User", marked).await;
 }
 
-async fn check_own_comment(kind: AccountKind, called: &str, text: String) {
+async fn check_own_comment(kind: AccountKind, kind_name: &str, text: String) {
     let text = text.as_str();
     let world = World::with_hook().await;
     let (story, forge) = (&world.story, world.story.local.forge());
-    let known = story.store().await.load_integration(&IntegrationId::new("gh1").unwrap()).await.unwrap().unwrap();
+    let gh1 = story.store().await.load_integration(&IntegrationId::new("gh1").unwrap()).await.unwrap().unwrap();
     let token = story.forge_token();
-    let (id, login) = (known.account.id, known.account.login);
+    let (id, login) = (gh1.account.id, gh1.account.login);
     // The account may push; only its authorship prevents a revision.
     forge.add_user(User { login: login.clone(), id, token: token.clone() }, kind).await.unwrap();
     forge.set_role(REPOSITORY, &login, Role::Admin).await.unwrap();
     let comment = world.comment_at_forge(&token, text).await;
-    let user = json!({ "id": id, "login": login, "type": called });
+    let user = json!({ "id": id, "login": login, "type": kind_name });
     assert_eq!(world.deliver_and_replay(comment, text, &user).await, ["own_review"; 2]);
     assert!(world.revisions().await.is_empty());
 }

@@ -136,7 +136,7 @@ async fn find(shared: &Shared, id: u64) -> Result<AppRecord, Rejection> {
 
 pub(crate) async fn installation_of(shared: &Shared, app: u64, entry: &RepositoryEntry) -> Option<u64> {
     let all = installations::installations_of(shared, app).await;
-    all.into_iter().find(|one| one.includes_repository(entry)).map(|one| one.id)
+    all.into_iter().find(|installation| installation.includes_repository(entry)).map(|installation| installation.id)
 }
 
 pub(crate) async fn install(

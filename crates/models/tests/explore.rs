@@ -28,12 +28,12 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    pub(crate) fn new(what: &'static str, who: usize) -> Self {
-        Self { action: what, actor: who, suffix: "" }
+    pub(crate) fn new(action: &'static str, actor: usize) -> Self {
+        Self { action, actor, suffix: "" }
     }
 
-    pub(crate) fn with_suffix(self, how: &'static str) -> Self {
-        Self { suffix: how, ..self }
+    pub(crate) fn with_suffix(self, suffix: &'static str) -> Self {
+        Self { suffix, ..self }
     }
 }
 

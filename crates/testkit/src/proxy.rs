@@ -27,12 +27,12 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
         let own = url.trim_start_matches("http://").to_owned();
-        let way = Route { wire: wire.clone(), service, target, proxy_address: own };
+        let route = Route { wire: wire.clone(), service, target, proxy_address: own };
         let serving = tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
-                let way = way.clone();
+                let route = route.clone();
                 // A broken connection is visible to the caller.
-                tokio::spawn(async move { way.serve(near).await.ok() });
+                tokio::spawn(async move { route.serve(near).await.ok() });
             }
         });
         Ok(Self { url, server: serving })

@@ -54,9 +54,9 @@ impl SeededRng {
         }
         let mut at = self.next_u64() % all;
         weights.iter().position(|weight| {
-            let here = at < *weight;
+            let is_chosen = at < *weight;
             at = at.saturating_sub(*weight);
-            here
+            is_chosen
         })
     }
 }

@@ -62,15 +62,15 @@ impl Schedule {
     }
 
     fn decide(&self, call: &Call) -> Option<Fault> {
-        let mut so_far = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut progress = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         // Drawn for every call, so that a call's possible faults do not shift the faults of later calls.
-        let (strikes, way) = (so_far.rng.below(FAULT_ONE_IN) == 0, so_far.rng.next_u64());
-        if !strikes {
+        let (is_fault, kind_seed) = (progress.rng.below(FAULT_ONE_IN) == 0, progress.rng.next_u64());
+        if !is_fault {
             return None;
         }
-        let mut dice = SeededRng::new(way);
+        let mut dice = SeededRng::new(kind_seed);
         let content = call.content_hash();
-        let conflicts = so_far.conflicts.get(&content).copied().unwrap_or_default();
+        let conflicts = progress.conflicts.get(&content).copied().unwrap_or_default();
         let mut possible = Vec::new();
         if conflicts < MAX_CONFLICTS {
             possible.extend_from_slice(call.store_faults());
@@ -80,10 +80,10 @@ impl Schedule {
         }
         let kind = *dice.choose(&possible)?;
         if call.store_faults().contains(&kind) {
-            so_far.conflicts.insert(content, conflicts + 1);
+            progress.conflicts.insert(content, conflicts + 1);
         }
         let fault = call.fault(kind, &mut dice);
-        so_far.injected_faults.push(format!("{}: {fault}", call.operation));
+        progress.injected_faults.push(format!("{}: {fault}", call.operation));
         Some(fault)
     }
 }

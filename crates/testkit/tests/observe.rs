@@ -13,7 +13,8 @@ async fn every_request_is_observed_before_its_answer() {
     let seen = actions.clone();
     let observer = Observer::new(move |call| {
         let app = call.app.clone().unwrap_or_default();
-        seen.lock().unwrap().extend(call.permissions().into_iter().map(|one| format!("{app} {}", one.action)));
+        let permissions = call.permissions().into_iter();
+        seen.lock().unwrap().extend(permissions.map(|permission| format!("{app} {}", permission.action)));
     });
     let options = Options { data: None, tasks: ecs::Options::new(folder.path().to_owned(), Vec::new()) };
     let aws = Aws::start(options).await.unwrap();

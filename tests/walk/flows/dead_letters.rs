@@ -33,8 +33,8 @@ fn send_poison() -> Step {
 
 fn dlq_command(name: &'static str, order: &'static str, which: &'static str) -> Step {
     let make = move |world: &World| {
-        let these = json!({ "messages": [world.note_value(which)?] });
-        Some(post(format!("/v1/dlq/{order}"), these).into())
+        let selection = json!({ "messages": [world.note_value(which)?] });
+        Some(post(format!("/v1/dlq/{order}"), selection).into())
     };
     Step::call(name, make).without_repeat(WithoutRepeat::HidesMessage)
 }

@@ -65,8 +65,8 @@ async fn repository_installation(
 ) -> Result<Json<Value>, ApiError> {
     let app = find(&shared, caller.app()?).await?;
     let entry = shared.repositories.find(&owner, &name).await.ok_or_else(ApiError::not_found)?;
-    let found =
-        installations::installations_of(&shared, app.id).await.into_iter().find(|one| one.includes_repository(&entry));
+    let all = installations::installations_of(&shared, app.id).await;
+    let found = all.into_iter().find(|installation| installation.includes_repository(&entry));
     Ok(Json(installations::installation_json(&shared, &app, &found.ok_or_else(ApiError::not_found)?)))
 }
 

@@ -12,7 +12,7 @@ use pullyard_demo_forge::users::Account;
 /// The last approval or change request, unless dismissed.
 pub(super) fn current_verdict(pull: &PullRecord, account: u64) -> Option<&ReviewRecord> {
     let verdicts = pull.reviews.iter().filter(|review| review.author.id == account && review.verdict().is_some());
-    let last = verdicts.max_by(|one, other| one.submitted_at.cmp(&other.submitted_at));
+    let last = verdicts.max_by(|verdict, other| verdict.submitted_at.cmp(&other.submitted_at));
     last.filter(|review| review.state != ReviewState::Dismissed)
 }
 

@@ -68,12 +68,12 @@ impl Refusal {
         Self::plain(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed")
     }
 
-    pub(super) fn forbidden(words: &str) -> Self {
-        Self::plain(StatusCode::FORBIDDEN, words)
+    pub(super) fn forbidden(message: &str) -> Self {
+        Self::plain(StatusCode::FORBIDDEN, message)
     }
 
-    pub(super) fn conflict(words: &str) -> Self {
-        Self::plain(StatusCode::CONFLICT, words)
+    pub(super) fn conflict(message: &str) -> Self {
+        Self::plain(StatusCode::CONFLICT, message)
     }
 
     /// The token lacks a scope. The forge's tokens have roles, so the refusal names the scope that matches the need.
@@ -110,9 +110,9 @@ impl Refusal {
         refusal
     }
 
-    pub(super) fn field(name: &str, words: &str) -> Self {
-        let mut refusal = Self::bad_request(&format!("{name}: {words}"));
-        refusal.body["error"]["fields"] = json!({ name: [words] });
+    pub(super) fn field(name: &str, message: &str) -> Self {
+        let mut refusal = Self::bad_request(&format!("{name}: {message}"));
+        refusal.body["error"]["fields"] = json!({ name: [message] });
         refusal
     }
 

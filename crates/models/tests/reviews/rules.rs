@@ -139,8 +139,8 @@ impl Rules {
         *self.settle_cache.entry(waiting).or_insert_with(|| {
             let all = reviews(&waiting.reviews, setting.requests);
             let at_stake = reviews_to_settle(&all, |_| true);
-            let asks = combined_action(&at_stake);
-            let request = matches!(asks, RequestedAction::Revision { .. });
+            let action = combined_action(&at_stake);
+            let request = matches!(action, RequestedAction::Revision { .. });
             let cells = TicketCells { active: None, last: waiting.last, deferred: Some(0), row: Some(0) };
             let question = DecisionFacts {
                 request,
@@ -226,12 +226,12 @@ impl Rules {
         })
     }
 
-    /// The reviews that the ticket's next job needs, if `undone` was its last job and failed.
-    pub(super) fn unanswered_reviews(&mut self, undone: u8, stored: &Reviews) -> u8 {
-        *self.unanswered_cache.entry((undone, *stored)).or_insert_with(|| {
-            let (all, unfinished) = (reviews(stored, 0), BTreeSet::from([job_id(undone)]));
-            let owed = unanswered_reviews(&all, &fixtures::project_id(), &fixtures::key(), &unfinished);
-            owed.iter().fold(0, |set, review| set | 1 << index(&review.id))
+    /// The reviews that the ticket's next job needs, if `failed_job` was its last job.
+    pub(super) fn unanswered_reviews(&mut self, failed_job: u8, stored: &Reviews) -> u8 {
+        *self.unanswered_cache.entry((failed_job, *stored)).or_insert_with(|| {
+            let (all, unfinished) = (reviews(stored, 0), BTreeSet::from([job_id(failed_job)]));
+            let unanswered = unanswered_reviews(&all, &fixtures::project_id(), &fixtures::key(), &unfinished);
+            unanswered.iter().fold(0, |set, review| set | 1 << index(&review.id))
         })
     }
 

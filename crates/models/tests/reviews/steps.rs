@@ -28,22 +28,22 @@ impl World {
         state: &State,
         written: Option<State>,
         next: &mut NextStates,
-        [on, dies, again]: [&dyn Fn(&mut State); 3],
+        [continues, dies, retries]: [&dyn Fn(&mut State); 3],
     ) {
         let Some(written) = written else {
             let mut stale = *state;
-            again(&mut stale);
+            retries(&mut stale);
             next.push((name.with_suffix(": stale"), stale));
             return;
         };
         let mut applied = written;
-        on(&mut applied);
+        continues(&mut applied);
         next.push((name, applied));
         if written.remaining.faults > 0 {
-            for (fault, then) in [(": dies", dies), (": answer lost", again)] {
+            for (fault, effect) in [(": dies", dies), (": answer lost", retries)] {
                 let mut faulty = written;
                 faulty.remaining.faults -= 1;
-                then(&mut faulty);
+                effect(&mut faulty);
                 next.push((name.with_suffix(fault), faulty));
             }
         }
@@ -60,24 +60,25 @@ impl World {
         let table = &state.table;
         let id = u8::try_from(review).unwrap_or(0);
         let request = self.setting.requests & 1 << review != 0;
-        let does = |action| Step::new(action, hook);
+        let step = |action| Step::new(action, hook);
         let answered = move |state: &mut State| {
             state.hooks[hook] = DeliveryProcess::Idle;
             state.remaining.answered |= 1 << review;
         };
         let dies = move |state: &mut State| state.hooks[hook] = DeliveryProcess::Idle;
-        match state.hooks[hook] {
+        let (name, written) = match state.hooks[hook] {
             DeliveryProcess::Idle => {
                 let remaining = state.remaining.deliveries[review];
                 if remaining > 0 || state.remaining.answered & 1 << review == 0 {
                     let mut after = *state;
                     after.remaining.deliveries[review] = remaining.saturating_sub(1);
                     after.hooks[hook] = self.read_facts(state, review);
-                    next.push((does("delivery reads,"), after));
+                    next.push((step("delivery reads,"), after));
                 }
+                return Ok(());
             }
             DeliveryProcess::Read { known, first, closed, revised, pr } => {
-                let question = DecisionFacts {
+                let facts = DecisionFacts {
                     request,
                     has_final_answer: first,
                     known,
@@ -87,9 +88,9 @@ impl World {
                     held: table.held,
                     closed,
                 };
-                let decided = self.rules.decide(question);
+                let outcome = self.rules.decide(facts);
                 let mut after = *state;
-                match decided {
+                match outcome {
                     DecideOutcome::Answer => answered(&mut after),
                     DecideOutcome::Record => after.hooks[hook] = DeliveryProcess::Record,
                     DecideOutcome::Trigger => {
@@ -107,7 +108,7 @@ impl World {
                     }
                 }
                 next.push((
-                    does(match decided {
+                    step(match outcome {
                         DecideOutcome::Answer => "delivery decides: answered before,",
                         DecideOutcome::Record => "delivery decides: refused,",
                         DecideOutcome::Trigger => "delivery decides: a job,",
@@ -115,45 +116,35 @@ impl World {
                     }),
                     after,
                 ));
+                return Ok(());
             }
-            DeliveryProcess::Record => {
-                let written = table::record(state, id, Answer::Refused);
-                let again = self.read_facts(written.as_ref().unwrap_or(state), review);
-                let again = move |state: &mut State| state.hooks[hook] = again;
-                self.write(does("delivery records,"), state, written, next, [&answered, &dies, &again]);
-            }
+            DeliveryProcess::Record => ("delivery records,", table::record(state, id, Answer::Refused)),
             DeliveryProcess::Trigger { then, ticket, pr } => {
                 let new = NewJob { review: id, job: table.next_job(id), then, request, fresh: ticket && pr };
-                let written = table::trigger(state, &new, &mut self.rules)?;
-                let again = self.read_facts(written.as_ref().unwrap_or(state), review);
-                let again = move |state: &mut State| state.hooks[hook] = again;
-                self.write(does("delivery starts its job,"), state, written, next, [&answered, &dies, &again]);
+                ("delivery starts its job,", table::trigger(state, &new, &mut self.rules)?)
             }
             DeliveryProcess::Put { answer, job, opens, ticket } => {
                 let waits = NewWaitingReview { review: id, answer, job, opens, fresh: ticket };
-                let written = table::remember(state, &waits, &mut self.rules);
-                let again = self.read_facts(written.as_ref().unwrap_or(state), review);
-                let again = move |state: &mut State| state.hooks[hook] = again;
-                self.write(does("delivery remembers,"), state, written, next, [&answered, &dies, &again]);
+                ("delivery remembers,", table::remember(state, &waits, &mut self.rules))
             }
             DeliveryProcess::Mark { opens, ticket } => {
-                let written = table::mark(state, opens, ticket, &mut self.rules);
-                let again = self.read_facts(written.as_ref().unwrap_or(state), review);
-                let again = move |state: &mut State| state.hooks[hook] = again;
-                self.write(does("delivery marks the ticket,"), state, written, next, [&answered, &dies, &again]);
+                ("delivery marks the ticket,", table::mark(state, opens, ticket, &mut self.rules))
             }
-        }
+        };
+        let facts = self.read_facts(written.as_ref().unwrap_or(state), review);
+        let retries = move |state: &mut State| state.hooks[hook] = facts;
+        self.write(step(name), state, written, next, [&answered, &dies, &retries]);
         Ok(())
     }
 
     fn settler(&mut self, state: &State, at: usize, next: &mut NextStates) -> Result<(), String> {
         let table = &state.table;
-        let does = |action| Step::new(action, at);
+        let step = |action| Step::new(action, at);
         let idle = move |state: &mut State| state.settlers[at] = Settler::Idle;
-        let mut goes = |action: &'static str, settler: Settler| {
-            let mut moved = *state;
-            moved.settlers[at] = settler;
-            next.push((does(action), moved));
+        let mut advance = |action: &'static str, settler: Settler| {
+            let mut after = *state;
+            after.settlers[at] = settler;
+            next.push((step(action), after));
         };
         match state.settlers[at] {
             Settler::Idle => {
@@ -161,11 +152,11 @@ impl World {
                     if !self.rules.needs_settling(table.ticket, table.now) {
                         return Err("a ticket is due and needs nothing".into());
                     }
-                    goes("settling reads the ticket,", Settler::Read { last: table.ticket.last, ticket: true });
+                    advance("settling reads the ticket,", Settler::Read { last: table.ticket.last, ticket: true });
                 }
             }
             Settler::Read { last, ticket } => {
-                let waiting = SettleFacts {
+                let facts = SettleFacts {
                     reviews: table.reviews(),
                     last,
                     last_revision: table.last_revision,
@@ -173,10 +164,10 @@ impl World {
                     held: table.held,
                     closed: table.closed,
                 };
-                let settled = self.rules.settle(waiting, &self.setting);
-                goes(
+                let outcome = self.rules.settle(facts, &self.setting);
+                advance(
                     "settling decides,",
-                    match settled {
+                    match outcome {
                         SettleOutcome::Clear => Settler::Clear { ticket },
                         SettleOutcome::Hold => Settler::Idle,
                         SettleOutcome::Wait(opens) => Settler::Wait { opens, ticket },
@@ -192,15 +183,15 @@ impl World {
             }
             Settler::Clear { ticket } => {
                 let written = table::change_ticket(state, Change::Clear, ticket, &mut self.rules);
-                self.write(does("settling takes the mark off,"), state, written, next, [&idle, &idle, &idle]);
+                self.write(step("settling takes the mark off,"), state, written, next, [&idle, &idle, &idle]);
             }
             Settler::Wait { opens, ticket } => {
                 let written = table::change_ticket(state, Change::Wait(opens), ticket, &mut self.rules);
-                self.write(does("settling lets them wait,"), state, written, next, [&idle, &idle, &idle]);
+                self.write(step("settling lets them wait,"), state, written, next, [&idle, &idle, &idle]);
             }
             Settler::Absorb { into, older } => {
                 let written = table::absorb(state, into, older);
-                self.write(does("settling absorbs,"), state, written, next, [&idle, &idle, &idle]);
+                self.write(step("settling absorbs,"), state, written, next, [&idle, &idle, &idle]);
             }
             Settler::Start { review, job, then, ticket, pr, request } => {
                 let new = NewJob { review, job, then, request, fresh: ticket && pr };
@@ -215,30 +206,30 @@ impl World {
             }
             Settler::Conclude { newest, others, .. } => {
                 let written = Some(table::conclude_refused(state, others | 1 << newest));
-                let on = move |state: &mut State| {
+                let continues = move |state: &mut State| {
                     let Settler::Conclude { ticket, as_read, .. } = state.settlers[at] else { return };
                     state.settlers[at] = match others {
                         0 => Settler::RefuseNewest { newest, ticket, as_read },
                         others => Settler::RefuseOthers { newest, others, ticket, as_read },
                     };
                 };
-                self.write(does("settling tells the ledger,"), state, written, next, [&on, &idle, &on]);
+                self.write(step("settling tells the ledger,"), state, written, next, [&continues, &idle, &continues]);
             }
             Settler::RefuseOthers { newest, others, as_read, .. } => {
                 let written = table::refuse_others(state, newest, others, as_read);
-                let on = move |state: &mut State| {
+                let continues = move |state: &mut State| {
                     let Settler::RefuseOthers { ticket, as_read, .. } = state.settlers[at] else { return };
                     state.settlers[at] = Settler::RefuseNewest { newest, ticket, as_read };
                 };
-                self.write(does("settling refuses the older,"), state, written, next, [&on, &idle, &idle]);
+                self.write(step("settling refuses the older,"), state, written, next, [&continues, &idle, &idle]);
             }
             Settler::RefuseNewest { newest, as_read, .. } => {
                 let written = table::refuse_newest(state, newest, as_read);
-                let on = move |state: &mut State| {
+                let continues = move |state: &mut State| {
                     let Settler::RefuseNewest { ticket, .. } = state.settlers[at] else { return };
                     state.settlers[at] = Settler::Clear { ticket };
                 };
-                self.write(does("settling refuses the newest,"), state, written, next, [&on, &idle, &idle]);
+                self.write(step("settling refuses the newest,"), state, written, next, [&continues, &idle, &idle]);
             }
         }
         Ok(())
@@ -278,16 +269,16 @@ impl World {
     }
 
     fn defer_reviews_to_next_job(&mut self, state: &State, next: &mut NextStates) {
-        let owed =
-            state.table.failed_job.map_or(0, |undone| self.rules.unanswered_reviews(undone, &state.table.reviews()));
-        if owed == 0 {
+        let unanswered =
+            state.table.failed_job.map_or(0, |failed| self.rules.unanswered_reviews(failed, &state.table.reviews()));
+        if unanswered == 0 {
             let mut alone = *state;
             alone.table.jobs[slot(NEXT_JOB)] = Work::Running;
             next.push((Step::new("goes on alone: job", usize::from(NEXT_JOB)), alone));
             return;
         }
         for review in 0..MAX_REVIEWS {
-            if owed & 1 << review != 0 {
+            if unanswered & 1 << review != 0 {
                 let waits = u8::try_from(review).ok().and_then(|id| table::wait_for_next(state, id));
                 next.extend(waits.map(|waits| (Step::new("waits for the next job: review", review), waits)));
             }
@@ -298,8 +289,8 @@ impl World {
         let table = &state.table;
         let none_yet = table.ticket.active.is_none() && table.jobs[slot(NEXT_JOB)] == Work::None;
         if self.setting.next_job_without_reviews && none_yet && table.failed_job.is_some() {
-            let begun = table::next_job(state, &mut self.rules);
-            next.extend(begun.map(|begun| (Step::new("the next begins: job", usize::from(NEXT_JOB)), begun)));
+            let started = table::next_job(state, &mut self.rules);
+            next.extend(started.map(|started| (Step::new("the next begins: job", usize::from(NEXT_JOB)), started)));
         }
         if state.table.now < self.setting.hours {
             let mut later = *state;
@@ -333,29 +324,29 @@ impl World {
         let alone = self.setting.next_job_without_reviews;
         let failed = |job: u8| alone && table.jobs[slot(job)] == Work::Failed;
         // The ledger entry names the first job of the review.
-        let had = entry.job.is_some_and(failed);
-        let fine = match (table.reviews[review], self.rules.stored_review(id, &table.reviews())) {
-            (StoredState::Refused, _) if had => true,
+        let first_job_failed = entry.job.is_some_and(failed);
+        let is_consistent = match (table.reviews[review], self.rules.stored_review(id, &table.reviews())) {
+            (StoredState::Refused, _) if first_job_failed => true,
             (StoredState::Absent | StoredState::Refused, _) => {
                 // A user's request is refused only for a closed pull request.
-                let may_be = self.setting.requests & 1 << review == 0 || self.setting.closes > 0;
-                may_be && entry.answer == Answer::Refused && entry.job.is_none()
+                let may_be_refused = self.setting.requests & 1 << review == 0 || self.setting.closes > 0;
+                may_be_refused && entry.answer == Answer::Refused && entry.job.is_none()
             }
             (StoredState::Started | StoredState::Absorbed(_), Some(StoredReview::Started(job))) => {
                 let cut_short = table.covers[usize::from(job)] == 0 && table.jobs[slot(job)] == Work::NeverBegan;
-                let named = (entry.job == Some(job) || had) && entry.answer != Answer::Refused;
+                let is_in_ledger = (entry.job == Some(job) || first_job_failed) && entry.answer != Answer::Refused;
                 // The next job gets the reviews of a failed job while that is the ticket's last.
                 let is_current = !failed(job) || table.failed_job == Some(job);
                 let covers = |covered: u8| members(covered).any(|covered| covered == review);
-                cut_short || named && is_current && covers(table.covers[usize::from(job)])
+                cut_short || is_in_ledger && is_current && covers(table.covers[usize::from(job)])
             }
             (StoredState::Deferred | StoredState::Absorbed(_), Some(StoredReview::Deferred)) => {
                 let is_marked = table.ticket.deferred.is_some() && table.ticket.row.is_some();
-                is_marked && (entry.job.is_none() || had)
+                is_marked && (entry.job.is_none() || first_job_failed)
             }
             _ => false,
         };
-        if fine { Ok(()) } else { Err(format!("r{review} is lost")) }
+        if is_consistent { Ok(()) } else { Err(format!("r{review} is lost")) }
     }
 }
 
@@ -375,10 +366,10 @@ impl explore::World for World {
         }
         let alone = self.setting.next_job_without_reviews;
         let failed = |at: usize| alone && table.jobs[at] == Work::Failed;
-        let both = |one: usize, other: usize| table.covers[one] & table.covers[other] != 0;
-        for one in 0..table.covers.len() {
-            // A review is in two jobs only if the first one failed.
-            if (0..one).any(|other| both(one, other) && !failed(one) && !failed(other)) {
+        let overlap = |job: usize, other: usize| table.covers[job] & table.covers[other] != 0;
+        for job in 0..table.covers.len() {
+            // A review is in two jobs only if the first job failed.
+            if (0..job).any(|other| overlap(job, other) && !failed(job) && !failed(other)) {
                 return Err("a review is in two jobs".into());
             }
         }

@@ -64,19 +64,19 @@ impl World {
             }
             _ => true,
         };
-        let mut some = false;
+        let mut found_any = false;
         let its = |at: &usize| looks && job.is_none_or(|job| usize::from(job) == *at);
         for at in (0..self.setting.jobs).filter(its) {
             let seen = state.jobs[at];
             if matches!(self.rules.change(change, seen, state.now), Outcome::Changed(_)) {
-                some = true;
+                found_any = true;
                 let ticket = state.tickets[at];
                 let read = CallFacts { job: to_u8(at), version_read: seen, ticket, then: state.now, fresh: true };
                 let late = Some(LateCall::Read { change, read });
                 next.push((Step::new("is read late: a call of runner", runner), State { late_call: late, ..*state }));
             }
         }
-        if !some {
+        if !found_any {
             next.push((
                 Step::new("comes to nothing: a late call of runner", runner),
                 State { late_call: None, ..*state },

@@ -9,7 +9,7 @@ use pullyard_domain::job::{DesiredState, JobStatus, PUSH_WINDOW};
 
 impl World {
     pub(super) fn runner(&mut self, state: &State, at: usize, next: &mut NextStates) -> Result<(), String> {
-        let does = |action| Step::new(action, at);
+        let step = |action| Step::new(action, at);
         let Some(work) = state.work[at] else {
             self.claim_job(state, at, next);
             return Ok(());
@@ -31,12 +31,12 @@ impl World {
                 let branch = &mut pushed.pushed[usize::from(work.job)];
                 *branch |= 1 << work.attempt;
                 pushed.work[at] = Some(Work { phase: Phase::Pushed, ..work });
-                next.push((does("pushes: runner"), pushed));
+                next.push((step("pushes: runner"), pushed));
             }
             Phase::MayPush(_) => {
                 let mut stops = *state;
                 stops.work[at] = Some(Work { phase: Phase::Stopping, ..work });
-                next.push((does("has no time left to push: runner"), stops));
+                next.push((step("has no time left to push: runner"), stops));
             }
             _ => {
                 if let Some(change) = next_change(at, state.claims[at], work) {
@@ -51,39 +51,39 @@ impl World {
         let job = self.rules.job(state.jobs[usize::from(work.job)]);
         let held = job.attempt == u32::from(work.attempt) && job.status.is_active();
         // A runner in `Syncing` has no working agent.
-        let works = work.phase == Phase::Executing && !(held && job.status == JobStatus::Syncing);
+        let is_working = work.phase == Phase::Executing && !(held && job.status == JobStatus::Syncing);
         // An attempt that adopts an earlier push has no agent.
         let has_agent = state.pushed[usize::from(work.job)] == 0;
-        if works && has_agent && state.questions > 0 {
-            let mut asks = *state;
-            asks.questions -= 1;
-            asks.work[at] = Some(Work { phase: Phase::Questioning, ..work });
-            next.push((Step::new("has a question: runner", at), asks));
+        if is_working && has_agent && state.questions > 0 {
+            let mut questioning = *state;
+            questioning.questions -= 1;
+            questioning.work[at] = Some(Work { phase: Phase::Questioning, ..work });
+            next.push((Step::new("has a question: runner", at), questioning));
         }
-        if works && held && job.want == DesiredState::Pause {
-            let mut pauses = *state;
-            pauses.work[at] = Some(Work { phase: Phase::Pausing, ..work });
-            next.push((Step::new("hears of a pause: runner", at), pauses));
+        if is_working && held && job.want == DesiredState::Pause {
+            let mut pausing = *state;
+            pausing.work[at] = Some(Work { phase: Phase::Pausing, ..work });
+            next.push((Step::new("hears of a pause: runner", at), pausing));
         }
     }
 
     fn claim_job(&mut self, state: &State, at: usize, next: &mut NextStates) {
         let (stored, claim) = (state.runners[at], state.claims[at]);
-        let does = |action| Step::new(action, at);
+        let step = |action| Step::new(action, at);
         if let Some(job) = self.claimed_job(state, at, claim) {
             let claimed = self.rules.job(state.jobs[job]);
             let attempt = u8::try_from(claimed.attempt).unwrap_or(u8::MAX);
             let read = u8::try_from(claimed.inputs).unwrap_or(u8::MAX);
-            let mut again = *state;
-            again.work[at] = Some(Work { job: to_u8(job), attempt, phase: Phase::Claimed, inputs_read: read });
-            next.push((does("repeats its claim, and has its job: runner"), again));
+            let mut repeated = *state;
+            repeated.work[at] = Some(Work { job: to_u8(job), attempt, phase: Phase::Claimed, inputs_read: read });
+            next.push((step("repeats its claim, and has its job: runner"), repeated));
             return;
         }
         if self.rules.claim_was_used(stored, to_u8(at), claim) {
             // This claim got its job before; the next claim needs a new id.
-            let mut other = *state;
-            other.claims[at] += 1;
-            next.push((does("hears that its claim is spent: runner"), other));
+            let mut spent = *state;
+            spent.claims[at] += 1;
+            next.push((step("hears that its claim is spent: runner"), spent));
             return;
         }
         if !self.may_claim(state, at, claim) {
@@ -96,16 +96,16 @@ impl World {
             if matches!(self.rules.change(change, seen, state.now), Outcome::Changed(_)) {
                 let mut after = *state;
                 after.calls[at] = Call::Claim { job: to_u8(job), seen, then: state.now, fresh: true };
-                next.push((does("is to get a job: runner"), after));
+                next.push((step("is to get a job: runner"), after));
             }
         }
     }
 
     pub(super) fn claimed_job(&self, state: &State, at: usize, claim: u8) -> Option<usize> {
-        let is_it = |value: ItemVersion| {
+        let is_claimed = |value: ItemVersion| {
             self.rules.is_claimed_by(value, to_u8(at), claim) && self.rules.holds_claim(value, state.runners[at])
         };
-        (0..self.setting.jobs).find(|job| is_it(state.jobs[*job]))
+        (0..self.setting.jobs).find(|job| is_claimed(state.jobs[*job]))
     }
 
     pub(super) fn may_claim(&self, state: &State, at: usize, claim: u8) -> bool {
@@ -252,8 +252,8 @@ impl World {
         let stored = state.jobs[usize::from(job)];
         let holds = |runner: u8, claim: u8, attempt: u8| {
             let job = self.rules.job(stored);
-            let is_its = self.rules.is_claimed_by(stored, runner, claim) && job.attempt == u32::from(attempt);
-            is_its && job.status.is_active()
+            let is_claimed = self.rules.is_claimed_by(stored, runner, claim) && job.attempt == u32::from(attempt);
+            is_claimed && job.status.is_active()
         };
         let held = match change {
             Change::Progress { runner, claim, attempt, .. }
@@ -285,7 +285,7 @@ impl World {
 
     pub(super) fn heartbeat(&mut self, state: &State, at: usize, next: &mut NextStates) {
         let stored = state.runners[at];
-        let does = |action| Step::new(action, at);
+        let step = |action| Step::new(action, at);
         match state.heartbeats[at] {
             None => {
                 let runs = state.work[at].map(|work| work.job);
@@ -294,21 +294,21 @@ impl World {
                     let mut after = *state;
                     after.heartbeats[at] =
                         Some(PendingHeartbeat { version_read: stored, active_job: runs, then: state.now });
-                    next.push((does("is read: the heartbeat of runner"), after));
+                    next.push((step("is read: the heartbeat of runner"), after));
                 }
             }
             Some(PendingHeartbeat { version_read: seen, active_job: runs, then }) => {
                 let mut after = *state;
                 after.heartbeats[at] = None;
                 if self.rules.runner(stored).epoch != self.rules.runner(seen).epoch {
-                    next.push((does("heartbeat: stale, runner"), after));
+                    next.push((step("heartbeat: stale, runner"), after));
                     return;
                 }
                 after.runners[at] = self.rules.with_heartbeat(seen, stored, runs, then);
                 if then == state.now {
                     after.last_heartbeat[at] = then;
                 }
-                next.push((does("sends a heartbeat: runner"), after));
+                next.push((step("sends a heartbeat: runner"), after));
             }
         }
     }

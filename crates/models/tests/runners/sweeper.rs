@@ -8,17 +8,17 @@ use crate::explore::Step;
 
 impl World {
     pub(super) fn sweeper(&mut self, state: &State, at: usize, next: &mut NextStates) -> Result<(), String> {
-        let mut goes = |action: &'static str, actor: usize, sweeper: Sweeper| {
-            let mut moved = *state;
-            moved.sweepers[at] = sweeper;
-            next.push((Step::new(action, actor), moved));
+        let mut advance = |action: &'static str, actor: usize, sweeper: Sweeper| {
+            let mut after = *state;
+            after.sweepers[at] = sweeper;
+            next.push((Step::new(action, actor), after));
         };
         let then = state.now;
         match state.sweepers[at] {
             Sweeper::Idle => {
                 for (runner, seen) in state.runners.iter().enumerate().take(self.setting.runners) {
                     if self.rules.decide_runner(*seen, then) != RunnerDecision::Nothing {
-                        goes(
+                        advance(
                             "sweeper reads runner",
                             runner,
                             Sweeper::DecidingRunner { runner: to_u8(runner), seen: *seen, then },
@@ -29,7 +29,7 @@ impl World {
                     let (value, ticket) = (state.jobs[job], state.tickets[job]);
                     if matches!(self.rules.change(Change::SweepDueJob, value, then), Outcome::Changed(_)) {
                         let job8 = to_u8(job);
-                        goes(
+                        advance(
                             "sweeper reads job",
                             job,
                             Sweeper::HandlingDueJob { job: job8, value, ticket, then, fresh: true },
@@ -41,7 +41,7 @@ impl World {
             Sweeper::DecidingRunner { runner, seen, then: judged } => {
                 let at_runner = usize::from(runner);
                 match self.rules.decide_runner(seen, judged) {
-                    RunnerDecision::Nothing => goes("sweeper leaves runner", at_runner, Sweeper::Idle),
+                    RunnerDecision::Nothing => advance("sweeper leaves runner", at_runner, Sweeper::Idle),
                     RunnerDecision::TakeOffline(offline) => {
                         let write = table::take_offline(state, at_runner, seen, offline, &mut self.rules);
                         let name = Step::new("sweeper takes offline runner", at_runner);
@@ -51,22 +51,22 @@ impl World {
                         next.push((name, moved));
                     }
                     RunnerDecision::Lose(loss, jobs) => {
-                        let mut some = false;
+                        let mut found_any = false;
                         for job in (0..self.setting.jobs).filter(|job| jobs[*job]) {
                             let (value, ticket) = (state.jobs[job], state.tickets[job]);
                             let change = Change::LoseRunner { runner, seen, loss };
                             let held = self.rules.holds_claim(value, seen);
                             if !held {
-                                some = true;
-                                goes(
+                                found_any = true;
+                                advance(
                                     "sweeper reads a job that is not held",
                                     job,
                                     Sweeper::DroppingSlot { runner, seen, job: to_u8(job) },
                                 );
                             } else if matches!(self.rules.change(change, value, then), Outcome::Changed(_)) {
-                                some = true;
+                                found_any = true;
                                 let job8 = to_u8(job);
-                                let takes = Sweeper::EndingHeldJob {
+                                let next_sweeper = Sweeper::EndingHeldJob {
                                     runner,
                                     seen,
                                     loss,
@@ -76,11 +76,11 @@ impl World {
                                     then,
                                     fresh: true,
                                 };
-                                goes("sweeper reads the held job", job, takes);
+                                advance("sweeper reads the held job", job, next_sweeper);
                             }
                         }
-                        if !some {
-                            goes("sweeper leaves runner", at_runner, Sweeper::Idle);
+                        if !found_any {
+                            advance("sweeper leaves runner", at_runner, Sweeper::Idle);
                         }
                     }
                 }

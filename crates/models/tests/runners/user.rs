@@ -55,12 +55,12 @@ impl World {
     }
 
     fn user_requests(&mut self, state: &State, job: usize, next: &mut NextStates) {
-        let says = self.setting.inputs - state.remaining_inputs;
+        let input_number = self.setting.inputs - state.remaining_inputs;
         let may = [
             (UserRequest::Cancel, state.cancels > 0),
             (UserRequest::Pause, state.pauses > 0),
             (UserRequest::Continue, self.setting.pauses > 0 && self.is_paused(state, job)),
-            (UserRequest::Input(says), state.remaining_inputs > 0),
+            (UserRequest::Input(input_number), state.remaining_inputs > 0),
         ];
         for (wish, _) in may.into_iter().filter(|(_, may)| *may) {
             let known = matches!(wish, UserRequest::Input(input) if state.stored_inputs[job] & 1 << input != 0);

@@ -60,12 +60,12 @@ impl World {
 
     fn check_suspension(&self, state: &State, at: usize) -> Result<(), String> {
         let job = self.rules.job(state.jobs[at]);
-        let stands = matches!(job.status, JobStatus::AwaitingInput | JobStatus::Paused);
-        if stands && job.run.is_some() {
+        let is_suspended = matches!(job.status, JobStatus::AwaitingInput | JobStatus::Paused);
+        if is_suspended && job.run.is_some() {
             return Err(format!("job {at} stands still and is held"));
         }
         let shows = self.rules.ticket(state.tickets[at]).wanted.badge == Some(Badge::AiWaiting);
-        if shows != stands {
+        if shows != is_suspended {
             return Err(format!("job {at} is {}, and its ticket says that it waits: {shows}", job.status.label()));
         }
         match job.status {

@@ -59,7 +59,7 @@ fn check_job(job: &Job, items: &Items, forge: &Forge, faults: &mut Vec<String>) 
             other => faults.push(format!("{id} says {result:?}, and pushed {other:?}")),
         }
         let (pk, sk) = (format!("PR#{}", result.pull_request(&job.integration, job.repository)), "PR");
-        let linked = items.iter().filter(|((_, it), _)| it == sk).any(|(_, item)| item["url"] == *result.url);
+        let linked = items.iter().filter(|((_, item_sk), _)| item_sk == sk).any(|(_, item)| item["url"] == *result.url);
         if !linked {
             faults.push(format!("{pk} of {id} is not linked"));
         }
@@ -88,8 +88,8 @@ fn check_ticket(ticket: &Ticket, jobs: &[Job], deliveries: &[Delivery], tool: &T
         fault("a ticket is not settled");
     }
     let last = tool.newest(ticket.key.as_str());
-    let mine = jobs.iter().filter(|job| job.ticket.as_ref() == Some(&ticket.key));
-    let newest = mine.max_by_key(|job| (job.ended_at, job.created));
+    let ticket_jobs = jobs.iter().filter(|job| job.ticket.as_ref() == Some(&ticket.key));
+    let newest = ticket_jobs.max_by_key(|job| (job.ended_at, job.created));
     let expected: BTreeSet<&str> = match newest.map(|job| (job.status, job.kind)) {
         Some((JobStatus::Completed, _)) => [statuses.completion.as_str()].into(),
         // A revision without a working agent leaves the ticket where the previous job put it.
@@ -104,11 +104,11 @@ fn check_ticket(ticket: &Ticket, jobs: &[Job], deliveries: &[Delivery], tool: &T
     // A second entry is decided once the job that it met has ended without completing.
     let answer = last.as_ref().and_then(|change| answer_to(deliveries, &change.event));
     if let Some(Reason::JobActive { job, .. }) = answer.map(|answer| &answer.reason)
-        && let Some(met) = jobs.iter().find(|one| one.id == *job)
-        && met.status != JobStatus::Completed
-        && !jobs.iter().any(|other| ended_after(other, met))
+        && let Some(active_job) = jobs.iter().find(|candidate| candidate.id == *job)
+        && active_job.status != JobStatus::Completed
+        && !jobs.iter().any(|other| ended_after(other, active_job))
     {
-        fault(&format!("a second entry during {job}, which is {:?}, was forgotten", met.status));
+        fault(&format!("a second entry during {job}, which is {:?}, was forgotten", active_job.status));
     }
     // An entry into the trigger status has a job or a refusal.
     if let Some(change) = last.as_ref().filter(|_| ticket.status == statuses.trigger) {
@@ -125,23 +125,23 @@ fn answer_to<'a>(deliveries: &'a [Delivery], event: &str) -> Option<&'a Delivery
     deliveries.iter().find(|delivery| delivery.event.as_str() == event)
 }
 
-fn check_reviews(all: &[Review], jobs: &[Job], deliveries: &[Delivery], forge: &Forge, faults: &mut Vec<String>) {
+fn check_reviews(reviews: &[Review], jobs: &[Job], deliveries: &[Delivery], forge: &Forge, faults: &mut Vec<String>) {
     for forge_review in &forge.reviews {
         let id = forge_review.id.to_string();
-        let is_it = |delivery: &&Delivery| {
+        let matches = |delivery: &&Delivery| {
             let review = delivery.review.as_ref().and_then(|subject| subject.review.as_ref());
             review.is_some_and(|review| review.as_str() == id)
         };
-        let delivery = deliveries.iter().find(is_it).filter(|delivery| is_decided_for_linked(Some(&delivery.reason)));
-        let stored =
-            all.iter().find(|review| review.id.as_str() == id).map(|review| &resolve_absorbed(review, all).state);
+        let delivery = deliveries.iter().find(matches).filter(|delivery| is_decided_for_linked(Some(&delivery.reason)));
+        let stored = reviews.iter().find(|review| review.id.as_str() == id);
+        let stored = stored.map(|review| &resolve_absorbed(review, reviews).state);
         let fault = match (delivery, stored) {
             (_, Some(ReviewState::Refused { reason, .. })) if !was_open(reason, forge_review, forge) => continue,
             (_, Some(ReviewState::Refused { reason, .. })) => {
                 format!("review {id} was given up for {reason:?}, and its pull request was open")
             }
             (_, Some(ReviewState::Started { job })) => {
-                match jobs.iter().any(|one| one.id == *job && one.status.is_terminal()) {
+                match jobs.iter().any(|candidate| candidate.id == *job && candidate.status.is_terminal()) {
                     true => continue,
                     false => format!("review {id} was given to {job}, which has not ended"),
                 }
@@ -169,8 +169,8 @@ fn was_open(reason: &Reason, forge_review: &Asked, forge: &Forge) -> bool {
 
 /// Whether polling must find a review without a webhook: its pull request is open and was linked early enough.
 fn requires_discovery(forge_review: &Asked, jobs: &[Job], forge: &Forge) -> bool {
-    let of_it = jobs.iter().filter(|job| job.result.as_ref().is_some_and(|result| result.number == forge_review.pull));
-    let linked = of_it.filter_map(|job| job.ended_at).min();
+    let owners = jobs.iter().filter(|job| job.result.as_ref().is_some_and(|result| result.number == forge_review.pull));
+    let linked = owners.filter_map(|job| job.ended_at).min();
     linked.is_some_and(|linked| linked.since(forge_review.at) < LINK_TOLERANCE)
         && forge.pull(forge_review.pull).is_some_and(PullRequest::is_open)
 }
@@ -202,13 +202,13 @@ fn check_ledger(jobs: &[Job], deliveries: &[Delivery], tool: &Tool, faults: &mut
         }
     }
     // Several reviews may share one job, and a deferred review has none of its own.
-    let (reviewed, others): (Vec<_>, Vec<_>) = deliveries.iter().partition(|delivery| delivery.review.is_some());
+    let (reviewed, entries): (Vec<_>, Vec<_>) = deliveries.iter().partition(|delivery| delivery.review.is_some());
     for job in reviewed.iter().filter_map(|delivery| delivery.job.as_ref()) {
-        if !jobs.iter().any(|one| one.id == *job) {
+        if !jobs.iter().any(|candidate| candidate.id == *job) {
             faults.push(format!("a review names {job}, which is nowhere"));
         }
     }
-    let accepted: Vec<_> = others.into_iter().filter(|delivery| delivery.reason.code() == "accepted").collect();
+    let accepted: Vec<_> = entries.into_iter().filter(|delivery| delivery.reason.code() == "accepted").collect();
     let mut accepted_counts: BTreeMap<&str, usize> = BTreeMap::new();
     for delivery in &accepted {
         match &delivery.job {
@@ -231,22 +231,22 @@ fn check_inputs(items: &Items, faults: &mut Vec<String>) {
     {
         *input_counts.entry(key).or_default() += 1;
     }
-    let twice = input_counts.into_iter().filter(|(_, times)| *times > 1);
-    faults.extend(twice.map(|(key, times)| format!("{key} was said {times} times")));
+    let repeated = input_counts.into_iter().filter(|(_, times)| *times > 1);
+    faults.extend(repeated.map(|(key, times)| format!("{key} was said {times} times")));
 }
 
 fn check_budget(items: &Items, jobs: &[Job], faults: &mut Vec<String>) {
     for ((pk, sk), item) in items.iter().filter(|((pk, _), _)| pk.starts_with("BUDGET#")) {
         let of_day = |job: &&Job| {
-            job.reserved.is_some_and(|it| it.day == Day::containing(job.created))
+            job.reserved.is_some_and(|reservation| reservation.day == Day::containing(job.created))
                 && item["day"] == job.reserved.unwrap().day.start().millis()
         };
-        let mine: Vec<_> = jobs.iter().filter(of_day).collect();
-        let spent: u64 = mine.iter().map(|job| job.spent_usd_micros).sum();
-        let (taken, stored_spent) =
+        let day_jobs: Vec<_> = jobs.iter().filter(of_day).collect();
+        let spent: u64 = day_jobs.iter().map(|job| job.spent_usd_micros).sum();
+        let (stored_taken, stored_spent) =
             (item["taken_usd_micros"].as_i64().unwrap(), item["spent_usd_micros"].as_i64().unwrap());
-        if taken != stored_spent || stored_spent != spent as i64 {
-            faults.push(format!("{pk}/{sk} says taken {taken}, spent {stored_spent}; its jobs spent {spent}"));
+        if stored_taken != stored_spent || stored_spent != spent as i64 {
+            faults.push(format!("{pk}/{sk} says taken {stored_taken}, spent {stored_spent}; its jobs spent {spent}"));
         }
     }
 }

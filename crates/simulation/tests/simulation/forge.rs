@@ -65,8 +65,8 @@ impl Forge {
     }
 
     pub(crate) fn commits_of(&self, job: &str) -> Vec<(&str, &Commit)> {
-        let all =
-            self.branches.iter().flat_map(|(branch, commits)| commits.iter().map(move |one| (branch.as_str(), one)));
+        let branches = self.branches.iter();
+        let all = branches.flat_map(|(branch, commits)| commits.iter().map(move |commit| (branch.as_str(), commit)));
         all.filter(|(_, commit)| commit.job == job).collect()
     }
 

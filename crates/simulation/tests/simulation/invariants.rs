@@ -62,35 +62,35 @@ pub(crate) fn polled_since(items: &Items, then: Timestamp) -> bool {
 
 pub(crate) fn violations(changes: &[ItemChange], items: &Items, now: Timestamp) -> Vec<String> {
     let mut faults = Vec::new();
-    for one in changes {
-        check_revision(one, &mut faults);
-        let (pk, sk) = (one.key.0.as_str(), one.key.1.as_str());
-        match (sk, &one.after) {
+    for change in changes {
+        check_revision(change, &mut faults);
+        let (pk, sk) = (change.key.0.as_str(), change.key.1.as_str());
+        match (sk, &change.after) {
             ("JOB", None) | ("TICKET", None) => faults.push(format!("{pk} is gone")),
             ("JOB", Some(after)) => {
                 let after: Job = value(after);
                 check_inputs(&after, items, &mut faults);
                 check_suspended(&after, &mut faults);
-                check_index_row(one, due::job(&after), &mut faults);
-                match one.before.as_ref().map(value::<Job>) {
+                check_index_row(change, due::job(&after), &mut faults);
+                match change.before.as_ref().map(value::<Job>) {
                     Some(before) => check_transition(&before, &after, now, &mut faults),
                     None => check_revision_window(&after, items, &mut faults),
                 }
             }
-            ("TICKET", Some(after)) => check_index_row(one, due::ticket(&value(after)), &mut faults),
-            ("DELIVERY", after) => check_final_answer(one.before.as_ref(), after.as_ref(), &mut faults),
-            (_, Some(after)) if sk.starts_with("ATTEMPT#") && one.before.is_none() => {
+            ("TICKET", Some(after)) => check_index_row(change, due::ticket(&value(after)), &mut faults),
+            ("DELIVERY", after) => check_final_answer(change.before.as_ref(), after.as_ref(), &mut faults),
+            (_, Some(after)) if sk.starts_with("ATTEMPT#") && change.before.is_none() => {
                 check_loss(after, items, &mut faults);
             }
-            _ if pk.starts_with("RUNNERS#") => check_runner(one, now, &mut faults),
+            _ if pk.starts_with("RUNNERS#") => check_runner(change, now, &mut faults),
             _ => {}
         }
     }
-    let touches = |prefixes: &[&str]| changes.iter().any(|one| prefixes.iter().any(|it| one.key.0.starts_with(it)));
-    if touches(&["JOB#", "TICKET#"]) {
+    let touches = |prefix: &str| changes.iter().any(|change| change.key.0.starts_with(prefix));
+    if touches("JOB#") || touches("TICKET#") {
         check_ticket_jobs(items, &mut faults);
     }
-    if touches(&["JOB#", "RUNNERS#"]) {
+    if touches("JOB#") || touches("RUNNERS#") {
         check_slots(items, &mut faults);
     }
     faults
@@ -101,34 +101,34 @@ fn check_loss(item: &Value, items: &Items, faults: &mut Vec<String>) {
     let attempt: AttemptRecord = value(item);
     let (AttemptEnd::Failed { failure } | AttemptEnd::Requeued { failure }) = &attempt.ended else { return };
     let Some(runner) = runners(items).find(|runner| Some(&runner.id) == attempt.run.runner.as_ref()) else { return };
-    let wrong = match failure {
+    let is_wrong = match failure {
         Failure::RunnerOffline { .. } => runner.status == Presence::Online,
         Failure::RunnerCrashed { exit } if exit == "no result" => runner.active.contains(&attempt.job),
         _ => false,
     };
-    if wrong {
+    if is_wrong {
         faults.push(format!("{} lost {} by {}, and says otherwise", runner.name, attempt.job, failure.code()));
     }
 }
 
-fn check_revision(one: &ItemChange, faults: &mut Vec<String>) {
+fn check_revision(change: &ItemChange, faults: &mut Vec<String>) {
     let rev = |item: &Option<Value>| item.as_ref().and_then(|item| item["rev"].as_u64()).unwrap_or(0);
-    let (before, after) = (rev(&one.before), rev(&one.after));
-    if one.after.as_ref().is_some_and(|item| item["rev"].is_u64()) && after != before + 1 {
-        faults.push(format!("{:?} went from revision {before} to {after}", one.key));
+    let (before, after) = (rev(&change.before), rev(&change.after));
+    if change.after.as_ref().is_some_and(|item| item["rev"].is_u64()) && after != before + 1 {
+        faults.push(format!("{:?} went from revision {before} to {after}", change.key));
     }
 }
 
-fn check_index_row(one: &ItemChange, due: Option<Due>, faults: &mut Vec<String>) {
-    let item = one.after.as_ref().unwrap();
+fn check_index_row(change: &ItemChange, due: Option<Due>, faults: &mut Vec<String>) {
+    let item = change.after.as_ref().unwrap();
     let row = item["wk"].as_str().map(|wk| (wk.to_owned(), item["ws"].as_i64().unwrap()));
     let expected = due.map(|due| match due {
-        Due::At(at) => (format!("DUE#{}", due::shard(&one.key.0)), at.millis()),
+        Due::At(at) => (format!("DUE#{}", due::shard(&change.key.0)), at.millis()),
         Due::Held { project, order } => (format!("HELD#{project}"), order),
         Due::Ready { class, order } => (format!("READY#{class}"), order),
     });
     if row != expected {
-        faults.push(format!("{:?} stands in {row:?} and belongs to {expected:?}", one.key));
+        faults.push(format!("{:?} stands in {row:?} and belongs to {expected:?}", change.key));
     }
 }
 
@@ -137,18 +137,18 @@ fn check_transition(before: &Job, after: &Job, now: Timestamp, faults: &mut Vec<
     if before.status.is_terminal() && before.status != after.status {
         faults.push(format!("{id} was {:?} and is {:?}", before.status, after.status));
     }
-    let word = after.ended_by.as_ref().filter(|by| before.ended_by.as_ref() != Some(*by));
-    let word = word.and_then(|by| by.finish.as_ref());
-    let by_its_runner = word.is_some();
+    let finish = after.ended_by.as_ref().filter(|by| before.ended_by.as_ref() != Some(*by));
+    let finish = finish.and_then(|by| by.finish.as_ref());
+    let by_its_runner = finish.is_some();
     let may_push = before.push_until.is_some_and(|until| now < until);
     if may_push && after.status != JobStatus::Syncing && !by_its_runner {
         faults.push(format!("{id} was taken away while its runner might push"));
     }
-    if let Some(word) = word {
+    if let Some(finish) = finish {
         let holder = before.run.as_ref().map(|run| run.claim.as_str());
-        let mine = |claim: &str| [format!("finish-{claim}"), format!("yield-{claim}")].contains(&word.to_string());
-        if !holder.is_some_and(mine) {
-            faults.push(format!("{id} was ended by {word}, which does not hold it: {holder:?}"));
+        let owns = |claim: &str| [format!("finish-{claim}"), format!("yield-{claim}")].contains(&finish.to_string());
+        if !holder.is_some_and(owns) {
+            faults.push(format!("{id} was ended by {finish}, which does not hold it: {holder:?}"));
         }
     }
     let resumes_or_ends =
@@ -178,8 +178,8 @@ fn check_transition(before: &Job, after: &Job, now: Timestamp, faults: &mut Vec<
 
 fn check_inputs(job: &Job, items: &Items, faults: &mut Vec<String>) {
     let pk = format!("JOB#{}", job.id);
-    let of_it = items.range((pk.clone(), "INPUT#".to_owned())..);
-    let stored_count = of_it.take_while(|((key, sk), _)| *key == pk && sk.starts_with("INPUT#")).count();
+    let inputs = items.range((pk.clone(), "INPUT#".to_owned())..);
+    let stored_count = inputs.take_while(|((key, sk), _)| *key == pk && sk.starts_with("INPUT#")).count();
     if stored_count != job.inputs as usize {
         faults.push(format!("{} counts {} inputs, and {stored_count} are kept", job.id, job.inputs));
     }
@@ -206,16 +206,16 @@ fn check_revision_window(job: &Job, items: &Items, faults: &mut Vec<String>) {
 
 /// A final answer never changes. The answer to a waiting review changes until it has its job or a refusal.
 fn check_final_answer(before: Option<&Value>, after: Option<&Value>, faults: &mut Vec<String>) {
-    let stands = |before: &Delivery| before.reason.is_final() && (before.review.is_none() || before.job.is_some());
-    let Some(before) = before.map(value::<Delivery>).filter(stands) else { return };
+    let is_final = |before: &Delivery| before.reason.is_final() && (before.review.is_none() || before.job.is_some());
+    let Some(before) = before.map(value::<Delivery>).filter(is_final) else { return };
     match after.map(value::<Delivery>) {
         Some(after) if after.reason == before.reason && after.job == before.job => {}
         other => faults.push(format!("the answer to {} was {:?} and is {other:?}", before.event, before.reason)),
     }
 }
 
-fn check_runner(one: &ItemChange, now: Timestamp, faults: &mut Vec<String>) {
-    let (Some(before), Some(after)) = (&one.before, &one.after) else { return };
+fn check_runner(change: &ItemChange, now: Timestamp, faults: &mut Vec<String>) {
+    let (Some(before), Some(after)) = (&change.before, &change.after) else { return };
     let (before, after): (Runner, Runner) = (value(before), value(after));
     if after.epoch < before.epoch || after.last_heartbeat < before.last_heartbeat {
         faults.push(format!("{} goes back: epoch {} to {}", after.name, before.epoch, after.epoch));
@@ -230,31 +230,31 @@ fn check_runner(one: &ItemChange, now: Timestamp, faults: &mut Vec<String>) {
 }
 
 fn check_ticket_jobs(items: &Items, faults: &mut Vec<String>) {
-    let mut named: Vec<_> = tickets(items).filter_map(|ticket| Some((ticket.key, ticket.active_job?))).collect();
+    let mut ticket_jobs: Vec<_> = tickets(items).filter_map(|ticket| Some((ticket.key, ticket.active_job?))).collect();
     for job in jobs(items).filter(|job| !job.status.is_terminal()) {
         let Some(key) = job.ticket else { continue };
-        match named.iter().position(|pair| pair.0 == key && pair.1 == job.id) {
-            Some(at) => drop(named.swap_remove(at)),
+        match ticket_jobs.iter().position(|pair| pair.0 == key && pair.1 == job.id) {
+            Some(at) => drop(ticket_jobs.swap_remove(at)),
             None => faults.push(format!("{} has not ended, and {key} does not name it", job.id)),
         }
     }
-    faults.extend(named.iter().map(|(key, job)| format!("{key} names {job}, which has ended")));
+    faults.extend(ticket_jobs.iter().map(|(key, job)| format!("{key} names {job}, which has ended")));
 }
 
 fn check_slots(items: &Items, faults: &mut Vec<String>) {
-    let mut filled: Vec<_> = runners(items)
+    let mut slots: Vec<_> = runners(items)
         .flat_map(|runner| runner.slots.into_iter().map(move |(job, slot)| (runner.id.clone(), job, slot.claim)))
         .collect();
     for job in jobs(items).filter(|job| job.status.is_active()) {
         let Some(run) = job.run else { continue };
         let Some(runner) = run.runner else { continue };
-        let held = (runner, job.id, run.claim);
-        match filled.iter().position(|slot| *slot == held) {
-            Some(at) => drop(filled.swap_remove(at)),
-            None => faults.push(format!("{held:?} has no slot")),
+        let expected = (runner, job.id, run.claim);
+        match slots.iter().position(|slot| *slot == expected) {
+            Some(at) => drop(slots.swap_remove(at)),
+            None => faults.push(format!("{expected:?} has no slot")),
         }
     }
-    faults.extend(filled.iter().map(|slot| format!("a slot is left of {slot:?}")));
+    faults.extend(slots.iter().map(|slot| format!("a slot is left of {slot:?}")));
 }
 
 /// Whether the holder of this job may continue: its runner is not being removed.
@@ -264,41 +264,41 @@ pub(crate) fn may_continue(items: &Items, job: &Job) -> bool {
 }
 
 /// Whether this finish or yield ended the job or gave it back.
-pub(crate) fn is_ended_by(items: &Items, job: &str, word: &str) -> bool {
+pub(crate) fn is_ended_by(items: &Items, job: &str, finish: &str) -> bool {
     let key: Key = (format!("JOB#{job}"), "JOB".into());
-    items.get(&key).is_some_and(|item| item["ended_by"]["finish"] == word)
+    items.get(&key).is_some_and(|item| item["ended_by"]["finish"] == finish)
 }
 
-pub(crate) fn holder(one: &ItemChange) -> Option<(String, String)> {
-    let job: Job = value(one.after.as_ref().filter(|_| one.key.1 == "JOB")?);
+pub(crate) fn holder(change: &ItemChange) -> Option<(String, String)> {
+    let job: Job = value(change.after.as_ref().filter(|_| change.key.1 == "JOB")?);
     let run = job.run.filter(|_| job.status.is_active())?;
     Some((run.claim.to_string(), format!("{}, attempt {}", job.id, job.attempt)))
 }
 
 /// The reviews that this write answers, and their job. Retried jobs are left out, because they answer reviews again.
-pub(crate) fn answered_reviews(one: &ItemChange, items: &Items) -> Vec<(String, String)> {
+pub(crate) fn answered_reviews(change: &ItemChange, items: &Items) -> Vec<(String, String)> {
     let completed = |item: &&Value| item["status"] == "completed";
-    let Some(after) = one.after.as_ref().filter(|_| one.key.1 == "JOB").filter(completed) else { return vec![] };
-    if one.before.as_ref().is_some_and(|before| completed(&before)) {
+    let Some(after) = change.after.as_ref().filter(|_| change.key.1 == "JOB").filter(completed) else { return vec![] };
+    if change.before.as_ref().is_some_and(|before| completed(&before)) {
         return vec![];
     }
     let job: Job = value(after);
     let Some(id) = job.reviewed_pull_request().filter(|_| job.retry_of.is_none()) else { return vec![] };
-    let all: Vec<Review> = reviews(items).filter(|review| review.pull_request == id).collect();
-    let named = |review: &Review| (format!("review {} of {id}", review.id), job.id.to_string());
-    covered_reviews(&job.id, &all).into_iter().map(named).collect()
+    let pull_request_reviews: Vec<Review> = reviews(items).filter(|review| review.pull_request == id).collect();
+    let with_job = |review: &Review| (format!("review {} of {id}", review.id), job.id.to_string());
+    covered_reviews(&job.id, &pull_request_reviews).into_iter().map(with_job).collect()
 }
 
 /// The runner that this write removes. Its claims are dropped, because the same process may register again and repeat
-/// one.
-pub(crate) fn removed_runner(one: &ItemChange) -> Option<String> {
-    let runner = one.before.as_ref().filter(|_| one.key.0.starts_with("RUNNERS#") && one.after.is_none())?;
+/// a claim.
+pub(crate) fn removed_runner(change: &ItemChange) -> Option<String> {
+    let runner = change.before.as_ref().filter(|_| change.key.0.starts_with("RUNNERS#") && change.after.is_none())?;
     Some(runner["name"].as_str()?.to_owned())
 }
 
 pub(crate) fn job_held_by(items: &Items, job: &str, claim: &str) -> Option<Job> {
     let key: Key = (format!("JOB#{job}"), "JOB".into());
     let job: Job = value(items.get(&key)?);
-    let mine = job.status.is_active() && job.run.as_ref().is_some_and(|run| run.claim.as_str() == claim);
-    mine.then_some(job)
+    let is_held = job.status.is_active() && job.run.as_ref().is_some_and(|run| run.claim.as_str() == claim);
+    is_held.then_some(job)
 }

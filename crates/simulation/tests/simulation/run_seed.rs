@@ -130,7 +130,7 @@ impl World {
                 self.advance_daemon(at, hand).await;
             }
             9 => {
-                // Of two changes at the same time the one delivered last would count, so their times differ.
+                // The times of changes differ, because of two simultaneous changes the one delivered last would count.
                 let since = self.rng.between(1, 400);
                 self.advance(Duration::from_millis(since));
                 let message = self.tool.change(self.now(), self.fault_profile.repeats.max(20), &mut self.rng);

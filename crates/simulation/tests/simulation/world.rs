@@ -127,7 +127,7 @@ impl World {
     pub(crate) async fn wait(&mut self, by: Duration) {
         self.advance(by);
         let now = self.now();
-        while let Some(at) = self.running.iter().position(|one| now.since(one.started_at) > FUNCTION_LIMIT) {
+        while let Some(at) = self.running.iter().position(|running| now.since(running.started_at) > FUNCTION_LIMIT) {
             self.kill(at, "ran out of time");
         }
         if now >= self.next_sweep {
@@ -140,9 +140,9 @@ impl World {
         }
     }
 
-    pub(crate) async fn start(&mut self, invocation: Invocation, of: Caller, what: String) {
-        self.trace.record(self.now(), format!("#{} {what} begins", invocation.id));
-        self.running.push(Running { invocation, caller: of, label: what, started_at: self.now(), stalls: 0 });
+    pub(crate) async fn start(&mut self, invocation: Invocation, caller: Caller, label: String) {
+        self.trace.record(self.now(), format!("#{} {label} begins", invocation.id));
+        self.running.push(Running { invocation, caller, label, started_at: self.now(), stalls: 0 });
         self.poll(self.running.len() - 1).await;
     }
 
@@ -152,11 +152,12 @@ impl World {
         let id = self.running[at].invocation.id;
         loop {
             // A sweep mostly queries empty rows.
-            let looks = matches!(self.running[at].caller, Caller::Sweep) && self.gate.waits_for_query(id);
-            let pace = if looks { 96 } else { 60 };
+            let is_sweep_query = matches!(self.running[at].caller, Caller::Sweep) && self.gate.waits_for_query(id);
+            let percent = if is_sweep_query { 96 } else { 60 };
             self.release_call(at).await;
-            let goes_on = self.running.get(at).is_some_and(|one| one.invocation.id == id && one.stalls == 0);
-            if !goes_on || !self.gate.waits_for_reads(id) || !self.rng.percent(pace) {
+            let can_continue =
+                self.running.get(at).is_some_and(|running| running.invocation.id == id && running.stalls == 0);
+            if !can_continue || !self.gate.waits_for_reads(id) || !self.rng.percent(percent) {
                 return;
             }
         }

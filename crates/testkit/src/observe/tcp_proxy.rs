@@ -94,10 +94,10 @@ impl Requests {
         };
         let line = head.lines().next().unwrap_or_default();
         if service == Service::S3 {
-            let here = length.min(rest.len());
-            self.remaining_object_bytes = length - here;
+            let in_buffer = length.min(rest.len());
+            self.remaining_object_bytes = length - in_buffer;
             let call = Call::parse(service, line, header, &[]);
-            self.bytes.drain(..end + 4 + here);
+            self.bytes.drain(..end + 4 + in_buffer);
             return Ok(Some(call));
         }
         let Some(body) = rest.get(..length) else { return Ok(None) };

@@ -23,7 +23,7 @@ pub(crate) struct Task {
 impl Task {
     pub(crate) fn variable(&self, name: &str) -> String {
         let all = self.overrides["containerOverrides"][0]["environment"].as_array().unwrap();
-        let found = all.iter().find(|one| one["name"] == name).unwrap_or_else(|| panic!("{name} is not set"));
+        let found = all.iter().find(|variable| variable["name"] == name).unwrap_or_else(|| panic!("{name} is not set"));
         found["value"].as_str().unwrap().to_owned()
     }
 }

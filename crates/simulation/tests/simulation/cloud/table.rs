@@ -90,7 +90,7 @@ impl Table {
             let item_changes =
                 keys_of(operation, &request).into_iter().map(|(table, key)| self.item_change(&table, key));
             // A repeated transaction returns its first answer and writes nothing.
-            let item_changes: Vec<_> = item_changes.filter(|one| one.before != one.after).collect();
+            let item_changes: Vec<_> = item_changes.filter(|change| change.before != change.after).collect();
             self.apply(item_changes);
         }
         (status, answer)
