@@ -9,16 +9,16 @@ use pullyard_domain::artifact::MAX_SIZE_BYTES;
 use pullyard_domain::id::{ArtifactId, ArtifactName, Sha256Hex};
 use pullyard_domain::job::AgentReport;
 use pullyard_emulator::s3::Fault;
-use pullyard_protocol::artifact::{ArtifactUpload, ReserveArtifact};
+use pullyard_protocol::artifact::{ArtifactUpload, NewArtifact};
 use pullyard_protocol::client::Error;
 use sha2::Digest;
 
 const TALKING_AGENT: &str = "#!/bin/sh\ncat > /dev/null\necho 'I look around.'\necho '{\"kind\":\"result\",\"text\":\"All is done.\"}'\necho done >> work.txt\n";
 
-pub(crate) fn reservation(kind: ArtifactKind, name: &str, bytes: &[u8]) -> ReserveArtifact {
+pub(crate) fn reservation(kind: ArtifactKind, name: &str, bytes: &[u8]) -> NewArtifact {
     let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     let (name, sha256) = (ArtifactName::new(name).unwrap(), Sha256Hex::new(hex).unwrap());
-    ReserveArtifact { kind, name, size_bytes: bytes.len() as u64, sha256 }
+    NewArtifact { kind, name, size_bytes: bytes.len() as u64, sha256 }
 }
 
 /// Uploads bytes; `None` if the answer was incomplete.
@@ -232,7 +232,7 @@ async fn artifact_is_reserved_once_and_within_limits() {
     assert_eq!(client.reserve_artifact(&patch).await.unwrap().id, first.id);
     let differing = client.reserve_artifact(&reservation(ArtifactKind::Patch, "changes.patch", b"two")).await;
     assert_eq!(problem_of(differing), (422, "artifact_differs".into()));
-    let large = ReserveArtifact { size_bytes: MAX_SIZE_BYTES + 1, ..reservation(ArtifactKind::AgentOutput, "a", b"x") };
+    let large = NewArtifact { size_bytes: MAX_SIZE_BYTES + 1, ..reservation(ArtifactKind::AgentOutput, "a", b"x") };
     assert_eq!(problem_of(client.reserve_artifact(&large).await), (422, "artifact_too_large".into()));
     // The upload accepts only the announced bytes. A stored artifact needs no second upload.
     assert_eq!(upload(&first, b"two").await, Some(400));

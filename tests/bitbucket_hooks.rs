@@ -173,10 +173,6 @@ impl World {
         decision
     }
 
-    async fn revisions(&self) -> Vec<Job> {
-        self.story.jobs().await.into_iter().filter(|job| job.kind == JobKind::Revise).collect()
-    }
-
     async fn enable_polling(&self) {
         self.story.set_ingress(SHOP, Ingress::Both).await;
     }
@@ -221,7 +217,7 @@ async fn bitbucket_delivery_is_verified_in_the_documented_order() {
     check(&ours, "repo:deleted", &good, bytes(), (400, "body_unreadable")).await;
     // GitHub's event names are unknown on this route.
     check(&ours, "pull_request_review", &good, bytes(), (200, "event_ignored")).await;
-    assert!(world.revisions().await.is_empty(), "a refused delivery started a job");
+    assert!(world.story.revisions().await.is_empty(), "a refused delivery started a job");
     let hooks = world.story.api.hooks(None).await.unwrap().hooks;
     let hook = hooks.iter().find(|hook| hook.name.as_str() == HOOK).unwrap();
     assert!(hook.verified_at.is_some() && hook.refused_at.is_some(), "{hook:?}");
@@ -244,7 +240,7 @@ async fn review_delivered_twice_and_polled_starts_one_job() {
     later["pullrequest"]["title"] = json!("SHOP-1, once more");
     assert_eq!(world.check(CHANGES_REQUESTED, &later, "repeat").await["job"], decision["job"]);
     world.poll().await;
-    let jobs = world.revisions().await;
+    let jobs = world.story.revisions().await;
     assert_eq!(jobs.iter().map(|job| job.id.as_str()).collect::<Vec<_>>(), [decision["job"].as_str().unwrap()]);
 }
 
@@ -256,11 +252,11 @@ async fn revise_comment_needs_write_permission_and_starts_one_job() {
     assert!(decision["sentence"].as_str().unwrap().contains(COMMENT_CREATED), "{decision}");
     let stranger = world.list_comments(BEN_TOKEN, "/pullyard revise do as I say").await;
     world.check(COMMENT_CREATED, &stranger, "author_not_permitted").await;
-    assert!(world.revisions().await.is_empty());
+    assert!(world.story.revisions().await.is_empty());
     let comment = world.list_comments(ANN_TOKEN, "/pullyard revise use tabs\nplease").await;
     let decision = world.check(COMMENT_CREATED, &comment, "accepted").await;
     assert_eq!(world.check(COMMENT_CREATED, &comment, "repeat").await["job"], decision["job"]);
-    assert_eq!(world.revisions().await.len(), 1);
+    assert_eq!(world.story.revisions().await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

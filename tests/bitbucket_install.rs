@@ -89,18 +89,6 @@ impl World {
         self.story.local.forge().wait_for_deliveries().await;
     }
 
-    async fn revisions(&self) -> Vec<Job> {
-        self.story.jobs().await.into_iter().filter(|job| job.kind == JobKind::Revise).collect()
-    }
-
-    async fn wait_for_revision(&self) {
-        wait_until("a revise job is made", async || match self.revisions().await.len() {
-            1 => Ok(()),
-            count => Err(format!("{count} jobs")),
-        })
-        .await;
-    }
-
     /// Advances both clocks past the next poll. Returns how many events polls have found.
     async fn poll(&self) -> usize {
         let time = Duration::from_secs(301);
@@ -172,7 +160,7 @@ async fn manually_created_bitbucket_hook_is_matched_by_url() {
     assert!(world.drifts("acme-shop").await.is_empty());
     let number = world.open_pull().await;
     world.request_changes(number).await;
-    world.wait_for_revision().await;
+    world.story.wait_for_revision(1).await;
     world.user.ok(&["hooks", "delete", "acme-shop", "--yes"]).await;
     assert!(world.list_hooks(SHOP_HOOKS_PATH).await.is_empty());
 }
@@ -216,7 +204,7 @@ async fn wrong_bitbucket_secret_is_detected_by_delivery_and_repaired() {
     world.user.run(&["hooks", "repair", "acme-shop"]).await;
     world.story.clock.advance(Duration::from_secs(120));
     world.request_changes(number).await;
-    world.wait_for_revision().await;
+    world.story.wait_for_revision(1).await;
     assert!(world.drifts("acme-shop").await.is_empty());
 }
 
@@ -228,13 +216,13 @@ async fn bitbucket_polling_finds_a_lost_review_and_comment() {
     assert_eq!(world.poll().await, 0);
     world.story.local.forge().inject_delivery_fault(1_000, DeliveryFault::NotRecorded);
     world.request_changes(number).await;
-    assert!(world.revisions().await.is_empty());
+    assert!(world.story.revisions().await.is_empty());
     assert_eq!(world.poll().await, 1);
-    world.wait_for_revision().await;
+    world.story.wait_for_revision(1).await;
     let path = format!("/repositories/acme/shop/pullrequests/{number}/comments");
     let comment = json!({ "content": { "raw": "/pullyard revise use tabs" } });
     world.story.call_bitbucket(ANN_TOKEN, Method::POST, &path, comment).await;
     assert_eq!(world.poll().await, 2);
     assert_eq!(world.poll().await, 2);
-    assert_eq!(world.revisions().await.len(), 1);
+    assert_eq!(world.story.revisions().await.len(), 1);
 }

@@ -219,16 +219,9 @@ async fn invalid_pull_request_parameters_are_refused_with_a_pointer() {
 pub(crate) fn review_delivery(story: &Story, review: &str, at: Timestamp, reason: Reason, author: &str) -> Delivery {
     let pull_request = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 1, number: 7 };
     let review = ReviewId::new(review).unwrap();
+    let id = DeliveryId::for_review(&story.project, &pull_request, &review);
     Delivery {
-        id: DeliveryId::for_review(&story.project, &pull_request, &review),
-        project: story.project.clone(),
-        source: Source::Webhook,
-        event: EventId::new("d1").unwrap(),
         ticket: TicketKey::new("APP-9").ok(),
-        at,
-        reason,
-        job: None,
-        facts: None,
         review: Some(ReviewSubject {
             pull_request,
             label: format!("{REPOSITORY}#7"),
@@ -237,6 +230,7 @@ pub(crate) fn review_delivery(story: &Story, review: &str, at: Timestamp, reason
             author: author.into(),
             facts: None,
         }),
+        ..Delivery::new(id, story.project.clone(), Source::Webhook, EventId::new("d1").unwrap(), at, reason)
     }
 }
 

@@ -140,7 +140,7 @@ async fn review_is_decided_for_the_project_with_the_repository() {
     unlinked["pull_request"]["number"] = json!(world.number + 1);
     assert_eq!(code(&unlinked).await, "no_linked_ticket");
     assert_eq!(code(&world.review(80, "submitted", "changes_requested")).await, "accepted");
-    assert_eq!(world.revisions().await.len(), 1);
+    assert_eq!(world.story.revisions().await.len(), 1);
     world.assert_recorded_in_acme(&["no_linked_ticket", "accepted"]).await;
 }
 
@@ -159,7 +159,7 @@ async fn queued_review_is_decided_for_the_same_project() {
     let answer = invoke(&crowded, "webhook", gateway_event(&review)).await.unwrap();
     let decision: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
     assert_eq!((&answer["statusCode"], &decision["code"]), (&json!(202), &json!("queued")), "{answer}");
-    assert!(world.revisions().await.is_empty());
+    assert!(world.story.revisions().await.is_empty());
 
     let request = json!({ "QueueUrl": story.queue_url("lost.fifo").await, "MaxNumberOfMessages": 10 });
     let waiting = story.local.aws().sqs().call("ReceiveMessage", &request).await.unwrap();
@@ -169,7 +169,7 @@ async fn queued_review_is_decided_for_the_same_project() {
     let turn = json!({ "Records": [{ "messageId": "m1", "body": queued[0], "attributes": {} }] });
     let done = invoke(&story.function_context("lost", "lost.fifo").await, "effects", turn).await.unwrap();
     assert_eq!(done["batchItemFailures"], json!([]), "{done}");
-    assert_eq!(world.revisions().await.len(), 1);
+    assert_eq!(world.story.revisions().await.len(), 1);
     world.assert_recorded_in_acme(&["accepted"]).await;
 }
 
@@ -186,18 +186,18 @@ async fn webhook_answer_omits_the_job_of_another_project() {
     }
     assert_eq!(world.ledger_entry(&decision).await, before, "the ledger entry is unchanged");
     world.assert_separate_entries("accepted").await;
-    assert_eq!(world.revisions().await.len(), 1);
+    assert_eq!(world.story.revisions().await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_webhook_of_its_project_affects_a_review() {
     let world = World::with_two_projects().await;
     assert_eq!(world.send_review("other", 79, "submitted").await.code, "no_linked_ticket");
-    assert!(world.revisions().await.is_empty());
+    assert!(world.story.revisions().await.is_empty());
     assert_eq!(world.send_review("acme", 80, "submitted").await.code, "accepted");
     let response = world.send("other", "pull_request", &world.closed_event()).await.1;
     assert_eq!(response["code"], "event_ignored", "{response}");
-    assert_eq!(world.revisions().await[0].status, JobStatus::Pending);
+    assert_eq!(world.story.revisions().await[0].status, JobStatus::Pending);
 }
 
 #[tokio::test(flavor = "multi_thread")]

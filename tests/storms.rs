@@ -67,7 +67,7 @@ async fn storm_of_one_review_makes_one_job_and_named_decisions() {
     let again: usize = ["repeat", "duplicate_review", "queued"].iter().filter_map(|code| codes.get(*code)).sum();
     assert_eq!((codes.get("accepted"), again), (Some(&1), count - 1), "{codes:?}");
     world.story.wait_for_empty_queues().await;
-    let jobs = world.revisions().await;
+    let jobs = world.story.revisions().await;
     assert_eq!(jobs.len(), 1);
     let entry = ledger_entry(&world, id).await;
     assert_eq!((entry.code.as_str(), entry.job.as_ref()), ("accepted", Some(&jobs[0].id)));
@@ -123,10 +123,10 @@ async fn check_storm_during_job_end(end: JobEnd) {
     match end {
         JobEnd::Completes => {
             story.wait_for_job(&running, has_status(JobStatus::Completed)).await;
-            assert_eq!(world.revisions().await.len(), 1, "the hour is not over yet");
+            assert_eq!(world.story.revisions().await.len(), 1, "the hour is not over yet");
             story.advance_and_sweep(Duration::from_secs(3_600)).await;
             let next = wait_until("they get their job", async || {
-                let jobs = world.revisions().await;
+                let jobs = world.story.revisions().await;
                 jobs.iter()
                     .find(|job| job.id != running)
                     .map(|job| job.id.clone())
@@ -166,7 +166,7 @@ async fn check_storm_during_job_end(end: JobEnd) {
         }
     }
     assert_eq!(ledger_entry(&world, first).await.job, Some(running));
-    assert_eq!(world.revisions().await.len(), if end == JobEnd::Completes { 2 } else { 1 });
+    assert_eq!(world.story.revisions().await.len(), if end == JobEnd::Completes { 2 } else { 1 });
 }
 
 fn review_text(n: usize) -> String {

@@ -374,6 +374,23 @@ impl Story {
         self.api.jobs(&self.project, None).await.unwrap().jobs
     }
 
+    /// Oldest first.
+    pub(crate) async fn revisions(&self) -> Vec<Job> {
+        let mut jobs = self.jobs().await;
+        jobs.retain(|job| job.kind == JobKind::Revise);
+        jobs.sort_by_key(|job| job.created);
+        jobs
+    }
+
+    /// Waits until there are this many revise jobs, and returns the newest.
+    pub(crate) async fn wait_for_revision(&self, count: usize) -> Job {
+        wait_until("a revise job is made", async || {
+            let mut jobs = self.revisions().await;
+            if jobs.len() == count { Ok(jobs.remove(count - 1)) } else { Err(format!("{jobs:?}")) }
+        })
+        .await
+    }
+
     pub(crate) async fn wait_for_job(&self, id: &JobId, good: impl Fn(&Job) -> bool) -> Job {
         wait_until("the job gets there", async || {
             let job = self.api.job(id).await.unwrap();

@@ -178,18 +178,6 @@ impl World {
         assert!(status.is_success(), "{text}");
         serde_json::from_str::<Value>(&text).unwrap()["id"].as_u64().unwrap()
     }
-
-    pub(crate) async fn revisions(&self) -> Vec<Job> {
-        self.story.jobs().await.into_iter().filter(|job| job.kind == JobKind::Revise).collect()
-    }
-
-    async fn wait_for_revision(&self) -> Job {
-        wait_until("a revise job is made", async || {
-            let mut jobs = self.revisions().await;
-            if jobs.len() == 1 { Ok(jobs.remove(0)) } else { Err(format!("{} jobs", jobs.len())) }
-        })
-        .await
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -240,7 +228,7 @@ async fn deliveries_are_checked_in_the_published_order() {
         "edited_review",
     )
     .await;
-    assert!(world.revisions().await.is_empty(), "none of these starts a job");
+    assert!(world.story.revisions().await.is_empty(), "none of these starts a job");
     let mut foreign = review.clone();
     foreign["repository"]["id"] = json!(world.repository + 1);
     let sent = world.send("acme", event, &foreign).await;
@@ -272,7 +260,7 @@ async fn review_from_two_hooks_and_a_redelivery_starts_one_job() {
     let bytes = body.to_string().into_bytes();
     let again = world.send_as("acme", "pull_request_review", "guid-2", &signature(SECRET, &bytes), bytes).await;
     assert_eq!((again.0, again.1["code"].as_str()), (200, Some("repeat")));
-    assert_eq!(world.revisions().await.len(), 1);
+    assert_eq!(world.story.revisions().await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -288,7 +276,7 @@ async fn comment_or_label_of_a_user_with_push_starts_a_revision() {
     // The first job is active, so the label waits for it, once.
     assert_eq!(world.send("acme", "pull_request", &label).await.1["code"], "held_for_job");
     assert_eq!(world.send("acme", "pull_request", &label).await.1["code"], "repeat");
-    assert_eq!(world.revisions().await.len(), 1);
+    assert_eq!(world.story.revisions().await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -300,7 +288,7 @@ async fn comment_or_label_of_a_stranger_starts_no_revision() {
         let (status, response) = world.send("acme", event, &body).await;
         assert_eq!((status, response["code"].as_str()), (200, Some("author_not_permitted")), "{event}: {response}");
     }
-    assert!(world.revisions().await.is_empty());
+    assert!(world.story.revisions().await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -332,5 +320,5 @@ async fn replay_of_a_refused_review_starts_one_job() {
     let decision = world.story.api.replay_delivery(&refused.id).await.unwrap();
     assert_eq!(decision.code, "accepted", "{}", decision.sentence);
     assert_eq!(world.story.api.replay_delivery(&refused.id).await.unwrap().code, "repeat");
-    assert_eq!(world.revisions().await.len(), 1);
+    assert_eq!(world.story.revisions().await.len(), 1);
 }

@@ -110,10 +110,6 @@ impl World {
         self.story.wait_for_empty_queues().await;
         self.story.local.forge().wait_for_deliveries().await;
     }
-
-    async fn revisions(&self) -> usize {
-        self.story.jobs().await.into_iter().filter(|job| job.kind == JobKind::Revise).count()
-    }
 }
 
 fn codes(drifts: &[Drift]) -> Vec<(&str, bool)> {
@@ -129,17 +125,13 @@ async fn review_with_a_failed_delivery_creates_one_job() {
     let review = json!({ "event": "REQUEST_CHANGES", "body": "Not yet." });
     world.call_forge(ANNS_TOKEN, &format!("/pulls/{number}/reviews"), review).await;
     world.story.local.forge().wait_for_deliveries().await;
-    assert_eq!(world.revisions().await, 0, "the delivery was not lost");
+    assert_eq!(world.story.revisions().await.len(), 0, "the delivery was not lost");
 
     world.poll().await;
-    wait_until("a revise job is made", async || match world.revisions().await {
-        1 => Ok(()),
-        jobs => Err(format!("{jobs} jobs")),
-    })
-    .await;
+    world.story.wait_for_revision(1).await;
     assert_eq!(codes(&world.drifts().await), [("failing", false)], "the failed delivery is not reported");
     world.poll().await;
-    assert_eq!(world.revisions().await, 1);
+    assert_eq!(world.story.revisions().await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

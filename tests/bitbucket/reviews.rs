@@ -42,15 +42,8 @@ impl World {
         self.story.wait_for_empty_queues().await;
     }
 
-    async fn revisions(&self) -> Vec<Job> {
-        let mut jobs: Vec<Job> =
-            self.story.jobs().await.into_iter().filter(|job| job.kind == JobKind::Revise).collect();
-        jobs.sort_by_key(|job| job.created);
-        jobs
-    }
-
     async fn nth_revision(&self, count: usize) -> JobId {
-        let mut jobs = self.revisions().await;
+        let mut jobs = self.story.revisions().await;
         assert_eq!(jobs.len(), count, "{jobs:?}");
         jobs.remove(count - 1).id
     }
@@ -198,7 +191,7 @@ async fn withdrawn_or_approved_change_request_starts_no_job() {
     ann.request_changes().await;
     ann.approve().await;
     world.poll().await;
-    assert_eq!(world.revisions().await.len(), 0);
+    assert_eq!(world.story.revisions().await.len(), 0);
     assert_eq!(world.deliveries_by("ann").await.len(), 0);
     assert_eq!(world.ingress().await, (json!("poll"), Value::Null));
 }
@@ -248,7 +241,7 @@ async fn stranger_is_refused_and_reviewer_is_accepted() {
     for text in ["as a reviewer", "an administrator's token"] {
         assert!(entry.help.contains(text), "{text}: {}", entry.help);
     }
-    assert_eq!(world.revisions().await.len(), 0);
+    assert_eq!(world.story.revisions().await.len(), 0);
 
     // Only an administrator's token may read permissions.
     let calls = CallFilter { method: Some("GET".into()), path: "/permissions/repositories/".into() };

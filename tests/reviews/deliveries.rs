@@ -25,7 +25,7 @@ async fn review_reported_by_two_webhooks_and_poll_makes_one_job() {
     desk.wait_for_completion(&job.id).await;
     desk.story.advance_and_sweep(HOUR).await;
     desk.story.wait_for_empty_queues().await;
-    assert_eq!(desk.revisions().await.len(), 1);
+    assert_eq!(desk.story.revisions().await.len(), 1);
     desk.assert_one_commit_and_replies(&[&job.id], 1).await;
     desk.end().await;
 }
@@ -47,11 +47,11 @@ async fn reviews_missed_before_a_restart_are_found_after_it() {
         desk.story.wait_for_empty_queues().await;
         desk.story.local.forge().wait_for_deliveries().await;
     }
-    let first = &desk.revisions().await[0];
+    let first = &desk.story.revisions().await[0];
     desk.sweep_until_ended(&first.id).await;
     desk.story.advance_and_sweep(HOUR).await;
     desk.story.wait_for_empty_queues().await;
-    let jobs = desk.revisions().await;
+    let jobs = desk.story.revisions().await;
     for job in &jobs {
         desk.sweep_until_ended(&job.id).await;
     }
@@ -86,6 +86,6 @@ async fn review_before_linking_is_found_by_polling() {
     assert_eq!(desk.ledger_entry(review).await.job.as_ref(), Some(&job.id));
     desk.wait_for_completion(&job.id).await;
     look().await;
-    assert_eq!(desk.revisions().await.len(), 1);
+    assert_eq!(desk.story.revisions().await.len(), 1);
     desk.end().await;
 }

@@ -34,7 +34,7 @@ async fn dismissing_all_reviews_cancels_the_job_and_frees_the_hour() {
     assert_eq!((ticket.status, ticket.badges), (before.status, before.badges));
     assert_eq!(desk.why().await.revised, None, "the hour is free again");
     desk.request_changes("But this.", &[]).await;
-    let next = desk.nth_revision(2).await;
+    let next = desk.story.wait_for_revision(2).await;
     let prompt = desk.prompt(&next.id).await;
     assert!(prompt.contains("But this.") && !prompt.contains("Not yet."), "{prompt}");
     desk.wait_for_completion(&next.id).await;
@@ -53,7 +53,7 @@ async fn requested_revision_runs_after_its_reviews_are_dismissed() {
     desk.unblock_agents();
     desk.wait_for_completion(&first.id).await;
     desk.story.advance_and_sweep(super::world::HOUR).await;
-    let next = desk.nth_revision(2).await;
+    let next = desk.story.wait_for_revision(2).await;
     let prompt = desk.prompt(&next.id).await;
     assert!(prompt.contains("Use tabs.") && !prompt.contains("Dropped"), "{prompt}");
     desk.wait_for_completion(&next.id).await;

@@ -16,7 +16,7 @@ async fn prompt_has_the_newest_text_of_an_edited_review() {
     desk.unblock_agents();
     desk.wait_for_completion(&first.id).await;
     desk.story.advance_and_sweep(HOUR).await;
-    let next = desk.nth_revision(2).await;
+    let next = desk.story.wait_for_revision(2).await;
     let prompt = desk.prompt(&next.id).await;
     assert!(prompt.contains("Use spaces.") && !prompt.contains("Use tabs."), "{prompt}");
     desk.wait_for_completion(&next.id).await;

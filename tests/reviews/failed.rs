@@ -67,7 +67,7 @@ async fn next_job_of_the_ticket_receives_the_refused_reviews() {
     assert_eq!(desk.commits_of(&[&job.id]).await, 1);
     desk.story.advance_and_sweep(HOUR).await;
     let next = desk.request_changes("Third.", &[]).await;
-    let second = desk.nth_revision(2).await;
+    let second = desk.story.wait_for_revision(2).await;
     assert_eq!(desk.ledger_entry(next).await.job.as_ref(), Some(&second.id));
     desk.wait_for_completion(&second.id).await;
     desk.end().await;
@@ -99,7 +99,7 @@ async fn next_job_starts_without_reviews_the_forge_never_returns() {
     desk.unblock_agents();
     let job = desk.wait_for_completion(&job).await;
     assert_eq!((job.kind, job.result.unwrap().number), (JobKind::Implement, desk.number));
-    let next = desk.nth_revision(2).await;
+    let next = desk.story.wait_for_revision(2).await;
     desk.wait_for_completion(&next.id).await;
     let prompt = desk.context(&next.id).await.prompt();
     assert!(prompt.contains("Second.") && prompt.contains("The second line."), "{prompt}");

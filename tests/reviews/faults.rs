@@ -90,7 +90,7 @@ async fn review_unreadable_for_a_day_fails_only_its_job() {
     assert_eq!(desk.ledger_entry(review).await.job.as_ref(), Some(&job.id));
     desk.story.local.forge().clear_faults();
     desk.story.advance_and_sweep(Duration::from_secs(60)).await;
-    let next = desk.nth_revision(2).await;
+    let next = desk.story.wait_for_revision(2).await;
     desk.wait_for_completion(&next.id).await;
     assert_eq!(desk.ledger_entry(waits).await.job.as_ref(), Some(&next.id));
     desk.end().await;

@@ -66,7 +66,7 @@ async fn closing_a_pr_stops_the_agent_and_refuses_waiting_reviews() {
     let next = desk.request_changes("Fourth.", &[]).await;
     assert_eq!(desk.ledger_entry(next).await.code, "held_until");
     desk.story.advance_and_sweep(HOUR).await;
-    let next = desk.nth_revision(2).await;
+    let next = desk.story.wait_for_revision(2).await;
     let prompt = desk.prompt(&next.id).await;
     assert!(prompt.contains("Fourth."), "{prompt}");
     desk.wait_for_completion(&next.id).await;
@@ -94,7 +94,7 @@ async fn merge_refuses_waiting_reviews() {
     assert_eq!(output.trim_end(), refused);
     desk.story.advance_and_sweep(HOUR).await;
     desk.story.wait_for_empty_queues().await;
-    assert_eq!(desk.revisions().await.len(), 1);
+    assert_eq!(desk.story.revisions().await.len(), 1);
     desk.end().await;
 }
 
@@ -115,7 +115,7 @@ async fn reviews_revise_their_own_pull_request_of_a_shared_ticket() {
     let first = desk.wait_for_completion(&first.id).await;
     assert_eq!(first.result.unwrap().number, desk.number);
     // Each pull request has its own hour.
-    let next = desk.nth_revision(2).await;
+    let next = desk.story.wait_for_revision(2).await;
     let prompt = desk.prompt(&next.id).await;
     assert!(prompt.contains("Nor there.") && !prompt.contains("Not here."), "{prompt}");
     let next = desk.wait_for_completion(&next.id).await;

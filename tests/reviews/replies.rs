@@ -56,9 +56,9 @@ async fn reviews_within_an_hour_share_one_revision_of_newest_head() {
         let entry = desk.ledger_entry(review).await;
         assert_eq!((entry.code.as_str(), entry.job), ("held_until", None), "{}", entry.sentence);
     }
-    assert_eq!(desk.revisions().await.len(), 1);
+    assert_eq!(desk.story.revisions().await.len(), 1);
     desk.story.advance_and_sweep(super::world::HOUR).await;
-    let next = desk.nth_revision(2).await;
+    let next = desk.story.wait_for_revision(2).await;
     let prompt = desk.prompt(&next.id).await;
     assert!(prompt.contains("Two.") && prompt.contains("Three.") && !prompt.contains("First."), "{prompt}");
     let next = desk.wait_for_completion(&next.id).await;

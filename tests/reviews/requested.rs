@@ -54,7 +54,7 @@ async fn request_after_a_failed_request_repeats_its_inputs_once() {
     desk.story.api.revise_pull_request(&desk.revise_request("Use tabs."), None).await.unwrap();
     desk.story.api.cancel_job(&revision.id, &CancelJob::default()).await.unwrap();
     assert_eq!(desk.story.wait_for_end(&revision.id).await.status, JobStatus::Cancelled);
-    let failed = desk.nth_revision(2).await;
+    let failed = desk.story.wait_for_revision(2).await;
     desk.prompt(&failed.id).await;
     desk.fail_agents();
     std::fs::remove_file(desk.block_file()).unwrap();
@@ -95,7 +95,7 @@ async fn unlinking_refuses_waiting_reviews() {
     desk.story.advance_and_sweep(super::world::HOUR).await;
     desk.story.wait_for_empty_queues().await;
     assert_eq!(desk.ledger_entry(waits).await.code, "no_linked_ticket");
-    assert_eq!(desk.revisions().await.len(), 1);
+    assert_eq!(desk.story.revisions().await.len(), 1);
     desk.end().await;
 }
 

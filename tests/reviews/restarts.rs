@@ -28,7 +28,7 @@ impl ReviewWorld {
         let job = self.sweep_until_ended(job).await;
         assert_eq!(job.status, JobStatus::Completed, "{job:?}");
         self.assert_one_commit_and_replies(&[&job.id], REMARKS.len()).await;
-        assert_eq!(self.revisions().await.len(), 1);
+        assert_eq!(self.story.revisions().await.len(), 1);
         self.wait_for_status("success", "revised").await;
     }
 }

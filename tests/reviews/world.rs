@@ -162,23 +162,8 @@ impl ReviewWorld {
         self.call_forge(Method::PATCH, "", json!({ "state": state })).await;
     }
 
-    pub(super) async fn revisions(&self) -> Vec<Job> {
-        let mut jobs: Vec<Job> =
-            self.story.jobs().await.into_iter().filter(|job| job.kind == JobKind::Revise).collect();
-        jobs.sort_by_key(|job| job.created);
-        jobs
-    }
-
     pub(super) async fn revision(&self) -> Job {
-        self.nth_revision(1).await
-    }
-
-    pub(super) async fn nth_revision(&self, count: usize) -> Job {
-        wait_until("a revision is made", async || {
-            let mut jobs = self.revisions().await;
-            if jobs.len() == count { Ok(jobs.remove(count - 1)) } else { Err(format!("{jobs:?}")) }
-        })
-        .await
+        self.story.wait_for_revision(1).await
     }
 
     /// Waits until the ticket has no active job and its tool is updated; deferred reviews may remain.

@@ -29,7 +29,7 @@ async fn ready_job_follows_its_project_between_compute_types() {
     story.wait_for_task(&job, 1).await;
 
     // A job refused by Fargate waits for runners once its project uses them.
-    story.local.aws().ecs().queue_outcomes(vec![pullyard_emulator::ecs::RunTaskOutcome::CapacityUnavailable]);
+    story.local.aws().ecs().queue_outcomes(vec![RunTaskOutcome::Failure("Capacity is unavailable")]);
     let job = story.create_job("e2", "APP-2", 2).await;
     story.wait_for_job(&job, |job| job.waits.as_ref().is_some_and(|wait| wait.code == "fargate_capacity")).await;
     story.update_settings(|settings| settings.compute = Compute::Runners).await;

@@ -277,8 +277,7 @@ async fn late_sweeper_is_reported() {
     user.set_env("PULLYARD_TOKEN", story.local.admin_token());
     let other = DoctorWorld { story, account, user };
     other.assert_finding("sweeper", "wrong", &["never ran", "/pullyard/py/sweeper"]).await;
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
-    let at = Timestamp::from_millis(i64::try_from(now).unwrap()).minus(Duration::from_secs(1_200));
+    let at = Timestamp::from(SystemTime::now()).minus(Duration::from_secs(1_200));
     other
         .story
         .store()

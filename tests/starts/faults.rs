@@ -56,8 +56,8 @@ async fn throttling_in_any_form_uses_up_no_attempt() {
     let within = "Error retrieving security group information for [sg-1]: Request limit exceeded. (ErrorCode: RequestLimitExceeded)";
     let forms: [&[RunTaskOutcome]; 4] = [
         // One outcome per try of the SDK.
-        &[RunTaskOutcome::Throttled; 4],
-        &[RunTaskOutcome::RateExceeded],
+        &[RunTaskOutcome::Exception("ThrottlingException", "Rate exceeded"); 4],
+        &[RunTaskOutcome::Exception("InvalidParameterException", "Rate exceeded")],
         &[RunTaskOutcome::Exception("InvalidParameterException", within)],
         &[RunTaskOutcome::Failure("Rate exceeded")],
     ];

@@ -13,7 +13,6 @@ use pullyard_entry::{Clock, http};
 use pullyard_forge::Connections;
 use pullyard_store::Store;
 use pullyard_testkit::{Proxy, Wire};
-use std::time::UNIX_EPOCH;
 
 pub(super) const DISPATCH: &str = "dispatch";
 pub(super) const EFFECTS: &str = "effects.fifo";
@@ -36,9 +35,7 @@ const INVOCATION_TIME: Duration = Duration::from_millis(1);
 
 /// A clock that only the walk advances. With real time a busy machine delays the sweeper, which then judges no runner.
 fn frozen_clock() -> Clock {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let start = Timestamp::from_millis(i64::try_from(now.as_millis()).unwrap());
-    Clock::new_simulated(start, |by| Box::pin(tokio::time::sleep(by)))
+    Clock::new_simulated(SystemTime::now().into(), |by| Box::pin(tokio::time::sleep(by)))
 }
 
 /// Clients that all walks of a flow share, because their construction is slow: each loads the root certificates.

@@ -13,7 +13,7 @@ async fn hook_is_installed_once_verified_repaired_and_removed() {
     world.story.local.forge().wait_for_deliveries().await;
     assert_eq!(api.verify_hook(&hook_name("acme")).await.unwrap().drifts, []);
     world.request_changes().await;
-    world.wait_for_revision().await;
+    world.story.wait_for_revision(1).await;
 
     let path = format!("/hooks/{}", hook.forge_id.unwrap());
     world.story.call_forge(Method::PATCH, &path, json!({ "active": false, "events": ["pull_request", "push"] })).await;

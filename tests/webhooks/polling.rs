@@ -30,7 +30,7 @@ async fn polling_finds_events_that_an_organization_hook_lost() {
     poll().await;
     let ledger = world.story.api.deliveries(&world.story.project, None).await.unwrap().deliveries;
     assert_eq!(ledger.iter().filter(|entry| entry.source == Source::Poll).count(), 2, "{ledger:?}");
-    assert_eq!(world.revisions().await.len(), 1, "the later review waits for the job");
+    assert_eq!(world.story.revisions().await.len(), 1, "the later review waits for the job");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,7 +38,7 @@ async fn repository_without_a_hook_is_polled_every_minute() {
     let world = World::new().await;
     world.request_changes().await;
     world.story.advance_and_sweep(Duration::from_secs(61)).await;
-    let job = world.wait_for_revision().await;
+    let job = world.story.wait_for_revision(1).await;
     world.story.wait_for_empty_queues().await;
     let ledger = world.story.api.deliveries(&world.story.project, None).await.unwrap().deliveries;
     let entry = ledger.iter().find(|entry| entry.job.as_ref() == Some(&job.id)).unwrap();
@@ -70,7 +70,7 @@ async fn poll_ignores_a_request_followed_by_an_approval() {
         forge.advance(Duration::from_secs(2));
     }
     world.story.advance_and_sweep(Duration::from_secs(61)).await;
-    world.wait_for_revision().await;
+    world.story.wait_for_revision(1).await;
     world.story.wait_for_empty_queues().await;
     let ledger = world.story.api.deliveries(&world.story.project, None).await.unwrap().deliveries;
     let authors: Vec<_> =
@@ -95,7 +95,7 @@ async fn poll_finds_a_reopened_pull_request() {
     }
     world.request_changes().await;
     world.story.advance_and_sweep(Duration::from_secs(61)).await;
-    world.wait_for_revision().await;
+    world.story.wait_for_revision(1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

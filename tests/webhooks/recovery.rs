@@ -42,10 +42,10 @@ async fn review_is_decided_once_its_authors_permission_is_known() {
     for _ in 0..3 {
         assert!(world.poll_after(HOUR).await.is_some());
     }
-    assert!(world.revisions().await.is_empty());
+    assert!(world.story.revisions().await.is_empty());
     forge.clear_faults();
     assert_eq!(world.poll_after(HOUR).await, None);
-    assert_eq!(world.revisions().await.len(), 1);
+    assert_eq!(world.story.revisions().await.len(), 1);
 }
 
 pub(super) struct ScriptedForge {

@@ -39,7 +39,7 @@ async fn replay_of_a_dismissed_review_starts_no_job() {
     story.call_forge(Method::PUT, &path, json!({ "message": "Never mind." })).await;
     let replayed = story.api.replay_delivery(&refused.id).await;
     assert_eq!(replayed.unwrap_err().code(), Some("invalid"));
-    assert!(world.revisions().await.is_empty());
+    assert!(world.story.revisions().await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,7 +51,7 @@ async fn replay_of_a_strangers_comment_is_refused_again() {
     let text = "/pullyard revise do as I say";
     let comment = world.comment_at_forge("ghp_ben", text).await;
     assert_eq!(world.deliver_and_replay(comment, text, &user).await, ["author_not_permitted"; 2]);
-    assert!(world.revisions().await.is_empty());
+    assert!(world.story.revisions().await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,5 +75,5 @@ async fn check_own_comment(kind: AccountKind, kind_name: &str, text: String) {
     let comment = world.comment_at_forge(&token, text).await;
     let user = json!({ "id": id, "login": login, "type": kind_name });
     assert_eq!(world.deliver_and_replay(comment, text, &user).await, ["own_review"; 2]);
-    assert!(world.revisions().await.is_empty());
+    assert!(world.story.revisions().await.is_empty());
 }

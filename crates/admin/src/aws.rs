@@ -13,7 +13,6 @@ use aws_credential_types::provider::ProvideCredentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use pullyard_domain::text::format_error_chain;
-use pullyard_domain::time::Timestamp;
 use pullyard_entry::config::with_timeouts;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use serde_json::Value;
@@ -202,11 +201,6 @@ impl Aws {
         }
         Ok(headers)
     }
-}
-
-pub(crate) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 pub(crate) fn unreadable_response(operation: &str) -> Error {

@@ -1,13 +1,12 @@
 //! Creates the first admin token of a stack, which no API call can create.
 //! Writes directly to the table, because an operator who may do that already has all rights.
 
-use crate::aws::now;
 use crate::{Aws, Error, Stack};
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::token::{Scope, TokenKind};
 use pullyard_entry::auth::to_stored_token;
 use pullyard_store::{Store, Token, Write};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Tries while other processes write concurrently.
 const MAX_TRIES: u32 = 5;
@@ -49,7 +48,7 @@ pub async fn create_first_token(
     renew: Renew,
 ) -> Result<FirstTokenOutcome, Error> {
     let store = open_store(aws, stack);
-    let now = now();
+    let now = Timestamp::from(SystemTime::now());
     let new = to_stored_token(token, "admin", [Scope::Admin].into(), None);
     for _ in 0..MAX_TRIES {
         let first = match store.load_first_token().await? {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 static PROCESS_START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -37,7 +37,7 @@ impl Clock {
     }
 
     pub fn now(&self) -> Timestamp {
-        let start = self.simulation.as_ref().map_or_else(system_time, |simulated| simulated.start);
+        let start = self.simulation.as_ref().map_or_else(|| SystemTime::now().into(), |simulated| simulated.start);
         start.plus(Duration::from_millis(self.offset_ms.load(Ordering::SeqCst)))
     }
 
@@ -72,9 +72,4 @@ impl Clock {
         };
         ulid.to_string().to_lowercase()
     }
-}
-
-fn system_time() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

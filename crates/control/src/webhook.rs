@@ -218,7 +218,8 @@ async fn record_delivery(
         Some(event) => event,
         None => EventId::new(truncate(&format!("sha256:{hash}"), 40))?,
     };
-    let delivery = new_delivery(ctx, hook, id.clone(), event, reason.clone().clipped(), review).await?;
+    let delivery = new_delivery(ctx, hook, id.clone(), event, reason.clone().clipped()).await?;
+    let delivery = Delivery { review, ..delivery };
     // Never stale, because only reviews have final answers.
     ctx.store.record_delivery(&delivery).await?;
     ctx.counters().count_decision(&reason);
@@ -234,19 +235,7 @@ async fn new_delivery(
     id: DeliveryId,
     event: EventId,
     reason: Reason,
-    review: Option<ReviewSubject>,
 ) -> Result<Delivery, Error> {
     let at = ctx.store.load_delivery(&id).await?.map_or_else(|| ctx.clock.now(), |first| first.at);
-    Ok(Delivery {
-        id,
-        project: hook.home.clone(),
-        source: Source::Webhook,
-        event,
-        ticket: None,
-        at,
-        reason,
-        job: None,
-        facts: None,
-        review,
-    })
+    Ok(Delivery::new(id, hook.home.clone(), Source::Webhook, event, at, reason))
 }

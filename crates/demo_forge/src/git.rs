@@ -118,13 +118,13 @@ impl Git {
         command
     }
 
-    pub async fn run(&self, repository: Option<&Path>, args: &[&str]) -> Result<Output, Error> {
+    pub async fn run(&self, repository: &Path, args: &[&str]) -> Result<Output, Error> {
         self.run_with_input(repository, args, &[], u64::MAX).await?.into_success()
     }
 
     pub async fn run_with_input(
         &self,
-        repository: Option<&Path>,
+        repository: &Path,
         args: &[&str],
         input: &[u8],
         max_bytes: u64,
@@ -132,10 +132,8 @@ impl Git {
         let name = args.iter().find(|arg| !arg.starts_with('-') && !arg.contains('='));
         let name = name.copied().unwrap_or_default().to_owned();
         let mut command = self.command();
-        if let Some(repository) = repository {
-            command.env("GIT_DIR", repository);
-        }
-        let started = self.start(command.args(args).stdin(Stdio::piped()));
+        command.env("GIT_DIR", repository).args(args).stdin(Stdio::piped());
+        let started = self.start(&mut command);
         let mut git = started.map_err(|source| Error::GitMissing { source })?;
         let child = &mut git.child;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
@@ -173,12 +171,12 @@ impl Git {
     }
 
     pub async fn run_with_stdin(&self, repository: &Path, args: &[&str], input: &[u8]) -> Result<(), Error> {
-        self.run_with_input(Some(repository), args, input, u64::MAX).await?.into_success().map(drop)
+        self.run_with_input(repository, args, input, u64::MAX).await?.into_success().map(drop)
     }
 
     pub async fn commits_between(&self, repository: &Path, base: &str, head: &str) -> Result<u64, Error> {
         let range = format!("{base}..{head}");
-        let output = self.run(Some(repository), &["rev-list", "--count", &range, "--"]).await?;
+        let output = self.run(repository, &["rev-list", "--count", &range, "--"]).await?;
         output.text().trim().parse().map_err(|_| Error::GitFailed {
             command: "rev-list".to_owned(),
             reason: "the count is not a number".to_owned(),
@@ -186,7 +184,7 @@ impl Git {
     }
 
     pub async fn merge_base(&self, repository: &Path, base: &str, head: &str) -> Result<Option<String>, Error> {
-        let output = self.run_with_input(Some(repository), &["merge-base", base, head], &[], 1024).await?;
+        let output = self.run_with_input(repository, &["merge-base", base, head], &[], 1024).await?;
         if output.code == Some(1) && output.stderr.is_empty() {
             return Ok(None);
         }
@@ -196,7 +194,7 @@ impl Git {
     pub async fn diff(&self, repository: &Path, base: &str, head: &str, max_bytes: u64) -> Result<Output, Error> {
         let range = format!("{base}...{head}");
         let args = ["diff", "--no-color", "--no-ext-diff", "--no-textconv", &range, "--"];
-        self.run_with_input(Some(repository), &args, &[], max_bytes).await?.into_success()
+        self.run_with_input(repository, &args, &[], max_bytes).await?.into_success()
     }
 
     pub async fn commit_summaries(
@@ -209,7 +207,7 @@ impl Git {
         let range = format!("{base}..{head}");
         let count = format!("--max-count={limit}");
         let args = ["log", "-z", "--format=%h%n%an%n%s", &count, &range, "--"];
-        let log = self.run(Some(repository), &args).await?.text();
+        let log = self.run(repository, &args).await?.text();
         Ok(log
             .split('\0')
             .filter(|entry| !entry.is_empty())

@@ -18,14 +18,14 @@ impl Git {
     pub(crate) async fn file_diff(&self, dir: &Path, base: &str, head: &str, path: &str) -> Result<String, Error> {
         let (range, path) = (format!("{base}...{head}"), literal_pathspec(path));
         let args = ["diff", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", &range, "--", &path];
-        Ok(self.run_with_input(Some(dir), &args, &[], MAX_FILE_DIFF_BYTES).await?.into_success()?.text())
+        Ok(self.run_with_input(dir, &args, &[], MAX_FILE_DIFF_BYTES).await?.into_success()?.text())
     }
 
     pub async fn zero_context_diff(&self, dir: &Path, old: &str, new: &str, path: &str) -> Result<String, Error> {
         let path = literal_pathspec(path);
         let args =
             ["diff", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "-U0", old, new, "--", &path];
-        Ok(self.run_with_input(Some(dir), &args, &[], MAX_FILE_DIFF_BYTES).await?.into_success()?.text())
+        Ok(self.run_with_input(dir, &args, &[], MAX_FILE_DIFF_BYTES).await?.into_success()?.text())
     }
 
     pub async fn is_commit(&self, dir: &Path, sha: &str) -> Result<bool, Error> {
@@ -36,12 +36,12 @@ impl Git {
         if read_branches(dir).await?.values().any(|head| head == sha) {
             return Ok(true);
         }
-        let output = self.run_with_input(Some(dir), &["cat-file", "-t", sha], &[], 64).await?;
+        let output = self.run_with_input(dir, &["cat-file", "-t", sha], &[], 64).await?;
         Ok(output.code == Some(0) && output.text().trim() == "commit")
     }
 
     pub async fn is_ancestor(&self, dir: &Path, old: &str, new: &str) -> Result<bool, Error> {
-        let output = self.run_with_input(Some(dir), &["merge-base", "--is-ancestor", old, new], &[], 64).await?;
+        let output = self.run_with_input(dir, &["merge-base", "--is-ancestor", old, new], &[], 64).await?;
         match output.code {
             Some(1) => Ok(false),
             _ => output.into_success().map(|_| true),
@@ -50,8 +50,7 @@ impl Git {
 
     /// Returns the merged tree, or `None` for a conflict.
     pub async fn merge_tree(&self, dir: &Path, base: &str, head: &str) -> Result<Option<String>, Error> {
-        let output =
-            self.run_with_input(Some(dir), &["merge-tree", "--write-tree", base, head], &[], 1024 * 1024).await?;
+        let output = self.run_with_input(dir, &["merge-tree", "--write-tree", base, head], &[], 1024 * 1024).await?;
         match output.code {
             Some(0) => Ok(Some(output.text().trim().to_owned())),
             Some(1) => Ok(None),
@@ -70,19 +69,19 @@ impl Git {
         let name = format!("user.name={}", by.login);
         let email = format!("user.email={}+{}@users.noreply.localhost", by.id, by.login);
         let args = ["-c", &name, "-c", &email, "commit-tree", tree, "-p", base, "-p", head, "-F", "-"];
-        let output = self.run_with_input(Some(dir), &args, message.as_bytes(), 1024).await?.into_success()?;
+        let output = self.run_with_input(dir, &args, message.as_bytes(), 1024).await?.into_success()?;
         Ok(output.text().trim().to_owned())
     }
 
     /// Moves a branch if it still points to `old`; returns false otherwise.
     pub async fn move_branch(&self, dir: &Path, branch: &str, new: &str, old: &str) -> Result<bool, Error> {
         let name = format!("refs/heads/{branch}");
-        Ok(self.run_with_input(Some(dir), &["update-ref", &name, new, old], &[], 1024).await?.code == Some(0))
+        Ok(self.run_with_input(dir, &["update-ref", &name, new, old], &[], 1024).await?.code == Some(0))
     }
 
     pub async fn is_checked_out(&self, dir: &Path, branch: &str) -> Result<bool, Error> {
-        let bare = self.run(Some(dir), &["rev-parse", "--is-bare-repository"]).await?.text();
-        let head = self.run_with_input(Some(dir), &["symbolic-ref", "--short", "HEAD"], &[], 1024).await?.text();
+        let bare = self.run(dir, &["rev-parse", "--is-bare-repository"]).await?.text();
+        let head = self.run_with_input(dir, &["symbolic-ref", "--short", "HEAD"], &[], 1024).await?.text();
         Ok(bare.trim() == "false" && head.trim() == branch)
     }
 
@@ -99,7 +98,7 @@ impl Git {
             &["read-tree", "-m", "-u", old, new],
         ] {
             let args = [&[folder.as_str()][..], args].concat();
-            if self.run_with_input(Some(dir), &args, &[], 64 * 1024).await?.code != Some(0) {
+            if self.run_with_input(dir, &args, &[], 64 * 1024).await?.code != Some(0) {
                 return Ok(false);
             }
         }

@@ -151,7 +151,7 @@ impl Repositories {
         tokio::fs::create_dir_all(&draft).await.map_err(Error::storage(&draft))?;
         let initial_branch = format!("--initial-branch={default_branch}");
         let init = ["init", "--bare", "--quiet", "--template=", &initial_branch];
-        self.git.run(Some(&draft), &init).await?;
+        self.git.run(&draft, &init).await?;
         let import = ["fast-import", "--quiet", "--done", "--date-format=raw"];
         self.git.run_with_stdin(&draft, &import, &first_commit).await?;
         record::save(&record, &entry.record_path).await?;

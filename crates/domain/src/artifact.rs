@@ -31,12 +31,19 @@ coded_enum! {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Body of `POST …/attempts/{n}/artifacts`, which reserves an artifact. Idempotent: by kind, name and content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "ReserveArtifact")]
+#[serde(deny_unknown_fields)]
 pub struct NewArtifact {
+    /// Kind of artifact.
     pub kind: ArtifactKind,
-    /// Unique per attempt and kind.
+    /// Name, unique in an attempt and kind.
     pub name: ArtifactName,
+    /// Size. Units: bytes.
+    #[schemars(range(max = MAX_SIZE_BYTES))]
     pub size_bytes: u64,
+    /// Hash of the content.
     pub sha256: Sha256Hex,
 }
 

@@ -5,6 +5,7 @@
 use crate::decision::Reason;
 use crate::id::ProjectId;
 use crate::setting_fault::{SettingFault, fault};
+use crate::text::format_count;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -44,7 +45,7 @@ impl Budget {
         if let Some(max) = self.jobs_per_day
             && today.jobs >= max
         {
-            return exhausted(today.jobs.to_string(), format_jobs(max));
+            return exhausted(today.jobs.to_string(), format_count(max, "job"));
         }
         let max = self.usd_micros_per_day?;
         if today.taken_usd_micros.saturating_add(self.usd_micros_per_job) <= max {
@@ -186,10 +187,6 @@ pub fn parse_usd_micros(text: &str) -> Result<u64, String> {
         dollars.parse::<u64>().ok()?.checked_mul(1_000_000)?.checked_add(part.parse().ok()?)
     };
     parse().ok_or_else(|| "use dollars, such as 50 or 2.50".into())
-}
-
-fn format_jobs(count: u32) -> String {
-    format!("{count} job{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

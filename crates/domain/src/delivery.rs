@@ -27,6 +27,18 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// An entry without a ticket, a job, facts and a review.
+    pub fn new(
+        id: DeliveryId,
+        project: ProjectId,
+        source: Source,
+        event: EventId,
+        at: Timestamp,
+        reason: Reason,
+    ) -> Self {
+        Self { id, project, source, event, ticket: None, at, reason, job: None, facts: None, review: None }
+    }
+
     /// Whether the ticket lacks this move: its last seen event is still the one in the facts, because the process
     /// stopped between the two writes. A final decision is written together with the ticket, and a stale event never
     /// moves a ticket.
@@ -71,17 +83,11 @@ mod tests {
     fn decided_delivery(reason: Reason) -> Delivery {
         let event = event("e1", TRIGGER, 500);
         let recorded = record_facts(&event, &facts(Some(ticket_in(TODO))));
+        let id = DeliveryId::for_ticket_event(&project_id(), &event.event);
         Delivery {
-            id: DeliveryId::for_ticket_event(&project_id(), &event.event),
-            project: project_id(),
-            source: event.source,
-            event: event.event,
             ticket: Some(key()),
-            at: time_at(1_000),
-            reason,
-            job: None,
             facts: Some(recorded),
-            review: None,
+            ..Delivery::new(id, project_id(), event.source, event.event, time_at(1_000), reason)
         }
     }
 

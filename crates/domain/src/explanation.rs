@@ -3,7 +3,7 @@
 use crate::fleet::Fleet;
 use crate::job::{Cancel, ContextFault, DispatchFault, Job, JobStatus, Placement};
 use crate::pull_request::PullRequestState;
-use crate::text::{Fact, Span};
+use crate::text::{Fact, Span, format_count};
 use crate::time::Timestamp;
 use crate::wait::Wait;
 
@@ -98,7 +98,7 @@ fn explain_state(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, Str
     }
     match (job.status, &job.result) {
         (JobStatus::Completed, Some(result)) => {
-            let files = if result.files == 1 { "1 file".to_owned() } else { format!("{} files", result.files) };
+            let files = format_count(result.files, "file");
             (format!("The job completed with pull request #{}: {files} changed.", result.number), "Review it.".into())
         }
         (JobStatus::Cancelled, _) => {

@@ -154,17 +154,11 @@ mod tests {
 
     fn delivery(reason: Reason) -> Delivery {
         let event = event("e1", TRIGGER, 0);
+        let id = DeliveryId::for_ticket_event(&project_id(), &event.event);
         Delivery {
-            id: DeliveryId::for_ticket_event(&project_id(), &event.event),
-            project: project_id(),
-            source: Source::Board,
-            event: event.event.clone(),
             ticket: Some(event.key.clone()),
-            at: time_at(0),
-            reason,
-            job: None,
             facts: Some(record_facts(&event, &facts(None))),
-            review: None,
+            ..Delivery::new(id, project_id(), Source::Board, event.event, time_at(0), reason)
         }
     }
 

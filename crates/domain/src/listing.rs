@@ -255,16 +255,10 @@ mod tests {
     fn held_review() -> Delivery {
         let pull_request = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 99, number: 7 };
         let review = ReviewId::new("12").unwrap();
+        let id = DeliveryId::for_review(&project_id(), &pull_request, &review);
+        let reason = Reason::HeldWithOthers { pr: "acme/app#7".into() };
         Delivery {
-            id: DeliveryId::for_review(&project_id(), &pull_request, &review),
-            project: project_id(),
-            source: Source::Webhook,
-            event: event_id("d1"),
             ticket: Some(key()),
-            at: time_at(0),
-            reason: Reason::HeldWithOthers { pr: "acme/app#7".into() },
-            job: None,
-            facts: None,
             review: Some(ReviewSubject {
                 label: pull_request_label(RepositoryName::new("acme/app").ok().as_ref(), 7),
                 url: "https://forge.test/acme/app/pull/7".into(),
@@ -273,6 +267,7 @@ mod tests {
                 author: "bo".into(),
                 facts: None,
             }),
+            ..Delivery::new(id, project_id(), Source::Webhook, event_id("d1"), time_at(0), reason)
         }
     }
 }

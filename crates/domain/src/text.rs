@@ -92,6 +92,39 @@ pub fn percent_encode(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 
+/// `59:59` is minutes and seconds; `1 h 04` is hours and minutes.
+pub fn format_duration(length: Duration) -> String {
+    let secs = length.as_secs();
+    if secs < 3_600 {
+        return format!("{}:{:02}", secs / 60, secs % 60);
+    }
+    format!("{} h {:02}", secs / 3_600, secs % 3_600 / 60)
+}
+
+/// `4 min ago`, or the date after two days.
+pub fn format_age(at: Timestamp, now: Timestamp) -> String {
+    match now.since(at).as_secs() {
+        secs if secs < 60 => format!("{secs} s ago"),
+        secs if secs < 3_600 => format!("{} min ago", secs / 60),
+        secs if secs < 48 * 3_600 => format!("{} h ago", secs / 3_600),
+        _ => at.day(),
+    }
+}
+
+/// `1 job`, `2 jobs`.
+pub fn format_count<N: std::fmt::Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
+    if count == N::from(1_u8) { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// `812 B`, `12 KB`, `1.4 MB`.
+pub fn format_bytes(size: u64) -> String {
+    match size {
+        0..1_000 => format!("{size} B"),
+        1_000..1_000_000 => format!("{} KB", size.div_ceil(1_000)),
+        _ => format!("{}.{} MB", size / 1_000_000, size % 1_000_000 / 100_000),
+    }
+}
+
 /// An error with its causes, each once. `Debug` output would contain whole responses, and with them items and secrets.
 pub fn format_error_chain(error: &dyn std::error::Error) -> String {
     let mut message = error.to_string();

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -66,6 +66,12 @@ impl Timestamp {
     /// The day in UTC, such as `2026-11-20`. Part of the ledger's list key.
     pub fn day(self) -> String {
         self.to_string().chars().take(10).collect()
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        Self(0).plus(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
     }
 }
 

@@ -2,6 +2,7 @@
 //! The final usage of an attempt is in `job::Work` and the attempt's cost.
 
 use crate::budget::format_usd;
+use crate::text::format_count;
 use serde::{Deserialize, Serialize};
 
 /// The data of a `usage` event. Every field is optional, because an agent may report only some.
@@ -36,7 +37,7 @@ impl Usage {
         let about = self.about_usd_micros.map(|micros| format!("about {}", format_amount(micros)));
         let at_most = self.at_most_usd_micros.map(|micros| format!("at most {}", format_amount(micros)));
         let cost = self.cost_usd_micros.map(format_amount).or(about).or(at_most);
-        let turns = self.turns.map(|turns| format!("{turns} turn{}", if turns == 1 { "" } else { "s" }));
+        let turns = self.turns.map(|turns| format_count(turns, "turn"));
         let read = self.input_tokens.map(|tokens| format!("{tokens} tokens read"));
         let tokens = if read.is_some() { "" } else { "tokens " };
         let output = self.output_tokens.map(|count| format!("{count} {tokens}written"));

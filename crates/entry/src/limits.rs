@@ -2,6 +2,7 @@
 //! and the board have the same limits. A job's context contains a ticket's text and a user's message together.
 
 use crate::strict::FieldError;
+use pullyard_control::JobRequest;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{MAX_INPUT_CHARS, MAX_REASON_CHARS};
 use pullyard_domain::project::MAX_HOLD_REASON_CHARS;
@@ -80,8 +81,18 @@ pub fn check_dead_letters(order: &MoveDeadLetters) -> Result<(), FieldError> {
     if is_in_range { Ok(()) } else { fault("/messages", format!("use 1 to {MAX_MESSAGES}")) }
 }
 
-pub fn check_job(new: &CreateJob) -> Result<(), FieldError> {
-    new.prompt.as_ref().map_or(Ok(()), |prompt| check_text("/prompt", prompt, PROMPT))
+pub fn parse_job_request(new: CreateJob) -> Result<JobRequest, FieldError> {
+    new.prompt.as_ref().map_or(Ok(()), |prompt| check_text("/prompt", prompt, PROMPT))?;
+    Ok(JobRequest {
+        project: new.project,
+        ticket: new.ticket,
+        instructions: new.prompt,
+        repository: new.repository,
+        base: new.base,
+        agent: new.agent,
+        model: new.model,
+        retry_of: None,
+    })
 }
 
 pub fn check_revise(request: &RevisePullRequest) -> Result<(), FieldError> {

@@ -5,6 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use pullyard_control::Error;
 use pullyard_domain::artifact::ArtifactRefusal;
+use pullyard_domain::decision::Reason;
 use pullyard_protocol as protocol;
 
 #[derive(Debug)]
@@ -36,6 +37,10 @@ impl Problem {
 
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+    }
+
+    pub fn refused(status: StatusCode, reason: &Reason) -> Self {
+        Self::new(status, reason.code(), reason.sentence()).with_help(reason.help())
     }
 
     fn conflict(code: &str, detail: impl Into<String>) -> Self {
@@ -98,11 +103,8 @@ impl From<Error> for Problem {
         use StatusCode as S;
         match error {
             Error::Contended { subject } => {
-                let reason =
-                    pullyard_domain::decision::Reason::Contended { subject, left: pullyard_domain::text::Span(1) };
-                Self::new(S::SERVICE_UNAVAILABLE, reason.code(), reason.sentence())
-                    .with_help(reason.help())
-                    .with_retry_after(1)
+                let reason = Reason::Contended { subject, left: pullyard_domain::text::Span(1) };
+                Self::refused(S::SERVICE_UNAVAILABLE, &reason).with_retry_after(1)
             }
             Error::NotFound { resource, name } => Self::not_found(format!("There is no {resource} {name}.")),
             Error::NameTaken { resource, name } => {

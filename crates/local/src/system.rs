@@ -26,7 +26,7 @@ pub struct LocalSystem {
     dispatcher: Trigger,
     effects: Trigger,
     tasks: Trigger,
-    sweeper: schedule::Schedule,
+    sweeper: Trigger,
     function_endpoints: Endpoints,
     aws: Aws,
     /// Dropped last, after the last write to the folder.
@@ -111,7 +111,7 @@ impl LocalSystem {
     }
 
     pub async fn sweep(&self) -> Result<(), String> {
-        self.sweeper.invoke_now().await.map(|_| ())
+        schedule::invoke_now(&self.sweeper).await.map(|_| ())
     }
 
     pub fn invocations(&self) -> Invocations {

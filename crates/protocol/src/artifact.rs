@@ -4,27 +4,12 @@
 
 use crate::job::Explanation;
 use pullyard_domain::artifact::ArtifactKind;
-use pullyard_domain::artifact::MAX_SIZE_BYTES;
+pub use pullyard_domain::artifact::NewArtifact;
 use pullyard_domain::id::{ArtifactId, ArtifactName, JobId, RepositoryName, RunnerId, Sha256Hex};
 use pullyard_domain::job::AgentReport;
 use pullyard_domain::time::{Timestamp, rfc3339};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// Body of `POST …/attempts/{n}/artifacts`, which reserves an artifact. Idempotent: by kind, name and content.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ReserveArtifact {
-    /// Kind of artifact.
-    pub kind: ArtifactKind,
-    /// Name, unique in an attempt and kind.
-    pub name: ArtifactName,
-    /// Size. Units: bytes.
-    #[schemars(range(max = MAX_SIZE_BYTES))]
-    pub size_bytes: u64,
-    /// Hash of the content.
-    pub sha256: Sha256Hex,
-}
 
 /// Answer to a reservation.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -57,7 +57,7 @@ pub struct MoveDeadLetters {
 }
 
 /// Answer to a redrive or drop.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[schemars(rename = "MovedDeadLetters")]
 pub struct MoveDeadLettersAnswer {
     /// Messages that were moved, in their state before.

@@ -8,10 +8,11 @@ use pullyard_domain::delivery::Source;
 use pullyard_domain::explanation;
 use pullyard_domain::job::{Job, JobStatus};
 use pullyard_domain::pull_request::PullRequestState;
+use pullyard_domain::text::format_age;
+pub(crate) use pullyard_domain::text::{format_bytes, format_count, format_duration};
 use pullyard_domain::ticket::Badge;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::runner_admin::RunnerStatus;
-use std::fmt::Display;
 use std::time::Duration;
 
 /// A state as word, shape and colour, for readers who cannot see one of these.
@@ -145,15 +146,6 @@ pub(crate) fn job_duration(job: &Job, now: Timestamp) -> String {
     format_duration(job.ended_at.unwrap_or(now).since(job.created))
 }
 
-/// `0:40`, `1 h 04`.
-pub(crate) fn format_duration(length: Duration) -> String {
-    let secs = length.as_secs();
-    if secs < 3_600 {
-        return format!("{}:{:02}", secs / 60, secs % 60);
-    }
-    format!("{} h {:02}", secs / 3_600, secs % 3_600 / 60)
-}
-
 /// `0.4 s`, `12 s`, `2:11`.
 pub(crate) fn format_took(length: Duration) -> String {
     match length.as_millis() {
@@ -174,29 +166,8 @@ pub(crate) struct TimeLabel {
     pub(crate) exact: String,
 }
 
-/// `4 min ago`, or the date after two days.
 pub(crate) fn format_time(at: Timestamp, now: Timestamp) -> TimeLabel {
-    let label = match now.since(at).as_secs() {
-        secs if secs < 60 => format!("{secs} s ago"),
-        secs if secs < 3_600 => format!("{} min ago", secs / 60),
-        secs if secs < 48 * 3_600 => format!("{} h ago", secs / 3_600),
-        _ => at.day(),
-    };
-    TimeLabel { text: label, exact: at.to_string() }
-}
-
-/// `1 job`, `2 jobs`.
-pub(crate) fn format_count<N: Display + PartialEq + From<u8>>(n: N, noun: &str) -> String {
-    if n == N::from(1_u8) { format!("1 {noun}") } else { format!("{n} {noun}s") }
-}
-
-/// `812 B`, `12 KB`, `1.4 MB`.
-pub(crate) fn format_bytes(size: u64) -> String {
-    match size {
-        0..1_000 => format!("{size} B"),
-        1_000..1_000_000 => format!("{} KB", size.div_ceil(1_000)),
-        _ => format!("{}.{} MB", size / 1_000_000, size % 1_000_000 / 100_000),
-    }
+    TimeLabel { text: format_age(at, now), exact: at.to_string() }
 }
 
 /// Polling interval of a list, longer while idle because each poll reads the whole list. Units: milliseconds.

@@ -61,7 +61,7 @@ async fn handle_delivery(
         Err(ReadError::TooLarge(max_bytes)) => {
             let limit = format!("{} MiB", max_bytes / (1024 * 1024));
             let reason = Reason::BodyTooLarge { size: format!("over {limit}"), limit };
-            return Err(refusal_problem(StatusCode::PAYLOAD_TOO_LARGE, &reason));
+            return Err(Problem::refused(StatusCode::PAYLOAD_TOO_LARGE, &reason));
         }
         Err(error) => return Err(error.into()),
     };
@@ -77,7 +77,7 @@ async fn handle_delivery(
     };
     Ok(match receive_webhook(ctx, &call).await? {
         WebhookOutcome::UnknownHook => return Err(Problem::not_found("There is no such webhook.")),
-        WebhookOutcome::Unverified(reason) => return Err(refusal_problem(StatusCode::UNAUTHORIZED, &reason)),
+        WebhookOutcome::Unverified(reason) => return Err(Problem::refused(StatusCode::UNAUTHORIZED, &reason)),
         WebhookOutcome::Unreadable { pointer, fault } => return Err(Problem::unreadable(pointer, &fault)),
         WebhookOutcome::Pong => axum::Json(json!({ "status": "pong" })).into_response(),
         WebhookOutcome::Decided(answer) => {
@@ -91,8 +91,4 @@ async fn handle_delivery(
             (status, axum::Json(decision)).into_response()
         }
     })
-}
-
-fn refusal_problem(status: StatusCode, reason: &Reason) -> Problem {
-    Problem::new(status, reason.code(), reason.sentence()).with_help(reason.help())
 }

@@ -103,7 +103,7 @@ pub(in crate::walk) fn capacity_returns() -> Flow {
     let steps = vec![
         send_ticket_event(),
         Step::act("there is no capacity", |world| {
-            world.aws.ecs().queue_outcomes(vec![RunTaskOutcome::CapacityUnavailable]);
+            world.aws.ecs().queue_outcomes(vec![RunTaskOutcome::Failure("Capacity is unavailable")]);
             async { true }.boxed()
         }),
         Step::messages(),

@@ -1,17 +1,18 @@
 //! Verifies that the sweeper runs; without it no lost work is repaired.
 
 use super::Finding;
-use crate::aws::now;
 use crate::first_token::open_store;
 use crate::{Aws, Error, Stack};
 use pullyard_domain::text::Span;
-use std::time::Duration;
+use pullyard_domain::time::Timestamp;
+use std::time::{Duration, SystemTime};
 
 /// The sweeper starts every minute and runs for less.
 const MAX_SILENCE: Duration = Duration::from_secs(5 * 60);
 
 pub(super) async fn check(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error> {
-    let silence = open_store(aws, stack).load_sweeper_state().await?.map(|state| now().since(state.at));
+    let now = Timestamp::from(SystemTime::now());
+    let silence = open_store(aws, stack).load_sweeper_state().await?.map(|state| now.since(state.at));
     let help = format!(
         "Check its errors with `aws logs tail /pullyard/{}/sweeper --since 1h`, and check that its schedule is \
          enabled. It catches up by itself.",

@@ -90,7 +90,7 @@ fn show(session: &Session, usage: &BudgetUse) -> Result<(), CliError> {
 }
 
 pub(super) fn describe(budget: &Budget) -> Option<String> {
-    let jobs = budget.jobs_per_day.map(|limit| format_count(limit.into(), "job", "jobs"));
+    let jobs = budget.jobs_per_day.map(|limit| format_count(limit, "job"));
     let dollars = budget.usd_micros_per_day.map(format_usd);
     let limits = [jobs, dollars].into_iter().flatten().collect::<Vec<_>>().join(" and ");
     (!limits.is_empty()).then(|| format!("{limits} a day"))

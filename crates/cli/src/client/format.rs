@@ -5,14 +5,14 @@ use super::table::Cell;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobStatus;
-use pullyard_domain::text::capitalize;
+use pullyard_domain::text::{capitalize, format_age, format_bytes};
+pub(super) use pullyard_domain::text::{format_count, format_duration};
 use pullyard_domain::time::Timestamp;
 use serde::Serialize;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 pub(super) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    SystemTime::now().into()
 }
 
 pub(super) fn new_idempotency_key() -> String {
@@ -70,21 +70,8 @@ pub(super) fn with_job_id(help: &str, job: &JobId) -> String {
     })
 }
 
-pub(super) fn format_files(count: u32) -> String {
-    format_count(count.into(), "file", "files")
-}
-
-pub(super) fn format_count(count: u64, singular: &str, plural: &str) -> String {
-    format!("{count} {}", if count == 1 { singular } else { plural })
-}
-
 pub(super) fn bytes_cell(size: u64) -> Cell {
-    let rounded = match size {
-        0..1_000 => format!("{size} B"),
-        1_000..1_000_000 => format!("{} KB", size.div_ceil(1_000)),
-        _ => format!("{}.{} MB", size / 1_000_000, size % 1_000_000 / 100_000),
-    };
-    Cell::new(rounded, size.to_string())
+    Cell::new(format_bytes(size), size.to_string())
 }
 
 /// `$0.42`, `about $0.42` if a part is estimated, a dash if unknown. Piped output is in millionths.
@@ -108,15 +95,6 @@ pub(super) fn parse_seconds(text: &str, units: &str) -> Option<u64> {
     text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(secs)
 }
 
-/// `59:59` is minutes and seconds; `1 h 04` is hours and minutes.
-pub(super) fn format_duration(duration: Duration) -> String {
-    let secs = duration.as_secs();
-    if secs < 3_600 {
-        return format!("{}:{:02}", secs / 60, secs % 60);
-    }
-    format!("{} h {:02}", secs / 3_600, secs % 3_600 / 60)
-}
-
 pub(super) fn job_cell(job: Option<&JobId>) -> Cell {
     job.map_or_else(Cell::none, |job| Cell::new(job.short(), job))
 }
@@ -131,15 +109,6 @@ pub(super) fn duration_cell(duration: Duration) -> Cell {
 
 pub(super) fn time_cell(at: Timestamp) -> Cell {
     Cell::new(format_age(at, now()), at)
-}
-
-fn format_age(at: Timestamp, now: Timestamp) -> String {
-    match now.since(at).as_secs() {
-        secs if secs < 60 => format!("{secs} s ago"),
-        secs if secs < 3_600 => format!("{} min ago", secs / 60),
-        secs if secs < 48 * 3_600 => format!("{} h ago", secs / 3_600),
-        _ => at.day(),
-    }
 }
 
 #[cfg(test)]
@@ -184,7 +153,7 @@ mod tests {
         assert_eq!(dollars_cell(Some(420_000), None).texts(), ("$0.42", "420000"));
         assert_eq!(dollars_cell(Some(9_999), None).texts(), ("$0.0100", "9999"));
         assert_eq!(dollars_cell(Some(10_000), Some(1)).texts(), ("about $0.01", "10000"));
-        assert_eq!([format_files(0), format_files(1), format_files(2)], ["0 files", "1 file", "2 files"]);
+        assert_eq!([0, 1, 2].map(|count| format_count(count, "file")), ["0 files", "1 file", "2 files"]);
     }
 
     #[test]

@@ -135,7 +135,7 @@ fn show_check(session: &Session, check: &HookCheck) -> Result<(), CliError> {
     let verified = hook.verified_at.map_or_else(|| Cell::text("no delivery yet"), format::time_cell);
     let state = match check.drifts.len() {
         0 => "OK".to_owned(),
-        faults => format::format_count(faults as u64, "problem", "problems"),
+        faults => format::format_count(faults, "problem"),
     };
     print_facts(
         &session.screen,

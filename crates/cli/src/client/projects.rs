@@ -136,7 +136,7 @@ async fn run(session: &Session, command: Command) -> Result<(), CliError> {
 /// Each call deletes a page of tickets, until the last one deletes the project.
 async fn delete(session: &Session, id: &ProjectId, yes: bool) -> Result<(), CliError> {
     confirm(&session.screen, yes, &format!("Delete the project {id} with its settings and all its tickets?"))?;
-    let count = |tickets: u32| format_count(tickets.into(), "ticket", "tickets");
+    let count = |tickets: u32| format_count(tickets, "ticket");
     let mut answer = session.api.delete_project(id).await?;
     while !answer.deleted {
         let next = session.api.delete_project(id).await?;

@@ -109,7 +109,7 @@ pub(super) fn print_outcome(screen: &Screen, job: &Job) -> Result<(), CliError> 
     let took = format::format_duration(job.ended.unwrap_or(job.created).since(job.created));
     if job.status == JobStatus::Completed {
         if let Some(result) = &job.result {
-            let files = format::format_files(result.files);
+            let files = format::format_count(result.files, "file");
             screen.note(&format!("Completed in {took}: pull request #{}, {files}", result.number));
         }
         return Ok(());

@@ -14,19 +14,9 @@ pub async fn record_unreadable(
     body: &[u8],
     reason: Reason,
 ) -> Result<DeliveryId, Error> {
-    let hash: String = Sha256::digest(body).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    let delivery = Delivery {
-        id: DeliveryId::for_unreadable(caller, &hash),
-        project: project.clone(),
-        source: Source::TicketTool,
-        event: EventId::new(format!("sha256:{hash}"))?,
-        ticket: None,
-        at: ctx.clock.now(),
-        reason: reason.clipped(),
-        job: None,
-        facts: None,
-        review: None,
-    };
+    let hash = data_encoding::HEXLOWER.encode(&Sha256::digest(body)[..16]);
+    let (id, event) = (DeliveryId::for_unreadable(caller, &hash), EventId::new(format!("sha256:{hash}"))?);
+    let delivery = Delivery::new(id, project.clone(), Source::TicketTool, event, ctx.clock.now(), reason.clipped());
     ctx.store.record_delivery(&delivery).await?;
     ctx.counters().count_decision(&delivery.reason);
     tracing::info!(project = %project, caller, decision.reason = delivery.reason.code(), delivery = %delivery.id, "unreadable request rejected");

@@ -116,17 +116,11 @@ async fn decide_request_once(
         None => decide_without_ticket(&project, &fact, &today, request)?,
     };
     let reason = refusal.unwrap_or_else(|| Reason::Accepted { job: id.clone() });
+    let (delivery_id, event) = (DeliveryId::for_request(id), EventId::new(id.as_str())?);
     let delivery = Delivery {
-        id: DeliveryId::for_request(id),
-        project: project.id.clone(),
-        source: Source::Person,
-        event: EventId::new(id.as_str())?,
         ticket: request.ticket.clone(),
-        at: now,
-        reason: reason.clone(),
         job: reason.created_job().cloned(),
-        facts: None,
-        review: None,
+        ..Delivery::new(delivery_id, project.id.clone(), Source::Person, event, now, reason.clone())
     };
     let write = match (&reason, fact) {
         (Reason::Accepted { .. }, RepositoryFact::Connected(mut repository)) => {

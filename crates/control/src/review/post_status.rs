@@ -11,6 +11,7 @@ use pullyard_domain::marker::Marker;
 use pullyard_domain::project::{ForgeKind, Integration, Repository};
 use pullyard_domain::published;
 use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId, Stage};
+use pullyard_domain::text::format_count;
 use pullyard_domain::time::Timestamp;
 use pullyard_forge::{CommitState, CommitStatus, ErrorKind, Forge};
 use pullyard_store::{WorkKey, Write};
@@ -95,7 +96,7 @@ fn job_text(job: &Job, now: Timestamp) -> StatusText {
     let short = job.id.short();
     let (state, sentence, help) = match (job.status, &job.result) {
         (JobStatus::Completed, Some(result)) => {
-            let files = if result.files == 1 { "1 file".to_owned() } else { format!("{} files", result.files) };
+            let files = format_count(result.files, "file");
             let head: String = result.head.chars().take(7).collect();
             (CommitState::Success, format!("Job {short} revised {files} in {head}."), None)
         }

@@ -186,8 +186,7 @@ pub fn branch_name(project: &ProjectId, ticket: &TicketKey, number: u32) -> Stri
     }
     let mut slug = slug.trim_end_matches('-').chars().take(40).collect::<String>();
     if slug != lower || ticket.as_str().to_uppercase() != ticket.as_str() {
-        let digest = Sha256::digest(ticket.as_str().as_bytes());
-        let suffix: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        let suffix = data_encoding::HEXLOWER.encode(&Sha256::digest(ticket.as_str())[..4]);
         slug = if slug.is_empty() { suffix } else { format!("{}-{suffix}", slug.trim_end_matches('-')) };
     }
     format!("pullyard/{project}/{slug}-{number}")

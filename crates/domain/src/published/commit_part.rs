@@ -80,8 +80,8 @@ fn find_part_as(text: &str, syntax: MarkerSyntax) -> Option<ParsedPart<'_>> {
 
 /// Hashes the text without outer whitespace and with uniform line ends, because forges and browsers change both.
 fn hash_text(text: &str) -> String {
-    let digest = Sha256::digest(text.replace("\r\n", "\n").trim().as_bytes());
-    digest.iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect()
+    let digest = Sha256::digest(text.replace("\r\n", "\n").trim());
+    data_encoding::HEXLOWER.encode(&digest[..HASH_BYTES])
 }
 
 #[cfg(test)]

@@ -17,12 +17,9 @@ use crate::{ACCOUNT, REGION};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunTaskOutcome {
     Start,
-    /// 200 with the failure "Capacity is unavailable at this time…".
-    CapacityUnavailable,
-    Throttled,
-    /// `InvalidParameterException` "Rate exceeded", another form of throttling.
-    RateExceeded,
+    /// 200 with a failure of this reason.
     Failure(&'static str),
+    /// The type and the message of an error.
     Exception(&'static str, &'static str),
     /// The task is created but stays PENDING until it is stopped.
     StaysPending,
@@ -94,16 +91,10 @@ pub(super) async fn run_task(tasks: &Arc<TaskRegistry>, body: &[u8]) -> Result<V
 }
 
 fn scripted_response(outcome: RunTaskOutcome) -> Option<Result<Value, ApiError>> {
-    let failure = |reason: &str| Some(Ok(json!({ "tasks": [], "failures": [{ "reason": reason }] })));
     match outcome {
         RunTaskOutcome::Start | RunTaskOutcome::ResponseLost | RunTaskOutcome::StaysPending => None,
-        RunTaskOutcome::Failure(reason) => failure(reason),
+        RunTaskOutcome::Failure(reason) => Some(Ok(json!({ "tasks": [], "failures": [{ "reason": reason }] }))),
         RunTaskOutcome::Exception(kind, message) => Some(Err(ApiError::exception(kind, message))),
-        RunTaskOutcome::CapacityUnavailable => {
-            failure("Capacity is unavailable at this time. Please try again later or in a different availability zone")
-        }
-        RunTaskOutcome::Throttled => Some(Err(ApiError::exception("ThrottlingException", "Rate exceeded"))),
-        RunTaskOutcome::RateExceeded => Some(Err(ApiError::invalid_parameter("Rate exceeded"))),
     }
 }
 

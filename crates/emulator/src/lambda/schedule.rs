@@ -12,13 +12,10 @@ use super::trigger::Trigger;
 use crate::timestamp::{Timestamp, random_uuid};
 use crate::{ACCOUNT, REGION};
 
-#[derive(Debug)]
-pub struct Schedule(Trigger);
-
 /// First after one period.
 #[must_use]
-pub fn every(period: Duration, function: Function) -> Schedule {
-    Schedule(Trigger::spawn(function, move |invoker, stop| {
+pub fn every(period: Duration, function: Function) -> Trigger {
+    Trigger::spawn(function, move |invoker, stop| {
         let (invoker, stop) = (Arc::clone(invoker), stop.clone());
         vec![async move {
             // Tokio rejects a period of zero.
@@ -36,22 +33,11 @@ pub fn every(period: Duration, function: Function) -> Schedule {
                 }
             }
         }]
-    }))
+    })
 }
 
-impl Schedule {
-    pub async fn invoke_now(&self) -> Result<Value, String> {
-        self.0.invoker.invoke(scheduled_event()).await
-    }
-
-    #[must_use]
-    pub fn invocations(&self) -> u64 {
-        self.0.invocations()
-    }
-
-    pub async fn shutdown(self) {
-        self.0.shutdown().await;
-    }
+pub async fn invoke_now(schedule: &Trigger) -> Result<Value, String> {
+    schedule.invoker.invoke(scheduled_event()).await
 }
 
 fn scheduled_event() -> Value {

@@ -13,7 +13,7 @@ use crate::support::{function, wait_until};
 async fn schedule_fires_on_request_and_periodically() {
     let echo = function(|event| async move { Ok(event) });
     let schedule = schedule::every(Duration::from_secs(3600), echo);
-    let event = schedule.invoke_now().await.unwrap();
+    let event = schedule::invoke_now(&schedule).await.unwrap();
     assert_eq!(event["source"], "aws.scheduler");
     assert_eq!(event["detail-type"], "Scheduled Event");
     assert!(event["time"].is_string() && event["id"].is_string());

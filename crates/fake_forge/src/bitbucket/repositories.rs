@@ -51,7 +51,7 @@ pub(super) async fn load_commit(
         return Err(Refusal::no_commit(named));
     }
     let args = ["log", "--max-count=1", "--format=%H%n%B", named, "--"];
-    let output = shared.git.run_with_input(Some(&entry.git_dir), &args, &[], u64::MAX).await?;
+    let output = shared.git.run_with_input(&entry.git_dir, &args, &[], u64::MAX).await?;
     match output.text().split_once('\n') {
         Some((sha, message)) => Ok(answers::Commit { sha: sha.to_owned(), message: message.trim_end().to_owned() }),
         None => Err(Refusal::no_commit(named)),

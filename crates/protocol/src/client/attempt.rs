@@ -1,7 +1,7 @@
 //! Calls of one attempt; all are idempotent.
 
 use super::{Error, Http};
-use crate::artifact::{ArtifactUpload, ConfirmArtifact, ReserveArtifact};
+use crate::artifact::{ArtifactUpload, ConfirmArtifact, NewArtifact};
 use crate::attempt::{
     Assignment, CheckpointAnswer, Credentials, CredentialsRequest, EventsAnswer, EventsRequest, FinishAnswer,
     FinishRequest, InputsAnswer, StartRequest, StatusAnswer, StatusRequest, YieldAnswer, YieldRequest,
@@ -44,7 +44,7 @@ impl AttemptClient {
         self.call("credentials", &CredentialsRequest {}).await
     }
 
-    pub async fn reserve_artifact(&self, request: &ReserveArtifact) -> Result<ArtifactUpload, Error> {
+    pub async fn reserve_artifact(&self, request: &NewArtifact) -> Result<ArtifactUpload, Error> {
         self.call("artifacts", request).await
     }
 

@@ -56,10 +56,6 @@ impl Outbox {
         Ok(path)
     }
 
-    pub(crate) async fn deliver_earlier(&self) {
-        self.deliver_others(&|_| false).await;
-    }
-
     pub(crate) async fn deliver_others(&self, is_running: &(impl Fn(&(JobId, u32)) -> bool + Sync)) {
         let deliveries = async {
             for path in self.list_files() {

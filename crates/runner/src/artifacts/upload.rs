@@ -8,7 +8,7 @@ use futures::TryStreamExt;
 use http_body::Frame;
 use http_body_util::StreamBody;
 use pullyard_domain::artifact::ArtifactKind;
-use pullyard_protocol::artifact::{ArtifactUpload, ReserveArtifact};
+use pullyard_protocol::artifact::{ArtifactUpload, NewArtifact};
 use pullyard_protocol::client::{self, AttemptClient};
 use reqwest::header::CONTENT_LENGTH;
 use std::collections::BTreeMap;
@@ -47,7 +47,7 @@ pub(super) async fn upload(
     let retry_limit = if pending.kind == ArtifactKind::Checkpoint { bucket_away } else { Duration::ZERO };
     let (size_bytes, sha256) =
         tokio::task::spawn_blocking(move || size_and_hash(&path)).await.map_err(std::io::Error::from)??;
-    let request = ReserveArtifact { kind: pending.kind, name: pending.name, size_bytes, sha256 };
+    let request = NewArtifact { kind: pending.kind, name: pending.name, size_bytes, sha256 };
     let (start, mut tries, mut back_off) = (Instant::now(), 1, BackOff::new());
     loop {
         // Reserve in each try: the address expires, and the control plane returns no address for stored bytes.
@@ -72,7 +72,7 @@ fn is_transient(error: &UploadError) -> bool {
     }
 }
 
-async fn upload_once(client: &AttemptClient, request: &ReserveArtifact, path: &Path) -> Result<(), UploadError> {
+async fn upload_once(client: &AttemptClient, request: &NewArtifact, path: &Path) -> Result<(), UploadError> {
     let ArtifactUpload { id, put_url, headers } = client.reserve_artifact(request).await?;
     let Some(url) = put_url else { return Ok(()) };
     put_file(&url, &headers, path, request.size_bytes).await?;

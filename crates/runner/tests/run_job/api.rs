@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use pullyard_domain::artifact::ArtifactKind;
-use pullyard_protocol::artifact::ReserveArtifact;
+use pullyard_protocol::artifact::NewArtifact;
 use pullyard_protocol::attempt::{
     Assignment, EventsRequest, FinishRequest, Input, StartRequest, StatusRequest, YieldReason, YieldRequest,
 };
@@ -322,7 +322,7 @@ async fn handle_post(
             json!({ "next_seq": next, "want": want, "inputs": inputs, "watched": true, "send_every_ms": 20 })
         }
         "artifacts" => {
-            let reservation: ReserveArtifact = serde_json::from_value(body).unwrap();
+            let reservation: NewArtifact = serde_json::from_value(body).unwrap();
             let url = script.bucket.as_ref().or(inner.url.get()).unwrap();
             if reservation.kind == ArtifactKind::Checkpoint {
                 let about = json!({ "size_bytes": reservation.size_bytes, "sha256": reservation.sha256 });

@@ -27,7 +27,7 @@ impl Store {
 
 fn encode_context(job: &JobId, context: &Context) -> Result<(String, Key, Attributes), Error> {
     let json = serde_json::to_vec(context).map_err(|error| Error::corrupt(job, error))?;
-    let hash: String = Sha256::digest(&json).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let hash = data_encoding::HEXLOWER.encode(&Sha256::digest(&json)[..16]);
     let key = key::context(job, &hash);
     let item = blob::pack(&key, context)?;
     Ok((hash, key, item))

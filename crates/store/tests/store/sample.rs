@@ -152,18 +152,10 @@ pub(crate) fn accepted_decision(job: &Job) -> Delivery {
 }
 
 pub(crate) fn refused_decision(event: &str, at: Timestamp) -> Delivery {
-    Delivery {
-        id: DeliveryId::for_ticket_event(&project(), &event_id(event)),
-        project: project(),
-        source: Source::Board,
-        event: event_id(event),
-        ticket: Some(ticket_key("APP-1")),
-        at,
-        reason: Reason::AutoCreateOff { project: project() },
-        job: None,
-        facts: None,
-        review: None,
-    }
+    let id = DeliveryId::for_ticket_event(&project(), &event_id(event));
+    let reason = Reason::AutoCreateOff { project: project() };
+    let delivery = Delivery::new(id, project(), Source::Board, event_id(event), at, reason);
+    Delivery { ticket: Some(ticket_key("APP-1")), ..delivery }
 }
 
 pub(crate) fn request(key: &str, at: Timestamp) -> Request {

@@ -2,21 +2,19 @@
 
 use super::jobs::load_visible;
 use crate::routes::prelude::*;
-use pullyard_domain::artifact::NewArtifact;
 use pullyard_domain::id::{ArtifactId, JobId};
 use pullyard_entry::LeaseCaller;
 use pullyard_entry::openapi::TemporaryRedirect;
 use pullyard_protocol::artifact::{
-    self, ArtifactUpload, Artifacts, Attempts, ConfirmArtifact, JobContext, ReserveArtifact,
+    self, ArtifactUpload, Artifacts, Attempts, ConfirmArtifact, JobContext, NewArtifact,
 };
 
 pub(crate) async fn reserve(
     State(ctx): State<Context>,
     LeaseCaller(fence): LeaseCaller,
-    StrictJson(request): StrictJson<ReserveArtifact>,
+    StrictJson(offer): StrictJson<NewArtifact>,
 ) -> Result<Json<ArtifactUpload>, Problem> {
-    let ReserveArtifact { kind, name, size_bytes, sha256 } = request;
-    let reservation = control::reserve_artifact(&ctx, &fence, &NewArtifact { kind, name, size_bytes, sha256 }).await?;
+    let reservation = control::reserve_artifact(&ctx, &fence, &offer).await?;
     let (put_url, headers) = reservation.upload.map(|upload| (upload.url, upload.headers)).unzip();
     Ok(Json(ArtifactUpload { id: reservation.id, put_url, headers: headers.unwrap_or_default().into_iter().collect() }))
 }

@@ -9,10 +9,10 @@ use pullyard_domain::project::Resume as Policy;
 use pullyard_domain::prompt::review::ReviewContext;
 use pullyard_entry::{BootstrapCaller, LeaseCaller, strict};
 use pullyard_protocol::attempt::{
-    self as wire, Agent, AssignedRepository, AssignedTicket, Assignment, CheckpointAnswer, ContinuedPullRequest,
-    Credentials, CredentialsRequest, EventsAnswer, EventsRequest, FinishAnswer, FinishOutcome, FinishRequest,
-    InputsAnswer, Limits, ModelCredential, Phase, PullRequestText, ResumeState, RevisedComment, RevisedPullRequest,
-    RevisedReview, StartRequest, StatusAnswer, StatusRequest, YieldAnswer, YieldReason, YieldRequest,
+    self as wire, Agent, AssignedRepository, AssignedTicket, Assignment, CheckpointAnswer, Credentials,
+    CredentialsRequest, EventsAnswer, EventsRequest, FinishAnswer, FinishOutcome, FinishRequest, InputsAnswer, Limits,
+    ModelCredential, Phase, PullRequestText, ResumeState, RevisedComment, RevisedPullRequest, RevisedReview,
+    StartRequest, StatusAnswer, StatusRequest, YieldAnswer, YieldReason, YieldRequest,
 };
 
 const HEARTBEAT_SECS: u64 = 10;
@@ -44,7 +44,7 @@ pub(crate) async fn start(
         base: context.base,
         branch: job.branch,
         revises: job.revises.map(|revises| to_wire_revises(revises, context.review.as_ref(), start.retried_jobs)),
-        continues: job.continues.map(|earlier| ContinuedPullRequest { number: earlier.number, branch: earlier.branch }),
+        continues: job.continues,
         agent: to_wire_agent(context.repository.agent),
         pull_request: PullRequestText { title, body },
         commands: context.commands,

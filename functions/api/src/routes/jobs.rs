@@ -3,8 +3,8 @@
 use super::page::{check_limit, parse_time, split_list};
 use crate::routes::prelude::*;
 use axum::http::StatusCode;
-use pullyard_control::{Answer, JobRequest, JobView};
-use pullyard_domain::decision::{Reason, Verdict};
+use pullyard_control::{Answer, JobView};
+use pullyard_domain::decision::Verdict;
 use pullyard_domain::explanation;
 use pullyard_domain::id::{JobId, TicketKey};
 use pullyard_domain::job::JobStatus;
@@ -62,17 +62,7 @@ pub(crate) async fn create(
     StrictJson(new): StrictJson<CreateJob>,
 ) -> Result<CreatedOrExisting<Decision>, Problem> {
     caller.authorize_project(&new.project)?;
-    limits::check_job(&new)?;
-    let request = JobRequest {
-        project: new.project,
-        ticket: new.ticket,
-        instructions: new.prompt,
-        repository: new.repository,
-        base: new.base,
-        agent: new.agent,
-        model: new.model,
-        retry_of: None,
-    };
+    let request = limits::parse_job_request(new)?;
     to_response(control::create_job(&caller.ctx, &request, &caller.requester(), key).await?)
 }
 
@@ -81,12 +71,8 @@ pub(crate) fn to_response(answer: Answer) -> Result<CreatedOrExisting<Decision>,
     match answer.reason.verdict() {
         Verdict::Accepted => Ok(CreatedOrExisting::Created(wire::decision(answer))),
         Verdict::Duplicate => Ok(CreatedOrExisting::Existing(wire::decision(answer))),
-        _ => Err(refusal_problem(&answer.reason)),
+        _ => Err(Problem::refused(StatusCode::CONFLICT, &answer.reason)),
     }
-}
-
-pub(super) fn refusal_problem(reason: &Reason) -> Problem {
-    Problem::new(StatusCode::CONFLICT, reason.code(), reason.sentence()).with_help(reason.help())
 }
 
 pub(crate) async fn list(caller: Caller<scope::Read>, Query(query): Query<JobQuery>) -> Result<Json<JobPage>, Problem> {

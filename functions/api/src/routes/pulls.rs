@@ -1,7 +1,7 @@
 //! Revises pull requests, links them to tickets, and shows the state of their reviews.
 
-use super::jobs::refusal_problem;
 use crate::routes::prelude::*;
+use axum::http::StatusCode;
 use pullyard_control::Answer;
 use pullyard_control::review::{self, PullRequestRef};
 use pullyard_domain::decision::Verdict;
@@ -40,7 +40,7 @@ fn to_response(answer: Answer) -> Result<RequestOutcome<Decision>, Problem> {
         Verdict::Accepted => Ok(RequestOutcome::Created(wire::decision(answer))),
         Verdict::Duplicate => Ok(RequestOutcome::Existing(wire::decision(answer))),
         Verdict::Held => Ok(RequestOutcome::Deferred(wire::decision(answer))),
-        _ => Err(refusal_problem(&answer.reason)),
+        _ => Err(Problem::refused(StatusCode::CONFLICT, &answer.reason)),
     }
 }
 

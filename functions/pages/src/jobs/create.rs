@@ -4,7 +4,7 @@ use super::filter::JobsQuery;
 use crate::labels::AGENTS;
 use crate::prelude::*;
 use crate::verdict::accepted_job;
-use pullyard_control::{Answer, JobRequest};
+use pullyard_control::Answer;
 use pullyard_domain::id::JobId;
 use pullyard_protocol::job::CreateJob;
 
@@ -89,17 +89,7 @@ async fn create_job(visit: &PageContext, project: &ProjectId, form: &JobForm) ->
         agent: non_empty(&form.agent),
         model: non_empty(&form.model),
     };
-    limits::check_job(&new)?;
-    let request = JobRequest {
-        project: new.project,
-        ticket: new.ticket,
-        instructions: new.prompt,
-        repository: new.repository,
-        base: new.base,
-        agent: new.agent,
-        model: new.model,
-        retry_of: None,
-    };
+    let request = limits::parse_job_request(new)?;
     let key = request_key(&form.form_key);
     Ok(control::create_job(&visit.ctx, &request, &visit.requester(), key).await?)
 }

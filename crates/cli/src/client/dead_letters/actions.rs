@@ -46,7 +46,7 @@ async fn run_on_all(session: &Session, action: Action, queue: Option<Queue>, yes
     if !page.letters.is_empty() {
         confirm_drop(session, action, "all listed messages", yes)?;
     }
-    let mut moved = MoveDeadLettersAnswer { done: Vec::new(), not_moved: Vec::new() };
+    let mut moved = MoveDeadLettersAnswer::default();
     let mut processed = BTreeSet::new();
     for _ in 0..MAX_ROUNDS {
         let ids = page.letters.iter().map(|letter| letter.id.clone());
@@ -97,7 +97,7 @@ async fn move_messages(
     action: Action,
     ids: &BTreeSet<MessageId>,
 ) -> Result<MoveDeadLettersAnswer, CliError> {
-    let mut moved = MoveDeadLettersAnswer { done: Vec::new(), not_moved: Vec::new() };
+    let mut moved = MoveDeadLettersAnswer::default();
     for chunk in ids.iter().collect::<Vec<_>>().chunks(MAX_MESSAGES) {
         let request = MoveDeadLetters { messages: chunk.iter().map(|id| (*id).clone()).collect() };
         let answer = match action {
@@ -120,7 +120,7 @@ fn print_moved(screen: &Screen, action: Action, moved: &MoveDeadLettersAnswer) -
     if moved.done.is_empty() && moved.not_moved.is_empty() {
         screen.note("The dead-letter queue is empty.");
     } else {
-        let count = format_count(moved.done.len() as u64, "message", "messages");
+        let count = format_count(moved.done.len(), "message");
         screen.note(&match action {
             Action::Redrive => format!("Requeued {count}."),
             Action::Drop => format!("Dropped {count}."),

@@ -45,7 +45,8 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<(), CliError> 
     lines.extend(job.started.map(|at| ("Started", format::time_cell(at))));
     lines.extend(job.ended.map(|at| ("Ended", format::time_cell(at))));
     if let Some(result) = &job.result {
-        let changed = format!("{}, +{} -{}", format::format_files(result.files), result.insertions, result.deletions);
+        let changed =
+            format!("{}, +{} -{}", format::format_count(result.files, "file"), result.insertions, result.deletions);
         lines.extend([
             ("Pull request", Cell::text(&result.url)),
             ("Head", Cell::text(&result.head)),

@@ -114,7 +114,7 @@ async fn rename(session: &Session, request: RenameColumn) -> Result<(), CliError
             if session.screen.is_json() {
                 return session.screen.json(&renamed);
             }
-            let tickets = format::format_count(moved_tickets.into(), "ticket", "tickets");
+            let tickets = format::format_count(moved_tickets, "ticket");
             let RenameColumn { from, to } = &request;
             let sentence = format!("{from} is now {to}, with {tickets}. No job started.");
             return session.screen.print_line(&sanitize(&sentence));
