@@ -45,6 +45,22 @@ fn coloured_key_is_redacted_beyond_its_token_shape() {
 }
 
 #[test]
+fn secret_that_looks_like_part_of_a_code_is_redacted() {
+    let redactor = redactor_for(&["ab\x1b[0mcdefgh"]);
+    for (text, expected) in [
+        (format!("\x1b[{TOKEN} end"), format!("\x1b[{MARK} end")),
+        (format!("\x1b({TOKEN} end"), format!("\x1b({MARK} end")),
+        ("key=ab\x1b[0mcdefgh.".to_owned(), format!("key={MARK}.")),
+    ] {
+        assert_eq!(redactor.redact_text(&text), expected);
+        let mut stream = redactor.stream();
+        let mut clean: Vec<u8> = text.bytes().flat_map(|byte| stream.push(&[byte])).collect();
+        clean.extend(stream.finish());
+        assert_eq!(String::from_utf8_lossy(&clean), expected);
+    }
+}
+
+#[test]
 fn coloured_text_without_a_secret_stays_unchanged() {
     let redactor = redactor_for(&["the-secret"]);
     for text in [
