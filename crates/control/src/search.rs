@@ -11,8 +11,8 @@ use std::collections::BTreeSet;
 
 /// Number of tickets whose titles are searched.
 const MAX_TICKETS: usize = 200;
-/// Limit of one query for ticket keys or open pull requests.
-const MAX_KEYS: i32 = 1_000;
+/// Limit of the query for open pull requests.
+const MAX_OPEN_PULL_REQUESTS: i32 = 1_000;
 const MAX_JOB_IDS: usize = 500;
 const MAX_HITS: usize = 10;
 /// Minimum length of a job id's prefix: one character matches too many jobs.
@@ -31,7 +31,7 @@ pub async fn search_project(ctx: &Context, project: &ProjectId, text: &str) -> R
     if text.is_empty() {
         return Ok(SearchResults::default());
     }
-    let (mut keys, _) = ctx.store.list_ticket_keys(project, None, MAX_KEYS).await?;
+    let mut keys = ctx.store.list_all_ticket_keys(project).await?;
     // Newer tickets have higher numbers.
     keys.sort_by_key(|key| Reverse(key.prefix_and_number().1));
     keys.truncate(MAX_TICKETS);
@@ -98,7 +98,7 @@ async fn find_pull_requests(
     text: &str,
 ) -> Result<Vec<PullRequest>, Error> {
     let Ok(number) = text.strip_prefix('#').unwrap_or(text).parse::<u64>() else { return Ok(Vec::new()) };
-    let (open, _) = ctx.store.list_open_pull_requests(project, None, MAX_KEYS).await?;
+    let (open, _) = ctx.store.list_open_pull_requests(project, None, MAX_OPEN_PULL_REQUESTS).await?;
     let mut ids: BTreeSet<_> = open.into_iter().map(|(id, _)| id).collect();
     let tickets = skip_corrupt_items(ctx, ctx.store.load_tickets(project, keys).await?)?;
     ids.extend(tickets.into_iter().filter_map(|ticket| ticket.shown.pull_request).map(|link| link.id));
