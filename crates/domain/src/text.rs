@@ -289,6 +289,40 @@ mod tests {
     }
 
     #[test]
+    fn durations_and_ages_use_readable_units() {
+        for (secs, expected) in [(0, "0:00"), (40, "0:40"), (3_599, "59:59"), (3_600, "1 h 00"), (3_840, "1 h 04")] {
+            assert_eq!(format_duration(Duration::from_secs(secs)), expected);
+        }
+        let at = Timestamp::sample();
+        for (secs, expected) in [
+            (59, "59 s ago"),
+            (60, "1 min ago"),
+            (3_599, "59 min ago"),
+            (3_600, "1 h ago"),
+            (172_799, "47 h ago"),
+            (172_800, "2026-11-20"),
+        ] {
+            assert_eq!(format_age(at, at.plus(Duration::from_secs(secs))), expected);
+        }
+    }
+
+    #[test]
+    fn sizes_and_counts_are_rounded_and_pluralized() {
+        for (size, expected) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1_000, "1 KB"),
+            (1_001, "2 KB"),
+            (999_999, "1000 KB"),
+            (1_000_000, "1.0 MB"),
+            (1_449_999, "1.4 MB"),
+        ] {
+            assert_eq!(format_bytes(size), expected);
+        }
+        assert_eq!([0, 1, 2].map(|count| format_count(count, "file")), ["0 files", "1 file", "2 files"]);
+    }
+
+    #[test]
     fn unknown_end_is_described_in_words() {
         assert_eq!(Until(Some(Timestamp::sample())).to_string(), "2026-11-20 06:00 UTC");
         assert_eq!(Until(None).to_string(), "its provider resets it");

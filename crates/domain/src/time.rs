@@ -69,6 +69,7 @@ impl Timestamp {
     }
 }
 
+/// Clamps to the years 1970 to 9999.
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
         Self(0).plus(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
@@ -149,6 +150,18 @@ mod tests {
         assert_eq!(Timestamp::parse(&at.to_string()), Ok(at));
         assert_eq!(Timestamp::parse("2026-11-20T07:00:01.0074+01:00"), Ok(at));
         assert_eq!(at.day(), "2026-11-20");
+    }
+
+    #[test]
+    fn system_time_is_clamped() {
+        let epoch = SystemTime::UNIX_EPOCH;
+        for (time, millis) in [
+            (epoch - Duration::from_secs(1), 0),
+            (epoch + Duration::from_millis(1_500), 1_500),
+            (epoch + Duration::from_secs(1 << 40), MAX_MILLIS),
+        ] {
+            assert_eq!(Timestamp::from(time).millis(), millis);
+        }
     }
 
     #[test]

@@ -118,42 +118,19 @@ mod tests {
     #[test]
     fn durations_and_times_have_readable_units() {
         for (secs, expected) in [(0, "0:00"), (40, "0:40"), (3_599, "59:59"), (3_600, "1 h 00"), (3_840, "1 h 04")] {
-            assert_eq!(format_duration(Duration::from_secs(secs)), expected);
             assert_eq!(duration_cell(Duration::from_secs(secs)).texts(), (expected, secs.to_string().as_str()));
         }
-        let now = Timestamp::parse("2026-11-22T12:00:00Z").unwrap();
-        for (ago, expected) in [
-            (59, "59 s ago"),
-            (60, "1 min ago"),
-            (3_599, "59 min ago"),
-            (3_600, "1 h ago"),
-            (172_799, "47 h ago"),
-            (172_800, "2026-11-20"),
-        ] {
-            let at = Timestamp::from_millis(now.millis() - ago * 1_000);
-            assert_eq!(format_age(at, now), expected);
-            assert_eq!(time_cell(at).texts().1, at.to_string());
-        }
+        let at = Timestamp::parse("2026-11-20T12:00:00Z").unwrap();
+        assert_eq!(time_cell(at).texts(), ("2026-11-20", "2026-11-20T12:00:00.000Z"));
     }
 
     #[test]
     fn sizes_and_amounts_are_rounded_only_on_a_terminal() {
-        for (size, expected) in [
-            (0, "0 B"),
-            (999, "999 B"),
-            (1_000, "1 KB"),
-            (1_001, "2 KB"),
-            (999_999, "1000 KB"),
-            (1_000_000, "1.0 MB"),
-            (1_449_999, "1.4 MB"),
-        ] {
-            assert_eq!(bytes_cell(size).texts(), (expected, size.to_string().as_str()));
-        }
+        assert_eq!(bytes_cell(1_001).texts(), ("2 KB", "1001"));
         assert_eq!(dollars_cell(None, Some(1)).texts(), ("-", ""));
         assert_eq!(dollars_cell(Some(420_000), None).texts(), ("$0.42", "420000"));
         assert_eq!(dollars_cell(Some(9_999), None).texts(), ("$0.0100", "9999"));
         assert_eq!(dollars_cell(Some(10_000), Some(1)).texts(), ("about $0.01", "10000"));
-        assert_eq!([0, 1, 2].map(|count| format_count(count, "file")), ["0 files", "1 file", "2 files"]);
     }
 
     #[test]
