@@ -81,6 +81,7 @@ pub fn check_dead_letters(order: &MoveDeadLetters) -> Result<(), FieldError> {
     if is_in_range { Ok(()) } else { fault("/messages", format!("use 1 to {MAX_MESSAGES}")) }
 }
 
+/// Errors: the prompt is too long.
 pub fn parse_job_request(new: CreateJob) -> Result<JobRequest, FieldError> {
     new.prompt.as_ref().map_or(Ok(()), |prompt| check_text("/prompt", prompt, PROMPT))?;
     Ok(JobRequest {

@@ -39,7 +39,7 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
 
-    pub fn refused(status: StatusCode, reason: &Reason) -> Self {
+    pub fn refusal(status: StatusCode, reason: &Reason) -> Self {
         Self::new(status, reason.code(), reason.sentence()).with_help(reason.help())
     }
 
@@ -104,7 +104,7 @@ impl From<Error> for Problem {
         match error {
             Error::Contended { subject } => {
                 let reason = Reason::Contended { subject, left: pullyard_domain::text::Span(1) };
-                Self::refused(S::SERVICE_UNAVAILABLE, &reason).with_retry_after(1)
+                Self::refusal(S::SERVICE_UNAVAILABLE, &reason).with_retry_after(1)
             }
             Error::NotFound { resource, name } => Self::not_found(format!("There is no {resource} {name}.")),
             Error::NameTaken { resource, name } => {

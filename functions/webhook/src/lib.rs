@@ -61,7 +61,7 @@ async fn handle_delivery(
         Err(ReadError::TooLarge(max_bytes)) => {
             let limit = format!("{} MiB", max_bytes / (1024 * 1024));
             let reason = Reason::BodyTooLarge { size: format!("over {limit}"), limit };
-            return Err(Problem::refused(StatusCode::PAYLOAD_TOO_LARGE, &reason));
+            return Err(Problem::refusal(StatusCode::PAYLOAD_TOO_LARGE, &reason));
         }
         Err(error) => return Err(error.into()),
     };
@@ -77,7 +77,7 @@ async fn handle_delivery(
     };
     Ok(match receive_webhook(ctx, &call).await? {
         WebhookOutcome::UnknownHook => return Err(Problem::not_found("There is no such webhook.")),
-        WebhookOutcome::Unverified(reason) => return Err(Problem::refused(StatusCode::UNAUTHORIZED, &reason)),
+        WebhookOutcome::Unverified(reason) => return Err(Problem::refusal(StatusCode::UNAUTHORIZED, &reason)),
         WebhookOutcome::Unreadable { pointer, fault } => return Err(Problem::unreadable(pointer, &fault)),
         WebhookOutcome::Pong => axum::Json(json!({ "status": "pong" })).into_response(),
         WebhookOutcome::Decided(answer) => {

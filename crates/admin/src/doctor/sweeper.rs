@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime};
 const MAX_SILENCE: Duration = Duration::from_secs(5 * 60);
 
 pub(super) async fn check(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error> {
-    let now = Timestamp::from(SystemTime::now());
-    let silence = open_store(aws, stack).load_sweeper_state().await?.map(|state| now.since(state.at));
+    let state = open_store(aws, stack).load_sweeper_state().await?;
+    let silence = state.map(|state| Timestamp::from(SystemTime::now()).since(state.at));
     let help = format!(
         "Check its errors with `aws logs tail /pullyard/{}/sweeper --since 1h`, and check that its schedule is \
          enabled. It catches up by itself.",

@@ -36,6 +36,7 @@ pub fn every(period: Duration, function: Function) -> Trigger {
     })
 }
 
+/// Sends one more scheduled event. `schedule` comes from [`every`].
 pub async fn invoke_now(schedule: &Trigger) -> Result<Value, String> {
     schedule.invoker.invoke(scheduled_event()).await
 }

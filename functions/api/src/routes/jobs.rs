@@ -71,7 +71,7 @@ pub(crate) fn to_response(answer: Answer) -> Result<CreatedOrExisting<Decision>,
     match answer.reason.verdict() {
         Verdict::Accepted => Ok(CreatedOrExisting::Created(wire::decision(answer))),
         Verdict::Duplicate => Ok(CreatedOrExisting::Existing(wire::decision(answer))),
-        _ => Err(Problem::refused(StatusCode::CONFLICT, &answer.reason)),
+        _ => Err(Problem::refusal(StatusCode::CONFLICT, &answer.reason)),
     }
 }
 

@@ -40,7 +40,7 @@ fn to_response(answer: Answer) -> Result<RequestOutcome<Decision>, Problem> {
         Verdict::Accepted => Ok(RequestOutcome::Created(wire::decision(answer))),
         Verdict::Duplicate => Ok(RequestOutcome::Existing(wire::decision(answer))),
         Verdict::Held => Ok(RequestOutcome::Deferred(wire::decision(answer))),
-        _ => Err(Problem::refused(StatusCode::CONFLICT, &answer.reason)),
+        _ => Err(Problem::refusal(StatusCode::CONFLICT, &answer.reason)),
     }
 }
 
