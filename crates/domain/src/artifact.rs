@@ -143,7 +143,7 @@ impl Artifacts {
     }
 
     /// Reserves an artifact, or finds the earlier reservation.
-    /// Idempotent: by kind and name.
+    /// Idempotent: by kind, name and content. Other content of the same kind and name is a `Conflict`.
     pub fn reserve(&self, offer: &NewArtifact, now: Timestamp) -> Result<ArtifactReservation, ArtifactRefusal> {
         let id = ArtifactId::for_artifact(&self.job, self.attempt, offer.kind, &offer.name);
         if let Some(existing) = self.find(&id) {

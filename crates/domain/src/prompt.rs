@@ -16,7 +16,7 @@ use review::ReviewContext;
 use serde::{Deserialize, Serialize};
 use untrusted::fence;
 
-/// Everything that is frozen when a job is created. It is stored under its content hash and never fetched again.
+/// The inputs of a job's prompt, frozen before the job becomes ready, and stored under the hash of their content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Context {
     pub kind: JobKind,

@@ -52,7 +52,7 @@ async fn run(options: &RunJob, bootstrap: &str, secrets: Vec<String>) -> Result<
     let _signals = signals::listen(orders.clone())?;
     let _parent = options.parent.map(|parent| parent::watch(parent, orders.clone()));
     let outbox = Outbox::new(&options.work_dir);
-    // Every stored finish is from an earlier process.
+    // This attempt has no finish yet. A finish of another slot's job may be sent twice, which changes nothing.
     outbox.deliver_others(&|_| false).await;
 
     // Start our clock before sending the claim, so that our time limit ends before the server's.

@@ -1,7 +1,8 @@
 //! The first process of every command: a fresh, single-threaded process of the runner's own program.
 //!
-//! It drops the runner's rights and open files, and then becomes bubblewrap, or the command at a level without
-//! namespaces. A fork of the runner could not do this safely, because the runner has threads.
+//! It closes inherited files, drops privileges (except at level `none`), and becomes bubblewrap or the command. For a
+//! container it sends the command to the container's first process, and waits for its exit code. A fork of the runner
+//! could not do this safely, because the runner has threads.
 
 use crate::account::Account;
 use crate::landlock::{self, Rules};
@@ -28,7 +29,7 @@ use std::process::Command;
 
 /// The first argument of every hidden command.
 pub(crate) const HELPER_WORD: &str = "sandbox-helper";
-/// Descriptors that the launcher inherits: its orders, the socket to the runner, and its own program.
+// Descriptors that the launcher inherits: its orders, the socket to the runner, its own program, and further files.
 pub(crate) const ORDERS: RawFd = 3;
 pub(crate) const SOCKET: RawFd = 4;
 pub(crate) const OWN_PROGRAM: RawFd = 5;
@@ -65,7 +66,7 @@ pub(crate) enum Privileges {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Target {
-    /// Bubblewrap, which needs all inherited descriptors.
+    /// Bubblewrap, which needs the inherited descriptors up to `last_descriptor`.
     Bubblewrap {
         last_descriptor: RawFd,
     },
@@ -198,7 +199,7 @@ fn drop_privileges() -> io::Result<()> {
     Ok(())
 }
 
-/// The kernel forgets the request when the account changes, so this comes later.
+/// Call after `change_account`, because the kernel clears the parent-death signal when the account changes.
 fn end_with_parent(parent: u32) -> io::Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     // The runner may have died before the request.

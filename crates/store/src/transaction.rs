@@ -1,7 +1,7 @@
 //! Writes one or several items under conditions, all or nothing.
-//! A single action is a plain write, which costs half. Several actions are a transaction with a random token, so that
-//! the SDK can repeat it safely. A cancellation with any reason except refused conditions proves nothing, so it is
-//! retried.
+//! A single put or update is a plain write, which costs half. A delete or several actions are a transaction with a
+//! random token, so that the SDK can repeat it safely. Any cancellation except for refused conditions or a
+//! `ValidationError` proves nothing, so it is retried.
 
 use crate::item::{Attributes, Item, encode, key_of, number_attribute};
 use crate::key::Key;

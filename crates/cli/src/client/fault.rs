@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// An error of the server or the network, an unexpected error, or a refused confirmation.
+    /// An error of the server or the network, an unexpected error, a failed test or check, or a declined confirmation.
     Failed = 1,
     Usage = 2,
     Refused = 3,
@@ -192,7 +192,7 @@ fn listing_hint(detail: &str) -> Option<String> {
     Some(format!("`pullyard {command}` lists them"))
 }
 
-/// First words that are no names.
+/// Words that may be lowercased, because they are not names.
 const PLAIN_WORDS: &str = "A Another Ask Check Choose Commit Connection Create Install It Job Make Name No Nothing Only \
                            Put Reopen Request Retry Send Set Somebody Something Start That The There This Use Wait";
 

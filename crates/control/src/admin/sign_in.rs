@@ -1,4 +1,4 @@
-//! Signs a browser in, with a single-use link or an API token. The session is a sealed cookie that names a token. Each
+//! Signs a browser in, with a single-use link or an API token. The session is a signed cookie that names a token. Each
 //! request reads the token, so revoking it ends the session.
 
 use crate::admin::signed_tokens::{Session, SignInCode};

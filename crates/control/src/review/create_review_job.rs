@@ -65,7 +65,7 @@ pub(super) async fn create_review_job(ctx: &Context, new: NewReviewJob<'_>) -> R
     Ok(write)
 }
 
-/// Sends the hints of a new revise job. A lost hint delays it by half a minute.
+/// Sends the hints of a new revise job. If a hint is lost, the sweeper continues the job within 90 seconds.
 pub(super) async fn send_revision_hints(ctx: &Context, job: &JobId, pull_request: &PullRequestId) {
     ctx.send_hints(async {
         ctx.wake_review_freeze(job).await;

@@ -19,7 +19,8 @@ use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Conclusion, Write};
 
-/// Idempotent: changes only waiting reviews, over the ticket's revision. A new waiting review raises the revision.
+/// Idempotent: changes only waiting and absorbed reviews. A new waiting review raises the ticket's revision, so a
+/// settlement that did not read the review cannot start a job or clear the ticket's mark.
 pub(crate) async fn settle_reviews(
     ctx: &Context,
     project: &Project,
@@ -84,7 +85,8 @@ pub(crate) async fn settle_reviews(
     Ok(StepResult::from_write(write))
 }
 
-/// Refuses waiting reviews. After a crash, the other reviews still wait, and the ticket still has its mark.
+/// Refuses waiting and absorbed reviews, the newest last. After a crash, the ticket still has its mark, so the next
+/// settlement refuses the rest.
 async fn refuse_reviews(
     ctx: &Context,
     linked: Option<PullRequest>,

@@ -24,9 +24,10 @@ pub struct TicketMove {
 }
 
 /// Moves a ticket to another column, or within its column. `None` if only the order changed: that starts no job.
-/// Idempotent: with a key, by caller, project and key, while its ledger entry exists: a repeat returns `repeat` and
-/// moves nothing. If the first call crashed after its ledger entry, a repeat completes it, unless the ticket has a
-/// newer event. Without a key each call is a new move. A repeated change of the order leads to the same order.
+/// Idempotent: with a `request`, by caller, project and request, while its ledger entry exists: a repeat returns
+/// `Repeat` and moves nothing. If the first call crashed after its ledger entry, a repeat completes it, unless the
+/// ticket has a newer event. Without a `request` each call is a new move. A repeated change of the order leads to the
+/// same order.
 /// Errors: `NotFound` (ticket); `KeyReused`; `Denied` without such a place; `Invalid` for a status that is no column.
 pub async fn move_board_ticket(ctx: &Context, command: TicketMove) -> Result<Option<Answer>, Error> {
     let TicketMove { project, key, status, place, caller, request } = command;

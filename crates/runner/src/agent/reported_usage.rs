@@ -1,6 +1,6 @@
 //! Reads the usage that a `command` agent reports in one start, in its lines of kind `usage`.
-//! Each line states the sums of the start; a number that it lacks stays. Invalid and implausibly large numbers are
-//! ignored. `limits` applies limits to the result.
+//! Each line has the sums of the start; a missing number leaves the earlier one unchanged. Invalid and implausibly
+//! large numbers are ignored. `limits` applies limits to the result.
 
 use super::agent_event::ReportedUsage;
 use crate::api::event_draft::EventDraft;

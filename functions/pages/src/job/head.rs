@@ -55,7 +55,7 @@ pub(crate) struct JobHead {
     pub(crate) question: Option<SafeText>,
     pub(crate) may_answer: bool,
     pub(crate) hears: Option<&'static str>,
-    /// Kind of the message form, which the script replaces on a change: empty, `answer`, or `say` with the status.
+    /// Kind of the message form: empty, `answer`, or `say` with the status. The script replaces the form if it changes.
     pub(crate) speaks: String,
     pub(crate) may_retry: bool,
     pub(crate) form_key: String,
@@ -171,7 +171,7 @@ fn describe_cost(job: &Job) -> String {
     }
 }
 
-/// The failed check or setup command; for a failure of the agent its last row.
+/// The failed check or setup command; for a failure of the agent or a limit, the last event.
 fn find_cause(failure: &Failure, entries: &[Entry]) -> Option<String> {
     let check = entries.iter().rev().find(|entry| entry.is_failed_check());
     let cause = match failure.class() {
